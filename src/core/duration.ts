@@ -1,0 +1,47 @@
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
+const PART = /(\d+(?:\.\d+)?)(ms|s|m|h|d|w)/gy;
+
+/** The longest duration that is taken for meant: a hundred years, in milliseconds. */
+export const MAX_DURATION_MS = 100 * 365 * UNITS["d"]!;
+
+/**
+ * Reads a duration such as `5s`, `1h30m`, `500ms` or `7d`; a bare number counts as seconds, as in a systemd unit.
+ *
+ * @returns whole milliseconds, or undefined where the text is no duration
+ */
+export function parseDuration(text: string | number): number | undefined {
+  if (typeof text === "number") return bounded(text * 1_000);
+  const trimmed = text.trim();
+  if (/^\d+(\.\d+)?$/.test(trimmed)) return bounded(Number(trimmed) * 1_000);
+  let total = 0;
+  let end = 0;
+  PART.lastIndex = 0;
+  for (let part = PART.exec(trimmed); part !== null; part = PART.exec(trimmed)) {
+    total += Number(part[1]) * UNITS[part[2]!]!;
+    end = PART.lastIndex;
+  }
+  return end === trimmed.length && end > 0 ? bounded(total) : undefined;
+}
+
+function bounded(milliseconds: number): number | undefined {
+  return Number.isFinite(milliseconds) && milliseconds >= 0 && milliseconds <= MAX_DURATION_MS ? Math.round(milliseconds) : undefined;
+}
+
+/** Writes milliseconds the way a person says them: `0s`, `350ms`, `4.2s`, `3m 20s`, `2h 5m`, `4d 6h`. */
+export function formatDuration(milliseconds: number): string {
+  if (milliseconds < 1_000) return milliseconds === 0 ? "0s" : `${Math.round(milliseconds)}ms`;
+  if (milliseconds < 60_000) return `${trimZero((milliseconds / 1_000).toFixed(1))}s`;
+  const seconds = Math.round(milliseconds / 1_000);
+  if (seconds < 3_600) return pair(seconds, 60, "m", "s");
+  if (seconds < 86_400) return pair(Math.round(seconds / 60), 60, "h", "m");
+  return pair(Math.round(seconds / 3_600), 24, "d", "h");
+}
+
+function pair(small: number, per: number, big: string, rest: string): string {
+  const left = small % per;
+  return left === 0 ? `${Math.floor(small / per)}${big}` : `${Math.floor(small / per)}${big} ${left}${rest}`;
+}
+
+function trimZero(text: string): string {
+  return text.endsWith(".0") ? text.slice(0, -2) : text;
+}

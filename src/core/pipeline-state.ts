@@ -1,0 +1,289 @@
+/**
+ * A pipeline as a fold over its own ledger: what is in force, how far its slots are decided, what is active.
+ *
+ * `through` is the watermark: the due time up to which every slot has its decision. Lines of equal due time are one write and the last one carries
+ * it, so a torn write leaves slots that have a line while the watermark stands before them; those are kept in `decided` until the
+ * watermark passes them. A backward clock step moves the watermark back; slots that fired ahead of it are kept in `firedAhead`, since
+ * what fired never fires again. A checkpoint holds all of this, so that nobody reads further back than the last one.
+ */
+import type { PipelineEvent, PipelineLine } from "./event.ts";
+import type { Json } from "./snapshot.ts";
+
+/** The end of a pipeline's newest finished run, or its newest run that still goes on. */
+export interface LastRun {
+  readonly run: string;
+  readonly status: string;
+  readonly startedAt: string | null;
+  readonly finishedAt: string | null;
+}
+
+/** A run that has begun and not ended, as the pipeline's ledger knows it. */
+export interface ActiveRun {
+  readonly run: string;
+  /** When its first line here was written. */
+  readonly at: string;
+  readonly startedAt?: string;
+}
+
+/** How many slots and runs there have been, by kind: `fired caughtUp skipped missed backfilled completed failed stopped cached`. */
+export type PipelineCounts = Record<string, number>;
+
+/** A pipeline: see the head of this file. */
+export interface PipelineState {
+  /** Milliseconds since 1970; undefined before the first load. */
+  through?: number;
+  paused: boolean;
+  pausedBecause?: string;
+  /** The schedules in force as `pipeline.loaded` recorded them. */
+  schedules: readonly Json[];
+  digest?: string;
+  tz?: string;
+  tzdata?: string;
+  file?: string;
+  loadedAt?: string;
+  /** Why the newest version of the file was refused; empty if it was not. */
+  errors: readonly string[];
+  removed: boolean;
+  readonly active: Map<string, ActiveRun>;
+  readonly queued: Set<string>;
+  last: LastRun | null;
+  counts: PipelineCounts;
+  /** Slots with a line that the watermark has not passed: `SLOT` or `SLOT.SCHEDULE`, SLOT in ISO 8601. */
+  readonly decided: Map<string, "fired" | "skipped" | "missed">;
+  /** Fired slots since the last checkpoint that a backward step put ahead of the watermark again. */
+  readonly firedAhead: Set<string>;
+  /** Backfills that were accepted and have not ended, by request id. */
+  readonly backfills: Map<string, Extract<PipelineEvent, { type: "backfill.started" }>>;
+  /** Request ids whose effect this ledger holds, newest last, bounded. */
+  readonly requests: Set<string>;
+  /** Recently fired slots, for `firedAhead`: key -> slot in milliseconds. */
+  readonly recentlyFired: Map<string, number>;
+  linesSinceCheckpoint: number;
+  lastSeq: number;
+}
+
+/** Requests older than this many are no longer remembered: their replies live for an hour, and theirs is the last word. */
+const REQUESTS_KEPT = 512;
+const FIRED_KEPT = 4096;
+
+/** A pipeline before its first line. */
+export function emptyPipelineState(): PipelineState {
+  return {
+    paused: false,
+    schedules: [],
+    errors: [],
+    removed: false,
+    active: new Map(),
+    queued: new Set(),
+    last: null,
+    counts: {},
+    decided: new Map(),
+    firedAhead: new Set(),
+    backfills: new Map(),
+    requests: new Set(),
+    recentlyFired: new Map(),
+    linesSinceCheckpoint: 0,
+    lastSeq: 0,
+  };
+}
+
+/** The key of a slot in `decided` and `firedAhead`. */
+export function slotKey(slot: string, schedule?: string): string {
+  return schedule === undefined ? slot : `${slot}.${schedule}`;
+}
+
+/** What is, after one more line. Changes `state` in place and returns it; unknown events change nothing but the position. */
+export function evolvePipeline(state: PipelineState, line: PipelineLine): PipelineState {
+  state.lastSeq = line.seq;
+  state.linesSinceCheckpoint += 1;
+  const requestId = (line as { requestId?: unknown }).requestId;
+  if (typeof requestId === "string") remember(state, requestId);
+  switch (line.type) {
+    case "pipeline.loaded":
+      state.schedules = line.schedules;
+      state.digest = line.digest;
+      state.tz = line.tz;
+      state.tzdata = line.tzdata;
+      if (line.file !== undefined) state.file = line.file;
+      state.loadedAt = line.at;
+      state.errors = [];
+      state.removed = false;
+      state.through ??= Date.parse(line.at);
+      moveWatermark(state, line.through);
+      break;
+    case "pipeline.invalid":
+      state.errors = line.errors;
+      break;
+    case "pipeline.removed":
+      state.removed = true;
+      break;
+    case "pipeline.paused":
+      state.paused = true;
+      if (line.because !== undefined) state.pausedBecause = line.because;
+      break;
+    case "pipeline.resumed":
+      state.paused = false;
+      delete state.pausedBecause;
+      break;
+    case "slot.fired":
+    case "slot.caught_up":
+      count(state, line.type === "slot.fired" ? "fired" : "caughtUp");
+      decide(state, line, "fired");
+      note(state, line.run, line.at);
+      break;
+    case "slot.skipped":
+    case "slot.missed":
+      count(state, line.type === "slot.skipped" ? "skipped" : "missed");
+      decide(state, line, line.type === "slot.skipped" ? "skipped" : "missed");
+      break;
+    case "slot.backfilled":
+      count(state, "backfilled");
+      note(state, line.run, line.at);
+      break;
+    case "clock.stepped":
+      stepBack(state, line);
+      break;
+    case "run.queued":
+      note(state, line.run, line.at);
+      state.queued.add(line.run);
+      break;
+    case "run.started":
+      state.queued.delete(line.run);
+      state.active.set(line.run, { run: line.run, at: state.active.get(line.run)?.at ?? line.at, startedAt: line.at });
+      state.last = { run: line.run, status: "running", startedAt: line.at, finishedAt: null };
+      break;
+    case "run.finished":
+      finishRun(state, line);
+      break;
+    case "backfill.started":
+      state.backfills.set(line.requestId, line);
+      break;
+    case "backfill.finished":
+      state.backfills.delete(line.requestId);
+      break;
+    case "pipeline.checkpoint":
+      restore(state, line);
+      break;
+    case "slot.late":
+    case "run.overdue":
+    case "request.noted":
+      break;
+  }
+  return state;
+}
+
+function remember(state: PipelineState, requestId: string): void {
+  state.requests.delete(requestId);
+  state.requests.add(requestId);
+  if (state.requests.size > REQUESTS_KEPT) state.requests.delete(state.requests.values().next().value!);
+}
+
+function count(state: PipelineState, kind: string): void {
+  state.counts[kind] = (state.counts[kind] ?? 0) + 1;
+}
+
+function note(state: PipelineState, run: string, at: string): void {
+  if (!state.active.has(run)) state.active.set(run, { run, at });
+}
+
+function decide(
+  state: PipelineState,
+  line: { readonly slot: string; readonly schedule?: string | undefined; readonly through?: string | undefined },
+  what: "fired" | "skipped" | "missed",
+): void {
+  const key = slotKey(line.slot, line.schedule);
+  state.decided.set(key, what);
+  if (what === "fired") {
+    state.recentlyFired.set(key, Date.parse(line.slot));
+    if (state.recentlyFired.size > FIRED_KEPT) state.recentlyFired.delete(state.recentlyFired.keys().next().value!);
+  }
+  moveWatermark(state, line.through);
+}
+
+function moveWatermark(state: PipelineState, through: string | undefined): void {
+  if (through === undefined) return;
+  const to = Date.parse(through);
+  if (Number.isNaN(to)) return;
+  state.through = Math.max(to, state.through ?? to);
+  state.decided.clear();
+}
+
+function stepBack(state: PipelineState, line: Extract<PipelineLine, { type: "clock.stepped" }>): void {
+  if (line.through === undefined) return;
+  const to = Date.parse(line.through);
+  if (state.through !== undefined && to < state.through) {
+    for (const [key, slot] of state.recentlyFired) if (slot > to) state.firedAhead.add(key);
+  }
+  state.through = to;
+  state.decided.clear();
+}
+
+function finishRun(state: PipelineState, line: Extract<PipelineLine, { type: "run.finished" }>): void {
+  const startedAt = state.active.get(line.run)?.startedAt ?? (state.last?.run === line.run ? state.last.startedAt : null);
+  state.active.delete(line.run);
+  state.queued.delete(line.run);
+  count(state, line.status);
+  state.last = { run: line.run, status: line.status, startedAt, finishedAt: line.at };
+}
+
+/** The checkpoint that stands for a state: with it as the only line, the fold is the same. */
+export function checkpointOf(state: PipelineState): Extract<PipelineEvent, { type: "pipeline.checkpoint" }> {
+  return {
+    type: "pipeline.checkpoint",
+    ...(state.through === undefined ? {} : { through: new Date(state.through).toISOString() }),
+    paused: state.paused,
+    schedules: [...state.schedules],
+    active: [...state.active.keys()],
+    queued: [...state.queued],
+    last: state.last as Json,
+    counts: { ...state.counts },
+    digest: state.digest,
+    tz: state.tz,
+    tzdata: state.tzdata,
+    file: state.file,
+    loadedAt: state.loadedAt,
+    removed: state.removed,
+    errors: state.errors,
+    pausedBecause: state.pausedBecause,
+    activeSince: Object.fromEntries([...state.active].map(([run, { at, startedAt }]) => [run, { at, startedAt }])),
+    decided: Object.fromEntries(state.decided),
+    firedAhead: [...state.firedAhead],
+    recentlyFired: Object.fromEntries([...state.recentlyFired].slice(-64)),
+    requests: [...state.requests].slice(-64),
+    backfills: [...state.backfills.values()],
+  };
+}
+
+function restore(state: PipelineState, line: Extract<PipelineLine, { type: "pipeline.checkpoint" }>): void {
+  const more = line as Record<string, unknown>;
+  if (line.through === undefined) delete state.through;
+  else state.through = Date.parse(line.through);
+  state.paused = line.paused;
+  state.schedules = line.schedules;
+  state.counts = { ...line.counts };
+  state.last = line.last as LastRun | null;
+  state.removed = more["removed"] === true;
+  state.errors = Array.isArray(more["errors"]) ? (more["errors"] as string[]) : [];
+  for (const key of ["digest", "tz", "tzdata", "file", "loadedAt", "pausedBecause"] as const) {
+    const value = more[key];
+    if (typeof value === "string") state[key] = value;
+    else delete state[key];
+  }
+  const since = (more["activeSince"] ?? {}) as Record<string, { at: string; startedAt?: string }>;
+  refill(state.active, line.active.map((run) => [run, { run, at: line.at, ...since[run] }]));
+  state.queued.clear();
+  for (const run of line.queued) state.queued.add(run);
+  refill(state.decided, Object.entries((more["decided"] ?? {}) as Record<string, "fired">));
+  refill(state.recentlyFired, Object.entries((more["recentlyFired"] ?? {}) as Record<string, number>));
+  state.firedAhead.clear();
+  for (const key of (more["firedAhead"] ?? []) as string[]) state.firedAhead.add(key);
+  for (const id of (more["requests"] ?? []) as string[]) remember(state, id);
+  const backfills = (more["backfills"] ?? []) as Extract<PipelineEvent, { type: "backfill.started" }>[];
+  refill(state.backfills, backfills.map((backfill) => [backfill.requestId, backfill]));
+  state.linesSinceCheckpoint = 0;
+}
+
+function refill<V>(map: Map<string, V>, entries: Iterable<readonly [string, V]>): void {
+  map.clear();
+  for (const [key, value] of entries) map.set(key, value);
+}

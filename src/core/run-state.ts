@@ -1,0 +1,467 @@
+/**
+ * A run as a fold over its ledger.
+ *
+ * `evolve` takes what is and a line, and gives what is then. It owns its state and changes it in place, because a run of 10,000 steps must
+ * cost 10,000 and not its square; whoever wants two moments of one run folds twice. Besides what a reader asks for (statuses, times,
+ * reasons) the state keeps what the planner needs so that planning costs what changed, not what there is: how many inputs each step still
+ * lacks, which steps are ready, running, waiting for a retry, or can no longer run, and which hooks are owed.
+ *
+ * Invariants: a step is in at most one of `ready`, `running`, `delayed`, `doomed`; `ended` counts the steps whose phase is "ended"; a step in
+ * phase "waiting" has `unmet` > 0. A finished run never changes.
+ */
+import type { RunLine, Trigger } from "./event.ts";
+import type { StepError } from "./failure.ts";
+import type { Json, Snapshot, SnapshotStep } from "./snapshot.ts";
+import type { FinalRunStatus, Status } from "./status.ts";
+
+/** Where a step stands between its first line and its last. */
+export type StepPhase = "waiting" | "ready" | "running" | "delayed" | "ended";
+
+/** One step of a run. */
+export interface StepState {
+  readonly spec: SnapshotStep;
+  phase: StepPhase;
+  status: Status;
+  /** The current or last attempt, from 1; 0 before the first. A re-run after an interruption repeats the number. */
+  attempt: number;
+  /** Uncounted starts again after interruptions. */
+  reruns: number;
+  /** The seq of the current attempt's `step.started`: its fencing token (semantics.md 14). */
+  token: number;
+  /** Steps that must end well before this one may start. */
+  unmet: number;
+  /** The next start must be in a runner of its own. */
+  alone: boolean;
+  /** The next start repeats the attempt's number: it is not counted. */
+  rerun: boolean;
+  outputs?: Readonly<Record<string, Json>>;
+  error?: StepError;
+  /** When a delayed step may start again, in milliseconds since 1970. */
+  retryAt?: number;
+  because?: string;
+  startedAt?: string;
+  finishedAt?: string;
+  cacheKey?: string;
+  source?: { readonly run: string; readonly step: string };
+  /** Every attempt's end but the last, in order. */
+  readonly attempts: AttemptState[];
+  /** What a dynamic pipeline's function called, to catch a different call when it runs again. */
+  call?: string;
+  /** Input values that a dynamic pipeline's function gave directly. */
+  values?: Readonly<Record<string, Json>>;
+}
+
+/** One attempt of a step. */
+export interface AttemptState {
+  readonly attempt: number;
+  status: Status;
+  readonly startedAt: string;
+  finishedAt?: string;
+  error?: StepError;
+}
+
+/** A hook that is owed: of the run, or of one step. */
+export interface OwedHook {
+  readonly hook: "onSuccess" | "onFailure";
+  readonly step: string;
+}
+
+/** A stop that was asked for. */
+export interface StopState {
+  mode: "graceful" | "force";
+  by: string;
+  because?: string;
+  requestId?: string;
+}
+
+/** A run: see the head of this file. */
+export interface RunState {
+  readonly run: string;
+  readonly pipeline: string;
+  orchestratorRunId: string;
+  readonly trigger: Trigger;
+  readonly params: Readonly<Record<string, Json>>;
+  readonly snapshot: Snapshot;
+  readonly tags: readonly string[];
+  readonly reuse: Readonly<Record<string, string>>;
+  readonly submittedAt: string;
+  phase: "submitted" | "queued" | "started" | "finished";
+  /** What the orchestrator gave back, once it has accepted the run. */
+  submission: "none" | "started" | "accepted";
+  metadata?: Readonly<Record<string, Json>>;
+  startedAt?: string;
+  because?: string;
+  readonly steps: Map<string, StepState>;
+  readonly dependents: Map<string, string[]>;
+  readonly ready: Set<string>;
+  readonly running: Set<string>;
+  readonly delayed: Set<string>;
+  /** Steps that can no longer run, and why; each is owed a `step.skipped`. */
+  readonly doomed: Map<string, string>;
+  readonly owedHooks: Map<string, OwedHook>;
+  ended: number;
+  failed: number;
+  stoppedSteps: number;
+  /** The first step that failed for good. */
+  firstFailure?: string;
+  stop?: StopState;
+  /** Why the run's time is up. */
+  timedOut?: string;
+  init: "none" | "owed" | "done" | "failed";
+  initError?: StepError;
+  /** What the init hook returned. */
+  hookState?: Json;
+  cleanup: "none" | "owed" | "done";
+  runFailureHook: "none" | "owed" | "done";
+  /** A dynamic pipeline's function. */
+  function: "none" | "owed" | "ended";
+  functionError?: StepError;
+  /** Milliseconds the run had been worked on when it was last taken over: what a time limit counts. */
+  workedMs: number;
+  /** When the daemon that works on it took it over; undefined while its first one does. */
+  resumedAt?: string;
+  finished?: { readonly status: FinalRunStatus; readonly because: string; readonly at: string; readonly durationMs: number };
+  recoveries: number;
+  lastSeq: number;
+  lastAt: string;
+}
+
+/** Folds a run's ledger; undefined where the first line is no header. */
+export function fold(lines: Iterable<RunLine>): RunState | undefined {
+  let state: RunState | undefined;
+  for (const line of lines) state = evolve(state, line);
+  return state;
+}
+
+/**
+ * What is, after one more line. Changes `state` in place and returns it; unknown events change nothing but the position.
+ *
+ * @param state the run so far; undefined before the header
+ */
+export function evolve(state: RunState | undefined, line: RunLine): RunState | undefined {
+  if (state === undefined) return line.type === "run.submitted" ? begin(line) : undefined;
+  state.lastSeq = line.seq;
+  if (state.finished !== undefined) return state;
+  const from = state.lastAt;
+  state.lastAt = line.at;
+  switch (line.type) {
+    case "run.submitted":
+      break;
+    case "submit.started":
+      state.submission = "started";
+      break;
+    case "submit.accepted":
+      state.submission = "accepted";
+      state.metadata = line.metadata;
+      if (line.orchestratorRunId !== undefined) state.orchestratorRunId = line.orchestratorRunId;
+      break;
+    case "run.queued":
+      state.phase = "queued";
+      state.because = line.because;
+      break;
+    case "run.started":
+      state.phase = "started";
+      state.startedAt = line.at;
+      state.because = line.because;
+      break;
+    case "run.stop_requested":
+      state.stop = {
+        mode: line.mode === "force" || state.stop?.mode === "force" ? "force" : "graceful",
+        by: line.by,
+        ...(line.because === undefined ? {} : { because: line.because }),
+        ...(line.requestId === undefined ? {} : { requestId: line.requestId }),
+      };
+      break;
+    case "run.timed_out":
+      state.timedOut = line.because;
+      break;
+    case "run.recovered":
+      state.recoveries += 1;
+      if (state.startedAt !== undefined) state.workedMs += Math.max(0, Date.parse(from) - Date.parse(workedFrom(state)));
+      state.resumedAt = line.at;
+      break;
+    case "run.function_ended":
+      state.function = "ended";
+      if (line.error !== undefined) state.functionError = line.error;
+      break;
+    case "run.finished":
+      state.phase = "finished";
+      state.finished = { status: line.status, because: line.because, at: line.at, durationMs: line.durationMs };
+      break;
+    case "run.overdue":
+      break;
+    case "step.added":
+      if (!state.steps.has(line.step)) {
+        const step = addStep(state, line.spec);
+        if (line.call !== undefined) step.call = line.call;
+        if (line.values !== undefined) step.values = line.values;
+        settle(state, line.spec.id);
+      }
+      break;
+    case "hook.completed":
+    case "hook.failed":
+      hookEnded(state, line);
+      break;
+    default:
+      evolveStep(state, line);
+  }
+  return state;
+}
+
+function workedFrom(state: RunState): string {
+  return state.resumedAt ?? state.startedAt ?? state.submittedAt;
+}
+
+type StepLine = Extract<RunLine, { type: `step.${string}` }>;
+
+function evolveStep(state: RunState, line: StepLine): void {
+  const step = state.steps.get(line.step);
+  if (step === undefined) return;
+  switch (line.type) {
+    case "step.started":
+      leave(state, line.step);
+      if (line.attempt === step.attempt) step.reruns += 1;
+      step.phase = "running";
+      step.status = "running";
+      step.attempt = line.attempt;
+      step.token = line.seq;
+      step.because = line.because;
+      if (line.cacheKey !== undefined) step.cacheKey = line.cacheKey;
+      step.startedAt ??= line.at;
+      delete step.retryAt;
+      step.attempts.push({ attempt: line.attempt, status: "running", startedAt: line.at });
+      state.running.add(line.step);
+      break;
+    case "step.completed":
+      endAttempt(step, "completed", line.at);
+      step.outputs = line.outputs;
+      delete step.error;
+      owe(state, step, "onSuccess");
+      end(state, step, "completed", line.at);
+      meet(state, line.step);
+      break;
+    case "step.cached":
+      step.outputs = line.outputs;
+      step.source = line.source;
+      step.because = line.because;
+      if (line.cacheKey !== undefined) step.cacheKey = line.cacheKey;
+      step.startedAt = line.at;
+      end(state, step, "cached", line.at);
+      meet(state, line.step);
+      break;
+    case "step.failed":
+      step.error = line.error;
+      step.rerun = false;
+      if (line.because !== undefined) step.because = line.because;
+      endAttempt(step, line.retryAt === undefined ? "failed" : "retried", line.at, line.error);
+      if (line.retryAt !== undefined) delay(state, step, Date.parse(line.retryAt));
+      else fail(state, step, line.at);
+      break;
+    case "step.interrupted":
+      step.because = line.because;
+      step.alone = line.alone === true;
+      endAttempt(step, line.next === "fail" ? "failed" : "retried", line.at);
+      if (line.next === "fail") {
+        step.error = { name: "Interrupted", message: line.because };
+        fail(state, step, line.at);
+      } else {
+        step.rerun = line.next === "rerun";
+        delay(state, step, line.retryAt === undefined ? Date.parse(line.at) : Date.parse(line.retryAt));
+      }
+      break;
+    case "step.stopped":
+      endAttempt(step, "stopped", line.at);
+      step.because = line.because;
+      state.stoppedSteps += 1;
+      end(state, step, "stopped", line.at);
+      doom(state, line.step, `upstream step "${line.step}" was stopped`);
+      break;
+    case "step.skipped":
+      step.because = line.because;
+      end(state, step, "skipped", line.at);
+      doom(state, line.step, `upstream step "${line.step}" was skipped`);
+      break;
+    case "step.added":
+    case "step.result_refused":
+      break;
+  }
+}
+
+function begin(line: Extract<RunLine, { type: "run.submitted" }>): RunState {
+  const { hooks, steps, dynamic } = line.snapshot;
+  const state: RunState = {
+    run: line.run,
+    pipeline: line.pipeline,
+    orchestratorRunId: line.orchestratorRunId,
+    trigger: line.trigger,
+    params: line.params,
+    snapshot: line.snapshot,
+    tags: line.tags,
+    reuse: line.reuse ?? {},
+    submittedAt: line.at,
+    phase: "submitted",
+    submission: "none",
+    steps: new Map(),
+    dependents: new Map(),
+    ready: new Set(),
+    running: new Set(),
+    delayed: new Set(),
+    doomed: new Map(),
+    owedHooks: new Map(),
+    ended: 0,
+    failed: 0,
+    stoppedSteps: 0,
+    init: hooks?.init === undefined ? "none" : "owed",
+    cleanup: hooks?.cleanup === undefined ? "none" : "owed",
+    runFailureHook: hooks?.onRunFailure === undefined ? "none" : "owed",
+    function: dynamic === undefined ? "none" : "owed",
+    workedMs: 0,
+    recoveries: 0,
+    lastSeq: line.seq,
+    lastAt: line.at,
+  };
+  for (const spec of steps ?? []) addStep(state, spec);
+  for (const id of state.steps.keys()) settle(state, id);
+  return state;
+}
+
+/** The steps that one needs to have ended well before it starts, each once. */
+export function upstreamOf(spec: SnapshotStep): Set<string> {
+  return new Set([...Object.values(spec.inputs).map((input) => input.step), ...spec.after]);
+}
+
+function addStep(state: RunState, spec: SnapshotStep): StepState {
+  const step: StepState = { spec, phase: "waiting", status: "initializing", attempt: 0, reruns: 0, token: 0, unmet: 0, alone: false, rerun: false, attempts: [] };
+  state.steps.set(spec.id, step);
+  for (const upstream of upstreamOf(spec)) {
+    const list = state.dependents.get(upstream);
+    if (list === undefined) state.dependents.set(upstream, [spec.id]);
+    else list.push(spec.id);
+    const before = state.steps.get(upstream);
+    if (before === undefined || !endedWell(before)) step.unmet += 1;
+    if (before !== undefined && before.phase === "ended" && !endedWell(before)) {
+      state.doomed.set(spec.id, before.status === "failed" ? `upstream step "${upstream}" failed` : `upstream step "${upstream}" was ${before.status}`);
+    }
+  }
+  return step;
+}
+
+/** Makes a step ready if it lacks nothing. */
+function settle(state: RunState, id: string): void {
+  const step = state.steps.get(id);
+  if (step === undefined || step.phase !== "waiting" || step.unmet > 0 || state.doomed.has(id)) return;
+  step.phase = "ready";
+  state.ready.add(id);
+}
+
+/** Whether what comes after a step may build on it. */
+export function endedWell(step: StepState): boolean {
+  return step.status === "completed" || step.status === "cached";
+}
+
+function meet(state: RunState, id: string): void {
+  for (const dependent of state.dependents.get(id) ?? []) {
+    const step = state.steps.get(dependent);
+    if (step === undefined) continue;
+    step.unmet -= 1;
+    settle(state, dependent);
+  }
+}
+
+function doom(state: RunState, id: string, because: string): void {
+  for (const dependent of state.dependents.get(id) ?? []) {
+    const step = state.steps.get(dependent);
+    if (step !== undefined && step.phase !== "ended" && !state.doomed.has(dependent)) state.doomed.set(dependent, because);
+  }
+}
+
+function leave(state: RunState, id: string): void {
+  state.ready.delete(id);
+  state.running.delete(id);
+  state.delayed.delete(id);
+  state.doomed.delete(id);
+}
+
+function end(state: RunState, step: StepState, status: Status, at: string): void {
+  leave(state, step.spec.id);
+  if (step.phase !== "ended") state.ended += 1;
+  step.phase = "ended";
+  step.status = status;
+  step.finishedAt = at;
+}
+
+function endAttempt(step: StepState, status: Status, at: string, error?: StepError): void {
+  const last = step.attempts.at(-1);
+  if (last === undefined || last.status !== "running") return;
+  last.status = status;
+  last.finishedAt = at;
+  if (error !== undefined) last.error = error;
+}
+
+function delay(state: RunState, step: StepState, until: number): void {
+  leave(state, step.spec.id);
+  step.phase = "delayed";
+  step.status = "retrying";
+  step.retryAt = until;
+  state.delayed.add(step.spec.id);
+}
+
+function fail(state: RunState, step: StepState, at: string): void {
+  state.failed += 1;
+  state.firstFailure ??= step.spec.id;
+  owe(state, step, "onFailure");
+  end(state, step, "failed", at);
+  doom(state, step.spec.id, `upstream step "${step.spec.id}" failed`);
+}
+
+/** The hook that counts for a step: its own, else the pipeline's. */
+export function stepHook(snapshot: Snapshot, spec: SnapshotStep, hook: OwedHook["hook"]): Snapshot["hooks"]["init"] {
+  return spec.hooks?.[hook] ?? snapshot.hooks?.[hook];
+}
+
+function owe(state: RunState, step: StepState, hook: OwedHook["hook"]): void {
+  if (stepHook(state.snapshot, step.spec, hook) === undefined) return;
+  state.owedHooks.set(`${hook}:${step.spec.id}`, { hook, step: step.spec.id });
+}
+
+function hookEnded(state: RunState, line: Extract<RunLine, { type: "hook.completed" | "hook.failed" }>): void {
+  if (line.step !== undefined) state.owedHooks.delete(`${line.hook}:${line.step}`);
+  else if (line.hook === "init") {
+    state.init = line.type === "hook.completed" ? "done" : "failed";
+    if (line.type === "hook.failed") {
+      state.initError = line.error;
+      state.cleanup = "none";
+    } else if (line.state !== undefined) state.hookState = line.state;
+  } else if (line.hook === "cleanup") state.cleanup = "done";
+  else if (line.hook === "onRunFailure") state.runFailureHook = "done";
+}
+
+/** A run's status by ZenML's precedence, and whether anything may still change. */
+export function runStatus(state: RunState): { readonly status: Status; readonly inProgress: boolean } {
+  if (state.finished !== undefined) return { status: state.finished.status, inProgress: false };
+  return { status: openStatus(state), inProgress: true };
+}
+
+/** Whether every step that there is, and a dynamic pipeline's function, has ended. */
+export function allEnded(state: RunState): boolean {
+  return state.ended === state.steps.size && state.function !== "owed";
+}
+
+function openStatus(state: RunState): Status {
+  const ended = allEnded(state);
+  if (state.stop !== undefined) return ended ? "stopped" : "stopping";
+  if (hasFailed(state)) return "failed";
+  if (ended && state.stoppedSteps > 0) return "stopped";
+  if (state.phase !== "started") return "initializing";
+  return ended ? "completed" : "running";
+}
+
+/**
+ * Whether the run can only end failed. In a dynamic pipeline under `continue_on_failure` the function decides: a failure it did not
+ * await, or caught, does not fail the run.
+ */
+export function hasFailed(state: RunState): boolean {
+  if (state.init === "failed" || state.timedOut !== undefined || state.functionError !== undefined) return true;
+  if (state.failed === 0) return false;
+  return state.function === "none" || state.snapshot.executionMode !== "continue_on_failure";
+}

@@ -1,0 +1,33 @@
+/** The words a run or a step can be in: ZenML's `ExecutionStatus`, and `skipped`, which ZenML leaves without a trace. */
+export const STATUSES = [
+  "initializing",
+  "running",
+  "completed",
+  "failed",
+  "cached",
+  "retrying",
+  "retried",
+  "stopping",
+  "stopped",
+  "skipped",
+] as const;
+
+/** One of {@link STATUSES}. */
+export type Status = (typeof STATUSES)[number];
+
+/** The statuses a run can end in. They never change again. */
+export const FINAL_RUN_STATUSES = ["completed", "failed", "cached", "stopped"] as const;
+
+/** A status that a run can end in. */
+export type FinalRunStatus = (typeof FINAL_RUN_STATUSES)[number];
+
+/** Whether a run in this status has ended for ever. */
+export function isFinal(status: Status): status is FinalRunStatus {
+  return (FINAL_RUN_STATUSES as readonly string[]).includes(status);
+}
+
+/** What happens to the rest of a run when one of its steps fails (ZenML's `ExecutionMode`). */
+export const EXECUTION_MODES = ["continue_on_failure", "stop_on_failure", "fail_fast"] as const;
+
+/** One of {@link EXECUTION_MODES}. */
+export type ExecutionMode = (typeof EXECUTION_MODES)[number];
