@@ -25,6 +25,15 @@ export interface ActiveRun {
   readonly startedAt?: string;
 }
 
+/** A backfill that was accepted. */
+export interface Backfill {
+  readonly requestId: string;
+  readonly from: string;
+  readonly to: string;
+  readonly which: string;
+  readonly maxActive?: number;
+}
+
 /** How many slots and runs there have been, by kind: `fired caughtUp skipped missed backfilled completed failed stopped cached`. */
 export type PipelineCounts = Record<string, number>;
 
@@ -53,7 +62,7 @@ export interface PipelineState {
   /** Fired slots since the last checkpoint that a backward step put ahead of the watermark again. */
   readonly firedAhead: Set<string>;
   /** Backfills that were accepted and have not ended, by request id. */
-  readonly backfills: Map<string, Extract<PipelineEvent, { type: "backfill.started" }>>;
+  readonly backfills: Map<string, Backfill>;
   /** Request ids whose effect this ledger holds, newest last, bounded. */
   readonly requests: Set<string>;
   /** Recently fired slots, for `firedAhead`: key -> slot in milliseconds. */
@@ -156,7 +165,7 @@ export function evolvePipeline(state: PipelineState, line: PipelineLine): Pipeli
       finishRun(state, line);
       break;
     case "backfill.started":
-      state.backfills.set(line.requestId, line);
+      state.backfills.set(line.requestId, backfillOf(line));
       break;
     case "backfill.finished":
       state.backfills.delete(line.requestId);
@@ -216,6 +225,11 @@ function stepBack(state: PipelineState, line: Extract<PipelineLine, { type: "clo
   }
   state.through = to;
   state.decided.clear();
+}
+
+function backfillOf(line: Extract<PipelineEvent, { type: "backfill.started" }>): Backfill {
+  const { requestId, from, to, which, maxActive } = line;
+  return { requestId, from, to, which, ...(maxActive === undefined ? {} : { maxActive }) };
 }
 
 function finishRun(state: PipelineState, line: Extract<PipelineLine, { type: "run.finished" }>): void {
@@ -278,7 +292,7 @@ function restore(state: PipelineState, line: Extract<PipelineLine, { type: "pipe
   state.firedAhead.clear();
   for (const key of (more["firedAhead"] ?? []) as string[]) state.firedAhead.add(key);
   for (const id of (more["requests"] ?? []) as string[]) remember(state, id);
-  const backfills = (more["backfills"] ?? []) as Extract<PipelineEvent, { type: "backfill.started" }>[];
+  const backfills = (more["backfills"] ?? []) as Backfill[];
   refill(state.backfills, backfills.map((backfill) => [backfill.requestId, backfill]));
   state.linesSinceCheckpoint = 0;
 }

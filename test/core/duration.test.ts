@@ -1,0 +1,64 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { formatDuration, MAX_DURATION_MS, parseDuration } from "../../src/core/duration.ts";
+import { NO_RETRY, retryDelay } from "../../src/core/retry.ts";
+
+describe("parseDuration", () => {
+  it.each([
+    ["5s", 5_000],
+    ["1h30m", 5_400_000],
+    ["500ms", 500],
+    ["7d", 604_800_000],
+    ["2w", 1_209_600_000],
+    ["1.5h", 5_400_000],
+    ["90", 90_000],
+    [90, 90_000],
+    ["0s", 0],
+  ])("reads %s", (text, milliseconds) => {
+    expect(parseDuration(text)).toBe(milliseconds);
+  });
+
+  it.each(["", "s", "5 s", "-5s", "5x", "1h-3m", "1e9d", "NaN", "5s!", "h5", `${MAX_DURATION_MS}s`])("refuses %j", (text) => {
+    expect(parseDuration(text)).toBeUndefined();
+  });
+
+  it("never throws and never gives a negative or broken number", () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.stringMatching(/^(\d{1,5}(ms|[smhdw]))+$/)), (text) => {
+        const parsed = parseDuration(text);
+        expect(parsed === undefined || (Number.isSafeInteger(parsed) && parsed >= 0)).toBe(true);
+      }),
+    );
+  });
+});
+
+describe("formatDuration", () => {
+  it.each([
+    [0, "0s"],
+    [350, "350ms"],
+    [4_240, "4.2s"],
+    [5_000, "5s"],
+    [200_000, "3m 20s"],
+    [7_500_000, "2h 5m"],
+    [367_200_000, "4d 6h"],
+  ])("writes %d ms as %s", (milliseconds, text) => {
+    expect(formatDuration(milliseconds)).toBe(text);
+  });
+});
+
+describe("retryDelay", () => {
+  it("grows by the backoff up to the maximum", () => {
+    const policy = { ...NO_RETRY, maxRetries: 5, delayMs: 10, backoff: 2, maxDelayMs: 60 };
+    expect([1, 2, 3, 4].map((attempt) => retryDelay(policy, attempt, 0.5))).toEqual([10, 20, 40, 60]);
+  });
+
+  it("keeps jitter within its share", () => {
+    fc.assert(
+      fc.property(fc.double({ min: 0, max: 0.999, noNaN: true }), (chance) => {
+        const wait = retryDelay({ ...NO_RETRY, delayMs: 1_000, jitter: 0.1 }, 1, chance);
+        expect(wait).toBeGreaterThanOrEqual(900);
+        expect(wait).toBeLessThanOrEqual(1_100);
+      }),
+    );
+  });
+});

@@ -1,0 +1,82 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { PipelineEvent, PipelineLine } from "../../src/core/event.ts";
+import { checkpointOf, emptyPipelineState, evolvePipeline, type PipelineState } from "../../src/core/pipeline-state.ts";
+
+const T0 = Date.UTC(2026, 10, 23);
+const iso = (seconds: number): string => new Date(T0 + seconds * 1_000).toISOString();
+
+function foldEvents(events: readonly PipelineEvent[], state = emptyPipelineState()): PipelineState {
+  for (const [index, event] of events.entries()) {
+    evolvePipeline(state, { ...event, seq: state.lastSeq + 1, b: state.lastSeq + 1, at: iso(index) } as PipelineLine);
+  }
+  return state;
+}
+
+const loaded: PipelineEvent = { type: "pipeline.loaded", digest: "d", schedules: [{ cron: "* * * * *" }], tz: "UTC", tzdata: "2026c" };
+
+describe("the watermark", () => {
+  it("begins at the load and moves with the last line of a due time", () => {
+    const state = foldEvents([loaded, { type: "slot.skipped", slot: iso(60), because: "overlap" }]);
+    expect(state.through).toBe(T0);
+    expect(state.decided.get(iso(60))).toBe("skipped");
+    foldEvents([{ type: "slot.fired", slot: iso(60), run: "p@1.x", schedule: "x", through: iso(60) }], state);
+    expect(state.through).toBe(T0 + 60_000);
+    expect(state.decided.size).toBe(0);
+  });
+
+  it("never goes back but by a clock step, and remembers what fired ahead of it", () => {
+    const state = foldEvents([loaded, { type: "slot.fired", slot: iso(600), run: "p@1", through: iso(600) }]);
+    foldEvents([{ type: "slot.fired", slot: iso(60), run: "p@0", through: iso(60) }], state);
+    expect(state.through).toBe(T0 + 600_000);
+    foldEvents([{ type: "clock.stepped", from: iso(600), to: iso(120), through: iso(120) }], state);
+    expect(state.through).toBe(T0 + 120_000);
+    expect([...state.firedAhead]).toEqual([iso(600)]);
+  });
+});
+
+describe("runs", () => {
+  it("are active from their slot's line to their end", () => {
+    const state = foldEvents([loaded, { type: "slot.fired", slot: iso(60), run: "p@1", through: iso(60) }]);
+    expect([...state.active.keys()]).toEqual(["p@1"]);
+    foldEvents([{ type: "run.started", run: "p@1" }], state);
+    expect(state.last).toMatchObject({ run: "p@1", status: "running" });
+    foldEvents([{ type: "run.finished", run: "p@1", status: "completed", durationMs: 5 }], state);
+    expect(state.active.size).toBe(0);
+    expect(state.last).toMatchObject({ run: "p@1", status: "completed" });
+    expect(state.counts).toEqual({ fired: 1, completed: 1 });
+  });
+});
+
+const second = fc.integer({ min: 0, max: 10_000 });
+const events: fc.Arbitrary<PipelineEvent> = fc.oneof(
+  fc.constant(loaded),
+  fc.constant<PipelineEvent>({ type: "pipeline.paused", by: "cli:root" }),
+  fc.constant<PipelineEvent>({ type: "pipeline.resumed", by: "cli:root" }),
+  fc.constant<PipelineEvent>({ type: "pipeline.removed" }),
+  fc.constant<PipelineEvent>({ type: "pipeline.invalid", errors: ["bad cron"] }),
+  second.map<PipelineEvent>((at) => ({ type: "slot.fired", slot: iso(at), run: `p@${at}`, through: iso(at) })),
+  second.map<PipelineEvent>((at) => ({ type: "slot.missed", slot: iso(at), because: "down" })),
+  second.map<PipelineEvent>((at) => ({ type: "clock.stepped", from: iso(at + 5), to: iso(at), through: iso(at) })),
+  second.map<PipelineEvent>((at) => ({ type: "run.queued", run: `p@${at}`, because: "waits" })),
+  second.map<PipelineEvent>((at) => ({ type: "run.started", run: `p@${at}` })),
+  second.map<PipelineEvent>((at) => ({ type: "run.finished", run: `p@${at}`, status: "failed", durationMs: 1 })),
+  second.map<PipelineEvent>((at) => ({ type: "backfill.started", requestId: `r${at}`, from: iso(0), to: iso(at), which: "missing" })),
+);
+
+describe("a checkpoint", () => {
+  it("stands for everything before it", () => {
+    fc.assert(
+      fc.property(fc.array(events, { maxLength: 40 }), fc.array(events, { maxLength: 10 }), (before, after) => {
+        const whole = foldEvents(before);
+        const checkpoint = JSON.parse(JSON.stringify(checkpointOf(whole))) as PipelineEvent;
+        const restored = foldEvents([checkpoint]);
+        foldEvents(after, whole);
+        foldEvents(after, restored);
+        const face = (state: PipelineState): unknown => ({ ...state, linesSinceCheckpoint: 0, lastSeq: 0, firedAhead: [...state.firedAhead].sort() });
+        expect(face(restored)).toEqual(face(whole));
+      }),
+      { numRuns: 500 },
+    );
+  });
+});

@@ -1,0 +1,242 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { RunEvent } from "../../src/core/event.ts";
+import { afterFailure, afterInterruption, MAX_RERUNS } from "../../src/core/plan.ts";
+import { fold, runStatus } from "../../src/core/run-state.ts";
+import { NO_RETRY } from "../../src/core/retry.ts";
+import type { ExecutionMode } from "../../src/core/status.ts";
+import { GivenRun, snapshotOf, stepSpec } from "../support/given-run.ts";
+
+const STARTED: RunEvent = { type: "run.started", because: "scheduled" };
+
+/** The DAG of the contract: 1 -> {2, 3, 4}, 2 -> 5, 3 -> 6, 4 -> 7, {5, 6, 7} -> 8. */
+function contractDag(executionMode: ExecutionMode): GivenRun {
+  const steps = [
+    stepSpec("1"),
+    stepSpec("2", { needs: ["1"] }),
+    stepSpec("3", { needs: ["1"] }),
+    stepSpec("4", { needs: ["1"] }),
+    stepSpec("5", { needs: ["2"] }),
+    stepSpec("6", { needs: ["3"] }),
+    stepSpec("7", { needs: ["4"] }),
+    stepSpec("8", { needs: ["5", "6", "7"] }),
+  ];
+  const run = new GivenRun(snapshotOf(steps, { executionMode })).happen(STARTED);
+  return run.start("1").complete("1").start("2").start("3").start("4").fail("2");
+}
+
+describe("the three execution modes", () => {
+  it("continue_on_failure lets independent branches finish and skips what came after the failure", () => {
+    const run = contractDag("continue_on_failure").settle();
+    run.complete("3").complete("4").start("6").start("7").complete("6").complete("7").settle();
+    expect(run.statuses()).toEqual({
+      1: "completed",
+      2: "failed",
+      3: "completed",
+      4: "completed",
+      5: "skipped",
+      6: "completed",
+      7: "completed",
+      8: "skipped",
+    });
+    expect(run.state.finished).toMatchObject({ status: "failed", because: 'step "2" failed: no' });
+    expect(run.state.steps.get("5")?.because).toBe('upstream step "2" failed');
+    expect(run.state.steps.get("8")?.because).toBe('upstream step "5" was skipped');
+  });
+
+  it("stop_on_failure lets running steps finish and starts nothing new", () => {
+    const run = contractDag("stop_on_failure").settle();
+    expect(run.plan().filter((action) => action.kind === "stopStep")).toEqual([]);
+    run.complete("3").complete("4").settle();
+    expect(run.statuses()).toMatchObject({ 3: "completed", 4: "completed", 5: "skipped", 6: "skipped", 7: "skipped", 8: "skipped" });
+    expect(run.state.steps.get("6")?.because).toContain("stop_on_failure");
+    expect(run.state.finished?.status).toBe("failed");
+  });
+
+  it("fail_fast stops what runs at once", () => {
+    const run = contractDag("fail_fast").settle();
+    expect(run.plan().flatMap((action) => (action.kind === "stopStep" ? [[action.step, action.mode]] : []))).toEqual([
+      ["3", "force"],
+      ["4", "force"],
+    ]);
+    run.happen({ type: "step.stopped", step: "3", attempt: 1, because: "told to" }, { type: "step.stopped", step: "4", attempt: 1, because: "told to" }).settle();
+    expect(run.state.finished).toMatchObject({ status: "failed", because: 'step "2" failed: no' });
+  });
+});
+
+describe("retries", () => {
+  const retry = { ...NO_RETRY, maxRetries: 2, delayMs: 200, backoff: 2 };
+
+  it("waits 200 ms and 400 ms, then fails for good", () => {
+    const run = new GivenRun(snapshotOf([stepSpec("a", { retry })])).happen(STARTED);
+    const waits: (number | undefined)[] = [];
+    for (let attempt = 1; attempt <= 3; attempt += 1) {
+      run.start("a");
+      expect(run.state.steps.get("a")?.attempt).toBe(attempt);
+      const failed = afterFailure(run.state, "a", { name: "Error", message: "no" }, { now: run.now, chance: 0.5, mayRetry: true });
+      waits.push(failed.retryAt === undefined ? undefined : Date.parse(failed.retryAt) - run.now);
+      run.happen(failed);
+      if (attempt < 3) {
+        expect(runStatus(run.state).status).toBe("running");
+        expect(run.launches()).toEqual([]);
+        expect(run.plan()).toMatchObject([{ kind: "wake" }]);
+      }
+      run.now += 1_000;
+    }
+    expect(waits).toEqual([200, 400, undefined]);
+    expect(run.settle().state.finished?.status).toBe("failed");
+    expect(run.state.steps.get("a")?.attempts.map((each) => each.status)).toEqual(["retried", "retried", "failed"]);
+  });
+
+  it("retries only the errors that are listed, by code or name", () => {
+    const run = new GivenRun(snapshotOf([stepSpec("a", { retry: { ...retry, on: ["ECONNRESET", "TypeError"] } })])).happen(STARTED).start("a");
+    const facts = { now: run.now, chance: 0.5, mayRetry: true };
+    expect(afterFailure(run.state, "a", { name: "Error", message: "", code: "ECONNRESET" }, facts).retryAt).toBeDefined();
+    expect(afterFailure(run.state, "a", { name: "TypeError", message: "" }, facts).retryAt).toBeDefined();
+    expect(afterFailure(run.state, "a", { name: "Error", message: "", code: "ENOENT" }, facts)).toMatchObject({
+      because: "ENOENT is not among the errors that are retried",
+    });
+  });
+
+  it("never retries once a stop was asked for", () => {
+    const run = new GivenRun(snapshotOf([stepSpec("a", { retry })])).happen(STARTED).start("a");
+    run.happen({ type: "run.stop_requested", mode: "graceful", by: "cli:root" });
+    expect(afterFailure(run.state, "a", { name: "Error", message: "" }, { now: run.now, chance: 0.5, mayRetry: true }).retryAt).toBeUndefined();
+  });
+
+  it("ends a step that waits for its retry when a stop comes", () => {
+    const run = new GivenRun(snapshotOf([stepSpec("a", { retry })])).happen(STARTED).start("a");
+    run.happen(afterFailure(run.state, "a", { name: "Error", message: "" }, { now: run.now, chance: 0.5, mayRetry: true }));
+    run.happen({ type: "run.stop_requested", mode: "graceful", by: "cli:root" }).settle();
+    expect(run.statuses()).toEqual({ a: "stopped" });
+    expect(run.state.finished?.status).toBe("stopped");
+  });
+});
+
+describe("interruptions", () => {
+  const facts = { now: 0, chance: 0.5, because: "the daemon died" };
+
+  it("counts a retry and never makes more attempts than the policy allows", () => {
+    const run = new GivenRun(snapshotOf([stepSpec("a", { retry: { ...NO_RETRY, maxRetries: 1 } })])).happen(STARTED).start("a");
+    expect(run.happen(afterInterruption(run.state, "a", "daemon", facts)).state.steps.get("a")?.status).toBe("retrying");
+    run.start("a");
+    expect(run.state.steps.get("a")?.attempt).toBe(2);
+    expect(afterInterruption(run.state, "a", "daemon", facts)).toMatchObject({ next: "fail" });
+  });
+
+  it("reruns under the same number, at most three times", () => {
+    const run = new GivenRun(snapshotOf([stepSpec("a", { onInterruption: "rerun" })])).happen(STARTED).start("a");
+    for (let rerun = 1; rerun <= MAX_RERUNS; rerun += 1) {
+      run.happen(afterInterruption(run.state, "a", "daemon", facts)).start("a");
+      expect(run.state.steps.get("a")).toMatchObject({ attempt: 1, reruns: rerun });
+    }
+    expect(afterInterruption(run.state, "a", "daemon", facts)).toMatchObject({ next: "fail" });
+  });
+
+  it("starts an innocent sibling of a runner's death again, alone and uncounted", () => {
+    const run = new GivenRun(snapshotOf([stepSpec("a")])).happen(STARTED).start("a");
+    run.happen(afterInterruption(run.state, "a", "runner", facts));
+    expect(run.plan()).toMatchObject([{ kind: "launch", step: "a", attempt: 1, alone: true }]);
+  });
+
+  it("never starts again under onInterruption: fail", () => {
+    const run = new GivenRun(snapshotOf([stepSpec("a", { onInterruption: "fail" })])).happen(STARTED).start("a");
+    run.happen(afterInterruption(run.state, "a", "runner", facts)).settle();
+    expect(run.state.finished?.status).toBe("failed");
+  });
+});
+
+describe("stops", () => {
+  it("graceful starts nothing new and tells running steps once", () => {
+    const run = new GivenRun(snapshotOf([stepSpec("a"), stepSpec("b", { needs: ["a"] })])).happen(STARTED).start("a");
+    run.happen({ type: "run.stop_requested", mode: "graceful", by: "cli:root" });
+    expect(runStatus(run.state).status).toBe("stopping");
+    expect(run.plan()).toContainEqual({ kind: "stopStep", step: "a", mode: "graceful", because: "the run was asked to stop" });
+    expect(run.plan({ stopping: new Map([["a", "graceful"]]) }).some((action) => action.kind === "stopStep")).toBe(false);
+    run.happen({ type: "run.stop_requested", mode: "force", by: "cli:root" });
+    expect(run.plan({ stopping: new Map([["a", "graceful"]]) })).toContainEqual(expect.objectContaining({ kind: "stopStep", mode: "force" }));
+    run.complete("a").settle();
+    expect(run.state.finished?.status).toBe("stopped");
+    expect(run.statuses()).toEqual({ a: "completed", b: "skipped" });
+  });
+
+  it("ends a queued run at once", () => {
+    const run = new GivenRun(snapshotOf([stepSpec("a")])).happen({ type: "run.queued", because: "another run is active" });
+    run.happen({ type: "run.stop_requested", mode: "graceful", by: "cli:root" }).settle();
+    expect(run.state.finished?.status).toBe("stopped");
+  });
+});
+
+describe("limits", () => {
+  it("never has more than maxParallelSteps under way, launching ones counted", () => {
+    const steps = Array.from({ length: 10 }, (_, index) => stepSpec(`s${index}`));
+    const run = new GivenRun(snapshotOf(steps, { maxParallelSteps: 3 })).happen(STARTED);
+    expect(run.launches()).toEqual(["s0", "s1", "s2"]);
+    expect(run.launches({ launching: new Set(["s0", "s1"]) })).toEqual(["s2"]);
+    expect(run.start("s0").start("s1").launches()).toEqual(["s2"]);
+    expect(run.launches({ capacity: 0 })).toEqual([]);
+  });
+});
+
+/** Any DAG: each step may need any earlier ones. */
+const dags = fc
+  .array(fc.array(fc.nat(), { maxLength: 3 }), { minLength: 0, maxLength: 12 })
+  .map((rows) => rows.map((needs, index) => stepSpec(`s${index}`, { needs: index === 0 ? [] : [...new Set(needs.map((need) => `s${need % index}`))] })));
+
+describe("any DAG, any outcome, any order", () => {
+  it("comes to an end in which every step ended, nothing ran before what it needs, and the fold over the lines is the same", () => {
+    fc.assert(
+      fc.property(
+        dags,
+        fc.constantFrom<ExecutionMode>("continue_on_failure", "stop_on_failure", "fail_fast"),
+        fc.infiniteStream(fc.nat()),
+        (steps, executionMode, choices) => {
+          const next = (): number => choices.next().value as number;
+          const run = new GivenRun(snapshotOf(steps, { executionMode, maxParallelSteps: 2 })).happen(STARTED);
+          for (let move = 0; move < 200 && run.settle().state.finished === undefined; move += 1) {
+            const startable = run.launches();
+            const running = [...run.state.running];
+            expect(startable.length + running.length).toBeGreaterThan(0);
+            const pick = next() % (startable.length + running.length);
+            const step = pick < startable.length ? startable[pick]! : running[pick - startable.length]!;
+            if (pick < startable.length) {
+              for (const need of run.state.steps.get(step)!.spec.after) expect(run.state.steps.get(need)?.status).toBe("completed");
+              run.start(step);
+            } else if (next() % 4 === 0) run.fail(step);
+            else run.complete(step);
+            expect(run.state.running.size).toBeLessThanOrEqual(2);
+          }
+          expect(run.state.finished).toBeDefined();
+          expect([...run.state.steps.values()].every((step) => step.phase === "ended")).toBe(true);
+          expect(run.state.ended).toBe(run.state.steps.size);
+          const failed = [...run.state.steps.values()].some((step) => step.status === "failed");
+          expect(run.state.finished?.status).toBe(failed ? "failed" : "completed");
+          expect(fold(run.lines)).toEqual(run.state);
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+
+  it("costs what changed: a chain and a fan-out of 10,000 steps fold and plan in linear work", () => {
+    const steps = Array.from({ length: 10_000 }, (_, index) => stepSpec(`s${index}`));
+    const run = new GivenRun(snapshotOf(steps, { maxParallelSteps: 10_000 })).happen(STARTED);
+    let asked = 0;
+    const ready = run.state.ready;
+    const original = ready[Symbol.iterator].bind(ready);
+    Object.defineProperty(ready, Symbol.iterator, {
+      value: function* () {
+        for (const id of { [Symbol.iterator]: original }) {
+          asked += 1;
+          yield id;
+        }
+      },
+    });
+    for (let index = 0; index < 100; index += 1) {
+      const [id] = run.launches({ capacity: 1 });
+      run.happen({ type: "step.started", step: id!, attempt: 1, because: "ready" });
+      run.complete(id!);
+    }
+    expect(asked).toBeLessThanOrEqual(300);
+  });
+});
