@@ -1,0 +1,47 @@
+/**
+ * Finds what was probably meant by a misspelt word.
+ *
+ * Near means at most a third of the word wrong (an insertion, a deletion, a replacement or two swapped neighbours each count one), so that
+ * `cronn` finds `cron` and `foo` finds nothing. Case does not count.
+ */
+
+/** The nearest of `known` to `word`, or undefined where none is near. Of equally near ones the first. */
+export function nearest(word: string, known: Iterable<string>): string | undefined {
+  if (word.length > 64) return undefined;
+  const wanted = word.toLowerCase();
+  let best: string | undefined;
+  let least = Math.max(1, Math.floor(Math.max(word.length, 3) / 3)) + 1;
+  for (const candidate of known) {
+    if (Math.abs(candidate.length - word.length) >= least) continue;
+    const distance = editDistance(wanted, candidate.toLowerCase());
+    if (distance < least && distance < Math.max(word.length, candidate.length)) {
+      least = distance;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+/** `; did you mean "cron"?`, or nothing where no known word is near: the end of an error's sentence. */
+export function didYouMean(word: string, known: Iterable<string>): string {
+  const near = nearest(word, known);
+  return near === undefined ? "" : `; did you mean ${JSON.stringify(near)}?`;
+}
+
+/** How many insertions, deletions, replacements and swaps of neighbours turn `a` into `b`. */
+export function editDistance(a: string, b: string): number {
+  let before: number[] = [];
+  let last = Array.from({ length: b.length + 1 }, (_, column) => column);
+  for (let row = 1; row <= a.length; row++) {
+    const next = [row];
+    for (let column = 1; column <= b.length; column++) {
+      const same = a[row - 1] === b[column - 1];
+      let least = Math.min(last[column]! + 1, next[column - 1]! + 1, last[column - 1]! + (same ? 0 : 1));
+      if (row > 1 && column > 1 && a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1]) least = Math.min(least, before[column - 2]! + 1);
+      next.push(least);
+    }
+    before = last;
+    last = next;
+  }
+  return last[b.length]!;
+}

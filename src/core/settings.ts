@@ -1,0 +1,150 @@
+/**
+ * What may stand in `orchd.yaml`, and the settings with every default filled in.
+ *
+ * The file is optional and strict. It is read at start and again on SIGHUP; loading it is load-settings.ts's business, this file is pure.
+ */
+import * as z from "zod";
+import { parseDuration } from "./duration.ts";
+import { retentionSchema, orchestratorSchema } from "./pipeline.ts";
+import { durationSchema, envSchema, nameSchema } from "./schema-parts.ts";
+import { isTimeZone, zoneFault } from "./zone.ts";
+import type { EnvValue, OrchestratorRef } from "./snapshot.ts";
+
+const limitSchema = z.strictObject({
+  limit: z.int().min(1).describe("so many runs of the group's pipelines may be active at once"),
+  maxQueued: z.int().min(1).optional().describe("so many may wait; default: no limit"),
+});
+
+/** orchd.yaml as written. */
+export const orchdSettingsSchema = z
+  .strictObject({
+    project: nameSchema.optional().describe("the project's id in cache keys; default: default"),
+    timezone: z.string().optional().describe("the IANA time zone of schedules that name none; default: UTC"),
+    gracePeriod: durationSchema.optional().describe("what a step gets between the signal and its end; default: 10s"),
+    drainPeriod: durationSchema.optional().describe("what running steps get when the daemon is told to end; default: 30s"),
+    maxActiveRuns: z.int().min(1).optional().describe("so many runs of all pipelines may be active at once; default: no limit"),
+    concurrency: z
+      .union([
+        z.record(nameSchema, z.union([z.int().min(1), limitSchema])),
+        z.array(z.strictObject({ group: nameSchema.describe("the group's name"), ...limitSchema.shape })),
+      ])
+      .optional()
+      .describe("the concurrency groups: a limit by name, `{db: 2}` or `{db: {limit: 2}}`, or a list of {group, limit}; default: none"),
+    retention: retentionSchema.optional().describe("how long ended runs are kept; default: 30 days and 10000 runs a pipeline"),
+    runner: z
+      .strictObject({
+        threads: z.int().min(1).max(256).optional().describe("worker threads; default: 8"),
+        memoryMb: z.int().min(64).optional().describe("the runner process's memory limit in MiB; default: none"),
+      })
+      .optional()
+      .describe("the process in which steps run"),
+    orchestrators: z.record(nameSchema, orchestratorSchema).optional().describe("orchestrators by name: a module, or {uses, config}; default: none but local"),
+    env: envSchema.optional().describe("environment variables of every step of every pipeline; default: none"),
+    enableCache: z.boolean().optional().describe("whether the local orchestrator reuses results; default: true"),
+  })
+  .describe("orchd's settings");
+
+/** orchd.yaml as written, its shape checked. */
+export type OrchdSettingsDefinition = z.infer<typeof orchdSettingsSchema>;
+
+/** A concurrency group. */
+export interface ConcurrencyGroup {
+  readonly limit: number;
+  readonly maxQueued?: number;
+}
+
+/** How long ended runs are kept, with defaults filled in. */
+export interface Retention {
+  readonly keepDays: number;
+  readonly keepRuns: number;
+  readonly keepMb?: number;
+}
+
+/** The settings with every default filled in (semantics.md 9). */
+export interface OrchdSettings {
+  readonly project: string;
+  readonly timezone: string;
+  readonly gracePeriodMs: number;
+  readonly drainPeriodMs: number;
+  /** Over all pipelines; undefined: no limit. */
+  readonly maxActiveRuns?: number;
+  readonly concurrency: { readonly [group: string]: ConcurrencyGroup };
+  readonly retention: Retention;
+  readonly runner: { readonly threads: number; readonly memoryMb?: number };
+  /** By name; `code` is there once the module was bundled (load-settings.ts). */
+  readonly orchestrators: { readonly [name: string]: OrchestratorRef };
+  readonly env: { readonly [name: string]: EnvValue };
+  readonly enableCache: boolean;
+}
+
+/** What holds where there is no orchd.yaml. */
+export const DEFAULT_SETTINGS: OrchdSettings = {
+  project: "default",
+  timezone: "UTC",
+  gracePeriodMs: 10_000,
+  drainPeriodMs: 30_000,
+  concurrency: {},
+  retention: { keepDays: 30, keepRuns: 10_000 },
+  runner: { threads: 8 },
+  orchestrators: {},
+  env: {},
+  enableCache: true,
+};
+
+/**
+ * Fills in the defaults of a checked orchd.yaml.
+ *
+ * @param orchestrators the orchestrators, their modules already bundled (load-settings.ts)
+ * @returns the settings, or what is wrong with the time zone as a sentence
+ */
+export function resolveSettings(
+  written: OrchdSettingsDefinition,
+  orchestrators: OrchdSettings["orchestrators"] = {},
+): { readonly ok: true; readonly settings: OrchdSettings } | { readonly ok: false; readonly path: readonly string[]; readonly message: string } {
+  const timezone = written.timezone ?? DEFAULT_SETTINGS.timezone;
+  if (!isTimeZone(timezone)) return { ok: false, path: ["timezone"], message: zoneFault(timezone) };
+  return {
+    ok: true,
+    settings: {
+      project: written.project ?? DEFAULT_SETTINGS.project,
+      timezone,
+      gracePeriodMs: written.gracePeriod === undefined ? DEFAULT_SETTINGS.gracePeriodMs : parseDuration(written.gracePeriod)!,
+      drainPeriodMs: written.drainPeriod === undefined ? DEFAULT_SETTINGS.drainPeriodMs : parseDuration(written.drainPeriod)!,
+      ...(written.maxActiveRuns === undefined ? {} : { maxActiveRuns: written.maxActiveRuns }),
+      concurrency: groupsOf(written.concurrency),
+      retention: mergeRetention(DEFAULT_SETTINGS.retention, written.retention),
+      runner: { threads: written.runner?.threads ?? DEFAULT_SETTINGS.runner.threads, ...(written.runner?.memoryMb === undefined ? {} : { memoryMb: written.runner.memoryMb }) },
+      orchestrators,
+      env: envOf(written.env),
+      enableCache: written.enableCache ?? DEFAULT_SETTINGS.enableCache,
+    },
+  };
+}
+
+/** Lays a written retention over another. */
+export function mergeRetention(base: Retention, written: z.infer<typeof retentionSchema> | undefined): Retention {
+  const keepMb = written?.keepMb ?? base.keepMb;
+  return { keepDays: written?.keepDays ?? base.keepDays, keepRuns: written?.keepRuns ?? base.keepRuns, ...(keepMb === undefined ? {} : { keepMb }) };
+}
+
+/** Environment variables as steps get them: numbers and truth values become text. */
+export function envOf(written: z.infer<typeof envSchema> | undefined): { [name: string]: EnvValue } {
+  return Object.fromEntries(Object.entries(written ?? {}).map(([name, value]) => [name, typeof value === "object" ? value : String(value)]));
+}
+
+function groupsOf(written: OrchdSettingsDefinition["concurrency"]): { [group: string]: ConcurrencyGroup } {
+  const pairs: [string, number | z.infer<typeof limitSchema>][] = Array.isArray(written)
+    ? written.map(({ group, ...limit }) => [group, limit])
+    : Object.entries(written ?? {});
+  return Object.fromEntries(
+    pairs.map(([name, limit]) => [
+      name,
+      typeof limit === "number" ? { limit } : { limit: limit.limit, ...(limit.maxQueued === undefined ? {} : { maxQueued: limit.maxQueued }) },
+    ]),
+  );
+}
+
+/** The JSON Schema of orchd.yaml. */
+export function settingsJsonSchema(): Record<string, unknown> {
+  return { title: "orchd.yaml", ...(z.toJSONSchema(orchdSettingsSchema, { io: "input", unrepresentable: "any" }) as Record<string, unknown>) };
+}

@@ -1,0 +1,142 @@
+/**
+ * Time zones: whether one exists, and what its wall clocks show.
+ *
+ * All of it goes through `Intl`, so that it agrees with the time-zone data that Node brings. A local time that does not exist (the clock was
+ * set forward over it) is taken for the first instant after the gap; one that exists twice for its first time, as promises.md 17 has it.
+ */
+import { didYouMean } from "./did-you-mean.ts";
+
+/** A moment as a wall clock shows it. Month and day count from 1. */
+export interface WallTime {
+  readonly year: number;
+  readonly month: number;
+  readonly day: number;
+  readonly hour: number;
+  readonly minute: number;
+  readonly second: number;
+}
+
+/** A moment at which a zone's wall clocks are set forward: local times in [fromLocal, toLocal) do not exist that day. */
+export interface Gap {
+  /** The instant, in milliseconds since 1970. */
+  readonly at: number;
+  /** The first local time that does not exist, as if it were UTC, in milliseconds. */
+  readonly fromLocal: number;
+  /** The first local time that does exist again, as if it were UTC, in milliseconds. */
+  readonly toLocal: number;
+}
+
+/** A formatter costs 50 kB; a project uses a handful of zones. */
+const FORMATTERS_KEPT = 64;
+const formatters = new Map<string, Intl.DateTimeFormat>();
+
+/** Whether this is a time zone by its IANA name (`Europe/Berlin`, `UTC`); offsets such as `+02:00` are none. */
+export function isTimeZone(zone: string): boolean {
+  if (!/^[A-Za-z][A-Za-z0-9_+/-]{0,63}$/.test(zone)) return false;
+  try {
+    formatterOf(zone);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Why a text is no time zone, as the rest of a sentence, with the zone that was probably meant. */
+export function zoneFault(zone: string): string {
+  const shown = JSON.stringify(zone.slice(0, 64));
+  if (/^[+-]?\d/.test(zone) || /^(UTC|GMT)[+-]/i.test(zone)) return `${shown} is an offset, not a time zone; use an IANA name such as "Europe/Berlin", or "UTC"`;
+  const near = didYouMean(zone, ["UTC", ...Intl.supportedValuesOf("timeZone")]);
+  return `${shown} is no time zone that this Node knows${near === "" ? '; use an IANA name such as "Europe/Berlin"' : near}`;
+}
+
+/** How far the zone's wall clocks are ahead of UTC at an instant, in milliseconds. */
+export function offsetAt(instant: number, zone: string): number {
+  if (zone === "UTC") return 0;
+  const whole = Math.floor(instant / 1_000) * 1_000;
+  const parts: Record<string, number> = {};
+  let before = false;
+  for (const part of formatterOf(zone).formatToParts(whole)) {
+    if (part.type === "era") before = part.value !== "AD";
+    else if (part.type !== "literal") parts[part.type] = Number(part.value);
+  }
+  const year = before ? 1 - parts["year"]! : parts["year"]!;
+  return wallMs({ year, month: parts["month"]!, day: parts["day"]!, hour: parts["hour"]! % 24, minute: parts["minute"]!, second: parts["second"]! }) - whole;
+}
+
+/** A wall time's milliseconds, counted as if it were UTC. */
+export function wallMs(wall: WallTime): number {
+  const date = new Date(0);
+  date.setUTCFullYear(wall.year, wall.month - 1, wall.day);
+  date.setUTCHours(wall.hour, wall.minute, wall.second, 0);
+  return date.getTime();
+}
+
+/**
+ * The instant at which a zone's wall clocks show a local time.
+ *
+ * @param local the wall time, counted in milliseconds as if it were UTC
+ * @returns the instant in milliseconds, and whether the local time lies in a gap (then: the first instant after it) or exists twice (then:
+ *   the first)
+ */
+export function instantOf(local: number, zone: string): { readonly instant: number; readonly note?: "gap" | "overlap" } {
+  const dayBefore = offsetAt(local - 86_400_000, zone);
+  const dayAfter = offsetAt(local + 86_400_000, zone);
+  if (dayBefore === dayAfter && offsetAt(local - dayBefore, zone) === dayBefore) return { instant: local - dayBefore };
+  const fits = [local - dayBefore, local - dayAfter].filter((instant) => instant + offsetAt(instant, zone) === local);
+  const first = Math.min(...fits);
+  if (fits.length > 0) return fits.length === 2 && fits[0] !== fits[1] ? { instant: first, note: "overlap" } : { instant: first };
+  const gap = gapsBetween(local - 2 * 86_400_000, local + 2 * 86_400_000, zone).find((one) => one.fromLocal <= local && local < one.toLocal);
+  return { instant: gap?.at ?? local - dayAfter, note: "gap" };
+}
+
+/** The zone's gaps with instants in (from, to], in order. Steps of a day, so a zone that changed twice within one is not seen through. */
+export function gapsBetween(from: number, to: number, zone: string): Gap[] {
+  if (zone === "UTC") return [];
+  const gaps: Gap[] = [];
+  let at = from;
+  let offset = offsetAt(at, zone);
+  while (at < to) {
+    const next = Math.min(to, at + 86_400_000);
+    const then = offsetAt(next, zone);
+    if (then > offset) {
+      const instant = firstWithOffset(at, next, then, zone);
+      gaps.push({ at: instant, fromLocal: instant + offset, toLocal: instant + then });
+    }
+    at = next;
+    offset = then;
+  }
+  return gaps;
+}
+
+function firstWithOffset(from: number, to: number, offset: number, zone: string): number {
+  let low = Math.floor(from / 1_000);
+  let high = Math.ceil(to / 1_000);
+  while (low + 1 < high) {
+    const middle = Math.floor((low + high) / 2);
+    if (offsetAt(middle * 1_000, zone) === offset) high = middle;
+    else low = middle;
+  }
+  return high * 1_000;
+}
+
+function formatterOf(zone: string): Intl.DateTimeFormat {
+  let formatter = formatters.get(zone);
+  if (formatter === undefined) {
+    formatter = new Intl.DateTimeFormat("en-US", {
+      timeZone: zone,
+      calendar: "gregory",
+      numberingSystem: "latn",
+      hourCycle: "h23",
+      era: "short",
+      year: "numeric",
+      month: "numeric",
+      day: "numeric",
+      hour: "numeric",
+      minute: "numeric",
+      second: "numeric",
+    });
+    if (formatters.size >= FORMATTERS_KEPT) formatters.delete(formatters.keys().next().value!);
+    formatters.set(zone, formatter);
+  }
+  return formatter;
+}
