@@ -1,0 +1,116 @@
+import { describe, expect, test } from "vitest";
+import fc from "fast-check";
+import { decideCatchUp, surveyCatchUp, type CatchUpFacts } from "../../src/core/catch-up.ts";
+import { slotId, timetable } from "../../src/core/schedule.ts";
+import type { Schedule } from "../../src/core/schedule-schema.ts";
+
+const at = (iso: string): number => Date.parse(iso);
+const NOW = at("2026-11-24T12:00:00Z");
+
+function schedule(parts: Partial<Schedule>): Schedule {
+  return { timezone: "UTC", jitterSeconds: 0, catchUp: "latest", catchUpWindowMs: 86_400_000, maxCatchUp: 100, blackout: [], ...parts };
+}
+
+function decide(schedules: Schedule[], from: number, facts: Partial<CatchUpFacts> = {}, to = NOW): string[] {
+  const survey = surveyCatchUp(timetable("p", schedules), schedules, { from, to, now: NOW });
+  return decideCatchUp(survey, { now: NOW, cause: "no daemon was up", decided: new Set(), taken: new Set(), ...facts }).map((decision) => {
+    const until = decision.kind === "missed" && decision.until !== undefined ? `..${slotId(decision.until).slice(5, 16)}` : "";
+    return `${decision.kind} ${slotId(decision.slot).slice(5, 16)}${until}`;
+  });
+}
+
+describe("catch-up", () => {
+  const hourly = { cron: "0 * * * *" };
+
+  test("latest runs the newest and misses the rest", () => {
+    expect(decide([schedule(hourly)], NOW - 3 * 3_600_000)).toEqual(["missed 11-24T10:00", "missed 11-24T11:00", "run 11-24T12:00"]);
+  });
+
+  test("none misses all, all runs all", () => {
+    expect(decide([schedule({ ...hourly, catchUp: "none" })], NOW - 2 * 3_600_000)).toEqual(["missed 11-24T11:00", "missed 11-24T12:00"]);
+    expect(decide([schedule({ ...hourly, catchUp: "all" })], NOW - 2 * 3_600_000)).toEqual(["run 11-24T11:00", "run 11-24T12:00"]);
+  });
+
+  test("all runs the newest maxCatchUp", () => {
+    expect(decide([schedule({ ...hourly, catchUp: "all", maxCatchUp: 1 })], NOW - 2 * 3_600_000)).toEqual(["missed 11-24T11:00", "run 11-24T12:00"]);
+  });
+
+  test("older than the window is one line, and a slot exactly as old as the window is within it", () => {
+    expect(decide([schedule({ ...hourly, catchUpWindowMs: 3_600_000 })], NOW - 10 * 3_600_000)).toEqual([
+      "missed 11-24T03:00..11-24T10:00",
+      "missed 11-24T11:00",
+      "run 11-24T12:00",
+    ]);
+  });
+
+  test("a run without a line is adopted, within the window and before it", () => {
+    const taken = new Set(["2026-11-24T03:00:00.000Z", "2026-11-24T11:00:00.000Z"]);
+    expect(decide([schedule({ ...hourly, catchUpWindowMs: 2 * 3_600_000 })], NOW - 10 * 3_600_000, { taken })).toEqual([
+      "adopt 11-24T03:00",
+      "missed 11-24T04:00..11-24T09:00",
+      "missed 11-24T10:00",
+      "adopt 11-24T11:00",
+      "run 11-24T12:00",
+    ]);
+  });
+
+  test("paused slots are skipped", () => {
+    expect(decide([schedule(hourly)], NOW - 2 * 3_600_000, { paused: "paused" })).toEqual(["skipped 11-24T11:00", "skipped 11-24T12:00"]);
+  });
+
+  test("each schedule with params catches up by itself", () => {
+    const both = [schedule({ ...hourly, name: "a", params: { x: 1 } }), schedule({ ...hourly, name: "b", params: { x: 2 }, catchUp: "none" })];
+    expect(decide(both, NOW - 3_600_000)).toEqual(["run 11-24T12:00", "missed 11-24T12:00"]);
+  });
+
+  test("stopAfter leaves no more runs than are left", () => {
+    expect(decide([schedule({ ...hourly, catchUp: "all", stopAfter: 5 })], NOW - 3 * 3_600_000, { left: () => 2 })).toEqual([
+      "run 11-24T10:00",
+      "run 11-24T11:00",
+      "missed 11-24T12:00",
+    ]);
+  });
+
+  test("a year of minutely slots in a named zone is decided within a second", () => {
+    const minutely = [schedule({ cron: "* * * * *", timezone: "Europe/Berlin" })];
+    const started = performance.now();
+    const lines = decide(minutely, NOW - 365 * 86_400_000);
+    expect(performance.now() - started).toBeLessThan(1_000);
+    expect(lines).toHaveLength(1 + 1_441);
+    expect(lines[0]).toBe("missed 11-24T12:01..11-23T11:59");
+    expect(lines.at(-1)).toBe("run 11-24T12:00");
+  });
+});
+
+test("every slot is covered by exactly one decision, whatever is decided and taken already", () => {
+  const anySchedule = fc.record({
+    cron: fc.constantFrom("*/10 * * * *", "0 * * * *", "7 3 * * *"),
+    jitterSeconds: fc.constantFrom(0, 900),
+    catchUp: fc.constantFrom("none" as const, "latest" as const, "all" as const),
+    catchUpWindowMs: fc.constantFrom(0, 3_600_000, 86_400_000),
+    maxCatchUp: fc.constantFrom(1, 3, 100),
+    own: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(fc.array(anySchedule, { minLength: 1, maxLength: 3 }), fc.integer({ min: 0, max: 40 * 3_600_000 }), fc.integer(), fc.boolean(), (parts, back, seed, paused) => {
+      const schedules = parts.map(({ own, ...rest }, index) => schedule({ ...rest, ...(own ? { name: `n${index}`, params: {} } : {}) }));
+      const table = timetable("p", schedules);
+      const from = NOW - back;
+      const all = table.dueSlots(from, NOW);
+      // Right behind the watermark, where a crash can leave them.
+      const decided = new Set(all.slice(0, 5).filter((_, index) => ((seed >> index) & 1) === 1).map(slotId));
+      const taken = new Set(all.slice(0, 5).filter((_, index) => ((seed >> (index + 5)) & 1) === 1).map(slotId));
+      const facts: CatchUpFacts = { now: NOW, cause: "down", decided, taken, ...(paused ? { paused: "paused" } : {}) };
+      const decisions = decideCatchUp(surveyCatchUp(table, schedules, { from, to: NOW, now: NOW }), facts);
+      const ids = all.map(slotId);
+      const covered = new Map<string, number>();
+      for (const decision of decisions) {
+        const until = decision.kind === "missed" ? (decision.until ?? decision.slot) : decision.slot;
+        for (const id of ids.slice(ids.indexOf(slotId(decision.slot)), ids.indexOf(slotId(until)) + 1)) covered.set(id, (covered.get(id) ?? 0) + 1);
+      }
+      expect(ids.filter((id) => (covered.get(id) ?? 0) !== (decided.has(id) ? 0 : 1))).toEqual([]);
+      for (const decision of decisions) if (decision.kind === "adopt") expect(taken.has(slotId(decision.slot))).toBe(true);
+    }),
+    { numRuns: 60 },
+  );
+});
