@@ -13,8 +13,7 @@ import * as z from "zod";
 import { EXECUTION_MODES, FINAL_RUN_STATUSES } from "./status.ts";
 import type { Json, Snapshot } from "./snapshot.ts";
 
-/** The ledger format that this release writes. A reader refuses a greater one with a sentence. */
-export const LEDGER_FORMAT = 1;
+export { LEDGER_FORMAT } from "./ledger-format.ts";
 
 const json = z.custom<Json>((value) => value !== undefined).meta({ description: "any JSON value, or {$artifact, bytes}" });
 const time = z.string().meta({ description: "ISO 8601, UTC" });

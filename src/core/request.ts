@@ -1,0 +1,93 @@
+/**
+ * What any process may ask of the daemon, by a file in `runs/.orchd/requests/` (formats.md 4, semantics.md 23).
+ *
+ * A request is checked when the daemon takes it up: an unknown key or type is refused with its reason, never ignored.
+ */
+import * as z from "zod";
+import { SCHEDULE_NAME, parseRunId, PIPELINE_NAME } from "./run-id.ts";
+import type { Json } from "./snapshot.ts";
+
+/** A request's id: its file's name without `.json`. Names that begin with a dot are no requests. */
+export const REQUEST_ID = /^(?!\.)[A-Za-z0-9._-]{1,64}$/;
+
+const pipeline = z.string().regex(PIPELINE_NAME, "is no name of a pipeline").meta({ description: "a pipeline's name" });
+const run = z.string().refine((id) => parseRunId(id) !== undefined, "is no run's id").meta({ description: "a run's id" });
+const time = z.iso.datetime({ offset: true }).meta({ description: "ISO 8601" });
+const params = z.record(z.string(), z.custom<Json>((value) => value !== undefined));
+
+const common = {
+  by: z.string().optional().meta({ description: "who asks, as a remark; the file's owner is who asked" }),
+  notAfter: time.optional().meta({ description: "refused if it is taken up later" }),
+};
+
+/** Any request. */
+export const requestSchema = z.discriminatedUnion("type", [
+  z.strictObject({
+    type: z.literal("submit"),
+    pipeline,
+    params: params.optional(),
+    noCache: z.boolean().optional(),
+    ...common,
+  }).meta({ description: "Run a pipeline now." }),
+  z.strictObject({ type: z.literal("stop"), run, mode: z.enum(["graceful", "force"]).default("graceful"), ...common }).meta({ description: "Stop a run." }),
+  z.strictObject({ type: z.literal("pause"), pipeline, ...common }).meta({ description: "Stop a pipeline's schedule." }),
+  z.strictObject({ type: z.literal("resume"), pipeline, ...common }).meta({ description: "Let a pipeline's schedule go on." }),
+  z.strictObject({
+    type: z.literal("rerun"),
+    run,
+    failed: z.boolean().optional(),
+    from: z.string().optional().meta({ description: "the step to begin with" }),
+    edited: z.boolean().optional().meta({ description: "with the pipeline file of now rather than the frozen snapshot" }),
+    ...common,
+  }).meta({ description: "Run again, reusing what is still valid." }),
+  z.strictObject({
+    type: z.literal("backfill"),
+    pipeline,
+    from: time,
+    to: time,
+    which: z.enum(["missing", "failed", "all"]).default("missing"),
+    schedule: z.string().regex(SCHEDULE_NAME).optional(),
+    params: params.optional(),
+    maxActive: z.int().min(1).optional(),
+    ...common,
+  }).meta({ description: "Run past slots." }),
+  z.strictObject({ type: z.literal("cancel_backfill"), id: z.string().regex(REQUEST_ID), ...common }).meta({ description: "End a backfill; runs that have begun go on." }),
+  z.strictObject({
+    type: z.literal("prune"),
+    pipeline: pipeline.optional(),
+    keepDays: z.number().min(0).optional(),
+    keepRuns: z.int().min(0).optional(),
+    keepBytes: z.number().min(0).optional(),
+    dryRun: z.boolean().optional(),
+    ...common,
+  }).meta({ description: "Remove old runs." }),
+  z.strictObject({ type: z.literal("repair"), run, ...common }).meta({ description: "Cut a damaged ledger back to its good lines, keeping a copy." }),
+  z.strictObject({ type: z.literal("rebuild"), ...common }).meta({ description: "Make the cache's index anew from the ledgers." }),
+]);
+
+/** Any request, with its defaults filled in. */
+export type Request = z.infer<typeof requestSchema>;
+/** Any request, as it may be written. */
+export type RequestInput = z.input<typeof requestSchema>;
+
+/** The daemon's answer to a request. */
+export interface Reply {
+  readonly accepted: boolean;
+  /** The run that the request made or is about. */
+  readonly run?: string | undefined;
+  /** Why it was refused, or a remark. */
+  readonly reason?: string | undefined;
+  /** When it was answered; ISO 8601, UTC. */
+  readonly at?: string | undefined;
+  /** More about what was done, by request type. */
+  readonly result?: Json | undefined;
+}
+
+/** Checks a request. @returns the request, or the reason for which it is refused, in one sentence */
+export function parseRequest(value: unknown): { readonly ok: true; readonly request: Request } | { readonly ok: false; readonly reason: string } {
+  const result = requestSchema.safeParse(value);
+  if (result.success) return { ok: true, request: result.data };
+  const issue = result.error.issues[0]!;
+  const where = issue.path.length === 0 ? "the request" : `the request's field ${issue.path.join(".")}`;
+  return { ok: false, reason: `${where}: ${issue.message}`.slice(0, 500) };
+}

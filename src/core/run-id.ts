@@ -1,0 +1,120 @@
+/**
+ * A run's id, which is also its ledger's name: `PIPELINE@SLOT` (formats.md 3, semantics.md 2).
+ *
+ *     log-digest@20261123T020000Z          scheduled or caught up
+ *     log-digest@20261123T020000Z.weekly   the same, of a schedule that has a name
+ *     log-digest@20261123T101512.481Z-m    by hand, with milliseconds
+ *     log-digest@20261123T020000Z-b1       a backfill of that slot
+ *     log-digest@20261123T020000Z-b1-r2    the second re-run of the first run that had this slot
+ *
+ * An id is checked strictly wherever it comes from outside, because it becomes part of a path: nothing that passes here can leave its folder.
+ */
+
+/** A pipeline's name; `.orchd` and every other dot-name is outside it. */
+export const PIPELINE_NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
+
+/** A schedule's name, as it may stand in a run's id. One that ends like `-m`, `-b1` or `-r1` could not be told from those, and is refused. */
+export const SCHEDULE_NAME = /^(?!.*-(?:m|[br]\d+)$)[a-z0-9][a-z0-9_-]{0,63}$/;
+
+const RUN_ID = /^([^@]+)@(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(?:\.(\d{3}))?Z(?:\.([a-z0-9_-]+?))?((?:-m)?(?:-b\d{1,9})?(?:-r\d{1,9})?)$/;
+const SUFFIX = /^(-m)?(?:-b([1-9]\d{0,8}))?(?:-r([1-9]\d{0,8}))?$/;
+const LAST_STAMP_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+
+/** A run's id, taken apart. */
+export interface RunId {
+  readonly pipeline: string;
+  /** The slot in ISO 8601; undefined for a run by hand, which has none. */
+  readonly slot?: string;
+  /** The slot, or the moment of a run by hand, in milliseconds since 1970. */
+  readonly stampMs: number;
+  /** The name of the schedule that the slot belongs to. */
+  readonly schedule?: string;
+  /** The folder its ledger is in: the id's own month, `YYYY-MM`. */
+  readonly month: string;
+  /** What follows the stamp and the schedule's name: ``, `-m`, `-b1`, `-r2`, `-b1-r2`… */
+  readonly suffix: string;
+  readonly manual: boolean;
+  readonly backfill?: number;
+  readonly rerun?: number;
+  /** The id without `-rN`: the run that a re-run re-runs. */
+  readonly first: string;
+}
+
+/** Takes a run's id apart; undefined where the text is none. Never throws. */
+export function parseRunId(id: string): RunId | undefined {
+  if (id.length > 200) return undefined;
+  const match = RUN_ID.exec(id);
+  if (match === null) return undefined;
+  const [, pipeline, year, month, day, hour, minute, second, milliseconds, schedule, suffix] = match;
+  const parts = SUFFIX.exec(suffix!);
+  if (parts === null || !PIPELINE_NAME.test(pipeline!) || (schedule !== undefined && !SCHEDULE_NAME.test(schedule))) return undefined;
+  const iso = `${year}-${month}-${day}T${hour}:${minute}:${second}.${milliseconds ?? "000"}Z`;
+  const stampMs = Date.parse(iso);
+  if (Number.isNaN(stampMs) || new Date(stampMs).toISOString() !== iso) return undefined;
+  const manual = parts[1] !== undefined;
+  // A run by hand has milliseconds and no slot; every other has a slot, which is a whole second.
+  if (manual !== (milliseconds !== undefined) || (manual && (schedule !== undefined || parts[2] !== undefined))) return undefined;
+  return {
+    pipeline: pipeline!,
+    ...(manual ? {} : { slot: iso }),
+    stampMs,
+    ...(schedule === undefined ? {} : { schedule }),
+    month: `${year}-${month}`,
+    suffix: suffix!,
+    manual,
+    ...(parts[2] === undefined ? {} : { backfill: Number(parts[2]) }),
+    ...(parts[3] === undefined ? {} : { rerun: Number(parts[3]) }),
+    first: parts[3] === undefined ? id : id.slice(0, id.lastIndexOf("-r")),
+  };
+}
+
+/**
+ * The id of the one scheduled or caught-up run that a slot can ever have.
+ *
+ * @param slotMs a whole second, in milliseconds since 1970
+ * @param schedule the schedule's name; only for schedules with params of their own (semantics.md 1)
+ * @throws RangeError where a name is not one, or the time is no whole second of the years 0 to 9999
+ */
+export function runIdForSlot(pipeline: string, slotMs: number, schedule?: string): string {
+  if (slotMs % 1_000 !== 0) throw new RangeError(`A slot is a whole second, and ${slotMs} ms is none.`);
+  if (schedule !== undefined && !SCHEDULE_NAME.test(schedule)) throw new RangeError(`${JSON.stringify(schedule)} is no name of a schedule.`);
+  return `${checkedPipeline(pipeline)}@${stamp(slotMs).slice(0, -5)}Z${schedule === undefined ? "" : `.${schedule}`}`;
+}
+
+/**
+ * The id of a run that was asked for by hand at this moment. If it is taken, the next one free is that of the next millisecond.
+ *
+ * @param nowMs milliseconds since 1970
+ */
+export function manualRunId(pipeline: string, nowMs: number): string {
+  return `${checkedPipeline(pipeline)}@${stamp(Math.floor(nowMs))}-m`;
+}
+
+/** The id of the Nth backfill of a slot. @param n from 1 */
+export function backfillRunId(pipeline: string, slotMs: number, n: number, schedule?: string): string {
+  return `${runIdForSlot(pipeline, slotMs, schedule)}-b${n}`;
+}
+
+/** The id of the Nth re-run of a run; a re-run of a re-run counts on from the first run. @param n from 1 */
+export function rerunRunId(run: string, n: number): string {
+  const parsed = parseRunId(run);
+  if (parsed === undefined) throw new RangeError(`${JSON.stringify(run)} is no run's id.`);
+  return `${parsed.first}-r${n}`;
+}
+
+/** Orders runs' ids by their stamp, then by name: the older before the newer. Texts that are no ids come first. */
+export function compareRunIds(a: string, b: string): number {
+  const byStamp = (parseRunId(a)?.stampMs ?? -1) - (parseRunId(b)?.stampMs ?? -1);
+  return byStamp === 0 ? (a < b ? -1 : a > b ? 1 : 0) : byStamp;
+}
+
+function checkedPipeline(pipeline: string): string {
+  if (!PIPELINE_NAME.test(pipeline)) throw new RangeError(`${JSON.stringify(pipeline)} is no name of a pipeline.`);
+  return pipeline;
+}
+
+/** `20261123T101512.481Z` */
+function stamp(milliseconds: number): string {
+  if (!(milliseconds >= 0 && milliseconds <= LAST_STAMP_MS)) throw new RangeError(`${milliseconds} ms is outside the years that a run's id can name.`);
+  return new Date(milliseconds).toISOString().replaceAll(/[-:]/g, "");
+}

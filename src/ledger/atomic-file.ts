@@ -1,0 +1,32 @@
+import { basename, dirname, join } from "node:path";
+import { ensureDirectory, syncDirectory } from "./directories.ts";
+import { systemDisk, writeAll, type Disk } from "./disk.ts";
+
+let names = 0;
+
+/**
+ * Writes a whole file so that a reader sees the old one or the new one, and the new one is durable when this returns: a dot-name beside it,
+ * synced, renamed, folder synced. Makes the folder if it is missing.
+ *
+ * @throws a Node error; the old file is then still there
+ */
+export async function writeFileAtomically(path: string, text: string | Uint8Array, options: { readonly disk?: Disk; readonly mode?: number } = {}): Promise<void> {
+  const { disk = systemDisk, mode = 0o640 } = options;
+  const directory = dirname(path);
+  await ensureDirectory(disk, directory);
+  const aside = join(directory, `.${basename(path)}.${process.pid}-${(names += 1)}`);
+  const fd = await disk.open(aside, "wx", mode);
+  try {
+    try {
+      await writeAll(disk, fd, typeof text === "string" ? Buffer.from(text) : text, 0);
+      await disk.fdatasync(fd);
+    } finally {
+      await disk.close(fd);
+    }
+    await disk.rename(aside, path);
+  } catch (error) {
+    await disk.unlink(aside).catch(() => undefined);
+    throw error;
+  }
+  await syncDirectory(disk, directory);
+}

@@ -1,0 +1,65 @@
+/**
+ * The port to the disk for everything that must be durable, so that tests can fail, count and forget.
+ *
+ * Every call goes through libuv's threads: an fdatasync takes 0.1 to 4 ms, and the daemon's main thread has timers to keep. Reading is not
+ * here; readers use node:fs directly.
+ */
+import * as fs from "node:fs";
+
+/** The few calls that writing durably takes. Every one rejects with a Node error that has a `code`. */
+export interface Disk {
+  /** Opens a file and gives its descriptor. `flags` as in `fs.open`. */
+  open(path: string, flags: string | number, mode?: number): Promise<number>;
+  /** Writes at an absolute position; may write less than it was given. Gives the bytes written. */
+  write(fd: number, bytes: Uint8Array, offset: number, position: number): Promise<number>;
+  fdatasync(fd: number): Promise<void>;
+  fsync(fd: number): Promise<void>;
+  ftruncate(fd: number, length: number): Promise<void>;
+  close(fd: number): Promise<void>;
+  link(existing: string, path: string): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
+  unlink(path: string): Promise<void>;
+  mkdir(path: string): Promise<void>;
+}
+
+type Done<T> = (error: NodeJS.ErrnoException | null, value: T) => void;
+
+/** Callbacks rather than fs.promises: a FileHandle costs several times the call that it wraps. */
+function call<T>(start: (done: Done<T>) => void): Promise<T> {
+  return new Promise((resolve, reject) => start((error, value) => (error === null ? resolve(value) : reject(error))));
+}
+
+/** The machine's disk. */
+export const systemDisk: Disk = {
+  open: (path, flags, mode) => call((done) => fs.open(path, flags, mode, done)),
+  write: (fd, bytes, offset, position) => call((done) => fs.write(fd, bytes, offset, bytes.byteLength - offset, position, done)),
+  fdatasync: (fd) => call((done: Done<void>) => fs.fdatasync(fd, (error) => done(error, undefined))),
+  fsync: (fd) => call((done: Done<void>) => fs.fsync(fd, (error) => done(error, undefined))),
+  ftruncate: (fd, length) => call((done: Done<void>) => fs.ftruncate(fd, length, (error) => done(error, undefined))),
+  close: (fd) => call((done: Done<void>) => fs.close(fd, (error) => done(error ?? null, undefined))),
+  link: (existing, path) => call((done: Done<void>) => fs.link(existing, path, (error) => done(error, undefined))),
+  rename: (from, to) => call((done: Done<void>) => fs.rename(from, to, (error) => done(error, undefined))),
+  unlink: (path) => call((done: Done<void>) => fs.unlink(path, (error) => done(error, undefined))),
+  mkdir: (path) => call((done: Done<void>) => fs.mkdir(path, (error) => done(error, undefined))),
+};
+
+/** Writes all of `bytes` at `position`, however many calls it takes. @throws a Node error; part of the bytes may then be written */
+export async function writeAll(disk: Disk, fd: number, bytes: Uint8Array, position: number): Promise<void> {
+  for (let written = 0; written < bytes.byteLength; ) {
+    const more = await disk.write(fd, bytes, written, position + written);
+    if (more === 0) throw Object.assign(new Error("the disk took no byte of a write"), { code: "EIO" });
+    written += more;
+  }
+}
+
+/** The `code` of a Node error, or undefined. */
+export function errorCode(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null | undefined)?.code;
+  return typeof code === "string" ? code : undefined;
+}
+
+/** Whether an error says that there is no room, or no descriptor left: something that waiting can cure. */
+export function isExhausted(error: unknown): boolean {
+  const code = errorCode(error);
+  return code === "ENOSPC" || code === "EDQUOT" || code === "EMFILE" || code === "ENFILE";
+}

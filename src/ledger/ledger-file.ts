@@ -1,0 +1,447 @@
+/**
+ * A ledger that is being written: create it, open it again after a crash, append to it. Only the holder of the daemon's lock may.
+ *
+ * ## The file
+ *
+ * One JSON object a line (formats.md 3): `seq`, `b`, `at`, `type`, the event's own fields, and last `crc`, the CRC-32 of the line's bytes before
+ * `,"crc":`, seeded with the line before's. The chain makes a line good only where it stands; a line that was moved, doubled or left out shows.
+ * `b`, the seq of the first line of the same write, tells a reader which lines were acknowledged together.
+ *
+ * ## A write
+ *
+ * One write is in flight at a time. Events that are given meanwhile wait and become the next one: one string, one write(2), one
+ * fdatasync(2), whoever gave them. That is what makes a finished step and its successors' starts cost one sync. `append` answers when
+ * its lines are on the disk, and nobody acts on a line before that.
+ *
+ * - No room: the file is cut back to where the write began, what waits on it waits, and the same write is tried again every second.
+ * - Any other failed write, and every failed sync: the kernel may have marked the pages clean without writing them, so neither a second
+ *   sync nor a re-read tells what the disk holds. Nothing is acknowledged any more, and the daemon has to end (semantics.md 29).
+ *
+ * ## A birth and a second life
+ *
+ * A ledger is written aside under a dot-name, synced, and then linked to its name, so that one without a whole header never exists, and only
+ * one of several creators succeeds. Opening cuts a torn tail, and writes the last batch once more before it is believed: the crash may
+ * have come after a sync that failed.
+ *
+ * Rejected: O_APPEND (a write must land where the good lines end, whatever the file's length); a length prefix (`jq` reads these files); one
+ * checksum a write (`tail -F` shows lines); a write-ahead log beside it (the ledger is one).
+ */
+import { readSync, openSync, closeSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { crc32 } from "node:zlib";
+import type { Clock, Timer } from "../clock.ts";
+import type { Framed } from "../core/event.ts";
+import { ensureDirectory, forgetDirectory, syncDirectory } from "./directories.ts";
+import { errorCode, isExhausted, systemDisk, writeAll, type Disk } from "./disk.ts";
+import { LedgerClosed, LedgerDamaged, LedgerExists, LedgerFailed, LineTooLong } from "./ledger-error.ts";
+import { LEDGER_START, readLedger, readTail, type LedgerMark, type LedgerReading } from "./ledger-reader.ts";
+import { MAX_LINE_BYTES } from "./line-limit.ts";
+
+/** What a ledger needs from whoever writes it. */
+export interface LedgerOptions<E> {
+  readonly clock: Clock;
+  /** Called once, when a write or sync failed for good: end the process. */
+  readonly onFatal: (error: LedgerFailed) => void;
+  /** The disk is full, or no longer: lines wait meanwhile. */
+  readonly onHeld?: ((held: boolean, error?: unknown) => void) | undefined;
+  /** Sees each write's lines once they are durable, before anybody who waits for them and before the next write begins. */
+  readonly onDurable?: ((lines: readonly Framed<E>[]) => void) | undefined;
+  /** May add events to a write that is about to be made, of which it sees the lines. */
+  readonly complete?: ((lines: readonly Framed<E>[]) => readonly E[]) | undefined;
+  /** The newest format that is understood. */
+  readonly format?: number | undefined;
+  readonly disk?: Disk | undefined;
+}
+
+/** How {@link LedgerFile.open} is to read what is there. */
+export interface OpenOptions<E> extends LedgerOptions<E> {
+  /** Another ledger says that this one is complete: a torn tail is then damage (semantics.md 28). */
+  readonly finishedElsewhere?: boolean | undefined;
+  /** Read back to the newest line of this type only. */
+  readonly since?: string | undefined;
+}
+
+/** An event with its text, and who waits for it. */
+interface Waiting<E> {
+  readonly events: readonly E[];
+  readonly bodies: readonly string[];
+  readonly at: string;
+  readonly resolve: (lines: Framed<E>[]) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** Room for `"seq":…,"b":…,"at":"…",` and `,"crc":"…"` and the line feed. */
+const FRAME_BYTES = 120;
+const RETRY_MS = 1_000;
+const MODE = 0o640;
+
+/** Creations that are under way at once: as many as libuv has threads. */
+const CREATIONS_AT_ONCE = 4;
+let creations = 0;
+const creators: (() => void)[] = [];
+let dotNames = 0;
+
+/** One open ledger: see the head of this file. */
+export class LedgerFile<E extends { readonly type: string }> {
+  /** The file's path. */
+  readonly path: string;
+  readonly #fd: number;
+  readonly #options: LedgerOptions<E>;
+  readonly #disk: Disk;
+  #mark: LedgerMark;
+  #waiting: Waiting<E>[] = [];
+  #writing: Promise<void> | undefined;
+  #failed: LedgerFailed | undefined;
+  #closing = false;
+  #hold: { readonly timer: Timer; readonly wake: () => void } | undefined;
+
+  private constructor(path: string, fd: number, mark: LedgerMark, options: LedgerOptions<E>) {
+    this.path = path;
+    this.#fd = fd;
+    this.#mark = mark;
+    this.#options = options;
+    this.#disk = options.disk ?? systemDisk;
+  }
+
+  /** The seq of the last durable line. */
+  get lastSeq(): number {
+    return this.#mark.seq;
+  }
+
+  /** The checksum of the last durable line. */
+  get lastCrc(): number {
+    return this.#mark.crc;
+  }
+
+  /** The length of the durable lines, in bytes. */
+  get size(): number {
+    return this.#mark.offset;
+  }
+
+  /** Whether every line that was given is durable. */
+  get idle(): boolean {
+    return this.#writing === undefined && this.#waiting.length === 0;
+  }
+
+  /**
+   * Creates a ledger with its first lines, durably, folder included. While the disk is full it waits.
+   *
+   * @param first at least one event; the first is the header
+   * @throws LedgerExists if the name is taken; LineTooLong; LedgerFailed, after `onFatal`
+   */
+  static async create<E extends { readonly type: string }>(path: string, first: readonly E[], options: LedgerOptions<E>): Promise<LedgerFile<E>> {
+    const at = new Date(options.clock.now()).toISOString();
+    const write = frame<E>(LEDGER_START, [{ events: first, bodies: bodiesOf(path, first), at }]);
+    const fd = await createWhole(path, write.bytes, options);
+    options.onDurable?.(write.lines);
+    return new LedgerFile<E>(path, fd, write.mark, options);
+  }
+
+  /**
+   * Puts a new ledger in the place of one that is there, atomically: at no moment is there none. The old one is kept under `keepAs`.
+   * The caller has closed the old one, and no other process writes it.
+   *
+   * @throws LedgerFailed, after `onFatal`
+   */
+  static async replace<E extends { readonly type: string }>(path: string, keepAs: string, first: readonly E[], options: LedgerOptions<E>): Promise<LedgerFile<E>> {
+    const at = new Date(options.clock.now()).toISOString();
+    const write = frame<E>(LEDGER_START, [{ events: first, bodies: bodiesOf(path, first), at }]);
+    const fd = await createWhole(path, write.bytes, options, keepAs);
+    options.onDurable?.(write.lines);
+    return new LedgerFile<E>(path, fd, write.mark, options);
+  }
+
+  /**
+   * Opens a ledger to go on with it: cuts a torn tail, and makes what is left durable.
+   *
+   * @returns the ledger, the lines that were read, and how many bytes were cut
+   * @throws LedgerDamaged, with nothing changed; LedgerFormatError; LedgerFailed, after `onFatal`; a Node error if it cannot be opened
+   */
+  static async open<E extends { readonly type: string }>(
+    path: string,
+    options: OpenOptions<E>,
+  ): Promise<{ readonly file: LedgerFile<E>; readonly lines: Framed<E>[]; readonly cut: number }> {
+    const reading = options.since === undefined ? readLedger<E>(path, options) : readTail<E>(path, options.since, options);
+    checkWhole(path, reading, options.finishedElsewhere === true);
+    const disk = options.disk ?? systemDisk;
+    const fd = await disk.open(path, "r+");
+    const { mark } = reading;
+    const cut = reading.size - reading.validBytes;
+    const batch = readBytes(path, mark.batchOffset, mark.offset);
+    try {
+      await untilRoom(options, async () => {
+        if (cut > 0) await disk.ftruncate(fd, mark.offset);
+        await writeAll(disk, fd, batch, mark.batchOffset);
+      });
+      // fsync rather than fdatasync: the cut has to be durable too, and the name if the crash came before its folder was synced.
+      await disk.fsync(fd);
+      await syncDirectory(disk, dirname(path));
+    } catch (error) {
+      throw fatal(options, new LedgerFailed(path, "Recovering", error));
+    }
+    return { file: new LedgerFile<E>(path, fd, mark, options), lines: reading.lines, cut };
+  }
+
+  /**
+   * Appends events as one group: no other's lines come between them.
+   *
+   * @returns the lines, once they are durable
+   * @throws LineTooLong, LedgerClosed, LedgerFailed: none of the events was, or will be acknowledged
+   */
+  append(events: readonly E[]): Promise<Framed<E>[]> {
+    return new Promise((resolve, reject) => {
+      if (this.#failed !== undefined) throw this.#failed;
+      if (this.#closing) throw new LedgerClosed(this.path);
+      if (events.length === 0) return resolve([]);
+      // Turned into text now: what the caller does to its objects later must not reach the disk.
+      const bodies = bodiesOf(this.path, events);
+      this.#waiting.push({ events, bodies, at: new Date(this.#options.clock.now()).toISOString(), resolve, reject });
+      // In a microtask, so that all that is appended in this turn is one write.
+      this.#writing ??= Promise.resolve().then(() => this.#writeAll());
+    });
+  }
+
+  /** Writes what is still waiting, and closes the file. Lines that wait for room on the disk are given up: their appends throw LedgerClosed. */
+  async close(): Promise<void> {
+    if (this.#closing) return this.#writing;
+    this.#closing = true;
+    this.#hold?.wake();
+    await this.#writing;
+    await this.#disk.close(this.#fd);
+  }
+
+  async #writeAll(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const groups = this.#waiting;
+      this.#waiting = [];
+      try {
+        await this.#write(groups);
+      } catch (error) {
+        const reason = error as Error;
+        for (const group of [...groups, ...this.#waiting.splice(0)]) group.reject(reason);
+      }
+    }
+    this.#writing = undefined;
+  }
+
+  async #write(groups: readonly Waiting<E>[]): Promise<void> {
+    const from = this.#mark;
+    const { bytes, lines, mark, counts } = frame(from, groups, (more) => {
+      const added = this.#options.complete?.(more) ?? [];
+      return { events: added, bodies: bodiesOf(this.path, added) };
+    });
+    for (let held = false; ; held = true) {
+      try {
+        await writeAll(this.#disk, this.#fd, bytes, from.offset);
+        if (held) this.#options.onHeld?.(false);
+        break;
+      } catch (error) {
+        if (!isExhausted(error)) throw this.#fail("Writing to", error);
+        await this.#cutBack(from.offset);
+        if (!held) this.#options.onHeld?.(true, error);
+        await this.#pause();
+        if (this.#closing) throw new LedgerClosed(this.path);
+      }
+    }
+    try {
+      await this.#disk.fdatasync(this.#fd);
+    } catch (error) {
+      throw this.#fail("Syncing", error);
+    }
+    this.#mark = mark;
+    this.#options.onDurable?.(lines);
+    let next = 0;
+    groups.forEach((group, index) => group.resolve(lines.slice(next, (next += counts[index]!))));
+  }
+
+  async #cutBack(length: number): Promise<void> {
+    try {
+      await this.#disk.ftruncate(this.#fd, length);
+    } catch (error) {
+      throw this.#fail("Cutting back", error);
+    }
+  }
+
+  async #pause(): Promise<void> {
+    if (this.#closing) return;
+    await new Promise<void>((wake) => {
+      this.#hold = { timer: this.#options.clock.after(RETRY_MS, wake), wake };
+    });
+    this.#hold?.timer.cancel();
+    this.#hold = undefined;
+  }
+
+  #fail(what: string, error: unknown): LedgerFailed {
+    this.#failed = fatal(this.#options, new LedgerFailed(this.path, what, error));
+    return this.#failed;
+  }
+}
+
+function fatal<E>(options: LedgerOptions<E>, error: LedgerFailed): LedgerFailed {
+  options.onFatal(error);
+  return error;
+}
+
+function checkWhole<E extends { readonly type: string }>(path: string, reading: LedgerReading<E>, finishedElsewhere: boolean): void {
+  if (reading.end === "damaged") throw new LedgerDamaged(path, reading.fault!.line, reading.fault!.fault);
+  if (reading.mark.seq === 0) throw new LedgerDamaged(path, 1, reading.size === 0 ? "it is empty" : "it has no whole header");
+  if (!finishedElsewhere) return;
+  if (reading.end === "torn") throw new LedgerDamaged(path, reading.fault!.line, `${reading.fault!.fault}, and the run had finished`);
+  if (reading.lines.at(-1)?.type !== "run.finished") throw new LedgerDamaged(path, reading.mark.seq + 1, "lines are missing at the end: the run had finished");
+}
+
+/** Each event as text, without the framing: `{"type":…}`. @throws LineTooLong */
+function bodiesOf<E extends { readonly type: string }>(path: string, events: readonly E[]): string[] {
+  return events.map((event) => {
+    const body = bodyOf(event);
+    // A character is at most three bytes: short texts need no counting.
+    if (body.length * 3 + FRAME_BYTES >= MAX_LINE_BYTES) {
+      const bytes = Buffer.byteLength(body) + FRAME_BYTES;
+      if (bytes >= MAX_LINE_BYTES) throw new LineTooLong(path, event.type, bytes);
+    }
+    return body;
+  });
+}
+
+function bodyOf(event: { readonly type: string }): string {
+  const framed = "seq" in event || "b" in event || "at" in event || "crc" in event;
+  const body = framed ? "" : JSON.stringify(event);
+  if (body.startsWith('{"type":')) return body;
+  // A line's members stand in a fixed order, and the framing is nobody else's.
+  const { type, seq: _seq, b: _b, at: _at, crc: _crc, ...rest } = event as Record<string, unknown>;
+  return JSON.stringify({ type, ...rest });
+}
+
+interface Group<E> {
+  readonly events: readonly E[];
+  readonly bodies: readonly string[];
+  readonly at: string;
+}
+
+/** Turns groups of events into one write that goes on from `from`. `more` may add a group of its own. */
+function frame<E extends { readonly type: string }>(
+  from: LedgerMark,
+  groups: readonly Group<E>[],
+  more?: (lines: readonly Framed<E>[]) => Omit<Group<E>, "at">,
+): { bytes: Buffer; lines: Framed<E>[]; mark: LedgerMark; counts: number[] } {
+  const b = from.seq + 1;
+  const lines: Framed<E>[] = [];
+  const counts: number[] = [];
+  let { seq, crc } = from;
+  let text = "";
+  const add = ({ events, bodies, at }: Group<E>): void => {
+    counts.push(events.length);
+    events.forEach((event, index) => {
+      seq += 1;
+      const line = `{"seq":${seq},"b":${b},"at":"${at}",${bodies[index]!.slice(1, -1)}`;
+      crc = crc32(line, crc);
+      text += `${line},"crc":"${crc.toString(16).padStart(8, "0")}"}\n`;
+      lines.push({ ...event, seq, b, at });
+    });
+  };
+  for (const group of groups) add(group);
+  if (more !== undefined) add({ ...more(lines), at: groups.at(-1)!.at });
+  const bytes = Buffer.from(text);
+  return { bytes, lines, counts, mark: { offset: from.offset + bytes.length, seq, crc, batch: b, batchOffset: from.offset } };
+}
+
+/** Writes a whole file aside and gives it its name; with `keepAs`, in the place of one that is there. Gives its descriptor. */
+async function createWhole<E>(path: string, bytes: Buffer, options: LedgerOptions<E>, keepAs?: string): Promise<number> {
+  const disk = options.disk ?? systemDisk;
+  const directory = dirname(path);
+  let fd: number;
+  await turn();
+  try {
+    fd = await untilRoom(options, () => writeAside(disk, path, bytes, keepAs));
+  } catch (error) {
+    if (error instanceof LedgerExists) throw error;
+    throw fatal(options, new LedgerFailed(path, "Creating", error));
+  } finally {
+    nextTurn();
+  }
+  try {
+    await syncDirectory(disk, directory);
+  } catch (error) {
+    throw fatal(options, new LedgerFailed(directory, "Syncing", error));
+  }
+  return fd;
+}
+
+async function writeAside(disk: Disk, path: string, bytes: Buffer, keepAs: string | undefined): Promise<number> {
+  const directory = dirname(path);
+  const aside = join(directory, `.${basename(path)}.${process.pid}-${(dotNames += 1)}`);
+  await ensureDirectory(disk, directory);
+  const fd = await disk.open(aside, "wx+", MODE).catch(async (error: unknown) => {
+    if (errorCode(error) !== "ENOENT") throw error;
+    // Somebody removed the folder since it was made.
+    forgetDirectory(disk, directory);
+    await ensureDirectory(disk, directory);
+    return disk.open(aside, "wx+", MODE);
+  });
+  let named = false;
+  try {
+    await writeAll(disk, fd, bytes, 0);
+    await disk.fdatasync(fd);
+    if (keepAs === undefined) {
+      await disk.link(aside, path);
+    } else {
+      await linkOnce(disk, path, keepAs);
+      await disk.rename(aside, path);
+    }
+    named = true;
+  } catch (error) {
+    throw errorCode(error) === "EEXIST" ? new LedgerExists(path) : error;
+  } finally {
+    if (!named) await disk.close(fd);
+    // A dot-name that stays behind does no harm, and recovery removes it.
+    if (keepAs === undefined || !named) await disk.unlink(aside).catch(() => undefined);
+  }
+  return fd;
+}
+
+/** A crash may have come between this link and what follows it; the caller chose a free name, or the one of then. */
+async function linkOnce(disk: Disk, path: string, keepAs: string): Promise<void> {
+  await disk.link(path, keepAs).catch((error: unknown) => {
+    if (errorCode(error) !== "EEXIST") throw error;
+  });
+}
+
+/** Does something until there is room for it. @throws whatever else goes wrong */
+async function untilRoom<E, T>(options: LedgerOptions<E>, act: () => Promise<T>): Promise<T> {
+  for (let held = false; ; held = true) {
+    try {
+      const result = await act();
+      if (held) options.onHeld?.(false);
+      return result;
+    } catch (error) {
+      if (!isExhausted(error)) throw error;
+      if (!held) options.onHeld?.(true, error);
+      await new Promise<void>((resolve) => void options.clock.after(RETRY_MS, resolve));
+    }
+  }
+}
+
+function turn(): Promise<void> {
+  creations += 1;
+  return creations <= CREATIONS_AT_ONCE ? Promise.resolve() : new Promise((resolve) => void creators.push(resolve));
+}
+
+function nextTurn(): void {
+  creations -= 1;
+  creators.shift()?.();
+}
+
+function readBytes(path: string, from: number, to: number): Buffer {
+  const bytes = Buffer.alloc(to - from);
+  const fd = openSync(path, "r");
+  try {
+    for (let read = 0; read < bytes.length; ) {
+      const more = readSync(fd, bytes, read, bytes.length - read, from + read);
+      if (more === 0) throw new Error(`${path} became shorter while it was read`);
+      read += more;
+    }
+  } finally {
+    closeSync(fd);
+  }
+  return bytes;
+}
