@@ -60,7 +60,7 @@ export type Blackout =
  */
 export interface Schedule {
   readonly name?: string;
-  /** Five or six fields or a nickname, checked; evaluated in `timezone` with `cronOf` (cron.ts). */
+  /** Five or six fields or a nickname, checked; without a nickname; evaluated in `timezone` by cron-calculator.ts. */
   readonly cron?: string;
   readonly intervalSeconds?: number;
   /** A whole second. */

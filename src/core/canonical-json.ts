@@ -1,0 +1,36 @@
+/**
+ * JSON with one text for one value: keys in the order of their code units, no blanks. Two values are equal where their texts are, so its
+ * sha256 is the value's identity.
+ */
+import { createHash } from "node:crypto";
+
+/**
+ * A value's canonical text. Members that are undefined are left out, as `JSON.stringify` does.
+ *
+ * @throws TypeError where the value is not JSON: undefined in a list, a function, NaN, an infinity, a bigint
+ */
+export function canonicalJson(value: unknown): string {
+  switch (typeof value) {
+    case "string":
+      return JSON.stringify(value.isWellFormed() ? value : value.toWellFormed());
+    case "boolean":
+      return String(value);
+    case "number":
+      if (!Number.isFinite(value)) throw new TypeError(`${value} is not JSON`);
+      return JSON.stringify(value);
+    case "object": {
+      if (value === null) return "null";
+      if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
+      const members = Object.entries(value as Record<string, unknown>).filter(([, member]) => member !== undefined);
+      members.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+      return `{${members.map(([key, member]) => `${JSON.stringify(key)}:${canonicalJson(member)}`).join(",")}}`;
+    }
+    default:
+      throw new TypeError(`${typeof value} is not JSON`);
+  }
+}
+
+/** sha256, in hex, of a value's canonical text. Throws as {@link canonicalJson} does. */
+export function canonicalHash(value: unknown): string {
+  return createHash("sha256").update(canonicalJson(value)).digest("hex");
+}

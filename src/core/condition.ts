@@ -1,0 +1,261 @@
+/**
+ * The condition of a step's `when`: a small language over params and inputs, with nothing to call and nothing to change.
+ *
+ *     params.env == "prod" && (inputs.rows.count > 0 || !inputs.rows.empty)
+ *
+ * Values are literals (text in either quote, numbers, true, false, null) and paths that begin with `params` or `inputs`; a path goes on
+ * with `.name`, `["any name"]` or `[0]`, and lists and texts have `.length`. What is not there is null. `==` and `!=` compare whole values;
+ * `<`, `<=`, `>`, `>=` compare two numbers or two texts and are false for anything else. `!`, `&&`, `||` take null, false, 0 and
+ * the empty text for false. Evaluating never fails and touches own members only.
+ */
+import { canonicalJson } from "./canonical-json.ts";
+import { didYouMean } from "./did-you-mean.ts";
+import type { Json } from "./snapshot.ts";
+
+const MAX_LENGTH = 2_048;
+const MAX_DEPTH = 64;
+
+/** A parsed condition. */
+export type Condition =
+  | { readonly kind: "value"; readonly value: Json }
+  | { readonly kind: "path"; readonly root: "params" | "inputs"; readonly keys: readonly (string | number)[] }
+  | { readonly kind: "not"; readonly of: Condition }
+  | { readonly kind: "and" | "or" | "compare"; readonly operator: string; readonly left: Condition; readonly right: Condition };
+
+/** What a condition is evaluated over. */
+export interface ConditionScope {
+  /** The run's params under the step's own. */
+  readonly params: { readonly [name: string]: Json };
+  readonly inputs: { readonly [name: string]: Json };
+}
+
+/** A parsed condition and the paths it reads, or what is wrong with it as a sentence, and where (counted from 0). */
+export type ParsedCondition =
+  | { readonly ok: true; readonly condition: Condition; readonly reads: readonly Extract<Condition, { kind: "path" }>[] }
+  | { readonly ok: false; readonly message: string; readonly offset: number };
+
+/** Parses a condition. Pure, and linear in the text's length. */
+export function parseCondition(text: string): ParsedCondition {
+  if (text.length > MAX_LENGTH) return { ok: false, message: `is longer than ${MAX_LENGTH} characters`, offset: MAX_LENGTH };
+  try {
+    const parser = new ConditionParser(text);
+    const condition = parser.whole();
+    return { ok: true, condition, reads: parser.reads };
+  } catch (thrown) {
+    if (!(thrown instanceof ConditionError)) throw thrown;
+    return { ok: false, message: thrown.message, offset: thrown.offset };
+  }
+}
+
+/** Whether a parsed condition holds. Never throws. */
+export function evaluateCondition(condition: Condition, scope: ConditionScope): boolean {
+  return isTrue(valueOf(condition, scope));
+}
+
+/** Parses and evaluates a condition: whether it holds, or what is wrong with it. */
+export function evaluateWhen(text: string, scope: ConditionScope): { readonly ok: true; readonly holds: boolean } | { readonly ok: false; readonly message: string } {
+  const parsed = parseCondition(text);
+  return parsed.ok ? { ok: true, holds: evaluateCondition(parsed.condition, scope) } : { ok: false, message: parsed.message };
+}
+
+function valueOf(condition: Condition, scope: ConditionScope): Json {
+  switch (condition.kind) {
+    case "value":
+      return condition.value;
+    case "path":
+      return condition.keys.reduce<Json>(memberOf, scope[condition.root]);
+    case "not":
+      return !isTrue(valueOf(condition.of, scope));
+    case "and":
+      return isTrue(valueOf(condition.left, scope)) && isTrue(valueOf(condition.right, scope));
+    case "or":
+      return isTrue(valueOf(condition.left, scope)) || isTrue(valueOf(condition.right, scope));
+    case "compare":
+      return compare(condition.operator, valueOf(condition.left, scope), valueOf(condition.right, scope));
+  }
+}
+
+function memberOf(value: Json, key: string | number): Json {
+  if (typeof value === "string") return key === "length" ? value.length : null;
+  if (value === null || typeof value !== "object") return null;
+  if (Array.isArray(value)) return key === "length" ? value.length : typeof key === "number" ? ((value[key] as Json | undefined) ?? null) : null;
+  return Object.hasOwn(value, key) ? ((value as { readonly [key: string | number]: Json | undefined })[key] ?? null) : null;
+}
+
+function isTrue(value: Json): boolean {
+  return value !== null && value !== false && value !== 0 && value !== "";
+}
+
+function compare(operator: string, left: Json, right: Json): boolean {
+  if (operator === "==" || operator === "!=") return (left === right || canonicalJson(left) === canonicalJson(right)) === (operator === "==");
+  const comparable = (typeof left === "number" && typeof right === "number") || (typeof left === "string" && typeof right === "string");
+  if (!comparable) return false;
+  if (operator === "<") return left < right;
+  if (operator === "<=") return left <= right;
+  return operator === ">" ? left > right : left >= right;
+}
+
+class ConditionError extends Error {
+  readonly offset: number;
+  constructor(message: string, offset: number) {
+    super(message);
+    this.offset = offset;
+  }
+}
+
+type Token = { readonly kind: "operator" | "word" | "number" | "text" | "end"; readonly text: string; readonly value: Json; readonly offset: number };
+
+const TOKEN = /\s*(?:(&&|\|\||[=!<>]=|[<>!()[\].-])|([A-Za-z_$][\w$]*)|(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'))/y;
+/** What people write from other languages, and what it is here. */
+const ELSEWHERE: Readonly<Record<string, string>> = { and: "&&", or: "||", not: "!", True: "true", False: "false", None: "null", nil: "null", undefined: "null" };
+
+/** Recursive descent; `or` binds loosest, then `and`, comparison, `!`. */
+class ConditionParser {
+  readonly reads: Extract<Condition, { kind: "path" }>[] = [];
+  private readonly text: string;
+  private token: Token;
+  private end = 0;
+  private depth = 0;
+
+  constructor(text: string) {
+    this.text = text;
+    this.token = this.scan();
+  }
+
+  whole(): Condition {
+    if (this.token.kind === "end") throw this.error("is empty; leave `when` out for a step that always runs");
+    const condition = this.or();
+    if (this.token.kind !== "end") throw this.unexpected("the end");
+    return condition;
+  }
+
+  private or(): Condition {
+    let left = this.and();
+    while (this.took("||")) left = { kind: "or", operator: "||", left, right: this.and() };
+    return left;
+  }
+
+  private and(): Condition {
+    let left = this.comparison();
+    while (this.took("&&")) left = { kind: "and", operator: "&&", left, right: this.comparison() };
+    return left;
+  }
+
+  private comparison(): Condition {
+    const left = this.unary();
+    const operator = this.token.text;
+    if (this.token.kind !== "operator" || !/^([=!<>]=|[<>])$/.test(operator)) return left;
+    this.next();
+    const right = this.unary();
+    if (this.token.kind === "operator" && /^([=!<>]=|[<>])$/.test(this.token.text)) throw this.error("compares twice in a row; join two comparisons with &&");
+    return { kind: "compare", operator, left, right };
+  }
+
+  private unary(): Condition {
+    if (++this.depth > MAX_DEPTH) throw this.error(`is nested more than ${MAX_DEPTH} deep`);
+    const condition: Condition = this.took("!") ? { kind: "not", of: this.unary() } : this.primary();
+    this.depth -= 1;
+    return condition;
+  }
+
+  private primary(): Condition {
+    if (this.took("(")) {
+      const inner = this.or();
+      if (!this.took(")")) throw this.unexpected("a closing )");
+      return inner;
+    }
+    const negative = this.token.text === "-" && this.token.kind === "operator";
+    if (negative) this.next();
+    const { kind, text, value } = this.token;
+    if (kind === "number") {
+      this.next();
+      return { kind: "value", value: negative ? -(value as number) : value };
+    }
+    if (negative) throw this.unexpected("a number after -");
+    if (kind === "text") {
+      this.next();
+      return { kind: "value", value };
+    }
+    if (kind !== "word") throw this.unexpected("a value");
+    if (text === "true" || text === "false" || text === "null") {
+      this.next();
+      return { kind: "value", value: text === "null" ? null : text === "true" };
+    }
+    if (text === "params" || text === "inputs") return this.path(text);
+    const instead = Object.hasOwn(ELSEWHERE, text) ? ELSEWHERE[text] : undefined;
+    if (instead !== undefined) throw this.error(`has ${JSON.stringify(text)}, which is written ${instead} here`);
+    throw this.error(`has ${JSON.stringify(text)}, but a name begins with params. or inputs., and a text stands in quotes${didYouMean(text, ["params", "inputs", "true", "false", "null"])}`);
+  }
+
+  private path(root: "params" | "inputs"): Condition {
+    this.next();
+    const keys: (string | number)[] = [];
+    for (;;) {
+      if (this.took(".")) {
+        if (this.token.kind !== "word") throw this.unexpected("a name after the dot");
+        keys.push(this.token.text);
+        this.next();
+      } else if (this.took("[")) {
+        if (this.token.kind !== "text" && !(this.token.kind === "number" && Number.isSafeInteger(this.token.value))) throw this.unexpected("a number or a text in quotes");
+        keys.push(this.token.value as string | number);
+        this.next();
+        if (!this.took("]")) throw this.unexpected("a closing ]");
+      } else {
+        break;
+      }
+    }
+    if (this.token.text === "(" && this.token.kind === "operator") throw this.error("calls something, and there is nothing to call in a condition");
+    if (keys.length === 0) throw this.error(`has ${root} alone; name one, as in ${root}.x`);
+    const path = { kind: "path", root, keys } as const;
+    this.reads.push(path);
+    return path;
+  }
+
+  private took(operator: string): boolean {
+    if (this.token.kind !== "operator" || this.token.text !== operator) return false;
+    this.next();
+    return true;
+  }
+
+  private next(): void {
+    this.token = this.scan();
+  }
+
+  private scan(): Token {
+    TOKEN.lastIndex = this.end;
+    const match = TOKEN.exec(this.text);
+    if (match === null) {
+      const rest = this.text.slice(this.end).trimStart();
+      const offset = this.text.length - rest.length;
+      if (rest === "") return { kind: "end", text: "", value: null, offset };
+      const character = String.fromCodePoint(rest.codePointAt(0)!);
+      if (character === "=") throw new ConditionError("has a single =; equality is written ==", offset);
+      if (character === "&" || character === "|") throw new ConditionError(`has a single ${character}; write ${character}${character}`, offset);
+      if (character === '"' || character === "'") throw new ConditionError("has a text whose closing quote is missing", offset);
+      throw new ConditionError(`has ${JSON.stringify(character)}, which means nothing in a condition`, offset);
+    }
+    this.end = TOKEN.lastIndex;
+    const [all, operator, word, number, text] = match;
+    const offset = this.end - all.trimStart().length;
+    if (operator !== undefined) {
+      if (/^[=!]=$/.test(operator) && this.text[this.end] === "=") throw new ConditionError(`has ${operator}=; equality is written ${operator}`, offset);
+      return { kind: "operator", text: operator, value: null, offset };
+    }
+    if (word !== undefined) return { kind: "word", text: word, value: null, offset };
+    if (number !== undefined) return { kind: "number", text: number, value: Number(number), offset };
+    return { kind: "text", text: text!, value: unquote(text!), offset };
+  }
+
+  private unexpected(wanted: string): ConditionError {
+    const found = this.token.kind === "end" ? "ends" : `has ${JSON.stringify(this.token.text)}`;
+    return this.error(`${found} where ${wanted} was expected`);
+  }
+
+  private error(message: string): ConditionError {
+    return new ConditionError(message, this.token.offset);
+  }
+}
+
+function unquote(text: string): string {
+  return text.slice(1, -1).replace(/\\(.)/gs, (_, escaped: string) => ({ n: "\n", t: "\t", r: "\r" })[escaped] ?? escaped);
+}

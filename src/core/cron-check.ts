@@ -1,0 +1,125 @@
+/**
+ * Which texts are taken for a cron pattern, and what about one is worth a warning. When it fires is cron-calculator.ts's.
+ *
+ * A pattern has five or six fields; day-of-month and day-of-week are joined by "or", as in cron(8). One that no date matches is refused.
+ */
+import { Cron } from "croner";
+import { cronCalculator } from "./cron-calculator.ts";
+import { gapsBetween } from "./zone.ts";
+
+/** No pattern that a person means is longer. */
+export const MAX_CRON_LENGTH = 256;
+
+const NICKNAMES: Readonly<Record<string, string>> = {
+  "@yearly": "0 0 1 1 *",
+  "@annually": "0 0 1 1 *",
+  "@monthly": "0 0 1 * *",
+  "@weekly": "0 0 * * 0",
+  "@daily": "0 0 * * *",
+  "@midnight": "0 0 * * *",
+  "@hourly": "0 * * * *",
+};
+
+/** What each field may hold, as croner names it, for the end of a sentence. */
+const RANGES: readonly (readonly [RegExp, string])[] = [
+  [/second/, "seconds are 0-59"],
+  [/minute/, "minutes are 0-59"],
+  [/hour/, "hours are 0-23"],
+  [/dayOfWeek/, "days of the week are 0-7 or SUN-SAT, 0 and 7 both Sunday"],
+  [/month/, "months are 1-12 or JAN-DEC"],
+  [/day/, "days of the month are 1-31, L or 15W"],
+];
+
+/** Whether a text is a pattern, and the pattern with single blanks and no nickname. */
+export type CronCheck = { readonly ok: true; readonly pattern: string } | { readonly ok: false; readonly message: string };
+
+/** Checks a pattern: its length, its fields, and that it fires at all. The message is the rest of a sentence about the text. */
+export function checkCron(text: string): CronCheck {
+  if (text.length > MAX_CRON_LENGTH) return refuse("is longer than any cron pattern needs to be (256 characters)");
+  const trimmed = text.trim();
+  const shown = JSON.stringify(trimmed);
+  if (trimmed === "") return refuse('is empty; a pattern has five fields, such as "30 2 * * *"');
+  if (!/^[\x20-\x7e\t]+$/.test(trimmed)) return refuse("holds a character that no cron pattern has");
+  if (trimmed.startsWith("@")) return nickname(trimmed.toLowerCase(), shown);
+  const fields = trimmed.split(/[ \t]+/);
+  if (fields.length < 5 || fields.length > 6) return refuse(fieldCount(fields, shown));
+  const pattern = fields.join(" ");
+  let next: Date | null;
+  try {
+    next = new Cron(pattern, { timezone: "UTC", mode: "5-or-6-parts" }).nextRun(new Date(Date.UTC(2000, 0, 1) - 1_000));
+  } catch (thrown) {
+    return refuse(`${shown} is no cron pattern: ${plainly((thrown as Error).message, fields)}`);
+  }
+  return next === null ? refuse(`${shown} never fires: no date matches it`) : { ok: true, pattern };
+}
+
+/**
+ * What surprises people about a checked pattern, a sentence each.
+ *
+ * @param now milliseconds since 1970: warnings look ahead from here
+ */
+export function cronWarnings(pattern: string, timezone: string, now: number): string[] {
+  const fields = pattern.split(" ");
+  const six = fields.length === 6;
+  const [second, , , dayOfMonth, , dayOfWeek] = (six ? fields : ["0", ...fields]) as [string, string, string, string, string, string];
+  const shown = JSON.stringify(pattern);
+  const warnings: string[] = [];
+  if (six && isWild(second)) {
+    warnings.push(`${shown} has * in its first field, which of six is seconds: within each matching minute it fires every second`);
+  }
+  if (!isWild(dayOfMonth) && !isWild(dayOfWeek) && !dayOfWeek.startsWith("+")) {
+    warnings.push(
+      `${shown} names days of the month and of the week: it fires on days that match either; write +${dayOfWeek} as the last field for days that match both`,
+    );
+  }
+  const calculator = cronCalculator(pattern, timezone);
+  const next = calculator.next(now);
+  if (next === undefined) warnings.push(`${shown} does not fire any more`);
+  else if (next - now > 366 * 86_400_000) warnings.push(`${shown} hardly ever fires: the next time is ${new Date(next).toISOString().slice(0, 10)}`);
+  if (calculator.fixedTime) warnings.push(...gapWarnings(pattern, timezone, now));
+  return warnings;
+}
+
+function gapWarnings(pattern: string, timezone: string, now: number): string[] {
+  const walls = cronCalculator(pattern, "UTC");
+  for (const gap of gapsBetween(now, now + 366 * 86_400_000, timezone)) {
+    const hit = walls.next(gap.fromLocal - 1_000);
+    if (hit !== undefined && hit < gap.toLocal) {
+      const local = new Date(hit).toISOString();
+      const instead = new Date(gap.toLocal).toISOString().slice(11, 16);
+      return [
+        `${JSON.stringify(pattern)} names a time that does not exist on ${local.slice(0, 10)}: clocks in ${timezone} pass over ${local.slice(11, 16)}, and it runs at ${instead}`,
+      ];
+    }
+  }
+  return [];
+}
+
+function nickname(text: string, shown: string): CronCheck {
+  const pattern = NICKNAMES[text];
+  if (pattern !== undefined) return { ok: true, pattern };
+  if (text.startsWith("@every")) return refuse(`${shown} is no cron pattern: write intervalSeconds and startTime instead`);
+  if (text === "@reboot") return refuse(`${shown} is no time: orchd has no schedule for the start of the machine`);
+  return refuse(`${shown} is no nickname; known are ${Object.keys(NICKNAMES).join(", ")}`);
+}
+
+function fieldCount(fields: readonly string[], shown: string): string {
+  if (fields.length === 1 && /^\d{4}-\d\d-\d\d/.test(fields[0]!)) return `${shown} is a date, not a cron pattern: write runOnceAt instead`;
+  if (fields.length === 7) return `${shown} has seven fields: a pattern has no year here; use startTime and endTime`;
+  return `${shown} has ${fields.length} field${fields.length === 1 ? "" : "s"}; a pattern has five (minute hour day month weekday), or six with seconds first`;
+}
+
+function plainly(message: string, fields: readonly string[]): string {
+  const text = message.replace(/^Cron(Pattern|Date)?: ?/, "").replace(/^./, (first) => first.toLowerCase());
+  if (fields.some((field) => /^(\D*\/)?H\b/i.test(field) && !/^\d/.test(field))) return "H is not known here; use jitterSeconds to spread the load";
+  const range = RANGES.find(([field]) => field.test(text))?.[1];
+  return (range === undefined ? text : `${text} (${range})`).replace(/[. ]+$/, "");
+}
+
+function isWild(field: string): boolean {
+  return field === "*" || field === "?";
+}
+
+function refuse(message: string): CronCheck {
+  return { ok: false, message };
+}

@@ -1,0 +1,140 @@
+/**
+ * `${params.NAME}`, `${run.id}` and `${run.scheduledFor}` in the `params` and `env` of a pipeline file: all the templating there is.
+ *
+ * It happens in two passes. When a run is made, `${params.…}` is replaced by the run's params; the result is in the run's header. When a
+ * step starts, `${run.…}` is replaced. A text that is nothing but one placeholder becomes the param's value with its type; within a longer text
+ * values are written as text, objects as JSON.
+ *
+ * `$$` before a brace is a plain `$`: `$${HOME}` gives `${HOME}`. Params given by a request or a schedule are data: a `${run.id}` in
+ * them is doubled as they are put in, so that the second pass gives it back as it came.
+ */
+import { didYouMean } from "./did-you-mean.ts";
+import type { FieldPath, Fault } from "./fault.ts";
+import type { Json } from "./snapshot.ts";
+
+const ANY = /(\$+)\{([^{}]*)\}/g;
+const RUN = /(\$+)\{(run\.(?:id|scheduledFor))\}/g;
+const PARAM = /^params\.([A-Za-z_][A-Za-z0-9_-]*)$/;
+
+/** What the second pass puts in. */
+export interface RunWords {
+  readonly id: string;
+  /** ISO 8601, UTC; undefined for a run without a slot: then `${run.scheduledFor}` is null, or nothing within a text. */
+  readonly scheduledFor?: string | undefined;
+}
+
+/** A param for which there is no value, or one that cannot stand where it is asked for; `message` is a sentence. */
+export class TemplateError extends Error {
+  override readonly name = "TemplateError";
+}
+
+/** Whether any `${params.…}` stands in a value. */
+export function hasParams(value: Json): boolean {
+  let found = false;
+  eachText(value, [], (text) => {
+    for (const [, dollars, word] of text.matchAll(ANY)) if (dollars!.length % 2 === 0 || !isRunWord(word!)) found = true;
+  });
+  return found;
+}
+
+/** Checks every placeholder in a value against the params there are. */
+export function templateFaults(value: Json, path: FieldPath, known: ReadonlySet<string>): Fault[] {
+  const faults: Fault[] = [];
+  eachText(value, path, (text, at) => {
+    for (const [, dollars, word] of text.matchAll(ANY)) {
+      if (dollars!.length % 2 === 0 || isRunWord(word!)) continue;
+      const param = PARAM.exec(word!)?.[1];
+      if (param !== undefined && known.has(param)) continue;
+      const shown = `\${${word!.slice(0, 80)}}`;
+      faults.push({
+        path: at,
+        message:
+          param === undefined
+            ? `refers to ${shown}, but only \${params.NAME}, \${run.id} and \${run.scheduledFor} are replaced; for the text itself write $${shown}`
+            : `refers to ${shown}, but the pipeline has no param ${JSON.stringify(param)}${didYouMean(param, known)}`,
+      });
+    }
+  });
+  return faults;
+}
+
+/**
+ * The first pass: replaces `${params.NAME}`.
+ *
+ * @param defaults the pipeline's own params, in which `${run.…}` may stand
+ * @param given params of a request or a schedule, over the defaults; they are data and nothing in them is replaced
+ * @throws TemplateError where a param has no value, or a secret would become part of a text
+ */
+export function bindParams(value: Json, defaults: { readonly [key: string]: Json }, given: { readonly [key: string]: Json } = {}): Json {
+  const lookUp = (name: string): Json => {
+    if (Object.hasOwn(given, name)) return mapTexts(given[name]!, (text) => text.replace(RUN, (_, dollars: string, word: string) => `${dollars}${dollars}{${word}}`));
+    if (Object.hasOwn(defaults, name)) return defaults[name]!;
+    throw new TemplateError(`param ${JSON.stringify(name)} has no value; give one with the run or as the pipeline's default`);
+  };
+  return mapTexts(value, (text) => {
+    const whole = /^\$\{([^{}]*)\}$/.exec(text);
+    const name = whole === null ? undefined : PARAM.exec(whole[1]!)?.[1];
+    if (name !== undefined) return lookUp(name);
+    return text.replace(ANY, (all: string, dollars: string, word: string) => {
+      if (isRunWord(word)) return all;
+      const literal = "$".repeat(Math.floor(dollars.length / 2));
+      if (dollars.length % 2 === 0) return `${literal}{${word}}`;
+      const param = PARAM.exec(word)?.[1];
+      return param === undefined ? all : literal + asText(lookUp(param), param);
+    });
+  });
+}
+
+/** The second pass: replaces `${run.id}` and `${run.scheduledFor}` as a step starts. */
+export function bindRun<T extends Json>(value: T, run: RunWords): T {
+  return mapTexts(value, (text) => {
+    if (text === "${run.scheduledFor}" && run.scheduledFor === undefined) return null;
+    return text.replace(RUN, (_, dollars: string, word: string) => {
+      const literal = "$".repeat(Math.floor(dollars.length / 2));
+      if (dollars.length % 2 === 0) return `${literal}{${word}}`;
+      return literal + (word === "run.id" ? run.id : (run.scheduledFor ?? ""));
+    });
+  }) as T;
+}
+
+/** The second pass over environment variables, which stay text. */
+export function bindRunEnv<V>(env: { readonly [name: string]: V }, run: RunWords): { [name: string]: V } {
+  return Object.fromEntries(Object.entries(env).map(([name, value]) => [name, typeof value === "string" ? ((bindRun(value as string, run) ?? "") as V) : value]));
+}
+
+function isRunWord(word: string): boolean {
+  return word === "run.id" || word === "run.scheduledFor";
+}
+
+function asText(value: Json, name: string): string {
+  if (typeof value === "string") return value;
+  if (value !== null && typeof value === "object" && "secret" in value && Object.keys(value).length === 1) {
+    throw new TemplateError(`param ${JSON.stringify(name)} is a secret, which cannot be part of a text; let it be the whole value`);
+  }
+  return JSON.stringify(value);
+}
+
+function eachText(value: Json, path: FieldPath, visit: (text: string, path: FieldPath) => void): void {
+  if (typeof value === "string") {
+    visit(value, path);
+  } else if (Array.isArray(value)) {
+    for (const [index, member] of (value as readonly Json[]).entries()) eachText(member, [...path, index], visit);
+  } else if (value !== null && typeof value === "object") {
+    for (const [key, member] of Object.entries(value)) eachText(member, [...path, key], visit);
+  }
+}
+
+/** A copy of a value in which every text was replaced; parts without a change are shared with the original. */
+function mapTexts(value: Json, replace: (text: string) => Json): Json {
+  if (typeof value === "string") return value.includes("${") ? replace(value) : value;
+  if (Array.isArray(value)) {
+    const copy = (value as readonly Json[]).map((member) => mapTexts(member, replace));
+    return copy.every((member, index) => member === value[index]) ? value : copy;
+  }
+  if (value !== null && typeof value === "object") {
+    const pairs = Object.entries(value);
+    const copy = pairs.map(([key, member]) => [key, mapTexts(member, replace)] as const);
+    return copy.every(([, member], index) => member === pairs[index]![1]) ? value : Object.fromEntries(copy);
+  }
+  return value;
+}
