@@ -1,0 +1,83 @@
+/**
+ * Waits for a line of a ledger, so that no test sleeps for luck. Follows the file by `fs.watch` on its folder, and looks every 50 ms as well since
+ * watchers lose events; the deadline is a failure that shows what was there instead.
+ */
+import { existsSync, readFileSync, watch } from "node:fs";
+import { dirname } from "node:path";
+
+/** One parsed ledger line, as loosely as an outside reader sees it. */
+export type Line = Record<string, unknown> & { readonly seq: number; readonly type: string; readonly at: string };
+
+/** The whole lines of a JSON Lines file; none if it does not exist yet. A torn tail is left out. */
+export function linesOf(path: string): Line[] {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
+  return text
+    .slice(0, text.lastIndexOf("\n") + 1)
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line) as Line);
+}
+
+/** Waits until `look()` gives something; looks whenever `folder` (or the nearest folder above it that exists) changes, and every 50 ms. */
+export async function awaitSight<T>(folder: string, look: () => T | undefined, what: string | (() => string), deadlineMs = 15_000): Promise<T> {
+  const first = look();
+  if (first !== undefined) return first;
+  return new Promise<T>((resolve, reject) => {
+    let above = folder;
+    while (!existsSync(above)) above = dirname(above);
+    const watcher = watch(above, { persistent: false }, () => glance());
+    // A folder may be removed under the watcher; the interval goes on looking.
+    watcher.on("error", () => undefined);
+    const interval = setInterval(() => glance(), 50);
+    const deadline = setTimeout(
+      () => finish(() => reject(new Error(`Not seen within ${deadlineMs} ms: ${typeof what === "string" ? what : what()}`))),
+      deadlineMs,
+    );
+    const finish = (settle: () => void): void => {
+      clearInterval(interval);
+      clearTimeout(deadline);
+      watcher.close();
+      settle();
+    };
+    const glance = (): void => {
+      try {
+        const seen = look();
+        if (seen !== undefined) finish(() => resolve(seen));
+      } catch (error) {
+        finish(() => reject(error instanceof Error ? error : new Error(String(error))));
+      }
+    };
+  });
+}
+
+/** The first line of `path` for which `matches` holds, now or within `deadlineMs`. */
+export function awaitLine(path: string, matches: (line: Line) => boolean, deadlineMs = 15_000): Promise<Line> {
+  return awaitSight(
+    dirname(path),
+    () => linesOf(path).find(matches),
+    () => {
+      const there = linesOf(path).map((line) => `${line.seq} ${line.type}`);
+      return `a line of ${path} with ${String(matches)}; it holds ${there.length === 0 ? "nothing" : there.slice(-20).join(", ")}`;
+    },
+    deadlineMs,
+  );
+}
+
+/** The first `count` lines of `path` for which `matches` holds. */
+export function awaitLines(path: string, count: number, matches: (line: Line) => boolean, deadlineMs = 15_000): Promise<Line[]> {
+  return awaitSight(
+    dirname(path),
+    () => {
+      const found = linesOf(path).filter(matches);
+      return found.length >= count ? found.slice(0, count) : undefined;
+    },
+    () => `${count} lines of ${path} with ${String(matches)}; ${linesOf(path).filter(matches).length} are there`,
+    deadlineMs,
+  );
+}

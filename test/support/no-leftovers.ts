@@ -1,0 +1,48 @@
+/**
+ * Vitest's global set-up. Every temporary root of one test run lies in one folder; when the run is over, a process that still names that folder
+ * (in its command line or as its working directory) was leaked by a test, and fails the run.
+ */
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** Processes that name `folder`, as `pid command` lines; none where there is no /proc. */
+export function processesNaming(folder: string): string[] {
+  const found: string[] = [];
+  let pids: string[];
+  try {
+    pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  } catch {
+    return found;
+  }
+  for (const pid of pids) {
+    if (Number(pid) === process.pid) continue;
+    try {
+      const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
+      const directory = readlinkSync(`/proc/${pid}/cwd`);
+      // A vitest worker names the test file only; a zombie has an empty command line and no folder.
+      if (command.includes(folder) || directory === folder || directory.startsWith(`${folder}/`)) found.push(`${pid} ${command}`);
+    } catch {
+      // It ended while it was looked at, or belongs to somebody else.
+    }
+  }
+  return found;
+}
+
+/** Makes the folder of this test run, and says at the end whether anything still lives in it. */
+export default function setup(): () => void {
+  const session = mkdtempSync(join(tmpdir(), "orchd-test-"));
+  process.env["ORCHD_TEST_SESSION"] = session;
+  return () => {
+    const left = processesNaming(session);
+    for (const line of left) {
+      try {
+        process.kill(Number(line.split(" ", 1)[0]), "SIGKILL");
+      } catch {
+        // Already gone.
+      }
+    }
+    rmSync(session, { recursive: true, force: true, maxRetries: 3 });
+    if (left.length > 0) throw new Error(`Tests left ${left.length} process(es) behind:\n${left.join("\n")}`);
+  };
+}

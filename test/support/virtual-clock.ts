@@ -1,0 +1,133 @@
+/**
+ * A clock that only moves when a test says so. Timers fire in order of their due time, and in the order they were set where that is equal; between
+ * two of them everything that promises and finished I/O had to say is heard first. Wall time may be stepped without touching the timers, which
+ * go by monotonic time as the real ones do.
+ */
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Clock, Timer } from "../../src/clock.ts";
+
+interface Pending {
+  readonly due: number;
+  readonly order: number;
+  readonly callback: () => void;
+}
+
+/** Options of `VirtualClock`. */
+export interface VirtualClockOptions {
+  /** Wall time at the beginning: milliseconds since 1970, or any text `Date.parse` reads. Default: 2026-11-23T02:00:00Z. */
+  readonly start?: number | string;
+  /** What `random()` begins with; equal seeds give equal numbers. */
+  readonly seed?: number;
+  /** Turns of the event loop that `settle` waits; more where the code under test writes files. */
+  readonly turns?: number;
+}
+
+export class VirtualClock implements Clock {
+  #offset: number;
+  #monotonic = 0;
+  #order = 0;
+  #seed: number;
+  readonly #turns: number;
+  readonly #pending = new Set<Pending>();
+
+  constructor(options: VirtualClockOptions = {}) {
+    const { start = "2026-11-23T02:00:00Z", seed = 1, turns = 10 } = options;
+    this.#offset = typeof start === "number" ? start : Date.parse(start);
+    this.#seed = seed;
+    this.#turns = turns;
+  }
+
+  now(): number {
+    return this.#offset + this.#monotonic;
+  }
+
+  monotonic(): number {
+    return this.#monotonic;
+  }
+
+  after(milliseconds: number, callback: () => void): Timer {
+    const pending: Pending = { due: this.#monotonic + Math.max(0, milliseconds), order: this.#order++, callback };
+    this.#pending.add(pending);
+    return { cancel: () => void this.#pending.delete(pending) };
+  }
+
+  /** Mulberry32: small, and the same on every machine. */
+  random(): number {
+    this.#seed = (this.#seed + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(this.#seed ^ (this.#seed >>> 15), 1 | this.#seed);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  }
+
+  /** How many timers wait: a test that ends with more than it expects has found a leak. */
+  get timers(): number {
+    return this.#pending.size;
+  }
+
+  /** Monotonic milliseconds until the next timer, or undefined. */
+  get untilNext(): number | undefined {
+    const next = this.#next();
+    return next && next.due - this.#monotonic;
+  }
+
+  /** Moves time on by `milliseconds`, firing what comes due on the way, and settles before, between and after. */
+  async advance(milliseconds: number): Promise<void> {
+    const target = this.#monotonic + milliseconds;
+    await this.settle();
+    for (let next = this.#next(); next && next.due <= target; next = this.#next()) {
+      this.#pending.delete(next);
+      this.#monotonic = Math.max(this.#monotonic, next.due);
+      next.callback();
+      await this.settle();
+    }
+    this.#monotonic = target;
+    await this.settle();
+  }
+
+  /** Moves on to wall time `to` (milliseconds or text), as `advance` does. */
+  async advanceTo(to: number | string): Promise<void> {
+    const target = typeof to === "number" ? to : Date.parse(to);
+    if (target < this.now()) throw new RangeError(`The virtual clock is past ${new Date(target).toISOString()} already; step() jumps back.`);
+    await this.advance(target - this.now());
+  }
+
+  /**
+   * Moves on, timer by timer, until `done()` holds; where no timer waits, gives real I/O another turn. Throws after `limitMilliseconds` of virtual
+   * time, or `limitTurns` turns of the event loop in which nothing came due.
+   */
+  async until(done: () => boolean, { limitMilliseconds = 86_400_000, limitTurns = 20_000 } = {}): Promise<void> {
+    const last = this.#monotonic + limitMilliseconds;
+    let idle = 0;
+    await this.settle();
+    while (!done()) {
+      const next = this.#next();
+      if (next && next.due <= last) {
+        idle = 0;
+        await this.advance(next.due - this.#monotonic);
+      } else if (next || idle >= limitTurns) {
+        throw new Error(`Not reached within ${next ? `${limitMilliseconds} ms of virtual time` : `${limitTurns} idle turns`}: ${String(done)}`);
+      } else {
+        idle += 1;
+        await nextTurn();
+      }
+    }
+  }
+
+  /** Jumps wall time by `milliseconds` (negative: back), as a person, NTP or a resume from suspend does. Timers do not notice. */
+  step(milliseconds: number): void {
+    this.#offset += milliseconds;
+  }
+
+  /** Lets promises and finished I/O speak. */
+  async settle(): Promise<void> {
+    for (let turn = 0; turn < this.#turns; turn += 1) await nextTurn();
+  }
+
+  #next(): Pending | undefined {
+    let first: Pending | undefined;
+    for (const pending of this.#pending) {
+      if (!first || pending.due < first.due || (pending.due === first.due && pending.order < first.order)) first = pending;
+    }
+    return first;
+  }
+}

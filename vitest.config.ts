@@ -1,0 +1,21 @@
+import { defineConfig } from "vitest/config";
+
+/** `FAULTS=1` adds the long fault suite, which kills, cuts and fills disks for many minutes. */
+const withFaults = process.env["FAULTS"] === "1";
+
+export default defineConfig({
+  resolve: { alias: { orchd: new URL("./src/index.ts", import.meta.url).pathname } },
+  test: {
+    include: ["test/**/*.test.ts"],
+    exclude: ["**/node_modules/**", ...(withFaults ? [] : ["test/faults/**"])],
+    globalSetup: ["test/support/no-leftovers.ts"],
+    reporters: ["default", "./test/support/plain-count-reporter.ts"],
+    pool: "forks",
+    // Two at least: a test that waits for a daemon leaves its core idle.
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    teardownTimeout: 10_000,
+    coverage: { include: ["src/**/*.ts", "daemon/**/*.ts"] },
+  },
+});
