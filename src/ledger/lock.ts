@@ -1,0 +1,239 @@
+/**
+ * Who may write: one process at a time (semantics.md 24 and 30).
+ *
+ * The kernel decides, by an open-file-description lock on `daemon.lock`: freed within milliseconds of the holder's death, kept while it is stopped,
+ * and blind to clocks. What the kernel cannot see is the file being removed and made anew, on which a second process would get a lock of
+ * its own. Two things answer that. A newcomer claims the next `epoch/N`, which only one process can create, and refuses while the process that the
+ * newest one names still lives. And the holder looks every second whether `daemon.lock` is still its own file, and ends if it is not.
+ *
+ * Rejected: a pid file alone (pids come again), proper-lockfile alone (measured: a stale takeover gave one lock to two holders, and a clock
+ * 11 s ahead stole a live one), the epoch alone (a dead holder is found only by looking).
+ */
+import { closeSync, fstatSync, linkSync, openSync, readdirSync, statSync, unlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { tryLock, unlock } from "fs-native-extensions";
+import type { Clock, Timer } from "../clock.ts";
+import { writeFileAtomically } from "./atomic-file.ts";
+import { bootId, epochDir, isAlive, newestEpoch, readEpoch, readHolder, startTimeOf, type Holder, type HolderRole } from "./daemon-info.ts";
+import { ensureDirectory, syncDirectory } from "./directories.ts";
+import { errorCode, systemDisk } from "./disk.ts";
+import { removeStaleFolderLock } from "./stale-folder-lock.ts";
+
+const CHECK_MS = 1_000;
+const MODE = 0o640;
+/** The lock file can be replaced between opening and locking it; nobody does so this often in a row. */
+const ATTEMPTS = 20;
+const WAIT_MS = 250;
+
+/** Somebody else holds the lock, and lives. */
+export class DaemonLockHeld extends Error {
+  override readonly name = "DaemonLockHeld";
+  /** Who holds it; null where that is not known (yet). */
+  readonly holder: Holder | null;
+  constructor(orchdDir: string, holder: Holder | null) {
+    super(`${orchdDir} is held by ${describe(holder)}. Stop it first, or use another runs folder.`);
+    this.holder = holder;
+  }
+}
+
+function describe(holder: Holder | null): string {
+  if (holder === null) return "another process";
+  const what = { daemon: "a daemon", foreground: `a run in the foreground (${holder.run ?? "not yet begun"})`, command: "a command that writes" }[holder.role];
+  return `${what}, process ${holder.pid}, since ${holder.since}`;
+}
+
+/** Who takes the lock, for those who ask. */
+export interface LockOptions {
+  readonly clock: Clock;
+  /** Default: `daemon`. */
+  readonly role?: HolderRole;
+  readonly version?: string;
+  /** The time-zone data's version; default: this process's. */
+  readonly tz?: string;
+  /** The run of a foreground holder. */
+  readonly run?: string;
+}
+
+/** The lock, held. */
+export interface DaemonLock {
+  /** Counts the holders that there have been; greater than any before. */
+  readonly epoch: number;
+  /** Calls back once if the lock file is no longer this holder's: end at once, and write nothing more. */
+  onLost(callback: () => void): void;
+  /** Looks now whether the lock is still held. */
+  stillHeld(): boolean;
+  /** Says that the daemon has recovered and knows its pipelines; `orchd status` then shows it. */
+  setReady(): Promise<void>;
+  /** Gives the lock back. */
+  release(): Promise<void>;
+}
+
+/**
+ * Takes the lock.
+ *
+ * @throws DaemonLockHeld if somebody who lives has it; a Node error if the folder cannot be written
+ */
+export async function acquireDaemonLock(orchdDir: string, options: LockOptions): Promise<DaemonLock> {
+  await ensureDirectory(systemDisk, epochDir(orchdDir));
+  const path = join(orchdDir, "daemon.lock");
+  const fd = lockFile(orchdDir, path);
+  try {
+    const holder = await claimEpoch(orchdDir, options);
+    removeStaleFolderLock(orchdDir);
+    return new HeldLock(orchdDir, path, fd, holder, options.clock);
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+/**
+ * Takes the lock, waiting while a run in the foreground or a command has it; a daemon that has it is no reason to wait.
+ *
+ * @param onWaiting called once, with whom it waits for
+ * @throws DaemonLockHeld if a daemon has it, or once `signal` says to stop waiting
+ */
+export async function waitForDaemonLock(
+  orchdDir: string,
+  options: LockOptions & { readonly onWaiting?: (holder: Holder | null) => void; readonly signal?: AbortSignal },
+): Promise<DaemonLock> {
+  for (let waiting = false; ; waiting = true) {
+    try {
+      return await acquireDaemonLock(orchdDir, options);
+    } catch (error) {
+      if (!(error instanceof DaemonLockHeld) || error.holder?.role === "daemon" || options.signal?.aborted === true) throw error;
+      if (!waiting) options.onWaiting?.(error.holder);
+      await new Promise<void>((resolve) => void options.clock.after(WAIT_MS, resolve));
+    }
+  }
+}
+
+/** Opens and locks the lock file, and makes sure that it is still the one of that name. */
+function lockFile(orchdDir: string, path: string): number {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+    const fd = openSync(path, "a+", MODE);
+    if (!tryLock(fd)) {
+      closeSync(fd);
+      throw new DaemonLockHeld(orchdDir, readHolder(orchdDir));
+    }
+    if (isFileAt(fd, path)) return fd;
+    closeSync(fd);
+  }
+  throw new Error(`${path} is replaced again and again while orchd tries to lock it; find out what does so.`);
+}
+
+function isFileAt(fd: number, path: string): boolean {
+  const there = statSync(path, { throwIfNoEntry: false });
+  const own = fstatSync(fd);
+  return there !== undefined && there.ino === own.ino && there.dev === own.dev;
+}
+
+/** Makes the next epoch this process's. Whole from the start, and exclusively: of two that try, one fails. */
+async function claimEpoch(orchdDir: string, options: LockOptions): Promise<Holder> {
+  const epochs = epochDir(orchdDir);
+  const newest = newestEpoch(orchdDir);
+  const before = newest === 0 ? null : readEpoch(orchdDir, newest);
+  if (before !== null && isAlive(before)) throw new DaemonLockHeld(orchdDir, before);
+  const holder: Holder = {
+    epoch: newest + 1,
+    pid: process.pid,
+    startTime: startTimeOf(process.pid),
+    bootId: bootId(),
+    role: options.role ?? "daemon",
+    since: new Date(options.clock.now()).toISOString(),
+    version: options.version ?? "",
+    tz: options.tz ?? process.versions["tz"] ?? "",
+    ready: false,
+    ...(options.run === undefined ? {} : { run: options.run }),
+  };
+  const aside = join(epochs, `.${holder.epoch}.${process.pid}`);
+  writeFileSync(aside, textOf(holder), { mode: 0o644, flush: true });
+  try {
+    linkSync(aside, join(epochs, String(holder.epoch)));
+  } catch (error) {
+    if (errorCode(error) === "EEXIST") throw new DaemonLockHeld(orchdDir, readHolder(orchdDir));
+    throw error;
+  } finally {
+    unlinkSync(aside);
+  }
+  await syncDirectory(systemDisk, epochs);
+  for (const name of readdirSync(epochs)) {
+    if (Number(name) < newest || (name.startsWith(".") && !name.endsWith(`.${process.pid}`))) removeIfThere(join(epochs, name));
+  }
+  return holder;
+}
+
+function removeIfThere(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw error;
+  }
+}
+
+function textOf(holder: Holder): string {
+  return `${JSON.stringify(holder)}\n`;
+}
+
+class HeldLock implements DaemonLock {
+  readonly epoch: number;
+  readonly #orchdDir: string;
+  readonly #path: string;
+  readonly #clock: Clock;
+  #fd: number | undefined;
+  #holder: Holder;
+  #timer: Timer | undefined;
+  #lost = false;
+  readonly #callbacks: (() => void)[] = [];
+
+  constructor(orchdDir: string, path: string, fd: number, holder: Holder, clock: Clock) {
+    this.epoch = holder.epoch;
+    this.#orchdDir = orchdDir;
+    this.#path = path;
+    this.#fd = fd;
+    this.#holder = holder;
+    this.#clock = clock;
+    this.#watch();
+  }
+
+  onLost(callback: () => void): void {
+    this.#callbacks.push(callback);
+    if (this.#lost) callback();
+  }
+
+  stillHeld(): boolean {
+    if (this.#fd === undefined || this.#lost) return false;
+    if (isFileAt(this.#fd, this.#path) && newestEpoch(this.#orchdDir) <= this.epoch) return true;
+    this.#lost = true;
+    for (const callback of this.#callbacks) callback();
+    return false;
+  }
+
+  async setReady(): Promise<void> {
+    this.#holder = { ...this.#holder, ready: true };
+    await this.#record();
+  }
+
+  async release(): Promise<void> {
+    if (this.#fd === undefined) return;
+    this.#timer?.cancel();
+    const fd = this.#fd;
+    const own = this.stillHeld();
+    this.#fd = undefined;
+    this.#holder = { ...this.#holder, ready: false, released: true };
+    // Before the kernel lock goes: whoever takes it next must find this holder gone.
+    if (own) await this.#record();
+    unlock(fd);
+    closeSync(fd);
+  }
+
+  async #record(): Promise<void> {
+    await writeFileAtomically(join(epochDir(this.#orchdDir), String(this.epoch)), textOf(this.#holder), { mode: 0o644 });
+  }
+
+  #watch(): void {
+    this.#timer = this.#clock.after(CHECK_MS, () => {
+      if (this.stillHeld()) this.#watch();
+    });
+  }
+}
