@@ -1,0 +1,116 @@
+/**
+ * Values too big for a ledger's line, each in a file named by the sha256 of its JSON text (semantics.md 18).
+ *
+ * A value is put durably before the line that refers to it is written, so a reference in a ledger always had its file. A file is written
+ * aside and renamed: what has the name is whole. Reading still checks length and hash, since a cache hit is only as good as its outputs.
+ */
+import { createHash } from "node:crypto";
+import { readFileSync, statSync, utimesSync } from "node:fs";
+import { join } from "node:path";
+import type { Json } from "../core/snapshot.ts";
+import { writeFileAtomically } from "./atomic-file.ts";
+import { systemDisk, type Disk } from "./disk.ts";
+
+/** A field of a ledger's line whose JSON text is longer than this, in bytes, becomes an artifact: 64 KiB. */
+export const SPILL_BYTES = 65_536;
+
+/** What stands in a ledger for a value that is in a file. */
+export interface ArtifactRef {
+  readonly $artifact: string;
+  readonly bytes: number;
+}
+
+/** An artifact's file is gone, or is not what was put there. */
+export class ArtifactUnusable extends Error {
+  override readonly name = "ArtifactUnusable";
+  constructor(path: string, why: string) {
+    super(`The artifact ${path} ${why}. What refers to it has to be run again.`);
+  }
+}
+
+/** Whether a value is a reference to an artifact. */
+export function isArtifactRef(value: unknown): value is ArtifactRef {
+  if (value === null || typeof value !== "object" || Object.keys(value).length !== 2) return false;
+  const { $artifact, bytes } = value as Record<string, unknown>;
+  return typeof $artifact === "string" && /^[0-9a-f]{64}$/.test($artifact) && Number.isInteger(bytes);
+}
+
+/** The artifacts of one runs folder. */
+export class Artifacts {
+  readonly #directory: string;
+  readonly #disk: Disk;
+
+  /** @param directory `runs/.orchd/artifacts`, which is made when it is first needed */
+  constructor(directory: string, disk: Disk = systemDisk) {
+    this.#directory = directory;
+    this.#disk = disk;
+  }
+
+  /** Puts a value into its file, durably. @throws a Node error */
+  put(value: Json): Promise<ArtifactRef> {
+    return this.#putText(JSON.stringify(value));
+  }
+
+  async #putText(text: string): Promise<ArtifactRef> {
+    const bytes = Buffer.from(text);
+    const ref = { $artifact: sha256(bytes), bytes: bytes.length };
+    if (this.verify(ref)) {
+      // Retention leaves young artifacts alone: a line that refers to this one is about to be written.
+      const now = Date.now() / 1_000;
+      utimesSync(this.path(ref), now, now);
+    } else {
+      await writeFileAtomically(this.path(ref), bytes, { disk: this.#disk });
+    }
+    return ref;
+  }
+
+  /**
+   * Puts a value into a file if its text is longer than `limit` bytes, and gives what a ledger's line is to hold: the value, or the reference.
+   * A value that only looks like a reference is put too, so that nothing a step returns is taken for one.
+   */
+  async spill(value: Json, limit: number = SPILL_BYTES): Promise<Json> {
+    const text = JSON.stringify(value);
+    // A character is at most three bytes: short texts need no counting.
+    const short = text.length * 3 <= limit || Buffer.byteLength(text) <= limit;
+    return short && !isArtifactRef(value) ? value : { ...(await this.#putText(text)) };
+  }
+
+  /** The value that a reference stands for. @throws ArtifactUnusable if its file is gone or damaged */
+  get(ref: ArtifactRef): Json {
+    const path = this.path(ref);
+    let bytes: Buffer;
+    try {
+      bytes = readFileSync(path);
+    } catch {
+      throw new ArtifactUnusable(path, "cannot be read");
+    }
+    if (bytes.length !== ref.bytes || sha256(bytes) !== ref.$artifact) throw new ArtifactUnusable(path, "is damaged");
+    return JSON.parse(bytes.toString()) as Json;
+  }
+
+  /** The value itself, or the one that it refers to. @throws ArtifactUnusable */
+  resolve(value: Json): Json {
+    return isArtifactRef(value) ? this.get(value) : value;
+  }
+
+  /** Whether the file of a reference is there and whole. */
+  verify(ref: ArtifactRef): boolean {
+    // Most often it is simply not there, or was cut short; then nothing needs to be read.
+    if (statSync(this.path(ref), { throwIfNoEntry: false })?.size !== ref.bytes) return false;
+    try {
+      return sha256(readFileSync(this.path(ref))) === ref.$artifact;
+    } catch {
+      return false;
+    }
+  }
+
+  /** The file of a reference. @throws RangeError where it is none */
+  path(ref: ArtifactRef): string {
+    if (!isArtifactRef(ref)) throw new RangeError("A reference to an artifact holds 64 hex digits and a length, and nothing else.");
+    return join(this.#directory, ref.$artifact);
+  }
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}

@@ -1,0 +1,241 @@
+/**
+ * A pipeline's own ledger, and the pipeline as its fold (core/pipeline-state.ts).
+ *
+ * - `state` holds durable lines only. It moves after each sync, before anybody who waited for the lines goes on.
+ * - A checkpoint stands after line 1 of a new file and at least every 256 lines; opening reads no further back than the last one. It is written at the
+ *   end of the write that makes it due, from a copy of the state that has that write's lines too, since none may stand between what a
+ *   checkpoint says and the checkpoint.
+ * - At 16 MiB the file goes on under `pipeline-DATE.jsonl` and a new one begins, with all that is known in its first two lines.
+ * - A damaged file is kept as `pipeline.jsonl.damaged-N`, and a new one begins with what its good lines say (semantics.md 6).
+ *
+ * In both cases the new file takes the name in one rename, so there is a whole `pipeline.jsonl` at every moment.
+ */
+import { existsSync, statSync } from "node:fs";
+import type { PipelineEvent, PipelineLine } from "../core/event.ts";
+import { LEDGER_FORMAT } from "../core/ledger-format.ts";
+import { checkpointOf, emptyPipelineState, evolvePipeline, type PipelineState } from "../core/pipeline-state.ts";
+import { LedgerClosed, LedgerDamaged } from "./ledger-error.ts";
+import { LedgerFile, type LedgerOptions } from "./ledger-file.ts";
+import { readLedger } from "./ledger-reader.ts";
+import { MAX_LINE_BYTES } from "./line-limit.ts";
+import { RunStore } from "./run-store.ts";
+
+const CHECKPOINT_LINES = 256;
+const ROTATE_BYTES = 16 * 1_048_576;
+
+/** What {@link PipelineLedger.open} needs. */
+export interface PipelineLedgerOptions extends Pick<LedgerOptions<PipelineEvent>, "clock" | "onFatal" | "onHeld" | "disk"> {
+  /** Lines from one checkpoint to the next; default 256. */
+  readonly checkpointLines?: number | undefined;
+  /** The length from which on a new file begins; default 16 MiB. */
+  readonly rotateBytes?: number | undefined;
+}
+
+/** What opening found wrong, and did about it. */
+export interface PipelineDamage {
+  /** The first bad line, from 1, and what is wrong with it. */
+  readonly line: number;
+  readonly fault: string;
+  /** Where the damaged file is now. */
+  readonly keptAs: string;
+  /** When the last good line was written; undefined if there is none. From then on, active runs are found from their headers. */
+  readonly lastAt: string | undefined;
+}
+
+/** One pipeline's open ledger: see the head of this file. */
+export class PipelineLedger {
+  /** The pipeline's name. */
+  readonly pipeline: string;
+  /** The file's path. */
+  readonly path: string;
+  /** What opening found wrong; undefined if nothing. */
+  damage: PipelineDamage | undefined;
+  #state: PipelineState = emptyPipelineState();
+  readonly #options: PipelineLedgerOptions;
+  #file: LedgerFile<PipelineEvent> | undefined;
+  /** The file is being created, rotated or closed; what is appended meanwhile waits for it. */
+  #changing: Promise<void> | undefined;
+  #closed = false;
+
+  private constructor(store: RunStore, pipeline: string, options: PipelineLedgerOptions) {
+    this.pipeline = pipeline;
+    this.path = store.pipelineLedger(pipeline);
+    this.#options = options;
+  }
+
+  /**
+   * Opens a pipeline's ledger, recovering it; one that is not there is made by the first append.
+   *
+   * @throws LedgerFormatError if a newer release wrote it; LedgerFailed, after `onFatal`
+   */
+  static async open(runsDir: string, pipeline: string, options: PipelineLedgerOptions): Promise<PipelineLedger> {
+    const ledger = new PipelineLedger(new RunStore(runsDir), pipeline, options);
+    if (!existsSync(ledger.path)) return ledger;
+    try {
+      const { file, lines } = await LedgerFile.open<PipelineEvent>(ledger.path, { ...ledger.#fileOptions(), since: "pipeline.checkpoint" });
+      for (const line of lines) evolvePipeline(ledger.#state, line);
+      ledger.#file = file;
+    } catch (error) {
+      if (!(error instanceof LedgerDamaged)) throw error;
+      await ledger.#beginAfter(error);
+    }
+    return ledger;
+  }
+
+  /** The pipeline as its durable lines say. It changes in place. */
+  get state(): PipelineState {
+    return this.#state;
+  }
+
+  /** The seq of the last durable line. */
+  get lastSeq(): number {
+    return this.#file?.lastSeq ?? 0;
+  }
+
+  /** The length of the durable lines, in bytes. */
+  get size(): number {
+    return this.#file?.size ?? 0;
+  }
+
+  /**
+   * Appends events as one group. `state` has them when this returns.
+   *
+   * @returns the lines, once they are durable; a checkpoint that went with them is not among them
+   * @throws LineTooLong, LedgerClosed, LedgerFailed
+   */
+  async append(events: readonly PipelineEvent[]): Promise<PipelineLine[]> {
+    for (;;) {
+      if (this.#closed) throw new LedgerClosed(this.path);
+      if (this.#changing !== undefined) {
+        await this.#changing;
+      } else if (this.#file === undefined) {
+        if (events.length === 0) return [];
+        return this.#create(events);
+      } else if (this.#file.size >= (this.#options.rotateBytes ?? ROTATE_BYTES) && fits(checkpointOf(this.#state))) {
+        await this.#change(() => this.#rotate());
+      } else {
+        return this.#file.append(events);
+      }
+    }
+  }
+
+  /** Writes what is still waiting, and closes the file. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#changing?.catch(() => undefined);
+    await this.#file?.close();
+  }
+
+  #fileOptions(): LedgerOptions<PipelineEvent> {
+    return {
+      ...this.#options,
+      onDurable: (lines) => {
+        for (const line of lines) evolvePipeline(this.#state, line);
+      },
+      complete: (lines) => {
+        if (this.#state.linesSinceCheckpoint + lines.length < (this.#options.checkpointLines ?? CHECKPOINT_LINES)) return [];
+        const checkpoint = checkpointAfter(this.#state, lines);
+        return fits(checkpoint) ? [checkpoint] : [];
+      },
+    };
+  }
+
+  /** The first lines of a pipeline without a ledger: the events, the first of them with the format, and a checkpoint after it. */
+  async #create(events: readonly PipelineEvent[]): Promise<PipelineLine[]> {
+    let written: readonly PipelineLine[] = [];
+    await this.#change(async () => {
+      const first = { ...events[0]!, format: LEDGER_FORMAT };
+      const rest = events.slice(1);
+      const at = new Date(this.#options.clock.now()).toISOString();
+      const checkpoint = checkpointAfter(this.#state, [{ ...first, seq: 1, b: 1, at }]);
+      const options = this.#fileOptions();
+      this.#file = await LedgerFile.create<PipelineEvent>(this.path, [first, checkpoint, ...rest], {
+        ...options,
+        onDurable: (lines) => {
+          written = lines.filter((line) => line.type !== "pipeline.checkpoint");
+          options.onDurable!(lines);
+        },
+      });
+    });
+    return [...written];
+  }
+
+  async #rotate(): Promise<void> {
+    const old = this.#file!;
+    await old.close();
+    this.#file = await this.#replace(rotatedName(this.path, this.#options.clock.now()));
+  }
+
+  /** Goes on after damage with what the good lines say. */
+  async #beginAfter({ line, fault }: LedgerDamaged): Promise<void> {
+    let lastAt: string | undefined;
+    readLedger<PipelineEvent>(this.path, {
+      each: (good) => {
+        evolvePipeline(this.#state, good);
+        lastAt = good.at;
+      },
+    });
+    const keptAs = freeName((n) => `${this.path}.damaged-${n}`, this.path);
+    this.#file = await this.#replace(keptAs);
+    this.damage = { line, fault, keptAs, lastAt };
+  }
+
+  #replace(keepAs: string): Promise<LedgerFile<PipelineEvent>> {
+    const state = this.#state;
+    const checkpoint = checkpointOf(state);
+    const first: PipelineEvent[] =
+      state.digest === undefined
+        ? [{ ...checkpoint, format: LEDGER_FORMAT }]
+        : [
+            {
+              type: "pipeline.loaded",
+              format: LEDGER_FORMAT,
+              digest: state.digest,
+              schedules: [...state.schedules],
+              tz: state.tz ?? "",
+              tzdata: state.tzdata ?? "",
+              ...(state.file === undefined ? {} : { file: state.file }),
+            },
+            { ...checkpoint, format: LEDGER_FORMAT },
+          ];
+    return LedgerFile.replace<PipelineEvent>(this.path, keepAs, first, this.#fileOptions());
+  }
+
+  async #change(act: () => Promise<void>): Promise<void> {
+    const change = act();
+    // Whoever waits for the change tries again after it, and meets a failure there.
+    const settled = change.catch(() => undefined).finally(() => {
+      this.#changing = undefined;
+    });
+    this.#changing = settled;
+    await settled;
+    await change;
+  }
+}
+
+/** The checkpoint that is due after these lines, while `state` has not seen them yet. */
+function checkpointAfter(state: PipelineState, lines: readonly PipelineLine[]): PipelineEvent {
+  const at = lines[0]!.at;
+  const copy = evolvePipeline(emptyPipelineState(), { ...structuredClone(checkpointOf(state)), seq: state.lastSeq, b: state.lastSeq, at });
+  for (const line of lines) evolvePipeline(copy, line);
+  return { ...checkpointOf(copy), format: LEDGER_FORMAT };
+}
+
+/** Thousands of runs that are active at once make a checkpoint too long for a line: then the lines before it are read for longer. */
+function fits(checkpoint: PipelineEvent): boolean {
+  return Buffer.byteLength(JSON.stringify(checkpoint)) < MAX_LINE_BYTES - 1_024;
+}
+
+function rotatedName(path: string, nowMs: number): string {
+  const base = `${path.slice(0, -".jsonl".length)}-${new Date(nowMs).toISOString().slice(0, 10)}`;
+  return freeName((n) => (n === 1 ? `${base}.jsonl` : `${base}-${n}.jsonl`), path);
+}
+
+/** The first name that is free, or that a crash left as a second name of the very file that is to get it. */
+function freeName(nth: (n: number) => string, path: string): string {
+  const own = statSync(path).ino;
+  for (let n = 1; ; n += 1) {
+    const there = statSync(nth(n), { throwIfNoEntry: false });
+    if (there === undefined || there.ino === own) return nth(n);
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * Keeps a run's ledger lines short: fields over 64 KiB become artifacts, texts are trimmed (semantics.md 18). Done before every append.
+ *
+ * `outputs` is spilled member by member first, so that a step that takes one output loads only that one; if what is left is still too
+ * long, the whole field is. Readers of outputs resolve the field, then the member: {@link outputOf}.
+ */
+import type { RunEvent } from "../core/event.ts";
+import type { Json } from "../core/snapshot.ts";
+import type { StepError } from "../core/failure.ts";
+import type { Artifacts } from "./artifacts.ts";
+
+const SPILLED = ["snapshot", "params", "outputs", "state", "metadata", "spec", "values"] as const;
+const MESSAGE_CHARACTERS = 8_192;
+const STACK_CHARACTERS = 8_192;
+const TEXT_CHARACTERS = 16_384;
+
+/**
+ * The same event with every field short enough for a line; whatever went into a file is durable.
+ *
+ * @throws a Node error if an artifact cannot be written
+ */
+export async function spillEvent<E extends RunEvent>(event: E, artifacts: Artifacts): Promise<E> {
+  const fields = event as E & Record<string, unknown>;
+  let changed: Record<string, unknown> | undefined;
+  const set = (name: string, value: unknown): void => {
+    if (value !== fields[name]) (changed ??= { ...fields })[name] = value;
+  };
+  for (const [name, value] of Object.entries(fields) as [string, Json | undefined][]) {
+    if (value === undefined) continue;
+    if (name === "error") set(name, trimError(value as unknown as StepError));
+    else if (typeof value === "string" && name !== "state") set(name, trim(value, TEXT_CHARACTERS));
+    else if (name === "outputs") set(name, await artifacts.spill(await spillMembers(value, artifacts)));
+    else if ((SPILLED as readonly string[]).includes(name)) set(name, await artifacts.spill(value));
+  }
+  return (changed ?? event) as E;
+}
+
+async function spillMembers(outputs: Json, artifacts: Artifacts): Promise<Json> {
+  const members = Object.entries(outputs as Record<string, Json>);
+  const short = await Promise.all(members.map(async ([name, value]) => [name, await artifacts.spill(value)] as const));
+  return short.every(([, value], index) => value === members[index]![1]) ? outputs : Object.fromEntries(short);
+}
+
+function trimError(error: StepError): StepError {
+  const message = trim(error.message, MESSAGE_CHARACTERS);
+  const stack = error.stack === undefined ? undefined : trim(error.stack, STACK_CHARACTERS);
+  const name = trim(error.name, 256);
+  const code = error.code === undefined ? undefined : trim(error.code, 256);
+  if (message === error.message && stack === error.stack && name === error.name && code === error.code) return error;
+  return { ...error, name, message, ...(code === undefined ? {} : { code }), ...(stack === undefined ? {} : { stack }) };
+}
+
+function trim(text: string, characters: number): string {
+  return text.length <= characters ? text : `${text.slice(0, characters)}… (${text.length - characters} characters more)`;
+}
+
+/**
+ * The same event with what went into artifacts back in its place, outputs excepted: those are loaded one by one, by {@link outputOf}.
+ * A header has to be restored before it is folded.
+ *
+ * @throws ArtifactUnusable if a file is gone or damaged
+ */
+export function restoreEvent<E extends object>(event: E, artifacts: Artifacts): E {
+  const fields = event as E & Record<string, unknown>;
+  let changed: Record<string, unknown> | undefined;
+  for (const name of SPILLED) {
+    if (name === "outputs" || !(name in fields)) continue;
+    const value = artifacts.resolve(fields[name] as Json);
+    if (value !== fields[name]) (changed ??= { ...fields })[name] = value;
+  }
+  return (changed ?? event) as E;
+}
+
+/**
+ * One of a step's outputs as a ledger holds them, loaded; undefined if there is none of that name.
+ *
+ * @param outputs the `outputs` of a `step.completed` or `step.cached` line
+ * @throws ArtifactUnusable if its file is gone or damaged
+ */
+export function outputOf(outputs: { readonly [name: string]: Json }, name: string, artifacts: Artifacts): Json | undefined {
+  const all = artifacts.resolve(outputs) as { readonly [name: string]: Json };
+  return Object.hasOwn(all, name) ? artifacts.resolve(all[name]!) : undefined;
+}
+
+/** All of a step's outputs, loaded. @throws ArtifactUnusable if a file is gone or damaged */
+export function allOutputs(outputs: { readonly [name: string]: Json }, artifacts: Artifacts): { readonly [name: string]: Json } {
+  const all = artifacts.resolve(outputs) as { readonly [name: string]: Json };
+  return Object.fromEntries(Object.entries(all).map(([name, value]) => [name, artifacts.resolve(value)]));
+}
+
