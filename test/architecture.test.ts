@@ -1,0 +1,163 @@
+/** Imports go one way, in no circle, and core/ decides without ever acting: docs of the rooms in ARCHITECTURE.md. */
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { describe, expect, it } from "vitest";
+import { projectRoot } from "./support/temp-root.ts";
+
+/** What each room may import of the others; itself always. A file at the top of src/ is a room of its own. */
+const ARROWS: Record<string, readonly string[]> = {
+  core: [],
+  clock: [],
+  version: [],
+  ledger: ["core", "clock", "version"],
+  schedules: ["core", "clock", "version", "ledger"],
+  steps: ["core", "protocol"],
+  protocol: ["core"],
+  orchestrators: ["core", "clock", "version", "ledger", "schedules", "steps", "protocol"],
+  observe: ["core", "clock", "version"],
+  engine: ["core", "clock", "version", "ledger", "schedules", "orchestrators", "protocol", "observe"],
+  cli: ["core", "clock", "version", "ledger", "schedules"],
+  "cli/foreground": ["core", "clock", "version", "ledger", "schedules", "cli", "engine", "orchestrators", "observe"],
+  index: ["core", "clock", "version", "ledger", "schedules", "steps", "orchestrators", "protocol"],
+  daemon: ["core", "clock", "version", "ledger", "schedules", "steps", "orchestrators", "protocol", "observe", "engine", "cli"],
+  "daemon/worker": ["core", "steps", "protocol"],
+};
+
+/** Packages that core/ may use: each computes and does nothing else. */
+const CORE_PACKAGES = ["zod", "croner", "node:crypto"];
+
+interface Import {
+  readonly from: string;
+  readonly specifier: string;
+}
+
+/** The source without comments and, if asked, without what stands in quotes. */
+function strip(source: string, strings = false): string {
+  return source.replaceAll(/\/\*[\s\S]*?\*\/|\/\/[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`/g, (text) =>
+    text.startsWith("/*") || text.startsWith("//") ? " " : strings ? '""' : text,
+  );
+}
+
+function filesBelow(folder: string): string[] {
+  return readdirSync(join(projectRoot, folder), { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith(".ts") && !entry.name.endsWith(".d.ts"))
+    .map((entry) => relative(projectRoot, join(entry.parentPath, entry.name)))
+    .sort();
+}
+
+const sources = new Map([...filesBelow("src"), ...filesBelow("daemon")].map((file) => [file, strip(readFileSync(join(projectRoot, file), "utf8"))]));
+
+const imports: Import[] = [...sources].flatMap(([from, text]) =>
+  [...text.matchAll(/\b(?:import|export)\b[^"';=()]*?\bfrom\s*"([^"]+)"|\bimport\s*"([^"]+)"|\bimport\(\s*"([^"]+)"\s*\)/g)].map((match) => ({
+    from,
+    specifier: (match[1] ?? match[2] ?? match[3])!,
+  })),
+);
+
+/** The file that a relative specifier names, from the project's root. */
+const target = ({ from, specifier }: Import): string => join(dirname(from), specifier);
+
+function roomOf(file: string): string {
+  if (file === "src/orchestrators/local/protocol.ts") return "protocol";
+  if (file === "src/cli/foreground.ts") return "cli/foreground";
+  if (file === "daemon/worker.ts") return "daemon/worker";
+  if (file.startsWith("daemon/")) return "daemon";
+  const [, first] = file.split("/");
+  return first!.replace(/\.ts$/, "");
+}
+
+/** `cli` and `cli/foreground` are one folder: the door may be opened from inside, and nowhere else. */
+function mayImport(from: string, to: string): boolean {
+  if (from === to || from.split("/")[0] === to.split("/")[0]) return from !== "daemon/worker" || to === from;
+  return (ARROWS[from] ?? []).includes(to);
+}
+
+describe("the rooms", () => {
+  const local = imports.filter(({ specifier }) => specifier.startsWith("."));
+
+  it("are all on the map", () => {
+    expect([...new Set([...sources.keys()].map(roomOf))].filter((room) => !(room in ARROWS))).toEqual([]);
+  });
+
+  it("import files that exist, by their .ts names", () => {
+    const broken = local.filter((one) => !sources.has(target(one)) && !one.specifier.endsWith(".json"));
+    expect(broken.map(({ from, specifier }) => `${from} imports ${specifier}`)).toEqual([]);
+  });
+
+  it("import one way only", () => {
+    const uphill = local
+      .map((one) => ({ ...one, fromRoom: roomOf(one.from), toRoom: roomOf(target(one)) }))
+      .filter(({ fromRoom, toRoom }) => !mayImport(fromRoom, toRoom))
+      .map(({ from, specifier, fromRoom, toRoom }) => `${from} imports ${specifier}: ${fromRoom} must not know ${toRoom}`);
+    expect(uphill).toEqual([]);
+  });
+
+  it("have no cycle, types included", () => {
+    const edges = new Map<string, string[]>();
+    for (const one of local) edges.set(one.from, [...(edges.get(one.from) ?? []), target(one)]);
+    const done = new Set<string>();
+    const cycles: string[] = [];
+    const walk = (file: string, path: string[]): void => {
+      const at = path.indexOf(file);
+      if (at !== -1) cycles.push([...path.slice(at), file].join(" -> "));
+      if (at !== -1 || done.has(file)) return;
+      for (const next of edges.get(file) ?? []) walk(next, [...path, file]);
+      done.add(file);
+    };
+    for (const file of sources.keys()) walk(file, []);
+    expect(cycles).toEqual([]);
+  });
+
+  it("have no barrel but the public API", () => {
+    const barrels = [...sources].filter(([file, text]) => file !== "src/index.ts" && /\bexport\s+\*/.test(text)).map(([file]) => file);
+    expect(barrels).toEqual([]);
+  });
+
+  it("are not named after nothing", () => {
+    expect([...sources.keys()].filter((file) => /\/(utils?|helpers?|common|misc|lib)(\/|\.ts$)/.test(file))).toEqual([]);
+  });
+});
+
+describe("core/", () => {
+  const core = [...sources].filter(([file]) => file.startsWith("src/core/"));
+
+  it("imports only what computes", () => {
+    const foreign = imports
+      .filter(({ from, specifier }) => from.startsWith("src/core/") && !specifier.startsWith(".") && !CORE_PACKAGES.includes(specifier))
+      .map(({ from, specifier }) => `${from} imports ${specifier}`);
+    expect(foreign).toEqual([]);
+  });
+
+  it("never asks what time it is, rolls no dice, waits for nothing and knows no process", () => {
+    const forbidden =
+      /\bDate\.now\b|\bnew Date\(\s*\)|(?<!new )\bDate\(\s*\)|\bMath\.random\b|\bperformance\b|\bset(?:Timeout|Interval|Immediate)\b|\bprocess\b(?!\s*:)|\bglobalThis\b|\brandom(?:UUID|Bytes|Int)\b|\bfetch\(/;
+    const found = core.flatMap(([file, text]) => {
+      const match = forbidden.exec(strip(text, true));
+      return match ? [`${file}: ${match[0]}`] : [];
+    });
+    expect(found).toEqual([]);
+  });
+});
+
+describe("the fast path of `orchd status`", () => {
+  it("loads no schema library: what the ledger reader imports, however far, leaves zod alone", () => {
+    const reached = new Set<string>();
+    const heavy: string[] = [];
+    const valueImports = (file: string): Import[] =>
+      [...(sources.get(file) ?? "").matchAll(/^\s*(?:import|export)\s+(?!type\b)[^"';()]*?\bfrom\s*"([^"]+)"/gm)].map((match) => ({
+        from: file,
+        specifier: match[1]!,
+      }));
+    const walk = (file: string): void => {
+      if (reached.has(file)) return;
+      reached.add(file);
+      for (const one of valueImports(file)) {
+        if (one.specifier.startsWith(".")) walk(target(one));
+        else if (!one.specifier.startsWith("node:")) heavy.push(`${file} imports ${one.specifier}`);
+      }
+    };
+    walk("src/ledger/ledger-reader.ts");
+    expect(reached.size).toBeGreaterThan(1);
+    expect(heavy).toEqual([]);
+  });
+});
