@@ -53,11 +53,11 @@ export function plan(state: RunState, facts: PlanFacts): Action[] {
   skipDoomed(state, facts, actions);
   if (halt !== undefined) haltSteps(state, facts, halt, actions);
   for (const [key, owed] of state.owedHooks) {
-    if (!facts.hooks.has(key) && !facts.draining) actions.push({ kind: "hook", hook: owed.hook, step: owed.step, because: `step "${owed.step}" ended` });
+    if (!facts.hooks.has(key)) actions.push({ kind: "hook", hook: owed.hook, step: owed.step, because: `step "${owed.step}" ended` });
   }
-  if (facts.draining) return actions;
-  if (halt === undefined) {
-    if (state.init === "owed") {
+  if (halt === undefined && !facts.draining) {
+    // Where nothing is left to run (every step was answered from the cache), there is nothing to set up either.
+    if (state.init === "owed" && !allEnded(state)) {
       if (!facts.hooks.has("init")) actions.push({ kind: "hook", hook: "init", because: "the run begins" });
       return actions;
     }
@@ -78,6 +78,7 @@ interface Halt {
 function haltReason(state: RunState): Halt | undefined {
   if (state.stop !== undefined) return { because: "the run was asked to stop", stop: state.stop.mode };
   if (state.timedOut !== undefined) return { because: state.timedOut, stop: "force" };
+  if (state.submissionError !== undefined) return { because: `the orchestrator did not take the run: ${state.submissionError.message}` };
   if (state.init === "failed") return { because: `the init hook failed: ${state.initError?.message ?? "no reason given"}` };
   if (state.functionError !== undefined) return { because: `the pipeline's function failed: ${state.functionError.message}` };
   if (state.failed === 0) return undefined;
@@ -174,7 +175,7 @@ function outcomeOf(state: RunState, halt: Halt | undefined): { status: FinalRunS
   if (state.stop !== undefined) return { status: "stopped", because: state.stop.because ?? `stopped by ${state.stop.by}` };
   if (hasFailed(state)) {
     const step = state.firstFailure === undefined ? undefined : state.steps.get(state.firstFailure);
-    if (step !== undefined && state.timedOut === undefined && state.functionError === undefined) {
+    if (step !== undefined && state.timedOut === undefined && state.functionError === undefined && state.submissionError === undefined) {
       return { status: "failed", because: `step "${step.spec.id}" failed: ${step.error?.message ?? "no reason given"}` };
     }
     return { status: "failed", because: halt?.because ?? "the run failed" };

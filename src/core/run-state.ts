@@ -87,7 +87,9 @@ export interface RunState {
   readonly submittedAt: string;
   phase: "submitted" | "queued" | "started" | "finished";
   /** What the orchestrator gave back, once it has accepted the run. */
-  submission: "none" | "started" | "accepted";
+  submission: "none" | "started" | "accepted" | "failed";
+  /** Why the orchestrator did not take the run. */
+  submissionError?: StepError;
   metadata?: Readonly<Record<string, Json>>;
   startedAt?: string;
   because?: string;
@@ -154,6 +156,10 @@ export function evolve(state: RunState | undefined, line: RunLine): RunState | u
       state.submission = "accepted";
       state.metadata = line.metadata;
       if (line.orchestratorRunId !== undefined) state.orchestratorRunId = line.orchestratorRunId;
+      break;
+    case "submit.failed":
+      state.submission = "failed";
+      state.submissionError = line.error;
       break;
     case "run.queued":
       state.phase = "queued";
@@ -461,7 +467,7 @@ function openStatus(state: RunState): Status {
  * await, or caught, does not fail the run.
  */
 export function hasFailed(state: RunState): boolean {
-  if (state.init === "failed" || state.timedOut !== undefined || state.functionError !== undefined) return true;
+  if (state.init === "failed" || state.timedOut !== undefined || state.functionError !== undefined || state.submissionError !== undefined) return true;
   if (state.failed === 0) return false;
   return state.function === "none" || state.snapshot.executionMode !== "continue_on_failure";
 }

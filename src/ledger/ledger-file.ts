@@ -185,17 +185,18 @@ export class LedgerFile<E extends { readonly type: string }> {
   /**
    * Appends events as one group: no other's lines come between them.
    *
+   * @param at the time that the lines will carry, for a writer that has folded them already; default: now
    * @returns the lines, once they are durable
    * @throws LineTooLong, LedgerClosed, LedgerFailed: none of the events was, or will be acknowledged
    */
-  append(events: readonly E[]): Promise<Framed<E>[]> {
+  append(events: readonly E[], at?: string): Promise<Framed<E>[]> {
     return new Promise((resolve, reject) => {
       if (this.#failed !== undefined) throw this.#failed;
       if (this.#closing) throw new LedgerClosed(this.path);
       if (events.length === 0) return resolve([]);
       // Turned into text now: what the caller does to its objects later must not reach the disk.
       const bodies = bodiesOf(this.path, events);
-      this.#waiting.push({ events, bodies, at: new Date(this.#options.clock.now()).toISOString(), resolve, reject });
+      this.#waiting.push({ events, bodies, at: at ?? new Date(this.#options.clock.now()).toISOString(), resolve, reject });
       // In a microtask, so that all that is appended in this turn is one write.
       this.#writing ??= Promise.resolve().then(() => this.#writeAll());
     });

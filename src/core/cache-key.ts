@@ -1,0 +1,129 @@
+/**
+ * A step's cache key: sha256 over what decides its result, in a fixed order (contract.md "Cache").
+ *
+ * {@link CacheKeyParts} is that record, one commented member a part. What is not in it on purpose: the names of the pipeline, the step and the
+ * run, retries, timeouts, resources and expiry. None of them changes what a step gives, so a step that moves to another pipeline keeps its
+ * results. Two keys that differ can be told apart part by part, which is how a miss gets its reason.
+ */
+import { createHash } from "node:crypto";
+import { canonicalHash, canonicalJson } from "./canonical-json.ts";
+import type { EnvValue, Json, SnapshotStep } from "./snapshot.ts";
+
+/** Raised whenever the meaning of a part changes, so that no old key is ever taken for a new one. */
+export const CACHE_KEY_FORMAT = 1;
+
+/** Everything that goes into a key, in this order. */
+export interface CacheKeyParts {
+  /** Which rules made the key. */
+  readonly format: number;
+  /** Which project (orchd.yaml `project`): two projects that share a runs folder share no results. */
+  readonly project: string;
+  /** A module step: the hash of its bundle, lockfile included; null under `includeStepCode: false`. A shell step: its text, shell and folder. */
+  readonly code: Json;
+  /** Which function of the module; under `includeStepCode: false` also where the module is, or any two would be one. */
+  readonly export: Json;
+  /** The step's own params; secrets by name. */
+  readonly params: { readonly [name: string]: Json };
+  /** Each input's content hash, by the input's name, but for `ignoredInputs`. Not where it came from: equal content is an equal input. */
+  readonly inputs: { readonly [name: string]: string };
+  /** Declared outputs, in the order declared. */
+  readonly outputs: readonly string[] | null;
+  /** The step's own environment; secrets by name, never by value. */
+  readonly env: { readonly [name: string]: EnvValue };
+  /** Each file dependency's path and content hash, in the order declared. */
+  readonly files: readonly (readonly [path: string, hash: string])[];
+  /** What the cache function said. */
+  readonly cacheFunction: string | null;
+  /** The slot that the run is for, unless `acrossSlots`; null for runs by hand. A nightly step that is answered from last night did not run. */
+  readonly scheduledFor: string | null;
+}
+
+/** What a key is made of besides the step itself. */
+export interface CacheKeyFacts {
+  readonly project: string;
+  /** The step's params with `${run.…}` replaced. */
+  readonly params: { readonly [name: string]: Json };
+  /** Every input's content hash: {@link contentHash}. */
+  readonly inputs: { readonly [name: string]: string };
+  /** The content hash of every file that `fileDependencies` names. */
+  readonly files: readonly (readonly [path: string, hash: string])[];
+  readonly cacheFunction?: string | undefined;
+  readonly scheduledFor?: string | undefined;
+}
+
+/** The parts of a step's key. */
+export function cacheKeyParts(step: SnapshotStep, facts: CacheKeyFacts): CacheKeyParts {
+  const { cache, code } = step;
+  const withCode = cache?.includeStepCode ?? true;
+  const ignored = cache?.ignoredInputs ?? [];
+  return {
+    format: CACHE_KEY_FORMAT,
+    project: facts.project,
+    code: code === undefined ? { run: step.run ?? "", shell: step.shell ?? null, cwd: step.cwd ?? null } : withCode ? code.bundle : null,
+    export: code === undefined ? null : withCode ? code.pick : [code.source, code.pick],
+    params: facts.params,
+    inputs: ignored.length === 0 ? facts.inputs : Object.fromEntries(Object.entries(facts.inputs).filter(([name]) => !ignored.includes(name))),
+    outputs: step.outputs ?? null,
+    env: step.env,
+    files: facts.files,
+    cacheFunction: facts.cacheFunction ?? null,
+    scheduledFor: cache?.acrossSlots === true ? null : (facts.scheduledFor ?? null),
+  };
+}
+
+/** The key: sha256, in hex, over the parts in their order. */
+export function cacheKey(parts: CacheKeyParts): string {
+  const ordered = [
+    parts.format,
+    parts.project,
+    parts.code,
+    parts.export,
+    parts.params,
+    parts.inputs,
+    parts.outputs,
+    parts.env,
+    parts.files,
+    parts.cacheFunction,
+    parts.scheduledFor,
+  ];
+  return createHash("sha256").update(canonicalJson(ordered)).digest("hex");
+}
+
+/** A value's content hash, the same wherever the value came from; a reference to an artifact already is one. */
+export function contentHash(value: Json): string {
+  if (value !== null && typeof value === "object" && "$artifact" in value && typeof value.$artifact === "string") return value.$artifact;
+  return canonicalHash(value);
+}
+
+/**
+ * What changed between two keys, as a short reason: `code changed`, `param "path" changed`, `input "lines" changed`, …; the first that did, in the
+ * order of the parts. Undefined where nothing did.
+ */
+export function changedPart(before: CacheKeyParts, now: CacheKeyParts): string | undefined {
+  if (before.format !== now.format) return "the rules of cache keys changed";
+  if (before.project !== now.project) return "the project changed";
+  if (differ(before.code, now.code)) return "code changed";
+  if (differ(before.export, now.export)) return "the step's function changed";
+  return (
+    changedMember("param", before.params, now.params) ??
+    changedMember("input", before.inputs, now.inputs) ??
+    (differ(before.outputs, now.outputs) ? "declared outputs changed" : undefined) ??
+    changedMember("env", before.env, now.env) ??
+    changedMember("file", Object.fromEntries(before.files), Object.fromEntries(now.files)) ??
+    (before.cacheFunction === now.cacheFunction ? undefined : "the cache function's answer changed") ??
+    (before.scheduledFor === now.scheduledFor ? undefined : "slot changed")
+  );
+}
+
+function changedMember(what: string, before: { readonly [name: string]: unknown }, now: { readonly [name: string]: unknown }): string | undefined {
+  for (const name of Object.keys(now)) {
+    if (!Object.hasOwn(before, name)) return `${what} "${name}" added`;
+    if (differ(before[name], now[name])) return `${what} "${name}" changed`;
+  }
+  const removed = Object.keys(before).find((name) => !Object.hasOwn(now, name));
+  return removed === undefined ? undefined : `${what} "${removed}" removed`;
+}
+
+function differ(before: unknown, now: unknown): boolean {
+  return before !== now && canonicalJson(before) !== canonicalJson(now);
+}
