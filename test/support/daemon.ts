@@ -73,7 +73,11 @@ export function orchd(root: string, ...parameters: (string | SpawnOptions)[]): P
         stdout,
         stderr,
         json: <T>() => JSON.parse(stdout) as T,
-        jsonLines: <T>() => stdout.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as T),
+        jsonLines: <T>() =>
+          stdout
+            .split("\n")
+            .filter((line) => line !== "")
+            .map((line) => JSON.parse(line) as T),
       });
     });
   });

@@ -11,7 +11,8 @@ const settings = unit.split("\n").filter((line) => /^[A-Z]/.test(line));
 
 /** Whether a program can be run here. */
 const exists = (program: string): boolean => spawnSync(program, ["--version"]).error === undefined;
-const analyze = (...parameters: string[]) => spawnSync("systemd-analyze", parameters, { encoding: "utf8", env: { ...process.env, SYSTEMD_COLORS: "0" } });
+const analyze = (...parameters: string[]) =>
+  spawnSync("systemd-analyze", parameters, { encoding: "utf8", env: { ...process.env, SYSTEMD_COLORS: "0" } });
 
 describe("orchd.service", () => {
   it.each([
@@ -90,12 +91,16 @@ describe.runIf(exists("systemd-analyze"))("systemd-analyze", () => {
 
 describe.runIf(exists("systemd-tmpfiles"))("systemd-tmpfiles", () => {
   it("accepts orchd.tmpfiles; the group may write requests and nothing else", () => {
-    const lines = text("orchd.tmpfiles").split("\n").filter((line) => line.startsWith("d"));
+    const lines = text("orchd.tmpfiles")
+      .split("\n")
+      .filter((line) => line.startsWith("d"));
     const writable = lines.map((line) => line.split(/\s+/)).filter(([, , mode]) => (Number.parseInt(mode!, 8) & 0o022) !== 0);
     expect(writable.map(([, path]) => path)).toEqual(["/var/lib/orchd/runs/.orchd/requests"]);
     const { root } = tempRoot();
     // Without the user orchd the names are unknown: numbers stand in for them.
-    const stand = lines.map((line) => line.replaceAll(/\borchd  orchd\b/g, `${process.getuid!()} ${process.getgid!()}`).replaceAll(/\broot   root\b/g, "- -"));
+    const stand = lines.map((line) =>
+      line.replaceAll(/\borchd  orchd\b/g, `${process.getuid!()} ${process.getgid!()}`).replaceAll(/\broot   root\b/g, "- -"),
+    );
     const made = spawnSync("systemd-tmpfiles", [`--root=${root}`, "--create", "-"], { encoding: "utf8", input: `${stand.join("\n")}\n` });
     expect({ status: made.status, said: made.stderr }).toEqual({ status: 0, said: "" });
   });

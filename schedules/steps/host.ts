@@ -1,0 +1,59 @@
+/** The steps of host-report.yaml: one sample of the host, its place in the series, and a warning. */
+import { appendFile, mkdir, readFile, statfs } from "node:fs/promises";
+import { availableParallelism, freemem, loadavg, totalmem } from "node:os";
+import type { StepContext } from "orchd";
+
+/** One sample. Shares are between 0 and 1. */
+export interface Sample {
+  readonly at: string;
+  readonly path: string;
+  readonly diskBytes: number;
+  readonly diskUsed: number;
+  readonly memoryBytes: number;
+  readonly memoryUsed: number;
+  /** The load of one minute, by processor. */
+  readonly load: number;
+}
+
+const share = (part: number, whole: number): number => (whole > 0 ? Math.round((part / whole) * 10_000) / 10_000 : 0);
+
+/** Free memory as the kernel estimates it: caches that would be given back are free. */
+async function availableMemory(): Promise<number> {
+  const text = await readFile("/proc/meminfo", "utf8").catch(() => "");
+  const kilobytes = /^MemAvailable:\s+(\d+) kB$/m.exec(text)?.[1];
+  return kilobytes === undefined ? freemem() : Number(kilobytes) * 1024;
+}
+
+/** Measures the file system at `params.path`, the memory and the load. */
+export async function measure({ params }: StepContext<{ params: { path: string } }>): Promise<Sample> {
+  const disk = await statfs(params.path);
+  const memory = totalmem();
+  return {
+    at: new Date().toISOString(),
+    path: params.path,
+    diskBytes: disk.blocks * disk.bsize,
+    // What df calls Use%: of what users may have, root's reserve left out.
+    diskUsed: share(disk.blocks - disk.bfree, disk.blocks - disk.bfree + disk.bavail),
+    memoryBytes: memory,
+    memoryUsed: share(memory - (await availableMemory()), memory),
+    load: Math.round((loadavg()[0]! / availableParallelism()) * 100) / 100,
+  };
+}
+
+/** Adds the sample to the series of its day. */
+export async function append({ inputs }: StepContext<{ inputs: { sample: Sample } }>): Promise<{ file: string }> {
+  const name = `host-${inputs.sample.at.slice(0, 10)}.jsonl`;
+  const folder = new URL("../data/", import.meta.url);
+  await mkdir(folder, { recursive: true });
+  await appendFile(new URL(name, folder), `${JSON.stringify(inputs.sample)}\n`);
+  return { file: `schedules/data/${name}` };
+}
+
+/** Says that something runs full; the pipeline's `when` decides whether it does. */
+export async function warn({ inputs, params, log }: StepContext<{ inputs: { sample: Sample }; params: { warnAbove: number } }>): Promise<string> {
+  const { path, diskUsed, memoryUsed } = inputs.sample;
+  const percent = (part: number): string => `${Math.round(part * 100)} %`;
+  const text = `${path} is ${percent(diskUsed)} full, memory ${percent(memoryUsed)}; the limit is ${percent(params.warnAbove)}`;
+  log.warn(text);
+  return text;
+}

@@ -1,0 +1,48 @@
+/** The steps of package-digest.yaml: read the package manager's log, and count what it did. */
+import { readFile } from "node:fs/promises";
+import type { StepContext } from "orchd";
+
+/** What was read, and where from. */
+export interface PackageLog {
+  readonly source: string;
+  readonly lines: string[];
+}
+
+/** One day's counts. */
+export interface Day {
+  readonly day: string;
+  readonly actions: Record<string, number>;
+}
+
+/** The actions that change a package; the log's `status` lines are its bookkeeping. */
+const ACTIONS = new Set(["install", "upgrade", "remove", "purge"]);
+
+/** Reads the lines of `params.path` that change a package; a sample that ships with orchd where there is no such file. */
+export async function read({ params, log }: StepContext<{ params: { path: string } }>): Promise<PackageLog> {
+  let source = params.path;
+  let text: string;
+  try {
+    text = await readFile(source, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    source = "steps/dpkg-sample.log";
+    log.info(`${params.path} is not here; reading the sample that ships`);
+    text = await readFile(new URL("dpkg-sample.log", import.meta.url), "utf8");
+  }
+  const lines = text.split("\n").filter((line) => ACTIONS.has(line.split(" ", 3)[2] ?? ""));
+  // A log of many months is long, and the digest is of its newest days.
+  return { source, lines: lines.slice(-2000) };
+}
+
+/** Counts the actions of each day, newest first. */
+export async function digest({ inputs }: StepContext<{ inputs: { log: PackageLog } }>): Promise<{ source: string; days: Day[] }> {
+  const days = new Map<string, Record<string, number>>();
+  for (const line of inputs.log.lines) {
+    const [day, , action] = line.split(" ", 3) as [string, string, string];
+    const actions = days.get(day) ?? {};
+    actions[action] = (actions[action] ?? 0) + 1;
+    days.set(day, actions);
+  }
+  const newestFirst = [...days].sort(([a], [b]) => b.localeCompare(a));
+  return { source: inputs.log.source, days: newestFirst.map(([day, actions]) => ({ day, actions })) };
+}
