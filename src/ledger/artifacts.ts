@@ -66,13 +66,14 @@ export class Artifacts {
 
   /**
    * Puts a value into a file if its text is longer than `limit` bytes, and gives what a ledger's line is to hold: the value, or the reference.
-   * A value that only looks like a reference is put too, so that nothing a step returns is taken for one.
+   *
+   * @param fresh the value comes from a user's code: if it only looks like a reference it is put too, so that it is not taken for one
    */
-  async spill(value: Json, limit: number = SPILL_BYTES): Promise<Json> {
+  async spill(value: Json, limit: number = SPILL_BYTES, fresh = false): Promise<Json> {
     const text = JSON.stringify(value);
     // A character is at most three bytes: short texts need no counting.
     const short = text.length * 3 <= limit || Buffer.byteLength(text) <= limit;
-    return short && !isArtifactRef(value) ? value : { ...(await this.#putText(text)) };
+    return short && !(fresh && isArtifactRef(value)) ? value : { ...(await this.#putText(text)) };
   }
 
   /** The value that a reference stands for. @throws ArtifactUnusable if its file is gone or damaged */

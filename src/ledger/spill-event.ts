@@ -7,12 +7,26 @@
 import type { RunEvent } from "../core/event.ts";
 import type { Json } from "../core/snapshot.ts";
 import type { StepError } from "../core/failure.ts";
-import type { Artifacts } from "./artifacts.ts";
+import { isArtifactRef, SPILL_BYTES, type Artifacts } from "./artifacts.ts";
 
 const SPILLED = ["snapshot", "params", "outputs", "state", "metadata", "spec", "values"] as const;
 const MESSAGE_CHARACTERS = 8_192;
 const STACK_CHARACTERS = 8_192;
 const TEXT_CHARACTERS = 16_384;
+/** In an event shorter than this no field is long enough to be changed. */
+const UNTOUCHED_BYTES = MESSAGE_CHARACTERS;
+
+/** Whether an event may have to be spilled. Where this is false, {@link spillEvent} would return it as it is. */
+export function needsSpilling(event: RunEvent): boolean {
+  // A character is at most three bytes of UTF-8.
+  return JSON.stringify(event).length * 3 > UNTOUCHED_BYTES || holdsLookalike(event);
+}
+
+/** What a step returned can look like a reference to an artifact; what a ledger said before (`step.cached`) is one. */
+function holdsLookalike(event: RunEvent): boolean {
+  if (event.type === "step.completed") return Object.values(event.outputs).some(isArtifactRef);
+  return event.type === "hook.completed" && isArtifactRef(event.state);
+}
 
 /**
  * The same event with every field short enough for a line; whatever went into a file is durable.
@@ -20,25 +34,25 @@ const TEXT_CHARACTERS = 16_384;
  * @throws a Node error if an artifact cannot be written
  */
 export async function spillEvent<E extends RunEvent>(event: E, artifacts: Artifacts): Promise<E> {
+  if (!needsSpilling(event)) return event;
   const fields = event as E & Record<string, unknown>;
-  let changed: Record<string, unknown> | undefined;
-  const set = (name: string, value: unknown): void => {
-    if (value !== fields[name]) (changed ??= { ...fields })[name] = value;
-  };
+  const fresh = event.type === "step.completed" || event.type === "hook.completed";
+  const spilled: Record<string, unknown> = { ...fields };
   for (const [name, value] of Object.entries(fields) as [string, Json | undefined][]) {
     if (value === undefined) continue;
-    if (name === "error") set(name, trimError(value as unknown as StepError));
-    else if (typeof value === "string" && name !== "state") set(name, trim(value, TEXT_CHARACTERS));
-    else if (name === "outputs") set(name, await artifacts.spill(await spillMembers(value, artifacts)));
-    else if ((SPILLED as readonly string[]).includes(name)) set(name, await artifacts.spill(value));
+    if (name === "error") spilled[name] = trimError(value as unknown as StepError);
+    else if (name === "outputs") spilled[name] = await spillOutputs(value, artifacts, fresh);
+    else if ((SPILLED as readonly string[]).includes(name)) spilled[name] = await artifacts.spill(value, SPILL_BYTES, fresh);
+    else if (typeof value === "string") spilled[name] = trim(value, TEXT_CHARACTERS);
   }
-  return (changed ?? event) as E;
+  return spilled as E;
 }
 
-async function spillMembers(outputs: Json, artifacts: Artifacts): Promise<Json> {
+async function spillOutputs(outputs: Json, artifacts: Artifacts, fresh: boolean): Promise<Json> {
+  if (!fresh && isArtifactRef(outputs)) return outputs;
   const members = Object.entries(outputs as Record<string, Json>);
-  const short = await Promise.all(members.map(async ([name, value]) => [name, await artifacts.spill(value)] as const));
-  return short.every(([, value], index) => value === members[index]![1]) ? outputs : Object.fromEntries(short);
+  const short = await Promise.all(members.map(async ([name, value]) => [name, await artifacts.spill(value, SPILL_BYTES, fresh)] as const));
+  return artifacts.spill(Object.fromEntries(short), SPILL_BYTES, fresh);
 }
 
 function trimError(error: StepError): StepError {

@@ -1,0 +1,273 @@
+/**
+ * Where an earlier result with the same cache key is: key -> run and step, newest first.
+ *
+ * Derived from the ledgers and never believed alone: whoever uses a candidate checks that its ledger and its artifacts are there. So it is written
+ * without a sync, lines that a crash tore are passed over, and `orchd verify --rebuild` makes it anew.
+ *
+ * One append-only file, `cache/index.jsonl`. Each line names the offset of the line before it with the same key, and memory holds one
+ * offset a key (offset-table.ts), so it costs the daemon little however long the history is. Rejected: a file a key (a million
+ * small files), all entries in memory.
+ */
+import { closeSync, mkdirSync, openSync, readFileSync, readSync, renameSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import type { RunLine } from "../core/event.ts";
+import { LedgerFormatError } from "./ledger-error.ts";
+import { readLedger } from "./ledger-reader.ts";
+import { OffsetTable } from "./offset-table.ts";
+import { RunStore } from "./run-store.ts";
+
+/** A step's result that may stand for another's. */
+export interface CacheCandidate {
+  readonly run: string;
+  readonly step: string;
+  /** When the step completed; ISO 8601, UTC. */
+  readonly at: string;
+}
+
+interface Entry extends CacheCandidate {
+  readonly key: string;
+  /** Where the entry before with the same key is; -1 if there is none. */
+  readonly prev: number;
+}
+
+const KEY = /^[0-9a-f]{16,64}$/;
+/** `{"key":"` */
+const KEY_AT = 8;
+const LF = 0x0a;
+const MAX_ENTRY_BYTES = 4_096;
+const MAX_FILE_BYTES = 2 ** 32 - MAX_ENTRY_BYTES;
+const CANDIDATES = 16;
+/** Entries that are kept parsed. */
+const RECENT = 4_096;
+
+/** The index of one runs folder. Only the holder of the daemon's lock may record. */
+export class CacheIndex {
+  readonly #path: string;
+  readonly #directory: string;
+  #table: OffsetTable | undefined;
+  #fd: number | undefined;
+  #size = 0;
+  readonly #recent = new Map<number, Entry>();
+  /** What was recorded while the index is made anew. */
+  #meanwhile: [string, CacheCandidate][] | undefined;
+
+  /** @param directory `runs/.orchd/cache`, which is made when it is first written to */
+  constructor(directory: string, name = "index.jsonl") {
+    this.#directory = directory;
+    this.#path = join(directory, name);
+  }
+
+  /**
+   * Notes that a step completed under this key.
+   *
+   * @throws RangeError where the key is not 16 to 64 hex digits; a Node error if it cannot be written, and nothing depends on that
+   */
+  record(key: string, { run, step, at }: CacheCandidate): void {
+    if (!KEY.test(key)) throw new RangeError(`${JSON.stringify(key)} is no cache key.`);
+    const table = this.#load();
+    const bits = bitsOf(key);
+    const isKey = (offset: number): boolean => this.#entry(offset)?.key === key;
+    const entry: Entry = { key, run, step, at, prev: table.find(bits, isKey) };
+    const line = Buffer.from(`${JSON.stringify(entry)}\n`);
+    if (line.length > MAX_ENTRY_BYTES || this.#size + line.length > MAX_FILE_BYTES) return;
+    writeSync(this.#fileForWriting(), line, 0, line.length, this.#size);
+    table.set(bits, this.#size, isKey);
+    this.#remember(this.#size, entry);
+    this.#size += line.length;
+    this.#meanwhile?.push([key, entry]);
+  }
+
+  /** What may stand for a step with this key, the newest first; at most 16. */
+  lookup(key: string): CacheCandidate[] {
+    if (!KEY.test(key)) return [];
+    const found: CacheCandidate[] = [];
+    let offset = this.#load().find(bitsOf(key), (there) => this.#entry(there)?.key === key);
+    while (offset >= 0 && found.length < CANDIDATES) {
+      const entry = this.#entry(offset);
+      if (entry === undefined || entry.key !== key) break;
+      found.push({ run: entry.run, step: entry.step, at: entry.at });
+      // A line only ever names one before it; anything else was damaged, and would go round for ever.
+      offset = entry.prev < offset ? entry.prev : -1;
+    }
+    return found.toSorted((a, b) => (a.at > b.at ? -1 : a.at < b.at ? 1 : 0));
+  }
+
+  /** Closes the file; the next use opens it again. */
+  close(): void {
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = undefined;
+    this.#table = undefined;
+    this.#recent.clear();
+    this.#size = 0;
+  }
+
+  /**
+   * Makes the index anew from every whole ledger, and puts it in the place of the old one. Gives way to other work as it goes.
+   *
+   * @param runsDir the runs folder that the index belongs to
+   * @returns how many entries it has
+   */
+  rebuild(runsDir: string): Promise<number> {
+    return this.#replaceWith(entriesOfLedgers(new RunStore(runsDir)));
+  }
+
+  /** Drops the entries of runs that are gone. Gives way to other work as it goes. @returns how many entries are left */
+  compact(exists: (run: string) => boolean): Promise<number> {
+    return this.#replaceWith(entriesOfFile(this.#path, exists));
+  }
+
+  async #replaceWith(entries: AsyncIterable<readonly [key: string, candidate: CacheCandidate]>): Promise<number> {
+    const next = new CacheIndex(this.#directory, `.index.jsonl.${process.pid}`);
+    const meanwhile: [string, CacheCandidate][] = [];
+    this.#meanwhile = meanwhile;
+    let count = 0;
+    try {
+      next.#truncate();
+      for await (const [key, candidate] of entries) {
+        next.record(key, candidate);
+        count += 1;
+      }
+      for (const [key, candidate] of meanwhile) next.record(key, candidate);
+      renameSync(next.#path, this.#path);
+    } finally {
+      this.#meanwhile = undefined;
+      next.close();
+    }
+    this.close();
+    return count + meanwhile.length;
+  }
+
+  #truncate(): void {
+    mkdirSync(this.#directory, { recursive: true });
+    closeSync(openSync(this.#path, "w", 0o640));
+  }
+
+  #load(): OffsetTable {
+    if (this.#table !== undefined) return this.#table;
+    const table = new OffsetTable();
+    this.#table = table;
+    const bytes = readOrEmpty(this.#path);
+    let start = 0;
+    for (let end = bytes.indexOf(LF); end >= 0; end = bytes.indexOf(LF, start)) {
+      const at = start;
+      const key = keyAt(bytes, at, end);
+      if (key !== undefined) table.set(bitsOf(key), at, (offset) => keyAt(bytes, offset, bytes.length) === key);
+      start = end + 1;
+    }
+    // A torn last line is written over.
+    this.#size = start;
+    return table;
+  }
+
+  #fileForWriting(): number {
+    if (this.#fd === undefined) {
+      mkdirSync(this.#directory, { recursive: true });
+      closeSync(openSync(this.#path, "a", 0o640));
+      this.#fd = openSync(this.#path, "r+");
+    }
+    return this.#fd;
+  }
+
+  #entry(offset: number): Entry | undefined {
+    const recent = this.#recent.get(offset);
+    if (recent !== undefined) return recent;
+    const bytes = Buffer.alloc(Math.min(MAX_ENTRY_BYTES, this.#size - offset));
+    let read: number;
+    try {
+      this.#fd ??= openSync(this.#path, "r+");
+      read = readSync(this.#fd, bytes, 0, bytes.length, offset);
+    } catch {
+      // Without its index a step runs again; nothing worse.
+      return undefined;
+    }
+    const end = bytes.subarray(0, read).indexOf(LF);
+    const entry = end < 0 ? undefined : parseEntry(bytes.toString("utf8", 0, end));
+    if (entry !== undefined) this.#remember(offset, entry);
+    return entry;
+  }
+
+  #remember(offset: number, entry: Entry): void {
+    this.#recent.set(offset, entry);
+    if (this.#recent.size > RECENT) this.#recent.delete(this.#recent.keys().next().value!);
+  }
+}
+
+async function* entriesOfLedgers(store: RunStore): AsyncGenerator<readonly [string, CacheCandidate]> {
+  for (const pipeline of store.pipelines()) {
+    for (const run of store.list(pipeline)) {
+      yield* cacheableSteps(store.runLedger(run), run);
+      await nextTurn();
+    }
+  }
+}
+
+async function* entriesOfFile(path: string, exists: (run: string) => boolean): AsyncGenerator<readonly [string, CacheCandidate]> {
+  const bytes = readOrEmpty(path);
+  const known = new Map<string, boolean>();
+  let start = 0;
+  for (let end = bytes.indexOf(LF); end >= 0; end = bytes.indexOf(LF, start)) {
+    const key = keyAt(bytes, start, end);
+    const entry = key === undefined ? undefined : parseEntry(bytes.toString("utf8", start, end));
+    start = end + 1;
+    if (entry === undefined) continue;
+    let there = known.get(entry.run);
+    if (there === undefined) {
+      known.set(entry.run, (there = exists(entry.run)));
+      await nextTurn();
+    }
+    if (there) yield [entry.key, entry];
+  }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve));
+}
+
+function parseEntry(text: string): Entry | undefined {
+  try {
+    const entry = JSON.parse(text) as Entry;
+    const whole = [entry.key, entry.run, entry.step, entry.at].every((field) => typeof field === "string") && Number.isInteger(entry.prev);
+    return whole ? entry : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The steps of a run that completed under a cache key. None where the ledger is not whole: its run is not to be trusted. */
+function cacheableSteps(path: string, run: string): Map<string, CacheCandidate> {
+  const keys = new Map<string, string>();
+  const found = new Map<string, CacheCandidate>();
+  try {
+    const { end } = readLedger<RunLine>(path, {
+      each: (line) => {
+        if (line.type === "step.started" && line.cacheKey !== undefined) keys.set(line.step, line.cacheKey);
+        const key = line.type === "step.completed" ? keys.get(line.step) : undefined;
+        if (line.type === "step.completed" && key !== undefined && KEY.test(key)) found.set(key, { run, step: line.step, at: line.at });
+      },
+    });
+    return end === "damaged" ? new Map() : found;
+  } catch (error) {
+    if (error instanceof LedgerFormatError || (error as NodeJS.ErrnoException).code === "ENOENT") return new Map();
+    throw error;
+  }
+}
+
+function readOrEmpty(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return Buffer.alloc(0);
+    throw error;
+  }
+}
+
+function keyAt(bytes: Buffer, start: number, end: number): string | undefined {
+  const from = start + KEY_AT;
+  const to = bytes.indexOf(0x22, from);
+  const key = to < 0 || to > end || to - from > 64 ? "" : bytes.toString("latin1", from, to);
+  return KEY.test(key) ? key : undefined;
+}
+
+function bitsOf(key: string): number {
+  return Number.parseInt(key.slice(0, 8), 16);
+}

@@ -1,0 +1,109 @@
+/**
+ * Which runs may go, and why the others stay (semantics.md 9 and 24). Pure: prune.ts gathers the facts and does the removing.
+ *
+ * A run goes if it is older than `keepDays`, or if there are `keepRuns` newer ones, or if the newer ones fill `keepBytes`. Whatever the
+ * limits, a run stays while it is active or is its pipeline's newest; while its slot is not durably decided, since recovery would fire it
+ * anew; and while a run that stays took a result from it.
+ */
+
+/** How much history is kept. */
+export interface RetentionPolicy {
+  readonly keepDays: number;
+  /** A pipeline. */
+  readonly keepRuns: number;
+  /** A pipeline, ledgers and logs; undefined: no limit. */
+  readonly keepBytes?: number | undefined;
+}
+
+/** The policy of a root that sets none. */
+export const DEFAULT_RETENTION: RetentionPolicy = { keepDays: 30, keepRuns: 10_000 };
+
+/** What has to be known of a run. */
+export interface RunFacts {
+  readonly run: string;
+  /** The slot, or the moment of a run by hand, in milliseconds since 1970. */
+  readonly stampMs: number;
+  /** Scheduled or caught up: recovery would create it again if its slot were undecided. */
+  readonly scheduled: boolean;
+  /** When it ended, in milliseconds since 1970; undefined: it has not, or cannot be read. */
+  readonly finishedAt?: number | undefined;
+  /** Of its ledger and its log. */
+  readonly bytes: number;
+}
+
+/** What has to be known of a pipeline. */
+export interface PipelineFacts {
+  readonly pipeline: string;
+  readonly policy: RetentionPolicy;
+  /** The durable watermark, in milliseconds since 1970; undefined: no slot was ever decided. */
+  readonly through?: number | undefined;
+  /** Runs that the pipeline's ledger has not seen the end of. */
+  readonly active: ReadonlySet<string>;
+  readonly runs: readonly RunFacts[];
+}
+
+/** What becomes of the runs. */
+export interface Retention {
+  /** The runs to remove, each with the reason. */
+  readonly prune: ReadonlyMap<string, string>;
+  /** The runs that a limit would remove and something else keeps, each with what. */
+  readonly kept: ReadonlyMap<string, string>;
+}
+
+const DAY_MS = 86_400_000;
+
+/**
+ * Decides which runs go.
+ *
+ * @param sourcesOf the runs that a run took results from; asked only of runs that stay, and only if any would go
+ */
+export function decideRetention(pipelines: readonly PipelineFacts[], nowMs: number, sourcesOf: (run: string) => Iterable<string>): Retention {
+  const prune = new Map<string, string>();
+  const kept = new Map<string, string>();
+  const staying: string[] = [];
+  for (const facts of pipelines) {
+    const newestFirst = facts.runs.toSorted((a, b) => b.stampMs - a.stampMs || (a.run < b.run ? 1 : -1));
+    const lastFinished = newestFirst.reduce<RunFacts | undefined>((last, one) => ((one.finishedAt ?? -1) > (last?.finishedAt ?? -1) ? one : last), undefined);
+    let bytes = 0;
+    newestFirst.forEach((one, index) => {
+      bytes += one.bytes;
+      const because = overLimit(one, index, bytes, facts.policy, nowMs);
+      const stays = index === 0 || one === lastFinished ? "it is the newest" : whyKept(one, facts);
+      if (because !== undefined && stays === undefined) {
+        prune.set(one.run, because);
+      } else {
+        staying.push(one.run);
+        if (because !== undefined) kept.set(one.run, stays!);
+      }
+    });
+  }
+  if (prune.size > 0) keepSources(staying, prune, kept, sourcesOf);
+  return { prune, kept };
+}
+
+function overLimit(one: RunFacts, newer: number, bytes: number, policy: RetentionPolicy, nowMs: number): string | undefined {
+  const age = nowMs - (one.finishedAt ?? one.stampMs);
+  if (age > policy.keepDays * DAY_MS) return `it is older than ${policy.keepDays} days`;
+  if (newer >= policy.keepRuns) return `${policy.keepRuns} newer runs are kept`;
+  if (policy.keepBytes !== undefined && bytes > policy.keepBytes) return `newer runs fill ${policy.keepBytes} bytes`;
+  return undefined;
+}
+
+function whyKept(one: RunFacts, { active, through }: PipelineFacts): string | undefined {
+  if (active.has(one.run)) return "it is active";
+  if (one.finishedAt === undefined) return "it has not finished";
+  // A pipeline that never had a schedule has no watermark, and nothing that recovery could fire again.
+  if (through === undefined ? one.scheduled : one.stampMs > through) return "its slot is not durably decided";
+  return undefined;
+}
+
+/** A cached step names the run that has the result, and that run may have it from another. */
+function keepSources(staying: string[], prune: Map<string, string>, kept: Map<string, string>, sourcesOf: (run: string) => Iterable<string>): void {
+  for (let run = staying.pop(); run !== undefined; run = staying.pop()) {
+    for (const source of sourcesOf(run)) {
+      if (!prune.delete(source)) continue;
+      kept.set(source, `${run} took a result from it`);
+      staying.push(source);
+    }
+  }
+}

@@ -1,0 +1,146 @@
+/**
+ * `orchd verify`: reads every ledger under a runs folder and says what is wrong. Changes nothing.
+ *
+ * Stricter than recovery: a torn tail is a fault here, although the daemon would cut it and go on, and so is a ledger that is empty or has no whole
+ * header. A run that has not finished is no fault.
+ */
+import { readdirSync, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import type { Framed, PipelineLine } from "../core/event.ts";
+import { parseRunId } from "../core/run-id.ts";
+import { LedgerFormatError } from "./ledger-error.ts";
+import { readLedger, type LedgerFault, type LedgerReading } from "./ledger-reader.ts";
+import { RunStore } from "./run-store.ts";
+
+/** A fault of one ledger. */
+export interface FileFault {
+  readonly file: string;
+  /** The first bad line, from 1; 0 for the file as a whole. */
+  readonly line: number;
+  readonly fault: string;
+}
+
+/** What `orchd verify --json` prints. */
+export interface Verification {
+  /** How many ledgers were read. */
+  readonly checked: number;
+  readonly faults: FileFault[];
+}
+
+const PIPELINE_LEDGER = /^pipeline(-\d{4}-\d\d-\d\d(-\d+)?)?\.jsonl$/;
+/** A write that is under way looks like a torn tail for as long as it takes. */
+const LOOKS = 5;
+const LOOK_AGAIN_MS = 20;
+
+/** Checks every ledger. Ledgers may be written meanwhile. @throws a Node error if a folder cannot be read */
+export async function verifyRoot(runsDir: string): Promise<Verification> {
+  const store = new RunStore(runsDir);
+  const faults: FileFault[] = [];
+  let checked = 0;
+  for (const pipeline of store.pipelines()) {
+    const finished = new Set<string>();
+    for (const name of namesIn(store.pipelineDir(pipeline))) {
+      if (!PIPELINE_LEDGER.test(name)) continue;
+      checked += 1;
+      const file = join(store.pipelineDir(pipeline), name);
+      const fault = await verifyFile<PipelineLine>(file, {}, (line) => {
+        if (line.type === "run.finished") finished.add(line.run);
+      });
+      if (fault !== undefined) faults.push({ file, ...fault });
+    }
+    for (const run of store.list(pipeline)) {
+      checked += 1;
+      const file = store.runLedger(run);
+      const fault = await verifyFile(file, { run, finishedElsewhere: finished.has(run) });
+      if (fault !== undefined) faults.push({ file, ...fault });
+    }
+    for (const stray of straysOf(store, pipeline)) faults.push({ file: stray, line: 0, fault: "its name is no run's id" });
+  }
+  return { checked, faults };
+}
+
+/** What is to be known about a ledger before it is checked. */
+export interface VerifyOptions {
+  /** The run that the header has to name; undefined for a pipeline's ledger. */
+  readonly run?: string | undefined;
+  /** The pipeline's ledger says that this run is finished, so that nothing may be missing. */
+  readonly finishedElsewhere?: boolean | undefined;
+}
+
+/** Checks one ledger as it is now. @returns its first fault, or undefined if it is whole */
+export function verifyLedger(path: string, options: VerifyOptions = {}): LedgerFault | undefined {
+  return judge(path, options).fault;
+}
+
+async function verifyFile<E extends Framed<object>>(path: string, options: VerifyOptions, each?: (line: E) => void): Promise<LedgerFault | undefined> {
+  for (let look = 1; ; look += 1) {
+    const { fault, torn } = judge<E>(path, options, each);
+    if (!torn || look === LOOKS || !isYoung(path)) return fault;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
+  }
+}
+
+function isYoung(path: string): boolean {
+  const changed = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  return Math.abs(Date.now() - changed) < 1_000;
+}
+
+function judge<E extends Framed<object>>(path: string, options: VerifyOptions, each?: (line: E) => void): { fault: LedgerFault | undefined; torn: boolean } {
+  let header: (E & { type?: unknown; run?: unknown }) | undefined;
+  let last: (E & { type?: unknown }) | undefined;
+  let misplaced: LedgerFault | undefined;
+  let reading: LedgerReading<E>;
+  try {
+    reading = readLedger<E>(path, {
+      each: (line) => {
+        header ??= line;
+        if (options.run !== undefined && last?.type === "run.finished") misplaced ??= { line: line.seq, fault: "it stands after run.finished" };
+        last = line;
+        each?.(line);
+      },
+    });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return { fault: undefined, torn: false };
+    const fault = error instanceof LedgerFormatError ? error.message : `it cannot be read: ${(error as Error).message}`;
+    return { fault: { line: 1, fault }, torn: false };
+  }
+  return { fault: faultOf(reading, options, header, last) ?? misplaced, torn: reading.end === "torn" };
+}
+
+function faultOf<E extends Framed<object>>(
+  { end, size, mark, fault }: LedgerReading<E>,
+  { run, finishedElsewhere = false }: VerifyOptions,
+  header: { type?: unknown; run?: unknown; format?: unknown } | undefined,
+  last: { type?: unknown } | undefined,
+): LedgerFault | undefined {
+  if (size === 0) return { line: 1, fault: "empty: the ledger has no header" };
+  if (header === undefined) return { line: 1, fault: `no whole header: ${fault?.fault ?? "no line"}` };
+  if (end === "damaged" || (end === "torn" && finishedElsewhere)) return { line: fault!.line, fault: `damaged: ${fault!.fault}` };
+  if (end === "torn") return { line: fault!.line, fault: `torn tail: ${fault!.fault}` };
+  if (run !== undefined && (header.type !== "run.submitted" || header.run !== run)) return { line: 1, fault: `the header is not that of ${run}` };
+  if (typeof header.format !== "number") return { line: 1, fault: "the header has no format" };
+  if (finishedElsewhere && last?.type !== "run.finished") return { line: mark.seq + 1, fault: "lines are missing at the end: the pipeline's ledger says that the run finished" };
+  return undefined;
+}
+
+function straysOf(store: RunStore, pipeline: string): string[] {
+  return store.months(pipeline).flatMap((month) => {
+    const directory = join(store.pipelineDir(pipeline), month);
+    return namesIn(directory)
+      .filter((name) => name.endsWith(".jsonl") && !name.startsWith("."))
+      .filter((name) => {
+        const id = parseRunId(basename(name, ".jsonl"));
+        return id?.pipeline !== pipeline || id.month !== month;
+      })
+      .map((name) => join(directory, name));
+  });
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory).toSorted();
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "") && dirname(directory) !== directory) return [];
+    throw error;
+  }
+}
