@@ -67,6 +67,12 @@ export interface PipelineState {
   readonly requests: Set<string>;
   /** Recently fired slots, for `firedAhead`: key -> slot in milliseconds. */
   readonly recentlyFired: Map<string, number>;
+  /** Slots of the schedules in force count from here on: milliseconds since 1970. */
+  since?: number;
+  /** How many runs each schedule has had since it came into force, by its name (`` for those without): what `stopAfter` goes by. */
+  ran: Record<string, number>;
+  /** Runs that ended lately, newest last, bounded: one that is not active and not here was never recorded. */
+  readonly ended: Set<string>;
   linesSinceCheckpoint: number;
   lastSeq: number;
 }
@@ -74,6 +80,7 @@ export interface PipelineState {
 /** Requests older than this many are no longer remembered: their replies live for an hour, and theirs is the last word. */
 const REQUESTS_KEPT = 512;
 const FIRED_KEPT = 4096;
+const ENDED_KEPT = 512;
 
 /** A pipeline before its first line. */
 export function emptyPipelineState(): PipelineState {
@@ -91,6 +98,8 @@ export function emptyPipelineState(): PipelineState {
     backfills: new Map(),
     requests: new Set(),
     recentlyFired: new Map(),
+    ran: {},
+    ended: new Set(),
     linesSinceCheckpoint: 0,
     lastSeq: 0,
   };
@@ -119,6 +128,7 @@ export function evolvePipeline(state: PipelineState, line: PipelineLine): Pipeli
       state.removed = false;
       state.through ??= Date.parse(line.at);
       moveWatermark(state, line.through);
+      countFrom(state, line["since"]);
       break;
     case "pipeline.invalid":
       state.errors = line.errors;
@@ -138,7 +148,9 @@ export function evolvePipeline(state: PipelineState, line: PipelineLine): Pipeli
     case "slot.caught_up":
       count(state, line.type === "slot.fired" ? "fired" : "caughtUp");
       decide(state, line, "fired");
-      note(state, line.run, line.at);
+      countRun(state, line);
+      // A shadow pipeline's slot has no run.
+      if (line["shadow"] !== true) note(state, line.run, line.at);
       break;
     case "slot.skipped":
     case "slot.missed":
@@ -185,6 +197,19 @@ function remember(state: PipelineState, requestId: string): void {
   state.requests.delete(requestId);
   state.requests.add(requestId);
   if (state.requests.size > REQUESTS_KEPT) state.requests.delete(state.requests.values().next().value!);
+}
+
+/** The schedules changed if `since` did: what was counted was another text's. */
+function countFrom(state: PipelineState, since: unknown): void {
+  const from = typeof since === "string" ? Date.parse(since) : Number.NaN;
+  if (Number.isNaN(from) || from === state.since) return;
+  state.since = from;
+  state.ran = {};
+}
+
+function countRun(state: PipelineState, line: { readonly schedule?: string | undefined; readonly [key: string]: unknown }): void {
+  const key = line.schedule ?? (typeof line["of"] === "string" ? line["of"] : "");
+  state.ran[key] = (state.ran[key] ?? 0) + 1;
 }
 
 function count(state: PipelineState, kind: string): void {
@@ -236,8 +261,14 @@ function finishRun(state: PipelineState, line: Extract<PipelineLine, { type: "ru
   const startedAt = state.active.get(line.run)?.startedAt ?? (state.last?.run === line.run ? state.last.startedAt : null);
   state.active.delete(line.run);
   state.queued.delete(line.run);
+  keepEnded(state, line.run);
   count(state, line.status);
   state.last = { run: line.run, status: line.status, startedAt, finishedAt: line.at };
+}
+
+function keepEnded(state: PipelineState, run: string): void {
+  state.ended.add(run);
+  if (state.ended.size > ENDED_KEPT) state.ended.delete(state.ended.values().next().value!);
 }
 
 /** The checkpoint that stands for a state: with it as the only line, the fold is the same. */
@@ -265,6 +296,9 @@ export function checkpointOf(state: PipelineState): Extract<PipelineEvent, { typ
     recentlyFired: Object.fromEntries([...state.recentlyFired].slice(-64)),
     requests: [...state.requests].slice(-64),
     backfills: [...state.backfills.values()],
+    ...(state.since === undefined ? {} : { since: new Date(state.since).toISOString() }),
+    ran: { ...state.ran },
+    ended: [...state.ended].slice(-64),
   };
 }
 
@@ -294,6 +328,11 @@ function restore(state: PipelineState, line: Extract<PipelineLine, { type: "pipe
   for (const id of (more["requests"] ?? []) as string[]) remember(state, id);
   const backfills = (more["backfills"] ?? []) as Backfill[];
   refill(state.backfills, backfills.map((backfill) => [backfill.requestId, backfill]));
+  if (typeof more["since"] === "string") state.since = Date.parse(more["since"]);
+  else delete state.since;
+  state.ran = { ...((more["ran"] ?? {}) as Record<string, number>) };
+  state.ended.clear();
+  for (const run of (more["ended"] ?? []) as string[]) state.ended.add(run);
   state.linesSinceCheckpoint = 0;
 }
 

@@ -1,0 +1,53 @@
+/** What the engine needs of the rooms below it, as narrow as it uses them, so that a simulation can put its own in their place. */
+import type { RunEvent } from "../core/event.ts";
+import type { RunState } from "../core/run-state.ts";
+import type { FinalRunStatus } from "../core/status.ts";
+
+/** A log that takes fields and a sentence, as pino does. */
+export interface Log {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** A run's header, line 1 of its ledger. */
+export type RunHeader = Extract<RunEvent, { type: "run.submitted" }>;
+
+/** How a run ended. */
+export interface RunEnd {
+  readonly status: FinalRunStatus;
+  readonly because: string;
+  readonly durationMs: number;
+}
+
+/** A stop that is asked of one run. */
+export interface StopOrder {
+  readonly mode: "graceful" | "force";
+  readonly by: string;
+  readonly requestId?: string | undefined;
+  readonly because?: string | undefined;
+}
+
+/** A run that is being driven (a `RunLoop`). */
+export interface RunHandle {
+  readonly state: RunState;
+  /** Resolves once the run's last line is durable; never rejects. */
+  readonly finished: Promise<RunEnd>;
+  /** Lets the run's steps start. */
+  start(because: string): void;
+  /** Records that the run waits for its turn. */
+  queue(because: string): Promise<void>;
+  /** Resolves once the stop is durable. */
+  requestStop(order: StopOrder): Promise<{ readonly accepted: true } | { readonly accepted: false; readonly reason: string }>;
+  /** Starts nothing new; what runs gets so many milliseconds and is then interrupted. */
+  drain(periodMs: number): Promise<void>;
+}
+
+/** Makes runs, and takes over those of an earlier daemon. */
+export interface RunMaker {
+  /** Creates the run's ledger with its header, durably. @throws LedgerExists if the run has been made already */
+  create(header: RunHeader): Promise<RunHandle>;
+  /** Takes an unfinished run over; undefined if it had finished. @throws LedgerDamaged, LedgerFormatError, a Node error */
+  recover(run: string): Promise<RunHandle | undefined>;
+}

@@ -1,0 +1,42 @@
+import { snapshotFor } from "../core/compile.ts";
+import type { Trigger } from "../core/event.ts";
+import { LEDGER_FORMAT } from "../core/ledger-format.ts";
+import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
+import type { Json, Snapshot } from "../core/snapshot.ts";
+import type { RunHeader } from "./ports.ts";
+
+/** What a run is made of besides its pipeline. */
+export interface RunOrder {
+  readonly run: string;
+  readonly trigger: Trigger;
+  /** Params over the pipeline's own. */
+  readonly params?: { readonly [key: string]: Json } | undefined;
+  readonly because: string;
+}
+
+/** The header of a run of this version of the pipeline; or, in one sentence, why its params cannot be taken. */
+export function runHeader(loaded: LoadedPipeline, order: RunOrder): { readonly ok: true; readonly header: RunHeader } | { readonly ok: false; readonly message: string } {
+  const bound = snapshotFor(loaded, order.params ?? {});
+  if (!bound.ok) return bound;
+  return { ok: true, header: frozenHeader({ pipeline: loaded.name, snapshot: bound.snapshot, params: bound.params, tags: loaded.tags }, order) };
+}
+
+/** The header of a run of a snapshot that is frozen already. */
+export function frozenHeader(
+  of: { readonly pipeline: string; readonly snapshot: Snapshot; readonly params: { readonly [key: string]: Json }; readonly tags: readonly string[] },
+  order: Omit<RunOrder, "params">,
+): RunHeader {
+  return {
+    type: "run.submitted",
+    format: LEDGER_FORMAT,
+    run: order.run,
+    pipeline: of.pipeline,
+    // Unique across runs and the same for all steps of one; a flavor that has an id of its own puts it in `submit.accepted`.
+    orchestratorRunId: order.run,
+    trigger: order.trigger,
+    params: of.params,
+    snapshot: of.snapshot,
+    tags: [...of.tags],
+    because: order.because,
+  };
+}
