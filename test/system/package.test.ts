@@ -1,0 +1,111 @@
+/** What `npm pack` gives installs and runs elsewhere, and its types hold without skipLibCheck. */
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import { projectRoot, tempRoot } from "../support/temp-root.ts";
+import type { TempRoot } from "../support/temp-root.ts";
+
+/** A user of the public types. Every name here is one that docs/ shows. */
+const CONSUMER = `
+import { dynamicPipeline, pipeline, step, BaseOrchestrator } from "orchd";
+import type { StepContext } from "orchd";
+
+export const read = step(async ({ params }: StepContext<{ params: { path: string } }>) => [params.path]);
+export const count = step(async ({ inputs }: { inputs: { lines: string[] } }) => inputs.lines.length);
+
+export default pipeline({
+  name: "consumer",
+  schedule: { cron: "@daily" },
+  steps: { read: { uses: read, params: { path: "/etc/hostname" } }, count: { uses: count, inputs: { lines: "read" } } },
+});
+
+export const decides = dynamicPipeline({ name: "decides" }, async (run) => {
+  await run.step(read, { params: { path: "/etc/hostname" } });
+});
+
+// @ts-expect-error An unknown key is an error in the editor already.
+pipeline({ name: "wrong", shedule: { cron: "@daily" }, steps: {} });
+
+export abstract class Mine extends BaseOrchestrator {}
+`;
+
+const npm = (cwd: string, ...parameters: string[]): string =>
+  execFileSync("npm", [...parameters, "--no-audit", "--no-fund", "--loglevel=error"], { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+
+describe("the package", () => {
+  let elsewhere: TempRoot;
+  let files: string[];
+
+  beforeAll(() => {
+    elsewhere = tempRoot({
+      "package.json": JSON.stringify({ name: "elsewhere", private: true, type: "module" }),
+      "consumer.ts": CONSUMER,
+      "tsconfig.json": JSON.stringify({
+        compilerOptions: { module: "nodenext", target: "es2023", lib: ["es2023"], types: ["node"], strict: true, noEmit: true, skipLibCheck: false },
+        files: ["consumer.ts"],
+      }),
+      "schedules/hello.yaml":
+        'steps:\n  greet: { uses: ./steps/greet.ts, params: { name: "${params.name}" } }\n  shout: { run: \'printf "%s!" "$ORCHD_INPUT_text"\', inputs: { text: greet } }\nparams: { name: you }\n',
+      "schedules/steps/greet.ts":
+        'import { step } from "orchd";\nexport default step(async ({ params }: { params: { name: string } }) => `hello ${params.name}`);\n',
+    });
+    // --ignore-scripts: dist/ is built, and other tests are using it.
+    const [packed] = JSON.parse(npm(projectRoot, "pack", "--json", "--ignore-scripts", "--pack-destination", elsewhere.root)) as {
+      filename: string;
+      files: { path: string }[];
+    }[];
+    files = packed!.files.map(({ path }) => path);
+    npm(elsewhere.root, "install", "--prefer-offline", `./${packed!.filename}`);
+    mkdirSync(join(elsewhere.root, "node_modules/@types"), { recursive: true });
+    for (const types of ["@types/node", "undici-types"])
+      symlinkSync(join(projectRoot, "node_modules", types), join(elsewhere.root, "node_modules", types));
+  }, 120_000);
+
+  const installed = (...parameters: string[]) =>
+    spawnSync(join(elsewhere.root, "node_modules/.bin/orchd"), parameters, {
+      cwd: elsewhere.root,
+      encoding: "utf8",
+      timeout: 25_000,
+      env: { ...process.env, NO_COLOR: "1", ORCHD_ROOT: elsewhere.root },
+    });
+
+  it("holds what the documents name, and no test, no bench and no history", () => {
+    for (const needed of [
+      "LICENSE",
+      "README.md",
+      "CHANGELOG.md",
+      "ARCHITECTURE.md",
+      "systemd/orchd.service",
+      "docs/ledger.md",
+      "dist/bin/orchd.js",
+      "dist/src/index.d.ts",
+    ]) {
+      expect(files).toContain(needed);
+    }
+    expect(files.filter((file) => /^(?:test|bench|runs|src|node_modules)\/|^dist\/bench|^schedules\/data/.test(file))).toEqual([]);
+  });
+
+  it("says what it can do", () => {
+    const help = installed("--help");
+    expect({ status: help.status, stderr: help.stderr }).toEqual({ status: 0, stderr: "" });
+    for (const command of ["start", "status", "run", "stop", "logs", "tail", "validate"]) expect(help.stdout).toContain(command);
+    const { version } = JSON.parse(readFileSync(join(projectRoot, "package.json"), "utf8")) as { version: string };
+    expect(installed("--version").stdout.trim()).toBe(version);
+  });
+
+  it("runs a pipeline of modules and shell steps", () => {
+    const ran = installed("run", "hello", "-p", "name=there", "--foreground", "--json");
+    expect({ status: ran.status, stderr: ran.status === 0 ? "" : ran.stderr }).toEqual({ status: 0, stderr: "" });
+    const runs = installed("runs", "hello", "--json");
+    expect(runs.stdout).toContain('"completed"');
+  });
+
+  it("has types that a strict consumer can check, the library's own included", () => {
+    const checked = spawnSync(process.execPath, [join(projectRoot, "node_modules/typescript/bin/tsc"), "-p", elsewhere.root], {
+      encoding: "utf8",
+      timeout: 60_000,
+    });
+    expect({ status: checked.status, said: checked.stdout }).toEqual({ status: 0, said: "" });
+  }, 60_000);
+});
