@@ -12,9 +12,8 @@ import { createHash } from "node:crypto";
 export function canonicalJson(value: unknown): string {
   switch (typeof value) {
     case "string":
-      return JSON.stringify(value.isWellFormed() ? value : value.toWellFormed());
     case "boolean":
-      return String(value);
+      return JSON.stringify(value);
     case "number":
       if (!Number.isFinite(value)) throw new TypeError(`${value} is not JSON`);
       return JSON.stringify(value);

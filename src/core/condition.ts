@@ -123,7 +123,7 @@ class ConditionParser {
   }
 
   whole(): Condition {
-    if (this.token.kind === "end") throw this.error("is empty; leave `when` out for a step that always runs");
+    if (this.text.trim() === "") throw this.error("is empty; leave `when` out for a step that always runs");
     const condition = this.or();
     if (this.token.kind !== "end") throw this.unexpected("the end");
     return condition;

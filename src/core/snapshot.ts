@@ -118,7 +118,7 @@ export interface OrchestratorRef {
 export interface Snapshot {
   readonly name: string;
   readonly description?: string | undefined;
-  /** sha256 over the canonical JSON of everything below, code included by its bundle's hash. */
+  /** sha256 over the canonical JSON of everything else but `file`, code included by its bundle's hash. */
   readonly digest: string;
   /** The pipeline file's absolute path, for messages and as the base of relative paths. */
   readonly file: string;
@@ -134,4 +134,6 @@ export interface Snapshot {
   readonly steps: readonly SnapshotStep[];
   /** A dynamic pipeline's function. */
   readonly dynamic?: CodeRef | undefined;
+  /** What the invocations of a dynamic pipeline take where they say nothing themselves. */
+  readonly stepDefaults?: Pick<SnapshotStep, "retry" | "onInterruption" | "hooks"> | undefined;
 }

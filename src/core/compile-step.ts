@@ -1,0 +1,229 @@
+/**
+ * One step, from what a person wrote to what a run runs: defaults filled in, durations in milliseconds, code by its bundle's hash, inputs
+ * and conditions checked against the steps there are.
+ */
+import { parseCondition } from "./condition.ts";
+import { didYouMean } from "./did-you-mean.ts";
+import { parseDuration } from "./duration.ts";
+import type { FieldPath, Fault } from "./fault.ts";
+import type { PipelineDefinition, RetryDefinition, StepDefinition } from "./pipeline.ts";
+import { envOf } from "./settings.ts";
+import type { CacheSettings, CodeRef, InputRef, Json, OnInterruption, RetryPolicy, SnapshotStep } from "./snapshot.ts";
+
+/** No retry: what holds where neither step nor pipeline says anything (semantics.md 9). */
+export const NO_RETRY: RetryPolicy = { maxRetries: 0, delayMs: 0, backoff: 1, jitter: 0 };
+
+/** What a step takes from its pipeline where it says nothing itself. */
+export interface StepDefaults {
+  readonly retry: RetryPolicy;
+  readonly onInterruption: OnInterruption;
+  readonly hooks: SnapshotStep["hooks"];
+}
+
+/** What a step is compiled against. */
+export interface StepContext {
+  readonly defaults: StepDefaults;
+  /** Every step of the pipeline as written, this one included. */
+  readonly steps: { readonly [id: string]: StepDefinition };
+  /** The names of the pipeline's params. */
+  readonly params: ReadonlySet<string>;
+  /** The bundled code by {@link codeKey} of where it was named. */
+  readonly code: ReadonlyMap<string, CodeRef>;
+  /** The pipeline file's folder, absolute. */
+  readonly folder: string;
+}
+
+/** The key of a piece of code in a definition: where it is named. */
+export function codeKey(path: FieldPath): string {
+  return path.join("/");
+}
+
+/** Every place of a definition that names code, and what it names. Orchestrators are looked at apart, since a flavor's name is no code. */
+export function codeUses(definition: PipelineDefinition): { readonly path: FieldPath; readonly uses: string }[] {
+  const found: { path: FieldPath; uses: string }[] = [];
+  const add = (path: FieldPath, uses: string | undefined): void => {
+    if (uses !== undefined) found.push({ path, uses });
+  };
+  for (const [name, uses] of Object.entries(definition.hooks ?? {})) add(["hooks", name], uses);
+  for (const [id, step] of Object.entries(definition.steps ?? {})) {
+    add(["steps", id, "uses"], step.uses);
+    for (const [name, uses] of Object.entries(step.hooks ?? {})) add(["steps", id, "hooks", name], uses);
+    add(["steps", id, "cache", "cacheFunction"], step.cache?.cacheFunction);
+  }
+  return found;
+}
+
+/** A written retry policy with its defaults filled in; undefined stays undefined. */
+export function retryOf(written: RetryDefinition | undefined): RetryPolicy | undefined {
+  if (written === undefined) return undefined;
+  return {
+    maxRetries: written.maxRetries ?? NO_RETRY.maxRetries,
+    delayMs: written.delay === undefined ? 0 : parseDuration(written.delay)!,
+    backoff: written.backoff ?? 1,
+    ...(written.maxDelay === undefined ? {} : { maxDelayMs: parseDuration(written.maxDelay)! }),
+    jitter: written.jitter ?? 0,
+    ...(written.on === undefined ? {} : { on: listOf(written.on) }),
+  };
+}
+
+/** Compiles one step; what is wrong goes to `faults`, and the step is then not to be used. */
+export function compileStep(id: string, written: StepDefinition, context: StepContext, faults: Fault[]): SnapshotStep {
+  const path: FieldPath = ["steps", id];
+  const fault = (at: FieldPath, message: string, atKey = false): void => void faults.push({ path: [...path, ...at], message, ...(atKey ? { atKey } : {}) });
+  checkKind(written, fault);
+  const inputs = inputsOf(id, written, context, fault);
+  checkWhen(written, context, fault);
+  const timeoutMs = positiveDuration(written.timeout, ["timeout"], fault);
+  const cache = cacheOf(path, written, context, fault);
+  const shell = written.run !== undefined;
+  const code = context.code.get(codeKey([...path, "uses"]));
+  const asks = written.enableCache ?? (shell && written.cache === undefined ? false : undefined);
+  return {
+    id,
+    ...(shell ? shellOf(written, context.folder) : {}),
+    ...(code === undefined ? {} : { code }),
+    params: written.params ?? {},
+    inputs,
+    ...(written.outputs === undefined ? {} : { outputs: uniqueOutputs(written.outputs, fault) }),
+    after: afterOf(written, context, fault),
+    ...(written.when === undefined ? {} : { when: written.when }),
+    env: envOf(written.env),
+    ...(asks === undefined ? {} : { enableCache: asks }),
+    ...(cache === undefined ? {} : { cache }),
+    retry: retryOf(written.retry) ?? context.defaults.retry,
+    onInterruption: written.onInterruption ?? context.defaults.onInterruption,
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(written.resources?.memoryMb === undefined ? {} : { memoryMb: written.resources.memoryMb }),
+    isolated: written.isolated ?? false,
+    hooks: { ...context.defaults.hooks, ...hooksOf(path, written, context) },
+  };
+}
+
+/** How a compile step says that something is wrong; the path counts from the step. */
+type Complain = (at: FieldPath, message: string, atKey?: boolean) => void;
+
+/** Reads a duration that must be more than nothing. */
+export function positiveDuration(written: string | number | undefined, at: FieldPath, fault: Complain): number | undefined {
+  if (written === undefined) return undefined;
+  const milliseconds = parseDuration(written)!;
+  if (milliseconds === 0) fault(at, "must be more than 0; leave it out for no limit");
+  return milliseconds;
+}
+
+/** One or a list, as a list without doubles. */
+export function listOf(written: string | readonly string[] | undefined): string[] {
+  return written === undefined ? [] : typeof written === "string" ? [written] : [...new Set(written)];
+}
+
+function checkKind(written: StepDefinition, fault: Complain): void {
+  if (written.uses === undefined && written.run === undefined) fault([], "needs either uses (a module) or run (a shell text)");
+  if (written.uses !== undefined && written.run !== undefined) fault(["run"], "stands beside uses: a step is either a module or a shell text", true);
+  if (written.run?.includes("\0") === true) fault(["run"], "must not hold a NUL character");
+  if (written.run !== undefined && written.isolated !== undefined) fault(["isolated"], "says nothing for a shell step, which is a process of its own", true);
+  if (written.run === undefined) {
+    for (const key of ["shell", "cwd"] as const) if (written[key] !== undefined) fault([key], "belongs to a shell step (run)", true);
+  }
+}
+
+function shellOf(written: StepDefinition, folder: string): Pick<SnapshotStep, "run" | "shell" | "cwd"> {
+  const shell = typeof written.shell === "string" ? written.shell.trim().split(/\s+/) : written.shell;
+  return {
+    run: written.run!,
+    ...(shell === undefined || shell.length === 0 || shell[0] === "" ? {} : { shell }),
+    ...(written.cwd === undefined ? {} : { cwd: absolutePath(folder, written.cwd) }),
+  };
+}
+
+/** A path from a folder, without `.` and `..`; POSIX only, and pure. */
+export function absolutePath(folder: string, path: string): string {
+  const parts: string[] = [];
+  for (const part of (path.startsWith("/") ? path : `${folder}/${path}`).split("/")) {
+    if (part === "..") parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
+  }
+  return `/${parts.join("/")}`;
+}
+
+function inputsOf(id: string, written: StepDefinition, context: StepContext, fault: Complain): { [name: string]: InputRef } {
+  const inputs: { [name: string]: InputRef } = {};
+  for (const [name, from] of Object.entries(written.inputs ?? {})) {
+    const dot = from.indexOf(".");
+    const step = dot === -1 ? from : from.slice(0, dot);
+    const output = dot === -1 ? undefined : from.slice(dot + 1);
+    const upstream = Object.hasOwn(context.steps, step) ? context.steps[step]! : undefined;
+    if (upstream === undefined) {
+      fault(["inputs", name], `comes from step ${JSON.stringify(step)}, which the pipeline does not have${didYouMean(step, otherSteps(context, id))}`);
+      continue;
+    }
+    if (output === undefined || (output === "result" && upstream.outputs === undefined)) {
+      inputs[name] = { step };
+    } else if (upstream.outputs?.includes(output) === true) {
+      inputs[name] = { step, output };
+    } else {
+      const why = upstream.outputs === undefined ? `; declare it there with outputs: [${output}], or take the whole result with ${step}` : didYouMean(output, upstream.outputs);
+      fault(["inputs", name], `comes from output ${JSON.stringify(output)} of step ${step}, which does not declare it${why}`);
+    }
+  }
+  return inputs;
+}
+
+function afterOf(written: StepDefinition, context: StepContext, fault: Complain): string[] {
+  const after = listOf(written.after);
+  for (const [index, step] of after.entries()) {
+    if (Object.hasOwn(context.steps, step)) continue;
+    fault(["after", ...(Array.isArray(written.after) ? [index] : [])], `names step ${JSON.stringify(step)}, which the pipeline does not have${didYouMean(step, Object.keys(context.steps))}`);
+  }
+  return after;
+}
+
+function checkWhen(written: StepDefinition, context: StepContext, fault: Complain): void {
+  if (written.when === undefined) return;
+  const parsed = parseCondition(written.when);
+  if (!parsed.ok) {
+    fault(["when"], parsed.message);
+    return;
+  }
+  const known = { inputs: Object.keys(written.inputs ?? {}), params: [...new Set([...Object.keys(written.params ?? {}), ...context.params])] };
+  for (const { root, keys } of parsed.reads) {
+    const name = String(keys[0]);
+    if (!known[root].includes(name)) fault(["when"], `reads ${root}.${name}, but the step has no ${root.slice(0, -1)} of that name${didYouMean(name, known[root])}`);
+  }
+}
+
+function cacheOf(path: FieldPath, written: StepDefinition, context: StepContext, fault: Complain): CacheSettings | undefined {
+  const { cache } = written;
+  if (cache === undefined) return undefined;
+  const ignored = listOf(cache.ignoredInputs);
+  const inputs = Object.keys(written.inputs ?? {});
+  for (const [index, name] of ignored.entries()) {
+    if (!inputs.includes(name)) fault(["cache", "ignoredInputs", index], `names ${JSON.stringify(name)}, which is no input of the step${didYouMean(name, inputs)}`);
+  }
+  const cacheFunction = context.code.get(codeKey([...path, "cache", "cacheFunction"]));
+  return {
+    ...(cache.expiresAfter === undefined ? {} : { expiresAfterMs: parseDuration(cache.expiresAfter)! }),
+    acrossSlots: cache.acrossSlots ?? false,
+    fileDependencies: listOf(cache.fileDependencies),
+    ignoredInputs: ignored,
+    includeStepCode: cache.includeStepCode ?? true,
+    ...(cacheFunction === undefined ? {} : { cacheFunction }),
+  };
+}
+
+function hooksOf(path: FieldPath, written: StepDefinition, context: StepContext): SnapshotStep["hooks"] {
+  const hooks: { onSuccess?: CodeRef; onFailure?: CodeRef } = {};
+  for (const name of ["onSuccess", "onFailure"] as const) {
+    const code = written.hooks?.[name] === undefined ? undefined : context.code.get(codeKey([...path, "hooks", name]));
+    if (code !== undefined) hooks[name] = code;
+  }
+  return hooks;
+}
+
+function uniqueOutputs(outputs: readonly string[], fault: Complain): readonly string[] {
+  for (const [index, name] of outputs.entries()) if (outputs.indexOf(name) !== index) fault(["outputs", index], `names ${JSON.stringify(name)} twice`);
+  return outputs;
+}
+
+function otherSteps(context: StepContext, id: string): string[] {
+  return Object.keys(context.steps).filter((other) => other !== id);
+}
+

@@ -1,0 +1,251 @@
+/**
+ * From a pipeline as written to one that is ready to be scheduled: a {@link LoadedPipeline} with its {@link Snapshot}.
+ *
+ * Pure. The code that the definition names is bundled before and comes in as `code`; what is wrong goes out as faults with their place in
+ * the definition, all of them at once.
+ */
+import { canonicalHash } from "./canonical-json.ts";
+import { absolutePath, codeKey, codeUses, compileStep, NO_RETRY, positiveDuration, retryOf, type StepDefaults } from "./compile-step.ts";
+import { didYouMean } from "./did-you-mean.ts";
+import { parseDuration } from "./duration.ts";
+import type { FieldPath, Fault } from "./fault.ts";
+import type { LoadedPipeline } from "./loaded-pipeline.ts";
+import { orderSteps } from "./order.ts";
+import type { PipelineDefinition } from "./pipeline.ts";
+import { resolveSchedules } from "./resolve-schedule.ts";
+import { NAME_PATTERN } from "./schema-parts.ts";
+import { envOf, mergeRetention, type OrchdSettings } from "./settings.ts";
+import type { CodeRef, EnvValue, Hooks, Json, OrchestratorRef, Snapshot, SnapshotStep } from "./snapshot.ts";
+import { bindParams, hasParams, TemplateError, templateFaults } from "./template.ts";
+
+export { absolutePath, codeKey, codeUses };
+
+/** What a pipeline is compiled from. */
+export interface CompileInput {
+  /** As written; its shape is checked. */
+  readonly definition: PipelineDefinition;
+  /** The pipeline file's absolute path. */
+  readonly file: string;
+  /** The bundled code by {@link codeKey} of where the definition names it; `orchestrator` for the orchestrator's module. */
+  readonly code: ReadonlyMap<string, CodeRef>;
+  /** A dynamic pipeline's function. */
+  readonly dynamic?: CodeRef | undefined;
+  readonly settings: OrchdSettings;
+  /** Milliseconds since 1970, for warnings about what lies ahead. */
+  readonly now: number;
+  /** Every file that this pipeline is made from, absolute. */
+  readonly watched: readonly string[];
+}
+
+/** A pipeline that is ready, or all that is wrong with it. */
+export type Compiled = { readonly ok: true; readonly loaded: LoadedPipeline } | { readonly ok: false; readonly faults: readonly Fault[] };
+
+/** So many runs may wait under `queue_all` where the file says nothing: a full queue must not become a flood (zenml#5026). */
+const MAX_QUEUED_RUNS = 100;
+
+/** Compiles a pipeline. */
+export function compile(input: CompileInput): Compiled {
+  const { definition, file, settings } = input;
+  const faults: Fault[] = [];
+  const name = definition.name ?? nameOf(file);
+  if (!NAME_PATTERN.test(name)) {
+    faults.push({ path: [], message: `the file's name ${JSON.stringify(name)} cannot be the pipeline's: give one with name: (lower-case letters, digits, - and _)` });
+  }
+  const resolved = resolveSchedules(definition.schedule, { timezone: settings.timezone, now: input.now });
+  faults.push(...resolved.faults);
+  const warnings = [...resolved.warnings];
+  const params = definition.params ?? {};
+  const known = new Set([...Object.keys(params), ...resolved.schedules.flatMap((schedule) => Object.keys(schedule.params ?? {}))]);
+  for (const schedule of resolved.schedules) {
+    for (const param of Object.keys(schedule.params ?? {})) {
+      if (definition.params !== undefined && !Object.hasOwn(params, param)) {
+        warnings.push(`schedule ${schedule.name}: the pipeline has no param ${JSON.stringify(param)}${didYouMean(param, Object.keys(params))}`);
+      }
+    }
+  }
+
+  const template = snapshotOf(input, name, known, faults);
+  const overlap = definition.overlap ?? "skip";
+  const maxActiveRuns = definition.maxActiveRuns ?? (overlap === "allow" ? undefined : 1);
+  const concurrency = concurrencyOf(definition, settings, faults);
+  if (faults.length > 0) return { ok: false, faults };
+
+  const rest = {
+    schedules: resolved.schedules,
+    params,
+    tags: [...new Set(definition.tags)],
+    overlap,
+    ...(maxActiveRuns === undefined ? {} : { maxActiveRuns }),
+    maxQueuedRuns: definition.maxQueuedRuns ?? MAX_QUEUED_RUNS,
+    ...(concurrency === undefined ? {} : { concurrency }),
+    priority: definition.priority ?? 0,
+    shadow: definition.shadow ?? false,
+    retention: mergeRetention(settings.retention, definition.retention),
+  };
+  const bound = bindSnapshot(template, params, {});
+  return {
+    ok: true,
+    loaded: { name, file, digest: canonicalHash([template.digest, rest]), snapshot: bound.ok ? bound.snapshot : template, template, ...rest, warnings, watched: input.watched },
+  };
+}
+
+/**
+ * The snapshot of a run with params of its own, over the pipeline's defaults. Its digest stays the pipeline's: it says which version of the
+ * pipeline ran, and the run's header has the params.
+ *
+ * @returns the snapshot and all the run's params, or a sentence: a param without a value, a secret within a text
+ */
+export function snapshotFor(
+  loaded: LoadedPipeline,
+  given: { readonly [key: string]: Json } = {},
+): { readonly ok: true; readonly snapshot: Snapshot; readonly params: { readonly [key: string]: Json } } | { readonly ok: false; readonly message: string } {
+  const bound = Object.keys(given).length === 0 && loaded.snapshot !== loaded.template ? { ok: true as const, snapshot: loaded.snapshot } : bindSnapshot(loaded.template, loaded.params, given);
+  return bound.ok ? { ...bound, params: { ...loaded.params, ...given } } : bound;
+}
+
+function bindSnapshot(
+  template: Snapshot,
+  defaults: { readonly [key: string]: Json },
+  given: { readonly [key: string]: Json },
+): { readonly ok: true; readonly snapshot: Snapshot } | { readonly ok: false; readonly message: string } {
+  try {
+    const env = (values: Snapshot["env"]): Snapshot["env"] => bindEnv(values, defaults, given);
+    const steps = template.steps.map((step): SnapshotStep => {
+      const params = bindParams(step.params, defaults, given) as SnapshotStep["params"];
+      const own = env(step.env);
+      return params === step.params && own === step.env ? step : { ...step, params, env: own };
+    });
+    const pipelineEnv = env(template.env);
+    const same = pipelineEnv === template.env && steps.every((step, index) => step === template.steps[index]);
+    return { ok: true, snapshot: same ? template : { ...template, env: pipelineEnv, steps } };
+  } catch (thrown) {
+    if (thrown instanceof TemplateError) return { ok: false, message: thrown.message };
+    throw thrown;
+  }
+}
+
+function bindEnv(env: Snapshot["env"], defaults: { readonly [key: string]: Json }, given: { readonly [key: string]: Json }): Snapshot["env"] {
+  if (!Object.values(env).some((value) => typeof value === "string" && hasParams(value))) return env;
+  return Object.fromEntries(
+    Object.entries(env).map(([name, value]): [string, EnvValue] => {
+      const bound = typeof value === "string" ? bindParams(value, defaults, given) : (value as unknown as Json);
+      if (typeof bound === "string") return [name, bound];
+      const secret = bound !== null && typeof bound === "object" && "secret" in bound ? bound["secret"] : undefined;
+      return [name, typeof secret === "string" ? { secret } : bound === null ? "" : JSON.stringify(bound)];
+    }),
+  );
+}
+
+function snapshotOf(input: CompileInput, name: string, known: ReadonlySet<string>, faults: Fault[]): Snapshot {
+  const { definition, file, settings, code } = input;
+  const fault = (at: FieldPath, message: string): void => void faults.push({ path: at, message });
+  const hooks: { -readonly [K in keyof Hooks]: Hooks[K] } = {};
+  for (const hook of ["init", "cleanup", "onSuccess", "onFailure", "onRunFailure", "onMissed"] as const) {
+    const ref = definition.hooks?.[hook] === undefined ? undefined : code.get(codeKey(["hooks", hook]));
+    if (ref !== undefined) hooks[hook] = ref;
+  }
+  const stepDefaults: StepDefaults = {
+    retry: retryOf(definition.retry) ?? NO_RETRY,
+    onInterruption: definition.onInterruption ?? "retry",
+    hooks: { ...(hooks.onSuccess === undefined ? {} : { onSuccess: hooks.onSuccess }), ...(hooks.onFailure === undefined ? {} : { onFailure: hooks.onFailure }) },
+  };
+  const timeoutMs = positiveDuration(definition.timeout, ["timeout"], fault);
+  const env = envOf(definition.env);
+  faults.push(...templateFaults(envTexts(env), ["env"], known));
+  const body: Omit<Snapshot, "digest"> = {
+    name,
+    ...(definition.description === undefined ? {} : { description: definition.description }),
+    file,
+    executionMode: definition.executionMode ?? "continue_on_failure",
+    maxParallelSteps: definition.maxParallelSteps ?? 8,
+    ...(definition.enableCache === undefined ? {} : { enableCache: definition.enableCache }),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    gracePeriodMs: definition.gracePeriod === undefined ? settings.gracePeriodMs : parseDuration(definition.gracePeriod)!,
+    env,
+    hooks,
+    orchestrator: orchestratorOf(input, faults),
+    steps: stepsOf(input, stepDefaults, known, faults),
+    ...(input.dynamic === undefined ? {} : { dynamic: input.dynamic, stepDefaults }),
+  };
+  const { file: _, ...hashed } = body;
+  return { ...body, digest: faults.length > 0 ? "" : canonicalHash(hashed) };
+}
+
+function stepsOf(input: CompileInput, defaults: StepDefaults, params: ReadonlySet<string>, faults: Fault[]): SnapshotStep[] {
+  const { definition, file, code } = input;
+  if (input.dynamic !== undefined) {
+    if (Object.keys(definition.steps ?? {}).length > 0) faults.push({ path: ["steps"], message: "belongs to a static pipeline: a dynamic one calls its steps in its function", atKey: true });
+    return [];
+  }
+  if (definition.steps === undefined) {
+    faults.push({ path: [], message: "has no steps: name at least one under steps:" });
+    return [];
+  }
+  const steps = new Map<string, SnapshotStep>();
+  const context = { defaults, steps: definition.steps, params, code, folder: file.slice(0, file.lastIndexOf("/")) || "/" };
+  for (const [id, written] of Object.entries(definition.steps)) {
+    steps.set(id, compileStep(id, written, context, faults));
+    faults.push(...templateFaults(written.params ?? {}, ["steps", id, "params"], params));
+    faults.push(...templateFaults(envTexts(envOf(written.env)), ["steps", id, "env"], params));
+  }
+  const sorted = orderSteps(new Map([...steps].map(([id, step]) => [id, [...Object.values(step.inputs).map((from) => from.step), ...step.after]])));
+  if ("cycle" in sorted) {
+    const [first, second] = sorted.cycle;
+    const inputs = steps.get(first!)!.inputs;
+    const via = Object.keys(inputs).find((name) => inputs[name]!.step === second);
+    faults.push({
+      path: ["steps", first!, ...(via === undefined ? ["after"] : ["inputs", via])],
+      message: `closes a cycle, so that none of these steps could ever start: ${sorted.cycle.join(" needs ")}`,
+    });
+    return [];
+  }
+  return sorted.order.map((id) => steps.get(id)!);
+}
+
+/** Whether a text under `orchestrator` is a module's path rather than a flavor's name. */
+export function isModulePath(uses: string): boolean {
+  return /^\.{0,2}\//.test(uses);
+}
+
+function orchestratorOf(input: CompileInput, faults: Fault[]): OrchestratorRef {
+  const written = input.definition.orchestrator ?? "local";
+  const { uses, config = {} } = typeof written === "string" ? { uses: written } : written;
+  if (isModulePath(uses)) return { flavor: uses, ...withCode(input.code.get("orchestrator")), config };
+  if (uses === "local" && !Object.hasOwn(input.settings.orchestrators, uses)) return { flavor: uses, config };
+  const named = Object.hasOwn(input.settings.orchestrators, uses) ? input.settings.orchestrators[uses] : undefined;
+  if (named !== undefined) return { ...named, config: { ...named.config, ...config } };
+  const known = ["local", ...Object.keys(input.settings.orchestrators)];
+  faults.push({
+    path: typeof written === "string" ? ["orchestrator"] : ["orchestrator", "uses"],
+    message: `names ${JSON.stringify(uses)}, which is neither a flavor of orchd.yaml (${known.join(", ")}) nor a module's path (./my-orchestrator.ts)${didYouMean(uses, known)}`,
+  });
+  return { flavor: uses, config };
+}
+
+function withCode(code: CodeRef | undefined): { code: CodeRef } | Record<never, never> {
+  return code === undefined ? {} : { code };
+}
+
+function concurrencyOf(definition: PipelineDefinition, settings: OrchdSettings, faults: Fault[]): { group: string; priority: number } | undefined {
+  const written = definition.concurrency;
+  if (written === undefined) return undefined;
+  const group = typeof written === "string" ? written : written.group;
+  const groups = Object.keys(settings.concurrency);
+  if (!groups.includes(group)) {
+    faults.push({
+      path: typeof written === "string" ? ["concurrency"] : ["concurrency", "group"],
+      message: `names group ${JSON.stringify(group)}, which orchd.yaml does not have under concurrency:${didYouMean(group, groups)}`,
+    });
+  }
+  return { group, priority: (typeof written === "string" ? undefined : written.priority) ?? definition.priority ?? 0 };
+}
+
+function envTexts(env: Snapshot["env"]): { [name: string]: string } {
+  return Object.fromEntries(Object.entries(env).filter((pair): pair is [string, string] => typeof pair[1] === "string"));
+}
+
+/** A pipeline's name where its file gives none. */
+function nameOf(file: string): string {
+  const base = file.slice(file.lastIndexOf("/") + 1);
+  return base.replace(/\.(ya?ml|json|[cm]?[jt]s)$/i, "");
+}

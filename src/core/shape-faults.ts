@@ -1,0 +1,177 @@
+/**
+ * What a schema finds wrong with a value, as sentences a person can act on: which field, what it must be, what was probably meant.
+ */
+import * as z from "zod";
+import { didYouMean } from "./did-you-mean.ts";
+import type { FieldPath, Fault } from "./fault.ts";
+
+/** Words from other schedulers, and the key that says the same here. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  command: "run",
+  cmd: "run",
+  script: "run",
+  depends: "after",
+  depends_on: "after",
+  dependson: "after",
+  needs: "after",
+  retries: "retry",
+  tz: "timezone",
+  interval: "intervalSeconds",
+  every: "intervalSeconds",
+  if: "when",
+  environment: "env",
+  parameters: "params",
+  concurrencylimit: "maxActiveRuns",
+  schedules: "schedule",
+  start: "startTime",
+  end: "endTime",
+};
+
+/** Checks a value's shape against a schema: the parsed value, or all that is wrong with it. */
+export function checkShape<T extends z.ZodType>(
+  schema: T,
+  value: unknown,
+): { readonly ok: true; readonly value: z.infer<T> } | { readonly ok: false; readonly faults: readonly Fault[] } {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return { ok: true, value: parsed.data };
+  return { ok: false, faults: parsed.error.issues.flatMap((issue) => faultsOf(issue, [], schema, value)) };
+}
+
+type Issue = z.core.$ZodIssue;
+
+function faultsOf(issue: Issue, base: FieldPath, schema: z.ZodType, root: unknown): Fault[] {
+  const path: FieldPath = [...base, ...issue.path.map((part) => (typeof part === "number" ? part : String(part)))];
+  const value = valueAt(root, path);
+  switch (issue.code) {
+    case "unrecognized_keys":
+      return issue.keys.map((key) => ({ path: [...path, key], atKey: true, message: unknownKey(key, path, schema, value) }));
+    case "invalid_type":
+      return [{ path, message: value === undefined ? "is missing" : value === null ? `is empty; it must be ${expected(issue.expected)}` : `must be ${expected(issue.expected)}, not ${kindOf(value)}${quoteHint(issue.expected, value)}` }];
+    case "invalid_value": {
+      const values = issue.values.map(String);
+      return [{ path, message: `must be one of ${values.join(", ")}, not ${shown(value)}${typeof value === "string" ? didYouMean(value, values) : ""}` }];
+    }
+    case "too_small":
+      return [{ path, message: issue.message.startsWith("Too small") ? `must ${sizeOf(issue.origin)} at least ${issue.minimum}${unitOf(issue.origin)}` : issue.message }];
+    case "too_big":
+      return [{ path, message: issue.message.startsWith("Too big") ? `must ${sizeOf(issue.origin)} at most ${issue.maximum}${unitOf(issue.origin)}` : issue.message }];
+    case "invalid_key":
+      return [{ path, atKey: true, message: `is a name that ${issue.issues[0]?.message ?? "is not allowed here"}` }];
+    case "invalid_union":
+      return unionFaults(issue, path, schema, root, value);
+    case "invalid_format":
+    case "custom":
+      return [{ path, message: issue.message.replace(/^Invalid/, "has an invalid") }];
+    default:
+      return [{ path, message: issue.message.replace(/^./, (first) => first.toLowerCase()) }];
+  }
+}
+
+/** Of a union's branches the one that the value was meant for: the one whose own type fits, and of those the one with the least wrong. */
+function unionFaults(issue: Extract<Issue, { code: "invalid_union" }>, path: FieldPath, schema: z.ZodType, root: unknown, value: unknown): Fault[] {
+  const branches = issue.errors.filter((issues) => issues.length > 0);
+  const fitting = branches.filter((issues) => !issues.some((one) => one.code === "invalid_type" && one.path.length === 0));
+  const best = fitting.sort((a, b) => a.length - b.length)[0];
+  if (best !== undefined) return best.flatMap((one) => faultsOf(one as Issue, path, schema, root));
+  const kinds = branches.flatMap((issues) => issues.flatMap((one) => (one.code === "invalid_type" && one.path.length === 0 ? [expected(one.expected)] : [])));
+  const list = [...new Set(kinds)];
+  const last = list.pop();
+  return [{ path, message: `must be ${list.length === 0 ? last : `${list.join(", ")} or ${last}`}, not ${kindOf(value)}` }];
+}
+
+function unknownKey(key: string, path: FieldPath, schema: z.ZodType, parent: unknown): string {
+  const known = keysAt(schema, path).filter((one) => parent === null || typeof parent !== "object" || !Object.hasOwn(parent, one));
+  const near = didYouMean(key, known);
+  if (near !== "") return `is not known here${near}`;
+  const meant = ELSEWHERE[key.toLowerCase()];
+  if (meant !== undefined && known.includes(meant)) return `is not known here; did you mean ${JSON.stringify(meant)}?`;
+  const home = homeOf(key, schema);
+  if (home !== undefined) return `is not known here; it belongs under ${home}`;
+  return known.length === 0 ? "is not known here" : `is not known here; known are ${known.join(", ")}`;
+}
+
+/** The keys that may stand at a place. */
+function keysAt(schema: z.ZodType, path: FieldPath): string[] {
+  let here: z.core.$ZodType[] = bare(schema);
+  for (const part of path) {
+    here = here.flatMap((one) => {
+      if (one instanceof z.ZodObject) return typeof part === "string" && part in one.shape ? bare(one.shape[part] as z.core.$ZodType) : [];
+      if (one instanceof z.ZodRecord) return bare(one.valueType);
+      return one instanceof z.ZodArray && typeof part === "number" ? bare(one.element) : [];
+    });
+  }
+  return [...new Set(here.flatMap((one) => (one instanceof z.ZodObject ? Object.keys(one.shape) : [])))];
+}
+
+/** The key under which a misplaced key would be known, looked for one level down. */
+function homeOf(key: string, schema: z.core.$ZodType): string | undefined {
+  for (const one of bare(schema)) {
+    if (!(one instanceof z.ZodObject)) continue;
+    for (const [name, member] of Object.entries(one.shape)) {
+      for (const inner of bare(member as z.core.$ZodType)) {
+        const object = inner instanceof z.ZodRecord ? bare(inner.valueType).find((value) => value instanceof z.ZodObject) : inner;
+        if (!(object instanceof z.ZodObject)) continue;
+        if (key in object.shape) return inner instanceof z.ZodRecord ? `one of the ${name}` : name;
+      }
+    }
+  }
+  return undefined;
+}
+
+/** A schema without the layers that do not show in the value; a union's branches side by side. */
+function bare(schema: z.core.$ZodType): z.core.$ZodType[] {
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable || schema instanceof z.ZodDefault) return bare(schema.unwrap() as z.core.$ZodType);
+  if (schema instanceof z.ZodUnion) return schema.options.flatMap((option) => bare(option as z.core.$ZodType));
+  if (schema instanceof z.ZodArray) return [schema, ...bare(schema.element as z.core.$ZodType)];
+  return [schema];
+}
+
+function valueAt(root: unknown, path: FieldPath): unknown {
+  let value = root;
+  for (const part of path) value = value !== null && typeof value === "object" && Object.hasOwn(value, part) ? (value as Record<string | number, unknown>)[part] : undefined;
+  return value;
+}
+
+function expected(type: string): string {
+  switch (type) {
+    case "string":
+      return "text";
+    case "number":
+      return "a number";
+    case "int":
+      return "a whole number";
+    case "boolean":
+      return "true or false";
+    case "array":
+      return "a list";
+    case "object":
+    case "record":
+      return "a map of keys and values";
+    default:
+      return type;
+  }
+}
+
+function kindOf(value: unknown): string {
+  if (value === null || value === undefined) return "empty";
+  if (Array.isArray(value)) return "a list";
+  if (typeof value === "object") return "a map";
+  return shown(value);
+}
+
+function shown(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.length > 64 ? `${value.slice(0, 64)}…` : value);
+  return typeof value === "object" ? kindOf(value) : String(value);
+}
+
+function quoteHint(wanted: string, value: unknown): string {
+  return wanted === "string" && (typeof value === "number" || typeof value === "boolean") ? "; put it in quotes" : "";
+}
+
+function sizeOf(origin: string): string {
+  return origin === "string" || origin === "array" || origin === "set" ? "have" : "be";
+}
+
+function unitOf(origin: string): string {
+  return origin === "string" ? " characters" : origin === "array" || origin === "set" ? " members" : "";
+}

@@ -1,0 +1,239 @@
+/**
+ * From a file in the drop folder to a pipeline that is ready to be scheduled, or to everything that is wrong with it.
+ *
+ * Read safely, decode, parse; a code file is bundled and evaluated elsewhere (in a runner, never here). Then one way for all: check the shape,
+ * bundle the modules that it names, compile, and turn each fault into a sentence with its place in the file.
+ */
+import { existsSync, readdirSync } from "node:fs";
+import { basename, dirname, extname, resolve } from "node:path";
+import { codeKey, codeUses, compile, isModulePath } from "../core/compile.ts";
+import { didYouMean } from "../core/did-you-mean.ts";
+import type { FieldPath, Fault } from "../core/fault.ts";
+import type { CodeMark, LoadedDefinition } from "../core/loaded-definition.ts";
+import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
+import { pipelineSchema, type PipelineDefinition } from "../core/pipeline.ts";
+import type { OrchdSettings } from "../core/settings.ts";
+import { checkShape } from "../core/shape-faults.ts";
+import type { CodeRef, Json } from "../core/snapshot.ts";
+import { bundleModule, type Bundle } from "./bundle.ts";
+import { problemOf, type Position, type Problem } from "./problem.ts";
+import { readSafeFile } from "./safe-file.ts";
+import { decodeUtf8, readSourceText } from "./source-text.ts";
+
+/** What loading needs beside the file. */
+export interface LoadContext {
+  /** The project's root, absolute. */
+  readonly root: string;
+  /** Where bundles are kept: `runs/.orchd/bundles`, absolute. */
+  readonly bundlesDir: string;
+  readonly settings: OrchdSettings;
+  /** Evaluates a code file's bundle in a runner and describes what it exports by default; rejects with what the code threw. */
+  evaluate(code: CodeRef): Promise<LoadedDefinition>;
+  /** The folder that the file must not leave; default: the file's own. */
+  readonly folder?: string | undefined;
+  /** Milliseconds since 1970, for warnings about what lies ahead. */
+  readonly now: number;
+}
+
+/** A pipeline that is ready, or all that is wrong. `watched` are the files whose change may change the answer. */
+export type LoadResult =
+  | { readonly ok: true; readonly loaded: LoadedPipeline }
+  | { readonly ok: false; readonly errors: readonly Problem[]; readonly watched: readonly string[] };
+
+const CODE_ENDINGS = new Set([".ts", ".mts", ".js", ".mjs"]);
+/** Stands before a mark's number where a code file's definition had a function; no text that a person writes begins so. */
+const MARK = "\u0001orchd:";
+const MAX_DEPTH = 64;
+const BUNDLES_AT_ONCE = 8;
+
+/** Loads one pipeline file. What is wrong with the file or its code is a value; only what is wrong with orchd's own folders is thrown. */
+export async function loadPipelineFile(path: string, context: LoadContext): Promise<LoadResult> {
+  return await new Loading(resolve(path), context).load();
+}
+
+/** One file's way through. */
+class Loading {
+  private readonly path: string;
+  private readonly context: LoadContext;
+  private readonly watched: Set<string>;
+  private readonly problems: Problem[] = [];
+  private readonly marks: CodeMark[] = [];
+  private locate: (path: FieldPath, atKey?: boolean) => Position | undefined = () => undefined;
+
+  constructor(path: string, context: LoadContext) {
+    this.path = path;
+    this.context = context;
+    this.watched = new Set([path]);
+  }
+
+  async load(): Promise<LoadResult> {
+    const read = await this.read();
+    if (read === undefined) return this.failed();
+    const shape = checkShape(pipelineSchema, read.value);
+    if (!shape.ok) return this.failed(shape.faults);
+    const code = await this.bundleAll(shape.value, read.own);
+    const compiled = compile({
+      definition: shape.value,
+      file: this.path,
+      code,
+      dynamic: read.kind === "dynamic" ? { bundle: read.own!, pick: "function", source: `./${basename(this.path)}` } : undefined,
+      settings: this.context.settings,
+      now: this.context.now,
+      watched: [...this.watched],
+    });
+    if (!compiled.ok) return this.failed(compiled.faults);
+    return this.problems.length > 0 ? this.failed() : { ok: true, loaded: compiled.loaded };
+  }
+
+  private failed(faults: readonly Fault[] = []): LoadResult {
+    this.problems.push(...faults.map((fault) => problemOf(this.path, fault, this.locate(fault.path, fault.atKey))));
+    const errors = [...this.problems].sort((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0));
+    return { ok: false, errors, watched: [...this.watched] };
+  }
+
+  private problem(message: string, position?: Position): undefined {
+    this.problems.push({ file: this.path, ...position, message });
+  }
+
+  /** The definition as JSON; `own` is the bundle of a code file. */
+  private async read(): Promise<{ value: unknown; kind: "pipeline" | "dynamic"; own?: string } | undefined> {
+    const ending = extname(this.path).toLowerCase();
+    const file = readSafeFile(this.path, { within: this.context.folder ?? dirname(this.path) });
+    if (!file.ok) return this.problem(file.message);
+    this.watched.add(file.realPath);
+    const decoded = decodeUtf8(file.bytes);
+    if (!decoded.ok) return this.problem(decoded.message);
+    if (CODE_ENDINGS.has(ending)) return await this.evaluate(decoded.text, file.realPath);
+    if (ending !== ".yaml" && ending !== ".yml" && ending !== ".json") return this.problem(`ends in ${ending === "" ? "nothing" : ending}; a pipeline file ends in .yaml, .yml, .json, .ts, .mts, .js or .mjs`);
+    const parsed = readSourceText(decoded.text, ending === ".json" ? "json" : "yaml");
+    if (!parsed.ok) {
+      for (const fault of parsed.faults) this.problem(fault.message, fault.position);
+      return undefined;
+    }
+    this.locate = (path, atKey) => parsed.source.locate(path, atKey);
+    const { value } = parsed.source;
+    if (value === null || typeof value !== "object" || Array.isArray(value)) return this.problem("must hold a map of keys and values, such as name:, schedule: and steps:", this.locate([]));
+    return { value, kind: "pipeline" };
+  }
+
+  private async evaluate(text: string, realPath: string): Promise<{ value: unknown; kind: "pipeline" | "dynamic"; own: string } | undefined> {
+    const bundle = await bundleModule(realPath, { root: this.context.root, bundlesDir: this.context.bundlesDir, within: this.context.folder ?? dirname(this.path) });
+    for (const input of bundle.inputs) this.watched.add(input);
+    if (!bundle.ok) {
+      for (const { file, message, ...position } of bundle.faults) this.problems.push({ file: file === realPath ? this.path : file, ...position, message });
+      return undefined;
+    }
+    if (!bundle.exports.includes("default") && !bundle.open) return this.problem("has no default export; write export default pipeline({…})");
+    let loaded: LoadedDefinition;
+    try {
+      loaded = await this.context.evaluate({ bundle: bundle.sha, pick: "export:default", source: `./${basename(this.path)}` });
+    } catch (thrown) {
+      const { name, message } = thrown as Partial<Error>;
+      return this.problem(`could not be evaluated: ${name === undefined || name === "Error" ? "" : `${name}: `}${message ?? String(thrown)}`);
+    }
+    this.locate = (path) => findInCode(text, path);
+    const value = this.withMarks(loaded.definition, 0);
+    return value === undefined ? this.problem(`exports a definition that is nested more than ${MAX_DEPTH} deep`) : { value, kind: loaded.kind, own: bundle.sha };
+  }
+
+  /** Puts a text in the place of each mark, so that the definition fits the schema; {@link codeFor} finds the mark again. */
+  private withMarks(value: Json, depth: number): Json | undefined {
+    if (depth > MAX_DEPTH) return undefined;
+    if (value === null || typeof value !== "object") return value;
+    if ("$code" in value && typeof value["$code"] === "string") return `${MARK}${this.marks.push(value as unknown as CodeMark) - 1}`;
+    if (Array.isArray(value)) {
+      const copy = (value as readonly Json[]).map((member) => this.withMarks(member, depth + 1));
+      return copy.includes(undefined) ? undefined : (copy as Json[]);
+    }
+    const copy: [string, Json][] = [];
+    for (const [key, member] of Object.entries(value)) {
+      const inner = this.withMarks(member, depth + 1);
+      if (inner === undefined) return undefined;
+      copy.push([key, inner]);
+    }
+    return Object.fromEntries(copy);
+  }
+
+  /** Bundles every module that the definition names, each once. */
+  private async bundleAll(definition: PipelineDefinition, own: string | undefined): Promise<Map<string, CodeRef>> {
+    const code = new Map<string, CodeRef>();
+    const uses = codeUses(definition);
+    const orchestrator = typeof definition.orchestrator === "string" ? definition.orchestrator : definition.orchestrator?.uses;
+    const orchestratorPath: FieldPath = typeof definition.orchestrator === "string" ? ["orchestrator"] : ["orchestrator", "uses"];
+    const wanted = uses.map((use) => ({ ...use, key: codeKey(use.path) }));
+    if (orchestrator !== undefined && (isModulePath(orchestrator) || orchestrator.startsWith(MARK))) wanted.push({ path: orchestratorPath, uses: orchestrator, key: "orchestrator" });
+    const bundles = new Map<string, Promise<Bundle>>();
+    const rest = wanted.values();
+    const walk = async (): Promise<void> => {
+      for (const { path, uses: text, key } of rest) {
+        const ref = await this.codeFor(text, path, own, bundles);
+        if (ref !== undefined) code.set(key, ref);
+      }
+    };
+    await Promise.all(Array.from({ length: BUNDLES_AT_ONCE }, walk));
+    return code;
+  }
+
+  private async codeFor(text: string, path: FieldPath, own: string | undefined, bundles: Map<string, Promise<Bundle>>): Promise<CodeRef | undefined> {
+    const mark = text.startsWith(MARK) ? this.marks[Number(text.slice(MARK.length))] : undefined;
+    if (mark !== undefined && own !== undefined) return { bundle: own, pick: mark.$code, source: `./${basename(this.path)}${mark.name === undefined ? "" : `#${mark.name}`}` };
+    const hash = text.indexOf("#");
+    const module = hash === -1 ? text : text.slice(0, hash);
+    const name = hash === -1 ? "default" : text.slice(hash + 1);
+    const fault = (message: string): undefined => void this.problems.push(problemOf(this.path, { path, message }, this.locate(path)));
+    if (!isModulePath(module)) {
+      return fault(`names ${JSON.stringify(module)}, which is no path: begin it with ./ for a file beside this one${existsSync(resolve(dirname(this.path), module)) ? ` (./${module})` : ""}`);
+    }
+    const entry = resolve(dirname(this.path), module);
+    const missing = this.missingModule(entry, module);
+    if (missing !== undefined) return fault(missing);
+    const { root, bundlesDir } = this.context;
+    const first = !bundles.has(entry);
+    if (first) bundles.set(entry, bundleModule(entry, { root, bundlesDir }));
+    const bundle = await bundles.get(entry)!;
+    for (const input of bundle.inputs) this.watched.add(input);
+    if (!bundle.ok) {
+      if (first) for (const { file, message, ...position } of bundle.faults) this.problems.push({ file, ...position, message: `${message} (in the code of ${path.join(".")} in ${basename(this.path)})` });
+      return undefined;
+    }
+    if (!bundle.exports.includes(name) && !bundle.open) {
+      const all = bundle.exports.map((one) => (one === "default" ? module : `${module}#${one}`));
+      return fault(`names export ${JSON.stringify(name)} of ${module}, which exports ${all.length === 0 ? "nothing" : bundle.exports.join(", ")}${didYouMean(name, bundle.exports)}`);
+    }
+    return { bundle: bundle.sha, pick: `export:${name}`, source: text };
+  }
+
+  /** Why a module is not there, with the file that was probably meant. */
+  private missingModule(entry: string, written: string): string | undefined {
+    this.watched.add(entry);
+    if (existsSync(entry) && extname(entry) !== "") return undefined;
+    let there: string[] = [];
+    try {
+      there = readdirSync(dirname(entry));
+    } catch {
+      // The folder is not there either: nothing to suggest.
+    }
+    const base = basename(entry);
+    const stem = there.find((name) => name !== base && basename(name, extname(name)) === basename(entry, extname(entry)) && CODE_ENDINGS.has(extname(name)));
+    const near = stem === undefined ? didYouMean(base, there) : `; did you mean ${JSON.stringify(stem)}?`;
+    return existsSync(entry) ? `names ${written}, which is no module${near}` : `names ${written}, but there is no file ${entry}${near}`;
+  }
+}
+
+/** Where a field probably stands in a code file: each key of its path, looked for after the one before. */
+function findInCode(text: string, path: FieldPath): Position | undefined {
+  let from = 0;
+  let found: number | undefined;
+  for (const part of path) {
+    if (typeof part === "number") continue;
+    const key = new RegExp(`(?<![\\w$.])(["']?)${part.replace(/[^\w-]/g, "\\$&")}\\1\\s*[:,}]`, "g");
+    key.lastIndex = from;
+    const match = key.exec(text);
+    if (match === null) break;
+    found = match.index;
+    from = match.index + match[0].length;
+  }
+  if (found === undefined) return undefined;
+  const before = text.slice(0, found).split("\n");
+  return { line: before.length, column: before[before.length - 1]!.length + 1 };
+}

@@ -1,0 +1,42 @@
+/**
+ * Something wrong with a file, ready to be shown: in which file, where in its text, which field, what is wrong and what to do.
+ */
+import { formatPath, type Fault } from "../core/fault.ts";
+
+/** Something wrong with a file. */
+export interface Problem {
+  readonly file: string;
+  /** Counts from 1. */
+  readonly line?: number;
+  /** Counts from 1. */
+  readonly column?: number;
+  /** The place in the value: `steps.read.retry`. */
+  readonly field?: string;
+  /** A sentence, or, with `field`, the rest of one. */
+  readonly message: string;
+}
+
+/** A place in a text; both count from 1. */
+export interface Position {
+  readonly line: number;
+  readonly column: number;
+}
+
+/** One sentence with file, line and column, and no control character: `schedules/x.yaml:3:5: schedule.cronn is not known here; did you mean "cron"?` */
+export function formatProblem(problem: Problem): string {
+  const place = problem.line === undefined ? problem.file : `${problem.file}:${problem.line}:${problem.column ?? 1}`;
+  return printable(`${place}: ${problem.field === undefined ? "" : `${problem.field} `}${problem.message}`);
+}
+
+/** The problem that a fault is, once its position is known. */
+export function problemOf(file: string, fault: Fault, position: Position | undefined): Problem {
+  const field = formatPath(fault.path);
+  return { file, ...(position === undefined ? {} : { line: position.line, column: position.column }), ...(field === "" ? {} : { field }), message: fault.message };
+}
+
+/** A text in which control characters are written out, line breaks among them, so that it stays one line on any terminal. */
+export function printable(text: string): string {
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]/g, (character) =>
+    character === "\n" ? " " : `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}

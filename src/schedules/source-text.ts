@@ -1,0 +1,206 @@
+/**
+ * A declared pipeline's text (YAML or JSON) as a value, and where in the text each part of it stands.
+ *
+ * Any text must give a value or a problem, quickly: the number of words, the depth of nesting and the number of aliases are limited before
+ * the text is composed, because composing is recursive (30,000 open braces end the process) and some of its checks are quadratic (duplicate
+ * keys are therefore looked for here). A JSON file is read by `JSON.parse`, and by the YAML parser only to find positions.
+ */
+import { Composer, isAlias, isMap, isPair, isScalar, isSeq, Lexer, LineCounter, Parser, type Document, type Node, type ParsedNode, type YAMLMap } from "yaml";
+import type { FieldPath } from "../core/fault.ts";
+import type { Position } from "./problem.ts";
+
+/** No pipeline that a person reads is nested deeper. */
+const MAX_DEPTH = 64;
+/** A file of 10,000 steps stays below. */
+const MAX_WORDS = 250_000;
+const MAX_ALIASES = 100;
+
+/** Something wrong with a text, and where. */
+export interface TextFault {
+  readonly message: string;
+  readonly position?: Position | undefined;
+}
+
+/** A text's value. */
+export interface SourceText {
+  readonly value: unknown;
+  /** Where a part of the value stands: its key, where `atKey` or the part is a map or a list, else its value; the nearest part around it where it does not stand in the text. */
+  locate(path: FieldPath, atKey?: boolean): Position | undefined;
+}
+
+/** Thrown through the parser's generators to end them early. */
+class TooMuch extends Error {
+  readonly offset: number;
+  constructor(message: string, offset: number) {
+    super(message);
+    this.offset = offset;
+  }
+}
+
+/** Reads a text that was decoded already; see {@link decodeUtf8}. */
+export function readSourceText(text: string, format: "yaml" | "json"): { readonly ok: true; readonly source: SourceText } | { readonly ok: false; readonly faults: readonly TextFault[] } {
+  if (text.trim() === "") return refuse([{ message: "is empty; a pipeline needs at least steps" }]);
+  let json: unknown;
+  if (format === "json") {
+    try {
+      json = JSON.parse(text);
+    } catch (thrown) {
+      return refuse([jsonFault(text, (thrown as Error).message)]);
+    }
+  }
+  const lines = new LineCounter();
+  const at = (offset: number): Position => positionAt(lines, Math.min(offset, text.length));
+  try {
+    const document = compose(text, lines);
+    if (document === undefined) return refuse([{ message: "holds more than one document (---); a file is one pipeline" }]);
+    const faults = documentFaults(document, text, at);
+    if (faults.length > 0) return refuse(faults);
+    const value = format === "json" ? json : (document.toJS({ maxAliasCount: MAX_ALIASES }) as unknown);
+    return { ok: true, source: { value, locate: (path, atKey) => locate(document, path, atKey === true, at) } };
+  } catch (thrown) {
+    if (thrown instanceof TooMuch) return refuse([{ message: thrown.message, position: at(thrown.offset) }]);
+    if (thrown instanceof ReferenceError) return refuse([{ message: "repeats itself through aliases more often than any pipeline needs to" }]);
+    if (thrown instanceof RangeError) return refuse([{ message: "is nested too deeply" }]);
+    throw thrown;
+  }
+}
+
+/** Decodes bytes as UTF-8 without forgiveness; a byte order mark is dropped. */
+export function decodeUtf8(bytes: Uint8Array): { readonly ok: true; readonly text: string } | { readonly ok: false; readonly message: string } {
+  try {
+    return { ok: true, text: new TextDecoder("utf-8", { fatal: true }).decode(bytes) };
+  } catch {
+    return { ok: false, message: "is not UTF-8; save it in that encoding" };
+  }
+}
+
+type Fail = { readonly ok: false; readonly faults: readonly TextFault[] };
+
+function refuse(faults: readonly TextFault[]): Fail {
+  return { ok: false, faults };
+}
+
+function compose(text: string, lines: LineCounter): Document.Parsed | undefined {
+  const composer = new Composer({ strict: true, uniqueKeys: false, prettyErrors: false, version: "1.2", merge: true, logLevel: "silent" });
+  const before = Error.stackTraceLimit;
+  // A text of nothing but errors makes an Error each; their stacks are most of what it costs.
+  Error.stackTraceLimit = 0;
+  try {
+    let document: Document.Parsed | undefined;
+    for (const next of composer.compose(limited(text, lines), true, text.length)) {
+      if (document !== undefined) return undefined;
+      document = next as Document.Parsed;
+      if (document.errors.length > 0) break;
+    }
+    return document;
+  } finally {
+    Error.stackTraceLimit = before;
+  }
+}
+
+function* limited(text: string, lines: LineCounter): Generator<Parameters<Composer["next"]>[0], void> {
+  const parser = new Parser(lines.addNewLine);
+  lines.addNewLine(0);
+  let words = 0;
+  let aliases = 0;
+  for (const lexeme of new Lexer().lex(text)) {
+    if (++words > MAX_WORDS) throw new TooMuch(`holds more than ${MAX_WORDS} words, which is more than any pipeline needs`, parser.offset);
+    if (lexeme.startsWith("*") && ++aliases > MAX_ALIASES && !/\s/.test(lexeme)) {
+      throw new TooMuch(`holds more than ${MAX_ALIASES} aliases (*name); texts that start with * must be quoted`, parser.offset);
+    }
+    yield* parser.next(lexeme);
+    if (parser.stack.length > MAX_DEPTH) throw new TooMuch(`is nested more than ${MAX_DEPTH} deep`, parser.offset);
+  }
+  yield* parser.end();
+}
+
+function documentFaults(document: Document.Parsed, text: string, at: (offset: number) => Position): TextFault[] {
+  const faults: TextFault[] = [];
+  // The first is the cause; what follows is mostly its echo.
+  const [error] = [...document.errors, ...document.warnings];
+  if (error !== undefined) return [{ message: hinted(error.message, error.code, text, error.pos[0]), position: at(error.pos[0]) }];
+  const { yaml } = document.directives;
+  if (yaml.version !== "1.2") return [{ message: `asks for YAML ${yaml.version}; only 1.2 is read here`, position: at(0) }];
+  checkKeys(document.contents, at, faults);
+  return faults;
+}
+
+/** Looks at every key: text, once in its map, and not `__proto__`. */
+function checkKeys(top: Node | null, at: (offset: number) => Position, faults: TextFault[]): void {
+  const open: (Node | null | undefined)[] = [top];
+  for (let node = open.pop(); open.length > 0 || node !== undefined; node = open.pop()) {
+    if (isSeq(node)) open.push(...(node.items as Node[]));
+    if (!isMap(node)) continue;
+    const seen = new Set<string>();
+    for (const pair of (node as YAMLMap<ParsedNode, ParsedNode | null>).items) {
+      const position = pair.key?.range ? at(pair.key.range[0]) : undefined;
+      if (!isScalar(pair.key) || (typeof pair.key.value !== "string" && typeof pair.key.value !== "number" && typeof pair.key.value !== "boolean")) {
+        faults.push({ message: "has a key that is not text", position });
+        continue;
+      }
+      const key = String(pair.key.value);
+      if (key === "__proto__") faults.push({ message: 'has the key "__proto__", which is refused', position });
+      if (seen.has(key) && key !== "<<") faults.push({ message: `has the key ${JSON.stringify(key.slice(0, 64))} twice in one map; only one of them could count`, position });
+      seen.add(key);
+      open.push(pair.value);
+    }
+  }
+}
+
+function locate(document: Document.Parsed, path: FieldPath, atKey: boolean, at: (offset: number) => Position): Position | undefined {
+  let node: Node | null | undefined = document.contents;
+  let best: number | undefined = node?.range?.[0];
+  let key: number | undefined;
+  let found = true;
+  for (const part of path) {
+    if (isAlias(node)) node = node.resolve(document);
+    key = undefined;
+    if (isMap(node)) {
+      const pair: unknown = node.items.find((one) => isPair(one) && isScalar(one.key) && String(one.key.value) === String(part));
+      if (!isPair<ParsedNode, ParsedNode | null>(pair)) {
+        found = false;
+        break;
+      }
+      key = pair.key.range?.[0];
+      node = pair.value;
+    } else if (isSeq(node) && typeof part === "number" && part < node.items.length) {
+      node = node.items[part] as Node;
+    } else {
+      found = false;
+      break;
+    }
+    best = key ?? node?.range?.[0] ?? best;
+  }
+  const wantsKey = atKey || !found || node === null || isMap(node) || isSeq(node);
+  const offset = wantsKey ? best : (node?.range?.[0] ?? best);
+  return offset === undefined ? undefined : at(offset);
+}
+
+function positionAt(lines: LineCounter, offset: number): Position {
+  const { line, col } = lines.linePos(offset);
+  return { line: Math.max(1, line), column: Math.max(1, col) };
+}
+
+/** Says what to do where the parser's message does not: unquoted patterns and nicknames, tabs. */
+function hinted(message: string, code: string, text: string, offset: number): string {
+  const start = text.lastIndexOf("\n", offset - 1) + 1;
+  const end = text.indexOf("\n", offset);
+  const line = text.slice(start, end === -1 ? undefined : end);
+  const plain = message.replace(/\s+/g, " ").replace(/[.:]? ?$/, "");
+  const pattern = /^\s*(?:- +)?(?:[\w-]+: +)?(\*[^#]*|@[a-z]+)/.exec(line)?.[1]?.trim();
+  if (pattern !== undefined && (code === "BAD_ALIAS" || code === "BAD_SCALAR_START" || code === "UNEXPECTED_TOKEN" || /alias/i.test(message))) {
+    return `a text that starts with ${pattern[0]} must be quoted: write "${pattern}" (${plain})`;
+  }
+  if (code === "TAG_RESOLVE_FAILED") return `has a tag (!) that is not known here: ${plain}`;
+  if (/^\s*\t/.test(line)) return `${plain} (YAML is indented with blanks, never tabs)`;
+  return `is not valid YAML: ${plain}`;
+}
+
+function jsonFault(text: string, message: string): TextFault {
+  const found = /at position (\d+)/.exec(message)?.[1];
+  const offset = found !== undefined ? Number(found) : /unexpected end|unterminated/i.test(message) ? text.length : undefined;
+  const plain = message.replace(/ in JSON at position.*$/, "").replace(/, ".*" is not valid JSON$/s, "").replace(/ \(line.*$/, "");
+  if (offset === undefined) return { message: `is not valid JSON: ${plain}` };
+  const before = text.slice(0, offset).split("\n");
+  return { message: `is not valid JSON: ${plain}`, position: { line: before.length, column: before[before.length - 1]!.length + 1 } };
+}
