@@ -79,8 +79,9 @@ export interface CacheFunctionTask extends TaskBase {
 }
 
 /**
- * Runs a dynamic pipeline's function. It calls `step` (params: {@link DynamicCall}; the reply is the invocation id once it is recorded) and
- * `result` (params: {id}; the reply is its outputs, or its error).
+ * Runs a dynamic pipeline's function. It `call`s `step` ({@link DynamicCall}; the reply `{id}` says that the invocation is recorded) and
+ * `result` (`{id}`; the reply is what `step.completed` keeps: `{result: VALUE}` or one member a declared output; its error rejects).
+ * The value is a {@link DynamicEnd}.
  */
 export interface DynamicTask extends TaskBase {
   readonly kind: "dynamic";
@@ -89,10 +90,38 @@ export interface DynamicTask extends TaskBase {
   readonly state?: Json | undefined;
 }
 
+/** Where an input of a dynamic invocation comes from: another invocation, or a value that the function gave. */
+export type DynamicInput = { readonly step: string; readonly output?: string | undefined } | { readonly value: Json };
+
 /**
- * Holds an instance of a user's orchestrator class and calls one method of it. `runStep` inside it becomes a `call` of method
- * `runStep` with `{step}`. The instance lives as long as the task; with `submitPipeline` the value is `{metadata, waits}` sent as a
- * `call` of method `accepted`, and the task is done once `waitForCompletion` is.
+ * An invocation that a dynamic pipeline's function asks for. The same program makes the same calls in the same order when it runs again, so
+ * the text of this record (`JSON.stringify`, its keys in this order) is what a replay compares.
+ */
+export interface DynamicCall {
+  /** The invocation's id: the step's name, then `NAME_2`, `NAME_3`; or what the function chose. */
+  readonly id: string;
+  /** The step's own name. */
+  readonly name: string;
+  /** How to find its function again in the pipeline's bundle (`CodeRef.pick`). */
+  readonly pick: string;
+  /** What `step(fn, options)` was given, functions replaced by `{$code}`: the keys of a step in a pipeline file, `uses` and `run` excepted. */
+  readonly options: { readonly [key: string]: Json };
+  readonly params: { readonly [key: string]: Json };
+  readonly inputs: { readonly [name: string]: DynamicInput };
+  readonly after: readonly string[];
+}
+
+/** How a dynamic pipeline's function ended that did not throw. */
+export interface DynamicEnd {
+  /** Invocations that failed without anyone waiting for them: a warning under `continue_on_failure`. */
+  readonly unawaited: readonly { readonly id: string; readonly message: string }[];
+}
+
+/**
+ * Holds an instance of a user's orchestrator class and calls one method of it with `argument`. `runStep(step)` inside it becomes a `call` of
+ * method `runStep` with `{step: ID}`. The instance lives as long as the task. `describe` gives what the class declares. With `submitPipeline`
+ * and `submitDynamicPipeline`, `{orchestratorRunId?, metadata, waits}` is sent as a `call` of method `accepted` as soon as the method returns, and
+ * the task is done once `waitForCompletion` is; an error of waiting carries the code `ORCHD_WAIT`, so that it fails no run.
  */
 export interface FlavorTask extends TaskBase {
   readonly kind: "flavor";
@@ -124,20 +153,45 @@ export interface OutputLine {
   readonly line: string;
 }
 
+/** What a runner's main thread must know of a task to place, limit and end it; the task itself travels as text and is parsed where it runs. */
+export interface TaskHead {
+  readonly kind: Task["kind"];
+  readonly run: string;
+  readonly pipeline: string;
+  /** The step, or `HOOK` and the like for what is no step: under this name its output stands. */
+  readonly step: string;
+  readonly attempt: number;
+  readonly bundle?: string | undefined;
+  readonly source?: string | undefined;
+  readonly isolated: boolean;
+  readonly timeoutMs?: number | undefined;
+  readonly gracePeriodMs: number;
+  readonly memoryMb?: number | undefined;
+}
+
 /** Daemon to runner. */
 export type ToRunner =
-  | { readonly type: "start"; readonly id: string; readonly task: Task }
+  /** `body` is the {@link Task} as JSON. */
+  | { readonly type: "start"; readonly id: string; readonly head: TaskHead; readonly body: string }
   /** `graceful`: the signal, and nothing else. `force`: the signal, then the end after the grace period. */
   | { readonly type: "stop"; readonly id: string; readonly mode: "graceful" | "force"; readonly because: string }
   | { readonly type: "reply"; readonly id: string; readonly call: number; readonly value?: Json; readonly error?: StepError };
 
+/** How a task ended, its value still as JSON text. */
+export type RawResult =
+  | { readonly ok: true; readonly json: string }
+  | { readonly ok: false; readonly error: StepError; readonly outcome: "failed" | "stopped" | "timeout" };
+
 /** Runner to daemon. */
 export type FromRunner =
-  | { readonly type: "done"; readonly id: string; readonly result: TaskResult; readonly durationMs: number; readonly startedAt: number }
+  | { readonly type: "done"; readonly id: string; readonly result: RawResult; readonly durationMs: number; readonly startedAt: number }
   | { readonly type: "call"; readonly id: string; readonly call: number; readonly method: string; readonly argument: Json }
   | { readonly type: "output"; readonly id: string; readonly lines: readonly OutputLine[] }
-  /** A thread does not end when told to: the runner asks to be replaced. `id` is the task at fault. */
-  | { readonly type: "stuck"; readonly id: string };
+  /**
+   * A thread does not end when told to: the runner asks to be replaced. `id` is the task at fault, `result` how it ends; `unstarted` were not
+   * begun and may be started elsewhere.
+   */
+  | { readonly type: "stuck"; readonly id: string; readonly result: RawResult; readonly durationMs: number; readonly startedAt: number; readonly unstarted: readonly string[] };
 
 /** What the daemon gives a runner when it starts it. */
 export interface RunnerSettings {
@@ -147,6 +201,35 @@ export interface RunnerSettings {
   readonly bundles: string;
   /** A folder for the files of shell steps, which the runner may fill and empty. */
   readonly scratch: string;
-  /** Stands in the environment of every process a step starts, so that none is left behind: `ORCHD_RUNNER_TOKEN`. */
+  /**
+   * Stands in the environment of every process a step starts, so that none is left behind: `ORCHD_RUNNER_TOKEN`. Each runner appends `.N` to it, so
+   * that one runner's processes can be ended (`killByToken`) and so can all of one daemon's.
+   */
   readonly token: string;
+}
+
+/** The name of the environment variable that marks every process of a runner. */
+export const TOKEN_VARIABLE = "ORCHD_RUNNER_TOKEN";
+
+/** How much output of one attempt is kept, in bytes; a line counts its text and {@link LINE_OVERHEAD}. */
+export const OUTPUT_LIMIT = 8 * 1024 * 1024;
+/** What a line counts besides its text: without it, empty lines would be free. */
+export const LINE_OVERHEAD = 32;
+/** The largest result in bytes of JSON. */
+export const RESULT_LIMIT = 32 * 1024 * 1024;
+
+/** The head of a task. */
+export function headOf(task: Task): TaskHead {
+  return {
+    kind: task.kind,
+    run: task.run.id,
+    pipeline: task.run.pipeline,
+    step: task.step ?? (task.kind === "hook" ? task.hook : task.kind),
+    attempt: task.run.attempt,
+    ...(task.kind === "shell" ? {} : { bundle: task.code.bundle, source: task.code.source }),
+    isolated: task.kind === "module" && task.isolated,
+    ...(task.timeoutMs === undefined ? {} : { timeoutMs: task.timeoutMs }),
+    gracePeriodMs: task.gracePeriodMs,
+    ...(task.memoryMb === undefined ? {} : { memoryMb: task.memoryMb }),
+  };
 }
