@@ -71,6 +71,7 @@ async function factsOf(store: RunStore, pipeline: string, options: PruneOptions)
   const spared = options.pipeline !== undefined && options.pipeline !== pipeline;
   const policy = spared ? { keepDays: Infinity, keepRuns: Infinity } : options.policyOf(pipeline);
   const state = stateOf(store, pipeline);
+  await syncFile(store.pipelineLedger(pipeline));
   const active = new Set([...state.active.keys(), ...state.queued, ...(options.alsoActive ?? [])]);
   const runs: RunFacts[] = [];
   for (const run of store.list(pipeline)) {
@@ -89,6 +90,22 @@ function stateOf(store: RunStore, pipeline: string): PipelineState {
     if (errorCode(error) !== "ENOENT") throw error;
   }
   return state;
+}
+
+/** What was read may have been written and not yet synced; after this it is durable, as semantics.md 24 wants of `through`. */
+async function syncFile(path: string): Promise<void> {
+  let fd: number;
+  try {
+    fd = await systemDisk.open(path, "r");
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return;
+    throw error;
+  }
+  try {
+    await systemDisk.fsync(fd);
+  } finally {
+    await systemDisk.close(fd);
+  }
 }
 
 function runFacts(store: RunStore, run: string): RunFacts | undefined {
