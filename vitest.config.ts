@@ -1,13 +1,10 @@
 import { defineConfig } from "vitest/config";
 
-/** `FAULTS=1` adds the long fault suite, which kills, cuts and fills disks for many minutes. */
-const withFaults = process.env["FAULTS"] === "1";
-
 export default defineConfig({
   resolve: { alias: { orchd: new URL("./src/index.ts", import.meta.url).pathname } },
   test: {
     include: ["test/**/*.test.ts"],
-    exclude: ["**/node_modules/**", ...(withFaults ? [] : ["test/faults/**"])],
+    exclude: ["**/node_modules/**"],
     globalSetup: ["test/support/no-leftovers.ts"],
     reporters: ["default", "./test/support/plain-count-reporter.ts"],
     pool: "forks",

@@ -1,0 +1,49 @@
+/**
+ * Writes a ledger and says on stdout what was acknowledged: `ack SEQ`, one write a line. Ends with status 7 when the ledger says that it
+ * has failed. Arguments: the path, how many groups to append, and faults to plant: `early` acknowledges before the write, `unsynced` has
+ * an fdatasync that does nothing.
+ */
+import { existsSync, writeSync } from "node:fs";
+import { systemClock } from "../../../src/clock.ts";
+import { systemDisk, type Disk } from "../../../src/ledger/disk.ts";
+import { LedgerFile, type LedgerOptions } from "../../../src/ledger/ledger-file.ts";
+
+interface Note {
+  readonly type: string;
+  readonly n?: number;
+  readonly text?: string;
+}
+
+const [path = "", groups = "10", ...planted] = process.argv.slice(2);
+const disk: Disk = planted.includes("unsynced") ? { ...systemDisk, fdatasync: async () => undefined } : systemDisk;
+const options: LedgerOptions<Note> = {
+  clock: systemClock,
+  disk,
+  onFatal: () => {
+    writeSync(1, "fatal\n");
+    process.exit(7);
+  },
+};
+
+function acknowledge(seq: number): void {
+  writeSync(1, `ack ${seq}\n`);
+}
+
+let file: LedgerFile<Note>;
+if (existsSync(path)) {
+  file = (await LedgerFile.open<Note>(path, options)).file;
+  writeSync(1, `open ${file.lastSeq}\n`);
+} else {
+  file = await LedgerFile.create<Note>(path, [{ type: "run.submitted" }], options);
+  acknowledge(1);
+}
+let next = file.lastSeq + 1;
+for (let group = 0; group < Number(groups); group += 1) {
+  const events = Array.from({ length: 1 + (next % 3) }, (_, index) => ({ type: "note", n: next + index, text: "x".repeat((next * 37) % 300) }));
+  next += events.length;
+  if (planted.includes("early")) acknowledge(next - 1);
+  await file.append(events);
+  if (!planted.includes("early")) acknowledge(next - 1);
+}
+await file.close();
+writeSync(1, "end\n");

@@ -1,0 +1,56 @@
+/**
+ * A second, deliberately plain reading of the ledger format, written from docs/ledger.md alone: it shares no code with src/ledger, so that
+ * the two can disagree. It reads a whole ledger and returns its lines, or throws with what is wrong.
+ */
+import { readFileSync } from "node:fs";
+
+/** CRC-32 (IEEE), bit by bit, continued from `seed`. */
+export function plainCrc32(bytes: Uint8Array, seed: number): number {
+  let crc = ~seed;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit += 1) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+  }
+  return ~crc >>> 0;
+}
+
+export interface PlainLine {
+  readonly seq: number;
+  readonly b: number;
+  readonly at: string;
+  readonly type: string;
+  readonly [field: string]: unknown;
+}
+
+/** Every line of a ledger that must be whole to its last byte. */
+export function readWholeLedger(path: string): PlainLine[] {
+  const bytes = readFileSync(path);
+  if (bytes.length === 0) throw new Error(`${path} is empty`);
+  if (bytes.at(-1) !== 0x0a) throw new Error(`${path} does not end in LF`);
+  const lines: PlainLine[] = [];
+  let crc = 0;
+  let start = 0;
+  let at = "";
+  while (start < bytes.length) {
+    const end = bytes.indexOf(0x0a, start);
+    const raw = bytes.subarray(start, end);
+    const where = `${path}:${lines.length + 1}`;
+    if (raw.length >= 1 << 20) throw new Error(`${where} is a MiB or longer`);
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(raw);
+    const line = JSON.parse(text) as PlainLine & { crc: string };
+    const mark = raw.lastIndexOf(',"crc":');
+    if (mark < 0) throw new Error(`${where} has no crc`);
+    crc = plainCrc32(raw.subarray(0, mark), crc);
+    const stated = text.slice(text.lastIndexOf(',"crc":'));
+    if (stated !== `,"crc":"${crc.toString(16).padStart(8, "0")}"}`) throw new Error(`${where} says ${stated}, the bytes say ${crc.toString(16)}`);
+    if (line.seq !== lines.length + 1) throw new Error(`${where} has seq ${line.seq}`);
+    const before = lines.at(-1);
+    if (line.b !== line.seq && line.b !== before?.b) throw new Error(`${where} has b ${line.b}, which begins no write`);
+    if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(line.at)) throw new Error(`${where} has at ${line.at}`);
+    at = line.at;
+    lines.push(line);
+    start = end + 1;
+  }
+  if (at === "") throw new Error(`${path} has no line`);
+  return lines;
+}
