@@ -1,0 +1,359 @@
+/**
+ * The drop folder: which pipeline files there are, and which have changed.
+ *
+ * Watchers lose events without a word (an overflowing queue, a folder removed and made again, links flipped elsewhere), so an event here means
+ * only "look". Looking is a rescan: every file's inode, size, times, owner and mode against the last time, and where these differ the
+ * content's hash. A rescan follows 60 ms after the last event (at the latest 400 ms after the first), and in any case every 15 s, which is
+ * what promises.md 20 rests on. Node's own `fs.watch` is enough for that: one inotify watch a folder, on the drop folder, its parent (which
+ * sees it come and go) and the folders of modules; a watcher that tells what happened would stat all files after each event for nothing.
+ *
+ * Two races are closed. A file that was written within the last two seconds may be written again within the same tick of its time: it is looked at again
+ * by its hash. A module that was written while its pipeline was being loaded makes the pipeline count as changed once more.
+ *
+ * A file that is gone counts as removed only if it still is 200 ms later, and the whole folder after a second: editors and deployments
+ * remove and make again. Where the folder cannot be read at all, what was known stays.
+ *
+ * States: idle -> (event) dirty -> (quiet) scanning -> telling -> idle. One rescan runs at a time; who asks for one meanwhile gets the next.
+ */
+import { createHash } from "node:crypto";
+import { readdirSync, statSync, watch, type BigIntStats, type FSWatcher } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import type { Clock, Timer } from "../clock.ts";
+import { readSafeFile } from "./safe-file.ts";
+
+/** What a rescan found. Absolute paths, in the order of their names. */
+export interface DropFolderChanges {
+  /** New files, changed ones, and ones of whose modules one has changed. */
+  readonly changed: readonly string[];
+  readonly removed: readonly string[];
+}
+
+/** What a drop folder needs. */
+export interface DropFolderOptions {
+  readonly dir: string;
+  readonly clock: Clock;
+  /** Told of what changed, and awaited before the next rescan. */
+  onChange(changes: DropFolderChanges): Promise<void> | void;
+  /** Told of what went wrong while watching or telling; the folder goes on. */
+  onError?(error: unknown, what: string): void;
+}
+
+const QUIET_MS = 60;
+const LONGEST_QUIET_MS = 400;
+const RESCAN_MS = 15_000;
+const FILE_GONE_MS = 200;
+const FOLDER_GONE_MS = 1_000;
+const YOUNG_MS = 2_000;
+/** Between two breaths of the event loop. */
+const FILES_AT_ONCE = 200;
+/** Folders of modules beyond these are left to the rescan. */
+const MAX_WATCHED_FOLDERS = 256;
+
+/** Whether a name in the drop folder is a pipeline file's: no dot or underscore in front, no editor's temporary file, an ending that is read. */
+export function isPipelineFileName(name: string): boolean {
+  if (/^[._]/.test(name) || name.endsWith("~") || /^#.*#$/.test(name)) return false;
+  if (/\.d\.[cm]?ts$/i.test(name)) return false;
+  return /\.(ya?ml|json|m?[jt]s)$/i.test(name);
+}
+
+/** What a file looked like. */
+interface Sight {
+  /** Inode, size, times, owner, mode; "" where the file is not there. */
+  print: string;
+  /** Owner and mode alone: a change of these counts though the content is the same. */
+  rights: string;
+  /** sha256 of the content, where it was needed. */
+  hash?: string | undefined;
+  /** Written so lately that the print may hide another write. */
+  young: boolean;
+}
+
+/** Watches a folder of pipeline files. */
+export class DropFolder {
+  private readonly dir: string;
+  private readonly options: DropFolderOptions;
+  private readonly files = new Map<string, Sight>();
+  private readonly goneSince = new Map<string, number>();
+  private folderGoneSince: number | undefined;
+  /** The modules and other files that each pipeline file was made from. */
+  private readonly followed = new Map<string, readonly string[]>();
+  private readonly modules = new Map<string, Sight>();
+  /** Pipeline files that count as changed at the next rescan. */
+  private readonly again = new Set<string>();
+  private readonly watchers = new Map<string, { readonly watcher: FSWatcher; readonly inode: bigint }>();
+  /** Fires once events have been quiet for a while. */
+  private quiet: Timer | undefined;
+  /** Fires for what must be looked at again in a while; the earliest such time counts. */
+  private later: { readonly timer: Timer; readonly at: number } | undefined;
+  private periodic: Timer | undefined;
+  private dirtySince: number | undefined;
+  /** The rescan that is to come, if one was asked for. */
+  private pending: { asked: boolean; readonly done: Promise<void> } | undefined;
+  private tail: Promise<void> = Promise.resolve();
+  private toldAt = 0;
+  private closed = false;
+
+  constructor(options: DropFolderOptions) {
+    this.options = options;
+    this.dir = resolve(options.dir);
+  }
+
+  /** Reads the folder for the first time, tells of every file in it, and watches it from then on. */
+  async start(): Promise<void> {
+    this.watchFolders();
+    await this.rescan();
+  }
+
+  /**
+   * Looks at every file now. Resolves once what changed was told, whatever was under way before; what is gone counts as removed at once.
+   * Not to be awaited within `onChange`.
+   */
+  rescan(): Promise<void> {
+    return this.request(true);
+  }
+
+  /** Names the files that a pipeline file was made from; a change of one of them counts as a change of it. Call it after each load, failed ones too. */
+  follow(file: string, watched: readonly string[]): void {
+    if (this.closed) return;
+    const own = watched.filter((path) => path !== file);
+    this.followed.set(file, own);
+    for (const path of own) {
+      let sight = this.modules.get(path);
+      if (sight === undefined) {
+        sight = look(path);
+        if (sight.young) sight.hash = hashOf(path);
+      }
+      this.modules.set(path, sight);
+      // Written since the load began: what was loaded may be older. File times are the machine's, so they are held against its clock.
+      if (sight.print !== "" && Number(sight.print.split(" ")[4]) / 1e6 >= this.toldAt - 20) this.again.add(file);
+    }
+    if (this.again.has(file)) this.dirty();
+    this.watchFolders();
+  }
+
+  /** The pipeline files that were there at the last rescan, in the order of their names. */
+  get pipelineFiles(): readonly string[] {
+    return [...this.files.keys()].sort(byText);
+  }
+
+  /** Ends the watching; resolves once a rescan that is under way has ended. */
+  async close(): Promise<void> {
+    this.closed = true;
+    this.quiet?.cancel();
+    this.later?.timer.cancel();
+    this.periodic?.cancel();
+    for (const { watcher } of this.watchers.values()) watcher.close();
+    this.watchers.clear();
+    await this.tail;
+  }
+
+  /** Something may have changed: looks once it has been quiet for a while. */
+  private dirty(): void {
+    if (this.closed) return;
+    const now = this.options.clock.monotonic();
+    this.dirtySince ??= now;
+    this.quiet?.cancel();
+    this.quiet = this.options.clock.after(Math.max(0, Math.min(QUIET_MS, this.dirtySince + LONGEST_QUIET_MS - now)), () => void this.request(false));
+  }
+
+  private lookIn(milliseconds: number): void {
+    const at = this.options.clock.monotonic() + milliseconds;
+    if (this.closed || (this.later !== undefined && this.later.at <= at)) return;
+    this.later?.timer.cancel();
+    const timer = this.options.clock.after(milliseconds, () => {
+      this.later = undefined;
+      void this.request(false);
+    });
+    this.later = { timer, at };
+  }
+
+  /** Rescans one after another; who asks while one is waiting shares it. */
+  private request(asked: boolean): Promise<void> {
+    if (this.pending !== undefined) {
+      this.pending.asked ||= asked;
+      return this.pending.done;
+    }
+    const done = this.tail.then(async () => {
+      const { asked: now } = this.pending!;
+      this.pending = undefined;
+      if (this.closed) return;
+      this.dirtySince = undefined;
+      this.quiet?.cancel();
+      this.periodic?.cancel();
+      try {
+        await this.scan(now);
+      } catch (error) {
+        this.options.onError?.(error, "rescan");
+      }
+      if (!this.closed) this.periodic = this.options.clock.after(RESCAN_MS, () => void this.request(false));
+    });
+    this.pending = { asked, done };
+    this.tail = done;
+    return done;
+  }
+
+  private async scan(asked: boolean): Promise<void> {
+    const began = Date.now();
+    this.watchFolders();
+    const paths = this.list(asked);
+    if (paths === undefined) return;
+    const changed = new Set<string>(this.again);
+    this.again.clear();
+    let young = false;
+    let count = 0;
+    const breathe = async (): Promise<void> => {
+      if (++count % FILES_AT_ONCE === 0) await new Promise((resume) => setImmediate(resume));
+    };
+    for (const path of paths) {
+      const before = this.files.get(path);
+      const now = compare(path, before);
+      if (now.changed) changed.add(path);
+      young ||= now.sight.young;
+      this.files.set(path, now.sight);
+      await breathe();
+    }
+    const touched = new Set<string>();
+    for (const [path, before] of this.modules) {
+      const now = compare(path, before);
+      if (now.changed) touched.add(path);
+      young ||= now.sight.young;
+      this.modules.set(path, now.sight);
+      await breathe();
+    }
+    if (touched.size > 0) for (const [file, made] of this.followed) if (made.some((path) => touched.has(path))) changed.add(file);
+    const removed = this.takeRemoved(new Set(paths), asked);
+    for (const file of removed) changed.delete(file);
+    if (young) this.lookIn(YOUNG_MS);
+    this.toldAt = began;
+    const there = [...changed].filter((file) => this.files.has(file)).sort(byText);
+    if (this.closed || (there.length === 0 && removed.length === 0)) return;
+    try {
+      await this.options.onChange({ changed: there, removed });
+    } catch (error) {
+      this.options.onError?.(error, "onChange");
+    }
+  }
+
+  /** The folder's pipeline files; undefined where nothing can be said about them. */
+  private list(asked: boolean): string[] | undefined {
+    try {
+      const names = readdirSync(this.dir);
+      this.folderGoneSince = undefined;
+      return names.filter(isPipelineFileName).sort(byText).map((name) => join(this.dir, name));
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== "ENOENT" && code !== "ENOTDIR") {
+        this.options.onError?.(error, "reading the drop folder");
+        return undefined;
+      }
+      const now = this.options.clock.monotonic();
+      this.folderGoneSince ??= now;
+      if (asked || now - this.folderGoneSince >= FOLDER_GONE_MS) return [];
+      this.lookIn(FOLDER_GONE_MS);
+      return undefined;
+    }
+  }
+
+  private takeRemoved(there: ReadonlySet<string>, asked: boolean): string[] {
+    const now = this.options.clock.monotonic();
+    const removed: string[] = [];
+    for (const path of this.goneSince.keys()) if (there.has(path)) this.goneSince.delete(path);
+    for (const path of this.files.keys()) {
+      if (there.has(path)) continue;
+      const since = this.goneSince.get(path) ?? now;
+      this.goneSince.set(path, since);
+      if (asked || now - since >= FILE_GONE_MS) removed.push(path);
+      else this.lookIn(FILE_GONE_MS);
+    }
+    for (const path of removed) {
+      this.files.delete(path);
+      this.goneSince.delete(path);
+      this.followed.delete(path);
+    }
+    if (removed.length > 0) this.forgetModules();
+    return removed.sort(byText);
+  }
+
+  private forgetModules(): void {
+    const needed = new Set([...this.followed.values()].flat());
+    for (const path of this.modules.keys()) if (!needed.has(path)) this.modules.delete(path);
+  }
+
+  /** Puts a watcher on each folder that matters, anew on those that were removed and made again. */
+  private watchFolders(): void {
+    if (this.closed) return;
+    const wanted = new Set([this.dir, dirname(this.dir)]);
+    for (const path of this.modules.keys()) {
+      if (wanted.size >= MAX_WATCHED_FOLDERS) break;
+      wanted.add(dirname(path));
+    }
+    for (const [folder, { watcher, inode }] of this.watchers) {
+      if (wanted.has(folder) && inodeOf(folder) === inode) continue;
+      watcher.close();
+      this.watchers.delete(folder);
+    }
+    for (const folder of wanted) if (!this.watchers.has(folder)) this.watchFolder(folder);
+  }
+
+  private watchFolder(folder: string): void {
+    const inode = inodeOf(folder);
+    if (inode === undefined) return;
+    try {
+      const watcher = watch(folder, { persistent: false }, () => this.dirty());
+      watcher.on("error", (error) => {
+        this.options.onError?.(error, `watching ${folder}`);
+        watcher.close();
+        this.watchers.delete(folder);
+        this.dirty();
+      });
+      this.watchers.set(folder, { watcher, inode });
+    } catch (error) {
+      // Out of watches, or gone again: the rescan every 15 s remains.
+      this.options.onError?.(error, `watching ${folder}`);
+    }
+  }
+}
+
+function inodeOf(folder: string): bigint | undefined {
+  try {
+    return statSync(folder, { bigint: true, throwIfNoEntry: false })?.ino;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A file as it is now. Links are followed: where one leads is what counts. */
+function look(path: string): Sight {
+  let stats: BigIntStats | undefined;
+  try {
+    stats = statSync(path, { bigint: true, throwIfNoEntry: false });
+  } catch {
+    return { print: "unreadable", rights: "", young: false };
+  }
+  if (stats === undefined) return { print: "", rights: "", young: false };
+  const { dev, ino, size, mtimeNs, ctimeNs, uid, gid, mode } = stats;
+  const rights = `${uid} ${gid} ${mode}`;
+  const young = Math.abs(Date.now() - Number(ctimeNs / 1_000_000n)) < YOUNG_MS;
+  return { print: `${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs} ${rights}`, rights, young };
+}
+
+/** A file as it is now, and whether it changed since. */
+function compare(path: string, before: Sight | undefined): { readonly sight: Sight; readonly changed: boolean } {
+  const sight = look(path);
+  if (before !== undefined && sight.print === before.print && !before.young) return { sight: { ...sight, hash: before.hash }, changed: false };
+  if (before === undefined && !sight.young) return { sight, changed: true };
+  if (sight.print !== "" && sight.print !== "unreadable") sight.hash = hashOf(path);
+  if (before === undefined) return { sight, changed: true };
+  const same = sight.hash !== undefined && sight.hash === before.hash && sight.rights === before.rights;
+  // A print that stayed, without a hash to hold it against, is taken at its word.
+  return { sight, changed: !same && (sight.print !== before.print || before.hash !== undefined) };
+}
+
+function hashOf(path: string): string | undefined {
+  const file = readSafeFile(path, { maxBytes: 16 * 1_048_576 });
+  return file.ok ? createHash("sha256").update(file.bytes).digest("hex") : undefined;
+}
+
+function byText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
