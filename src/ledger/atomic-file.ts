@@ -1,5 +1,5 @@
 import { basename, dirname, join } from "node:path";
-import { ensureDirectory, syncDirectory } from "./directories.ts";
+import { createFile, syncDirectory } from "./directories.ts";
 import { systemDisk, writeAll, type Disk } from "./disk.ts";
 
 let names = 0;
@@ -13,9 +13,8 @@ let names = 0;
 export async function writeFileAtomically(path: string, text: string | Uint8Array, options: { readonly disk?: Disk; readonly mode?: number } = {}): Promise<void> {
   const { disk = systemDisk, mode = 0o640 } = options;
   const directory = dirname(path);
-  await ensureDirectory(disk, directory);
   const aside = join(directory, `.${basename(path)}.${process.pid}-${(names += 1)}`);
-  const fd = await disk.open(aside, "wx", mode);
+  const fd = await createFile(disk, aside, mode);
   try {
     try {
       await writeAll(disk, fd, typeof text === "string" ? Buffer.from(text) : text, 0);

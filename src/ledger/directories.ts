@@ -76,8 +76,23 @@ export function ensureDirectory(disk: Disk, directory: string): Promise<void> {
   return made;
 }
 
-/** Says that a folder turned out to be gone, so that {@link ensureDirectory} makes it again. */
-export function forgetDirectory(disk: Disk, directory: string): void {
+/** Creates a new file, and its folder where that is missing. @throws a Node error, `EEXIST` if the file is there */
+export async function createFile(disk: Disk, path: string, mode: number): Promise<number> {
+  const directory = dirname(path);
+  await ensureDirectory(disk, directory);
+  try {
+    return await disk.open(path, "wx+", mode);
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw error;
+    // Somebody removed the folder since it was made.
+    forgetDirectory(disk, directory);
+    await ensureDirectory(disk, directory);
+    return disk.open(path, "wx+", mode);
+  }
+}
+
+/** Forgets that a folder and those above it were there. */
+function forgetDirectory(disk: Disk, directory: string): void {
   const { durable } = knownOf(disk);
   for (let path = directory; durable.delete(path); ) path = dirname(path);
 }
@@ -89,6 +104,8 @@ async function makeDirectory(disk: Disk, directory: string): Promise<void> {
   } catch (error) {
     const code = errorCode(error);
     if (code === "ENOENT" && dirname(directory) !== directory) {
+      // It may have been there once, and removed since.
+      forgetDirectory(disk, dirname(directory));
       await ensureDirectory(disk, dirname(directory));
       return makeDirectory(disk, directory);
     }

@@ -31,7 +31,7 @@ import { basename, dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
 import type { Clock, Timer } from "../clock.ts";
 import type { Framed } from "../core/event.ts";
-import { ensureDirectory, forgetDirectory, syncDirectory } from "./directories.ts";
+import { createFile, syncDirectory } from "./directories.ts";
 import { errorCode, isExhausted, systemDisk, writeAll, type Disk } from "./disk.ts";
 import { LedgerClosed, LedgerDamaged, LedgerExists, LedgerFailed, LineTooLong } from "./ledger-error.ts";
 import { LEDGER_START, readLedger, readTail, type LedgerMark, type LedgerReading } from "./ledger-reader.ts";
@@ -371,14 +371,7 @@ async function createWhole<E>(path: string, bytes: Buffer, options: LedgerOption
 async function writeAside(disk: Disk, path: string, bytes: Buffer, keepAs: string | undefined): Promise<number> {
   const directory = dirname(path);
   const aside = join(directory, `.${basename(path)}.${process.pid}-${(dotNames += 1)}`);
-  await ensureDirectory(disk, directory);
-  const fd = await disk.open(aside, "wx+", MODE).catch(async (error: unknown) => {
-    if (errorCode(error) !== "ENOENT") throw error;
-    // Somebody removed the folder since it was made.
-    forgetDirectory(disk, directory);
-    await ensureDirectory(disk, directory);
-    return disk.open(aside, "wx+", MODE);
-  });
+  const fd = await createFile(disk, aside, MODE);
   let named = false;
   try {
     await writeAll(disk, fd, bytes, 0);

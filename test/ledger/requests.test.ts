@@ -1,0 +1,149 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { parseRequest, type RequestInput } from "../../src/core/request.ts";
+import { expireReplies, isRequestId, readReply, readRequests, removeRequest, waitForReply, writeReply, writeRequest } from "../../src/ledger/requests.ts";
+import { RunStore } from "../../src/ledger/run-store.ts";
+import { tempRoot } from "../support/temp-root.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
+
+const submit: RequestInput = { type: "submit", pipeline: "p", params: { n: 1 }, by: "cli:root" };
+
+function folders(): { runs: string; requests: string; replies: string } {
+  const { runs } = tempRoot();
+  const store = new RunStore(runs);
+  return { runs, requests: store.requests, replies: store.replies };
+}
+
+describe("a request", () => {
+  it("is a whole file from the start, and stays until it is removed", async () => {
+    const { runs, requests } = folders();
+    const id = await writeRequest(runs, submit);
+    expect(isRequestId(id)).toBe(true);
+    expect(readdirSync(requests)).toEqual([`${id}.json`]);
+    expect(JSON.parse(readFileSync(join(requests, `${id}.json`), "utf8"))).toEqual(submit);
+    const [read] = readRequests(requests, parseRequest);
+    expect(read).toMatchObject({ id, ok: true, owner: process.getuid!(), request: submit });
+    expect(readRequests(requests, parseRequest)).toHaveLength(1);
+    await removeRequest(runs, id);
+    await removeRequest(runs, id);
+    expect(readRequests(requests, parseRequest)).toEqual([]);
+  });
+
+  it("asked twice under one name is one", async () => {
+    const { runs, requests } = folders();
+    await writeRequest(runs, submit, { id: "mine" });
+    await writeRequest(runs, submit, { id: "mine" });
+    expect(readRequests(requests, parseRequest).map(({ id }) => id)).toEqual(["mine"]);
+  });
+
+  it("of a hundred written at once is never lost", async () => {
+    const { runs, requests } = folders();
+    const ids = await Promise.all(Array.from({ length: 100 }, () => writeRequest(runs, submit)));
+    expect(new Set(ids).size).toBe(100);
+    expect(readRequests(requests, parseRequest).map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
+  });
+
+  it("comes in the order of writing", async () => {
+    const { runs, requests } = folders();
+    for (const [id, at] of [["a", 30], ["b", 10], ["c", 20]] as const) {
+      await writeRequest(runs, submit, { id });
+      utimesSync(join(requests, `${id}.json`), at, at);
+    }
+    expect(readRequests(requests, parseRequest).map(({ id }) => id)).toEqual(["b", "c", "a"]);
+  });
+
+  it.each(["../x", ".x", "", "a/b", "x".repeat(65), "ü"])("cannot be named %j", async (id) => {
+    const { runs } = folders();
+    await expect(writeRequest(runs, submit, { id })).rejects.toThrow(RangeError);
+    await expect(writeReply(runs, id, { accepted: true })).rejects.toThrow(RangeError);
+    expect(() => readReply(runs, id)).toThrow(RangeError);
+  });
+});
+
+describe("what is no request", () => {
+  const bad = (name: string, make: (path: string) => void, reason: RegExp): [string, (path: string) => void, RegExp] => [name, make, reason];
+  it.each([
+    bad("an unknown key", (path) => writeFileSync(path, '{"type":"submit","pipeline":"p","no_cache":true}'), /Unrecognized key: "no_cache"/),
+    bad("an unknown type", (path) => writeFileSync(path, '{"type":"explode"}'), /field type: Invalid/),
+    bad("a pipeline that leaves its folder", (path) => writeFileSync(path, '{"type":"pause","pipeline":"../etc"}'), /field pipeline: is no name of a pipeline/),
+    bad("a run that is none", (path) => writeFileSync(path, '{"type":"stop","run":"p@../..","mode":"force"}'), /field run: is no run's id/),
+    bad("half a file", (path) => writeFileSync(path, '{"type":"submit",'), /^it is not JSON$/),
+    bad("an empty file", (path) => writeFileSync(path, ""), /^it is not JSON$/),
+    bad("bad UTF-8", (path) => writeFileSync(path, Buffer.from([0x22, 0xff, 0x22])), /^it is not UTF-8$/),
+    bad("too long a file", (path) => writeFileSync(path, " ".repeat((1 << 20) + 1)), /^it is longer than 1 MiB$/),
+    bad("a folder", (path) => mkdirSync(path), /^it is no regular file$/),
+    bad("a pipe", (path) => void execFileSync("mkfifo", [path]), /^it is no regular file$/),
+    bad("a link", (path) => symlinkSync("/etc/passwd", path), /^it cannot be read \(ELOOP\)$/),
+    bad("null", (path) => writeFileSync(path, "null"), /^the request: /),
+  ])("%s is refused with its reason", (_, make, reason) => {
+    const { requests } = folders();
+    mkdirSync(requests, { recursive: true });
+    make(join(requests, "r1.json"));
+    const [read] = readRequests(requests, parseRequest);
+    expect(read).toMatchObject({ id: "r1", ok: false });
+    expect(read!.ok === false && read!.reason).toMatch(reason);
+  });
+
+  it("has a dot-name, another ending, or a bad name: only the last is spoken of", () => {
+    const { requests } = folders();
+    mkdirSync(requests, { recursive: true });
+    for (const name of [".a.json", "b.tmp", "c d.json"]) writeFileSync(join(requests, name), JSON.stringify(submit));
+    expect(readRequests(requests, parseRequest)).toMatchObject([{ id: "c d", ok: false, reason: "its name is no request's id" }]);
+  });
+});
+
+describe("a request's defaults", () => {
+  it("are filled in", () => {
+    expect(parseRequest({ type: "stop", run: "p@20260101T000000Z" })).toEqual({ ok: true, request: { type: "stop", run: "p@20260101T000000Z", mode: "graceful" } });
+    expect(parseRequest({ type: "backfill", pipeline: "p", from: "2026-01-01T00:00:00Z", to: "2026-01-02T00:00:00+01:00" })).toMatchObject({ ok: true, request: { which: "missing" } });
+  });
+});
+
+describe("a reply", () => {
+  it("is waited for, and read as often as one likes", async () => {
+    const { runs } = folders();
+    const clock = new VirtualClock();
+    const waited = waitForReply(runs, "r1", 5_000, clock);
+    await clock.advance(100);
+    await writeReply(runs, "r1", { accepted: true, run: "p@20260101T000000Z" });
+    await clock.advance(100);
+    expect(await waited).toEqual({ accepted: true, run: "p@20260101T000000Z" });
+    expect(readReply(runs, "r1")).toEqual({ accepted: true, run: "p@20260101T000000Z" });
+    expect(clock.timers).toBe(0);
+  });
+
+  it("that does not come is null after the time", async () => {
+    const { runs } = folders();
+    const clock = new VirtualClock();
+    let answer: unknown = "none";
+    void waitForReply(runs, "r1", 1_000, clock).then((reply) => (answer = reply));
+    await clock.advance(999);
+    expect(answer).toBe("none");
+    await clock.advance(1);
+    expect(answer).toBeNull();
+    expect(clock.timers).toBe(0);
+  });
+
+  it("lives for an hour", async () => {
+    const { runs, replies } = folders();
+    await writeReply(runs, "old", { accepted: true });
+    await writeReply(runs, "new", { accepted: false, reason: "no" });
+    const now = 1_800_000_000;
+    utimesSync(join(replies, "old.json"), now - 3_601, now - 3_601);
+    utimesSync(join(replies, "new.json"), now - 3_599, now - 3_599);
+    expect(expireReplies(runs, now * 1_000)).toBe(1);
+    expect([readReply(runs, "old"), readReply(runs, "new")]).toEqual([null, { accepted: false, reason: "no" }]);
+    expect(expireReplies("/nowhere", now)).toBe(0);
+  });
+
+  it("survives a move of the whole folder", async () => {
+    const { runs } = folders();
+    await writeRequest(runs, submit, { id: "r1" });
+    renameSync(runs, `${runs}-2`);
+    expect(existsSync(join(`${runs}-2`, ".orchd", "requests", "r1.json"))).toBe(true);
+    await writeReply(runs, "r1", { accepted: true });
+    expect(readReply(runs, "r1")).toEqual({ accepted: true });
+  });
+});
