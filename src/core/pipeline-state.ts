@@ -32,6 +32,10 @@ export interface Backfill {
   readonly to: string;
   readonly which: string;
   readonly maxActive?: number;
+  /** The one schedule whose slots it runs, by name; undefined: all. */
+  readonly schedule?: string;
+  /** Params over the pipeline's and the schedule's. */
+  readonly params?: { readonly [key: string]: Json };
 }
 
 /** How many slots and runs there have been, by kind: `fired caughtUp skipped missed backfilled completed failed stopped cached`. */
@@ -253,8 +257,16 @@ function stepBack(state: PipelineState, line: Extract<PipelineLine, { type: "clo
 }
 
 function backfillOf(line: Extract<PipelineEvent, { type: "backfill.started" }>): Backfill {
-  const { requestId, from, to, which, maxActive } = line;
-  return { requestId, from, to, which, ...(maxActive === undefined ? {} : { maxActive }) };
+  const { requestId, from, to, which, maxActive, schedule, params } = line;
+  return {
+    requestId,
+    from,
+    to,
+    which,
+    ...(maxActive === undefined ? {} : { maxActive }),
+    ...(typeof schedule === "string" ? { schedule } : {}),
+    ...(typeof params === "object" && params !== null ? { params: params as { [key: string]: Json } } : {}),
+  };
 }
 
 function finishRun(state: PipelineState, line: Extract<PipelineLine, { type: "run.finished" }>): void {

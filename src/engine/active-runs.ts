@@ -23,7 +23,7 @@ export interface RunPlace extends Waiting {
 
 /** One run that goes on or waits. */
 export interface ActiveRun {
-  readonly place: RunPlace;
+  place: RunPlace;
   /** It may start, or has started. */
   going: boolean;
   /** Why it may start, or what it waits for. */
@@ -55,7 +55,8 @@ export class ActiveRuns {
   readonly #log: Log;
   readonly #handlers: ActiveRunHandlers;
   #limits: Limits;
-  #holding = false;
+  /** Nothing that waits may start: what limits hold is not known yet, or the daemon is about to end. */
+  #holding: boolean;
   readonly #entries = new Map<string, Entry>();
   /** The same entries by pipeline, in the order in which they were decided on. */
   readonly #byPipeline = new Map<string, Set<Entry>>();
@@ -64,7 +65,9 @@ export class ActiveRuns {
   readonly #groups = new Map<string, number>();
   #going = 0;
 
-  constructor(options: { readonly clock: Clock; readonly log: Log; readonly limits: Limits; readonly handlers: ActiveRunHandlers }) {
+  /** @param options `holding`: nothing starts until {@link release} */
+  constructor(options: { readonly clock: Clock; readonly log: Log; readonly limits: Limits; readonly handlers: ActiveRunHandlers; readonly holding?: boolean }) {
+    this.#holding = options.holding === true;
     this.#clock = options.clock;
     this.#log = options.log;
     this.#limits = options.limits;
@@ -125,22 +128,51 @@ export class ActiveRuns {
   reserve(place: RunPlace, because: string, reason?: string): ActiveRun {
     const entry = this.#add(makeEntry(place, because));
     const said = this.#admissions().find(({ run }) => run === place.run)!;
-    if (said.start) this.#go(entry);
+    if (said.start && !this.#holding) this.#go(entry);
+    else if (said.start) entry.because = "the daemon is not ready yet";
     else entry.because = reason ?? said.because;
     return entry;
   }
 
-  /** A run of an earlier daemon that had begun: it goes on, whatever the limits say now. */
-  resume(place: RunPlace, handle: RunHandle): void {
-    const entry = this.#add(makeEntry(place, "it was running when the daemon ended"));
-    this.#go(entry);
-    this.attach(entry, handle, { started: true });
+  /**
+   * A run of an earlier daemon. One that had begun goes on, whatever the limits say now; one that had not waits.
+   *
+   * @param line whether the pipeline's ledger says so already: else its line follows
+   */
+  takeOver(place: RunPlace, handle: RunHandle): ActiveRun {
+    const begun = handle.state.phase === "started";
+    const entry = this.#add(makeEntry(place, begun ? "it was running when the daemon ended" : "the daemon was restarted before its turn came"));
+    if (begun) this.#go(entry);
+    this.#watch(entry, handle);
     entry.record();
+    return entry;
+  }
+
+  /** The limits are known: what waits may start. @param placeOf what is to be known of a run from now on */
+  release(placeOf: (run: ActiveRun) => Partial<RunPlace>): void {
+    this.#lanes.clear();
+    this.#groups.clear();
+    this.#going = 0;
+    for (const entry of this.#entries.values()) {
+      const { backfill, lane, limit } = entry.place;
+      entry.place = { ...entry.place, ...placeOf(entry), ...(backfill === undefined ? {} : { lane, limit }) };
+      if (entry.going) this.#countIn(entry);
+    }
+    this.#holding = false;
+    this.#serve();
   }
 
   /** The run's ledger exists: it starts or waits. */
-  attach(run: ActiveRun, handle: RunHandle, options: { readonly started?: boolean } = {}): void {
+  attach(run: ActiveRun, handle: RunHandle): void {
     const entry = run as Entry;
+    this.#watch(entry, handle);
+    if (entry.going) handle.start(entry.because);
+    else {
+      handle.queue(entry.because).catch((error: unknown) => this.#log.error({ run: entry.place.run, err: error }, "a waiting run could not be recorded"));
+    }
+  }
+
+  #watch(entry: Entry, handle: RunHandle): void {
     entry.handle = handle;
     entry.settle(handle);
     entry.end = handle.finished
@@ -150,11 +182,6 @@ export class ActiveRuns {
         await this.#handlers.onFinished(entry, end);
       })
       .catch((error: unknown) => this.#log.error({ run: entry.place.run, err: error }, "the end of a run could not be recorded"));
-    if (options.started === true) return;
-    if (entry.going) handle.start(entry.because);
-    else {
-      handle.queue(entry.because).catch((error: unknown) => this.#log.error({ run: entry.place.run, err: error }, "a waiting run could not be recorded"));
-    }
   }
 
   /** The run's line is on its way into its pipeline's ledger. */
@@ -238,6 +265,10 @@ export class ActiveRuns {
   #go(entry: Entry): void {
     this.#waiting.delete(entry);
     entry.going = true;
+    this.#countIn(entry);
+  }
+
+  #countIn(entry: Entry): void {
     add(this.#lanes, entry.place.lane, 1);
     if (entry.place.group !== undefined) add(this.#groups, entry.place.group, 1);
     this.#going += 1;

@@ -66,14 +66,9 @@ export async function takeOver(run: string, pipeline: string, ports: AdoptPorts,
   const { kind, requestId } = state.trigger;
   const own = kind === "backfill" && requestId !== undefined ? { lane: `backfill ${requestId}`, backfill: requestId } : {};
   const whole: RunPlace = { ...place, ...own, run, pipeline, kind, order: parseRunId(run)?.stampMs ?? 0, gracePeriodMs: state.snapshot.gracePeriodMs };
-  if (state.phase === "started") {
-    ports.runs.resume(whole, handle);
-    return [{ type: "run.started", run, trigger: kind }];
-  }
-  const entry = ports.runs.reserve(whole, "the daemon was restarted before it began");
-  ports.runs.attach(entry, handle);
-  ports.runs.record(entry);
-  return [entry.going ? { type: "run.started", run, trigger: kind } : { type: "run.queued", run, because: entry.because }];
+  const { going, because } = ports.runs.takeOver(whole, handle);
+  const asked = requestId === undefined ? {} : { requestId };
+  return [going ? { type: "run.started", run, trigger: kind, ...asked } : { type: "run.queued", run, because, ...asked }];
 }
 
 /** A run that cannot go on: one whose ledger is gone has ended; a damaged one is left alone until it is repaired. */

@@ -177,6 +177,16 @@ export class PipelineDesk {
     });
   }
 
+  /** Puts the version back that was in force when the last daemon ended; its file is not good now. */
+  restore(loaded: LoadedPipeline): Promise<void> {
+    return this.#turn(async () => {
+      if (this.#loaded !== undefined || this.state.digest !== loaded.digest) return;
+      this.#loaded = loaded;
+      this.#without = undefined;
+      this.#next();
+    });
+  }
+
   /** The file was refused: what was in force stays so. */
   invalid(errors: readonly string[], file: string): Promise<void> {
     return this.#turn(async () => {

@@ -127,6 +127,11 @@ export class RunStore {
     return runs.length > limit ? runs.slice(0, limit) : runs;
   }
 
+  /** A pipeline's runs of one month folder (`YYYY-MM`), the oldest first. */
+  listMonth(pipeline: string, month: string): string[] {
+    return this.#runsOf(pipeline, month, false);
+  }
+
   /** The runs of one month, ordered by the time in their ids. */
   #runsOf(pipeline: string, month: string, newestFirst: boolean): string[] {
     const runs = entries(join(this.pipelineDir(pipeline), month))

@@ -1,0 +1,223 @@
+/**
+ * Backfills: runs for past slots, a few at a time, oldest first. They alter no decision (semantics.md 2): a slot that was missed stays missed, and gets a
+ * `slot.backfilled` line besides.
+ *
+ * A backfill is a line in its pipeline's ledger (`backfill.started`) until another ends it, so it goes on after a crash: its slots are gone over again, and
+ * one that has a run with its request's id is done. Nothing else is kept.
+ */
+import { statSync } from "node:fs";
+import type { Clock } from "../clock.ts";
+import type { PipelineEvent } from "../core/event.ts";
+import type { Backfill as Accepted } from "../core/pipeline-state.ts";
+import type { Reply, Request } from "../core/request.ts";
+import { parseRunId, runIdForSlot } from "../core/run-id.ts";
+import { timetable, type DueSlot } from "../core/schedule.ts";
+import type { Json } from "../core/snapshot.ts";
+import { LedgerClosed, LedgerExists } from "../ledger/ledger-error.ts";
+import type { RunStore } from "../ledger/run-store.ts";
+import { readHeaderLine, readRunState } from "./adopted-run.ts";
+import type { ActiveRuns } from "./active-runs.ts";
+import type { PipelineDesk } from "./pipeline-desk.ts";
+import type { Log } from "./ports.ts";
+import type { TakenRequest } from "./requests-desk.ts";
+import { runHeader } from "./run-header.ts";
+
+/** The most slots of one backfill. */
+const MOST_SLOTS = 100_000;
+
+type BackfillRequest = Extract<Request, { type: "backfill" }>;
+
+/** What backfills need. */
+export interface BackfillPorts {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly store: RunStore;
+  readonly runs: ActiveRuns;
+}
+
+interface Backfill {
+  readonly desk: PipelineDesk;
+  readonly id: string;
+  readonly which: string;
+  readonly maxActive: number;
+  readonly params: { readonly [key: string]: Json };
+  readonly slots: readonly DueSlot[];
+  /** The runs that slots had when the backfill began, by the slot's own run id. */
+  readonly history: ReadonlyMap<string, readonly string[]>;
+  next: number;
+  made: number;
+  cancelled: string | undefined;
+  busy: boolean;
+}
+
+/** See the head of this file. */
+export class Backfills {
+  readonly #ports: BackfillPorts;
+  readonly #open = new Map<string, Backfill>();
+  #stopped = false;
+
+  constructor(ports: BackfillPorts) {
+    this.#ports = ports;
+  }
+
+  /** Accepts a backfill and makes its first runs. */
+  async begin(desk: PipelineDesk, taken: TakenRequest, request: BackfillRequest): Promise<Reply> {
+    const { id } = taken;
+    if (this.#open.has(id) || desk.state.requests.has(id)) return { accepted: true };
+    const from = Date.parse(request.from);
+    const to = Date.parse(request.to);
+    if (to < from) return { accepted: false, reason: `the backfill ends before it begins: ${request.from} to ${request.to}` };
+    const slots = slotsOf(desk, from, to, request.schedule);
+    if (slots.length === 0) return { accepted: false, reason: `pipeline ${JSON.stringify(desk.name)} has no slot from ${request.from} to ${request.to}` };
+    if (slots.length > MOST_SLOTS) return { accepted: false, reason: `more than ${MOST_SLOTS} slots lie from ${request.from} to ${request.to}; ask for them in parts` };
+    const accepted: Accepted = {
+      requestId: id,
+      from: request.from,
+      to: request.to,
+      which: request.which,
+      maxActive: request.maxActive ?? 1,
+      ...(request.schedule === undefined ? {} : { schedule: request.schedule }),
+      ...(request.params === undefined ? {} : { params: request.params }),
+    };
+    await desk.append([{ type: "backfill.started", ...accepted, slots: slots.length }]);
+    this.#start(desk, accepted, slots);
+    return { accepted: true, result: { slots: slots.length } };
+  }
+
+  /** Goes on with what a pipeline's ledger calls unfinished. */
+  resume(desk: PipelineDesk): void {
+    for (const accepted of desk.state.backfills.values()) {
+      if (this.#open.has(accepted.requestId)) continue;
+      this.#start(desk, accepted, slotsOf(desk, Date.parse(accepted.from), Date.parse(accepted.to), accepted.schedule));
+    }
+  }
+
+  /** Ends a backfill; its runs that have begun go on. */
+  async cancel(id: string, taken: TakenRequest): Promise<Reply> {
+    const backfill = this.#open.get(id);
+    if (backfill === undefined) return { accepted: false, reason: `no backfill ${id} is going on` };
+    backfill.cancelled = `cancelled by ${taken.by}`;
+    await this.#end(backfill, backfill.cancelled, taken.id);
+    return { accepted: true };
+  }
+
+  /** A run of this pipeline ended, or a version came into force: there may be room. */
+  poke(pipeline: string): void {
+    for (const backfill of this.#open.values()) if (backfill.desk.name === pipeline) void this.#pump(backfill);
+  }
+
+  /** Makes no more runs; what is unfinished goes on with the next daemon. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  #start(desk: PipelineDesk, accepted: Accepted, slots: readonly DueSlot[]): void {
+    const backfill: Backfill = {
+      desk,
+      id: accepted.requestId,
+      which: accepted.which,
+      maxActive: accepted.maxActive ?? 1,
+      params: accepted.params ?? {},
+      slots,
+      history: this.#history(desk.name, slots),
+      next: 0,
+      made: 0,
+      cancelled: undefined,
+      busy: false,
+    };
+    this.#open.set(backfill.id, backfill);
+    void this.#pump(backfill);
+  }
+
+  /** Makes runs while there is room. */
+  async #pump(backfill: Backfill): Promise<void> {
+    if (backfill.busy) return;
+    backfill.busy = true;
+    try {
+      const { desk, id, maxActive, slots } = backfill;
+      while (!this.#stopped && backfill.cancelled === undefined && desk.loaded !== undefined) {
+        if (backfill.next >= slots.length) {
+          if (this.#ports.runs.ofBackfill(desk.name, id) === 0) await this.#end(backfill, `all ${slots.length} slots were gone over, ${backfill.made} runs were made`);
+          return;
+        }
+        if (this.#ports.runs.ofBackfill(desk.name, id) >= maxActive) return;
+        const slot = slots[backfill.next]!;
+        if (this.#wanted(backfill, slot)) await this.#make(backfill, slot);
+        backfill.next += 1;
+      }
+    } catch (error) {
+      if (!(error instanceof LedgerClosed)) this.#ports.log.error({ pipeline: backfill.desk.name, backfill: backfill.id, err: error }, "a backfill cannot go on; it is tried again at the next start");
+    } finally {
+      backfill.busy = false;
+    }
+  }
+
+  async #make({ desk, id, maxActive, params }: Backfill, slot: DueSlot): Promise<void> {
+    const { store } = this.#ports;
+    const iso = new Date(slot.slot).toISOString();
+    for (;;) {
+      const run = store.nextBackfill(desk.name, slot.slot, slot.lane);
+      const { name } = slot.schedule;
+      const made = runHeader(desk.loaded!, {
+        run,
+        trigger: { kind: "backfill", scheduledFor: iso, requestId: id, ...(name === undefined ? {} : { schedule: name }) },
+        params: { ...slot.schedule.params, ...params },
+        because: `backfill ${id}`,
+      });
+      if (!made.ok) throw new Error(made.message);
+      const backfilled: PipelineEvent = { type: "slot.backfilled", slot: iso, run, requestId: id, ...(slot.lane === undefined ? {} : { schedule: slot.lane }) };
+      const place = { ...desk.placeOf(desk.loaded), lane: `backfill ${id}`, limit: maxActive, run, kind: "backfill" as const, backfill: id, order: slot.slot };
+      try {
+        await desk.makeRun(made.header, place, [backfilled]);
+        const backfill = this.#open.get(id);
+        if (backfill !== undefined) backfill.made += 1;
+        return;
+      } catch (error) {
+        if (!(error instanceof LedgerExists)) throw error;
+      }
+    }
+  }
+
+  /** Whether a slot needs a run, and has none of this backfill yet. */
+  #wanted({ desk, id, which, history }: Backfill, slot: DueSlot): boolean {
+    const { store } = this.#ports;
+    const runs = history.get(runIdForSlot(desk.name, slot.slot, slot.lane)) ?? [];
+    for (const run of runs) {
+      if (parseRunId(run)?.backfill === undefined) continue;
+      const header = readHeaderLine(store.runLedger(run));
+      if (header?.type === "run.submitted" && header.trigger.requestId === id) return false;
+    }
+    if (which === "all") return true;
+    if (which === "missing") return runs.length === 0;
+    const newest = runs.reduce<string | undefined>((best, run) => (best === undefined || writtenAt(store, run) >= writtenAt(store, best) ? run : best), undefined);
+    const status = newest === undefined ? undefined : readRunState(store, newest)?.finished?.status;
+    return status === "failed" || status === "stopped";
+  }
+
+  /** The runs of every slot, by the slot's own run id: each month folder is listed once. */
+  #history(pipeline: string, slots: readonly DueSlot[]): Map<string, string[]> {
+    const history = new Map<string, string[]>(slots.map((slot) => [runIdForSlot(pipeline, slot.slot, slot.lane), []]));
+    for (const run of this.#ports.store.list(pipeline)) {
+      const id = parseRunId(run);
+      if (id === undefined) continue;
+      history.get(id.suffix === "" ? run : run.slice(0, -id.suffix.length))?.push(run);
+    }
+    return history;
+  }
+
+  async #end(backfill: Backfill, because: string, requestId?: string): Promise<void> {
+    this.#open.delete(backfill.id);
+    const lines: PipelineEvent[] = [{ type: "backfill.finished", requestId: backfill.id, because }];
+    if (requestId !== undefined) lines.push({ type: "request.noted", requestId, because: `it ended backfill ${backfill.id}` });
+    await backfill.desk.append(lines);
+  }
+}
+
+function slotsOf(desk: PipelineDesk, from: number, to: number, schedule: string | undefined): DueSlot[] {
+  const schedules = desk.schedules.filter(({ name }) => schedule === undefined || name === schedule).map((one) => ({ ...one, jitterSeconds: 0 }));
+  return timetable(desk.name, schedules).dueSlots(from - 1, to, MOST_SLOTS + 1);
+}
+
+function writtenAt(store: RunStore, run: string): number {
+  return statSync(store.runLedger(run), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+}

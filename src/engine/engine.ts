@@ -1,0 +1,313 @@
+/**
+ * The engine owns many runs; a run-loop drives one; an orchestrator says where steps run.
+ *
+ * It puts the parts of this room together and holds what they share: the desks (one a pipeline), the runs that go on, the scheduler's one timer, the
+ * files and the requests. It begins in an order that a crash cannot confuse (semantics.md 23): ledgers are opened, unfinished runs are taken
+ * over without starting anything, stops that were asked for meanwhile are written, then the drop folder is read once, what was due is decided, and
+ * only then is it ready.
+ *
+ * Absences: it never runs a user's code, never reads a run's ledger while that run goes on, and keeps nothing that the ledgers do not say.
+ */
+import type { Clock, Timer } from "../clock.ts";
+import type { PipelineEvent } from "../core/event.ts";
+import type { Reply } from "../core/request.ts";
+import type { OrchdSettings } from "../core/settings.ts";
+import type { Disk } from "../ledger/disk.ts";
+import type { LedgerFailed } from "../ledger/ledger-error.ts";
+import { PipelineLedger } from "../ledger/pipeline-ledger.ts";
+import type { RunStore } from "../ledger/run-store.ts";
+import type { LoadResult } from "../schedules/load-file.ts";
+import { ActiveRuns } from "./active-runs.ts";
+import { Backfills } from "./backfills.ts";
+import { PipelineDesk, type DeskPorts } from "./pipeline-desk.ts";
+import { PipelineFiles, type FileChanges } from "./pipeline-files.ts";
+import type { Log, RunHeader, RunMaker } from "./ports.ts";
+import { recoverRuns, type Recovered } from "./recovery.ts";
+import { RequestOffice, type Refreshed } from "./request-office.ts";
+import { RequestsDesk } from "./requests-desk.ts";
+import { Scheduler, type ClockStep } from "./scheduler.ts";
+
+/** What the engine is given. */
+export interface EnginePorts {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly store: RunStore;
+  readonly maker: RunMaker;
+  readonly settings: OrchdSettings;
+  /** When this daemon took the lock, in milliseconds since 1970: slots due before were due while none was up. */
+  readonly upSince: number;
+  /** The time-zone data's version. */
+  readonly tzdata: string;
+  readonly load: (path: string) => Promise<LoadResult>;
+  readonly watch: (path: string, watched: readonly string[]) => void;
+  /** Looks at the drop folder now; what changed has been given to {@link Engine.filesChanged} when this resolves. */
+  readonly rescan: () => Promise<void>;
+  /** A run's header, what went into artifacts put back. @throws where it cannot be read */
+  readonly header: (run: string) => RunHeader;
+  /** A ledger failed for good: the process has to end. */
+  readonly onFatal: (error: LedgerFailed) => void;
+  readonly onHeld?: ((held: boolean, error?: unknown) => void) | undefined;
+  readonly onLine?: ((pipeline: string, event: PipelineEvent) => void) | undefined;
+  /** Runs at most once an hour, when nothing is urgent: retention. */
+  readonly onHour?: ((engine: Engine) => Promise<void>) | undefined;
+  /** Carries out prune, repair and rebuild. */
+  readonly upkeep?: ((request: UpkeepRequest, engine: Engine) => Promise<Reply>) | undefined;
+  readonly disk?: Disk | undefined;
+}
+
+/** A request about the ledgers themselves. */
+export type UpkeepRequest =
+  | { readonly type: "prune"; readonly pipeline?: string | undefined; readonly keepDays?: number | undefined; readonly keepRuns?: number | undefined; readonly keepBytes?: number | undefined; readonly dryRun?: boolean | undefined }
+  | { readonly type: "repair"; readonly run: string }
+  | { readonly type: "rebuild" };
+
+/** How many ledgers are opened at once. */
+const OPEN_AT_ONCE = 16;
+const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+/** The year before which a clock has surely not been set: no release of orchd is older. */
+const CLOCK_FLOOR = Date.UTC(2026, 0, 1);
+
+/** See the head of this file. */
+export class Engine {
+  readonly #ports: EnginePorts;
+  readonly #desks = new Map<string, PipelineDesk>();
+  readonly #opening = new Map<string, Promise<PipelineDesk>>();
+  readonly #runs: ActiveRuns;
+  readonly #scheduler: Scheduler;
+  readonly #files: PipelineFiles;
+  readonly #requests: RequestsDesk;
+  readonly #backfills: Backfills;
+  #settings: OrchdSettings;
+  #lastJump: ClockStep | undefined;
+  #stopping: Promise<void> | undefined;
+  #hourly: Timer | undefined;
+  #begun = false;
+
+  constructor(ports: EnginePorts) {
+    this.#ports = ports;
+    this.#settings = ports.settings;
+    this.#runs = new ActiveRuns({
+      clock: ports.clock,
+      log: ports.log,
+      limits: limitsOf(ports.settings),
+      holding: true,
+      handlers: {
+        onStarted: (run) => void this.#written(run.place.pipeline, (desk) => desk.recordStart(run)),
+        onFinished: async (run, end) => {
+          const { run: id, pipeline } = run.place;
+          await this.#written(pipeline, (desk) => desk.recordEnd(id, end));
+          this.#backfills.poke(pipeline);
+        },
+      },
+    });
+    this.#backfills = new Backfills({ clock: ports.clock, log: ports.log, store: ports.store, runs: this.#runs });
+    this.#scheduler = new Scheduler(ports.clock, {
+      onDue: (names) => this.#due(names),
+      onStep: (step) => this.#stepped(step),
+    });
+    this.#files = new PipelineFiles({
+      log: ports.log,
+      orchdDir: ports.store.orchdDir,
+      load: ports.load,
+      desk: (name) => this.desk(name),
+      desks: () => this.#desks.values(),
+      watch: ports.watch,
+    });
+    const office = new RequestOffice({
+      clock: ports.clock,
+      log: ports.log,
+      store: ports.store,
+      runs: this.#runs,
+      backfills: this.#backfills,
+      header: ports.header,
+      refresh: (name) => this.#refresh(name),
+      find: (name) => this.#desks.get(name),
+      names: () => [...this.#desks.values()].filter(({ state }) => !state.removed).map(({ name }) => name),
+      upkeep: async (request) => (await ports.upkeep?.(request, this)) ?? { accepted: false, reason: "this daemon cannot do that" },
+    });
+    this.#requests = new RequestsDesk({ clock: ports.clock, log: ports.log, store: ports.store, carryOut: (request) => office.carryOut(request) });
+  }
+
+  /** The runs that go on or wait. */
+  get runs(): ActiveRuns {
+    return this.#runs;
+  }
+
+  /** The desks of all pipelines that have a ledger. */
+  desks(): Iterable<PipelineDesk> {
+    return this.#desks.values();
+  }
+
+  /** A pipeline's desk; its ledger is opened if it is not yet. */
+  desk(name: string): Promise<PipelineDesk> {
+    const known = this.#desks.get(name);
+    if (known !== undefined) return Promise.resolve(known);
+    let opening = this.#opening.get(name);
+    if (opening === undefined) {
+      opening = this.#open(name).finally(() => this.#opening.delete(name));
+      this.#opening.set(name, opening);
+    }
+    return opening;
+  }
+
+  /**
+   * Takes over what an earlier daemon left, and carries out what may not wait for the drop folder: stops.
+   * Call it first, then {@link filesChanged} with the first reading, then {@link begin}.
+   */
+  async recover(): Promise<Recovered> {
+    const { store } = this.#ports;
+    const names = store.pipelines().values();
+    const walk = async (): Promise<void> => {
+      for (const name of names) await this.desk(name);
+    };
+    await Promise.all(Array.from({ length: OPEN_AT_ONCE }, walk));
+    await this.#waitForClock();
+    return recoverRuns([...this.#desks.values()], { ...this.#ports, runs: this.#runs }, () =>
+      this.#requests.takeUpAll((read) => read.ok && read.request.type === "stop"),
+    );
+  }
+
+  /** Files in the drop folder changed; resolves once they are in force or refused. */
+  filesChanged(changes: FileChanges): Promise<void> {
+    return this.#files.apply(changes);
+  }
+
+  /** The first reading of the drop folder is done: decides what was due, takes up what was asked for, and starts the timer. */
+  async begin(): Promise<void> {
+    await this.#files.firstReadingDone();
+    this.#runs.release((run) => {
+      const desk = this.#desks.get(run.place.pipeline);
+      return desk === undefined ? {} : desk.placeOf(desk.loaded);
+    });
+    for (const desk of this.#desks.values()) desk.decide();
+    await Promise.all([...this.#desks.values()].map((desk) => desk.settled()));
+    this.#scheduler.start();
+    await this.#requests.takeUpAll();
+    this.#requests.start();
+    for (const desk of this.#desks.values()) this.#backfills.resume(desk);
+    this.#begun = true;
+    this.#everyHour(MINUTE_MS);
+  }
+
+  /** orchd.yaml was read again. */
+  async setSettings(settings: OrchdSettings): Promise<void> {
+    this.#settings = settings;
+    this.#runs.setLimits(limitsOf(settings));
+    await this.#files.reload();
+  }
+
+  /**
+   * No new slot, request or step; running steps get so many milliseconds and are interrupted then; everything is written and closed.
+   * A second call with a shorter period cuts the first one short.
+   */
+  async stop(drainPeriodMs: number): Promise<void> {
+    const first = this.#stopping === undefined;
+    const drained = this.#drain(drainPeriodMs);
+    this.#stopping = first ? drained : Promise.race([this.#stopping!, drained]).then(() => undefined);
+    await this.#stopping;
+    if (first) await Promise.all([...this.#desks.values()].map((desk) => desk.close()));
+  }
+
+  async #drain(periodMs: number): Promise<void> {
+    this.#scheduler.stop();
+    this.#hourly?.cancel();
+    this.#backfills.stop();
+    const requests = this.#requests.close();
+    await this.#runs.drain(periodMs);
+    await requests;
+  }
+
+  async #open(name: string): Promise<PipelineDesk> {
+    const { clock, log, store, maker, tzdata, onFatal, onHeld, disk } = this.#ports;
+    const ledger = await PipelineLedger.open(store.runsDir, name, { clock, onFatal, onHeld, disk });
+    if (ledger.damage !== undefined) {
+      const { line, fault, keptAs } = ledger.damage;
+      log.error({ pipeline: name, line, keptAs }, `the ledger of pipeline ${name} was damaged at line ${line} (${fault}); it is kept as ${keptAs}, and a new one goes on`);
+    }
+    const ports: DeskPorts = {
+      clock,
+      log,
+      store,
+      runs: this.#runs,
+      maker,
+      settings: () => this.#settings,
+      upSince: () => this.#ports.upSince,
+      lastJump: () => this.#lastJump,
+      onNext: (pipeline, due) => this.#scheduler.set(pipeline, due),
+      onLine: this.#ports.onLine,
+      tzdata,
+    };
+    const desk = new PipelineDesk(ledger, ports);
+    this.#desks.set(name, desk);
+    return desk;
+  }
+
+  #due(names: readonly string[]): void {
+    for (const name of names) this.#desks.get(name)?.decide();
+  }
+
+  #stepped(step: ClockStep): void {
+    const by = `${((step.to - step.from) / 1_000).toFixed(1)} s`;
+    this.#ports.log.warn({ from: new Date(step.from).toISOString(), to: new Date(step.to).toISOString() }, `the wall clock jumped by ${by}`);
+    if (step.to > step.from) {
+      this.#lastJump = step;
+      return;
+    }
+    for (const desk of this.#desks.values()) {
+      desk.stepBack(step).catch((error: unknown) => this.#ports.log.error({ pipeline: desk.name, err: error }, "a clock step could not be recorded"));
+    }
+  }
+
+  /**
+   * A machine without a battery begins in 1970: nothing is decided by such a clock. One that is merely behind the ledgers was set back while no daemon
+   * was up.
+   */
+  async #waitForClock(): Promise<void> {
+    const { clock, log } = this.#ports;
+    if (clock.now() < CLOCK_FLOOR) {
+      log.warn({ now: new Date(clock.now()).toISOString() }, "the clock has not been set: nothing is decided until it is");
+      await new Promise<void>((resolve) => {
+        const look = (): void => (clock.now() < CLOCK_FLOOR ? void clock.after(1_000, look) : resolve());
+        look();
+      });
+    }
+    const now = clock.now();
+    for (const desk of this.#desks.values()) {
+      const { through } = desk.state;
+      if (through !== undefined && through > now) await desk.stepBack({ from: through, to: now });
+    }
+  }
+
+  #everyHour(inMs: number): void {
+    if (this.#ports.onHour === undefined) return;
+    this.#hourly = this.#ports.clock.after(inMs, () => {
+      void this.#ports.onHour!(this)
+        .catch((error: unknown) => this.#ports.log.error({ err: error }, "retention failed; it is tried again in an hour"))
+        .finally(() => {
+          if (this.#stopping === undefined) this.#everyHour(HOUR_MS);
+        });
+    });
+  }
+
+  async #written(pipeline: string, write: (desk: PipelineDesk) => Promise<unknown>): Promise<void> {
+    const desk = this.#desks.get(pipeline);
+    if (desk !== undefined) await write(desk);
+  }
+
+  /** A file that was saved a moment ago may not have been noticed yet. */
+  async #refresh(name: string): Promise<Refreshed> {
+    if (!this.#files.knows(name)) await this.#ports.rescan();
+    return this.#files.refresh(name);
+  }
+
+  /** Whether {@link begin} has come to its end. */
+  get ready(): boolean {
+    return this.#begun;
+  }
+}
+
+function limitsOf(settings: OrchdSettings): { groups: Record<string, number>; maxActiveRuns?: number } {
+  const groups = Object.fromEntries(Object.entries(settings.concurrency).map(([name, { limit }]) => [name, limit]));
+  return settings.maxActiveRuns === undefined ? { groups } : { groups, maxActiveRuns: settings.maxActiveRuns };
+}

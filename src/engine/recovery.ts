@@ -1,0 +1,77 @@
+/**
+ * What an earlier daemon left: the runs that its pipelines' ledgers call active, and those whose header is newer than the last line (a crash
+ * came in between). Slots are not this file's business: the desks go over every slot after the watermark anyway.
+ *
+ * All are opened first, which makes their running steps end as interrupted; then stops that were asked for meanwhile are written; and only
+ * then does anything start.
+ */
+import { statSync } from "node:fs";
+import type { PipelineEvent } from "../core/event.ts";
+import { parseRunId } from "../core/run-id.ts";
+import { readRunState, takeOver, type AdoptPorts } from "./adopted-run.ts";
+import type { PipelineDesk } from "./pipeline-desk.ts";
+
+/** What was found. */
+export interface Recovered {
+  readonly pipelines: number;
+  readonly runs: number;
+}
+
+const AT_ONCE = 8;
+/** A header may be older than the last line by as much as a write can be held up before the daemon gives up. */
+const SLACK_MS = 120_000;
+
+/**
+ * Takes over every unfinished run.
+ *
+ * @param beforeStart called when all are opened and none has started anything
+ */
+export async function recoverRuns(desks: readonly PipelineDesk[], ports: AdoptPorts, beforeStart: () => Promise<void>): Promise<Recovered> {
+  let runs = 0;
+  const rest = desks.values();
+  const walk = async (): Promise<void> => {
+    for (const desk of rest) runs += await recoverPipeline(desk, ports);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, walk));
+  await beforeStart();
+  return { pipelines: desks.length, runs };
+}
+
+async function recoverPipeline(desk: PipelineDesk, ports: AdoptPorts): Promise<number> {
+  const { active, queued } = desk.state;
+  const names = new Set([...active.keys(), ...queued, ...unrecorded(desk, ports)]);
+  // Those that had begun come before those that waited; among these the older first.
+  const inOrder = [...names].sort((a, b) => Number(queued.has(a)) - Number(queued.has(b)) || (parseRunId(a)?.stampMs ?? 0) - (parseRunId(b)?.stampMs ?? 0));
+  const lines: PipelineEvent[] = [];
+  for (const run of inOrder) lines.push(...(await takeOver(run, desk.name, ports, desk.placeOf(desk.loaded))).filter((line) => !isKnown(desk, line)));
+  if (lines.length > 0) await desk.append(lines);
+  return ports.runs.of(desk.name).length;
+}
+
+/** Whether the pipeline's ledger says so already. */
+function isKnown(desk: PipelineDesk, line: PipelineEvent): boolean {
+  if (line.type === "run.started") return desk.state.active.get(line.run)?.startedAt !== undefined;
+  return line.type === "run.queued" && desk.state.queued.has(line.run);
+}
+
+/**
+ * Runs by hand, re-runs and backfills whose header was durable when the crash came and whose line was not. Their folders are listed only if something was put
+ * into them after the ledger's last line. Scheduled runs are left to the desk, which finds them by their slots.
+ */
+function unrecorded(desk: PipelineDesk, { store }: AdoptPorts): string[] {
+  const { active, ended } = desk.state;
+  const ledger = statSync(store.pipelineLedger(desk.name), { throwIfNoEntry: false });
+  const since = (ledger?.mtimeMs ?? 0) - SLACK_MS;
+  const found: string[] = [];
+  for (const month of store.months(desk.name)) {
+    const folder = statSync(`${store.pipelineDir(desk.name)}/${month}`, { throwIfNoEntry: false });
+    if (folder === undefined || (folder.mtimeMs < since && ledger !== undefined)) continue;
+    for (const run of store.listMonth(desk.name, month)) {
+      if (parseRunId(run)?.suffix === "" || active.has(run) || ended.has(run)) continue;
+      const written = statSync(store.runLedger(run), { throwIfNoEntry: false });
+      if (written === undefined || (written.birthtimeMs < since && written.mtimeMs < since && ledger !== undefined)) continue;
+      if (readRunState(store, run)?.finished === undefined) found.push(run);
+    }
+  }
+  return found;
+}

@@ -1,0 +1,245 @@
+/**
+ * What each request does, and when it is refused (semantics.md 23). Each answer comes after what it reports is durable.
+ *
+ * A request that was there when the daemon came up may have been carried out by the one before: what it would have left behind, a line or a header with
+ * its id, is looked for first, and then it is only answered again.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { Clock } from "../clock.ts";
+import { didYouMean } from "../core/did-you-mean.ts";
+import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
+import type { Reply, Request } from "../core/request.ts";
+import { manualRunId, parseRunId } from "../core/run-id.ts";
+import { LedgerClosed, LedgerExists, LedgerFailed } from "../ledger/ledger-error.ts";
+import type { RunStore } from "../ledger/run-store.ts";
+import { readHeaderLine, readRunState } from "./adopted-run.ts";
+import type { ActiveRuns } from "./active-runs.ts";
+import type { Backfills } from "./backfills.ts";
+import type { UpkeepRequest } from "./engine.ts";
+import type { PipelineDesk } from "./pipeline-desk.ts";
+import type { Log, RunHeader } from "./ports.ts";
+import { planRerun } from "./rerun.ts";
+import type { TakenRequest } from "./requests-desk.ts";
+import { frozenHeader, runHeader } from "./run-header.ts";
+
+/** Runs whose headers are read to find the one that a request made. */
+const RUNS_SEARCHED = 2_000;
+const DAY_MS = 86_400_000;
+
+/** What a pipeline's file says now, or why it says nothing. */
+export type Refreshed = { readonly ok: true; readonly loaded: LoadedPipeline; readonly desk: PipelineDesk } | { readonly ok: false; readonly reason: string };
+
+/** What the office needs. */
+export interface OfficePorts {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly store: RunStore;
+  readonly runs: ActiveRuns;
+  readonly backfills: Backfills;
+  /** Reads a pipeline's file once more. */
+  readonly refresh: (name: string) => Promise<Refreshed>;
+  readonly find: (name: string) => PipelineDesk | undefined;
+  readonly names: () => readonly string[];
+  /** A finished run's header, whole. @throws where it cannot be read */
+  readonly header: (run: string) => RunHeader;
+  readonly upkeep: (request: UpkeepRequest) => Promise<Reply>;
+}
+
+type Of<T extends Request["type"]> = Extract<Request, { type: T }>;
+
+/** See the head of this file. */
+export class RequestOffice {
+  readonly #ports: OfficePorts;
+
+  constructor(ports: OfficePorts) {
+    this.#ports = ports;
+  }
+
+  /** Carries a request out. @throws only where nothing may be acknowledged any more; the request then stays */
+  async carryOut(taken: TakenRequest): Promise<Reply> {
+    try {
+      return await this.#carryOut(taken);
+    } catch (error) {
+      if (error instanceof LedgerFailed || error instanceof LedgerClosed) throw error;
+      this.#ports.log.error({ request: taken.id, err: error }, "a request failed");
+      return refuse(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  #carryOut(taken: TakenRequest): Promise<Reply> {
+    const { request } = taken;
+    switch (request.type) {
+      case "submit":
+        return this.#submit(taken, request);
+      case "stop":
+        return this.#stop(taken, request);
+      case "pause":
+      case "resume":
+        return this.#pause(taken, request);
+      case "rerun":
+        return this.#rerun(taken, request);
+      case "backfill":
+        return this.#backfill(taken, request);
+      case "cancel_backfill":
+        return this.#cancelBackfill(taken, request);
+      case "prune":
+      case "repair":
+      case "rebuild":
+        return this.#ports.upkeep(request);
+    }
+  }
+
+  async #submit(taken: TakenRequest, request: Of<"submit">): Promise<Reply> {
+    const { clock, store, runs } = this.#ports;
+    const before = taken.left ? this.#madeBy(taken, request.pipeline) : undefined;
+    if (before !== undefined) return { accepted: true, run: before };
+    const fresh = await this.#ports.refresh(request.pipeline);
+    if (!fresh.ok) return refuse(fresh.reason);
+    const { desk, loaded } = fresh;
+    for (let stamp = clock.now(); ; stamp += 1) {
+      const run = manualRunId(request.pipeline, stamp);
+      if (runs.get(run) !== undefined || store.exists(run)) continue;
+      const made = runHeader(loaded, {
+        run,
+        trigger: { kind: "manual", requestId: taken.id, ...(request.noCache === true ? { noCache: true } : {}) },
+        params: request.params,
+        because: `asked for by ${taken.by}`,
+      });
+      if (!made.ok) return refuse(made.message);
+      const place = { ...desk.placeOf(loaded), run, kind: "manual" as const, order: stamp };
+      try {
+        await desk.makeRun(made.header, place);
+      } catch (error) {
+        if (error instanceof LedgerExists) continue;
+        throw error;
+      }
+      return this.#made(run);
+    }
+  }
+
+  async #stop(taken: TakenRequest, request: Of<"stop">): Promise<Reply> {
+    const { run, mode } = request;
+    const entry = this.#ports.runs.get(run);
+    if (entry === undefined) {
+      const state = readRunState(this.#ports.store, run);
+      if (state === undefined) return { ...refuse(`there is no run ${run}`), run };
+      if (taken.left && state.stop?.requestId === taken.id) return { accepted: true, run };
+      if (state.finished !== undefined) return { ...refuse(`run ${run} has finished already: ${state.finished.status}`), run };
+      return { ...refuse(`run ${run} is not driven by this daemon: its ledger could not be taken over; see the daemon's log`), run };
+    }
+    if (taken.left && entry.handle?.state.stop?.requestId === taken.id) return { accepted: true, run };
+    const answer = await this.#ports.runs.stop(run, { mode, by: taken.by, requestId: taken.id });
+    return answer.accepted ? { accepted: true, run } : { ...refuse(answer.reason), run };
+  }
+
+  async #pause(taken: TakenRequest, request: Of<"pause"> | Of<"resume">): Promise<Reply> {
+    const desk = this.#desk(request.pipeline);
+    if (desk === undefined) return this.#unknown(request.pipeline);
+    if (desk.state.requests.has(taken.id)) return { accepted: true };
+    const changed = await desk.setPaused(request.type === "pause", { requestId: taken.id, by: taken.by });
+    if (changed) return { accepted: true };
+    return { accepted: true, reason: request.type === "pause" ? "it was paused already" : "it was not paused" };
+  }
+
+  async #rerun(taken: TakenRequest, request: Of<"rerun">): Promise<Reply> {
+    const { store } = this.#ports;
+    const id = parseRunId(request.run)!;
+    const before = taken.left ? this.#madeBy(taken, id.pipeline) : undefined;
+    if (before !== undefined) return { accepted: true, run: before };
+    const state = readRunState(store, request.run);
+    if (state === undefined) return refuse(`there is no run ${request.run}`);
+    if (state.finished === undefined) return refuse(`run ${request.run} has not finished; stop it first, or wait for its end`);
+    const header = this.#ports.header(request.run);
+    const desk = this.#desk(id.pipeline);
+    if (desk === undefined) return this.#unknown(id.pipeline);
+    let of: Parameters<typeof frozenHeader>[0] = header;
+    if (request.edited === true) {
+      const fresh = await this.#ports.refresh(id.pipeline);
+      if (!fresh.ok) return refuse(fresh.reason);
+      const edited = runHeader(fresh.loaded, { run: request.run, trigger: header.trigger, params: header.params, because: "" });
+      if (!edited.ok) return refuse(edited.message);
+      of = edited.header;
+    }
+    const missing = bundlesOf(of.snapshot).find((sha) => !existsSync(join(store.bundles, `${sha}.mjs`)));
+    if (missing !== undefined) return refuse(`the code that run ${request.run} ran was pruned (bundle ${missing.slice(0, 12)}); use --edited to run it with the pipeline file of now`);
+    const planned = planRerun(state, of.snapshot, request);
+    if (!planned.ok) return refuse(planned.reason);
+    for (;;) {
+      const run = store.nextRerun(request.run);
+      const { scheduledFor, schedule } = header.trigger;
+      const trigger = {
+        kind: "rerun" as const,
+        of: request.run,
+        requestId: taken.id,
+        ...(scheduledFor === undefined ? {} : { scheduledFor }),
+        ...(schedule === undefined ? {} : { schedule }),
+      };
+      const made = frozenHeader(of, { run, trigger, because: `a re-run of ${request.run}, asked for by ${taken.by}` });
+      try {
+        await desk.makeRun({ ...made, reuse: planned.reuse }, { ...desk.placeOf(desk.loaded), run, kind: "rerun", order: this.#ports.clock.now() });
+      } catch (error) {
+        if (error instanceof LedgerExists) continue;
+        throw error;
+      }
+      return this.#made(run);
+    }
+  }
+
+  async #backfill(taken: TakenRequest, request: Of<"backfill">): Promise<Reply> {
+    const fresh = await this.#ports.refresh(request.pipeline);
+    if (!fresh.ok) return refuse(fresh.reason);
+    return this.#ports.backfills.begin(fresh.desk, taken, request);
+  }
+
+  async #cancelBackfill(taken: TakenRequest, request: Of<"cancel_backfill">): Promise<Reply> {
+    return this.#ports.backfills.cancel(request.id, taken);
+  }
+
+  #made(run: string): Reply {
+    const entry = this.#ports.runs.get(run);
+    return { accepted: true, run, ...(entry !== undefined && !entry.going ? { reason: `it waits: ${entry.because}` } : {}) };
+  }
+
+  /** The run that a request has made already. */
+  #madeBy(taken: TakenRequest, pipeline: string): string | undefined {
+    const { runs, store } = this.#ports;
+    for (const run of runs.of(pipeline)) if (run.handle?.state.trigger.requestId === taken.id) return run.place.run;
+    const rerun = taken.request.type === "rerun" ? parseRunId(taken.request.run)?.first : undefined;
+    for (const run of store.list(pipeline, { newestFirst: true, limit: RUNS_SEARCHED })) {
+      const id = parseRunId(run)!;
+      const candidate = rerun === undefined ? id.manual && id.rerun === undefined && id.stampMs >= taken.writtenAt - DAY_MS : id.first === rerun && id.rerun !== undefined;
+      if (!candidate) continue;
+      const header = readHeaderLine(store.runLedger(run));
+      if (header?.type === "run.submitted" && header.trigger.requestId === taken.id) return run;
+    }
+    return undefined;
+  }
+
+  #desk(name: string): PipelineDesk | undefined {
+    const desk = this.#ports.find(name);
+    return desk === undefined || desk.state.removed ? undefined : desk;
+  }
+
+  #unknown(name: string): Reply {
+    return refuse(`there is no pipeline ${JSON.stringify(name)}${didYouMean(name, this.#ports.names())}`);
+  }
+}
+
+function refuse(reason: string): Reply {
+  return { accepted: false, reason };
+}
+
+/** The bundles of all code that a snapshot may call. */
+function bundlesOf(snapshot: RunHeader["snapshot"]): string[] {
+  const found = new Set<string>();
+  const walk = (value: unknown): void => {
+    if (value === null || typeof value !== "object") return;
+    const { bundle, pick } = value as { bundle?: unknown; pick?: unknown };
+    if (typeof bundle === "string" && typeof pick === "string") found.add(bundle);
+    else for (const member of Object.values(value)) walk(member);
+  };
+  for (const step of snapshot.steps) walk({ code: step.code, hooks: step.hooks, cache: step.cache?.cacheFunction });
+  walk({ hooks: snapshot.hooks, dynamic: snapshot.dynamic, orchestrator: snapshot.orchestrator.code });
+  return [...found];
+}

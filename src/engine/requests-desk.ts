@@ -1,0 +1,168 @@
+/**
+ * Takes up what other processes ask for (semantics.md 23).
+ *
+ * A request is a file that stays until it was answered; so nothing here has to be remembered across a crash. Each goes through the same three
+ * steps, each durable before the next: what it asks for (in a ledger, with the request's id), the reply, the removal of the file. A file that
+ * was there when the daemon came up may be half-way through them, so what it asked for is looked for before it is done.
+ *
+ * A watcher makes it quick and is not trusted: the folder is read anew every second.
+ */
+import { watch, type FSWatcher } from "node:fs";
+import { mkdirSync } from "node:fs";
+import type { Clock, Timer } from "../clock.ts";
+import { parseRequest, type Reply, type Request } from "../core/request.ts";
+import { expireReplies, readReply, readRequests, removeRequest, writeReply, type ReadRequest } from "../ledger/requests.ts";
+import type { RunStore } from "../ledger/run-store.ts";
+import type { Log } from "./ports.ts";
+
+/** How often the folder is read whatever the watcher says, in milliseconds. */
+const RESCAN_MS = 1_000;
+/** How often replies that nobody will read any more are removed. */
+const EXPIRE_MS = 600_000;
+
+/** A request that is taken up. */
+export interface TakenRequest {
+  readonly id: string;
+  readonly request: Request;
+  /** Who asked, for the record. */
+  readonly by: string;
+  /** When the file was written, in milliseconds since 1970. */
+  readonly writtenAt: number;
+  /** It was there when the daemon came up: an earlier one may have carried it out. */
+  readonly left: boolean;
+}
+
+/** What the desk needs. */
+export interface RequestsPorts {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly store: RunStore;
+  /** Carries a request out; what it caused is durable when this resolves. */
+  readonly carryOut: (request: TakenRequest) => Promise<Reply>;
+}
+
+/** See the head of this file. */
+export class RequestsDesk {
+  readonly #ports: RequestsPorts;
+  readonly #underWay = new Map<string, Promise<void>>();
+  #left = true;
+  #watcher: FSWatcher | undefined;
+  #timer: Timer | undefined;
+  #closed = false;
+  #soon = false;
+  #nextExpiry = 0;
+
+  constructor(ports: RequestsPorts) {
+    this.#ports = ports;
+    mkdirSync(ports.store.requests, { recursive: true, mode: 0o770 });
+  }
+
+  /** Takes up all that is there, and waits until it is answered. */
+  async takeUpAll(filter: (request: ReadRequest) => boolean = () => true): Promise<void> {
+    await Promise.all(this.#scan(filter));
+  }
+
+  /** From now on requests are taken up as they come. */
+  start(): void {
+    this.#left = false;
+    this.#watch();
+    this.#look();
+  }
+
+  /** Takes up no more, and waits for those under way. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#watcher?.close();
+    this.#timer?.cancel();
+    await Promise.all(this.#underWay.values());
+  }
+
+  #watch(): void {
+    try {
+      this.#watcher = watch(this.#ports.store.requests, { persistent: false }, () => this.#lookSoon());
+      this.#watcher.on("error", () => {
+        this.#watcher?.close();
+        this.#watcher = undefined;
+      });
+    } catch {
+      // No watcher to be had: the rescan finds everything within a second.
+      this.#watcher = undefined;
+    }
+  }
+
+  /** Many events come at once: one reading answers them all. */
+  #lookSoon(): void {
+    if (this.#soon || this.#closed) return;
+    this.#soon = true;
+    setImmediate(() => {
+      this.#soon = false;
+      if (!this.#closed) this.#scan(() => true);
+    });
+  }
+
+  #look(): void {
+    if (this.#closed) return;
+    this.#scan(() => true);
+    const now = this.#ports.clock.now();
+    if (now >= this.#nextExpiry) {
+      this.#nextExpiry = now + EXPIRE_MS;
+      try {
+        expireReplies(this.#ports.store.runsDir, now);
+      } catch (error) {
+        this.#ports.log.warn({ err: error }, "old replies could not be removed");
+      }
+    }
+    this.#timer = this.#ports.clock.after(RESCAN_MS, () => this.#look());
+  }
+
+  #scan(filter: (request: ReadRequest) => boolean): Promise<void>[] {
+    let found: ReadRequest[];
+    try {
+      found = readRequests(this.#ports.store.requests, parseRequest);
+    } catch (error) {
+      this.#ports.log.error({ err: error }, "the requests folder could not be read");
+      return [];
+    }
+    return found.filter(filter).map((read) => this.#take(read));
+  }
+
+  #take(read: ReadRequest): Promise<void> {
+    const known = this.#underWay.get(read.id);
+    if (known !== undefined) return known;
+    const done = this.#answer(read)
+      .catch((error: unknown) => this.#ports.log.error({ request: read.id, err: error }, "a request could not be answered; it stays and is tried again"))
+      .finally(() => this.#underWay.delete(read.id));
+    this.#underWay.set(read.id, done);
+    return done;
+  }
+
+  async #answer(read: ReadRequest): Promise<void> {
+    const { clock, log, store } = this.#ports;
+    const { id } = read;
+    let replied = false;
+    try {
+      replied = readReply(store.runsDir, id) !== null;
+    } catch {
+      // Its name is no request's id: there is nowhere to put a reply.
+      log.warn({ request: id }, "a file in the requests folder has a name that no request can have; it was removed");
+      return removeRequest(store.runsDir, id);
+    }
+    if (!replied) {
+      const reply = await this.#replyTo(read);
+      await writeReply(store.runsDir, id, { ...reply, at: new Date(clock.now()).toISOString() });
+      if (reply.accepted) log.info({ request: id, type: read.ok ? read.request.type : undefined, run: reply.run }, "request accepted");
+      else log.warn({ request: id, type: read.ok ? read.request.type : undefined, reason: reply.reason }, "request refused");
+    }
+    await removeRequest(store.runsDir, id);
+  }
+
+  async #replyTo(read: ReadRequest): Promise<Reply> {
+    if (!read.ok) return { accepted: false, reason: read.reason };
+    const { request } = read;
+    if (request.notAfter !== undefined && this.#ports.clock.now() > Date.parse(request.notAfter)) {
+      return { accepted: false, reason: `it was taken up after its notAfter, ${request.notAfter}` };
+    }
+    const by = request.by === undefined ? `uid ${read.owner}` : `${request.by} (uid ${read.owner})`;
+    return this.#ports.carryOut({ id: read.id, request, by, writtenAt: read.writtenAt, left: this.#left });
+  }
+}
