@@ -1,0 +1,243 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { isAlive, newestEpoch, readDaemon, readEpoch, readHolder } from "../../src/ledger/daemon-info.ts";
+import { FolderLockHeld, withFolderLock } from "../../src/ledger/folder-lock.ts";
+import { acquireDaemonLock, DaemonLockHeld, waitForDaemonLock, type DaemonLock } from "../../src/ledger/lock.ts";
+import { folderLockOwnerPath, folderLockPath } from "../../src/ledger/stale-folder-lock.ts";
+import { projectRoot, tempRoot } from "../support/temp-root.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
+
+const folder = (): string => join(tempRoot().runs, ".orchd");
+
+async function acquire(orchdDir: string, clock = new VirtualClock()): Promise<DaemonLock> {
+  const lock = await acquireDaemonLock(orchdDir, { clock, version: "1.2.3", tz: "2026c" });
+  onTestFinished(() => lock.release());
+  return lock;
+}
+
+/** A process that tries to take the lock, says what came of it, and keeps what it got until it is ended. */
+async function contender(orchdDir: string): Promise<{ readonly child: ChildProcess; readonly said: string; readonly nextWord: () => Promise<string> }> {
+  const source = `
+    import { acquireDaemonLock } from ${JSON.stringify(join(projectRoot, "dist/src/ledger/lock.js"))};
+    import { systemClock } from ${JSON.stringify(join(projectRoot, "dist/src/clock.js"))};
+    try {
+      const lock = await acquireDaemonLock(${JSON.stringify(orchdDir)}, { clock: systemClock });
+      lock.onLost(() => { console.log("lost"); process.exit(7); });
+      console.log("held " + lock.epoch);
+    } catch (error) {
+      console.log(error.name);
+    }`;
+  const child = spawn(process.execPath, ["--input-type=module", "-e", source], { stdio: ["ignore", "pipe", "inherit"] });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+  const nextWord = async (): Promise<string> => String((await lines.next()).value);
+  return { child, said: await nextWord(), nextWord };
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  const exited = once(child, "exit");
+  child.kill(signal);
+  await exited;
+}
+
+describe("the lock", () => {
+  it("is one process's, and the second is told whose", async () => {
+    const orchdDir = folder();
+    const lock = await acquire(orchdDir);
+    expect(lock.epoch).toBe(1);
+    await expect(acquireDaemonLock(orchdDir, { clock: new VirtualClock() })).rejects.toThrow(
+      `${orchdDir} is held by a daemon, process ${process.pid}, since 2026-11-23T02:00:00.000Z. Stop it first, or use another runs folder.`,
+    );
+    expect((await contender(orchdDir)).said).toBe("DaemonLockHeld");
+    expect(lock.stillHeld()).toBe(true);
+  });
+
+  it("is free once it is released, and the next epoch is greater", async () => {
+    const orchdDir = folder();
+    await (await acquire(orchdDir)).release();
+    expect(readHolder(orchdDir)).toBeNull();
+    const next = await acquire(orchdDir);
+    expect(next.epoch).toBe(2);
+    await next.release();
+    await next.release();
+    expect(readdirSync(join(orchdDir, "epoch")).toSorted()).toEqual(["1", "2"]);
+  });
+
+  it("is free after kill -9, though nobody reaped the process yet", async () => {
+    const orchdDir = folder();
+    const { child, said } = await contender(orchdDir);
+    expect(said).toBe("held 1");
+    expect(readHolder(orchdDir)?.pid).toBe(child.pid);
+    await end(child, "SIGKILL");
+    expect(readHolder(orchdDir)).toBeNull();
+    expect((await acquire(orchdDir)).epoch).toBe(2);
+  });
+
+  it("is kept by a process that is stopped, even when the lock file is removed", async () => {
+    const orchdDir = folder();
+    const { child } = await contender(orchdDir);
+    child.kill("SIGSTOP");
+    await expect(acquireDaemonLock(orchdDir, { clock: new VirtualClock() })).rejects.toThrow(DaemonLockHeld);
+    unlinkSync(join(orchdDir, "daemon.lock"));
+    await expect(acquireDaemonLock(orchdDir, { clock: new VirtualClock() })).rejects.toThrow(DaemonLockHeld);
+    expect(newestEpoch(orchdDir)).toBe(1);
+    await end(child, "SIGKILL");
+    expect((await acquire(orchdDir)).epoch).toBe(2);
+  });
+
+  it("is given up within seconds by a holder whose lock file is gone", async () => {
+    const orchdDir = folder();
+    const { child, nextWord } = await contender(orchdDir);
+    const exited = once(child, "exit");
+    unlinkSync(join(orchdDir, "daemon.lock"));
+    expect(await nextWord()).toBe("lost");
+    expect(await exited).toEqual([7, null]);
+  });
+
+  it("tells its holder once, whether the file was removed or replaced", async () => {
+    for (const spoil of [unlinkSync, (path: string): void => (unlinkSync(path), writeFileSync(path, ""))]) {
+      const orchdDir = folder();
+      const clock = new VirtualClock();
+      const lock = await acquire(orchdDir, clock);
+      let told = 0;
+      lock.onLost(() => (told += 1));
+      await clock.advance(5_000);
+      expect([told, lock.stillHeld(), clock.timers]).toEqual([0, true, 1]);
+      spoil(join(orchdDir, "daemon.lock"));
+      await clock.advance(1_000);
+      expect([told, lock.stillHeld(), clock.timers]).toEqual([1, false, 0]);
+      lock.onLost(() => (told += 1));
+      expect(told).toBe(2);
+    }
+  });
+
+  it("goes to one of many that want it at once", async () => {
+    const orchdDir = folder();
+    const all = await Promise.all(Array.from({ length: 6 }, () => contender(orchdDir)));
+    expect(all.filter(({ said }) => said.startsWith("held"))).toHaveLength(1);
+    expect(all.filter(({ said }) => said === "DaemonLockHeld")).toHaveLength(5);
+  });
+});
+
+describe("what others learn", () => {
+  it("is that a daemon is up, and whether it is ready", async () => {
+    const orchdDir = folder();
+    expect(readDaemon(orchdDir)).toBeNull();
+    const lock = await acquire(orchdDir);
+    const info = { pid: process.pid, since: "2026-11-23T02:00:00.000Z", version: "1.2.3", tz: "2026c" };
+    expect(readDaemon(orchdDir)).toEqual({ ...info, ready: false });
+    await lock.setReady();
+    expect(readDaemon(orchdDir)).toEqual({ ...info, ready: true });
+    await lock.release();
+    expect(readDaemon(orchdDir)).toBeNull();
+  });
+
+  it("is not a daemon where a run in the foreground holds the lock", async () => {
+    const orchdDir = folder();
+    const lock = await acquireDaemonLock(orchdDir, { clock: new VirtualClock(), role: "foreground", run: "p@20260101T000000Z" });
+    expect([readDaemon(orchdDir), readHolder(orchdDir)]).toMatchObject([null, { role: "foreground", run: "p@20260101T000000Z" }]);
+    await lock.release();
+  });
+
+  it("is nobody, where the pid is another process by now, or the machine was booted anew", async () => {
+    const orchdDir = folder();
+    const lock = await acquire(orchdDir);
+    const holder = readEpoch(orchdDir, lock.epoch)!;
+    expect(isAlive(holder)).toBe(true);
+    expect(isAlive({ ...holder, startTime: "1" })).toBe(false);
+    expect(isAlive({ ...holder, bootId: "another" })).toBe(false);
+    expect(isAlive({ ...holder, pid: 2 ** 22 + 1 })).toBe(false);
+    expect(isAlive({ ...holder, startTime: null })).toBe(true);
+    expect(isAlive({ ...holder, startTime: null, pid: 2 ** 22 + 1 })).toBe(false);
+  });
+
+  it("is nobody where an epoch file holds rubbish, and the lock is then free", async () => {
+    const orchdDir = folder();
+    mkdirSync(join(orchdDir, "epoch"), { recursive: true });
+    writeFileSync(join(orchdDir, "epoch", "41"), "{");
+    expect(readHolder(orchdDir)).toBeNull();
+    expect((await acquire(orchdDir)).epoch).toBe(42);
+  });
+});
+
+describe("waiting for the lock", () => {
+  it("outlasts a run in the foreground, and says so once", async () => {
+    const orchdDir = folder();
+    const clock = new VirtualClock();
+    const foreground = await acquireDaemonLock(orchdDir, { clock, role: "foreground", run: "p@20260101T000000Z" });
+    const waitedFor: unknown[] = [];
+    let got: DaemonLock | undefined;
+    void waitForDaemonLock(orchdDir, { clock, onWaiting: (holder) => void waitedFor.push(holder?.role) }).then((lock) => (got = lock));
+    await clock.advance(2_000);
+    expect([waitedFor, got]).toEqual([["foreground"], undefined]);
+    await foreground.release();
+    await clock.until(() => got !== undefined);
+    expect(got!.epoch).toBe(2);
+    await got!.release();
+    expect(clock.timers).toBe(0);
+  });
+
+  it("does not wait for a daemon, nor longer than it is told", async () => {
+    const orchdDir = folder();
+    const clock = new VirtualClock();
+    const daemon = await acquire(orchdDir, clock);
+    await expect(waitForDaemonLock(orchdDir, { clock })).rejects.toThrow(DaemonLockHeld);
+    await daemon.release();
+    const command = await acquireDaemonLock(orchdDir, { clock, role: "command" });
+    const stop = new AbortController();
+    const waited = waitForDaemonLock(orchdDir, { clock, signal: stop.signal });
+    waited.catch(() => undefined);
+    stop.abort();
+    await clock.advance(500);
+    await expect(waited).rejects.toThrow(DaemonLockHeld);
+    await command.release();
+  });
+});
+
+describe("a command that writes", () => {
+  const clock = new VirtualClock();
+
+  it("shuts daemons and other commands out while it works, and leaves nothing", async () => {
+    const orchdDir = folder();
+    const answer = await withFolderLock(orchdDir, { clock }, async (lost) => {
+      expect(lost.aborted).toBe(false);
+      await expect(acquireDaemonLock(orchdDir, { clock })).rejects.toThrow(/is held by a command that writes, process/);
+      await expect(withFolderLock(orchdDir, { clock }, () => Promise.resolve(1))).rejects.toThrow(DaemonLockHeld);
+      return 42;
+    });
+    expect(answer).toBe(42);
+    expect(existsSync(folderLockPath(orchdDir))).toBe(false);
+    expect(readHolder(orchdDir)).toBeNull();
+    await expect(withFolderLock(orchdDir, { clock }, () => Promise.reject(new Error("mine")))).rejects.toThrow("mine");
+    await (await acquire(orchdDir)).release();
+  });
+
+  it("is refused while a daemon runs", async () => {
+    const orchdDir = folder();
+    await acquire(orchdDir);
+    await expect(withFolderLock(orchdDir, { clock }, () => Promise.resolve(1))).rejects.toThrow(DaemonLockHeld);
+  });
+
+  it("that died left a lock behind, which the next holder on this host removes at once", async () => {
+    const orchdDir = folder();
+    const ownersBoot = readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
+    mkdirSync(folderLockPath(orchdDir), { recursive: true });
+    writeFileSync(folderLockOwnerPath(orchdDir), JSON.stringify({ bootId: ownersBoot, pid: 1 }));
+    expect(await withFolderLock(orchdDir, { clock }, () => Promise.resolve(1))).toBe(1);
+  });
+
+  it("of another host is left alone while it lives, and taken over when it is stale", async () => {
+    const orchdDir = folder();
+    mkdirSync(folderLockPath(orchdDir), { recursive: true });
+    writeFileSync(folderLockOwnerPath(orchdDir), JSON.stringify({ bootId: "another", pid: 1 }));
+    await expect(withFolderLock(orchdDir, { clock }, () => Promise.resolve(1))).rejects.toThrow(FolderLockHeld);
+    expect(statSync(folderLockPath(orchdDir)).isDirectory()).toBe(true);
+    utimesSync(folderLockPath(orchdDir), 1, 1);
+    expect(await withFolderLock(orchdDir, { clock }, () => Promise.resolve(1))).toBe(1);
+    rmSync(orchdDir, { recursive: true });
+  });
+});
