@@ -119,7 +119,6 @@ function checkKind(written: StepDefinition, fault: Complain): void {
   if (written.uses === undefined && written.run === undefined) fault([], "needs either uses (a module) or run (a shell text)");
   if (written.uses !== undefined && written.run !== undefined) fault(["run"], "stands beside uses: a step is either a module or a shell text", true);
   if (written.run?.includes("\0") === true) fault(["run"], "must not hold a NUL character");
-  if (written.run !== undefined && written.isolated !== undefined) fault(["isolated"], "says nothing for a shell step, which is a process of its own", true);
   if (written.run === undefined) {
     for (const key of ["shell", "cwd"] as const) if (written[key] !== undefined) fault([key], "belongs to a shell step (run)", true);
   }

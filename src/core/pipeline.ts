@@ -39,14 +39,14 @@ export const cacheSchema = z
     includeStepCode: z.boolean().optional().describe("the step's code is part of the key; default: true"),
     cacheFunction: codeSchema.optional().describe("a function whose string is part of the key; default: none"),
   })
-  .describe("how a step's result is reused");
+  .describe("how a step's result is reused; default: until its key changes");
 
 const stepHooksSchema = z
   .strictObject({
     onSuccess: codeSchema.optional().describe("called after the step's outputs are committed; default: the pipeline's"),
     onFailure: codeSchema.optional().describe("called after the step's last attempt failed; default: the pipeline's"),
   })
-  .describe("functions called as the step ends; a step's own take the place of the pipeline's");
+  .describe("functions called as the step ends; default: the pipeline's");
 
 const hooksSchema = z
   .strictObject({
@@ -57,13 +57,13 @@ const hooksSchema = z
     onRunFailure: codeSchema.optional().describe("called once for a run that failed, with the reason; default: none"),
     onMissed: codeSchema.optional().describe("called for slots that were missed, with the reason; default: none"),
   })
-  .describe("functions called around a run and its steps");
+  .describe("functions called around a run and its steps; default: none");
 
 /** One step as written. */
 export const stepSchema = z
   .strictObject({
-    uses: codeSchema.optional().describe("the module with the step's function: ./steps/read.ts, or ./steps/read.ts#NAME; this or `run`"),
-    run: z.string().min(1, "must not be empty").max(262_144, "is longer than 256 KiB: put it into a script file").optional().describe("a shell step's text; this or `uses`"),
+    uses: codeSchema.optional().describe("the module with the step's function: ./steps/read.ts, or ./steps/read.ts#NAME; this or `run`; default: none"),
+    run: z.string().min(1, "must not be empty").max(262_144, "is longer than 256 KiB: put it into a script file").optional().describe("a shell step's text; this or `uses`; default: none"),
     shell: words.optional().describe("the shell and its arguments for `run`; default: /bin/sh -eu"),
     cwd: z.string().min(1).optional().describe("the folder in which `run` runs, from the pipeline file's; default: that folder"),
     params: paramsSchema.optional().describe("the step's params, in which ${params.NAME}, ${run.id} and ${run.scheduledFor} are replaced; default: none"),
@@ -80,8 +80,8 @@ export const stepSchema = z
     resources: z
       .strictObject({ memoryMb: z.int().min(16).optional().describe("the memory that the step may use, in MiB; default: the runner's") })
       .optional()
-      .describe("limits"),
-    isolated: z.boolean().optional().describe("a worker thread of its own, used once; default: false"),
+      .describe("limits; default: none"),
+    isolated: z.boolean().optional().describe("a worker thread of its own, used once (a shell step is a process of its own anyway); default: false"),
     hooks: stepHooksSchema.optional(),
   })
   .describe("one step: a module's function or a shell text");
@@ -112,7 +112,7 @@ export const retentionSchema = z
     keepRuns: z.int().min(1).optional().describe("of each pipeline's runs so many are kept at most; default: 10000"),
     keepMb: z.number().min(1).optional().describe("of each pipeline's ledgers and logs so many MiB are kept at most; default: no limit"),
   })
-  .describe("how long ended runs are kept");
+  .describe("how long ended runs are kept; default: 30 days and 10000 runs a pipeline");
 
 /** A pipeline as written. */
 export const pipelineSchema = z
@@ -146,7 +146,7 @@ export const pipelineSchema = z
     orchestrator: orchestratorSchema.optional().describe("the flavor that runs it: local, a name of orchd.yaml, or {uses, config}; default: local"),
     hooks: hooksSchema.optional(),
     retention: retentionSchema.optional().describe("how long its ended runs are kept; default: orchd.yaml's"),
-    steps: z.record(wordSchema, stepSchema).optional().describe("the steps by name; a dynamic pipeline has none"),
+    steps: z.record(wordSchema, stepSchema).optional().describe("the steps by name; needed, but by a dynamic pipeline, which has none; default: none"),
   })
   .describe("an orchd pipeline");
 

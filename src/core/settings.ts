@@ -37,7 +37,7 @@ export const orchdSettingsSchema = z
         memoryMb: z.int().min(64).optional().describe("the runner process's memory limit in MiB; default: none"),
       })
       .optional()
-      .describe("the process in which steps run"),
+      .describe("the process in which steps run; default: 8 threads"),
     orchestrators: z.record(nameSchema, orchestratorSchema).optional().describe("orchestrators by name: a module, or {uses, config}; default: none but local"),
     env: envSchema.optional().describe("environment variables of every step of every pipeline; default: none"),
     enableCache: z.boolean().optional().describe("whether the local orchestrator reuses results; default: true"),
