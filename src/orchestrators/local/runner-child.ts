@@ -1,0 +1,179 @@
+/**
+ * One runner process as the daemon sees it: started, spoken to in batches, and known to be dead only when nothing more can come from it.
+ *
+ * States: alive -> closing (told to end) -> dead. `onExit` is called once, after the process is gone, its last messages were read and
+ * every process that carries its token was ended; so whoever starts the same work again never meets a survivor.
+ *
+ * What arrives on the process's own stdout and stderr passed by the capture in the threads (a child of a step that inherited descriptor
+ * 1, `fs.writeSync(1)` from native code): it is handed on line by line as stray output.
+ */
+import { fork, type ChildProcess } from "node:child_process";
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { killByToken, killQuietly } from "./kill-by-token.ts";
+import { TOKEN_VARIABLE, type FromRunner, type RunnerSettings, type ToRunner } from "./protocol.ts";
+import { StrayLines } from "./stray-lines.ts";
+
+/** How long messages that a dead runner had sent may take to be read. */
+const LAST_WORDS_MS = 250;
+/** How long a runner that was told to end may take. */
+const CLOSE_MS = 2_000;
+/** What the daemon's service manager says to the daemon alone. */
+const DAEMON_ONLY = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE"];
+
+/** How a runner ended. */
+export interface RunnerExit {
+  /** For people: `was ended by SIGKILL`, `ran out of memory (…)`. */
+  readonly detail: string;
+  readonly outOfMemory: boolean;
+}
+
+/** Who is told what a runner does. */
+export interface RunnerListener {
+  messages(batch: readonly FromRunner[]): void;
+  stray(stream: "stdout" | "stderr", lines: readonly string[]): void;
+  exit(exit: RunnerExit): void;
+}
+
+/** A runner process. */
+export class RunnerChild {
+  readonly alone: boolean;
+  /** This runner's token: {@link RunnerSettings.token}, a dot and its number. */
+  readonly token: string;
+  readonly #process: ChildProcess;
+  readonly #listener: RunnerListener;
+  #outbox: ToRunner[] = [];
+  #closing = false;
+  #dead = false;
+  readonly #exited: Promise<void>;
+  #resolveExited: () => void = () => {};
+  readonly #lastErrors: StrayLines;
+
+  /** Starts the process; it takes messages at once and works on them when it is up. */
+  constructor(settings: RunnerSettings, number: number, alone: boolean, listener: RunnerListener) {
+    this.alone = alone;
+    this.token = `${settings.token}.${number}`;
+    this.#listener = listener;
+    this.#exited = new Promise((resolve) => (this.#resolveExited = resolve));
+    const own: RunnerSettings = { ...settings, token: this.token, threads: alone ? 1 : settings.threads };
+    this.#process = fork(runnerProgram(), [JSON.stringify(own)], {
+      detached: true,
+      serialization: "json",
+      stdio: ["ignore", "pipe", "pipe", "ipc"],
+      execArgv: settings.memoryMb === undefined ? [] : [`--max-old-space-size=${settings.memoryMb}`],
+      env: environmentFor(this.token, settings.threads),
+    });
+    const output = new StrayLines((lines) => listener.stray("stdout", lines));
+    this.#lastErrors = new StrayLines((lines) => listener.stray("stderr", lines));
+    this.#process.stdout!.on("data", (chunk: Buffer) => output.add(chunk)).on("error", () => {});
+    this.#process.stderr!.on("data", (chunk: Buffer) => this.#lastErrors.add(chunk)).on("error", () => {});
+    this.#process.on("message", (batch: FromRunner[]) => listener.messages(batch));
+    this.#process.on("error", () => this.#afterExit(null, null));
+    this.#process.on("exit", (code, signal) => {
+      output.end();
+      this.#afterExit(code, signal);
+    });
+  }
+
+  /** The process's id; undefined if it could not be started. */
+  get pid(): number | undefined {
+    return this.#dead ? undefined : this.#process.pid;
+  }
+
+  /** Whether it takes new work. */
+  get open(): boolean {
+    return !this.#closing && !this.#dead;
+  }
+
+  /** Resolves when the process is gone and its last word is heard. */
+  get exited(): Promise<void> {
+    return this.#exited;
+  }
+
+  /** Sends a message with all others of this turn of the event loop. */
+  send(message: ToRunner): void {
+    if (this.#dead) return;
+    if (this.#outbox.push(message) === 1) setImmediate(() => this.#flush());
+  }
+
+  /** Takes no new work from here on. */
+  retire(): void {
+    this.#closing = true;
+  }
+
+  /** Lets it end its processes and itself. Resolves when it is gone, by force after two seconds. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    if (this.#dead) return;
+    this.#flush();
+    if (this.#process.connected) this.#process.disconnect();
+    const timer = setTimeout(() => this.kill(), CLOSE_MS);
+    await this.#exited;
+    clearTimeout(timer);
+  }
+
+  /** Ends the process and its group at once. */
+  kill(): void {
+    this.#closing = true;
+    const pid = this.#process.pid;
+    if (this.#dead || pid === undefined) return;
+    if (!killQuietly(-pid, "SIGKILL")) killQuietly(pid, "SIGKILL");
+  }
+
+  #flush(): void {
+    if (this.#outbox.length === 0) return;
+    const batch = this.#outbox;
+    this.#outbox = [];
+    // A channel that breaks means a process that ends: `exit` answers for everything in flight.
+    if (this.#process.connected) this.#process.send(batch, () => {});
+  }
+
+  #afterExit(code: number | null, signal: NodeJS.Signals | null): void {
+    if (this.#dead) return;
+    this.#dead = true;
+    killByToken(this.token);
+    const finish = (): void => {
+      clearTimeout(timer);
+      this.#process.off("disconnect", finish);
+      this.#lastErrors.end();
+      this.#process.stdout?.destroy();
+      this.#process.stderr?.destroy();
+      const outOfMemory = this.#lastErrors.recent.includes("heap out of memory") || this.#lastErrors.recent.includes("Array buffer allocation failed");
+      this.#listener.exit({ detail: describeExit(code, signal, outOfMemory), outOfMemory });
+      this.#resolveExited();
+    };
+    const timer = setTimeout(finish, this.#process.connected ? LAST_WORDS_MS : 0);
+    if (this.#process.connected) this.#process.once("disconnect", finish);
+  }
+}
+
+function describeExit(code: number | null, signal: NodeJS.Signals | null, outOfMemory: boolean): string {
+  if (outOfMemory) return "ran out of memory";
+  if (signal !== null) return `was ended by ${signal}`;
+  return code === null ? "could not be started" : `ended with status ${code}`;
+}
+
+function environmentFor(token: string, threads: number): NodeJS.ProcessEnv {
+  const env: NodeJS.ProcessEnv = { ...process.env, [TOKEN_VARIABLE]: token };
+  for (const name of DAEMON_ONLY) delete env[name];
+  // The threads share libuv's pool: with its default of four, eight reading steps would wait for each other.
+  env["UV_THREADPOOL_SIZE"] ??= String(Math.max(4, threads));
+  return env;
+}
+
+/**
+ * The built entry of a runner.
+ *
+ * @throws Error with what to do, if the package was not built
+ */
+export function runnerProgram(): string {
+  for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
+    if (existsSync(join(folder, "package.json"))) {
+      const program = join(folder, "dist", "daemon", "runner.js");
+      if (existsSync(program)) return program;
+      throw new Error(`${program} does not exist: steps run in built JavaScript, so run "npm run build" first`);
+    }
+    if (folder === dirname(folder)) throw new Error("the package's folder was not found: no package.json above this module");
+  }
+}

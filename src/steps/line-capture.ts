@@ -1,0 +1,97 @@
+/**
+ * What one attempt prints, as lines: cut, masked and bounded.
+ *
+ * A line is complete at its line break, however many writes it came in, and only complete lines are masked, so a secret split over two
+ * writes is found. A line that never ends is cut at 64 KiB, never within a secret. After the limit nothing is kept but the count of what
+ * was dropped, which a last line tells.
+ */
+import { StringDecoder } from "node:string_decoder";
+import { LINE_OVERHEAD, OUTPUT_LIMIT } from "../orchestrators/local/protocol.ts";
+import type { Masker } from "./mask.ts";
+
+/** Where a line came from. */
+export type Stream = "stdout" | "stderr" | "log" | "orchd";
+
+const LONGEST_LINE = 64 * 1024;
+/** Writes larger than this are taken in pieces, so that one of a gigabyte is not copied whole. */
+const PIECE = 1024 * 1024;
+
+/** See the head of this file. */
+export class LineCapture {
+  readonly #masker: Masker;
+  readonly #give: (stream: Stream, lines: readonly string[]) => void;
+  readonly #limit: number;
+  readonly #open = { stdout: { decoder: new StringDecoder("utf8"), rest: "" }, stderr: { decoder: new StringDecoder("utf8"), rest: "" } };
+  #kept = 0;
+  #dropped = 0;
+
+  /**
+   * @param give takes lines, in the order in which they were completed
+   * @param limit bytes to keep
+   */
+  constructor(masker: Masker, give: (stream: Stream, lines: readonly string[]) => void, limit: number = OUTPUT_LIMIT) {
+    this.#masker = masker;
+    this.#give = give;
+    this.#limit = limit;
+  }
+
+  /** Takes what was written to stdout or stderr. */
+  write(stream: "stdout" | "stderr", chunk: Uint8Array | string): void {
+    if (this.#kept >= this.#limit) {
+      this.#dropped += typeof chunk === "string" ? Buffer.byteLength(chunk) : chunk.byteLength;
+      return;
+    }
+    if (chunk.length > PIECE) {
+      for (let at = 0; at < chunk.length; at += PIECE) {
+        this.write(stream, typeof chunk === "string" ? chunk.slice(at, at + PIECE) : chunk.subarray(at, at + PIECE));
+      }
+      return;
+    }
+    const open = this.#open[stream];
+    const text = typeof chunk === "string" ? chunk : open.decoder.write(chunk as Buffer);
+    const lines = (open.rest + text).split("\n");
+    open.rest = lines.pop()!;
+    const reach = LONGEST_LINE + this.#masker.longest;
+    while (open.rest.length > reach) {
+      const at = this.#masker.cut(open.rest, LONGEST_LINE);
+      lines.push(open.rest.slice(0, at));
+      open.rest = open.rest.slice(at);
+    }
+    this.#keep(stream, lines);
+  }
+
+  /** Takes whole lines of another stream: what `context.log` wrote. */
+  lines(stream: "log" | "orchd", lines: readonly string[]): void {
+    this.#keep(stream, lines);
+  }
+
+  /** Gives what stands after the last line break, and says how much was dropped. Call it once, at the end. */
+  end(): void {
+    for (const stream of ["stdout", "stderr"] as const) {
+      const open = this.#open[stream];
+      const rest = open.rest + open.decoder.end();
+      open.rest = "";
+      if (rest !== "") this.#keep(stream, [rest]);
+    }
+    if (this.#dropped > 0) {
+      this.#give("orchd", [`[orchd: the output is longer than ${Math.round(this.#limit / 1024 / 1024)} MiB; ${this.#dropped} bytes after that are dropped]`]);
+      this.#dropped = 0;
+    }
+  }
+
+  #keep(stream: Stream, lines: readonly string[]): void {
+    if (lines.length === 0) return;
+    const kept: string[] = [];
+    for (const line of lines) {
+      const size = Buffer.byteLength(line) + 1;
+      if (this.#kept >= this.#limit) {
+        this.#dropped += size;
+        continue;
+      }
+      this.#kept += size + LINE_OVERHEAD;
+      // What ends in a carriage return is one line on every terminal.
+      kept.push(this.#masker.text(line.endsWith("\r") ? line.slice(0, -1) : line));
+    }
+    if (kept.length > 0) this.#give(stream, kept);
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * What a runner's main thread and a worker thread say to each other.
+ *
+ * Besides messages they share a few integers. `CLAIMS` cells decide which of the two has a piece of work that was sent ahead: the thread claims
+ * it just before it begins, the main thread takes it back if it would wait too long behind another; whoever changes the cell first has it. `HEARD`
+ * counts the output messages that have gone on to the daemon, so that a thread that prints faster than anyone can take waits instead of
+ * filling memory.
+ */
+import type { StepError } from "../core/failure.ts";
+import type { Json } from "../core/snapshot.ts";
+
+/** Main thread to worker thread. */
+export type ToThread =
+  | { readonly type: "run"; readonly seq: number; readonly id: string; readonly body: string }
+  | { readonly type: "abort"; readonly seq: number; readonly reason: "stop" | "timeout"; readonly because: string }
+  | { readonly type: "reply"; readonly seq: number; readonly call: number; readonly value?: Json | undefined; readonly error?: StepError | undefined };
+
+/** Why a thread asks not to be used again. */
+export type Retirement = string;
+
+/** Worker thread to main thread. */
+export type FromThread =
+  | { readonly type: "ready" }
+  | {
+      readonly type: "done";
+      readonly seq: number;
+      /** The value as JSON; undefined: it failed. */
+      readonly json?: string | undefined;
+      readonly error?: StepError | undefined;
+      readonly startedAt: number;
+      readonly durationMs: number;
+      /** The thread is not to be used again. */
+      readonly retire?: Retirement | undefined;
+      /** Processes were started. */
+      readonly spawned: boolean;
+    }
+  | { readonly type: "output"; readonly seq: number; readonly at: string; readonly stream: "stdout" | "stderr" | "log" | "orchd"; readonly lines: readonly string[] }
+  | { readonly type: "call"; readonly seq: number; readonly call: number; readonly method: string; readonly argument: Json }
+  /** The abort arrived: the thread is not blocked. */
+  | { readonly type: "heard"; readonly seq: number };
+
+/** What a thread is given at its start. */
+export interface ThreadData {
+  readonly shared: SharedArrayBuffer;
+  readonly bundles: string;
+  readonly token: string;
+  /** What every environment begins with: PATH, HOME, LANG and TZ of the runner. */
+  readonly baseEnv: Readonly<Record<string, string>>;
+  /** Bytes that this thread may hold, heap and buffers together; undefined: no limit. */
+  readonly memoryLimit?: number | undefined;
+}
+
+/** The cells of {@link ThreadData.shared}, an Int32Array. */
+export const CELLS = {
+  /** Output messages that have gone on. */
+  heard: 0,
+  /** Bytes held at the last look, in KiB; the main thread sees them even while the thread is blocked. */
+  heldKib: 1,
+  claims: 2,
+} as const;
+
+/** How many pieces of work may be in one thread's hands at once. */
+export const CLAIM_CELLS = 32;
+
+/** The length of the shared array, in bytes. */
+export const SHARED_BYTES = (CELLS.claims + CLAIM_CELLS) * 4;
+
+/** The claim cell of a piece of work. It holds `seq` while it is offered, and 0 once either side has taken it. */
+export function claimCell(seq: number): number {
+  return CELLS.claims + (seq % CLAIM_CELLS);
+}
+
+/** The environment variables of a runner that every step gets (semantics.md 16). */
+export function baseEnvironment(env: NodeJS.ProcessEnv): Record<string, string> {
+  const base: Record<string, string> = {};
+  for (const name of ["PATH", "HOME", "LANG", "TZ"]) {
+    const value = env[name];
+    if (value !== undefined) base[name] = value;
+  }
+  return base;
+}
