@@ -11,9 +11,15 @@ import type { Json } from "./snapshot.ts";
 export const REQUEST_ID = /^(?!\.)[A-Za-z0-9._-]{1,64}$/;
 
 const pipeline = z.string().regex(PIPELINE_NAME, "is no name of a pipeline").meta({ description: "a pipeline's name" });
-const run = z.string().refine((id) => parseRunId(id) !== undefined, "is no run's id").meta({ description: "a run's id" });
+const run = z
+  .string()
+  .refine((id) => parseRunId(id) !== undefined, "is no run's id")
+  .meta({ description: "a run's id" });
 const time = z.iso.datetime({ offset: true }).meta({ description: "ISO 8601" });
-const params = z.record(z.string(), z.custom<Json>((value) => value !== undefined));
+const params = z.record(
+  z.string(),
+  z.custom<Json>((value) => value !== undefined),
+);
 
 const common = {
   by: z.string().optional().meta({ description: "who asks, as a remark; the file's owner is who asked" }),
@@ -22,45 +28,57 @@ const common = {
 
 /** Any request. */
 export const requestSchema = z.discriminatedUnion("type", [
-  z.strictObject({
-    type: z.literal("submit"),
-    pipeline,
-    params: params.optional(),
-    noCache: z.boolean().optional(),
-    ...common,
-  }).meta({ description: "Run a pipeline now." }),
-  z.strictObject({ type: z.literal("stop"), run, mode: z.enum(["graceful", "force"]).default("graceful"), ...common }).meta({ description: "Stop a run." }),
+  z
+    .strictObject({
+      type: z.literal("submit"),
+      pipeline,
+      params: params.optional(),
+      noCache: z.boolean().optional(),
+      ...common,
+    })
+    .meta({ description: "Run a pipeline now." }),
+  z
+    .strictObject({ type: z.literal("stop"), run, mode: z.enum(["graceful", "force"]).default("graceful"), ...common })
+    .meta({ description: "Stop a run." }),
   z.strictObject({ type: z.literal("pause"), pipeline, ...common }).meta({ description: "Stop a pipeline's schedule." }),
   z.strictObject({ type: z.literal("resume"), pipeline, ...common }).meta({ description: "Let a pipeline's schedule go on." }),
-  z.strictObject({
-    type: z.literal("rerun"),
-    run,
-    failed: z.boolean().optional(),
-    from: z.string().optional().meta({ description: "the step to begin with" }),
-    edited: z.boolean().optional().meta({ description: "with the pipeline file of now rather than the frozen snapshot" }),
-    ...common,
-  }).meta({ description: "Run again, reusing what is still valid." }),
-  z.strictObject({
-    type: z.literal("backfill"),
-    pipeline,
-    from: time,
-    to: time,
-    which: z.enum(["missing", "failed", "all"]).default("missing"),
-    schedule: z.string().regex(SCHEDULE_NAME).optional(),
-    params: params.optional(),
-    maxActive: z.int().min(1).optional(),
-    ...common,
-  }).meta({ description: "Run past slots." }),
-  z.strictObject({ type: z.literal("cancel_backfill"), id: z.string().regex(REQUEST_ID), ...common }).meta({ description: "End a backfill; runs that have begun go on." }),
-  z.strictObject({
-    type: z.literal("prune"),
-    pipeline: pipeline.optional(),
-    keepDays: z.number().min(0).optional(),
-    keepRuns: z.int().min(0).optional(),
-    keepBytes: z.number().min(0).optional(),
-    dryRun: z.boolean().optional(),
-    ...common,
-  }).meta({ description: "Remove old runs." }),
+  z
+    .strictObject({
+      type: z.literal("rerun"),
+      run,
+      failed: z.boolean().optional(),
+      from: z.string().optional().meta({ description: "the step to begin with" }),
+      edited: z.boolean().optional().meta({ description: "with the pipeline file of now rather than the frozen snapshot" }),
+      ...common,
+    })
+    .meta({ description: "Run again, reusing what is still valid." }),
+  z
+    .strictObject({
+      type: z.literal("backfill"),
+      pipeline,
+      from: time,
+      to: time,
+      which: z.enum(["missing", "failed", "all"]).default("missing"),
+      schedule: z.string().regex(SCHEDULE_NAME).optional(),
+      params: params.optional(),
+      maxActive: z.int().min(1).optional(),
+      ...common,
+    })
+    .meta({ description: "Run past slots." }),
+  z
+    .strictObject({ type: z.literal("cancel_backfill"), id: z.string().regex(REQUEST_ID), ...common })
+    .meta({ description: "End a backfill; runs that have begun go on." }),
+  z
+    .strictObject({
+      type: z.literal("prune"),
+      pipeline: pipeline.optional(),
+      keepDays: z.number().min(0).optional(),
+      keepRuns: z.int().min(0).optional(),
+      keepBytes: z.number().min(0).optional(),
+      dryRun: z.boolean().optional(),
+      ...common,
+    })
+    .meta({ description: "Remove old runs." }),
   z.strictObject({ type: z.literal("repair"), run, ...common }).meta({ description: "Cut a damaged ledger back to its good lines, keeping a copy." }),
   z.strictObject({ type: z.literal("rebuild"), ...common }).meta({ description: "Make the cache's index anew from the ledgers." }),
 ]);

@@ -115,6 +115,7 @@ function checkedPipeline(pipeline: string): string {
 
 /** `20261123T101512.481Z` */
 function stamp(milliseconds: number): string {
-  if (!(milliseconds >= 0 && milliseconds <= LAST_STAMP_MS)) throw new RangeError(`${milliseconds} ms is outside the years that a run's id can name.`);
+  if (!(milliseconds >= 0 && milliseconds <= LAST_STAMP_MS))
+    throw new RangeError(`${milliseconds} ms is outside the years that a run's id can name.`);
   return new Date(milliseconds).toISOString().replaceAll(/[-:]/g, "");
 }

@@ -10,7 +10,11 @@ let names = 0;
  *
  * @throws a Node error; the old file is then still there
  */
-export async function writeFileAtomically(path: string, text: string | Uint8Array, options: { readonly disk?: Disk; readonly mode?: number } = {}): Promise<void> {
+export async function writeFileAtomically(
+  path: string,
+  text: string | Uint8Array,
+  options: { readonly disk?: Disk; readonly mode?: number } = {},
+): Promise<void> {
   const { disk = systemDisk, mode = 0o640 } = options;
   const directory = dirname(path);
   const aside = join(directory, `.${basename(path)}.${process.pid}-${(names += 1)}`);

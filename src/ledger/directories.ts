@@ -94,7 +94,7 @@ export async function createFile(disk: Disk, path: string, mode: number): Promis
 /** Forgets that a folder and those above it were there. */
 function forgetDirectory(disk: Disk, directory: string): void {
   const { durable } = knownOf(disk);
-  for (let path = directory; durable.delete(path); ) path = dirname(path);
+  for (let path = directory; durable.delete(path);) path = dirname(path);
 }
 
 async function makeDirectory(disk: Disk, directory: string): Promise<void> {

@@ -45,7 +45,7 @@ export const systemDisk: Disk = {
 
 /** Writes all of `bytes` at `position`, however many calls it takes. @throws a Node error; part of the bytes may then be written */
 export async function writeAll(disk: Disk, fd: number, bytes: Uint8Array, position: number): Promise<void> {
-  for (let written = 0; written < bytes.byteLength; ) {
+  for (let written = 0; written < bytes.byteLength;) {
     const more = await disk.write(fd, bytes, written, position + written);
     if (more === 0) throw Object.assign(new Error("the disk took no byte of a write"), { code: "EIO" });
     written += more;

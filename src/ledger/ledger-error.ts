@@ -34,7 +34,9 @@ export class LedgerFormatError extends Error {
   readonly path: string;
   readonly format: unknown;
   constructor(path: string, format: unknown, supported: number) {
-    super(`The ledger ${path} has format ${JSON.stringify(format)}, and this orchd reads formats up to ${supported}. Install a newer orchd to use it.`);
+    super(
+      `The ledger ${path} has format ${JSON.stringify(format)}, and this orchd reads formats up to ${supported}. Install a newer orchd to use it.`,
+    );
     this.path = path;
     this.format = format;
   }
@@ -45,7 +47,10 @@ export class LedgerFailed extends Error {
   override readonly name = "LedgerFailed";
   readonly path: string;
   constructor(path: string, what: string, cause: unknown) {
-    super(`${what} ${path} failed: ${cause instanceof Error ? cause.message : String(cause)}. Nothing more is acknowledged; check the disk and restart orchd.`, { cause });
+    super(
+      `${what} ${path} failed: ${cause instanceof Error ? cause.message : String(cause)}. Nothing more is acknowledged; check the disk and restart orchd.`,
+      { cause },
+    );
     this.path = path;
   }
 }
@@ -62,6 +67,8 @@ export class LedgerClosed extends Error {
 export class LineTooLong extends Error {
   override readonly name = "LineTooLong";
   constructor(path: string, type: string, bytes: number) {
-    super(`A ${type} line of ${bytes} bytes was not written to ${path}: a line stays below 1 MiB. Return less from the step, or write it to a file and return its path.`);
+    super(
+      `A ${type} line of ${bytes} bytes was not written to ${path}: a line stays below 1 MiB. Return less from the step, or write it to a file and return its path.`,
+    );
   }
 }

@@ -143,7 +143,12 @@ export class LedgerFile<E extends { readonly type: string }> {
    *
    * @throws LedgerFailed, after `onFatal`
    */
-  static async replace<E extends { readonly type: string }>(path: string, keepAs: string, first: readonly E[], options: LedgerOptions<E>): Promise<LedgerFile<E>> {
+  static async replace<E extends { readonly type: string }>(
+    path: string,
+    keepAs: string,
+    first: readonly E[],
+    options: LedgerOptions<E>,
+  ): Promise<LedgerFile<E>> {
     const at = new Date(options.clock.now()).toISOString();
     const write = frame<E>(LEDGER_START, [{ events: first, bodies: bodiesOf(path, first), at }]);
     const fd = await createWhole(path, write.bytes, options, keepAs);
@@ -288,7 +293,8 @@ function checkWhole<E extends { readonly type: string }>(path: string, reading: 
   if (reading.mark.seq === 0) throw new LedgerDamaged(path, 1, reading.size === 0 ? "it is empty" : "it has no whole header");
   if (!finishedElsewhere) return;
   if (reading.end === "torn") throw new LedgerDamaged(path, reading.fault!.line, `${reading.fault!.fault}, and the run had finished`);
-  if (reading.lines.at(-1)?.type !== "run.finished") throw new LedgerDamaged(path, reading.mark.seq + 1, "lines are missing at the end: the run had finished");
+  if (reading.lines.at(-1)?.type !== "run.finished")
+    throw new LedgerDamaged(path, reading.mark.seq + 1, "lines are missing at the end: the run had finished");
 }
 
 /** Each event as text, without the framing: `{"type":…}`. @throws LineTooLong */
@@ -429,7 +435,7 @@ function readBytes(path: string, from: number, to: number): Buffer {
   const bytes = Buffer.alloc(to - from);
   const fd = openSync(path, "r");
   try {
-    for (let read = 0; read < bytes.length; ) {
+    for (let read = 0; read < bytes.length;) {
       const more = readSync(fd, bytes, read, bytes.length - read, from + read);
       if (more === 0) throw new Error(`${path} became shorter while it was read`);
       read += more;

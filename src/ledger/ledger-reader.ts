@@ -216,7 +216,8 @@ class Scan<E> {
   #frameFault(line: Record<string, unknown>): string | undefined {
     const due = this.#seq + 1;
     if (line["seq"] !== due) return `its seq is ${JSON.stringify(line["seq"])} where ${due} is due`;
-    if (line["b"] !== due && (line["b"] !== this.#batch || this.#batch === 0)) return `its b is ${JSON.stringify(line["b"])}, which is no write's first line`;
+    if (line["b"] !== due && (line["b"] !== this.#batch || this.#batch === 0))
+      return `its b is ${JSON.stringify(line["b"])}, which is no write's first line`;
     if (typeof line["at"] !== "string" || typeof line["type"] !== "string") return "it has no time or no type";
     return undefined;
   }
@@ -265,14 +266,16 @@ function parseLine(bytes: Buffer, start: number, end: number): Record<string, un
   }
 }
 
-/** Any way to write `__proto__` as a member's name, escapes included. */
-const PROTO = /__proto__|\\u00[5-7]/i;
+/** Whether a text may hold `__proto__` as a member's name, escapes included. A pattern would be more exact and takes longer than the parsing. */
+function mayNamePrototype(text: string): boolean {
+  return text.includes("__proto__") || text.includes("\\u00");
+}
 
 /** Parses a JSON object so that no member of it can stand in for a prototype. @throws SyntaxError; undefined where it is no object */
 function parseSafely(text: string): Record<string, unknown> | undefined {
   const value: unknown = JSON.parse(text);
   if (value === null || typeof value !== "object" || Array.isArray(value)) return undefined;
-  return (PROTO.test(text) ? withoutPrototypes(value) : value) as Record<string, unknown>;
+  return (mayNamePrototype(text) ? withoutPrototypes(value) : value) as Record<string, unknown>;
 }
 
 /** The same value of objects without prototypes: there `__proto__` is a name like any other, however it is copied. */
@@ -297,7 +300,11 @@ function withoutPrototypes(root: object): object {
  *
  * @throws LedgerFormatError if the header was among what was read and has a newer format; a Node error if the file cannot be read
  */
-export function readTail<E>(path: string, found: string | ((line: Framed<E>) => boolean), options: { readonly format?: number | undefined } = {}): LedgerReading<E> {
+export function readTail<E>(
+  path: string,
+  found: string | ((line: Framed<E>) => boolean),
+  options: Pick<ReadOptions<E>, "each" | "format"> = {},
+): LedgerReading<E> {
   const fd = openSync(path, "r");
   try {
     const back = new LinesBackwards(fd);
@@ -317,7 +324,11 @@ export function readTail<E>(path: string, found: string | ((line: Framed<E>) => 
 /** The newest place before which the ledger need not be read: a wanted line's, or that of the first line of its write. */
 function markBefore<E>(back: LinesBackwards, wanted: (line: Framed<E>) => boolean, needle: Buffer | undefined): LedgerMark {
   let first: number | undefined;
-  for (let line = back.previous(first === undefined ? needle : undefined); line !== undefined; line = back.previous(first === undefined ? needle : undefined)) {
+  for (
+    let line = back.previous(first === undefined ? needle : undefined);
+    line !== undefined;
+    line = back.previous(first === undefined ? needle : undefined)
+  ) {
     const parsed = parseLine(line, 0, line.length) as unknown as Framed<E> | undefined;
     if (parsed === undefined || !Number.isInteger(parsed.seq) || !Number.isInteger(parsed.b)) {
       first = undefined;

@@ -38,7 +38,9 @@ export class DaemonLockHeld extends Error {
 
 function describe(holder: Holder | null): string {
   if (holder === null) return "another process";
-  const what = { daemon: "a daemon", foreground: `a run in the foreground (${holder.run ?? "not yet begun"})`, command: "a command that writes" }[holder.role];
+  const what = { daemon: "a daemon", foreground: `a run in the foreground (${holder.run ?? "not yet begun"})`, command: "a command that writes" }[
+    holder.role
+  ];
   return `${what}, process ${holder.pid}, since ${holder.since}`;
 }
 

@@ -16,7 +16,7 @@ import { LEDGER_FORMAT } from "../core/ledger-format.ts";
 import { checkpointOf, emptyPipelineState, evolvePipeline, type PipelineState } from "../core/pipeline-state.ts";
 import { LedgerClosed, LedgerDamaged } from "./ledger-error.ts";
 import { LedgerFile, type LedgerOptions } from "./ledger-file.ts";
-import { readLedger } from "./ledger-reader.ts";
+import { readTail } from "./ledger-reader.ts";
 import { MAX_LINE_BYTES } from "./line-limit.ts";
 import { RunStore } from "./run-store.ts";
 
@@ -56,11 +56,13 @@ export class PipelineLedger {
   /** The file is being created, rotated or closed; what is appended meanwhile waits for it. */
   #changing: Promise<void> | undefined;
   #closed = false;
+  #rotateAt: number;
 
   private constructor(store: RunStore, pipeline: string, options: PipelineLedgerOptions) {
     this.pipeline = pipeline;
     this.path = store.pipelineLedger(pipeline);
     this.#options = options;
+    this.#rotateAt = options.rotateBytes ?? ROTATE_BYTES;
   }
 
   /**
@@ -111,7 +113,7 @@ export class PipelineLedger {
       } else if (this.#file === undefined) {
         if (events.length === 0) return [];
         return this.#create(events);
-      } else if (this.#file.size >= (this.#options.rotateBytes ?? ROTATE_BYTES) && fits(checkpointOf(this.#state))) {
+      } else if (this.#file.size >= this.#rotateAt && fits(checkpointOf(this.#state))) {
         await this.#change(() => this.#rotate());
       } else {
         return this.#file.append(events);
@@ -164,17 +166,15 @@ export class PipelineLedger {
     const old = this.#file!;
     await old.close();
     this.#file = await this.#replace(rotatedName(this.path, this.#options.clock.now()));
+    // A file that begins with a long checkpoint would otherwise be full from the start.
+    this.#rotateAt = Math.max(this.#options.rotateBytes ?? ROTATE_BYTES, 2 * this.#file.size);
   }
 
   /** Goes on after damage with what the good lines say. */
   async #beginAfter({ line, fault }: LedgerDamaged): Promise<void> {
-    let lastAt: string | undefined;
-    readLedger<PipelineEvent>(this.path, {
-      each: (good) => {
-        evolvePipeline(this.#state, good);
-        lastAt = good.at;
-      },
-    });
+    const { lines } = readTail<PipelineEvent>(this.path, "pipeline.checkpoint");
+    for (const good of lines) evolvePipeline(this.#state, good);
+    const lastAt = lines.at(-1)?.at;
     const keptAs = freeName((n) => `${this.path}.damaged-${n}`, this.path);
     this.#file = await this.#replace(keptAs);
     this.damage = { line, fault, keptAs, lastAt };
@@ -204,9 +204,11 @@ export class PipelineLedger {
   async #change(act: () => Promise<void>): Promise<void> {
     const change = act();
     // Whoever waits for the change tries again after it, and meets a failure there.
-    const settled = change.catch(() => undefined).finally(() => {
-      this.#changing = undefined;
-    });
+    const settled = change
+      .catch(() => undefined)
+      .finally(() => {
+        this.#changing = undefined;
+      });
     this.#changing = settled;
     await settled;
     await change;

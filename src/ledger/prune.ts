@@ -185,8 +185,8 @@ async function sweep(store: RunStore, options: PruneOptions): Promise<number> {
       await giveWay(options);
     }
   }
-  // A spilled snapshot is an artifact that refers to bundles.
-  for (const sha of [...used]) collect(join(store.artifacts, sha), used);
+  // A spilled snapshot is an artifact that refers to bundles; what is found on the way is visited too.
+  for (const sha of used) collect(join(store.artifacts, sha), used);
   const unused = old.filter(({ sha }) => !used.has(sha));
   for (const { path } of unused) {
     await removeFile(path);

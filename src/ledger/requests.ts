@@ -50,7 +50,11 @@ export function isRequestId(id: string): boolean {
  * @returns the request's id
  * @throws RangeError for a bad id; a Node error if it cannot be written
  */
-export async function writeRequest(runsDir: string, request: RequestInput, options: { readonly id?: string; readonly clock?: Clock } = {}): Promise<string> {
+export async function writeRequest(
+  runsDir: string,
+  request: RequestInput,
+  options: { readonly id?: string; readonly clock?: Clock } = {},
+): Promise<string> {
   const id = options.id ?? newId((options.clock ?? systemClock).now());
   await writeFileAtomically(join(new RunStore(runsDir).requests, checked(id) + SUFFIX), `${JSON.stringify(request)}\n`, { mode: 0o644 });
   return id;
@@ -61,7 +65,8 @@ function newId(nowMs: number): string {
 }
 
 function checked(id: string): string {
-  if (!isRequestId(id)) throw new RangeError(`${JSON.stringify(id)} is no request's id: up to 64 letters, digits, dots, dashes and underscores, no dot first.`);
+  if (!isRequestId(id))
+    throw new RangeError(`${JSON.stringify(id)} is no request's id: up to 64 letters, digits, dots, dashes and underscores, no dot first.`);
   return id;
 }
 
@@ -162,7 +167,7 @@ export function waitForReply(runsDir: string, id: string, timeoutMs: number, clo
         if (reply !== null || clock.monotonic() >= until) resolve(reply);
         else clock.after(Math.min(POLL_MS, until - clock.monotonic()), look);
       } catch (error) {
-        reject(error as Error);
+        reject(error);
       }
     };
     look();

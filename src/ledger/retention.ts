@@ -63,7 +63,10 @@ export function decideRetention(pipelines: readonly PipelineFacts[], nowMs: numb
   const staying: string[] = [];
   for (const facts of pipelines) {
     const newestFirst = facts.runs.toSorted((a, b) => b.stampMs - a.stampMs || (a.run < b.run ? 1 : -1));
-    const lastFinished = newestFirst.reduce<RunFacts | undefined>((last, one) => ((one.finishedAt ?? -1) > (last?.finishedAt ?? -1) ? one : last), undefined);
+    const lastFinished = newestFirst.reduce<RunFacts | undefined>(
+      (last, one) => ((one.finishedAt ?? -1) > (last?.finishedAt ?? -1) ? one : last),
+      undefined,
+    );
     let bytes = 0;
     newestFirst.forEach((one, index) => {
       bytes += one.bytes;

@@ -101,4 +101,3 @@ export function allOutputs(outputs: { readonly [name: string]: Json }, artifacts
   const all = artifacts.resolve(outputs) as { readonly [name: string]: Json };
   return Object.fromEntries(Object.entries(all).map(([name, value]) => [name, artifacts.resolve(value)]));
 }
-

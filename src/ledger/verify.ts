@@ -72,7 +72,11 @@ export function verifyLedger(path: string, options: VerifyOptions = {}): LedgerF
   return judge(path, options).fault;
 }
 
-async function verifyFile<E extends Framed<object>>(path: string, options: VerifyOptions, each?: (line: E) => void): Promise<LedgerFault | undefined> {
+async function verifyFile<E extends Framed<object>>(
+  path: string,
+  options: VerifyOptions,
+  each?: (line: E) => void,
+): Promise<LedgerFault | undefined> {
   for (let look = 1; ; look += 1) {
     const { fault, torn } = judge<E>(path, options, each);
     if (!torn || look === LOOKS || !isYoung(path)) return fault;
@@ -85,7 +89,11 @@ function isYoung(path: string): boolean {
   return Math.abs(Date.now() - changed) < 1_000;
 }
 
-function judge<E extends Framed<object>>(path: string, options: VerifyOptions, each?: (line: E) => void): { fault: LedgerFault | undefined; torn: boolean } {
+function judge<E extends Framed<object>>(
+  path: string,
+  options: VerifyOptions,
+  each?: (line: E) => void,
+): { fault: LedgerFault | undefined; torn: boolean } {
   let header: (E & { type?: unknown; run?: unknown }) | undefined;
   let last: (E & { type?: unknown }) | undefined;
   let misplaced: LedgerFault | undefined;
@@ -104,7 +112,7 @@ function judge<E extends Framed<object>>(path: string, options: VerifyOptions, e
     const fault = error instanceof LedgerFormatError ? error.message : `it cannot be read: ${(error as Error).message}`;
     return { fault: { line: 1, fault }, torn: false };
   }
-  return { fault: faultOf(reading, options, header, last) ?? misplaced, torn: reading.end === "torn" };
+  return { fault: faultOf(reading, options, header, last, misplaced), torn: reading.end === "torn" };
 }
 
 function faultOf<E extends Framed<object>>(
@@ -112,6 +120,7 @@ function faultOf<E extends Framed<object>>(
   { run, finishedElsewhere = false }: VerifyOptions,
   header: { type?: unknown; run?: unknown; format?: unknown } | undefined,
   last: { type?: unknown } | undefined,
+  misplaced: LedgerFault | undefined,
 ): LedgerFault | undefined {
   if (size === 0) return { line: 1, fault: "empty: the ledger has no header" };
   if (header === undefined) return { line: 1, fault: `no whole header: ${fault?.fault ?? "no line"}` };
@@ -119,7 +128,9 @@ function faultOf<E extends Framed<object>>(
   if (end === "torn") return { line: fault!.line, fault: `torn tail: ${fault!.fault}` };
   if (run !== undefined && (header.type !== "run.submitted" || header.run !== run)) return { line: 1, fault: `the header is not that of ${run}` };
   if (typeof header.format !== "number") return { line: 1, fault: "the header has no format" };
-  if (finishedElsewhere && last?.type !== "run.finished") return { line: mark.seq + 1, fault: "lines are missing at the end: the pipeline's ledger says that the run finished" };
+  if (misplaced !== undefined) return misplaced;
+  if (finishedElsewhere && last?.type !== "run.finished")
+    return { line: mark.seq + 1, fault: "lines are missing at the end: the pipeline's ledger says that the run finished" };
   return undefined;
 }
 

@@ -84,10 +84,24 @@ describe("a ledger that was changed", () => {
     const lines = parseLedger<Note>(original).lines;
     const place = fc.nat(original.length - 1);
     const mutation = fc.oneof(
-      fc.record({ at: place, byte: fc.nat(255) }).map(({ at, byte }) => (b: Buffer) => (((b = Buffer.from(b))[at] = byte), b)),
-      fc.record({ from: place, length: fc.integer({ min: 1, max: 200 }) }).map(({ from, length }) => (b: Buffer) => Buffer.concat([b.subarray(0, from), b.subarray(from + length)])),
-      fc.record({ at: place, bytes: fc.uint8Array({ minLength: 1, maxLength: 50 }) }).map(({ at, bytes }) => (b: Buffer) => Buffer.concat([b.subarray(0, at), bytes, b.subarray(at)])),
-      fc.record({ from: place, length: fc.integer({ min: 1, max: 300 }) }).map(({ from, length }) => (b: Buffer) => ((b = Buffer.from(b)), b.fill(0, Math.min(from, b.length), Math.min(from + length, b.length)))),
+      fc.record({ at: place, byte: fc.nat(255) }).map(
+        ({ at, byte }) =>
+          (b: Buffer) => (((b = Buffer.from(b))[at] = byte), b),
+      ),
+      fc.record({ from: place, length: fc.integer({ min: 1, max: 200 }) }).map(
+        ({ from, length }) =>
+          (b: Buffer) =>
+            Buffer.concat([b.subarray(0, from), b.subarray(from + length)]),
+      ),
+      fc.record({ at: place, bytes: fc.uint8Array({ minLength: 1, maxLength: 50 }) }).map(
+        ({ at, bytes }) =>
+          (b: Buffer) =>
+            Buffer.concat([b.subarray(0, at), bytes, b.subarray(at)]),
+      ),
+      fc.record({ from: place, length: fc.integer({ min: 1, max: 300 }) }).map(
+        ({ from, length }) =>
+          (b: Buffer) => ((b = Buffer.from(b)), b.fill(0, Math.min(from, b.length), Math.min(from + length, b.length))),
+      ),
       fc.record({ line: fc.nat(6), to: fc.nat(6) }).map(({ line, to }) => (b: Buffer) => {
         const starts = lineStarts(b);
         const pieces = starts.slice(0, -1).map((start, index) => b.subarray(start, starts[index + 1]));

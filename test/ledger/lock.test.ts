@@ -20,7 +20,9 @@ async function acquire(orchdDir: string, clock = new VirtualClock()): Promise<Da
 }
 
 /** A process that tries to take the lock, says what came of it, and keeps what it got until it is ended. */
-async function contender(orchdDir: string): Promise<{ readonly child: ChildProcess; readonly said: string; readonly nextWord: () => Promise<string> }> {
+async function contender(
+  orchdDir: string,
+): Promise<{ readonly child: ChildProcess; readonly said: string; readonly nextWord: () => Promise<string> }> {
   const source = `
     import { acquireDaemonLock } from ${JSON.stringify(join(projectRoot, "dist/src/ledger/lock.js"))};
     import { systemClock } from ${JSON.stringify(join(projectRoot, "dist/src/clock.js"))};
@@ -33,7 +35,7 @@ async function contender(orchdDir: string): Promise<{ readonly child: ChildProce
     }`;
   const child = spawn(process.execPath, ["--input-type=module", "-e", source], { stdio: ["ignore", "pipe", "inherit"] });
   onTestFinished(() => void child.kill("SIGKILL"));
-  const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const nextWord = async (): Promise<string> => String((await lines.next()).value);
   return { child, said: await nextWord(), nextWord };
 }

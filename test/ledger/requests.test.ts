@@ -3,7 +3,16 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, symlinkSy
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseRequest, type RequestInput } from "../../src/core/request.ts";
-import { expireReplies, isRequestId, readReply, readRequests, removeRequest, waitForReply, writeReply, writeRequest } from "../../src/ledger/requests.ts";
+import {
+  expireReplies,
+  isRequestId,
+  readReply,
+  readRequests,
+  removeRequest,
+  waitForReply,
+  writeReply,
+  writeRequest,
+} from "../../src/ledger/requests.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
@@ -42,12 +51,20 @@ describe("a request", () => {
     const { runs, requests } = folders();
     const ids = await Promise.all(Array.from({ length: 100 }, () => writeRequest(runs, submit)));
     expect(new Set(ids).size).toBe(100);
-    expect(readRequests(requests, parseRequest).map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
+    expect(
+      readRequests(requests, parseRequest)
+        .map(({ id }) => id)
+        .toSorted(),
+    ).toEqual(ids.toSorted());
   });
 
   it("comes in the order of writing", async () => {
     const { runs, requests } = folders();
-    for (const [id, at] of [["a", 30], ["b", 10], ["c", 20]] as const) {
+    for (const [id, at] of [
+      ["a", 30],
+      ["b", 10],
+      ["c", 20],
+    ] as const) {
       await writeRequest(runs, submit, { id });
       utimesSync(join(requests, `${id}.json`), at, at);
     }
@@ -67,7 +84,11 @@ describe("what is no request", () => {
   it.each([
     bad("an unknown key", (path) => writeFileSync(path, '{"type":"submit","pipeline":"p","no_cache":true}'), /Unrecognized key: "no_cache"/),
     bad("an unknown type", (path) => writeFileSync(path, '{"type":"explode"}'), /field type: Invalid/),
-    bad("a pipeline that leaves its folder", (path) => writeFileSync(path, '{"type":"pause","pipeline":"../etc"}'), /field pipeline: is no name of a pipeline/),
+    bad(
+      "a pipeline that leaves its folder",
+      (path) => writeFileSync(path, '{"type":"pause","pipeline":"../etc"}'),
+      /field pipeline: is no name of a pipeline/,
+    ),
     bad("a run that is none", (path) => writeFileSync(path, '{"type":"stop","run":"p@../..","mode":"force"}'), /field run: is no run's id/),
     bad("half a file", (path) => writeFileSync(path, '{"type":"submit",'), /^it is not JSON$/),
     bad("an empty file", (path) => writeFileSync(path, ""), /^it is not JSON$/),
@@ -83,7 +104,7 @@ describe("what is no request", () => {
     make(join(requests, "r1.json"));
     const [read] = readRequests(requests, parseRequest);
     expect(read).toMatchObject({ id: "r1", ok: false });
-    expect(read!.ok === false && read!.reason).toMatch(reason);
+    expect(!read!.ok && read!.reason).toMatch(reason);
   });
 
   it("has a dot-name, another ending, or a bad name: only the last is spoken of", () => {
@@ -96,8 +117,14 @@ describe("what is no request", () => {
 
 describe("a request's defaults", () => {
   it("are filled in", () => {
-    expect(parseRequest({ type: "stop", run: "p@20260101T000000Z" })).toEqual({ ok: true, request: { type: "stop", run: "p@20260101T000000Z", mode: "graceful" } });
-    expect(parseRequest({ type: "backfill", pipeline: "p", from: "2026-01-01T00:00:00Z", to: "2026-01-02T00:00:00+01:00" })).toMatchObject({ ok: true, request: { which: "missing" } });
+    expect(parseRequest({ type: "stop", run: "p@20260101T000000Z" })).toEqual({
+      ok: true,
+      request: { type: "stop", run: "p@20260101T000000Z", mode: "graceful" },
+    });
+    expect(parseRequest({ type: "backfill", pipeline: "p", from: "2026-01-01T00:00:00Z", to: "2026-01-02T00:00:00+01:00" })).toMatchObject({
+      ok: true,
+      request: { which: "missing" },
+    });
   });
 });
 

@@ -49,7 +49,12 @@ describe("the runs that are there", () => {
 
   it("are not files of other names or in another month's folder", () => {
     const store = storeWith(runs);
-    for (const stray of ["2026-01/.p@20260101T000001Z.jsonl.1-1", "2026-01/notes.jsonl", "2026-01/p@20260201T000000Z.jsonl", "2026-01/q@20260101T000000Z.jsonl"]) {
+    for (const stray of [
+      "2026-01/.p@20260101T000001Z.jsonl.1-1",
+      "2026-01/notes.jsonl",
+      "2026-01/p@20260201T000000Z.jsonl",
+      "2026-01/q@20260101T000000Z.jsonl",
+    ]) {
       writeFileSync(`${store.pipelineDir("p")}/${stray}`, "");
     }
     expect(store.list("p")).toHaveLength(runs.length);
@@ -61,7 +66,13 @@ describe("the runs that are there", () => {
   });
 
   it("leave the next free id to others of their kind", () => {
-    const store = storeWith(["p@20260101T000000Z", "p@20260101T000000Z-r1", "p@20260101T000000Z-b1", "p@20260101T000000.000Z-m", "p@20260101T000000.001Z-m"]);
+    const store = storeWith([
+      "p@20260101T000000Z",
+      "p@20260101T000000Z-r1",
+      "p@20260101T000000Z-b1",
+      "p@20260101T000000.000Z-m",
+      "p@20260101T000000.001Z-m",
+    ]);
     const slot = Date.UTC(2026, 0, 1);
     expect(store.nextManual("p", slot)).toBe("p@20260101T000000.002Z-m");
     expect(store.nextBackfill("p", slot)).toBe("p@20260101T000000Z-b2");

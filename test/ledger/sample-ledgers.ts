@@ -49,7 +49,14 @@ export async function writeLedger(folder: string, batches: readonly (readonly No
 /** Seven lines in four writes: 1, 2-3, 4, 5-7. */
 export const SEVEN: readonly (readonly Note[])[] = [
   [{ type: "run.submitted", format: 1, run: "p@1" }],
-  [{ type: "run.started", because: "ünï ☃ 🚀" }, { type: "step.started", step: "a" }],
+  [
+    { type: "run.started", because: "ünï ☃ 🚀" },
+    { type: "step.started", step: "a" },
+  ],
   [{ type: "step.completed", step: "a", outputs: { result: { crc: "x", n: 1.5, list: [null, true] } } }],
-  [{ type: "step.started", step: "b" }, { type: "step.started", step: "c" }, { type: "step.started", step: "d" }],
+  [
+    { type: "step.started", step: "b" },
+    { type: "step.started", step: "c" },
+    { type: "step.started", step: "d" },
+  ],
 ];

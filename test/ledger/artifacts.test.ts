@@ -1,0 +1,192 @@
+import { readdirSync, readFileSync, statSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { RunEvent } from "../../src/core/event.ts";
+import type { Json } from "../../src/core/snapshot.ts";
+import { Artifacts, ArtifactUnusable, isArtifactRef, SPILL_BYTES, type ArtifactRef } from "../../src/ledger/artifacts.ts";
+import { allOutputs, needsSpilling, outputOf, restoreEvent, spillEvent } from "../../src/ledger/spill-event.ts";
+import { tempRoot } from "../support/temp-root.ts";
+import { faultyDisk } from "./faulty-disk.ts";
+import { header } from "./sample-ledgers.ts";
+
+const long = (bytes: number): string => "x".repeat(bytes);
+
+function artifacts(): { readonly store: Artifacts; readonly folder: string } {
+  const folder = join(tempRoot().runs, ".orchd", "artifacts");
+  return { store: new Artifacts(folder), folder };
+}
+
+describe("an artifact", () => {
+  it("is a file named by its content's hash, and reads back as what was put", async () => {
+    const { store, folder } = artifacts();
+    const value = { text: "ü", list: [1, null, { __proto__: null, a: true }] } as Json;
+    const ref = await store.put(value);
+    const text = JSON.stringify(value);
+    expect(ref).toEqual({ $artifact: createHash("sha256").update(text).digest("hex"), bytes: Buffer.byteLength(text) });
+    expect(readFileSync(join(folder, ref.$artifact), "utf8")).toBe(text);
+    expect(store.get(ref)).toEqual(JSON.parse(text));
+    await Promise.all([store.put(value), store.put(value)]);
+    expect(readdirSync(folder)).toEqual([ref.$artifact]);
+  });
+
+  it("is durable, name included, before it is referred to", async () => {
+    const { folder } = artifacts();
+    const disk = faultyDisk();
+    const calls: string[] = [];
+    disk.before = (call) => void calls.push(call);
+    await new Artifacts(folder, disk).put("x");
+    expect(calls.slice(-7)).toEqual(["write", "fdatasync", "close", "rename", "open", "fsync", "close"]);
+  });
+
+  it("that is damaged or gone is told, and put anew", async () => {
+    const { store, folder } = artifacts();
+    const ref = await store.put(long(100));
+    const path = join(folder, ref.$artifact);
+    const whole = readFileSync(path);
+    const spoilings = fc.oneof(
+      fc.nat(whole.length - 1).map((length) => () => truncateSync(path, length)),
+      fc.record({ at: fc.nat(whole.length - 1), bit: fc.nat(7) }).map(({ at, bit }) => () => {
+        const bytes = Buffer.from(whole);
+        bytes[at] = bytes[at]! ^ (1 << bit);
+        writeFileSync(path, bytes);
+      }),
+    );
+    await fc.assert(
+      fc.asyncProperty(spoilings, async (spoil) => {
+        spoil();
+        expect(store.verify(ref)).toBe(false);
+        expect(() => store.get(ref)).toThrow(ArtifactUnusable);
+        await store.put(long(100));
+        expect(store.verify(ref)).toBe(true);
+      }),
+      { numRuns: 60 },
+    );
+    expect(() => store.get({ ...ref, bytes: ref.bytes + 1 })).toThrow("is damaged");
+    expect(() => store.get({ $artifact: ref.$artifact.replace(/^./, "z"), bytes: 1 })).toThrow(RangeError);
+    expect(() => store.path({ $artifact: "../../etc/passwd", bytes: 1 })).toThrow(RangeError);
+  });
+
+  it("that is put again is young again, for retention's sake", async () => {
+    const { store } = artifacts();
+    const ref = await store.put("x");
+    utimesSync(store.path(ref), 1, 1);
+    await store.put("x");
+    expect(statSync(store.path(ref)).mtimeMs).toBeGreaterThan(1_000_000);
+  });
+
+  it("stands for a value over 64 KiB, counted in bytes, and for no shorter one", async () => {
+    const { store } = artifacts();
+    expect(await store.spill(long(SPILL_BYTES - 2))).toBe(long(SPILL_BYTES - 2));
+    expect(isArtifactRef(await store.spill(long(SPILL_BYTES - 1)))).toBe(true);
+    expect(isArtifactRef(await store.spill("é".repeat(SPILL_BYTES / 2)))).toBe(true);
+  });
+});
+
+describe("an event", () => {
+  const completed = (outputs: Record<string, Json>): RunEvent => ({ type: "step.completed", step: "a", attempt: 1, outputs, durationMs: 1 });
+
+  it("that is short stays as it is", async () => {
+    const event = completed({ result: long(2_000) });
+    expect(needsSpilling(event)).toBe(false);
+    expect(await spillEvent(event, artifacts().store)).toBe(event);
+  });
+
+  it("keeps short outputs and spills long ones", async () => {
+    const { store } = artifacts();
+    const spilled = (await spillEvent(completed({ small: 1, big: long(70_000) }), store)) as { outputs: Record<string, Json> };
+    expect(spilled.outputs["small"]).toBe(1);
+    expect(isArtifactRef(spilled.outputs["big"])).toBe(true);
+    expect(outputOf(spilled.outputs, "big", store)).toBe(long(70_000));
+    expect(outputOf(spilled.outputs, "none", store)).toBeUndefined();
+    expect(outputOf(spilled.outputs, "toString", store)).toBeUndefined();
+    expect(allOutputs(spilled.outputs, store)).toEqual({ small: 1, big: long(70_000) });
+  });
+
+  it("spills all outputs together where they are many", async () => {
+    const { store } = artifacts();
+    const many = Object.fromEntries(Array.from({ length: 40 }, (_, n) => [`o${n}`, long(60_000)]));
+    const spilled = (await spillEvent(completed({ ...many, big: long(70_000) }), store)) as { outputs: Record<string, Json> };
+    expect(isArtifactRef(spilled.outputs)).toBe(true);
+    expect(outputOf(spilled.outputs, "o7", store)).toBe(long(60_000));
+    expect(allOutputs(spilled.outputs, store)).toEqual({ ...many, big: long(70_000) });
+  });
+
+  it("does not take what a step returned for a reference, and leaves one that a ledger held alone", async () => {
+    const { store } = artifacts();
+    const other = await store.put("other");
+    const lookalike = { ...other } as unknown as Json;
+    expect(needsSpilling(completed({ result: lookalike }))).toBe(true);
+    const spilled = (await spillEvent(completed({ result: lookalike }), store)) as { outputs: Record<string, Json> };
+    expect(outputOf(spilled.outputs, "result", store)).toEqual(other);
+    const cached: RunEvent = {
+      type: "step.cached",
+      step: "a",
+      source: { run: "p@1", step: "a" },
+      outputs: { result: lookalike, more: long(3_000) },
+      because: "same key",
+    };
+    expect((await spillEvent(cached, store)).outputs).toEqual(cached.outputs);
+    expect(outputOf(cached.outputs, "result", store)).toBe("other");
+  });
+
+  it("has any field spilled that may be long, and is restored to what it was", async () => {
+    const { store } = artifacts();
+    const big = { text: long(70_000) };
+    const event = header("p@20260101T000000Z", { params: big, snapshot: big });
+    const spilled = (await spillEvent(event, store)) as unknown as Record<string, Json>;
+    expect([isArtifactRef(spilled["params"]), isArtifactRef(spilled["snapshot"])]).toEqual([true, true]);
+    expect(Buffer.byteLength(JSON.stringify(spilled))).toBeLessThan(1_000);
+    expect(restoreEvent(spilled, store)).toEqual(event);
+    expect(restoreEvent(event, store)).toBe(event);
+    const state: RunEvent = { type: "hook.completed", hook: "init", state: long(70_000) };
+    expect(isArtifactRef((await spillEvent(state, store)).state)).toBe(true);
+  });
+
+  it("has its error and its texts trimmed, never spilled", async () => {
+    const { store } = artifacts();
+    const error = { name: "Error", message: long(100_000), code: "E", stack: long(100_000) };
+    const failed = (await spillEvent({ type: "step.failed", step: "a", attempt: 1, error, because: long(100_000) }, store)) as {
+      error: typeof error;
+      because: string;
+    };
+    expect(failed.error.message).toBe(`${long(8_192)}… (91808 characters more)`);
+    expect([failed.error.name, failed.error.code, failed.error.stack.length < 8_300, failed.because.length < 16_500]).toEqual([
+      "Error",
+      "E",
+      true,
+      true,
+    ]);
+  });
+
+  it("whatever a step returns, is shorter than a line may be and gives back the same outputs", async () => {
+    const { store } = artifacts();
+    const value: fc.Arbitrary<Json> = fc.oneof(
+      fc.json().map((text) => JSON.parse(text) as Json),
+      fc.integer({ min: 60_000, max: 90_000 }).map(long),
+      fc.constant({ $artifact: "0".repeat(64), bytes: 1 }),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.dictionary(fc.string(), value, { maxKeys: 30 }), async (outputs) => {
+        const spilled = (await spillEvent(completed(outputs), store)) as { outputs: Record<string, Json> };
+        expect(Buffer.byteLength(JSON.stringify(spilled))).toBeLessThan(70_000);
+        expect(allOutputs(spilled.outputs, store)).toEqual(outputs);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it("holds a reference only where it is whole", () => {
+    const ref: ArtifactRef = { $artifact: "0".repeat(64), bytes: 3 };
+    expect([ref, { ...ref, more: 1 }, { $artifact: "0", bytes: 3 }, { ...ref, bytes: "3" }, null, [], "x"].map(isArtifactRef)).toEqual([
+      true,
+      false,
+      false,
+      false,
+      false,
+      false,
+      false,
+    ]);
+  });
+});

@@ -1,0 +1,285 @@
+import { linkSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { PipelineEvent, PipelineLine } from "../../src/core/event.ts";
+import { emptyPipelineState, evolvePipeline, type PipelineState } from "../../src/core/pipeline-state.ts";
+import { LedgerClosed, LedgerFailed, LedgerFormatError } from "../../src/ledger/ledger-error.ts";
+import { readLedger, readTail } from "../../src/ledger/ledger-reader.ts";
+import { PipelineLedger, type PipelineLedgerOptions } from "../../src/ledger/pipeline-ledger.ts";
+import { readWholeLedger } from "../support/independent-ledger.ts";
+import { tempRoot } from "../support/temp-root.ts";
+import { diskError, faultyDisk } from "./faulty-disk.ts";
+import { calm } from "./sample-ledgers.ts";
+
+const T0 = Date.UTC(2026, 10, 23, 2);
+const iso = (n: number): string => new Date(T0 + n * 1_000).toISOString();
+const loaded: PipelineEvent = { type: "pipeline.loaded", digest: "d", schedules: [{ cron: "* * * * * *" }], tz: "UTC", tzdata: "2026c" };
+const fired = (n: number): PipelineEvent => ({ type: "slot.fired", slot: iso(n), run: `p@${n}`, through: iso(n) });
+const ended = (n: number): PipelineEvent => ({ type: "run.finished", run: `p@${n}`, status: "completed", durationMs: 1 });
+
+const open = (runs: string, more: Partial<PipelineLedgerOptions> = {}): Promise<PipelineLedger> =>
+  PipelineLedger.open(runs, "p", { ...calm<PipelineEvent>(), ...more });
+
+/** A state in a form that compares; lines of the file that no fold can know are left out. */
+const facts = (state: PipelineState): unknown => ({ ...state, lastSeq: 0, linesSinceCheckpoint: 0 });
+
+function foldOf(path: string): PipelineState {
+  return readLedger<PipelineEvent>(path).lines.reduce((state, line) => evolvePipeline(state, line), emptyPipelineState());
+}
+
+describe("a pipeline's ledger", () => {
+  it("begins with the first event, its format, and a checkpoint", async () => {
+    const { runs } = tempRoot();
+    const ledger = await open(runs);
+    expect([ledger.lastSeq, readdirSync(runs)]).toEqual([0, []]);
+    const lines = await ledger.append([loaded, fired(1)]);
+    expect(lines.map(({ seq, type }) => [seq, type])).toEqual([
+      [1, "pipeline.loaded"],
+      [3, "slot.fired"],
+    ]);
+    expect(readWholeLedger(ledger.path).map(({ type, format }) => [type, format])).toEqual([
+      ["pipeline.loaded", 1],
+      ["pipeline.checkpoint", 1],
+      ["slot.fired", undefined],
+    ]);
+    expect(ledger.state.through).toBe(T0 + 1_000);
+    expect([...ledger.state.active.keys()]).toEqual(["p@1"]);
+    await ledger.close();
+    await expect(ledger.append([loaded])).rejects.toThrow(LedgerClosed);
+  });
+
+  it("is made once, though many append to it at first", async () => {
+    const { runs } = tempRoot();
+    const ledger = await open(runs);
+    const lines = await Promise.all([ledger.append([loaded]), ledger.append([fired(1)]), ledger.append([fired(2)]), ledger.append([])]);
+    expect(lines.map(([line]) => line?.type)).toEqual(["pipeline.loaded", "slot.fired", "slot.fired", undefined]);
+    expect(readWholeLedger(ledger.path)).toHaveLength(4);
+    await ledger.close();
+  });
+
+  it("moves its state only with durable lines, before whoever waits for them goes on", async () => {
+    const { runs } = tempRoot();
+    const disk = faultyDisk();
+    const ledger = await open(runs, { disk });
+    await ledger.append([loaded]);
+    disk.before = (call) => {
+      if (call === "fdatasync") expect(ledger.state.active.size).toBe(0);
+      return undefined;
+    };
+    const written = ledger.append([fired(1)]).then(() => ledger.state.active.size);
+    expect(await written).toBe(1);
+    await ledger.close();
+  });
+
+  it("has a checkpoint at least every so many lines, and each says all that stands before it", async () => {
+    const batches = fc.array(
+      fc.array(
+        fc.nat(40).chain((n) => fc.constantFrom(fired(n), ended(n), { type: "pipeline.paused" } as PipelineEvent)),
+        { minLength: 1, maxLength: 7 },
+      ),
+      {
+        minLength: 1,
+        maxLength: 20,
+      },
+    );
+    await fc.assert(
+      fc.asyncProperty(batches, fc.boolean(), async (all, atOnce) => {
+        const { runs } = tempRoot();
+        const ledger = await open(runs, { checkpointLines: 8 });
+        await ledger.append([loaded]);
+        if (atOnce) await Promise.all(all.map((events) => ledger.append(events)));
+        else for (const events of all) await ledger.append(events);
+        await ledger.close();
+        const { lines } = readLedger<PipelineEvent>(ledger.path);
+        let since = 0;
+        let batch = 0;
+        const state = emptyPipelineState();
+        for (const line of lines) {
+          if (line.type === "pipeline.checkpoint") {
+            const restored = evolvePipeline(emptyPipelineState(), line);
+            expect(facts(restored)).toEqual(facts(state));
+            since = 0;
+          } else {
+            if (line.b !== batch) expect(since).toBeLessThan(8);
+            since += 1;
+          }
+          batch = line.b;
+          evolvePipeline(state, line);
+        }
+        expect(facts(ledger.state)).toEqual(facts(state));
+        const reopened = await open(runs);
+        expect(facts(reopened.state)).toEqual(facts(state));
+        await reopened.close();
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it("opens without reading further back than the last checkpoint", async () => {
+    const { runs } = tempRoot();
+    const ledger = await open(runs, { checkpointLines: 8 });
+    await ledger.append([loaded]);
+    for (let n = 1; n <= 30; n += 1) await ledger.append([fired(n), ended(n)]);
+    await ledger.close();
+    const bytes = readFileSync(ledger.path);
+    writeFileSync(ledger.path, bytes.fill(0x20, 300, 400));
+    const reopened = await open(runs);
+    expect(reopened.damage).toBeUndefined();
+    expect(facts(reopened.state)).toEqual(facts(ledger.state));
+    const [line] = await reopened.append([fired(31)]);
+    expect(line!.seq).toBe(ledger.lastSeq + 1);
+    await reopened.close();
+  });
+
+  it("ends in the same state, wherever its last write was cut", async () => {
+    const { runs } = tempRoot();
+    const ledger = await open(runs);
+    await ledger.append([loaded]);
+    await ledger.append([fired(1)]);
+    const size = ledger.size;
+    await ledger.append([fired(2), fired(3)]);
+    await ledger.close();
+    const whole = readFileSync(ledger.path);
+    for (let length = size; length <= whole.length; length += 7) {
+      writeFileSync(ledger.path, whole.subarray(0, length));
+      const expected = facts(foldOf(ledger.path));
+      const reopened = await open(runs);
+      expect(facts(reopened.state)).toEqual(expected);
+      expect(reopened.damage).toBeUndefined();
+      await reopened.close();
+    }
+  });
+});
+
+describe("at its full length", () => {
+  it("goes on under a dated name, and a new file begins with all that is known", async () => {
+    const { runs } = tempRoot();
+    const ledger = await open(runs, { rotateBytes: 1_000 });
+    await ledger.append([loaded]);
+    for (let n = 1; n <= 20; n += 1) await ledger.append([fired(n)]);
+    await Promise.all([ledger.append([ended(1)]), ledger.append([ended(2)])]);
+    const before = facts(ledger.state);
+    await ledger.close();
+    const names = readdirSync(join(runs, "p")).toSorted();
+    expect(names.length).toBeGreaterThan(2);
+    expect(names).toContain("pipeline-2026-11-23.jsonl");
+    expect(names).toContain("pipeline-2026-11-23-2.jsonl");
+    const all = names.flatMap((name) => readWholeLedger(join(runs, "p", name)));
+    expect(
+      all
+        .filter(({ type }) => type === "slot.fired")
+        .map(({ run }) => String(run))
+        .toSorted(),
+    ).toEqual(Array.from({ length: 20 }, (_, n) => `p@${n + 1}`).toSorted());
+    const current = readWholeLedger(ledger.path);
+    expect(current.slice(0, 2).map(({ seq, type, format }) => [seq, type, format])).toEqual([
+      [1, "pipeline.loaded", 1],
+      [2, "pipeline.checkpoint", 1],
+    ]);
+    const reopened = await open(runs);
+    expect(facts(reopened.state)).toEqual(before);
+    await reopened.close();
+  });
+
+  it("may crash between its two names, and rotates under the same one later", async () => {
+    const { runs } = tempRoot();
+    const ledger = await open(runs, { rotateBytes: 1_500 });
+    await ledger.append([loaded]);
+    while (ledger.size < 1_500) await ledger.append([fired(1)]);
+    await ledger.close();
+    linkSync(ledger.path, join(runs, "p", "pipeline-2026-11-23.jsonl"));
+    const reopened = await open(runs, { rotateBytes: 1_500 });
+    await reopened.append([fired(2)]);
+    await reopened.close();
+    expect(readdirSync(join(runs, "p")).toSorted()).toEqual(["pipeline-2026-11-23.jsonl", "pipeline.jsonl"]);
+    expect(readWholeLedger(ledger.path).at(-1)).toMatchObject({ type: "slot.fired", run: "p@2" });
+  });
+
+  it("is never without a whole pipeline.jsonl", async () => {
+    const { runs } = tempRoot();
+    const disk = faultyDisk();
+    const ledger = await open(runs, { rotateBytes: 1_500, disk });
+    await ledger.append([loaded]);
+    disk.before = () => {
+      const reading = readTail<PipelineEvent>(join(runs, "p", "pipeline.jsonl"), "pipeline.checkpoint");
+      expect(reading.lines.length).toBeGreaterThan(0);
+      return undefined;
+    };
+    for (let n = 1; n <= 12; n += 1) await ledger.append([fired(n)]);
+    await ledger.close();
+    expect(readdirSync(join(runs, "p")).length).toBeGreaterThan(1);
+  });
+});
+
+describe("a damaged one", () => {
+  it("is kept aside, and a new one begins with what its good lines say", async () => {
+    const { runs } = tempRoot();
+    const ledger = await open(runs);
+    await ledger.append([loaded]);
+    for (let n = 1; n <= 5; n += 1) await ledger.append([fired(n)]);
+    await ledger.append([ended(2)]);
+    await ledger.close();
+    const bytes = readFileSync(ledger.path);
+    const place = bytes.indexOf('"p@4"');
+    bytes[place + 3] = 0x39;
+    writeFileSync(ledger.path, bytes);
+    const reopened = await open(runs);
+    const keptAs = `${ledger.path}.damaged-1`;
+    expect(reopened.damage).toEqual({ line: 6, fault: "its checksum does not match", keptAs, lastAt: "2026-11-23T02:00:00.000Z" });
+    expect([...reopened.state.active.keys()]).toEqual(["p@1", "p@2", "p@3"]);
+    expect(reopened.state.through).toBe(T0 + 3_000);
+    expect(readFileSync(keptAs).equals(bytes)).toBe(true);
+    await reopened.append([fired(6)]);
+    await reopened.close();
+    expect(readWholeLedger(ledger.path).map(({ type }) => type)).toEqual(["pipeline.loaded", "pipeline.checkpoint", "slot.fired"]);
+    const again = await open(runs);
+    expect([again.damage, facts(again.state)]).toEqual([undefined, facts(reopened.state)]);
+    await again.close();
+  });
+
+  it("that is empty begins anew, and the next damage has the next number", async () => {
+    const { runs } = tempRoot();
+    const ledger = await open(runs);
+    await ledger.append([loaded]);
+    await ledger.close();
+    for (const n of [1, 2]) {
+      truncateSync(ledger.path, 0);
+      const reopened = await open(runs);
+      expect(reopened.damage).toMatchObject({ line: 1, fault: "it is empty", keptAs: `${ledger.path}.damaged-${n}` });
+      expect(reopened.state.through).toBeUndefined();
+      await reopened.close();
+      expect(statSync(ledger.path).size).toBeGreaterThan(0);
+    }
+  });
+
+  it("is not one that a newer release wrote: that is refused and left alone", async () => {
+    const { runs } = tempRoot();
+    const ledger = await open(runs);
+    await ledger.append([loaded]);
+    await ledger.close();
+    const { lines } = readLedger<PipelineLine>(ledger.path);
+    expect(lines).toHaveLength(2);
+    const newer = await import("../../src/ledger/ledger-file.ts");
+    const path = join(runs, "q", "pipeline.jsonl");
+    await (await newer.LedgerFile.create<PipelineEvent>(path, [{ ...loaded, format: 2 }], calm())).close();
+    const bytes = readFileSync(path);
+    await expect(PipelineLedger.open(runs, "q", calm())).rejects.toThrow(LedgerFormatError);
+    expect(readFileSync(path).equals(bytes)).toBe(true);
+  });
+});
+
+describe("a failed sync", () => {
+  it("is told, and leaves the state as it was", async () => {
+    const { runs } = tempRoot();
+    const disk = faultyDisk();
+    const fatal: unknown[] = [];
+    const ledger = await open(runs, { disk, onFatal: (error) => void fatal.push(error) });
+    await ledger.append([loaded]);
+    const before = structuredClone(facts(ledger.state));
+    disk.before = (call) => (call === "fdatasync" ? diskError("EIO") : undefined);
+    await expect(ledger.append([fired(1)])).rejects.toThrow(LedgerFailed);
+    expect([fatal.length, facts(ledger.state)]).toEqual([1, before]);
+    await ledger.close();
+  });
+});

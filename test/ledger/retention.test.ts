@@ -1,0 +1,262 @@
+import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { PipelineEvent, RunEvent } from "../../src/core/event.ts";
+import { runIdForSlot } from "../../src/core/run-id.ts";
+import { Artifacts } from "../../src/ledger/artifacts.ts";
+import { LedgerFile } from "../../src/ledger/ledger-file.ts";
+import { prune, type PruneOptions } from "../../src/ledger/prune.ts";
+import { DEFAULT_RETENTION, decideRetention, type PipelineFacts, type RunFacts } from "../../src/ledger/retention.ts";
+import { RunStore } from "../../src/ledger/run-store.ts";
+import { tempRoot } from "../support/temp-root.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
+import { calm, header } from "./sample-ledgers.ts";
+
+const DAY = 86_400_000;
+const NOW = Date.UTC(2026, 5, 1);
+const none = (): string[] => [];
+
+/** A run that ended so many days ago. */
+const run = (daysAgo: number, more: Partial<RunFacts> = {}): RunFacts => ({
+  run: `r${daysAgo}`,
+  stampMs: NOW - daysAgo * DAY,
+  scheduled: true,
+  finishedAt: NOW - daysAgo * DAY,
+  bytes: 100,
+  ...more,
+});
+const pipeline = (runs: readonly RunFacts[], more: Partial<PipelineFacts> = {}): PipelineFacts => ({
+  pipeline: "p",
+  policy: DEFAULT_RETENTION,
+  through: NOW,
+  active: new Set(),
+  runs,
+  ...more,
+});
+
+describe("deciding what goes", () => {
+  it("lets runs go by age, by number and by size, each with its reason", () => {
+    const runs = [run(0), run(1), run(29), run(31)];
+    expect([...decideRetention([pipeline(runs)], NOW, none).prune]).toEqual([["r31", "it is older than 30 days"]]);
+    expect([...decideRetention([pipeline(runs, { policy: { keepDays: 100, keepRuns: 2 } })], NOW, none).prune]).toEqual([
+      ["r29", "2 newer runs are kept"],
+      ["r31", "2 newer runs are kept"],
+    ]);
+    expect([...decideRetention([pipeline(runs, { policy: { keepDays: 100, keepRuns: 9, keepBytes: 300 } })], NOW, none).prune]).toEqual([
+      ["r31", "newer runs fill 300 bytes"],
+    ]);
+  });
+
+  it("keeps what is newest, active, unfinished or undecided, and says why", () => {
+    const runs = [run(40), run(41), run(42, { finishedAt: undefined }), run(43), run(44)];
+    const { prune: going, kept } = decideRetention([pipeline(runs, { active: new Set(["r41"]) })], NOW, none);
+    expect([...going.keys()]).toEqual(["r43", "r44"]);
+    expect([...kept]).toEqual([
+      ["r40", "it is the newest"],
+      ["r41", "it is active"],
+      ["r42", "it has not finished"],
+    ]);
+    const undecided = decideRetention([pipeline(runs, { through: NOW - 43.5 * DAY })], NOW, none);
+    expect([...undecided.prune.keys()]).toEqual(["r44"]);
+    expect(undecided.kept.get("r43")).toBe("its slot is not durably decided");
+  });
+
+  it("without a watermark lets only runs go that no slot asked for", () => {
+    const runs = [run(40), run(41), run(42, { scheduled: false })];
+    expect([...decideRetention([pipeline(runs, { through: undefined })], NOW, none).prune.keys()]).toEqual(["r42"]);
+  });
+
+  it("keeps a run from which one that stays took a result, through any number of others, over pipelines", () => {
+    const sources: Record<string, string[]> = { r0: ["r50"], r50: ["q60"], q60: ["q61"], r51: ["q62"] };
+    const q = [0, 60, 61, 62].map((days) => run(days, { run: `q${days}` }));
+    const { prune: going, kept } = decideRetention(
+      [pipeline([run(0), run(50), run(51)]), pipeline(q, { pipeline: "q" })],
+      NOW,
+      (id) => sources[id] ?? [],
+    );
+    expect([...going.keys()]).toEqual(["r51", "q62"]);
+    expect(kept.get("r50")).toBe("r0 took a result from it");
+    expect(kept.get("q61")).toBe("q60 took a result from it");
+  });
+
+  it("asks for no sources where nothing would go", () => {
+    const asked: string[] = [];
+    decideRetention([pipeline([run(0), run(1)])], NOW, (id) => {
+      asked.push(id);
+      return [];
+    });
+    expect(asked).toEqual([]);
+  });
+
+  it("never removes what may not go, whatever the facts", () => {
+    const arbitrary = fc.record({
+      days: fc.nat(100),
+      finished: fc.boolean(),
+      scheduled: fc.boolean(),
+      active: fc.boolean(),
+      source: fc.option(fc.nat(30), { nil: undefined }),
+    });
+    fc.assert(
+      fc.property(
+        fc.array(arbitrary, { maxLength: 30 }),
+        fc.nat(40),
+        fc.nat(10),
+        fc.option(fc.nat(100), { nil: undefined }),
+        (all, keepDays, keepRuns, throughDays) => {
+          const runs = all.map((one, n) =>
+            run(one.days, { run: `r${n}`, scheduled: one.scheduled, ...(one.finished ? {} : { finishedAt: undefined }) }),
+          );
+          const active = new Set(all.flatMap((one, n) => (one.active ? [`r${n}`] : [])));
+          const through = throughDays === undefined ? undefined : NOW - throughDays * DAY;
+          const sourcesOf = (id: string): string[] => {
+            const source = all[Number(id.slice(1))]!.source;
+            return source === undefined ? [] : [`r${source}`];
+          };
+          const { prune: going } = decideRetention([pipeline(runs, { policy: { keepDays, keepRuns }, active, through })], NOW, sourcesOf);
+          const newest = Math.max(...runs.map(({ stampMs }) => stampMs));
+          const left = runs.filter((one) => !going.has(one.run));
+          for (const one of runs.filter(({ run: id }) => going.has(id))) {
+            expect(active.has(one.run) || one.finishedAt === undefined).toBe(false);
+            expect(through === undefined ? !one.scheduled : one.stampMs <= through).toBe(true);
+            expect(left.flatMap(({ run: id }) => sourcesOf(id))).not.toContain(one.run);
+          }
+          if (runs.length > 0) expect(left.some(({ stampMs }) => stampMs === newest)).toBe(true);
+        },
+      ),
+    );
+  });
+});
+
+describe("pruning", () => {
+  const finished: RunEvent = { type: "run.finished", status: "completed", because: "all steps completed", durationMs: 1 };
+
+  /** A pipeline `p` with a run every day for so many days up to yesterday, all decided, the newest still active. */
+  async function history(days: number): Promise<{ readonly store: RunStore; readonly runs: string[]; readonly options: PruneOptions }> {
+    const store = new RunStore(tempRoot().runs);
+    const runs = Array.from({ length: days }, (_, n) => runIdForSlot("p", NOW - (days - n) * DAY));
+    const events = runs.map<PipelineEvent>((id, n) => ({
+      type: "slot.fired",
+      slot: iso(NOW - (days - n) * DAY),
+      run: id,
+      through: iso(NOW - (days - n) * DAY),
+    }));
+    const loaded: PipelineEvent = {
+      type: "pipeline.loaded",
+      format: 1,
+      digest: "d",
+      schedules: [],
+      tz: "UTC",
+      tzdata: "2026c",
+      through: iso(NOW - 900 * DAY),
+    };
+    const ends = runs.slice(0, -1).map<PipelineEvent>((id) => ({ type: "run.finished", run: id, status: "completed", durationMs: 1 }));
+    const clock = new VirtualClock({ start: NOW - 900 * DAY });
+    await (await LedgerFile.create<PipelineEvent>(store.pipelineLedger("p"), [loaded, ...events, ...ends], calm({ clock }))).close();
+    for (const [n, id] of runs.entries()) {
+      await write(store, id, n === days - 1 ? [] : [finished], NOW - (days - n) * DAY);
+      writeFileSync(store.runLog(id), "printed\n");
+    }
+    return { store, runs, options: { nowMs: NOW, policyOf: () => ({ keepDays: 10, keepRuns: 100 }) } };
+  }
+  const iso = (ms: number): string => new Date(ms).toISOString();
+  async function write(store: RunStore, id: string, events: readonly RunEvent[], atMs: number): Promise<void> {
+    const clock = new VirtualClock({ start: atMs });
+    await (await LedgerFile.create<RunEvent>(store.runLedger(id), [header(id), ...events], calm({ clock }))).close();
+  }
+  const old = (path: string): void => utimesSync(path, (NOW - 5 * DAY) / 1_000, (NOW - 5 * DAY) / 1_000);
+
+  it("removes old runs with their logs and empty months, and a dry run removes nothing", async () => {
+    const { store, runs, options } = await history(45);
+    const dry = await prune(store.runsDir, { ...options, dryRun: true });
+    expect(store.list("p")).toEqual(runs);
+    const done = await prune(store.runsDir, options);
+    expect(done).toEqual(dry);
+    expect(done.runs.map(({ run: id }) => id).toSorted()).toEqual(runs.slice(0, 35));
+    expect(done.bytes).toBeGreaterThan(35 * 200);
+    expect(store.list("p")).toEqual(runs.slice(35));
+    expect(runs.filter((id) => existsSync(store.runDir(id)) && existsSync(store.runLog(id)))).toEqual(runs.slice(35));
+    expect(store.months("p")).toEqual(["2026-05"]);
+    expect((await prune(store.runsDir, options)).runs).toEqual([]);
+  });
+
+  it("spares other pipelines, runs that feed a cache, and runs that the daemon still knows", async () => {
+    const { store, runs, options } = await history(20);
+    const newest = "p@20260531T120000Z";
+    const cached: RunEvent = { type: "step.cached", step: "a", source: { run: runs[0]!, step: "a" }, outputs: {}, because: "same key" };
+    await write(store, newest, [cached, finished], NOW);
+    await write(store, "p@20260531T120001Z", [], NOW);
+    const { runs: gone, kept } = await prune(store.runsDir, { ...options, alsoActive: new Set([runs[1]!]) });
+    expect(gone.map(({ run: id }) => id).toSorted()).toEqual(runs.slice(2, 10));
+    expect(kept.find(({ run: id }) => id === runs[0])?.because).toBe(`${newest} took a result from it`);
+    expect(kept.find(({ run: id }) => id === runs[1])?.because).toBe("it is active");
+    expect((await prune(store.runsDir, { ...options, pipeline: "q", policyOf: () => ({ keepDays: 0, keepRuns: 0 }) })).runs).toEqual([]);
+  });
+
+  it("takes nothing beyond the watermark, though it is old", async () => {
+    const { store, options } = await history(2);
+    const beyond = runIdForSlot("p", NOW - DAY / 2);
+    await write(store, beyond, [finished], NOW - DAY / 2);
+    await write(store, runIdForSlot("p", NOW - DAY / 4), [finished], NOW - DAY / 4);
+    const { runs: gone, kept } = await prune(store.runsDir, { ...options, policyOf: () => ({ keepDays: 0, keepRuns: 0 }) });
+    expect(gone.map(({ run: id }) => id)).toEqual([runIdForSlot("p", NOW - 2 * DAY)]);
+    expect(kept.find(({ run: id }) => id === beyond)?.because).toBe("its slot is not durably decided");
+  });
+
+  it("keeps damaged ledgers: nobody knows how they ended", async () => {
+    const { store, runs, options } = await history(20);
+    writeFileSync(store.runLedger(runs[3]!), "rubbish\n");
+    const { runs: gone } = await prune(store.runsDir, options);
+    expect(gone.map(({ run: id }) => id)).not.toContain(runs[3]);
+    expect(gone).toHaveLength(9);
+  });
+
+  it("removes artifacts and step code that nothing refers to, and leaves young ones and those in use", async () => {
+    const { store, runs, options } = await history(3);
+    const artifacts = new Artifacts(store.artifacts);
+    const [used, unused, young] = [await artifacts.put("used"), await artifacts.put("unused"), await artifacts.put("young")];
+    const bundle = (letter: string): string => letter.repeat(64);
+    const spilled = await artifacts.put({ steps: [{ code: { bundle: bundle("b") } }] });
+    mkdirSync(store.bundles, { recursive: true });
+    for (const letter of ["a", "b", "c", "d"]) {
+      writeFileSync(join(store.bundles, `${bundle(letter)}.mjs`), "");
+      old(join(store.bundles, `${bundle(letter)}.mjs`));
+    }
+    for (const ref of [used, unused, spilled]) old(artifacts.path(ref));
+    utimesSync(artifacts.path(young), NOW / 1_000, NOW / 1_000);
+    const id = "p@20260531T120000Z";
+    const snapshot = { steps: [{ code: { bundle: bundle("a") } }] };
+    await write(store, id, [{ type: "step.completed", step: "a", attempt: 1, outputs: { result: { ...used } }, durationMs: 1 }], NOW);
+    await write(store, "p@20260531T120001Z", [], NOW);
+    await (await LedgerFile.create<RunEvent>(store.runLedger("p@20260531T120002Z"), [header("p@20260531T120002Z", { snapshot })], calm())).close();
+    await (
+      await LedgerFile.create<RunEvent>(store.runLedger("p@20260531T120003Z"), [header("p@20260531T120003Z", { snapshot: { ...spilled } })], calm())
+    ).close();
+    expect(await prune(store.runsDir, options)).toMatchObject({ runs: [], files: 1 });
+    expect(readdirSync(store.artifacts).toSorted()).toEqual([used, young, spilled].map(({ $artifact }) => $artifact).toSorted());
+    expect(readdirSync(store.bundles)).toHaveLength(4);
+    expect(await prune(store.runsDir, { ...options, bundlesInUse: new Set([bundle("c")]) })).toMatchObject({ files: 1 });
+    expect(readdirSync(store.bundles)).toEqual(["a", "b", "c"].map((letter) => `${bundle(letter)}.mjs`));
+    expect(runs).toHaveLength(3);
+  });
+
+  it("removes what crashes left behind, and rotated ledgers past their time", async () => {
+    const { store, runs, options } = await history(3);
+    const rotated = join(store.pipelineDir("p"), "pipeline-2026-01-01.jsonl");
+    const left = [join(store.runDir(runs[0]!), ".r.jsonl.1-1"), join(store.pipelineDir("p"), ".pipeline.jsonl.1-1"), rotated];
+    const fresh = [join(store.runDir(runs[0]!), ".r.jsonl.1-2"), join(store.pipelineDir("p"), "pipeline-2026-05-30.jsonl")];
+    for (const path of [...left, ...fresh]) writeFileSync(path, "");
+    for (const path of left) old(path);
+    utimesSync(rotated, (NOW - 11 * DAY) / 1_000, (NOW - 11 * DAY) / 1_000);
+    for (const path of fresh) utimesSync(path, NOW / 1_000, NOW / 1_000);
+    await prune(store.runsDir, options);
+    expect(left.filter((path) => existsSync(path))).toEqual([]);
+    expect(fresh.filter((path) => existsSync(path))).toEqual(fresh);
+  });
+
+  it("stops between two files when its lock is lost", async () => {
+    const { store, runs, options } = await history(20);
+    await expect(prune(store.runsDir, { ...options, signal: AbortSignal.abort(new Error("lost")) })).rejects.toThrow("lost");
+    expect(store.list("p")).toEqual(runs);
+  });
+});
