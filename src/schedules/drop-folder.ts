@@ -91,6 +91,8 @@ export class DropFolder {
   private pending: { asked: boolean; readonly done: Promise<void> } | undefined;
   private tail: Promise<void> = Promise.resolve();
   private toldAt = 0;
+  /** Some of `modules` may be needed by no pipeline any more. */
+  private stale = false;
   private closed = false;
 
   constructor(options: DropFolderOptions) {
@@ -116,19 +118,22 @@ export class DropFolder {
   follow(file: string, watched: readonly string[]): void {
     if (this.closed) return;
     const own = watched.filter((path) => path !== file);
-    this.followed.set(file, own);
+    if (own.length === 0) this.followed.delete(file);
+    else this.followed.set(file, own);
     for (const path of own) {
       let sight = this.modules.get(path);
       if (sight === undefined) {
         sight = look(path);
         if (sight.young) sight.hash = hashOf(path);
+        const folder = dirname(path);
+        if (!this.watchers.has(folder) && this.watchers.size < MAX_WATCHED_FOLDERS) this.watchFolder(folder);
       }
       this.modules.set(path, sight);
       // Written since the load began: what was loaded may be older. File times are the machine's, so they are held against its clock.
       if (sight.print !== "" && Number(sight.print.split(" ")[4]) / 1e6 >= this.toldAt - 20) this.again.add(file);
     }
+    this.stale = true;
     if (this.again.has(file)) this.dirty();
-    this.watchFolders();
   }
 
   /** The pipeline files that were there at the last rescan, in the order of their names. */
@@ -194,6 +199,7 @@ export class DropFolder {
 
   private async scan(asked: boolean): Promise<void> {
     const began = Date.now();
+    this.forgetModules();
     this.watchFolders();
     const paths = this.list(asked);
     if (paths === undefined) return;
@@ -270,11 +276,14 @@ export class DropFolder {
       this.goneSince.delete(path);
       this.followed.delete(path);
     }
-    if (removed.length > 0) this.forgetModules();
+    if (removed.length > 0) this.stale = true;
     return removed.sort(byText);
   }
 
+  /** Modules that no pipeline is made from any more. */
   private forgetModules(): void {
+    if (!this.stale) return;
+    this.stale = false;
     const needed = new Set([...this.followed.values()].flat());
     for (const path of this.modules.keys()) if (!needed.has(path)) this.modules.delete(path);
   }

@@ -55,11 +55,11 @@ export function readSourceText(text: string, format: "yaml" | "json"): { readonl
     if (document === undefined) return refuse([{ message: "holds more than one document (---); a file is one pipeline" }]);
     const faults = documentFaults(document, text, at);
     if (faults.length > 0) return refuse(faults);
-    const value = format === "json" ? json : (document.toJS({ maxAliasCount: MAX_ALIASES }) as unknown);
-    return { ok: true, source: { value, locate: (path, atKey) => locate(document, path, atKey === true, at) } };
+    const value = format === "json" ? { value: json } : valueOf(document);
+    if ("fault" in value) return refuse([value.fault]);
+    return { ok: true, source: { value: value.value, locate: (path, atKey) => locate(document, path, atKey === true, at) } };
   } catch (thrown) {
     if (thrown instanceof TooMuch) return refuse([{ message: thrown.message, position: at(thrown.offset) }]);
-    if (thrown instanceof ReferenceError) return refuse([{ message: "repeats itself through aliases more often than any pipeline needs to" }]);
     if (thrown instanceof RangeError) return refuse([{ message: "is nested too deeply" }]);
     throw thrown;
   }
@@ -114,6 +114,17 @@ function* limited(text: string, lines: LineCounter): Generator<Parameters<Compos
   yield* parser.end();
 }
 
+/** What the document says, once its parts are sound; aliases and merges may still be at odds. */
+function valueOf(document: Document.Parsed): { readonly value: unknown } | { readonly fault: TextFault } {
+  try {
+    return { value: document.toJS({ maxAliasCount: MAX_ALIASES }) as unknown };
+  } catch (thrown) {
+    if (thrown instanceof RangeError) throw thrown;
+    const { message } = thrown as Error;
+    return { fault: { message: thrown instanceof ReferenceError && /excessive/i.test(message) ? "repeats itself through aliases more often than any pipeline needs to" : `is not valid YAML: ${message}` } };
+  }
+}
+
 function documentFaults(document: Document.Parsed, text: string, at: (offset: number) => Position): TextFault[] {
   const faults: TextFault[] = [];
   // The first is the cause; what follows is mostly its echo.
@@ -134,13 +145,15 @@ function checkKeys(top: Node | null, at: (offset: number) => Position, faults: T
     const seen = new Set<string>();
     for (const pair of (node as YAMLMap<ParsedNode, ParsedNode | null>).items) {
       const position = pair.key?.range ? at(pair.key.range[0]) : undefined;
+      // A merge (<<) is a symbol; it may stand more than once.
+      if (isScalar(pair.key) && typeof pair.key.value === "symbol") continue;
       if (!isScalar(pair.key) || (typeof pair.key.value !== "string" && typeof pair.key.value !== "number" && typeof pair.key.value !== "boolean")) {
         faults.push({ message: "has a key that is not text", position });
         continue;
       }
       const key = String(pair.key.value);
       if (key === "__proto__") faults.push({ message: 'has the key "__proto__", which is refused', position });
-      if (seen.has(key) && key !== "<<") faults.push({ message: `has the key ${JSON.stringify(key.slice(0, 64))} twice in one map; only one of them could count`, position });
+      if (seen.has(key)) faults.push({ message: `has the key ${JSON.stringify(key.slice(0, 64))} twice in one map; only one of them could count`, position });
       seen.add(key);
       open.push(pair.value);
     }

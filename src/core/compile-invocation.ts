@@ -1,0 +1,80 @@
+/**
+ * An invocation that a dynamic pipeline's function asked for, as a step that a run can run: the same rules and defaults as for a step in a
+ * file, but that its inputs and what it comes after are given by the function.
+ */
+import { codeKey, compileStep, NO_RETRY } from "./compile-step.ts";
+import { formatPath, type Fault } from "./fault.ts";
+import type { CodeMark } from "./loaded-definition.ts";
+import { stepSchema } from "./pipeline.ts";
+import { checkShape } from "./shape-faults.ts";
+import type { CodeRef, InputRef, Json, Snapshot, SnapshotStep } from "./snapshot.ts";
+
+/** What the function asked for. */
+export interface Invocation {
+  readonly id: string;
+  /** The step's own name, for messages. */
+  readonly name: string;
+  /** A `CodeRef.pick` in the pipeline's own bundle. */
+  readonly pick: string;
+  /** The keys of a step in a pipeline file, `uses` and `run` excepted, with a {@link CodeMark} for each function. */
+  readonly options: { readonly [key: string]: Json };
+  readonly params: { readonly [key: string]: Json };
+  /** An upstream invocation's output, or a value. */
+  readonly inputs: { readonly [name: string]: InputRef | { readonly value: Json } };
+  readonly after: readonly string[];
+}
+
+/**
+ * Compiles an invocation of the dynamic pipeline that `snapshot` is. Whether the invocations exist that it refers to is the caller's to check.
+ *
+ * @returns the step, and the inputs that were given as values rather than by another invocation; or all that is wrong, as one sentence
+ */
+export function compileInvocation(
+  call: Invocation,
+  snapshot: Snapshot,
+): { readonly ok: true; readonly step: SnapshotStep; readonly values: { readonly [name: string]: Json } } | { readonly ok: false; readonly message: string } {
+  const own = snapshot.dynamic;
+  if (own === undefined) return { ok: false, message: `pipeline ${snapshot.name} is not dynamic, so its steps are fixed` };
+  const code = new Map<string, CodeRef>([[codeKey(["steps", call.id, "uses"]), { bundle: own.bundle, pick: call.pick, source: `${own.source}#${call.name}` }]]);
+  const options = takeMarks(call.options, ["steps", call.id], own, code) as { readonly [key: string]: Json };
+  const written = { ...options, uses: "code", params: { ...(options["params"] as { readonly [key: string]: Json } | undefined), ...call.params } };
+  const shape = checkShape(stepSchema.omit({ run: true, inputs: true, after: true }), written);
+  if (!shape.ok) return refuse(call.id, shape.faults);
+  const faults: Fault[] = [];
+  const anyUpstream = Object.fromEntries(Object.keys(call.inputs).map((name) => [name, "upstream"]));
+  const step = compileStep(
+    call.id,
+    { ...shape.value, inputs: anyUpstream },
+    {
+      defaults: snapshot.stepDefaults ?? { retry: NO_RETRY, onInterruption: "retry", hooks: {} },
+      steps: { upstream: {} },
+      params: new Set(Object.keys(call.params)),
+      code,
+      folder: snapshot.file.slice(0, snapshot.file.lastIndexOf("/")),
+    },
+    faults,
+  );
+  if (faults.length > 0) return refuse(call.id, faults.map((fault) => ({ ...fault, path: fault.path.slice(2) })));
+  const inputs: { [name: string]: InputRef } = {};
+  const values: { [name: string]: Json } = {};
+  for (const [name, from] of Object.entries(call.inputs)) {
+    if ("value" in from) values[name] = from.value;
+    else inputs[name] = from;
+  }
+  return { ok: true, step: { ...step, inputs, after: call.after }, values };
+}
+
+function refuse(id: string, faults: readonly Fault[]): { readonly ok: false; readonly message: string } {
+  return { ok: false, message: `step ${id}: ${faults.map(({ path, message }) => `${formatPath(path)} ${message}`.trim()).join("; ")}` };
+}
+
+/** Puts a text where a mark stands, and the code that it means under its place. */
+function takeMarks(value: Json, path: readonly string[], own: CodeRef, code: Map<string, CodeRef>): Json {
+  if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
+  if ("$code" in value && typeof value["$code"] === "string") {
+    const { $code, name } = value as unknown as CodeMark;
+    code.set(codeKey(path), { bundle: own.bundle, pick: $code, source: name === undefined ? own.source : `${own.source}#${name}` });
+    return "code";
+  }
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, takeMarks(member, [...path, key], own, code)]));
+}

@@ -1,0 +1,117 @@
+/** Hostile texts: an error or a value, never a hang and never the end of the process (promise 35). */
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { printable } from "../../src/schedules/problem.ts";
+import { decodeUtf8, readSourceText } from "../../src/schedules/source-text.ts";
+
+const MIB = 1_048_576;
+const GOOD = `name: log-digest
+params: { path: /var/log/dpkg.log, list: [1, "two", null] }
+schedule:
+  - { cron: "*/5 * * * *", timezone: Europe/Berlin }
+  - cron: '@daily'
+steps:
+  read: &read { uses: ./steps/read.ts, params: { path: "\${params.path}" } }
+  shell:
+    run: |
+      gzip -c x > y
+    after: [read]
+  again: { <<: *read, after: shell }
+`;
+
+function messageOf(text: string, format: "yaml" | "json" = "yaml"): string | undefined {
+  const read = readSourceText(text, format);
+  return read.ok ? undefined : read.faults.map(({ message }) => message).join("; ");
+}
+
+it("reads a good text", () => {
+  const read = readSourceText(GOOD, "yaml");
+  expect(read.ok && read.source.value).toMatchObject({ steps: { again: { uses: "./steps/read.ts", after: "shell" } } });
+});
+
+describe("a bomb is refused at once", () => {
+  const repeat = (text: string, size = MIB): string => text.repeat(Math.floor(size / text.length));
+  const laughs = `a: &a [l,l,l,l,l,l,l,l,l]\n${[..."bcdefghij"].map((name, index) => `${name}: &${name} [${`*${"abcdefghij"[index]},`.repeat(9)}]`).join("\n")}\n`;
+  it.each([
+    ["open lists", repeat("["), /nested more than 64 deep/],
+    ["open maps", repeat("{"), /nested more than 64 deep/],
+    ["nested lists, line by line", repeat("- "), /nested more than 64 deep/],
+    ["nested maps, line by line", Array.from({ length: 400 }, (_, depth) => `${" ".repeat(depth)}a:`).join("\n"), /nested more than 64 deep/],
+    ["a hundred lists", `a: ${"[".repeat(100)}${"]".repeat(100)}`, /nested more than 64 deep/],
+    ["aliases of aliases", laughs, /alias/],
+    ["many aliases", `- &a x\n${repeat("- *a\n")}`, /alias/],
+    ["many words", repeat("[], "), /words|valid YAML/],
+    ["many keys", Array.from({ length: 100_000 }, (_, index) => `k${index}: 1`).join("\n"), /words/],
+  ])("%s", (_, text, message) => {
+    const before = performance.now();
+    expect(messageOf(text)).toMatch(message);
+    expect(performance.now() - before).toBeLessThan(5_000);
+  });
+
+  it("a hundred deep in JSON", () => {
+    expect(messageOf(`{"a":${"[".repeat(100)}${"]".repeat(100)}}`, "json")).toMatch(/nested more than 64 deep/);
+    expect(messageOf("[".repeat(MIB), "json")).toMatch(/valid JSON/);
+  });
+
+  it("but what a person writes deep passes", () => {
+    expect(messageOf(`a: ${"[".repeat(30)}${"]".repeat(30)}`)).toBeUndefined();
+  });
+});
+
+it("ends quickly whatever is repeated a megabyte long", () => {
+  for (const piece of ["? ", "&a ", "'", '"', "|\n", "a\n", "a:\n", "# c\n", "!x ", "\t", "%a\n", "---\n", ": ", ">", "\0", ",", "- - a\n ", "\n", "[]", "a: |\n b\n", "\\", 'a: "', "%YAML 1.2\n---\n", "<<: *a\n", "\u2028"]) {
+    const before = performance.now();
+    readSourceText(piece.repeat(Math.floor(MIB / piece.length)), "yaml");
+    expect(performance.now() - before, JSON.stringify(piece)).toBeLessThan(5_000);
+  }
+}, 120_000);
+
+it("gives a value or a sentence for any mutant of a good text", () => {
+  const mutation = fc.tuple(fc.nat({ max: GOOD.length }), fc.nat({ max: 6 }), fc.oneof(fc.string({ maxLength: 4 }), fc.constantFrom("{", "[", "&a", "*a", "!!x", "? ", "- ", ": ", "\t", "%", "<<: ", "|", ">", "'", '"', "\0", "\ud800", "__proto__: ")));
+  fc.assert(
+    fc.property(fc.array(mutation, { minLength: 1, maxLength: 4 }), (mutations) => {
+      const text = mutations.reduce((one, [at, cut, put]) => one.slice(0, at) + put + one.slice(at + cut), GOOD);
+      const read = readSourceText(text, "yaml");
+      if (!read.ok) {
+        expect(read.faults.length).toBeGreaterThan(0);
+        for (const { message } of read.faults) expect(printable(message)).not.toMatch(/[\u0000-\u001f]/);
+        return;
+      }
+      read.source.locate(["steps", "read", "params", "path"]);
+      expect(Object.getPrototypeOf(Object.prototype)).toBeNull();
+      expect(({} as Record<string, unknown>)["polluted"]).toBeUndefined();
+    }),
+    { numRuns: 3_000 },
+  );
+}, 120_000);
+
+it("gives the same for JSON as JSON.parse, and refuses what JSON.parse refuses", () => {
+  fc.assert(
+    fc.property(fc.dictionary(fc.string({ minLength: 1 }).filter((key) => key !== "__proto__"), fc.jsonValue({ maxDepth: 4 }), { minKeys: 1 }), fc.nat({ max: 2 }), (value, indent) => {
+      const hasProto = JSON.stringify(value).includes("__proto__");
+      const read = readSourceText(JSON.stringify(value, null, indent), "json");
+      if (read.ok) expect(read.source.value).toEqual(JSON.parse(JSON.stringify(value)));
+      else expect(hasProto, read.faults.map(({ message }) => message).join()).toBe(true);
+    }),
+    { numRuns: 500 },
+  );
+  for (const text of ["{a: 1}", "{'a': 1}", '{"a": 1,}', "a: 1", '{"a": NaN}', "// x\n{}", '{"a": 01}']) expect(messageOf(text, "json"), text).toMatch(/is not valid JSON/);
+});
+
+it("knows where everything stands", () => {
+  const read = readSourceText(GOOD, "yaml");
+  if (!read.ok) throw new Error("not read");
+  const at = (...path: (string | number)[]): string => `${read.source.locate(path)?.line}:${read.source.locate(path)?.column}`;
+  expect(at("name")).toBe("1:7");
+  expect(at("schedule", 1, "cron")).toBe("5:11");
+  expect(at("schedule", 1, "nothing")).toBe("5:5");
+  expect(at("steps", "shell")).toBe("8:3");
+  expect(at("steps", "shell", "after", 0)).toBe("11:13");
+  expect(at("steps", "again", "uses")).toBe("12:3");
+  expect(read.source.locate(["name"], true)).toEqual({ line: 1, column: 1 });
+});
+
+it("takes UTF-8 and nothing else", () => {
+  expect(decodeUtf8(Buffer.from("\ufeffä"))).toEqual({ ok: true, text: "ä" });
+  for (const bytes of [[0xff, 0xfe, 0x61, 0], [0xc3], [0xed, 0xa0, 0x80], [0xc0, 0xaf]]) expect(decodeUtf8(Buffer.from(bytes))).toMatchObject({ ok: false });
+});
