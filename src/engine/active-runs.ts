@@ -90,6 +90,11 @@ export class ActiveRuns {
     return this.#entries.size;
   }
 
+  /** The ids of all runs that go on or wait. */
+  ids(): Set<string> {
+    return new Set(this.#entries.keys());
+  }
+
   /** The runs of a pipeline that its overlap rule counts, oldest first. */
   busy(pipeline: string): Busy {
     const running: string[] = [];
@@ -135,9 +140,8 @@ export class ActiveRuns {
   }
 
   /**
-   * A run of an earlier daemon. One that had begun goes on, whatever the limits say now; one that had not waits.
-   *
-   * @param line whether the pipeline's ledger says so already: else its line follows
+   * A run of an earlier daemon. One that had begun goes on, whatever the limits say now; one that had not waits. Neither moves before
+   * {@link release}.
    */
   takeOver(place: RunPlace, handle: RunHandle): ActiveRun {
     const begun = handle.state.phase === "started";
@@ -145,6 +149,10 @@ export class ActiveRuns {
     if (begun) this.#go(entry);
     this.#watch(entry, handle);
     entry.record();
+    if (!this.#holding) {
+      if (begun) handle.poke();
+      this.#serve();
+    }
     return entry;
   }
 
@@ -159,6 +167,7 @@ export class ActiveRuns {
       if (entry.going) this.#countIn(entry);
     }
     this.#holding = false;
+    for (const entry of this.#entries.values()) if (entry.going) entry.handle?.poke();
     this.#serve();
   }
 

@@ -17,6 +17,7 @@ import type { LedgerFailed } from "../ledger/ledger-error.ts";
 import { PipelineLedger } from "../ledger/pipeline-ledger.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { LoadResult } from "../schedules/load-file.ts";
+import { takeOver } from "./adopted-run.ts";
 import { ActiveRuns } from "./active-runs.ts";
 import { Backfills } from "./backfills.ts";
 import { PipelineDesk, type DeskPorts } from "./pipeline-desk.ts";
@@ -53,6 +54,8 @@ export interface EnginePorts {
   /** Carries out prune, repair and rebuild. */
   readonly upkeep?: ((request: UpkeepRequest, engine: Engine) => Promise<Reply>) | undefined;
   readonly disk?: Disk | undefined;
+  /** How often the requests folder is read whatever its watcher says; default: a second. */
+  readonly requestRescanMs?: number | undefined;
 }
 
 /** A request about the ledgers themselves. */
@@ -126,7 +129,7 @@ export class Engine {
       names: () => [...this.#desks.values()].filter(({ state }) => !state.removed).map(({ name }) => name),
       upkeep: async (request) => (await ports.upkeep?.(request, this)) ?? { accepted: false, reason: "this daemon cannot do that" },
     });
-    this.#requests = new RequestsDesk({ clock: ports.clock, log: ports.log, store: ports.store, carryOut: (request) => office.carryOut(request) });
+    this.#requests = new RequestsDesk({ clock: ports.clock, log: ports.log, store: ports.store, rescanMs: ports.requestRescanMs, carryOut: (request) => office.carryOut(request) });
   }
 
   /** The runs that go on or wait. */
@@ -175,6 +178,7 @@ export class Engine {
 
   /** The first reading of the drop folder is done: decides what was due, takes up what was asked for, and starts the timer. */
   async begin(): Promise<void> {
+    if (this.#stopping !== undefined) return;
     await this.#files.firstReadingDone();
     this.#runs.release((run) => {
       const desk = this.#desks.get(run.place.pipeline);
@@ -182,12 +186,25 @@ export class Engine {
     });
     for (const desk of this.#desks.values()) desk.decide();
     await Promise.all([...this.#desks.values()].map((desk) => desk.settled()));
+    if (this.#stopping !== undefined) return;
     this.#scheduler.start();
     await this.#requests.takeUpAll();
     this.#requests.start();
     for (const desk of this.#desks.values()) this.#backfills.resume(desk);
     this.#begun = true;
     this.#everyHour(MINUTE_MS);
+  }
+
+  /** Drives a run on that could not be taken over before. */
+  async takeOver(run: string, pipeline: string): Promise<void> {
+    const desk = await this.desk(pipeline);
+    const lines = await takeOver(run, pipeline, { ...this.#ports, runs: this.#runs }, desk.placeOf(desk.loaded));
+    if (lines.length > 0) await desk.append(lines);
+  }
+
+  /** The settings in force. */
+  get settings(): OrchdSettings {
+    return this.#settings;
   }
 
   /** orchd.yaml was read again. */

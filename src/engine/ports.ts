@@ -40,6 +40,8 @@ export interface RunHandle {
   queue(because: string): Promise<void>;
   /** Resolves once the stop is durable. */
   requestStop(order: StopOrder): Promise<{ readonly accepted: true } | { readonly accepted: false; readonly reason: string }>;
+  /** Looks at what is to be done: there is room again, or the run was just taken over. */
+  poke(): void;
   /** Starts nothing new; what runs gets so many milliseconds and is then interrupted. */
   drain(periodMs: number): Promise<void>;
 }

@@ -22,6 +22,7 @@ import type { Log, RunHeader } from "./ports.ts";
 import { planRerun } from "./rerun.ts";
 import type { TakenRequest } from "./requests-desk.ts";
 import { frozenHeader, runHeader } from "./run-header.ts";
+import { bundlesOf } from "./snapshot-bundles.ts";
 
 /** Runs whose headers are read to find the one that a request made. */
 const RUNS_SEARCHED = 2_000;
@@ -161,7 +162,7 @@ export class RequestOffice {
       if (!edited.ok) return refuse(edited.message);
       of = edited.header;
     }
-    const missing = bundlesOf(of.snapshot).find((sha) => !existsSync(join(store.bundles, `${sha}.mjs`)));
+    const missing = [...bundlesOf(of.snapshot)].find((sha) => !existsSync(join(store.bundles, `${sha}.mjs`)));
     if (missing !== undefined) return refuse(`the code that run ${request.run} ran was pruned (bundle ${missing.slice(0, 12)}); use --edited to run it with the pipeline file of now`);
     const planned = planRerun(state, of.snapshot, request);
     if (!planned.ok) return refuse(planned.reason);
@@ -228,18 +229,4 @@ export class RequestOffice {
 
 function refuse(reason: string): Reply {
   return { accepted: false, reason };
-}
-
-/** The bundles of all code that a snapshot may call. */
-function bundlesOf(snapshot: RunHeader["snapshot"]): string[] {
-  const found = new Set<string>();
-  const walk = (value: unknown): void => {
-    if (value === null || typeof value !== "object") return;
-    const { bundle, pick } = value as { bundle?: unknown; pick?: unknown };
-    if (typeof bundle === "string" && typeof pick === "string") found.add(bundle);
-    else for (const member of Object.values(value)) walk(member);
-  };
-  for (const step of snapshot.steps) walk({ code: step.code, hooks: step.hooks, cache: step.cache?.cacheFunction });
-  walk({ hooks: snapshot.hooks, dynamic: snapshot.dynamic, orchestrator: snapshot.orchestrator.code });
-  return [...found];
 }

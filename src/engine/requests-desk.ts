@@ -39,6 +39,10 @@ export interface RequestsPorts {
   readonly store: RunStore;
   /** Carries a request out; what it caused is durable when this resolves. */
   readonly carryOut: (request: TakenRequest) => Promise<Reply>;
+  /** How often the folder is read whatever the watcher says; default: a second. */
+  readonly rescanMs?: number | undefined;
+  /** Requests that are this process's business; the others stay for a daemon. Default: all. */
+  readonly accepts?: ((request: ReadRequest) => boolean) | undefined;
 }
 
 /** See the head of this file. */
@@ -112,7 +116,7 @@ export class RequestsDesk {
         this.#ports.log.warn({ err: error }, "old replies could not be removed");
       }
     }
-    this.#timer = this.#ports.clock.after(RESCAN_MS, () => this.#look());
+    this.#timer = this.#ports.clock.after(this.#ports.rescanMs ?? RESCAN_MS, () => this.#look());
   }
 
   #scan(filter: (request: ReadRequest) => boolean): Promise<void>[] {
@@ -123,7 +127,8 @@ export class RequestsDesk {
       this.#ports.log.error({ err: error }, "the requests folder could not be read");
       return [];
     }
-    return found.filter(filter).map((read) => this.#take(read));
+    const { accepts } = this.#ports;
+    return found.filter((read) => filter(read) && accepts?.(read) !== false).map((read) => this.#take(read));
   }
 
   #take(read: ReadRequest): Promise<void> {

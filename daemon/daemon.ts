@@ -1,0 +1,171 @@
+/**
+ * The daemon's composition root: settings, lock, workshop, engine, drop folder, signals. It wires and holds no logic.
+ *
+ * In this order: settings (a bad orchd.yaml ends it before it holds anything), the lock (waits for a run in the foreground, refuses beside another
+ * daemon), processes that an earlier daemon left (ended), recovery, the first reading of the drop folder, ready.
+ */
+import { accessSync, constants, mkdirSync } from "node:fs";
+import pino from "pino";
+import { systemClock } from "../src/clock.ts";
+import { Engine } from "../src/engine/engine.ts";
+import { Upkeep } from "../src/engine/upkeep.ts";
+import { openWorkshop, tokenOf } from "../src/engine/workshop.ts";
+import { DaemonLockHeld, waitForDaemonLock, type DaemonLock } from "../src/ledger/lock.ts";
+import { logPipelineEvent, logRunEvent } from "../src/observe/event-log.ts";
+import { ServiceManager } from "../src/observe/service-manager.ts";
+import { killByToken } from "../src/orchestrators/local/kill-by-token.ts";
+import { stopBundler } from "../src/schedules/bundle.ts";
+import { DropFolder } from "../src/schedules/drop-folder.ts";
+import { loadPipelineFile } from "../src/schedules/load-file.ts";
+import { loadSettings } from "../src/schedules/load-settings.ts";
+import { formatProblem } from "../src/schedules/problem.ts";
+import { RunStore } from "../src/ledger/run-store.ts";
+import { VERSION } from "../src/version.ts";
+
+/** The time-zone data that everything after this release's knows of offsets; older data is wrong in places. */
+const GOOD_TZDATA = "2026c";
+
+/** Where the daemon works, and how it logs. */
+export interface DaemonOptions {
+  readonly root: string;
+  readonly schedules: string;
+  readonly runs: string;
+  /** Logs for people rather than JSON. */
+  readonly pretty: boolean;
+}
+
+/** Runs the daemon until it is told to end. @returns the exit status: 0 after a drain, 1 where it could not start, 2 for a bad orchd.yaml */
+export async function runDaemon(options: DaemonOptions): Promise<number> {
+  const log = makeLog(options.pretty);
+  const clock = systemClock;
+  const store = new RunStore(options.runs);
+  try {
+    mkdirSync(store.orchdDir, { recursive: true, mode: 0o750 });
+    accessSync(options.runs, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (error) {
+    log.fatal(`The runs folder ${options.runs} cannot be written (${(error as NodeJS.ErrnoException).code}); give this user the right to, or name another with --runs.`);
+    return 1;
+  }
+  const first = await loadSettings(options.root, store.bundles);
+  if (!first.ok) {
+    for (const problem of first.errors) log.fatal(formatProblem(problem));
+    return 2;
+  }
+  let { settings } = first;
+  const lock = await takeLock(store.orchdDir, log);
+  if (lock === undefined) return 1;
+  const upSince = clock.now();
+  const tzdata = process.versions["tz"] ?? "";
+  if (tzdata < GOOD_TZDATA) {
+    log.warn({ tzdata }, `this Node's time-zone data is ${tzdata}, older than ${GOOD_TZDATA}: offsets are wrong in some zones; use a newer Node`);
+  }
+  const die = (error: Error): void => {
+    log.fatal({ err: error }, "a ledger can no longer be written: the daemon ends at once");
+    process.exit(1);
+  };
+  const lost = new AbortController();
+  lock.onLost(() => {
+    lost.abort();
+    log.fatal("the lock is no longer this daemon's: it ends at once and writes nothing more");
+    process.exit(1);
+  });
+  const left = killByToken(tokenOf(options.runs));
+  if (left > 0) log.warn({ processes: left }, `${left} processes that an earlier daemon left were ended`);
+  const onHeld = (held: boolean, error?: unknown): void => {
+    if (held) log.error({ err: error }, "the disk is full: what cannot be written waits for room");
+    else log.info("there is room on the disk again");
+  };
+  const workshop = openWorkshop({ runs: options.runs, clock, log, settings, epoch: lock.epoch, onFatal: die, onHeld, onEvent: (run, line) => logRunEvent(log, run, line) });
+  const upkeep = new Upkeep({ clock, log, store, cacheIndex: workshop.cacheIndex, signal: lost.signal });
+  const engine: Engine = new Engine({
+    clock,
+    log,
+    store,
+    maker: workshop.maker,
+    settings,
+    upSince,
+    tzdata,
+    load: (path) => loadPipelineFile(path, { root: options.root, bundlesDir: store.bundles, settings, evaluate: (code) => workshop.evaluate(code), folder: options.schedules, now: clock.now() }),
+    watch: (path, watched) => drops.follow(path, watched),
+    rescan: () => drops.rescan(),
+    header: (run) => workshop.header(run),
+    onFatal: die,
+    onHeld,
+    onLine: (pipeline, event) => logPipelineEvent(log, pipeline, event),
+    onHour: (running) => upkeep.retain(running),
+    upkeep: (request, running) => upkeep.carryOut(request, running),
+  });
+  const drops: DropFolder = new DropFolder({
+    dir: options.schedules,
+    clock,
+    onChange: (changes) => engine.filesChanged(changes),
+    onError: (error, what) => log.error({ err: error }, `the drop folder: ${what} failed`),
+  });
+  const manager = new ServiceManager({ environment: process.env, clock, onError: (error) => log.warn({ err: error }, "systemd-notify could not be run: systemd is not told how the daemon is") });
+
+  const reload = async (): Promise<void> => {
+    const again = await loadSettings(options.root, store.bundles);
+    if (again.ok) {
+      settings = again.settings;
+      workshop.setSettings(settings);
+      await engine.setSettings(settings);
+      log.info("orchd.yaml was read again");
+    } else for (const problem of again.errors) log.error(`${formatProblem(problem)}; the settings that were in force stay`);
+    await drops.rescan();
+  };
+  process.on("SIGHUP", () => {
+    reload().catch((error: unknown) => log.error({ err: error }, "reading everything again failed"));
+  });
+
+  const ended = new Promise<void>((resolve, reject) => {
+    let asked = 0;
+    const end = (signal: NodeJS.Signals): void => {
+      asked += 1;
+      const periodMs = asked === 1 ? settings.drainPeriodMs : 0;
+      log.info({ signal, drainPeriodMs: periodMs }, asked === 1 ? "draining: nothing new starts; a second signal ends it at once" : "ending at once");
+      if (asked === 1) manager.stopping();
+      engine.stop(periodMs).then(resolve, reject);
+    };
+    process.on("SIGTERM", end);
+    process.on("SIGINT", end);
+  });
+
+  const recovered = await engine.recover();
+  await drops.start();
+  await engine.begin();
+  await lock.setReady();
+  const status = `${recovered.pipelines} pipelines, ${recovered.runs} runs taken over`;
+  log.info({ pid: process.pid, epoch: lock.epoch, version: VERSION, tzdata, root: options.root, readyMs: Math.round(clock.now() - upSince) }, `ready: ${status}`);
+  manager.ready(`ready: ${status}`);
+  await ended;
+  await drops.close();
+  await workshop.close(false);
+  await stopBundler();
+  manager.close();
+  await lock.release();
+  log.info("ended");
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.removeAllListeners(signal);
+  return 0;
+}
+
+async function takeLock(orchdDir: string, log: pino.Logger): Promise<DaemonLock | undefined> {
+  try {
+    return await waitForDaemonLock(orchdDir, {
+      clock: systemClock,
+      role: "daemon",
+      version: VERSION,
+      onWaiting: (holder) => log.info({ holder: holder?.pid }, `waiting for ${holder?.role === "foreground" ? `a run in the foreground (${holder.run ?? "not yet begun"})` : "another process"} to end`),
+    });
+  } catch (error) {
+    if (!(error instanceof DaemonLockHeld)) throw error;
+    log.fatal(error.message);
+    return undefined;
+  }
+}
+
+function makeLog(pretty: boolean): pino.Logger {
+  const level = process.env["ORCHD_LOG_LEVEL"] ?? "info";
+  const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label: string) => ({ level: label }) } };
+  if (!pretty) return pino(options, pino.destination({ dest: 2, sync: true }));
+  return pino({ level, base: null }, pino.transport({ target: "pino-pretty", options: { destination: 2, translateTime: "SYS:HH:MM:ss", ignore: "pid,hostname" } }) as pino.DestinationStream);
+}

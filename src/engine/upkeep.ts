@@ -1,0 +1,127 @@
+/**
+ * Care for the ledgers themselves: retention, by itself every hour and on request, the cache's index, and damaged runs. Only the holder of the daemon's
+ * lock does any of it (semantics.md 24).
+ */
+import { copyFileSync, existsSync, openSync, closeSync, fsyncSync, truncateSync } from "node:fs";
+import { dirname } from "node:path";
+import type { Clock } from "../clock.ts";
+import type { RunLine } from "../core/event.ts";
+import type { Reply } from "../core/request.ts";
+import { parseRunId } from "../core/run-id.ts";
+import type { CacheIndex } from "../ledger/cache-index.ts";
+import { readLedger } from "../ledger/ledger-reader.ts";
+import { prune, type PruneOptions, type Pruned } from "../ledger/prune.ts";
+import type { RetentionPolicy } from "../ledger/retention.ts";
+import type { RunStore } from "../ledger/run-store.ts";
+import type { Engine, UpkeepRequest } from "./engine.ts";
+import type { Log } from "./ports.ts";
+import { bundlesOf } from "./snapshot-bundles.ts";
+
+/** What upkeep needs. */
+export interface UpkeepPorts {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly store: RunStore;
+  readonly cacheIndex: CacheIndex;
+  /** Aborted when the lock is lost. */
+  readonly signal: AbortSignal;
+}
+
+/** See the head of this file. */
+export class Upkeep {
+  readonly #ports: UpkeepPorts;
+  #busy: Promise<unknown> = Promise.resolve();
+
+  constructor(ports: UpkeepPorts) {
+    this.#ports = ports;
+  }
+
+  /** Retention by each pipeline's own rules, as it is done every hour. */
+  async retain(engine: Engine): Promise<void> {
+    const pruned = await this.#prune(engine, {});
+    if (pruned.runs.length > 0 || pruned.files > 0) {
+      this.#ports.log.info({ runs: pruned.runs.length, files: pruned.files, bytes: pruned.bytes }, `retention removed ${pruned.runs.length} runs and ${pruned.files} other files`);
+    }
+    await this.#alone(() => this.#ports.cacheIndex.compact((run) => this.#ports.store.exists(run)));
+  }
+
+  /** Carries out a request about the ledgers. */
+  async carryOut(request: UpkeepRequest, engine: Engine): Promise<Reply> {
+    switch (request.type) {
+      case "prune": {
+        const pruned = await this.#prune(engine, request);
+        return { accepted: true, result: { runs: pruned.runs, kept: pruned.kept, bytes: pruned.bytes, files: pruned.files } };
+      }
+      case "repair":
+        return this.#repair(request.run, engine);
+      case "rebuild": {
+        const entries = await this.#alone(() => this.#ports.cacheIndex.rebuild(this.#ports.store.runsDir));
+        return { accepted: true, result: { entries } };
+      }
+    }
+  }
+
+  #prune(engine: Engine, request: Omit<Extract<UpkeepRequest, { type: "prune" }>, "type">): Promise<Pruned> {
+    const desks = new Map([...engine.desks()].map((desk) => [desk.name, desk]));
+    const policyOf = (pipeline: string): RetentionPolicy => {
+      const own = desks.get(pipeline)?.loaded?.retention ?? engine.settings.retention;
+      const keepBytes = request.keepBytes ?? (own.keepMb === undefined ? undefined : own.keepMb * 1_048_576);
+      return { keepDays: request.keepDays ?? own.keepDays, keepRuns: request.keepRuns ?? own.keepRuns, ...(keepBytes === undefined ? {} : { keepBytes }) };
+    };
+    const bundles = new Set<string>();
+    // A pipeline whose version in force is not known may need any code.
+    const known = [...desks.values()].every((desk) => desk.loaded !== undefined || desk.state.removed || desk.state.digest === undefined);
+    for (const { loaded } of desks.values()) if (loaded !== undefined) for (const sha of bundlesOf(loaded.template)) bundles.add(sha);
+    const options: PruneOptions = {
+      nowMs: this.#ports.clock.now(),
+      policyOf,
+      pipeline: request.pipeline,
+      dryRun: request.dryRun,
+      alsoActive: engine.runs.ids(),
+      ...(known ? { bundlesInUse: bundles } : {}),
+      signal: this.#ports.signal,
+    };
+    return this.#alone(() => prune(this.#ports.store.runsDir, options));
+  }
+
+  /** Cuts a damaged ledger back to its good lines, keeping a copy, and lets the run go on from there. */
+  async #repair(run: string, engine: Engine): Promise<Reply> {
+    const { store, log } = this.#ports;
+    const path = store.runLedger(run);
+    if (!existsSync(path)) return { accepted: false, reason: `there is no run ${run}` };
+    if (engine.runs.get(run) !== undefined) return { accepted: false, reason: `run ${run} is going on: its ledger is not damaged` };
+    const reading = readLedger<RunLine>(path);
+    if (reading.end === "whole") return { accepted: false, reason: `the ledger of run ${run} is whole` };
+    if (reading.lines.length === 0) return { accepted: false, reason: `the ledger of run ${run} has no readable header: nothing of it can be kept` };
+    const copy = freeName((n) => `${path}.damaged-${n}`);
+    copyFileSync(path, copy);
+    syncFile(copy);
+    truncateSync(path, reading.validBytes);
+    syncFile(path);
+    syncFile(dirname(path));
+    const cut = reading.size - reading.validBytes;
+    log.warn({ run, kept: copy, bytes: cut }, `the ledger of run ${run} was cut back to its ${reading.lines.length} good lines`);
+    await engine.takeOver(run, parseRunId(run)!.pipeline);
+    return { accepted: true, run, reason: `${cut} bytes were cut; the damaged ledger is kept as ${copy}`, result: { lines: reading.lines.length, bytes: cut, keptAs: copy } };
+  }
+
+  /** One at a time: each reads and removes what the others do. */
+  #alone<T>(act: () => Promise<T>): Promise<T> {
+    const result = this.#busy.then(act);
+    this.#busy = result.catch(() => undefined);
+    return result;
+  }
+}
+
+function freeName(nth: (n: number) => string): string {
+  for (let n = 1; ; n += 1) if (!existsSync(nth(n))) return nth(n);
+}
+
+function syncFile(path: string): void {
+  const fd = openSync(path, "r");
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * What runs are made with, wired together: ledgers, artifacts, the cache's index, the runners, and a run-loop for each run. The daemon has one for its
+ * life, a run in the foreground one for itself.
+ */
+import { createHash } from "node:crypto";
+import { mkdirSync, realpathSync } from "node:fs";
+import type { Clock } from "../clock.ts";
+import type { RunEvent, RunLine } from "../core/event.ts";
+import type { LoadedDefinition } from "../core/loaded-definition.ts";
+import type { OrchdSettings } from "../core/settings.ts";
+import type { CodeRef } from "../core/snapshot.ts";
+import { Artifacts } from "../ledger/artifacts.ts";
+import { CacheIndex } from "../ledger/cache-index.ts";
+import { RunStore } from "../ledger/run-store.ts";
+import { restoreEvent } from "../ledger/spill-event.ts";
+import { Flavors } from "../orchestrators/flavors.ts";
+import { RunLoop } from "../orchestrators/run-loop.ts";
+import type { RunDeps } from "../orchestrators/run-ports.ts";
+import { RunnerPool } from "../orchestrators/local/runner-process.ts";
+import { readHeaderLine } from "./adopted-run.ts";
+import type { Log, RunHeader, RunMaker } from "./ports.ts";
+
+/** How long a pipeline file written in code may take to be evaluated, in milliseconds. */
+const EVALUATE_MS = 30_000;
+
+/** What a workshop is made from. */
+export interface WorkshopOptions {
+  readonly runs: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly settings: OrchdSettings;
+  /** The lock's epoch: part of the token by which this daemon's processes are found. */
+  readonly epoch: number;
+  readonly onFatal: (error: Error) => void;
+  readonly onHeld?: ((held: boolean, error?: unknown) => void) | undefined;
+  readonly onEvent?: ((run: string, line: RunLine) => void) | undefined;
+}
+
+/** A workshop: see the head of this file. */
+export interface Workshop {
+  readonly store: RunStore;
+  readonly maker: RunMaker;
+  readonly cacheIndex: CacheIndex;
+  /** Evaluates a pipeline file's code in a runner. @throws what the code threw */
+  evaluate(code: CodeRef): Promise<LoadedDefinition>;
+  /** A run's header, whole. @throws where it cannot be read */
+  header(run: string): RunHeader;
+  /** orchd.yaml was read again. */
+  setSettings(settings: OrchdSettings): void;
+  /** Ends every runner. @param force at once */
+  close(force: boolean): Promise<void>;
+}
+
+/** What stands in the environment of every process that steps of this runs folder start, whatever the daemon: the token without its epoch. */
+export function tokenOf(runs: string): string {
+  mkdirSync(runs, { recursive: true });
+  return `orchd-${createHash("sha256").update(realpathSync(runs)).digest("hex").slice(0, 16)}`;
+}
+
+/** Wires a workshop. Nothing is started before it is needed. */
+export function openWorkshop(options: WorkshopOptions): Workshop {
+  const { clock, log } = options;
+  const store = new RunStore(options.runs);
+  const artifacts = new Artifacts(store.artifacts);
+  const cacheIndex = new CacheIndex(store.cache);
+  let { settings } = options;
+  const pool = new RunnerPool({
+    clock,
+    log,
+    settings: { ...settings.runner, bundles: store.bundles, scratch: store.scratch, token: `${tokenOf(options.runs)}.${options.epoch}` },
+  });
+  const orchestrators = new Flavors({ pool, orchestrators: settings.orchestrators });
+  const going = new Set<RunLoop>();
+  pool.onCapacity(() => {
+    for (const run of going) run.poke();
+  });
+  const deps: RunDeps = {
+    clock,
+    runStore: store,
+    pool,
+    cacheIndex,
+    artifacts,
+    orchestrators,
+    get settings() {
+      return settings;
+    },
+    log,
+    onFatal: options.onFatal,
+    onHeld: options.onHeld,
+    onEvent: options.onEvent,
+  };
+  const keep = (run: RunLoop): RunLoop => {
+    going.add(run);
+    void run.finished.then(() => going.delete(run));
+    return run;
+  };
+  let evaluations = 0;
+  return {
+    store,
+    cacheIndex,
+    maker: {
+      create: async (header) => keep(await RunLoop.create(header, deps)),
+      recover: async (run) => {
+        const found = await RunLoop.recover(run, deps);
+        return found === undefined ? undefined : keep(found);
+      },
+    },
+    evaluate: (code) => evaluateIn(pool, code, `load#${(evaluations += 1)}`),
+    header(run) {
+      const line = readHeaderLine(store.runLedger(run));
+      if (line?.type !== "run.submitted") throw new Error(`The ledger of run ${run} has no header that can be read.`);
+      return headerOf(restoreEvent(line, artifacts));
+    },
+    setSettings(next) {
+      settings = next;
+      orchestrators.reload(next.orchestrators);
+    },
+    async close(force) {
+      await pool.close({ force });
+      cacheIndex.close();
+    },
+  };
+}
+
+/** A header as it was given, without the framing that the ledger gave it. */
+function headerOf(line: Extract<RunLine, { type: "run.submitted" }>): RunHeader {
+  const { seq: _seq, b: _b, at: _at, crc: _crc, ...event } = line as Extract<RunEvent, { type: "run.submitted" }> & Record<"seq" | "b" | "at" | "crc", unknown>;
+  return event as RunHeader;
+}
+
+function evaluateIn(pool: RunnerPool, code: CodeRef, id: string): Promise<LoadedDefinition> {
+  return new Promise((resolve, reject) => {
+    pool.start(
+      id,
+      { kind: "load", code, run: { id, pipeline: "-", attempt: 1 }, env: {}, timeoutMs: EVALUATE_MS, gracePeriodMs: 1_000 },
+      {
+        done: (result) => {
+          if (result.ok) resolve(result.value as unknown as LoadedDefinition);
+          else reject(Object.assign(new Error(result.error.message), { name: result.error.name }));
+        },
+        // What a file prints as it is loaded is nobody's result.
+        output: () => undefined,
+        died: ({ because }) => reject(new Error(`${because} while the file was evaluated`)),
+      },
+    );
+  });
+}

@@ -1,0 +1,66 @@
+/**
+ * Tells systemd how the daemon is: ready, alive, stopping. Node has no AF_UNIX datagram sockets, so each word goes through the `systemd-notify`
+ * program (the unit has NotifyAccess=all for that). Without NOTIFY_SOCKET nothing happens.
+ */
+import { spawn } from "node:child_process";
+import type { Clock, Timer } from "../clock.ts";
+
+/** What this reads of the environment. */
+export type NotifyEnvironment = Readonly<Record<string, string | undefined>>;
+
+/** See the head of this file. */
+export class ServiceManager {
+  readonly #environment: NotifyEnvironment;
+  readonly #clock: Clock;
+  readonly #onError: (error: Error) => void;
+  #timer: Timer | undefined;
+  #failed = false;
+
+  constructor(options: { readonly environment: NotifyEnvironment; readonly clock: Clock; readonly onError: (error: Error) => void }) {
+    this.#environment = options.environment;
+    this.#clock = options.clock;
+    this.#onError = options.onError;
+  }
+
+  /** Whether there is somebody to tell. */
+  get listens(): boolean {
+    return (this.#environment["NOTIFY_SOCKET"] ?? "") !== "";
+  }
+
+  /** The daemon is ready, in one sentence; from now on the watchdog is kept quiet, twice within its time. */
+  ready(status: string): void {
+    this.#tell(["--ready", `--status=${status}`]);
+    const watchdogMs = Number(this.#environment["WATCHDOG_USEC"] ?? Number.NaN) / 1_000;
+    if (!this.listens || !(watchdogMs > 0)) return;
+    const beat = (): void => {
+      this.#tell(["WATCHDOG=1"]);
+      this.#timer = this.#clock.after(watchdogMs / 2, beat);
+    };
+    beat();
+  }
+
+  /** The daemon reads its settings again. */
+  reloading(): void {
+    this.#tell(["RELOADING=1"]);
+  }
+
+  /** The daemon is about to end. */
+  stopping(): void {
+    this.#tell(["--stopping"]);
+  }
+
+  /** Nothing more is told. */
+  close(): void {
+    this.#timer?.cancel();
+  }
+
+  #tell(words: readonly string[]): void {
+    if (!this.listens) return;
+    const child = spawn("systemd-notify", [...words], { stdio: "ignore", env: { PATH: this.#environment["PATH"] ?? "/usr/bin:/bin", NOTIFY_SOCKET: this.#environment["NOTIFY_SOCKET"] } });
+    child.on("error", (error) => {
+      if (!this.#failed) this.#onError(error);
+      this.#failed = true;
+    });
+    child.unref();
+  }
+}

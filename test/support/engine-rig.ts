@@ -1,0 +1,181 @@
+/** The real engine on the virtual clock: its ledgers are real files, its pipelines are given, its runs are scripted. */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { LoadedPipeline } from "../../src/core/loaded-pipeline.ts";
+import type { Schedule } from "../../src/core/schedule-schema.ts";
+import { DEFAULT_SETTINGS, type OrchdSettings } from "../../src/core/settings.ts";
+import { canonicalHash } from "../../src/core/canonical-json.ts";
+import { Engine } from "../../src/engine/engine.ts";
+import type { Log } from "../../src/engine/ports.ts";
+import { RunStore } from "../../src/ledger/run-store.ts";
+import { snapshotOf, stepSpec } from "./given-run.ts";
+import { linesOf, type Line } from "./await-event.ts";
+import { ScriptedRuns, type Script } from "./scripted-runs.ts";
+import { SyncDisk } from "./sync-disk.ts";
+import { VirtualClock } from "./virtual-clock.ts";
+
+/** A schedule with every default filled in. */
+export function scheduleOf(parts: Partial<Schedule>): Schedule {
+  return { timezone: "UTC", jitterSeconds: 0, catchUp: "latest", catchUpWindowMs: 86_400_000, maxCatchUp: 100, blackout: [], ...parts };
+}
+
+/** A pipeline of one step, as loading its file would give it. */
+export function pipelineOf(name: string, schedules: readonly Schedule[], more: Partial<LoadedPipeline> = {}): LoadedPipeline {
+  const snapshot = snapshotOf([stepSpec("only")], { name });
+  return {
+    name,
+    file: `/nowhere/${name}.yaml`,
+    digest: canonicalHash(JSON.parse(JSON.stringify([name, schedules, more]))),
+    snapshot,
+    template: snapshot,
+    schedules,
+    params: {},
+    tags: [],
+    overlap: "skip",
+    maxQueuedRuns: 100,
+    priority: 0,
+    shadow: false,
+    retention: { keepDays: 30, keepRuns: 10_000 },
+    warnings: [],
+    watched: [],
+    ...more,
+  };
+}
+
+const QUIET: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+
+export interface RigOptions {
+  readonly runs: string;
+  readonly clock?: VirtualClock;
+  readonly script?: Partial<Script>;
+  readonly settings?: Partial<OrchdSettings>;
+  readonly log?: Log;
+}
+
+/** One runs folder, and the daemons that come and go over it. */
+export class EngineRig {
+  readonly clock: VirtualClock;
+  readonly store: RunStore;
+  readonly settings: OrchdSettings;
+  /** What each file holds: a pipeline, or errors. By path. */
+  readonly files = new Map<string, LoadedPipeline | readonly string[]>();
+  disk = new SyncDisk();
+  engine!: Engine;
+  runs!: ScriptedRuns;
+  /** The first failure of a ledger, which ends a daemon. */
+  fatal: Error | undefined;
+  readonly #script: Script;
+  readonly #log: Log;
+
+  constructor(options: RigOptions) {
+    this.clock = options.clock ?? new VirtualClock({ turns: 4 });
+    this.store = new RunStore(options.runs);
+    this.settings = { ...DEFAULT_SETTINGS, ...options.settings };
+    this.#script = { durationOf: () => 1_000, ...options.script };
+    this.#log = options.log ?? QUIET;
+    mkdirSync(this.store.orchdDir, { recursive: true });
+  }
+
+  /** Puts a pipeline's file there, without telling anybody. */
+  put(loaded: LoadedPipeline): void {
+    this.files.set(loaded.file, loaded);
+  }
+
+  /** Puts a pipeline's file there, and waits until it is in force. */
+  async drop(loaded: LoadedPipeline): Promise<void> {
+    this.put(loaded);
+    await this.told([loaded.file]);
+  }
+
+  /** Makes a pipeline's file bad. */
+  async spoil(name: string): Promise<void> {
+    const path = `/nowhere/${name}.yaml`;
+    this.files.set(path, ["it is bad"]);
+    await this.told([path]);
+  }
+
+  /** Removes a pipeline's file. */
+  async take(name: string): Promise<void> {
+    const path = `/nowhere/${name}.yaml`;
+    this.files.delete(path);
+    await this.settling(this.engine.filesChanged({ changed: [], removed: [path] }));
+  }
+
+  async told(changed: readonly string[]): Promise<void> {
+    await this.settling(this.engine.filesChanged({ changed, removed: [] }));
+  }
+
+  /** A daemon comes up: lock, recovery, drop folder, ready. */
+  async up(disk = new SyncDisk()): Promise<void> {
+    this.fatal = undefined;
+    this.disk = disk;
+    const onFatal = (error: Error): void => void (this.fatal ??= error);
+    this.runs = new ScriptedRuns({ clock: this.clock, store: this.store, disk, script: this.#script, onFatal });
+    this.engine = new Engine({
+      clock: this.clock,
+      log: this.#log,
+      store: this.store,
+      maker: this.runs,
+      settings: this.settings,
+      upSince: this.clock.now(),
+      tzdata: "test",
+      load: (path) => {
+        const file = this.files.get(path);
+        if (file === undefined) return Promise.resolve({ ok: false, errors: [{ file: path, message: "is not there" }], watched: [path] });
+        if ("name" in file) return Promise.resolve({ ok: true, loaded: file });
+        return Promise.resolve({ ok: false, errors: file.map((message) => ({ file: path, message })), watched: [path] });
+      },
+      watch: () => undefined,
+      rescan: () => Promise.resolve(),
+      header: () => {
+        throw new Error("no run is run again here");
+      },
+      onFatal,
+      disk,
+      requestRescanMs: Number.POSITIVE_INFINITY,
+    });
+    const recovered = this.engine.recover().then(() => this.engine.filesChanged({ changed: [...this.files.keys()], removed: [] }));
+    await this.settling(recovered.then(() => this.engine.begin()));
+  }
+
+  /** SIGTERM. */
+  async down(): Promise<void> {
+    await this.settling(this.engine.stop(0));
+  }
+
+  /** kill -9: whatever was under way stays as it is. */
+  async kill(): Promise<void> {
+    this.disk.die();
+    await this.clock.settle();
+    await this.engine.stop(0).catch(() => undefined);
+  }
+
+  /** The lines of a pipeline's ledger, checkpoints left out. */
+  lines(name: string): Line[] {
+    return linesOf(join(this.store.runsDir, name, "pipeline.jsonl")).filter(({ type }) => type !== "pipeline.checkpoint");
+  }
+
+  /** Its slots' lines, shortened: `fired 02:01`. */
+  slots(name: string): string[] {
+    return this.lines(name)
+      .filter(({ type }) => type.startsWith("slot."))
+      .map((line) => `${line.type.slice(5)} ${String(line["slot"]).slice(11, 19)}${line["until"] === undefined ? "" : `..${String(line["until"]).slice(11, 19)}`}`);
+  }
+
+  /** Lets the clock's settling go on until a promise is settled, or the daemon has died. */
+  async settling(promise: Promise<unknown>): Promise<void> {
+    let done = false;
+    let failure: unknown;
+    promise.then(
+      () => (done = true),
+      (error: unknown) => {
+        failure = error;
+        done = true;
+      },
+    );
+    for (let turn = 0; !done && this.fatal === undefined && turn < 10_000; turn += 1) await this.clock.settle();
+    if (this.fatal !== undefined) return;
+    if (failure !== undefined) throw failure as Error;
+    if (!done) throw new Error("The engine did not come to rest.");
+  }
+}
