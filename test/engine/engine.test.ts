@@ -26,3 +26,253 @@ describe("a slot that is due", () => {
     expect(there.clock.timers).toBe(0);
   });
 });
+
+describe("catch-up", () => {
+  test("a daemon that was down decides each slot once, and names the downtime", async () => {
+    const there = rig();
+    there.put(pipelineOf("none", [scheduleOf({ cron: "* * * * *", catchUp: "none" })]));
+    there.put(pipelineOf("latest", [minutely]));
+    there.put(pipelineOf("all", [scheduleOf({ cron: "* * * * *", catchUp: "all" })]));
+    await there.up();
+    await there.clock.advance(61_000);
+    await there.down();
+    await there.clock.advance(180_000);
+    await there.up();
+    await there.clock.advance(60_000);
+    expect(there.slots("none")).toEqual(["fired 02:01:00", "missed 02:02:00", "missed 02:03:00", "missed 02:04:00", "fired 02:05:00"]);
+    expect(there.slots("latest")).toEqual(["fired 02:01:00", "missed 02:02:00", "missed 02:03:00", "caught_up 02:04:00", "fired 02:05:00"]);
+    expect(there.slots("all")).toEqual(["fired 02:01:00", "caught_up 02:02:00", "caught_up 02:03:00", "caught_up 02:04:00", "fired 02:05:00"]);
+    expect(there.lines("latest").find(({ slot }) => slot === "2026-11-23T02:02:00.000Z")!["because"]).toContain("no daemon was up until 2026-11-23T02:04:01.000Z");
+    // They wait for each other, in slot order, whatever overlap says.
+    expect(there.runs.started.filter((run) => run.startsWith("all"))).toEqual(["all@20261123T020200Z", "all@20261123T020300Z", "all@20261123T020400Z", "all@20261123T020500Z"]);
+  });
+
+  test("a slot that a crash left with a run and no line is adopted, not fired again", async () => {
+    const there = rig();
+    await there.up();
+    await there.drop(pipelineOf("p", [minutely]));
+    const before = there.disk.calls;
+    // The header of 02:01 is linked; the pipeline's line is not written.
+    await there.clock.advance(59_999);
+    const quiet = there.disk.calls;
+    expect(quiet).toBe(before);
+    there.disk.diesAt = quiet + 12;
+    await there.clock.advance(5_000);
+    expect(there.fatal).toBeDefined();
+    expect(there.store.exists("p@20261123T020100Z")).toBe(true);
+    expect(there.slots("p")).toEqual([]);
+    await there.kill();
+    await there.up();
+    expect(there.slots("p")).toEqual(["fired 02:01:00"]);
+    await there.clock.advance(60_000);
+    expect(there.slots("p")).toEqual(["fired 02:01:00", "fired 02:02:00"]);
+    expect(there.lines("p").filter(({ type }) => type === "run.finished")).toHaveLength(2);
+  });
+});
+
+describe("overlap", () => {
+  const long = { durationOf: () => 150_000 };
+
+  test("skip, queue and allow, each with its reason", async () => {
+    const there = rig({ script: long });
+    there.put(pipelineOf("skip", [minutely]));
+    there.put(pipelineOf("queue", [minutely], { overlap: "queue" }));
+    there.put(pipelineOf("allow", [minutely], { overlap: "allow" }));
+    await there.up();
+    await there.clock.advance(4 * 60_000 + 1_000);
+    expect(there.slots("skip")).toEqual(["fired 02:01:00", "skipped 02:02:00", "skipped 02:03:00", "fired 02:04:00"]);
+    expect(there.lines("skip").find(({ type }) => type === "slot.skipped")!["because"]).toBe("run skip@20261123T020100Z still goes on; overlap is skip");
+    expect(there.slots("queue")).toEqual(["fired 02:01:00", "fired 02:02:00", "skipped 02:03:00", "fired 02:04:00"]);
+    expect(there.lines("queue").filter(({ type }) => type === "run.queued").map(({ run }) => run)).toEqual(["queue@20261123T020200Z", "queue@20261123T020400Z"]);
+    expect(there.slots("allow")).toEqual(["fired 02:01:00", "fired 02:02:00", "fired 02:03:00", "fired 02:04:00"]);
+  });
+
+  test("cancel and terminate make room: the newer run waits for the older's end", async () => {
+    const there = rig({ script: { ...long, stopMs: 60_000 } });
+    there.put(pipelineOf("cancel", [scheduleOf({ cron: "1-2 2 * * *" })], { overlap: "cancel" }));
+    there.put(pipelineOf("terminate", [scheduleOf({ cron: "1-2 2 * * *" })], { overlap: "terminate" }));
+    await there.up();
+    await there.clock.advance(121_000);
+    const stops = (run: string) => readWholeLedger(there.store.runLedger(run)).filter(({ type }) => type === "run.stop_requested").map(({ mode }) => mode);
+    expect(stops("terminate@20261123T020100Z")).toEqual(["force"]);
+    expect(stops("cancel@20261123T020100Z")).toEqual(["graceful"]);
+    expect(there.runs.live.get("cancel@20261123T020200Z")!.state.phase).toBe("queued");
+    // The grace period is ten seconds.
+    await there.clock.advance(10_000);
+    expect(stops("cancel@20261123T020100Z")).toEqual(["graceful", "force"]);
+    expect(there.runs.live.get("cancel@20261123T020200Z")!.state.phase).toBe("started");
+    expect(there.lines("cancel").filter(({ type }) => type === "run.finished").map(({ status }) => status)).toEqual(["stopped"]);
+  });
+
+  test("a concurrency group is shared, and the higher priority goes first", async () => {
+    const there = rig({ script: { durationOf: () => 30_000 }, settings: { concurrency: { db: { limit: 1 } } } });
+    const once = scheduleOf({ cron: "1 2 * * *" });
+    there.put(pipelineOf("a", [once], { concurrency: { group: "db", priority: 0 } }));
+    there.put(pipelineOf("b", [once], { concurrency: { group: "db", priority: 0 } }));
+    there.put(pipelineOf("c", [once], { concurrency: { group: "db", priority: 5 } }));
+    await there.up();
+    await there.clock.advance(61_000);
+    expect(there.runs.started).toHaveLength(1);
+    await there.clock.advance(90_000);
+    expect(there.runs.started.slice(1)[0]).toBe("c@20261123T020100Z");
+    expect(there.lines("b").find(({ type }) => type === "run.queued")!["because"]).toBe('the concurrency group "db" is full: 1 of 1');
+  });
+
+  test("a waiting run waits again after a restart, and starts in its turn", async () => {
+    const there = rig({ script: long });
+    await there.up();
+    await there.drop(pipelineOf("p", [scheduleOf({ cron: "1-2 2 * * *" })], { overlap: "queue" }));
+    await there.clock.advance(125_000);
+    await there.kill();
+    await there.up();
+    expect(there.engine.runs.busy("p")).toEqual({ running: ["p@20261123T020100Z"], queued: ["p@20261123T020200Z"] });
+    await there.clock.advance(310_000);
+    expect(there.lines("p").filter(({ type }) => type === "run.finished").map(({ run }) => run)).toEqual(["p@20261123T020100Z", "p@20261123T020200Z"]);
+  });
+});
+
+describe("files", () => {
+  test("a bad edit leaves the last good version firing, across a restart too", async () => {
+    const there = rig();
+    await there.up();
+    await there.drop(pipelineOf("p", [minutely]));
+    await there.spoil("p");
+    await there.clock.advance(61_000);
+    await there.down();
+    await there.up();
+    await there.clock.advance(60_000);
+    expect(there.slots("p")).toEqual(["fired 02:01:00", "fired 02:02:00"]);
+    expect(there.lines("p").filter(({ type }) => type.startsWith("pipeline.")).map(({ type }) => type)).toEqual(["pipeline.loaded", "pipeline.invalid"]);
+  });
+
+  test("a changed schedule counts from its load; what the old one was due is decided first", async () => {
+    const there = rig();
+    await there.up();
+    await there.drop(pipelineOf("p", [scheduleOf({ cron: "* * * * *", jitterSeconds: 600, catchUp: "none" })]));
+    await there.clock.advance(150_000);
+    const pending = there.slots("p").length;
+    expect(pending).toBeLessThan(2);
+    await there.drop(pipelineOf("p", [scheduleOf({ cron: "0 * * * *" })]));
+    // Both minutes had passed: jitter alone held one or both back.
+    expect(there.slots("p").filter((line) => line !== "").length).toBe(2);
+    await there.clock.advance(3_600_000);
+    expect(there.slots("p").at(-1)).toBe("fired 03:00:00");
+    expect(there.slots("p")).toHaveLength(3);
+  });
+
+  test("a removed pipeline fires no more; of two files with one name the first has it", async () => {
+    const there = rig();
+    const second = pipelineOf("p", [minutely], { file: "/nowhere/z.yaml", tags: ["second"] });
+    there.put(pipelineOf("p", [minutely]));
+    there.put(second);
+    await there.up();
+    expect(there.lines("z")[0]).toMatchObject({ type: "pipeline.invalid", errors: ['/nowhere/z.yaml: the name "p" is taken by /nowhere/p.yaml; give this pipeline another name'] });
+    await there.take("p");
+    await there.clock.advance(61_000);
+    expect(there.lines("p").map(({ type }) => type)).toContain("pipeline.loaded");
+    expect(there.slots("p")).toEqual(["fired 02:01:00"]);
+    there.files.delete(second.file);
+    await there.settling(there.engine.filesChanged({ changed: [], removed: [second.file] }));
+    await there.clock.advance(120_000);
+    expect(there.slots("p")).toEqual(["fired 02:01:00"]);
+    expect(there.lines("p").at(-1)!.type).toBe("pipeline.removed");
+  });
+});
+
+describe("the clock", () => {
+  test("a jump ahead is noticed within a minute and caught up, with its reason", async () => {
+    const there = rig();
+    await there.up();
+    await there.drop(pipelineOf("p", [scheduleOf({ cron: "*/10 * * * *" })]));
+    await there.clock.advance(60_000);
+    there.clock.step(6 * 3_600_000);
+    await there.clock.advance(60_000);
+    expect(there.slots("p").at(-1)).toBe("caught_up 08:00:00");
+    expect(there.slots("p")).toHaveLength(36);
+    expect(there.lines("p").find(({ type }) => type === "clock.stepped")).toBeDefined();
+    expect(String(there.lines("p").at(-4)!["because"])).toContain("the clock jumped from");
+  });
+
+  test("a jump back fires nothing again and goes on", async () => {
+    const there = rig();
+    await there.up();
+    await there.drop(pipelineOf("p", [minutely]));
+    await there.clock.advance(301_000);
+    expect(there.slots("p")).toHaveLength(5);
+    there.clock.step(-180_000);
+    await there.clock.advance(30_000);
+    expect(there.lines("p").at(-1)).toMatchObject({ type: "clock.stepped" });
+    await there.clock.advance(300_000);
+    const fired = there.slots("p");
+    expect(new Set(fired).size).toBe(fired.length);
+    expect(fired.at(-1)).toBe("fired 02:07:00");
+    expect(fired).toHaveLength(7);
+  });
+
+  test("a glitch to 2036 and back does not silence a pipeline", async () => {
+    const there = rig();
+    await there.up();
+    await there.drop(pipelineOf("p", [minutely]));
+    await there.clock.advance(61_000);
+    const decade = 10 * 365 * 86_400_000;
+    there.clock.step(decade);
+    await there.clock.advance(60_000);
+    there.clock.step(-decade);
+    await there.clock.advance(180_000);
+    expect(there.slots("p").slice(-2)).toEqual(["fired 02:04:00", "fired 02:05:00"]);
+  });
+
+  test("a daemon that comes up before its clock was set waits", async () => {
+    const there = rig();
+    await there.up();
+    await there.drop(pipelineOf("p", [minutely]));
+    await there.clock.advance(61_000);
+    await there.down();
+    const lost = there.clock.now();
+    there.clock.step(-lost);
+    const up = there.up();
+    up.catch(() => undefined);
+    await there.clock.advance(5_000);
+    expect(there.slots("p")).toHaveLength(1);
+    there.clock.step(lost);
+    await there.clock.advance(2_000);
+    await up;
+    await there.clock.advance(60_000);
+    expect(there.slots("p")).toEqual(["fired 02:01:00", "fired 02:02:00"]);
+  });
+});
+
+test("while a pipeline is paused its slots are skipped, and it goes on when it is resumed", async () => {
+  const there = rig();
+  await there.up();
+  await there.drop(pipelineOf("p", [minutely]));
+  const desk = await there.engine.desk("p");
+  await there.settling(desk.setPaused(true, { requestId: "r1", by: "me" }));
+  await there.clock.advance(120_000);
+  await there.down();
+  await there.up();
+  await there.settling((await there.engine.desk("p")).setPaused(false, { requestId: "r2", by: "me" }));
+  await there.clock.advance(60_000);
+  expect(there.slots("p")).toEqual(["skipped 02:01:00", "skipped 02:02:00", "fired 02:03:00"]);
+  expect(there.lines("p").find(({ type }) => type === "slot.skipped")!["because"]).toBe("paused: asked for by me");
+});
+
+test("stopAfter ends a schedule, and a restart remembers how far it was", async () => {
+  const there = rig();
+  there.put(pipelineOf("p", [scheduleOf({ cron: "* * * * *", stopAfter: 3 })]));
+  await there.up();
+  await there.clock.advance(121_000);
+  await there.down();
+  await there.up();
+  await there.clock.advance(600_000);
+  expect(there.slots("p")).toEqual(["fired 02:01:00", "fired 02:02:00", "fired 02:03:00"]);
+});
+
+test("a thousand pipelines due in the same second are decided together, and no timer is early", async () => {
+  const there = rig({ script: { durationOf: () => 100 } });
+  for (let n = 0; n < 1_000; n += 1) there.put(pipelineOf(`p${n}`, [minutely]));
+  await there.up();
+  await there.clock.advance(61_000);
+  for (let n = 0; n < 1_000; n += 1) expect(there.slots(`p${n}`)).toEqual(["fired 02:01:00"]);
+  await there.down();
+});
