@@ -1,0 +1,136 @@
+/** Reading a run's ledger, every line checked and folded, beside a bare scan for line feeds and JSON.parse of the same bytes. */
+import { readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { systemClock } from "../src/clock.ts";
+import type { RunEvent, RunLine } from "../src/core/event.ts";
+import { evolve } from "../src/core/run-state.ts";
+import type { RunState } from "../src/core/run-state.ts";
+import { LedgerFile } from "../src/ledger/ledger-file.ts";
+import { readLedger } from "../src/ledger/ledger-reader.ts";
+import { inFolder } from "./bench-root.ts";
+import { median, timed } from "./row.ts";
+import type { Row } from "./row.ts";
+
+const STEPS = 10_000;
+const ROUNDS = 9;
+
+/** A run of many steps that all completed: two lines a step. */
+function events(): RunEvent[] {
+  const steps = Array.from({ length: STEPS }, (_, index) => ({
+    id: `step-${index}`,
+    run: "true",
+    params: {},
+    inputs: {},
+    after: index < 100 ? [] : [`step-${index - 100}`],
+    env: {},
+    retry: { maxRetries: 0, delayMs: 0, backoff: 1, jitter: 0 },
+    onInterruption: "retry",
+    isolated: false,
+    hooks: {},
+  }));
+  const snapshot = {
+    name: "bench",
+    digest: "d",
+    file: "bench.yaml",
+    executionMode: "continue_on_failure",
+    maxParallelSteps: 8,
+    gracePeriodMs: 10_000,
+    env: {},
+    hooks: {},
+    orchestrator: { flavor: "local", config: {} },
+    steps: [] as unknown[],
+  };
+  return [
+    {
+      type: "run.submitted",
+      format: 1,
+      run: "bench@20261123T020000Z",
+      pipeline: "bench",
+      orchestratorRunId: "b",
+      trigger: { kind: "manual" },
+      params: {},
+      snapshot,
+      tags: [],
+    },
+    { type: "run.started", because: "nothing else is active" },
+    ...steps.flatMap(({ id }) => [
+      {
+        type: "step.added",
+        step: id,
+        spec: {
+          id,
+          run: "true",
+          params: {},
+          inputs: {},
+          after: [],
+          env: {},
+          retry: { maxRetries: 0, delayMs: 0, backoff: 1, jitter: 0 },
+          onInterruption: "retry",
+          isolated: false,
+          hooks: {},
+        },
+      },
+      { type: "step.started", step: id, attempt: 1, because: "inputs ready" },
+      { type: "step.completed", step: id, attempt: 1, outputs: { result: { rows: 42, name: id } }, durationMs: 1.25 },
+    ]),
+  ] as unknown as RunEvent[];
+}
+
+function bareScan(path: string): number {
+  const bytes = readFileSync(path);
+  let lines = 0;
+  for (let start = 0, end = bytes.indexOf(10); end !== -1; start = end + 1, end = bytes.indexOf(10, start)) {
+    JSON.parse(bytes.toString("utf8", start, end));
+    lines += 1;
+  }
+  return lines;
+}
+
+export async function run(): Promise<Row[]> {
+  return inFolder(async (folder) => {
+    const path = join(folder, "bench.jsonl");
+    const written = events();
+    const ledger = await LedgerFile.create<RunEvent>(path, written.slice(0, 1), { clock: systemClock, onFatal: () => undefined });
+    await ledger.append(written.slice(1));
+    await ledger.close();
+    const lines = bareScan(path);
+    const rates = (samples: number[]): number[] => samples.map((sample) => (lines / sample) * 1000);
+    const raw: number[] = [];
+    const read: number[] = [];
+    const folded: number[] = [];
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const warmup = round === 0 ? 2 : 0;
+      raw.push(...(await timed(1, warmup, () => bareScan(path))));
+      read.push(...(await timed(1, warmup, () => readLedger<RunEvent>(path))));
+      folded.push(
+        ...(await timed(1, warmup, () => {
+          let state: RunState | undefined;
+          readLedger<RunEvent>(path, { each: (line) => void (state = evolve(state, line as RunLine)) });
+        })),
+      );
+    }
+    const bare = { name: "scan + JSON.parse", samples: rates(raw) };
+    return [
+      {
+        what: "read and check a ledger",
+        unit: "lines/s",
+        orchd: { name: "readLedger", samples: rates(read) },
+        beside: bare,
+        goal: { of: "ratio", atLeast: 0.7 },
+      },
+      {
+        what: "read, check and fold it",
+        unit: "lines/s",
+        orchd: { name: "evolve", samples: rates(folded) },
+        beside: bare,
+        goal: { of: "ratio", atLeast: 0.7 },
+      },
+      {
+        what: `bytes an event, of ${lines} lines`,
+        unit: "bytes",
+        orchd: { name: "ledger", samples: [median([statSync(path).size / lines])] },
+        goal: { of: "orchd", atMost: 450 },
+      },
+    ];
+  });
+}

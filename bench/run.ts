@@ -1,0 +1,42 @@
+/**
+ * Every claim of speed, measured: `npm run bench`, or with names `npm run bench -- fold shell`.
+ *
+ * Each bench measures orchd and, in the same run, the raw primitive under it or a peer; the ratio is what holds from machine to machine.
+ * `--json` prints the samples; `--check` makes a missed goal an exit status of 1.
+ */
+import { cpus } from "node:os";
+import type { Bench, Row } from "./row.ts";
+import { reached, tableOf } from "./row.ts";
+
+const BENCHES: Record<string, () => Promise<Bench>> = {
+  "ledger-append": () => import("./ledger-append.ts"),
+  fold: () => import("./fold.ts"),
+  steps: () => import("./steps.ts"),
+  shell: () => import("./shell.ts"),
+  fire: () => import("./fire.ts"),
+  status: () => import("./status.ts"),
+  idle: () => import("./idle.ts"),
+  peers: () => import("./peers.ts"),
+};
+
+const words = process.argv.slice(2);
+const flags = new Set(words.filter((word) => word.startsWith("--")));
+const named = words.filter((word) => !word.startsWith("--"));
+const unknown = named.filter((name) => !(name in BENCHES));
+if (unknown.length > 0) {
+  process.stderr.write(`There is no bench ${unknown.join(", ")}; there are ${Object.keys(BENCHES).join(", ")}.\n`);
+  process.exit(2);
+}
+
+const all: Record<string, Row[]> = {};
+let missed = 0;
+if (!flags.has("--json"))
+  process.stdout.write(`Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model ?? "?"}, ${new Date().toISOString()}\n`);
+for (const name of named.length > 0 ? named : Object.keys(BENCHES)) {
+  const rows = await (await BENCHES[name]!()).run();
+  all[name] = rows;
+  missed += rows.filter((row) => reached(row) === false).length;
+  if (!flags.has("--json")) process.stdout.write(`\n## ${name}\n\n${tableOf(rows)}\n`);
+}
+if (flags.has("--json")) process.stdout.write(`${JSON.stringify(all)}\n`);
+process.exitCode = flags.has("--check") && missed > 0 ? 1 : 0;
