@@ -35,6 +35,7 @@ const KEY = /^[0-9a-f]{16,64}$/;
 const KEY_AT = 8;
 const LF = 0x0a;
 const MAX_ENTRY_BYTES = 4_096;
+const USUAL_ENTRY_BYTES = 384;
 const MAX_FILE_BYTES = 2 ** 32 - MAX_ENTRY_BYTES;
 const CANDIDATES = 16;
 /** Entries that are kept parsed. */
@@ -48,6 +49,7 @@ export class CacheIndex {
   #fd: number | undefined;
   #size = 0;
   readonly #recent = new Map<number, Entry>();
+  readonly #block = Buffer.allocUnsafe(MAX_ENTRY_BYTES);
   /** What was recorded while the index is made anew. */
   #meanwhile: [string, CacheCandidate][] | undefined;
 
@@ -171,16 +173,19 @@ export class CacheIndex {
   #entry(offset: number): Entry | undefined {
     const recent = this.#recent.get(offset);
     if (recent !== undefined) return recent;
-    const bytes = Buffer.alloc(Math.min(MAX_ENTRY_BYTES, this.#size - offset));
-    let read: number;
+    const bytes = this.#block;
+    let end = -1;
     try {
       this.#fd ??= openSync(this.#path, "r+");
-      read = readSync(this.#fd, bytes, 0, bytes.length, offset);
+      for (const length of [USUAL_ENTRY_BYTES, MAX_ENTRY_BYTES]) {
+        const read = readSync(this.#fd, bytes, 0, Math.min(length, this.#size - offset), offset);
+        end = bytes.subarray(0, read).indexOf(LF);
+        if (end >= 0) break;
+      }
     } catch {
       // Without its index a step runs again; nothing worse.
       return undefined;
     }
-    const end = bytes.subarray(0, read).indexOf(LF);
     const entry = end < 0 ? undefined : parseEntry(bytes.toString("utf8", 0, end));
     if (entry !== undefined) this.#remember(offset, entry);
     return entry;

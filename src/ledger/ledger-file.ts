@@ -311,12 +311,16 @@ function bodiesOf<E extends { readonly type: string }>(path: string, events: rea
 }
 
 function bodyOf(event: { readonly type: string }): string {
-  const framed = "seq" in event || "b" in event || "at" in event || "crc" in event;
-  const body = framed ? "" : JSON.stringify(event);
+  const body = isFramed(event) ? "" : JSON.stringify(event);
   if (body.startsWith('{"type":')) return body;
   // A line's members stand in a fixed order, and the framing is nobody else's.
   const { type, seq: _seq, b: _b, at: _at, crc: _crc, ...rest } = event as Record<string, unknown>;
   return JSON.stringify({ type, ...rest });
+}
+
+/** Whether an event has members that only the framing may have, as one that was read from a ledger does. */
+function isFramed(event: object): boolean {
+  return "seq" in event || "b" in event || "at" in event || "crc" in event;
 }
 
 interface Group<E> {
@@ -343,7 +347,8 @@ function frame<E extends { readonly type: string }>(
       const line = `{"seq":${seq},"b":${b},"at":"${at}",${bodies[index]!.slice(1, -1)}`;
       crc = crc32(line, crc);
       text += `${line},"crc":"${crc.toString(16).padStart(8, "0")}"}\n`;
-      lines.push({ ...event, seq, b, at });
+      // The framing first: members added after a spread make an object of a shape of its own, at twenty times the cost.
+      lines.push(isFramed(event) ? { ...event, seq, b, at } : { seq, b, at, ...event });
     });
   };
   for (const group of groups) add(group);
