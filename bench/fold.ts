@@ -2,7 +2,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { systemClock } from "../src/clock.ts";
-import type { RunEvent, RunLine } from "../src/core/event.ts";
+import type { RunEvent } from "../src/core/event.ts";
 import { evolve } from "../src/core/run-state.ts";
 import type { RunState } from "../src/core/run-state.ts";
 import { LedgerFile } from "../src/ledger/ledger-file.ts";
@@ -105,7 +105,7 @@ export async function run(): Promise<Row[]> {
       folded.push(
         ...(await timed(1, warmup, () => {
           let state: RunState | undefined;
-          readLedger<RunEvent>(path, { each: (line) => void (state = evolve(state, line as RunLine)) });
+          readLedger<RunEvent>(path, { each: (line) => void (state = evolve(state, line)) });
         })),
       );
     }

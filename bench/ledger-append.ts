@@ -24,7 +24,7 @@ const header: RunEvent = {
   snapshot: { $artifact: "0".repeat(64), bytes: 1 },
   tags: [],
 } as unknown as RunEvent;
-const event = (step: number): RunEvent => ({ type: "step.started", step: `step-${step}`, attempt: 1, because: "inputs ready" }) as RunEvent;
+const event = (step: number): RunEvent => ({ type: "step.started", step: `step-${step}`, attempt: 1, because: "inputs ready" });
 const rawLine = Buffer.from(`{"seq":1000,"b":1000,"at":"2026-11-23T02:00:00.000Z",${JSON.stringify(event(1000)).slice(1, -1)},"crc":"00000000"}\n`);
 
 const SINGLE = 400;
