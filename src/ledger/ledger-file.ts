@@ -28,14 +28,13 @@
  */
 import { readSync, openSync, closeSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { crc32 } from "node:zlib";
 import type { Clock, Timer } from "../clock.ts";
 import type { Framed } from "../core/event.ts";
 import { createFile, syncDirectory } from "./directories.ts";
 import { errorCode, isExhausted, systemDisk, writeAll, type Disk } from "./disk.ts";
-import { LedgerClosed, LedgerDamaged, LedgerExists, LedgerFailed, LineTooLong } from "./ledger-error.ts";
+import { LedgerClosed, LedgerDamaged, LedgerExists, LedgerFailed } from "./ledger-error.ts";
 import { LEDGER_START, readLedger, readTail, type LedgerMark, type LedgerReading } from "./ledger-reader.ts";
-import { MAX_LINE_BYTES } from "./line-limit.ts";
+import { bodiesOf, frame } from "./line-frame.ts";
 
 /** What a ledger needs from whoever writes it. */
 export interface LedgerOptions<E> {
@@ -70,8 +69,6 @@ interface Waiting<E> {
   readonly reject: (error: Error) => void;
 }
 
-/** Room for `"seq":…,"b":…,"at":"…",` and `,"crc":"…"` and the line feed. */
-const FRAME_BYTES = 120;
 const RETRY_MS = 1_000;
 const MODE = 0o640;
 
@@ -295,66 +292,6 @@ function checkWhole<E extends { readonly type: string }>(path: string, reading: 
   if (reading.end === "torn") throw new LedgerDamaged(path, reading.fault!.line, `${reading.fault!.fault}, and the run had finished`);
   if (reading.lines.at(-1)?.type !== "run.finished")
     throw new LedgerDamaged(path, reading.mark.seq + 1, "lines are missing at the end: the run had finished");
-}
-
-/** Each event as text, without the framing: `{"type":…}`. @throws LineTooLong */
-function bodiesOf<E extends { readonly type: string }>(path: string, events: readonly E[]): string[] {
-  return events.map((event) => {
-    const body = bodyOf(event);
-    // A character is at most three bytes: short texts need no counting.
-    if (body.length * 3 + FRAME_BYTES >= MAX_LINE_BYTES) {
-      const bytes = Buffer.byteLength(body) + FRAME_BYTES;
-      if (bytes >= MAX_LINE_BYTES) throw new LineTooLong(path, event.type, bytes);
-    }
-    return body;
-  });
-}
-
-function bodyOf(event: { readonly type: string }): string {
-  const body = isFramed(event) ? "" : JSON.stringify(event);
-  if (body.startsWith('{"type":')) return body;
-  // A line's members stand in a fixed order, and the framing is nobody else's.
-  const { type, seq: _seq, b: _b, at: _at, crc: _crc, ...rest } = event as Record<string, unknown>;
-  return JSON.stringify({ type, ...rest });
-}
-
-/** Whether an event has members that only the framing may have, as one that was read from a ledger does. */
-function isFramed(event: object): boolean {
-  return "seq" in event || "b" in event || "at" in event || "crc" in event;
-}
-
-interface Group<E> {
-  readonly events: readonly E[];
-  readonly bodies: readonly string[];
-  readonly at: string;
-}
-
-/** Turns groups of events into one write that goes on from `from`. `more` may add a group of its own. */
-function frame<E extends { readonly type: string }>(
-  from: LedgerMark,
-  groups: readonly Group<E>[],
-  more?: (lines: readonly Framed<E>[]) => Omit<Group<E>, "at">,
-): { bytes: Buffer; lines: Framed<E>[]; mark: LedgerMark; counts: number[] } {
-  const b = from.seq + 1;
-  const lines: Framed<E>[] = [];
-  const counts: number[] = [];
-  let { seq, crc } = from;
-  let text = "";
-  const add = ({ events, bodies, at }: Group<E>): void => {
-    counts.push(events.length);
-    events.forEach((event, index) => {
-      seq += 1;
-      const line = `{"seq":${seq},"b":${b},"at":"${at}",${bodies[index]!.slice(1, -1)}`;
-      crc = crc32(line, crc);
-      text += `${line},"crc":"${crc.toString(16).padStart(8, "0")}"}\n`;
-      // The framing first: members added after a spread make an object of a shape of its own, at twenty times the cost.
-      lines.push(isFramed(event) ? { ...event, seq, b, at } : { seq, b, at, ...event });
-    });
-  };
-  for (const group of groups) add(group);
-  if (more !== undefined) add({ ...more(lines), at: groups.at(-1)!.at });
-  const bytes = Buffer.from(text);
-  return { bytes, lines, counts, mark: { offset: from.offset + bytes.length, seq, crc, batch: b, batchOffset: from.offset } };
 }
 
 /** Writes a whole file aside and gives it its name; with `keepAs`, in the place of one that is there. Gives its descriptor. */
