@@ -268,7 +268,8 @@ export class DropFolder {
       if (there.has(path)) continue;
       const since = this.goneSince.get(path) ?? now;
       this.goneSince.set(path, since);
-      if (asked || now - since >= FILE_GONE_MS) removed.push(path);
+      // A folder that is gone has had its time already.
+      if (asked || this.folderGoneSince !== undefined || now - since >= FILE_GONE_MS) removed.push(path);
       else this.lookIn(FILE_GONE_MS);
     }
     for (const path of removed) {

@@ -1,0 +1,50 @@
+/** orchd.yaml: optional, strict, and with its orchestrators' code bundled. */
+import { chmodSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, expect, it } from "vitest";
+import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
+import { stopBundler } from "../../src/schedules/bundle.ts";
+import { loadSettings, type SettingsResult } from "../../src/schedules/load-settings.ts";
+import { formatProblem } from "../../src/schedules/problem.ts";
+import { tempRoot } from "../support/temp-root.ts";
+
+afterAll(stopBundler);
+
+async function settings(text: string | undefined, files: Record<string, string> = {}, mode = 0o644): Promise<{ result: SettingsResult; errors: string[] }> {
+  const made = tempRoot({ ...files, ...(text === undefined ? {} : { "orchd.yaml": text }) });
+  if (text !== undefined) chmodSync(join(made.root, "orchd.yaml"), mode);
+  const result = await loadSettings(made.root, join(made.runs, ".orchd/bundles"));
+  return { result, errors: result.ok ? [] : result.errors.map((problem) => formatProblem(problem).replaceAll(`${made.root}/`, "")) };
+}
+
+it("need not be there, nor say anything", async () => {
+  for (const text of [undefined, "", "# nothing yet\n"]) expect((await settings(text)).result).toMatchObject({ ok: true, settings: DEFAULT_SETTINGS });
+});
+
+it("bundles orchestrators by name", async () => {
+  const { result } = await settings("timezone: Europe/Berlin\norchestrators:\n  mine: { uses: ./o.ts, config: { a: 1 } }\n  other: ./o.ts#Other\n  near: { uses: local, config: { b: 2 } }\n", { "o.ts": "export default class {}\nexport class Other {}\n" });
+  expect(result).toMatchObject({
+    ok: true,
+    settings: { timezone: "Europe/Berlin", orchestrators: { mine: { flavor: "mine", code: { pick: "export:default" }, config: { a: 1 } }, other: { flavor: "other", code: { pick: "export:Other" } }, near: { flavor: "local", config: { b: 2 } } } },
+  });
+  expect(result.watched.map((path) => path.split("/").at(-1))).toEqual(["orchd.yaml", "o.ts"]);
+});
+
+it.each([
+  ["timezon: UTC\n", 'orchd.yaml:1:1: timezon is not known here; did you mean "timezone"?'],
+  ["a: 1\ntimezone: Mars/Base\n", "orchd.yaml:1:1: a is not known here"],
+  ["timezone: Mars/Base\n", 'orchd.yaml:1:11: timezone "Mars/Base" is no time zone'],
+  ["gracePeriod: soon\n", "orchd.yaml:1:14: gracePeriod must be a duration"],
+  ["concurrency: { db: 0 }\n", "orchd.yaml:1:20: concurrency.db must be at least 1"],
+  ["orchestrators: { x: ./gone.ts }\n", "orchd.yaml:1:21: orchestrators.x names ./gone.ts, but gone.ts does not exist"],
+  ["orchestrators: { x: locl }\n", 'did you mean "local"?'],
+  ["orchestrators: { x: './o.ts#Gone' }\n", "has no Gone export"],
+  ["- list\n", "orchd.yaml must be a map"],
+])("refuses %j", async (text, message) => {
+  const { errors } = await settings(text, { "o.ts": "export default class {}\n" });
+  expect(errors[0]).toContain(message.replace("orchd.yaml must", "must"));
+});
+
+it("is refused where others may write to it", async () => {
+  expect((await settings("timezone: UTC\n", {}, 0o666)).errors).toEqual([expect.stringMatching(/^orchd\.yaml: may be written by everybody/)]);
+});
