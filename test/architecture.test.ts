@@ -59,7 +59,7 @@ const target = ({ from, specifier }: Import): string => join(dirname(from), spec
 
 function roomOf(file: string): string {
   if (file === "src/orchestrators/local/protocol.ts") return "protocol";
-  if (file === "src/cli/foreground.ts") return "cli/foreground";
+  if (file === "src/cli/foreground.ts" || file === "src/cli/evaluate.ts") return "cli/foreground";
   if (file === "daemon/worker.ts") return "daemon/worker";
   if (file.startsWith("daemon/")) return "daemon";
   const [, first] = file.split("/");

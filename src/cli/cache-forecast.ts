@@ -1,0 +1,121 @@
+/**
+ * What the cache would answer of a run that does not exist yet, as far as it can be known without running anything.
+ *
+ * A step can be foretold only if all that goes into its key is known: so one after a step that will run counts as one that will run, though
+ * its inputs may turn out the same; and so does one with a cache function, which is a user's code.
+ */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { cacheKey, cacheKeyParts, contentHash } from "../core/cache-key.ts";
+import { upstreamOf, type StepState } from "../core/run-state.ts";
+import type { OrchdSettings } from "../core/settings.ts";
+import type { Json, Snapshot, SnapshotStep } from "../core/snapshot.ts";
+import { bindRun } from "../core/template.ts";
+import { Artifacts, isArtifactRef, type ArtifactRef } from "../ledger/artifacts.ts";
+import { CacheIndex } from "../ledger/cache-index.ts";
+import type { RunStore } from "../ledger/run-store.ts";
+import { readRun } from "./run-view.ts";
+
+type Outputs = Readonly<Record<string, Json>>;
+
+/** See the head of this file. */
+export class CacheForecast {
+  readonly #store: RunStore;
+  readonly #settings: OrchdSettings;
+  readonly #index: CacheIndex;
+  readonly #artifacts: Artifacts;
+  readonly #files = new Map<string, string | undefined>();
+  readonly #producers = new Map<string, ReadonlyMap<string, StepState> | undefined>();
+
+  constructor(store: RunStore, settings: OrchdSettings) {
+    this.#store = store;
+    this.#settings = settings;
+    this.#index = new CacheIndex(store.cache);
+    this.#artifacts = new Artifacts(store.artifacts);
+  }
+
+  /** The steps that the cache would answer in a run of this id for this slot (ISO 8601). @param now milliseconds since 1970 */
+  cachedSteps(snapshot: Snapshot, run: string, scheduledFor: string, now: number): string[] {
+    const outputs = new Map<string, Outputs>();
+    for (const step of snapshot.steps) {
+      if (!this.#enabled(snapshot, step) || step.when !== undefined || step.cache?.cacheFunction !== undefined) continue;
+      if ([...upstreamOf(step)].some((id) => !outputs.has(id))) continue;
+      const found = this.#lookUp(snapshot, step, outputs, { id: run, scheduledFor }, now);
+      if (found !== undefined) outputs.set(step.id, found);
+    }
+    return [...outputs.keys()];
+  }
+
+  close(): void {
+    this.#index.close();
+  }
+
+  /** The step's own word, the pipeline's, the orchestrator's; a shell step has to ask itself (contract.md, Cache). */
+  #enabled(snapshot: Snapshot, step: SnapshotStep): boolean {
+    if (step.enableCache !== undefined) return step.enableCache;
+    return step.run === undefined ? (snapshot.enableCache ?? this.#settings.enableCache) : step.cache !== undefined;
+  }
+
+  #lookUp(snapshot: Snapshot, step: SnapshotStep, outputs: ReadonlyMap<string, Outputs>, run: { readonly id: string; readonly scheduledFor: string }, now: number): Outputs | undefined {
+    const files: (readonly [string, string])[] = [];
+    for (const path of step.cache?.fileDependencies ?? []) {
+      const hash = this.#fileHash(resolve(dirname(snapshot.file), path));
+      if (hash === undefined) return undefined;
+      files.push([path, hash]);
+    }
+    const inputs: Record<string, string> = {};
+    for (const [name, from] of Object.entries(step.inputs)) {
+      const hash = this.#outputHash(snapshot, outputs, from);
+      if (hash === undefined) return undefined;
+      inputs[name] = hash;
+    }
+    const key = cacheKey(cacheKeyParts(step, { project: this.#settings.project, params: bindRun(step.params as Json, run) as SnapshotStep["params"], inputs, files, scheduledFor: run.scheduledFor }));
+    const expires = step.cache?.expiresAfterMs;
+    for (const { run: source, step: id } of this.#index.lookup(key)) {
+      const producer = this.#stepsOf(source)?.get(id);
+      if (producer?.status !== "completed" || producer.cacheKey !== key || producer.outputs === undefined) continue;
+      const startedAt = producer.attempts.at(-1)?.startedAt ?? producer.startedAt ?? "";
+      if ((expires === undefined || now - Date.parse(startedAt) < expires) && this.#isWhole(producer.outputs)) return producer.outputs;
+    }
+    return undefined;
+  }
+
+  #outputHash(snapshot: Snapshot, outputs: ReadonlyMap<string, Outputs>, from: { readonly step: string; readonly output?: string | undefined }): string | undefined {
+    const held = outputs.get(from.step);
+    const declared = snapshot.steps.find(({ id }) => id === from.step)?.outputs !== undefined;
+    if (held === undefined) return undefined;
+    const name = from.output ?? (declared ? undefined : "result");
+    if (name === undefined) return contentHash(held);
+    const all = (isArtifactRef(held) ? this.#artifacts.get(held) : held) as Outputs;
+    return contentHash(all[name] ?? null);
+  }
+
+  #isWhole(outputs: Outputs): boolean {
+    const refs: ArtifactRef[] = isArtifactRef(outputs) ? [outputs] : Object.values(outputs).filter((value) => isArtifactRef(value)) as unknown as ArtifactRef[];
+    return refs.every((ref) => this.#artifacts.verify(ref));
+  }
+
+  #stepsOf(run: string): ReadonlyMap<string, StepState> | undefined {
+    if (!this.#producers.has(run)) {
+      try {
+        this.#producers.set(run, readRun(this.#store, run).state.steps);
+      } catch {
+        // Gone or unreadable: its results stand for nothing.
+        this.#producers.set(run, undefined);
+      }
+    }
+    return this.#producers.get(run);
+  }
+
+  #fileHash(path: string): string | undefined {
+    if (!this.#files.has(path)) {
+      try {
+        this.#files.set(path, createHash("sha256").update(readFileSync(path)).digest("hex"));
+      } catch {
+        this.#files.set(path, undefined);
+      }
+    }
+    return this.#files.get(path);
+  }
+}

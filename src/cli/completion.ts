@@ -1,0 +1,103 @@
+/** `orchd completion [bash|zsh]`: a script that completes commands, options, and the names of pipelines and runs. */
+import { basename } from "node:path";
+import type { CommandContext, CommandSpec } from "./command.ts";
+import { COMMON_OPTIONS } from "./common-options.ts";
+import { EXIT, usageError, type ExitStatus } from "./exit.ts";
+
+/** Runs the command. */
+export async function run({ args, terminal, commands }: CommandContext): Promise<ExitStatus> {
+  const shell = args.text("shell") ?? basename(process.env["SHELL"] ?? "bash");
+  if (shell !== "bash" && shell !== "zsh") throw usageError(`there is no completion for ${shell}; there is one for bash and one for zsh.`);
+  terminal.ownText(shell === "bash" ? bashScript(commands) : zshScript(commands));
+  return EXIT.done;
+}
+
+function optionsOf(options: Readonly<Record<string, unknown>>): string {
+  return Object.keys({ ...options, ...COMMON_OPTIONS, help: 0 })
+    .map((name) => `--${name}`)
+    .join(" ");
+}
+
+/**
+ * Both scripts look into the runs folder themselves: starting orchd for each key press would be felt. bash expands the words that compgen is
+ * given, so only names that hold nothing to expand get there.
+ */
+function bashScript(commands: readonly CommandSpec[]): string {
+  const cases = commands.map(({ name, options, completes, words }) => {
+    const targets = { pipeline: "$(_orchd_pipelines)", run: '$(_orchd_pipelines; _orchd_runs "$cur")', words: (words ?? []).join(" "), file: "", none: "" }[completes ?? "none"];
+    return `    ${name}) options="${optionsOf(options)}"; targets="${targets}"; files=${completes === "file" ? 1 : 0} ;;`;
+  });
+  return `# orchd completion for bash: put \`source <(orchd completion bash)\` into ~/.bashrc
+_orchd_runs_folder() {
+  local word before="" root="\${ORCHD_ROOT:-.}" runs=""
+  for word in "\${COMP_WORDS[@]}"; do
+    case "$before" in --root) root="$word" ;; --runs) runs="$word" ;; esac
+    before="$word"
+  done
+  printf '%s' "\${runs:-$root/runs}"
+}
+_orchd_pipelines() {
+  local folder
+  for folder in "$(_orchd_runs_folder)"/*/; do [ -f "$folder/pipeline.jsonl" ] && basename "$folder"; done | grep -x '[a-z0-9][a-z0-9_-]*'
+}
+_orchd_runs() {
+  local pipeline="\${1%%@*}" month
+  case "$1" in *@*) ;; *) return ;; esac
+  month="$(ls -d "$(_orchd_runs_folder)/$pipeline"/[0-9]*-[0-9]* 2>/dev/null | tail -n 1)"
+  [ -n "$month" ] && ls -t "$month" | sed -n 's/\\.jsonl$//p' | grep -x '[a-z0-9][A-Za-z0-9_.@-]*' | head -n 50
+}
+_orchd() {
+  local cur="\${COMP_WORDS[COMP_CWORD]}" command="\${COMP_WORDS[1]}" options="" targets="" files=0
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    COMPREPLY=( $(compgen -W "${commands.map(({ name }) => name).join(" ")} --help --version" -- "$cur") )
+    return
+  fi
+  case "$command" in
+${cases.join("\n")}
+    *) return ;;
+  esac
+  case "$cur" in
+    -*) COMPREPLY=( $(compgen -W "$options" -- "$cur") ) ;;
+    *) if [ "$files" -eq 1 ]; then COMPREPLY=( $(compgen -f -- "$cur") ); else COMPREPLY=( $(compgen -W "$targets" -- "$cur") ); fi ;;
+  esac
+}
+complete -F _orchd orchd
+`;
+}
+
+function zshScript(commands: readonly CommandSpec[]): string {
+  const described = commands.map(({ name, describe }) => `    '${name}:${describe.replaceAll("'", "").replaceAll(":", ",")}'`);
+  const cases = commands.map(({ name, options, completes, words }) => {
+    const targets = { pipeline: "compadd -- $(_orchd_pipelines)", run: "compadd -- $(_orchd_pipelines) $(_orchd_runs)", words: `compadd -- ${(words ?? []).join(" ")}`, file: "_files", none: ":" }[completes ?? "none"];
+    return `    ${name}) if [[ "$PREFIX" == -* ]]; then compadd -- ${optionsOf(options)}; else ${targets}; fi ;;`;
+  });
+  return `#compdef orchd
+# orchd completion for zsh: put \`source <(orchd completion zsh)\` into ~/.zshrc, after compinit
+_orchd_runs_folder() {
+  local root="\${ORCHD_ROOT:-.}" runs="" index
+  for (( index = 1; index < \${#words}; index++ )); do
+    case "\${words[index]}" in --root) root="\${words[index + 1]}" ;; --runs) runs="\${words[index + 1]}" ;; esac
+  done
+  print -r -- "\${runs:-$root/runs}"
+}
+_orchd_pipelines() {
+  local file
+  for file in "$(_orchd_runs_folder)"/*/pipeline.jsonl(N); do print -r -- "\${file:h:t}"; done
+}
+_orchd_runs() {
+  [[ "$PREFIX" == *@* ]] || return
+  print -rl -- "$(_orchd_runs_folder)/\${PREFIX%%@*}"/*/*.jsonl(N.om[1,50]:t:r)
+}
+_orchd() {
+  local -a commands
+  commands=(
+${described.join("\n")}
+  )
+  if (( CURRENT == 2 )); then _describe command commands; return; fi
+  case "\${words[2]}" in
+${cases.join("\n")}
+  esac
+}
+compdef _orchd orchd
+`;
+}

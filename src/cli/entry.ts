@@ -1,0 +1,41 @@
+/** From the words on the command line to an exit status: what the quick way and the long one share. */
+import type { Arguments } from "./arguments.ts";
+import { CliError, EXIT } from "./exit.ts";
+import { parseFastStatus } from "./fast-path.ts";
+import { resolveRoots, type Roots } from "./roots.ts";
+import { showStatus } from "./status-now.ts";
+import { Terminal } from "./terminal.ts";
+
+/** Answers `orchd status …` if its words are plain. @returns the exit status; undefined where yargs has to read the words */
+export async function runFast(words: readonly string[]): Promise<number | undefined> {
+  const args = parseFastStatus(words);
+  return args === undefined ? undefined : guarded(async (terminal) => showStatus({ args, roots: rootsOf(args), terminal }));
+}
+
+/** The project's folders by options and environment. */
+export function rootsOf(args: Arguments): Roots {
+  return resolveRoots(args, process.env, process.cwd());
+}
+
+/** Runs something on the process's terminal. Never throws: everything that goes wrong is one sentence on stderr. @returns the exit status */
+export async function guarded(act: (terminal: Terminal) => Promise<number>): Promise<number> {
+  const terminal = new Terminal(process);
+  // `orchd tail | head` closes the pipe; that is how a reader says it has had enough.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(EXIT.done);
+    throw error;
+  });
+  try {
+    return await act(terminal);
+  } catch (error) {
+    terminal.error(sentenceOf(error));
+    return error instanceof CliError ? error.status : EXIT.failed;
+  }
+}
+
+function sentenceOf(error: unknown): string {
+  const { message, code } = (error ?? {}) as { message?: unknown; code?: unknown };
+  if (typeof message !== "string" || message === "") return "something went wrong that gave no reason; run the command again.";
+  if (code === "EACCES" || code === "EPERM") return `${message}; run the command as a user who may read and write the project's folders.`;
+  return message;
+}

@@ -1,0 +1,83 @@
+/**
+ * The command line's one door to the runners: pipeline files written in code are evaluated in a process of their own, never in this one, just
+ * as the daemon does it.
+ */
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { systemClock } from "../clock.ts";
+import type { LoadedDefinition } from "../core/loaded-definition.ts";
+import type { OrchdSettings } from "../core/settings.ts";
+import type { CodeRef } from "../core/snapshot.ts";
+import { RunnerPool } from "../orchestrators/local/runner-process.ts";
+
+/** How long a file may take to be evaluated, in milliseconds. */
+const LIMIT_MS = 30_000;
+
+/** What evaluating needs. */
+export interface EvaluatorOptions {
+  readonly root: string;
+  readonly bundlesDir: string;
+  readonly settings: OrchdSettings;
+}
+
+/** Evaluates code files; the runner is started for the first. */
+export class Evaluator {
+  readonly #options: EvaluatorOptions;
+  #pool: RunnerPool | undefined;
+  #scratch: string | undefined;
+  #count = 0;
+
+  constructor(options: EvaluatorOptions) {
+    this.#options = options;
+  }
+
+  /** What a code file's bundle exports by default, described. @throws what the code threw, or why its runner died */
+  async evaluate(code: CodeRef): Promise<LoadedDefinition> {
+    const pool = await this.#start();
+    this.#count += 1;
+    const id = `load#${this.#count}`;
+    return new Promise((resolve, reject) => {
+      pool.start(
+        id,
+        {
+          kind: "load",
+          code,
+          run: { id, pipeline: "-", attempt: 1 },
+          env: {},
+          timeoutMs: LIMIT_MS,
+          gracePeriodMs: 1_000,
+        },
+        {
+          done: (result) => {
+            if (result.ok) resolve(result.value as unknown as LoadedDefinition);
+            else reject(Object.assign(new Error(result.error.message), { name: result.error.name }));
+          },
+          // What a file prints as it is loaded is nobody's result.
+          output: () => undefined,
+          died: ({ because }) => reject(new Error(`${because} while the file was evaluated`)),
+        },
+      );
+    });
+  }
+
+  /** Ends the runner, if one was started. */
+  async close(): Promise<void> {
+    await this.#pool?.close();
+    if (this.#scratch !== undefined) await rm(this.#scratch, { recursive: true, force: true });
+  }
+
+  async #start(): Promise<RunnerPool> {
+    if (this.#pool !== undefined) return this.#pool;
+    // Not the daemon's scratch folder: a runner empties its own.
+    this.#scratch = await mkdtemp(join(tmpdir(), "orchd-evaluate-"));
+    const { bundlesDir, settings } = this.#options;
+    const { memoryMb } = settings.runner;
+    this.#pool ??= new RunnerPool({
+      clock: systemClock,
+      settings: { threads: 1, bundles: bundlesDir, scratch: this.#scratch, token: `cli-${randomBytes(8).toString("hex")}`, ...(memoryMb === undefined ? {} : { memoryMb }) },
+    });
+    return this.#pool;
+  }
+}

@@ -1,0 +1,33 @@
+/**
+ * Reads the command lines of `orchd status` by hand, so that the question that is asked most often does not pay for yargs (performance.md 6).
+ *
+ * It knows a few plain options and nothing else: any other word gives undefined, and yargs takes over, with its errors and its help.
+ */
+import { Arguments } from "./arguments.ts";
+
+const FLAGS: ReadonlySet<string> = new Set(["json"]);
+const TEXTS: ReadonlySet<string> = new Set(["root", "schedules", "runs"]);
+
+/** The arguments of `orchd status …`, or undefined where yargs must read the words. */
+export function parseFastStatus(words: readonly string[]): Arguments | undefined {
+  const values: Record<string, unknown> = {};
+  const plain: string[] = [];
+  for (let index = 0; index < words.length; index += 1) {
+    const word = words[index]!;
+    if (!word.startsWith("-")) {
+      plain.push(word);
+      continue;
+    }
+    const [, name = "", inline] = /^--([a-z]+)(?:=(.*))?$/s.exec(word) ?? [];
+    if (Object.hasOwn(values, name)) return undefined;
+    if (FLAGS.has(name) && inline === undefined) values[name] = true;
+    else if (TEXTS.has(name)) {
+      const value = inline ?? words[(index += 1)];
+      if (value === undefined || value === "" || (inline === undefined && value.startsWith("-"))) return undefined;
+      values[name] = value;
+    } else return undefined;
+  }
+  if (plain[0] !== "status" || plain.length > 2) return undefined;
+  if (plain[1] !== undefined) values["target"] = plain[1];
+  return new Arguments(values);
+}

@@ -1,0 +1,109 @@
+/**
+ * Watching a run until it ends: on a terminal its steps are drawn over and over, elsewhere each event is a line.
+ *
+ * The ledger is read as it grows, and folded; nothing is asked of the daemon.
+ */
+import type { RunLine } from "../core/event.ts";
+import { evolve, runStatus, type RunState, type StepState } from "../core/run-state.ts";
+import { RunStore } from "../ledger/run-store.ts";
+import { daemonRuns } from "./ask.ts";
+import type { CommandContext } from "./command.ts";
+import { CliError, EXIT, type ExitStatus } from "./exit.ts";
+import { eventText } from "./event-text.ts";
+import { LineFollower, parseObject } from "./line-follower.ts";
+import { LOOK_MS, pause } from "./pace.ts";
+import { countText, statusMark, statusSpan } from "./render.ts";
+import { restored, viewRun, type RunView } from "./run-view.ts";
+import { span, type Part, type Terminal } from "./terminal.ts";
+import { betweenText } from "./time-text.ts";
+
+/** How long the daemon may be away before waiting for the run makes no sense, in milliseconds. */
+const AWAY_MS = 3_000;
+const SHOWN_STEPS = 20;
+
+/** How to follow. */
+export interface FollowOptions {
+  /** This process drives the run itself, so no daemon need be there; settles when it has stopped doing so. */
+  readonly driven?: Promise<unknown>;
+}
+
+/**
+ * Follows a run to its end, showing it as it goes unless `--json` was given.
+ *
+ * @throws CliError (exit 4) where the daemon goes away before the run has ended
+ */
+export async function followRun(context: CommandContext, run: string, options: FollowOptions = {}): Promise<RunView> {
+  const { terminal, roots } = context;
+  const store = new RunStore(roots.runs);
+  const follower = new LineFollower(store.runLedger(run));
+  const json = context.args.flag("json");
+  const live = terminal.interactive && !json;
+  let state: RunState | undefined;
+  let away = 0;
+  let driven = options.driven !== undefined;
+  void options.driven?.then(
+    () => (driven = false),
+    () => (driven = false),
+  );
+  try {
+    for (;;) {
+      const stillDriven = driven;
+      for (const raw of follower.read()) {
+        const line = parseObject(raw);
+        if (line === undefined) continue;
+        state = evolve(state, restored(store, line as unknown as RunLine));
+        if (!live && !json) printEvent(terminal, line);
+      }
+      if (live && state !== undefined) terminal.live(drawing(state, Date.now()));
+      if (state?.finished !== undefined) return viewRun({ state });
+      if (!stillDriven) away = daemonRuns(roots.runs, run) ? 0 : away + LOOK_MS;
+      if (away > AWAY_MS) throw new CliError(EXIT.noDaemon, `the daemon has ended before ${run} did; the run goes on once \`orchd start\` runs.`);
+      await pause(LOOK_MS);
+    }
+  } finally {
+    terminal.settle();
+    follower.close();
+  }
+}
+
+/** Says how a run that was followed ended. @returns 1 if it failed or was stopped */
+export function reportEnd({ args, terminal }: CommandContext, view: RunView): ExitStatus {
+  if (args.flag("json")) terminal.json(view);
+  else {
+    const why = view.because === null ? "" : `: ${view.because}`;
+    terminal.line(statusMark(view.status), " ", span("bold", view.run), " ", statusSpan(view.status), ` in ${betweenText(view.startedAt, view.finishedAt)}${why}`);
+    for (const step of view.steps) {
+      if (step.status === "failed" && step.error !== undefined) terminal.line("  ", span("red", step.step), `: ${step.error.name}: ${step.error.message}`);
+    }
+  }
+  return view.status === "completed" || view.status === "cached" ? EXIT.done : EXIT.failed;
+}
+
+function printEvent(terminal: Terminal, line: Readonly<Record<string, unknown>>): void {
+  const { text, style } = eventText(line);
+  terminal.line(span("dim", typeof line["at"] === "string" ? line["at"].slice(11, 23) : ""), " ", span(style, text));
+}
+
+function drawing(state: RunState, now: number): Part[] {
+  const { status } = runStatus(state);
+  const head: Part = [
+    statusMark(status),
+    " ",
+    span("bold", state.run),
+    " ",
+    statusSpan(status),
+    `  ${state.ended} of ${countText(state.steps.size, "step")}, ${betweenText(state.startedAt ?? state.submittedAt, state.finished?.at ?? now)}`,
+  ];
+  const steps = [...state.steps];
+  // What moves is what one wants to see; what has ended goes first where there is no room for all.
+  const shown = steps.length <= SHOWN_STEPS ? steps : steps.filter(([, step]) => step.phase === "running" || step.phase === "delayed" || step.status === "failed").slice(0, SHOWN_STEPS);
+  const rest = steps.length - shown.length;
+  return [head, ...shown.map(([id, step]) => drawStep(id, step, now)), ...(rest === 0 ? [] : [span("dim", `  and ${countText(rest, "step")} more`)])];
+}
+
+function drawStep(id: string, step: StepState, now: number): Part {
+  const took = step.startedAt === undefined ? "" : ` ${betweenText(step.startedAt, step.finishedAt ?? now)}`;
+  const attempt = step.attempt > 1 ? ` attempt ${step.attempt}` : "";
+  const why = step.status === "failed" || step.status === "retrying" ? (step.error?.message ?? step.because) : step.status === "skipped" || step.status === "cached" ? step.because : undefined;
+  return ["  ", statusMark(step.status), ` ${id} `, statusSpan(step.status), span("dim", `${took}${attempt}${why === undefined ? "" : `: ${why}`}`)];
+}

@@ -1,0 +1,71 @@
+/** `orchd graph PIPELINE|RUN`: the steps and what each needs, as text, Mermaid or DOT. */
+import { runStatus } from "../core/run-state.ts";
+import { RunStore } from "../ledger/run-store.ts";
+import type { CommandContext } from "./command.ts";
+import { CliError, EXIT, type ExitStatus } from "./exit.ts";
+import { dot, graphStep, levels, mermaid, needsOf, type GraphStep } from "./graph-text.ts";
+import { requirePipeline } from "./known-pipeline.ts";
+import { loadPipeline } from "./load-pipelines.ts";
+import { statusMark, statusSpan } from "./render.ts";
+import { runsBackwards } from "./run-history.ts";
+import { looksLikeRun, readRun } from "./run-view.ts";
+import { span, type Part, type Terminal } from "./terminal.ts";
+
+interface Graph {
+  readonly name: string;
+  readonly status?: string;
+  /** The pipeline's function decides its steps as it runs. */
+  readonly dynamic: boolean;
+  readonly steps: readonly GraphStep[];
+}
+
+/** Runs the command. */
+export async function run(context: CommandContext): Promise<ExitStatus> {
+  const { args, terminal } = context;
+  const target = args.text("target")!;
+  const graph = looksLikeRun(target) ? runGraph(new RunStore(context.roots.runs), target) : await pipelineGraph(context, target);
+  if (args.flag("json")) terminal.json({ name: graph.name, dynamic: graph.dynamic, ...(graph.status === undefined ? {} : { status: graph.status }), steps: graph.steps.map((step) => ({ ...step, needs: needsOf(step) })) });
+  else if (args.text("format") === "mermaid") terminal.ownText(mermaid(graph.steps));
+  else if (args.text("format") === "dot") terminal.ownText(dot(graph.name, graph.steps));
+  else printGraph(terminal, graph);
+  return EXIT.done;
+}
+
+function runGraph(store: RunStore, run: string): Graph {
+  const { state } = readRun(store, run);
+  const steps = [...state.steps.values()].map((step) => graphStep(step.spec, step.status));
+  return { name: run, status: runStatus(state).status, dynamic: state.snapshot.dynamic !== undefined, steps };
+}
+
+/** As the file has it now; where that is invalid or gone, as the newest run had it. */
+async function pipelineGraph(context: CommandContext, pipeline: string): Promise<Graph> {
+  requirePipeline(context.roots, pipeline);
+  const loaded = await loadPipeline(context.roots, pipeline);
+  if (loaded?.ok === true) {
+    const { snapshot } = loaded.loaded;
+    if (snapshot.dynamic !== undefined) {
+      context.terminal.note(`${pipeline} is dynamic: its function decides the steps as it runs. \`orchd graph RUN\` draws what a run did.`);
+    }
+    return { name: pipeline, dynamic: snapshot.dynamic !== undefined, steps: snapshot.steps.map((step) => graphStep(step)) };
+  }
+  const store = new RunStore(context.roots.runs);
+  for (const { run } of runsBackwards(store, pipeline)) {
+    if (!store.exists(run)) continue;
+    const { snapshot } = readRun(store, run).state;
+    context.terminal.note(`the file of ${pipeline} ${loaded === undefined ? "is gone" : "is invalid"}: this is what its run ${run} had.`);
+    return { name: pipeline, dynamic: snapshot.dynamic !== undefined, steps: snapshot.steps.map((step) => graphStep(step)) };
+  }
+  throw new CliError(EXIT.usage, loaded === undefined ? `the file of ${pipeline} is gone, and it has no run to draw.` : `${loaded.errors.join(" ")} Correct the file, then draw it.`);
+}
+
+function printGraph(terminal: Terminal, graph: Graph): void {
+  terminal.line(span("bold", graph.name), graph.status === undefined ? "" : [" ", statusSpan(graph.status)]);
+  const level = levels(graph.steps);
+  for (const step of graph.steps) {
+    const mark: Part = step.status === undefined ? "○" : statusMark(step.status);
+    const inputs = step.inputs.map(({ name, from, output }) => `${name} = ${output === undefined ? from : `${from}.${output}`}`);
+    const after = step.after.filter((need) => !step.inputs.some(({ from }) => from === need)).map((need) => `after ${need}`);
+    const needs = [...inputs, ...after].join(", ");
+    terminal.line("  ".repeat(level.get(step.step)! + 1), mark, " ", step.step, needs === "" ? "" : span("dim", `  ← ${needs}`), step.status === undefined ? "" : ["  ", statusSpan(step.status)]);
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * A growing file, line by line.
+ *
+ * Only whole lines are given: what stands after the last line feed may still be being written. A file that is not there yet has no lines so
+ * far. A file that was cut back (recovery takes a torn tail away) is gone on with from where it now ends, and one that was renamed and made
+ * anew (rotation) is read to its old end first.
+ */
+import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+
+const LF = 0x0a;
+const BLOCK_BYTES = 262_144;
+
+/** See the head of this file. */
+export class LineFollower {
+  readonly path: string;
+  #fd: number | undefined;
+  #inode = 0;
+  #offset = 0;
+  #rest: Buffer = Buffer.alloc(0);
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /** The whole lines that have come since the last call. @throws a Node error other than that the file is missing */
+  read(): string[] {
+    const lines: string[] = [];
+    if (this.#fd === undefined && !this.#open()) return lines;
+    this.#drain(lines);
+    // The old file is drained before the new one is looked at: its last lines were written before the new one's first.
+    if (this.#replaced()) {
+      this.#drain(lines);
+      this.close();
+      if (this.#open()) this.#drain(lines);
+    }
+    return lines;
+  }
+
+  close(): void {
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = undefined;
+    this.#offset = 0;
+    this.#rest = Buffer.alloc(0);
+  }
+
+  #open(): boolean {
+    try {
+      this.#fd = openSync(this.path, "r");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+      throw error;
+    }
+    this.#inode = fstatSync(this.#fd).ino;
+    return true;
+  }
+
+  #replaced(): boolean {
+    try {
+      return statSync(this.path).ino !== this.#inode;
+    } catch (error) {
+      // Between a rotation's rename and the new file's link there is none for a moment.
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+      throw error;
+    }
+  }
+
+  #drain(lines: string[]): void {
+    const fd = this.#fd!;
+    const { size } = fstatSync(fd);
+    if (size < this.#offset) {
+      this.#offset = size;
+      this.#rest = Buffer.alloc(0);
+    }
+    const block = Buffer.allocUnsafe(Math.min(BLOCK_BYTES, Math.max(1, size - this.#offset)));
+    while (this.#offset < size) {
+      const read = readSync(fd, block, 0, Math.min(block.length, size - this.#offset), this.#offset);
+      if (read === 0) return;
+      this.#offset += read;
+      this.#take(block.subarray(0, read), lines);
+    }
+  }
+
+  #take(block: Buffer, lines: string[]): void {
+    let start = 0;
+    for (let lf = block.indexOf(LF); lf >= 0; lf = block.indexOf(LF, start)) {
+      const part = block.subarray(start, lf);
+      lines.push(this.#rest.length === 0 ? part.toString("utf8") : Buffer.concat([this.#rest, part]).toString("utf8"));
+      this.#rest = Buffer.alloc(0);
+      start = lf + 1;
+    }
+    if (start < block.length) this.#rest = Buffer.concat([this.#rest, block.subarray(start)]);
+  }
+}
+
+/** A line's JSON object; undefined where it is none. */
+export function parseObject(line: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return value !== null && typeof value === "object" && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * The command line as yargs parses it. Only reached where the fast path (fast-path.ts) does not know the words.
+ *
+ * yargs runs a handler even after `.fail()` returns, so failing throws; and it never writes or exits by itself here, because errors go through
+ * the terminal that makes them safe.
+ */
+import yargs, { type Argv, type Options } from "yargs";
+import { VERSION } from "../version.ts";
+import { Arguments } from "./arguments.ts";
+import { COMMANDS } from "./commands.ts";
+import { COMMON_OPTIONS } from "./common-options.ts";
+import type { CommandContext, CommandSpec, OptionSpec } from "./command.ts";
+import { guarded, rootsOf } from "./entry.ts";
+import { EXIT, usageError } from "./exit.ts";
+
+/** Runs one command to its end. Never throws; everything that goes wrong is one sentence on stderr. @returns the exit status */
+export function runCommandLine(words: readonly string[], startDaemon: CommandContext["startDaemon"]): Promise<number> {
+  return guarded(async (terminal) => {
+    const parsed = await parseProgram(words, VERSION, terminal.columns);
+    if (parsed.kind === "text") {
+      terminal.ownText(parsed.text);
+      return EXIT.done;
+    }
+    const { run } = await parsed.command.load();
+    return run({ args: parsed.args, roots: rootsOf(parsed.args), terminal, commands: COMMANDS, startDaemon });
+  });
+}
+
+/** A command line that was understood. */
+export type Parsed =
+  | { readonly kind: "command"; readonly command: CommandSpec; readonly args: Arguments }
+  /** `--help` or `--version`: text to print. */
+  | { readonly kind: "text"; readonly text: string };
+
+/**
+ * Parses the words after `orchd`.
+ *
+ * @throws CliError with a sentence where they make no command
+ */
+export async function parseProgram(words: readonly string[], version: string, columns: number | undefined): Promise<Parsed> {
+  if (words.length === 0) return { kind: "text", text: await helpText(["--help"], version, columns) };
+  let parsed: Parsed | undefined;
+  const program = build(version, columns, (command, values) => {
+    parsed = { kind: "command", command, args: new Arguments(values) };
+  });
+  let text = "";
+  await program.parseAsync([...words], {}, (_error: unknown, _argv: unknown, output: string) => {
+    text = output;
+  });
+  if (parsed !== undefined) return parsed;
+  if (text !== "") return { kind: "text", text: `${text}\n` };
+  throw usageError("no command was given; `orchd --help` lists them.");
+}
+
+async function helpText(words: readonly string[], version: string, columns: number | undefined): Promise<string> {
+  let text = "";
+  await build(version, columns, () => undefined).parseAsync([...words], {}, (_error: unknown, _argv: unknown, output: string) => {
+    text = output;
+  });
+  return `${text}\n`;
+}
+
+function build(version: string, columns: number | undefined, chosen: (command: CommandSpec, values: Readonly<Record<string, unknown>>) => void): Argv {
+  const program = yargs()
+    .scriptName("orchd")
+    .usage("$0 COMMAND\n\nRuns pipelines on a schedule; everything it knows is in append-only ledgers.")
+    .locale("en")
+    .exitProcess(false)
+    .parserConfiguration({
+      "boolean-negation": false,
+      "camel-case-expansion": false,
+      "dot-notation": false,
+      "parse-numbers": false,
+      "parse-positional-numbers": false,
+      "greedy-arrays": false,
+      "strip-aliased": true,
+    })
+    .options(optionsOf(COMMON_OPTIONS))
+    .version(version)
+    .help()
+    .alias("help", "h")
+    .wrap(Math.min(columns ?? 100, 120))
+    .demandCommand(1, 1, "no command was given; `orchd --help` lists them.")
+    .strict()
+    .recommendCommands()
+    .fail((message, error) => {
+      throw error ?? usageError(sentence(message));
+    });
+  for (const command of COMMANDS) {
+    program.command(
+      command.positionals === "" ? command.name : `${command.name} ${command.positionals}`,
+      command.describe,
+      (own: Argv) => own.options(optionsOf(command.options)),
+      (values) => chosen(command, values as Readonly<Record<string, unknown>>),
+    );
+  }
+  return program;
+}
+
+function optionsOf(specs: Readonly<Record<string, OptionSpec>>): Record<string, Options> {
+  return Object.fromEntries(
+    Object.entries(specs).map(([name, { type, describe, alias, array, choices }]): [string, Options] => [
+      name,
+      {
+        type,
+        describe,
+        requiresArg: type !== "boolean",
+        ...(alias === undefined ? {} : { alias }),
+        ...(array === undefined ? {} : { array }),
+        ...(choices === undefined ? {} : { choices }),
+      },
+    ]),
+  );
+}
+
+function sentence(message: string | null | undefined): string {
+  const text = (message ?? "the command line makes no sense").trim().replaceAll(/\s*\n\s*/g, " ");
+  const full = /[.!?]$/.test(text) ? text : `${text}.`;
+  return full.includes("--help") ? full : `${full} \`orchd --help\` shows what there is.`;
+}

@@ -1,0 +1,49 @@
+/** How orchd's words look on a terminal: one place, so that a status has one colour everywhere. */
+import type { Status } from "../core/status.ts";
+import { span, type Span, type Style } from "./terminal.ts";
+
+const STATUS_STYLES: Readonly<Record<Status, Style>> = {
+  initializing: "dim",
+  running: "cyan",
+  completed: "green",
+  failed: "red",
+  cached: "green",
+  retrying: "yellow",
+  retried: "yellow",
+  stopping: "yellow",
+  stopped: "yellow",
+  skipped: "dim",
+};
+
+const STATUS_MARKS: Readonly<Record<Status, string>> = {
+  initializing: "·",
+  running: "▸",
+  completed: "✓",
+  failed: "✗",
+  cached: "=",
+  retrying: "↻",
+  retried: "↻",
+  stopping: "■",
+  stopped: "■",
+  skipped: "-",
+};
+
+/** A status word in its colour; words that this release does not know stay plain. */
+export function statusSpan(status: string): Span {
+  return span(STATUS_STYLES[status as Status], status);
+}
+
+/** One character that stands for a status, in its colour. */
+export function statusMark(status: string): Span {
+  return span(STATUS_STYLES[status as Status], STATUS_MARKS[status as Status] ?? "?");
+}
+
+/** `1 run`, `2 runs`. */
+export function countText(count: number, one: string, many: string = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
+/** `a, b and c`. */
+export function listText(words: readonly string[]): string {
+  return words.length < 2 ? (words[0] ?? "") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
+}

@@ -1,0 +1,13 @@
+/** `orchd repair RUN`: asks the daemon to cut a damaged run's ledger back to what is whole, keeping a copy. */
+import { RunStore } from "../ledger/run-store.ts";
+import { ask, report } from "./ask.ts";
+import type { CommandContext } from "./command.ts";
+import type { ExitStatus } from "./exit.ts";
+import { runLedgerPath } from "./run-view.ts";
+
+/** Runs the command. */
+export async function run(context: CommandContext): Promise<ExitStatus> {
+  const id = context.args.text("run")!;
+  runLedgerPath(new RunStore(context.roots.runs), id);
+  return report(context, await ask(context, { type: "repair", run: id }), ({ reason }) => `${id} is repaired${reason === undefined ? "" : `: ${reason}`}`);
+}

@@ -1,0 +1,72 @@
+/**
+ * Runs of the past, the newest first, found through the pipelines' ledgers read backwards: no month folder is listed, and only as much is
+ * read as is asked for.
+ */
+import { closeSync, openSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { LinesBackwards } from "../ledger/lines-backwards.ts";
+import type { RunStore } from "../ledger/run-store.ts";
+import { parseObject } from "./line-follower.ts";
+
+/** A run as its pipeline's ledger knows it. */
+export interface RunMention {
+  readonly run: string;
+  /** When its newest line there was written, ISO 8601. */
+  readonly at: string;
+  /** How it ended; undefined while it goes on. */
+  readonly status?: string;
+  readonly durationMs?: number;
+}
+
+const ROTATED = /^pipeline-.+\.jsonl$/;
+
+/** A pipeline's ledgers, the one in use first, then those that were rotated away, the newest first. */
+export function pipelineLedgers(store: RunStore, pipeline: string): string[] {
+  const folder = store.pipelineDir(pipeline);
+  const rotated = namesIn(folder)
+    .filter((name) => ROTATED.test(name))
+    .toSorted()
+    .reverse();
+  return [store.pipelineLedger(pipeline), ...rotated.map((name) => join(folder, name))];
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+/** A pipeline's ledger lines from the newest to the oldest, rotated files included. Lines that are no JSON objects are passed over. */
+export function* linesBackwards(store: RunStore, pipeline: string): Generator<Readonly<Record<string, unknown>>> {
+  for (const path of pipelineLedgers(store, pipeline)) {
+    let fd: number;
+    try {
+      fd = openSync(path, "r");
+    } catch {
+      continue;
+    }
+    try {
+      const lines = new LinesBackwards(fd);
+      for (let line = lines.previous(); line !== undefined; line = lines.previous()) {
+        const parsed = parseObject(line.toString("utf8"));
+        if (parsed !== undefined) yield parsed;
+      }
+    } finally {
+      closeSync(fd);
+    }
+  }
+}
+
+/** A pipeline's runs from the newest mention to the oldest, each once. */
+export function* runsBackwards(store: RunStore, pipeline: string): Generator<RunMention> {
+  const seen = new Set<string>();
+  for (const line of linesBackwards(store, pipeline)) {
+    const { run, at, type, status, durationMs } = line;
+    if (typeof run !== "string" || typeof at !== "string" || seen.has(run)) continue;
+    seen.add(run);
+    const ended = type === "run.finished" && typeof status === "string";
+    yield { run, at, ...(ended ? { status } : {}), ...(ended && typeof durationMs === "number" ? { durationMs } : {}) };
+  }
+}

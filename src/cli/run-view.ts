@@ -1,0 +1,120 @@
+/** One run as `orchd status RUN` shows it: a fold over its ledger, in the shape that formats.md promises. */
+import { existsSync } from "node:fs";
+import type { RunEvent, RunLine, Trigger } from "../core/event.ts";
+import type { StepError } from "../core/failure.ts";
+import { parseRunId } from "../core/run-id.ts";
+import { evolve, runStatus, type RunState, type StepState } from "../core/run-state.ts";
+import { Artifacts } from "../ledger/artifacts.ts";
+import { readLedger } from "../ledger/ledger-reader.ts";
+import type { RunStore } from "../ledger/run-store.ts";
+import { restoreEvent } from "../ledger/spill-event.ts";
+import { CliError, EXIT, unknownError } from "./exit.ts";
+
+/** `orchd status RUN --json`. Times are ISO 8601 in UTC; null where there is none yet. */
+export interface RunView {
+  readonly run: string;
+  readonly pipeline: string;
+  readonly status: string;
+  readonly inProgress: boolean;
+  readonly trigger: Trigger;
+  readonly submittedAt: string;
+  readonly startedAt: string | null;
+  readonly finishedAt: string | null;
+  readonly because: string | null;
+  readonly steps: readonly StepView[];
+  /** What is wrong with the ledger, if anything is: what stands after it was not read. */
+  readonly fault?: string;
+}
+
+/** One step of a {@link RunView}. */
+export interface StepView {
+  readonly step: string;
+  readonly status: string;
+  /** How many attempts have begun. */
+  readonly attempts: number;
+  readonly because: string | null;
+  readonly startedAt: string | null;
+  readonly finishedAt: string | null;
+  readonly error?: StepError;
+}
+
+/** A run's ledger, read and folded. */
+export interface RunReading {
+  readonly state: RunState;
+  readonly fault?: string;
+}
+
+/** Whether a text has the form of a run's id rather than a pipeline's name. */
+export function looksLikeRun(text: string): boolean {
+  return text.includes("@");
+}
+
+/**
+ * The path of a run's ledger.
+ *
+ * @throws CliError (exit 3) where there is no such run
+ */
+export function runLedgerPath(store: RunStore, run: string): string {
+  const path = parseRunId(run) === undefined ? undefined : store.runLedger(run);
+  if (path === undefined || !existsSync(path)) throw unknownError(`there is no run "${run}"; \`orchd runs\` lists those that there are.`);
+  return path;
+}
+
+/**
+ * Reads and folds a run's ledger.
+ *
+ * @param until lines after this moment (milliseconds since 1970) are left out
+ * @throws CliError where there is no such run, or its ledger has no header
+ */
+export function readRun(store: RunStore, run: string, until = Number.POSITIVE_INFINITY): RunReading {
+  const path = runLedgerPath(store, run);
+  let state: RunState | undefined;
+  const reading = readLedger<RunEvent>(path, {
+    each(line: RunLine) {
+      if (Date.parse(line.at) > until) return false;
+      state = evolve(state, restored(store, line));
+      return undefined;
+    },
+  });
+  if (state === undefined) {
+    const why = until === Number.POSITIVE_INFINITY ? "its ledger has no whole header; `orchd verify` says what is wrong with it" : "it had not been submitted by then";
+    throw new CliError(until === Number.POSITIVE_INFINITY ? EXIT.failed : EXIT.unknown, `the run "${run}" cannot be shown: ${why}.`);
+  }
+  if (reading.end !== "damaged" || reading.fault === undefined) return { state };
+  return { state, fault: `line ${reading.fault.line}: ${reading.fault.fault}` };
+}
+
+/** A line with what it says of steps in place: a long snapshot is an artifact (semantics.md 18). @throws ArtifactUnusable */
+export function restored(store: RunStore, line: RunLine): RunLine {
+  return line.type === "run.submitted" || line.type === "step.added" ? restoreEvent(line, new Artifacts(store.artifacts)) : line;
+}
+
+/** The shape that is printed. */
+export function viewRun({ state, fault }: RunReading): RunView {
+  const { status, inProgress } = runStatus(state);
+  return {
+    run: state.run,
+    pipeline: state.pipeline,
+    status,
+    inProgress,
+    trigger: state.trigger,
+    submittedAt: state.submittedAt,
+    startedAt: state.startedAt ?? null,
+    finishedAt: state.finished?.at ?? null,
+    because: state.finished?.because ?? state.stop?.because ?? state.because ?? null,
+    steps: [...state.steps].map(([step, it]) => viewStep(step, it)),
+    ...(fault === undefined ? {} : { fault }),
+  };
+}
+
+function viewStep(step: string, state: StepState): StepView {
+  return {
+    step,
+    status: state.status,
+    attempts: state.attempt,
+    because: state.because ?? null,
+    startedAt: state.startedAt ?? null,
+    finishedAt: state.finishedAt ?? null,
+    ...(state.error === undefined ? {} : { error: state.error }),
+  };
+}

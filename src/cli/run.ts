@@ -1,0 +1,63 @@
+/** `orchd run PIPELINE`: asks the daemon for a run; with `--wait` or `--foreground` it is followed to its end. */
+import type { Json } from "../core/snapshot.ts";
+import { answerJson, ask, daemonRuns, refusal, sayKept } from "./ask.ts";
+import type { CommandContext } from "./command.ts";
+import { EXIT, usageError, type ExitStatus } from "./exit.ts";
+import { followRun, reportEnd } from "./follow-run.ts";
+import { requirePipeline } from "./known-pipeline.ts";
+
+/** Runs the command. */
+export async function run(context: CommandContext): Promise<ExitStatus> {
+  const { args, roots } = context;
+  const pipeline = args.text("pipeline")!;
+  const params = parseParams(args.list("param"));
+  requirePipeline(roots, pipeline);
+  const submit = { pipeline, ...(Object.keys(params).length === 0 ? {} : { params }), ...(args.flag("no-cache") ? { noCache: true } : {}) };
+  if (args.flag("foreground") && !daemonRuns(roots.runs)) return (await import("./foreground.ts")).runInForeground(context, submit);
+  return askForRun(context, { type: "submit", ...submit }, args.flag("wait") || args.flag("foreground"));
+}
+
+/** Asks for a run, by `submit` or `rerun`, and follows it if that is wanted. */
+export async function askForRun(context: CommandContext, question: Parameters<typeof ask>[1], wait: boolean): Promise<ExitStatus> {
+  const { args, terminal } = context;
+  const answer = await ask(context, question);
+  const json = args.flag("json");
+  if (answer.kind === "kept") {
+    if (json) terminal.json(answerJson(answer));
+    sayKept(terminal, answer.id);
+    return wait ? EXIT.noDaemon : EXIT.done;
+  }
+  const { accepted, run: id } = answer.reply;
+  if (!accepted || id === undefined) {
+    if (json) terminal.json(answerJson(answer));
+    terminal.error(refusal(answer.reply));
+    return EXIT.refused;
+  }
+  if (wait) return reportEnd(context, await followRun(context, id));
+  if (json) terminal.json(answerJson(answer));
+  else terminal.line(id);
+  return EXIT.done;
+}
+
+/**
+ * `NAME=VALUE` texts as params. A value that is JSON just as JSON would write it is that value (`5`, `true`, `["a"]`, `"5"`); any other is text, so
+ * that `1.10` and `007` stay what they are.
+ */
+export function parseParams(texts: readonly string[]): Record<string, Json> {
+  const params = Object.create(null) as Record<string, Json>;
+  for (const text of texts) {
+    const equals = text.indexOf("=");
+    if (equals < 1) throw usageError(`--param: ${JSON.stringify(text)} is no NAME=VALUE; write it like -p path=/var/log/dpkg.log.`);
+    params[text.slice(0, equals)] = paramValue(text.slice(equals + 1));
+  }
+  return params;
+}
+
+function paramValue(text: string): Json {
+  try {
+    const value = JSON.parse(text) as Json;
+    return (value !== null && typeof value === "object") || JSON.stringify(value) === text ? value : text;
+  } catch {
+    return text;
+  }
+}

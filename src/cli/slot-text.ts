@@ -1,0 +1,41 @@
+/** A slot as clocks in its schedule's zone show it, and what daylight saving does to it. */
+import { cronCalculator } from "../core/cron-calculator.ts";
+import type { Schedule } from "../core/schedule-schema.ts";
+import { gapsBetween, instantOf, offsetAt } from "../core/zone.ts";
+
+const DAY_MS = 86_400_000;
+
+/** `2026-10-25T02:30:00+02:00`: local time with the offset that holds then. @param slot milliseconds since 1970 */
+export function localText(slot: number, timezone: string): string {
+  const offset = offsetAt(slot, timezone);
+  const local = new Date(slot + offset).toISOString().slice(0, 19);
+  if (offset === 0) return timezone === "UTC" ? `${local}Z` : `${local}+00:00`;
+  const minutes = Math.round(Math.abs(offset) / 60_000);
+  return `${local}${offset < 0 ? "-" : "+"}${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`;
+}
+
+/** What daylight saving does to a slot, as a remark that begins with `gap` or `overlap`; undefined where it does nothing. */
+export function daylightNote(slot: number, schedule: Schedule): string | undefined {
+  const { cron, timezone } = schedule;
+  if (cron === undefined || timezone === "UTC") return undefined;
+  const local = slot + offsetAt(slot, timezone);
+  const gap = gapsBetween(slot - DAY_MS, slot, timezone).find(({ at }) => at === slot);
+  if (gap !== undefined && cronCalculator(cron, timezone).fixedTime) {
+    // The pattern asked on a clock that never changes names the time that does not exist here.
+    const meant = cronCalculator(cron, "UTC").next(gap.fromLocal - 1_000);
+    if (meant !== undefined && meant < gap.toLocal) return `gap: ${clock(meant)} does not exist on this day, so it runs at ${clock(local)}`;
+  }
+  const twice = instantOf(local, timezone);
+  if (twice.note !== "overlap") return undefined;
+  if (cronCalculator(cron, timezone).fixedTime) return `overlap: ${clock(local)} comes twice on this day, and it runs the ${twice.instant === slot ? "first" : "second"} time only`;
+  return `overlap: ${clock(local)} comes twice on this day; this is the ${twice.instant === slot ? "first" : "second"}`;
+}
+
+function clock(local: number): string {
+  const text = new Date(local).toISOString().slice(11, 19);
+  return text.endsWith(":00") ? text.slice(0, 5) : text;
+}
+
+function two(number: number): string {
+  return String(number).padStart(2, "0");
+}

@@ -1,0 +1,27 @@
+/** The status as it is now. It is on the fast path: whatever is imported here is paid by every `orchd status`. */
+import { RunStore } from "../ledger/run-store.ts";
+import type { CommandContext } from "./command.ts";
+import { EXIT, type ExitStatus } from "./exit.ts";
+import { looksLikeRun, readRun, viewRun } from "./run-view.ts";
+import { printRun, printStatus } from "./status-render.ts";
+import { readStatus } from "./status-view.ts";
+
+/** What the status needs of a command's context. */
+export type StatusContext = Pick<CommandContext, "args" | "roots" | "terminal">;
+
+/** Prints it. @throws CliError (exit 3) where there is no such pipeline or run */
+export function showStatus({ args, roots, terminal }: StatusContext): ExitStatus {
+  const target = args.text("target");
+  const json = args.flag("json");
+  const now = Date.now();
+  if (target !== undefined && looksLikeRun(target)) {
+    const view = viewRun(readRun(new RunStore(roots.runs), target));
+    if (json) terminal.json(view);
+    else printRun(terminal, view, now);
+    return EXIT.done;
+  }
+  const view = readStatus(roots, target, now);
+  if (json) terminal.json(view);
+  else printStatus(terminal, view, target !== undefined, now);
+  return EXIT.done;
+}

@@ -1,0 +1,57 @@
+/** `orchd status` as data: the daemon and its pipelines, read from files alone, so that it works with the daemon down. */
+import { PIPELINE_NAME } from "../core/run-id.ts";
+import { readDaemon } from "../ledger/daemon-info.ts";
+import { RunStore } from "../ledger/run-store.ts";
+import { unknownError } from "./exit.ts";
+import { readPipeline, unreadFiles, viewPipeline, type PipelineView } from "./pipeline-view.ts";
+import type { Roots } from "./roots.ts";
+
+/** The daemon that is up, as `orchd status --json` shows it. */
+export interface DaemonView {
+  readonly pid: number;
+  readonly since: string;
+  readonly version: string;
+  readonly tz: string;
+}
+
+/** `orchd status --json`. */
+export interface StatusView {
+  /** Null until it holds the lock, has recovered and has read the drop folder once (semantics.md 27a). */
+  readonly daemon: DaemonView | null;
+  readonly pipelines: readonly PipelineView[];
+}
+
+/** All pipelines, or one. @throws CliError (exit 3) where there is no such pipeline */
+export function readStatus(roots: Roots, target: string | undefined, now: number): StatusView {
+  const store = new RunStore(roots.runs);
+  const info = readDaemon(store.orchdDir);
+  const names = target === undefined ? store.pipelines() : PIPELINE_NAME.test(target) ? [target] : [];
+  const views = names.flatMap((name) => {
+    const view = readView(store, name, now);
+    return view === undefined ? [] : [view];
+  });
+  // Removed pipelines are history; they are shown while they still run, and to whoever asks for one by name.
+  const shown = views.filter((view) => target !== undefined || view.removed !== true || view.active.length + view.queued.length > 0);
+  // With a daemon up, a file that no ledger speaks of is one it is about to read.
+  const unread = info === null ? unreadFiles(roots.schedules, views).map(unreadView) : [];
+  const pipelines = [...shown, ...unread.filter((view) => target === undefined || view.name === target)].sort((a, b) => (a.name < b.name ? -1 : 1));
+  if (target !== undefined && pipelines.length === 0) throw unknownError(`there is no pipeline "${target}"; \`orchd status\` lists those that there are.`);
+  return { daemon: info?.ready ? { pid: info.pid, since: info.since, version: info.version, tz: info.tz } : null, pipelines };
+}
+
+function readView(store: RunStore, name: string, now: number): PipelineView | undefined {
+  try {
+    const reading = readPipeline(store, name);
+    return reading === undefined ? undefined : viewPipeline(name, reading, now);
+  } catch (error) {
+    return { ...emptyView(name), errors: [error instanceof Error ? error.message : String(error)] };
+  }
+}
+
+function unreadView(file: string): PipelineView {
+  return { ...emptyView(file.replace(/\.[a-z]+$/, "")), file, errors: [`${file} has not been read yet; \`orchd start\` reads it, \`orchd validate ${file}\` checks it`] };
+}
+
+function emptyView(name: string): PipelineView {
+  return { name, file: null, valid: false, errors: [], paused: false, schedule: null, nextFire: null, lastRun: null, active: [], queued: [], counts: {} };
+}

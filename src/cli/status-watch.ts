@@ -1,0 +1,28 @@
+/** `orchd status --watch`: the same, anew every second, until the command is interrupted. */
+import { RunStore } from "../ledger/run-store.ts";
+import type { CommandContext } from "./command.ts";
+import { usageError, type ExitStatus } from "./exit.ts";
+import { pause } from "./pace.ts";
+import { looksLikeRun, readRun, viewRun } from "./run-view.ts";
+import { printRun, printStatus } from "./status-render.ts";
+import { readStatus } from "./status-view.ts";
+
+const EVERY_MS = 1_000;
+
+/** Shows the status until it is interrupted; as JSON Lines with `--json`. */
+export async function watch(context: CommandContext): Promise<ExitStatus> {
+  const { args, roots, terminal } = context;
+  if (args.text("at") !== undefined) throw usageError("--watch and --at exclude each other: the past does not change.");
+  const target = args.text("target");
+  for (;;) {
+    const now = Date.now();
+    const view = target !== undefined && looksLikeRun(target) ? viewRun(readRun(new RunStore(roots.runs), target)) : readStatus(roots, target, now);
+    if (args.flag("json")) terminal.jsonLine(view);
+    else {
+      if (terminal.interactive) terminal.clear();
+      if ("pipelines" in view) printStatus(terminal, view, target !== undefined, now);
+      else printRun(terminal, view, now);
+    }
+    await pause(EVERY_MS);
+  }
+}

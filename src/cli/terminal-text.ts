@@ -1,0 +1,78 @@
+/**
+ * Text from outside (names, logs, errors) made safe to print.
+ *
+ * A terminal obeys what it is sent: an escape sequence in a pipeline's name could retitle a window, hide a line or worse. So every
+ * character that a terminal might act on is shown as an escape: the C0 and C1 controls, DEL, line separators, marks that turn the direction of
+ * writing (they make a line read otherwise than it is), and lone surrogates.
+ */
+const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+const UNSAFE_IN_JSON = /[\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;
+const STYLES = /\u001b\[[0-9;:]{0,64}m/g;
+const NAMED: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
+const TAB_STOP = 8;
+
+/** The text with every unsafe character shown as an escape (`\x1b`, `\u202e`, `\n`): one line, always. */
+export function safeText(text: string): string {
+  return text.replace(UNSAFE, escapeCharacter);
+}
+
+/** A line that a step printed: colours are taken out, tabs become spaces, the rest is {@link safeText}. */
+export function safeLogLine(line: string): string {
+  const [first = "", ...rest] = line.replace(STYLES, "").split("\t");
+  let out = safeText(first);
+  for (const part of rest) out += " ".repeat(TAB_STOP - (textWidth(out) % TAB_STOP)) + safeText(part);
+  return out;
+}
+
+/** JSON whose text holds no unsafe character: `JSON.stringify` leaves DEL and the C1 controls as they are. */
+export function safeJson(value: unknown, indent?: number): string {
+  return escapeJson(JSON.stringify(value, null, indent));
+}
+
+/** The same JSON text with its unsafe characters written as `\uXXXX`. */
+export function escapeJson(json: string): string {
+  return json.replace(UNSAFE_IN_JSON, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+function escapeCharacter(character: string): string {
+  const named = NAMED[character];
+  if (named !== undefined) return named;
+  const code = character.charCodeAt(0);
+  return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
+}
+
+/** How many columns a safe text takes: two for wide East Asian characters and emoji, none for combining marks. */
+export function textWidth(text: string): number {
+  if (/^[\u0020-\u007e]*$/.test(text)) return text.length;
+  let width = 0;
+  for (const character of text) width += characterWidth(character.codePointAt(0)!);
+  return width;
+}
+
+function characterWidth(code: number): number {
+  if ((code >= 0x300 && code <= 0x36f) || (code >= 0xfe00 && code <= 0xfe0f) || code === 0x200d || (code >= 0x20d0 && code <= 0x20ff)) return 0;
+  const wide =
+    (code >= 0x1100 && code <= 0x115f) ||
+    (code >= 0x2e80 && code <= 0xa4cf) ||
+    (code >= 0xac00 && code <= 0xd7a3) ||
+    (code >= 0xf900 && code <= 0xfaff) ||
+    (code >= 0xfe30 && code <= 0xfe6f) ||
+    (code >= 0xff00 && code <= 0xff60) ||
+    (code >= 0xffe0 && code <= 0xffe6) ||
+    (code >= 0x1f300 && code <= 0x1faff) ||
+    (code >= 0x20000 && code <= 0x3fffd);
+  return wide ? 2 : 1;
+}
+
+/** The text cut to so many columns, with `…` where something was taken. */
+export function cutText(text: string, columns: number): string {
+  if (textWidth(text) <= columns) return text;
+  let width = 0;
+  let out = "";
+  for (const character of text) {
+    width += characterWidth(character.codePointAt(0)!);
+    if (width > columns - 1) break;
+    out += character;
+  }
+  return `${out}…`;
+}

@@ -1,0 +1,162 @@
+/**
+ * The only way to stdout and stderr.
+ *
+ * Commands hand over parts: plain strings and styled spans. Every part is made safe here, so that no command can forget to; colours are
+ * added after that, and only where the stream is a terminal (or FORCE_COLOR asks for them, and NO_COLOR does not forbid them). stdout
+ * carries results, stderr everything said about them, so that `--json` output is never mixed with words.
+ */
+import pc from "picocolors";
+import { cutText, escapeJson, safeJson, safeText, textWidth } from "./terminal-text.ts";
+
+/** How a span may look. */
+export type Style = "bold" | "dim" | "red" | "green" | "yellow" | "blue" | "magenta" | "cyan";
+
+/** Text with a style. */
+export interface Span {
+  readonly text: string;
+  readonly style: Style | undefined;
+}
+
+/** What a line is made of. */
+export type Part = string | Span | readonly Part[];
+
+/** A styled piece of a line. */
+export function span(style: Style | undefined, text: string): Span {
+  return { text, style };
+}
+
+/** How many columns parts take. */
+export function partWidth(part: Part): number {
+  if (typeof part === "string") return textWidth(safeText(part));
+  if (isSpan(part)) return textWidth(safeText(part.text));
+  return part.reduce<number>((sum, inner) => sum + partWidth(inner), 0);
+}
+
+function isSpan(part: Span | readonly Part[]): part is Span {
+  return !Array.isArray(part);
+}
+
+/** The streams and settings that a terminal is made of; `process` fits. */
+export interface TerminalStreams {
+  readonly stdout: NodeJS.WriteStream;
+  readonly stderr: NodeJS.WriteStream;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** See the head of this file. */
+export class Terminal {
+  readonly #streams: TerminalStreams;
+  readonly #out: ReturnType<typeof pc.createColors>;
+  readonly #err: ReturnType<typeof pc.createColors>;
+  /** Lines that {@link live} drew last and will draw over. */
+  #drawn = 0;
+
+  constructor(streams: TerminalStreams) {
+    this.#streams = streams;
+    this.#out = pc.createColors(wantsColor(streams.env, streams.stdout));
+    this.#err = pc.createColors(wantsColor(streams.env, streams.stderr));
+  }
+
+  /** Whether a person looks at stdout right now. */
+  get interactive(): boolean {
+    return this.#streams.stdout.isTTY === true && this.#streams.env["TERM"] !== "dumb";
+  }
+
+  /** Columns of the terminal; undefined where stdout is none, and nothing should be cut. */
+  get columns(): number | undefined {
+    return this.#streams.stdout.isTTY === true ? this.#streams.stdout.columns : undefined;
+  }
+
+  /** One line of a result, on stdout. */
+  line(...parts: readonly Part[]): void {
+    this.#write(`${this.#paint(this.#out, parts)}\n`);
+  }
+
+  /** One JSON document: on several lines for a person, on one for a program. */
+  json(value: unknown): void {
+    this.#write(`${safeJson(value, this.interactive ? 2 : undefined)}\n`);
+  }
+
+  /** One line of JSON Lines. */
+  jsonLine(value: unknown): void {
+    this.#write(`${safeJson(value)}\n`);
+  }
+
+  /** A line that is JSON already. */
+  rawJsonLine(json: string): void {
+    this.#write(`${escapeJson(json)}\n`);
+  }
+
+  /** Text of orchd's own, with its line ends (a script, a schema): no character of it comes from outside. */
+  ownText(text: string): void {
+    this.#write(text.split("\n").map(safeText).join("\n"));
+  }
+
+  /** One sentence about what happened, on stderr. */
+  note(...parts: readonly Part[]): void {
+    this.#streams.stderr.write(`${this.#paint(this.#err, parts)}\n`);
+  }
+
+  /** One sentence about what went wrong, on stderr. */
+  error(sentence: string): void {
+    this.#streams.stderr.write(`${this.#err.red("orchd:")} ${safeText(sentence)}\n`);
+  }
+
+  /** Draws lines over those that the last call drew; only on an interactive terminal. */
+  live(lines: readonly Part[]): void {
+    const columns = this.columns ?? 80;
+    let text = this.#drawn > 0 ? `\u001b[${this.#drawn}A` : "";
+    for (const line of lines) text += `\u001b[2K${this.#paint(this.#out, cutParts(line, columns - 1))}\n`;
+    if (this.#drawn > lines.length) text += "\u001b[0J";
+    this.#drawn = lines.length;
+    this.#write(text);
+  }
+
+  /** Leaves what {@link live} drew where it is. */
+  settle(): void {
+    this.#drawn = 0;
+  }
+
+  /** Empties the screen, for a display that is drawn anew. */
+  clear(): void {
+    this.#write("\u001b[2J\u001b[H");
+  }
+
+  #write(text: string): void {
+    this.#streams.stdout.write(text);
+  }
+
+  #paint(colors: ReturnType<typeof pc.createColors>, part: Part): string {
+    if (typeof part === "string") return safeText(part);
+    if (!isSpan(part)) return part.map((inner) => this.#paint(colors, inner)).join("");
+    const text = safeText(part.text);
+    return part.style === undefined ? text : colors[part.style](text);
+  }
+}
+
+/** Parts cut to so many columns. */
+export function cutParts(part: Part, columns: number): Part {
+  let left = columns;
+  const cut = (inner: Part): Part => {
+    if (left <= 0) return "";
+    if (typeof inner === "string") {
+      const text = cutText(safeText(inner), left);
+      left -= textWidth(text);
+      return text;
+    }
+    if (isSpan(inner)) {
+      const text = cutText(safeText(inner.text), left);
+      left -= textWidth(text);
+      return span(inner.style, text);
+    }
+    return inner.map(cut);
+  };
+  return cut(part);
+}
+
+function wantsColor(env: NodeJS.ProcessEnv, stream: NodeJS.WriteStream): boolean {
+  if (env["NO_COLOR"] !== undefined && env["NO_COLOR"] !== "") return false;
+  const force = env["FORCE_COLOR"];
+  if (force !== undefined && force !== "") return force !== "0" && force !== "false";
+  return stream.isTTY === true && env["TERM"] !== "dumb";
+}

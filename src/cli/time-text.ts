@@ -1,0 +1,73 @@
+/** Times as people type them and read them. Everything shown is UTC, as run ids are, so that two machines' outputs can be compared. */
+import { formatDuration, parseDuration } from "../core/duration.ts";
+import { usageError } from "./exit.ts";
+
+const DATE = /^(\d{4})-(\d\d)-(\d\d)$/;
+const DATE_TIME = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d(?:\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?$/i;
+const STAMP = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(?:\.(\d{3}))?Z$/;
+const AGO = /^-?(.+?)(?:\s+ago)?$/;
+
+/**
+ * Reads a time: ISO 8601 (without an offset: UTC), a date, a run id's stamp, `now`, `today`, `yesterday`, or how long ago (`2h`, `90m ago`).
+ *
+ * @param what the option's name, for the error
+ * @returns milliseconds since 1970
+ * @throws CliError where the text is no time
+ */
+export function parseTime(text: string, what: string, now: number): number {
+  const trimmed = text.trim();
+  if (trimmed === "now") return now;
+  const day = Math.floor(now / 86_400_000) * 86_400_000;
+  if (trimmed === "today") return day;
+  if (trimmed === "yesterday") return day - 86_400_000;
+  const exact = exactTime(trimmed);
+  if (exact !== undefined) return exact;
+  const ago = AGO.exec(trimmed);
+  const duration = ago === null ? undefined : parseDuration(ago[1]!);
+  // A bare number could be a year, a day or seconds, so it is none.
+  if (duration !== undefined && !/^-?[\d.]+$/.test(trimmed)) return now - duration;
+  throw usageError(`${what}: ${JSON.stringify(text)} is no time; write it like 2026-11-23T02:00:00Z, 2026-11-23, today, or 2h for two hours ago.`);
+}
+
+function exactTime(text: string): number | undefined {
+  const stamp = STAMP.exec(text);
+  if (stamp !== null) {
+    const [, year, month, day, hour, minute, second, milliseconds] = stamp;
+    return valid(`${year}-${month}-${day}T${hour}:${minute}:${second}.${milliseconds ?? "000"}Z`);
+  }
+  if (DATE.test(text)) return valid(`${text}T00:00:00Z`);
+  const match = DATE_TIME.exec(text);
+  if (match === null) return undefined;
+  return valid(`${match[1]}T${match[2]}${match[3] ?? ":00"}${(match[4] ?? "Z").toUpperCase()}`);
+}
+
+/** Date.parse takes the 31st of June for the 1st of July; that is a mistake, and not the reader's meaning. */
+function valid(iso: string): number | undefined {
+  const time = Date.parse(iso);
+  if (Number.isNaN(time)) return undefined;
+  const day = Date.parse(`${iso.slice(0, 10)}T00:00:00Z`);
+  return new Date(day).toISOString().startsWith(iso.slice(0, 10)) ? time : undefined;
+}
+
+/** `2026-11-23 02:00:00Z`; milliseconds are left out. */
+export function timeText(time: number | string | null | undefined): string {
+  if (time === null || time === undefined) return "-";
+  const milliseconds = typeof time === "number" ? time : Date.parse(time);
+  if (Number.isNaN(milliseconds)) return String(time);
+  return `${new Date(milliseconds).toISOString().slice(0, 19).replace("T", " ")}Z`;
+}
+
+/** `in 4m`, `12s ago`, `now`. */
+export function relativeText(time: number, now: number): string {
+  const away = Math.abs(time - now);
+  if (away < 1_000) return "now";
+  const whole = formatDuration(Math.floor(away / 1_000) * 1_000);
+  return time > now ? `in ${whole}` : `${whole} ago`;
+}
+
+/** From one time to another as a duration, or `-`. */
+export function betweenText(from: string | null | undefined, to: string | number | null | undefined): string {
+  if (from === null || from === undefined || to === null || to === undefined) return "-";
+  const end = typeof to === "number" ? to : Date.parse(to);
+  return formatDuration(Math.max(0, end - Date.parse(from)));
+}
