@@ -5,7 +5,7 @@
  */
 import { Cron } from "croner";
 import { cronCalculator } from "./cron-calculator.ts";
-import { gapsBetween } from "./zone.ts";
+import { gapsBetween, type Gap } from "./zone.ts";
 
 /** No pattern that a person means is longer. */
 export const MAX_CRON_LENGTH = 256;
@@ -82,7 +82,7 @@ export function cronWarnings(pattern: string, timezone: string, now: number): st
 
 function gapWarnings(pattern: string, timezone: string, now: number): string[] {
   const walls = cronCalculator(pattern, "UTC");
-  for (const gap of gapsBetween(now, now + 366 * 86_400_000, timezone)) {
+  for (const gap of gapsAhead(timezone, now)) {
     const hit = walls.next(gap.fromLocal - 1_000);
     if (hit !== undefined && hit < gap.toLocal) {
       const local = new Date(hit).toISOString();
@@ -93,6 +93,22 @@ function gapWarnings(pattern: string, timezone: string, now: number): string[] {
     }
   }
   return [];
+}
+
+const DAY_MS = 86_400_000;
+const ZONES_KEPT = 64;
+const ahead = new Map<string, { readonly day: number; readonly gaps: readonly Gap[] }>();
+
+/** The gaps of the year that begins today; a thousand pipelines share a few zones. */
+function gapsAhead(timezone: string, now: number): readonly Gap[] {
+  const day = Math.floor(now / DAY_MS);
+  let known = ahead.get(timezone);
+  if (known?.day !== day) {
+    known = { day, gaps: gapsBetween(day * DAY_MS, (day + 366) * DAY_MS, timezone) };
+    if (ahead.size >= ZONES_KEPT) ahead.delete(ahead.keys().next().value!);
+    ahead.set(timezone, known);
+  }
+  return known.gaps;
 }
 
 function nickname(text: string, shown: string): CronCheck {

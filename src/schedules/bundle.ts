@@ -18,6 +18,7 @@ import { isBuiltin } from "node:module";
 import { dirname, extname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { BuildFailure, Loader, Message, Plugin, PluginBuild } from "esbuild";
+import { BundleMemory } from "./bundle-memory.ts";
 import { readSafeFile } from "./safe-file.ts";
 
 /** Where bundling happens. */
@@ -72,11 +73,19 @@ const OWN_PACKAGES = new Set(["zod"]);
 /** esbuild is a process of its own; it is let go when nothing was bundled for so long. */
 const IDLE_MS = 5_000;
 
+const memory = new BundleMemory<Bundle & { readonly ok: true }>();
 let idle: NodeJS.Timeout | undefined;
 let busy = 0;
 
 /** Bundles a module. Faults in the user's code are values; what the disk refuses (a bundles folder that is not writable) is thrown. */
 export async function bundleModule(entry: string, options: BundleOptions): Promise<Bundle> {
+  const key = JSON.stringify([entry, options.root, options.bundlesDir, options.within]);
+  const known = memory.recall(key);
+  if (known !== undefined && isWhole(join(options.bundlesDir, `${known.sha}.mjs`), known.sha)) {
+    linkOwnPackage(options.bundlesDir);
+    return known;
+  }
+  const began = Date.now();
   const esbuild = await import("esbuild");
   busy += 1;
   clearTimeout(idle);
@@ -117,7 +126,9 @@ export async function bundleModule(entry: string, options: BundleOptions): Promi
     const sha = sha256(text);
     linkOwnPackage(options.bundlesDir);
     store(options.bundlesDir, `${sha}.mjs`, Buffer.from(text));
-    return { ok: true, sha, inputs: [...inputs], exports: details.exports, open: /^export \* from /m.test(text) };
+    const bundle = { ok: true, sha, inputs: [...inputs], exports: details.exports, open: /^export \* from /m.test(text) } as const;
+    memory.remember(key, [...inputs, ...seen.files], options.root, began, bundle);
+    return bundle;
   } catch (thrown) {
     const errors = (thrown as Partial<BuildFailure>).errors;
     if (errors === undefined) throw thrown;
@@ -220,6 +231,14 @@ function lockfileOf(folder: string, root: string): string | undefined {
     }
   }
   return undefined;
+}
+
+function isWhole(path: string, sha: string): boolean {
+  try {
+    return sha256(readFileSync(path)) === sha;
+  } catch {
+    return false;
+  }
 }
 
 /** Writes a file that is named by its content, once and whole. */

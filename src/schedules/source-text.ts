@@ -12,7 +12,7 @@ import type { Position } from "./problem.ts";
 /** No pipeline that a person reads is nested deeper. */
 const MAX_DEPTH = 64;
 /** A file of 10,000 steps stays below. */
-const MAX_WORDS = 250_000;
+const MAX_WORDS = 400_000;
 const MAX_ALIASES = 100;
 
 /** Something wrong with a text, and where. */

@@ -1,0 +1,67 @@
+/**
+ * Bundles that were made before, for as long as every file that went into them looks the same.
+ *
+ * Many pipelines share modules, and each load bundles anew what it names. A remembered bundle is given only where nothing can have changed:
+ * the files that were read look as they did, files that were looked for in vain are still not there, and none was written so shortly before
+ * that a second write could hide behind the same time.
+ */
+import { statSync } from "node:fs";
+import { dirname, join } from "node:path";
+
+const KEPT = 1_024;
+/** Longer than any file system's tick. */
+const YOUNG_MS = 2_000;
+/** Files beside the modules that say how they are read. */
+const CONFIGS = ["package.json", "tsconfig.json"];
+
+interface Memory<T> {
+  readonly prints: ReadonlyMap<string, string>;
+  readonly value: T;
+}
+
+/** Remembers what was made from files. */
+export class BundleMemory<T> {
+  private readonly kept = new Map<string, Memory<T>>();
+
+  /** What was made under this key, if all files look as they did then. */
+  recall(key: string): T | undefined {
+    const memory = this.kept.get(key);
+    if (memory === undefined) return undefined;
+    this.kept.delete(key);
+    for (const [path, print] of memory.prints) if ((printOf(path)?.print ?? "") !== print) return undefined;
+    this.kept.set(key, memory);
+    return memory.value;
+  }
+
+  /**
+   * Remembers what was made from these files, unless one of them may have changed since.
+   *
+   * @param since milliseconds since 1970 before the first of them was read
+   */
+  remember(key: string, files: Iterable<string>, root: string, since: number, value: T): void {
+    const prints = new Map<string, string>();
+    for (const path of withConfigs(files, root)) {
+      const seen = printOf(path);
+      if (seen !== undefined && seen.changedMs > since - YOUNG_MS) return;
+      prints.set(path, seen?.print ?? "");
+    }
+    if (this.kept.size >= KEPT) this.kept.delete(this.kept.keys().next().value!);
+    this.kept.set(key, { prints, value });
+  }
+}
+
+function withConfigs(files: Iterable<string>, root: string): Set<string> {
+  const all = new Set(files);
+  const folders = new Set<string>();
+  for (const path of [...all]) {
+    for (let folder = dirname(path); !folders.has(folder) && folder.startsWith(root); folder = dirname(folder)) folders.add(folder);
+  }
+  for (const folder of folders) for (const name of CONFIGS) all.add(join(folder, name));
+  return all;
+}
+
+function printOf(path: string): { readonly print: string; readonly changedMs: number } | undefined {
+  const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
+  if (stats === undefined) return undefined;
+  return { print: `${stats.dev} ${stats.ino} ${stats.size} ${stats.mtimeNs} ${stats.ctimeNs}`, changedMs: Number(stats.ctimeNs / 1_000_000n) };
+}
