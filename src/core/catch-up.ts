@@ -1,12 +1,16 @@
 /**
  * What becomes of slots that were due while nothing could fire them (semantics.md 5 and 7).
  *
- * The work is bounded whatever the downtime: slots older than the catch-up window are one line, found by its two ends and never walked; at most
+ * The work is bounded whatever the downtime: slots older than the catch-up window share a line, found by its two ends and never walked; at most
  * {@link MOST_SLOTS} slots of the window get a decision of their own. It goes in two phases, because only the disk knows which slots have a run already
  * (a crash may have fallen between a run's header and its slot's line): {@link surveyCatchUp} names the slots, {@link decideCatchUp} decides them.
+ *
+ * A shared line stands for a stretch of slots, while the watermark counts due times, and jitter puts the two in different orders. So a stretch begins
+ * after the watermark (no slot of it can have been due before) and ends one jitter before the window, and all that is due by then is one write of
+ * which the last line carries `through`: no crash leaves a watermark that has passed a slot without a line.
  */
 import { formatDuration } from "./duration.ts";
-import { blackoutOf, scheduleKey, slotId, type DueSlot, type Timetable } from "./schedule.ts";
+import { blackoutOf, scheduleKey, slotId, timetable, type DueSlot, type Timetable } from "./schedule.ts";
 import type { Schedule } from "./schedule-schema.ts";
 
 /** Slots within the window that get a line each; if a window holds more, the older ones share a line. */
@@ -16,22 +20,25 @@ const HEAD_SLOTS = 64;
 
 /** The slots of a catch-up, before they are decided. */
 export interface CatchUpSurvey {
-  /** The first slots that are older than any window, up to a few dozen. */
+  /** The first slots that are older than any window, up to a few dozen, by slot. */
   readonly head: readonly DueSlot[];
   /** The last slot older than any window; undefined where none is. */
   readonly last?: DueSlot;
-  /** Every slot within the widest window, by due time. */
+  /** What is due up to here is decided in one write, if there is a `last`. Milliseconds since 1970. */
+  readonly edge: number;
+  /** Every other slot, by due time. */
   readonly slots: readonly DueSlot[];
 }
 
-/** One slot's, or one old stretch's, decision. Lines are written in this order. */
-export type CatchUpDecision =
-  | { readonly kind: "run"; readonly slot: DueSlot; readonly because: string }
+/** One slot's, or one old stretch's, decision. `through`: all that is due up to then is decided once this and all before it with the same are. */
+export type CatchUpDecision = { readonly slot: DueSlot; readonly through: number } & (
+  | { readonly kind: "run"; readonly because: string }
   /** The slot has a run already: its line is written, nothing else. */
-  | { readonly kind: "adopt"; readonly slot: DueSlot }
-  | { readonly kind: "skipped"; readonly slot: DueSlot; readonly because: string }
+  | { readonly kind: "adopt" }
+  | { readonly kind: "skipped"; readonly because: string }
   /** With `until`: all slots from `slot` through `until`. */
-  | { readonly kind: "missed"; readonly slot: DueSlot; readonly until?: DueSlot; readonly because: string };
+  | { readonly kind: "missed"; readonly until?: DueSlot; readonly because: string }
+);
 
 /** What a survey needs. Times are milliseconds since 1970. */
 export interface CatchUpSpan {
@@ -40,6 +47,10 @@ export interface CatchUpSpan {
   /** Slots due up to here are caught up; later ones fire. */
   readonly to: number;
   readonly now: number;
+  /** Slots at or before this instant do not count. */
+  readonly since?: number | undefined;
+  /** Every slot gets a decision of its own, however old: what the ledger said of them was lost. */
+  readonly each?: boolean;
 }
 
 /** What a decision needs besides the slots. */
@@ -60,64 +71,90 @@ export interface CatchUpFacts {
 }
 
 /** The slots that a catch-up decides. */
-export function surveyCatchUp(timetable: Timetable, schedules: readonly Schedule[], span: CatchUpSpan): CatchUpSurvey {
-  const window = Math.max(0, ...schedules.map(({ catchUpWindowMs }) => catchUpWindowMs));
-  let edge = Math.min(span.to, Math.max(span.from, span.now - window - 1));
-  let slots = timetable.dueSlots(edge, span.to, MOST_SLOTS + 1);
-  while (slots.length > MOST_SLOTS) {
-    edge = span.to - Math.floor((span.to - edge) / 2);
-    slots = timetable.dueSlots(edge, span.to, MOST_SLOTS + 1);
+export function surveyCatchUp(pipeline: string, schedules: readonly Schedule[], span: CatchUpSpan): CatchUpSurvey {
+  const { from, to, since } = span;
+  const table = timetable(pipeline, schedules, since);
+  const reach = Math.max(0, ...schedules.map(({ jitterSeconds }) => jitterSeconds * 1_000));
+  const window = span.each === true ? Number.POSITIVE_INFINITY : Math.max(0, ...schedules.map(({ catchUpWindowMs }) => catchUpWindowMs));
+  let edge = Math.min(to, Math.max(from, span.now - window - 1));
+  let rest = slotsAfter(table, Math.max(from, edge - reach), to);
+  while (rest.length > MOST_SLOTS) {
+    edge = to - Math.floor((to - edge) / 2);
+    rest = slotsAfter(table, Math.max(from, edge - reach), to);
   }
-  const head = edge > span.from ? timetable.dueSlots(span.from, edge, HEAD_SLOTS) : [];
-  const last = head.length < HEAD_SLOTS ? head.at(-1) : timetable.newest(span.from, edge);
-  return { head, ...(last === undefined ? {} : { last }), slots };
+  // Those that jitter alone held back when the watermark was written.
+  const pending = reach === 0 ? [] : table.dueSlots(from, Math.min(to, from + reach)).filter(({ slot }) => slot <= from);
+  const slots = pending.length === 0 ? rest : [...pending, ...rest].sort((a, b) => a.due - b.due || a.slot - b.slot);
+  if (edge - reach <= from) return { head: [], edge, slots };
+  const still = timetable(pipeline, schedules.map((schedule) => ({ ...schedule, jitterSeconds: 0 })), since);
+  const head = still.dueSlots(from, edge - reach, HEAD_SLOTS);
+  const last = head.length < HEAD_SLOTS ? head.at(-1) : still.newest(from, edge - reach);
+  return { head, ...(last === undefined ? {} : { last }), edge, slots };
 }
 
-/** The decisions for all slots of a survey, by due time: each slot is covered by exactly one. */
+/** Slots after an instant, of which all are due by `to`; by due time. */
+function slotsAfter(table: Timetable, after: number, to: number): DueSlot[] {
+  return table.dueSlots(after, to, MOST_SLOTS + 1).filter(({ slot }) => slot > after);
+}
+
+/** The decisions for all slots of a survey, in the order of their lines: each slot is covered by exactly one. */
 export function decideCatchUp(survey: CatchUpSurvey, facts: CatchUpFacts): CatchUpDecision[] {
   const decisions: CatchUpDecision[] = [];
-  decideOld(survey, facts, decisions);
   const runs = chooseRuns(survey.slots, facts);
+  let old = survey.last !== undefined;
   for (const slot of survey.slots) {
+    if (old && slot.due > survey.edge) {
+      decideOld(survey, facts, decisions);
+      old = false;
+    }
     const id = slotId(slot);
     if (facts.decided.has(id)) continue;
-    if (facts.taken.has(id)) decisions.push({ kind: "adopt", slot });
-    else if (facts.paused !== undefined) decisions.push({ kind: "skipped", slot, because: facts.paused });
-    else if (facts.impossible !== undefined) decisions.push({ kind: "missed", slot, because: facts.impossible });
-    else decisions.push(runs.get(slot) ?? { kind: "missed", slot, because: facts.cause });
+    const base = { slot, through: old ? survey.edge : slot.due };
+    if (facts.taken.has(id)) decisions.push({ ...base, kind: "adopt" });
+    else if (facts.paused !== undefined) decisions.push({ ...base, kind: "skipped", because: facts.paused });
+    else if (facts.impossible !== undefined) decisions.push({ ...base, kind: "missed", because: facts.impossible });
+    else decisions.push({ ...base, ...(runs.get(slot) ?? { kind: "missed", because: facts.cause }) });
   }
+  if (old) decideOld(survey, facts, decisions);
   return decisions;
 }
 
-function decideOld({ head, last }: CatchUpSurvey, facts: CatchUpFacts, decisions: CatchUpDecision[]): void {
-  if (last === undefined) return;
+/** The old stretch, split around the slots that a crash left with a line or a run. */
+function decideOld({ head, last, edge }: CatchUpSurvey, facts: CatchUpFacts, decisions: CatchUpDecision[]): void {
+  const missed = (slot: DueSlot, until: DueSlot): void => {
+    const window = formatDuration(until.schedule.catchUpWindowMs);
+    const because = facts.paused ?? facts.impossible ?? `${facts.cause}; older than the catch-up window of ${window}`;
+    const one = slot.slot === until.slot;
+    decisions.push({ slot, through: edge, kind: "missed", ...(one && slot.lane === until.lane ? {} : { until }), because });
+  };
+  const marked = new Set(head.filter((slot) => facts.decided.has(slotId(slot)) || facts.taken.has(slotId(slot))).map(({ slot }) => slot));
   let first: DueSlot | undefined;
   let newest: DueSlot | undefined;
-  const close = (until: DueSlot | undefined): void => {
-    if (first === undefined) return;
-    const schedule = (until ?? first).schedule;
-    const because = facts.paused ?? facts.impossible ?? `${facts.cause}; older than the catch-up window of ${formatDuration(schedule.catchUpWindowMs)}`;
-    decisions.push({ kind: "missed", slot: first, ...(until === undefined || until === first ? {} : { until }), because });
-    first = undefined;
-  };
   for (const slot of head) {
-    const id = slotId(slot);
-    if (facts.decided.has(id) || facts.taken.has(id)) {
-      close(newest);
-      if (facts.taken.has(id) && !facts.decided.has(id)) decisions.push({ kind: "adopt", slot });
-    } else {
+    if (!marked.has(slot.slot)) {
       first ??= slot;
       newest = slot;
+      continue;
     }
+    if (first !== undefined) missed(first, newest!);
+    first = undefined;
+    const id = slotId(slot);
+    if (facts.decided.has(id)) continue;
+    if (facts.taken.has(id)) decisions.push({ slot, through: edge, kind: "adopt" });
+    else decisions.push({ slot, through: edge, kind: "missed", because: facts.paused ?? facts.impossible ?? facts.cause });
   }
-  // Whatever lies behind the head is part of its last stretch, or a stretch of its own that begins right after it.
-  if (head.at(-1) !== last && first === undefined) first = last;
-  close(head.at(-1) === last ? newest : last);
+  const beyond = last !== undefined && head.at(-1) !== last;
+  // What lies behind the head is part of its last stretch, or a stretch of its own that begins right after the head.
+  if (first !== undefined) missed(first, beyond ? last : newest!);
+  else if (beyond) missed({ ...last, slot: head.at(-1)!.slot + 1_000 }, last);
 }
 
-/** What each eligible slot of the window is told; slots that are taken, decided or older than their own window are left out. */
-function chooseRuns(slots: readonly DueSlot[], facts: CatchUpFacts): Map<DueSlot, CatchUpDecision> {
-  const told = new Map<DueSlot, CatchUpDecision>();
+/** What one slot is told, without the slot. */
+type Told = { readonly kind: "run" | "skipped" | "missed"; readonly because: string };
+
+/** What each eligible slot of the window is told; slots that are taken or decided are left out. */
+function chooseRuns(slots: readonly DueSlot[], facts: CatchUpFacts): Map<DueSlot, Told> {
+  const told = new Map<DueSlot, Told>();
   if (facts.paused !== undefined || facts.impossible !== undefined) return told;
   const lanes = new Map<string, DueSlot[]>();
   /** The newest slot of a lane that has a run already. */
@@ -131,10 +168,10 @@ function chooseRuns(slots: readonly DueSlot[], facts: CatchUpFacts): Map<DueSlot
       continue;
     }
     const blackout = blackoutOf(schedule, slot.slot);
-    if (blackout !== undefined) told.set(slot, { kind: "skipped", slot, because: blackout });
+    if (blackout !== undefined) told.set(slot, { kind: "skipped", because: blackout });
     else if (slot.due < facts.now - schedule.catchUpWindowMs) {
-      told.set(slot, { kind: "missed", slot, because: `${facts.cause}; older than the catch-up window of ${formatDuration(schedule.catchUpWindowMs)}` });
-    } else if (schedule.catchUp === "none") told.set(slot, { kind: "missed", slot, because: `${facts.cause}; catchUp is none` });
+      told.set(slot, { kind: "missed", because: `${facts.cause}; older than the catch-up window of ${formatDuration(schedule.catchUpWindowMs)}` });
+    } else if (schedule.catchUp === "none") told.set(slot, { kind: "missed", because: `${facts.cause}; catchUp is none` });
     else {
       const list = lanes.get(lane);
       if (list === undefined) lanes.set(lane, [slot]);
@@ -151,13 +188,13 @@ function chooseLane(
   ran: DueSlot | undefined,
   facts: CatchUpFacts,
   used: Map<string, number>,
-  told: Map<DueSlot, CatchUpDecision>,
+  told: Map<DueSlot, Told>,
 ): void {
   const latest = list[0]!.schedule.catchUp === "latest";
   const newest = list.at(-1)!;
   for (const [index, slot] of list.entries()) {
     const { schedule } = slot;
-    const miss = (why: string): void => void told.set(slot, { kind: "missed", slot, because: `${facts.cause}; ${why}` });
+    const miss = (why: string): void => void told.set(slot, { kind: "missed", because: `${facts.cause}; ${why}` });
     if (latest && ran !== undefined && ran.due > slot.due) miss(`catchUp is latest, and the newer slot ${iso(ran.slot)} ran`);
     else if (latest && slot !== newest) miss(`catchUp is latest, which runs the newer slot ${iso(newest.slot)}`);
     else if (!latest && list.length - index > schedule.maxCatchUp) miss(`more than maxCatchUp (${schedule.maxCatchUp}) slots were due since`);
@@ -168,7 +205,7 @@ function chooseLane(
       if (before >= (facts.left?.(schedule) ?? Number.POSITIVE_INFINITY)) miss(`the schedule ended with its run number ${schedule.stopAfter ?? 0}`);
       else {
         used.set(key, before + 1);
-        told.set(slot, { kind: "run", slot, because: `${facts.cause}; catchUp is ${schedule.catchUp}` });
+        told.set(slot, { kind: "run", because: `${facts.cause}; catchUp is ${schedule.catchUp}` });
       }
     }
   }

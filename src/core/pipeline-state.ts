@@ -85,6 +85,8 @@ export interface PipelineState {
 const REQUESTS_KEPT = 512;
 const FIRED_KEPT = 4096;
 const ENDED_KEPT = 512;
+/** `2026-11-23T02:00:00.000Z` */
+const ISO_LENGTH = 24;
 
 /** A pipeline before its first line. */
 export function emptyPipelineState(): PipelineState {
@@ -230,7 +232,7 @@ function decide(
   what: "fired" | "skipped" | "missed",
 ): void {
   const key = slotKey(line.slot, line.schedule);
-  state.decided.set(key, what);
+  if (line.through === undefined) state.decided.set(key, what);
   if (what === "fired") {
     state.recentlyFired.set(key, Date.parse(line.slot));
     if (state.recentlyFired.size > FIRED_KEPT) state.recentlyFired.delete(state.recentlyFired.keys().next().value!);
@@ -243,7 +245,13 @@ function moveWatermark(state: PipelineState, through: string | undefined): void 
   const to = Date.parse(through);
   if (Number.isNaN(to)) return;
   state.through = Math.max(to, state.through ?? to);
-  state.decided.clear();
+  if (state.decided.size > 0) forgetDecided(state);
+}
+
+/** A slot with a line may be due later than the watermark, by as much as jitter can hold it back. */
+function forgetDecided(state: PipelineState): void {
+  const reach = Math.max(0, ...state.schedules.map((schedule) => Number((schedule as { jitterSeconds?: unknown } | null)?.jitterSeconds ?? 0) * 1_000));
+  for (const key of state.decided.keys()) if (Date.parse(key.slice(0, ISO_LENGTH)) + reach <= state.through!) state.decided.delete(key);
 }
 
 function stepBack(state: PipelineState, line: Extract<PipelineLine, { type: "clock.stepped" }>): void {

@@ -48,8 +48,8 @@ export function scheduleKey(schedule: Schedule): string {
  * @param since slots at or before this instant do not count: they belong to the text before this one (semantics.md 7)
  * @throws where a pattern or a zone is invalid (a validated pipeline's are not)
  */
-export function timetable(pipeline: string, schedules: readonly Schedule[], since = Number.NEGATIVE_INFINITY): Timetable {
-  const lanes = lanesOf(schedules).map((lane) => new Lane(pipeline, lane, since));
+export function timetable(pipeline: string, schedules: readonly Schedule[], since?: number): Timetable {
+  const lanes = lanesOf(schedules).map((lane) => new Lane(pipeline, lane, since ?? Number.NEGATIVE_INFINITY));
   return {
     dueSlots(from, to, limit = Number.POSITIVE_INFINITY) {
       if (lanes.length === 1) return lanes[0]!.between(from, to, limit);

@@ -150,7 +150,7 @@ export class ActiveRuns {
     this.#watch(entry, handle);
     entry.record();
     if (!this.#holding) {
-      if (begun) handle.poke();
+      if (begun) handle.start(entry.because);
       this.#serve();
     }
     return entry;
@@ -167,7 +167,7 @@ export class ActiveRuns {
       if (entry.going) this.#countIn(entry);
     }
     this.#holding = false;
-    for (const entry of this.#entries.values()) if (entry.going) entry.handle?.poke();
+    for (const entry of this.#entries.values()) if (entry.going) entry.handle?.start(entry.because);
     this.#serve();
   }
 

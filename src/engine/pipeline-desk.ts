@@ -55,11 +55,11 @@ export interface DeskPorts {
   readonly tzdata: string;
 }
 
-/** What was decided about one slot, or one stretch of them. */
+/** What was decided about one slot, or one stretch of them. All that is due up to `through` is decided once this and all before it with the same are. */
 type Outcome =
-  | { readonly kind: "line"; readonly due: number; readonly event: SlotEvent }
-  | { readonly kind: "run"; readonly due: number; readonly slot: DueSlot; readonly header: RunHeader; readonly entry: ActiveRun; readonly late: boolean; readonly latenessMs: number }
-  | { readonly kind: "adopt"; readonly due: number; readonly slot: DueSlot; readonly run: string };
+  | { readonly kind: "line"; readonly through: number; readonly event: SlotEvent }
+  | { readonly kind: "run"; readonly through: number; readonly slot: DueSlot; readonly header: RunHeader; readonly entry: ActiveRun; readonly late: boolean; readonly latenessMs: number }
+  | { readonly kind: "adopt"; readonly through: number; readonly slot: DueSlot; readonly run: string };
 
 type SlotEvent = Extract<PipelineEvent, { type: "slot.fired" | "slot.caught_up" | "slot.skipped" | "slot.missed" }>;
 
@@ -290,8 +290,12 @@ export class PipelineDesk {
   }
 
   #makeTable(): Timetable {
-    const left = this.#schedules.filter((schedule) => this.#left(schedule) > 0);
-    return timetable(this.name, left, this.state.since ?? Number.NEGATIVE_INFINITY);
+    return timetable(this.name, this.#active(), this.state.since);
+  }
+
+  /** The schedules that have not ended with their last run. */
+  #active(): readonly Schedule[] {
+    return this.#schedules.filter((schedule) => this.#left(schedule) > 0);
   }
 
   /** How many runs the schedule has left (`stopAfter`). */
@@ -331,7 +335,7 @@ export class PipelineDesk {
   }
 
   #catchUp(from: number, to: number, now: number, outcomes: Outcome[]): void {
-    const survey = surveyCatchUp(this.#table, this.#schedules, { from, to, now });
+    const survey = surveyCatchUp(this.name, this.#active(), { from, to, now, since: this.state.since });
     const slots = [...survey.head, ...survey.slots];
     if (slots.length === 0) return;
     const { decided, firedAhead, paused, pausedBecause } = this.state;
@@ -349,22 +353,22 @@ export class PipelineDesk {
   }
 
   #caughtUp(decision: CatchUpDecision, now: number, outcomes: Outcome[]): void {
-    const { slot } = decision;
+    const { slot, through } = decision;
     switch (decision.kind) {
       case "adopt":
-        outcomes.push({ kind: "adopt", due: slot.due, slot, run: runIdForSlot(this.name, slot.slot, slot.lane) });
+        outcomes.push({ kind: "adopt", through, slot, run: runIdForSlot(this.name, slot.slot, slot.lane) });
         break;
       case "skipped":
-        outcomes.push({ kind: "line", due: slot.due, event: { type: "slot.skipped", ...slotFields(slot), because: decision.because } });
+        outcomes.push({ kind: "line", through, event: { type: "slot.skipped", ...slotFields(slot), because: decision.because } });
         break;
       case "missed": {
-        const until = decision.until === undefined ? {} : { until: iso(decision.until.slot) };
-        const fields = decision.until === undefined ? slotFields(slot) : { slot: iso(slot.slot), ...until };
-        outcomes.push({ kind: "line", due: (decision.until ?? slot).due, event: { type: "slot.missed", ...fields, because: decision.because } });
+        const { until, because } = decision;
+        const fields = until === undefined ? slotFields(slot) : { slot: iso(slot.slot), until: iso(until.slot) };
+        outcomes.push({ kind: "line", through, event: { type: "slot.missed", ...fields, because } });
         break;
       }
       case "run":
-        this.#fire(slot, { kind: "catch_up", because: decision.because, now }, outcomes);
+        this.#fire(slot, { kind: "catch_up", because: decision.because, now, through }, outcomes);
         break;
     }
   }
@@ -381,25 +385,25 @@ export class PipelineDesk {
     const id = slotId(slot);
     const { state } = this;
     if (state.decided.has(id) || state.firedAhead.has(id) || this.#left(slot.schedule) <= 0) return;
-    const skip = (because: string): void => void outcomes.push({ kind: "line", due: slot.due, event: { type: "slot.skipped", ...slotFields(slot), because } });
+    const skip = (because: string): void => void outcomes.push({ kind: "line", through: slot.due, event: { type: "slot.skipped", ...slotFields(slot), because } });
     if (state.paused) return skip(`paused${state.pausedBecause === undefined ? "" : `: ${state.pausedBecause}`}`);
     if (this.#loaded === undefined) {
-      outcomes.push({ kind: "line", due: slot.due, event: { type: "slot.missed", ...slotFields(slot), because: this.#without ?? "it has no version in force" } });
+      outcomes.push({ kind: "line", through: slot.due, event: { type: "slot.missed", ...slotFields(slot), because: this.#without ?? "it has no version in force" } });
       return;
     }
     const blackout = blackoutOf(slot.schedule, slot.slot);
     if (blackout !== undefined) return skip(blackout);
-    this.#fire(slot, { kind: "schedule", because: "its slot was due", now }, outcomes);
+    this.#fire(slot, { kind: "schedule", because: "its slot was due", now, through: slot.due }, outcomes);
   }
 
   /** The slot's run, unless overlap or a limit is against it. */
-  #fire(slot: DueSlot, how: { readonly kind: "schedule" | "catch_up"; readonly because: string; readonly now: number }, outcomes: Outcome[]): void {
+  #fire(slot: DueSlot, how: { readonly kind: "schedule" | "catch_up"; readonly because: string; readonly now: number; readonly through: number }, outcomes: Outcome[]): void {
     const { runs } = this.#ports;
     const loaded = this.#loaded!;
     const run = runIdForSlot(this.name, slot.slot, slot.lane);
     const late = how.kind === "catch_up";
     const latenessMs = Math.max(0, how.now - slot.due);
-    const line = (event: SlotEvent): void => void outcomes.push({ kind: "line", due: slot.due, event });
+    const line = (event: SlotEvent): void => void outcomes.push({ kind: "line", through: how.through, event });
     if (runs.get(run) !== undefined) return;
     if (loaded.shadow) {
       this.#count(slot.schedule);
@@ -423,7 +427,7 @@ export class PipelineDesk {
       if (overlap.kind === "replace") runs.makeRoom(overlap.stop, overlap.mode, `the newer slot ${iso(slot.slot)} is due; overlap is ${loaded.overlap}`);
     }
     this.#count(slot.schedule);
-    outcomes.push({ kind: "run", due: slot.due, slot, header: bound.header, entry: runs.reserve(place, how.because, waits), late, latenessMs });
+    outcomes.push({ kind: "run", through: how.through, slot, header: bound.header, entry: runs.reserve(place, how.because, waits), late, latenessMs });
   }
 
   #groupIsFull(group: string | undefined): string | undefined {
@@ -466,7 +470,7 @@ export class PipelineDesk {
   /** The line that says why slots are caught up, if the clock is to blame; once a jump. */
   #jumpLine(chunk: readonly Outcome[]): PipelineEvent | undefined {
     const jump = this.#ports.lastJump();
-    if (jump === undefined || this.#told === jump || !chunk.some(({ due }) => due > jump.from && due <= jump.to)) return undefined;
+    if (jump === undefined || this.#told === jump || !chunk.some((outcome) => outcome.through > jump.from && outcome.through <= jump.to)) return undefined;
     this.#told = jump;
     return { type: "clock.stepped", from: iso(jump.from), to: iso(jump.to), because: "the clock jumped ahead: it was set, or the machine slept" };
   }
@@ -523,7 +527,7 @@ export class PipelineDesk {
 
 /** Up to when all is decided once this outcome is. A slot that jitter still held back is decided early, never ahead of the clock. */
 function through(outcome: Outcome, now: number): number {
-  return Math.min(outcome.due, now);
+  return Math.min(outcome.through, now);
 }
 
 function slotFields(slot: DueSlot): { slot: string; schedule?: string; of?: string } {

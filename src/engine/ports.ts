@@ -34,14 +34,12 @@ export interface RunHandle {
   readonly state: RunState;
   /** Resolves once the run's last line is durable; never rejects. */
   readonly finished: Promise<RunEnd>;
-  /** Lets the run's steps start. */
+  /** Lets the run's steps start; one that was taken over goes on. Does nothing the second time. */
   start(because: string): void;
   /** Records that the run waits for its turn. */
   queue(because: string): Promise<void>;
   /** Resolves once the stop is durable. */
   requestStop(order: StopOrder): Promise<{ readonly accepted: true } | { readonly accepted: false; readonly reason: string }>;
-  /** Looks at what is to be done: there is room again, or the run was just taken over. */
-  poke(): void;
   /** Starts nothing new; what runs gets so many milliseconds and is then interrupted. */
   drain(periodMs: number): Promise<void>;
 }
@@ -50,6 +48,6 @@ export interface RunHandle {
 export interface RunMaker {
   /** Creates the run's ledger with its header, durably. @throws LedgerExists if the run has been made already */
   create(header: RunHeader): Promise<RunHandle>;
-  /** Takes an unfinished run over; undefined if it had finished. @throws LedgerDamaged, LedgerFormatError, a Node error */
+  /** Takes an unfinished run over; it does not move before it is told to start. undefined if it had finished. @throws LedgerDamaged, LedgerFormatError, a Node error */
   recover(run: string): Promise<RunHandle | undefined>;
 }

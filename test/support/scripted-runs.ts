@@ -79,6 +79,7 @@ export class ScriptedRun implements RunHandle {
 
   start(because: string): void {
     this.#maker.started.push(this.id);
+    if (this.state.phase === "started") return this.#goOn();
     void this.#append([{ type: "run.started", because }]).then(() => this.#goOn());
   }
 
@@ -94,10 +95,6 @@ export class ScriptedRun implements RunHandle {
     const stopMs = mode === "force" || this.state.phase !== "started" ? 0 : (this.#maker.parts.script.stopMs ?? 0);
     this.#timer = this.#maker.parts.clock.after(stopMs, () => void this.end("stopped", because ?? `stopped by ${by}`));
     return { accepted: true };
-  }
-
-  poke(): void {
-    if (this.state.phase === "started" && this.#timer === undefined) this.#goOn();
   }
 
   drain(): Promise<void> {

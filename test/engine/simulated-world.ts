@@ -1,0 +1,174 @@
+/**
+ * The real engine over a virtual clock, with everything that can go wrong around it: edits, bad edits, removals, pauses, downtimes, kills in the middle
+ * of any disk call, clocks set forward and back. One seed, one history.
+ */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { PIPELINE_NAME } from "../../src/core/run-id.ts";
+import { EngineRig, pipelineOf, scheduleOf } from "../support/engine-rig.ts";
+import { readWholeLedger } from "../support/independent-ledger.ts";
+import { SyncDisk } from "../support/sync-disk.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
+import { cronOf, judge, type PlainSchedule } from "./slot-oracle.ts";
+
+export interface Outcome {
+  readonly problems: string[];
+  readonly decided: number;
+  readonly kills: number;
+  readonly steps: number;
+  readonly byKind: Record<string, number>;
+}
+
+const OVERLAPS = ["skip", "queue", "queue_all", "cancel", "terminate", "allow"] as const;
+const HOUR = 3_600_000;
+
+/** Lives through so many simulated days. `trace` hears what happens. */
+export async function simulate(seed: number, runs: string, days: number, trace: (what: string) => void = () => undefined): Promise<Outcome> {
+  const clock = new VirtualClock({ seed, turns: 2, start: "2026-11-23T00:00:00Z" });
+  const chance = new VirtualClock({ seed: seed * 7919 + 1 });
+  const pick = <T>(from: readonly T[]): T => from[Math.floor(chance.random() * from.length)]!;
+  const upTo = (most: number): number => Math.floor(chance.random() * most);
+  const durations = [1_000, 45_000, 10 * 60_000, 3 * HOUR];
+  const rig = new EngineRig({ runs, clock, script: { durationOf: (run) => durations[[...run].reduce((sum, letter) => sum + letter.charCodeAt(0), 0) % durations.length]!, stopMs: 3_000 } });
+  const texts = new Map<string, readonly PlainSchedule[]>();
+  const names = ["a", "b"].slice(0, 1 + upTo(2));
+  const present = new Set<string>();
+  let kills = 0;
+  let steps = 0;
+
+  const anyPlain = (lane?: string): PlainSchedule => ({
+    minutes: pick([[0], [0, 30], [7, 8, 9], [0, 10, 20, 30, 40, 50], [59]]),
+    ...(chance.random() < 0.5 ? {} : { hours: pick([[2], [0, 6, 12, 18], [3, 4, 5]]) }),
+    jitterSeconds: pick([0, 0, 45, 1_800]),
+    ...(lane === undefined ? {} : { lane }),
+  });
+  const write = (name: string): void => {
+    const plain = [anyPlain(), ...(chance.random() < 0.3 ? [anyPlain()] : []), ...(chance.random() < 0.3 ? [anyPlain("extra")] : [])];
+    const rules = () => ({ catchUp: pick(["none", "latest", "all"] as const), catchUpWindowMs: pick([HOUR, 24 * HOUR]), maxCatchUp: pick([1, 3, 100]) });
+    const schedules = plain.map((one) =>
+      scheduleOf({ cron: cronOf(one), jitterSeconds: one.jitterSeconds, ...rules(), ...(one.lane === undefined ? {} : { name: one.lane, params: { extra: true } }) }),
+    );
+    const loaded = pipelineOf(name, schedules, { overlap: pick(OVERLAPS) });
+    texts.set(loaded.digest, plain);
+    rig.put(loaded);
+    present.add(name);
+  };
+  const up = async (): Promise<void> => {
+    for (let attempt = 0; ; attempt += 1) {
+      // Recovery may be killed too, a few times.
+      await rig.up(attempt < 3 && chance.random() < 0.2 ? new SyncDisk(1 + upTo(30)) : new SyncDisk());
+      if (rig.fatal === undefined) return;
+      kills += 1;
+      trace("killed while coming up");
+      await rig.kill();
+    }
+  };
+  const survive = async (what: Promise<unknown>): Promise<void> => {
+    await what.catch(() => undefined);
+    if (rig.fatal === undefined) return;
+    kills += 1;
+    trace(`killed at ${new Date(clock.now()).toISOString()}`);
+    await rig.kill();
+    await clock.advance(upTo(4) === 0 ? upTo(40 * HOUR) : upTo(20 * 60_000));
+    await up();
+  };
+
+  for (const name of names) write(name);
+  await up();
+  const until = clock.monotonic() + days * 24 * HOUR;
+  while (clock.monotonic() < until) {
+    await survive(clock.advance(upTo(pick([60_000, HOUR, 8 * HOUR]))));
+    const name = pick(names);
+    const action = upTo(12);
+    trace(`${new Date(clock.now()).toISOString()} action ${action} on ${name}`);
+    switch (action) {
+      case 0:
+      case 1:
+        rig.disk.diesAt = rig.disk.calls + 1 + upTo(60);
+        await survive(clock.advance(2 * HOUR));
+        rig.disk.diesAt = undefined;
+        break;
+      case 2:
+        await rig.down();
+        await clock.advance(upTo(pick([10_000, 2 * HOUR, 50 * HOUR])));
+        await up();
+        break;
+      case 3:
+      case 4:
+        write(name);
+        await survive(rig.told([`/nowhere/${name}.yaml`]));
+        break;
+      case 5:
+        await survive(rig.spoil(name));
+        break;
+      case 6:
+        present.delete(name);
+        await survive(rig.take(name));
+        break;
+      case 7:
+        // An edit while no daemon is up.
+        await rig.down();
+        await clock.advance(upTo(2 * HOUR));
+        if (chance.random() < 0.5) write(name);
+        else rig.files.delete(`/nowhere/${name}.yaml`);
+        await clock.advance(upTo(2 * HOUR));
+        await up();
+        break;
+      case 8:
+      case 9: {
+        const desk = await rig.engine.desk(name).catch(() => undefined);
+        if (desk !== undefined) await survive(rig.settling(desk.setPaused(chance.random() < 0.5, { requestId: `r${clock.monotonic()}`, by: "somebody" })));
+        break;
+      }
+      case 10:
+        steps += 1;
+        clock.step(upTo(pick([90_000, 6 * HOUR])));
+        break;
+      case 11:
+        steps += 1;
+        clock.step(-upTo(pick([90_000, 2 * HOUR])));
+        break;
+    }
+  }
+  await survive(clock.advance(5 * 60_000));
+  await rig.down();
+
+  const problems: string[] = [];
+  const byKind: Record<string, number> = {};
+  let decided = 0;
+  for (const name of names) {
+    if (!PIPELINE_NAME.test(name)) continue;
+    const verdict = judge(name, rig.lines(name), (digest) => texts.get(digest)!);
+    problems.push(...verdict.problems.map((problem) => `${name}: ${problem}`));
+    decided += verdict.decided;
+    for (const [kind, count] of Object.entries(verdict.byKind)) byKind[kind] = (byKind[kind] ?? 0) + count;
+    problems.push(...runsAgainstLines(rig, name));
+  }
+  return { problems, decided, kills, steps, byKind };
+}
+
+/** Every scheduled run has one line and every line one run; every run that is not going on has its end told. */
+function runsAgainstLines(rig: EngineRig, name: string): string[] {
+  const problems: string[] = [];
+  const lines = rig.lines(name);
+  const told = new Set(lines.filter(({ type }) => type === "slot.fired" || type === "slot.caught_up").map(({ run }) => String(run)));
+  const ends = lines.filter(({ type }) => type === "run.finished").map(({ run }) => String(run));
+  const folder = rig.store.pipelineDir(name);
+  const there = new Set<string>();
+  for (const month of readdirSync(folder).filter((entry) => /^\d{4}-\d\d$/.test(entry))) {
+    for (const file of readdirSync(join(folder, month))) {
+      if (!file.endsWith(".jsonl") || file.startsWith(".")) continue;
+      const run = file.slice(0, -6);
+      there.add(run);
+      const types = readWholeLedger(join(folder, month, file)).map(({ type }) => type);
+      if (!told.has(run)) problems.push(`${run} has a ledger and no slot's line`);
+      if (types.filter((type) => type === "run.started").length > 1) problems.push(`${run} was started twice`);
+      const finished = types.filter((type) => type === "run.finished").length;
+      if (finished > 1) problems.push(`${run} finished twice`);
+      if (finished === 1 && !ends.includes(run)) problems.push(`${run} finished and its pipeline's ledger does not say so`);
+    }
+  }
+  for (const run of told) if (!there.has(run)) problems.push(`${run} has a slot's line and no ledger`);
+  for (const run of new Set(ends)) if (ends.filter((end) => end === run).length > 1) problems.push(`${run} ended twice in its pipeline's ledger`);
+  return problems;
+}
