@@ -5,7 +5,8 @@
  */
 import type { CommandSpec, OptionSpec } from "./command.ts";
 
-const json: OptionSpec = { type: "boolean", describe: "print the result as JSON" };
+export { COMMON_OPTIONS } from "./common-options.ts";
+
 const wait: OptionSpec = { type: "boolean", describe: "follow the run until it ends; exit 1 if it failed or was stopped" };
 const follow: OptionSpec = { type: "boolean", alias: "f", describe: "go on as more is written" };
 
@@ -24,7 +25,6 @@ export const COMMANDS: readonly CommandSpec[] = [
     describe: "What is scheduled, running and failing, and when each pipeline fires next; or one pipeline, or one run",
     completes: "run",
     options: {
-      json,
       at: { type: "string", describe: "as it was at that time" },
       watch: { type: "boolean", describe: "show it anew every second" },
     },
@@ -40,7 +40,6 @@ export const COMMANDS: readonly CommandSpec[] = [
       wait,
       "no-cache": { type: "boolean", describe: "run every step, whatever the cache holds" },
       foreground: { type: "boolean", describe: "follow the run live; where no daemon runs, take its place for this one run" },
-      json,
     },
     load: () => import("./run.ts"),
   },
@@ -51,7 +50,6 @@ export const COMMANDS: readonly CommandSpec[] = [
     completes: "run",
     options: {
       force: { type: "boolean", describe: "end running steps after the grace period" },
-      json,
     },
     load: () => import("./stop.ts"),
   },
@@ -60,7 +58,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     positionals: "<run> [step]",
     describe: "What a run's steps printed",
     completes: "run",
-    options: { follow, json },
+    options: { follow },
     load: () => import("./logs.ts"),
   },
   {
@@ -71,7 +69,6 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: {
       follow,
       lines: { type: "string", alias: "n", describe: "how many lines to begin with (default 10)" },
-      json,
     },
     load: () => import("./tail.ts"),
   },
@@ -84,7 +81,6 @@ export const COMMANDS: readonly CommandSpec[] = [
       status: { type: "string", describe: "only runs in this status" },
       since: { type: "string", describe: "only runs made since then" },
       number: { type: "string", alias: "n", describe: "how many at most (default 20)" },
-      json,
     },
     load: () => import("./runs.ts"),
   },
@@ -98,7 +94,6 @@ export const COMMANDS: readonly CommandSpec[] = [
       from: { type: "string", describe: "run again this step and all after it" },
       edited: { type: "boolean", describe: "with the pipeline as its file says now, not as it was" },
       wait,
-      json,
     },
     load: () => import("./rerun.ts"),
   },
@@ -116,18 +111,17 @@ export const COMMANDS: readonly CommandSpec[] = [
       "max-active": { type: "string", describe: "how many of its runs at once (default 1)" },
       "dry-run": { type: "boolean", describe: "say what would run, and ask for nothing" },
       cancel: { type: "string", describe: "end the backfill with this id" },
-      json,
     },
     load: () => import("./backfill.ts"),
   },
-  { name: "pause", positionals: "<pipeline>", describe: "Stop a pipeline's schedule", completes: "pipeline", options: { json }, load: () => import("./pause.ts") },
-  { name: "resume", positionals: "<pipeline>", describe: "Restart a pipeline's schedule", completes: "pipeline", options: { json }, load: () => import("./resume.ts") },
+  { name: "pause", positionals: "<pipeline>", describe: "Stop a pipeline's schedule", completes: "pipeline", options: {}, load: () => import("./pause.ts") },
+  { name: "resume", positionals: "<pipeline>", describe: "Restart a pipeline's schedule", completes: "pipeline", options: {}, load: () => import("./resume.ts") },
   {
     name: "validate",
     positionals: "[files..]",
     describe: "Check pipeline files without running anything",
     completes: "file",
-    options: { json },
+    options: {},
     load: () => import("./validate.ts"),
   },
   {
@@ -136,7 +130,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     describe: "Print a JSON Schema: of pipeline files (default), the ledger, requests or orchd.yaml",
     completes: "words",
     words: ["pipeline", "ledger", "request", "settings"],
-    options: { json },
+    options: {},
     load: () => import("./schema.ts"),
   },
   {
@@ -149,17 +143,16 @@ export const COMMANDS: readonly CommandSpec[] = [
       from: { type: "string", describe: "slots after this time (default: now)" },
       days: { type: "string", describe: "rehearse so many days: pile-ups, runs that will overlap, slots that daylight saving moves" },
       "pile-up": { type: "string", describe: "how many slots in one second are a pile-up (default: more than 10)" },
-      json,
     },
     load: () => import("./next.ts"),
   },
-  { name: "why", positionals: "<pipeline> <time>", describe: "Why a slot did or did not run", completes: "pipeline", options: { json }, load: () => import("./why.ts") },
+  { name: "why", positionals: "<pipeline> <time>", describe: "Why a slot did or did not run", completes: "pipeline", options: {}, load: () => import("./why.ts") },
   {
     name: "diff",
     positionals: "<run> <other>",
     describe: "Which steps ran anew, and which inputs, params or code changed",
     completes: "run",
-    options: { json },
+    options: {},
     load: () => import("./diff.ts"),
   },
   {
@@ -167,14 +160,14 @@ export const COMMANDS: readonly CommandSpec[] = [
     positionals: "<target>",
     describe: "The steps of a pipeline or run and what each needs",
     completes: "run",
-    options: { format: { type: "string", choices: ["text", "mermaid", "dot"], describe: "how to draw it (default text)" }, json },
+    options: { format: { type: "string", choices: ["text", "mermaid", "dot"], describe: "how to draw it (default text)" } },
     load: () => import("./graph.ts"),
   },
   {
     name: "verify",
     positionals: "",
     describe: "Check every ledger",
-    options: { rebuild: { type: "boolean", describe: "also make anew what is derived from the ledgers" }, json },
+    options: { rebuild: { type: "boolean", describe: "also make anew what is derived from the ledgers" } },
     load: () => import("./verify.ts"),
   },
   {
@@ -185,17 +178,16 @@ export const COMMANDS: readonly CommandSpec[] = [
       "keep-days": { type: "string", describe: "runs of so many days stay (default: orchd.yaml, else 30)" },
       "keep-runs": { type: "string", describe: "so many runs of a pipeline stay (default: orchd.yaml, else 10000)" },
       "dry-run": { type: "boolean", describe: "say what would go, and remove nothing" },
-      json,
     },
     load: () => import("./prune.ts"),
   },
-  { name: "repair", positionals: "<run>", describe: "Ask the daemon to cut a damaged run's ledger back to what is whole", completes: "run", options: { json }, load: () => import("./repair.ts") },
+  { name: "repair", positionals: "<run>", describe: "Ask the daemon to cut a damaged run's ledger back to what is whole", completes: "run", options: {}, load: () => import("./repair.ts") },
   {
     name: "init",
     positionals: "[folder]",
     describe: "Make a project root with a pipeline to begin with",
     completes: "file",
-    options: { json },
+    options: {},
     load: () => import("./init.ts"),
   },
   {
@@ -209,7 +201,6 @@ export const COMMANDS: readonly CommandSpec[] = [
       user: { type: "string", describe: "of a system crontab, the lines of this user, as whom the daemon runs" },
       shadow: { type: "boolean", describe: "the pipelines record their slots and run nothing, to compare with cron first" },
       "dry-run": { type: "boolean", describe: "print the files, and write nothing" },
-      json,
     },
     load: () => import("./import.ts"),
   },

@@ -87,7 +87,7 @@ function entryOf(text: string, line: number, form: CrontabForm, variables: Reado
   if (nickname !== undefined && !NICKNAMES.has(nickname.toLowerCase())) return refuse(`${nickname} is no schedule that orchd knows`);
   const time = nickname !== undefined ? [nickname.toLowerCase()] : body.split(/[ \t]+/, 5);
   const rest = nickname !== undefined ? body.slice(nickname.length).trimStart() : afterFields(body, 5);
-  if (time.length !== 1 && (time.length < 5 || rest === "")) return refuse("it is no crontab line: five fields and a command are due");
+  if (nickname === undefined && (time.length < 5 || rest === "")) return refuse("it is no crontab line: five fields and a command are due");
   const { command: whole, user } = form.system ? splitUser(rest) : { command: rest, user: undefined };
   if (form.system && user === undefined) return refuse("it has no user and command after its time, as a system crontab has");
   if (user !== undefined && user !== form.user) {

@@ -39,6 +39,8 @@ export interface PipelineView {
   readonly counts: PipelineCounts;
   /** Present, and true, once the file is gone. */
   readonly removed?: true;
+  /** Present, and true, of a file that no daemon has read yet. */
+  readonly unread?: true;
 }
 
 /** A pipeline's ledger, read as far back as its last checkpoint. */

@@ -5,13 +5,13 @@
  * the terminal that makes them safe.
  */
 import yargs, { type Argv, type Options } from "yargs";
+import { didYouMean } from "../core/did-you-mean.ts";
 import { VERSION } from "../version.ts";
 import { Arguments } from "./arguments.ts";
-import { COMMANDS } from "./commands.ts";
-import { COMMON_OPTIONS } from "./common-options.ts";
+import { COMMANDS, COMMON_OPTIONS } from "./commands.ts";
 import type { CommandContext, CommandSpec, OptionSpec } from "./command.ts";
 import { guarded, rootsOf } from "./entry.ts";
-import { EXIT, usageError } from "./exit.ts";
+import { CliError, EXIT, usageError } from "./exit.ts";
 
 /** Runs one command to its end. Never throws; everything that goes wrong is one sentence on stderr. @returns the exit status */
 export function runCommandLine(words: readonly string[], startDaemon: CommandContext["startDaemon"]): Promise<number> {
@@ -40,7 +40,7 @@ export type Parsed =
 export async function parseProgram(words: readonly string[], version: string, columns: number | undefined): Promise<Parsed> {
   if (words.length === 0) return { kind: "text", text: await helpText(["--help"], version, columns) };
   let parsed: Parsed | undefined;
-  const program = build(version, columns, (command, values) => {
+  const program = build(words, version, columns, (command, values) => {
     parsed = { kind: "command", command, args: new Arguments(values) };
   });
   let text = "";
@@ -54,13 +54,13 @@ export async function parseProgram(words: readonly string[], version: string, co
 
 async function helpText(words: readonly string[], version: string, columns: number | undefined): Promise<string> {
   let text = "";
-  await build(version, columns, () => undefined).parseAsync([...words], {}, (_error: unknown, _argv: unknown, output: string) => {
+  await build(words, version, columns, () => undefined).parseAsync([...words], {}, (_error: unknown, _argv: unknown, output: string) => {
     text = output;
   });
   return `${text}\n`;
 }
 
-function build(version: string, columns: number | undefined, chosen: (command: CommandSpec, values: Readonly<Record<string, unknown>>) => void): Argv {
+function build(words: readonly string[], version: string, columns: number | undefined, chosen: (command: CommandSpec, values: Readonly<Record<string, unknown>>) => void): Argv {
   const program = yargs()
     .scriptName("orchd")
     .usage("$0 COMMAND\n\nRuns pipelines on a schedule; everything it knows is in append-only ledgers.")
@@ -82,9 +82,8 @@ function build(version: string, columns: number | undefined, chosen: (command: C
     .wrap(Math.min(columns ?? 100, 120))
     .demandCommand(1, 1, "no command was given; `orchd --help` lists them.")
     .strict()
-    .recommendCommands()
     .fail((message, error) => {
-      throw error ?? usageError(sentence(message));
+      throw error instanceof CliError ? error : usageError(sentence(message ?? error?.message, words));
     });
   for (const command of COMMANDS) {
     program.command(
@@ -113,8 +112,30 @@ function optionsOf(specs: Readonly<Record<string, OptionSpec>>): Record<string, 
   );
 }
 
-function sentence(message: string | null | undefined): string {
-  const text = (message ?? "the command line makes no sense").trim().replaceAll(/\s*\n\s*/g, " ");
-  const full = /[.!?]$/.test(text) ? text : `${text}.`;
-  return full.includes("--help") ? full : `${full} \`orchd --help\` shows what there is.`;
+/** yargs says what is wrong in its own few words; here they become a sentence that says what to do. */
+function sentence(said: string | null | undefined, words: readonly string[]): string {
+  const name = words.find((word, index) => !word.startsWith("-") && !takesValue(words[index - 1]));
+  const command = COMMANDS.find((one) => one.name === name);
+  if (command === undefined && name !== undefined) {
+    return `there is no command "${name}"${didYouMean(name, COMMANDS.map((one) => one.name)) || "."} \`orchd --help\` lists the commands.`;
+  }
+  const message = (said ?? "the command line makes no sense").trim().replaceAll(/\s*\n\s*/g, " ");
+  const help = `\`orchd ${command === undefined ? "" : `${command.name} `}--help\` shows what there is.`;
+  const unknown = /^Unknown arguments?: (.+)$/.exec(message)?.[1]?.split(", ");
+  if (command !== undefined && unknown !== undefined) {
+    const options = Object.keys({ ...command.options, ...COMMON_OPTIONS });
+    const near = unknown.length === 1 ? didYouMean(unknown[0]!, options).replace('"', '"--') : "";
+    return `orchd ${command.name} does not know ${unknown.map((word) => `"${word}"`).join(", ")}${near || "."} ${help}`;
+  }
+  if (command !== undefined && message.startsWith("Not enough non-option arguments")) return `orchd ${command.name} needs ${command.positionals}. ${help}`;
+  const needed = /^Not enough arguments following: (.+)$/.exec(message)?.[1];
+  if (needed !== undefined) return `--${needed} needs a value. ${help}`;
+  const choice = /^Invalid values: Argument: (\S+), Given: (.+), Choices: (.+)$/.exec(message);
+  if (choice !== null) return `--${choice[1]}: ${choice[2]} is none of ${choice[3]}. ${help}`;
+  const full = /[.!?]$/.test(message) ? message : `${message}.`;
+  return full.includes("--help") ? full : `${full} ${help}`;
+}
+
+function takesValue(word: string | undefined): boolean {
+  return word !== undefined && /^--(?:root|schedules|runs)$/.test(word);
 }

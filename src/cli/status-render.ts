@@ -35,6 +35,7 @@ export function daemonLine(daemon: DaemonView | null, now: number): Part {
 
 function stateOf(pipeline: PipelineView): Part {
   if (pipeline.removed) return span("dim", "removed");
+  if (pipeline.unread) return span("dim", "not read");
   if (!pipeline.valid) return span("red", "invalid");
   if (pipeline.paused) return span("yellow", "paused");
   if (pipeline.active.length > 0) return span("cyan", countText(pipeline.active.length, "run") + " active");
@@ -55,7 +56,7 @@ function lastOf({ lastRun }: PipelineView, now: number): Part {
 }
 
 function notesOf(pipeline: PipelineView, detail: boolean): Part[] {
-  const notes: Part[] = pipeline.errors.map((error) => [span("red", "✗ "), span("bold", pipeline.name), `: ${error}`]);
+  const notes: Part[] = pipeline.errors.map((error) => [pipeline.unread ? span("dim", "· ") : span("red", "✗ "), span("bold", pipeline.name), `: ${error}`]);
   for (const run of pipeline.active) notes.push([statusMark("running"), " ", run]);
   for (const run of pipeline.queued) notes.push([statusMark("initializing"), " ", run, " waits for its turn"]);
   const { skipped = 0, missed = 0, failed = 0 } = pipeline.counts;

@@ -49,7 +49,7 @@ function readView(store: RunStore, name: string, now: number): PipelineView | un
 }
 
 function unreadView(file: string): PipelineView {
-  return { ...emptyView(file.replace(/\.[a-z]+$/, "")), file, errors: [`${file} has not been read yet; \`orchd start\` reads it, \`orchd validate ${file}\` checks it`] };
+  return { ...emptyView(file.replace(/\.[a-z]+$/, "")), file, errors: [`${file} has not been read yet; \`orchd start\` reads it, \`orchd validate ${file}\` checks it`], unread: true };
 }
 
 function emptyView(name: string): PipelineView {

@@ -1,0 +1,76 @@
+import { describe, expect, it } from "vitest";
+import { execFileSync } from "node:child_process";
+import { parseCrontab, pipelineName, shellText } from "../../src/cli/crontab.ts";
+
+const USER = { system: false };
+
+describe("a user's crontab", () => {
+  it("gives an entry a line, with the variables that stand above it", () => {
+    const { entries, refused, notes } = parseCrontab(
+      `# comment
+MAILTO=ops@example.org
+PATH=/usr/local/bin:/usr/bin
+"GREETING" = 'hello there'
+*/5 * * * *   /usr/local/bin/backup.sh --all
+SHELL=/bin/bash
+CRON_TZ=Europe/Berlin
+@daily  cleanup
+`,
+      USER,
+    );
+    expect(refused).toEqual([]);
+    expect(entries).toEqual([
+      { line: 5, cron: "*/5 * * * *", command: "/usr/local/bin/backup.sh --all", env: { PATH: "/usr/local/bin:/usr/bin", GREETING: "hello there" } },
+      { line: 8, cron: "@daily", command: "cleanup", env: { PATH: "/usr/local/bin:/usr/bin", GREETING: "hello there" }, shell: "/bin/bash", timezone: "Europe/Berlin" },
+    ]);
+    expect(notes).toHaveLength(1);
+    expect(notes[0]).toMatch(/line 2: orchd sends no mail to ops@example.org/);
+  });
+
+  it("reads % as cron does: the first ends the command, the others are line feeds, an escaped one is itself", () => {
+    const [entry] = parseCrontab("0 0 * * * date +\\%F; cat%first%second 50\\%", USER).entries;
+    expect(entry).toMatchObject({ command: "date +%F; cat", stdin: "first\nsecond 50%" });
+    expect(execFileSync("/bin/sh", ["-c", shellText({ command: "cat; echo end", stdin: "first\nsecond 50%" })], { encoding: "utf8" })).toBe("first\nsecond 50%\nend\n");
+  });
+
+  it("does not let a command's input end the here-document early", () => {
+    const text = shellText({ command: "cat", stdin: "a\nORCHD_STDIN\nb" });
+    expect(execFileSync("/bin/sh", ["-c", text], { encoding: "utf8" })).toBe("a\nORCHD_STDIN\nb\n");
+  });
+
+  it.each([
+    ["@reboot /usr/bin/agent", /@reboot has no slot/],
+    ["@fortnightly x", /@fortnightly is no schedule/],
+    ["* * * *", /no crontab line/],
+    ["hello", /no crontab line/],
+  ])("refuses %j with a reason", (text, reason) => {
+    const { entries, refused } = parseCrontab(`\n${text}\n`, USER);
+    expect(entries).toEqual([]);
+    expect(refused).toMatchObject([{ line: 2, text }]);
+    expect(refused[0]!.reason).toMatch(reason);
+  });
+});
+
+describe("a system crontab", () => {
+  it("refuses its user column, since orchd has no run-as, unless that user is named", () => {
+    const text = "17 * * * *\troot\tcd / && run-parts --report /etc/cron.hourly\n";
+    const { refused } = parseCrontab(text, { system: true });
+    expect(refused[0]?.reason).toMatch(/it runs as root, and orchd has no run-as.*--user root/);
+    expect(parseCrontab(text, { system: true, user: "root" }).entries).toMatchObject([{ cron: "17 * * * *", command: "cd / && run-parts --report /etc/cron.hourly" }]);
+    expect(parseCrontab("* * * * * root", { system: true, user: "root" }).refused[0]?.reason).toMatch(/no user and command/);
+  });
+});
+
+describe("a pipeline's name", () => {
+  it.each([
+    ["/usr/local/bin/backup.sh --all", "backup"],
+    ["cd /srv/app && ./Report_Daily.py > out", "srv-app"],
+    ["FOO=1 nice -n 10 /opt/x/sync-things", "sync-things"],
+    ["", "cron"],
+    ["***", "cron"],
+  ])("after %j is %s", (command, name) => {
+    const made = pipelineName(command);
+    expect(made).toMatch(/^[a-z0-9][a-z0-9_-]*$/);
+    if (!command.startsWith("cd")) expect(made).toBe(name);
+  });
+});

@@ -1,0 +1,71 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { cutText, safeJson, safeLogLine, safeText, textWidth } from "../../src/cli/terminal-text.ts";
+
+/** What a terminal could act on, or what could make a line read otherwise than it is. Written apart from the source's own pattern. */
+function isDangerous(text: string): boolean {
+  for (const character of text) {
+    const code = character.codePointAt(0)!;
+    if (code < 0x20 || (code >= 0x7f && code <= 0x9f) || (code >= 0xd800 && code <= 0xdfff)) return true;
+    if ((code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069) || code === 0x200e || code === 0x200f || code === 0x2028 || code === 0x2029) return true;
+  }
+  return false;
+}
+
+/** Text in which every kind of dangerous character is likely. */
+const hostile = fc.string({
+  unit: fc.oneof(
+    fc.constantFrom("\u001b", "\u001b[2J", "\u001b]0;title\u0007", "\u009b31m", "\r", "\n", "\t", "\b", "\u007f", "\u202e", "\u2066", "\ud800", "\udc00", "ä", "漢", "😀", "\u0301"),
+    fc.integer({ min: 0, max: 0x2fff }).map((code) => String.fromCharCode(code)),
+  ),
+  maxLength: 40,
+});
+
+describe("text from outside", () => {
+  it("never keeps a character that a terminal acts on", () => {
+    fc.assert(
+      fc.property(hostile, (text) => {
+        expect(isDangerous(safeText(text))).toBe(false);
+        expect(isDangerous(safeLogLine(text))).toBe(false);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it("stays readable: what was harmless is left, what was not is shown as an escape", () => {
+    expect(safeText("größe 漢字 😀 ok")).toBe("größe 漢字 😀 ok");
+    expect(safeText("a\u001b[31mb\r\nc\u009b\u202e")).toBe("a\\x1b[31mb\\r\\nc\\x9b\\u202e");
+    expect(safeText("\ud83d")).toBe("\\ud83d");
+  });
+
+  it("loses a log line's colours and keeps its columns", () => {
+    expect(safeLogLine("\u001b[32mok\u001b[0m\tdone")).toBe("ok      done");
+    expect(safeLogLine("\tx")).toBe("        x");
+    expect(safeLogLine("\u001b[2Jgone")).toBe("\\x1b[2Jgone");
+  });
+
+  it("means the same as JSON after its C1 controls were written out", () => {
+    fc.assert(
+      fc.property(hostile, (text) => {
+        const json = safeJson({ text });
+        expect(isDangerous(json)).toBe(false);
+        expect(JSON.parse(json)).toEqual(JSON.parse(JSON.stringify({ text })));
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+});
+
+describe("columns", () => {
+  it("counts wide characters as two and combining ones as none", () => {
+    expect(textWidth("abc")).toBe(3);
+    expect(textWidth("漢字")).toBe(4);
+    expect(textWidth("e\u0301")).toBe(1);
+  });
+
+  it("cuts to so many columns at most, and says that it did", () => {
+    expect(cutText("abcdef", 4)).toBe("abc…");
+    expect(cutText("漢字漢字", 5)).toBe("漢字…");
+    expect(cutText("abc", 3)).toBe("abc");
+  });
+});
