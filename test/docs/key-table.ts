@@ -1,6 +1,8 @@
 /** The keys of a JSON Schema as the rows of a Markdown table: key, type, default, meaning. docs/pipeline-files.md holds what this gives. */
+import { markdownTable } from "./held-table.ts";
 
-interface Schema {
+/** As much of JSON Schema as zod writes. */
+export interface Schema {
   readonly type?: string | readonly string[];
   readonly description?: string;
   readonly properties?: Record<string, Schema>;
@@ -49,14 +51,15 @@ function blocksOf(schema: Schema, path: string): { readonly path: string; readon
   return [];
 }
 
-function cells(key: string, schema: Schema): string {
+function cells(key: string, schema: Schema): string[] {
   const described = schema.description ?? "";
   const [, before = described, fallback = "–"] = /^(.*?)(?:; |^)default: (.*)$/.exec(described) ?? [];
-  return `| ${[`\`${key}\``, typeOf(schema), fallback, before].map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+  return [`\`${key}\``, typeOf(schema), fallback, before];
 }
 
-function rowsOf(schema: Schema, path: string): string[] {
-  const rows: string[] = [];
+/** One row a key: key, type, default, meaning. */
+export function rowsOf(schema: Schema, path = ""): string[][] {
+  const rows: string[][] = [];
   const seen = new Set<string>();
   for (const { path: at, block } of blocksOf(schema, path)) {
     for (const [key, value] of Object.entries(block.properties ?? {})) {
@@ -71,5 +74,5 @@ function rowsOf(schema: Schema, path: string): string[] {
 
 /** The table of every key of a JSON Schema. */
 export function keyTable(schema: Record<string, unknown>): string {
-  return ["| key | type | default | meaning |", "|---|---|---|---|", ...rowsOf(schema as Schema, "")].join("\n");
+  return markdownTable(["key", "type", "default", "meaning"], rowsOf(schema));
 }
