@@ -32,10 +32,14 @@ export interface Invocation {
 export function compileInvocation(
   call: Invocation,
   snapshot: Snapshot,
-): { readonly ok: true; readonly step: SnapshotStep; readonly values: { readonly [name: string]: Json } } | { readonly ok: false; readonly message: string } {
+):
+  | { readonly ok: true; readonly step: SnapshotStep; readonly values: { readonly [name: string]: Json } }
+  | { readonly ok: false; readonly message: string } {
   const own = snapshot.dynamic;
   if (own === undefined) return { ok: false, message: `pipeline ${snapshot.name} is not dynamic, so its steps are fixed` };
-  const code = new Map<string, CodeRef>([[codeKey(["steps", call.id, "uses"]), { bundle: own.bundle, pick: call.pick, source: `${own.source}#${call.name}` }]]);
+  const code = new Map<string, CodeRef>([
+    [codeKey(["steps", call.id, "uses"]), { bundle: own.bundle, pick: call.pick, source: `${own.source}#${call.name}` }],
+  ]);
   const options = takeMarks(call.options, ["steps", call.id], own, code) as { readonly [key: string]: Json };
   const written = { ...options, uses: "code", params: { ...(options["params"] as { readonly [key: string]: Json } | undefined), ...call.params } };
   const shape = checkShape(stepSchema.omit({ run: true, inputs: true, after: true }), written);
@@ -54,7 +58,11 @@ export function compileInvocation(
     },
     faults,
   );
-  if (faults.length > 0) return refuse(call.id, faults.map((fault) => ({ ...fault, path: fault.path.slice(2) })));
+  if (faults.length > 0)
+    return refuse(
+      call.id,
+      faults.map(({ path, message }) => ({ path: path.slice(2), message })),
+    );
   const inputs: { [name: string]: InputRef } = {};
   const values: { [name: string]: Json } = {};
   for (const [name, from] of Object.entries(call.inputs)) {

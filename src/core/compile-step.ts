@@ -8,7 +8,7 @@ import { parseDuration } from "./duration.ts";
 import type { FieldPath, Fault } from "./fault.ts";
 import type { PipelineDefinition, RetryDefinition, StepDefinition } from "./pipeline.ts";
 import { envOf } from "./settings.ts";
-import type { CacheSettings, CodeRef, InputRef, Json, OnInterruption, RetryPolicy, SnapshotStep } from "./snapshot.ts";
+import type { CacheSettings, CodeRef, InputRef, OnInterruption, RetryPolicy, SnapshotStep } from "./snapshot.ts";
 
 /** No retry: what holds where neither step nor pipeline says anything (semantics.md 9). */
 export const NO_RETRY: RetryPolicy = { maxRetries: 0, delayMs: 0, backoff: 1, jitter: 0 };
@@ -69,7 +69,8 @@ export function retryOf(written: RetryDefinition | undefined): RetryPolicy | und
 /** Compiles one step; what is wrong goes to `faults`, and the step is then not to be used. */
 export function compileStep(id: string, written: StepDefinition, context: StepContext, faults: Fault[]): SnapshotStep {
   const path: FieldPath = ["steps", id];
-  const fault = (at: FieldPath, message: string, atKey = false): void => void faults.push({ path: [...path, ...at], message, ...(atKey ? { atKey } : {}) });
+  const fault = (at: FieldPath, message: string, atKey = false): void =>
+    void faults.push({ path: [...path, ...at], message, ...(atKey ? { atKey } : {}) });
   checkKind(written, fault);
   const inputs = inputsOf(id, written, context, fault);
   checkWhen(written, context, fault);
@@ -151,7 +152,10 @@ function inputsOf(id: string, written: StepDefinition, context: StepContext, fau
     const output = dot === -1 ? undefined : from.slice(dot + 1);
     const upstream = Object.hasOwn(context.steps, step) ? context.steps[step]! : undefined;
     if (upstream === undefined) {
-      fault(["inputs", name], `comes from step ${JSON.stringify(step)}, which the pipeline does not have${didYouMean(step, otherSteps(context, id))}`);
+      fault(
+        ["inputs", name],
+        `comes from step ${JSON.stringify(step)}, which the pipeline does not have${didYouMean(step, otherSteps(context, id))}`,
+      );
       continue;
     }
     if (output === undefined || (output === "result" && upstream.outputs === undefined)) {
@@ -159,7 +163,10 @@ function inputsOf(id: string, written: StepDefinition, context: StepContext, fau
     } else if (upstream.outputs?.includes(output) === true) {
       inputs[name] = { step, output };
     } else {
-      const why = upstream.outputs === undefined ? `; declare it there with outputs: [${output}], or take the whole result with ${step}` : didYouMean(output, upstream.outputs);
+      const why =
+        upstream.outputs === undefined
+          ? `; declare it there with outputs: [${output}], or take the whole result with ${step}`
+          : didYouMean(output, upstream.outputs);
       fault(["inputs", name], `comes from output ${JSON.stringify(output)} of step ${step}, which does not declare it${why}`);
     }
   }
@@ -170,7 +177,10 @@ function afterOf(written: StepDefinition, context: StepContext, fault: Complain)
   const after = listOf(written.after);
   for (const [index, step] of after.entries()) {
     if (Object.hasOwn(context.steps, step)) continue;
-    fault(["after", ...(Array.isArray(written.after) ? [index] : [])], `names step ${JSON.stringify(step)}, which the pipeline does not have${didYouMean(step, Object.keys(context.steps))}`);
+    fault(
+      ["after", ...(Array.isArray(written.after) ? [index] : [])],
+      `names step ${JSON.stringify(step)}, which the pipeline does not have${didYouMean(step, Object.keys(context.steps))}`,
+    );
   }
   return after;
 }
@@ -185,7 +195,8 @@ function checkWhen(written: StepDefinition, context: StepContext, fault: Complai
   const known = { inputs: Object.keys(written.inputs ?? {}), params: [...new Set([...Object.keys(written.params ?? {}), ...context.params])] };
   for (const { root, keys } of parsed.reads) {
     const name = String(keys[0]);
-    if (!known[root].includes(name)) fault(["when"], `reads ${root}.${name}, but the step has no ${root.slice(0, -1)} of that name${didYouMean(name, known[root])}`);
+    if (!known[root].includes(name))
+      fault(["when"], `reads ${root}.${name}, but the step has no ${root.slice(0, -1)} of that name${didYouMean(name, known[root])}`);
   }
 }
 
@@ -195,7 +206,8 @@ function cacheOf(path: FieldPath, written: StepDefinition, context: StepContext,
   const ignored = listOf(cache.ignoredInputs);
   const inputs = Object.keys(written.inputs ?? {});
   for (const [index, name] of ignored.entries()) {
-    if (!inputs.includes(name)) fault(["cache", "ignoredInputs", index], `names ${JSON.stringify(name)}, which is no input of the step${didYouMean(name, inputs)}`);
+    if (!inputs.includes(name))
+      fault(["cache", "ignoredInputs", index], `names ${JSON.stringify(name)}, which is no input of the step${didYouMean(name, inputs)}`);
   }
   const cacheFunction = context.code.get(codeKey([...path, "cache", "cacheFunction"]));
   return {
@@ -218,11 +230,11 @@ function hooksOf(path: FieldPath, written: StepDefinition, context: StepContext)
 }
 
 function uniqueOutputs(outputs: readonly string[], fault: Complain): readonly string[] {
-  for (const [index, name] of outputs.entries()) if (outputs.indexOf(name) !== index) fault(["outputs", index], `names ${JSON.stringify(name)} twice`);
+  for (const [index, name] of outputs.entries())
+    if (outputs.indexOf(name) !== index) fault(["outputs", index], `names ${JSON.stringify(name)} twice`);
   return outputs;
 }
 
 function otherSteps(context: StepContext, id: string): string[] {
   return Object.keys(context.steps).filter((other) => other !== id);
 }
-

@@ -49,7 +49,10 @@ export function compile(input: CompileInput): Compiled {
   const faults: Fault[] = [];
   const name = definition.name ?? nameOf(file);
   if (!NAME_PATTERN.test(name)) {
-    faults.push({ path: [], message: `the file's name ${JSON.stringify(name)} cannot be the pipeline's: give one with name: (lower-case letters, digits, - and _)` });
+    faults.push({
+      path: [],
+      message: `the file's name ${JSON.stringify(name)} cannot be the pipeline's: give one with name: (lower-case letters, digits, - and _)`,
+    });
   }
   const resolved = resolveSchedules(definition.schedule, { timezone: settings.timezone, now: input.now });
   faults.push(...resolved.faults);
@@ -85,7 +88,16 @@ export function compile(input: CompileInput): Compiled {
   const bound = bindSnapshot(template, params, {});
   return {
     ok: true,
-    loaded: { name, file, digest: canonicalHash([template.digest, rest]), snapshot: bound.ok ? bound.snapshot : template, template, ...rest, warnings, watched: input.watched },
+    loaded: {
+      name,
+      file,
+      digest: canonicalHash([template.digest, rest]),
+      snapshot: bound.ok ? bound.snapshot : template,
+      template,
+      ...rest,
+      warnings,
+      watched: input.watched,
+    },
   };
 }
 
@@ -98,8 +110,13 @@ export function compile(input: CompileInput): Compiled {
 export function snapshotFor(
   loaded: LoadedPipeline,
   given: { readonly [key: string]: Json } = {},
-): { readonly ok: true; readonly snapshot: Snapshot; readonly params: { readonly [key: string]: Json } } | { readonly ok: false; readonly message: string } {
-  const bound = Object.keys(given).length === 0 && loaded.snapshot !== loaded.template ? { ok: true as const, snapshot: loaded.snapshot } : bindSnapshot(loaded.template, loaded.params, given);
+):
+  | { readonly ok: true; readonly snapshot: Snapshot; readonly params: { readonly [key: string]: Json } }
+  | { readonly ok: false; readonly message: string } {
+  const bound =
+    Object.keys(given).length === 0 && loaded.snapshot !== loaded.template
+      ? { ok: true as const, snapshot: loaded.snapshot }
+      : bindSnapshot(loaded.template, loaded.params, given);
   return bound.ok ? { ...bound, params: { ...loaded.params, ...given } } : bound;
 }
 
@@ -147,7 +164,10 @@ function snapshotOf(input: CompileInput, name: string, known: ReadonlySet<string
   const stepDefaults: StepDefaults = {
     retry: retryOf(definition.retry) ?? NO_RETRY,
     onInterruption: definition.onInterruption ?? "retry",
-    hooks: { ...(hooks.onSuccess === undefined ? {} : { onSuccess: hooks.onSuccess }), ...(hooks.onFailure === undefined ? {} : { onFailure: hooks.onFailure }) },
+    hooks: {
+      ...(hooks.onSuccess === undefined ? {} : { onSuccess: hooks.onSuccess }),
+      ...(hooks.onFailure === undefined ? {} : { onFailure: hooks.onFailure }),
+    },
   };
   const timeoutMs = positiveDuration(definition.timeout, ["timeout"], fault);
   const env = envOf(definition.env);
@@ -174,7 +194,8 @@ function snapshotOf(input: CompileInput, name: string, known: ReadonlySet<string
 function stepsOf(input: CompileInput, defaults: StepDefaults, params: ReadonlySet<string>, faults: Fault[]): SnapshotStep[] {
   const { definition, file, code } = input;
   if (input.dynamic !== undefined) {
-    if (Object.keys(definition.steps ?? {}).length > 0) faults.push({ path: ["steps"], message: "belongs to a static pipeline: a dynamic one calls its steps in its function", atKey: true });
+    if (Object.keys(definition.steps ?? {}).length > 0)
+      faults.push({ path: ["steps"], message: "belongs to a static pipeline: a dynamic one calls its steps in its function", atKey: true });
     return [];
   }
   if (definition.steps === undefined) {
@@ -222,7 +243,7 @@ function orchestratorOf(input: CompileInput, faults: Fault[]): OrchestratorRef {
   return { flavor: uses, config };
 }
 
-function withCode(code: CodeRef | undefined): { code: CodeRef } | Record<never, never> {
+function withCode(code: CodeRef | undefined): { code?: CodeRef } {
   return code === undefined ? {} : { code };
 }
 

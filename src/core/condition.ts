@@ -53,7 +53,10 @@ export function evaluateCondition(condition: Condition, scope: ConditionScope): 
 }
 
 /** Parses and evaluates a condition: whether it holds, or what is wrong with it. */
-export function evaluateWhen(text: string, scope: ConditionScope): { readonly ok: true; readonly holds: boolean } | { readonly ok: false; readonly message: string } {
+export function evaluateWhen(
+  text: string,
+  scope: ConditionScope,
+): { readonly ok: true; readonly holds: boolean } | { readonly ok: false; readonly message: string } {
   const parsed = parseCondition(text);
   return parsed.ok ? { ok: true, holds: evaluateCondition(parsed.condition, scope) } : { ok: false, message: parsed.message };
 }
@@ -107,7 +110,16 @@ type Token = { readonly kind: "operator" | "word" | "number" | "text" | "end"; r
 
 const TOKEN = /\s*(?:(&&|\|\||[=!<>]=|[<>!()[\].-])|([A-Za-z_$][\w$]*)|(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'))/y;
 /** What people write from other languages, and what it is here. */
-const ELSEWHERE: Readonly<Record<string, string>> = { and: "&&", or: "||", not: "!", True: "true", False: "false", None: "null", nil: "null", undefined: "null" };
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  and: "&&",
+  or: "||",
+  not: "!",
+  True: "true",
+  False: "false",
+  None: "null",
+  nil: "null",
+  undefined: "null",
+};
 
 /** Recursive descent; `or` binds loosest, then `and`, comparison, `!`. */
 class ConditionParser {
@@ -147,7 +159,8 @@ class ConditionParser {
     if (this.token.kind !== "operator" || !/^([=!<>]=|[<>])$/.test(operator)) return left;
     this.next();
     const right = this.unary();
-    if (this.token.kind === "operator" && /^([=!<>]=|[<>])$/.test(this.token.text)) throw this.error("compares twice in a row; join two comparisons with &&");
+    if (this.token.kind === "operator" && /^([=!<>]=|[<>])$/.test(this.token.text))
+      throw this.error("compares twice in a row; join two comparisons with &&");
     return { kind: "compare", operator, left, right };
   }
 
@@ -184,7 +197,9 @@ class ConditionParser {
     if (text === "params" || text === "inputs") return this.path(text);
     const instead = Object.hasOwn(ELSEWHERE, text) ? ELSEWHERE[text] : undefined;
     if (instead !== undefined) throw this.error(`has ${JSON.stringify(text)}, which is written ${instead} here`);
-    throw this.error(`has ${JSON.stringify(text)}, but a name begins with params. or inputs., and a text stands in quotes${didYouMean(text, ["params", "inputs", "true", "false", "null"])}`);
+    throw this.error(
+      `has ${JSON.stringify(text)}, but a name begins with params. or inputs., and a text stands in quotes${didYouMean(text, ["params", "inputs", "true", "false", "null"])}`,
+    );
   }
 
   private path(root: "params" | "inputs"): Condition {
@@ -196,7 +211,8 @@ class ConditionParser {
         keys.push(this.token.text);
         this.next();
       } else if (this.took("[")) {
-        if (this.token.kind !== "text" && !(this.token.kind === "number" && Number.isSafeInteger(this.token.value))) throw this.unexpected("a number or a text in quotes");
+        if (this.token.kind !== "text" && !(this.token.kind === "number" && Number.isSafeInteger(this.token.value)))
+          throw this.unexpected("a number or a text in quotes");
         keys.push(this.token.value as string | number);
         this.next();
         if (!this.took("]")) throw this.unexpected("a closing ]");
@@ -238,7 +254,8 @@ class ConditionParser {
     const [all, operator, word, number, text] = match;
     const offset = this.end - all.trimStart().length;
     if (operator !== undefined) {
-      if (/^[=!]=$/.test(operator) && this.text[this.end] === "=") throw new ConditionError(`has ${operator}=; equality is written ${operator}`, offset);
+      if (/^[=!]=$/.test(operator) && this.text[this.end] === "=")
+        throw new ConditionError(`has ${operator}=; equality is written ${operator}`, offset);
       return { kind: "operator", text: operator, value: null, offset };
     }
     if (word !== undefined) return { kind: "word", text: word, value: null, offset };

@@ -5,7 +5,9 @@
  */
 
 /** The ids in order, or a cycle: `[a, b, a]` where a needs b and b needs a. Needs that name no id are passed over. */
-export function orderSteps(needs: ReadonlyMap<string, readonly string[]>): { readonly order: readonly string[] } | { readonly cycle: readonly string[] } {
+export function orderSteps(
+  needs: ReadonlyMap<string, readonly string[]>,
+): { readonly order: readonly string[] } | { readonly cycle: readonly string[] } {
   const order: string[] = [];
   const done = new Set<string>();
   for (const first of needs.keys()) {

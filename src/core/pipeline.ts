@@ -62,15 +62,32 @@ const hooksSchema = z
 /** One step as written. */
 export const stepSchema = z
   .strictObject({
-    uses: codeSchema.optional().describe("the module with the step's function: ./steps/read.ts, or ./steps/read.ts#NAME; this or `run`; default: none"),
-    run: z.string().min(1, "must not be empty").max(262_144, "is longer than 256 KiB: put it into a script file").optional().describe("a shell step's text; this or `uses`; default: none"),
+    uses: codeSchema
+      .optional()
+      .describe("the module with the step's function: ./steps/read.ts, or ./steps/read.ts#NAME; this or `run`; default: none"),
+    run: z
+      .string()
+      .min(1, "must not be empty")
+      .max(262_144, "is longer than 256 KiB: put it into a script file")
+      .optional()
+      .describe("a shell step's text; this or `uses`; default: none"),
     shell: words.optional().describe("the shell and its arguments for `run`; default: /bin/sh -eu"),
     cwd: z.string().min(1).optional().describe("the folder in which `run` runs, from the pipeline file's; default: that folder"),
-    params: paramsSchema.optional().describe("the step's params, in which ${params.NAME}, ${run.id} and ${run.scheduledFor} are replaced; default: none"),
-    inputs: z.record(wordSchema, z.string()).optional().describe("the step's inputs: each the result of another step, `read`, or a declared output of it, `read.NAME`; default: none"),
+    params: paramsSchema
+      .optional()
+      .describe("the step's params, in which ${params.NAME}, ${run.id} and ${run.scheduledFor} are replaced; default: none"),
+    inputs: z
+      .record(wordSchema, z.string())
+      .optional()
+      .describe("the step's inputs: each the result of another step, `read`, or a declared output of it, `read.NAME`; default: none"),
     outputs: z.array(wordSchema).min(1).optional().describe("the properties that the step's result has; default: one result"),
     after: words.optional().describe("steps that must succeed first, though no data comes from them; default: none"),
-    when: z.string().optional().describe('a condition over params and inputs, `params.env == "prod" && inputs.rows.count > 0`: where it is false the step is skipped; default: none'),
+    when: z
+      .string()
+      .optional()
+      .describe(
+        'a condition over params and inputs, `params.env == "prod" && inputs.rows.count > 0`: where it is false the step is skipped; default: none',
+      ),
     env: envSchema.optional().describe("environment variables over the pipeline's; ${…} as in params; default: none"),
     enableCache: z.boolean().optional().describe("whether an earlier result may stand for this step; default: the pipeline's; false for `run`"),
     cache: cacheSchema.optional(),
@@ -120,8 +137,13 @@ export const pipelineSchema = z
     name: nameSchema.optional().describe("default: the file's name without its ending"),
     description: z.string().max(4096).optional().describe("what it is for; default: none"),
     tags: z.array(z.string().min(1).max(64)).max(64).optional().describe("words to find it by; default: none"),
-    params: paramsSchema.optional().describe("the params that steps refer to, with their defaults; a schedule and a run may override them; default: none"),
-    schedule: z.union([scheduleSchema, z.array(scheduleSchema)]).optional().describe("when it runs: one schedule or a list; default: only by hand"),
+    params: paramsSchema
+      .optional()
+      .describe("the params that steps refer to, with their defaults; a schedule and a run may override them; default: none"),
+    schedule: z
+      .union([scheduleSchema, z.array(scheduleSchema)])
+      .optional()
+      .describe("when it runs: one schedule or a list; default: only by hand"),
     overlap: z
       .enum(OVERLAP_POLICIES)
       .optional()
@@ -146,7 +168,10 @@ export const pipelineSchema = z
     orchestrator: orchestratorSchema.optional().describe("the flavor that runs it: local, a name of orchd.yaml, or {uses, config}; default: local"),
     hooks: hooksSchema.optional(),
     retention: retentionSchema.optional().describe("how long its ended runs are kept; default: orchd.yaml's"),
-    steps: z.record(wordSchema, stepSchema).optional().describe("the steps by name; needed, but by a dynamic pipeline, which has none; default: none"),
+    steps: z
+      .record(wordSchema, stepSchema)
+      .optional()
+      .describe("the steps by name; needed, but by a dynamic pipeline, which has none; default: none"),
   })
   .describe("an orchd pipeline");
 

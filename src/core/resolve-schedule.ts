@@ -26,7 +26,10 @@ export interface ResolvedSchedules {
 }
 
 /** Resolves what stands under `schedule`: nothing, one, or a list. */
-export function resolveSchedules(written: ScheduleDefinition | readonly ScheduleDefinition[] | undefined, context: ScheduleContext): ResolvedSchedules {
+export function resolveSchedules(
+  written: ScheduleDefinition | readonly ScheduleDefinition[] | undefined,
+  context: ScheduleContext,
+): ResolvedSchedules {
   const faults: Fault[] = [];
   const warnings: string[] = [];
   const schedules: Schedule[] = [];
@@ -77,7 +80,8 @@ class Resolution {
     const cron = kind === "cron" ? this.cron(written.cron!, ["cron"]) : undefined;
     const blackout = this.blackouts();
     const params = written.params !== undefined && Object.keys(written.params).length > 0 ? written.params : undefined;
-    if (params !== undefined && written.name === undefined) this.fault([], "has params of its own and therefore needs a name, by which its slots are told from others");
+    if (params !== undefined && written.name === undefined)
+      this.fault([], "has params of its own and therefore needs a name, by which its slots are told from others");
     if (start !== undefined && end !== undefined && end < start) this.fault(["endTime"], "lies before startTime, so that the schedule never fires");
     if (this.faults.length > this.before || kind === undefined) return undefined;
     if (cron !== undefined) this.cronAhead(cron, start, end);
@@ -143,8 +147,10 @@ class Resolution {
       const local = instantOf(moment.localMs, this.zone);
       instant = local.instant;
       const name = JSON.stringify(text);
-      if (local.note === "gap") this.warn(`${name} does not exist in ${this.zone}, where the clock is set forward over it; taken for ${iso(instant)}`);
-      if (local.note === "overlap") this.warn(`${name} exists twice in ${this.zone}, where the clock is set back over it; taken for the first, ${iso(instant)}`);
+      if (local.note === "gap")
+        this.warn(`${name} does not exist in ${this.zone}, where the clock is set forward over it; taken for ${iso(instant)}`);
+      if (local.note === "overlap")
+        this.warn(`${name} exists twice in ${this.zone}, where the clock is set back over it; taken for the first, ${iso(instant)}`);
     } else {
       instant = moment.localMs - moment.offsetMs;
     }
@@ -214,7 +220,15 @@ export function parseMoment(text: string): Moment | string {
   const parts = MOMENT.exec(text.trim());
   if (parts === null) return `must be a time such as "2026-12-01T02:30:00" or "2026-12-01T02:30:00Z", not ${JSON.stringify(text.slice(0, 64))}`;
   const [, year, month, day, hour = "0", minute = "0", second = "0", fraction = "", zone] = parts;
-  const localMs = Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hour), Number(minute), Number(second), Number(fraction.padEnd(3, "0").slice(0, 3)));
+  const localMs = Date.UTC(
+    Number(year),
+    Number(month) - 1,
+    Number(day),
+    Number(hour),
+    Number(minute),
+    Number(second),
+    Number(fraction.padEnd(3, "0").slice(0, 3)),
+  );
   const back = new Date(localMs);
   const exists =
     Number(year) >= 1970 &&

@@ -29,18 +29,28 @@ export const blackoutSchema = z.strictObject({
 export const scheduleSchema = z
   .strictObject({
     name: nameSchema.optional().describe("needed where the schedule has params of its own; default: none"),
-    cron: cron.optional().describe("a pattern of 5 fields, or 6 with seconds first; names, L, W, # and @daily are known; wins over the other two ways"),
+    cron: cron
+      .optional()
+      .describe("a pattern of 5 fields, or 6 with seconds first; names, L, W, # and @daily are known; wins over the other two ways"),
     intervalSeconds: z.int().min(1).optional().describe("a slot every so many seconds, counted from `startTime`, which it needs"),
     runOnceAt: moment.optional().describe("the only slot; ISO 8601, local in the schedule's timezone without an offset"),
     timezone: z.string().min(1).max(64).optional().describe("IANA time zone; default: orchd.yaml's, else UTC"),
     startTime: moment.optional().describe("no slot before it; default: none"),
     endTime: moment.optional().describe("no slot after it; default: none"),
     stopAfter: z.int().min(1).optional().describe("the schedule ends after so many fired slots; default: never"),
-    jitterSeconds: z.number().min(0).max(86_400).optional().describe("each slot is due up to so much later, always the same for one slot; default: 0"),
+    jitterSeconds: z
+      .number()
+      .min(0)
+      .max(86_400)
+      .optional()
+      .describe("each slot is due up to so much later, always the same for one slot; default: 0"),
     catchUp: z.enum(CATCH_UP_MODES).optional().describe("which slots of a downtime run late; default: latest"),
     catchUpWindow: durationSchema.optional().describe("older slots never run late; default: 24h"),
     maxCatchUp: z.int().min(1).optional().describe("at most so many slots of one downtime run late; default: 100"),
-    blackout: z.union([blackoutSchema, z.array(blackoutSchema)]).optional().describe("windows in which slots are skipped; default: none"),
+    blackout: z
+      .union([blackoutSchema, z.array(blackoutSchema)])
+      .optional()
+      .describe("windows in which slots are skipped; default: none"),
     params: paramsSchema.optional().describe("this schedule's params, over the pipeline's; default: none"),
   })
   .describe("a cron pattern, an interval from a start, or one moment");
@@ -84,4 +94,6 @@ export interface Schedule {
 export const SCHEDULE_DEFAULTS = { jitterSeconds: 0, catchUp: "latest", catchUpWindowMs: 86_400_000, maxCatchUp: 100 } as const;
 
 /** A schedule read back from a ledger's `pipeline.loaded` line. */
-export const storedScheduleSchema = z.custom<Schedule>((value) => jsonSchema.safeParse(value).success && typeof value === "object" && value !== null && "timezone" in value);
+export const storedScheduleSchema = z.custom<Schedule>(
+  (value) => jsonSchema.safeParse(value).success && typeof value === "object" && value !== null && "timezone" in value,
+);

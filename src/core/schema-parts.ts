@@ -36,12 +36,15 @@ export const durationSchema = z
   .refine((value) => parseDuration(value) !== undefined, 'must be a duration such as "5s", "1h30m" or "7d" (a bare number counts seconds)');
 
 /** Any JSON value. */
-export const jsonSchema: z.ZodType<Json> = z.json() as z.ZodType<Json>;
+export const jsonSchema: z.ZodType<Json> = z.json();
 
 /** A value that is given by a secret's name. */
 export const secretSchema = z
   .strictObject({
-    secret: z.string().regex(SECRET_PATTERN, "must be the name of a secret: letters, digits, ., - and _").describe("the secret's name; only it is ever recorded"),
+    secret: z
+      .string()
+      .regex(SECRET_PATTERN, "must be the name of a secret: letters, digits, ., - and _")
+      .describe("the secret's name; only it is ever recorded"),
   })
   .describe("a value taken from the secret of this name when the step starts");
 

@@ -38,7 +38,10 @@ export const orchdSettingsSchema = z
       })
       .optional()
       .describe("the process in which steps run; default: 8 threads"),
-    orchestrators: z.record(nameSchema, orchestratorSchema).optional().describe("orchestrators by name: a module, or {uses, config}; default: none but local"),
+    orchestrators: z
+      .record(nameSchema, orchestratorSchema)
+      .optional()
+      .describe("orchestrators by name: a module, or {uses, config}; default: none but local"),
     env: envSchema.optional().describe("environment variables of every step of every pipeline; default: none"),
     enableCache: z.boolean().optional().describe("whether the local orchestrator reuses results; default: true"),
   })
@@ -113,7 +116,10 @@ export function resolveSettings(
       ...(written.maxActiveRuns === undefined ? {} : { maxActiveRuns: written.maxActiveRuns }),
       concurrency: groupsOf(written.concurrency),
       retention: mergeRetention(DEFAULT_SETTINGS.retention, written.retention),
-      runner: { threads: written.runner?.threads ?? DEFAULT_SETTINGS.runner.threads, ...(written.runner?.memoryMb === undefined ? {} : { memoryMb: written.runner.memoryMb }) },
+      runner: {
+        threads: written.runner?.threads ?? DEFAULT_SETTINGS.runner.threads,
+        ...(written.runner?.memoryMb === undefined ? {} : { memoryMb: written.runner.memoryMb }),
+      },
       orchestrators,
       env: envOf(written.env),
       enableCache: written.enableCache ?? DEFAULT_SETTINGS.enableCache,

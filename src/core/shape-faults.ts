@@ -46,15 +46,41 @@ function faultsOf(issue: Issue, base: FieldPath, schema: z.ZodType, root: unknow
     case "unrecognized_keys":
       return issue.keys.map((key) => ({ path: [...path, key], atKey: true, message: unknownKey(key, path, schema, value) }));
     case "invalid_type":
-      return [{ path, message: value === undefined ? "is missing" : value === null ? `is empty; it must be ${expected(issue.expected)}` : `must be ${expected(issue.expected)}, not ${kindOf(value)}${quoteHint(issue.expected, value)}` }];
+      return [
+        {
+          path,
+          message:
+            value === undefined
+              ? "is missing"
+              : value === null
+                ? `is empty; it must be ${expected(issue.expected)}`
+                : `must be ${expected(issue.expected)}, not ${kindOf(value)}${quoteHint(issue.expected, value)}`,
+        },
+      ];
     case "invalid_value": {
       const values = issue.values.map(String);
-      return [{ path, message: `must be one of ${values.join(", ")}, not ${shown(value)}${typeof value === "string" ? didYouMean(value, values) : ""}` }];
+      return [
+        { path, message: `must be one of ${values.join(", ")}, not ${shown(value)}${typeof value === "string" ? didYouMean(value, values) : ""}` },
+      ];
     }
     case "too_small":
-      return [{ path, message: issue.message.startsWith("Too small") ? `must ${sizeOf(issue.origin)} at least ${issue.minimum}${unitOf(issue.origin)}` : issue.message }];
+      return [
+        {
+          path,
+          message: issue.message.startsWith("Too small")
+            ? `must ${sizeOf(issue.origin)} at least ${issue.minimum}${unitOf(issue.origin)}`
+            : issue.message,
+        },
+      ];
     case "too_big":
-      return [{ path, message: issue.message.startsWith("Too big") ? `must ${sizeOf(issue.origin)} at most ${issue.maximum}${unitOf(issue.origin)}` : issue.message }];
+      return [
+        {
+          path,
+          message: issue.message.startsWith("Too big")
+            ? `must ${sizeOf(issue.origin)} at most ${issue.maximum}${unitOf(issue.origin)}`
+            : issue.message,
+        },
+      ];
     case "invalid_key":
       return [{ path, atKey: true, message: `is a name that ${issue.issues[0]?.message ?? "is not allowed here"}` }];
     case "invalid_union":
@@ -72,8 +98,10 @@ function unionFaults(issue: Extract<Issue, { code: "invalid_union" }>, path: Fie
   const branches = issue.errors.filter((issues) => issues.length > 0);
   const fitting = branches.filter((issues) => !issues.some((one) => one.code === "invalid_type" && one.path.length === 0));
   const best = fitting.sort((a, b) => a.length - b.length)[0];
-  if (best !== undefined) return best.flatMap((one) => faultsOf(one as Issue, path, schema, root));
-  const kinds = branches.flatMap((issues) => issues.flatMap((one) => (one.code === "invalid_type" && one.path.length === 0 ? [expected(one.expected)] : [])));
+  if (best !== undefined) return best.flatMap((one) => faultsOf(one, path, schema, root));
+  const kinds = branches.flatMap((issues) =>
+    issues.flatMap((one) => (one.code === "invalid_type" && one.path.length === 0 ? [expected(one.expected)] : [])),
+  );
   const list = [...new Set(kinds)];
   const last = list.pop();
   return [{ path, message: `must be ${list.length === 0 ? last : `${list.join(", ")} or ${last}`}, not ${kindOf(value)}` }];
@@ -120,15 +148,16 @@ function homeOf(key: string, schema: z.core.$ZodType): string | undefined {
 
 /** A schema without the layers that do not show in the value; a union's branches side by side. */
 function bare(schema: z.core.$ZodType): z.core.$ZodType[] {
-  if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable || schema instanceof z.ZodDefault) return bare(schema.unwrap() as z.core.$ZodType);
-  if (schema instanceof z.ZodUnion) return schema.options.flatMap((option) => bare(option as z.core.$ZodType));
-  if (schema instanceof z.ZodArray) return [schema, ...bare(schema.element as z.core.$ZodType)];
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable || schema instanceof z.ZodDefault) return bare(schema.unwrap());
+  if (schema instanceof z.ZodUnion) return schema.options.flatMap((option) => bare(option));
+  if (schema instanceof z.ZodArray) return [schema, ...bare(schema.element)];
   return [schema];
 }
 
 function valueAt(root: unknown, path: FieldPath): unknown {
   let value = root;
-  for (const part of path) value = value !== null && typeof value === "object" && Object.hasOwn(value, part) ? (value as Record<string | number, unknown>)[part] : undefined;
+  for (const part of path)
+    value = value !== null && typeof value === "object" && Object.hasOwn(value, part) ? (value as Record<string | number, unknown>)[part] : undefined;
   return value;
 }
 
@@ -161,7 +190,7 @@ function kindOf(value: unknown): string {
 
 function shown(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.length > 64 ? `${value.slice(0, 64)}…` : value);
-  return typeof value === "object" ? kindOf(value) : String(value);
+  return value === null || typeof value === "object" ? kindOf(value) : `${value as number | boolean}`;
 }
 
 function quoteHint(wanted: string, value: unknown): string {

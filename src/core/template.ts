@@ -67,7 +67,8 @@ export function templateFaults(value: Json, path: FieldPath, known: ReadonlySet<
  */
 export function bindParams(value: Json, defaults: { readonly [key: string]: Json }, given: { readonly [key: string]: Json } = {}): Json {
   const lookUp = (name: string): Json => {
-    if (Object.hasOwn(given, name)) return mapTexts(given[name]!, (text) => text.replace(RUN, (_, dollars: string, word: string) => `${dollars}${dollars}{${word}}`));
+    if (Object.hasOwn(given, name))
+      return mapTexts(given[name]!, (text) => text.replace(RUN, (_, dollars: string, word: string) => `${dollars}${dollars}{${word}}`));
     if (Object.hasOwn(defaults, name)) return defaults[name]!;
     throw new TemplateError(`param ${JSON.stringify(name)} has no value; give one with the run or as the pipeline's default`);
   };
@@ -99,7 +100,9 @@ export function bindRun<T extends Json>(value: T, run: RunWords): T {
 
 /** The second pass over environment variables, which stay text. */
 export function bindRunEnv<V>(env: { readonly [name: string]: V }, run: RunWords): { [name: string]: V } {
-  return Object.fromEntries(Object.entries(env).map(([name, value]) => [name, typeof value === "string" ? ((bindRun(value as string, run) ?? "") as V) : value]));
+  return Object.fromEntries(
+    Object.entries(env).map(([name, value]) => [name, typeof value === "string" ? ((bindRun(value as string, run) ?? "") as V) : value]),
+  );
 }
 
 function isRunWord(word: string): boolean {

@@ -44,7 +44,8 @@ export function isTimeZone(zone: string): boolean {
 /** Why a text is no time zone, as the rest of a sentence, with the zone that was probably meant. */
 export function zoneFault(zone: string): string {
   const shown = JSON.stringify(zone.slice(0, 64));
-  if (/^[+-]?\d/.test(zone) || /^(UTC|GMT)[+-]/i.test(zone)) return `${shown} is an offset, not a time zone; use an IANA name such as "Europe/Berlin", or "UTC"`;
+  if (/^[+-]?\d/.test(zone) || /^(UTC|GMT)[+-]/i.test(zone))
+    return `${shown} is an offset, not a time zone; use an IANA name such as "Europe/Berlin", or "UTC"`;
   const near = didYouMean(zone, ["UTC", ...Intl.supportedValuesOf("timeZone")]);
   return `${shown} is no time zone that this Node knows${near === "" ? '; use an IANA name such as "Europe/Berlin"' : near}`;
 }
@@ -60,7 +61,10 @@ export function offsetAt(instant: number, zone: string): number {
     else if (part.type !== "literal") parts[part.type] = Number(part.value);
   }
   const year = before ? 1 - parts["year"]! : parts["year"]!;
-  return wallMs({ year, month: parts["month"]!, day: parts["day"]!, hour: parts["hour"]! % 24, minute: parts["minute"]!, second: parts["second"]! }) - whole;
+  return (
+    wallMs({ year, month: parts["month"]!, day: parts["day"]!, hour: parts["hour"]! % 24, minute: parts["minute"]!, second: parts["second"]! }) -
+    whole
+  );
 }
 
 /** A wall time's milliseconds, counted as if it were UTC. */

@@ -38,7 +38,7 @@ export class BundleMemory<T> {
    *
    * @param since milliseconds since 1970 before the first of them was read
    */
-  remember(key: string, files: Iterable<string>, root: string, since: number, value: T): void {
+  remember(key: string, files: readonly string[], root: string, since: number, value: T): void {
     const prints = new Map<string, string>();
     for (const path of withConfigs(files, root)) {
       const seen = printOf(path);
@@ -50,10 +50,10 @@ export class BundleMemory<T> {
   }
 }
 
-function withConfigs(files: Iterable<string>, root: string): Set<string> {
+function withConfigs(files: readonly string[], root: string): Set<string> {
   const all = new Set(files);
   const folders = new Set<string>();
-  for (const path of [...all]) {
+  for (const path of files) {
     for (let folder = dirname(path); !folders.has(folder) && folder.startsWith(root); folder = dirname(folder)) folders.add(folder);
   }
   for (const folder of folders) for (const name of CONFIGS) all.add(join(folder, name));

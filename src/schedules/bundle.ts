@@ -13,7 +13,21 @@
  * hash is given out, since a run's first line refers to it.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync, unlinkSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
 import { isBuiltin } from "node:module";
 import { dirname, extname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -41,7 +55,13 @@ export interface BundleFault {
 
 /** A bundle, or what is wrong. `inputs` are the absolute paths of all files whose change would make another one. */
 export type Bundle =
-  | { readonly ok: true; readonly sha: string; readonly inputs: readonly string[]; readonly exports: readonly string[]; /** It passes on all names of a package. */ readonly open: boolean }
+  | {
+      readonly ok: true;
+      readonly sha: string;
+      readonly inputs: readonly string[];
+      readonly exports: readonly string[];
+      /** It passes on all names of a package. */ readonly open: boolean;
+    }
   | { readonly ok: false; readonly faults: readonly BundleFault[]; readonly inputs: readonly string[] };
 
 const LOADERS: Readonly<Record<string, Loader>> = {
@@ -115,7 +135,8 @@ export async function bundleModule(entry: string, options: BundleOptions): Promi
     const details = Object.values(result.metafile.outputs).find((one) => one.entryPoint !== undefined)!;
     const inputs = new Set([entry, ...Object.keys(result.metafile.inputs).map((path) => resolve(options.root, path))]);
     let text = output.text;
-    if (/\b__require\(/.test(text)) text = `import { createRequire as __orchd_createRequire } from "node:module";\nconst require = __orchd_createRequire(${JSON.stringify(pathToFileURL(entry).href)});\n${text}`;
+    if (/\b__require\(/.test(text))
+      text = `import { createRequire as __orchd_createRequire } from "node:module";\nconst require = __orchd_createRequire(${JSON.stringify(pathToFileURL(entry).href)});\n${text}`;
     if (seen.packages) {
       const lockfile = lockfileOf(dirname(entry), options.root);
       if (lockfile !== undefined) {
@@ -165,7 +186,9 @@ function userCode(seen: Seen): Plugin {
   return {
     name: "orchd",
     setup(build) {
-      build.onResolve({ filter: /^[^./]/ }, (args) => (args.kind === "entry-point" || args.pluginData === seen ? undefined : resolvePackage(build, seen, args)));
+      build.onResolve({ filter: /^[^./]/ }, (args) =>
+        args.kind === "entry-point" || args.pluginData === seen ? undefined : resolvePackage(build, seen, args),
+      );
       build.onResolve({ filter: /^\.{0,2}\// }, (args) => {
         if (args.kind === "entry-point") return undefined;
         const path = resolve(args.resolveDir, args.path);
@@ -188,7 +211,11 @@ function userCode(seen: Seen): Plugin {
 type ResolveArgs = Parameters<Parameters<PluginBuild["onResolve"]>[1]>[0];
 
 /** A bare import: a package stays outside the bundle, an alias or a linked workspace that leads to the user's own files goes into it. */
-async function resolvePackage(build: PluginBuild, seen: Seen, args: ResolveArgs): Promise<{ path: string; external?: boolean; errors?: { text: string }[] } | undefined> {
+async function resolvePackage(
+  build: PluginBuild,
+  seen: Seen,
+  args: ResolveArgs,
+): Promise<{ path: string; external?: boolean; errors?: { text: string }[] } | undefined> {
   const { path, importer, resolveDir, kind } = args;
   if (isBuiltin(path) || path === "orchd" || path.startsWith("orchd/") || /^(node|data|file|https?):/.test(path)) return { path, external: true };
   const found = await build.resolve(path, { importer, resolveDir, kind, pluginData: seen });
@@ -197,7 +224,11 @@ async function resolvePackage(build: PluginBuild, seen: Seen, args: ResolveArgs)
     const own = await build.resolve(path, { resolveDir: packageRoot(), kind, pluginData: seen });
     if (own.errors.length === 0) file = own.path;
   }
-  if (file === undefined) return { path, errors: [{ text: `Could not resolve ${JSON.stringify(path)}: install it with npm install ${packageName(path)}, or begin a path with ./` }] };
+  if (file === undefined)
+    return {
+      path,
+      errors: [{ text: `Could not resolve ${JSON.stringify(path)}: install it with npm install ${packageName(path)}, or begin a path with ./` }],
+    };
   if (found.external) return { path: found.path, external: true };
   if (!file.includes("/node_modules/")) return { path: file };
   seen.packages = true;
@@ -205,21 +236,28 @@ async function resolvePackage(build: PluginBuild, seen: Seen, args: ResolveArgs)
 }
 
 function packageName(path: string): string {
-  return path.split("/").slice(0, path.startsWith("@") ? 2 : 1).join("/");
+  return path
+    .split("/")
+    .slice(0, path.startsWith("@") ? 2 : 1)
+    .join("/");
 }
 
 /** Puts the source file's own URL and paths where the code asks for them, on the first line so that all lines keep their numbers. */
 function withMeta(source: string, path: string, loader: Loader): string {
   if (loader === "json" || loader === "text" || !/import\s*\.\s*meta|__filename|__dirname/.test(source)) return source;
   const values = { __orchd_url: pathToFileURL(path).href, __orchd_filename: path, __orchd_dirname: dirname(path) };
-  const head = Object.entries(values).map(([name, value]) => `const ${name} = ${JSON.stringify(value)};`).join(" ");
+  const head = Object.entries(values)
+    .map(([name, value]) => `const ${name} = ${JSON.stringify(value)};`)
+    .join(" ");
   return `${head} ${source.replace(/^\ufeff?(#!)/, "//$1")}`;
 }
 
 function faultOf(error: Message, entry: string, root: string): BundleFault {
   const { location, text } = error;
   const message = text.replace(/\s+/g, " ");
-  return location === null ? { file: entry, message } : { file: resolve(root, location.file), line: location.line, column: location.column + 1, message };
+  return location === null
+    ? { file: entry, message }
+    : { file: resolve(root, location.file), line: location.line, column: location.column + 1, message };
 }
 
 /** The lockfile that says which packages are installed: the nearest from the module's folder up, as far as the root's own parents. */
@@ -249,7 +287,7 @@ function store(folder: string, name: string, content: Buffer): void {
   const temporary = join(folder, `.${name}.${randomBytes(6).toString("hex")}`);
   const descriptor = openSync(temporary, "wx", 0o640);
   try {
-    for (let written = 0; written < content.length; ) written += writeSync(descriptor, content, written);
+    for (let written = 0; written < content.length;) written += writeSync(descriptor, content, written);
     fsyncSync(descriptor);
   } catch (thrown) {
     rmSync(temporary, { force: true });

@@ -178,23 +178,26 @@ export class DropFolder {
       this.pending.asked ||= asked;
       return this.pending.done;
     }
-    const done = this.tail.then(async () => {
-      const { asked: now } = this.pending!;
-      this.pending = undefined;
-      if (this.closed) return;
-      this.dirtySince = undefined;
-      this.quiet?.cancel();
-      this.periodic?.cancel();
-      try {
-        await this.scan(now);
-      } catch (error) {
-        this.options.onError?.(error, "rescan");
-      }
-      if (!this.closed) this.periodic = this.options.clock.after(RESCAN_MS, () => void this.request(false));
-    });
+    const done = this.runNext(this.tail);
     this.pending = { asked, done };
     this.tail = done;
     return done;
+  }
+
+  private async runNext(before: Promise<void>): Promise<void> {
+    await before;
+    const { asked } = this.pending!;
+    this.pending = undefined;
+    if (this.closed) return;
+    this.dirtySince = undefined;
+    this.quiet?.cancel();
+    this.periodic?.cancel();
+    try {
+      await this.scan(asked);
+    } catch (error) {
+      this.options.onError?.(error, "rescan");
+    }
+    if (!this.closed) this.periodic = this.options.clock.after(RESCAN_MS, () => void this.request(false));
   }
 
   private async scan(asked: boolean): Promise<void> {
@@ -245,7 +248,10 @@ export class DropFolder {
     try {
       const names = readdirSync(this.dir);
       this.folderGoneSince = undefined;
-      return names.filter(isPipelineFileName).sort(byText).map((name) => join(this.dir, name));
+      return names
+        .filter(isPipelineFileName)
+        .sort(byText)
+        .map((name) => join(this.dir, name));
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code !== "ENOENT" && code !== "ENOTDIR") {

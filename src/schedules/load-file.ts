@@ -104,7 +104,8 @@ class Loading {
     const decoded = decodeUtf8(file.bytes);
     if (!decoded.ok) return this.problem(decoded.message);
     if (CODE_ENDINGS.has(ending)) return await this.evaluate(decoded.text, file.realPath);
-    if (ending !== ".yaml" && ending !== ".yml" && ending !== ".json") return this.problem(`ends in ${ending === "" ? "nothing" : ending}; a pipeline file ends in .yaml, .yml, .json, .ts, .mts, .js or .mjs`);
+    if (ending !== ".yaml" && ending !== ".yml" && ending !== ".json")
+      return this.problem(`ends in ${ending === "" ? "nothing" : ending}; a pipeline file ends in .yaml, .yml, .json, .ts, .mts, .js or .mjs`);
     const parsed = readSourceText(decoded.text, ending === ".json" ? "json" : "yaml");
     if (!parsed.ok) {
       for (const fault of parsed.faults) this.problem(fault.message, fault.position);
@@ -112,15 +113,21 @@ class Loading {
     }
     this.locate = (path, atKey) => parsed.source.locate(path, atKey);
     const { value } = parsed.source;
-    if (value === null || typeof value !== "object" || Array.isArray(value)) return this.problem("must hold a map of keys and values, such as name:, schedule: and steps:", this.locate([]));
+    if (value === null || typeof value !== "object" || Array.isArray(value))
+      return this.problem("must hold a map of keys and values, such as name:, schedule: and steps:", this.locate([]));
     return { value, kind: "pipeline" };
   }
 
   private async evaluate(text: string, realPath: string): Promise<{ value: unknown; kind: "pipeline" | "dynamic"; own: string } | undefined> {
-    const bundle = await bundleModule(realPath, { root: this.context.root, bundlesDir: this.context.bundlesDir, within: this.context.folder ?? dirname(this.path) });
+    const bundle = await bundleModule(realPath, {
+      root: this.context.root,
+      bundlesDir: this.context.bundlesDir,
+      within: this.context.folder ?? dirname(this.path),
+    });
     for (const input of bundle.inputs) this.watched.add(input);
     if (!bundle.ok) {
-      for (const { file, message, ...position } of bundle.faults) this.problems.push({ file: file === realPath ? this.path : file, ...position, message });
+      for (const { file, message, ...position } of bundle.faults)
+        this.problems.push({ file: file === realPath ? this.path : file, ...position, message });
       return undefined;
     }
     if (!bundle.exports.includes("default") && !bundle.open) return this.problem("has no default export; write export default pipeline({…})");
@@ -133,7 +140,9 @@ class Loading {
     }
     this.locate = (path) => findInCode(text, path);
     const value = this.withMarks(loaded.definition, 0);
-    return value === undefined ? this.problem(`exports a definition that is nested more than ${MAX_DEPTH} deep`) : { value, kind: loaded.kind, own: bundle.sha };
+    return value === undefined
+      ? this.problem(`exports a definition that is nested more than ${MAX_DEPTH} deep`)
+      : { value, kind: loaded.kind, own: bundle.sha };
   }
 
   /** Puts a text in the place of each mark, so that the definition fits the schema; {@link codeFor} finds the mark again. */
@@ -160,8 +169,9 @@ class Loading {
     const uses = codeUses(definition);
     const orchestrator = typeof definition.orchestrator === "string" ? definition.orchestrator : definition.orchestrator?.uses;
     const orchestratorPath: FieldPath = typeof definition.orchestrator === "string" ? ["orchestrator"] : ["orchestrator", "uses"];
-    const wanted = uses.map((use) => ({ ...use, key: codeKey(use.path) }));
-    if (orchestrator !== undefined && (isModulePath(orchestrator) || orchestrator.startsWith(MARK))) wanted.push({ path: orchestratorPath, uses: orchestrator, key: "orchestrator" });
+    const wanted = uses.map(({ path, uses: text }) => ({ path, uses: text, key: codeKey(path) }));
+    if (orchestrator !== undefined && (isModulePath(orchestrator) || orchestrator.startsWith(MARK)))
+      wanted.push({ path: orchestratorPath, uses: orchestrator, key: "orchestrator" });
     const bundles = new Map<string, Promise<Bundle>>();
     const rest = wanted.values();
     const walk = async (): Promise<void> => {
@@ -176,13 +186,16 @@ class Loading {
 
   private async codeFor(text: string, path: FieldPath, own: string | undefined, bundles: Map<string, Promise<Bundle>>): Promise<CodeRef | undefined> {
     const mark = text.startsWith(MARK) ? this.marks[Number(text.slice(MARK.length))] : undefined;
-    if (mark !== undefined && own !== undefined) return { bundle: own, pick: mark.$code, source: `./${basename(this.path)}${mark.name === undefined ? "" : `#${mark.name}`}` };
+    if (mark !== undefined && own !== undefined)
+      return { bundle: own, pick: mark.$code, source: `./${basename(this.path)}${mark.name === undefined ? "" : `#${mark.name}`}` };
     const hash = text.indexOf("#");
     const module = hash === -1 ? text : text.slice(0, hash);
     const name = hash === -1 ? "default" : text.slice(hash + 1);
     const fault = (message: string): undefined => void this.problems.push(problemOf(this.path, { path, message }, this.locate(path)));
     if (!isModulePath(module)) {
-      return fault(`names ${JSON.stringify(module)}, which is no path: begin it with ./ for a file beside this one${existsSync(resolve(dirname(this.path), module)) ? ` (./${module})` : ""}`);
+      return fault(
+        `names ${JSON.stringify(module)}, which is no path: begin it with ./ for a file beside this one${existsSync(resolve(dirname(this.path), module)) ? ` (./${module})` : ""}`,
+      );
     }
     const entry = resolve(dirname(this.path), module);
     const missing = this.missingModule(entry, module);
@@ -193,12 +206,16 @@ class Loading {
     const bundle = await bundles.get(entry)!;
     for (const input of bundle.inputs) this.watched.add(input);
     if (!bundle.ok) {
-      if (first) for (const { file, message, ...position } of bundle.faults) this.problems.push({ file, ...position, message: `${message} (in the code of ${path.join(".")} in ${basename(this.path)})` });
+      if (first)
+        for (const { file, message, ...position } of bundle.faults)
+          this.problems.push({ file, ...position, message: `${message} (in the code of ${path.join(".")} in ${basename(this.path)})` });
       return undefined;
     }
     if (!bundle.exports.includes(name) && !bundle.open) {
       const all = bundle.exports.map((one) => (one === "default" ? module : `${module}#${one}`));
-      return fault(`names export ${JSON.stringify(name)} of ${module}, which exports ${all.length === 0 ? "nothing" : bundle.exports.join(", ")}${didYouMean(name, bundle.exports)}`);
+      return fault(
+        `names export ${JSON.stringify(name)} of ${module}, which exports ${all.length === 0 ? "nothing" : bundle.exports.join(", ")}${didYouMean(name, bundle.exports)}`,
+      );
     }
     return { bundle: bundle.sha, pick: `export:${name}`, source: text };
   }
@@ -214,7 +231,9 @@ class Loading {
       // The folder is not there either: nothing to suggest.
     }
     const base = basename(entry);
-    const stem = there.find((name) => name !== base && basename(name, extname(name)) === basename(entry, extname(entry)) && CODE_ENDINGS.has(extname(name)));
+    const stem = there.find(
+      (name) => name !== base && basename(name, extname(name)) === basename(entry, extname(entry)) && CODE_ENDINGS.has(extname(name)),
+    );
     const near = stem === undefined ? didYouMean(base, there) : `; did you mean ${JSON.stringify(stem)}?`;
     return existsSync(entry) ? `names ${written}, which is no module${near}` : `names ${written}, but there is no file ${entry}${near}`;
   }

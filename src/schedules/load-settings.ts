@@ -22,7 +22,10 @@ export async function loadSettings(root: string, bundlesDir: string): Promise<Se
   const watched = [path];
   const fail = (...errors: Problem[]): SettingsResult => ({ ok: false, errors, watched });
   const file = readSafeFile(path);
-  if (!file.ok) return file.missing === true && !file.message.includes("link") ? { ok: true, settings: DEFAULT_SETTINGS, watched } : fail({ file: path, message: file.message });
+  if (!file.ok)
+    return file.missing === true && !file.message.includes("link")
+      ? { ok: true, settings: DEFAULT_SETTINGS, watched }
+      : fail({ file: path, message: file.message });
   const decoded = decodeUtf8(file.bytes);
   if (!decoded.ok) return fail({ file: path, message: decoded.message });
   if (decoded.text.replace(/^\s*#.*$/gm, "").trim() === "") return { ok: true, settings: DEFAULT_SETTINGS, watched };
@@ -38,7 +41,13 @@ export async function loadSettings(root: string, bundlesDir: string): Promise<Se
     const at = ["orchestrators", name, ...(typeof written === "string" ? [] : ["uses"])];
     if (!isModulePath(uses)) {
       if (uses === "local") orchestrators[name] = { flavor: "local", config };
-      else errors.push(problem({ path: at, message: `names ${JSON.stringify(uses)}, which is neither local nor a module's path (./my-orchestrator.ts)${didYouMean(uses, ["local"])}` }));
+      else
+        errors.push(
+          problem({
+            path: at,
+            message: `names ${JSON.stringify(uses)}, which is neither local nor a module's path (./my-orchestrator.ts)${didYouMean(uses, ["local"])}`,
+          }),
+        );
       continue;
     }
     const hash = uses.indexOf("#");
@@ -53,10 +62,13 @@ export async function loadSettings(root: string, bundlesDir: string): Promise<Se
     const bundle = await bundleModule(entry, { root: resolve(root), bundlesDir });
     watched.push(...bundle.inputs);
     if (!bundle.ok) errors.push(...bundle.faults);
-    else if (!bundle.exports.includes(exported) && !bundle.open) errors.push(problem({ path: at, message: `names ${uses}, which has no ${exported} export; an orchestrator's class is exported by default` }));
+    else if (!bundle.exports.includes(exported) && !bundle.open)
+      errors.push(problem({ path: at, message: `names ${uses}, which has no ${exported} export; an orchestrator's class is exported by default` }));
     else orchestrators[name] = { flavor: name, code: { bundle: bundle.sha, pick: `export:${exported}`, source: uses }, config };
   }
   const resolved = resolveSettings(shape.value, orchestrators);
   if (!resolved.ok) errors.push(problem({ path: resolved.path, message: resolved.message }));
-  return resolved.ok && errors.length === 0 ? { ok: true, settings: resolved.settings, watched: [...new Set(watched)] } : { ok: false, errors, watched: [...new Set(watched)] };
+  return resolved.ok && errors.length === 0
+    ? { ok: true, settings: resolved.settings, watched: [...new Set(watched)] }
+    : { ok: false, errors, watched: [...new Set(watched)] };
 }

@@ -31,7 +31,12 @@ export function formatProblem(problem: Problem): string {
 /** The problem that a fault is, once its position is known. */
 export function problemOf(file: string, fault: Fault, position: Position | undefined): Problem {
   const field = formatPath(fault.path);
-  return { file, ...(position === undefined ? {} : { line: position.line, column: position.column }), ...(field === "" ? {} : { field }), message: fault.message };
+  return {
+    file,
+    ...(position === undefined ? {} : { line: position.line, column: position.column }),
+    ...(field === "" ? {} : { field }),
+    message: fault.message,
+  };
 }
 
 /** A text in which control characters are written out, line breaks among them, so that it stays one line on any terminal. */

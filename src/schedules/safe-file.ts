@@ -31,7 +31,8 @@ export function readSafeFile(path: string, options: SafeFileOptions = {}): SafeF
     const realPath = realpathSync(path);
     if (options.within !== undefined) {
       const folder = realpathSync(options.within);
-      if (!isWithin(realPath, folder)) return refuse(`is a link that leaves the folder: it leads to ${realPath}; copy the file into the folder instead`);
+      if (!isWithin(realPath, folder))
+        return refuse(`is a link that leaves the folder: it leads to ${realPath}; copy the file into the folder instead`);
       const loose = looseFolder(dirname(realPath), folder);
       if (loose !== undefined) return refuse(`lies in ${loose}, which everybody may write to: run chmod o-w ${loose}`);
     }
@@ -42,12 +43,14 @@ export function readSafeFile(path: string, options: SafeFileOptions = {}): SafeF
     const stats = fstatSync(descriptor);
     const fault = kindFault(stats) ?? ownerFault(stats, path) ?? (stats.size > maxBytes ? sizeFault(maxBytes) : undefined);
     if (fault !== undefined) return refuse(fault);
-    if (options.within !== undefined && openedPath(descriptor, realPath) !== realPath) return refuse("was moved while it was read; it will be read again");
+    if (options.within !== undefined && openedPath(descriptor, realPath) !== realPath)
+      return refuse("was moved while it was read; it will be read again");
     const bytes = readAll(descriptor, maxBytes);
     return bytes === undefined ? refuse(sizeFault(maxBytes)) : { ok: true, bytes, realPath };
   } catch (thrown) {
     const { code, message } = thrown as NodeJS.ErrnoException;
-    if (code === "ENOENT") return { ok: false, message: isDanglingLink(path) ? "is a link to a file that does not exist" : "does not exist", missing: true };
+    if (code === "ENOENT")
+      return { ok: false, message: isDanglingLink(path) ? "is a link to a file that does not exist" : "does not exist", missing: true };
     if (code === "ELOOP") return refuse("is a link that leads in a circle, or was replaced by one");
     if (code === "EACCES" || code === "EPERM") return refuse("may not be read by the user that orchd runs as");
     if (code === undefined) throw thrown;
@@ -64,13 +67,22 @@ export function isWithin(path: string, folder: string): boolean {
 
 function kindFault(stats: Stats): string | undefined {
   if (stats.isFile()) return undefined;
-  const kind = stats.isDirectory() ? "a folder" : stats.isFIFO() ? "a FIFO" : stats.isSocket() ? "a socket" : stats.isSymbolicLink() ? "a link" : "a device";
+  const kind = stats.isDirectory()
+    ? "a folder"
+    : stats.isFIFO()
+      ? "a FIFO"
+      : stats.isSocket()
+        ? "a socket"
+        : stats.isSymbolicLink()
+          ? "a link"
+          : "a device";
   return `is ${kind}, not a regular file`;
 }
 
 function ownerFault(stats: Stats, path: string): string | undefined {
   const self = process.geteuid?.() ?? stats.uid;
-  if (stats.uid !== 0 && stats.uid !== self) return `belongs to user ${stats.uid}, neither to root nor to the user that orchd runs as (${self}): run chown on it if you trust it`;
+  if (stats.uid !== 0 && stats.uid !== self)
+    return `belongs to user ${stats.uid}, neither to root nor to the user that orchd runs as (${self}): run chown on it if you trust it`;
   if ((stats.mode & 0o022) !== 0) {
     const who = (stats.mode & 0o002) !== 0 ? "everybody" : "its group";
     return `may be written by ${who} (mode ${(stats.mode & 0o7777).toString(8)}): run chmod go-w ${path}`;

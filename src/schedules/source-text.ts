@@ -5,7 +5,21 @@
  * the text is composed, because composing is recursive (30,000 open braces end the process) and some of its checks are quadratic (duplicate
  * keys are therefore looked for here). A JSON file is read by `JSON.parse`, and by the YAML parser only to find positions.
  */
-import { Composer, isAlias, isMap, isPair, isScalar, isSeq, Lexer, LineCounter, Parser, type Document, type Node, type ParsedNode, type YAMLMap } from "yaml";
+import {
+  Composer,
+  isAlias,
+  isMap,
+  isPair,
+  isScalar,
+  isSeq,
+  Lexer,
+  LineCounter,
+  Parser,
+  type Document,
+  type Node,
+  type ParsedNode,
+  type YAMLMap,
+} from "yaml";
 import type { FieldPath } from "../core/fault.ts";
 import type { Position } from "./problem.ts";
 
@@ -38,7 +52,10 @@ class TooMuch extends Error {
 }
 
 /** Reads a text that was decoded already; see {@link decodeUtf8}. */
-export function readSourceText(text: string, format: "yaml" | "json"): { readonly ok: true; readonly source: SourceText } | { readonly ok: false; readonly faults: readonly TextFault[] } {
+export function readSourceText(
+  text: string,
+  format: "yaml" | "json",
+): { readonly ok: true; readonly source: SourceText } | { readonly ok: false; readonly faults: readonly TextFault[] } {
   if (text.trim() === "") return refuse([{ message: "is empty; a pipeline needs at least steps" }]);
   let json: unknown;
   if (format === "json") {
@@ -89,7 +106,7 @@ function compose(text: string, lines: LineCounter): Document.Parsed | undefined 
     let document: Document.Parsed | undefined;
     for (const next of composer.compose(limited(text, lines), true, text.length)) {
       if (document !== undefined) return undefined;
-      document = next as Document.Parsed;
+      document = next;
       if (document.errors.length > 0) break;
     }
     return document;
@@ -121,7 +138,14 @@ function valueOf(document: Document.Parsed): { readonly value: unknown } | { rea
   } catch (thrown) {
     if (thrown instanceof RangeError) throw thrown;
     const { message } = thrown as Error;
-    return { fault: { message: thrown instanceof ReferenceError && /excessive/i.test(message) ? "repeats itself through aliases more often than any pipeline needs to" : `is not valid YAML: ${message}` } };
+    return {
+      fault: {
+        message:
+          thrown instanceof ReferenceError && /excessive/i.test(message)
+            ? "repeats itself through aliases more often than any pipeline needs to"
+            : `is not valid YAML: ${message}`,
+      },
+    };
   }
 }
 
@@ -153,7 +177,8 @@ function checkKeys(top: Node | null, at: (offset: number) => Position, faults: T
       }
       const key = String(pair.key.value);
       if (key === "__proto__") faults.push({ message: 'has the key "__proto__", which is refused', position });
-      if (seen.has(key)) faults.push({ message: `has the key ${JSON.stringify(key.slice(0, 64))} twice in one map; only one of them could count`, position });
+      if (seen.has(key))
+        faults.push({ message: `has the key ${JSON.stringify(key.slice(0, 64))} twice in one map; only one of them could count`, position });
       seen.add(key);
       open.push(pair.value);
     }
@@ -212,7 +237,10 @@ function hinted(message: string, code: string, text: string, offset: number): st
 function jsonFault(text: string, message: string): TextFault {
   const found = /at position (\d+)/.exec(message)?.[1];
   const offset = found !== undefined ? Number(found) : /unexpected end|unterminated/i.test(message) ? text.length : undefined;
-  const plain = message.replace(/ in JSON at position.*$/, "").replace(/, ".*" is not valid JSON$/s, "").replace(/ \(line.*$/, "");
+  const plain = message
+    .replace(/ in JSON at position.*$/, "")
+    .replace(/, ".*" is not valid JSON$/s, "")
+    .replace(/ \(line.*$/, "");
   if (offset === undefined) return { message: `is not valid JSON: ${plain}` };
   const before = text.slice(0, offset).split("\n");
   return { message: `is not valid JSON: ${plain}`, position: { line: before.length, column: before[before.length - 1]!.length + 1 } };

@@ -6,7 +6,15 @@ import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
 import type { Snapshot } from "../../src/core/snapshot.ts";
 
 const own = { bundle: "d".repeat(64), pick: "function", source: "./dyn.ts" };
-const compiled = compile({ definition: { retry: { maxRetries: 2 }, hooks: { onFailure: "./h.ts" } }, file: "/srv/schedules/dyn.ts", code: new Map([["hooks/onFailure", { ...own, pick: "export:default" }]]), dynamic: own, settings: DEFAULT_SETTINGS, now: 0, watched: [] });
+const compiled = compile({
+  definition: { retry: { maxRetries: 2 }, hooks: { onFailure: "./h.ts" } },
+  file: "/srv/schedules/dyn.ts",
+  code: new Map([["hooks/onFailure", { ...own, pick: "export:default" }]]),
+  dynamic: own,
+  settings: DEFAULT_SETTINGS,
+  now: 0,
+  watched: [],
+});
 const snapshot: Snapshot = compiled.ok ? compiled.loaded.snapshot : (undefined as never);
 const call: Invocation = { id: "read_2", name: "read", pick: "export:read", options: {}, params: {}, inputs: {}, after: [] };
 
@@ -15,8 +23,16 @@ it("takes the pipeline's defaults and the pipeline's bundle", () => {
     ok: true,
     values: {},
     step: {
-      id: "read_2", code: { bundle: own.bundle, pick: "export:read", source: "./dyn.ts#read" }, params: {}, inputs: {}, after: [], env: {},
-      retry: { maxRetries: 2, delayMs: 0, backoff: 1, jitter: 0 }, onInterruption: "retry", isolated: false, hooks: { onFailure: { ...own, pick: "export:default" } },
+      id: "read_2",
+      code: { bundle: own.bundle, pick: "export:read", source: "./dyn.ts#read" },
+      params: {},
+      inputs: {},
+      after: [],
+      env: {},
+      retry: { maxRetries: 2, delayMs: 0, backoff: 1, jitter: 0 },
+      onInterruption: "retry",
+      isolated: false,
+      hooks: { onFailure: { ...own, pick: "export:default" } },
     },
   });
 });
@@ -25,7 +41,14 @@ it("takes the step's options, functions among them, and tells values from other 
   const made = compileInvocation(
     {
       ...call,
-      options: { timeout: "5s", outputs: ["n"], when: "params.a == 1 && inputs.v", params: { a: 0, b: 2 }, cache: { cacheFunction: { $code: "cache:read", name: "key" }, ignoredInputs: ["v"] }, hooks: { onSuccess: { $code: "hook:onSuccess:read" } } },
+      options: {
+        timeout: "5s",
+        outputs: ["n"],
+        when: "params.a == 1 && inputs.v",
+        params: { a: 0, b: 2 },
+        cache: { cacheFunction: { $code: "cache:read", name: "key" }, ignoredInputs: ["v"] },
+        hooks: { onSuccess: { $code: "hook:onSuccess:read" } },
+      },
       params: { a: 1 },
       inputs: { v: { value: [1, 2] }, s: { step: "other", output: "n" } },
       after: ["third"],
@@ -36,7 +59,11 @@ it("takes the step's options, functions among them, and tells values from other 
     ok: true,
     values: { v: [1, 2] },
     step: {
-      timeoutMs: 5_000, outputs: ["n"], params: { a: 1, b: 2 }, inputs: { s: { step: "other", output: "n" } }, after: ["third"],
+      timeoutMs: 5_000,
+      outputs: ["n"],
+      params: { a: 1, b: 2 },
+      inputs: { s: { step: "other", output: "n" } },
+      after: ["third"],
       cache: { cacheFunction: { bundle: own.bundle, pick: "cache:read", source: "./dyn.ts#key" }, ignoredInputs: ["v"] },
       hooks: { onSuccess: { pick: "hook:onSuccess:read" }, onFailure: { pick: "export:default" } },
     },

@@ -14,7 +14,9 @@ const FILE = "/srv/project/schedules/digest.yaml";
 
 function input(written: unknown, settings: Partial<OrchdSettings> = {}): CompileInput {
   const definition: PipelineDefinition = pipelineSchema.parse(written);
-  const code = new Map<string, CodeRef>(codeUses(definition).map(({ path, uses }) => [codeKey(path), { bundle: "b".repeat(64), pick: "export:default", source: uses }]));
+  const code = new Map<string, CodeRef>(
+    codeUses(definition).map(({ path, uses }) => [codeKey(path), { bundle: "b".repeat(64), pick: "export:default", source: uses }]),
+  );
   return { definition, file: FILE, code, settings: { ...DEFAULT_SETTINGS, ...settings }, now: Date.UTC(2026, 10, 24), watched: [FILE] };
 }
 
@@ -34,12 +36,36 @@ const step = (written: unknown): SnapshotStep => loaded({ steps: { a: { run: "tr
 describe("defaults", () => {
   it("are those of semantics.md 9, and the name is the file's", () => {
     const pipeline = loaded({ steps: { a: { run: "true" } } });
-    expect(pipeline).toMatchObject({ name: "digest", file: FILE, overlap: "skip", maxActiveRuns: 1, priority: 0, shadow: false, retention: { keepDays: 30, keepRuns: 10_000 }, schedules: [], warnings: [] });
-    expect(pipeline.snapshot).toMatchObject({ executionMode: "continue_on_failure", maxParallelSteps: 8, gracePeriodMs: 10_000, orchestrator: { flavor: "local", config: {} } });
+    expect(pipeline).toMatchObject({
+      name: "digest",
+      file: FILE,
+      overlap: "skip",
+      maxActiveRuns: 1,
+      priority: 0,
+      shadow: false,
+      retention: { keepDays: 30, keepRuns: 10_000 },
+      schedules: [],
+      warnings: [],
+    });
+    expect(pipeline.snapshot).toMatchObject({
+      executionMode: "continue_on_failure",
+      maxParallelSteps: 8,
+      gracePeriodMs: 10_000,
+      orchestrator: { flavor: "local", config: {} },
+    });
     expect(pipeline.snapshot).not.toHaveProperty("timeoutMs");
     expect(pipeline.snapshot.steps[0]).toEqual({
-      id: "a", run: "true", params: {}, inputs: {}, after: [], env: {}, enableCache: false,
-      retry: { maxRetries: 0, delayMs: 0, backoff: 1, jitter: 0 }, onInterruption: "retry", isolated: false, hooks: {},
+      id: "a",
+      run: "true",
+      params: {},
+      inputs: {},
+      after: [],
+      env: {},
+      enableCache: false,
+      retry: { maxRetries: 0, delayMs: 0, backoff: 1, jitter: 0 },
+      onInterruption: "retry",
+      isolated: false,
+      hooks: {},
     });
   });
 
@@ -60,24 +86,43 @@ describe("defaults", () => {
 describe("layers", () => {
   it("give a step the pipeline's retry, interruption and hooks, and let its own win whole", () => {
     const { steps } = loaded({
-      retry: { maxRetries: 2, delay: "5s", on: "ECONNRESET" }, onInterruption: "fail", hooks: { onFailure: "./h.ts#f", onSuccess: "./h.ts#s", init: "./h.ts#i" },
+      retry: { maxRetries: 2, delay: "5s", on: "ECONNRESET" },
+      onInterruption: "fail",
+      hooks: { onFailure: "./h.ts#f", onSuccess: "./h.ts#s", init: "./h.ts#i" },
       steps: { a: { run: "x" }, b: { run: "y", retry: { maxRetries: 1 }, onInterruption: "rerun", hooks: { onFailure: "./h.ts#own" } } },
     }).snapshot;
-    expect(steps[0]).toMatchObject({ retry: { maxRetries: 2, delayMs: 5_000, backoff: 1, on: ["ECONNRESET"] }, onInterruption: "fail", hooks: { onFailure: { source: "./h.ts#f" }, onSuccess: { source: "./h.ts#s" } } });
-    expect(steps[1]).toMatchObject({ retry: { maxRetries: 1, delayMs: 0 }, onInterruption: "rerun", hooks: { onFailure: { source: "./h.ts#own" }, onSuccess: { source: "./h.ts#s" } } });
+    expect(steps[0]).toMatchObject({
+      retry: { maxRetries: 2, delayMs: 5_000, backoff: 1, on: ["ECONNRESET"] },
+      onInterruption: "fail",
+      hooks: { onFailure: { source: "./h.ts#f" }, onSuccess: { source: "./h.ts#s" } },
+    });
+    expect(steps[1]).toMatchObject({
+      retry: { maxRetries: 1, delayMs: 0 },
+      onInterruption: "rerun",
+      hooks: { onFailure: { source: "./h.ts#own" }, onSuccess: { source: "./h.ts#s" } },
+    });
     expect(steps[1]!.retry).not.toHaveProperty("on");
     expect(steps[0]!.hooks).not.toHaveProperty("init");
   });
 
   it("turn durations into milliseconds and paths into absolute ones", () => {
-    expect(step({ run: "x", cwd: "../out/./x", timeout: "1m30s", shell: "/bin/bash -eu", resources: { memoryMb: 64 }, cache: { expiresAfter: "7d" } })).toMatchObject({
-      cwd: "/srv/project/out/x", timeoutMs: 90_000, shell: ["/bin/bash", "-eu"], memoryMb: 64, cache: { expiresAfterMs: 604_800_000 },
+    expect(
+      step({ run: "x", cwd: "../out/./x", timeout: "1m30s", shell: "/bin/bash -eu", resources: { memoryMb: 64 }, cache: { expiresAfter: "7d" } }),
+    ).toMatchObject({
+      cwd: "/srv/project/out/x",
+      timeoutMs: 90_000,
+      shell: ["/bin/bash", "-eu"],
+      memoryMb: 64,
+      cache: { expiresAfterMs: 604_800_000 },
     });
   });
 
   it("take the orchestrator from the settings by name, the pipeline's config on top", () => {
     const settings = { orchestrators: { slow: { flavor: "slow", config: { a: 1, b: 1 } } } };
-    expect(loaded({ orchestrator: { uses: "slow", config: { b: 2 } }, steps: {} }, settings).snapshot.orchestrator).toEqual({ flavor: "slow", config: { a: 1, b: 2 } });
+    expect(loaded({ orchestrator: { uses: "slow", config: { b: 2 } }, steps: {} }, settings).snapshot.orchestrator).toEqual({
+      flavor: "slow",
+      config: { a: 1, b: 2 },
+    });
     expect(faults({ orchestrator: "slw", steps: {} }, settings)).toEqual([expect.stringMatching(/^orchestrator names "slw".*did you mean "slow"\?/)]);
   });
 });
@@ -85,7 +130,9 @@ describe("layers", () => {
 describe("inputs", () => {
   it("refer to a result, or to a declared output", () => {
     expect(step({ run: "x", inputs: { i: "a", r: "a.result" } }).inputs).toEqual({ i: { step: "a" }, r: { step: "a" } });
-    expect(loaded({ steps: { a: { run: "x", outputs: ["n", "m"] }, b: { run: "y", inputs: { i: "a.n", all: "a" } } } }).snapshot.steps[1]!.inputs).toEqual({ i: { step: "a", output: "n" }, all: { step: "a" } });
+    expect(
+      loaded({ steps: { a: { run: "x", outputs: ["n", "m"] }, b: { run: "y", inputs: { i: "a.n", all: "a" } } } }).snapshot.steps[1]!.inputs,
+    ).toEqual({ i: { step: "a", output: "n" }, all: { step: "a" } });
   });
 });
 
@@ -95,12 +142,18 @@ describe("what is refused", () => {
     [{ steps: { a: {} } }, /^steps\.a needs either uses/],
     [{ steps: { a: { uses: "./m.ts", run: "x" } } }, /^steps\.a\.run stands beside uses/],
     [{ steps: { a: { uses: "./m.ts", cwd: "x" } } }, /^steps\.a\.cwd belongs to a shell step/],
-    [{ steps: { read: { run: "x" }, b: { run: "x", inputs: { i: "raed" } } } }, /^steps\.b\.inputs\.i comes from step "raed", which.*did you mean "read"\?/],
+    [
+      { steps: { read: { run: "x" }, b: { run: "x", inputs: { i: "raed" } } } },
+      /^steps\.b\.inputs\.i comes from step "raed", which.*did you mean "read"\?/,
+    ],
     [{ steps: { read: { run: "x" }, b: { run: "x", inputs: { i: "read.n" } } } }, /declare it there with outputs: \[n\]/],
     [{ steps: { read: { run: "x", outputs: ["count"] }, b: { run: "x", inputs: { i: "read.cuont" } } } }, /did you mean "count"\?/],
     [{ steps: { a: { run: "x", after: ["b"] } } }, /^steps\.a\.after\[0\] names step "b"/],
     [{ steps: { a: { run: "x", after: "a" } } }, /^steps\.a\.after closes a cycle.*: a needs a$/],
-    [{ steps: { a: { run: "x", inputs: { i: "c" } }, b: { run: "x", after: ["a"] }, c: { run: "x", after: ["b"] } } }, /^steps\.a\.inputs\.i closes a cycle.*: a needs c needs b needs a$/],
+    [
+      { steps: { a: { run: "x", inputs: { i: "c" } }, b: { run: "x", after: ["a"] }, c: { run: "x", after: ["b"] } } },
+      /^steps\.a\.inputs\.i closes a cycle.*: a needs c needs b needs a$/,
+    ],
     [{ steps: { a: { run: "x", when: "params.x = 1" } } }, /^steps\.a\.when has a single =/],
     [{ params: { env: 1 }, steps: { a: { run: "x", when: "params.evn == 1" } } }, /^steps\.a\.when reads params\.evn.*did you mean "env"\?/],
     [{ steps: { a: { run: "x", when: "inputs.y" } } }, /^steps\.a\.when reads inputs\.y/],
@@ -127,14 +180,18 @@ describe("dynamic pipelines", () => {
   it("have no steps of their own, and hand their defaults on", () => {
     const dynamic = { bundle: "d", pick: "function", source: "./x.ts" };
     const result = compile({ ...input({ retry: { maxRetries: 1 } }), dynamic });
-    expect(result).toMatchObject({ ok: true, loaded: { snapshot: { steps: [], dynamic, stepDefaults: { retry: { maxRetries: 1 }, onInterruption: "retry", hooks: {} } } } });
+    expect(result).toMatchObject({
+      ok: true,
+      loaded: { snapshot: { steps: [], dynamic, stepDefaults: { retry: { maxRetries: 1 }, onInterruption: "retry", hooks: {} } } },
+    });
     expect(compile({ ...input({ steps: { a: { run: "x" } } }), dynamic })).toMatchObject({ ok: false });
   });
 });
 
 describe("a run's params", () => {
   const pipeline = loaded({
-    params: { path: "/var/log", n: 3 }, env: { P: "${params.path}" },
+    params: { path: "/var/log", n: 3 },
+    env: { P: "${params.path}" },
     schedule: [{ cron: "@daily", name: "eu", params: { region: "eu" } }],
     steps: { a: { run: "x", params: { file: "${params.path}/x-${run.id}", n: "${params.n}" }, env: { R: "${params.n}" } } },
   });
@@ -146,19 +203,29 @@ describe("a run's params", () => {
 
   it("take the place of the defaults where they are given", () => {
     const made = snapshotFor(pipeline, { path: "/tmp", extra: true });
-    expect(made).toMatchObject({ ok: true, params: { path: "/tmp", n: 3, extra: true }, snapshot: { env: { P: "/tmp" }, steps: [{ params: { file: "/tmp/x-${run.id}", n: 3 } }] } });
+    expect(made).toMatchObject({
+      ok: true,
+      params: { path: "/tmp", n: 3, extra: true },
+      snapshot: { env: { P: "/tmp" }, steps: [{ params: { file: "/tmp/x-${run.id}", n: 3 } }] },
+    });
     expect(made.ok && made.snapshot.digest).toBe(pipeline.snapshot.digest);
     expect(pipeline.snapshot.env).toEqual({ P: "/var/log" });
   });
 
   it("are refused with a sentence where one is missing", () => {
-    const needy = loaded({ schedule: [{ cron: "@daily", name: "eu", params: { region: "eu" } }], steps: { a: { run: "x", env: { R: "${params.region}" } } } });
+    const needy = loaded({
+      schedule: [{ cron: "@daily", name: "eu", params: { region: "eu" } }],
+      steps: { a: { run: "x", env: { R: "${params.region}" } } },
+    });
     expect(snapshotFor(needy)).toEqual({ ok: false, message: expect.stringContaining('param "region" has no value') as string });
     expect(snapshotFor(needy, { region: "us" })).toMatchObject({ ok: true, snapshot: { steps: [{ env: { R: "us" } }] } });
   });
 
   it("that are secrets stay names", () => {
-    const secret = loaded({ params: { token: { secret: "api" } }, steps: { a: { run: "x", env: { T: "${params.token}" }, params: { t: "${params.token}" } } } });
+    const secret = loaded({
+      params: { token: { secret: "api" } },
+      steps: { a: { run: "x", env: { T: "${params.token}" }, params: { t: "${params.token}" } } },
+    });
     expect(secret.snapshot.steps[0]).toMatchObject({ env: { T: { secret: "api" } }, params: { t: { secret: "api" } } });
   });
 });
@@ -182,9 +249,13 @@ describe("the digest", () => {
 });
 
 describe("the order of steps", () => {
-  const graph = fc.integer({ min: 1, max: 12 }).chain((size) =>
-    fc.array(fc.array(fc.integer({ min: 0, max: size - 1 }), { maxLength: 3 }), { minLength: size, maxLength: size }).map((needs) => new Map(needs.map((of, index) => [`s${index}`, of.map((one) => `s${one}`)]))),
-  );
+  const graph = fc
+    .integer({ min: 1, max: 12 })
+    .chain((size) =>
+      fc
+        .array(fc.array(fc.integer({ min: 0, max: size - 1 }), { maxLength: 3 }), { minLength: size, maxLength: size })
+        .map((needs) => new Map(needs.map((of, index) => [`s${index}`, of.map((one) => `s${one}`)]))),
+    );
 
   it("has each step once and after all it needs, or names a true cycle", () => {
     fc.assert(
@@ -203,8 +274,18 @@ describe("the order of steps", () => {
   });
 
   it("is the written one where that will do, and holds for a chain of 100,000", () => {
-    expect(orderSteps(new Map([["b", []], ["a", []], ["c", ["a"]]]))).toEqual({ order: ["b", "a", "c"] });
-    const chain = new Map(Array.from({ length: 100_000 }, (_, index): [string, string[]] => [`s${index}`, index === 99_999 ? [] : [`s${index + 1}`]]));
+    expect(
+      orderSteps(
+        new Map([
+          ["b", []],
+          ["a", []],
+          ["c", ["a"]],
+        ]),
+      ),
+    ).toEqual({ order: ["b", "a", "c"] });
+    const chain = new Map(
+      Array.from({ length: 100_000 }, (_, index): [string, string[]] => [`s${index}`, index === 99_999 ? [] : [`s${index + 1}`]]),
+    );
     const sorted = orderSteps(chain);
     expect("order" in sorted && sorted.order[0]).toBe("s99999");
   });
@@ -219,11 +300,12 @@ describe("canonical JSON", () => {
         expect(canonicalJson(JSON.parse(text))).toBe(text);
       }),
     );
-    expect(canonicalJson({ b: 1, a: [undefined === undefined, null], c: undefined })).toBe('{"a":[true,null],"b":1}');
+    expect(canonicalJson({ b: 1, a: [true, null], c: undefined })).toBe('{"a":[true,null],"b":1}');
     expect(canonicalHash({ a: 1, b: 2 })).toBe(canonicalHash({ b: 2, a: 1 }));
   });
 
   it("refuses what is not JSON", () => {
-    for (const value of [Number.NaN, Infinity, undefined, () => 1, 1n, [undefined], Symbol("x")]) expect(() => canonicalJson(value)).toThrow(TypeError);
+    for (const value of [Number.NaN, Infinity, undefined, () => 1, 1n, [undefined], Symbol("x")])
+      expect(() => canonicalJson(value)).toThrow(TypeError);
   });
 });

@@ -41,10 +41,20 @@ describe("a condition that holds", () => {
 });
 
 describe("a condition that does not hold", () => {
-  it.each(["params.env != 'prod'", "params.limit > '9'", "params.limit < 'z'", "inputs.rows > 1", "params.flag", "inputs.nothing", "0", "''", "params.constructor", "params.__proto__", "inputs.rows.names.map", "inputs.text[0]"])(
-    "%s",
-    (text) => expect(holds(text)).toBe(false),
-  );
+  it.each([
+    "params.env != 'prod'",
+    "params.limit > '9'",
+    "params.limit < 'z'",
+    "inputs.rows > 1",
+    "params.flag",
+    "inputs.nothing",
+    "0",
+    "''",
+    "params.constructor",
+    "params.__proto__",
+    "inputs.rows.names.map",
+    "inputs.text[0]",
+  ])("%s", (text) => expect(holds(text)).toBe(false));
 });
 
 describe("what is refused, with a sentence and a place", () => {
@@ -82,22 +92,52 @@ describe("what is refused, with a sentence and a place", () => {
 
 it("names every path that it reads, so that unknown ones can be refused", () => {
   const parsed = parseCondition("params.a == inputs.b.c[0] || !params.d");
-  expect(parsed.ok && parsed.reads.map(({ root, keys }) => [root, ...keys])).toEqual([
-    ["params", "a"],
-    ["inputs", "b", "c", 0],
-    ["params", "d"],
-  ]);
+  expect(parsed.ok && parsed.reads.map(({ root, keys }) => `${root} ${keys.join(" ")}`)).toEqual(["params a", "inputs b c 0", "params d"]);
 });
 
 it("never throws and never takes longer than a moment, whatever the text and the values", () => {
-  const words = fc.constantFrom("params", "inputs", ".", "x", "[", "]", "0", "'t'", "(", ")", "!", "&&", "||", "==", "!=", "<", ">=", "-", " ", "\\", '"', "é", "__proto__", "constructor");
+  const words = fc.constantFrom(
+    "params",
+    "inputs",
+    ".",
+    "x",
+    "[",
+    "]",
+    "0",
+    "'t'",
+    "(",
+    ")",
+    "!",
+    "&&",
+    "||",
+    "==",
+    "!=",
+    "<",
+    ">=",
+    "-",
+    " ",
+    "\\",
+    '"',
+    "é",
+    "__proto__",
+    "constructor",
+  );
   fc.assert(
-    fc.property(fc.oneof(fc.string({ maxLength: 60 }), fc.array(words, { maxLength: 40 }).map((parts) => parts.join(""))), fc.dictionary(fc.string(), fc.jsonValue()), (text, values) => {
-      const parsed = parseCondition(text);
-      if (!parsed.ok) return parsed.message.length > 0 && parsed.offset <= text.length;
-      const given = values as ConditionScope["params"];
-      return typeof evaluateCondition(parsed.condition, { params: given, inputs: given }) === "boolean";
-    }),
+    fc.property(
+      fc.oneof(
+        fc.string({ maxLength: 60 }),
+        fc.array(words, { maxLength: 40 }).map((parts) => parts.join("")),
+      ),
+      fc.dictionary(fc.string(), fc.jsonValue()),
+      (text, values) => {
+        const parsed = parseCondition(text);
+        const given = values as ConditionScope["params"];
+        const sound = parsed.ok
+          ? typeof evaluateCondition(parsed.condition, { params: given, inputs: given }) === "boolean"
+          : parsed.message.length > 0 && parsed.offset <= text.length;
+        expect(sound).toBe(true);
+      },
+    ),
     { numRuns: 2_000 },
   );
 });

@@ -17,7 +17,16 @@ const EVERYTHING = {
   description: "Counts what the package manager did today",
   tags: ["ops"],
   params: { path: "/var/log/dpkg.log" },
-  schedule: { cron: "*/5 * * * *", timezone: "Europe/Berlin", startTime: "2026-12-01T00:00:00Z", endTime: "2027-12-01T00:00:00Z", jitterSeconds: 30, catchUp: "latest", catchUpWindow: "24h", maxCatchUp: 100 },
+  schedule: {
+    cron: "*/5 * * * *",
+    timezone: "Europe/Berlin",
+    startTime: "2026-12-01T00:00:00Z",
+    endTime: "2027-12-01T00:00:00Z",
+    jitterSeconds: 30,
+    catchUp: "latest",
+    catchUpWindow: "24h",
+    maxCatchUp: 100,
+  },
   overlap: "skip",
   maxActiveRuns: 1,
   maxParallelSteps: 8,
@@ -31,14 +40,34 @@ const EVERYTHING = {
   hooks: { init: "./steps/hooks.ts#open", cleanup: "./steps/hooks.ts#close", onSuccess: "./steps/hooks.ts#ok", onFailure: "./steps/hooks.ts#alert" },
   steps: {
     read: { uses: "./steps/read.ts", params: { path: "${params.path}" } },
-    digest: { uses: "./steps/digest.ts", inputs: { lines: "read" }, cache: { expiresAfter: "7d", acrossSlots: true, fileDependencies: ["./steps/words.txt"], ignoredInputs: [], includeStepCode: true } },
-    archive: { run: 'gzip -c "$ORCHD_INPUT_report" > out.gz', inputs: { report: "digest" }, after: ["read"], timeout: "10m", resources: { memoryMb: 256 }, isolated: true },
+    digest: {
+      uses: "./steps/digest.ts",
+      inputs: { lines: "read" },
+      cache: { expiresAfter: "7d", acrossSlots: true, fileDependencies: ["./steps/words.txt"], ignoredInputs: [], includeStepCode: true },
+    },
+    archive: {
+      run: 'gzip -c "$ORCHD_INPUT_report" > out.gz',
+      inputs: { report: "digest" },
+      after: ["read"],
+      timeout: "10m",
+      resources: { memoryMb: 256 },
+      isolated: true,
+    },
   },
 };
 
 it("takes every key of the format", () => {
   expect(faults(EVERYTHING)).toEqual([]);
-  expect(faults({ ...EVERYTHING, schedule: [EVERYTHING.schedule], orchestrator: { uses: "./o.ts", config: { a: [1] } }, concurrency: { group: "db", priority: 3 }, shadow: true, priority: 1 })).toEqual([]);
+  expect(
+    faults({
+      ...EVERYTHING,
+      schedule: [EVERYTHING.schedule],
+      orchestrator: { uses: "./o.ts", config: { a: [1] } },
+      concurrency: { group: "db", priority: 3 },
+      shadow: true,
+      priority: 1,
+    }),
+  ).toEqual([]);
 });
 
 describe("a wrong key", () => {
@@ -127,8 +156,16 @@ describe("orchd.yaml", () => {
   });
 
   it("reads durations and retention", () => {
-    expect(settings({ gracePeriod: "3s", drainPeriod: 5, retention: { keepDays: 7 }, runner: { threads: 2, memoryMb: 512 }, env: { N: 1 } })).toMatchObject({
-      settings: { gracePeriodMs: 3_000, drainPeriodMs: 5_000, retention: { keepDays: 7, keepRuns: 10_000 }, runner: { threads: 2, memoryMb: 512 }, env: { N: "1" } },
+    expect(
+      settings({ gracePeriod: "3s", drainPeriod: 5, retention: { keepDays: 7 }, runner: { threads: 2, memoryMb: 512 }, env: { N: 1 } }),
+    ).toMatchObject({
+      settings: {
+        gracePeriodMs: 3_000,
+        drainPeriodMs: 5_000,
+        retention: { keepDays: 7, keepRuns: 10_000 },
+        runner: { threads: 2, memoryMb: 512 },
+        env: { N: "1" },
+      },
     });
   });
 

@@ -32,7 +32,10 @@ describe("defaults", () => {
 
 describe("the three ways", () => {
   it("are cron, an interval from a start, or one moment", () => {
-    expect(one({ intervalSeconds: 90, startTime: "2026-12-01T00:00:00.250Z" }).schedules[0]).toMatchObject({ intervalSeconds: 90, startTime: "2026-12-01T00:00:01.000Z" });
+    expect(one({ intervalSeconds: 90, startTime: "2026-12-01T00:00:00.250Z" }).schedules[0]).toMatchObject({
+      intervalSeconds: 90,
+      startTime: "2026-12-01T00:00:01.000Z",
+    });
     expect(one({ runOnceAt: "2026-12-01T00:00:00.001Z" }).schedules[0]).toMatchObject({ runOnceAt: "2026-12-01T00:00:01.000Z" });
   });
 
@@ -61,8 +64,14 @@ describe("naive times", () => {
   });
 
   it("warn where the clock leaves them out or shows them twice", () => {
-    expect(one({ runOnceAt: "2027-03-28T02:30", timezone: "Europe/Berlin" })).toMatchObject({ schedules: [{ runOnceAt: "2027-03-28T01:00:00.000Z" }], warnings: [expect.stringContaining("does not exist")] });
-    expect(one({ runOnceAt: "2027-10-31T02:30", timezone: "Europe/Berlin" })).toMatchObject({ schedules: [{ runOnceAt: "2027-10-31T00:30:00.000Z" }], warnings: [expect.stringContaining("exists twice")] });
+    expect(one({ runOnceAt: "2027-03-28T02:30", timezone: "Europe/Berlin" })).toMatchObject({
+      schedules: [{ runOnceAt: "2027-03-28T01:00:00.000Z" }],
+      warnings: [expect.stringContaining("does not exist")],
+    });
+    expect(one({ runOnceAt: "2027-10-31T02:30", timezone: "Europe/Berlin" })).toMatchObject({
+      schedules: [{ runOnceAt: "2027-10-31T00:30:00.000Z" }],
+      warnings: [expect.stringContaining("exists twice")],
+    });
   });
 
   it("with an offset are taken as they are", () => {
@@ -73,16 +82,27 @@ describe("naive times", () => {
 describe("what is refused", () => {
   it("has its place", () => {
     expect(faults({ cron: "61 * * * *" })).toEqual([expect.stringMatching(/^schedule\.cron: "61 \* \* \* \*" is no cron pattern/)]);
-    expect(faults({ cron: "@daily", timezone: "Europe/Berln" })).toEqual([expect.stringContaining('schedule.timezone: "Europe/Berln" is no time zone')]);
+    expect(faults({ cron: "@daily", timezone: "Europe/Berln" })).toEqual([
+      expect.stringContaining('schedule.timezone: "Europe/Berln" is no time zone'),
+    ]);
     expect(faults({ runOnceAt: "tomorrow" })).toEqual([expect.stringContaining("schedule.runOnceAt: must be a time such as")]);
     expect(faults({ runOnceAt: "2026-02-30T00:00Z" })).toEqual([expect.stringContaining("no moment that exists")]);
-    expect(faults({ cron: "@daily", startTime: "2027-01-01", endTime: "2026-01-01" })).toEqual([expect.stringContaining("schedule.endTime: lies before startTime")]);
+    expect(faults({ cron: "@daily", startTime: "2027-01-01", endTime: "2026-01-01" })).toEqual([
+      expect.stringContaining("schedule.endTime: lies before startTime"),
+    ]);
     expect(faults({ cron: "0 0 1 1 *", startTime: "2027-02-01", endTime: "2027-03-01" })).toEqual([expect.stringContaining("never fires between")]);
   });
 
   it("is a name that two schedules have, and params without a name", () => {
-    expect(faults([{ cron: "@daily", name: "a" }, { cron: "@hourly", name: "a" }])).toEqual([expect.stringContaining('schedule.1.name: another schedule is called "a"')]);
-    expect(faults([{ cron: "@daily", params: { x: 1 } }])).toEqual([expect.stringContaining("schedule.0: has params of its own and therefore needs a name")]);
+    expect(
+      faults([
+        { cron: "@daily", name: "a" },
+        { cron: "@hourly", name: "a" },
+      ]),
+    ).toEqual([expect.stringContaining('schedule.1.name: another schedule is called "a"')]);
+    expect(faults([{ cron: "@daily", params: { x: 1 } }])).toEqual([
+      expect.stringContaining("schedule.0: has params of its own and therefore needs a name"),
+    ]);
     expect(faults([{ cron: "@daily", params: {} }])).toEqual([]);
   });
 
@@ -93,7 +113,16 @@ describe("what is refused", () => {
 
 describe("blackouts", () => {
   it("are windows by a pattern or from one moment to another", () => {
-    expect(one({ cron: "@hourly", timezone: "Europe/Berlin", blackout: [{ cron: "0 2 * * SUN", duration: "2h" }, { from: "2026-12-24", to: "2026-12-27" }] }).schedules[0]?.blackout).toEqual([
+    expect(
+      one({
+        cron: "@hourly",
+        timezone: "Europe/Berlin",
+        blackout: [
+          { cron: "0 2 * * SUN", duration: "2h" },
+          { from: "2026-12-24", to: "2026-12-27" },
+        ],
+      }).schedules[0]?.blackout,
+    ).toEqual([
       { cron: "0 2 * * SUN", durationMs: 7_200_000 },
       { from: "2026-12-23T23:00:00.000Z", to: "2026-12-26T23:00:00.000Z" },
     ]);
@@ -122,6 +151,9 @@ it.each([
   ["2026-12-01 05:06:07.5-0330", { localMs: Date.UTC(2026, 11, 1, 5, 6, 7, 500), offsetMs: -12_600_000 }],
 ])("reads %s", (text, moment) => expect(parseMoment(text)).toEqual(moment));
 
-it.each(["", "2026", "2026-13-01", "2026-12-01T24:00", "2026-12-01T00:00:60", "2026-12-01T00:00+25:00", "1969-12-31", "12/01/2026", "2026-12-01T"])("refuses %j as a moment", (text) => {
-  expect(parseMoment(text)).toBeTypeOf("string");
-});
+it.each(["", "2026", "2026-13-01", "2026-12-01T24:00", "2026-12-01T00:00:60", "2026-12-01T00:00+25:00", "1969-12-31", "12/01/2026", "2026-12-01T"])(
+  "refuses %j as a moment",
+  (text) => {
+    expect(parseMoment(text)).toBeTypeOf("string");
+  },
+);

@@ -26,12 +26,14 @@ describe("a local time", () => {
   });
 
   it("is what the zone's clocks show at its instant, at every hour of two years in zones of all kinds", () => {
+    const wrong: string[] = [];
     for (const zone of ["Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Africa/Casablanca", "Australia/Lord_Howe", "America/New_York"]) {
       for (let at = Date.UTC(2025, 0, 1, 0, 30); at < Date.UTC(2027, 0, 1); at += 5 * 3_600_000) {
         const { instant, note } = instantOf(at, zone);
-        if (note !== "gap") expect(instant + offsetAt(instant, zone), `${zone} ${new Date(at).toISOString()}`).toBe(at);
+        if (note !== "gap" && instant + offsetAt(instant, zone) !== at) wrong.push(`${zone} ${new Date(at).toISOString()}`);
       }
     }
+    expect(wrong).toEqual([]);
   });
 });
 

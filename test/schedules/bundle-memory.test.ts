@@ -3,11 +3,12 @@ import { chmodSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeEach, expect, it, onTestFinished, vi } from "vitest";
 import { bundleModule, stopBundler, type Bundle } from "../../src/schedules/bundle.ts";
+import type * as Esbuild from "esbuild";
 import { tempRoot } from "../support/temp-root.ts";
 
 const builds = vi.hoisted(() => ({ count: 0 }));
 vi.mock("esbuild", async (original) => {
-  const real = await original<typeof import("esbuild")>();
+  const real = await original<typeof Esbuild>();
   return { ...real, build: (options: Parameters<typeof real.build>[0]) => ((builds.count += 1), real.build(options)) };
 });
 
@@ -15,7 +16,7 @@ afterAll(stopBundler);
 beforeEach(() => void (builds.count = 0));
 
 /** A root whose files count as old: the memory takes none that was written just now. */
-function old(): { root: ReturnType<typeof tempRoot>; bundle(): Promise<Bundle & { ok: true }> } {
+function old(): { root: ReturnType<typeof tempRoot>; bundle: () => Promise<Bundle & { ok: true }> } {
   const root = tempRoot({ "schedules/a.ts": 'import { b } from "./b";\nexport default () => b;\n', "schedules/b.ts": "export const b = 1;\n" });
   const realNow = Date.now.bind(Date);
   vi.spyOn(Date, "now").mockImplementation(() => realNow() + 10_000);

@@ -1,5 +1,6 @@
 /** The drop folder with a watcher that never says anything: the rescan every 15 s alone must find everything (promise 20). */
 import { mkdirSync, rmSync, symlinkSync, renameSync, writeFileSync } from "node:fs";
+import type * as Fs from "node:fs";
 import { basename, join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { DropFolder } from "../../src/schedules/drop-folder.ts";
@@ -10,7 +11,7 @@ import { VirtualClock } from "../support/virtual-clock.ts";
 const coarse = vi.hoisted(() => ({ on: false }));
 
 vi.mock("node:fs", async (original) => {
-  const real = await original<typeof import("node:fs")>();
+  const real = await original<typeof Fs>();
   const statSync = (path: string, options: { bigint: true; throwIfNoEntry: false }): unknown => {
     const stats = real.statSync(path, options);
     if (stats === undefined || !coarse.on) return stats;
@@ -21,14 +22,24 @@ vi.mock("node:fs", async (original) => {
 });
 
 /** With `old`, every file looks as if it were written ten seconds ago, so that nothing but the 15 s makes the folder look again. */
-async function blind({ old = true } = {}): Promise<{ dir: string; clock: VirtualClock; log: string[]; folder: DropFolder; within15s(): Promise<string[]> }> {
+async function blind({ old = true } = {}): Promise<{
+  dir: string;
+  clock: VirtualClock;
+  log: string[];
+  folder: DropFolder;
+  within15s(): Promise<string[]>;
+}> {
   const { schedules: dir } = tempRoot({ "schedules/a.yaml": "1" });
   const clock = new VirtualClock();
   const realNow = Date.now.bind(Date);
   if (old) vi.spyOn(Date, "now").mockImplementation(() => realNow() + 10_000);
   onTestFinished(() => void vi.restoreAllMocks());
   const log: string[] = [];
-  const folder = new DropFolder({ dir, clock, onChange: ({ changed, removed }) => void log.push(...changed.map((path) => `+${basename(path)}`), ...removed.map((path) => `-${basename(path)}`)) });
+  const folder = new DropFolder({
+    dir,
+    clock,
+    onChange: ({ changed, removed }) => void log.push(...changed.map((path) => `+${basename(path)}`), ...removed.map((path) => `-${basename(path)}`)),
+  });
   onTestFinished(() => folder.close());
   await folder.start();
   expect(log).toEqual(["+a.yaml"]);

@@ -26,7 +26,12 @@ steps:
       "schedules/steps/read.ts": READ,
     });
     const loaded = await root.good("log-digest.yaml");
-    expect(loaded).toMatchObject({ name: "log-digest", file: join(root.schedules, "log-digest.yaml"), schedules: [{ cron: "*/5 * * * *", timezone: "Europe/Berlin" }], warnings: [] });
+    expect(loaded).toMatchObject({
+      name: "log-digest",
+      file: join(root.schedules, "log-digest.yaml"),
+      schedules: [{ cron: "*/5 * * * *", timezone: "Europe/Berlin" }],
+      warnings: [],
+    });
     expect(loaded.snapshot.steps.map(({ id }) => id)).toEqual(["read", "digest", "archive"]);
     const [read, digest] = loaded.snapshot.steps;
     expect(read).toMatchObject({ params: { path: "/var/log/dpkg.log" }, code: { pick: "export:main", source: "./steps/read.ts#main" } });
@@ -40,7 +45,10 @@ steps:
 
   it("is the same in JSON and in YAML", async () => {
     const steps = { a: { run: "echo 1" } };
-    const root = loader({ "schedules/a.yaml": `name: same\nschedule: {cron: "@daily"}\nsteps: {a: {run: echo 1}}`, "schedules/b.json": JSON.stringify({ name: "same", schedule: { cron: "@daily" }, steps }) });
+    const root = loader({
+      "schedules/a.yaml": `name: same\nschedule: {cron: "@daily"}\nsteps: {a: {run: echo 1}}`,
+      "schedules/b.json": JSON.stringify({ name: "same", schedule: { cron: "@daily" }, steps }),
+    });
     expect((await root.good("a.yaml")).digest).toBe((await root.good("b.json")).digest);
   });
 
@@ -52,17 +60,57 @@ steps:
 
 describe("a bad file gets one sentence", () => {
   it.each([
-    ["an unknown key", "x.yaml", "schedule:\n  cronn: '@daily'\nsteps: {}\n", 'schedules/x.yaml:2:3: schedule.cronn is not known here; did you mean "cron"?'],
-    ["an unknown key in JSON", "x.json", '{\n  "steps": {\n    "a": { "rn": "x" } } }', 'schedules/x.json:3:12: steps.a.rn is not known here; did you mean "run"?'],
-    ["a bad cron", "x.yaml", "steps: {}\nschedule:\n  - cron: '61 * * * *'\n", 'schedules/x.yaml:3:11: schedule[0].cron "61 * * * *" is no cron pattern: invalid value for minute: 61 (minutes are 0-59)'],
-    ["a bad zone", "x.yaml", "schedule: { cron: '@daily', timezone: Europe/Berln }\nsteps: {}\n", 'schedules/x.yaml:1:39: schedule.timezone "Europe/Berln" is no time zone that this Node knows; did you mean "Europe/Berlin"?'],
-    ["a cycle", "x.yaml", "steps:\n  a: { run: x, after: [b] }\n  b: { run: x, after: [a] }\n", "schedules/x.yaml:2:16: steps.a.after closes a cycle, so that none of these steps could ever start: a needs b needs a"],
-    ["an unquoted pattern", "x.yaml", "schedule:\n  cron: * * * * *\nsteps: {}\n", 'schedules/x.yaml:2:9: a text that starts with * must be quoted: write "* * * * *"'],
+    [
+      "an unknown key",
+      "x.yaml",
+      "schedule:\n  cronn: '@daily'\nsteps: {}\n",
+      'schedules/x.yaml:2:3: schedule.cronn is not known here; did you mean "cron"?',
+    ],
+    [
+      "an unknown key in JSON",
+      "x.json",
+      '{\n  "steps": {\n    "a": { "rn": "x" } } }',
+      'schedules/x.json:3:12: steps.a.rn is not known here; did you mean "run"?',
+    ],
+    [
+      "a bad cron",
+      "x.yaml",
+      "steps: {}\nschedule:\n  - cron: '61 * * * *'\n",
+      'schedules/x.yaml:3:11: schedule[0].cron "61 * * * *" is no cron pattern: invalid value for minute: 61 (minutes are 0-59)',
+    ],
+    [
+      "a bad zone",
+      "x.yaml",
+      "schedule: { cron: '@daily', timezone: Europe/Berln }\nsteps: {}\n",
+      'schedules/x.yaml:1:39: schedule.timezone "Europe/Berln" is no time zone that this Node knows; did you mean "Europe/Berlin"?',
+    ],
+    [
+      "a cycle",
+      "x.yaml",
+      "steps:\n  a: { run: x, after: [b] }\n  b: { run: x, after: [a] }\n",
+      "schedules/x.yaml:2:16: steps.a.after closes a cycle, so that none of these steps could ever start: a needs b needs a",
+    ],
+    [
+      "an unquoted pattern",
+      "x.yaml",
+      "schedule:\n  cron: * * * * *\nsteps: {}\n",
+      'schedules/x.yaml:2:9: a text that starts with * must be quoted: write "* * * * *"',
+    ],
     ["an unquoted */5", "x.yaml", "schedule:\n  cron: */5 * * * *\nsteps: {}\n", 'must be quoted: write "*/5 * * * *"'],
-    ["an unquoted @daily", "x.yaml", "schedule: \n  cron: @daily\nsteps: {}\n", 'schedules/x.yaml:2:9: a text that starts with @ must be quoted: write "@daily"'],
+    [
+      "an unquoted @daily",
+      "x.yaml",
+      "schedule: \n  cron: @daily\nsteps: {}\n",
+      'schedules/x.yaml:2:9: a text that starts with @ must be quoted: write "@daily"',
+    ],
     ["a key twice", "x.yaml", "steps:\n  a: { run: x }\n  a: { run: y }\n", 'schedules/x.yaml:3:3: has the key "a" twice in one map'],
     ["a key twice in JSON", "x.json", '{"steps": {}, "steps": {}}', 'schedules/x.json:1:15: has the key "steps" twice in one map'],
-    ["__proto__", "x.yaml", "steps: { a: { run: x, params: { __proto__: { x: 1 } } } }\n", 'schedules/x.yaml:1:33: has the key "__proto__", which is refused'],
+    [
+      "__proto__",
+      "x.yaml",
+      "steps: { a: { run: x, params: { __proto__: { x: 1 } } } }\n",
+      'schedules/x.yaml:1:33: has the key "__proto__", which is refused',
+    ],
     ["an unknown tag", "x.yaml", "steps: !js/function {}\n", "schedules/x.yaml:1:8: has a tag (!) that is not known here"],
     ["two documents", "x.yaml", "steps: {}\n---\nsteps: {}\n", "schedules/x.yaml: holds more than one document (---)"],
     ["YAML 1.1", "x.yaml", "%YAML 1.1\n---\nsteps: {}\n", "asks for YAML 1.1"],
@@ -72,14 +120,49 @@ describe("a bad file gets one sentence", () => {
     ["JSON cut short", "x.json", '{\n  "steps": {', "schedules/x.json:2:13: is not valid JSON"],
     ["a name that is none", "X y.yaml", "steps: {}\n", "schedules/X y.yaml:1:1: the file's name \"X y\" cannot be the pipeline's"],
     ["a condition", "x.yaml", "steps:\n  a:\n    run: x\n    when: params.a = 1\n", "schedules/x.yaml:4:11: steps.a.when has a single ="],
-    ["a package instead of a path", "x.yaml", "steps: { a: { uses: steps/read.ts } }\n", 'schedules/x.yaml:1:21: steps.a.uses names "steps/read.ts", which is no path: begin it with ./ for a file beside this one (./steps/read.ts)'],
-    ["a missing module", "x.yaml", "steps:\n  a: { uses: ./steps/raed.ts }\n", 'schedules/x.yaml:2:14: steps.a.uses names ./steps/raed.ts, but there is no file schedules/steps/raed.ts; did you mean "read.ts"?'],
+    [
+      "a package instead of a path",
+      "x.yaml",
+      "steps: { a: { uses: steps/read.ts } }\n",
+      'schedules/x.yaml:1:21: steps.a.uses names "steps/read.ts", which is no path: begin it with ./ for a file beside this one (./steps/read.ts)',
+    ],
+    [
+      "a missing module",
+      "x.yaml",
+      "steps:\n  a: { uses: ./steps/raed.ts }\n",
+      'schedules/x.yaml:2:14: steps.a.uses names ./steps/raed.ts, but there is no file schedules/steps/raed.ts; did you mean "read.ts"?',
+    ],
     ["a module without its ending", "x.yaml", "steps: { a: { uses: ./steps/read } }\n", 'did you mean "read.ts"?'],
-    ["a missing export", "x.yaml", "steps: { a: { uses: './steps/read.ts#mian' } }\n", 'schedules/x.yaml:1:21: steps.a.uses names export "mian" of ./steps/read.ts, which exports default, main; did you mean "main"?'],
-    ["a module that is broken", "x.yaml", "steps: { a: { uses: ./steps/broken.ts } }\n", "schedules/steps/broken.ts:2:11: Unexpected \"=\" (in the code of steps.a.uses in x.yaml)"],
-    ["a module that imports what is not there", "x.yaml", "steps: { a: { uses: ./steps/lonely.ts } }\n", 'schedules/steps/lonely.ts:1:15: Could not resolve "./gone.ts"'],
-    ["a package that is not installed", "x.yaml", "steps: { a: { uses: ./steps/package.ts } }\n", 'schedules/steps/package.ts:1:15: Could not resolve "@no/such-package/x": install it with npm install @no/such-package'],
-    ["a missing orchestrator", "x.yaml", "orchestrator: { uses: ./o.ts }\nsteps: {}\n", "schedules/x.yaml:1:23: orchestrator.uses names ./o.ts, but there is no file schedules/o.ts"],
+    [
+      "a missing export",
+      "x.yaml",
+      "steps: { a: { uses: './steps/read.ts#mian' } }\n",
+      'schedules/x.yaml:1:21: steps.a.uses names export "mian" of ./steps/read.ts, which exports default, main; did you mean "main"?',
+    ],
+    [
+      "a module that is broken",
+      "x.yaml",
+      "steps: { a: { uses: ./steps/broken.ts } }\n",
+      'schedules/steps/broken.ts:2:11: Unexpected "=" (in the code of steps.a.uses in x.yaml)',
+    ],
+    [
+      "a module that imports what is not there",
+      "x.yaml",
+      "steps: { a: { uses: ./steps/lonely.ts } }\n",
+      'schedules/steps/lonely.ts:1:15: Could not resolve "./gone.ts"',
+    ],
+    [
+      "a package that is not installed",
+      "x.yaml",
+      "steps: { a: { uses: ./steps/package.ts } }\n",
+      'schedules/steps/package.ts:1:15: Could not resolve "@no/such-package/x": install it with npm install @no/such-package',
+    ],
+    [
+      "a missing orchestrator",
+      "x.yaml",
+      "orchestrator: { uses: ./o.ts }\nsteps: {}\n",
+      "schedules/x.yaml:1:23: orchestrator.uses names ./o.ts, but there is no file schedules/o.ts",
+    ],
     ["a wrong ending", "x.toml", "a = 1", "a pipeline file ends in .yaml"],
   ])("for %s", async (_, name, text, message) => {
     const root = loader({
@@ -97,7 +180,12 @@ describe("a bad file gets one sentence", () => {
 
   it("for each thing that is wrong, in the order of the text", async () => {
     const root = loader({ "schedules/x.yaml": "overlap: sometimes\nsteps:\n  a: { run: 1 }\n  b: { uses: 2 }\nfoo: 1\n" });
-    expect((await root.bad("x.yaml")).map((problem) => problem.split(" ", 1)[0])).toEqual(["schedules/x.yaml:1:10:", "schedules/x.yaml:3:13:", "schedules/x.yaml:4:14:", "schedules/x.yaml:5:1:"]);
+    expect((await root.bad("x.yaml")).map((problem) => problem.split(" ", 1)[0])).toEqual([
+      "schedules/x.yaml:1:10:",
+      "schedules/x.yaml:3:13:",
+      "schedules/x.yaml:4:14:",
+      "schedules/x.yaml:5:1:",
+    ]);
   });
 
   it("for a file that is not there, and says which files to look at again", async () => {
@@ -108,7 +196,10 @@ describe("a bad file gets one sentence", () => {
   });
 
   it("that watches what a failed import looked for", async () => {
-    const root = loader({ "schedules/x.yaml": "steps: { a: { uses: ./a.ts } }\n", "schedules/a.ts": 'import x from "./deep/gone";\nexport default x;\n' });
+    const root = loader({
+      "schedules/x.yaml": "steps: { a: { uses: ./a.ts } }\n",
+      "schedules/a.ts": 'import x from "./deep/gone";\nexport default x;\n',
+    });
     const result = await root.load("x.yaml");
     expect(!result.ok && result.watched).toEqual(expect.arrayContaining([join(root.schedules, "a.ts"), join(root.schedules, "deep/gone.ts")]));
     root.write("schedules/deep/gone.ts", "export default () => 1;\n");
@@ -119,7 +210,8 @@ describe("a bad file gets one sentence", () => {
 describe("a pipeline in code", () => {
   it("is bundled, evaluated and read by the same rules", async () => {
     const root = loader({
-      "schedules/coded.ts": 'import { helper } from "./lib/helper.ts";\nexport const read = async (): Promise<string> => helper();\nexport default { kind: "pipeline", definition: { schedule: { cron: "@daily" }, steps: { read: { uses: read }, more: { uses: "./lib/more.ts", inputs: { x: "read" } } } } };\n',
+      "schedules/coded.ts":
+        'import { helper } from "./lib/helper.ts";\nexport const read = async (): Promise<string> => helper();\nexport default { kind: "pipeline", definition: { schedule: { cron: "@daily" }, steps: { read: { uses: read }, more: { uses: "./lib/more.ts", inputs: { x: "read" } } } } };\n',
       "schedules/lib/helper.ts": 'export const helper = (): string => "h";\n',
       "schedules/lib/more.ts": "export default () => 1;\n",
     });
@@ -139,7 +231,11 @@ describe("a pipeline in code", () => {
   it.each([
     ["no default export", "export const x = 1;\n", /has no default export/],
     ["code that throws", 'throw new TypeError("boom at load");\nexport default 1;\n', /could not be evaluated: TypeError: boom at load/],
-    ["an unknown key", 'export default {\n  kind: "pipeline",\n  definition: {\n    schedule: { cronn: "x" },\n    steps: {} } };\n', /x\.ts:4:17: schedule\.cronn is not known here; did you mean "cron"\?/],
+    [
+      "an unknown key",
+      'export default {\n  kind: "pipeline",\n  definition: {\n    schedule: { cronn: "x" },\n    steps: {} } };\n',
+      /x\.ts:4:17: schedule\.cronn is not known here; did you mean "cron"\?/,
+    ],
     ["a syntax error", "export default {\n", /schedules\/x\.ts:2:1: /],
   ])("with %s is refused", async (_, text, message) => {
     const root = loader({ "schedules/x.ts": text });
@@ -162,7 +258,8 @@ describe("a bundle", () => {
   it("knows the source file's own URL and folder, and finds packages where the source would", async () => {
     const root = loader({
       "schedules/x.yaml": "steps: { a: { uses: ./deep/s.ts } }\n",
-      "schedules/deep/s.ts": 'import { word } from "a-package";\nimport { url } from "../other.ts";\nexport default () => [import.meta.url, import.meta.dirname, url, word];\n',
+      "schedules/deep/s.ts":
+        'import { word } from "a-package";\nimport { url } from "../other.ts";\nexport default () => [import.meta.url, import.meta.dirname, url, word];\n',
       "schedules/other.ts": "export const url = import.meta.url;\n",
       "schedules/node_modules/a-package/package.json": '{"name":"a-package","type":"module","exports":"./index.js"}',
       "schedules/node_modules/a-package/index.js": 'export const word = "found";\n',
@@ -192,7 +289,11 @@ describe("a bundle", () => {
   });
 
   it("is made of modules that nobody else may write to", async () => {
-    const root = loader({ "schedules/x.yaml": "steps: { a: { uses: ./s.ts } }\n", "schedules/s.ts": 'export { default } from "./t.ts";\n', "schedules/t.ts": READ });
+    const root = loader({
+      "schedules/x.yaml": "steps: { a: { uses: ./s.ts } }\n",
+      "schedules/s.ts": 'export { default } from "./t.ts";\n',
+      "schedules/t.ts": READ,
+    });
     chmodSync(join(root.schedules, "t.ts"), 0o666);
     expect(await root.bad("x.yaml")).toEqual([expect.stringMatching(/t\.ts may be written by everybody/)]);
   });
@@ -209,7 +310,10 @@ describe("a bundle", () => {
 
 describe("orchestrators", () => {
   it("of a file are bundled", async () => {
-    const root = loader({ "schedules/x.yaml": "orchestrator: { uses: ./o.ts, config: { a: 1 } }\nsteps: {}\n", "schedules/o.ts": "export default class {}\n" });
+    const root = loader({
+      "schedules/x.yaml": "orchestrator: { uses: ./o.ts, config: { a: 1 } }\nsteps: {}\n",
+      "schedules/o.ts": "export default class {}\n",
+    });
     expect((await root.good("x.yaml")).snapshot.orchestrator).toMatchObject({ flavor: "./o.ts", code: { pick: "export:default" }, config: { a: 1 } });
   });
 });

@@ -10,7 +10,11 @@ import { tempRoot } from "../support/temp-root.ts";
 
 afterAll(stopBundler);
 
-async function settings(text: string | undefined, files: Record<string, string> = {}, mode = 0o644): Promise<{ result: SettingsResult; errors: string[] }> {
+async function settings(
+  text: string | undefined,
+  files: Record<string, string> = {},
+  mode = 0o644,
+): Promise<{ result: SettingsResult; errors: string[] }> {
   const made = tempRoot({ ...files, ...(text === undefined ? {} : { "orchd.yaml": text }) });
   if (text !== undefined) chmodSync(join(made.root, "orchd.yaml"), mode);
   const result = await loadSettings(made.root, join(made.runs, ".orchd/bundles"));
@@ -18,14 +22,25 @@ async function settings(text: string | undefined, files: Record<string, string> 
 }
 
 it("need not be there, nor say anything", async () => {
-  for (const text of [undefined, "", "# nothing yet\n"]) expect((await settings(text)).result).toMatchObject({ ok: true, settings: DEFAULT_SETTINGS });
+  for (const text of [undefined, "", "# nothing yet\n"])
+    expect((await settings(text)).result).toMatchObject({ ok: true, settings: DEFAULT_SETTINGS });
 });
 
 it("bundles orchestrators by name", async () => {
-  const { result } = await settings("timezone: Europe/Berlin\norchestrators:\n  mine: { uses: ./o.ts, config: { a: 1 } }\n  other: ./o.ts#Other\n  near: { uses: local, config: { b: 2 } }\n", { "o.ts": "export default class {}\nexport class Other {}\n" });
+  const { result } = await settings(
+    "timezone: Europe/Berlin\norchestrators:\n  mine: { uses: ./o.ts, config: { a: 1 } }\n  other: ./o.ts#Other\n  near: { uses: local, config: { b: 2 } }\n",
+    { "o.ts": "export default class {}\nexport class Other {}\n" },
+  );
   expect(result).toMatchObject({
     ok: true,
-    settings: { timezone: "Europe/Berlin", orchestrators: { mine: { flavor: "mine", code: { pick: "export:default" }, config: { a: 1 } }, other: { flavor: "other", code: { pick: "export:Other" } }, near: { flavor: "local", config: { b: 2 } } } },
+    settings: {
+      timezone: "Europe/Berlin",
+      orchestrators: {
+        mine: { flavor: "mine", code: { pick: "export:default" }, config: { a: 1 } },
+        other: { flavor: "other", code: { pick: "export:Other" } },
+        near: { flavor: "local", config: { b: 2 } },
+      },
+    },
   });
   expect(result.watched.map((path) => path.split("/").at(-1))).toEqual(["orchd.yaml", "o.ts"]);
 });

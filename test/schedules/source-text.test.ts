@@ -31,7 +31,10 @@ it("reads a good text", () => {
 
 describe("a bomb is refused at once", () => {
   const repeat = (text: string, size = MIB): string => text.repeat(Math.floor(size / text.length));
-  const laughs = `a: &a [l,l,l,l,l,l,l,l,l]\n${[..."bcdefghij"].map((name, index) => `${name}: &${name} [${`*${"abcdefghij"[index]},`.repeat(9)}]`).join("\n")}\n`;
+  const laughs = `a: &a [l,l,l,l,l,l,l,l,l]\n${"bcdefghij"
+    .split("")
+    .map((name, index) => `${name}: &${name} [${`*${"abcdefghij"[index]},`.repeat(9)}]`)
+    .join("\n")}\n`;
   it.each([
     ["open lists", repeat("["), /nested more than 64 deep/],
     ["open maps", repeat("{"), /nested more than 64 deep/],
@@ -59,15 +62,51 @@ describe("a bomb is refused at once", () => {
 });
 
 it("ends quickly whatever is repeated a megabyte long", () => {
-  for (const piece of ["? ", "&a ", "'", '"', "|\n", "a\n", "a:\n", "# c\n", "!x ", "\t", "%a\n", "---\n", ": ", ">", "\0", ",", "- - a\n ", "\n", "[]", "a: |\n b\n", "\\", 'a: "', "%YAML 1.2\n---\n", "<<: *a\n", "\u2028"]) {
+  const slow: string[] = [];
+  for (const piece of [
+    "? ",
+    "&a ",
+    "'",
+    '"',
+    "|\n",
+    "a\n",
+    "a:\n",
+    "# c\n",
+    "!x ",
+    "\t",
+    "%a\n",
+    "---\n",
+    ": ",
+    ">",
+    "\0",
+    ",",
+    "- - a\n ",
+    "\n",
+    "[]",
+    "a: |\n b\n",
+    "\\",
+    'a: "',
+    "%YAML 1.2\n---\n",
+    "<<: *a\n",
+    "\u2028",
+  ]) {
     const before = performance.now();
     readSourceText(piece.repeat(Math.floor(MIB / piece.length)), "yaml");
-    expect(performance.now() - before, JSON.stringify(piece)).toBeLessThan(5_000);
+    const took = performance.now() - before;
+    if (took > 5_000) slow.push(`${JSON.stringify(piece)}: ${took} ms`);
   }
+  expect(slow).toEqual([]);
 }, 120_000);
 
 it("gives a value or a sentence for any mutant of a good text", () => {
-  const mutation = fc.tuple(fc.nat({ max: GOOD.length }), fc.nat({ max: 6 }), fc.oneof(fc.string({ maxLength: 4 }), fc.constantFrom("{", "[", "&a", "*a", "!!x", "? ", "- ", ": ", "\t", "%", "<<: ", "|", ">", "'", '"', "\0", "\ud800", "__proto__: ")));
+  const mutation = fc.tuple(
+    fc.nat({ max: GOOD.length }),
+    fc.nat({ max: 6 }),
+    fc.oneof(
+      fc.string({ maxLength: 4 }),
+      fc.constantFrom("{", "[", "&a", "*a", "!!x", "? ", "- ", ": ", "\t", "%", "<<: ", "|", ">", "'", '"', "\0", "\ud800", "__proto__: "),
+    ),
+  );
   fc.assert(
     fc.property(fc.array(mutation, { minLength: 1, maxLength: 4 }), (mutations) => {
       const text = mutations.reduce((one, [at, cut, put]) => one.slice(0, at) + put + one.slice(at + cut), GOOD);
@@ -87,15 +126,24 @@ it("gives a value or a sentence for any mutant of a good text", () => {
 
 it("gives the same for JSON as JSON.parse, and refuses what JSON.parse refuses", () => {
   fc.assert(
-    fc.property(fc.dictionary(fc.string({ minLength: 1 }).filter((key) => key !== "__proto__"), fc.jsonValue({ maxDepth: 4 }), { minKeys: 1 }), fc.nat({ max: 2 }), (value, indent) => {
-      const hasProto = JSON.stringify(value).includes("__proto__");
-      const read = readSourceText(JSON.stringify(value, null, indent), "json");
-      if (read.ok) expect(read.source.value).toEqual(JSON.parse(JSON.stringify(value)));
-      else expect(hasProto, read.faults.map(({ message }) => message).join()).toBe(true);
-    }),
+    fc.property(
+      fc.dictionary(
+        fc.string({ minLength: 1 }).filter((key) => key !== "__proto__"),
+        fc.jsonValue({ maxDepth: 4 }),
+        { minKeys: 1 },
+      ),
+      fc.nat({ max: 2 }),
+      (value, indent) => {
+        const hasProto = JSON.stringify(value).includes("__proto__");
+        const read = readSourceText(JSON.stringify(value, null, indent), "json");
+        if (read.ok) expect(read.source.value).toEqual(JSON.parse(JSON.stringify(value)));
+        else expect(hasProto ? [] : read.faults).toEqual([]);
+      },
+    ),
     { numRuns: 500 },
   );
-  for (const text of ["{a: 1}", "{'a': 1}", '{"a": 1,}', "a: 1", '{"a": NaN}', "// x\n{}", '{"a": 01}']) expect(messageOf(text, "json"), text).toMatch(/is not valid JSON/);
+  for (const text of ["{a: 1}", "{'a': 1}", '{"a": 1,}', "a: 1", '{"a": NaN}', "// x\n{}", '{"a": 01}'])
+    expect(`${text} ${messageOf(text, "json")}`).toMatch(/is not valid JSON/);
 });
 
 it("knows where everything stands", () => {
@@ -113,5 +161,6 @@ it("knows where everything stands", () => {
 
 it("takes UTF-8 and nothing else", () => {
   expect(decodeUtf8(Buffer.from("\ufeffä"))).toEqual({ ok: true, text: "ä" });
-  for (const bytes of [[0xff, 0xfe, 0x61, 0], [0xc3], [0xed, 0xa0, 0x80], [0xc0, 0xaf]]) expect(decodeUtf8(Buffer.from(bytes))).toMatchObject({ ok: false });
+  for (const bytes of [[0xff, 0xfe, 0x61, 0], [0xc3], [0xed, 0xa0, 0x80], [0xc0, 0xaf]])
+    expect(decodeUtf8(Buffer.from(bytes))).toMatchObject({ ok: false });
 });

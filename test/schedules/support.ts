@@ -11,8 +11,14 @@ import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 
 /** What the runner would do: describes a default export `{kind, definition}` with a mark for each function. */
 export async function evaluateHere(bundlesDir: string, code: CodeRef): Promise<LoadedDefinition> {
-  const module = (await import(pathToFileURL(join(bundlesDir, `${code.bundle}.mjs`)).href)) as { default: { kind: "pipeline" | "dynamic"; definition: Record<string, unknown> } };
-  const marked = JSON.parse(JSON.stringify(module.default.definition, (key, value: unknown) => (typeof value === "function" ? { $code: `step:${key}`, name: value.name } : value))) as Record<string, Json>;
+  const module = (await import(pathToFileURL(join(bundlesDir, `${code.bundle}.mjs`)).href)) as {
+    default: { kind: "pipeline" | "dynamic"; definition: Record<string, unknown> };
+  };
+  const marked = JSON.parse(
+    JSON.stringify(module.default.definition, (key, value: unknown) =>
+      typeof value === "function" ? { $code: `step:${key}`, name: value.name } : value,
+    ),
+  ) as Record<string, Json>;
   return { kind: module.default.kind, definition: marked };
 }
 
@@ -32,7 +38,13 @@ export interface Loader extends TempRoot {
 export function loader(files: Record<string, string>, settings: Partial<OrchdSettings> = {}): Loader {
   const made = tempRoot(files);
   const bundlesDir = join(made.runs, ".orchd", "bundles");
-  const context: LoadContext = { root: made.root, bundlesDir, settings: { ...DEFAULT_SETTINGS, ...settings }, evaluate: (code) => evaluateHere(bundlesDir, code), now: Date.UTC(2026, 10, 24) };
+  const context: LoadContext = {
+    root: made.root,
+    bundlesDir,
+    settings: { ...DEFAULT_SETTINGS, ...settings },
+    evaluate: (code) => evaluateHere(bundlesDir, code),
+    now: Date.UTC(2026, 10, 24),
+  };
   const load = (name: string): Promise<LoadResult> => loadPipelineFile(join(made.schedules, name), context);
   return {
     ...made,
