@@ -1,0 +1,14 @@
+/** The runner process's entry: `runner.js SETTINGS`, started by the daemon with an IPC channel. */
+import { RunnerHost } from "../src/orchestrators/local/runner/runner-host.ts";
+import type { RunnerSettings, ToRunner } from "../src/orchestrators/local/protocol.ts";
+
+const host = new RunnerHost(JSON.parse(process.argv[2] ?? "{}") as RunnerSettings, new URL("./worker.js", import.meta.url), (batch) => {
+  if (process.connected) process.send!(batch, undefined, {}, () => {});
+});
+process.on("message", (batch: ToRunner[]) => host.receive(batch));
+process.on("disconnect", () => {
+  host.end();
+  process.exit(0);
+});
+// Ctrl-C and a stop of the service reach the daemon, which says what is to become of the steps.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});

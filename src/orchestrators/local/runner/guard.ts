@@ -1,0 +1,50 @@
+/**
+ * A small process that outlives its runner by a moment, to end what the runner started.
+ *
+ * It reads the process groups of shell steps from a pipe whose only writer is the runner. When the pipe closes, which the kernel sees to whatever
+ * ended the runner, it ends those groups, and then every process whose environment carries the runner's token.
+ */
+import { spawn, type ChildProcess } from "node:child_process";
+import { TOKEN_VARIABLE } from "../protocol.ts";
+
+const SCRIPT = `trap '' HUP INT TERM
+groups=' '
+while read -r op group; do
+  case $op in
+    +) groups="$groups$group " ;;
+    -) groups="\${groups%%" $group "*} \${groups#*" $group "}" ;;
+  esac
+done
+for group in $groups; do kill -KILL -- "-$group"; done 2>/dev/null
+for file in $(grep -lsaF "${TOKEN_VARIABLE}=$1" /proc/[0-9]*/environ); do
+  pid=\${file#/proc/}; pid=\${pid%/environ}
+  [ "$pid" = "$$" ] || kill -KILL "$pid"
+done 2>/dev/null
+`;
+
+/** See the head of this file. */
+export class Guard {
+  readonly #process: ChildProcess;
+
+  /** @param token the runner's; the guard itself does not carry it */
+  constructor(token: string) {
+    const env = { ...process.env };
+    delete env[TOKEN_VARIABLE];
+    this.#process = spawn("/bin/sh", ["-c", SCRIPT, "orchd-guard", token], { detached: true, stdio: ["pipe", "ignore", "ignore"], env });
+    this.#process.on("error", () => {});
+    this.#process.stdin!.on("error", () => {});
+    // It ends when the runner does, and must not keep it.
+    this.#process.unref();
+    (this.#process.stdin as unknown as { unref?(): void }).unref?.();
+  }
+
+  /** A process group began. */
+  began(group: number): void {
+    this.#process.stdin!.write(`+ ${group}\n`);
+  }
+
+  /** A process group has ended, all of it. */
+  ended(group: number): void {
+    this.#process.stdin!.write(`- ${group}\n`);
+  }
+}

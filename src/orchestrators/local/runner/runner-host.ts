@@ -1,0 +1,360 @@
+/**
+ * The runner's main thread: it places what the daemon asks for on worker threads and shells, limits it, ends it, and never runs a user's code.
+ *
+ * A piece of work is waiting, then running, then over; over means that exactly one `done` or `stuck` was sent for it. Module steps and hooks
+ * share warm threads, at most `threads` busy at once; what is isolated, limited in memory, or long-lived (a dynamic pipeline's function, an
+ * orchestrator) has a thread of its own that is used once. Another thread is started only if work has waited a moment for those there
+ * are, and no more at once than there are cores: short steps are faster on few threads.
+ *
+ * When the channel to the daemon closes, everything that was started is ended, and the process with it.
+ */
+import { availableParallelism } from "node:os";
+import { FAILURE_CODES, toStepError, type StepError } from "../../../core/failure.ts";
+import { baseEnvironment, type FromThread } from "../../../steps/thread-protocol.ts";
+import { killByToken } from "../kill-by-token.ts";
+import type { FromRunner, OutputLine, RawResult, RunnerSettings, ShellTask, TaskHead, ToRunner } from "../protocol.ts";
+import { Guard } from "./guard.ts";
+import { ShellStep } from "./shell-step.ts";
+import { WorkerThread } from "./worker-thread.ts";
+
+/** How long work waits for a busy thread before another is started. */
+const PATIENCE_MS = 3;
+/** How long a thread may take to say that it heard an abort before it is taken for blocked. */
+const HEARING_MS = 250;
+/** How long a thread may take to end when told to. */
+const ENDING_MS = 500;
+/** How often the memory of limited threads is looked at. */
+const MEMORY_LOOK_MS = 100;
+
+interface Piece {
+  readonly id: string;
+  readonly head: TaskHead;
+  readonly body: string;
+  thread?: WorkerThread;
+  shell?: ShellStep;
+  /** Why it was told to end. */
+  ending?: { outcome: "stopped" | "timeout"; because: string; forced: boolean; heard: boolean };
+  readonly timers: NodeJS.Timeout[];
+  killing?: boolean;
+  /** Why it was ended, where that was its own fault. */
+  fault?: StepError;
+}
+
+/** See the head of this file. */
+export class RunnerHost {
+  readonly #settings: RunnerSettings;
+  readonly #send: (batch: FromRunner[]) => void;
+  readonly #program: URL;
+  readonly #guard: Guard;
+  readonly #pieces = new Map<string, Piece>();
+  readonly #waiting: Piece[] = [];
+  readonly #waitingShells: Piece[] = [];
+  readonly #threads = new Set<WorkerThread>();
+  readonly #single = new Set<WorkerThread>();
+  readonly #spares: WorkerThread[] = [];
+  readonly #cores = availableParallelism();
+  #shells = 0;
+  #patience: NodeJS.Timeout | undefined;
+  #outbox: FromRunner[] = [];
+  #wantsSpares = false;
+
+  /** @param program the built entry of a worker thread */
+  constructor(settings: RunnerSettings, program: URL, send: (batch: FromRunner[]) => void) {
+    this.#settings = settings;
+    this.#program = program;
+    this.#send = send;
+    this.#guard = new Guard(settings.token);
+    setInterval(() => this.#watchMemory(), MEMORY_LOOK_MS).unref();
+  }
+
+  /** Takes what the daemon says. */
+  receive(batch: readonly ToRunner[]): void {
+    for (const message of batch) {
+      switch (message.type) {
+        case "start": {
+          const piece: Piece = { id: message.id, head: message.head, body: message.body, timers: [] };
+          this.#pieces.set(piece.id, piece);
+          this.#place(piece);
+          break;
+        }
+        case "stop":
+          this.#stop(message.id, message.mode, message.because);
+          break;
+        case "reply": {
+          const { thread } = this.#pieces.get(message.id) ?? {};
+          if (thread?.busy !== undefined) thread.post({ type: "reply", seq: thread.busy.seq, call: message.call, value: message.value, error: message.error });
+          break;
+        }
+      }
+    }
+    this.#pump();
+  }
+
+  /** Ends everything that was started. */
+  end(): void {
+    for (const piece of this.#pieces.values()) piece.shell?.signal("SIGKILL");
+    killByToken(this.#settings.token);
+  }
+
+  #place(piece: Piece): void {
+    const { head } = piece;
+    if (head.kind === "shell") {
+      this.#waitingShells.push(piece);
+      return;
+    }
+    const ownThread = head.isolated || head.memoryMb !== undefined || head.kind === "dynamic" || head.kind === "flavor" || head.kind === "load";
+    if (!ownThread) {
+      this.#waiting.push(piece);
+      return;
+    }
+    if (head.isolated) this.#wantsSpares = true;
+    const spare = head.memoryMb === undefined ? this.#spares.shift() : undefined;
+    const thread = spare ?? this.#newThread(head.memoryMb);
+    this.#single.add(thread);
+    this.#run(thread, piece);
+  }
+
+  #pump(): void {
+    while (this.#waitingShells.length > 0 && this.#shells < this.#settings.threads) this.#runShell(this.#waitingShells.shift()!);
+    for (let index = 0; index < this.#waiting.length;) {
+      const piece = this.#waiting[index]!;
+      const thread = this.#idleThreadFor(piece);
+      if (thread === undefined) {
+        index += 1;
+        if (index >= this.#settings.threads) break;
+        continue;
+      }
+      this.#waiting.splice(index, 1);
+      this.#run(thread, piece);
+    }
+    if (this.#waiting.length === 0) return;
+    if (this.#threads.size === 0) this.#growAndPump();
+    else this.#patience ??= setTimeout(() => this.#outOfPatience(), PATIENCE_MS);
+  }
+
+  #outOfPatience(): void {
+    this.#patience = undefined;
+    if (this.#waiting.length > 0) this.#growAndPump();
+  }
+
+  #growAndPump(): void {
+    const starting = [...this.#threads].filter((thread) => !thread.ready).length;
+    if (this.#threads.size >= this.#settings.threads) {
+      // Full: an idle thread that does not suit what waits makes room for one that does.
+      const idle = [...this.#threads].find((thread) => thread.busy === undefined && thread.ready);
+      if (idle === undefined) return;
+      this.#threads.delete(idle);
+      void idle.end(ENDING_MS);
+    }
+    if (starting < this.#cores) this.#threads.add(this.#newThread());
+    this.#pump();
+  }
+
+  #idleThreadFor(piece: Piece): WorkerThread | undefined {
+    const bundle = piece.head.bundle ?? "";
+    const source = piece.head.source ?? "";
+    let suitable: WorkerThread | undefined;
+    for (const thread of this.#threads) {
+      if (thread.busy !== undefined || !thread.suits(bundle, source)) continue;
+      if (thread.knows(bundle, source)) return thread;
+      suitable ??= thread;
+    }
+    return suitable;
+  }
+
+  #newThread(memoryMb?: number): WorkerThread {
+    return new WorkerThread(
+      { program: this.#program, bundles: this.#settings.bundles, token: this.#settings.token, memoryMb },
+      { message: (thread, message) => this.#onThread(thread, message), gone: (thread, error, exitCode) => this.#onGone(thread, error, exitCode) },
+    );
+  }
+
+  #run(thread: WorkerThread, piece: Piece): void {
+    piece.thread = thread;
+    thread.run(piece.id, piece.body, piece.head.bundle ?? "", piece.head.source ?? "");
+    this.#limit(piece);
+  }
+
+  #runShell(piece: Piece): void {
+    this.#shells += 1;
+    const task = JSON.parse(piece.body) as ShellTask;
+    piece.shell = new ShellStep(piece.id, task, {
+      scratch: this.#settings.scratch,
+      token: this.#settings.token,
+      guard: this.#guard,
+      baseEnv: baseEnvironment(process.env),
+      output: (stream, lines) => this.#output(piece, new Date().toISOString(), stream, lines),
+      ended: (result, durationMs, startedAt) => {
+        this.#shells -= 1;
+        this.#finish(piece, result, durationMs, startedAt);
+        this.#pump();
+      },
+    });
+    piece.shell.start();
+    this.#limit(piece);
+  }
+
+  #limit(piece: Piece): void {
+    const { timeoutMs } = piece.head;
+    if (timeoutMs !== undefined && this.#pieces.has(piece.id)) piece.timers.push(setTimeout(() => this.#end(piece, "timeout", `the time limit of ${timeoutMs} ms passed`, true), timeoutMs));
+  }
+
+  #stop(id: string, mode: "graceful" | "force", because: string): void {
+    const piece = this.#pieces.get(id);
+    if (piece === undefined) return;
+    const waitsIn = [this.#waiting, this.#waitingShells].find((list) => list.includes(piece));
+    if (waitsIn === undefined) {
+      this.#end(piece, "stopped", because, mode === "force");
+      return;
+    }
+    waitsIn.splice(waitsIn.indexOf(piece), 1);
+    this.#finish(piece, { ok: false, outcome: "stopped", error: { name: "Stopped", message: because } }, 0, Date.now());
+  }
+
+  /** Tells a running piece to end; with `forced`, ends it after its grace period, or at once if it cannot hear. */
+  #end(piece: Piece, outcome: "stopped" | "timeout", because: string, forced: boolean): void {
+    const before = piece.ending;
+    if (before !== undefined && (before.forced || !forced)) return;
+    piece.ending = { outcome: before?.outcome ?? outcome, because: before?.because ?? because, forced, heard: before?.heard ?? false };
+    if (before === undefined) {
+      piece.shell?.signal("SIGTERM");
+      const { thread } = piece;
+      if (thread?.busy !== undefined) thread.post({ type: "abort", seq: thread.busy.seq, reason: outcome === "timeout" ? "timeout" : "stop", because });
+    }
+    if (!forced) return;
+    piece.timers.push(setTimeout(() => void this.#kill(piece), piece.head.gracePeriodMs));
+    if (piece.thread !== undefined) {
+      piece.timers.push(
+        setTimeout(() => {
+          if (piece.ending?.heard !== true) void this.#kill(piece);
+        }, HEARING_MS),
+      );
+    }
+  }
+
+  async #kill(piece: Piece): Promise<void> {
+    if (piece.killing === true || !this.#pieces.has(piece.id)) return;
+    piece.killing = true;
+    piece.shell?.kill();
+    const { thread } = piece;
+    if (thread === undefined) return;
+    // A thread in `execSync` cannot end before its child does.
+    killByToken(`${this.#settings.token}/${piece.id}`);
+    if (await thread.end(ENDING_MS)) return;
+    if (!this.#pieces.has(piece.id)) return;
+    const unstarted = [...this.#waiting, ...this.#waitingShells].map((waiting) => waiting.id);
+    this.#pieces.delete(piece.id);
+    this.#say({ type: "stuck", id: piece.id, result: this.#endResult(piece), durationMs: 0, startedAt: Date.now(), unstarted });
+  }
+
+  #endResult(piece: Piece): RawResult {
+    if (piece.fault !== undefined) return { ok: false, outcome: "failed", error: piece.fault };
+    const { outcome, because } = piece.ending ?? { outcome: "stopped" as const, because: "the step was ended" };
+    return outcome === "timeout"
+      ? { ok: false, outcome, error: { name: "TimeoutError", message: because, code: FAILURE_CODES.timeout } }
+      : { ok: false, outcome, error: { name: "Stopped", message: because } };
+  }
+
+  #onThread(thread: WorkerThread, message: FromThread): void {
+    if (message.type === "ready") {
+      this.#pump();
+      return;
+    }
+    const piece = thread.busy === undefined || thread.busy.seq !== message.seq ? undefined : this.#pieces.get(thread.busy.id);
+    switch (message.type) {
+      case "heard":
+        if (piece?.ending !== undefined) piece.ending.heard = true;
+        break;
+      case "call":
+        if (piece !== undefined) this.#say({ type: "call", id: piece.id, call: message.call, method: message.method, argument: message.argument });
+        break;
+      case "output":
+        if (piece !== undefined) this.#output(piece, message.at, message.stream, message.lines);
+        thread.heard();
+        break;
+      case "done": {
+        thread.busy = undefined;
+        if (piece !== undefined) {
+          if (message.spawned) killByToken(`${this.#settings.token}/${piece.id}`);
+          const result: RawResult =
+            message.json === undefined
+              ? { ok: false, outcome: "failed", error: message.error ?? { name: "Error", message: "the step failed and gave no reason" } }
+              : { ok: true, json: message.json };
+          this.#finish(piece, result, message.durationMs, message.startedAt);
+        }
+        if (this.#single.has(thread) || message.retire !== undefined) {
+          this.#threads.delete(thread);
+          void thread.end(ENDING_MS);
+        }
+        this.#pump();
+        break;
+      }
+    }
+  }
+
+  #onGone(thread: WorkerThread, error: Error | undefined, exitCode: number): void {
+    this.#threads.delete(thread);
+    this.#single.delete(thread);
+    const spare = this.#spares.indexOf(thread);
+    if (spare !== -1) this.#spares.splice(spare, 1);
+    const piece = thread.busy === undefined ? undefined : this.#pieces.get(thread.busy.id);
+    thread.busy = undefined;
+    if (piece !== undefined) {
+      killByToken(`${this.#settings.token}/${piece.id}`);
+      const told = piece.ending !== undefined || piece.fault !== undefined;
+      this.#finish(piece, told ? this.#endResult(piece) : { ok: false, outcome: "failed", error: deathError(error, exitCode) }, 0, Date.now());
+    }
+    this.#refillSpares();
+    this.#pump();
+  }
+
+  /** One spare thread a core, once anything isolated was asked for. */
+  #refillSpares(): void {
+    if (!this.#wantsSpares || this.#pieces.size > 0) return;
+    while (this.#spares.length < this.#cores) this.#spares.push(this.#newThread());
+  }
+
+  #watchMemory(): void {
+    for (const piece of this.#pieces.values()) {
+      const limit = piece.head.memoryMb;
+      if (limit === undefined || piece.thread === undefined || piece.thread.heldKib <= limit * 1024) continue;
+      piece.fault = {
+        name: "OutOfMemory",
+        message: `the step holds ${Math.ceil(piece.thread.heldKib / 1024)} MiB, and its limit is ${limit} MiB (resources.memoryMb)`,
+        code: FAILURE_CODES.memory,
+      };
+      void this.#kill(piece);
+    }
+  }
+
+  #output(piece: Piece, at: string, stream: OutputLine["stream"], lines: readonly string[]): void {
+    const { step, attempt } = piece.head;
+    this.#say({ type: "output", id: piece.id, lines: lines.map((line) => ({ at, step, attempt, stream, line })) });
+  }
+
+  #finish(piece: Piece, result: RawResult, durationMs: number, startedAt: number): void {
+    if (!this.#pieces.delete(piece.id)) return;
+    for (const timer of piece.timers) clearTimeout(timer);
+    const asked = piece.ending;
+    // A step that was told to end and then failed has done as it was told; one whose time was up did not make it, whatever it says.
+    const told = asked !== undefined && (asked.outcome === "timeout" || !result.ok);
+    this.#say({ type: "done", id: piece.id, result: told || piece.fault !== undefined ? this.#endResult(piece) : result, durationMs, startedAt });
+    this.#refillSpares();
+  }
+
+  #say(message: FromRunner): void {
+    if (this.#outbox.push(message) > 1) return;
+    setImmediate(() => {
+      const batch = this.#outbox;
+      this.#outbox = [];
+      this.#send(batch);
+    });
+  }
+}
+
+function deathError(error: Error | undefined, exitCode: number): StepError {
+  if (error === undefined) return { name: "WorkerExit", message: `the step ended its own thread (process.exit(${exitCode}))`, code: FAILURE_CODES.workerExit };
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === "ERR_WORKER_OUT_OF_MEMORY") return { name: "OutOfMemory", message: "the step used more memory than it may", code: FAILURE_CODES.memory };
+  return toStepError(error);
+}

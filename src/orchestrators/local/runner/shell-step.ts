@@ -1,0 +1,198 @@
+/**
+ * One shell step: a process group of its own, its output captured, its result read from the file it was given (semantics.md 16).
+ *
+ * When the shell itself ends, the rest of its group is ended with it: no process outlives its step.
+ */
+import { spawn, type ChildProcess } from "node:child_process";
+import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { FAILURE_CODES, type StepError } from "../../../core/failure.ts";
+import type { Json } from "../../../core/snapshot.ts";
+import { LineCapture } from "../../../steps/line-capture.ts";
+import { Masker } from "../../../steps/mask.ts";
+import { BadOutput, resultJson } from "../../../steps/step-result.ts";
+import { killByToken, killQuietly } from "../kill-by-token.ts";
+import { RESULT_LIMIT, TOKEN_VARIABLE, type OutputLine, type RawResult, type ShellTask } from "../protocol.ts";
+import type { Guard } from "./guard.ts";
+
+/** A value longer than this, in bytes, is given as a file. */
+const IN_ENVIRONMENT = 32 * 1024;
+/** How long the output of a group that was ended may still come. */
+const LAST_OUTPUT_MS = 500;
+
+/** What a shell step needs of its runner. */
+export interface ShellHost {
+  readonly scratch: string;
+  readonly token: string;
+  readonly guard: Guard;
+  readonly baseEnv: Readonly<Record<string, string>>;
+  output(stream: OutputLine["stream"], lines: readonly string[]): void;
+  /** It ended by itself: how. The runner knows whether it had been told to. */
+  ended(result: RawResult, durationMs: number, startedAt: number): void;
+}
+
+let files = 0;
+
+/** See the head of this file. */
+export class ShellStep {
+  readonly #id: string;
+  readonly #task: ShellTask;
+  readonly #host: ShellHost;
+  readonly #masker: Masker;
+  readonly #written: string[] = [];
+  readonly #outputFile: string;
+  readonly #startedAt = Date.now();
+  readonly #begin = performance.now();
+  #process: ChildProcess | undefined;
+  #lastError = "";
+
+  constructor(id: string, task: ShellTask, host: ShellHost) {
+    this.#id = id;
+    this.#task = task;
+    this.#host = host;
+    this.#masker = new Masker(task.secrets);
+    this.#outputFile = this.#name("output");
+  }
+
+  /** Starts the shell. Whatever goes wrong comes as `ended`. */
+  start(): void {
+    const [program, ...options] = this.#task.shell;
+    let child: ChildProcess;
+    try {
+      child = spawn(program!, [...options, "-c", this.#task.text], {
+        cwd: this.#task.cwd,
+        env: this.#environment(),
+        detached: true,
+        stdio: ["ignore", "pipe", "pipe"],
+      });
+    } catch (error) {
+      this.#finish({ ok: false, error: this.#cannotStart(error as Error), outcome: "failed" });
+      return;
+    }
+    this.#process = child;
+    if (child.pid !== undefined) this.#host.guard.began(child.pid);
+    const capture = new LineCapture(this.#masker, (stream, lines) => {
+      if (stream === "stderr") this.#lastError = lines.at(-1) ?? this.#lastError;
+      this.#host.output(stream, lines);
+    });
+    child.stdout!.on("data", (chunk: Buffer) => capture.write("stdout", chunk));
+    child.stderr!.on("data", (chunk: Buffer) => capture.write("stderr", chunk));
+    let over = false;
+    const settle = (result: () => RawResult): void => {
+      if (over) return;
+      over = true;
+      capture.end();
+      if (child.pid !== undefined) this.#host.guard.ended(child.pid);
+      this.#finish(result());
+    };
+    child.on("error", (error) => settle(() => ({ ok: false, error: this.#cannotStart(error), outcome: "failed" })));
+    child.on("exit", (status, signal) => {
+      // Whatever it left in the background goes with it.
+      if (child.pid !== undefined) killQuietly(-child.pid, "SIGKILL");
+      const end = (): void => {
+        clearTimeout(timer);
+        settle(() => this.#result(status, signal));
+      };
+      const timer = setTimeout(() => {
+        // Something that left the group still holds the pipe: it is a process of this step all the same.
+        killByToken(this.#token());
+        child.stdout!.destroy();
+        child.stderr!.destroy();
+        end();
+      }, LAST_OUTPUT_MS);
+      child.on("close", end);
+    });
+  }
+
+  /** Sends a signal to the whole group. */
+  signal(signal: NodeJS.Signals): void {
+    if (this.#process?.pid !== undefined && this.#process.exitCode === null) killQuietly(-this.#process.pid, signal);
+  }
+
+  /** Ends the group and everything else that carries the attempt's token. */
+  kill(): void {
+    this.signal("SIGKILL");
+    killByToken(this.#token());
+  }
+
+  #token(): string {
+    return `${this.#host.token}/${this.#id}`;
+  }
+
+  #name(kind: string): string {
+    files += 1;
+    return join(this.#host.scratch, `${process.pid}-${files}.${kind}`);
+  }
+
+  #write(kind: string, value: Json | { readonly [name: string]: Json }): string {
+    const path = `${this.#name(kind)}.json`;
+    writeFileSync(path, JSON.stringify(value), { mode: 0o600, flag: "wx" });
+    this.#written.push(path);
+    return path;
+  }
+
+  #environment(): NodeJS.ProcessEnv {
+    const { params, inputs, env } = this.#task;
+    const own: Record<string, string> = { ...this.#host.baseEnv, ...env };
+    for (const [prefix, values] of [
+      ["ORCHD_PARAM", params],
+      ["ORCHD_INPUT", inputs],
+    ] as const) {
+      own[`${prefix}S`] = this.#write(`${prefix.slice(6).toLowerCase()}s`, values);
+      for (const [name, value] of Object.entries(values)) own[`${prefix}_${name}`] = this.#given(name, value);
+    }
+    own["ORCHD_OUTPUT"] = this.#outputFile;
+    own[TOKEN_VARIABLE] = this.#token();
+    return own;
+  }
+
+  /** Short scalars as text, all else as the path of a file. */
+  #given(name: string, value: Json): string {
+    if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") {
+      const text = String(value);
+      if (Buffer.byteLength(text) <= IN_ENVIRONMENT && !text.includes("\0")) return text;
+    }
+    return this.#write(name.replaceAll(/[^\w-]/g, "_").slice(0, 64), value);
+  }
+
+  #result(status: number | null, signal: NodeJS.Signals | null): RawResult {
+    const said = this.#lastError === "" ? "" : `: ${this.#lastError.slice(0, 500)}`;
+    if (signal !== null) {
+      return { ok: false, outcome: "failed", error: { name: "ExitError", message: `the command was ended by ${signal}${said}`, code: FAILURE_CODES.signal } };
+    }
+    if (status !== 0) {
+      return { ok: false, outcome: "failed", error: { name: "ExitError", message: `the command ended with status ${status}${said}`, code: FAILURE_CODES.exitStatus } };
+    }
+    try {
+      return { ok: true, json: resultJson(this.#output(), this.#task.step ?? "", this.#task.outputs) };
+    } catch (error) {
+      return { ok: false, outcome: "failed", error: { name: "BadOutput", message: (error as Error).message, code: FAILURE_CODES.output } };
+    }
+  }
+
+  /** What the command wrote to `$ORCHD_OUTPUT`; null where it wrote nothing. */
+  #output(): unknown {
+    const size = statSync(this.#outputFile, { throwIfNoEntry: false })?.size;
+    if (size === undefined || size === 0) return null;
+    if (size > RESULT_LIMIT) throw new BadOutput(`step "${this.#task.step ?? ""}" wrote ${size} bytes to $ORCHD_OUTPUT; at most ${RESULT_LIMIT} can be kept`);
+    try {
+      return JSON.parse(readFileSync(this.#outputFile, "utf8"));
+    } catch (error) {
+      throw new BadOutput(`step "${this.#task.step ?? ""}" wrote something to $ORCHD_OUTPUT that is not JSON: ${(error as Error).message}`);
+    }
+  }
+
+  #cannotStart(error: Error): StepError {
+    const code = (error as NodeJS.ErrnoException).code;
+    const where = code === "ENOENT" ? ` (is there a folder ${this.#task.cwd}, and a program ${this.#task.shell[0]}?)` : "";
+    return { name: "SpawnError", message: `the command could not be started: ${error.message}${where}`, ...(code === undefined ? {} : { code }) };
+  }
+
+  #finish(result: RawResult): void {
+    for (const path of [...this.#written, this.#outputFile]) rmSync(path, { force: true });
+    const masked = result.ok
+      ? { ok: true as const, json: this.#masker.json(result.json) ?? result.json }
+      : { ...result, error: this.#masker.error(result.error) };
+    this.#host.ended(masked, performance.now() - this.#begin, this.#startedAt);
+  }
+}

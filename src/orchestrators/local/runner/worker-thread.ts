@@ -1,0 +1,115 @@
+/**
+ * One worker thread as the runner's main thread sees it: started, given one piece of work at a time, and known to be gone only when it is.
+ *
+ * States: starting -> idle <-> busy -> gone. A thread that is told to end while its step blocks it (`execSync`) does not end until the call
+ * returns; `end` answers whether it did in time.
+ */
+import { Worker, type ResourceLimits } from "node:worker_threads";
+import { CELLS, SHARED_BYTES, baseEnvironment, claimCell, type FromThread, type ThreadData, type ToThread } from "../../../steps/thread-protocol.ts";
+
+/** After so many bundles a thread is used no more: what was imported stays in its memory. */
+const MOST_BUNDLES = 16;
+
+/** Who is told what a thread does. */
+export interface ThreadListener {
+  message(thread: WorkerThread, message: FromThread): void;
+  /** It is gone; `error` is what was thrown where nothing caught it. */
+  gone(thread: WorkerThread, error: Error | undefined, exitCode: number): void;
+}
+
+/** What a thread is made with. */
+export interface ThreadOptions {
+  readonly program: URL;
+  readonly bundles: string;
+  readonly token: string;
+  readonly memoryMb?: number | undefined;
+}
+
+/** See the head of this file. */
+export class WorkerThread {
+  /** Bundles that it has imported, by what the person wrote: another version of the same source wants another thread. */
+  readonly sources = new Map<string, string>();
+  /** It has room for any work that comes: made for no piece in particular. */
+  readonly limited: boolean;
+  /** What it works on; undefined while it is idle. */
+  busy: { readonly seq: number; readonly id: string } | undefined;
+  ready = false;
+  readonly #worker: Worker;
+  readonly #shared = new SharedArrayBuffer(SHARED_BYTES);
+  readonly #cells = new Int32Array(this.#shared);
+  readonly #gone: Promise<void>;
+  #error: Error | undefined;
+  #seq = 0;
+
+  constructor(options: ThreadOptions, listener: ThreadListener) {
+    this.limited = options.memoryMb !== undefined;
+    const resourceLimits: ResourceLimits = options.memoryMb === undefined ? {} : { maxOldGenerationSizeMb: options.memoryMb };
+    const data: ThreadData = {
+      shared: this.#shared,
+      bundles: options.bundles,
+      token: options.token,
+      baseEnv: baseEnvironment(process.env),
+      memoryLimit: options.memoryMb === undefined ? undefined : options.memoryMb * 1024 * 1024,
+    };
+    this.#worker = new Worker(options.program, { workerData: data, resourceLimits, stdout: false, stderr: false, env: baseEnvironment(process.env) });
+    this.#worker.on("message", (message: FromThread) => {
+      if (message.type === "ready") this.ready = true;
+      listener.message(this, message);
+    });
+    this.#worker.on("error", (error: unknown) => (this.#error = error instanceof Error ? error : new Error(String(error))));
+    this.#gone = new Promise((resolve) => {
+      this.#worker.on("exit", (exitCode) => {
+        resolve();
+        listener.gone(this, this.#error, exitCode);
+      });
+    });
+  }
+
+  /** Whether it may still be given work of this bundle. */
+  suits(bundle: string, source: string): boolean {
+    const loaded = this.sources.get(source);
+    return loaded === undefined ? this.sources.size < MOST_BUNDLES : loaded === bundle;
+  }
+
+  /** Whether it has this bundle in memory already. */
+  knows(bundle: string, source: string): boolean {
+    return this.sources.get(source) === bundle;
+  }
+
+  /** Bytes held at the thread's last look, in KiB. */
+  get heldKib(): number {
+    return Atomics.load(this.#cells, CELLS.heldKib);
+  }
+
+  /** Gives it a piece of work. */
+  run(id: string, body: string, bundle: string, source: string): void {
+    this.#seq += 1;
+    this.busy = { seq: this.#seq, id };
+    this.sources.set(source, bundle);
+    Atomics.store(this.#cells, claimCell(this.#seq), this.#seq);
+    this.post({ type: "run", seq: this.#seq, id, body });
+  }
+
+  /** Says something to it. */
+  post(message: ToThread): void {
+    this.#worker.postMessage(message);
+  }
+
+  /** An output message went on to the daemon: the thread may print more. */
+  heard(): void {
+    Atomics.add(this.#cells, CELLS.heard, 1);
+    Atomics.notify(this.#cells, CELLS.heard);
+  }
+
+  /** Ends it. @returns whether it was gone within `milliseconds` */
+  async end(milliseconds: number): Promise<boolean> {
+    void this.#worker.terminate();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<false>((resolve) => {
+      timer = setTimeout(() => resolve(false), milliseconds);
+    });
+    const ended = await Promise.race([this.#gone.then(() => true as const), late]);
+    clearTimeout(timer);
+    return ended;
+  }
+}
