@@ -96,7 +96,9 @@ export class Engine {
       limits: limitsOf(ports.settings),
       holding: true,
       handlers: {
-        onStarted: (run) => void this.#written(run.place.pipeline, (desk) => desk.recordStart(run)),
+        onStarted: (run) => {
+          this.#written(run.place.pipeline, (desk) => desk.recordStart(run)).catch((error: unknown) => ports.log.error({ run: run.place.run, err: error }, "the start of a run could not be recorded"));
+        },
         onFinished: async (run, end) => {
           const { run: id, pipeline } = run.place;
           await this.#written(pipeline, (desk) => desk.recordEnd(id, end));

@@ -55,11 +55,11 @@ export interface DeskPorts {
   readonly tzdata: string;
 }
 
-/** What was decided about one slot, or one stretch of them. All that is due up to `through` is decided once this and all before it with the same are. */
+/** What was decided about one slot, or one stretch of them. All that is due up to `through` is decided once this and all before it with the same are; undefined: it moves no watermark. */
 type Outcome =
-  | { readonly kind: "line"; readonly through: number; readonly event: SlotEvent }
-  | { readonly kind: "run"; readonly through: number; readonly slot: DueSlot; readonly header: RunHeader; readonly entry: ActiveRun; readonly late: boolean; readonly latenessMs: number }
-  | { readonly kind: "adopt"; readonly through: number; readonly slot: DueSlot; readonly run: string };
+  | { readonly kind: "line"; readonly through: number | undefined; readonly event: SlotEvent }
+  | { readonly kind: "run"; readonly through: number | undefined; readonly slot: DueSlot; readonly header: RunHeader; readonly entry: ActiveRun; readonly late: boolean; readonly latenessMs: number }
+  | { readonly kind: "adopt"; readonly through: number | undefined; readonly slot: DueSlot; readonly run: string };
 
 type SlotEvent = Extract<PipelineEvent, { type: "slot.fired" | "slot.caught_up" | "slot.skipped" | "slot.missed" }>;
 
@@ -323,7 +323,8 @@ export class PipelineDesk {
     if (reach === 0 || this.#cursor === undefined) return;
     const outcomes: Outcome[] = [];
     for (const slot of this.#table.dueSlots(this.#cursor, now + reach)) if (slot.slot <= now) this.#decideLive(slot, now, outcomes);
-    await this.#record(outcomes, now);
+    // Their due time is still to come, so their lines move no watermark: should a crash come now, they are found by their own lines.
+    await this.#record(outcomes.map((outcome) => ({ ...outcome, through: undefined })), now);
   }
 
   #outcomes(from: number, now: number): Outcome[] {
@@ -457,7 +458,7 @@ export class PipelineDesk {
         if (event === undefined) return;
         const at = through(chunk[index]!, now);
         const last = made.findIndex((other, later) => later > index && other.event !== undefined && through(chunk[later]!, now) === at) === -1;
-        lines.push(last ? { ...event, through: iso(at) } : event);
+        lines.push(last && at !== undefined ? { ...event, through: iso(at) } : event);
       });
       for (const { more } of made) lines.push(...more);
       const jump = this.#jumpLine(chunk);
@@ -470,7 +471,7 @@ export class PipelineDesk {
   /** The line that says why slots are caught up, if the clock is to blame; once a jump. */
   #jumpLine(chunk: readonly Outcome[]): PipelineEvent | undefined {
     const jump = this.#ports.lastJump();
-    if (jump === undefined || this.#told === jump || !chunk.some((outcome) => outcome.through > jump.from && outcome.through <= jump.to)) return undefined;
+    if (jump === undefined || this.#told === jump || !chunk.some((outcome) => outcome.through !== undefined && outcome.through > jump.from && outcome.through <= jump.to)) return undefined;
     this.#told = jump;
     return { type: "clock.stepped", from: iso(jump.from), to: iso(jump.to), because: "the clock jumped ahead: it was set, or the machine slept" };
   }
@@ -525,9 +526,9 @@ export class PipelineDesk {
   }
 }
 
-/** Up to when all is decided once this outcome is. A slot that jitter still held back is decided early, never ahead of the clock. */
-function through(outcome: Outcome, now: number): number {
-  return Math.min(outcome.through, now);
+/** Up to when all is decided once this outcome is; never ahead of the clock. */
+function through(outcome: Outcome, now: number): number | undefined {
+  return outcome.through === undefined ? undefined : Math.min(outcome.through, now);
 }
 
 function slotFields(slot: DueSlot): { slot: string; schedule?: string; of?: string } {

@@ -147,10 +147,10 @@ export function judge(pipeline: string, lines: readonly Line[], textOf: (digest:
   return { problems, decided, fired: runs.size, byKind };
 }
 
-/** When a slot that has a decision was due, by the text in force; its own time where that text does not know it. */
+/** When a slot that has a decision is due by the text in force; never where that text does not know it, since nobody can decide it anew. */
 function dueOf(pipeline: string, schedules: readonly PlainSchedule[], key: string): number {
   const [iso, lane] = [key.slice(0, 24), key.length > 24 ? key.slice(25) : undefined];
   const slot = Date.parse(iso);
   const dues = schedules.filter((schedule) => schedule.lane === lane && matches(schedule, new Date(slot))).map((schedule) => slot + plainJitter(pipeline, slot, schedule.jitterSeconds));
-  return dues.length === 0 ? slot : Math.min(...dues);
+  return Math.min(...dues, dues.length === 0 ? 0 : Number.POSITIVE_INFINITY);
 }

@@ -174,6 +174,7 @@ export class EngineRig {
       },
     );
     for (let turn = 0; !done && this.fatal === undefined && turn < 10_000; turn += 1) await this.clock.settle();
+    if (this.disk.dead) this.fatal ??= new Error("the process was killed");
     if (this.fatal !== undefined) return;
     if (failure !== undefined) throw failure as Error;
     if (!done) throw new Error("The engine did not come to rest.");
