@@ -1,7 +1,7 @@
 /** The steps of host-report.yaml: one sample of the host, its place in the series, and a warning. */
 import { appendFile, mkdir, readFile, statfs } from "node:fs/promises";
 import { availableParallelism, freemem, loadavg, totalmem } from "node:os";
-import type { StepContext } from "orchd";
+import type { Loose, StepContext } from "orchd";
 
 /** One sample. Shares are between 0 and 1. */
 export interface Sample {
@@ -25,7 +25,7 @@ async function availableMemory(): Promise<number> {
 }
 
 /** Measures the file system at `params.path`, the memory and the load. */
-export async function measure({ params }: StepContext<{ params: { path: string } }>): Promise<Sample> {
+export async function measure({ params }: StepContext<{ path: string }>): Promise<Sample> {
   const disk = await statfs(params.path);
   const memory = totalmem();
   return {
@@ -41,7 +41,7 @@ export async function measure({ params }: StepContext<{ params: { path: string }
 }
 
 /** Adds the sample to the series of its day. */
-export async function append({ inputs }: StepContext<{ inputs: { sample: Sample } }>): Promise<{ file: string }> {
+export async function append({ inputs }: StepContext<Loose, { sample: Sample }>): Promise<{ file: string }> {
   const name = `host-${inputs.sample.at.slice(0, 10)}.jsonl`;
   const folder = new URL("../data/", import.meta.url);
   await mkdir(folder, { recursive: true });
@@ -50,7 +50,7 @@ export async function append({ inputs }: StepContext<{ inputs: { sample: Sample 
 }
 
 /** Says that something runs full; the pipeline's `when` decides whether it does. */
-export async function warn({ inputs, params, log }: StepContext<{ inputs: { sample: Sample }; params: { warnAbove: number } }>): Promise<string> {
+export async function warn({ inputs, params, log }: StepContext<{ warnAbove: number }, { sample: Sample }>): Promise<string> {
   const { path, diskUsed, memoryUsed } = inputs.sample;
   const percent = (part: number): string => `${Math.round(part * 100)} %`;
   const text = `${path} is ${percent(diskUsed)} full, memory ${percent(memoryUsed)}; the limit is ${percent(params.warnAbove)}`;

@@ -1,6 +1,6 @@
 /** The steps of package-digest.yaml: read the package manager's log, and count what it did. */
 import { readFile } from "node:fs/promises";
-import type { StepContext } from "orchd";
+import type { Loose, StepContext } from "orchd";
 
 /** What was read, and where from. */
 export interface PackageLog {
@@ -18,7 +18,7 @@ export interface Day {
 const ACTIONS = new Set(["install", "upgrade", "remove", "purge"]);
 
 /** Reads the lines of `params.path` that change a package; a sample that ships with orchd where there is no such file. */
-export async function read({ params, log }: StepContext<{ params: { path: string } }>): Promise<PackageLog> {
+export async function read({ params, log }: StepContext<{ path: string }>): Promise<PackageLog> {
   let source = params.path;
   let text: string;
   try {
@@ -35,7 +35,7 @@ export async function read({ params, log }: StepContext<{ params: { path: string
 }
 
 /** Counts the actions of each day, newest first. */
-export async function digest({ inputs }: StepContext<{ inputs: { log: PackageLog } }>): Promise<{ source: string; days: Day[] }> {
+export async function digest({ inputs }: StepContext<Loose, { log: PackageLog }>): Promise<{ source: string; days: Day[] }> {
   const days = new Map<string, Record<string, number>>();
   for (const line of inputs.log.lines) {
     const [day, , action] = line.split(" ", 3) as [string, string, string];

@@ -11,7 +11,7 @@ const CONSUMER = `
 import { dynamicPipeline, pipeline, step, BaseOrchestrator } from "orchd";
 import type { StepContext } from "orchd";
 
-export const read = step(async ({ params }: StepContext<{ params: { path: string } }>) => [params.path]);
+export const read = step(async ({ params }: StepContext<{ path: string }>) => [params.path]);
 export const count = step(async ({ inputs }: { inputs: { lines: string[] } }) => inputs.lines.length);
 
 export default pipeline({
