@@ -8,6 +8,7 @@
  *
  * When the channel to the daemon closes, everything that was started is ended, and the process with it.
  */
+import { mkdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { FAILURE_CODES, toStepError, type StepError } from "../../../core/failure.ts";
 import { baseEnvironment, type FromThread } from "../../../steps/thread-protocol.ts";
@@ -64,6 +65,7 @@ export class RunnerHost {
     this.#program = program;
     this.#send = send;
     this.#guard = new Guard(settings.token);
+    mkdirSync(settings.scratch, { recursive: true, mode: 0o700 });
     setInterval(() => this.#watchMemory(), MEMORY_LOOK_MS).unref();
   }
 

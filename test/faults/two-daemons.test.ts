@@ -1,0 +1,69 @@
+/** Promise 13: several daemons on one root never both act, whatever becomes of the lock file, of the holder, or of its clock. */
+import { readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { awaitLines, linesOf } from "../support/await-event.ts";
+import { orchd, startDaemon } from "../support/daemon.ts";
+import { reached, trials } from "../support/figures.ts";
+import { pipelineLedger, runsOf, undecidedSeconds } from "../support/ledgers.ts";
+import { tempRoot } from "../support/temp-root.ts";
+
+const TICK = `schedule: { cron: "* * * * * *" }
+overlap: allow
+steps:
+  note: { run: 'echo "$ORCHD_RUN_ID" >> ../notes' }
+`;
+
+/** What must hold after any of this: each slot decided once, each run run once, each ledger whole. */
+function check(root: { root: string; runs: string }): void {
+  const lines = pipelineLedger(root.runs, "tick");
+  expect(undecidedSeconds(lines)).toEqual([]);
+  const notes = readFileSync(join(root.root, "notes"), "utf8").trim().split("\n");
+  expect(new Set(notes).size).toBe(notes.length);
+  for (const run of runsOf(root.runs, "tick")) expect(run.lines.filter((line) => line.type === "step.started").length).toBeLessThanOrEqual(1);
+}
+
+describe("several daemons on one root", () => {
+  it("leave one that acts; the others end with a sentence", { timeout: 600_000 }, async () => {
+    const rounds = trials(2, 100);
+    let good = 0;
+    for (let round = 0; round < rounds; round += 1) {
+      const root = tempRoot({ "schedules/tick.yaml": TICK });
+      const daemons = await Promise.all([1, 2, 3].map(() => startDaemon({ root: root.root, ready: false })));
+      await awaitLines(join(root.runs, "tick/pipeline.jsonl"), 2, (line) => line.type === "run.finished");
+      const status = (await orchd(root.root, "status", "--json")).json<{ daemon: { pid: number } }>();
+      const others = daemons.filter((daemon) => daemon.pid !== status.daemon.pid);
+      expect(others.length).toBe(2);
+      for (const other of others) {
+        expect((await other.ended).status).not.toBe(0);
+        expect(other.stderr()).toContain(String(status.daemon.pid));
+      }
+      await daemons.find((daemon) => daemon.pid === status.daemon.pid)!.end();
+      check(root);
+      good += 1;
+    }
+    reached(13, "rounds of three daemons at once of which one acted", good, rounds);
+  });
+
+  it("keep out while the holder is stopped, though the lock file is deleted", { timeout: 120_000 }, async () => {
+    const root = tempRoot({ "schedules/tick.yaml": TICK });
+    const ledger = join(root.runs, "tick/pipeline.jsonl");
+    const holder = await startDaemon({ root: root.root });
+    await awaitLines(ledger, 1, (line) => line.type === "run.finished");
+    holder.process.kill("SIGSTOP");
+    const waiting = await startDaemon({ root: root.root, ready: false });
+    expect((await waiting.ended).status).not.toBe(0);
+    rmSync(join(root.runs, ".orchd/daemon.lock"));
+    const second = await startDaemon({ root: root.root, ready: false });
+    expect((await second.ended).status).not.toBe(0);
+    expect(second.stderr()).toContain(String(holder.pid));
+    holder.process.kill("SIGCONT");
+    // Its lock file is no longer its own: it ends by itself, and the next one starts at once.
+    await holder.ended;
+    const third = await startDaemon({ root: root.root });
+    const before = linesOf(ledger).filter((line) => line.type === "run.finished").length;
+    await awaitLines(ledger, before + 1, (line) => line.type === "run.finished");
+    await third.end();
+    check(root);
+  });
+});
