@@ -5,7 +5,7 @@
  * the definition, all of them at once.
  */
 import { canonicalHash } from "./canonical-json.ts";
-import { absolutePath, codeKey, codeUses, compileStep, NO_RETRY, positiveDuration, retryOf, type StepDefaults } from "./compile-step.ts";
+import { codeKey, codeUses, compileStep, NO_RETRY, positiveDuration, retryOf, type StepDefaults } from "./compile-step.ts";
 import { didYouMean } from "./did-you-mean.ts";
 import { parseDuration } from "./duration.ts";
 import type { FieldPath, Fault } from "./fault.ts";
@@ -18,7 +18,7 @@ import { envOf, mergeRetention, type OrchdSettings } from "./settings.ts";
 import type { CodeRef, EnvValue, Hooks, Json, OrchestratorRef, Snapshot, SnapshotStep } from "./snapshot.ts";
 import { bindParams, hasParams, TemplateError, templateFaults } from "./template.ts";
 
-export { absolutePath, codeKey, codeUses };
+export { codeKey, codeUses };
 
 /** What a pipeline is compiled from. */
 export interface CompileInput {

@@ -3,12 +3,14 @@
  *
  * A pattern has five or six fields; day-of-month and day-of-week are joined by "or", as in cron(8). One that no date matches is refused.
  */
-import { Cron } from "croner";
+import { Cron, CronPattern } from "croner";
 import { cronCalculator } from "./cron-calculator.ts";
 import { gapsBetween, type Gap } from "./zone.ts";
 
 /** No pattern that a person means is longer. */
 export const MAX_CRON_LENGTH = 256;
+
+const OPTIONS = { mode: "5-or-6-parts", fixedTimeRule: "no-wildcard" } as const;
 
 const NICKNAMES: Readonly<Record<string, string>> = {
   "@yearly": "0 0 1 1 *",
@@ -46,7 +48,9 @@ export function checkCron(text: string): CronCheck {
   const pattern = fields.join(" ");
   let next: Date | null;
   try {
-    next = new Cron(pattern, { timezone: "UTC", mode: "5-or-6-parts" }).nextRun(new Date(Date.UTC(2000, 0, 1) - 1_000));
+    // A text with a colon is a date to Cron, so the pattern is read on its own first.
+    void new CronPattern(pattern, "UTC", OPTIONS);
+    next = new Cron(pattern, { ...OPTIONS, timezone: "UTC" }).nextRun(new Date(Date.UTC(2000, 0, 1) - 1_000));
   } catch (thrown) {
     return refuse(`${shown} is no cron pattern: ${plainly((thrown as Error).message, fields)}`);
   }

@@ -6,7 +6,7 @@
  * and durations milliseconds.
  */
 import * as z from "zod";
-import { durationSchema, jsonSchema, nameSchema, paramsSchema } from "./schema-parts.ts";
+import { durationSchema, nameSchema, paramsSchema } from "./schema-parts.ts";
 import type { Json } from "./snapshot.ts";
 
 /** What becomes of slots that were due while no daemon was up. */
@@ -92,8 +92,3 @@ export interface Schedule {
 
 /** The values that semantics.md 9 gives where a schedule says nothing. */
 export const SCHEDULE_DEFAULTS = { jitterSeconds: 0, catchUp: "latest", catchUpWindowMs: 86_400_000, maxCatchUp: 100 } as const;
-
-/** A schedule read back from a ledger's `pipeline.loaded` line. */
-export const storedScheduleSchema = z.custom<Schedule>(
-  (value) => jsonSchema.safeParse(value).success && typeof value === "object" && value !== null && "timezone" in value,
-);

@@ -42,6 +42,8 @@ describe("refuses with a sentence", () => {
     ["@reboot", /no time/],
     ["@dayly", /@daily/],
     ["2026-12-01T00:00:00Z", /runOnceAt/],
+    ["*/5 * : * * *", /illegal characters/],
+    ["2026-12-01 00:00:00 * * *", /illegal/],
     ["H * * * *", /jitterSeconds/],
     ["*/0 * * * *", /stepping/],
     ["1-0 * * * *", /larger/],
@@ -109,6 +111,9 @@ describe("a hostile text", () => {
       "NaN",
       "Infinity",
       "0x10",
+      ":",
+      "1:2",
+      "2026-01-01T00:00:00",
     ),
     fc.string({ maxLength: 12 }),
   );
