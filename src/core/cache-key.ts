@@ -91,8 +91,8 @@ export function cacheKey(parts: CacheKeyParts): string {
 
 /** A value's content hash, the same wherever the value came from; a reference to an artifact already is one. */
 export function contentHash(value: Json): string {
-  if (value !== null && typeof value === "object" && "$artifact" in value && typeof value.$artifact === "string") return value.$artifact;
-  return canonicalHash(value);
+  const artifact = value === null || typeof value !== "object" ? undefined : (value as { readonly [key: string]: Json })["$artifact"];
+  return typeof artifact === "string" ? artifact : canonicalHash(value);
 }
 
 /**

@@ -1,0 +1,303 @@
+/**
+ * A dynamic pipeline's function while it runs, and what it calls (contract.md "Dynamic pipelines").
+ *
+ * The function has no state that survives: after a crash it runs again from its first line. Each of its calls was recorded (`step.added`, with the text
+ * of the call), so calls that were made before are answered from the ledger, and the function comes to where it was. That needs a
+ * function that calls the same again. A call of a recorded id that reads otherwise, and a recorded call that is never made again, end the run:
+ * going on would mix two programs' results.
+ *
+ * While recorded calls are still to come a new one is held back. What the recorded ones depend on has ended, so nothing keeps the function from making
+ * them but its own work; a function that stays away from them for {@link QUIET_MS} has left the recorded path.
+ */
+import type { Timer } from "../clock.ts";
+import { FAILURE_CODES, toStepError, type StepError } from "../core/failure.ts";
+import { runnerDeath } from "../core/plan.ts";
+import type { Json } from "../core/snapshot.ts";
+import { resolveSecrets } from "./environment.ts";
+import { compileInvocation } from "./invocation.ts";
+import type { DynamicCall, DynamicEnd, DynamicTask, TaskResult } from "./local/protocol.ts";
+import { SecretFiles } from "./secrets.ts";
+import type { RunParts } from "./run-parts.ts";
+
+/** How long a function may keep away from its recorded calls once it made a new one. */
+const QUIET_MS = 3_000;
+const MAX_RESTARTS = 3;
+
+interface Asked {
+  readonly call: DynamicCall;
+  readonly text: string;
+  readonly resolve: (reply: Json) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** See the head of this file. */
+export class DynamicCalls {
+  readonly #parts: RunParts;
+  #task: string | undefined;
+  #told = false;
+  #over = false;
+  #starts = 0;
+  /** Ids that this execution of the function has called. */
+  readonly #called = new Set<string>();
+  /** Recorded ids that it has not called again. */
+  readonly #recorded = new Set<string>();
+  /** Calls in their order; the first is being recorded. */
+  #queue: Asked[] = [];
+  #recording = false;
+  #held: Asked[] = [];
+  #quiet: Timer | undefined;
+  #onEnd: ((error: StepError | undefined) => void)[] = [];
+
+  constructor(parts: RunParts) {
+    this.#parts = parts;
+  }
+
+  /** Whether the function runs. */
+  get running(): boolean {
+    return this.#task !== undefined;
+  }
+
+  /** Starts the function, from its first line. */
+  start(alone = false): void {
+    const { state, journal, deps, arrive, output } = this.#parts;
+    const id = `${state.run}#function-${(this.#starts += 1)}`;
+    this.#task = id;
+    this.#told = false;
+    this.#called.clear();
+    this.#recorded.clear();
+    for (const step of state.steps.keys()) this.#recorded.add(step);
+    this.#queue = [];
+    this.#held = [];
+    const ended = (result: TaskResult): void => arrive(() => this.#ended(id, result));
+    let task: DynamicTask;
+    try {
+      task = this.#taskOf();
+    } catch (error) {
+      ended({ ok: false, outcome: "failed", error: toStepError(error) });
+      return;
+    }
+    journal.afterwards(() => {
+      try {
+        deps.orchestrators.local.startTask(
+          id,
+          task,
+          {
+            done: ended,
+            output,
+            call: (method, argument) => this.#call(id, method, argument),
+            died: (death) => {
+              const mayRestart = !death.alone && death.inFlight.length > 1 && this.#starts <= MAX_RESTARTS;
+              if (mayRestart) arrive(() => this.#restart(id));
+              else ended({ ok: false, outcome: "failed", error: { ...runnerDeath(death.because), code: death.code } });
+            },
+          },
+          alone ? { alone } : undefined,
+        );
+      } catch (error) {
+        ended({ ok: false, outcome: "failed", error: toStepError(error) });
+      }
+    });
+  }
+
+  /** The run halts: the function is ended. @returns whether that is recorded already, because it does not run */
+  stop(because: string): boolean {
+    const { state, journal, deps, emit } = this.#parts;
+    const id = this.#task;
+    if (id === undefined) {
+      if (state.function !== "owed") return false;
+      emit({ type: "run.function_ended" });
+      return true;
+    }
+    if (!this.#told) journal.afterwards(() => deps.orchestrators.local.stopTask(id, "force", because));
+    this.#told = true;
+    return false;
+  }
+
+  /** The run is let go of: the function is ended, and nothing is recorded of it any more. */
+  end(): void {
+    this.#over = true;
+    this.#quiet?.cancel();
+    if (this.#task !== undefined) this.#parts.deps.orchestrators.local.stopTask(this.#task, "force", "the run is no longer driven");
+  }
+
+  /** Resolves when the function has ended, with its error if it failed. */
+  ended(): Promise<StepError | undefined> {
+    return new Promise((resolve) => void this.#onEnd.push(resolve));
+  }
+
+  #restart(id: string): void {
+    if (this.#over || this.#task !== id) return;
+    if (this.#parts.state.function === "owed") this.start(true);
+    else this.#task = undefined;
+  }
+
+  #taskOf(): DynamicTask {
+    const { state, environment, deps } = this.#parts;
+    const { run, pipeline, trigger, snapshot, hookState } = state;
+    const { env, secrets } = environment.shared();
+    const all = [...secrets];
+    const source = deps.secrets ?? new SecretFiles([(deps.environment ?? process.env)["CREDENTIALS_DIRECTORY"]]);
+    const params = resolveSecrets(state.params, source, all);
+    return {
+      kind: "dynamic",
+      code: snapshot.dynamic!,
+      run: { id: run, pipeline, attempt: 1, ...(trigger.scheduledFor === undefined ? {} : { scheduledFor: trigger.scheduledFor }) },
+      env,
+      ...(all.length === 0 ? {} : { secrets: all }),
+      gracePeriodMs: snapshot.gracePeriodMs,
+      params,
+      ...(hookState === undefined ? {} : { state: hookState }),
+    };
+  }
+
+  #call(id: string, method: string, argument: Json): Promise<Json> {
+    const { arrive, journal, state, waiters } = this.#parts;
+    if (method === "step") {
+      const call = argument as unknown as DynamicCall;
+      return new Promise((resolve, reject) => arrive(() => this.#asked(id, { call, text: JSON.stringify(call), resolve, reject })));
+    }
+    if (method === "result") {
+      const { id: step } = argument as { id: string };
+      const outputs = waiters.outputsOf(step);
+      arrive(() => {
+        if (state.steps.get(step)?.phase === "ended") journal.afterwards(() => waiters.settle(step));
+      });
+      return outputs as Promise<Json>;
+    }
+    return Promise.reject(new Error(`a dynamic pipeline's function cannot call "${method}"`));
+  }
+
+  #asked(task: string, asked: Asked): void {
+    if (this.#over || task !== this.#task || this.#parts.state.function !== "owed") return asked.reject(new Error("the run is ending"));
+    const { id } = asked.call;
+    if (this.#called.has(id)) return asked.reject(new Error(`there is an invocation ${JSON.stringify(id)} already; give this one an id of its own`));
+    this.#called.add(id);
+    const recorded = this.#parts.state.steps.get(id);
+    if (recorded === undefined) {
+      if (this.#recorded.size > 0) this.#hold(asked);
+      else this.#enqueue(asked);
+      return;
+    }
+    if (recorded.call !== undefined && recorded.call !== asked.text) return this.#diverge(describeCall(recorded.call), `calls ${describeCall(asked.text)}`, asked);
+    this.#recorded.delete(id);
+    this.#parts.journal.afterwards(() => asked.resolve({ id }));
+    this.#quiet?.cancel();
+    if (this.#recorded.size > 0) {
+      if (this.#held.length > 0) this.#listen();
+      return;
+    }
+    for (const held of this.#held.splice(0)) this.#enqueue(held);
+  }
+
+  #hold(asked: Asked): void {
+    this.#held.push(asked);
+    this.#listen();
+  }
+
+  #listen(): void {
+    this.#quiet?.cancel();
+    this.#quiet = this.#parts.deps.clock.after(QUIET_MS, () =>
+      this.#parts.arrive(() => {
+        const [held] = this.#held;
+        const [missing] = this.#recorded;
+        if (held === undefined || missing === undefined || this.#over) return;
+        this.#diverge(describeCall(this.#parts.state.steps.get(missing)?.call ?? missing), `calls ${describeCall(held.text)}`, held);
+      }),
+    );
+  }
+
+  #enqueue(asked: Asked): void {
+    this.#queue.push(asked);
+    this.#recordNext();
+  }
+
+  /** Records calls one after the other: a later one may name an earlier one. */
+  #recordNext(): void {
+    while (!this.#recording) {
+      const asked = this.#queue.shift();
+      if (asked === undefined) return;
+      this.#record(asked);
+    }
+  }
+
+  #record(asked: Asked): void {
+    const { state, emitWhole, journal } = this.#parts;
+    const { call, text } = asked;
+    const needed = [...call.after, ...Object.values(call.inputs).flatMap((input) => ("step" in input ? [input.step] : []))];
+    const unknown = needed.find((step) => !state.steps.has(step));
+    if (unknown !== undefined) return asked.reject(new Error(`step "${call.id}" needs ${JSON.stringify(unknown)}, and there is no such invocation`));
+    const invocation = compileInvocation(call, state.snapshot, new Set(Object.keys(state.params)));
+    if (!invocation.ok) return asked.reject(new Error(invocation.message));
+    const { spec, values } = invocation;
+    this.#recording = true;
+    emitWhole(
+      { type: "step.added", step: call.id, spec, call: text, ...(Object.keys(values).length === 0 ? {} : { values }), because: "the function asked for it" },
+      () => {
+        this.#recording = false;
+        if (this.#over || state.function !== "owed") return false;
+        journal.afterwards(() => asked.resolve({ id: call.id }));
+        // What waited for this one comes in a turn of its own, once this event is folded in.
+        if (this.#queue.length > 0) this.#parts.arrive(() => this.#recordNext());
+        return true;
+      },
+      (error) => {
+        this.#recording = false;
+        asked.reject(error as Error);
+        this.#recordNext();
+      },
+    );
+  }
+
+  #diverge(recorded: string, called: string, asked?: Asked): void {
+    const message = `nondeterministic pipeline: the ledger has ${recorded}, and the function now ${called}. A function has to make the same calls when it runs again; take time and chance from a step.`;
+    const error: StepError = { name: "NondeterministicPipeline", message: message.slice(0, 8_000), code: FAILURE_CODES.nondeterministic };
+    this.#parts.emit({ type: "run.function_ended", error: { ...error } });
+    asked?.reject(Object.assign(new Error(message), { name: error.name, code: error.code }));
+    this.#finish(error);
+    if (this.#task !== undefined) this.stop("nondeterministic pipeline");
+  }
+
+  #ended(id: string, result: TaskResult): void {
+    if (this.#over || this.#task !== id) return;
+    this.#task = undefined;
+    this.#quiet?.cancel();
+    const { state, emit, deps } = this.#parts;
+    if (state.function !== "owed") return;
+    if (result.ok) {
+      const [missing] = this.#recorded;
+      if (missing !== undefined) return this.#diverge(describeCall(state.steps.get(missing)?.call ?? missing), "ended without it");
+      const { unawaited = [] } = (result.value ?? {}) as Partial<DynamicEnd>;
+      for (const { id: step, message } of unawaited) deps.log.warn({ run: state.run, step }, `step ${step} failed and nothing awaited it: ${message}`);
+      emit({ type: "run.function_ended" });
+      return this.#finish(undefined);
+    }
+    if (result.outcome === "stopped" && this.#told) {
+      emit({ type: "run.function_ended" });
+      return this.#finish(undefined);
+    }
+    const error = { ...result.error, message: result.error.message.slice(0, 8_192), ...(result.error.stack === undefined ? {} : { stack: result.error.stack.slice(0, 8_192) }) };
+    emit({ type: "run.function_ended", error: { ...error } });
+    this.#finish(error);
+  }
+
+  #finish(error: StepError | undefined): void {
+    for (const resolve of this.#onEnd.splice(0)) this.#parts.journal.afterwards(() => resolve(error));
+  }
+}
+
+/** A call as a person would write it. */
+function describeCall(text: string): string {
+  let call: Partial<DynamicCall>;
+  try {
+    call = JSON.parse(text) as Partial<DynamicCall>;
+  } catch {
+    return text.slice(0, 400);
+  }
+  const parts = [
+    ...(call.id === call.name ? [] : [`id ${JSON.stringify(call.id)}`]),
+    ...(Object.keys(call.params ?? {}).length === 0 ? [] : [`params ${JSON.stringify(call.params)}`]),
+    ...(Object.keys(call.inputs ?? {}).length === 0 ? [] : [`inputs ${JSON.stringify(call.inputs)}`]),
+    ...((call.after ?? []).length === 0 ? [] : [`after ${call.after!.join(", ")}`]),
+  ];
+  return `${call.name ?? "?"}(${parts.join(", ")})`.slice(0, 600);
+}

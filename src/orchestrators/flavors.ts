@@ -1,0 +1,150 @@
+/**
+ * Finds the orchestrator that a snapshot names: `local`, one of orchd.yaml's, or a class in a user's file.
+ *
+ * The daemon never runs a user's code. Of a user's class it knows what a runner tells of it: its flavor's name and what it declares, asked for
+ * once for each version of the code and each config.
+ */
+import { canonicalHash } from "../core/canonical-json.ts";
+import { toStepError, type StepError } from "../core/failure.ts";
+import type { Json, OrchestratorRef, Snapshot } from "../core/snapshot.ts";
+import { EXECUTION_MODES } from "../core/status.ts";
+import { DEFAULT_CAPABILITIES, LOCAL_CAPABILITIES, type Capabilities } from "./capabilities.ts";
+import { LocalOrchestrator } from "./local/local-orchestrator.ts";
+import type { TaskPool } from "./task-pool.ts";
+
+/** An orchestrator as the daemon knows it. */
+export interface Flavor {
+  readonly name: string;
+  readonly capabilities: Capabilities;
+  /** The user's class and its config; undefined for `local`. */
+  readonly ref?: OrchestratorRef & { readonly code: NonNullable<OrchestratorRef["code"]> };
+  /** A run that was taken over names an orchestrator that is no more: why the run cannot go on. */
+  readonly lost?: StepError;
+}
+
+/** A run or pipeline that an orchestrator cannot take; `message` is a sentence. Nothing was written. */
+export class SubmissionRefused extends Error {
+  override readonly name = "SubmissionRefused";
+}
+
+const LOCAL: Flavor = { name: "local", capabilities: LOCAL_CAPABILITIES };
+const DESCRIPTIONS_KEPT = 256;
+
+/** The orchestrators of one daemon. */
+export class Flavors {
+  /** Where steps run: every flavor's, since a user's orchestrator says when and in which order, and runs them through `runStep`. */
+  readonly local: LocalOrchestrator;
+  readonly #pool: TaskPool;
+  #named: Readonly<Record<string, OrchestratorRef>>;
+  readonly #described = new Map<string, Promise<Flavor>>();
+  #descriptions = 0;
+
+  constructor(parts: { readonly pool: TaskPool; readonly orchestrators?: Readonly<Record<string, OrchestratorRef>> }) {
+    this.#pool = parts.pool;
+    this.#named = parts.orchestrators ?? {};
+    this.local = new LocalOrchestrator(parts.pool);
+  }
+
+  /** Takes the orchestrators of an orchd.yaml that was read again. */
+  reload(orchestrators: Readonly<Record<string, OrchestratorRef>>): void {
+    this.#named = orchestrators;
+  }
+
+  /**
+   * The orchestrator that a snapshot names.
+   *
+   * @returns at once where no code of a user's has to be asked
+   * @throws SubmissionRefused, or rejects with it, where there is none of that name, or its class is not what it should be
+   */
+  resolve(ref: OrchestratorRef | undefined): Flavor | Promise<Flavor> {
+    if (ref === undefined) return LOCAL;
+    if (ref.code !== undefined) return this.#describe(ref as Required<OrchestratorRef>);
+    if (ref.flavor === "local") return LOCAL;
+    const named = Object.hasOwn(this.#named, ref.flavor) ? this.#named[ref.flavor] : undefined;
+    if (named === undefined) {
+      const known = ["local", ...Object.keys(this.#named)].join(", ");
+      throw new SubmissionRefused(`There is no orchestrator ${JSON.stringify(ref.flavor)}; orchd.yaml and orchd itself have ${known}.`);
+    }
+    const config = { ...named.config, ...ref.config };
+    return named.code === undefined ? LOCAL : this.#describe({ flavor: ref.flavor, code: named.code, config });
+  }
+
+  #describe(ref: Required<OrchestratorRef>): Promise<Flavor> {
+    const key = canonicalHash([ref.flavor, ref.code, ref.config]);
+    let found = this.#described.get(key);
+    if (found === undefined) {
+      found = this.#ask(ref as NonNullable<Flavor["ref"]>);
+      this.#described.set(key, found);
+      if (this.#described.size > DESCRIPTIONS_KEPT) this.#described.delete(this.#described.keys().next().value!);
+      found.catch(() => this.#described.delete(key));
+    }
+    return found;
+  }
+
+  async #ask(ref: NonNullable<Flavor["ref"]>): Promise<Flavor> {
+    const id = `describe#${(this.#descriptions += 1)}`;
+    const answer = await new Promise<Json>((resolve, reject) => {
+      this.#pool.start(
+        id,
+        {
+          kind: "flavor",
+          code: ref.code,
+          config: ref.config,
+          method: "describe",
+          argument: null,
+          run: { id: "", pipeline: "", attempt: 1 },
+          env: {},
+          gracePeriodMs: 5_000,
+          timeoutMs: 30_000,
+        },
+        {
+          done: (result) => {
+            if (result.ok) resolve(result.value);
+            else reject(new SubmissionRefused(`The orchestrator ${ref.code.source} cannot be used: ${result.error.message}`));
+          },
+          output: () => undefined,
+          died: () => reject(new SubmissionRefused(`The orchestrator ${ref.code.source} ended its runner process when it was loaded.`)),
+        },
+      );
+    });
+    return describedFlavor(ref, answer);
+  }
+}
+
+/** Takes what a runner said of a class; a newer or older class may say more or less. */
+function describedFlavor(ref: NonNullable<Flavor["ref"]>, answer: Json): Flavor {
+  const { flavor, capabilities } = (answer ?? {}) as { flavor?: unknown; capabilities?: Partial<Capabilities> };
+  const given = capabilities ?? {};
+  const modes = (given.supportedExecutionModes ?? DEFAULT_CAPABILITIES.supportedExecutionModes).filter((mode) => EXECUTION_MODES.includes(mode));
+  const name = typeof flavor === "string" && flavor !== "" ? flavor : ref.flavor;
+  return { name, ref, capabilities: { ...DEFAULT_CAPABILITIES, ...given, supportedExecutionModes: modes } };
+}
+
+/**
+ * Why an orchestrator cannot take a pipeline, as a sentence; undefined where it can. Asked before anything is written.
+ *
+ * @param scheduled the run is for a slot, or the pipeline has a schedule
+ */
+export function refusalOf(flavor: Flavor, snapshot: Snapshot, scheduled: boolean): string | undefined {
+  const { name, capabilities } = flavor;
+  if (!capabilities.supportedExecutionModes.includes(snapshot.executionMode)) {
+    const modes = capabilities.supportedExecutionModes.join(", ");
+    return `The orchestrator ${name} does not support the execution mode ${snapshot.executionMode}; it supports ${modes === "" ? "none" : modes}. Change executionMode of pipeline ${snapshot.name}.`;
+  }
+  if (scheduled && !capabilities.isSchedulable) {
+    return `The orchestrator ${name} cannot be scheduled, so pipeline ${snapshot.name} can only be run by hand; let the orchestrator declare isSchedulable, or remove the schedule.`;
+  }
+  if (snapshot.dynamic !== undefined && !capabilities.supportsDynamicPipelines) {
+    return `The orchestrator ${name} does not support dynamic pipelines, and pipeline ${snapshot.name} is one; use the orchestrator local.`;
+  }
+  const isolated = snapshot.steps.find((step) => step.isolated);
+  if (isolated !== undefined && flavor.ref === undefined && !capabilities.canRunIsolatedSteps) {
+    return `The orchestrator ${name} cannot run isolated steps, and step ${JSON.stringify(isolated.id)} of pipeline ${snapshot.name} is one.`;
+  }
+  return undefined;
+}
+
+/** An error's sentence, whatever was thrown. */
+export function refusalText(thrown: unknown): string {
+  return toStepError(thrown).message;
+}

@@ -1,0 +1,137 @@
+/**
+ * A run's hooks while they run. The planner says which are owed; a hook is owed until its end is in the ledger, so it runs at least once, and after
+ * a crash perhaps twice. A hook that throws changes no status, an init hook's excepted (contract.md "Hooks").
+ */
+import { FAILURE_CODES, toStepError, type StepError } from "../core/failure.ts";
+import type { Action } from "../core/plan.ts";
+import { runnerDeath } from "../core/plan.ts";
+import { stepHook } from "../core/run-state.ts";
+import type { Json } from "../core/snapshot.ts";
+import type { HookTask, TaskResult } from "./local/protocol.ts";
+import type { RunParts } from "./run-parts.ts";
+
+type HookName = Extract<Action, { kind: "hook" }>["hook"];
+
+/** See the head of this file. */
+export class HookRuns {
+  /** `HOOK` or `HOOK:STEP` of each that runs. */
+  readonly running = new Set<string>();
+  readonly #parts: RunParts;
+  readonly #ids = new Map<string, string>();
+  #started = 0;
+  #abandoned = false;
+
+  constructor(parts: RunParts) {
+    this.#parts = parts;
+  }
+
+  /** Whether none runs. */
+  get idle(): boolean {
+    return this.running.size === 0;
+  }
+
+  /** Starts a hook once what made it due is durable. */
+  start(hook: HookName, step: string | undefined, because: string): void {
+    this.running.add(keyOf(hook, step));
+    this.#begin(hook, step, because, false);
+  }
+
+  /** Tells all that run to end; each gets the grace period. */
+  stop(because: string): void {
+    const { journal, deps } = this.#parts;
+    for (const id of this.#ids.values()) journal.afterwards(() => deps.orchestrators.local.stopTask(id, "force", because));
+  }
+
+  /** The daemon ends: those that run are ended, and run again at the next start. */
+  abandon(): void {
+    this.#abandoned = true;
+    this.stop("the daemon ends");
+    this.running.clear();
+    this.#ids.clear();
+  }
+
+  #begin(hook: HookName, step: string | undefined, because: string, alone: boolean): void {
+    const { journal, deps, arrive, output } = this.#parts;
+    const key = keyOf(hook, step);
+    let task: HookTask;
+    try {
+      task = this.#task(hook, step, because);
+    } catch (error) {
+      arrive(() => this.#ended(hook, step, { ok: false, outcome: "failed", error: toStepError(error) }));
+      return;
+    }
+    const id = `${this.#parts.state.run}#hook-${(this.#started += 1)}-${key}`;
+    this.#ids.set(key, id);
+    const end = (result: TaskResult): void => arrive(() => this.#ended(hook, step, result));
+    journal.afterwards(() => {
+      try {
+        deps.orchestrators.local.startTask(
+          id,
+          task,
+          {
+            done: end,
+            output,
+            died: (death) => {
+              if (!alone && !death.alone && death.inFlight.length > 1) arrive(() => this.#begin(hook, step, because, true));
+              else end({ ok: false, outcome: "failed", error: { ...runnerDeath(death.because), code: death.code } });
+            },
+          },
+          alone ? { alone } : undefined,
+        );
+      } catch (error) {
+        end({ ok: false, outcome: "failed", error: toStepError(error) });
+      }
+    });
+  }
+
+  #ended(hook: HookName, step: string | undefined, result: TaskResult): void {
+    if (this.#abandoned) return;
+    const of = step === undefined ? {} : { step };
+    const key = keyOf(hook, step);
+    const still = (): boolean => this.running.delete(key);
+    this.#ids.delete(key);
+    const failed = (error: StepError): void => {
+      if (still()) this.#parts.emit({ type: "hook.failed", hook, ...of, error: { ...error, message: error.message.slice(0, 8_192), ...(error.stack === undefined ? {} : { stack: error.stack.slice(0, 8_192) }) } });
+    };
+    if (!result.ok) return failed({ ...result.error, code: result.error.code ?? FAILURE_CODES.hook });
+    // Only an init hook's value means something: it is every step's `context.state`.
+    const state: Json | undefined = hook === "init" && result.value !== null ? result.value : undefined;
+    this.#parts.emitWhole({ type: "hook.completed", hook, ...of, ...(state === undefined ? {} : { state }) }, still, (error) => failed(toStepError(error)));
+  }
+
+  #task(hook: HookName, step: string | undefined, because: string): HookTask {
+    const { state, environment } = this.#parts;
+    const { snapshot, run, pipeline, trigger } = state;
+    const of = step === undefined ? undefined : state.steps.get(step);
+    const code = of === undefined ? snapshot.hooks[hook] : stepHook(snapshot, of.spec, hook as "onSuccess" | "onFailure");
+    if (code === undefined) throw new Error(`the pipeline has no hook ${hook}`);
+    const attempt = Math.max(1, of?.attempt ?? 1);
+    const { env, secrets } = of === undefined ? environment.shared() : environment.forStep(of.spec.id, of.spec.env, attempt);
+    const failure = of?.error ?? (hook === "onRunFailure" ? runError(state) : undefined);
+    return {
+      kind: "hook",
+      hook,
+      code,
+      run: { id: run, pipeline, attempt, ...(trigger.scheduledFor === undefined ? {} : { scheduledFor: trigger.scheduledFor }) },
+      ...(step === undefined ? {} : { step }),
+      env,
+      ...(secrets.length === 0 ? {} : { secrets }),
+      gracePeriodMs: snapshot.gracePeriodMs,
+      // Under a forced stop nothing may hold the run up.
+      ...(state.stop?.mode === "force" ? { timeoutMs: Math.max(1, snapshot.gracePeriodMs) } : {}),
+      ...(state.hookState === undefined ? {} : { state: state.hookState }),
+      ...(failure === undefined ? {} : { error: failure }),
+      because,
+    };
+  }
+}
+
+function keyOf(hook: string, step: string | undefined): string {
+  return step === undefined ? hook : `${hook}:${step}`;
+}
+
+function runError(state: RunParts["state"]): StepError | undefined {
+  if (state.timedOut !== undefined) return { name: "RunTimeout", message: state.timedOut, code: FAILURE_CODES.runTimeout };
+  const step = state.firstFailure === undefined ? undefined : state.steps.get(state.firstFailure)?.error;
+  return state.submissionError ?? state.initError ?? state.functionError ?? step;
+}

@@ -1,0 +1,226 @@
+/**
+ * Finds the earlier result that may stand for a step, and says why there is none (contract.md "Cache").
+ *
+ * The index names candidates and is never believed: a hit needs the producer's line in its run's ledger, completed and not itself cached, and
+ * outputs that are there and whole. So candidates are folded from their ledgers; a few folded runs are kept, since a run that hits at all
+ * mostly hits the run before it. Runs that are being driven are looked at in memory: their newest lines are on the disk too, but folding them over
+ * and over would be dear.
+ *
+ * The reason for a miss compares the parts of the key with those of the same step's newest start: remembered where this daemon saw it, else made
+ * again from the previous run's ledger.
+ */
+import { cacheKeyParts, changedPart, contentHash, type CacheKeyParts } from "../core/cache-key.ts";
+import type { RunLine } from "../core/event.ts";
+import { evolve, type RunState, type StepState } from "../core/run-state.ts";
+import type { Json } from "../core/snapshot.ts";
+import { bindRun } from "../core/template.ts";
+import { isArtifactRef, type ArtifactRef, type Artifacts } from "../ledger/artifacts.ts";
+import { readLedger } from "../ledger/ledger-reader.ts";
+import type { RunStore } from "../ledger/run-store.ts";
+import { restoreEvent } from "../ledger/spill-event.ts";
+import type { CacheIndexPort, RunDeps } from "./run-ports.ts";
+
+const FOLDED_KEPT = 4;
+const FOLDED_STEPS_KEPT = 20_000;
+const PARTS_KEPT = 8_192;
+
+const shared = new WeakMap<CacheIndexPort, ResultCache>();
+
+/** A result that stands for a step. */
+export interface CacheHit {
+  readonly source: { readonly run: string; readonly step: string };
+  /** As a ledger holds them: spilled. */
+  readonly outputs: Readonly<Record<string, Json>>;
+}
+
+/** What looking up a key gave. */
+export type CacheAnswer = { readonly hit: CacheHit } | { readonly miss: "expired" | "output missing" | undefined };
+
+/** The results of one runs folder. */
+export class ResultCache {
+  readonly #index: CacheIndexPort;
+  readonly #store: RunStore;
+  readonly #artifacts: Artifacts;
+  readonly #previousRun: ((pipeline: string, except: string) => string | undefined) | undefined;
+  readonly #live = new Map<string, RunState>();
+  readonly #folded = new Map<string, RunState | null>();
+  readonly #parts = new Map<string, CacheKeyParts>();
+  /** The newest run of each pipeline that this daemon has seen. */
+  readonly #newest = new Map<string, string>();
+  /** Outputs that were found whole in this turn of a run-loop: an artifact is not hashed a thousand times for a fan-out. */
+  readonly #content = new WeakMap<object, Map<string, string>>();
+
+  constructor(parts: {
+    readonly index: CacheIndexPort;
+    readonly store: RunStore;
+    readonly artifacts: Artifacts;
+    readonly previousRun?: ((pipeline: string, except: string) => string | undefined) | undefined;
+  }) {
+    this.#index = parts.index;
+    this.#store = parts.store;
+    this.#artifacts = parts.artifacts;
+    this.#previousRun = parts.previousRun;
+  }
+
+  /** The one that all runs of a daemon share. */
+  static of(deps: Pick<RunDeps, "cacheIndex" | "runStore" | "artifacts" | "previousRun">): ResultCache {
+    let found = shared.get(deps.cacheIndex);
+    if (found === undefined) {
+      found = new ResultCache({ index: deps.cacheIndex, store: deps.runStore, artifacts: deps.artifacts, previousRun: deps.previousRun });
+      shared.set(deps.cacheIndex, found);
+    }
+    return found;
+  }
+
+  /** A run is driven from now on. */
+  begin(state: RunState): void {
+    this.#live.set(state.run, state);
+    this.#folded.delete(state.run);
+  }
+
+  /** A run has ended. */
+  end(state: RunState): void {
+    this.#live.delete(state.run);
+    this.#newest.set(state.pipeline, state.run);
+    if (state.steps.size > 0) this.#keep(state.run, state);
+  }
+
+  /** Notes that a step completed under a key. Call it once the line is durable. */
+  record(key: string, run: string, step: string, at: string): void {
+    this.#index.record(key, { run, step, at });
+  }
+
+  /** The newest result with this key that may be used, or why there is none. @param nowMs milliseconds since 1970 */
+  lookup(key: string, expiresAfterMs: number | undefined, nowMs: number): CacheAnswer {
+    let miss: "expired" | "output missing" | undefined;
+    for (const { run, step } of this.#index.lookup(key)) {
+      const producer = this.stateOf(run)?.steps.get(step);
+      if (producer === undefined) miss ??= "output missing";
+      else if (producer.status !== "completed" || producer.cacheKey !== key || producer.outputs === undefined) continue;
+      else if (expiresAfterMs !== undefined && nowMs - Date.parse(producer.attempts.at(-1)?.startedAt ?? producer.startedAt ?? "") >= expiresAfterMs) miss ??= "expired";
+      else if (!this.areWhole(producer.outputs)) miss ??= "output missing";
+      else return { hit: { source: { run, step }, outputs: producer.outputs } };
+    }
+    return { miss };
+  }
+
+  /** The result that a re-run takes over from a run before it, by name rather than by key. */
+  reuse(run: string, step: string): CacheHit | undefined {
+    const producer = this.stateOf(run)?.steps.get(step);
+    if (producer?.outputs === undefined || (producer.status !== "completed" && producer.status !== "cached") || !this.areWhole(producer.outputs)) return undefined;
+    return { source: producer.source ?? { run, step }, outputs: producer.outputs };
+  }
+
+  /** Whether every artifact that outputs refer to is there and whole. */
+  areWhole(outputs: Readonly<Record<string, Json>>): boolean {
+    const refs: ArtifactRef[] = [];
+    if (isArtifactRef(outputs)) {
+      if (!this.#artifacts.verify(outputs)) return false;
+      for (const value of Object.values(this.#artifacts.get(outputs) as object)) if (isArtifactRef(value)) refs.push(value);
+    } else {
+      for (const value of Object.values(outputs)) if (isArtifactRef(value)) refs.push(value);
+    }
+    return refs.every((ref) => this.#artifacts.verify(ref));
+  }
+
+  /** The content hash of one of a step's outputs as its ledger holds them; `undefined` names the object of all. */
+  outputHash(outputs: Readonly<Record<string, Json>>, name: string | undefined): string {
+    let known = this.#content.get(outputs);
+    if (known === undefined) this.#content.set(outputs, (known = new Map()));
+    const cached = known.get(name ?? "*");
+    if (cached !== undefined) return cached;
+    const all = (name !== undefined && isArtifactRef(outputs) ? this.#artifacts.get(outputs) : outputs) as Readonly<Record<string, Json>>;
+    const hash = contentHash(name === undefined ? (all as Json) : (all[name] ?? null));
+    known.set(name ?? "*", hash);
+    return hash;
+  }
+
+  /**
+   * Why a key is not that of the step's last start: `code changed`, `param "path" changed`, …; `first run` where it never ran. Remembers the
+   * parts for next time.
+   */
+  explain(state: RunState, step: string, parts: CacheKeyParts): string | undefined {
+    const name = `${state.pipeline}/${step}`;
+    const before = this.#parts.get(name) ?? this.#partsOfPrevious(state, step, parts);
+    this.#parts.delete(name);
+    this.#parts.set(name, parts);
+    if (this.#parts.size > PARTS_KEPT) this.#parts.delete(this.#parts.keys().next().value!);
+    return before === undefined ? "first run" : changedPart(before, parts);
+  }
+
+  #partsOfPrevious(state: RunState, step: string, now: CacheKeyParts): CacheKeyParts | undefined {
+    const run = this.#newest.get(state.pipeline) ?? this.#findPrevious(state);
+    const before = run === undefined || run === state.run ? undefined : this.stateOf(run);
+    const there = before?.steps.get(step);
+    if (before === undefined || there === undefined) return undefined;
+    return partsOf(before, there, now, this);
+  }
+
+  #findPrevious(state: RunState): string | undefined {
+    if (this.#previousRun !== undefined) return this.#previousRun(state.pipeline, state.run);
+    const found = this.#store.list(state.pipeline, { newestFirst: true, limit: 2 }).find((run) => run !== state.run);
+    this.#newest.set(state.pipeline, found ?? state.run);
+    return found;
+  }
+
+  /** A run as its ledger has it, or as it is driven; undefined if it is gone or damaged. */
+  stateOf(run: string): RunState | undefined {
+    const live = this.#live.get(run);
+    if (live !== undefined) return live;
+    let folded = this.#folded.get(run);
+    if (folded === undefined) {
+      folded = foldLedger(this.#store, run, this.#artifacts) ?? null;
+      this.#keep(run, folded);
+    }
+    return folded ?? undefined;
+  }
+
+  #keep(run: string, state: RunState | null): void {
+    this.#folded.delete(run);
+    if (state !== null && state.steps.size > FOLDED_STEPS_KEPT) return;
+    this.#folded.set(run, state);
+    if (this.#folded.size > FOLDED_KEPT) this.#folded.delete(this.#folded.keys().next().value!);
+  }
+}
+
+function foldLedger(store: RunStore, run: string, artifacts: Artifacts): RunState | undefined {
+  try {
+    let state: RunState | undefined;
+    const { end } = readLedger<RunLine>(store.runLedger(run), {
+      each: (line) => {
+        state = evolve(state, restoreEvent(line, artifacts));
+      },
+    });
+    return end === "damaged" ? undefined : state;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The parts of a step's key in a run before, as far as its ledger tells: what files held and cache functions said is taken to be as now. */
+function partsOf(state: RunState, step: StepState, now: CacheKeyParts, cache: ResultCache): CacheKeyParts | undefined {
+  try {
+    const inputs = Object.entries(step.spec.inputs).map(([name, from]) => {
+      const upstream = state.steps.get(from.step);
+      if (upstream?.outputs === undefined) return [name, ""] as const;
+      return [name, cache.outputHash(upstream.outputs, outputName(upstream, from.output))] as const;
+    });
+    const direct = Object.entries(step.values ?? {}).map(([name, value]) => [name, contentHash(value)] as const);
+    const { scheduledFor } = state.trigger;
+    return cacheKeyParts(step.spec, {
+      project: now.project,
+      params: bindRun(step.spec.params, { id: state.run, ...(scheduledFor === undefined ? {} : { scheduledFor }) }),
+      inputs: Object.fromEntries([...inputs, ...direct]),
+      files: now.files,
+      ...(now.cacheFunction === null ? {} : { cacheFunction: now.cacheFunction }),
+      ...(scheduledFor === undefined ? {} : { scheduledFor }),
+    });
+  } catch {
+    return undefined;
+  }
+}
+
+/** Which member of a step's outputs an input means: a declared one, the one result, or (undefined) the object of all declared ones. */
+export function outputName(upstream: StepState, output: string | undefined): string | undefined {
+  return output ?? (upstream.spec.outputs === undefined ? "result" : undefined);
+}

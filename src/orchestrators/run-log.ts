@@ -1,0 +1,91 @@
+/**
+ * What a run's steps printed: RUN.log beside its ledger, JSON Lines of {at, step, attempt, stream, line} (formats.md 3).
+ *
+ * The file is made with its first line and never synced: a lost log line is a pity, a waiting step is worse. One write is in flight; what comes
+ * meanwhile is the next. If the disk cannot keep up, or is full, what is over {@link MAX_WAITING} is dropped and counted in a line of its own.
+ */
+import { constants } from "node:fs";
+import type { OutputLine } from "./local/protocol.ts";
+import { systemDisk, writeAll, type Disk } from "../ledger/disk.ts";
+
+/** Characters that may wait for the disk. */
+const MAX_WAITING = 16 * 1024 * 1024;
+const FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW;
+
+/** One run's log. */
+export class RunLog {
+  readonly #path: string;
+  readonly #disk: Disk;
+  readonly #onError: (error: unknown) => void;
+  #waiting: string[] = [];
+  #size = 0;
+  #dropped = 0;
+  #lastAt = "";
+  #fd: number | undefined;
+  #writing: Promise<void> | undefined;
+
+  constructor(path: string, onError: (error: unknown) => void, disk: Disk = systemDisk) {
+    this.#path = path;
+    this.#disk = disk;
+    this.#onError = onError;
+  }
+
+  /** Whether everything that was given is written. */
+  get idle(): boolean {
+    return this.#writing === undefined;
+  }
+
+  /** Takes lines; never waits and never throws. */
+  write(lines: readonly OutputLine[]): void {
+    for (const { at, step, attempt, stream, line } of lines) {
+      if (this.#size > MAX_WAITING) {
+        this.#dropped += 1;
+        continue;
+      }
+      const text = `${JSON.stringify({ at, step, attempt, stream, line })}\n`;
+      this.#waiting.push(text);
+      this.#size += text.length;
+      this.#lastAt = at;
+    }
+    this.#writing ??= this.#drain();
+  }
+
+  /** When all that was given so far is written, or given up. */
+  async flushed(): Promise<void> {
+    await this.#writing;
+  }
+
+  /** Writes the rest and closes the file. */
+  async close(): Promise<void> {
+    await this.#writing;
+    const fd = this.#fd;
+    this.#fd = undefined;
+    if (fd !== undefined) await this.#disk.close(fd).catch(this.#onError);
+  }
+
+  async #drain(): Promise<void> {
+    try {
+      while (this.#waiting.length > 0) {
+        const bytes = Buffer.from(this.#waiting.join(""));
+        this.#waiting = [];
+        this.#size = 0;
+        this.#fd ??= await this.#disk.open(this.#path, FLAGS, 0o640);
+        // Under O_APPEND the position means nothing.
+        await writeAll(this.#disk, this.#fd, bytes, 0);
+        if (this.#dropped > 0) this.#noteDropped();
+      }
+    } catch (error) {
+      this.#waiting = [];
+      this.#size = 0;
+      this.#onError(error);
+    } finally {
+      this.#writing = undefined;
+    }
+  }
+
+  #noteDropped(): void {
+    const line = `${this.#dropped} lines were dropped: the disk did not keep up`;
+    this.#dropped = 0;
+    this.#waiting.push(`${JSON.stringify({ at: this.#lastAt, step: "", attempt: 0, stream: "orchd", line })}\n`);
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * What a run-loop needs from the rest of the daemon, as ports: the real ones are RunnerPool, RunStore, Artifacts, CacheIndex and Flavors; a test gives
+ * what it likes.
+ */
+import type { Clock } from "../clock.ts";
+import type { RunLine } from "../core/event.ts";
+import type { Snapshot } from "../core/snapshot.ts";
+import type { OrchdSettings } from "../core/settings.ts";
+import type { Artifacts } from "../ledger/artifacts.ts";
+import type { CacheIndex } from "../ledger/cache-index.ts";
+import type { RunStore } from "../ledger/run-store.ts";
+import type { Flavors } from "./flavors.ts";
+import type { SecretSource } from "./secrets.ts";
+import type { TaskPool } from "./task-pool.ts";
+
+/** Which results have which key: `CacheIndex`. */
+export type CacheIndexPort = Pick<CacheIndex, "record" | "lookup">;
+
+/** The daemon's own log. */
+export interface LogPort {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** What every run-loop of one daemon is given. */
+export interface RunDeps {
+  readonly clock: Clock;
+  readonly runStore: RunStore;
+  readonly pool: TaskPool;
+  readonly cacheIndex: CacheIndexPort;
+  readonly artifacts: Artifacts;
+  readonly orchestrators: Flavors;
+  readonly settings: OrchdSettings;
+  readonly log: LogPort;
+  /** A ledger can no longer be written: the daemon has to end. */
+  readonly onFatal: (error: Error) => void;
+  /** The disk is full, or no longer. */
+  readonly onHeld?: ((held: boolean, error?: unknown) => void) | undefined;
+  /** Sees every line once it is durable. */
+  readonly onEvent?: ((run: string, line: RunLine) => void) | undefined;
+  /** Where `{secret: NAME}` comes from; default: `$CREDENTIALS_DIRECTORY`. */
+  readonly secrets?: SecretSource | undefined;
+  /** The daemon's environment; default: `process.env`. Read, never written. */
+  readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
+  /** The newest run of a pipeline but for one, to say what changed since; default: looked up in the runs folder. */
+  readonly previousRun?: ((pipeline: string, except: string) => string | undefined) | undefined;
+}
+
+/** How a run ended. */
+export interface FinishedInfo {
+  readonly run: string;
+  readonly pipeline: string;
+  readonly status: "completed" | "failed" | "cached" | "stopped";
+  readonly because: string;
+  readonly durationMs: number;
+  readonly startedAt?: string | undefined;
+  readonly finishedAt: string;
+  readonly snapshot: Snapshot;
+}

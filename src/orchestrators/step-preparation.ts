@@ -1,0 +1,267 @@
+/**
+ * What has to be known before a step may start: does its condition hold, may an earlier result stand for it, and with which inputs, params and
+ * environment does it run.
+ *
+ * The answer is a value; the run-loop writes and acts. Most steps are prepared in one go. One with file dependencies or a cache function
+ * takes a while, and is then answered by a promise; the planner decides afresh once it is there.
+ */
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { dirname, isAbsolute, join } from "node:path";
+import { cacheKey, cacheKeyParts, contentHash, type CacheKeyParts } from "../core/cache-key.ts";
+import { evaluateWhen } from "../core/condition.ts";
+import { FAILURE_CODES, toStepError, type StepError } from "../core/failure.ts";
+import type { RunState, StepState } from "../core/run-state.ts";
+import type { Json, SnapshotStep } from "../core/snapshot.ts";
+import { bindRun } from "../core/template.ts";
+import { outputOf, allOutputs } from "../ledger/spill-event.ts";
+import { resolveSecrets, type RunEnvironment } from "./environment.ts";
+import type { Task, TaskResult } from "./local/protocol.ts";
+import { outputName, type CacheHit, type ResultCache } from "./result-cache.ts";
+import type { RunDeps } from "./run-ports.ts";
+import type { SecretSource } from "./secrets.ts";
+
+/** What is to become of a step that may start. */
+export type Preparation =
+  | { readonly kind: "start"; readonly task: Task; readonly cacheKey?: string | undefined; readonly note?: string | undefined }
+  | { readonly kind: "cached"; readonly hit: CacheHit; readonly cacheKey?: string | undefined; readonly because: string }
+  | { readonly kind: "skip"; readonly because: string }
+  /** The attempt fails before any of its code runs. */
+  | { readonly kind: "fail"; readonly error: StepError };
+
+/** What a preparation needs besides the run. */
+export interface PreparationContext {
+  readonly deps: RunDeps;
+  readonly secrets: SecretSource;
+  readonly results: ResultCache;
+  readonly environment: RunEnvironment;
+  /** Whether the orchestrator reuses results where neither step nor pipeline says anything. */
+  readonly enableCache: boolean;
+  /** Runs a cache function. */
+  callCacheFunction(task: Task): Promise<TaskResult>;
+}
+
+const SHELL: readonly string[] = ["/bin/sh", "-eu"];
+
+/** Whether earlier results may stand for a step: its own word, the pipeline's, the orchestrator's; a shell step has to ask itself. */
+export function isCacheEnabled(state: RunState, spec: SnapshotStep, orchestrator: boolean): boolean {
+  if (spec.enableCache !== undefined) return spec.enableCache;
+  if (spec.run !== undefined && spec.code === undefined) return spec.cache !== undefined;
+  return state.snapshot.enableCache ?? orchestrator;
+}
+
+/** Prepares an attempt of a step; see the head of this file. Never throws, never rejects. */
+export function prepareStep(state: RunState, step: StepState, attempt: number, context: PreparationContext): Preparation | Promise<Preparation> {
+  try {
+    return new StepPreparation(state, step, attempt, context).prepare();
+  } catch (error) {
+    return { kind: "fail", error: asError(error) };
+  }
+}
+
+/** An error with a code of orchd's, for what is found out before a step runs. */
+class PreparationError extends Error {
+  readonly code: string;
+  constructor(name: string, code: string, message: string) {
+    super(message);
+    this.name = name;
+    this.code = code;
+  }
+}
+
+function asError(error: unknown): StepError {
+  const { stack: _stack, ...rest } = toStepError(error);
+  return rest;
+}
+
+class StepPreparation {
+  readonly #state: RunState;
+  readonly #step: StepState;
+  readonly #spec: SnapshotStep;
+  readonly #attempt: number;
+  readonly #context: PreparationContext;
+  readonly #params: { readonly [name: string]: Json };
+  #inputs: { readonly [name: string]: Json } | undefined;
+
+  constructor(state: RunState, step: StepState, attempt: number, context: PreparationContext) {
+    this.#state = state;
+    this.#step = step;
+    this.#spec = step.spec;
+    this.#attempt = attempt;
+    this.#context = context;
+    this.#params = bindRun(step.spec.params, { id: state.run, scheduledFor: state.trigger.scheduledFor });
+  }
+
+  prepare(): Preparation | Promise<Preparation> {
+    const reused = this.#reuse();
+    if (reused !== undefined) return reused;
+    const { when, cache } = this.#spec;
+    if (when !== undefined && !this.#holds(when)) return { kind: "skip", because: `its condition does not hold: ${when}` };
+    if (cache === undefined || (cache.fileDependencies.length === 0 && cache.cacheFunction === undefined)) return this.#decide([], undefined);
+    return this.#withFacts()
+      .catch((error: unknown): Preparation => {
+        if (this.#enabled()) throw error;
+        return this.#start(undefined, undefined);
+      })
+      .catch((error: unknown): Preparation => ({ kind: "fail", error: asError(error) }));
+  }
+
+  async #withFacts(): Promise<Preparation> {
+    const { cache } = this.#spec;
+    const folder = dirname(this.#state.snapshot.file);
+    const files = await Promise.all((cache?.fileDependencies ?? []).map(async (path) => [path, await hashFile(folder, path)] as const));
+    const code = cache?.cacheFunction;
+    if (code === undefined) return this.#decide(files, undefined);
+    const { env, secrets } = this.#environment();
+    const result = await this.#context.callCacheFunction({
+      kind: "cacheFunction",
+      code,
+      params: this.#params,
+      inputs: this.#values(),
+      env,
+      secrets,
+      ...this.#common(),
+    });
+    if (!result.ok) throw Object.assign(new Error(`the cache function failed: ${result.error.message}`), { name: result.error.name, code: result.error.code });
+    if (typeof result.value !== "string") {
+      throw new PreparationError("CacheFunctionError", FAILURE_CODES.input, `the cache function ${code.source} gave ${JSON.stringify(result.value)}; it has to give a string`);
+    }
+    return this.#decide(files, result.value);
+  }
+
+  #decide(files: readonly (readonly [string, string])[], cacheFunction: string | undefined): Preparation {
+    const parts = this.#parts(files, cacheFunction);
+    const key = cacheKey(parts);
+    const { results, deps } = this.#context;
+    const first = this.#attempt === 1 && this.#step.attempts.length === 0;
+    if (!first) return this.#start(key, undefined);
+    if (!this.#enabled()) return this.#start(key, undefined);
+    const reason = results.explain(this.#state, this.#spec.id, parts);
+    if (this.#state.trigger.noCache === true) return this.#start(key, "caching is off for this run");
+    const answer = results.lookup(key, this.#spec.cache?.expiresAfterMs, deps.clock.now());
+    if (!("hit" in answer)) return this.#start(key, answer.miss ?? reason ?? "no earlier result");
+    const { source } = answer.hit;
+    return { kind: "cached", hit: answer.hit, cacheKey: key, because: `nothing changed since step "${source.step}" of ${source.run}` };
+  }
+
+  #enabled(): boolean {
+    return isCacheEnabled(this.#state, this.#spec, this.#context.enableCache);
+  }
+
+  #reuse(): Preparation | undefined {
+    const run = Object.hasOwn(this.#state.reuse, this.#spec.id) ? this.#state.reuse[this.#spec.id] : undefined;
+    if (run === undefined || this.#attempt > 1) return undefined;
+    const hit = this.#context.results.reuse(run, this.#spec.id);
+    return hit === undefined ? undefined : { kind: "cached", hit, because: `taken over from ${run}` };
+  }
+
+  #parts(files: readonly (readonly [string, string])[], cacheFunction: string | undefined): CacheKeyParts {
+    const inputs: { [name: string]: string } = {};
+    for (const [name, from] of Object.entries(this.#spec.inputs)) {
+      const upstream = this.#upstream(name, from.step);
+      inputs[name] = this.#context.results.outputHash(upstream.outputs!, outputName(upstream, from.output));
+    }
+    for (const [name, value] of Object.entries(this.#step.values ?? {})) inputs[name] = contentHash(value);
+    return cacheKeyParts(this.#spec, {
+      project: this.#context.deps.settings.project,
+      params: this.#params,
+      inputs,
+      files,
+      cacheFunction,
+      scheduledFor: this.#state.trigger.scheduledFor,
+    });
+  }
+
+  #upstream(input: string, id: string): StepState {
+    const upstream = this.#state.steps.get(id);
+    if (upstream?.outputs === undefined) {
+      throw new PreparationError("InputError", FAILURE_CODES.input, `input "${input}" of step "${this.#spec.id}" comes from step "${id}", which has no output`);
+    }
+    return upstream;
+  }
+
+  /** Every input's value, loaded. */
+  #values(): { readonly [name: string]: Json } {
+    this.#inputs ??= this.#loadInputs();
+    return this.#inputs;
+  }
+
+  #loadInputs(): { readonly [name: string]: Json } {
+    const names = Object.keys(this.#spec.inputs);
+    if (names.length === 0 && this.#step.values === undefined) return {};
+    const { artifacts } = this.#context.deps;
+    const values: { [name: string]: Json } = {};
+    for (const name of names) {
+      const from = this.#spec.inputs[name]!;
+      const upstream = this.#upstream(name, from.step);
+      const output = outputName(upstream, from.output);
+      const value = output === undefined ? allOutputs(upstream.outputs!, artifacts) : outputOf(upstream.outputs!, output, artifacts);
+      if (value === undefined) {
+        const there = Object.keys(allOutputs(upstream.outputs!, artifacts)).join(", ");
+        throw new PreparationError(
+          "InputError",
+          FAILURE_CODES.input,
+          `input "${name}" of step "${this.#spec.id}" is "${from.step}.${output}", but step "${from.step}" has no output "${output}"; it has ${there === "" ? "none" : there}`,
+        );
+      }
+      values[name] = value;
+    }
+    for (const [name, value] of Object.entries(this.#step.values ?? {})) values[name] = value;
+    return values;
+  }
+
+  #holds(when: string): boolean {
+    const answer = evaluateWhen(when, { params: { ...this.#state.params, ...this.#params }, inputs: this.#values() });
+    if (!answer.ok) throw new PreparationError("ConditionError", FAILURE_CODES.input, `the condition of step "${this.#spec.id}" ${answer.message}`);
+    return answer.holds;
+  }
+
+  #environment(): { env: { [name: string]: string }; secrets: string[] } {
+    return this.#context.environment.forStep(this.#spec.id, this.#spec.env, this.#attempt);
+  }
+
+  #common(): Pick<Task, "run" | "step" | "gracePeriodMs"> {
+    const { run, pipeline, trigger, snapshot } = this.#state;
+    return {
+      run: { id: run, pipeline, attempt: this.#attempt, ...(trigger.scheduledFor === undefined ? {} : { scheduledFor: trigger.scheduledFor }) },
+      step: this.#spec.id,
+      gracePeriodMs: snapshot.gracePeriodMs,
+    };
+  }
+
+  #start(key: string | undefined, note: string | undefined): Preparation {
+    const { env, secrets } = this.#environment();
+    const params = resolveSecrets(this.#params, this.#context.secrets, secrets);
+    const spec = this.#spec;
+    const shared = {
+      ...this.#common(),
+      env,
+      ...(secrets.length === 0 ? {} : { secrets }),
+      params,
+      inputs: this.#values(),
+      ...(spec.timeoutMs === undefined ? {} : { timeoutMs: spec.timeoutMs }),
+      ...(spec.memoryMb === undefined ? {} : { memoryMb: spec.memoryMb }),
+      ...(spec.outputs === undefined ? {} : { outputs: spec.outputs }),
+    };
+    const { hookState } = this.#state;
+    const state = hookState === undefined ? {} : { state: hookState };
+    const task: Task =
+      spec.code === undefined
+        ? { kind: "shell", text: spec.run ?? "", shell: spec.shell ?? SHELL, cwd: spec.cwd ?? dirname(this.#state.snapshot.file), ...shared }
+        : { kind: "module", code: spec.code, isolated: spec.isolated, ...state, ...shared };
+    return { kind: "start", task, cacheKey: key, note };
+  }
+}
+
+async function hashFile(folder: string, path: string): Promise<string> {
+  const absolute = isAbsolute(path) ? path : join(folder, path);
+  const hash = createHash("sha256");
+  try {
+    for await (const block of createReadStream(absolute)) hash.update(block as Buffer);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const why = code === "ENOENT" ? "is not there" : `cannot be read: ${message}`;
+    throw new PreparationError("FileDependencyError", FAILURE_CODES.dependency, `the file dependency ${path} ${why} (${absolute})`);
+  }
+  return hash.digest("hex");
+}

@@ -1,0 +1,65 @@
+/**
+ * Who waits for a step's end: a dynamic pipeline's function for its value, an orchestrator's `runStep` for its success. They hear of it when the
+ * line is durable.
+ */
+import type { StepError } from "../core/failure.ts";
+import type { RunState, StepState } from "../core/run-state.ts";
+import type { Json } from "../core/snapshot.ts";
+import type { Artifacts } from "../ledger/artifacts.ts";
+import { allOutputs } from "../ledger/spill-event.ts";
+
+interface Waiter {
+  readonly resolve: (outputs: { readonly [name: string]: Json }) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** See the head of this file. */
+export class StepWaiters {
+  readonly #state: RunState;
+  readonly #artifacts: Artifacts;
+  readonly #waiting = new Map<string, Waiter[]>();
+
+  constructor(state: RunState, artifacts: Artifacts) {
+    this.#state = state;
+    this.#artifacts = artifacts;
+  }
+
+  /** Whether somebody waits for a step that has ended. */
+  awaits(step: string): boolean {
+    return this.#waiting.size > 0 && this.#waiting.has(step) && this.#state.steps.get(step)?.phase === "ended";
+  }
+
+  /** A step's outputs, loaded, once it has ended well. Rejects with the step's own error, or with why it did not run. */
+  outputsOf(step: string): Promise<{ readonly [name: string]: Json }> {
+    return new Promise((resolve, reject) => {
+      const list = this.#waiting.get(step);
+      if (list === undefined) this.#waiting.set(step, [{ resolve, reject }]);
+      else list.push({ resolve, reject });
+    });
+  }
+
+  /** Tells those who wait for a step that has ended. */
+  settle(step: string): void {
+    const state = this.#state.steps.get(step);
+    const waiters = this.#waiting.get(step);
+    if (state?.phase !== "ended" || waiters === undefined) return;
+    this.#waiting.delete(step);
+    for (const { resolve, reject } of waiters) this.#answer(state, resolve, reject);
+  }
+
+  #answer(step: StepState, resolve: Waiter["resolve"], reject: Waiter["reject"]): void {
+    if (step.outputs !== undefined && (step.status === "completed" || step.status === "cached")) {
+      try {
+        resolve(allOutputs(step.outputs, this.#artifacts));
+      } catch (error) {
+        reject(error as Error);
+      }
+    } else if (step.status === "failed" && step.error !== undefined) reject(asThrown(step.error));
+    else reject(Object.assign(new Error(`step "${step.spec.id}" was ${step.status}: ${step.because ?? "no reason given"}`), { name: step.status === "stopped" ? "StepStopped" : "StepSkipped" }));
+  }
+}
+
+/** An error to reject with, that has what a ledger keeps of one. */
+export function asThrown({ name, message, code, stack }: StepError): Error {
+  return Object.assign(new Error(message), { name, ...(code === undefined ? {} : { code }), ...(stack === undefined ? {} : { stack }) });
+}

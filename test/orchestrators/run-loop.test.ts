@@ -1,0 +1,111 @@
+/** The run-loop over real ledgers and a pool of the test's own. */
+import { describe, expect, it } from "vitest";
+import { held } from "../support/fake-pool.ts";
+import { moduleStep, RunBench } from "../support/run-bench.ts";
+
+describe("a run", () => {
+  it("runs a chain: each finished step and the start that follows are one write", async () => {
+    const bench = new RunBench({ functions: { a: () => 1, b: ({ inputs }) => (inputs["x"] as number) + 1, c: ({ inputs }) => (inputs["x"] as number) * 10 } });
+    const ended = await bench.run([moduleStep("a"), moduleStep("b", { inputs: { x: { step: "a" } } }), moduleStep("c", { inputs: { x: { step: "b" } } })]);
+    expect(ended.status).toBe("completed");
+    expect(ended.types()).toEqual([
+      "run.submitted",
+      "run.started",
+      "step.started a",
+      "step.completed a",
+      "step.started b",
+      "step.completed b",
+      "step.started c",
+      "step.completed c",
+      "run.finished",
+    ]);
+    expect(ended.output("c")).toBe(20);
+    expect(ended.lines.map((line) => line.b)).toEqual([1, 2, 2, 4, 4, 6, 6, 8, 8]);
+  });
+
+  it("ends at once when it has no steps", async () => {
+    const ended = await new RunBench().run([]);
+    expect(ended.types()).toEqual(["run.submitted", "run.started", "run.finished"]);
+    expect(ended.status).toBe("completed");
+  });
+
+  it("never runs more than maxParallelSteps at once", async () => {
+    const bench = new RunBench({ functions: { work: () => new Promise((resolve) => setImmediate(resolve)) } });
+    const steps = Array.from({ length: 20 }, (_, index) => moduleStep(`s${index}`, { does: "work", params: { index } }));
+    const ended = await bench.run(steps, {}, { maxParallelSteps: 3 });
+    expect(ended.status).toBe("completed");
+    expect(bench.pool.most).toBe(3);
+  });
+
+  it("stops gracefully: running steps get the signal, nothing new starts", async () => {
+    const a = held();
+    const bench = new RunBench({ functions: { a, b: () => 1 } });
+    const loop = await bench.begin([moduleStep("a"), moduleStep("b", { needs: ["a"] })]);
+    await a.began;
+    expect(await loop.requestStop({ mode: "graceful", by: "cli:me", requestId: "r1" })).toEqual({ accepted: true });
+    expect(bench.lines(loop.state.run).at(-1)).toMatchObject({ type: "step.skipped", step: "b" });
+    expect(await loop.requestStop({ mode: "graceful", by: "cli:me" })).toMatchObject({ accepted: false });
+    const ended = await bench.end(loop);
+    expect(ended.status).toBe("stopped");
+    expect(ended.statuses()).toEqual({ a: "stopped", b: "skipped" });
+    expect(await loop.requestStop({ mode: "force", by: "cli:me" })).toMatchObject({ accepted: false, reason: expect.stringContaining("ended already") });
+  });
+
+  it("refuses a result under an old token and notes it", async () => {
+    const a = held();
+    const bench = new RunBench({ functions: { a } });
+    const loop = await bench.begin([moduleStep("a", { retry: { maxRetries: 1, delayMs: 0, backoff: 1, jitter: 0 } })]);
+    await a.began;
+    const { handlers } = [...bench.pool.running.values()][0]!;
+    handlers.died({ inFlight: ["x", "y"], alone: false, because: "the runner died", code: "ORCHD_RUNNER_DIED" });
+    handlers.done({ ok: true, value: "late" }, 1, 0);
+    // The first attempt ends too, after its time.
+    a.release("right");
+    const ended = await bench.end(loop);
+    expect(ended.of("step.result_refused")).toHaveLength(2);
+    expect(ended.output("a")).toBe("right");
+    expect(bench.pool.started[1]!.alone).toBe(true);
+  });
+
+  it("goes on after a crash: what was running is interrupted and follows its policy", async () => {
+    const b = held();
+    const bench = new RunBench({ functions: { a: () => 1, b } });
+    const loop = await bench.begin([moduleStep("a"), moduleStep("b", { needs: ["a"], onInterruption: "rerun" })]);
+    await b.began;
+    // The first daemon is gone; its loop hears nothing any more.
+    const second = new RunBench({ runsDir: bench.store.runsDir, functions: { a: () => 1, b: () => 2 } });
+    const { RunLoop } = await import("../../src/orchestrators/run-loop.ts");
+    const again = (await RunLoop.recover(loop.state.run, second.deps))!;
+    expect(second.pool.started).toHaveLength(0);
+    again.start("it goes on");
+    const ended = await second.end(again);
+    expect(ended.status).toBe("completed");
+    expect(ended.types().filter((type) => /recovered|interrupted|run.started/.test(type))).toEqual(["run.started", "run.recovered", "step.interrupted b"]);
+    expect(ended.output("b")).toBe(2);
+    expect(await RunLoop.recover(loop.state.run, second.deps)).toBeUndefined();
+  });
+
+  it("drains: what runs may end, what does not is interrupted, and the ledger is closed", async () => {
+    const a = held();
+    const b = held();
+    const bench = new RunBench({ functions: { a, b, c: () => 1 } });
+    const loop = await bench.begin([moduleStep("a"), moduleStep("b", { onInterruption: "rerun" }), moduleStep("c", { needs: ["a"] })]);
+    await Promise.all([a.began, b.began]);
+    const drained = loop.drain(60_000);
+    a.release(1);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    void loop.drain(0);
+    await drained;
+    const types = bench.lines(loop.state.run).map(({ type, step }) => `${type} ${String(step ?? "")}`);
+    expect(types).toContain("step.completed a");
+    expect(types).toContain("step.interrupted b");
+    expect(types).not.toContain("step.started c");
+    expect(bench.pool.running.size).toBe(0);
+  });
+
+  it("writes what steps print, and the last line comes after it", async () => {
+    const bench = new RunBench({ functions: { a: ({ print }) => (print("hello"), print("again"), 1) } });
+    const ended = await bench.run([moduleStep("a")]);
+    expect(bench.printed(ended.run)).toEqual([expect.objectContaining({ step: "a", line: "hello" }), expect.objectContaining({ step: "a", line: "again" })]);
+  });
+});

@@ -1,0 +1,152 @@
+/**
+ * A pool that runs tasks in this process: each step's code is a function that the test gives by the name in its CodeRef's `pick`. Everything is
+ * answered in a later turn of the event loop, as a runner does; a test may also hold a task and end it by hand.
+ */
+import { systemClock, type Clock } from "../../src/clock.ts";
+import { toStepError } from "../../src/core/failure.ts";
+import type { CodeRef, Json } from "../../src/core/snapshot.ts";
+import type { Task, TaskResult } from "../../src/orchestrators/local/protocol.ts";
+import type { DeathInfo, TaskHandlers } from "../../src/orchestrators/local/runner-process.ts";
+import type { TaskPool } from "../../src/orchestrators/task-pool.ts";
+
+/** What a function of a test is given. */
+export interface FakeContext {
+  readonly id: string;
+  readonly task: Task;
+  readonly params: { readonly [name: string]: Json };
+  readonly inputs: { readonly [name: string]: Json };
+  readonly signal: AbortSignal;
+  readonly alone: boolean;
+  call(method: string, argument: Json): Promise<Json>;
+  print(line: string): void;
+}
+
+export type FakeFunction = (context: FakeContext) => unknown;
+
+/** Code that {@link FakePool} finds by `name`. @param bundle stands for the code's content */
+export function fakeCode(name: string, bundle = `bundle of ${name}`): CodeRef {
+  return { bundle, pick: name, source: `./${name}.ts` };
+}
+
+interface Running {
+  readonly task: Task;
+  readonly handlers: TaskHandlers;
+  readonly alone: boolean;
+  readonly abort: AbortController;
+  readonly startedAt: number;
+  ended: boolean;
+}
+
+/** See the head of this file. */
+export class FakePool implements TaskPool {
+  readonly functions: { [name: string]: FakeFunction };
+  /** Every task that was started, in order. */
+  readonly started: { readonly id: string; readonly task: Task; readonly alone: boolean }[] = [];
+  readonly stops: { readonly id: string; readonly mode: string; readonly because: string }[] = [];
+  readonly running = new Map<string, Running>();
+  most = 0;
+  room: number;
+  closed = false;
+  readonly #clock: Clock;
+  readonly #listeners = new Set<() => void>();
+
+  constructor(functions: { [name: string]: FakeFunction } = {}, options: { readonly room?: number; readonly clock?: Clock } = {}) {
+    this.functions = functions;
+    this.room = options.room ?? 16;
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  capacity(): number {
+    return Math.max(0, this.room - [...this.running.values()].filter(({ task }) => task.kind === "module" || task.kind === "shell").length);
+  }
+
+  onCapacity(callback: () => void): () => void {
+    this.#listeners.add(callback);
+    return () => this.#listeners.delete(callback);
+  }
+
+  start(id: string, task: Task, handlers: TaskHandlers, options: { readonly alone?: boolean } = {}): void {
+    if (this.closed) throw new Error("closed");
+    if (this.running.has(id)) throw new Error(`${id} was started already`);
+    const alone = options.alone === true;
+    this.started.push({ id, task, alone });
+    const running: Running = { task: structuredClone(task), handlers, alone, abort: new AbortController(), startedAt: this.#clock.now(), ended: false };
+    this.running.set(id, running);
+    this.most = Math.max(this.most, [...this.running.values()].filter(({ task: { kind } }) => kind === "module").length);
+    setImmediate(() => void this.#run(id, running));
+  }
+
+  stop(id: string, mode: "graceful" | "force", because: string): void {
+    this.stops.push({ id, mode, because });
+    const running = this.running.get(id);
+    if (running === undefined) return;
+    running.abort.abort(because);
+    if (mode === "force") {
+      setImmediate(() => this.end(id, { ok: false, outcome: "stopped", error: { name: "StepStopped", message: because } }));
+    }
+  }
+
+  /** Ends a task by hand. */
+  end(id: string, result: TaskResult): void {
+    const running = this.running.get(id);
+    if (running === undefined || running.ended) return;
+    running.ended = true;
+    this.running.delete(id);
+    running.handlers.done(result, 1, running.startedAt);
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** The runner dies: all in it, but what runs alone. */
+  die(info: Partial<DeathInfo> = {}): void {
+    const lost = [...this.running].filter(([, { alone }]) => !alone);
+    const inFlight = lost.map(([id]) => id);
+    for (const [id, running] of lost) {
+      running.ended = true;
+      this.running.delete(id);
+      running.handlers.died({ inFlight, alone: false, because: "the runner was ended by SIGKILL", code: "ORCHD_RUNNER_DIED", ...info });
+    }
+  }
+
+  /** Ids of the tasks of a step that run now. */
+  of(step: string): string[] {
+    return [...this.running].filter(([, { task }]) => task.step === step).map(([id]) => id);
+  }
+
+  async #run(id: string, running: Running): Promise<void> {
+    const { task, handlers } = running;
+    const name = task.kind === "shell" ? task.text : task.code.pick;
+    const given = this.functions[name];
+    let result: TaskResult;
+    try {
+      if (given === undefined) throw new Error(`the test has no function ${name}`);
+      const value = await given({
+        id,
+        task,
+        params: "params" in task ? task.params : {},
+        inputs: "inputs" in task ? task.inputs : {},
+        signal: running.abort.signal,
+        alone: running.alone,
+        call: (method, argument) => handlers.call!(method, argument),
+        print: (line) => handlers.output([{ at: new Date(this.#clock.now()).toISOString(), step: task.step ?? "", attempt: task.run.attempt, stream: "stdout", line }]),
+      });
+      result = { ok: true, value: (value === undefined ? null : JSON.parse(JSON.stringify(value))) as Json };
+    } catch (error) {
+      const outcome = running.abort.signal.aborted ? "stopped" : (error as { outcome?: "timeout" }).outcome === "timeout" ? "timeout" : "failed";
+      result = { ok: false, outcome, error: toStepError(error) };
+    }
+    this.end(id, result);
+  }
+}
+
+/** A function that ends when the test says so, or throws when it is told to stop. */
+export function held(): FakeFunction & { readonly release: (value?: unknown) => void; readonly began: Promise<void> } {
+  let release!: (value?: unknown) => void;
+  let begin!: () => void;
+  const until = new Promise<unknown>((resolve) => (release = resolve));
+  const began = new Promise<void>((resolve) => (begin = resolve));
+  const run: FakeFunction = ({ signal }) => {
+    begin();
+    return Promise.race([until, new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error(String(signal.reason)))))]);
+  };
+  return Object.assign(run, { release, began });
+}
