@@ -1,0 +1,48 @@
+/** Nothing that is named is missing: links between documents, documents that the code cites, and tests that documents cite. */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { basename, dirname, join, relative } from "node:path";
+import { describe, expect, it } from "vitest";
+import { projectRoot } from "../support/temp-root.ts";
+
+function filesBelow(folder: string, ending: RegExp): string[] {
+  return readdirSync(join(projectRoot, folder), { withFileTypes: true, recursive: folder !== "." })
+    .filter((entry) => entry.isFile() && ending.test(entry.name) && !entry.parentPath.includes("node_modules"))
+    .map((entry) => relative(projectRoot, join(entry.parentPath, entry.name)));
+}
+
+const read = (path: string): string => readFileSync(join(projectRoot, path), "utf8");
+const documents = [...filesBelow(".", /\.md$/), ...filesBelow("docs", /\.md$/), "runs/README.md"];
+const code = ["src", "daemon", "test", "bench", "schedules", "systemd"].flatMap((folder) => filesBelow(folder, /\.(?:ts|mjs|yaml|sh|service|conf|sysusers|tmpfiles)$/));
+
+describe("documents", () => {
+  it("link to what is there", () => {
+    const broken = documents.flatMap((document) =>
+      [...read(document).matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)]
+        .map((match) => match[1]!)
+        .filter((link) => !/^[a-z]+:/.test(link) && !existsSync(join(projectRoot, dirname(document), link)))
+        .map((link) => `${document}: ${link}`),
+    );
+    expect(broken).toEqual([]);
+  });
+
+  it("name tests and sources that are there", () => {
+    const missing = documents.flatMap((document) =>
+      [...read(document).matchAll(/`((?:test|src|daemon|bench|docs|systemd|schedules)\/[\w./-]+\.\w+)`/g)]
+        .map((match) => match[1]!)
+        .filter((path) => !path.startsWith("schedules/data/") && !existsSync(join(projectRoot, path)))
+        .map((path) => `${document}: ${path}`),
+    );
+    expect(missing).toEqual([]);
+  });
+
+  it("are there if the code cites them", () => {
+    const known = new Set(documents.flatMap((document) => [document, basename(document)]));
+    const missing = code.flatMap((file) =>
+      [...read(file).matchAll(/(?<![\w*`$}/-])((?:docs\/)?(?:adr\/)?[A-Za-z][\w-]*\.md)\b/g)]
+        .map((match) => match[1]!)
+        .filter((name) => !known.has(name))
+        .map((name) => `${file}: ${name}`),
+    );
+    expect(missing).toEqual([]);
+  });
+});
