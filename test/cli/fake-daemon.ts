@@ -1,0 +1,56 @@
+/** Plays a daemon for the command line: it is shown by an epoch file of this very process, and answers requests as it is told. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+
+/** A request as it was left. */
+export type LeftRequest = Readonly<Record<string, unknown>> & { readonly type: string; readonly by: string };
+
+/** The requests that are in the folder. */
+export function requestsIn(runs: string): LeftRequest[] {
+  const folder = join(runs, ".orchd/requests");
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .filter((name) => !name.startsWith("."))
+    .map((name) => JSON.parse(readFileSync(join(folder, name), "utf8")) as LeftRequest);
+}
+
+/** Shows this process as the holder of the lock until the test is over. */
+export function holdEpoch(runs: string, more: Readonly<Record<string, unknown>> = {}): void {
+  mkdirSync(join(runs, ".orchd/epoch"), { recursive: true });
+  const stat = readFileSync("/proc/self/stat", "latin1");
+  const holder = {
+    epoch: 1,
+    pid: process.pid,
+    startTime: stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19],
+    bootId: readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim(),
+    role: "daemon",
+    since: "2026-11-23T00:00:00.000Z",
+    version: "9.9.9",
+    tz: "2026c",
+    ready: true,
+    ...more,
+  };
+  writeFileSync(join(runs, ".orchd/epoch/1"), JSON.stringify(holder));
+}
+
+/** Holds the epoch and answers every request. `act` may write ledgers before its answer is given. */
+export function fakeDaemon(runs: string, act: (request: LeftRequest) => Readonly<Record<string, unknown>>): { readonly taken: LeftRequest[] } {
+  holdEpoch(runs);
+  const requests = join(runs, ".orchd/requests");
+  const replies = join(runs, ".orchd/replies");
+  mkdirSync(requests, { recursive: true });
+  mkdirSync(replies, { recursive: true });
+  const taken: LeftRequest[] = [];
+  const timer = setInterval(() => {
+    for (const name of readdirSync(requests).filter((one) => !one.startsWith("."))) {
+      const request = JSON.parse(readFileSync(join(requests, name), "utf8")) as LeftRequest;
+      taken.push(request);
+      writeFileSync(join(replies, `.${name}`), JSON.stringify(act(request)));
+      renameSync(join(replies, `.${name}`), join(replies, name));
+      unlinkSync(join(requests, name));
+    }
+  }, 5);
+  onTestFinished(() => clearInterval(timer));
+  return { taken };
+}

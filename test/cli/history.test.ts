@@ -1,0 +1,304 @@
+import { appendFileSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { dirname, join } from "node:path";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { orchd, orchdProgram } from "../support/daemon.ts";
+import { tempRoot } from "../support/temp-root.ts";
+import { completedRun, header, ledgerText, loaded, runPath, writePipeline, writeRun, type HandEvent } from "./hand-ledger.ts";
+
+const at = (minute: number): string => new Date(Date.UTC(2026, 10, 23, 2, minute)).toISOString();
+const idOf = (pipeline: string, minute: number): string => `${pipeline}@${at(minute).slice(0, 19).replaceAll(/[-:]/g, "")}Z`;
+
+/** A pipeline whose slots of these minutes ran, each ending as it says. */
+function writeHistory(runs: string, pipeline: string, ends: readonly (readonly [minute: number, status: string])[]): void {
+  const lines: HandEvent[] = [loaded("* * * * *")];
+  for (const [minute, status] of ends) {
+    const run = idOf(pipeline, minute);
+    lines.push({ type: "slot.fired", at: at(minute), slot: at(minute), run, through: at(minute) });
+    lines.push({ type: "run.finished", at: at(minute), run, status, durationMs: 2_000, because: "x" });
+    const events = completedRun(run).map((event) => (event.type === "run.finished" ? { ...event, status } : event));
+    writeRun(runs, run, events, at(minute));
+  }
+  writePipeline(runs, pipeline, lines, at(0));
+}
+
+describe("orchd runs", () => {
+  it("is newest first over all pipelines, and stops at its number", async () => {
+    const { root, runs } = tempRoot();
+    writeHistory(runs, "a", [
+      [1, "completed"],
+      [4, "failed"],
+      [5, "completed"],
+    ]);
+    writeHistory(runs, "b", [
+      [2, "completed"],
+      [3, "stopped"],
+    ]);
+    const all = (await orchd(root, "runs", "--json")).json<{ run: string; status: string }[]>();
+    expect(all.map(({ run }) => run)).toEqual([idOf("a", 5), idOf("a", 4), idOf("b", 3), idOf("b", 2), idOf("a", 1)]);
+    expect(all[1]).toMatchObject({ pipeline: "a", status: "failed", inProgress: false, trigger: { kind: "schedule" }, startedAt: "2026-11-23T02:04:01.000Z", durationMs: 3_000, steps: 1 });
+    const names = async (...words: string[]): Promise<string[]> => (await orchd(root, "runs", "--json", ...words)).json<{ run: string }[]>().map(({ run }) => run);
+    expect(await names("-n", "2")).toEqual([idOf("a", 5), idOf("a", 4)]);
+    expect(await names("b")).toEqual([idOf("b", 3), idOf("b", 2)]);
+    expect(await names("--status", "failed")).toEqual([idOf("a", 4)]);
+    expect(await names("--since", at(3))).toEqual([idOf("a", 5), idOf("a", 4), idOf("b", 3)]);
+  });
+
+  it("goes on into ledgers that were rotated away, and passes over runs that are gone", async () => {
+    const { root, runs } = tempRoot();
+    writeHistory(runs, "a", [
+      [1, "completed"],
+      [2, "completed"],
+    ]);
+    renameSync(join(runs, "a/pipeline.jsonl"), join(runs, "a/pipeline-2026-11-23.jsonl"));
+    writePipeline(runs, "a", [loaded("* * * * *"), { type: "slot.fired", at: at(9), slot: at(9), run: idOf("a", 9), through: at(9) }], at(9));
+    const { status, json } = await orchd(root, "runs", "a", "--json");
+    expect(status).toBe(0);
+    expect(json<{ run: string }[]>().map(({ run }) => run)).toEqual([idOf("a", 2), idOf("a", 1)]);
+  });
+
+  it.each([
+    [["--status", "done"], 2, /no status; the statuses are/],
+    [["--since", "soon"], 2, /--since/],
+    [["-n", "0"], 2, /--number/],
+    [["nope"], 3, /no pipeline "nope"/],
+  ])("refuses %j", async (words, expected, message) => {
+    const { root } = tempRoot();
+    const { status, stderr } = await orchd(root, "runs", ...words);
+    expect(status).toBe(expected);
+    expect(stderr).toMatch(message);
+  });
+});
+
+const logLine = (step: string, line: string, stream = "stdout"): string => `${JSON.stringify({ at: at(1), step, attempt: 1, stream, line })}\n`;
+
+describe("orchd logs", () => {
+  it("prints what the steps printed, or one step's, or raw lines", async () => {
+    const { root, runs } = tempRoot();
+    const run = idOf("a", 1);
+    writeRun(runs, run, [header(run, { read: [], write: ["read"] })]);
+    writeFileSync(runPath(runs, run).replace(/jsonl$/, "log"), logLine("read", "hello") + logLine("write", "oh \u001b[31mno\u001b[0m", "stderr"));
+    expect((await orchd(root, "logs", run)).stdout).toBe("02:01:00.000 read  | hello\n02:01:00.000 write ! oh no\n");
+    expect((await orchd(root, "logs", run, "write")).stdout).toBe("02:01:00.000 ! oh no\n");
+    expect((await orchd(root, "logs", run, "--json")).jsonLines()).toMatchObject([{ step: "read", line: "hello" }, { step: "write", stream: "stderr", line: "oh \u001b[31mno\u001b[0m" }]);
+    const none = await orchd(root, "logs", run, "raed");
+    expect(none.status).toBe(3);
+    expect(none.stderr).toMatch(/has no step "raed"; its steps are read and write/);
+  });
+
+  it("follows a run that goes on, to its last line", async () => {
+    const { root, runs } = tempRoot();
+    const run = idOf("a", 1);
+    const events = completedRun(run);
+    const whole = ledgerText(events);
+    const path = writeRun(runs, run, events.slice(0, -1));
+    const log = path.replace(/jsonl$/, "log");
+    const following = follow(root, "logs", run, "-f", "--json");
+    writeFileSync(log, logLine("only", "one"));
+    await following.sight(/"one"/);
+    appendFileSync(log, `${logLine("only", "two")}{"at":"half`);
+    await following.sight(/"two"/);
+    appendFileSync(log, `","step":"only","line":"three"}\n`);
+    writeFileSync(path, whole);
+    expect(await following.ended).toBe(0);
+    expect(following.text()).toMatch(/"one".*\n.*"two".*\n.*"three"/);
+  });
+});
+
+/** A command that goes on until it ends or the test does. */
+function follow(root: string, ...words: string[]): { text(): string; sight(what: RegExp): Promise<void>; readonly ended: Promise<number | null>; stop(): void } {
+  const child = spawn(process.execPath, [orchdProgram, ...words], { cwd: root, env: { ...process.env, ORCHD_ROOT: root, NO_COLOR: "1" }, stdio: ["ignore", "pipe", "inherit"] });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  let text = "";
+  const waiting = new Set<() => void>();
+  child.stdout.setEncoding("utf8").on("data", (more: string) => {
+    text += more;
+    for (const look of waiting) look();
+  });
+  return {
+    text: () => text,
+    sight: (what) =>
+      new Promise((resolve) => {
+        const look = (): void => {
+          if (!what.test(text)) return;
+          waiting.delete(look);
+          resolve();
+        };
+        waiting.add(look);
+        look();
+      }),
+    ended: new Promise((resolve) => child.on("close", resolve)),
+    stop: () => void child.kill("SIGTERM"),
+  };
+}
+
+describe("orchd tail", () => {
+  it("merges the last lines of a pipeline and its runs by time", async () => {
+    const { root, runs } = tempRoot();
+    writeHistory(runs, "a", [[1, "completed"]]);
+    const lines = (await orchd(root, "tail", "a", "--json", "-n", "3")).jsonLines();
+    expect(lines.map((line) => [line["type"], line["pipeline"], line["run"]])).toEqual([
+      ["step.started", "a", idOf("a", 1)],
+      ["step.completed", "a", idOf("a", 1)],
+      ["run.finished", "a", idOf("a", 1)],
+    ]);
+    expect((await orchd(root, "tail", "nope")).status).toBe(3);
+    expect((await orchd(root, "tail", "-n", "x")).status).toBe(2);
+  });
+
+  it("follows over a rotation, into a new month and a new pipeline", async () => {
+    const { root, runs } = tempRoot();
+    const path = join(runs, "a/pipeline.jsonl");
+    writePipeline(runs, "a", [loaded("* * * * *")]);
+    const tail = follow(root, "tail", "-f", "--json", "-n", "1");
+    await tail.sight(/pipeline\.loaded/);
+    const run = "a@20261201T000000Z";
+    writeRun(runs, run, [header(run, { only: [] })]);
+    const second: HandEvent[] = [loaded("* * * * *"), { type: "slot.fired", slot: "2026-12-01T00:00:00.000Z", run, through: "2026-12-01T00:00:00.000Z" }];
+    writeFileSync(path, ledgerText(second));
+    await tail.sight(/run\.submitted/);
+    renameSync(path, join(runs, "a/pipeline-2026-12-01.jsonl"));
+    writeFileSync(path, ledgerText([{ type: "pipeline.paused", because: "after the rotation" }]));
+    await tail.sight(/after the rotation/);
+    mkdirSync(dirname(runPath(runs, run)), { recursive: true });
+    writeFileSync(runPath(runs, run), ledgerText([header(run, { only: [] }), { type: "run.started", because: "it is due" }]));
+    await tail.sight(/it is due/);
+    writePipeline(runs, "b", [{ type: "pipeline.resumed", because: "a second pipeline" }]);
+    await tail.sight(/a second pipeline/);
+    tail.stop();
+    const types = tail.text().trim().split("\n").map((line) => (JSON.parse(line) as { type: string }).type);
+    expect(types.filter((type) => type === "slot.fired")).toHaveLength(1);
+    expect(types.filter((type) => type === "run.submitted")).toHaveLength(1);
+  });
+
+  it("ends quietly when nobody reads any more", async () => {
+    const { root, runs } = tempRoot();
+    writeHistory(runs, "a", Array.from({ length: 40 }, (_, minute) => [minute, "completed"] as const));
+    const child = spawn("/bin/sh", ["-c", `"${process.execPath}" "${orchdProgram}" tail a -n 200 --root "${root}" | head -n 1`], { stdio: ["ignore", "pipe", "pipe"] });
+    let stderr = "";
+    child.stderr.on("data", (text: Buffer) => (stderr += text.toString()));
+    await new Promise((resolve) => child.on("close", resolve));
+    expect(stderr).toBe("");
+  });
+});
+
+describe("orchd why", () => {
+  const lines: HandEvent[] = [
+    loaded("* * * * *"),
+    { type: "slot.fired", at: at(1), slot: at(1), run: idOf("a", 1), through: at(1) },
+    { type: "slot.skipped", slot: at(2), because: "a@x is still active", through: at(2) },
+    { type: "slot.missed", slot: at(3), until: at(6), because: "no daemon was up", through: at(6) },
+    { type: "slot.caught_up", at: at(9), slot: at(7), run: idOf("a", 7), because: "the latest one missed", through: at(7) },
+    { type: "slot.skipped", slot: at(8), because: "the schedule is paused", through: at(8) },
+    { type: "slot.backfilled", slot: at(2), run: `${idOf("a", 2)}-b1` },
+  ];
+  it.each([
+    [at(1), "fired", /fired at .*made the run a@20261123T020100Z, which is completed\./],
+    [at(4), "missed", /missed: no daemon was up\./],
+    [at(7), "caught_up", /ran late, at 2026-11-23T02:09:00.000Z \(2m after it\): the latest one missed/],
+    [at(8), "skipped", /skipped: the schedule is paused\./],
+    ["2026-11-23T02:01", "fired", /fired/],
+    ["2026-11-23T02:01:30Z", "none", /no slot of a at 2026-11-23T02:01:30.000Z was due; the one before is 2026-11-23T02:01:00.000Z and the one after 2026-11-23T02:02:00.000Z\./],
+    [at(20), "pending", /due and not decided yet: no daemon runs/],
+    ["2099-01-01T00:00:00Z", "coming", /still to come/],
+    ["2026-11-23T01:00:00Z", "none", /counts from/],
+  ])("says of %s that it was %s", async (time, decision, sentence) => {
+    const { root, runs } = tempRoot();
+    writePipeline(runs, "a", lines, at(0));
+    writeRun(runs, idOf("a", 1), completedRun(idOf("a", 1)), at(1));
+    const answer = (await orchd(root, "why", "a", time, "--json")).json<{ decision: string; sentence: string }>();
+    expect(answer.decision).toBe(decision);
+    expect(answer.sentence).toMatch(sentence);
+    expect((await orchd(root, "why", "a", time)).stdout).toBe(`${answer.sentence}\n`);
+  });
+
+  it("tells of a backfill beside what had been decided", async () => {
+    const { root, runs } = tempRoot();
+    writePipeline(runs, "a", lines, at(0));
+    const answers = (await orchd(root, "why", "a", at(2), "--json")).json<{ decision: string }[]>();
+    expect(answers.map(({ decision }) => decision)).toEqual(["skipped", "backfilled"]);
+  });
+});
+
+describe("orchd diff", () => {
+  it("names what ran anew and what changed", async () => {
+    const { root, runs } = tempRoot();
+    const one = idOf("a", 1);
+    const two = `${one}-r1`;
+    const steps = (text: string, path: string): unknown => {
+      const { snapshot } = header(one, { read: [], count: ["read"] }) as unknown as { snapshot: { steps: Record<string, unknown>[] } };
+      snapshot.steps[0]!["params"] = { path };
+      snapshot.steps[1]!["run"] = text;
+      return snapshot;
+    };
+    const done = (step: string): HandEvent[] => [{ type: "step.started", step, attempt: 1, because: "x" }, { type: "step.completed", step, attempt: 1, outputs: { result: 1 }, durationMs: 1 }];
+    writeRun(runs, one, [header(one, {}, { snapshot: steps("wc", "/a"), params: { path: "/a" } }), ...done("read"), ...done("count")]);
+    writeRun(runs, two, [header(two, {}, { snapshot: steps("wc -l", "/b"), params: { path: "/b" } }), { type: "step.cached", step: "read", source: { run: one, step: "read" }, outputs: { result: 1 }, because: "same key" }, ...done("count")]);
+    expect((await orchd(root, "diff", one, two, "--json")).json()).toEqual({
+      before: one,
+      after: two,
+      params: ["path"],
+      pipelineChanged: false,
+      steps: [
+        { step: "read", before: "completed", after: "cached", ranAnew: false, changes: ['param "path" changed'], because: "same key" },
+        { step: "count", before: "completed", after: "completed", ranAnew: true, changes: ["command changed"], because: "x" },
+      ],
+    });
+    expect((await orchd(root, "diff", one, idOf("a", 9))).status).toBe(3);
+  });
+});
+
+describe("orchd graph RUN", () => {
+  it("draws steps, what each needs and how it stands", async () => {
+    const { root, runs } = tempRoot();
+    const run = idOf("a", 1);
+    writeRun(runs, run, [header(run, { read: [], digest: ["read"] }), { type: "step.started", step: "read", attempt: 1, because: "x" }]);
+    expect((await orchd(root, "graph", run)).stdout).toBe(`${run} initializing\n  ▸ read  running\n    · digest  ← after read  initializing\n`);
+    expect((await orchd(root, "graph", run, "--format", "mermaid")).stdout).toBe('flowchart TD\n  s0["read: running"]\n  s1["digest: initializing"]\n  s0 -.-> s1\n');
+    expect((await orchd(root, "graph", run, "--format", "dot")).stdout).toContain('"read" -> "digest" [style=dashed];');
+    expect((await orchd(root, "graph", run, "--json")).json()).toMatchObject({ name: run, status: "initializing", steps: [{ step: "read", needs: [] }, { step: "digest", needs: ["read"] }] });
+  });
+});
+
+describe("orchd verify", () => {
+  it("exits 0 where all is whole, 1 with file and line where it is not", async () => {
+    const { root, runs } = tempRoot();
+    writeHistory(runs, "a", [[1, "completed"]]);
+    const whole = await orchd(root, "verify", "--json");
+    expect({ status: whole.status, found: whole.json() }).toEqual({ status: 0, found: { checked: 2, faults: [] } });
+    const path = runPath(runs, idOf("a", 1));
+    appendFileSync(path, '{"seq":6');
+    const torn = await orchd(root, "verify", "--json");
+    expect(torn.status).toBe(1);
+    expect(torn.json()).toMatchObject({ checked: 2, faults: [{ file: path, line: 6 }] });
+    expect((await orchd(root, "verify")).stdout).toMatch(/2026-11\/a@20261123T020100Z\.jsonl:6: .*\n2 ledgers checked, 1 fault\n/);
+  });
+
+  it("rebuilds the cache's index where no daemon runs", async () => {
+    const { root, runs } = tempRoot();
+    const run = idOf("a", 1);
+    writeRun(runs, run, completedRun(run).map((event) => (event.type === "step.started" ? { ...event, cacheKey: "ab".repeat(32) } : event)));
+    const { status, json } = await orchd(root, "verify", "--rebuild", "--json");
+    expect(status).toBe(0);
+    expect(json()).toMatchObject({ checked: 1, faults: [], rebuilt: "the cache's index was rebuilt: 1 result" });
+  });
+});
+
+describe("orchd prune", () => {
+  it("says what would go, removes it, and keeps the newest", async () => {
+    const { root, runs } = tempRoot();
+    writeHistory(runs, "a", [
+      [1, "completed"],
+      [2, "completed"],
+      [3, "completed"],
+    ]);
+    const dry = (await orchd(root, "prune", "--keep-runs", "1", "--dry-run", "--json")).json<{ runs: { run: string }[] }>();
+    expect(dry.runs.map(({ run }) => run).toSorted()).toEqual([idOf("a", 1), idOf("a", 2)]);
+    expect((await orchd(root, "runs", "--json")).json()).toHaveLength(3);
+    const { status, json } = await orchd(root, "prune", "--keep-runs", "1", "--json");
+    expect(status).toBe(0);
+    expect(json<{ dryRun: boolean; runs: unknown[] }>()).toMatchObject({ dryRun: false, runs: dry.runs });
+    expect((await orchd(root, "runs", "--json")).json<{ run: string }[]>().map(({ run }) => run)).toEqual([idOf("a", 3)]);
+    expect((await orchd(root, "prune", "--keep-days", "-1")).status).toBe(2);
+  });
+});
