@@ -64,27 +64,27 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
 
   /** ZenML `enable_cache`. */
   get enableCache(): boolean {
-    return this.can("enableCache");
+    return this.#can("enableCache");
   }
 
   /** ZenML `is_synchronous`. */
   get isSynchronous(): boolean {
-    return this.can("isSynchronous");
+    return this.#can("isSynchronous");
   }
 
   /** ZenML `is_schedulable`. */
   get isSchedulable(): boolean {
-    return this.can("isSchedulable");
+    return this.#can("isSchedulable");
   }
 
   /** ZenML `supports_client_side_caching`. */
   get supportsClientSideCaching(): boolean {
-    return this.can("supportsClientSideCaching");
+    return this.#can("supportsClientSideCaching");
   }
 
   /** ZenML `handles_step_retries`. */
   get handlesStepRetries(): boolean {
-    return this.can("handlesStepRetries");
+    return this.#can("handlesStepRetries");
   }
 
   /** ZenML `supports_dynamic_pipelines`: `submitDynamicPipeline` is implemented. */
@@ -94,7 +94,7 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
 
   /** ZenML `can_run_isolated_steps`. */
   get canRunIsolatedSteps(): boolean {
-    return this.can("canRunIsolatedSteps");
+    return this.#can("canRunIsolatedSteps");
   }
 
   /** ZenML `supported_execution_modes`. */
@@ -104,8 +104,8 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
 
   /**
    * The id of the orchestrator's run that this is: the same in every step of a run, another in the next (ZenML `get_orchestrator_run_id`). Steps find
-   * it in `ORCHD_ORCHESTRATOR_RUN_ID`. Asked for before a run is made, with `ORCHD_RUN_ID` in `process.env`; one that cannot say yet throws or returns
-   * an empty text, and the run's own id stands in.
+   * it in `ORCHD_ORCHESTRATOR_RUN_ID`. Asked for with the first step that is run, and when the run was taken; `process.env` then holds `ORCHD_RUN_ID`.
+   * A flavor that cannot say yet throws or returns an empty text, and the run's own id stands in.
    */
   abstract getOrchestratorRunId(): string;
 
@@ -128,9 +128,18 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
    */
   async runStep(step: Pick<SnapshotStep, "id"> | string): Promise<void> {
     const id = typeof step === "string" ? step : step.id;
-    const host = (globalThis as Record<symbol, unknown>)[HOST_SYMBOL] as OrchestratorHost | undefined;
-    if (host === undefined) throw new Error(`The step ${JSON.stringify(id)} cannot be run here: runStep works within submitPipeline only.`);
-    await host.call("runStep", { step: id });
+    const orchestratorRunId = this.#runIdOrNothing();
+    await hostOf("runStep").call("runStep", { step: id, ...(orchestratorRunId === "" ? {} : { orchestratorRunId }) });
+  }
+
+  /**
+   * Has the function of the dynamic pipeline that is being submitted run by orchd, and resolves once it has ended well. What `submitDynamicPipeline` does
+   * around it is the flavor's.
+   *
+   * @throws the function's own error; an error where this is not called within a submission
+   */
+  async runPipelineFunction(): Promise<void> {
+    await hostOf("runPipelineFunction").call("runFunction", null);
   }
 
   /** Runs the pipeline's init hook, once a run; what it returns is every step's `context.state` (ZenML `run_init_hook`). */
@@ -159,7 +168,45 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
     return Promise.resolve();
   }
 
-  private can(name: Exclude<keyof Capabilities, "supportedExecutionModes">): boolean {
+  /**
+   * All that this flavor declares, defaults filled in: what the daemon knows of it.
+   *
+   * @throws Error where a declaration and a method contradict each other
+   */
+  describe(): { readonly flavor: string; readonly capabilities: Capabilities } {
+    const { capabilities: declared, supportsDynamicPipelines: implemented, name } = this;
+    if (declared.supportsDynamicPipelines !== undefined && declared.supportsDynamicPipelines !== implemented) {
+      throw new Error(
+        implemented
+          ? `The orchestrator ${name} declares that it does not support dynamic pipelines, and has submitDynamicPipeline; remove one of the two.`
+          : `The orchestrator ${name} declares supportsDynamicPipelines, but has no submitDynamicPipeline.`,
+      );
+    }
+    const capabilities: Capabilities = {
+      ...DEFAULT_CAPABILITIES,
+      ...declared,
+      enableCache: this.enableCache,
+      isSynchronous: this.isSynchronous,
+      isSchedulable: this.isSchedulable,
+      supportsClientSideCaching: this.supportsClientSideCaching,
+      handlesStepRetries: this.handlesStepRetries,
+      canRunIsolatedSteps: this.canRunIsolatedSteps,
+      supportedExecutionModes: this.supportedExecutionModes,
+      supportsDynamicPipelines: implemented,
+      reportsStatus: declared.reportsStatus ?? this.fetchStatus !== BaseOrchestrator.prototype.fetchStatus,
+    };
+    return { flavor: name, capabilities };
+  }
+
+  #runIdOrNothing(): string {
+    try {
+      return this.getOrchestratorRunId() ?? "";
+    } catch {
+      return "";
+    }
+  }
+
+  #can(name: Exclude<keyof Capabilities, "supportedExecutionModes">): boolean {
     const configured = (this.config as Record<string, unknown> | undefined)?.[name];
     if (typeof configured === "boolean") return configured;
     return this.capabilities[name] ?? DEFAULT_CAPABILITIES[name];
@@ -170,31 +217,4 @@ function hostOf(method: string): OrchestratorHost {
   const host = (globalThis as Record<symbol, unknown>)[HOST_SYMBOL] as OrchestratorHost | undefined;
   if (host === undefined) throw new Error(`${method} works within submitPipeline only.`);
   return host;
-}
-
-/** Everything that an orchestrator declares, defaults filled in, for the daemon; `dynamic` says whether the method is there. */
-export function capabilitiesOf(orchestrator: BaseOrchestrator): Capabilities {
-  const declared = orchestrator.capabilities;
-  const reports = orchestrator.fetchStatus !== BaseOrchestrator.prototype.fetchStatus;
-  const implemented = orchestrator.supportsDynamicPipelines;
-  if (declared.supportsDynamicPipelines !== undefined && declared.supportsDynamicPipelines !== implemented) {
-    throw new Error(
-      implemented
-        ? `The orchestrator ${orchestrator.name} declares that it does not support dynamic pipelines, and has submitDynamicPipeline; remove one of the two.`
-        : `The orchestrator ${orchestrator.name} declares supportsDynamicPipelines, but has no submitDynamicPipeline.`,
-    );
-  }
-  return {
-    ...DEFAULT_CAPABILITIES,
-    ...declared,
-    enableCache: orchestrator.enableCache,
-    isSynchronous: orchestrator.isSynchronous,
-    isSchedulable: orchestrator.isSchedulable,
-    supportsClientSideCaching: orchestrator.supportsClientSideCaching,
-    handlesStepRetries: orchestrator.handlesStepRetries,
-    canRunIsolatedSteps: orchestrator.canRunIsolatedSteps,
-    supportedExecutionModes: orchestrator.supportedExecutionModes,
-    supportsDynamicPipelines: implemented,
-    reportsStatus: declared.reportsStatus ?? reports,
-  };
 }

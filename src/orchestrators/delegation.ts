@@ -152,7 +152,7 @@ export class Delegation {
 
   #call(method: string, argument: Json): Promise<Json> {
     const { arrive } = this.#parts;
-    if (method === "runStep") return this.#runStep((argument as { step: string }).step);
+    if (method === "runStep") return this.#runStep(argument as { step: string; orchestratorRunId?: string });
     if (method === "accepted") return new Promise((resolve) => arrive(() => this.#accepted(argument as Record<string, Json>, () => resolve(null))));
     if (method === "runFunction") return this.#runFunction();
     // The planner runs both hooks once a run, in their places; there is nothing left to do for them.
@@ -160,16 +160,25 @@ export class Delegation {
     return Promise.reject(new Error(`an orchestrator cannot call "${method}"`));
   }
 
-  #runStep(step: string): Promise<Json> {
+  #runStep({ step, orchestratorRunId }: { step: string; orchestratorRunId?: string }): Promise<Json> {
     const { state, arrive, journal, waiters } = this.#parts;
     const known = state.steps.get(step);
     if (known === undefined) return Promise.reject(new Error(`the pipeline ${state.pipeline} has no step ${JSON.stringify(step)}`));
     const ended = waiters.outputsOf(step);
     arrive(() => {
+      if (this.#over) return;
+      this.#identify(orchestratorRunId);
       if (known.phase === "ended") journal.afterwards(() => waiters.settle(step));
       else this.#requested.add(step);
     });
     return ended.then(() => null);
+  }
+
+  /** An orchestrator that runs steps has taken the run. Its run id is recorded before the first step, so that all steps see the same. */
+  #identify(orchestratorRunId: string | undefined): void {
+    const { state, emit } = this.#parts;
+    if (this.#requested.size > 0 || state.submission !== "started" || orchestratorRunId === undefined || orchestratorRunId === state.orchestratorRunId) return;
+    emit({ type: "submit.accepted", orchestratorRunId: orchestratorRunId.slice(0, 1_000), metadata: {} });
   }
 
   #runFunction(): Promise<Json> {
@@ -189,7 +198,8 @@ export class Delegation {
     emitWhole(
       {
         type: "submit.accepted",
-        ...(typeof orchestratorRunId === "string" && orchestratorRunId !== "" ? { orchestratorRunId } : {}),
+        // Steps that have run hold the id of then.
+        ...(typeof orchestratorRunId === "string" && orchestratorRunId !== "" && this.#requested.size === 0 ? { orchestratorRunId: orchestratorRunId.slice(0, 1_000) } : {}),
         metadata: (metadata ?? {}) as { [name: string]: Json },
       },
       () => {

@@ -10,11 +10,11 @@
  * them but its own work; a function that stays away from them for {@link QUIET_MS} has left the recorded path.
  */
 import type { Timer } from "../clock.ts";
+import { compileInvocation } from "../core/compile-invocation.ts";
 import { FAILURE_CODES, toStepError, type StepError } from "../core/failure.ts";
 import { runnerDeath } from "../core/plan.ts";
 import type { Json } from "../core/snapshot.ts";
 import { resolveSecrets } from "./environment.ts";
-import { compileInvocation } from "./invocation.ts";
 import type { DynamicCall, DynamicEnd, DynamicTask, TaskResult } from "./local/protocol.ts";
 import { SecretFiles } from "./secrets.ts";
 import type { RunParts } from "./run-parts.ts";
@@ -226,9 +226,9 @@ export class DynamicCalls {
     const needed = [...call.after, ...Object.values(call.inputs).flatMap((input) => ("step" in input ? [input.step] : []))];
     const unknown = needed.find((step) => !state.steps.has(step));
     if (unknown !== undefined) return asked.reject(new Error(`step "${call.id}" needs ${JSON.stringify(unknown)}, and there is no such invocation`));
-    const invocation = compileInvocation(call, state.snapshot, new Set(Object.keys(state.params)));
+    const invocation = compileInvocation(call, state.snapshot);
     if (!invocation.ok) return asked.reject(new Error(invocation.message));
-    const { spec, values } = invocation;
+    const { step: spec, values } = invocation;
     this.#recording = true;
     emitWhole(
       { type: "step.added", step: call.id, spec, call: text, ...(Object.keys(values).length === 0 ? {} : { values }), because: "the function asked for it" },

@@ -44,14 +44,15 @@ export class RunEnvironment {
   /** What all steps share: `baseEnvironment` of `submitPipeline`. @throws Error, a sentence, where a secret is not there */
   shared(): ResolvedEnvironment {
     this.#shared ??= this.#resolveShared();
-    return this.#shared;
+    const { env, secrets } = this.#shared;
+    return { env: { ...env, ...this.#ids() }, secrets };
   }
 
   /** What one attempt of a step, or its hook, gets. @throws Error, a sentence, where a secret is not there */
   forStep(step: string, own: Layer, attempt: number): ResolvedEnvironment {
-    const shared = this.shared();
-    const secrets = [...shared.secrets];
-    const env = { ...shared.env };
+    this.#shared ??= this.#resolveShared();
+    const secrets = [...this.#shared.secrets];
+    const env = { ...this.#shared.env };
     this.#lay(env, secrets, own);
     // A step's own layer must not take the place of these.
     Object.assign(env, this.#ids(), { ORCHD_STEP: step, ORCHD_ATTEMPT: String(attempt) });
@@ -68,7 +69,6 @@ export class RunEnvironment {
   #resolveShared(): ResolvedEnvironment {
     const resolved: ResolvedEnvironment = { env: {}, secrets: [] };
     for (const layer of this.#layers) this.#lay(resolved.env, resolved.secrets, layer);
-    Object.assign(resolved.env, this.#ids());
     return resolved;
   }
 
