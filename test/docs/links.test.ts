@@ -12,7 +12,9 @@ function filesBelow(folder: string, ending: RegExp): string[] {
 
 const read = (path: string): string => readFileSync(join(projectRoot, path), "utf8");
 const documents = [...filesBelow(".", /\.md$/), ...filesBelow("docs", /\.md$/), "runs/README.md"];
-const code = ["src", "daemon", "test", "bench", "schedules", "systemd"].flatMap((folder) => filesBelow(folder, /\.(?:ts|mjs|yaml|sh|service|conf|sysusers|tmpfiles)$/));
+const code = ["src", "daemon", "test", "bench", "schedules", "systemd"].flatMap((folder) =>
+  filesBelow(folder, /\.(?:ts|mjs|yaml|sh|service|conf|sysusers|tmpfiles)$/),
+);
 
 describe("documents", () => {
   it("link to what is there", () => {
