@@ -31,10 +31,14 @@ const STYLES: Readonly<Record<string, Style>> = {
 
 const ENDS: Readonly<Record<string, Style>> = { completed: "green", cached: "green", failed: "red", stopped: "yellow" };
 
-/** The words for a ledger line of any type; one that this release does not know is named by its type. */
-export function eventText(line: Line): EventText {
+/**
+ * The words for a ledger line of any type; one that this release does not know is named by its type.
+ *
+ * @param ofPipeline the line is of a pipeline's ledger: the run it is about is named
+ */
+export function eventText(line: Line, ofPipeline = false): EventText {
   const type = String(line["type"]);
-  const words = [type, subject(line), detail(line)].filter((part) => part !== "").join(" ");
+  const words = [type, ofPipeline ? text(line["run"]) : "", subject(line), detail(line)].filter((part) => part !== "").join(" ");
   const because = text(line["because"]);
   const style = type === "run.finished" ? ENDS[text(line["status"])] : STYLES[type];
   return { text: because === "" ? words : `${words}: ${because}`, ...(style === undefined ? {} : { style }) };

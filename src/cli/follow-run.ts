@@ -19,7 +19,6 @@ import { betweenText } from "./time-text.ts";
 
 /** How long the daemon may be away before waiting for the run makes no sense, in milliseconds. */
 const AWAY_MS = 3_000;
-const SHOWN_STEPS = 20;
 
 /** How to follow. */
 export interface FollowOptions {
@@ -54,7 +53,7 @@ export async function followRun(context: CommandContext, run: string, options: F
         state = evolve(state, restored(store, line as unknown as RunLine));
         if (!live && !json) printEvent(terminal, line);
       }
-      if (live && state !== undefined) terminal.live(drawing(state, Date.now()));
+      if (live && state !== undefined) terminal.live(drawing(state, Date.now(), terminal.rows - 4));
       if (state?.finished !== undefined) return viewRun({ state });
       if (!stillDriven) away = daemonRuns(roots.runs, run) ? 0 : away + LOOK_MS;
       if (away > AWAY_MS) throw new CliError(EXIT.noDaemon, `the daemon has ended before ${run} did; the run goes on once \`orchd start\` runs.`);
@@ -84,7 +83,8 @@ function printEvent(terminal: Terminal, line: Readonly<Record<string, unknown>>)
   terminal.line(span("dim", typeof line["at"] === "string" ? line["at"].slice(11, 23) : ""), " ", span(style, text));
 }
 
-function drawing(state: RunState, now: number): Part[] {
+/** @param most how many steps there is room for */
+function drawing(state: RunState, now: number, most: number): Part[] {
   const { status } = runStatus(state);
   const head: Part = [
     statusMark(status),
@@ -96,7 +96,7 @@ function drawing(state: RunState, now: number): Part[] {
   ];
   const steps = [...state.steps];
   // What moves is what one wants to see; what has ended goes first where there is no room for all.
-  const shown = steps.length <= SHOWN_STEPS ? steps : steps.filter(([, step]) => step.phase === "running" || step.phase === "delayed" || step.status === "failed").slice(0, SHOWN_STEPS);
+  const shown = steps.length <= most ? steps : steps.filter(([, step]) => step.phase === "running" || step.phase === "delayed" || step.status === "failed").slice(0, Math.max(1, most));
   const rest = steps.length - shown.length;
   return [head, ...shown.map(([id, step]) => drawStep(id, step, now)), ...(rest === 0 ? [] : [span("dim", `  and ${countText(rest, "step")} more`)])];
 }

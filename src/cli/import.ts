@@ -16,6 +16,8 @@ import { CliError, EXIT, usageError, type ExitStatus } from "./exit.ts";
 import { countText } from "./render.ts";
 import { span } from "./terminal.ts";
 
+/** What program.ts makes of a file named `-`. */
+const STANDARD_INPUT = "/dev/stdin";
 const CRONS_PATH = "/usr/bin:/bin";
 
 interface Made {
@@ -62,7 +64,7 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
 
 function readCrontab(source: string | undefined): string {
   try {
-    if (source === "-") return readFileSync(0, "utf8");
+    if (source === STANDARD_INPUT) return readFileSync(0, "utf8");
     if (source !== undefined) return readFileSync(source, "utf8");
   } catch (error) {
     throw usageError(`the crontab ${source} cannot be read (${(error as NodeJS.ErrnoException).code ?? "unknown"}); name a file that you may read, or - for standard input.`);
@@ -83,7 +85,7 @@ function faultOf(entry: CronEntry): string | undefined {
 
 function pipelineOf(entry: CronEntry, source: string | undefined, shadow: boolean): Readonly<Record<string, unknown>> {
   return {
-    description: `Line ${entry.line} of ${source === undefined ? "a user's crontab" : source === "-" ? "a crontab" : source}`,
+    description: `Line ${entry.line} of ${source === undefined ? "a user's crontab" : source === STANDARD_INPUT ? "a crontab" : source}`,
     tags: ["crontab"],
     ...(shadow ? { shadow: true } : {}),
     schedule: {

@@ -49,7 +49,7 @@ async function plannedPipelines(context: CommandContext, wanted: string | undefi
   const planned = new Map<string, Planned>();
   for (const file of loaded) {
     if (!file.ok) {
-      if (wanted === undefined || file.name === wanted) terminal.note(`${file.errors[0] ?? `${file.file} is invalid`}${readPipeline(store, file.name) === undefined ? "" : "; its last good version counts"}`);
+      if (wanted === undefined || file.name === wanted) terminal.note(`${file.errors[0] ?? `${file.file} is invalid`}${readPipeline(store, file.name)?.state.digest === undefined ? "" : "; its last good version counts"}`);
       continue;
     }
     const { name, schedules } = file.loaded;

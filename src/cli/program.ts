@@ -26,6 +26,9 @@ export function runCommandLine(words: readonly string[], startDaemon: CommandCon
   });
 }
 
+/** What a file named `-` is. */
+const STANDARD_INPUT = "/dev/stdin";
+
 /** A command line that was understood. */
 export type Parsed =
   | { readonly kind: "command"; readonly command: CommandSpec; readonly args: Arguments }
@@ -37,7 +40,9 @@ export type Parsed =
  *
  * @throws CliError with a sentence where they make no command
  */
-export async function parseProgram(words: readonly string[], version: string, columns: number | undefined): Promise<Parsed> {
+export async function parseProgram(given: readonly string[], version: string, columns: number | undefined): Promise<Parsed> {
+  // yargs loses a lone dash among the positionals.
+  const words = given.map((word) => (word === "-" ? STANDARD_INPUT : word));
   if (words.length === 0) return { kind: "text", text: await helpText(["--help"], version, columns) };
   let parsed: Parsed | undefined;
   const program = build(words, version, columns, (command, values) => {

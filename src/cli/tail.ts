@@ -147,7 +147,7 @@ function printLine(terminal: Terminal, { pipeline, run, line }: TailLine, json: 
     return;
   }
   const at = typeof line["at"] === "string" ? `${line["at"].slice(0, 10)} ${line["at"].slice(11, 23)}` : "";
-  const { text, style } = eventText(line);
-  const owner = run ?? (one && typeof line["run"] !== "string" ? "" : typeof line["run"] === "string" ? line["run"] : pipeline);
+  const { text, style } = eventText(line, run === undefined);
+  const owner = run ?? (one ? "" : pipeline);
   terminal.line(span("dim", at), " ", owner === "" ? "" : [span("bold", owner), " "], span(style, text));
 }

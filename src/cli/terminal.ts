@@ -64,7 +64,15 @@ export class Terminal {
 
   /** Columns of the terminal; undefined where stdout is none, and nothing should be cut. */
   get columns(): number | undefined {
-    return this.#streams.stdout.isTTY === true ? this.#streams.stdout.columns : undefined;
+    // A pseudo-terminal whose size nobody has set says 0.
+    const { isTTY, columns } = this.#streams.stdout;
+    return isTTY === true && columns > 0 ? columns : undefined;
+  }
+
+  /** Lines of the terminal, or 24 where it does not say. */
+  get rows(): number {
+    const { rows } = this.#streams.stdout;
+    return rows > 0 ? rows : 24;
   }
 
   /** One line of a result, on stdout. */

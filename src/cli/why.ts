@@ -137,7 +137,7 @@ function sentence(answer: SlotAnswer, store: RunStore, runs: string, time: numbe
     case "pending":
       return `${what} is due and not decided yet: ${daemonRuns(runs) ? "the daemon is about to" : "no daemon runs; it is decided once `orchd start` runs"}.`;
     case "none":
-      return `no slot of ${what} was due${why}${nearText(store, pipeline, time, now)}.`;
+      return `no slot of ${what} was due${why}${because === null ? nearText(store, pipeline, time, now) : ""}.`;
   }
 }
 

@@ -1,0 +1,236 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { orchd } from "../support/daemon.ts";
+import { tempRoot } from "../support/temp-root.ts";
+import { completedRun, loaded, writePipeline, writeRun } from "./hand-ledger.ts";
+
+describe("orchd validate", () => {
+  it("exits 0 where every file is good, and says what each is", async () => {
+    const { root } = tempRoot({
+      "schedules/a.yaml": 'schedule: { cron: "* * * * * *" }\nsteps: { one: { run: "true" }, two: { run: "true", after: one } }\n',
+      "schedules/b.json": '{"steps": {"one": {"uses": "./steps/x.ts"}}}',
+      "schedules/steps/x.ts": "export default async (): Promise<number> => 1;\n",
+      "schedules/.hidden.yaml": "nonsense: [",
+    });
+    const { status, stderr, json } = await orchd(root, "validate", "--json");
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(json()).toMatchObject([
+      { file: join(root, "schedules/a.yaml"), name: "a", valid: true, errors: [], schedule: "* * * * * *", steps: 2 },
+      { file: join(root, "schedules/b.json"), name: "b", valid: true, errors: [], schedule: null, steps: 1 },
+    ]);
+    expect(json<{ warnings: string[] }[]>()[0]!.warnings.join()).toMatch(/seconds/);
+  });
+
+  it("exits 2 with file, line, field and what was meant, and leaves nothing behind but compiled code", async () => {
+    const { root, runs } = tempRoot({ "schedules/a.yaml": 'schedule:\n  crom: "* * * * *"\nsteps: { one: { run: "true" } }\n', "schedules/b.yaml": 'name: c\nsteps: { one: { run: "true" } }\n', "schedules/c.yaml": 'steps: { one: { run: "true" } }\n' });
+    const { status, stdout, stderr } = await orchd(root, "validate");
+    expect(status).toBe(2);
+    expect(stdout).toMatch(/a\.yaml:2:3: .*crom.*cron/);
+    expect(stdout).toMatch(/c\.yaml: name "c" is taken by .*b\.yaml/);
+    expect(stderr).toBe("orchd: 2 files of 3 are invalid; correct what is said above and validate again.\n");
+    expect(readdirSync(runs).filter((name) => name !== ".orchd")).toEqual([]);
+  });
+
+  it("checks the files that are named, here or in the drop folder", async () => {
+    const { root } = tempRoot({ "schedules/a.yaml": 'steps: { one: { run: "true" } }\n', "elsewhere/b.yaml": "steps: 1\n" });
+    expect((await orchd(root, "validate", "a.yaml", "--json")).json()).toMatchObject([{ name: "a", valid: true }]);
+    const bad = await orchd(root, "validate", "elsewhere/b.yaml", "--json");
+    expect(bad.status).toBe(2);
+    expect(bad.json()).toMatchObject([{ name: "b", valid: false }]);
+    const none = await orchd(root, "validate", "c.yaml");
+    expect(none.status).toBe(2);
+    expect(none.stderr).toMatch(/there is no file c\.yaml/);
+  });
+
+  it("checks orchd.yaml first", async () => {
+    const { root } = tempRoot({ "orchd.yaml": "timezon: UTC\n", "schedules/a.yaml": 'steps: { one: { run: "true" } }\n' });
+    const { status, stderr } = await orchd(root, "validate");
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/orchd\.yaml:1:1: .*timezon.*timezone/);
+  });
+});
+
+interface Next {
+  readonly pipeline: string;
+  readonly slot: string;
+  readonly local: string;
+  readonly note?: string;
+}
+
+describe("orchd next", () => {
+  const next = async (root: string, ...words: string[]): Promise<Next[]> => (await orchd(root, "next", "--json", ...words)).json<Next[]>();
+
+  it("lists slots strictly after --from, of all pipelines by time, though no daemon ever ran", async () => {
+    const { root } = tempRoot({
+      "schedules/a.yaml": 'schedule: { cron: "*/10 * * * *", timezone: Europe/Berlin }\nsteps: { one: { run: "true" } }\n',
+      "schedules/b.yaml": 'schedule: { intervalSeconds: 1200, startTime: "2026-11-23T00:05:00Z" }\nsteps: { one: { run: "true" } }\n',
+      "schedules/c.yaml": 'steps: { one: { run: "true" } }\n',
+    });
+    expect(await next(root, "--from", "2026-11-23T02:00:00Z", "-n", "4")).toEqual([
+      { pipeline: "b", slot: "2026-11-23T02:05:00.000Z", local: "2026-11-23T02:05:00Z" },
+      { pipeline: "a", slot: "2026-11-23T02:10:00.000Z", local: "2026-11-23T03:10:00+01:00" },
+      { pipeline: "a", slot: "2026-11-23T02:20:00.000Z", local: "2026-11-23T03:20:00+01:00" },
+      { pipeline: "b", slot: "2026-11-23T02:25:00.000Z", local: "2026-11-23T02:25:00Z" },
+    ]);
+    expect(await next(root, "a", "--from", "2026-11-23T02:00:00Z", "-n", "1")).toMatchObject([{ pipeline: "a" }]);
+    expect(await next(root, "c")).toEqual([]);
+    expect((await orchd(root, "next", "d")).status).toBe(3);
+  });
+
+  it("marks what daylight saving does to a fixed time", async () => {
+    const { root } = tempRoot({ "schedules/a.yaml": 'schedule: { cron: "30 2 * * *", timezone: Europe/Berlin }\nsteps: { one: { run: "true" } }\n' });
+    expect(await next(root, "--from", "2027-03-27T12:00:00Z", "-n", "2")).toEqual([
+      { pipeline: "a", slot: "2027-03-28T01:00:00.000Z", local: "2027-03-28T03:00:00+02:00", note: "gap: 02:30 does not exist on this day, so it runs at 03:00" },
+      { pipeline: "a", slot: "2027-03-29T00:30:00.000Z", local: "2027-03-29T02:30:00+02:00" },
+    ]);
+    expect(await next(root, "--from", "2027-10-30T12:00:00Z", "-n", "2")).toEqual([
+      { pipeline: "a", slot: "2027-10-31T00:30:00.000Z", local: "2027-10-31T02:30:00+02:00", note: "overlap: 02:30 comes twice on this day, and it runs the first time only" },
+      { pipeline: "a", slot: "2027-11-01T01:30:00.000Z", local: "2027-11-01T02:30:00+01:00" },
+    ]);
+  });
+
+  it("marks both passes of a pattern that follows real time", async () => {
+    const { root } = tempRoot({ "schedules/a.yaml": 'schedule: { cron: "*/30 * * * *", timezone: Europe/Berlin }\nsteps: { one: { run: "true" } }\n' });
+    const slots = await next(root, "--from", "2027-10-30T23:59:59Z", "-n", "5");
+    expect(slots.map(({ local, note }) => [local, note?.slice(-6)])).toEqual([
+      ["2027-10-31T02:00:00+02:00", " first"],
+      ["2027-10-31T02:30:00+02:00", " first"],
+      ["2027-10-31T02:00:00+01:00", "second"],
+      ["2027-10-31T02:30:00+01:00", "second"],
+      ["2027-10-31T03:00:00+01:00", undefined],
+    ]);
+  });
+
+  it("says what a pause or a blackout will skip, and goes by the version in force where the file is bad", async () => {
+    const { root, runs } = tempRoot({ "schedules/a.yaml": 'schedule: { cron: "0 * * * *", blackout: { from: "2026-11-23T03:00:00Z", to: "2026-11-23T04:00:00Z" } }\nsteps: { one: { run: "true" } }\n', "schedules/b.yaml": "steps: 1\n" });
+    writePipeline(runs, "a", [loaded("0 * * * *"), { type: "pipeline.paused" }]);
+    expect((await next(root, "a", "--from", "2026-11-23T02:30:00Z", "-n", "1"))[0]!.note).toMatch(/blackout .*: it will be skipped; paused: it will be skipped/);
+    writePipeline(runs, "b", [{ ...loaded("5 * * * *"), file: join(root, "schedules/b.yaml") }]);
+    const answer = await orchd(root, "next", "b", "--from", "2026-11-23T02:00:00Z", "-n", "1", "--json");
+    expect(answer.json()).toMatchObject([{ slot: "2026-11-23T02:05:00.000Z" }]);
+    expect(answer.stderr).toMatch(/b\.yaml:1:8: .*; its last good version counts/);
+  });
+
+  it("rehearses days: pile-ups, overlaps by history, slots that move", async () => {
+    const { root, runs } = tempRoot({
+      "schedules/a.yaml": 'schedule: { cron: "*/5 * * * *" }\nsteps: { one: { run: "true" } }\n',
+      "schedules/b.yaml": 'schedule: { cron: "0 * * * *" }\nsteps: { one: { run: "true" } }\n',
+      "schedules/c.yaml": 'schedule: { cron: "30 2 * * *", timezone: Europe/Berlin }\nsteps: { one: { run: "true" } }\n',
+    });
+    const ends = [1, 2, 3, 4].map((minute) => ({ type: "run.finished", run: `a@20261123T020${minute}00Z`, status: "completed", durationMs: 400_000 }));
+    writePipeline(runs, "a", [loaded("*/5 * * * *"), ...ends]);
+    const { json } = await orchd(root, "next", "--days", "2", "--from", "2027-03-27T00:30:00Z", "--pile-up", "1", "--json");
+    const found = json<{ slots: number; pileUps: { second: string; count: number; pipelines: string[] }[]; overlaps: unknown[]; moved: Next[] }>();
+    expect(found.slots).toBe(2 * 24 * 12 + 2 * 24 + 3);
+    expect(found.pileUps).toHaveLength(50);
+    expect(found.pileUps[0]).toEqual({ count: 3, second: "2027-03-28T01:00:00.000Z", pipelines: ["a", "b", "c"] });
+    expect(found.overlaps).toMatchObject([{ pipeline: "a", everyMs: 300_000, medianMs: 400_000, slots: 2 * 24 * 12 - 1 }]);
+    expect(found.moved).toMatchObject([{ pipeline: "c", note: expect.stringMatching(/^gap/) }]);
+    expect((await orchd(root, "next", "--days", "2")).stdout).toMatch(/pile-ups: none/);
+  });
+});
+
+describe("orchd backfill --dry-run", () => {
+  it("says how many slots there are, how many would run, and how long by history", async () => {
+    const { root, runs } = tempRoot({ "schedules/p.yaml": 'schedule: { cron: "0 * * * *" }\nsteps: { only: { run: "true" } }\n' });
+    const failed = "p@20261123T020000Z";
+    writeRun(runs, failed, completedRun(failed).map((event) => (event.type === "run.finished" ? { ...event, status: "failed" } : event)));
+    writeRun(runs, "p@20261123T030000Z", completedRun("p@20261123T030000Z"));
+    writePipeline(runs, "p", [loaded("0 * * * *"), { type: "run.finished", run: "p@20261123T030000Z", status: "completed", durationMs: 3_000 }]);
+    const span = ["--from", "2026-11-23T00:00:00Z", "--to", "2026-11-23T05:00:00Z", "--dry-run", "--json"];
+    const dry = async (...words: string[]): Promise<unknown> => (await orchd(root, "backfill", "p", ...span, ...words)).json();
+    expect(await dry()).toMatchObject({ slots: 6, runs: 4, executes: 4, cached: 0, which: "missing", estimatedMs: 12_000, first: "2026-11-23T00:00:00.000Z", last: "2026-11-23T05:00:00.000Z" });
+    expect(await dry("--failed")).toMatchObject({ slots: 6, runs: 1, first: "2026-11-23T02:00:00.000Z" });
+    expect(await dry("--all", "--max-active", "4")).toMatchObject({ slots: 6, runs: 6, estimatedMs: 6_000 });
+    expect(existsSync(join(runs, ".orchd/requests"))).toBe(false);
+  });
+});
+
+describe("getting started", () => {
+  it("init makes a root whose pipeline is valid, and writes over nothing", async () => {
+    const { root } = tempRoot();
+    const made = await orchd(root, "init", "new", "--json");
+    expect(made.json()).toMatchObject({ root: join(root, "new"), kept: [] });
+    expect((await orchd(root, "validate", "--root", join(root, "new"), "--json")).json()).toMatchObject([{ name: "disk-report", valid: true, warnings: [] }]);
+    writeFileSync(join(root, "new/orchd.yaml"), "mine");
+    const again = await orchd(root, "init", "new", "--json");
+    expect(again.json()).toMatchObject({ made: [], kept: expect.arrayContaining(["orchd.yaml"]) });
+    expect(readFileSync(join(root, "new/orchd.yaml"), "utf8")).toBe("mine");
+  });
+
+  it("import crontab makes pipelines that are valid, once, and refuses the rest with reasons", async () => {
+    const { root, schedules } = tempRoot();
+    const crontab = join(root, "crontab");
+    writeFileSync(crontab, "CRON_TZ=Europe/Berlin\nPATH=/opt/bin:/bin\n*/5 * * * * backup.sh --to=x%line one%line two\n@reboot agent\n61 * * * * never\n0 3 * * * backup.sh\n");
+    const { status, json } = await orchd(root, "import", "crontab", crontab, "--shadow", "--json");
+    expect(status).toBe(1);
+    expect(json()).toMatchObject({
+      imported: [
+        { name: "backup", line: 3, cron: "*/5 * * * *", unchanged: false },
+        { name: "backup-2", line: 6, cron: "0 3 * * *" },
+      ],
+      refused: [
+        { line: 4, reason: expect.stringMatching(/@reboot has no slot/) },
+        { line: 5, reason: expect.stringMatching(/minutes are 0-59/) },
+      ],
+    });
+    expect((await orchd(root, "validate", "--json")).json()).toMatchObject([{ name: "backup-2", valid: true }, { name: "backup", valid: true, schedule: "*/5 * * * * Europe/Berlin" }]);
+    const text = readFileSync(join(schedules, "backup.yaml"), "utf8");
+    expect(text).toMatch(/shadow: true/);
+    expect(text).toMatch(/PATH: \/opt\/bin:\/bin/);
+    expect((await orchd(root, "import", "crontab", crontab, "--shadow", "--json")).json()).toMatchObject({ imported: [{ unchanged: true }, { unchanged: true }] });
+    expect(readdirSync(schedules)).toHaveLength(2);
+  });
+
+  it("import crontab reads standard input, and writes nothing on a dry run", async () => {
+    const { root, schedules } = tempRoot();
+    const { status, stdout } = await orchd(root, "import", "crontab", "-", "--dry-run", { input: "0 0 * * * /bin/true\n" });
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/cron: 0 0 \* \* \*/);
+    expect(readdirSync(schedules)).toEqual([]);
+  });
+
+  it("schema prints one for each kind, and every pipeline of ours fits", async () => {
+    const { root } = tempRoot();
+    for (const [words, key] of [[[], "properties"], [["pipeline"], "properties"], [["ledger"], "run"], [["request"], "oneOf"], [["settings"], "properties"]] as const) {
+      const { status, json } = await orchd(root, "schema", ...words);
+      expect(status).toBe(0);
+      expect(json()).toHaveProperty(key);
+    }
+    expect((await orchd(root, "schema", "nonsense")).status).toBe(2);
+  });
+
+  it("completion completes commands, options and names, and runs nothing that a name holds", async () => {
+    const { root, runs } = tempRoot();
+    writePipeline(runs, "log-digest", [loaded("* * * * *")]);
+    writePipeline(runs, "$(touch owned)", [loaded("* * * * *")]);
+    const script = join(root, "completion.bash");
+    writeFileSync(script, (await orchd(root, "completion", "bash")).stdout);
+    const complete = (...words: string[]): string[] =>
+      execFileSync("bash", ["-c", `source "${script}"; COMP_WORDS=(${words.map((word) => `'${word}'`).join(" ")}); COMP_CWORD=${words.length - 1}; _orchd; printf '%s\\n' "\${COMPREPLY[@]}"`], { cwd: root, encoding: "utf8" })
+        .trim()
+        .split("\n");
+    expect(complete("orchd", "sta")).toEqual(["start", "status"]);
+    expect(complete("orchd", "run", "--w")).toEqual(["--wait"]);
+    expect(complete("orchd", "run", "")).toEqual(["log-digest"]);
+    expect(complete("orchd", "schema", "l")).toEqual(["ledger"]);
+    expect(existsSync(join(root, "owned"))).toBe(false);
+    expect((await orchd(root, "completion", "zsh")).stdout).toMatch(/^#compdef orchd/);
+    expect((await orchd(root, "completion", "fish")).status).toBe(2);
+  });
+});
+
+describe("help", () => {
+  it("lists every command, and is what orchd says without words", async () => {
+    const { root } = tempRoot();
+    const { status, stdout, stderr } = await orchd(root);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    for (const name of ["start", "status", "run", "stop", "logs", "tail", "runs", "rerun", "backfill", "pause", "resume", "validate", "schema", "next", "why", "diff", "graph", "verify", "prune", "init", "import", "completion"]) {
+      expect(stdout).toMatch(new RegExp(`^ +orchd ${name}\\b`, "m"));
+    }
+    expect((await orchd(root, "--version")).stdout.trim()).toBe((JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }).version);
+    expect((await orchd(root, "run", "--help")).stdout).toMatch(/--no-cache/);
+  });
+});
