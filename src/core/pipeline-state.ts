@@ -261,6 +261,8 @@ function stepBack(state: PipelineState, line: Extract<PipelineLine, { type: "clo
     for (const [key, slot] of state.recentlyFired) if (slot > to) state.firedAhead.add(key);
   }
   state.through = to;
+  // A schedule that was loaded by the wrong clock must not wait until that clock's time comes again.
+  if (state.since !== undefined) state.since = Math.min(state.since, to);
   state.decided.clear();
 }
 

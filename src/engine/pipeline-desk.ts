@@ -26,7 +26,8 @@ import type { PipelineLedger } from "../ledger/pipeline-ledger.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { adoptRun } from "./adopted-run.ts";
 import type { ActiveRun, ActiveRuns, RunPlace } from "./active-runs.ts";
-import type { Log, RunEnd, RunHeader, RunMaker } from "./ports.ts";
+import type { Burst } from "./burst.ts";
+import type { Log, RunEnd, RunHandle, RunHeader, RunMaker } from "./ports.ts";
 import { runHeader } from "./run-header.ts";
 import type { ClockStep } from "./scheduler.ts";
 
@@ -49,6 +50,8 @@ export interface DeskPorts {
   readonly lastJump: () => ClockStep | undefined;
   /** When this pipeline has something due next. */
   readonly onNext: (pipeline: string, due: number | undefined) => void;
+  /** The runs that are being made because they were due in this very moment; undefined outside of one. */
+  readonly burst: () => Burst | undefined;
   /** Sees each line that is about to be written. */
   readonly onLine?: ((pipeline: string, event: PipelineEvent) => void) | undefined;
   /** The time-zone data's version, for the record. */
@@ -231,6 +234,7 @@ export class PipelineDesk {
       if (this.#cursor !== undefined && this.#cursor > step.to) {
         await this.append([{ type: "clock.stepped", from: iso(step.from), to: iso(step.to), through: iso(step.to), because: "the clock went back: what fired stays so, the rest is decided anew" }]);
         this.#cursor = step.to;
+        this.#table = this.#makeTable();
       }
       this.#next();
     });
@@ -501,12 +505,19 @@ export class PipelineDesk {
   }
 
   async #create(entry: ActiveRun, header: RunHeader): ReturnType<RunMaker["create"]> {
+    const burst = this.#ports.burst();
+    burst?.join();
+    let handle: RunHandle;
     try {
-      return await this.#ports.maker.create(header);
+      handle = await this.#ports.maker.create(header);
     } catch (error) {
       this.#ports.runs.drop(entry);
       throw error;
+    } finally {
+      burst?.leave();
     }
+    await burst?.over;
+    return handle;
   }
 
   #beginning(entry: ActiveRun, header: RunHeader): PipelineEvent {

@@ -4,8 +4,9 @@
  * Watchers lose events without a word (an overflowing queue, a folder removed and made again, links flipped elsewhere), so an event here means
  * only "look". Looking is a rescan: every file's inode, size, times, owner and mode against the last time, and where these differ the
  * content's hash. A rescan follows 60 ms after the last event (at the latest 400 ms after the first), and in any case every 15 s, which is
- * what promises.md 20 rests on. Node's own `fs.watch` is enough for that: one inotify watch a folder, on the drop folder, its parent (which
- * sees it come and go) and the folders of modules; a watcher that tells what happened would stat all files after each event for nothing.
+ * what promises.md 20 rests on. chokidar watches the drop folder, its parent (which sees it come and go) and the folders of modules. It is told to
+ * pass over the files in them and is asked for its `raw` events: so it keeps one inotify watch a folder, and does not stat each file only to say what
+ * the rescan finds out anyway.
  *
  * Two races are closed. A file that was written within the last two seconds may be written again within the same tick of its time: it is looked at again
  * by its hash. A module that was written while its pipeline was being loaded makes the pipeline count as changed once more.
@@ -16,8 +17,9 @@
  * States: idle -> (event) dirty -> (quiet) scanning -> telling -> idle. One rescan runs at a time; who asks for one meanwhile gets the next.
  */
 import { createHash } from "node:crypto";
-import { readdirSync, statSync, watch, type BigIntStats, type FSWatcher } from "node:fs";
+import { readdirSync, statSync, type BigIntStats } from "node:fs";
 import { dirname, join, resolve } from "node:path";
+import { watch, type FSWatcher } from "chokidar";
 import type { Clock, Timer } from "../clock.ts";
 import { readSafeFile } from "./safe-file.ts";
 
@@ -147,7 +149,7 @@ export class DropFolder {
     this.quiet?.cancel();
     this.later?.timer.cancel();
     this.periodic?.cancel();
-    for (const { watcher } of this.watchers.values()) watcher.close();
+    await Promise.all([...this.watchers.values()].map(({ watcher }) => watcher.close()));
     this.watchers.clear();
     await this.tail;
   }
@@ -305,7 +307,7 @@ export class DropFolder {
     }
     for (const [folder, { watcher, inode }] of this.watchers) {
       if (wanted.has(folder) && inodeOf(folder) === inode) continue;
-      watcher.close();
+      void watcher.close();
       this.watchers.delete(folder);
     }
     for (const folder of wanted) if (!this.watchers.has(folder)) this.watchFolder(folder);
@@ -315,10 +317,13 @@ export class DropFolder {
     const inode = inodeOf(folder);
     if (inode === undefined) return;
     try {
-      const watcher = watch(folder, { persistent: false }, () => this.dirty());
+      const watcher = watch(folder, { persistent: false, depth: 0, ignoreInitial: true, ignored: (path) => path !== folder });
+      watcher.on("raw", () => this.dirty());
+      // It watches only from here on: what came before has to be looked for.
+      watcher.on("ready", () => this.dirty());
       watcher.on("error", (error) => {
         this.options.onError?.(error, `watching ${folder}`);
-        watcher.close();
+        void watcher.close();
         this.watchers.delete(folder);
         this.dirty();
       });

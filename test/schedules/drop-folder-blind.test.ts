@@ -18,8 +18,10 @@ vi.mock("node:fs", async (original) => {
     const whole = (nanoseconds: bigint): bigint => nanoseconds - (nanoseconds % 1_000_000_000n);
     return Object.assign(stats, { mtimeNs: whole(stats.mtimeNs), ctimeNs: whole(stats.ctimeNs) });
   };
-  return { ...real, statSync, watch: () => ({ on: () => undefined, close: () => undefined }) };
+  return { ...real, statSync };
 });
+
+vi.mock("chokidar", () => ({ watch: () => ({ on: () => undefined, close: () => Promise.resolve() }) }));
 
 /** With `old`, every file looks as if it were written ten seconds ago, so that nothing but the 15 s makes the folder look again. */
 async function blind({ old = true } = {}): Promise<{
