@@ -14,7 +14,7 @@ export interface Row {
   readonly orchd: Measured;
   /** The floor, or a peer that does the same work. The ratio is orchd's median over its median. */
   readonly beside?: Measured | undefined;
-  /** What performance.md's figure says of the ratio, or of orchd's own figure where `of` is "orchd". */
+  /** What docs/performance.md sets as a goal: a limit of the ratio, or of orchd's own figure where `of` is "orchd". */
   readonly goal?: { readonly of: "ratio" | "orchd"; readonly atMost?: number; readonly atLeast?: number } | undefined;
 }
 

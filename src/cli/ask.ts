@@ -1,5 +1,5 @@
 /**
- * Asking the daemon, up or down: a request is left, and where a daemon runs its answer is waited for (formats.md 4 and 5).
+ * Asking the daemon, up or down: a request is left, and where a daemon runs its answer is waited for (docs/requests.md).
  *
  * A request that was left is never lost, so a daemon that is down, or goes down meanwhile, is no failure: it is said that the request is kept.
  */

@@ -51,7 +51,7 @@ export class CacheForecast {
     this.#index.close();
   }
 
-  /** The step's own word, the pipeline's, the orchestrator's; a shell step has to ask itself (contract.md, Cache). */
+  /** The step's own word, the pipeline's, the orchestrator's; a shell step has to ask itself (docs/zenml.md, Cache). */
   #enabled(snapshot: Snapshot, step: SnapshotStep): boolean {
     if (step.enableCache !== undefined) return step.enableCache;
     return step.run === undefined ? (snapshot.enableCache ?? this.#settings.enableCache) : step.cache !== undefined;

@@ -10,7 +10,7 @@ export { COMMON_OPTIONS } from "./common-options.ts";
 const wait: OptionSpec = { type: "boolean", describe: "follow the run until it ends; exit 1 if it failed or was stopped" };
 const follow: OptionSpec = { type: "boolean", alias: "f", describe: "go on as more is written" };
 
-/** Every command of formats.md 5. */
+/** Every command, as docs/command-line.md lists them. */
 export const COMMANDS: readonly CommandSpec[] = [
   {
     name: "start",

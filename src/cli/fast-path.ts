@@ -1,5 +1,5 @@
 /**
- * Reads the command lines of `orchd status` by hand, so that the question that is asked most often does not pay for yargs (performance.md 6).
+ * Reads the command lines of `orchd status` by hand, so that the question that is asked most often does not pay for yargs (docs/performance.md).
  *
  * It knows a few plain options and nothing else: any other word gives undefined, and yargs takes over, with its errors and its help.
  */

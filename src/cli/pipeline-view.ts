@@ -127,7 +127,7 @@ export function unreadFiles(schedules: string, views: readonly PipelineView[]): 
   return pipelineFiles(schedules).filter((file) => !known.has(file) && !named.has(file.replace(/\.[a-z]+$/, "")));
 }
 
-/** The names of the files at the drop folder's top level that are pipelines (formats.md 1). */
+/** The names of the files at the drop folder's top level that are pipelines. */
 export function pipelineFiles(schedules: string): string[] {
   try {
     return readdirSync(schedules, { withFileTypes: true })

@@ -9,7 +9,7 @@ export interface Roots {
   readonly runs: string;
 }
 
-/** `--root` or `ORCHD_ROOT` (default: the working folder), with `--schedules` and `--runs` overriding the two folders (formats.md 1). */
+/** `--root` or `ORCHD_ROOT` (default: the working folder), with `--schedules` and `--runs` overriding the two folders. */
 export function resolveRoots(args: Arguments, env: NodeJS.ProcessEnv, cwd: string): Roots {
   const fromEnv = env["ORCHD_ROOT"];
   const root = resolve(cwd, args.text("root") ?? (fromEnv === undefined || fromEnv === "" ? "." : fromEnv));

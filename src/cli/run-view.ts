@@ -1,4 +1,4 @@
-/** One run as `orchd status RUN` shows it: a fold over its ledger, in the shape that formats.md promises. */
+/** One run as `orchd status RUN` shows it: a fold over its ledger, in a shape that scripts rely on. */
 import { existsSync } from "node:fs";
 import type { RunEvent, RunLine, Trigger } from "../core/event.ts";
 import type { StepError } from "../core/failure.ts";

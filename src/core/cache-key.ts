@@ -1,5 +1,5 @@
 /**
- * A step's cache key: sha256 over what decides its result, in a fixed order (contract.md "Cache").
+ * A step's cache key: sha256 over what decides its result, in a fixed order (docs/zenml.md "Cache").
  *
  * {@link CacheKeyParts} is that record, one commented member a part. What is not in it on purpose: the names of the pipeline, the step and the
  * run, retries, timeouts, resources and expiry. None of them changes what a step gives, so a step that moves to another pipeline keeps its

@@ -195,7 +195,7 @@ export type Interruption =
   | "runner";
 
 /**
- * The line for an attempt that failed: with `retryAt` if the policy gives it another (semantics.md 9, contract.md "Retries").
+ * The line for an attempt that failed: with `retryAt` if the policy gives it another (semantics.md 9, docs/zenml.md "Retries").
  *
  * @param facts.chance a number in [0, 1), for jitter
  * @param facts.mayRetry false where the run is halting or the orchestrator retries by itself

@@ -1,5 +1,5 @@
 /**
- * What any process may ask of the daemon, by a file in `runs/.orchd/requests/` (formats.md 4, semantics.md 23).
+ * What any process may ask of the daemon, by a file in `runs/.orchd/requests/` (docs/requests.md, semantics.md 23).
  *
  * A request is checked when the daemon takes it up: an unknown key or type is refused with its reason, never ignored.
  */

@@ -1,5 +1,5 @@
 /**
- * A run's id, which is also its ledger's name: `PIPELINE@SLOT` (formats.md 3, semantics.md 2).
+ * A run's id, which is also its ledger's name: `PIPELINE@SLOT` (docs/ledger.md, semantics.md 2).
  *
  *     log-digest@20261123T020000Z          scheduled or caught up
  *     log-digest@20261123T020000Z.weekly   the same, of a schedule that has a name

@@ -2,7 +2,7 @@
  * Time zones: whether one exists, and what its wall clocks show.
  *
  * All of it goes through `Intl`, so that it agrees with the time-zone data that Node brings. A local time that does not exist (the clock was
- * set forward over it) is taken for the first instant after the gap; one that exists twice for its first time, as promises.md 17 has it.
+ * set forward over it) is taken for the first instant after the gap; one that exists twice for its first time, as docs/failure-model.md 17 has it.
  */
 import { didYouMean } from "./did-you-mean.ts";
 

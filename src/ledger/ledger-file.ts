@@ -3,7 +3,7 @@
  *
  * ## The file
  *
- * One JSON object a line (formats.md 3): `seq`, `b`, `at`, `type`, the event's own fields, and last `crc`, the CRC-32 of the line's bytes before
+ * One JSON object a line (docs/ledger.md): `seq`, `b`, `at`, `type`, the event's own fields, and last `crc`, the CRC-32 of the line's bytes before
  * `,"crc":`, seeded with the line before's. The chain makes a line good only where it stands; a line that was moved, doubled or left out shows.
  * `b`, the seq of the first line of the same write, tells a reader which lines were acknowledged together.
  *

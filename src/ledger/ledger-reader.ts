@@ -1,5 +1,5 @@
 /**
- * Reads ledgers: the framing of formats.md 3, without judging what the events say.
+ * Reads ledgers: the framing of docs/ledger.md, without judging what the events say.
  *
  * A ledger is good up to its first bad line. What stands from there on is one of two things (semantics.md 28). It is a torn tail if it can
  * have come from the last write, which was never acknowledged: then no readable line in it began a later write. Otherwise acknowledged

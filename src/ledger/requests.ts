@@ -1,5 +1,5 @@
 /**
- * Requests and replies: how any process speaks to the daemon, up or down (formats.md 4, semantics.md 23).
+ * Requests and replies: how any process speaks to the daemon, up or down (docs/requests.md, semantics.md 23).
  *
  * A request is one file, written aside and renamed, so that the daemon sees it whole or not at all. It stays until it was answered: first what it
  * caused is durable in a ledger, with the request's id; then the reply; then the request goes. A crash anywhere in between leaves the

@@ -1,5 +1,5 @@
 /**
- * Where everything is under the runs folder (formats.md 3), and what is there. Knows names, not contents.
+ * Where everything is under the runs folder (docs/ledger.md), and what is there. Knows names, not contents.
  *
  * Every path is made from names that were checked (run-id.ts), so none can lead out of the folder.
  */

@@ -1,7 +1,7 @@
 /**
  * An **orchestrator** says where steps run. (The engine owns many runs; the run-loop drives one.)
  *
- * `BaseOrchestrator` is ZenML's class of that name in TypeScript: contract.md in the guide's docs/zenml.md has a row for each member. A flavor of one's
+ * `BaseOrchestrator` is ZenML's class of that name in TypeScript: docs/zenml.md has a row for each member. A flavor of one's
  * own writes `getOrchestratorRunId` and `submitPipeline`, and declares what else it can do in `capabilities`. An instance lives where user
  * code lives, in a runner process, never in the daemon; what it asks of the daemon goes through the host that the runner puts in place.
  *

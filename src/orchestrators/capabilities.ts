@@ -1,5 +1,5 @@
 /**
- * What an orchestrator can do, as data: declared by each flavor, checked before anything is written (contract.md "Members").
+ * What an orchestrator can do, as data: declared by each flavor, checked before anything is written (docs/zenml.md "Members").
  */
 import { EXECUTION_MODES, type ExecutionMode } from "../core/status.ts";
 

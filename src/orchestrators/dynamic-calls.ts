@@ -1,5 +1,5 @@
 /**
- * A dynamic pipeline's function while it runs, and what it calls (contract.md "Dynamic pipelines").
+ * A dynamic pipeline's function while it runs, and what it calls (docs/zenml.md "Dynamic pipelines").
  *
  * The function has no state that survives: after a crash it runs again from its first line. Each of its calls was recorded (`step.added`, with the text
  * of the call), so calls that were made before are answered from the ledger, and the function comes to where it was. That needs a

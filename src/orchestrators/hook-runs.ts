@@ -1,6 +1,6 @@
 /**
  * A run's hooks while they run. The planner says which are owed; a hook is owed until its end is in the ledger, so it runs at least once, and after
- * a crash perhaps twice. A hook that throws changes no status, an init hook's excepted (contract.md "Hooks").
+ * a crash perhaps twice. A hook that throws changes no status, an init hook's excepted (docs/zenml.md "Hooks").
  */
 import { FAILURE_CODES, toStepError, type StepError } from "../core/failure.ts";
 import type { Action } from "../core/plan.ts";

@@ -1,5 +1,5 @@
 /**
- * What a run's steps printed: RUN.log beside its ledger, JSON Lines of {at, step, attempt, stream, line} (formats.md 3).
+ * What a run's steps printed: RUN.log beside its ledger, JSON Lines of {at, step, attempt, stream, line} (docs/ledger.md).
  *
  * The file is made with its first line and never synced: a lost log line is a pity, a waiting step is worse. One write is in flight; what comes
  * meanwhile is the next. If the disk cannot keep up, or is full, what is over {@link MAX_WAITING} is dropped and counted in a line of its own.

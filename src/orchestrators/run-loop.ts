@@ -207,7 +207,7 @@ export class RunLoop {
     return this.#journal.flush();
   }
 
-  /** Asks the run to stop. Durable when it resolves (contract.md `stop_run`). */
+  /** Asks the run to stop. Durable when it resolves (docs/zenml.md `stop_run`). */
   async requestStop(order: StopOrder): Promise<StopAnswer> {
     const { state } = this;
     if (state.finished !== undefined) return { accepted: false, reason: `Run ${state.run} has ended already: ${state.finished.status}.` };

@@ -1,5 +1,5 @@
 /**
- * The words of a submission: what an orchestrator is given, and what it gives back (contract.md "Members"; ZenML `submit_pipeline`).
+ * The words of a submission: what an orchestrator is given, and what it gives back (docs/zenml.md "Members"; ZenML `submit_pipeline`).
  *
  * All of it is plain JSON but for `waitForCompletion`, because a custom orchestrator's code runs outside the daemon.
  */

@@ -4,7 +4,7 @@
  * Watchers lose events without a word (an overflowing queue, a folder removed and made again, links flipped elsewhere), so an event here means
  * only "look". Looking is a rescan: every file's inode, size, times, owner and mode against the last time, and where these differ the
  * content's hash. A rescan follows 60 ms after the last event (at the latest 400 ms after the first), and in any case every 15 s, which is
- * what promises.md 20 rests on. chokidar watches the drop folder, its parent (which sees it come and go) and the folders of modules. It is told to
+ * what promise 20 rests on. chokidar watches the drop folder, its parent (which sees it come and go) and the folders of modules. It is told to
  * pass over the files in them and is asked for its `raw` events: so it keeps one inotify watch a folder, and does not stat each file only to say what
  * the rescan finds out anyway.
  *

@@ -1,5 +1,5 @@
 /**
- * Reads a file only where nobody but its user or root could have written it, as cron does with crontabs (promises.md 30).
+ * Reads a file only where nobody but its user or root could have written it, as cron does with crontabs (docs/failure-model.md 30).
  *
  * The file must be regular, owned by root or by whom the daemon runs as, writable by neither group nor others, at most 1 MiB, and where a
  * folder is given, lie within it: links that stay inside are followed (that is how Kubernetes mounts files), others are refused. All of that is

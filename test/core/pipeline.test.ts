@@ -11,7 +11,7 @@ function faults(value: unknown): string[] {
   return shape.ok ? [] : shape.faults.map(({ path, message }) => `${formatPath(path)} ${message}`);
 }
 
-/** formats.md section 2, word for word in shape. */
+/** The example of docs/pipeline-files.md and every other key, as people write them. */
 const EVERYTHING = {
   name: "log-digest",
   description: "Counts what the package manager did today",
