@@ -39,7 +39,8 @@ export class Delegation {
   readonly #parts: RunParts;
   readonly #of: DelegationParts;
   readonly #requested = new Set<string>();
-  #open = false;
+  /** It may still ask for steps: from the run's start on. */
+  #open = true;
   #over = false;
   #tasks = 0;
   #submitting: string | undefined;
@@ -63,7 +64,6 @@ export class Delegation {
   /** Calls the orchestrator. */
   submit(alone = false): void {
     const { emit, state, journal } = this.#parts;
-    this.#open = true;
     emit({ type: "submit.started", because: `handed to the orchestrator ${this.#of.flavor.name}` });
     let argument: Json;
     try {
@@ -80,10 +80,9 @@ export class Delegation {
   /** Goes on with a run that an earlier daemon had handed over. */
   resume(): void {
     const { submission, stop } = this.#parts.state;
-    if (submission === "failed" || stop !== undefined || allEnded(this.#parts.state)) return;
+    if (submission === "failed" || stop !== undefined || allEnded(this.#parts.state)) return this.skip();
     const { capabilities } = this.#of.flavor;
     if (submission === "none") return this.submit();
-    this.#open = true;
     if (capabilities.reportsStatus) return this.#fetch(true);
     if (capabilities.resubmits) return this.submit();
     this.#unknown();

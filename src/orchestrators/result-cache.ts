@@ -22,7 +22,7 @@ import type { CacheIndexPort, RunDeps } from "./run-ports.ts";
 
 const FOLDED_KEPT = 4;
 const FOLDED_STEPS_KEPT = 20_000;
-const PARTS_KEPT = 8_192;
+const STARTS_KEPT = 8_192;
 
 const shared = new WeakMap<CacheIndexPort, ResultCache>();
 
@@ -44,7 +44,7 @@ export class ResultCache {
   readonly #previousRun: ((pipeline: string, except: string) => string | undefined) | undefined;
   readonly #live = new Map<string, RunState>();
   readonly #folded = new Map<string, RunState | null>();
-  readonly #parts = new Map<string, CacheKeyParts>();
+  readonly #starts = new Map<string, { readonly run: string; readonly parts: CacheKeyParts; readonly reason: string | undefined }>();
   /** The newest run of each pipeline that this daemon has seen. */
   readonly #newest = new Map<string, string>();
   /** Outputs that were found whole in this turn of a run-loop: an artifact is not hashed a thousand times for a fan-out. */
@@ -141,11 +141,15 @@ export class ResultCache {
    */
   explain(state: RunState, step: string, parts: CacheKeyParts): string | undefined {
     const name = `${state.pipeline}/${step}`;
-    const before = this.#parts.get(name) ?? this.#partsOfPrevious(state, step, parts);
-    this.#parts.delete(name);
-    this.#parts.set(name, parts);
-    if (this.#parts.size > PARTS_KEPT) this.#parts.delete(this.#parts.keys().next().value!);
-    return before === undefined ? "first run" : changedPart(before, parts);
+    const last = this.#starts.get(name);
+    // Asked before the orchestrator was called, and again as the step starts.
+    if (last?.run === state.run) return last.reason;
+    const before = last?.parts ?? this.#partsOfPrevious(state, step, parts);
+    const reason = before === undefined ? "first run" : changedPart(before, parts);
+    this.#starts.delete(name);
+    this.#starts.set(name, { run: state.run, parts, reason });
+    if (this.#starts.size > STARTS_KEPT) this.#starts.delete(this.#starts.keys().next().value!);
+    return reason;
   }
 
   #partsOfPrevious(state: RunState, step: string, now: CacheKeyParts): CacheKeyParts | undefined {

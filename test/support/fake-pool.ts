@@ -8,6 +8,8 @@ import type { CodeRef, Json } from "../../src/core/snapshot.ts";
 import type { Task, TaskResult } from "../../src/orchestrators/local/protocol.ts";
 import type { DeathInfo, TaskHandlers } from "../../src/orchestrators/local/runner-process.ts";
 import type { TaskPool } from "../../src/orchestrators/task-pool.ts";
+import { runFlavor } from "../../src/steps/flavor-host.ts";
+import type { LoadedModule } from "../../src/steps/resolve-code.ts";
 
 /** What a function of a test is given. */
 export interface FakeContext {
@@ -22,6 +24,8 @@ export interface FakeContext {
 }
 
 export type FakeFunction = (context: FakeContext) => unknown;
+/** An orchestrator's class, for tasks of kind `flavor`. */
+export type FakeClass = new (config: never) => object;
 
 /** Code that {@link FakePool} finds by `name`. @param bundle stands for the code's content */
 export function fakeCode(name: string, bundle = `bundle of ${name}`): CodeRef {
@@ -39,7 +43,7 @@ interface Running {
 
 /** See the head of this file. */
 export class FakePool implements TaskPool {
-  readonly functions: { [name: string]: FakeFunction };
+  readonly functions: { [name: string]: FakeFunction | FakeClass };
   /** Every task that was started, in order. */
   readonly started: { readonly id: string; readonly task: Task; readonly alone: boolean }[] = [];
   readonly stops: { readonly id: string; readonly mode: string; readonly because: string }[] = [];
@@ -50,7 +54,7 @@ export class FakePool implements TaskPool {
   readonly #clock: Clock;
   readonly #listeners = new Set<() => void>();
 
-  constructor(functions: { [name: string]: FakeFunction } = {}, options: { readonly room?: number; readonly clock?: Clock } = {}) {
+  constructor(functions: { [name: string]: FakeFunction | FakeClass } = {}, options: { readonly room?: number; readonly clock?: Clock } = {}) {
     this.functions = functions;
     this.room = options.room ?? 16;
     this.#clock = options.clock ?? systemClock;
@@ -118,8 +122,14 @@ export class FakePool implements TaskPool {
     const given = this.functions[name];
     let result: TaskResult;
     try {
+      if (task.kind === "flavor") {
+        const module: LoadedModule = { exports: { [task.code.pick.replace("export:", "")]: given }, made: [] };
+        result = { ok: true, value: (await runFlavor(module, task, (method, argument) => handlers.call!(method, argument))) as Json };
+        this.end(id, result);
+        return;
+      }
       if (given === undefined) throw new Error(`the test has no function ${name}`);
-      const value = await given({
+      const value = await (given as FakeFunction)({
         id,
         task,
         params: "params" in task ? task.params : {},

@@ -13,14 +13,14 @@ import { RunStore } from "../../src/ledger/run-store.ts";
 import { Flavors } from "../../src/orchestrators/flavors.ts";
 import { RunLoop, type RunHeader } from "../../src/orchestrators/run-loop.ts";
 import type { FinishedInfo, RunDeps } from "../../src/orchestrators/run-ports.ts";
-import { FakePool, fakeCode, type FakeFunction } from "./fake-pool.ts";
+import { FakePool, fakeCode, type FakeClass, type FakeFunction } from "./fake-pool.ts";
 import { snapshotOf, stepSpec } from "./given-run.ts";
 import { readWholeLedger, type PlainLine } from "./independent-ledger.ts";
 import { tempRoot } from "./temp-root.ts";
 
 /** Options of {@link RunBench}. */
 export interface RunBenchOptions {
-  readonly functions?: { [name: string]: FakeFunction };
+  readonly functions?: { [name: string]: FakeFunction | FakeClass };
   readonly pool?: FakePool;
   readonly clock?: Clock;
   readonly settings?: Partial<OrchdSettings>;

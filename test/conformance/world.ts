@@ -1,0 +1,102 @@
+/**
+ * The orchestrators that the conformance suite is run against, and a place to run pipelines with one of them.
+ *
+ * To run the suite against another flavor, add it to {@link FLAVORS}. What a flavor does not declare, the suite checks that it refuses.
+ */
+import { expect } from "vitest";
+import { LOCAL_CAPABILITIES, type Capabilities } from "../../src/orchestrators/capabilities.ts";
+import { BaseOrchestrator } from "../../src/orchestrators/base-orchestrator.ts";
+import { LocalOrchestrator } from "../../src/orchestrators/local/local-orchestrator.ts";
+import type { PipelineSubmission, SubmissionResult } from "../../src/orchestrators/submission.ts";
+import type { RunHeader } from "../../src/orchestrators/run-loop.ts";
+import type { RunLoop } from "../../src/orchestrators/run-loop.ts";
+import type { OrchestratorRef, Snapshot, SnapshotStep } from "../../src/core/snapshot.ts";
+import { FakePool, type FakeClass, type FakeFunction } from "../support/fake-pool.ts";
+import { snapshotOf } from "../support/given-run.ts";
+import { RunBench, type Ended, type RunBenchOptions } from "../support/run-bench.ts";
+
+/** The smallest orchestrator there can be: the two methods that every one has to have. */
+export class MinimalOrchestrator extends BaseOrchestrator {
+  static flavor = "minimal";
+  #run = "";
+
+  getOrchestratorRunId(): string {
+    return this.#run;
+  }
+
+  async submitPipeline({ snapshot, placeholderRun }: PipelineSubmission): Promise<SubmissionResult> {
+    this.#run = `minimal-${placeholderRun.id}`;
+    submissions.push({ run: placeholderRun.id, steps: snapshot.steps.map(({ id }) => id), status: placeholderRun.status });
+    const steps = Promise.allSettled(snapshot.steps.map((step) => this.runStep(step)));
+    return { metadata: { steps: snapshot.steps.length }, waitForCompletion: () => steps.then(() => undefined) };
+  }
+}
+
+/** What {@link MinimalOrchestrator} was given, newest last. */
+export const submissions: { run: string; steps: string[]; status: string }[] = [];
+
+/** A flavor under test. */
+export interface FlavorUnderTest {
+  readonly name: string;
+  readonly ref: OrchestratorRef;
+  readonly capabilities: Capabilities;
+  readonly classes: { readonly [name: string]: FakeClass };
+}
+
+/** A class as a snapshot names it. */
+export function refTo(name: string, config: OrchestratorRef["config"] = {}): OrchestratorRef {
+  return { flavor: name, code: { bundle: name.padEnd(64, "0"), pick: `export:${name}`, source: `./${name}.ts` }, config };
+}
+
+/** Every flavor that the suite is run against. */
+export const FLAVORS: readonly FlavorUnderTest[] = [
+  { name: "local", ref: { flavor: "local", config: {} }, capabilities: new LocalOrchestrator(new FakePool()).describe().capabilities, classes: {} },
+  { name: "minimal", ref: refTo("minimal"), capabilities: new MinimalOrchestrator().describe().capabilities, classes: { "export:minimal": MinimalOrchestrator as unknown as FakeClass } },
+];
+
+/** A place to run pipelines with one flavor. */
+export class World extends RunBench {
+  readonly flavor: FlavorUnderTest;
+
+  constructor(flavor: FlavorUnderTest, functions: { [name: string]: FakeFunction | FakeClass } = {}, options: Omit<RunBenchOptions, "functions"> = {}) {
+    super({ ...options, functions: { ...functions, ...flavor.classes } });
+    this.flavor = flavor;
+  }
+
+  snapshot(steps: readonly SnapshotStep[], more: Partial<Snapshot> = {}): Snapshot {
+    return snapshotOf(steps, { orchestrator: this.flavor.ref, ...more });
+  }
+
+  override begin(steps: readonly SnapshotStep[] | Snapshot, more: Partial<RunHeader> = {}, snapshot: Partial<Snapshot> = {}): Promise<RunLoop> {
+    return super.begin("length" in steps ? this.snapshot(steps, snapshot) : steps, more);
+  }
+
+  override run(steps: readonly SnapshotStep[] | Snapshot, more: Partial<RunHeader> = {}, snapshot: Partial<Snapshot> = {}): Promise<Ended> {
+    return super.run("length" in steps ? this.snapshot(steps, snapshot) : steps, more);
+  }
+
+  /** The steps whose code ran, in order, since the last time this was asked. */
+  ran(): string[] {
+    const all = this.pool.started.flatMap(({ task }) => ((task.kind === "module" || task.kind === "shell") && task.step !== undefined ? [task.step] : []));
+    const since = all.slice(this.#seen);
+    this.#seen = all.length;
+    return since;
+  }
+  #seen = 0;
+
+  /** Runs a pipeline that needs a capability, or holds the flavor to its refusal. Gives undefined after a refusal. */
+  async runIf(able: boolean, refusal: RegExp, steps: readonly SnapshotStep[] | Snapshot, more: Partial<RunHeader> = {}, snapshot: Partial<Snapshot> = {}): Promise<Ended | undefined> {
+    if (able) return this.run(steps, more, snapshot);
+    await expect(this.begin(steps, more, snapshot)).rejects.toThrow(refusal);
+    // Refused before anything was written.
+    expect(this.store.pipelines()).toEqual([]);
+    return undefined;
+  }
+
+  can(mode: Snapshot["executionMode"]): boolean {
+    return this.flavor.capabilities.supportedExecutionModes.includes(mode);
+  }
+}
+
+/** What the local flavor is expected to declare; a change here is a change of the contract. */
+export const LOCAL = LOCAL_CAPABILITIES;
