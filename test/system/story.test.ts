@@ -101,7 +101,7 @@ steps:
     const [finished] = runsOf(root.runs, "fails").filter((run) => outcomeOf(run) === "failed");
     const refused = await orchd(root.root, "stop", finished!.run);
     expect(refused.status).toBe(5);
-    expect(refused.stderr).toContain("finished");
+    expect(refused.stderr).toContain("ended");
     const second = await startDaemon({ root: root.root, ready: false });
     expect((await second.ended).status).not.toBe(0);
     expect(second.stderr()).toMatch(/another|already/);

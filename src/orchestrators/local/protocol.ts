@@ -62,6 +62,10 @@ export interface HookTask extends TaskBase {
   readonly error?: StepError | undefined;
   /** What `orchd why` would say, for run-level hooks. */
   readonly because?: string | undefined;
+  /** The slots that were missed, for `onMissed`. */
+  readonly slots?: Json | undefined;
+  /** The run's params, for run-level hooks. */
+  readonly params?: { readonly [key: string]: Json } | undefined;
 }
 
 /** Evaluates a pipeline written in code; the value is a `LoadedDefinition`. */

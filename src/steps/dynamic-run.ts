@@ -1,0 +1,406 @@
+/**
+ * What a dynamic pipeline's function is given (contract.md "Dynamic pipelines").
+ *
+ * Every call becomes a DynamicCall to the daemon, which records it before it starts anything. The function runs again after a crash, so ids are
+ * given out in the order of the calls, at the moment of the call. Nothing here remembers results: the daemon answers from the ledger.
+ *
+ * A failed invocation rejects for whoever waits for it. Failures that nobody waited for are listed at the end (`DynamicEnd.unawaited`), never
+ * raised as unhandled rejections: so what is handed out only counts as awaited once `then` or `result` was called on it.
+ */
+import { toStepError } from "../core/failure.ts";
+import type { Json } from "../core/snapshot.ts";
+import type { DynamicCall, DynamicEnd, DynamicInput } from "../orchestrators/local/protocol.ts";
+import { isUnmapped, stepParts, type Jsonified, type Step, type Unmapped } from "./authoring.ts";
+import type { Loose, StepContext, StepLog } from "./context.ts";
+import { locateStep } from "./load-definition.ts";
+import { LoadError, type LoadedModule } from "./resolve-code.ts";
+import { resultJson } from "./step-result.ts";
+import type { CodeRef } from "../core/snapshot.ts";
+
+/** A step, or a function that is exported. */
+export type Callable<P, I, O> = Step<P, I, O> | ((context: StepContext<P, I>) => O | Promise<O>);
+
+/** One output of an invocation, as an input of another. */
+export interface OutputHandle<T = unknown> {
+  readonly step: string;
+  readonly output: string;
+  /** Waits for it. */
+  result(): Promise<T>;
+}
+
+/** An invocation that was submitted. */
+export interface StepHandle<O = unknown> {
+  /** The invocation's id: the step's name, then `NAME_2`, `NAME_3` … */
+  readonly id: string;
+  /** Waits for its result. Rejects with the step's own error. */
+  result(): Promise<O>;
+  /** One of its declared outputs, to be given to another invocation. */
+  output<N extends keyof O & string>(name: N): OutputHandle<O[N]>;
+}
+
+/** A value, or what will be that value once an invocation has ended. */
+export type Input<T> = T | StepHandle<T> | OutputHandle<T> | PromiseLike<T>;
+
+/** How a step is called. */
+export interface CallOptions<P = Loose, I = Loose> {
+  readonly inputs?: { readonly [N in keyof I]: Input<I[N]> } | undefined;
+  readonly params?: P | undefined;
+  /** The invocation's id; default: the step's name, numbered from the second on. */
+  readonly id?: string | undefined;
+  /** What has to succeed first. */
+  readonly after?: readonly (string | { readonly id: string })[] | undefined;
+}
+
+/** How a step is called many times. */
+export type MapOptions<P = Loose> = Pick<CallOptions<P>, "params" | "id" | "after">;
+
+/** For each input its items, one an invocation; or one value for all. */
+export type MapInputs<I> = { readonly [N in keyof I]: Input<readonly I[N][]> | readonly Input<I[N]>[] | Unmapped<I[N]> };
+
+/** What a dynamic pipeline's function gets. */
+export interface DynamicRun<P = Loose> {
+  readonly id: string;
+  readonly pipeline: string;
+  readonly scheduledFor?: string | undefined;
+  readonly params: P;
+  readonly env: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
+  readonly log: StepLog;
+  /** What the pipeline's init hook returned. */
+  readonly state: Json;
+  /** Calls a step and waits for its result. */
+  step<SP, I, O>(step: Callable<SP, I, O>, options?: CallOptions<SP, I>): Promise<Jsonified<O>> & { readonly id: string };
+  /** Calls a step without waiting. */
+  submit<SP, I, O>(step: Callable<SP, I, O>, options?: CallOptions<SP, I>): StepHandle<Jsonified<O>>;
+  /** Calls a step once for each item; lists of equal length go together. The results are in the items' order. */
+  map<SP, I, O>(step: Callable<SP, I, O>, inputs: MapInputs<I>, options?: MapOptions<SP>): Promise<Jsonified<O>[]> & { readonly handles: Promise<readonly StepHandle<Jsonified<O>>[]> };
+  /** Calls a step once for each combination of items; the last list changes fastest. */
+  product<SP, I, O>(step: Callable<SP, I, O>, inputs: MapInputs<I>, options?: MapOptions<SP>): Promise<Jsonified<O>[]> & { readonly handles: Promise<readonly StepHandle<Jsonified<O>>[]> };
+}
+
+/** What a {@link DynamicCaller} stands on. */
+export interface DynamicHost {
+  readonly module: LoadedModule;
+  readonly code: CodeRef;
+  call(method: string, argument: Json): Promise<Json>;
+}
+
+/** Makes the calls of one execution of a dynamic pipeline's function. */
+export class DynamicCaller {
+  readonly #host: DynamicHost;
+  readonly #used = new Set<string>();
+  readonly #counts = new Map<string, number>();
+  readonly #handles: Invocation[] = [];
+  readonly #mapped: Mapped[] = [];
+
+  constructor(host: DynamicHost) {
+    this.#host = host;
+  }
+
+  /** The methods of {@link DynamicRun}. */
+  readonly methods = {
+    step: (step: unknown, options: CallOptions = {}) => new StepPromise(this.#invoke(step, options)),
+    submit: (step: unknown, options: CallOptions = {}) => this.#invoke(step, options),
+    map: (step: unknown, inputs: Loose, options: MapOptions = {}) => this.#many(step, inputs, options, zip),
+    product: (step: unknown, inputs: Loose, options: MapOptions = {}) => this.#many(step, inputs, options, cartesian),
+  };
+
+  /** Waits for all that was called and nobody waited for. Rejects where such a call could not even be recorded. */
+  async end(): Promise<DynamicEnd> {
+    await Promise.allSettled(this.#mapped.map((mapped) => mapped.settled()));
+    const unawaited: { id: string; message: string }[] = [];
+    // A list that grows while it is walked: what waits may call.
+    for (const handle of this.#handles) {
+      const failure = await handle.settled();
+      if (failure === undefined || handle.isAwaited) continue;
+      if (!handle.isRecorded) throw failure.thrown;
+      unawaited.push({ id: handle.id, message: toStepError(failure.thrown).message });
+    }
+    for (const mapped of this.#mapped) {
+      const failure = await mapped.settled();
+      if (failure !== undefined && !mapped.isAwaited) throw failure.thrown;
+    }
+    return { unawaited };
+  }
+
+  #invoke(step: unknown, options: CallOptions): Invocation {
+    const { pick, name, made } = locateStep(this.#host.module, this.#host.code, step);
+    const { name: _name, ...settings } = stepParts(step)?.options ?? {};
+    const id = this.#idFor(name, options.id);
+    const handle = new Invocation(id, (settings as { outputs?: readonly string[] }).outputs, (method, argument) => this.#host.call(method, argument));
+    this.#handles.push(handle);
+    const base = { id, name, pick, options: describeOptions(settings, name, made), params: plain(options.params ?? {}, name) as DynamicCall["params"] };
+    const names = Object.keys(options.inputs ?? {});
+    const sources = Object.values(options.inputs ?? {}) as unknown[];
+    const after = options.after ?? [];
+    const send = (inputs: readonly DynamicInput[]): void => {
+      const call: DynamicCall = {
+        ...base,
+        inputs: Object.fromEntries(names.map((input, index) => [input, inputs[index]!])),
+        after: after.map((before) => (typeof before === "string" ? before : before.id)),
+      };
+      handle.send(call);
+    };
+    // At once where nothing has to be waited for, so that calls leave in the order in which they were made.
+    const waits = [...sources, ...after].some((source) => isThenable(source) || unsent(source) !== undefined);
+    if (!waits) send(sources.map((source) => inputOf(source, name)));
+    else {
+      handle.sendLater(
+        Promise.all([...sources.map((source) => settledInput(source, name)), ...after.map((before) => unsent(before))]).then((all) =>
+          send(all.slice(0, sources.length) as DynamicInput[]),
+        ),
+      );
+    }
+    return handle;
+  }
+
+  #many(step: unknown, inputs: Loose, options: MapOptions, combine: Combine): Mapped {
+    const { name } = locateStep(this.#host.module, this.#host.code, step);
+    const invoke = (lists: Lists): readonly Invocation[] =>
+      combine(lists, name).map((values, index) => {
+        const id = options.id === undefined ? undefined : index === 0 ? options.id : `${options.id}_${index + 1}`;
+        return this.#invoke(step, { ...options, id, inputs: values });
+      });
+    const sources = Object.entries(inputs);
+    if (sources.length === 0) throw new Error(`"${name}" has nothing to map over: give at least one list`);
+    const ready = sources.every(([, value]) => Array.isArray(value) || isUnmapped(value));
+    const mapped = new Mapped(
+      ready
+        ? Promise.resolve(invoke(sources.map(([input, value]) => listOf(input, value, name))))
+        : Promise.all(sources.map(async ([input, value]) => listOf(input, await settledValue(value), name))).then(invoke),
+    );
+    this.#mapped.push(mapped);
+    return mapped;
+  }
+
+  #idFor(name: string, wanted: string | undefined): string {
+    if (wanted !== undefined) {
+      if (this.#used.has(wanted)) throw new Error(`there is an invocation "${wanted}" already; give this one an id of its own`);
+      this.#used.add(wanted);
+      return wanted;
+    }
+    let count = this.#counts.get(name) ?? 0;
+    let id: string;
+    do {
+      count += 1;
+      id = count === 1 ? name : `${name}_${count}`;
+    } while (this.#used.has(id));
+    this.#counts.set(name, count);
+    this.#used.add(id);
+    return id;
+  }
+}
+
+type Call = (method: string, argument: Json) => Promise<Json>;
+
+/** See {@link StepHandle}. */
+class Invocation implements StepHandle<never> {
+  readonly id: string;
+  readonly #outputs: readonly string[] | undefined;
+  readonly #call: Call;
+  /** Resolves once the call is on its way to the daemon. */
+  readonly sent: Promise<void>;
+  isSent = false;
+  isRecorded = false;
+  isAwaited = false;
+  readonly #result: Promise<unknown>;
+  #resolveSent: () => void = () => {};
+  #settle: { resolve(value: unknown): void; reject(error: unknown): void };
+
+  constructor(id: string, outputs: readonly string[] | undefined, call: Call) {
+    this.id = id;
+    this.#outputs = outputs;
+    this.#call = call;
+    this.sent = new Promise((resolve) => (this.#resolveSent = resolve));
+    let settle: { resolve(value: unknown): void; reject(error: unknown): void };
+    this.#result = new Promise((resolve, reject) => (settle = { resolve, reject }));
+    this.#settle = settle!;
+    this.#result.catch(() => {});
+  }
+
+  send(call: DynamicCall): void {
+    this.isSent = true;
+    this.#call("step", call as unknown as Json)
+      .then(() => {
+        this.isRecorded = true;
+        return this.#call("result", { id: this.id });
+      })
+      .then((outputs) => this.#settle.resolve(this.#outputs === undefined ? (outputs as { result?: Json } | null)?.result : outputs))
+      .catch((error: unknown) => this.#settle.reject(error));
+    this.#resolveSent();
+  }
+
+  sendLater(ready: Promise<void>): void {
+    ready.catch((error: unknown) => {
+      this.#settle.reject(error);
+      this.#resolveSent();
+    });
+  }
+
+  result(): Promise<never> {
+    this.isAwaited = true;
+    return this.#result as Promise<never>;
+  }
+
+  output(name: string): OutputHandle<never> {
+    if (this.#outputs !== undefined && !this.#outputs.includes(name)) {
+      throw new Error(`the step of "${this.id}" declares no output "${name}"; it declares ${this.#outputs.join(", ")}`);
+    }
+    return new Output(this, name);
+  }
+
+  /** Resolves once it has ended: with its failure, or undefined. Does not count as awaiting. */
+  settled(): Promise<{ readonly thrown: unknown } | undefined> {
+    return this.#result.then(
+      () => undefined,
+      (thrown: unknown) => ({ thrown }),
+    );
+  }
+}
+
+class Output implements OutputHandle<never> {
+  readonly step: string;
+  readonly output: string;
+  readonly of: Invocation;
+
+  constructor(of: Invocation, output: string) {
+    this.of = of;
+    this.step = of.id;
+    this.output = output;
+  }
+
+  result(): Promise<never> {
+    return this.of.result().then((value) => (value as Loose)[this.output] as never);
+  }
+}
+
+/** A promise that counts as awaited only once somebody asks it. */
+class Lazy<T> implements Promise<T> {
+  readonly [Symbol.toStringTag] = "Promise";
+  readonly #get: () => Promise<T>;
+
+  constructor(get: () => Promise<T>) {
+    this.#get = get;
+  }
+
+  then<A = T, B = never>(onValue?: ((value: T) => A | PromiseLike<A>) | null, onError?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<A | B> {
+    return this.#get().then(onValue, onError);
+  }
+
+  catch<B = never>(onError?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<T | B> {
+    return this.#get().catch(onError);
+  }
+
+  finally(onEnd?: (() => void) | null): Promise<T> {
+    return this.#get().finally(onEnd);
+  }
+}
+
+class StepPromise extends Lazy<unknown> {
+  readonly id: string;
+  readonly of: Invocation;
+
+  constructor(of: Invocation) {
+    super(() => of.result());
+    this.of = of;
+    this.id = of.id;
+  }
+}
+
+class Mapped extends Lazy<unknown[]> {
+  readonly handles: Promise<readonly Invocation[]>;
+  isAwaited: boolean;
+
+  constructor(handles: Promise<readonly Invocation[]>) {
+    super(() => {
+      this.isAwaited = true;
+      return handles.then((all) => Promise.all(all.map((handle) => handle.result())));
+    });
+    this.handles = handles;
+    this.isAwaited = false;
+    handles.catch(() => {});
+  }
+
+  /** Resolves once every invocation is made: with the failure to make them, or undefined. */
+  settled(): Promise<{ readonly thrown: unknown } | undefined> {
+    return this.handles.then(
+      () => undefined,
+      (thrown: unknown) => ({ thrown }),
+    );
+  }
+}
+
+type Lists = readonly { readonly name: string; readonly items: readonly unknown[] | undefined; readonly value?: unknown }[];
+type Combine = (lists: Lists, step: string) => { [input: string]: unknown }[];
+
+function listOf(input: string, value: unknown, step: string): Lists[number] {
+  if (isUnmapped(value)) return { name: input, items: undefined, value: value.value };
+  if (!Array.isArray(value)) throw new Error(`"${step}": the input "${input}" is no list; wrap a value that every invocation is to get in unmapped()`);
+  if (value.length === 0) throw new Error(`"${step}": the input "${input}" is an empty list, so there is nothing to map over`);
+  return { name: input, items: value };
+}
+
+function zip(lists: Lists, step: string): { [input: string]: unknown }[] {
+  const mapped = lists.filter((list) => list.items !== undefined);
+  const first = mapped[0];
+  if (first === undefined) throw new Error(`"${step}" has nothing to map over: every input is unmapped()`);
+  const odd = mapped.find((list) => list.items!.length !== first.items!.length);
+  if (odd !== undefined) {
+    throw new Error(`"${step}": the inputs "${first.name}" (${first.items!.length} items) and "${odd.name}" (${odd.items!.length}) have to be equally long; use run.product for every combination`);
+  }
+  return first.items!.map((_, index) => Object.fromEntries(lists.map((list) => [list.name, list.items === undefined ? list.value : list.items[index]])));
+}
+
+function cartesian(lists: Lists, step: string): { [input: string]: unknown }[] {
+  if (lists.every((list) => list.items === undefined)) throw new Error(`"${step}" has nothing to map over: every input is unmapped()`);
+  let combinations: { [input: string]: unknown }[] = [{}];
+  for (const list of lists) {
+    combinations = combinations.flatMap((so) => (list.items ?? [list.value]).map((value) => ({ ...so, [list.name]: value })));
+  }
+  return combinations;
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return value !== null && typeof value === "object" && !(value instanceof StepPromise) && typeof (value as { then?: unknown }).then === "function";
+}
+
+function invocationOf(value: unknown): Invocation | undefined {
+  if (value instanceof Invocation) return value;
+  return value instanceof StepPromise || value instanceof Output ? value.of : undefined;
+}
+
+/** The moment at which an invocation that is still being put together is on its way; undefined if it is, or for anything else. */
+function unsent(value: unknown): Promise<void> | undefined {
+  const invocation = invocationOf(value);
+  return invocation === undefined || invocation.isSent ? undefined : invocation.sent;
+}
+
+function inputOf(value: unknown, step: string): DynamicInput {
+  const invocation = invocationOf(value);
+  if (invocation === undefined) return { value: plain(value, step) };
+  return value instanceof Output ? { step: invocation.id, output: value.output } : { step: invocation.id };
+}
+
+async function settledInput(value: unknown, step: string): Promise<DynamicInput> {
+  await unsent(value);
+  return inputOf(isThenable(value) ? await value : value, step);
+}
+
+async function settledValue(value: unknown): Promise<unknown> {
+  if (value instanceof Invocation || value instanceof Output) return value.result();
+  return value;
+}
+
+function plain(value: unknown, step: string): Json {
+  return JSON.parse(resultJson(value, step, undefined)) as Json;
+}
+
+/** A step's options as JSON; its functions are found again through the number of the step that was made. */
+function describeOptions(options: object, step: string, made: number | undefined): DynamicCall["options"] {
+  const text = JSON.stringify(options, (key, value: unknown) => {
+    if (typeof value !== "function") return value;
+    if (made === undefined) throw new LoadError(`the step "${step}" has a function as ${key}, so it has to be made at the top level of a module`);
+    return { $code: `made:${made}:${key}`, ...(value.name === "" ? {} : { name: value.name }) };
+  });
+  return JSON.parse(text) as DynamicCall["options"];
+}

@@ -1,0 +1,97 @@
+/**
+ * Holds an instance of a user's orchestrator class for one call.
+ *
+ * What the instance asks of the daemon (`runStep`) goes through the host that is put at a registered symbol, since the class may stem from
+ * another copy of the package.
+ */
+import { toStepError, type StepError } from "../core/failure.ts";
+import type { CodeRef, Json } from "../core/snapshot.ts";
+import type { FlavorTask } from "../orchestrators/local/protocol.ts";
+import { LoadError, pickValue, type LoadedModule } from "./resolve-code.ts";
+
+const HOST_SYMBOL = Symbol.for("orchd.host");
+
+/** The code of an error of `waitForCompletion`, which fails no run. */
+export const WAIT_CODE = "ORCHD_WAIT";
+
+type Call = (method: string, argument: Json) => Promise<Json>;
+type Methods = { readonly [name: string]: (...args: unknown[]) => unknown };
+
+/**
+ * Carries out one method of a flavor; see FlavorTask.
+ *
+ * @throws LoadError where the export is no orchestrator class; what the class throws
+ */
+export async function runFlavor(module: LoadedModule, task: FlavorTask, call: Call): Promise<unknown> {
+  const instance = instantiate(module, task.code, task.config);
+  (globalThis as Record<symbol, unknown>)[HOST_SYMBOL] = { call };
+  switch (task.method) {
+    case "describe":
+      return describe(instance, task.code);
+    case "submitPipeline":
+    case "submitDynamicPipeline":
+      return submit(instance, task.method, task.argument, call);
+    case "fetchStatus": {
+      const { run, includeSteps } = task.argument as { run: Json; includeSteps?: boolean };
+      return (await instance["fetchStatus"]!(run, { includeSteps: includeSteps === true })) ?? {};
+    }
+    case "stopRun": {
+      const { run, graceful } = task.argument as { run: Json; graceful?: boolean };
+      await instance["stopRun"]!(run, { graceful: graceful === true });
+      return null;
+    }
+  }
+}
+
+function instantiate(module: LoadedModule, code: CodeRef, config: { readonly [key: string]: Json }): Methods {
+  const found = pickValue(module, code);
+  if (typeof found !== "function" || typeof (found.prototype as Methods | undefined)?.["submitPipeline"] !== "function") {
+    throw new LoadError(`${code.source}: the export is no orchestrator; write export default class extends BaseOrchestrator, with getOrchestratorRunId and submitPipeline`);
+  }
+  if (typeof (found.prototype as Methods)["getOrchestratorRunId"] !== "function") {
+    throw new LoadError(`${code.source}: the orchestrator has no getOrchestratorRunId, which every orchestrator needs`);
+  }
+  try {
+    return new (found as unknown as new (config: unknown) => Methods)(config);
+  } catch (error) {
+    if (isZodError(error)) throw new LoadError(`${code.source}: the config does not fit: ${error.issues.map((issue) => `${issue.path.join(".") || "it"}: ${issue.message}`).join("; ")}`);
+    throw error;
+  }
+}
+
+function describe(instance: Methods, code: CodeRef): unknown {
+  if (typeof instance["describe"] !== "function") throw new LoadError(`${code.source}: the class does not extend BaseOrchestrator of "orchd"`);
+  return instance["describe"]();
+}
+
+async function submit(instance: Methods, method: "submitPipeline" | "submitDynamicPipeline", argument: Json, call: Call): Promise<unknown> {
+  let metadata: unknown;
+  let wait: unknown;
+  if (typeof instance[method] !== "function") throw new Error(`the orchestrator has no ${method}`);
+  const submission = await instance[method](argument);
+  if (submission !== undefined && submission !== null) ({ metadata, waitForCompletion: wait } = submission as { metadata?: unknown; waitForCompletion?: unknown });
+  const orchestratorRunId = runIdOf(instance);
+  const accepted = { ...(orchestratorRunId === undefined ? {} : { orchestratorRunId }), metadata: metadata ?? {}, waits: typeof wait === "function" };
+  await call("accepted", JSON.parse(JSON.stringify(accepted)) as Json);
+  if (typeof wait !== "function") return null;
+  try {
+    await (wait as () => Promise<unknown>).call(submission);
+  } catch (error) {
+    throw Object.assign(new Error(toStepError(error).message), { name: toStepError(error).name, code: WAIT_CODE, stack: (error as StepError | null)?.stack });
+  }
+  return null;
+}
+
+/** The orchestrator's own run id; a class that cannot say yet leaves the run's. */
+function runIdOf(instance: Methods): string | undefined {
+  try {
+    const id = instance["getOrchestratorRunId"]!();
+    return typeof id === "string" && id !== "" ? id : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isZodError(error: unknown): error is { readonly issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[] } {
+  return error instanceof Error && Array.isArray((error as { issues?: unknown }).issues) && error.name.includes("Zod");
+}

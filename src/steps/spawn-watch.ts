@@ -1,0 +1,97 @@
+/**
+ * Sees to it that every process a step starts can be found again: it carries the thread's token even where the step gives an environment of
+ * its own, and the runner is told that there may be something to clear away.
+ *
+ * What a child would inherit of descriptors 1 and 2 goes through the capture, where that can be done (not in the synchronous calls: their
+ * output reaches the daemon through the runner's own descriptors, as stray output).
+ *
+ * Installed only for modules that may start processes, since loading `node:child_process` costs a new thread a millisecond.
+ */
+import { createRequire, syncBuiltinESMExports } from "node:module";
+import type * as childProcess from "node:child_process";
+import type { Readable } from "node:stream";
+import { TOKEN_VARIABLE } from "../orchestrators/local/protocol.ts";
+
+/** What the watch needs of the thread. */
+export interface SpawnHost {
+  /** The token of what runs now. */
+  token(): string;
+  /** A process was started. */
+  spawned(): void;
+  /** A child printed what it would have printed through an inherited descriptor. */
+  output(stream: "stdout" | "stderr", chunk: Buffer): void;
+}
+
+let isInstalled = false;
+
+/** Whether a bundle may start processes: it says so, or imports packages that are not in it. */
+export function maySpawn(bundle: string): boolean {
+  return bundle.includes("child_process") || bundle.includes("process.binding") || /(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\s*\(\s*)["'](?!node:|orchd["'])/.test(bundle);
+}
+
+/** Puts the watch in place, once a thread. */
+export function watchSpawns(host: SpawnHost): void {
+  if (isInstalled) return;
+  isInstalled = true;
+  const module = createRequire(import.meta.url)("node:child_process") as Mutable<typeof childProcess>;
+  watchAsynchronous(module, host);
+  for (const name of ["spawnSync", "execFileSync", "execSync"] as const) {
+    const original = module[name] as (...args: unknown[]) => unknown;
+    module[name] = ((...args: unknown[]) => {
+      host.spawned();
+      return original(...args.map((argument) => withToken(argument, host)));
+    }) as never;
+  }
+  syncBuiltinESMExports();
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+interface SpawnOptions {
+  envPairs?: string[];
+  stdio?: unknown;
+}
+type Spawnable = childProcess.ChildProcess & { spawn(options: SpawnOptions): unknown };
+
+function watchAsynchronous(module: Mutable<typeof childProcess>, host: SpawnHost): void {
+  const prototype = module.ChildProcess.prototype as unknown as Spawnable;
+  const original = prototype.spawn;
+  prototype.spawn = function spawn(this: Spawnable, options: SpawnOptions): unknown {
+    host.spawned();
+    const pairs = options.envPairs ?? [];
+    if (!pairs.some((pair) => pair.startsWith(`${TOKEN_VARIABLE}=`))) options.envPairs = [...pairs, `${TOKEN_VARIABLE}=${host.token()}`];
+    const redirected = redirect(options);
+    const result = original.call(this, options);
+    for (const [index, stream] of redirected) {
+      const readable = this.stdio?.[index] as Readable | null | undefined;
+      readable?.on("data", (chunk: Buffer) => host.output(stream, chunk)).on("error", () => {});
+      // As the step asked: nothing to read from.
+      this[stream] = null;
+    }
+    return result;
+  };
+}
+
+/** Turns inherited outputs into pipes; answers which. */
+function redirect(options: SpawnOptions): [1 | 2, "stdout" | "stderr"][] {
+  const given = options.stdio;
+  const list: unknown[] = Array.isArray(given) ? [...given] : given === "inherit" ? ["inherit", "inherit", "inherit"] : [];
+  const redirected: [1 | 2, "stdout" | "stderr"][] = [];
+  for (const [index, stream] of [
+    [1, "stdout"],
+    [2, "stderr"],
+  ] as const) {
+    if (list[index] !== "inherit" && list[index] !== index) continue;
+    list[index] = "pipe";
+    redirected.push([index, stream]);
+  }
+  if (redirected.length > 0) options.stdio = list;
+  return redirected;
+}
+
+function withToken(argument: unknown, host: SpawnHost): unknown {
+  if (argument === null || typeof argument !== "object" || Array.isArray(argument)) return argument;
+  const { env } = argument as { env?: Record<string, string> };
+  if (env === undefined || env === null || TOKEN_VARIABLE in env) return argument;
+  return { ...argument, env: { ...env, [TOKEN_VARIABLE]: host.token() } };
+}

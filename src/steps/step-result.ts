@@ -1,0 +1,81 @@
+/** From what a step's function returned to JSON, or to the reason why it is none. */
+import { FAILURE_CODES } from "../core/failure.ts";
+import { RESULT_LIMIT } from "../orchestrators/local/protocol.ts";
+
+/** A result that cannot be recorded; `message` names the step and the place in the value. */
+export class BadOutput extends Error {
+  override readonly name = "BadOutput";
+  readonly code: string = FAILURE_CODES.output;
+}
+
+/** How deep a result may be. */
+const DEEPEST = 500;
+
+/**
+ * The JSON of what a step returned; undefined becomes null.
+ *
+ * `JSON.stringify` alone would drop functions, turn a Map into `{}` and NaN into null without a word, so those are refused by name.
+ *
+ * @param outputs the declared outputs: the value has to be an object with exactly these members
+ * @throws BadOutput
+ */
+export function resultJson(value: unknown, step: string, outputs: readonly string[] | undefined): string {
+  check(value, step, "", []);
+  if (outputs !== undefined) checkOutputs(value, step, outputs);
+  let json: string;
+  try {
+    json = JSON.stringify(value) ?? "null";
+  } catch (error) {
+    throw new BadOutput(`step "${step}": the result cannot be written as JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  if (json.length > RESULT_LIMIT) {
+    throw new BadOutput(
+      `step "${step}": the result is ${Math.ceil(json.length / 1024 / 1024)} MiB of JSON, and at most ${RESULT_LIMIT / 1024 / 1024} MiB can be kept; write it to a file and return its path`,
+    );
+  }
+  return json;
+}
+
+function check(value: unknown, step: string, path: string, above: unknown[]): void {
+  const refuse = (what: string): never => {
+    throw new BadOutput(`step "${step}": ${path === "" ? "the result" : `"${path.replace(/^\./, "")}" in the result`} is ${what}, which JSON cannot hold`);
+  };
+  switch (typeof value) {
+    case "function":
+      return refuse("a function");
+    case "symbol":
+      return refuse("a symbol");
+    case "bigint":
+      return refuse("a BigInt");
+    case "number":
+      return Number.isFinite(value) ? undefined : refuse(String(value));
+    case "object":
+      break;
+    default:
+      return;
+  }
+  if (value === null || typeof (value as { toJSON?: unknown }).toJSON === "function") return;
+  if (above.includes(value)) return refuse("a part of itself");
+  if (above.length >= DEEPEST) return refuse(`deeper than ${DEEPEST} levels`);
+  if (value instanceof Map || value instanceof Set || value instanceof WeakMap || value instanceof Promise || ArrayBuffer.isView(value) || value instanceof ArrayBuffer) {
+    return refuse(`a ${value.constructor.name}`);
+  }
+  above.push(value);
+  if (Array.isArray(value)) for (let index = 0; index < value.length; index += 1) check(value[index], step, `${path}[${index}]`, above);
+  else for (const name of Object.keys(value)) check((value as Record<string, unknown>)[name], step, `${path}.${name}`, above);
+  above.pop();
+}
+
+function checkOutputs(value: unknown, step: string, outputs: readonly string[]): void {
+  if (value === null || typeof value !== "object" || Array.isArray(value)) {
+    const kind = value === null || value === undefined ? String(value) : Array.isArray(value) ? "a list" : `a ${typeof value}`;
+    throw new BadOutput(`step "${step}" declares the outputs ${outputs.join(", ")}, so it has to return an object with these members; it returned ${kind}`);
+  }
+  const members = value as Record<string, unknown>;
+  const missing = outputs.filter((name) => !Object.hasOwn(members, name) || members[name] === undefined);
+  if (missing.length > 0) throw new BadOutput(`step "${step}" returned no ${missing.map((name) => `"${name}"`).join(", ")}, which it declares as output`);
+  const extra = Object.keys(members).filter((name) => !outputs.includes(name));
+  if (extra.length > 0) {
+    throw new BadOutput(`step "${step}" returned ${extra.map((name) => `"${name}"`).join(", ")}, which it does not declare; its outputs are ${outputs.join(", ")}`);
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * Carries out one piece of work in a worker thread: finds the code, calls it with its context, and turns what it gives into JSON.
+ */
+import type { Json } from "../core/snapshot.ts";
+import type { Task } from "../orchestrators/local/protocol.ts";
+import type { StepLog } from "./context.ts";
+import { pickFunction, type Modules, type LoadedModule } from "./resolve-code.ts";
+import { resultJson } from "./step-result.ts";
+
+/** What the thread gives to what runs in it. */
+export interface WorkHost {
+  readonly modules: Modules;
+  readonly log: StepLog;
+  signal(): AbortSignal;
+  /** The user's code is loaded; its function is called next. */
+  begins(): void;
+  call(method: string, argument: Json): Promise<Json>;
+}
+
+/** Anything that runs in a thread. */
+export type ThreadTask = Exclude<Task, { kind: "shell" }>;
+
+/**
+ * Runs it.
+ *
+ * @returns its value as JSON
+ * @throws whatever the user's code throws; LoadError, BadOutput
+ */
+export function perform(task: ThreadTask, host: WorkHost): Promise<string> | string {
+  const module = host.modules.loaded(task.code);
+  return module === undefined ? host.modules.load(task.code).then((loaded) => performIn(loaded, task, host)) : performIn(module, task, host);
+}
+
+function performIn(module: LoadedModule, task: ThreadTask, host: WorkHost): Promise<string> | string {
+  const step = task.step ?? task.kind;
+  switch (task.kind) {
+    case "module": {
+      const run = pickFunction(module, task.code);
+      const { params, inputs, env, state = null } = task;
+      host.begins();
+      const value = run(contextOf(host, { params, inputs, env: Object.freeze(env), log: host.log, run: task.run, state }));
+      return isPromise(value) ? Promise.resolve(value).then((settled) => resultJson(settled, step, task.outputs)) : resultJson(value, step, task.outputs);
+    }
+    case "hook":
+      return hook(module, task, host);
+    case "cacheFunction":
+      return cacheText(module, task, host);
+    case "load":
+      return import("./load-definition.ts").then(({ describeDefinition }) => JSON.stringify(describeDefinition(module, task.code)));
+    case "dynamic":
+      return dynamic(module, task, host);
+    case "flavor":
+      return import("./flavor-host.ts").then(async ({ runFlavor }) => {
+        host.begins();
+        return resultJson(await runFlavor(module, task, host.call), step, undefined);
+      });
+  }
+}
+
+async function hook(module: LoadedModule, task: Extract<ThreadTask, { kind: "hook" }>, host: WorkHost): Promise<string> {
+  const run = pickFunction(module, task.code);
+  const { step, error, because, env, state = null } = task;
+  host.begins();
+  const value = await run(
+    contextOf(host, {
+      run: task.run,
+      ...(step === undefined ? {} : { step }),
+      ...(error === undefined ? {} : { error }),
+      ...(because === undefined ? {} : { because }),
+      ...(task.slots === undefined ? {} : { slots: task.slots }),
+      ...(task.params === undefined ? {} : { params: task.params }),
+      env: Object.freeze(env),
+      log: host.log,
+      state,
+    }),
+  );
+  // Only the init hook's value means anything; whatever else a hook returns must not make it fail.
+  return task.hook === "init" ? resultJson(value, "the init hook", undefined) : "null";
+}
+
+async function cacheText(module: LoadedModule, task: Extract<ThreadTask, { kind: "cacheFunction" }>, host: WorkHost): Promise<string> {
+  const run = pickFunction(module, task.code);
+  const { params, inputs, env } = task;
+  host.begins();
+  const text = await run({ params, inputs, env: Object.freeze(env), run: task.run });
+  if (typeof text !== "string") throw new TypeError(`the cache function of step "${task.step ?? ""}" returned ${text === null ? "null" : `a ${typeof text}`}; it has to return a text`);
+  return JSON.stringify(text);
+}
+
+async function dynamic(module: LoadedModule, task: Extract<ThreadTask, { kind: "dynamic" }>, host: WorkHost): Promise<string> {
+  const { DynamicCaller } = await import("./dynamic-run.ts");
+  const run = pickFunction(module, task.code);
+  const caller = new DynamicCaller({ module, code: task.code, call: host.call });
+  const { id, pipeline, scheduledFor } = task.run;
+  const { params, env, state = null } = task;
+  host.begins();
+  await run(contextOf(host, { id, pipeline, scheduledFor, params, env: Object.freeze(env), log: host.log, state, ...caller.methods }));
+  return JSON.stringify(await caller.end());
+}
+
+/** Adds the signal, which is only made once somebody looks at it. */
+function contextOf(host: WorkHost, members: object): object {
+  return Object.defineProperty(members, "signal", { enumerable: true, configurable: true, get: () => host.signal() });
+}
+
+function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return value !== null && (typeof value === "object" || typeof value === "function") && typeof (value as { then?: unknown }).then === "function";
+}
