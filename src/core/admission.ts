@@ -101,28 +101,32 @@ export interface Limits {
 /** What a waiting run is told. */
 export type Admission = { readonly run: string; readonly start: true } | { readonly run: string; readonly start: false; readonly because: string };
 
-/** Which of the waiting runs start now; the others learn what they wait for. In the order in which they are served. */
+/** What a run waits for; undefined: it may start. */
+export function waitsFor(entry: Waiting, load: Load, limits: Limits): string | undefined {
+  const inLane = load.lanes.get(entry.lane) ?? 0;
+  if (inLane >= entry.limit) return `${inLane} of ${entry.limit} runs of ${entry.lane} go on`;
+  if (entry.group !== undefined) {
+    const inGroup = load.groups.get(entry.group) ?? 0;
+    const limit = limits.groups[entry.group] ?? Number.POSITIVE_INFINITY;
+    if (inGroup >= limit) return `the concurrency group "${entry.group}" is full: ${inGroup} of ${limit}`;
+  }
+  if (load.total >= (limits.maxActiveRuns ?? Number.POSITIVE_INFINITY)) return `${load.total} runs go on, the most that orchd.yaml allows`;
+  return undefined;
+}
+
+/**
+ * Which of the waiting runs start now; the others learn what they wait for. In the order in which they are served. A place that is not free for one
+ * is not free for a later one of its lane or group either, so those stay behind it.
+ */
 export function admit(waiting: readonly Waiting[], load: Load, limits: Limits): Admission[] {
   const lanes = new Map(load.lanes);
   const groups = new Map(load.groups);
-  let total = load.total;
-  const most = limits.maxActiveRuns ?? Number.POSITIVE_INFINITY;
+  let { total } = load;
   return [...waiting].sort(byTurn).map((entry): Admission => {
-    const inLane = lanes.get(entry.lane) ?? 0;
-    const inGroup = entry.group === undefined ? 0 : (groups.get(entry.group) ?? 0);
-    const groupLimit = entry.group === undefined ? Number.POSITIVE_INFINITY : (limits.groups[entry.group] ?? Number.POSITIVE_INFINITY);
-    const because =
-      inLane >= entry.limit
-        ? `${inLane} of ${entry.limit} runs of ${entry.lane} go on`
-        : inGroup >= groupLimit
-          ? `the concurrency group "${entry.group ?? ""}" is full: ${inGroup} of ${groupLimit}`
-          : total >= most
-            ? `${total} runs go on, the most that orchd.yaml allows`
-            : undefined;
-    // A place that is not free for it is not free for a later one of its lane either: those stay behind it.
+    const because = waitsFor(entry, { lanes, groups, total }, limits);
     if (because !== undefined) return { run: entry.run, start: false, because };
-    lanes.set(entry.lane, inLane + 1);
-    if (entry.group !== undefined) groups.set(entry.group, inGroup + 1);
+    lanes.set(entry.lane, (lanes.get(entry.lane) ?? 0) + 1);
+    if (entry.group !== undefined) groups.set(entry.group, (groups.get(entry.group) ?? 0) + 1);
     total += 1;
     return { run: entry.run, start: true };
   });

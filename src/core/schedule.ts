@@ -150,6 +150,8 @@ class Lane {
   readonly #name: string | undefined;
   /** The longest time that a slot may wait for its due time. */
   readonly #reach: number;
+  /** The lane's one schedule, if it has but one and no jitter. */
+  readonly #only: { readonly schedule: Schedule; readonly source: SlotSource } | undefined;
 
   constructor(pipeline: string, schedules: readonly Schedule[], since: number) {
     this.#pipeline = pipeline;
@@ -157,10 +159,19 @@ class Lane {
     this.#since = since;
     this.#name = schedules[0]?.params === undefined ? undefined : schedules[0].name;
     this.#reach = Math.max(0, ...schedules.map(({ jitterSeconds }) => jitterSeconds * 1_000));
+    this.#only = this.#schedules.length === 1 && this.#reach === 0 ? this.#schedules[0] : undefined;
   }
 
   between(from: number, to: number, limit = Number.POSITIVE_INFINITY): DueSlot[] {
     const found: DueSlot[] = [];
+    const only = this.#only;
+    if (only !== undefined) {
+      // By far the most pipelines: one schedule, no jitter, so slots are due in their own order.
+      for (let slot = only.source(Math.max(from, this.#since)); slot !== undefined && slot <= to && found.length < limit; slot = only.source(slot)) {
+        found.push({ slot, due: slot, schedule: only.schedule, ...(this.#name === undefined ? {} : { lane: this.#name }) });
+      }
+      return found;
+    }
     // A limit cuts by due time, which jitter may put in another order than the slots: look one reach further before it counts.
     let enough = Number.POSITIVE_INFINITY;
     for (const slot of this.#walk(from, to)) {
@@ -173,6 +184,11 @@ class Lane {
   }
 
   next(after: number, before = Number.POSITIVE_INFINITY): DueSlot | undefined {
+    const only = this.#only;
+    if (only !== undefined) {
+      const slot = only.source(Math.max(after, this.#since));
+      return slot === undefined || slot > before ? undefined : { slot, due: slot, schedule: only.schedule, ...(this.#name === undefined ? {} : { lane: this.#name }) };
+    }
     let best: DueSlot | undefined;
     for (const slot of this.#walk(after, before)) {
       if (best !== undefined && slot.slot >= best.due) break;
@@ -184,11 +200,6 @@ class Lane {
   /** The lane's slots in order, from the first that can be due after `from` to the last that can be due at `to`. */
   *#walk(from: number, to: number): Generator<DueSlot> {
     const start = Math.max(from - this.#reach, this.#since);
-    const only = this.#schedules.length === 1 ? this.#schedules[0]! : undefined;
-    if (only !== undefined) {
-      for (let slot = only.source(start); slot !== undefined && slot <= to; slot = only.source(slot)) yield this.#slot(slot, [only.schedule]);
-      return;
-    }
     const heads = this.#schedules.map(({ source }) => source(start));
     for (;;) {
       let slot = Number.POSITIVE_INFINITY;

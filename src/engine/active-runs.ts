@@ -8,7 +8,7 @@
  * A run leaves with its end, and with nothing else.
  */
 import type { Clock } from "../clock.ts";
-import { admit, type Admission, type Busy, type Limits, type Waiting } from "../core/admission.ts";
+import { admit, waitsFor, type Busy, type Limits, type Load, type Waiting } from "../core/admission.ts";
 import type { Log, RunEnd, RunHandle, StopOrder } from "./ports.ts";
 
 /** What is known of a run when it is decided on. */
@@ -132,10 +132,11 @@ export class ActiveRuns {
    */
   reserve(place: RunPlace, because: string, reason?: string): ActiveRun {
     const entry = this.#add(makeEntry(place, because));
-    const said = this.#admissions().find(({ run }) => run === place.run)!;
-    if (said.start && !this.#holding) this.#go(entry);
-    else if (said.start) entry.because = "the daemon is not ready yet";
-    else entry.because = reason ?? said.because;
+    // Those that wait already were looked at when they came, and whenever a run ended: what keeps them is no reason for this one to wait.
+    const waits = waitsFor(place, this.#load(), this.#limits);
+    if (waits !== undefined) entry.because = reason ?? waits;
+    else if (this.#holding) entry.because = "the daemon is not ready yet";
+    else this.#go(entry);
     return entry;
   }
 
@@ -283,15 +284,15 @@ export class ActiveRuns {
     this.#going += 1;
   }
 
-  #admissions(): Admission[] {
-    const load = { lanes: this.#lanes, groups: this.#groups, total: this.#going };
-    return admit([...this.#waiting].map(({ place }) => place), load, this.#limits);
+  #load(): Load {
+    return { lanes: this.#lanes, groups: this.#groups, total: this.#going };
   }
 
   /** Lets those start that may now. */
   #serve(): void {
     if (this.#holding || this.#waiting.size === 0) return;
-    for (const said of this.#admissions()) {
+    const waiting = [...this.#waiting].map(({ place }) => place);
+    for (const said of admit(waiting, this.#load(), this.#limits)) {
       const entry = this.#entries.get(said.run)!;
       if (!said.start || entry.handle?.state.stop !== undefined) continue;
       this.#go(entry);

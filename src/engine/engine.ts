@@ -8,11 +8,13 @@
  *
  * Absences: it never runs a user's code, never reads a run's ledger while that run goes on, and keeps nothing that the ledgers do not say.
  */
+import { join } from "node:path";
 import type { Clock, Timer } from "../clock.ts";
 import type { PipelineEvent } from "../core/event.ts";
 import type { Reply } from "../core/request.ts";
 import type { OrchdSettings } from "../core/settings.ts";
-import type { Disk } from "../ledger/disk.ts";
+import { ensureDirectory } from "../ledger/directories.ts";
+import { systemDisk, type Disk } from "../ledger/disk.ts";
 import type { LedgerFailed } from "../ledger/ledger-error.ts";
 import { PipelineLedger } from "../ledger/pipeline-ledger.ts";
 import type { RunStore } from "../ledger/run-store.ts";
@@ -20,6 +22,7 @@ import type { LoadResult } from "../schedules/load-file.ts";
 import { takeOver } from "./adopted-run.ts";
 import { ActiveRuns } from "./active-runs.ts";
 import { Backfills } from "./backfills.ts";
+import { Burst } from "./burst.ts";
 import { PipelineDesk, type DeskPorts } from "./pipeline-desk.ts";
 import { PipelineFiles, type FileChanges } from "./pipeline-files.ts";
 import type { Log, RunHeader, RunMaker } from "./ports.ts";
@@ -66,6 +69,8 @@ export type UpkeepRequest =
 
 /** How many ledgers are opened at once. */
 const OPEN_AT_ONCE = 16;
+const FOLDERS_AT_ONCE = 4;
+const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
 /** The year before which a clock has surely not been set: no release of orchd is older. */
@@ -83,6 +88,7 @@ export class Engine {
   readonly #backfills: Backfills;
   #settings: OrchdSettings;
   #lastJump: ClockStep | undefined;
+  #burst: Burst | undefined;
   #stopping: Promise<void> | undefined;
   #hourly: Timer | undefined;
   #begun = false;
@@ -174,8 +180,9 @@ export class Engine {
   }
 
   /** Files in the drop folder changed; resolves once they are in force or refused. */
-  filesChanged(changes: FileChanges): Promise<void> {
-    return this.#files.apply(changes);
+  async filesChanged(changes: FileChanges): Promise<void> {
+    await this.#files.apply(changes);
+    await this.#makeFolders(this.#ports.clock.now());
   }
 
   /** The first reading of the drop folder is done: decides what was due, takes up what was asked for, and starts the timer. */
@@ -195,6 +202,7 @@ export class Engine {
     for (const desk of this.#desks.values()) this.#backfills.resume(desk);
     this.#begun = true;
     this.#everyHour(MINUTE_MS);
+    return this.#makeFolders(this.#ports.clock.now() + DAY_MS);
   }
 
   /** Drives a run on that could not be taken over before. */
@@ -253,6 +261,7 @@ export class Engine {
       settings: () => this.#settings,
       upSince: () => this.#ports.upSince,
       lastJump: () => this.#lastJump,
+      burst: () => this.#burst,
       onNext: (pipeline, due) => this.#scheduler.set(pipeline, due),
       onLine: this.#ports.onLine,
       tzdata,
@@ -263,7 +272,9 @@ export class Engine {
   }
 
   #due(names: readonly string[]): void {
+    this.#burst = new Burst();
     for (const name of names) this.#desks.get(name)?.decide();
+    this.#burst = undefined;
   }
 
   #stepped(step: ClockStep): void {
@@ -299,14 +310,32 @@ export class Engine {
   }
 
   #everyHour(inMs: number): void {
-    if (this.#ports.onHour === undefined) return;
-    this.#hourly = this.#ports.clock.after(inMs, () => {
-      void this.#ports.onHour!(this)
-        .catch((error: unknown) => this.#ports.log.error({ err: error }, "retention failed; it is tried again in an hour"))
+    const { clock, log, onHour } = this.#ports;
+    this.#hourly = clock.after(inMs, () => {
+      void this.#makeFolders(clock.now() + DAY_MS)
+        .then(() => onHour?.(this))
+        .catch((error: unknown) => log.error({ err: error }, "retention failed; it is tried again in an hour"))
         .finally(() => {
           if (this.#stopping === undefined) this.#everyHour(HOUR_MS);
         });
     });
+  }
+
+  /** Makes the folders in which runs of that moment will lie, so that the first slot of a month costs no more than any other. */
+  async #makeFolders(at: number): Promise<void> {
+    const month = new Date(at).toISOString().slice(0, 7);
+    const rest = [...this.#desks.values()].filter(({ loaded }) => loaded !== undefined && loaded.schedules.length > 0).values();
+    const walk = async (): Promise<void> => {
+      for (const { name } of rest) {
+        if (this.#stopping === undefined) await ensureDirectory(this.#ports.disk ?? systemDisk, join(this.#ports.store.pipelineDir(name), month));
+      }
+    };
+    try {
+      await Promise.all(Array.from({ length: FOLDERS_AT_ONCE }, walk));
+    } catch (error) {
+      // The run that needs it makes it, or says why it cannot.
+      this.#ports.log.warn({ err: error }, "a month's folder could not be made ahead");
+    }
   }
 
   async #written(pipeline: string, write: (desk: PipelineDesk) => Promise<unknown>): Promise<void> {

@@ -3,7 +3,7 @@
  * life, a run in the foreground one for itself.
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, realpathSync } from "node:fs";
+import { mkdirSync, realpathSync, rmSync } from "node:fs";
 import type { Clock } from "../clock.ts";
 import type { RunEvent, RunLine } from "../core/event.ts";
 import type { LoadedDefinition } from "../core/loaded-definition.ts";
@@ -64,6 +64,9 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
   const artifacts = new Artifacts(store.artifacts);
   const cacheIndex = new CacheIndex(store.cache);
   let { settings } = options;
+  // What an earlier process left there belongs to steps that are no more.
+  rmSync(store.scratch, { recursive: true, force: true });
+  mkdirSync(store.scratch, { recursive: true, mode: 0o750 });
   const pool = new RunnerPool({
     clock,
     log,

@@ -47,26 +47,28 @@ describe("catch-up", () => {
     expect(there.runs.started.filter((run) => run.startsWith("all"))).toEqual(["all@20261123T020200Z", "all@20261123T020300Z", "all@20261123T020400Z", "all@20261123T020500Z"]);
   });
 
-  test("a slot that a crash left with a run and no line is adopted, not fired again", async () => {
-    const there = rig();
-    await there.up();
-    await there.drop(pipelineOf("p", [minutely]));
-    const before = there.disk.calls;
-    // The header of 02:01 is linked; the pipeline's line is not written.
-    await there.clock.advance(59_999);
-    const quiet = there.disk.calls;
-    expect(quiet).toBe(before);
-    there.disk.diesAt = quiet + 12;
-    await there.clock.advance(5_000);
-    expect(there.fatal).toBeDefined();
-    expect(there.store.exists("p@20261123T020100Z")).toBe(true);
-    expect(there.slots("p")).toEqual([]);
-    await there.kill();
-    await there.up();
-    expect(there.slots("p")).toEqual(["fired 02:01:00"]);
-    await there.clock.advance(60_000);
-    expect(there.slots("p")).toEqual(["fired 02:01:00", "fired 02:02:00"]);
-    expect(there.lines("p").filter(({ type }) => type === "run.finished")).toHaveLength(2);
+  test("wherever a crash falls around a fire, the slot has one line and one run afterwards", async () => {
+    const seen = new Set<string>();
+    for (let call = 1; call <= 24; call += 1) {
+      const there = rig();
+      await there.up();
+      await there.drop(pipelineOf("p", [minutely]));
+      await there.clock.advance(59_000);
+      there.disk.diesAt = there.disk.calls + call;
+      await there.clock.advance(3_000);
+      const died = there.fatal !== undefined;
+      const adopted = there.store.exists("p@20261123T020100Z") && there.slots("p").length === 0;
+      await there.kill();
+      await there.up();
+      await there.clock.advance(60_000);
+      const [first, ...rest] = there.slots("p");
+      seen.add(`${adopted ? "adopted" : died ? "died" : "lived"}: ${first}`);
+      expect(["fired 02:01:00", "caught_up 02:01:00"]).toContain(first);
+      expect(rest).toEqual(["fired 02:02:00"]);
+      if (adopted) expect(first).toBe("fired 02:01:00");
+      expect(there.lines("p").filter(({ type }) => type === "run.finished")).toHaveLength(2);
+    }
+    expect([...seen].sort()).toEqual(["adopted: fired 02:01:00", "died: caught_up 02:01:00", "died: fired 02:01:00", "lived: fired 02:01:00"]);
   });
 });
 
