@@ -8,6 +8,7 @@ import type { CodeRef, Json } from "../../src/core/snapshot.ts";
 import type { Task, TaskResult } from "../../src/orchestrators/local/protocol.ts";
 import type { DeathInfo, TaskHandlers } from "../../src/orchestrators/local/runner-process.ts";
 import type { TaskPool } from "../../src/orchestrators/task-pool.ts";
+import { DynamicCaller, type DynamicRun } from "../../src/steps/dynamic-run.ts";
 import { runFlavor } from "../../src/steps/flavor-host.ts";
 import type { LoadedModule } from "../../src/steps/resolve-code.ts";
 
@@ -132,7 +133,7 @@ export class FakePool implements TaskPool {
       const value = await (given as FakeFunction)({
         id,
         task,
-        params: "params" in task ? task.params : {},
+        params: ("params" in task ? task.params : undefined) ?? {},
         inputs: "inputs" in task ? task.inputs : {},
         signal: running.abort.signal,
         alone: running.alone,
@@ -159,4 +160,20 @@ export function held(): FakeFunction & { readonly release: (value?: unknown) => 
     return Promise.race([until, new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error(String(signal.reason)))))]);
   };
   return Object.assign(run, { release, began });
+}
+
+type StepFunction = (context: { readonly params: { readonly [name: string]: never }; readonly inputs: { readonly [name: string]: never }; readonly signal: AbortSignal }) => unknown;
+
+/** A dynamic pipeline whose module exports these steps, as functions for a {@link FakePool}: the pipeline's own is called `function`. */
+export function dynamicModule(steps: { [name: string]: StepFunction }, run: (run: DynamicRun<never>) => unknown): { [name: string]: FakeFunction } {
+  const module: LoadedModule = { exports: steps, made: [] };
+  return {
+    ...Object.fromEntries(Object.entries(steps).map(([name, step]) => [`export:${name}`, (context: FakeContext) => step(context as never)])),
+    function: async ({ task, call, signal, params }) => {
+      const caller = new DynamicCaller({ module, code: fakeCode("function"), call });
+      const aborted = new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(new Error(String(signal.reason)))));
+      await Promise.race([aborted, run({ id: task.run.id, pipeline: task.run.pipeline, params, signal, ...caller.methods } as unknown as DynamicRun<never>)]);
+      return Promise.race([aborted, caller.end()]);
+    },
+  };
 }

@@ -1,0 +1,292 @@
+/** Conformance 47 to 54: schedules and submission (contract.md "Members", semantics.md 22). */
+import { describe, expect, it } from "vitest";
+import { compile } from "../../src/core/compile.ts";
+import { pipelineSchema } from "../../src/core/pipeline.ts";
+import { resolveSchedules } from "../../src/core/resolve-schedule.ts";
+import { runIdForSlot } from "../../src/core/run-id.ts";
+import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
+import type { Capabilities } from "../../src/orchestrators/capabilities.ts";
+import { BaseOrchestrator } from "../../src/orchestrators/base-orchestrator.ts";
+import { RunLoop } from "../../src/orchestrators/run-loop.ts";
+import type { FetchedStatus, PipelineSubmission, PlaceholderRun, SubmissionResult } from "../../src/orchestrators/submission.ts";
+import { held, type FakeClass } from "../support/fake-pool.ts";
+import { moduleStep } from "../support/run-bench.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
+import { FLAVORS, MinimalOrchestrator, World, refTo } from "./world.ts";
+
+const context = { timezone: "Europe/Berlin", now: Date.UTC(2026, 10, 24) };
+
+describe("schedules", () => {
+  it("47. an empty one is refused; cron, start and interval, both (cron wins, with a warning), once", () => {
+    expect(resolveSchedules({}, context).faults[0]?.message).toMatch(/empty/);
+    expect(resolveSchedules({ cron: "@daily" }, context).faults).toEqual([]);
+    expect(resolveSchedules({ intervalSeconds: 60, startTime: "2026-12-01T00:00:00Z" }, context).faults).toEqual([]);
+    const both = resolveSchedules({ cron: "@daily", intervalSeconds: 60, startTime: "2026-12-01T00:00:00Z" }, context);
+    expect(both.schedules[0]).toMatchObject({ cron: "0 0 * * *" });
+    expect(both.warnings.join()).toMatch(/cron wins/);
+    expect(resolveSchedules({ runOnceAt: "2026-12-01T00:00:00Z" }, context).faults).toEqual([]);
+  });
+
+  it("48. naive times are local, and kept in UTC", () => {
+    expect(resolveSchedules({ runOnceAt: "2026-12-01T02:00:00" }, context).schedules[0]).toMatchObject({ runOnceAt: "2026-12-01T01:00:00.000Z" });
+    expect(resolveSchedules({ runOnceAt: "2026-07-01T02:00:00" }, context).schedules[0]).toMatchObject({ runOnceAt: "2026-07-01T00:00:00.000Z" });
+  });
+
+  it("49. duplicate names are refused", () => {
+    const twice = compile({
+      definition: pipelineSchema.parse({ schedule: [{ name: "a", cron: "@daily" }, { name: "a", cron: "@hourly" }], steps: { a: { run: "true" } } }),
+      file: "/srv/p.yaml",
+      code: new Map(),
+      settings: DEFAULT_SETTINGS,
+      now: 0,
+      watched: [],
+    });
+    expect(JSON.stringify(twice)).toMatch(/another schedule is called/);
+  });
+
+  it.each(FLAVORS)("50. $name: taken if it is schedulable, else refused before anything is written", async (flavor) => {
+    const world = new World(flavor, { a: () => 1 });
+    const slot = Date.UTC(2026, 10, 23, 2);
+    const trigger = { kind: "schedule" as const, scheduledFor: new Date(slot).toISOString() };
+    const ended = await world.runIf(flavor.capabilities.isSchedulable, /cannot be scheduled/, [moduleStep("a")], { trigger, run: runIdForSlot("p", slot) });
+    if (flavor.capabilities.isSchedulable) expect(ended?.status).toBe("completed");
+  });
+});
+
+/** A world whose orchestrator is this class. */
+function worldOf(type: unknown, functions: ConstructorParameters<typeof World>[1] = {}, options: ConstructorParameters<typeof World>[2] = {}, capabilities: Partial<Capabilities> = {}): World {
+  const [local] = FLAVORS;
+  return new World({ name: "own", ref: refTo("own"), capabilities: { ...local!.capabilities, ...capabilities }, classes: { "export:own": type as FakeClass } }, functions, options);
+}
+
+describe("submission", () => {
+  it("starts with a durable placeholder, then tells of the call and what came of it", async () => {
+    const world = worldOf(MinimalOrchestrator, { a: () => 1 });
+    const ended = await world.run([moduleStep("a")]);
+    expect(ended.types().slice(0, 4)).toEqual(["run.submitted", "run.started", "submit.started", "submit.accepted"]);
+    expect(ended.of("submit.accepted").at(-1)).toMatchObject({ metadata: { steps: 1 } });
+    expect(ended.state.orchestratorRunId).toBe(`minimal-${ended.run}`);
+    expect(ended.state.metadata).toEqual({ steps: 1 });
+  });
+
+  it("gives the orchestrator the snapshot in order, the stack, the environments and the run", async () => {
+    let given: PipelineSubmission | undefined;
+    class Looking extends MinimalOrchestrator {
+      override submitPipeline(submission: PipelineSubmission): Promise<SubmissionResult> {
+        given = submission;
+        return super.submitPipeline(submission);
+      }
+    }
+    const world = worldOf(Looking, { a: () => 1, b: () => 2 }, { settings: { env: { BASE: "1" } } });
+    await world.run([moduleStep("a", { env: { OWN: "a" } }), moduleStep("b", { needs: ["a"] })], { params: { p: 1 } }, { env: { PIPE: "2" } });
+    expect(given).toMatchObject({
+      stack: { orchestrator: { type: "orchestrator", name: "minimal" } },
+      baseEnvironment: { PATH: "/usr/bin:/bin", BASE: "1", PIPE: "2", ORCHD_PIPELINE: "p" },
+      stepEnvironments: { a: { OWN: "a" }, b: {} },
+      placeholderRun: { pipeline: "p", status: "initializing", params: { p: 1 }, metadata: {} },
+    });
+    expect(given!.snapshot.steps.map(({ id }) => id)).toEqual(["a", "b"]);
+  });
+
+  it("51. that throws makes an unfinished run fail, with the orchestrator's own error", async () => {
+    class Refusing extends MinimalOrchestrator {
+      override submitPipeline(): Promise<SubmissionResult> {
+        return Promise.reject(Object.assign(new Error("no room in the cluster"), { code: "EROOM" }));
+      }
+    }
+    const ended = await worldOf(Refusing).run([moduleStep("a")]);
+    expect(ended.status).toBe("failed");
+    expect(ended.because).toContain("no room in the cluster");
+    expect(ended.of("submit.failed")[0]).toMatchObject({ error: { code: "EROOM" } });
+    expect(ended.statuses()).toEqual({ a: "skipped" });
+  });
+
+  it("52. whose waiting throws does not make the run fail", async () => {
+    class Impatient extends MinimalOrchestrator {
+      override async submitPipeline({ snapshot }: PipelineSubmission): Promise<SubmissionResult> {
+        for (const step of snapshot.steps) await this.runStep(step);
+        return { waitForCompletion: () => Promise.reject(new Error("the connection is gone")) };
+      }
+    }
+    const world = worldOf(Impatient, { a: () => 1 });
+    const ended = await world.run([moduleStep("a")]);
+    expect(ended.status).toBe("completed");
+  });
+
+  it("53. runStep waits for the step, and rejects with the step's own error", async () => {
+    const seen: string[] = [];
+    class OneByOne extends BaseOrchestrator {
+      getOrchestratorRunId(): string {
+        return "mine-1";
+      }
+      async submitPipeline({ snapshot }: PipelineSubmission): Promise<undefined> {
+        for (const step of snapshot.steps) {
+          await this.runStep(step).then(
+            () => seen.push(`${step.id} ended`),
+            (error: Error & { code?: string }) => seen.push(`${step.id} ${error.name} ${error.message} ${error.code ?? ""}`),
+          );
+        }
+      }
+    }
+    const boom = (): never => {
+      throw Object.assign(new TypeError("bad row"), { code: "EROW" });
+    };
+    const ended = await worldOf(OneByOne, { a: () => 1, b: boom }).run([moduleStep("a"), moduleStep("b"), moduleStep("c", { does: "a", params: { n: 1 }, needs: ["b"] })]);
+    expect(seen).toEqual(["a ended", "b TypeError bad row EROW", expect.stringContaining('c StepSkipped step "c" was skipped: upstream step "b" failed')]);
+    expect(ended.because).toContain('step "b" failed: bad row');
+  });
+
+  it("that passes a failed step's error on fails because of the step", async () => {
+    class Passing extends MinimalOrchestrator {
+      override async submitPipeline({ snapshot }: PipelineSubmission): Promise<SubmissionResult> {
+        for (const step of snapshot.steps) await this.runStep(step);
+        return {};
+      }
+    }
+    const boom = (): never => {
+      throw new Error("boom");
+    };
+    const ended = await worldOf(Passing, { a: boom }).run([moduleStep("a"), moduleStep("b", { does: "a" })]);
+    expect(ended.because).toContain('step "a" failed: boom');
+    expect(ended.statuses()).toEqual({ a: "failed", b: "skipped" });
+  });
+
+  it("that leaves steps out fails, and names them", async () => {
+    class Lazy extends MinimalOrchestrator {
+      override async submitPipeline({ snapshot }: PipelineSubmission): Promise<SubmissionResult> {
+        await this.runStep(snapshot.steps[0]!);
+        return {};
+      }
+    }
+    const ended = await worldOf(Lazy, { a: () => 1 }).run([moduleStep("a"), moduleStep("b", { does: "a" })]);
+    expect(ended.status).toBe("failed");
+    expect(ended.because).toContain('ended without running "b"');
+  });
+
+  it("54. a stop is refused where the orchestrator cannot stop, on a run that has ended, and twice; a forced one is taken after a graceful", async () => {
+    class Unstoppable extends MinimalOrchestrator {
+      override get capabilities() {
+        return { canStop: false };
+      }
+    }
+    const a = held();
+    const world = worldOf(Unstoppable, { a });
+    const loop = await world.begin([moduleStep("a")]);
+    await a.began;
+    expect(await loop.requestStop({ mode: "force", by: "me" })).toEqual({ accepted: false, reason: "The orchestrator minimal cannot stop a run." });
+    expect(world.lines(loop.state.run).some(({ type }) => type === "run.stop_requested")).toBe(false);
+    a.release(1);
+    expect((await world.end(loop)).status).toBe("completed");
+
+    const stubborn = held();
+    const [local] = FLAVORS;
+    const here = new World(local!, { a: () => Promise.race([stubborn({ signal: new AbortController().signal } as never), new Promise(() => undefined)]) });
+    const run = await here.begin([moduleStep("a")]);
+    await stubborn.began;
+    expect(await run.requestStop({ mode: "graceful", by: "me" })).toEqual({ accepted: true });
+    expect(await run.requestStop({ mode: "graceful", by: "me" })).toMatchObject({ accepted: false });
+    expect(await run.requestStop({ mode: "force", by: "me" })).toEqual({ accepted: true });
+    expect((await here.end(run)).status).toBe("stopped");
+  });
+
+  it("a stop reaches the orchestrator", async () => {
+    const stopped: unknown[] = [];
+    class Stopping extends MinimalOrchestrator {
+      override stopRun(run: PlaceholderRun, options: { graceful: boolean }): Promise<void> {
+        stopped.push([run.id, options.graceful]);
+        return Promise.resolve();
+      }
+    }
+    const a = held();
+    const world = worldOf(Stopping, { a });
+    const loop = await world.begin([moduleStep("a")]);
+    await a.began;
+    await loop.requestStop({ mode: "graceful", by: "me" });
+    await world.end(loop);
+    expect(stopped).toEqual([[loop.state.run, true]]);
+  });
+
+  it("a declaration and a method that contradict each other are refused", async () => {
+    class Boasting extends MinimalOrchestrator {
+      override get capabilities() {
+        return { supportsDynamicPipelines: true };
+      }
+    }
+    await expect(worldOf(Boasting).begin([moduleStep("a")])).rejects.toThrow(/declares supportsDynamicPipelines, but has no submitDynamicPipeline/);
+    expect(FLAVORS.map(({ capabilities, name }) => [name, capabilities.supportsDynamicPipelines])).toEqual([["local", true], ["minimal", false]]);
+  });
+
+  it("an orchestrator that is not there is named, with those that are", async () => {
+    const world = new World(FLAVORS[0]!);
+    await expect(world.begin(world.snapshot([], { orchestrator: { flavor: "loca", config: {} } }))).rejects.toThrow('There is no orchestrator "loca"; orchd.yaml and orchd itself have local.');
+  });
+});
+
+describe("a submission that a crash cut off", () => {
+  /** Runs until the orchestrator is at work, and takes the run over in another daemon. */
+  async function crashed(type: unknown, next: unknown = type, options: ConstructorParameters<typeof World>[2] = {}) {
+    const lost = held();
+    const first = worldOf(type, { a: () => 1, b: lost }, options);
+    const loop = await first.begin([moduleStep("a"), moduleStep("b", { needs: ["a"], onInterruption: "rerun" })]);
+    await lost.began;
+    const second = worldOf(next, { a: () => 1, b: () => 2 }, { ...options, runsDir: first.store.runsDir });
+    const again = (await RunLoop.recover(loop.state.run, second.deps))!;
+    again.start("again");
+    return { second, again };
+  }
+
+  it("fails where nobody can say what became of it", async () => {
+    const { second, again } = await crashed(MinimalOrchestrator);
+    const ended = await second.end(again);
+    expect(ended.status).toBe("failed");
+    expect(ended.because).toContain("submission unknown");
+  });
+
+  it("is made again where the orchestrator declares resubmits; what has ended is not run again", async () => {
+    class Again extends MinimalOrchestrator {
+      override get capabilities() {
+        return { resubmits: true };
+      }
+    }
+    const { second, again } = await crashed(Again);
+    const ended = await second.end(again);
+    expect(ended.status).toBe("completed");
+    expect(second.ran()).toEqual(["b"]);
+  });
+
+  it("goes on by fetchStatus, asked every 5 s, until the run is over elsewhere", async () => {
+    const answers: FetchedStatus[] = [
+      { status: "running", steps: { a: "completed", b: "running" } },
+      { status: "completed", steps: { a: "completed", b: "completed" } },
+    ];
+    const asked: number[] = [];
+    const clock = new VirtualClock();
+    class Elsewhere extends MinimalOrchestrator {
+      override submitPipeline(): Promise<SubmissionResult> {
+        return Promise.resolve({ metadata: { job: "1" }, waitForCompletion: () => new Promise<void>(() => undefined) });
+      }
+      override fetchStatus(): Promise<FetchedStatus> {
+        asked.push(clock.monotonic());
+        return Promise.resolve(answers.shift() ?? {});
+      }
+    }
+    const first = worldOf(Elsewhere, {}, { clock });
+    const loop = await first.begin([moduleStep("a"), moduleStep("b", { needs: ["a"] })]);
+    await clock.until(() => loop.state.submission === "accepted");
+    const second = worldOf(Elsewhere, {}, { clock, runsDir: first.store.runsDir });
+    const again = (await RunLoop.recover(loop.state.run, second.deps))!;
+    again.start("again");
+    await clock.until(() => again.state.finished !== undefined);
+    const ended = await second.end(again);
+    expect(ended.status).toBe("completed");
+    expect(ended.statuses()).toEqual({ a: "completed", b: "completed" });
+    expect(asked).toEqual([0, 5_000]);
+  });
+
+  it("fails, and says so, where the orchestrator's class is no more", async () => {
+    const { second, again } = await crashed(MinimalOrchestrator, class NoOrchestrator {});
+    const ended = await second.end(again);
+    expect(ended.status).toBe("failed");
+    expect(ended.because).toContain("is no orchestrator");
+  });
+});
