@@ -4,8 +4,10 @@
  */
 
 // Pipelines and steps
-export { dynamicPipeline, pipeline, step, unmapped } from "./steps/authoring.ts";
-export type { DynamicPipeline, Pipeline, PipelineSettings, Step, StepEntry, StepOptions, StepSettings, Unmapped } from "./steps/authoring.ts";
+export { pipeline, step, unmapped } from "./steps/authoring.ts";
+export { dynamicPipeline } from "./steps/dynamic-pipeline.ts";
+export type { DynamicPipeline } from "./steps/dynamic-pipeline.ts";
+export type { Pipeline, PipelineSettings, Step, StepEntry, StepOptions, StepSettings, Unmapped } from "./steps/authoring.ts";
 export type { CacheContext, HookContext, Loose, StepContext, StepLog } from "./steps/context.ts";
 export type { DynamicRun } from "./steps/dynamic-run.ts";
 export type { RunInfo } from "./orchestrators/local/protocol.ts";

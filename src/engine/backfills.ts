@@ -166,7 +166,7 @@ export class Backfills {
       });
       if (!made.ok) throw new Error(made.message);
       const backfilled: PipelineEvent = { type: "slot.backfilled", slot: iso, run, requestId: id, ...(slot.lane === undefined ? {} : { schedule: slot.lane }) };
-      const place = { ...desk.placeOf(desk.loaded), lane: `backfill ${id}`, limit: maxActive, run, kind: "backfill" as const, backfill: id, order: slot.slot };
+      const place = { ...desk.place(), lane: `backfill ${id}`, limit: maxActive, run, kind: "backfill" as const, backfill: id, order: slot.slot };
       try {
         await desk.makeRun(made.header, place, [backfilled]);
         const backfill = this.#open.get(id);

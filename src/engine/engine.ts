@@ -25,7 +25,7 @@ import { Backfills } from "./backfills.ts";
 import { Burst } from "./burst.ts";
 import { PipelineDesk, type DeskPorts } from "./pipeline-desk.ts";
 import { PipelineFiles, type FileChanges } from "./pipeline-files.ts";
-import type { Log, RunHeader, RunMaker } from "./ports.ts";
+import type { Log, RunHeader, RunMaker, UpkeepRequest } from "./ports.ts";
 import { recoverRuns, type Recovered } from "./recovery.ts";
 import { RequestOffice, type Refreshed } from "./request-office.ts";
 import { RequestsDesk } from "./requests-desk.ts";
@@ -61,11 +61,6 @@ export interface EnginePorts {
   readonly requestRescanMs?: number | undefined;
 }
 
-/** A request about the ledgers themselves. */
-export type UpkeepRequest =
-  | { readonly type: "prune"; readonly pipeline?: string | undefined; readonly keepDays?: number | undefined; readonly keepRuns?: number | undefined; readonly keepBytes?: number | undefined; readonly dryRun?: boolean | undefined }
-  | { readonly type: "repair"; readonly run: string }
-  | { readonly type: "rebuild" };
 
 /** How many ledgers are opened at once. */
 const OPEN_AT_ONCE = 16;
@@ -88,6 +83,7 @@ export class Engine {
   readonly #backfills: Backfills;
   #settings: OrchdSettings;
   #lastJump: ClockStep | undefined;
+  #upSince: number;
   #burst: Burst | undefined;
   #stopping: Promise<void> | undefined;
   #hourly: Timer | undefined;
@@ -96,6 +92,7 @@ export class Engine {
   constructor(ports: EnginePorts) {
     this.#ports = ports;
     this.#settings = ports.settings;
+    this.#upSince = ports.upSince;
     this.#runs = new ActiveRuns({
       clock: ports.clock,
       log: ports.log,
@@ -191,7 +188,7 @@ export class Engine {
     await this.#files.firstReadingDone();
     this.#runs.release((run) => {
       const desk = this.#desks.get(run.place.pipeline);
-      return desk === undefined ? {} : desk.placeOf(desk.loaded);
+      return desk === undefined ? {} : desk.place();
     });
     for (const desk of this.#desks.values()) desk.decide();
     await Promise.all([...this.#desks.values()].map((desk) => desk.settled()));
@@ -208,7 +205,7 @@ export class Engine {
   /** Drives a run on that could not be taken over before. */
   async takeOver(run: string, pipeline: string): Promise<void> {
     const desk = await this.desk(pipeline);
-    const lines = await takeOver(run, pipeline, { ...this.#ports, runs: this.#runs }, desk.placeOf(desk.loaded));
+    const lines = await takeOver(run, pipeline, { ...this.#ports, runs: this.#runs }, desk.place());
     if (lines.length > 0) await desk.append(lines);
   }
 
@@ -259,7 +256,7 @@ export class Engine {
       runs: this.#runs,
       maker,
       settings: () => this.#settings,
-      upSince: () => this.#ports.upSince,
+      upSince: () => this.#upSince,
       lastJump: () => this.#lastJump,
       burst: () => this.#burst,
       onNext: (pipeline, due) => this.#scheduler.set(pipeline, due),
@@ -284,6 +281,8 @@ export class Engine {
       this.#lastJump = step;
       return;
     }
+    // What comes due by the clock that was set back comes due while this daemon is up.
+    this.#upSince = Math.min(this.#upSince, step.to);
     for (const desk of this.#desks.values()) {
       desk.stepBack(step).catch((error: unknown) => this.#ports.log.error({ pipeline: desk.name, err: error }, "a clock step could not be recorded"));
     }

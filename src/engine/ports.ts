@@ -51,3 +51,9 @@ export interface RunMaker {
   /** Takes an unfinished run over; it does not move before it is told to start. undefined if it had finished. @throws LedgerDamaged, LedgerFormatError, a Node error */
   recover(run: string): Promise<RunHandle | undefined>;
 }
+
+/** A request about the ledgers themselves. */
+export type UpkeepRequest =
+  | { readonly type: "prune"; readonly pipeline?: string | undefined; readonly keepDays?: number | undefined; readonly keepRuns?: number | undefined; readonly keepBytes?: number | undefined; readonly dryRun?: boolean | undefined }
+  | { readonly type: "repair"; readonly run: string }
+  | { readonly type: "rebuild" };

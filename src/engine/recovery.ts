@@ -43,7 +43,7 @@ async function recoverPipeline(desk: PipelineDesk, ports: AdoptPorts): Promise<n
   // Those that had begun come before those that waited; among these the older first.
   const inOrder = [...names].sort((a, b) => Number(queued.has(a)) - Number(queued.has(b)) || (parseRunId(a)?.stampMs ?? 0) - (parseRunId(b)?.stampMs ?? 0));
   const lines: PipelineEvent[] = [];
-  for (const run of inOrder) lines.push(...(await takeOver(run, desk.name, ports, desk.placeOf(desk.loaded))).filter((line) => !isKnown(desk, line)));
+  for (const run of inOrder) lines.push(...(await takeOver(run, desk.name, ports, desk.place())).filter((line) => !isKnown(desk, line)));
   if (lines.length > 0) await desk.append(lines);
   return ports.runs.of(desk.name).length;
 }

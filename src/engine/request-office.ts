@@ -16,9 +16,8 @@ import type { RunStore } from "../ledger/run-store.ts";
 import { readHeaderLine, readRunState } from "./adopted-run.ts";
 import type { ActiveRuns } from "./active-runs.ts";
 import type { Backfills } from "./backfills.ts";
-import type { UpkeepRequest } from "./engine.ts";
 import type { PipelineDesk } from "./pipeline-desk.ts";
-import type { Log, RunHeader } from "./ports.ts";
+import type { Log, RunHeader, UpkeepRequest } from "./ports.ts";
 import { planRerun } from "./rerun.ts";
 import type { TakenRequest } from "./requests-desk.ts";
 import { frozenHeader, runHeader } from "./run-header.ts";
@@ -108,7 +107,7 @@ export class RequestOffice {
         because: `asked for by ${taken.by}`,
       });
       if (!made.ok) return refuse(made.message);
-      const place = { ...desk.placeOf(loaded), run, kind: "manual" as const, order: stamp };
+      const place = { ...desk.place(), run, kind: "manual" as const, order: stamp };
       try {
         await desk.makeRun(made.header, place);
       } catch (error) {
@@ -178,7 +177,7 @@ export class RequestOffice {
       };
       const made = frozenHeader(of, { run, trigger, because: `a re-run of ${request.run}, asked for by ${taken.by}` });
       try {
-        await desk.makeRun({ ...made, reuse: planned.reuse }, { ...desk.placeOf(desk.loaded), run, kind: "rerun", order: this.#ports.clock.now() });
+        await desk.makeRun({ ...made, reuse: planned.reuse }, { ...desk.place(), run, kind: "rerun", order: this.#ports.clock.now() });
       } catch (error) {
         if (error instanceof LedgerExists) continue;
         throw error;

@@ -13,7 +13,8 @@ import { readLedger } from "../ledger/ledger-reader.ts";
 import { prune, type PruneOptions, type Pruned } from "../ledger/prune.ts";
 import type { RetentionPolicy } from "../ledger/retention.ts";
 import type { RunStore } from "../ledger/run-store.ts";
-import type { Engine, UpkeepRequest } from "./engine.ts";
+import type { Engine } from "./engine.ts";
+import type { UpkeepRequest } from "./ports.ts";
 import type { Log } from "./ports.ts";
 import { bundlesOf } from "./snapshot-bundles.ts";
 

@@ -1,5 +1,5 @@
 /**
- * What a person writes with: `step()`, `pipeline()`, `dynamicPipeline()`, `unmapped()`.
+ * What a person writes with: `step()`, `pipeline()`, `unmapped()`; and in dynamic-pipeline.ts `dynamicPipeline()`.
  *
  * None of them does anything: they give a definition back, marked so that a runner recognises it. Marks are registered symbols, because a
  * bundle may hold a second copy of this module.
@@ -7,7 +7,6 @@
 import { KIND_SYMBOL } from "../core/loaded-definition.ts";
 import type { PipelineDefinition, StepDefinition } from "../core/pipeline.ts";
 import type { CacheContext, HookContext, Loose, StepContext } from "./context.ts";
-import type { DynamicRun } from "./dynamic-run.ts";
 
 /** The symbol under which a step carries what it was made of. */
 export const STEP_SYMBOL: symbol = Symbol.for("orchd.step");
@@ -129,29 +128,6 @@ export function pipeline<const S extends { readonly [id: string]: StepEntry }>(d
   return mark("pipeline", definition, "pipeline({ steps: { … } })") as Pipeline<S>;
 }
 
-/** What `dynamicPipeline()` gives: default-export it. */
-export interface DynamicPipeline extends PipelineSettings {
-  readonly steps?: undefined;
-}
-
-/**
- * Defines a pipeline that decides as it runs. The function runs again after a crash, so it has to make the same calls in the same order: time,
- * chance and the world belong into steps.
- *
- * ```ts
- * export default dynamicPipeline({ name: "sweep" }, async (run) => {
- *   const hosts = await run.step(listHosts);
- *   await run.map(check, { host: hosts });
- * });
- * ```
- */
-export function dynamicPipeline(settings: PipelineSettings, run: (run: DynamicRun) => unknown): DynamicPipeline {
-  if (typeof run !== "function") throw new TypeError("dynamicPipeline() takes settings and a function: dynamicPipeline({ name }, async (run) => { … })");
-  const made = mark("dynamic", settings, "dynamicPipeline({ name }, async (run) => { … })");
-  Object.defineProperty(made, FUNCTION_SYMBOL, { value: run });
-  return made as DynamicPipeline;
-}
-
 /** A value that `run.map` and `run.product` give to every invocation as it is. */
 export interface Unmapped<T = unknown> {
   readonly value: T;
@@ -169,7 +145,8 @@ export function isUnmapped(value: unknown): value is Unmapped {
   return typeof value === "object" && value !== null && (value as Record<symbol, unknown>)[UNMAPPED_SYMBOL] === true;
 }
 
-function mark(kind: "pipeline" | "dynamic", definition: unknown, form: string): object {
+/** A definition with the mark of its kind. @throws TypeError that shows the `form` it should have */
+export function mark(kind: "pipeline" | "dynamic", definition: unknown, form: string): object {
   if (definition === null || typeof definition !== "object") throw new TypeError(`the definition has to be an object: ${form}`);
   const made = { ...definition };
   Object.defineProperty(made, KIND_SYMBOL, { value: kind });
