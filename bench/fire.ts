@@ -51,7 +51,7 @@ async function fires(count: number): Promise<{ decided: number[]; durable: numbe
       Object.fromEntries(names.map((name) => [`schedules/${name}.yaml`, `schedule: { cron: "0 0 1 1 *" }\nsteps: { nothing: { run: "true" } }\n`])),
     );
     return BenchDaemon.during(root, async (daemon) => {
-      const slot = Math.ceil(Date.now() / 1000) * 1000 + 10_000 + count * 12;
+      const slot = Math.ceil((Date.now() + 10_000 + count * 12) / 1000) * 1000;
       writeFiles(
         root,
         Object.fromEntries(

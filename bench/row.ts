@@ -51,6 +51,11 @@ export async function timed(count: number, warmup: number, once: (index: number)
 const digits = (value: number): string =>
   Number.isNaN(value) ? "–" : value >= 1000 ? Math.round(value).toLocaleString("en") : value >= 10 ? value.toFixed(1) : value.toFixed(2);
 
+/** The best sample: the greatest of a rate, the least of anything else. */
+function best(row: Row, samples: readonly number[]): number {
+  return row.unit.endsWith("/s") ? Math.max(...samples) : Math.min(...samples);
+}
+
 /** orchd's median over the other's. */
 export function ratioOf(row: Row): number {
   return row.beside ? median(row.orchd.samples) / median(row.beside.samples) : Number.NaN;
@@ -73,15 +78,15 @@ function goalText(row: Row): string {
 /** The rows as a Markdown table, padded so that it reads as text too. */
 export function tableOf(rows: readonly Row[]): string {
   const cells = [
-    ["what", "orchd: median", "min", "unit", "beside", "median", "min", "ratio", "goal"],
+    ["what", "orchd: median", "best", "unit", "beside", "median", "best", "ratio", "goal"],
     ...rows.map((row) => [
       row.what,
       digits(median(row.orchd.samples)),
-      digits(Math.min(...row.orchd.samples)),
+      digits(best(row, row.orchd.samples)),
       row.unit,
       row.beside?.name ?? "",
       row.beside ? digits(median(row.beside.samples)) : "",
-      row.beside ? digits(Math.min(...row.beside.samples)) : "",
+      row.beside ? digits(best(row, row.beside.samples)) : "",
       row.beside ? `${digits(ratioOf(row))}x` : "",
       goalText(row),
     ]),
