@@ -63,6 +63,7 @@ const runEvents = [
     orchestratorRunId: z.string().optional(),
     metadata: z.record(z.string(), json),
   }).meta({ description: "The orchestrator took the run." }),
+  z.looseObject({ type: z.literal("submit.identified"), orchestratorRunId: z.string() }).meta({ description: "The orchestrator named its run, before the first step that it asked for." }),
   z.looseObject({ type: z.literal("submit.failed"), error }).meta({ description: "The orchestrator did not take the run, or it is not known whether it did." }),
   z.looseObject({ type: z.literal("run.queued"), because }).meta({ description: "The run waits for its turn." }),
   z.looseObject({ type: z.literal("run.started"), because }).meta({ description: "The run's steps may start from here on." }),

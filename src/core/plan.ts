@@ -147,6 +147,7 @@ function launch(step: StepState, because: string): Action {
 }
 
 function readyReason(step: StepState): string {
+  if (step.call !== undefined) return "the function asked for it";
   return Object.keys(step.spec.inputs).length > 0 ? "inputs ready" : step.spec.after.length > 0 ? "upstream steps ended" : "the run began";
 }
 

@@ -157,6 +157,9 @@ export function evolve(state: RunState | undefined, line: RunLine): RunState | u
       state.metadata = line.metadata;
       if (line.orchestratorRunId !== undefined) state.orchestratorRunId = line.orchestratorRunId;
       break;
+    case "submit.identified":
+      state.orchestratorRunId = line.orchestratorRunId;
+      break;
     case "submit.failed":
       state.submission = "failed";
       state.submissionError = line.error;

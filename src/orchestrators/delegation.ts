@@ -22,6 +22,7 @@ import type { FetchedStatus, PlaceholderRun } from "./submission.ts";
 /** How often a run that goes on elsewhere is asked after. */
 const FETCH_MS = 5_000;
 const WAIT_CODE = "ORCHD_WAIT";
+const RUN_ID_CHARACTERS = 1_000;
 
 /** What a delegation is made of besides its run. */
 export interface DelegationParts {
@@ -44,6 +45,8 @@ export class Delegation {
   #over = false;
   #tasks = 0;
   #submitting: string | undefined;
+  /** It gave a `waitForCompletion`. */
+  #waits = false;
   #poll: Timer | undefined;
 
   constructor(parts: RunParts, of: DelegationParts) {
@@ -173,11 +176,11 @@ export class Delegation {
     return ended.then(() => null);
   }
 
-  /** An orchestrator that runs steps has taken the run. Its run id is recorded before the first step, so that all steps see the same. */
+  /** The orchestrator's own run id is recorded before the first step, so that all steps see the same. */
   #identify(orchestratorRunId: string | undefined): void {
     const { state, emit } = this.#parts;
     if (this.#requested.size > 0 || state.submission !== "started" || orchestratorRunId === undefined || orchestratorRunId === state.orchestratorRunId) return;
-    emit({ type: "submit.accepted", orchestratorRunId: orchestratorRunId.slice(0, 1_000), metadata: {} });
+    emit({ type: "submit.identified", orchestratorRunId: orchestratorRunId.slice(0, RUN_ID_CHARACTERS) });
   }
 
   #runFunction(): Promise<Json> {
@@ -191,14 +194,17 @@ export class Delegation {
     });
   }
 
-  #accepted({ orchestratorRunId, metadata }: Record<string, Json>, recorded: () => void): void {
+  #accepted({ orchestratorRunId, metadata, waits }: Record<string, Json>, recorded: () => void): void {
     const { emitWhole, journal, state } = this.#parts;
+    this.#waits = waits === true;
     if (this.#over || state.finished !== undefined) return recorded();
+    const named = typeof orchestratorRunId === "string" && orchestratorRunId !== "" ? orchestratorRunId.slice(0, RUN_ID_CHARACTERS) : undefined;
+    // Steps that have run hold the id of then.
+    const id = this.#requested.size === 0 ? named : state.orchestratorRunId;
     emitWhole(
       {
         type: "submit.accepted",
-        // Steps that have run hold the id of then.
-        ...(typeof orchestratorRunId === "string" && orchestratorRunId !== "" && this.#requested.size === 0 ? { orchestratorRunId: orchestratorRunId.slice(0, 1_000) } : {}),
+        ...(id === undefined ? {} : { orchestratorRunId: id }),
         metadata: (metadata ?? {}) as { [name: string]: Json },
       },
       () => {
@@ -214,10 +220,14 @@ export class Delegation {
     this.#submitting = undefined;
     const { state, emit } = this.#parts;
     if (state.finished !== undefined) return;
-    if (!result.ok && result.error.code === WAIT_CODE) this.#warn(`waiting for the run's end failed: ${result.error.message}`);
+    const waitFailed = !result.ok && result.error.code === WAIT_CODE;
+    if (waitFailed) this.#warn(`waiting for the run's end failed: ${result.error.message}`);
     else if (!result.ok) return this.#refused(result.error);
     else if (state.submission !== "accepted") emit({ type: "submit.accepted", metadata: {} });
     if (this.#of.flavor.capabilities.reportsStatus && !allEnded(state)) return this.#fetch(false);
+    // Steps that orchd was never asked for ran elsewhere, and the end that was waited for is all there is to know of them. An error of waiting says
+    // nothing of them at all, and must not make the run fail.
+    if (this.#waits && this.#requested.size === 0 && this.#of.calls === undefined) return waitFailed ? this.skip() : this.#followEnd("completed");
     this.#close();
   }
 
@@ -296,7 +306,7 @@ export class Delegation {
     const { state, emit } = this.#parts;
     const step = state.steps.get(id);
     if (step === undefined || step.phase === "ended" || this.#requested.has(id)) return;
-    const because = "the orchestrator reported it";
+    const because = "the orchestrator said so";
     const attempt = Math.max(1, step.attempt);
     if (step.phase !== "running" && ["running", "completed", "cached", "failed"].includes(status)) emit({ type: "step.started", step: id, attempt, because });
     if (status === "completed" || status === "cached") emit({ type: "step.completed", step: id, attempt, outputs: { result: null }, durationMs: 0 });

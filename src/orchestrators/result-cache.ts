@@ -1,5 +1,5 @@
 /**
- * Finds the earlier result that may stand for a step, and says why there is none (contract.md "Cache").
+ * Finds the earlier result that may stand for a step, and says why there is none (docs/zenml.md "Cache").
  *
  * The index names candidates and is never believed: a hit needs the producer's line in its run's ledger, completed and not itself cached, and
  * outputs that are there and whole. So candidates are folded from their ledgers; a few folded runs are kept, since a run that hits at all

@@ -1,4 +1,4 @@
-/** Conformance 1 to 17: caching (contract.md "Cache"). */
+/** Conformance 1 to 17: caching (docs/zenml.md "Cache"). */
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";

@@ -1,4 +1,4 @@
-/** Conformance 55 to 60: dynamic pipelines (contract.md "Dynamic pipelines"). */
+/** Conformance 55 to 60: dynamic pipelines (docs/zenml.md "Dynamic pipelines"). */
 import { describe, expect, it } from "vitest";
 import type { Snapshot } from "../../src/core/snapshot.ts";
 import { RunLoop } from "../../src/orchestrators/run-loop.ts";

@@ -1,4 +1,4 @@
-/** Conformance 18 to 46: statuses, execution modes, retries, hooks, data and running (contract.md). */
+/** Conformance 18 to 46: statuses, execution modes, retries, hooks, data and running (docs/zenml.md). */
 import { existsSync, readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { compile } from "../../src/core/compile.ts";

@@ -1,4 +1,4 @@
-/** Conformance 47 to 54: schedules and submission (contract.md "Members", semantics.md 22). */
+/** Conformance 47 to 54: schedules and submission (docs/zenml.md "Members", semantics.md 22). */
 import { describe, expect, it } from "vitest";
 import { compile } from "../../src/core/compile.ts";
 import { pipelineSchema } from "../../src/core/pipeline.ts";
@@ -63,7 +63,8 @@ describe("submission", () => {
   it("starts with a durable placeholder, then tells of the call and what came of it", async () => {
     const world = worldOf(MinimalOrchestrator, { a: () => 1 });
     const ended = await world.run([moduleStep("a")]);
-    expect(ended.types().slice(0, 4)).toEqual(["run.submitted", "run.started", "submit.started", "submit.accepted"]);
+    expect(ended.types().slice(0, 4)).toEqual(["run.submitted", "run.started", "submit.started", "submit.identified"]);
+    expect(ended.of("submit.accepted")).toHaveLength(1);
     expect(ended.of("submit.accepted").at(-1)).toMatchObject({ metadata: { steps: 1 } });
     expect(ended.state.orchestratorRunId).toBe(`minimal-${ended.run}`);
     expect(ended.state.metadata).toEqual({ steps: 1 });
@@ -111,6 +112,22 @@ describe("submission", () => {
     const world = worldOf(Impatient, { a: () => 1 });
     const ended = await world.run([moduleStep("a")]);
     expect(ended.status).toBe("completed");
+  });
+
+  it("52b. that runs elsewhere and is waited for completes with its wait; one whose waiting throws does not fail", async () => {
+    const elsewhere = (wait: () => Promise<void>): unknown =>
+      class Elsewhere extends MinimalOrchestrator {
+        override submitPipeline(): Promise<SubmissionResult> {
+          return Promise.resolve({ metadata: { jobId: "12345" }, waitForCompletion: wait });
+        }
+      };
+    const waited = await worldOf(elsewhere(() => Promise.resolve())).run([moduleStep("a"), moduleStep("b", { needs: ["a"] })]);
+    expect(waited.status).toBe("completed");
+    expect(waited.statuses()).toEqual({ a: "completed", b: "completed" });
+    expect(waited.state.metadata).toEqual({ jobId: "12345" });
+    const lost = await worldOf(elsewhere(() => Promise.reject(new Error("gone")))).run([moduleStep("a")]);
+    expect(lost.status).not.toBe("failed");
+    expect(lost.statuses()).toEqual({ a: "skipped" });
   });
 
   it("53. runStep waits for the step, and rejects with the step's own error", async () => {
