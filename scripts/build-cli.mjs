@@ -2,6 +2,7 @@
  * Bundles the command line into dist/bin: orchd.js, which answers `orchd status` alone and is one file, since every file that Node opens costs
  * half a millisecond; and commands.js with its chunks, for everything else. What both need is in both.
  */
+import { readFile } from "node:fs/promises";
 import { build } from "esbuild";
 
 const shared = {
@@ -37,5 +38,13 @@ const cryptoLate = {
   },
 };
 
-await build({ ...shared, entryPoints: ["daemon/orchd.ts"], plugins: [commandsApart, cryptoLate] });
+/** picocolors looks at process.stdout as it loads, which brings that stream up; whether there are colours is terminal.ts's to say. */
+const colorsQuiet = {
+  name: "colors-quiet",
+  setup(bundler) {
+    bundler.onLoad({ filter: /picocolors\.js$/ }, async ({ path }) => ({ contents: (await readFile(path, "utf8")).replace("(p.stdout || {}).isTTY", "false") }));
+  },
+};
+
+await build({ ...shared, entryPoints: ["daemon/orchd.ts"], plugins: [commandsApart, cryptoLate, colorsQuiet] });
 await build({ ...shared, entryPoints: ["daemon/commands.ts"], splitting: true, chunkNames: "chunks/[name]-[hash]" });

@@ -20,11 +20,6 @@ export function rootsOf(args: Arguments): Roots {
 /** Runs something on the process's terminal. Never throws: everything that goes wrong is one sentence on stderr. @returns the exit status */
 export async function guarded(act: (terminal: Terminal) => Promise<number>): Promise<number> {
   const terminal = new Terminal(process);
-  // `orchd tail | head` closes the pipe; that is how a reader says it has had enough.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") process.exit(EXIT.done);
-    throw error;
-  });
   try {
     return await act(terminal);
   } catch (error) {

@@ -12,7 +12,8 @@ import type { Schedule } from "../core/schedule-schema.ts";
 import { readTail } from "../ledger/ledger-reader.ts";
 import { readQuickTail } from "../ledger/quick-tail.ts";
 import type { RunStore } from "../ledger/run-store.ts";
-import { isPipelineFileName } from "../schedules/drop-folder.ts";
+import { quickCalculator } from "./quick-calculator.ts";
+import { isPipelineFileName } from "../schedules/pipeline-file-name.ts";
 
 /** What a ledger may leave out of a schedule. The defaults' own file brings the schemas with it, which cost more than all of this. */
 const LEFT_OUT = { timezone: "UTC", jitterSeconds: 0, blackout: [] } as const;
@@ -94,7 +95,7 @@ export function viewPipeline(name: string, { state, fault }: PipelineReading, no
 function nextFire(name: string, state: PipelineState, now: number): string | null {
   if (state.paused || state.removed || state.schedules.length === 0) return null;
   try {
-    const next = timetable(name, schedulesInForce(state), state.since).next(now);
+    const next = timetable(name, schedulesInForce(state), state.since, quickCalculator).next(now);
     return next === undefined ? null : new Date(next.due).toISOString();
   } catch {
     // A schedule that a newer release wrote is no reason to show nothing of a pipeline.

@@ -5,7 +5,9 @@
  * added after that, and only where the stream is a terminal (or FORCE_COLOR asks for them, and NO_COLOR does not forbid them). stdout
  * carries results, stderr everything said about them, so that `--json` output is never mixed with words.
  */
+import { fstatSync, writeSync } from "node:fs";
 import pc from "picocolors";
+import { EXIT } from "./exit.ts";
 import { cutText, escapeJson, safeJson, safeText, textWidth } from "./terminal-text.ts";
 
 /** How a span may look. */
@@ -36,34 +38,42 @@ function isSpan(part: Span | readonly Part[]): part is Span {
   return !Array.isArray(part);
 }
 
-/** The streams and settings that a terminal is made of; `process` fits. */
+type Colors = ReturnType<typeof pc.createColors>;
+
+/** What a terminal is made of; `process` fits. */
 export interface TerminalStreams {
   readonly stdout: NodeJS.WriteStream;
   readonly stderr: NodeJS.WriteStream;
   readonly env: NodeJS.ProcessEnv;
 }
 
+/** Between two tries at a pipe that somebody has made non-blocking, in milliseconds. */
+const FULL_PIPE_MS = 5;
+
 /** See the head of this file. */
 export class Terminal {
   readonly #streams: TerminalStreams;
-  readonly #out: ReturnType<typeof pc.createColors>;
-  readonly #err: ReturnType<typeof pc.createColors>;
+  /** stdout is a file or a pipe: it is written to directly, since the stream for it takes 3 ms to come up. */
+  readonly #direct: boolean;
+  #out: Colors | undefined;
+  #err: Colors | undefined;
   /** Lines that {@link live} drew last and will draw over. */
   #drawn = 0;
 
   constructor(streams: TerminalStreams) {
     this.#streams = streams;
-    this.#out = pc.createColors(wantsColor(streams.env, streams.stdout));
-    this.#err = pc.createColors(wantsColor(streams.env, streams.stderr));
+    this.#direct = !fstatSync(1).isCharacterDevice();
+    if (!this.#direct) streams.stdout.on("error", endOfReading);
   }
 
   /** Whether a person looks at stdout right now. */
   get interactive(): boolean {
-    return this.#streams.stdout.isTTY === true && this.#streams.env["TERM"] !== "dumb";
+    return !this.#direct && this.#streams.stdout.isTTY === true && this.#streams.env["TERM"] !== "dumb";
   }
 
   /** Columns of the terminal; undefined where stdout is none, and nothing should be cut. */
   get columns(): number | undefined {
+    if (this.#direct) return undefined;
     // A pseudo-terminal whose size nobody has set says 0.
     const { isTTY, columns } = this.#streams.stdout;
     return isTTY === true && columns > 0 ? columns : undefined;
@@ -71,13 +81,14 @@ export class Terminal {
 
   /** Lines of the terminal, or 24 where it does not say. */
   get rows(): number {
+    if (this.#direct) return 24;
     const { rows } = this.#streams.stdout;
     return rows > 0 ? rows : 24;
   }
 
   /** One line of a result, on stdout. */
   line(...parts: readonly Part[]): void {
-    this.#write(`${this.#paint(this.#out, parts)}\n`);
+    this.#write(`${this.#paint(this.#outColors(), parts)}\n`);
   }
 
   /** One JSON document: on several lines for a person, on one for a program. */
@@ -102,19 +113,19 @@ export class Terminal {
 
   /** One sentence about what happened, on stderr. */
   note(...parts: readonly Part[]): void {
-    this.#streams.stderr.write(`${this.#paint(this.#err, parts)}\n`);
+    this.#streams.stderr.write(`${this.#paint(this.#errColors(), parts)}\n`);
   }
 
   /** One sentence about what went wrong, on stderr. */
   error(sentence: string): void {
-    this.#streams.stderr.write(`${this.#err.red("orchd:")} ${safeText(sentence)}\n`);
+    this.#streams.stderr.write(`${this.#errColors().red("orchd:")} ${safeText(sentence)}\n`);
   }
 
   /** Draws lines over those that the last call drew; only on an interactive terminal. */
   live(lines: readonly Part[]): void {
     const columns = this.columns ?? 80;
     let text = this.#drawn > 0 ? `\u001b[${this.#drawn}A` : "";
-    for (const line of lines) text += `\u001b[2K${this.#paint(this.#out, cutParts(line, columns - 1))}\n`;
+    for (const line of lines) text += `\u001b[2K${this.#paint(this.#outColors(), cutParts(line, columns - 1))}\n`;
     if (this.#drawn > lines.length) text += "\u001b[0J";
     this.#drawn = lines.length;
     this.#write(text);
@@ -130,8 +141,28 @@ export class Terminal {
     this.#write("\u001b[2J\u001b[H");
   }
 
+  #outColors(): Colors {
+    return (this.#out ??= pc.createColors(wantsColor(this.#streams.env, () => this.interactive)));
+  }
+
+  #errColors(): Colors {
+    return (this.#err ??= pc.createColors(wantsColor(this.#streams.env, () => this.#streams.stderr.isTTY === true)));
+  }
+
   #write(text: string): void {
-    this.#streams.stdout.write(text);
+    if (!this.#direct) {
+      this.#streams.stdout.write(text);
+      return;
+    }
+    const bytes = Buffer.from(text);
+    for (let written = 0; written < bytes.length; ) {
+      try {
+        written += writeSync(1, bytes, written);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === "EAGAIN") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, FULL_PIPE_MS);
+        else endOfReading(error as NodeJS.ErrnoException);
+      }
+    }
   }
 
   #paint(colors: ReturnType<typeof pc.createColors>, part: Part): string {
@@ -162,9 +193,15 @@ export function cutParts(part: Part, columns: number): Part {
   return cut(part);
 }
 
-function wantsColor(env: NodeJS.ProcessEnv, stream: NodeJS.WriteStream): boolean {
+/** `orchd tail | head` closes the pipe; that is how a reader says it has had enough. */
+function endOfReading(error: NodeJS.ErrnoException): never {
+  if (error.code === "EPIPE") process.exit(EXIT.done);
+  throw error;
+}
+
+function wantsColor(env: NodeJS.ProcessEnv, isTerminal: () => boolean): boolean {
   if (env["NO_COLOR"] !== undefined && env["NO_COLOR"] !== "") return false;
   const force = env["FORCE_COLOR"];
   if (force !== undefined && force !== "") return force !== "0" && force !== "false";
-  return stream.isTTY === true && env["TERM"] !== "dumb";
+  return env["TERM"] !== "dumb" && isTerminal();
 }

@@ -9,7 +9,7 @@
  * Everything is asked for by due time, in half-open stretches (from, to]: that is what the watermark is (semantics.md 3).
  */
 import { createHash } from "node:crypto";
-import { cronCalculator } from "./cron-calculator.ts";
+import { cronCalculator, type CronCalculator } from "./cron-calculator.ts";
 import type { Schedule } from "./schedule-schema.ts";
 
 export type { Schedule } from "./schedule-schema.ts";
@@ -34,6 +34,9 @@ export interface Timetable {
   newest(from: number, to: number): DueSlot | undefined;
 }
 
+/** Where the instants that a pattern names in a zone come from: {@link cronCalculator}, or what gives the same. */
+export type CronSource = (pattern: string, timezone: string) => Pick<CronCalculator, "next">;
+
 /** The slots of one schedule, before jitter: the first after an instant. */
 type SlotSource = (after: number) => number | undefined;
 
@@ -46,10 +49,11 @@ export function scheduleKey(schedule: Schedule): string {
  * The timetable of a pipeline.
  *
  * @param since slots at or before this instant do not count: they belong to the text before this one (semantics.md 7)
+ * @param calculator where a pattern's instants come from
  * @throws where a pattern or a zone is invalid (a validated pipeline's are not)
  */
-export function timetable(pipeline: string, schedules: readonly Schedule[], since?: number): Timetable {
-  const lanes = lanesOf(schedules).map((lane) => new Lane(pipeline, lane, since ?? Number.NEGATIVE_INFINITY));
+export function timetable(pipeline: string, schedules: readonly Schedule[], since?: number, calculator: CronSource = cronCalculator): Timetable {
+  const lanes = lanesOf(schedules).map((lane) => new Lane(pipeline, lane, since ?? Number.NEGATIVE_INFINITY, calculator));
   return {
     dueSlots(from, to, limit = Number.POSITIVE_INFINITY) {
       if (lanes.length === 1) return lanes[0]!.between(from, to, limit);
@@ -111,7 +115,7 @@ export function blackoutOf(schedule: Schedule, slot: number): string | undefined
 }
 
 /** The slots of one schedule without jitter, `startTime`, `endTime`, interval and one-off included. */
-export function slotSource(schedule: Schedule): SlotSource {
+export function slotSource(schedule: Schedule, calculator: CronSource = cronCalculator): SlotSource {
   const start = schedule.startTime === undefined ? Number.NEGATIVE_INFINITY : ceilSecond(Date.parse(schedule.startTime));
   const end = schedule.endTime === undefined ? Number.POSITIVE_INFINITY : Date.parse(schedule.endTime);
   const bounded =
@@ -122,7 +126,7 @@ export function slotSource(schedule: Schedule): SlotSource {
     };
   if (schedule.cron !== undefined) {
     const { cron, timezone } = schedule;
-    return bounded((after) => cronCalculator(cron, timezone).next(after));
+    return bounded((after) => calculator(cron, timezone).next(after));
   }
   if (schedule.intervalSeconds !== undefined) {
     const step = schedule.intervalSeconds * 1_000;
@@ -153,9 +157,9 @@ class Lane {
   /** The lane's one schedule, if it has but one and no jitter. */
   readonly #only: { readonly schedule: Schedule; readonly source: SlotSource } | undefined;
 
-  constructor(pipeline: string, schedules: readonly Schedule[], since: number) {
+  constructor(pipeline: string, schedules: readonly Schedule[], since: number, calculator: CronSource) {
     this.#pipeline = pipeline;
-    this.#schedules = schedules.map((schedule) => ({ schedule, source: slotSource(schedule) }));
+    this.#schedules = schedules.map((schedule) => ({ schedule, source: slotSource(schedule, calculator) }));
     this.#since = since;
     this.#name = schedules[0]?.params === undefined ? undefined : schedules[0].name;
     this.#reach = Math.max(0, ...schedules.map(({ jitterSeconds }) => jitterSeconds * 1_000));

@@ -21,7 +21,10 @@ import { readdirSync, statSync, type BigIntStats } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { watch, type FSWatcher } from "chokidar";
 import type { Clock, Timer } from "../clock.ts";
+import { isPipelineFileName } from "./pipeline-file-name.ts";
 import { readSafeFile } from "./safe-file.ts";
+
+export { isPipelineFileName };
 
 /** What a rescan found. Absolute paths, in the order of their names. */
 export interface DropFolderChanges {
@@ -50,13 +53,6 @@ const YOUNG_MS = 2_000;
 const FILES_AT_ONCE = 200;
 /** Folders of modules beyond these are left to the rescan. */
 const MAX_WATCHED_FOLDERS = 256;
-
-/** Whether a name in the drop folder is a pipeline file's: no dot or underscore in front, no editor's temporary file, an ending that is read. */
-export function isPipelineFileName(name: string): boolean {
-  if (/^[._]/.test(name) || name.endsWith("~") || /^#.*#$/.test(name)) return false;
-  if (/\.d\.[cm]?ts$/i.test(name)) return false;
-  return /\.(ya?ml|json|m?[jt]s)$/i.test(name);
-}
 
 /** What a file looked like. */
 interface Sight {
