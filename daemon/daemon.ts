@@ -43,7 +43,9 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     mkdirSync(store.orchdDir, { recursive: true, mode: 0o750 });
     accessSync(options.runs, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
-    log.fatal(`The runs folder ${options.runs} cannot be written (${(error as NodeJS.ErrnoException).code}); give this user the right to, or name another with --runs.`);
+    log.fatal(
+      `The runs folder ${options.runs} cannot be written (${(error as NodeJS.ErrnoException).code}); give this user the right to, or name another with --runs.`,
+    );
     return 1;
   }
   const first = await loadSettings(options.root, store.bundles);
@@ -75,7 +77,16 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     if (held) log.error({ err: error }, "the disk is full: what cannot be written waits for room");
     else log.info("there is room on the disk again");
   };
-  const workshop = openWorkshop({ runs: options.runs, clock, log, settings, epoch: lock.epoch, onFatal: die, onHeld, onEvent: (run, line) => logRunEvent(log, run, line) });
+  const workshop = openWorkshop({
+    runs: options.runs,
+    clock,
+    log,
+    settings,
+    epoch: lock.epoch,
+    onFatal: die,
+    onHeld,
+    onEvent: (run, line) => logRunEvent(log, run, line),
+  });
   const upkeep = new Upkeep({ clock, log, store, cacheIndex: workshop.cacheIndex, signal: lost.signal });
   const engine: Engine = new Engine({
     clock,
@@ -85,12 +96,21 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     settings,
     upSince,
     tzdata,
-    load: (path) => loadPipelineFile(path, { root: options.root, bundlesDir: store.bundles, settings, evaluate: (code) => workshop.evaluate(code), folder: options.schedules, now: clock.now() }),
+    load: (path) =>
+      loadPipelineFile(path, {
+        root: options.root,
+        bundlesDir: store.bundles,
+        settings,
+        evaluate: (code) => workshop.evaluate(code),
+        folder: options.schedules,
+        now: clock.now(),
+      }),
     watch: (path, watched) => drops.follow(path, watched),
     rescan: () => drops.rescan(),
     header: (run) => workshop.header(run),
     onFatal: die,
     onHeld,
+    onMissed: (loaded, slots) => workshop.missed(loaded, slots),
     onLine: (pipeline, event) => logPipelineEvent(log, pipeline, event),
     onHour: (running) => upkeep.retain(running),
     upkeep: (request, running) => upkeep.carryOut(request, running),
@@ -101,7 +121,11 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     onChange: (changes) => engine.filesChanged(changes),
     onError: (error, what) => log.error({ err: error }, `the drop folder: ${what} failed`),
   });
-  const manager = new ServiceManager({ environment: process.env, clock, onError: (error) => log.warn({ err: error }, "systemd-notify could not be run: systemd is not told how the daemon is") });
+  const manager = new ServiceManager({
+    environment: process.env,
+    clock,
+    onError: (error) => log.warn({ err: error }, "systemd-notify could not be run: systemd is not told how the daemon is"),
+  });
 
   const reload = async (): Promise<void> => {
     const again = await loadSettings(options.root, store.bundles);
@@ -134,8 +158,11 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   await drops.start();
   await engine.begin();
   await lock.setReady();
-  const status = `${recovered.pipelines} pipelines, ${recovered.runs} runs taken over`;
-  log.info({ pid: process.pid, epoch: lock.epoch, version: VERSION, tzdata, root: options.root, readyMs: Math.round(clock.now() - upSince) }, `ready: ${status}`);
+  const status = `${engine.inForce} pipelines, ${recovered.runs} runs taken over`;
+  log.info(
+    { pid: process.pid, epoch: lock.epoch, version: VERSION, tzdata, root: options.root, readyMs: Math.round(clock.now() - upSince) },
+    `ready: ${status}`,
+  );
   manager.ready(`ready: ${status}`);
   await ended;
   await drops.close();
@@ -154,7 +181,11 @@ async function takeLock(orchdDir: string, log: pino.Logger): Promise<DaemonLock 
       clock: systemClock,
       role: "daemon",
       version: VERSION,
-      onWaiting: (holder) => log.info({ holder: holder?.pid }, `waiting for ${holder?.role === "foreground" ? `a run in the foreground (${holder.run ?? "not yet begun"})` : "another process"} to end`),
+      onWaiting: (holder) =>
+        log.info(
+          { holder: holder?.pid },
+          `waiting for ${holder?.role === "foreground" ? `a run in the foreground (${holder.run ?? "not yet begun"})` : "another process"} to end`,
+        ),
     });
   } catch (error) {
     if (!(error instanceof DaemonLockHeld)) throw error;
@@ -167,5 +198,11 @@ function makeLog(pretty: boolean): pino.Logger {
   const level = process.env["ORCHD_LOG_LEVEL"] ?? "info";
   const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label: string) => ({ level: label }) } };
   if (!pretty) return pino(options, pino.destination({ dest: 2, sync: true }));
-  return pino({ level, base: null }, pino.transport({ target: "pino-pretty", options: { destination: 2, translateTime: "SYS:HH:MM:ss", ignore: "pid,hostname" } }) as pino.DestinationStream);
+  return pino(
+    { level, base: null },
+    pino.transport({
+      target: "pino-pretty",
+      options: { destination: 2, translateTime: "SYS:HH:MM:ss", ignore: "pid,hostname" },
+    }) as pino.DestinationStream,
+  );
 }

@@ -43,166 +43,268 @@ const attempt = z.int().min(1);
 const outputs = z.record(z.string(), json);
 
 const runEvents = [
-  z.looseObject({
-    type: z.literal("run.submitted"),
-    format: z.int(),
-    run: z.string(),
-    pipeline: z.string(),
-    orchestratorRunId: z.string(),
-    trigger: triggerSchema,
-    params: z.record(z.string(), json),
-    snapshot: z.custom<Snapshot>((value) => typeof value === "object" && value !== null),
-    tags: z.array(z.string()),
-    because: because.optional(),
-    /** What a re-run does not run again: step id -> the run whose outputs stand in. */
-    reuse: z.record(z.string(), z.string()).optional(),
-  }).meta({ description: "The header: the run exists, with all it needs to be run." }),
+  z
+    .looseObject({
+      type: z.literal("run.submitted"),
+      format: z.int(),
+      run: z.string(),
+      pipeline: z.string(),
+      orchestratorRunId: z.string(),
+      trigger: triggerSchema,
+      params: z.record(z.string(), json),
+      snapshot: z.custom<Snapshot>((value) => typeof value === "object" && value !== null),
+      tags: z.array(z.string()),
+      because: because.optional(),
+      /** What a re-run does not run again: step id -> the run whose outputs stand in. */
+      reuse: z.record(z.string(), z.string()).optional(),
+    })
+    .meta({ description: "The header: the run exists, with all it needs to be run." }),
   z.looseObject({ type: z.literal("submit.started"), because: because.optional() }).meta({ description: "The orchestrator is about to be called." }),
-  z.looseObject({
-    type: z.literal("submit.accepted"),
-    orchestratorRunId: z.string().optional(),
-    metadata: z.record(z.string(), json),
-  }).meta({ description: "The orchestrator took the run." }),
-  z.looseObject({ type: z.literal("submit.identified"), orchestratorRunId: z.string() }).meta({ description: "The orchestrator named its run, before the first step that it asked for." }),
-  z.looseObject({ type: z.literal("submit.failed"), error }).meta({ description: "The orchestrator did not take the run, or it is not known whether it did." }),
+  z
+    .looseObject({
+      type: z.literal("submit.accepted"),
+      orchestratorRunId: z.string().optional(),
+      metadata: z.record(z.string(), json),
+    })
+    .meta({ description: "The orchestrator took the run." }),
+  z
+    .looseObject({ type: z.literal("submit.identified"), orchestratorRunId: z.string() })
+    .meta({ description: "The orchestrator named its run, before the first step that it asked for." }),
+  z
+    .looseObject({ type: z.literal("submit.failed"), error })
+    .meta({ description: "The orchestrator did not take the run, or it is not known whether it did." }),
   z.looseObject({ type: z.literal("run.queued"), because }).meta({ description: "The run waits for its turn." }),
   z.looseObject({ type: z.literal("run.started"), because }).meta({ description: "The run's steps may start from here on." }),
-  z.looseObject({
-    type: z.literal("run.stop_requested"),
-    mode: z.enum(["graceful", "force"]),
-    requestId: z.string().optional(),
-    by: z.string(),
-    because: because.optional(),
-  }).meta({ description: "A stop was asked for; graceful lets no new step start, force ends running ones." }),
+  z
+    .looseObject({
+      type: z.literal("run.stop_requested"),
+      mode: z.enum(["graceful", "force"]),
+      requestId: z.string().optional(),
+      by: z.string(),
+      because: because.optional(),
+    })
+    .meta({ description: "A stop was asked for; graceful lets no new step start, force ends running ones." }),
   z.looseObject({ type: z.literal("run.timed_out"), because }).meta({ description: "The run's own time limit passed." }),
   z.looseObject({ type: z.literal("run.recovered"), because }).meta({ description: "A new daemon took the run over after a crash or a restart." }),
   z.looseObject({ type: z.literal("run.overdue"), because }).meta({ description: "The run takes far longer than its own history." }),
-  z.looseObject({ type: z.literal("run.function_ended"), error: error.optional() }).meta({ description: "A dynamic pipeline's function returned or threw." }),
-  z.looseObject({
-    type: z.literal("run.finished"),
-    status: z.enum(FINAL_RUN_STATUSES),
-    because,
-    durationMs: z.number(),
-  }).meta({ description: "The run ended; the ledger's last line." }),
+  z
+    .looseObject({ type: z.literal("run.function_ended"), error: error.optional() })
+    .meta({ description: "A dynamic pipeline's function returned or threw." }),
+  z
+    .looseObject({
+      type: z.literal("run.finished"),
+      status: z.enum(FINAL_RUN_STATUSES),
+      because,
+      durationMs: z.number(),
+    })
+    .meta({ description: "The run ended; the ledger's last line." }),
 ] as const;
 
 const stepEvents = [
-  z.looseObject({
-    type: z.literal("step.added"),
-    step,
-    /** The compiled step (a SnapshotStep). */
-    spec: z.custom<Snapshot["steps"][number]>((value) => typeof value === "object" && value !== null),
-    /** What was called, to catch a function that decides differently when it runs again. */
-    call: z.string().optional(),
-    /** Values given directly rather than by another step's output. */
-    values: z.record(z.string(), json).optional(),
-    because: because.optional(),
-  }).meta({ description: "A dynamic pipeline's function asked for this invocation." }),
-  z.looseObject({
-    type: z.literal("step.started"),
-    step,
-    attempt,
-    cacheKey: z.string().optional(),
-    because,
-  }).meta({ description: "An attempt is about to begin; written before it does." }),
-  z.looseObject({ type: z.literal("step.completed"), step, attempt, outputs, durationMs: z.number() }).meta({ description: "An attempt succeeded, with these outputs." }),
-  z.looseObject({
-    type: z.literal("step.cached"),
-    step,
-    source: z.looseObject({ run: z.string(), step: z.string() }),
-    outputs,
-    cacheKey: z.string().optional(),
-    because,
-  }).meta({ description: "The step did not run: an earlier result with the same key stands for it." }),
-  z.looseObject({
-    type: z.literal("step.failed"),
-    step,
-    attempt,
-    error,
-    retryAt: time.optional(),
-    durationMs: z.number().optional(),
-    because: because.optional(),
-  }).meta({ description: "An attempt failed; with retryAt another follows." }),
-  z.looseObject({ type: z.literal("step.stopped"), step, attempt: attempt.optional(), because }).meta({ description: "The step was ended by a stop." }),
+  z
+    .looseObject({
+      type: z.literal("step.added"),
+      step,
+      /** The compiled step (a SnapshotStep). */
+      spec: z.custom<Snapshot["steps"][number]>((value) => typeof value === "object" && value !== null),
+      /** What was called, to catch a function that decides differently when it runs again. */
+      call: z.string().optional(),
+      /** Values given directly rather than by another step's output. */
+      values: z.record(z.string(), json).optional(),
+      because: because.optional(),
+    })
+    .meta({ description: "A dynamic pipeline's function asked for this invocation." }),
+  z
+    .looseObject({
+      type: z.literal("step.started"),
+      step,
+      attempt,
+      cacheKey: z.string().optional(),
+      because,
+    })
+    .meta({ description: "An attempt is about to begin; written before it does." }),
+  z
+    .looseObject({ type: z.literal("step.completed"), step, attempt, outputs, durationMs: z.number() })
+    .meta({ description: "An attempt succeeded, with these outputs." }),
+  z
+    .looseObject({
+      type: z.literal("step.cached"),
+      step,
+      source: z.looseObject({ run: z.string(), step: z.string() }),
+      outputs,
+      cacheKey: z.string().optional(),
+      because,
+    })
+    .meta({ description: "The step did not run: an earlier result with the same key stands for it." }),
+  z
+    .looseObject({
+      type: z.literal("step.failed"),
+      step,
+      attempt,
+      error,
+      retryAt: time.optional(),
+      durationMs: z.number().optional(),
+      because: because.optional(),
+    })
+    .meta({ description: "An attempt failed; with retryAt another follows." }),
+  z
+    .looseObject({ type: z.literal("step.stopped"), step, attempt: attempt.optional(), because })
+    .meta({ description: "The step was ended by a stop." }),
   z.looseObject({ type: z.literal("step.skipped"), step, because }).meta({ description: "The step will not run in this run." }),
-  z.looseObject({
-    type: z.literal("step.interrupted"),
-    step,
-    attempt,
-    because,
-    next: z.enum(["retry", "rerun", "fail"]),
-    retryAt: time.optional(),
-    /** A re-run in a runner of its own, to find out whose fault a runner's death was. */
-    alone: z.boolean().optional(),
-  }).meta({ description: "The daemon, the runner or a drain ended a running attempt." }),
+  z
+    .looseObject({
+      type: z.literal("step.interrupted"),
+      step,
+      attempt,
+      because,
+      next: z.enum(["retry", "rerun", "fail"]),
+      retryAt: time.optional(),
+      /** A re-run in a runner of its own, to find out whose fault a runner's death was. */
+      alone: z.boolean().optional(),
+    })
+    .meta({ description: "The daemon, the runner or a drain ended a running attempt." }),
   z.looseObject({ type: z.literal("step.result_refused"), step, attempt: attempt.optional(), because }).meta({
     description: "A result came for an attempt that is no longer the current one.",
   }),
-  z.looseObject({
-    type: z.literal("hook.completed"),
-    hook: z.string(),
-    step: step.optional(),
-    state: json.optional(),
-  }).meta({ description: "A hook returned; an init hook's value is the run's state." }),
-  z.looseObject({ type: z.literal("hook.failed"), hook: z.string(), step: step.optional(), error }).meta({ description: "A hook threw; no status changes, an init hook's excepted." }),
+  z
+    .looseObject({
+      type: z.literal("hook.completed"),
+      hook: z.string(),
+      step: step.optional(),
+      state: json.optional(),
+    })
+    .meta({ description: "A hook returned; an init hook's value is the run's state." }),
+  z
+    .looseObject({ type: z.literal("hook.failed"), hook: z.string(), step: step.optional(), error })
+    .meta({ description: "A hook threw; no status changes, an init hook's excepted." }),
 ] as const;
 
 const slotSchedule = z.string().optional().meta({ description: "the schedule's name, where it has one" });
+/** On slots that all schedules without params share: which of them, by name, gave this one. */
+const slotOf = z.string().optional().meta({ description: "the name of the schedule that gave the slot, where that is no part of the run's id" });
+const shadow = z.boolean().optional().meta({ description: "recorded only: there is no run" });
 const requestId = z.string().optional();
 const through = time.optional().meta({ description: "the due time up to which every slot is decided" });
 
 const pipelineEvents = [
-  z.looseObject({
-    type: z.literal("pipeline.loaded"),
-    format: z.int().optional(),
-    digest: z.string(),
-    schedules: z.array(json),
-    tz: z.string(),
-    tzdata: z.string(),
-    file: z.string().optional(),
-    through,
-  }).meta({ description: "A pipeline file was read and is in force." }),
+  z
+    .looseObject({
+      type: z.literal("pipeline.loaded"),
+      format: z.int().optional(),
+      digest: z.string(),
+      schedules: z.array(json),
+      tz: z.string(),
+      tzdata: z.string(),
+      file: z.string().optional(),
+      since: time.optional().meta({ description: "slots of these schedules count from here on; it moves when the schedules change" }),
+      through,
+    })
+    .meta({ description: "A pipeline file was read and is in force." }),
   z.looseObject({ type: z.literal("pipeline.invalid"), errors: z.array(z.string()), file: z.string().optional() }).meta({
     description: "A pipeline file was refused; the last good version stays in force.",
   }),
-  z.looseObject({ type: z.literal("pipeline.removed"), file: z.string().optional() }).meta({ description: "The pipeline file is gone; nothing fires any more." }),
-  z.looseObject({ type: z.literal("pipeline.paused"), requestId, by: z.string().optional(), because: because.optional() }).meta({ description: "The schedule is paused." }),
-  z.looseObject({ type: z.literal("pipeline.resumed"), requestId, by: z.string().optional(), because: because.optional() }).meta({ description: "The schedule goes on." }),
-  z.looseObject({ type: z.literal("slot.fired"), slot: time, run: z.string(), schedule: slotSchedule, through, because: because.optional(), latenessMs: z.number().optional() }).meta({
-    description: "The slot's run was made.",
-  }),
-  z.looseObject({ type: z.literal("slot.skipped"), slot: time, because, schedule: slotSchedule, through }).meta({ description: "The slot was due and was not run, by rule." }),
-  z.looseObject({ type: z.literal("slot.missed"), slot: time, until: time.optional(), because, schedule: slotSchedule, through }).meta({
+  z
+    .looseObject({ type: z.literal("pipeline.removed"), file: z.string().optional() })
+    .meta({ description: "The pipeline file is gone; nothing fires any more." }),
+  z
+    .looseObject({ type: z.literal("pipeline.paused"), requestId, by: z.string().optional(), because: because.optional() })
+    .meta({ description: "The schedule is paused." }),
+  z
+    .looseObject({ type: z.literal("pipeline.resumed"), requestId, by: z.string().optional(), because: because.optional() })
+    .meta({ description: "The schedule goes on." }),
+  z
+    .looseObject({
+      type: z.literal("slot.fired"),
+      slot: time,
+      run: z.string(),
+      schedule: slotSchedule,
+      of: slotOf,
+      through,
+      because: because.optional(),
+      latenessMs: z.number().optional(),
+      shadow,
+    })
+    .meta({
+      description: "The slot's run was made.",
+    }),
+  z
+    .looseObject({ type: z.literal("slot.skipped"), slot: time, because, schedule: slotSchedule, of: slotOf, through })
+    .meta({ description: "The slot was due and was not run, by rule." }),
+  z.looseObject({ type: z.literal("slot.missed"), slot: time, until: time.optional(), because, schedule: slotSchedule, of: slotOf, through }).meta({
     description: "The slot passed without a run; with `until`, all slots from `slot` through `until`.",
   }),
-  z.looseObject({ type: z.literal("slot.caught_up"), slot: time, run: z.string(), schedule: slotSchedule, through, because: because.optional(), latenessMs: z.number().optional() }).meta({
-    description: "The slot ran late.",
-  }),
-  z.looseObject({ type: z.literal("slot.backfilled"), slot: time, run: z.string(), schedule: slotSchedule, requestId }).meta({ description: "A backfill made a run for a past slot." }),
-  z.looseObject({ type: z.literal("slot.late"), slot: time, because }).meta({ description: "The slot has not started within its grace." }),
-  z.looseObject({
-    type: z.literal("pipeline.checkpoint"),
-    format: z.int().optional(),
-    through,
-    paused: z.boolean(),
-    schedules: z.array(json),
-    active: z.array(z.string()),
-    queued: z.array(z.string()),
-    last: json,
-    counts: z.record(z.string(), z.number()),
-  }).meta({ description: "All that a reader needs of the lines before." }),
-  z.looseObject({ type: z.literal("clock.stepped"), from: time, to: time, through, because: because.optional() }).meta({ description: "The wall clock jumped." }),
+  z
+    .looseObject({
+      type: z.literal("slot.caught_up"),
+      slot: time,
+      run: z.string(),
+      schedule: slotSchedule,
+      of: slotOf,
+      through,
+      because: because.optional(),
+      latenessMs: z.number().optional(),
+      shadow,
+    })
+    .meta({
+      description: "The slot ran late.",
+    }),
+  z
+    .looseObject({ type: z.literal("slot.backfilled"), slot: time, run: z.string(), schedule: slotSchedule, requestId })
+    .meta({ description: "A backfill made a run for a past slot." }),
+  z
+    .looseObject({ type: z.literal("slot.late"), slot: time, run: z.string().optional(), because })
+    .meta({ description: "The slot has not started within its grace." }),
+  z
+    .looseObject({
+      type: z.literal("pipeline.checkpoint"),
+      format: z.int().optional(),
+      through,
+      paused: z.boolean(),
+      schedules: z.array(json),
+      active: z.array(z.string()),
+      queued: z.array(z.string()),
+      last: json,
+      counts: z.record(z.string(), z.number()),
+    })
+    .meta({ description: "All that a reader needs of the lines before." }),
+  z
+    .looseObject({ type: z.literal("clock.stepped"), from: time, to: time, through, because: because.optional() })
+    .meta({ description: "The wall clock jumped." }),
   z.looseObject({ type: z.literal("run.queued"), run: z.string(), because }).meta({ description: "A run waits for its turn." }),
   z.looseObject({ type: z.literal("run.started"), run: z.string(), trigger: z.string().optional(), requestId }).meta({ description: "A run began." }),
-  z.looseObject({ type: z.literal("run.finished"), run: z.string(), status: z.enum(FINAL_RUN_STATUSES), durationMs: z.number(), because: because.optional() }).meta({
-    description: "A run ended.",
-  }),
+  z
+    .looseObject({
+      type: z.literal("run.finished"),
+      run: z.string(),
+      status: z.enum(FINAL_RUN_STATUSES),
+      durationMs: z.number(),
+      because: because.optional(),
+    })
+    .meta({
+      description: "A run ended.",
+    }),
   z.looseObject({ type: z.literal("run.overdue"), run: z.string(), because }).meta({ description: "A run takes far longer than its own history." }),
-  z.looseObject({ type: z.literal("backfill.started"), requestId: z.string(), from: time, to: time, which: z.string(), slots: z.int().optional(), maxActive: z.int().optional() }).meta({
-    description: "A backfill was accepted.",
-  }),
-  z.looseObject({ type: z.literal("backfill.finished"), requestId: z.string(), because }).meta({ description: "A backfill made its last run, or was cancelled." }),
-  z.looseObject({ type: z.literal("request.noted"), requestId: z.string(), because }).meta({ description: "A request was carried out that left no other line here." }),
+  z
+    .looseObject({
+      type: z.literal("backfill.started"),
+      requestId: z.string(),
+      from: time,
+      to: time,
+      which: z.string(),
+      slots: z.int().optional(),
+      maxActive: z.int().optional(),
+      schedule: slotSchedule,
+      params: z.record(z.string(), json).optional(),
+    })
+    .meta({
+      description: "A backfill was accepted.",
+    }),
+  z
+    .looseObject({ type: z.literal("backfill.finished"), requestId: z.string(), because })
+    .meta({ description: "A backfill made its last run, or was cancelled." }),
+  z
+    .looseObject({ type: z.literal("request.noted"), requestId: z.string(), because })
+    .meta({ description: "A request was carried out that left no other line here." }),
 ] as const;
 
 /** Any event of a run's ledger. */
@@ -221,7 +323,10 @@ export const frameSchema = z.looseObject({
   b: z.int().min(1).meta({ description: "the seq of the first line of the same write" }),
   at: time,
   type: z.string(),
-  crc: z.string().regex(/^[0-9a-f]{8}$/).meta({ description: 'CRC-32 of the raw bytes before `,"crc":`, seeded with the line before\'s' }),
+  crc: z
+    .string()
+    .regex(/^[0-9a-f]{8}$/)
+    .meta({ description: 'CRC-32 of the raw bytes before `,"crc":`, seeded with the line before\'s' }),
 });
 
 /** An event as read back: with its framing. */

@@ -77,6 +77,8 @@ export interface PipelineState {
   ran: Record<string, number>;
   /** Runs that ended lately, newest last, bounded: one that is not active and not here was never recorded. */
   readonly ended: Set<string>;
+  /** How long the last completed runs took, in milliseconds, newest last, bounded: what `run.overdue` is told by. */
+  readonly durations: number[];
   linesSinceCheckpoint: number;
   lastSeq: number;
 }
@@ -85,6 +87,7 @@ export interface PipelineState {
 const REQUESTS_KEPT = 512;
 const FIRED_KEPT = 4096;
 const ENDED_KEPT = 512;
+const DURATIONS_KEPT = 100;
 /** `2026-11-23T02:00:00.000Z` */
 const ISO_LENGTH = 24;
 
@@ -106,6 +109,7 @@ export function emptyPipelineState(): PipelineState {
     recentlyFired: new Map(),
     ran: {},
     ended: new Set(),
+    durations: [],
     linesSinceCheckpoint: 0,
     lastSeq: 0,
   };
@@ -134,7 +138,7 @@ export function evolvePipeline(state: PipelineState, line: PipelineLine): Pipeli
       state.removed = false;
       state.through ??= Date.parse(line.at);
       moveWatermark(state, line.through);
-      countFrom(state, line["since"]);
+      countFrom(state, line.since);
       break;
     case "pipeline.invalid":
       state.errors = line.errors;
@@ -156,7 +160,7 @@ export function evolvePipeline(state: PipelineState, line: PipelineLine): Pipeli
       decide(state, line, "fired");
       countRun(state, line);
       // A shadow pipeline's slot has no run.
-      if (line["shadow"] !== true) note(state, line.run, line.at);
+      if (line.shadow !== true) note(state, line.run, line.at);
       break;
     case "slot.skipped":
     case "slot.missed":
@@ -213,8 +217,8 @@ function countFrom(state: PipelineState, since: unknown): void {
   state.ran = {};
 }
 
-function countRun(state: PipelineState, line: { readonly schedule?: string | undefined; readonly [key: string]: unknown }): void {
-  const key = line.schedule ?? (typeof line["of"] === "string" ? line["of"] : "");
+function countRun(state: PipelineState, line: { readonly schedule?: string | undefined; readonly of?: string | undefined }): void {
+  const key = line.schedule ?? line.of ?? "";
   state.ran[key] = (state.ran[key] ?? 0) + 1;
 }
 
@@ -250,7 +254,10 @@ function moveWatermark(state: PipelineState, through: string | undefined): void 
 
 /** A slot with a line may be due later than the watermark, by as much as jitter can hold it back. */
 function forgetDecided(state: PipelineState): void {
-  const reach = Math.max(0, ...state.schedules.map((schedule) => Number((schedule as { jitterSeconds?: unknown } | null)?.jitterSeconds ?? 0) * 1_000));
+  const reach = Math.max(
+    0,
+    ...state.schedules.map((schedule) => Number((schedule as { jitterSeconds?: unknown } | null)?.jitterSeconds ?? 0) * 1_000),
+  );
   for (const key of state.decided.keys()) if (Date.parse(key.slice(0, ISO_LENGTH)) + reach <= state.through!) state.decided.delete(key);
 }
 
@@ -274,8 +281,8 @@ function backfillOf(line: Extract<PipelineEvent, { type: "backfill.started" }>):
     to,
     which,
     ...(maxActive === undefined ? {} : { maxActive }),
-    ...(typeof schedule === "string" ? { schedule } : {}),
-    ...(typeof params === "object" && params !== null ? { params: params as { [key: string]: Json } } : {}),
+    ...(schedule === undefined ? {} : { schedule }),
+    ...(params === undefined ? {} : { params }),
   };
 }
 
@@ -284,6 +291,10 @@ function finishRun(state: PipelineState, line: Extract<PipelineLine, { type: "ru
   state.active.delete(line.run);
   state.queued.delete(line.run);
   keepEnded(state, line.run);
+  if (line.status === "completed") {
+    state.durations.push(line.durationMs);
+    if (state.durations.length > DURATIONS_KEPT) state.durations.shift();
+  }
   count(state, line.status);
   state.last = { run: line.run, status: line.status, startedAt, finishedAt: line.at };
 }
@@ -321,6 +332,7 @@ export function checkpointOf(state: PipelineState): Extract<PipelineEvent, { typ
     ...(state.since === undefined ? {} : { since: new Date(state.since).toISOString() }),
     ran: { ...state.ran },
     ended: [...state.ended].slice(-64),
+    durations: [...state.durations],
   };
 }
 
@@ -340,7 +352,10 @@ function restore(state: PipelineState, line: Extract<PipelineLine, { type: "pipe
     else delete state[key];
   }
   const since = (more["activeSince"] ?? {}) as Record<string, { at: string; startedAt?: string }>;
-  refill(state.active, line.active.map((run) => [run, { run, at: line.at, ...since[run] }]));
+  refill(
+    state.active,
+    line.active.map((run) => [run, { run, at: line.at, ...since[run] }]),
+  );
   state.queued.clear();
   for (const run of line.queued) state.queued.add(run);
   refill(state.decided, Object.entries((more["decided"] ?? {}) as Record<string, "fired">));
@@ -349,12 +364,16 @@ function restore(state: PipelineState, line: Extract<PipelineLine, { type: "pipe
   for (const key of (more["firedAhead"] ?? []) as string[]) state.firedAhead.add(key);
   for (const id of (more["requests"] ?? []) as string[]) remember(state, id);
   const backfills = (more["backfills"] ?? []) as Backfill[];
-  refill(state.backfills, backfills.map((backfill) => [backfill.requestId, backfill]));
+  refill(
+    state.backfills,
+    backfills.map((backfill) => [backfill.requestId, backfill]),
+  );
   if (typeof more["since"] === "string") state.since = Date.parse(more["since"]);
   else delete state.since;
   state.ran = { ...((more["ran"] ?? {}) as Record<string, number>) };
   state.ended.clear();
   for (const run of (more["ended"] ?? []) as string[]) state.ended.add(run);
+  state.durations.splice(0, Infinity, ...((more["durations"] ?? []) as number[]));
   state.linesSinceCheckpoint = 0;
 }
 

@@ -66,7 +66,13 @@ export class ActiveRuns {
   #going = 0;
 
   /** @param options `holding`: nothing starts until {@link release} */
-  constructor(options: { readonly clock: Clock; readonly log: Log; readonly limits: Limits; readonly handlers: ActiveRunHandlers; readonly holding?: boolean }) {
+  constructor(options: {
+    readonly clock: Clock;
+    readonly log: Log;
+    readonly limits: Limits;
+    readonly handlers: ActiveRunHandlers;
+    readonly holding?: boolean;
+  }) {
     this.#holding = options.holding === true;
     this.#clock = options.clock;
     this.#log = options.log;
@@ -88,6 +94,11 @@ export class ActiveRuns {
   /** How many runs go on or wait. */
   get size(): number {
     return this.#entries.size;
+  }
+
+  /** All runs that go on or wait. */
+  all(): Iterable<ActiveRun> {
+    return this.#entries.values();
   }
 
   /** The ids of all runs that go on or wait. */
@@ -178,7 +189,9 @@ export class ActiveRuns {
     this.#watch(entry, handle);
     if (entry.going) handle.start(entry.because);
     else {
-      handle.queue(entry.because).catch((error: unknown) => this.#log.error({ run: entry.place.run, err: error }, "a waiting run could not be recorded"));
+      handle
+        .queue(entry.because)
+        .catch((error: unknown) => this.#log.error({ run: entry.place.run, err: error }, "a waiting run could not be recorded"));
     }
   }
 
@@ -220,7 +233,9 @@ export class ActiveRuns {
       const entry = this.#entries.get(run);
       if (entry === undefined) continue;
       const ask = (how: "graceful" | "force"): void => {
-        this.stop(run, { mode: how, by: "orchd", because }).catch((error: unknown) => this.#log.error({ run, err: error }, "a run could not be stopped to make room"));
+        this.stop(run, { mode: how, by: "orchd", because }).catch((error: unknown) =>
+          this.#log.error({ run, err: error }, "a run could not be stopped to make room"),
+        );
       };
       ask(mode);
       if (mode === "force") continue;

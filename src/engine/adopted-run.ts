@@ -37,7 +37,12 @@ export function readRunState(store: RunStore, run: string): RunState | undefined
 }
 
 /** Takes over a run that a slot was found to have. */
-export async function adoptRun(run: string, pipeline: string, ports: AdoptPorts, place: Pick<RunPlace, "lane" | "limit" | "group" | "priority">): Promise<Adopted> {
+export async function adoptRun(
+  run: string,
+  pipeline: string,
+  ports: AdoptPorts,
+  place: Pick<RunPlace, "lane" | "limit" | "group" | "priority">,
+): Promise<Adopted> {
   const kind = readRunState(ports.store, run)?.trigger.kind ?? "schedule";
   if (hasLine(ports.store, pipeline, run)) return { recorded: true, kind, lines: [] };
   return { recorded: false, kind, lines: await takeOver(run, pipeline, ports, place) };
@@ -48,7 +53,12 @@ export async function adoptRun(run: string, pipeline: string, ports: AdoptPorts,
  *
  * @returns the lines that its pipeline's ledger lacks
  */
-export async function takeOver(run: string, pipeline: string, ports: AdoptPorts, place: Pick<RunPlace, "lane" | "limit" | "group" | "priority">): Promise<PipelineEvent[]> {
+export async function takeOver(
+  run: string,
+  pipeline: string,
+  ports: AdoptPorts,
+  place: Pick<RunPlace, "lane" | "limit" | "group" | "priority">,
+): Promise<PipelineEvent[]> {
   if (ports.runs.get(run) !== undefined) return [];
   let handle: RunHandle | undefined;
   try {
@@ -65,7 +75,15 @@ export async function takeOver(run: string, pipeline: string, ports: AdoptPorts,
   const { state } = handle;
   const { kind, requestId } = state.trigger;
   const own = kind === "backfill" && requestId !== undefined ? { lane: `backfill ${requestId}`, backfill: requestId } : {};
-  const whole: RunPlace = { ...place, ...own, run, pipeline, kind, order: parseRunId(run)?.stampMs ?? 0, gracePeriodMs: state.snapshot.gracePeriodMs };
+  const whole: RunPlace = {
+    ...place,
+    ...own,
+    run,
+    pipeline,
+    kind,
+    order: parseRunId(run)?.stampMs ?? 0,
+    gracePeriodMs: state.snapshot.gracePeriodMs,
+  };
   const { going, because } = ports.runs.takeOver(whole, handle);
   const asked = requestId === undefined ? {} : { requestId };
   return [going ? { type: "run.started", run, trigger: kind, ...asked } : { type: "run.queued", run, because, ...asked }];

@@ -68,8 +68,10 @@ export class Backfills {
     const to = Date.parse(request.to);
     if (to < from) return { accepted: false, reason: `the backfill ends before it begins: ${request.from} to ${request.to}` };
     const slots = slotsOf(desk, from, to, request.schedule);
-    if (slots.length === 0) return { accepted: false, reason: `pipeline ${JSON.stringify(desk.name)} has no slot from ${request.from} to ${request.to}` };
-    if (slots.length > MOST_SLOTS) return { accepted: false, reason: `more than ${MOST_SLOTS} slots lie from ${request.from} to ${request.to}; ask for them in parts` };
+    if (slots.length === 0)
+      return { accepted: false, reason: `pipeline ${JSON.stringify(desk.name)} has no slot from ${request.from} to ${request.to}` };
+    if (slots.length > MOST_SLOTS)
+      return { accepted: false, reason: `more than ${MOST_SLOTS} slots lie from ${request.from} to ${request.to}; ask for them in parts` };
     const accepted: Accepted = {
       requestId: id,
       from: request.from,
@@ -137,7 +139,8 @@ export class Backfills {
       const { desk, id, maxActive, slots } = backfill;
       while (!this.#stopped && backfill.cancelled === undefined && desk.loaded !== undefined) {
         if (backfill.next >= slots.length) {
-          if (this.#ports.runs.ofBackfill(desk.name, id) === 0) await this.#end(backfill, `all ${slots.length} slots were gone over, ${backfill.made} runs were made`);
+          if (this.#ports.runs.ofBackfill(desk.name, id) === 0)
+            await this.#end(backfill, `all ${slots.length} slots were gone over, ${backfill.made} runs were made`);
           return;
         }
         if (this.#ports.runs.ofBackfill(desk.name, id) >= maxActive) return;
@@ -146,7 +149,11 @@ export class Backfills {
         backfill.next += 1;
       }
     } catch (error) {
-      if (!(error instanceof LedgerClosed)) this.#ports.log.error({ pipeline: backfill.desk.name, backfill: backfill.id, err: error }, "a backfill cannot go on; it is tried again at the next start");
+      if (!(error instanceof LedgerClosed))
+        this.#ports.log.error(
+          { pipeline: backfill.desk.name, backfill: backfill.id, err: error },
+          "a backfill cannot go on; it is tried again at the next start",
+        );
     } finally {
       backfill.busy = false;
     }
@@ -165,7 +172,13 @@ export class Backfills {
         because: `backfill ${id}`,
       });
       if (!made.ok) throw new Error(made.message);
-      const backfilled: PipelineEvent = { type: "slot.backfilled", slot: iso, run, requestId: id, ...(slot.lane === undefined ? {} : { schedule: slot.lane }) };
+      const backfilled: PipelineEvent = {
+        type: "slot.backfilled",
+        slot: iso,
+        run,
+        requestId: id,
+        ...(slot.lane === undefined ? {} : { schedule: slot.lane }),
+      };
       const place = { ...desk.place(), lane: `backfill ${id}`, limit: maxActive, run, kind: "backfill" as const, backfill: id, order: slot.slot };
       try {
         await desk.makeRun(made.header, place, [backfilled]);
@@ -189,7 +202,10 @@ export class Backfills {
     }
     if (which === "all") return true;
     if (which === "missing") return runs.length === 0;
-    const newest = runs.reduce<string | undefined>((best, run) => (best === undefined || writtenAt(store, run) >= writtenAt(store, best) ? run : best), undefined);
+    const newest = runs.reduce<string | undefined>(
+      (best, run) => (best === undefined || writtenAt(store, run) >= writtenAt(store, best) ? run : best),
+      undefined,
+    );
     const status = newest === undefined ? undefined : readRunState(store, newest)?.finished?.status;
     return status === "failed" || status === "stopped";
   }

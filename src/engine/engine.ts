@@ -23,6 +23,7 @@ import { takeOver } from "./adopted-run.ts";
 import { ActiveRuns } from "./active-runs.ts";
 import { Backfills } from "./backfills.ts";
 import { Burst } from "./burst.ts";
+import { OverdueWatch } from "./overdue-watch.ts";
 import { PipelineDesk, type DeskPorts } from "./pipeline-desk.ts";
 import { PipelineFiles, type FileChanges } from "./pipeline-files.ts";
 import type { Log, RunHeader, RunMaker, UpkeepRequest } from "./ports.ts";
@@ -50,6 +51,8 @@ export interface EnginePorts {
   readonly header: (run: string) => RunHeader;
   /** A ledger failed for good: the process has to end. */
   readonly onFatal: (error: LedgerFailed) => void;
+  /** Slots were missed, durably. */
+  readonly onMissed?: DeskPorts["onMissed"];
   readonly onHeld?: ((held: boolean, error?: unknown) => void) | undefined;
   readonly onLine?: ((pipeline: string, event: PipelineEvent) => void) | undefined;
   /** Runs at most once an hour, when nothing is urgent: retention. */
@@ -61,10 +64,11 @@ export interface EnginePorts {
   readonly requestRescanMs?: number | undefined;
 }
 
-
 /** How many ledgers are opened at once. */
 const OPEN_AT_ONCE = 16;
 const FOLDERS_AT_ONCE = 4;
+/** How often runs that take long are looked for, at most. */
+const LOOK_MS = 15_000;
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
@@ -85,9 +89,10 @@ export class Engine {
   #lastJump: ClockStep | undefined;
   #upSince: number;
   #burst: Burst | undefined;
+  readonly #overdue: OverdueWatch;
+  #lookedAt = Number.NEGATIVE_INFINITY;
   #stopping: Promise<void> | undefined;
   #hourly: Timer | undefined;
-  #begun = false;
 
   constructor(ports: EnginePorts) {
     this.#ports = ports;
@@ -100,7 +105,9 @@ export class Engine {
       holding: true,
       handlers: {
         onStarted: (run) => {
-          this.#written(run.place.pipeline, (desk) => desk.recordStart(run)).catch((error: unknown) => ports.log.error({ run: run.place.run, err: error }, "the start of a run could not be recorded"));
+          this.#written(run.place.pipeline, (desk) => desk.recordStart(run)).catch((error: unknown) =>
+            ports.log.error({ run: run.place.run, err: error }, "the start of a run could not be recorded"),
+          );
         },
         onFinished: async (run, end) => {
           const { run: id, pipeline } = run.place;
@@ -113,6 +120,17 @@ export class Engine {
     this.#scheduler = new Scheduler(ports.clock, {
       onDue: (names) => this.#due(names),
       onStep: (step) => this.#stepped(step),
+      onWake: () => this.#lookForLate(),
+    });
+    this.#overdue = new OverdueWatch({
+      clock: ports.clock,
+      runs: () => this.#runs.all(),
+      stateOf: (name) => this.#desks.get(name)?.state,
+      append: (name, event) => {
+        this.#written(name, (desk) => desk.append([event])).catch((error: unknown) =>
+          ports.log.error({ pipeline: name, err: error }, "a warning could not be recorded"),
+        );
+      },
     });
     this.#files = new PipelineFiles({
       log: ports.log,
@@ -134,7 +152,13 @@ export class Engine {
       names: () => [...this.#desks.values()].filter(({ state }) => !state.removed).map(({ name }) => name),
       upkeep: async (request) => (await ports.upkeep?.(request, this)) ?? { accepted: false, reason: "this daemon cannot do that" },
     });
-    this.#requests = new RequestsDesk({ clock: ports.clock, log: ports.log, store: ports.store, rescanMs: ports.requestRescanMs, carryOut: (request) => office.carryOut(request) });
+    this.#requests = new RequestsDesk({
+      clock: ports.clock,
+      log: ports.log,
+      store: ports.store,
+      rescanMs: ports.requestRescanMs,
+      carryOut: (request) => office.carryOut(request),
+    });
   }
 
   /** The runs that go on or wait. */
@@ -197,7 +221,6 @@ export class Engine {
     await this.#requests.takeUpAll();
     this.#requests.start();
     for (const desk of this.#desks.values()) this.#backfills.resume(desk);
-    this.#begun = true;
     this.#everyHour(MINUTE_MS);
     return this.#makeFolders(this.#ports.clock.now() + DAY_MS);
   }
@@ -247,7 +270,10 @@ export class Engine {
     const ledger = await PipelineLedger.open(store.runsDir, name, { clock, onFatal, onHeld, disk });
     if (ledger.damage !== undefined) {
       const { line, fault, keptAs } = ledger.damage;
-      log.error({ pipeline: name, line, keptAs }, `the ledger of pipeline ${name} was damaged at line ${line} (${fault}); it is kept as ${keptAs}, and a new one goes on`);
+      log.error(
+        { pipeline: name, line, keptAs },
+        `the ledger of pipeline ${name} was damaged at line ${line} (${fault}); it is kept as ${keptAs}, and a new one goes on`,
+      );
     }
     const ports: DeskPorts = {
       clock,
@@ -259,6 +285,7 @@ export class Engine {
       upSince: () => this.#upSince,
       lastJump: () => this.#lastJump,
       burst: () => this.#burst,
+      onMissed: this.#ports.onMissed,
       onNext: (pipeline, due) => this.#scheduler.set(pipeline, due),
       onLine: this.#ports.onLine,
       tzdata,
@@ -266,6 +293,14 @@ export class Engine {
     const desk = new PipelineDesk(ledger, ports);
     this.#desks.set(name, desk);
     return desk;
+  }
+
+  /** Not at every wake: with much due each second there are many. */
+  #lookForLate(): void {
+    const now = this.#ports.clock.monotonic();
+    if (now - this.#lookedAt < LOOK_MS) return;
+    this.#lookedAt = now;
+    this.#overdue.look();
   }
 
   #due(names: readonly string[]): void {
@@ -348,9 +383,11 @@ export class Engine {
     return this.#files.refresh(name);
   }
 
-  /** Whether {@link begin} has come to its end. */
-  get ready(): boolean {
-    return this.#begun;
+  /** How many pipelines have a version in force. */
+  get inForce(): number {
+    let count = 0;
+    for (const desk of this.#desks.values()) if (desk.loaded !== undefined) count += 1;
+    return count;
   }
 }
 

@@ -36,7 +36,9 @@ export interface ForegroundOptions {
 }
 
 /** The run that is being driven, or why there is none. `finished` resolves once its end is recorded and the lock is given back. */
-export type Foreground = { readonly accepted: false; readonly reason: string } | { readonly accepted: true; readonly run: string; readonly finished: Promise<RunEnd> };
+export type Foreground =
+  | { readonly accepted: false; readonly reason: string }
+  | { readonly accepted: true; readonly run: string; readonly finished: Promise<RunEnd> };
 
 const QUIET: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 
@@ -61,7 +63,15 @@ export async function runForeground(options: ForegroundOptions): Promise<Foregro
   };
   lock.onLost(() => die(new Error("the lock is no longer this process's; it ends at once and writes nothing more.")));
   const { onEvent } = options;
-  const workshop = openWorkshop({ runs, clock, log: QUIET, settings: settled.settings, epoch: lock.epoch, onFatal: die, ...(onEvent === undefined ? {} : { onEvent: (_run, line) => onEvent(line) }) });
+  const workshop = openWorkshop({
+    runs,
+    clock,
+    log: QUIET,
+    settings: settled.settings,
+    epoch: lock.epoch,
+    onFatal: die,
+    ...(onEvent === undefined ? {} : { onEvent: (_run, line) => onEvent(line) }),
+  });
   const close = async (): Promise<void> => {
     await workshop.close(false);
     await stopBundler();
@@ -70,7 +80,12 @@ export async function runForeground(options: ForegroundOptions): Promise<Foregro
   try {
     const found = await findPipeline(options, workshop, settled.settings);
     const made = found.ok
-      ? runHeader(found.loaded, { run, trigger: { kind: "manual", ...(options.noCache === true ? { noCache: true } : {}) }, params: options.params, because: "asked for on the command line, in the foreground" })
+      ? runHeader(found.loaded, {
+          run,
+          trigger: { kind: "manual", ...(options.noCache === true ? { noCache: true } : {}) },
+          params: options.params,
+          because: "asked for on the command line, in the foreground",
+        })
       : { ok: false as const, message: found.reason };
     if (!made.ok) {
       await close();
@@ -91,9 +106,18 @@ export async function runForeground(options: ForegroundOptions): Promise<Foregro
 }
 
 /** Follows the run to its end, honouring signals and requests, and gives everything back. */
-async function drive(handle: RunHandle, parts: { readonly run: string; readonly store: RunStore; readonly ledger: PipelineLedger; readonly close: () => Promise<void> }): Promise<RunEnd> {
+async function drive(
+  handle: RunHandle,
+  parts: { readonly run: string; readonly store: RunStore; readonly ledger: PipelineLedger; readonly close: () => Promise<void> },
+): Promise<RunEnd> {
   const { run, store, ledger } = parts;
-  const requests = new RequestsDesk({ clock: systemClock, log: QUIET, store, accepts: (read) => names(read, run), carryOut: (taken) => stop(handle, taken) });
+  const requests = new RequestsDesk({
+    clock: systemClock,
+    log: QUIET,
+    store,
+    accepts: (read) => names(read, run),
+    carryOut: (taken) => stop(handle, taken),
+  });
   let asked = 0;
   const onSignal = (signal: NodeJS.Signals): void => {
     asked += 1;
@@ -134,11 +158,20 @@ async function findPipeline(
 ): Promise<{ readonly ok: true; readonly loaded: LoadedPipeline } | { readonly ok: false; readonly reason: string }> {
   const { root, schedules, pipeline } = options;
   const own = (name: string): boolean => basename(name, extname(name)) === pipeline;
-  const files = readdirSync(schedules).filter(isPipelineFileName).sort((a, b) => Number(own(b)) - Number(own(a)) || (a < b ? -1 : 1));
+  const files = readdirSync(schedules)
+    .filter(isPipelineFileName)
+    .sort((a, b) => Number(own(b)) - Number(own(a)) || (a < b ? -1 : 1));
   let fault: string | undefined;
   for (const name of files) {
     const path = join(schedules, name);
-    const result = await loadPipelineFile(path, { root, bundlesDir: workshop.store.bundles, settings, evaluate: (code) => workshop.evaluate(code), folder: schedules, now: systemClock.now() });
+    const result = await loadPipelineFile(path, {
+      root,
+      bundlesDir: workshop.store.bundles,
+      settings,
+      evaluate: (code) => workshop.evaluate(code),
+      folder: schedules,
+      now: systemClock.now(),
+    });
     if (result.ok && result.loaded.name === pipeline) return result;
     if (!result.ok && own(name)) fault = result.errors.map(formatProblem).join("\n");
   }

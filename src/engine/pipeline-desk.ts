@@ -198,7 +198,15 @@ export class PipelineDesk implements DeciderView, RecorderView {
   stepBack(step: ClockStep): Promise<void> {
     return this.#turn(async () => {
       if (this.#cursor !== undefined && this.#cursor > step.to) {
-        await this.append([{ type: "clock.stepped", from: iso(step.from), to: iso(step.to), through: iso(step.to), because: "the clock went back: what fired stays so, the rest is decided anew" }]);
+        await this.append([
+          {
+            type: "clock.stepped",
+            from: iso(step.from),
+            to: iso(step.to),
+            through: iso(step.to),
+            because: "the clock went back: what fired stays so, the rest is decided anew",
+          },
+        ]);
         this.#cursor = step.to;
         this.#decider.reset(this.schedules);
       }
@@ -213,7 +221,10 @@ export class PipelineDesk implements DeciderView, RecorderView {
    * @throws an Error with a sentence if its params cannot be taken, or LedgerExists
    */
   async makeRun(header: RunHeader, place: Omit<RunPlace, "pipeline" | "gracePeriodMs">, lines: readonly PipelineEvent[] = []): Promise<void> {
-    const entry = this.#ports.runs.reserve({ ...place, pipeline: this.name, gracePeriodMs: header.snapshot.gracePeriodMs }, header.because ?? "asked for");
+    const entry = this.#ports.runs.reserve(
+      { ...place, pipeline: this.name, gracePeriodMs: header.snapshot.gracePeriodMs },
+      header.because ?? "asked for",
+    );
     const handle = await this.#recorder.create(entry, header);
     const written = this.append([...lines, this.#recorder.beginning(entry, header)]);
     this.#ports.runs.record(entry);

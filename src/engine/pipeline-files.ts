@@ -78,7 +78,8 @@ export class PipelineFiles {
     const names = new Set([...this.#read.values()].map(({ name }) => name));
     for (const desk of this.#ports.desks()) {
       if (!names.has(desk.name) && !desk.state.removed) {
-        if (desk.state.digest !== undefined || desk.state.errors.length > 0) this.#ports.log.info({ pipeline: desk.name, file: desk.state.file }, `pipeline ${desk.name} was removed`);
+        if (desk.state.digest !== undefined || desk.state.errors.length > 0)
+          this.#ports.log.info({ pipeline: desk.name, file: desk.state.file }, `pipeline ${desk.name} was removed`);
         await desk.remove(desk.state.file);
       }
     }
@@ -89,10 +90,19 @@ export class PipelineFiles {
    *
    * @returns the version in force, or in one sentence why there is none
    */
-  refresh(name: string): Promise<{ readonly ok: true; readonly loaded: LoadedPipeline; readonly desk: PipelineDesk } | { readonly ok: false; readonly reason: string }> {
+  refresh(
+    name: string,
+  ): Promise<{ readonly ok: true; readonly loaded: LoadedPipeline; readonly desk: PipelineDesk } | { readonly ok: false; readonly reason: string }> {
     return this.#inTurn(async () => {
       const path = this.#claims(name)[0] ?? [...this.#read].find(([, read]) => read.name === name)?.[0];
-      if (path === undefined) return { ok: false, reason: `there is no pipeline ${JSON.stringify(name)}${didYouMean(name, [...this.#read.values()].map((read) => read.name))}` };
+      if (path === undefined)
+        return {
+          ok: false,
+          reason: `there is no pipeline ${JSON.stringify(name)}${didYouMean(
+            name,
+            [...this.#read.values()].map((read) => read.name),
+          )}`,
+        };
       await this.#apply({ changed: [path], removed: [] });
       const read = this.#read.get(path)!;
       const desk = await this.#ports.desk(name);
@@ -145,7 +155,10 @@ export class PipelineFiles {
     try {
       result = await this.#ports.load(path);
     } catch (error) {
-      return { name: before ?? this.#nameFor(path), errors: [`${path}: could not be loaded: ${error instanceof Error ? error.message : String(error)}`] };
+      return {
+        name: before ?? this.#nameFor(path),
+        errors: [`${path}: could not be loaded: ${error instanceof Error ? error.message : String(error)}`],
+      };
     }
     this.#ports.watch(path, result.ok ? result.loaded.watched : result.watched);
     if (result.ok) return { name: result.loaded.name, loaded: result.loaded, errors: [] };
@@ -157,7 +170,11 @@ export class PipelineFiles {
     for (const desk of this.#ports.desks()) if (desk.state.file === path && !desk.state.removed) return desk.name;
     const stem = basename(path, extname(path));
     if (PIPELINE_NAME.test(stem)) return stem;
-    const plain = stem.toLowerCase().replace(/[^a-z0-9_-]/g, "-").replace(/^[^a-z0-9]+/, "").slice(0, 64);
+    const plain = stem
+      .toLowerCase()
+      .replace(/[^a-z0-9_-]/g, "-")
+      .replace(/^[^a-z0-9]+/, "")
+      .slice(0, 64);
     return PIPELINE_NAME.test(plain) ? plain : "unnamed";
   }
 
@@ -198,7 +215,10 @@ export class PipelineFiles {
     const before = desk.loaded?.digest;
     await desk.load(loaded);
     if (before === loaded.digest) return;
-    this.#ports.log.info({ pipeline: loaded.name, file: loaded.file, digest: loaded.digest.slice(0, 12) }, `pipeline ${loaded.name} ${before === undefined ? "loaded" : "changed"}`);
+    this.#ports.log.info(
+      { pipeline: loaded.name, file: loaded.file, digest: loaded.digest.slice(0, 12) },
+      `pipeline ${loaded.name} ${before === undefined ? "loaded" : "changed"}`,
+    );
     for (const warning of loaded.warnings) this.#ports.log.warn({ pipeline: loaded.name, file: loaded.file }, warning);
     const path = this.#keptPath(loaded.name);
     // Not synced: if it is lost, a bad file at the next start has no version in force, and says so.

@@ -54,6 +54,13 @@ export interface RunMaker {
 
 /** A request about the ledgers themselves. */
 export type UpkeepRequest =
-  | { readonly type: "prune"; readonly pipeline?: string | undefined; readonly keepDays?: number | undefined; readonly keepRuns?: number | undefined; readonly keepBytes?: number | undefined; readonly dryRun?: boolean | undefined }
+  | {
+      readonly type: "prune";
+      readonly pipeline?: string | undefined;
+      readonly keepDays?: number | undefined;
+      readonly keepRuns?: number | undefined;
+      readonly keepBytes?: number | undefined;
+      readonly dryRun?: boolean | undefined;
+    }
   | { readonly type: "repair"; readonly run: string }
   | { readonly type: "rebuild" };

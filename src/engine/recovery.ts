@@ -41,7 +41,9 @@ async function recoverPipeline(desk: PipelineDesk, ports: AdoptPorts): Promise<n
   const { active, queued } = desk.state;
   const names = new Set([...active.keys(), ...queued, ...unrecorded(desk, ports)]);
   // Those that had begun come before those that waited; among these the older first.
-  const inOrder = [...names].sort((a, b) => Number(queued.has(a)) - Number(queued.has(b)) || (parseRunId(a)?.stampMs ?? 0) - (parseRunId(b)?.stampMs ?? 0));
+  const inOrder = [...names].sort(
+    (a, b) => Number(queued.has(a)) - Number(queued.has(b)) || (parseRunId(a)?.stampMs ?? 0) - (parseRunId(b)?.stampMs ?? 0),
+  );
   const lines: PipelineEvent[] = [];
   for (const run of inOrder) lines.push(...(await takeOver(run, desk.name, ports, desk.place())).filter((line) => !isKnown(desk, line)));
   if (lines.length > 0) await desk.append(lines);
@@ -61,7 +63,7 @@ function isKnown(desk: PipelineDesk, line: PipelineEvent): boolean {
 function unrecorded(desk: PipelineDesk, { store }: AdoptPorts): string[] {
   const { active, ended } = desk.state;
   const ledger = statSync(store.pipelineLedger(desk.name), { throwIfNoEntry: false });
-  const since = (ledger?.mtimeMs ?? 0) - SLACK_MS;
+  const since = (desk.damagedSince ?? ledger?.mtimeMs ?? 0) - SLACK_MS;
   const found: string[] = [];
   for (const month of store.months(desk.name)) {
     const folder = statSync(`${store.pipelineDir(desk.name)}/${month}`, { throwIfNoEntry: false });

@@ -28,7 +28,9 @@ const RUNS_SEARCHED = 2_000;
 const DAY_MS = 86_400_000;
 
 /** What a pipeline's file says now, or why it says nothing. */
-export type Refreshed = { readonly ok: true; readonly loaded: LoadedPipeline; readonly desk: PipelineDesk } | { readonly ok: false; readonly reason: string };
+export type Refreshed =
+  | { readonly ok: true; readonly loaded: LoadedPipeline; readonly desk: PipelineDesk }
+  | { readonly ok: false; readonly reason: string };
 
 /** What the office needs. */
 export interface OfficePorts {
@@ -162,7 +164,10 @@ export class RequestOffice {
       of = edited.header;
     }
     const missing = [...bundlesOf(of.snapshot)].find((sha) => !existsSync(join(store.bundles, `${sha}.mjs`)));
-    if (missing !== undefined) return refuse(`the code that run ${request.run} ran was pruned (bundle ${missing.slice(0, 12)}); use --edited to run it with the pipeline file of now`);
+    if (missing !== undefined)
+      return refuse(
+        `the code that run ${request.run} ran was pruned (bundle ${missing.slice(0, 12)}); use --edited to run it with the pipeline file of now`,
+      );
     const planned = planRerun(state, of.snapshot, request);
     if (!planned.ok) return refuse(planned.reason);
     for (;;) {
@@ -208,7 +213,10 @@ export class RequestOffice {
     const rerun = taken.request.type === "rerun" ? parseRunId(taken.request.run)?.first : undefined;
     for (const run of store.list(pipeline, { newestFirst: true, limit: RUNS_SEARCHED })) {
       const id = parseRunId(run)!;
-      const candidate = rerun === undefined ? id.manual && id.rerun === undefined && id.stampMs >= taken.writtenAt - DAY_MS : id.first === rerun && id.rerun !== undefined;
+      const candidate =
+        rerun === undefined
+          ? id.manual && id.rerun === undefined && id.stampMs >= taken.writtenAt - DAY_MS
+          : id.first === rerun && id.rerun !== undefined;
       if (!candidate) continue;
       const header = readHeaderLine(store.runLedger(run));
       if (header?.type === "run.submitted" && header.trigger.requestId === taken.id) return run;

@@ -135,7 +135,9 @@ export class RequestsDesk {
     const known = this.#underWay.get(read.id);
     if (known !== undefined) return known;
     const done = this.#answer(read)
-      .catch((error: unknown) => this.#ports.log.error({ request: read.id, err: error }, "a request could not be answered; it stays and is tried again"))
+      .catch((error: unknown) =>
+        this.#ports.log.error({ request: read.id, err: error }, "a request could not be answered; it stays and is tried again"),
+      )
       .finally(() => this.#underWay.delete(read.id));
     this.#underWay.set(read.id, done);
     return done;

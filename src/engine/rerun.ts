@@ -11,7 +11,11 @@ export type RerunPlan = { readonly ok: true; readonly reuse: Record<string, stri
  *
  * @param snapshot what the re-run will run: the frozen one, or the edited one
  */
-export function planRerun(state: RunState, snapshot: Snapshot, request: { readonly failed?: boolean | undefined; readonly from?: string | undefined }): RerunPlan {
+export function planRerun(
+  state: RunState,
+  snapshot: Snapshot,
+  request: { readonly failed?: boolean | undefined; readonly from?: string | undefined },
+): RerunPlan {
   const { failed = false, from } = request;
   if (failed && from !== undefined) return { ok: false, reason: "a re-run takes --failed or --from, not both" };
   if (!failed && from === undefined) return { ok: true, reuse: {} };

@@ -25,7 +25,10 @@ function bind(loaded: LoadedPipeline, params: { readonly [key: string]: Json } |
 }
 
 /** The header of a run of this version of the pipeline; or, in one sentence, why its params cannot be taken. */
-export function runHeader(loaded: LoadedPipeline, order: RunOrder): { readonly ok: true; readonly header: RunHeader } | { readonly ok: false; readonly message: string } {
+export function runHeader(
+  loaded: LoadedPipeline,
+  order: RunOrder,
+): { readonly ok: true; readonly header: RunHeader } | { readonly ok: false; readonly message: string } {
   const bound = bind(loaded, order.params);
   if (!bound.ok) return bound;
   return { ok: true, header: frozenHeader({ pipeline: loaded.name, snapshot: bound.snapshot, params: bound.params, tags: loaded.tags }, order) };

@@ -41,7 +41,10 @@ export class Upkeep {
   async retain(engine: Engine): Promise<void> {
     const pruned = await this.#prune(engine, {});
     if (pruned.runs.length > 0 || pruned.files > 0) {
-      this.#ports.log.info({ runs: pruned.runs.length, files: pruned.files, bytes: pruned.bytes }, `retention removed ${pruned.runs.length} runs and ${pruned.files} other files`);
+      this.#ports.log.info(
+        { runs: pruned.runs.length, files: pruned.files, bytes: pruned.bytes },
+        `retention removed ${pruned.runs.length} runs and ${pruned.files} other files`,
+      );
     }
     await this.#alone(() => this.#ports.cacheIndex.compact((run) => this.#ports.store.exists(run)));
   }
@@ -67,7 +70,11 @@ export class Upkeep {
     const policyOf = (pipeline: string): RetentionPolicy => {
       const own = desks.get(pipeline)?.loaded?.retention ?? engine.settings.retention;
       const keepBytes = request.keepBytes ?? (own.keepMb === undefined ? undefined : own.keepMb * 1_048_576);
-      return { keepDays: request.keepDays ?? own.keepDays, keepRuns: request.keepRuns ?? own.keepRuns, ...(keepBytes === undefined ? {} : { keepBytes }) };
+      return {
+        keepDays: request.keepDays ?? own.keepDays,
+        keepRuns: request.keepRuns ?? own.keepRuns,
+        ...(keepBytes === undefined ? {} : { keepBytes }),
+      };
     };
     const bundles = new Set<string>();
     // A pipeline whose version in force is not known may need any code.
@@ -103,7 +110,12 @@ export class Upkeep {
     const cut = reading.size - reading.validBytes;
     log.warn({ run, kept: copy, bytes: cut }, `the ledger of run ${run} was cut back to its ${reading.lines.length} good lines`);
     await engine.takeOver(run, parseRunId(run)!.pipeline);
-    return { accepted: true, run, reason: `${cut} bytes were cut; the damaged ledger is kept as ${copy}`, result: { lines: reading.lines.length, bytes: cut, keptAs: copy } };
+    return {
+      accepted: true,
+      run,
+      reason: `${cut} bytes were cut; the damaged ledger is kept as ${copy}`,
+      result: { lines: reading.lines.length, bytes: cut, keptAs: copy },
+    };
   }
 
   /** One at a time: each reads and removes what the others do. */

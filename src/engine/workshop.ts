@@ -7,6 +7,7 @@ import { mkdirSync, realpathSync, rmSync } from "node:fs";
 import type { Clock } from "../clock.ts";
 import type { RunEvent, RunLine } from "../core/event.ts";
 import type { LoadedDefinition } from "../core/loaded-definition.ts";
+import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import type { CodeRef } from "../core/snapshot.ts";
 import { Artifacts } from "../ledger/artifacts.ts";
@@ -18,7 +19,10 @@ import { RunLoop } from "../orchestrators/run-loop.ts";
 import type { RunDeps } from "../orchestrators/run-ports.ts";
 import { RunnerPool } from "../orchestrators/local/runner-process.ts";
 import { readHeaderLine } from "./adopted-run.ts";
+import { SecretFiles } from "../orchestrators/secrets.ts";
+import { callMissedHook } from "./missed-hook.ts";
 import type { Log, RunHeader, RunMaker } from "./ports.ts";
+import type { MissedSlot } from "./slot-recorder.ts";
 
 /** How long a pipeline file written in code may take to be evaluated, in milliseconds. */
 const EVALUATE_MS = 30_000;
@@ -45,6 +49,8 @@ export interface Workshop {
   evaluate(code: CodeRef): Promise<LoadedDefinition>;
   /** A run's header, whole. @throws where it cannot be read */
   header(run: string): RunHeader;
+  /** Calls a pipeline's `onMissed` hook, if it has one. */
+  missed(loaded: LoadedPipeline, slots: readonly MissedSlot[]): void;
   /** orchd.yaml was read again. */
   setSettings(settings: OrchdSettings): void;
   /** Ends every runner. @param force at once */
@@ -77,6 +83,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
   pool.onCapacity(() => {
     for (const run of going) run.poke();
   });
+  const secrets = new SecretFiles([process.env["CREDENTIALS_DIRECTORY"]]);
   const deps: RunDeps = {
     clock,
     runStore: store,
@@ -88,6 +95,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
       return settings;
     },
     log,
+    secrets,
     onFatal: options.onFatal,
     onHeld: options.onHeld,
     onEvent: options.onEvent,
@@ -114,6 +122,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
       if (line?.type !== "run.submitted") throw new Error(`The ledger of run ${run} has no header that can be read.`);
       return headerOf(restoreEvent(line, artifacts));
     },
+    missed: (loaded, slots) => callMissedHook(loaded, slots, { pool, log, secrets, environment: process.env, settingsEnv: () => settings.env }),
     setSettings(next) {
       settings = next;
       orchestrators.reload(next.orchestrators);
@@ -127,7 +136,13 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
 
 /** A header as it was given, without the framing that the ledger gave it. */
 function headerOf(line: Extract<RunLine, { type: "run.submitted" }>): RunHeader {
-  const { seq: _seq, b: _b, at: _at, crc: _crc, ...event } = line as Extract<RunEvent, { type: "run.submitted" }> & Record<"seq" | "b" | "at" | "crc", unknown>;
+  const {
+    seq: _seq,
+    b: _b,
+    at: _at,
+    crc: _crc,
+    ...event
+  } = line as Extract<RunEvent, { type: "run.submitted" }> & Record<"seq" | "b" | "at" | "crc", unknown>;
   return event as RunHeader;
 }
 

@@ -1,0 +1,301 @@
+/**
+ * Decides the slots of one pipeline: fired, caught up, skipped or missed, each with its reason. It counts runs the moment it decides on them
+ * (active-runs.ts) and writes nothing; slot-recorder.ts does.
+ *
+ * It is synchronous, because a thousand pipelines may be due in the same second.
+ */
+import { activeLimit, decideOverlap } from "../core/admission.ts";
+import { decideCatchUp, surveyCatchUp, type CatchUpDecision } from "../core/catch-up.ts";
+import type { PipelineEvent } from "../core/event.ts";
+import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
+import type { PipelineState } from "../core/pipeline-state.ts";
+import { runIdForSlot } from "../core/run-id.ts";
+import type { Schedule } from "../core/schedule-schema.ts";
+import { blackoutOf, scheduleKey, slotId, timetable, type DueSlot, type Timetable } from "../core/schedule.ts";
+import type { OrchdSettings } from "../core/settings.ts";
+import type { RunStore } from "../ledger/run-store.ts";
+import type { ActiveRun, ActiveRuns, RunPlace } from "./active-runs.ts";
+import type { RunHeader } from "./ports.ts";
+import { runHeader } from "./run-header.ts";
+import type { ClockStep } from "./scheduler.ts";
+
+/** A slot that is reached later than this is caught up rather than fired (semantics.md 7). */
+const LATE_MS = 60_000;
+
+/** A slot's line. */
+export type SlotEvent = Extract<PipelineEvent, { type: "slot.fired" | "slot.caught_up" | "slot.skipped" | "slot.missed" }>;
+
+/**
+ * What was decided about one slot, or one stretch of them. All that is due up to `through` is decided once this and all before it with the same are;
+ * undefined: it moves no watermark.
+ */
+export type Outcome = { readonly through: number | undefined } & (
+  | { readonly kind: "line"; readonly event: SlotEvent }
+  | {
+      readonly kind: "run";
+      readonly slot: DueSlot;
+      readonly header: RunHeader;
+      readonly entry: ActiveRun;
+      readonly late: boolean;
+      readonly latenessMs: number;
+    }
+  /** The slot has a run already. */
+  | { readonly kind: "adopt"; readonly slot: DueSlot; readonly run: string }
+);
+
+/** What a decider shares with those of other pipelines. */
+export interface DeciderPorts {
+  readonly store: RunStore;
+  readonly runs: ActiveRuns;
+  readonly settings: () => OrchdSettings;
+  /** Since when the daemon has been up: slots due before were missed by no fault of their own. Milliseconds since 1970. */
+  readonly upSince: () => number;
+  /** The last forward jump of the clock. */
+  readonly lastJump: () => ClockStep | undefined;
+}
+
+/** What of its pipeline it looks at. */
+export interface DeciderView {
+  readonly name: string;
+  readonly state: PipelineState;
+  /** The version in force; undefined if there is none, and then why. */
+  readonly loaded: LoadedPipeline | undefined;
+  readonly without: string | undefined;
+  /** What the ledger said of slots up to when the daemon came up was lost. */
+  readonly damaged: boolean;
+}
+
+interface Firing {
+  readonly kind: "schedule" | "catch_up";
+  readonly because: string;
+  readonly now: number;
+  readonly through: number;
+}
+
+/** See the head of this file. */
+export class SlotDecider {
+  readonly #view: DeciderView;
+  readonly #ports: DeciderPorts;
+  #schedules: readonly Schedule[];
+  #table: Timetable;
+  /** How many runs each schedule has had, for `stopAfter`. */
+  #ran: Record<string, number>;
+
+  constructor(view: DeciderView, ports: DeciderPorts, schedules: readonly Schedule[]) {
+    this.#view = view;
+    this.#ports = ports;
+    this.#schedules = schedules;
+    this.#ran = { ...view.state.ran };
+    this.#table = this.#makeTable();
+  }
+
+  /** The schedules in force. */
+  get schedules(): readonly Schedule[] {
+    return this.#schedules;
+  }
+
+  /** Other schedules are in force, or count from another moment: the state says so already. */
+  reset(schedules: readonly Schedule[]): void {
+    this.#schedules = schedules;
+    this.#ran = { ...this.#view.state.ran };
+    this.#table = this.#makeTable();
+  }
+
+  /** When something is due next, in milliseconds since 1970. */
+  nextDue(after: number): number | undefined {
+    return this.#table.next(after)?.due;
+  }
+
+  /** Decides all that is due in (from, now]. */
+  decide(from: number, now: number): Outcome[] {
+    const outcomes: Outcome[] = [];
+    const boundary = Math.min(now, Math.max(this.#ports.upSince(), now - LATE_MS - 1));
+    if (boundary > from) this.#catchUp(from, boundary, now, outcomes);
+    for (const slot of this.#table.dueSlots(Math.max(from, boundary), now)) this.#decideLive(slot, now, outcomes);
+    return outcomes;
+  }
+
+  /** Decides slots that have passed and that jitter still holds back. Their lines move no watermark. */
+  decideEarly(from: number, now: number): Outcome[] {
+    const reach = Math.max(0, ...this.#schedules.map(({ jitterSeconds }) => jitterSeconds * 1_000));
+    if (reach === 0) return [];
+    const outcomes: Outcome[] = [];
+    for (const slot of this.#table.dueSlots(from, now + reach)) if (slot.slot <= now) this.#decideLive(slot, now, outcomes);
+    return outcomes.map((outcome) => Object.assign(outcome, { through: undefined }));
+  }
+
+  #makeTable(): Timetable {
+    return timetable(this.#view.name, this.#active(), this.#view.state.since);
+  }
+
+  /** The schedules that have not ended with their last run. */
+  #active(): readonly Schedule[] {
+    return this.#schedules.filter((schedule) => this.#left(schedule) > 0);
+  }
+
+  /** How many runs the schedule has left. */
+  #left(schedule: Schedule): number {
+    return schedule.stopAfter === undefined ? Number.POSITIVE_INFINITY : schedule.stopAfter - (this.#ran[scheduleKey(schedule)] ?? 0);
+  }
+
+  #count(schedule: Schedule): void {
+    const key = scheduleKey(schedule);
+    this.#ran[key] = (this.#ran[key] ?? 0) + 1;
+    if (this.#left(schedule) <= 0) this.#table = this.#makeTable();
+  }
+
+  #catchUp(from: number, to: number, now: number, outcomes: Outcome[]): void {
+    const { name, state, damaged } = this.#view;
+    const lost = damaged && from < this.#ports.upSince();
+    const survey = surveyCatchUp(name, this.#active(), { from, to, now, since: state.since, each: lost });
+    const slots = [...survey.head, ...survey.slots];
+    if (slots.length === 0) return;
+    const taken = new Set(slots.filter((slot) => this.#ports.store.exists(runIdForSlot(name, slot.slot, slot.lane))).map(slotId));
+    const decisions = decideCatchUp(survey, {
+      now,
+      cause: this.#cause(from, now),
+      paused: this.#paused(),
+      impossible: lost ? "ledger damaged" : this.#without(),
+      decided: new Set([...state.decided.keys(), ...state.firedAhead]),
+      taken,
+      left: (schedule) => this.#left(schedule),
+    });
+    for (const decision of decisions) this.#caughtUp(decision, now, outcomes);
+  }
+
+  #caughtUp(decision: CatchUpDecision, now: number, outcomes: Outcome[]): void {
+    const { slot, through } = decision;
+    switch (decision.kind) {
+      case "adopt":
+        outcomes.push({ kind: "adopt", through, slot, run: runIdForSlot(this.#view.name, slot.slot, slot.lane) });
+        break;
+      case "skipped":
+        outcomes.push({ kind: "line", through, event: { type: "slot.skipped", ...slotFields(slot), because: decision.because } });
+        break;
+      case "missed": {
+        const { until, because } = decision;
+        const fields = until === undefined ? slotFields(slot) : { slot: iso(slot.slot), until: iso(until.slot) };
+        outcomes.push({ kind: "line", through, event: { type: "slot.missed", ...fields, because } });
+        break;
+      }
+      case "run":
+        this.#fire(slot, { kind: "catch_up", because: decision.because, now, through }, outcomes);
+        break;
+    }
+  }
+
+  #cause(from: number, now: number): string {
+    const upSince = this.#ports.upSince();
+    const jump = this.#ports.lastJump();
+    if (from < upSince) return `no daemon was up until ${iso(upSince)}`;
+    if (jump !== undefined && jump.to > from && jump.from < now)
+      return `the clock jumped from ${iso(jump.from)} to ${iso(jump.to)} (it was set, or the machine slept)`;
+    return `reached more than ${LATE_MS / 1_000} s late`;
+  }
+
+  #paused(): string | undefined {
+    const { paused, pausedBecause } = this.#view.state;
+    return paused ? `paused${pausedBecause === undefined ? "" : `: ${pausedBecause}`}` : undefined;
+  }
+
+  #without(): string | undefined {
+    return this.#view.loaded === undefined ? (this.#view.without ?? "it has no version in force") : undefined;
+  }
+
+  #decideLive(slot: DueSlot, now: number, outcomes: Outcome[]): void {
+    const id = slotId(slot);
+    const { decided, firedAhead } = this.#view.state;
+    if (decided.has(id) || firedAhead.has(id) || this.#left(slot.schedule) <= 0) return;
+    const through = slot.due;
+    const without = this.#without();
+    const because = this.#paused() ?? (without === undefined ? blackoutOf(slot.schedule, slot.slot) : undefined);
+    if (because !== undefined) outcomes.push({ kind: "line", through, event: { type: "slot.skipped", ...slotFields(slot), because } });
+    else if (without !== undefined) outcomes.push({ kind: "line", through, event: { type: "slot.missed", ...slotFields(slot), because: without } });
+    else this.#fire(slot, { kind: "schedule", because: "its slot was due", now, through }, outcomes);
+  }
+
+  /** The slot's run, unless overlap or a limit is against it. */
+  #fire(slot: DueSlot, firing: Firing, outcomes: Outcome[]): void {
+    const { name, loaded } = this.#view;
+    const { runs } = this.#ports;
+    const { through, because } = firing;
+    const run = runIdForSlot(name, slot.slot, slot.lane);
+    if (loaded === undefined || runs.get(run) !== undefined) return;
+    const late = firing.kind === "catch_up";
+    const line = (event: SlotEvent): void => void outcomes.push({ kind: "line", through, event });
+    if (loaded.shadow) {
+      this.#count(slot.schedule);
+      return line({
+        type: late ? "slot.caught_up" : "slot.fired",
+        ...slotFields(slot),
+        run,
+        shadow: true,
+        because: "shadow: recorded, nothing runs",
+      });
+    }
+    const made = runHeader(loaded, {
+      run,
+      trigger: { kind: firing.kind, scheduledFor: iso(slot.slot), ...(slot.schedule.name === undefined ? {} : { schedule: slot.schedule.name }) },
+      params: slot.schedule.params,
+      because,
+    });
+    if (!made.ok) return line({ type: "slot.missed", ...slotFields(slot), because: made.message });
+    const place: RunPlace = {
+      ...placeOf(name, loaded),
+      run,
+      pipeline: name,
+      order: slot.slot,
+      kind: firing.kind,
+      gracePeriodMs: loaded.snapshot.gracePeriodMs,
+    };
+    // Runs that are caught up wait for each other in slot order, whatever overlap says: none would be left of them otherwise.
+    const room = late ? {} : this.#makeRoom(slot, loaded, place.group);
+    if (room.skip !== undefined) return line({ type: "slot.skipped", ...slotFields(slot), because: room.skip });
+    this.#count(slot.schedule);
+    outcomes.push({
+      kind: "run",
+      through,
+      slot,
+      header: made.header,
+      entry: runs.reserve(place, because, room.waits),
+      late,
+      latenessMs: Math.max(0, firing.now - slot.due),
+    });
+  }
+
+  /** What overlap and the queue's limits say: why the slot is skipped, or why its run waits. */
+  #makeRoom(slot: DueSlot, loaded: LoadedPipeline, group: string | undefined): { readonly skip?: string; readonly waits?: string } {
+    const { runs } = this.#ports;
+    const overlap = decideOverlap(loaded.overlap, loaded.maxActiveRuns, runs.busy(this.#view.name), loaded.maxQueuedRuns);
+    if (overlap.kind === "skip") return { skip: overlap.because };
+    if (overlap.kind === "replace") {
+      runs.makeRoom(overlap.stop, overlap.mode, `the newer slot ${iso(slot.slot)} is due; overlap is ${loaded.overlap}`);
+      return { waits: overlap.because };
+    }
+    const most = group === undefined ? undefined : this.#ports.settings().concurrency[group]?.maxQueued;
+    if (most !== undefined && runs.waitingFor(group!) >= most)
+      return { skip: `${most} runs wait for the concurrency group "${group!}" already, the most that may` };
+    return overlap.kind === "queue" ? { waits: overlap.because } : {};
+  }
+}
+
+/** The lane, limit, group and priority of a pipeline's runs. */
+export function placeOf(name: string, loaded: LoadedPipeline | undefined): Pick<RunPlace, "lane" | "limit" | "group" | "priority"> {
+  return {
+    lane: name,
+    limit: loaded === undefined ? Number.POSITIVE_INFINITY : activeLimit(loaded.overlap, loaded.maxActiveRuns),
+    priority: loaded?.concurrency?.priority ?? loaded?.priority ?? 0,
+    group: loaded?.concurrency?.group,
+  };
+}
+
+/** The fields that say which slot a line is about. */
+export function slotFields(slot: DueSlot): { slot: string; schedule?: string; of?: string } {
+  const { name } = slot.schedule;
+  if (slot.lane !== undefined) return { slot: iso(slot.slot), schedule: slot.lane };
+  return name === undefined ? { slot: iso(slot.slot) } : { slot: iso(slot.slot), of: name };
+}
+
+function iso(milliseconds: number): string {
+  return new Date(milliseconds).toISOString();
+}

@@ -1,0 +1,173 @@
+/**
+ * Carries out what was decided about a pipeline's slots: makes the runs, and writes the lines.
+ *
+ * A run's header is durable before its slot's line is given to the ledger (semantics.md 4). Lines go in the order of the decisions; those with the same
+ * `through` are one write, of which the last carries it (semantics.md 3), so that no crash leaves a watermark ahead of a slot without a line.
+ */
+import type { PipelineEvent } from "../core/event.ts";
+import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
+import type { DueSlot } from "../core/schedule.ts";
+import { LedgerExists } from "../ledger/ledger-error.ts";
+import { adoptRun, type AdoptPorts } from "./adopted-run.ts";
+import type { ActiveRun } from "./active-runs.ts";
+import type { Burst } from "./burst.ts";
+import type { RunHandle, RunHeader } from "./ports.ts";
+import type { ClockStep } from "./scheduler.ts";
+import { placeOf, slotFields, type Outcome, type SlotEvent } from "./slot-decider.ts";
+
+/** Slots whose lines are one write at most, unless they are due together. */
+const SLOTS_A_WRITE = 250;
+
+/** What a recorder shares with those of other pipelines. */
+export interface RecorderPorts extends AdoptPorts {
+  /** The runs that are being made because they were due in this very moment; undefined outside of one. */
+  readonly burst: () => Burst | undefined;
+  /** The last forward jump of the clock. */
+  readonly lastJump: () => ClockStep | undefined;
+  /** Slots of a pipeline were missed, durably. */
+  readonly onMissed?: ((loaded: LoadedPipeline, missed: readonly MissedSlot[]) => void) | undefined;
+}
+
+/** Missed slots, as a line says it. */
+export type MissedSlot = Extract<PipelineEvent, { type: "slot.missed" }>;
+
+/** What of its pipeline it uses. */
+export interface RecorderView {
+  readonly name: string;
+  readonly loaded: LoadedPipeline | undefined;
+  append(events: readonly PipelineEvent[]): Promise<unknown>;
+}
+
+interface Made {
+  readonly event?: SlotEvent;
+  /** What else is to be written with it. */
+  readonly more: readonly PipelineEvent[];
+}
+
+/** See the head of this file. */
+export class SlotRecorder {
+  readonly #view: RecorderView;
+  readonly #ports: RecorderPorts;
+  /** The jump of the clock that the ledger was told of. */
+  #told: ClockStep | undefined;
+
+  constructor(view: RecorderView, ports: RecorderPorts) {
+    this.#view = view;
+    this.#ports = ports;
+  }
+
+  /** Makes the runs that were decided on and writes every line; durable when it resolves. */
+  async record(outcomes: readonly Outcome[], now: number): Promise<void> {
+    for (let start = 0; start < outcomes.length;) {
+      let end = Math.min(outcomes.length, start + SLOTS_A_WRITE);
+      while (end < outcomes.length && throughOf(outcomes[end]!, now) === throughOf(outcomes[end - 1]!, now)) end += 1;
+      await this.#write(outcomes.slice(start, end), now);
+      start = end;
+    }
+  }
+
+  /** Makes a run's ledger; what follows its header waits for those that are made in the same moment. @throws as `RunMaker.create` does */
+  async create(entry: ActiveRun, header: RunHeader): Promise<RunHandle> {
+    const burst = this.#ports.burst();
+    burst?.join();
+    let handle: RunHandle;
+    try {
+      handle = await this.#ports.maker.create(header);
+    } catch (error) {
+      this.#ports.runs.drop(entry);
+      throw error;
+    } finally {
+      burst?.leave();
+    }
+    await burst?.over;
+    return handle;
+  }
+
+  /** The pipeline's line for the beginning of a run. */
+  beginning(entry: ActiveRun, header: RunHeader): PipelineEvent {
+    const { run, trigger } = header;
+    const asked = trigger.requestId === undefined ? {} : { requestId: trigger.requestId };
+    return entry.going
+      ? { type: "run.started", run, trigger: trigger.kind, ...asked }
+      : { type: "run.queued", run, because: entry.because, ...asked };
+  }
+
+  async #write(chunk: readonly Outcome[], now: number): Promise<void> {
+    const made = await Promise.all(chunk.map((outcome) => this.#make(outcome)));
+    const lines: PipelineEvent[] = [];
+    let after: number | undefined;
+    for (let index = made.length - 1; index >= 0; index -= 1) {
+      const { event } = made[index]!;
+      if (event === undefined) continue;
+      const through = throughOf(chunk[index]!, now);
+      lines.unshift(through === undefined || through === after ? event : { ...event, through: new Date(through).toISOString() });
+      after = through;
+    }
+    for (const { more } of made) lines.push(...more);
+    const jump = this.#jumpLine(chunk);
+    const written = this.#view.append(jump === undefined ? lines : [jump, ...lines]);
+    for (const outcome of chunk) if (outcome.kind === "run") this.#ports.runs.record(outcome.entry);
+    await written;
+    const missed = lines.filter((line) => line.type === "slot.missed");
+    if (missed.length > 0 && this.#view.loaded !== undefined) this.#ports.onMissed?.(this.#view.loaded, missed);
+  }
+
+  /** The line that says why slots are caught up, if the clock is to blame; once a jump. */
+  #jumpLine(chunk: readonly Outcome[]): PipelineEvent | undefined {
+    const jump = this.#ports.lastJump();
+    if (jump === undefined || this.#told === jump) return undefined;
+    if (!chunk.some(({ through }) => through !== undefined && through > jump.from && through <= jump.to)) return undefined;
+    this.#told = jump;
+    return {
+      type: "clock.stepped",
+      from: new Date(jump.from).toISOString(),
+      to: new Date(jump.to).toISOString(),
+      because: "the clock jumped ahead: it was set, or the machine slept",
+    };
+  }
+
+  async #make(outcome: Outcome): Promise<Made> {
+    switch (outcome.kind) {
+      case "line":
+        return { event: outcome.event, more: [] };
+      case "adopt":
+        return this.#adopt(outcome.slot, outcome.run);
+      case "run":
+        return this.#makeRun(outcome);
+    }
+  }
+
+  async #makeRun({ entry, header, slot, late, latenessMs }: Extract<Outcome, { kind: "run" }>): Promise<Made> {
+    const { run } = header;
+    try {
+      this.#ports.runs.attach(entry, await this.create(entry, header));
+    } catch (error) {
+      if (error instanceof LedgerExists) return this.#adopt(slot, run);
+      this.#ports.log.error({ pipeline: this.#view.name, run, err: error }, "a run could not be made");
+      const because = `its run could not be made: ${error instanceof Error ? error.message : String(error)}`;
+      return { event: { type: "slot.missed", ...slotFields(slot), because }, more: [] };
+    }
+    const event: SlotEvent = {
+      type: late ? "slot.caught_up" : "slot.fired",
+      ...slotFields(slot),
+      run,
+      because: header.because ?? "its slot was due",
+      latenessMs,
+    };
+    return { event, more: [this.beginning(entry, header)] };
+  }
+
+  /** The slot has a run that has no line here, or the clock went back over it. */
+  async #adopt(slot: DueSlot, run: string): Promise<Made> {
+    const { name, loaded } = this.#view;
+    const adopted = await adoptRun(run, name, this.#ports, placeOf(name, loaded));
+    if (adopted.recorded) return { more: [] };
+    const type = adopted.kind === "catch_up" ? "slot.caught_up" : "slot.fired";
+    return { event: { type, ...slotFields(slot), run, because: "its run was there already: a crash came before this line" }, more: adopted.lines };
+  }
+}
+
+/** Up to when all is decided once this outcome is; never ahead of the clock. */
+function throughOf({ through }: Outcome, now: number): number | undefined {
+  return through === undefined ? undefined : Math.min(through, now);
+}
