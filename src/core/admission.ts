@@ -33,7 +33,12 @@ export function activeLimit(overlap: Overlap, maxActiveRuns: number | undefined)
  * @param maxActiveRuns undefined: the policy's default
  * @param maxQueued the most runs that may wait under `queue_all` and `allow`
  */
-export function decideOverlap(overlap: Overlap, maxActiveRuns: number | undefined, busy: Busy, maxQueued = Number.POSITIVE_INFINITY): OverlapDecision {
+export function decideOverlap(
+  overlap: Overlap,
+  maxActiveRuns: number | undefined,
+  busy: Busy,
+  maxQueued = Number.POSITIVE_INFINITY,
+): OverlapDecision {
   const limit = activeLimit(overlap, maxActiveRuns);
   const { running, queued } = busy;
   if (running.length + queued.length < limit) return { kind: "start" };

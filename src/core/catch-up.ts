@@ -86,7 +86,11 @@ export function surveyCatchUp(pipeline: string, schedules: readonly Schedule[], 
   const pending = reach === 0 ? [] : table.dueSlots(from, Math.min(to, from + reach)).filter(({ slot }) => slot <= from);
   const slots = pending.length === 0 ? rest : [...pending, ...rest].sort((a, b) => a.due - b.due || a.slot - b.slot);
   if (edge - reach <= from) return { head: [], edge, slots };
-  const still = timetable(pipeline, schedules.map((schedule) => ({ ...schedule, jitterSeconds: 0 })), since);
+  const still = timetable(
+    pipeline,
+    schedules.map((schedule) => ({ ...schedule, jitterSeconds: 0 })),
+    since,
+  );
   const head = still.dueSlots(from, edge - reach, HEAD_SLOTS);
   const last = head.length < HEAD_SLOTS ? head.at(-1) : still.newest(from, edge - reach);
   return { head, ...(last === undefined ? {} : { last }), edge, slots };

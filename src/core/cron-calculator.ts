@@ -58,7 +58,7 @@ function make(pattern: string, timezone: string): CronCalculator {
   const within = (instant: number): number | undefined => {
     if (fields.isFixedTime || !(instant >= last) || last < QUARTERS_SINCE) return undefined;
     const quarterEnd = Math.floor(last / QUARTER_MS) * QUARTER_MS + QUARTER_MS;
-    for (let slot = (Math.floor(instant / 1_000) + 1) * 1_000; slot < quarterEnd; ) {
+    for (let slot = (Math.floor(instant / 1_000) + 1) * 1_000; slot < quarterEnd;) {
       const second = (slot / 1_000) % 60;
       // Zones differ from UTC by whole minutes, and local minutes from UTC's by the same amount all through a quarter.
       const minute = (localMinute + (Math.floor(slot / 60_000) - Math.floor(last / 60_000))) % 60;

@@ -71,7 +71,10 @@ export function timetable(pipeline: string, schedules: readonly Schedule[], sinc
     newest(from, to) {
       for (let span = 900_000; ; span *= 8) {
         const start = Math.max(from, to - span);
-        const found = lanes.flatMap((lane) => lane.between(start, to)).sort(byDue).at(-1);
+        const found = lanes
+          .flatMap((lane) => lane.between(start, to))
+          .sort(byDue)
+          .at(-1);
         if (found !== undefined || start <= from) return found;
       }
     },
@@ -191,7 +194,9 @@ class Lane {
     const only = this.#only;
     if (only !== undefined) {
       const slot = only.source(Math.max(after, this.#since));
-      return slot === undefined || slot > before ? undefined : { slot, due: slot, schedule: only.schedule, ...(this.#name === undefined ? {} : { lane: this.#name }) };
+      return slot === undefined || slot > before
+        ? undefined
+        : { slot, due: slot, schedule: only.schedule, ...(this.#name === undefined ? {} : { lane: this.#name }) };
     }
     let best: DueSlot | undefined;
     for (const slot of this.#walk(after, before)) {

@@ -100,13 +100,13 @@ export class RequestsDesk {
     this.#soon = true;
     setImmediate(() => {
       this.#soon = false;
-      if (!this.#closed) this.#scan(() => true);
+      if (!this.#closed) void Promise.all(this.#scan(() => true));
     });
   }
 
   #look(): void {
     if (this.#closed) return;
-    this.#scan(() => true);
+    void Promise.all(this.#scan(() => true));
     const now = this.#ports.clock.now();
     if (now >= this.#nextExpiry) {
       this.#nextExpiry = now + EXPIRE_MS;

@@ -143,7 +143,7 @@ function headerOf(line: Extract<RunLine, { type: "run.submitted" }>): RunHeader 
     crc: _crc,
     ...event
   } = line as Extract<RunEvent, { type: "run.submitted" }> & Record<"seq" | "b" | "at" | "crc", unknown>;
-  return event as RunHeader;
+  return event;
 }
 
 function evaluateIn(pool: RunnerPool, code: CodeRef, id: string): Promise<LoadedDefinition> {

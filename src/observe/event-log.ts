@@ -17,13 +17,19 @@ export function logPipelineEvent(log: EventLog, pipeline: string, event: Pipelin
   switch (event.type) {
     case "slot.fired":
     case "slot.caught_up":
-      log.info({ pipeline, slot: event.slot, run: event.run, latenessMs: event.latenessMs }, event.type === "slot.fired" ? `slot fired: ${event.run}` : `slot caught up: ${event.run} (${event.because ?? ""})`);
+      log.info(
+        { pipeline, slot: event.slot, run: event.run, latenessMs: event.latenessMs },
+        event.type === "slot.fired" ? `slot fired: ${event.run}` : `slot caught up: ${event.run} (${event.because ?? ""})`,
+      );
       break;
     case "slot.skipped":
       log.info({ pipeline, slot: event.slot, because: event.because }, `slot ${event.slot} skipped: ${event.because}`);
       break;
     case "slot.missed":
-      log.warn({ pipeline, slot: event.slot, until: event.until, because: event.because }, `slot ${event.slot}${event.until === undefined ? "" : ` to ${event.until}`} missed: ${event.because}`);
+      log.warn(
+        { pipeline, slot: event.slot, until: event.until, because: event.because },
+        `slot ${event.slot}${event.until === undefined ? "" : ` to ${event.until}`} missed: ${event.because}`,
+      );
       break;
     case "slot.late":
     case "run.overdue":
@@ -38,7 +44,10 @@ export function logPipelineEvent(log: EventLog, pipeline: string, event: Pipelin
     case "run.finished": {
       const { run, status, durationMs, because } = event;
       const level = status === "failed" || status === "stopped" ? "warn" : "info";
-      log[level]({ pipeline, run, status, durationMs, because }, `run ${run} ${status} after ${formatDuration(durationMs)}${level === "warn" ? `: ${because ?? ""}` : ""}`);
+      log[level](
+        { pipeline, run, status, durationMs, because },
+        `run ${run} ${status} after ${formatDuration(durationMs)}${level === "warn" ? `: ${because ?? ""}` : ""}`,
+      );
       break;
     }
     case "pipeline.paused":
@@ -51,7 +60,12 @@ export function logPipelineEvent(log: EventLog, pipeline: string, event: Pipelin
     case "backfill.started":
     case "backfill.finished":
     case "slot.backfilled":
-      log.info({ pipeline, requestId: event.requestId }, event.type === "slot.backfilled" ? `slot ${event.slot} backfilled: ${event.run}` : `backfill ${event.requestId} ${event.type === "backfill.started" ? "started" : event.because}`);
+      log.info(
+        { pipeline, requestId: event.requestId },
+        event.type === "slot.backfilled"
+          ? `slot ${event.slot} backfilled: ${event.run}`
+          : `backfill ${event.requestId} ${event.type === "backfill.started" ? "started" : event.because}`,
+      );
       break;
     case "pipeline.loaded":
     case "pipeline.invalid":
@@ -67,7 +81,10 @@ export function logPipelineEvent(log: EventLog, pipeline: string, event: Pipelin
 export function logRunEvent(log: EventLog, run: string, line: RunLine): void {
   switch (line.type) {
     case "step.failed":
-      log.warn({ run, step: line.step, attempt: line.attempt, error: line.error.message, retryAt: line.retryAt }, `step ${line.step} of ${run} failed: ${line.error.message}`);
+      log.warn(
+        { run, step: line.step, attempt: line.attempt, error: line.error.message, retryAt: line.retryAt },
+        `step ${line.step} of ${run} failed: ${line.error.message}`,
+      );
       break;
     case "step.interrupted":
       log.warn({ run, step: line.step, attempt: line.attempt, next: line.next }, `step ${line.step} of ${run} was interrupted: ${line.because}`);
@@ -77,7 +94,10 @@ export function logRunEvent(log: EventLog, run: string, line: RunLine): void {
       break;
     case "run.recovered":
     case "run.stop_requested":
-      log.info({ run, because: line.because }, line.type === "run.recovered" ? `run ${run} was taken over: ${line.because}` : `run ${run} was asked to stop by ${line.by} (${line.mode})`);
+      log.info(
+        { run, because: line.because },
+        line.type === "run.recovered" ? `run ${run} was taken over: ${line.because}` : `run ${run} was asked to stop by ${line.by} (${line.mode})`,
+      );
       break;
     default:
       log.debug({ run, type: line.type, seq: line.seq }, `${run} ${line.type}`);

@@ -56,7 +56,10 @@ export class ServiceManager {
 
   #tell(words: readonly string[]): void {
     if (!this.listens) return;
-    const child = spawn("systemd-notify", [...words], { stdio: "ignore", env: { PATH: this.#environment["PATH"] ?? "/usr/bin:/bin", NOTIFY_SOCKET: this.#environment["NOTIFY_SOCKET"] } });
+    const child = spawn("systemd-notify", [...words], {
+      stdio: "ignore",
+      env: { PATH: this.#environment["PATH"] ?? "/usr/bin:/bin", NOTIFY_SOCKET: this.#environment["NOTIFY_SOCKET"] },
+    });
     child.on("error", (error) => {
       if (!this.#failed) this.#onError(error);
       this.#failed = true;

@@ -92,36 +92,54 @@ test("every slot is covered by exactly one decision, whatever is decided and tak
     own: fc.boolean(),
   });
   fc.assert(
-    fc.property(fc.array(anySchedule, { minLength: 1, maxLength: 3 }), fc.integer({ min: 0, max: 40 * 3_600_000 }), fc.integer(), fc.boolean(), (parts, back, seed, paused) => {
-      const schedules = parts.map(({ own, ...rest }, index) => schedule({ ...rest, ...(own ? { name: `n${index}`, params: {} } : {}) }));
-      const table = timetable("p", schedules);
-      const from = NOW - back;
-      const all = table.dueSlots(from, NOW);
-      // Right behind the watermark, where a crash can leave them.
-      const decided = new Set(all.slice(0, 5).filter((_, index) => ((seed >> index) & 1) === 1).map(slotId));
-      const taken = new Set(all.slice(0, 5).filter((_, index) => ((seed >> (index + 5)) & 1) === 1).map(slotId));
-      const facts: CatchUpFacts = { now: NOW, cause: "down", decided, taken, ...(paused ? { paused: "paused" } : {}) };
-      const decisions = decideCatchUp(surveyCatchUp("p", schedules, { from, to: NOW, now: NOW }), facts);
-      const ids = new Set(all.map(slotId));
-      const everything = table.dueSlots(from - 86_400_000, NOW + 86_400_000);
-      const covered = new Map<string, number>();
-      for (const decision of decisions) {
-        const until = decision.kind === "missed" ? decision.until : undefined;
-        const stretch = until === undefined ? [decision.slot] : everything.filter(({ slot }) => slot >= decision.slot.slot && slot <= until.slot);
-        for (const id of stretch.map(slotId)) covered.set(id, (covered.get(id) ?? 0) + 1);
-      }
-      const wrong = everything.map(slotId).filter((id) => (covered.get(id) ?? 0) !== (ids.has(id) && !decided.has(id) ? 1 : 0));
-      expect(wrong).toEqual([]);
-      // The watermark never passes a slot without a line, wherever a crash cuts the lines.
-      let open = all.filter((slot) => !decided.has(slotId(slot)));
-      for (const decision of decisions) {
-        const until = decision.kind === "missed" ? decision.until : undefined;
-        open = open.filter((slot) => (until === undefined ? slotId(slot) !== slotId(decision.slot) : slot.slot < decision.slot.slot || slot.slot > until.slot));
-        const last = decisions.findLast(({ through }) => through === decision.through) === decision;
-        if (last) expect(open.filter(({ due }) => due <= decision.through)).toEqual([]);
-      }
-      for (const decision of decisions) if (decision.kind === "adopt") expect(taken.has(slotId(decision.slot))).toBe(true);
-    }),
+    fc.property(
+      fc.array(anySchedule, { minLength: 1, maxLength: 3 }),
+      fc.integer({ min: 0, max: 40 * 3_600_000 }),
+      fc.integer(),
+      fc.boolean(),
+      (parts, back, seed, paused) => {
+        const schedules = parts.map(({ own, ...rest }, index) => schedule({ ...rest, ...(own ? { name: `n${index}`, params: {} } : {}) }));
+        const table = timetable("p", schedules);
+        const from = NOW - back;
+        const all = table.dueSlots(from, NOW);
+        // Right behind the watermark, where a crash can leave them.
+        const decided = new Set(
+          all
+            .slice(0, 5)
+            .filter((_, index) => ((seed >> index) & 1) === 1)
+            .map(slotId),
+        );
+        const taken = new Set(
+          all
+            .slice(0, 5)
+            .filter((_, index) => ((seed >> (index + 5)) & 1) === 1)
+            .map(slotId),
+        );
+        const facts: CatchUpFacts = { now: NOW, cause: "down", decided, taken, ...(paused ? { paused: "paused" } : {}) };
+        const decisions = decideCatchUp(surveyCatchUp("p", schedules, { from, to: NOW, now: NOW }), facts);
+        const ids = new Set(all.map(slotId));
+        const everything = table.dueSlots(from - 86_400_000, NOW + 86_400_000);
+        const covered = new Map<string, number>();
+        for (const decision of decisions) {
+          const until = decision.kind === "missed" ? decision.until : undefined;
+          const stretch = until === undefined ? [decision.slot] : everything.filter(({ slot }) => slot >= decision.slot.slot && slot <= until.slot);
+          for (const id of stretch.map(slotId)) covered.set(id, (covered.get(id) ?? 0) + 1);
+        }
+        const wrong = everything.map(slotId).filter((id) => (covered.get(id) ?? 0) !== (ids.has(id) && !decided.has(id) ? 1 : 0));
+        expect(wrong).toEqual([]);
+        // The watermark never passes a slot without a line, wherever a crash cuts the lines.
+        let open = all.filter((slot) => !decided.has(slotId(slot)));
+        for (const decision of decisions) {
+          const until = decision.kind === "missed" ? decision.until : undefined;
+          open = open.filter((slot) =>
+            until === undefined ? slotId(slot) !== slotId(decision.slot) : slot.slot < decision.slot.slot || slot.slot > until.slot,
+          );
+          const last = decisions.findLast(({ through }) => through === decision.through) === decision;
+          if (last) expect(open.filter(({ due }) => due <= decision.through)).toEqual([]);
+        }
+        for (const decision of decisions) if (decision.kind === "adopt") expect(taken.has(slotId(decision.slot))).toBe(true);
+      },
+    ),
     { numRuns: 60 },
   );
 });

@@ -50,7 +50,11 @@ describe("slots", () => {
 
   test("schedules without params that meet are one slot; one with params is a lane of its own", () => {
     const found = slots(
-      [schedule({ cron: "0 * * * *" }), schedule({ cron: "0 */2 * * *", name: "even" }), schedule({ cron: "0 12 * * *", name: "noon", params: { a: 1 } })],
+      [
+        schedule({ cron: "0 * * * *" }),
+        schedule({ cron: "0 */2 * * *", name: "even" }),
+        schedule({ cron: "0 12 * * *", name: "noon", params: { a: 1 } }),
+      ],
       "2026-11-24T11:00:00Z",
       "2026-11-24T13:00:00Z",
     );
@@ -96,22 +100,33 @@ describe("any schedules", () => {
   const anyTable = fc.array(anySchedule, { minLength: 1, maxLength: 3 }).map((all) =>
     timetable(
       "p",
-      all.map(({ name, own, ...rest }, index) => schedule({ ...rest, ...(own ? { name: `${name ?? "x"}${index}`, params: {} } : name === undefined ? {} : { name }) })),
+      all.map(({ name, own, ...rest }, index) =>
+        schedule({ ...rest, ...(own ? { name: `${name ?? "x"}${index}`, params: {} } : name === undefined ? {} : { name }) }),
+      ),
     ),
   );
   // Around both daylight-saving changes of 2026 in Berlin.
-  const anyStart = fc.oneof(fc.integer({ min: at("2026-03-28T12:00:00Z"), max: at("2026-03-29T12:00:00Z") }), fc.integer({ min: at("2026-10-24T12:00:00Z"), max: at("2026-10-25T12:00:00Z") }));
+  const anyStart = fc.oneof(
+    fc.integer({ min: at("2026-03-28T12:00:00Z"), max: at("2026-03-29T12:00:00Z") }),
+    fc.integer({ min: at("2026-10-24T12:00:00Z"), max: at("2026-10-25T12:00:00Z") }),
+  );
 
   test("however a stretch is cut, its slots are the same, each once", () => {
     fc.assert(
-      fc.property(anyTable, anyStart, fc.integer({ min: 0, max: 4 * 3_600_000 }), fc.double({ min: 0, max: 1, noNaN: true }), (table, from, length, share) => {
-        const to = from + length;
-        const middle = from + Math.floor(length * share);
-        const whole = table.dueSlots(from, to).map(slotId);
-        const parts = [...table.dueSlots(from, middle), ...table.dueSlots(middle, to)].map(slotId);
-        expect(parts).toEqual(whole);
-        expect(new Set(whole).size).toBe(whole.length);
-      }),
+      fc.property(
+        anyTable,
+        anyStart,
+        fc.integer({ min: 0, max: 4 * 3_600_000 }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        (table, from, length, share) => {
+          const to = from + length;
+          const middle = from + Math.floor(length * share);
+          const whole = table.dueSlots(from, to).map(slotId);
+          const parts = [...table.dueSlots(from, middle), ...table.dueSlots(middle, to)].map(slotId);
+          expect(parts).toEqual(whole);
+          expect(new Set(whole).size).toBe(whole.length);
+        },
+      ),
       { numRuns: 150 },
     );
   });

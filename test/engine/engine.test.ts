@@ -42,9 +42,16 @@ describe("catch-up", () => {
     expect(there.slots("none")).toEqual(["fired 02:01:00", "missed 02:02:00", "missed 02:03:00", "missed 02:04:00", "fired 02:05:00"]);
     expect(there.slots("latest")).toEqual(["fired 02:01:00", "missed 02:02:00", "missed 02:03:00", "caught_up 02:04:00", "fired 02:05:00"]);
     expect(there.slots("all")).toEqual(["fired 02:01:00", "caught_up 02:02:00", "caught_up 02:03:00", "caught_up 02:04:00", "fired 02:05:00"]);
-    expect(there.lines("latest").find(({ slot }) => slot === "2026-11-23T02:02:00.000Z")!["because"]).toContain("no daemon was up until 2026-11-23T02:04:01.000Z");
+    expect(there.lines("latest").find(({ slot }) => slot === "2026-11-23T02:02:00.000Z")!["because"]).toContain(
+      "no daemon was up until 2026-11-23T02:04:01.000Z",
+    );
     // They wait for each other, in slot order, whatever overlap says.
-    expect(there.runs.started.filter((run) => run.startsWith("all"))).toEqual(["all@20261123T020200Z", "all@20261123T020300Z", "all@20261123T020400Z", "all@20261123T020500Z"]);
+    expect(there.runs.started.filter((run) => run.startsWith("all"))).toEqual([
+      "all@20261123T020200Z",
+      "all@20261123T020300Z",
+      "all@20261123T020400Z",
+      "all@20261123T020500Z",
+    ]);
   });
 
   test("wherever a crash falls around a fire, the slot has one line and one run afterwards", async () => {
@@ -83,9 +90,16 @@ describe("overlap", () => {
     await there.up();
     await there.clock.advance(4 * 60_000 + 1_000);
     expect(there.slots("skip")).toEqual(["fired 02:01:00", "skipped 02:02:00", "skipped 02:03:00", "fired 02:04:00"]);
-    expect(there.lines("skip").find(({ type }) => type === "slot.skipped")!["because"]).toBe("run skip@20261123T020100Z still goes on; overlap is skip");
+    expect(there.lines("skip").find(({ type }) => type === "slot.skipped")!["because"]).toBe(
+      "run skip@20261123T020100Z still goes on; overlap is skip",
+    );
     expect(there.slots("queue")).toEqual(["fired 02:01:00", "fired 02:02:00", "skipped 02:03:00", "fired 02:04:00"]);
-    expect(there.lines("queue").filter(({ type }) => type === "run.queued").map(({ run }) => run)).toEqual(["queue@20261123T020200Z", "queue@20261123T020400Z"]);
+    expect(
+      there
+        .lines("queue")
+        .filter(({ type }) => type === "run.queued")
+        .map(({ run }) => run),
+    ).toEqual(["queue@20261123T020200Z", "queue@20261123T020400Z"]);
     expect(there.slots("allow")).toEqual(["fired 02:01:00", "fired 02:02:00", "fired 02:03:00", "fired 02:04:00"]);
   });
 
@@ -95,7 +109,10 @@ describe("overlap", () => {
     there.put(pipelineOf("terminate", [scheduleOf({ cron: "1-2 2 * * *" })], { overlap: "terminate" }));
     await there.up();
     await there.clock.advance(121_000);
-    const stops = (run: string) => readWholeLedger(there.store.runLedger(run)).filter(({ type }) => type === "run.stop_requested").map(({ mode }) => mode);
+    const stops = (run: string) =>
+      readWholeLedger(there.store.runLedger(run))
+        .filter(({ type }) => type === "run.stop_requested")
+        .map(({ mode }) => mode);
     expect(stops("terminate@20261123T020100Z")).toEqual(["force"]);
     expect(stops("cancel@20261123T020100Z")).toEqual(["graceful"]);
     expect(there.runs.live.get("cancel@20261123T020200Z")!.state.phase).toBe("queued");
@@ -103,7 +120,12 @@ describe("overlap", () => {
     await there.clock.advance(10_000);
     expect(stops("cancel@20261123T020100Z")).toEqual(["graceful", "force"]);
     expect(there.runs.live.get("cancel@20261123T020200Z")!.state.phase).toBe("started");
-    expect(there.lines("cancel").filter(({ type }) => type === "run.finished").map(({ status }) => status)).toEqual(["stopped"]);
+    expect(
+      there
+        .lines("cancel")
+        .filter(({ type }) => type === "run.finished")
+        .map(({ status }) => status),
+    ).toEqual(["stopped"]);
   });
 
   test("a concurrency group is shared, and the higher priority goes first", async () => {
@@ -129,7 +151,12 @@ describe("overlap", () => {
     await there.up();
     expect(there.engine.runs.busy("p")).toEqual({ running: ["p@20261123T020100Z"], queued: ["p@20261123T020200Z"] });
     await there.clock.advance(310_000);
-    expect(there.lines("p").filter(({ type }) => type === "run.finished").map(({ run }) => run)).toEqual(["p@20261123T020100Z", "p@20261123T020200Z"]);
+    expect(
+      there
+        .lines("p")
+        .filter(({ type }) => type === "run.finished")
+        .map(({ run }) => run),
+    ).toEqual(["p@20261123T020100Z", "p@20261123T020200Z"]);
   });
 });
 
@@ -144,7 +171,12 @@ describe("files", () => {
     await there.up();
     await there.clock.advance(60_000);
     expect(there.slots("p")).toEqual(["fired 02:01:00", "fired 02:02:00"]);
-    expect(there.lines("p").filter(({ type }) => type.startsWith("pipeline.")).map(({ type }) => type)).toEqual(["pipeline.loaded", "pipeline.invalid"]);
+    expect(
+      there
+        .lines("p")
+        .filter(({ type }) => type.startsWith("pipeline."))
+        .map(({ type }) => type),
+    ).toEqual(["pipeline.loaded", "pipeline.invalid"]);
   });
 
   test("a changed schedule counts from its load; what the old one was due is decided first", async () => {
@@ -168,7 +200,10 @@ describe("files", () => {
     there.put(pipelineOf("p", [minutely]));
     there.put(second);
     await there.up();
-    expect(there.lines("z")[0]).toMatchObject({ type: "pipeline.invalid", errors: ['/nowhere/z.yaml: the name "p" is taken by /nowhere/p.yaml; give this pipeline another name'] });
+    expect(there.lines("z")[0]).toMatchObject({
+      type: "pipeline.invalid",
+      errors: ['/nowhere/z.yaml: the name "p" is taken by /nowhere/p.yaml; give this pipeline another name'],
+    });
     await there.take("p");
     await there.clock.advance(61_000);
     expect(there.lines("p").map(({ type }) => type)).toContain("pipeline.loaded");

@@ -29,7 +29,11 @@ export async function simulate(seed: number, runs: string, days: number, trace: 
   const pick = <T>(from: readonly T[]): T => from[Math.floor(chance.random() * from.length)]!;
   const upTo = (most: number): number => Math.floor(chance.random() * most);
   const durations = [1_000, 45_000, 10 * 60_000, 3 * HOUR];
-  const rig = new EngineRig({ runs, clock, script: { durationOf: (run) => durations[[...run].reduce((sum, letter) => sum + letter.charCodeAt(0), 0) % durations.length]!, stopMs: 3_000 } });
+  const rig = new EngineRig({
+    runs,
+    clock,
+    script: { durationOf: (run) => durations[[...run].reduce((sum, letter) => sum + letter.charCodeAt(0), 0) % durations.length]!, stopMs: 3_000 },
+  });
   const texts = new Map<string, readonly PlainSchedule[]>();
   const names = ["a", "b"].slice(0, 1 + upTo(2));
   const present = new Set<string>();
@@ -44,9 +48,18 @@ export async function simulate(seed: number, runs: string, days: number, trace: 
   });
   const write = (name: string): void => {
     const plain = [anyPlain(), ...(chance.random() < 0.3 ? [anyPlain()] : []), ...(chance.random() < 0.3 ? [anyPlain("extra")] : [])];
-    const rules = () => ({ catchUp: pick(["none", "latest", "all"] as const), catchUpWindowMs: pick([HOUR, 24 * HOUR]), maxCatchUp: pick([1, 3, 100]) });
+    const rules = () => ({
+      catchUp: pick(["none", "latest", "all"] as const),
+      catchUpWindowMs: pick([HOUR, 24 * HOUR]),
+      maxCatchUp: pick([1, 3, 100]),
+    });
     const schedules = plain.map((one) =>
-      scheduleOf({ cron: cronOf(one), jitterSeconds: one.jitterSeconds, ...rules(), ...(one.lane === undefined ? {} : { name: one.lane, params: { extra: true } }) }),
+      scheduleOf({
+        cron: cronOf(one),
+        jitterSeconds: one.jitterSeconds,
+        ...rules(),
+        ...(one.lane === undefined ? {} : { name: one.lane, params: { extra: true } }),
+      }),
     );
     const loaded = pipelineOf(name, schedules, { overlap: pick(OVERLAPS) });
     texts.set(loaded.digest, plain);
@@ -117,7 +130,8 @@ export async function simulate(seed: number, runs: string, days: number, trace: 
       case 8:
       case 9: {
         const desk = await rig.engine.desk(name).catch(() => undefined);
-        if (desk !== undefined) await survive(rig.settling(desk.setPaused(chance.random() < 0.5, { requestId: `r${clock.monotonic()}`, by: "somebody" })));
+        if (desk !== undefined)
+          await survive(rig.settling(desk.setPaused(chance.random() < 0.5, { requestId: `r${clock.monotonic()}`, by: "somebody" })));
         break;
       }
       case 10:

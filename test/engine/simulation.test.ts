@@ -19,6 +19,8 @@ test(`${SEEDS} histories of ${DAYS} days: every due slot has exactly one decisio
     steps += outcome.steps;
     for (const [kind, count] of Object.entries(outcome.byKind)) byKind[kind] = (byKind[kind] ?? 0) + count;
   }
-  console.log(`${SEEDS} seeds, ${(SEEDS * DAYS) / 365} simulated years, ${decided} slots decided ${JSON.stringify(byKind)}, ${kills} kills, ${steps} clock steps`);
+  console.log(
+    `${SEEDS} seeds, ${(SEEDS * DAYS) / 365} simulated years, ${decided} slots decided ${JSON.stringify(byKind)}, ${kills} kills, ${steps} clock steps`,
+  );
   expect(decided).toBeGreaterThan(0);
 });

@@ -151,6 +151,8 @@ export function judge(pipeline: string, lines: readonly Line[], textOf: (digest:
 function dueOf(pipeline: string, schedules: readonly PlainSchedule[], key: string): number {
   const [iso, lane] = [key.slice(0, 24), key.length > 24 ? key.slice(25) : undefined];
   const slot = Date.parse(iso);
-  const dues = schedules.filter((schedule) => schedule.lane === lane && matches(schedule, new Date(slot))).map((schedule) => slot + plainJitter(pipeline, slot, schedule.jitterSeconds));
+  const dues = schedules
+    .filter((schedule) => schedule.lane === lane && matches(schedule, new Date(slot)))
+    .map((schedule) => slot + plainJitter(pipeline, slot, schedule.jitterSeconds));
   return Math.min(...dues, dues.length === 0 ? 0 : Number.POSITIVE_INFINITY);
 }

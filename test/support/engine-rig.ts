@@ -159,7 +159,10 @@ export class EngineRig {
   slots(name: string): string[] {
     return this.lines(name)
       .filter(({ type }) => type.startsWith("slot."))
-      .map((line) => `${line.type.slice(5)} ${String(line["slot"]).slice(11, 19)}${line["until"] === undefined ? "" : `..${String(line["until"]).slice(11, 19)}`}`);
+      .map(
+        (line) =>
+          `${line.type.slice(5)} ${String(line["slot"]).slice(11, 19)}${line["until"] === undefined ? "" : `..${String(line["until"]).slice(11, 19)}`}`,
+      );
   }
 
   /** Lets the clock's settling go on until a promise is settled, or the daemon has died. */

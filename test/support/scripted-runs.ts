@@ -19,7 +19,13 @@ export class ScriptedRuns implements RunMaker {
   /** Every run that was started by this maker, in order. */
   readonly started: string[] = [];
   readonly live = new Map<string, ScriptedRun>();
-  readonly parts: { readonly clock: Clock; readonly store: RunStore; readonly disk: Disk; readonly script: Script; readonly onFatal: (error: Error) => void };
+  readonly parts: {
+    readonly clock: Clock;
+    readonly store: RunStore;
+    readonly disk: Disk;
+    readonly script: Script;
+    readonly onFatal: (error: Error) => void;
+  };
 
   constructor(parts: ScriptedRuns["parts"]) {
     this.parts = parts;
@@ -35,7 +41,7 @@ export class ScriptedRuns implements RunMaker {
   async recover(id: string): Promise<RunHandle | undefined> {
     const run = new ScriptedRun(this, id);
     const { file, lines } = await LedgerFile.open<RunEvent>(this.parts.store.runLedger(id), run.options());
-    for (const line of lines) run.see(line as RunLine);
+    for (const line of lines) run.see(line);
     run.file = file;
     if (run.state.phase === "finished") {
       await file.close();
@@ -89,8 +95,11 @@ export class ScriptedRun implements RunHandle {
 
   async requestStop({ mode, by, requestId, because }: StopOrder): Promise<{ accepted: true } | { accepted: false; reason: string }> {
     if (this.state.phase === "finished" || this.#ending) return { accepted: false, reason: "it has finished" };
-    if (this.state.stop !== undefined && (this.state.stop.mode === "force" || mode === "graceful")) return { accepted: false, reason: "it is stopping already" };
-    await this.#append([{ type: "run.stop_requested", mode, by, ...(requestId === undefined ? {} : { requestId }), ...(because === undefined ? {} : { because }) }]);
+    if (this.state.stop !== undefined && (this.state.stop.mode === "force" || mode === "graceful"))
+      return { accepted: false, reason: "it is stopping already" };
+    await this.#append([
+      { type: "run.stop_requested", mode, by, ...(requestId === undefined ? {} : { requestId }), ...(because === undefined ? {} : { because }) },
+    ]);
     this.#timer?.cancel();
     const stopMs = mode === "force" || this.state.phase !== "started" ? 0 : (this.#maker.parts.script.stopMs ?? 0);
     this.#timer = this.#maker.parts.clock.after(stopMs, () => void this.end("stopped", because ?? `stopped by ${by}`));

@@ -76,7 +76,7 @@ export class SyncDisk implements Disk {
       if (this.dead) throw Object.assign(new Error("the process was killed"), { code: "EKILLED" });
       return Promise.resolve(act());
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
   }
 }
