@@ -53,7 +53,7 @@ export async function ask({ roots }: CommandContext, question: Question): Promis
 
 async function leave(runs: string, question: Question): Promise<string> {
   try {
-    return await writeRequest(runs, { ...question, by: `cli:${userName()}` } as RequestInput);
+    return await writeRequest(runs, { ...question, by: `cli:${userName()}` });
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code !== "EACCES" && code !== "EPERM" && code !== "EROFS") throw error;

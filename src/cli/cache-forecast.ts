@@ -92,7 +92,7 @@ export class CacheForecast {
   }
 
   #isWhole(outputs: Outputs): boolean {
-    const refs: ArtifactRef[] = isArtifactRef(outputs) ? [outputs] : Object.values(outputs).filter((value) => isArtifactRef(value)) as unknown as ArtifactRef[];
+    const refs: ArtifactRef[] = isArtifactRef(outputs) ? [outputs] : Object.values(outputs).flatMap((value: unknown) => (isArtifactRef(value) ? [value] : []));
     return refs.every((ref) => this.#artifacts.verify(ref));
   }
 

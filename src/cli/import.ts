@@ -72,7 +72,7 @@ function readCrontab(source: string | undefined): string {
   try {
     return execFileSync("crontab", ["-l"], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
   } catch (error) {
-    const said = String((error as { stderr?: unknown }).stderr ?? "").trim();
+    const said = ((error as { stderr?: string }).stderr ?? "").trim();
     throw new CliError(EXIT.usage, `\`crontab -l\` gave nothing${said === "" ? "" : ` (${said})`}; name a crontab: \`orchd import crontab FILE\`.`);
   }
 }

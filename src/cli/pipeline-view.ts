@@ -36,6 +36,8 @@ export interface PipelineView {
   readonly active: readonly string[];
   /** Runs that wait for their turn. */
   readonly queued: readonly string[];
+  /** What the first of them wait for; present if any do. */
+  readonly waiting?: readonly { readonly run: string; readonly because: string }[];
   /** How many slots and runs there have been, by kind. */
   readonly counts: PipelineCounts;
   /** Present, and true, once the file is gone. */

@@ -26,7 +26,7 @@ export function pipelineLedgers(store: RunStore, pipeline: string): string[] {
   const rotated = namesIn(folder)
     .filter((name) => ROTATED.test(name))
     .toSorted()
-    .reverse();
+    .toReversed();
   return [store.pipelineLedger(pipeline), ...rotated.map((name) => join(folder, name))];
 }
 

@@ -1,15 +1,17 @@
 /** `orchd runs [PIPELINE]`: the history, newest first. */
+import type { PipelineCounts } from "../core/pipeline-state.ts";
 import { STATUSES } from "../core/status.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import type { CommandContext } from "./command.ts";
 import { EXIT, usageError, type ExitStatus } from "./exit.ts";
 import { requirePipeline } from "./known-pipeline.ts";
 import { parseCount } from "./number-text.ts";
-import { statusMark, statusSpan } from "./render.ts";
+import { readPipeline } from "./pipeline-view.ts";
+import { countText, statusMark, statusSpan } from "./render.ts";
 import { runsBackwards, type RunMention } from "./run-history.ts";
 import { readRun, viewRun, type RunView } from "./run-view.ts";
 import { printTable } from "./table.ts";
-import { span } from "./terminal.ts";
+import { span, type Terminal } from "./terminal.ts";
 import { betweenText, parseTime, timeText } from "./time-text.ts";
 
 const DEFAULT_NUMBER = 20;
@@ -34,6 +36,7 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
     terminal.json(found);
     return EXIT.done;
   }
+  if (pipeline !== undefined) sayCounts(terminal, pipeline, readPipeline(store, pipeline)?.state.counts ?? {});
   if (found.length === 0) terminal.note("no such runs.");
   else {
     printTable(
@@ -51,6 +54,11 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
     );
   }
   return EXIT.done;
+}
+
+/** Slots that made no run are no runs, and yet part of the history. */
+function sayCounts(terminal: Terminal, pipeline: string, { skipped = 0, missed = 0 }: PipelineCounts): void {
+  if (skipped + missed > 0) terminal.note(`${countText(skipped, "slot")} of ${pipeline} skipped, ${missed} missed; \`orchd why ${pipeline} TIME\` says why.`);
 }
 
 interface Filter {

@@ -58,7 +58,9 @@ function lastOf({ lastRun }: PipelineView, now: number): Part {
 function notesOf(pipeline: PipelineView, detail: boolean): Part[] {
   const notes: Part[] = pipeline.errors.map((error) => [pipeline.unread ? span("dim", "· ") : span("red", "✗ "), span("bold", pipeline.name), `: ${error}`]);
   for (const run of pipeline.active) notes.push([statusMark("running"), " ", run]);
-  for (const run of pipeline.queued) notes.push([statusMark("initializing"), " ", run, " waits for its turn"]);
+  for (const { run, because } of pipeline.waiting ?? []) notes.push([statusMark("initializing"), " ", run, ` waits: ${because}`]);
+  const more = pipeline.queued.length - (pipeline.waiting?.length ?? 0);
+  if (more > 0) notes.push([statusMark("initializing"), ` ${countText(more, "more run")} of ${pipeline.name} wait`]);
   const { skipped = 0, missed = 0, failed = 0 } = pipeline.counts;
   if (skipped + missed > 0) {
     notes.push([span("dim", `  ${pipeline.name}: ${countText(skipped, "slot")} skipped, ${missed} missed; \`orchd why ${pipeline.name} TIME\` says why`)]);

@@ -5,6 +5,10 @@ import { RunStore } from "../ledger/run-store.ts";
 import { unknownError } from "./exit.ts";
 import { readPipeline, unreadFiles, viewPipeline, type PipelineView } from "./pipeline-view.ts";
 import type { Roots } from "./roots.ts";
+import { readRun } from "./run-view.ts";
+
+/** Of so many waiting runs the reason is looked up: a queue may be long. */
+const WAITING_SHOWN = 10;
 
 /** The daemon that is up, as `orchd status --json` shows it. */
 export interface DaemonView {
@@ -42,9 +46,20 @@ export function readStatus(roots: Roots, target: string | undefined, now: number
 function readView(store: RunStore, name: string, now: number): PipelineView | undefined {
   try {
     const reading = readPipeline(store, name);
-    return reading === undefined ? undefined : viewPipeline(name, reading, now);
+    if (reading === undefined) return undefined;
+    const view = viewPipeline(name, reading, now);
+    return view.queued.length === 0 ? view : { ...view, waiting: view.queued.slice(0, WAITING_SHOWN).map((run) => ({ run, because: reasonOf(store, run) })) };
   } catch (error) {
     return { ...emptyView(name), errors: [error instanceof Error ? error.message : String(error)] };
+  }
+}
+
+/** Why a run waits is in its own ledger. */
+function reasonOf(store: RunStore, run: string): string {
+  try {
+    return readRun(store, run).state.because ?? "it has not said";
+  } catch {
+    return "its ledger cannot be read";
   }
 }
 

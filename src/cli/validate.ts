@@ -16,7 +16,9 @@ export interface FileCheck {
   readonly errors: readonly string[];
   readonly warnings: readonly string[];
   readonly schedule: string | null;
+  /** How many steps it has; 0 where its function decides that as it runs. */
   readonly steps: number;
+  readonly dynamic: boolean;
 }
 
 /** Runs the command. */
@@ -31,7 +33,7 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
   if (args.flag("json")) terminal.json(checks);
   else {
     for (const check of checks) {
-      if (check.valid) terminal.line(span("green", "✓ "), relative(process.cwd(), check.file) || check.file, `: ${check.name}, ${countText(check.steps, "step")}${check.schedule === null ? ", no schedule" : `, ${check.schedule}`}`);
+      if (check.valid) terminal.line(span("green", "✓ "), relative(process.cwd(), check.file) || check.file, `: ${check.name}, ${check.dynamic ? "dynamic" : countText(check.steps, "step")}${check.schedule === null ? ", no schedule" : `, ${check.schedule}`}`);
       else for (const error of check.errors) terminal.line(span("red", "✗ "), error);
       for (const warning of check.warnings) terminal.line(span("yellow", "! "), `${check.name}: ${warning}`);
     }
@@ -53,11 +55,11 @@ function findFile(file: string, schedules: string): string {
 function withDuplicates(files: readonly LoadedFile[]): FileCheck[] {
   const owners = new Map<string, string>();
   return files.map((it) => {
-    if (!it.ok) return { file: it.file, name: it.name, valid: false, errors: it.errors, warnings: [], schedule: null, steps: 0 };
+    if (!it.ok) return { file: it.file, name: it.name, valid: false, errors: it.errors, warnings: [], schedule: null, steps: 0, dynamic: false };
     const { loaded, file, name } = it;
     const owner = owners.get(name);
     if (owner === undefined) owners.set(name, file);
     const errors = owner === undefined ? [] : [`${file}: name ${JSON.stringify(name)} is taken by ${listText([owner])}; give one of them another name`];
-    return { file, name, valid: owner === undefined, errors, warnings: loaded.warnings, schedule: scheduleText(loaded.schedules), steps: loaded.snapshot.steps.length };
+    return { file, name, valid: owner === undefined, errors, warnings: loaded.warnings, schedule: scheduleText(loaded.schedules), steps: loaded.snapshot.steps.length, dynamic: loaded.snapshot.dynamic !== undefined };
   });
 }

@@ -84,7 +84,7 @@ function decisions(store: RunStore, pipeline: string, time: number, until: numbe
       decidedAt: typeof line["at"] === "string" ? line["at"] : null,
     });
   }
-  return found.reverse();
+  return found.toReversed();
 }
 
 function statusOf(store: RunStore, run: string): string | null {

@@ -24,6 +24,7 @@ describe("orchd status --json", () => {
       { type: "run.started", run: "log-digest@20261123T020200.000Z-m" },
       { type: "run.queued", run: "log-digest@20261123T020300.000Z-m", because: "one run at a time" },
     ]);
+    writeRun(runs, "log-digest@20261123T020300.000Z-m", [header("log-digest@20261123T020300.000Z-m", { only: [] }), { type: "run.queued", because: "one run at a time" }]);
     const { status, stderr, json } = await orchd(root, "status", "--json");
     expect(status).toBe(0);
     expect(stderr).toBe("");
@@ -42,6 +43,7 @@ describe("orchd status --json", () => {
           lastRun: { run: "log-digest@20261123T020200.000Z-m", status: "running", startedAt: "2026-11-23T02:00:05.000Z", finishedAt: null },
           active: ["log-digest@20261123T020200.000Z-m"],
           queued: ["log-digest@20261123T020300.000Z-m"],
+          waiting: [{ run: "log-digest@20261123T020300.000Z-m", because: "one run at a time" }],
           counts: { fired: 1, completed: 1, skipped: 1 },
         },
       ],

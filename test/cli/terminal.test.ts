@@ -34,7 +34,7 @@ function controls(text: string): string[] {
 }
 
 function hostileRoot(): string {
-  const { root, runs } = tempRoot({ "schedules/q.yaml": `"na${"\\e"}me": 1\nsteps: { "\\e[2J": 5 }\n`, "schedules/r.yaml": 'schedule: { cron: "* * * * *" }\nsteps: { a: { run: "true" } }\n' });
+  const { root, runs } = tempRoot({ "schedules/q.yaml": `"na\\eme": 1\nsteps: { "\\e[2J": 5 }\n`, "schedules/r.yaml": 'schedule: { cron: "* * * * *" }\nsteps: { a: { run: "true" } }\n' });
   writeFileSync(join(root, "schedules", "bad\u001b[2Jname.yaml"), "steps: 1\n");
   const because = `because ${HOSTILE}`;
   writePipeline(runs, "p", [
