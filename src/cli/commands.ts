@@ -200,6 +200,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       system: { type: "boolean", describe: "the file has a user column, as /etc/crontab does (default: told by its path)" },
       user: { type: "string", describe: "of a system crontab, the lines of this user, as whom the daemon runs" },
       shadow: { type: "boolean", describe: "the pipelines record their slots and run nothing, to compare with cron first" },
+      compare: { type: "string", describe: "write nothing; compare the slots of pipelines that were imported with what cron did, by its log in this file" },
       "dry-run": { type: "boolean", describe: "print the files, and write nothing" },
     },
     load: () => import("./import.ts"),

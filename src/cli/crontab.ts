@@ -14,6 +14,8 @@ export interface CronEntry {
   readonly timezone?: string;
   /** The command, its `%` resolved. */
   readonly command: string;
+  /** The command as it stands in the crontab, which is how cron's log has it. */
+  readonly text: string;
   /** What follows the first unescaped `%`: the command's input. */
   readonly stdin?: string;
   /** The variables that lines above it set, `CRON_TZ`, `MAILTO`, `SHELL` and `HOME` left out. */
@@ -103,6 +105,7 @@ function entryOf(text: string, line: number, form: CrontabForm, variables: Reado
     line,
     cron: time.join(" "),
     command,
+    text: whole,
     ...(stdin === undefined ? {} : { stdin }),
     env,
     ...(timezone === undefined || timezone === "" ? {} : { timezone }),

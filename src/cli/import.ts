@@ -2,7 +2,8 @@
  * `orchd import crontab [FILE]`: makes a pipeline file of each line.
  *
  * What cron does is kept: local time unless CRON_TZ says otherwise, the same shell, folder and PATH, no catching up, overlapping runs allowed.
- * With `--shadow` the pipelines record their slots and run nothing, so that cron can go on while one looks.
+ * With `--shadow` the pipelines record their slots and run nothing, so that cron can go on while one looks; `--compare` then says where the two
+ * differ.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -10,14 +11,18 @@ import { homedir } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { checkCron } from "../core/cron-check.ts";
 import { isTimeZone } from "../core/zone.ts";
+import { RunStore } from "../ledger/run-store.ts";
 import type { CommandContext } from "./command.ts";
+import { compareWithCron, parseCronLog, type CronComparison } from "./cron-log.ts";
 import { parseCrontab, pipelineName, shellText, type CronEntry, type CronRefusal } from "./crontab.ts";
 import { CliError, EXIT, usageError, type ExitStatus } from "./exit.ts";
 import { countText } from "./render.ts";
+import { linesBackwards } from "./run-history.ts";
 import { span } from "./terminal.ts";
 
 /** What program.ts makes of a file named `-`. */
 const STANDARD_INPUT = "/dev/stdin";
+const DIFFERENCES_SHOWN = 10;
 const CRONS_PATH = "/usr/bin:/bin";
 
 interface Made {
@@ -37,6 +42,8 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
   const source = args.text("file");
   const system = args.flag("system") || args.text("user") !== undefined || (source !== undefined && /^\/etc\/(?:crontab|cron\.d\/)/.test(resolve(source)));
   const { entries, refused, notes } = parseCrontab(readCrontab(source), { system, user: args.text("user") });
+  const log = args.text("compare");
+  if (log !== undefined) return compare({ roots, terminal, json: args.flag("json") }, entries, log);
   const { stringify } = await import("yaml");
   const made: Made[] = [];
   const rejected: CronRefusal[] = [...refused];
@@ -75,6 +82,41 @@ function readCrontab(source: string | undefined): string {
     const said = ((error as { stderr?: string }).stderr ?? "").trim();
     throw new CliError(EXIT.usage, `\`crontab -l\` gave nothing${said === "" ? "" : ` (${said})`}; name a crontab: \`orchd import crontab FILE\`.`);
   }
+}
+
+/** The pipelines that an import made are found again by the names that it gave, line by line. @returns 1 where cron and orchd differ */
+function compare(context: Pick<CommandContext, "roots" | "terminal"> & { readonly json: boolean }, entries: readonly CronEntry[], log: string): ExitStatus {
+  const { roots, terminal, json } = context;
+  const starts = parseCronLog(readCrontab(log), Date.now());
+  if (starts.length === 0) throw usageError(`${log} holds no line in which cron says that it started a command (CRON[…]: (user) CMD (…)); name its log, such as /var/log/syslog or the output of journalctl -u cron.`);
+  const store = new RunStore(roots.runs);
+  const taken = new Set<string>();
+  const compared: CronComparison[] = [];
+  for (const entry of entries.filter((one) => faultOf(one) === undefined)) {
+    const wanted = pipelineName(entry.command);
+    let name = wanted;
+    for (let number = 2; taken.has(name); number += 1) name = `${wanted}-${number}`;
+    taken.add(name);
+    const slots = existsSync(store.pipelineLedger(name)) ? slotsOf(store, name) : [];
+    if (slots.length === 0) terminal.note(`${name} (line ${entry.line}) has no slots yet: import it with --shadow and let the daemon run beside cron for a while.`);
+    else compared.push(compareWithCron(name, entry.text, starts, slots));
+  }
+  if (json) terminal.json(compared);
+  else {
+    for (const { pipeline, both, onlyCron, onlyOrchd } of compared) {
+      const same = onlyCron.length + onlyOrchd.length === 0;
+      terminal.line(span(same ? "green" : "red", same ? "✓ " : "✗ "), span("bold", pipeline), `: ${both} alike, ${onlyCron.length} by cron alone, ${onlyOrchd.length} by orchd alone`);
+      for (const time of onlyCron.slice(0, DIFFERENCES_SHOWN)) terminal.line(`    cron alone   ${time}`);
+      for (const time of onlyOrchd.slice(0, DIFFERENCES_SHOWN)) terminal.line(`    orchd alone  ${time}`);
+    }
+  }
+  return compared.every(({ onlyCron, onlyOrchd }) => onlyCron.length + onlyOrchd.length === 0) ? EXIT.done : EXIT.failed;
+}
+
+function slotsOf(store: RunStore, pipeline: string): number[] {
+  const slots: number[] = [];
+  for (const { type, slot } of linesBackwards(store, pipeline)) if (type === "slot.fired" && typeof slot === "string") slots.push(Date.parse(slot));
+  return slots;
 }
 
 function faultOf(entry: CronEntry): string | undefined {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { execFileSync } from "node:child_process";
+import { compareWithCron, parseCronLog } from "../../src/cli/cron-log.ts";
 import { parseCrontab, pipelineName, shellText } from "../../src/cli/crontab.ts";
 
 const USER = { system: false };
@@ -20,8 +21,8 @@ CRON_TZ=Europe/Berlin
     );
     expect(refused).toEqual([]);
     expect(entries).toEqual([
-      { line: 5, cron: "*/5 * * * *", command: "/usr/local/bin/backup.sh --all", env: { PATH: "/usr/local/bin:/usr/bin", GREETING: "hello there" } },
-      { line: 8, cron: "@daily", command: "cleanup", env: { PATH: "/usr/local/bin:/usr/bin", GREETING: "hello there" }, shell: "/bin/bash", timezone: "Europe/Berlin" },
+      { line: 5, cron: "*/5 * * * *", command: "/usr/local/bin/backup.sh --all", text: "/usr/local/bin/backup.sh --all", env: { PATH: "/usr/local/bin:/usr/bin", GREETING: "hello there" } },
+      { line: 8, cron: "@daily", command: "cleanup", text: "cleanup", env: { PATH: "/usr/local/bin:/usr/bin", GREETING: "hello there" }, shell: "/bin/bash", timezone: "Europe/Berlin" },
     ]);
     expect(notes).toHaveLength(1);
     expect(notes[0]).toMatch(/line 2: orchd sends no mail to ops@example.org/);
@@ -58,6 +59,33 @@ describe("a system crontab", () => {
     expect(refused[0]?.reason).toMatch(/it runs as root, and orchd has no run-as.*--user root/);
     expect(parseCrontab(text, { system: true, user: "root" }).entries).toMatchObject([{ cron: "17 * * * *", command: "cd / && run-parts --report /etc/cron.hourly" }]);
     expect(parseCrontab("* * * * * root", { system: true, user: "root" }).refused[0]?.reason).toMatch(/no user and command/);
+  });
+});
+
+describe("cron's log", () => {
+  const NOW = Date.parse("2027-01-02T00:00:00Z");
+  const at = (minute: number): number => Date.UTC(2026, 10, 23, 2, minute);
+
+  it("is read in ISO and in syslog's own form, of the last year that is over", () => {
+    const local = new Date(2026, 10, 23, 2, 5, 1);
+    const starts = parseCronLog(
+      `2026-11-23T02:00:01.123456+00:00 host CRON[77]: (root) CMD (  cd / &&  run-parts x)
+Nov 23 02:05:01 host CRON[78]: (root) CMD (backup)
+Nov 23 02:05:01 host CRON[78]: pam_unix(cron:session): session opened
+nonsense CMD (x)
+`,
+      NOW,
+    );
+    expect(starts).toEqual([
+      { minute: at(0), command: "cd / && run-parts x" },
+      { minute: local.getTime() - 1_000, command: "backup" },
+    ]);
+  });
+
+  it("is compared over the time that both cover", () => {
+    const starts = [0, 5, 10, 15, 20].map((minute) => ({ minute: at(minute), command: "backup" })).concat({ minute: at(12), command: "other" });
+    const slots = [at(5), at(10), at(12), at(20), at(25)];
+    expect(compareWithCron("backup", " backup ", starts, slots)).toEqual({ pipeline: "backup", both: 3, onlyCron: [new Date(at(15)).toISOString()], onlyOrchd: [new Date(at(12)).toISOString()] });
   });
 });
 

@@ -184,6 +184,19 @@ describe("getting started", () => {
     expect(readdirSync(schedules)).toHaveLength(2);
   });
 
+  it("import crontab compares what was imported in shadow with cron's log", async () => {
+    const { root, runs } = tempRoot();
+    writeFileSync(join(root, "crontab"), "0 * * * * /opt/backup.sh --all\n");
+    writeFileSync(join(root, "log"), "2026-11-23T02:00:01+00:00 h CRON[1]: (root) CMD (/opt/backup.sh --all)\n2026-11-23T03:00:01+00:00 h CRON[1]: (root) CMD (/opt/backup.sh --all)\n");
+    const fired = ["02", "03"].map((hour) => ({ type: "slot.fired", slot: `2026-11-23T${hour}:00:00.000Z`, run: `backup@20261123T${hour}0000Z`, shadow: true }));
+    writePipeline(runs, "backup", [loaded("0 * * * *"), ...fired]);
+    const words = ["import", "crontab", "crontab", "--compare", "log", "--json"];
+    const same = await orchd(root, ...words);
+    expect({ status: same.status, found: same.json() }).toEqual({ status: 0, found: [{ pipeline: "backup", both: 2, onlyCron: [], onlyOrchd: [] }] });
+    writePipeline(runs, "backup", [loaded("0 * * * *"), fired[0]!, { ...fired[1]!, slot: "2026-11-23T02:30:00.000Z" }, fired[1]!]);
+    expect((await orchd(root, ...words)).status).toBe(1);
+  });
+
   it("import crontab reads standard input, and writes nothing on a dry run", async () => {
     const { root, schedules } = tempRoot();
     const { status, stdout } = await orchd(root, "import", "crontab", "-", "--dry-run", { input: "0 0 * * * /bin/true\n" });

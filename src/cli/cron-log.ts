@@ -1,0 +1,86 @@
+/**
+ * What cron says that it did, from its log, and how that compares with the slots of the pipelines that were imported in shadow.
+ *
+ * Pure. cron writes one `CMD` line a start, a second or so after the minute, as syslog and the journal keep it.
+ */
+
+/** One start, by the log. */
+export interface CronStart {
+  /** The minute it was for, milliseconds since 1970. */
+  readonly minute: number;
+  readonly command: string;
+}
+
+/** One pipeline's comparison. Times are ISO 8601. */
+export interface CronComparison {
+  readonly pipeline: string;
+  readonly both: number;
+  /** Minutes in which cron started the command and the pipeline had no slot. */
+  readonly onlyCron: readonly string[];
+  /** Slots of the pipeline in which cron did not start the command. */
+  readonly onlyOrchd: readonly string[];
+}
+
+const ISO_LINE = /^(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?)\s/;
+const SYSLOG_LINE = /^([A-Z][a-z]{2})\s+(\d{1,2}) (\d\d):(\d\d):(\d\d)\s/;
+const CMD = /\bCRON(?:D)?(?:\[\d+\])?: \([^)]*\) CMD \((.*)\)\s*$/i;
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MINUTE_MS = 60_000;
+const DAY_MS = 86_400_000;
+
+/**
+ * The starts that a log tells of; lines about anything else are passed over.
+ *
+ * @param now milliseconds since 1970: syslog writes no year, and means the last one that is over
+ */
+export function parseCronLog(text: string, now: number): CronStart[] {
+  return text.split("\n").flatMap((line) => {
+    const command = CMD.exec(line)?.[1];
+    const time = command === undefined ? undefined : timeOf(line, now);
+    return command === undefined || time === undefined ? [] : [{ minute: Math.floor(time / MINUTE_MS) * MINUTE_MS, command: plain(command) }];
+  });
+}
+
+function timeOf(line: string, now: number): number | undefined {
+  const iso = ISO_LINE.exec(line)?.[1];
+  if (iso !== undefined) {
+    const time = Date.parse(iso.replace(" ", "T"));
+    return Number.isNaN(time) ? undefined : time;
+  }
+  const match = SYSLOG_LINE.exec(line);
+  if (match === null) return undefined;
+  const month = MONTHS.indexOf(match[1]!);
+  if (month < 0) return undefined;
+  const [day, hour, minute, second] = match.slice(2, 6).map(Number) as [number, number, number, number];
+  const year = new Date(now).getFullYear();
+  // Syslog's times are local.
+  const time = new Date(year, month, day, hour, minute, second).getTime();
+  return time > now + DAY_MS ? new Date(year - 1, month, day, hour, minute, second).getTime() : time;
+}
+
+/** A command as it is compared: cron's log keeps its blanks as they came. */
+export function plain(command: string): string {
+  return command.trim().replaceAll(/\s+/g, " ");
+}
+
+/**
+ * Compares one command's starts with one pipeline's slots, over the time that both cover.
+ *
+ * @param slots milliseconds since 1970
+ */
+export function compareWithCron(pipeline: string, command: string, starts: readonly CronStart[], slots: readonly number[]): CronComparison {
+  const own = starts.filter((start) => start.command === plain(command)).map(({ minute }) => minute);
+  const minutes = slots.map((slot) => Math.floor(slot / MINUTE_MS) * MINUTE_MS);
+  const all = starts.map(({ minute }) => minute);
+  const from = Math.max(Math.min(...all), Math.min(...minutes));
+  const to = Math.min(Math.max(...all), Math.max(...minutes));
+  const cron = new Set(own.filter((minute) => minute >= from && minute <= to));
+  const orchd = new Set(minutes.filter((minute) => minute >= from && minute <= to));
+  const iso = (times: Iterable<number>): string[] => [...times].toSorted((a, b) => a - b).map((time) => new Date(time).toISOString());
+  return {
+    pipeline,
+    both: [...cron].filter((minute) => orchd.has(minute)).length,
+    onlyCron: iso([...cron].filter((minute) => !orchd.has(minute))),
+    onlyOrchd: iso([...orchd].filter((minute) => !cron.has(minute))),
+  };
+}
