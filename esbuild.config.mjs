@@ -23,7 +23,9 @@ const shared = {
 const commandsApart = {
   name: "commands-apart",
   setup(bundler) {
-    bundler.onResolve({ filter: /^\.\/commands\.ts$/ }, ({ importer }) => (importer.endsWith("orchd.ts") ? { path: "./commands.js", external: true } : undefined));
+    bundler.onResolve({ filter: /^\.\/commands\.ts$/ }, ({ importer }) =>
+      importer.endsWith("orchd.ts") ? { path: "./commands.js", external: true } : undefined,
+    );
   },
 };
 
@@ -33,7 +35,9 @@ const cryptoLate = {
   setup(bundler) {
     bundler.onResolve({ filter: /^node:crypto$/ }, () => ({ path: "node:crypto", namespace: "late" }));
     bundler.onLoad({ filter: /.*/, namespace: "late" }, () => ({
-      contents: ["createHash", "randomBytes"].map((name) => `export const ${name} = (...given) => process.getBuiltinModule("node:crypto").${name}(...given);`).join("\n"),
+      contents: ["createHash", "randomBytes"]
+        .map((name) => `export const ${name} = (...given) => process.getBuiltinModule("node:crypto").${name}(...given);`)
+        .join("\n"),
     }));
   },
 };
@@ -42,7 +46,9 @@ const cryptoLate = {
 const colorsQuiet = {
   name: "colors-quiet",
   setup(bundler) {
-    bundler.onLoad({ filter: /picocolors\.js$/ }, async ({ path }) => ({ contents: (await readFile(path, "utf8")).replace("(p.stdout || {}).isTTY", "false") }));
+    bundler.onLoad({ filter: /picocolors\.js$/ }, async ({ path }) => ({
+      contents: (await readFile(path, "utf8")).replace("(p.stdout || {}).isTTY", "false"),
+    }));
   },
 };
 

@@ -19,7 +19,20 @@ export { StackComponent } from "./orchestrators/stack-component.ts";
 export type { StackComponentType } from "./orchestrators/stack-component.ts";
 export type { Stack, StackPart } from "./orchestrators/stack.ts";
 export type { DynamicPipelineSubmission, FetchedStatus, PipelineSubmission, PlaceholderRun, SubmissionResult } from "./orchestrators/submission.ts";
-export type { CacheSettings, CodeRef, EnvValue, Hooks, InputRef, Json, OnInterruption, OrchestratorRef, RetryPolicy, SecretRef, Snapshot, SnapshotStep } from "./core/snapshot.ts";
+export type {
+  CacheSettings,
+  CodeRef,
+  EnvValue,
+  Hooks,
+  InputRef,
+  Json,
+  OnInterruption,
+  OrchestratorRef,
+  RetryPolicy,
+  SecretRef,
+  Snapshot,
+  SnapshotStep,
+} from "./core/snapshot.ts";
 export type { ExecutionMode, Status } from "./core/status.ts";
 
 /** The schema library that configs are written with, so that an orchestrator needs no package but this one. */

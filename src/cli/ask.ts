@@ -48,7 +48,10 @@ export async function ask({ roots }: CommandContext, question: Question): Promis
     if (reply !== null) return { kind: "answered", id, reply };
     if (!alive) return { kind: "kept", id };
   }
-  throw new CliError(EXIT.noDaemon, `the daemon has not answered request ${id} for a minute; it is kept and will be honoured. See the daemon's log for what holds it up.`);
+  throw new CliError(
+    EXIT.noDaemon,
+    `the daemon has not answered request ${id} for a minute; it is kept and will be honoured. See the daemon's log for what holds it up.`,
+  );
 }
 
 async function leave(runs: string, question: Question): Promise<string> {
@@ -57,7 +60,10 @@ async function leave(runs: string, question: Question): Promise<string> {
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code !== "EACCES" && code !== "EPERM" && code !== "EROFS") throw error;
-    throw new CliError(EXIT.failed, `the request cannot be written (${message}); run the command as a user who may write ${runs}, or point --runs at another folder.`);
+    throw new CliError(
+      EXIT.failed,
+      `the request cannot be written (${message}); run the command as a user who may write ${runs}, or point --runs at another folder.`,
+    );
   }
 }
 

@@ -28,14 +28,19 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
   const { args, roots } = context;
   const cancelled = args.text("cancel");
   if (cancelled !== undefined) {
-    return report(context, await ask(context, { type: "cancel_backfill", id: cancelled }), () => `backfill ${cancelled} makes no more runs; those that have begun go on`);
+    return report(
+      context,
+      await ask(context, { type: "cancel_backfill", id: cancelled }),
+      () => `backfill ${cancelled} makes no more runs; those that have begun go on`,
+    );
   }
   const pipeline = args.text("pipeline");
   if (pipeline === undefined) throw usageError("name a pipeline: `orchd backfill PIPELINE --from T --to T`, or --cancel ID to end a backfill.");
   requirePipeline(roots, pipeline);
   const now = Date.now();
   const [fromText, toText] = [args.text("from"), args.text("to")];
-  if (fromText === undefined || toText === undefined) throw usageError("--from and --to are both needed; the slots between them, both included, are what is backfilled.");
+  if (fromText === undefined || toText === undefined)
+    throw usageError("--from and --to are both needed; the slots between them, both included, are what is backfilled.");
   const from = parseTime(fromText, "--from", now);
   const to = parseTime(toText, "--to", now);
   if (to < from) throw usageError(`--to (${timeText(to)}) lies before --from (${timeText(from)}); swap them.`);
@@ -44,9 +49,21 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
   const which = chosen[0] ?? "missing";
   const maxActive = args.text("max-active") === undefined ? undefined : parseCount(args.text("max-active"), "--max-active", 1);
   if (args.flag("dry-run")) return dryRun(context, { pipeline, from, to: Math.min(to, now), which, maxActive: maxActive ?? 1 });
-  const question = { type: "backfill" as const, pipeline, from: new Date(from).toISOString(), to: new Date(to).toISOString(), which, ...(maxActive === undefined ? {} : { maxActive }) };
+  const question = {
+    type: "backfill" as const,
+    pipeline,
+    from: new Date(from).toISOString(),
+    to: new Date(to).toISOString(),
+    which,
+    ...(maxActive === undefined ? {} : { maxActive }),
+  };
   const answer = await ask(context, question);
-  return report(context, answer, ({ reason }) => `backfill ${answer.id} is under way${reason === undefined ? "" : `: ${reason}`}; \`orchd backfill --cancel ${answer.id}\` ends it`);
+  return report(
+    context,
+    answer,
+    ({ reason }) =>
+      `backfill ${answer.id} is under way${reason === undefined ? "" : `: ${reason}`}; \`orchd backfill --cancel ${answer.id}\` ends it`,
+  );
 }
 
 interface Wanted {
@@ -101,10 +118,18 @@ async function dryRun({ args, roots, terminal }: CommandContext, wanted: Wanted)
     terminal.json(result);
     return EXIT.done;
   }
-  terminal.line(`${countText(slots.length, "slot")} of ${pipeline} from ${timeText(from)} to ${timeText(to)}; ${countText(due.length, "run")} would be made (${which})`);
+  terminal.line(
+    `${countText(slots.length, "slot")} of ${pipeline} from ${timeText(from)} to ${timeText(to)}; ${countText(due.length, "run")} would be made (${which})`,
+  );
   if (due.length > 0) {
-    terminal.line(`${countText(executes, "run")} would execute, the cache answers ${answered} whole and ${cachedSteps} of ${countText(steps, "step")}${due.length > FORECAST_SLOTS ? ` of the first ${FORECAST_SLOTS} slots` : ""}`);
-    terminal.line(tookMs === null ? "how long that takes is not known: no run of it has completed yet" : `about ${formatDuration(tookMs)}, ${maxActive} at once, by what its runs took so far`);
+    terminal.line(
+      `${countText(executes, "run")} would execute, the cache answers ${answered} whole and ${cachedSteps} of ${countText(steps, "step")}${due.length > FORECAST_SLOTS ? ` of the first ${FORECAST_SLOTS} slots` : ""}`,
+    );
+    terminal.line(
+      tookMs === null
+        ? "how long that takes is not known: no run of it has completed yet"
+        : `about ${formatDuration(tookMs)}, ${maxActive} at once, by what its runs took so far`,
+    );
   }
   return EXIT.done;
 }

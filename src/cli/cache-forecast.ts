@@ -57,7 +57,13 @@ export class CacheForecast {
     return step.run === undefined ? (snapshot.enableCache ?? this.#settings.enableCache) : step.cache !== undefined;
   }
 
-  #lookUp(snapshot: Snapshot, step: SnapshotStep, outputs: ReadonlyMap<string, Outputs>, run: { readonly id: string; readonly scheduledFor: string }, now: number): Outputs | undefined {
+  #lookUp(
+    snapshot: Snapshot,
+    step: SnapshotStep,
+    outputs: ReadonlyMap<string, Outputs>,
+    run: { readonly id: string; readonly scheduledFor: string },
+    now: number,
+  ): Outputs | undefined {
     const files: (readonly [string, string])[] = [];
     for (const path of step.cache?.fileDependencies ?? []) {
       const hash = this.#fileHash(resolve(dirname(snapshot.file), path));
@@ -70,7 +76,15 @@ export class CacheForecast {
       if (hash === undefined) return undefined;
       inputs[name] = hash;
     }
-    const key = cacheKey(cacheKeyParts(step, { project: this.#settings.project, params: bindRun(step.params as Json, run) as SnapshotStep["params"], inputs, files, scheduledFor: run.scheduledFor }));
+    const key = cacheKey(
+      cacheKeyParts(step, {
+        project: this.#settings.project,
+        params: bindRun(step.params as Json, run) as SnapshotStep["params"],
+        inputs,
+        files,
+        scheduledFor: run.scheduledFor,
+      }),
+    );
     const expires = step.cache?.expiresAfterMs;
     for (const { run: source, step: id } of this.#index.lookup(key)) {
       const producer = this.#stepsOf(source)?.get(id);
@@ -81,7 +95,11 @@ export class CacheForecast {
     return undefined;
   }
 
-  #outputHash(snapshot: Snapshot, outputs: ReadonlyMap<string, Outputs>, from: { readonly step: string; readonly output?: string | undefined }): string | undefined {
+  #outputHash(
+    snapshot: Snapshot,
+    outputs: ReadonlyMap<string, Outputs>,
+    from: { readonly step: string; readonly output?: string | undefined },
+  ): string | undefined {
     const held = outputs.get(from.step);
     const declared = snapshot.steps.find(({ id }) => id === from.step)?.outputs !== undefined;
     if (held === undefined) return undefined;
@@ -92,7 +110,9 @@ export class CacheForecast {
   }
 
   #isWhole(outputs: Outputs): boolean {
-    const refs: ArtifactRef[] = isArtifactRef(outputs) ? [outputs] : Object.values(outputs).flatMap((value: unknown) => (isArtifactRef(value) ? [value] : []));
+    const refs: ArtifactRef[] = isArtifactRef(outputs)
+      ? [outputs]
+      : Object.values(outputs).flatMap((value: unknown) => (isArtifactRef(value) ? [value] : []));
     return refs.every((ref) => this.#artifacts.verify(ref));
   }
 

@@ -24,7 +24,13 @@ function optionsOf(options: Readonly<Record<string, unknown>>): string {
  */
 function bashScript(commands: readonly CommandSpec[]): string {
   const cases = commands.map(({ name, options, completes, words }) => {
-    const targets = { pipeline: "$(_orchd_pipelines)", run: '$(_orchd_pipelines; _orchd_runs "$cur")', words: (words ?? []).join(" "), file: "", none: "" }[completes ?? "none"];
+    const targets = {
+      pipeline: "$(_orchd_pipelines)",
+      run: '$(_orchd_pipelines; _orchd_runs "$cur")',
+      words: (words ?? []).join(" "),
+      file: "",
+      none: "",
+    }[completes ?? "none"];
     return `    ${name}) options="${optionsOf(options)}"; targets="${targets}"; files=${completes === "file" ? 1 : 0} ;;`;
   });
   return `# orchd completion for bash: put \`source <(orchd completion bash)\` into ~/.bashrc
@@ -68,7 +74,13 @@ complete -F _orchd orchd
 function zshScript(commands: readonly CommandSpec[]): string {
   const described = commands.map(({ name, describe }) => `    '${name}:${describe.replaceAll("'", "").replaceAll(":", ",")}'`);
   const cases = commands.map(({ name, options, completes, words }) => {
-    const targets = { pipeline: "compadd -- $(_orchd_pipelines)", run: "compadd -- $(_orchd_pipelines) $(_orchd_runs)", words: `compadd -- ${(words ?? []).join(" ")}`, file: "_files", none: ":" }[completes ?? "none"];
+    const targets = {
+      pipeline: "compadd -- $(_orchd_pipelines)",
+      run: "compadd -- $(_orchd_pipelines) $(_orchd_runs)",
+      words: `compadd -- ${(words ?? []).join(" ")}`,
+      file: "_files",
+      none: ":",
+    }[completes ?? "none"];
     return `    ${name}) if [[ "$PREFIX" == -* ]]; then compadd -- ${optionsOf(options)}; else ${targets}; fi ;;`;
   });
   return `#compdef orchd

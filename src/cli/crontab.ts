@@ -50,7 +50,19 @@ export interface CrontabForm {
 const NICKNAMES = new Set(["@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"]);
 const VARIABLE = /^\s*(?:"([^"]*)"|'([^']*)'|([A-Za-z_][A-Za-z0-9_]*))\s*=\s*(.*?)\s*$/;
 /** Told by cron itself, or of no use to a step. */
-const CRONS_OWN = new Set(["MAILTO", "MAILFROM", "CRON_TZ", "SHELL", "HOME", "LOGNAME", "USER", "RANDOM_DELAY", "START_HOURS_RANGE", "CONTENT_TYPE", "CONTENT_TRANSFER_ENCODING"]);
+const CRONS_OWN = new Set([
+  "MAILTO",
+  "MAILFROM",
+  "CRON_TZ",
+  "SHELL",
+  "HOME",
+  "LOGNAME",
+  "USER",
+  "RANDOM_DELAY",
+  "START_HOURS_RANGE",
+  "CONTENT_TYPE",
+  "CONTENT_TRANSFER_ENCODING",
+]);
 
 /** Reads a crontab. Never throws. */
 export function parseCrontab(text: string, form: CrontabForm): Crontab {
@@ -68,7 +80,9 @@ export function parseCrontab(text: string, form: CrontabForm): Crontab {
       const value = unquoted(variable[4]!);
       variables.set(name, value);
       if (name === "MAILTO" && value !== "") {
-        notes.push(`line ${line}: orchd sends no mail to ${value}; what a step prints is kept in its run's log, and a hook (hooks.onRunFailure) can tell somebody.`);
+        notes.push(
+          `line ${line}: orchd sends no mail to ${value}; what a step prints is kept in its run's log, and a hook (hooks.onRunFailure) can tell somebody.`,
+        );
       }
       if (name === "RANDOM_DELAY") notes.push(`line ${line}: RANDOM_DELAY is left out; jitterSeconds in a schedule spreads runs.`);
       continue;
@@ -85,7 +99,8 @@ function entryOf(text: string, line: number, form: CrontabForm, variables: Reado
   // cronie: a leading dash keeps the line out of syslog.
   const body = text.replace(/^-(?=[\d*@])/, "");
   const nickname = /^@\S+/.exec(body)?.[0];
-  if (nickname?.toLowerCase() === "@reboot") return refuse("@reboot has no slot: orchd fires by the clock; start it from a systemd unit, or run it with `orchd run` there");
+  if (nickname?.toLowerCase() === "@reboot")
+    return refuse("@reboot has no slot: orchd fires by the clock; start it from a systemd unit, or run it with `orchd run` there");
   if (nickname !== undefined && !NICKNAMES.has(nickname.toLowerCase())) return refuse(`${nickname} is no schedule that orchd knows`);
   const time = nickname !== undefined ? [nickname.toLowerCase()] : body.split(/[ \t]+/, 5);
   const rest = nickname !== undefined ? body.slice(nickname.length).trimStart() : afterFields(body, 5);
@@ -93,7 +108,9 @@ function entryOf(text: string, line: number, form: CrontabForm, variables: Reado
   const { command: whole, user } = form.system ? splitUser(rest) : { command: rest, user: undefined };
   if (form.system && user === undefined) return refuse("it has no user and command after its time, as a system crontab has");
   if (user !== undefined && user !== form.user) {
-    return refuse(`it runs as ${user}, and orchd has no run-as: every step has the daemon's rights; run a daemon as ${user} and import with --user ${user}`);
+    return refuse(
+      `it runs as ${user}, and orchd has no run-as: every step has the daemon's rights; run a daemon as ${user} and import with --user ${user}`,
+    );
   }
   if (whole === "") return refuse("it has no command");
   const { command, stdin } = splitPercent(whole);
@@ -143,13 +160,37 @@ export function shellText({ command, stdin }: Pick<CronEntry, "command" | "stdin
   return `{\n${command}\n} <<'${word}'\n${stdin}\n${word}\n`;
 }
 
-const SHELL_WORDS = new Set(["if", "then", "cd", "test", "nice", "ionice", "env", "sudo", "exec", "time", "timeout", "flock", "command", "sh", "bash", "root", "true", "chronic", "run-parts"]);
+const SHELL_WORDS = new Set([
+  "if",
+  "then",
+  "cd",
+  "test",
+  "nice",
+  "ionice",
+  "env",
+  "sudo",
+  "exec",
+  "time",
+  "timeout",
+  "flock",
+  "command",
+  "sh",
+  "bash",
+  "root",
+  "true",
+  "chronic",
+  "run-parts",
+]);
 
 /** A pipeline's name after what the command runs: `/usr/local/bin/backup.sh --all` is `backup`. */
 export function pipelineName(command: string): string {
   const words = command.split(/[\s;&|()<>"'`${}[\]]+/).filter((word) => word !== "" && !word.startsWith("-") && !word.includes("="));
   const telling = words.find((word) => !SHELL_WORDS.has(word.slice(word.lastIndexOf("/") + 1)) && /[a-z]/i.test(word)) ?? "cron";
   const base = telling.slice(telling.lastIndexOf("/") + 1).replace(/\.(?:sh|py|pl|rb|js|php|bash)$/i, "");
-  const name = base.toLowerCase().replaceAll(/[^a-z0-9_-]+/g, "-").replaceAll(/^[-_]+|-+$/g, "").slice(0, 48);
+  const name = base
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9_-]+/g, "-")
+    .replaceAll(/^[-_]+|-+$/g, "")
+    .slice(0, 48);
   return /^[a-z0-9]/.test(name) ? name : "cron";
 }

@@ -35,12 +35,19 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
     terminal.json({ before: first, after: second, params, pipelineChanged: before.snapshot.digest !== after.snapshot.digest, steps });
     return EXIT.done;
   }
-  if (before.pipeline !== after.pipeline) terminal.note(`these are runs of two pipelines, ${before.pipeline} and ${after.pipeline}: steps are compared by name.`);
+  if (before.pipeline !== after.pipeline)
+    terminal.note(`these are runs of two pipelines, ${before.pipeline} and ${after.pipeline}: steps are compared by name.`);
   for (const name of params) terminal.line(`param "${name}": ${short(before.params[name])} became ${short(after.params[name])}`);
   printTable(
     terminal,
     ["STEP", "BEFORE", "AFTER", "RAN ANEW", "WHAT CHANGED"],
-    steps.map((step) => [step.step, step.before === null ? "-" : statusSpan(step.before), step.after === null ? "-" : statusSpan(step.after), step.ranAnew ? "yes" : "no", step.changes.join(", ") || (step.because ?? "nothing")]),
+    steps.map((step) => [
+      step.step,
+      step.before === null ? "-" : statusSpan(step.before),
+      step.after === null ? "-" : statusSpan(step.after),
+      step.ranAnew ? "yes" : "no",
+      step.changes.join(", ") || (step.because ?? "nothing"),
+    ]),
   );
   return EXIT.done;
 }
@@ -69,7 +76,8 @@ function changesOf(one: StepState, two: StepState, before: RunState, after: RunS
     if (from === undefined || to === undefined || differs(from, to)) changes.push(`input "${name}" comes from elsewhere`);
     else if (outputDiffers(before, after, from)) changes.push(`input "${name}" changed`);
   }
-  for (const name of keysOf(one.values ?? {}, two.values ?? {})) if (differs(one.values?.[name], two.values?.[name])) changes.push(`input "${name}" changed`);
+  for (const name of keysOf(one.values ?? {}, two.values ?? {}))
+    if (differs(one.values?.[name], two.values?.[name])) changes.push(`input "${name}" changed`);
   if (differs(a.env, b.env)) changes.push("env changed");
   if (differs(a.outputs ?? null, b.outputs ?? null)) changes.push("declared outputs changed");
   if (changes.length === 0 && one.cacheKey !== undefined && two.cacheKey !== undefined && one.cacheKey !== two.cacheKey) {

@@ -76,7 +76,13 @@ export class Evaluator {
     const { memoryMb } = settings.runner;
     this.#pool ??= new RunnerPool({
       clock: systemClock,
-      settings: { threads: 1, bundles: bundlesDir, scratch: this.#scratch, token: `cli-${randomBytes(8).toString("hex")}`, ...(memoryMb === undefined ? {} : { memoryMb }) },
+      settings: {
+        threads: 1,
+        bundles: bundlesDir,
+        scratch: this.#scratch,
+        token: `cli-${randomBytes(8).toString("hex")}`,
+        ...(memoryMb === undefined ? {} : { memoryMb }),
+      },
     });
     return this.#pool;
   }

@@ -70,9 +70,17 @@ export function reportEnd({ args, terminal }: CommandContext, view: RunView): Ex
   if (args.flag("json")) terminal.json(view);
   else {
     const why = view.because === null ? "" : `: ${view.because}`;
-    terminal.line(statusMark(view.status), " ", span("bold", view.run), " ", statusSpan(view.status), ` in ${betweenText(view.startedAt, view.finishedAt)}${why}`);
+    terminal.line(
+      statusMark(view.status),
+      " ",
+      span("bold", view.run),
+      " ",
+      statusSpan(view.status),
+      ` in ${betweenText(view.startedAt, view.finishedAt)}${why}`,
+    );
     for (const step of view.steps) {
-      if (step.status === "failed" && step.error !== undefined) terminal.line("  ", span("red", step.step), `: ${step.error.name}: ${step.error.message}`);
+      if (step.status === "failed" && step.error !== undefined)
+        terminal.line("  ", span("red", step.step), `: ${step.error.name}: ${step.error.message}`);
     }
   }
   return view.status === "completed" || view.status === "cached" ? EXIT.done : EXIT.failed;
@@ -96,7 +104,10 @@ function drawing(state: RunState, now: number, most: number): Part[] {
   ];
   const steps = [...state.steps];
   // What moves is what one wants to see; what has ended goes first where there is no room for all.
-  const shown = steps.length <= most ? steps : steps.filter(([, step]) => step.phase === "running" || step.phase === "delayed" || step.status === "failed").slice(0, Math.max(1, most));
+  const shown =
+    steps.length <= most
+      ? steps
+      : steps.filter(([, step]) => step.phase === "running" || step.phase === "delayed" || step.status === "failed").slice(0, Math.max(1, most));
   const rest = steps.length - shown.length;
   return [head, ...shown.map(([id, step]) => drawStep(id, step, now)), ...(rest === 0 ? [] : [span("dim", `  and ${countText(rest, "step")} more`)])];
 }
@@ -104,6 +115,11 @@ function drawing(state: RunState, now: number, most: number): Part[] {
 function drawStep(id: string, step: StepState, now: number): Part {
   const took = step.startedAt === undefined ? "" : ` ${betweenText(step.startedAt, step.finishedAt ?? now)}`;
   const attempt = step.attempt > 1 ? ` attempt ${step.attempt}` : "";
-  const why = step.status === "failed" || step.status === "retrying" ? (step.error?.message ?? step.because) : step.status === "skipped" || step.status === "cached" ? step.because : undefined;
+  const why =
+    step.status === "failed" || step.status === "retrying"
+      ? (step.error?.message ?? step.because)
+      : step.status === "skipped" || step.status === "cached"
+        ? step.because
+        : undefined;
   return ["  ", statusMark(step.status), ` ${id} `, statusSpan(step.status), span("dim", `${took}${attempt}${why === undefined ? "" : `: ${why}`}`)];
 }

@@ -11,7 +11,10 @@ import { CliError, EXIT, type ExitStatus } from "./exit.ts";
 import { followRun, reportEnd } from "./follow-run.ts";
 
 /** Makes the run, drives it here and shows it to its end. */
-export async function runInForeground(context: CommandContext, submit: { readonly pipeline: string; readonly params?: Readonly<Record<string, Json>>; readonly noCache?: boolean }): Promise<ExitStatus> {
+export async function runInForeground(
+  context: CommandContext,
+  submit: { readonly pipeline: string; readonly params?: Readonly<Record<string, Json>>; readonly noCache?: boolean },
+): Promise<ExitStatus> {
   const started = await runForeground({ ...context.roots, ...submit });
   if (!started.accepted) {
     const held = readHolder(new RunStore(context.roots.runs).orchdDir) !== null;

@@ -44,7 +44,8 @@ export function mermaid(steps: readonly GraphStep[]): string {
     for (const { name, from, output } of step.inputs) {
       lines.push(`  ${ids.get(from) ?? "missing"} -->|"${mermaidText(output === undefined ? name : `${name}: ${output}`)}"| ${ids.get(step.step)!}`);
     }
-    for (const need of step.after) if (!step.inputs.some(({ from }) => from === need)) lines.push(`  ${ids.get(need) ?? "missing"} -.-> ${ids.get(step.step)!}`);
+    for (const need of step.after)
+      if (!step.inputs.some(({ from }) => from === need)) lines.push(`  ${ids.get(need) ?? "missing"} -.-> ${ids.get(step.step)!}`);
   }
   return `${lines.join("\n")}\n`;
 }
@@ -59,7 +60,8 @@ export function dot(name: string, steps: readonly GraphStep[]): string {
   for (const step of steps) {
     lines.push(`  ${quoted(step.step)}${step.status === undefined ? "" : ` [label=${quoted(`${step.step}\n${step.status}`)}]`};`);
     for (const input of step.inputs) lines.push(`  ${quoted(input.from)} -> ${quoted(step.step)} [label=${quoted(input.name)}];`);
-    for (const need of step.after) if (!step.inputs.some(({ from }) => from === need)) lines.push(`  ${quoted(need)} -> ${quoted(step.step)} [style=dashed];`);
+    for (const need of step.after)
+      if (!step.inputs.some(({ from }) => from === need)) lines.push(`  ${quoted(need)} -> ${quoted(step.step)} [style=dashed];`);
   }
   return `${[...lines, "}"].join("\n")}\n`;
 }

@@ -24,7 +24,13 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
   const { args, terminal } = context;
   const target = args.text("target")!;
   const graph = looksLikeRun(target) ? runGraph(new RunStore(context.roots.runs), target) : await pipelineGraph(context, target);
-  if (args.flag("json")) terminal.json({ name: graph.name, dynamic: graph.dynamic, ...(graph.status === undefined ? {} : { status: graph.status }), steps: graph.steps.map((step) => ({ ...step, needs: needsOf(step) })) });
+  if (args.flag("json"))
+    terminal.json({
+      name: graph.name,
+      dynamic: graph.dynamic,
+      ...(graph.status === undefined ? {} : { status: graph.status }),
+      steps: graph.steps.map((step) => ({ ...step, needs: needsOf(step) })),
+    });
   else if (args.text("format") === "mermaid") terminal.ownText(mermaid(graph.steps));
   else if (args.text("format") === "dot") terminal.ownText(dot(graph.name, graph.steps));
   else printGraph(terminal, graph);
@@ -55,7 +61,12 @@ async function pipelineGraph(context: CommandContext, pipeline: string): Promise
     context.terminal.note(`the file of ${pipeline} ${loaded === undefined ? "is gone" : "is invalid"}: this is what its run ${run} had.`);
     return { name: pipeline, dynamic: snapshot.dynamic !== undefined, steps: snapshot.steps.map((step) => graphStep(step)) };
   }
-  throw new CliError(EXIT.usage, loaded === undefined ? `the file of ${pipeline} is gone, and it has no run to draw.` : `${loaded.errors.join(" ")} Correct the file, then draw it.`);
+  throw new CliError(
+    EXIT.usage,
+    loaded === undefined
+      ? `the file of ${pipeline} is gone, and it has no run to draw.`
+      : `${loaded.errors.join(" ")} Correct the file, then draw it.`,
+  );
 }
 
 function printGraph(terminal: Terminal, graph: Graph): void {
@@ -66,6 +77,13 @@ function printGraph(terminal: Terminal, graph: Graph): void {
     const inputs = step.inputs.map(({ name, from, output }) => `${name} = ${output === undefined ? from : `${from}.${output}`}`);
     const after = step.after.filter((need) => !step.inputs.some(({ from }) => from === need)).map((need) => `after ${need}`);
     const needs = [...inputs, ...after].join(", ");
-    terminal.line("  ".repeat(level.get(step.step)! + 1), mark, " ", step.step, needs === "" ? "" : span("dim", `  ← ${needs}`), step.status === undefined ? "" : ["  ", statusSpan(step.status)]);
+    terminal.line(
+      "  ".repeat(level.get(step.step)! + 1),
+      mark,
+      " ",
+      step.step,
+      needs === "" ? "" : span("dim", `  ← ${needs}`),
+      step.status === undefined ? "" : ["  ", statusSpan(step.status)],
+    );
   }
 }

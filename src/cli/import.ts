@@ -40,7 +40,8 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
   const kind = args.text("kind");
   if (kind !== "crontab") throw usageError(`"${kind}" cannot be imported; \`orchd import crontab [FILE]\` imports a crontab.`);
   const source = args.text("file");
-  const system = args.flag("system") || args.text("user") !== undefined || (source !== undefined && /^\/etc\/(?:crontab|cron\.d\/)/.test(resolve(source)));
+  const system =
+    args.flag("system") || args.text("user") !== undefined || (source !== undefined && /^\/etc\/(?:crontab|cron\.d\/)/.test(resolve(source)));
   const { entries, refused, notes } = parseCrontab(readCrontab(source), { system, user: args.text("user") });
   const log = args.text("compare");
   if (log !== undefined) return compare({ roots, terminal, json: args.flag("json") }, entries, log);
@@ -49,13 +50,18 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
   const rejected: CronRefusal[] = [...refused];
   for (const entry of entries) {
     const fault = faultOf(entry);
-    if (fault === undefined) made.push(place(entry, roots.schedules, made, stringify(pipelineOf(entry, source, args.flag("shadow")), { lineWidth: 0 })));
+    if (fault === undefined)
+      made.push(place(entry, roots.schedules, made, stringify(pipelineOf(entry, source, args.flag("shadow")), { lineWidth: 0 })));
     else rejected.push({ line: entry.line, text: `${entry.cron} ${entry.command}`, reason: fault });
   }
   rejected.sort((a, b) => a.line - b.line);
   if (!args.flag("dry-run")) write(roots.schedules, made);
   if (args.flag("json")) {
-    terminal.json({ imported: made.map(({ name, file, line, cron, unchanged }) => ({ name, file, line, cron, unchanged })), refused: rejected, notes });
+    terminal.json({
+      imported: made.map(({ name, file, line, cron, unchanged }) => ({ name, file, line, cron, unchanged })),
+      refused: rejected,
+      notes,
+    });
   } else {
     for (const { name, file, cron, text, unchanged } of made) {
       if (args.flag("dry-run")) terminal.ownText(`# ${relative(process.cwd(), file)}\n${text}\n`);
@@ -74,7 +80,9 @@ function readCrontab(source: string | undefined): string {
     if (source === STANDARD_INPUT) return readFileSync(0, "utf8");
     if (source !== undefined) return readFileSync(source, "utf8");
   } catch (error) {
-    throw usageError(`the crontab ${source} cannot be read (${(error as NodeJS.ErrnoException).code ?? "unknown"}); name a file that you may read, or - for standard input.`);
+    throw usageError(
+      `the crontab ${source} cannot be read (${(error as NodeJS.ErrnoException).code ?? "unknown"}); name a file that you may read, or - for standard input.`,
+    );
   }
   try {
     return execFileSync("crontab", ["-l"], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
@@ -85,10 +93,17 @@ function readCrontab(source: string | undefined): string {
 }
 
 /** The pipelines that an import made are found again by the names that it gave, line by line. @returns 1 where cron and orchd differ */
-function compare(context: Pick<CommandContext, "roots" | "terminal"> & { readonly json: boolean }, entries: readonly CronEntry[], log: string): ExitStatus {
+function compare(
+  context: Pick<CommandContext, "roots" | "terminal"> & { readonly json: boolean },
+  entries: readonly CronEntry[],
+  log: string,
+): ExitStatus {
   const { roots, terminal, json } = context;
   const starts = parseCronLog(readCrontab(log), Date.now());
-  if (starts.length === 0) throw usageError(`${log} holds no line in which cron says that it started a command (CRON[…]: (user) CMD (…)); name its log, such as /var/log/syslog or the output of journalctl -u cron.`);
+  if (starts.length === 0)
+    throw usageError(
+      `${log} holds no line in which cron says that it started a command (CRON[…]: (user) CMD (…)); name its log, such as /var/log/syslog or the output of journalctl -u cron.`,
+    );
   const store = new RunStore(roots.runs);
   const taken = new Set<string>();
   const compared: CronComparison[] = [];
@@ -98,14 +113,19 @@ function compare(context: Pick<CommandContext, "roots" | "terminal"> & { readonl
     for (let number = 2; taken.has(name); number += 1) name = `${wanted}-${number}`;
     taken.add(name);
     const slots = existsSync(store.pipelineLedger(name)) ? slotsOf(store, name) : [];
-    if (slots.length === 0) terminal.note(`${name} (line ${entry.line}) has no slots yet: import it with --shadow and let the daemon run beside cron for a while.`);
+    if (slots.length === 0)
+      terminal.note(`${name} (line ${entry.line}) has no slots yet: import it with --shadow and let the daemon run beside cron for a while.`);
     else compared.push(compareWithCron(name, entry.text, starts, slots));
   }
   if (json) terminal.json(compared);
   else {
     for (const { pipeline, both, onlyCron, onlyOrchd } of compared) {
       const same = onlyCron.length + onlyOrchd.length === 0;
-      terminal.line(span(same ? "green" : "red", same ? "✓ " : "✗ "), span("bold", pipeline), `: ${both} alike, ${onlyCron.length} by cron alone, ${onlyOrchd.length} by orchd alone`);
+      terminal.line(
+        span(same ? "green" : "red", same ? "✓ " : "✗ "),
+        span("bold", pipeline),
+        `: ${both} alike, ${onlyCron.length} by cron alone, ${onlyOrchd.length} by orchd alone`,
+      );
       for (const time of onlyCron.slice(0, DIFFERENCES_SHOWN)) terminal.line(`    cron alone   ${time}`);
       for (const time of onlyOrchd.slice(0, DIFFERENCES_SHOWN)) terminal.line(`    orchd alone  ${time}`);
     }
@@ -156,7 +176,9 @@ function place(entry: CronEntry, schedules: string, made: readonly Made[], text:
     const name = number === 1 ? wanted : `${wanted}-${number}`;
     if (made.some((one) => one.name === name)) continue;
     const file = join(schedules, `${name}.yaml`);
-    const taken = ["yaml", "yml", "json", "ts", "mts", "js", "mjs"].map((ending) => join(schedules, `${name}.${ending}`)).filter((path) => existsSync(path));
+    const taken = ["yaml", "yml", "json", "ts", "mts", "js", "mjs"]
+      .map((ending) => join(schedules, `${name}.${ending}`))
+      .filter((path) => existsSync(path));
     const unchanged = taken.length === 1 && taken[0] === file && readFileSync(file, "utf8") === text;
     if (taken.length === 0 || unchanged) return { name, file, line: entry.line, cron: entry.cron, text, unchanged };
   }

@@ -27,7 +27,9 @@ export function requirePipeline(roots: Roots, name: string): void {
     throw unknownError(`there is no pipeline "${name}": a pipeline is called by its name, not by its file; \`orchd status\` lists the names.`);
   }
   const meant = nearest(name, [...store.pipelines(), ...pipelineFiles(roots.schedules).map(stem)]);
-  throw unknownError(`there is no pipeline "${name}"${meant === undefined ? "." : `; did you mean "${meant}"?`} \`orchd status\` lists those that there are, in ${roots.root}.`);
+  throw unknownError(
+    `there is no pipeline "${name}"${meant === undefined ? "." : `; did you mean "${meant}"?`} \`orchd status\` lists those that there are, in ${roots.root}.`,
+  );
 }
 
 function stem(file: string): string {

@@ -43,7 +43,13 @@ export async function loadPipelines(roots: Roots, files?: readonly string[]): Pr
     const results: LoadedFile[] = [];
     for (const path of paths) {
       const file = resolve(path);
-      const result = await loadPipelineFile(file, { root: rootOf(roots, file), bundlesDir: bundles, settings, evaluate: (code) => evaluator.evaluate(code), now: Date.now() });
+      const result = await loadPipelineFile(file, {
+        root: rootOf(roots, file),
+        bundlesDir: bundles,
+        settings,
+        evaluate: (code) => evaluator.evaluate(code),
+        now: Date.now(),
+      });
       if (result.ok) results.push({ ok: true, file, name: result.loaded.name, loaded: result.loaded });
       else results.push({ ok: false, file, name: stem(file), errors: result.errors.map(formatProblem), problems: result.errors });
     }
@@ -51,7 +57,10 @@ export async function loadPipelines(roots: Roots, files?: readonly string[]): Pr
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code !== "EACCES" && code !== "EROFS" && code !== "EPERM") throw error;
-    throw new CliError(EXIT.failed, `compiled step code cannot be written (${message}); run the command as a user who may write ${roots.runs}, or point --runs at another folder.`);
+    throw new CliError(
+      EXIT.failed,
+      `compiled step code cannot be written (${message}); run the command as a user who may write ${roots.runs}, or point --runs at another folder.`,
+    );
   } finally {
     await evaluator.close();
     await stopBundler();
@@ -67,7 +76,10 @@ function rootOf(roots: Roots, file: string): string {
 export async function loadPipeline(roots: Roots, name: string): Promise<LoadedFile | undefined> {
   const recorded = readPipeline(new RunStore(roots.runs), name)?.state.file;
   const names = pipelineFiles(roots.schedules);
-  const likely = [...(recorded === undefined ? [] : [join(roots.schedules, basename(recorded))]), ...names.filter((file) => stem(file) === name).map((file) => join(roots.schedules, file))].filter((path) => existsSync(path));
+  const likely = [
+    ...(recorded === undefined ? [] : [join(roots.schedules, basename(recorded))]),
+    ...names.filter((file) => stem(file) === name).map((file) => join(roots.schedules, file)),
+  ].filter((path) => existsSync(path));
   for (const path of new Set(likely)) {
     const [loaded] = await loadPipelines(roots, [path]);
     if (loaded !== undefined && loaded.name === name) return loaded;

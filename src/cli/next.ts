@@ -34,7 +34,13 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
     printTable(
       terminal,
       ["PIPELINE", "SLOT (UTC)", "", "LOCAL", "NOTE"],
-      slots.map((slot) => [span("bold", slot.schedule === undefined ? slot.pipeline : `${slot.pipeline}.${slot.schedule}`), slot.slot.slice(0, 19) + "Z", span("dim", relativeText(Date.parse(slot.slot), now)), slot.local, span("yellow", slot.note ?? "")]),
+      slots.map((slot) => [
+        span("bold", slot.schedule === undefined ? slot.pipeline : `${slot.pipeline}.${slot.schedule}`),
+        slot.slot.slice(0, 19) + "Z",
+        span("dim", relativeText(Date.parse(slot.slot), now)),
+        slot.local,
+        span("yellow", slot.note ?? ""),
+      ]),
     );
   }
   return EXIT.done;
@@ -49,7 +55,10 @@ async function plannedPipelines(context: CommandContext, wanted: string | undefi
   const planned = new Map<string, Planned>();
   for (const file of loaded) {
     if (!file.ok) {
-      if (wanted === undefined || file.name === wanted) terminal.note(`${file.errors[0] ?? `${file.file} is invalid`}${readPipeline(store, file.name)?.state.digest === undefined ? "" : "; its last good version counts"}`);
+      if (wanted === undefined || file.name === wanted)
+        terminal.note(
+          `${file.errors[0] ?? `${file.file} is invalid`}${readPipeline(store, file.name)?.state.digest === undefined ? "" : "; its last good version counts"}`,
+        );
       continue;
     }
     const { name, schedules } = file.loaded;
@@ -65,7 +74,8 @@ async function plannedPipelines(context: CommandContext, wanted: string | undefi
   if (wanted === undefined) return [...planned.values()];
   const one = planned.get(wanted);
   if (one !== undefined) return [one];
-  if (loaded.some((file) => !file.ok && file.name === wanted)) throw usageError(`the file of "${wanted}" is invalid and no version of it is in force; \`orchd validate\` says what to correct.`);
+  if (loaded.some((file) => !file.ok && file.name === wanted))
+    throw usageError(`the file of "${wanted}" is invalid and no version of it is in force; \`orchd validate\` says what to correct.`);
   throw unknownError(`the file of the pipeline "${wanted}" is gone from ${roots.schedules}; it fires no more.`);
 }
 

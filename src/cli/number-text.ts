@@ -13,6 +13,7 @@ const MOST = 1_000_000;
 export function parseCount(text: string | undefined, what: string, otherwise: number, least = 1): number {
   if (text === undefined) return otherwise;
   const number = Number(text);
-  if (!/^\d{1,7}$/.test(text) || number < least || number > MOST) throw usageError(`${what}: "${text}" is no count; give a whole number from ${least} to ${MOST}.`);
+  if (!/^\d{1,7}$/.test(text) || number < least || number > MOST)
+    throw usageError(`${what}: "${text}" is no count; give a whole number from ${least} to ${MOST}.`);
   return number;
 }

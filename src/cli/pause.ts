@@ -8,5 +8,9 @@ import { requirePipeline } from "./known-pipeline.ts";
 export async function run(context: CommandContext): Promise<ExitStatus> {
   const pipeline = context.args.text("pipeline")!;
   requirePipeline(context.roots, pipeline);
-  return report(context, await ask(context, { type: "pause", pipeline }), ({ reason }) => `${pipeline} is paused${reason === undefined ? "" : ` (${reason})`}`);
+  return report(
+    context,
+    await ask(context, { type: "pause", pipeline }),
+    ({ reason }) => `${pipeline} is paused${reason === undefined ? "" : ` (${reason})`}`,
+  );
 }

@@ -118,7 +118,8 @@ export function scheduleText(schedules: readonly Schedule[]): string | null {
 }
 
 function oneSchedule(schedule: Schedule): string {
-  if (typeof schedule.cron === "string") return schedule.timezone === "UTC" || schedule.timezone === undefined ? schedule.cron : `${schedule.cron} ${schedule.timezone}`;
+  if (typeof schedule.cron === "string")
+    return schedule.timezone === "UTC" || schedule.timezone === undefined ? schedule.cron : `${schedule.cron} ${schedule.timezone}`;
   if (typeof schedule.intervalSeconds === "number") return `every ${schedule.intervalSeconds}s`;
   return typeof schedule.runOnceAt === "string" ? `once at ${schedule.runOnceAt}` : "?";
 }

@@ -65,7 +65,12 @@ async function helpText(words: readonly string[], version: string, columns: numb
   return `${text}\n`;
 }
 
-function build(words: readonly string[], version: string, columns: number | undefined, chosen: (command: CommandSpec, values: Readonly<Record<string, unknown>>) => void): Argv {
+function build(
+  words: readonly string[],
+  version: string,
+  columns: number | undefined,
+  chosen: (command: CommandSpec, values: Readonly<Record<string, unknown>>) => void,
+): Argv {
   const program = yargs()
     .scriptName("orchd")
     .usage("$0 COMMAND\n\nRuns pipelines on a schedule; everything it knows is in append-only ledgers.")
@@ -122,7 +127,12 @@ function sentence(said: string | null | undefined, words: readonly string[]): st
   const name = words.find((word, index) => !word.startsWith("-") && !takesValue(words[index - 1]));
   const command = COMMANDS.find((one) => one.name === name);
   if (command === undefined && name !== undefined) {
-    return `there is no command "${name}"${didYouMean(name, COMMANDS.map((one) => one.name)) || "."} \`orchd --help\` lists the commands.`;
+    return `there is no command "${name}"${
+      didYouMean(
+        name,
+        COMMANDS.map((one) => one.name),
+      ) || "."
+    } \`orchd --help\` lists the commands.`;
   }
   const message = (said ?? "the command line makes no sense").trim().replaceAll(/\s*\n\s*/g, " ");
   const help = `\`orchd ${command === undefined ? "" : `${command.name} `}--help\` shows what there is.`;
@@ -132,7 +142,8 @@ function sentence(said: string | null | undefined, words: readonly string[]): st
     const near = unknown.length === 1 ? didYouMean(unknown[0]!, options).replace('"', '"--') : "";
     return `orchd ${command.name} does not know ${unknown.map((word) => `"${word}"`).join(", ")}${near || "."} ${help}`;
   }
-  if (command !== undefined && message.startsWith("Not enough non-option arguments")) return `orchd ${command.name} needs ${command.positionals}. ${help}`;
+  if (command !== undefined && message.startsWith("Not enough non-option arguments"))
+    return `orchd ${command.name} needs ${command.positionals}. ${help}`;
   const needed = /^Not enough arguments following: (.+)$/.exec(message)?.[1];
   if (needed !== undefined) return `--${needed} needs a value. ${help}`;
   const choice = /^Invalid values: Argument: (\S+), Given: (.+), Choices: (.+)$/.exec(message);

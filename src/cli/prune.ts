@@ -27,7 +27,8 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
   const { args, roots, terminal } = context;
   const days = args.text("keep-days");
   const keepDays = days === undefined ? undefined : Number(days);
-  if (keepDays !== undefined && !(keepDays >= 0 && /^\d+(\.\d+)?$/.test(days!))) throw usageError(`--keep-days: "${days}" is no number of days; give one such as 30.`);
+  if (keepDays !== undefined && !(keepDays >= 0 && /^\d+(\.\d+)?$/.test(days!)))
+    throw usageError(`--keep-days: "${days}" is no number of days; give one such as 30.`);
   const runsText = args.text("keep-runs");
   const keepRuns = runsText === undefined ? undefined : parseCount(runsText, "--keep-runs", 0, 0);
   const dryRun = args.flag("dry-run");
@@ -42,22 +43,36 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
     }
     return report(context, pruningOf(answer.reply.result), answer.reply.reason, dryRun);
   }
-  const [{ withFolderLock }, { prune }, { readSettings }] = await Promise.all([import("../ledger/folder-lock.ts"), import("../ledger/prune.ts"), import("./load-pipelines.ts")]);
+  const [{ withFolderLock }, { prune }, { readSettings }] = await Promise.all([
+    import("../ledger/folder-lock.ts"),
+    import("../ledger/prune.ts"),
+    import("./load-pipelines.ts"),
+  ]);
   const { retention } = await readSettings(roots);
   const policy = { ...retention, ...limits };
-  const act = (signal?: AbortSignal): Promise<Pruning> => prune(roots.runs, { nowMs: Date.now(), policyOf: () => policy, dryRun, ...(signal === undefined ? {} : { signal }) });
+  const act = (signal?: AbortSignal): Promise<Pruning> =>
+    prune(roots.runs, { nowMs: Date.now(), policyOf: () => policy, dryRun, ...(signal === undefined ? {} : { signal }) });
   // A dry run writes nothing, so it needs no lock.
   const pruned = dryRun ? await act() : await withFolderLock(new RunStore(roots.runs).orchdDir, { clock: systemClock, version: VERSION }, act);
   return report(context, pruned, undefined, dryRun);
 }
 
 function pruningOf(result: Json | undefined): Pruning | undefined {
-  return result !== null && typeof result === "object" && "runs" in result && Array.isArray(result["runs"]) ? (result as unknown as Pruning) : undefined;
+  return result !== null && typeof result === "object" && "runs" in result && Array.isArray(result["runs"])
+    ? (result as unknown as Pruning)
+    : undefined;
 }
 
 function report({ args, terminal }: CommandContext, pruned: Pruning | undefined, remark: string | undefined, dryRun: boolean): ExitStatus {
   if (args.flag("json")) {
-    terminal.json({ dryRun, runs: pruned?.runs ?? [], kept: pruned?.kept ?? [], bytes: pruned?.bytes ?? 0, files: pruned?.files ?? 0, ...(remark === undefined ? {} : { reason: remark }) });
+    terminal.json({
+      dryRun,
+      runs: pruned?.runs ?? [],
+      kept: pruned?.kept ?? [],
+      bytes: pruned?.bytes ?? 0,
+      files: pruned?.files ?? 0,
+      ...(remark === undefined ? {} : { reason: remark }),
+    });
     return EXIT.done;
   }
   if (pruned === undefined) {
@@ -65,6 +80,8 @@ function report({ args, terminal }: CommandContext, pruned: Pruning | undefined,
     return EXIT.done;
   }
   for (const { run, because } of pruned.runs) terminal.line(dryRun ? "would remove " : "removed ", run, span("dim", `: ${because}`));
-  terminal.line(`${countText(pruned.runs.length, "run")} ${dryRun ? "would be removed" : "removed"}, ${(pruned.bytes / 1_048_576).toFixed(1)} MiB; ${countText(pruned.kept.length, "more run")} kept though a limit is passed`);
+  terminal.line(
+    `${countText(pruned.runs.length, "run")} ${dryRun ? "would be removed" : "removed"}, ${(pruned.bytes / 1_048_576).toFixed(1)} MiB; ${countText(pruned.kept.length, "more run")} kept though a limit is passed`,
+  );
   return EXIT.done;
 }

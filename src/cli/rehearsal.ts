@@ -45,7 +45,12 @@ interface Overlap {
 }
 
 /** Prints the rehearsal. */
-export async function rehearse({ args, roots, terminal }: CommandContext, planned: readonly Planned[], from: number, days: number): Promise<ExitStatus> {
+export async function rehearse(
+  { args, roots, terminal }: CommandContext,
+  planned: readonly Planned[],
+  from: number,
+  days: number,
+): Promise<ExitStatus> {
   const most = parseCount(args.text("pile-up"), "--pile-up", 10);
   const to = from + days * DAY_MS;
   const store = new RunStore(roots.runs);
@@ -62,11 +67,21 @@ export async function rehearse({ args, roots, terminal }: CommandContext, planne
       if (there === undefined) seconds.set(second, [it.pipeline]);
       else there.push(it.pipeline);
     }
-    const overlap = overlapOf(store, it.pipeline, slots.map(({ slot }) => slot));
+    const overlap = overlapOf(
+      store,
+      it.pipeline,
+      slots.map(({ slot }) => slot),
+    );
     if (overlap !== undefined) overlaps.push(overlap);
     // Around a change of offset at most a day is moved or doubled; looking at fixed days alone would miss a zone.
     if (slots.some(({ schedule }) => schedule.timezone !== "UTC")) {
-      moved.push(...slots.filter(nearTransition()).slice(0, MOST_MOVED).map((slot) => describe(it, slot)).filter(({ note }) => note?.startsWith("gap") === true || note?.startsWith("overlap") === true));
+      moved.push(
+        ...slots
+          .filter(nearTransition())
+          .slice(0, MOST_MOVED)
+          .map((slot) => describe(it, slot))
+          .filter(({ note }) => note?.startsWith("gap") === true || note?.startsWith("overlap") === true),
+      );
     }
   }
   const pileUps: PileUp[] = [...seconds]
@@ -78,8 +93,20 @@ export async function rehearse({ args, roots, terminal }: CommandContext, planne
     return EXIT.done;
   }
   terminal.line(`${countText(total, "slot")} of ${countText(planned.length, "pipeline")} from ${timeText(from)} to ${timeText(to)}`);
-  section(terminal, "pile-ups", pileUps, ({ second, count, pipelines }) => `${timeText(second)}  ${countText(count, "slot")} at once: ${pipelines.slice(0, 5).join(", ")}${pipelines.length > 5 ? ", …" : ""}; jitterSeconds spreads them`);
-  section(terminal, "runs that will overlap", overlaps, (it) => `${it.pipeline}: its runs take ${formatDuration(it.medianMs)} (one in ten ${formatDuration(it.longMs)} or more), and ${countText(it.slots, "slot")} come sooner after the one before, first ${timeText(it.nextSlot)}`);
+  section(
+    terminal,
+    "pile-ups",
+    pileUps,
+    ({ second, count, pipelines }) =>
+      `${timeText(second)}  ${countText(count, "slot")} at once: ${pipelines.slice(0, 5).join(", ")}${pipelines.length > 5 ? ", …" : ""}; jitterSeconds spreads them`,
+  );
+  section(
+    terminal,
+    "runs that will overlap",
+    overlaps,
+    (it) =>
+      `${it.pipeline}: its runs take ${formatDuration(it.medianMs)} (one in ten ${formatDuration(it.longMs)} or more), and ${countText(it.slots, "slot")} come sooner after the one before, first ${timeText(it.nextSlot)}`,
+  );
   section(terminal, "slots that daylight saving changes", moved, (it) => `${it.pipeline}  ${it.slot}  ${it.local}  ${it.note ?? ""}`);
   return EXIT.done;
 }
@@ -109,7 +136,15 @@ function overlapOf(store: RunStore, pipeline: string, slots: readonly number[]):
     count += 1;
   }
   if (first < 0) return undefined;
-  return { pipeline, slot: new Date(slots[first - 1]!).toISOString(), nextSlot: new Date(slots[first]!).toISOString(), everyMs: slots[first]! - slots[first - 1]!, medianMs, longMs, slots: count };
+  return {
+    pipeline,
+    slot: new Date(slots[first - 1]!).toISOString(),
+    nextSlot: new Date(slots[first]!).toISOString(),
+    everyMs: slots[first]! - slots[first - 1]!,
+    medianMs,
+    longMs,
+    slots: count,
+  };
 }
 
 /** Keeps the slots within a day of a change of their zone's offset: only those can be moved or come twice, and a look at one is dear. */

@@ -9,5 +9,9 @@ import { runLedgerPath } from "./run-view.ts";
 export async function run(context: CommandContext): Promise<ExitStatus> {
   const id = context.args.text("run")!;
   runLedgerPath(new RunStore(context.roots.runs), id);
-  return report(context, await ask(context, { type: "repair", run: id }), ({ reason }) => `${id} is repaired${reason === undefined ? "" : `: ${reason}`}`);
+  return report(
+    context,
+    await ask(context, { type: "repair", run: id }),
+    ({ reason }) => `${id} is repaired${reason === undefined ? "" : `: ${reason}`}`,
+  );
 }

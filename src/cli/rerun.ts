@@ -18,6 +18,12 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
   if (from !== undefined && !args.flag("edited") && !state.steps.has(from)) {
     throw unknownError(`the run "${id}" has no step "${from}"; its steps are ${listText([...state.steps.keys()])}.`);
   }
-  const question = { type: "rerun" as const, run: id, ...(failed ? { failed } : {}), ...(from === undefined ? {} : { from }), ...(args.flag("edited") ? { edited: true } : {}) };
+  const question = {
+    type: "rerun" as const,
+    run: id,
+    ...(failed ? { failed } : {}),
+    ...(from === undefined ? {} : { from }),
+    ...(args.flag("edited") ? { edited: true } : {}),
+  };
   return askForRun(context, question, args.flag("wait"));
 }

@@ -77,7 +77,10 @@ export function readRun(store: RunStore, run: string, until = Number.POSITIVE_IN
     },
   });
   if (state === undefined) {
-    const why = until === Number.POSITIVE_INFINITY ? "its ledger has no whole header; `orchd verify` says what is wrong with it" : "it had not been submitted by then";
+    const why =
+      until === Number.POSITIVE_INFINITY
+        ? "its ledger has no whole header; `orchd verify` says what is wrong with it"
+        : "it had not been submitted by then";
     throw new CliError(until === Number.POSITIVE_INFINITY ? EXIT.failed : EXIT.unknown, `the run "${run}" cannot be shown: ${why}.`);
   }
   if (reading.end !== "damaged" || reading.fault === undefined) return { state };

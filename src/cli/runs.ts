@@ -58,7 +58,8 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
 
 /** Slots that made no run are no runs, and yet part of the history. */
 function sayCounts(terminal: Terminal, pipeline: string, { skipped = 0, missed = 0 }: PipelineCounts): void {
-  if (skipped + missed > 0) terminal.note(`${countText(skipped, "slot")} of ${pipeline} skipped, ${missed} missed; \`orchd why ${pipeline} TIME\` says why.`);
+  if (skipped + missed > 0)
+    terminal.note(`${countText(skipped, "slot")} of ${pipeline} skipped, ${missed} missed; \`orchd why ${pipeline} TIME\` says why.`);
 }
 
 interface Filter {
@@ -108,5 +109,9 @@ function summarize(store: RunStore, mention: RunMention, filter: Filter): RunSum
   }
   if ((filter.status !== undefined && view.status !== filter.status) || Date.parse(view.submittedAt) < filter.sinceMs) return undefined;
   const { steps, fault: _fault, ...rest } = view;
-  return { ...rest, durationMs: view.startedAt === null || view.finishedAt === null ? null : Date.parse(view.finishedAt) - Date.parse(view.startedAt), steps: steps.length };
+  return {
+    ...rest,
+    durationMs: view.startedAt === null || view.finishedAt === null ? null : Date.parse(view.finishedAt) - Date.parse(view.startedAt),
+    steps: steps.length,
+  };
 }

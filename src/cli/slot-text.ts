@@ -27,7 +27,8 @@ export function daylightNote(slot: number, schedule: Schedule): string | undefin
   }
   const twice = instantOf(local, timezone);
   if (twice.note !== "overlap") return undefined;
-  if (cronCalculator(cron, timezone).fixedTime) return `overlap: ${clock(local)} comes twice on this day, and it runs the ${twice.instant === slot ? "first" : "second"} time only`;
+  if (cronCalculator(cron, timezone).fixedTime)
+    return `overlap: ${clock(local)} comes twice on this day, and it runs the ${twice.instant === slot ? "first" : "second"} time only`;
   return `overlap: ${clock(local)} comes twice on this day; this is the ${twice.instant === slot ? "first" : "second"}`;
 }
 

@@ -19,7 +19,13 @@ export function printStatus(terminal: Terminal, view: StatusView, detail: boolea
   printTable(
     terminal,
     ["PIPELINE", "STATE", "NEXT FIRE", "LAST RUN", "SCHEDULE"],
-    view.pipelines.map((pipeline) => [span("bold", pipeline.name), stateOf(pipeline), nextOf(pipeline, now), lastOf(pipeline, now), pipeline.schedule ?? "-"]),
+    view.pipelines.map((pipeline) => [
+      span("bold", pipeline.name),
+      stateOf(pipeline),
+      nextOf(pipeline, now),
+      lastOf(pipeline, now),
+      pipeline.schedule ?? "-",
+    ]),
   );
   const notes = view.pipelines.flatMap((pipeline) => notesOf(pipeline, detail));
   if (notes.length > 0) terminal.line("");
@@ -28,9 +34,13 @@ export function printStatus(terminal: Terminal, view: StatusView, detail: boolea
 
 /** The line about the daemon. */
 export function daemonLine(daemon: DaemonView | null, now: number): Part {
-  if (daemon === null) return [span("yellow", "daemon down"), ": nothing fires; what is shown is what the ledgers last said. `orchd start` starts it."];
+  if (daemon === null)
+    return [span("yellow", "daemon down"), ": nothing fires; what is shown is what the ledgers last said. `orchd start` starts it."];
   const since = Date.parse(daemon.since);
-  return [span("green", "daemon up"), `: pid ${daemon.pid}, orchd ${daemon.version}, since ${timeText(since)} (${formatDuration(Math.max(0, now - since))})`];
+  return [
+    span("green", "daemon up"),
+    `: pid ${daemon.pid}, orchd ${daemon.version}, since ${timeText(since)} (${formatDuration(Math.max(0, now - since))})`,
+  ];
 }
 
 function stateOf(pipeline: PipelineView): Part {
@@ -50,20 +60,27 @@ function nextOf(pipeline: PipelineView, now: number): Part {
 
 function lastOf({ lastRun }: PipelineView, now: number): Part {
   if (lastRun === null) return "-";
-  if (lastRun.finishedAt === null) return [statusMark(lastRun.status), " ", statusSpan(lastRun.status), ` for ${betweenText(lastRun.startedAt, now)}`];
+  if (lastRun.finishedAt === null)
+    return [statusMark(lastRun.status), " ", statusSpan(lastRun.status), ` for ${betweenText(lastRun.startedAt, now)}`];
   const took = lastRun.startedAt === null ? "" : `, took ${betweenText(lastRun.startedAt, lastRun.finishedAt)}`;
   return [statusMark(lastRun.status), " ", statusSpan(lastRun.status), ` ${relativeText(Date.parse(lastRun.finishedAt), now)}${took}`];
 }
 
 function notesOf(pipeline: PipelineView, detail: boolean): Part[] {
-  const notes: Part[] = pipeline.errors.map((error) => [pipeline.unread ? span("dim", "· ") : span("red", "✗ "), span("bold", pipeline.name), `: ${error}`]);
+  const notes: Part[] = pipeline.errors.map((error) => [
+    pipeline.unread ? span("dim", "· ") : span("red", "✗ "),
+    span("bold", pipeline.name),
+    `: ${error}`,
+  ]);
   for (const run of pipeline.active) notes.push([statusMark("running"), " ", run]);
   for (const { run, because } of pipeline.waiting ?? []) notes.push([statusMark("initializing"), " ", run, ` waits: ${because}`]);
   const more = pipeline.queued.length - (pipeline.waiting?.length ?? 0);
   if (more > 0) notes.push([statusMark("initializing"), ` ${countText(more, "more run")} of ${pipeline.name} wait`]);
   const { skipped = 0, missed = 0, failed = 0 } = pipeline.counts;
   if (skipped + missed > 0) {
-    notes.push([span("dim", `  ${pipeline.name}: ${countText(skipped, "slot")} skipped, ${missed} missed; \`orchd why ${pipeline.name} TIME\` says why`)]);
+    notes.push([
+      span("dim", `  ${pipeline.name}: ${countText(skipped, "slot")} skipped, ${missed} missed; \`orchd why ${pipeline.name} TIME\` says why`),
+    ]);
   }
   if (!detail) return notes;
   if (pipeline.file !== null) notes.push(["  file      ", pipeline.file]);
@@ -79,14 +96,26 @@ export function printRun(terminal: Terminal, view: RunView, now: number): void {
   terminal.line(statusMark(view.status), " ", span("bold", view.run), " ", statusSpan(view.status), view.because === null ? "" : `: ${view.because}`);
   const took = view.startedAt === null ? "" : `, ${view.finishedAt === null ? "for" : "took"} ${betweenText(view.startedAt, view.finishedAt ?? now)}`;
   const slot = view.trigger.scheduledFor === undefined ? "" : ` for ${timeText(view.trigger.scheduledFor)}`;
-  terminal.line(span("dim", `${view.trigger.kind}${slot}, submitted ${timeText(view.submittedAt)}${view.startedAt === null ? ", not started" : `, started ${timeText(view.startedAt)}`}${took}`));
+  terminal.line(
+    span(
+      "dim",
+      `${view.trigger.kind}${slot}, submitted ${timeText(view.submittedAt)}${view.startedAt === null ? ", not started" : `, started ${timeText(view.startedAt)}`}${took}`,
+    ),
+  );
   if (view.fault !== undefined) terminal.line(span("red", `the ledger is damaged at ${view.fault}; what came after is not shown`));
   if (view.steps.length === 0) return;
   terminal.line("");
   printTable(
     terminal,
     ["", "STEP", "STATUS", "ATTEMPTS", "TOOK", "BECAUSE"],
-    view.steps.map((step) => [statusMark(step.status), step.step, statusSpan(step.status), String(step.attempts), betweenText(step.startedAt, step.finishedAt ?? (step.status === "running" ? now : null)), reasonOf(step)]),
+    view.steps.map((step) => [
+      statusMark(step.status),
+      step.step,
+      statusSpan(step.status),
+      String(step.attempts),
+      betweenText(step.startedAt, step.finishedAt ?? (step.status === "running" ? now : null)),
+      reasonOf(step),
+    ]),
   );
 }
 

@@ -39,7 +39,8 @@ export function readStatus(roots: Roots, target: string | undefined, now: number
   // With a daemon up, a file that no ledger speaks of is one it is about to read.
   const unread = info === null ? unreadFiles(roots.schedules, views).map(unreadView) : [];
   const pipelines = [...shown, ...unread.filter((view) => target === undefined || view.name === target)].sort((a, b) => (a.name < b.name ? -1 : 1));
-  if (target !== undefined && pipelines.length === 0) throw unknownError(`there is no pipeline "${target}"; \`orchd status\` lists those that there are.`);
+  if (target !== undefined && pipelines.length === 0)
+    throw unknownError(`there is no pipeline "${target}"; \`orchd status\` lists those that there are.`);
   return { daemon: info?.ready ? { pid: info.pid, since: info.since, version: info.version, tz: info.tz } : null, pipelines };
 }
 
@@ -48,7 +49,9 @@ function readView(store: RunStore, name: string, now: number): PipelineView | un
     const reading = readPipeline(store, name);
     if (reading === undefined) return undefined;
     const view = viewPipeline(name, reading, now);
-    return view.queued.length === 0 ? view : { ...view, waiting: view.queued.slice(0, WAITING_SHOWN).map((run) => ({ run, because: reasonOf(store, run) })) };
+    return view.queued.length === 0
+      ? view
+      : { ...view, waiting: view.queued.slice(0, WAITING_SHOWN).map((run) => ({ run, because: reasonOf(store, run) })) };
   } catch (error) {
     return { ...emptyView(name), errors: [error instanceof Error ? error.message : String(error)] };
   }
@@ -64,9 +67,26 @@ function reasonOf(store: RunStore, run: string): string {
 }
 
 function unreadView(file: string): PipelineView {
-  return { ...emptyView(file.replace(/\.[a-z]+$/, "")), file, errors: [`${file} has not been read yet; \`orchd start\` reads it, \`orchd validate ${file}\` checks it`], unread: true };
+  return {
+    ...emptyView(file.replace(/\.[a-z]+$/, "")),
+    file,
+    errors: [`${file} has not been read yet; \`orchd start\` reads it, \`orchd validate ${file}\` checks it`],
+    unread: true,
+  };
 }
 
 function emptyView(name: string): PipelineView {
-  return { name, file: null, valid: false, errors: [], paused: false, schedule: null, nextFire: null, lastRun: null, active: [], queued: [], counts: {} };
+  return {
+    name,
+    file: null,
+    valid: false,
+    errors: [],
+    paused: false,
+    schedule: null,
+    nextFire: null,
+    lastRun: null,
+    active: [],
+    queued: [],
+    counts: {},
+  };
 }

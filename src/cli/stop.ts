@@ -10,7 +10,8 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
   const id = context.args.text("run")!;
   const force = context.args.flag("force");
   const { state } = readRun(new RunStore(context.roots.runs), id);
-  if (state.finished !== undefined) throw new CliError(EXIT.refused, `refused: the run "${id}" has ended already, ${state.finished.status}; there is nothing to stop.`);
+  if (state.finished !== undefined)
+    throw new CliError(EXIT.refused, `refused: the run "${id}" has ended already, ${state.finished.status}; there is nothing to stop.`);
   const answer = await ask(context, { type: "stop", run: id, mode: force ? "force" : "graceful" });
   return report(context, answer, () => `${id} is stopping${force ? ", by force" : ""}`);
 }

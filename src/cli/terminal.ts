@@ -155,7 +155,7 @@ export class Terminal {
       return;
     }
     const bytes = Buffer.from(text);
-    for (let written = 0; written < bytes.length; ) {
+    for (let written = 0; written < bytes.length;) {
       try {
         written += writeSync(1, bytes, written);
       } catch (error) {

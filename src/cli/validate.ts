@@ -25,7 +25,8 @@ export interface FileCheck {
 export async function run({ args, roots, terminal }: CommandContext): Promise<ExitStatus> {
   const wanted = args.list("files");
   const paths = wanted.map((file) => findFile(file, roots.schedules));
-  if (wanted.length === 0 && !existsSync(roots.schedules)) throw usageError(`the folder ${roots.schedules} is not there; name it with --schedules or --root, or make one with \`orchd init\`.`);
+  if (wanted.length === 0 && !existsSync(roots.schedules))
+    throw usageError(`the folder ${roots.schedules} is not there; name it with --schedules or --root, or make one with \`orchd init\`.`);
   // Its own file is checked first: everything else is read by it.
   await readSettings(roots);
   const checks = withDuplicates(await loadPipelines(roots, wanted.length === 0 ? undefined : paths));
@@ -33,13 +34,21 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
   if (args.flag("json")) terminal.json(checks);
   else {
     for (const check of checks) {
-      if (check.valid) terminal.line(span("green", "✓ "), relative(process.cwd(), check.file) || check.file, `: ${check.name}, ${check.dynamic ? "dynamic" : countText(check.steps, "step")}${check.schedule === null ? ", no schedule" : `, ${check.schedule}`}`);
+      if (check.valid)
+        terminal.line(
+          span("green", "✓ "),
+          relative(process.cwd(), check.file) || check.file,
+          `: ${check.name}, ${check.dynamic ? "dynamic" : countText(check.steps, "step")}${check.schedule === null ? ", no schedule" : `, ${check.schedule}`}`,
+        );
       else for (const error of check.errors) terminal.line(span("red", "✗ "), error);
       for (const warning of check.warnings) terminal.line(span("yellow", "! "), `${check.name}: ${warning}`);
     }
     if (checks.length === 0) terminal.note(`no pipeline file is in ${roots.schedules}.`);
   }
-  if (invalid > 0) terminal.error(`${countText(invalid, "file")} of ${checks.length} ${invalid === 1 ? "is" : "are"} invalid; correct what is said above and validate again.`);
+  if (invalid > 0)
+    terminal.error(
+      `${countText(invalid, "file")} of ${checks.length} ${invalid === 1 ? "is" : "are"} invalid; correct what is said above and validate again.`,
+    );
   return invalid > 0 ? EXIT.usage : EXIT.done;
 }
 
@@ -59,7 +68,17 @@ function withDuplicates(files: readonly LoadedFile[]): FileCheck[] {
     const { loaded, file, name } = it;
     const owner = owners.get(name);
     if (owner === undefined) owners.set(name, file);
-    const errors = owner === undefined ? [] : [`${file}: name ${JSON.stringify(name)} is taken by ${listText([owner])}; give one of them another name`];
-    return { file, name, valid: owner === undefined, errors, warnings: loaded.warnings, schedule: scheduleText(loaded.schedules), steps: loaded.snapshot.steps.length, dynamic: loaded.snapshot.dynamic !== undefined };
+    const errors =
+      owner === undefined ? [] : [`${file}: name ${JSON.stringify(name)} is taken by ${listText([owner])}; give one of them another name`];
+    return {
+      file,
+      name,
+      valid: owner === undefined,
+      errors,
+      warnings: loaded.warnings,
+      schedule: scheduleText(loaded.schedules),
+      steps: loaded.snapshot.steps.length,
+      dynamic: loaded.snapshot.dynamic !== undefined,
+    };
   });
 }

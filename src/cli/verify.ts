@@ -20,7 +20,8 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
     for (const { file, line, fault } of faults) terminal.line(span("red", "✗ "), `${relative(process.cwd(), file) || file}:${line}: ${fault}`);
     if (rebuilt !== undefined) terminal.line(rebuilt);
     terminal.line(`${countText(checked, "ledger")} checked, ${faults.length === 0 ? "all whole" : countText(faults.length, "fault")}`);
-    if (faults.length > 0) terminal.note("a torn tail is cut by the daemon itself; a damaged run is set aside until `orchd repair RUN`, or a backup is put in its place.");
+    if (faults.length > 0)
+      terminal.note("a torn tail is cut by the daemon itself; a damaged run is set aside until `orchd repair RUN`, or a backup is put in its place.");
   }
   return faults.length === 0 ? EXIT.done : EXIT.failed;
 }
@@ -32,10 +33,14 @@ async function rebuild(context: CommandContext): Promise<string> {
     const answer = await ask(context, { type: "rebuild" });
     if (answer.kind === "answered" && !answer.reply.accepted) throw new CliError(EXIT.refused, refusal(answer.reply));
     if (answer.kind === "kept") sayKept(terminal, answer.id);
-    return answer.kind === "kept" ? "the cache's index will be rebuilt" : `the daemon has rebuilt the cache's index${answer.reply.reason === undefined ? "" : ` (${answer.reply.reason})`}`;
+    return answer.kind === "kept"
+      ? "the cache's index will be rebuilt"
+      : `the daemon has rebuilt the cache's index${answer.reply.reason === undefined ? "" : ` (${answer.reply.reason})`}`;
   }
   const [{ withFolderLock }, { CacheIndex }] = await Promise.all([import("../ledger/folder-lock.ts"), import("../ledger/cache-index.ts")]);
   const { orchdDir } = new RunStore(roots.runs);
-  const keys = await withFolderLock(orchdDir, { clock: systemClock, version: VERSION }, () => new CacheIndex(new RunStore(roots.runs).cache).rebuild(roots.runs));
+  const keys = await withFolderLock(orchdDir, { clock: systemClock, version: VERSION }, () =>
+    new CacheIndex(new RunStore(roots.runs).cache).rebuild(roots.runs),
+  );
   return `the cache's index was rebuilt: ${countText(keys, "result")}`;
 }

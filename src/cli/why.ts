@@ -41,7 +41,12 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
   const until = /T?\d\d:\d\d(Z|[+-]\d\d:?\d\d)?$/i.test(text.trim()) && !/\d\d:\d\d:\d\d/.test(text) ? time + 59_000 : time;
   const answers = decisions(store, pipeline, time, until);
   if (answers.length === 0) answers.push(undecided(store, pipeline, time, until, now));
-  if (args.flag("json")) terminal.json(answers.length === 1 ? { ...answers[0], sentence: sentence(answers[0]!, store, roots.runs, time, now) } : answers.map((answer) => ({ ...answer, sentence: sentence(answer, store, roots.runs, time, now) })));
+  if (args.flag("json"))
+    terminal.json(
+      answers.length === 1
+        ? { ...answers[0], sentence: sentence(answers[0]!, store, roots.runs, time, now) }
+        : answers.map((answer) => ({ ...answer, sentence: sentence(answer, store, roots.runs, time, now) })),
+    );
   else for (const answer of answers) terminal.line(sentence(answer, store, roots.runs, time, now));
   return EXIT.done;
 }
@@ -99,19 +104,31 @@ function undecided(store: RunStore, pipeline: string, time: number, until: numbe
   const state = readPipeline(store, pipeline)?.state;
   const none = { pipeline, slot: null, decision: "none" as const, because: null, schedule: null, run: null, status: null, decidedAt: null };
   if (state === undefined) return { ...none, because: "no daemon has loaded it yet" };
-  const due = timetable(pipeline, schedulesInForce(state)).dueSlots(time - 1, until + 86_400_000, 1_000).find(({ slot }) => slot >= time && slot <= until);
+  const due = timetable(pipeline, schedulesInForce(state))
+    .dueSlots(time - 1, until + 86_400_000, 1_000)
+    .find(({ slot }) => slot >= time && slot <= until);
   if (due === undefined) return none;
   const slot = new Date(due.slot).toISOString();
-  if (due.due > now) return { ...none, slot, decision: "coming", schedule: due.lane ?? null, because: state.paused ? "the schedule is paused, so it will be skipped unless it is resumed before" : null };
+  if (due.due > now)
+    return {
+      ...none,
+      slot,
+      decision: "coming",
+      schedule: due.lane ?? null,
+      because: state.paused ? "the schedule is paused, so it will be skipped unless it is resumed before" : null,
+    };
   const loaded = firstLoad(store, pipeline);
-  if (loaded !== undefined && due.due < loaded) return { ...none, because: `its schedule counts from ${new Date(loaded).toISOString()}, when it was loaded` };
-  if (state.through !== undefined && due.due <= state.through) return { ...none, because: "the schedules that are in force now were not in force then, or the ledger of that time is gone" };
+  if (loaded !== undefined && due.due < loaded)
+    return { ...none, because: `its schedule counts from ${new Date(loaded).toISOString()}, when it was loaded` };
+  if (state.through !== undefined && due.due <= state.through)
+    return { ...none, because: "the schedules that are in force now were not in force then, or the ledger of that time is gone" };
   return { ...none, slot, decision: "pending", schedule: due.lane ?? null };
 }
 
 function firstLoad(store: RunStore, pipeline: string): number | undefined {
   let first: number | undefined;
-  for (const line of linesBackwards(store, pipeline)) if (line["type"] === "pipeline.loaded" && typeof line["at"] === "string") first = Date.parse(line["at"]);
+  for (const line of linesBackwards(store, pipeline))
+    if (line["type"] === "pipeline.loaded" && typeof line["at"] === "string") first = Date.parse(line["at"]);
   return first;
 }
 
@@ -119,8 +136,16 @@ function firstLoad(store: RunStore, pipeline: string): number | undefined {
 function sentence(answer: SlotAnswer, store: RunStore, runs: string, time: number, now: number): string {
   const { pipeline, slot, decision, run, status, because } = answer;
   const why = because === null ? "" : `: ${because}`;
-  const what = slot === null ? `${pipeline} at ${iso(time)}` : `the slot ${slot} of ${pipeline}${answer.schedule === null ? "" : ` (schedule ${answer.schedule})`}`;
-  const outcome = status === null ? (run !== null && !store.exists(run) ? `${run}, whose ledger retention has removed` : (run ?? "")) : `${run}, which is ${status}`;
+  const what =
+    slot === null
+      ? `${pipeline} at ${iso(time)}`
+      : `the slot ${slot} of ${pipeline}${answer.schedule === null ? "" : ` (schedule ${answer.schedule})`}`;
+  const outcome =
+    status === null
+      ? run !== null && !store.exists(run)
+        ? `${run}, whose ledger retention has removed`
+        : (run ?? "")
+      : `${run}, which is ${status}`;
   switch (decision) {
     case "fired":
       return `${what} fired at ${answer.decidedAt}${why} and made the run ${outcome}.`;
@@ -147,7 +172,9 @@ function nearText(store: RunStore, pipeline: string, time: number, now: number):
   const table = timetable(pipeline, schedulesInForce(state));
   const before = table.newest(Math.min(time, now) - 400 * 86_400_000, time)?.slot;
   const after = table.next(time)?.slot;
-  const near = [before === undefined ? "" : `the one before is ${iso(before)}`, after === undefined ? "" : `the one after ${iso(after)}`].filter((part) => part !== "");
+  const near = [before === undefined ? "" : `the one before is ${iso(before)}`, after === undefined ? "" : `the one after ${iso(after)}`].filter(
+    (part) => part !== "",
+  );
   return near.length === 0 ? "" : `; ${listText(near)}`;
 }
 

@@ -31,7 +31,14 @@ export function plainCron(pattern: string): PlainCron | undefined {
   if (texts.length !== 6 || (texts[3] !== "*" && texts[5] !== "*")) return undefined;
   const fields = texts.map((text, index) => readField(text, BOUNDS[index]!));
   if (fields.includes(undefined)) return undefined;
-  const [seconds, minutes, hours, days, months, weekdays] = fields as boolean[][] as [boolean[], boolean[], boolean[], boolean[], boolean[], boolean[]];
+  const [seconds, minutes, hours, days, months, weekdays] = fields as boolean[][] as [
+    boolean[],
+    boolean[],
+    boolean[],
+    boolean[],
+    boolean[],
+    boolean[],
+  ];
   if (weekdays[7]) weekdays[0] = true;
   return (after) => {
     const from = Math.floor(after / 1_000) * 1_000 + 1_000;
@@ -48,7 +55,7 @@ export function plainCron(pattern: string): PlainCron | undefined {
 
 /** The first matching second of a day from one on. */
 function withinDay(from: number, seconds: readonly boolean[], minutes: readonly boolean[], hours: readonly boolean[]): number | undefined {
-  for (let second = from; second < 86_400; ) {
+  for (let second = from; second < 86_400;) {
     if (!hours[Math.floor(second / 3_600)]) second = (Math.floor(second / 3_600) + 1) * 3_600;
     else if (!minutes[Math.floor(second / 60) % 60]) second = (Math.floor(second / 60) + 1) * 60;
     else if (!seconds[second % 60]) second += 1;

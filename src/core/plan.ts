@@ -182,7 +182,8 @@ function outcomeOf(state: RunState, halt: Halt | undefined): { status: FinalRunS
     return { status: "failed", because: halt?.because ?? "the run failed" };
   }
   if (state.stoppedSteps > 0) return { status: "stopped", because: "a step was stopped" };
-  if (state.failed > 0) return { status: "completed", because: `the function returned; warning: step "${state.firstFailure ?? ""}" failed and nothing awaited it` };
+  if (state.failed > 0)
+    return { status: "completed", because: `the function returned; warning: step "${state.firstFailure ?? ""}" failed and nothing awaited it` };
   return { status: "completed", because: state.steps.size === 0 ? "there was nothing to run" : "all steps ended well" };
 }
 
@@ -238,7 +239,11 @@ export function afterInterruption(
     return { ...event, next: "rerun", because: facts.because, ...(cause === "runner" ? { alone: true } : {}) };
   }
   if (step.attempt > retry.maxRetries) {
-    return { ...event, next: "fail", because: retry.maxRetries === 0 ? `${facts.because}; the step has no retries` : `${facts.because}; ${step.attempt} attempts were made` };
+    return {
+      ...event,
+      next: "fail",
+      because: retry.maxRetries === 0 ? `${facts.because}; the step has no retries` : `${facts.because}; ${step.attempt} attempts were made`,
+    };
   }
   const wait = retryDelay(retry, step.attempt, facts.chance);
   return { ...event, next: "retry", retryAt: new Date(facts.now + wait).toISOString(), because: facts.because };

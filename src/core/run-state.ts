@@ -340,7 +340,18 @@ export function upstreamOf(spec: SnapshotStep): Set<string> {
 }
 
 function addStep(state: RunState, spec: SnapshotStep): StepState {
-  const step: StepState = { spec, phase: "waiting", status: "initializing", attempt: 0, reruns: 0, token: 0, unmet: 0, alone: false, rerun: false, attempts: [] };
+  const step: StepState = {
+    spec,
+    phase: "waiting",
+    status: "initializing",
+    attempt: 0,
+    reruns: 0,
+    token: 0,
+    unmet: 0,
+    alone: false,
+    rerun: false,
+    attempts: [],
+  };
   state.steps.set(spec.id, step);
   for (const upstream of upstreamOf(spec)) {
     const list = state.dependents.get(upstream);
@@ -349,7 +360,10 @@ function addStep(state: RunState, spec: SnapshotStep): StepState {
     const before = state.steps.get(upstream);
     if (before === undefined || !endedWell(before)) step.unmet += 1;
     if (before !== undefined && before.phase === "ended" && !endedWell(before)) {
-      state.doomed.set(spec.id, before.status === "failed" ? `upstream step "${upstream}" failed` : `upstream step "${upstream}" was ${before.status}`);
+      state.doomed.set(
+        spec.id,
+        before.status === "failed" ? `upstream step "${upstream}" failed` : `upstream step "${upstream}" was ${before.status}`,
+      );
     }
   }
   return step;
@@ -470,7 +484,8 @@ function openStatus(state: RunState): Status {
  * await, or caught, does not fail the run.
  */
 export function hasFailed(state: RunState): boolean {
-  if (state.init === "failed" || state.timedOut !== undefined || state.functionError !== undefined || state.submissionError !== undefined) return true;
+  if (state.init === "failed" || state.timedOut !== undefined || state.functionError !== undefined || state.submissionError !== undefined)
+    return true;
   if (state.failed === 0) return false;
   return state.function === "none" || state.snapshot.executionMode !== "continue_on_failure";
 }

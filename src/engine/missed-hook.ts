@@ -43,14 +43,12 @@ export function callMissedHook(loaded: LoadedPipeline, missed: readonly MissedSl
       if (typeof value === "string") env[name] = value;
       else secrets.push((env[name] = ports.secrets.get(value.secret)));
     }
-    const slots = missed
-      .slice(0, SLOTS_TOLD)
-      .map(({ slot, until, because, schedule }): Json => ({
-        slot,
-        because,
-        ...(until === undefined ? {} : { until }),
-        ...(schedule === undefined ? {} : { schedule }),
-      }));
+    const slots = missed.slice(0, SLOTS_TOLD).map(({ slot, until, because, schedule }): Json => ({
+      slot,
+      because,
+      ...(until === undefined ? {} : { until }),
+      ...(schedule === undefined ? {} : { schedule }),
+    }));
     const task: HookTask = {
       kind: "hook",
       hook: "onMissed",

@@ -118,7 +118,12 @@ export class Delegation {
       config: this.#of.ref.config,
       method,
       argument,
-      run: { id: state.run, pipeline: state.pipeline, attempt: 1, ...(state.trigger.scheduledFor === undefined ? {} : { scheduledFor: state.trigger.scheduledFor }) },
+      run: {
+        id: state.run,
+        pipeline: state.pipeline,
+        attempt: 1,
+        ...(state.trigger.scheduledFor === undefined ? {} : { scheduledFor: state.trigger.scheduledFor }),
+      },
       env,
       ...(secrets.length === 0 ? {} : { secrets }),
       gracePeriodMs: state.snapshot.gracePeriodMs,
@@ -141,7 +146,12 @@ export class Delegation {
           died: (death) => {
             const innocent = submits && !alone && !death.alone && death.inFlight.length > 1 && this.#of.flavor.capabilities.resubmits;
             if (innocent) arrive(() => void (this.#over || this.submit(true)));
-            else ended({ ok: false, outcome: "failed", error: { name: "RunnerDied", message: `${death.because} while the orchestrator was in it`, code: death.code } });
+            else
+              ended({
+                ok: false,
+                outcome: "failed",
+                error: { name: "RunnerDied", message: `${death.because} while the orchestrator was in it`, code: death.code },
+              });
           },
         },
         alone ? { alone } : undefined,
@@ -179,7 +189,13 @@ export class Delegation {
   /** The orchestrator's own run id is recorded before the first step, so that all steps see the same. */
   #identify(orchestratorRunId: string | undefined): void {
     const { state, emit } = this.#parts;
-    if (this.#requested.size > 0 || state.submission !== "started" || orchestratorRunId === undefined || orchestratorRunId === state.orchestratorRunId) return;
+    if (
+      this.#requested.size > 0 ||
+      state.submission !== "started" ||
+      orchestratorRunId === undefined ||
+      orchestratorRunId === state.orchestratorRunId
+    )
+      return;
     emit({ type: "submit.identified", orchestratorRunId: orchestratorRunId.slice(0, RUN_ID_CHARACTERS) });
   }
 
@@ -242,7 +258,10 @@ export class Delegation {
   #fail(error: StepError): void {
     this.#open = false;
     const stack = error.stack === undefined ? {} : { stack: error.stack.slice(0, 8_192) };
-    this.#parts.emit({ type: "submit.failed", error: { ...error, message: error.message.slice(0, 8_192), code: error.code ?? FAILURE_CODES.submission, ...stack } });
+    this.#parts.emit({
+      type: "submit.failed",
+      error: { ...error, message: error.message.slice(0, 8_192), code: error.code ?? FAILURE_CODES.submission, ...stack },
+    });
     if (this.#of.calls !== undefined && !this.runsFunction) this.#of.calls.stop("the orchestrator did not take the run");
   }
 
@@ -259,10 +278,18 @@ export class Delegation {
     this.#open = false;
     const { state } = this.#parts;
     if (this.#of.calls !== undefined) {
-      if (!this.runsFunction && state.function === "owed") this.#fail({ name: "SubmissionError", message: "the orchestrator ended without running the pipeline's function" });
+      if (!this.runsFunction && state.function === "owed")
+        this.#fail({ name: "SubmissionError", message: "the orchestrator ended without running the pipeline's function" });
       return;
     }
-    const left = [...state.steps.values()].filter((step) => step.phase !== "ended" && step.phase !== "running" && step.phase !== "delayed" && !state.doomed.has(step.spec.id) && !this.#requested.has(step.spec.id));
+    const left = [...state.steps.values()].filter(
+      (step) =>
+        step.phase !== "ended" &&
+        step.phase !== "running" &&
+        step.phase !== "delayed" &&
+        !state.doomed.has(step.spec.id) &&
+        !this.#requested.has(step.spec.id),
+    );
     const halted = state.failed > 0 || state.stop !== undefined || state.timedOut !== undefined || state.init === "failed";
     if (left.length === 0 || halted) return;
     const names = left.map(({ spec }) => JSON.stringify(spec.id)).join(", ");
@@ -308,9 +335,17 @@ export class Delegation {
     if (step === undefined || step.phase === "ended" || this.#requested.has(id)) return;
     const because = "the orchestrator said so";
     const attempt = Math.max(1, step.attempt);
-    if (step.phase !== "running" && ["running", "completed", "cached", "failed"].includes(status)) emit({ type: "step.started", step: id, attempt, because });
+    if (step.phase !== "running" && ["running", "completed", "cached", "failed"].includes(status))
+      emit({ type: "step.started", step: id, attempt, because });
     if (status === "completed" || status === "cached") emit({ type: "step.completed", step: id, attempt, outputs: { result: null }, durationMs: 0 });
-    else if (status === "failed") emit({ type: "step.failed", step: id, attempt, error: { name: "StepFailed", message: "the orchestrator reported that the step failed" }, because });
+    else if (status === "failed")
+      emit({
+        type: "step.failed",
+        step: id,
+        attempt,
+        error: { name: "StepFailed", message: "the orchestrator reported that the step failed" },
+        because,
+      });
     else if (status === "stopped") emit({ type: "step.stopped", step: id, attempt, because });
     else if (status === "skipped") emit({ type: "step.skipped", step: id, because });
   }
@@ -320,7 +355,8 @@ export class Delegation {
     const left = [...state.steps.values()].filter((step) => step.phase !== "ended" && !this.#requested.has(step.spec.id));
     if (status === "completed" || status === "cached") for (const { spec } of left) this.#follow(spec.id, "completed");
     else if (status === "stopped") for (const { spec } of left) this.#follow(spec.id, "stopped");
-    else if (state.failed === 0) this.#fail({ name: "RunFailed", message: `the orchestrator ${this.#of.flavor.name} reported that the run ${status}` });
+    else if (state.failed === 0)
+      this.#fail({ name: "RunFailed", message: `the orchestrator ${this.#of.flavor.name} reported that the run ${status}` });
     this.#open = false;
   }
 

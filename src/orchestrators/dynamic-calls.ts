@@ -178,7 +178,8 @@ export class DynamicCalls {
       else this.#enqueue(asked);
       return;
     }
-    if (recorded.call !== undefined && recorded.call !== asked.text) return this.#diverge(describeCall(recorded.call), `calls ${describeCall(asked.text)}`, asked);
+    if (recorded.call !== undefined && recorded.call !== asked.text)
+      return this.#diverge(describeCall(recorded.call), `calls ${describeCall(asked.text)}`, asked);
     this.#recorded.delete(id);
     this.#parts.journal.afterwards(() => asked.resolve({ id }));
     this.#quiet?.cancel();
@@ -231,7 +232,14 @@ export class DynamicCalls {
     const { step: spec, values } = invocation;
     this.#recording = true;
     emitWhole(
-      { type: "step.added", step: call.id, spec, call: text, ...(Object.keys(values).length === 0 ? {} : { values }), because: "the function asked for it" },
+      {
+        type: "step.added",
+        step: call.id,
+        spec,
+        call: text,
+        ...(Object.keys(values).length === 0 ? {} : { values }),
+        because: "the function asked for it",
+      },
       () => {
         this.#recording = false;
         if (this.#over || state.function !== "owed") return false;
@@ -267,7 +275,8 @@ export class DynamicCalls {
       const [missing] = this.#recorded;
       if (missing !== undefined) return this.#diverge(describeCall(state.steps.get(missing)?.call ?? missing), "ended without it");
       const { unawaited = [] } = (result.value ?? {}) as Partial<DynamicEnd>;
-      for (const { id: step, message } of unawaited) deps.log.warn({ run: state.run, step }, `step ${step} failed and nothing awaited it: ${message}`);
+      for (const { id: step, message } of unawaited)
+        deps.log.warn({ run: state.run, step }, `step ${step} failed and nothing awaited it: ${message}`);
       emit({ type: "run.function_ended" });
       return this.#finish(undefined);
     }
@@ -275,7 +284,11 @@ export class DynamicCalls {
       emit({ type: "run.function_ended" });
       return this.#finish(undefined);
     }
-    const error = { ...result.error, message: result.error.message.slice(0, 8_192), ...(result.error.stack === undefined ? {} : { stack: result.error.stack.slice(0, 8_192) }) };
+    const error = {
+      ...result.error,
+      message: result.error.message.slice(0, 8_192),
+      ...(result.error.stack === undefined ? {} : { stack: result.error.stack.slice(0, 8_192) }),
+    };
     emit({ type: "run.function_ended", error: { ...error } });
     this.#finish(error);
   }

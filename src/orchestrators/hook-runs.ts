@@ -91,12 +91,20 @@ export class HookRuns {
     const still = (): boolean => this.running.delete(key);
     this.#ids.delete(key);
     const failed = (error: StepError): void => {
-      if (still()) this.#parts.emit({ type: "hook.failed", hook, ...of, error: { ...error, message: error.message.slice(0, 8_192), ...(error.stack === undefined ? {} : { stack: error.stack.slice(0, 8_192) }) } });
+      if (still())
+        this.#parts.emit({
+          type: "hook.failed",
+          hook,
+          ...of,
+          error: { ...error, message: error.message.slice(0, 8_192), ...(error.stack === undefined ? {} : { stack: error.stack.slice(0, 8_192) }) },
+        });
     };
     if (!result.ok) return failed({ ...result.error, code: result.error.code ?? FAILURE_CODES.hook });
     // Only an init hook's value means something: it is every step's `context.state`.
     const state: Json | undefined = hook === "init" && result.value !== null ? result.value : undefined;
-    this.#parts.emitWhole({ type: "hook.completed", hook, ...of, ...(state === undefined ? {} : { state }) }, still, (error) => failed(toStepError(error)));
+    this.#parts.emitWhole({ type: "hook.completed", hook, ...of, ...(state === undefined ? {} : { state }) }, still, (error) =>
+      failed(toStepError(error)),
+    );
   }
 
   #task(hook: HookName, step: string | undefined, because: string): HookTask {

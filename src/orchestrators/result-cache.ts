@@ -97,7 +97,8 @@ export class ResultCache {
       const producer = this.stateOf(run)?.steps.get(step);
       if (producer === undefined) miss ??= "output missing";
       else if (producer.status !== "completed" || producer.cacheKey !== key || producer.outputs === undefined) continue;
-      else if (expiresAfterMs !== undefined && nowMs - Date.parse(producer.attempts.at(-1)?.startedAt ?? producer.startedAt ?? "") >= expiresAfterMs) miss ??= "expired";
+      else if (expiresAfterMs !== undefined && nowMs - Date.parse(producer.attempts.at(-1)?.startedAt ?? producer.startedAt ?? "") >= expiresAfterMs)
+        miss ??= "expired";
       else if (!this.areWhole(producer.outputs)) miss ??= "output missing";
       else return { hit: { source: { run, step }, outputs: producer.outputs } };
     }
@@ -107,7 +108,8 @@ export class ResultCache {
   /** The result that a re-run takes over from a run before it, by name rather than by key. */
   reuse(run: string, step: string): CacheHit | undefined {
     const producer = this.stateOf(run)?.steps.get(step);
-    if (producer?.outputs === undefined || (producer.status !== "completed" && producer.status !== "cached") || !this.areWhole(producer.outputs)) return undefined;
+    if (producer?.outputs === undefined || (producer.status !== "completed" && producer.status !== "cached") || !this.areWhole(producer.outputs))
+      return undefined;
     return { source: producer.source ?? { run, step }, outputs: producer.outputs };
   }
 

@@ -81,11 +81,14 @@ export class RunJournal {
   #write(events: readonly RunEvent[], at: string, acts: readonly (() => void)[]): Promise<void> {
     this.#inFlight += 1;
     const last = this.state.lastSeq;
-    return this.#file.append(events, at).then((lines) => {
+    return this.#file
+      .append(events, at)
+      .then((lines) => {
         this.#inFlight -= 1;
         if (lines.at(-1)?.seq !== last) throw new Error(`the ledger ${this.#file.path} has another writer`);
         this.#act(acts);
-      }).catch((error: unknown) => {
+      })
+      .catch((error: unknown) => {
         this.#broken = true;
         this.#log.error({ run: this.state.run, err: error }, `the ledger of run ${this.state.run} can no longer be written`);
         return new Promise<void>(() => undefined);

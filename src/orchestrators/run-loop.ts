@@ -102,7 +102,9 @@ export class RunLoop {
     this.#journal = new RunJournal(state, file, deps.clock, deps.log);
     this.#workingSince = deps.clock.monotonic();
     this.finished = new Promise((resolve) => (this.#resolveFinished = resolve));
-    this.#log = new RunLog(deps.runStore.runLog(state.run), (error) => deps.log.warn({ run: state.run, err: error }, "what a run printed could not be written"));
+    this.#log = new RunLog(deps.runStore.runLog(state.run), (error) =>
+      deps.log.warn({ run: state.run, err: error }, "what a run printed could not be written"),
+    );
     this.#results = ResultCache.of(deps);
     this.#results.begin(state);
     const own = deps.environment ?? process.env;
@@ -131,7 +133,8 @@ export class RunLoop {
     };
     this.#hooks = new HookRuns(parts);
     this.#calls = state.snapshot.dynamic === undefined ? undefined : new DynamicCalls(parts);
-    this.#delegation = flavor.ref === undefined ? undefined : new Delegation(parts, { flavor, ref: flavor.ref, stack: this.#stack, calls: this.#calls });
+    this.#delegation =
+      flavor.ref === undefined ? undefined : new Delegation(parts, { flavor, ref: flavor.ref, stack: this.#stack, calls: this.#calls });
     deps.orchestrators.local.adopt(state.run, {
       orchestratorRunId: state.orchestratorRunId,
       begin: () => this.start("the orchestrator began it"),
@@ -213,7 +216,10 @@ export class RunLoop {
     if (state.finished !== undefined) return { accepted: false, reason: `Run ${state.run} has ended already: ${state.finished.status}.` };
     if (!this.#flavor.capabilities.canStop) return { accepted: false, reason: `The orchestrator ${this.#flavor.name} cannot stop a run.` };
     if (state.stop !== undefined && (state.stop.mode === "force" || order.mode === "graceful")) {
-      return { accepted: false, reason: `Run ${state.run} is being stopped already${state.stop.mode === "force" ? "" : "; --force ends it at once"}.` };
+      return {
+        accepted: false,
+        reason: `Run ${state.run} is being stopped already${state.stop.mode === "force" ? "" : "; --force ends it at once"}.`,
+      };
     }
     this.#arrived.push(() => {
       this.#emit({
@@ -288,7 +294,7 @@ export class RunLoop {
 
   #plan(): void {
     if (!this.#working && this.state.stop === undefined) return;
-    for (let again = true; again; ) {
+    for (let again = true; again;) {
       again = false;
       for (const action of plan(this.state, this.#facts())) {
         const outcome = this.#act(action);
@@ -401,7 +407,14 @@ export class RunLoop {
   }
 
   #emitCached(step: string, { hit, cacheKey, because }: Extract<Preparation, { kind: "cached" }>): void {
-    this.#emit({ type: "step.cached", step, source: { ...hit.source }, outputs: hit.outputs, ...(cacheKey === undefined ? {} : { cacheKey }), because });
+    this.#emit({
+      type: "step.cached",
+      step,
+      source: { ...hit.source },
+      outputs: hit.outputs,
+      ...(cacheKey === undefined ? {} : { cacheKey }),
+      because,
+    });
   }
 
   #begin(action: Extract<Action, { kind: "launch" }>, { task, cacheKey, note }: Extract<Preparation, { kind: "start" }>): void {
@@ -439,7 +452,12 @@ export class RunLoop {
 
   #refuse(step: string, token: number): void {
     const { run, finished } = this.state;
-    if (finished === undefined) this.#emit({ type: "step.result_refused", step, because: `a result came for the attempt that began at line ${token}, which is no longer the current one` });
+    if (finished === undefined)
+      this.#emit({
+        type: "step.result_refused",
+        step,
+        because: `a result came for the attempt that began at line ${token}, which is no longer the current one`,
+      });
     else this.#deps.log.warn({ run, step, token }, "a result came for a run that has ended, and was refused");
   }
 
@@ -449,7 +467,13 @@ export class RunLoop {
     const step = this.state.steps.get(id)!;
     const outputs = outputsOf(step.spec, result.value);
     if (!outputs.ok) return this.#failed(id, outputs.error);
-    const event: RunEvent = { type: "step.completed", step: id, attempt: step.attempt, outputs: outputs.outputs, durationMs: Math.round(durationMs * 1_000) / 1_000 };
+    const event: RunEvent = {
+      type: "step.completed",
+      step: id,
+      attempt: step.attempt,
+      outputs: outputs.outputs,
+      durationMs: Math.round(durationMs * 1_000) / 1_000,
+    };
     if (!needsSpilling(event)) return this.#completed(id, event);
     this.#settling.add(id);
     spillEvent(event, this.#deps.artifacts).then(
@@ -492,7 +516,11 @@ export class RunLoop {
 
   #failed(id: string, error: StepError): void {
     const { clock } = this.#deps;
-    const trimmed = { ...error, message: error.message.slice(0, 8_192), ...(error.stack === undefined ? {} : { stack: error.stack.slice(0, 8_192) }) };
+    const trimmed = {
+      ...error,
+      message: error.message.slice(0, 8_192),
+      ...(error.stack === undefined ? {} : { stack: error.stack.slice(0, 8_192) }),
+    };
     const mayRetry = !this.#flavor.capabilities.handlesStepRetries;
     this.#emit(afterFailure(this.state, id, trimmed, { now: clock.now(), chance: clock.random(), mayRetry }));
   }
@@ -535,7 +563,9 @@ export class RunLoop {
     const own = this.#deps.environment ?? process.env;
     const prevented = (value: unknown): boolean => typeof value === "string" && value !== "" && value !== "0" && value.toLowerCase() !== "false";
     if (prevented(own["ORCHD_PREVENT_CLIENT_SIDE_CACHING"]) || prevented(snapshot.env["ORCHD_PREVENT_CLIENT_SIDE_CACHING"])) return false;
-    return this.#flavor.capabilities.supportsClientSideCaching && snapshot.dynamic === undefined && (trigger.kind === "manual" || trigger.kind === "rerun");
+    return (
+      this.#flavor.capabilities.supportsClientSideCaching && snapshot.dynamic === undefined && (trigger.kind === "manual" || trigger.kind === "rerun")
+    );
   }
 
   /**
@@ -547,7 +577,7 @@ export class RunLoop {
   #answerFirst(known: Map<string, Preparation>): Promise<unknown>[] {
     const tried = new Set<string>();
     const slow: Promise<unknown>[] = [];
-    for (let found = true; found; ) {
+    for (let found = true; found;) {
       found = false;
       for (const id of this.state.ready) {
         if (tried.has(id)) continue;
@@ -595,7 +625,8 @@ export class RunLoop {
     if (timeoutMs === undefined || this.state.timedOut !== undefined) return;
     this.#limit = this.#deps.clock.after(Math.max(0, timeoutMs - this.state.workedMs), () =>
       this.#arrive(() => {
-        if (this.state.finished === undefined) this.#emit({ type: "run.timed_out", because: `the run took longer than its limit of ${formatDuration(timeoutMs)}` });
+        if (this.state.finished === undefined)
+          this.#emit({ type: "run.timed_out", because: `the run took longer than its limit of ${formatDuration(timeoutMs)}` });
       }),
     );
   }
@@ -613,7 +644,16 @@ export class RunLoop {
     this.#journal.afterwards(() => {
       const { run, pipeline, snapshot, startedAt } = state;
       void this.#close().then(() => this.#drained?.resolve());
-      this.#resolveFinished({ run, pipeline, status, because, durationMs, ...(startedAt === undefined ? {} : { startedAt }), finishedAt: at, snapshot });
+      this.#resolveFinished({
+        run,
+        pipeline,
+        status,
+        because,
+        durationMs,
+        ...(startedAt === undefined ? {} : { startedAt }),
+        finishedAt: at,
+        snapshot,
+      });
     });
     return "now";
   }
@@ -628,7 +668,9 @@ export class RunLoop {
     this.#delegation?.end();
     this.#deps.orchestrators.local.release(this.state.run);
     this.#results.end(this.state);
-    await Promise.all([this.#journal.close(), this.#log.close()]).catch((error: unknown) => this.#deps.log.warn({ run: this.state.run, err: error }, "a run's files could not be closed"));
+    await Promise.all([this.#journal.close(), this.#log.close()]).catch((error: unknown) =>
+      this.#deps.log.warn({ run: this.state.run, err: error }, "a run's files could not be closed"),
+    );
   }
 
   async #takeOver(because: string): Promise<void> {

@@ -27,7 +27,8 @@ export class SecretFiles implements SecretSource {
       try {
         return readFileSync(join(folder, name), "utf8").replace(/\r?\n$/, "");
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw new Error(`The secret ${name} cannot be read: ${(error as Error).message}.`, { cause: error });
+        if ((error as NodeJS.ErrnoException).code !== "ENOENT")
+          throw new Error(`The secret ${name} cannot be read: ${(error as Error).message}.`, { cause: error });
       }
     }
     const where = this.#folders.length === 0 ? "$CREDENTIALS_DIRECTORY is not set" : `there is no such file in ${this.#folders.join(" or ")}`;

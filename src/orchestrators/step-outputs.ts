@@ -5,21 +5,28 @@ import { FAILURE_CODES, type StepError } from "../core/failure.ts";
 import type { Json, SnapshotStep } from "../core/snapshot.ts";
 
 /** A step's outputs, or why its result is none. */
-export type StepOutputs = { readonly ok: true; readonly outputs: { readonly [name: string]: Json } } | { readonly ok: false; readonly error: StepError };
+export type StepOutputs =
+  | { readonly ok: true; readonly outputs: { readonly [name: string]: Json } }
+  | { readonly ok: false; readonly error: StepError };
 
 /** Checks a result against the outputs that the step declares. */
 export function outputsOf(spec: SnapshotStep, value: Json): StepOutputs {
   if (spec.outputs === undefined) return { ok: true, outputs: { result: value ?? null } };
   const declared = spec.outputs;
   if (value === null || typeof value !== "object" || Array.isArray(value)) {
-    return bad(`step "${spec.id}" declares the outputs ${declared.join(", ")}, so it has to return an object with these members; it returned ${describe(value)}`);
+    return bad(
+      `step "${spec.id}" declares the outputs ${declared.join(", ")}, so it has to return an object with these members; it returned ${describe(value)}`,
+    );
   }
   const members = value as { readonly [name: string]: Json };
   const missing = declared.filter((name) => !Object.hasOwn(members, name) || members[name] === undefined);
-  if (missing.length > 0) return bad(`step "${spec.id}" returned no ${missing.map((name) => JSON.stringify(name)).join(", ")}, which it declares as output`);
+  if (missing.length > 0)
+    return bad(`step "${spec.id}" returned no ${missing.map((name) => JSON.stringify(name)).join(", ")}, which it declares as output`);
   const undeclared = Object.keys(members).filter((name) => !declared.includes(name));
   if (undeclared.length > 0) {
-    return bad(`step "${spec.id}" returned ${undeclared.map((name) => JSON.stringify(name)).join(", ")}, which it does not declare; its outputs are ${declared.join(", ")}`);
+    return bad(
+      `step "${spec.id}" returned ${undeclared.map((name) => JSON.stringify(name)).join(", ")}, which it does not declare; its outputs are ${declared.join(", ")}`,
+    );
   }
   return { ok: true, outputs: Object.fromEntries(declared.map((name) => [name, members[name]!])) };
 }

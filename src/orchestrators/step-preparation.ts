@@ -122,9 +122,14 @@ class StepPreparation {
       secrets,
       ...this.#common(),
     });
-    if (!result.ok) throw Object.assign(new Error(`the cache function failed: ${result.error.message}`), { name: result.error.name, code: result.error.code });
+    if (!result.ok)
+      throw Object.assign(new Error(`the cache function failed: ${result.error.message}`), { name: result.error.name, code: result.error.code });
     if (typeof result.value !== "string") {
-      throw new PreparationError("CacheFunctionError", FAILURE_CODES.input, `the cache function ${code.source} gave ${JSON.stringify(result.value)}; it has to give a string`);
+      throw new PreparationError(
+        "CacheFunctionError",
+        FAILURE_CODES.input,
+        `the cache function ${code.source} gave ${JSON.stringify(result.value)}; it has to give a string`,
+      );
     }
     return this.#decide(files, result.value);
   }
@@ -175,7 +180,11 @@ class StepPreparation {
   #upstream(input: string, id: string): StepState {
     const upstream = this.#state.steps.get(id);
     if (upstream?.outputs === undefined) {
-      throw new PreparationError("InputError", FAILURE_CODES.input, `input "${input}" of step "${this.#spec.id}" comes from step "${id}", which has no output`);
+      throw new PreparationError(
+        "InputError",
+        FAILURE_CODES.input,
+        `input "${input}" of step "${this.#spec.id}" comes from step "${id}", which has no output`,
+      );
     }
     return upstream;
   }

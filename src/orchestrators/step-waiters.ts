@@ -55,7 +55,12 @@ export class StepWaiters {
         reject(error as Error);
       }
     } else if (step.status === "failed" && step.error !== undefined) reject(asThrown(step.error));
-    else reject(Object.assign(new Error(`step "${step.spec.id}" was ${step.status}: ${step.because ?? "no reason given"}`), { name: step.status === "stopped" ? "StepStopped" : "StepSkipped" }));
+    else
+      reject(
+        Object.assign(new Error(`step "${step.spec.id}" was ${step.status}: ${step.because ?? "no reason given"}`), {
+          name: step.status === "stopped" ? "StepStopped" : "StepSkipped",
+        }),
+      );
   }
 }
 

@@ -33,12 +33,17 @@ export type Jsonified<T> = unknown extends T
 
 /** A function in the place of a module's name. */
 type Hook = string | ((context: HookContext) => unknown);
-type CacheDefinition = Omit<NonNullable<StepDefinition["cache"]>, "cacheFunction"> & { readonly cacheFunction?: string | ((context: CacheContext) => string | Promise<string>) | undefined };
+type CacheDefinition = Omit<NonNullable<StepDefinition["cache"]>, "cacheFunction"> & {
+  readonly cacheFunction?: string | ((context: CacheContext) => string | Promise<string>) | undefined;
+};
 type StepHooks = { readonly [K in keyof NonNullable<StepDefinition["hooks"]>]?: Hook | undefined };
 type PipelineHooks = { readonly [K in keyof NonNullable<PipelineDefinition["hooks"]>]?: Hook | undefined };
 
 /** A step's keys, as in a pipeline file, with functions where a file names modules. */
-export type StepSettings = Omit<StepDefinition, "uses" | "run" | "cache" | "hooks"> & { readonly cache?: CacheDefinition | undefined; readonly hooks?: StepHooks | undefined };
+export type StepSettings = Omit<StepDefinition, "uses" | "run" | "cache" | "hooks"> & {
+  readonly cache?: CacheDefinition | undefined;
+  readonly hooks?: StepHooks | undefined;
+};
 
 /** What `step()` takes besides the function: what holds wherever the step is used, unless a pipeline says otherwise there. */
 export type StepOptions = Omit<StepSettings, "inputs" | "after" | "when"> & { readonly name?: string | undefined };
@@ -72,7 +77,10 @@ export interface StepParts {
  *
  * It is named by its export, else by its function's name; `options.name` overrides both.
  */
-export function step<P = Loose, I = Loose, O = unknown>(run: (context: StepContext<P, I>) => O | Promise<O>, options: StepOptions = {}): Step<P, I, O> {
+export function step<P = Loose, I = Loose, O = unknown>(
+  run: (context: StepContext<P, I>) => O | Promise<O>,
+  options: StepOptions = {},
+): Step<P, I, O> {
   if (typeof run !== "function") throw new TypeError("step() takes a function: step(async ({ params, inputs }) => …)");
   const made = (context: StepContext<P, I>): Promise<O> => Promise.resolve(run(context));
   Object.defineProperty(made, "name", { value: options.name ?? run.name });
@@ -98,14 +106,22 @@ type AnyFunction = (context: never) => unknown;
 export type StepEntry = StepSettings & { readonly uses?: string | AnyStep | AnyFunction | undefined; readonly run?: string | undefined };
 
 type InputsOf<E> = E extends { readonly uses: (context: infer C) => unknown } ? (C extends { readonly inputs: infer I } ? I : Loose) : Loose;
-type ResultOf<E> = E extends { readonly uses: (context: never) => infer R } ? Jsonified<Awaited<R>> : E extends { readonly run: string } ? Loose : Loose;
+type ResultOf<E> = E extends { readonly uses: (context: never) => infer R }
+  ? Jsonified<Awaited<R>>
+  : E extends { readonly run: string }
+    ? Loose
+    : Loose;
 /** Every way to name a result whose type fits T: `step`, or `step.output` for a declared output. */
 type SourceOf<S, T> = {
   [K in keyof S & string]: S[K] extends { readonly uses: string } | { readonly run: string }
     ? K | `${K}.${string}`
-    : (ResultOf<S[K]> extends T ? K : never) | { [N in keyof ResultOf<S[K]> & string]: ResultOf<S[K]>[N] extends T ? `${K}.${N}` : never }[keyof ResultOf<S[K]> & string];
+    :
+        | (ResultOf<S[K]> extends T ? K : never)
+        | { [N in keyof ResultOf<S[K]> & string]: ResultOf<S[K]>[N] extends T ? `${K}.${N}` : never }[keyof ResultOf<S[K]> & string];
 }[keyof S & string];
-type CheckedInputs<S, E> = string extends keyof InputsOf<E> ? { readonly [name: string]: SourceOf<S, unknown> } : { readonly [N in keyof InputsOf<E>]: SourceOf<S, InputsOf<E>[N]> };
+type CheckedInputs<S, E> = string extends keyof InputsOf<E>
+  ? { readonly [name: string]: SourceOf<S, unknown> }
+  : { readonly [N in keyof InputsOf<E>]: SourceOf<S, InputsOf<E>[N]> };
 /** Each step's `inputs` name steps whose results fit. */
 type CheckedSteps<S> = { readonly [K in keyof S]: { readonly inputs?: CheckedInputs<S, S[K]> } };
 
@@ -124,7 +140,9 @@ export interface Pipeline<S = unknown> extends PipelineSettings {
  * export default pipeline({ name: "log-digest", schedule: { cron: "@daily" }, steps: { read: { uses: read } } });
  * ```
  */
-export function pipeline<const S extends { readonly [id: string]: StepEntry }>(definition: PipelineSettings & { readonly steps: S & CheckedSteps<S> }): Pipeline<S> {
+export function pipeline<const S extends { readonly [id: string]: StepEntry }>(
+  definition: PipelineSettings & { readonly steps: S & CheckedSteps<S> },
+): Pipeline<S> {
   return mark("pipeline", definition, "pipeline({ steps: { … } })") as Pipeline<S>;
 }
 

@@ -19,7 +19,8 @@ export interface DynamicPipeline extends PipelineSettings {
  * ```
  */
 export function dynamicPipeline(settings: PipelineSettings, run: (run: DynamicRun) => unknown): DynamicPipeline {
-  if (typeof run !== "function") throw new TypeError("dynamicPipeline() takes settings and a function: dynamicPipeline({ name }, async (run) => { … })");
+  if (typeof run !== "function")
+    throw new TypeError("dynamicPipeline() takes settings and a function: dynamicPipeline({ name }, async (run) => { … })");
   const made = mark("dynamic", settings, "dynamicPipeline({ name }, async (run) => { … })");
   Object.defineProperty(made, FUNCTION_SYMBOL, { value: run });
   return made as DynamicPipeline;

@@ -73,9 +73,17 @@ export interface DynamicRun<P = Loose> {
   /** Calls a step without waiting. */
   submit<SP, I, O>(step: Callable<SP, I, O>, options?: CallOptions<SP, I>): StepHandle<Jsonified<O>>;
   /** Calls a step once for each item; lists of equal length go together. The results are in the items' order. */
-  map<SP, I, O>(step: Callable<SP, I, O>, inputs: MapInputs<I>, options?: MapOptions<SP>): Promise<Jsonified<O>[]> & { readonly handles: Promise<readonly StepHandle<Jsonified<O>>[]> };
+  map<SP, I, O>(
+    step: Callable<SP, I, O>,
+    inputs: MapInputs<I>,
+    options?: MapOptions<SP>,
+  ): Promise<Jsonified<O>[]> & { readonly handles: Promise<readonly StepHandle<Jsonified<O>>[]> };
   /** Calls a step once for each combination of items; the last list changes fastest. */
-  product<SP, I, O>(step: Callable<SP, I, O>, inputs: MapInputs<I>, options?: MapOptions<SP>): Promise<Jsonified<O>[]> & { readonly handles: Promise<readonly StepHandle<Jsonified<O>>[]> };
+  product<SP, I, O>(
+    step: Callable<SP, I, O>,
+    inputs: MapInputs<I>,
+    options?: MapOptions<SP>,
+  ): Promise<Jsonified<O>[]> & { readonly handles: Promise<readonly StepHandle<Jsonified<O>>[]> };
 }
 
 /** What a {@link DynamicCaller} stands on. */
@@ -129,7 +137,13 @@ export class DynamicCaller {
     const id = this.#idFor(name, options.id);
     const handle = new Invocation(id, (settings as { outputs?: readonly string[] }).outputs, (method, argument) => this.#host.call(method, argument));
     this.#handles.push(handle);
-    const base = { id, name, pick, options: describeOptions(settings, name, made), params: plain(options.params ?? {}, name) as DynamicCall["params"] };
+    const base = {
+      id,
+      name,
+      pick,
+      options: describeOptions(settings, name, made),
+      params: plain(options.params ?? {}, name) as DynamicCall["params"],
+    };
     const names = Object.keys(options.inputs ?? {});
     const sources = Object.values(options.inputs ?? {}) as unknown[];
     const after = options.after ?? [];
@@ -283,7 +297,10 @@ class Lazy<T> implements Promise<T> {
     this.#get = get;
   }
 
-  then<A = T, B = never>(onValue?: ((value: T) => A | PromiseLike<A>) | null, onError?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<A | B> {
+  then<A = T, B = never>(
+    onValue?: ((value: T) => A | PromiseLike<A>) | null,
+    onError?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
     return this.#get().then(onValue, onError);
   }
 
@@ -335,7 +352,8 @@ type Combine = (lists: Lists, step: string) => { [input: string]: unknown }[];
 
 function listOf(input: string, value: unknown, step: string): Lists[number] {
   if (isUnmapped(value)) return { name: input, items: undefined, value: value.value };
-  if (!Array.isArray(value)) throw new Error(`"${step}": the input "${input}" is no list; wrap a value that every invocation is to get in unmapped()`);
+  if (!Array.isArray(value))
+    throw new Error(`"${step}": the input "${input}" is no list; wrap a value that every invocation is to get in unmapped()`);
   if (value.length === 0) throw new Error(`"${step}": the input "${input}" is an empty list, so there is nothing to map over`);
   return { name: input, items: value };
 }
@@ -346,9 +364,13 @@ function zip(lists: Lists, step: string): { [input: string]: unknown }[] {
   if (first === undefined) throw new Error(`"${step}" has nothing to map over: every input is unmapped()`);
   const odd = mapped.find((list) => list.items!.length !== first.items!.length);
   if (odd !== undefined) {
-    throw new Error(`"${step}": the inputs "${first.name}" (${first.items!.length} items) and "${odd.name}" (${odd.items!.length}) have to be equally long; use run.product for every combination`);
+    throw new Error(
+      `"${step}": the inputs "${first.name}" (${first.items!.length} items) and "${odd.name}" (${odd.items!.length}) have to be equally long; use run.product for every combination`,
+    );
   }
-  return first.items!.map((_, index) => Object.fromEntries(lists.map((list) => [list.name, list.items === undefined ? list.value : list.items[index]])));
+  return first.items!.map((_, index) =>
+    Object.fromEntries(lists.map((list) => [list.name, list.items === undefined ? list.value : list.items[index]])),
+  );
 }
 
 function cartesian(lists: Lists, step: string): { [input: string]: unknown }[] {

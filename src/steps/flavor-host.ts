@@ -46,7 +46,9 @@ export async function runFlavor(module: LoadedModule, task: FlavorTask, call: Ca
 function instantiate(module: LoadedModule, code: CodeRef, config: { readonly [key: string]: Json }): Methods {
   const found = pickValue(module, code);
   if (typeof found !== "function" || typeof (found.prototype as Methods | undefined)?.["submitPipeline"] !== "function") {
-    throw new LoadError(`${code.source}: the export is no orchestrator; write export default class extends BaseOrchestrator, with getOrchestratorRunId and submitPipeline`);
+    throw new LoadError(
+      `${code.source}: the export is no orchestrator; write export default class extends BaseOrchestrator, with getOrchestratorRunId and submitPipeline`,
+    );
   }
   if (typeof (found.prototype as Methods)["getOrchestratorRunId"] !== "function") {
     throw new LoadError(`${code.source}: the orchestrator has no getOrchestratorRunId, which every orchestrator needs`);
@@ -54,7 +56,10 @@ function instantiate(module: LoadedModule, code: CodeRef, config: { readonly [ke
   try {
     return new (found as unknown as new (config: unknown) => Methods)(config);
   } catch (error) {
-    if (isZodError(error)) throw new LoadError(`${code.source}: the config does not fit: ${error.issues.map((issue) => `${issue.path.join(".") || "it"}: ${issue.message}`).join("; ")}`);
+    if (isZodError(error))
+      throw new LoadError(
+        `${code.source}: the config does not fit: ${error.issues.map((issue) => `${issue.path.join(".") || "it"}: ${issue.message}`).join("; ")}`,
+      );
     throw error;
   }
 }
@@ -69,7 +74,8 @@ async function submit(instance: Methods, method: "submitPipeline" | "submitDynam
   let wait: unknown;
   if (typeof instance[method] !== "function") throw new Error(`the orchestrator has no ${method}`);
   const submission = await instance[method](argument);
-  if (submission !== undefined && submission !== null) ({ metadata, waitForCompletion: wait } = submission as { metadata?: unknown; waitForCompletion?: unknown });
+  if (submission !== undefined && submission !== null)
+    ({ metadata, waitForCompletion: wait } = submission as { metadata?: unknown; waitForCompletion?: unknown });
   const orchestratorRunId = runIdOf(instance);
   const accepted = { ...(orchestratorRunId === undefined ? {} : { orchestratorRunId }), metadata: metadata ?? {}, waits: typeof wait === "function" };
   await call("accepted", JSON.parse(JSON.stringify(accepted)) as Json);
@@ -77,7 +83,11 @@ async function submit(instance: Methods, method: "submitPipeline" | "submitDynam
   try {
     await (wait as () => Promise<unknown>).call(submission);
   } catch (error) {
-    throw Object.assign(new Error(toStepError(error).message), { name: toStepError(error).name, code: WAIT_CODE, stack: (error as StepError | null)?.stack });
+    throw Object.assign(new Error(toStepError(error).message), {
+      name: toStepError(error).name,
+      code: WAIT_CODE,
+      stack: (error as StepError | null)?.stack,
+    });
   }
   return null;
 }

@@ -74,7 +74,9 @@ export class LineCapture {
       if (rest !== "") this.#keep(stream, [rest]);
     }
     if (this.#dropped > 0) {
-      this.#give("orchd", [`[orchd: the output is longer than ${Math.round(this.#limit / 1024 / 1024)} MiB; ${this.#dropped} bytes after that are dropped]`]);
+      this.#give("orchd", [
+        `[orchd: the output is longer than ${Math.round(this.#limit / 1024 / 1024)} MiB; ${this.#dropped} bytes after that are dropped]`,
+      ]);
       this.#dropped = 0;
     }
   }

@@ -19,7 +19,9 @@ export function describeDefinition(module: LoadedModule, code: CodeRef): LoadedD
   const exported = pickValue(module, code);
   const kind = kindOf(exported) ?? (isPlain(exported) && ("steps" in exported || "schedule" in exported) ? "pipeline" : undefined);
   if (kind === undefined) {
-    throw new LoadError(`${code.source}: the default export is no pipeline; write export default pipeline({ … }) or export default dynamicPipeline({ … }, async (run) => { … })`);
+    throw new LoadError(
+      `${code.source}: the default export is no pipeline; write export default pipeline({ … }) or export default dynamicPipeline({ … }, async (run) => { … })`,
+    );
   }
   const { steps, ...rest } = exported as { readonly steps?: { readonly [id: string]: unknown } };
   const describe = new Describer(module, code);
@@ -67,7 +69,9 @@ class Describer {
     if (Array.isArray(value)) return value.map((element, index) => this.value(element, [...path, String(index)]) ?? null);
     if (typeof (value as { toJSON?: unknown }).toJSON === "function") return this.value((value as { toJSON(): unknown }).toJSON(), path);
     if (!isPlain(value)) return this.#refuse(path, `is a ${(value as object).constructor?.name ?? "strange object"}`);
-    const members = Object.entries(value).flatMap(([name, member]) => (member === undefined ? [] : [[name, this.value(member, [...path, name])] as const]));
+    const members = Object.entries(value).flatMap(([name, member]) =>
+      member === undefined ? [] : [[name, this.value(member, [...path, name])] as const],
+    );
     return Object.fromEntries(members);
   }
 
@@ -101,14 +105,19 @@ function exportOf(module: LoadedModule, value: unknown): string | undefined {
 }
 
 /** How a step that a dynamic pipeline's function calls is found again, and its name. @throws LoadError where it cannot be */
-export function locateStep(module: LoadedModule, code: CodeRef, value: unknown): { readonly pick: string; readonly name: string; readonly made?: number } {
+export function locateStep(
+  module: LoadedModule,
+  code: CodeRef,
+  value: unknown,
+): { readonly pick: string; readonly name: string; readonly made?: number } {
   if (typeof value !== "function") throw new LoadError(`${code.source}: what was called is no step; give run.step() a function or what step() made`);
   const parts = stepParts(value);
   const exported = exportOf(module, value);
   const made = module.made.indexOf(value);
   const exportName = exported?.slice("export:".length);
   const name = parts?.options.name ?? (exportName === "default" ? undefined : exportName) ?? (value.name === "" ? exportName : value.name);
-  if (name === undefined || name === "") throw new LoadError(`${code.source}: a step without a name was called; export it, or name it: step(fn, { name: "read" })`);
+  if (name === undefined || name === "")
+    throw new LoadError(`${code.source}: a step without a name was called; export it, or name it: step(fn, { name: "read" })`);
   const pick = made === -1 ? exported : (exported ?? `made:${made}`);
   if (pick === undefined) {
     throw new LoadError(

@@ -54,7 +54,9 @@ export class Modules {
     try {
       text = readFileSync(path, "utf8");
     } catch {
-      throw new LoadError(`${code.source}: its compiled code ${path} is gone; load the pipeline again ("orchd validate"), or run it anew instead of re-running it`);
+      throw new LoadError(
+        `${code.source}: its compiled code ${path} is gone; load the pipeline again ("orchd validate"), or run it anew instead of re-running it`,
+      );
     }
     this.#onText(text);
     const made: unknown[] = [];

@@ -26,7 +26,11 @@ let isInstalled = false;
 
 /** Whether a bundle may start processes: it says so, or imports packages that are not in it. */
 export function maySpawn(bundle: string): boolean {
-  return bundle.includes("child_process") || bundle.includes("process.binding") || /(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\s*\(\s*)["'](?!node:|orchd["'])/.test(bundle);
+  return (
+    bundle.includes("child_process") ||
+    bundle.includes("process.binding") ||
+    /(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\s*\(\s*)["'](?!node:|orchd["'])/.test(bundle)
+  );
 }
 
 /** Puts the watch in place, once a thread. */

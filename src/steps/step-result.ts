@@ -38,7 +38,9 @@ export function resultJson(value: unknown, step: string, outputs: readonly strin
 
 function check(value: unknown, step: string, path: string, above: unknown[]): void {
   const refuse = (what: string): never => {
-    throw new BadOutput(`step "${step}": ${path === "" ? "the result" : `"${path.replace(/^\./, "")}" in the result`} is ${what}, which JSON cannot hold`);
+    throw new BadOutput(
+      `step "${step}": ${path === "" ? "the result" : `"${path.replace(/^\./, "")}" in the result`} is ${what}, which JSON cannot hold`,
+    );
   };
   switch (typeof value) {
     case "function":
@@ -57,7 +59,14 @@ function check(value: unknown, step: string, path: string, above: unknown[]): vo
   if (value === null || typeof (value as { toJSON?: unknown }).toJSON === "function") return;
   if (above.includes(value)) return refuse("a part of itself");
   if (above.length >= DEEPEST) return refuse(`deeper than ${DEEPEST} levels`);
-  if (value instanceof Map || value instanceof Set || value instanceof WeakMap || value instanceof Promise || ArrayBuffer.isView(value) || value instanceof ArrayBuffer) {
+  if (
+    value instanceof Map ||
+    value instanceof Set ||
+    value instanceof WeakMap ||
+    value instanceof Promise ||
+    ArrayBuffer.isView(value) ||
+    value instanceof ArrayBuffer
+  ) {
     return refuse(`a ${value.constructor.name}`);
   }
   above.push(value);
@@ -69,13 +78,18 @@ function check(value: unknown, step: string, path: string, above: unknown[]): vo
 function checkOutputs(value: unknown, step: string, outputs: readonly string[]): void {
   if (value === null || typeof value !== "object" || Array.isArray(value)) {
     const kind = value === null || value === undefined ? String(value) : Array.isArray(value) ? "a list" : `a ${typeof value}`;
-    throw new BadOutput(`step "${step}" declares the outputs ${outputs.join(", ")}, so it has to return an object with these members; it returned ${kind}`);
+    throw new BadOutput(
+      `step "${step}" declares the outputs ${outputs.join(", ")}, so it has to return an object with these members; it returned ${kind}`,
+    );
   }
   const members = value as Record<string, unknown>;
   const missing = outputs.filter((name) => !Object.hasOwn(members, name) || members[name] === undefined);
-  if (missing.length > 0) throw new BadOutput(`step "${step}" returned no ${missing.map((name) => `"${name}"`).join(", ")}, which it declares as output`);
+  if (missing.length > 0)
+    throw new BadOutput(`step "${step}" returned no ${missing.map((name) => `"${name}"`).join(", ")}, which it declares as output`);
   const extra = Object.keys(members).filter((name) => !outputs.includes(name));
   if (extra.length > 0) {
-    throw new BadOutput(`step "${step}" returned ${extra.map((name) => `"${name}"`).join(", ")}, which it does not declare; its outputs are ${outputs.join(", ")}`);
+    throw new BadOutput(
+      `step "${step}" returned ${extra.map((name) => `"${name}"`).join(", ")}, which it does not declare; its outputs are ${outputs.join(", ")}`,
+    );
   }
 }

@@ -39,7 +39,9 @@ function performIn(module: LoadedModule, task: ThreadTask, host: WorkHost): Prom
       const { params, inputs, env, state = null } = task;
       host.begins();
       const value = run(contextOf(host, { params, inputs, env: Object.freeze(env), log: host.log, run: task.run, state }));
-      return isPromise(value) ? Promise.resolve(value).then((settled) => resultJson(settled, step, task.outputs)) : resultJson(value, step, task.outputs);
+      return isPromise(value)
+        ? Promise.resolve(value).then((settled) => resultJson(settled, step, task.outputs))
+        : resultJson(value, step, task.outputs);
     }
     case "hook":
       return hook(module, task, host);
@@ -83,7 +85,10 @@ async function cacheText(module: LoadedModule, task: Extract<ThreadTask, { kind:
   const { params, inputs, env } = task;
   host.begins();
   const text = await run({ params, inputs, env: Object.freeze(env), run: task.run });
-  if (typeof text !== "string") throw new TypeError(`the cache function of step "${task.step ?? ""}" returned ${text === null ? "null" : `a ${typeof text}`}; it has to return a text`);
+  if (typeof text !== "string")
+    throw new TypeError(
+      `the cache function of step "${task.step ?? ""}" returned ${text === null ? "null" : `a ${typeof text}`}; it has to return a text`,
+    );
   return JSON.stringify(text);
 }
 

@@ -13,7 +13,13 @@ import type { Json } from "../core/snapshot.ts";
 export type ToThread =
   | { readonly type: "run"; readonly seq: number; readonly id: string; readonly body: string }
   | { readonly type: "abort"; readonly seq: number; readonly reason: "stop" | "timeout"; readonly because: string }
-  | { readonly type: "reply"; readonly seq: number; readonly call: number; readonly value?: Json | undefined; readonly error?: StepError | undefined };
+  | {
+      readonly type: "reply";
+      readonly seq: number;
+      readonly call: number;
+      readonly value?: Json | undefined;
+      readonly error?: StepError | undefined;
+    };
 
 /** Why a thread asks not to be used again. */
 export type Retirement = string;
@@ -34,7 +40,13 @@ export type FromThread =
       /** Processes were started. */
       readonly spawned: boolean;
     }
-  | { readonly type: "output"; readonly seq: number; readonly at: string; readonly stream: "stdout" | "stderr" | "log" | "orchd"; readonly lines: readonly string[] }
+  | {
+      readonly type: "output";
+      readonly seq: number;
+      readonly at: string;
+      readonly stream: "stdout" | "stderr" | "log" | "orchd";
+      readonly lines: readonly string[];
+    }
   | { readonly type: "call"; readonly seq: number; readonly call: number; readonly method: string; readonly argument: Json }
   /** The abort arrived: the thread is not blocked. */
   | { readonly type: "heard"; readonly seq: number };

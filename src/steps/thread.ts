@@ -83,12 +83,15 @@ class Thread {
     switch (message.type) {
       case "run":
         // Whoever changes the cell first has the piece: the main thread may have taken it back.
-        if (Atomics.compareExchange(this.#cells, claimCell(message.seq), message.seq, 0) === message.seq) void this.#run(message.seq, message.id, message.body);
+        if (Atomics.compareExchange(this.#cells, claimCell(message.seq), message.seq, 0) === message.seq)
+          void this.#run(message.seq, message.id, message.body);
         break;
       case "abort":
         if (this.#work?.seq !== message.seq) break;
         this.#say({ type: "heard", seq: message.seq });
-        this.#work.controller.abort(Object.assign(new Error(message.because), { name: message.reason === "timeout" ? "TimeoutError" : "AbortError" }));
+        this.#work.controller.abort(
+          Object.assign(new Error(message.because), { name: message.reason === "timeout" ? "TimeoutError" : "AbortError" }),
+        );
         break;
       case "reply": {
         const waiting = this.#work?.seq === message.seq ? this.#work.calls.get(message.call) : undefined;
@@ -170,7 +173,10 @@ class Thread {
   #catchOutput(): void {
     for (const stream of ["stdout", "stderr"] as const) {
       const write = (chunk: Uint8Array | string, encoding?: unknown, callback?: unknown): boolean => {
-        this.#work?.capture.write(stream, typeof chunk === "string" && typeof encoding === "string" ? Buffer.from(chunk, encoding as BufferEncoding) : chunk);
+        this.#work?.capture.write(
+          stream,
+          typeof chunk === "string" && typeof encoding === "string" ? Buffer.from(chunk, encoding as BufferEncoding) : chunk,
+        );
         const done = typeof encoding === "function" ? encoding : callback;
         if (typeof done === "function") queueMicrotask(() => (done as () => void)());
         return true;

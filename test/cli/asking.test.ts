@@ -12,7 +12,10 @@ const YAML = { "schedules/p.yaml": "steps: { only: { run: 'true' } }\n", "schedu
 
 describe("with no daemon", () => {
   it.each([
-    [["run", "p", "-p", "n=5", "-p", "v=1.10", "-p", 'l=["a"]', "--no-cache"], { type: "submit", pipeline: "p", params: { n: 5, v: "1.10", l: ["a"] }, noCache: true }],
+    [
+      ["run", "p", "-p", "n=5", "-p", "v=1.10", "-p", 'l=["a"]', "--no-cache"],
+      { type: "submit", pipeline: "p", params: { n: 5, v: "1.10", l: ["a"] }, noCache: true },
+    ],
     [["pause", "p"], { type: "pause", pipeline: "p" }],
     [["resume", "p"], { type: "resume", pipeline: "p" }],
     [["stop", RUN], { type: "stop", run: RUN, mode: "graceful" }],
@@ -36,7 +39,10 @@ describe("with no daemon", () => {
     expect(request).toEqual({ ...expected, by: expect.stringMatching(/^cli:./) });
   });
 
-  it.each([["run", "p", "--wait"], ["rerun", RUN, "--wait"]])("%s %s %s exits 4, its request kept all the same", async (...words) => {
+  it.each([
+    ["run", "p", "--wait"],
+    ["rerun", RUN, "--wait"],
+  ])("%s %s %s exits 4, its request kept all the same", async (...words) => {
     const { root, runs } = tempRoot(YAML);
     writeRun(runs, RUN, [header(RUN, { only: [] })]);
     const { status } = await orchd(root, ...words);
@@ -110,7 +116,9 @@ describe("what cannot be", () => {
 describe("with a daemon", () => {
   it("prints the run that was made, and exits 5 with the reason where it is refused", async () => {
     const { root, runs } = tempRoot(YAML);
-    const daemon = fakeDaemon(runs, (request) => (request.type === "submit" ? { accepted: true, run: MANUAL } : { accepted: false, reason: "it is paused already" }));
+    const daemon = fakeDaemon(runs, (request) =>
+      request.type === "submit" ? { accepted: true, run: MANUAL } : { accepted: false, reason: "it is paused already" },
+    );
     const done = await orchd(root, "run", "p");
     expect(done).toMatchObject({ status: 0, stdout: `${MANUAL}\n`, stderr: "" });
     expect((await orchd(root, "run", "p", "--json")).json()).toMatchObject({ accepted: true, run: MANUAL });
@@ -128,7 +136,11 @@ describe("with a daemon", () => {
     fakeDaemon(runs, ({ params }) => {
       const failed = (params as { fail?: boolean } | undefined)?.fail === true;
       const step = { type: "step.failed", step: "only", attempt: 1, error: { name: "Error", message: "no such luck" } };
-      writeRun(runs, MANUAL, failed ? [...events.slice(0, 3), step, { type: "run.finished", status: "failed", because: 'step "only" failed', durationMs: 3_000 }] : events);
+      writeRun(
+        runs,
+        MANUAL,
+        failed ? [...events.slice(0, 3), step, { type: "run.finished", status: "failed", because: 'step "only" failed', durationMs: 3_000 }] : events,
+      );
       return { accepted: true, run: MANUAL };
     });
     const done = await orchd(root, "run", "p", "--wait", "--json");
@@ -145,12 +157,19 @@ describe("with a daemon", () => {
     holdEpoch(runs, { ready: false });
     expect((await orchd(root, "status", "--json")).json()).toMatchObject({ daemon: null });
     holdEpoch(runs);
-    expect((await orchd(root, "status", "--json")).json()).toEqual({ daemon: { pid: process.pid, since: "2026-11-23T00:00:00.000Z", version: "9.9.9", tz: "2026c" }, pipelines: [] });
+    expect((await orchd(root, "status", "--json")).json()).toEqual({
+      daemon: { pid: process.pid, since: "2026-11-23T00:00:00.000Z", version: "9.9.9", tz: "2026c" },
+      pipelines: [],
+    });
   });
 
   it("leaves prune and rebuild to it", async () => {
     const { root, runs } = tempRoot();
-    const daemon = fakeDaemon(runs, ({ type }) => (type === "prune" ? { accepted: true, result: { runs: [{ run: RUN, because: "old" }], kept: [], bytes: 5, files: 0 } } : { accepted: false, reason: "no" }));
+    const daemon = fakeDaemon(runs, ({ type }) =>
+      type === "prune"
+        ? { accepted: true, result: { runs: [{ run: RUN, because: "old" }], kept: [], bytes: 5, files: 0 } }
+        : { accepted: false, reason: "no" },
+    );
     expect((await orchd(root, "prune", "--keep-days", "3.5", "--json")).json()).toMatchObject({ runs: [{ run: RUN, because: "old" }], bytes: 5 });
     expect((await orchd(root, "verify", "--rebuild")).status).toBe(5);
     expect(daemon.taken).toMatchObject([{ type: "prune", keepDays: 3.5 }, { type: "rebuild" }]);

@@ -21,8 +21,22 @@ CRON_TZ=Europe/Berlin
     );
     expect(refused).toEqual([]);
     expect(entries).toEqual([
-      { line: 5, cron: "*/5 * * * *", command: "/usr/local/bin/backup.sh --all", text: "/usr/local/bin/backup.sh --all", env: { PATH: "/usr/local/bin:/usr/bin", GREETING: "hello there" } },
-      { line: 8, cron: "@daily", command: "cleanup", text: "cleanup", env: { PATH: "/usr/local/bin:/usr/bin", GREETING: "hello there" }, shell: "/bin/bash", timezone: "Europe/Berlin" },
+      {
+        line: 5,
+        cron: "*/5 * * * *",
+        command: "/usr/local/bin/backup.sh --all",
+        text: "/usr/local/bin/backup.sh --all",
+        env: { PATH: "/usr/local/bin:/usr/bin", GREETING: "hello there" },
+      },
+      {
+        line: 8,
+        cron: "@daily",
+        command: "cleanup",
+        text: "cleanup",
+        env: { PATH: "/usr/local/bin:/usr/bin", GREETING: "hello there" },
+        shell: "/bin/bash",
+        timezone: "Europe/Berlin",
+      },
     ]);
     expect(notes).toHaveLength(1);
     expect(notes[0]).toMatch(/line 2: orchd sends no mail to ops@example.org/);
@@ -31,7 +45,9 @@ CRON_TZ=Europe/Berlin
   it("reads % as cron does: the first ends the command, the others are line feeds, an escaped one is itself", () => {
     const [entry] = parseCrontab("0 0 * * * date +\\%F; cat%first%second 50\\%", USER).entries;
     expect(entry).toMatchObject({ command: "date +%F; cat", stdin: "first\nsecond 50%" });
-    expect(execFileSync("/bin/sh", ["-c", shellText({ command: "cat; echo end", stdin: "first\nsecond 50%" })], { encoding: "utf8" })).toBe("first\nsecond 50%\nend\n");
+    expect(execFileSync("/bin/sh", ["-c", shellText({ command: "cat; echo end", stdin: "first\nsecond 50%" })], { encoding: "utf8" })).toBe(
+      "first\nsecond 50%\nend\n",
+    );
   });
 
   it("does not let a command's input end the here-document early", () => {
@@ -57,7 +73,9 @@ describe("a system crontab", () => {
     const text = "17 * * * *\troot\tcd / && run-parts --report /etc/cron.hourly\n";
     const { refused } = parseCrontab(text, { system: true });
     expect(refused[0]?.reason).toMatch(/it runs as root, and orchd has no run-as.*--user root/);
-    expect(parseCrontab(text, { system: true, user: "root" }).entries).toMatchObject([{ cron: "17 * * * *", command: "cd / && run-parts --report /etc/cron.hourly" }]);
+    expect(parseCrontab(text, { system: true, user: "root" }).entries).toMatchObject([
+      { cron: "17 * * * *", command: "cd / && run-parts --report /etc/cron.hourly" },
+    ]);
     expect(parseCrontab("* * * * * root", { system: true, user: "root" }).refused[0]?.reason).toMatch(/no user and command/);
   });
 });
@@ -85,7 +103,12 @@ nonsense CMD (x)
   it("is compared over the time that both cover", () => {
     const starts = [0, 5, 10, 15, 20].map((minute) => ({ minute: at(minute), command: "backup" })).concat({ minute: at(12), command: "other" });
     const slots = [at(5), at(10), at(12), at(20), at(25)];
-    expect(compareWithCron("backup", " backup ", starts, slots)).toEqual({ pipeline: "backup", both: 3, onlyCron: [new Date(at(15)).toISOString()], onlyOrchd: [new Date(at(12)).toISOString()] });
+    expect(compareWithCron("backup", " backup ", starts, slots)).toEqual({
+      pipeline: "backup",
+      both: 3,
+      onlyCron: [new Date(at(15)).toISOString()],
+      onlyOrchd: [new Date(at(12)).toISOString()],
+    });
   });
 });
 

@@ -24,7 +24,11 @@ describe("orchd validate", () => {
   });
 
   it("exits 2 with file, line, field and what was meant, and leaves nothing behind but compiled code", async () => {
-    const { root, runs } = tempRoot({ "schedules/a.yaml": 'schedule:\n  crom: "* * * * *"\nsteps: { one: { run: "true" } }\n', "schedules/b.yaml": 'name: c\nsteps: { one: { run: "true" } }\n', "schedules/c.yaml": 'steps: { one: { run: "true" } }\n' });
+    const { root, runs } = tempRoot({
+      "schedules/a.yaml": 'schedule:\n  crom: "* * * * *"\nsteps: { one: { run: "true" } }\n',
+      "schedules/b.yaml": 'name: c\nsteps: { one: { run: "true" } }\n',
+      "schedules/c.yaml": 'steps: { one: { run: "true" } }\n',
+    });
     const { status, stdout, stderr } = await orchd(root, "validate");
     expect(status).toBe(2);
     expect(stdout).toMatch(/a\.yaml:2:3: .*crom.*cron/);
@@ -82,17 +86,29 @@ describe("orchd next", () => {
   it("marks what daylight saving does to a fixed time", async () => {
     const { root } = tempRoot({ "schedules/a.yaml": 'schedule: { cron: "30 2 * * *", timezone: Europe/Berlin }\nsteps: { one: { run: "true" } }\n' });
     expect(await next(root, "--from", "2027-03-27T12:00:00Z", "-n", "2")).toEqual([
-      { pipeline: "a", slot: "2027-03-28T01:00:00.000Z", local: "2027-03-28T03:00:00+02:00", note: "gap: 02:30 does not exist on this day, so it runs at 03:00" },
+      {
+        pipeline: "a",
+        slot: "2027-03-28T01:00:00.000Z",
+        local: "2027-03-28T03:00:00+02:00",
+        note: "gap: 02:30 does not exist on this day, so it runs at 03:00",
+      },
       { pipeline: "a", slot: "2027-03-29T00:30:00.000Z", local: "2027-03-29T02:30:00+02:00" },
     ]);
     expect(await next(root, "--from", "2027-10-30T12:00:00Z", "-n", "2")).toEqual([
-      { pipeline: "a", slot: "2027-10-31T00:30:00.000Z", local: "2027-10-31T02:30:00+02:00", note: "overlap: 02:30 comes twice on this day, and it runs the first time only" },
+      {
+        pipeline: "a",
+        slot: "2027-10-31T00:30:00.000Z",
+        local: "2027-10-31T02:30:00+02:00",
+        note: "overlap: 02:30 comes twice on this day, and it runs the first time only",
+      },
       { pipeline: "a", slot: "2027-11-01T01:30:00.000Z", local: "2027-11-01T02:30:00+01:00" },
     ]);
   });
 
   it("marks both passes of a pattern that follows real time", async () => {
-    const { root } = tempRoot({ "schedules/a.yaml": 'schedule: { cron: "*/30 * * * *", timezone: Europe/Berlin }\nsteps: { one: { run: "true" } }\n' });
+    const { root } = tempRoot({
+      "schedules/a.yaml": 'schedule: { cron: "*/30 * * * *", timezone: Europe/Berlin }\nsteps: { one: { run: "true" } }\n',
+    });
     const slots = await next(root, "--from", "2027-10-30T23:59:59Z", "-n", "5");
     expect(slots.map(({ local, note }) => [local, note?.slice(-6)])).toEqual([
       ["2027-10-31T02:00:00+02:00", " first"],
@@ -104,9 +120,15 @@ describe("orchd next", () => {
   });
 
   it("says what a pause or a blackout will skip, and goes by the version in force where the file is bad", async () => {
-    const { root, runs } = tempRoot({ "schedules/a.yaml": 'schedule: { cron: "0 * * * *", blackout: { from: "2026-11-23T03:00:00Z", to: "2026-11-23T04:00:00Z" } }\nsteps: { one: { run: "true" } }\n', "schedules/b.yaml": "steps: 1\n" });
+    const { root, runs } = tempRoot({
+      "schedules/a.yaml":
+        'schedule: { cron: "0 * * * *", blackout: { from: "2026-11-23T03:00:00Z", to: "2026-11-23T04:00:00Z" } }\nsteps: { one: { run: "true" } }\n',
+      "schedules/b.yaml": "steps: 1\n",
+    });
     writePipeline(runs, "a", [loaded("0 * * * *"), { type: "pipeline.paused" }]);
-    expect((await next(root, "a", "--from", "2026-11-23T02:30:00Z", "-n", "1"))[0]!.note).toMatch(/blackout .*: it will be skipped; paused: it will be skipped/);
+    expect((await next(root, "a", "--from", "2026-11-23T02:30:00Z", "-n", "1"))[0]!.note).toMatch(
+      /blackout .*: it will be skipped; paused: it will be skipped/,
+    );
     writePipeline(runs, "b", [{ ...loaded("5 * * * *"), file: join(root, "schedules/b.yaml") }]);
     const answer = await orchd(root, "next", "b", "--from", "2026-11-23T02:00:00Z", "-n", "1", "--json");
     expect(answer.json()).toMatchObject([{ slot: "2026-11-23T02:05:00.000Z" }]);
@@ -119,7 +141,12 @@ describe("orchd next", () => {
       "schedules/b.yaml": 'schedule: { cron: "0 * * * *" }\nsteps: { one: { run: "true" } }\n',
       "schedules/c.yaml": 'schedule: { cron: "30 2 * * *", timezone: Europe/Berlin }\nsteps: { one: { run: "true" } }\n',
     });
-    const ends = [1, 2, 3, 4].map((minute) => ({ type: "run.finished", run: `a@20261123T020${minute}00Z`, status: "completed", durationMs: 400_000 }));
+    const ends = [1, 2, 3, 4].map((minute) => ({
+      type: "run.finished",
+      run: `a@20261123T020${minute}00Z`,
+      status: "completed",
+      durationMs: 400_000,
+    }));
     writePipeline(runs, "a", [loaded("*/5 * * * *"), ...ends]);
     const { json } = await orchd(root, "next", "--days", "2", "--from", "2027-03-27T00:30:00Z", "--pile-up", "1", "--json");
     const found = json<{ slots: number; pileUps: { second: string; count: number; pipelines: string[] }[]; overlaps: unknown[]; moved: Next[] }>();
@@ -136,12 +163,25 @@ describe("orchd backfill --dry-run", () => {
   it("says how many slots there are, how many would run, and how long by history", async () => {
     const { root, runs } = tempRoot({ "schedules/p.yaml": 'schedule: { cron: "0 * * * *" }\nsteps: { only: { run: "true" } }\n' });
     const failed = "p@20261123T020000Z";
-    writeRun(runs, failed, completedRun(failed).map((event) => (event.type === "run.finished" ? { ...event, status: "failed" } : event)));
+    writeRun(
+      runs,
+      failed,
+      completedRun(failed).map((event) => (event.type === "run.finished" ? { ...event, status: "failed" } : event)),
+    );
     writeRun(runs, "p@20261123T030000Z", completedRun("p@20261123T030000Z"));
     writePipeline(runs, "p", [loaded("0 * * * *"), { type: "run.finished", run: "p@20261123T030000Z", status: "completed", durationMs: 3_000 }]);
     const span = ["--from", "2026-11-23T00:00:00Z", "--to", "2026-11-23T05:00:00Z", "--dry-run", "--json"];
     const dry = async (...words: string[]): Promise<unknown> => (await orchd(root, "backfill", "p", ...span, ...words)).json();
-    expect(await dry()).toMatchObject({ slots: 6, runs: 4, executes: 4, cached: 0, which: "missing", estimatedMs: 12_000, first: "2026-11-23T00:00:00.000Z", last: "2026-11-23T05:00:00.000Z" });
+    expect(await dry()).toMatchObject({
+      slots: 6,
+      runs: 4,
+      executes: 4,
+      cached: 0,
+      which: "missing",
+      estimatedMs: 12_000,
+      first: "2026-11-23T00:00:00.000Z",
+      last: "2026-11-23T05:00:00.000Z",
+    });
     expect(await dry("--failed")).toMatchObject({ slots: 6, runs: 1, first: "2026-11-23T02:00:00.000Z" });
     expect(await dry("--all", "--max-active", "4")).toMatchObject({ slots: 6, runs: 6, estimatedMs: 6_000 });
     expect(existsSync(join(runs, ".orchd/requests"))).toBe(false);
@@ -153,7 +193,9 @@ describe("getting started", () => {
     const { root } = tempRoot();
     const made = await orchd(root, "init", "new", "--json");
     expect(made.json()).toMatchObject({ root: join(root, "new"), kept: [] });
-    expect((await orchd(root, "validate", "--root", join(root, "new"), "--json")).json()).toMatchObject([{ name: "disk-report", valid: true, warnings: [] }]);
+    expect((await orchd(root, "validate", "--root", join(root, "new"), "--json")).json()).toMatchObject([
+      { name: "disk-report", valid: true, warnings: [] },
+    ]);
     writeFileSync(join(root, "new/orchd.yaml"), "mine");
     const again = await orchd(root, "init", "new", "--json");
     expect(again.json()).toMatchObject({ made: [], kept: expect.arrayContaining(["orchd.yaml"]) });
@@ -163,7 +205,10 @@ describe("getting started", () => {
   it("import crontab makes pipelines that are valid, once, and refuses the rest with reasons", async () => {
     const { root, schedules } = tempRoot();
     const crontab = join(root, "crontab");
-    writeFileSync(crontab, "CRON_TZ=Europe/Berlin\nPATH=/opt/bin:/bin\n*/5 * * * * backup.sh --to=x%line one%line two\n@reboot agent\n61 * * * * never\n0 3 * * * backup.sh\n");
+    writeFileSync(
+      crontab,
+      "CRON_TZ=Europe/Berlin\nPATH=/opt/bin:/bin\n*/5 * * * * backup.sh --to=x%line one%line two\n@reboot agent\n61 * * * * never\n0 3 * * * backup.sh\n",
+    );
     const { status, json } = await orchd(root, "import", "crontab", crontab, "--shadow", "--json");
     expect(status).toBe(1);
     expect(json()).toMatchObject({
@@ -176,19 +221,32 @@ describe("getting started", () => {
         { line: 5, reason: expect.stringMatching(/minutes are 0-59/) },
       ],
     });
-    expect((await orchd(root, "validate", "--json")).json()).toMatchObject([{ name: "backup-2", valid: true }, { name: "backup", valid: true, schedule: "*/5 * * * * Europe/Berlin" }]);
+    expect((await orchd(root, "validate", "--json")).json()).toMatchObject([
+      { name: "backup-2", valid: true },
+      { name: "backup", valid: true, schedule: "*/5 * * * * Europe/Berlin" },
+    ]);
     const text = readFileSync(join(schedules, "backup.yaml"), "utf8");
     expect(text).toMatch(/shadow: true/);
     expect(text).toMatch(/PATH: \/opt\/bin:\/bin/);
-    expect((await orchd(root, "import", "crontab", crontab, "--shadow", "--json")).json()).toMatchObject({ imported: [{ unchanged: true }, { unchanged: true }] });
+    expect((await orchd(root, "import", "crontab", crontab, "--shadow", "--json")).json()).toMatchObject({
+      imported: [{ unchanged: true }, { unchanged: true }],
+    });
     expect(readdirSync(schedules)).toHaveLength(2);
   });
 
   it("import crontab compares what was imported in shadow with cron's log", async () => {
     const { root, runs } = tempRoot();
     writeFileSync(join(root, "crontab"), "0 * * * * /opt/backup.sh --all\n");
-    writeFileSync(join(root, "log"), "2026-11-23T02:00:01+00:00 h CRON[1]: (root) CMD (/opt/backup.sh --all)\n2026-11-23T03:00:01+00:00 h CRON[1]: (root) CMD (/opt/backup.sh --all)\n");
-    const fired = ["02", "03"].map((hour) => ({ type: "slot.fired", slot: `2026-11-23T${hour}:00:00.000Z`, run: `backup@20261123T${hour}0000Z`, shadow: true }));
+    writeFileSync(
+      join(root, "log"),
+      "2026-11-23T02:00:01+00:00 h CRON[1]: (root) CMD (/opt/backup.sh --all)\n2026-11-23T03:00:01+00:00 h CRON[1]: (root) CMD (/opt/backup.sh --all)\n",
+    );
+    const fired = ["02", "03"].map((hour) => ({
+      type: "slot.fired",
+      slot: `2026-11-23T${hour}:00:00.000Z`,
+      run: `backup@20261123T${hour}0000Z`,
+      shadow: true,
+    }));
     writePipeline(runs, "backup", [loaded("0 * * * *"), ...fired]);
     const words = ["import", "crontab", "crontab", "--compare", "log", "--json"];
     const same = await orchd(root, ...words);
@@ -207,7 +265,13 @@ describe("getting started", () => {
 
   it("schema prints one for each kind, and every pipeline of ours fits", async () => {
     const { root } = tempRoot();
-    for (const [words, key] of [[[], "properties"], [["pipeline"], "properties"], [["ledger"], "run"], [["request"], "oneOf"], [["settings"], "properties"]] as const) {
+    for (const [words, key] of [
+      [[], "properties"],
+      [["pipeline"], "properties"],
+      [["ledger"], "run"],
+      [["request"], "oneOf"],
+      [["settings"], "properties"],
+    ] as const) {
       const { status, json } = await orchd(root, "schema", ...words);
       expect(status).toBe(0);
       expect(json()).toHaveProperty(key);
@@ -222,7 +286,14 @@ describe("getting started", () => {
     const script = join(root, "completion.bash");
     writeFileSync(script, (await orchd(root, "completion", "bash")).stdout);
     const complete = (...words: string[]): string[] =>
-      execFileSync("bash", ["-c", `source "${script}"; COMP_WORDS=(${words.map((word) => `'${word}'`).join(" ")}); COMP_CWORD=${words.length - 1}; _orchd; printf '%s\\n' "\${COMPREPLY[@]}"`], { cwd: root, encoding: "utf8" })
+      execFileSync(
+        "bash",
+        [
+          "-c",
+          `source "${script}"; COMP_WORDS=(${words.map((word) => `'${word}'`).join(" ")}); COMP_CWORD=${words.length - 1}; _orchd; printf '%s\\n' "\${COMPREPLY[@]}"`,
+        ],
+        { cwd: root, encoding: "utf8" },
+      )
         .trim()
         .split("\n");
     expect(complete("orchd", "sta")).toEqual(["start", "status"]);
@@ -240,10 +311,35 @@ describe("help", () => {
     const { root } = tempRoot();
     const { status, stdout, stderr } = await orchd(root);
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
-    for (const name of ["start", "status", "run", "stop", "logs", "tail", "runs", "rerun", "backfill", "pause", "resume", "validate", "schema", "next", "why", "diff", "graph", "verify", "prune", "init", "import", "completion"]) {
+    for (const name of [
+      "start",
+      "status",
+      "run",
+      "stop",
+      "logs",
+      "tail",
+      "runs",
+      "rerun",
+      "backfill",
+      "pause",
+      "resume",
+      "validate",
+      "schema",
+      "next",
+      "why",
+      "diff",
+      "graph",
+      "verify",
+      "prune",
+      "init",
+      "import",
+      "completion",
+    ]) {
       expect(stdout).toMatch(new RegExp(`^ +orchd ${name}\\b`, "m"));
     }
-    expect((await orchd(root, "--version")).stdout.trim()).toBe((JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }).version);
+    expect((await orchd(root, "--version")).stdout.trim()).toBe(
+      (JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }).version,
+    );
     expect((await orchd(root, "run", "--help")).stdout).toMatch(/--no-cache/);
   });
 });

@@ -46,7 +46,15 @@ function write(path: string, text: string): void {
 /** The `pipeline.loaded` line of a pipeline with one cron schedule. */
 export function loaded(cron: string, more: Readonly<Record<string, unknown>> = {}): HandEvent {
   const schedule = { cron, timezone: "UTC", jitterSeconds: 0, catchUp: "latest", catchUpWindowMs: 86_400_000, maxCatchUp: 100, blackout: [] };
-  return { type: "pipeline.loaded", format: 1, digest: "d".repeat(64), schedules: [{ ...schedule, ...more }], tz: "UTC", tzdata: "2025c", file: "/nowhere/p.yaml" };
+  return {
+    type: "pipeline.loaded",
+    format: 1,
+    digest: "d".repeat(64),
+    schedules: [{ ...schedule, ...more }],
+    tz: "UTC",
+    tzdata: "2025c",
+    file: "/nowhere/p.yaml",
+  };
 }
 
 /** A snapshot of shell steps, each after those that it names. */

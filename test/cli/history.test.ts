@@ -36,8 +36,17 @@ describe("orchd runs", () => {
     ]);
     const all = (await orchd(root, "runs", "--json")).json<{ run: string; status: string }[]>();
     expect(all.map(({ run }) => run)).toEqual([idOf("a", 5), idOf("a", 4), idOf("b", 3), idOf("b", 2), idOf("a", 1)]);
-    expect(all[1]).toMatchObject({ pipeline: "a", status: "failed", inProgress: false, trigger: { kind: "schedule" }, startedAt: "2026-11-23T02:04:01.000Z", durationMs: 3_000, steps: 1 });
-    const names = async (...words: string[]): Promise<string[]> => (await orchd(root, "runs", "--json", ...words)).json<{ run: string }[]>().map(({ run }) => run);
+    expect(all[1]).toMatchObject({
+      pipeline: "a",
+      status: "failed",
+      inProgress: false,
+      trigger: { kind: "schedule" },
+      startedAt: "2026-11-23T02:04:01.000Z",
+      durationMs: 3_000,
+      steps: 1,
+    });
+    const names = async (...words: string[]): Promise<string[]> =>
+      (await orchd(root, "runs", "--json", ...words)).json<{ run: string }[]>().map(({ run }) => run);
     expect(await names("-n", "2")).toEqual([idOf("a", 5), idOf("a", 4)]);
     expect(await names("b")).toEqual([idOf("b", 3), idOf("b", 2)]);
     expect(await names("--status", "failed")).toEqual([idOf("a", 4)]);
@@ -80,7 +89,10 @@ describe("orchd logs", () => {
     writeFileSync(runPath(runs, run).replace(/jsonl$/, "log"), logLine("read", "hello") + logLine("write", "oh \u001b[31mno\u001b[0m", "stderr"));
     expect((await orchd(root, "logs", run)).stdout).toBe("02:01:00.000 read  | hello\n02:01:00.000 write ! oh no\n");
     expect((await orchd(root, "logs", run, "write")).stdout).toBe("02:01:00.000 ! oh no\n");
-    expect((await orchd(root, "logs", run, "--json")).jsonLines()).toMatchObject([{ step: "read", line: "hello" }, { step: "write", stream: "stderr", line: "oh \u001b[31mno\u001b[0m" }]);
+    expect((await orchd(root, "logs", run, "--json")).jsonLines()).toMatchObject([
+      { step: "read", line: "hello" },
+      { step: "write", stream: "stderr", line: "oh \u001b[31mno\u001b[0m" },
+    ]);
     const none = await orchd(root, "logs", run, "raed");
     expect(none.status).toBe(3);
     expect(none.stderr).toMatch(/has no step "raed"; its steps are read and write/);
@@ -106,8 +118,15 @@ describe("orchd logs", () => {
 });
 
 /** A command that goes on until it ends or the test does. */
-function follow(root: string, ...words: string[]): { text(): string; sight(what: RegExp): Promise<void>; readonly ended: Promise<number | null>; stop(): void } {
-  const child = spawn(process.execPath, [orchdProgram, ...words], { cwd: root, env: { ...process.env, ORCHD_ROOT: root, NO_COLOR: "1" }, stdio: ["ignore", "pipe", "inherit"] });
+function follow(
+  root: string,
+  ...words: string[]
+): { text(): string; sight(what: RegExp): Promise<void>; readonly ended: Promise<number | null>; stop(): void } {
+  const child = spawn(process.execPath, [orchdProgram, ...words], {
+    cwd: root,
+    env: { ...process.env, ORCHD_ROOT: root, NO_COLOR: "1" },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   onTestFinished(() => void child.kill("SIGKILL"));
   let text = "";
   const waiting = new Set<() => void>();
@@ -154,7 +173,10 @@ describe("orchd tail", () => {
     await tail.sight(/pipeline\.loaded/);
     const run = "a@20261201T000000Z";
     writeRun(runs, run, [header(run, { only: [] })]);
-    const second: HandEvent[] = [loaded("* * * * *"), { type: "slot.fired", slot: "2026-12-01T00:00:00.000Z", run, through: "2026-12-01T00:00:00.000Z" }];
+    const second: HandEvent[] = [
+      loaded("* * * * *"),
+      { type: "slot.fired", slot: "2026-12-01T00:00:00.000Z", run, through: "2026-12-01T00:00:00.000Z" },
+    ];
     writeFileSync(path, ledgerText(second));
     await tail.sight(/run\.submitted/);
     renameSync(path, join(runs, "a/pipeline-2026-12-01.jsonl"));
@@ -166,15 +188,25 @@ describe("orchd tail", () => {
     writePipeline(runs, "b", [{ type: "pipeline.resumed", because: "a second pipeline" }]);
     await tail.sight(/a second pipeline/);
     tail.stop();
-    const types = tail.text().trim().split("\n").map((line) => (JSON.parse(line) as { type: string }).type);
+    const types = tail
+      .text()
+      .trim()
+      .split("\n")
+      .map((line) => (JSON.parse(line) as { type: string }).type);
     expect(types.filter((type) => type === "slot.fired")).toHaveLength(1);
     expect(types.filter((type) => type === "run.submitted")).toHaveLength(1);
   });
 
   it("ends quietly when nobody reads any more", async () => {
     const { root, runs } = tempRoot();
-    writeHistory(runs, "a", Array.from({ length: 40 }, (_, minute) => [minute, "completed"] as const));
-    const child = spawn("/bin/sh", ["-c", `"${process.execPath}" "${orchdProgram}" tail a -n 200 --root "${root}" | head -n 1`], { stdio: ["ignore", "pipe", "pipe"] });
+    writeHistory(
+      runs,
+      "a",
+      Array.from({ length: 40 }, (_, minute) => [minute, "completed"] as const),
+    );
+    const child = spawn("/bin/sh", ["-c", `"${process.execPath}" "${orchdProgram}" tail a -n 200 --root "${root}" | head -n 1`], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     let stderr = "";
     child.stderr.on("data", (text: Buffer) => (stderr += text.toString()));
     await new Promise((resolve) => child.on("close", resolve));
@@ -198,7 +230,11 @@ describe("orchd why", () => {
     [at(7), "caught_up", /ran late, at 2026-11-23T02:09:00.000Z \(2m after it\): the latest one missed/],
     [at(8), "skipped", /skipped: the schedule is paused\./],
     ["2026-11-23T02:01", "fired", /fired/],
-    ["2026-11-23T02:01:30Z", "none", /no slot of a at 2026-11-23T02:01:30.000Z was due; the one before is 2026-11-23T02:01:00.000Z and the one after 2026-11-23T02:02:00.000Z\./],
+    [
+      "2026-11-23T02:01:30Z",
+      "none",
+      /no slot of a at 2026-11-23T02:01:30.000Z was due; the one before is 2026-11-23T02:01:00.000Z and the one after 2026-11-23T02:02:00.000Z\./,
+    ],
     [at(20), "pending", /due and not decided yet: no daemon runs/],
     ["2099-01-01T00:00:00Z", "coming", /still to come/],
     ["2026-11-23T01:00:00Z", "none", /counts from/],
@@ -231,9 +267,16 @@ describe("orchd diff", () => {
       snapshot.steps[1]!["run"] = text;
       return snapshot;
     };
-    const done = (step: string): HandEvent[] => [{ type: "step.started", step, attempt: 1, because: "x" }, { type: "step.completed", step, attempt: 1, outputs: { result: 1 }, durationMs: 1 }];
+    const done = (step: string): HandEvent[] => [
+      { type: "step.started", step, attempt: 1, because: "x" },
+      { type: "step.completed", step, attempt: 1, outputs: { result: 1 }, durationMs: 1 },
+    ];
     writeRun(runs, one, [header(one, {}, { snapshot: steps("wc", "/a"), params: { path: "/a" } }), ...done("read"), ...done("count")]);
-    writeRun(runs, two, [header(two, {}, { snapshot: steps("wc -l", "/b"), params: { path: "/b" } }), { type: "step.cached", step: "read", source: { run: one, step: "read" }, outputs: { result: 1 }, because: "same key" }, ...done("count")]);
+    writeRun(runs, two, [
+      header(two, {}, { snapshot: steps("wc -l", "/b"), params: { path: "/b" } }),
+      { type: "step.cached", step: "read", source: { run: one, step: "read" }, outputs: { result: 1 }, because: "same key" },
+      ...done("count"),
+    ]);
     expect((await orchd(root, "diff", one, two, "--json")).json()).toEqual({
       before: one,
       after: two,
@@ -254,9 +297,18 @@ describe("orchd graph RUN", () => {
     const run = idOf("a", 1);
     writeRun(runs, run, [header(run, { read: [], digest: ["read"] }), { type: "step.started", step: "read", attempt: 1, because: "x" }]);
     expect((await orchd(root, "graph", run)).stdout).toBe(`${run} initializing\n  ▸ read  running\n    · digest  ← after read  initializing\n`);
-    expect((await orchd(root, "graph", run, "--format", "mermaid")).stdout).toBe('flowchart TD\n  s0["read: running"]\n  s1["digest: initializing"]\n  s0 -.-> s1\n');
+    expect((await orchd(root, "graph", run, "--format", "mermaid")).stdout).toBe(
+      'flowchart TD\n  s0["read: running"]\n  s1["digest: initializing"]\n  s0 -.-> s1\n',
+    );
     expect((await orchd(root, "graph", run, "--format", "dot")).stdout).toContain('"read" -> "digest" [style=dashed];');
-    expect((await orchd(root, "graph", run, "--json")).json()).toMatchObject({ name: run, status: "initializing", steps: [{ step: "read", needs: [] }, { step: "digest", needs: ["read"] }] });
+    expect((await orchd(root, "graph", run, "--json")).json()).toMatchObject({
+      name: run,
+      status: "initializing",
+      steps: [
+        { step: "read", needs: [] },
+        { step: "digest", needs: ["read"] },
+      ],
+    });
   });
 });
 
@@ -277,7 +329,11 @@ describe("orchd verify", () => {
   it("rebuilds the cache's index where no daemon runs", async () => {
     const { root, runs } = tempRoot();
     const run = idOf("a", 1);
-    writeRun(runs, run, completedRun(run).map((event) => (event.type === "step.started" ? { ...event, cacheKey: "ab".repeat(32) } : event)));
+    writeRun(
+      runs,
+      run,
+      completedRun(run).map((event) => (event.type === "step.started" ? { ...event, cacheKey: "ab".repeat(32) } : event)),
+    );
     const { status, json } = await orchd(root, "verify", "--rebuild", "--json");
     expect(status).toBe(0);
     expect(json()).toMatchObject({ checked: 1, faults: [], rebuilt: "the cache's index was rebuilt: 1 result" });

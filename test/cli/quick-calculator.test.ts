@@ -7,8 +7,16 @@ import { plainCron } from "../../src/core/plain-cron.ts";
 const field = (least: number, most: number): fc.Arbitrary<string> => {
   const value = fc.integer({ min: least, max: most });
   const range = fc.tuple(value, value).map(([a, b]) => `${Math.min(a, b)}-${Math.max(a, b)}`);
-  const part = fc.oneof(value.map(String), range, fc.constant("*"), fc.tuple(fc.oneof(range, fc.constant("*")), fc.integer({ min: 1, max: 20 })).map(([of, step]) => `${of}/${step}`));
-  return fc.oneof({ weight: 3, arbitrary: fc.constant("*") }, { weight: 4, arbitrary: fc.array(part, { minLength: 1, maxLength: 3 }).map((parts) => parts.join(",")) });
+  const part = fc.oneof(
+    value.map(String),
+    range,
+    fc.constant("*"),
+    fc.tuple(fc.oneof(range, fc.constant("*")), fc.integer({ min: 1, max: 20 })).map(([of, step]) => `${of}/${step}`),
+  );
+  return fc.oneof(
+    { weight: 3, arbitrary: fc.constant("*") },
+    { weight: 4, arbitrary: fc.array(part, { minLength: 1, maxLength: 3 }).map((parts) => parts.join(",")) },
+  );
 };
 
 /** Plain patterns, and some that are not. */
@@ -19,7 +27,16 @@ const pattern = fc
     return [...(second === null ? [] : [second]), minute, hour, days[0], month, days[1]].join(" ");
   });
 
-const ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "America/Sao_Paulo", "Africa/Casablanca", "Pacific/Auckland"];
+const ZONES = [
+  "UTC",
+  "Europe/Berlin",
+  "America/New_York",
+  "Asia/Kolkata",
+  "Australia/Lord_Howe",
+  "America/Sao_Paulo",
+  "Africa/Casablanca",
+  "Pacific/Auckland",
+];
 const instant = fc.integer({ min: Date.UTC(2020, 0, 1), max: Date.UTC(2037, 0, 1) });
 
 const answer = (ask: () => number | undefined): number | string | undefined => {
@@ -47,7 +64,20 @@ describe("plain cron", () => {
     expect(answered).toBeGreaterThan(1_500);
   });
 
-  it.each(["@daily", "0 0 L * *", "0 0 * * MON", "0 0 15W * *", "0 0 * * 5#2", "5/15 * * * *", "0 0 1 * 1", "60 * * * *", "* * *", "* * * * * * *", "", "0 0 5-2 * *"])("leaves %j to the calculator", (text) => {
+  it.each([
+    "@daily",
+    "0 0 L * *",
+    "0 0 * * MON",
+    "0 0 15W * *",
+    "0 0 * * 5#2",
+    "5/15 * * * *",
+    "0 0 1 * 1",
+    "60 * * * *",
+    "* * *",
+    "* * * * * * *",
+    "",
+    "0 0 5-2 * *",
+  ])("leaves %j to the calculator", (text) => {
     expect(plainCron(text)).toBeUndefined();
   });
 });
@@ -64,14 +94,17 @@ describe("the quick calculator", () => {
     );
   });
 
-  it.each(["30 2 * * *", "*/30 * * * *", "15 3 * * 0", "0 0 * * *", "0 1-3 * * *", "* * * * * *"])("is the calculator for %j in each hour around Berlin's changes", (text) => {
-    for (const change of [Date.UTC(2027, 2, 28, 1), Date.UTC(2027, 9, 31, 1)]) {
-      for (let hour = -60; hour <= 60; hour += 1) {
-        const after = change + hour * 3_600_000 + 1;
-        expect(quickCalculator(text, "Europe/Berlin").next(after)).toBe(cronCalculator(text, "Europe/Berlin").next(after));
+  it.each(["30 2 * * *", "*/30 * * * *", "15 3 * * 0", "0 0 * * *", "0 1-3 * * *", "* * * * * *"])(
+    "is the calculator for %j in each hour around Berlin's changes",
+    (text) => {
+      for (const change of [Date.UTC(2027, 2, 28, 1), Date.UTC(2027, 9, 31, 1)]) {
+        for (let hour = -60; hour <= 60; hour += 1) {
+          const after = change + hour * 3_600_000 + 1;
+          expect(quickCalculator(text, "Europe/Berlin").next(after)).toBe(cronCalculator(text, "Europe/Berlin").next(after));
+        }
       }
-    }
-  });
+    },
+  );
 
   it("leaves TZ as it was", () => {
     const before = process.env["TZ"];

@@ -24,7 +24,10 @@ describe("orchd status --json", () => {
       { type: "run.started", run: "log-digest@20261123T020200.000Z-m" },
       { type: "run.queued", run: "log-digest@20261123T020300.000Z-m", because: "one run at a time" },
     ]);
-    writeRun(runs, "log-digest@20261123T020300.000Z-m", [header("log-digest@20261123T020300.000Z-m", { only: [] }), { type: "run.queued", because: "one run at a time" }]);
+    writeRun(runs, "log-digest@20261123T020300.000Z-m", [
+      header("log-digest@20261123T020300.000Z-m", { only: [] }),
+      { type: "run.queued", because: "one run at a time" },
+    ]);
     const { status, stderr, json } = await orchd(root, "status", "--json");
     expect(status).toBe(0);
     expect(stderr).toBe("");
@@ -72,17 +75,27 @@ describe("orchd status --json", () => {
     const { root, runs } = tempRoot();
     const lines: HandEvent[] = [loaded("* * * * *")];
     for (let index = 0; index < 400; index += 1) lines.push({ type: "slot.skipped", slot: SLOT, because: "x" });
-    lines.push({ type: "pipeline.checkpoint", through: SLOT, paused: true, schedules: [], active: [], queued: [], last: null, counts: { fired: 7 } }, { type: "pipeline.resumed" });
+    lines.push(
+      { type: "pipeline.checkpoint", through: SLOT, paused: true, schedules: [], active: [], queued: [], last: null, counts: { fired: 7 } },
+      { type: "pipeline.resumed" },
+    );
     writePipeline(runs, "p", lines);
     const path = `${runs}/p/pipeline.jsonl`;
     const bytes = readFileSync(path);
     bytes.fill("x", 0, 2_000);
     writeFileSync(path, bytes);
-    expect((await orchd(root, "status", "--json")).json<Pipelines>().pipelines).toMatchObject([{ name: "p", valid: true, paused: false, schedule: null, counts: { fired: 7 } }]);
+    expect((await orchd(root, "status", "--json")).json<Pipelines>().pipelines).toMatchObject([
+      { name: "p", valid: true, paused: false, schedule: null, counts: { fired: 7 } },
+    ]);
   });
 
   it("names a file that no daemon has read yet, and one that is named by its ledger only once", async () => {
-    const { root, runs } = tempRoot({ "schedules/new.yaml": "steps: {}", "schedules/p.yaml": "name: other", "schedules/_draft.yaml": "", "schedules/steps/x.ts": "" });
+    const { root, runs } = tempRoot({
+      "schedules/new.yaml": "steps: {}",
+      "schedules/p.yaml": "name: other",
+      "schedules/_draft.yaml": "",
+      "schedules/steps/x.ts": "",
+    });
     writePipeline(runs, "other", [loaded("* * * * *")]);
     const { pipelines } = (await orchd(root, "status", "--json")).json<Pipelines>();
     expect(pipelines.map(({ name }) => name)).toEqual(["new", "other"]);
@@ -120,7 +133,13 @@ describe("orchd status RUN --json", () => {
       header(RUN, { read: [], digest: ["read"] }),
       { type: "run.started", because: "the slot is due" },
       { type: "step.started", step: "read", attempt: 1, because: "it needs nothing" },
-      { type: "step.failed", step: "read", attempt: 1, error: { name: "Error", message: "no such file", code: "ENOENT" }, retryAt: "2026-11-23T02:00:05.000Z" },
+      {
+        type: "step.failed",
+        step: "read",
+        attempt: 1,
+        error: { name: "Error", message: "no such file", code: "ENOENT" },
+        retryAt: "2026-11-23T02:00:05.000Z",
+      },
       { type: "step.started", step: "read", attempt: 2, because: "retry 1 of 1" },
       { type: "step.failed", step: "read", attempt: 2, error: { name: "Error", message: "no such file", code: "ENOENT" } },
       { type: "step.skipped", step: "digest", because: 'upstream step "read" failed' },
@@ -139,8 +158,23 @@ describe("orchd status RUN --json", () => {
       finishedAt: "2026-11-23T02:00:07.000Z",
       because: 'step "read" failed',
       steps: [
-        { step: "read", status: "failed", attempts: 2, because: "retry 1 of 1", startedAt: "2026-11-23T02:00:02.000Z", finishedAt: "2026-11-23T02:00:05.000Z", error: { name: "Error", message: "no such file", code: "ENOENT" } },
-        { step: "digest", status: "skipped", attempts: 0, because: 'upstream step "read" failed', startedAt: null, finishedAt: "2026-11-23T02:00:06.000Z" },
+        {
+          step: "read",
+          status: "failed",
+          attempts: 2,
+          because: "retry 1 of 1",
+          startedAt: "2026-11-23T02:00:02.000Z",
+          finishedAt: "2026-11-23T02:00:05.000Z",
+          error: { name: "Error", message: "no such file", code: "ENOENT" },
+        },
+        {
+          step: "digest",
+          status: "skipped",
+          attempts: 0,
+          because: 'upstream step "read" failed',
+          startedAt: null,
+          finishedAt: "2026-11-23T02:00:06.000Z",
+        },
       ],
     });
   });
@@ -149,15 +183,23 @@ describe("orchd status RUN --json", () => {
     const { root, runs } = tempRoot();
     const path = writeRun(runs, RUN, completedRun(RUN));
     writeFileSync(path, readFileSync(path, "utf8").slice(0, -20));
-    expect((await orchd(root, "status", RUN, "--json")).json()).toMatchObject({ status: "completed", inProgress: true, finishedAt: null, steps: [{ step: "only", status: "completed" }] });
+    expect((await orchd(root, "status", RUN, "--json")).json()).toMatchObject({
+      status: "completed",
+      inProgress: true,
+      finishedAt: null,
+      steps: [{ step: "only", status: "completed" }],
+    });
   });
 
-  it.each([[RUN], ["nope"], ["../../etc/passwd"], ["log-digest@x"], ["log-digest@20261123T020000Z/../x"], ["@"]])("exits 3 for %s, which there is none of", async (target) => {
-    const { root } = tempRoot();
-    const { status, stdout, stderr } = await orchd(root, "status", target, "--json");
-    expect({ status, stdout }).toEqual({ status: 3, stdout: "" });
-    expect(stderr).toMatch(/^orchd: there is no (run|pipeline) .*\n$/);
-  });
+  it.each([[RUN], ["nope"], ["../../etc/passwd"], ["log-digest@x"], ["log-digest@20261123T020000Z/../x"], ["@"]])(
+    "exits 3 for %s, which there is none of",
+    async (target) => {
+      const { root } = tempRoot();
+      const { status, stdout, stderr } = await orchd(root, "status", target, "--json");
+      expect({ status, stdout }).toEqual({ status: 3, stdout: "" });
+      expect(stderr).toMatch(/^orchd: there is no (run|pipeline) .*\n$/);
+    },
+  );
 
   it("says of a ledger without a header what to do", async () => {
     const { root, runs } = tempRoot();
@@ -179,11 +221,21 @@ describe("orchd status --at", () => {
       { type: "pipeline.paused" },
     ]);
     const during = await orchd(root, "status", "--json", "--at", "2026-11-23T02:00:02Z");
-    expect(during.json()).toMatchObject({ at: "2026-11-23T02:00:02.000Z", daemon: null, missing: [RUN], pipelines: [{ name: "log-digest", paused: false, active: [RUN], lastRun: { status: "running" } }] });
-    expect((await orchd(root, "status", "--json", "--at", "2026-11-23T02:00:04Z")).json()).toMatchObject({ pipelines: [{ paused: true, active: [], lastRun: { status: "completed" } }] });
+    expect(during.json()).toMatchObject({
+      at: "2026-11-23T02:00:02.000Z",
+      daemon: null,
+      missing: [RUN],
+      pipelines: [{ name: "log-digest", paused: false, active: [RUN], lastRun: { status: "running" } }],
+    });
+    expect((await orchd(root, "status", "--json", "--at", "2026-11-23T02:00:04Z")).json()).toMatchObject({
+      pipelines: [{ paused: true, active: [], lastRun: { status: "completed" } }],
+    });
     expect((await orchd(root, "status", "--json", "--at", "2026-11-22")).json()).toMatchObject({ pipelines: [] });
     writeRun(runs, RUN, completedRun(RUN));
-    expect((await orchd(root, "status", RUN, "--json", "--at", "2026-11-23T02:00:02Z")).json()).toMatchObject({ status: "running", steps: [{ status: "running" }] });
+    expect((await orchd(root, "status", RUN, "--json", "--at", "2026-11-23T02:00:02Z")).json()).toMatchObject({
+      status: "running",
+      steps: [{ status: "running" }],
+    });
     expect((await orchd(root, "status", RUN, "--at", "2026-11-22")).status).toBe(3);
     expect((await orchd(root, "status", "--at", "2099-01-01")).status).toBe(2);
   });
@@ -192,7 +244,11 @@ describe("orchd status --at", () => {
 describe("orchd status for people", () => {
   it("says that the daemon is down, what is skipped, and where the file is wrong", async () => {
     const { root, runs } = tempRoot();
-    writePipeline(runs, "log-digest", [loaded("*/5 * * * *", { timezone: "Europe/Berlin" }), { type: "slot.skipped", slot: SLOT, because: "x" }, { type: "pipeline.invalid", errors: ["p.yaml:3:5: crom is not known"] }]);
+    writePipeline(runs, "log-digest", [
+      loaded("*/5 * * * *", { timezone: "Europe/Berlin" }),
+      { type: "slot.skipped", slot: SLOT, because: "x" },
+      { type: "pipeline.invalid", errors: ["p.yaml:3:5: crom is not known"] },
+    ]);
     const { stdout, status } = await orchd(root, "status");
     expect(status).toBe(0);
     expect(stdout).toMatch(/daemon down.*`orchd start`/);

@@ -7,7 +7,15 @@ function isDangerous(text: string): boolean {
   for (const character of text) {
     const code = character.codePointAt(0)!;
     if (code < 0x20 || (code >= 0x7f && code <= 0x9f) || (code >= 0xd800 && code <= 0xdfff)) return true;
-    if ((code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069) || code === 0x200e || code === 0x200f || code === 0x2028 || code === 0x2029) return true;
+    if (
+      (code >= 0x202a && code <= 0x202e) ||
+      (code >= 0x2066 && code <= 0x2069) ||
+      code === 0x200e ||
+      code === 0x200f ||
+      code === 0x2028 ||
+      code === 0x2029
+    )
+      return true;
   }
   return false;
 }
@@ -15,7 +23,25 @@ function isDangerous(text: string): boolean {
 /** Text in which every kind of dangerous character is likely. */
 const hostile = fc.string({
   unit: fc.oneof(
-    fc.constantFrom("\u001b", "\u001b[2J", "\u001b]0;title\u0007", "\u009b31m", "\r", "\n", "\t", "\b", "\u007f", "\u202e", "\u2066", "\ud800", "\udc00", "ä", "漢", "😀", "\u0301"),
+    fc.constantFrom(
+      "\u001b",
+      "\u001b[2J",
+      "\u001b]0;title\u0007",
+      "\u009b31m",
+      "\r",
+      "\n",
+      "\t",
+      "\b",
+      "\u007f",
+      "\u202e",
+      "\u2066",
+      "\ud800",
+      "\udc00",
+      "ä",
+      "漢",
+      "😀",
+      "\u0301",
+    ),
     fc.integer({ min: 0, max: 0x2fff }).map((code) => String.fromCharCode(code)),
   ),
   maxLength: 40,

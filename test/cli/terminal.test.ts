@@ -34,7 +34,10 @@ function controls(text: string): string[] {
 }
 
 function hostileRoot(): string {
-  const { root, runs } = tempRoot({ "schedules/q.yaml": `"na\\eme": 1\nsteps: { "\\e[2J": 5 }\n`, "schedules/r.yaml": 'schedule: { cron: "* * * * *" }\nsteps: { a: { run: "true" } }\n' });
+  const { root, runs } = tempRoot({
+    "schedules/q.yaml": `"na\\eme": 1\nsteps: { "\\e[2J": 5 }\n`,
+    "schedules/r.yaml": 'schedule: { cron: "* * * * *" }\nsteps: { a: { run: "true" } }\n',
+  });
   writeFileSync(join(root, "schedules", "bad\u001b[2Jname.yaml"), "steps: 1\n");
   const because = `because ${HOSTILE}`;
   writePipeline(runs, "p", [
@@ -53,7 +56,10 @@ function hostileRoot(): string {
     { type: "step.failed", step, attempt: 1, error: { name: HOSTILE, message: HOSTILE, code: HOSTILE, stack: HOSTILE } },
   ]);
   writeRun(runs, `${RUN}-r1`, [header(`${RUN}-r1`, { [step]: [], other: [] }, { params: { x: 1 } })]);
-  writeFileSync(runPath(runs, RUN).replace(/jsonl$/, "log"), `${JSON.stringify({ at: HOSTILE, step, attempt: 1, stream: "stdout", line: HOSTILE })}\n`);
+  writeFileSync(
+    runPath(runs, RUN).replace(/jsonl$/, "log"),
+    `${JSON.stringify({ at: HOSTILE, step, attempt: 1, stream: "stdout", line: HOSTILE })}\n`,
+  );
   mkdirSync(join(runs, "p", "2026-11"), { recursive: true });
   appendFileSync(join(runs, "p", "2026-11", "p\u001b[2J.jsonl"), "x");
   return root;
@@ -93,13 +99,19 @@ const COMMANDS: readonly (readonly string[])[] = [
 ];
 
 describe("a terminal", () => {
-  it.each(COMMANDS.map((words) => [words.map((word) => word.replaceAll("\u0000", ""))]))("gets no control character from outside by %j", async (words) => {
-    const root = hostileRoot();
-    writeFileSync(join(root, "crontab"), `* * * * * echo ${HOSTILE.replaceAll("\n", " ")}\n@reboot ${HOSTILE.replaceAll("\n", " ")}\nMAILTO=${HOSTILE.replaceAll("\n", " ")}\n`);
-    const sent = await onTerminal(root, words);
-    expect(sent.length).toBeGreaterThan(0);
-    expect(controls(sent)).toEqual([]);
-  });
+  it.each(COMMANDS.map((words) => [words.map((word) => word.replaceAll("\u0000", ""))]))(
+    "gets no control character from outside by %j",
+    async (words) => {
+      const root = hostileRoot();
+      writeFileSync(
+        join(root, "crontab"),
+        `* * * * * echo ${HOSTILE.replaceAll("\n", " ")}\n@reboot ${HOSTILE.replaceAll("\n", " ")}\nMAILTO=${HOSTILE.replaceAll("\n", " ")}\n`,
+      );
+      const sent = await onTerminal(root, words);
+      expect(sent.length).toBeGreaterThan(0);
+      expect(controls(sent)).toEqual([]);
+    },
+  );
 
   it("has colours, which NO_COLOR takes away and a pipe does not get", async () => {
     const root = hostileRoot();

@@ -12,7 +12,13 @@ import { VirtualClock } from "../support/virtual-clock.ts";
 import { FLAVORS, submissions, World, MinimalOrchestrator } from "./world.ts";
 import type { FakeClass } from "../support/fake-pool.ts";
 
-const cache = (more: Partial<CacheSettings> = {}): CacheSettings => ({ acrossSlots: false, fileDependencies: [], ignoredInputs: [], includeStepCode: true, ...more });
+const cache = (more: Partial<CacheSettings> = {}): CacheSettings => ({
+  acrossSlots: false,
+  fileDependencies: [],
+  ignoredInputs: [],
+  includeStepCode: true,
+  ...more,
+});
 const scheduled: Trigger = { kind: "schedule", scheduledFor: "2026-11-23T02:00:00.000Z" };
 
 describe.each(FLAVORS)("caching with $name", (flavor) => {
@@ -72,7 +78,8 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
 
   it("6. a body that changed leaves the key under includeStepCode: false, and says so otherwise", async () => {
     const world = new World(flavor, count().functions);
-    const step = (bundle: string, withCode: boolean): SnapshotStep => moduleStep("a", { does: "work", bundle, cache: cache({ includeStepCode: withCode }) });
+    const step = (bundle: string, withCode: boolean): SnapshotStep =>
+      moduleStep("a", { does: "work", bundle, cache: cache({ includeStepCode: withCode }) });
     await world.run([step("one", false)]);
     expect((await world.run([step("two", false)])).statuses()["a"]).toBe("cached");
     await world.run([step("one", true)]);
@@ -83,7 +90,8 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
   it("7. a file dependency that is missing fails the step by name; one that changed is another key", async () => {
     const { root } = tempRoot();
     const world = new World(flavor, count().functions);
-    const run = () => world.run([moduleStep("a", { does: "work", cache: cache({ fileDependencies: ["./words.txt"] }) })], {}, { file: join(root, "p.yaml") });
+    const run = () =>
+      world.run([moduleStep("a", { does: "work", cache: cache({ fileDependencies: ["./words.txt"] }) })], {}, { file: join(root, "p.yaml") });
     const missing = await run();
     expect(missing.status).toBe("failed");
     expect(missing.of("step.failed")[0]).toMatchObject({ error: { code: "ORCHD_FILE_DEPENDENCY", message: expect.stringContaining("words.txt") } });
@@ -187,12 +195,22 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
     const world = new World(flavor, { ...count().functions, open: () => 1 });
     const steps = [moduleStep("a", { does: "work" })];
     const hooks = { hooks: { init: fakeCode("open") } };
-    const first = await world.runIf(flavor.capabilities.isSchedulable, /cannot be scheduled/, steps, { trigger: scheduled, run: "p@20261123T020000Z" }, hooks);
+    const first = await world.runIf(
+      flavor.capabilities.isSchedulable,
+      /cannot be scheduled/,
+      steps,
+      { trigger: scheduled, run: "p@20261123T020000Z" },
+      hooks,
+    );
     if (first === undefined) return;
     const backfill = await world.run(steps, { trigger: { ...scheduled, kind: "backfill" }, run: "p@20261123T020000Z-b1" }, hooks);
     expect(backfill.statuses()).toEqual({ a: "cached" });
     expect(backfill.of("hook.completed")).toHaveLength(1);
-    const night = await world.run(steps, { trigger: { kind: "schedule", scheduledFor: "2026-11-24T02:00:00.000Z" }, run: "p@20261124T020000Z" }, hooks);
+    const night = await world.run(
+      steps,
+      { trigger: { kind: "schedule", scheduledFor: "2026-11-24T02:00:00.000Z" }, run: "p@20261124T020000Z" },
+      hooks,
+    );
     expect(night.statuses()).toEqual({ a: "completed" });
     expect(night.of("step.started")[0]).toMatchObject({ because: expect.stringContaining("slot changed") });
   });
@@ -202,7 +220,9 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
     const world = new World(flavor, count().functions);
     const steps = [moduleStep("a", { does: "work", cache: cache({ acrossSlots: true }) })];
     await world.run(steps, { trigger: scheduled, run: "p@20261123T020000Z" });
-    expect((await world.run(steps, { trigger: { kind: "schedule", scheduledFor: "2026-11-24T02:00:00.000Z" }, run: "p@20261124T020000Z" })).statuses()).toEqual({ a: "cached" });
+    expect(
+      (await world.run(steps, { trigger: { kind: "schedule", scheduledFor: "2026-11-24T02:00:00.000Z" }, run: "p@20261124T020000Z" })).statuses(),
+    ).toEqual({ a: "cached" });
   });
 
   it("15. a run with caching off feeds the hits of a later one", async () => {
@@ -268,8 +288,16 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
 
 describe("3. the key", () => {
   const step: SnapshotStep = moduleStep("a", { outputs: ["x"], env: { E: "1", S: { secret: "TOKEN" } }, cache: cache() });
-  const facts: CacheKeyFacts = { project: "p", params: { path: "/a", n: 1 }, inputs: { lines: "hash" }, files: [["w.txt", "f"]], cacheFunction: "c", scheduledFor: "2026-11-23T02:00:00.000Z" };
-  const keyOf = (spec: Partial<SnapshotStep> = {}, more: Partial<CacheKeyFacts> = {}): string => cacheKey(cacheKeyParts({ ...step, ...spec }, { ...facts, ...more }));
+  const facts: CacheKeyFacts = {
+    project: "p",
+    params: { path: "/a", n: 1 },
+    inputs: { lines: "hash" },
+    files: [["w.txt", "f"]],
+    cacheFunction: "c",
+    scheduledFor: "2026-11-23T02:00:00.000Z",
+  };
+  const keyOf = (spec: Partial<SnapshotStep> = {}, more: Partial<CacheKeyFacts> = {}): string =>
+    cacheKey(cacheKeyParts({ ...step, ...spec }, { ...facts, ...more }));
 
   it("is the same for the same", () => {
     expect(keyOf({}, { params: { n: 1, path: "/a" } })).toBe(keyOf());

@@ -24,7 +24,11 @@ const boom = (): never => {
 };
 
 function world(flavor: FlavorUnderTest, steps: Steps, body: Body, options: ConstructorParameters<typeof World>[2] = {}): World {
-  return new World(flavor, dynamicModule(steps, (run) => body(run as Anything, steps)), options);
+  return new World(
+    flavor,
+    dynamicModule(steps, (run) => body(run as Anything, steps)),
+    options,
+  );
 }
 
 const dynamic = (more: Partial<Snapshot> = {}): Partial<Snapshot> => ({ dynamic: fakeCode("function"), ...more });
@@ -84,7 +88,12 @@ describe.each(able)("dynamic pipelines with $name", (flavor) => {
     expect(await error((run, { add }) => run.map(add, { x: [] }))).toContain("empty list");
     expect(await error((run, { add }) => run.map(add, { x: [1, 2], y: [1] }))).toContain("equally long");
     expect(await error((run, { add }) => run.map(add, { x: unmapped(1) }))).toContain("nothing to map over");
-    expect(await error(async (run, { square }) => [await run.step(square, { id: "a", inputs: { x: 1 } }), await run.step(square, { id: "a", inputs: { x: 1 } })])).toContain('"a" already');
+    expect(
+      await error(async (run, { square }) => [
+        await run.step(square, { id: "a", inputs: { x: 1 } }),
+        await run.step(square, { id: "a", inputs: { x: 1 } }),
+      ]),
+    ).toContain('"a" already');
   });
 
   it("58. product is every combination", async () => {
@@ -155,7 +164,11 @@ describe.each(able)("dynamic pipelines with $name", (flavor) => {
     async function crash(first: Body, second: Body = first, options: ConstructorParameters<typeof World>[2] = {}) {
       const wait = held();
       const one = world(flavor, { square, wait: wait as never }, first, options);
-      const loop = await one.begin([], {}, dynamic({ stepDefaults: { retry: { maxRetries: 1, delayMs: 0, backoff: 1, jitter: 0 }, onInterruption: "retry", hooks: {} } }));
+      const loop = await one.begin(
+        [],
+        {},
+        dynamic({ stepDefaults: { retry: { maxRetries: 1, delayMs: 0, backoff: 1, jitter: 0 }, onInterruption: "retry", hooks: {} } }),
+      );
       await wait.began;
       const two = world(flavor, { square, wait: () => "waited" }, second, { ...options, runsDir: one.store.runsDir });
       const again = (await RunLoop.recover(loop.state.run, two.deps))!;

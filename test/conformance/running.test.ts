@@ -41,14 +41,19 @@ describe("status, as a pure function", () => {
   });
 
   it("20. retrying is running", () => {
-    const run = given().start("a").happen({ type: "step.failed", step: "a", attempt: 1, error: { name: "E", message: "m" }, retryAt: "2026-11-23T03:00:00.000Z" });
+    const run = given()
+      .start("a")
+      .happen({ type: "step.failed", step: "a", attempt: 1, error: { name: "E", message: "m" }, retryAt: "2026-11-23T03:00:00.000Z" });
     expect(run.statuses()["a"]).toBe("retrying");
     expect(status(run)).toBe("running");
   });
 
   it("21. a finished status never changes", () => {
     const run = given().start("a").happen({ type: "run.finished", status: "completed", because: "test", durationMs: 1 });
-    run.happen({ type: "step.failed", step: "a", attempt: 1, error: { name: "E", message: "late" } }, { type: "run.stop_requested", mode: "force", by: "late" });
+    run.happen(
+      { type: "step.failed", step: "a", attempt: 1, error: { name: "E", message: "late" } },
+      { type: "run.stop_requested", mode: "force", by: "late" },
+    );
     expect(status(run)).toBe("completed");
     expect(isFinal(runStatus(run.state).status)).toBe(true);
   });
@@ -87,7 +92,16 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
 
     it("22. continue_on_failure: 3, 4, 6, 7 complete; 5 and 8 are skipped; failed, because of step 2", async () => {
       const ended = await runDag("continue_on_failure");
-      expect(ended?.statuses()).toEqual({ s1: "completed", s2: "failed", s3: "completed", s4: "completed", s5: "skipped", s6: "completed", s7: "completed", s8: "skipped" });
+      expect(ended?.statuses()).toEqual({
+        s1: "completed",
+        s2: "failed",
+        s3: "completed",
+        s4: "completed",
+        s5: "skipped",
+        s6: "completed",
+        s7: "completed",
+        s8: "skipped",
+      });
       expect(ended?.status).toBe("failed");
       expect(ended?.because).toContain('step "s2" failed: boom');
       expect(ended?.of("step.skipped", "s5")[0]).toMatchObject({ because: 'upstream step "s2" failed' });
@@ -96,21 +110,42 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
     it("23. stop_on_failure: 3 and 4 finish; nothing new starts", async () => {
       const ended = await runDag("stop_on_failure");
       if (ended === undefined) return;
-      expect(ended.statuses()).toEqual({ s1: "completed", s2: "failed", s3: "completed", s4: "completed", s5: "skipped", s6: "skipped", s7: "skipped", s8: "skipped" });
+      expect(ended.statuses()).toEqual({
+        s1: "completed",
+        s2: "failed",
+        s3: "completed",
+        s4: "completed",
+        s5: "skipped",
+        s6: "skipped",
+        s7: "skipped",
+        s8: "skipped",
+      });
       expect(ended.status).toBe("failed");
     });
 
     it("24. fail_fast: 3 and 4 are stopped at once; the run's error is step 2's own", async () => {
       const ended = await runDag("fail_fast");
       if (ended === undefined) return;
-      expect(ended.statuses()).toEqual({ s1: "completed", s2: "failed", s3: "stopped", s4: "stopped", s5: "skipped", s6: "skipped", s7: "skipped", s8: "skipped" });
+      expect(ended.statuses()).toEqual({
+        s1: "completed",
+        s2: "failed",
+        s3: "stopped",
+        s4: "stopped",
+        s5: "skipped",
+        s6: "skipped",
+        s7: "skipped",
+        s8: "skipped",
+      });
       expect(ended.status).toBe("failed");
       expect(ended.because).toContain("boom");
     });
 
     it("25. a mode that is not supported leaves no trace", async () => {
-      const unable = ["continue_on_failure", "stop_on_failure", "fail_fast"].filter((mode) => !capabilities.supportedExecutionModes.includes(mode as "fail_fast"));
-      for (const mode of unable) await new World(flavor).runIf(false, /does not support the execution mode/, [moduleStep("a")], {}, { executionMode: mode as "fail_fast" });
+      const unable = ["continue_on_failure", "stop_on_failure", "fail_fast"].filter(
+        (mode) => !capabilities.supportedExecutionModes.includes(mode as "fail_fast"),
+      );
+      for (const mode of unable)
+        await new World(flavor).runIf(false, /does not support the execution mode/, [moduleStep("a")], {}, { executionMode: mode as "fail_fast" });
       if (!isCode) expect(unable).toEqual([]);
     });
   });
@@ -153,7 +188,11 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
       const ended = await world.run([moduleStep("a", { retry: retry(2), hooks: { onFailure: fakeCode("alert") } })]);
       expect(ended.of("hook.completed")).toHaveLength(1);
       expect(ended.types().indexOf("hook.completed onFailure a")).toBeGreaterThan(ended.types().lastIndexOf("step.failed a"));
-      expect(world.pool.started.find(({ task }) => task.kind === "hook")?.task).toMatchObject({ step: "a", error: { message: "boom" }, run: { attempt: 3 } });
+      expect(world.pool.started.find(({ task }) => task.kind === "hook")?.task).toMatchObject({
+        step: "a",
+        error: { message: "boom" },
+        run: { attempt: 3 },
+      });
     });
 
     it("30. an orchestrator that handles retries is never retried twice", async () => {
@@ -213,18 +252,30 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
     it("33. get what they need", async () => {
       const world = new World(flavor, { a: () => 1, hook: () => null });
       await world.run([moduleStep("a", { hooks: { onSuccess: fakeCode("hook") } })]);
-      expect(world.pool.started.find(({ task }) => task.kind === "hook")?.task).toMatchObject({ hook: "onSuccess", step: "a", env: expect.objectContaining({ ORCHD_STEP: "a" }) });
+      expect(world.pool.started.find(({ task }) => task.kind === "hook")?.task).toMatchObject({
+        hook: "onSuccess",
+        step: "a",
+        env: expect.objectContaining({ ORCHD_STEP: "a" }),
+      });
     });
 
     it("34. a step's own stands over the pipeline's", async () => {
       const called: string[] = [];
       const world = new World(flavor, { a: () => 1, b: () => 2, own: () => called.push("own"), shared: () => called.push("shared") });
-      await world.run([moduleStep("a", { hooks: { onSuccess: fakeCode("own") } }), moduleStep("b", { needs: ["a"] })], {}, { hooks: { onSuccess: fakeCode("shared") } });
+      await world.run(
+        [moduleStep("a", { hooks: { onSuccess: fakeCode("own") } }), moduleStep("b", { needs: ["a"] })],
+        {},
+        { hooks: { onSuccess: fakeCode("shared") } },
+      );
       expect(called).toEqual(["own", "shared"]);
     });
 
     it("35. one that throws changes nothing", async () => {
-      const ended = await new World(flavor, { a: () => 1, boom }).run([moduleStep("a", { hooks: { onSuccess: fakeCode("boom") } })], {}, { hooks: { cleanup: fakeCode("boom") } });
+      const ended = await new World(flavor, { a: () => 1, boom }).run(
+        [moduleStep("a", { hooks: { onSuccess: fakeCode("boom") } })],
+        {},
+        { hooks: { cleanup: fakeCode("boom") } },
+      );
       expect(ended.status).toBe("completed");
       expect(ended.of("hook.failed").map(({ hook }) => hook)).toEqual(["onSuccess", "cleanup"]);
       expect(ended.lines.at(-1)!.type).toBe("run.finished");
@@ -273,14 +324,20 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
     it("a failed run has its hook too, with the reason", async () => {
       const world = new World(flavor, { a: boom, alert: () => null });
       await world.run([moduleStep("a")], {}, { hooks: { onRunFailure: fakeCode("alert") } });
-      expect(world.pool.started.at(-1)?.task).toMatchObject({ hook: "onRunFailure", because: expect.stringContaining('step "a" failed: boom'), error: { message: "boom" } });
+      expect(world.pool.started.at(-1)?.task).toMatchObject({
+        hook: "onRunFailure",
+        because: expect.stringContaining('step "a" failed: boom'),
+        error: { message: "boom" },
+      });
     });
   });
 
   describe("data", () => {
     it("38. an upstream or an output that is missing is named", async () => {
       const faults = compile({
-        definition: pipelineSchema.parse({ steps: { a: { run: "true" }, b: { run: "true", inputs: { x: "aa" } }, c: { run: "true", inputs: { y: "a.rows" } } } }),
+        definition: pipelineSchema.parse({
+          steps: { a: { run: "true" }, b: { run: "true", inputs: { x: "aa" } }, c: { run: "true", inputs: { y: "a.rows" } } },
+        }),
         file: "/srv/p.yaml",
         code: new Map(),
         settings: DEFAULT_SETTINGS,
@@ -290,8 +347,13 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
       expect(faults.ok).toBe(false);
       expect(JSON.stringify(faults)).toContain('\\"aa\\"');
       expect(JSON.stringify(faults)).toContain('\\"rows\\"');
-      const ended = await new World(flavor, { a: () => 1, b: () => 2 }).run([moduleStep("a"), moduleStep("b", { inputs: { x: { step: "a", output: "rows" } } })]);
-      expect(ended.of("step.failed", "b")[0]).toMatchObject({ error: { code: "ORCHD_BAD_INPUT", message: expect.stringMatching(/"a\.rows".*no output "rows"; it has result/) } });
+      const ended = await new World(flavor, { a: () => 1, b: () => 2 }).run([
+        moduleStep("a"),
+        moduleStep("b", { inputs: { x: { step: "a", output: "rows" } } }),
+      ]);
+      expect(ended.of("step.failed", "b")[0]).toMatchObject({
+        error: { code: "ORCHD_BAD_INPUT", message: expect.stringMatching(/"a\.rows".*no output "rows"; it has result/) },
+      });
     });
 
     it("39. a failed step leaves no artifact", async () => {
@@ -314,7 +376,11 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
 
     it("40b. declared outputs are members, big ones spilled one by one, and inputs take one or all", async () => {
       const big = "x".repeat(70_000);
-      const world = new World(flavor, { a: () => ({ big, small: 1 }), one: ({ inputs }) => (inputs["x"] as string).length, all: ({ inputs }) => Object.keys(inputs["x"] as object) });
+      const world = new World(flavor, {
+        a: () => ({ big, small: 1 }),
+        one: ({ inputs }) => (inputs["x"] as string).length,
+        all: ({ inputs }) => Object.keys(inputs["x"] as object),
+      });
       const ended = await world.run([
         moduleStep("a", { outputs: ["big", "small"] }),
         moduleStep("b", { does: "one", inputs: { x: { step: "a", output: "big" } } }),
@@ -326,7 +392,15 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
     });
 
     it("41. a cycle is refused; the order is stable", () => {
-      const of = (steps: object) => compile({ definition: pipelineSchema.parse({ steps }), file: "/srv/p.yaml", code: new Map(), settings: DEFAULT_SETTINGS, now: 0, watched: [] });
+      const of = (steps: object) =>
+        compile({
+          definition: pipelineSchema.parse({ steps }),
+          file: "/srv/p.yaml",
+          code: new Map(),
+          settings: DEFAULT_SETTINGS,
+          now: 0,
+          watched: [],
+        });
       expect(JSON.stringify(of({ a: { run: "true", after: "b" }, b: { run: "true", after: "a" } }))).toMatch(/a.*b.*a/);
       const sound = of({ c: { run: "true" }, b: { run: "true", after: "a" }, a: { run: "true" } });
       expect(sound.ok && sound.loaded.snapshot.steps.map(({ id }) => id)).toEqual(["c", "a", "b"]);
@@ -334,7 +408,11 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
 
     it("a condition that does not hold skips the step with its text", async () => {
       const world = new World(flavor, { a: () => 0, b: () => 1 });
-      const ended = await world.run([moduleStep("a"), moduleStep("b", { inputs: { n: { step: "a" } }, when: "inputs.n > 0" }), moduleStep("c", { does: "b", needs: ["b"] })]);
+      const ended = await world.run([
+        moduleStep("a"),
+        moduleStep("b", { inputs: { n: { step: "a" } }, when: "inputs.n > 0" }),
+        moduleStep("c", { does: "b", needs: ["b"] }),
+      ]);
       expect(ended.statuses()).toEqual({ a: "completed", b: "skipped", c: "skipped" });
       expect(ended.of("step.skipped", "b")[0]).toMatchObject({ because: expect.stringContaining("inputs.n > 0") });
       expect(ended.status).toBe("completed");
@@ -342,7 +420,8 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
   });
 
   describe("a run", () => {
-    const shape = (needs: Record<string, string[]>): SnapshotStep[] => Object.entries(needs).map(([id, before]) => moduleStep(id, { does: "work", params: { id }, needs: before }));
+    const shape = (needs: Record<string, string[]>): SnapshotStep[] =>
+      Object.entries(needs).map(([id, before]) => moduleStep(id, { does: "work", params: { id }, needs: before }));
 
     it.each([
       ["empty", {}],
@@ -391,7 +470,10 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
 
     it("46. has one orchestrator run id in every step, and the next run another", async () => {
       const world = new World(flavor, { work: ({ task }) => task.env["ORCHD_ORCHESTRATOR_RUN_ID"] });
-      const steps = (): SnapshotStep[] => [moduleStep("a", { does: "work", enableCache: false }), moduleStep("b", { does: "work", enableCache: false, needs: ["a"] })];
+      const steps = (): SnapshotStep[] => [
+        moduleStep("a", { does: "work", enableCache: false }),
+        moduleStep("b", { does: "work", enableCache: false, needs: ["a"] }),
+      ];
       const first = await world.run(steps());
       const second = await world.run(steps());
       expect(first.output("a")).toBe(first.output("b"));
@@ -401,12 +483,30 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
 
     it("gives steps their environment in layers, and orchd's names last", async () => {
       const world = new World(flavor, { a: ({ task }) => task.env }, { settings: { env: { A: "settings", B: "settings", C: "settings" } } });
-      const ended = await world.run([moduleStep("a", { env: { C: "step", ORCHD_RUN_ID: "mine", R: "${run.id}" } })], {}, { env: { B: "pipeline", C: "pipeline" } });
-      expect(ended.output("a")).toMatchObject({ A: "settings", B: "pipeline", C: "step", R: ended.run, ORCHD_RUN_ID: ended.run, ORCHD_PIPELINE: "p", ORCHD_STEP: "a", ORCHD_ATTEMPT: "1", PATH: "/usr/bin:/bin" });
+      const ended = await world.run(
+        [moduleStep("a", { env: { C: "step", ORCHD_RUN_ID: "mine", R: "${run.id}" } })],
+        {},
+        { env: { B: "pipeline", C: "pipeline" } },
+      );
+      expect(ended.output("a")).toMatchObject({
+        A: "settings",
+        B: "pipeline",
+        C: "step",
+        R: ended.run,
+        ORCHD_RUN_ID: ended.run,
+        ORCHD_PIPELINE: "p",
+        ORCHD_STEP: "a",
+        ORCHD_ATTEMPT: "1",
+        PATH: "/usr/bin:/bin",
+      });
     });
 
     it("keeps secrets out of its ledger", async () => {
-      const world = new World(flavor, { a: ({ task, params }) => [task.env["T"]!.length, (params["key"] as string).length] }, { deps: { secrets: { get: (name) => `canary-${name}` } } });
+      const world = new World(
+        flavor,
+        { a: ({ task, params }) => [task.env["T"]!.length, (params["key"] as string).length] },
+        { deps: { secrets: { get: (name) => `canary-${name}` } } },
+      );
       const ended = await world.run([moduleStep("a", { env: { T: { secret: "TOKEN" } }, params: { key: { secret: "KEY" } } })]);
       expect(ended.output("a")).toEqual([12, 10]);
       expect(JSON.stringify(ended.lines)).not.toContain("canary");

@@ -34,7 +34,13 @@ describe("schedules", () => {
 
   it("49. duplicate names are refused", () => {
     const twice = compile({
-      definition: pipelineSchema.parse({ schedule: [{ name: "a", cron: "@daily" }, { name: "a", cron: "@hourly" }], steps: { a: { run: "true" } } }),
+      definition: pipelineSchema.parse({
+        schedule: [
+          { name: "a", cron: "@daily" },
+          { name: "a", cron: "@hourly" },
+        ],
+        steps: { a: { run: "true" } },
+      }),
       file: "/srv/p.yaml",
       code: new Map(),
       settings: DEFAULT_SETTINGS,
@@ -48,15 +54,27 @@ describe("schedules", () => {
     const world = new World(flavor, { a: () => 1 });
     const slot = Date.UTC(2026, 10, 23, 2);
     const trigger = { kind: "schedule" as const, scheduledFor: new Date(slot).toISOString() };
-    const ended = await world.runIf(flavor.capabilities.isSchedulable, /cannot be scheduled/, [moduleStep("a")], { trigger, run: runIdForSlot("p", slot) });
+    const ended = await world.runIf(flavor.capabilities.isSchedulable, /cannot be scheduled/, [moduleStep("a")], {
+      trigger,
+      run: runIdForSlot("p", slot),
+    });
     if (flavor.capabilities.isSchedulable) expect(ended?.status).toBe("completed");
   });
 });
 
 /** A world whose orchestrator is this class. */
-function worldOf(type: unknown, functions: ConstructorParameters<typeof World>[1] = {}, options: ConstructorParameters<typeof World>[2] = {}, capabilities: Partial<Capabilities> = {}): World {
+function worldOf(
+  type: unknown,
+  functions: ConstructorParameters<typeof World>[1] = {},
+  options: ConstructorParameters<typeof World>[2] = {},
+  capabilities: Partial<Capabilities> = {},
+): World {
   const [local] = FLAVORS;
-  return new World({ name: "own", ref: refTo("own"), capabilities: { ...local!.capabilities, ...capabilities }, classes: { "export:own": type as FakeClass } }, functions, options);
+  return new World(
+    { name: "own", ref: refTo("own"), capabilities: { ...local!.capabilities, ...capabilities }, classes: { "export:own": type as FakeClass } },
+    functions,
+    options,
+  );
 }
 
 describe("submission", () => {
@@ -148,8 +166,16 @@ describe("submission", () => {
     const boom = (): never => {
       throw Object.assign(new TypeError("bad row"), { code: "EROW" });
     };
-    const ended = await worldOf(OneByOne, { a: () => 1, b: boom }).run([moduleStep("a"), moduleStep("b"), moduleStep("c", { does: "a", params: { n: 1 }, needs: ["b"] })]);
-    expect(seen).toEqual(["a ended", "b TypeError bad row EROW", expect.stringContaining('c StepSkipped step "c" was skipped: upstream step "b" failed')]);
+    const ended = await worldOf(OneByOne, { a: () => 1, b: boom }).run([
+      moduleStep("a"),
+      moduleStep("b"),
+      moduleStep("c", { does: "a", params: { n: 1 }, needs: ["b"] }),
+    ]);
+    expect(seen).toEqual([
+      "a ended",
+      "b TypeError bad row EROW",
+      expect.stringContaining('c StepSkipped step "c" was skipped: upstream step "b" failed'),
+    ]);
     expect(ended.because).toContain('step "b" failed: bad row');
   });
 
@@ -197,7 +223,9 @@ describe("submission", () => {
 
     const stubborn = held();
     const [local] = FLAVORS;
-    const here = new World(local!, { a: () => Promise.race([stubborn({ signal: new AbortController().signal } as never), new Promise(() => undefined)]) });
+    const here = new World(local!, {
+      a: () => Promise.race([stubborn({ signal: new AbortController().signal } as never), new Promise(() => undefined)]),
+    });
     const run = await here.begin([moduleStep("a")]);
     await stubborn.began;
     expect(await run.requestStop({ mode: "graceful", by: "me" })).toEqual({ accepted: true });
@@ -230,12 +258,17 @@ describe("submission", () => {
       }
     }
     await expect(worldOf(Boasting).begin([moduleStep("a")])).rejects.toThrow(/declares supportsDynamicPipelines, but has no submitDynamicPipeline/);
-    expect(FLAVORS.map(({ capabilities, name }) => [name, capabilities.supportsDynamicPipelines])).toEqual([["local", true], ["minimal", false]]);
+    expect(FLAVORS.map(({ capabilities, name }) => [name, capabilities.supportsDynamicPipelines])).toEqual([
+      ["local", true],
+      ["minimal", false],
+    ]);
   });
 
   it("an orchestrator that is not there is named, with those that are", async () => {
     const world = new World(FLAVORS[0]!);
-    await expect(world.begin(world.snapshot([], { orchestrator: { flavor: "loca", config: {} } }))).rejects.toThrow('There is no orchestrator "loca"; orchd.yaml and orchd itself have local.');
+    await expect(world.begin(world.snapshot([], { orchestrator: { flavor: "loca", config: {} } }))).rejects.toThrow(
+      'There is no orchestrator "loca"; orchd.yaml and orchd itself have local.',
+    );
   });
 });
 

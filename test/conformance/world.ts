@@ -51,14 +51,23 @@ export function refTo(name: string, config: OrchestratorRef["config"] = {}): Orc
 /** Every flavor that the suite is run against. */
 export const FLAVORS: readonly FlavorUnderTest[] = [
   { name: "local", ref: { flavor: "local", config: {} }, capabilities: new LocalOrchestrator(new FakePool()).describe().capabilities, classes: {} },
-  { name: "minimal", ref: refTo("minimal"), capabilities: new MinimalOrchestrator().describe().capabilities, classes: { "export:minimal": MinimalOrchestrator as unknown as FakeClass } },
+  {
+    name: "minimal",
+    ref: refTo("minimal"),
+    capabilities: new MinimalOrchestrator().describe().capabilities,
+    classes: { "export:minimal": MinimalOrchestrator as unknown as FakeClass },
+  },
 ];
 
 /** A place to run pipelines with one flavor. */
 export class World extends RunBench {
   readonly flavor: FlavorUnderTest;
 
-  constructor(flavor: FlavorUnderTest, functions: { [name: string]: FakeFunction | FakeClass } = {}, options: Omit<RunBenchOptions, "functions"> = {}) {
+  constructor(
+    flavor: FlavorUnderTest,
+    functions: { [name: string]: FakeFunction | FakeClass } = {},
+    options: Omit<RunBenchOptions, "functions"> = {},
+  ) {
     super({ ...options, functions: { ...functions, ...flavor.classes } });
     this.flavor = flavor;
   }
@@ -77,7 +86,9 @@ export class World extends RunBench {
 
   /** The steps whose code ran, in order, since the last time this was asked. */
   ran(): string[] {
-    const all = this.pool.started.flatMap(({ task }) => ((task.kind === "module" || task.kind === "shell") && task.step !== undefined ? [task.step] : []));
+    const all = this.pool.started.flatMap(({ task }) =>
+      (task.kind === "module" || task.kind === "shell") && task.step !== undefined ? [task.step] : [],
+    );
     const since = all.slice(this.#seen);
     this.#seen = all.length;
     return since;
@@ -85,7 +96,13 @@ export class World extends RunBench {
   #seen = 0;
 
   /** Runs a pipeline that needs a capability, or holds the flavor to its refusal. Gives undefined after a refusal. */
-  async runIf(able: boolean, refusal: RegExp, steps: readonly SnapshotStep[] | Snapshot, more: Partial<RunHeader> = {}, snapshot: Partial<Snapshot> = {}): Promise<Ended | undefined> {
+  async runIf(
+    able: boolean,
+    refusal: RegExp,
+    steps: readonly SnapshotStep[] | Snapshot,
+    more: Partial<RunHeader> = {},
+    snapshot: Partial<Snapshot> = {},
+  ): Promise<Ended | undefined> {
     if (able) return this.run(steps, more, snapshot);
     await expect(this.begin(steps, more, snapshot)).rejects.toThrow(refusal);
     // Refused before anything was written.

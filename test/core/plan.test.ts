@@ -59,7 +59,12 @@ describe("the three execution modes", () => {
       ["3", "force"],
       ["4", "force"],
     ]);
-    run.happen({ type: "step.stopped", step: "3", attempt: 1, because: "told to" }, { type: "step.stopped", step: "4", attempt: 1, because: "told to" }).settle();
+    run
+      .happen(
+        { type: "step.stopped", step: "3", attempt: 1, because: "told to" },
+        { type: "step.stopped", step: "4", attempt: 1, because: "told to" },
+      )
+      .settle();
     expect(run.state.finished).toMatchObject({ status: "failed", because: 'step "2" failed: no' });
   });
 });
@@ -181,7 +186,9 @@ describe("limits", () => {
 /** Any DAG: each step may need any earlier ones. */
 const dags = fc
   .array(fc.array(fc.nat(), { maxLength: 3 }), { minLength: 0, maxLength: 12 })
-  .map((rows) => rows.map((needs, index) => stepSpec(`s${index}`, { needs: index === 0 ? [] : [...new Set(needs.map((need) => `s${need % index}`))] })));
+  .map((rows) =>
+    rows.map((needs, index) => stepSpec(`s${index}`, { needs: index === 0 ? [] : [...new Set(needs.map((need) => `s${need % index}`))] })),
+  );
 
 describe("any DAG, any outcome, any order", () => {
   it("comes to an end in which every step ended, nothing ran before what it needs, and the fold over the lines is the same", () => {

@@ -23,7 +23,12 @@ describe("a run's status, by ZenML's precedence", () => {
     ["failed while the other runs", (run) => run.start("a").start("b").fail("a"), "failed"],
     ["a stop while one runs", (run) => run.start("a").happen(STOP), "stopping"],
     ["a stop once all ended, one failed", (run) => run.start("a").fail("a").start("b").happen(STOP).complete("b"), "stopped"],
-    ["retrying", (run) => run.start("a").happen({ type: "step.failed", step: "a", attempt: 1, error: { name: "E", message: "" }, retryAt: "2026-11-23T03:00:00Z" }), "running"],
+    [
+      "retrying",
+      (run) =>
+        run.start("a").happen({ type: "step.failed", step: "a", attempt: 1, error: { name: "E", message: "" }, retryAt: "2026-11-23T03:00:00Z" }),
+      "running",
+    ],
   ])("%s", (_, play, status) => {
     expect(runStatus(play(two()).state).status).toBe(status);
   });
@@ -39,7 +44,11 @@ describe("a run's status, by ZenML's precedence", () => {
   });
 
   it("counts a cached step as a success", () => {
-    const run = two().happen({ type: "step.cached", step: "a", source: { run: "p@1", step: "a" }, outputs: {}, because: "same key" }).start("b").complete("b").settle();
+    const run = two()
+      .happen({ type: "step.cached", step: "a", source: { run: "p@1", step: "a" }, outputs: {}, because: "same key" })
+      .start("b")
+      .complete("b")
+      .settle();
     expect(run.state.finished?.status).toBe("completed");
   });
 });
@@ -72,7 +81,9 @@ describe("evolve", () => {
     expect(good.plan()).toMatchObject([{ kind: "hook", hook: "cleanup" }]);
     good.happen({ type: "hook.failed", hook: "cleanup", error: { name: "Error", message: "no" } }).settle();
     expect(good.state.finished?.status).toBe("completed");
-    const bad = make().happen({ type: "hook.failed", hook: "init", error: { name: "Error", message: "no room" } }).settle();
+    const bad = make()
+      .happen({ type: "hook.failed", hook: "init", error: { name: "Error", message: "no room" } })
+      .settle();
     expect(bad.state.finished).toMatchObject({ status: "failed", because: "the init hook failed: no room" });
     expect(bad.statuses()).toEqual({ a: "skipped" });
   });

@@ -7,13 +7,21 @@ import { startDaemon, type Daemon } from "../support/daemon.ts";
 import { reached } from "../support/figures.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 
-const library = ["/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1"].find((path) => existsSync(path));
+const library = ["/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1"].find((path) =>
+  existsSync(path),
+);
 
 async function startWithClock(root: TempRoot): Promise<{ daemon: Daemon; set: (offset: string) => void }> {
   const file = join(root.root, "clock");
   const set = (offset: string): void => writeFileSync(file, `${offset}\n`);
   set("+0");
-  const env = { LD_PRELOAD: library!, FAKETIME_TIMESTAMP_FILE: file, DONT_FAKE_MONOTONIC: "1", FAKETIME_DONT_FAKE_MONOTONIC: "1", FAKETIME_NO_CACHE: "1" };
+  const env = {
+    LD_PRELOAD: library!,
+    FAKETIME_TIMESTAMP_FILE: file,
+    DONT_FAKE_MONOTONIC: "1",
+    FAKETIME_DONT_FAKE_MONOTONIC: "1",
+    FAKETIME_NO_CACHE: "1",
+  };
   return { daemon: await startDaemon({ root: root.root, env }), set };
 }
 
@@ -33,7 +41,10 @@ describe.runIf(library !== undefined)("a wall clock that is set", () => {
         const slots = linesOf(ledger).filter((line) => ["slot.missed", "slot.caught_up", "slot.fired"].includes(line.type));
         return slots.length >= 6 ? true : undefined;
       },
-      () => `six decided slots; the ledger has ${linesOf(ledger).map((line) => line.type).join(", ")}`,
+      () =>
+        `six decided slots; the ledger has ${linesOf(ledger)
+          .map((line) => line.type)
+          .join(", ")}`,
       60_000,
     );
     const took = performance.now() - before;

@@ -45,7 +45,12 @@ describe.runIf(canMount())("a disk that fills up", () => {
       await new Promise((resolve) => setTimeout(resolve, 2_500));
       const before = finished();
       rmSync(join(runs, "filler"));
-      await awaitSight(runs, () => (finished() > before ? true : undefined), `a run after the disk had room again; the log says ${daemon.stderr().slice(-2_000)}`, 30_000);
+      await awaitSight(
+        runs,
+        () => (finished() > before ? true : undefined),
+        `a run after the disk had room again; the log says ${daemon.stderr().slice(-2_000)}`,
+        30_000,
+      );
       resumed += 1;
     }
     reached(6, "times that scheduling went on after a full disk", resumed, cycles);

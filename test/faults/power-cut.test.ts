@@ -28,7 +28,9 @@ async function cut(folder: string, image: string, milliseconds: number, planted:
   execFileSync("mount", ["-o", "loop", image, live]);
   let text = "";
   try {
-    const child = spawn(process.execPath, [program, join(live, "2026-11", "run.jsonl"), "1000000", ...planted], { stdio: ["ignore", "pipe", "inherit"] });
+    const child = spawn(process.execPath, [program, join(live, "2026-11", "run.jsonl"), "1000000", ...planted], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
     child.stdout.setEncoding("utf8").on("data", (more: string) => (text += more));
     await new Promise<void>((resolve) => child.stdout.once("data", () => resolve()));
     await new Promise((resolve) => setTimeout(resolve, milliseconds));
@@ -45,7 +47,13 @@ async function cut(folder: string, image: string, milliseconds: number, planted:
   try {
     const path = join(dead, "2026-11", "run.jsonl");
     const kept = existsSync(path) ? readLedger(path).lines.length : 0;
-    const acknowledged = Math.max(0, ...text.slice(0, text.lastIndexOf("\n")).split("\n").flatMap((line) => (line.startsWith("ack ") ? [Number(line.slice(4))] : [])));
+    const acknowledged = Math.max(
+      0,
+      ...text
+        .slice(0, text.lastIndexOf("\n"))
+        .split("\n")
+        .flatMap((line) => (line.startsWith("ack ") ? [Number(line.slice(4))] : [])),
+    );
     return { acknowledged, kept };
   } finally {
     execFileSync("umount", [dead]);

@@ -18,9 +18,22 @@ function events(count: number, checkpointEvery: number): HandEvent[] {
   for (let index = 1; index <= count; index += 1) {
     const slot = new Date(Date.UTC(2026, 10, 23) + index * 60_000).toISOString();
     const run = `p@${slot.slice(0, 19).replaceAll(/[-:]/g, "")}Z`;
-    all.push({ type: "slot.fired", slot, run, through: slot }, { type: "run.started", run }, { type: "run.finished", run, status: "completed", durationMs: index });
+    all.push(
+      { type: "slot.fired", slot, run, through: slot },
+      { type: "run.started", run },
+      { type: "run.finished", run, status: "completed", durationMs: index },
+    );
     if (index % checkpointEvery === 0) {
-      all.push({ type: "pipeline.checkpoint", through: slot, paused: false, schedules: [], active: [], queued: [], last: { run, status: "completed", startedAt: slot, finishedAt: slot }, counts: { fired: index } });
+      all.push({
+        type: "pipeline.checkpoint",
+        through: slot,
+        paused: false,
+        schedules: [],
+        active: [],
+        queued: [],
+        last: { run, status: "completed", startedAt: slot, finishedAt: slot },
+        counts: { fired: index },
+      });
     }
   }
   return all;

@@ -5,8 +5,14 @@ import { moduleStep, RunBench } from "../support/run-bench.ts";
 
 describe("a run", () => {
   it("runs a chain: each finished step and the start that follows are one write", async () => {
-    const bench = new RunBench({ functions: { a: () => 1, b: ({ inputs }) => (inputs["x"] as number) + 1, c: ({ inputs }) => (inputs["x"] as number) * 10 } });
-    const ended = await bench.run([moduleStep("a"), moduleStep("b", { inputs: { x: { step: "a" } } }), moduleStep("c", { inputs: { x: { step: "b" } } })]);
+    const bench = new RunBench({
+      functions: { a: () => 1, b: ({ inputs }) => (inputs["x"] as number) + 1, c: ({ inputs }) => (inputs["x"] as number) * 10 },
+    });
+    const ended = await bench.run([
+      moduleStep("a"),
+      moduleStep("b", { inputs: { x: { step: "a" } } }),
+      moduleStep("c", { inputs: { x: { step: "b" } } }),
+    ]);
     expect(ended.status).toBe("completed");
     expect(ended.types()).toEqual([
       "run.submitted",
@@ -48,7 +54,10 @@ describe("a run", () => {
     const ended = await bench.end(loop);
     expect(ended.status).toBe("stopped");
     expect(ended.statuses()).toEqual({ a: "stopped", b: "skipped" });
-    expect(await loop.requestStop({ mode: "force", by: "cli:me" })).toMatchObject({ accepted: false, reason: expect.stringContaining("ended already") });
+    expect(await loop.requestStop({ mode: "force", by: "cli:me" })).toMatchObject({
+      accepted: false,
+      reason: expect.stringContaining("ended already"),
+    });
   });
 
   it("refuses a result under an old token and notes it", async () => {
@@ -80,7 +89,11 @@ describe("a run", () => {
     again.start("it goes on");
     const ended = await second.end(again);
     expect(ended.status).toBe("completed");
-    expect(ended.types().filter((type) => /recovered|interrupted|run.started/.test(type))).toEqual(["run.started", "run.recovered", "step.interrupted b"]);
+    expect(ended.types().filter((type) => /recovered|interrupted|run.started/.test(type))).toEqual([
+      "run.started",
+      "run.recovered",
+      "step.interrupted b",
+    ]);
     expect(ended.output("b")).toBe(2);
     expect(await RunLoop.recover(loop.state.run, second.deps)).toBeUndefined();
   });
@@ -106,6 +119,9 @@ describe("a run", () => {
   it("writes what steps print, and the last line comes after it", async () => {
     const bench = new RunBench({ functions: { a: ({ print }) => (print("hello"), print("again"), 1) } });
     const ended = await bench.run([moduleStep("a")]);
-    expect(bench.printed(ended.run)).toEqual([expect.objectContaining({ step: "a", line: "hello" }), expect.objectContaining({ step: "a", line: "again" })]);
+    expect(bench.printed(ended.run)).toEqual([
+      expect.objectContaining({ step: "a", line: "hello" }),
+      expect.objectContaining({ step: "a", line: "again" }),
+    ]);
   });
 });

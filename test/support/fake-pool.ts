@@ -75,7 +75,14 @@ export class FakePool implements TaskPool {
     if (this.running.has(id)) throw new Error(`${id} was started already`);
     const alone = options.alone === true;
     this.started.push({ id, task, alone });
-    const running: Running = { task: structuredClone(task), handlers, alone, abort: new AbortController(), startedAt: this.#clock.now(), ended: false };
+    const running: Running = {
+      task: structuredClone(task),
+      handlers,
+      alone,
+      abort: new AbortController(),
+      startedAt: this.#clock.now(),
+      ended: false,
+    };
     this.running.set(id, running);
     this.most = Math.max(this.most, [...this.running.values()].filter(({ task: { kind } }) => kind === "module").length);
     setImmediate(() => void this.#run(id, running));
@@ -138,7 +145,10 @@ export class FakePool implements TaskPool {
         signal: running.abort.signal,
         alone: running.alone,
         call: (method, argument) => handlers.call!(method, argument),
-        print: (line) => handlers.output([{ at: new Date(this.#clock.now()).toISOString(), step: task.step ?? "", attempt: task.run.attempt, stream: "stdout", line }]),
+        print: (line) =>
+          handlers.output([
+            { at: new Date(this.#clock.now()).toISOString(), step: task.step ?? "", attempt: task.run.attempt, stream: "stdout", line },
+          ]),
       });
       result = { ok: true, value: (value === undefined ? null : JSON.parse(JSON.stringify(value))) as Json };
     } catch (error) {
@@ -162,7 +172,11 @@ export function held(): FakeFunction & { readonly release: (value?: unknown) => 
   return Object.assign(run, { release, began });
 }
 
-type StepFunction = (context: { readonly params: { readonly [name: string]: never }; readonly inputs: { readonly [name: string]: never }; readonly signal: AbortSignal }) => unknown;
+type StepFunction = (context: {
+  readonly params: { readonly [name: string]: never };
+  readonly inputs: { readonly [name: string]: never };
+  readonly signal: AbortSignal;
+}) => unknown;
 
 /** A dynamic pipeline whose module exports these steps, as functions for a {@link FakePool}: the pipeline's own is called `function`. */
 export function dynamicModule(steps: { [name: string]: StepFunction }, run: (run: DynamicRun<never>) => unknown): { [name: string]: FakeFunction } {
@@ -172,7 +186,10 @@ export function dynamicModule(steps: { [name: string]: StepFunction }, run: (run
     function: async ({ task, call, signal, params }) => {
       const caller = new DynamicCaller({ module, code: fakeCode("function"), call });
       const aborted = new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(new Error(String(signal.reason)))));
-      await Promise.race([aborted, run({ id: task.run.id, pipeline: task.run.pipeline, params, signal, ...caller.methods } as unknown as DynamicRun<never>)]);
+      await Promise.race([
+        aborted,
+        run({ id: task.run.id, pipeline: task.run.pipeline, params, signal, ...caller.methods } as unknown as DynamicRun<never>),
+      ]);
       return Promise.race([aborted, caller.end()]);
     },
   };

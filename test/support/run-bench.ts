@@ -30,7 +30,10 @@ export interface RunBenchOptions {
 }
 
 /** A step whose code is the function of its own name, or of `does`. */
-export function moduleStep(id: string, more: Partial<SnapshotStep> & { needs?: readonly string[]; does?: string; bundle?: string } = {}): SnapshotStep {
+export function moduleStep(
+  id: string,
+  more: Partial<SnapshotStep> & { needs?: readonly string[]; does?: string; bundle?: string } = {},
+): SnapshotStep {
   const { does = id, bundle, ...rest } = more;
   const { run: _run, ...spec } = stepSpec(id, rest);
   return { ...spec, code: fakeCode(does, bundle) };
@@ -69,7 +72,18 @@ export class RunBench {
 
   header(snapshot: Snapshot, more: Partial<RunHeader> & { trigger?: Trigger } = {}): RunHeader {
     const run = more.run ?? manualRunId(snapshot.name, Date.UTC(2026, 10, 23, 2) + (runs += 1));
-    return { type: "run.submitted", format: 1, run, pipeline: snapshot.name, orchestratorRunId: run, trigger: { kind: "manual" }, params: {}, snapshot, tags: [], ...more };
+    return {
+      type: "run.submitted",
+      format: 1,
+      run,
+      pipeline: snapshot.name,
+      orchestratorRunId: run,
+      trigger: { kind: "manual" },
+      params: {},
+      snapshot,
+      tags: [],
+      ...more,
+    };
   }
 
   /** Makes a run, started. */

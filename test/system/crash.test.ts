@@ -36,7 +36,11 @@ steps:
       await awaitLine(join(root.runs, "tick/pipeline.jsonl"), (line) => line.type === "slot.fired" || line.type === "slot.caught_up");
       await new Promise((resolve) => setTimeout(resolve, chance() * 1_200));
       await daemon.kill();
-      await awaitSight("/proc", () => (processesWith(marker).length === 0 ? true : undefined), () => `an end of ${processesWith(marker).join(", ")}, seed ${seed}`);
+      await awaitSight(
+        "/proc",
+        () => (processesWith(marker).length === 0 ? true : undefined),
+        () => `an end of ${processesWith(marker).join(", ")}, seed ${seed}`,
+      );
     }
     const daemon = await startDaemon({ root: root.root });
     await awaitSight(
@@ -52,7 +56,12 @@ steps:
     expect(undecidedSeconds(lines), `seed ${seed}`).toEqual([]);
     const decided = lines.filter((line) => line.type === "slot.fired" || line.type === "slot.caught_up").map((line) => String(line["run"]));
     expect(new Set(decided).size, `seed ${seed}`).toBe(decided.length);
-    expect(runsOf(root.runs, "tick").map((run) => run.run).sort(), `seed ${seed}`).toEqual([...decided].sort());
+    expect(
+      runsOf(root.runs, "tick")
+        .map((run) => run.run)
+        .sort(),
+      `seed ${seed}`,
+    ).toEqual([...decided].sort());
     expect((await orchd(root.root, "verify", "--json")).json<{ faults: unknown[] }>().faults, `seed ${seed}`).toEqual([]);
   });
 
@@ -67,7 +76,11 @@ steps:
     const { run } = (await orchd(root.root, "run", "slow", "--json")).json<{ run: string }>();
     const path = runsOf(root.runs, "slow")[0]!.path;
     await awaitSight(root.root, () => (processesWith("sleep\u00003600").length >= 1 ? true : undefined), "both steps under way");
-    await awaitSight(root.root, () => (runsOf(root.runs, "slow")[0]!.lines.filter((line) => line.type === "step.started").length === 2 ? true : undefined), "two starts");
+    await awaitSight(
+      root.root,
+      () => (runsOf(root.runs, "slow")[0]!.lines.filter((line) => line.type === "step.started").length === 2 ? true : undefined),
+      "two starts",
+    );
     await awaitSight(root.root, () => (processesWith(run).length >= 2 ? true : undefined), "their processes");
     await new Promise((resolve) => setTimeout(resolve, 500));
     await first.kill();
@@ -92,6 +105,10 @@ steps:
     for (const pid of childrenOf(daemon.pid)) process.kill(pid, "SIGKILL");
     await daemon.kill();
     await startDaemon({ root: root.root });
-    await awaitSight("/proc", () => (processesWith(marker).length === 0 ? true : undefined), () => `an end of ${processesWith(marker).join(", ")}`);
+    await awaitSight(
+      "/proc",
+      () => (processesWith(marker).length === 0 ? true : undefined),
+      () => `an end of ${processesWith(marker).join(", ")}`,
+    );
   });
 });

@@ -46,7 +46,11 @@ describe("a stop that is asked for", () => {
     expect(finished["status"]).toBe("stopped");
     expect(Date.now() - before).toBeLessThan(heedsGraceful ? 3_000 : 4_000);
     expect(outcomeOf(runsOf(root.runs, name)[0]!)).toBe("stopped");
-    await awaitSight("/proc", () => (processesWith(marker).length === 0 ? true : undefined), () => `an end of ${processesWith(marker).join(", ")}`);
+    await awaitSight(
+      "/proc",
+      () => (processesWith(marker).length === 0 ? true : undefined),
+      () => `an end of ${processesWith(marker).join(", ")}`,
+    );
     // The daemon and its next runner are well.
     root.write("schedules/next.yaml", `steps:\n  fine: { run: "true" }\n`);
     await awaitLine(join(root.runs, "next/pipeline.jsonl"), (line) => line.type === "pipeline.loaded");

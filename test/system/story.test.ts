@@ -31,7 +31,12 @@ describe("a file is dropped", () => {
     const lines = pipelineLedger(root.runs, "tick");
     expect(undecidedSeconds(lines)).toEqual([]);
     const log = linesOf(runs[0]!.path.replace(/\.jsonl$/, ".log"));
-    expect(log[0]).toMatchObject({ step: "say", attempt: 1, stream: "stdout", line: `it is ${(runs[0]!.lines[0]!["trigger"] as { scheduledFor: string }).scheduledFor}` });
+    expect(log[0]).toMatchObject({
+      step: "say",
+      attempt: 1,
+      stream: "stdout",
+      line: `it is ${(runs[0]!.lines[0]!["trigger"] as { scheduledFor: string }).scheduledFor}`,
+    });
     const verified = await orchd(root.root, "verify", "--json");
     expect(verified.json()).toMatchObject({ faults: [] });
     expect(verified.status).toBe(0);
@@ -46,11 +51,17 @@ describe("a file is dropped", () => {
     const invalid = await awaitLine(ledger, (line) => line.type === "pipeline.invalid");
     expect(String((invalid["errors"] as string[])[0])).toMatch(/tick\.yaml:1:\d+.*crom.*cron/);
     await awaitLine(ledger, (line) => line.type === "run.finished" && line.seq > invalid.seq + 2 && line["status"] === "completed");
-    const status = (await orchd(root.root, "status", "--json")).json<{ pipelines: { name: string; valid: boolean; errors: string[]; nextFire: string | null }[] }>();
+    const status = (await orchd(root.root, "status", "--json")).json<{
+      pipelines: { name: string; valid: boolean; errors: string[]; nextFire: string | null }[];
+    }>();
     expect(status.pipelines[0]).toMatchObject({ name: "tick", valid: false });
     expect(status.pipelines[0]!.nextFire).not.toBeNull();
     root.write("schedules/tick.yaml", EVERY_SECOND);
-    await awaitSight(root.schedules, () => (linesOf(ledger).some((line) => line.type === "pipeline.loaded" && line.seq > invalid.seq) ? true : undefined), "the good version again");
+    await awaitSight(
+      root.schedules,
+      () => (linesOf(ledger).some((line) => line.type === "pipeline.loaded" && line.seq > invalid.seq) ? true : undefined),
+      "the good version again",
+    );
   });
 
   it("passes data between module steps, and shows it by orchd status and orchd logs", async () => {
@@ -74,7 +85,11 @@ steps:
       { result: { words: 4 } },
       { result: null },
     ]);
-    const status = (await orchd(root.root, "status", run!.run, "--json")).json<{ status: string; inProgress: boolean; steps: { step: string; status: string }[] }>();
+    const status = (await orchd(root.root, "status", run!.run, "--json")).json<{
+      status: string;
+      inProgress: boolean;
+      steps: { step: string; status: string }[];
+    }>();
     expect(status).toMatchObject({ run: run!.run, pipeline: "digest", status: "completed", inProgress: false, trigger: { kind: "manual" } });
     expect(status.steps.map((step) => [step.step, step.status])).toEqual([
       ["words", "completed"],
@@ -94,7 +109,12 @@ steps:
     await startDaemon({ root: root.root });
     await awaitLine(join(root.runs, "fails/pipeline.jsonl"), (line) => line.type === "run.finished");
     expect((await orchd(root.root, "run", "fails", "--wait")).status).toBe(1);
-    for (const words of [["run", "nothing"], ["status", "nothing"], ["stop", "fails@20200101T000000Z"], ["logs", "fails@20200101T000000Z"]]) {
+    for (const words of [
+      ["run", "nothing"],
+      ["status", "nothing"],
+      ["stop", "fails@20200101T000000Z"],
+      ["logs", "fails@20200101T000000Z"],
+    ]) {
       expect([words, (await orchd(root.root, ...words)).status]).toEqual([words, 3]);
     }
     expect((await orchd(root.root, "dance")).status).toBe(2);
@@ -108,7 +128,9 @@ steps:
   });
 
   it("refuses a bad file on the command line with file, line and field", async () => {
-    const root = tempRoot({ "schedules/bad.yaml": 'schedule: { cron: "61 * * * *" }\nsteps:\n  a: { run: "true", after: [b] }\n  b: { run: "true", after: [a] }\n' });
+    const root = tempRoot({
+      "schedules/bad.yaml": 'schedule: { cron: "61 * * * *" }\nsteps:\n  a: { run: "true", after: [b] }\n  b: { run: "true", after: [a] }\n',
+    });
     const validated = await orchd(root.root, "validate");
     expect(validated.status).toBe(2);
     expect(validated.stdout + validated.stderr).toMatch(/bad\.yaml:1:\d+/);

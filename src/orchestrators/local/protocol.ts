@@ -195,7 +195,14 @@ export type FromRunner =
    * A thread does not end when told to: the runner asks to be replaced. `id` is the task at fault, `result` how it ends; `unstarted` were not
    * begun and may be started elsewhere.
    */
-  | { readonly type: "stuck"; readonly id: string; readonly result: RawResult; readonly durationMs: number; readonly startedAt: number; readonly unstarted: readonly string[] };
+  | {
+      readonly type: "stuck";
+      readonly id: string;
+      readonly result: RawResult;
+      readonly durationMs: number;
+      readonly startedAt: number;
+      readonly unstarted: readonly string[];
+    };
 
 /** What the daemon gives a runner when it starts it. */
 export interface RunnerSettings {

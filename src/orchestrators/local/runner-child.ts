@@ -20,7 +20,16 @@ const LAST_WORDS_MS = 250;
 /** How long a runner that was told to end may take. */
 const CLOSE_MS = 2_000;
 /** What the daemon's service manager says to the daemon alone. */
-const DAEMON_ONLY = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE"];
+const DAEMON_ONLY = [
+  "NOTIFY_SOCKET",
+  "WATCHDOG_USEC",
+  "WATCHDOG_PID",
+  "LISTEN_FDS",
+  "LISTEN_PID",
+  "LISTEN_FDNAMES",
+  "NODE_CHANNEL_FD",
+  "NODE_CHANNEL_SERIALIZATION_MODE",
+];
 
 /** How a runner ended. */
 export interface RunnerExit {
@@ -139,7 +148,8 @@ export class RunnerChild {
       this.#lastErrors.end();
       this.#process.stdout?.destroy();
       this.#process.stderr?.destroy();
-      const outOfMemory = this.#lastErrors.recent.includes("heap out of memory") || this.#lastErrors.recent.includes("Array buffer allocation failed");
+      const outOfMemory =
+        this.#lastErrors.recent.includes("heap out of memory") || this.#lastErrors.recent.includes("Array buffer allocation failed");
       this.#listener.exit({ detail: describeExit(code, signal, outOfMemory), outOfMemory });
       this.#resolveExited();
     };

@@ -11,7 +11,17 @@
 import type { Clock, Timer } from "../../clock.ts";
 import { FAILURE_CODES, toStepError } from "../../core/failure.ts";
 import type { Json } from "../../core/snapshot.ts";
-import { LINE_OVERHEAD, OUTPUT_LIMIT, headOf, type FromRunner, type OutputLine, type RawResult, type RunnerSettings, type Task, type TaskResult } from "./protocol.ts";
+import {
+  LINE_OVERHEAD,
+  OUTPUT_LIMIT,
+  headOf,
+  type FromRunner,
+  type OutputLine,
+  type RawResult,
+  type RunnerSettings,
+  type Task,
+  type TaskResult,
+} from "./protocol.ts";
 import { RunnerChild, type RunnerExit } from "./runner-child.ts";
 
 /** A step that takes longer than this is not worth sending another ahead of. */
@@ -245,7 +255,8 @@ export class RunnerPool {
     if (this.#shared === child) this.#shared = undefined;
     if (this.#closed) return;
     const lost = [...this.#entries.values()].filter((entry) => entry.child === child);
-    if (lost.length > 0 || !child.alone) this.#log?.[lost.length > 0 ? "warn" : "info"]({ inFlight: lost.map((entry) => entry.id) }, `a runner ${exit.detail}`);
+    if (lost.length > 0 || !child.alone)
+      this.#log?.[lost.length > 0 ? "warn" : "info"]({ inFlight: lost.map((entry) => entry.id) }, `a runner ${exit.detail}`);
     const inFlight = lost.map((entry) => entry.id);
     for (const entry of lost) {
       this.#entries.delete(entry.id);
@@ -282,7 +293,8 @@ export class RunnerPool {
     const at = new Date(this.#clock.now()).toISOString();
     const { step, attempt } = { step: headOf(only.task).step, attempt: only.task.run.attempt };
     const kept = lines.map((line) => ({ at, step, attempt, stream, line: maskPlainly(line, only.task.secrets) }));
-    if (only.stray > OUTPUT_LIMIT) kept.push({ at, step, attempt, stream, line: "[orchd: more than 8 MiB was written past the capture; the rest is dropped]" });
+    if (only.stray > OUTPUT_LIMIT)
+      kept.push({ at, step, attempt, stream, line: "[orchd: more than 8 MiB was written past the capture; the rest is dropped]" });
     only.handlers.output(kept);
   }
 

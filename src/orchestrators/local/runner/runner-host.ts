@@ -84,7 +84,8 @@ export class RunnerHost {
           break;
         case "reply": {
           const { thread } = this.#pieces.get(message.id) ?? {};
-          if (thread?.busy !== undefined) thread.post({ type: "reply", seq: thread.busy.seq, call: message.call, value: message.value, error: message.error });
+          if (thread?.busy !== undefined)
+            thread.post({ type: "reply", seq: thread.busy.seq, call: message.call, value: message.value, error: message.error });
           break;
         }
       }
@@ -198,7 +199,8 @@ export class RunnerHost {
 
   #limit(piece: Piece): void {
     const { timeoutMs } = piece.head;
-    if (timeoutMs !== undefined && this.#pieces.has(piece.id)) piece.timers.push(setTimeout(() => this.#end(piece, "timeout", `the time limit of ${timeoutMs} ms passed`, true), timeoutMs));
+    if (timeoutMs !== undefined && this.#pieces.has(piece.id))
+      piece.timers.push(setTimeout(() => this.#end(piece, "timeout", `the time limit of ${timeoutMs} ms passed`, true), timeoutMs));
   }
 
   #stop(id: string, mode: "graceful" | "force", because: string): void {
@@ -221,7 +223,8 @@ export class RunnerHost {
     if (before === undefined) {
       piece.shell?.signal("SIGTERM");
       const { thread } = piece;
-      if (thread?.busy !== undefined) thread.post({ type: "abort", seq: thread.busy.seq, reason: outcome === "timeout" ? "timeout" : "stop", because });
+      if (thread?.busy !== undefined)
+        thread.post({ type: "abort", seq: thread.busy.seq, reason: outcome === "timeout" ? "timeout" : "stop", because });
     }
     if (!forced) return;
     piece.timers.push(setTimeout(() => void this.#kill(piece), piece.head.gracePeriodMs));
@@ -355,8 +358,10 @@ export class RunnerHost {
 }
 
 function deathError(error: Error | undefined, exitCode: number): StepError {
-  if (error === undefined) return { name: "WorkerExit", message: `the step ended its own thread (process.exit(${exitCode}))`, code: FAILURE_CODES.workerExit };
+  if (error === undefined)
+    return { name: "WorkerExit", message: `the step ended its own thread (process.exit(${exitCode}))`, code: FAILURE_CODES.workerExit };
   const { code } = error as NodeJS.ErrnoException;
-  if (code === "ERR_WORKER_OUT_OF_MEMORY") return { name: "OutOfMemory", message: "the step used more memory than it may", code: FAILURE_CODES.memory };
+  if (code === "ERR_WORKER_OUT_OF_MEMORY")
+    return { name: "OutOfMemory", message: "the step used more memory than it may", code: FAILURE_CODES.memory };
   return toStepError(error);
 }

@@ -158,10 +158,18 @@ export class ShellStep {
   #result(status: number | null, signal: NodeJS.Signals | null): RawResult {
     const said = this.#lastError === "" ? "" : `: ${this.#lastError.slice(0, 500)}`;
     if (signal !== null) {
-      return { ok: false, outcome: "failed", error: { name: "ExitError", message: `the command was ended by ${signal}${said}`, code: FAILURE_CODES.signal } };
+      return {
+        ok: false,
+        outcome: "failed",
+        error: { name: "ExitError", message: `the command was ended by ${signal}${said}`, code: FAILURE_CODES.signal },
+      };
     }
     if (status !== 0) {
-      return { ok: false, outcome: "failed", error: { name: "ExitError", message: `the command ended with status ${status}${said}`, code: FAILURE_CODES.exitStatus } };
+      return {
+        ok: false,
+        outcome: "failed",
+        error: { name: "ExitError", message: `the command ended with status ${status}${said}`, code: FAILURE_CODES.exitStatus },
+      };
     }
     try {
       return { ok: true, json: resultJson(this.#output(), this.#task.step ?? "", this.#task.outputs) };
@@ -174,7 +182,8 @@ export class ShellStep {
   #output(): unknown {
     const size = statSync(this.#outputFile, { throwIfNoEntry: false })?.size;
     if (size === undefined || size === 0) return null;
-    if (size > RESULT_LIMIT) throw new BadOutput(`step "${this.#task.step ?? ""}" wrote ${size} bytes to $ORCHD_OUTPUT; at most ${RESULT_LIMIT} can be kept`);
+    if (size > RESULT_LIMIT)
+      throw new BadOutput(`step "${this.#task.step ?? ""}" wrote ${size} bytes to $ORCHD_OUTPUT; at most ${RESULT_LIMIT} can be kept`);
     try {
       return JSON.parse(readFileSync(this.#outputFile, "utf8"));
     } catch (error) {
