@@ -10,10 +10,8 @@
  * safe; changing what one means needs a new `format`.
  */
 import * as z from "zod";
-import { EXECUTION_MODES, FINAL_RUN_STATUSES } from "./status.ts";
+import { FINAL_RUN_STATUSES } from "./status.ts";
 import type { Json, Snapshot } from "./snapshot.ts";
-
-export { LEDGER_FORMAT } from "./ledger-format.ts";
 
 const json = z.custom<Json>((value) => value !== undefined).meta({ description: "any JSON value, or {$artifact, bytes}" });
 const time = z.string().meta({ description: "ISO 8601, UTC" });
@@ -347,6 +345,3 @@ export function ledgerJsonSchemas(): Record<"run" | "pipeline", Record<string, u
     );
   return { run: of([...runEvents, ...stepEvents]), pipeline: of([...pipelineEvents]) };
 }
-
-/** The execution modes, for schemas. */
-export const executionModeSchema = z.enum(EXECUTION_MODES);

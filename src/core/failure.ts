@@ -41,7 +41,9 @@ export function toStepError(thrown: unknown): StepError {
 
 function describeThrown(thrown: unknown): string {
   try {
-    return typeof thrown === "string" ? JSON.stringify(thrown) : String(JSON.stringify(thrown) ?? thrown);
+    // Undefined, functions and symbols have no JSON.
+    const text = JSON.stringify(thrown) as string | undefined;
+    return text ?? String(thrown);
   } catch {
     return Object.prototype.toString.call(thrown);
   }

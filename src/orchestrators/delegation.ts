@@ -323,7 +323,7 @@ export class Delegation {
     if (known) {
       if (state.submission === "started") this.#parts.emit({ type: "submit.accepted", metadata: {} });
       for (const [id, status] of Object.entries(fetched.steps ?? {})) this.#follow(id, status);
-      if (isFinal(fetched.status!)) return this.#followEnd(fetched.status!);
+      if (isFinal(fetched.status)) return this.#followEnd(fetched.status);
     }
     this.#poll = deps.clock.after(FETCH_MS, () => arrive(() => void (this.#over || this.#fetch(first && !known))));
   }

@@ -162,7 +162,7 @@ export class DynamicCalls {
       arrive(() => {
         if (state.steps.get(step)?.phase === "ended") journal.afterwards(() => waiters.settle(step));
       });
-      return outputs as Promise<Json>;
+      return outputs;
     }
     return Promise.reject(new Error(`a dynamic pipeline's function cannot call "${method}"`));
   }

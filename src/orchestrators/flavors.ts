@@ -5,7 +5,7 @@
  * once for each version of the code and each config.
  */
 import { canonicalHash } from "../core/canonical-json.ts";
-import { toStepError, type StepError } from "../core/failure.ts";
+import type { StepError } from "../core/failure.ts";
 import type { Json, OrchestratorRef, Snapshot } from "../core/snapshot.ts";
 import { EXECUTION_MODES } from "../core/status.ts";
 import { DEFAULT_CAPABILITIES, LOCAL_CAPABILITIES, type Capabilities } from "./capabilities.ts";
@@ -142,9 +142,4 @@ export function refusalOf(flavor: Flavor, snapshot: Snapshot, scheduled: boolean
     return `The orchestrator ${name} cannot run isolated steps, and step ${JSON.stringify(isolated.id)} of pipeline ${snapshot.name} is one.`;
   }
   return undefined;
-}
-
-/** An error's sentence, whatever was thrown. */
-export function refusalText(thrown: unknown): string {
-  return toStepError(thrown).message;
 }

@@ -132,7 +132,7 @@ export class ResultCache {
     const cached = known.get(name ?? "*");
     if (cached !== undefined) return cached;
     const all = (name !== undefined && isArtifactRef(outputs) ? this.#artifacts.get(outputs) : outputs) as Readonly<Record<string, Json>>;
-    const hash = contentHash(name === undefined ? (all as Json) : (all[name] ?? null));
+    const hash = contentHash(name === undefined ? all : (all[name] ?? null));
     known.set(name ?? "*", hash);
     return hash;
   }

@@ -8,7 +8,7 @@
  * The journal is its ledger's only writer; that is why it may know a line's seq before the line is written. A step's fencing token is that seq.
  */
 import type { Clock } from "../clock.ts";
-import type { RunEvent, RunLine } from "../core/event.ts";
+import type { RunEvent } from "../core/event.ts";
 import { evolve, type RunState } from "../core/run-state.ts";
 import type { LedgerFile } from "../ledger/ledger-file.ts";
 import type { LogPort } from "./run-ports.ts";
@@ -47,7 +47,7 @@ export class RunJournal {
   emit(event: RunEvent, line: RunEvent = event): string {
     if (this.#at === "") this.#at = new Date(this.#clock.now()).toISOString();
     const seq = this.state.lastSeq + 1;
-    evolve(this.state, { ...event, seq, b: seq, at: this.#at } as RunLine);
+    evolve(this.state, { ...event, seq, b: seq, at: this.#at });
     this.#events.push(line);
     return this.#at;
   }

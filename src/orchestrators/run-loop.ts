@@ -676,7 +676,7 @@ export class RunLoop {
   async #takeOver(because: string): Promise<void> {
     this.#arrived.push(() => {
       this.#emit({ type: "run.recovered", because });
-      for (const id of [...this.state.running]) this.#interrupted(id, "daemon", "the daemon ended while it was running");
+      for (const id of Array.from(this.state.running)) this.#interrupted(id, "daemon", "the daemon ended while it was running");
     });
     this.#turn();
     await this.#journal.flush();
@@ -685,7 +685,7 @@ export class RunLoop {
   /** The drain's time is up. */
   #endDrain(): void {
     if (this.#closed || this.state.finished !== undefined) return;
-    for (const id of [...this.state.running]) {
+    for (const id of Array.from(this.state.running)) {
       if (this.#settling.has(id)) continue;
       const { token } = this.state.steps.get(id)!;
       this.#interrupted(id, "drain", "the daemon was told to end and the step did not end in time");

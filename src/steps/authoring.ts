@@ -91,7 +91,7 @@ export function step<P = Loose, I = Loose, O = unknown>(
     // `export const read = step(async () => …)` in a helper module: only the place of the call tells the name.
     if (made.name === "") Object.defineProperty(made, ORIGIN_SYMBOL, { value: new Error().stack });
   }
-  return made as Step<P, I, O>;
+  return made;
 }
 
 /** What a step was made of; undefined for anything else. */
@@ -99,7 +99,7 @@ export function stepParts(value: unknown): StepParts | undefined {
   return typeof value === "function" ? (value as unknown as Record<symbol, StepParts | undefined>)[STEP_SYMBOL] : undefined;
 }
 
-type AnyStep = Step<never, never, unknown>;
+type AnyStep = Step<never, never>;
 type AnyFunction = (context: never) => unknown;
 
 /** A step of a pipeline in code. */
@@ -143,7 +143,7 @@ export interface Pipeline<S = unknown> extends PipelineSettings {
 export function pipeline<const S extends { readonly [id: string]: StepEntry }>(
   definition: PipelineSettings & { readonly steps: S & CheckedSteps<S> },
 ): Pipeline<S> {
-  return mark("pipeline", definition, "pipeline({ steps: { … } })") as Pipeline<S>;
+  return mark("pipeline", definition, "pipeline({ steps: { … } })");
 }
 
 /** A value that `run.map` and `run.product` give to every invocation as it is. */

@@ -15,7 +15,7 @@ export interface StepLog {
 }
 
 /**
- * What a step's function gets (formats.md 2).
+ * What a step's function gets (docs/pipeline-files.md).
  *
  * @typeParam P its params
  * @typeParam I its inputs
@@ -62,7 +62,8 @@ export interface CacheContext<P = Loose, I = Loose> {
 export function stepLog(write: (line: string) => void): StepLog {
   const at =
     (level: string) =>
-    (message: string, fields: object = {}): void =>
+    // Code without types may pass anything.
+    (message: unknown, fields: object = {}): void =>
       write(line(level, String(message), fields));
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }
@@ -74,6 +75,6 @@ function line(level: string, message: string, fields: object): string {
     return JSON.stringify({ ...head, ...own, ...head }, (_key, value: unknown) => (typeof value === "bigint" ? String(value) : value));
   } catch {
     // A log line must never fail a step.
-    return JSON.stringify({ ...head, fields: String(fields) });
+    return JSON.stringify({ ...head, fields: Object.prototype.toString.call(fields) });
   }
 }

@@ -23,5 +23,5 @@ export function dynamicPipeline(settings: PipelineSettings, run: (run: DynamicRu
     throw new TypeError("dynamicPipeline() takes settings and a function: dynamicPipeline({ name }, async (run) => { … })");
   const made = mark("dynamic", settings, "dynamicPipeline({ name }, async (run) => { … })");
   Object.defineProperty(made, FUNCTION_SYMBOL, { value: run });
-  return made as DynamicPipeline;
+  return made;
 }

@@ -1,5 +1,5 @@
 /**
- * What a dynamic pipeline's function is given (contract.md "Dynamic pipelines").
+ * What a dynamic pipeline's function is given (docs/zenml.md).
  *
  * Every call becomes a DynamicCall to the daemon, which records it before it starts anything. The function runs again after a crash, so ids are
  * given out in the order of the calls, at the moment of the call. Nothing here remembers results: the daemon answers from the ledger.

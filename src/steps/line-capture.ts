@@ -48,7 +48,7 @@ export class LineCapture {
       return;
     }
     const open = this.#open[stream];
-    const text = typeof chunk === "string" ? chunk : open.decoder.write(chunk as Buffer);
+    const text = typeof chunk === "string" ? chunk : open.decoder.write(chunk);
     const lines = (open.rest + text).split("\n");
     open.rest = lines.pop()!;
     const reach = LONGEST_LINE + this.#masker.longest;

@@ -68,7 +68,7 @@ class Describer {
     if (value === null) return null;
     if (Array.isArray(value)) return value.map((element, index) => this.value(element, [...path, String(index)]) ?? null);
     if (typeof (value as { toJSON?: unknown }).toJSON === "function") return this.value((value as { toJSON(): unknown }).toJSON(), path);
-    if (!isPlain(value)) return this.#refuse(path, `is a ${(value as object).constructor?.name ?? "strange object"}`);
+    if (!isPlain(value)) return this.#refuse(path, `is a ${value.constructor?.name ?? "strange object"}`);
     const members = Object.entries(value).flatMap(([name, member]) =>
       member === undefined ? [] : [[name, this.value(member, [...path, name])] as const],
     );

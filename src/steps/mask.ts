@@ -69,6 +69,6 @@ export class Masker {
     if (typeof value === "string") return this.text(value);
     if (value === null || typeof value !== "object") return value;
     if (Array.isArray(value)) return value.map((element: Json) => this.#value(element));
-    return Object.fromEntries(Object.entries(value).map(([name, member]) => [this.text(name), this.#value(member as Json)]));
+    return Object.fromEntries(Object.entries(value).map(([name, member]) => [this.text(name), this.#value(member)]));
   }
 }

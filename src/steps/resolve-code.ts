@@ -164,7 +164,7 @@ function mergeSettings(parts: StepParts, own: Settings): Settings {
 
 /** A function among the options of a step that was made: `made:N:onSuccess`, `made:N:cacheFunction`. */
 function madeMember(made: unknown, member: string): unknown {
-  const options = stepParts(made)?.options as Settings | undefined;
+  const options: Settings | undefined = stepParts(made)?.options;
   return member === "cacheFunction" ? options?.cache?.["cacheFunction"] : options?.hooks?.[member];
 }
 

@@ -181,7 +181,7 @@ class Thread {
         if (typeof done === "function") queueMicrotask(() => (done as () => void)());
         return true;
       };
-      process[stream].write = write as typeof process.stdout.write;
+      process[stream].write = write;
     }
     const exit = process.exit.bind(process);
     process.exit = (code) => {
@@ -194,5 +194,5 @@ class Thread {
 /** Begins to work. Called once, by the thread's entry. @throws Error outside a worker thread */
 export function serveThread(): void {
   if (parentPort === null) throw new Error("worker.js runs in a worker thread of a runner and nowhere else");
-  new Thread(parentPort, workerData as ThreadData);
+  void new Thread(parentPort, workerData as ThreadData);
 }

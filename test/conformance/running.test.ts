@@ -202,7 +202,7 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
           return { handlesStepRetries: true };
         }
       } as unknown as FakeClass;
-      const world = new World({ ...flavor, classes: { [flavor.ref.code!.pick]: Own } }, { a: boom });
+      const world = new World({ ...flavor, classes: { [flavor.ref.code.pick]: Own } }, { a: boom });
       expect((await world.run([moduleStep("a", { retry: retry(2) })])).of("step.started")).toHaveLength(1);
     });
 

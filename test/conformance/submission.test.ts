@@ -334,7 +334,12 @@ describe("a submission that a crash cut off", () => {
   });
 
   it("fails, and says so, where the orchestrator's class is no more", async () => {
-    const { second, again } = await crashed(MinimalOrchestrator, class NoOrchestrator {});
+    const { second, again } = await crashed(
+      MinimalOrchestrator,
+      class NoOrchestrator {
+        readonly runs = "nothing";
+      },
+    );
     const ended = await second.end(again);
     expect(ended.status).toBe("failed");
     expect(ended.because).toContain("is no orchestrator");

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { PipelineEvent, PipelineLine } from "../../src/core/event.ts";
+import type { PipelineEvent } from "../../src/core/event.ts";
 import { checkpointOf, emptyPipelineState, evolvePipeline, type PipelineState } from "../../src/core/pipeline-state.ts";
 
 const T0 = Date.UTC(2026, 10, 23);
@@ -8,7 +8,7 @@ const iso = (seconds: number): string => new Date(T0 + seconds * 1_000).toISOStr
 
 function foldEvents(events: readonly PipelineEvent[], state = emptyPipelineState()): PipelineState {
   for (const [index, event] of events.entries()) {
-    evolvePipeline(state, { ...event, seq: state.lastSeq + 1, b: state.lastSeq + 1, at: iso(index) } as PipelineLine);
+    evolvePipeline(state, { ...event, seq: state.lastSeq + 1, b: state.lastSeq + 1, at: iso(index) });
   }
   return state;
 }

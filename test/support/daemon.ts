@@ -4,7 +4,6 @@ import type { ChildProcess } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import { awaitSight } from "./await-event.ts";
 import { projectRoot } from "./temp-root.ts";
 
 /** The built command line. */
@@ -179,9 +178,4 @@ async function untilReady(daemon: Daemon, options: DaemonOptions, over: () => un
     if (shown && (options.through || shown.pid === daemon.pid)) return;
     if (Date.now() > deadline) throw new Error(`The daemon was not ready in time: ${status.stdout}${status.stderr}\nIts log:\n${daemon.stderr()}`);
   }
-}
-
-/** Waits until no process of `pid`'s is left: neither it nor anything that names `marker` in its command line. */
-export async function untilGone(pid: number): Promise<void> {
-  await awaitSight("/proc", () => (existsSync(`/proc/${pid}`) ? undefined : true), `the end of process ${pid}`);
 }

@@ -118,7 +118,7 @@ steps:
       expect([words, (await orchd(root.root, ...words)).status]).toEqual([words, 3]);
     }
     expect((await orchd(root.root, "dance")).status).toBe(2);
-    const [finished] = runsOf(root.runs, "fails").filter((run) => outcomeOf(run) === "failed");
+    const finished = runsOf(root.runs, "fails").find((run) => outcomeOf(run) === "failed");
     const refused = await orchd(root.root, "stop", finished!.run);
     expect(refused.status).toBe(5);
     expect(refused.stderr).toContain("ended");

@@ -109,7 +109,9 @@ export class RunnerPool {
     const now = this.#clock.monotonic();
     for (const entry of this.#entries.values()) {
       if (entry.task.kind === "shell") shells += 1;
-      else if (entry.task.kind === "module" && !entry.child.alone) now - entry.sentAt > LONG_SINCE_MS ? (old += 1) : (young += 1);
+      else if (entry.task.kind !== "module" || entry.child.alone) continue;
+      else if (now - entry.sentAt > LONG_SINCE_MS) old += 1;
+      else young += 1;
     }
     const { threads } = this.#settings;
     const modules = this.#pace < SHORT_MS ? 2 * threads - young - 2 * old : threads - young - old;

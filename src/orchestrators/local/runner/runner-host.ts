@@ -132,7 +132,7 @@ export class RunnerHost {
     }
     if (this.#waiting.length === 0) return;
     if (this.#threads.size === 0) this.#growAndPump();
-    else this.#patience ??= setTimeout(() => this.#outOfPatience(), PATIENCE_MS);
+    else if (this.#patience === undefined) this.#patience = setTimeout(() => this.#outOfPatience(), PATIENCE_MS);
   }
 
   #outOfPatience(): void {
