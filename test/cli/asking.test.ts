@@ -192,7 +192,7 @@ describe("with a daemon", () => {
   it("counts a run in the foreground as one for requests that name it, and for no other", async () => {
     const { root, runs } = tempRoot(YAML);
     writeRun(runs, RUN, [header(RUN, { only: [] })]);
-    fakeDaemon(runs, () => ({ accepted: true, run: RUN }));
+    fakeDaemon(runs, ({ type }) => (type === "stop" ? { accepted: true, run: RUN } : undefined));
     holdEpoch(runs, { role: "foreground", run: RUN });
     expect((await orchd(root, "stop", RUN)).stdout).toBe(`${RUN} is stopping\n`);
     expect((await orchd(root, "run", "p", "--wait")).status).toBe(4);

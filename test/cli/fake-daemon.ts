@@ -34,8 +34,11 @@ export function holdEpoch(runs: string, more: Readonly<Record<string, unknown>> 
   writeFileSync(join(runs, ".orchd/epoch/1"), JSON.stringify(holder));
 }
 
-/** Holds the epoch and answers every request. `act` may write ledgers before its answer is given. */
-export function fakeDaemon(runs: string, act: (request: LeftRequest) => Readonly<Record<string, unknown>>): { readonly taken: LeftRequest[] } {
+/** Holds the epoch and answers requests. `act` may write ledgers before its answer is given; a request that it gives none for is left. */
+export function fakeDaemon(
+  runs: string,
+  act: (request: LeftRequest) => Readonly<Record<string, unknown>> | undefined,
+): { readonly taken: LeftRequest[] } {
   holdEpoch(runs);
   const requests = join(runs, ".orchd/requests");
   const replies = join(runs, ".orchd/replies");
@@ -45,8 +48,10 @@ export function fakeDaemon(runs: string, act: (request: LeftRequest) => Readonly
   const timer = setInterval(() => {
     for (const name of readdirSync(requests).filter((one) => !one.startsWith("."))) {
       const request = JSON.parse(readFileSync(join(requests, name), "utf8")) as LeftRequest;
+      const answer = act(request);
+      if (answer === undefined) continue;
       taken.push(request);
-      writeFileSync(join(replies, `.${name}`), JSON.stringify(act(request)));
+      writeFileSync(join(replies, `.${name}`), JSON.stringify(answer));
       renameSync(join(replies, `.${name}`), join(replies, name));
       unlinkSync(join(requests, name));
     }
