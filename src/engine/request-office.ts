@@ -8,10 +8,12 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "../clock.ts";
 import { didYouMean } from "../core/did-you-mean.ts";
+import type { RunLine } from "../core/event.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { Reply, Request } from "../core/request.ts";
 import { manualRunId, parseRunId } from "../core/run-id.ts";
 import { LedgerClosed, LedgerExists, LedgerFailed } from "../ledger/ledger-error.ts";
+import { readLedger } from "../ledger/ledger-reader.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { readHeaderLine, readRunState } from "./adopted-run.ts";
 import type { ActiveRuns } from "./active-runs.ts";
@@ -70,7 +72,10 @@ export class RequestOffice {
   }
 
   #carryOut(taken: TakenRequest): Promise<Reply> {
-    const { request } = taken;
+    const { request, late } = taken;
+    const before = taken.left ? this.#doneBefore(taken) : undefined;
+    if (before !== undefined) return Promise.resolve(before);
+    if (late !== undefined) return Promise.resolve(refuse(late));
     switch (request.type) {
       case "submit":
         return this.#submit(taken, request);
@@ -92,10 +97,32 @@ export class RequestOffice {
     }
   }
 
+  /** What an earlier daemon did for a request, and may not have answered; undefined where it left no trace. */
+  #doneBefore(taken: TakenRequest): Reply | undefined {
+    const { request } = taken;
+    switch (request.type) {
+      case "submit":
+        return this.#madeBefore(taken, request.pipeline);
+      case "rerun":
+        return this.#madeBefore(taken, parseRunId(request.run)!.pipeline);
+      case "stop":
+        return stopsOf(this.#ports.store, request.run).has(taken.id) ? { accepted: true, run: request.run } : undefined;
+      case "pause":
+      case "resume":
+      case "backfill":
+        return this.#ports.find(request.pipeline)?.state.requests.has(taken.id) === true ? { accepted: true } : undefined;
+      case "cancel_backfill":
+        return this.#ports.names().some((name) => this.#ports.find(name)!.state.requests.has(taken.id)) ? { accepted: true } : undefined;
+      case "prune":
+      case "repair":
+      case "rebuild":
+        // Doing these again finds nothing left to do.
+        return undefined;
+    }
+  }
+
   async #submit(taken: TakenRequest, request: Of<"submit">): Promise<Reply> {
     const { clock, store, runs } = this.#ports;
-    const before = taken.left ? this.#madeBy(taken, request.pipeline) : undefined;
-    if (before !== undefined) return { accepted: true, run: before };
     const fresh = await this.#ports.refresh(request.pipeline);
     if (!fresh.ok) return refuse(fresh.reason);
     const { desk, loaded } = fresh;
@@ -126,11 +153,9 @@ export class RequestOffice {
     if (entry === undefined) {
       const state = readRunState(this.#ports.store, run);
       if (state === undefined) return { ...refuse(`there is no run ${run}`), run };
-      if (taken.left && state.stop?.requestId === taken.id) return { accepted: true, run };
       if (state.finished !== undefined) return { ...refuse(`run ${run} has finished already: ${state.finished.status}`), run };
       return { ...refuse(`run ${run} is not driven by this daemon: its ledger could not be taken over; see the daemon's log`), run };
     }
-    if (taken.left && entry.handle?.state.stop?.requestId === taken.id) return { accepted: true, run };
     const answer = await this.#ports.runs.stop(run, { mode, by: taken.by, requestId: taken.id });
     return answer.accepted ? { accepted: true, run } : { ...refuse(answer.reason), run };
   }
@@ -138,7 +163,6 @@ export class RequestOffice {
   async #pause(taken: TakenRequest, request: Of<"pause"> | Of<"resume">): Promise<Reply> {
     const desk = this.#desk(request.pipeline);
     if (desk === undefined) return this.#unknown(request.pipeline);
-    if (desk.state.requests.has(taken.id)) return { accepted: true };
     const changed = await desk.setPaused(request.type === "pause", { requestId: taken.id, by: taken.by });
     if (changed) return { accepted: true };
     return { accepted: true, reason: request.type === "pause" ? "it was paused already" : "it was not paused" };
@@ -147,8 +171,6 @@ export class RequestOffice {
   async #rerun(taken: TakenRequest, request: Of<"rerun">): Promise<Reply> {
     const { store } = this.#ports;
     const id = parseRunId(request.run)!;
-    const before = taken.left ? this.#madeBy(taken, id.pipeline) : undefined;
-    if (before !== undefined) return { accepted: true, run: before };
     const state = readRunState(store, request.run);
     if (state === undefined) return refuse(`there is no run ${request.run}`);
     if (state.finished === undefined) return refuse(`run ${request.run} has not finished; stop it first, or wait for its end`);
@@ -206,6 +228,11 @@ export class RequestOffice {
     return { accepted: true, run, ...(entry !== undefined && !entry.going ? { reason: `it waits: ${entry.because}` } : {}) };
   }
 
+  #madeBefore(taken: TakenRequest, pipeline: string): Reply | undefined {
+    const run = this.#madeBy(taken, pipeline);
+    return run === undefined ? undefined : { accepted: true, run };
+  }
+
   /** The run that a request has made already. */
   #madeBy(taken: TakenRequest, pipeline: string): string | undefined {
     const { runs, store } = this.#ports;
@@ -232,6 +259,18 @@ export class RequestOffice {
   #unknown(name: string): Reply {
     return refuse(`there is no pipeline ${JSON.stringify(name)}${didYouMean(name, this.#ports.names())}`);
   }
+}
+
+/** The requests that a run's ledger has a stop of. */
+function stopsOf(store: RunStore, run: string): ReadonlySet<string | undefined> {
+  const stops = new Set<string | undefined>();
+  if (!store.exists(run)) return stops;
+  readLedger<RunLine>(store.runLedger(run), {
+    each: (line) => {
+      if (line.type === "run.stop_requested") stops.add(line.requestId);
+    },
+  });
+  return stops;
 }
 
 function refuse(reason: string): Reply {

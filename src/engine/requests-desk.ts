@@ -5,13 +5,14 @@
  * steps, each durable before the next: what it asks for (in a ledger, with the request's id), the reply, the removal of the file. A file that
  * was there when the daemon came up may be half-way through them, so what it asked for is looked for before it is done.
  *
+ * A reply that could not be written (the disk is full) is remembered, so that trying again answers again and does nothing twice.
+ *
  * A watcher makes it quick and is not trusted: the folder is read anew every second.
  */
-import { watch, type FSWatcher } from "node:fs";
-import { mkdirSync } from "node:fs";
+import { chmodSync, mkdirSync, watch, type FSWatcher } from "node:fs";
 import type { Clock, Timer } from "../clock.ts";
 import { parseRequest, type Reply, type Request } from "../core/request.ts";
-import { expireReplies, readReply, readRequests, removeRequest, writeReply, type ReadRequest } from "../ledger/requests.ts";
+import { expireReplies, isRequestId, readReply, readRequests, removeRequest, writeReply, type ReadRequest } from "../ledger/requests.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { Log } from "./ports.ts";
 
@@ -30,6 +31,8 @@ export interface TakenRequest {
   readonly writtenAt: number;
   /** It was there when the daemon came up: an earlier one may have carried it out. */
   readonly left: boolean;
+  /** Why it is too late to carry it out; an earlier daemon may have done so in time. */
+  readonly late?: string | undefined;
 }
 
 /** What the desk needs. */
@@ -49,6 +52,8 @@ export interface RequestsPorts {
 export class RequestsDesk {
   readonly #ports: RequestsPorts;
   readonly #underWay = new Map<string, Promise<void>>();
+  /** What was answered and is not yet removed. */
+  readonly #answered = new Map<string, Reply>();
   #left = true;
   #watcher: FSWatcher | undefined;
   #timer: Timer | undefined;
@@ -58,7 +63,8 @@ export class RequestsDesk {
 
   constructor(ports: RequestsPorts) {
     this.#ports = ports;
-    mkdirSync(ports.store.requests, { recursive: true, mode: 0o770 });
+    // Writable by the group, whatever the umask: who may ask is who is in it.
+    if (mkdirSync(ports.store.requests, { recursive: true }) !== undefined) chmodSync(ports.store.requests, 0o770);
   }
 
   /** Takes up all that is there, and waits until it is answered. */
@@ -146,30 +152,29 @@ export class RequestsDesk {
   async #answer(read: ReadRequest): Promise<void> {
     const { clock, log, store } = this.#ports;
     const { id } = read;
-    let replied = false;
-    try {
-      replied = readReply(store.runsDir, id) !== null;
-    } catch {
-      // Its name is no request's id: there is nowhere to put a reply.
+    if (!isRequestId(id)) {
+      // There is nowhere to put a reply.
       log.warn({ request: id }, "a file in the requests folder has a name that no request can have; it was removed");
       return removeRequest(store.runsDir, id);
     }
-    if (!replied) {
-      const reply = await this.#replyTo(read);
+    if (readReply(store.runsDir, id) === null) {
+      const reply = this.#answered.get(id) ?? (await this.#replyTo(read));
+      this.#answered.set(id, reply);
       await writeReply(store.runsDir, id, { ...reply, at: new Date(clock.now()).toISOString() });
       if (reply.accepted) log.info({ request: id, type: read.ok ? read.request.type : undefined, run: reply.run }, "request accepted");
       else log.warn({ request: id, type: read.ok ? read.request.type : undefined, reason: reply.reason }, "request refused");
     }
     await removeRequest(store.runsDir, id);
+    this.#answered.delete(id);
   }
 
   async #replyTo(read: ReadRequest): Promise<Reply> {
     if (!read.ok) return { accepted: false, reason: read.reason };
     const { request } = read;
-    if (request.notAfter !== undefined && this.#ports.clock.now() > Date.parse(request.notAfter)) {
-      return { accepted: false, reason: `it was taken up after its notAfter, ${request.notAfter}` };
-    }
+    const isLate = request.notAfter !== undefined && this.#ports.clock.now() > Date.parse(request.notAfter);
+    const late = isLate ? `it was taken up after its notAfter, ${request.notAfter}` : undefined;
+    if (late !== undefined && !this.#left) return { accepted: false, reason: late };
     const by = request.by === undefined ? `uid ${read.owner}` : `${request.by} (uid ${read.owner})`;
-    return this.#ports.carryOut({ id: read.id, request, by, writtenAt: read.writtenAt, left: this.#left });
+    return this.#ports.carryOut({ id: read.id, request, by, writtenAt: read.writtenAt, left: this.#left, late });
   }
 }

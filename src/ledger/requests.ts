@@ -7,7 +7,7 @@
  *
  * The command line writes and waits with this file, so zod stays out: {@link readRequests} is given the check.
  */
-import { constants, closeSync, fstatSync, openSync, readdirSync, readSync, statSync, unlinkSync, type Stats } from "node:fs";
+import { constants, closeSync, fstatSync, lstatSync, openSync, readdirSync, readSync, statSync, unlinkSync, type Stats } from "node:fs";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { isUtf8 } from "node:buffer";
@@ -22,6 +22,8 @@ const SUFFIX = ".json";
 const ID = /^(?!\.)[A-Za-z0-9._-]{1,64}$/;
 const MAX_BYTES = 1_048_576;
 const POLL_MS = 20;
+/** Out of descriptors or memory: says nothing about the file. */
+const OWN_TROUBLE = new Set<string | undefined>(["EMFILE", "ENFILE", "ENOMEM"]);
 
 /** How long a reply can be read, in milliseconds: an hour. */
 export const REPLY_LIFE_MS = 3_600_000;
@@ -74,7 +76,7 @@ function checked(id: string): string {
  * Reads every request there is, the oldest first. Dot-names are passed over; whatever else is there and cannot be taken comes with a reason
  * for refusing it, never silently.
  *
- * @throws a Node error if the folder is there and cannot be read
+ * @throws a Node error if the folder is there and cannot be read, or no descriptor is left to read with
  */
 export function readRequests(requestsDir: string, check: CheckRequest): ReadRequest[] {
   const found: ReadRequest[] = [];
@@ -94,14 +96,15 @@ export function readRequests(requestsDir: string, check: CheckRequest): ReadRequ
 
 type Value = { readonly json: unknown } | { readonly reason: string };
 
-/** Undefined if it is gone meanwhile. */
+/** Undefined if it is gone meanwhile. @throws a Node error where that is this process's own trouble, and another try may read it */
 function readOne(path: string): { readonly stats: Stats; readonly value: Value } | undefined {
   let fd: number;
   try {
     // A link could name any file, and a pipe would block: neither is followed.
     fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
-    const stats = statSync(path, { throwIfNoEntry: false });
+    if (OWN_TROUBLE.has(errorCode(error))) throw error;
+    const stats = lstatSync(path, { throwIfNoEntry: false });
     if (errorCode(error) === "ENOENT" || stats === undefined) return undefined;
     return { stats, value: { reason: `it cannot be read (${errorCode(error)})` } };
   }
@@ -174,14 +177,19 @@ export function waitForReply(runsDir: string, id: string, timeoutMs: number, clo
   });
 }
 
-/** Removes a request that was answered, or withdraws one's own; durably. Does nothing if it is gone. */
+/**
+ * Removes a request that was answered, or withdraws one's own; durably. Does nothing if it is gone. A folder, which is no request, is put
+ * out of the way under a dot-name.
+ */
 export async function removeRequest(runsDir: string, id: string): Promise<void> {
   const { requests } = new RunStore(runsDir);
+  const path = join(requests, id + SUFFIX);
   try {
-    await systemDisk.unlink(join(requests, id + SUFFIX));
+    await systemDisk.unlink(path);
   } catch (error) {
-    if (errorCode(error) !== "ENOENT") throw error;
-    return;
+    if (errorCode(error) === "ENOENT") return;
+    if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) throw error;
+    await systemDisk.rename(path, join(requests, `.${id}.${randomBytes(4).toString("hex")}`));
   }
   await syncDirectory(systemDisk, requests);
 }
