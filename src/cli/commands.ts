@@ -90,8 +90,8 @@ export const COMMANDS: readonly CommandSpec[] = [
     describe: "Ask for a new run that reuses what is still valid",
     completes: "run",
     options: {
-      failed: { type: "boolean", describe: "run again only what did not complete" },
-      from: { type: "string", describe: "run again this step and all after it" },
+      failed: { type: "boolean", describe: "run again what did not complete, and what has changed since" },
+      from: { type: "string", describe: "run anew this step and all that comes after it, cached or not" },
       edited: { type: "boolean", describe: "with the pipeline as its file says now, not as it was" },
       wait,
     },

@@ -25,6 +25,7 @@ export const triggerSchema = z.looseObject({
   requestId: z.string().optional(),
   /** The run that a re-run re-runs. */
   of: z.string().optional(),
+  from: z.string().optional().meta({ description: "the step from which on a re-run runs everything anew" }),
   noCache: z.boolean().optional(),
 });
 /** Why a run exists: see {@link triggerSchema}. */

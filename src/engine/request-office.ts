@@ -198,6 +198,7 @@ export class RequestOffice {
       const trigger = {
         kind: "rerun" as const,
         of: request.run,
+        ...(request.from === undefined ? {} : { from: request.from }),
         requestId: taken.id,
         ...(scheduledFor === undefined ? {} : { scheduledFor }),
         ...(schedule === undefined ? {} : { schedule }),

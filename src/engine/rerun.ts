@@ -6,8 +6,8 @@ import type { Snapshot } from "../core/snapshot.ts";
 export type RerunPlan = { readonly ok: true; readonly reuse: Record<string, string> } | { readonly ok: false; readonly reason: string };
 
 /**
- * Which steps of a run need not run again. Under `failed`: those that ended well. With `from`: those of them that do not come after that
- * step. Otherwise none is taken over by name; the cache decides as in any run.
+ * Which steps of a run need not run again, if what they are made of is still the same (their key says so as they come to run). Under `failed`: those
+ * that ended well. With `from`: those of them that do not come after that step; it and all others run anew. Otherwise the cache decides as in any run.
  *
  * @param snapshot what the re-run will run: the frozen one, or the edited one
  */

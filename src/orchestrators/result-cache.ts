@@ -105,11 +105,15 @@ export class ResultCache {
     return { miss };
   }
 
-  /** The result that a re-run takes over from a run before it, by name rather than by key. */
-  reuse(run: string, step: string): CacheHit | undefined {
+  /**
+   * The result that a re-run takes over from a run before it: whether the step is cached or not, and whenever it expires, but only under the same key. A
+   * step that ran elsewhere has no key, and is taken by its name.
+   */
+  reuse(run: string, step: string, key: string): CacheHit | undefined {
     const producer = this.stateOf(run)?.steps.get(step);
     if (producer?.outputs === undefined || (producer.status !== "completed" && producer.status !== "cached") || !this.areWhole(producer.outputs))
       return undefined;
+    if (producer.cacheKey !== undefined && producer.cacheKey !== key) return undefined;
     return { source: producer.source ?? { run, step }, outputs: producer.outputs };
   }
 
@@ -152,6 +156,14 @@ export class ResultCache {
     this.#starts.set(name, { run: state.run, parts, reason });
     if (this.#starts.size > STARTS_KEPT) this.#starts.delete(this.#starts.keys().next().value!);
     return reason;
+  }
+
+  /** Why a key is not that of the step in a certain run, as far as that run's ledger tells. */
+  changedSince(run: string, step: string, parts: CacheKeyParts): string | undefined {
+    const state = this.stateOf(run);
+    const there = state?.steps.get(step);
+    const before = state === undefined || there === undefined ? undefined : partsOf(state, there, parts, this);
+    return before === undefined ? undefined : changedPart(before, parts);
   }
 
   #partsOfPrevious(state: RunState, step: string, now: CacheKeyParts): CacheKeyParts | undefined {

@@ -93,8 +93,6 @@ class StepPreparation {
   }
 
   prepare(): Preparation | Promise<Preparation> {
-    const reused = this.#reuse();
-    if (reused !== undefined) return reused;
     const { when, cache } = this.#spec;
     if (when !== undefined && !this.#holds(when)) return { kind: "skip", because: `its condition does not hold: ${when}` };
     if (cache === undefined || (cache.fileDependencies.length === 0 && cache.cacheFunction === undefined)) return this.#decide([], undefined);
@@ -140,9 +138,17 @@ class StepPreparation {
     const { results, deps } = this.#context;
     const first = this.#attempt === 1 && this.#step.attempts.length === 0;
     if (!first) return this.#start(key, undefined);
-    if (!this.#enabled()) return this.#start(key, undefined);
-    const reason = results.explain(this.#state, this.#spec.id, parts);
-    if (this.#state.trigger.noCache === true) return this.#start(key, "caching is off for this run");
+    const { id } = this.#spec;
+    const { reuse, trigger } = this.#state;
+    const before = Object.hasOwn(reuse, id) ? reuse[id] : undefined;
+    if (before !== undefined) {
+      const hit = results.reuse(before, id, key);
+      if (hit !== undefined) return { kind: "cached", hit, cacheKey: key, because: `taken over from ${before}` };
+    } else if (trigger.from !== undefined) return this.#start(key, `the re-run is from step "${trigger.from}" on`);
+    const since = before === undefined ? undefined : results.changedSince(before, id, parts);
+    if (!this.#enabled()) return this.#start(key, since);
+    const reason = since ?? results.explain(this.#state, id, parts);
+    if (trigger.noCache === true) return this.#start(key, "caching is off for this run");
     const answer = results.lookup(key, this.#spec.cache?.expiresAfterMs, deps.clock.now());
     if (!("hit" in answer)) return this.#start(key, answer.miss ?? reason ?? "no earlier result");
     const { source } = answer.hit;
@@ -151,13 +157,6 @@ class StepPreparation {
 
   #enabled(): boolean {
     return isCacheEnabled(this.#state, this.#spec, this.#context.enableCache);
-  }
-
-  #reuse(): Preparation | undefined {
-    const run = Object.hasOwn(this.#state.reuse, this.#spec.id) ? this.#state.reuse[this.#spec.id] : undefined;
-    if (run === undefined || this.#attempt > 1) return undefined;
-    const hit = this.#context.results.reuse(run, this.#spec.id);
-    return hit === undefined ? undefined : { kind: "cached", hit, because: `taken over from ${run}` };
   }
 
   #parts(files: readonly (readonly [string, string])[], cacheFunction: string | undefined): CacheKeyParts {

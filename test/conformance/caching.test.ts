@@ -275,6 +275,38 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
     expect(ended.of("step.started")[0]).toMatchObject({ because: expect.stringContaining("caching is off for this run") });
   });
 
+  it("a re-run takes over what is still the same, cached or not; what changed runs, and says why", async () => {
+    const world = new World(flavor, { ...count().functions, other: () => "other" });
+    const steps = (params = {}): SnapshotStep[] => [
+      moduleStep("a", { does: "work", enableCache: false, params }),
+      moduleStep("b", { does: "other", enableCache: false, needs: ["a"] }),
+    ];
+    const first = await world.run(steps());
+    world.ran();
+    const rerun = { trigger: { kind: "rerun" as const, of: first.run }, reuse: { a: first.run, b: first.run } };
+    const same = await world.run(steps(), rerun);
+    expect(same.statuses()).toEqual({ a: "cached", b: "cached" });
+    expect(same.of("step.cached", "a")[0]).toMatchObject({ source: { run: first.run, step: "a" }, because: `taken over from ${first.run}` });
+    expect(world.ran()).toEqual([]);
+    const edited = await world.run(steps({ n: 1 }), rerun);
+    expect(edited.statuses()).toEqual({ a: "completed", b: "cached" });
+    expect(edited.of("step.started", "a")[0]).toMatchObject({ because: expect.stringContaining('param "n" added') });
+    // What was taken over can itself be taken over, from where it was made.
+    const again = await world.run(steps(), { ...rerun, reuse: { a: same.run, b: same.run } });
+    expect(again.of("step.cached", "a")[0]).toMatchObject({ source: { run: first.run, step: "a" } });
+  });
+
+  it("a re-run from a step on runs that and all after it anew, though the cache has them", async () => {
+    const world = new World(flavor, count().functions);
+    const steps = [moduleStep("a", { does: "work" }), moduleStep("b", { does: "work", params: { n: 2 }, needs: ["a"] })];
+    const first = await world.run(steps);
+    world.ran();
+    const ended = await world.run(steps, { trigger: { kind: "rerun", of: first.run, from: "b" }, reuse: { a: first.run } });
+    expect(ended.statuses()).toEqual({ a: "cached", b: "completed" });
+    expect(world.ran()).toEqual(["b"]);
+    expect(ended.of("step.started", "b")[0]).toMatchObject({ because: expect.stringContaining('from step "b" on') });
+  });
+
   it("a cache function's text is part of the key", async () => {
     let said = "one";
     const world = new World(flavor, { ...count().functions, key: () => said });
