@@ -87,7 +87,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     onHeld,
     onEvent: (run, line) => logRunEvent(log, run, line),
   });
-  const upkeep = new Upkeep({ clock, log, store, cacheIndex: workshop.cacheIndex, signal: lost.signal });
+  const upkeep = new Upkeep({ clock, log, store, cacheIndex: workshop.cacheIndex, onFatal: die, signal: lost.signal });
   const engine: Engine = new Engine({
     clock,
     log,

@@ -44,7 +44,7 @@ export async function adoptRun(
   place: Pick<RunPlace, "lane" | "limit" | "group" | "priority">,
 ): Promise<Adopted> {
   const kind = readRunState(ports.store, run)?.trigger.kind ?? "schedule";
-  if (hasLine(ports.store, pipeline, run)) return { recorded: true, kind, lines: [] };
+  if (hasSlotLine(ports.store, pipeline, run)) return { recorded: true, kind, lines: [] };
   return { recorded: false, kind, lines: await takeOver(run, pipeline, ports, place) };
 }
 
@@ -101,7 +101,7 @@ function refuse(run: string, error: unknown, { log }: AdoptPorts): PipelineEvent
 }
 
 /** Whether any file of the pipeline's ledger names the run's slot line. Read whole: this is asked only after a crash or a clock that went back. */
-function hasLine(store: RunStore, pipeline: string, run: string): boolean {
+export function hasSlotLine(store: RunStore, pipeline: string, run: string): boolean {
   const directory = store.pipelineDir(pipeline);
   const needle = `"run":${JSON.stringify(run)}`;
   return readdirSync(directory)

@@ -2,20 +2,16 @@
  * Care for the ledgers themselves: retention, by itself every hour and on request, the cache's index, and damaged runs. Only the holder of the daemon's
  * lock does any of it (semantics.md 24).
  */
-import { copyFileSync, existsSync, openSync, closeSync, fsyncSync, truncateSync } from "node:fs";
-import { dirname } from "node:path";
 import type { Clock } from "../clock.ts";
-import type { RunLine } from "../core/event.ts";
 import type { Reply } from "../core/request.ts";
-import { parseRunId } from "../core/run-id.ts";
 import type { CacheIndex } from "../ledger/cache-index.ts";
-import { readLedger } from "../ledger/ledger-reader.ts";
+import type { LedgerFailed } from "../ledger/ledger-error.ts";
 import { prune, type PruneOptions, type Pruned } from "../ledger/prune.ts";
 import type { RetentionPolicy } from "../ledger/retention.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { Engine } from "./engine.ts";
-import type { UpkeepRequest } from "./ports.ts";
-import type { Log } from "./ports.ts";
+import type { Log, UpkeepRequest } from "./ports.ts";
+import { repairRun } from "./repair.ts";
 import { bundlesOf } from "./snapshot-bundles.ts";
 
 /** What upkeep needs. */
@@ -24,6 +20,8 @@ export interface UpkeepPorts {
   readonly log: Log;
   readonly store: RunStore;
   readonly cacheIndex: CacheIndex;
+  /** A ledger failed for good: the process has to end. */
+  readonly onFatal: (error: LedgerFailed) => void;
   /** Aborted when the lock is lost. */
   readonly signal: AbortSignal;
 }
@@ -57,7 +55,7 @@ export class Upkeep {
         return { accepted: true, result: { runs: pruned.runs, kept: pruned.kept, bytes: pruned.bytes, files: pruned.files } };
       }
       case "repair":
-        return this.#repair(request.run, engine);
+        return this.#alone(() => repairRun(request.run, engine, this.#ports));
       case "rebuild": {
         const entries = await this.#alone(() => this.#ports.cacheIndex.rebuild(this.#ports.store.runsDir));
         return { accepted: true, result: { entries } };
@@ -92,49 +90,10 @@ export class Upkeep {
     return this.#alone(() => prune(this.#ports.store.runsDir, options));
   }
 
-  /** Cuts a damaged ledger back to its good lines, keeping a copy, and lets the run go on from there. */
-  async #repair(run: string, engine: Engine): Promise<Reply> {
-    const { store, log } = this.#ports;
-    const path = store.runLedger(run);
-    if (!existsSync(path)) return { accepted: false, reason: `there is no run ${run}` };
-    if (engine.runs.get(run) !== undefined) return { accepted: false, reason: `run ${run} is going on: its ledger is not damaged` };
-    const reading = readLedger<RunLine>(path);
-    if (reading.end === "whole") return { accepted: false, reason: `the ledger of run ${run} is whole` };
-    if (reading.lines.length === 0) return { accepted: false, reason: `the ledger of run ${run} has no readable header: nothing of it can be kept` };
-    const copy = freeName((n) => `${path}.damaged-${n}`);
-    copyFileSync(path, copy);
-    syncFile(copy);
-    truncateSync(path, reading.validBytes);
-    syncFile(path);
-    syncFile(dirname(path));
-    const cut = reading.size - reading.validBytes;
-    log.warn({ run, kept: copy, bytes: cut }, `the ledger of run ${run} was cut back to its ${reading.lines.length} good lines`);
-    await engine.takeOver(run, parseRunId(run)!.pipeline);
-    return {
-      accepted: true,
-      run,
-      reason: `${cut} bytes were cut; the damaged ledger is kept as ${copy}`,
-      result: { lines: reading.lines.length, bytes: cut, keptAs: copy },
-    };
-  }
-
   /** One at a time: each reads and removes what the others do. */
   #alone<T>(act: () => Promise<T>): Promise<T> {
     const result = this.#busy.then(act);
     this.#busy = result.catch(() => undefined);
     return result;
-  }
-}
-
-function freeName(nth: (n: number) => string): string {
-  for (let n = 1; ; n += 1) if (!existsSync(nth(n))) return nth(n);
-}
-
-function syncFile(path: string): void {
-  const fd = openSync(path, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }
