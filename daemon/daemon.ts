@@ -102,6 +102,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
         bundlesDir: store.bundles,
         settings,
         evaluate: (code) => workshop.evaluate(code),
+        refuses: (snapshot, scheduled) => workshop.refuses(snapshot, scheduled),
         folder: options.schedules,
         now: clock.now(),
       }),

@@ -9,7 +9,9 @@ import { join } from "node:path";
 import { systemClock } from "../clock.ts";
 import type { LoadedDefinition } from "../core/loaded-definition.ts";
 import type { OrchdSettings } from "../core/settings.ts";
-import type { CodeRef } from "../core/snapshot.ts";
+import type { Fault } from "../core/fault.ts";
+import type { CodeRef, Snapshot } from "../core/snapshot.ts";
+import { Flavors } from "../orchestrators/flavors.ts";
 import { RunnerPool } from "../orchestrators/local/runner-process.ts";
 
 /** How long a file may take to be evaluated, in milliseconds. */
@@ -26,6 +28,7 @@ export interface EvaluatorOptions {
 export class Evaluator {
   readonly #options: EvaluatorOptions;
   #pool: RunnerPool | undefined;
+  #flavors: Flavors | undefined;
   #scratch: string | undefined;
   #count = 0;
 
@@ -60,6 +63,14 @@ export class Evaluator {
         },
       );
     });
+  }
+
+  /** Why the orchestrator that a pipeline names cannot take it; undefined where it can. The local one takes everything, and is not asked. */
+  async refuses(snapshot: Snapshot, scheduled: boolean): Promise<Fault | undefined> {
+    const { orchestrator } = snapshot;
+    if (orchestrator === undefined || (orchestrator.flavor === "local" && orchestrator.code === undefined)) return undefined;
+    this.#flavors ??= new Flavors({ pool: await this.#start(), orchestrators: this.#options.settings.orchestrators });
+    return this.#flavors.refuses(snapshot, scheduled);
   }
 
   /** Ends the runner, if one was started. */

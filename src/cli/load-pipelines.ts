@@ -48,6 +48,7 @@ export async function loadPipelines(roots: Roots, files?: readonly string[]): Pr
         bundlesDir: bundles,
         settings,
         evaluate: (code) => evaluator.evaluate(code),
+        refuses: (snapshot, scheduled) => evaluator.refuses(snapshot, scheduled),
         now: Date.now(),
       });
       if (result.ok) results.push({ ok: true, file, name: result.loaded.name, loaded: result.loaded });

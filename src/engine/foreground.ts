@@ -169,6 +169,7 @@ async function findPipeline(
       bundlesDir: workshop.store.bundles,
       settings,
       evaluate: (code) => workshop.evaluate(code),
+      refuses: (snapshot, scheduled) => workshop.refuses(snapshot, scheduled),
       folder: schedules,
       now: systemClock.now(),
     });

@@ -9,7 +9,8 @@ import type { RunEvent, RunLine } from "../core/event.ts";
 import type { LoadedDefinition } from "../core/loaded-definition.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { OrchdSettings } from "../core/settings.ts";
-import type { CodeRef } from "../core/snapshot.ts";
+import type { Fault } from "../core/fault.ts";
+import type { CodeRef, Snapshot } from "../core/snapshot.ts";
 import { Artifacts } from "../ledger/artifacts.ts";
 import { CacheIndex } from "../ledger/cache-index.ts";
 import { RunStore } from "../ledger/run-store.ts";
@@ -47,6 +48,8 @@ export interface Workshop {
   readonly cacheIndex: CacheIndex;
   /** Evaluates a pipeline file's code in a runner. @throws what the code threw */
   evaluate(code: CodeRef): Promise<LoadedDefinition>;
+  /** Why the orchestrator that a pipeline names cannot take it; undefined where it can. */
+  refuses(snapshot: Snapshot, scheduled: boolean): Promise<Fault | undefined>;
   /** A run's header, whole. @throws where it cannot be read */
   header(run: string): RunHeader;
   /** Calls a pipeline's `onMissed` hook, if it has one. */
@@ -117,6 +120,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
       },
     },
     evaluate: (code) => evaluateIn(pool, code, `load#${(evaluations += 1)}`),
+    refuses: (snapshot, scheduled) => orchestrators.refuses(snapshot, scheduled),
     header(run) {
       const line = readHeaderLine(store.runLedger(run));
       if (line?.type !== "run.submitted") throw new Error(`The ledger of run ${run} has no header that can be read.`);

@@ -5,7 +5,8 @@
  * once for each version of the code and each config.
  */
 import { canonicalHash } from "../core/canonical-json.ts";
-import type { StepError } from "../core/failure.ts";
+import { toStepError, type StepError } from "../core/failure.ts";
+import { formatPath, type Fault } from "../core/fault.ts";
 import type { Json, OrchestratorRef, Snapshot } from "../core/snapshot.ts";
 import { EXECUTION_MODES } from "../core/status.ts";
 import { DEFAULT_CAPABILITIES, LOCAL_CAPABILITIES, type Capabilities } from "./capabilities.ts";
@@ -22,9 +23,15 @@ export interface Flavor {
   readonly lost?: StepError;
 }
 
-/** A run or pipeline that an orchestrator cannot take; `message` is a sentence. Nothing was written. */
+/** A run or pipeline that an orchestrator cannot take; `message` is a sentence, `fault` the same with its place in the pipeline's file. Nothing was written. */
 export class SubmissionRefused extends Error {
   override readonly name = "SubmissionRefused";
+  readonly fault: Fault;
+
+  constructor(fault: Fault) {
+    super(`${formatPath(fault.path)} ${fault.message}`);
+    this.fault = fault;
+  }
 }
 
 const LOCAL: Flavor = { name: "local", capabilities: LOCAL_CAPABILITIES };
@@ -63,10 +70,20 @@ export class Flavors {
     const named = Object.hasOwn(this.#named, ref.flavor) ? this.#named[ref.flavor] : undefined;
     if (named === undefined) {
       const known = ["local", ...Object.keys(this.#named)].join(", ");
-      throw new SubmissionRefused(`There is no orchestrator ${JSON.stringify(ref.flavor)}; orchd.yaml and orchd itself have ${known}.`);
+      const message = `names ${JSON.stringify(ref.flavor)}, and there is no orchestrator of that name; orchd.yaml and orchd itself have ${known}`;
+      throw new SubmissionRefused({ path: ["orchestrator"], message });
     }
     const config = { ...named.config, ...ref.config };
     return named.code === undefined ? LOCAL : this.#describe({ flavor: ref.flavor, code: named.code, config });
+  }
+
+  /** Why the orchestrator that a snapshot names cannot take it, there being none of that name included; undefined where it can. Never rejects. */
+  async refuses(snapshot: Snapshot, scheduled: boolean): Promise<Fault | undefined> {
+    try {
+      return refusalOf(await this.resolve(snapshot.orchestrator), snapshot, scheduled);
+    } catch (error) {
+      return error instanceof SubmissionRefused ? error.fault : unusable(toStepError(error).message);
+    }
   }
 
   #describe(ref: Required<OrchestratorRef>): Promise<Flavor> {
@@ -100,15 +117,22 @@ export class Flavors {
         {
           done: (result) => {
             if (result.ok) resolve(result.value);
-            else reject(new SubmissionRefused(`The orchestrator ${ref.code.source} cannot be used: ${result.error.message}`));
+            else {
+              const { message } = result.error;
+              reject(new SubmissionRefused(unusable(message.startsWith(ref.code.source) ? message : `${ref.code.source}: ${message}`)));
+            }
           },
           output: () => undefined,
-          died: () => reject(new SubmissionRefused(`The orchestrator ${ref.code.source} ended its runner process when it was loaded.`)),
+          died: () => reject(new SubmissionRefused(unusable(`${ref.code.source} ended its runner process when it was loaded`))),
         },
       );
     });
     return describedFlavor(ref, answer);
   }
+}
+
+function unusable(why: string): Fault {
+  return { path: ["orchestrator"], message: `cannot be used: ${why}` };
 }
 
 /** Takes what a runner said of a class; a newer or older class may say more or less. */
@@ -121,25 +145,38 @@ function describedFlavor(ref: NonNullable<Flavor["ref"]>, answer: Json): Flavor 
 }
 
 /**
- * Why an orchestrator cannot take a pipeline, as a sentence; undefined where it can. Asked before anything is written.
+ * Why an orchestrator cannot take a pipeline, and which of its keys says so; undefined where it can. Asked as a file is loaded, and again before
+ * anything of a run is written.
  *
  * @param scheduled the run is for a slot, or the pipeline has a schedule
  */
-export function refusalOf(flavor: Flavor, snapshot: Snapshot, scheduled: boolean): string | undefined {
+export function refusalOf(flavor: Flavor, snapshot: Snapshot, scheduled: boolean): Fault | undefined {
   const { name, capabilities } = flavor;
   if (!capabilities.supportedExecutionModes.includes(snapshot.executionMode)) {
     const modes = capabilities.supportedExecutionModes.join(", ");
-    return `The orchestrator ${name} does not support the execution mode ${snapshot.executionMode}; it supports ${modes === "" ? "none" : modes}. Change executionMode of pipeline ${snapshot.name}.`;
+    return {
+      path: ["executionMode"],
+      message: `is refused: the orchestrator ${name} does not support the execution mode ${snapshot.executionMode}; it supports ${modes === "" ? "none" : modes}`,
+    };
   }
   if (scheduled && !capabilities.isSchedulable) {
-    return `The orchestrator ${name} cannot be scheduled, so pipeline ${snapshot.name} can only be run by hand; let the orchestrator declare isSchedulable, or remove the schedule.`;
+    return {
+      path: ["schedule"],
+      message: `is refused: the orchestrator ${name} cannot be scheduled; let it declare isSchedulable, or remove the schedule and run the pipeline by hand`,
+    };
   }
   if (snapshot.dynamic !== undefined && !capabilities.supportsDynamicPipelines) {
-    return `The orchestrator ${name} does not support dynamic pipelines, and pipeline ${snapshot.name} is one; use the orchestrator local.`;
+    return {
+      path: ["orchestrator"],
+      message: `is refused: ${name} does not support dynamic pipelines, and this is one; use the orchestrator local`,
+    };
   }
   const isolated = snapshot.steps.find((step) => step.isolated);
-  if (isolated !== undefined && flavor.ref === undefined && !capabilities.canRunIsolatedSteps) {
-    return `The orchestrator ${name} cannot run isolated steps, and step ${JSON.stringify(isolated.id)} of pipeline ${snapshot.name} is one.`;
+  if (isolated !== undefined && !capabilities.canRunIsolatedSteps) {
+    return {
+      path: ["steps", isolated.id, "isolated"],
+      message: `is refused: the orchestrator ${name} cannot run isolated steps; let it declare canRunIsolatedSteps, or remove isolated`,
+    };
   }
   return undefined;
 }

@@ -14,7 +14,7 @@ import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import { pipelineSchema, type PipelineDefinition } from "../core/pipeline.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import { checkShape } from "../core/shape-faults.ts";
-import type { CodeRef, Json } from "../core/snapshot.ts";
+import type { CodeRef, Json, Snapshot } from "../core/snapshot.ts";
 import { bundleModule, type Bundle } from "./bundle.ts";
 import { problemOf, type Position, type Problem } from "./problem.ts";
 import { readSafeFile } from "./safe-file.ts";
@@ -29,6 +29,8 @@ export interface LoadContext {
   readonly settings: OrchdSettings;
   /** Evaluates a code file's bundle in a runner and describes what it exports by default; rejects with what the code threw. */
   evaluate(code: CodeRef): Promise<LoadedDefinition>;
+  /** Why the orchestrator that a pipeline names cannot take it; undefined where it can. Never rejects. */
+  refuses(snapshot: Snapshot, scheduled: boolean): Promise<Fault | undefined>;
   /** The folder that the file must not leave; default: the file's own. */
   readonly folder?: string | undefined;
   /** Milliseconds since 1970, for warnings about what lies ahead. */
@@ -82,7 +84,10 @@ class Loading {
       watched: [...this.watched],
     });
     if (!compiled.ok) return this.failed(compiled.faults);
-    return this.problems.length > 0 ? this.failed() : { ok: true, loaded: compiled.loaded };
+    if (this.problems.length > 0) return this.failed();
+    const { snapshot, schedules } = compiled.loaded;
+    const refusal = await this.context.refuses(snapshot, schedules.length > 0);
+    return refusal === undefined ? { ok: true, loaded: compiled.loaded } : this.failed([refusal]);
   }
 
   private failed(faults: readonly Fault[] = []): LoadResult {

@@ -9,7 +9,8 @@ import type { Capabilities } from "../../src/orchestrators/capabilities.ts";
 import { BaseOrchestrator } from "../../src/orchestrators/base-orchestrator.ts";
 import { RunLoop } from "../../src/orchestrators/run-loop.ts";
 import type { FetchedStatus, PipelineSubmission, PlaceholderRun, SubmissionResult } from "../../src/orchestrators/submission.ts";
-import { held, type FakeClass } from "../support/fake-pool.ts";
+import type { Snapshot } from "../../src/core/snapshot.ts";
+import { fakeCode, held, type FakeClass } from "../support/fake-pool.ts";
 import { moduleStep } from "../support/run-bench.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 import { FLAVORS, MinimalOrchestrator, World, refTo } from "./world.ts";
@@ -264,10 +265,36 @@ describe("submission", () => {
     ]);
   });
 
+  it.each(FLAVORS)("$name takes an isolated step if it can run one, else refuses it before anything is written", async (flavor) => {
+    const world = new World(flavor, { a: () => 1 });
+    const ended = await world.runIf(flavor.capabilities.canRunIsolatedSteps, /cannot run isolated steps/, [moduleStep("a", { isolated: true })]);
+    if (ended !== undefined) expect(world.pool.started.at(-1)?.task).toMatchObject({ isolated: true });
+  });
+
+  it("what an orchestrator cannot take is known as the file is loaded, with the key that says so", async () => {
+    const [local, minimal] = FLAVORS;
+    const faultOf = (flavor: typeof local, more: Partial<Snapshot>, scheduled = false) => {
+      const world = new World(flavor!);
+      return world.deps.orchestrators.refuses(world.snapshot([moduleStep("a")], more), scheduled);
+    };
+    const asked: [Partial<Snapshot>, boolean, (string | number)[]][] = [
+      [{ executionMode: "fail_fast" }, false, ["executionMode"]],
+      [{}, true, ["schedule"]],
+      [{ dynamic: fakeCode("f") }, false, ["orchestrator"]],
+      [{ steps: [moduleStep("a", { isolated: true })] }, false, ["steps", "a", "isolated"]],
+      [{ orchestrator: refTo("absent") }, false, ["orchestrator"]],
+    ];
+    for (const [more, scheduled, path] of asked) {
+      expect((await faultOf(minimal, more, scheduled))?.path).toEqual(path);
+      if (more.orchestrator === undefined) expect(await faultOf(local, more, scheduled)).toBeUndefined();
+    }
+    expect(await faultOf(minimal, {})).toBeUndefined();
+  });
+
   it("an orchestrator that is not there is named, with those that are", async () => {
     const world = new World(FLAVORS[0]!);
     await expect(world.begin(world.snapshot([], { orchestrator: { flavor: "loca", config: {} } }))).rejects.toThrow(
-      'There is no orchestrator "loca"; orchd.yaml and orchd itself have local.',
+      'orchestrator names "loca", and there is no orchestrator of that name; orchd.yaml and orchd itself have local',
     );
   });
 });

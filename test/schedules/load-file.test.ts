@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 import { stopBundler } from "../../src/schedules/bundle.ts";
+import { loadPipelineFile } from "../../src/schedules/load-file.ts";
 import { loader } from "./support.ts";
 
 afterAll(stopBundler);
@@ -12,6 +13,17 @@ afterAll(stopBundler);
 const READ = 'export default async () => "read";\nexport const main = async () => "main";\n';
 
 describe("a declared pipeline", () => {
+  it("that its orchestrator refuses is a bad file, with the place of the key that says so", async () => {
+    const root = loader({ "schedules/p.yaml": "steps: { a: { run: 'true' } }\nexecutionMode: fail_fast\n" });
+    const asked: unknown[] = [];
+    const result = await loadPipelineFile(join(root.schedules, "p.yaml"), {
+      ...root.context,
+      refuses: ({ name }, scheduled) => (asked.push([name, scheduled]), Promise.resolve({ path: ["executionMode"], message: "is refused" })),
+    });
+    expect(asked).toEqual([["p", false]]);
+    expect(result).toMatchObject({ ok: false, errors: [{ line: 2, column: 16, field: "executionMode", message: "is refused" }] });
+  });
+
   it("is ready with its code bundled and its schedule resolved", async () => {
     const root = loader({
       "schedules/log-digest.yaml": `

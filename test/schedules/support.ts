@@ -43,6 +43,7 @@ export function loader(files: Record<string, string>, settings: Partial<OrchdSet
     bundlesDir,
     settings: { ...DEFAULT_SETTINGS, ...settings },
     evaluate: (code) => evaluateHere(bundlesDir, code),
+    refuses: () => Promise.resolve(undefined),
     now: Date.UTC(2026, 10, 24),
   };
   const load = (name: string): Promise<LoadResult> => loadPipelineFile(join(made.schedules, name), context);
