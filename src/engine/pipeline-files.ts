@@ -50,6 +50,8 @@ interface Read {
 export class PipelineFiles {
   readonly #ports: PipelineFilesPorts;
   readonly #read = new Map<string, Read>();
+  /** The files of each name. */
+  readonly #named = new Map<string, Set<string>>();
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(ports: PipelineFilesPorts) {
@@ -64,8 +66,7 @@ export class PipelineFiles {
 
   /** Whether a file gives this pipeline, or gave it when it was last good. */
   knows(name: string): boolean {
-    for (const read of this.#read.values()) if (read.name === name) return true;
-    return false;
+    return this.#named.has(name);
   }
 
   /** Takes in what changed; resolves once it is in force, or refused. Calls are served in order. */
@@ -75,9 +76,8 @@ export class PipelineFiles {
 
   /** The first reading is done: pipelines that no file gives any more are removed. */
   async firstReadingDone(): Promise<void> {
-    const names = new Set([...this.#read.values()].map(({ name }) => name));
     for (const desk of this.#ports.desks()) {
-      if (!names.has(desk.name) && !desk.state.removed) {
+      if (!this.knows(desk.name) && !desk.state.removed) {
         if (desk.state.digest !== undefined || desk.state.errors.length > 0)
           this.#ports.log.info({ pipeline: desk.name, file: desk.state.file }, `pipeline ${desk.name} was removed`);
         await desk.remove(desk.state.file);
@@ -94,14 +94,11 @@ export class PipelineFiles {
     name: string,
   ): Promise<{ readonly ok: true; readonly loaded: LoadedPipeline; readonly desk: PipelineDesk } | { readonly ok: false; readonly reason: string }> {
     return this.#inTurn(async () => {
-      const path = this.#claims(name)[0] ?? [...this.#read].find(([, read]) => read.name === name)?.[0];
+      const path = this.#claims(name)[0] ?? this.#named.get(name)?.values().next().value;
       if (path === undefined)
         return {
           ok: false,
-          reason: `there is no pipeline ${JSON.stringify(name)}${didYouMean(
-            name,
-            [...this.#read.values()].map((read) => read.name),
-          )}`,
+          reason: `there is no pipeline ${JSON.stringify(name)}${didYouMean(name, [...this.#named.keys()])}`,
         };
       await this.#apply({ changed: [path], removed: [] });
       const read = this.#read.get(path)!;
@@ -129,7 +126,7 @@ export class PipelineFiles {
       const before = this.#read.get(path);
       if (before === undefined) continue;
       affected.add(before.name);
-      this.#read.delete(path);
+      this.#remember(path, undefined);
       this.#ports.watch(path, []);
     }
     const rest = changed.values();
@@ -137,7 +134,7 @@ export class PipelineFiles {
       for (const path of rest) {
         const before = this.#read.get(path)?.name;
         const read = await this.#load(path, before);
-        this.#read.set(path, read);
+        this.#remember(path, read);
         if (before !== undefined) affected.add(before);
         affected.add(read.name);
       }
@@ -148,6 +145,21 @@ export class PipelineFiles {
       for (const name of names) await this.#settle(name);
     };
     await Promise.all(Array.from({ length: Math.min(LOADS_AT_ONCE, affected.size) }, settle));
+  }
+
+  #remember(path: string, read: Read | undefined): void {
+    const before = this.#read.get(path);
+    if (before !== undefined) {
+      const paths = this.#named.get(before.name);
+      paths?.delete(path);
+      if (paths?.size === 0) this.#named.delete(before.name);
+    }
+    this.#read.delete(path);
+    if (read === undefined) return;
+    this.#read.set(path, read);
+    const paths = this.#named.get(read.name);
+    if (paths === undefined) this.#named.set(read.name, new Set([path]));
+    else paths.add(path);
   }
 
   async #load(path: string, before: string | undefined): Promise<Read> {
@@ -180,16 +192,18 @@ export class PipelineFiles {
 
   /** The good files that claim a name, the one that has it first. */
   #claims(name: string): string[] {
-    return [...this.#read]
-      .filter(([, read]) => read.name === name && read.loaded !== undefined)
-      .map(([path]) => path)
+    return [...(this.#named.get(name) ?? [])]
+      .filter((path) => this.#read.get(path)?.loaded !== undefined)
       .sort((a, b) => (basename(a) < basename(b) ? -1 : basename(a) > basename(b) ? 1 : a < b ? -1 : 1));
   }
 
   async #settle(name: string): Promise<void> {
     const { log } = this.#ports;
     const [winner, ...losers] = this.#claims(name);
-    const broken = [...this.#read].filter(([, read]) => read.name === name && read.loaded === undefined);
+    const broken = [...(this.#named.get(name) ?? [])].flatMap((path) => {
+      const read = this.#read.get(path)!;
+      return read.loaded === undefined ? [{ path, errors: read.errors }] : [];
+    });
     const desk = await this.#ports.desk(name);
     if (winner !== undefined) await this.#putInForce(desk, this.#read.get(winner)!.loaded!);
     for (const loser of losers) {
@@ -199,7 +213,7 @@ export class PipelineFiles {
       const own = this.#claims(stem).length > 0 ? desk : await this.#ports.desk(stem);
       await own.invalid([error], loser);
     }
-    for (const [path, { errors }] of broken) {
+    for (const { path, errors } of broken) {
       for (const error of errors) log.error({ pipeline: name, file: path }, error);
       if (winner === undefined) await this.#restore(desk);
       await desk.invalid(errors, path);
