@@ -50,7 +50,8 @@ function make(pattern: string, timezone: string): CronCalculator {
   const cron = new Cron(pattern, timezone === "UTC" ? { ...options, utcOffset: 0 } : { ...options, timezone });
   const fields = new CronPattern(pattern, timezone, options);
   shareYears(fields);
-  shareYears((cron as unknown as { readonly _states?: { readonly pattern?: { year: number[] } } })._states?.pattern);
+  // Where croner keeps its own copy; should that change, the saving is lost and nothing else.
+  shareYears((cron as unknown as Record<string, { readonly pattern?: { year: number[] } } | undefined>)["_states"]?.pattern);
   const remembered = new Map<number, number | undefined>();
   /** The newest slot that was given: what follows it within its quarter is known from the fields alone. */
   let last = Number.NaN;
@@ -102,7 +103,7 @@ function make(pattern: string, timezone: string): CronCalculator {
 
 let everyYear: number[] | undefined;
 
-/** Gives a parsed pattern the list of years that all others have. Where croner keeps its pattern elsewhere one day, it only costs more memory. */
+/** Gives a parsed pattern the list of years that all others have. */
 function shareYears(parsed: { year: number[] } | undefined): void {
   if (!Array.isArray(parsed?.year)) return;
   everyYear ??= parsed.year;
