@@ -9,6 +9,7 @@
  * submission gets a new one), and nothing polls.
  */
 import type * as z from "zod";
+import { didYouMean } from "../core/did-you-mean.ts";
 import type { Json, Snapshot, SnapshotStep } from "../core/snapshot.ts";
 import type { ExecutionMode } from "../core/status.ts";
 import { DEFAULT_CAPABILITIES, type Capabilities } from "./capabilities.ts";
@@ -49,13 +50,9 @@ export const HOST_SYMBOL: symbol = Symbol.for("orchd.host");
  *
  * @typeParam C the config's zod schema
  */
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- see the interface below
 export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends StackComponent<C> {
   readonly type = "orchestrator" as const;
-
-  /** What this flavor can do, where it differs from {@link DEFAULT_CAPABILITIES}. */
-  get capabilities(): Partial<Capabilities> {
-    return {};
-  }
 
   /** Steps run on another machine. The config may say so with a member or a getter `isRemote`, as in ZenML. */
   get isRemote(): boolean {
@@ -99,7 +96,7 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
 
   /** ZenML `supported_execution_modes`. */
   get supportedExecutionModes(): readonly ExecutionMode[] {
-    return this.capabilities.supportedExecutionModes ?? DEFAULT_CAPABILITIES.supportedExecutionModes;
+    return this.capabilities?.supportedExecutionModes ?? DEFAULT_CAPABILITIES.supportedExecutionModes;
   }
 
   /**
@@ -174,7 +171,13 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
    * @throws Error where a declaration and a method contradict each other
    */
   describe(): { readonly flavor: string; readonly capabilities: Capabilities } {
-    const { capabilities: declared, supportsDynamicPipelines: implemented, name } = this;
+    const { capabilities: declared = {}, supportsDynamicPipelines: implemented, name } = this;
+    const unknown = Object.keys(declared).find((key) => !Object.hasOwn(DEFAULT_CAPABILITIES, key));
+    if (unknown !== undefined) {
+      throw new Error(
+        `The orchestrator ${name} declares ${JSON.stringify(unknown)}, which is no capability${didYouMean(unknown, Object.keys(DEFAULT_CAPABILITIES))}`,
+      );
+    }
     if (declared.supportsDynamicPipelines !== undefined && declared.supportsDynamicPipelines !== implemented) {
       throw new Error(
         implemented
@@ -209,8 +212,15 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
   #can(name: Exclude<keyof Capabilities, "supportedExecutionModes">): boolean {
     const configured = (this.config as Record<string, unknown> | undefined)?.[name];
     if (typeof configured === "boolean") return configured;
-    return this.capabilities[name] ?? DEFAULT_CAPABILITIES[name];
+    return this.capabilities?.[name] ?? DEFAULT_CAPABILITIES[name];
   }
+}
+
+/** Merged with the class, so that a flavor may declare it as a member or as a getter: a class can allow only one of the two. */
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging, no-unused-vars -- the one property is optional, so none is left uninitialised
+export interface BaseOrchestrator<C extends z.ZodType = z.ZodType> {
+  /** What this flavor can do, where it differs from the defaults of {@link Capabilities}. */
+  readonly capabilities?: Partial<Capabilities>;
 }
 
 function hostOf(method: string): OrchestratorHost {

@@ -105,6 +105,22 @@ type AnyFunction = (context: never) => unknown;
 /** A step of a pipeline in code. */
 export type StepEntry = StepSettings & { readonly uses?: string | AnyStep | AnyFunction | undefined; readonly run?: string | undefined };
 
+/** The keys that a value of this type has to have; none where any name will do. */
+export type RequiredKeys<T> = string extends keyof T ? never : { [K in keyof T]-?: object extends Pick<T, K> ? never : K }[keyof T];
+/** A value as a pipeline may write it: itself, a text with `${params.NAME}` or `${run.…}` in it, or a secret's name. */
+type Written<T> =
+  | (T extends readonly (infer E)[] ? readonly Written<E>[] : T extends object ? { readonly [K in keyof T]: Written<T[K]> } : T)
+  | `${string}\${${string}}${string}`
+  | { readonly secret: string };
+type ParamsOf<E> = E extends { readonly uses: (context: infer C) => unknown } ? (C extends { readonly params: infer P } ? P : Loose) : Loose;
+/** Params may be left out, since `step()` may have given them; none may be one that the step does not know. */
+type CheckedParams<E> = string extends keyof ParamsOf<E>
+  ? unknown
+  : unknown extends ParamsOf<E>
+    ? unknown
+    : E extends { readonly params: infer G }
+      ? { readonly params: { readonly [N in keyof G]: N extends keyof ParamsOf<E> ? Written<ParamsOf<E>[N]> : never } }
+      : unknown;
 type InputsOf<E> = E extends { readonly uses: (context: infer C) => unknown } ? (C extends { readonly inputs: infer I } ? I : Loose) : Loose;
 type ResultOf<E> = E extends { readonly uses: (context: never) => infer R }
   ? Jsonified<Awaited<R>>
@@ -122,8 +138,14 @@ type SourceOf<S, T> = {
 type CheckedInputs<S, E> = string extends keyof InputsOf<E>
   ? { readonly [name: string]: SourceOf<S, unknown> }
   : { readonly [N in keyof InputsOf<E>]: SourceOf<S, InputsOf<E>[N]> };
-/** Each step's `inputs` name steps whose results fit. */
-type CheckedSteps<S> = { readonly [K in keyof S]: { readonly inputs?: CheckedInputs<S, S[K]> } };
+type StepNames<S> = (keyof S & string) | readonly (keyof S & string)[];
+/** Each step's `inputs` name steps whose results fit, and none that it needs is left out; its `params` fit; `after` names steps. */
+type CheckedSteps<S> = {
+  readonly [K in keyof S]: ([RequiredKeys<InputsOf<S[K]>>] extends [never]
+    ? { readonly inputs?: CheckedInputs<S, S[K]> | undefined }
+    : { readonly inputs: CheckedInputs<S, S[K]> }) &
+    CheckedParams<S[K]> & { readonly after?: StepNames<S> | undefined };
+};
 
 /** A pipeline's keys, as in a pipeline file, but for its steps. */
 export type PipelineSettings = Omit<PipelineDefinition, "steps" | "hooks"> & { readonly hooks?: PipelineHooks | undefined };
@@ -134,7 +156,7 @@ export interface Pipeline<S = unknown> extends PipelineSettings {
 }
 
 /**
- * Defines a pipeline. The types of inputs are checked against the steps that they name.
+ * Defines a pipeline. The types of inputs are checked against the steps that they name, and params against the step that gets them.
  *
  * ```ts
  * export default pipeline({ name: "log-digest", schedule: { cron: "@daily" }, steps: { read: { uses: read } } });

@@ -10,7 +10,7 @@
 import { toStepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
 import type { DynamicCall, DynamicEnd, DynamicInput } from "../orchestrators/local/protocol.ts";
-import { isUnmapped, stepParts, type Jsonified, type Step, type Unmapped } from "./authoring.ts";
+import { isUnmapped, stepParts, type Jsonified, type RequiredKeys, type Step, type Unmapped } from "./authoring.ts";
 import type { Loose, StepContext, StepLog } from "./context.ts";
 import { locateStep } from "./load-definition.ts";
 import { LoadError, type LoadedModule } from "./resolve-code.ts";
@@ -44,12 +44,18 @@ export type Input<T> = T | StepHandle<T> | OutputHandle<T> | PromiseLike<T>;
 /** How a step is called. */
 export interface CallOptions<P = Loose, I = Loose> {
   readonly inputs?: { readonly [N in keyof I]: Input<I[N]> } | undefined;
-  readonly params?: P | undefined;
+  /** Over those that `step()` was given. */
+  readonly params?: Partial<P> | undefined;
   /** The invocation's id; default: the step's name, numbered from the second on. */
   readonly id?: string | undefined;
   /** What has to succeed first. */
   readonly after?: readonly (string | { readonly id: string })[] | undefined;
 }
+
+/** The last argument of a call; it cannot be left out where the step needs inputs. */
+export type CallArguments<P, I> = [RequiredKeys<I>] extends [never]
+  ? [options?: CallOptions<P, I>]
+  : [options: CallOptions<P, I> & { readonly inputs: { readonly [N in keyof I]: Input<I[N]> } }];
 
 /** How a step is called many times. */
 export type MapOptions<P = Loose> = Pick<CallOptions<P>, "params" | "id" | "after">;
@@ -69,9 +75,9 @@ export interface DynamicRun<P = Loose> {
   /** What the pipeline's init hook returned. */
   readonly state: Json;
   /** Calls a step and waits for its result. */
-  step<SP, I, O>(step: Callable<SP, I, O>, options?: CallOptions<SP, I>): Promise<Jsonified<O>> & { readonly id: string };
+  step<SP, I, O>(step: Callable<SP, I, O>, ...options: CallArguments<SP, I>): Promise<Jsonified<O>> & { readonly id: string };
   /** Calls a step without waiting. */
-  submit<SP, I, O>(step: Callable<SP, I, O>, options?: CallOptions<SP, I>): StepHandle<Jsonified<O>>;
+  submit<SP, I, O>(step: Callable<SP, I, O>, ...options: CallArguments<SP, I>): StepHandle<Jsonified<O>>;
   /** Calls a step once for each item; lists of equal length go together. The results are in the items' order. */
   map<SP, I, O>(
     step: Callable<SP, I, O>,

@@ -259,6 +259,18 @@ describe("submission", () => {
       }
     }
     await expect(worldOf(Boasting).begin([moduleStep("a")])).rejects.toThrow(/declares supportsDynamicPipelines, but has no submitDynamicPipeline/);
+    class Misspelt extends MinimalOrchestrator {
+      override get capabilities() {
+        return { isSchedulabel: true } as object;
+      }
+    }
+    await expect(worldOf(Misspelt).begin([moduleStep("a")])).rejects.toThrow(
+      'declares "isSchedulabel", which is no capability; did you mean "isSchedulable"?',
+    );
+    class Member extends MinimalOrchestrator {
+      override readonly capabilities = { supportedExecutionModes: ["fail_fast"] as const };
+    }
+    await expect(worldOf(Member).begin([moduleStep("a")])).rejects.toThrow(/it supports fail_fast$/);
     expect(FLAVORS.map(({ capabilities, name }) => [name, capabilities.supportsDynamicPipelines])).toEqual([
       ["local", true],
       ["minimal", false],
