@@ -12,6 +12,7 @@
 import { formatDuration } from "./duration.ts";
 import { blackoutOf, scheduleKey, slotId, timetable, type DueSlot, type Timetable } from "./schedule.ts";
 import type { Schedule } from "./schedule-schema.ts";
+import { slotOfKey } from "./slot-list.ts";
 
 /** Slots within the window that get a line each; if a window holds more, the older ones share a line. */
 export const MOST_SLOTS = 100_000;
@@ -24,6 +25,8 @@ export interface CatchUpSurvey {
   readonly head: readonly DueSlot[];
   /** The last slot older than any window; undefined where none is. */
   readonly last?: DueSlot;
+  /** The same slots, due without jitter. */
+  readonly still: Timetable;
   /** What is due up to here is decided in one write, if there is a `last`. Milliseconds since 1970. */
   readonly edge: number;
   /** Every other slot, by due time. */
@@ -85,15 +88,15 @@ export function surveyCatchUp(pipeline: string, schedules: readonly Schedule[], 
   // Those that jitter alone held back when the watermark was written.
   const pending = reach === 0 ? [] : table.dueSlots(from, Math.min(to, from + reach)).filter(({ slot }) => slot <= from);
   const slots = pending.length === 0 ? rest : [...pending, ...rest].sort((a, b) => a.due - b.due || a.slot - b.slot);
-  if (edge - reach <= from) return { head: [], edge, slots };
   const still = timetable(
     pipeline,
     schedules.map((schedule) => ({ ...schedule, jitterSeconds: 0 })),
     since,
   );
+  if (edge - reach <= from) return { head: [], edge, slots, still };
   const head = still.dueSlots(from, edge - reach, HEAD_SLOTS);
   const last = head.length < HEAD_SLOTS ? head.at(-1) : still.newest(from, edge - reach);
-  return { head, ...(last === undefined ? {} : { last }), edge, slots };
+  return { head, ...(last === undefined ? {} : { last }), edge, slots, still };
 }
 
 /** Slots after an instant, of which all are due by `to`; by due time. */
@@ -123,34 +126,42 @@ export function decideCatchUp(survey: CatchUpSurvey, facts: CatchUpFacts): Catch
   return decisions;
 }
 
-/** The old stretch, split around the slots that a crash left with a line or a run. */
-function decideOld({ head, last, edge }: CatchUpSurvey, facts: CatchUpFacts, decisions: CatchUpDecision[]): void {
+/**
+ * The old stretch, split around the slots that a crash left with a line or a run, and around those that ran already because a clock that was wrong had
+ * been there once.
+ */
+function decideOld({ head, last, still, edge }: CatchUpSurvey, facts: CatchUpFacts, decisions: CatchUpDecision[]): void {
+  let first = head[0];
+  if (first === undefined || last === undefined) return;
   const missed = (slot: DueSlot, until: DueSlot): void => {
     const window = formatDuration(until.schedule.catchUpWindowMs);
     const because = facts.paused ?? facts.impossible ?? `${facts.cause}; older than the catch-up window of ${window}`;
     const one = slot.slot === until.slot;
     decisions.push({ slot, through: edge, kind: "missed", ...(one && slot.lane === until.lane ? {} : { until }), because });
   };
-  const marked = new Set(head.filter((slot) => facts.decided.has(slotId(slot)) || facts.taken.has(slotId(slot))).map(({ slot }) => slot));
-  let first: DueSlot | undefined;
-  let newest: DueSlot | undefined;
-  for (const slot of head) {
-    if (!marked.has(slot.slot)) {
-      first ??= slot;
-      newest = slot;
-      continue;
+  for (const mark of [...marksOf(head, facts, first.slot, last.slot), Number.POSITIVE_INFINITY]) {
+    if (first !== undefined && first.slot < mark) missed(first, mark > last.slot ? last : still.newest(first.slot - 1, mark - 1)!);
+    if (mark > last.slot) return;
+    for (const slot of still.dueSlots(mark - 1, mark)) {
+      const id = slotId(slot);
+      if (facts.decided.has(id)) continue;
+      if (facts.taken.has(id)) decisions.push({ slot, through: edge, kind: "adopt" });
+      else decisions.push({ slot, through: edge, kind: "missed", because: facts.paused ?? facts.impossible ?? facts.cause });
     }
-    if (first !== undefined) missed(first, newest!);
-    first = undefined;
-    const id = slotId(slot);
-    if (facts.decided.has(id)) continue;
-    if (facts.taken.has(id)) decisions.push({ slot, through: edge, kind: "adopt" });
-    else decisions.push({ slot, through: edge, kind: "missed", because: facts.paused ?? facts.impossible ?? facts.cause });
+    first = still.next(mark);
+    if (first !== undefined && first.slot > last.slot) first = undefined;
   }
-  const beyond = last !== undefined && head.at(-1) !== last;
-  // What lies behind the head is part of its last stretch, or a stretch of its own that begins right after the head.
-  if (first !== undefined) missed(first, beyond ? last : newest!);
-  else if (beyond) missed({ ...last, slot: head.at(-1)!.slot + 1_000 }, last);
+}
+
+/** The instants in [from, to] at which a slot has a line or a run, in order. */
+function marksOf(head: readonly DueSlot[], facts: CatchUpFacts, from: number, to: number): number[] {
+  const marks = new Set<number>();
+  for (const slot of head) if (facts.taken.has(slotId(slot))) marks.add(slot.slot);
+  for (const id of facts.decided) {
+    const slot = slotOfKey(id);
+    if (slot >= from && slot <= to) marks.add(slot);
+  }
+  return [...marks].sort((a, b) => a - b);
 }
 
 /** What one slot is told, without the slot. */

@@ -2,12 +2,15 @@
  * Cron as a calculator: the next instant that a pattern names in a zone, and nothing else. No timer, no `Date` of its own.
  *
  * croner does the arithmetic (daylight saving included: `fixedTimeRule: "no-wildcard"` makes `30 2,14 * * *` run once in an overlap, and at
- * the first valid instant of a gap). Only `nextRun` is used. Three things are added. One instance a pattern and zone is shared. Its list of
- * years, which in patterns of up to six fields holds every year, is one for all: of the 83 kB of heap that an instance costs it is 80. And dense patterns are walked without it: between two of the hour's quarters no zone changes its offset, so from a
+ * the first valid instant of a gap). Only `nextRun` is used. Four things are added. One instance a pattern and zone is shared. Its list of
+ * years, which in patterns of up to six fields holds every year, is one for all: of the 83 kB of heap that an instance costs it is 80. A fixed time
+ * that a gap swallows together with the end of its day (Nuuk sets its clocks from 23:00 to 0:00) is put at the gap's end: croner drops it. And
+ * dense patterns are walked without it: between two of the hour's quarters no zone changes its offset, so from a
  * slot of a wildcard pattern on, only the minute and second fields decide until the quarter ends. Fixed-time patterns are never
  * walked so, because a slot moved out of a gap does not match its own pattern.
  */
 import { Cron, CronPattern } from "croner";
+import { gapsOfYear } from "./zone.ts";
 
 const QUARTER_MS = 900_000;
 /** Before 2018 some zones changed at one minute past the hour; since then all do so on a quarter. */
@@ -79,6 +82,18 @@ function make(pattern: string, timezone: string): CronCalculator {
     return found.getTime() > instant ? found.getTime() : undefined;
   };
 
+  /** The end of a gap after `instant` and before `slot` over whose wall times the pattern was passed. */
+  const outOfGap = (instant: number, slot: number): number | undefined => {
+    for (let year = new Date(instant).getUTCFullYear(); year <= new Date(slot).getUTCFullYear(); year += 1) {
+      for (const { at, fromLocal, toLocal } of gapsOfYear(year, timezone)) {
+        if (at <= instant || at >= slot) continue;
+        const wall = cronCalculator(pattern, "UTC").next(fromLocal - 1_000);
+        if (wall !== undefined && wall < toLocal) return at;
+      }
+    }
+    return undefined;
+  };
+
   return {
     fixedTime: fields.isFixedTime,
     next(instant) {
@@ -89,7 +104,8 @@ function make(pattern: string, timezone: string): CronCalculator {
         return quick;
       }
       if (remembered.has(instant)) return remembered.get(instant);
-      const slot = ask(instant);
+      let slot = ask(instant);
+      if (slot !== undefined && fields.isFixedTime && timezone !== "UTC") slot = outOfGap(instant, slot) ?? slot;
       remembered.set(instant, slot);
       if (remembered.size > REMEMBERED) remembered.delete(remembered.keys().next().value!);
       if (slot !== undefined && !fields.isFixedTime) {

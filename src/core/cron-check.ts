@@ -5,11 +5,12 @@
  */
 import { Cron, CronPattern } from "croner";
 import { cronCalculator } from "./cron-calculator.ts";
-import { gapsBetween, type Gap } from "./zone.ts";
+import { gapsOfYear, offsetAt, type Gap } from "./zone.ts";
 
 /** No pattern that a person means is longer. */
 export const MAX_CRON_LENGTH = 256;
 
+const DAY_MS = 86_400_000;
 const OPTIONS = { mode: "5-or-6-parts", fixedTimeRule: "no-wildcard" } as const;
 
 const NICKNAMES: Readonly<Record<string, string>> = {
@@ -79,7 +80,8 @@ export function cronWarnings(pattern: string, timezone: string, now: number): st
   const calculator = cronCalculator(pattern, timezone);
   const next = calculator.next(now);
   if (next === undefined) warnings.push(`${shown} does not fire any more`);
-  else if (next - now > 366 * 86_400_000) warnings.push(`${shown} hardly ever fires: the next time is ${new Date(next).toISOString().slice(0, 10)}`);
+  else if (next - now > 366 * DAY_MS)
+    warnings.push(`${shown} hardly ever fires: the next time is ${new Date(next + offsetAt(next, timezone)).toISOString().slice(0, 10)}`);
   if (calculator.fixedTime) warnings.push(...gapWarnings(pattern, timezone, now));
   return warnings;
 }
@@ -99,20 +101,11 @@ function gapWarnings(pattern: string, timezone: string, now: number): string[] {
   return [];
 }
 
-const DAY_MS = 86_400_000;
-const ZONES_KEPT = 64;
-const ahead = new Map<string, { readonly day: number; readonly gaps: readonly Gap[] }>();
-
-/** The gaps of the year that begins today; a thousand pipelines share a few zones. */
+/** The gaps of the twelve months to come. */
 function gapsAhead(timezone: string, now: number): readonly Gap[] {
-  const day = Math.floor(now / DAY_MS);
-  let known = ahead.get(timezone);
-  if (known?.day !== day) {
-    known = { day, gaps: gapsBetween(day * DAY_MS, (day + 366) * DAY_MS, timezone) };
-    if (ahead.size >= ZONES_KEPT) ahead.delete(ahead.keys().next().value!);
-    ahead.set(timezone, known);
-  }
-  return known.gaps;
+  if (timezone === "UTC") return [];
+  const year = new Date(now).getUTCFullYear();
+  return [...gapsOfYear(year, timezone), ...gapsOfYear(year + 1, timezone)].filter(({ at }) => at > now && at <= now + 366 * DAY_MS);
 }
 
 function nickname(text: string, shown: string): CronCheck {

@@ -7,6 +7,7 @@
  * what fired never fires again. A checkpoint holds all of this, so that nobody reads further back than the last one.
  */
 import type { PipelineEvent, PipelineLine } from "./event.ts";
+import { packSlots, slotOfKey, unpackSlots } from "./slot-list.ts";
 import type { Json } from "./snapshot.ts";
 
 /** The end of a pipeline's newest finished run, or its newest run that still goes on. */
@@ -63,14 +64,14 @@ export interface PipelineState {
   counts: PipelineCounts;
   /** Slots with a line that the watermark has not passed: `SLOT` or `SLOT.SCHEDULE`, SLOT in ISO 8601. */
   readonly decided: Map<string, "fired" | "skipped" | "missed">;
-  /** Fired slots since the last checkpoint that a backward step put ahead of the watermark again. */
+  /** Fired slots that a backward step put ahead of the watermark again. */
   readonly firedAhead: Set<string>;
   /** Backfills that were accepted and have not ended, by request id. */
   readonly backfills: Map<string, Backfill>;
   /** Request ids whose effect this ledger holds, newest last, bounded. */
   readonly requests: Set<string>;
-  /** Recently fired slots, for `firedAhead`: key -> slot in milliseconds. */
-  readonly recentlyFired: Map<string, number>;
+  /** Recently fired slots, for `firedAhead`, newest last, bounded. */
+  readonly recentlyFired: Set<string>;
   /** Slots of the schedules in force count from here on: milliseconds since 1970. */
   since?: number;
   /** How many runs each schedule has had since it came into force, by its name (`` for those without): what `stopAfter` goes by. */
@@ -85,11 +86,10 @@ export interface PipelineState {
 
 /** Requests older than this many are no longer remembered: their replies live for an hour, and theirs is the last word. */
 const REQUESTS_KEPT = 512;
-const FIRED_KEPT = 4096;
+/** So many slots back a clock may be set without one of them being told anything again: a day and a half of minutely ones. */
+const FIRED_KEPT = 2048;
 const ENDED_KEPT = 512;
 const DURATIONS_KEPT = 100;
-/** `2026-11-23T02:00:00.000Z` */
-const ISO_LENGTH = 24;
 
 /** A pipeline before its first line. */
 export function emptyPipelineState(): PipelineState {
@@ -106,7 +106,7 @@ export function emptyPipelineState(): PipelineState {
     firedAhead: new Set(),
     backfills: new Map(),
     requests: new Set(),
-    recentlyFired: new Map(),
+    recentlyFired: new Set(),
     ran: {},
     ended: new Set(),
     durations: [],
@@ -238,8 +238,8 @@ function decide(
   const key = slotKey(line.slot, line.schedule);
   if (line.through === undefined) state.decided.set(key, what);
   if (what === "fired") {
-    state.recentlyFired.set(key, Date.parse(line.slot));
-    if (state.recentlyFired.size > FIRED_KEPT) state.recentlyFired.delete(state.recentlyFired.keys().next().value!);
+    state.recentlyFired.add(key);
+    if (state.recentlyFired.size > FIRED_KEPT) state.recentlyFired.delete(state.recentlyFired.values().next().value!);
   }
   moveWatermark(state, line.through);
 }
@@ -249,23 +249,25 @@ function moveWatermark(state: PipelineState, through: string | undefined): void 
   const to = Date.parse(through);
   if (Number.isNaN(to)) return;
   state.through = Math.max(to, state.through ?? to);
-  if (state.decided.size > 0) forgetDecided(state);
+  if (state.decided.size === 0 && state.firedAhead.size === 0) return;
+  const passed = state.through - reachOf(state);
+  for (const keys of [state.decided, state.firedAhead]) {
+    for (const key of keys.keys()) if (slotOfKey(key) <= passed) keys.delete(key);
+  }
 }
 
-/** A slot with a line may be due later than the watermark, by as much as jitter can hold it back. */
-function forgetDecided(state: PipelineState): void {
-  const reach = Math.max(
-    0,
-    ...state.schedules.map((schedule) => Number((schedule as { jitterSeconds?: unknown } | null)?.jitterSeconds ?? 0) * 1_000),
-  );
-  for (const key of state.decided.keys()) if (Date.parse(key.slice(0, ISO_LENGTH)) + reach <= state.through!) state.decided.delete(key);
+/** How long after its slot a slot may be due, by the schedules in force, in milliseconds. */
+function reachOf({ schedules }: PipelineState): number {
+  return Math.max(0, ...schedules.map((schedule) => Number((schedule as { jitterSeconds?: unknown } | null)?.jitterSeconds ?? 0) * 1_000));
 }
 
 function stepBack(state: PipelineState, line: Extract<PipelineLine, { type: "clock.stepped" }>): void {
   if (line.through === undefined) return;
   const to = Date.parse(line.through);
   if (state.through !== undefined && to < state.through) {
-    for (const [key, slot] of state.recentlyFired) if (slot > to) state.firedAhead.add(key);
+    // One that jitter held back beyond `to` is due once more, though its slot has passed.
+    const reach = reachOf(state);
+    for (const key of state.recentlyFired) if (slotOfKey(key) + reach > to) state.firedAhead.add(key);
   }
   state.through = to;
   // A schedule that was loaded by the wrong clock must not wait until that clock's time comes again.
@@ -325,8 +327,8 @@ export function checkpointOf(state: PipelineState): Extract<PipelineEvent, { typ
     pausedBecause: state.pausedBecause,
     activeSince: Object.fromEntries([...state.active].map(([run, { at, startedAt }]) => [run, { at, startedAt }])),
     decided: Object.fromEntries(state.decided),
-    firedAhead: [...state.firedAhead],
-    recentlyFired: Object.fromEntries([...state.recentlyFired].slice(-64)),
+    firedAhead: packSlots(state.firedAhead),
+    recentlyFired: packSlots(state.recentlyFired),
     requests: [...state.requests].slice(-64),
     backfills: [...state.backfills.values()],
     ...(state.since === undefined ? {} : { since: new Date(state.since).toISOString() }),
@@ -359,9 +361,10 @@ function restore(state: PipelineState, line: Extract<PipelineLine, { type: "pipe
   state.queued.clear();
   for (const run of line.queued) state.queued.add(run);
   refill(state.decided, Object.entries((more["decided"] ?? {}) as Record<string, "fired">));
-  refill(state.recentlyFired, Object.entries((more["recentlyFired"] ?? {}) as Record<string, number>));
-  state.firedAhead.clear();
-  for (const key of (more["firedAhead"] ?? []) as string[]) state.firedAhead.add(key);
+  for (const name of ["recentlyFired", "firedAhead"] as const) {
+    state[name].clear();
+    for (const key of unpackSlots(more[name])) state[name].add(key);
+  }
   for (const id of (more["requests"] ?? []) as string[]) remember(state, id);
   const backfills = (more["backfills"] ?? []) as Backfill[];
   refill(

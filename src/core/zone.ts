@@ -112,6 +112,21 @@ export function gapsBetween(from: number, to: number, zone: string): Gap[] {
   return gaps;
 }
 
+const YEARS_KEPT = 256;
+const years = new Map<string, readonly Gap[]>();
+
+/** The zone's gaps of a year of UTC, in order; remembered, since a thousand pipelines share a few zones. */
+export function gapsOfYear(year: number, zone: string): readonly Gap[] {
+  const key = `${year} ${zone}`;
+  let known = years.get(key);
+  if (known === undefined) {
+    known = gapsBetween(Date.UTC(year, 0, 1) - 1_000, Date.UTC(year + 1, 0, 1) - 1_000, zone);
+    if (years.size >= YEARS_KEPT) years.delete(years.keys().next().value!);
+    years.set(key, known);
+  }
+  return known;
+}
+
 function firstWithOffset(from: number, to: number, offset: number, zone: string): number {
   let low = Math.floor(from / 1_000);
   let high = Math.ceil(to / 1_000);

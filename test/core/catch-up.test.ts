@@ -73,9 +73,11 @@ describe("catch-up", () => {
 
   test("a year of minutely slots in a named zone is decided within a second", () => {
     const minutely = [schedule({ cron: "* * * * *", timezone: "Europe/Berlin" })];
-    const started = performance.now();
+    // The processor's time: what else the machine does is no matter.
+    const before = process.cpuUsage();
     const lines = decide(minutely, NOW - 365 * 86_400_000);
-    expect(performance.now() - started).toBeLessThan(1_000);
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1_000).toBeLessThan(1_000);
     expect(lines).toHaveLength(1 + 1_441);
     expect(lines[0]).toBe("missed 11-24T12:01..11-23T11:59");
     expect(lines.at(-1)).toBe("run 11-24T12:00");
@@ -102,13 +104,8 @@ test("every slot is covered by exactly one decision, whatever is decided and tak
         const table = timetable("p", schedules);
         const from = NOW - back;
         const all = table.dueSlots(from, NOW);
-        // Right behind the watermark, where a crash can leave them.
-        const decided = new Set(
-          all
-            .slice(0, 5)
-            .filter((_, index) => ((seed >> index) & 1) === 1)
-            .map(slotId),
-        );
+        // Right behind the watermark, where a crash can leave them; and anywhere, where a wrong clock can.
+        const decided = new Set(all.filter((_, index) => (index < 5 || index % 7 === 0) && ((seed >> (index % 31)) & 1) === 1).map(slotId));
         const taken = new Set(
           all
             .slice(0, 5)

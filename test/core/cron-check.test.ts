@@ -61,6 +61,7 @@ describe("warns", () => {
     ["* * * * * *", "UTC", /seconds/],
     ["0 0 1 * 1", "UTC", /either/],
     ["0 0 29 2 *", "UTC", /hardly ever fires: the next time is 2028-02-29/],
+    ["0 0 29 2 *", "Europe/Berlin", /hardly ever fires: the next time is 2028-02-29/],
     ["30 2 * * *", "Europe/Berlin", /does not exist on 2027-03-28: clocks in Europe\/Berlin pass over 02:30, and it runs at 03:00/],
   ])("of %s in %s", (pattern, zone, message) => {
     expect(cronWarnings(pattern, zone, now)).toEqual([expect.stringMatching(message)]);

@@ -32,6 +32,28 @@ describe("the watermark", () => {
     foldEvents([{ type: "clock.stepped", from: iso(600), to: iso(120), through: iso(120) }], state);
     expect(state.through).toBe(T0 + 120_000);
     expect([...state.firedAhead]).toEqual([iso(600)]);
+    foldEvents([{ type: "slot.missed", slot: iso(660), because: "down", through: iso(660) }], state);
+    expect(state.firedAhead.size).toBe(0);
+  });
+
+  it("remembers a slot that had passed, and that jitter held back beyond the step", () => {
+    const jittery = { ...loaded, schedules: [{ jitterSeconds: 1_800 }] } as PipelineEvent;
+    const state = foldEvents([jittery, { type: "slot.fired", slot: iso(600), run: "p@1", through: iso(1_200) }]);
+    foldEvents([{ type: "clock.stepped", from: iso(1_260), to: iso(900), through: iso(900) }], state);
+    expect([...state.firedAhead]).toEqual([iso(600)]);
+  });
+
+  it("remembers what fired for two thousand slots, through a checkpoint", () => {
+    const fired = Array.from({ length: 3_000 }, (_, index) => iso(60 * (index + 1)));
+    const state = foldEvents([
+      loaded,
+      ...fired.map((slot): PipelineEvent => ({ type: "slot.fired", slot, run: `p@${slot}`, schedule: "x", through: slot })),
+    ]);
+    const text = JSON.stringify((checkpointOf(state) as Record<string, unknown>)["recentlyFired"]);
+    expect(text.length).toBeLessThan(8_000);
+    const restored = foldEvents([JSON.parse(JSON.stringify(checkpointOf(state))) as PipelineEvent]);
+    foldEvents([{ type: "clock.stepped", from: fired.at(-1)!, to: iso(0), through: iso(0) }], restored);
+    expect([...restored.firedAhead]).toEqual(fired.slice(-2_048).map((slot) => `${slot}.x`));
   });
 });
 

@@ -1,0 +1,45 @@
+/**
+ * Many slots in few bytes, for a checkpoint: by schedule, the seconds since 1970 in base 36, the first whole and each other one as what it is more than the
+ * one before. A slot of a minutely schedule takes three bytes where its key takes thirty.
+ */
+
+/** Packed slots, by the schedule whose own they are; `` for those of the shared lane. */
+export type SlotList = Readonly<Record<string, string>>;
+
+/** `2026-11-23T02:00:00.000Z` */
+const ISO_LENGTH = 24;
+
+/** The slot that a key (`SLOT` or `SLOT.SCHEDULE`) names, in milliseconds since 1970. */
+export function slotOfKey(key: string): number {
+  return Date.parse(key.slice(0, ISO_LENGTH));
+}
+
+/** Packs the keys of slots. */
+export function packSlots(keys: Iterable<string>): SlotList {
+  const lanes = new Map<string, { last: number; text: string[] }>();
+  for (const key of keys) {
+    const lane = key.slice(ISO_LENGTH + 1);
+    const second = slotOfKey(key) / 1_000;
+    const known = lanes.get(lane);
+    if (known === undefined) lanes.set(lane, { last: second, text: [second.toString(36)] });
+    else {
+      known.text.push((second - known.last).toString(36));
+      known.last = second;
+    }
+  }
+  return Object.fromEntries([...lanes].map(([lane, { text }]) => [lane, text.join(",")]));
+}
+
+/** The keys of packed slots, in order of their schedules; none where the text is no such list. */
+export function unpackSlots(list: unknown): string[] {
+  if (list === null || typeof list !== "object" || Array.isArray(list)) return [];
+  return Object.entries(list).flatMap(([lane, text]) => {
+    if (typeof text !== "string") return [];
+    let second = 0;
+    return text.split(",").map((part) => {
+      second += Number.parseInt(part, 36);
+      const iso = new Date(second * 1_000).toISOString();
+      return lane === "" ? iso : `${iso}.${lane}`;
+    });
+  });
+}
