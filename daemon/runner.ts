@@ -5,10 +5,15 @@ import type { RunnerSettings, ToRunner } from "../src/orchestrators/local/protoc
 const host = new RunnerHost(JSON.parse(process.argv[2] ?? "{}") as RunnerSettings, new URL("./worker.js", import.meta.url), (batch) => {
   if (process.connected) process.send!(batch, undefined, {}, () => {});
 });
-process.on("message", (batch: ToRunner[]) => host.receive(batch));
+process.on("message", (batch: ToRunner[]) => {
+  // Nothing is asked for but a sign of life.
+  if (batch.length === 0) process.send!([], undefined, {}, () => {});
+  else host.receive(batch);
+});
 process.on("disconnect", () => {
   host.end();
-  process.exit(0);
+  // Not process.exit, which waits for every thread, and one in `execSync` or a long loop may never end.
+  process.kill(process.pid, "SIGKILL");
 });
 // Ctrl-C and a stop of the service reach the daemon, which says what is to become of the steps.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});

@@ -249,7 +249,11 @@ export function afterInterruption(
   return { ...event, next: "retry", retryAt: new Date(facts.now + wait).toISOString(), because: facts.because };
 }
 
-/** The error of a step whose runner died while it was the only one in it. */
-export function runnerDeath(detail: string): StepError {
-  return { name: "RunnerDied", message: `the step ended its runner process (${detail})`, code: FAILURE_CODES.runnerDied };
+/**
+ * The error of what was alone in a runner that died.
+ *
+ * @param what `step "read"`
+ */
+export function runnerDeath(what: string, { because, code }: { readonly because: string; readonly code: string }): StepError {
+  return { name: code === FAILURE_CODES.memory ? "OutOfMemory" : "RunnerDied", message: `${what} ended its runner process: ${because}`, code };
 }

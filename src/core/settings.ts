@@ -34,7 +34,11 @@ export const orchdSettingsSchema = z
     runner: z
       .strictObject({
         threads: z.int().min(1).max(256).optional().describe("worker threads; default: 8"),
-        memoryMb: z.int().min(64).optional().describe("the runner process's memory limit in MiB; default: none"),
+        memoryMb: z
+          .int()
+          .min(64)
+          .optional()
+          .describe("what a runner process may hold in MiB, Buffers and all; default: three quarters of the machine's memory"),
       })
       .optional()
       .describe("the process in which steps run; default: 8 threads"),

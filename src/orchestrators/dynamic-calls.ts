@@ -88,7 +88,7 @@ export class DynamicCalls {
             died: (death) => {
               const mayRestart = !death.alone && death.inFlight.length > 1 && this.#starts <= MAX_RESTARTS;
               if (mayRestart) arrive(() => this.#restart(id));
-              else ended({ ok: false, outcome: "failed", error: { ...runnerDeath(death.because), code: death.code } });
+              else ended({ ok: false, outcome: "failed", error: runnerDeath("the pipeline's function", death) });
             },
           },
           alone ? { alone } : undefined,

@@ -73,7 +73,7 @@ export class HookRuns {
             output,
             died: (death) => {
               if (!alone && !death.alone && death.inFlight.length > 1) arrive(() => this.#begin(hook, step, because, true));
-              else end({ ok: false, outcome: "failed", error: { ...runnerDeath(death.because), code: death.code } });
+              else end({ ok: false, outcome: "failed", error: runnerDeath(`the hook ${hook}`, death) });
             },
           },
           alone ? { alone } : undefined,

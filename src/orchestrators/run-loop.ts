@@ -534,7 +534,7 @@ export class RunLoop {
     if (!this.#isCurrent(id, token)) return this.#refuse(id, token);
     const why = this.#toldWhy.get(id);
     if (why !== undefined) return this.#stopped(id, why);
-    if (death.alone || death.inFlight.length <= 1) return this.#failed(id, { ...runnerDeath(death.because), code: death.code });
+    if (death.alone || death.inFlight.length <= 1) return this.#failed(id, runnerDeath(`step "${id}"`, death));
     this.#interrupted(id, "runner", `${death.because} with ${death.inFlight.length} pieces of work in it`);
   }
 
@@ -551,7 +551,7 @@ export class RunLoop {
       this.#deps.orchestrators.local.startTask(id, task, {
         done: (result) => resolve(result),
         output: (lines) => this.#log.write(lines),
-        died: ({ because, code }) => resolve({ ok: false, outcome: "failed", error: { ...runnerDeath(because), code } }),
+        died: (death) => resolve({ ok: false, outcome: "failed", error: runnerDeath("the cache function", death) }),
       });
     });
   }

@@ -1,10 +1,12 @@
 /**
  * Holds a thread to its memory limit where V8's own limit does not reach: Buffers lie outside the heap.
  *
- * A timer looks every 20 ms while the thread yields; the functions that make Buffers look before they do, so that a loop that never
- * yields is seen too. What is held stands in a shared cell, for the main thread's eyes.
+ * A timer looks every 20 ms while the thread yields; the functions that make Buffers look before they do, so that most loops that never
+ * yield are seen too; the others are seen from outside (runner/outside-look.ts). What is held stands in a shared cell, beside a count of
+ * the looks.
  */
 import { createRequire } from "node:module";
+import { FAILURE_CODES, type StepError } from "../core/failure.ts";
 import { CELLS } from "./thread-protocol.ts";
 
 const EVERY_MS = 20;
@@ -27,6 +29,7 @@ export function watchMemory(limit: number, cells: Int32Array, exceeded: (held: n
     const { used_heap_size, external_memory } = getHeapStatistics();
     const held = used_heap_size + external_memory + more;
     Atomics.store(cells, CELLS.heldKib, Math.min(held / 1024, 0x7fffffff));
+    Atomics.add(cells, CELLS.looks, 1);
     if (held <= limit || isOver) return;
     isOver = true;
     exceeded(held);
@@ -47,4 +50,19 @@ export function watchMemory(limit: number, cells: Int32Array, exceeded: (held: n
       return original.call(Buffer, size, ...rest);
     };
   }
+}
+
+/**
+ * The error of a step that holds more than it may.
+ *
+ * @param heldKib what was seen; undefined: V8 refused to give more
+ * @param setting where the limit was set
+ */
+export function outOfMemory(step: string, heldKib: number | undefined, limitMb: number, setting = "resources.memoryMb"): StepError {
+  const what = heldKib === undefined ? "wants more than" : `holds ${Math.ceil(heldKib / 1024)} MiB, more than`;
+  return {
+    name: "OutOfMemory",
+    message: `step "${step}" ${what} its limit of ${limitMb} MiB (${setting}): raise the limit, or let it hold less at once`,
+    code: FAILURE_CODES.memory,
+  };
 }

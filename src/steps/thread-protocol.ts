@@ -21,9 +21,6 @@ export type ToThread =
       readonly error?: StepError | undefined;
     };
 
-/** Why a thread asks not to be used again. */
-export type Retirement = string;
-
 /** Worker thread to main thread. */
 export type FromThread =
   | { readonly type: "ready" }
@@ -35,8 +32,8 @@ export type FromThread =
       readonly error?: StepError | undefined;
       readonly startedAt: number;
       readonly durationMs: number;
-      /** The thread is not to be used again. */
-      readonly retire?: Retirement | undefined;
+      /** Why the thread is not to be used again. */
+      readonly retire?: string | undefined;
       /** Processes were started. */
       readonly spawned: boolean;
     }
@@ -48,6 +45,8 @@ export type FromThread =
       readonly lines: readonly string[];
     }
   | { readonly type: "call"; readonly seq: number; readonly call: number; readonly method: string; readonly argument: Json }
+  /** Something was thrown between two pieces of work: the thread is not to be used again. */
+  | { readonly type: "spoiled" }
   /** The abort arrived: the thread is not blocked. */
   | { readonly type: "heard"; readonly seq: number };
 
@@ -68,7 +67,9 @@ export const CELLS = {
   heard: 0,
   /** Bytes held at the last look, in KiB; the main thread sees them even while the thread is blocked. */
   heldKib: 1,
-  claims: 2,
+  /** How often a limited thread has looked: where it stands still, the thread is blocked. */
+  looks: 2,
+  claims: 3,
 } as const;
 
 /** How many pieces of work may be in one thread's hands at once. */

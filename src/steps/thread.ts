@@ -1,37 +1,41 @@
 /**
  * A worker thread from the inside: takes one piece of work at a time from the runner's main thread, carries it out, and gives back its value or
- * error.
+ * error, in exactly one `done`.
  *
- * What the code prints is caught where it is written (`process.stdout.write`), so that it is complete, in order, and with the daemon before the result is.
+ * What the code prints is caught where it is written (thread-output.ts), so that it is complete, in order, and with the daemon before the result is.
  * A thread that prints faster than its lines can go on waits: nothing piles up in memory.
+ *
+ * What is thrown where nobody catches it fails the piece of work that runs; and a thread in which that happened, or in which a step left something
+ * behind (thread-health.ts), says so and is used no more.
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { toStepError } from "../core/failure.ts";
+import { toStepError, type StepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
 import { stepLog, type StepLog } from "./context.ts";
 import { LineCapture, type Stream } from "./line-capture.ts";
 import { Masker } from "./mask.ts";
-import { watchMemory } from "./memory-watch.ts";
+import { outOfMemory, watchMemory } from "./memory-watch.ts";
 import { Modules } from "./resolve-code.ts";
 import { maySpawn, watchSpawns } from "./spawn-watch.ts";
 import { StepEnv } from "./step-env.ts";
 import { perform, type ThreadTask } from "./step-runner.ts";
+import { ThreadHealth } from "./thread-health.ts";
+import { redirectOutput } from "./thread-output.ts";
 import { CELLS, claimCell, type FromThread, type ThreadData, type ToThread } from "./thread-protocol.ts";
 
 /** Output messages that may be on their way before the thread waits for them. */
 const OUTPUT_AHEAD = 32;
-/** A thread that holds more heap than this after a piece of work is not used again. */
-const RETIRE_HEAP_BYTES = 256 * 1024 * 1024;
-/** The heap is looked at after so many pieces of work: looking costs as much as a small step. */
-const LOOK_EVERY = 64;
-
 /** What is being worked on. */
 interface Work {
   readonly seq: number;
+  readonly step: string;
   readonly capture: LineCapture;
   readonly masker: Masker;
-  readonly controller: AbortController;
   readonly calls: Map<number, { readonly resolve: (value: Json) => void; readonly reject: (error: Error) => void }>;
+  /** Made when somebody looks at the signal: most steps never do. */
+  controller: AbortController | undefined;
+  /** Why it is to end, once it was told to. */
+  aborted: Error | undefined;
   startedAt: number;
   begin: number;
   spawned: boolean;
@@ -44,10 +48,12 @@ class Thread {
   readonly #env: StepEnv;
   readonly #modules: Modules;
   readonly #log: StepLog;
+  readonly #health: ThreadHealth;
   #work: Work | undefined;
   #sent = 0;
   #calls = 0;
-  #done = 0;
+  /** Why the thread is not to be used again, once something was thrown that nobody caught. */
+  #spoiled: string | undefined;
 
   constructor(port: NonNullable<typeof parentPort>, data: ThreadData) {
     this.#port = port;
@@ -64,13 +70,12 @@ class Thread {
         output: (stream, chunk) => this.#work?.capture.write(stream, chunk),
       });
     });
-    this.#catchOutput();
-    if (data.memoryLimit !== undefined) {
-      watchMemory(data.memoryLimit, this.#cells, () => {
-        // The main thread has seen the same figure and ends this one: it must not allocate on.
-        Atomics.wait(this.#cells, CELLS.heldKib, Atomics.load(this.#cells, CELLS.heldKib), 2_000);
-      });
-    }
+    redirectOutput((stream, chunk) => this.#work?.capture.write(stream, chunk));
+    process.on("unhandledRejection", (reason) => this.#spoil(reason));
+    process.on("uncaughtException", (error) => this.#spoil(error));
+    process.on("exit", () => this.#work?.capture.end());
+    if (data.memoryLimit !== undefined) this.#watchMemory(data.memoryLimit);
+    this.#health = new ThreadHealth();
     port.on("message", (message: ToThread) => this.#take(message));
     this.#say({ type: "ready" });
   }
@@ -84,14 +89,13 @@ class Thread {
       case "run":
         // Whoever changes the cell first has the piece: the main thread may have taken it back.
         if (Atomics.compareExchange(this.#cells, claimCell(message.seq), message.seq, 0) === message.seq)
-          void this.#run(message.seq, message.id, message.body);
+          this.#run(message.seq, message.id, message.body);
         break;
       case "abort":
         if (this.#work?.seq !== message.seq) break;
         this.#say({ type: "heard", seq: message.seq });
-        this.#work.controller.abort(
-          Object.assign(new Error(message.because), { name: message.reason === "timeout" ? "TimeoutError" : "AbortError" }),
-        );
+        this.#work.aborted ??= Object.assign(new Error(message.because), { name: message.reason === "timeout" ? "TimeoutError" : "AbortError" });
+        this.#work.controller?.abort(this.#work.aborted);
         break;
       case "reply": {
         const waiting = this.#work?.seq === message.seq ? this.#work.calls.get(message.call) : undefined;
@@ -104,50 +108,88 @@ class Thread {
     }
   }
 
-  async #run(seq: number, id: string, body: string): Promise<void> {
+  #run(seq: number, id: string, body: string): void {
     const task = JSON.parse(body) as ThreadTask;
     const masker = new Masker(task.secrets);
     const work: Work = {
       seq,
+      step: task.step ?? task.kind,
       masker,
       capture: new LineCapture(masker, (stream, lines) => this.#output(seq, stream, lines)),
-      controller: new AbortController(),
       calls: new Map(),
+      controller: undefined,
+      aborted: undefined,
       startedAt: Date.now(),
       begin: performance.now(),
       spawned: false,
     };
     this.#work = work;
     this.#env.begin(task.env, id);
-    let outcome: Pick<Extract<FromThread, { type: "done" }>, "json" | "error">;
+    const isNew = this.#modules.loaded(task.code) === undefined;
+    // A turn later: only then is it known whether there was a rejection that nobody handled.
+    const succeed = (json: string): void => void setImmediate(() => this.#end(work, { json }));
+    const fail = (error: unknown): void => this.#end(work, { error: toStepError(error) });
     try {
       const given = perform(task, {
         modules: this.#modules,
         log: this.#log,
-        signal: () => work.controller.signal,
+        signal: () => this.#signal(work),
         begins: () => {
           work.startedAt = Date.now();
           work.begin = performance.now();
+          if (isNew) this.#health.before();
         },
         call: (method, argument) => this.#call(work, method, argument),
       });
-      const json = typeof given === "string" ? given : await given;
-      outcome = { json: masker.json(json) ?? json };
+      if (typeof given === "string") succeed(given);
+      else given.then(succeed, fail);
     } catch (error) {
-      outcome = { error: masker.error(toStepError(error)) };
+      fail(error);
     }
+  }
+
+  /** Answers for a piece of work; what comes for it later counts for nothing. */
+  #end(work: Work, { json, error }: { readonly json?: string; readonly error?: StepError }): void {
+    if (this.#work !== work) return;
+    const durationMs = performance.now() - work.begin;
+    const masked = json === undefined ? undefined : work.masker.json(json);
+    if (masked !== undefined) work.capture.lines("orchd", [`[orchd: the result of step "${work.step}" held a secret, which is masked]`]);
     work.capture.end();
     this.#work = undefined;
-    this.#done += 1;
-    const heavy = this.#done % LOOK_EVERY === 0 && process.memoryUsage().heapUsed > RETIRE_HEAP_BYTES;
+    const retire = this.#spoiled ?? this.#health.after();
     this.#say({
       type: "done",
-      seq,
-      ...outcome,
+      seq: work.seq,
+      ...(error === undefined ? { json: masked ?? json } : { error: work.masker.error(error) }),
       startedAt: work.startedAt,
-      durationMs: performance.now() - work.begin,
+      durationMs,
       spawned: work.spawned,
-      ...(heavy ? { retire: "its memory grew" } : {}),
+      ...(retire === undefined ? {} : { retire }),
+    });
+  }
+
+  /** Something was thrown where nobody could catch it. */
+  #spoil(thrown: unknown): void {
+    const { message, ...rest } = toStepError(thrown);
+    const error = { ...rest, message: `${message} (thrown where nothing caught it: by a promise that was not awaited, or in a callback)` };
+    this.#spoiled = "an error was thrown in it that nobody caught";
+    if (this.#work === undefined) this.#say({ type: "spoiled" });
+    else this.#end(this.#work, { error });
+  }
+
+  #signal(work: Work): AbortSignal {
+    work.controller ??= new AbortController();
+    if (work.aborted !== undefined) work.controller.abort(work.aborted);
+    return work.controller.signal;
+  }
+
+  #watchMemory(limit: number): void {
+    watchMemory(limit, this.#cells, (held) => {
+      const work = this.#work;
+      if (work === undefined) return;
+      this.#spoiled = "it ran out of memory";
+      this.#end(work, { error: outOfMemory(work.step, held / 1024, limit / 1024 / 1024) });
+      process.exit(1);
     });
   }
 
@@ -167,27 +209,6 @@ class Thread {
       const heard = Atomics.load(this.#cells, CELLS.heard);
       if (this.#sent - heard <= OUTPUT_AHEAD || Atomics.wait(this.#cells, CELLS.heard, heard, 5_000) === "timed-out") return;
     }
-  }
-
-  /** Puts the capture in the place of the thread's own stdout and stderr, for good. */
-  #catchOutput(): void {
-    for (const stream of ["stdout", "stderr"] as const) {
-      const write = (chunk: Uint8Array | string, encoding?: unknown, callback?: unknown): boolean => {
-        this.#work?.capture.write(
-          stream,
-          typeof chunk === "string" && typeof encoding === "string" ? Buffer.from(chunk, encoding as BufferEncoding) : chunk,
-        );
-        const done = typeof encoding === "function" ? encoding : callback;
-        if (typeof done === "function") queueMicrotask(() => (done as () => void)());
-        return true;
-      };
-      process[stream].write = write;
-    }
-    const exit = process.exit.bind(process);
-    process.exit = (code) => {
-      this.#work?.capture.end();
-      return exit(code);
-    };
   }
 }
 

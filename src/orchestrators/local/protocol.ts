@@ -191,6 +191,8 @@ export type FromRunner =
   | { readonly type: "done"; readonly id: string; readonly result: RawResult; readonly durationMs: number; readonly startedAt: number }
   | { readonly type: "call"; readonly id: string; readonly call: number; readonly method: string; readonly argument: Json }
   | { readonly type: "output"; readonly id: string; readonly lines: readonly OutputLine[] }
+  /** It was ended for what may have been the fault of others in the runner: it is to start again, alone. */
+  | { readonly type: "aside"; readonly id: string; readonly beside: readonly string[]; readonly because: string }
   /**
    * A thread does not end when told to: the runner asks to be replaced. `id` is the task at fault, `result` how it ends; `unstarted` were not
    * begun and may be started elsewhere.
@@ -207,6 +209,7 @@ export type FromRunner =
 /** What the daemon gives a runner when it starts it. */
 export interface RunnerSettings {
   readonly threads: number;
+  /** What the whole process may hold; default: three quarters of the machine's memory. */
   readonly memoryMb?: number | undefined;
   /** The folder with bundles, `runs/.orchd/bundles`. */
   readonly bundles: string;
@@ -221,6 +224,9 @@ export interface RunnerSettings {
 
 /** The name of the environment variable that marks every process of a runner. */
 export const TOKEN_VARIABLE = "ORCHD_RUNNER_TOKEN";
+
+/** The descriptor of a runner whose other end only the daemon holds. */
+export const LIFELINE = 4;
 
 /** How much output of one attempt is kept, in bytes; a line counts its text and {@link LINE_OVERHEAD}. */
 export const OUTPUT_LIMIT = 8 * 1024 * 1024;

@@ -1,24 +1,36 @@
 /**
  * One runner process as the daemon sees it: started, spoken to in batches, and known to be dead only when nothing more can come from it.
  *
- * States: alive -> closing (told to end) -> dead. `onExit` is called once, after the process is gone, its last messages were read and
+ * It is watched from outside, since a step can do anything to the process it runs in: one that holds more memory than it may, whose channel breaks
+ * (a step closed it), or that has not answered for half a minute (a step stopped it) is ended.
+ *
+ * States: alive -> closing (told to end) -> dead. `exit` is called once, after the process is gone, its last messages were read and
  * every process that carries its token was ended; so whoever starts the same work again never meets a survivor.
  *
  * What arrives on the process's own stdout and stderr passed by the capture in the threads (a child of a step that inherited descriptor
  * 1, `fs.writeSync(1)` from native code): it is handed on line by line as stray output.
  */
 import { fork, type ChildProcess } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import type { Socket } from "node:net";
+import { totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { killByToken, killQuietly } from "./kill-by-token.ts";
-import { TOKEN_VARIABLE, type FromRunner, type RunnerSettings, type ToRunner } from "./protocol.ts";
+import { LIFELINE, TOKEN_VARIABLE, type FromRunner, type RunnerSettings, type ToRunner } from "./protocol.ts";
 import { StrayLines } from "./stray-lines.ts";
 
 /** How long messages that a dead runner had sent may take to be read. */
 const LAST_WORDS_MS = 250;
 /** How long a runner that was told to end may take. */
 const CLOSE_MS = 2_000;
+/** How often its memory is looked at. */
+const LOOK_MS = 250;
+/** How often it is asked for a sign of life, and how many questions may go unanswered. */
+const ASK_MS = 5_000;
+const UNANSWERED = 6;
+/** Bytes of a page, as /proc counts. */
+const PAGE = 4096;
 /** What the daemon's service manager says to the daemon alone. */
 const DAEMON_ONLY = [
   "NOTIFY_SOCKET",
@@ -58,6 +70,11 @@ export class RunnerChild {
   readonly #exited: Promise<void>;
   #resolveExited: () => void = () => {};
   readonly #lastErrors: StrayLines;
+  readonly #limitMb: number;
+  readonly #watches: readonly NodeJS.Timeout[];
+  #unanswered = 0;
+  /** Why it was ended from outside. */
+  #verdict: RunnerExit | undefined;
 
   /** Starts the process; it takes messages at once and works on them when it is up. */
   constructor(settings: RunnerSettings, number: number, alone: boolean, listener: RunnerListener) {
@@ -69,20 +86,32 @@ export class RunnerChild {
     this.#process = fork(runnerProgram(), [JSON.stringify(own)], {
       detached: true,
       serialization: "json",
-      stdio: ["ignore", "pipe", "pipe", "ipc"],
-      execArgv: settings.memoryMb === undefined ? [] : [`--max-old-space-size=${settings.memoryMb}`],
+      stdio: ["ignore", "pipe", "pipe", "ipc", "pipe"],
+      execArgv: [],
       env: environmentFor(this.token, settings.threads),
     });
     const output = new StrayLines((lines) => listener.stray("stdout", lines));
     this.#lastErrors = new StrayLines((lines) => listener.stray("stderr", lines));
     this.#process.stdout!.on("data", (chunk: Buffer) => output.add(chunk)).on("error", () => {});
     this.#process.stderr!.on("data", (chunk: Buffer) => this.#lastErrors.add(chunk)).on("error", () => {});
-    this.#process.on("message", (batch: FromRunner[]) => listener.messages(batch));
+    this.#process.on("message", (batch: FromRunner[]) => {
+      this.#unanswered = 0;
+      if (batch.length > 0) listener.messages(batch);
+    });
+    this.#process.on("disconnect", () => {
+      // A process that ends closes its channel too, and its own end says more.
+      setTimeout(() => this.#condemn({ detail: "lost its channel to the daemon", outOfMemory: false }), LAST_WORDS_MS);
+    });
+    // Never read or written: its end tells the runner's guard that the daemon is gone, however deaf the runner is.
+    (this.#process.stdio[LIFELINE] as Socket | null)?.on("error", () => {}).unref();
     this.#process.on("error", () => this.#afterExit(null, null));
     this.#process.on("exit", (code, signal) => {
       output.end();
       this.#afterExit(code, signal);
     });
+    this.#limitMb = settings.memoryMb ?? Math.floor((0.75 * totalmem()) / 1024 / 1024);
+    this.#watches = [setInterval(() => this.#weigh(), LOOK_MS), setInterval(() => this.#ask(), ASK_MS)];
+    for (const watch of this.#watches) watch.unref();
   }
 
   /** The process's id; undefined if it could not be started. */
@@ -130,6 +159,28 @@ export class RunnerChild {
     if (!killQuietly(-pid, "SIGKILL")) killQuietly(pid, "SIGKILL");
   }
 
+  #weigh(): void {
+    const heldMb = Math.ceil(heldBytes(this.#process.pid) / 1024 / 1024);
+    if (heldMb <= this.#limitMb) return;
+    this.#condemn({ detail: `held ${heldMb} MiB and may hold ${this.#limitMb} (runner.memoryMb in orchd.yaml)`, outOfMemory: true });
+  }
+
+  #ask(): void {
+    if (this.#closing || !this.#process.connected) return;
+    if (this.#unanswered >= UNANSWERED) {
+      this.#condemn({ detail: `did not answer for ${(UNANSWERED * ASK_MS) / 1_000} s`, outOfMemory: false });
+      return;
+    }
+    this.#unanswered += 1;
+    this.#process.send([], () => {});
+  }
+
+  #condemn(verdict: RunnerExit): void {
+    if (this.#dead || this.#closing) return;
+    this.#verdict = verdict;
+    this.kill();
+  }
+
   #flush(): void {
     if (this.#outbox.length === 0) return;
     const batch = this.#outbox;
@@ -141,6 +192,7 @@ export class RunnerChild {
   #afterExit(code: number | null, signal: NodeJS.Signals | null): void {
     if (this.#dead) return;
     this.#dead = true;
+    for (const watch of this.#watches) clearInterval(watch);
     killByToken(this.token);
     const finish = (): void => {
       clearTimeout(timer);
@@ -150,11 +202,20 @@ export class RunnerChild {
       this.#process.stderr?.destroy();
       const outOfMemory =
         this.#lastErrors.recent.includes("heap out of memory") || this.#lastErrors.recent.includes("Array buffer allocation failed");
-      this.#listener.exit({ detail: describeExit(code, signal, outOfMemory), outOfMemory });
+      this.#listener.exit(this.#verdict ?? { detail: describeExit(code, signal, outOfMemory), outOfMemory });
       this.#resolveExited();
     };
     const timer = setTimeout(finish, this.#process.connected ? LAST_WORDS_MS : 0);
     if (this.#process.connected) this.#process.once("disconnect", finish);
+  }
+}
+
+/** The memory of a process that is its own or shared: its resident set; 0 where there is no /proc. */
+function heldBytes(pid: number | undefined): number {
+  try {
+    return Number(readFileSync(`/proc/${pid}/statm`, "latin1").split(" ")[1]) * PAGE;
+  } catch {
+    return 0;
   }
 }
 

@@ -210,6 +210,12 @@ export class RunnerPool {
         case "call":
           this.#answer(entry, message.call, message.method, message.argument);
           break;
+        case "aside":
+          ended = true;
+          this.#entries.delete(entry.id);
+          entry.forced?.timer.cancel();
+          entry.handlers.died({ inFlight: [entry.id, ...message.beside], alone: false, because: message.because, code: FAILURE_CODES.memory });
+          break;
         case "stuck":
           this.#replace(entry, message);
           break;

@@ -2,12 +2,16 @@
  * A small process that outlives its runner by a moment, to end what the runner started.
  *
  * It reads the process groups of shell steps from a pipe whose only writer is the runner. When the pipe closes, which the kernel sees to whatever
- * ended the runner, it ends those groups, and then every process whose environment carries the runner's token.
+ * ended the runner, it ends those groups, and then every process whose environment carries the runner's token. A second process of it reads a pipe
+ * whose only writer is the daemon, and ends the runner when that closes: a runner hears of the daemon's end by itself only while it is well.
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { TOKEN_VARIABLE } from "../protocol.ts";
+import { LIFELINE, TOKEN_VARIABLE } from "../protocol.ts";
 
 const SCRIPT = `trap '' HUP INT TERM
+{ read -r _ <&3; kill -KILL -- "-$2"; } 2>/dev/null &
+watch=$!
+exec 3<&-
 groups=' '
 while read -r op group; do
   case $op in
@@ -15,6 +19,7 @@ while read -r op group; do
     -) groups="\${groups%%" $group "*} \${groups#*" $group "}" ;;
   esac
 done
+kill -KILL "$watch" 2>/dev/null
 for group in $groups; do kill -KILL -- "-$group"; done 2>/dev/null
 for file in $(grep -lsaF "${TOKEN_VARIABLE}=$1" /proc/[0-9]*/environ); do
   pid=\${file#/proc/}; pid=\${pid%/environ}
@@ -30,7 +35,11 @@ export class Guard {
   constructor(token: string) {
     const env = { ...process.env };
     delete env[TOKEN_VARIABLE];
-    this.#process = spawn("/bin/sh", ["-c", SCRIPT, "orchd-guard", token], { detached: true, stdio: ["pipe", "ignore", "ignore"], env });
+    this.#process = spawn("/bin/sh", ["-c", SCRIPT, "orchd-guard", token, String(process.pid)], {
+      detached: true,
+      stdio: ["pipe", "ignore", "ignore", LIFELINE],
+      env,
+    });
     this.#process.on("error", () => {});
     this.#process.stdin!.on("error", () => {});
     // It ends when the runner does, and must not keep it.

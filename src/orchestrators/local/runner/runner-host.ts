@@ -10,11 +10,14 @@
  */
 import { mkdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
+import { formatDuration } from "../../../core/duration.ts";
 import { FAILURE_CODES, toStepError, type StepError } from "../../../core/failure.ts";
+import { outOfMemory } from "../../../steps/memory-watch.ts";
 import { baseEnvironment, type FromThread } from "../../../steps/thread-protocol.ts";
 import { killByToken } from "../kill-by-token.ts";
 import type { FromRunner, OutputLine, RawResult, RunnerSettings, ShellTask, TaskHead, ToRunner } from "../protocol.ts";
 import { Guard } from "./guard.ts";
+import { OutsideLook, groupHeldKib } from "./outside-look.ts";
 import { ShellStep } from "./shell-step.ts";
 import { WorkerThread } from "./worker-thread.ts";
 
@@ -24,7 +27,7 @@ const PATIENCE_MS = 3;
 const HEARING_MS = 250;
 /** How long a thread may take to end when told to. */
 const ENDING_MS = 500;
-/** How often the memory of limited threads is looked at. */
+/** How often the memory of what is limited is looked at. */
 const MEMORY_LOOK_MS = 100;
 
 interface Piece {
@@ -39,6 +42,9 @@ interface Piece {
   killing?: boolean;
   /** Why it was ended, where that was its own fault. */
   fault?: StepError;
+  /** Why it was ended though it may not have been its fault: it is to start again, alone. */
+  aside?: string;
+  look?: OutsideLook;
 }
 
 /** See the head of this file. */
@@ -146,8 +152,7 @@ export class RunnerHost {
       // Full: an idle thread that does not suit what waits makes room for one that does.
       const idle = [...this.#threads].find((thread) => thread.busy === undefined && thread.ready);
       if (idle === undefined) return;
-      this.#threads.delete(idle);
-      void idle.end(ENDING_MS);
+      this.#retire(idle);
     }
     if (starting < this.#cores) this.#threads.add(this.#newThread());
     this.#pump();
@@ -167,7 +172,7 @@ export class RunnerHost {
 
   #newThread(memoryMb?: number): WorkerThread {
     return new WorkerThread(
-      { program: this.#program, bundles: this.#settings.bundles, token: this.#settings.token, memoryMb },
+      { program: this.#program, bundles: this.#settings.bundles, token: this.#settings.token, memoryMb, heapMb: this.#settings.memoryMb },
       { message: (thread, message) => this.#onThread(thread, message), gone: (thread, error, exitCode) => this.#onGone(thread, error, exitCode) },
     );
   }
@@ -199,8 +204,9 @@ export class RunnerHost {
 
   #limit(piece: Piece): void {
     const { timeoutMs } = piece.head;
-    if (timeoutMs !== undefined && this.#pieces.has(piece.id))
-      piece.timers.push(setTimeout(() => this.#end(piece, "timeout", `the time limit of ${timeoutMs} ms passed`, true), timeoutMs));
+    if (timeoutMs === undefined || !this.#pieces.has(piece.id)) return;
+    const because = `${nameOf(piece.head)} was not done within its time limit of ${formatDuration(timeoutMs)}`;
+    piece.timers.push(setTimeout(() => this.#end(piece, "timeout", because, true), timeoutMs));
   }
 
   #stop(id: string, mode: "graceful" | "force", because: string): void {
@@ -256,13 +262,21 @@ export class RunnerHost {
     if (piece.fault !== undefined) return { ok: false, outcome: "failed", error: piece.fault };
     const { outcome, because } = piece.ending ?? { outcome: "stopped" as const, because: "the step was ended" };
     return outcome === "timeout"
-      ? { ok: false, outcome, error: { name: "TimeoutError", message: because, code: FAILURE_CODES.timeout } }
+      ? {
+          ok: false,
+          outcome,
+          error: { name: "TimeoutError", message: `${because}: raise it (timeout), or find what holds it up`, code: FAILURE_CODES.timeout },
+        }
       : { ok: false, outcome, error: { name: "Stopped", message: because } };
   }
 
   #onThread(thread: WorkerThread, message: FromThread): void {
     if (message.type === "ready") {
       this.#pump();
+      return;
+    }
+    if (message.type === "spoiled") {
+      this.#retire(thread);
       return;
     }
     const piece = thread.busy === undefined || thread.busy.seq !== message.seq ? undefined : this.#pieces.get(thread.busy.id);
@@ -287,14 +301,16 @@ export class RunnerHost {
               : { ok: true, json: message.json };
           this.#finish(piece, result, message.durationMs, message.startedAt);
         }
-        if (this.#single.has(thread) || message.retire !== undefined) {
-          this.#threads.delete(thread);
-          void thread.end(ENDING_MS);
-        }
+        if (this.#single.has(thread) || message.retire !== undefined) this.#retire(thread);
         this.#pump();
         break;
       }
     }
+  }
+
+  #retire(thread: WorkerThread): void {
+    this.#threads.delete(thread);
+    void thread.end(ENDING_MS);
   }
 
   #onGone(thread: WorkerThread, error: Error | undefined, exitCode: number): void {
@@ -307,7 +323,14 @@ export class RunnerHost {
     if (piece !== undefined) {
       killByToken(`${this.#settings.token}/${piece.id}`);
       const told = piece.ending !== undefined || piece.fault !== undefined;
-      this.#finish(piece, told ? this.#endResult(piece) : { ok: false, outcome: "failed", error: deathError(error, exitCode) }, 0, Date.now());
+      if (piece.aside !== undefined && piece.ending === undefined) this.#setAside(piece, piece.aside);
+      else
+        this.#finish(
+          piece,
+          told ? this.#endResult(piece) : { ok: false, outcome: "failed", error: this.#deathError(piece, error, exitCode) },
+          0,
+          Date.now(),
+        );
     }
     this.#refillSpares();
     this.#pump();
@@ -320,16 +343,36 @@ export class RunnerHost {
   }
 
   #watchMemory(): void {
+    let rssKib: number | undefined;
     for (const piece of this.#pieces.values()) {
       const limit = piece.head.memoryMb;
-      if (limit === undefined || piece.thread === undefined || piece.thread.heldKib <= limit * 1024) continue;
-      piece.fault = {
-        name: "OutOfMemory",
-        message: `the step holds ${Math.ceil(piece.thread.heldKib / 1024)} MiB, and its limit is ${limit} MiB (resources.memoryMb)`,
-        code: FAILURE_CODES.memory,
-      };
-      void this.#kill(piece);
+      if (limit === undefined || piece.killing === true) continue;
+      const { thread } = piece;
+      if (thread === undefined) {
+        const group = piece.shell?.group;
+        if (group !== undefined) this.#weigh(piece, limit, groupHeldKib(group), true);
+        continue;
+      }
+      rssKib ??= process.memoryUsage.rss() / 1024;
+      piece.look ??= new OutsideLook();
+      const { kib, certain } = piece.look.look(thread, rssKib);
+      const alone = [...this.#pieces.values()].every((other) => other === piece || other.thread === undefined);
+      this.#weigh(piece, limit, kib, certain || alone);
     }
+  }
+
+  #weigh(piece: Piece, limitMb: number, heldKib: number, certain: boolean): void {
+    if (heldKib <= limitMb * 1024) return;
+    piece.fault = outOfMemory(piece.head.step, heldKib, limitMb);
+    if (!certain) piece.aside = `the runner grew beyond what ${nameOf(piece.head)} may hold, while that did not yield,`;
+    void this.#kill(piece);
+  }
+
+  /** It may not have been to blame: it starts again where nobody else can be. */
+  #setAside(piece: Piece, because: string): void {
+    this.#pieces.delete(piece.id);
+    for (const timer of piece.timers) clearTimeout(timer);
+    this.#say({ type: "aside", id: piece.id, beside: [...this.#pieces.keys()], because });
   }
 
   #output(piece: Piece, at: string, stream: OutputLine["stream"], lines: readonly string[]): void {
@@ -355,13 +398,20 @@ export class RunnerHost {
       this.#send(batch);
     });
   }
+
+  /** Why a thread ended that nobody had told to. */
+  #deathError({ head }: Piece, error: Error | undefined, exitCode: number): StepError {
+    if (error === undefined) {
+      const message = `${nameOf(head)} ended its own thread (process.exit(${exitCode})): return or throw instead`;
+      return { name: "WorkerExit", message, code: FAILURE_CODES.workerExit };
+    }
+    if ((error as NodeJS.ErrnoException).code !== "ERR_WORKER_OUT_OF_MEMORY") return toStepError(error);
+    if (head.memoryMb !== undefined) return outOfMemory(head.step, undefined, head.memoryMb);
+    if (this.#settings.memoryMb !== undefined) return outOfMemory(head.step, undefined, this.#settings.memoryMb, "runner.memoryMb in orchd.yaml");
+    return { name: "OutOfMemory", message: `${nameOf(head)} wants more memory than Node gives a thread`, code: FAILURE_CODES.memory };
+  }
 }
 
-function deathError(error: Error | undefined, exitCode: number): StepError {
-  if (error === undefined)
-    return { name: "WorkerExit", message: `the step ended its own thread (process.exit(${exitCode}))`, code: FAILURE_CODES.workerExit };
-  const { code } = error as NodeJS.ErrnoException;
-  if (code === "ERR_WORKER_OUT_OF_MEMORY")
-    return { name: "OutOfMemory", message: "the step used more memory than it may", code: FAILURE_CODES.memory };
-  return toStepError(error);
+function nameOf({ kind, step }: TaskHead): string {
+  return kind === "module" || kind === "shell" ? `step "${step}"` : kind === "hook" ? `the hook ${step}` : `the ${kind} function`;
 }

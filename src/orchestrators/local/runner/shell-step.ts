@@ -104,6 +104,11 @@ export class ShellStep {
     });
   }
 
+  /** Its process group, while it runs. */
+  get group(): number | undefined {
+    return this.#process?.exitCode === null && this.#process.signalCode === null ? this.#process.pid : undefined;
+  }
+
   /** Sends a signal to the whole group. */
   signal(signal: NodeJS.Signals): void {
     if (this.#process?.pid !== undefined && this.#process.exitCode === null) killQuietly(-this.#process.pid, signal);

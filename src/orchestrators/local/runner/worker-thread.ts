@@ -22,15 +22,16 @@ export interface ThreadOptions {
   readonly program: URL;
   readonly bundles: string;
   readonly token: string;
+  /** What it may hold, heap and Buffers together; it is watched. */
   readonly memoryMb?: number | undefined;
+  /** What its heap may hold where it has no limit of its own. */
+  readonly heapMb?: number | undefined;
 }
 
 /** See the head of this file. */
 export class WorkerThread {
   /** Bundles that it has imported, by what the person wrote: another version of the same source wants another thread. */
   readonly sources = new Map<string, string>();
-  /** It has room for any work that comes: made for no piece in particular. */
-  readonly limited: boolean;
   /** What it works on; undefined while it is idle. */
   busy: { readonly seq: number; readonly id: string } | undefined;
   ready = false;
@@ -42,8 +43,8 @@ export class WorkerThread {
   #seq = 0;
 
   constructor(options: ThreadOptions, listener: ThreadListener) {
-    this.limited = options.memoryMb !== undefined;
-    const resourceLimits: ResourceLimits = options.memoryMb === undefined ? {} : { maxOldGenerationSizeMb: options.memoryMb };
+    const heapMb = options.memoryMb ?? options.heapMb;
+    const resourceLimits: ResourceLimits = heapMb === undefined ? {} : { maxOldGenerationSizeMb: heapMb };
     const data: ThreadData = {
       shared: this.#shared,
       bundles: options.bundles,
@@ -79,6 +80,11 @@ export class WorkerThread {
   /** Bytes held at the thread's last look, in KiB. */
   get heldKib(): number {
     return Atomics.load(this.#cells, CELLS.heldKib);
+  }
+
+  /** How often the thread has looked. */
+  get looks(): number {
+    return Atomics.load(this.#cells, CELLS.looks);
   }
 
   /** Gives it a piece of work. */

@@ -1,0 +1,86 @@
+/**
+ * Brings what is printed in a thread to its capture: `process.stdout` and `process.stderr`, hence `console`, and the writes of `node:fs` to
+ * descriptors 1 and 2, which pass by those streams.
+ *
+ * The streams' own way to the main thread is not used: it is asynchronous, so what a thread printed last is lost when it ends.
+ */
+import { createRequire, syncBuiltinESMExports } from "node:module";
+
+/** Takes what was written. */
+export type OutputSink = (stream: "stdout" | "stderr", chunk: Uint8Array | string) => void;
+
+type Callback = (error: Error | null, written: number, data: unknown) => void;
+type AnyFunction = (...parameters: unknown[]) => unknown;
+
+/** Puts `sink` in the place of the thread's outputs, for good. */
+export function redirectOutput(sink: OutputSink): void {
+  redirectStream("stdout", sink);
+  redirectStream("stderr", sink);
+  const fs = createRequire(import.meta.url)("node:fs") as Record<"writeSync" | "write" | "writeFileSync" | "appendFileSync", AnyFunction>;
+  const { writeSync, write } = fs;
+  fs.writeSync = (descriptor, data, ...rest) => {
+    const stream = streamOf(descriptor);
+    if (stream === undefined) return writeSync(descriptor, data, ...rest);
+    const bytes = bytesOf(data, rest);
+    sink(stream, bytes);
+    return bytes.byteLength;
+  };
+  fs.write = (descriptor, data, ...rest) => {
+    const stream = streamOf(descriptor);
+    const done = rest.at(-1);
+    if (stream === undefined || typeof done !== "function") return write(descriptor, data, ...rest);
+    const bytes = bytesOf(data, rest.slice(0, -1));
+    sink(stream, bytes);
+    setImmediate(() => (done as Callback)(null, bytes.byteLength, data));
+    return undefined;
+  };
+  for (const name of ["writeFileSync", "appendFileSync"] as const) {
+    const original = fs[name];
+    fs[name] = (path, data, options) => {
+      const stream = streamOf(path);
+      if (stream === undefined) return original(path, data, options);
+      const encoding = options !== null && typeof options === "object" && "encoding" in options ? options.encoding : options;
+      sink(stream, bytesOf(data, [undefined, encoding]));
+      return undefined;
+    };
+  }
+  syncBuiltinESMExports();
+}
+
+/** Nothing of the stream's own is left that a step could end or fill: the thread goes on printing after it. */
+function redirectStream(name: "stdout" | "stderr", sink: OutputSink): void {
+  const stream = process[name];
+  const take = (chunk: unknown, encoding: unknown, callback: unknown): void => {
+    const given = typeof chunk === "string" && typeof encoding === "string" ? Buffer.from(chunk, encoding as BufferEncoding) : chunk;
+    sink(name, given as Uint8Array | string);
+    const done = typeof encoding === "function" ? encoding : callback;
+    if (typeof done === "function") queueMicrotask(() => (done as () => void)());
+  };
+  stream.write = (chunk: unknown, encoding?: unknown, callback?: unknown): boolean => {
+    take(chunk, encoding, callback);
+    return true;
+  };
+  stream.end = ((chunk?: unknown, encoding?: unknown, callback?: unknown): typeof stream => {
+    if (typeof chunk === "function") take("", chunk, undefined);
+    else take(chunk ?? "", encoding, callback);
+    return stream;
+  }) as typeof stream.end;
+}
+
+function streamOf(descriptor: unknown): "stdout" | "stderr" | undefined {
+  return descriptor === 1 ? "stdout" : descriptor === 2 ? "stderr" : undefined;
+}
+
+/** The part of `data` that a write names: by offset and length, or in an options object; a text by its encoding. */
+function bytesOf(data: unknown, rest: readonly unknown[]): Uint8Array {
+  const [first, second] = rest;
+  if (!ArrayBuffer.isView(data)) return Buffer.from(String(data), typeof second === "string" ? (second as BufferEncoding) : "utf8");
+  const given =
+    first !== null && typeof first === "object"
+      ? (first as { offset?: number; length?: number })
+      : { offset: first as number | null | undefined, length: second as number | null | undefined };
+  const offset = given.offset ?? 0;
+  const whole = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  // A copy: whoever wrote it may use it again.
+  return Buffer.from(whole.subarray(offset, offset + (given.length ?? data.byteLength - offset)));
+}

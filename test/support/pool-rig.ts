@@ -1,0 +1,117 @@
+/** Runs pieces of work in real runner processes, with no daemon above them. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+import { systemClock } from "../../src/clock.ts";
+import type { OutputLine, RunnerSettings, Task, TaskResult } from "../../src/orchestrators/local/protocol.ts";
+import { RunnerPool, type DeathInfo } from "../../src/orchestrators/local/runner-process.ts";
+import { tempRoot } from "./temp-root.ts";
+
+/** How a piece of work ended, and what it printed. */
+export interface Ended {
+  readonly result: TaskResult | undefined;
+  readonly death: DeathInfo | undefined;
+  readonly durationMs: number;
+  readonly lines: readonly OutputLine[];
+}
+
+/** A piece of work under way. */
+export interface Started {
+  readonly id: string;
+  readonly ended: Promise<Ended>;
+  /** Resolves with the first line it prints. */
+  readonly firstLine: Promise<OutputLine>;
+}
+
+/** What of a task a test says; the rest is ordinary. */
+export interface TaskParts {
+  readonly params?: Extract<Task, { kind: "module" }>["params"];
+  readonly inputs?: Extract<Task, { kind: "module" }>["inputs"];
+  readonly env?: Record<string, string>;
+  readonly secrets?: readonly string[];
+  readonly timeoutMs?: number;
+  readonly gracePeriodMs?: number;
+  readonly memoryMb?: number;
+  readonly outputs?: readonly string[];
+  readonly isolated?: boolean;
+  readonly shell?: readonly string[];
+  readonly cwd?: string;
+  readonly alone?: boolean;
+}
+
+/** A pool of its own for one test; it is closed when the test is over. */
+export class PoolRig {
+  readonly pool: RunnerPool;
+  readonly folder: string;
+  #count = 0;
+
+  constructor(settings: Partial<RunnerSettings> = {}) {
+    this.folder = tempRoot().root;
+    const bundles = join(this.folder, "bundles");
+    mkdirSync(bundles);
+    this.pool = new RunnerPool({
+      clock: systemClock,
+      settings: {
+        threads: 2,
+        bundles,
+        scratch: join(this.folder, "scratch"),
+        token: `rig-${process.pid}-${Math.random().toString(36).slice(2)}`,
+        ...settings,
+      },
+    });
+    onTestFinished(() => this.pool.close({ force: true }));
+  }
+
+  /** Makes `text` the module `name`. */
+  module(name: string, text: string): void {
+    writeFileSync(join(this.folder, "bundles", `${name}.mjs`), text);
+  }
+
+  /** Starts the default export of a module made by {@link module}. */
+  start(name: string, { alone, shell: _shell, cwd: _cwd, ...parts }: TaskParts = {}): Started {
+    const code = { bundle: name, pick: "export:default", source: `./${name}.ts` };
+    return this.#start({ kind: "module", code, isolated: false, params: {}, inputs: {}, ...this.#common(), ...parts }, alone);
+  }
+
+  /** Starts a module with `body` as its default export's, which gets `context`. */
+  startBody(body: string, parts: TaskParts = {}): Started {
+    const name = `body-${this.#count}`;
+    this.module(name, `export default async (context) => { ${body} };`);
+    return this.start(name, parts);
+  }
+
+  /** Starts a shell step. */
+  startShell(text: string, { alone, isolated: _isolated, ...parts }: TaskParts = {}): Started {
+    return this.#start(
+      { kind: "shell", text, shell: ["/bin/sh", "-eu"], cwd: this.folder, params: {}, inputs: {}, ...this.#common(), ...parts },
+      alone,
+    );
+  }
+
+  #common(): Pick<Task, "run" | "step" | "env" | "gracePeriodMs"> {
+    return { run: { id: "rig@1", pipeline: "rig", attempt: 1 }, step: "it", env: {}, gracePeriodMs: 500 };
+  }
+
+  #start(task: Task, alone = false): Started {
+    const id = `rig@1#${(this.#count += 1)}`;
+    const lines: OutputLine[] = [];
+    let heard!: (line: OutputLine) => void;
+    const firstLine = new Promise<OutputLine>((resolve) => (heard = resolve));
+    const ended = new Promise<Ended>((resolve) => {
+      this.pool.start(
+        id,
+        task,
+        {
+          done: (result, durationMs) => resolve({ result, death: undefined, durationMs, lines }),
+          output: (more) => {
+            lines.push(...more);
+            heard(lines[0]!);
+          },
+          died: (death) => resolve({ result: undefined, death, durationMs: 0, lines }),
+        },
+        { alone },
+      );
+    });
+    return { id, ended, firstLine };
+  }
+}
