@@ -76,7 +76,7 @@ function faultOf(name: string, run: PlainRun): string | undefined {
   const wanted = says === undefined ? "completed" : "failed";
   if (outcomeOf(run) !== wanted) return `it ended ${outcomeOf(run)}, not ${wanted}`;
   if (!run.lines.some((line) => line.type === "step.completed" && line["step"] === "sibling" && line["attempt"] === 1))
-    return "its sibling did not complete at the first attempt";
+    return `its sibling did not complete at the first attempt: ${JSON.stringify(run.lines.slice(1))}`;
   if (says === undefined) return undefined;
   const error = run.lines.findLast((line) => line.type === "step.failed" && line["step"] === "bad")?.["error"] as { message: string } | undefined;
   return error !== undefined && says.test(error.message) ? undefined : `its error is ${JSON.stringify(error)}`;

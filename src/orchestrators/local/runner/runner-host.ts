@@ -23,8 +23,8 @@ import { WorkerThread } from "./worker-thread.ts";
 
 /** How long work waits for a busy thread before another is started. */
 const PATIENCE_MS = 3;
-/** How long a thread may take to say that it heard an abort before it is taken for blocked. */
-const HEARING_MS = 250;
+/** How long a thread may take to say that it heard an abort before it is taken for blocked; a busy machine makes it wait for its turn. */
+const HEARING_MS = 750;
 /** How long a thread may take to end when told to. */
 const ENDING_MS = 500;
 /** How often the memory of what is limited is looked at. */
