@@ -106,7 +106,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
         folder: options.schedules,
         now: clock.now(),
       }),
-    watch: (path, watched) => drops.follow(path, watched),
+    watch: (path, watched, since) => drops.follow(path, watched, since),
     rescan: () => drops.rescan(),
     header: (run) => workshop.header(run),
     onFatal: die,

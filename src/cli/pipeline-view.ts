@@ -76,7 +76,10 @@ export function readPipeline(store: RunStore, name: string): PipelineReading | u
 
 /** The entry of a pipeline at this moment (milliseconds since 1970). */
 export function viewPipeline(name: string, { state, fault }: PipelineReading, now: number): PipelineView {
-  const errors = fault === undefined ? state.errors : [...state.errors, fault];
+  // A run in the foreground makes a ledger, and leaves it to the daemon to read the file.
+  const unread = state.digest === undefined && state.through === undefined && !state.removed && state.errors.length === 0;
+  const said = unread ? [unreadText(name)] : state.errors;
+  const errors = fault === undefined ? said : [...said, fault];
   const queued = [...state.queued];
   return {
     name,
@@ -91,7 +94,13 @@ export function viewPipeline(name: string, { state, fault }: PipelineReading, no
     queued,
     counts: state.counts,
     ...(state.removed ? { removed: true as const } : {}),
+    ...(unread ? { unread: true as const } : {}),
   };
+}
+
+/** What is said of a pipeline, or its file, that no daemon has read. */
+export function unreadText(what: string, file = ""): string {
+  return `${what} has not been read yet; \`orchd start\` reads it, \`orchd validate${file === "" ? "" : ` ${file}`}\` checks it`;
 }
 
 function nextFire(name: string, state: PipelineState, now: number): string | null {

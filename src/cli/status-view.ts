@@ -1,9 +1,10 @@
 /** `orchd status` as data: the daemon and its pipelines, read from files alone, so that it works with the daemon down. */
+import { join } from "node:path";
 import { PIPELINE_NAME } from "../core/run-id.ts";
 import { readDaemon } from "../ledger/daemon-info.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import { unknownError } from "./exit.ts";
-import { readPipeline, unreadFiles, viewPipeline, type PipelineView } from "./pipeline-view.ts";
+import { readPipeline, unreadFiles, unreadText, viewPipeline, type PipelineView } from "./pipeline-view.ts";
 import type { Roots } from "./roots.ts";
 import { readRun } from "./run-view.ts";
 
@@ -37,7 +38,7 @@ export function readStatus(roots: Roots, target: string | undefined, now: number
   // Removed pipelines are history; they are shown while they still run, and to whoever asks for one by name.
   const shown = views.filter((view) => target !== undefined || view.removed !== true || view.active.length + view.queued.length > 0);
   // With a daemon up, a file that no ledger speaks of is one it is about to read.
-  const unread = info === null ? unreadFiles(roots.schedules, views).map(unreadView) : [];
+  const unread = info === null ? unreadFiles(roots.schedules, views).map((file) => unreadView(roots.schedules, file)) : [];
   const pipelines = [...shown, ...unread.filter((view) => target === undefined || view.name === target)].sort((a, b) => (a.name < b.name ? -1 : 1));
   if (target !== undefined && pipelines.length === 0)
     throw unknownError(`there is no pipeline "${target}"; \`orchd status\` lists those that there are.`);
@@ -66,13 +67,8 @@ function reasonOf(store: RunStore, run: string): string {
   }
 }
 
-function unreadView(file: string): PipelineView {
-  return {
-    ...emptyView(file.replace(/\.[a-z]+$/, "")),
-    file,
-    errors: [`${file} has not been read yet; \`orchd start\` reads it, \`orchd validate ${file}\` checks it`],
-    unread: true,
-  };
+function unreadView(schedules: string, file: string): PipelineView {
+  return { ...emptyView(file.replace(/\.[a-z]+$/, "")), file: join(schedules, file), errors: [unreadText(file, file)], unread: true };
 }
 
 function emptyView(name: string): PipelineView {

@@ -142,6 +142,8 @@ export function evolvePipeline(state: PipelineState, line: PipelineLine): Pipeli
       break;
     case "pipeline.invalid":
       state.errors = line.errors;
+      // Of a pipeline that has never been good this is all that is known.
+      if (state.file === undefined && line.file !== undefined) state.file = line.file;
       break;
     case "pipeline.removed":
       state.removed = true;

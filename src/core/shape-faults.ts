@@ -68,7 +68,7 @@ function faultsOf(issue: Issue, base: FieldPath, schema: z.ZodType, root: unknow
         {
           path,
           message: issue.message.startsWith("Too small")
-            ? `must ${sizeOf(issue.origin)} at least ${issue.minimum}${unitOf(issue.origin)}`
+            ? `must ${sizeOf(issue.origin)} at least ${issue.minimum}${unitOf(issue.origin)}${given(issue.origin, value)}`
             : issue.message,
         },
       ];
@@ -77,7 +77,7 @@ function faultsOf(issue: Issue, base: FieldPath, schema: z.ZodType, root: unknow
         {
           path,
           message: issue.message.startsWith("Too big")
-            ? `must ${sizeOf(issue.origin)} at most ${issue.maximum}${unitOf(issue.origin)}`
+            ? `must ${sizeOf(issue.origin)} at most ${issue.maximum}${unitOf(issue.origin)}${given(issue.origin, value)}`
             : issue.message,
         },
       ];
@@ -111,7 +111,8 @@ function unknownKey(key: string, path: FieldPath, schema: z.ZodType, parent: unk
   const known = keysAt(schema, path).filter((one) => parent === null || typeof parent !== "object" || !Object.hasOwn(parent, one));
   const near = didYouMean(key, known);
   if (near !== "") return `is not known here${near}`;
-  const meant = ELSEWHERE[key.toLowerCase()];
+  const elsewhere = key.toLowerCase();
+  const meant = Object.hasOwn(ELSEWHERE, elsewhere) ? ELSEWHERE[elsewhere] : undefined;
   if (meant !== undefined && known.includes(meant)) return `is not known here; did you mean ${JSON.stringify(meant)}?`;
   const home = homeOf(key, schema);
   if (home !== undefined) return `is not known here; it belongs under ${home}`;
@@ -123,7 +124,8 @@ function keysAt(schema: z.ZodType, path: FieldPath): string[] {
   let here: z.core.$ZodType[] = bare(schema);
   for (const part of path) {
     here = here.flatMap((one) => {
-      if (one instanceof z.ZodObject) return typeof part === "string" && part in one.shape ? bare(one.shape[part] as z.core.$ZodType) : [];
+      if (one instanceof z.ZodObject)
+        return typeof part === "string" && Object.hasOwn(one.shape, part) ? bare(one.shape[part] as z.core.$ZodType) : [];
       if (one instanceof z.ZodRecord) return bare(one.valueType);
       return one instanceof z.ZodArray && typeof part === "number" ? bare(one.element) : [];
     });
@@ -139,7 +141,7 @@ function homeOf(key: string, schema: z.core.$ZodType): string | undefined {
       for (const inner of bare(member as z.core.$ZodType)) {
         const object = inner instanceof z.ZodRecord ? bare(inner.valueType).find((value) => value instanceof z.ZodObject) : inner;
         if (!(object instanceof z.ZodObject)) continue;
-        if (key in object.shape) return inner instanceof z.ZodRecord ? `one of the ${name}` : name;
+        if (Object.hasOwn(object.shape, key)) return inner instanceof z.ZodRecord ? `one of the ${name}` : name;
       }
     }
   }
@@ -194,11 +196,18 @@ function shown(value: unknown): string {
 }
 
 function quoteHint(wanted: string, value: unknown): string {
-  return wanted === "string" && (typeof value === "number" || typeof value === "boolean") ? "; put it in quotes" : "";
+  if (wanted === "string" && (typeof value === "number" || typeof value === "boolean")) return "; put it in quotes";
+  const number = (wanted === "number" || wanted === "int") && typeof value === "string" && value.trim() !== "" && Number.isFinite(Number(value));
+  return number || (wanted === "boolean" && (value === "true" || value === "false")) ? "; take the quotes away" : "";
 }
 
 function sizeOf(origin: string): string {
   return origin === "string" || origin === "array" || origin === "set" ? "have" : "be";
+}
+
+/** The value that is too small or too great, where it is short enough to be told. */
+function given(origin: string, value: unknown): string {
+  return sizeOf(origin) === "be" ? `, not ${shown(value)}` : "";
 }
 
 function unitOf(origin: string): string {

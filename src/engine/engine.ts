@@ -44,7 +44,7 @@ export interface EnginePorts {
   /** The time-zone data's version. */
   readonly tzdata: string;
   readonly load: (path: string) => Promise<LoadResult>;
-  readonly watch: (path: string, watched: readonly string[]) => void;
+  readonly watch: (path: string, watched: readonly string[], since?: number) => void;
   /** Looks at the drop folder now; what changed has been given to {@link Engine.filesChanged} when this resolves. */
   readonly rescan: () => Promise<void>;
   /** A run's header, what went into artifacts put back. @throws where it cannot be read */
@@ -133,6 +133,7 @@ export class Engine {
       },
     });
     this.#files = new PipelineFiles({
+      clock: ports.clock,
       log: ports.log,
       orchdDir: ports.store.orchdDir,
       load: ports.load,
@@ -259,6 +260,7 @@ export class Engine {
   async #drain(periodMs: number): Promise<void> {
     this.#scheduler.stop();
     this.#hourly?.cancel();
+    this.#files.close();
     this.#backfills.stop();
     const requests = this.#requests.close();
     await this.#runs.drain(periodMs);

@@ -112,8 +112,12 @@ export class DropFolder {
     return this.request(true);
   }
 
-  /** Names the files that a pipeline file was made from; a change of one of them counts as a change of it. Call it after each load, failed ones too. */
-  follow(file: string, watched: readonly string[]): void {
+  /**
+   * Names the files that a pipeline file was made from; a change of one of them counts as a change of it. Call it after each load, failed ones too.
+   *
+   * @param since when the load began, where it outlasted the telling: wall time in milliseconds
+   */
+  follow(file: string, watched: readonly string[], since: number = this.toldAt): void {
     if (this.closed) return;
     const own = watched.filter((path) => path !== file);
     if (own.length === 0) this.followed.delete(file);
@@ -128,7 +132,7 @@ export class DropFolder {
       }
       this.modules.set(path, sight);
       // Written since the load began: what was loaded may be older. File times are the machine's, so they are held against its clock.
-      if (sight.print !== "" && Number(sight.print.split(" ")[4]) / 1e6 >= this.toldAt - 20) this.again.add(file);
+      if (sight.print !== "" && Number(sight.print.split(" ")[4]) / 1e6 >= since - 20) this.again.add(file);
     }
     this.stale = true;
     if (this.again.has(file)) this.dirty();

@@ -107,7 +107,7 @@ class Loading {
     if (!file.ok) return this.problem(file.message);
     this.watched.add(file.realPath);
     const decoded = decodeUtf8(file.bytes);
-    if (!decoded.ok) return this.problem(decoded.message);
+    if (!decoded.ok) return this.problem(decoded.message, decoded.position);
     if (CODE_ENDINGS.has(ending)) return await this.evaluate(decoded.text, file.realPath);
     if (ending !== ".yaml" && ending !== ".yml" && ending !== ".json")
       return this.problem(`ends in ${ending === "" ? "nothing" : ending}; a pipeline file ends in .yaml, .yml, .json, .ts, .mts, .js or .mjs`);
@@ -135,12 +135,21 @@ class Loading {
         this.problems.push({ file: file === realPath ? this.path : file, ...position, message });
       return undefined;
     }
-    if (!bundle.exports.includes("default") && !bundle.open) return this.problem("has no default export; write export default pipeline({…})");
+    if (!bundle.exports.includes("default") && !bundle.open) {
+      return this.problem("has no default export; write export default pipeline({…})", { line: 1, column: 1 });
+    }
     let loaded: LoadedDefinition;
+    const source = `./${basename(this.path)}`;
     try {
-      loaded = await this.context.evaluate({ bundle: bundle.sha, pick: "export:default", source: `./${basename(this.path)}` });
+      loaded = await this.context.evaluate({ bundle: bundle.sha, pick: "export:default", source });
     } catch (thrown) {
       const { name, message } = thrown as Partial<Error>;
+      // Its sentence begins with the file already; one about the export itself has a place.
+      if (name === "LoadError" && message?.startsWith(source)) {
+        const about = message.slice(source.length);
+        const at = about.startsWith(":") ? /^export\s+default\b/m.exec(text)?.index : undefined;
+        return this.problem(about.replace(/^:? /, ""), at === undefined ? undefined : findLine(text, at));
+      }
       return this.problem(`could not be evaluated: ${name === undefined || name === "Error" ? "" : `${name}: `}${message ?? String(thrown)}`);
     }
     this.locate = (path) => findInCode(text, path);
@@ -239,7 +248,7 @@ class Loading {
     const stem = there.find(
       (name) => name !== base && basename(name, extname(name)) === basename(entry, extname(entry)) && CODE_ENDINGS.has(extname(name)),
     );
-    const near = stem === undefined ? didYouMean(base, there) : `; did you mean ${JSON.stringify(stem)}?`;
+    const near = stem !== undefined ? `; did you mean ${JSON.stringify(stem)}?` : existsSync(entry) ? "" : didYouMean(base, there);
     return existsSync(entry) ? `names ${written}, which is no module${near}` : `names ${written}, but there is no file ${entry}${near}`;
   }
 }
@@ -257,7 +266,10 @@ function findInCode(text: string, path: FieldPath): Position | undefined {
     found = match.index;
     from = match.index + match[0].length;
   }
-  if (found === undefined) return undefined;
-  const before = text.slice(0, found).split("\n");
+  return found === undefined ? undefined : findLine(text, found);
+}
+
+function findLine(text: string, offset: number): Position {
+  const before = text.slice(0, offset).split("\n");
   return { line: before.length, column: before[before.length - 1]!.length + 1 };
 }

@@ -18,6 +18,7 @@ import {
   type Document,
   type Node,
   type ParsedNode,
+  visit,
   type YAMLMap,
 } from "yaml";
 import type { FieldPath } from "../core/fault.ts";
@@ -28,6 +29,8 @@ const MAX_DEPTH = 64;
 /** A file of 10,000 steps stays below. */
 const MAX_WORDS = 400_000;
 const MAX_ALIASES = 100;
+const START: Position = { line: 1, column: 1 };
+const EMPTY = "is empty; a pipeline needs at least steps";
 
 /** Something wrong with a text, and where. */
 export interface TextFault {
@@ -56,7 +59,7 @@ export function readSourceText(
   text: string,
   format: "yaml" | "json",
 ): { readonly ok: true; readonly source: SourceText } | { readonly ok: false; readonly faults: readonly TextFault[] } {
-  if (text.trim() === "") return refuse([{ message: "is empty; a pipeline needs at least steps" }]);
+  if (text.trim() === "") return refuse([{ message: EMPTY, position: START }]);
   let json: unknown;
   if (format === "json") {
     try {
@@ -67,12 +70,20 @@ export function readSourceText(
   }
   const lines = new LineCounter();
   const at = (offset: number): Position => positionAt(lines, Math.min(offset, text.length));
+  const control = format === "yaml" ? /[\0-\u0008\u000b\u000c\u000e-\u001f\u007f]/.exec(text) : null;
+  if (control !== null) {
+    const code = control[0].charCodeAt(0).toString(16).padStart(2, "0");
+    const message = `holds the control character U+00${code.toUpperCase()}, which YAML does not allow; within quotes write \\x${code}`;
+    return refuse([{ message, position: placeIn(text, control.index) }]);
+  }
   try {
     const document = compose(text, lines);
-    if (document === undefined) return refuse([{ message: "holds more than one document (---); a file is one pipeline" }]);
+    if ("second" in document)
+      return refuse([{ message: "holds more than one document (---); a file is one pipeline", position: at(document.second) }]);
     const faults = documentFaults(document, text, at);
     if (faults.length > 0) return refuse(faults);
-    const value = format === "json" ? { value: json } : valueOf(document);
+    if (document.contents === null) return refuse([{ message: EMPTY, position: START }]);
+    const value = format === "json" ? { value: json } : valueOf(document, at);
     if ("fault" in value) return refuse([value.fault]);
     return { ok: true, source: { value: value.value, locate: (path, atKey) => locate(document, path, atKey === true, at) } };
   } catch (thrown) {
@@ -82,14 +93,23 @@ export function readSourceText(
   }
 }
 
-/** Decodes bytes as UTF-8 without forgiveness; a byte order mark is dropped. */
-export function decodeUtf8(bytes: Uint8Array): { readonly ok: true; readonly text: string } | { readonly ok: false; readonly message: string } {
+/** Decodes bytes as UTF-8 without forgiveness; a byte order mark is dropped. Where it cannot, it says where. */
+export function decodeUtf8(bytes: Uint8Array): { readonly ok: true; readonly text: string } | ({ readonly ok: false } & TextFault) {
   try {
     return { ok: true, text: new TextDecoder("utf-8", { fatal: true }).decode(bytes) };
   } catch {
-    return { ok: false, message: "is not UTF-8; save it in that encoding" };
+    // What forgiveness puts in a bad byte's place may stand in the text by right: the first that no such character explains is the bad one.
+    const forgiven = new TextDecoder("utf-8").decode(bytes);
+    let offset = forgiven.indexOf(REPLACEMENT);
+    for (; offset !== -1; offset = forgiven.indexOf(REPLACEMENT, offset + 1)) {
+      const from = Buffer.byteLength(forgiven.slice(0, offset)) + (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0);
+      if (!(bytes[from] === 0xef && bytes[from + 1] === 0xbf && bytes[from + 2] === 0xbd)) break;
+    }
+    return { ok: false, message: "is not UTF-8; save it in that encoding", position: placeIn(forgiven, Math.max(0, offset)) };
   }
 }
+
+const REPLACEMENT = "\ufffd";
 
 type Fail = { readonly ok: false; readonly faults: readonly TextFault[] };
 
@@ -97,7 +117,10 @@ function refuse(faults: readonly TextFault[]): Fail {
   return { ok: false, faults };
 }
 
-function compose(text: string, lines: LineCounter): Document.Parsed | undefined {
+/** The one document of a text, or where its second one begins. */
+function compose(text: string, lines: LineCounter): Document.Parsed | { readonly second: number } {
+  // What is to be refused for its length is not composed first; going through it finds what else it is too much of.
+  if (isTooLong(text)) for (const _ of limited(text, lines));
   const composer = new Composer({ strict: true, uniqueKeys: false, prettyErrors: false, version: "1.2", merge: true, logLevel: "silent" });
   const before = Error.stackTraceLimit;
   // A text of nothing but errors makes an Error each; their stacks are most of what it costs.
@@ -105,14 +128,22 @@ function compose(text: string, lines: LineCounter): Document.Parsed | undefined 
   try {
     let document: Document.Parsed | undefined;
     for (const next of composer.compose(limited(text, lines), true, text.length)) {
-      if (document !== undefined) return undefined;
+      if (document !== undefined) return { second: document.range[2] };
       document = next;
       if (document.errors.length > 0) break;
     }
-    return document;
+    // Told that there must be one, the composer gives one for any text.
+    return document!;
   } finally {
     Error.stackTraceLimit = before;
   }
+}
+
+/** Whether a text has more words than are read. Splitting it into words is cheap beside making something of them. */
+function isTooLong(text: string): boolean {
+  let words = 0;
+  for (const _ of new Lexer().lex(text)) if (++words > MAX_WORDS) return true;
+  return false;
 }
 
 function* limited(text: string, lines: LineCounter): Generator<Parameters<Composer["next"]>[0], void> {
@@ -132,8 +163,15 @@ function* limited(text: string, lines: LineCounter): Generator<Parameters<Compos
 }
 
 /** What the document says, once its parts are sound; aliases and merges may still be at odds. */
-function valueOf(document: Document.Parsed): { readonly value: unknown } | { readonly fault: TextFault } {
+function valueOf(document: Document.Parsed, at: (offset: number) => Position): { readonly value: unknown } | { readonly fault: TextFault } {
+  let position: Position | undefined;
   try {
+    visit(document, {
+      Alias(_key, alias) {
+        position = at(alias.range![0]);
+        if (alias.resolve(document) === undefined) throw new Error(`the alias *${alias.source} names no anchor (&${alias.source}) before it`);
+      },
+    });
     return { value: document.toJS({ maxAliasCount: MAX_ALIASES }) as unknown };
   } catch (thrown) {
     if (thrown instanceof RangeError) throw thrown;
@@ -144,6 +182,7 @@ function valueOf(document: Document.Parsed): { readonly value: unknown } | { rea
           thrown instanceof ReferenceError && /excessive/i.test(message)
             ? "repeats itself through aliases more often than any pipeline needs to"
             : `is not valid YAML: ${message}`,
+        position,
       },
     };
   }
@@ -225,7 +264,7 @@ function hinted(message: string, code: string, text: string, offset: number): st
   const end = text.indexOf("\n", offset);
   const line = text.slice(start, end === -1 ? undefined : end);
   const plain = message.replace(/\s+/g, " ").replace(/[.:]? ?$/, "");
-  const pattern = /^\s*(?:- +)?(?:[\w-]+: +)?(\*[^#]*|@[a-z]+)/.exec(line)?.[1]?.trim();
+  const pattern = /(?:^|[\s{,])(?:- +|[\w-]+: +)(\*[^#{},]*|@[a-z]+)/.exec(line)?.[1]?.trim();
   if (pattern !== undefined && (code === "BAD_ALIAS" || code === "BAD_SCALAR_START" || code === "UNEXPECTED_TOKEN" || /alias/i.test(message))) {
     return `a text that starts with ${pattern[0]} must be quoted: write "${pattern}" (${plain})`;
   }
@@ -236,12 +275,37 @@ function hinted(message: string, code: string, text: string, offset: number): st
 
 function jsonFault(text: string, message: string): TextFault {
   const found = /at position (\d+)/.exec(message)?.[1];
-  const offset = found !== undefined ? Number(found) : /unexpected end|unterminated/i.test(message) ? text.length : undefined;
   const plain = message
     .replace(/ in JSON at position.*$/, "")
     .replace(/, ".*" is not valid JSON$/s, "")
     .replace(/ \(line.*$/, "");
-  if (offset === undefined) return { message: `is not valid JSON: ${plain}` };
+  // Where the engine does not say the place: it shows the text around it, or the text ended too early.
+  const token = /^Unexpected token '(.)'/su.exec(message)?.[1];
+  const offset = found !== undefined ? Number(found) : token === undefined ? text.length : firstUnparsed(text, token);
+  return { message: `is not valid JSON: ${plain}`, position: placeIn(text, offset) };
+}
+
+/** Where the engine stumbled over a character: it does over each beginning of the text that holds the place, and over none that does not. */
+function firstUnparsed(text: string, token: string): number {
+  const stumbles = (length: number): boolean => {
+    try {
+      JSON.parse(text.slice(0, length));
+      return false;
+    } catch (thrown) {
+      return (thrown as Error).message.startsWith(`Unexpected token '${token}'`);
+    }
+  };
+  let whole = 0;
+  let broken = text.length;
+  while (broken - whole > 1) {
+    const middle = Math.floor((whole + broken) / 2);
+    if (stumbles(middle)) broken = middle;
+    else whole = middle;
+  }
+  return whole;
+}
+
+function placeIn(text: string, offset: number): Position {
   const before = text.slice(0, offset).split("\n");
-  return { message: `is not valid JSON: ${plain}`, position: { line: before.length, column: before[before.length - 1]!.length + 1 } };
+  return { line: before.length, column: before[before.length - 1]!.length + 1 };
 }

@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { orchd } from "../support/daemon.ts";
 import { tempRoot } from "../support/temp-root.ts";
@@ -99,7 +100,17 @@ describe("orchd status --json", () => {
     writePipeline(runs, "other", [loaded("* * * * *")]);
     const { pipelines } = (await orchd(root, "status", "--json")).json<Pipelines>();
     expect(pipelines.map(({ name }) => name)).toEqual(["new", "other"]);
-    expect(pipelines[0]).toMatchObject({ file: "new.yaml", valid: false, unread: true });
+    expect(pipelines[0]).toMatchObject({ file: join(root, "schedules/new.yaml"), valid: false, unread: true });
+  });
+
+  it("says of a pipeline that was only run in the foreground that no daemon has read it", async () => {
+    const { root, runs } = tempRoot({ "schedules/p.yaml": "steps: {}" });
+    writePipeline(runs, "p", [
+      { type: "run.started", run: RUN },
+      { type: "run.finished", run: RUN, status: "completed", durationMs: 5 },
+    ]);
+    const { pipelines } = (await orchd(root, "status", "--json")).json<Pipelines>();
+    expect(pipelines).toMatchObject([{ name: "p", valid: false, unread: true, lastRun: { run: RUN, status: "completed" } }]);
   });
 
   it("shows what a damaged ledger said up to the damage, and that it is damaged", async () => {

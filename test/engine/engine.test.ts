@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { EngineRig, pipelineOf, scheduleOf } from "../support/engine-rig.ts";
+import { EngineRig, pipelineOf, scheduleOf, type FileContent } from "../support/engine-rig.ts";
 import { readWholeLedger } from "../support/independent-ledger.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
@@ -212,6 +212,111 @@ describe("files", () => {
     await there.settling(there.engine.filesChanged({ changed: [], removed: [second.file] }));
     await there.clock.advance(120_000);
     expect(there.slots("p")).toEqual(["fired 02:01:00"]);
+    expect(there.lines("p").at(-1)!.type).toBe("pipeline.removed");
+  });
+});
+
+describe("a file that claims another's name", () => {
+  const taken = '/nowhere/z.yaml: the name "p" is taken by /nowhere/p.yaml; give this pipeline another name';
+  const typesOf = (there: EngineRig, name: string): string[] => there.lines(name).map(({ type }) => type);
+
+  test("is told under its own, from the start on, until it no longer does", async () => {
+    const there = rig();
+    const thief = pipelineOf("p", [], { file: "/nowhere/z.yaml" });
+    there.put(pipelineOf("p", [minutely]));
+    there.put(thief);
+    await there.up();
+    expect(typesOf(there, "z")).toEqual(["pipeline.invalid"]);
+    await there.down();
+    await there.up();
+    expect(typesOf(there, "z")).toEqual(["pipeline.invalid"]);
+    await there.drop(pipelineOf("q", [], { file: "/nowhere/z.yaml" }));
+    expect(typesOf(there, "z")).toEqual(["pipeline.invalid", "pipeline.removed"]);
+    expect(typesOf(there, "q")).toEqual(["pipeline.loaded"]);
+  });
+
+  test("stays what it was where it was something: that goes on firing, across a restart too", async () => {
+    const there = rig();
+    await there.up();
+    await there.drop(pipelineOf("p", []));
+    await there.drop(pipelineOf("z", [minutely]));
+    await there.drop(pipelineOf("p", [], { file: "/nowhere/z.yaml" }));
+    await there.clock.advance(61_000);
+    await there.down();
+    await there.up();
+    await there.clock.advance(60_000);
+    expect(there.slots("z")).toEqual(["fired 02:01:00", "fired 02:02:00"]);
+    expect(there.lines("z").filter(({ type }) => type === "pipeline.invalid")).toMatchObject([{ errors: [taken] }]);
+    // The other goes: the name is free, and the claim is good.
+    await there.take("p");
+    await there.clock.advance(120_000);
+    expect(there.slots("z")).toEqual(["fired 02:01:00", "fired 02:02:00"]);
+    expect(typesOf(there, "z").at(-1)).toBe("pipeline.removed");
+  });
+});
+
+describe("a file that takes long to be loaded", () => {
+  /** A file whose loading ends when the test says so. */
+  function slow(there: EngineRig, path: string): (content: FileContent) => Promise<void> {
+    let end!: (content: FileContent) => void;
+    there.files.set(path, new Promise<FileContent>((resolve) => (end = resolve)));
+    return async (content) => {
+      end(content);
+      await there.clock.settle();
+      await there.clock.settle();
+    };
+  }
+
+  test("holds the others up for some seconds only, and is in force once it is loaded", async () => {
+    const there = rig();
+    const end = slow(there, "/nowhere/slow.yaml");
+    there.put(pipelineOf("p", [minutely]));
+    const up = there.up();
+    await there.clock.advance(10_001);
+    await up;
+    await there.clock.advance(120_000);
+    expect(there.slots("p")).toEqual(["fired 02:01:00", "fired 02:02:00"]);
+    await end(pipelineOf("slow", [minutely]));
+    await there.clock.advance(60_000);
+    expect(there.slots("slow")).toEqual(["fired 02:03:00"]);
+    await there.down();
+    expect(there.clock.timers).toBe(0);
+  });
+
+  test("leaves what it was in force meanwhile, across a restart too", async () => {
+    const there = rig();
+    await there.up();
+    await there.drop(pipelineOf("p", [minutely]));
+    slow(there, "/nowhere/p.yaml");
+    const told = there.told(["/nowhere/p.yaml"]);
+    await there.clock.advance(61_000);
+    await told;
+    await there.down();
+    const up = there.up();
+    await there.clock.advance(10_001);
+    await up;
+    await there.clock.advance(60_000);
+    expect(there.slots("p")).toEqual(["fired 02:01:00", "fired 02:02:00"]);
+    expect(there.lines("p").filter(({ type }) => type.startsWith("pipeline."))).toHaveLength(1);
+  });
+
+  test("is forgotten where it changed or went meanwhile", async () => {
+    const there = rig();
+    await there.up();
+    const end = slow(there, "/nowhere/p.yaml");
+    let told = there.told(["/nowhere/p.yaml"]);
+    await there.clock.advance(4_001);
+    await told;
+    await there.drop(pipelineOf("p", [minutely], { tags: ["new"] }));
+    await end(pipelineOf("p", [minutely], { tags: ["old"] }));
+    expect(there.lines("p").filter(({ type }) => type === "pipeline.loaded")).toHaveLength(1);
+
+    const endAgain = slow(there, "/nowhere/p.yaml");
+    told = there.told(["/nowhere/p.yaml"]);
+    await there.clock.advance(4_001);
+    await told;
+    await there.take("p");
+    await endAgain(pipelineOf("p", [minutely], { tags: ["late"] }));
     expect(there.lines("p").at(-1)!.type).toBe("pipeline.removed");
   });
 });

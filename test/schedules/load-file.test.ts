@@ -124,7 +124,7 @@ describe("a bad file gets one sentence", () => {
       'schedules/x.yaml:1:33: has the key "__proto__", which is refused',
     ],
     ["an unknown tag", "x.yaml", "steps: !js/function {}\n", "schedules/x.yaml:1:8: has a tag (!) that is not known here"],
-    ["two documents", "x.yaml", "steps: {}\n---\nsteps: {}\n", "schedules/x.yaml: holds more than one document (---)"],
+    ["two documents", "x.yaml", "steps: {}\n---\nsteps: {}\n", "schedules/x.yaml:2:1: holds more than one document (---)"],
     ["YAML 1.1", "x.yaml", "%YAML 1.1\n---\nsteps: {}\n", "asks for YAML 1.1"],
     ["an empty file", "x.yaml", "\n# nothing\n", "schedules/x.yaml"],
     ["a list", "x.yaml", "- steps\n", "schedules/x.yaml:1:1: must hold a map"],

@@ -19,6 +19,12 @@ steps:
   again: { <<: *read, after: shell }
 `;
 
+/** Processor time, in milliseconds: other processes of the machine do not lengthen it. */
+function cpuNow(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000;
+}
+
 function messageOf(text: string, format: "yaml" | "json" = "yaml"): string | undefined {
   const read = readSourceText(text, format);
   return read.ok ? undefined : read.faults.map(({ message }) => message).join("; ");
@@ -46,9 +52,9 @@ describe("a bomb is refused at once", () => {
     ["many words", repeat("[], "), /words|valid YAML/],
     ["many keys", Array.from({ length: 100_000 }, (_, index) => `k${index}: 1`).join("\n"), /words/],
   ])("%s", (_, text, message) => {
-    const before = performance.now();
+    const before = cpuNow();
     expect(messageOf(text)).toMatch(message);
-    expect(performance.now() - before).toBeLessThan(5_000);
+    expect(cpuNow() - before).toBeLessThan(5_000);
   });
 
   it("a hundred deep in JSON", () => {
@@ -90,9 +96,9 @@ it("ends quickly whatever is repeated a megabyte long", () => {
     "<<: *a\n",
     "\u2028",
   ]) {
-    const before = performance.now();
+    const before = cpuNow();
     readSourceText(piece.repeat(Math.floor(MIB / piece.length)), "yaml");
-    const took = performance.now() - before;
+    const took = cpuNow() - before;
     if (took > 5_000) slow.push(`${JSON.stringify(piece)}: ${took} ms`);
   }
   expect(slow).toEqual([]);
@@ -163,4 +169,27 @@ it("takes UTF-8 and nothing else", () => {
   expect(decodeUtf8(Buffer.from("\ufeffä"))).toEqual({ ok: true, text: "ä" });
   for (const bytes of [[0xff, 0xfe, 0x61, 0], [0xc3], [0xed, 0xa0, 0x80], [0xc0, 0xaf]])
     expect(decodeUtf8(Buffer.from(bytes))).toMatchObject({ ok: false });
+});
+
+it("says where it is not UTF-8", () => {
+  const placeOf = (...parts: (string | number)[]) => {
+    const decoded = decodeUtf8(Buffer.concat(parts.map((part) => (typeof part === "string" ? Buffer.from(part) : Buffer.from([part])))));
+    return decoded.ok ? undefined : decoded.position;
+  };
+  expect(placeOf("a: b\nc: ä", 0xff, "\n")).toEqual({ line: 2, column: 5 });
+  expect(placeOf("\ufeffa: \ufffd", 0xff)).toEqual({ line: 1, column: 5 });
+  expect(placeOf("a: ", 0xc3)).toEqual({ line: 1, column: 4 });
+});
+
+it("says where JSON is none, whatever the engine says", () => {
+  const placeOf = (text: string) => {
+    const read = readSourceText(text, "json");
+    return read.ok ? undefined : `${read.faults[0]!.position?.line}:${read.faults[0]!.position?.column}`;
+  };
+  expect(placeOf("// x\n{}")).toBe("1:1");
+  expect(placeOf('{"a":\n }')).toBe("2:2");
+  expect(placeOf('{"a": tru}')).toBe("1:10");
+  expect(placeOf('{"a": "}", "b": }')).toBe("1:17");
+  expect(placeOf('{"a": 1')).toBe("1:8");
+  expect(placeOf(`[${"{},".repeat(300_000)}x]`)).toBe("1:900002");
 });

@@ -42,6 +42,9 @@ export function pipelineOf(name: string, schedules: readonly Schedule[], more: P
   };
 }
 
+/** A pipeline, or what is wrong. */
+export type FileContent = LoadedPipeline | readonly string[];
+
 const QUIET: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 
 export interface RigOptions {
@@ -57,8 +60,8 @@ export class EngineRig {
   readonly clock: VirtualClock;
   readonly store: RunStore;
   readonly settings: OrchdSettings;
-  /** What each file holds: a pipeline, or errors. By path. */
-  readonly files = new Map<string, LoadedPipeline | readonly string[]>();
+  /** What each file holds: a pipeline, or errors; a promise where it takes its time to be loaded. By path. */
+  readonly files = new Map<string, FileContent | Promise<FileContent>>();
   disk = new SyncDisk();
   engine!: Engine;
   runs!: ScriptedRuns;
@@ -119,11 +122,11 @@ export class EngineRig {
       settings: this.settings,
       upSince: this.clock.now(),
       tzdata: "test",
-      load: (path) => {
-        const file = this.files.get(path);
-        if (file === undefined) return Promise.resolve({ ok: false, errors: [{ file: path, message: "is not there" }], watched: [path] });
-        if ("name" in file) return Promise.resolve({ ok: true, loaded: file });
-        return Promise.resolve({ ok: false, errors: file.map((message) => ({ file: path, message })), watched: [path] });
+      load: async (path) => {
+        const file = await this.files.get(path);
+        if (file === undefined) return { ok: false, errors: [{ file: path, message: "is not there" }], watched: [path] };
+        if ("name" in file) return { ok: true, loaded: file };
+        return { ok: false, errors: file.map((message) => ({ file: path, message })), watched: [path] };
       },
       watch: () => undefined,
       rescan: () => Promise.resolve(),
