@@ -9,6 +9,9 @@ import type { Json } from "../core/snapshot.ts";
 
 /** What stands where a secret stood. */
 export const MASK = "***";
+/** The line that tells of a masked result. */
+export const MASKED_RESULT =
+  "[orchd: a secret in the result is masked, since results are recorded; a step gets a secret only by its own env and params]";
 /** Lines of a secret shorter than this (a closing brace, a blank) are not masked by themselves. */
 const SHORTEST_LINE = 4;
 

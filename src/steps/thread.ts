@@ -13,7 +13,7 @@ import { toStepError, type StepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
 import { stepLog, type StepLog } from "./context.ts";
 import { LineCapture, type Stream } from "./line-capture.ts";
-import { Masker } from "./mask.ts";
+import { MASKED_RESULT, Masker } from "./mask.ts";
 import { outOfMemory, watchMemory } from "./memory-watch.ts";
 import { Modules } from "./resolve-code.ts";
 import { maySpawn, watchSpawns } from "./spawn-watch.ts";
@@ -152,8 +152,7 @@ class Thread {
   #end(work: Work, { json, error }: { readonly json?: string; readonly error?: StepError }): void {
     if (this.#work !== work) return;
     const durationMs = performance.now() - work.begin;
-    const masked = json === undefined ? undefined : work.masker.json(json);
-    if (masked !== undefined) work.capture.lines("orchd", [`[orchd: the result of step "${work.step}" held a secret, which is masked]`]);
+    const masked = json === undefined ? undefined : this.#masked(work, json);
     work.capture.end();
     this.#work = undefined;
     const retire = this.#spoiled ?? this.#health.after();
@@ -193,12 +192,20 @@ class Thread {
     });
   }
 
+  /** The JSON without secrets, where it held any: it is to be recorded. */
+  #masked({ masker, capture }: Work, json: string): string | undefined {
+    const masked = masker.json(json);
+    if (masked !== undefined) capture.lines("orchd", [MASKED_RESULT]);
+    return masked;
+  }
+
   #call(work: Work, method: string, argument: Json): Promise<Json> {
+    const masked = work.masker.longest === 0 ? undefined : this.#masked(work, JSON.stringify(argument));
     this.#calls += 1;
     const call = this.#calls;
     return new Promise((resolve, reject) => {
       work.calls.set(call, { resolve, reject });
-      this.#say({ type: "call", seq: work.seq, call, method, argument });
+      this.#say({ type: "call", seq: work.seq, call, method, argument: masked === undefined ? argument : (JSON.parse(masked) as Json) });
     });
   }
 

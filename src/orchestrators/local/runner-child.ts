@@ -62,6 +62,8 @@ export class RunnerChild {
   readonly alone: boolean;
   /** This runner's token: {@link RunnerSettings.token}, a dot and its number. */
   readonly token: string;
+  /** The values of secrets that its steps were given. */
+  readonly secrets = new Set<string>();
   readonly #process: ChildProcess;
   readonly #listener: RunnerListener;
   #outbox: ToRunner[] = [];

@@ -11,6 +11,7 @@
 import type { Clock, Timer } from "../../clock.ts";
 import { FAILURE_CODES, toStepError } from "../../core/failure.ts";
 import type { Json } from "../../core/snapshot.ts";
+import { Masker } from "../../steps/mask.ts";
 import {
   LINE_OVERHEAD,
   OUTPUT_LIMIT,
@@ -130,6 +131,7 @@ export class RunnerPool {
     if (this.#closed) throw new Error(`"${id}" cannot be started: the runners are closed`);
     if (this.#entries.has(id)) throw new Error(`"${id}" was started already and has not ended`);
     const child = this.#childFor(options.alone === true);
+    for (const secret of task.secrets ?? []) child.secrets.add(secret);
     this.#entries.set(id, { id, task, handlers, child, sentAt: this.#clock.monotonic(), stray: 0 });
     child.send({ type: "start", id, head: headOf(task), body: JSON.stringify(task) });
   }
@@ -252,6 +254,7 @@ export class RunnerPool {
       const moved = this.#entries.get(id);
       if (moved === undefined || moved.child !== old) continue;
       moved.child = this.#childFor(false);
+      for (const secret of moved.task.secrets ?? []) moved.child.secrets.add(secret);
       moved.child.send({ type: "start", id, head: headOf(moved.task), body: JSON.stringify(moved.task) });
     }
     this.#log?.warn({ runner: old.pid, at: entry.id }, "a thread does not end when told to; its runner is replaced");
@@ -292,15 +295,17 @@ export class RunnerPool {
   #stray(child: RunnerChild, stream: "stdout" | "stderr", lines: readonly string[]): void {
     const suspects = [...this.#entries.values()].filter((entry) => entry.child === child && entry.task.kind !== "shell");
     const [only] = suspects;
+    // It may have been printed by a step that has ended since.
+    const masker = new Masker([...child.secrets]);
     if (suspects.length !== 1 || only === undefined) {
-      this.#log?.warn({ stream, line: lines[0]?.slice(0, 500), lines: lines.length }, "a runner printed what belongs to no step");
+      this.#log?.warn({ stream, line: masker.text(lines[0] ?? "").slice(0, 500), lines: lines.length }, "a runner printed what belongs to no step");
       return;
     }
     if (only.stray > OUTPUT_LIMIT) return;
     for (const line of lines) only.stray += line.length + LINE_OVERHEAD;
     const at = new Date(this.#clock.now()).toISOString();
     const { step, attempt } = { step: headOf(only.task).step, attempt: only.task.run.attempt };
-    const kept = lines.map((line) => ({ at, step, attempt, stream, line: maskPlainly(line, only.task.secrets) }));
+    const kept = lines.map((line) => ({ at, step, attempt, stream, line: masker.text(line) }));
     if (only.stray > OUTPUT_LIMIT)
       kept.push({ at, step, attempt, stream, line: "[orchd: more than 8 MiB was written past the capture; the rest is dropped]" });
     only.handlers.output(kept);
@@ -314,10 +319,4 @@ export class RunnerPool {
   #tellCapacity(): void {
     for (const callback of this.#capacityListeners) callback();
   }
-}
-
-function maskPlainly(line: string, secrets: readonly string[] | undefined): string {
-  let masked = line;
-  for (const secret of secrets ?? []) if (secret !== "") masked = masked.replaceAll(secret, "***");
-  return masked;
 }

@@ -12,10 +12,11 @@ const SCRIPT = `trap '' HUP INT TERM
 { read -r _ <&3; kill -KILL -- "-$2"; } 2>/dev/null &
 watch=$!
 exec 3<&-
-groups=' '
+groups=' ' folder=
 while read -r op group; do
   case $op in
     +) groups="$groups$group " ;;
+    d) folder=$group ;;
     -) groups="\${groups%%" $group "*} \${groups#*" $group "}" ;;
   esac
 done
@@ -25,6 +26,7 @@ for file in $(grep -lsaF "${TOKEN_VARIABLE}=$1" /proc/[0-9]*/environ); do
   pid=\${file#/proc/}; pid=\${pid%/environ}
   [ "$pid" = "$$" ] || kill -KILL "$pid"
 done 2>/dev/null
+[ -z "$folder" ] || rm -rf -- "$folder"
 `;
 
 /** See the head of this file. */
@@ -45,6 +47,11 @@ export class Guard {
     // It ends when the runner does, and must not keep it.
     this.#process.unref();
     (this.#process.stdin as unknown as { unref?(): void }).unref?.();
+  }
+
+  /** A folder is to be removed with the runner. Its path has no blank. */
+  keeps(folder: string): void {
+    this.#process.stdin!.write(`d ${folder}\n`);
   }
 
   /** A process group began. */

@@ -8,7 +8,6 @@
  *
  * When the channel to the daemon closes, everything that was started is ended, and the process with it.
  */
-import { mkdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { formatDuration } from "../../../core/duration.ts";
 import { FAILURE_CODES, toStepError, type StepError } from "../../../core/failure.ts";
@@ -18,6 +17,7 @@ import { killByToken } from "../kill-by-token.ts";
 import type { FromRunner, OutputLine, RawResult, RunnerSettings, ShellTask, TaskHead, ToRunner } from "../protocol.ts";
 import { Guard } from "./guard.ts";
 import { OutsideLook, groupHeldKib } from "./outside-look.ts";
+import { Scratch } from "./scratch.ts";
 import { ShellStep } from "./shell-step.ts";
 import { WorkerThread } from "./worker-thread.ts";
 
@@ -53,6 +53,7 @@ export class RunnerHost {
   readonly #send: (batch: FromRunner[]) => void;
   readonly #program: URL;
   readonly #guard: Guard;
+  readonly #scratch: Scratch;
   readonly #pieces = new Map<string, Piece>();
   readonly #waiting: Piece[] = [];
   readonly #waitingShells: Piece[] = [];
@@ -71,7 +72,7 @@ export class RunnerHost {
     this.#program = program;
     this.#send = send;
     this.#guard = new Guard(settings.token);
-    mkdirSync(settings.scratch, { recursive: true, mode: 0o700 });
+    this.#scratch = new Scratch(settings.scratch, this.#guard);
     setInterval(() => this.#watchMemory(), MEMORY_LOOK_MS).unref();
   }
 
@@ -187,7 +188,7 @@ export class RunnerHost {
     this.#shells += 1;
     const task = JSON.parse(piece.body) as ShellTask;
     piece.shell = new ShellStep(piece.id, task, {
-      scratch: this.#settings.scratch,
+      scratch: this.#scratch.for(task),
       token: this.#settings.token,
       guard: this.#guard,
       baseEnv: baseEnvironment(process.env),

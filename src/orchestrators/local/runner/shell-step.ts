@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { FAILURE_CODES, type StepError } from "../../../core/failure.ts";
 import type { Json } from "../../../core/snapshot.ts";
 import { LineCapture } from "../../../steps/line-capture.ts";
-import { Masker } from "../../../steps/mask.ts";
+import { MASKED_RESULT, Masker } from "../../../steps/mask.ts";
 import { BadOutput, resultJson } from "../../../steps/step-result.ts";
 import { killByToken, killQuietly } from "../kill-by-token.ts";
 import { RESULT_LIMIT, TOKEN_VARIABLE, type OutputLine, type RawResult, type ShellTask } from "../protocol.ts";
@@ -204,9 +204,10 @@ export class ShellStep {
 
   #finish(result: RawResult): void {
     for (const path of [...this.#written, this.#outputFile]) rmSync(path, { force: true });
-    const masked = result.ok
-      ? { ok: true as const, json: this.#masker.json(result.json) ?? result.json }
-      : { ...result, error: this.#masker.error(result.error) };
-    this.#host.ended(masked, performance.now() - this.#begin, this.#startedAt);
+    const durationMs = performance.now() - this.#begin;
+    if (!result.ok) return this.#host.ended({ ...result, error: this.#masker.error(result.error) }, durationMs, this.#startedAt);
+    const masked = this.#masker.json(result.json);
+    if (masked !== undefined) this.#host.output("orchd", [MASKED_RESULT]);
+    this.#host.ended({ ok: true, json: masked ?? result.json }, durationMs, this.#startedAt);
   }
 }

@@ -1,0 +1,100 @@
+/** Promise 32: a secret's value is with its step and nowhere at rest: not in a ledger, a log, an artifact, an output or a file left behind. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { awaitSight } from "../support/await-event.ts";
+import { orchd, startDaemon } from "../support/daemon.ts";
+import { reached } from "../support/figures.ts";
+import { outcomeOf, runsOf } from "../support/ledgers.ts";
+import { tempRoot } from "../support/temp-root.ts";
+
+const CANARY = 'c4n4ry/"quoted"\\tail';
+const KEY = "-----BEGIN KEY-----\nMIIEc4n4ryFirstLine\nMIIEc4n4rySecondLine\n-----END KEY-----";
+/** Any of these in a file is a leak. */
+const TRACES = [CANARY, JSON.stringify(CANARY).slice(1, -1), "MIIEc4n4ryFirstLine", "MIIEc4n4rySecondLine"];
+
+const STEPS: Record<string, string> = {
+  print: `const { TOKEN: t, KEY: k } = context.env; console.log("it is " + t); console.error(t); context.log.info(t, { t, [t]: [k] }); console.log(k);`,
+  split: `const t = context.env.TOKEN; process.stdout.write(t.slice(0, 5)); await new Promise((go) => setTimeout(go, 20)); process.stdout.write(t.slice(5));
+    (await import("node:fs")).writeSync(2, t.slice(0, 9)); process.stderr.write(t.slice(9) + "\\n");
+    process.stdout.write("x".repeat(65530) + t + "y".repeat(70000));`,
+  children: `const { execSync, spawnSync, spawn } = await import("node:child_process");
+    console.log(execSync('printf %s "$TOKEN"; printf %s "$KEY" >&2').toString());
+    spawnSync("sh", ["-c", 'printf %s "$TOKEN"; printf %s "$KEY" >&2'], { stdio: "inherit" });
+    await new Promise((done) => spawn("sh", ["-c", 'printf %s "$TOKEN"; printf "\\n%s" "$KEY"'], { stdio: "inherit" }).on("close", done));`,
+  params: `console.log(context.params.token, JSON.stringify(context.params)); if (context.params.token !== context.env.TOKEN || context.params.deep.list[0].key !== context.env.KEY) throw new Error("not given");`,
+  returned: `return { [context.env.TOKEN]: [context.env.TOKEN, context.env.KEY], long: context.env.TOKEN.repeat(20000) };`,
+  thrown: `const e = new Error("bad " + context.env.TOKEN); e.code = context.env.TOKEN; e.name = context.env.TOKEN; e.stack += context.env.KEY; throw e;`,
+  rejected: `void Promise.reject(context.env.TOKEN + context.env.KEY); await new Promise((go) => setTimeout(go, 50));`,
+  callback: `setTimeout(() => { throw new Error(context.env.KEY); }, 5); await new Promise(() => {});`,
+  exits: `process.stdout.write(process.env.TOKEN); process.exit(1);`,
+  unserialisable: `return { [context.env.TOKEN]: () => 1 };`,
+};
+const SHELLS: Record<string, string> = {
+  shell: `printf %s "$TOKEN"; printf %s "$KEY" >&2; cat "$ORCHD_PARAMS"; printf %s "$ORCHD_PARAM_token"; test "$ORCHD_PARAM_token" = "$TOKEN"; cat "$ORCHD_PARAM_deep"`,
+  shellsplit: `printf %.6s "$TOKEN"; sleep 0.05; printf '%s\\n' "$TOKEN" | cut -c7-; cat "$ORCHD_PARAMS" > "$ORCHD_OUTPUT"`,
+  shellwhere: `dirname "$ORCHD_PARAMS"`,
+  shellfails: `printf 'no such token: %s\\n' "$TOKEN" >&2; exit 3`,
+};
+
+describe("a secret", () => {
+  it("is given to the step and left nowhere", { timeout: 120_000 }, async () => {
+    const names = [...Object.keys(STEPS), ...Object.keys(SHELLS)];
+    const secretParams = "{ token: { secret: token }, deep: { list: [{ key: { secret: key } }] } }";
+    const root = tempRoot({
+      "orchd.yaml": "env: { KEY: { secret: key } }\n",
+      "schedules/canary.yaml": `enableCache: false
+env: { TOKEN: { secret: token } }
+retry: { maxRetries: 1 }
+hooks: { init: "./steps/hooks.mjs#open", onSuccess: "./steps/hooks.mjs#fine", onFailure: "./steps/hooks.mjs#bad", cleanup: "./steps/hooks.mjs#close" }
+steps:
+${names.map((name) => `  ${name}: { ${name in STEPS ? `uses: ./steps/${name}.mjs` : `run: ${JSON.stringify(SHELLS[name])}`}, params: ${secretParams} }\n`).join("")}`,
+      "schedules/dynamic.ts": `import { dynamicPipeline, step } from "orchd";
+const echo = step(async ({ params, inputs, env }) => { console.log(env.TOKEN, params, inputs); return inputs; }, { name: "echo" });
+export default dynamicPipeline({ name: "dynamic", env: { TOKEN: { secret: "token" } } }, async (run) => {
+  console.log(run.env.TOKEN);
+  await run.step(echo, { inputs: { x: run.env.TOKEN }, params: { y: run.env.TOKEN } });
+  throw new Error(run.env.TOKEN);
+});`,
+      "schedules/steps/hooks.mjs": `const tell = (name) => (context) => { console.log(name, context.env.TOKEN, JSON.stringify(context)); if (name !== "open") throw new Error(context.env.TOKEN); return { of: context.env.TOKEN }; };
+export const open = tell("open"); export const fine = tell("fine"); export const bad = tell("bad"); export const close = tell("close");`,
+      ...Object.fromEntries(
+        Object.entries(STEPS).map(([name, body]) => [`schedules/steps/${name}.mjs`, `export default async (context) => { ${body} };`]),
+      ),
+    });
+    root.linkPackages();
+    const credentials = join(root.root, "credentials");
+    mkdirSync(credentials, { mode: 0o700 });
+    writeFileSync(join(credentials, "token"), `${CANARY}\n`);
+    writeFileSync(join(credentials, "key"), `${KEY}\n`);
+    const daemon = await startDaemon({ root: root.root, env: { CREDENTIALS_DIRECTORY: credentials } });
+    for (const pipeline of ["canary", "dynamic"]) {
+      await orchd(root.root, "run", pipeline);
+      await awaitSight(root.runs, () => runsOf(root.runs, pipeline).find((run) => outcomeOf(run) !== undefined), `an end of ${pipeline}`, 60_000);
+    }
+    const [run] = runsOf(root.runs, "canary");
+    const ended = Object.fromEntries(
+      names.map((name) => [name, run!.lines.findLast((line) => line["step"] === name && line.type.startsWith("step."))?.type]),
+    );
+    const failing = new Set(["thrown", "rejected", "callback", "exits", "unserialisable", "shellfails"]);
+    expect(ended).toEqual(Object.fromEntries(names.map((name) => [name, failing.has(name) ? "step.failed" : "step.completed"])));
+    const printed = (await orchd(root.root, "logs", run!.run)).stdout;
+    const told = (await orchd(root.root, "status", run!.run, "--json")).stdout;
+    await daemon.end();
+    // The files of shell steps lay in memory, and are gone with the runner.
+    const [scratch] = /\/dev\/shm\/\S+/.exec(printed) ?? [];
+    if (existsSync("/dev/shm"))
+      await awaitSight("/dev/shm", () => (scratch !== undefined && !existsSync(scratch) ? true : undefined), `an end of ${scratch}`);
+    const places: Record<string, string> = { "the daemon's log": daemon.stderr(), "orchd logs": printed, "orchd status": told };
+    for (const entry of readdirSync(root.runs, { recursive: true, withFileTypes: true }))
+      if (entry.isFile()) places[join(entry.parentPath, entry.name)] = readFileSync(join(entry.parentPath, entry.name), "latin1");
+    expect(printed).toContain("***");
+    const leaks = Object.entries(places).flatMap(([place, text]) =>
+      TRACES.filter((trace) => text.includes(trace)).map(
+        (trace) => `${trace} in ${place}: ${text.slice(Math.max(0, text.indexOf(trace) - 200), text.indexOf(trace) + 80)}`,
+      ),
+    );
+    reached(32, "places without a trace of the secrets", Object.keys(places).length - new Set(leaks).size, Object.keys(places).length);
+    expect(leaks).toEqual([]);
+  });
+});
