@@ -1,5 +1,5 @@
 /**
- * A worker thread from the inside: takes one piece of work at a time from the runner's main thread, carries it out, and gives back its value or
+ * A worker thread from the inside: takes pieces of work from the runner's main thread, carries out one at a time, and gives back its value or
  * error, in exactly one `done`.
  *
  * What the code prints is caught where it is written (thread-output.ts), so that it is complete, in order, and with the daemon before the result is.
@@ -49,6 +49,8 @@ class Thread {
   readonly #modules: Modules;
   readonly #log: StepLog;
   readonly #health: ThreadHealth;
+  /** What was sent ahead. */
+  readonly #ahead: Extract<ToThread, { type: "run" }>[] = [];
   #work: Work | undefined;
   #sent = 0;
   #calls = 0;
@@ -87,9 +89,8 @@ class Thread {
   #take(message: ToThread): void {
     switch (message.type) {
       case "run":
-        // Whoever changes the cell first has the piece: the main thread may have taken it back.
-        if (Atomics.compareExchange(this.#cells, claimCell(message.seq), message.seq, 0) === message.seq)
-          this.#run(message.seq, message.id, message.body);
+        this.#ahead.push(message);
+        if (this.#work === undefined) this.#next();
         break;
       case "abort":
         if (this.#work?.seq !== message.seq) break;
@@ -105,6 +106,14 @@ class Thread {
         else waiting.reject(Object.assign(new Error(message.error.message), message.error));
         break;
       }
+    }
+  }
+
+  #next(): void {
+    while (this.#work === undefined && this.#ahead.length > 0) {
+      const { seq, id, body } = this.#ahead.shift()!;
+      // Whoever changes the cell first has the piece: the main thread may have taken it back.
+      if (Atomics.compareExchange(this.#cells, claimCell(seq), seq, 0) === seq) this.#run(seq, id, body);
     }
   }
 
@@ -165,6 +174,9 @@ class Thread {
       spawned: work.spawned,
       ...(retire === undefined ? {} : { retire }),
     });
+    // What was sent ahead is for another thread.
+    if (retire !== undefined) this.#ahead.length = 0;
+    else this.#next();
   }
 
   /** Something was thrown where nobody could catch it. */

@@ -2,9 +2,8 @@
  * The runner's main thread: it places what the daemon asks for on worker threads and shells, limits it, ends it, and never runs a user's code.
  *
  * A piece of work is waiting, then running, then over; over means that exactly one `done` or `stuck` was sent for it. Module steps and hooks
- * share warm threads, at most `threads` busy at once; what is isolated, limited in memory, or long-lived (a dynamic pipeline's function, an
- * orchestrator) has a thread of its own that is used once. Another thread is started only if work has waited a moment for those there
- * are, and no more at once than there are cores: short steps are faster on few threads.
+ * share warm threads (warm-threads.ts); what is isolated, limited in memory, or long-lived (a dynamic pipeline's function, an orchestrator) has a
+ * thread of its own that is used once.
  *
  * When the channel to the daemon closes, everything that was started is ended, and the process with it.
  */
@@ -19,10 +18,9 @@ import { Guard } from "./guard.ts";
 import { OutsideLook, groupHeldKib } from "./outside-look.ts";
 import { Scratch } from "./scratch.ts";
 import { ShellStep } from "./shell-step.ts";
+import { WarmThreads, type Placed } from "./warm-threads.ts";
 import { WorkerThread } from "./worker-thread.ts";
 
-/** How long work waits for a busy thread before another is started. */
-const PATIENCE_MS = 3;
 /** How long a thread may take to say that it heard an abort before it is taken for blocked; a busy machine makes it wait for its turn. */
 const HEARING_MS = 750;
 /** How long a thread may take to end when told to. */
@@ -30,11 +28,7 @@ const ENDING_MS = 500;
 /** How often the memory of what is limited is looked at. */
 const MEMORY_LOOK_MS = 100;
 
-interface Piece {
-  readonly id: string;
-  readonly head: TaskHead;
-  readonly body: string;
-  thread?: WorkerThread;
+interface Piece extends Placed {
   shell?: ShellStep;
   /** Why it was told to end. */
   ending?: { outcome: "stopped" | "timeout"; because: string; forced: boolean; heard: boolean };
@@ -55,14 +49,12 @@ export class RunnerHost {
   readonly #guard: Guard;
   readonly #scratch: Scratch;
   readonly #pieces = new Map<string, Piece>();
-  readonly #waiting: Piece[] = [];
+  readonly #warm: WarmThreads<Piece>;
   readonly #waitingShells: Piece[] = [];
-  readonly #threads = new Set<WorkerThread>();
   readonly #single = new Set<WorkerThread>();
   readonly #spares: WorkerThread[] = [];
   readonly #cores = availableParallelism();
   #shells = 0;
-  #patience: NodeJS.Timeout | undefined;
   #outbox: FromRunner[] = [];
   #wantsSpares = false;
 
@@ -73,6 +65,13 @@ export class RunnerHost {
     this.#send = send;
     this.#guard = new Guard(settings.token);
     this.#scratch = new Scratch(settings.scratch, this.#guard);
+    this.#warm = new WarmThreads({
+      cores: this.#cores,
+      threads: settings.threads,
+      newThread: () => this.#newThread(),
+      end: (thread) => void thread.end(ENDING_MS),
+      given: (piece) => this.#limit(piece),
+    });
     setInterval(() => this.#watchMemory(), MEMORY_LOOK_MS).unref();
   }
 
@@ -91,8 +90,8 @@ export class RunnerHost {
           break;
         case "reply": {
           const { thread } = this.#pieces.get(message.id) ?? {};
-          if (thread?.busy !== undefined)
-            thread.post({ type: "reply", seq: thread.busy.seq, call: message.call, value: message.value, error: message.error });
+          const seq = thread?.seqOf(message.id);
+          if (seq !== undefined) thread!.post({ type: "reply", seq, call: message.call, value: message.value, error: message.error });
           break;
         }
       }
@@ -114,7 +113,7 @@ export class RunnerHost {
     }
     const ownThread = head.isolated || head.memoryMb !== undefined || head.kind === "dynamic" || head.kind === "flavor" || head.kind === "load";
     if (!ownThread) {
-      this.#waiting.push(piece);
+      this.#warm.add(piece);
       return;
     }
     if (head.isolated) this.#wantsSpares = true;
@@ -126,49 +125,7 @@ export class RunnerHost {
 
   #pump(): void {
     while (this.#waitingShells.length > 0 && this.#shells < this.#settings.threads) this.#runShell(this.#waitingShells.shift()!);
-    for (let index = 0; index < this.#waiting.length;) {
-      const piece = this.#waiting[index]!;
-      const thread = this.#idleThreadFor(piece);
-      if (thread === undefined) {
-        index += 1;
-        if (index >= this.#settings.threads) break;
-        continue;
-      }
-      this.#waiting.splice(index, 1);
-      this.#run(thread, piece);
-    }
-    if (this.#waiting.length === 0) return;
-    if (this.#threads.size === 0) this.#growAndPump();
-    else if (this.#patience === undefined) this.#patience = setTimeout(() => this.#outOfPatience(), PATIENCE_MS);
-  }
-
-  #outOfPatience(): void {
-    this.#patience = undefined;
-    if (this.#waiting.length > 0) this.#growAndPump();
-  }
-
-  #growAndPump(): void {
-    const starting = [...this.#threads].filter((thread) => !thread.ready).length;
-    if (this.#threads.size >= this.#settings.threads) {
-      // Full: an idle thread that does not suit what waits makes room for one that does.
-      const idle = [...this.#threads].find((thread) => thread.busy === undefined && thread.ready);
-      if (idle === undefined) return;
-      this.#retire(idle);
-    }
-    if (starting < this.#cores) this.#threads.add(this.#newThread());
-    this.#pump();
-  }
-
-  #idleThreadFor(piece: Piece): WorkerThread | undefined {
-    const bundle = piece.head.bundle ?? "";
-    const source = piece.head.source ?? "";
-    let suitable: WorkerThread | undefined;
-    for (const thread of this.#threads) {
-      if (thread.busy !== undefined || !thread.suits(bundle, source)) continue;
-      if (thread.knows(bundle, source)) return thread;
-      suitable ??= thread;
-    }
-    return suitable;
+    this.#warm.pump();
   }
 
   #newThread(memoryMb?: number): WorkerThread {
@@ -213,12 +170,12 @@ export class RunnerHost {
   #stop(id: string, mode: "graceful" | "force", because: string): void {
     const piece = this.#pieces.get(id);
     if (piece === undefined) return;
-    const waitsIn = [this.#waiting, this.#waitingShells].find((list) => list.includes(piece));
-    if (waitsIn === undefined) {
+    const shell = this.#waitingShells.indexOf(piece);
+    if (shell !== -1) this.#waitingShells.splice(shell, 1);
+    else if (!this.#warm.withdraw(piece)) {
       this.#end(piece, "stopped", because, mode === "force");
       return;
     }
-    waitsIn.splice(waitsIn.indexOf(piece), 1);
     this.#finish(piece, { ok: false, outcome: "stopped", error: { name: "Stopped", message: because } }, 0, Date.now());
   }
 
@@ -229,9 +186,8 @@ export class RunnerHost {
     piece.ending = { outcome: before?.outcome ?? outcome, because: before?.because ?? because, forced, heard: before?.heard ?? false };
     if (before === undefined) {
       piece.shell?.signal("SIGTERM");
-      const { thread } = piece;
-      if (thread?.busy !== undefined)
-        thread.post({ type: "abort", seq: thread.busy.seq, reason: outcome === "timeout" ? "timeout" : "stop", because });
+      const seq = piece.thread?.seqOf(piece.id);
+      if (seq !== undefined) piece.thread!.post({ type: "abort", seq, reason: outcome === "timeout" ? "timeout" : "stop", because });
     }
     if (!forced) return;
     piece.timers.push(setTimeout(() => void this.#kill(piece), piece.head.gracePeriodMs));
@@ -250,11 +206,13 @@ export class RunnerHost {
     piece.shell?.kill();
     const { thread } = piece;
     if (thread === undefined) return;
+    this.#warm.leave(thread);
+    this.#pump();
     // A thread in `execSync` cannot end before its child does.
     killByToken(`${this.#settings.token}/${piece.id}`);
     if (await thread.end(ENDING_MS)) return;
     if (!this.#pieces.has(piece.id)) return;
-    const unstarted = [...this.#waiting, ...this.#waitingShells].map((waiting) => waiting.id);
+    const unstarted = [...this.#warm.waiting, ...this.#waitingShells].map((waiting) => waiting.id);
     this.#pieces.delete(piece.id);
     this.#say({ type: "stuck", id: piece.id, result: this.#endResult(piece), durationMs: 0, startedAt: Date.now(), unstarted });
   }
@@ -278,9 +236,11 @@ export class RunnerHost {
     }
     if (message.type === "spoiled") {
       this.#retire(thread);
+      this.#pump();
       return;
     }
-    const piece = thread.busy === undefined || thread.busy.seq !== message.seq ? undefined : this.#pieces.get(thread.busy.id);
+    const id = thread.idOf(message.seq);
+    const piece = id === undefined ? undefined : this.#pieces.get(id);
     switch (message.type) {
       case "heard":
         if (piece?.ending !== undefined) piece.ending.heard = true;
@@ -293,8 +253,9 @@ export class RunnerHost {
         thread.heard();
         break;
       case "done": {
-        thread.busy = undefined;
+        thread.answered(message.seq);
         if (piece !== undefined) {
+          this.#warm.ended(thread, piece, message.durationMs);
           if (message.spawned) killByToken(`${this.#settings.token}/${piece.id}`);
           const result: RawResult =
             message.json === undefined
@@ -310,17 +271,16 @@ export class RunnerHost {
   }
 
   #retire(thread: WorkerThread): void {
-    this.#threads.delete(thread);
+    this.#warm.leave(thread);
     void thread.end(ENDING_MS);
   }
 
   #onGone(thread: WorkerThread, error: Error | undefined, exitCode: number): void {
-    this.#threads.delete(thread);
+    this.#warm.leave(thread);
     this.#single.delete(thread);
     const spare = this.#spares.indexOf(thread);
     if (spare !== -1) this.#spares.splice(spare, 1);
-    const piece = thread.busy === undefined ? undefined : this.#pieces.get(thread.busy.id);
-    thread.busy = undefined;
+    const piece = thread.current === undefined ? undefined : this.#pieces.get(thread.current);
     if (piece !== undefined) {
       killByToken(`${this.#settings.token}/${piece.id}`);
       const told = piece.ending !== undefined || piece.fault !== undefined;

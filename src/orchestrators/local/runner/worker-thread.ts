@@ -32,8 +32,9 @@ export interface ThreadOptions {
 export class WorkerThread {
   /** Bundles that it has imported, by what the person wrote: another version of the same source wants another thread. */
   readonly sources = new Map<string, string>();
-  /** What it works on; undefined while it is idle. */
-  busy: { readonly seq: number; readonly id: string } | undefined;
+  /** What it was given and has not answered for, in order; it works on the first that it has begun. */
+  #given: { readonly seq: number; readonly id: string }[] = [];
+  #busySince = 0;
   ready = false;
   readonly #worker: Worker;
   readonly #shared = new SharedArrayBuffer(SHARED_BYTES);
@@ -87,13 +88,48 @@ export class WorkerThread {
     return Atomics.load(this.#cells, CELLS.looks);
   }
 
-  /** Gives it a piece of work. */
+  /** Under which number it knows a piece of work; undefined where it has none of that id. */
+  seqOf(id: string): number | undefined {
+    return this.#given.find((given) => given.id === id)?.seq;
+  }
+
+  /** The id of a piece of work that it has; undefined once it has answered. */
+  idOf(seq: number): string | undefined {
+    return this.#given.find((given) => given.seq === seq)?.id;
+  }
+
+  /** The piece of work that it works on, or will begin next. */
+  get current(): string | undefined {
+    return this.#given[0]?.id;
+  }
+
+  /** How long it has been at its first piece of work, in milliseconds. */
+  get busyMs(): number {
+    return this.#given.length === 0 ? 0 : performance.now() - this.#busySince;
+  }
+
+  /** Gives it a piece of work, to be begun after what it has; no more than {@link CLAIM_CELLS} at once. */
   run(id: string, body: string, bundle: string, source: string): void {
     this.#seq += 1;
-    this.busy = { seq: this.#seq, id };
+    if (this.#given.length === 0) this.#busySince = performance.now();
+    this.#given.push({ seq: this.#seq, id });
     this.sources.set(source, bundle);
     Atomics.store(this.#cells, claimCell(this.#seq), this.#seq);
     this.post({ type: "run", seq: this.#seq, id, body });
+  }
+
+  /** Takes a piece of work back. @returns false where it has been begun */
+  takeBack(id: string): boolean {
+    const seq = this.seqOf(id);
+    if (seq === undefined || Atomics.compareExchange(this.#cells, claimCell(seq), seq, 0) !== seq) return false;
+    this.answered(seq);
+    return true;
+  }
+
+  /** It has nothing to do any more with a piece of work. */
+  answered(seq: number): void {
+    if (this.#given[0]?.seq === seq) this.#busySince = performance.now();
+    this.#given = this.#given.filter((given) => given.seq !== seq);
   }
 
   /** Says something to it. */

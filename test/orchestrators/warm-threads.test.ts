@@ -1,0 +1,181 @@
+import { beforeEach, describe, expect, it, vi } from "vitest";
+import type { TaskHead } from "../../src/orchestrators/local/protocol.ts";
+import { WarmThreads, type Placed } from "../../src/orchestrators/local/runner/warm-threads.ts";
+import type { WorkerThread } from "../../src/orchestrators/local/runner/worker-thread.ts";
+
+const CORES = 2;
+const MOST = 4;
+
+/** A thread that begins what it is told to, when it is told to. */
+class PlayedThread {
+  ready = true;
+  busyMs = 0;
+  given: string[] = [];
+  begun = new Set<string>();
+  ended = false;
+  source: string | undefined;
+
+  suits(_bundle: string, source: string): boolean {
+    return this.source === undefined || this.source === source;
+  }
+  knows(_bundle: string, source: string): boolean {
+    return this.source === source;
+  }
+  run(id: string, _body: string, _bundle: string, source: string): void {
+    this.source = source;
+    if (this.given.length === 0) this.begun.add(id);
+    this.given.push(id);
+  }
+  takeBack(id: string): boolean {
+    if (!this.given.includes(id) || this.begun.has(id)) return false;
+    this.given = this.given.filter((given) => given !== id);
+    return true;
+  }
+}
+
+let threads: PlayedThread[];
+let warm: WarmThreads<Placed>;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  threads = [];
+  warm = new WarmThreads<Placed>({
+    cores: CORES,
+    threads: MOST,
+    newThread: () => {
+      const thread = new PlayedThread();
+      threads.push(thread);
+      return thread as unknown as WorkerThread;
+    },
+    end: (thread) => {
+      (thread as unknown as PlayedThread).ended = true;
+    },
+    given: () => undefined,
+  });
+  return () => void vi.useRealTimers();
+});
+
+const piece = (id: string, more: Partial<TaskHead> = {}): Placed => ({
+  id,
+  body: "{}",
+  head: { kind: "module", run: "r", pipeline: "p", step: id, attempt: 1, source: "a.ts", bundle: "b", isolated: false, gracePeriodMs: 0, ...more },
+});
+
+function place(...pieces: Placed[]): void {
+  for (const one of pieces) warm.add(one);
+  warm.pump();
+}
+
+/** The first piece of a thread ends, and its next is begun. */
+function end(thread: PlayedThread, all: readonly Placed[], durationMs: number): void {
+  const id = thread.given.shift()!;
+  thread.begun.delete(id);
+  if (thread.given[0] !== undefined) thread.begun.add(thread.given[0]);
+  warm.ended(
+    thread as unknown as WorkerThread,
+    all.find((one) => one.id === id)!,
+    durationMs,
+  );
+}
+
+/** Two threads that have shown that the work is brief. */
+function brisk(): void {
+  const first = ["x", "y"].map((id) => piece(id));
+  place(...first);
+  for (let looks = 0; looks < 2; looks += 1) vi.advanceTimersByTime(3);
+  warm.pump();
+  for (const thread of threads) end(thread, first, 0.05);
+  warm.pump();
+}
+
+describe("threads that steps share", () => {
+  it("take one piece each, and are joined by another only once work has waited", () => {
+    place(piece("a"), piece("b"), piece("c"));
+    expect(threads).toHaveLength(1);
+    warm.pump();
+    expect(threads[0]!.given).toEqual(["a"]);
+    expect(warm.waiting.map(({ id }) => id)).toEqual(["b", "c"]);
+    vi.advanceTimersByTime(3);
+    expect(threads).toHaveLength(2);
+    vi.advanceTimersByTime(30);
+    expect(threads.map(({ given }) => given)).toEqual([["a"], ["b"], ["c"]]);
+  });
+
+  it("start no more at once than there are cores", () => {
+    place(...["a", "b", "c", "d"].map((id) => piece(id)));
+    for (const thread of threads) thread.ready = false;
+    for (let ms = 0; ms < 50; ms += 3) {
+      vi.advanceTimersByTime(3);
+      for (const thread of threads) thread.ready = false;
+    }
+    expect(threads).toHaveLength(CORES);
+  });
+
+  it("have brief work sent ahead, on as many as there are cores", () => {
+    brisk();
+    const many = Array.from({ length: 20 }, (_, index) => piece(`s${index}`));
+    place(...many);
+    expect(threads).toHaveLength(CORES);
+    expect(threads.map(({ given }) => given.length)).toEqual([8, 8]);
+    expect(warm.waiting).toHaveLength(4);
+    end(threads[0]!, many, 0.05);
+    warm.pump();
+    expect(warm.waiting).toHaveLength(3);
+  });
+
+  it("give back what waits behind a piece that turns out to be long", () => {
+    brisk();
+    const many = ["a", "b", "c", "d"].map((id) => piece(id));
+    place(...many);
+    expect(threads.map(({ given }) => given.length)).toEqual([2, 2]);
+    threads[0]!.busyMs = 5;
+    vi.advanceTimersByTime(3);
+    expect(threads[0]!.given).toEqual(["a"]);
+    // No thread is free for it, and it is no longer taken to be brief: another is started.
+    expect(threads.length).toBeGreaterThan(CORES);
+    vi.advanceTimersByTime(6);
+    expect(threads.flatMap(({ given }) => given).sort()).toEqual(["a", "b", "c", "d"]);
+  });
+
+  it("begin at once what has a time limit, or not at all", () => {
+    brisk();
+    const limited = ["a", "b", "c"].map((id) => piece(id, { timeoutMs: 50 }));
+    place(...limited);
+    expect(threads.map(({ given }) => given.length)).toEqual([1, 1]);
+    expect(warm.waiting.map(({ id }) => id)).toEqual(["c"]);
+  });
+
+  it("let go of what is withdrawn before it was begun, and of nothing else", () => {
+    brisk();
+    const many = ["a", "b", "c", "d", "e"].map((id) => piece(id));
+    place(...many);
+    const [a, , c] = many;
+    expect(warm.withdraw(c!)).toBe(true);
+    expect(warm.withdraw(a!)).toBe(false);
+    expect(threads.flatMap(({ given }) => given)).not.toContain("c");
+    expect(threads.flatMap(({ given }) => given)).toContain("a");
+  });
+
+  it("leave to others what a thread that ends had not begun", () => {
+    brisk();
+    const many = ["a", "b", "c", "d"].map((id) => piece(id));
+    place(...many);
+    warm.leave(threads[0] as unknown as WorkerThread);
+    expect(warm.waiting.map(({ id }) => id)).toEqual(["c"]);
+    warm.pump();
+    expect(threads[1]!.given).toEqual(["b", "d", "c"]);
+  });
+
+  it("make room for other code when there are as many as there may be", () => {
+    const first = Array.from({ length: MOST }, (_, index) => piece(`s${index}`));
+    place(...first);
+    vi.advanceTimersByTime(60);
+    expect(threads).toHaveLength(MOST);
+    for (const thread of threads) end(thread, first, 100);
+    place(piece("other", { source: "other.ts" }));
+    expect(warm.waiting).toHaveLength(1);
+    vi.advanceTimersByTime(9);
+    expect(threads.filter(({ ended }) => ended)).toHaveLength(1);
+    expect(threads.at(-1)!.given).toEqual(["other"]);
+  });
+});
