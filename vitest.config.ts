@@ -10,8 +10,8 @@ export default defineConfig({
     pool: "forks",
     // Two at least: a test that waits for a daemon leaves its core idle.
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     teardownTimeout: 10_000,
     coverage: { include: ["src/**/*.ts", "daemon/**/*.ts"] },
   },

@@ -62,7 +62,7 @@ export function orchd(root: string, ...parameters: (string | SpawnOptions)[]): P
     const deadline = setTimeout(() => {
       child.kill("SIGKILL");
       reject(new Error(`orchd ${words.join(" ")} did not end.\nstdout: ${stdout}\nstderr: ${stderr}`));
-    }, options.deadlineMs ?? 20_000);
+    }, options.deadlineMs ?? 45_000);
     child.on("error", reject);
     child.on("close", (status, signal) => {
       clearTimeout(deadline);
@@ -169,7 +169,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
 }
 
 async function untilReady(daemon: Daemon, options: DaemonOptions, over: () => unknown): Promise<void> {
-  const deadline = Date.now() + (options.deadlineMs ?? 20_000);
+  const deadline = Date.now() + (options.deadlineMs ?? 45_000);
   for (;;) {
     if (over()) throw new Error(`The daemon ended before it was ready. Its log:\n${daemon.stderr()}`);
     const status = await orchd(options.root, "status", "--json");

@@ -32,6 +32,8 @@ describe("a stop that is asked for", () => {
     const { run } = (await orchd(root.root, "run", name, "--json")).json<{ run: string }>();
     const path = await awaitSight(root.runs, () => runsOf(root.runs, name)[0]?.path, "the run's ledger");
     await awaitLine(path, (line) => line.type === "step.started");
+    // It has been begun too: what only waits for a thread is stopped without ado.
+    await awaitLine(path.replace(/jsonl$/, "log"), (line) => line["line"] === "up");
     if (!heedsGraceful) {
       const graceful = await orchd(root.root, "stop", run);
       expect(graceful.status).toBe(0);
