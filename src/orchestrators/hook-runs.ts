@@ -25,15 +25,15 @@ export class HookRuns {
     this.#parts = parts;
   }
 
-  /** Whether none runs. */
+  /** Whether none runs that anybody waits for. */
   get idle(): boolean {
-    return this.running.size === 0;
+    return this.#abandoned || this.running.size === 0;
   }
 
   /** Starts a hook once what made it due is durable. */
   start(hook: HookName, step: string | undefined, because: string): void {
     this.running.add(keyOf(hook, step));
-    this.#begin(hook, step, because, false);
+    if (!this.#abandoned) this.#begin(hook, step, because, false);
   }
 
   /** Tells all that run to end; each gets the grace period. */
@@ -42,11 +42,10 @@ export class HookRuns {
     for (const id of this.#ids.values()) journal.afterwards(() => deps.orchestrators.local.stopTask(id, "force", because));
   }
 
-  /** The daemon ends: those that run are ended, and run again at the next start. */
+  /** The daemon ends: those that run are ended, and run again at the next start. They still count as running, or the plan would start them anew. */
   abandon(): void {
     this.#abandoned = true;
     this.stop("the daemon ends");
-    this.running.clear();
     this.#ids.clear();
   }
 

@@ -1,0 +1,30 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { awaitLine, awaitSight } from "../support/await-event.ts";
+import { orchd, startDaemon } from "../support/daemon.ts";
+import { outcomeOf, runsOf } from "../support/ledgers.ts";
+import { tempRoot } from "../support/temp-root.ts";
+
+it("a daemon that is told to end while a hook runs ends, and the hook runs again at the next start", async () => {
+  const root = tempRoot({
+    "orchd.yaml": "drainPeriod: 200ms\ngracePeriod: 200ms\n",
+    "schedules/p.yaml": `hooks: { onSuccess: ./steps/hooks.mjs#ok }\nsteps:\n  it: { run: "true" }\n`,
+    "schedules/steps/hooks.mjs": `import { existsSync, writeFileSync } from "node:fs";
+const mark = new URL("../../begun", import.meta.url);
+export async function ok({ signal }) {
+  if (existsSync(mark)) return;
+  writeFileSync(mark, "");
+  await new Promise((resolve) => setTimeout(resolve, 3_600_000));
+}
+`,
+  });
+  const first = await startDaemon({ root: root.root });
+  await orchd(root.root, "run", "p");
+  await awaitSight(root.root, () => (existsSync(join(root.root, "begun")) ? true : undefined), "the hook's beginning");
+  expect((await first.end("SIGTERM", 10_000)).status).toBe(0);
+  expect(outcomeOf(runsOf(root.runs, "p")[0]!)).toBeUndefined();
+  await startDaemon({ root: root.root });
+  await awaitLine(runsOf(root.runs, "p")[0]!.path, (line) => line.type === "hook.completed");
+  await awaitSight(root.runs, () => (outcomeOf(runsOf(root.runs, "p")[0]!) === "completed" ? true : undefined), "the run's end");
+});
