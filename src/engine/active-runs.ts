@@ -28,6 +28,8 @@ export interface ActiveRun {
   going: boolean;
   /** Why it may start, or what it waits for. */
   because: string;
+  /** Since when it has gone on, or waited, under this daemon: monotonic milliseconds. */
+  since: number;
   /** Resolves once its ledger exists; undefined if that came to nothing. */
   readonly ready: Promise<RunHandle | undefined>;
   handle?: RunHandle;
@@ -123,6 +125,11 @@ export class ActiveRuns {
     return count;
   }
 
+  /** Whether a run that came now would have to wait. */
+  mustWait(place: Waiting): boolean {
+    return this.#holding || waitsFor(place, this.#load(), this.#limits) !== undefined;
+  }
+
   /** How many runs of a backfill go on or wait. */
   ofBackfill(pipeline: string, id: string): number {
     let count = 0;
@@ -142,7 +149,7 @@ export class ActiveRuns {
    * @param because why it may start
    */
   reserve(place: RunPlace, because: string, reason?: string): ActiveRun {
-    const entry = this.#add(makeEntry(place, because));
+    const entry = this.#add(makeEntry(place, because, this.#clock.monotonic()));
     // Those that wait already were looked at when they came, and whenever a run ended: what keeps them is no reason for this one to wait.
     const waits = waitsFor(place, this.#load(), this.#limits);
     if (waits !== undefined) entry.because = reason ?? waits;
@@ -157,7 +164,8 @@ export class ActiveRuns {
    */
   takeOver(place: RunPlace, handle: RunHandle): ActiveRun {
     const begun = handle.state.phase === "started";
-    const entry = this.#add(makeEntry(place, begun ? "it was running when the daemon ended" : "the daemon was restarted before its turn came"));
+    const because = begun ? "it was running when the daemon ended" : "the daemon was restarted before its turn came";
+    const entry = this.#add(makeEntry(place, because, this.#clock.monotonic()));
     if (begun) this.#go(entry);
     this.#watch(entry, handle);
     entry.record();
@@ -290,6 +298,7 @@ export class ActiveRuns {
   #go(entry: Entry): void {
     this.#waiting.delete(entry);
     entry.going = true;
+    entry.since = this.#clock.monotonic();
     this.#countIn(entry);
   }
 
@@ -319,12 +328,12 @@ export class ActiveRuns {
   }
 }
 
-function makeEntry(place: RunPlace, because: string): Entry {
+function makeEntry(place: RunPlace, because: string, since: number): Entry {
   let settle!: (handle: RunHandle | undefined) => void;
   let record!: () => void;
   const ready = new Promise<RunHandle | undefined>((resolve) => (settle = resolve));
   const recorded = new Promise<void>((resolve) => (record = resolve));
-  return { place, because, going: false, ready, settle, recorded, record, ended: false };
+  return { place, because, since, going: false, ready, settle, recorded, record, ended: false };
 }
 
 function add(counts: Map<string, number>, key: string, by: number): void {

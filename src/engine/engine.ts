@@ -111,6 +111,7 @@ export class Engine {
         },
         onFinished: async (run, end) => {
           const { run: id, pipeline } = run.place;
+          this.#overdue.ended(id, pipeline, end.durationMs);
           await this.#written(pipeline, (desk) => desk.recordEnd(id, end));
           this.#backfills.poke(pipeline);
         },

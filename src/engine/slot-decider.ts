@@ -249,7 +249,7 @@ export class SlotDecider {
       gracePeriodMs: loaded.snapshot.gracePeriodMs,
     };
     // Runs that are caught up wait for each other in slot order, whatever overlap says: none would be left of them otherwise.
-    const room = late ? {} : this.#makeRoom(slot, loaded, place.group);
+    const room = late ? {} : this.#makeRoom(slot, loaded, place);
     if (room.skip !== undefined) return line({ type: "slot.skipped", ...slotFields(slot), because: room.skip });
     this.#count(slot.schedule);
     outcomes.push({
@@ -264,7 +264,7 @@ export class SlotDecider {
   }
 
   /** What overlap and the queue's limits say: why the slot is skipped, or why its run waits. */
-  #makeRoom(slot: DueSlot, loaded: LoadedPipeline, group: string | undefined): { readonly skip?: string; readonly waits?: string } {
+  #makeRoom(slot: DueSlot, loaded: LoadedPipeline, place: RunPlace): { readonly skip?: string; readonly waits?: string } {
     const { runs } = this.#ports;
     const overlap = decideOverlap(loaded.overlap, loaded.maxActiveRuns, runs.busy(this.#view.name), loaded.maxQueuedRuns);
     if (overlap.kind === "skip") return { skip: overlap.because };
@@ -272,8 +272,10 @@ export class SlotDecider {
       runs.makeRoom(overlap.stop, overlap.mode, `the newer slot ${iso(slot.slot)} is due; overlap is ${loaded.overlap}`);
       return { waits: overlap.because };
     }
+    const { group } = place;
     const most = group === undefined ? undefined : this.#ports.settings().concurrency[group]?.maxQueued;
-    if (most !== undefined && runs.waitingFor(group!) >= most)
+    // One that need not wait takes nobody's place: those that do wait for something else, such as their own pipeline's turn.
+    if (most !== undefined && runs.mustWait(place) && runs.waitingFor(group!) >= most)
       return { skip: `${most} runs wait for the concurrency group "${group!}" already, the most that may` };
     return overlap.kind === "queue" ? { waits: overlap.because } : {};
   }

@@ -51,7 +51,7 @@ export async function simulate(seed: number, runs: string, days: number, trace: 
     return {
       minutes: pick([[0], [0, 30], [7, 8, 9], [0, 10, 20, 30, 40, 50], [59], [15, 45]]),
       ...(chance.random() < 0.4 ? {} : { hours: pick([[2], [0, 6, 12, 18], [1, 2, 3], [23], [0]]) }),
-      ...(chance.random() < 0.15 ? { everySeconds: pick([100, 900, 5_400]) } : {}),
+      ...(chance.random() < 0.15 ? { everySeconds: pick([1_000, 5_400, 40_000]) } : {}),
       zone,
       jitterSeconds: pick([0, 0, 45, 1_800]),
       catchUp: pick(["none", "latest", "all"] as const),

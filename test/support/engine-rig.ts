@@ -144,13 +144,18 @@ export class EngineRig {
   /** SIGTERM. */
   async down(): Promise<void> {
     await this.settling(this.engine.stop(0));
+    // What it leaves open (runs that go on) is closed with the process.
+    this.disk.forgets = false;
+    this.disk.die();
   }
 
   /** kill -9: whatever was under way stays as it is. */
   async kill(): Promise<void> {
     this.disk.die();
     await this.clock.settle();
-    await this.engine.stop(0).catch(() => undefined);
+    // Its timers are cancelled at once. Nothing that it still waits for need ever come: a dead process waits for nothing.
+    this.engine.stop(0).catch(() => undefined);
+    for (let turn = 0; turn < 20; turn += 1) await this.clock.settle();
   }
 
   /** The lines of a pipeline's ledger, checkpoints left out. */
@@ -158,10 +163,10 @@ export class EngineRig {
     return linesOf(join(this.store.runsDir, name, "pipeline.jsonl")).filter(({ type }) => type !== "pipeline.checkpoint");
   }
 
-  /** Its slots' lines, shortened: `fired 02:01`. */
+  /** The decisions of its slots, shortened: `fired 02:01`. */
   slots(name: string): string[] {
     return this.lines(name)
-      .filter(({ type }) => type.startsWith("slot."))
+      .filter(({ type }) => type.startsWith("slot.") && type !== "slot.late")
       .map(
         (line) =>
           `${line.type.slice(5)} ${String(line["slot"]).slice(11, 19)}${line["until"] === undefined ? "" : `..${String(line["until"]).slice(11, 19)}`}`,

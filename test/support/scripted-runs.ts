@@ -61,6 +61,8 @@ export class ScriptedRun implements RunHandle {
   readonly finished: Promise<RunEnd>;
   #finish!: (end: RunEnd) => void;
   #timer: Timer | undefined;
+  /** When it went on, on the monotonic clock. */
+  #began: number | undefined;
   #ending = false;
   #drained = false;
 
@@ -116,16 +118,18 @@ export class ScriptedRun implements RunHandle {
     if (this.#ending) return;
     this.#ending = true;
     this.#timer?.cancel();
-    await this.#append([{ type: "run.finished", status, because, durationMs: 0 }]);
+    const durationMs = this.#began === undefined ? 0 : Math.round(this.#maker.parts.clock.monotonic() - this.#began);
+    await this.#append([{ type: "run.finished", status, because, durationMs }]);
     if (this.#state?.phase !== "finished") return;
     await this.file.close().catch(() => undefined);
     this.#maker.live.delete(this.id);
-    this.#finish({ status, because, durationMs: 0 });
+    this.#finish({ status, because, durationMs });
   }
 
   #goOn(): void {
     if (this.#drained || this.state.stop !== undefined || this.state.phase !== "started") return;
     const { clock, script } = this.#maker.parts;
+    this.#began = clock.monotonic();
     this.#timer = clock.after(script.durationOf(this.id), () => void this.end("completed"));
   }
 

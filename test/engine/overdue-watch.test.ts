@@ -1,0 +1,52 @@
+import { expect, test } from "vitest";
+import { EngineRig, pipelineOf, scheduleOf } from "../support/engine-rig.ts";
+import { tempRoot } from "../support/temp-root.ts";
+
+const minutely = scheduleOf({ cron: "* * * * *" });
+
+/** A pipeline whose runs take two seconds each, but for those of the given minutes. */
+function rig(odd: Record<string, number>): EngineRig {
+  return new EngineRig({ runs: tempRoot().runs, script: { durationOf: (run) => odd[run.slice(11, 15)] ?? 2_000 } });
+}
+
+test("a run beyond three times the slowest of its last hundred is overdue, said once and while it goes on", async () => {
+  const there = rig({ "0222": 5_000, "0223": 50_000, "0225": 7_000 });
+  await there.up();
+  await there.drop(pipelineOf("p", [minutely]));
+  // Twenty runs are a history; the one of 02:22 is long, and within it.
+  await there.clock.advance(23 * 60_000 + 55_000);
+  const overdue = there.lines("p").filter(({ type }) => type === "run.overdue");
+  expect(overdue.map(({ run }) => run)).toEqual(["p@20261123T022300Z"]);
+  expect(String(overdue[0]!["because"])).toMatch(/^run p@20261123T022300Z goes on for \d+s; 99 of 100 of the last 22 took no more than 5s$/);
+  const ended = there.lines("p").find(({ type, run }) => type === "run.finished" && run === "p@20261123T022300Z")!;
+  expect(overdue[0]!.seq).toBeLessThan(ended.seq);
+});
+
+test("one that came and went between two looks is overdue too", async () => {
+  const there = rig({ "0221": 7_000, "0222": 5_999 });
+  await there.up();
+  await there.drop(pipelineOf("p", [minutely]));
+  await there.clock.advance(23 * 60_000);
+  const overdue = there.lines("p").filter(({ type }) => type === "run.overdue");
+  expect(overdue.map(({ run, because }) => [run, because])).toEqual([
+    ["p@20261123T022100Z", "run p@20261123T022100Z took 7s; 99 of 100 of the last 20 took no more than 2s"],
+  ]);
+});
+
+test("without twenty runs nothing is overdue, and never what takes less than a second", async () => {
+  const there = rig({ "0210": 50_000 });
+  await there.up();
+  await there.drop(pipelineOf("p", [minutely]));
+  await there.clock.advance(25 * 60_000);
+  expect(there.lines("p").filter(({ type }) => type === "run.overdue")).toEqual([]);
+});
+
+test("a slot whose run has not started within a minute is late, said once, with what it waits for", async () => {
+  const there = rig({ "0201": 300_000 });
+  await there.up();
+  await there.drop(pipelineOf("p", [scheduleOf({ cron: "1,2 2 * * *" })], { overlap: "queue" }));
+  await there.clock.advance(8 * 60_000);
+  const late = there.lines("p").filter(({ type }) => type === "slot.late");
+  expect(late.map(({ slot, run }) => [slot, run])).toEqual([["2026-11-23T02:02:00.000Z", "p@20261123T020200Z"]]);
+  expect(String(late[0]!["because"])).toContain("run p@20261123T020100Z still goes on; overlap is queue");
+});
