@@ -16,6 +16,7 @@ const BENCHES: Record<string, () => Promise<Bench>> = {
   fire: () => import("./fire.ts"),
   status: () => import("./status.ts"),
   idle: () => import("./idle.ts"),
+  cache: () => import("./cache.ts"),
   peers: () => import("./peers.ts"),
 };
 

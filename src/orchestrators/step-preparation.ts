@@ -5,8 +5,6 @@
  * The answer is a value; the run-loop writes and acts. Most steps are prepared in one go. One with file dependencies or a cache function
  * takes a while, and is then answered by a promise; the planner decides afresh once it is there.
  */
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { dirname, isAbsolute, join } from "node:path";
 import { cacheKey, cacheKeyParts, contentHash, type CacheKeyParts } from "../core/cache-key.ts";
 import { evaluateWhen } from "../core/condition.ts";
@@ -16,6 +14,7 @@ import type { Json, SnapshotStep } from "../core/snapshot.ts";
 import { bindRun } from "../core/template.ts";
 import { outputOf, allOutputs } from "../ledger/spill-event.ts";
 import { resolveSecrets, type RunEnvironment } from "./environment.ts";
+import { FileHashes } from "./file-hashes.ts";
 import type { Task, TaskResult } from "./local/protocol.ts";
 import { outputName, type CacheHit, type ResultCache } from "./result-cache.ts";
 import type { RunDeps } from "./run-ports.ts";
@@ -42,6 +41,8 @@ export interface PreparationContext {
 }
 
 const SHELL: readonly string[] = ["/bin/sh", "-eu"];
+
+const fileHashes = new FileHashes();
 
 /** Whether earlier results may stand for a step: its own word, the pipeline's, the orchestrator's; a shell step has to ask itself. */
 export function isCacheEnabled(state: RunState, spec: SnapshotStep, orchestrator: boolean): boolean {
@@ -74,6 +75,10 @@ function asError(error: unknown): StepError {
   return rest;
 }
 
+function isKnown(file: readonly [string, string | Promise<string>]): file is readonly [string, string] {
+  return typeof file[1] === "string";
+}
+
 class StepPreparation {
   readonly #state: RunState;
   readonly #step: StepState;
@@ -96,18 +101,20 @@ class StepPreparation {
     const { when, cache } = this.#spec;
     if (when !== undefined && !this.#holds(when)) return { kind: "skip", because: `its condition does not hold: ${when}` };
     if (cache === undefined || (cache.fileDependencies.length === 0 && cache.cacheFunction === undefined)) return this.#decide([], undefined);
-    return this.#withFacts()
+    const files = cache.fileDependencies.map((path) => [path, this.#hash(path)] as const);
+    if (cache.cacheFunction === undefined && files.every(isKnown)) return this.#decide(files, undefined);
+    return this.#withFacts(files)
       .catch((error: unknown): Preparation => {
+        // A step whose key cannot be known runs all the same where nobody asks for it.
         if (this.#enabled()) throw error;
         return this.#start(undefined, undefined);
       })
       .catch((error: unknown): Preparation => ({ kind: "fail", error: asError(error) }));
   }
 
-  async #withFacts(): Promise<Preparation> {
+  async #withFacts(pending: readonly (readonly [string, string | Promise<string>])[]): Promise<Preparation> {
     const { cache } = this.#spec;
-    const folder = dirname(this.#state.snapshot.file);
-    const files = await Promise.all((cache?.fileDependencies ?? []).map(async (path) => [path, await hashFile(folder, path)] as const));
+    const files = await Promise.all(pending.map(async ([path, hash]) => [path, await hash] as const));
     const code = cache?.cacheFunction;
     if (code === undefined) return this.#decide(files, undefined);
     const { env, secrets } = this.#environment();
@@ -153,6 +160,21 @@ class StepPreparation {
     if (!("hit" in answer)) return this.#start(key, answer.miss ?? reason ?? "no earlier result");
     const { source } = answer.hit;
     return { kind: "cached", hit: answer.hit, cacheKey: key, because: `nothing changed since step "${source.step}" of ${source.run}` };
+  }
+
+  /** A file's content hash, at once where it is known; rejects with a PreparationError. */
+  #hash(path: string): string | Promise<string> {
+    const absolute = isAbsolute(path) ? path : join(dirname(this.#state.snapshot.file), path);
+    const failed = (error: unknown): Promise<never> => {
+      const message = `the file dependency ${path} ${(error as Error).message} (${absolute})`;
+      return Promise.reject(new PreparationError("FileDependencyError", FAILURE_CODES.dependency, message));
+    };
+    try {
+      const hash = fileHashes.of(absolute);
+      return typeof hash === "string" ? hash : hash.catch(failed);
+    } catch (error) {
+      return failed(error);
+    }
   }
 
   #enabled(): boolean {
@@ -259,17 +281,4 @@ class StepPreparation {
         : { kind: "module", code: spec.code, isolated: spec.isolated, ...state, ...shared };
     return { kind: "start", task, cacheKey: key, note };
   }
-}
-
-async function hashFile(folder: string, path: string): Promise<string> {
-  const absolute = isAbsolute(path) ? path : join(folder, path);
-  const hash = createHash("sha256");
-  try {
-    for await (const block of createReadStream(absolute)) hash.update(block as Buffer);
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const why = code === "ENOENT" ? "is not there" : `cannot be read: ${message}`;
-    throw new PreparationError("FileDependencyError", FAILURE_CODES.dependency, `the file dependency ${path} ${why} (${absolute})`);
-  }
-  return hash.digest("hex");
 }

@@ -2,8 +2,10 @@
  * From a file in the drop folder to a pipeline that is ready to be scheduled, or to everything that is wrong with it.
  *
  * Read safely, decode, parse; a code file is bundled and evaluated elsewhere (in a runner, never here). Then one way for all: check the shape,
- * bundle the modules that it names, compile, and turn each fault into a sentence with its place in the file.
+ * bundle the modules that it names, compile, and turn each fault into a sentence with its place in the file. A declared file that is read once more, as
+ * before every run that is asked for, is what it was if nothing that went into it has changed.
  */
+import { createHash } from "node:crypto";
 import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname, extname, resolve } from "node:path";
 import { codeKey, codeUses, compile, isModulePath } from "../core/compile.ts";
@@ -47,10 +49,39 @@ const CODE_ENDINGS = new Set([".ts", ".mts", ".js", ".mjs"]);
 const MARK = "\u0001orchd:";
 const MAX_DEPTH = 64;
 const BUNDLES_AT_ONCE = 8;
+const REMEMBERED = 1_024;
+
+/** What a declared file was loaded as. It is that again for as long as its text, the settings and every module that it names are the same. */
+interface Remembered {
+  readonly text: string;
+  readonly realPath: string;
+  readonly settings: OrchdSettings;
+  readonly bundlesDir: string;
+  /** By the module's path. A bundle that is the very same object was found unchanged (bundle-memory.ts). */
+  readonly modules: ReadonlyMap<string, Bundle>;
+  readonly result: LoadResult & { readonly ok: true };
+}
+
+/** By the file's path. */
+const remembered = new Map<string, Remembered>();
 
 /** Loads one pipeline file. What is wrong with the file or its code is a value; only what is wrong with orchd's own folders is thrown. */
 export async function loadPipelineFile(path: string, context: LoadContext): Promise<LoadResult> {
   return await new Loading(resolve(path), context).load();
+}
+
+/** A file's text. */
+interface Source {
+  readonly kind: "yaml" | "json" | "code";
+  readonly text: string;
+  readonly realPath: string;
+}
+
+/** A definition as JSON; `own` is the bundle of a code file. */
+interface Read {
+  readonly value: unknown;
+  readonly kind: "pipeline" | "dynamic";
+  readonly own?: string;
 }
 
 /** One file's way through. */
@@ -60,6 +91,7 @@ class Loading {
   private readonly watched: Set<string>;
   private readonly problems: Problem[] = [];
   private readonly marks: CodeMark[] = [];
+  private readonly bundles = new Map<string, Promise<Bundle>>();
   private locate: (path: FieldPath, atKey?: boolean) => Position | undefined = () => undefined;
 
   constructor(path: string, context: LoadContext) {
@@ -69,7 +101,11 @@ class Loading {
   }
 
   async load(): Promise<LoadResult> {
-    const read = await this.read();
+    const source = this.source();
+    if (source === undefined) return this.failed();
+    const known = source.kind === "code" ? undefined : await this.recall(source);
+    if (known !== undefined) return known;
+    const read = source.kind === "code" ? await this.evaluate(source.text, source.realPath) : this.parse(source);
     if (read === undefined) return this.failed();
     const shape = checkShape(pipelineSchema, read.value);
     if (!shape.ok) return this.failed(shape.faults);
@@ -87,7 +123,28 @@ class Loading {
     if (this.problems.length > 0) return this.failed();
     const { snapshot, schedules } = compiled.loaded;
     const refusal = await this.context.refuses(snapshot, schedules.length > 0);
-    return refusal === undefined ? { ok: true, loaded: compiled.loaded } : this.failed([refusal]);
+    if (refusal !== undefined) return this.failed([refusal]);
+    const result = { ok: true, loaded: compiled.loaded } as const;
+    if (source.kind !== "code") await this.remember(source, result);
+    return result;
+  }
+
+  private async recall({ text, realPath }: Source): Promise<LoadResult | undefined> {
+    const known = remembered.get(this.path);
+    const { settings, bundlesDir, root } = this.context;
+    if (known?.text !== sha256(text) || known.realPath !== realPath || known.settings !== settings || known.bundlesDir !== bundlesDir)
+      return undefined;
+    for (const [entry, bundle] of known.modules) if ((await bundleModule(entry, { root, bundlesDir })) !== bundle) return undefined;
+    return known.result;
+  }
+
+  private async remember({ text, realPath }: Source, result: LoadResult & { readonly ok: true }): Promise<void> {
+    const { settings, bundlesDir } = this.context;
+    const modules = new Map<string, Bundle>();
+    for (const [entry, bundle] of this.bundles) modules.set(entry, await bundle);
+    remembered.delete(this.path);
+    if (remembered.size >= REMEMBERED) remembered.delete(remembered.keys().next().value!);
+    remembered.set(this.path, { text: sha256(text), realPath, settings, bundlesDir, modules, result });
   }
 
   private failed(faults: readonly Fault[] = []): LoadResult {
@@ -100,18 +157,23 @@ class Loading {
     this.problems.push({ file: this.path, ...position, message });
   }
 
-  /** The definition as JSON; `own` is the bundle of a code file. */
-  private async read(): Promise<{ value: unknown; kind: "pipeline" | "dynamic"; own?: string } | undefined> {
+  /** The file's text, read safely. */
+  private source(): Source | undefined {
     const ending = extname(this.path).toLowerCase();
     const file = readSafeFile(this.path, { within: this.context.folder ?? dirname(this.path) });
     if (!file.ok) return this.problem(file.message);
-    this.watched.add(file.realPath);
+    const { realPath } = file;
+    this.watched.add(realPath);
     const decoded = decodeUtf8(file.bytes);
     if (!decoded.ok) return this.problem(decoded.message, decoded.position);
-    if (CODE_ENDINGS.has(ending)) return await this.evaluate(decoded.text, file.realPath);
+    if (CODE_ENDINGS.has(ending)) return { kind: "code", text: decoded.text, realPath };
     if (ending !== ".yaml" && ending !== ".yml" && ending !== ".json")
       return this.problem(`ends in ${ending === "" ? "nothing" : ending}; a pipeline file ends in .yaml, .yml, .json, .ts, .mts, .js or .mjs`);
-    const parsed = readSourceText(decoded.text, ending === ".json" ? "json" : "yaml");
+    return { kind: ending === ".json" ? "json" : "yaml", text: decoded.text, realPath };
+  }
+
+  private parse({ text, kind }: Source): Read | undefined {
+    const parsed = readSourceText(text, kind === "json" ? "json" : "yaml");
     if (!parsed.ok) {
       for (const fault of parsed.faults) this.problem(fault.message, fault.position);
       return undefined;
@@ -123,7 +185,7 @@ class Loading {
     return { value, kind: "pipeline" };
   }
 
-  private async evaluate(text: string, realPath: string): Promise<{ value: unknown; kind: "pipeline" | "dynamic"; own: string } | undefined> {
+  private async evaluate(text: string, realPath: string): Promise<Read | undefined> {
     const bundle = await bundleModule(realPath, {
       root: this.context.root,
       bundlesDir: this.context.bundlesDir,
@@ -186,11 +248,10 @@ class Loading {
     const wanted = uses.map(({ path, uses: text }) => ({ path, uses: text, key: codeKey(path) }));
     if (orchestrator !== undefined && (isModulePath(orchestrator) || orchestrator.startsWith(MARK)))
       wanted.push({ path: orchestratorPath, uses: orchestrator, key: "orchestrator" });
-    const bundles = new Map<string, Promise<Bundle>>();
     const rest = wanted.values();
     const walk = async (): Promise<void> => {
       for (const { path, uses: text, key } of rest) {
-        const ref = await this.codeFor(text, path, own, bundles);
+        const ref = await this.codeFor(text, path, own);
         if (ref !== undefined) code.set(key, ref);
       }
     };
@@ -198,7 +259,7 @@ class Loading {
     return code;
   }
 
-  private async codeFor(text: string, path: FieldPath, own: string | undefined, bundles: Map<string, Promise<Bundle>>): Promise<CodeRef | undefined> {
+  private async codeFor(text: string, path: FieldPath, own: string | undefined): Promise<CodeRef | undefined> {
     const mark = text.startsWith(MARK) ? this.marks[Number(text.slice(MARK.length))] : undefined;
     if (mark !== undefined && own !== undefined)
       return { bundle: own, pick: mark.$code, source: `./${basename(this.path)}${mark.name === undefined ? "" : `#${mark.name}`}` };
@@ -215,9 +276,9 @@ class Loading {
     const missing = this.missingModule(entry, module);
     if (missing !== undefined) return fault(missing);
     const { root, bundlesDir } = this.context;
-    const first = !bundles.has(entry);
-    if (first) bundles.set(entry, bundleModule(entry, { root, bundlesDir }));
-    const bundle = await bundles.get(entry)!;
+    const first = !this.bundles.has(entry);
+    if (first) this.bundles.set(entry, bundleModule(entry, { root, bundlesDir }));
+    const bundle = await this.bundles.get(entry)!;
     for (const input of bundle.inputs) this.watched.add(input);
     if (!bundle.ok) {
       if (first)
@@ -272,4 +333,8 @@ function findInCode(text: string, path: FieldPath): Position | undefined {
 function findLine(text: string, offset: number): Position {
   const before = text.slice(0, offset).split("\n");
   return { line: before.length, column: before[before.length - 1]!.length + 1 };
+}
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
 }

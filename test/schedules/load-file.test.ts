@@ -1,9 +1,9 @@
 /** Loading: what a good file becomes, and that each bad one gets one sentence with file, line, column and field. */
-import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { stopBundler } from "../../src/schedules/bundle.ts";
 import { loadPipelineFile } from "../../src/schedules/load-file.ts";
 import { loader } from "./support.ts";
@@ -13,6 +13,34 @@ afterAll(stopBundler);
 const READ = 'export default async () => "read";\nexport const main = async () => "main";\n';
 
 describe("a declared pipeline", () => {
+  it("that is read once more is what it was until something that went into it changes", async () => {
+    const realNow = Date.now.bind(Date);
+    // Files that were written just now are never believed to be the same.
+    vi.spyOn(Date, "now").mockImplementation(() => realNow() + 10_000);
+    onTestFinished(() => void vi.restoreAllMocks());
+    const root = loader({
+      "schedules/p.yaml": "steps: { a: { uses: ./steps/a.ts } }\n",
+      "schedules/steps/a.ts": 'import { b } from "./b.ts";\nexport default () => b;\n',
+      "schedules/steps/b.ts": "export const b = 1;\n",
+    });
+    const first = await root.good("p.yaml");
+    expect(await root.good("p.yaml")).toBe(first);
+    root.write("schedules/steps/b.ts", "export const b = 2;\n");
+    const second = await root.good("p.yaml");
+    expect(second.digest).not.toBe(first.digest);
+    root.write("schedules/p.yaml", "steps: { a: { uses: ./steps/a.ts }, b: { run: 'true' } }\n");
+    expect((await root.good("p.yaml")).snapshot.steps).toHaveLength(2);
+    const before = await root.good("p.yaml");
+    const settings = { ...root.context.settings, runner: { threads: 2 } };
+    const other = await loadPipelineFile(join(root.schedules, "p.yaml"), { ...root.context, settings });
+    expect(other.ok && other.loaded).not.toBe(before);
+    chmodSync(join(root.schedules, "p.yaml"), 0o666);
+    expect(await root.bad("p.yaml")).toEqual([expect.stringContaining("may be written by everybody")]);
+    chmodSync(join(root.schedules, "p.yaml"), 0o644);
+    rmSync(join(root.schedules, "steps/a.ts"));
+    expect(await root.bad("p.yaml")).toEqual([expect.stringContaining("there is no file")]);
+  });
+
   it("that its orchestrator refuses is a bad file, with the place of the key that says so", async () => {
     const root = loader({ "schedules/p.yaml": "steps: { a: { run: 'true' } }\nexecutionMode: fail_fast\n" });
     const asked: unknown[] = [];
