@@ -23,7 +23,7 @@ export const write = step(async ({ inputs }: { inputs: { summaries: Summary[] } 
   const text = table(inputs.summaries);
   const folder = new URL("data/", import.meta.url);
   await mkdir(folder, { recursive: true });
-  await writeFile(new URL("runs.txt", folder), text);
+  await writeFile(new URL("runs.txt", folder), `${text}\n`);
   console.log(text);
   return { file: "schedules/data/runs.txt", pipelines: inputs.summaries.length };
 });

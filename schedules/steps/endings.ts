@@ -55,7 +55,7 @@ export function summarise(endings: readonly Ending[]): Summary[] {
         pipeline,
         runs: its.length,
         failed: its.filter(({ status }) => status === "failed").length,
-        medianMs: Math.round(durations[Math.floor(durations.length / 2)] ?? 0),
+        medianMs: Math.round(durations[Math.floor((durations.length - 1) / 2)] ?? 0),
         slowestMs: Math.round(durations.at(-1) ?? 0),
       };
     })

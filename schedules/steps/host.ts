@@ -17,6 +17,8 @@ export interface Sample {
 
 const share = (part: number, whole: number): number => (whole > 0 ? Math.round((part / whole) * 10_000) / 10_000 : 0);
 
+const percent = (part: number): string => `${(part * 100).toFixed(1)} %`;
+
 /** Free memory as the kernel estimates it: caches that would be given back are free. */
 async function availableMemory(): Promise<number> {
   const text = await readFile("/proc/meminfo", "utf8").catch(() => "");
@@ -25,10 +27,10 @@ async function availableMemory(): Promise<number> {
 }
 
 /** Measures the file system at `params.path`, the memory and the load. */
-export async function measure({ params }: StepContext<{ path: string }>): Promise<Sample> {
+export async function measure({ params, log }: StepContext<{ path: string }>): Promise<Sample> {
   const disk = await statfs(params.path);
   const memory = totalmem();
-  return {
+  const sample: Sample = {
     at: new Date().toISOString(),
     path: params.path,
     diskBytes: disk.blocks * disk.bsize,
@@ -38,6 +40,8 @@ export async function measure({ params }: StepContext<{ path: string }>): Promis
     memoryUsed: share(memory - (await availableMemory()), memory),
     load: Math.round((loadavg()[0]! / availableParallelism()) * 100) / 100,
   };
+  log.info(`${sample.path} is ${percent(sample.diskUsed)} full, memory ${percent(sample.memoryUsed)}, load ${sample.load} a processor`);
+  return sample;
 }
 
 /** Adds the sample to the series of its day. */
@@ -52,7 +56,6 @@ export async function append({ inputs }: StepContext<Loose, { sample: Sample }>)
 /** Says that something runs full; the pipeline's `when` decides whether it does. */
 export async function warn({ inputs, params, log }: StepContext<{ warnAbove: number }, { sample: Sample }>): Promise<string> {
   const { path, diskUsed, memoryUsed } = inputs.sample;
-  const percent = (part: number): string => `${Math.round(part * 100)} %`;
   const text = `${path} is ${percent(diskUsed)} full, memory ${percent(memoryUsed)}; the limit is ${percent(params.warnAbove)}`;
   log.warn(text);
   return text;

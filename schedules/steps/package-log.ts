@@ -30,8 +30,10 @@ export async function read({ params, log }: StepContext<{ path: string }>): Prom
     text = await readFile(new URL("dpkg-sample.log", import.meta.url), "utf8");
   }
   const lines = text.split("\n").filter((line) => ACTIONS.has(line.split(" ", 3)[2] ?? ""));
-  // A log of many months is long, and the digest is of its newest days.
-  return { source, lines: lines.slice(-2000) };
+  // A log of many months is long, and the digest is of its newest days; the day that the cut goes through is not one of them.
+  const newest = lines.slice(-2000);
+  const cut = newest.length < lines.length ? newest[0]!.slice(0, "2026-11-23".length) : undefined;
+  return { source, lines: newest.filter((line) => cut === undefined || !line.startsWith(cut)) };
 }
 
 /** Counts the actions of each day, newest first. */

@@ -2,14 +2,20 @@
 import type { Arguments } from "./arguments.ts";
 import { CliError, EXIT } from "./exit.ts";
 import { parseFastStatus } from "./fast-path.ts";
-import { resolveRoots, type Roots } from "./roots.ts";
+import { checkRoots, resolveRoots, type Roots } from "./roots.ts";
 import { showStatus } from "./status-now.ts";
 import { Terminal } from "./terminal.ts";
 
 /** Answers `orchd status …` if its words are plain. @returns the exit status; undefined where yargs has to read the words */
 export async function runFast(words: readonly string[]): Promise<number | undefined> {
   const args = parseFastStatus(words);
-  return args === undefined ? undefined : guarded(async (terminal) => showStatus({ args, roots: rootsOf(args), terminal }));
+  return args === undefined
+    ? undefined
+    : guarded(async (terminal) => {
+        const roots = rootsOf(args);
+        checkRoots(roots);
+        return showStatus({ args, roots, terminal });
+      });
 }
 
 /** The project's folders by options and environment. */

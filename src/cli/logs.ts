@@ -60,9 +60,17 @@ export function printLogLine(terminal: Terminal, raw: string, look: LogLook): vo
     return;
   }
   const step = typeof line["step"] === "string" ? line["step"] : "";
-  const text = safeLogLine(typeof line["line"] === "string" ? line["line"] : JSON.stringify(line["line"] ?? null));
+  const text = safeLogLine(typeof line["line"] === "string" ? spoken(line["line"]) : JSON.stringify(line["line"] ?? null));
   const at = typeof line["at"] === "string" ? line["at"].slice(11, 23) : "";
   const style = STEP_STYLES[Math.max(0, look.names.indexOf(step)) % STEP_STYLES.length];
   const name = look.width === 0 ? "" : [span(style, step.padEnd(look.width)), " "];
   terminal.line(span("dim", at), " ", name, line["stream"] === "stderr" ? span("red", "! ") : span("dim", "| "), text);
+}
+
+/** What `context.log` wrote, for people: `info: 3 files {"bytes":12}`; any other line as it is. */
+function spoken(line: string): string {
+  if (!line.startsWith('{"level":"')) return line;
+  const { level, message, ...rest } = parseObject(line) ?? {};
+  if (typeof level !== "string" || typeof message !== "string") return line;
+  return `${level}: ${message}${Object.keys(rest).length === 0 ? "" : ` ${JSON.stringify(rest)}`}`;
 }

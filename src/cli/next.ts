@@ -4,6 +4,7 @@
  */
 import { timetable, type DueSlot, type Timetable } from "../core/schedule.ts";
 import { RunStore } from "../ledger/run-store.ts";
+import type { PipelineState } from "../core/pipeline-state.ts";
 import type { CommandContext } from "./command.ts";
 import { EXIT, unknownError, usageError, type ExitStatus } from "./exit.ts";
 import { loadPipelines } from "./load-pipelines.ts";
@@ -57,7 +58,7 @@ async function plannedPipelines(context: CommandContext, wanted: string | undefi
     if (!file.ok) {
       if (wanted === undefined || file.name === wanted)
         terminal.note(
-          `${file.errors[0] ?? `${file.file} is invalid`}${readPipeline(store, file.name)?.state.digest === undefined ? "" : "; its last good version counts"}`,
+          `${file.errors[0] ?? `${file.file} is invalid`}${hasGoodVersion(readPipeline(store, file.name)?.state) ? "; its last good version counts" : ""}`,
         );
       continue;
     }
@@ -98,4 +99,8 @@ function slotsAfter(table: Timetable, from: number, number: number): DueSlot[] {
     after = next.due;
   }
   return found;
+}
+
+function hasGoodVersion(state: PipelineState | undefined): boolean {
+  return state?.digest !== undefined && !state.removed;
 }

@@ -93,7 +93,8 @@ export function viewPipeline(name: string, { state, fault }: PipelineReading, no
     active: [...state.active.keys()].filter((run) => !state.queued.has(run)),
     queued,
     counts: state.counts,
-    ...(state.removed ? { removed: true as const } : {}),
+    // A bad file under the name of one that was removed is there to be corrected.
+    ...(state.removed && state.errors.length === 0 ? { removed: true as const } : {}),
     ...(unread ? { unread: true as const } : {}),
   };
 }

@@ -12,6 +12,7 @@ import { COMMANDS, COMMON_OPTIONS } from "./commands.ts";
 import type { CommandContext, CommandSpec, OptionSpec } from "./command.ts";
 import { guarded, rootsOf } from "./entry.ts";
 import { CliError, EXIT, usageError } from "./exit.ts";
+import { checkRoots } from "./roots.ts";
 
 /** Runs one command to its end. Never throws; everything that goes wrong is one sentence on stderr. @returns the exit status */
 export function runCommandLine(words: readonly string[], startDaemon: CommandContext["startDaemon"]): Promise<number> {
@@ -21,10 +22,15 @@ export function runCommandLine(words: readonly string[], startDaemon: CommandCon
       terminal.ownText(parsed.text);
       return EXIT.done;
     }
+    const roots = rootsOf(parsed.args);
+    if (!WITHOUT_ROOT.has(parsed.command.name)) checkRoots(roots);
     const { run } = await parsed.command.load();
-    return run({ args: parsed.args, roots: rootsOf(parsed.args), terminal, commands: COMMANDS, startDaemon });
+    return run({ args: parsed.args, roots, terminal, commands: COMMANDS, startDaemon });
   });
 }
+
+/** Commands that need no project's folder. */
+const WITHOUT_ROOT: ReadonlySet<string> = new Set(["init", "schema", "completion"]);
 
 /** What a file named `-` is. */
 const STANDARD_INPUT = "/dev/stdin";

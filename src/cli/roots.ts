@@ -1,6 +1,8 @@
 /** Where a project's folders are. */
+import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Arguments } from "./arguments.ts";
+import { usageError } from "./exit.ts";
 
 /** Absolute paths of a project root, its drop folder and its ledgers. */
 export interface Roots {
@@ -18,4 +20,21 @@ export function resolveRoots(args: Arguments, env: NodeJS.ProcessEnv, cwd: strin
     schedules: resolve(cwd, args.text("schedules") ?? resolve(root, "schedules")),
     runs: resolve(cwd, args.text("runs") ?? resolve(root, "runs")),
   };
+}
+
+/** Refuses a root that is not there, and folders that are files: what is shown of a misspelt one would look like an empty project. @throws CliError (exit 2) */
+export function checkRoots({ root, schedules, runs }: Roots): void {
+  if (isFolder(root) !== true)
+    throw usageError(`the root ${root} is no folder; name one with --root or ORCHD_ROOT, or make one with \`orchd init ${root}\`.`);
+  if (isFolder(schedules) === false) throw usageError(`${schedules} is no folder; name the drop folder with --schedules.`);
+  if (isFolder(runs) === false) throw usageError(`${runs} is no folder; name the folder of ledgers with --runs.`);
+}
+
+/** Undefined where there is nothing, or nothing that can be seen. */
+function isFolder(path: string): boolean | undefined {
+  try {
+    return statSync(path).isDirectory();
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ENOTDIR" ? false : undefined;
+  }
 }

@@ -113,12 +113,12 @@ export class Terminal {
 
   /** One sentence about what happened, on stderr. */
   note(...parts: readonly Part[]): void {
-    this.#streams.stderr.write(`${this.#paint(this.#errColors(), parts)}\n`);
+    this.#say(this.#paint(this.#errColors(), parts));
   }
 
   /** One sentence about what went wrong, on stderr. */
   error(sentence: string): void {
-    this.#streams.stderr.write(`${this.#errColors().red("orchd:")} ${safeText(sentence)}\n`);
+    this.#say(`${this.#errColors().red("orchd:")} ${safeText(sentence)}`);
   }
 
   /** Draws lines over those that the last call drew; only on an interactive terminal. */
@@ -139,6 +139,12 @@ export class Terminal {
   /** Empties the screen, for a display that is drawn anew. */
   clear(): void {
     this.#write("\u001b[2J\u001b[H");
+  }
+
+  #say(line: string): void {
+    const { stderr } = this.#streams;
+    if (stderr.listenerCount("error") === 0) stderr.on("error", nobodyReads);
+    stderr.write(`${line}\n`);
   }
 
   #outColors(): Colors {
@@ -193,11 +199,19 @@ export function cutParts(part: Part, columns: number): Part {
   return cut(part);
 }
 
-/** `orchd tail | head` closes the pipe; that is how a reader says it has had enough. */
+/** `orchd tail | head` closes the pipe; that is how a reader says it has had enough. Anything else is a result that is lost. */
 function endOfReading(error: NodeJS.ErrnoException): never {
   if (error.code === "EPIPE") process.exit(EXIT.done);
-  throw error;
+  try {
+    writeSync(2, `orchd: the result cannot be written (${error.code ?? "?"}); see where stdout goes.\n`);
+  } catch {
+    // stderr is gone too: the exit status is left.
+  }
+  process.exit(EXIT.failed);
 }
+
+/** What would have been said on a stderr that nobody reads is nobody's loss. */
+function nobodyReads(): void {}
 
 function wantsColor(env: NodeJS.ProcessEnv, isTerminal: () => boolean): boolean {
   if (env["NO_COLOR"] !== undefined && env["NO_COLOR"] !== "") return false;

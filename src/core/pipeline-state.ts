@@ -147,6 +147,7 @@ export function evolvePipeline(state: PipelineState, line: PipelineLine): Pipeli
       break;
     case "pipeline.removed":
       state.removed = true;
+      state.errors = [];
       break;
     case "pipeline.paused":
       state.paused = true;

@@ -173,7 +173,8 @@ export class PipelineDesk implements DeciderView, RecorderView {
       await this.#decideOld(this.#ports.clock.now());
       this.#loaded = undefined;
       this.#decider.reset([]);
-      if (!this.state.removed && (this.state.digest !== undefined || this.state.errors.length > 0)) {
+      // A file that came back bad and went again leaves no error behind.
+      if (this.state.errors.length > 0 || (!this.state.removed && this.state.digest !== undefined)) {
         await this.append([{ type: "pipeline.removed", ...(file === undefined ? {} : { file }) }]);
       }
       this.#next();

@@ -101,7 +101,7 @@ export class PipelineFiles {
     this.#first = false;
     const told = new Set(this.#strays.values());
     for (const desk of this.#ports.desks()) {
-      if (!this.knows(desk.name) && !told.has(desk.name) && !desk.state.removed) {
+      if (!this.knows(desk.name) && !told.has(desk.name) && (!desk.state.removed || desk.state.errors.length > 0)) {
         if (desk.state.digest !== undefined || desk.state.errors.length > 0)
           this.#ports.log.info({ pipeline: desk.name, file: desk.state.file }, `pipeline ${desk.name} was removed`);
         await desk.remove(desk.state.file);

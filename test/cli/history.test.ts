@@ -93,6 +93,14 @@ describe("orchd logs", () => {
       { step: "read", line: "hello" },
       { step: "write", stream: "stderr", line: "oh \u001b[31mno\u001b[0m" },
     ]);
+    const said = (fields: object): string => logLine("read", JSON.stringify({ level: "info", message: "3 \u001b[2Jfiles\u0007", ...fields }));
+    writeFileSync(runPath(runs, run).replace(/jsonl$/, "log"), said({}) + said({ bytes: 12 }) + logLine("read", '{"level":"info"}'));
+    const [plain, more, other] = (await orchd(root, "logs", run, "read")).stdout.split("\n");
+    expect([plain, more, other]).toEqual([
+      expect.stringMatching(/^02:01:00\.000 \| info: 3 [^\u001b\u0007]*files[^\u001b\u0007]*$/),
+      expect.stringMatching(/files[^\u001b\u0007]* \{"bytes":12\}$/),
+      '02:01:00.000 | {"level":"info"}',
+    ]);
     const none = await orchd(root, "logs", run, "raed");
     expect(none.status).toBe(3);
     expect(none.stderr).toMatch(/has no step "raed"; its steps are read and write/);

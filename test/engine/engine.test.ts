@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { readPipeline, viewPipeline } from "../../src/cli/pipeline-view.ts";
 import { EngineRig, pipelineOf, scheduleOf, type FileContent } from "../support/engine-rig.ts";
 import { readWholeLedger } from "../support/independent-ledger.ts";
 import { tempRoot } from "../support/temp-root.ts";
@@ -227,6 +228,21 @@ describe("files", () => {
     expect(there.slots("p")).toEqual(["fired 02:01:00"]);
     expect(there.lines("p").at(-1)!.type).toBe("pipeline.removed");
   });
+});
+
+test("a removed pipeline whose file comes back bad is invalid, not removed, until that file goes too", async () => {
+  const there = rig();
+  await there.up();
+  await there.drop(pipelineOf("p", [minutely]));
+  await there.take("p");
+  await there.spoil("p");
+  const view = () => viewPipeline("p", readPipeline(there.store, "p")!, there.clock.now());
+  expect(view()).toMatchObject({ valid: false, errors: ["/nowhere/p.yaml: it is bad"], nextFire: null });
+  expect(view().removed).toBeUndefined();
+  await there.take("p");
+  expect(view()).toMatchObject({ errors: [], removed: true });
+  await there.clock.advance(61_000);
+  expect(there.slots("p")).toEqual([]);
 });
 
 describe("a file that claims another's name", () => {
