@@ -237,14 +237,15 @@ function evolveStep(state: RunState, line: StepLine): void {
       step.because = line.because;
       if (line.cacheKey !== undefined) step.cacheKey = line.cacheKey;
       step.startedAt ??= line.at;
-      delete step.retryAt;
+      // To delete what is not there would still make V8 keep the step as a dictionary.
+      if (step.retryAt !== undefined) delete step.retryAt;
       step.attempts.push({ attempt: line.attempt, status: "running", startedAt: line.at });
       state.running.add(line.step);
       break;
     case "step.completed":
       endAttempt(step, "completed", line.at);
       step.outputs = line.outputs;
-      delete step.error;
+      if (step.error !== undefined) delete step.error;
       owe(state, step, "onSuccess");
       end(state, step, "completed", line.at);
       meet(state, line.step);

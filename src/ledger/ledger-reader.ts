@@ -8,7 +8,7 @@
  * The file is read in blocks, so that a line of a gigabyte costs no more memory than one of 1 MiB, and each line is parsed straight from
  * its bytes. There is no zod here: `orchd status` reads ledgers, and has 70 ms in all.
  */
-import { isUtf8 } from "node:buffer";
+import { isAscii, isUtf8 } from "node:buffer";
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import type { Framed } from "../core/event.ts";
@@ -22,6 +22,8 @@ const LF = 0x0a;
 const CRC_MARK = Buffer.from(',"crc":"');
 /** `,"crc":"9f0a11c2"}` */
 const CRC_BYTES = CRC_MARK.length + 10;
+/** What a text holds in which a member may be named `__proto__`, escapes included. */
+const PROTOTYPE_NAMES = ["__proto__", "\\u00"];
 
 /** What is wrong, and with which line, from 1. */
 export interface LedgerFault {
@@ -128,6 +130,8 @@ class Scan<E> {
   #fault: LedgerFault | undefined;
   #first = true;
   #damaged = false;
+  /** What holds of all text in this block, so that it need not be found out line by line. */
+  #text: TextKind = "any";
   /** Within a line that is too long: everything up to the next line feed is passed over. */
   #skipping = false;
   /** Nothing that follows can change the answer. */
@@ -147,6 +151,7 @@ class Scan<E> {
 
   /** Takes the whole lines in `bytes` from `start` to `end`; gives where the rest begins. */
   block(bytes: Buffer, start: number, end: number): number {
+    this.#text = textOf(bytes.subarray(start, bytes.lastIndexOf(LF, end - 1) + 1));
     let at = start;
     while (!this.ended) {
       const lf = bytes.indexOf(LF, at);
@@ -189,7 +194,7 @@ class Scan<E> {
       this.#bad("its checksum does not match");
       return this.#after(bytes, start, end);
     }
-    const line = parseLine(bytes, start, end);
+    const line = this.#text === "any" ? parseLine(bytes, start, end) : parseKnown(bytes, start, end, this.#text);
     const fault = line === undefined ? "it is not JSON in UTF-8" : this.#frameFault(line);
     if (fault !== undefined) {
       this.#bad(fault);
@@ -255,6 +260,25 @@ function recordedCrc(bytes: Buffer, start: number, end: number): number {
   return value;
 }
 
+/** Text in which no member can be named `__proto__`, of bytes below 128 or in UTF-8; or text of which nothing is known. */
+type TextKind = "ascii" | "utf8" | "any";
+
+function textOf(block: Buffer): TextKind {
+  if (PROTOTYPE_NAMES.some((name) => block.includes(name))) return "any";
+  if (isAscii(block)) return "ascii";
+  return isUtf8(block) ? "utf8" : "any";
+}
+
+/** The same as {@link parseLine} for text of which that much is known. */
+function parseKnown(bytes: Buffer, start: number, end: number, kind: "ascii" | "utf8"): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(kind === "ascii" ? bytes.toString("latin1", start, end) : bytes.toString("utf8", start, end));
+    return value === null || typeof value !== "object" || Array.isArray(value) ? undefined : (value as Record<string, unknown>);
+  } catch {
+    return undefined;
+  }
+}
+
 /** A line's object, or undefined where it is no JSON object in UTF-8. */
 function parseLine(bytes: Buffer, start: number, end: number): Record<string, unknown> | undefined {
   const line = bytes.subarray(start, end);
@@ -268,7 +292,7 @@ function parseLine(bytes: Buffer, start: number, end: number): Record<string, un
 
 /** Whether a text may hold `__proto__` as a member's name, escapes included. A pattern would be more exact and takes longer than the parsing. */
 function mayNamePrototype(text: string): boolean {
-  return text.includes("__proto__") || text.includes("\\u00");
+  return PROTOTYPE_NAMES.some((name) => text.includes(name));
 }
 
 /** Parses a JSON object so that no member of it can stand in for a prototype. @throws SyntaxError; undefined where it is no object */

@@ -273,10 +273,10 @@ class Loading {
       );
     }
     const entry = resolve(dirname(this.path), module);
-    const missing = this.missingModule(entry, module);
+    const first = !this.bundles.has(entry);
+    const missing = first ? this.missingModule(entry, module) : undefined;
     if (missing !== undefined) return fault(missing);
     const { root, bundlesDir } = this.context;
-    const first = !this.bundles.has(entry);
     if (first) this.bundles.set(entry, bundleModule(entry, { root, bundlesDir }));
     const bundle = await this.bundles.get(entry)!;
     for (const input of bundle.inputs) this.watched.add(input);
