@@ -254,8 +254,11 @@ function moveWatermark(state: PipelineState, through: string | undefined): void 
   state.through = Math.max(to, state.through ?? to);
   if (state.decided.size === 0 && state.firedAhead.size === 0) return;
   const passed = state.through - reachOf(state);
-  for (const keys of [state.decided, state.firedAhead]) {
-    for (const key of keys.keys()) if (slotOfKey(key) <= passed) keys.delete(key);
+  for (const key of state.decided.keys()) if (slotOfKey(key) <= passed) state.decided.delete(key);
+  // There may be thousands, in about the order of their slots: one that comes too early stays a little longer.
+  for (const key of state.firedAhead) {
+    if (slotOfKey(key) > passed) break;
+    state.firedAhead.delete(key);
   }
 }
 

@@ -4,17 +4,18 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { awaitLine, awaitSight, linesOf } from "../support/await-event.ts";
 import { startDaemon, type Daemon } from "../support/daemon.ts";
-import { reached } from "../support/figures.ts";
+import { fullFigures, reached } from "../support/figures.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 
 const library = ["/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1"].find((path) =>
   existsSync(path),
 );
 
-async function startWithClock(root: TempRoot): Promise<{ daemon: Daemon; set: (offset: string) => void }> {
+/** @param at where the clock stands at first, from where it is; `ready: false` for a daemon that will not be ready by it */
+async function startWithClock(root: TempRoot, at = "+0", ready = true): Promise<{ daemon: Daemon; set: (offset: string) => void }> {
   const file = join(root.root, "clock");
   const set = (offset: string): void => writeFileSync(file, `${offset}\n`);
-  set("+0");
+  set(at);
   const env = {
     LD_PRELOAD: library!,
     FAKETIME_TIMESTAMP_FILE: file,
@@ -22,7 +23,7 @@ async function startWithClock(root: TempRoot): Promise<{ daemon: Daemon; set: (o
     FAKETIME_DONT_FAKE_MONOTONIC: "1",
     FAKETIME_NO_CACHE: "1",
   };
-  return { daemon: await startDaemon({ root: root.root, env }), set };
+  return { daemon: await startDaemon({ root: root.root, env, ready }), set };
 }
 
 const HOURLY = `schedule: { cron: "0 * * * *", catchUp: latest }\nsteps:\n  it: { run: "true" }\n`;
@@ -55,17 +56,82 @@ describe.runIf(library !== undefined)("a wall clock that is set", () => {
     await daemon.end();
   });
 
-  it("back by two hours fires nothing again, and scheduling goes on", { timeout: 120_000 }, async () => {
-    const root = tempRoot({ "schedules/tick.yaml": `schedule: { cron: "* * * * * *" }\noverlap: allow\nsteps:\n  it: { run: "true" }\n` });
-    const { daemon, set } = await startWithClock(root);
+  const SECONDLY = `schedule: { cron: "* * * * * *" }\noverlap: allow\nsteps:\n  it: { run: "true" }\n`;
+  const since1970 = `-${Math.floor(Date.now() / 1_000) - 100}`;
+  /** A day of the window holds fewer of these. */
+  const OFTEN = SECONDLY.replace("* * * * * *", "*/10 * * * * *");
+  const backwards: readonly (readonly [string, readonly string[]])[] = [
+    ["back by two hours", ["-2h"]],
+    ["back by a day", ["-1d"]],
+    ["back to 1970", [since1970]],
+    ["ahead by ten years and back", ["+3650d", "+0"]],
+  ];
+
+  it.each(backwards.slice(0, fullFigures ? undefined : 1))(
+    "%s fires nothing again, and scheduling goes on",
+    { timeout: 240_000 },
+    async (name, offsets) => {
+      const root = tempRoot({ "schedules/tick.yaml": offsets.length > 1 ? OFTEN : SECONDLY });
+      const { daemon, set } = await startWithClock(root);
+      const ledger = join(root.runs, "tick/pipeline.jsonl");
+      let seen = (await awaitLine(ledger, (line) => line.type === "run.finished")).seq;
+      for (const offset of offsets) {
+        set(offset);
+        const before = performance.now();
+        const stepped = await awaitLine(ledger, (line) => line.type === "clock.stepped" && line.seq > seen, 60_000);
+        const fired = await awaitLine(ledger, (line) => line.type === "slot.fired" && line.seq > stepped.seq, 60_000);
+        expect(performance.now() - before).toBeLessThan(60_000);
+        seen = fired.seq;
+      }
+      await daemon.end();
+      expect(twice(ledger)).toEqual([]);
+      reached(16, `${name}: scheduling went on and nothing fired again`, 1, 1);
+    },
+  );
+
+  it.runIf(fullFigures)("a machine that boots before its clock is set decides nothing until it is", { timeout: 240_000 }, async () => {
+    const root = tempRoot({ "schedules/tick.yaml": SECONDLY });
+    const first = await startDaemon({ root: root.root });
     const ledger = join(root.runs, "tick/pipeline.jsonl");
-    await awaitLine(ledger, (line) => line.type === "run.finished");
-    set("-2h");
-    const stepped = await awaitLine(ledger, (line) => line.type === "clock.stepped", 60_000);
-    await awaitLine(ledger, (line) => line.type === "slot.fired" && line.seq > stepped.seq, 60_000);
+    await awaitLine(ledger, (line) => line.type === "slot.fired");
+    await first.end();
+    const before = linesOf(ledger).length;
+    const { daemon, set } = await startWithClock(root, since1970, false);
+    await awaitSight(root.root, () => (daemon.stderr().includes("the clock has not been set") ? true : undefined), "a word about the clock");
+    // A few of its looks at the clock.
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    expect(linesOf(ledger)).toHaveLength(before);
+    set("+0");
+    await awaitLine(ledger, (line) => line.type === "slot.fired" && line.seq > before + 1, 60_000);
     await daemon.end();
-    const slots = linesOf(ledger).flatMap((line) => (line.type === "slot.fired" || line.type === "slot.caught_up" ? [String(line["slot"])] : []));
-    expect(new Set(slots).size).toBe(slots.length);
-    reached(16, "backward steps after which nothing fired again", 1, 1);
+    expect(twice(ledger)).toEqual([]);
+    expect(linesOf(ledger).map((line) => line.at.slice(0, 4))).not.toContain("1970");
+    reached(16, "booted in 1970: nothing was decided before the clock was set", 1, 1);
+  });
+
+  it("that stood still while the process was stopped has every slot decided once", { timeout: 60_000 }, async () => {
+    const root = tempRoot({ "schedules/tick.yaml": SECONDLY });
+    const daemon = await startDaemon({ root: root.root });
+    const ledger = join(root.runs, "tick/pipeline.jsonl");
+    await awaitLine(ledger, (line) => line.type === "slot.fired");
+    process.kill(daemon.pid, "SIGSTOP");
+    const stoppedAt = Date.now();
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    process.kill(daemon.pid, "SIGCONT");
+    const until = new Date(Date.now() + 2_000).toISOString();
+    await awaitLine(ledger, (line) => line.type === "slot.fired" && String(line["slot"]) >= until);
+    await daemon.end();
+    const slots = linesOf(ledger).flatMap((line) =>
+      line.type.startsWith("slot.") && line.type !== "slot.late" ? [Date.parse(String(line["slot"]))] : [],
+    );
+    expect(slots).toEqual(slots.map((_, index) => slots[0]! + index * 1_000));
+    expect(slots.some((slot) => slot > stoppedAt && slot < stoppedAt + 3_000)).toBe(true);
+    reached(15, "stopped and continued: every slot decided once", 1, 1);
   });
 });
+
+/** Slots that ran more than once. */
+function twice(ledger: string): string[] {
+  const slots = linesOf(ledger).flatMap((line) => (line.type === "slot.fired" || line.type === "slot.caught_up" ? [String(line["slot"])] : []));
+  return slots.filter((slot, index) => slots.indexOf(slot) !== index);
+}
