@@ -9,7 +9,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { LIFELINE, TOKEN_VARIABLE } from "../protocol.ts";
 
 const SCRIPT = `trap '' HUP INT TERM
-{ read -r _ <&3; kill -KILL -- "-$2"; } 2>/dev/null &
+{ read -r _ <&3; kill -KILL "-$2"; } 2>/dev/null &
 watch=$!
 exec 3<&-
 groups=' ' folder=
@@ -21,7 +21,7 @@ while read -r op group; do
   esac
 done
 kill -KILL "$watch" 2>/dev/null
-for group in $groups; do kill -KILL -- "-$group"; done 2>/dev/null
+for group in $groups; do kill -KILL "-$group"; done 2>/dev/null
 for file in $(grep -lsaF "${TOKEN_VARIABLE}=$1" /proc/[0-9]*/environ); do
   pid=\${file#/proc/}; pid=\${pid%/environ}
   [ "$pid" = "$$" ] || kill -KILL "$pid"
@@ -39,6 +39,8 @@ export class Guard {
     delete env[TOKEN_VARIABLE];
     this.#process = spawn("/bin/sh", ["-c", SCRIPT, "orchd-guard", token, String(process.pid)], {
       detached: true,
+      // It must not keep a folder from being removed or unmounted.
+      cwd: "/",
       stdio: ["pipe", "ignore", "ignore", LIFELINE],
       env,
     });
