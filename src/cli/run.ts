@@ -33,7 +33,9 @@ export async function askForRun(context: CommandContext, question: Parameters<ty
     terminal.error(refusal(answer.reply));
     return EXIT.refused;
   }
-  if (wait) return reportEnd(context, await followRun(context, id));
+  // The pipeline's orchestrator is a synchronous one.
+  const synchronous = (answer.reply.result as { synchronous?: unknown } | null | undefined)?.synchronous === true;
+  if (wait || synchronous) return reportEnd(context, await followRun(context, id));
   if (json) terminal.json(answerJson(answer));
   else terminal.line(id);
   return EXIT.done;

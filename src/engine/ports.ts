@@ -32,6 +32,8 @@ export interface StopOrder {
 /** A run that is being driven (a `RunLoop`). */
 export interface RunHandle {
   readonly state: RunState;
+  /** The orchestrator is a synchronous one: whoever asks for the run waits for its end. */
+  readonly isSynchronous?: boolean;
   /** Resolves once the run's last line is durable; never rejects. */
   readonly finished: Promise<RunEnd>;
   /** Lets the run's steps start; one that was taken over goes on. Does nothing the second time. */

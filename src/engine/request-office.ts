@@ -226,7 +226,12 @@ export class RequestOffice {
 
   #made(run: string): Reply {
     const entry = this.#ports.runs.get(run);
-    return { accepted: true, run, ...(entry !== undefined && !entry.going ? { reason: `it waits: ${entry.because}` } : {}) };
+    return {
+      accepted: true,
+      run,
+      ...(entry !== undefined && !entry.going ? { reason: `it waits: ${entry.because}` } : {}),
+      ...(entry?.handle?.isSynchronous === true ? { result: { synchronous: true } } : {}),
+    };
   }
 
   #madeBefore(taken: TakenRequest, pipeline: string): Reply | undefined {

@@ -61,6 +61,8 @@ export class RunLoop {
   readonly state: RunState;
   /** Resolves once the run's last line is durable; never rejects. */
   readonly finished: Promise<FinishedInfo>;
+  /** Whoever asks for the run waits for its end (ZenML `is_synchronous`). */
+  readonly isSynchronous: boolean;
   readonly #deps: RunDeps;
   readonly #flavor: Flavor;
   readonly #journal: RunJournal;
@@ -99,6 +101,7 @@ export class RunLoop {
     this.state = state;
     this.#deps = deps;
     this.#flavor = flavor;
+    this.isSynchronous = flavor.capabilities.isSynchronous;
     this.#journal = new RunJournal(state, file, deps.clock, deps.log);
     this.#workingSince = deps.clock.monotonic();
     this.finished = new Promise((resolve) => (this.#resolveFinished = resolve));

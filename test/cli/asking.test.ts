@@ -152,6 +152,16 @@ describe("with a daemon", () => {
     expect(failed.stdout).toMatch(/failed in 3s: step "only" failed\n {2}only: Error: no such luck\n$/);
   });
 
+  it("follows a run whose orchestrator is a synchronous one without being told to", async () => {
+    const { root, runs } = tempRoot(YAML);
+    fakeDaemon(runs, () => {
+      writeRun(runs, MANUAL, completedRun(MANUAL));
+      return { accepted: true, run: MANUAL, result: { synchronous: true } };
+    });
+    const done = await orchd(root, "run", "p", "--json");
+    expect(done.json()).toMatchObject({ run: MANUAL, status: "completed" });
+  });
+
   it("shows it in the status once it is ready", async () => {
     const { root, runs } = tempRoot();
     holdEpoch(runs, { ready: false });

@@ -259,7 +259,7 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
     expect((await world.run(steps)).statuses()).toEqual({ a: "cached" });
   });
 
-  it("a shell step is cached only where it asks", async () => {
+  it("15b. a shell step is cached only where it asks", async () => {
     const world = new World(flavor, { "echo 1": () => 1 });
     const step = (more: Partial<SnapshotStep> = {}): SnapshotStep => ({ ...moduleStep("a", more), code: undefined, run: "echo 1" });
     await world.run([step()]);

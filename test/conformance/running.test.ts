@@ -481,7 +481,7 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
       expect(second.output("a")).not.toBe(first.output("a"));
     });
 
-    it("gives steps their environment in layers, and orchd's names last", async () => {
+    it("46b. gives steps their environment in layers, and orchd's names last", async () => {
       const world = new World(flavor, { a: ({ task }) => task.env }, { settings: { env: { A: "settings", B: "settings", C: "settings" } } });
       const ended = await world.run(
         [moduleStep("a", { env: { C: "step", ORCHD_RUN_ID: "mine", R: "${run.id}" } })],

@@ -89,7 +89,7 @@ describe("submission", () => {
     expect(ended.state.metadata).toEqual({ steps: 1 });
   });
 
-  it("gives the orchestrator the snapshot in order, the stack, the environments and the run", async () => {
+  it("53b. gives the orchestrator the snapshot in order, the stack, the environments and the run", async () => {
     let given: PipelineSubmission | undefined;
     class Looking extends MinimalOrchestrator {
       override submitPipeline(submission: PipelineSubmission): Promise<SubmissionResult> {
@@ -180,6 +180,21 @@ describe("submission", () => {
     expect(ended.because).toContain('step "b" failed: bad row');
   });
 
+  it("53c. a synchronous orchestrator's run is waited for by who asks for it, any other's only where they say so", async () => {
+    class Waiting extends MinimalOrchestrator {
+      override readonly capabilities = { isSynchronous: true };
+    }
+    for (const [type, expected] of [
+      [Waiting, true],
+      [MinimalOrchestrator, false],
+    ] as const) {
+      const world = worldOf(type, { a: () => 1 });
+      const loop = await world.begin([moduleStep("a")]);
+      expect(loop.isSynchronous).toBe(expected);
+      await world.end(loop);
+    }
+  });
+
   it("that passes a failed step's error on fails because of the step", async () => {
     class Passing extends MinimalOrchestrator {
       override async submitPipeline({ snapshot }: PipelineSubmission): Promise<SubmissionResult> {
@@ -252,7 +267,7 @@ describe("submission", () => {
     expect(stopped).toEqual([[loop.state.run, true]]);
   });
 
-  it("a declaration and a method that contradict each other are refused", async () => {
+  it("54b. a declaration and a method that contradict each other are refused", async () => {
     class Boasting extends MinimalOrchestrator {
       override get capabilities() {
         return { supportsDynamicPipelines: true };
@@ -277,7 +292,7 @@ describe("submission", () => {
     ]);
   });
 
-  it.each(FLAVORS)("$name takes an isolated step if it can run one, else refuses it before anything is written", async (flavor) => {
+  it.each(FLAVORS)("54c. $name takes an isolated step if it can run one, else refuses it before anything is written", async (flavor) => {
     const world = new World(flavor, { a: () => 1 });
     const ended = await world.runIf(flavor.capabilities.canRunIsolatedSteps, /cannot run isolated steps/, [moduleStep("a", { isolated: true })]);
     if (ended !== undefined) expect(world.pool.started.at(-1)?.task).toMatchObject({ isolated: true });
@@ -343,7 +358,7 @@ describe("a submission that a crash cut off", () => {
     expect(second.ran()).toEqual(["b"]);
   });
 
-  it("goes on by fetchStatus, asked every 5 s, until the run is over elsewhere", async () => {
+  it("54d. goes on by fetchStatus, asked every 5 s, until the run is over elsewhere", async () => {
     const answers: FetchedStatus[] = [
       { status: "running", steps: { a: "completed", b: "running" } },
       { status: "completed", steps: { a: "completed", b: "completed" } },

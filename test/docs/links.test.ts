@@ -37,6 +37,54 @@ describe("documents", () => {
     expect(missing).toEqual([]);
   });
 
+  it("have a row for every member of ZenML's class, each with a test that is there", () => {
+    const members = /^## Members\n[^]*?(?=^## )/m.exec(read("docs/zenml.md"))![0];
+    for (const member of [
+      "BaseOrchestrator(StackComponent",
+      "StackComponentType.ORCHESTRATOR",
+      "BaseOrchestratorConfig",
+      "is_remote",
+      "enable_cache",
+      "is_synchronous",
+      "is_schedulable",
+      "supports_client_side_caching",
+      "handles_step_retries",
+      "get_orchestrator_run_id",
+      "submit_pipeline",
+      "snapshot",
+      "stack",
+      "base_environment",
+      "step_environments",
+      "placeholder_run",
+      "SubmissionResult",
+      "metadata",
+      "wait_for_completion",
+      "submit_dynamic_pipeline",
+      "run_step",
+      "supports_dynamic_pipelines",
+      "can_run_isolated_steps",
+      "supported_execution_modes",
+      "run_init_hook",
+      "run_cleanup_hook",
+      "fetch_status",
+      "include_steps",
+      "stop_run",
+      "graceful",
+    ])
+      expect(members).toMatch(new RegExp(`^\\| [^|]*${member.replace("(", "\\(")}`, "m"));
+    const rows = members.split("\n").filter((line) => line.startsWith("| ") && !line.startsWith("| ZenML"));
+    expect(rows.length).toBeGreaterThan(25);
+    for (const row of rows) {
+      for (const held of row.split("|").at(-2)!.trim().split(", ")) {
+        const [file, number] = held.split(" ");
+        const there =
+          file === "types" ? "test/steps/types.test.ts" : file === "package" ? "test/system/package.test.ts" : `test/conformance/${file}.test.ts`;
+        expect(existsSync(join(projectRoot, there)), row).toBe(true);
+        if (number !== undefined) expect(read(there), row).toMatch(new RegExp(`["\`]${number}\\. `));
+      }
+    }
+  });
+
   it("are there if the code cites them", () => {
     const known = new Set(documents.flatMap((document) => [document, basename(document)]));
     const missing = code.flatMap((file) =>

@@ -27,6 +27,8 @@ interface SpawnOptions {
   /** Written to stdin, which is empty otherwise. */
   readonly input?: string;
   readonly deadlineMs?: number;
+  /** Another installation's command line; default: this build's. */
+  readonly program?: string;
 }
 
 /** The environment a command gets: this one's, without what would reach through (colours, other roots, a service manager's socket). */
@@ -49,7 +51,7 @@ export function orchd(root: string, ...parameters: (string | SpawnOptions)[]): P
   const options = typeof last === "object" ? last : {};
   const words = parameters.filter((parameter) => typeof parameter === "string");
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [orchdProgram, ...words], {
+    const child = spawn(process.execPath, [options.program ?? orchdProgram, ...words], {
       cwd: options.cwd ?? root,
       env: cleanEnv({ ORCHD_ROOT: root, ...options.env }),
       stdio: ["pipe", "pipe", "pipe"],

@@ -1,8 +1,12 @@
 /** What `npm pack` gives installs and runs elsewhere, and its types hold without skipLibCheck. */
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { orchd } from "../support/daemon.ts";
+import { runsOf, type PlainRun } from "../support/ledgers.ts";
 import { projectRoot, tempRoot } from "../support/temp-root.ts";
 import type { TempRoot } from "../support/temp-root.ts";
 
@@ -30,6 +34,11 @@ pipeline({ name: "wrong", shedule: { cron: "@daily" }, steps: {} });
 export abstract class Mine extends BaseOrchestrator {}
 `;
 
+/** The orchestrator that docs/orchestrators.md walks through: what the page shows is what is compiled and run. */
+const WALKED_THROUGH = /```ts\n(\/\/ schedules\/orchestrators\/custom\.ts\n[^]*?)```/.exec(
+  readFileSync(join(projectRoot, "docs/orchestrators.md"), "utf8"),
+)![1]!;
+
 const npm = (cwd: string, ...parameters: string[]): string =>
   execFileSync("npm", [...parameters, "--no-audit", "--no-fund", "--loglevel=error"], { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
 
@@ -43,8 +52,9 @@ describe("the package", () => {
       "consumer.ts": CONSUMER,
       "tsconfig.json": JSON.stringify({
         compilerOptions: { module: "nodenext", target: "es2023", lib: ["es2023"], types: ["node"], strict: true, noEmit: true, skipLibCheck: false },
-        files: ["consumer.ts"],
+        files: ["consumer.ts", "schedules/orchestrators/custom.ts"],
       }),
+      "schedules/orchestrators/custom.ts": WALKED_THROUGH,
       "schedules/hello.yaml":
         'steps:\n  greet: { uses: ./steps/greet.ts, params: { name: "${params.name}" } }\n  shout: { run: \'printf "%s!" "$ORCHD_INPUT_text"\', inputs: { text: greet } }\nparams: { name: you }\n',
       "schedules/steps/greet.ts":
@@ -100,6 +110,55 @@ describe("the package", () => {
     const runs = installed("runs", "hello", "--json");
     expect(runs.stdout).toContain('"completed"');
   });
+
+  it("runs the orchestrator of docs/orchestrators.md, by path and config and by a name in orchd.yaml", async () => {
+    const asked: { method: string; url: string; body: string }[] = [];
+    const backend = createServer((request, response) => {
+      let body = "";
+      request.on("data", (text: Buffer) => (body += text.toString()));
+      request.on("end", () => {
+        asked.push({ method: request.method!, url: request.url!, body });
+        response.end(JSON.stringify(request.method === "POST" ? { jobId: "12345" } : { done: asked.length > 2 }));
+      });
+    });
+    await new Promise<void>((resolve) => backend.listen(0, "127.0.0.1", resolve));
+    onTestFinished(() => {
+      backend.close();
+      backend.closeAllConnections();
+    });
+    const uses = (from: string): string =>
+      `{ uses: ${from}/orchestrators/custom.ts, config: { apiEndpoint: "http://127.0.0.1:${(backend.address() as AddressInfo).port}/runs" } }`;
+    elsewhere.write("orchd.yaml", `orchestrators:\n  remote: ${uses("./schedules")}\n`);
+    const steps = "steps:\n  first: { run: 'exit 9', env: { OWN: '1' } }\n  second: { run: 'exit 9', after: first }\n";
+    elsewhere.write("schedules/by-config.yaml", `orchestrator: ${uses(".")}\n${steps}`);
+    elsewhere.write("schedules/by-name.yaml", `orchestrator: remote\n${steps}`);
+    for (const pipeline of ["by-config", "by-name"]) {
+      asked.length = 0;
+      const ran = await orchd(elsewhere.root, "run", pipeline, "--foreground", "--json", {
+        program: join(elsewhere.root, "node_modules/.bin/orchd"),
+      });
+      expect({ status: ran.status, stderr: ran.status === 0 ? "" : ran.stderr }).toEqual({ status: 0, stderr: "" });
+      const [{ run, lines }] = runsOf(elsewhere.runs, pipeline) as [PlainRun];
+      expect(lines.find(({ type }) => type === "submit.accepted")).toMatchObject({
+        metadata: { jobId: "12345" },
+        orchestratorRunId: `custom-${run}`,
+      });
+      expect(lines.filter(({ type }) => type === "step.completed").map(({ step }) => step)).toEqual(["first", "second"]);
+      expect(asked.map(({ method, url }) => `${method} ${url}`)).toEqual(["POST /runs", "GET /runs/12345", "GET /runs/12345"]);
+      expect(JSON.parse(asked[0]!.body)).toEqual({
+        pipeline,
+        steps: [
+          { id: "first", environment: { OWN: "1" } },
+          { id: "second", environment: {} },
+        ],
+      });
+    }
+    elsewhere.write("schedules/misfit.yaml", `orchestrator: ./orchestrators/custom.ts\n${steps}`);
+    const misfit = installed("validate", join(elsewhere.schedules, "misfit.yaml"));
+    expect(misfit.status).toBe(2);
+    expect(`${misfit.stdout}${misfit.stderr}`).toMatch(/misfit\.yaml:1:\d+: orchestrator cannot be used: .*the config does not fit: apiEndpoint/);
+    rmSync(join(elsewhere.schedules, "misfit.yaml"));
+  }, 90_000);
 
   it("has types that a strict consumer can check, the library's own included", () => {
     const checked = spawnSync(process.execPath, [join(projectRoot, "node_modules/typescript/bin/tsc"), "-p", elsewhere.root], {
