@@ -34,6 +34,8 @@ function bashScript(commands: readonly CommandSpec[]): string {
     return `    ${name}) options="${optionsOf(options)}"; targets="${targets}"; files=${completes === "file" ? 1 : 0} ;;`;
   });
   return `# orchd completion for bash: put \`source <(orchd completion bash)\` into ~/.bashrc
+# A run's id holds an @, at which bash would part the word.
+COMP_WORDBREAKS="\${COMP_WORDBREAKS//@/}"
 _orchd_runs_folder() {
   local word before="" root="\${ORCHD_ROOT:-.}" runs=""
   for word in "\${COMP_WORDS[@]}"; do

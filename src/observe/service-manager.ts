@@ -29,7 +29,7 @@ export class ServiceManager {
 
   /** The daemon is ready, in one sentence; from now on the watchdog is kept quiet, twice within its time. */
   ready(status: string): void {
-    this.#tell(["--ready", `--status=${status}`]);
+    this.#tell(["READY=1", `STATUS=${status}`]);
     const watchdogMs = Number(this.#environment["WATCHDOG_USEC"] ?? Number.NaN) / 1_000;
     if (!this.listens || !(watchdogMs > 0)) return;
     const beat = (): void => {
@@ -39,14 +39,10 @@ export class ServiceManager {
     beat();
   }
 
-  /** The daemon reads its settings again. */
-  reloading(): void {
-    this.#tell(["RELOADING=1"]);
-  }
-
   /** The daemon is about to end. */
   stopping(): void {
-    this.#tell(["--stopping"]);
+    // Not --stopping, which systemd 252 does not know.
+    this.#tell(["STOPPING=1"]);
   }
 
   /** Nothing more is told. */

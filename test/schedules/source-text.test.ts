@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { printable } from "../../src/schedules/problem.ts";
+import { trials } from "../support/figures.ts";
 import { decodeUtf8, readSourceText } from "../../src/schedules/source-text.ts";
 
 const MIB = 1_048_576;
@@ -126,7 +127,7 @@ it("gives a value or a sentence for any mutant of a good text", () => {
       expect(Object.getPrototypeOf(Object.prototype)).toBeNull();
       expect(({} as Record<string, unknown>)["polluted"]).toBeUndefined();
     }),
-    { numRuns: 3_000 },
+    { numRuns: trials(300, 10_000) },
   );
 }, 120_000);
 

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { awaitLine, awaitSight, linesOf } from "../support/await-event.ts";
 import { orchd, startDaemon } from "../support/daemon.ts";
+import { reached } from "../support/figures.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 import { BAD_FILES, MODULES } from "./bad-files.ts";
 
@@ -58,6 +59,7 @@ it("each mistake gets one sentence, on the command line and in the ledger, and w
     const said = errors.map((one) => one.replaceAll(`${root.schedules}/`, ""));
     if (said.length !== 1 || !fits(said[0]!, error) || /\n|\n? {2}at /.test(said[0]!)) wrong.push(`${file}: ${said.join(" || ")}`);
   }
+  reached(35, "mistakes told in one sentence by a live daemon", BAD_FILES.length - wrong.length, BAD_FILES.length);
   expect(wrong).toEqual([]);
 
   const checked = await orchd(root.root, "validate", "--json", { deadlineMs: 60_000 });
@@ -112,6 +114,7 @@ it("a file that is not safe to run is refused with what to do, and what was in f
   const checked = await orchd(root.root, "validate");
   expect(checked.status).toBe(2);
   expect(checked.stdout.split("\n").filter((line) => line.startsWith("✗"))).toHaveLength(files.length - 1);
+  reached(30, "kinds of unsafe files refused by a live daemon", files.length, files.length);
   await daemon.end();
 });
 
