@@ -1,6 +1,7 @@
 /**
  * What an earlier daemon left: the runs that its pipelines' ledgers call active, and those whose header is newer than the last line (a crash
- * came in between). Slots are not this file's business: the desks go over every slot after the watermark anyway.
+ * came in between). Slots are not this file's business, since the desks go over every slot after the watermark anyway; save those whose run was made by a
+ * clock that was ahead, and that the clock of now may never come to by the same schedules.
  *
  * All are opened first, which makes their running steps end as interrupted; then stops that were asked for meanwhile are written; and only
  * then does anything start.
@@ -8,7 +9,8 @@
 import { statSync } from "node:fs";
 import type { PipelineEvent } from "../core/event.ts";
 import { parseRunId } from "../core/run-id.ts";
-import { readRunState, takeOver, type AdoptPorts } from "./adopted-run.ts";
+import type { Clock } from "../clock.ts";
+import { adoptRun, readRunState, takeOver, type AdoptPorts } from "./adopted-run.ts";
 import type { PipelineDesk } from "./pipeline-desk.ts";
 
 /** What was found. */
@@ -26,7 +28,7 @@ const SLACK_MS = 120_000;
  *
  * @param beforeStart called when all are opened and none has started anything
  */
-export async function recoverRuns(desks: readonly PipelineDesk[], ports: AdoptPorts, beforeStart: () => Promise<void>): Promise<Recovered> {
+export async function recoverRuns(desks: readonly PipelineDesk[], ports: RecoveryPorts, beforeStart: () => Promise<void>): Promise<Recovered> {
   let runs = 0;
   const rest = desks.values();
   const walk = async (): Promise<void> => {
@@ -37,7 +39,12 @@ export async function recoverRuns(desks: readonly PipelineDesk[], ports: AdoptPo
   return { pipelines: desks.length, runs };
 }
 
-async function recoverPipeline(desk: PipelineDesk, ports: AdoptPorts): Promise<number> {
+/** What recovery needs. */
+export interface RecoveryPorts extends AdoptPorts {
+  readonly clock: Clock;
+}
+
+async function recoverPipeline(desk: PipelineDesk, ports: RecoveryPorts): Promise<number> {
   const { active, queued } = desk.state;
   const names = new Set([...active.keys(), ...queued, ...unrecorded(desk, ports)]);
   // Those that had begun come before those that waited; among these the older first.
@@ -45,7 +52,18 @@ async function recoverPipeline(desk: PipelineDesk, ports: AdoptPorts): Promise<n
     (a, b) => Number(queued.has(a)) - Number(queued.has(b)) || (parseRunId(a)?.stampMs ?? 0) - (parseRunId(b)?.stampMs ?? 0),
   );
   const lines: PipelineEvent[] = [];
-  for (const run of inOrder) lines.push(...(await takeOver(run, desk.name, ports, desk.place())).filter((line) => !isKnown(desk, line)));
+  for (const run of inOrder) {
+    const { slot, suffix, schedule } = parseRunId(run) ?? {};
+    if (slot === undefined || suffix !== "" || active.has(run) || queued.has(run)) {
+      lines.push(...(await takeOver(run, desk.name, ports, desk.place())).filter((line) => !isKnown(desk, line)));
+      continue;
+    }
+    const adopted = await adoptRun(run, desk.name, ports, desk.place());
+    if (adopted.recorded) continue;
+    const type = adopted.kind === "catch_up" ? "slot.caught_up" : "slot.fired";
+    const because = "its run was there already: a crash came before this line, and the clock was ahead";
+    lines.push({ type, slot, run, because, ...(schedule === undefined ? {} : { schedule }) }, ...adopted.lines);
+  }
   if (lines.length > 0) await desk.append(lines);
   return ports.runs.of(desk.name).length;
 }
@@ -58,9 +76,9 @@ function isKnown(desk: PipelineDesk, line: PipelineEvent): boolean {
 
 /**
  * Runs by hand, re-runs and backfills whose header was durable when the crash came and whose line was not. Their folders are listed only if something was put
- * into them after the ledger's last line. Scheduled runs are left to the desk, which finds them by their slots.
+ * into them after the ledger's last line. Scheduled runs are left to the desk, which finds them by their slots, unless these are still to come.
  */
-function unrecorded(desk: PipelineDesk, { store }: AdoptPorts): string[] {
+function unrecorded(desk: PipelineDesk, { store, clock }: RecoveryPorts): string[] {
   const { active, ended } = desk.state;
   const ledger = statSync(store.pipelineLedger(desk.name), { throwIfNoEntry: false });
   const since = (desk.damagedSince ?? ledger?.mtimeMs ?? 0) - SLACK_MS;
@@ -69,7 +87,8 @@ function unrecorded(desk: PipelineDesk, { store }: AdoptPorts): string[] {
     const folder = statSync(`${store.pipelineDir(desk.name)}/${month}`, { throwIfNoEntry: false });
     if (folder === undefined || (folder.mtimeMs < since && ledger !== undefined)) continue;
     for (const run of store.listMonth(desk.name, month)) {
-      if (parseRunId(run)?.suffix === "" || active.has(run) || ended.has(run)) continue;
+      const id = parseRunId(run);
+      if (id === undefined || (id.suffix === "" && id.stampMs <= clock.now()) || active.has(run) || ended.has(run)) continue;
       const written = statSync(store.runLedger(run), { throwIfNoEntry: false });
       if (written === undefined || (written.birthtimeMs < since && written.mtimeMs < since && ledger !== undefined)) continue;
       if (readRunState(store, run)?.finished === undefined) found.push(run);

@@ -393,6 +393,30 @@ describe("the clock", () => {
     expect(there.slots("p").slice(-2)).toEqual(["fired 02:04:00", "fired 02:05:00"]);
   });
 
+  test("a run that a clock ahead made, and a crash left without a line, is told once the clock is right", async () => {
+    const day = 86_400_000;
+    let left = 0;
+    for (let call = 1; call <= 16; call += 1) {
+      const there = rig();
+      await there.up();
+      await there.drop(pipelineOf("p", [scheduleOf({ cron: "1 2 * * *" })]));
+      await there.clock.advance(61_000);
+      there.clock.step(day);
+      there.disk.diesAt = there.disk.calls + call;
+      await there.clock.advance(30_000);
+      await there.kill();
+      there.clock.step(-day);
+      if (!there.store.exists("p@20261124T020100Z") || there.slots("p").length > 1) continue;
+      left += 1;
+      await there.up();
+      await there.drop(pipelineOf("p", [scheduleOf({ cron: "0 0 1 1 *" })]));
+      await there.clock.advance(60_000);
+      expect(there.slots("p")).toEqual(["fired 02:01:00", "fired 02:01:00"]);
+      expect(there.lines("p").findLast(({ type }) => type === "run.finished")!["run"]).toBe("p@20261124T020100Z");
+    }
+    expect(left).toBeGreaterThan(0);
+  });
+
   test("a daemon that comes up before its clock was set waits", async () => {
     const there = rig();
     await there.up();
