@@ -149,7 +149,7 @@ export class DropFolder {
     this.quiet?.cancel();
     this.later?.timer.cancel();
     this.periodic?.cancel();
-    await Promise.all([...this.watchers.values()].map(({ watcher }) => watcher.close()));
+    await Promise.all([...this.watchers.values()].map(({ watcher }) => letGo(watcher)));
     this.watchers.clear();
     await this.tail;
   }
@@ -307,7 +307,7 @@ export class DropFolder {
     }
     for (const [folder, { watcher, inode }] of this.watchers) {
       if (wanted.has(folder) && inodeOf(folder) === inode) continue;
-      void watcher.close();
+      void letGo(watcher);
       this.watchers.delete(folder);
     }
     for (const folder of wanted) if (!this.watchers.has(folder)) this.watchFolder(folder);
@@ -323,7 +323,7 @@ export class DropFolder {
       watcher.on("ready", () => this.dirty());
       watcher.on("error", (error) => {
         this.options.onError?.(error, `watching ${folder}`);
-        void watcher.close();
+        void letGo(watcher);
         this.watchers.delete(folder);
         this.dirty();
       });
@@ -333,6 +333,16 @@ export class DropFolder {
       this.options.onError?.(error, `watching ${folder}`);
     }
   }
+}
+
+/**
+ * Ends a watcher. chokidar takes its listeners away at once, though it may still be looking at the folder; an error that comes of that look (a folder
+ * that has become a link to itself) would then have no listener, which ends the process. So it is given one that says nothing.
+ */
+function letGo(watcher: FSWatcher): Promise<void> {
+  const closed = watcher.close();
+  watcher.on("error", () => undefined);
+  return closed;
 }
 
 function inodeOf(folder: string): bigint | undefined {

@@ -1,6 +1,9 @@
 /** The drop folder: whatever is done to it, what is there in the end is what was told (promise 20). */
 import { chmodSync, mkdirSync, renameSync, rmSync, symlinkSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { pbkdf2 } from "node:crypto";
+import { stat } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { promisify } from "node:util";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { DropFolder, isPipelineFileName, type DropFolderChanges } from "../../src/schedules/drop-folder.ts";
@@ -283,6 +286,20 @@ describe("without luck", () => {
     at.write("b.yaml", "1");
     await clock.advance(60_000);
     expect(at.log).toEqual(["+a.yaml"]);
+  });
+
+  it("outlives a watcher that fails after it was let go of", async () => {
+    const { root, schedules } = tempRoot();
+    // Keeps every thread that looks at files busy, so that the watcher's look comes after all that follows here.
+    const busy = Array.from({ length: 8 }, () => promisify(pbkdf2)("", "", 100_000, 64, "sha512"));
+    const folder = new DropFolder({ dir: schedules, clock: new VirtualClock(), onChange: () => undefined });
+    const started = folder.start();
+    rmSync(schedules, { recursive: true });
+    symlinkSync("schedules", join(root, "schedules"));
+    // An error without a listener is an unhandled rejection, and with that vitest fails.
+    await Promise.all([folder.close(), started, ...busy]);
+    await expect(stat(schedules)).rejects.toThrow("ELOOP");
+    await new Promise((resolve) => setImmediate(resolve));
   });
 
   it("keeps what it knew where the folder cannot be read", async () => {
