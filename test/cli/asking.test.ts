@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { orchd } from "../support/daemon.ts";
@@ -105,8 +105,8 @@ describe("what cannot be", () => {
 
   it("says in one sentence that requests cannot be written", async () => {
     const { root, runs } = tempRoot(YAML);
-    rmSync(runs, { recursive: true });
-    writeFileSync(runs, "");
+    mkdirSync(join(runs, ".orchd"));
+    writeFileSync(join(runs, ".orchd/requests"), "");
     const { status, stderr } = await orchd(root, "run", "p");
     expect(status).toBe(1);
     expect(stderr.trim().split("\n")).toHaveLength(1);
