@@ -14,7 +14,7 @@ export type Stream = "stdout" | "stderr" | "log" | "orchd";
 
 const LONGEST_LINE = 64 * 1024;
 /** Writes larger than this are taken in pieces, so that one of a gigabyte is not copied whole. */
-const PIECE = 1024 * 1024;
+const PIECE = 256 * 1024;
 
 /** See the head of this file. */
 export class LineCapture {

@@ -24,7 +24,7 @@ import { redirectOutput } from "./thread-output.ts";
 import { CELLS, claimCell, type FromThread, type ThreadData, type ToThread } from "./thread-protocol.ts";
 
 /** Output messages that may be on their way before the thread waits for them. */
-const OUTPUT_AHEAD = 32;
+const OUTPUT_AHEAD = 8;
 /** What is being worked on. */
 interface Work {
   readonly seq: number;

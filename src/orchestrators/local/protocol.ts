@@ -190,7 +190,14 @@ export type RawResult =
 export type FromRunner =
   | { readonly type: "done"; readonly id: string; readonly result: RawResult; readonly durationMs: number; readonly startedAt: number }
   | { readonly type: "call"; readonly id: string; readonly call: number; readonly method: string; readonly argument: Json }
-  | { readonly type: "output"; readonly id: string; readonly lines: readonly OutputLine[] }
+  /** Without what the daemon knows of the task, and a line no more than its text: a flood is short lines. */
+  | {
+      readonly type: "output";
+      readonly id: string;
+      readonly at: string;
+      readonly stream: OutputLine["stream"];
+      readonly lines: readonly string[];
+    }
   /** It was ended for what may have been the fault of others in the runner: it is to start again, alone. */
   | { readonly type: "aside"; readonly id: string; readonly beside: readonly string[]; readonly because: string }
   /**
@@ -230,8 +237,8 @@ export const LIFELINE = 4;
 
 /** How much output of one attempt is kept, in bytes; a line counts its text and {@link LINE_OVERHEAD}. */
 export const OUTPUT_LIMIT = 8 * 1024 * 1024;
-/** What a line counts besides its text: without it, empty lines would be free. */
-export const LINE_OVERHEAD = 32;
+/** What a line counts besides its text: what stands around it in the run's log. Without it, empty lines would be free. */
+export const LINE_OVERHEAD = 96;
 /** The largest result in bytes of JSON. */
 export const RESULT_LIMIT = 32 * 1024 * 1024;
 

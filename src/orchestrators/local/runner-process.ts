@@ -207,7 +207,7 @@ export class RunnerPool {
           this.#end(entry, message.result, message.durationMs, message.startedAt);
           break;
         case "output":
-          entry.handlers.output(message.lines);
+          this.#output(entry, message);
           break;
         case "call":
           this.#answer(entry, message.call, message.method, message.argument);
@@ -224,6 +224,11 @@ export class RunnerPool {
       }
     }
     if (ended) this.#tellCapacity();
+  }
+
+  #output({ task, handlers }: Entry, { at, stream, lines }: Extract<FromRunner, { type: "output" }>): void {
+    const { step, attempt } = headOf(task);
+    handlers.output(lines.map((line) => ({ at, step, attempt, stream, line })));
   }
 
   #end(entry: Entry, result: RawResult, durationMs: number, startedAt: number): void {

@@ -337,8 +337,7 @@ export class RunnerHost {
   }
 
   #output(piece: Piece, at: string, stream: OutputLine["stream"], lines: readonly string[]): void {
-    const { step, attempt } = piece.head;
-    this.#say({ type: "output", id: piece.id, lines: lines.map((line) => ({ at, step, attempt, stream, line })) });
+    this.#say({ type: "output", id: piece.id, at, stream, lines });
   }
 
   #finish(piece: Piece, result: RawResult, durationMs: number, startedAt: number): void {
