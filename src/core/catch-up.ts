@@ -6,8 +6,9 @@
  * (a crash may have fallen between a run's header and its slot's line): {@link surveyCatchUp} names the slots, {@link decideCatchUp} decides them.
  *
  * A shared line stands for a stretch of slots, while the watermark counts due times, and jitter puts the two in different orders. So a stretch begins
- * after the watermark (no slot of it can have been due before) and ends one jitter before the window, and all that is due by then is one write of
- * which the last line carries `through`: no crash leaves a watermark that has passed a slot without a line.
+ * after the watermark (no slot of it can have been due before), ends one jitter before the window, and moves the watermark to its own end, by which
+ * only slots of its own or of lines before it are due. Those of its slots that jitter makes due later are known from the line itself
+ * (`covered` in pipeline-state.ts): no crash leaves a watermark that has passed a slot without a line, or a slot that is told twice.
  */
 import { formatDuration } from "./duration.ts";
 import { blackoutOf, scheduleKey, slotId, timetable, type DueSlot, type Timetable } from "./schedule.ts";
@@ -67,6 +68,8 @@ export interface CatchUpFacts {
   readonly impossible?: string | undefined;
   /** Slots ({@link slotId}) that have a line already: passed over. */
   readonly decided: ReadonlySet<string>;
+  /** Stretches, by their first and last slot, whose slots share a line: passed over too. */
+  readonly covered?: readonly (readonly [first: number, last: number])[] | undefined;
   /** Slots that have a run and no line. */
   readonly taken: ReadonlySet<string>;
   /** How many more runs a schedule may have (`stopAfter`). */
@@ -105,52 +108,62 @@ function slotsAfter(table: Timetable, after: number, to: number): DueSlot[] {
 }
 
 /** The decisions for all slots of a survey, in the order of their lines: each slot is covered by exactly one. */
-export function decideCatchUp(survey: CatchUpSurvey, facts: CatchUpFacts): CatchUpDecision[] {
+export function decideCatchUp(whole: CatchUpSurvey, facts: CatchUpFacts): CatchUpDecision[] {
   const decisions: CatchUpDecision[] = [];
+  const { covered = [] } = facts;
+  const survey =
+    covered.length === 0
+      ? whole
+      : { ...whole, slots: whole.slots.filter(({ slot }) => !covered.some(([first, last]) => slot >= first && slot <= last)) };
   const runs = chooseRuns(survey.slots, facts);
-  let old = survey.last !== undefined;
+  const stretches = decideOld(survey, facts);
+  let old = stretches.length > 0;
   for (const slot of survey.slots) {
     if (old && slot.due > survey.edge) {
-      decideOld(survey, facts, decisions);
+      decisions.push(...stretches);
       old = false;
     }
     const id = slotId(slot);
     if (facts.decided.has(id)) continue;
-    const base = { slot, through: old ? survey.edge : slot.due };
+    const base = { slot, through: old ? stretches[0]!.through : slot.due };
     if (facts.taken.has(id)) decisions.push({ ...base, kind: "adopt" });
     else if (facts.paused !== undefined) decisions.push({ ...base, kind: "skipped", because: facts.paused });
     else if (facts.impossible !== undefined) decisions.push({ ...base, kind: "missed", because: facts.impossible });
     else decisions.push({ ...base, ...(runs.get(slot) ?? { kind: "missed", because: facts.cause }) });
   }
-  if (old) decideOld(survey, facts, decisions);
+  if (old) decisions.push(...stretches);
   return decisions;
 }
 
 /**
  * The old stretch, split around the slots that a crash left with a line or a run, and around those that ran already because a clock that was wrong had
- * been there once.
+ * been there once. Each stretch moves the watermark to its own end, where all that is due by then is decided: a line for many slots must not be left
+ * behind by a crash without it, since only a single slot's line says by itself that the slot is decided.
  */
-function decideOld({ head, last, still, edge }: CatchUpSurvey, facts: CatchUpFacts, decisions: CatchUpDecision[]): void {
+function decideOld({ head, last, still, edge }: CatchUpSurvey, facts: CatchUpFacts): CatchUpDecision[] {
+  const decisions: CatchUpDecision[] = [];
   let first = head[0];
-  if (first === undefined || last === undefined) return;
+  if (first === undefined || last === undefined) return decisions;
   const missed = (slot: DueSlot, until: DueSlot): void => {
     const window = formatDuration(until.schedule.catchUpWindowMs);
     const because = facts.paused ?? facts.impossible ?? `${facts.cause}; older than the catch-up window of ${window}`;
     const one = slot.slot === until.slot;
-    decisions.push({ slot, through: edge, kind: "missed", ...(one && slot.lane === until.lane ? {} : { until }), because });
+    decisions.push({ slot, through: Math.min(edge, until.slot), kind: "missed", ...(one && slot.lane === until.lane ? {} : { until }), because });
   };
   for (const mark of [...marksOf(head, facts, first.slot, last.slot), Number.POSITIVE_INFINITY]) {
     if (first !== undefined && first.slot < mark) missed(first, mark > last.slot ? last : still.newest(first.slot - 1, mark - 1)!);
-    if (mark > last.slot) return;
+    if (mark > last.slot) break;
     for (const slot of still.dueSlots(mark - 1, mark)) {
       const id = slotId(slot);
       if (facts.decided.has(id)) continue;
-      if (facts.taken.has(id)) decisions.push({ slot, through: edge, kind: "adopt" });
-      else decisions.push({ slot, through: edge, kind: "missed", because: facts.paused ?? facts.impossible ?? facts.cause });
+      if (facts.taken.has(id)) decisions.push({ slot, through: Math.min(edge, slot.slot), kind: "adopt" });
+      else decisions.push({ slot, through: Math.min(edge, slot.slot), kind: "missed", because: facts.paused ?? facts.impossible ?? facts.cause });
     }
     first = still.next(mark);
     if (first !== undefined && first.slot > last.slot) first = undefined;
   }
+  const end = decisions.pop();
+  return end === undefined ? decisions : [...decisions, { ...end, through: edge }];
 }
 
 /** The instants in [from, to] at which a slot has a line or a run, in order. */

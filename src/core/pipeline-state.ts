@@ -64,6 +64,8 @@ export interface PipelineState {
   counts: PipelineCounts;
   /** Slots with a line that the watermark has not passed: `SLOT` or `SLOT.SCHEDULE`, SLOT in ISO 8601. */
   readonly decided: Map<string, "fired" | "skipped" | "missed">;
+  /** Stretches of missed slots that share a line, some of which jitter makes due after the watermark: first and last slot, in milliseconds since 1970. */
+  covered: readonly (readonly [first: number, last: number])[];
   /** Fired slots that a backward step put ahead of the watermark again. */
   readonly firedAhead: Set<string>;
   /** Backfills that were accepted and have not ended, by request id. */
@@ -103,6 +105,7 @@ export function emptyPipelineState(): PipelineState {
     last: null,
     counts: {},
     decided: new Map(),
+    covered: [],
     firedAhead: new Set(),
     backfills: new Map(),
     requests: new Set(),
@@ -239,6 +242,8 @@ function decide(
   what: "fired" | "skipped" | "missed",
 ): void {
   const key = slotKey(line.slot, line.schedule);
+  const until = Date.parse(String((line as { readonly until?: unknown }).until));
+  if (!Number.isNaN(until)) state.covered = [...state.covered, [Date.parse(line.slot), until]];
   if (line.through === undefined) state.decided.set(key, what);
   if (what === "fired") {
     state.recentlyFired.add(key);
@@ -252,8 +257,9 @@ function moveWatermark(state: PipelineState, through: string | undefined): void 
   const to = Date.parse(through);
   if (Number.isNaN(to)) return;
   state.through = Math.max(to, state.through ?? to);
-  if (state.decided.size === 0 && state.firedAhead.size === 0) return;
+  if (state.decided.size === 0 && state.firedAhead.size === 0 && state.covered.length === 0) return;
   const passed = state.through - reachOf(state);
+  state.covered = state.covered.filter(([, last]) => last > passed);
   for (const key of state.decided.keys()) if (slotOfKey(key) <= passed) state.decided.delete(key);
   // There may be thousands, in about the order of their slots: one that comes too early stays a little longer.
   for (const key of state.firedAhead) {
@@ -279,6 +285,7 @@ function stepBack(state: PipelineState, line: Extract<PipelineLine, { type: "clo
   // A schedule that was loaded by the wrong clock must not wait until that clock's time comes again.
   if (state.since !== undefined) state.since = Math.min(state.since, to);
   state.decided.clear();
+  state.covered = [];
 }
 
 function backfillOf(line: Extract<PipelineEvent, { type: "backfill.started" }>): Backfill {
@@ -333,6 +340,7 @@ export function checkpointOf(state: PipelineState): Extract<PipelineEvent, { typ
     pausedBecause: state.pausedBecause,
     activeSince: Object.fromEntries([...state.active].map(([run, { at, startedAt }]) => [run, { at, startedAt }])),
     decided: Object.fromEntries(state.decided),
+    covered: [...state.covered],
     firedAhead: packSlots(state.firedAhead),
     recentlyFired: packSlots(state.recentlyFired),
     requests: [...state.requests].slice(-64),
@@ -367,6 +375,7 @@ function restore(state: PipelineState, line: Extract<PipelineLine, { type: "pipe
   state.queued.clear();
   for (const run of line.queued) state.queued.add(run);
   refill(state.decided, Object.entries((more["decided"] ?? {}) as Record<string, "fired">));
+  state.covered = (more["covered"] ?? []) as PipelineState["covered"];
   for (const name of ["recentlyFired", "firedAhead"] as const) {
     state[name].clear();
     for (const key of unpackSlots(more[name])) state[name].add(key);

@@ -157,6 +157,7 @@ export class SlotDecider {
       paused: this.#paused(),
       impossible: lost ? "ledger damaged" : this.#without(),
       decided: new Set([...state.decided.keys(), ...state.firedAhead]),
+      covered: state.covered,
       taken,
       left: (schedule) => this.#left(schedule),
     });

@@ -36,6 +36,14 @@ describe("the watermark", () => {
     expect(state.firedAhead.size).toBe(0);
   });
 
+  it("remembers a stretch of missed slots until jitter can hold none of them back any more", () => {
+    const jittery = { ...loaded, schedules: [{ jitterSeconds: 60 }] } as PipelineEvent;
+    const state = foldEvents([jittery, { type: "slot.missed", slot: iso(60), until: iso(600), because: "down", through: iso(600) }]);
+    expect(state.covered).toEqual([[T0 + 60_000, T0 + 600_000]]);
+    foldEvents([{ type: "slot.missed", slot: iso(660), because: "down", through: iso(661) }], state);
+    expect(state.covered).toEqual([]);
+  });
+
   it("remembers a slot that had passed, and that jitter held back beyond the step", () => {
     const jittery = { ...loaded, schedules: [{ jitterSeconds: 1_800 }] } as PipelineEvent;
     const state = foldEvents([jittery, { type: "slot.fired", slot: iso(600), run: "p@1", through: iso(1_200) }]);
