@@ -73,7 +73,10 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   });
   const left = killByToken(tokenOf(options.runs));
   if (left > 0) log.warn({ processes: left }, `${left} processes that an earlier daemon left were ended`);
+  /** How many files wait for room on the disk. */
+  let waiting = 0;
   const onHeld = (held: boolean, error?: unknown): void => {
+    waiting += held ? 1 : -1;
     if (held) log.error({ err: error }, "the disk is full: what cannot be written waits for room");
     else log.info("there is room on the disk again");
   };
@@ -150,6 +153,12 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
       log.info({ signal, drainPeriodMs: periodMs }, asked === 1 ? "draining: nothing new starts; a second signal ends it at once" : "ending at once");
       if (asked === 1) manager.stopping();
       engine.stop(periodMs).then(resolve, reject);
+      // What waits for room was acknowledged to nobody, and every ledger is whole: the next daemon decides it as after a crash.
+      clock.after(periodMs + settings.gracePeriodMs, () => {
+        if (waiting === 0) return;
+        log.error({ files: waiting }, "the disk is full: what waits for room is given up, and the daemon ends");
+        process.exit(1);
+      });
     };
     process.on("SIGTERM", end);
     process.on("SIGINT", end);

@@ -67,11 +67,13 @@ export async function simulate(seed: number, runs: string, days: number, trace: 
     texts.set(loaded.digest, plain);
     rig.put(loaded);
   };
+  let disk = new SyncDisk();
   const up = async (): Promise<void> => {
     for (let attempt = 0; ; attempt += 1) {
       // Recovery may be killed too, a few times.
       const dies = attempt < 3 && chance.random() < 0.2 ? { diesAt: 1 + upTo(30), forgets: chance.random() < 0.5 } : {};
-      await rig.up(new SyncDisk({ ...dies, before: rig.disk }));
+      disk = new SyncDisk({ ...dies, before: disk });
+      await rig.up(disk);
       if (rig.fatal === undefined) return;
       died("coming up");
       await rig.kill();

@@ -1,13 +1,13 @@
-/** Promise 6: on a full disk nothing is acknowledged or fired unrecorded, and scheduling goes on by itself once there is room. */
+/** Promise 6: out of blocks, of inodes or of descriptors nothing is acknowledged or fired unrecorded, and scheduling goes on by itself once there is room. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { awaitSight, linesOf } from "../support/await-event.ts";
-import { orchd, startDaemon } from "../support/daemon.ts";
-import { canMount, reached, trials } from "../support/figures.ts";
+import { orchd, startDaemon, type Daemon } from "../support/daemon.ts";
+import { canMount, hasProgram, reached, trials } from "../support/figures.ts";
 import { pipelineLedger, runsOf, undecidedSeconds } from "../support/ledgers.ts";
-import { tempRoot } from "../support/temp-root.ts";
+import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 
 const TICK = `schedule: { cron: "* * * * * *" }
 overlap: allow
@@ -27,36 +27,110 @@ function fill(path: string): void {
   }
 }
 
+/** Takes every inode of a file system. */
+function fillInodes(folder: string): void {
+  mkdirSync(folder);
+  try {
+    for (let n = 0; ; n += 1) writeFileSync(join(folder, String(n)), "");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
+  }
+}
+
+/** A root whose runs lie on a small file system of their own. */
+function smallRoot(options: string): { readonly root: TempRoot; readonly runs: string } {
+  const root = tempRoot({ "schedules/tick.yaml": TICK, "orchd.yaml": "drainPeriod: 500ms\ngracePeriod: 500ms\n" });
+  const runs = join(root.root, "small");
+  mkdirSync(runs);
+  execFileSync("mount", ["-t", "tmpfs", "-o", options, "tmpfs", runs]);
+  onTestFinished(() => void execFileSync("umount", ["-l", runs]));
+  return { root, runs };
+}
+
+/** Runs that have ended. */
+function finished(runs: string): number {
+  return linesOf(join(runs, "tick/pipeline.jsonl")).filter((line) => line.type === "run.finished").length;
+}
+
+/** Every slot decided once, every run run once, every ledger whole. */
+async function check(root: TempRoot, runs: string): Promise<void> {
+  expect(undecidedSeconds(pipelineLedger(runs, "tick"))).toEqual([]);
+  for (const run of runsOf(runs, "tick")) expect(run.lines.filter((line) => line.type === "step.started").length).toBeLessThanOrEqual(1);
+  expect((await orchd(root.root, "--runs", runs, "verify", "--json")).json()).toMatchObject({ faults: [] });
+}
+
+/** Takes something away and gives it back, so many times; after each, runs end again within 30 s. */
+async function cycle(daemon: Daemon, runs: string, times: number, take: () => void, give: () => void): Promise<number> {
+  await awaitSight(runs, () => (finished(runs) >= 1 ? true : undefined), "a first run");
+  let resumed = 0;
+  for (; resumed < times; resumed += 1) {
+    take();
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
+    const before = finished(runs);
+    give();
+    await awaitSight(
+      runs,
+      () => (finished(runs) > before ? true : undefined),
+      () => `a run after there was room again; the log says ${daemon.stderr().slice(-2_000)}`,
+      30_000,
+    );
+  }
+  return resumed;
+}
+
 describe.runIf(canMount())("a disk that fills up", () => {
   it("holds what waits and goes on by itself", { timeout: 1_800_000 }, async () => {
-    const root = tempRoot({ "schedules/tick.yaml": TICK });
-    const runs = join(root.root, "small");
-    mkdirSync(runs);
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=4m", "tmpfs", runs]);
-    onTestFinished(() => void execFileSync("umount", ["-l", runs]));
+    const { root, runs } = smallRoot("size=4m");
     const daemon = await startDaemon({ root: root.root, arguments: ["--runs", runs], env: { ORCHD_RUNS: runs }, ready: false });
-    const ledger = join(runs, "tick/pipeline.jsonl");
-    const finished = (): number => linesOf(ledger).filter((line) => line.type === "run.finished").length;
-    await awaitSight(runs, () => (finished() >= 1 ? true : undefined), "a first run");
-    const cycles = trials(2, 50);
-    let resumed = 0;
-    for (let cycle = 0; cycle < cycles; cycle += 1) {
-      fill(join(runs, "filler"));
-      await new Promise((resolve) => setTimeout(resolve, 2_500));
-      const before = finished();
-      rmSync(join(runs, "filler"));
-      await awaitSight(
-        runs,
-        () => (finished() > before ? true : undefined),
-        `a run after the disk had room again; the log says ${daemon.stderr().slice(-2_000)}`,
-        30_000,
-      );
-      resumed += 1;
-    }
+    const cycles = trials(1, 50);
+    const resumed = await cycle(
+      daemon,
+      runs,
+      cycles,
+      () => fill(join(runs, "filler")),
+      () => rmSync(join(runs, "filler")),
+    );
     reached(6, "times that scheduling went on after a full disk", resumed, cycles);
-    expect((await daemon.end()).status).toBe(0);
-    expect(undecidedSeconds(pipelineLedger(runs, "tick"))).toEqual([]);
-    for (const run of runsOf(runs, "tick")) expect(run.lines.filter((line) => line.type === "step.started").length).toBeLessThanOrEqual(1);
-    expect((await orchd(root.root, "--runs", runs, "verify", "--json")).json()).toMatchObject({ faults: [] });
+    // Told to end while nothing can be written, it ends, and every ledger is whole.
+    fill(join(runs, "filler"));
+    await awaitSight(runs, () => (daemon.stderr().includes("the disk is full") ? true : undefined), "a word about the full disk", 30_000);
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    await daemon.end();
+    rmSync(join(runs, "filler"));
+    await check(root, runs);
   });
+
+  it("and one that has no inode left", { timeout: 1_800_000 }, async () => {
+    const { root, runs } = smallRoot("size=64m,nr_inodes=4000");
+    const daemon = await startDaemon({ root: root.root, arguments: ["--runs", runs], env: { ORCHD_RUNS: runs }, ready: false });
+    const cycles = trials(1, 20);
+    const resumed = await cycle(
+      daemon,
+      runs,
+      cycles,
+      () => fillInodes(join(runs, ".filler")),
+      () => rmSync(join(runs, ".filler"), { recursive: true }),
+    );
+    reached(6, "times that scheduling went on after there was no inode", resumed, cycles);
+    expect((await daemon.end()).status).toBe(0);
+    await check(root, runs);
+  });
+});
+
+it.runIf(hasProgram("prlimit"))("a daemon that has no descriptor left holds what waits and goes on by itself", { timeout: 1_800_000 }, async () => {
+  const root = tempRoot({ "schedules/tick.yaml": TICK, "orchd.yaml": "drainPeriod: 500ms\ngracePeriod: 500ms\n" });
+  const daemon = await startDaemon({ root: root.root });
+  // The soft limit alone: lowering the hard one cannot be taken back by everybody.
+  const limit = (most: number): void => void execFileSync("prlimit", [`--pid=${daemon.pid}`, `--nofile=${most}:`]);
+  const cycles = trials(1, 20);
+  const resumed = await cycle(
+    daemon,
+    root.runs,
+    cycles,
+    () => limit(readdirSync(`/proc/${daemon.pid}/fd`).length - 2),
+    () => limit(512),
+  );
+  reached(6, "times that scheduling went on after there was no descriptor", resumed, cycles);
+  expect((await daemon.end()).status).toBe(0);
+  await check(root, root.runs);
 });

@@ -11,7 +11,7 @@ import { RunStore } from "../../src/ledger/run-store.ts";
 import { snapshotOf, stepSpec } from "./given-run.ts";
 import { linesOf, type Line } from "./await-event.ts";
 import { ScriptedRuns, type Script } from "./scripted-runs.ts";
-import { SyncDisk } from "./sync-disk.ts";
+import { SyncDisk, type MortalDisk } from "./sync-disk.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
 /** A schedule with every default filled in. */
@@ -62,7 +62,7 @@ export class EngineRig {
   readonly settings: OrchdSettings;
   /** What each file holds: a pipeline, or errors; a promise where it takes its time to be loaded. By path. */
   readonly files = new Map<string, FileContent | Promise<FileContent>>();
-  disk = new SyncDisk();
+  disk: MortalDisk = new SyncDisk();
   engine!: Engine;
   runs!: ScriptedRuns;
   /** The first failure of a ledger, which ends a daemon. */
@@ -109,10 +109,14 @@ export class EngineRig {
   }
 
   /** A daemon comes up: lock, recovery, drop folder, ready. */
-  async up(disk = new SyncDisk()): Promise<void> {
+  async up(disk: MortalDisk = new SyncDisk()): Promise<void> {
     this.fatal = undefined;
     this.disk = disk;
-    const onFatal = (error: Error): void => void (this.fatal ??= error);
+    // As process.exit: nothing more is written.
+    const onFatal = (error: Error): void => {
+      if (this.disk === disk) this.fatal ??= error;
+      disk.die();
+    };
     this.runs = new ScriptedRuns({ clock: this.clock, store: this.store, disk, script: this.#script, onFatal });
     this.engine = new Engine({
       clock: this.clock,
@@ -142,9 +146,9 @@ export class EngineRig {
   }
 
   /** SIGTERM. */
-  async down(): Promise<void> {
-    await this.settling(this.engine.stop(0));
-    // What it leaves open (runs that go on) is closed with the process.
+  async down(limitMs?: number): Promise<void> {
+    await this.settling(this.engine.stop(0), limitMs);
+    // The process is no more; what it leaves open (runs that go on, what waits for room) is closed with it.
     this.disk.forgets = false;
     this.disk.die();
   }
@@ -173,8 +177,9 @@ export class EngineRig {
       );
   }
 
-  /** Lets the clock's settling go on until a promise is settled, or the daemon has died. */
-  async settling(promise: Promise<unknown>): Promise<void> {
+  /** Lets the clock's settling go on until a promise is settled, or the daemon has died. Requests and replies take real time. */
+  async settling(promise: Promise<unknown>, limitMs = 10_000): Promise<void> {
+    const until = performance.now() + limitMs;
     let done = false;
     let failure: unknown;
     promise.then(
@@ -184,7 +189,7 @@ export class EngineRig {
         done = true;
       },
     );
-    for (let turn = 0; !done && this.fatal === undefined && turn < 10_000; turn += 1) await this.clock.settle();
+    for (let turn = 0; !done && this.fatal === undefined && (turn < 2_000 || performance.now() < until); turn += 1) await this.clock.settle();
     if (this.disk.dead) this.fatal ??= new Error("the process was killed");
     if (this.fatal !== undefined) return;
     if (failure !== undefined) throw failure as Error;

@@ -54,3 +54,18 @@ export function readWholeLedger(path: string): PlainLine[] {
   if (at === "") throw new Error(`${path} has no line`);
   return lines;
 }
+
+/** How many lines of a ledger are good from its beginning on, by their checksums alone. */
+export function goodLines(path: string): number {
+  const bytes = readFileSync(path);
+  let crc = 0;
+  let count = 0;
+  for (let start = 0; ; count += 1) {
+    const end = bytes.indexOf(0x0a, start);
+    const mark = end < 0 ? -1 : bytes.subarray(start, end).lastIndexOf(',"crc":');
+    if (mark < 0) return count;
+    crc = plainCrc32(bytes.subarray(start, start + mark), crc);
+    if (bytes.toString("latin1", start + mark, end) !== `,"crc":"${crc.toString(16).padStart(8, "0")}"}`) return count;
+    start = end + 1;
+  }
+}

@@ -9,13 +9,23 @@ import * as fs from "node:fs";
 import { dirname } from "node:path";
 import type { Disk } from "../../src/ledger/disk.ts";
 
-export class SyncDisk implements Disk {
+/** A disk that can be made to die. */
+export interface MortalDisk extends Disk {
   /** How many calls were made. */
-  calls = 0;
-  dead = false;
+  readonly calls: number;
+  readonly dead: boolean;
   /** The call, from 1, in which it dies; undefined: never. */
   diesAt: number | undefined;
   /** It dies as in a power cut. */
+  forgets: boolean;
+  /** From now on nothing works any more; what is open is closed. */
+  die(): void;
+}
+
+export class SyncDisk implements MortalDisk {
+  calls = 0;
+  dead = false;
+  diesAt: number | undefined;
   forgets = false;
   readonly #open = new Map<number, string>();
   /** The shortest length that a file may be cut to: what it had when it was synced last. By path. */
@@ -98,7 +108,6 @@ export class SyncDisk implements Disk {
     return this.#call(() => fs.mkdirSync(path));
   }
 
-  /** From now on nothing works any more; what is open is closed. */
   die(): void {
     if (this.dead) return;
     this.dead = true;

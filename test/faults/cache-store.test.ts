@@ -1,0 +1,110 @@
+/**
+ * Promise 27: whatever happened to the store (ledgers, artifacts, index), a cache hit gives exactly what the step had given, or is a miss.
+ */
+import { createHash } from "node:crypto";
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import type { RunEvent } from "../../src/core/event.ts";
+import type { Json } from "../../src/core/snapshot.ts";
+import { Artifacts } from "../../src/ledger/artifacts.ts";
+import { CacheIndex } from "../../src/ledger/cache-index.ts";
+import { RunStore } from "../../src/ledger/run-store.ts";
+import { ResultCache } from "../../src/orchestrators/result-cache.ts";
+import { snapshotOf, stepSpec } from "../support/given-run.ts";
+import { reached, trials } from "../support/figures.ts";
+import { tempRoot } from "../support/temp-root.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
+import { calm } from "../ledger/sample-ledgers.ts";
+import { LedgerFile } from "../../src/ledger/ledger-file.ts";
+
+const RUNS = 4;
+const keyOf = (n: number): string => createHash("sha256").update(`key ${n}`).digest("hex");
+const valueOf = (n: number): Json => (n % 2 === 0 ? { n } : { n, long: `${n}`.repeat(70_000) });
+
+/** Four runs with a completed step each; every second result is an artifact. */
+async function makeStore(runs: string): Promise<void> {
+  const store = new RunStore(runs);
+  const artifacts = new Artifacts(store.artifacts);
+  const index = new CacheIndex(store.cache);
+  for (let n = 0; n < RUNS; n += 1) {
+    const run = `p@2026112${n}T020000Z`;
+    const header: RunEvent = {
+      type: "run.submitted",
+      format: 1,
+      run,
+      pipeline: "p",
+      orchestratorRunId: run,
+      trigger: { kind: "schedule" },
+      params: {},
+      snapshot: snapshotOf([stepSpec("a")], { name: "p" }),
+      tags: [],
+    };
+    const events: RunEvent[] = [
+      header,
+      { type: "run.started", because: "due" },
+      { type: "step.started", step: "a", attempt: 1, cacheKey: keyOf(n), because: "ready" },
+      { type: "step.completed", step: "a", attempt: 1, outputs: { result: await artifacts.spill(valueOf(n)) }, durationMs: 1 },
+      { type: "run.finished", status: "completed", because: "all steps ended well", durationMs: 1 },
+    ];
+    const file = await LedgerFile.create<RunEvent>(store.runLedger(run), [events[0]!], calm());
+    for (const event of events.slice(1)) await file.append([event]);
+    await file.close();
+    index.record(keyOf(n), { run, step: "a", at: `2026-11-2${n}T02:00:00.000Z` });
+  }
+  index.close();
+}
+
+function filesBelow(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .map((name) => join(folder, name))
+    .filter((path) => statSync(path).isFile())
+    .toSorted();
+}
+
+it("gives what the step gave or nothing, from a store that was cut, flipped, mixed up or robbed", { timeout: 3_600_000 }, async () => {
+  const { root, runs } = tempRoot();
+  await makeStore(runs);
+  const dice = new VirtualClock({ seed: 27 });
+  const upTo = (most: number): number => Math.floor(dice.random() * most);
+  const mutants = trials(60, 5_000);
+  let truthful = 0;
+  let hits = 0;
+  for (let mutant = 0; mutant < mutants; mutant += 1) {
+    const copy = join(root, `m${mutant}`);
+    mkdirSync(copy);
+    cpSync(runs, copy, { recursive: true });
+    for (let change = 0; change <= upTo(3); change += 1) {
+      const files = filesBelow(copy);
+      const path = files[upTo(files.length)]!;
+      const bytes = readFileSync(path);
+      const at = upTo(Math.max(1, bytes.length));
+      const act = upTo(5);
+      if (act === 0) rmSync(path);
+      else if (act === 1) writeFileSync(path, bytes.subarray(0, at));
+      else if (act === 2 && bytes.length > 0) {
+        bytes[at] = bytes[at]! ^ (1 << upTo(8));
+        writeFileSync(path, bytes);
+      } else if (act === 3) writeFileSync(path, readFileSync(files[upTo(files.length)]!));
+      else writeFileSync(path, Buffer.concat([bytes.subarray(0, at), bytes]));
+    }
+    const store = new RunStore(copy);
+    const artifacts = new Artifacts(store.artifacts);
+    const index = new CacheIndex(store.cache);
+    const cache = ResultCache.of({ cacheIndex: index, runStore: store, artifacts });
+    let good = true;
+    for (let n = 0; n < RUNS; n += 1) {
+      const answer = cache.lookup(keyOf(n), undefined, Date.parse("2026-11-25T00:00:00Z"));
+      if (!("hit" in answer)) continue;
+      hits += 1;
+      const result = artifacts.resolve(answer.hit.outputs["result"]!);
+      if (JSON.stringify(result) !== JSON.stringify(valueOf(n))) good = false;
+    }
+    index.close();
+    if (good) truthful += 1;
+    rmSync(copy, { recursive: true });
+  }
+  reached(27, `mutated stores without a false hit (${hits} true ones)`, truthful, mutants);
+  expect(truthful).toBe(mutants);
+  expect(hits).toBeGreaterThan(0);
+});

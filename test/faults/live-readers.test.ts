@@ -1,0 +1,52 @@
+/** Promise 10: four readers follow a ledger while a thousand lines a second are written to it, and never see half a fact. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { join } from "node:path";
+import { beforeAll, expect, it } from "vitest";
+import { reached, trials } from "../support/figures.ts";
+import { readWholeLedger } from "../support/independent-ledger.ts";
+import { buildProgram } from "../support/program.ts";
+import { tempRoot } from "../support/temp-root.ts";
+
+const READERS = 4;
+const LINES_A_SECOND = 1_000;
+let writer: string;
+let follower: string;
+beforeAll(async () => {
+  writer = await buildProgram("ledger-writer");
+  follower = await buildProgram("ledger-follower");
+});
+
+interface Seen {
+  readonly lines: number;
+  readonly looks: number;
+  readonly faults: readonly string[];
+}
+
+/** What a program printed when it ended. */
+function output(child: ChildProcess): Promise<string> {
+  let text = "";
+  child.stdout!.setEncoding("utf8").on("data", (more: string) => (text += more));
+  return new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (status) => (status === 0 ? resolve(text) : reject(new Error(`it ended with status ${String(status)}`))));
+  });
+}
+
+it("readers of a ledger that is being written see whole facts", { timeout: 600_000 }, async () => {
+  const path = join(tempRoot().root, "2026-11", "run.jsonl");
+  const seconds = trials(2, 60);
+  const readers = Array.from({ length: READERS }, () => spawn(process.execPath, [follower, path], { stdio: ["pipe", "pipe", "inherit"] }));
+  const seen = readers.map(output);
+  // A group is one to three lines, two on average.
+  const groups = (seconds * LINES_A_SECOND) / 2;
+  const writing = spawn(process.execPath, [writer, path, String(groups), `a-second=${LINES_A_SECOND / 2}`], { stdio: ["ignore", "pipe", "inherit"] });
+  await output(writing);
+  for (const reader of readers) reader.stdin.end();
+  const results = (await Promise.all(seen)).map((text) => JSON.parse(text) as Seen);
+  const written = readWholeLedger(path).length;
+  const good = results.filter(({ lines, faults }) => lines === written && faults.length === 0).length;
+  const looks = results.reduce((sum, one) => sum + one.looks, 0);
+  reached(10, `readers of ${written} lines that saw each once and no fault, in ${looks} looks`, good, READERS);
+  expect(results.flatMap(({ faults }) => faults)).toEqual([]);
+  expect(good).toBe(READERS);
+});

@@ -1,0 +1,42 @@
+/**
+ * Follows a ledger that is being written, as fast as it can: reads on from where it was, and from time to time all of it. Says on stdout how many lines it
+ * saw, and every fault, as JSON, once its stdin is closed. Arguments: the path.
+ */
+import { existsSync, writeSync } from "node:fs";
+import { LEDGER_START, readLedger, readTail, type LedgerMark } from "../../../src/ledger/ledger-reader.ts";
+
+interface Note {
+  readonly type: string;
+  readonly n?: number;
+}
+
+const [path = ""] = process.argv.slice(2);
+const faults: string[] = [];
+let mark: LedgerMark = LEDGER_START;
+let lines = 0;
+let looks = 0;
+let over = false;
+process.stdin.on("end", () => (over = true)).resume();
+
+function look(): void {
+  looks += 1;
+  const whole = looks % 20 === 0;
+  const reading = readLedger<Note>(path, whole ? {} : { from: mark });
+  if (reading.end === "damaged") faults.push(`line ${reading.fault!.line}: ${reading.fault!.fault}`);
+  if (whole && reading.mark.seq < mark.seq) faults.push(`${reading.mark.seq} lines were there, and ${mark.seq} before`);
+  for (const line of reading.lines) if (line.type === "note" && line.n !== line.seq) faults.push(`line ${line.seq} says ${String(line.n)}`);
+  if (!whole) {
+    lines += reading.lines.length;
+    mark = reading.mark;
+  }
+  const tail = readTail<Note>(path, () => true);
+  if (tail.end === "damaged") faults.push(`at the end: ${tail.fault!.fault}`);
+}
+
+const step = (): void => {
+  if (existsSync(path)) look();
+  if (!over) return void setTimeout(step, 5);
+  look();
+  writeSync(1, JSON.stringify({ lines, looks, faults }));
+};
+step();
