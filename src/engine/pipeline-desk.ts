@@ -126,6 +126,8 @@ export class PipelineDesk implements DeciderView, RecorderView {
         return this.#next();
       }
       const now = this.#ports.clock.now();
+      // The clock may have gone back a moment ago, unnoticed: the new schedules count from now, and not from where the old ones had come.
+      if (rescheduled && this.#cursor !== undefined) await this.#goBack({ from: this.#cursor, to: now });
       if (rescheduled) await this.#decideOld(now);
       this.#loaded = loaded;
       const since = rescheduled ? now : state.since;
@@ -198,21 +200,24 @@ export class PipelineDesk implements DeciderView, RecorderView {
   /** The wall clock went back: what lies ahead once more is decided anew, save what fired (semantics.md 8). */
   stepBack(step: ClockStep): Promise<void> {
     return this.#turn(async () => {
-      if (this.#cursor !== undefined && this.#cursor > step.to) {
-        await this.append([
-          {
-            type: "clock.stepped",
-            from: iso(step.from),
-            to: iso(step.to),
-            through: iso(step.to),
-            because: "the clock went back: what fired stays so, the rest is decided anew",
-          },
-        ]);
-        this.#cursor = step.to;
-        this.#decider.reset(this.schedules);
-      }
+      await this.#goBack(step);
       this.#next();
     });
+  }
+
+  async #goBack({ from, to }: ClockStep): Promise<void> {
+    if (this.#cursor === undefined || this.#cursor <= to) return;
+    await this.append([
+      {
+        type: "clock.stepped",
+        from: iso(from),
+        to: iso(to),
+        through: iso(to),
+        because: "the clock went back: what fired stays so, the rest is decided anew",
+      },
+    ]);
+    this.#cursor = to;
+    this.#decider.reset(this.schedules);
   }
 
   /**

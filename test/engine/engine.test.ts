@@ -380,6 +380,24 @@ describe("the clock", () => {
     expect(fired).toHaveLength(7);
   });
 
+  test("an edit that comes before a jump back is noticed loses no slot", async () => {
+    const there = rig();
+    await there.up();
+    await there.drop(pipelineOf("p", [minutely]));
+    await there.clock.advance(301_000);
+    // Nothing wakes the scheduler before 02:03:00, when it notices.
+    there.clock.step(-129_000);
+    await there.drop(pipelineOf("p", [scheduleOf({ cron: "* * * * *", jitterSeconds: 0, catchUp: "all", maxCatchUp: 7 })]));
+    await there.clock.advance(300_000);
+    const all = there.slots("p");
+    expect(new Set(all).size).toBe(all.length);
+    expect(all.slice(-2)).toEqual(["fired 02:06:00", "fired 02:07:00"]);
+    expect(there.lines("p").filter(({ type }) => type === "clock.stepped")).toHaveLength(1);
+    const { seq, through } = there.lines("p").findLast(({ type }) => type === "pipeline.loaded")!;
+    expect(through).toBe("2026-11-23T02:02:52.000Z");
+    expect(there.lines("p").find(({ type }) => type === "clock.stepped")!.seq).toBeLessThan(seq);
+  });
+
   test("a glitch to 2036 and back does not silence a pipeline", async () => {
     const there = rig();
     await there.up();
