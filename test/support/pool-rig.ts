@@ -39,6 +39,10 @@ export interface TaskParts {
   readonly alone?: boolean;
 }
 
+type Common = "run" | "step" | "env" | "gracePeriodMs";
+/** A task of any kind without what all have. */
+export type AnyTask = Task extends infer One ? (One extends Task ? Omit<One, Common> : never) : never;
+
 /** A pool of its own for one test; it is closed when the test is over. */
 export class PoolRig {
   readonly pool: RunnerPool;
@@ -86,6 +90,11 @@ export class PoolRig {
       { kind: "shell", text, shell: ["/bin/sh", "-eu"], cwd: this.folder, params: {}, inputs: {}, ...this.#common(), ...parts },
       alone,
     );
+  }
+
+  /** Starts a piece of work of any kind, in the shared runner. */
+  startTask(task: AnyTask): Started {
+    return this.#start({ ...this.#common(), ...task });
   }
 
   #common(): Pick<Task, "run" | "step" | "env" | "gracePeriodMs"> {

@@ -4,6 +4,8 @@
  * There is one shared runner, started when first needed and again after it died, any number of times; and runners of their own for what must
  * run alone, which end with it. Every piece of work that was started ends in exactly one of `done` and `died`, or in neither once
  * the pool is closed. `died` comes when the runner's process is gone and nothing that it started is left, so the work can start anew at once.
+ * Work that may be done twice (it loads a file, or asks a function or an orchestrator something) starts anew by itself, once and in a runner of its own:
+ * only what dies there as well is told `died`.
  *
  * Room is counted here: a runner works on `threads` steps at once; a step more a thread may be sent ahead, but only where steps have been
  * short lately, since one sent ahead of a long step would count as started and yet wait.
@@ -31,10 +33,12 @@ const SHORT_MS = 50;
 const LONG_SINCE_MS = 100;
 /** What a forced stop may take after the grace period before the whole runner is ended. */
 const STOP_SLACK_MS = 1_250;
+/** A thread that has answered may take its runner with it as it is ended: so long after, the death may still be its doing. */
+const LATE_DEATH_MS = 5_000;
 
 /** What is known of a runner's death. */
 export interface DeathInfo {
-  /** Every piece of work that was in it, this one included. */
+  /** Every piece of work that may be to blame: what was in it, this one included, and what had just ended. */
   readonly inFlight: readonly string[];
   /** It was a runner of its own (`start(…, {alone: true})`): whose fault it was is plain. */
   readonly alone: boolean;
@@ -69,7 +73,7 @@ interface Entry {
   readonly task: Task;
   readonly handlers: TaskHandlers;
   child: RunnerChild;
-  readonly sentAt: number;
+  sentAt: number;
   /** Told to end by force, and why. */
   forced?: { readonly because: string; readonly timer: Timer };
   /** How it ended, where only the runner's end is still to come. */
@@ -84,6 +88,8 @@ export class RunnerPool {
   readonly #log: RunnerPoolOptions["log"];
   readonly #entries = new Map<string, Entry>();
   readonly #children = new Set<RunnerChild>();
+  /** What ended last in each runner. */
+  readonly #lastEnded = new WeakMap<RunnerChild, { readonly id: string; readonly at: number }>();
   readonly #capacityListeners = new Set<() => void>();
   #shared: RunnerChild | undefined;
   #started = 0;
@@ -131,9 +137,9 @@ export class RunnerPool {
     if (this.#closed) throw new Error(`"${id}" cannot be started: the runners are closed`);
     if (this.#entries.has(id)) throw new Error(`"${id}" was started already and has not ended`);
     const child = this.#childFor(options.alone === true);
-    for (const secret of task.secrets ?? []) child.secrets.add(secret);
-    this.#entries.set(id, { id, task, handlers, child, sentAt: this.#clock.monotonic(), stray: 0 });
-    child.send({ type: "start", id, head: headOf(task), body: JSON.stringify(task) });
+    const entry: Entry = { id, task, handlers, child, sentAt: this.#clock.monotonic(), stray: 0 };
+    this.#entries.set(id, entry);
+    this.#give(entry, child);
   }
 
   /**
@@ -179,6 +185,13 @@ export class RunnerPool {
         return child.exited;
       }),
     );
+  }
+
+  #give(entry: Entry, child: RunnerChild): void {
+    const { id, task } = entry;
+    entry.child = child;
+    for (const secret of task.secrets ?? []) child.secrets.add(secret);
+    child.send({ type: "start", id, head: headOf(task), body: JSON.stringify(task) });
   }
 
   #childFor(alone: boolean): RunnerChild {
@@ -234,6 +247,7 @@ export class RunnerPool {
   #end(entry: Entry, result: RawResult, durationMs: number, startedAt: number): void {
     this.#entries.delete(entry.id);
     entry.forced?.timer.cancel();
+    this.#lastEnded.set(entry.child, { id: entry.id, at: this.#clock.monotonic() });
     if (entry.task.kind === "module" && result.ok) this.#pace = Number.isFinite(this.#pace) ? this.#pace * 0.9 + durationMs * 0.1 : durationMs;
     // A runner of its own ends with what it was for, and a retired one with its last.
     if ((entry.child.alone || !entry.child.open) && !this.#isBusy(entry.child)) void entry.child.close();
@@ -258,9 +272,7 @@ export class RunnerPool {
     for (const id of message.unstarted) {
       const moved = this.#entries.get(id);
       if (moved === undefined || moved.child !== old) continue;
-      moved.child = this.#childFor(false);
-      for (const secret of moved.task.secrets ?? []) moved.child.secrets.add(secret);
-      moved.child.send({ type: "start", id, head: headOf(moved.task), body: JSON.stringify(moved.task) });
+      this.#give(moved, this.#childFor(false));
     }
     this.#log?.warn({ runner: old.pid, at: entry.id }, "a thread does not end when told to; its runner is replaced");
     old.kill();
@@ -274,6 +286,8 @@ export class RunnerPool {
     if (lost.length > 0 || !child.alone)
       this.#log?.[lost.length > 0 ? "warn" : "info"]({ inFlight: lost.map((entry) => entry.id) }, `a runner ${exit.detail}`);
     const inFlight = lost.map((entry) => entry.id);
+    const last = this.#lastEnded.get(child);
+    if (last !== undefined && this.#clock.monotonic() - last.at < LATE_DEATH_MS) inFlight.push(last.id);
     for (const entry of lost) {
       this.#entries.delete(entry.id);
       entry.forced?.timer.cancel();
@@ -290,6 +304,10 @@ export class RunnerPool {
     } else if (forced !== undefined) {
       const error = { name: "StepStopped", message: `stopped with its runner: ${forced.because}` };
       handlers.done({ ok: false, outcome: "stopped", error }, durationMs, this.#clock.now() - durationMs);
+    } else if (!child.alone && mayRepeat(entry.task)) {
+      entry.sentAt = this.#clock.monotonic();
+      this.#entries.set(entry.id, entry);
+      this.#give(entry, this.#childFor(true));
     } else {
       const code = exit.outOfMemory ? FAILURE_CODES.memory : FAILURE_CODES.runnerDied;
       handlers.died({ inFlight, alone: child.alone, because: `the runner ${exit.detail}`, code });
@@ -323,5 +341,22 @@ export class RunnerPool {
 
   #tellCapacity(): void {
     for (const callback of this.#capacityListeners) callback();
+  }
+}
+
+/** Whether work that its runner's death cut off may be done again without asking: it answers a question, or (`onMissed`) runs at least once. */
+function mayRepeat(task: Task): boolean {
+  switch (task.kind) {
+    case "load":
+    case "cacheFunction":
+      return true;
+    case "flavor":
+      return task.method === "describe" || task.method === "fetchStatus";
+    case "hook":
+      return task.hook === "onMissed";
+    case "module":
+    case "shell":
+    case "dynamic":
+      return false;
   }
 }

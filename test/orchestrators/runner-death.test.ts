@@ -1,0 +1,97 @@
+/** What becomes of work whose runner dies under it through the fault of other work, in real runner processes. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { awaitSight } from "../support/await-event.ts";
+import { PoolRig, type AnyTask } from "../support/pool-rig.ts";
+
+/** Notes each time that it is evaluated or called, and takes until the file `go` is there. */
+const SLOW = (folder: string): string => `
+import { appendFileSync, existsSync } from "node:fs";
+const note = (what) => appendFileSync(${JSON.stringify(join(folder, "calls"))}, what + "\\n");
+const wait = async () => { note("begun"); while (!existsSync(${JSON.stringify(join(folder, "go"))})) await new Promise((resolve) => setTimeout(resolve, 10)); };
+export const slow = async () => { await wait(); return "answer"; };
+export class Cluster {
+  getOrchestratorRunId() { return "x"; }
+  async submitPipeline() {}
+  async describe() { await wait(); return "answer"; }
+  async fetchStatus() { await wait(); return "answer"; }
+}
+`;
+
+const KINDS: Record<string, AnyTask> = {
+  "the load of a file": { kind: "load", code: { bundle: "loaded", pick: "export:default", source: "./loaded.ts" } },
+  "a cache function": {
+    kind: "cacheFunction",
+    code: { bundle: "slow", pick: "export:slow", source: "./slow.ts" },
+    params: {},
+    inputs: {},
+  },
+  "an orchestrator's describe": {
+    kind: "flavor",
+    code: { bundle: "slow", pick: "export:Cluster", source: "./slow.ts" },
+    config: {},
+    method: "describe",
+    argument: null,
+  },
+  "an orchestrator's fetchStatus": {
+    kind: "flavor",
+    code: { bundle: "slow", pick: "export:Cluster", source: "./slow.ts" },
+    config: {},
+    method: "fetchStatus",
+    argument: { run: {} },
+  },
+  "an onMissed hook": { kind: "hook", hook: "onMissed", code: { bundle: "slow", pick: "export:slow", source: "./slow.ts" }, slots: [] },
+};
+
+const KILL = `process.kill(process.pid, "SIGKILL");`;
+
+function callsOf(rig: PoolRig): number {
+  try {
+    return readFileSync(join(rig.folder, "calls"), "utf8").split("\n").length - 1;
+  } catch {
+    return 0;
+  }
+}
+
+function rigFor(): PoolRig {
+  const rig = new PoolRig();
+  rig.module("slow", SLOW(rig.folder));
+  rig.module("loaded", `import { slow } from "./slow.mjs"; await slow(); export default { answer: 1 };`);
+  return rig;
+}
+
+describe("work that may be done twice", () => {
+  it.each(Object.entries(KINDS))("begins anew in a runner of its own when a step ends the runner: %s", async (_what, task) => {
+    const rig = rigFor();
+    const asked = rig.startTask(task);
+    await awaitSight(rig.folder, () => (callsOf(rig) === 1 ? true : undefined), "the first call");
+    const killer = await rig.startBody(KILL).ended;
+    expect(killer.death).toMatchObject({ alone: false });
+    writeFileSync(join(rig.folder, "go"), "");
+    const { result, death } = await asked.ended;
+    expect(death).toBeUndefined();
+    expect(result).toBeDefined();
+    expect(callsOf(rig)).toBe(2);
+  });
+
+  it("is told of the death where it was its own doing", async () => {
+    const rig = new PoolRig();
+    rig.module("killer", `export const it = () => { ${KILL} };`);
+    const code = { bundle: "killer", pick: "export:it", source: "./killer.ts" };
+    const { death } = await rig.startTask({ kind: "cacheFunction", code, params: {}, inputs: {} }).ended;
+    expect(death).toMatchObject({ alone: true, because: expect.stringContaining("SIGKILL") as string });
+  });
+});
+
+describe("a runner that dies just after a step ended in it", () => {
+  it("leaves open whose doing it was", async () => {
+    const rig = new PoolRig();
+    const left = rig.startBody("return 1;");
+    const beside = rig.startBody("await new Promise(() => {});");
+    await left.ended;
+    for (const pid of rig.pool.pids()) process.kill(pid, "SIGKILL");
+    const { death } = await beside.ended;
+    expect(death?.inFlight).toEqual([beside.id, left.id]);
+  });
+});
