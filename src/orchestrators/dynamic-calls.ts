@@ -15,6 +15,7 @@ import { FAILURE_CODES, toStepError, type StepError } from "../core/failure.ts";
 import { runnerDeath } from "../core/plan.ts";
 import type { Json } from "../core/snapshot.ts";
 import { resolveSecrets } from "./environment.ts";
+import { isolationRefusal, type Flavor } from "./flavors.ts";
 import type { DynamicCall, DynamicEnd, DynamicTask, TaskResult } from "./local/protocol.ts";
 import { SecretFiles } from "./secrets.ts";
 import type { RunParts } from "./run-parts.ts";
@@ -33,6 +34,7 @@ interface Asked {
 /** See the head of this file. */
 export class DynamicCalls {
   readonly #parts: RunParts;
+  readonly #flavor: Flavor;
   #task: string | undefined;
   #told = false;
   #over = false;
@@ -48,8 +50,10 @@ export class DynamicCalls {
   #quiet: Timer | undefined;
   #onEnd: ((error: StepError | undefined) => void)[] = [];
 
-  constructor(parts: RunParts) {
+  /** @param flavor the orchestrator that is to run what the function asks for */
+  constructor(parts: RunParts, flavor: Flavor) {
     this.#parts = parts;
+    this.#flavor = flavor;
   }
 
   /** Whether the function runs. */
@@ -230,6 +234,8 @@ export class DynamicCalls {
     const invocation = compileInvocation(call, state.snapshot);
     if (!invocation.ok) return asked.reject(new Error(invocation.message));
     const { step: spec, values } = invocation;
+    const refusal = isolationRefusal(this.#flavor, spec);
+    if (refusal !== undefined) return asked.reject(new Error(`step ${call.id}: isolated ${refusal}`));
     this.#recording = true;
     emitWhole(
       {

@@ -7,7 +7,7 @@
 import { canonicalHash } from "../core/canonical-json.ts";
 import { toStepError, type StepError } from "../core/failure.ts";
 import { formatPath, type Fault } from "../core/fault.ts";
-import type { Json, OrchestratorRef, Snapshot } from "../core/snapshot.ts";
+import type { Json, OrchestratorRef, Snapshot, SnapshotStep } from "../core/snapshot.ts";
 import { EXECUTION_MODES } from "../core/status.ts";
 import { DEFAULT_CAPABILITIES, LOCAL_CAPABILITIES, type Capabilities } from "./capabilities.ts";
 import { LocalOrchestrator } from "./local/local-orchestrator.ts";
@@ -172,11 +172,12 @@ export function refusalOf(flavor: Flavor, snapshot: Snapshot, scheduled: boolean
     };
   }
   const isolated = snapshot.steps.find((step) => step.isolated);
-  if (isolated !== undefined && !capabilities.canRunIsolatedSteps) {
-    return {
-      path: ["steps", isolated.id, "isolated"],
-      message: `is refused: the orchestrator ${name} cannot run isolated steps; let it declare canRunIsolatedSteps, or remove isolated`,
-    };
-  }
-  return undefined;
+  const refusal = isolated === undefined ? undefined : isolationRefusal(flavor, isolated);
+  return isolated === undefined || refusal === undefined ? undefined : { path: ["steps", isolated.id, "isolated"], message: refusal };
+}
+
+/** Why an orchestrator cannot take a step because it is isolated; undefined where it can. A dynamic pipeline's steps are asked for as they come. */
+export function isolationRefusal({ name, capabilities }: Flavor, step: SnapshotStep): string | undefined {
+  if (!step.isolated || capabilities.canRunIsolatedSteps) return undefined;
+  return `is refused: the orchestrator ${name} cannot run isolated steps; let it declare canRunIsolatedSteps, or remove isolated`;
 }

@@ -135,7 +135,7 @@ export class RunLoop {
       output: (lines) => this.#log.write(lines),
     };
     this.#hooks = new HookRuns(parts);
-    this.#calls = state.snapshot.dynamic === undefined ? undefined : new DynamicCalls(parts);
+    this.#calls = state.snapshot.dynamic === undefined ? undefined : new DynamicCalls(parts, flavor);
     this.#delegation =
       flavor.ref === undefined ? undefined : new Delegation(parts, { flavor, ref: flavor.ref, stack: this.#stack, calls: this.#calls });
     deps.orchestrators.local.adopt(state.run, {

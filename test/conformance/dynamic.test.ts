@@ -3,11 +3,12 @@ import { describe, expect, it } from "vitest";
 import type { Snapshot } from "../../src/core/snapshot.ts";
 import { RunLoop } from "../../src/orchestrators/run-loop.ts";
 import type { DynamicRun } from "../../src/steps/dynamic-run.ts";
-import { unmapped } from "../../src/steps/authoring.ts";
-import { dynamicModule, fakeCode, held } from "../support/fake-pool.ts";
+import type { SubmissionResult } from "../../src/orchestrators/submission.ts";
+import { step, unmapped } from "../../src/steps/authoring.ts";
+import { dynamicModule, fakeCode, held, type FakeClass } from "../support/fake-pool.ts";
 import type { Ended } from "../support/run-bench.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
-import { FLAVORS, World, type FlavorUnderTest } from "./world.ts";
+import { FLAVORS, MinimalOrchestrator, World, type FlavorUnderTest } from "./world.ts";
 
 const able = FLAVORS.filter(({ capabilities }) => capabilities.supportsDynamicPipelines);
 const unable = FLAVORS.filter(({ capabilities }) => !capabilities.supportsDynamicPipelines);
@@ -39,6 +40,25 @@ function run(flavor: FlavorUnderTest, steps: Steps, body: Body, more: Partial<Sn
 
 it.each(unable)("$name refuses a dynamic pipeline before anything is written", async (flavor) => {
   await world(flavor, {}, () => undefined).runIf(false, /does not support dynamic pipelines/, [], {}, dynamic());
+});
+
+it("57c. an isolated invocation is refused where the orchestrator cannot run one, with its name; the others run", async () => {
+  class Shared extends MinimalOrchestrator {
+    override async submitDynamicPipeline(): Promise<SubmissionResult> {
+      return { waitForCompletion: () => this.runPipelineFunction() };
+    }
+  }
+  const flavor = { ...FLAVORS[1]!, classes: { "export:minimal": Shared as unknown as FakeClass } };
+  const steps = { square: step(square), alone: step(square, { isolated: true }) } as unknown as Steps;
+  const refused = await run(flavor, steps, async (run, { square, alone }) => {
+    await run.step(square, { inputs: { x: 2 } });
+    await run.step(alone, { inputs: { x: 3 } });
+  });
+  expect(refused.status).toBe("failed");
+  expect(refused.because).toContain("step alone: isolated is refused: the orchestrator minimal cannot run isolated steps");
+  expect(refused.statuses()).toEqual({ square: "completed" });
+  const taken = await run(FLAVORS[0]!, steps, (run, { alone }) => run.step(alone, { inputs: { x: 3 } }));
+  expect(taken.statuses()).toEqual({ alone: "completed" });
 });
 
 describe.each(able)("dynamic pipelines with $name", (flavor) => {

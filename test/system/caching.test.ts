@@ -2,7 +2,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { awaitSight } from "../support/await-event.ts";
+import { awaitSight, linesOf } from "../support/await-event.ts";
 import { startDaemon, type Daemon } from "../support/daemon.ts";
 import { outcomeOf, runsOf, type PlainRun } from "../support/ledgers.ts";
 import { ended, submit } from "../support/request.ts";
@@ -48,7 +48,7 @@ export default () => readFileSync(new URL("../../key.txt", import.meta.url), "ut
 export default class Off extends BaseOrchestrator {
   get capabilities() { return { enableCache: false }; }
   getOrchestratorRunId() { return "off-" + process.env.ORCHD_RUN_ID; }
-  async submitPipeline({ snapshot }) { for (const step of snapshot.steps) await this.runStep(step); }
+  async submitPipeline({ snapshot }) { console.log("submitted"); for (const step of snapshot.steps) await this.runStep(step); }
 }\n`,
 };
 
@@ -149,6 +149,9 @@ describe("a daemon", () => {
       `orchestrator: ./steps/off.ts\n${pipeline}steps:\n  silent: { uses: ./steps/plain.ts }\n  asks: { uses: ./steps/plain.ts, enableCache: true }\n  never: { uses: ./steps/plain.ts, enableCache: false }\n`;
     root.write("schedules/layers.yaml", written(""));
     await run("layers");
+    // What is no step has a name that no step can have.
+    const [first] = runsOf(root.runs, "layers");
+    expect(linesOf(first!.path.replace(/jsonl$/, "log"))).toMatchObject([{ step: "(orchestrator)", line: "submitted" }]);
     expect(await run("layers")).toMatchObject({ cached: ["asks"], ran: { silent: expect.any(String), never: expect.any(String) } });
     root.write("schedules/layers.yaml", written("enableCache: true\n"));
     expect((await run("layers")).cached).toEqual(["silent", "asks"]);

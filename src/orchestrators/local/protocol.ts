@@ -162,7 +162,7 @@ export interface TaskHead {
   readonly kind: Task["kind"];
   readonly run: string;
   readonly pipeline: string;
-  /** The step, or `HOOK` and the like for what is no step: under this name its output stands. */
+  /** The step, or {@link nameOf} what is none: under this name its output stands. */
   readonly step: string;
   readonly attempt: number;
   readonly bundle?: string | undefined;
@@ -242,13 +242,20 @@ export const LINE_OVERHEAD = 96;
 /** The largest result in bytes of JSON. */
 export const RESULT_LIMIT = 32 * 1024 * 1024;
 
+const NAMES: { readonly [kind in Task["kind"]]?: string } = { flavor: "orchestrator", dynamic: "function" };
+
+/** The step, or what is no step, in brackets: no step's name has any, so what an orchestrator prints is never taken for a step's. */
+export function nameOf(task: Task): string {
+  return task.step ?? `(${task.kind === "hook" ? task.hook : (NAMES[task.kind] ?? task.kind)})`;
+}
+
 /** The head of a task. */
 export function headOf(task: Task): TaskHead {
   return {
     kind: task.kind,
     run: task.run.id,
     pipeline: task.run.pipeline,
-    step: task.step ?? (task.kind === "hook" ? task.hook : task.kind),
+    step: nameOf(task),
     attempt: task.run.attempt,
     ...(task.kind === "shell" ? {} : { bundle: task.code.bundle, source: task.code.source }),
     isolated: task.kind === "module" && task.isolated,

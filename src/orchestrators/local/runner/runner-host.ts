@@ -373,5 +373,9 @@ export class RunnerHost {
 }
 
 function nameOf({ kind, step }: TaskHead): string {
-  return kind === "module" || kind === "shell" ? `step "${step}"` : kind === "hook" ? `the hook ${step}` : `the ${kind} function`;
+  return kind === "module" || kind === "shell"
+    ? `step "${step}"`
+    : kind === "hook"
+      ? `the hook ${step.replace(/^\(|\)$/g, "")}`
+      : `the ${kind} function`;
 }
