@@ -34,6 +34,8 @@ export type FromThread =
       readonly durationMs: number;
       /** Why the thread is not to be used again. */
       readonly retire?: string | undefined;
+      /** It left something under way that ends by itself (a file being written), and may be given a moment for it. */
+      readonly pending?: boolean | undefined;
       /** Processes were started. */
       readonly spawned: boolean;
     }

@@ -6,7 +6,8 @@
  * A thread that prints faster than its lines can go on waits: nothing piles up in memory.
  *
  * What is thrown where nobody catches it fails the piece of work that runs; and a thread in which that happened, or in which a step left something
- * behind (thread-health.ts), says so and is used no more.
+ * behind (thread-health.ts), says so and begins nothing more: what was or is yet sent to it stays unclaimed, and goes to another thread. A piece ends a
+ * turn after its code did, so that a rejection that nobody handled is its own and never the next one's.
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { toStepError, type StepError } from "../core/failure.ts";
@@ -56,6 +57,8 @@ class Thread {
   #calls = 0;
   /** Why the thread is not to be used again, once something was thrown that nobody caught. */
   #spoiled: string | undefined;
+  /** It has said that it is not to be used again. */
+  #retired = false;
 
   constructor(port: NonNullable<typeof parentPort>, data: ThreadData) {
     this.#port = port;
@@ -110,7 +113,7 @@ class Thread {
   }
 
   #next(): void {
-    while (this.#work === undefined && this.#ahead.length > 0) {
+    while (this.#work === undefined && !this.#retired && this.#ahead.length > 0) {
       const { seq, id, body } = this.#ahead.shift()!;
       // Whoever changes the cell first has the piece: the main thread may have taken it back.
       if (Atomics.compareExchange(this.#cells, claimCell(seq), seq, 0) === seq) this.#run(seq, id, body);
@@ -137,7 +140,7 @@ class Thread {
     const isNew = this.#modules.loaded(task.code) === undefined;
     // A turn later: only then is it known whether there was a rejection that nobody handled.
     const succeed = (json: string): void => void setImmediate(() => this.#end(work, { json }));
-    const fail = (error: unknown): void => this.#end(work, { error: toStepError(error) });
+    const fail = (error: unknown): void => void setImmediate(() => this.#end(work, { error: toStepError(error) }));
     try {
       const given = perform(task, {
         modules: this.#modules,
@@ -164,7 +167,9 @@ class Thread {
     const masked = json === undefined ? undefined : this.#masked(work, json);
     work.capture.end();
     this.#work = undefined;
-    const retire = this.#spoiled ?? this.#health.after();
+    const left = this.#health.after();
+    const retire = this.#spoiled ?? left?.because;
+    this.#retired ||= retire !== undefined;
     this.#say({
       type: "done",
       seq: work.seq,
@@ -173,10 +178,9 @@ class Thread {
       durationMs,
       spawned: work.spawned,
       ...(retire === undefined ? {} : { retire }),
+      ...(left?.pending === true ? { pending: true } : {}),
     });
-    // What was sent ahead is for another thread.
-    if (retire !== undefined) this.#ahead.length = 0;
-    else this.#next();
+    this.#next();
   }
 
   /** Something was thrown where nobody could catch it. */
@@ -184,8 +188,10 @@ class Thread {
     const { message, ...rest } = toStepError(thrown);
     const error = { ...rest, message: `${message} (thrown where nothing caught it: by a promise that was not awaited, or in a callback)` };
     this.#spoiled = "an error was thrown in it that nobody caught";
-    if (this.#work === undefined) this.#say({ type: "spoiled" });
-    else this.#end(this.#work, { error });
+    if (this.#work === undefined) {
+      this.#retired = true;
+      this.#say({ type: "spoiled" });
+    } else this.#end(this.#work, { error });
   }
 
   #signal(work: Work): AbortSignal {

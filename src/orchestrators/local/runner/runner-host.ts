@@ -25,6 +25,8 @@ import { WorkerThread } from "./worker-thread.ts";
 const HEARING_MS = 750;
 /** How long a thread may take to end when told to. */
 const ENDING_MS = 500;
+/** How long what a step did not wait for may go on after it. */
+const PENDING_MS = 1_000;
 /** How often the memory of what is limited is looked at. */
 const MEMORY_LOOK_MS = 100;
 
@@ -206,8 +208,10 @@ export class RunnerHost {
     piece.shell?.kill();
     const { thread } = piece;
     if (thread === undefined) return;
-    this.#warm.leave(thread);
+    const holdsIt = this.#warm.isolate(thread, piece);
+    if (holdsIt) this.#warm.leave(thread);
     this.#pump();
+    if (!holdsIt) return;
     // A thread in `execSync` cannot end before its child does.
     killByToken(`${this.#settings.token}/${piece.id}`);
     if (await thread.end(ENDING_MS)) return;
@@ -263,16 +267,17 @@ export class RunnerHost {
               : { ok: true, json: message.json };
           this.#finish(piece, result, message.durationMs, message.startedAt);
         }
-        if (this.#single.has(thread) || message.retire !== undefined) this.#retire(thread);
+        if (this.#single.has(thread) || message.retire !== undefined) this.#retire(thread, message.pending === true ? PENDING_MS : 0);
         this.#pump();
         break;
       }
     }
   }
 
-  #retire(thread: WorkerThread): void {
+  #retire(thread: WorkerThread, inMs = 0): void {
     this.#warm.leave(thread);
-    void thread.end(ENDING_MS);
+    if (inMs === 0) void thread.end(ENDING_MS);
+    else setTimeout(() => void thread.end(ENDING_MS), inMs);
   }
 
   #onGone(thread: WorkerThread, error: Error | undefined, exitCode: number): void {

@@ -83,6 +83,17 @@ export class WarmThreads<P extends Placed> {
     if (this.#paces.size > MOST_PACES) this.#paces.delete(this.#paces.keys().next().value!);
   }
 
+  /**
+   * Takes back what the thread has not begun, for the piece that it works on is to be ended with it.
+   *
+   * @returns false where it has begun another since: the piece is over, its answer on the way, and the thread must live
+   */
+  isolate(thread: WorkerThread, piece: P): boolean {
+    if (!this.#threads.has(thread)) return true;
+    this.#takeBackAll(thread);
+    return this.#held.get(thread)!.every((held) => held === piece);
+  }
+
   /** Gives a thread nothing more, and what it has not begun to others. */
   leave(thread: WorkerThread): void {
     if (!this.#threads.delete(thread)) return;
