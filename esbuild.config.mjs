@@ -1,8 +1,9 @@
 /**
- * Bundles the command line into dist/bin: orchd.js, which answers `orchd status` alone and is one file, since every file that Node opens costs
+ * Bundles the command line into a folder's bin/: orchd.js, which answers `orchd status` alone and is one file, since every file that Node opens costs
  * half a millisecond; and commands.js with its chunks, for everything else. What both need is in both.
  */
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { build } from "esbuild";
 
 const shared = {
@@ -10,7 +11,6 @@ const shared = {
   platform: "node",
   format: "esm",
   target: "node20",
-  outdir: "dist/bin",
   minifySyntax: true,
   minifyWhitespace: true,
   legalComments: "none",
@@ -52,5 +52,9 @@ const colorsQuiet = {
   },
 };
 
-await build({ ...shared, entryPoints: ["daemon/orchd.ts"], plugins: [commandsApart, cryptoLate, colorsQuiet] });
-await build({ ...shared, entryPoints: ["daemon/commands.ts"], splitting: true, chunkNames: "chunks/[name]-[hash]" });
+/** Writes FOLDER/bin. */
+export async function bundle(folder) {
+  const outdir = join(folder, "bin");
+  await build({ ...shared, outdir, entryPoints: ["daemon/orchd.ts"], plugins: [commandsApart, cryptoLate, colorsQuiet] });
+  await build({ ...shared, outdir, entryPoints: ["daemon/commands.ts"], splitting: true, chunkNames: "chunks/[name]-[hash]" });
+}

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * The command line's entry. `orchd status` is answered from here, by the little that it takes; every other command comes in with commands.ts,
- * which is built apart from this file (scripts/build-cli.mjs) so that the quick one does not pay for the others.
+ * which is built apart from this file (esbuild.config.mjs) so that the quick one does not pay for the others.
  */
 import { runFast } from "../src/cli/entry.ts";
 

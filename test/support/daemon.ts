@@ -110,6 +110,8 @@ export interface DaemonOptions {
   /** False: do not wait until `orchd status` shows it. */
   readonly ready?: boolean;
   readonly deadlineMs?: number;
+  /** Another installation's command line; default: this build's. */
+  readonly program?: string;
 }
 
 /**
@@ -118,7 +120,7 @@ export interface DaemonOptions {
  */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   requireBuild();
-  const [program, ...words] = [...(options.through ?? []), process.execPath, orchdProgram, "start", ...(options.arguments ?? [])];
+  const [program, ...words] = [...(options.through ?? []), process.execPath, options.program ?? orchdProgram, "start", ...(options.arguments ?? [])];
   const child = spawn(program!, words, {
     cwd: options.root,
     env: cleanEnv({ ORCHD_ROOT: options.root, ...options.env }),

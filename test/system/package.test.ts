@@ -86,6 +86,7 @@ describe("the package", () => {
       "README.md",
       "CHANGELOG.md",
       "ARCHITECTURE.md",
+      "SECURITY.md",
       "systemd/orchd.service",
       "docs/ledger.md",
       "dist/bin/orchd.js",
@@ -93,7 +94,7 @@ describe("the package", () => {
     ]) {
       expect(files).toContain(needed);
     }
-    expect(files.filter((file) => /^(?:test|bench|runs|src|node_modules)\/|^dist\/bench|^schedules\/data/.test(file))).toEqual([]);
+    expect(files.filter((file) => /^(?:test|bench|runs|src|node_modules)\/|^dist\/(?:bench|\.)|^schedules\/data/.test(file))).toEqual([]);
   });
 
   it("says what it can do", () => {
