@@ -6,7 +6,7 @@
  */
 import { accessSync, constants, mkdirSync } from "node:fs";
 import pino from "pino";
-import { systemClock } from "../src/clock.ts";
+import { systemClock, type Timer } from "../src/clock.ts";
 import { Engine } from "../src/engine/engine.ts";
 import { Upkeep } from "../src/engine/upkeep.ts";
 import { openWorkshop, tokenOf } from "../src/engine/workshop.ts";
@@ -145,6 +145,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     reload().catch((error: unknown) => log.error({ err: error }, "reading everything again failed"));
   });
 
+  const patience: Timer[] = [];
   const ended = new Promise<void>((resolve, reject) => {
     let asked = 0;
     const end = (signal: NodeJS.Signals): void => {
@@ -154,11 +155,12 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
       if (asked === 1) manager.stopping();
       engine.stop(periodMs).then(resolve, reject);
       // What waits for room was acknowledged to nobody, and every ledger is whole: the next daemon decides it as after a crash.
-      clock.after(periodMs + settings.gracePeriodMs, () => {
+      const timer = clock.after(periodMs + settings.gracePeriodMs, () => {
         if (waiting === 0) return;
         log.error({ files: waiting }, "the disk is full: what waits for room is given up, and the daemon ends");
         process.exit(1);
       });
+      patience.push(timer);
     };
     process.on("SIGTERM", end);
     process.on("SIGINT", end);
@@ -175,6 +177,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   );
   manager.ready(`ready: ${status}`);
   await ended;
+  for (const timer of patience) timer.cancel();
   await drops.close();
   await workshop.close(false);
   await stopBundler();

@@ -28,3 +28,11 @@ export async function ok({ signal }) {
   await awaitLine(runsOf(root.runs, "p")[0]!.path, (line) => line.type === "hook.completed");
   await awaitSight(root.runs, () => (outcomeOf(runsOf(root.runs, "p")[0]!) === "completed" ? true : undefined), "the run's end");
 });
+
+it("a daemon that has ended leaves no process behind that waits for a time limit of its own", async () => {
+  const root = tempRoot({ "schedules/p.yaml": `steps:\n  it: { run: "true" }\n` });
+  const daemon = await startDaemon({ root: root.root });
+  expect((await orchd(root.root, "run", "p", "--wait")).status).toBe(0);
+  // The periods are the usual ones, 30 s and 10 s: nothing may keep the process for as long.
+  expect((await daemon.end("SIGTERM", 20_000)).status).toBe(0);
+});
