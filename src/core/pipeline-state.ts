@@ -7,7 +7,7 @@
  * what fired never fires again. A checkpoint holds all of this, so that nobody reads further back than the last one.
  */
 import type { PipelineEvent, PipelineLine } from "./event.ts";
-import { packSlots, slotOfKey, unpackSlots } from "./slot-list.ts";
+import { slotOfKey, unpackSlots } from "./slot-list.ts";
 import type { Json } from "./snapshot.ts";
 
 /** The end of a pipeline's newest finished run, or its newest run that still goes on. */
@@ -24,6 +24,10 @@ export interface ActiveRun {
   /** When its first line here was written. */
   readonly at: string;
   readonly startedAt?: string;
+  /** A `slot.late` line says that it has not started within its slot's grace. */
+  readonly late?: true;
+  /** A `run.overdue` line says that it takes too long. */
+  readonly overdue?: true;
 }
 
 /** A backfill that was accepted. */
@@ -186,7 +190,7 @@ export function evolvePipeline(state: PipelineState, line: PipelineLine): Pipeli
       break;
     case "run.started":
       state.queued.delete(line.run);
-      state.active.set(line.run, { run: line.run, at: state.active.get(line.run)?.at ?? line.at, startedAt: line.at });
+      state.active.set(line.run, { at: line.at, ...state.active.get(line.run), run: line.run, startedAt: line.at });
       state.last = { run: line.run, status: "running", startedAt: line.at, finishedAt: null };
       break;
     case "run.finished":
@@ -202,7 +206,11 @@ export function evolvePipeline(state: PipelineState, line: PipelineLine): Pipeli
       restore(state, line);
       break;
     case "slot.late":
+      if (line.run !== undefined) mark(state, line.run, { late: true });
+      break;
     case "run.overdue":
+      mark(state, line.run, { overdue: true });
+      break;
     case "request.noted":
       break;
   }
@@ -234,6 +242,11 @@ function count(state: PipelineState, kind: string): void {
 
 function note(state: PipelineState, run: string, at: string): void {
   if (!state.active.has(run)) state.active.set(run, { run, at });
+}
+
+function mark(state: PipelineState, run: string, said: Pick<ActiveRun, "late" | "overdue">): void {
+  const active = state.active.get(run);
+  if (active !== undefined) state.active.set(run, { ...active, ...said });
 }
 
 function decide(
@@ -319,39 +332,7 @@ function keepEnded(state: PipelineState, run: string): void {
   if (state.ended.size > ENDED_KEPT) state.ended.delete(state.ended.values().next().value!);
 }
 
-/** The checkpoint that stands for a state: with it as the only line, the fold is the same. */
-export function checkpointOf(state: PipelineState): Extract<PipelineEvent, { type: "pipeline.checkpoint" }> {
-  return {
-    type: "pipeline.checkpoint",
-    ...(state.through === undefined ? {} : { through: new Date(state.through).toISOString() }),
-    paused: state.paused,
-    schedules: [...state.schedules],
-    active: [...state.active.keys()],
-    queued: [...state.queued],
-    last: state.last as Json,
-    counts: { ...state.counts },
-    digest: state.digest,
-    tz: state.tz,
-    tzdata: state.tzdata,
-    file: state.file,
-    loadedAt: state.loadedAt,
-    removed: state.removed,
-    errors: state.errors,
-    pausedBecause: state.pausedBecause,
-    activeSince: Object.fromEntries([...state.active].map(([run, { at, startedAt }]) => [run, { at, startedAt }])),
-    decided: Object.fromEntries(state.decided),
-    covered: [...state.covered],
-    firedAhead: packSlots(state.firedAhead),
-    recentlyFired: packSlots(state.recentlyFired),
-    requests: [...state.requests].slice(-64),
-    backfills: [...state.backfills.values()],
-    ...(state.since === undefined ? {} : { since: new Date(state.since).toISOString() }),
-    ran: { ...state.ran },
-    ended: [...state.ended].slice(-64),
-    durations: [...state.durations],
-  };
-}
-
+/** Takes a checkpoint's word (pipeline-checkpoint.ts) for all that was before it. */
 function restore(state: PipelineState, line: Extract<PipelineLine, { type: "pipeline.checkpoint" }>): void {
   const more = line as Record<string, unknown>;
   if (line.through === undefined) delete state.through;
@@ -367,7 +348,7 @@ function restore(state: PipelineState, line: Extract<PipelineLine, { type: "pipe
     if (typeof value === "string") state[key] = value;
     else delete state[key];
   }
-  const since = (more["activeSince"] ?? {}) as Record<string, { at: string; startedAt?: string }>;
+  const since = (more["activeSince"] ?? {}) as Record<string, Omit<ActiveRun, "run">>;
   refill(
     state.active,
     line.active.map((run) => [run, { run, at: line.at, ...since[run] }]),

@@ -1,6 +1,6 @@
 /**
  * Notices, without settings, a slot whose run does not get to start, and a run that takes far longer than its pipeline's own history. Each is said once:
- * a line in the pipeline's ledger, and a warning. It changes nothing.
+ * a line in the pipeline's ledger, and a warning; after a restart that line is what says that it was said. It changes nothing.
  */
 import type { Clock } from "../clock.ts";
 import { formatDuration } from "../core/duration.ts";
@@ -28,8 +28,8 @@ export interface OverduePorts {
 /** See the head of this file. */
 export class OverdueWatch {
   readonly #ports: OverduePorts;
-  /** What was said of each run. */
-  readonly #said = new Map<string, { late?: boolean; overdue?: boolean }>();
+  /** What was said of each run; its line may still be on its way. */
+  readonly #said = new Map<string, { late: boolean; overdue: boolean }>();
 
   constructor(ports: OverduePorts) {
     this.#ports = ports;
@@ -43,10 +43,9 @@ export class OverdueWatch {
       const { run: id, pipeline, kind } = run.place;
       const elapsedMs = now - run.since;
       there.add(id);
-      let said = this.#said.get(id);
-      if (said === undefined) this.#said.set(id, (said = {}));
-      if (run.going) said.overdue = said.overdue === true || this.#overdue(id, pipeline, elapsedMs, "goes on for");
-      else if (said.late !== true && (kind === "schedule" || kind === "catch_up") && elapsedMs >= GRACE_MS) {
+      const said = this.#saidOf(id, pipeline);
+      if (run.going) said.overdue = said.overdue || this.#overdue(id, pipeline, elapsedMs, "goes on for");
+      else if (!said.late && (kind === "schedule" || kind === "catch_up") && elapsedMs >= GRACE_MS) {
         said.late = true;
         this.#late(id, pipeline, run.because, elapsedMs);
       }
@@ -56,8 +55,17 @@ export class OverdueWatch {
 
   /** A run ended. One that was short in all, and long for its pipeline, may have come and gone between two looks. */
   ended(run: string, pipeline: string, durationMs: number): void {
-    if (this.#said.get(run)?.overdue !== true) this.#overdue(run, pipeline, durationMs, "took");
+    if (!this.#saidOf(run, pipeline).overdue) this.#overdue(run, pipeline, durationMs, "took");
     this.#said.delete(run);
+  }
+
+  #saidOf(run: string, pipeline: string): { late: boolean; overdue: boolean } {
+    let said = this.#said.get(run);
+    if (said === undefined) {
+      const before = this.#ports.stateOf(pipeline)?.active.get(run);
+      this.#said.set(run, (said = { late: before?.late === true, overdue: before?.overdue === true }));
+    }
+    return said;
   }
 
   #late(run: string, pipeline: string, because: string, waitedMs: number): void {

@@ -13,7 +13,8 @@
 import { existsSync, statSync } from "node:fs";
 import type { PipelineEvent, PipelineLine } from "../core/event.ts";
 import { LEDGER_FORMAT } from "../core/ledger-format.ts";
-import { checkpointOf, emptyPipelineState, evolvePipeline, type PipelineState } from "../core/pipeline-state.ts";
+import { checkpointOf } from "../core/pipeline-checkpoint.ts";
+import { emptyPipelineState, evolvePipeline, type PipelineState } from "../core/pipeline-state.ts";
 import { LedgerClosed, LedgerDamaged } from "./ledger-error.ts";
 import { LedgerFile, type LedgerOptions } from "./ledger-file.ts";
 import { readTail } from "./ledger-reader.ts";

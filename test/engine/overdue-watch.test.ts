@@ -50,3 +50,18 @@ test("a slot whose run has not started within a minute is late, said once, with 
   expect(late.map(({ slot, run }) => [slot, run])).toEqual([["2026-11-23T02:02:00.000Z", "p@20261123T020200Z"]]);
   expect(String(late[0]!["because"])).toContain("run p@20261123T020100Z still goes on; overlap is queue");
 });
+
+test("what was said of a run before a restart is not said again after it", async () => {
+  const there = rig({ "0222": 7_200_000, "0223": 300_000 });
+  await there.up();
+  await there.drop(pipelineOf("p", [minutely], { overlap: "queue" }));
+  await there.clock.advance(26 * 60_000);
+  const said = (): (string | undefined)[] =>
+    there.lines("p").flatMap(({ type, run }) => (type === "slot.late" || type === "run.overdue" ? [`${type} ${String(run)}`] : []));
+  expect(said()).toEqual(["run.overdue p@20261123T022200Z", "slot.late p@20261123T022300Z"]);
+  await there.kill();
+  await there.clock.advance(1_000);
+  await there.up();
+  await there.clock.advance(5 * 60_000);
+  expect(said()).toHaveLength(2);
+});

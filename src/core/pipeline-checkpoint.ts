@@ -1,0 +1,41 @@
+/**
+ * A pipeline's state as one line of its ledger; pipeline-state.ts takes it back. What the format of `pipeline.checkpoint` does not name rides along as
+ * further members.
+ */
+import type { PipelineEvent } from "./event.ts";
+import type { PipelineState } from "./pipeline-state.ts";
+import { packSlots } from "./slot-list.ts";
+import type { Json } from "./snapshot.ts";
+
+/** The checkpoint that stands for a state: with it as the only line, the fold is the same. */
+export function checkpointOf(state: PipelineState): Extract<PipelineEvent, { type: "pipeline.checkpoint" }> {
+  return {
+    type: "pipeline.checkpoint",
+    ...(state.through === undefined ? {} : { through: new Date(state.through).toISOString() }),
+    paused: state.paused,
+    schedules: [...state.schedules],
+    active: [...state.active.keys()],
+    queued: [...state.queued],
+    last: state.last as Json,
+    counts: { ...state.counts },
+    digest: state.digest,
+    tz: state.tz,
+    tzdata: state.tzdata,
+    file: state.file,
+    loadedAt: state.loadedAt,
+    removed: state.removed,
+    errors: state.errors,
+    pausedBecause: state.pausedBecause,
+    activeSince: Object.fromEntries([...state.active.values()].map(({ run, ...rest }) => [run, rest])),
+    decided: Object.fromEntries(state.decided),
+    covered: [...state.covered],
+    firedAhead: packSlots(state.firedAhead),
+    recentlyFired: packSlots(state.recentlyFired),
+    requests: [...state.requests].slice(-64),
+    backfills: [...state.backfills.values()],
+    ...(state.since === undefined ? {} : { since: new Date(state.since).toISOString() }),
+    ran: { ...state.ran },
+    ended: [...state.ended].slice(-64),
+    durations: [...state.durations],
+  };
+}
