@@ -218,6 +218,20 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
       expect(ended.status).toBe("stopped");
     });
 
+    it("31b. nor is what fails once nothing new may start", async () => {
+      const [a, b] = [held(), held()];
+      const world = new World(flavor, { a, b });
+      if (!world.can("stop_on_failure")) return;
+      const loop = await world.begin([moduleStep("a"), moduleStep("b", { retry: retry(3) })], {}, { executionMode: "stop_on_failure" });
+      await Promise.all([a.began, b.began]);
+      for (const step of ["a", "b"])
+        world.pool.end(world.pool.of(step)[0]!, { ok: false, outcome: "failed", error: { name: "Error", message: `${step} broke` } });
+      const ended = await world.end(loop);
+      expect(ended.of("step.failed", "b")).toMatchObject([{ because: "the run is ending: no retry", error: { message: "b broke" } }]);
+      expect(ended.of("step.failed", "b")[0]).not.toHaveProperty("retryAt");
+      expect(ended.statuses()).toEqual({ a: "failed", b: "failed" });
+    });
+
     it("32. refuses values that make no sense", () => {
       for (const bad of [{ maxRetries: 0 }, { maxRetries: 1.5 }, { maxRetries: -1 }, { delay: "-5s" }, { backoff: 0 }, { jitter: 2 }]) {
         expect(pipelineSchema.safeParse({ retry: bad, steps: { a: { run: "true" } } }).success, JSON.stringify(bad)).toBe(false);
