@@ -160,8 +160,8 @@ describe("a daemon", () => {
     const waits = failed.map((line) => (line["retryAt"] === undefined ? undefined : Date.parse(String(line["retryAt"])) - Date.parse(line.at)));
     expect(waits[2]).toBeUndefined();
     for (const [index, wait] of [200, 400].entries()) {
-      // A line's own time is taken a little after, or as the wait is reckoned.
-      expect(waits[index]).toBeGreaterThan(wait - 50);
+      // A line gets its own time a little after the wait was reckoned: by as much as a busy machine makes it.
+      expect(waits[index]).toBeGreaterThan(wait - 150);
       expect(waits[index]).toBeLessThanOrEqual(wait + 5);
       expect(Date.parse(started[index + 1]!.at)).toBeGreaterThanOrEqual(Date.parse(String(failed[index]!["retryAt"])));
     }
