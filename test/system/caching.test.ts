@@ -60,7 +60,7 @@ describe("a daemon", () => {
     root = tempRoot(FILES);
     root.linkPackages();
     daemon = await startDaemon({ root: root.root });
-    return () => daemon.kill();
+    return async () => void (await daemon.end());
   });
 
   /** What ran, with the reason for it, and what the cache answered. */

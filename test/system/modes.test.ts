@@ -93,7 +93,7 @@ describe("a daemon", () => {
     root = tempRoot(FILES);
     root.linkPackages();
     daemon = await startDaemon({ root: root.root });
-    return () => daemon.kill();
+    return async () => void (await daemon.end());
   });
 
   const path = (run: string): Promise<string> =>
@@ -226,6 +226,8 @@ describe("a daemon", () => {
       expect(because(torn!)).toContain("nondeterministic pipeline");
       expect(because(torn!)).toContain(`greet(inputs {"host":{"value":"alpha"}})`);
       expect(because(torn!)).toContain(`greet(inputs {"host":{"value":"beta"}})`);
+      // Ended, not killed as every test's daemon is: its runner must not outlive the file.
+      await daemon.end();
     },
   );
 });
