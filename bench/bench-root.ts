@@ -60,11 +60,17 @@ export class BenchDaemon {
   readonly root: string;
   readonly #child: ChildProcess;
   #log = "";
+  /** From having the lock until ready, in milliseconds, as its log says. */
+  readyMs = Number.NaN;
 
   private constructor(root: string, child: ChildProcess) {
     this.root = root;
     this.#child = child;
-    child.stderr!.setEncoding("utf8").on("data", (text: string) => (this.#log = (this.#log + text).slice(-20_000)));
+    child.stderr!.setEncoding("utf8").on("data", (text: string) => {
+      this.#log += text;
+      if (Number.isNaN(this.readyMs)) this.readyMs = Number(/"readyMs":(\d+)/.exec(this.#log)?.[1]);
+      this.#log = this.#log.slice(-20_000);
+    });
   }
 
   /** Starts one and waits until it is ready. */
@@ -79,7 +85,7 @@ export class BenchDaemon {
     await daemon.until("its start", () => {
       if (child.exitCode !== null) throw new Error(`The daemon ended:\n${daemon.#log}`);
       const status = JSON.parse(orchd(root, "status", "--json")) as { daemon: { pid: number } | null };
-      return status.daemon?.pid === child.pid;
+      return status.daemon?.pid === child.pid && !Number.isNaN(daemon.readyMs);
     });
     return daemon;
   }

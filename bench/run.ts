@@ -15,6 +15,7 @@ const BENCHES: Record<string, () => Promise<Bench>> = {
   shell: () => import("./shell.ts"),
   fire: () => import("./fire.ts"),
   status: () => import("./status.ts"),
+  restart: () => import("./restart.ts"),
   idle: () => import("./idle.ts"),
   cache: () => import("./cache.ts"),
   peers: () => import("./peers.ts"),

@@ -1,0 +1,60 @@
+/**
+ * What a daemon's start costs over a long history: from the lock to ready, as its log has it, and the most memory it ever held. Beside it: the same over
+ * ten runs, since neither may grow with the runs that have finished, only with those that have not.
+ */
+import { readFileSync } from "node:fs";
+import { BenchDaemon, inFolder } from "./bench-root.ts";
+import { history } from "./history.ts";
+import type { Row } from "./row.ts";
+
+const ROUNDS = 3;
+
+interface Start {
+  readonly readyMs: number;
+  readonly peakMiB: number;
+}
+
+const peakMiB = (pid: number): number => Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) / 1024;
+
+async function starts(runs: number, unfinished: number): Promise<Start[]> {
+  const seen: Start[] = [];
+  // Only the first start finds what is unfinished: each has a root of its own then.
+  for (let left = ROUNDS; left > 0;) {
+    await inFolder(async (root) => {
+      history(root, runs, unfinished);
+      do {
+        seen.push(await BenchDaemon.during(root, async (daemon) => ({ readyMs: daemon.readyMs, peakMiB: peakMiB(daemon.pid) })));
+        left -= 1;
+      } while (unfinished === 0 && left > 0);
+    });
+  }
+  return seen;
+}
+
+export async function run(): Promise<Row[]> {
+  if (process.platform !== "linux") return [];
+  const runs = Number(process.env["BENCH_RUNS"] ?? 100_000);
+  const few = await starts(10, 0);
+  const rows: Row[] = [];
+  for (const unfinished of [0, 200]) {
+    const many = await starts(runs, unfinished);
+    const what = `${runs.toLocaleString("en")} runs${unfinished === 0 ? "" : `, ${unfinished} of them unfinished`}`;
+    rows.push(
+      {
+        what: `ready over ${what}`,
+        unit: "ms",
+        orchd: { name: "start", samples: many.map(({ readyMs }) => readyMs) },
+        beside: { name: "over 10 runs", samples: few.map(({ readyMs }) => readyMs) },
+        goal: { of: "orchd", atMost: 1_000 },
+      },
+      {
+        what: `peak memory over ${what}`,
+        unit: "MiB",
+        orchd: { name: "start", samples: many.map(({ peakMiB: peak }) => peak) },
+        beside: { name: "over 10 runs", samples: few.map(({ peakMiB: peak }) => peak) },
+        goal: { of: "orchd", atMost: 300 },
+      },
+    );
+  }
+  return rows;
+}

@@ -1,0 +1,45 @@
+/** Promise 9: a daemon's start costs what is unfinished, not what has ever run. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { ledgerPath } from "../../bench/bench-root.ts";
+import { history } from "../../bench/history.ts";
+import { awaitLines } from "../support/await-event.ts";
+import { startDaemon } from "../support/daemon.ts";
+import { hasProgram, reached, trials } from "../support/figures.ts";
+import { readWholeLedger } from "../support/independent-ledger.ts";
+import { tempRoot } from "../support/temp-root.ts";
+
+const UNFINISHED = trials(20, 200);
+const PEAK_MIB = 300;
+const READY_MS = 10_000;
+
+describe("a start over a long history", () => {
+  it.skipIf(!hasProgram("strace"))(
+    "opens the ledger of no run that has finished, takes over all that have not, and stays small",
+    { timeout: 600_000 },
+    async () => {
+      const root = tempRoot();
+      const { unfinished, newest } = history(root.root, trials(2_000, 100_000), UNFINISHED);
+      expect(readWholeLedger(join(root.runs, newest.split("@")[0]!, "pipeline.jsonl")).length).toBeGreaterThan(256);
+      const trace = join(root.root, "opens");
+      const through = ["strace", "-f", "-qq", "-e", "trace=open,openat", "-o", trace];
+      const daemon = await startDaemon({ root: root.root, through, deadlineMs: 120_000 });
+      const opened = new Set([...readFileSync(trace, "utf8").matchAll(/\/([^/"@]+@[^/".]+)\.jsonl"/g)].map(([, run]) => run!));
+      for (const run of unfinished) await awaitLines(ledgerPath(root.root, run), 1, (line) => line.type === "run.finished");
+      const strangers = [...opened].filter((run) => run <= newest.replace(/^[^@]*/, run.split("@")[0]!) && !unfinished.includes(run));
+      expect(strangers).toEqual([]);
+      // The control: the trace does show ledgers being opened.
+      expect(unfinished.filter((run) => opened.has(run)).length).toBe(unfinished.length);
+      // The daemon itself: strace keeps the signals that it is sent while it has a child.
+      const ready = daemon.log().find(({ readyMs }) => readyMs !== undefined)!;
+      expect(Number(ready["readyMs"])).toBeLessThan(READY_MS);
+      const pid = Number(ready["pid"]);
+      const peak = Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) / 1024;
+      expect(peak).toBeLessThan(PEAK_MIB);
+      process.kill(pid, "SIGTERM");
+      await daemon.ended;
+      reached(9, "unfinished runs taken over, no ledger of a finished one opened", unfinished.length, UNFINISHED);
+    },
+  );
+});
