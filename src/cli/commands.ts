@@ -133,7 +133,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: "validate",
     positionals: "[files..]",
-    describe: "Check pipeline files without running anything",
+    describe: "Check pipeline files, or the pipeline files in a folder, without running anything",
     completes: "file",
     options: {},
     load: () => import("./validate.ts"),

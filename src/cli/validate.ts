@@ -1,10 +1,10 @@
-/** `orchd validate [FILE…]`: loads files as the daemon would, and says what is wrong and what is surprising; nothing is run. */
-import { existsSync } from "node:fs";
+/** `orchd validate [FILE or FOLDER…]`: loads files as the daemon would, and says what is wrong and what is surprising; nothing is run. */
+import { existsSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import type { CommandContext } from "./command.ts";
 import { EXIT, usageError, type ExitStatus } from "./exit.ts";
 import { loadPipelines, readSettings, type LoadedFile } from "./load-pipelines.ts";
-import { scheduleText } from "./pipeline-view.ts";
+import { pipelineFiles, scheduleText } from "./pipeline-view.ts";
 import { countText, listText } from "./render.ts";
 import { span } from "./terminal.ts";
 
@@ -24,7 +24,7 @@ export interface FileCheck {
 /** Runs the command. */
 export async function run({ args, roots, terminal }: CommandContext): Promise<ExitStatus> {
   const wanted = args.list("files");
-  const paths = wanted.map((file) => findFile(file, roots.schedules));
+  const paths = wanted.flatMap((file) => findFiles(file, roots.schedules));
   if (wanted.length === 0 && !existsSync(roots.schedules))
     throw usageError(`the folder ${roots.schedules} is not there; name it with --schedules or --root, or make one with \`orchd init\`.`);
   // Its own file is checked first: everything else is read by it.
@@ -52,12 +52,14 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
   return invalid > 0 ? EXIT.usage : EXIT.done;
 }
 
-/** A path as it is from here, or else a file of the drop folder by its name. */
-function findFile(file: string, schedules: string): string {
-  if (existsSync(file)) return resolve(file);
-  const inFolder = join(schedules, file);
-  if (existsSync(inFolder)) return inFolder;
-  throw usageError(`there is no file ${file}, here or in ${schedules}.`);
+/** A path as it is from here, or else a file of the drop folder by its name; of a folder, the pipeline files in it. */
+function findFiles(file: string, schedules: string): string[] {
+  const path = existsSync(file) ? resolve(file) : join(schedules, file);
+  if (!existsSync(path)) throw usageError(`there is no file ${file}, here or in ${schedules}.`);
+  if (!statSync(path).isDirectory()) return [path];
+  const names = pipelineFiles(path);
+  if (names.length === 0) throw usageError(`no pipeline file is in the folder ${path}; one ends in .yaml, .yml, .json, .ts, .mts, .js or .mjs.`);
+  return names.map((name) => join(path, name));
 }
 
 /** Of several files that claim a name the first has it, as it does in the daemon; the others are refused. */

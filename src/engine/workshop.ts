@@ -158,7 +158,7 @@ function evaluateIn(pool: RunnerPool, code: CodeRef, id: string): Promise<Loaded
       {
         done: (result) => {
           if (result.ok) resolve(result.value as unknown as LoadedDefinition);
-          else reject(Object.assign(new Error(result.error.message), { name: result.error.name }));
+          else reject(Object.assign(new Error(result.error.message), { name: result.error.name, stack: result.error.stack }));
         },
         // What a file prints as it is loaded is nobody's result.
         output: () => undefined,

@@ -28,10 +28,10 @@ import {
   unlinkSync,
   writeSync,
 } from "node:fs";
-import { isBuiltin } from "node:module";
+import { isBuiltin, SourceMap, type SourceMapPayload } from "node:module";
 import { dirname, extname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import type { BuildFailure, Loader, Message, Plugin, PluginBuild } from "esbuild";
+import type { BuildFailure, BuildOptions, Loader, Message, Plugin, PluginBuild } from "esbuild";
 import { BundleMemory } from "./bundle-memory.ts";
 import { readSafeFile } from "./safe-file.ts";
 
@@ -111,26 +111,7 @@ export async function bundleModule(entry: string, options: BundleOptions): Promi
   clearTimeout(idle);
   const seen = new Seen(entry, options.within);
   try {
-    const result = await esbuild.build({
-      entryPoints: [entry],
-      absWorkingDir: options.root,
-      bundle: true,
-      write: false,
-      metafile: true,
-      outdir: options.bundlesDir,
-      outExtension: { ".js": ".mjs" },
-      format: "esm",
-      platform: "node",
-      target: "node20",
-      // No "module" condition: Node itself would not take it, and packages are loaded by Node.
-      conditions: [],
-      keepNames: true,
-      charset: "utf8",
-      legalComments: "none",
-      logLevel: "silent",
-      define: META,
-      plugins: [userCode(seen)],
-    });
+    const result = await esbuild.build(buildOptions(entry, options, seen));
     const output = result.outputFiles.find((file) => file.path.endsWith(".mjs"))!;
     const details = Object.values(result.metafile.outputs).find((one) => one.entryPoint !== undefined)!;
     const inputs = new Set([entry, ...Object.keys(result.metafile.inputs).map((path) => resolve(options.root, path))]);
@@ -160,10 +141,69 @@ export async function bundleModule(entry: string, options: BundleOptions): Promi
   }
 }
 
+/**
+ * Where in the user's files an error was thrown that a bundle threw as it was loaded: the bundle is built once more, with a map.
+ *
+ * @param stack the error's, which names the bundle by its file
+ * @returns undefined where no frame is in the bundle, or the files have changed since
+ */
+export async function placeInSource(
+  stack: string,
+  entry: string,
+  sha: string,
+  options: BundleOptions,
+): Promise<Omit<BundleFault, "message"> | undefined> {
+  const frame = new RegExp(String.raw`/${sha}\.mjs:(\d+):(\d+)`).exec(stack);
+  if (frame === null) return undefined;
+  const esbuild = await import("esbuild");
+  busy += 1;
+  clearTimeout(idle);
+  try {
+    const { outputFiles } = await esbuild.build({ ...buildOptions(entry, options, new Seen(entry, options.within)), sourcemap: "external" });
+    const [map, output] = [".mjs.map", ".mjs"].map((ending) => outputFiles.find(({ path }) => path.endsWith(ending))!.text);
+    const stored = readFileSync(join(options.bundlesDir, `${sha}.mjs`), "utf8");
+    const start = stored.indexOf(output!);
+    if (start === -1) return undefined;
+    const before = stored.slice(0, start).split("\n").length - 1;
+    const entryOf = new SourceMap(JSON.parse(map!) as SourceMapPayload).findEntry(Number(frame[1]) - 1 - before, Number(frame[2]) - 1);
+    if (!("originalSource" in entryOf)) return undefined;
+    return { file: resolve(options.bundlesDir, entryOf.originalSource), line: entryOf.originalLine + 1, column: entryOf.originalColumn + 1 };
+  } catch {
+    // The error itself is what matters; its place is a help.
+    return undefined;
+  } finally {
+    busy -= 1;
+    if (busy === 0) idle = setTimeout(() => void esbuild.stop(), IDLE_MS).unref();
+  }
+}
+
 /** Lets the bundler's process go now rather than when it has been idle for a while: for tests and for the daemon's end. */
 export async function stopBundler(): Promise<void> {
   clearTimeout(idle);
   if (busy === 0) await (await import("esbuild")).stop();
+}
+
+function buildOptions(entry: string, options: BundleOptions, seen: Seen) {
+  return {
+    entryPoints: [entry],
+    absWorkingDir: options.root,
+    bundle: true,
+    write: false,
+    metafile: true,
+    outdir: options.bundlesDir,
+    outExtension: { ".js": ".mjs" },
+    format: "esm",
+    platform: "node",
+    target: "node20",
+    // No "module" condition: Node itself would not take it, and packages are loaded by Node.
+    conditions: [],
+    keepNames: true,
+    charset: "utf8",
+    legalComments: "none",
+    logLevel: "silent",
+    define: META,
+    plugins: [userCode(seen)],
+  } as const satisfies BuildOptions;
 }
 
 /** What one build has come across. */

@@ -17,7 +17,7 @@ import { pipelineSchema, type PipelineDefinition } from "../core/pipeline.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import { checkShape } from "../core/shape-faults.ts";
 import type { CodeRef, Json, Snapshot } from "../core/snapshot.ts";
-import { bundleModule, type Bundle } from "./bundle.ts";
+import { bundleModule, placeInSource, type Bundle } from "./bundle.ts";
 import { problemOf, type Position, type Problem } from "./problem.ts";
 import { readSafeFile } from "./safe-file.ts";
 import { decodeUtf8, readSourceText } from "./source-text.ts";
@@ -186,11 +186,8 @@ class Loading {
   }
 
   private async evaluate(text: string, realPath: string): Promise<Read | undefined> {
-    const bundle = await bundleModule(realPath, {
-      root: this.context.root,
-      bundlesDir: this.context.bundlesDir,
-      within: this.context.folder ?? dirname(this.path),
-    });
+    const options = { root: this.context.root, bundlesDir: this.context.bundlesDir, within: this.context.folder ?? dirname(this.path) };
+    const bundle = await bundleModule(realPath, options);
     for (const input of bundle.inputs) this.watched.add(input);
     if (!bundle.ok) {
       for (const { file, message, ...position } of bundle.faults)
@@ -205,10 +202,15 @@ class Loading {
     try {
       loaded = await this.context.evaluate({ bundle: bundle.sha, pick: "export:default", source });
     } catch (thrown) {
-      const { name, message } = thrown as Partial<Error>;
+      const { name, message, stack } = thrown as Partial<Error>;
       // Its sentence begins with the file already; one about the export itself has a place.
       if (name === "LoadError" && message?.startsWith(source)) {
         const about = message.slice(source.length);
+        const place = stack === undefined ? undefined : await placeInSource(stack, realPath, bundle.sha, options);
+        if (place !== undefined) {
+          this.problems.push({ ...place, file: place.file === realPath ? this.path : place.file, message: about.replace(/^:? /, "") });
+          return undefined;
+        }
         const at = about.startsWith(":") ? /^export\s+default\b/m.exec(text)?.index : undefined;
         return this.problem(about.replace(/^:? /, ""), at === undefined ? undefined : findLine(text, at));
       }

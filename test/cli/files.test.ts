@@ -43,6 +43,16 @@ describe("orchd validate", () => {
     const bad = await orchd(root, "validate", "elsewhere/b.yaml", "--json");
     expect(bad.status).toBe(2);
     expect(bad.json()).toMatchObject([{ name: "b", valid: false }]);
+    const folder = await orchd(root, "validate", "elsewhere", "schedules", "--json");
+    expect(folder.json()).toMatchObject([
+      { name: "b", valid: false },
+      { name: "a", valid: true },
+    ]);
+    const empty = await orchd(root, "validate", "runs");
+    expect({ status: empty.status, stderr: empty.stderr }).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining("no pipeline file is in the folder"),
+    });
     const none = await orchd(root, "validate", "c.yaml");
     expect(none.status).toBe(2);
     expect(none.stderr).toMatch(/there is no file c\.yaml/);

@@ -19,6 +19,7 @@ export const MODULES: Readonly<Record<string, string>> = {
   "syntax.ts": "export default async () => {\n  const x = ;\n};\n",
   "pkg.ts": 'import x from "leftpadx";\nexport default async () => x;\n',
   "imp.ts": 'import x from "./nothere2.ts";\nexport default async () => x;\n',
+  "throws.ts": 'export const a = 1;\n\nthrow new Error("from within");\n',
 };
 
 const STEP = 'steps:\n  a: { run: "true" }\n';
@@ -470,7 +471,17 @@ export const BAD_FILES: readonly BadFile[] = [
   {
     file: "throws.ts",
     text: 'throw new Error("first line\\nsecond line");\nexport default 1;\n',
-    error: "throws.ts: could not be loaded: first line second line",
+    error: "throws.ts:1:7: could not be loaded: first line second line",
+  },
+  {
+    file: "throws-deep.ts",
+    text: 'import { pipeline } from "orchd";\n\nconst limit: number = 1;\nfunction check(): never {\n  throw new RangeError(`over ${limit}`);\n}\ncheck();\nexport default pipeline({ steps: {} });\n',
+    error: "throws-deep.ts:5:9: could not be loaded: over 1",
+  },
+  {
+    file: "throws-within.ts",
+    text: 'import "./steps/throws.ts";\nexport default 1;\n',
+    error: "steps/throws.ts:3:7: could not be loaded: from within",
   },
   { file: "throws-null.ts", text: "throw null;\nexport default 1;\n", error: "throws-null.ts: could not be loaded: null" },
   {
