@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { trials } from "../support/figures.ts";
 import { cutText, safeJson, safeLogLine, safeText, textWidth } from "../../src/cli/terminal-text.ts";
 
 /** What a terminal could act on, or what could make a line read otherwise than it is. Written apart from the source's own pattern. */
@@ -54,7 +55,7 @@ describe("text from outside", () => {
         expect(isDangerous(safeText(text))).toBe(false);
         expect(isDangerous(safeLogLine(text))).toBe(false);
       }),
-      { numRuns: 2_000 },
+      { numRuns: trials(2_000, 10_000) },
     );
   });
 
@@ -77,7 +78,7 @@ describe("text from outside", () => {
         expect(isDangerous(json)).toBe(false);
         expect(JSON.parse(json)).toEqual(JSON.parse(JSON.stringify({ text })));
       }),
-      { numRuns: 1_000 },
+      { numRuns: trials(1_000, 10_000) },
     );
   });
 });

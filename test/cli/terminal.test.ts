@@ -4,6 +4,7 @@ import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { orchd, orchdProgram } from "../support/daemon.ts";
+import { reachedByTests } from "../support/figures.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { header, loaded, runPath, writePipeline, writeRun } from "./hand-ledger.ts";
 
@@ -99,6 +100,8 @@ const COMMANDS: readonly (readonly string[])[] = [
 ];
 
 describe("a terminal", () => {
+  reachedByTests(36, "captures of a pseudo-terminal without a control character from outside");
+
   it.each(COMMANDS.map((words) => [words.map((word) => word.replaceAll("\u0000", ""))]))(
     "gets no control character from outside by %j",
     async (words) => {

@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import type { Framed } from "../../src/core/event.ts";
 import { LedgerFormatError } from "../../src/ledger/ledger-error.ts";
 import { parseLedger, readLedger, readTail } from "../../src/ledger/ledger-reader.ts";
+import { reached, trials } from "../support/figures.ts";
 import { plainCrc32, readWholeLedger } from "../support/independent-ledger.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { SEVEN, writeLedger, type Note } from "./sample-ledgers.ts";
@@ -109,6 +110,7 @@ describe("a ledger that was changed", () => {
         return Buffer.concat(pieces);
       }),
     );
+    const mutants = trials(3_000, 20_000);
     fc.assert(
       fc.property(fc.array(mutation, { minLength: 1, maxLength: 3 }), (mutations) => {
         const bytes = mutations.reduce((b, mutate) => (b.length === 0 ? b : mutate(b)), original as Buffer);
@@ -118,8 +120,9 @@ describe("a ledger that was changed", () => {
         else expect(reading.fault?.line).toBe(reading.lines.length + 1);
         expect(parseLedger<Note>(bytes.subarray(0, reading.validBytes)).end).toBe("whole");
       }),
-      { numRuns: 3_000 },
+      { numRuns: mutants },
     );
+    reached(4, "mutants of a ledger of which exactly a prefix was kept", mutants, mutants);
   });
 
   const flip = (bytes: Buffer, line: number): Buffer => {

@@ -4,6 +4,7 @@ import type * as Fs from "node:fs";
 import { basename, join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { DropFolder } from "../../src/schedules/drop-folder.ts";
+import { reachedByTests } from "../support/figures.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
@@ -58,6 +59,8 @@ async function blind({ old = true } = {}): Promise<{
     },
   };
 }
+
+reachedByTests(20, "edits told though the watcher misses everything");
 
 it("finds new, changed and atomically saved files", async () => {
   const at = await blind();

@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { DropFolder, isPipelineFileName, type DropFolderChanges } from "../../src/schedules/drop-folder.ts";
+import { reachedByTests } from "../support/figures.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
@@ -90,6 +91,8 @@ it.each([
 ] as const)("%s is a pipeline file: %s", (name, is) => expect(isPipelineFileName(name)).toBe(is));
 
 describe("with the real watcher", () => {
+  reachedByTests(20, "edits of a watched folder told");
+
   it("tells of all files at the start, in the order of their names, and of none that is no pipeline", async () => {
     const at = await watched({ before: { "b.yaml": "1", "a.yaml": "1", ".c.yaml": "1", "notes.txt": "1" } });
     expect(at.log).toEqual(["+a.yaml", "+b.yaml"]);

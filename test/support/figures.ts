@@ -6,6 +6,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { appendFileSync } from "node:fs";
+import { afterAll, afterEach } from "vitest";
 
 /** Whether the full figures are wanted. */
 export const fullFigures = process.env["FAULTS"] === "1";
@@ -31,6 +32,16 @@ export function reached(promise: number, what: string, good: number, of: number)
   process.stdout.write(`promise ${promise}: ${what}: ${good} / ${of}\n`);
   const figures = process.env["ORCHD_FIGURES"];
   if (figures !== undefined) appendFileSync(figures, `${JSON.stringify({ promise, what, good, of } satisfies Figure)}\n`);
+}
+
+/** Has every test of this file (or `describe`) be one trial of a promise, and says at their end how many of them passed. */
+export function reachedByTests(promise: number, what: string): void {
+  let [good, of] = [0, 0];
+  afterEach(({ task }) => {
+    of += 1;
+    if ((task.result?.errors ?? []).length === 0) good += 1;
+  });
+  afterAll(() => reached(promise, what, good, of));
 }
 
 /** Whether a program can be run here. */
