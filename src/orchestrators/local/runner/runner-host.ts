@@ -9,16 +9,15 @@
  */
 import { availableParallelism } from "node:os";
 import { formatDuration } from "../../../core/duration.ts";
-import { FAILURE_CODES, toStepError, type StepError } from "../../../core/failure.ts";
-import { outOfMemory } from "../../../steps/memory-watch.ts";
 import { baseEnvironment, type FromThread } from "../../../steps/thread-protocol.ts";
 import { killByToken } from "../kill-by-token.ts";
-import type { FromRunner, OutputLine, RawResult, RunnerSettings, ShellTask, TaskHead, ToRunner } from "../protocol.ts";
+import type { FromRunner, OutputLine, RawResult, RunnerSettings, ShellTask, ToRunner } from "../protocol.ts";
 import { Guard } from "./guard.ts";
-import { OutsideLook, groupHeldKib } from "./outside-look.ts";
+import { watchMemoryLimits } from "./memory-limits.ts";
+import { endResult, nameOf, threadDeath, type Piece } from "./piece.ts";
 import { Scratch } from "./scratch.ts";
 import { ShellStep } from "./shell-step.ts";
-import { WarmThreads, type Placed } from "./warm-threads.ts";
+import { WarmThreads } from "./warm-threads.ts";
 import { WorkerThread } from "./worker-thread.ts";
 
 /** How long a thread may take to say that it heard an abort before it is taken for blocked; a busy machine makes it wait for its turn. */
@@ -27,21 +26,6 @@ const HEARING_MS = 750;
 const ENDING_MS = 500;
 /** How long what a step did not wait for may go on after it. */
 const PENDING_MS = 1_000;
-/** How often the memory of what is limited is looked at. */
-const MEMORY_LOOK_MS = 100;
-
-interface Piece extends Placed {
-  shell?: ShellStep;
-  /** Why it was told to end. */
-  ending?: { outcome: "stopped" | "timeout"; because: string; forced: boolean; heard: boolean };
-  readonly timers: NodeJS.Timeout[];
-  killing?: boolean;
-  /** Why it was ended, where that was its own fault. */
-  fault?: StepError;
-  /** Why it was ended though it may not have been its fault: it is to start again, alone. */
-  aside?: string;
-  look?: OutsideLook;
-}
 
 /** See the head of this file. */
 export class RunnerHost {
@@ -74,7 +58,7 @@ export class RunnerHost {
       end: (thread) => void thread.end(ENDING_MS),
       given: (piece) => this.#limit(piece),
     });
-    setInterval(() => this.#watchMemory(), MEMORY_LOOK_MS).unref();
+    watchMemoryLimits(this.#pieces, (piece) => void this.#kill(piece));
   }
 
   /** Takes what the daemon says. */
@@ -218,19 +202,7 @@ export class RunnerHost {
     if (!this.#pieces.has(piece.id)) return;
     const unstarted = [...this.#warm.waiting, ...this.#waitingShells].map((waiting) => waiting.id);
     this.#pieces.delete(piece.id);
-    this.#say({ type: "stuck", id: piece.id, result: this.#endResult(piece), durationMs: 0, startedAt: Date.now(), unstarted });
-  }
-
-  #endResult(piece: Piece): RawResult {
-    if (piece.fault !== undefined) return { ok: false, outcome: "failed", error: piece.fault };
-    const { outcome, because } = piece.ending ?? { outcome: "stopped" as const, because: "the step was ended" };
-    return outcome === "timeout"
-      ? {
-          ok: false,
-          outcome,
-          error: { name: "TimeoutError", message: `${because}: raise it (timeout), or find what holds it up`, code: FAILURE_CODES.timeout },
-        }
-      : { ok: false, outcome, error: { name: "Stopped", message: because } };
+    this.#say({ type: "stuck", id: piece.id, result: endResult(piece), durationMs: 0, startedAt: Date.now(), unstarted });
   }
 
   #onThread(thread: WorkerThread, message: FromThread): void {
@@ -293,7 +265,7 @@ export class RunnerHost {
       else
         this.#finish(
           piece,
-          told ? this.#endResult(piece) : { ok: false, outcome: "failed", error: this.#deathError(piece, error, exitCode) },
+          told ? endResult(piece) : { ok: false, outcome: "failed", error: threadDeath(piece, error, exitCode, this.#settings.memoryMb) },
           0,
           Date.now(),
         );
@@ -306,32 +278,6 @@ export class RunnerHost {
   #refillSpares(): void {
     if (!this.#wantsSpares || this.#pieces.size > 0) return;
     while (this.#spares.length < this.#cores) this.#spares.push(this.#newThread());
-  }
-
-  #watchMemory(): void {
-    let rssKib: number | undefined;
-    for (const piece of this.#pieces.values()) {
-      const limit = piece.head.memoryMb;
-      if (limit === undefined || piece.killing === true) continue;
-      const { thread } = piece;
-      if (thread === undefined) {
-        const group = piece.shell?.group;
-        if (group !== undefined) this.#weigh(piece, limit, groupHeldKib(group), true);
-        continue;
-      }
-      rssKib ??= process.memoryUsage.rss() / 1024;
-      piece.look ??= new OutsideLook();
-      const { kib, certain } = piece.look.look(thread, rssKib);
-      const alone = [...this.#pieces.values()].every((other) => other === piece || other.thread === undefined);
-      this.#weigh(piece, limit, kib, certain || alone);
-    }
-  }
-
-  #weigh(piece: Piece, limitMb: number, heldKib: number, certain: boolean): void {
-    if (heldKib <= limitMb * 1024) return;
-    piece.fault = outOfMemory(piece.head.step, heldKib, limitMb);
-    if (!certain) piece.aside = `the runner grew beyond what ${nameOf(piece.head)} may hold, while that did not yield,`;
-    void this.#kill(piece);
   }
 
   /** It may not have been to blame: it starts again where nobody else can be. */
@@ -351,7 +297,7 @@ export class RunnerHost {
     const asked = piece.ending;
     // A step that was told to end and then failed has done as it was told; one whose time was up did not make it, whatever it says.
     const told = asked !== undefined && (asked.outcome === "timeout" || !result.ok);
-    this.#say({ type: "done", id: piece.id, result: told || piece.fault !== undefined ? this.#endResult(piece) : result, durationMs, startedAt });
+    this.#say({ type: "done", id: piece.id, result: told || piece.fault !== undefined ? endResult(piece) : result, durationMs, startedAt });
     this.#refillSpares();
   }
 
@@ -363,24 +309,4 @@ export class RunnerHost {
       this.#send(batch);
     });
   }
-
-  /** Why a thread ended that nobody had told to. */
-  #deathError({ head }: Piece, error: Error | undefined, exitCode: number): StepError {
-    if (error === undefined) {
-      const message = `${nameOf(head)} ended its own thread (process.exit(${exitCode})): return or throw instead`;
-      return { name: "WorkerExit", message, code: FAILURE_CODES.workerExit };
-    }
-    if ((error as NodeJS.ErrnoException).code !== "ERR_WORKER_OUT_OF_MEMORY") return toStepError(error);
-    if (head.memoryMb !== undefined) return outOfMemory(head.step, undefined, head.memoryMb);
-    if (this.#settings.memoryMb !== undefined) return outOfMemory(head.step, undefined, this.#settings.memoryMb, "runner.memoryMb in orchd.yaml");
-    return { name: "OutOfMemory", message: `${nameOf(head)} wants more memory than Node gives a thread`, code: FAILURE_CODES.memory };
-  }
-}
-
-function nameOf({ kind, step }: TaskHead): string {
-  return kind === "module" || kind === "shell"
-    ? `step "${step}"`
-    : kind === "hook"
-      ? `the hook ${step.replace(/^\(|\)$/g, "")}`
-      : `the ${kind} function`;
 }
