@@ -6,6 +6,8 @@ import { reached, trials } from "../support/figures.ts";
 import { processesWith, runsOf } from "../support/ledgers.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
+/** A child with neither token nor process group; it is told by its command line. */
+const CLEARED = `setsid env -i sh -c 'trap \\"\\" TERM; sleep 3600' $ORCHD_RUN_ID &`;
 const GRACE_MS = 1_000;
 
 const STEPS: Record<string, string> = {
@@ -15,6 +17,8 @@ const STEPS: Record<string, string> = {
   blocked: `{ uses: "./steps/stop.mjs#blocked" }`,
   stubborn: `{ run: "trap '' TERM INT; echo up; while :; do sleep 3600; done" }`,
   hidden: `{ run: "setsid sh -c 'trap \\"\\" TERM; sleep 3600' & echo up; wait; sleep 3600" }`,
+  cleared: `{ run: "${CLEARED} echo up; wait" }`,
+  "cleared-deaf": `{ run: "trap '' TERM; ${CLEARED} echo up; while :; do sleep 3600; done" }`,
 };
 
 describe("a forced stop", () => {

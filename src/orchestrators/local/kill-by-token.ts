@@ -3,22 +3,30 @@
  *
  * Process groups catch what a step starts in the ordinary way; a child that made a session of its own escapes them, but not its environment:
  * `ORCHD_RUNNER_TOKEN` is inherited through every fork. Its value is `TOKEN.N` for runner N itself and `TOKEN.N/ID` for what the piece of work ID
- * started, so one prefix names a daemon's processes, a runner's, or one attempt's. Linux only: elsewhere there is no /proc and nothing is found.
+ * started, so one prefix names a daemon's processes, a runner's, or one attempt's. What hangs below an attempt's processes is the attempt's too, though
+ * it cleared its environment. Linux only: elsewhere there is no /proc and nothing is found.
  */
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
+import { descendantsOf, killDescendant, processFolders } from "./descendants.ts";
 import { TOKEN_VARIABLE } from "./protocol.ts";
 
 /** Passes over /proc until one finds nothing new: a process may fork while it is being looked for. */
 const PASSES = 5;
+
+/** A process that carries a token; `ofAttempt`: of an attempt, so that it is no runner. */
+interface Found {
+  readonly pid: number;
+  readonly ofAttempt: boolean;
+}
 
 /**
  * The processes whose token is `token`, or begins with it and goes on with `.` or `/`. The caller's own process is never among them.
  *
  * @param token a daemon's, a runner's (`TOKEN.N`) or an attempt's (`TOKEN.N/ID`)
  */
-export function findByToken(token: string): number[] {
+function findByToken(token: string): Found[] {
   const wanted = `\0${TOKEN_VARIABLE}=${token}`;
-  const found: number[] = [];
+  const found: Found[] = [];
   for (const entry of processFolders()) {
     const pid = Number(entry);
     if (pid === process.pid) continue;
@@ -26,22 +34,29 @@ export function findByToken(token: string): number[] {
     const at = environment.indexOf(wanted);
     if (at === -1) continue;
     const next = environment[at + wanted.length];
-    if (next === undefined || next === "\0" || next === "." || next === "/") found.push(pid);
+    if (next !== undefined && next !== "\0" && next !== "." && next !== "/") continue;
+    const [value = ""] = environment.slice(at + wanted.length - token.length).split("\0", 1);
+    found.push({ pid, ofAttempt: value.includes("/") });
   }
   return found;
 }
 
 /**
- * Ends every process that {@link findByToken} finds, with SIGKILL, until none is left.
+ * Ends every process whose token is `token`, or begins with it and goes on with `.` or `/`, and what hangs below those of attempts, with SIGKILL, until
+ * none is left. The caller's own process is never among them.
  *
+ * @param token a daemon's, a runner's (`TOKEN.N`) or an attempt's (`TOKEN.N/ID`)
  * @returns how many were ended
  */
 export function killByToken(token: string): number {
   const ended = new Set<number>();
   for (let pass = 0; pass < PASSES; pass += 1) {
     const found = findByToken(token);
+    // A runner's guard hangs below it, and must outlive it.
+    const below = descendantsOf(found.filter(({ ofAttempt }) => ofAttempt).map(({ pid }) => pid));
     if (found.length === 0) break;
-    for (const pid of found) if (killQuietly(pid, "SIGKILL")) ended.add(pid);
+    for (const { pid } of found) if (killQuietly(pid, "SIGKILL")) ended.add(pid);
+    for (const process of below) if (killDescendant(process)) ended.add(process.pid);
   }
   return ended.size;
 }
@@ -53,14 +68,6 @@ export function killQuietly(pid: number, signal: NodeJS.Signals): boolean {
     return true;
   } catch {
     return false;
-  }
-}
-
-function processFolders(): string[] {
-  try {
-    return readdirSync("/proc").filter((name) => name.charCodeAt(0) >= 0x30 && name.charCodeAt(0) <= 0x39);
-  } catch {
-    return [];
   }
 }
 

@@ -87,8 +87,9 @@ export class RunnerHost {
 
   /** Ends everything that was started. */
   end(): void {
-    for (const piece of this.#pieces.values()) piece.shell?.signal("SIGKILL");
+    // Before the groups: what hangs below a shell is found only while that lives.
     killByToken(this.#settings.token);
+    for (const piece of this.#pieces.values()) piece.shell?.signal("SIGKILL");
   }
 
   #place(piece: Piece): void {

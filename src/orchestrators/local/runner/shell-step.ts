@@ -1,7 +1,8 @@
 /**
  * One shell step: a process group of its own, its output captured, its result read from the file it was given (semantics.md 16).
  *
- * When the shell itself ends, the rest of its group is ended with it: no process outlives its step.
+ * When the shell itself ends, the rest of its group is ended with it: no process outlives its step. What hung below the shell when it was told to end
+ * goes as well, group or none (descendants.ts).
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -11,6 +12,7 @@ import type { Json } from "../../../core/snapshot.ts";
 import { LineCapture } from "../../../steps/line-capture.ts";
 import { MASKED_RESULT, Masker } from "../../../steps/mask.ts";
 import { BadOutput, resultJson } from "../../../steps/step-result.ts";
+import { descendantsOf, killDescendant, type Descendant } from "../descendants.ts";
 import { killByToken, killQuietly } from "../kill-by-token.ts";
 import { RESULT_LIMIT, TOKEN_VARIABLE, type OutputLine, type RawResult, type ShellTask } from "../protocol.ts";
 import type { Guard } from "./guard.ts";
@@ -45,6 +47,8 @@ export class ShellStep {
   readonly #begin = performance.now();
   #process: ChildProcess | undefined;
   #lastError = "";
+  /** What hung below the shell when it was told to end. */
+  #below: readonly Descendant[] = [];
 
   constructor(id: string, task: ShellTask, host: ShellHost) {
     this.#id = id;
@@ -89,6 +93,7 @@ export class ShellStep {
     child.on("exit", (status, signal) => {
       // Whatever it left in the background goes with it.
       if (child.pid !== undefined) killQuietly(-child.pid, "SIGKILL");
+      for (const process of this.#below) killDescendant(process);
       const end = (): void => {
         clearTimeout(timer);
         settle(() => this.#result(status, signal));
@@ -111,7 +116,10 @@ export class ShellStep {
 
   /** Sends a signal to the whole group. */
   signal(signal: NodeJS.Signals): void {
-    if (this.#process?.pid !== undefined && this.#process.exitCode === null) killQuietly(-this.#process.pid, signal);
+    const pid = this.group;
+    if (pid === undefined) return;
+    this.#below = [...this.#below, ...descendantsOf([pid])];
+    killQuietly(-pid, signal);
   }
 
   /** Ends the group and everything else that carries the attempt's token. */
