@@ -118,8 +118,13 @@ function nextFire(name: string, state: PipelineState, now: number): string | nul
 /** The schedules that still fire: one with `stopAfter` ends with its last run. */
 export function schedulesInForce(state: PipelineState): Schedule[] {
   return (state.schedules as unknown as readonly Schedule[])
-    .map((schedule) => ({ ...LEFT_OUT, ...schedule }))
+    .map(wholeSchedule)
     .filter((schedule) => schedule.stopAfter === undefined || (state.ran[scheduleKey(schedule)] ?? 0) < schedule.stopAfter);
+}
+
+/** A schedule as a ledger has it, with what a ledger may leave out. */
+export function wholeSchedule(schedule: Schedule): Schedule {
+  return { ...LEFT_OUT, ...schedule };
 }
 
 /** Schedules in a few words: the pattern, the zone where it is not UTC. */

@@ -256,6 +256,150 @@ describe("orchd why", () => {
     expect((await orchd(root, "why", "a", time)).stdout).toBe(`${answer.sentence}\n`);
   });
 
+  // Every fifth minute, loaded at 02:02.
+  const ticks = (more: Readonly<Record<string, unknown>> = {}): HandEvent => ({ ...loaded("*/5 * * * *", more), at: at(2), since: at(2) });
+  const fired = (minute: number): HandEvent => ({
+    type: "slot.fired",
+    at: at(minute),
+    slot: at(minute),
+    run: idOf("a", minute),
+    through: at(minute),
+  });
+  const far = "2099-01-01T00:05:00.000Z";
+  it.each<[what: string, lines: HandEvent[], time: string, decision: string, sentence: string]>([
+    [
+      "before the load",
+      [ticks()],
+      at(0),
+      "none",
+      `no slot of a at ${at(0)} was due: its schedule counts from ${at(2)}, when it was loaded; the one after is ${at(5)}.`,
+    ],
+    [
+      "of no slot, after the load",
+      [ticks(), fired(5)],
+      at(7),
+      "none",
+      `no slot of a at ${at(7)} was due; the one before is ${at(5)} and the one after ${at(10)}.`,
+    ],
+    [
+      "of no slot, ahead",
+      [ticks()],
+      "2099-01-01T00:07:00.000Z",
+      "none",
+      "no slot of a at 2099-01-01T00:07:00.000Z will be due; the one before is 2099-01-01T00:05:00.000Z and the one after 2099-01-01T00:10:00.000Z.",
+    ],
+    [
+      "after stopAfter",
+      [ticks({ stopAfter: 2 }), fired(5), fired(10)],
+      at(15),
+      "none",
+      `no slot of a at ${at(15)} was due: its schedule stops after 2 slots, the last of them ${at(10)}.`,
+    ],
+    [
+      "after stopAfter, ahead",
+      [ticks({ stopAfter: 1 }), fired(5)],
+      far,
+      "none",
+      `no slot of a at ${far} will be due: its schedule stops after 1 slot, the last of them ${at(5)}.`,
+    ],
+    [
+      "after endTime",
+      [ticks({ endTime: at(12) }), fired(5), fired(10)],
+      at(15),
+      "none",
+      `no slot of a at ${at(15)} was due: its schedule ended at ${at(12)}; the one before is ${at(10)}.`,
+    ],
+    [
+      "before startTime",
+      [ticks({ startTime: at(12) })],
+      at(10),
+      "none",
+      `no slot of a at ${at(10)} was due: its schedule starts at ${at(12)}; the one after is ${at(15)}.`,
+    ],
+    [
+      "in a blackout, ahead",
+      [ticks({ blackout: [{ from: "2098-12-31T00:00:00.000Z", to: "2099-01-02T00:00:00.000Z" }] })],
+      far,
+      "coming",
+      `the slot ${far} of a is still to come: it will be skipped, in the blackout from 2098-12-31T00:00:00.000Z to 2099-01-02T00:00:00.000Z.`,
+    ],
+    [
+      "while paused, ahead",
+      [ticks(), { type: "pipeline.paused" }],
+      far,
+      "coming",
+      `the slot ${far} of a is still to come: the schedule is paused, so it will be skipped unless it is resumed before.`,
+    ],
+    [
+      "after it was removed",
+      [ticks(), fired(5), { type: "pipeline.removed", at: at(8) }],
+      at(10),
+      "none",
+      `no slot of a at ${at(10)} was due: its file was removed at ${at(8)}.`,
+    ],
+    [
+      "of no slot, before it was removed",
+      [ticks(), fired(5), { type: "pipeline.removed", at: at(8) }],
+      at(6),
+      "none",
+      `no slot of a at ${at(6)} was due; the one before is ${at(5)}.`,
+    ],
+    [
+      "of a text before the one in force",
+      [ticks(), fired(5), { ...loaded("0 0 1 1 *"), at: at(8), since: at(8) }],
+      at(6),
+      "none",
+      `no slot of a at ${at(6)} was due; the one before is ${at(5)}.`,
+    ],
+    [
+      "in a stretch of missed slots, of none",
+      [ticks(), { type: "slot.missed", at: at(30), slot: at(5), until: at(25), because: "no daemon was up", through: at(25) }],
+      at(7),
+      "none",
+      `no slot of a at ${at(7)} was due; the one before is ${at(5)} and the one after ${at(10)}.`,
+    ],
+    [
+      "of a pipeline without a schedule",
+      [{ ...ticks(), schedules: [] }],
+      at(7),
+      "none",
+      `no slot of a at ${at(7)} was due: it has no schedule; it runs when it is asked to.`,
+    ],
+    [
+      "of a file that was never good",
+      [{ type: "pipeline.invalid", at: at(2), errors: ["a.yaml:1: no steps"] }],
+      at(7),
+      "none",
+      `no slot of a at ${at(7)} was due: no version of its file has been good so far (a.yaml:1: no steps).`,
+    ],
+    [
+      "of a time whose ledger is gone",
+      [
+        { type: "pipeline.loaded", at: at(20), digest: "d", schedules: [], tz: "UTC", tzdata: "2025c" },
+        {
+          type: "pipeline.checkpoint",
+          at: at(20),
+          digest: "d",
+          since: at(2),
+          through: at(20),
+          paused: false,
+          schedules: [],
+          active: [],
+          queued: [],
+          last: null,
+          counts: {},
+        },
+      ],
+      at(5),
+      "none",
+      `no slot of a at ${at(5)} was due: the ledger of that time is gone.`,
+    ],
+  ])("says %s what is true", async (_what, lines, time, decision, sentence) => {
+    const { root, runs } = tempRoot();
+    writePipeline(runs, "a", lines, at(2));
+    expect((await orchd(root, "why", "a", time, "--json")).json()).toMatchObject({ decision, sentence });
+  });
+
   it("tells of a backfill beside what had been decided", async () => {
     const { root, runs } = tempRoot();
     writePipeline(runs, "a", lines, at(0));

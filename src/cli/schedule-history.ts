@@ -1,0 +1,55 @@
+/** Which text of a pipeline was in force at a moment, by its ledger. */
+import type { Schedule } from "../core/schedule-schema.ts";
+import type { RunStore } from "../ledger/run-store.ts";
+import { wholeSchedule } from "./pipeline-view.ts";
+import { linesBackwards } from "./run-history.ts";
+
+/** What was in force. Times are milliseconds since 1970. */
+export interface TextInForce {
+  readonly schedules: readonly Schedule[];
+  /** Its slots count from here on. */
+  readonly since: number;
+  /** When the next text came, or the file went; infinite while it is still in force. */
+  readonly until: number;
+  /** The file was gone then, since this moment. */
+  readonly removedAt?: number;
+}
+
+/** Nothing was, as far as the ledger goes back. */
+export interface BeforeLedger {
+  /** When the pipeline was first loaded; undefined where it never was. */
+  readonly firstLoad?: number;
+  /** There was an older ledger, which is gone. */
+  readonly older: boolean;
+}
+
+/** What was in force at `time` (milliseconds since 1970). */
+export function textAt(store: RunStore, pipeline: string, time: number): TextInForce | BeforeLedger {
+  let until = Number.POSITIVE_INFINITY;
+  let firstLoad: number | undefined;
+  let older = false;
+  let newer: Readonly<Record<string, unknown>> | undefined;
+  for (const line of linesBackwards(store, pipeline)) {
+    const at = Date.parse(String(line["at"]));
+    // A new file begins with what the one before it said last: no load of its own, and its checkpoint knows since when.
+    const repeated = line["type"] === "pipeline.loaded" && line["since"] === undefined && newer?.["type"] === "pipeline.checkpoint";
+    older = repeated || line["type"] === "pipeline.checkpoint";
+    newer = line;
+    const removed = line["type"] === "pipeline.removed";
+    const told = line["type"] === "pipeline.checkpoint" && typeof line["digest"] === "string" && line["removed"] !== true;
+    if (repeated || (!removed && !told && line["type"] !== "pipeline.loaded")) continue;
+    if (at <= time) {
+      const since = Date.parse(String(line["since"]));
+      return {
+        schedules: Array.isArray(line["schedules"]) ? (line["schedules"] as Schedule[]).map(wholeSchedule) : [],
+        since: Number.isNaN(since) ? at : since,
+        until,
+        ...(removed ? { removedAt: at } : {}),
+      };
+    }
+    if (told) continue;
+    until = at;
+    if (!removed) firstLoad = at;
+  }
+  return { ...(firstLoad === undefined ? {} : { firstLoad }), older };
+}
