@@ -36,7 +36,7 @@ export interface PipelineView {
   readonly active: readonly string[];
   /** Runs that wait for their turn. */
   readonly queued: readonly string[];
-  /** What the first of them wait for; present if any do. */
+  /** What the first of them wait for now, as far as the ledgers say; present if any do. */
   readonly waiting?: readonly { readonly run: string; readonly because: string }[];
   /** How many slots and runs there have been, by kind. */
   readonly counts: PipelineCounts;

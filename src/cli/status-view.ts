@@ -52,19 +52,36 @@ function readView(store: RunStore, name: string, now: number): PipelineView | un
     const view = viewPipeline(name, reading, now);
     return view.queued.length === 0
       ? view
-      : { ...view, waiting: view.queued.slice(0, WAITING_SHOWN).map((run) => ({ run, because: reasonOf(store, run) })) };
+      : { ...view, waiting: view.queued.slice(0, WAITING_SHOWN).map((run) => ({ run, because: reasonNow(reasonOf(store, run), run, view) })) };
   } catch (error) {
     return { ...emptyView(name), errors: [error instanceof Error ? error.message : String(error)] };
   }
 }
 
-/** Why a run waits is in its own ledger. */
+/** Why a run waited when it was queued is in its own ledger. */
 function reasonOf(store: RunStore, run: string): string {
   try {
     return readRun(store, run).state.because ?? "it has not said";
   } catch {
     return "its ledger cannot be read";
   }
+}
+
+const RUN_ID = /[a-z][a-z0-9_-]*@\d{8}T[\w.-]*[\w-]/g;
+const OF_BACKFILL = /-b\d+$/;
+
+/** What a run waits for now: the run that it was queued behind may have ended since, and another of its pipeline have its place. */
+export function reasonNow(said: string, run: string, { active, queued }: Pick<PipelineView, "active" | "queued">): string {
+  const named = said.match(RUN_ID) ?? [];
+  // A reason that names no run is a limit, and holds as long as the run waits.
+  if (named.length === 0 || named.some((one) => active.includes(one) || queued.includes(one))) return said;
+  const alike = (other: string): boolean => OF_BACKFILL.test(other) === OF_BACKFILL.test(run);
+  const running = active.filter(alike);
+  if (running.length === 1) return `run ${running[0]!} goes on`;
+  if (running.length > 1) return `${running.length} runs go on, the oldest is ${running[0]!}`;
+  const ahead = queued.slice(0, queued.indexOf(run)).find(alike);
+  if (ahead !== undefined) return `run ${ahead} waits before it`;
+  return `a place under the limits that pipelines share; it was queued because ${said}`;
 }
 
 function unreadView(schedules: string, file: string): PipelineView {

@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { orchd } from "../support/daemon.ts";
+import { reasonNow } from "../../src/cli/status-view.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { completedRun, header, loaded, runPath, writePipeline, writeRun, type HandEvent } from "./hand-ledger.ts";
 
@@ -277,3 +278,23 @@ describe("orchd status for people", () => {
     expect(stdout).toMatch(/✓ +only +completed +1 +1s/);
   });
 });
+
+it.each<[said: string, active: string[], ahead: string[], now: string]>([
+  [`run ${id(1)} still goes on; overlap is queue`, [id(1)], [], `run ${id(1)} still goes on; overlap is queue`],
+  [`run ${id(1)} still goes on; overlap is queue`, [`${id(2)}-b1`, id(3)], [], `run ${id(3)} goes on`],
+  [`run ${id(1)} still goes on; overlap is queue_all`, [id(2), id(3)], [], `2 runs go on, the oldest is ${id(2)}`],
+  [`run ${id(1)} still goes on; overlap is queue_all`, [], [id(2), id(3)], `run ${id(2)} waits before it`],
+  [
+    `run ${id(1)} still goes on; overlap is queue`,
+    [],
+    [],
+    `a place under the limits that pipelines share; it was queued because run ${id(1)} still goes on; overlap is queue`,
+  ],
+  ['the concurrency group "db" is full: 1 of 1', [], [id(2)], 'the concurrency group "db" is full: 1 of 1'],
+])("a run that was queued because %s, while %j go on and %j wait, waits for what holds it now", (said, active, ahead, now) => {
+  expect(reasonNow(said, id(9), { active, queued: [...ahead, id(9)] })).toBe(now);
+});
+
+function id(minute: number): string {
+  return `p@20261123T02${String(minute).padStart(2, "0")}00Z`;
+}
