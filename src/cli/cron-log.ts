@@ -66,14 +66,21 @@ export function plain(command: string): string {
 /**
  * Compares one command's starts with one pipeline's slots, over the time that both cover.
  *
- * @param slots milliseconds since 1970
+ * @param slots those that fired, milliseconds since 1970
+ * @param through all is decided up to here: what cron started after the last slot that fired, and before this, orchd missed or skipped
  */
-export function compareWithCron(pipeline: string, command: string, starts: readonly CronStart[], slots: readonly number[]): CronComparison {
+export function compareWithCron(
+  pipeline: string,
+  command: string,
+  starts: readonly CronStart[],
+  slots: readonly number[],
+  through = Number.NEGATIVE_INFINITY,
+): CronComparison {
   const own = starts.filter((start) => start.command === plain(command)).map(({ minute }) => minute);
   const minutes = slots.map((slot) => Math.floor(slot / MINUTE_MS) * MINUTE_MS);
   const all = starts.map(({ minute }) => minute);
   const from = Math.max(Math.min(...all), Math.min(...minutes));
-  const to = Math.min(Math.max(...all), Math.max(...minutes));
+  const to = Math.min(Math.max(...all), Math.max(through, ...minutes));
   const cron = new Set(own.filter((minute) => minute >= from && minute <= to));
   const orchd = new Set(minutes.filter((minute) => minute >= from && minute <= to));
   const iso = (times: Iterable<number>): string[] => [...times].toSorted((a, b) => a - b).map((time) => new Date(time).toISOString());

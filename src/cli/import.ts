@@ -16,6 +16,7 @@ import type { CommandContext } from "./command.ts";
 import { compareWithCron, parseCronLog, type CronComparison } from "./cron-log.ts";
 import { parseCrontab, pipelineName, shellText, type CronEntry, type CronRefusal } from "./crontab.ts";
 import { CliError, EXIT, usageError, type ExitStatus } from "./exit.ts";
+import { readPipeline } from "./pipeline-view.ts";
 import { countText } from "./render.ts";
 import { linesBackwards } from "./run-history.ts";
 import { span } from "./terminal.ts";
@@ -92,7 +93,7 @@ function readCrontab(source: string | undefined): string {
   }
 }
 
-/** The pipelines that an import made are found again by the names that it gave, line by line. @returns 1 where cron and orchd differ */
+/** The pipelines that an import made are found again by the names that it gave, line by line. @returns 1 where cron and orchd differ, or nothing could be compared */
 function compare(
   context: Pick<CommandContext, "roots" | "terminal"> & { readonly json: boolean },
   entries: readonly CronEntry[],
@@ -115,7 +116,7 @@ function compare(
     const slots = existsSync(store.pipelineLedger(name)) ? slotsOf(store, name) : [];
     if (slots.length === 0)
       terminal.note(`${name} (line ${entry.line}) has no slots yet: import it with --shadow and let the daemon run beside cron for a while.`);
-    else compared.push(compareWithCron(name, entry.text, starts, slots));
+    else compared.push(compareWithCron(name, entry.text, starts, slots, readPipeline(store, name)?.state.through));
   }
   if (json) terminal.json(compared);
   else {
@@ -130,7 +131,8 @@ function compare(
       for (const time of onlyOrchd.slice(0, DIFFERENCES_SHOWN)) terminal.line(`    orchd alone  ${time}`);
     }
   }
-  return compared.every(({ onlyCron, onlyOrchd }) => onlyCron.length + onlyOrchd.length === 0) ? EXIT.done : EXIT.failed;
+  // That nothing could be compared is not that all is alike.
+  return compared.length > 0 && compared.every(({ onlyCron, onlyOrchd }) => onlyCron.length + onlyOrchd.length === 0) ? EXIT.done : EXIT.failed;
 }
 
 function slotsOf(store: RunStore, pipeline: string): number[] {

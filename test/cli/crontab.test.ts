@@ -100,6 +100,14 @@ nonsense CMD (x)
     ]);
   });
 
+  it("is compared as far as orchd has decided, not only as far as it fired", () => {
+    const minute = (of: number): number => Date.UTC(2026, 10, 23, 2, of);
+    const starts = [0, 5, 10, 15].map((of) => ({ minute: minute(of), command: "poll" }));
+    const alone = (through?: number): readonly string[] => compareWithCron("poll", "poll", starts, [minute(0), minute(5)], through).onlyCron;
+    expect(alone()).toEqual([]);
+    expect(alone(minute(10))).toEqual(["2026-11-23T02:10:00.000Z"]);
+  });
+
   it("is compared over the time that both cover", () => {
     const starts = [0, 5, 10, 15, 20].map((minute) => ({ minute: at(minute), command: "backup" })).concat({ minute: at(12), command: "other" });
     const slots = [at(5), at(10), at(12), at(20), at(25)];
