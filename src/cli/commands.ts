@@ -198,6 +198,8 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: {
       "keep-days": { type: "string", describe: "runs of so many days stay (default: orchd.yaml, else 30)" },
       "keep-runs": { type: "string", describe: "so many runs of a pipeline stay (default: orchd.yaml, else 10000)" },
+      "keep-bytes": { type: "string", describe: "so many bytes of a pipeline's ledgers and logs stay (default: orchd.yaml, else no limit)" },
+      pipeline: { type: "string", describe: "only this pipeline's runs (default: all)" },
       "dry-run": { type: "boolean", describe: "say what would go, and remove nothing" },
     },
     load: () => import("./prune.ts"),

@@ -1,13 +1,17 @@
 /** `orchd prune`: removes runs that retention no longer keeps. With a daemon up it is the daemon's to do (semantics.md 24). */
 import { systemClock } from "../clock.ts";
 import type { Json } from "../core/snapshot.ts";
+import type { AskedLimits, RetentionPolicy } from "../ledger/retention.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import { VERSION } from "../version.ts";
 import { answerJson, ask, daemonRuns, refusal, sayKept } from "./ask.ts";
 import type { CommandContext } from "./command.ts";
 import { EXIT, usageError, type ExitStatus } from "./exit.ts";
+import { requirePipeline } from "./known-pipeline.ts";
 import { parseCount } from "./number-text.ts";
+import { readPipeline } from "./pipeline-view.ts";
 import { countText } from "./render.ts";
+import type { Roots } from "./roots.ts";
 import { span } from "./terminal.ts";
 
 interface Removal {
@@ -31,10 +35,21 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
     throw usageError(`--keep-days: "${days}" is no number of days; give one such as 30.`);
   const runsText = args.text("keep-runs");
   const keepRuns = runsText === undefined ? undefined : parseCount(runsText, "--keep-runs", 0, 0);
+  const bytesText = args.text("keep-bytes");
+  if (bytesText !== undefined && !/^\d{1,15}$/.test(bytesText))
+    throw usageError(`--keep-bytes: "${bytesText}" is no number of bytes; give a whole number such as 1000000000.`);
+  const keepBytes = bytesText === undefined ? undefined : Number(bytesText);
+  const pipeline = args.text("pipeline");
+  if (pipeline !== undefined) requirePipeline(roots, pipeline);
   const dryRun = args.flag("dry-run");
-  const limits = { ...(keepDays === undefined ? {} : { keepDays }), ...(keepRuns === undefined ? {} : { keepRuns }) };
+  const limits: AskedLimits = {
+    ...(keepDays === undefined ? {} : { keepDays }),
+    ...(keepRuns === undefined ? {} : { keepRuns }),
+    ...(keepBytes === undefined ? {} : { keepBytes }),
+  };
+  const only = pipeline === undefined ? {} : { pipeline };
   if (daemonRuns(roots.runs)) {
-    const answer = await ask(context, { type: "prune", ...limits, ...(dryRun ? { dryRun } : {}) });
+    const answer = await ask(context, { type: "prune", ...limits, ...only, ...(dryRun ? { dryRun } : {}) });
     if (answer.kind === "kept" || !answer.reply.accepted) {
       if (args.flag("json")) terminal.json(answerJson(answer));
       if (answer.kind === "kept") sayKept(terminal, answer.id);
@@ -43,18 +58,28 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
     }
     return report(context, pruningOf(answer.reply.result), answer.reply.reason, dryRun);
   }
-  const [{ withFolderLock }, { prune }, { readSettings }] = await Promise.all([
-    import("../ledger/folder-lock.ts"),
-    import("../ledger/prune.ts"),
-    import("./load-pipelines.ts"),
-  ]);
-  const { retention } = await readSettings(roots);
-  const policy = { ...retention, ...limits };
+  const [{ withFolderLock }, { prune }] = await Promise.all([import("../ledger/folder-lock.ts"), import("../ledger/prune.ts")]);
+  const policyOf = await policies(roots, limits);
   const act = (signal?: AbortSignal): Promise<Pruning> =>
-    prune(roots.runs, { nowMs: Date.now(), policyOf: () => policy, dryRun, ...(signal === undefined ? {} : { signal }) });
+    prune(roots.runs, { nowMs: Date.now(), policyOf, ...only, dryRun, ...(signal === undefined ? {} : { signal }) });
   // A dry run writes nothing, so it needs no lock.
   const pruned = dryRun ? await act() : await withFolderLock(new RunStore(roots.runs).orchdDir, { clock: systemClock, version: VERSION }, act);
   return report(context, pruned, undefined, dryRun);
+}
+
+/** Each pipeline's own rules, as the daemon would have them; of one whose file cannot be loaded nothing goes, since its rules are not known. */
+async function policies(roots: Roots, limits: AskedLimits): Promise<(pipeline: string) => RetentionPolicy> {
+  const [{ loadPipelines, readSettings }, { policyUnder }] = await Promise.all([import("./load-pipelines.ts"), import("../ledger/retention.ts")]);
+  const { retention } = await readSettings(roots);
+  const files = await loadPipelines(roots);
+  const store = new RunStore(roots.runs);
+  return (pipeline) => {
+    const own = files.find((file) => file.ok && file.name === pipeline);
+    if (own?.ok === true) return policyUnder(own.loaded.retention, limits);
+    const recorded = readPipeline(store, pipeline)?.state.file;
+    const unknown = files.some((file) => !file.ok && (file.name === pipeline || file.file === recorded));
+    return unknown ? { keepDays: Number.POSITIVE_INFINITY, keepRuns: Number.POSITIVE_INFINITY } : policyUnder(retention, limits);
+  };
 }
 
 function pruningOf(result: Json | undefined): Pruning | undefined {

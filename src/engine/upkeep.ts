@@ -7,7 +7,7 @@ import type { Reply } from "../core/request.ts";
 import type { CacheIndex } from "../ledger/cache-index.ts";
 import type { LedgerFailed } from "../ledger/ledger-error.ts";
 import { prune, type PruneOptions, type Pruned } from "../ledger/prune.ts";
-import type { RetentionPolicy } from "../ledger/retention.ts";
+import { policyUnder, type RetentionPolicy } from "../ledger/retention.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { Engine } from "./engine.ts";
 import type { Log, UpkeepRequest } from "./ports.ts";
@@ -65,15 +65,7 @@ export class Upkeep {
 
   #prune(engine: Engine, request: Omit<Extract<UpkeepRequest, { type: "prune" }>, "type">): Promise<Pruned> {
     const desks = new Map([...engine.desks()].map((desk) => [desk.name, desk]));
-    const policyOf = (pipeline: string): RetentionPolicy => {
-      const own = desks.get(pipeline)?.loaded?.retention ?? engine.settings.retention;
-      const keepBytes = request.keepBytes ?? (own.keepMb === undefined ? undefined : own.keepMb * 1_048_576);
-      return {
-        keepDays: request.keepDays ?? own.keepDays,
-        keepRuns: request.keepRuns ?? own.keepRuns,
-        ...(keepBytes === undefined ? {} : { keepBytes }),
-      };
-    };
+    const policyOf = (pipeline: string): RetentionPolicy => policyUnder(desks.get(pipeline)?.loaded?.retention ?? engine.settings.retention, request);
     const bundles = new Set<string>();
     // A pipeline whose version in force is not known may need any code.
     const known = [...desks.values()].every((desk) => desk.loaded !== undefined || desk.state.removed || desk.state.digest === undefined);

@@ -5,6 +5,7 @@
  * limits, a run stays while it is active or is its pipeline's newest; while its slot is not durably decided, since recovery would fire it
  * anew; and while a run that stays took a result from it.
  */
+import type { Retention } from "../core/settings.ts";
 
 /** How much history is kept. */
 export interface RetentionPolicy {
@@ -43,21 +44,38 @@ export interface PipelineFacts {
 }
 
 /** What becomes of the runs. */
-export interface Retention {
+export interface RetentionDecision {
   /** The runs to remove, each with the reason. */
   readonly prune: ReadonlyMap<string, string>;
   /** The runs that a limit would remove and something else keeps, each with what. */
   readonly kept: ReadonlyMap<string, string>;
 }
 
+/** Limits that somebody asks for in place of those that are set. */
+export interface AskedLimits {
+  readonly keepDays?: number | undefined;
+  readonly keepRuns?: number | undefined;
+  readonly keepBytes?: number | undefined;
+}
+
 const DAY_MS = 86_400_000;
+
+/** A pipeline's policy as set, each limit replaced by the one that was asked for. */
+export function policyUnder(set: Retention, asked: AskedLimits): RetentionPolicy {
+  const keepBytes = asked.keepBytes ?? (set.keepMb === undefined ? undefined : set.keepMb * 1_048_576);
+  return {
+    keepDays: asked.keepDays ?? set.keepDays,
+    keepRuns: asked.keepRuns ?? set.keepRuns,
+    ...(keepBytes === undefined ? {} : { keepBytes }),
+  };
+}
 
 /**
  * Decides which runs go.
  *
  * @param sourcesOf the runs that a run took results from; asked only of runs that stay, and only if any would go
  */
-export function decideRetention(pipelines: readonly PipelineFacts[], nowMs: number, sourcesOf: (run: string) => Iterable<string>): Retention {
+export function decideRetention(pipelines: readonly PipelineFacts[], nowMs: number, sourcesOf: (run: string) => Iterable<string>): RetentionDecision {
   const prune = new Map<string, string>();
   const kept = new Map<string, string>();
   const staying: string[] = [];

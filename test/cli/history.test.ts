@@ -509,4 +509,44 @@ describe("orchd prune", () => {
     expect((await orchd(root, "runs", "--json")).json<{ run: string }[]>().map(({ run }) => run)).toEqual([idOf("a", 3)]);
     expect((await orchd(root, "prune", "--keep-days", "-1")).status).toBe(2);
   });
+
+  it("goes by size, and by one pipeline alone", async () => {
+    const { root, runs } = tempRoot();
+    for (const pipeline of ["a", "b"])
+      writeHistory(runs, pipeline, [
+        [1, "completed"],
+        [2, "completed"],
+      ]);
+    const dry = async (...words: string[]): Promise<string[]> =>
+      (await orchd(root, "prune", "--dry-run", "--json", ...words))
+        .json<{ runs: { run: string }[] }>()
+        .runs.map(({ run }) => run)
+        .toSorted();
+    expect(await dry("--keep-bytes", "1")).toEqual([idOf("a", 1), idOf("b", 1)]);
+    expect(await dry("--keep-bytes", "1000000000")).toEqual([]);
+    expect(await dry("--keep-bytes", "1", "--pipeline", "b")).toEqual([idOf("b", 1)]);
+    expect((await orchd(root, "prune", "--keep-bytes", "-1")).status).toBe(2);
+    expect((await orchd(root, "prune", "--pipeline", "nobody")).status).toBe(3);
+  });
+
+  it("goes by each pipeline's own rules without a daemon too, and touches none whose rules cannot be read", async () => {
+    const pipeline = (retention: string): string => `retention: { ${retention} }\nsteps: { a: { run: "true" } }\n`;
+    const { root, runs } = tempRoot({
+      "orchd.yaml": "retention: { keepRuns: 1 }\n",
+      "schedules/a.yaml": pipeline("keepRuns: 2"),
+      "schedules/b.yaml": pipeline("keepRuns: many"),
+    });
+    for (const name of ["a", "b", "c"])
+      writeHistory(runs, name, [
+        [1, "completed"],
+        [2, "completed"],
+        [3, "completed"],
+      ]);
+    const { stdout } = await orchd(root, "prune", "--dry-run", "--json");
+    expect((JSON.parse(stdout) as { runs: { run: string }[] }).runs.map(({ run }) => run).toSorted()).toEqual([
+      idOf("a", 1),
+      idOf("c", 1),
+      idOf("c", 2),
+    ]);
+  });
 });
