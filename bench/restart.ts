@@ -18,16 +18,12 @@ const peakMiB = (pid: number): number => Number(/^VmHWM:\s+(\d+)/m.exec(readFile
 
 async function starts(runs: number, unfinished: number): Promise<Start[]> {
   const seen: Start[] = [];
-  // Only the first start finds what is unfinished: each has a root of its own then.
-  for (let left = ROUNDS; left > 0;) {
-    await inFolder(async (root) => {
-      history(root, runs, unfinished);
-      do {
-        seen.push(await BenchDaemon.during(root, async (daemon) => ({ readyMs: daemon.readyMs, peakMiB: peakMiB(daemon.pid) })));
-        left -= 1;
-      } while (unfinished === 0 && left > 0);
-    });
-  }
+  await inFolder(async (root) => {
+    history(root, runs, unfinished);
+    // Only the first start finds what is unfinished, and another such root takes minutes to write.
+    for (let left = unfinished === 0 ? ROUNDS : 1; left > 0; left -= 1)
+      seen.push(await BenchDaemon.during(root, async (daemon) => ({ readyMs: daemon.readyMs, peakMiB: peakMiB(daemon.pid) })));
+  });
   return seen;
 }
 
