@@ -30,11 +30,16 @@ export function processesNaming(folder: string): string[] {
 }
 
 /** Makes the folder of this test run, and says at the end whether anything still lives in it. */
-export default function setup(): () => void {
+export default function setup(): () => Promise<void> {
   const session = mkdtempSync(join(tmpdir(), "orchd-test-"));
   process.env["ORCHD_TEST_SESSION"] = session;
-  return () => {
-    const left = processesNaming(session);
+  return async () => {
+    let left = processesNaming(session);
+    // A daemon that a test killed is outlived for a moment by its bundler, which ends when it sees its input closed.
+    for (let looks = 0; left.length > 0 && looks < 20; looks += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 250));
+      left = processesNaming(session);
+    }
     for (const line of left) {
       try {
         process.kill(Number(line.split(" ", 1)[0]), "SIGKILL");
@@ -43,6 +48,9 @@ export default function setup(): () => void {
       }
     }
     rmSync(session, { recursive: true, force: true, maxRetries: 3 });
-    if (left.length > 0) throw new Error(`Tests left ${left.length} process(es) behind:\n${left.join("\n")}`);
+    if (left.length === 0) return;
+    // Vitest prints what a teardown throws, and calls the run good nevertheless.
+    process.exitCode = 1;
+    throw new Error(`Tests left ${left.length} process(es) behind:\n${left.join("\n")}`);
   };
 }
