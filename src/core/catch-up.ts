@@ -162,8 +162,9 @@ function decideOld({ head, last, still, edge }: CatchUpSurvey, facts: CatchUpFac
     first = still.next(mark);
     if (first !== undefined && first.slot > last.slot) first = undefined;
   }
-  const end = decisions.pop();
-  return end === undefined ? decisions : [...decisions, { ...end, through: edge }];
+  // The last instant's slots go together: each lane may have one there, and the watermark passes them with the last.
+  const end = decisions.at(-1)?.through;
+  return decisions.map((decision) => (decision.through === end ? { ...decision, through: edge } : decision));
 }
 
 /** The instants in [from, to] at which a slot has a line or a run, in order. */

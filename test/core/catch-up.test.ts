@@ -4,7 +4,7 @@ import { decideCatchUp, surveyCatchUp, type CatchUpFacts } from "../../src/core/
 import { cronCalculator } from "../../src/core/cron-calculator.ts";
 import { slotId, timetable } from "../../src/core/schedule.ts";
 import type { Schedule } from "../../src/core/schedule-schema.ts";
-import { reached } from "../support/figures.ts";
+import { reached, trials } from "../support/figures.ts";
 
 const at = (iso: string): number => Date.parse(iso);
 const NOW = at("2026-11-24T12:00:00Z");
@@ -108,6 +108,23 @@ describe("catch-up", () => {
   });
 });
 
+test("lanes with a slot at the last instant of an old stretch that a decided one splits pass the watermark together", () => {
+  const lane = (name: string) => schedule({ cron: "0 * * * *", name, params: {}, catchUp: "none", catchUpWindowMs: 3_600_000 });
+  const lanes = [lane("a"), lane("b"), lane("c")];
+  const span = { from: NOW - 4 * 3_600_000 - 1, to: NOW, now: NOW };
+  const decided = new Set(
+    timetable("p", lanes)
+      .dueSlots(NOW - 2 * 3_600_000 - 1, NOW - 2 * 3_600_000)
+      .filter(({ lane: of }) => of === "b")
+      .map(slotId),
+  );
+  const old = decideCatchUp(surveyCatchUp("p", lanes, span), { now: NOW, cause: "down", decided, taken: new Set() }).filter(
+    ({ slot }) => slot.slot === NOW - 2 * 3_600_000,
+  );
+  expect(old.map(({ slot }) => slot.lane)).toEqual(["a", "c"]);
+  expect(new Set(old.map(({ through }) => through)).size).toBe(1);
+});
+
 test("every slot is covered by exactly one decision, whatever is decided and taken already", () => {
   const anySchedule = fc.record({
     cron: fc.constantFrom("*/10 * * * *", "0 * * * *", "7 3 * * *"),
@@ -163,6 +180,6 @@ test("every slot is covered by exactly one decision, whatever is decided and tak
         for (const decision of decisions) if (decision.kind === "adopt") expect(taken.has(slotId(decision.slot))).toBe(true);
       },
     ),
-    { numRuns: 60 },
+    { numRuns: trials(60, 4_000) },
   );
 });
