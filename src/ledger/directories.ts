@@ -54,7 +54,10 @@ function begin(disk: Disk, syncs: Map<string, Syncing>, directory: string): Prom
 async function syncNow(disk: Disk, directory: string): Promise<void> {
   const fd = await disk.open(directory, "r");
   try {
-    await disk.fsync(fd);
+    await disk.fsync(fd).catch((error: unknown) => {
+      // Never a want of room that waiting cures: a second sync would succeed and say nothing (ledger-file.ts).
+      throw Object.assign(new Error(`the sync of ${directory} failed: ${(error as Error).message}`, { cause: error }), { code: "EIO" });
+    });
   } finally {
     await disk.close(fd);
   }

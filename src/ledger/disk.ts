@@ -61,5 +61,11 @@ export function errorCode(error: unknown): string | undefined {
 /** Whether an error says that there is no room, or no descriptor left: something that waiting can cure. */
 export function isExhausted(error: unknown): boolean {
   const code = errorCode(error);
-  return code === "ENOSPC" || code === "EDQUOT" || code === "EMFILE" || code === "ENFILE";
+  return code === "ENOSPC" || code === "EDQUOT" || lacksDescriptor(error);
+}
+
+/** Whether an error says that no descriptor is left. Only opening fails so, and never a sync: what was tried has not begun, and can be tried again. */
+export function lacksDescriptor(error: unknown): boolean {
+  const code = errorCode(error);
+  return code === "EMFILE" || code === "ENFILE";
 }

@@ -31,7 +31,7 @@ import { basename, dirname, join } from "node:path";
 import type { Clock, Timer } from "../clock.ts";
 import type { Framed } from "../core/event.ts";
 import { createFile, syncDirectory } from "./directories.ts";
-import { errorCode, isExhausted, systemDisk, writeAll, type Disk } from "./disk.ts";
+import { errorCode, isExhausted, lacksDescriptor, systemDisk, writeAll, type Disk } from "./disk.ts";
 import { LedgerClosed, LedgerDamaged, LedgerExists, LedgerFailed } from "./ledger-error.ts";
 import { LEDGER_START, readLedger, readTail, type LedgerMark, type LedgerReading } from "./ledger-reader.ts";
 import { bodiesOf, frame } from "./line-frame.ts";
@@ -177,7 +177,7 @@ export class LedgerFile<E extends { readonly type: string }> {
       });
       // fsync rather than fdatasync: the cut has to be durable too, and the name if the crash came before its folder was synced.
       await disk.fsync(fd);
-      await syncDirectory(disk, dirname(path));
+      await syncNames(disk, dirname(path), options);
     } catch (error) {
       throw fatal(options, new LedgerFailed(path, "Recovering", error));
     }
@@ -309,7 +309,7 @@ async function createWhole<E>(path: string, bytes: Buffer, options: LedgerOption
     nextTurn();
   }
   try {
-    await syncDirectory(disk, directory);
+    await syncNames(disk, directory, options);
   } catch (error) {
     throw fatal(options, new LedgerFailed(directory, "Syncing", error));
   }
@@ -348,15 +348,20 @@ async function linkOnce(disk: Disk, path: string, keepAs: string): Promise<void>
   });
 }
 
+/** Makes a folder's names durable. Without a descriptor for the folder the sync was never asked for, so that waits; a sync that failed does not. */
+function syncNames<E>(disk: Disk, directory: string, options: LedgerOptions<E>): Promise<void> {
+  return untilRoom(options, () => syncDirectory(disk, directory), lacksDescriptor);
+}
+
 /** Does something until there is room for it. @throws whatever else goes wrong */
-async function untilRoom<E, T>(options: LedgerOptions<E>, act: () => Promise<T>): Promise<T> {
+async function untilRoom<E, T>(options: LedgerOptions<E>, act: () => Promise<T>, waits: (error: unknown) => boolean = isExhausted): Promise<T> {
   for (let held = false; ; held = true) {
     try {
       const result = await act();
       if (held) options.onHeld?.(false);
       return result;
     } catch (error) {
-      if (!isExhausted(error)) throw error;
+      if (!waits(error)) throw error;
       if (!held) options.onHeld?.(true, error);
       await new Promise<void>((resolve) => void options.clock.after(RETRY_MS, resolve));
     }

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, tru
 import { join } from "node:path";
 import { onTestFinished, describe, expect, it } from "vitest";
 import { LedgerClosed, LedgerDamaged, LedgerExists, LedgerFailed, LedgerFormatError, LineTooLong } from "../../src/ledger/ledger-error.ts";
-import { LedgerFile } from "../../src/ledger/ledger-file.ts";
+import { LedgerFile, type LedgerOptions } from "../../src/ledger/ledger-file.ts";
 import { readLedger } from "../../src/ledger/ledger-reader.ts";
 import { readWholeLedger } from "../support/independent-ledger.ts";
 import { tempRoot } from "../support/temp-root.ts";
@@ -371,6 +371,34 @@ describe("a full disk", () => {
     await clock.until(() => held.length === 2);
     await (await created).close();
     expect(readWholeLedger(join(folder, "a.jsonl"))).toHaveLength(1);
+  });
+
+  it("and no descriptor for the folder holds a creation and a recovery, while a folder whose sync failed ends them", async () => {
+    const folder = tempRoot().root;
+    const path = join(folder, "a.jsonl");
+    await (await LedgerFile.create<Note>(path, first, calm())).close();
+    const acts = [
+      (options: Partial<LedgerOptions<Note>>) => LedgerFile.create<Note>(join(folder, "b.jsonl"), first, calm(options)),
+      async (options: Partial<LedgerOptions<Note>>) => (await LedgerFile.open<Note>(path, calm(options))).file,
+    ];
+    for (const act of acts) {
+      const disk = faultyDisk();
+      const clock = new VirtualClock();
+      const held: boolean[] = [];
+      let opens = 0;
+      disk.before = (call, [what]) => (call === "open" && what === folder && (opens += 1) < 3 ? diskError("EMFILE") : undefined);
+      const done = act({ disk, clock, onHeld: (now) => void held.push(now) });
+      await clock.until(() => held.length === 2);
+      await (await done).close();
+      expect([opens, held]).toEqual([3, [true, false]]);
+    }
+    for (const act of [acts[1]!, (options: Partial<LedgerOptions<Note>>) => LedgerFile.create<Note>(join(folder, "c.jsonl"), first, calm(options))]) {
+      const disk = faultyDisk();
+      const fatal: LedgerFailed[] = [];
+      disk.before = (call) => (call === "fsync" ? diskError("ENOSPC") : undefined);
+      await expect(act({ disk, onFatal: (error) => void fatal.push(error) })).rejects.toThrow(LedgerFailed);
+      expect(fatal).toHaveLength(1);
+    }
   });
 });
 
