@@ -6,7 +6,7 @@
  */
 import { createRequire, syncBuiltinESMExports } from "node:module";
 
-/** Takes what was written. */
+/** Takes what was written, before it returns: whoever wrote it may use the bytes again. */
 export type OutputSink = (stream: "stdout" | "stderr", chunk: Uint8Array | string) => void;
 
 type Callback = (error: Error | null, written: number, data: unknown) => void;
@@ -21,17 +21,18 @@ export function redirectOutput(sink: OutputSink): void {
   fs.writeSync = (descriptor, data, ...rest) => {
     const stream = streamOf(descriptor);
     if (stream === undefined) return writeSync(descriptor, data, ...rest);
-    const bytes = bytesOf(data, rest);
-    sink(stream, bytes);
-    return bytes.byteLength;
+    const written = bytesOf(data, rest);
+    sink(stream, written);
+    return Buffer.byteLength(written);
   };
   fs.write = (descriptor, data, ...rest) => {
     const stream = streamOf(descriptor);
     const done = rest.at(-1);
     if (stream === undefined || typeof done !== "function") return write(descriptor, data, ...rest);
-    const bytes = bytesOf(data, rest.slice(0, -1));
-    sink(stream, bytes);
-    setImmediate(() => (done as Callback)(null, bytes.byteLength, data));
+    const written = bytesOf(data, rest.slice(0, -1));
+    sink(stream, written);
+    const size = Buffer.byteLength(written);
+    setImmediate(() => (done as Callback)(null, size, data));
     return undefined;
   };
   for (const name of ["writeFileSync", "appendFileSync"] as const) {
@@ -71,16 +72,17 @@ function streamOf(descriptor: unknown): "stdout" | "stderr" | undefined {
   return descriptor === 1 ? "stdout" : descriptor === 2 ? "stderr" : undefined;
 }
 
-/** The part of `data` that a write names: by offset and length, or in an options object; a text by its encoding. */
-function bytesOf(data: unknown, rest: readonly unknown[]): Uint8Array {
+/** The part of `data` that a write names: by offset and length, or in an options object; a text by its encoding. No copy: garbage of a flood. */
+function bytesOf(data: unknown, rest: readonly unknown[]): Uint8Array | string {
   const [first, second] = rest;
-  if (!ArrayBuffer.isView(data)) return Buffer.from(String(data), typeof second === "string" ? (second as BufferEncoding) : "utf8");
+  if (!ArrayBuffer.isView(data)) {
+    const isUtf8 = typeof second !== "string" || /^utf-?8$/i.test(second);
+    return isUtf8 ? String(data) : Buffer.from(String(data), second as BufferEncoding);
+  }
   const given =
     first !== null && typeof first === "object"
       ? (first as { offset?: number; length?: number })
       : { offset: first as number | null | undefined, length: second as number | null | undefined };
   const offset = given.offset ?? 0;
-  const whole = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
-  // A copy: whoever wrote it may use it again.
-  return Buffer.from(whole.subarray(offset, offset + (given.length ?? data.byteLength - offset)));
+  return Buffer.from(data.buffer, data.byteOffset, data.byteLength).subarray(offset, offset + (given.length ?? data.byteLength - offset));
 }

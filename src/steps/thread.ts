@@ -72,7 +72,7 @@ class Thread {
         spawned: () => {
           if (this.#work !== undefined) this.#work.spawned = true;
         },
-        output: (stream, chunk) => this.#work?.capture.write(stream, chunk),
+        output: (stream, chunk) => this.#work?.capture.drain(stream, chunk),
       });
     });
     redirectOutput((stream, chunk) => this.#work?.capture.write(stream, chunk));

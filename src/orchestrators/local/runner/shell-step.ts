@@ -79,8 +79,8 @@ export class ShellStep {
       if (stream === "stderr") this.#lastError = lines.at(-1) ?? this.#lastError;
       this.#host.output(stream, lines);
     });
-    child.stdout!.on("data", (chunk: Buffer) => capture.write("stdout", chunk));
-    child.stderr!.on("data", (chunk: Buffer) => capture.write("stderr", chunk));
+    child.stdout!.on("data", (chunk: Buffer) => capture.drain("stdout", chunk));
+    child.stderr!.on("data", (chunk: Buffer) => capture.drain("stderr", chunk));
     let over = false;
     const settle = (result: () => RawResult): void => {
       if (over) return;
