@@ -12,6 +12,7 @@ import { closeSync, existsSync, fdatasyncSync, openSync, readFileSync, renameSyn
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { systemClock } from "../src/clock.ts";
+import type { Room } from "../src/core/plan.ts";
 import { manualRunId } from "../src/core/run-id.ts";
 import { DEFAULT_SETTINGS } from "../src/core/settings.ts";
 import type { Snapshot } from "../src/core/snapshot.ts";
@@ -62,8 +63,8 @@ async function ask(daemon: BenchDaemon, pipeline: string, id: string): Promise<{
 /** Gives each step that is not cached its result at once. */
 class NoPool implements TaskPool {
   started = 0;
-  capacity(): number {
-    return 64;
+  capacity(): Room {
+    return { module: 64, shell: 64 };
   }
   start(_id: string, task: Parameters<TaskPool["start"]>[1], handlers: Parameters<TaskPool["start"]>[2]): void {
     this.started += 1;

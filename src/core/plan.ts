@@ -9,15 +9,21 @@
 import type { RunEvent } from "./event.ts";
 import { FAILURE_CODES, type StepError } from "./failure.ts";
 import { isRetried, retryDelay } from "./retry.ts";
-import { allEnded, hasFailed, type OwedHook, type RunState, type StepState } from "./run-state.ts";
+import { allEnded, hasFailed, stepKind, type OwedHook, type RunState, type StepState } from "./run-state.ts";
 import type { FinalRunStatus } from "./status.ts";
+
+/** How many more steps may be begun: those of a module and those of a shell, which take no room from each other. */
+export interface Room {
+  readonly module: number;
+  readonly shell: number;
+}
 
 /** What a planner must know besides the ledger. */
 export interface PlanFacts {
   /** Wall time, milliseconds since 1970. */
   readonly now: number;
-  /** How many more steps may be begun right now, wherever steps run. */
-  readonly capacity: number;
+  /** How many more steps of each kind may be begun right now, wherever steps run. */
+  readonly capacity: Room;
   /** The daemon is about to end: nothing new starts. */
   readonly draining: boolean;
   /** Steps that are being prepared (inputs, cache) and have no `step.started` yet. */
@@ -121,21 +127,29 @@ function haltSteps(state: RunState, facts: PlanFacts, halt: Halt, actions: Actio
 
 function launchSteps(state: RunState, facts: PlanFacts, actions: Action[]): void {
   const under = state.running.size + facts.launching.size;
-  let room = Math.min(facts.capacity, state.snapshot.maxParallelSteps - under);
+  let room = state.snapshot.maxParallelSteps - under;
+  const roomOf = { ...facts.capacity };
   let wakeAt = Number.POSITIVE_INFINITY;
   for (const id of state.delayed) {
     const step = state.steps.get(id)!;
     const due = step.retryAt ?? 0;
     if (due > facts.now) wakeAt = Math.min(wakeAt, due);
-    else if (room > 0 && !facts.launching.has(id)) {
+    else if (room > 0 && roomOf[stepKind(step.spec)] > 0 && !facts.launching.has(id)) {
       actions.push(launch(step, step.rerun ? "starts again after an interruption" : `retry ${step.attempt} of ${step.spec.retry.maxRetries}`));
+      roomOf[stepKind(step.spec)] -= 1;
       room -= 1;
     }
   }
+  // Steps of a kind without room are looked past only while there may be one of the other kind behind them.
+  const left = { shell: state.readyShells, module: state.ready.size - state.readyShells };
   for (const id of state.ready) {
-    if (room <= 0) break;
-    if (facts.launching.has(id) || (facts.delegated !== undefined && !facts.delegated.requested.has(id))) continue;
-    actions.push(launch(state.steps.get(id)!, facts.delegated === undefined ? readyReason(state.steps.get(id)!) : "the orchestrator asked for it"));
+    if (room <= 0 || ((roomOf.module <= 0 || left.module <= 0) && (roomOf.shell <= 0 || left.shell <= 0))) break;
+    const step = state.steps.get(id)!;
+    const kind = stepKind(step.spec);
+    left[kind] -= 1;
+    if (roomOf[kind] <= 0 || facts.launching.has(id) || (facts.delegated !== undefined && !facts.delegated.requested.has(id))) continue;
+    actions.push(launch(step, facts.delegated === undefined ? readyReason(step) : "the orchestrator asked for it"));
+    roomOf[kind] -= 1;
     room -= 1;
   }
   if (wakeAt < Number.POSITIVE_INFINITY) actions.push({ kind: "wake", at: wakeAt, because: "a retry is due" });

@@ -96,6 +96,8 @@ export interface RunState {
   readonly steps: Map<string, StepState>;
   readonly dependents: Map<string, string[]>;
   readonly ready: Set<string>;
+  /** How many of the ready steps are a shell's. */
+  readyShells: number;
   readonly running: Set<string>;
   readonly delayed: Set<string>;
   /** Steps that can no longer run, and why; each is owed a `step.skipped`. */
@@ -228,7 +230,7 @@ function evolveStep(state: RunState, line: StepLine): void {
   if (step === undefined) return;
   switch (line.type) {
     case "step.started":
-      leave(state, line.step);
+      leave(state, step);
       if (line.attempt === step.attempt) step.reruns += 1;
       step.phase = "running";
       step.status = "running";
@@ -314,6 +316,7 @@ function begin(line: Extract<RunLine, { type: "run.submitted" }>): RunState {
     steps: new Map(),
     dependents: new Map(),
     ready: new Set(),
+    readyShells: 0,
     running: new Set(),
     delayed: new Set(),
     doomed: new Map(),
@@ -376,6 +379,12 @@ function settle(state: RunState, id: string): void {
   if (step === undefined || step.phase !== "waiting" || step.unmet > 0 || state.doomed.has(id)) return;
   step.phase = "ready";
   state.ready.add(id);
+  if (stepKind(step.spec) === "shell") state.readyShells += 1;
+}
+
+/** Whether a step is a function in a module or a shell's text. */
+export function stepKind(spec: SnapshotStep): "module" | "shell" {
+  return spec.code === undefined ? "shell" : "module";
 }
 
 /** Whether what comes after a step may build on it. */
@@ -399,15 +408,16 @@ function doom(state: RunState, id: string, because: string): void {
   }
 }
 
-function leave(state: RunState, id: string): void {
-  state.ready.delete(id);
+function leave(state: RunState, step: StepState): void {
+  const { id } = step.spec;
+  if (state.ready.delete(id) && stepKind(step.spec) === "shell") state.readyShells -= 1;
   state.running.delete(id);
   state.delayed.delete(id);
   state.doomed.delete(id);
 }
 
 function end(state: RunState, step: StepState, status: Status, at: string): void {
-  leave(state, step.spec.id);
+  leave(state, step);
   if (step.phase !== "ended") state.ended += 1;
   step.phase = "ended";
   step.status = status;
@@ -423,7 +433,7 @@ function endAttempt(step: StepState, status: Status, at: string, error?: StepErr
 }
 
 function delay(state: RunState, step: StepState, until: number): void {
-  leave(state, step.spec.id);
+  leave(state, step);
   step.phase = "delayed";
   step.status = "retrying";
   step.retryAt = until;

@@ -15,7 +15,7 @@ import type { RunEvent, RunLine } from "../core/event.ts";
 import { FAILURE_CODES, toStepError, type StepError } from "../core/failure.ts";
 import { formatDuration } from "../core/duration.ts";
 import { afterFailure, afterInterruption, plan, runnerDeath, type Action, type Interruption, type PlanFacts } from "../core/plan.ts";
-import { evolve, fold, runStatus, type RunState } from "../core/run-state.ts";
+import { evolve, fold, runStatus, stepKind, type RunState } from "../core/run-state.ts";
 import { LedgerFile, type LedgerOptions } from "../ledger/ledger-file.ts";
 import { needsSpilling, restoreEvent, spillEvent } from "../ledger/spill-event.ts";
 import { Delegation } from "./delegation.ts";
@@ -428,9 +428,10 @@ export class RunLoop {
     const token = this.state.lastSeq;
     this.#told.delete(step);
     this.#toldWhy.delete(step);
-    local.promise();
+    const kind = stepKind(this.state.steps.get(step)!.spec);
+    local.promise(kind);
     this.#journal.afterwards(() => {
-      local.redeem();
+      local.redeem(kind);
       const handlers: TaskHandlers = {
         done: (result, durationMs) => this.#arrive(() => this.#ended(step, token, result, durationMs)),
         output: (lines) => this.#log.write(lines),

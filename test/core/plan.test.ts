@@ -179,7 +179,18 @@ describe("limits", () => {
     expect(run.launches()).toEqual(["s0", "s1", "s2"]);
     expect(run.launches({ launching: new Set(["s0", "s1"]) })).toEqual(["s2"]);
     expect(run.start("s0").start("s1").launches()).toEqual(["s2"]);
-    expect(run.launches({ capacity: 0 })).toEqual([]);
+    expect(run.launches({ capacity: { module: 0, shell: 0 } })).toEqual([]);
+  });
+
+  it("gives modules and shells the room of their own kind, and looks past one that has none", () => {
+    const code = { bundle: "b", pick: "export:default", source: "./s.ts" };
+    const steps = Array.from({ length: 12 }, (_, index) => stepSpec(`s${index}`, index % 4 === 3 ? {} : { code }));
+    const run = new GivenRun(snapshotOf(steps, { maxParallelSteps: 64 })).happen(STARTED);
+    expect(run.launches({ capacity: { module: 2, shell: 1 } })).toEqual(["s0", "s1", "s3"]);
+    expect(run.launches({ capacity: { module: 0, shell: 64 } })).toEqual(["s3", "s7", "s11"]);
+    run.start("s3").start("s7").start("s11");
+    expect(run.launches({ capacity: { module: 0, shell: 64 } })).toEqual([]);
+    expect(run.launches({ capacity: { module: 1, shell: 0 } })).toEqual(["s0"]);
   });
 });
 
@@ -240,7 +251,7 @@ describe("any DAG, any outcome, any order", () => {
       },
     });
     for (let index = 0; index < 100; index += 1) {
-      const [id] = run.launches({ capacity: 1 });
+      const [id] = run.launches({ capacity: { module: 1, shell: 1 } });
       run.happen({ type: "step.started", step: id!, attempt: 1, because: "ready" });
       run.complete(id!);
     }

@@ -4,6 +4,7 @@
  */
 import { systemClock, type Clock } from "../../src/clock.ts";
 import { toStepError } from "../../src/core/failure.ts";
+import type { Room } from "../../src/core/plan.ts";
 import type { CodeRef, Json } from "../../src/core/snapshot.ts";
 import type { Task, TaskResult } from "../../src/orchestrators/local/protocol.ts";
 import type { DeathInfo, TaskHandlers } from "../../src/orchestrators/local/runner-process.ts";
@@ -61,8 +62,9 @@ export class FakePool implements TaskPool {
     this.#clock = options.clock ?? systemClock;
   }
 
-  capacity(): number {
-    return Math.max(0, this.room - [...this.running.values()].filter(({ task }) => task.kind === "module" || task.kind === "shell").length);
+  capacity(): Room {
+    const of = (kind: keyof Room): number => Math.max(0, this.room - [...this.running.values()].filter(({ task }) => task.kind === kind).length);
+    return { module: of("module"), shell: of("shell") };
   }
 
   onCapacity(callback: () => void): () => void {

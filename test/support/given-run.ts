@@ -77,7 +77,7 @@ export class GivenRun {
   plan(facts: Partial<PlanFacts> = {}): Action[] {
     return plan(this.state, {
       now: this.now,
-      capacity: 64,
+      capacity: { module: 64, shell: 64 },
       draining: false,
       launching: new Set(),
       stopping: new Map(),

@@ -77,6 +77,8 @@ steps:
   const hold = setInterval(() => {}, 1000);
   signal.addEventListener("abort", () => { console.log(run.attempt, signal.aborted, signal.reason.name, signal.reason.message); clearInterval(hold); reject(signal.reason); });
 });`,
+  "schedules/wide.yaml": `enableCache: false\nmaxParallelSteps: 64\nsteps:\n${Array.from({ length: 48 }, (_, n) => `  s${n}: { uses: ./steps/wait.mjs }\n`).join("")}  shell: { run: "true" }\n`,
+  "schedules/steps/wait.mjs": "export default () => new Promise((resolve) => setTimeout(resolve, 80));\n",
   "schedules/keep.yaml": `enableCache: false
 steps:
   first: { run: "touch ../first; while ! test -e ../go; do sleep 0.05; done" }
@@ -211,6 +213,21 @@ describe("steps under a daemon", () => {
     expect(outcomeOf(short)).toBe("failed");
     expect(String(short.lines.at(-1)!["because"])).toContain("600ms");
     expect(short.lines.some((line) => line["step"] === "never" && line.type === "step.started")).toBe(false);
+  });
+
+  it("are started no further ahead than one for each thread, whatever room there is for shells, which have their own", async () => {
+    const done = await run("wide");
+    let under = 0;
+    let most = 0;
+    for (const { type, step } of done.lines) {
+      if (step === "shell") continue;
+      if (type === "step.started") most = Math.max(most, (under += 1));
+      else if (type === "step.completed") under -= 1;
+    }
+    expect(most).toBeGreaterThanOrEqual(8);
+    expect(most).toBeLessThanOrEqual(16);
+    const types = done.lines.map(({ type, step }) => `${type} ${String(step)}`);
+    expect(types.indexOf("step.completed shell")).toBeLessThan(types.indexOf("step.started s40"));
   });
 
   it("keep the code a run began with; what is saved meanwhile is the next one's", async () => {

@@ -5,6 +5,7 @@
  * It shares out the pool's room between runs. A step is given its place when its start is decided, which is before its line is durable and
  * before the pool hears of it; so places that are promised and not yet taken are counted here.
  */
+import type { Room } from "../../core/plan.ts";
 import { BaseOrchestrator } from "../base-orchestrator.ts";
 import { LOCAL_CAPABILITIES, type Capabilities } from "../capabilities.ts";
 import type { TaskPool } from "../task-pool.ts";
@@ -27,7 +28,7 @@ export class LocalOrchestrator extends BaseOrchestrator {
   static flavor = "local";
   readonly #pool: TaskPool;
   readonly #runs = new Map<string, DrivenRun>();
-  #promised = 0;
+  readonly #promised = { module: 0, shell: 0 };
 
   constructor(pool: TaskPool) {
     super({}, "local");
@@ -75,18 +76,19 @@ export class LocalOrchestrator extends BaseOrchestrator {
   }
 
   /** How many more steps may be started now. */
-  capacity(): number {
-    return this.#pool.capacity() - this.#promised;
+  capacity(): Room {
+    const { module, shell } = this.#pool.capacity();
+    return { module: module - this.#promised.module, shell: shell - this.#promised.shell };
   }
 
   /** A place for a step whose start is about to be written. */
-  promise(): void {
-    this.#promised += 1;
+  promise(kind: keyof Room): void {
+    this.#promised[kind] += 1;
   }
 
   /** The step takes its place, or will not come. */
-  redeem(): void {
-    this.#promised -= 1;
+  redeem(kind: keyof Room): void {
+    this.#promised[kind] -= 1;
   }
 
   /** Starts a task. */

@@ -12,6 +12,7 @@
  */
 import type { Clock, Timer } from "../../clock.ts";
 import { FAILURE_CODES, toStepError } from "../../core/failure.ts";
+import type { Room } from "../../core/plan.ts";
 import type { Json } from "../../core/snapshot.ts";
 import { Masker } from "../../steps/mask.ts";
 import {
@@ -103,13 +104,9 @@ export class RunnerPool {
     this.#log = options.log;
   }
 
-  /**
-   * How many more steps may be started now.
-   *
-   * @param kind undefined: of whichever kind has more room; a step too many of the other kind waits in the runner
-   */
-  capacity(kind?: "module" | "shell"): number {
-    if (this.#closed) return 0;
+  /** How many more steps may be started now. */
+  capacity(): Room {
+    if (this.#closed) return { module: 0, shell: 0 };
     let young = 0;
     let old = 0;
     let shells = 0;
@@ -122,8 +119,7 @@ export class RunnerPool {
     }
     const { threads } = this.#settings;
     const modules = this.#pace < SHORT_MS ? 2 * threads - young - 2 * old : threads - young - old;
-    const room = { module: Math.max(0, modules), shell: Math.max(0, threads - shells) };
-    return kind === undefined ? Math.max(room.module, room.shell) : room[kind];
+    return { module: Math.max(0, modules), shell: Math.max(0, threads - shells) };
   }
 
   /**
