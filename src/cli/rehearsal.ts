@@ -15,8 +15,8 @@ import { span } from "./terminal.ts";
 import { timeText } from "./time-text.ts";
 
 const DAY_MS = 86_400_000;
-/** Slots of one pipeline that are looked at: a pipeline of each second for a month is enough of it. */
-const MOST_SLOTS = 3_000_000;
+/** Slots of one pipeline that are looked at: a pipeline of each second for a week is enough of it. */
+const MOST_SLOTS = 604_800;
 /** Of one pipeline's slots near a change, so many are looked at: one that fires each second has a day of them. */
 const MOST_MOVED = 5_000;
 const HISTORY_RUNS = 100;
@@ -57,10 +57,12 @@ export async function rehearse(
   const seconds = new Map<number, string[]>();
   const overlaps: Overlap[] = [];
   const moved: NextSlot[] = [];
+  const cut: { readonly pipeline: string; readonly through: string }[] = [];
   let total = 0;
   for (const it of planned) {
     const slots = it.table.dueSlots(from, to, MOST_SLOTS);
     total += slots.length;
+    if (slots.length === MOST_SLOTS) cut.push({ pipeline: it.pipeline, through: new Date(slots.at(-1)!.due).toISOString() });
     for (const slot of slots) {
       const second = Math.floor(slot.due / 1_000);
       const there = seconds.get(second);
@@ -89,10 +91,13 @@ export async function rehearse(
     .map(([second, pipelines]) => ({ second: new Date(second * 1_000).toISOString(), count: pipelines.length, pipelines: [...new Set(pipelines)] }))
     .toSorted((a, b) => b.count - a.count || (a.second < b.second ? -1 : 1));
   if (args.flag("json")) {
-    terminal.json({ from: new Date(from).toISOString(), to: new Date(to).toISOString(), slots: total, pileUps, overlaps, moved });
+    terminal.json({ from: new Date(from).toISOString(), to: new Date(to).toISOString(), slots: total, cut, pileUps, overlaps, moved });
     return EXIT.done;
   }
   terminal.line(`${countText(total, "slot")} of ${countText(planned.length, "pipeline")} from ${timeText(from)} to ${timeText(to)}`);
+  for (const { pipeline, through } of cut) {
+    terminal.line(`${pipeline}: only its first ${countText(MOST_SLOTS, "slot")} are looked at, through ${timeText(Date.parse(through))}`);
+  }
   section(
     terminal,
     "pile-ups",

@@ -167,6 +167,14 @@ describe("orchd next", () => {
     expect(found.moved).toMatchObject([{ pipeline: "c", note: expect.stringMatching(/^gap/) }]);
     expect((await orchd(root, "next", "--days", "2")).stdout).toMatch(/pile-ups: none/);
   });
+
+  it("says where it stopped looking at a pipeline that has more slots than it counts", async () => {
+    const { root } = tempRoot({
+      "schedules/fast.yaml": 'schedule: { intervalSeconds: 1, startTime: 2026-01-01T00:00:00Z }\nsteps: { one: { run: "true" } }\n',
+    });
+    const { stdout } = await orchd(root, "next", "--days", "8", "--from", "2027-01-01T00:00:00Z");
+    expect(stdout).toMatch(/^fast: only its first 604800 slots are looked at, through 2027-01-08 00:00:00Z$/m);
+  });
 });
 
 describe("orchd backfill --dry-run", () => {
