@@ -70,7 +70,7 @@ export async function prune(runsDir: string, options: PruneOptions): Promise<Pru
 async function factsOf(store: RunStore, pipeline: string, options: PruneOptions): Promise<PipelineFacts> {
   const spared = options.pipeline !== undefined && options.pipeline !== pipeline;
   const policy = spared ? { keepDays: Infinity, keepRuns: Infinity } : options.policyOf(pipeline);
-  const state = stateOf(store, pipeline);
+  const { state, toldUntil } = stateOf(store, pipeline);
   await syncFile(store.pipelineLedger(pipeline));
   const active = new Set([...state.active.keys(), ...state.queued, ...(options.alsoActive ?? [])]);
   const runs: RunFacts[] = [];
@@ -79,17 +79,18 @@ async function factsOf(store: RunStore, pipeline: string, options: PruneOptions)
     if (facts !== undefined) runs.push(facts);
     await giveWay(options);
   }
-  return { pipeline, policy, through: state.through, active, runs };
+  return { pipeline, policy, through: state.through, toldUntil, active, runs };
 }
 
-function stateOf(store: RunStore, pipeline: string): PipelineState {
+function stateOf(store: RunStore, pipeline: string): { readonly state: PipelineState; readonly toldUntil: number | undefined } {
   const state = emptyPipelineState();
+  let last: PipelineLine | undefined;
   try {
-    for (const line of readTail<PipelineLine>(store.pipelineLedger(pipeline), "pipeline.checkpoint").lines) evolvePipeline(state, line);
+    for (last of readTail<PipelineLine>(store.pipelineLedger(pipeline), "pipeline.checkpoint").lines) evolvePipeline(state, last);
   } catch (error) {
     if (errorCode(error) !== "ENOENT") throw error;
   }
-  return state;
+  return { state, toldUntil: last === undefined ? undefined : Date.parse(last.at) };
 }
 
 /** What was read may have been written and not yet synced; after this it is durable, as semantics.md 24 wants of `through`. */

@@ -3,7 +3,7 @@
  *
  * A run goes if it is older than `keepDays`, or if there are `keepRuns` newer ones, or if the newer ones fill `keepBytes`. Whatever the
  * limits, a run stays while it is active or is its pipeline's newest; while its slot is not durably decided, since recovery would fire it
- * anew; and while a run that stays took a result from it.
+ * anew, or, where no slot asked for it, its end not told in its pipeline's ledger; and while a run that stays took a result from it.
  */
 import type { Retention } from "../core/settings.ts";
 
@@ -38,6 +38,8 @@ export interface PipelineFacts {
   readonly policy: RetentionPolicy;
   /** The durable watermark, in milliseconds since 1970; undefined: no slot was ever decided. */
   readonly through?: number | undefined;
+  /** When the pipeline's ledger got its last durable line, in milliseconds since 1970; undefined: it has none. */
+  readonly toldUntil?: number | undefined;
   /** Runs that the pipeline's ledger has not seen the end of. */
   readonly active: ReadonlySet<string>;
   readonly runs: readonly RunFacts[];
@@ -110,12 +112,13 @@ function overLimit(one: RunFacts, newer: number, bytes: number, policy: Retentio
   return undefined;
 }
 
-function whyKept(one: RunFacts, { active, through }: PipelineFacts): string | undefined {
+function whyKept(one: RunFacts, { active, through, toldUntil }: PipelineFacts): string | undefined {
   if (active.has(one.run)) return "it is active";
   if (one.finishedAt === undefined) return "it has not finished";
-  // A pipeline that never had a schedule has no watermark, and nothing that recovery could fire again.
-  if (through === undefined ? one.scheduled : one.stampMs > through) return "its slot is not durably decided";
-  return undefined;
+  if (one.scheduled) return one.stampMs <= (through ?? Number.NEGATIVE_INFINITY) ? undefined : "its slot is not durably decided";
+  // No slot asked for it, so none could fire it again, and the watermark of a pipeline without a schedule never moves. But its request may still lie there,
+  // which only its header, or its line, tells was carried out.
+  return one.finishedAt <= (toldUntil ?? Number.POSITIVE_INFINITY) ? undefined : "its pipeline's ledger does not tell its end yet";
 }
 
 /** A cached step names the run that has the result, and that run may have it from another. */
