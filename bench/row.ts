@@ -10,7 +10,7 @@ export interface Measured {
 /** What a bench gives. */
 export interface Row {
   readonly what: string;
-  readonly unit: "µs" | "ms" | "s" | "MiB" | "%" | "lines/s" | "steps/s" | "bytes";
+  readonly unit: "µs" | "ms" | "s" | "MiB" | "%" | "lines/s" | "steps/s" | "bytes" | "KiB" | "files" | "open";
   readonly orchd: Measured;
   /** The floor, or a peer that does the same work. The ratio is orchd's median over its median. */
   readonly beside?: Measured | undefined;

@@ -44,7 +44,6 @@ export class Upkeep {
         `retention removed ${pruned.runs.length} runs and ${pruned.files} other files`,
       );
     }
-    await this.#alone(() => this.#ports.cacheIndex.compact((run) => this.#ports.store.exists(run)));
   }
 
   /** Carries out a request about the ledgers. */
@@ -79,7 +78,13 @@ export class Upkeep {
       ...(known ? { bundlesInUse: bundles } : {}),
       signal: this.#ports.signal,
     };
-    return this.#alone(() => prune(this.#ports.store.runsDir, options));
+    return this.#alone(async () => {
+      const { store, cacheIndex } = this.#ports;
+      const pruned = await prune(store.runsDir, options);
+      // The index may name runs that went another way too; but only runs that went make it worth reading.
+      if (pruned.runs.length > 0 && request.dryRun !== true) await cacheIndex.compact((run) => store.exists(run));
+      return pruned;
+    });
   }
 
   /** One at a time: each reads and removes what the others do. */
