@@ -5,7 +5,7 @@
  * run, retries, timeouts, resources and expiry. None of them changes what a step gives, so a step that moves to another pipeline keeps its
  * results. Two keys that differ can be told apart part by part, which is how a miss gets its reason.
  */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { canonicalHash, canonicalJson } from "./canonical-json.ts";
 import type { EnvValue, Json, SnapshotStep } from "./snapshot.ts";
 
@@ -86,7 +86,7 @@ export function cacheKey(parts: CacheKeyParts): string {
     parts.cacheFunction,
     parts.scheduledFor,
   ];
-  return createHash("sha256").update(canonicalJson(ordered)).digest("hex");
+  return hash("sha256", canonicalJson(ordered));
 }
 
 /** A value's content hash, the same wherever the value came from; a reference to an artifact already is one. */

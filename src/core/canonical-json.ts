@@ -2,7 +2,7 @@
  * JSON with one text for one value: keys in the order of their code units, no blanks. Two values are equal where their texts are, so its
  * sha256 is the value's identity.
  */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 
 /**
  * A value's canonical text. Members that are undefined are left out, as `JSON.stringify` does.
@@ -43,5 +43,5 @@ function objectText(value: Readonly<Record<string, unknown>>): string {
 
 /** sha256, in hex, of a value's canonical text. Throws as {@link canonicalJson} does. */
 export function canonicalHash(value: unknown): string {
-  return createHash("sha256").update(canonicalJson(value)).digest("hex");
+  return hash("sha256", canonicalJson(value));
 }

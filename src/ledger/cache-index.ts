@@ -64,19 +64,42 @@ export class CacheIndex {
    *
    * @throws RangeError where the key is not 16 to 64 hex digits; a Node error if it cannot be written, and nothing depends on that
    */
-  record(key: string, { run, step, at }: CacheCandidate): void {
-    if (!KEY.test(key)) throw new RangeError(`${JSON.stringify(key)} is no cache key.`);
+  record(key: string, candidate: CacheCandidate): void {
+    this.recordAll([[key, candidate]]);
+  }
+
+  /** Notes several, in this order, in one write. @throws as {@link record} */
+  recordAll(completed: readonly (readonly [key: string, candidate: CacheCandidate])[]): void {
+    const wrong = completed.find(([key]) => !KEY.test(key));
+    if (wrong !== undefined) throw new RangeError(`${JSON.stringify(wrong[0])} is no cache key.`);
     const table = this.#load();
-    const bits = bitsOf(key);
-    const isKey = (offset: number): boolean => this.#entry(offset)?.key === key;
-    const entry: Entry = { key, run, step, at, prev: table.find(bits, isKey) };
-    const line = Buffer.from(`${JSON.stringify(entry)}\n`);
-    if (line.length > MAX_ENTRY_BYTES || this.#size + line.length > MAX_FILE_BYTES) return;
-    writeSync(this.#fileForWriting(), line, 0, line.length, this.#size);
-    table.set(bits, this.#size, isKey);
-    this.#remember(this.#size, entry);
-    this.#size += line.length;
-    this.#meanwhile?.push([key, entry]);
+    let text = "";
+    let end = this.#size;
+    for (const [key, { run, step, at }] of completed) {
+      const bits = bitsOf(key);
+      const isKey = (offset: number): boolean => this.#entry(offset)?.key === key;
+      const entry: Entry = { key, run, step, at, prev: table.find(bits, isKey) };
+      const line = `${JSON.stringify(entry)}\n`;
+      const length = Buffer.byteLength(line);
+      if (length > MAX_ENTRY_BYTES || end + length > MAX_FILE_BYTES) continue;
+      table.set(bits, end, isKey);
+      this.#remember(end, entry);
+      this.#meanwhile?.push([key, entry]);
+      text += line;
+      end += length;
+    }
+    if (text === "") return;
+    try {
+      const bytes = Buffer.from(text);
+      for (let written = 0; written < bytes.length;) {
+        written += writeSync(this.#fileForWriting(), bytes, written, bytes.length - written, this.#size + written);
+      }
+      this.#size = end;
+    } catch (error) {
+      // What memory says of these is not in the file: the next use reads what is.
+      this.close();
+      throw error;
+    }
   }
 
   /** What may stand for a step with this key, the newest first; at most 16. */
@@ -129,7 +152,7 @@ export class CacheIndex {
         next.record(key, candidate);
         count += 1;
       }
-      for (const [key, candidate] of meanwhile) next.record(key, candidate);
+      next.recordAll(meanwhile);
       renameSync(next.#path, this.#path);
     } finally {
       this.#meanwhile = undefined;

@@ -13,13 +13,28 @@ const SPILLED = ["snapshot", "params", "outputs", "state", "metadata", "spec", "
 const MESSAGE_CHARACTERS = 8_192;
 const STACK_CHARACTERS = 8_192;
 const TEXT_CHARACTERS = 16_384;
+/** `\u0000`, and `-1.7976931348623157e+308`. */
+const LONGEST_ESCAPE = 6;
+const LONGEST_NUMBER = 24;
 /** In an event shorter than this no field is long enough to be changed. */
 const UNTOUCHED_BYTES = MESSAGE_CHARACTERS;
 
 /** Whether an event may have to be spilled. Where this is false, {@link spillEvent} would return it as it is. */
 export function needsSpilling(event: RunEvent): boolean {
-  // A character is at most three bytes of UTF-8.
-  return JSON.stringify(event).length * 3 > UNTOUCHED_BYTES || holdsLookalike(event);
+  // A character is at most three bytes of UTF-8. Only what is not plainly short is turned into text to be measured.
+  return (roomAfter(event, UNTOUCHED_BYTES / 3) < 0 && JSON.stringify(event).length * 3 > UNTOUCHED_BYTES) || holdsLookalike(event);
+}
+
+/** What is left of so many characters after a value's JSON, at the least; negative where it may be longer. */
+function roomAfter(value: unknown, room: number): number {
+  if (typeof value === "string") return room - 2 - value.length * LONGEST_ESCAPE;
+  if (value === null || typeof value !== "object") return room - LONGEST_NUMBER;
+  let left = room - 2;
+  for (const name in value) {
+    left = roomAfter((value as Record<string, unknown>)[name], left - 4 - name.length * LONGEST_ESCAPE);
+    if (left < 0) break;
+  }
+  return left;
 }
 
 /** What a step returned can look like a reference to an artifact; what a ledger said before (`step.cached`) is one. */

@@ -34,6 +34,8 @@ export class RunEnvironment {
   readonly #secrets: SecretSource;
   readonly #layers: readonly Layer[];
   #shared: ResolvedEnvironment | undefined;
+  #commonEnv: { readonly [name: string]: string } = {};
+  #commonOf: string | undefined;
 
   constructor(state: RunState, secrets: SecretSource, below: readonly Layer[]) {
     this.#state = state;
@@ -52,11 +54,23 @@ export class RunEnvironment {
   forStep(step: string, own: Layer, attempt: number): ResolvedEnvironment {
     this.#shared ??= this.#resolveShared();
     const secrets = [...this.#shared.secrets];
+    if (Object.keys(own).length === 0) return { env: { ORCHD_STEP: step, ORCHD_ATTEMPT: String(attempt), ...this.#common() }, secrets };
     const env = { ...this.#shared.env };
     this.#lay(env, secrets, own);
     // A step's own layer must not take the place of these.
     Object.assign(env, this.#ids(), { ORCHD_STEP: step, ORCHD_ATTEMPT: String(attempt) });
     return { env, secrets };
+  }
+
+  /** What every step without a layer of its own gets but for its name and attempt; made once for each name that the orchestrator gives the run. */
+  #common(): { readonly [name: string]: string } {
+    const { orchestratorRunId } = this.#state;
+    if (this.#commonOf !== orchestratorRunId) {
+      const { ORCHD_STEP: _step, ORCHD_ATTEMPT: _attempt, ...env } = this.shared().env;
+      this.#commonEnv = env;
+      this.#commonOf = orchestratorRunId;
+    }
+    return this.#commonEnv;
   }
 
   /** A step's own layer, for `stepEnvironments` of `submitPipeline`. */

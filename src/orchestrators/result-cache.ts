@@ -15,6 +15,7 @@ import { evolve, type RunState, type StepState } from "../core/run-state.ts";
 import type { Json } from "../core/snapshot.ts";
 import { bindRun } from "../core/template.ts";
 import { isArtifactRef, type ArtifactRef, type Artifacts } from "../ledger/artifacts.ts";
+import type { CacheCandidate } from "../ledger/cache-index.ts";
 import { readLedger } from "../ledger/ledger-reader.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { restoreEvent } from "../ledger/spill-event.ts";
@@ -85,9 +86,9 @@ export class ResultCache {
     if (state.steps.size > 0) this.#keep(state.run, state);
   }
 
-  /** Notes that a step completed under a key. Call it once the line is durable. */
-  record(key: string, run: string, step: string, at: string): void {
-    this.#index.record(key, { run, step, at });
+  /** Notes that steps completed under these keys. Call it once their lines are durable. */
+  record(completed: readonly (readonly [key: string, candidate: CacheCandidate])[]): void {
+    this.#index.recordAll(completed);
   }
 
   /** The newest result with this key that may be used, or why there is none. @param nowMs milliseconds since 1970 */

@@ -16,6 +16,7 @@ import { FAILURE_CODES, toStepError, type StepError } from "../core/failure.ts";
 import { formatDuration } from "../core/duration.ts";
 import { afterFailure, afterInterruption, plan, runnerDeath, type Action, type Interruption, type PlanFacts } from "../core/plan.ts";
 import { evolve, fold, runStatus, stepKind, type RunState } from "../core/run-state.ts";
+import type { CacheCandidate } from "../ledger/cache-index.ts";
 import { LedgerFile, type LedgerOptions } from "../ledger/ledger-file.ts";
 import { needsSpilling, restoreEvent, spillEvent } from "../ledger/spill-event.ts";
 import { Delegation } from "./delegation.ts";
@@ -91,6 +92,8 @@ export class RunLoop {
   readonly #toldWhy = new Map<string, string>();
   /** Steps whose result is being put into artifacts. */
   readonly #settling = new Set<string>();
+  /** What completed in this turn, for the cache's index. */
+  #completions: [key: string, candidate: CacheCandidate][] = [];
   #cacheFunctions = 0;
   #wake: { readonly at: number; readonly timer: Timer } | undefined;
   #limit: Timer | undefined;
@@ -291,6 +294,7 @@ export class RunLoop {
     } finally {
       this.#turning = false;
     }
+    this.#completions = [];
     void this.#journal.flush();
     if (this.#draining) this.#checkDrained();
   }
@@ -496,11 +500,14 @@ export class RunLoop {
     const at = this.#emit(event);
     const { cacheKey } = this.state.steps.get(id)!;
     if (cacheKey === undefined) return;
+    this.#completions.push([cacheKey, { run: this.state.run, step: id, at }]);
+    if (this.#completions.length > 1) return;
+    const completions = this.#completions;
     this.#journal.afterwards(() => {
       try {
-        this.#results.record(cacheKey, this.state.run, id, at);
+        this.#results.record(completions);
       } catch (error) {
-        this.#deps.log.warn({ run: this.state.run, step: id, err: error }, "a result could not be put into the cache's index");
+        this.#deps.log.warn({ run: this.state.run, err: error }, "results could not be put into the cache's index");
       }
     });
   }

@@ -14,7 +14,7 @@ import type { SecretSource } from "./secrets.ts";
 import type { TaskPool } from "./task-pool.ts";
 
 /** Which results have which key: `CacheIndex`. */
-export type CacheIndexPort = Pick<CacheIndex, "record" | "lookup">;
+export type CacheIndexPort = Pick<CacheIndex, "recordAll" | "lookup">;
 
 /** The daemon's own log. */
 export interface LogPort {

@@ -21,7 +21,8 @@ export class LineCapture {
   readonly #masker: Masker;
   readonly #give: (stream: Stream, lines: readonly string[]) => void;
   readonly #limit: number;
-  readonly #open = { stdout: { decoder: new StringDecoder("utf8"), rest: "" }, stderr: { decoder: new StringDecoder("utf8"), rest: "" } };
+  /** Made at the first write: most steps print nothing. */
+  readonly #open: { [stream in "stdout" | "stderr"]?: { readonly decoder: StringDecoder; rest: string } } = {};
   #kept = 0;
   #dropped = 0;
 
@@ -47,7 +48,7 @@ export class LineCapture {
       }
       return;
     }
-    const open = this.#open[stream];
+    const open = (this.#open[stream] ??= { decoder: new StringDecoder("utf8"), rest: "" });
     const text = typeof chunk === "string" ? chunk : open.decoder.write(chunk);
     const lines = (open.rest + text).split("\n");
     open.rest = lines.pop()!;
@@ -82,6 +83,7 @@ export class LineCapture {
   end(): void {
     for (const stream of ["stdout", "stderr"] as const) {
       const open = this.#open[stream];
+      if (open === undefined) continue;
       const rest = open.rest + open.decoder.end();
       open.rest = "";
       if (rest !== "") this.#keep(stream, [rest]);

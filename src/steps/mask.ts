@@ -15,6 +15,8 @@ export const MASKED_RESULT =
 /** Lines of a secret shorter than this (a closing brace, a blank) are not masked by themselves. */
 const SHORTEST_LINE = 4;
 
+const NO_SECRETS: readonly string[] = [];
+
 /** Masks the values of a piece of work's secrets. */
 export class Masker {
   /** Every form to look for, the longest first, so that a secret within another does not leave the rest of it. */
@@ -22,7 +24,12 @@ export class Masker {
   /** The length of the longest form; 0 where there are no secrets. */
   readonly longest: number;
 
-  constructor(secrets: readonly string[] = []) {
+  constructor(secrets: readonly string[] = NO_SECRETS) {
+    if (secrets.length === 0) {
+      this.#forms = NO_SECRETS;
+      this.longest = 0;
+      return;
+    }
     const forms = new Set<string>();
     for (const secret of secrets) {
       if (secret.trim() === "") continue;

@@ -9,9 +9,17 @@
 import type { StepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
 
+/** A piece of work on its way to a thread; `body` is the task as JSON. */
+export interface SentPiece {
+  readonly seq: number;
+  readonly id: string;
+  readonly body: string;
+}
+
 /** Main thread to worker thread. */
 export type ToThread =
-  | { readonly type: "run"; readonly seq: number; readonly id: string; readonly body: string }
+  /** To be begun one after another. */
+  | { readonly type: "run"; readonly pieces: readonly SentPiece[] }
   | { readonly type: "abort"; readonly seq: number; readonly reason: "stop" | "timeout"; readonly because: string }
   | {
       readonly type: "reply";
@@ -74,8 +82,8 @@ export const CELLS = {
   claims: 3,
 } as const;
 
-/** How many pieces of work may be in one thread's hands at once. */
-export const CLAIM_CELLS = 32;
+/** A cell is used again after so many pieces: far more than one thread is ever given ahead, since pieces that were taken back leave gaps. */
+export const CLAIM_CELLS = 256;
 
 /** The length of the shared array, in bytes. */
 export const SHARED_BYTES = (CELLS.claims + CLAIM_CELLS) * 4;

@@ -22,7 +22,7 @@ import { StepEnv } from "./step-env.ts";
 import { perform, type ThreadTask } from "./step-runner.ts";
 import { ThreadHealth } from "./thread-health.ts";
 import { redirectOutput } from "./thread-output.ts";
-import { CELLS, claimCell, type FromThread, type ThreadData, type ToThread } from "./thread-protocol.ts";
+import { CELLS, claimCell, type FromThread, type SentPiece, type ThreadData, type ToThread } from "./thread-protocol.ts";
 
 /** Output messages that may be on their way before the thread waits for them. */
 const OUTPUT_AHEAD = 8;
@@ -51,7 +51,7 @@ class Thread {
   readonly #log: StepLog;
   readonly #health: ThreadHealth;
   /** What was sent ahead. */
-  readonly #ahead: Extract<ToThread, { type: "run" }>[] = [];
+  readonly #ahead: SentPiece[] = [];
   #work: Work | undefined;
   #sent = 0;
   #calls = 0;
@@ -92,7 +92,7 @@ class Thread {
   #take(message: ToThread): void {
     switch (message.type) {
       case "run":
-        this.#ahead.push(message);
+        this.#ahead.push(...message.pieces);
         if (this.#work === undefined) this.#next();
         break;
       case "abort":

@@ -127,7 +127,7 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
     const cached = await world.run(steps);
     // Though the index should name it, which is never believed.
     const { cacheKey, at } = cached.of("step.cached")[0]!;
-    world.deps.cacheIndex.record(String(cacheKey), { run: cached.run, step: "a", at });
+    world.deps.cacheIndex.recordAll([[String(cacheKey), { run: cached.run, step: "a", at }]]);
     expect((await world.run(steps)).of("step.cached")[0]).toMatchObject({ source: { run: first.run } });
     rmSync(world.store.runLedger(first.run));
     const later = new World(flavor, { work: () => 2 }, { runsDir: world.store.runsDir });

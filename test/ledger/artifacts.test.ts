@@ -190,3 +190,32 @@ describe("an event", () => {
     ]);
   });
 });
+
+describe("an event that may be too long for its line", () => {
+  it("is told from its text's length, however that was estimated", () => {
+    const text = fc.oneof(
+      fc.string({ maxLength: 600 }),
+      fc.nat(700).map((length) => "\u0000".repeat(length)),
+      fc.string({ unit: "grapheme", maxLength: 300 }),
+    );
+    const value = fc.letrec<{ value: Json }>((tie) => ({
+      value: fc.oneof(
+        { depthSize: "small" },
+        text,
+        fc.double({ noDefaultInfinity: true, noNaN: true }),
+        fc.constant(null),
+        fc.boolean(),
+        fc.array(tie("value"), { maxLength: 5 }),
+        fc.dictionary(text, tie("value"), { maxKeys: 4 }),
+      ),
+    })).value;
+    fc.assert(
+      fc.property(fc.dictionary(fc.string(), value, { maxKeys: 3 }), (outputs) => {
+        const event: RunEvent = { type: "step.completed", step: "a", attempt: 1, outputs, durationMs: 1 };
+        const refers = Object.values(outputs).some(isArtifactRef);
+        expect(needsSpilling(event)).toBe(refers || JSON.stringify(event).length * 3 > 8_192);
+      }),
+      { numRuns: 500 },
+    );
+  });
+});

@@ -31,6 +31,27 @@ describe("the index", () => {
     }
   });
 
+  it("takes several at once, the same key among them twice, and none of them where one is no key", () => {
+    const folder = join(tempRoot().runs, "cache");
+    const index = new CacheIndex(folder);
+    index.record(key("x"), candidate(1));
+    index.recordAll([
+      [key("x"), candidate(2)],
+      [key("y"), candidate(3)],
+      [key("x"), candidate(4)],
+    ]);
+    expect(() =>
+      index.recordAll([
+        [key("x"), candidate(5)],
+        ["none", candidate(6)],
+      ]),
+    ).toThrow(RangeError);
+    for (const again of [index, new CacheIndex(folder)]) {
+      expect(again.lookup(key("x"))).toEqual([4, 2, 1].map(candidate));
+      expect(again.lookup(key("y"))).toEqual([candidate(3)]);
+    }
+  });
+
   it("gives no more than sixteen", () => {
     const index = new CacheIndex(join(tempRoot().runs, "cache"));
     for (let n = 0; n < 40; n += 1) index.record(key("x"), candidate(n));

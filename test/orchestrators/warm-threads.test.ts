@@ -113,10 +113,10 @@ describe("threads that steps share", () => {
 
   it("have brief work sent ahead, on as many as there are cores", () => {
     brisk();
-    const many = Array.from({ length: 20 }, (_, index) => piece(`s${index}`));
+    const many = Array.from({ length: 68 }, (_, index) => piece(`s${index}`));
     place(...many);
     expect(threads).toHaveLength(CORES);
-    expect(threads.map(({ given }) => given.length)).toEqual([8, 8]);
+    expect(threads.map(({ given }) => given.length)).toEqual([32, 32]);
     expect(warm.waiting).toHaveLength(4);
     end(threads[0]!, many, 0.05);
     warm.pump();

@@ -15,7 +15,7 @@ const PATIENCE_MS = 3;
 /** Work that takes no longer than this is brief. */
 const BRIEF_MS = 0.5;
 /** Pieces of brief work that a thread may have, the one that it works on included. */
-const MOST_HELD = 8;
+const MOST_HELD = 32;
 /** Sources whose pace is remembered. */
 const MOST_PACES = 1_000;
 

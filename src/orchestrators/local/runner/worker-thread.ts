@@ -5,7 +5,16 @@
  * returns; `end` answers whether it did in time.
  */
 import { Worker, type ResourceLimits } from "node:worker_threads";
-import { CELLS, SHARED_BYTES, baseEnvironment, claimCell, type FromThread, type ThreadData, type ToThread } from "../../../steps/thread-protocol.ts";
+import {
+  CELLS,
+  SHARED_BYTES,
+  baseEnvironment,
+  claimCell,
+  type FromThread,
+  type SentPiece,
+  type ThreadData,
+  type ToThread,
+} from "../../../steps/thread-protocol.ts";
 
 /** After so many bundles a thread is used no more: what was imported stays in its memory. */
 const MOST_BUNDLES = 16;
@@ -34,6 +43,8 @@ export class WorkerThread {
   readonly sources = new Map<string, string>();
   /** What it was given and has not answered for, in order; it works on the first that it has begun. */
   #given: { readonly seq: number; readonly id: string }[] = [];
+  /** What it is yet to be told of. */
+  #sent: SentPiece[] = [];
   #busySince = 0;
   ready = false;
   readonly #worker: Worker;
@@ -108,14 +119,15 @@ export class WorkerThread {
     return this.#given.length === 0 ? 0 : performance.now() - this.#busySince;
   }
 
-  /** Gives it a piece of work, to be begun after what it has; no more than {@link CLAIM_CELLS} at once. */
+  /** Gives it a piece of work, to be begun after what it has. */
   run(id: string, body: string, bundle: string, source: string): void {
     this.#seq += 1;
     if (this.#given.length === 0) this.#busySince = performance.now();
     this.#given.push({ seq: this.#seq, id });
     this.sources.set(source, bundle);
     Atomics.store(this.#cells, claimCell(this.#seq), this.#seq);
-    this.post({ type: "run", seq: this.#seq, id, body });
+    // With whatever else it is given in this turn: a message costs more than most of what it says.
+    if (this.#sent.push({ seq: this.#seq, id, body }) === 1) queueMicrotask(() => this.#flush());
   }
 
   /** Takes a piece of work back. @returns false where it has been begun */
@@ -134,7 +146,14 @@ export class WorkerThread {
 
   /** Says something to it. */
   post(message: ToThread): void {
+    this.#flush();
     this.#worker.postMessage(message);
+  }
+
+  #flush(): void {
+    if (this.#sent.length === 0) return;
+    this.#worker.postMessage({ type: "run", pieces: this.#sent } satisfies ToThread);
+    this.#sent = [];
   }
 
   /** An output message went on to the daemon: the thread may print more. */
