@@ -4,9 +4,10 @@
  * In this order: settings (a bad orchd.yaml ends it before it holds anything), the lock (waits for a run in the foreground, refuses beside another
  * daemon), processes that an earlier daemon left (ended), recovery, the first reading of the drop folder, ready.
  */
-import { accessSync, constants, mkdirSync } from "node:fs";
+import { accessSync, constants } from "node:fs";
 import { setFlagsFromString } from "node:v8";
 import pino from "pino";
+import { makeFolder } from "../src/ledger/make-folder.ts";
 import { systemClock, type Timer } from "../src/clock.ts";
 import { Engine } from "../src/engine/engine.ts";
 import { Upkeep } from "../src/engine/upkeep.ts";
@@ -41,7 +42,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const clock = systemClock;
   const store = new RunStore(options.runs);
   try {
-    mkdirSync(store.orchdDir, { recursive: true, mode: 0o750 });
+    makeFolder(store.orchdDir, 0o750);
     accessSync(options.runs, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
     log.fatal(

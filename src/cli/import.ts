@@ -6,9 +6,10 @@
  * differ.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, relative, resolve } from "node:path";
+import { makeFolder } from "../ledger/make-folder.ts";
 import { checkCron } from "../core/cron-check.ts";
 import { isTimeZone } from "../core/zone.ts";
 import { RunStore } from "../ledger/run-store.ts";
@@ -188,6 +189,6 @@ function place(entry: CronEntry, schedules: string, made: readonly Made[], text:
 
 function write(schedules: string, made: readonly Made[]): void {
   if (made.length === 0) return;
-  mkdirSync(schedules, { recursive: true });
+  makeFolder(schedules);
   for (const { file, text, unchanged } of made) if (!unchanged) writeFileSync(file, text, { flag: "wx", mode: 0o644 });
 }

@@ -1,6 +1,7 @@
 /** `orchd init [FOLDER]`: a project root with one pipeline that does something, and comments that say what else there is. */
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
+import { makeFolder } from "../ledger/make-folder.ts";
 import type { CommandContext } from "./command.ts";
 import { EXIT, type ExitStatus } from "./exit.ts";
 
@@ -50,11 +51,11 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
       kept.push(name);
       continue;
     }
-    mkdirSync(dirname(path), { recursive: true });
+    makeFolder(dirname(path));
     writeFileSync(path, text, { flag: "wx" });
     made.push(name);
   }
-  mkdirSync(join(root, "runs"), { recursive: true });
+  makeFolder(join(root, "runs"));
   if (args.flag("json")) {
     terminal.json({ root, made, kept });
     return EXIT.done;

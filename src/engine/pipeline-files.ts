@@ -9,8 +9,9 @@
  * be evaluated, or hang until its time limit: after some seconds the others no longer wait for it. What it was before stays in force meanwhile, and it
  * is taken in when it is done, unless it changed or went since.
  */
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, extname, join } from "node:path";
+import { makeFolder } from "../ledger/make-folder.ts";
 import type { Clock } from "../clock.ts";
 import { didYouMean } from "../core/did-you-mean.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
@@ -78,7 +79,7 @@ export class PipelineFiles {
 
   constructor(ports: PipelineFilesPorts) {
     this.#ports = ports;
-    mkdirSync(join(ports.orchdDir, "in-force"), { recursive: true, mode: 0o750 });
+    makeFolder(join(ports.orchdDir, "in-force"), 0o750);
   }
 
   /** How many files are known. */

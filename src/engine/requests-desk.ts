@@ -9,7 +9,8 @@
  *
  * A watcher makes it quick and is not trusted: the folder is read anew every second.
  */
-import { chmodSync, mkdirSync, watch, type FSWatcher } from "node:fs";
+import { chmodSync, watch, type FSWatcher } from "node:fs";
+import { makeFolder } from "../ledger/make-folder.ts";
 import type { Clock, Timer } from "../clock.ts";
 import { parseRequest, type Reply, type Request } from "../core/request.ts";
 import { expireReplies, isRequestId, readReply, readRequests, removeRequest, writeReply, type ReadRequest } from "../ledger/requests.ts";
@@ -64,7 +65,7 @@ export class RequestsDesk {
   constructor(ports: RequestsPorts) {
     this.#ports = ports;
     // Writable by the group, whatever the umask: who may ask is who is in it.
-    if (mkdirSync(ports.store.requests, { recursive: true }) !== undefined) chmodSync(ports.store.requests, 0o770);
+    if (makeFolder(ports.store.requests)) chmodSync(ports.store.requests, 0o770);
   }
 
   /** Takes up all that is there, and waits until it is answered. */

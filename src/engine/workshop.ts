@@ -3,7 +3,8 @@
  * life, a run in the foreground one for itself.
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, realpathSync, rmSync } from "node:fs";
+import { realpathSync, rmSync } from "node:fs";
+import { makeFolder } from "../ledger/make-folder.ts";
 import type { Clock } from "../clock.ts";
 import type { RunEvent, RunLine } from "../core/event.ts";
 import type { LoadedDefinition } from "../core/loaded-definition.ts";
@@ -62,7 +63,7 @@ export interface Workshop {
 
 /** What stands in the environment of every process that steps of this runs folder start, whatever the daemon: the token without its epoch. */
 export function tokenOf(runs: string): string {
-  mkdirSync(runs, { recursive: true });
+  makeFolder(runs);
   return `orchd-${createHash("sha256").update(realpathSync(runs)).digest("hex").slice(0, 16)}`;
 }
 
@@ -75,7 +76,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
   let { settings } = options;
   // What an earlier process left there belongs to steps that are no more.
   rmSync(store.scratch, { recursive: true, force: true });
-  mkdirSync(store.scratch, { recursive: true, mode: 0o750 });
+  makeFolder(store.scratch, 0o750);
   const pool = new RunnerPool({
     clock,
     log,

@@ -8,8 +8,9 @@
  * offset a key (offset-table.ts), so it costs the daemon little however long the history is. Rejected: a file a key (a million
  * small files), all entries in memory.
  */
-import { closeSync, mkdirSync, openSync, readFileSync, readSync, renameSync, writeSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readSync, renameSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { makeFolder } from "./make-folder.ts";
 import type { RunLine } from "../core/event.ts";
 import { LedgerFormatError } from "./ledger-error.ts";
 import { readLedger } from "./ledger-reader.ts";
@@ -163,7 +164,7 @@ export class CacheIndex {
   }
 
   #truncate(): void {
-    mkdirSync(this.#directory, { recursive: true });
+    makeFolder(this.#directory);
     closeSync(openSync(this.#path, "w", 0o640));
   }
 
@@ -186,7 +187,7 @@ export class CacheIndex {
 
   #fileForWriting(): number {
     if (this.#fd === undefined) {
-      mkdirSync(this.#directory, { recursive: true });
+      makeFolder(this.#directory);
       closeSync(openSync(this.#path, "a", 0o640));
       this.#fd = openSync(this.#path, "r+");
     }

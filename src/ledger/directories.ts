@@ -100,17 +100,18 @@ function forgetDirectory(disk: Disk, directory: string): void {
   for (let path = directory; durable.delete(path);) path = dirname(path);
 }
 
-async function makeDirectory(disk: Disk, directory: string): Promise<void> {
+/** @param again the folder above was made a moment ago: where nothing can be made (`/proc`), that it is missing is the answer */
+async function makeDirectory(disk: Disk, directory: string, again = false): Promise<void> {
   let existed = false;
   try {
     await disk.mkdir(directory);
   } catch (error) {
     const code = errorCode(error);
-    if (code === "ENOENT" && dirname(directory) !== directory) {
+    if (code === "ENOENT" && !again && dirname(directory) !== directory) {
       // It may have been there once, and removed since.
       forgetDirectory(disk, dirname(directory));
       await ensureDirectory(disk, dirname(directory));
-      return makeDirectory(disk, directory);
+      return makeDirectory(disk, directory, true);
     }
     if (code !== "EEXIST") throw error;
     existed = true;

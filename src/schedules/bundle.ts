@@ -17,7 +17,6 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
-  mkdirSync,
   openSync,
   readFileSync,
   readlinkSync,
@@ -32,6 +31,7 @@ import { isBuiltin, SourceMap, type SourceMapPayload } from "node:module";
 import { dirname, extname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { BuildFailure, BuildOptions, Loader, Message, Plugin, PluginBuild } from "esbuild";
+import { makeFolder } from "../ledger/make-folder.ts";
 import { BundleMemory } from "./bundle-memory.ts";
 import { readSafeFile } from "./safe-file.ts";
 
@@ -323,7 +323,7 @@ function isWhole(path: string, sha: string): boolean {
 function store(folder: string, name: string, content: Buffer): void {
   const path = join(folder, name);
   if (existsSync(path) && statSync(path).size === content.length && readFileSync(path).equals(content)) return;
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   const temporary = join(folder, `.${name}.${randomBytes(6).toString("hex")}`);
   const descriptor = openSync(temporary, "wx", 0o640);
   try {
@@ -358,7 +358,7 @@ export function linkOwnPackage(bundlesDir: string): void {
   } catch (thrown) {
     if ((thrown as NodeJS.ErrnoException).code !== "ENOENT") throw thrown;
   }
-  mkdirSync(dirname(link), { recursive: true });
+  makeFolder(dirname(link));
   try {
     symlinkSync(target, link, "dir");
   } catch (thrown) {

@@ -2,8 +2,9 @@
  * Where the files of shell steps lie while they run. Those of a step that was given secrets lie in memory (`/dev/shm`), so that a value is on no
  * disk even if the machine loses power; the runner's guard removes them with all else that the runner leaves.
  */
-import { mkdirSync, mkdtempSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
+import { makeFolder } from "../../../ledger/make-folder.ts";
 import type { Guard } from "./guard.ts";
 
 const MEMORY = "/dev/shm";
@@ -18,7 +19,7 @@ export class Scratch {
   constructor(folder: string, guard: Guard) {
     this.#folder = folder;
     this.#guard = guard;
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder, 0o700);
   }
 
   /** The folder for the files of a step. */

@@ -1,0 +1,31 @@
+import { mkdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { systemDisk } from "../../src/ledger/disk.ts";
+import { ensureDirectory } from "../../src/ledger/directories.ts";
+import { makeFolder } from "../../src/ledger/make-folder.ts";
+import { tempRoot } from "../support/temp-root.ts";
+
+it("makes what is missing, says whether it did, and keeps what is there", () => {
+  const { root } = tempRoot();
+  expect(makeFolder(join(root, "a/b/c"), 0o700)).toBe(true);
+  expect(["a", "a/b", "a/b/c"].map((path) => statSync(join(root, path)).mode & 0o777)).toEqual([0o700, 0o700, 0o700]);
+  expect(makeFolder(join(root, "a/b"))).toBe(false);
+  mkdirSync(join(root, "real"));
+  symlinkSync("real", join(root, "link"));
+  expect([makeFolder(join(root, "link")), makeFolder(join(root, "link/below"))]).toEqual([false, true]);
+});
+
+it("says what is in the way", () => {
+  const { root } = tempRoot();
+  writeFileSync(join(root, "file"), "");
+  symlinkSync("nowhere", join(root, "dangling"));
+  expect(() => makeFolder(join(root, "file"))).toThrow(/EEXIST/);
+  expect(() => makeFolder(join(root, "file/below"))).toThrow(/ENOTDIR/);
+  expect(() => makeFolder(join(root, "dangling"))).toThrow(/ENOENT|EEXIST/);
+});
+
+it("ends where nothing can be made and the answer is that it is missing, as in /proc", async () => {
+  expect(() => makeFolder("/proc/orchd/below")).toThrow(/ENOENT/);
+  await expect(ensureDirectory(systemDisk, "/proc/orchd/below")).rejects.toThrow(/ENOENT/);
+});
