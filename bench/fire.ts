@@ -1,5 +1,5 @@
 /**
- * How late pipelines fire that are all due in the same second. `decided` is when the header was written (its `at`), `durable` when
+ * How late pipelines fire that are all due in the same second. `decided` is when the run was decided on (its header's `at`), `durable` when
  * `run.started` followed it, which nothing does before the header is on the disk. Beside it: the same number of raw creates, each with
  * fdatasync, link and a directory sync, four at a time.
  */

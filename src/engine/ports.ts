@@ -48,8 +48,8 @@ export interface RunHandle {
 
 /** Makes runs, and takes over those of an earlier daemon. */
 export interface RunMaker {
-  /** Creates the run's ledger with its header, durably. @throws LedgerExists if the run has been made already */
-  create(header: RunHeader): Promise<RunHandle>;
+  /** Creates the run's ledger with its header, durably. @param decidedAt the header's time; default: now @throws LedgerExists if the run has been made already */
+  create(header: RunHeader, decidedAt?: string): Promise<RunHandle>;
   /** Takes an unfinished run over; it does not move before it is told to start. undefined if it had finished. @throws LedgerDamaged, LedgerFormatError, a Node error */
   recover(run: string): Promise<RunHandle | undefined>;
 }

@@ -38,6 +38,8 @@ export type Outcome = { readonly through: number | undefined } & (
       readonly entry: ActiveRun;
       readonly late: boolean;
       readonly latenessMs: number;
+      /** For the header: a thousand that are due together are decided on before the first of them is written. Undefined for what is caught up, one by one. */
+      readonly decidedAt: string | undefined;
     }
   /** The slot has a run already. */
   | { readonly kind: "adopt"; readonly slot: DueSlot; readonly run: string }
@@ -261,6 +263,7 @@ export class SlotDecider {
       entry: runs.reserve(place, because, room.waits),
       late,
       latenessMs: Math.max(0, firing.now - slot.due),
+      decidedAt: late ? undefined : iso(firing.now),
     });
   }
 

@@ -67,12 +67,12 @@ export class SlotRecorder {
   }
 
   /** Makes a run's ledger; what follows its header waits for those that are made in the same moment. @throws as `RunMaker.create` does */
-  async create(entry: ActiveRun, header: RunHeader): Promise<RunHandle> {
+  async create(entry: ActiveRun, header: RunHeader, decidedAt?: string): Promise<RunHandle> {
     const burst = this.#ports.burst();
     burst?.join();
     let handle: RunHandle;
     try {
-      handle = await this.#ports.maker.create(header);
+      handle = await this.#ports.maker.create(header, decidedAt);
     } catch (error) {
       this.#ports.runs.drop(entry);
       throw error;
@@ -137,10 +137,10 @@ export class SlotRecorder {
     }
   }
 
-  async #makeRun({ entry, header, slot, late, latenessMs }: Extract<Outcome, { kind: "run" }>): Promise<Made> {
+  async #makeRun({ entry, header, slot, late, latenessMs, decidedAt }: Extract<Outcome, { kind: "run" }>): Promise<Made> {
     const { run } = header;
     try {
-      this.#ports.runs.attach(entry, await this.create(entry, header));
+      this.#ports.runs.attach(entry, await this.create(entry, header, decidedAt));
     } catch (error) {
       if (error instanceof LedgerExists) return this.#adopt(slot, run);
       this.#ports.log.error({ pipeline: this.#view.name, run, err: error }, "a run could not be made");

@@ -114,7 +114,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
     store,
     cacheIndex,
     maker: {
-      create: async (header) => keep(await RunLoop.create(header, deps)),
+      create: async (header, decidedAt) => keep(await RunLoop.create(header, deps, decidedAt)),
       recover: async (run) => {
         const found = await RunLoop.recover(run, deps);
         return found === undefined ? undefined : keep(found);

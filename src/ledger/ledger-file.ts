@@ -124,10 +124,15 @@ export class LedgerFile<E extends { readonly type: string }> {
    * Creates a ledger with its first lines, durably, folder included. While the disk is full it waits.
    *
    * @param first at least one event; the first is the header
+   * @param at the time that the lines will carry, where what they say was decided before; default: now
    * @throws LedgerExists if the name is taken; LineTooLong; LedgerFailed, after `onFatal`
    */
-  static async create<E extends { readonly type: string }>(path: string, first: readonly E[], options: LedgerOptions<E>): Promise<LedgerFile<E>> {
-    const at = new Date(options.clock.now()).toISOString();
+  static async create<E extends { readonly type: string }>(
+    path: string,
+    first: readonly E[],
+    options: LedgerOptions<E>,
+    at = new Date(options.clock.now()).toISOString(),
+  ): Promise<LedgerFile<E>> {
     const write = frame<E>(LEDGER_START, [{ events: first, bodies: bodiesOf(path, first), at }]);
     const fd = await createWhole(path, write.bytes, options);
     options.onDurable?.(write.lines);

@@ -153,16 +153,17 @@ export class RunLoop {
   /**
    * Makes a run: its ledger with the header, durably.
    *
+   * @param decidedAt when it was decided on, ISO 8601, for the header; default: now
    * @throws SubmissionRefused, with nothing written, where its orchestrator cannot take it; LedgerExists if the run has been made already
    */
-  static async create(header: RunHeader, deps: RunDeps): Promise<RunLoop> {
+  static async create(header: RunHeader, deps: RunDeps, decidedAt?: string): Promise<RunLoop> {
     const flavor = await deps.orchestrators.resolve(header.snapshot.orchestrator);
     const refusal = refusalOf(flavor, header.snapshot, isScheduled(header));
     if (refusal !== undefined) throw new SubmissionRefused(refusal);
     const whole = needsSpilling(header) ? await spillEvent(header, deps.artifacts) : header;
     let at = "";
     const options = ledgerOptions(header.run, deps, (line) => (at ||= line.at));
-    const file = await LedgerFile.create<RunEvent>(deps.runStore.runLedger(header.run), [whole], options);
+    const file = await LedgerFile.create<RunEvent>(deps.runStore.runLedger(header.run), [whole], options, decidedAt);
     const state = evolve(undefined, { ...header, seq: 1, b: 1, at });
     return new RunLoop(state!, file, flavor, deps);
   }

@@ -32,6 +32,14 @@ describe("appending", () => {
     await file.close();
   });
 
+  it("has a header of the time at which it was decided on, where that is given", async () => {
+    const path = join(tempRoot().root, "a.jsonl");
+    const file = await LedgerFile.create<Note>(path, first, calm(), "2026-11-23T01:59:59.990Z");
+    await file.append([note(1)]);
+    expect(readWholeLedger(path).map(({ at }) => at)).toEqual(["2026-11-23T01:59:59.990Z", "2026-11-23T02:00:00.000Z"]);
+    await file.close();
+  });
+
   it("makes one write and one sync of all that is given while a write is in flight", async () => {
     const disk = faultyDisk();
     const path = join(tempRoot().root, "a.jsonl");
