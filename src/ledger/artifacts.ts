@@ -39,6 +39,8 @@ export function isArtifactRef(value: unknown): value is ArtifactRef {
 export class Artifacts {
   readonly #directory: string;
   readonly #disk: Disk;
+  /** Of frozen values: their artifacts, and how the files looked when they were last known to be whole. */
+  readonly #frozen = new WeakMap<object, { readonly ref: ArtifactRef; look: string }>();
 
   /** @param directory `runs/.orchd/artifacts`, which is made when it is first needed */
   constructor(directory: string, disk: Disk = systemDisk) {
@@ -55,9 +57,7 @@ export class Artifacts {
     const bytes = Buffer.from(text);
     const ref = { $artifact: sha256(bytes), bytes: bytes.length };
     if (this.verify(ref)) {
-      // Retention leaves young artifacts alone: a line that refers to this one is about to be written.
-      const now = Date.now() / 1_000;
-      utimesSync(this.path(ref), now, now);
+      this.#keepYoung(ref);
     } else {
       await writeFileAtomically(this.path(ref), bytes, { disk: this.#disk });
     }
@@ -74,6 +74,34 @@ export class Artifacts {
     // A character is at most three bytes: short texts need no counting.
     const short = text.length * 3 <= limit || Buffer.byteLength(text) <= limit;
     return short && !(fresh && isArtifactRef(value)) ? value : { ...(await this.#putText(text)) };
+  }
+
+  /**
+   * As {@link spill}, for a value that nobody changes any more, such as the snapshot that a pipeline's runs share: its text is made and hashed once, and
+   * the file is read again only where it is not as it was left.
+   */
+  async spillFrozen(value: Json & object): Promise<Json> {
+    const known = this.#frozen.get(value);
+    if (known !== undefined && known.look === this.#look(known.ref)) {
+      this.#keepYoung(known.ref);
+      known.look = this.#look(known.ref);
+      return { ...known.ref };
+    }
+    const spilled = await this.spill(value);
+    if (spilled !== value && isArtifactRef(spilled)) this.#frozen.set(value, { ref: spilled, look: this.#look(spilled) });
+    return spilled;
+  }
+
+  /** Retention leaves young artifacts alone: a line that refers to this one is about to be written. */
+  #keepYoung(ref: ArtifactRef): void {
+    const now = Date.now() / 1_000;
+    utimesSync(this.path(ref), now, now);
+  }
+
+  /** What changes whenever the file does; empty where there is none. */
+  #look(ref: ArtifactRef): string {
+    const file = statSync(this.path(ref), { throwIfNoEntry: false });
+    return file === undefined ? "" : `${file.ino} ${file.size} ${file.ctimeMs}`;
   }
 
   /** The value that a reference stands for. @throws ArtifactUnusable if its file is gone or damaged */

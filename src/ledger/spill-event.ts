@@ -21,17 +21,23 @@ const UNTOUCHED_BYTES = MESSAGE_CHARACTERS;
 
 /** Whether an event may have to be spilled. Where this is false, {@link spillEvent} would return it as it is. */
 export function needsSpilling(event: RunEvent): boolean {
-  // A character is at most three bytes of UTF-8. Only what is not plainly short is turned into text to be measured.
-  return (roomAfter(event, UNTOUCHED_BYTES / 3) < 0 && JSON.stringify(event).length * 3 > UNTOUCHED_BYTES) || holdsLookalike(event);
+  // A character is at most three bytes of UTF-8. Only what is neither plainly short nor plainly long is turned into text to be measured.
+  const room = UNTOUCHED_BYTES / 3;
+  if (roomAfter(event, room, LONGEST_ESCAPE, LONGEST_NUMBER) >= 0) return holdsLookalike(event);
+  return roomAfter(event, room, 1, 1) < 0 || JSON.stringify(event).length > room || holdsLookalike(event);
 }
 
-/** What is left of so many characters after a value's JSON, at the least; negative where it may be longer. */
-function roomAfter(value: unknown, room: number): number {
-  if (typeof value === "string") return room - 2 - value.length * LONGEST_ESCAPE;
-  if (value === null || typeof value !== "object") return room - LONGEST_NUMBER;
+/** What is left of so many characters after a value's JSON, taking each character of a text for so many, and each number; negative where there is no room. */
+function roomAfter(value: unknown, room: number, perCharacter: number, perNumber: number): number {
+  if (typeof value === "string") return room - 2 - value.length * perCharacter;
+  if (value === undefined) return room;
+  if (value === null || typeof value !== "object") return room - perNumber;
   let left = room - 2;
   for (const name in value) {
-    left = roomAfter((value as Record<string, unknown>)[name], left - 4 - name.length * LONGEST_ESCAPE);
+    const member = (value as Record<string, unknown>)[name];
+    // What is undefined is left out; elements of a list have no names, and a list of one no comma.
+    if (perCharacter > 1) left -= 4 + name.length * perCharacter;
+    left = roomAfter(member, left, perCharacter, perNumber);
     if (left < 0) break;
   }
   return left;
@@ -57,6 +63,8 @@ export async function spillEvent<E extends RunEvent>(event: E, artifacts: Artifa
     if (value === undefined) continue;
     if (name === "error") spilled[name] = trimError(value as unknown as StepError);
     else if (name === "outputs") spilled[name] = await spillOutputs(value, artifacts, fresh);
+    // A run's snapshot is shared with others of the same version, and never changed.
+    else if (name === "snapshot" && typeof value === "object" && value !== null) spilled[name] = await artifacts.spillFrozen(value);
     else if ((SPILLED as readonly string[]).includes(name)) spilled[name] = await artifacts.spill(value, SPILL_BYTES, fresh);
     else if (typeof value === "string") spilled[name] = trim(value, TEXT_CHARACTERS);
   }

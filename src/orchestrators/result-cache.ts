@@ -44,7 +44,9 @@ export class ResultCache {
   readonly #artifacts: Artifacts;
   readonly #previousRun: ((pipeline: string, except: string) => string | undefined) | undefined;
   readonly #live = new Map<string, RunState>();
+  /** The one that was used longest ago stands first. */
   readonly #folded = new Map<string, RunState | null>();
+  #latest = "";
   readonly #starts = new Map<string, { readonly run: string; readonly parts: CacheKeyParts; readonly reason: string | undefined }>();
   /** The newest run of each pipeline that this daemon has seen. */
   readonly #newest = new Map<string, string>();
@@ -190,7 +192,7 @@ export class ResultCache {
     if (folded === undefined) {
       folded = foldLedger(this.#store, run, this.#artifacts) ?? null;
       this.#keep(run, folded);
-    }
+    } else if (this.#latest !== run) this.#keep(run, folded);
     return folded ?? undefined;
   }
 
@@ -198,6 +200,7 @@ export class ResultCache {
     this.#folded.delete(run);
     if (state !== null && state.steps.size > FOLDED_STEPS_KEPT) return;
     this.#folded.set(run, state);
+    this.#latest = run;
     if (this.#folded.size > FOLDED_KEPT) this.#folded.delete(this.#folded.keys().next().value!);
   }
 }

@@ -191,6 +191,28 @@ describe("an event", () => {
   });
 });
 
+describe("a frozen value", () => {
+  it("is turned into text once, and put again where its file is not as it was left", async () => {
+    const { store, folder } = artifacts();
+    let texts = 0;
+    const value = { text: long(SPILL_BYTES), toJSON: () => ((texts += 1), { text: long(SPILL_BYTES) }) } as unknown as Json & object;
+    const ref = (await store.spillFrozen(value)) as unknown as ArtifactRef;
+    expect(await store.spillFrozen(value)).toEqual(ref);
+    expect(texts).toBe(1);
+    const path = join(folder, ref.$artifact);
+    utimesSync(path, 1, 1);
+    expect(await store.spillFrozen(value)).toEqual(ref);
+    expect(statSync(path).mtimeMs).toBeGreaterThan(1_000_000);
+    truncateSync(path, 3);
+    expect(await store.spillFrozen(value)).toEqual(ref);
+    expect(store.verify(ref)).toBe(true);
+    writeFileSync(path, readFileSync(path, "utf8").replaceAll("x", "y"));
+    expect(await store.spillFrozen(value)).toEqual(ref);
+    expect(store.verify(ref)).toBe(true);
+    expect(await store.spillFrozen({ short: true })).toEqual({ short: true });
+  });
+});
+
 describe("an event that may be too long for its line", () => {
   it("is told from its text's length, however that was estimated", () => {
     const text = fc.oneof(
