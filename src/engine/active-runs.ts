@@ -63,6 +63,8 @@ export class ActiveRuns {
   /** The same entries by pipeline, in the order in which they were decided on. */
   readonly #byPipeline = new Map<string, Set<Entry>>();
   readonly #waiting = new Set<Entry>();
+  /** Taken over, had begun, and are to go on once what came due is decided. */
+  readonly #toGoOn: Entry[] = [];
   readonly #lanes = new Map<string, number>();
   readonly #groups = new Map<string, number>();
   #going = 0;
@@ -160,7 +162,7 @@ export class ActiveRuns {
 
   /**
    * A run of an earlier daemon. One that had begun goes on, whatever the limits say now; one that had not waits. Neither moves before
-   * {@link release}.
+   * {@link release} and {@link goOn}.
    */
   takeOver(place: RunPlace, handle: RunHandle): ActiveRun {
     const begun = handle.state.phase === "started";
@@ -169,14 +171,19 @@ export class ActiveRuns {
     if (begun) this.#go(entry);
     this.#watch(entry, handle);
     entry.record();
+    if (begun) this.#toGoOn.push(entry);
     if (!this.#holding) {
-      if (begun) handle.start(entry.because);
+      this.goOn();
       this.#serve();
     }
     return entry;
   }
 
-  /** The limits are known: what waits may start. @param placeOf what is to be known of a run from now on */
+  /**
+   * The limits are known: what waits may start. Runs that were taken over and had begun wait for {@link goOn}.
+   *
+   * @param placeOf what is to be known of a run from now on
+   */
   release(placeOf: (run: ActiveRun) => Partial<RunPlace>): void {
     this.#lanes.clear();
     this.#groups.clear();
@@ -187,8 +194,12 @@ export class ActiveRuns {
       if (entry.going) this.#countIn(entry);
     }
     this.#holding = false;
-    for (const entry of this.#entries.values()) if (entry.going) entry.handle?.start(entry.because);
     this.#serve();
+  }
+
+  /** Runs that were taken over and had begun go on. */
+  goOn(): void {
+    for (const entry of this.#toGoOn.splice(0)) if (!entry.ended) entry.handle?.start(entry.because);
   }
 
   /** The run's ledger exists: it starts or waits. */

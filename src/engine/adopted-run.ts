@@ -48,9 +48,23 @@ export async function adoptRun(
   return { recorded: false, kind, lines: await takeOver(run, pipeline, ports, place) };
 }
 
+/** What opening a run's ledger again gave: its handle, none if it had finished, or why it cannot be. */
+export type Reopened = { readonly handle: RunHandle | undefined } | { readonly error: unknown };
+
+/** Opens a run's ledger again, which ends its running steps as interrupted. Never rejects. */
+export async function reopen(run: string, { maker, runs }: AdoptPorts): Promise<Reopened> {
+  if (runs.get(run) !== undefined) return { handle: undefined };
+  try {
+    return { handle: await maker.recover(run) };
+  } catch (error) {
+    return { error };
+  }
+}
+
 /**
  * Drives an unfinished run on, or says how it ended.
  *
+ * @param reopening its ledger, where several are opened at once
  * @returns the lines that its pipeline's ledger lacks
  */
 export async function takeOver(
@@ -58,14 +72,12 @@ export async function takeOver(
   pipeline: string,
   ports: AdoptPorts,
   place: Pick<RunPlace, "lane" | "limit" | "group" | "priority">,
+  reopening: Promise<Reopened> = reopen(run, ports),
 ): Promise<PipelineEvent[]> {
+  const reopened = await reopening;
   if (ports.runs.get(run) !== undefined) return [];
-  let handle: RunHandle | undefined;
-  try {
-    handle = await ports.maker.recover(run);
-  } catch (error) {
-    return refuse(run, error, ports);
-  }
+  if ("error" in reopened) return refuse(run, reopened.error, ports);
+  const { handle } = reopened;
   if (handle === undefined) {
     const finished = readRunState(ports.store, run)?.finished;
     if (finished === undefined) return [];

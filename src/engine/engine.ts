@@ -219,6 +219,8 @@ export class Engine {
     for (const desk of this.#desks.values()) desk.decide();
     await Promise.all([...this.#desks.values()].map((desk) => desk.settled()));
     if (this.#stopping !== undefined) return;
+    // What came due does not wait behind what an earlier daemon left.
+    this.#runs.goOn();
     this.#scheduler.start();
     await this.#requests.takeUpAll();
     this.#requests.start();

@@ -10,7 +10,7 @@ import { statSync } from "node:fs";
 import type { PipelineEvent } from "../core/event.ts";
 import { parseRunId } from "../core/run-id.ts";
 import type { Clock } from "../clock.ts";
-import { adoptRun, readRunState, takeOver, type AdoptPorts } from "./adopted-run.ts";
+import { adoptRun, readRunState, reopen, takeOver, type AdoptPorts } from "./adopted-run.ts";
 import type { PipelineDesk } from "./pipeline-desk.ts";
 
 /** What was found. */
@@ -51,11 +51,18 @@ async function recoverPipeline(desk: PipelineDesk, ports: RecoveryPorts): Promis
   const inOrder = [...names].sort(
     (a, b) => Number(queued.has(a)) - Number(queued.has(b)) || (parseRunId(a)?.stampMs ?? 0) - (parseRunId(b)?.stampMs ?? 0),
   );
+  const isKnownOrAsked = (run: string): boolean => {
+    const { slot, suffix } = parseRunId(run) ?? {};
+    return slot === undefined || suffix !== "" || active.has(run) || queued.has(run);
+  };
+  // Their syncs are shared; the order is that in which they count from then on.
+  const reopening = new Map(inOrder.filter(isKnownOrAsked).map((run) => [run, reopen(run, ports)] as const));
   const lines: PipelineEvent[] = [];
   for (const run of inOrder) {
-    const { slot, suffix, schedule } = parseRunId(run) ?? {};
-    if (slot === undefined || suffix !== "" || active.has(run) || queued.has(run)) {
-      lines.push(...(await takeOver(run, desk.name, ports, desk.place())).filter((line) => !isKnown(desk, line)));
+    const opened = reopening.get(run);
+    const { slot, schedule } = parseRunId(run) ?? {};
+    if (opened !== undefined || slot === undefined) {
+      lines.push(...(await takeOver(run, desk.name, ports, desk.place(), opened)).filter((line) => !isKnown(desk, line)));
       continue;
     }
     const adopted = await adoptRun(run, desk.name, ports, desk.place());

@@ -58,6 +58,8 @@ export interface OpenOptions<E> extends LedgerOptions<E> {
   readonly finishedElsewhere?: boolean | undefined;
   /** Read back to the newest line of this type only. */
   readonly since?: string | undefined;
+  /** Cut and make durable what is there together with the first lines that are appended, in one sync, rather than before: for who acts on none of it before. */
+  readonly withFirstWrite?: boolean | undefined;
 }
 
 /** An event with its text, and who waits for it. */
@@ -91,6 +93,8 @@ export class LedgerFile<E extends { readonly type: string }> {
   #failed: LedgerFailed | undefined;
   #closing = false;
   #hold: { readonly timer: Timer; readonly wake: () => void } | undefined;
+  /** The last batch of an earlier life, which has to be written once more, and whether a torn tail stands behind it. */
+  #unproven: { readonly batch: Buffer; readonly torn: boolean } | undefined;
 
   private constructor(path: string, fd: number, mark: LedgerMark, options: LedgerOptions<E>) {
     this.path = path;
@@ -170,23 +174,14 @@ export class LedgerFile<E extends { readonly type: string }> {
   ): Promise<{ readonly file: LedgerFile<E>; readonly lines: Framed<E>[]; readonly cut: number }> {
     const reading = options.since === undefined ? readLedger<E>(path, options) : readTail<E>(path, options.since, options);
     checkWhole(path, reading, options.finishedElsewhere === true);
-    const disk = options.disk ?? systemDisk;
-    const fd = await disk.open(path, "r+");
+    const fd = await (options.disk ?? systemDisk).open(path, "r+");
     const { mark } = reading;
     const cut = reading.size - reading.validBytes;
     const batch = readBytes(path, mark.batchOffset, mark.offset);
-    try {
-      await untilRoom(options, async () => {
-        if (cut > 0) await disk.ftruncate(fd, mark.offset);
-        await writeAll(disk, fd, batch, mark.batchOffset);
-      });
-      // fsync rather than fdatasync: the cut has to be durable too, and the name if the crash came before its folder was synced.
-      await disk.fsync(fd);
-      await syncNames(disk, dirname(path), options);
-    } catch (error) {
-      throw fatal(options, new LedgerFailed(path, "Recovering", error));
-    }
-    return { file: new LedgerFile<E>(path, fd, mark, options), lines: reading.lines, cut };
+    const file = new LedgerFile<E>(path, fd, mark, options);
+    file.#unproven = { batch, torn: cut > 0 };
+    if (options.withFirstWrite !== true) await file.#prove();
+    return { file, lines: reading.lines, cut };
   }
 
   /**
@@ -215,7 +210,30 @@ export class LedgerFile<E extends { readonly type: string }> {
     this.#closing = true;
     this.#hold?.wake();
     await this.#writing;
+    if (this.#failed === undefined) await this.#prove();
     await this.#disk.close(this.#fd);
+  }
+
+  /** Makes what an earlier life left durable, where no write has done so. */
+  async #prove(): Promise<void> {
+    if (this.#unproven === undefined) return;
+    const { batch, torn } = this.#unproven;
+    const { offset } = this.#mark;
+    try {
+      await untilRoom(this.#options, async () => {
+        if (torn) await this.#disk.ftruncate(this.#fd, offset);
+        await writeAll(this.#disk, this.#fd, batch, offset - batch.length);
+      });
+      await this.#syncAll();
+    } catch (error) {
+      throw this.#fail("Recovering", error);
+    }
+    this.#unproven = undefined;
+  }
+
+  /** fsync rather than fdatasync: the cut has to be durable too, and the name if the crash came before its folder was synced. */
+  async #syncAll(): Promise<void> {
+    await Promise.all([this.#disk.fsync(this.#fd), syncNames(this.#disk, dirname(this.path), this.#options)]);
   }
 
   async #writeAll(): Promise<void> {
@@ -238,9 +256,12 @@ export class LedgerFile<E extends { readonly type: string }> {
       const added = this.#options.complete?.(more) ?? [];
       return { events: added, bodies: bodiesOf(this.path, added) };
     });
+    const unproven = this.#unproven;
+    if (unproven?.torn === true) await this.#cutBack(from.offset);
+    const whole = unproven === undefined ? bytes : Buffer.concat([unproven.batch, bytes]);
     for (let held = false; ; held = true) {
       try {
-        await writeAll(this.#disk, this.#fd, bytes, from.offset);
+        await writeAll(this.#disk, this.#fd, whole, from.offset - whole.length + bytes.length);
         if (held) this.#options.onHeld?.(false);
         break;
       } catch (error) {
@@ -252,10 +273,12 @@ export class LedgerFile<E extends { readonly type: string }> {
       }
     }
     try {
-      await this.#disk.fdatasync(this.#fd);
+      if (unproven === undefined) await this.#disk.fdatasync(this.#fd);
+      else await this.#syncAll();
     } catch (error) {
       throw this.#fail("Syncing", error);
     }
+    this.#unproven = undefined;
     this.#mark = mark;
     this.#options.onDurable?.(lines);
     let next = 0;

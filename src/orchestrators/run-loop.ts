@@ -175,7 +175,11 @@ export class RunLoop {
    * @throws LedgerDamaged, LedgerFormatError, ArtifactUnusable, a Node error
    */
   static async recover(run: string, deps: RunDeps, because = "the daemon was started again"): Promise<RunLoop | undefined> {
-    const { file, lines } = await LedgerFile.open<RunEvent>(deps.runStore.runLedger(run), ledgerOptions(run, deps));
+    const { file, lines } = await LedgerFile.open<RunEvent>(deps.runStore.runLedger(run), {
+      ...ledgerOptions(run, deps),
+      // Nothing is done before the line that says that it was taken over is durable.
+      withFirstWrite: true,
+    });
     let loop: RunLoop;
     try {
       const state = fold(lines.map((line) => restoreEvent(line as RunLine, deps.artifacts)));
