@@ -196,7 +196,7 @@ describe("creating", () => {
 });
 
 describe("opening after a crash", () => {
-  it("keeps exactly the whole lines, at every byte, and goes on from there", async () => {
+  it.each([false, true])("keeps exactly the whole lines, at every byte, and goes on from there; with the first write: %s", async (withFirstWrite) => {
     const folder = tempRoot().root;
     const bytes = readFileSync(await writeLedger(folder, SEVEN));
     const path = join(folder, "cut.jsonl");
@@ -209,7 +209,8 @@ describe("opening after a crash", () => {
         continue;
       }
       const whole = bytes.subarray(0, length).lastIndexOf(10) + 1;
-      const { file, lines, cut } = await LedgerFile.open<Note>(path, calm());
+      const { file, lines, cut } = await LedgerFile.open<Note>(path, { ...calm<Note>(), withFirstWrite });
+      if (withFirstWrite) expect(statSync(path).size).toBe(length);
       expect([lines.length, cut]).toEqual([bytes.subarray(0, whole).toString().split("\n").length - 1, length - whole]);
       const [line] = await file.append([note(1)]);
       await file.close();
@@ -261,6 +262,24 @@ describe("opening after a crash", () => {
     const path = await writeLedger(tempRoot().root, [[{ type: "run.submitted", format: 2 }]]);
     await expect(LedgerFile.open<Note>(path, calm())).rejects.toThrow(LedgerFormatError);
     await (await LedgerFile.open<Note>(path, calm({ format: 2 }))).file.close();
+  });
+
+  it("writes the last batch again with the first write, or as it is closed, and acknowledges nothing where that fails", async () => {
+    const path = await writeLedger(tempRoot().root, SEVEN);
+    truncateSync(path, readFileSync(path).length - 9);
+    const { lines } = readLedger<Note>(path);
+    for (const stop of ["ftruncate", "write", "fsync"] as const) {
+      for (const appends of [true, false]) {
+        const disk = faultyDisk();
+        const { file } = await LedgerFile.open<Note>(path, { ...calm<Note>({ disk, onFatal: () => undefined }), withFirstWrite: true });
+        disk.before = (call) => (call === stop ? diskError("EIO") : undefined);
+        const done = appends ? file.append([note(1)]) : file.close();
+        // A torn tail that an earlier round cut away needs no cut.
+        if (stop === "ftruncate" && readLedger(path).end === "whole") await done;
+        else await expect(done).rejects.toThrow(LedgerFailed);
+        expect(readLedger<Note>(path).lines.slice(0, lines.length)).toEqual(lines);
+      }
+    }
   });
 
   it("may itself be cut short, and still ends with the same lines", async () => {
