@@ -1,6 +1,7 @@
 /** `orchd prune`: removes runs that retention no longer keeps. With a daemon up it is the daemon's to do (semantics.md 24). */
 import { systemClock } from "../clock.ts";
 import type { Json } from "../core/snapshot.ts";
+import type { PruneOptions } from "../ledger/prune.ts";
 import type { AskedLimits, RetentionPolicy } from "../ledger/retention.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import { VERSION } from "../version.ts";
@@ -59,27 +60,31 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
     return report(context, pruningOf(answer.reply.result), answer.reply.reason, dryRun);
   }
   const [{ withFolderLock }, { prune }] = await Promise.all([import("../ledger/folder-lock.ts"), import("../ledger/prune.ts")]);
-  const policyOf = await policies(roots, limits);
+  const rules = await policies(roots, limits);
   const act = (signal?: AbortSignal): Promise<Pruning> =>
-    prune(roots.runs, { nowMs: Date.now(), policyOf, ...only, dryRun, ...(signal === undefined ? {} : { signal }) });
+    prune(roots.runs, { nowMs: Date.now(), ...rules, ...only, dryRun, ...(signal === undefined ? {} : { signal }) });
   // A dry run writes nothing, so it needs no lock.
   const pruned = dryRun ? await act() : await withFolderLock(new RunStore(roots.runs).orchdDir, { clock: systemClock, version: VERSION }, act);
   return report(context, pruned, undefined, dryRun);
 }
 
 /** Each pipeline's own rules, as the daemon would have them; of one whose file cannot be loaded nothing goes, since its rules are not known. */
-async function policies(roots: Roots, limits: AskedLimits): Promise<(pipeline: string) => RetentionPolicy> {
-  const [{ loadPipelines, readSettings }, { policyUnder }] = await Promise.all([import("./load-pipelines.ts"), import("../ledger/retention.ts")]);
+async function policies(roots: Roots, limits: AskedLimits): Promise<Pick<PruneOptions, "policyOf" | "totalBytes">> {
+  const [{ loadPipelines, readSettings }, { policyUnder, totalBytesOf, KEEP_ALL }] = await Promise.all([
+    import("./load-pipelines.ts"),
+    import("../ledger/retention.ts"),
+  ]);
   const { retention } = await readSettings(roots);
   const files = await loadPipelines(roots);
   const store = new RunStore(roots.runs);
-  return (pipeline) => {
+  const policyOf = (pipeline: string): RetentionPolicy => {
     const own = files.find((file) => file.ok && file.name === pipeline);
     if (own?.ok === true) return policyUnder(own.loaded.retention, limits);
     const recorded = readPipeline(store, pipeline)?.state.file;
     const unknown = files.some((file) => !file.ok && (file.name === pipeline || file.file === recorded));
-    return unknown ? { keepDays: Number.POSITIVE_INFINITY, keepRuns: Number.POSITIVE_INFINITY } : policyUnder(retention, limits);
+    return unknown ? KEEP_ALL : policyUnder(retention, limits);
   };
+  return { policyOf, totalBytes: totalBytesOf(retention) };
 }
 
 function pruningOf(result: Json | undefined): Pruning | undefined {

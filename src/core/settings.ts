@@ -30,7 +30,16 @@ export const orchdSettingsSchema = z
       ])
       .optional()
       .describe("the concurrency groups: a limit by name, `{db: 2}` or `{db: {limit: 2}}`, or a list of {group, limit}; default: none"),
-    retention: retentionSchema.optional().describe("how long ended runs are kept; default: 30 days and 10000 runs a pipeline"),
+    retention: retentionSchema
+      .extend({
+        totalMb: z
+          .number()
+          .min(1)
+          .optional()
+          .describe("of all pipelines' run ledgers and logs together so many MiB are kept at most, the oldest going first; default: no limit"),
+      })
+      .optional()
+      .describe("how long ended runs are kept; default: 30 days and 10000 runs a pipeline"),
     runner: z
       .strictObject({
         threads: z.int().min(1).max(256).optional().describe("worker threads; default: 8"),
@@ -76,7 +85,8 @@ export interface OrchdSettings {
   /** Over all pipelines; undefined: no limit. */
   readonly maxActiveRuns?: number;
   readonly concurrency: { readonly [group: string]: ConcurrencyGroup };
-  readonly retention: Retention;
+  /** `totalMb` is over all pipelines; the rest is what a pipeline's own `retention` may override. */
+  readonly retention: Retention & { readonly totalMb?: number };
   readonly runner: { readonly threads: number; readonly memoryMb?: number };
   /** By name; `code` is there once the module was bundled (load-settings.ts). */
   readonly orchestrators: { readonly [name: string]: OrchestratorRef };
@@ -119,7 +129,10 @@ export function resolveSettings(
       drainPeriodMs: written.drainPeriod === undefined ? DEFAULT_SETTINGS.drainPeriodMs : parseDuration(written.drainPeriod)!,
       ...(written.maxActiveRuns === undefined ? {} : { maxActiveRuns: written.maxActiveRuns }),
       concurrency: groupsOf(written.concurrency),
-      retention: mergeRetention(DEFAULT_SETTINGS.retention, written.retention),
+      retention: {
+        ...mergeRetention(DEFAULT_SETTINGS.retention, written.retention),
+        ...(written.retention?.totalMb === undefined ? {} : { totalMb: written.retention.totalMb }),
+      },
       runner: {
         threads: written.runner?.threads ?? DEFAULT_SETTINGS.runner.threads,
         ...(written.runner?.memoryMb === undefined ? {} : { memoryMb: written.runner.memoryMb }),

@@ -7,7 +7,7 @@ import type { Reply } from "../core/request.ts";
 import type { CacheIndex } from "../ledger/cache-index.ts";
 import type { LedgerFailed } from "../ledger/ledger-error.ts";
 import { prune, type PruneOptions, type Pruned } from "../ledger/prune.ts";
-import { policyUnder, type RetentionPolicy } from "../ledger/retention.ts";
+import { policyUnder, totalBytesOf, type RetentionPolicy } from "../ledger/retention.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { Engine } from "./engine.ts";
 import type { Log, UpkeepRequest } from "./ports.ts";
@@ -72,6 +72,7 @@ export class Upkeep {
     const options: PruneOptions = {
       nowMs: this.#ports.clock.now(),
       policyOf,
+      totalBytes: totalBytesOf(engine.settings.retention),
       pipeline: request.pipeline,
       dryRun: request.dryRun,
       alsoActive: engine.runs.ids(),

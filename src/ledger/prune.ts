@@ -12,7 +12,7 @@ import { emptyPipelineState, evolvePipeline, type PipelineState } from "../core/
 import { syncDirectory } from "./directories.ts";
 import { errorCode, systemDisk } from "./disk.ts";
 import { readLedger, readTail } from "./ledger-reader.ts";
-import { decideRetention, type PipelineFacts, type RetentionPolicy, type RunFacts } from "./retention.ts";
+import { decideRetention, KEEP_ALL, type PipelineFacts, type RetentionPolicy, type RunFacts } from "./retention.ts";
 import { RunStore } from "./run-store.ts";
 
 const HOUR_MS = 3_600_000;
@@ -26,6 +26,8 @@ const OLD_PIPELINE_LEDGER = /^pipeline-\d{4}-\d\d-\d\d(-\d+)?\.jsonl$/;
 export interface PruneOptions {
   readonly nowMs: number;
   readonly policyOf: (pipeline: string) => RetentionPolicy;
+  /** Of all pipelines together, ledgers and logs; undefined: no limit. */
+  readonly totalBytes?: number | undefined;
   /** Only this pipeline's runs. */
   readonly pipeline?: string | undefined;
   /** Decide and say, and remove nothing. */
@@ -54,7 +56,7 @@ export async function prune(runsDir: string, options: PruneOptions): Promise<Pru
   const store = new RunStore(runsDir);
   const facts: PipelineFacts[] = [];
   for (const pipeline of store.pipelines()) facts.push(await factsOf(store, pipeline, options));
-  const { prune: going, kept } = decideRetention(facts, options.nowMs, (run) => sourcesOf(store, run));
+  const { prune: going, kept } = decideRetention(facts, options.nowMs, (run) => sourcesOf(store, run), options.totalBytes);
   const size = new Map(facts.flatMap(({ runs }) => runs.map(({ run, bytes }) => [run, bytes] as const)));
   const result = {
     runs: [...going].map(([run, because]) => ({ run, because })),
@@ -69,7 +71,7 @@ export async function prune(runsDir: string, options: PruneOptions): Promise<Pru
 
 async function factsOf(store: RunStore, pipeline: string, options: PruneOptions): Promise<PipelineFacts> {
   const spared = options.pipeline !== undefined && options.pipeline !== pipeline;
-  const policy = spared ? { keepDays: Infinity, keepRuns: Infinity } : options.policyOf(pipeline);
+  const policy = spared ? KEEP_ALL : options.policyOf(pipeline);
   const { state, toldUntil } = stateOf(store, pipeline);
   await syncFile(store.pipelineLedger(pipeline));
   const active = new Set([...state.active.keys(), ...state.queued, ...(options.alsoActive ?? [])]);

@@ -1,7 +1,8 @@
 /**
  * Which runs may go, and why the others stay (semantics.md 9 and 24). Pure: prune.ts gathers the facts and does the removing.
  *
- * A run goes if it is older than `keepDays`, or if there are `keepRuns` newer ones, or if the newer ones fill `keepBytes`. Whatever the
+ * A run goes if it is older than `keepDays`, or if there are `keepRuns` newer ones, or if the newer ones fill `keepBytes`; and, over all pipelines
+ * together, if what is left of the newer ones fills `totalBytes`. Whatever the
  * limits, a run stays while it is active or is its pipeline's newest; while its slot is not durably decided, since recovery would fire it
  * anew, or, where no slot asked for it, its end not told in its pipeline's ledger; and while a run that stays took a result from it.
  */
@@ -18,6 +19,9 @@ export interface RetentionPolicy {
 
 /** The policy of a root that sets none. */
 export const DEFAULT_RETENTION: RetentionPolicy = { keepDays: 30, keepRuns: 10_000 };
+
+/** The policy of a pipeline of which nothing may go. */
+export const KEEP_ALL: RetentionPolicy = { keepDays: Infinity, keepRuns: Infinity };
 
 /** What has to be known of a run. */
 export interface RunFacts {
@@ -72,15 +76,26 @@ export function policyUnder(set: Retention, asked: AskedLimits): RetentionPolicy
   };
 }
 
+/** What all pipelines together may keep, in bytes; undefined: no limit. */
+export function totalBytesOf({ totalMb }: { readonly totalMb?: number }): number | undefined {
+  return totalMb === undefined ? undefined : totalMb * 1_048_576;
+}
+
 /**
  * Decides which runs go.
  *
  * @param sourcesOf the runs that a run took results from; asked only of runs that stay, and only if any would go
+ * @param totalBytes of all pipelines together; undefined: no limit
  */
-export function decideRetention(pipelines: readonly PipelineFacts[], nowMs: number, sourcesOf: (run: string) => Iterable<string>): RetentionDecision {
+export function decideRetention(
+  pipelines: readonly PipelineFacts[],
+  nowMs: number,
+  sourcesOf: (run: string) => Iterable<string>,
+  totalBytes = Number.POSITIVE_INFINITY,
+): RetentionDecision {
   const prune = new Map<string, string>();
   const kept = new Map<string, string>();
-  const staying: string[] = [];
+  const left: { readonly one: RunFacts; readonly stays: string | undefined }[] = [];
   for (const facts of pipelines) {
     const newestFirst = facts.runs.toSorted((a, b) => b.stampMs - a.stampMs || (a.run < b.run ? 1 : -1));
     const lastFinished = newestFirst.reduce<RunFacts | undefined>(
@@ -91,17 +106,38 @@ export function decideRetention(pipelines: readonly PipelineFacts[], nowMs: numb
     newestFirst.forEach((one, index) => {
       bytes += one.bytes;
       const because = overLimit(one, index, bytes, facts.policy, nowMs);
-      const stays = index === 0 || one === lastFinished ? "it is the newest" : whyKept(one, facts);
+      const stays =
+        index === 0 || one === lastFinished
+          ? "it is the newest"
+          : (whyKept(one, facts) ?? (facts.policy.keepRuns === Infinity ? "its pipeline is left alone" : undefined));
       if (because !== undefined && stays === undefined) {
         prune.set(one.run, because);
       } else {
-        staying.push(one.run);
+        left.push({ one, stays });
         if (because !== undefined) kept.set(one.run, stays!);
       }
     });
   }
+  if (Number.isFinite(totalBytes)) takeOldest(left, totalBytes, prune, kept);
+  const staying = left.map(({ one }) => one.run).filter((run) => !prune.has(run));
   if (prune.size > 0) keepSources(staying, prune, kept, sourcesOf);
   return { prune, kept };
+}
+
+/** What all pipelines have left, the newest first, as far as it fills the limit. */
+function takeOldest(
+  left: readonly { readonly one: RunFacts; readonly stays: string | undefined }[],
+  totalBytes: number,
+  prune: Map<string, string>,
+  kept: Map<string, string>,
+): void {
+  let bytes = 0;
+  for (const { one, stays } of left.toSorted((a, b) => b.one.stampMs - a.one.stampMs || (a.one.run < b.one.run ? 1 : -1))) {
+    bytes += one.bytes;
+    if (bytes <= totalBytes) continue;
+    if (stays === undefined) prune.set(one.run, `newer runs of all pipelines fill ${totalBytes} bytes`);
+    else kept.set(one.run, stays);
+  }
 }
 
 function overLimit(one: RunFacts, newer: number, bytes: number, policy: RetentionPolicy, nowMs: number): string | undefined {

@@ -7,7 +7,7 @@ import { runIdForSlot } from "../../src/core/run-id.ts";
 import { Artifacts } from "../../src/ledger/artifacts.ts";
 import { LedgerFile } from "../../src/ledger/ledger-file.ts";
 import { prune, type PruneOptions } from "../../src/ledger/prune.ts";
-import { DEFAULT_RETENTION, decideRetention, type PipelineFacts, type RunFacts } from "../../src/ledger/retention.ts";
+import { DEFAULT_RETENTION, decideRetention, KEEP_ALL, type PipelineFacts, type RunFacts } from "../../src/ledger/retention.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
@@ -88,6 +88,19 @@ describe("deciding what goes", () => {
     expect(kept.get("q61")).toBe("q60 took a result from it");
   });
 
+  it("lets the oldest of all pipelines go by their size together, save what stays whatever the limits", () => {
+    const q = [1.5, 2.5, 3.5].map((days) => run(days, { run: `q${days}` }));
+    const all = [pipeline([run(1), run(2), run(3, { finishedAt: undefined }), run(4)]), pipeline(q, { pipeline: "q" })];
+    const { prune: going, kept } = decideRetention(all, NOW, none, 300);
+    expect([...going.keys()]).toEqual(["q2.5", "q3.5", "r4"]);
+    expect(going.get("r4")).toBe("newer runs of all pipelines fill 300 bytes");
+    expect([...kept]).toEqual([["r3", "it has not finished"]]);
+    const spared = [all[0]!, pipeline(q, { pipeline: "q", policy: KEEP_ALL })];
+    expect([...decideRetention(spared, NOW, none, 300).prune.keys()]).toEqual(["r4"]);
+    // What one that stays took a result from stays too.
+    expect([...decideRetention(all, NOW, (id) => (id === "r1" ? ["q3.5"] : []), 300).prune.keys()]).toEqual(["q2.5", "r4"]);
+  });
+
   it("asks for no sources where nothing would go", () => {
     const asked: string[] = [];
     decideRetention([pipeline([run(0), run(1)])], NOW, (id) => {
@@ -111,7 +124,8 @@ describe("deciding what goes", () => {
         fc.nat(40),
         fc.nat(10),
         fc.option(fc.nat(100), { nil: undefined }),
-        (all, keepDays, keepRuns, throughDays) => {
+        fc.option(fc.nat(3_000), { nil: undefined }),
+        (all, keepDays, keepRuns, throughDays, totalBytes) => {
           const runs = all.map((one, n) =>
             run(one.days, { run: `r${n}`, scheduled: one.scheduled, ...(one.finished ? {} : { finishedAt: undefined }) }),
           );
@@ -121,7 +135,7 @@ describe("deciding what goes", () => {
             const source = all[Number(id.slice(1))]!.source;
             return source === undefined ? [] : [`r${source}`];
           };
-          const { prune: going } = decideRetention([pipeline(runs, { policy: { keepDays, keepRuns }, active, through })], NOW, sourcesOf);
+          const { prune: going } = decideRetention([pipeline(runs, { policy: { keepDays, keepRuns }, active, through })], NOW, sourcesOf, totalBytes);
           const newest = Math.max(...runs.map(({ stampMs }) => stampMs));
           const left = runs.filter((one) => !going.has(one.run));
           for (const one of runs.filter(({ run: id }) => going.has(id))) {
