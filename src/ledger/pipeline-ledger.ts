@@ -10,7 +10,8 @@
  *
  * In both cases the new file takes the name in one rename, so there is a whole `pipeline.jsonl` at every moment.
  */
-import { existsSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import type { PipelineEvent, PipelineLine } from "../core/event.ts";
 import { LEDGER_FORMAT } from "../core/ledger-format.ts";
 import { checkpointOf } from "../core/pipeline-checkpoint.ts";
@@ -23,6 +24,7 @@ import { RunStore } from "./run-store.ts";
 
 const CHECKPOINT_LINES = 256;
 const ROTATE_BYTES = 16 * 1_048_576;
+const ROTATED = /^pipeline-.+\.jsonl$/;
 
 /** What {@link PipelineLedger.open} needs. */
 export interface PipelineLedgerOptions extends Pick<LedgerOptions<PipelineEvent>, "clock" | "onFatal" | "onHeld" | "disk"> {
@@ -230,6 +232,10 @@ function fits(checkpoint: PipelineEvent): boolean {
 }
 
 function rotatedName(path: string, nowMs: number): string {
+  // A crash may have come after it got its second name, on another day by now: with two, its lines would be told twice.
+  const own = statSync(path).ino;
+  const given = readdirSync(dirname(path)).find((name) => ROTATED.test(name) && statSync(join(dirname(path), name)).ino === own);
+  if (given !== undefined) return join(dirname(path), given);
   const base = `${path.slice(0, -".jsonl".length)}-${new Date(nowMs).toISOString().slice(0, 10)}`;
   return freeName((n) => (n === 1 ? `${base}.jsonl` : `${base}-${n}.jsonl`), path);
 }

@@ -1,4 +1,4 @@
-import { linkSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -9,6 +9,7 @@ import { readLedger, readTail } from "../../src/ledger/ledger-reader.ts";
 import { PipelineLedger, type PipelineLedgerOptions } from "../../src/ledger/pipeline-ledger.ts";
 import { readWholeLedger } from "../support/independent-ledger.ts";
 import { tempRoot } from "../support/temp-root.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
 import { diskError, faultyDisk } from "./faulty-disk.ts";
 import { calm } from "./sample-ledgers.ts";
 
@@ -180,6 +181,42 @@ describe("at its full length", () => {
     const reopened = await open(runs);
     expect(facts(reopened.state)).toEqual(before);
     await reopened.close();
+  });
+
+  it("may die at any call of a rotation: every acknowledged line is in one file, and the state is the same", async () => {
+    let deaths = 0;
+    for (let call = 1; ; call += 1) {
+      const { runs } = tempRoot();
+      const disk = faultyDisk();
+      const ledger = await open(runs, { rotateBytes: 1_500, disk, onFatal: () => undefined });
+      await ledger.append([loaded]);
+      let n = 0;
+      while (ledger.size < 1_500) await ledger.append([fired((n += 1)), ended(n)]);
+      const before = facts(structuredClone(ledger.state));
+      // Once dead it calls nothing more, not even to clean up.
+      let left = call;
+      disk.before = () => ((left -= 1) > 0 ? undefined : diskError("EIO"));
+      const lived = await ledger.append([fired(n + 1)]).then(
+        () => true,
+        () => false,
+      );
+      expect(existsSync(ledger.path)).toBe(true);
+      // The next daemon may come up on another day, by which the old file would get another name.
+      const after = await open(runs, { rotateBytes: 1_500, clock: new VirtualClock({ start: T0 + 86_400_000 * 400 }) });
+      expect(after.damage).toBeUndefined();
+      if (after.state.through === T0 + n * 1_000) expect(facts(after.state)).toEqual(before);
+      else expect([after.state.through, [...after.state.active.keys()]]).toEqual([T0 + (n + 1) * 1_000, [`p@${n + 1}`]]);
+      await after.append([ended(n + 1), fired(n + 2)]);
+      await after.close();
+      const files = readdirSync(join(runs, "p")).filter((name) => name.endsWith(".jsonl"));
+      const ends = files.flatMap((name) => readWholeLedger(join(runs, "p", name))).filter(({ type }) => type === "run.finished");
+      expect(ends.map(({ run }) => String(run)).toSorted()).toEqual(Array.from({ length: n + 1 }, (_, index) => `p@${index + 1}`).toSorted());
+      expect(files.length).toBe(2);
+      if (lived) break;
+      deaths += 1;
+    }
+    // Closing the old file, the aside's birth, write and sync, two names, the folder, the first line's own.
+    expect(deaths).toBeGreaterThanOrEqual(8);
   });
 
   it("may crash between its two names, and rotates under the same one later", async () => {
