@@ -1,10 +1,11 @@
 /**
- * The same work on peers, in the same run: a chain of 50 trivial steps on Dagu, a trivial unit of work in a thread on Bree.
+ * The same work on peers, in the same run and in turn: a chain of 50 trivial steps on Dagu, a trivial unit of work in a thread on Bree, and a thousand of them in
+ * warm threads on piscina, which writes nothing down.
  *
  * The peers are no dependency of orchd. `npm ci --prefix bench/peers` brings them; without it this bench says so and gives no row.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { BenchDaemon, between, inFolder, writeFiles } from "./bench-root.ts";
@@ -12,7 +13,9 @@ import { timed } from "./row.ts";
 import type { Row } from "./row.ts";
 
 const CHAIN = 50;
-const ROUNDS = 5;
+const FAN = 1_000;
+const ROUNDS = 7;
+const WARMUP = 2;
 /** dist/bench/ is where this runs. */
 const packages = join(import.meta.dirname, "../../bench/peers/node_modules");
 
@@ -23,34 +26,61 @@ interface BreeLike {
   stop(): Promise<void>;
 }
 
+interface PiscinaLike {
+  run(task: unknown): Promise<unknown>;
+  destroy(): Promise<void>;
+}
+
+type Pipeline = "shell" | "warm" | "alone" | "fan";
+
 const names = (one: (index: number) => string): string => Array.from({ length: CHAIN }, (_, index) => one(index)).join("");
 
-async function dagu(folder: string): Promise<number[]> {
+/** Runs the same work once; gives milliseconds. */
+interface Peer {
+  once(): Promise<number>;
+  end(): Promise<unknown>;
+}
+
+function dagu(folder: string): Peer {
   writeFiles(folder, {
     "dagu.yaml": `steps:\n${names((index) => `  - name: s${index}\n    command: "true"\n${index === 0 ? "" : `    depends: s${index - 1}\n`}`)}`,
   });
-  const once = (): void => {
-    const { status, stderr } = spawnSync(join(packages, "@dagu-org/dagu-linux-x64/bin/dagu"), ["start", "-q", join(folder, "dagu.yaml")], {
-      env: { ...process.env, DAGU_HOME: join(folder, "dagu-home") },
-      encoding: "utf8",
-    });
+  const program = join(packages, "@dagu-org/dagu-linux-x64/bin/dagu");
+  const env = { ...process.env, DAGU_HOME: join(folder, "dagu-home") };
+  const start = (): void => {
+    const { status, stderr } = spawnSync(program, ["start", "-q", join(folder, "dagu.yaml")], { env, encoding: "utf8" });
     if (status !== 0) throw new Error(`dagu exited ${status}: ${stderr}`);
   };
-  return (await timed(ROUNDS, 1, once)).map((whole) => whole / CHAIN);
+  return { once: async () => (await timed(1, 0, start))[0]! / CHAIN, end: () => Promise.resolve() };
 }
 
-async function bree(folder: string): Promise<number[]> {
+async function bree(folder: string): Promise<Peer> {
   writeFiles(folder, { "work.mjs": 'import { parentPort } from "node:worker_threads";\nparentPort.postMessage("done");\n' });
   const entry = pathToFileURL(join(packages, "bree/src/index.js")).href;
   const { default: Bree } = (await import(entry)) as { default: new (options: object) => BreeLike };
   const scheduler = new Bree({ root: false, logger: false, jobs: [{ name: "work", path: join(folder, "work.mjs") }] });
-  const samples = await timed(20, 2, async () => {
+  const work = async (): Promise<void> => {
     const ended = new Promise<void>((resolve) => scheduler.once("worker deleted", resolve));
     await scheduler.run("work");
     await ended;
-  });
-  await scheduler.stop();
-  return samples;
+  };
+  return { once: async () => (await timed(1, 0, work))[0]!, end: () => scheduler.stop() };
+}
+
+/** Tasks a second in warm threads of this process, 64 given ahead; nothing of it is durable. */
+async function piscina(folder: string): Promise<Peer> {
+  writeFiles(folder, { "nothing.mjs": "export default async () => null;\n" });
+  const entry = pathToFileURL(join(packages, "piscina/dist/esm-wrapper.mjs")).href;
+  const { default: Piscina } = (await import(entry)) as { default: new (options: object) => PiscinaLike };
+  const pool = new Piscina({ filename: pathToFileURL(join(folder, "nothing.mjs")).href, minThreads: 2, maxThreads: 2 });
+  const work = async (): Promise<void> => {
+    let left = FAN;
+    const lane = async (): Promise<void> => {
+      while (left-- > 0) await pool.run(null);
+    };
+    await Promise.all(Array.from({ length: 64 }, lane));
+  };
+  return { once: async () => (await timed(1, 0, work))[0]!, end: () => pool.destroy() };
 }
 
 export async function run(): Promise<Row[]> {
@@ -64,29 +94,44 @@ export async function run(): Promise<Row[]> {
       "schedules/shell.yaml": `steps:\n${names((index) => `  s${index}: { run: "true"${after(index)} }\n`)}`,
       "schedules/warm.yaml": `enableCache: false\nsteps:\n${names((index) => `  s${index}: { uses: ./steps/nothing.ts${after(index)} }\n`)}`,
       "schedules/alone.yaml": "enableCache: false\nsteps:\n  s0: { uses: ./steps/nothing.ts, isolated: true }\n",
+      "schedules/fan.yaml": `enableCache: false\nmaxParallelSteps: 64\nsteps:\n${Array.from({ length: FAN }, (_, index) => `  s${index}: { uses: ./steps/nothing.ts }\n`).join("")}`,
       "schedules/steps/nothing.ts": "export default async () => null;\n",
     });
-    const ours: Record<"shell" | "warm" | "alone", number[]> = { shell: [], warm: [], alone: [] };
+    const ours: Record<Pipeline, number[]> = { shell: [], warm: [], alone: [], fan: [] };
+    const theirs: Record<"dagu" | "bree" | "piscina", number[]> = { dagu: [], bree: [], piscina: [] };
+    const peers = { dagu: dagu(root), bree: await bree(root), piscina: await piscina(root) };
     await BenchDaemon.during(root, async (daemon) => {
-      for (const pipeline of ["shell", "warm", "alone"] as const) {
-        await daemon.runOnce(pipeline);
-        for (let round = 0; round < ROUNDS; round += 1) {
+      // In turn, so that what else the machine does falls on all of them.
+      for (let round = -WARMUP; round < ROUNDS; round += 1) {
+        for (const pipeline of Object.keys(ours) as Pipeline[]) {
           const lines = await daemon.runOnce(pipeline);
-          ours[pipeline].push(
-            between(
-              lines.find(({ type }) => type === "run.started"),
-              lines.at(-1),
-            ) / (pipeline === "alone" ? 1 : CHAIN),
+          const ms = between(
+            lines.find(({ type }) => type === "run.started"),
+            lines.at(-1),
           );
+          if (round >= 0) ours[pipeline].push(ms);
+        }
+        for (const peer of Object.keys(peers) as (keyof typeof peers)[]) {
+          const ms = await peers[peer].once();
+          if (round >= 0) theirs[peer].push(ms);
         }
       }
     });
-    const chain = { name: `Dagu, a chain of ${CHAIN} shell steps`, samples: await dagu(root) };
-    const thread = { name: "Bree, one worker", samples: await bree(root) };
+    for (const peer of Object.values(peers)) await peer.end();
+    const each = (samples: readonly number[]): number[] => samples.map((ms) => ms / CHAIN);
+    const rate = (samples: readonly number[]): number[] => samples.map((ms) => (FAN / ms) * 1_000);
+    const chain = { name: `Dagu ${versionOf("@dagu-org/dagu-linux-x64")}, a chain of ${CHAIN} shell steps`, samples: theirs.dagu };
+    const thread = { name: `Bree ${versionOf("bree")}, one worker`, samples: theirs.bree };
+    const pool = { name: `piscina ${versionOf("piscina")}, not durable`, samples: rate(theirs.piscina) };
     return [
-      { what: `a shell step in a chain of ${CHAIN}`, unit: "ms", orchd: { name: "shell", samples: ours.shell }, beside: chain },
-      { what: `a warm module step in a chain of ${CHAIN}`, unit: "ms", orchd: { name: "warm", samples: ours.warm }, beside: chain },
+      { what: `a shell step in a chain of ${CHAIN}`, unit: "ms", orchd: { name: "shell", samples: each(ours.shell) }, beside: chain },
+      { what: `a warm module step in a chain of ${CHAIN}`, unit: "ms", orchd: { name: "warm", samples: each(ours.warm) }, beside: chain },
       { what: "a module step in a thread of its own, run and all", unit: "ms", orchd: { name: "isolated", samples: ours.alone }, beside: thread },
+      { what: `a fan-out of ${FAN} warm module steps`, unit: "steps/s", orchd: { name: "fan", samples: rate(ours.fan) }, beside: pool },
     ];
   });
+}
+
+function versionOf(name: string): string {
+  return (JSON.parse(readFileSync(join(packages, name, "package.json"), "utf8")) as { version: string }).version;
 }
