@@ -107,9 +107,9 @@ export class BenchDaemon {
     }
   }
 
-  /** Waits for something, looking every 20 ms. */
-  async until(what: string, holds: () => boolean, limitMs = 120_000): Promise<void> {
-    for (const start = performance.now(); !holds(); await sleep(20)) {
+  /** Waits for something, looking every so many milliseconds. */
+  async until(what: string, holds: () => boolean, limitMs = 120_000, everyMs = 20): Promise<void> {
+    for (const start = performance.now(); !holds(); await sleep(everyMs)) {
       if (performance.now() - start > limitMs) throw new Error(`Waited ${limitMs} ms for ${what}. The daemon's log ends:\n${this.#log}`);
     }
   }
