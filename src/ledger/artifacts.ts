@@ -133,6 +133,16 @@ export class Artifacts {
     }
   }
 
+  /** As {@link verify}, for whoever is about to write a line that refers to it: it is young again first, so that no retention takes it meanwhile. */
+  hold(ref: ArtifactRef): boolean {
+    try {
+      this.#keepYoung(ref);
+    } catch {
+      // Gone, which the next line tells; or somebody else's: a command that only reads writes no line either.
+    }
+    return this.verify(ref);
+  }
+
   /** The file of a reference. @throws RangeError where it is none */
   path(ref: ArtifactRef): string {
     if (!isArtifactRef(ref)) throw new RangeError("A reference to an artifact holds 64 hex digits and a length, and nothing else.");

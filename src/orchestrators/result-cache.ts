@@ -102,7 +102,7 @@ export class ResultCache {
       else if (producer.status !== "completed" || producer.cacheKey !== key || producer.outputs === undefined) continue;
       else if (expiresAfterMs !== undefined && nowMs - Date.parse(producer.attempts.at(-1)?.startedAt ?? producer.startedAt ?? "") >= expiresAfterMs)
         miss ??= "expired";
-      else if (!this.areWhole(producer.outputs)) miss ??= "output missing";
+      else if (!this.#areWhole(producer.outputs)) miss ??= "output missing";
       else return { hit: { source: { run, step }, outputs: producer.outputs } };
     }
     return { miss };
@@ -114,22 +114,22 @@ export class ResultCache {
    */
   reuse(run: string, step: string, key: string): CacheHit | undefined {
     const producer = this.stateOf(run)?.steps.get(step);
-    if (producer?.outputs === undefined || (producer.status !== "completed" && producer.status !== "cached") || !this.areWhole(producer.outputs))
+    if (producer?.outputs === undefined || (producer.status !== "completed" && producer.status !== "cached") || !this.#areWhole(producer.outputs))
       return undefined;
     if (producer.cacheKey !== undefined && producer.cacheKey !== key) return undefined;
     return { source: producer.source ?? { run, step }, outputs: producer.outputs };
   }
 
-  /** Whether every artifact that outputs refer to is there and whole. */
-  areWhole(outputs: Readonly<Record<string, Json>>): boolean {
+  /** Whether every artifact that outputs refer to is there and whole, and stays so until a line can say that they were used. */
+  #areWhole(outputs: Readonly<Record<string, Json>>): boolean {
     const refs: ArtifactRef[] = [];
     if (isArtifactRef(outputs)) {
-      if (!this.#artifacts.verify(outputs)) return false;
+      if (!this.#artifacts.hold(outputs)) return false;
       for (const value of Object.values(this.#artifacts.get(outputs) as object)) if (isArtifactRef(value)) refs.push(value);
     } else {
       for (const value of Object.values(outputs)) if (isArtifactRef(value)) refs.push(value);
     }
-    return refs.every((ref) => this.#artifacts.verify(ref));
+    return refs.every((ref) => this.#artifacts.hold(ref));
   }
 
   /** The content hash of one of a step's outputs as its ledger holds them; `undefined` names the object of all. */

@@ -68,6 +68,17 @@ describe("an artifact", () => {
     expect(() => store.path({ $artifact: "../../etc/passwd", bytes: 1 })).toThrow(RangeError);
   });
 
+  it("that a line is about to refer to is young again, and one that is gone is told", async () => {
+    const { store } = artifacts();
+    const ref = await store.put("x");
+    utimesSync(store.path(ref), 1, 1);
+    expect(store.verify(ref)).toBe(true);
+    expect(statSync(store.path(ref)).mtimeMs).toBe(1_000);
+    expect(store.hold(ref)).toBe(true);
+    expect(statSync(store.path(ref)).mtimeMs).toBeGreaterThan(1_000_000);
+    expect(store.hold({ $artifact: "0".repeat(64), bytes: 3 })).toBe(false);
+  });
+
   it("that is put again is young again, for retention's sake", async () => {
     const { store } = artifacts();
     const ref = await store.put("x");
