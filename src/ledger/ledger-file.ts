@@ -23,11 +23,18 @@
  * one of several creators succeeds. Opening cuts a torn tail, and writes the last batch once more before it is believed: the crash may
  * have come after a sync that failed.
  *
+ * ## One writer
+ *
+ * The daemon's lock sees to that (lock.ts), until somebody removes its files under a daemon that is stopped. So a pipeline's ledger is locked in the kernel for
+ * as long as it is open, from before it has its name: the process that meets one which is locked ends, and it meets them before any run's. Looking at the
+ * daemon's lock before each write was tried, and is not enough: a process can be stopped between the look and the write.
+ *
  * Rejected: O_APPEND (a write must land where the good lines end, whatever the file's length); a length prefix (`jq` reads these files); one
  * checksum a write (`tail -F` shows lines); a write-ahead log beside it (the ledger is one).
  */
 import { readSync, openSync, closeSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { tryLock } from "fs-native-extensions";
 import type { Clock, Timer } from "../clock.ts";
 import type { Framed } from "../core/event.ts";
 import { createFile, syncDirectory } from "./directories.ts";
@@ -50,6 +57,8 @@ export interface LedgerOptions<E> {
   /** The newest format that is understood. */
   readonly format?: number | undefined;
   readonly disk?: Disk | undefined;
+  /** Locked in the kernel for as long as it is open; default: false. */
+  readonly locked?: boolean | undefined;
 }
 
 /** How {@link LedgerFile.open} is to read what is there. */
@@ -172,9 +181,19 @@ export class LedgerFile<E extends { readonly type: string }> {
     path: string,
     options: OpenOptions<E>,
   ): Promise<{ readonly file: LedgerFile<E>; readonly lines: Framed<E>[]; readonly cut: number }> {
-    const reading = options.since === undefined ? readLedger<E>(path, options) : readTail<E>(path, options.since, options);
-    checkWhole(path, reading, options.finishedElsewhere === true);
-    const fd = await (options.disk ?? systemDisk).open(path, "r+");
+    const disk = options.disk ?? systemDisk;
+    const fd = await disk.open(path, "r+");
+    let reading: LedgerReading<E>;
+    try {
+      // Before it is read: what another writes meanwhile would be taken for torn.
+      if (options.locked === true && !tryLock(fd))
+        throw fatal(options, new LedgerFailed(path, "Opening", new Error("another process has it open to write it")));
+      reading = options.since === undefined ? readLedger<E>(path, options) : readTail<E>(path, options.since, options);
+      checkWhole(path, reading, options.finishedElsewhere === true);
+    } catch (error) {
+      await disk.close(fd);
+      throw error;
+    }
     const { mark } = reading;
     const cut = reading.size - reading.validBytes;
     const batch = readBytes(path, mark.batchOffset, mark.offset);
@@ -329,7 +348,7 @@ async function createWhole<E>(path: string, bytes: Buffer, options: LedgerOption
   let fd: number;
   await turn();
   try {
-    fd = await untilRoom(options, () => writeAside(disk, path, bytes, keepAs));
+    fd = await untilRoom(options, () => writeAside(disk, path, bytes, options.locked === true, keepAs));
   } catch (error) {
     if (error instanceof LedgerExists) throw error;
     throw fatal(options, new LedgerFailed(path, "Creating", error));
@@ -344,12 +363,13 @@ async function createWhole<E>(path: string, bytes: Buffer, options: LedgerOption
   return fd;
 }
 
-async function writeAside(disk: Disk, path: string, bytes: Buffer, keepAs: string | undefined): Promise<number> {
+async function writeAside(disk: Disk, path: string, bytes: Buffer, locked: boolean, keepAs: string | undefined): Promise<number> {
   const directory = dirname(path);
   const aside = join(directory, `.${basename(path)}.${process.pid}-${(dotNames += 1)}`);
   const fd = await createFile(disk, aside, MODE);
   let named = false;
   try {
+    if (locked) tryLock(fd);
     await writeAll(disk, fd, bytes, 0);
     await disk.fdatasync(fd);
     if (keepAs === undefined) {

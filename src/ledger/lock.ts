@@ -4,7 +4,9 @@
  * The kernel decides, by an open-file-description lock on `daemon.lock`: freed within milliseconds of the holder's death, kept while it is stopped,
  * and blind to clocks. What the kernel cannot see is the file being removed and made anew, on which a second process would get a lock of
  * its own. Two things answer that. A newcomer claims the next `epoch/N`, which only one process can create, and refuses while the process that the
- * newest one names still lives. And the holder looks every second whether `daemon.lock` is still its own file, and ends if it is not.
+ * newest one names still lives. And the holder looks every second whether `daemon.lock` is still its own file, and ends
+ * if it is not; an epoch file that was removed it writes again. Where both went while the holder was stopped, the ledgers that it has open are locked
+ * as well (ledger-file.ts), so that a newcomer ends over the first of them.
  *
  * Rejected: a pid file alone (pids come again), proper-lockfile alone (measured: a stale takeover gave one lock to two holders, and a clock
  * 11 s ahead stole a live one), the epoch alone (a dead holder is found only by looking).
@@ -186,6 +188,7 @@ class HeldLock implements DaemonLock {
   #holder: Holder;
   #timer: Timer | undefined;
   #lost = false;
+  #recorded: Promise<void> = Promise.resolve();
   readonly #callbacks: (() => void)[] = [];
 
   constructor(orchdDir: string, path: string, fd: number, holder: Holder, clock: Clock) {
@@ -229,13 +232,19 @@ class HeldLock implements DaemonLock {
     closeSync(fd);
   }
 
-  async #record(): Promise<void> {
-    await writeFileAtomically(join(epochDir(this.#orchdDir), String(this.epoch)), textOf(this.#holder), { mode: 0o644 });
+  /** One at a time, so that what is written last is what holds. */
+  #record(): Promise<void> {
+    const write = (): Promise<void> => writeFileAtomically(join(epochDir(this.#orchdDir), String(this.epoch)), textOf(this.#holder), { mode: 0o644 });
+    this.#recorded = this.#recorded.catch(() => undefined).then(write);
+    return this.#recorded;
   }
 
   #watch(): void {
     this.#timer = this.#clock.after(CHECK_MS, () => {
-      if (this.stillHeld()) this.#watch();
+      if (!this.stillHeld()) return;
+      // Somebody removed the epoch: `orchd status` would see no daemon, and one that came after the lock file's loss would see no holder.
+      if (newestEpoch(this.#orchdDir) < this.epoch) this.#record().catch(() => undefined);
+      this.#watch();
     });
   }
 }

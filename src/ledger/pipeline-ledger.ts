@@ -134,6 +134,7 @@ export class PipelineLedger {
   #fileOptions(): LedgerOptions<PipelineEvent> {
     return {
       ...this.#options,
+      locked: true,
       onDurable: (lines) => {
         for (const line of lines) evolvePipeline(this.#state, line);
       },

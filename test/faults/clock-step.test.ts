@@ -1,15 +1,12 @@
 /** Promises 15 and 16: the wall clock of a real daemon is set by libfaketime; monotonic time goes on as it is. */
-import { existsSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { awaitLine, awaitSight, linesOf } from "../support/await-event.ts";
 import { startDaemon, type Daemon } from "../support/daemon.ts";
+import { fakeTimeLibrary } from "../support/fake-time.ts";
 import { fullFigures, reached } from "../support/figures.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
-
-const library = ["/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1"].find((path) =>
-  existsSync(path),
-);
 
 /** @param at where the clock stands at first, from where it is; `ready: false` for a daemon that will not be ready by it */
 async function startWithClock(root: TempRoot, at = "+0", ready = true): Promise<{ daemon: Daemon; set: (offset: string) => void }> {
@@ -17,7 +14,7 @@ async function startWithClock(root: TempRoot, at = "+0", ready = true): Promise<
   const set = (offset: string): void => writeFileSync(file, `${offset}\n`);
   set(at);
   const env = {
-    LD_PRELOAD: library!,
+    LD_PRELOAD: fakeTimeLibrary!,
     FAKETIME_TIMESTAMP_FILE: file,
     DONT_FAKE_MONOTONIC: "1",
     FAKETIME_DONT_FAKE_MONOTONIC: "1",
@@ -31,7 +28,7 @@ const HOURLY = `schedule: { cron: "0 * * * *", catchUp: latest }\nsteps:\n  it: 
 /** For what takes minutes. */
 const inFull = fullFigures ? it : undefined;
 
-describe.runIf(library !== undefined)("a wall clock that is set", () => {
+describe.runIf(fakeTimeLibrary !== undefined)("a wall clock that is set", () => {
   it("forward by six hours has every slot decided within 60 s, and the newest caught up", { timeout: 120_000 }, async () => {
     const root = tempRoot({ "schedules/hourly.yaml": HOURLY });
     const { daemon, set } = await startWithClock(root);

@@ -117,6 +117,19 @@ describe("the lock", () => {
     }
   });
 
+  it("writes its epoch again where somebody removed it", async () => {
+    const orchdDir = folder();
+    const clock = new VirtualClock();
+    const lock = await acquire(orchdDir, clock);
+    await lock.setReady();
+    rmSync(join(orchdDir, "epoch"), { recursive: true });
+    expect(readDaemon(orchdDir)).toBeNull();
+    await clock.advance(1_000);
+    await clock.until(() => readDaemon(orchdDir) !== null);
+    expect(readDaemon(orchdDir)).toMatchObject({ pid: process.pid, ready: true });
+    expect(lock.stillHeld()).toBe(true);
+  });
+
   it("goes to one of many that want it at once", async () => {
     const orchdDir = folder();
     const all = await Promise.all(Array.from({ length: 6 }, () => contender(orchdDir)));

@@ -59,6 +59,20 @@ describe("a pipeline's ledger", () => {
     await ledger.close();
   });
 
+  it("is one process's, for as long as it is open", async () => {
+    const { runs } = tempRoot();
+    const ledger = await open(runs);
+    const told: Error[] = [];
+    const another = (): Promise<PipelineLedger> => open(runs, { onFatal: (error) => void told.push(error) });
+    await ledger.append([loaded]);
+    await expect(another()).rejects.toThrow(/^Opening .*pipeline\.jsonl failed: another process has it open to write it\./);
+    await ledger.close();
+    const next = await open(runs);
+    await expect(another()).rejects.toThrow(LedgerFailed);
+    expect(told).toHaveLength(2);
+    await next.close();
+  });
+
   it("moves its state only with durable lines, before whoever waits for them goes on", async () => {
     const { runs } = tempRoot();
     const disk = faultyDisk();
