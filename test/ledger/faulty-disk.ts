@@ -1,4 +1,5 @@
 /** The system's disk with a count of every call, and failures where a test wants them. */
+import { closeSync } from "node:fs";
 import { systemDisk, type Disk } from "../../src/ledger/disk.ts";
 
 /** A disk that counts, and fails on demand. */
@@ -6,6 +7,8 @@ export interface FaultyDisk extends Disk {
   readonly calls: Record<keyof Disk, number>;
   /** Asked before each call; what it returns is thrown. */
   before: (call: keyof Disk, args: readonly unknown[]) => Error | undefined;
+  /** Closes whatever is open, as the kernel does for a process that dies. */
+  die(): void;
 }
 
 /** An error as Node gives it. */
@@ -17,13 +20,21 @@ export function diskError(code: string): Error {
 export function faultyDisk(): FaultyDisk {
   const names = Object.keys(systemDisk) as (keyof Disk)[];
   const disk = { calls: Object.fromEntries(names.map((name) => [name, 0])), before: () => undefined } as unknown as FaultyDisk;
+  const open = new Set<number>();
+  disk.die = () => {
+    for (const fd of open) closeSync(fd);
+    open.clear();
+  };
   for (const name of names) {
     const real = systemDisk[name] as (...args: unknown[]) => Promise<unknown>;
     (disk as unknown as Record<string, unknown>)[name] = async (...args: unknown[]) => {
       disk.calls[name] += 1;
       const error = disk.before(name, args);
       if (error !== undefined) throw error;
-      return real(...args);
+      if (name === "close") open.delete(args[0] as number);
+      const result = await real(...args);
+      if (name === "open") open.add(result as number);
+      return result;
     };
   }
   return disk;

@@ -214,6 +214,7 @@ describe("at its full length", () => {
         () => true,
         () => false,
       );
+      disk.die();
       expect(existsSync(ledger.path)).toBe(true);
       // The next daemon may come up on another day, by which the old file would get another name.
       const after = await open(runs, { rotateBytes: 1_500, clock: new VirtualClock({ start: T0 + 86_400_000 * 400 }) });
