@@ -5,10 +5,11 @@
  * The peers are no dependency of orchd. `npm ci --prefix bench/peers` brings them; without it this bench says so and gives no row.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { BenchDaemon, between, inFolder, writeFiles } from "./bench-root.ts";
+import { peerPackages, versionOf } from "./peer-packages.ts";
 import { timed } from "./row.ts";
 import type { Row } from "./row.ts";
 
@@ -16,8 +17,6 @@ const CHAIN = 50;
 const FAN = 1_000;
 const ROUNDS = 7;
 const WARMUP = 2;
-/** dist/bench/ is where this runs. */
-const packages = join(import.meta.dirname, "../../bench/peers/node_modules");
 
 /** What is used of Bree, which has no types of its own. */
 interface BreeLike {
@@ -45,7 +44,7 @@ function dagu(folder: string): Peer {
   writeFiles(folder, {
     "dagu.yaml": `steps:\n${names((index) => `  - name: s${index}\n    command: "true"\n${index === 0 ? "" : `    depends: s${index - 1}\n`}`)}`,
   });
-  const program = join(packages, "@dagu-org/dagu-linux-x64/bin/dagu");
+  const program = join(peerPackages, "@dagu-org/dagu-linux-x64/bin/dagu");
   const env = { ...process.env, DAGU_HOME: join(folder, "dagu-home") };
   const start = (): void => {
     const { status, stderr } = spawnSync(program, ["start", "-q", join(folder, "dagu.yaml")], { env, encoding: "utf8" });
@@ -56,7 +55,7 @@ function dagu(folder: string): Peer {
 
 async function bree(folder: string): Promise<Peer> {
   writeFiles(folder, { "work.mjs": 'import { parentPort } from "node:worker_threads";\nparentPort.postMessage("done");\n' });
-  const entry = pathToFileURL(join(packages, "bree/src/index.js")).href;
+  const entry = pathToFileURL(join(peerPackages, "bree/src/index.js")).href;
   const { default: Bree } = (await import(entry)) as { default: new (options: object) => BreeLike };
   const scheduler = new Bree({ root: false, logger: false, jobs: [{ name: "work", path: join(folder, "work.mjs") }] });
   const work = async (): Promise<void> => {
@@ -70,7 +69,7 @@ async function bree(folder: string): Promise<Peer> {
 /** Tasks a second in warm threads of this process, 64 given ahead; nothing of it is durable. */
 async function piscina(folder: string): Promise<Peer> {
   writeFiles(folder, { "nothing.mjs": "export default async () => null;\n" });
-  const entry = pathToFileURL(join(packages, "piscina/dist/esm-wrapper.mjs")).href;
+  const entry = pathToFileURL(join(peerPackages, "piscina/dist/esm-wrapper.mjs")).href;
   const { default: Piscina } = (await import(entry)) as { default: new (options: object) => PiscinaLike };
   const pool = new Piscina({ filename: pathToFileURL(join(folder, "nothing.mjs")).href, minThreads: 2, maxThreads: 2 });
   const work = async (): Promise<void> => {
@@ -84,7 +83,7 @@ async function piscina(folder: string): Promise<Peer> {
 }
 
 export async function run(): Promise<Row[]> {
-  if (!existsSync(packages)) {
+  if (!existsSync(peerPackages)) {
     process.stderr.write("The peers are not installed; `npm ci --prefix bench/peers` brings them.\n");
     return [];
   }
@@ -130,8 +129,4 @@ export async function run(): Promise<Row[]> {
       { what: `a fan-out of ${FAN} warm module steps`, unit: "steps/s", orchd: { name: "fan", samples: rate(ours.fan) }, beside: pool },
     ];
   });
-}
-
-function versionOf(name: string): string {
-  return (JSON.parse(readFileSync(join(packages, name, "package.json"), "utf8")) as { version: string }).version;
 }

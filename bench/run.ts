@@ -20,6 +20,7 @@ const BENCHES: Record<string, () => Promise<Bench>> = {
   idle: () => import("./idle.ts"),
   cache: () => import("./cache.ts"),
   peers: () => import("./peers.ts"),
+  "peers-fire": () => import("./peers-fire.ts"),
   soak: () => import("./soak.ts"),
 };
 

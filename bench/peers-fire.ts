@@ -1,0 +1,120 @@
+/**
+ * Dagu and Bree as schedulers, beside orchd: from the minute to a process of each of 100 pipelines (Bree: to a thread of each of 100 jobs), and the memory that the
+ * scheduler takes while it waits. One after the other, since each would be in the others' way. Takes up to six minutes.
+ */
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { BenchDaemon, inFolder, writeFiles } from "./bench-root.ts";
+import { peerPackages, versionOf } from "./peer-packages.ts";
+import { figuresOf } from "./resources.ts";
+import type { Row } from "./row.ts";
+
+const COUNT = 100;
+const MINUTE_MS = 60_000;
+/** Before the minute everything is loaded, and memory is looked at. */
+const LEAD_MS = 20_000;
+const MOST_LATE_MS = 50_000;
+
+interface Seen {
+  /** Milliseconds from the minute to each of the 100. */
+  readonly late: number[];
+  /** MiB while nothing was due. */
+  readonly memory: number;
+}
+
+const each = (file: (index: number) => [string, string]): Record<string, string> =>
+  Object.fromEntries(Array.from({ length: COUNT }, (_, index) => file(index)));
+
+const STAMP = (out: string): string => `date +%s%3N >> ${out}`;
+
+/** Waits for the next minute that is far enough off, and for what happens in it. */
+async function watch(pid: number, out: string): Promise<Seen> {
+  const minute = Math.ceil((Date.now() + LEAD_MS) / MINUTE_MS) * MINUTE_MS;
+  await sleep(minute - Date.now() - 2_000);
+  const memory = figuresOf(pid).residentMiB;
+  const late = (): number[] =>
+    (existsSync(out) ? readFileSync(out, "utf8") : "")
+      .split("\n")
+      .filter(Boolean)
+      .map((stamp) => Number(stamp) - minute)
+      // What some start on their own account when they come up is not it.
+      .filter((ms) => ms >= -1_000);
+  for (; late().length < COUNT; await sleep(100)) {
+    if (Date.now() > minute + MOST_LATE_MS) throw new Error(`Of ${COUNT}, ${late().length} had begun ${MOST_LATE_MS} ms after the minute.`);
+  }
+  return { late: late().slice(0, COUNT), memory };
+}
+
+async function whileUp(child: ChildProcess, out: string): Promise<Seen> {
+  try {
+    return await watch(child.pid!, out);
+  } finally {
+    const ended = once(child, "exit");
+    // Dagu was seen to go on for minutes after a SIGTERM.
+    child.kill("SIGKILL");
+    await ended;
+  }
+}
+
+function dagu(folder: string): Promise<Seen> {
+  const out = join(folder, "dagu.out");
+  writeFiles(
+    folder,
+    each((index) => [`dags/p${index}.yaml`, `schedule: "* * * * *"\nsteps:\n  - name: s\n    command: sh -c "${STAMP(out)}"\n`]),
+  );
+  const program = join(peerPackages, "@dagu-org/dagu-linux-x64/bin/dagu");
+  const env = { ...process.env, DAGU_HOME: join(folder, "dagu-home") };
+  return whileUp(spawn(program, ["scheduler", `--dags=${join(folder, "dags")}`], { env, stdio: "ignore" }), out);
+}
+
+function bree(folder: string): Promise<Seen> {
+  const out = join(folder, "bree.out");
+  writeFiles(folder, {
+    "job.mjs": `import { appendFileSync } from "node:fs";\nappendFileSync(${JSON.stringify(out)}, Date.now() + "\\n");\n`,
+    "bree.mjs": `import Bree from ${JSON.stringify(join(peerPackages, "bree/src/index.js"))};
+const jobs = Array.from({ length: ${COUNT} }, (_, index) => ({ name: "j" + index, path: ${JSON.stringify(join(folder, "job.mjs"))}, cron: "* * * * *" }));
+await new Bree({ root: false, logger: false, jobs }).start();
+`,
+  });
+  return whileUp(spawn(process.execPath, [join(folder, "bree.mjs")], { stdio: "ignore" }), out);
+}
+
+function ours(root: string): Promise<Seen> {
+  const out = join(root, "orchd.out");
+  writeFiles(
+    root,
+    each((index) => [`schedules/p${index}.yaml`, `schedule: { cron: "* * * * *" }\nsteps: { s: { run: "${STAMP(out)}" } }\n`]),
+  );
+  return BenchDaemon.during(root, (daemon) => watch(daemon.pid, out));
+}
+
+export async function run(): Promise<Row[]> {
+  if (!existsSync(peerPackages) || spawnSync("date", ["+%3N"], { encoding: "utf8" }).stdout.length !== 4) {
+    process.stderr.write("The peers are not installed (`npm ci --prefix bench/peers` brings them), or this `date` counts no milliseconds.\n");
+    return [];
+  }
+  return inFolder(async (root) => {
+    const orchd = await ours(root);
+    const peers = [
+      { name: `Dagu ${versionOf("@dagu-org/dagu-linux-x64")}`, seen: await dagu(root) },
+      { name: `Bree ${versionOf("bree")}, a thread each`, seen: await bree(root) },
+    ];
+    return peers.flatMap(({ name, seen }): Row[] => [
+      {
+        what: `from the minute to a shell step of each of ${COUNT} pipelines`,
+        unit: "ms",
+        orchd: { name: "shell", samples: orchd.late },
+        beside: { name, samples: seen.late },
+      },
+      {
+        what: `resident memory with ${COUNT} pipelines, waiting`,
+        unit: "MiB",
+        orchd: { name: "daemon", samples: [orchd.memory] },
+        beside: { name, samples: [seen.memory] },
+      },
+    ]);
+  });
+}
