@@ -25,6 +25,7 @@ import type { RunDeps } from "../src/orchestrators/run-ports.ts";
 import type { TaskPool } from "../src/orchestrators/task-pool.ts";
 import { BenchDaemon, inFolder, ledgerPath, linesOf, writeFiles, type Line } from "./bench-root.ts";
 import { timed, type Row } from "./row.ts";
+import { PLAIN_STEP } from "./plain-step.ts";
 
 const STEPS = 1_000;
 const ROUNDS = 15;
@@ -116,14 +117,8 @@ class PrePass {
       steps: ids.map((id) => ({
         id: `s${id}`,
         code: { bundle: hashed(String(id % 10)), pick: "export:default", source: `./steps/m${id % 10}.ts` },
+        ...PLAIN_STEP,
         params: { id },
-        inputs: {},
-        after: [],
-        env: {},
-        retry: { maxRetries: 0, delayMs: 0, backoff: 1, jitter: 0 },
-        onInterruption: "retry",
-        isolated: false,
-        hooks: {},
         ...(withFiles ? { cache: { acrossSlots: false, fileDependencies: [`./data/f${id}.txt`], ignoredInputs: [], includeStepCode: true } } : {}),
       })),
     };

@@ -10,6 +10,7 @@ import { readLedger } from "../src/ledger/ledger-reader.ts";
 import { inFolder } from "./bench-root.ts";
 import { median, timed } from "./row.ts";
 import type { Row } from "./row.ts";
+import { PLAIN_STEP } from "./plain-step.ts";
 
 const STEPS = 10_000;
 const ROUNDS = 9;
@@ -60,14 +61,7 @@ function events(): RunEvent[] {
         spec: {
           id,
           run: "true",
-          params: {},
-          inputs: {},
-          after: [],
-          env: {},
-          retry: { maxRetries: 0, delayMs: 0, backoff: 1, jitter: 0 },
-          onInterruption: "retry",
-          isolated: false,
-          hooks: {},
+          ...PLAIN_STEP,
         },
       },
       { type: "step.started", step: id, attempt: 1, because: "inputs ready" },

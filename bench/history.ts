@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
 import { ledgerPath, writeFiles } from "./bench-root.ts";
+import { PLAIN_STEP } from "./plain-step.ts";
 
 const PIPELINES = 10;
 /** The schedule of each pipeline, as its ledger has it. */
@@ -117,14 +118,7 @@ export function history(root: string, runs: number, unfinished = 0): History {
                   {
                     id: "nothing",
                     run: "true",
-                    params: {},
-                    inputs: {},
-                    after: [],
-                    env: {},
-                    retry: { maxRetries: 0, delayMs: 0, backoff: 1, jitter: 0 },
-                    onInterruption: "retry",
-                    isolated: false,
-                    hooks: {},
+                    ...PLAIN_STEP,
                   },
                 ],
               },

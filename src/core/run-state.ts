@@ -7,7 +7,7 @@
  * lacks, which steps are ready, running, waiting for a retry, or can no longer run, and which hooks are owed.
  *
  * Invariants: a step is in at most one of `ready`, `running`, `delayed`, `doomed`; `ended` counts the steps whose phase is "ended"; a step in
- * phase "waiting" has `unmet` > 0. A finished run never changes.
+ * phase "waiting" has `unmet` > 0. A finished run never changes. Every event's case keeps these, so the cases stand in one file, long as it is.
  */
 import type { RunLine, Trigger } from "./event.ts";
 import type { StepError } from "./failure.ts";

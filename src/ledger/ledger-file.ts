@@ -29,6 +29,8 @@
  * as long as it is open, from before it has its name: the process that meets one which is locked ends, and it meets them before any run's. Looking at the
  * daemon's lock before each write was tried, and is not enough: a process can be stopped between the look and the write.
  *
+ * All of it in one file: being born, opened again and written share the mark, and the rule of what may be tried again.
+ *
  * Rejected: O_APPEND (a write must land where the good lines end, whatever the file's length); a length prefix (`jq` reads these files); one
  * checksum a write (`tail -F` shows lines); a write-ahead log beside it (the ledger is one).
  */
@@ -187,7 +189,10 @@ export class LedgerFile<E extends { readonly type: string }> {
     try {
       // Before it is read: what another writes meanwhile would be taken for torn.
       if (options.locked === true && !tryLock(fd))
-        throw fatal(options, new LedgerFailed(path, "Opening", new Error("another process has it open to write it")));
+        throw fatal(
+          options,
+          new LedgerFailed(path, "Opening", new Error("another process has it open to write it; find it with `fuser` and end it")),
+        );
       reading = options.since === undefined ? readLedger<E>(path, options) : readTail<E>(path, options.since, options);
       checkWhole(path, reading, options.finishedElsewhere === true);
     } catch (error) {

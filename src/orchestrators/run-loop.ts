@@ -8,6 +8,8 @@
  * It decides nothing: what happens next, and why, is core/plan.ts's; what a failure or an interruption means is `afterFailure` and
  * `afterInterruption`'s. It knows what no ledger holds: which steps are being prepared, which hooks run, what running steps were told.
  *
+ * The file is long because whatever happens in a turn touches the state of that turn, which nobody else sees.
+ *
  * A result counts only under the fencing token of the attempt that is current (semantics.md 14); any other is refused and noted.
  */
 import type { Timer } from "../clock.ts";
