@@ -65,7 +65,9 @@ describe("a pipeline's ledger", () => {
     const told: Error[] = [];
     const another = (): Promise<PipelineLedger> => open(runs, { onFatal: (error) => void told.push(error) });
     await ledger.append([loaded]);
-    await expect(another()).rejects.toThrow(/^Opening .*pipeline\.jsonl failed: another process has it open to write it; find it with `fuser` and end it\./);
+    await expect(another()).rejects.toThrow(
+      /^Opening .*pipeline\.jsonl failed: another process has it open to write it; find it with `fuser` and end it\./,
+    );
     await ledger.close();
     const next = await open(runs);
     await expect(another()).rejects.toThrow(LedgerFailed);
