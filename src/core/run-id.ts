@@ -45,27 +45,25 @@ export function parseRunId(id: string): RunId | undefined {
   if (id.length > 200) return undefined;
   const match = RUN_ID.exec(id);
   if (match === null) return undefined;
-  const [, pipeline, year, month, day, hour, minute, second, milliseconds, schedule, suffix] = match;
-  const parts = SUFFIX.exec(suffix!);
-  if (parts === null || !PIPELINE_NAME.test(pipeline!) || (schedule !== undefined && !SCHEDULE_NAME.test(schedule))) return undefined;
-  const iso = `${year}-${month}-${day}T${hour}:${minute}:${second}.${milliseconds ?? "000"}Z`;
+  const [pipeline, day, hour, milliseconds, schedule, suffix] = [match[1]!, match[4]!, match[5]!, match[8], match[9], match[10]!];
+  const parts = suffix === "" ? [] : SUFFIX.exec(suffix);
+  if (parts === null || !PIPELINE_NAME.test(pipeline) || (schedule !== undefined && !SCHEDULE_NAME.test(schedule))) return undefined;
+  const month = `${match[2]!}-${match[3]!}`;
+  const iso = `${month}-${day}T${hour}:${match[6]!}:${match[7]!}.${milliseconds ?? "000"}Z`;
+  // Every field out of its range makes this NaN, save the 31st of a short month and the hour 24, which run over into the next day.
   const stampMs = Date.parse(iso);
-  if (Number.isNaN(stampMs) || new Date(stampMs).toISOString() !== iso) return undefined;
+  if (new Date(stampMs).getUTCDate() !== Number(day)) return undefined;
   const manual = parts[1] !== undefined;
   // A run by hand has milliseconds and no slot; every other has a slot, which is a whole second.
   if (manual !== (milliseconds !== undefined) || (manual && (schedule !== undefined || parts[2] !== undefined))) return undefined;
-  return {
-    pipeline: pipeline!,
-    ...(manual ? {} : { slot: iso }),
-    stampMs,
-    ...(schedule === undefined ? {} : { schedule }),
-    month: `${year}-${month}`,
-    suffix: suffix!,
-    manual,
-    ...(parts[2] === undefined ? {} : { backfill: Number(parts[2]) }),
-    ...(parts[3] === undefined ? {} : { rerun: Number(parts[3]) }),
-    first: parts[3] === undefined ? id : id.slice(0, id.lastIndexOf("-r")),
-  };
+  // Put together step by step: a start over a long history takes many apart.
+  const first = parts[3] === undefined ? id : id.slice(0, id.lastIndexOf("-r"));
+  const parsed: { -readonly [Key in keyof RunId]: RunId[Key] } = { pipeline, stampMs, month, suffix, manual, first };
+  if (!manual) parsed.slot = iso;
+  if (schedule !== undefined) parsed.schedule = schedule;
+  if (parts[2] !== undefined) parsed.backfill = Number(parts[2]);
+  if (parts[3] !== undefined) parsed.rerun = Number(parts[3]);
+  return parsed;
 }
 
 /**

@@ -8,7 +8,7 @@
  */
 import { statSync } from "node:fs";
 import type { PipelineEvent } from "../core/event.ts";
-import { parseRunId } from "../core/run-id.ts";
+import { parseRunId, runIdForSlot } from "../core/run-id.ts";
 import type { Clock } from "../clock.ts";
 import { adoptRun, readRunState, reopen, takeOver, type AdoptPorts } from "./adopted-run.ts";
 import type { PipelineDesk } from "./pipeline-desk.ts";
@@ -89,11 +89,14 @@ function unrecorded(desk: PipelineDesk, { store, clock }: RecoveryPorts): string
   const { active, ended } = desk.state;
   const ledger = statSync(store.pipelineLedger(desk.name), { throwIfNoEntry: false });
   const since = (desk.damagedSince ?? ledger?.mtimeMs ?? 0) - SLACK_MS;
+  const lastDue = runIdForSlot(desk.name, Math.floor(clock.now() / 1_000) * 1_000);
+  /** Most runs of a month, and told by the name alone: names of one length are in the order of their slots. */
+  const isDueSlot = (run: string): boolean => run.length === lastDue.length && run <= lastDue;
   const found: string[] = [];
   for (const month of store.months(desk.name)) {
     const folder = statSync(`${store.pipelineDir(desk.name)}/${month}`, { throwIfNoEntry: false });
     if (folder === undefined || (folder.mtimeMs < since && ledger !== undefined)) continue;
-    for (const run of store.listMonth(desk.name, month)) {
+    for (const run of store.listMonth(desk.name, month, (name) => !isDueSlot(name))) {
       const id = parseRunId(run);
       if (id === undefined || (id.suffix === "" && id.stampMs <= clock.now()) || active.has(run) || ended.has(run)) continue;
       const written = statSync(store.runLedger(run), { throwIfNoEntry: false });

@@ -127,16 +127,21 @@ export class RunStore {
     return runs.length > limit ? runs.slice(0, limit) : runs;
   }
 
-  /** A pipeline's runs of one month folder (`YYYY-MM`), the oldest first. */
-  listMonth(pipeline: string, month: string): string[] {
-    return this.#runsOf(pipeline, month, false);
+  /**
+   * A pipeline's runs of one month folder (`YYYY-MM`), the oldest first.
+   *
+   * @param isWanted asked by name, before an id is taken apart: what it can rule out of a full month costs next to nothing
+   */
+  listMonth(pipeline: string, month: string, isWanted?: (run: string) => boolean): string[] {
+    return this.#runsOf(pipeline, month, false, isWanted);
   }
 
   /** The runs of one month, ordered by the time in their ids. */
-  #runsOf(pipeline: string, month: string, newestFirst: boolean): string[] {
+  #runsOf(pipeline: string, month: string, newestFirst: boolean, isWanted: (run: string) => boolean = () => true): string[] {
     const runs = entries(join(this.pipelineDir(pipeline), month))
       .filter((name) => name.endsWith(LEDGER))
       .map((name) => name.slice(0, -LEDGER.length))
+      .filter(isWanted)
       .map((run) => ({ run, id: parseRunId(run) }))
       .filter(({ id }) => id?.pipeline === pipeline && id.month === month)
       .toSorted((a, b) => a.id!.stampMs - b.id!.stampMs || (a.run < b.run ? -1 : 1))
