@@ -41,8 +41,10 @@ export interface History {
  * Writes so many runs of minutely pipelines, the last of them due in the minute before now, the last `unfinished` of them not finished.
  *
  * @param runs over ten pipelines in equal parts, as `unfinished` is
+ * @param resultBytes how long a text each run's step gave as its result
  */
-export function history(root: string, runs: number, unfinished = 0): History {
+export function history(root: string, runs: number, unfinished = 0, resultBytes = 0): History {
+  const result = resultBytes === 0 ? null : "r".repeat(resultBytes);
   let newest = "";
   const left: string[] = [];
   const each = runs / PIPELINES;
@@ -126,7 +128,7 @@ export function history(root: string, runs: number, unfinished = 0): History {
             },
             { type: "run.started", because: "nothing else is active" },
             { type: "step.started", step: "nothing", attempt: 1, because: "inputs ready" },
-            ...(ends ? [{ type: "step.completed", step: "nothing", attempt: 1, outputs: { result: null }, durationMs: 3 }, finished] : []),
+            ...(ends ? [{ type: "step.completed", step: "nothing", attempt: 1, outputs: { result }, durationMs: 3 }, finished] : []),
           ],
           slot,
         ),
