@@ -2,15 +2,16 @@
  * Promise 27: whatever happened to the store (ledgers, artifacts, index), a cache hit gives exactly what the step had given, or is a miss.
  */
 import { createHash } from "node:crypto";
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
-import type { RunEvent } from "../../src/core/event.ts";
+import { describe, expect, it } from "vitest";
+import type { RunEvent, RunLine } from "../../src/core/event.ts";
+import { evolve, type RunState } from "../../src/core/run-state.ts";
 import type { Json } from "../../src/core/snapshot.ts";
-import { Artifacts } from "../../src/ledger/artifacts.ts";
+import { Artifacts, type ArtifactRef } from "../../src/ledger/artifacts.ts";
 import { CacheIndex } from "../../src/ledger/cache-index.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
-import { ResultCache } from "../../src/orchestrators/result-cache.ts";
+import { ResultCache, type CacheAnswer } from "../../src/orchestrators/result-cache.ts";
 import { snapshotOf, stepSpec } from "../support/given-run.ts";
 import { reached, trials } from "../support/figures.ts";
 import { tempRoot } from "../support/temp-root.ts";
@@ -20,7 +21,8 @@ import { LedgerFile } from "../../src/ledger/ledger-file.ts";
 
 const RUNS = 4;
 const keyOf = (n: number): string => createHash("sha256").update(`key ${n}`).digest("hex");
-const valueOf = (n: number): Json => (n % 2 === 0 ? { n } : { n, long: `${n}`.repeat(70_000) });
+/** Every second one is too long for a line; the others are most of theirs, so that damage hits them. */
+const valueOf = (n: number): Json => ({ n, text: `${n}`.repeat(n % 2 === 0 ? 2_000 : 70_000) });
 
 /** Four runs with a completed step each; every second result is an artifact. */
 async function makeStore(runs: string): Promise<void> {
@@ -62,12 +64,26 @@ function filesBelow(folder: string): string[] {
     .toSorted();
 }
 
-it("gives what the step gave or nothing, from a store that was cut, flipped, mixed up or robbed", { timeout: 3_600_000 }, async () => {
+/** A store's files as the one who looks up results opens them. */
+interface Opened {
+  readonly index: CacheIndex;
+  readonly store: RunStore;
+  readonly artifacts: Artifacts;
+}
+
+type Lookup = (key: string) => CacheAnswer;
+
+const checked = ({ index, store, artifacts }: Opened): Lookup => {
+  const cache = ResultCache.of({ cacheIndex: index, runStore: store, artifacts });
+  return (key) => cache.lookup(key, undefined, Date.parse("2026-11-25T00:00:00Z"));
+};
+
+/** Damages copies of one store, and asks each for every result. @returns how many stores gave no false hit, and how many true ones there were */
+async function play(mutants: number, lookupIn: (opened: Opened) => Lookup, artifactsOf = (path: string) => new Artifacts(path)) {
   const { root, runs } = tempRoot();
   await makeStore(runs);
   const dice = new VirtualClock({ seed: 27 });
   const upTo = (most: number): number => Math.floor(dice.random() * most);
-  const mutants = trials(60, 5_000);
   let truthful = 0;
   let hits = 0;
   for (let mutant = 0; mutant < mutants; mutant += 1) {
@@ -89,22 +105,80 @@ it("gives what the step gave or nothing, from a store that was cut, flipped, mix
       else writeFileSync(path, Buffer.concat([bytes.subarray(0, at), bytes]));
     }
     const store = new RunStore(copy);
-    const artifacts = new Artifacts(store.artifacts);
+    const artifacts = artifactsOf(store.artifacts);
     const index = new CacheIndex(store.cache);
-    const cache = ResultCache.of({ cacheIndex: index, runStore: store, artifacts });
-    let good = true;
-    for (let n = 0; n < RUNS; n += 1) {
-      const answer = cache.lookup(keyOf(n), undefined, Date.parse("2026-11-25T00:00:00Z"));
-      if (!("hit" in answer)) continue;
+    const lookup = lookupIn({ index, store, artifacts });
+    const gaveTruth = (n: number): boolean => {
+      const answer = lookup(keyOf(n));
+      if (!("hit" in answer)) return true;
       hits += 1;
-      const result = artifacts.resolve(answer.hit.outputs["result"]!);
-      if (JSON.stringify(result) !== JSON.stringify(valueOf(n))) good = false;
-    }
+      try {
+        return JSON.stringify(artifacts.resolve(answer.hit.outputs["result"]!)) === JSON.stringify(valueOf(n));
+      } catch {
+        return false;
+      }
+    };
+    if (Array.from({ length: RUNS }, (_, n) => gaveTruth(n)).every(Boolean)) truthful += 1;
     index.close();
-    if (good) truthful += 1;
     rmSync(copy, { recursive: true });
   }
+  return { truthful, hits };
+}
+
+it("gives what the step gave or nothing, from a store that was cut, flipped, mixed up or robbed", { timeout: 3_600_000 }, async () => {
+  const mutants = trials(60, 5_000);
+  const { truthful, hits } = await play(mutants, checked);
   reached(27, `mutated stores without a false hit (${hits} true ones)`, truthful, mutants);
   expect(truthful).toBe(mutants);
   expect(hits).toBeGreaterThan(0);
+});
+
+describe("is seen to give something else", () => {
+  const MUTANTS = 60;
+
+  it("where an artifact is believed to be what its name says", async () => {
+    class Believed extends Artifacts {
+      override verify = (ref: ArtifactRef): boolean => existsSync(this.path(ref));
+      override get = (ref: ArtifactRef): Json => JSON.parse(readFileSync(this.path(ref), "utf8")) as Json;
+    }
+    const { truthful } = await play(MUTANTS, checked, (path) => new Believed(path));
+    expect(truthful).toBeLessThan(MUTANTS);
+  });
+
+  it("where ledgers are read without their checksums", async () => {
+    class Unchecked extends ResultCache {
+      readonly #store: RunStore;
+      constructor({ index, store, artifacts }: Opened) {
+        super({ index, store, artifacts });
+        this.#store = store;
+      }
+      override stateOf(run: string): RunState | undefined {
+        try {
+          const lines = readFileSync(this.#store.runLedger(run), "utf8").trim().split("\n");
+          return lines.reduce<RunState | undefined>((state, line) => evolve(state, JSON.parse(line) as RunLine), undefined);
+        } catch {
+          return undefined;
+        }
+      }
+    }
+    const { truthful } = await play(MUTANTS, (opened) => {
+      const cache = new Unchecked(opened);
+      return (key) => cache.lookup(key, undefined, Date.parse("2026-11-25T00:00:00Z"));
+    });
+    expect(truthful).toBeLessThan(MUTANTS);
+  });
+
+  it("where the index is believed, and the producer not asked for its key", async () => {
+    const { truthful } = await play(MUTANTS, ({ index, store, artifacts }) => {
+      const cache = ResultCache.of({ cacheIndex: index, runStore: store, artifacts });
+      return (key) => {
+        for (const { run, step } of index.lookup(key)) {
+          const outputs = cache.stateOf(run)?.steps.get(step)?.outputs;
+          if (outputs !== undefined) return { hit: { source: { run, step }, outputs } };
+        }
+        return { miss: undefined };
+      };
+    });
+    expect(truthful).toBeLessThan(MUTANTS);
+  });
 });

@@ -32,21 +32,40 @@ function output(child: ChildProcess): Promise<string> {
   });
 }
 
-it("readers of a ledger that is being written see whole facts", { timeout: 600_000 }, async () => {
+/** Writes so many groups while readers follow. @returns how many lines there are, and what each reader saw of them */
+async function follow(groups: number, aSecond: number, planted: { readonly writer?: string; readonly reader?: string } = {}) {
   const path = join(tempRoot().root, "2026-11", "run.jsonl");
-  const seconds = trials(2, 60);
-  const readers = Array.from({ length: READERS }, () => spawn(process.execPath, [follower, path], { stdio: ["pipe", "pipe", "inherit"] }));
+  const words = (word: string | undefined): string[] => (word === undefined ? [] : [word]);
+  const readers = Array.from({ length: READERS }, () =>
+    spawn(process.execPath, [follower, path, ...words(planted.reader)], { stdio: ["pipe", "pipe", "inherit"] }),
+  );
   const seen = readers.map(output);
-  // A group is one to three lines, two on average.
-  const groups = (seconds * LINES_A_SECOND) / 2;
-  const writing = spawn(process.execPath, [writer, path, String(groups), `a-second=${LINES_A_SECOND / 2}`], { stdio: ["ignore", "pipe", "inherit"] });
+  const writing = spawn(process.execPath, [writer, path, String(groups), `a-second=${aSecond}`, ...words(planted.writer)], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   await output(writing);
   for (const reader of readers) reader.stdin.end();
   const results = (await Promise.all(seen)).map((text) => JSON.parse(text) as Seen);
   const written = readWholeLedger(path).length;
-  const good = results.filter(({ lines, faults }) => lines === written && faults.length === 0).length;
+  return { written, results, good: results.filter(({ lines, faults }) => lines === written && faults.length === 0).length };
+}
+
+it("readers of a ledger that is being written see whole facts", { timeout: 600_000 }, async () => {
+  // A group is one to three lines, two on average.
+  const groups = (trials(2, 60) * LINES_A_SECOND) / 2;
+  const { written, results, good } = await follow(groups, LINES_A_SECOND / 2);
   const looks = results.reduce((sum, one) => sum + one.looks, 0);
   reached(10, `readers of ${written} lines that saw each once and no fault, in ${looks} looks`, good, READERS);
   expect(results.flatMap(({ faults }) => faults)).toEqual([]);
   expect(good).toBe(READERS);
+});
+
+it("and no half one, though each write reaches the file in two pieces; without the rule of the line feed they do", { timeout: 120_000 }, async () => {
+  const { results, good } = await follow(60, 100, { writer: "torn" });
+  reached(10, "readers of a ledger whose writes come in two pieces that saw each line once and no fault", good, READERS);
+  expect(results.flatMap(({ faults }) => faults)).toEqual([]);
+  expect(good).toBe(READERS);
+  const without = await follow(60, 100, { writer: "torn", reader: "half-lines" });
+  expect(without.good).toBeLessThan(READERS);
+  expect(without.results.flatMap(({ faults }) => faults).join()).toContain("is no line");
 });

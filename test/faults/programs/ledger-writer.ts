@@ -1,7 +1,7 @@
 /**
  * Writes a ledger and says on stdout what was acknowledged: `ack SEQ`, one write a line. Ends with status 7 when the ledger says that it
  * has failed. Arguments: the path, how many groups to append, and faults to plant: `early` acknowledges before the write, `unsynced` has
- * an fdatasync that does nothing. `a-second=N` appends so many groups a second; default: as fast as it can.
+ * an fdatasync that does nothing, `torn` has each write reach the file in two pieces, 5 ms apart. `a-second=N` appends so many groups a second; default: as fast as it can.
  */
 import { existsSync, writeSync } from "node:fs";
 import { systemClock } from "../../../src/clock.ts";
@@ -15,7 +15,18 @@ interface Note {
 }
 
 const [path = "", groups = "10", ...planted] = process.argv.slice(2);
-const disk: Disk = planted.includes("unsynced") ? { ...systemDisk, fdatasync: async () => undefined } : systemDisk;
+/** The second piece is what the ledger writes next, as after any short write. */
+async function writeHalf(...[fd, bytes, offset, position]: Parameters<Disk["write"]>): Promise<number> {
+  if (offset > 0) return systemDisk.write(fd, bytes, offset, position);
+  const written = await systemDisk.write(fd, bytes.subarray(0, Math.ceil(bytes.byteLength / 2)), 0, position);
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  return written;
+}
+const disk: Disk = {
+  ...systemDisk,
+  ...(planted.includes("unsynced") ? { fdatasync: async () => undefined } : {}),
+  ...(planted.includes("torn") ? { write: writeHalf } : {}),
+};
 const options: LedgerOptions<Note> = {
   clock: systemClock,
   disk,
