@@ -92,7 +92,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     onHeld,
     onEvent: (run, line) => logRunEvent(log, run, line),
   });
-  const upkeep = new Upkeep({ clock, log, store, cacheIndex: workshop.cacheIndex, onFatal: die, signal: lost.signal });
+  const upkeep = new Upkeep({ clock, log, store, cacheIndex: workshop.cacheIndex, onFatal: die, signal: lost.signal, linesWait: () => waiting > 0 });
   const engine: Engine = new Engine({
     clock,
     log,
@@ -119,6 +119,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     onMissed: (loaded, slots) => workshop.missed(loaded, slots),
     onLine: (pipeline, event) => logPipelineEvent(log, pipeline, event),
     onHour: (running) => upkeep.retain(running),
+    wantsHour: (running) => upkeep.filling(running),
     upkeep: (request, running) => upkeep.carryOut(request, running),
   });
   const drops: DropFolder = new DropFolder({

@@ -111,7 +111,7 @@ function report({ args, terminal }: CommandContext, pruned: Pruning | undefined,
   }
   for (const { run, because } of pruned.runs) terminal.line(dryRun ? "would remove " : "removed ", run, span("dim", `: ${because}`));
   terminal.line(
-    `${countText(pruned.runs.length, "run")} ${dryRun ? "would be removed" : "removed"}, ${(pruned.bytes / 1_048_576).toFixed(1)} MiB; ${countText(pruned.kept.length, "more run")} kept though a limit is passed`,
+    `${countText(pruned.runs.length, "run")} and ${countText(pruned.files, "other file")} ${dryRun ? "would be removed" : "removed"}, ${(pruned.bytes / 1_048_576).toFixed(1)} MiB; ${countText(pruned.kept.length, "more run")} kept though a limit is passed`,
   );
   return EXIT.done;
 }

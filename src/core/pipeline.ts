@@ -127,7 +127,7 @@ export const retentionSchema = z
   .strictObject({
     keepDays: z.number().min(0).optional().describe("runs that ended longer ago may go; default: 30"),
     keepRuns: z.int().min(1).optional().describe("of each pipeline's runs so many are kept at most; default: 10000"),
-    keepMb: z.number().min(1).optional().describe("of each pipeline's ledgers and logs so many MiB are kept at most; default: no limit"),
+    keepMb: z.number().min(1).optional().describe("of each pipeline's ledgers, logs and artifacts so many MiB are kept at most; default: no limit"),
   })
   .describe("how long ended runs are kept; default: 30 days and 10000 runs a pipeline");
 

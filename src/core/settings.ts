@@ -36,7 +36,7 @@ export const orchdSettingsSchema = z
           .number()
           .min(1)
           .optional()
-          .describe("of all pipelines' run ledgers and logs together so many MiB are kept at most, the oldest going first; default: no limit"),
+          .describe("of all pipelines' ledgers, logs and artifacts together so many MiB are kept at most, the oldest going first; default: no limit"),
       })
       .optional()
       .describe("how long ended runs are kept; default: 30 days and 10000 runs a pipeline"),

@@ -55,8 +55,10 @@ export interface EnginePorts {
   readonly onMissed?: DeskPorts["onMissed"];
   readonly onHeld?: ((held: boolean, error?: unknown) => void) | undefined;
   readonly onLine?: ((pipeline: string, event: PipelineEvent) => void) | undefined;
-  /** Runs at most once an hour, when nothing is urgent: retention. */
+  /** Runs every hour: retention. */
   readonly onHour?: ((engine: Engine) => Promise<void>) | undefined;
+  /** Asked every minute: whether `onHour` is wanted before its hour. */
+  readonly wantsHour?: ((engine: Engine) => boolean) | undefined;
   /** Carries out prune, repair and rebuild. */
   readonly upkeep?: ((request: UpkeepRequest, engine: Engine) => Promise<Reply>) | undefined;
   readonly disk?: Disk | undefined;
@@ -349,8 +351,13 @@ export class Engine {
   }
 
   #everyHour(inMs: number): void {
-    const { clock, log, onHour } = this.#ports;
-    this.#hourly = clock.after(inMs, () => {
+    const { clock, log, onHour, wantsHour } = this.#ports;
+    const waitMs = wantsHour === undefined ? inMs : Math.min(inMs, MINUTE_MS);
+    this.#hourly = clock.after(waitMs, () => {
+      if (waitMs < inMs && wantsHour?.(this) !== true) {
+        this.#everyHour(inMs - waitMs);
+        return;
+      }
       void this.#makeFolders(clock.now() + DAY_MS)
         .then(() => onHour?.(this))
         .catch((error: unknown) => log.error({ err: error }, "retention failed; it is tried again in an hour"))

@@ -1,10 +1,11 @@
 /**
- * Care for the ledgers themselves: retention, by itself every hour and on request, the cache's index, and damaged runs. Only the holder of the daemon's
+ * Care for the ledgers themselves: retention, by itself every hour, sooner where much is written, and on request, the cache's index, and damaged runs. Only the holder of the daemon's
  * lock does any of it (semantics.md 24).
  */
 import type { Clock } from "../clock.ts";
 import type { Reply } from "../core/request.ts";
 import type { CacheIndex } from "../ledger/cache-index.ts";
+import { bytesWritten } from "../ledger/disk.ts";
 import type { LedgerFailed } from "../ledger/ledger-error.ts";
 import { prune, type PruneOptions, type Pruned } from "../ledger/prune.ts";
 import { policyUnder, totalBytesOf, type RetentionPolicy } from "../ledger/retention.ts";
@@ -24,20 +25,46 @@ export interface UpkeepPorts {
   readonly onFatal: (error: LedgerFailed) => void;
   /** Aborted when the lock is lost. */
   readonly signal: AbortSignal;
+  /** Whether ledgers wait for room on the disk. */
+  readonly linesWait?: (() => boolean) | undefined;
+  /** How many bytes were written so far; default: those of this process. */
+  readonly written?: (() => number) | undefined;
 }
+
+/** Between two hours a limit in bytes is looked after once a tenth of it was written, and at least so much. */
+const FILL_PART = 0.1;
+const LEAST_FILL_BYTES = 1_048_576;
+/** A sweep is not repeated before it has been idle so many times as long as it took: a long history is not read again and again. */
+const IDLE_TIMES = 20;
 
 /** See the head of this file. */
 export class Upkeep {
   readonly #ports: UpkeepPorts;
   #busy: Promise<unknown> = Promise.resolve();
+  /** What had been written when retention last began, and how long it took. */
+  #swept = { written: 0, endedMs: 0, tookMs: 0 };
 
   constructor(ports: UpkeepPorts) {
     this.#ports = ports;
   }
 
+  /** Whether so much was written since the last sweep that a limit in bytes may be passed long before the hour is over. */
+  filling(engine: Engine): boolean {
+    const { retention } = engine.settings;
+    const own = [...engine.desks()].flatMap(({ loaded }) => policyUnder(loaded?.retention ?? retention, {}).keepBytes ?? []);
+    const limit = Math.min(totalBytesOf(retention) ?? Infinity, ...own);
+    const { written, endedMs, tookMs } = this.#swept;
+    const idleMs = this.#ports.clock.monotonic() - endedMs;
+    return this.#written() - written >= Math.max(limit * FILL_PART, LEAST_FILL_BYTES) && idleMs >= tookMs * IDLE_TIMES && limit < Infinity;
+  }
+
   /** Retention by each pipeline's own rules, as it is done every hour. */
   async retain(engine: Engine): Promise<void> {
+    const { clock } = this.#ports;
+    const [written, began] = [this.#written(), clock.monotonic()];
     const pruned = await this.#prune(engine, {});
+    const ended = clock.monotonic();
+    this.#swept = { written, endedMs: ended, tookMs: ended - began };
     if (pruned.runs.length > 0 || pruned.files > 0) {
       this.#ports.log.info(
         { runs: pruned.runs.length, files: pruned.files, bytes: pruned.bytes },
@@ -77,6 +104,7 @@ export class Upkeep {
       dryRun: request.dryRun,
       alsoActive: engine.runs.ids(),
       ...(known ? { bundlesInUse: bundles } : {}),
+      linesWait: this.#ports.linesWait?.() ?? false,
       signal: this.#ports.signal,
     };
     return this.#alone(async () => {
@@ -86,6 +114,10 @@ export class Upkeep {
       if (pruned.runs.length > 0 && request.dryRun !== true) await cacheIndex.compact((run) => store.exists(run));
       return pruned;
     });
+  }
+
+  #written(): number {
+    return (this.#ports.written ?? bytesWritten)();
   }
 
   /** One at a time: each reads and removes what the others do. */

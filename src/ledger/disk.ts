@@ -29,10 +29,20 @@ function call<T>(start: (done: Done<T>) => void): Promise<T> {
   return new Promise((resolve, reject) => start((error, value) => (error === null ? resolve(value) : reject(error))));
 }
 
+let written = 0;
+
+/** How many bytes this process has written through {@link systemDisk}: ledgers, logs and artifacts. */
+export function bytesWritten(): number {
+  return written;
+}
+
 /** The machine's disk. */
 export const systemDisk: Disk = {
   open: (path, flags, mode) => call((done) => fs.open(path, flags, mode, done)),
-  write: (fd, bytes, offset, position) => call((done) => fs.write(fd, bytes, offset, bytes.byteLength - offset, position, done)),
+  write: (fd, bytes, offset, position) => {
+    written += bytes.byteLength - offset;
+    return call((done) => fs.write(fd, bytes, offset, bytes.byteLength - offset, position, done));
+  },
   fdatasync: (fd) => call((done: Done<void>) => fs.fdatasync(fd, (error) => done(error, undefined))),
   fsync: (fd) => call((done: Done<void>) => fs.fsync(fd, (error) => done(error, undefined))),
   ftruncate: (fd, length) => call((done: Done<void>) => fs.ftruncate(fd, length, (error) => done(error, undefined))),

@@ -1,5 +1,5 @@
 /**
- * Removes old runs, and what only they needed: logs, empty month folders, artifacts, step code, old files of the pipelines' own ledgers.
+ * Removes old runs, and what only they needed: logs, empty month folders, artifacts, step code, old files of the pipelines' own ledgers, evidence of damage.
  *
  * retention.ts decides; this gathers the facts and removes. Only the holder of the daemon's lock may. It gives way to other work between files. A run's
  * log goes before its ledger, so that a crash in between leaves a run without a log rather than a log without a run.
@@ -12,7 +12,15 @@ import { emptyPipelineState, evolvePipeline, type PipelineState } from "../core/
 import { syncDirectory } from "./directories.ts";
 import { errorCode, systemDisk } from "./disk.ts";
 import { readLedger, readTail } from "./ledger-reader.ts";
-import { decideRetention, KEEP_ALL, type PipelineFacts, type RetentionPolicy, type RunFacts } from "./retention.ts";
+import {
+  decideRetention,
+  KEEP_ALL,
+  type ArtifactFacts,
+  type FileFacts,
+  type PipelineFacts,
+  type RetentionPolicy,
+  type RunFacts,
+} from "./retention.ts";
 import { RunStore } from "./run-store.ts";
 
 const HOUR_MS = 3_600_000;
@@ -21,12 +29,14 @@ const SHA_NAME = /^([0-9a-f]{64})(\.mjs)?$/;
 /** A reference to an artifact or a bundle, in a ledger or in a spilled snapshot. */
 const REFERENCE = /"(?:\$artifact|bundle)":"([0-9a-f]{64})"/g;
 const OLD_PIPELINE_LEDGER = /^pipeline-\d{4}-\d\d-\d\d(-\d+)?\.jsonl$/;
+/** A damaged ledger that was set aside, and the name that it had. */
+const EVIDENCE = /^(.+\.jsonl)\.damaged-\d+$/;
 
 /** What {@link prune} is to do. */
 export interface PruneOptions {
   readonly nowMs: number;
   readonly policyOf: (pipeline: string) => RetentionPolicy;
-  /** Of all pipelines together, ledgers and logs; undefined: no limit. */
+  /** Of all pipelines together: ledgers, logs and artifacts; undefined: no limit. */
   readonly totalBytes?: number | undefined;
   /** Only this pipeline's runs. */
   readonly pipeline?: string | undefined;
@@ -36,6 +46,8 @@ export interface PruneOptions {
   readonly alsoActive?: ReadonlySet<string> | undefined;
   /** Step code that pipelines in force use, by sha256. With `undefined` no step code is removed. */
   readonly bundlesInUse?: ReadonlySet<string> | undefined;
+  /** Lines wait for room on the disk: an artifact may have been waiting for its line for long. */
+  readonly linesWait?: boolean | undefined;
   /** Aborted when the lock is lost. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -46,42 +58,121 @@ export interface Pruned {
   readonly runs: { readonly run: string; readonly because: string }[];
   /** Runs that a limit would remove and something else keeps. */
   readonly kept: { readonly run: string; readonly because: string }[];
+  /** Of the runs and of the files. */
   readonly bytes: number;
-  /** Artifacts and bundles that nothing refers to any more. */
+  /** Artifacts and bundles that nothing refers to any more, rotated ledgers of pipelines, evidence of damage. */
   readonly files: number;
 }
+
+/** The artifacts and bundles that a run refers to, so that no ledger is read twice in one sweep. */
+type References = Map<string, ReadonlySet<string>>;
 
 /** Removes what retention lets go. @throws a Node error if something cannot be removed; the rest stays, and the next time goes on */
 export async function prune(runsDir: string, options: PruneOptions): Promise<Pruned> {
   const store = new RunStore(runsDir);
+  const references: References = new Map();
+  const artifactBytes = sizesIn(store.artifacts);
   const facts: PipelineFacts[] = [];
-  for (const pipeline of store.pipelines()) facts.push(await factsOf(store, pipeline, options));
-  const { prune: going, kept } = decideRetention(facts, options.nowMs, (run) => sourcesOf(store, run), options.totalBytes);
-  const size = new Map(facts.flatMap(({ runs }) => runs.map(({ run, bytes }) => [run, bytes] as const)));
-  const result = {
-    runs: [...going].map(([run, because]) => ({ run, because })),
-    kept: [...kept].map(([run, because]) => ({ run, because })),
-    bytes: [...going.keys()].reduce((sum, run) => sum + (size.get(run) ?? 0), 0),
+  for (const pipeline of store.pipelines()) facts.push(await factsOf(store, pipeline, options, references, artifactBytes));
+  const decided = decideRetention(facts, options.nowMs, (run) => sourcesOf(store, run), options.totalBytes);
+  const size = new Map<string, number>();
+  for (const { runs, files = [] } of facts) {
+    for (const { run, bytes } of runs) size.set(run, bytes);
+    for (const { path, bytes } of files) size.set(path, bytes);
+  }
+  if (options.dryRun !== true) {
+    await removeRuns(store, [...decided.prune.keys()], options);
+    for (const path of decided.files.keys()) {
+      await removeFile(path);
+      await giveWay(options);
+    }
+    for (const { pipeline } of facts) await removeOldFiles(store, pipeline, options);
+  }
+  const swept = await sweep(store, options, decided.prune, references);
+  const gone = [...decided.prune.keys(), ...decided.files.keys()];
+  return {
+    runs: [...decided.prune].map(([run, because]) => ({ run, because })),
+    kept: [...decided.kept].map(([run, because]) => ({ run, because })),
+    bytes: gone.reduce((sum, name) => sum + (size.get(name) ?? 0), swept.bytes),
+    files: decided.files.size + swept.files,
   };
-  if (options.dryRun === true) return { ...result, files: 0 };
-  await removeRuns(store, [...going.keys()], options);
-  for (const { pipeline, policy } of facts) await removeOldFiles(store, pipeline, policy, options);
-  return { ...result, files: await sweep(store, options) };
 }
 
-async function factsOf(store: RunStore, pipeline: string, options: PruneOptions): Promise<PipelineFacts> {
+async function factsOf(
+  store: RunStore,
+  pipeline: string,
+  options: PruneOptions,
+  references: References,
+  artifactBytes: ReadonlyMap<string, number>,
+): Promise<PipelineFacts> {
   const spared = options.pipeline !== undefined && options.pipeline !== pipeline;
   const policy = spared ? KEEP_ALL : options.policyOf(pipeline);
   const { state, toldUntil } = stateOf(store, pipeline);
   await syncFile(store.pipelineLedger(pipeline));
   const active = new Set([...state.active.keys(), ...state.queued, ...(options.alsoActive ?? [])]);
+  const byBytes = artifactBytes.size > 0 && (policy.keepBytes !== undefined || options.totalBytes !== undefined);
+  const evidence = new Map<string, FileFacts[]>();
+  const files = [...rotatedLedgers(store, pipeline), ...evidenceIn(store.pipelineDir(pipeline)).values()].flat();
+  for (const month of store.months(pipeline)) {
+    for (const [ledger, kept] of evidenceIn(join(store.pipelineDir(pipeline), month))) evidence.set(ledger, kept);
+  }
   const runs: RunFacts[] = [];
   for (const run of store.list(pipeline)) {
     const facts = runFacts(store, run);
-    if (facts !== undefined) runs.push(facts);
+    if (facts !== undefined) {
+      const kept = evidence.get(store.runLedger(run)) ?? [];
+      // What lies beside a run stays as long as it, and is counted with it.
+      evidence.delete(store.runLedger(run));
+      runs.push({
+        ...facts,
+        bytes: kept.reduce((sum, { bytes }) => sum + bytes, facts.bytes),
+        ...(byBytes ? { artifacts: artifactsOf(store, facts, references, artifactBytes) } : {}),
+      });
+    }
     await giveWay(options);
   }
-  return { pipeline, policy, through: state.through, toldUntil, active, runs };
+  return { pipeline, policy, through: state.through, toldUntil, active, runs, files: [...files, ...[...evidence.values()].flat()] };
+}
+
+function artifactsOf(store: RunStore, { run, finishedAt }: RunFacts, references: References, sizes: ReadonlyMap<string, number>): ArtifactFacts[] {
+  const shas = new Set<string>();
+  collect(store.runLedger(run), shas);
+  // Of a run that goes on more lines may come before the sweep.
+  if (finishedAt !== undefined) references.set(run, shas);
+  return [...shas].flatMap((sha) => {
+    const bytes = sizes.get(sha);
+    return bytes === undefined ? [] : [{ sha, bytes }];
+  });
+}
+
+function rotatedLedgers(store: RunStore, pipeline: string): FileFacts[] {
+  const folder = store.pipelineDir(pipeline);
+  return readdirSync(folder).flatMap((name) => {
+    const file = OLD_PIPELINE_LEDGER.test(name) ? statSync(join(folder, name), { throwIfNoEntry: false }) : undefined;
+    return file === undefined ? [] : [{ path: join(folder, name), stampMs: file.mtimeMs, bytes: file.size, evidence: false }];
+  });
+}
+
+/** The damaged ledgers that were set aside in a folder, by the path of the ledger. A renamed file keeps its old time; when it got its name is the inode's. */
+function evidenceIn(folder: string): Map<string, FileFacts[]> {
+  const found = new Map<string, FileFacts[]>();
+  for (const name of readdirSync(folder)) {
+    const ledger = EVIDENCE.exec(name)?.[1];
+    const file = ledger === undefined ? undefined : statSync(join(folder, name), { throwIfNoEntry: false });
+    if (ledger === undefined || file === undefined) continue;
+    const facts = { path: join(folder, name), stampMs: file.ctimeMs, bytes: file.size, evidence: true };
+    found.set(join(folder, ledger), [...(found.get(join(folder, ledger)) ?? []), facts]);
+  }
+  return found;
+}
+
+function sizesIn(directory: string): Map<string, number> {
+  const sizes = new Map<string, number>();
+  for (const name of namesIn(directory)) {
+    const bytes = SHA_NAME.test(name) ? statSync(join(directory, name), { throwIfNoEntry: false })?.size : undefined;
+    if (bytes !== undefined) sizes.set(name, bytes);
+  }
+  return sizes;
 }
 
 function stateOf(store: RunStore, pipeline: string): { readonly state: PipelineState; readonly toldUntil: number | undefined } {
@@ -121,6 +212,7 @@ function runFacts(store: RunStore, run: string): RunFacts | undefined {
     run,
     stampMs: id.stampMs,
     scheduled: id.suffix === "",
+    damaged: end === "damaged",
     ...(last?.type === "run.finished" ? { finishedAt: Date.parse(last.at) } : {}),
     bytes: ledger.size + (statSync(store.runLog(run), { throwIfNoEntry: false })?.size ?? 0),
   };
@@ -153,12 +245,11 @@ async function removeRuns(store: RunStore, runs: readonly string[], options: Pru
   for (const directory of directories) await syncDirectory(systemDisk, directory);
 }
 
-/** Dot-names that a crash left behind, rotated ledgers past their time, and month folders that have become empty. */
-async function removeOldFiles(store: RunStore, pipeline: string, policy: RetentionPolicy, options: PruneOptions): Promise<void> {
+/** Dot-names that a crash left behind, and month folders that have become empty. */
+async function removeOldFiles(store: RunStore, pipeline: string, options: PruneOptions): Promise<void> {
   const folder = store.pipelineDir(pipeline);
   for (const name of readdirSync(folder)) {
     const path = join(folder, name);
-    if (OLD_PIPELINE_LEDGER.test(name) && ageOf(path, options.nowMs) > policy.keepDays * DAY_MS) await removeFile(path);
     if (name.startsWith(".") && ageOf(path, options.nowMs) > HOUR_MS) await removeFile(path);
   }
   const thisMonth = new Date(options.nowMs).toISOString().slice(0, 7);
@@ -174,41 +265,65 @@ async function removeOldFiles(store: RunStore, pipeline: string, policy: Retenti
   }
 }
 
-/** Removes artifacts and step code that no ledger refers to. Young ones stay: the line that refers to them may be about to be written. */
-async function sweep(store: RunStore, options: PruneOptions): Promise<number> {
+/**
+ * Removes artifacts and step code that no ledger refers to, or would after `going` went. Young ones stay: the line that refers to them may be about to be
+ * written, which takes the daemon no time unless the disk is full; and a pipeline's file may be about to be loaded.
+ */
+async function sweep(
+  store: RunStore,
+  options: PruneOptions,
+  going: ReadonlyMap<string, string>,
+  references: References,
+): Promise<{ readonly files: number; readonly bytes: number }> {
+  const artifactAge = options.linesWait === true ? DAY_MS : HOUR_MS;
   const old = [
-    ...oldFiles(store.artifacts, options.nowMs),
-    ...(options.bundlesInUse === undefined ? [] : oldFiles(store.bundles, options.nowMs).filter(({ sha }) => !options.bundlesInUse!.has(sha))),
+    ...oldFiles(store.artifacts, options.nowMs, artifactAge),
+    ...(options.bundlesInUse === undefined
+      ? []
+      : oldFiles(store.bundles, options.nowMs, DAY_MS).filter(({ sha }) => !options.bundlesInUse!.has(sha))),
   ];
-  if (old.length === 0) return 0;
+  const swept = { files: 0, bytes: 0 };
+  if (old.length === 0) return swept;
   const used = new Set<string>();
   for (const pipeline of store.pipelines()) {
     for (const run of store.list(pipeline)) {
-      collect(store.runLedger(run), used);
+      if (going.has(run)) continue;
+      const known = references.get(run);
+      if (known === undefined) collect(store.runLedger(run), used);
+      else for (const sha of known) used.add(sha);
       await giveWay(options);
     }
   }
   // A spilled snapshot is an artifact that refers to bundles; what is found on the way is visited too.
-  for (const sha of used) collect(join(store.artifacts, sha), used);
-  const unused = old.filter(({ sha }) => !used.has(sha));
-  for (const { path } of unused) {
-    await removeFile(path);
+  for (const sha of used) {
+    collect(join(store.artifacts, sha), used);
     await giveWay(options);
   }
-  return unused.length;
+  for (const { path, sha, minAge } of old) {
+    const file = statSync(path, { throwIfNoEntry: false });
+    // A cache hit made it young meanwhile, and its line may not have been read.
+    if (used.has(sha) || file === undefined || options.nowMs - file.mtimeMs <= minAge) continue;
+    if (options.dryRun !== true) await removeFile(path);
+    swept.files += 1;
+    swept.bytes += file.size;
+    await giveWay(options);
+  }
+  return swept;
 }
 
-function oldFiles(directory: string, nowMs: number): { readonly path: string; readonly sha: string }[] {
-  let names: string[];
+function oldFiles(directory: string, nowMs: number, minAge: number): { readonly path: string; readonly sha: string; readonly minAge: number }[] {
+  return namesIn(directory)
+    .map((name) => ({ path: join(directory, name), sha: SHA_NAME.exec(name)?.[1], minAge }))
+    .filter((file): file is { path: string; sha: string; minAge: number } => file.sha !== undefined && ageOf(file.path, nowMs) > minAge);
+}
+
+function namesIn(directory: string): string[] {
   try {
-    names = readdirSync(directory);
+    return readdirSync(directory);
   } catch (error) {
     if (errorCode(error) === "ENOENT") return [];
     throw error;
   }
-  return names
-    .map((name) => ({ path: join(directory, name), sha: SHA_NAME.exec(name)?.[1] }))
-    .filter((file): file is { path: string; sha: string } => file.sha !== undefined && ageOf(file.path, nowMs) > DAY_MS);
 }
 
 function collect(path: string, used: Set<string>): void {

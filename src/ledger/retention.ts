@@ -5,6 +5,10 @@
  * together, if what is left of the newer ones fills `totalBytes`. Whatever the
  * limits, a run stays while it is active or is its pipeline's newest; while its slot is not durably decided, since recovery would fire it
  * anew, or, where no slot asked for it, its end not told in its pipeline's ledger; and while a run that stays took a result from it.
+ *
+ * Bytes are those of a run's ledger and log, of what `orchd repair` kept beside them, and of its artifacts: one that several runs refer to counts once, at
+ * the newest of them, since only with the last of them it goes. Files of a pipeline that are no run's (its rotated ledgers, and evidence of damage) have
+ * their place in the order by their time, go by days and bytes, and no line in them is needed to decide a slot (semantics.md 6).
  */
 import type { Retention } from "../core/settings.ts";
 
@@ -13,7 +17,7 @@ export interface RetentionPolicy {
   readonly keepDays: number;
   /** A pipeline. */
   readonly keepRuns: number;
-  /** A pipeline, ledgers and logs; undefined: no limit. */
+  /** A pipeline: ledgers, logs and artifacts; undefined: no limit. */
   readonly keepBytes?: number | undefined;
 }
 
@@ -32,8 +36,28 @@ export interface RunFacts {
   readonly scheduled: boolean;
   /** When it ended, in milliseconds since 1970; undefined: it has not, or cannot be read. */
   readonly finishedAt?: number | undefined;
-  /** Of its ledger and its log. */
+  /** Its ledger cannot be read to its end: only `orchd repair` brings that out. */
+  readonly damaged?: boolean | undefined;
+  /** Of its ledger, its log and the evidence beside them. */
   readonly bytes: number;
+  /** The artifacts that it refers to. Needed only where a limit in bytes is set. */
+  readonly artifacts?: readonly ArtifactFacts[] | undefined;
+}
+
+/** A value that lies in a file of its own, and maybe in several runs. */
+export interface ArtifactFacts {
+  readonly sha: string;
+  readonly bytes: number;
+}
+
+/** A file of a pipeline's history that is no run's: a rotated ledger, or evidence of damage. */
+export interface FileFacts {
+  readonly path: string;
+  /** When its last line was written, or when it was set aside, in milliseconds since 1970. */
+  readonly stampMs: number;
+  readonly bytes: number;
+  /** Evidence of damage: it stays for {@link EVIDENCE_DAYS}, whatever the limits. */
+  readonly evidence: boolean;
 }
 
 /** What has to be known of a pipeline. */
@@ -47,6 +71,7 @@ export interface PipelineFacts {
   /** Runs that the pipeline's ledger has not seen the end of. */
   readonly active: ReadonlySet<string>;
   readonly runs: readonly RunFacts[];
+  readonly files?: readonly FileFacts[];
 }
 
 /** What becomes of the runs. */
@@ -55,6 +80,8 @@ export interface RetentionDecision {
   readonly prune: ReadonlyMap<string, string>;
   /** The runs that a limit would remove and something else keeps, each with what. */
   readonly kept: ReadonlyMap<string, string>;
+  /** The files that are no run's to remove, by path, each with the reason. */
+  readonly files: ReadonlyMap<string, string>;
 }
 
 /** Limits that somebody asks for in place of those that are set. */
@@ -65,6 +92,23 @@ export interface AskedLimits {
 }
 
 const DAY_MS = 86_400_000;
+/** What was kept of a damaged ledger stays for so long at least, that somebody can look at it. */
+export const EVIDENCE_DAYS = 7;
+
+/** A run or a file, in the one order that bytes are counted in. */
+interface Piece {
+  readonly name: string;
+  readonly run: boolean;
+  readonly stampMs: number;
+  readonly bytes: number;
+  readonly artifacts: readonly ArtifactFacts[];
+  /** Where the removal is noted. */
+  readonly removal: Map<string, string>;
+  /** Why it stays whatever the limits; undefined: it may go. */
+  readonly stays: string | undefined;
+  /** Why it goes whatever its size; undefined: it need not. */
+  readonly overdue: string | undefined;
+}
 
 /** A pipeline's policy as set, each limit replaced by the one that was asked for. */
 export function policyUnder(set: Retention, asked: AskedLimits): RetentionPolicy {
@@ -91,64 +135,105 @@ export function decideRetention(
   pipelines: readonly PipelineFacts[],
   nowMs: number,
   sourcesOf: (run: string) => Iterable<string>,
-  totalBytes = Number.POSITIVE_INFINITY,
+  totalBytes = Infinity,
 ): RetentionDecision {
   const prune = new Map<string, string>();
   const kept = new Map<string, string>();
-  const left: { readonly one: RunFacts; readonly stays: string | undefined }[] = [];
+  const files = new Map<string, string>();
+  const left: Piece[] = [];
   for (const facts of pipelines) {
-    const newestFirst = facts.runs.toSorted((a, b) => b.stampMs - a.stampMs || (a.run < b.run ? 1 : -1));
-    const lastFinished = newestFirst.reduce<RunFacts | undefined>(
-      (last, one) => ((one.finishedAt ?? -1) > (last?.finishedAt ?? -1) ? one : last),
-      undefined,
-    );
-    let bytes = 0;
-    newestFirst.forEach((one, index) => {
-      bytes += one.bytes;
-      const because = overLimit(one, index, bytes, facts.policy, nowMs);
-      const stays =
-        index === 0 || one === lastFinished
-          ? "it is the newest"
-          : (whyKept(one, facts) ?? (facts.policy.keepRuns === Infinity ? "its pipeline is left alone" : undefined));
-      if (because !== undefined && stays === undefined) {
-        prune.set(one.run, because);
-      } else {
-        left.push({ one, stays });
-        if (because !== undefined) kept.set(one.run, stays!);
-      }
-    });
+    const pieces = [...runPieces(facts, nowMs, prune), ...filePieces(facts, nowMs, files)];
+    const { keepBytes } = facts.policy;
+    left.push(...takeInTurn(pieces, keepBytes, `newer runs fill ${keepBytes} bytes`, kept));
   }
-  if (Number.isFinite(totalBytes)) takeOldest(left, totalBytes, prune, kept);
-  const staying = left.map(({ one }) => one.run).filter((run) => !prune.has(run));
+  if (totalBytes !== Infinity) {
+    const byBytes = left.map((piece) => ({ ...piece, overdue: undefined }));
+    takeInTurn(byBytes, totalBytes, `newer runs of all pipelines fill ${totalBytes} bytes`, kept);
+  }
+  const staying = left.filter(({ name, run }) => run && !prune.has(name)).map(({ name }) => name);
   if (prune.size > 0) keepSources(staying, prune, kept, sourcesOf);
-  return { prune, kept };
+  return { prune, kept, files };
 }
 
-/** What all pipelines have left, the newest first, as far as it fills the limit. */
-function takeOldest(
-  left: readonly { readonly one: RunFacts; readonly stays: string | undefined }[],
-  totalBytes: number,
-  prune: Map<string, string>,
-  kept: Map<string, string>,
-): void {
+function runPieces(facts: PipelineFacts, nowMs: number, removal: Map<string, string>): Piece[] {
+  const { policy } = facts;
+  const newestFirst = facts.runs.toSorted((a, b) => b.stampMs - a.stampMs || (a.run < b.run ? 1 : -1));
+  const lastFinished = newestFirst.reduce<RunFacts | undefined>(
+    (last, one) => ((one.finishedAt ?? -1) > (last?.finishedAt ?? -1) ? one : last),
+    undefined,
+  );
+  return newestFirst.map((one, index) => ({
+    name: one.run,
+    run: true,
+    stampMs: one.stampMs,
+    bytes: one.bytes,
+    artifacts: one.artifacts ?? [],
+    removal,
+    stays:
+      index === 0 || one === lastFinished
+        ? "it is the newest"
+        : (whyKept(one, facts) ?? (policy.keepRuns === Infinity ? "its pipeline is left alone" : undefined)),
+    overdue:
+      tooOld(one.finishedAt ?? one.stampMs, policy, nowMs) ?? (index >= policy.keepRuns ? `${policy.keepRuns} newer runs are kept` : undefined),
+  }));
+}
+
+function filePieces({ files = [], policy, runs, active }: PipelineFacts, nowMs: number, removal: Map<string, string>): Piece[] {
+  // How a run ended whose own ledger does not tell it is what repairing it asks the pipeline's.
+  const asked = runs.some(({ run, finishedAt }) => finishedAt === undefined && !active.has(run));
+  return files.map(({ path, stampMs, bytes, evidence }) => ({
+    name: path,
+    run: false,
+    stampMs,
+    bytes,
+    artifacts: [],
+    removal,
+    stays:
+      policy.keepRuns === Infinity
+        ? "its pipeline is left alone"
+        : evidence && nowMs - stampMs <= EVIDENCE_DAYS * DAY_MS
+          ? `evidence of damage stays for ${EVIDENCE_DAYS} days`
+          : asked && !evidence
+            ? "a run's own ledger does not tell its end"
+            : undefined,
+    overdue: tooOld(stampMs, policy, nowMs),
+  }));
+}
+
+/** Goes from the newest to the oldest: notes what goes, and what would but for a reason to stay. @returns what is left */
+function takeInTurn(pieces: readonly Piece[], limit: number | undefined, tooMuch: string, kept: Map<string, string>): Piece[] {
+  const left: Piece[] = [];
+  const counted = new Set<string>();
   let bytes = 0;
-  for (const { one, stays } of left.toSorted((a, b) => b.one.stampMs - a.one.stampMs || (a.one.run < b.one.run ? 1 : -1))) {
-    bytes += one.bytes;
-    if (bytes <= totalBytes) continue;
-    if (stays === undefined) prune.set(one.run, `newer runs of all pipelines fill ${totalBytes} bytes`);
-    else kept.set(one.run, stays);
+  for (const piece of pieces.toSorted((a, b) => b.stampMs - a.stampMs || (a.name < b.name ? 1 : -1))) {
+    const { name, run, removal, stays, overdue } = piece;
+    // What goes anyway takes no room from what is older.
+    if (overdue !== undefined && stays === undefined) {
+      removal.set(name, overdue);
+      continue;
+    }
+    bytes += piece.bytes;
+    for (const artifact of piece.artifacts) {
+      if (!counted.has(artifact.sha)) bytes += artifact.bytes;
+      counted.add(artifact.sha);
+    }
+    const because = overdue ?? (bytes > (limit ?? Infinity) ? tooMuch : undefined);
+    if (because !== undefined && stays === undefined) {
+      removal.set(name, because);
+    } else {
+      left.push(piece);
+      if (because !== undefined && run) kept.set(name, stays!);
+    }
   }
+  return left;
 }
 
-function overLimit(one: RunFacts, newer: number, bytes: number, policy: RetentionPolicy, nowMs: number): string | undefined {
-  const age = nowMs - (one.finishedAt ?? one.stampMs);
-  if (age > policy.keepDays * DAY_MS) return `it is older than ${policy.keepDays} days`;
-  if (newer >= policy.keepRuns) return `${policy.keepRuns} newer runs are kept`;
-  if (policy.keepBytes !== undefined && bytes > policy.keepBytes) return `newer runs fill ${policy.keepBytes} bytes`;
-  return undefined;
+function tooOld(sinceMs: number, { keepDays }: RetentionPolicy, nowMs: number): string | undefined {
+  return nowMs - sinceMs > keepDays * DAY_MS ? `it is older than ${keepDays} days` : undefined;
 }
 
 function whyKept(one: RunFacts, { active, through, toldUntil }: PipelineFacts): string | undefined {
+  if (one.damaged === true) return `its ledger is damaged: \`orchd repair ${one.run}\` first`;
   if (active.has(one.run)) return "it is active";
   if (one.finishedAt === undefined) return "it has not finished";
   if (one.scheduled) return one.stampMs <= (through ?? Number.NEGATIVE_INFINITY) ? undefined : "its slot is not durably decided";

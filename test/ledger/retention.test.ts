@@ -101,6 +101,36 @@ describe("deciding what goes", () => {
     expect([...decideRetention(all, NOW, (id) => (id === "r1" ? ["q3.5"] : []), 300).prune.keys()]).toEqual(["q2.5", "r4"]);
   });
 
+  it("counts an artifact once, at the newest run that refers to it, and rotated ledgers in their place", () => {
+    const shared = { sha: "s", bytes: 500 };
+    const runs = [run(1, { artifacts: [shared] }), run(2, { artifacts: [shared] }), run(3, { artifacts: [{ sha: "t", bytes: 1 }] }), run(4)];
+    const policy = { keepDays: 100, keepRuns: 9, keepBytes: 800 };
+    expect([...decideRetention([pipeline(runs, { policy })], NOW, none).prune.keys()]).toEqual(["r3", "r4"]);
+    expect([...decideRetention([pipeline(runs)], NOW, none, 700).prune.keys()]).toEqual(["r3", "r4"]);
+    const files = [2.5, 3.5].map((days) => ({ path: `f${days}`, stampMs: NOW - days * DAY, bytes: 100, evidence: false }));
+    const withFiles = decideRetention([pipeline(runs, { policy, files })], NOW, none);
+    expect([...withFiles.prune.keys()]).toEqual(["r3", "r4"]);
+    expect([...withFiles.files]).toEqual([["f3.5", "newer runs fill 800 bytes"]]);
+    expect([...decideRetention([pipeline(runs, { files })], NOW, none, 800).files.keys()]).toEqual(["f3.5"]);
+    // What goes by its age or number takes no room from what is left.
+    const few = decideRetention([pipeline(runs, { policy: { keepDays: 100, keepRuns: 1, keepBytes: 700 }, files })], NOW, none);
+    expect([...few.files.keys()]).toEqual(["f3.5"]);
+  });
+
+  it("keeps the pipeline's old ledgers while a run does not tell its own end, and says of a damaged one what to do", () => {
+    const files = [{ path: "f", stampMs: NOW - 60 * DAY, bytes: 100, evidence: false }];
+    const lost = decideRetention([pipeline([run(0), run(50, { finishedAt: undefined, damaged: true })], { files })], NOW, none);
+    expect([...lost.kept]).toEqual([["r50", "its ledger is damaged: `orchd repair r50` first"]]);
+    expect([...lost.files]).toEqual([]);
+    expect([...decideRetention([pipeline([run(0)], { files })], NOW, none).files.keys()]).toEqual(["f"]);
+  });
+
+  it("keeps evidence of damage for seven days, whatever the limits", () => {
+    const files = [6, 8].map((days) => ({ path: `e${days}`, stampMs: NOW - days * DAY, bytes: 100, evidence: true }));
+    const policy = { keepDays: 0, keepRuns: 1, keepBytes: 0 };
+    expect([...decideRetention([pipeline([run(0)], { policy, files })], NOW, none, 0).files.keys()]).toEqual(["e8"]);
+  });
+
   it("asks for no sources where nothing would go", () => {
     const asked: string[] = [];
     decideRetention([pipeline([run(0), run(1)])], NOW, (id) => {
@@ -274,6 +304,67 @@ describe("pruning", () => {
     await prune(store.runsDir, options);
     expect(left.filter((path) => existsSync(path))).toEqual([]);
     expect(fresh.filter((path) => existsSync(path))).toEqual(fresh);
+  });
+
+  it("counts artifacts, rotated ledgers and evidence in bytes, and frees what it lets go", async () => {
+    const { store, runs, options } = await history(6);
+    const artifacts = new Artifacts(store.artifacts);
+    const refs = await Promise.all(["a", "b", "c"].map((letter) => artifacts.put(letter.repeat(100_000))));
+    for (const [n, ref] of refs.entries()) {
+      old(artifacts.path(ref));
+      const id = `p@20260530T12000${n}Z`;
+      await write(
+        store,
+        id,
+        [{ type: "step.completed", step: "a", attempt: 1, outputs: { result: { ...ref } }, durationMs: 1 }, finished],
+        NOW - DAY,
+      );
+    }
+    const rotated = join(store.pipelineDir("p"), "pipeline-2026-05-01.jsonl");
+    writeFileSync(rotated, "x".repeat(50_000));
+    utimesSync(rotated, (NOW - 5.5 * DAY) / 1_000, (NOW - 5.5 * DAY) / 1_000);
+    const policy: PruneOptions = { ...options, policyOf: () => ({ keepDays: 100, keepRuns: 100, keepBytes: 210_000 }) };
+    const dry = await prune(store.runsDir, { ...policy, dryRun: true });
+    expect(existsSync(rotated)).toBe(true);
+    const done = await prune(store.runsDir, policy);
+    expect(done).toEqual(dry);
+    // The newest two artifacts fill the limit; the run of the third, all that is older, and the rotated ledger go.
+    expect(store.list("p")).toEqual(["p@20260530T120001Z", "p@20260530T120002Z", runs[5]!]);
+    expect(readdirSync(store.artifacts).toSorted()).toEqual([refs[1], refs[2]].map((ref) => ref!.$artifact).toSorted());
+    expect(existsSync(rotated)).toBe(false);
+    expect(done.files).toBe(2);
+    expect(done.bytes).toBeGreaterThan(150_000);
+  });
+
+  it("keeps an artifact through its first hour, and for a day while lines wait for room on the disk", async () => {
+    const { store, options } = await history(1);
+    const artifacts = new Artifacts(store.artifacts);
+    const path = artifacts.path(await artifacts.put("alone"));
+    const age = (ms: number): void => utimesSync(path, (NOW - ms) / 1_000, (NOW - ms) / 1_000);
+    age(3_500_000);
+    expect((await prune(store.runsDir, options)).files).toBe(0);
+    age(3_700_000);
+    expect((await prune(store.runsDir, { ...options, linesWait: true })).files).toBe(0);
+    expect((await prune(store.runsDir, options)).files).toBe(1);
+  });
+
+  it("keeps evidence as long as its run, and lets it go after", async () => {
+    const { store, runs, options } = await history(20);
+    const beside = `${store.runLedger(runs[0]!)}.damaged-1`;
+    const headless = `${store.runLedger("p@20260501T000000Z")}.damaged-1`;
+    const own = `${store.pipelineLedger("p")}.damaged-1`;
+    for (const path of [beside, headless, own]) writeFileSync(path, "evidence\n");
+    const all: PruneOptions = { ...options, policyOf: () => ({ keepDays: 1, keepRuns: 1 }) };
+    // By the machine's clock they were set aside after the virtual now: young.
+    expect((await prune(store.runsDir, { ...all, alsoActive: new Set([runs[0]!]) })).runs).not.toHaveLength(0);
+    expect([beside, headless, own].filter((path) => existsSync(path))).toHaveLength(3);
+    const later = { ...all, nowMs: Date.now() + 8 * DAY };
+    expect((await prune(store.runsDir, { ...later, alsoActive: new Set([runs[0]!]) })).files).toBe(2);
+    expect([beside, headless, own].map((path) => existsSync(path))).toEqual([true, false, false]);
+    expect((await prune(store.runsDir, later)).runs.map(({ run: id }) => id)).toContain(runs[0]);
+    expect(existsSync(beside)).toBe(true);
+    expect(await prune(store.runsDir, later)).toMatchObject({ runs: [], files: 1 });
+    expect(existsSync(beside)).toBe(false);
   });
 
   it("stops between two files when its lock is lost", async () => {

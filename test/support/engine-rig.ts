@@ -5,7 +5,7 @@ import type { LoadedPipeline } from "../../src/core/loaded-pipeline.ts";
 import type { Schedule } from "../../src/core/schedule-schema.ts";
 import { DEFAULT_SETTINGS, type OrchdSettings } from "../../src/core/settings.ts";
 import { canonicalHash } from "../../src/core/canonical-json.ts";
-import { Engine } from "../../src/engine/engine.ts";
+import { Engine, type EnginePorts } from "../../src/engine/engine.ts";
 import type { Log } from "../../src/engine/ports.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { snapshotOf, stepSpec } from "./given-run.ts";
@@ -53,6 +53,8 @@ export interface RigOptions {
   readonly script?: Partial<Script>;
   readonly settings?: Partial<OrchdSettings>;
   readonly log?: Log;
+  /** What the engine is to do each hour, and when sooner. */
+  readonly hourly?: Pick<EnginePorts, "onHour" | "wantsHour">;
 }
 
 /** One runs folder, and the daemons that come and go over it. */
@@ -69,6 +71,7 @@ export class EngineRig {
   fatal: Error | undefined;
   readonly #script: Script;
   readonly #log: Log;
+  readonly #hourly: RigOptions["hourly"];
 
   constructor(options: RigOptions) {
     this.clock = options.clock ?? new VirtualClock({ turns: 4 });
@@ -76,6 +79,7 @@ export class EngineRig {
     this.settings = { ...DEFAULT_SETTINGS, ...options.settings };
     this.#script = { durationOf: () => 1_000, ...options.script };
     this.#log = options.log ?? QUIET;
+    this.#hourly = options.hourly;
     mkdirSync(this.store.orchdDir, { recursive: true });
   }
 
@@ -140,6 +144,7 @@ export class EngineRig {
       onFatal,
       disk,
       requestRescanMs: Number.POSITIVE_INFINITY,
+      ...this.#hourly,
     });
     const recovered = this.engine.recover().then(() => this.engine.filesChanged({ changed: [...this.files.keys()], removed: [] }));
     await this.settling(recovered.then(() => this.engine.begin()));
