@@ -2,7 +2,8 @@
 import { RunStore } from "../ledger/run-store.ts";
 import type { CommandContext } from "./command.ts";
 import { EXIT, type ExitStatus } from "./exit.ts";
-import { looksLikeRun, readRun, viewRun } from "./run-view.ts";
+import { viewRunNow } from "./present-runs.ts";
+import { looksLikeRun } from "./run-view.ts";
 import { printRun, printStatus } from "./status-render.ts";
 import { readStatus } from "./status-view.ts";
 
@@ -15,7 +16,7 @@ export function showStatus({ args, roots, terminal }: StatusContext): ExitStatus
   const json = args.flag("json");
   const now = Date.now();
   if (target !== undefined && looksLikeRun(target)) {
-    const view = viewRun(readRun(new RunStore(roots.runs), target));
+    const view = viewRunNow(new RunStore(roots.runs), target);
     if (json) terminal.json(view);
     else printRun(terminal, view, now);
     return EXIT.done;

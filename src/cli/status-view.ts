@@ -6,7 +6,7 @@ import { RunStore } from "../ledger/run-store.ts";
 import { unknownError } from "./exit.ts";
 import { readPipeline, unreadFiles, unreadText, viewPipeline, type PipelineView } from "./pipeline-view.ts";
 import type { Roots } from "./roots.ts";
-import { readRun } from "./run-view.ts";
+import { PresentRuns } from "./present-runs.ts";
 
 /** Of so many waiting runs the reason is looked up: a queue may be long. */
 const WAITING_SHOWN = 10;
@@ -35,8 +35,14 @@ export function readStatus(roots: Roots, target: string | undefined, now: number
     const view = readView(store, name, now);
     return view === undefined ? [] : [view];
   });
+  const present = new PresentRuns(store, target === undefined ? views : undefined);
+  const told = views.map((view) =>
+    view.queued.length === 0
+      ? view
+      : { ...view, waiting: view.queued.slice(0, WAITING_SHOWN).map((run) => ({ run, because: present.waitsFor(run, view) })) },
+  );
   // Removed pipelines are history; they are shown while they still run, and to whoever asks for one by name.
-  const shown = views.filter((view) => target !== undefined || view.removed !== true || view.active.length + view.queued.length > 0);
+  const shown = told.filter((view) => target !== undefined || view.removed !== true || view.active.length + view.queued.length > 0);
   // With a daemon up, a file that no ledger speaks of is one it is about to read.
   const unread = info === null ? unreadFiles(roots.schedules, views).map((file) => unreadView(roots.schedules, file)) : [];
   const pipelines = [...shown, ...unread.filter((view) => target === undefined || view.name === target)].sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -49,39 +55,10 @@ function readView(store: RunStore, name: string, now: number): PipelineView | un
   try {
     const reading = readPipeline(store, name);
     if (reading === undefined) return undefined;
-    const view = viewPipeline(name, reading, now);
-    return view.queued.length === 0
-      ? view
-      : { ...view, waiting: view.queued.slice(0, WAITING_SHOWN).map((run) => ({ run, because: reasonNow(reasonOf(store, run), run, view) })) };
+    return viewPipeline(name, reading, now);
   } catch (error) {
     return { ...emptyView(name), errors: [error instanceof Error ? error.message : String(error)] };
   }
-}
-
-/** Why a run waited when it was queued is in its own ledger. */
-function reasonOf(store: RunStore, run: string): string {
-  try {
-    return readRun(store, run).state.because ?? "it has not said";
-  } catch {
-    return "its ledger cannot be read";
-  }
-}
-
-const RUN_ID = /[a-z][a-z0-9_-]*@\d{8}T[\w.-]*[\w-]/g;
-const OF_BACKFILL = /-b\d+$/;
-
-/** What a run waits for now: the run that it was queued behind may have ended since, and another of its pipeline have its place. */
-export function reasonNow(said: string, run: string, { active, queued }: Pick<PipelineView, "active" | "queued">): string {
-  const named = said.match(RUN_ID) ?? [];
-  // A reason that names no run is a limit, and holds as long as the run waits.
-  if (named.length === 0 || named.some((one) => active.includes(one) || queued.includes(one))) return said;
-  const alike = (other: string): boolean => OF_BACKFILL.test(other) === OF_BACKFILL.test(run);
-  const running = active.filter(alike);
-  if (running.length === 1) return `run ${running[0]!} goes on`;
-  if (running.length > 1) return `${running.length} runs go on, the oldest is ${running[0]!}`;
-  const ahead = queued.slice(0, queued.indexOf(run)).find(alike);
-  if (ahead !== undefined) return `run ${ahead} waits before it`;
-  return `a place under the limits that pipelines share; it was queued because ${said}`;
 }
 
 function unreadView(schedules: string, file: string): PipelineView {

@@ -3,7 +3,8 @@ import { RunStore } from "../ledger/run-store.ts";
 import type { CommandContext } from "./command.ts";
 import { usageError, type ExitStatus } from "./exit.ts";
 import { pause } from "./pace.ts";
-import { looksLikeRun, readRun, viewRun } from "./run-view.ts";
+import { viewRunNow } from "./present-runs.ts";
+import { looksLikeRun } from "./run-view.ts";
 import { printRun, printStatus } from "./status-render.ts";
 import { readStatus } from "./status-view.ts";
 
@@ -16,7 +17,7 @@ export async function watch(context: CommandContext): Promise<ExitStatus> {
   const target = args.text("target");
   for (;;) {
     const now = Date.now();
-    const view = target !== undefined && looksLikeRun(target) ? viewRun(readRun(new RunStore(roots.runs), target)) : readStatus(roots, target, now);
+    const view = target !== undefined && looksLikeRun(target) ? viewRunNow(new RunStore(roots.runs), target) : readStatus(roots, target, now);
     if (args.flag("json")) terminal.jsonLine(view);
     else {
       if (terminal.interactive) terminal.clear();

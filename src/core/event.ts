@@ -28,6 +28,7 @@ export const triggerSchema = z.looseObject({
   from: z.string().optional().meta({ description: "the step from which on a re-run runs everything anew" }),
   noCache: z.boolean().optional(),
 });
+
 /** Why a run exists: see {@link triggerSchema}. */
 export type Trigger = z.infer<typeof triggerSchema>;
 
@@ -40,6 +41,9 @@ const error = z.looseObject({
 const step = z.string();
 const attempt = z.int().min(1);
 const outputs = z.record(z.string(), json);
+
+/** The limits that a waiting run has to fit under; what is left out has none. */
+const limitsSchema = z.looseObject({ lane: z.int().optional(), group: z.int().optional(), total: z.int().optional() });
 
 const runEvents = [
   z
@@ -56,6 +60,8 @@ const runEvents = [
       because: because.optional(),
       /** What a re-run does not run again: step id -> the run whose outputs stand in. */
       reuse: z.record(z.string(), z.string()).optional(),
+      /** The concurrency group that it shares with other pipelines' runs. */
+      group: z.string().optional(),
     })
     .meta({ description: "The header: the run exists, with all it needs to be run." }),
   z.looseObject({ type: z.literal("submit.started"), because: because.optional() }).meta({ description: "The orchestrator is about to be called." }),
@@ -72,7 +78,9 @@ const runEvents = [
   z
     .looseObject({ type: z.literal("submit.failed"), error })
     .meta({ description: "The orchestrator did not take the run, or it is not known whether it did." }),
-  z.looseObject({ type: z.literal("run.queued"), because }).meta({ description: "The run waits for its turn." }),
+  z
+    .looseObject({ type: z.literal("run.queued"), because, limits: limitsSchema.optional() })
+    .meta({ description: "The run waits for its turn; under which limits tells what for, as others come and go." }),
   z.looseObject({ type: z.literal("run.started"), because }).meta({ description: "The run's steps may start from here on." }),
   z
     .looseObject({

@@ -93,6 +93,10 @@ export interface RunState {
   metadata?: Readonly<Record<string, Json>>;
   startedAt?: string;
   because?: string;
+  /** The concurrency group that it shares with other pipelines' runs. */
+  readonly group?: string;
+  /** While it waits: the most runs of its pipeline (or backfill), its group and the whole root that may go on at once. */
+  limits?: { readonly lane?: number | undefined; readonly group?: number | undefined; readonly total?: number | undefined };
   readonly steps: Map<string, StepState>;
   readonly dependents: Map<string, string[]>;
   readonly ready: Set<string>;
@@ -169,6 +173,7 @@ export function evolve(state: RunState | undefined, line: RunLine): RunState | u
     case "run.queued":
       state.phase = "queued";
       state.because = line.because;
+      if (line.limits !== undefined) state.limits = line.limits;
       break;
     case "run.started":
       state.phase = "started";
@@ -311,6 +316,7 @@ function begin(line: Extract<RunLine, { type: "run.submitted" }>): RunState {
     tags: line.tags,
     reuse: line.reuse ?? {},
     submittedAt: line.at,
+    ...(line.group === undefined ? {} : { group: line.group }),
     phase: "submitted",
     submission: "none",
     steps: new Map(),

@@ -9,7 +9,7 @@
  */
 import type { Clock } from "../clock.ts";
 import { admit, waitsFor, type Busy, type Limits, type Load, type Waiting } from "../core/admission.ts";
-import type { Log, RunEnd, RunHandle, StopOrder } from "./ports.ts";
+import type { Log, QueueLimits, RunEnd, RunHandle, StopOrder } from "./ports.ts";
 
 /** What is known of a run when it is decided on. */
 export interface RunPlace extends Waiting {
@@ -209,9 +209,20 @@ export class ActiveRuns {
     if (entry.going) handle.start(entry.because);
     else {
       handle
-        .queue(entry.because)
+        .queue(entry.because, this.#limitsOf(entry.place))
         .catch((error: unknown) => this.#log.error({ run: entry.place.run, err: error }, "a waiting run could not be recorded"));
     }
+  }
+
+  /** As far as they are known: while the daemon comes up, those of a run that it took over are not. */
+  #limitsOf({ limit, group }: RunPlace): QueueLimits {
+    const { groups, maxActiveRuns: total } = this.#limits;
+    const inGroup = group === undefined ? undefined : groups[group];
+    return {
+      ...(limit === Number.POSITIVE_INFINITY ? {} : { lane: limit }),
+      ...(inGroup === undefined ? {} : { group: inGroup }),
+      ...(total === undefined ? {} : { total }),
+    };
   }
 
   #watch(entry: Entry, handle: RunHandle): void {

@@ -29,6 +29,13 @@ export interface StopOrder {
   readonly because?: string | undefined;
 }
 
+/** The most runs of a run's lane, its group and the whole root that may go on at once; what is left out has no limit. */
+export interface QueueLimits {
+  readonly lane?: number;
+  readonly group?: number;
+  readonly total?: number;
+}
+
 /** A run that is being driven (a `RunLoop`). */
 export interface RunHandle {
   readonly state: RunState;
@@ -39,7 +46,7 @@ export interface RunHandle {
   /** Lets the run's steps start; one that was taken over goes on. Does nothing the second time. */
   start(because: string): void;
   /** Records that the run waits for its turn. */
-  queue(because: string): Promise<void>;
+  queue(because: string, limits?: QueueLimits): Promise<void>;
   /** Resolves once the stop is durable. */
   requestStop(order: StopOrder): Promise<{ readonly accepted: true } | { readonly accepted: false; readonly reason: string }>;
   /** Starts nothing new; what runs gets so many milliseconds and is then interrupted. */

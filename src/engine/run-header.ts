@@ -31,12 +31,24 @@ export function runHeader(
 ): { readonly ok: true; readonly header: RunHeader } | { readonly ok: false; readonly message: string } {
   const bound = bind(loaded, order.params);
   if (!bound.ok) return bound;
-  return { ok: true, header: frozenHeader({ pipeline: loaded.name, snapshot: bound.snapshot, params: bound.params, tags: loaded.tags }, order) };
+  return {
+    ok: true,
+    header: frozenHeader(
+      { pipeline: loaded.name, snapshot: bound.snapshot, params: bound.params, tags: loaded.tags, group: loaded.concurrency?.group },
+      order,
+    ),
+  };
 }
 
 /** The header of a run of a snapshot that is frozen already. */
 export function frozenHeader(
-  of: { readonly pipeline: string; readonly snapshot: Snapshot; readonly params: { readonly [key: string]: Json }; readonly tags: readonly string[] },
+  of: {
+    readonly pipeline: string;
+    readonly snapshot: Snapshot;
+    readonly params: { readonly [key: string]: Json };
+    readonly tags: readonly string[];
+    readonly group?: string | undefined;
+  },
   order: Omit<RunOrder, "params">,
 ): RunHeader {
   return {
@@ -51,5 +63,6 @@ export function frozenHeader(
     snapshot: of.snapshot,
     tags: [...of.tags],
     because: order.because,
+    ...(of.group === undefined ? {} : { group: of.group }),
   };
 }

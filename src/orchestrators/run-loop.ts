@@ -217,8 +217,9 @@ export class RunLoop {
   }
 
   /** Records that the run waits for its turn. Durable when it resolves. */
-  queue(because: string): Promise<void> {
-    if (this.state.phase === "submitted") this.#arrived.push(() => void this.#emit({ type: "run.queued", because: because.slice(0, 1_000) }));
+  queue(because: string, limits?: RunState["limits"]): Promise<void> {
+    const event = { type: "run.queued", because: because.slice(0, 1_000), ...(limits === undefined ? {} : { limits }) } as const;
+    if (this.state.phase === "submitted") this.#arrived.push(() => void this.#emit(event));
     this.#turn();
     return this.#journal.flush();
   }

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { orchd } from "../support/daemon.ts";
-import { reasonNow } from "../../src/cli/status-view.ts";
+import { reasonNow } from "../../src/cli/present-runs.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { completedRun, header, loaded, runPath, writePipeline, writeRun, type HandEvent } from "./hand-ledger.ts";
 
@@ -288,11 +288,55 @@ it.each<[said: string, active: string[], ahead: string[], now: string]>([
     `run ${id(1)} still goes on; overlap is queue`,
     [],
     [],
-    `a place under the limits that pipelines share; it was queued because run ${id(1)} still goes on; overlap is queue`,
+    `its turn, which comes when the daemon is up and a place is free; it was queued because run ${id(1)} still goes on; overlap is queue`,
   ],
   ['the concurrency group "db" is full: 1 of 1', [], [id(2)], 'the concurrency group "db" is full: 1 of 1'],
 ])("a run that was queued because %s, while %j go on and %j wait, waits for what holds it now", (said, active, ahead, now) => {
-  expect(reasonNow(said, id(9), { active, queued: [...ahead, id(9)] })).toBe(now);
+  expect(reasonNow({ run: id(9), said }, { active, queued: [...ahead, id(9)] }, () => ({ groups: new Map(), total: 0 }))).toBe(now);
+});
+
+describe("a run that waits tells the limit that holds it now", () => {
+  const waits = (more: object, active: string[], groups: Record<string, number>, total: number): string =>
+    reasonNow(
+      { run: id(9), said: `run ${id(1)} still goes on; overlap is queue`, group: "db", limits: { lane: 2, group: 2, total: 5 }, ...more },
+      { active, queued: [id(9)] },
+      () => ({ groups: new Map(Object.entries(groups)), total }),
+    );
+
+  it("its own pipeline's, then its group's, then that of all", () => {
+    expect(waits({}, [id(1), id(2)], { db: 2 }, 5)).toBe(`run ${id(1)} still goes on; overlap is queue`);
+    expect(waits({}, [id(2), id(3)], { db: 2 }, 5)).toBe(`2 runs go on, the oldest is ${id(2)}`);
+    expect(waits({}, [id(2)], { db: 2, other: 1 }, 5)).toBe('the concurrency group "db" is full: 2 of 2');
+    expect(waits({}, [], { db: 1, other: 4 }, 5)).toBe("5 runs go on, the most that orchd.yaml allows");
+    expect(waits({ said: 'the concurrency group "db" is full: 2 of 2' }, [], { db: 1 }, 5)).toBe("5 runs go on, the most that orchd.yaml allows");
+    expect(waits({}, [], { db: 1 }, 4)).toMatch(/^its turn, /);
+  });
+
+  it("as the ledgers of all pipelines tell it, of the run and of its pipeline alike", async () => {
+    const { root, runs } = tempRoot();
+    const [waiting, holding] = ["p@20261123T020000Z", "q@20261123T020000Z"];
+    const base = completedRun(waiting)[0]! as Record<string, unknown>;
+    writePipeline(runs, "p", [
+      loaded("*/5 * * * *"),
+      { type: "slot.fired", slot: SLOT, run: waiting, through: SLOT },
+      { type: "run.queued", run: waiting, because: "run p@20261123T015500Z still goes on; overlap is queue" },
+    ]);
+    writeRun(runs, waiting, [
+      { ...base, group: "db" },
+      { type: "run.queued", because: "run p@20261123T015500Z still goes on; overlap is queue", limits: { lane: 1, group: 1 } },
+    ] as never);
+    writePipeline(runs, "q", [loaded("*/5 * * * *"), { type: "slot.fired", slot: SLOT, run: holding, through: SLOT }]);
+    writeRun(runs, holding, [
+      { ...(completedRun(holding)[0]! as object), group: "db" },
+      { type: "run.started", because: "its slot is due" },
+    ] as never);
+    const now = 'the concurrency group "db" is full: 1 of 1';
+    for (const words of [[], ["p"]]) {
+      const { pipelines } = (await orchd(root, "status", ...words, "--json")).json<Pipelines>();
+      expect(pipelines.find(({ name }) => name === "p")!["waiting"]).toEqual([{ run: waiting, because: now }]);
+    }
+    expect((await orchd(root, "status", waiting)).stdout).toContain(`it waits: ${now}`);
+  });
 });
 
 function id(minute: number): string {

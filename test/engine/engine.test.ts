@@ -141,6 +141,10 @@ describe("overlap", () => {
     await there.clock.advance(90_000);
     expect(there.runs.started.slice(1)[0]).toBe("c@20261123T020100Z");
     expect(there.lines("b").find(({ type }) => type === "run.queued")!["because"]).toBe('the concurrency group "db" is full: 1 of 1');
+    // What holds it later is told from these.
+    const own = readWholeLedger(there.store.runLedger("b@20261123T020100Z"));
+    expect(own[0]!["group"]).toBe("db");
+    expect(own.find(({ type }) => type === "run.queued")!["limits"]).toEqual({ lane: 1, group: 1 });
   });
 
   test("a full queue of a concurrency group is no reason to skip a slot that need not wait in it", async () => {

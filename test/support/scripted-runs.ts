@@ -3,7 +3,7 @@ import type { Clock, Timer } from "../../src/clock.ts";
 import type { RunEvent, RunLine } from "../../src/core/event.ts";
 import { evolve, type RunState } from "../../src/core/run-state.ts";
 import type { FinalRunStatus } from "../../src/core/status.ts";
-import type { RunEnd, RunHandle, RunHeader, RunMaker, StopOrder } from "../../src/engine/ports.ts";
+import type { RunEnd, RunHandle, RunHeader, RunMaker, StopOrder, QueueLimits } from "../../src/engine/ports.ts";
 import type { Disk } from "../../src/ledger/disk.ts";
 import { LedgerFile } from "../../src/ledger/ledger-file.ts";
 import type { RunStore } from "../../src/ledger/run-store.ts";
@@ -91,8 +91,8 @@ export class ScriptedRun implements RunHandle {
     void this.#append([{ type: "run.started", because }]).then(() => this.#goOn());
   }
 
-  async queue(because: string): Promise<void> {
-    await this.#append([{ type: "run.queued", because }]);
+  async queue(because: string, limits?: QueueLimits): Promise<void> {
+    await this.#append([{ type: "run.queued", because, ...(limits === undefined ? {} : { limits: { ...limits } }) }]);
   }
 
   async requestStop({ mode, by, requestId, because }: StopOrder): Promise<{ accepted: true } | { accepted: false; reason: string }> {

@@ -1,0 +1,138 @@
+/**
+ * What a run that waits is waiting for now, told from ledgers alone. What it was queued for is in its own; since then that may have ended and another
+ * have its place, or another limit hold it. It is asked in the order in which the daemon asks (core/admission.ts): its own pipeline's runs, those of its
+ * concurrency group, all.
+ */
+import { waitsFor, type Load } from "../core/admission.ts";
+import type { RunEvent } from "../core/event.ts";
+import type { RunState } from "../core/run-state.ts";
+import { readLedger } from "../ledger/ledger-reader.ts";
+import type { RunStore } from "../ledger/run-store.ts";
+import { readPipeline } from "./pipeline-view.ts";
+import { readRun, viewRun, type RunView } from "./run-view.ts";
+
+/** A pipeline's runs that go on, and those that wait, in the order in which they came. */
+export interface OwnRuns {
+  readonly active: readonly string[];
+  readonly queued: readonly string[];
+}
+
+/** What is to be known of a run that waits. */
+export interface WaitingRun {
+  readonly run: string;
+  /** Why it was queued. */
+  readonly said: string;
+  readonly group?: string | undefined;
+  readonly limits?: RunState["limits"];
+}
+
+const RUN_ID = /[a-z0-9][a-z0-9_-]*@\d{8}T[\w.-]*[\w-]/g;
+const OF_BACKFILL = /-b\d+$/;
+const NO_LIMIT = Number.POSITIVE_INFINITY;
+
+/** The runs that go on under a runs folder, read when they are first asked for. */
+export class PresentRuns {
+  readonly #store: RunStore;
+  #pipelines: readonly OwnRuns[] | undefined;
+  #load: Pick<Load, "groups" | "total"> | undefined;
+
+  /** @param pipelines the runs of all pipelines, where they are known */
+  constructor(store: RunStore, pipelines?: readonly OwnRuns[]) {
+    this.#store = store;
+    this.#pipelines = pipelines;
+  }
+
+  /** What a run waits for. @param own its pipeline's runs; default: as the pipeline's ledger has them */
+  waitsFor(run: string, own?: OwnRuns): string {
+    const pipeline = run.slice(0, run.indexOf("@"));
+    const state = this.#read(run);
+    if (state === undefined) return "its ledger cannot be read";
+    const { because = "it has not said", group, limits } = state;
+    return reasonNow({ run, said: because, group, limits }, own ?? this.#own(pipeline) ?? { active: [], queued: [] }, () => this.#shared());
+  }
+
+  #own(pipeline: string): OwnRuns | undefined {
+    const state = readPipeline(this.#store, pipeline)?.state;
+    return state === undefined ? undefined : { active: [...state.active.keys()].filter((run) => !state.queued.has(run)), queued: [...state.queued] };
+  }
+
+  /** What goes on in all pipelines. */
+  #shared(): Pick<Load, "groups" | "total"> {
+    if (this.#load !== undefined) return this.#load;
+    this.#pipelines ??= this.#store.pipelines().flatMap((name) => {
+      try {
+        return this.#own(name) ?? [];
+      } catch {
+        // What cannot be read is said of it elsewhere.
+        return [];
+      }
+    });
+    const groups = new Map<string, number>();
+    const active = this.#pipelines.flatMap((own) => own.active);
+    for (const run of active) {
+      const group = this.#groupOf(run);
+      if (group !== undefined) groups.set(group, (groups.get(group) ?? 0) + 1);
+    }
+    return (this.#load = { groups, total: active.length });
+  }
+
+  #groupOf(run: string): string | undefined {
+    let group: string | undefined;
+    try {
+      readLedger<RunEvent>(this.#store.runLedger(run), {
+        each: (line) => {
+          if (line.type === "run.submitted") group = line.group;
+          return false;
+        },
+      });
+    } catch {
+      // It is said to go on and cannot be read: it counts for no group.
+    }
+    return group;
+  }
+
+  #read(run: string): RunState | undefined {
+    try {
+      return readRun(this.#store, run).state;
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+/** A run as `orchd status RUN` shows it: of one that waits, what it waits for now. @throws CliError where there is no such run */
+export function viewRunNow(store: RunStore, run: string): RunView {
+  const reading = readRun(store, run);
+  const view = viewRun(reading);
+  return reading.state.phase !== "queued" || reading.state.stop !== undefined
+    ? view
+    : { ...view, because: `it waits: ${new PresentRuns(store).waitsFor(run)}` };
+}
+
+/** What a run waits for now. @param shared what goes on in all pipelines; asked only where its own pipeline does not hold it */
+export function reasonNow(
+  { run, said, group, limits }: WaitingRun,
+  { active, queued }: OwnRuns,
+  shared: () => Pick<Load, "groups" | "total">,
+): string {
+  const alike = (other: string): boolean => OF_BACKFILL.test(other) === OF_BACKFILL.test(run);
+  const running = active.filter(alike);
+  const ahead = queued.slice(0, Math.max(0, queued.indexOf(run))).filter(alike);
+  const lane = limits?.lane ?? (limits === undefined ? 1 : NO_LIMIT);
+  const named = said.match(RUN_ID) ?? [];
+  // A ledger of an older release does not tell the limits: a reason that names no run is one, and holds as long as the run waits.
+  if (limits === undefined && named.length === 0) return said;
+  if (running.length >= lane) {
+    // What it was told holds as long as one of those that were named goes on.
+    if (named.some((one) => running.includes(one))) return said;
+    return running.length === 1 ? `run ${running[0]!} goes on` : `${running.length} runs go on, the oldest is ${running[0]!}`;
+  }
+  if (running.length + ahead.length >= lane) return `run ${ahead[0]!} waits before it`;
+  if (limits !== undefined) {
+    const entry = { run, pipeline: "", lane: "", limit: NO_LIMIT, priority: 0, order: 0, group };
+    const groups = group === undefined || limits.group === undefined ? {} : { [group]: limits.group };
+    const because = waitsFor(entry, { lanes: new Map(), ...shared() }, { groups, maxActiveRuns: limits.total });
+    if (because !== undefined) return because;
+  }
+  return `its turn, which comes when the daemon is up and a place is free; it was queued because ${said}`;
+}
