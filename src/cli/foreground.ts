@@ -20,6 +20,7 @@ export async function runInForeground(
     const held = readHolder(new RunStore(context.roots.runs).orchdDir) !== null;
     throw new CliError(held ? EXIT.refused : EXIT.usage, started.reason);
   }
+  if (started.remark !== undefined && !context.args.flag("json")) context.terminal.note(started.remark);
   const view = await followRun(context, started.run, { driven: started.finished });
   await started.finished;
   return reportEnd(context, view);

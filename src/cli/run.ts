@@ -33,6 +33,7 @@ export async function askForRun(context: CommandContext, question: Parameters<ty
     terminal.error(refusal(answer.reply));
     return EXIT.refused;
   }
+  if (answer.reply.reason !== undefined && !json) terminal.note(answer.reply.reason);
   // The pipeline's orchestrator is a synchronous one.
   const synchronous = (answer.reply.result as { synchronous?: unknown } | null | undefined)?.synchronous === true;
   if (wait || synchronous) return reportEnd(context, await followRun(context, id));

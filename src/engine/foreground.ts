@@ -6,6 +6,7 @@ import { readdirSync } from "node:fs";
 import { basename, extname, join } from "node:path";
 import { systemClock } from "../clock.ts";
 import type { PipelineEvent, RunLine } from "../core/event.ts";
+import { checkGivenParams } from "../core/given-params.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { Json } from "../core/snapshot.ts";
 import { LedgerExists } from "../ledger/ledger-error.ts";
@@ -38,7 +39,7 @@ export interface ForegroundOptions {
 /** The run that is being driven, or why there is none. `finished` resolves once its end is recorded and the lock is given back. */
 export type Foreground =
   | { readonly accepted: false; readonly reason: string }
-  | { readonly accepted: true; readonly run: string; readonly finished: Promise<RunEnd> };
+  | { readonly accepted: true; readonly run: string; readonly remark?: string | undefined; readonly finished: Promise<RunEnd> };
 
 const QUIET: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 
@@ -79,14 +80,16 @@ export async function runForeground(options: ForegroundOptions): Promise<Foregro
   };
   try {
     const found = await findPipeline(options, workshop, settled.settings);
-    const made = found.ok
-      ? runHeader(found.loaded, {
-          run,
-          trigger: { kind: "manual", ...(options.noCache === true ? { noCache: true } : {}) },
-          params: options.params,
-          because: "asked for on the command line, in the foreground",
-        })
-      : { ok: false as const, message: found.reason };
+    const params = found.ok ? checkGivenParams(found.loaded, options.params) : { ok: false as const, message: found.reason };
+    const made =
+      found.ok && params.ok
+        ? runHeader(found.loaded, {
+            run,
+            trigger: { kind: "manual", ...(options.noCache === true ? { noCache: true } : {}) },
+            params: options.params,
+            because: "asked for on the command line, in the foreground",
+          })
+        : { ok: false as const, message: params.ok ? "" : params.message };
     if (!made.ok) {
       await close();
       return { accepted: false, reason: made.message };
@@ -97,7 +100,7 @@ export async function runForeground(options: ForegroundOptions): Promise<Foregro
     const recorded = ledger.append([started]);
     handle.start(made.header.because ?? "asked for");
     await recorded;
-    return { accepted: true, run, finished: drive(handle, { run, store, ledger, close }) };
+    return { accepted: true, run, remark: params.ok ? params.remark : undefined, finished: drive(handle, { run, store, ledger, close }) };
   } catch (error) {
     await close();
     if (error instanceof LedgerExists) return { accepted: false, reason: `run ${run} exists already; try again` };

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import type { Clock } from "../clock.ts";
 import { didYouMean } from "../core/did-you-mean.ts";
 import type { RunLine } from "../core/event.ts";
+import { checkGivenParams } from "../core/given-params.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { Reply, Request } from "../core/request.ts";
 import { manualRunId, parseRunId } from "../core/run-id.ts";
@@ -126,6 +127,8 @@ export class RequestOffice {
     const fresh = await this.#ports.refresh(request.pipeline);
     if (!fresh.ok) return refuse(fresh.reason);
     const { desk, loaded } = fresh;
+    const params = checkGivenParams(loaded, request.params);
+    if (!params.ok) return refuse(params.message);
     for (let stamp = clock.now(); ; stamp += 1) {
       const run = manualRunId(request.pipeline, stamp);
       if (runs.get(run) !== undefined || store.exists(run)) continue;
@@ -143,7 +146,8 @@ export class RequestOffice {
         if (error instanceof LedgerExists) continue;
         throw error;
       }
-      return this.#made(run);
+      const reply = await this.#made(run);
+      return params.remark === undefined ? reply : { ...reply, reason: params.remark };
     }
   }
 
