@@ -171,11 +171,14 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 
   // Reading what there is makes garbage for which V8 would widen the young heap to 32 MiB and keep it so: with a thousand pipelines 130 MiB in all, not 90.
   setFlagsFromString("--optimize-for-size");
-  const recovered = await engine.recover();
-  await drops.start();
-  await engine.begin();
+  const recovered = await comeUp(async () => {
+    const taken = await engine.recover();
+    await drops.start();
+    await engine.begin();
+    await lock.setReady();
+    return taken;
+  }, log);
   setFlagsFromString("--no-optimize-for-size");
-  await lock.setReady();
   const status = `${engine.inForce} pipelines, ${recovered.runs} runs taken over`;
   log.info(
     { pid: process.pid, epoch: lock.epoch, version: VERSION, tzdata, root: options.root, readyMs: Math.round(clock.now() - upSince) },
@@ -192,6 +195,16 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   log.info("ended");
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.removeAllListeners(signal);
   return 0;
+}
+
+/** What has begun by then has timers, and would go on without a daemon that is ready: where coming up fails, the process ends. */
+async function comeUp<T>(steps: () => Promise<T>, log: pino.Logger): Promise<T> {
+  try {
+    return await steps();
+  } catch (error) {
+    log.fatal({ err: error }, "the daemon could not come up, and ends at once: see to what the error says, then start it again");
+    process.exit(1);
+  }
 }
 
 async function takeLock(orchdDir: string, log: pino.Logger): Promise<DaemonLock | undefined> {
