@@ -146,7 +146,7 @@ export class RequestOffice {
         if (error instanceof LedgerExists) continue;
         throw error;
       }
-      const reply = await this.#made(run);
+      const reply = this.#made(run);
       return params.remark === undefined ? reply : { ...reply, reason: params.remark };
     }
   }
