@@ -340,6 +340,9 @@ export const frameSchema = z.looseObject({
 export type Framed<E> = E & { readonly seq: number; readonly b: number; readonly at: string };
 /** A run event with its framing. */
 export type RunLine = Framed<RunEvent>;
+
+/** Line 1 of a run's ledger. */
+export type RunHeader = Extract<RunEvent, { readonly type: "run.submitted" }>;
 /** A pipeline event with its framing. */
 export type PipelineLine = Framed<PipelineEvent>;
 

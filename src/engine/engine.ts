@@ -10,7 +10,7 @@
  */
 import { join } from "node:path";
 import type { Clock, Timer } from "../clock.ts";
-import type { PipelineEvent } from "../core/event.ts";
+import type { PipelineEvent, RunHeader } from "../core/event.ts";
 import type { Reply } from "../core/request.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import { ensureDirectory } from "../ledger/directories.ts";
@@ -26,7 +26,7 @@ import { Burst } from "./burst.ts";
 import { OverdueWatch } from "./overdue-watch.ts";
 import { PipelineDesk, type DeskPorts } from "./pipeline-desk.ts";
 import { PipelineFiles, type FileChanges } from "./pipeline-files.ts";
-import type { Log, RunHeader, RunMaker, UpkeepRequest } from "./ports.ts";
+import type { Log, RunMaker, UpkeepRequest } from "./ports.ts";
 import { recoverRuns, type Recovered } from "./recovery.ts";
 import { RequestOffice, type Refreshed } from "./request-office.ts";
 import { RequestsDesk } from "./requests-desk.ts";

@@ -11,14 +11,14 @@
  * header is durable before its slot's line is written (semantics.md 3 and 4); a slot that fired never fires again.
  */
 import type { Clock } from "../clock.ts";
-import type { PipelineEvent } from "../core/event.ts";
+import type { PipelineEvent, RunHeader } from "../core/event.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { PipelineState } from "../core/pipeline-state.ts";
 import type { Schedule } from "../core/schedule-schema.ts";
 import type { Json } from "../core/snapshot.ts";
 import type { PipelineLedger } from "../ledger/pipeline-ledger.ts";
 import type { ActiveRun, RunPlace } from "./active-runs.ts";
-import type { RunEnd, RunHeader } from "./ports.ts";
+import type { RunEnd } from "./ports.ts";
 import type { ClockStep } from "./scheduler.ts";
 import { placeOf, SlotDecider, type DeciderPorts, type DeciderView } from "./slot-decider.ts";
 import { SlotRecorder, type RecorderPorts, type RecorderView } from "./slot-recorder.ts";

@@ -1,5 +1,5 @@
 /** What the engine needs of the rooms below it, as narrow as it uses them, so that a simulation can put its own in their place. */
-import type { RunEvent } from "../core/event.ts";
+import type { RunHeader } from "../core/event.ts";
 import type { RunState } from "../core/run-state.ts";
 import type { FinalRunStatus } from "../core/status.ts";
 
@@ -10,9 +10,6 @@ export interface Log {
   warn(fields: object, message: string): void;
   error(fields: object, message: string): void;
 }
-
-/** A run's header, line 1 of its ledger. */
-export type RunHeader = Extract<RunEvent, { type: "run.submitted" }>;
 
 /** How a run ended. */
 export interface RunEnd {

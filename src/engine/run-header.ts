@@ -1,9 +1,8 @@
 import { snapshotFor } from "../core/compile.ts";
-import type { Trigger } from "../core/event.ts";
+import type { RunHeader, Trigger } from "../core/event.ts";
 import { LEDGER_FORMAT } from "../core/ledger-format.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { Json, Snapshot } from "../core/snapshot.ts";
-import type { RunHeader } from "./ports.ts";
 
 /** What a run is made of besides its pipeline. */
 export interface RunOrder {

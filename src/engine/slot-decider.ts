@@ -6,7 +6,7 @@
  */
 import { activeLimit, decideOverlap } from "../core/admission.ts";
 import { decideCatchUp, surveyCatchUp, type CatchUpDecision } from "../core/catch-up.ts";
-import type { PipelineEvent } from "../core/event.ts";
+import type { PipelineEvent, RunHeader } from "../core/event.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { PipelineState } from "../core/pipeline-state.ts";
 import { runIdForSlot } from "../core/run-id.ts";
@@ -15,7 +15,6 @@ import { blackoutOf, scheduleKey, slotId, timetable, type DueSlot, type Timetabl
 import type { OrchdSettings } from "../core/settings.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { ActiveRun, ActiveRuns, RunPlace } from "./active-runs.ts";
-import type { RunHeader } from "./ports.ts";
 import { runHeader } from "./run-header.ts";
 import type { ClockStep } from "./scheduler.ts";
 

@@ -4,14 +4,14 @@
  * A run's header is durable before its slot's line is given to the ledger (semantics.md 4). Lines go in the order of the decisions; those with the same
  * `through` are one write, of which the last carries it (semantics.md 3), so that no crash leaves a watermark ahead of a slot without a line.
  */
-import type { PipelineEvent } from "../core/event.ts";
+import type { PipelineEvent, RunHeader } from "../core/event.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { DueSlot } from "../core/schedule.ts";
 import { LedgerExists } from "../ledger/ledger-error.ts";
 import { adoptRun, type AdoptPorts } from "./adopted-run.ts";
 import type { ActiveRun } from "./active-runs.ts";
 import type { Burst } from "./burst.ts";
-import type { RunHandle, RunHeader } from "./ports.ts";
+import type { RunHandle } from "./ports.ts";
 import type { ClockStep } from "./scheduler.ts";
 import { placeOf, slotFields, type Outcome, type SlotEvent } from "./slot-decider.ts";
 

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { realpathSync, rmSync } from "node:fs";
 import { makeFolder } from "../ledger/make-folder.ts";
 import type { Clock } from "../clock.ts";
-import type { RunEvent, RunLine } from "../core/event.ts";
+import type { RunEvent, RunHeader, RunLine } from "../core/event.ts";
 import type { LoadedDefinition } from "../core/loaded-definition.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { OrchdSettings } from "../core/settings.ts";
@@ -23,7 +23,7 @@ import { RunnerPool } from "../orchestrators/local/runner-process.ts";
 import { readHeaderLine } from "./adopted-run.ts";
 import { SecretFiles } from "../orchestrators/secrets.ts";
 import { callMissedHook } from "./missed-hook.ts";
-import type { Log, RunHeader, RunMaker } from "./ports.ts";
+import type { Log, RunMaker } from "./ports.ts";
 import type { MissedSlot } from "./slot-recorder.ts";
 
 /** How long a pipeline file written in code may take to be evaluated, in milliseconds. */

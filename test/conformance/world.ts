@@ -4,11 +4,11 @@
  * To run the suite against another flavor, add it to {@link FLAVORS}. What a flavor does not declare, the suite checks that it refuses.
  */
 import { expect } from "vitest";
+import type { RunHeader } from "../../src/core/event.ts";
 import type { Capabilities } from "../../src/orchestrators/capabilities.ts";
 import { BaseOrchestrator } from "../../src/orchestrators/base-orchestrator.ts";
 import { LocalOrchestrator } from "../../src/orchestrators/local/local-orchestrator.ts";
 import type { PipelineSubmission, SubmissionResult } from "../../src/orchestrators/submission.ts";
-import type { RunHeader } from "../../src/orchestrators/run-loop.ts";
 import type { RunLoop } from "../../src/orchestrators/run-loop.ts";
 import type { OrchestratorRef, Snapshot, SnapshotStep } from "../../src/core/snapshot.ts";
 import { FakePool, type FakeClass, type FakeFunction } from "../support/fake-pool.ts";

@@ -1,7 +1,7 @@
 /** A place to run snapshots in: real ledgers in a temporary folder, a pool that the test owns. */
 import { readFileSync } from "node:fs";
 import { systemClock, type Clock } from "../../src/clock.ts";
-import type { Trigger } from "../../src/core/event.ts";
+import type { RunHeader, Trigger } from "../../src/core/event.ts";
 import { fold, type RunState } from "../../src/core/run-state.ts";
 import type { RunLine } from "../../src/core/event.ts";
 import { DEFAULT_SETTINGS, type OrchdSettings } from "../../src/core/settings.ts";
@@ -11,7 +11,7 @@ import { Artifacts } from "../../src/ledger/artifacts.ts";
 import { CacheIndex } from "../../src/ledger/cache-index.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { Flavors } from "../../src/orchestrators/flavors.ts";
-import { RunLoop, type RunHeader } from "../../src/orchestrators/run-loop.ts";
+import { RunLoop } from "../../src/orchestrators/run-loop.ts";
 import type { FinishedInfo, RunDeps } from "../../src/orchestrators/run-ports.ts";
 import { FakePool, fakeCode, type FakeClass, type FakeFunction } from "./fake-pool.ts";
 import { snapshotOf, stepSpec } from "./given-run.ts";

@@ -1,9 +1,9 @@
 /** Runs without steps: each has a real ledger, and goes on for as long as the script says on the virtual clock. */
 import type { Clock, Timer } from "../../src/clock.ts";
-import type { RunEvent, RunLine } from "../../src/core/event.ts";
+import type { RunEvent, RunHeader, RunLine } from "../../src/core/event.ts";
 import { evolve, type RunState } from "../../src/core/run-state.ts";
 import type { FinalRunStatus } from "../../src/core/status.ts";
-import type { RunEnd, RunHandle, RunHeader, RunMaker, StopOrder, QueueLimits } from "../../src/engine/ports.ts";
+import type { QueueLimits, RunEnd, RunHandle, RunMaker, StopOrder } from "../../src/engine/ports.ts";
 import type { Disk } from "../../src/ledger/disk.ts";
 import { LedgerFile } from "../../src/ledger/ledger-file.ts";
 import type { RunStore } from "../../src/ledger/run-store.ts";
