@@ -39,6 +39,19 @@ export function toStepError(thrown: unknown): StepError {
   return { name: "Error", message: `the step threw ${describeThrown(thrown)} instead of an Error` };
 }
 
+/** How much of an error's message, and of its stack, a ledger keeps, in UTF-16 code units. */
+export const ERROR_CHARACTERS = 8_192;
+
+/** An error whose message and stack a ledger's line has room for. */
+export function clipError(error: StepError): StepError {
+  const { message, stack } = error;
+  return {
+    ...error,
+    message: message.slice(0, ERROR_CHARACTERS),
+    ...(stack === undefined ? {} : { stack: stack.slice(0, ERROR_CHARACTERS) }),
+  };
+}
+
 function describeThrown(thrown: unknown): string {
   try {
     // Undefined, functions and symbols have no JSON.

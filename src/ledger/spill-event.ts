@@ -6,18 +6,16 @@
  */
 import type { RunEvent } from "../core/event.ts";
 import type { Json } from "../core/snapshot.ts";
-import type { StepError } from "../core/failure.ts";
+import { ERROR_CHARACTERS, type StepError } from "../core/failure.ts";
 import { isArtifactRef, SPILL_BYTES, type Artifacts } from "./artifacts.ts";
 
 const SPILLED = ["snapshot", "params", "outputs", "state", "metadata", "spec", "values"] as const;
-const MESSAGE_CHARACTERS = 8_192;
-const STACK_CHARACTERS = 8_192;
 const TEXT_CHARACTERS = 16_384;
 /** `\u0000`, and `-1.7976931348623157e+308`. */
 const LONGEST_ESCAPE = 6;
 const LONGEST_NUMBER = 24;
 /** In an event shorter than this no field is long enough to be changed. */
-const UNTOUCHED_BYTES = MESSAGE_CHARACTERS;
+const UNTOUCHED_BYTES = ERROR_CHARACTERS;
 
 /** Whether an event may have to be spilled. Where this is false, {@link spillEvent} would return it as it is. */
 export function needsSpilling(event: RunEvent): boolean {
@@ -79,8 +77,8 @@ async function spillOutputs(outputs: Json, artifacts: Artifacts, fresh: boolean)
 }
 
 function trimError(error: StepError): StepError {
-  const message = trim(error.message, MESSAGE_CHARACTERS);
-  const stack = error.stack === undefined ? undefined : trim(error.stack, STACK_CHARACTERS);
+  const message = trim(error.message, ERROR_CHARACTERS);
+  const stack = error.stack === undefined ? undefined : trim(error.stack, ERROR_CHARACTERS);
   const name = trim(error.name, 256);
   const code = error.code === undefined ? undefined : trim(error.code, 256);
   if (message === error.message && stack === error.stack && name === error.name && code === error.code) return error;

@@ -7,11 +7,12 @@
  * `resubmits`; otherwise the run fails, `submission unknown` (semantics.md 22). The planner hears of all this by {@link Delegation.facts}.
  */
 import type { Timer } from "../clock.ts";
-import { FAILURE_CODES, toStepError, type StepError } from "../core/failure.ts";
+import { FAILURE_CODES, clipError, toStepError, type StepError } from "../core/failure.ts";
 import type { PlanFacts } from "../core/plan.ts";
 import { allEnded, runStatus } from "../core/run-state.ts";
 import type { Json, Snapshot } from "../core/snapshot.ts";
 import { isFinal, STATUSES, type Status } from "../core/status.ts";
+import type { CachePrepass } from "./cache-prepass.ts";
 import type { DynamicCalls } from "./dynamic-calls.ts";
 import type { Flavor } from "./flavors.ts";
 import type { FlavorTask, TaskResult } from "./local/protocol.ts";
@@ -59,35 +60,25 @@ export class Delegation {
     return this.#of.calls === undefined ? { requested: this.#requested, open: this.#open } : undefined;
   }
 
-  /** Nothing is left for the orchestrator to do. */
-  skip(): void {
-    this.#open = false;
-  }
-
-  /** Calls the orchestrator. */
-  submit(alone = false): void {
-    const { emit, state, journal } = this.#parts;
-    emit({ type: "submit.started", because: `handed to the orchestrator ${this.#of.flavor.name}` });
-    let argument: Json;
-    try {
-      argument = this.#submission();
-    } catch (error) {
-      return this.#fail(toStepError(error));
-    }
-    const method = state.snapshot.dynamic === undefined ? "submitPipeline" : "submitDynamicPipeline";
-    journal.afterwards(() => {
-      this.#submitting = this.#start(method, argument, alone, (result) => this.#submitted(result));
+  /** Hands the run over, with what the cache leaves of it. */
+  begin(prepass: CachePrepass): void {
+    if (!prepass.isAllowed) return this.#submit();
+    const { state } = this.#parts;
+    prepass.run(() => {
+      const nothingLeft = state.stop !== undefined || state.finished !== undefined || allEnded(state);
+      if (nothingLeft) this.#skip();
+      else this.#submit();
     });
   }
 
   /** Goes on with a run that an earlier daemon had handed over. */
   resume(): void {
     const { submission, stop } = this.#parts.state;
-    if (submission === "failed" || stop !== undefined || allEnded(this.#parts.state)) return this.skip();
+    if (submission === "failed" || stop !== undefined || allEnded(this.#parts.state)) return this.#skip();
     const { capabilities } = this.#of.flavor;
-    if (submission === "none") return this.submit();
+    if (submission === "none") return this.#submit();
     if (capabilities.reportsStatus) return this.#fetch(true);
-    if (capabilities.resubmits) return this.submit();
+    if (capabilities.resubmits) return this.#submit();
     this.#unknown();
   }
 
@@ -106,6 +97,27 @@ export class Delegation {
     this.#over = true;
     this.#poll?.cancel();
     if (this.#submitting !== undefined) this.#parts.deps.orchestrators.local.stopTask(this.#submitting, "force", "the run is no longer driven");
+  }
+
+  /** Nothing is left for the orchestrator to do. */
+  #skip(): void {
+    this.#open = false;
+  }
+
+  /** Calls the orchestrator. */
+  #submit(alone = false): void {
+    const { emit, state, journal } = this.#parts;
+    emit({ type: "submit.started", because: `handed to the orchestrator ${this.#of.flavor.name}` });
+    let argument: Json;
+    try {
+      argument = this.#submission();
+    } catch (error) {
+      return this.#fail(toStepError(error));
+    }
+    const method = state.snapshot.dynamic === undefined ? "submitPipeline" : "submitDynamicPipeline";
+    journal.afterwards(() => {
+      this.#submitting = this.#start(method, argument, alone, (result) => this.#submitted(result));
+    });
   }
 
   #start(method: FlavorTask["method"], argument: Json, alone: boolean, done: (result: TaskResult) => void): string {
@@ -145,7 +157,7 @@ export class Delegation {
           call: (name, given) => this.#call(name, given),
           died: (death) => {
             const innocent = submits && !alone && !death.alone && death.inFlight.length > 1 && this.#of.flavor.capabilities.resubmits;
-            if (innocent) arrive(() => void (this.#over || this.submit(true)));
+            if (innocent) arrive(() => void (this.#over || this.#submit(true)));
             else
               ended({
                 ok: false,
@@ -243,7 +255,7 @@ export class Delegation {
     if (this.#of.flavor.capabilities.reportsStatus && !allEnded(state)) return this.#fetch(false);
     // Steps that orchd was never asked for ran elsewhere, and the end that was waited for is all there is to know of them. An error of waiting says
     // nothing of them at all, and must not make the run fail.
-    if (this.#waits && this.#requested.size === 0 && this.#of.calls === undefined) return waitFailed ? this.skip() : this.#followEnd("completed");
+    if (this.#waits && this.#requested.size === 0 && this.#of.calls === undefined) return waitFailed ? this.#skip() : this.#followEnd("completed");
     this.#close();
   }
 
@@ -257,10 +269,9 @@ export class Delegation {
 
   #fail(error: StepError): void {
     this.#open = false;
-    const stack = error.stack === undefined ? {} : { stack: error.stack.slice(0, 8_192) };
     this.#parts.emit({
       type: "submit.failed",
-      error: { ...error, message: error.message.slice(0, 8_192), code: error.code ?? FAILURE_CODES.submission, ...stack },
+      error: { ...clipError(error), code: error.code ?? FAILURE_CODES.submission },
     });
     if (this.#of.calls !== undefined && !this.runsFunction) this.#of.calls.stop("the orchestrator did not take the run");
   }
@@ -316,7 +327,7 @@ export class Delegation {
     const fetched = (result.ok ? (result.value ?? {}) : {}) as FetchedStatus;
     const known = fetched.status !== undefined && STATUSES.includes(fetched.status);
     if (!known && first && result.ok) {
-      if (this.#of.flavor.capabilities.resubmits) this.submit();
+      if (this.#of.flavor.capabilities.resubmits) this.#submit();
       else this.#unknown();
       return;
     }

@@ -11,13 +11,12 @@
  */
 import type { Timer } from "../clock.ts";
 import { compileInvocation } from "../core/compile-invocation.ts";
-import { FAILURE_CODES, toStepError, type StepError } from "../core/failure.ts";
+import { FAILURE_CODES, clipError, toStepError, type StepError } from "../core/failure.ts";
 import { runnerDeath } from "../core/plan.ts";
 import type { Json } from "../core/snapshot.ts";
 import { resolveSecrets } from "./environment.ts";
 import { isolationRefusal, type Flavor } from "./flavors.ts";
 import type { DynamicCall, DynamicEnd, DynamicTask, TaskResult } from "./local/protocol.ts";
-import { SecretFiles } from "./secrets.ts";
 import type { RunParts } from "./run-parts.ts";
 
 /** How long a function may keep away from its recorded calls once it made a new one. */
@@ -136,11 +135,10 @@ export class DynamicCalls {
   }
 
   #taskOf(): DynamicTask {
-    const { state, environment, deps } = this.#parts;
+    const { state, environment, secrets: source } = this.#parts;
     const { run, pipeline, trigger, snapshot, hookState } = state;
     const { env, secrets } = environment.shared();
     const all = [...secrets];
-    const source = deps.secrets ?? new SecretFiles([(deps.environment ?? process.env)["CREDENTIALS_DIRECTORY"]]);
     const params = resolveSecrets(state.params, source, all);
     return {
       kind: "dynamic",
@@ -290,11 +288,7 @@ export class DynamicCalls {
       emit({ type: "run.function_ended" });
       return this.#finish(undefined);
     }
-    const error = {
-      ...result.error,
-      message: result.error.message.slice(0, 8_192),
-      ...(result.error.stack === undefined ? {} : { stack: result.error.stack.slice(0, 8_192) }),
-    };
+    const error = clipError(result.error);
     emit({ type: "run.function_ended", error: { ...error } });
     this.#finish(error);
   }

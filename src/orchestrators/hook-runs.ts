@@ -2,7 +2,7 @@
  * A run's hooks while they run. The planner says which are owed; a hook is owed until its end is in the ledger, so it runs at least once, and after
  * a crash perhaps twice. A hook that throws changes no status, an init hook's excepted (docs/zenml.md "Hooks").
  */
-import { FAILURE_CODES, toStepError, type StepError } from "../core/failure.ts";
+import { clipError, FAILURE_CODES, toStepError, type StepError } from "../core/failure.ts";
 import type { Action } from "../core/plan.ts";
 import { runnerDeath } from "../core/plan.ts";
 import { stepHook } from "../core/run-state.ts";
@@ -95,7 +95,7 @@ export class HookRuns {
           type: "hook.failed",
           hook,
           ...of,
-          error: { ...error, message: error.message.slice(0, 8_192), ...(error.stack === undefined ? {} : { stack: error.stack.slice(0, 8_192) }) },
+          error: { ...clipError(error) },
         });
     };
     if (!result.ok) return failed({ ...result.error, code: result.error.code ?? FAILURE_CODES.hook });

@@ -4,13 +4,18 @@ import type { RunEnvironment } from "./environment.ts";
 import type { OutputLine } from "./local/protocol.ts";
 import type { RunJournal } from "./run-journal.ts";
 import type { RunDeps } from "./run-ports.ts";
+import type { SecretSource } from "./secrets.ts";
 import type { StepWaiters } from "./step-waiters.ts";
 
-/** What a run-loop gives to those that look after a part of its run: hooks, a dynamic pipeline's calls, an orchestrator's. */
+/** What became of an action. `now`: an event came of it; `later`: nothing did yet; `replan`: one did, and what was planned with it may no longer hold. */
+export type ActOutcome = "now" | "later" | "replan";
+
+/** What a run-loop gives to those that look after a part of its run: its steps, its hooks, a dynamic pipeline's calls, an orchestrator's. */
 export interface RunParts {
   readonly state: RunState;
   readonly deps: RunDeps;
   readonly journal: RunJournal;
+  readonly secrets: SecretSource;
   readonly environment: RunEnvironment;
   readonly waiters: StepWaiters;
   /** Folds an event in; only within a turn. Gives the time of its line. */
@@ -21,4 +26,6 @@ export interface RunParts {
   arrive(arrival: () => void): void;
   /** Something was printed. */
   output(lines: readonly OutputLine[]): void;
+  /** The daemon ends: nothing new starts. */
+  draining(): boolean;
 }

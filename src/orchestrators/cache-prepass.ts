@@ -1,0 +1,66 @@
+/**
+ * The cache before the orchestrator (ZenML's client-side caching): steps whose upstreams are all cached are answered before anything is started, so that a run
+ * of which nothing is left to do costs neither a submission nor an init hook.
+ *
+ * It is not for scheduled runs, and not for dynamic ones, whose steps nobody knows before (docs/zenml.md); `ORCHD_PREVENT_CLIENT_SIDE_CACHING` turns it off.
+ */
+import type { Flavor } from "./flavors.ts";
+import type { RunParts } from "./run-parts.ts";
+import type { Preparation } from "./step-preparation.ts";
+import type { StepRuns } from "./step-runs.ts";
+
+/** See the head of this file. */
+export class CachePrepass {
+  readonly #parts: RunParts;
+  readonly #steps: StepRuns;
+  readonly #flavor: Flavor;
+  /** Of steps that took a while to prepare. */
+  readonly #known = new Map<string, Preparation>();
+
+  constructor(parts: RunParts, steps: StepRuns, flavor: Flavor) {
+    this.#parts = parts;
+    this.#steps = steps;
+    this.#flavor = flavor;
+  }
+
+  /** Whether the run may have one. */
+  get isAllowed(): boolean {
+    const { state, deps } = this.#parts;
+    const { trigger, snapshot } = state;
+    const own = deps.environment ?? process.env;
+    const prevented = (value: unknown): boolean => typeof value === "string" && value !== "" && value !== "0" && value.toLowerCase() !== "false";
+    if (prevented(own["ORCHD_PREVENT_CLIENT_SIDE_CACHING"]) || prevented(snapshot.env["ORCHD_PREVENT_CLIENT_SIDE_CACHING"])) return false;
+    return (
+      this.#flavor.capabilities.supportsClientSideCaching && snapshot.dynamic === undefined && (trigger.kind === "manual" || trigger.kind === "rerun")
+    );
+  }
+
+  /** Answers what can be; `proceed` is called, in a turn, once that is all, or once the run is over. */
+  run(proceed: () => void): void {
+    const { state, arrive } = this.#parts;
+    if (state.stop !== undefined || state.finished !== undefined) return proceed();
+    const slow = this.answer();
+    if (slow.length > 0) void Promise.all(slow).then(() => arrive(() => this.run(proceed)));
+    else proceed();
+  }
+
+  /** Answers what can be at once. @returns the steps that were begun to be prepared */
+  answer(): Promise<unknown>[] {
+    const tried = new Set<string>();
+    const slow: Promise<unknown>[] = [];
+    for (let found = true; found;) {
+      found = false;
+      for (const id of this.#parts.state.ready) {
+        if (tried.has(id)) continue;
+        tried.add(id);
+        const preparation = this.#known.get(id) ?? this.#steps.prepare(id, 1);
+        if (preparation instanceof Promise) slow.push(preparation.then((prepared) => this.#known.set(id, prepared)));
+        else if (preparation.kind === "cached") {
+          this.#steps.answer(id, preparation);
+          found = true;
+        }
+      }
+    }
+    return slow;
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * A run that can be driven: its ledger, open, what that says, and its orchestrator. It is made with its header, or opened again after an earlier daemon.
+ */
+import type { RunEvent, RunHeader, RunLine } from "../core/event.ts";
+import { FAILURE_CODES, toStepError } from "../core/failure.ts";
+import { evolve, fold, type RunState } from "../core/run-state.ts";
+import { LedgerFile, type LedgerOptions } from "../ledger/ledger-file.ts";
+import { needsSpilling, restoreEvent, spillEvent } from "../ledger/spill-event.ts";
+import { refusalOf, SubmissionRefused, type Flavor } from "./flavors.ts";
+import type { RunDeps } from "./run-ports.ts";
+
+/** See the head of this file. */
+export interface OpenRun {
+  readonly state: RunState;
+  readonly file: LedgerFile<RunEvent>;
+  readonly flavor: Flavor;
+}
+
+/**
+ * Makes a run: its ledger with the header, durably.
+ *
+ * @param decidedAt when it was decided on, ISO 8601, for the header; default: now
+ * @throws SubmissionRefused, with nothing written, where its orchestrator cannot take it; LedgerExists if the run has been made already
+ */
+export async function makeRun(header: RunHeader, deps: RunDeps, decidedAt?: string): Promise<OpenRun> {
+  const flavor = await deps.orchestrators.resolve(header.snapshot.orchestrator);
+  const refusal = refusalOf(flavor, header.snapshot, isScheduled(header));
+  if (refusal !== undefined) throw new SubmissionRefused(refusal);
+  const whole = needsSpilling(header) ? await spillEvent(header, deps.artifacts) : header;
+  let at = "";
+  const options = ledgerOptions(header.run, deps, (line) => (at ||= line.at));
+  const file = await LedgerFile.create<RunEvent>(deps.runStore.runLedger(header.run), [whole], options, decidedAt);
+  const state = evolve(undefined, { ...header, seq: 1, b: 1, at });
+  return { state: state!, file, flavor };
+}
+
+/**
+ * Opens a run of an earlier daemon.
+ *
+ * @returns undefined if it had finished
+ * @throws LedgerDamaged, LedgerFormatError, ArtifactUnusable, a Node error
+ */
+export async function reopenRun(run: string, deps: RunDeps): Promise<OpenRun | undefined> {
+  const { file, lines } = await LedgerFile.open<RunEvent>(deps.runStore.runLedger(run), {
+    ...ledgerOptions(run, deps),
+    // Nothing is done before the line that says that it was taken over is durable.
+    withFirstWrite: true,
+  });
+  try {
+    const state = fold(lines.map((line) => restoreEvent(line as RunLine, deps.artifacts)));
+    if (state !== undefined && state.finished === undefined) return { state, file, flavor: await flavorOrRemains(state, deps) };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+  await file.close();
+  return undefined;
+}
+
+/** Whether a run is for a slot, so that only a schedulable orchestrator may take it. */
+function isScheduled({ trigger }: RunHeader): boolean {
+  return trigger.kind === "schedule" || trigger.kind === "catch_up";
+}
+
+function ledgerOptions(run: string, deps: RunDeps, first?: (line: RunLine) => void): LedgerOptions<RunEvent> {
+  const { onEvent, onHeld } = deps;
+  return {
+    clock: deps.clock,
+    onFatal: deps.onFatal,
+    ...(onHeld === undefined ? {} : { onHeld }),
+    onDurable: (lines) => {
+      for (const line of lines) {
+        first?.(line);
+        onEvent?.(run, line);
+      }
+    },
+  };
+}
+
+/** The orchestrator of a run that is taken over; where it is no more, one that can only end the run. */
+async function flavorOrRemains(state: RunState, deps: RunDeps): Promise<Flavor> {
+  try {
+    return await deps.orchestrators.resolve(state.snapshot.orchestrator);
+  } catch (error) {
+    const lost = { name: "SubmissionError", message: toStepError(error).message, code: FAILURE_CODES.submission };
+    return { ...(await deps.orchestrators.resolve(undefined)), name: state.snapshot.orchestrator.flavor, lost };
+  }
+}

@@ -1,0 +1,279 @@
+/**
+ * A run's steps, from the decision to start one to the line that says how its attempt ended.
+ *
+ * It decides nothing: what a failure or an interruption means is `afterFailure` and `afterInterruption`'s. It knows what no ledger holds: which steps are
+ * being prepared, what running ones were told, whose results are being put into artifacts.
+ *
+ * A result counts only under the fencing token of the attempt that is current (docs/semantics.md 14); any other is refused and noted.
+ */
+import type { RunEvent } from "../core/event.ts";
+import { clipError, toStepError, type StepError } from "../core/failure.ts";
+import { afterFailure, afterInterruption, runnerDeath, type Action, type Interruption } from "../core/plan.ts";
+import { stepKind } from "../core/run-state.ts";
+import type { CacheCandidate } from "../ledger/cache-index.ts";
+import { needsSpilling, spillEvent } from "../ledger/spill-event.ts";
+import type { Flavor } from "./flavors.ts";
+import type { TaskResult } from "./local/protocol.ts";
+import type { DeathInfo, TaskHandlers } from "./local/runner-process.ts";
+import type { ResultCache } from "./result-cache.ts";
+import type { ActOutcome, RunParts } from "./run-parts.ts";
+import { outputsOf } from "./step-outputs.ts";
+import { prepareStep, type Preparation, type PreparationContext } from "./step-preparation.ts";
+
+type Launch = Extract<Action, { kind: "launch" }>;
+
+/** See the head of this file. */
+export class StepRuns {
+  /** Those that are being prepared. */
+  readonly launching = new Set<string>();
+  /** Running ones that were told to end, and how. */
+  readonly told = new Map<string, "graceful" | "force">();
+  readonly #parts: RunParts;
+  readonly #flavor: Flavor;
+  readonly #results: ResultCache;
+  readonly #context: PreparationContext;
+  readonly #prepared = new Map<string, { readonly attempt: number; readonly preparation: Preparation }>();
+  readonly #toldWhy = new Map<string, string>();
+  /** Those whose result is being put into artifacts. */
+  readonly #settling = new Set<string>();
+  /** What completed in this turn, for the cache's index. */
+  #completions: [key: string, candidate: CacheCandidate][] = [];
+  #cacheFunctions = 0;
+
+  constructor(parts: RunParts, flavor: Flavor, results: ResultCache) {
+    const { deps, secrets, environment } = parts;
+    this.#parts = parts;
+    this.#flavor = flavor;
+    this.#results = results;
+    this.#context = {
+      deps,
+      secrets,
+      results,
+      environment,
+      enableCache: flavor.ref === undefined ? deps.settings.enableCache : flavor.capabilities.enableCache,
+      callCacheFunction: (task) => this.#callCacheFunction(task),
+    };
+  }
+
+  /** Whether no step runs, and no result is on its way into the ledger. */
+  get idle(): boolean {
+    return this.#parts.state.running.size === 0 && this.#settling.size === 0;
+  }
+
+  /** What is to become of an attempt of a step, or the promise of it. */
+  prepare(id: string, attempt: number): Preparation | Promise<Preparation> {
+    const { state } = this.#parts;
+    return prepareStep(state, state.steps.get(id)!, attempt, this.#context);
+  }
+
+  /** Starts an attempt, or what stands in its place: an earlier result, or nothing. */
+  launch(action: Launch): ActOutcome {
+    const { step: id, attempt } = action;
+    const known = this.#prepared.get(id);
+    this.#prepared.delete(id);
+    const preparation = known?.attempt === attempt ? known.preparation : this.prepare(id, attempt);
+    if (preparation instanceof Promise) {
+      this.launching.add(id);
+      void preparation.then((prepared) =>
+        this.#parts.arrive(() => {
+          this.launching.delete(id);
+          this.#prepared.set(id, { attempt, preparation: prepared });
+        }),
+      );
+      return "later";
+    }
+    switch (preparation.kind) {
+      case "skip":
+        this.#parts.emit({ type: "step.skipped", step: id, because: preparation.because });
+        return "now";
+      case "cached":
+        this.answer(id, preparation);
+        return "now";
+      case "fail":
+        this.#parts.emit({ type: "step.started", step: id, attempt, because: action.because });
+        this.#failed(id, preparation.error);
+        return "replan";
+      case "start":
+        this.#begin(action, preparation);
+        return "now";
+    }
+  }
+
+  /** Lets an earlier result stand for a step. */
+  answer(step: string, { hit, cacheKey, because }: Extract<Preparation, { kind: "cached" }>): void {
+    this.#parts.emit({
+      type: "step.cached",
+      step,
+      source: { ...hit.source },
+      outputs: hit.outputs,
+      ...(cacheKey === undefined ? {} : { cacheKey }),
+      because,
+    });
+  }
+
+  /** Tells a running step to end. */
+  stop(id: string, mode: "graceful" | "force", because: string): void {
+    const { state, journal, deps } = this.#parts;
+    this.told.set(id, mode);
+    this.#toldWhy.set(id, because);
+    const { token } = state.steps.get(id)!;
+    journal.afterwards(() => deps.orchestrators.local.stopTask(this.#taskId(token), mode, because));
+  }
+
+  /** Notes that a step will not run, or not again, because the run was stopped. */
+  stopped(id: string, because: string): void {
+    const { state, emit } = this.#parts;
+    emit({ type: "step.stopped", step: id, attempt: Math.max(1, state.steps.get(id)!.attempt), because });
+  }
+
+  /** The daemon before this one ended while these were running. */
+  takeOver(): void {
+    for (const id of Array.from(this.#parts.state.running)) this.#interrupted(id, "daemon", "the daemon ended while it was running");
+  }
+
+  /** The daemon ends, and those that still run have had their time. What is on its way into the ledger is let in. */
+  abandon(): void {
+    const { state, journal, deps } = this.#parts;
+    for (const id of Array.from(state.running)) {
+      if (this.#settling.has(id)) continue;
+      const { token } = state.steps.get(id)!;
+      this.#interrupted(id, "drain", "the daemon was told to end and the step did not end in time");
+      journal.afterwards(() => deps.orchestrators.local.stopTask(this.#taskId(token), "force", "the daemon ends"));
+    }
+  }
+
+  /** A turn is over: what completes from now on is written with the next turn's lines, and may not be in the cache's index before they are durable. */
+  endTurn(): void {
+    this.#completions = [];
+  }
+
+  #begin({ step, attempt, alone, because }: Launch, { task, cacheKey, note }: Extract<Preparation, { kind: "start" }>): void {
+    const { state, deps, journal, emit, arrive, output, draining } = this.#parts;
+    const { local } = deps.orchestrators;
+    const why = note === undefined ? because : `${because}; ${note}`;
+    emit({ type: "step.started", step, attempt, ...(cacheKey === undefined ? {} : { cacheKey }), because: why });
+    const token = state.lastSeq;
+    this.told.delete(step);
+    this.#toldWhy.delete(step);
+    const kind = stepKind(state.steps.get(step)!.spec);
+    local.promise(kind);
+    journal.afterwards(() => {
+      local.redeem(kind);
+      const handlers: TaskHandlers = {
+        done: (result, durationMs) => arrive(() => this.#ended(step, token, result, durationMs)),
+        output,
+        died: (death) => arrive(() => this.#died(step, token, death)),
+      };
+      try {
+        local.startTask(this.#taskId(token), task, handlers, alone ? { alone } : undefined);
+      } catch (error) {
+        if (!draining()) handlers.done({ ok: false, outcome: "failed", error: toStepError(error) }, 0, deps.clock.now());
+      }
+    });
+  }
+
+  #taskId(token: number): string {
+    return `${this.#parts.state.run}#${token}`;
+  }
+
+  #isCurrent(id: string, token: number): boolean {
+    const step = this.#parts.state.steps.get(id);
+    return step?.phase === "running" && step.token === token && !this.#settling.has(id);
+  }
+
+  #refuse(step: string, token: number): void {
+    const { state, deps, emit } = this.#parts;
+    if (state.finished === undefined)
+      emit({
+        type: "step.result_refused",
+        step,
+        because: `a result came for the attempt that began at line ${token}, which is no longer the current one`,
+      });
+    else deps.log.warn({ run: state.run, step, token }, "a result came for a run that has ended, and was refused");
+  }
+
+  #ended(id: string, token: number, result: TaskResult, durationMs: number): void {
+    if (!this.#isCurrent(id, token)) return this.#refuse(id, token);
+    if (!result.ok) return this.#endedBadly(id, result);
+    const { state, deps, arrive } = this.#parts;
+    const step = state.steps.get(id)!;
+    const outputs = outputsOf(step.spec, result.value);
+    if (!outputs.ok) return this.#failed(id, outputs.error);
+    const event: RunEvent = {
+      type: "step.completed",
+      step: id,
+      attempt: step.attempt,
+      outputs: outputs.outputs,
+      durationMs: Math.round(durationMs * 1_000) / 1_000,
+    };
+    if (!needsSpilling(event)) return this.#completed(id, event);
+    this.#settling.add(id);
+    spillEvent(event, deps.artifacts).then(
+      (whole) => arrive(() => this.#settle(id, token, () => this.#completed(id, whole))),
+      (error: unknown) => arrive(() => this.#settle(id, token, () => this.#failed(id, toStepError(error)))),
+    );
+  }
+
+  #settle(id: string, token: number, act: () => void): void {
+    this.#settling.delete(id);
+    if (this.#isCurrent(id, token)) act();
+    else this.#refuse(id, token);
+  }
+
+  #completed(id: string, event: RunEvent): void {
+    const { state, deps, journal, emit } = this.#parts;
+    const at = emit(event);
+    const { cacheKey } = state.steps.get(id)!;
+    if (cacheKey === undefined) return;
+    this.#completions.push([cacheKey, { run: state.run, step: id, at }]);
+    if (this.#completions.length > 1) return;
+    const completions = this.#completions;
+    journal.afterwards(() => {
+      try {
+        this.#results.record(completions);
+      } catch (error) {
+        deps.log.warn({ run: state.run, err: error }, "results could not be put into the cache's index");
+      }
+    });
+  }
+
+  #endedBadly(id: string, result: Extract<TaskResult, { ok: false }>): void {
+    if (result.outcome === "stopped") {
+      const why = this.#toldWhy.get(id);
+      if (why !== undefined) return this.stopped(id, why);
+      if (this.#parts.draining()) return this.#interrupted(id, "drain", "the daemon was told to end");
+    }
+    this.#failed(id, result.error);
+  }
+
+  #failed(id: string, error: StepError): void {
+    const { state, deps, emit } = this.#parts;
+    const mayRetry = !this.#flavor.capabilities.handlesStepRetries;
+    emit(afterFailure(state, id, clipError(error), { now: deps.clock.now(), chance: deps.clock.random(), mayRetry }));
+  }
+
+  #interrupted(id: string, cause: Interruption, because: string): void {
+    const { state, deps, emit } = this.#parts;
+    emit(afterInterruption(state, id, cause, { now: deps.clock.now(), chance: deps.clock.random(), because }));
+  }
+
+  #died(id: string, token: number, death: DeathInfo): void {
+    if (!this.#isCurrent(id, token)) return this.#refuse(id, token);
+    const why = this.#toldWhy.get(id);
+    if (why !== undefined) return this.stopped(id, why);
+    if (death.alone || death.inFlight.length <= 1) return this.#failed(id, runnerDeath(`step "${id}"`, death));
+    this.#interrupted(id, "runner", `${death.because} with ${death.inFlight.length} pieces of work in it`);
+  }
+
+  #callCacheFunction(task: Parameters<PreparationContext["callCacheFunction"]>[0]): Promise<TaskResult> {
+    const { state, deps, output } = this.#parts;
+    const id = `${state.run}#cache-${(this.#cacheFunctions += 1)}`;
+    return new Promise((resolve) => {
+      deps.orchestrators.local.startTask(id, task, {
+        done: (result) => resolve(result),
+        output,
+        died: (death) => resolve({ ok: false, outcome: "failed", error: runnerDeath("the cache function", death) }),
+      });
+    });
+  }
+}
