@@ -17,10 +17,9 @@
  * - Any other failed write, and every failed sync: the kernel may have marked the pages clean without writing them, so neither a second
  *   sync nor a re-read tells what the disk holds. Nothing is acknowledged any more, and the daemon has to end (semantics.md 29).
  *
- * ## A birth and a second life
+ * ## A second life
  *
- * A ledger is written aside under a dot-name, synced, and then linked to its name, so that one without a whole header never exists, and only
- * one of several creators succeeds. Opening cuts a torn tail, and writes the last batch once more before it is believed: the crash may
+ * A ledger is born whole (ledger-birth.ts). Opening one again cuts a torn tail, and writes the last batch once more before it is believed: the crash may
  * have come after a sync that failed.
  *
  * ## One writer
@@ -29,36 +28,28 @@
  * as long as it is open, from before it has its name: the process that meets one which is locked ends, and it meets them before any run's. Looking at the
  * daemon's lock before each write was tried, and is not enough: a process can be stopped between the look and the write.
  *
- * All of it in one file: being born, opened again and written share the mark, and the rule of what may be tried again.
- *
  * Rejected: O_APPEND (a write must land where the good lines end, whatever the file's length); a length prefix (`jq` reads these files); one
  * checksum a write (`tail -F` shows lines); a write-ahead log beside it (the ledger is one).
  */
 import { readSync, openSync, closeSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
 import { tryLock } from "fs-native-extensions";
-import type { Clock, Timer } from "../clock.ts";
+import type { Timer } from "../clock.ts";
 import type { Framed } from "../core/event.ts";
-import { createFile, syncDirectory } from "./directories.ts";
-import { errorCode, isExhausted, lacksDescriptor, systemDisk, writeAll, type Disk } from "./disk.ts";
-import { LedgerClosed, LedgerDamaged, LedgerExists, LedgerFailed } from "./ledger-error.ts";
+import { isExhausted, systemDisk, writeAll, type Disk } from "./disk.ts";
+import { bearLedger, syncNameOf } from "./ledger-birth.ts";
+import { LedgerClosed, LedgerDamaged, LedgerFailed } from "./ledger-error.ts";
+import { fatal, RETRY_MS, untilRoom, type LedgerHost } from "./ledger-host.ts";
 import { LEDGER_START, readLedger, readTail, type LedgerMark, type LedgerReading } from "./ledger-reader.ts";
 import { bodiesOf, frame } from "./line-frame.ts";
 
 /** What a ledger needs from whoever writes it. */
-export interface LedgerOptions<E> {
-  readonly clock: Clock;
-  /** Called once, when a write or sync failed for good: end the process. */
-  readonly onFatal: (error: LedgerFailed) => void;
-  /** The disk is full, or no longer: lines wait meanwhile. */
-  readonly onHeld?: ((held: boolean, error?: unknown) => void) | undefined;
+export interface LedgerOptions<E> extends LedgerHost {
   /** Sees each write's lines once they are durable, before anybody who waits for them and before the next write begins. */
   readonly onDurable?: ((lines: readonly Framed<E>[]) => void) | undefined;
   /** May add events to a write that is about to be made, of which it sees the lines. */
   readonly complete?: ((lines: readonly Framed<E>[]) => readonly E[]) | undefined;
   /** The newest format that is understood. */
   readonly format?: number | undefined;
-  readonly disk?: Disk | undefined;
   /** Locked in the kernel for as long as it is open; default: false. */
   readonly locked?: boolean | undefined;
 }
@@ -81,15 +72,6 @@ interface Waiting<E> {
   readonly resolve: (lines: Framed<E>[]) => void;
   readonly reject: (error: Error) => void;
 }
-
-const RETRY_MS = 1_000;
-const MODE = 0o640;
-
-/** Creations that are under way at once: as many as libuv has threads. */
-const CREATIONS_AT_ONCE = 4;
-let creations = 0;
-const creators: (() => void)[] = [];
-let dotNames = 0;
 
 /** One open ledger: see the head of this file. */
 export class LedgerFile<E extends { readonly type: string }> {
@@ -149,7 +131,7 @@ export class LedgerFile<E extends { readonly type: string }> {
     at = new Date(options.clock.now()).toISOString(),
   ): Promise<LedgerFile<E>> {
     const write = frame<E>(LEDGER_START, [{ events: first, bodies: bodiesOf(path, first), at }]);
-    const fd = await createWhole(path, write.bytes, options);
+    const fd = await bearLedger(path, { bytes: write.bytes, locked: options.locked === true }, options);
     options.onDurable?.(write.lines);
     return new LedgerFile<E>(path, fd, write.mark, options);
   }
@@ -168,7 +150,7 @@ export class LedgerFile<E extends { readonly type: string }> {
   ): Promise<LedgerFile<E>> {
     const at = new Date(options.clock.now()).toISOString();
     const write = frame<E>(LEDGER_START, [{ events: first, bodies: bodiesOf(path, first), at }]);
-    const fd = await createWhole(path, write.bytes, options, keepAs);
+    const fd = await bearLedger(path, { bytes: write.bytes, locked: options.locked === true, keepAs }, options);
     options.onDurable?.(write.lines);
     return new LedgerFile<E>(path, fd, write.mark, options);
   }
@@ -257,7 +239,7 @@ export class LedgerFile<E extends { readonly type: string }> {
 
   /** fsync rather than fdatasync: the cut has to be durable too, and the name if the crash came before its folder was synced. */
   async #syncAll(): Promise<void> {
-    await Promise.all([this.#disk.fsync(this.#fd), syncNames(this.#disk, dirname(this.path), this.#options)]);
+    await Promise.all([this.#disk.fsync(this.#fd), syncNameOf(this.path, this.#options)]);
   }
 
   async #writeAll(): Promise<void> {
@@ -332,11 +314,6 @@ export class LedgerFile<E extends { readonly type: string }> {
   }
 }
 
-function fatal<E>(options: LedgerOptions<E>, error: LedgerFailed): LedgerFailed {
-  options.onFatal(error);
-  return error;
-}
-
 function checkWhole<E extends { readonly type: string }>(path: string, reading: LedgerReading<E>, finishedElsewhere: boolean): void {
   if (reading.end === "damaged") throw new LedgerDamaged(path, reading.fault!.line, reading.fault!.fault);
   if (reading.mark.seq === 0) throw new LedgerDamaged(path, 1, reading.size === 0 ? "it is empty" : "it has no whole header");
@@ -344,91 +321,6 @@ function checkWhole<E extends { readonly type: string }>(path: string, reading: 
   if (reading.end === "torn") throw new LedgerDamaged(path, reading.fault!.line, `${reading.fault!.fault}, and the run had finished`);
   if (reading.lines.at(-1)?.type !== "run.finished")
     throw new LedgerDamaged(path, reading.mark.seq + 1, "lines are missing at the end: the run had finished");
-}
-
-/** Writes a whole file aside and gives it its name; with `keepAs`, in the place of one that is there. Gives its descriptor. */
-async function createWhole<E>(path: string, bytes: Buffer, options: LedgerOptions<E>, keepAs?: string): Promise<number> {
-  const disk = options.disk ?? systemDisk;
-  const directory = dirname(path);
-  let fd: number;
-  await turn();
-  try {
-    fd = await untilRoom(options, () => writeAside(disk, path, bytes, options.locked === true, keepAs));
-  } catch (error) {
-    if (error instanceof LedgerExists) throw error;
-    throw fatal(options, new LedgerFailed(path, "Creating", error));
-  } finally {
-    nextTurn();
-  }
-  try {
-    await syncNames(disk, directory, options);
-  } catch (error) {
-    throw fatal(options, new LedgerFailed(directory, "Syncing", error));
-  }
-  return fd;
-}
-
-async function writeAside(disk: Disk, path: string, bytes: Buffer, locked: boolean, keepAs: string | undefined): Promise<number> {
-  const directory = dirname(path);
-  const aside = join(directory, `.${basename(path)}.${process.pid}-${(dotNames += 1)}`);
-  const fd = await createFile(disk, aside, MODE);
-  let named = false;
-  try {
-    if (locked) tryLock(fd);
-    await writeAll(disk, fd, bytes, 0);
-    await disk.fdatasync(fd);
-    if (keepAs === undefined) {
-      await disk.link(aside, path);
-    } else {
-      await linkOnce(disk, path, keepAs);
-      await disk.rename(aside, path);
-    }
-    named = true;
-  } catch (error) {
-    throw errorCode(error) === "EEXIST" ? new LedgerExists(path) : error;
-  } finally {
-    if (!named) await disk.close(fd);
-    // A dot-name that stays behind does no harm, and recovery removes it.
-    if (keepAs === undefined || !named) await disk.unlink(aside).catch(() => undefined);
-  }
-  return fd;
-}
-
-/** A crash may have come between this link and what follows it; the caller chose a free name, or the one of then. */
-async function linkOnce(disk: Disk, path: string, keepAs: string): Promise<void> {
-  await disk.link(path, keepAs).catch((error: unknown) => {
-    if (errorCode(error) !== "EEXIST") throw error;
-  });
-}
-
-/** Makes a folder's names durable. Without a descriptor for the folder the sync was never asked for, so that waits; a sync that failed does not. */
-function syncNames<E>(disk: Disk, directory: string, options: LedgerOptions<E>): Promise<void> {
-  return untilRoom(options, () => syncDirectory(disk, directory), lacksDescriptor);
-}
-
-/** Does something until there is room for it. @throws whatever else goes wrong */
-async function untilRoom<E, T>(options: LedgerOptions<E>, act: () => Promise<T>, waits: (error: unknown) => boolean = isExhausted): Promise<T> {
-  for (let held = false; ; held = true) {
-    try {
-      const result = await act();
-      if (held) options.onHeld?.(false);
-      return result;
-    } catch (error) {
-      if (!waits(error)) throw error;
-      if (!held) options.onHeld?.(true, error);
-      await new Promise<void>((resolve) => void options.clock.after(RETRY_MS, resolve));
-    }
-  }
-}
-
-function turn(): Promise<void> {
-  creations += 1;
-  return creations <= CREATIONS_AT_ONCE ? Promise.resolve() : new Promise((resolve) => void creators.push(resolve));
-}
-
-function nextTurn(): void {
-  creations -= 1;
-  creators.shift()?.();
 }
 
 function readBytes(path: string, from: number, to: number): Buffer {

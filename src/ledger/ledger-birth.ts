@@ -1,0 +1,106 @@
+/**
+ * How a ledger comes to be: written aside under a dot-name, synced, and then linked to its name. So one without a whole header never exists, only one of
+ * several creators succeeds, and there is none that has a name and no lock.
+ *
+ * A ledger that takes another's place is renamed over it, after the old one was given a second name: at no moment is there none.
+ *
+ * Rejected: creating it under its name and writing then (a crash in between leaves an empty ledger, and a reader meets half a header); a rename for a new one,
+ * too (it would replace somebody else's).
+ */
+import { basename, dirname, join } from "node:path";
+import { tryLock } from "fs-native-extensions";
+import { createFile, syncDirectory } from "./directories.ts";
+import { errorCode, lacksDescriptor, systemDisk, writeAll, type Disk } from "./disk.ts";
+import { LedgerExists, LedgerFailed } from "./ledger-error.ts";
+import { fatal, untilRoom, type LedgerHost } from "./ledger-host.ts";
+
+const MODE = 0o640;
+
+/** Births that are under way at once: as many as libuv has threads. */
+const AT_ONCE = 4;
+let underWay = 0;
+const waiting: (() => void)[] = [];
+let dotNames = 0;
+
+/** How a ledger is to be born. */
+export interface Birth {
+  /** All of it. */
+  readonly bytes: Buffer;
+  /** To be locked in the kernel, before it has its name. */
+  readonly locked: boolean;
+  /** It takes the place of one that is there, and this is what that is called from now on; without it the name has to be free. */
+  readonly keepAs?: string | undefined;
+}
+
+/**
+ * Puts a ledger at a path, durably, folder included. While the disk is full it waits.
+ *
+ * @returns its descriptor
+ * @throws LedgerExists if the name is taken; LedgerFailed, after `onFatal`
+ */
+export async function bearLedger(path: string, birth: Birth, host: LedgerHost): Promise<number> {
+  const disk = host.disk ?? systemDisk;
+  let fd: number;
+  await turn();
+  try {
+    fd = await untilRoom(host, () => writeAside(disk, path, birth));
+  } catch (error) {
+    if (error instanceof LedgerExists) throw error;
+    throw fatal(host, new LedgerFailed(path, "Creating", error));
+  } finally {
+    nextTurn();
+  }
+  try {
+    await syncNameOf(path, host);
+  } catch (error) {
+    throw fatal(host, new LedgerFailed(dirname(path), "Syncing", error));
+  }
+  return fd;
+}
+
+/** Makes a file's name durable. Without a descriptor for its folder the sync was never asked for, so that waits; a sync that failed does not. */
+export function syncNameOf(path: string, host: LedgerHost): Promise<void> {
+  return untilRoom(host, () => syncDirectory(host.disk ?? systemDisk, dirname(path)), lacksDescriptor);
+}
+
+async function writeAside(disk: Disk, path: string, { bytes, locked, keepAs }: Birth): Promise<number> {
+  const aside = join(dirname(path), `.${basename(path)}.${process.pid}-${(dotNames += 1)}`);
+  const fd = await createFile(disk, aside, MODE);
+  let named = false;
+  try {
+    if (locked) tryLock(fd);
+    await writeAll(disk, fd, bytes, 0);
+    await disk.fdatasync(fd);
+    if (keepAs === undefined) {
+      await disk.link(aside, path);
+    } else {
+      await linkOnce(disk, path, keepAs);
+      await disk.rename(aside, path);
+    }
+    named = true;
+  } catch (error) {
+    throw errorCode(error) === "EEXIST" ? new LedgerExists(path) : error;
+  } finally {
+    if (!named) await disk.close(fd);
+    // A dot-name that stays behind does no harm, and recovery removes it.
+    if (keepAs === undefined || !named) await disk.unlink(aside).catch(() => undefined);
+  }
+  return fd;
+}
+
+/** A crash may have come between this link and what follows it; the caller chose a free name, or the one of then. */
+async function linkOnce(disk: Disk, path: string, keepAs: string): Promise<void> {
+  await disk.link(path, keepAs).catch((error: unknown) => {
+    if (errorCode(error) !== "EEXIST") throw error;
+  });
+}
+
+function turn(): Promise<void> {
+  underWay += 1;
+  return underWay <= AT_ONCE ? Promise.resolve() : new Promise((resolve) => void waiting.push(resolve));
+}
+
+function nextTurn(): void {
+  underWay -= 1;
+  waiting.shift()?.();
+}

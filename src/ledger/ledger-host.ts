@@ -1,0 +1,42 @@
+/**
+ * Whoever writes ledgers, as a ledger sees it: it gives the time and the disk, and it is turned to when the disk does not do as it is told. What waiting can
+ * cure is waited for; anything else ends the process (docs/semantics.md 29).
+ */
+import type { Clock } from "../clock.ts";
+import { isExhausted, type Disk } from "./disk.ts";
+import type { LedgerFailed } from "./ledger-error.ts";
+
+/** See the head of this file. */
+export interface LedgerHost {
+  readonly clock: Clock;
+  /** Called once, when a write or sync failed for good: end the process. */
+  readonly onFatal: (error: LedgerFailed) => void;
+  /** The disk is full, or no longer: lines wait meanwhile. */
+  readonly onHeld?: ((held: boolean, error?: unknown) => void) | undefined;
+  /** Default: the machine's. */
+  readonly disk?: Disk | undefined;
+}
+
+/** How long to wait before what there was no room for is tried again, in milliseconds. */
+export const RETRY_MS = 1_000;
+
+/** Tells of an error that nothing cures. @returns the same, to be thrown */
+export function fatal(host: LedgerHost, error: LedgerFailed): LedgerFailed {
+  host.onFatal(error);
+  return error;
+}
+
+/** Does something until there is room for it. @throws whatever else goes wrong */
+export async function untilRoom<T>(host: LedgerHost, act: () => Promise<T>, waits: (error: unknown) => boolean = isExhausted): Promise<T> {
+  for (let held = false; ; held = true) {
+    try {
+      const result = await act();
+      if (held) host.onHeld?.(false);
+      return result;
+    } catch (error) {
+      if (!waits(error)) throw error;
+      if (!held) host.onHeld?.(true, error);
+      await new Promise<void>((resolve) => void host.clock.after(RETRY_MS, resolve));
+    }
+  }
+}
