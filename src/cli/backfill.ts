@@ -2,7 +2,7 @@
 import { formatDuration } from "../core/duration.ts";
 import { snapshotFor } from "../core/compile.ts";
 import { parseRunId, runIdForSlot } from "../core/run-id.ts";
-import { runStatus } from "../core/run-state.ts";
+import { runStatus } from "../core/run-status.ts";
 import { timetable, type DueSlot } from "../core/schedule.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import { ask, report } from "./ask.ts";

@@ -4,7 +4,8 @@
  * The ledger is read as it grows, and folded; nothing is asked of the daemon.
  */
 import type { RunLine } from "../core/event.ts";
-import { evolve, runStatus, type RunState, type StepState } from "../core/run-state.ts";
+import { evolve, type RunState, type StepState } from "../core/run-state.ts";
+import { runStatus } from "../core/run-status.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import { daemonRuns } from "./ask.ts";
 import type { CommandContext } from "./command.ts";

@@ -1,5 +1,5 @@
 /** `orchd graph PIPELINE|RUN`: the steps and what each needs, as text, Mermaid or DOT. */
-import { runStatus } from "../core/run-state.ts";
+import { runStatus } from "../core/run-status.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import type { CommandContext } from "./command.ts";
 import { CliError, EXIT, type ExitStatus } from "./exit.ts";

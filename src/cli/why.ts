@@ -1,5 +1,5 @@
 /** `orchd why PIPELINE TIME`: why a slot did or did not run, as a sentence, from the pipeline's ledger. */
-import { runStatus } from "../core/run-state.ts";
+import { runStatus } from "../core/run-status.ts";
 import type { PipelineState } from "../core/pipeline-state.ts";
 import { blackoutOf, scheduleKey, timetable, type DueSlot, type Schedule, type Timetable } from "../core/schedule.ts";
 import { formatDuration } from "../core/duration.ts";

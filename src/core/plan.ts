@@ -9,7 +9,8 @@
 import type { RunEvent } from "./event.ts";
 import { FAILURE_CODES, type StepError } from "./failure.ts";
 import { isRetried, retryDelay } from "./retry.ts";
-import { allEnded, hasFailed, stepKind, type OwedHook, type RunState, type StepState } from "./run-state.ts";
+import { stepKind, type OwedHook, type RunState, type StepState } from "./run-state.ts";
+import { allEnded, hasFailed } from "./run-status.ts";
 import type { FinalRunStatus } from "./status.ts";
 
 /** How many more steps may be begun: those of a module and those of a shell, which take no room from each other. */

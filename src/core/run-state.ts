@@ -475,34 +475,3 @@ function hookEnded(state: RunState, line: Extract<RunLine, { type: "hook.complet
   } else if (line.hook === "cleanup") state.cleanup = "done";
   else if (line.hook === "onRunFailure") state.runFailureHook = "done";
 }
-
-/** A run's status by ZenML's precedence, and whether anything may still change. */
-export function runStatus(state: RunState): { readonly status: Status; readonly inProgress: boolean } {
-  if (state.finished !== undefined) return { status: state.finished.status, inProgress: false };
-  return { status: openStatus(state), inProgress: true };
-}
-
-/** Whether every step that there is, and a dynamic pipeline's function, has ended. */
-export function allEnded(state: RunState): boolean {
-  return state.ended === state.steps.size && state.function !== "owed";
-}
-
-function openStatus(state: RunState): Status {
-  const ended = allEnded(state);
-  if (state.stop !== undefined) return ended ? "stopped" : "stopping";
-  if (hasFailed(state)) return "failed";
-  if (ended && state.stoppedSteps > 0) return "stopped";
-  if (state.phase !== "started") return "initializing";
-  return ended ? "completed" : "running";
-}
-
-/**
- * Whether the run can only end failed. In a dynamic pipeline under `continue_on_failure` the function decides: a failure it did not
- * await, or caught, does not fail the run.
- */
-export function hasFailed(state: RunState): boolean {
-  if (state.init === "failed" || state.timedOut !== undefined || state.functionError !== undefined || state.submissionError !== undefined)
-    return true;
-  if (state.failed === 0) return false;
-  return state.function === "none" || state.snapshot.executionMode !== "continue_on_failure";
-}

@@ -9,7 +9,7 @@
 import type { Timer } from "../clock.ts";
 import { FAILURE_CODES, clipError, toStepError, type StepError } from "../core/failure.ts";
 import type { PlanFacts } from "../core/plan.ts";
-import { allEnded, runStatus } from "../core/run-state.ts";
+import { allEnded, runStatus } from "../core/run-status.ts";
 import type { Json, Snapshot } from "../core/snapshot.ts";
 import { isFinal, STATUSES, type Status } from "../core/status.ts";
 import type { CachePrepass } from "./cache-prepass.ts";

@@ -12,7 +12,8 @@
 import type { Timer } from "../clock.ts";
 import type { RunEvent, RunHeader } from "../core/event.ts";
 import { plan, type Action, type PlanFacts } from "../core/plan.ts";
-import { runStatus, type RunState } from "../core/run-state.ts";
+import type { RunState } from "../core/run-state.ts";
+import { runStatus } from "../core/run-status.ts";
 import { needsSpilling, spillEvent } from "../ledger/spill-event.ts";
 import { CachePrepass } from "./cache-prepass.ts";
 import { Delegation } from "./delegation.ts";

@@ -5,7 +5,7 @@ import { compile } from "../../src/core/compile.ts";
 import { pipelineSchema } from "../../src/core/pipeline.ts";
 import { retryDelay } from "../../src/core/retry.ts";
 import { isFinal } from "../../src/core/status.ts";
-import { runStatus } from "../../src/core/run-state.ts";
+import { runStatus } from "../../src/core/run-status.ts";
 import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
 import type { RetryPolicy, Snapshot, SnapshotStep } from "../../src/core/snapshot.ts";
 import { RunLoop } from "../../src/orchestrators/run-loop.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { RunEvent } from "../../src/core/event.ts";
-import { runStatus } from "../../src/core/run-state.ts";
+import { runStatus } from "../../src/core/run-status.ts";
 import { GivenRun, snapshotOf, stepSpec } from "../support/given-run.ts";
 
 const STARTED: RunEvent = { type: "run.started", because: "scheduled" };
