@@ -93,7 +93,6 @@ class PrePass {
     this.#deps = {
       clock: systemClock,
       runStore,
-      pool: this.#pool,
       cacheIndex: new CacheIndex(runStore.cache),
       artifacts: new Artifacts(runStore.artifacts),
       orchestrators: new Flavors({ pool: this.#pool }),

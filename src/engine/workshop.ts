@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { realpathSync, rmSync } from "node:fs";
 import { makeFolder } from "../ledger/make-folder.ts";
 import type { Clock } from "../clock.ts";
-import type { RunEvent, RunHeader, RunLine } from "../core/event.ts";
+import type { RunHeader, RunLine } from "../core/event.ts";
 import type { LoadedDefinition } from "../core/loaded-definition.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { OrchdSettings } from "../core/settings.ts";
@@ -91,7 +91,6 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
   const deps: RunDeps = {
     clock,
     runStore: store,
-    pool,
     cacheIndex,
     artifacts,
     orchestrators,
@@ -140,14 +139,8 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
 }
 
 /** A header as it was given, without the framing that the ledger gave it. */
-function headerOf(line: Extract<RunLine, { type: "run.submitted" }>): RunHeader {
-  const {
-    seq: _seq,
-    b: _b,
-    at: _at,
-    crc: _crc,
-    ...event
-  } = line as Extract<RunEvent, { type: "run.submitted" }> & Record<"seq" | "b" | "at" | "crc", unknown>;
+function headerOf(line: RunHeader & RunLine): RunHeader {
+  const { seq: _seq, b: _b, at: _at, crc: _crc, ...event } = line as RunHeader & Record<"seq" | "b" | "at" | "crc", unknown>;
   return event;
 }
 

@@ -1,5 +1,5 @@
 /**
- * What a run-loop needs from the rest of the daemon, as ports: the real ones are RunnerPool, RunStore, Artifacts, CacheIndex and Flavors; a test gives
+ * What a run-loop needs from the rest of the daemon, as ports: the real ones are RunStore, Artifacts, CacheIndex and Flavors; a test gives
  * what it likes.
  */
 import type { Clock } from "../clock.ts";
@@ -11,7 +11,6 @@ import type { CacheIndex } from "../ledger/cache-index.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { Flavors } from "./flavors.ts";
 import type { SecretSource } from "./secrets.ts";
-import type { TaskPool } from "./task-pool.ts";
 
 /** Which results have which key: `CacheIndex`. */
 export type CacheIndexPort = Pick<CacheIndex, "recordAll" | "lookup">;
@@ -27,7 +26,6 @@ export interface LogPort {
 export interface RunDeps {
   readonly clock: Clock;
   readonly runStore: RunStore;
-  readonly pool: TaskPool;
   readonly cacheIndex: CacheIndexPort;
   readonly artifacts: Artifacts;
   readonly orchestrators: Flavors;

@@ -56,7 +56,6 @@ export class RunBench {
     this.deps = {
       clock,
       runStore: this.store,
-      pool: this.pool,
       cacheIndex: new CacheIndex(this.store.cache),
       artifacts: new Artifacts(this.store.artifacts),
       orchestrators: new Flavors({ pool: this.pool }),
