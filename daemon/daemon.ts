@@ -7,6 +7,8 @@
 import { accessSync, constants } from "node:fs";
 import { setFlagsFromString } from "node:v8";
 import pino from "pino";
+import { folderSentence } from "../src/cli/folder-sentence.ts";
+import { Terminal } from "../src/cli/terminal.ts";
 import { makeFolder } from "../src/ledger/make-folder.ts";
 import { systemClock, type Timer } from "../src/clock.ts";
 import { Engine } from "../src/engine/engine.ts";
@@ -39,24 +41,25 @@ export interface DaemonOptions {
 /** Runs the daemon until it is told to end. @returns the exit status: 0 after a drain, 1 where it could not start, 2 for a bad orchd.yaml */
 export async function runDaemon(options: DaemonOptions): Promise<number> {
   const log = makeLog(options.pretty);
+  const tell = (sentence: string): void => refuseStart(log, options.pretty, sentence);
   const clock = systemClock;
   const store = new RunStore(options.runs);
   try {
     makeFolder(store.orchdDir, 0o750);
     accessSync(options.runs, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
-    log.fatal(
-      `The runs folder ${options.runs} cannot be written (${(error as NodeJS.ErrnoException).code}); give this user the right to, or name another with --runs.`,
-    );
+    const { code = "unknown", syscall, path } = error as NodeJS.ErrnoException;
+    const what = `the runs folder ${options.runs} cannot be written (${code}); give this user the right to, or name another with --runs.`;
+    tell(syscall === "mkdir" ? folderSentence(path ?? options.runs, code) : what);
     return 1;
   }
   const first = await loadSettings(options.root, store.bundles);
   if (!first.ok) {
-    for (const problem of first.errors) log.fatal(formatProblem(problem));
+    for (const problem of first.errors) tell(formatProblem(problem));
     return 2;
   }
   let { settings } = first;
-  const lock = await takeLock(store.orchdDir, log);
+  const lock = await takeLock(store.orchdDir, log, tell);
   if (lock === undefined) return 1;
   const upSince = clock.now();
   const tzdata = process.versions["tz"] ?? "";
@@ -207,7 +210,13 @@ async function comeUp<T>(steps: () => Promise<T>, log: pino.Logger): Promise<T> 
   }
 }
 
-async function takeLock(orchdDir: string, log: pino.Logger): Promise<DaemonLock | undefined> {
+/** Why it does not start: a line of the log where one is kept, a sentence to a person at a terminal. */
+function refuseStart(log: pino.Logger, pretty: boolean, sentence: string): void {
+  if (process.stderr.isTTY && !pretty) new Terminal(process).error(sentence);
+  else log.fatal(sentence);
+}
+
+async function takeLock(orchdDir: string, log: pino.Logger, tell: (sentence: string) => void): Promise<DaemonLock | undefined> {
   try {
     return await waitForDaemonLock(orchdDir, {
       clock: systemClock,
@@ -221,7 +230,7 @@ async function takeLock(orchdDir: string, log: pino.Logger): Promise<DaemonLock 
     });
   } catch (error) {
     if (!(error instanceof DaemonLockHeld)) throw error;
-    log.fatal(error.message);
+    tell(error.message);
     return undefined;
   }
 }

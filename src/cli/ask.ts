@@ -58,7 +58,8 @@ async function leave(runs: string, question: Question): Promise<string> {
   try {
     return await writeRequest(runs, { ...question, by: `cli:${userName()}` });
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
+    const { code, message, syscall } = error as NodeJS.ErrnoException;
+    if (syscall === "mkdir") throw error;
     if (code !== "EACCES" && code !== "EPERM" && code !== "EROFS") throw error;
     throw new CliError(
       EXIT.failed,

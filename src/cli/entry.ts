@@ -2,6 +2,7 @@
 import type { Arguments } from "./arguments.ts";
 import { CliError, EXIT } from "./exit.ts";
 import { parseFastStatus } from "./fast-path.ts";
+import { folderSentence } from "./folder-sentence.ts";
 import { checkRoots, resolveRoots, type Roots } from "./roots.ts";
 import { showStatus } from "./status-now.ts";
 import { Terminal } from "./terminal.ts";
@@ -35,8 +36,11 @@ export async function guarded(act: (terminal: Terminal) => Promise<number>): Pro
 }
 
 function sentenceOf(error: unknown): string {
-  const { message, code } = (error ?? {}) as { message?: unknown; code?: unknown };
+  const { message, code, syscall, path } = (error ?? {}) as { message?: unknown; code?: unknown; syscall?: unknown; path?: unknown };
   if (typeof message !== "string" || message === "") return "something went wrong that gave no reason; run the command again.";
+  if (syscall === "mkdir") return folderSentence(String(path), String(code));
+  if (code === "EROFS") return `${message}; name a folder that can be written with --runs or --root.`;
+  if (code === "ENOSPC" || code === "EDQUOT") return `${message}; make room on that disk, or name a folder on another with --runs.`;
   if (code === "EACCES" || code === "EPERM") return `${message}; run the command as a user who may read and write the project's folders.`;
   return message;
 }

@@ -139,7 +139,9 @@ export const pipelineSchema = z
     tags: z.array(z.string().min(1).max(64)).max(64).optional().describe("words to find it by; default: none"),
     params: paramsSchema
       .optional()
-      .describe("the params that steps refer to, with their defaults; a schedule and a run may override them; a run that is given another param is refused where any is declared; default: none"),
+      .describe(
+        "the params that steps refer to, with their defaults; a schedule and a run may override them; a run that is given another param is refused where any is declared; default: none",
+      ),
     schedule: z
       .union([scheduleSchema, z.array(scheduleSchema)])
       .optional()

@@ -221,7 +221,10 @@ export class RequestOffice {
   async #backfill(taken: TakenRequest, request: Of<"backfill">): Promise<Reply> {
     const fresh = await this.#ports.refresh(request.pipeline);
     if (!fresh.ok) return refuse(fresh.reason);
-    return this.#ports.backfills.begin(fresh.desk, taken, request);
+    const params = checkGivenParams(fresh.loaded, request.params);
+    if (!params.ok) return refuse(params.message);
+    const reply = await this.#ports.backfills.begin(fresh.desk, taken, request);
+    return params.remark === undefined || reply.reason !== undefined ? reply : { ...reply, reason: params.remark };
   }
 
   async #cancelBackfill(taken: TakenRequest, request: Of<"cancel_backfill">): Promise<Reply> {

@@ -27,6 +27,20 @@ it.each([
   expect([ended.status, ended.stdout]).toEqual([2, ""]);
 });
 
+// A file system that makes no folders, whoever asks, and root too.
+it.runIf(existsSync("/proc/self")).each(["run p", "run p --foreground", "pause p", "prune", "verify --rebuild", "start"])(
+  "orchd %s says of a runs folder that cannot be what it is and what to do",
+  async (words) => {
+    const { root } = tempRoot({ "schedules/p.yaml": 'steps: { it: { run: "true" } }\n' });
+    const ended = await orchd(root, ...words.split(" "), "--runs", "/proc/x/runs");
+    const sentence =
+      "the folder /proc/x cannot be made: its file system makes no folders there (ENOENT); name a folder that can be written with --runs or --root.";
+    const said = words === "start" ? (JSON.parse(ended.stderr) as { msg: string }).msg : ended.stderr;
+    expect(said).toContain(sentence);
+    expect([ended.status, ended.stdout]).toEqual([1, ""]);
+  },
+);
+
 it("init makes a root that is not there", async () => {
   const { root } = tempRoot();
   expect((await orchd(root, "init", "new", { env: { ORCHD_ROOT: join(root, "new") } })).status).toBe(0);

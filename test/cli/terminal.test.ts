@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { orchd, orchdProgram } from "../support/daemon.ts";
+import { orchd, orchdProgram, startDaemon } from "../support/daemon.ts";
 import { reachedByTests } from "../support/figures.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { header, loaded, runPath, writePipeline, writeRun } from "./hand-ledger.ts";
@@ -98,6 +98,21 @@ const COMMANDS: readonly (readonly string[])[] = [
   ["status", "--root", `/nowhere${HOSTILE.replace("\u0000", "")}`],
   ["status", `--${HOSTILE.replace("\u0000", "")}`],
 ];
+
+it("says to a person at a terminal in a sentence why a second daemon does not start, and to a log in its line", async () => {
+  const { root } = tempRoot({ "schedules/p.yaml": 'steps: { it: { run: "true" } }\n' });
+  const first = await startDaemon({ root });
+  const sentence = `is held by a daemon, process ${first.pid}, since `;
+  const seen = await onTerminal(root, ["start"]);
+  expect(seen.replaceAll(/\u001b\[\d+m/g, "")).toMatch(
+    /^orchd: \S+\.orchd is held by a daemon, process \d+, since \S+\. Stop it first, or use another runs folder\.\r\n$/,
+  );
+  expect(seen).toContain(sentence);
+  const logged = await orchd(root, "start");
+  expect(logged.status).toBe(1);
+  expect(JSON.parse(logged.stderr)).toMatchObject({ level: "fatal", msg: expect.stringContaining(sentence) as string });
+  await first.end();
+});
 
 describe("a terminal", () => {
   reachedByTests(36, "captures of a pseudo-terminal without a control character from outside");
