@@ -7,6 +7,7 @@ import { awaitSight, linesOf } from "../support/await-event.ts";
 import { orchd, startDaemon, type Daemon } from "../support/daemon.ts";
 import { canMount, hasProgram, reached, trials } from "../support/figures.ts";
 import { pipelineLedger, runsOf, undecidedSeconds } from "../support/ledgers.ts";
+import { buildPlanted, type Plant } from "../support/planted-program.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 
 const TICK = `schedule: { cron: "* * * * * *" }
@@ -15,6 +16,16 @@ enableCache: false
 steps:
   note: { run: "true" }
 `;
+
+/** Has a run go on in a file without a name, elsewhere, where there is no room for its ledger. */
+const IMPATIENT: Plant = {
+  file: "src/ledger/ledger-birth.ts",
+  from: "fd = await untilRoom(host, () => writeAside(disk, path, birth));",
+  to: `fd = await writeAside(disk, path, birth).catch(() => {
+      const O_TMPFILE = 0o20200000;
+      return disk.open("/dev/shm", O_TMPFILE | 2, 0o600);
+    });`,
+};
 
 /** Fills a file system to its last block. */
 function fill(path: string): void {
@@ -52,11 +63,21 @@ function finished(runs: string): number {
   return linesOf(join(runs, "tick/pipeline.jsonl")).filter((line) => line.type === "run.finished").length;
 }
 
-/** Every slot decided once, every run run once, every ledger whole. */
-async function check(root: TempRoot, runs: string): Promise<void> {
-  expect(undecidedSeconds(pipelineLedger(runs, "tick"))).toEqual([]);
-  for (const run of runsOf(runs, "tick")) expect(run.lines.filter((line) => line.type === "step.started").length).toBeLessThanOrEqual(1);
-  expect((await orchd(root.root, "--runs", runs, "verify", "--json")).json()).toMatchObject({ faults: [] });
+/** What is wrong where every slot is to be decided once, every run that was told is to be there and run once, and every ledger whole. */
+async function faultsIn(root: TempRoot, runs: string): Promise<string[]> {
+  const there = runsOf(runs, "tick");
+  const told = pipelineLedger(runs, "tick").flatMap((line) =>
+    line.type === "slot.fired" || line.type === "slot.caught_up" ? [String(line["run"])] : [],
+  );
+  const lost = told.filter((run) => there.every((one) => one.run !== run));
+  const twice = there.filter((run) => run.lines.filter((line) => line.type === "step.started").length > 1);
+  const verified = (await orchd(root.root, "--runs", runs, "verify", "--json")).json<{ faults: unknown[] }>();
+  return [
+    ...undecidedSeconds(pipelineLedger(runs, "tick")),
+    ...lost.map((run) => `${run} was told, and is not there`),
+    ...twice.map(({ run }) => `${run} was run twice`),
+    ...verified.faults.map((fault) => JSON.stringify(fault)),
+  ];
 }
 
 /** Takes something away and gives it back, so many times; after each, runs end again within 30 s. */
@@ -97,7 +118,27 @@ describe.runIf(canMount())("a disk that fills up", () => {
     await new Promise((resolve) => setTimeout(resolve, 1_500));
     await daemon.end();
     rmSync(join(runs, "filler"));
-    await check(root, runs);
+    // What was told and given up is the next daemon's to do.
+    const before = finished(runs);
+    const next = await startDaemon({ root: root.root, arguments: ["--runs", runs], env: { ORCHD_RUNS: runs }, ready: false });
+    await awaitSight(runs, () => (finished(runs) > before ? true : undefined), "a run of the next daemon", 30_000);
+    await next.end();
+    expect(await faultsIn(root, runs)).toEqual([]);
+  });
+
+  it("is seen to lose what was to be written, where that does not wait for room", { timeout: 120_000 }, async () => {
+    const { root, runs } = smallRoot("size=4m");
+    const program = await buildPlanted("impatient-daemon", IMPATIENT);
+    const daemon = await startDaemon({ root: root.root, program, arguments: ["--runs", runs], env: { ORCHD_RUNS: runs }, ready: false });
+    await cycle(
+      daemon,
+      runs,
+      1,
+      () => fill(join(runs, "filler")),
+      () => rmSync(join(runs, "filler")),
+    );
+    await daemon.kill();
+    expect((await faultsIn(root, runs)).join()).toContain("was told, and is not there");
   });
 
   it("and one that has no inode left", { timeout: 1_800_000 }, async () => {
@@ -113,7 +154,7 @@ describe.runIf(canMount())("a disk that fills up", () => {
     );
     reached(6, "times that scheduling went on after there was no inode", resumed, cycles);
     expect((await daemon.end()).status).toBe(0);
-    await check(root, runs);
+    expect(await faultsIn(root, runs)).toEqual([]);
   });
 });
 
@@ -134,5 +175,5 @@ it.runIf(hasProgram("prlimit"))("a daemon that has no descriptor left holds what
   );
   reached(6, "times that scheduling went on after there was no descriptor", resumed, cycles);
   expect((await daemon.end()).status).toBe(0);
-  await check(root, root.runs);
+  expect(await faultsIn(root, root.runs)).toEqual([]);
 });
