@@ -8,13 +8,11 @@
  *
  * Absences: it never runs a user's code, never reads a run's ledger while that run goes on, and keeps nothing that the ledgers do not say.
  */
-import { join } from "node:path";
 import type { Clock, Timer } from "../clock.ts";
 import type { PipelineEvent, RunHeader } from "../core/event.ts";
 import type { Reply } from "../core/request.ts";
 import type { OrchdSettings } from "../core/settings.ts";
-import { ensureDirectory } from "../ledger/directories.ts";
-import { systemDisk, type Disk } from "../ledger/disk.ts";
+import type { Disk } from "../ledger/disk.ts";
 import type { LedgerFailed } from "../ledger/ledger-error.ts";
 import { PipelineLedger } from "../ledger/pipeline-ledger.ts";
 import type { RunStore } from "../ledger/run-store.ts";
@@ -23,6 +21,7 @@ import { takeOver } from "./adopted-run.ts";
 import { ActiveRuns } from "./active-runs.ts";
 import { Backfills } from "./backfills.ts";
 import { Burst } from "./burst.ts";
+import { makeMonthFolders } from "./month-folders.ts";
 import { OverdueWatch } from "./overdue-watch.ts";
 import { PipelineDesk, type DeskPorts } from "./pipeline-desk.ts";
 import { PipelineFiles, type FileChanges } from "./pipeline-files.ts";
@@ -68,7 +67,6 @@ export interface EnginePorts {
 
 /** How many ledgers are opened at once. */
 const OPEN_AT_ONCE = 16;
-const FOLDERS_AT_ONCE = 4;
 /** How often runs that take long are looked for, at most. */
 const LOOK_MS = 15_000;
 const DAY_MS = 86_400_000;
@@ -367,21 +365,9 @@ export class Engine {
     });
   }
 
-  /** Makes the folders in which runs of that moment will lie, so that the first slot of a month costs no more than any other. */
-  async #makeFolders(at: number): Promise<void> {
-    const month = new Date(at).toISOString().slice(0, 7);
-    const rest = [...this.#desks.values()].filter(({ loaded }) => loaded !== undefined && loaded.schedules.length > 0).values();
-    const walk = async (): Promise<void> => {
-      for (const { name } of rest) {
-        if (this.#stopping === undefined) await ensureDirectory(this.#ports.disk ?? systemDisk, join(this.#ports.store.pipelineDir(name), month));
-      }
-    };
-    try {
-      await Promise.all(Array.from({ length: FOLDERS_AT_ONCE }, walk));
-    } catch (error) {
-      // The run that needs it makes it, or says why it cannot.
-      this.#ports.log.warn({ err: error }, "a month's folder could not be made ahead");
-    }
+  #makeFolders(at: number): Promise<void> {
+    const scheduled = [...this.#desks.values()].filter(({ loaded }) => loaded !== undefined && loaded.schedules.length > 0).map(({ name }) => name);
+    return makeMonthFolders(scheduled, at, this.#ports, () => this.#stopping === undefined);
   }
 
   async #written(pipeline: string, write: (desk: PipelineDesk) => Promise<unknown>): Promise<void> {

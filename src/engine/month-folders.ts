@@ -1,0 +1,32 @@
+/** A month's folders, made before its first runs need them, so that the first slot of a month costs no more than any other. */
+import { join } from "node:path";
+import { ensureDirectory } from "../ledger/directories.ts";
+import { systemDisk, type Disk } from "../ledger/disk.ts";
+import type { RunStore } from "../ledger/run-store.ts";
+import type { Log } from "./ports.ts";
+
+const AT_ONCE = 4;
+
+/**
+ * Makes the folders in which runs of these pipelines lie at a moment. Never rejects: the run that needs a folder makes it, or says why it cannot.
+ *
+ * @param at milliseconds since 1970
+ * @param goesOn whether they are still wanted
+ */
+export async function makeMonthFolders(
+  pipelines: readonly string[],
+  at: number,
+  { log, store, disk = systemDisk }: { readonly log: Log; readonly store: RunStore; readonly disk?: Disk | undefined },
+  goesOn: () => boolean,
+): Promise<void> {
+  const month = new Date(at).toISOString().slice(0, 7);
+  const rest = pipelines.values();
+  const walk = async (): Promise<void> => {
+    for (const name of rest) if (goesOn()) await ensureDirectory(disk, join(store.pipelineDir(name), month));
+  };
+  try {
+    await Promise.all(Array.from({ length: AT_ONCE }, walk));
+  } catch (error) {
+    log.warn({ err: error }, "a month's folder could not be made ahead");
+  }
+}
