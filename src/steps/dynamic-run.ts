@@ -14,6 +14,7 @@ import { isUnmapped, stepParts, type Jsonified, type RequiredKeys, type Step, ty
 import type { Loose, StepContext, StepLog } from "./context.ts";
 import { locateStep } from "./load-definition.ts";
 import { LoadError, type LoadedModule } from "./resolve-code.ts";
+import { cartesian, listOf, zip, type Combine, type MappedInput } from "./mapped-inputs.ts";
 import { resultJson } from "./step-result.ts";
 import type { CodeRef } from "../core/snapshot.ts";
 
@@ -176,7 +177,7 @@ export class DynamicCaller {
 
   #many(step: unknown, inputs: Loose, options: MapOptions, combine: Combine): Mapped {
     const { name } = locateStep(this.#host.module, this.#host.code, step);
-    const invoke = (lists: Lists): readonly Invocation[] =>
+    const invoke = (lists: readonly MappedInput[]): readonly Invocation[] =>
       combine(lists, name).map((values, index) => {
         const id = options.id === undefined ? undefined : index === 0 ? options.id : `${options.id}_${index + 1}`;
         return this.#invoke(step, { ...options, id, inputs: values });
@@ -351,41 +352,6 @@ class Mapped extends Lazy<unknown[]> {
       (thrown: unknown) => ({ thrown }),
     );
   }
-}
-
-type Lists = readonly { readonly name: string; readonly items: readonly unknown[] | undefined; readonly value?: unknown }[];
-type Combine = (lists: Lists, step: string) => { [input: string]: unknown }[];
-
-function listOf(input: string, value: unknown, step: string): Lists[number] {
-  if (isUnmapped(value)) return { name: input, items: undefined, value: value.value };
-  if (!Array.isArray(value))
-    throw new Error(`"${step}": the input "${input}" is no list; wrap a value that every invocation is to get in unmapped()`);
-  if (value.length === 0) throw new Error(`"${step}": the input "${input}" is an empty list, so there is nothing to map over`);
-  return { name: input, items: value };
-}
-
-function zip(lists: Lists, step: string): { [input: string]: unknown }[] {
-  const mapped = lists.filter((list) => list.items !== undefined);
-  const first = mapped[0];
-  if (first === undefined) throw new Error(`"${step}" has nothing to map over: every input is unmapped()`);
-  const odd = mapped.find((list) => list.items!.length !== first.items!.length);
-  if (odd !== undefined) {
-    throw new Error(
-      `"${step}": the inputs "${first.name}" (${first.items!.length} items) and "${odd.name}" (${odd.items!.length}) have to be equally long; use run.product for every combination`,
-    );
-  }
-  return first.items!.map((_, index) =>
-    Object.fromEntries(lists.map((list) => [list.name, list.items === undefined ? list.value : list.items[index]])),
-  );
-}
-
-function cartesian(lists: Lists, step: string): { [input: string]: unknown }[] {
-  if (lists.every((list) => list.items === undefined)) throw new Error(`"${step}" has nothing to map over: every input is unmapped()`);
-  let combinations: { [input: string]: unknown }[] = [{}];
-  for (const list of lists) {
-    combinations = combinations.flatMap((so) => (list.items ?? [list.value]).map((value) => ({ ...so, [list.name]: value })));
-  }
-  return combinations;
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
