@@ -102,11 +102,6 @@ export class LedgerFile<E extends { readonly type: string }> {
     return this.#mark.seq;
   }
 
-  /** The checksum of the last durable line. */
-  get lastCrc(): number {
-    return this.#mark.crc;
-  }
-
   /** The length of the durable lines, in bytes. */
   get size(): number {
     return this.#mark.offset;
