@@ -25,7 +25,7 @@ import type { RunDeps } from "../src/orchestrators/run-ports.ts";
 import type { TaskPool } from "../src/orchestrators/task-pool.ts";
 import { BenchDaemon, inFolder, ledgerPath, linesOf, writeFiles, type Line } from "./bench-root.ts";
 import { timed, type Row } from "./row.ts";
-import { PLAIN_STEP } from "./plain-step.ts";
+import { PLAIN_SNAPSHOT, PLAIN_STEP } from "./plain-step.ts";
 
 const STEPS = 1_000;
 const ROUNDS = 15;
@@ -105,14 +105,8 @@ class PrePass {
     const hashed = (text: string): string => createHash("sha256").update(text).digest("hex");
     this.#snapshot = {
       name: withFiles ? "files" : "plain",
-      digest: "d",
+      ...PLAIN_SNAPSHOT,
       file: join(folder, "schedules/p.yaml"),
-      executionMode: "continue_on_failure",
-      maxParallelSteps: 8,
-      gracePeriodMs: 10_000,
-      env: {},
-      hooks: {},
-      orchestrator: { flavor: "local", config: {} },
       steps: ids.map((id) => ({
         id: `s${id}`,
         code: { bundle: hashed(String(id % 10)), pick: "export:default", source: `./steps/m${id % 10}.ts` },

@@ -10,7 +10,7 @@ import { readLedger } from "../src/ledger/ledger-reader.ts";
 import { inFolder } from "./bench-root.ts";
 import { median, timed } from "./row.ts";
 import type { Row } from "./row.ts";
-import { PLAIN_STEP } from "./plain-step.ts";
+import { PLAIN_SNAPSHOT, PLAIN_STEP } from "./plain-step.ts";
 
 const STEPS = 10_000;
 const ROUNDS = 9;
@@ -18,27 +18,15 @@ const ROUNDS = 9;
 /** A run of many steps that all completed: two lines a step. */
 function events(): RunEvent[] {
   const steps = Array.from({ length: STEPS }, (_, index) => ({
+    ...PLAIN_STEP,
     id: `step-${index}`,
     run: "true",
-    params: {},
-    inputs: {},
     after: index < 100 ? [] : [`step-${index - 100}`],
-    env: {},
-    retry: { maxRetries: 0, delayMs: 0, backoff: 1, jitter: 0 },
-    onInterruption: "retry",
-    isolated: false,
-    hooks: {},
   }));
   const snapshot = {
     name: "bench",
-    digest: "d",
+    ...PLAIN_SNAPSHOT,
     file: "bench.yaml",
-    executionMode: "continue_on_failure",
-    maxParallelSteps: 8,
-    gracePeriodMs: 10_000,
-    env: {},
-    hooks: {},
-    orchestrator: { flavor: "local", config: {} },
     steps: [] as unknown[],
   };
   return [

@@ -1,4 +1,4 @@
-/** What a step of a snapshot holds where its file says nothing of it, for the benches that write snapshots themselves. */
+/** What a snapshot, and a step of one, hold where their file says nothing of it, for the benches that write snapshots themselves. */
 export const PLAIN_STEP = {
   params: {},
   inputs: {},
@@ -8,4 +8,14 @@ export const PLAIN_STEP = {
   onInterruption: "retry",
   isolated: false,
   hooks: {},
+} as const;
+
+export const PLAIN_SNAPSHOT = {
+  digest: "d",
+  executionMode: "continue_on_failure",
+  maxParallelSteps: 8,
+  gracePeriodMs: 10_000,
+  env: {},
+  hooks: {},
+  orchestrator: { flavor: "local", config: {} },
 } as const;
