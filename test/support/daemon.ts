@@ -4,7 +4,7 @@ import type { ChildProcess } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import { projectRoot } from "./temp-root.ts";
+import { projectRoot, tempRoot, type TempRoot } from "./temp-root.ts";
 
 /** The built command line. */
 export const orchdProgram = join(projectRoot, "dist/bin/orchd.js");
@@ -112,6 +112,13 @@ export interface DaemonOptions {
   readonly deadlineMs?: number;
   /** Another installation's command line; default: this build's. */
   readonly program?: string;
+}
+
+/** A daemon over a root of these files, where code can import what the project can. For a whole `describe`: end it when that is over. */
+export async function daemonOver(files: Record<string, string>): Promise<{ readonly root: TempRoot; readonly daemon: Daemon }> {
+  const root = tempRoot(files);
+  root.linkPackages();
+  return { root, daemon: await startDaemon({ root: root.root }) };
 }
 
 /**

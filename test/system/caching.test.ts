@@ -3,10 +3,10 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { awaitSight, linesOf } from "../support/await-event.ts";
-import { startDaemon, type Daemon } from "../support/daemon.ts";
+import { daemonOver, type Daemon } from "../support/daemon.ts";
 import { outcomeOf, runsOf, type PlainRun } from "../support/ledgers.ts";
 import { ended, submit } from "../support/request.ts";
-import { tempRoot, type TempRoot } from "../support/temp-root.ts";
+import type { TempRoot } from "../support/temp-root.ts";
 
 const CHANGES = `params: { label: one }
 steps:
@@ -57,9 +57,7 @@ describe("a daemon", () => {
   let daemon: Daemon;
 
   beforeAll(async () => {
-    root = tempRoot(FILES);
-    root.linkPackages();
-    daemon = await startDaemon({ root: root.root });
+    ({ root, daemon } = await daemonOver(FILES));
     return async () => void (await daemon.end());
   });
 

@@ -3,10 +3,10 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { awaitLine, awaitLines, awaitSight, type Line } from "../support/await-event.ts";
-import { startDaemon, type Daemon } from "../support/daemon.ts";
+import { daemonOver, startDaemon, type Daemon } from "../support/daemon.ts";
 import { outcomeOf, runsOf, type PlainRun } from "../support/ledgers.ts";
 import { ended, submit } from "../support/request.ts";
-import { tempRoot, type TempRoot } from "../support/temp-root.ts";
+import type { TempRoot } from "../support/temp-root.ts";
 
 const MODES = ["continue_on_failure", "stop_on_failure", "fail_fast"] as const;
 
@@ -90,9 +90,7 @@ describe("a daemon", () => {
   let daemon: Daemon;
 
   beforeAll(async () => {
-    root = tempRoot(FILES);
-    root.linkPackages();
-    daemon = await startDaemon({ root: root.root });
+    ({ root, daemon } = await daemonOver(FILES));
     return async () => void (await daemon.end());
   });
 
