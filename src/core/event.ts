@@ -274,9 +274,9 @@ const pipelineEvents = [
       counts: z.record(z.string(), z.number()),
     })
     .meta({ description: "All that a reader needs of the lines before." }),
-  z
-    .looseObject({ type: z.literal("clock.stepped"), from: time, to: time, through, because: because.optional() })
-    .meta({ description: "The wall clock jumped." }),
+  z.looseObject({ type: z.literal("clock.stepped"), from: time, to: time, through, because: because.optional(), fired: json.optional() }).meta({
+    description: "The wall clock jumped. `fired`: slots beyond `through` that fired longer ago than is remembered, packed as in a checkpoint.",
+  }),
   z.looseObject({ type: z.literal("run.queued"), run: z.string(), because }).meta({ description: "A run waits for its turn." }),
   z.looseObject({ type: z.literal("run.started"), run: z.string(), trigger: z.string().optional(), requestId }).meta({ description: "A run began." }),
   z

@@ -92,7 +92,7 @@ export interface PipelineState {
 
 /** Requests older than this many are no longer remembered: their replies live for an hour, and theirs is the last word. */
 const REQUESTS_KEPT = 512;
-/** So many slots back a clock may be set without one of them being told anything again: a day and a half of minutely ones. */
+/** So many slots back a clock may be set without the ledger being read back: a day and a half of minutely ones. */
 const FIRED_KEPT = 2048;
 const ENDED_KEPT = 512;
 const DURATIONS_KEPT = 100;
@@ -281,6 +281,13 @@ function moveWatermark(state: PipelineState, through: string | undefined): void 
   }
 }
 
+/** From when on slots that fired may be due once more, if the clock goes back to `to`, though none of them is remembered any more; undefined: all are. */
+export function forgottenAfter(state: PipelineState, to: number): number | undefined {
+  const from = to - reachOf(state);
+  const complete = state.recentlyFired.size < FIRED_KEPT || slotOfKey(state.recentlyFired.values().next().value!) <= from;
+  return complete ? undefined : from;
+}
+
 /** How long after its slot a slot may be due, by the schedules in force, in milliseconds. */
 function reachOf({ schedules }: PipelineState): number {
   return Math.max(0, ...schedules.map((schedule) => Number((schedule as { jitterSeconds?: unknown } | null)?.jitterSeconds ?? 0) * 1_000));
@@ -293,6 +300,13 @@ function stepBack(state: PipelineState, line: Extract<PipelineLine, { type: "clo
     // One that jitter held back beyond `to` is due once more, though its slot has passed.
     const reach = reachOf(state);
     for (const key of state.recentlyFired) if (slotOfKey(key) + reach > to) state.firedAhead.add(key);
+    // What was forgotten lies before what is remembered, and is taken from the front once it has passed.
+    const forgotten = unpackSlots(line.fired);
+    if (forgotten.length > 0) {
+      const all = [...new Set([...forgotten, ...state.firedAhead])].sort((a, b) => slotOfKey(a) - slotOfKey(b));
+      state.firedAhead.clear();
+      for (const key of all) state.firedAhead.add(key);
+    }
   }
   state.through = to;
   // A schedule that was loaded by the wrong clock must not wait until that clock's time comes again.

@@ -13,9 +13,11 @@
 import type { Clock } from "../clock.ts";
 import type { PipelineEvent, RunHeader } from "../core/event.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
-import type { PipelineState } from "../core/pipeline-state.ts";
+import { forgottenAfter, type PipelineState } from "../core/pipeline-state.ts";
+import { packSlots } from "../core/slot-list.ts";
 import type { Schedule } from "../core/schedule-schema.ts";
 import type { Json } from "../core/snapshot.ts";
+import { firedSlotsAfter } from "../ledger/fired-slots.ts";
 import type { PipelineLedger } from "../ledger/pipeline-ledger.ts";
 import type { ActiveRun, RunPlace } from "./active-runs.ts";
 import type { RunEnd } from "./ports.ts";
@@ -207,6 +209,8 @@ export class PipelineDesk implements DeciderView, RecorderView {
 
   async #goBack({ from, to }: ClockStep): Promise<void> {
     if (this.#cursor === undefined || this.#cursor <= to) return;
+    const after = forgottenAfter(this.state, to);
+    const fired = after === undefined ? [] : firedSlotsAfter(this.#ledger.path, after);
     await this.append([
       {
         type: "clock.stepped",
@@ -214,6 +218,7 @@ export class PipelineDesk implements DeciderView, RecorderView {
         to: iso(to),
         through: iso(to),
         because: "the clock went back: what fired stays so, the rest is decided anew",
+        ...(fired.length === 0 ? {} : { fired: packSlots(fired) }),
       },
     ]);
     this.#cursor = to;

@@ -384,6 +384,27 @@ describe("the clock", () => {
     expect(fired).toHaveLength(7);
   });
 
+  test("a jump back over more slots than are remembered tells none of them anything again", async () => {
+    const there = rig();
+    await there.up();
+    // In shadow there is no run's ledger that would say so either; and what retention removed says nothing.
+    await there.drop(pipelineOf("p", [scheduleOf({ cron: "* * * * * *" })], { shadow: true }));
+    await there.clock.advance(2_400_000);
+    expect(there.slots("p")).toHaveLength(2_400);
+    there.clock.step(-2_390_000);
+    await there.clock.advance(60_000);
+    expect(there.lines("p").filter(({ type }) => type === "clock.stepped")).toHaveLength(1);
+    const ahead = there.slots("p");
+    expect(ahead).toHaveLength(2_400);
+    // Nor by the next daemon, which knows it from a checkpoint or this line.
+    await there.down();
+    await there.up();
+    await there.clock.advance(2_400_000);
+    const all = there.slots("p");
+    expect(new Set(all.map((slot) => slot.replace(/^\w+ /, ""))).size).toBe(all.length);
+    expect(all.length).toBeGreaterThan(2_400);
+  });
+
   test("an edit that comes before a jump back is noticed loses no slot", async () => {
     const there = rig();
     await there.up();
