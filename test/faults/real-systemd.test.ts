@@ -49,7 +49,10 @@ it.runIf(reason === undefined)("the unit comes up, is restarted when killed or s
   npm(own, "install", "--prefer-offline", join(folder, packed));
 
   const outer = spawn("bash", [join(projectRoot, "test/faults/real-systemd.sh"), folder], { stdio: "ignore" });
-  onTestFinished(() => void outer.kill("SIGKILL"));
+  onTestFinished(async () => {
+    outer.kill("SIGKILL");
+    await removeCgroups(`orchd-test-${outer.pid!}`);
+  });
   const first = await awaitSight(folder, () => pidOfSystemd(outer.pid!), "systemd as pid 1");
   const inside = (...words: string[]) =>
     spawnSync(
@@ -113,4 +116,18 @@ it.runIf(reason === undefined)("the unit comes up, is restarted when killed or s
 function pidOfSystemd(unshare: number): number | undefined {
   const child = Number(spawnSync("ps", ["-o", "pid=", "--ppid", String(unshare)], { encoding: "utf8" }).stdout.trim());
   return child > 0 && processesWith("orchd-test.target").includes(child) ? child : undefined;
+}
+
+/** Removes what real-systemd.sh made, the innermost first. A cgroup can go once its processes have ended, which they do a moment after the one that made them. */
+function removeCgroups(name: string): Promise<true> {
+  const all = ["systemd", "unified", "."].map((hierarchy) => join("/sys/fs/cgroup", hierarchy, name));
+  return awaitSight(
+    "/sys/fs/cgroup",
+    () => {
+      const left = all.filter((path) => existsSync(path));
+      for (const path of left) spawnSync("find", [path, "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"]);
+      return all.some((path) => existsSync(path)) ? undefined : true;
+    },
+    `the end of ${all.join(", ")}`,
+  );
 }
