@@ -6,7 +6,7 @@
  *
  * To add an event: 1. its schema here, with one sentence on what it says, in the union it belongs to; 2. its case in `evolve`
  * (run-state.ts) or `evolvePipeline` (pipeline-state.ts); 3. the planner, if it changes what comes next; 4. a line in docs/ledger.md;
- * 5. a fixture in test/fixtures/ledgers. An event or field that a reader does not know is kept and passed over, so adding is always
+ * 5. a ledger that holds it in test/fixtures/ledgers. An event or field that a reader does not know is kept and passed over, so adding is always
  * safe; changing what one means needs a new `format`.
  */
 import * as z from "zod";

@@ -1,0 +1,77 @@
+/**
+ * Ledgers that a daemon of each format wrote, killed once: what they said then they say for ever. Never edit one; a new format gets a folder of its own.
+ */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { pipelineEventSchema, runEventSchema, type PipelineLine, type RunLine } from "../../src/core/event.ts";
+import { emptyPipelineState, evolvePipeline, type PipelineState } from "../../src/core/pipeline-state.ts";
+import { fold, type RunState } from "../../src/core/run-state.ts";
+import { runStatus } from "../../src/core/run-status.ts";
+import { Artifacts } from "../../src/ledger/artifacts.ts";
+import { readLedger } from "../../src/ledger/ledger-reader.ts";
+import { RunStore } from "../../src/ledger/run-store.ts";
+import { outputOf, restoreEvent } from "../../src/ledger/spill-event.ts";
+import { verifyRoot } from "../../src/ledger/verify.ts";
+import { projectRoot } from "../support/temp-root.ts";
+
+const folder = join(projectRoot, "test/fixtures/ledgers/v1/runs");
+const store = new RunStore(folder);
+const artifacts = new Artifacts(store.artifacts);
+
+/** Each run's status, and its steps': those that are not named completed. */
+const RUNS: Record<string, { status: string; steps: Record<string, string> }> = {
+  "fan@20261126T012312.573Z-m": { status: "completed", steps: {} },
+  "night@20261126T012306.488Z-m": { status: "completed", steps: { never: "skipped" } },
+  "night@20261126T012309.003Z-m": { status: "completed", steps: { read: "cached", count: "cached", never: "skipped" } },
+  "night@20261126T012310.731Z-m": { status: "failed", steps: { read: "cached", count: "cached", breaks: "failed", after: "skipped" } },
+  "night@20261126T012314.723Z-m": { status: "stopped", steps: { read: "cached", count: "cached", never: "skipped", waits: "stopped" } },
+  "tick@20261126T012317Z": { status: "completed", steps: {} },
+  "tick@20261126T012321Z": { status: "completed", steps: {} },
+};
+
+const linesOf = (run: string): RunLine[] => readLedger<RunLine>(store.runLedger(run)).lines;
+const stateOf = (run: string): RunState => fold(linesOf(run).map((line) => restoreEvent(line, artifacts)))!;
+const pipelineOf = (name: string): PipelineState =>
+  readLedger<PipelineLine>(store.pipelineLedger(name)).lines.reduce(evolvePipeline, emptyPipelineState());
+
+describe("ledgers of format 1", () => {
+  it("are whole, and hold nothing but events that are known", async () => {
+    expect(await verifyRoot(folder)).toEqual({ checked: 10, faults: [] });
+    const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".jsonl"));
+    expect(files).toHaveLength(10);
+    for (const file of files) {
+      const schema = file.endsWith("pipeline.jsonl") ? pipelineEventSchema : runEventSchema;
+      for (const line of readLedger<RunLine | PipelineLine>(join(folder, file)).lines)
+        expect(schema.safeParse(line).error?.message, `${file}: ${line.type}`).toBeUndefined();
+    }
+  });
+
+  it.each(Object.entries(RUNS))("%s folds to what it was", (run, { status, steps }) => {
+    const state = stateOf(run);
+    expect(runStatus(state)).toEqual({ status, inProgress: false });
+    const other = [...state.steps].filter(([, step]) => step.status !== "completed").map(([id, step]) => [id, step.status]);
+    expect(Object.fromEntries(other)).toEqual(steps);
+  });
+
+  it("keep attempts, errors, an interruption, a source and an output that was put aside", () => {
+    const first = stateOf("night@20261126T012306.488Z-m");
+    expect(first.steps.get("flaky")!.attempts.map(({ status }) => status)).toEqual(["retried", "completed"]);
+    expect(outputOf(first.steps.get("read")!.outputs!, "result", artifacts)).toHaveLength(9_000);
+    expect(first).toMatchObject({ init: "done", hookState: "state", cleanup: "done" });
+    const cached = stateOf("night@20261126T012309.003Z-m").steps.get("read")!;
+    expect(cached.source).toEqual({ run: first.run, step: "read" });
+    expect(stateOf("night@20261126T012310.731Z-m").steps.get("breaks")!.error).toMatchObject({ name: "ExitError", code: "ORCHD_EXIT_STATUS" });
+    const stopped = stateOf("night@20261126T012314.723Z-m");
+    expect(stopped).toMatchObject({ recoveries: 1, stop: { mode: "graceful" } });
+    expect(stopped.steps.get("waits")!.reruns).toBe(1);
+  });
+
+  it("tell a pipeline's slots, its counts and that it is paused", () => {
+    const tick = pipelineOf("tick");
+    expect(tick.paused).toBe(true);
+    expect([...tick.active.keys(), ...tick.queued]).toEqual([]);
+    expect(tick.counts).toMatchObject({ fired: 19, caughtUp: 1, completed: 20 });
+    expect(pipelineOf("night").counts).toMatchObject({ completed: 2, failed: 1, stopped: 1 });
+  });
+});
