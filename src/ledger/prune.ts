@@ -25,6 +25,8 @@ import { RunStore } from "./run-store.ts";
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
+/** Far longer than putting all outputs of a step takes: an hour would let whatever is written in it pass a limit in bytes. */
+const YOUNG_MS = 600_000;
 const SHA_NAME = /^([0-9a-f]{64})(\.mjs)?$/;
 /** A reference to an artifact or a bundle, in a ledger or in a spilled snapshot. */
 const REFERENCE = /"(?:\$artifact|bundle)":"([0-9a-f]{64})"/g;
@@ -275,7 +277,7 @@ async function sweep(
   going: ReadonlyMap<string, string>,
   references: References,
 ): Promise<{ readonly files: number; readonly bytes: number }> {
-  const artifactAge = options.linesWait === true ? DAY_MS : HOUR_MS;
+  const artifactAge = options.linesWait === true ? DAY_MS : YOUNG_MS;
   const old = [
     ...oldFiles(store.artifacts, options.nowMs, artifactAge),
     ...(options.bundlesInUse === undefined
