@@ -391,8 +391,7 @@ export class RunLoop {
 
   /** While it drains: whether nothing of the run runs any more. */
   #checkDrained(): void {
-    const busy = !this.#steps.idle || !this.#hooks.idle;
-    if (busy || this.#closed || this.state.finished !== undefined || this.#arrived.length > 0) return;
+    if (!this.#steps.idle || !this.#hooks.idle || this.#closed || this.state.finished !== undefined || this.#arrived.length > 0) return;
     void this.#journal
       .flush()
       .then(() => this.#close())
