@@ -28,8 +28,8 @@ const DAY_MS = 86_400_000;
 /** Far longer than putting all outputs of a step takes: an hour would let whatever is written in it pass a limit in bytes. */
 const YOUNG_MS = 600_000;
 const SHA_NAME = /^([0-9a-f]{64})(\.mjs)?$/;
-/** A reference to an artifact or a bundle, in a ledger or in a spilled snapshot. */
-const REFERENCE = /"(?:\$artifact|bundle)":"([0-9a-f]{64})"/g;
+/** A reference to an artifact or a bundle, in a ledger or in a spilled field; with the name of the field, where that may refer to more. */
+const REFERENCE = /(?:"(snapshot|spec|params|outputs|values|state|metadata)":\{)?"(?:\$artifact|bundle)":"([0-9a-f]{64})"/g;
 const OLD_PIPELINE_LEDGER = /^pipeline-\d{4}-\d\d-\d\d(-\d+)?\.jsonl$/;
 /** A damaged ledger that was set aside, and the name that it had. */
 const EVIDENCE = /^(.+\.jsonl)\.damaged-\d+$/;
@@ -66,13 +66,21 @@ export interface Pruned {
   readonly files: number;
 }
 
-/** The artifacts and bundles that a run refers to, so that no ledger is read twice in one sweep. */
-type References = Map<string, ReadonlySet<string>>;
+/** What some files refer to, by sha256. */
+interface References {
+  /** Artifacts and bundles. */
+  readonly shas: Set<string>;
+  /** Of the artifacts those that are a whole field of a line (spill-event.ts), and may refer to more. A single output, however long, refers to nothing. */
+  readonly fields: Set<string>;
+}
+
+/** What each run refers to, so that no ledger is read twice in one sweep. */
+type ReferencesOfRuns = Map<string, References>;
 
 /** Removes what retention lets go. @throws a Node error if something cannot be removed; the rest stays, and the next time goes on */
 export async function prune(runsDir: string, options: PruneOptions): Promise<Pruned> {
   const store = new RunStore(runsDir);
-  const references: References = new Map();
+  const references: ReferencesOfRuns = new Map();
   const artifactBytes = sizesIn(store.artifacts);
   const facts: PipelineFacts[] = [];
   for (const pipeline of store.pipelines()) facts.push(await factsOf(store, pipeline, options, references, artifactBytes));
@@ -104,7 +112,7 @@ async function factsOf(
   store: RunStore,
   pipeline: string,
   options: PruneOptions,
-  references: References,
+  references: ReferencesOfRuns,
   artifactBytes: ReadonlyMap<string, number>,
 ): Promise<PipelineFacts> {
   const spared = options.pipeline !== undefined && options.pipeline !== pipeline;
@@ -136,12 +144,17 @@ async function factsOf(
   return { pipeline, policy, through: state.through, toldUntil, active, runs, files: [...files, ...[...evidence.values()].flat()] };
 }
 
-function artifactsOf(store: RunStore, { run, finishedAt }: RunFacts, references: References, sizes: ReadonlyMap<string, number>): ArtifactFacts[] {
-  const shas = new Set<string>();
-  collect(store.runLedger(run), shas);
+function artifactsOf(
+  store: RunStore,
+  { run, finishedAt }: RunFacts,
+  references: ReferencesOfRuns,
+  sizes: ReadonlyMap<string, number>,
+): ArtifactFacts[] {
+  const own = noReferences();
+  collect(store.runLedger(run), own);
   // Of a run that goes on more lines may come before the sweep.
-  if (finishedAt !== undefined) references.set(run, shas);
-  return [...shas].flatMap((sha) => {
+  if (finishedAt !== undefined) references.set(run, own);
+  return [...own.shas].flatMap((sha) => {
     const bytes = sizes.get(sha);
     return bytes === undefined ? [] : [{ sha, bytes }];
   });
@@ -275,7 +288,7 @@ async function sweep(
   store: RunStore,
   options: PruneOptions,
   going: ReadonlyMap<string, string>,
-  references: References,
+  references: ReferencesOfRuns,
 ): Promise<{ readonly files: number; readonly bytes: number }> {
   const artifactAge = options.linesWait === true ? DAY_MS : YOUNG_MS;
   const old = [
@@ -286,25 +299,25 @@ async function sweep(
   ];
   const swept = { files: 0, bytes: 0 };
   if (old.length === 0) return swept;
-  const used = new Set<string>();
+  const used = noReferences();
   for (const pipeline of store.pipelines()) {
     for (const run of store.list(pipeline)) {
       if (going.has(run)) continue;
       const known = references.get(run);
       if (known === undefined) collect(store.runLedger(run), used);
-      else for (const sha of known) used.add(sha);
+      else for (const set of ["shas", "fields"] as const) for (const sha of known[set]) used[set].add(sha);
       await giveWay(options);
     }
   }
-  // A spilled snapshot is an artifact that refers to bundles; what is found on the way is visited too.
-  for (const sha of used) {
+  // A spilled snapshot refers to bundles, spilled outputs to artifacts; what is found on the way is visited too.
+  for (const sha of used.fields) {
     collect(join(store.artifacts, sha), used);
     await giveWay(options);
   }
   for (const { path, sha, minAge } of old) {
     const file = statSync(path, { throwIfNoEntry: false });
     // A cache hit made it young meanwhile, and its line may not have been read.
-    if (used.has(sha) || file === undefined || options.nowMs - file.mtimeMs <= minAge) continue;
+    if (used.shas.has(sha) || file === undefined || options.nowMs - file.mtimeMs <= minAge) continue;
     if (options.dryRun !== true) await removeFile(path);
     swept.files += 1;
     swept.bytes += file.size;
@@ -328,7 +341,11 @@ function namesIn(directory: string): string[] {
   }
 }
 
-function collect(path: string, used: Set<string>): void {
+function noReferences(): References {
+  return { shas: new Set(), fields: new Set() };
+}
+
+function collect(path: string, into: References): void {
   let text: string;
   try {
     text = readFileSync(path, "latin1");
@@ -336,7 +353,10 @@ function collect(path: string, used: Set<string>): void {
     if (errorCode(error) === "ENOENT") return;
     throw error;
   }
-  for (const [, sha] of text.matchAll(REFERENCE)) used.add(sha!);
+  for (const [, field, sha] of text.matchAll(REFERENCE)) {
+    into.shas.add(sha!);
+    if (field !== undefined) into.fields.add(sha!);
+  }
 }
 
 function ageOf(path: string, nowMs: number): number {

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { PipelineEvent, RunEvent } from "../../src/core/event.ts";
 import { runIdForSlot } from "../../src/core/run-id.ts";
+import type { Json } from "../../src/core/snapshot.ts";
 import { Artifacts } from "../../src/ledger/artifacts.ts";
 import { LedgerFile } from "../../src/ledger/ledger-file.ts";
 import { prune, type PruneOptions } from "../../src/ledger/prune.ts";
@@ -266,7 +267,10 @@ describe("pruning", () => {
   it("removes artifacts and step code that nothing refers to, and leaves young ones and those in use", async () => {
     const { store, runs, options } = await history(3);
     const artifacts = new Artifacts(store.artifacts);
-    const [used, unused, young] = [await artifacts.put("used"), await artifacts.put("unused"), await artifacts.put("young")];
+    const [nested, unused, young] = [await artifacts.put("nested"), await artifacts.put("unused"), await artifacts.put("young")];
+    // What a step returned may look as if it referred to something; only a whole field of a line does.
+    const used = await artifacts.put({ lookalike: { ...unused } });
+    const outputs = await artifacts.put({ result: { ...nested } });
     const bundle = (letter: string): string => letter.repeat(64);
     const spilled = await artifacts.put({ steps: [{ code: { bundle: bundle("b") } }] });
     mkdirSync(store.bundles, { recursive: true });
@@ -274,18 +278,19 @@ describe("pruning", () => {
       writeFileSync(join(store.bundles, `${bundle(letter)}.mjs`), "");
       old(join(store.bundles, `${bundle(letter)}.mjs`));
     }
-    for (const ref of [used, unused, spilled]) old(artifacts.path(ref));
+    for (const ref of [used, unused, nested, outputs, spilled]) old(artifacts.path(ref));
     utimesSync(artifacts.path(young), NOW / 1_000, NOW / 1_000);
     const id = "p@20260531T120000Z";
     const snapshot = { steps: [{ code: { bundle: bundle("a") } }] };
-    await write(store, id, [{ type: "step.completed", step: "a", attempt: 1, outputs: { result: { ...used } }, durationMs: 1 }], NOW);
-    await write(store, "p@20260531T120001Z", [], NOW);
+    const completed = (of: Json): RunEvent => ({ type: "step.completed", step: "a", attempt: 1, outputs: of as Record<string, Json>, durationMs: 1 });
+    await write(store, id, [completed({ result: { ...used } })], NOW);
+    await write(store, "p@20260531T120001Z", [completed({ ...outputs })], NOW);
     await (await LedgerFile.create<RunEvent>(store.runLedger("p@20260531T120002Z"), [header("p@20260531T120002Z", { snapshot })], calm())).close();
     await (
       await LedgerFile.create<RunEvent>(store.runLedger("p@20260531T120003Z"), [header("p@20260531T120003Z", { snapshot: { ...spilled } })], calm())
     ).close();
     expect(await prune(store.runsDir, options)).toMatchObject({ runs: [], files: 1 });
-    expect(readdirSync(store.artifacts).toSorted()).toEqual([used, young, spilled].map(({ $artifact }) => $artifact).toSorted());
+    expect(readdirSync(store.artifacts).toSorted()).toEqual([used, young, spilled, outputs, nested].map(({ $artifact }) => $artifact).toSorted());
     expect(readdirSync(store.bundles)).toHaveLength(4);
     expect(await prune(store.runsDir, { ...options, bundlesInUse: new Set([bundle("c")]) })).toMatchObject({ files: 1 });
     expect(readdirSync(store.bundles)).toEqual(["a", "b", "c"].map((letter) => `${bundle(letter)}.mjs`));
