@@ -9,6 +9,7 @@ import { describe, expect, it } from "vitest";
 import { awaitSight, linesOf } from "../support/await-event.ts";
 import { orchd, startDaemon, type Daemon } from "../support/daemon.ts";
 import { fullFigures, hasProgram, reached, trials } from "../support/figures.ts";
+import { killPoint } from "../support/kill-point.ts";
 import { childrenOf, outcomeOf, pipelineLedger, runsOf, undecidedSeconds, type PlainRun } from "../support/ledgers.ts";
 import { buildPlanted, type Plant } from "../support/planted-program.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
@@ -193,7 +194,7 @@ describe.runIf(hasProgram("strace"))("a daemon", () => {
         ask(root, `stop-${point}`, { type: "stop", run: before, mode: "force" });
         stops.set(`stop-${point}`, before);
       }
-      const daemon = await traced(root, `${CALLS}:signal=KILL:when=${1 + ((point * 37) % 90)}`);
+      const daemon = await traced(root, killPoint(point, { often: 45, calls: ["link", "fsync", "rename", "unlink"], seldom: 8 }));
       if (await endOf(daemon, 8_000)) killed += 1;
     }
     const { kept, honoured, fired, completed, hooked, faults } = await verdictOn(root, points, stops, 60_000);

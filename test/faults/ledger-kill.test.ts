@@ -1,7 +1,7 @@
 /**
  * Promises 1, 5 and 8: SIGKILL and EIO at chosen system calls of a process that writes a ledger.
  *
- * strace counts system calls a thread, so libuv gets one thread; only calls that libuv makes for files are counted, so that `when=N` hits the ledger.
+ * strace counts system calls a thread, so libuv gets one thread; only calls that libuv makes for files are named, so that `when=N` hits the ledger.
  */
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync } from "node:fs";
@@ -9,12 +9,14 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { LedgerFile } from "../../src/ledger/ledger-file.ts";
-import { fullFigures, hasProgram, reached, trials } from "../support/figures.ts";
+import { hasProgram, reached, trials } from "../support/figures.ts";
 import { readWholeLedger } from "../support/independent-ledger.ts";
+import { killPoint } from "../support/kill-point.ts";
 import { buildProgram } from "../support/program.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
 const CALLS = "pwrite64,fdatasync,fsync,link,linkat,unlink,unlinkat,ftruncate,rename";
+const SELDOM = ["fsync", "link", "unlink"];
 const GROUPS = 30;
 let program: string;
 beforeAll(async () => {
@@ -70,9 +72,8 @@ describe.runIf(hasProgram("strace"))("a process that writes a ledger", () => {
     const each = async (point: number): Promise<void> => {
       const path = join(root.root, `${point}`, "run.jsonl");
       mkdirSync(join(root.root, `${point}`));
-      const span = GROUPS * 2 + 5;
-      const first = await write(path, `${CALLS}:signal=KILL:when=${fullFigures ? 1 + (point % span) : 1 + Math.floor((point * span) / points)}`);
-      const second = await write(path, `${CALLS}:signal=KILL:when=${1 + (point % 7)}`);
+      const first = await write(path, killPoint(point, { often: GROUPS + 1, calls: SELDOM, seldom: 1 }));
+      const second = await write(path, killPoint(point + 1, { often: 5, calls: SELDOM, seldom: 3 }));
       killed += (first.signal === null ? 0 : 1) + (second.signal === null ? 0 : 1);
       if ((await recovered(path)) < Math.max(first.acknowledged, second.acknowledged)) lost += 1;
     };
