@@ -11,7 +11,7 @@ import { orchd, startDaemon, type Daemon } from "../support/daemon.ts";
 import { fullFigures, hasProgram, reached, trials } from "../support/figures.ts";
 import { killPoint } from "../support/kill-point.ts";
 import { childrenOf, outcomeOf, pipelineLedger, runsOf, undecidedSeconds, type PlainRun } from "../support/ledgers.ts";
-import { buildPlanted, type Plant } from "../support/planted-program.ts";
+import { buildPlanted, type Plant } from "../support/program.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 
 /** libuv makes these for files, and nothing else makes them: a kill at the nth hits what is durable. */

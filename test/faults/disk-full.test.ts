@@ -7,7 +7,7 @@ import { awaitSight, linesOf } from "../support/await-event.ts";
 import { orchd, startDaemon, type Daemon } from "../support/daemon.ts";
 import { canMount, hasProgram, reached, trials } from "../support/figures.ts";
 import { pipelineLedger, runsOf, undecidedSeconds } from "../support/ledgers.ts";
-import { buildPlanted, type Plant } from "../support/planted-program.ts";
+import { buildPlanted, type Plant } from "../support/program.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 
 const TICK = `schedule: { cron: "* * * * * *" }

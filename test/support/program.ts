@@ -1,13 +1,36 @@
-/** Small programs that tests start as processes of their own, in TypeScript: bundled by esbuild, since Node 20 runs none. */
-import { build } from "esbuild";
+/**
+ * Programs that tests start as processes of their own, in TypeScript: bundled by esbuild, since Node 20 runs none.
+ *
+ * One can be built with a protection taken out, as the control of a test that holds that protection: one passage of the sources is replaced in the build, so
+ * that no switch for it stands in the program. A passage that is no longer there fails the build: the control has to follow the code.
+ */
+import { build, type Plugin } from "esbuild";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { projectRoot } from "./temp-root.ts";
 
+/** A passage of a source file, and what stands in its place. */
+export interface Plant {
+  /** Below the project's folder. */
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+}
+
 /** Bundles `test/faults/programs/NAME.ts` and gives the JavaScript file's path. Packages stay outside, and resolve from the project. */
-export async function buildProgram(name: string): Promise<string> {
+export function buildProgram(name: string, plant?: Plant): Promise<string> {
+  return bundle(`test/faults/programs/${name}.ts`, plant === undefined ? name : `planted-${name}`, plant);
+}
+
+/** Builds `orchd` with a passage replaced, and gives the program's path, for `startDaemon({ program })`. Its runners are the build's own. */
+export function buildPlanted(name: string, plant: Plant): Promise<string> {
+  return bundle("daemon/orchd.ts", name, plant);
+}
+
+async function bundle(entry: string, name: string, plant: Plant | undefined): Promise<string> {
   const outfile = join(projectRoot, "dist/test-programs", `${name}-${process.pid}.mjs`);
   await build({
-    entryPoints: [join(projectRoot, "test/faults/programs", `${name}.ts`)],
+    entryPoints: [join(projectRoot, entry)],
     bundle: true,
     platform: "node",
     format: "esm",
@@ -15,6 +38,22 @@ export async function buildProgram(name: string): Promise<string> {
     packages: "external",
     logLevel: "error",
     outfile,
+    plugins: plant === undefined ? [] : [planted(plant)],
   });
   return outfile;
+}
+
+function planted({ file, from, to }: Plant): Plugin {
+  const source = join(projectRoot, file);
+  return {
+    name: "plant",
+    setup(bundler) {
+      bundler.onLoad({ filter: /\.ts$/ }, ({ path }) => {
+        if (path !== source) return undefined;
+        const text = readFileSync(path, "utf8");
+        if (text.split(from).length !== 2) throw new Error(`${file} does not hold this once: ${from}`);
+        return { contents: text.replace(from, () => to), loader: "ts" };
+      });
+    },
+  };
 }
