@@ -1,14 +1,24 @@
 /** A month's folders, made before its first runs need them, so that the first slot of a month costs no more than any other. */
 import { join } from "node:path";
 import { ensureDirectory } from "../ledger/directories.ts";
-import { systemDisk, type Disk } from "../ledger/disk.ts";
+import { errorCode, systemDisk, type Disk } from "../ledger/disk.ts";
+import { LedgerFailed } from "../ledger/ledger-error.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { Log } from "./ports.ts";
 
 const AT_ONCE = 4;
 
+/** What the making of folders needs. */
+export interface MonthFoldersPorts {
+  readonly log: Log;
+  readonly store: RunStore;
+  readonly disk?: Disk | undefined;
+  readonly onFatal: (error: LedgerFailed) => void;
+}
+
 /**
- * Makes the folders in which runs of these pipelines lie at a moment. Never rejects: the run that needs a folder makes it, or says why it cannot.
+ * Makes the folders in which runs of these pipelines lie at a moment. Never rejects: the run that needs a folder makes it, or says why it cannot. A sync that
+ * failed is fatal here as anywhere (semantics.md 29).
  *
  * @param at milliseconds since 1970
  * @param goesOn whether they are still wanted
@@ -16,7 +26,7 @@ const AT_ONCE = 4;
 export async function makeMonthFolders(
   pipelines: readonly string[],
   at: number,
-  { log, store, disk = systemDisk }: { readonly log: Log; readonly store: RunStore; readonly disk?: Disk | undefined },
+  { log, store, disk = systemDisk, onFatal }: MonthFoldersPorts,
   goesOn: () => boolean,
 ): Promise<void> {
   const month = new Date(at).toISOString().slice(0, 7);
@@ -27,6 +37,7 @@ export async function makeMonthFolders(
   try {
     await Promise.all(Array.from({ length: AT_ONCE }, walk));
   } catch (error) {
-    log.warn({ err: error }, "a month's folder could not be made ahead");
+    if (errorCode(error) === "EIO") onFatal(new LedgerFailed(store.runsDir, "Making a month's folder in", error));
+    else log.warn({ err: error }, "a month's folder could not be made ahead");
   }
 }

@@ -66,7 +66,8 @@ async function syncNow(disk: Disk, directory: string): Promise<void> {
 /**
  * Sees to it that a folder and those above it are there, durably. Costs nothing the second time.
  *
- * @throws a Node error; the next call tries again
+ * @throws a Node error; the next call tries again, but where a sync failed (`EIO`): the folder is there then, a second sync would say that all is well, and
+ *   its name may be lost all the same
  */
 export function ensureDirectory(disk: Disk, directory: string): Promise<void> {
   const { durable } = knownOf(disk);
@@ -74,7 +75,9 @@ export function ensureDirectory(disk: Disk, directory: string): Promise<void> {
   if (made === undefined) {
     made = makeDirectory(disk, directory);
     durable.set(directory, made);
-    made.catch(() => durable.delete(directory));
+    made.catch((error: unknown) => {
+      if (errorCode(error) !== "EIO") durable.delete(directory);
+    });
   }
   return made;
 }

@@ -56,6 +56,7 @@ const DEAF: Plant = {
 
 interface Reply {
   readonly accepted: boolean;
+  readonly reason?: string;
   readonly run?: string;
 }
 
@@ -105,7 +106,9 @@ function madeBy(runs: readonly PlainRun[]): Map<string, string[]> {
 interface Verdict {
   /** Requests for runs that were accepted, and made one run. */
   readonly kept: number;
-  /** Accepted stops whose run was stopped. */
+  /** Stops that were accepted, as all have to be whose run had not ended. */
+  readonly accepted: number;
+  /** Of these those whose run was stopped. */
   readonly honoured: number;
   readonly fired: readonly string[];
   readonly completed: number;
@@ -148,10 +151,16 @@ async function verdictOn(root: TempRoot, points: number, stops: ReadonlyMap<stri
     else faults.push(`run-${point} was answered ${JSON.stringify(reply)}, and made ${runs.length === 0 ? "no run" : runs.join(", ")}`);
   }
   let honoured = 0;
+  let accepted = 0;
   for (const [id, run] of stops) {
-    if (replyTo(root, id)?.accepted !== true) faults.push(`${id} was answered ${JSON.stringify(replyTo(root, id))}`);
-    if (outcomes().get(run) === "stopped") honoured += 1;
-    else faults.push(`${run} was to be stopped, and is ${outcomes().get(run) ?? "going on"}`);
+    const reply = replyTo(root, id);
+    const outcome = outcomes().get(run);
+    // One that three daemons died under has failed before it could be stopped.
+    if (reply?.accepted === false && outcome === "failed" && reply.reason?.includes("has finished already") === true) continue;
+    accepted += 1;
+    if (reply?.accepted !== true) faults.push(`${id} was answered ${JSON.stringify(reply)}`);
+    if (outcome === "stopped") honoured += 1;
+    else faults.push(`${run} was to be stopped, and is ${outcome ?? "going on"}`);
   }
   faults.push(...undecidedSeconds(pipelineLedger(root.runs, "tick")));
   const ticks = runsOf(root.runs, "tick");
@@ -166,7 +175,7 @@ async function verdictOn(root: TempRoot, points: number, stops: ReadonlyMap<stri
   if (hooked < completed.length) faults.push(`${completed.length - hooked} completed runs are without their hook`);
   const verified = (await orchd(root.root, "verify", "--json")).json<{ faults: unknown[] }>();
   faults.push(...verified.faults.map((fault) => JSON.stringify(fault)));
-  return { kept, honoured, fired, completed: completed.length, hooked, faults };
+  return { kept, accepted, honoured, fired, completed: completed.length, hooked, faults };
 }
 
 const FILES = { "orchd.yaml": SETTINGS, "schedules/tick.yaml": TICK, "schedules/hold.yaml": HOLD, "schedules/steps/hooks.mjs": HOOKS };
@@ -186,22 +195,27 @@ describe.runIf(hasProgram("strace"))("a daemon", () => {
     const root = await begun();
     const points = trials(2, 300);
     const stops = new Map<string, string>();
+    const stopped = new Set<string>();
     let killed = 0;
     for (let point = 0; point < points; point += 1) {
       ask(root, `run-${point}`, { type: "submit", pipeline: "hold" });
-      const before = replyTo(root, `run-${point - 1}`)?.run;
-      if (before !== undefined) {
-        ask(root, `stop-${point}`, { type: "stop", run: before, mode: "force" });
-        stops.set(`stop-${point}`, before);
+      // Many die before they answer; what was answered at all is stopped by and by.
+      const answered = Array.from({ length: point }, (_, earlier) => replyTo(root, `run-${earlier}`)?.run);
+      const next = answered.findLast((run) => run !== undefined && !stopped.has(run));
+      if (next !== undefined) {
+        ask(root, `stop-${point}`, { type: "stop", run: next, mode: "force" });
+        stops.set(`stop-${point}`, next);
+        stopped.add(next);
       }
-      const daemon = await traced(root, killPoint(point, { often: 45, calls: ["link", "fsync", "rename", "unlink"], seldom: 8 }));
+      const daemon = await traced(root, killPoint(point, { often: 90, calls: ["link", "fsync", "rename", "unlink"], seldom: 16 }));
       if (await endOf(daemon, 8_000)) killed += 1;
     }
-    const { kept, honoured, fired, completed, hooked, faults } = await verdictOn(root, points, stops, 60_000);
+    const { kept, accepted, honoured, fired, completed, hooked, faults } = await verdictOn(root, points, stops, 60_000);
+    if (points > 20) expect(accepted).toBeGreaterThan(points / 3);
     expect(completed).toBeGreaterThan(0);
     reached(1, `accepted requests whose run is there, once, after kills of a daemon (${killed} hit)`, kept, points);
     reached(11, "slots fired once through kills of a daemon", new Set(fired).size, fired.length);
-    reached(28, "accepted stops honoured through kills of a daemon", honoured, stops.size);
+    reached(28, "accepted stops honoured through kills of a daemon", honoured, accepted);
     reached(29, "completed runs whose hook was called through kills of a daemon", hooked, completed);
     expect(faults).toEqual([]);
   });
