@@ -134,6 +134,8 @@ async function verdictOn(root: TempRoot, points: number, stops: ReadonlyMap<stri
     () => `the end of ${going().join(", ")}, which were stopped`,
     () => going().length === 0,
   );
+  // Those that nobody stopped hold the places in which what ticks would run.
+  [...outcomes()].filter(([, outcome]) => outcome === undefined).forEach(([run], n) => ask(root, `end-${n}`, { type: "stop", run, mode: "force" }));
   const toCome = (): number => runsOf(root.runs, "tick").filter((run) => outcomeOf(run) === undefined).length;
   await until(
     () => `the end of ${toCome()} runs`,

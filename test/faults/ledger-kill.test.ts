@@ -69,16 +69,19 @@ describe.runIf(hasProgram("strace"))("a process that writes a ledger", () => {
     const points = trials(16, 1_000);
     let lost = 0;
     let killed = 0;
+    let killedAgain = 0;
     const each = async (point: number): Promise<void> => {
       const path = join(root.root, `${point}`, "run.jsonl");
       mkdirSync(join(root.root, `${point}`));
       const first = await write(path, killPoint(point, { often: GROUPS + 1, calls: SELDOM, seldom: 1 }));
       const second = await write(path, killPoint(point + 1, { often: 5, calls: SELDOM, seldom: 3 }));
       killed += (first.signal === null ? 0 : 1) + (second.signal === null ? 0 : 1);
+      if (first.signal !== null && second.signal !== null) killedAgain += 1;
       if ((await recovered(path)) < Math.max(first.acknowledged, second.acknowledged)) lost += 1;
     };
     for (let point = 0; point < points; point += 2) await Promise.all([each(point), each(point + 1)]);
     reached(1, "acknowledged lines kept through kill -9", points - lost, points);
+    reached(8, "recoveries after such a kill that were killed themselves, and whose next one has every line", killedAgain - lost, killedAgain);
     expect(lost).toBe(0);
     expect(killed).toBeGreaterThan(points);
   });

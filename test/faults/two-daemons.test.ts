@@ -28,7 +28,7 @@ function check(root: { root: string; runs: string }): void {
 }
 
 describe("several daemons on one root", () => {
-  it("leave one that acts; the others end with a sentence", { timeout: 600_000 }, async () => {
+  it("leave one that acts; the others end with a sentence", { timeout: 3_600_000 }, async () => {
     const rounds = trials(2, 100);
     let good = 0;
     for (let round = 0; round < rounds; round += 1) {
@@ -55,7 +55,7 @@ describe("several daemons on one root", () => {
   it.each([
     ["the lock file is", ["daemon.lock"]],
     ["the lock file and the epoch are", ["daemon.lock", "epoch"]],
-  ])("keep out while the holder is stopped, though %s deleted", { timeout: 600_000 }, async (_what, names) => {
+  ])("keep out while the holder is stopped, though %s deleted", { timeout: 1_800_000 }, async (_what, names) => {
     const rounds = trials(1, 20);
     for (let round = 0; round < rounds; round += 1) {
       const root = tempRoot({ "schedules/tick.yaml": TICK });
