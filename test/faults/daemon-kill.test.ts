@@ -135,7 +135,8 @@ async function verdictOn(root: TempRoot, points: number, stops: ReadonlyMap<stri
     () => going().length === 0,
   );
   // Those that nobody stopped hold the places in which what ticks would run.
-  [...outcomes()].filter(([, outcome]) => outcome === undefined).forEach(([run], n) => ask(root, `end-${n}`, { type: "stop", run, mode: "force" }));
+  const others = [...outcomes()].filter(([run, outcome]) => outcome === undefined && !stopped.has(run));
+  others.forEach(([run], n) => ask(root, `end-${n}`, { type: "stop", run, mode: "force" }));
   const toCome = (): number => runsOf(root.runs, "tick").filter((run) => outcomeOf(run) === undefined).length;
   await until(
     () => `the end of ${toCome()} runs`,
@@ -202,7 +203,7 @@ describe.runIf(hasProgram("strace"))("a daemon", () => {
     for (let point = 0; point < points; point += 1) {
       ask(root, `run-${point}`, { type: "submit", pipeline: "hold" });
       // Many die before they answer; what was answered at all is stopped by and by.
-      const answered = Array.from({ length: point }, (_, earlier) => replyTo(root, `run-${earlier}`)?.run);
+      const answered = Array.from({ length: point + 1 }, (_, nth) => replyTo(root, `run-${nth - 1}`)?.run);
       const next = answered.findLast((run) => run !== undefined && !stopped.has(run));
       if (next !== undefined) {
         ask(root, `stop-${point}`, { type: "stop", run: next, mode: "force" });
