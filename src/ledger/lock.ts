@@ -208,7 +208,7 @@ class HeldLock implements DaemonLock {
 
   stillHeld(): boolean {
     if (this.#fd === undefined || this.#lost) return false;
-    if (isFileAt(this.#fd, this.#path) && newestEpoch(this.#orchdDir) <= this.epoch) return true;
+    if (isFileAt(this.#fd, this.#path) && (this.#newestEpoch() ?? 0) <= this.epoch) return true;
     this.#lost = true;
     for (const callback of this.#callbacks) callback();
     return false;
@@ -243,8 +243,17 @@ class HeldLock implements DaemonLock {
     this.#timer = this.#clock.after(CHECK_MS, () => {
       if (!this.stillHeld()) return;
       // Somebody removed the epoch: `orchd status` would see no daemon, and one that came after the lock file's loss would see no holder.
-      if (newestEpoch(this.#orchdDir) < this.epoch) this.#record().catch(() => undefined);
+      if ((this.#newestEpoch() ?? this.epoch) < this.epoch) this.#record().catch(() => undefined);
       this.#watch();
     });
+  }
+
+  /** Undefined where the folder cannot be read now, for want of a descriptor say: the lock file, which needs none, decides alone then. */
+  #newestEpoch(): number | undefined {
+    try {
+      return newestEpoch(this.#orchdDir);
+    } catch {
+      return undefined;
+    }
   }
 }

@@ -117,6 +117,18 @@ describe("the lock", () => {
     }
   });
 
+  it("is held by its lock file alone where the epochs cannot be read", async () => {
+    const orchdDir = folder();
+    const clock = new VirtualClock();
+    const lock = await acquire(orchdDir, clock);
+    rmSync(join(orchdDir, "epoch"), { recursive: true });
+    writeFileSync(join(orchdDir, "epoch"), "");
+    await clock.advance(5_000);
+    expect(lock.stillHeld()).toBe(true);
+    rmSync(join(orchdDir, "daemon.lock"));
+    expect(lock.stillHeld()).toBe(false);
+  });
+
   it("writes its epoch again where somebody removed it", async () => {
     const orchdDir = folder();
     const clock = new VirtualClock();
