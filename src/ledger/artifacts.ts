@@ -2,7 +2,8 @@
  * Values too big for a ledger's line, each in a file named by the sha256 of its JSON text (semantics.md 18).
  *
  * A value is put durably before the line that refers to it is written, so a reference in a ledger always had its file. A file is written
- * aside and renamed: what has the name is whole. Reading still checks length and hash, since a cache hit is only as good as its outputs.
+ * aside and renamed: what has the name is whole. Reading still checks length and hash, since a cache hit is only as good as its outputs. Where there is no
+ * room a value waits for it, as a line does: the step that made it has done its work.
  */
 import { createHash } from "node:crypto";
 import { readFileSync, statSync, utimesSync } from "node:fs";
@@ -10,6 +11,7 @@ import { join } from "node:path";
 import type { Json } from "../core/snapshot.ts";
 import { writeFileAtomically } from "./atomic-file.ts";
 import { systemDisk, type Disk } from "./disk.ts";
+import { untilRoom, type LedgerHost } from "./ledger-host.ts";
 
 /** A field of a ledger's line whose JSON text is longer than this, in bytes, becomes an artifact: 64 KiB. */
 export const SPILL_BYTES = 65_536;
@@ -19,6 +21,9 @@ export interface ArtifactRef {
   readonly $artifact: string;
   readonly bytes: number;
 }
+
+/** Who puts artifacts, as they see it. */
+export type ArtifactHost = Pick<LedgerHost, "clock" | "onHeld" | "disk">;
 
 /** An artifact's file is gone, or is not what was put there. */
 export class ArtifactUnusable extends Error {
@@ -39,13 +44,18 @@ export function isArtifactRef(value: unknown): value is ArtifactRef {
 export class Artifacts {
   readonly #directory: string;
   readonly #disk: Disk;
+  readonly #host: ArtifactHost | undefined;
   /** Of frozen values: their artifacts, and how the files looked when they were last known to be whole. */
   readonly #frozen = new WeakMap<object, { readonly ref: ArtifactRef; look: string }>();
 
-  /** @param directory `runs/.orchd/artifacts`, which is made when it is first needed */
-  constructor(directory: string, disk: Disk = systemDisk) {
+  /**
+   * @param directory `runs/.orchd/artifacts`, which is made when it is first needed
+   * @param host whoever puts values; without one nothing is waited for
+   */
+  constructor(directory: string, host?: ArtifactHost) {
     this.#directory = directory;
-    this.#disk = disk;
+    this.#disk = host?.disk ?? systemDisk;
+    this.#host = host;
   }
 
   /** Puts a value into its file, durably. @throws a Node error */
@@ -59,7 +69,8 @@ export class Artifacts {
     if (this.verify(ref)) {
       this.#keepYoung(ref);
     } else {
-      await writeFileAtomically(this.path(ref), bytes, { disk: this.#disk });
+      const write = (): Promise<void> => writeFileAtomically(this.path(ref), bytes, { disk: this.#disk });
+      await (this.#host === undefined ? write() : untilRoom(this.#host, write));
     }
     return ref;
   }

@@ -27,7 +27,11 @@ export function fatal(host: LedgerHost, error: LedgerFailed): LedgerFailed {
 }
 
 /** Does something until there is room for it. @throws whatever else goes wrong */
-export async function untilRoom<T>(host: LedgerHost, act: () => Promise<T>, waits: (error: unknown) => boolean = isExhausted): Promise<T> {
+export async function untilRoom<T>(
+  host: Pick<LedgerHost, "clock" | "onHeld">,
+  act: () => Promise<T>,
+  waits: (error: unknown) => boolean = isExhausted,
+): Promise<T> {
   for (let held = false; ; held = true) {
     try {
       const result = await act();

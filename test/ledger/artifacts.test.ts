@@ -3,12 +3,14 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { systemClock } from "../../src/clock.ts";
 import type { RunEvent } from "../../src/core/event.ts";
 import type { Json } from "../../src/core/snapshot.ts";
 import { Artifacts, ArtifactUnusable, isArtifactRef, SPILL_BYTES, type ArtifactRef } from "../../src/ledger/artifacts.ts";
 import { allOutputs, needsSpilling, outputOf, restoreEvent, spillEvent } from "../../src/ledger/spill-event.ts";
 import { tempRoot } from "../support/temp-root.ts";
-import { faultyDisk } from "./faulty-disk.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
+import { diskError, faultyDisk } from "./faulty-disk.ts";
 import { header } from "./sample-ledgers.ts";
 
 const long = (bytes: number): string => "x".repeat(bytes);
@@ -36,8 +38,26 @@ describe("an artifact", () => {
     const disk = faultyDisk();
     const calls: string[] = [];
     disk.before = (call) => void calls.push(call);
-    await new Artifacts(folder, disk).put("x");
+    await new Artifacts(folder, { clock: systemClock, disk }).put("x");
     expect(calls.slice(-7)).toEqual(["write", "fdatasync", "close", "rename", "open", "fsync", "close"]);
+  });
+
+  it.each(["ENOSPC", "EMFILE"])("waits for room (%s), and is whole when it has it", async (code) => {
+    const { folder, store } = artifacts();
+    const disk = faultyDisk();
+    const clock = new VirtualClock();
+    const held: boolean[] = [];
+    let full = true;
+    disk.before = (call) => (call === (code === "ENOSPC" ? "write" : "open") && full ? diskError(code) : undefined);
+    const put = new Artifacts(folder, { clock, disk, onHeld: (now) => void held.push(now) }).put(long(100));
+    await clock.until(() => held.length === 1);
+    await clock.advance(5_000);
+    expect(held).toEqual([true]);
+    full = false;
+    await clock.until(() => held.length === 2);
+    const ref = await put;
+    expect(store.get(ref)).toBe(long(100));
+    expect(readdirSync(folder)).toEqual([ref.$artifact]);
   });
 
   it("that is damaged or gone is told, and put anew", async () => {
