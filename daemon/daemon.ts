@@ -9,6 +9,7 @@ import { setFlagsFromString } from "node:v8";
 import pino from "pino";
 import { folderSentence } from "../src/cli/folder-sentence.ts";
 import { Terminal } from "../src/cli/terminal.ts";
+import { whatRanOut } from "../src/ledger/disk.ts";
 import { makeFolder } from "../src/ledger/make-folder.ts";
 import { systemClock, type Timer } from "../src/clock.ts";
 import { Engine } from "../src/engine/engine.ts";
@@ -78,12 +79,13 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   });
   const left = killByToken(tokenOf(options.runs));
   if (left > 0) log.warn({ processes: left }, `${left} processes that an earlier daemon left were ended`);
-  /** How many files wait for room on the disk. */
+  /** How many files wait to be written, and why the last of them does. */
   let waiting = 0;
+  let ranOut = "";
   const onHeld = (held: boolean, error?: unknown): void => {
     waiting += held ? 1 : -1;
-    if (held) log.error({ err: error }, "the disk is full: what cannot be written waits for room");
-    else log.info("there is room on the disk again");
+    if (held) log.error({ err: error }, `${(ranOut = whatRanOut(error))}: what cannot be written waits`);
+    else log.info("what waited was written");
   };
   const workshop = openWorkshop({
     runs: options.runs,
@@ -163,7 +165,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
       // What waits for room was acknowledged to nobody, and every ledger is whole: the next daemon decides it as after a crash.
       const timer = clock.after(periodMs + settings.gracePeriodMs, () => {
         if (waiting === 0) return;
-        log.error({ files: waiting }, "the disk is full: what waits for room is given up, and the daemon ends");
+        log.error({ files: waiting }, `${ranOut}: what waits is given up, and the daemon ends`);
         process.exit(1);
       });
       patience.push(timer);

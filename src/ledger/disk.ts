@@ -74,6 +74,17 @@ export function isExhausted(error: unknown): boolean {
   return code === "ENOSPC" || code === "EDQUOT" || lacksDescriptor(error);
 }
 
+const RAN_OUT: Record<string, string> = {
+  EDQUOT: "the quota on the disk is used up",
+  EMFILE: "this daemon may open no more files (raise LimitNOFILE= in its unit, or ulimit -n)",
+  ENFILE: "the machine can open no more files (raise fs.file-max)",
+};
+
+/** What there is no more of, where {@link isExhausted} holds: the beginning of a sentence. */
+export function whatRanOut(error: unknown): string {
+  return RAN_OUT[errorCode(error) ?? ""] ?? "the disk is full";
+}
+
 /** Whether an error says that no descriptor is left. Only opening fails so, and never a sync: what was tried has not begun, and can be tried again. */
 export function lacksDescriptor(error: unknown): boolean {
   const code = errorCode(error);
