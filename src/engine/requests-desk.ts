@@ -61,6 +61,8 @@ export class RequestsDesk {
   #closed = false;
   #soon = false;
   #nextExpiry = 0;
+  /** The folder could not be read at the last look. */
+  #blind = false;
 
   constructor(ports: RequestsPorts) {
     this.#ports = ports;
@@ -131,9 +133,12 @@ export class RequestsDesk {
     try {
       found = readRequests(this.#ports.store.requests, parseRequest);
     } catch (error) {
-      this.#ports.log.error({ err: error }, "the requests folder could not be read");
+      if (!this.#blind) this.#ports.log.error({ err: error }, "the requests folder cannot be read; what is asked for waits");
+      this.#blind = true;
       return [];
     }
+    if (this.#blind) this.#ports.log.info({}, "the requests folder can be read again");
+    this.#blind = false;
     const { accepts } = this.#ports;
     return found.filter((read) => filter(read) && accepts?.(read) !== false).map((read) => this.#take(read));
   }

@@ -16,13 +16,12 @@
  *
  * States: idle -> (event) dirty -> (quiet) scanning -> telling -> idle. One rescan runs at a time; who asks for one meanwhile gets the next.
  */
-import { createHash } from "node:crypto";
-import { readdirSync, statSync, type BigIntStats } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { watch, type FSWatcher } from "chokidar";
 import type { Clock, Timer } from "../clock.ts";
+import { compare, hashOf, look, YOUNG_MS, type Sight } from "./file-sight.ts";
 import { isPipelineFileName } from "./pipeline-file-name.ts";
-import { readSafeFile } from "./safe-file.ts";
 
 export { isPipelineFileName };
 
@@ -39,7 +38,7 @@ export interface DropFolderOptions {
   readonly clock: Clock;
   /** Told of what changed, and awaited before the next rescan. */
   onChange(changes: DropFolderChanges): Promise<void> | void;
-  /** Told of what went wrong while watching or telling; the folder goes on. */
+  /** Told of what went wrong while watching or telling; the folder goes on. What goes on failing in the same way is told once. */
   onError?(error: unknown, what: string): void;
 }
 
@@ -48,23 +47,13 @@ const LONGEST_QUIET_MS = 400;
 const RESCAN_MS = 15_000;
 const FILE_GONE_MS = 200;
 const FOLDER_GONE_MS = 1_000;
-const YOUNG_MS = 2_000;
+/** Before what cannot be watched is tried again, once it has failed twice. */
+const BLIND_MS = 1_000;
 /** Between two breaths of the event loop. */
 const FILES_AT_ONCE = 200;
+const READING = "reading the drop folder";
 /** Folders of modules beyond these are left to the rescan. */
 const MAX_WATCHED_FOLDERS = 256;
-
-/** What a file looked like. */
-interface Sight {
-  /** Inode, size, times, owner, mode; "" where the file is not there. */
-  print: string;
-  /** Owner and mode alone: a change of these counts though the content is the same. */
-  rights: string;
-  /** sha256 of the content, where it was needed. */
-  hash?: string | undefined;
-  /** Written so lately that the print may hide another write. */
-  young: boolean;
-}
 
 /** Watches a folder of pipeline files. */
 export class DropFolder {
@@ -91,6 +80,8 @@ export class DropFolder {
   private toldAt = 0;
   /** Some of `modules` may be needed by no pipeline any more. */
   private stale = false;
+  /** What fails, and how, so that it is told once. */
+  private readonly troubles = new Map<string, string>();
   private closed = false;
 
   constructor(options: DropFolderOptions) {
@@ -249,6 +240,7 @@ export class DropFolder {
   private list(asked: boolean): string[] | undefined {
     try {
       const names = readdirSync(this.dir);
+      this.troubles.delete(READING);
       this.folderGoneSince = undefined;
       return names
         .filter(isPipelineFileName)
@@ -257,7 +249,7 @@ export class DropFolder {
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code !== "ENOENT" && code !== "ENOTDIR") {
-        this.options.onError?.(error, "reading the drop folder");
+        this.trouble(READING, error);
         return undefined;
       }
       const now = this.options.clock.monotonic();
@@ -316,22 +308,35 @@ export class DropFolder {
   private watchFolder(folder: string): void {
     const inode = inodeOf(folder);
     if (inode === undefined) return;
+    const watching = `watching ${folder}`;
     try {
       const watcher = watch(folder, { persistent: false, depth: 0, ignoreInitial: true, ignored: (path) => path !== folder });
       watcher.on("raw", () => this.dirty());
       // It watches only from here on: what came before has to be looked for.
-      watcher.on("ready", () => this.dirty());
+      watcher.on("ready", () => {
+        this.troubles.delete(watching);
+        this.dirty();
+      });
       watcher.on("error", (error) => {
-        this.options.onError?.(error, `watching ${folder}`);
         void letGo(watcher);
         this.watchers.delete(folder);
-        this.dirty();
+        if (this.trouble(watching, error)) this.dirty();
+        else this.lookIn(BLIND_MS);
       });
       this.watchers.set(folder, { watcher, inode });
     } catch (error) {
       // Out of watches, or gone again: the rescan every 15 s remains.
-      this.options.onError?.(error, `watching ${folder}`);
+      this.trouble(watching, error);
     }
+  }
+
+  /** Tells of what went wrong, if it is not the same as before. @returns whether it was told */
+  private trouble(what: string, error: unknown): boolean {
+    const how = (error as NodeJS.ErrnoException).code ?? String(error);
+    if (this.troubles.get(what) === how) return false;
+    this.troubles.set(what, how);
+    this.options.onError?.(error, what);
+    return true;
   }
 }
 
@@ -351,38 +356,6 @@ function inodeOf(folder: string): bigint | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** A file as it is now. Links are followed: where one leads is what counts. */
-function look(path: string): Sight {
-  let stats: BigIntStats | undefined;
-  try {
-    stats = statSync(path, { bigint: true, throwIfNoEntry: false });
-  } catch {
-    return { print: "unreadable", rights: "", young: false };
-  }
-  if (stats === undefined) return { print: "", rights: "", young: false };
-  const { dev, ino, size, mtimeNs, ctimeNs, uid, gid, mode } = stats;
-  const rights = `${uid} ${gid} ${mode}`;
-  const young = Math.abs(Date.now() - Number(ctimeNs / 1_000_000n)) < YOUNG_MS;
-  return { print: `${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs} ${rights}`, rights, young };
-}
-
-/** A file as it is now, and whether it changed since. */
-function compare(path: string, before: Sight | undefined): { readonly sight: Sight; readonly changed: boolean } {
-  const sight = look(path);
-  if (before !== undefined && sight.print === before.print && !before.young) return { sight: { ...sight, hash: before.hash }, changed: false };
-  if (before === undefined && !sight.young) return { sight, changed: true };
-  if (sight.print !== "" && sight.print !== "unreadable") sight.hash = hashOf(path);
-  if (before === undefined) return { sight, changed: true };
-  const same = sight.hash !== undefined && sight.hash === before.hash && sight.rights === before.rights;
-  // A print that stayed, without a hash to hold it against, is taken at its word.
-  return { sight, changed: !same && (sight.print !== before.print || before.hash !== undefined) };
-}
-
-function hashOf(path: string): string | undefined {
-  const file = readSafeFile(path, { maxBytes: 16 * 1_048_576 });
-  return file.ok ? createHash("sha256").update(file.bytes).digest("hex") : undefined;
 }
 
 function byText(a: string, b: string): number {
