@@ -11,6 +11,8 @@
  */
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, extname, join } from "node:path";
+import { lacksDescriptor, whatRanOut } from "../ledger/disk.ts";
+import { RETRY_MS } from "../ledger/ledger-host.ts";
 import { makeFolder } from "../ledger/make-folder.ts";
 import type { Clock } from "../clock.ts";
 import { didYouMean } from "../core/did-you-mean.ts";
@@ -259,7 +261,7 @@ export class PipelineFiles {
     const since = Date.now();
     let result: LoadResult;
     try {
-      result = await this.#ports.load(path);
+      result = await this.#loadOnceItCan(path);
     } catch (error) {
       return {
         read: {
@@ -271,6 +273,20 @@ export class PipelineFiles {
     }
     if (result.ok) return { read: { name: result.loaded.name, loaded: result.loaded, errors: [] }, watched: result.loaded.watched, since };
     return { read: { name: before ?? this.#nameFor(path), errors: result.errors.map(formatProblem) }, watched: result.watched, since };
+  }
+
+  /** A want of descriptors says nothing about a file: it is loaded when there are some again. */
+  async #loadOnceItCan(path: string): Promise<LoadResult> {
+    const { clock, log, load } = this.#ports;
+    for (let told = false; ; told = true) {
+      try {
+        return await load(path);
+      } catch (error) {
+        if (!lacksDescriptor(error) || this.#closed) throw error;
+        if (!told) log.error({ file: path, err: error }, `${whatRanOut(error)}: ${path} waits to be loaded`);
+        await new Promise<void>((resolve) => void clock.after(RETRY_MS, resolve));
+      }
+    }
   }
 
   /** The pipeline that a file which was never good stands for: the one that its path had before, else its own name. */

@@ -31,6 +31,8 @@ import { isBuiltin, SourceMap, type SourceMapPayload } from "node:module";
 import { dirname, extname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { BuildFailure, BuildOptions, Loader, Message, Plugin, PluginBuild } from "esbuild";
+import { hasDescriptors, requireDescriptors } from "../ledger/descriptors.ts";
+import { lacksDescriptor } from "../ledger/disk.ts";
 import { makeFolder } from "../ledger/make-folder.ts";
 import { BundleMemory } from "./bundle-memory.ts";
 import { readSafeFile } from "./safe-file.ts";
@@ -97,7 +99,7 @@ const memory = new BundleMemory<Bundle & { readonly ok: true }>();
 let idle: NodeJS.Timeout | undefined;
 let busy = 0;
 
-/** Bundles a module. Faults in the user's code are values; what the disk refuses (a bundles folder that is not writable) is thrown. */
+/** Bundles a module. Faults in the user's code are values; what the disk refuses (a bundles folder that is not writable), or a want of descriptors, is thrown. */
 export async function bundleModule(entry: string, options: BundleOptions): Promise<Bundle> {
   const key = JSON.stringify([entry, options.root, options.bundlesDir, options.within]);
   const known = memory.recall(key);
@@ -106,6 +108,7 @@ export async function bundleModule(entry: string, options: BundleOptions): Promi
     return known;
   }
   const began = Date.now();
+  requireDescriptors();
   const esbuild = await import("esbuild");
   busy += 1;
   clearTimeout(idle);
@@ -134,6 +137,8 @@ export async function bundleModule(entry: string, options: BundleOptions): Promi
   } catch (thrown) {
     const errors = (thrown as Partial<BuildFailure>).errors;
     if (errors === undefined) throw thrown;
+    const lacking = errors.find(({ detail }) => lacksDescriptor(detail));
+    if (lacking !== undefined) throw lacking.detail as Error;
     return { ok: false, faults: errors.slice(0, 5).map((error) => faultOf(error, entry, options.root)), inputs: [...seen.files] };
   } finally {
     busy -= 1;
@@ -155,6 +160,7 @@ export async function placeInSource(
 ): Promise<Omit<BundleFault, "message"> | undefined> {
   const frame = new RegExp(String.raw`/${sha}\.mjs:(\d+):(\d+)`).exec(stack);
   if (frame === null) return undefined;
+  if (!hasDescriptors()) return undefined;
   const esbuild = await import("esbuild");
   busy += 1;
   clearTimeout(idle);

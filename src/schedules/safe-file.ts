@@ -7,6 +7,7 @@
  */
 import { closeSync, constants, fstatSync, lstatSync, openSync, readlinkSync, readSync, realpathSync, statSync, type Stats } from "node:fs";
 import { dirname } from "node:path";
+import { lacksDescriptor } from "../ledger/disk.ts";
 
 /** The greatest file that is read. */
 export const MAX_FILE_BYTES = 1_048_576;
@@ -23,7 +24,7 @@ export type SafeFile =
   | { readonly ok: true; readonly bytes: Buffer; readonly realPath: string }
   | { readonly ok: false; readonly message: string; readonly missing?: boolean };
 
-/** Reads a file if it is safe to. Never throws for what the file system holds. */
+/** Reads a file if it is safe to. Never throws for what the file system holds. @throws a Node error if no descriptor is left, which says nothing about the file */
 export function readSafeFile(path: string, options: SafeFileOptions = {}): SafeFile {
   const maxBytes = options.maxBytes ?? MAX_FILE_BYTES;
   let descriptor: number | undefined;
@@ -53,7 +54,7 @@ export function readSafeFile(path: string, options: SafeFileOptions = {}): SafeF
       return { ok: false, message: isDanglingLink(path) ? "is a link to a file that does not exist" : "does not exist", missing: true };
     if (code === "ELOOP") return refuse("is a link that leads in a circle, or was replaced by one");
     if (code === "EACCES" || code === "EPERM") return refuse("may not be read by the user that orchd runs as");
-    if (code === undefined) throw thrown;
+    if (code === undefined || lacksDescriptor(thrown)) throw thrown;
     return refuse(`cannot be read (${message})`);
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);

@@ -1,12 +1,12 @@
 /** Promise 6: out of blocks, of inodes or of descriptors nothing is acknowledged or fired unrecorded, and scheduling goes on by itself once there is room. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { awaitSight, linesOf } from "../support/await-event.ts";
 import { orchd, startDaemon, type Daemon } from "../support/daemon.ts";
 import { canMount, hasProgram, reached, trials } from "../support/figures.ts";
-import { pipelineLedger, runsOf, undecidedSeconds } from "../support/ledgers.ts";
+import { outcomeOf, pipelineLedger, runsOf, undecidedSeconds, type PlainRun } from "../support/ledgers.ts";
 import { buildPlanted, type Plant } from "../support/program.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 
@@ -25,6 +25,13 @@ const IMPATIENT: Plant = {
       const O_TMPFILE = 0o20200000;
       return disk.open("/dev/shm", O_TMPFILE | 2, 0o600);
     });`,
+};
+
+/** Takes a missing descriptor for an error that nothing cures. */
+const UNFORGIVING: Plant = {
+  file: "src/ledger/disk.ts",
+  from: 'return code === "EMFILE" || code === "ENFILE";',
+  to: "return false;",
 };
 
 /** Fills a file system to its last block. */
@@ -56,6 +63,17 @@ function smallRoot(options: string): { readonly root: TempRoot; readonly runs: s
   execFileSync("mount", ["-t", "tmpfs", "-o", options, "tmpfs", runs]);
   onTestFinished(() => void execFileSync("umount", ["-l", runs]));
   return { root, runs };
+}
+
+/**
+ * Leaves a process so many descriptors: the limit is on their numbers, of which lower ones may be free. The soft limit alone: lowering the hard one cannot
+ * be taken back by everybody.
+ */
+function leaveDescriptors({ pid }: Daemon, left: number): void {
+  const held = new Set(readdirSync(`/proc/${pid}/fd`).map(Number));
+  let limit = 0;
+  for (let free = 0; free < left || held.has(limit); limit += 1) if (!held.has(limit)) free += 1;
+  execFileSync("prlimit", [`--pid=${pid}`, `--nofile=${limit}:`]);
 }
 
 /** Runs that have ended. */
@@ -126,16 +144,19 @@ describe.runIf(canMount())("a disk that fills up", () => {
     expect(await faultsIn(root, runs)).toEqual([]);
   });
 
-  it("is seen to lose what was to be written, where that does not wait for room", { timeout: 120_000 }, async () => {
-    const { root, runs } = smallRoot("size=4m");
+  it.each([
+    ["no block", "size=4m", (runs: string) => fill(join(runs, ".filler"))],
+    ["no inode", "size=64m,nr_inodes=4000", (runs: string) => fillInodes(join(runs, ".filler"))],
+  ])("is seen to lose what was to be written, where that does not wait though %s is left", { timeout: 120_000 }, async (_what, options, take) => {
+    const { root, runs } = smallRoot(options);
     const program = await buildPlanted("impatient-daemon", IMPATIENT);
     const daemon = await startDaemon({ root: root.root, program, arguments: ["--runs", runs], env: { ORCHD_RUNS: runs }, ready: false });
     await cycle(
       daemon,
       runs,
       1,
-      () => fill(join(runs, "filler")),
-      () => rmSync(join(runs, "filler")),
+      () => take(runs),
+      () => rmSync(join(runs, ".filler"), { recursive: true }),
     );
     await daemon.kill();
     expect((await faultsIn(root, runs)).join()).toContain("was told, and is not there");
@@ -159,21 +180,51 @@ describe.runIf(canMount())("a disk that fills up", () => {
 });
 
 it.runIf(hasProgram("prlimit"))("a daemon that has no descriptor left holds what waits and goes on by itself", { timeout: 1_800_000 }, async () => {
-  const root = tempRoot({ "schedules/tick.yaml": TICK, "orchd.yaml": "drainPeriod: 500ms\ngracePeriod: 500ms\n" });
+  const root = tempRoot({ "schedules/tick.yaml": TICK, "orchd.yaml": "drainPeriod: 500ms\ngracePeriod: 500ms\n", "schedules/steps/first.mjs": "" });
   const daemon = await startDaemon({ root: root.root });
-  // The soft limit alone: lowering the hard one cannot be taken back by everybody.
-  const limit = (most: number): void => void execFileSync("prlimit", [`--pid=${daemon.pid}`, `--nofile=${most}:`]);
-  // How many are left decides which call is the first to go without.
-  const cycles = trials(2, 20);
-  let left = -2;
+  const told = (): number => daemon.log().filter(({ msg }) => String(msg).includes("may open no more files")).length;
+  const cycles = trials(3, 20);
+  let [cycled, toldBefore, wentWithout] = [0, 0, 0];
   const resumed = await cycle(
     daemon,
     root.runs,
     cycles,
-    () => limit(readdirSync(`/proc/${daemon.pid}/fd`).length + (left = left === 6 ? -2 : left + 1)),
-    () => limit(512),
+    () => {
+      toldBefore = told();
+      // How many are left decides which call is the first to go without.
+      leaveDescriptors(daemon, cycled % 4);
+      writeFileSync(join(root.schedules, `steps/s${cycled}.mjs`), `export default () => "${"x".repeat(100_000)}";\n`);
+      writeFileSync(join(root.schedules, `new${cycled}.yaml`), `steps: { a: { uses: ./steps/s${cycled}.mjs } }\n`);
+      writeFileSync(join(root.runs, `.orchd/requests/.ask${cycled}`), JSON.stringify({ type: "submit", pipeline: `new${cycled}` }));
+      renameSync(join(root.runs, `.orchd/requests/.ask${cycled}`), join(root.runs, `.orchd/requests/ask${cycled}.json`));
+      cycled += 1;
+    },
+    () => {
+      if (told() > toldBefore) wentWithout += 1;
+      execFileSync("prlimit", [`--pid=${daemon.pid}`, "--nofile=512:"]);
+    },
   );
-  reached(6, "times that scheduling went on after there was no descriptor", resumed, cycles);
+  // What was dropped and asked for meanwhile was loaded and done, as it would have been before.
+  const ended = (): PlainRun[] => Array.from({ length: cycles }, (_, n) => runsOf(root.runs, `new${n}`)).flat();
+  await awaitSight(
+    root.runs,
+    () => (ended().filter((run) => outcomeOf(run) !== undefined).length === cycles ? true : undefined),
+    () => `${cycles} runs that were asked for meanwhile; ${ended().length} have begun`,
+    30_000,
+  );
+  expect([...ended(), ...runsOf(root.runs, "tick")].map(outcomeOf).filter((outcome) => outcome !== undefined && outcome !== "completed")).toEqual([]);
+  expect(wentWithout, "times that something waited for a descriptor").toBeGreaterThanOrEqual(cycles / 2);
+  expect(daemon.log().filter(({ msg }) => String(msg).startsWith("the drop folder")).length, "words about the drop folder").toBeLessThan(20 * cycles);
+  reached(6, `times that scheduling went on after there was no descriptor (${wentWithout} times something waited for one)`, resumed, cycles);
   expect((await daemon.end()).status).toBe(0);
   expect(await faultsIn(root, root.runs)).toEqual([]);
+});
+
+it.runIf(hasProgram("prlimit"))("and is seen to end of it, where a missing descriptor is not waited for", { timeout: 30_000 }, async () => {
+  const root = tempRoot({ "schedules/tick.yaml": TICK });
+  const daemon = await startDaemon({ root: root.root, program: await buildPlanted("unforgiving-daemon", UNFORGIVING) });
+  await awaitSight(root.runs, () => (finished(root.runs) >= 1 ? true : undefined), "a first run");
+  leaveDescriptors(daemon, 0);
+  expect((await daemon.ended).status).not.toBe(0);
+  expect(daemon.stderr()).toContain("EMFILE");
 });

@@ -4,8 +4,8 @@
  * It is watched from outside, since a step can do anything to the process it runs in: one that holds more memory than it may, whose channel breaks
  * (a step closed it), or that has not answered for half a minute (a step stopped it) is ended.
  *
- * States: alive -> closing (told to end) -> dead. `exit` is called once, after the process is gone, its last messages were read and
- * every process that carries its token was ended; so whoever starts the same work again never meets a survivor.
+ * States: waiting (for descriptors) -> alive -> closing (told to end) -> dead. `exit` is called once, after the process is gone, its last messages were
+ * read and every process that carries its token was ended; so whoever starts the same work again never meets a survivor.
  *
  * What arrives on the process's own stdout and stderr passed by the capture in the threads (a child of a step that inherited descriptor
  * 1, `fs.writeSync(1)` from native code): it is handed on line by line as stray output.
@@ -16,6 +16,7 @@ import type { Socket } from "node:net";
 import { totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { hasDescriptors } from "../../ledger/descriptors.ts";
 import { killByToken, killQuietly } from "./kill-by-token.ts";
 import { LIFELINE, TOKEN_VARIABLE, type FromRunner, type RunnerSettings, type ToRunner } from "./protocol.ts";
 import { StrayLines } from "./stray-lines.ts";
@@ -29,6 +30,8 @@ const LOOK_MS = 250;
 /** How often it is asked for a sign of life, and how many questions may go unanswered. */
 const ASK_MS = 5_000;
 const UNANSWERED = 6;
+/** When there were no descriptors to start it with, it is tried again. */
+const RETRY_MS = 1_000;
 /** Bytes of a page, as /proc counts. */
 const PAGE = 4096;
 /** What the daemon's service manager says to the daemon alone. */
@@ -64,7 +67,8 @@ export class RunnerChild {
   readonly token: string;
   /** The values of secrets that its steps were given. */
   readonly secrets = new Set<string>();
-  readonly #process: ChildProcess;
+  #process: ChildProcess | undefined;
+  readonly #settings: RunnerSettings;
   readonly #listener: RunnerListener;
   #outbox: ToRunner[] = [];
   #closing = false;
@@ -84,41 +88,53 @@ export class RunnerChild {
     this.token = `${settings.token}.${number}`;
     this.#listener = listener;
     this.#exited = new Promise((resolve) => (this.#resolveExited = resolve));
-    const own: RunnerSettings = { ...settings, token: this.token, threads: alone ? 1 : settings.threads };
-    this.#process = fork(runnerProgram(), [JSON.stringify(own)], {
-      detached: true,
-      serialization: "json",
-      stdio: ["ignore", "pipe", "pipe", "ipc", "pipe"],
-      execArgv: [],
-      env: environmentFor(this.token, settings.threads),
-    });
-    const output = new StrayLines((lines) => listener.stray("stdout", lines));
+    this.#settings = { ...settings, token: this.token, threads: alone ? 1 : settings.threads };
     this.#lastErrors = new StrayLines((lines) => listener.stray("stderr", lines));
-    this.#process.stdout!.on("data", (chunk: Buffer) => output.add(chunk)).on("error", () => {});
-    this.#process.stderr!.on("data", (chunk: Buffer) => this.#lastErrors.add(chunk)).on("error", () => {});
-    this.#process.on("message", (batch: FromRunner[]) => {
-      this.#unanswered = 0;
-      if (batch.length > 0) listener.messages(batch);
-    });
-    this.#process.on("disconnect", () => {
-      // A process that ends closes its channel too, and its own end says more.
-      setTimeout(() => this.#condemn({ detail: "lost its channel to the daemon", outOfMemory: false }), LAST_WORDS_MS);
-    });
-    // Never read or written: its end tells the runner's guard that the daemon is gone, however deaf the runner is.
-    (this.#process.stdio[LIFELINE] as Socket | null)?.on("error", () => {}).unref();
-    this.#process.on("error", () => this.#afterExit(null, null));
-    this.#process.on("exit", (code, signal) => {
-      output.end();
-      this.#afterExit(code, signal);
-    });
     this.#limitMb = settings.memoryMb ?? Math.floor((0.75 * totalmem()) / 1024 / 1024);
+    this.#begin();
     this.#watches = [setInterval(() => this.#weigh(), LOOK_MS), setInterval(() => this.#ask(), ASK_MS)];
     for (const watch of this.#watches) watch.unref();
   }
 
-  /** The process's id; undefined if it could not be started. */
+  #begin(): void {
+    if (this.#dead) return;
+    if (!hasDescriptors()) {
+      setTimeout(() => this.#begin(), RETRY_MS).unref();
+      return;
+    }
+    const listener = this.#listener;
+    const child = fork(runnerProgram(), [JSON.stringify(this.#settings)], {
+      detached: true,
+      serialization: "json",
+      stdio: ["ignore", "pipe", "pipe", "ipc", "pipe"],
+      execArgv: [],
+      env: environmentFor(this.token, this.#settings.threads),
+    });
+    this.#process = child;
+    child.on("error", () => this.#afterExit(null, null));
+    const output = new StrayLines((lines) => listener.stray("stdout", lines));
+    child.stdout?.on("data", (chunk: Buffer) => output.add(chunk)).on("error", () => {});
+    child.stderr?.on("data", (chunk: Buffer) => this.#lastErrors.add(chunk)).on("error", () => {});
+    child.on("message", (batch: FromRunner[]) => {
+      this.#unanswered = 0;
+      if (batch.length > 0) listener.messages(batch);
+    });
+    child.on("disconnect", () => {
+      // A process that ends closes its channel too, and its own end says more.
+      setTimeout(() => this.#condemn({ detail: "lost its channel to the daemon", outOfMemory: false }), LAST_WORDS_MS);
+    });
+    // Never read or written: its end tells the runner's guard that the daemon is gone, however deaf the runner is.
+    (child.stdio?.[LIFELINE] as Socket | null | undefined)?.on("error", () => {}).unref();
+    child.on("exit", (code, signal) => {
+      output.end();
+      this.#afterExit(code, signal);
+    });
+    this.#flush();
+  }
+
+  /** The process's id; undefined where it is not, or no longer, there. */
   get pid(): number | undefined {
-    return this.#dead ? undefined : this.#process.pid;
+    return this.#dead ? undefined : this.#process?.pid;
   }
 
   /** Whether it takes new work. */
@@ -146,6 +162,7 @@ export class RunnerChild {
   async close(): Promise<void> {
     this.#closing = true;
     if (this.#dead) return;
+    if (this.#process === undefined) return this.kill();
     this.#flush();
     if (this.#process.connected) this.#process.disconnect();
     const timer = setTimeout(() => this.kill(), CLOSE_MS);
@@ -156,19 +173,21 @@ export class RunnerChild {
   /** Ends the process and its group at once. */
   kill(): void {
     this.#closing = true;
-    const pid = this.#process.pid;
-    if (this.#dead || pid === undefined) return;
+    if (this.#dead) return;
+    if (this.#process === undefined) return this.#afterExit(null, null);
+    const { pid } = this.#process;
+    if (pid === undefined) return;
     if (!killQuietly(-pid, "SIGKILL")) killQuietly(pid, "SIGKILL");
   }
 
   #weigh(): void {
-    const heldMb = Math.ceil(heldBytes(this.#process.pid) / 1024 / 1024);
+    const heldMb = Math.ceil(heldBytes(this.#process?.pid) / 1024 / 1024);
     if (heldMb <= this.#limitMb) return;
     this.#condemn({ detail: `held ${heldMb} MiB and may hold ${this.#limitMb} (runner.memoryMb in orchd.yaml)`, outOfMemory: true });
   }
 
   #ask(): void {
-    if (this.#closing || !this.#process.connected) return;
+    if (this.#closing || this.#process?.connected !== true) return;
     if (this.#unanswered >= UNANSWERED) {
       this.#condemn({ detail: `did not answer for ${(UNANSWERED * ASK_MS) / 1_000} s`, outOfMemory: false });
       return;
@@ -184,7 +203,7 @@ export class RunnerChild {
   }
 
   #flush(): void {
-    if (this.#outbox.length === 0) return;
+    if (this.#outbox.length === 0 || this.#process === undefined) return;
     const batch = this.#outbox;
     this.#outbox = [];
     // A channel that breaks means a process that ends: `exit` answers for everything in flight.
@@ -198,17 +217,17 @@ export class RunnerChild {
     killByToken(this.token);
     const finish = (): void => {
       clearTimeout(timer);
-      this.#process.off("disconnect", finish);
+      this.#process?.off("disconnect", finish);
       this.#lastErrors.end();
-      this.#process.stdout?.destroy();
-      this.#process.stderr?.destroy();
+      this.#process?.stdout?.destroy();
+      this.#process?.stderr?.destroy();
       const outOfMemory =
         this.#lastErrors.recent.includes("heap out of memory") || this.#lastErrors.recent.includes("Array buffer allocation failed");
       this.#listener.exit(this.#verdict ?? { detail: describeExit(code, signal, outOfMemory), outOfMemory });
       this.#resolveExited();
     };
-    const timer = setTimeout(finish, this.#process.connected ? LAST_WORDS_MS : 0);
-    if (this.#process.connected) this.#process.once("disconnect", finish);
+    const timer = setTimeout(finish, this.#process?.connected === true ? LAST_WORDS_MS : 0);
+    if (this.#process?.connected === true) this.#process.once("disconnect", finish);
   }
 }
 

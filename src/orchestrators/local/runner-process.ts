@@ -200,7 +200,8 @@ export class RunnerPool {
     });
     this.#children.add(child);
     if (!alone) this.#shared = child;
-    this.#log?.info({ runner: child.pid, alone }, "a runner was started");
+    if (child.pid === undefined) this.#log?.warn({ alone }, "too few descriptors are left to start a runner: it is started when there are some");
+    else this.#log?.info({ runner: child.pid, alone }, "a runner was started");
     return child;
   }
 
