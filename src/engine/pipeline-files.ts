@@ -11,7 +11,7 @@
  */
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, extname, join } from "node:path";
-import { lacksDescriptor, whatRanOut } from "../ledger/disk.ts";
+import { isExhausted, whatRanOut } from "../ledger/disk.ts";
 import { RETRY_MS } from "../ledger/ledger-host.ts";
 import { makeFolder } from "../ledger/make-folder.ts";
 import type { Clock } from "../clock.ts";
@@ -275,14 +275,14 @@ export class PipelineFiles {
     return { read: { name: before ?? this.#nameFor(path), errors: result.errors.map(formatProblem) }, watched: result.watched, since };
   }
 
-  /** A want of descriptors says nothing about a file: it is loaded when there are some again. */
+  /** That there is no room for its bundle, or no descriptor to read it with, says nothing about a file: it is loaded when there is. */
   async #loadOnceItCan(path: string): Promise<LoadResult> {
     const { clock, log, load } = this.#ports;
     for (let told = false; ; told = true) {
       try {
         return await load(path);
       } catch (error) {
-        if (!lacksDescriptor(error) || this.#closed) throw error;
+        if (!isExhausted(error) || this.#closed) throw error;
         if (!told) log.error({ file: path, err: error }, `${whatRanOut(error)}: ${path} waits to be loaded`);
         await new Promise<void>((resolve) => void clock.after(RETRY_MS, resolve));
       }
@@ -352,8 +352,12 @@ export class PipelineFiles {
     for (const warning of loaded.warnings) this.#ports.log.warn({ pipeline: loaded.name, file: loaded.file }, warning);
     const path = this.#keptPath(loaded.name);
     // Not synced: if it is lost, a bad file at the next start has no version in force, and says so.
-    writeFileSync(`${path}.new`, JSON.stringify(loaded), { mode: 0o640 });
-    renameSync(`${path}.new`, path);
+    try {
+      writeFileSync(`${path}.new`, JSON.stringify(loaded), { mode: 0o640 });
+      renameSync(`${path}.new`, path);
+    } catch (error) {
+      this.#ports.log.warn({ pipeline: loaded.name, err: error }, `the version of ${loaded.name} in force could not be kept for the next daemon`);
+    }
   }
 
   /** Brings back the last good version of an earlier daemon, if its ledger still calls it the one in force. */

@@ -81,6 +81,22 @@ function finished(runs: string): number {
   return linesOf(join(runs, "tick/pipeline.jsonl")).filter((line) => line.type === "run.finished").length;
 }
 
+/** A pipeline whose code is edited each time that something is short. @returns what edits it, and what it was taken for */
+function edited(root: TempRoot, runs: string): { readonly edit: () => void; readonly taken: () => string[] } {
+  let edits = 0;
+  const edit = (): void => {
+    edits += 1;
+    writeFileSync(join(root.schedules, "steps.mjs"), `export const step = () => ${edits}; // ${"x".repeat(100_000)}\n`);
+  };
+  edit();
+  writeFileSync(join(root.schedules, "edited.yaml"), "steps: { a: { uses: ./steps.mjs#step } }\n");
+  const taken = (): string[] =>
+    linesOf(join(runs, "edited/pipeline.jsonl"))
+      .map(({ type }) => type)
+      .filter((type) => type === "pipeline.loaded" || type === "pipeline.invalid");
+  return { edit, taken };
+}
+
 /** What is wrong where every slot is to be decided once, every run that was told is to be there and run once, and every ledger whole. */
 async function faultsIn(root: TempRoot, runs: string): Promise<string[]> {
   const there = runsOf(runs, "tick");
@@ -117,18 +133,34 @@ async function cycle(daemon: Daemon, runs: string, times: number, take: () => vo
   return resumed;
 }
 
+/** Each edit was loaded, and none was taken for a mistake. */
+async function allLoaded(runs: string, taken: () => string[], count: number): Promise<void> {
+  await awaitSight(
+    runs,
+    () => (taken().length >= count ? true : undefined),
+    () => `${count} edits that were taken in; there are ${taken().length}`,
+    30_000,
+  );
+  expect(taken()).toEqual(Array(count).fill("pipeline.loaded"));
+}
+
 describe.runIf(canMount())("a disk that fills up", () => {
   it("holds what waits and goes on by itself", { timeout: 1_800_000 }, async () => {
     const { root, runs } = smallRoot("size=4m");
+    const { edit, taken } = edited(root, runs);
     const daemon = await startDaemon({ root: root.root, arguments: ["--runs", runs], env: { ORCHD_RUNS: runs }, ready: false });
     const cycles = trials(1, 50);
     const resumed = await cycle(
       daemon,
       runs,
       cycles,
-      () => fill(join(runs, "filler")),
+      () => {
+        fill(join(runs, "filler"));
+        edit();
+      },
       () => rmSync(join(runs, "filler")),
     );
+    await allLoaded(runs, taken, cycles + 1);
     reached(6, "times that scheduling went on after a full disk", resumed, cycles);
     // Told to end while nothing can be written, it ends, and every ledger is whole.
     fill(join(runs, "filler"));
@@ -164,15 +196,20 @@ describe.runIf(canMount())("a disk that fills up", () => {
 
   it("and one that has no inode left", { timeout: 1_800_000 }, async () => {
     const { root, runs } = smallRoot("size=64m,nr_inodes=4000");
+    const { edit, taken } = edited(root, runs);
     const daemon = await startDaemon({ root: root.root, arguments: ["--runs", runs], env: { ORCHD_RUNS: runs }, ready: false });
     const cycles = trials(1, 20);
     const resumed = await cycle(
       daemon,
       runs,
       cycles,
-      () => fillInodes(join(runs, ".filler")),
+      () => {
+        fillInodes(join(runs, ".filler"));
+        edit();
+      },
       () => rmSync(join(runs, ".filler"), { recursive: true }),
     );
+    await allLoaded(runs, taken, cycles + 1);
     reached(6, "times that scheduling went on after there was no inode", resumed, cycles);
     expect((await daemon.end()).status).toBe(0);
     expect(await faultsIn(root, runs)).toEqual([]);
