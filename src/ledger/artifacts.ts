@@ -28,8 +28,8 @@ export type ArtifactHost = Pick<LedgerHost, "clock" | "onHeld" | "disk">;
 /** An artifact's file is gone, or is not what was put there. */
 export class ArtifactUnusable extends Error {
   override readonly name = "ArtifactUnusable";
-  constructor(path: string, why: string) {
-    super(`The artifact ${path} ${why}. What refers to it has to be run again.`);
+  constructor(path: string, why: string, cause?: unknown) {
+    super(`The artifact ${path} ${why}. What refers to it has to be run again.`, { cause });
   }
 }
 
@@ -121,8 +121,8 @@ export class Artifacts {
     let bytes: Buffer;
     try {
       bytes = readFileSync(path);
-    } catch {
-      throw new ArtifactUnusable(path, "cannot be read");
+    } catch (error) {
+      throw new ArtifactUnusable(path, "cannot be read", error);
     }
     if (bytes.length !== ref.bytes || sha256(bytes) !== ref.$artifact) throw new ArtifactUnusable(path, "is damaged");
     return JSON.parse(bytes.toString()) as Json;

@@ -85,8 +85,12 @@ export function whatRanOut(error: unknown): string {
   return RAN_OUT[errorCode(error) ?? ""] ?? "the disk is full";
 }
 
-/** Whether an error says that no descriptor is left. Only opening fails so, and never a sync: what was tried has not begun, and can be tried again. */
+/**
+ * Whether an error, or what caused it, says that no descriptor is left. Only opening fails so, and never a sync: what was tried has not begun, and can be
+ * tried again.
+ */
 export function lacksDescriptor(error: unknown): boolean {
   const code = errorCode(error);
-  return code === "EMFILE" || code === "ENFILE";
+  if (code === "EMFILE" || code === "ENFILE") return true;
+  return error instanceof Error && error.cause !== undefined && lacksDescriptor(error.cause);
 }

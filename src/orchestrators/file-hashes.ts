@@ -66,5 +66,5 @@ function looksTheSame(a: Stats, b: Stats): boolean {
 
 function unreadable(error: unknown): Error {
   const { code, message } = error as NodeJS.ErrnoException;
-  return new Error(code === "ENOENT" ? "is not there" : `cannot be read: ${message}`);
+  return new Error(code === "ENOENT" ? "is not there" : `cannot be read: ${message}`, { cause: error });
 }

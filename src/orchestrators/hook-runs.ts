@@ -7,6 +7,8 @@ import type { Action } from "../core/plan.ts";
 import { runnerDeath } from "../core/plan.ts";
 import { stepHook } from "../core/run-state.ts";
 import type { Json } from "../core/snapshot.ts";
+import { lacksDescriptor } from "../ledger/disk.ts";
+import { RETRY_MS } from "../ledger/ledger-host.ts";
 import type { HookTask, TaskResult } from "./local/protocol.ts";
 import type { RunParts } from "./run-parts.ts";
 
@@ -56,6 +58,10 @@ export class HookRuns {
     try {
       task = this.#task(hook, step, because);
     } catch (error) {
+      if (lacksDescriptor(error) && this.#parts.state.stop?.mode !== "force") {
+        deps.clock.after(RETRY_MS, () => arrive(() => !this.#abandoned && this.#begin(hook, step, because, alone)));
+        return;
+      }
       arrive(() => this.#ended(hook, step, { ok: false, outcome: "failed", error: toStepError(error) }));
       return;
     }

@@ -12,6 +12,8 @@ import { FAILURE_CODES, toStepError, type StepError } from "../core/failure.ts";
 import type { RunState, StepState } from "../core/run-state.ts";
 import type { Json, SnapshotStep } from "../core/snapshot.ts";
 import { bindRun } from "../core/template.ts";
+import { lacksDescriptor } from "../ledger/disk.ts";
+import { RETRY_MS } from "../ledger/ledger-host.ts";
 import { outputOf, allOutputs } from "../ledger/spill-event.ts";
 import { resolveSecrets, type RunEnvironment } from "./environment.ts";
 import { FileHashes } from "./file-hashes.ts";
@@ -53,18 +55,24 @@ export function isCacheEnabled(state: RunState, spec: SnapshotStep, orchestrator
 
 /** Prepares an attempt of a step; see the head of this file. Never throws, never rejects. */
 export function prepareStep(state: RunState, step: StepState, attempt: number, context: PreparationContext): Preparation | Promise<Preparation> {
+  const spoiled = (error: unknown): Preparation | Promise<Preparation> => {
+    if (!lacksDescriptor(error)) return { kind: "fail", error: asError(error) };
+    // Nothing is wrong with the step: it is prepared anew when files can be opened.
+    return new Promise((resolve) => void context.deps.clock.after(RETRY_MS, () => resolve(prepareStep(state, step, attempt, context))));
+  };
   try {
-    return new StepPreparation(state, step, attempt, context).prepare();
+    const preparation = new StepPreparation(state, step, attempt, context).prepare();
+    return preparation instanceof Promise ? preparation.catch(spoiled) : preparation;
   } catch (error) {
-    return { kind: "fail", error: asError(error) };
+    return spoiled(error);
   }
 }
 
 /** An error with a code of orchd's, for what is found out before a step runs. */
 class PreparationError extends Error {
   readonly code: string;
-  constructor(name: string, code: string, message: string) {
-    super(message);
+  constructor(name: string, code: string, message: string, cause?: unknown) {
+    super(message, { cause });
     this.name = name;
     this.code = code;
   }
@@ -103,13 +111,11 @@ class StepPreparation {
     if (cache === undefined || (cache.fileDependencies.length === 0 && cache.cacheFunction === undefined)) return this.#decide([], undefined);
     const files = cache.fileDependencies.map((path) => [path, this.#hash(path)] as const);
     if (cache.cacheFunction === undefined && files.every(isKnown)) return this.#decide(files, undefined);
-    return this.#withFacts(files)
-      .catch((error: unknown): Preparation => {
-        // A step whose key cannot be known runs all the same where nobody asks for it.
-        if (this.#enabled()) throw error;
-        return this.#start(undefined, undefined);
-      })
-      .catch((error: unknown): Preparation => ({ kind: "fail", error: asError(error) }));
+    return this.#withFacts(files).catch((error: unknown): Preparation => {
+      // A step whose key cannot be known runs all the same where nobody asks for it.
+      if (this.#enabled()) throw error;
+      return this.#start(undefined, undefined);
+    });
   }
 
   async #withFacts(pending: readonly (readonly [string, string | Promise<string>])[]): Promise<Preparation> {
@@ -167,7 +173,7 @@ class StepPreparation {
     const absolute = isAbsolute(path) ? path : join(dirname(this.#state.snapshot.file), path);
     const failed = (error: unknown): Promise<never> => {
       const message = `the file dependency ${path} ${(error as Error).message} (${absolute})`;
-      return Promise.reject(new PreparationError("FileDependencyError", FAILURE_CODES.dependency, message));
+      return Promise.reject(new PreparationError("FileDependencyError", FAILURE_CODES.dependency, message, error));
     };
     try {
       const hash = fileHashes.of(absolute);

@@ -30,8 +30,8 @@ const IMPATIENT: Plant = {
 /** Takes a missing descriptor for an error that nothing cures. */
 const UNFORGIVING: Plant = {
   file: "src/ledger/disk.ts",
-  from: 'return code === "EMFILE" || code === "ENFILE";',
-  to: "return false;",
+  from: 'if (code === "EMFILE" || code === "ENFILE") return true;',
+  to: "void code;",
 };
 
 /** Fills a file system to its last block. */

@@ -1,7 +1,8 @@
 /** The run-loop over real ledgers and a pool of the test's own. */
 import { describe, expect, it } from "vitest";
-import { held } from "../support/fake-pool.ts";
+import { fakeCode, held } from "../support/fake-pool.ts";
 import { moduleStep, RunBench } from "../support/run-bench.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
 
 describe("a run", () => {
   it("runs a chain: each finished step and the start that follows are one write", async () => {
@@ -27,6 +28,32 @@ describe("a run", () => {
     ]);
     expect(ended.output("c")).toBe(20);
     expect(ended.lines.map((line) => line.b)).toEqual([1, 2, 2, 4, 4, 6, 6, 8, 8]);
+  });
+
+  it("waits for descriptors where a secret, a file or an artifact cannot be opened without one", async () => {
+    const clock = new VirtualClock();
+    const none = Object.assign(new Error("EMFILE: planted"), { code: "EMFILE" });
+    let short = true;
+    const secrets = {
+      get: (name: string): string => {
+        if (short) throw new Error(`The secret ${name} cannot be read`, { cause: none });
+        return name;
+      },
+    };
+    const bench = new RunBench({ clock, functions: { a: () => void (short = true), hook: () => null }, deps: { secrets } });
+    const loop = await bench.begin([moduleStep("a", { env: { KEY: { secret: "KEY" } }, hooks: { onSuccess: fakeCode("hook") } })]);
+    await clock.advance(5_000);
+    expect(loop.state.steps.get("a")!.phase).toBe("ready");
+    short = false;
+    await clock.until(() => loop.state.steps.get("a")!.phase === "ended");
+    await clock.advance(5_000);
+    expect(loop.state.finished).toBeUndefined();
+    short = false;
+    await clock.until(() => loop.state.finished !== undefined);
+    const ended = await bench.end(loop);
+    expect(ended.status).toBe("completed");
+    expect(ended.types()).toContain("hook.completed onSuccess a");
+    expect(clock.timers).toBe(0);
   });
 
   it("ends at once when it has no steps", async () => {
