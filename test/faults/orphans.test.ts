@@ -121,4 +121,34 @@ export default () => { spawn("sh", ["-c", ${JSON.stringify(GRANDCHILDREN)}], { d
     expect({ gone, interrupted, counted }).toEqual({ gone: rounds, interrupted: rounds, counted: rounds });
     expect((await orchd(root.root, "verify")).status).toBe(0);
   });
+
+  it("end though some show only when others have been ended", { timeout: 120_000 }, async () => {
+    const marker = `late-${process.pid}-${Math.random().toString(36).slice(2)}`;
+    // What is forked while all are looked for is seen by the next look alone: here what nobody can find until the first look's find is dead.
+    const root = tempRoot({
+      "schedules/steps/late.sh": `setsid sleep 3600 &
+env -i PATH="$PATH" setsid sh -c 'while grep -q sleep /proc/$1/cmdline; do :; done 2>/dev/null; exec env MARKER="$3" ORCHD_RUNNER_TOKEN="$2" sleep 3600' - $! "$ORCHD_RUNNER_TOKEN" "$MARKER" &
+sleep 3600
+`,
+      "schedules/late.yaml": `env: { MARKER: ${marker} }
+steps:
+  it: { run: ". ./steps/late.sh" }
+`,
+    });
+    const daemon = await startDaemon({ root: root.root });
+    await orchd(root.root, "run", "late");
+    await awaitSight(
+      "/proc",
+      () => (processesWith(`MARKER=${marker}`).length >= 3 && processesWith(marker).length >= 4 ? true : undefined),
+      "all four",
+    );
+    // The runner's guard is alone with them.
+    await KILLS["daemon, its runner stopped"]!(daemon);
+    await awaitSight(
+      "/proc",
+      () => (processesWith(marker).length === 0 ? true : undefined),
+      () => `an end of ${processesWith(marker).join(", ")}`,
+    );
+    reached(24, "processes of a step that showed late, and ended all the same", 1, 1);
+  });
 });

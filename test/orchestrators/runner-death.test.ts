@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { awaitSight } from "../support/await-event.ts";
+import { processesWith } from "../support/ledgers.ts";
 import { PoolRig, type AnyTask } from "../support/pool-rig.ts";
 
 /** Notes each time that it is evaluated or called, and takes until the file `go` is there. */
@@ -94,4 +95,25 @@ describe("a runner that dies just after a step ended in it", () => {
     const { death } = await beside.ended;
     expect(death?.inFlight).toEqual([beside.id, left.id]);
   });
+});
+
+it("a runner's death leaves alone those whose numbers begin with its own", async () => {
+  const rig = new PoolRig();
+  const go = join(rig.folder, "go");
+  const first = rig.startBody(`console.log("begun"); await new Promise(() => {});`);
+  await first.firstLine;
+  for (let number = 2; number <= 9; number += 1) await rig.startBody("return 1;", { alone: true }).ended;
+  const tenth = rig.startBody(
+    `const { existsSync } = await import("node:fs"); console.log("begun");
+     while (!existsSync(${JSON.stringify(go)})) await new Promise((resolve) => setTimeout(resolve, 10)); return "alive";`,
+    { alone: true },
+  );
+  await tenth.firstLine;
+  const guard = processesWith("orchd-guard").length;
+  rig.startBody(KILL);
+  expect((await first.ended).death).toBeDefined();
+  // The first one's guard, and what watches the daemon for it, have looked about and ended.
+  await awaitSight("/proc", () => (processesWith("orchd-guard").length <= guard - 2 ? true : undefined), "the end of the first runner's guard");
+  writeFileSync(go, "");
+  expect((await tenth.ended).result).toMatchObject({ ok: true, value: "alive" });
 });
