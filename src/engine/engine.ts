@@ -159,6 +159,7 @@ export class Engine {
       log: ports.log,
       store: ports.store,
       rescanMs: ports.requestRescanMs,
+      onFatal: ports.onFatal,
       carryOut: (request) => office.carryOut(request),
     });
   }

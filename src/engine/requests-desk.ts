@@ -10,6 +10,8 @@
  * A watcher makes it quick and is not trusted: the folder is read anew every second.
  */
 import { chmodSync, watch, type FSWatcher } from "node:fs";
+import { errorCode } from "../ledger/disk.ts";
+import { LedgerFailed } from "../ledger/ledger-error.ts";
 import { makeFolder } from "../ledger/make-folder.ts";
 import type { Clock, Timer } from "../clock.ts";
 import { parseRequest, type Reply, type Request } from "../core/request.ts";
@@ -43,6 +45,8 @@ export interface RequestsPorts {
   readonly store: RunStore;
   /** Carries a request out; what it caused is durable when this resolves. */
   readonly carryOut: (request: TakenRequest) => Promise<Reply>;
+  /** The disk failed under an answer (semantics.md 29): end the process. Default: the request stays and is tried again. */
+  readonly onFatal?: ((error: LedgerFailed) => void) | undefined;
   /** How often the folder is read whatever the watcher says; default: a second. */
   readonly rescanMs?: number | undefined;
   /** Requests that are this process's business; the others stay for a daemon. Default: all. */
@@ -147,9 +151,10 @@ export class RequestsDesk {
     const known = this.#underWay.get(read.id);
     if (known !== undefined) return known;
     const done = this.#answer(read)
-      .catch((error: unknown) =>
-        this.#ports.log.error({ request: read.id, err: error }, "a request could not be answered; it stays and is tried again"),
-      )
+      .catch((error: unknown) => {
+        this.#ports.log.error({ request: read.id, err: error }, "a request could not be answered; it stays and is tried again");
+        if (errorCode(error) === "EIO") this.#ports.onFatal?.(new LedgerFailed(this.#ports.store.replies, "Answering in", error));
+      })
       .finally(() => this.#underWay.delete(read.id));
     this.#underWay.set(read.id, done);
     return done;

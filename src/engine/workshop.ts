@@ -71,7 +71,7 @@ export function tokenOf(runs: string): string {
 export function openWorkshop(options: WorkshopOptions): Workshop {
   const { clock, log } = options;
   const store = new RunStore(options.runs);
-  const artifacts = new Artifacts(store.artifacts, { clock, onHeld: options.onHeld });
+  const artifacts = new Artifacts(store.artifacts, { clock, onFatal: options.onFatal, onHeld: options.onHeld });
   const cacheIndex = new CacheIndex(store.cache);
   let { settings } = options;
   // What an earlier process left there belongs to steps that are no more.

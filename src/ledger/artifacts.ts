@@ -10,8 +10,9 @@ import { readFileSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import type { Json } from "../core/snapshot.ts";
 import { writeFileAtomically } from "./atomic-file.ts";
-import { systemDisk, type Disk } from "./disk.ts";
-import { untilRoom, type LedgerHost } from "./ledger-host.ts";
+import { errorCode, systemDisk, type Disk } from "./disk.ts";
+import { LedgerFailed } from "./ledger-error.ts";
+import { fatal, untilRoom, type LedgerHost } from "./ledger-host.ts";
 
 /** A field of a ledger's line whose JSON text is longer than this, in bytes, becomes an artifact: 64 KiB. */
 export const SPILL_BYTES = 65_536;
@@ -23,7 +24,7 @@ export interface ArtifactRef {
 }
 
 /** Who puts artifacts, as they see it. */
-export type ArtifactHost = Pick<LedgerHost, "clock" | "onHeld" | "disk">;
+export type ArtifactHost = Pick<LedgerHost, "clock" | "onFatal" | "onHeld" | "disk">;
 
 /** An artifact's file is gone, or is not what was put there. */
 export class ArtifactUnusable extends Error {
@@ -69,10 +70,21 @@ export class Artifacts {
     if (this.verify(ref)) {
       this.#keepYoung(ref);
     } else {
-      const write = (): Promise<void> => writeFileAtomically(this.path(ref), bytes, { disk: this.#disk });
-      await (this.#host === undefined ? write() : untilRoom(this.#host, write));
+      await this.#write(this.path(ref), bytes);
     }
     return ref;
+  }
+
+  async #write(path: string, bytes: Uint8Array): Promise<void> {
+    const host = this.#host;
+    const write = (): Promise<void> => writeFileAtomically(path, bytes, { disk: this.#disk });
+    if (host === undefined) return write();
+    try {
+      await untilRoom(host, write);
+    } catch (error) {
+      // A disk that fails is as bad here as under a ledger (semantics.md 29).
+      throw errorCode(error) === "EIO" ? fatal(host, new LedgerFailed(path, "Writing", error)) : error;
+    }
   }
 
   /**

@@ -21,7 +21,7 @@ export interface LedgerHost {
 export const RETRY_MS = 1_000;
 
 /** Tells of an error that nothing cures. @returns the same, to be thrown */
-export function fatal(host: LedgerHost, error: LedgerFailed): LedgerFailed {
+export function fatal(host: Pick<LedgerHost, "onFatal">, error: LedgerFailed): LedgerFailed {
   host.onFatal(error);
   return error;
 }

@@ -77,9 +77,17 @@ function unanswered(root: TempRoot): string[] {
   return readdirSync(join(root.runs, ".orchd/requests")).filter((name) => !name.startsWith("."));
 }
 
-/** @param trace where strace notes each call, with its time and the files that its descriptors stand for; default: nowhere */
-function traced(root: TempRoot, inject: string, { trace = "/dev/null", program }: { trace?: string; program?: string } = {}): Promise<Daemon> {
-  const through = ["strace", "-f", "-q", "-y", "-ttt", "-o", trace, "-e", `trace=execve,${CALLS}`, "-e", `inject=${inject}`];
+/**
+ * @param trace where strace notes each call, with its time and the files that its descriptors stand for; default: nowhere
+ * @param only the file whose calls are meant; default: all
+ */
+function traced(
+  root: TempRoot,
+  inject: string,
+  { trace = "/dev/null", program, only }: { trace?: string; program?: string; only?: string } = {},
+): Promise<Daemon> {
+  const at = only === undefined ? [] : ["-P", only];
+  const through = ["strace", "-f", "-q", "-y", "-ttt", "-o", trace, ...at, "-e", `trace=execve,${CALLS}`, "-e", `inject=${inject}`];
   return startDaemon({ root: root.root, through, env: { UV_THREADPOOL_SIZE: "1" }, ready: false, ...(program === undefined ? {} : { program }) });
 }
 
@@ -262,6 +270,26 @@ describe.runIf(hasProgram("strace"))("a daemon", () => {
     expect(faults).toEqual([]);
     expect(undecidedSeconds(pipelineLedger(root.runs, "tick"))).toEqual([]);
     expect((await orchd(root.root, "verify", "--json")).json()).toMatchObject({ faults: [] });
+  });
+
+  it.each([".orchd/replies", ".orchd/artifacts"])("whose sync of %s fails ends too", { timeout: 120_000 }, async (folder) => {
+    const root = tempRoot({
+      "orchd.yaml": SETTINGS,
+      "schedules/large.yaml": "onInterruption: rerun\nsteps: { a: { uses: ./steps/large.mjs } }\n",
+      "schedules/steps/large.mjs": 'export default () => "x".repeat(100_000);\n',
+    });
+    mkdirSync(join(root.runs, folder), { recursive: true });
+    ask(root, "run-0", { type: "submit", pipeline: "large" });
+    const daemon = await traced(root, "fsync:error=EIO", { only: join(root.runs, folder) });
+    expect(await endOf(daemon, 60_000), "its end").toBe(true);
+    expect((await daemon.ended).status).not.toBe(0);
+    expect(daemon.stderr()).toContain("Nothing more is acknowledged");
+    // The next one does what was asked for.
+    const next = await startDaemon({ root: root.root });
+    await awaitSight(root.runs, () => (runsOf(root.runs, "large").some((run) => outcomeOf(run) === "completed") ? true : undefined), "the run");
+    expect(replyTo(root, "run-0")).toMatchObject({ accepted: true });
+    expect(runsOf(root.runs, "large")).toHaveLength(1);
+    await next.end();
   });
 
   it("is seen to go on where it takes a failed sync for a good one", { timeout: 120_000 }, async () => {

@@ -38,7 +38,7 @@ describe("an artifact", () => {
     const disk = faultyDisk();
     const calls: string[] = [];
     disk.before = (call) => void calls.push(call);
-    await new Artifacts(folder, { clock: systemClock, disk }).put("x");
+    await new Artifacts(folder, { clock: systemClock, onFatal: (error) => expect.fail(error.message), disk }).put("x");
     expect(calls.slice(-7)).toEqual(["write", "fdatasync", "close", "rename", "open", "fsync", "close"]);
   });
 
@@ -49,7 +49,9 @@ describe("an artifact", () => {
     const held: boolean[] = [];
     let full = true;
     disk.before = (call) => (call === (code === "ENOSPC" ? "write" : "open") && full ? diskError(code) : undefined);
-    const put = new Artifacts(folder, { clock, disk, onHeld: (now) => void held.push(now) }).put(long(100));
+    const put = new Artifacts(folder, { clock, disk, onFatal: (error) => expect.fail(error.message), onHeld: (now) => void held.push(now) }).put(
+      long(100),
+    );
     await clock.until(() => held.length === 1);
     await clock.advance(5_000);
     expect(held).toEqual([true]);
@@ -58,6 +60,17 @@ describe("an artifact", () => {
     const ref = await put;
     expect(store.get(ref)).toBe(long(100));
     expect(readdirSync(folder)).toEqual([ref.$artifact]);
+  });
+
+  it("whose sync fails ends whoever puts it", async () => {
+    const { folder } = artifacts();
+    const disk = faultyDisk();
+    const fatal: Error[] = [];
+    disk.before = (call) => (call === "fdatasync" ? diskError("EIO") : undefined);
+    const store = new Artifacts(folder, { clock: systemClock, disk, onFatal: (error) => void fatal.push(error) });
+    await expect(store.put(long(100))).rejects.toThrow("Nothing more is acknowledged");
+    expect(fatal).toHaveLength(1);
+    expect(readdirSync(folder)).toEqual([]);
   });
 
   it("that is damaged or gone is told, and put anew", async () => {
