@@ -29,7 +29,7 @@ for group in $groups; do kill -KILL "-$group"; done 2>/dev/null
 empty=0 passes=0
 while [ $empty -lt 2 ] && [ $passes -lt ${PASSES} ]; do
   empty=$((empty + 1)) passes=$((passes + 1))
-  for file in $(LC_ALL=C grep -lsaE "${TOKEN_VARIABLE}=$1([^0-9]|\$)" /proc/[0-9]*/environ); do
+  for file in $(LC_ALL=C grep -lsaE "${TOKEN_VARIABLE}=$1([^0-9]|$)" /proc/[0-9]*/environ); do
     pid=\${file#/proc/}; pid=\${pid%/environ}
     [ "$pid" = "$$" ] || { kill -KILL "$pid" && empty=0; }
   done 2>/dev/null
