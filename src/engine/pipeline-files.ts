@@ -12,7 +12,7 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, extname, join } from "node:path";
 import { isExhausted, whatRanOut } from "../ledger/disk.ts";
-import { RETRY_MS } from "../ledger/ledger-host.ts";
+import { untilRoom } from "../ledger/ledger-host.ts";
 import { makeFolder } from "../ledger/make-folder.ts";
 import type { Clock } from "../clock.ts";
 import { didYouMean } from "../core/did-you-mean.ts";
@@ -276,17 +276,16 @@ export class PipelineFiles {
   }
 
   /** That there is no room for its bundle, or no descriptor to read it with, says nothing about a file: it is loaded when there is. */
-  async #loadOnceItCan(path: string): Promise<LoadResult> {
+  #loadOnceItCan(path: string): Promise<LoadResult> {
     const { clock, log, load } = this.#ports;
-    for (let told = false; ; told = true) {
-      try {
-        return await load(path);
-      } catch (error) {
-        if (!isExhausted(error) || this.#closed) throw error;
-        if (!told) log.error({ file: path, err: error }, `${whatRanOut(error)}: ${path} waits to be loaded`);
-        await new Promise<void>((resolve) => void clock.after(RETRY_MS, resolve));
-      }
-    }
+    const onHeld = (held: boolean, error?: unknown): void => {
+      if (held) log.error({ file: path, err: error }, `${whatRanOut(error)}: ${path} waits to be loaded`);
+    };
+    return untilRoom(
+      { clock, onHeld },
+      () => load(path),
+      (error) => isExhausted(error) && !this.#closed,
+    );
   }
 
   /** The pipeline that a file which was never good stands for: the one that its path had before, else its own name. */

@@ -58,6 +58,7 @@ export class HookRuns {
     try {
       task = this.#task(hook, step, because);
     } catch (error) {
+      // Nothing is wrong with the hook: it begins when its secrets can be read. Under a forced stop nothing may hold the run up.
       if (lacksDescriptor(error) && this.#parts.state.stop?.mode !== "force") {
         deps.clock.after(RETRY_MS, () => arrive(() => !this.#abandoned && this.#begin(hook, step, because, alone)));
         return;

@@ -99,7 +99,11 @@ const memory = new BundleMemory<Bundle & { readonly ok: true }>();
 let idle: NodeJS.Timeout | undefined;
 let busy = 0;
 
-/** Bundles a module. Faults in the user's code are values; what the disk refuses (a bundles folder that is not writable), or a want of descriptors, is thrown. */
+/**
+ * Bundles a module. Faults in the user's code are values.
+ *
+ * @throws a Node error for what the disk refuses (a bundles folder that is not writable), and where too few descriptors are left
+ */
 export async function bundleModule(entry: string, options: BundleOptions): Promise<Bundle> {
   const key = JSON.stringify([entry, options.root, options.bundlesDir, options.within]);
   const known = memory.recall(key);

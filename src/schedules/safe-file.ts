@@ -24,7 +24,11 @@ export type SafeFile =
   | { readonly ok: true; readonly bytes: Buffer; readonly realPath: string }
   | { readonly ok: false; readonly message: string; readonly missing?: boolean };
 
-/** Reads a file if it is safe to. Never throws for what the file system holds. @throws a Node error if no descriptor is left, which says nothing about the file */
+/**
+ * Reads a file if it is safe to. Never throws for what the file system holds.
+ *
+ * @throws a Node error if no descriptor is left, which says nothing about the file
+ */
 export function readSafeFile(path: string, options: SafeFileOptions = {}): SafeFile {
   const maxBytes = options.maxBytes ?? MAX_FILE_BYTES;
   let descriptor: number | undefined;

@@ -17,6 +17,7 @@ import { totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { hasDescriptors } from "../../ledger/descriptors.ts";
+import { RETRY_MS } from "../../ledger/ledger-host.ts";
 import { killByToken, killQuietly } from "./kill-by-token.ts";
 import { LIFELINE, TOKEN_VARIABLE, type FromRunner, type RunnerSettings, type ToRunner } from "./protocol.ts";
 import { StrayLines } from "./stray-lines.ts";
@@ -30,8 +31,6 @@ const LOOK_MS = 250;
 /** How often it is asked for a sign of life, and how many questions may go unanswered. */
 const ASK_MS = 5_000;
 const UNANSWERED = 6;
-/** When there were no descriptors to start it with, it is tried again. */
-const RETRY_MS = 1_000;
 /** Bytes of a page, as /proc counts. */
 const PAGE = 4096;
 /** What the daemon's service manager says to the daemon alone. */
