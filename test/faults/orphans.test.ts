@@ -12,10 +12,10 @@ import { tempRoot } from "../support/temp-root.ts";
 
 const GRANDCHILDREN = `for n in 1 2; do setsid sh -c 'trap "" TERM INT HUP; while :; do sleep 3600; done' & done`;
 
-/** What is killed, and whether the daemon goes on. */
 /** The daemon's other child: it ends when it sees its input closed, which it could not if it were stopped too. */
 const isBundler = (pid: number): boolean => readFileSync(`/proc/${pid}/cmdline`, "latin1").includes("esbuild");
 
+/** What is killed, and whether the daemon goes on. */
 const KILLS: Record<string, (daemon: Daemon) => Promise<"lives" | "dead">> = {
   daemon: async (daemon) => {
     await daemon.kill();

@@ -30,7 +30,7 @@ describe("a run", () => {
     expect(ended.lines.map((line) => line.b)).toEqual([1, 2, 2, 4, 4, 6, 6, 8, 8]);
   });
 
-  it("waits for descriptors where a secret, a file or an artifact cannot be opened without one", async () => {
+  it("waits for descriptors where a secret of a step, or of its hook, cannot be read without one", async () => {
     const clock = new VirtualClock();
     const none = Object.assign(new Error("EMFILE: planted"), { code: "EMFILE" });
     let short = true;

@@ -98,7 +98,8 @@ describe("a runner that dies just after a step ended in it", () => {
 });
 
 it("a runner's death leaves alone those whose numbers begin with its own", async () => {
-  const rig = new PoolRig();
+  const token = `rig-${process.pid}-${Math.random().toString(36).slice(2)}`;
+  const rig = new PoolRig({ token });
   const go = join(rig.folder, "go");
   const first = rig.startBody(`console.log("begun"); await new Promise(() => {});`);
   await first.firstLine;
@@ -109,11 +110,12 @@ it("a runner's death leaves alone those whose numbers begin with its own", async
     { alone: true },
   );
   await tenth.firstLine;
-  const guard = processesWith("orchd-guard").length;
+  const guards = (): number[] => processesWith(`orchd-guard\0${token}\\.1\0`);
+  expect(guards()).toHaveLength(2);
   rig.startBody(KILL);
   expect((await first.ended).death).toBeDefined();
   // The first one's guard, and what watches the daemon for it, have looked about and ended.
-  await awaitSight("/proc", () => (processesWith("orchd-guard").length <= guard - 2 ? true : undefined), "the end of the first runner's guard");
+  await awaitSight("/proc", () => (guards().length === 0 ? true : undefined), "the end of the first runner's guard");
   writeFileSync(go, "");
   expect((await tenth.ended).result).toMatchObject({ ok: true, value: "alive" });
 });
