@@ -31,7 +31,7 @@ import { isBuiltin, SourceMap, type SourceMapPayload } from "node:module";
 import { dirname, extname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { BuildFailure, BuildOptions, Loader, Message, Plugin, PluginBuild } from "esbuild";
-import { hasDescriptors, requireDescriptors } from "../ledger/descriptors.ts";
+import { requireDescriptors } from "../ledger/descriptors.ts";
 import { lacksDescriptor } from "../ledger/disk.ts";
 import { makeFolder } from "../ledger/make-folder.ts";
 import { BundleMemory } from "./bundle-memory.ts";
@@ -112,8 +112,7 @@ export async function bundleModule(entry: string, options: BundleOptions): Promi
     return known;
   }
   const began = Date.now();
-  requireDescriptors();
-  const esbuild = await import("esbuild");
+  const esbuild = await bundler();
   busy += 1;
   clearTimeout(idle);
   const seen = new Seen(entry, options.within);
@@ -164,8 +163,8 @@ export async function placeInSource(
 ): Promise<Omit<BundleFault, "message"> | undefined> {
   const frame = new RegExp(String.raw`/${sha}\.mjs:(\d+):(\d+)`).exec(stack);
   if (frame === null) return undefined;
-  if (!hasDescriptors()) return undefined;
-  const esbuild = await import("esbuild");
+  const esbuild = await bundler().catch(() => undefined);
+  if (esbuild === undefined) return undefined;
   busy += 1;
   clearTimeout(idle);
   try {
@@ -185,6 +184,20 @@ export async function placeInSource(
     busy -= 1;
     if (busy === 0) idle = setTimeout(() => void esbuild.stop(), IDLE_MS).unref();
   }
+}
+
+/**
+ * esbuild, to be called in the same turn: it starts its process when it is first called, and ends this one where that finds too few descriptors.
+ *
+ * @throws a Node error where there are too few
+ */
+async function bundler() {
+  // Node 20 remembers an import that failed.
+  requireDescriptors();
+  const esbuild = await import("esbuild");
+  // The first import takes a while.
+  requireDescriptors();
+  return esbuild;
 }
 
 /** Lets the bundler's process go now rather than when it has been idle for a while: for tests and for the daemon's end. */

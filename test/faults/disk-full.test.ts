@@ -1,5 +1,5 @@
 /** Promise 6: out of blocks, of inodes or of descriptors nothing is acknowledged or fired unrecorded, and scheduling goes on by itself once there is room. */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -76,6 +76,14 @@ function leaveDescriptors({ pid }: Daemon, left: number): void {
   execFileSync("prlimit", [`--pid=${pid}`, `--nofile=${limit}:`]);
 }
 
+/** Lets it open files again. */
+async function giveDescriptors(daemon: Daemon): Promise<void> {
+  const there = spawnSync("prlimit", [`--pid=${daemon.pid}`, "--nofile=512:"]).status === 0;
+  if (there) return;
+  await daemon.ended;
+  expect.fail(`the daemon ended for want of descriptors; its log says ${daemon.stderr().slice(-3_000)}`);
+}
+
 /** Runs that have ended. */
 function finished(runs: string): number {
   return linesOf(join(runs, "tick/pipeline.jsonl")).filter((line) => line.type === "run.finished").length;
@@ -120,7 +128,7 @@ async function cycle(
   runs: string,
   times: number,
   take: () => void,
-  give: () => void,
+  give: () => void | Promise<void>,
   healed: (cycles: number) => boolean = () => true,
 ): Promise<number> {
   await awaitSight(runs, () => (finished(runs) >= 1 ? true : undefined), "a first run");
@@ -129,7 +137,7 @@ async function cycle(
     take();
     await new Promise((resolve) => setTimeout(resolve, 2_500));
     const before = finished(runs);
-    give();
+    await give();
     await awaitSight(
       runs,
       () => (finished(runs) > before && healed(resumed + 1) ? true : undefined),
@@ -236,7 +244,7 @@ it.runIf(hasProgram("prlimit"))("a daemon that has no descriptor left holds what
     },
     () => {
       if (told() > toldBefore) wentWithout += 1;
-      execFileSync("prlimit", [`--pid=${daemon.pid}`, "--nofile=512:"]);
+      return giveDescriptors(daemon);
     },
   );
   // What was dropped and asked for meanwhile was loaded and done, as it would have been before.
