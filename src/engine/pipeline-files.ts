@@ -12,7 +12,7 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, extname, join } from "node:path";
 import { isExhausted, whatRanOut } from "../ledger/disk.ts";
-import { untilRoom } from "../ledger/ledger-host.ts";
+import { untilRoom } from "../ledger/until-room.ts";
 import { makeFolder } from "../ledger/make-folder.ts";
 import type { Clock } from "../clock.ts";
 import { didYouMean } from "../core/did-you-mean.ts";

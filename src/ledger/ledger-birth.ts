@@ -12,7 +12,8 @@ import { tryLock } from "fs-native-extensions";
 import { createFile, syncDirectory } from "./directories.ts";
 import { errorCode, lacksDescriptor, systemDisk, writeAll, type Disk } from "./disk.ts";
 import { LedgerExists, LedgerFailed } from "./ledger-error.ts";
-import { fatal, untilRoom, type LedgerHost } from "./ledger-host.ts";
+import { fatal, type LedgerHost } from "./ledger-host.ts";
+import { untilRoom } from "./until-room.ts";
 
 const MODE = 0o640;
 

@@ -38,7 +38,8 @@ import type { Framed } from "../core/event.ts";
 import { isExhausted, systemDisk, writeAll, type Disk } from "./disk.ts";
 import { bearLedger, syncNameOf } from "./ledger-birth.ts";
 import { LedgerClosed, LedgerDamaged, LedgerFailed } from "./ledger-error.ts";
-import { fatal, RETRY_MS, untilRoom, type LedgerHost } from "./ledger-host.ts";
+import { fatal, type LedgerHost } from "./ledger-host.ts";
+import { RETRY_MS, untilRoom } from "./until-room.ts";
 import { LEDGER_START, readLedger, readTail, type LedgerMark, type LedgerReading } from "./ledger-reader.ts";
 import { bodiesOf, frame } from "./line-frame.ts";
 

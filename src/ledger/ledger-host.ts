@@ -3,7 +3,7 @@
  * cure is waited for; anything else ends the process (docs/semantics.md 29).
  */
 import type { Clock } from "../clock.ts";
-import { isExhausted, type Disk } from "./disk.ts";
+import type { Disk } from "./disk.ts";
 import type { LedgerFailed } from "./ledger-error.ts";
 
 /** See the head of this file. */
@@ -17,30 +17,8 @@ export interface LedgerHost {
   readonly disk?: Disk | undefined;
 }
 
-/** How long to wait before what there was no room for is tried again, in milliseconds. */
-export const RETRY_MS = 1_000;
-
 /** Tells of an error that nothing cures. @returns the same, to be thrown */
 export function fatal(host: Pick<LedgerHost, "onFatal">, error: LedgerFailed): LedgerFailed {
   host.onFatal(error);
   return error;
-}
-
-/** Does something until there is room for it. @throws whatever else goes wrong */
-export async function untilRoom<T>(
-  host: Pick<LedgerHost, "clock" | "onHeld">,
-  act: () => Promise<T>,
-  waits: (error: unknown) => boolean = isExhausted,
-): Promise<T> {
-  for (let held = false; ; held = true) {
-    try {
-      const result = await act();
-      if (held) host.onHeld?.(false);
-      return result;
-    } catch (error) {
-      if (!waits(error)) throw error;
-      if (!held) host.onHeld?.(true, error);
-      await new Promise<void>((resolve) => void host.clock.after(RETRY_MS, resolve));
-    }
-  }
 }

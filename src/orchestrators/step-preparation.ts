@@ -13,7 +13,7 @@ import type { RunState, StepState } from "../core/run-state.ts";
 import type { Json, SnapshotStep } from "../core/snapshot.ts";
 import { bindRun } from "../core/template.ts";
 import { lacksDescriptor } from "../ledger/disk.ts";
-import { RETRY_MS } from "../ledger/ledger-host.ts";
+import { RETRY_MS } from "../ledger/until-room.ts";
 import { outputOf, allOutputs } from "../ledger/spill-event.ts";
 import { resolveSecrets, type RunEnvironment } from "./environment.ts";
 import { FileHashes } from "./file-hashes.ts";

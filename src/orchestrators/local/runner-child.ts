@@ -17,7 +17,7 @@ import { totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { hasDescriptors } from "../../ledger/descriptors.ts";
-import { RETRY_MS } from "../../ledger/ledger-host.ts";
+import { RETRY_MS } from "../../ledger/until-room.ts";
 import { killByToken, killQuietly } from "./kill-by-token.ts";
 import { LIFELINE, TOKEN_VARIABLE, type FromRunner, type RunnerSettings, type ToRunner } from "./protocol.ts";
 import { StrayLines } from "./stray-lines.ts";
