@@ -7,10 +7,10 @@
 import { accessSync, constants } from "node:fs";
 import { setFlagsFromString } from "node:v8";
 import pino from "pino";
-import { folderSentence } from "../src/cli/folder-sentence.ts";
+import { folderSentence } from "../src/disk/folder-sentence.ts";
 import { Terminal } from "../src/cli/terminal.ts";
-import { whatRanOut } from "../src/ledger/disk.ts";
-import { makeFolder } from "../src/ledger/make-folder.ts";
+import { whatRanOut } from "../src/disk/disk.ts";
+import { makeFolder } from "../src/disk/make-folder.ts";
 import { systemClock, type Timer } from "../src/clock.ts";
 import { Engine } from "../src/engine/engine.ts";
 import { Upkeep } from "../src/engine/upkeep.ts";

@@ -2,7 +2,7 @@
 import type { Arguments } from "./arguments.ts";
 import { CliError, EXIT } from "./exit.ts";
 import { parseFastStatus } from "./fast-path.ts";
-import { folderSentence } from "./folder-sentence.ts";
+import { folderSentence } from "../disk/folder-sentence.ts";
 import { checkRoots, resolveRoots, type Roots } from "./roots.ts";
 import { showStatus } from "./status-now.ts";
 import { Terminal } from "./terminal.ts";

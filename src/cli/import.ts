@@ -9,7 +9,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, relative, resolve } from "node:path";
-import { makeFolder } from "../ledger/make-folder.ts";
+import { makeFolder } from "../disk/make-folder.ts";
 import { checkCron } from "../core/cron-check.ts";
 import { isTimeZone } from "../core/zone.ts";
 import { RunStore } from "../ledger/run-store.ts";

@@ -1,7 +1,7 @@
 /** `orchd init [FOLDER]`: a project root with one pipeline that does something, and comments that say what else there is. */
 import { existsSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
-import { makeFolder } from "../ledger/make-folder.ts";
+import { makeFolder } from "../disk/make-folder.ts";
 import type { CommandContext } from "./command.ts";
 import { EXIT, type ExitStatus } from "./exit.ts";
 

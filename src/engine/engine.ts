@@ -12,7 +12,7 @@ import type { Clock, Timer } from "../clock.ts";
 import type { PipelineEvent, RunHeader } from "../core/event.ts";
 import type { Reply } from "../core/request.ts";
 import type { OrchdSettings } from "../core/settings.ts";
-import type { Disk } from "../ledger/disk.ts";
+import type { Disk } from "../disk/disk.ts";
 import type { LedgerFailed } from "../ledger/ledger-error.ts";
 import { PipelineLedger } from "../ledger/pipeline-ledger.ts";
 import type { RunStore } from "../ledger/run-store.ts";

@@ -1,7 +1,7 @@
 /** A month's folders, made before its first runs need them, so that the first slot of a month costs no more than any other. */
 import { join } from "node:path";
-import { ensureDirectory } from "../ledger/directories.ts";
-import { errorCode, systemDisk, type Disk } from "../ledger/disk.ts";
+import { ensureDirectory } from "../disk/directories.ts";
+import { errorCode, systemDisk, type Disk } from "../disk/disk.ts";
 import { LedgerFailed } from "../ledger/ledger-error.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { Log } from "./ports.ts";

@@ -11,9 +11,9 @@
  */
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, extname, join } from "node:path";
-import { isExhausted, whatRanOut } from "../ledger/disk.ts";
-import { untilRoom } from "../ledger/until-room.ts";
-import { makeFolder } from "../ledger/make-folder.ts";
+import { isExhausted, whatRanOut } from "../disk/disk.ts";
+import { untilRoom } from "../disk/until-room.ts";
+import { makeFolder } from "../disk/make-folder.ts";
 import type { Clock } from "../clock.ts";
 import { didYouMean } from "../core/did-you-mean.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";

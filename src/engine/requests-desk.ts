@@ -10,9 +10,9 @@
  * A watcher makes it quick and is not trusted: the folder is read anew every second.
  */
 import { chmodSync, watch, type FSWatcher } from "node:fs";
-import { errorCode } from "../ledger/disk.ts";
+import { errorCode } from "../disk/disk.ts";
 import { LedgerFailed } from "../ledger/ledger-error.ts";
-import { makeFolder } from "../ledger/make-folder.ts";
+import { makeFolder } from "../disk/make-folder.ts";
 import type { Clock, Timer } from "../clock.ts";
 import { parseRequest, type Reply, type Request } from "../core/request.ts";
 import { expireReplies, isRequestId, readReply, readRequests, removeRequest, writeReply, type ReadRequest } from "../ledger/requests.ts";

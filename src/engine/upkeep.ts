@@ -5,7 +5,7 @@
 import type { Clock } from "../clock.ts";
 import type { Reply } from "../core/request.ts";
 import type { CacheIndex } from "../ledger/cache-index.ts";
-import { bytesWritten } from "../ledger/disk.ts";
+import { bytesWritten } from "../disk/disk.ts";
 import type { LedgerFailed } from "../ledger/ledger-error.ts";
 import { prune, type PruneOptions, type Pruned } from "../ledger/prune.ts";
 import { policyUnder, totalBytesOf, type RetentionPolicy } from "../ledger/retention.ts";

@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { realpathSync, rmSync } from "node:fs";
-import { makeFolder } from "../ledger/make-folder.ts";
+import { makeFolder } from "../disk/make-folder.ts";
 import type { Clock } from "../clock.ts";
 import type { RunHeader, RunLine } from "../core/event.ts";
 import type { LoadedDefinition } from "../core/loaded-definition.ts";

@@ -9,11 +9,11 @@ import { createHash } from "node:crypto";
 import { readFileSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import type { Json } from "../core/snapshot.ts";
-import { writeFileAtomically } from "./atomic-file.ts";
-import { errorCode, systemDisk, type Disk } from "./disk.ts";
+import { writeFileAtomically } from "../disk/atomic-file.ts";
+import { errorCode, systemDisk, type Disk } from "../disk/disk.ts";
 import { LedgerFailed } from "./ledger-error.ts";
 import { fatal, type LedgerHost } from "./ledger-host.ts";
-import { untilRoom } from "./until-room.ts";
+import { untilRoom } from "../disk/until-room.ts";
 
 /** A field of a ledger's line whose JSON text is longer than this, in bytes, becomes an artifact: 64 KiB. */
 export const SPILL_BYTES = 65_536;

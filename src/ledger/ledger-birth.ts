@@ -9,11 +9,11 @@
  */
 import { basename, dirname, join } from "node:path";
 import { tryLock } from "fs-native-extensions";
-import { createFile, syncDirectory } from "./directories.ts";
-import { errorCode, lacksDescriptor, systemDisk, writeAll, type Disk } from "./disk.ts";
+import { createFile, syncDirectory } from "../disk/directories.ts";
+import { errorCode, lacksDescriptor, systemDisk, writeAll, type Disk } from "../disk/disk.ts";
 import { LedgerExists, LedgerFailed } from "./ledger-error.ts";
 import { fatal, type LedgerHost } from "./ledger-host.ts";
-import { untilRoom } from "./until-room.ts";
+import { untilRoom } from "../disk/until-room.ts";
 
 const MODE = 0o640;
 

@@ -35,11 +35,11 @@ import { readSync, openSync, closeSync } from "node:fs";
 import { tryLock } from "fs-native-extensions";
 import type { Timer } from "../clock.ts";
 import type { Framed } from "../core/event.ts";
-import { isExhausted, systemDisk, writeAll, type Disk } from "./disk.ts";
+import { isExhausted, systemDisk, writeAll, type Disk } from "../disk/disk.ts";
 import { bearLedger, syncNameOf } from "./ledger-birth.ts";
 import { LedgerClosed, LedgerDamaged, LedgerFailed } from "./ledger-error.ts";
 import { fatal, type LedgerHost } from "./ledger-host.ts";
-import { RETRY_MS, untilRoom } from "./until-room.ts";
+import { RETRY_MS, untilRoom } from "../disk/until-room.ts";
 import { LEDGER_START, readLedger, readTail, type LedgerMark, type LedgerReading } from "./ledger-reader.ts";
 import { bodiesOf, frame } from "./line-frame.ts";
 

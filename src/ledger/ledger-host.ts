@@ -3,7 +3,7 @@
  * cure is waited for; anything else ends the process (docs/semantics.md 29).
  */
 import type { Clock } from "../clock.ts";
-import type { Disk } from "./disk.ts";
+import type { Disk } from "../disk/disk.ts";
 import type { LedgerFailed } from "./ledger-error.ts";
 
 /** See the head of this file. */

@@ -15,10 +15,10 @@ import { closeSync, fstatSync, linkSync, openSync, readdirSync, statSync, unlink
 import { join } from "node:path";
 import { tryLock, unlock } from "fs-native-extensions";
 import type { Clock, Timer } from "../clock.ts";
-import { writeFileAtomically } from "./atomic-file.ts";
+import { writeFileAtomically } from "../disk/atomic-file.ts";
 import { bootId, epochDir, isAlive, newestEpoch, readEpoch, readHolder, startTimeOf, type Holder, type HolderRole } from "./daemon-info.ts";
-import { ensureDirectory, syncDirectory } from "./directories.ts";
-import { errorCode, systemDisk } from "./disk.ts";
+import { ensureDirectory, syncDirectory } from "../disk/directories.ts";
+import { errorCode, systemDisk } from "../disk/disk.ts";
 import { removeStaleFolderLock } from "./stale-folder-lock.ts";
 
 const CHECK_MS = 1_000;

@@ -9,8 +9,8 @@ import { rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { PipelineLine, RunLine } from "../core/event.ts";
 import { emptyPipelineState, evolvePipeline, type PipelineState } from "../core/pipeline-state.ts";
-import { syncDirectory } from "./directories.ts";
-import { errorCode, systemDisk } from "./disk.ts";
+import { syncDirectory } from "../disk/directories.ts";
+import { errorCode, systemDisk } from "../disk/disk.ts";
 import { readLedger, readTail } from "./ledger-reader.ts";
 import {
   decideRetention,

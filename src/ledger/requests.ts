@@ -13,9 +13,9 @@ import { join } from "node:path";
 import { isUtf8 } from "node:buffer";
 import { systemClock, type Clock } from "../clock.ts";
 import type { Reply, Request, RequestInput } from "../core/request.ts";
-import { writeFileAtomically } from "./atomic-file.ts";
-import { syncDirectory } from "./directories.ts";
-import { errorCode, systemDisk } from "./disk.ts";
+import { writeFileAtomically } from "../disk/atomic-file.ts";
+import { syncDirectory } from "../disk/directories.ts";
+import { errorCode, systemDisk } from "../disk/disk.ts";
 import { RunStore } from "./run-store.ts";
 
 const SUFFIX = ".json";

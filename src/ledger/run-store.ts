@@ -6,7 +6,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { backfillRunId, manualRunId, parseRunId, PIPELINE_NAME, rerunRunId, type RunId } from "../core/run-id.ts";
-import { errorCode } from "./disk.ts";
+import { errorCode } from "../disk/disk.ts";
 
 const MONTH = /^\d{4}-\d\d$/;
 const LEDGER = ".jsonl";

@@ -7,8 +7,8 @@ import type { Action } from "../core/plan.ts";
 import { runnerDeath } from "../core/plan.ts";
 import { stepHook } from "../core/run-state.ts";
 import type { Json } from "../core/snapshot.ts";
-import { lacksDescriptor } from "../ledger/disk.ts";
-import { RETRY_MS } from "../ledger/until-room.ts";
+import { lacksDescriptor } from "../disk/disk.ts";
+import { RETRY_MS } from "../disk/until-room.ts";
 import type { HookTask, TaskResult } from "./local/protocol.ts";
 import type { RunParts } from "./run-parts.ts";
 

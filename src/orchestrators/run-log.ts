@@ -6,7 +6,7 @@
  */
 import { constants } from "node:fs";
 import type { OutputLine } from "./local/protocol.ts";
-import { systemDisk, writeAll, type Disk } from "../ledger/disk.ts";
+import { systemDisk, writeAll, type Disk } from "../disk/disk.ts";
 
 /** Characters that may wait for the disk. */
 const MAX_WAITING = 16 * 1024 * 1024;

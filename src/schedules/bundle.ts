@@ -31,9 +31,9 @@ import { isBuiltin, SourceMap, type SourceMapPayload } from "node:module";
 import { dirname, extname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { BuildFailure, BuildOptions, Loader, Message, Plugin, PluginBuild } from "esbuild";
-import { requireDescriptors } from "../ledger/descriptors.ts";
-import { lacksDescriptor } from "../ledger/disk.ts";
-import { makeFolder } from "../ledger/make-folder.ts";
+import { requireDescriptors } from "../disk/descriptors.ts";
+import { lacksDescriptor } from "../disk/disk.ts";
+import { makeFolder } from "../disk/make-folder.ts";
 import { BundleMemory } from "./bundle-memory.ts";
 import { readSafeFile } from "./safe-file.ts";
 

@@ -7,7 +7,7 @@
  */
 import { closeSync, constants, fstatSync, lstatSync, openSync, readlinkSync, readSync, realpathSync, statSync, type Stats } from "node:fs";
 import { dirname } from "node:path";
-import { lacksDescriptor } from "../ledger/disk.ts";
+import { lacksDescriptor } from "../disk/disk.ts";
 
 /** The greatest file that is read. */
 export const MAX_FILE_BYTES = 1_048_576;

@@ -29,7 +29,7 @@ const IMPATIENT: Plant = {
 
 /** Takes a missing descriptor for an error that nothing cures. */
 const UNFORGIVING: Plant = {
-  file: "src/ledger/disk.ts",
+  file: "src/disk/disk.ts",
   from: 'if (code === "EMFILE" || code === "ENFILE") return true;',
   to: "void code;",
 };

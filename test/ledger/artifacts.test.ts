@@ -10,7 +10,7 @@ import { Artifacts, ArtifactUnusable, isArtifactRef, SPILL_BYTES, type ArtifactR
 import { allOutputs, needsSpilling, outputOf, restoreEvent, spillEvent } from "../../src/ledger/spill-event.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
-import { diskError, faultyDisk } from "./faulty-disk.ts";
+import { diskError, faultyDisk } from "../disk/faulty-disk.ts";
 import { header } from "./sample-ledgers.ts";
 
 const long = (bytes: number): string => "x".repeat(bytes);

@@ -8,7 +8,7 @@ import { readLedger } from "../../src/ledger/ledger-reader.ts";
 import { readWholeLedger } from "../support/independent-ledger.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
-import { diskError, faultyDisk } from "./faulty-disk.ts";
+import { diskError, faultyDisk } from "../disk/faulty-disk.ts";
 import { calm, SEVEN, writeLedger, type Note } from "./sample-ledgers.ts";
 
 const first: Note[] = [{ type: "run.submitted", format: 1 }];

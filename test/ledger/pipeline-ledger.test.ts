@@ -10,7 +10,7 @@ import { PipelineLedger, type PipelineLedgerOptions } from "../../src/ledger/pip
 import { readWholeLedger } from "../support/independent-ledger.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
-import { diskError, faultyDisk } from "./faulty-disk.ts";
+import { diskError, faultyDisk } from "../disk/faulty-disk.ts";
 import { calm } from "./sample-ledgers.ts";
 
 const T0 = Date.UTC(2026, 10, 23, 2);

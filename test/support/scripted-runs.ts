@@ -4,7 +4,7 @@ import type { RunEvent, RunHeader, RunLine } from "../../src/core/event.ts";
 import { evolve, type RunState } from "../../src/core/run-state.ts";
 import type { FinalRunStatus } from "../../src/core/status.ts";
 import type { QueueLimits, RunEnd, RunHandle, RunMaker, StopOrder } from "../../src/engine/ports.ts";
-import type { Disk } from "../../src/ledger/disk.ts";
+import type { Disk } from "../../src/disk/disk.ts";
 import { LedgerFile } from "../../src/ledger/ledger-file.ts";
 import type { RunStore } from "../../src/ledger/run-store.ts";
 

@@ -7,7 +7,7 @@
  */
 import * as fs from "node:fs";
 import { dirname } from "node:path";
-import type { Disk } from "../../src/ledger/disk.ts";
+import type { Disk } from "../../src/disk/disk.ts";
 
 /** A disk that can be made to die. */
 export interface MortalDisk extends Disk {

@@ -5,7 +5,7 @@
  */
 import { existsSync, writeSync } from "node:fs";
 import { systemClock } from "../../../src/clock.ts";
-import { systemDisk, type Disk } from "../../../src/ledger/disk.ts";
+import { systemDisk, type Disk } from "../../../src/disk/disk.ts";
 import { LedgerFile, type LedgerOptions } from "../../../src/ledger/ledger-file.ts";
 
 interface Note {

@@ -4,7 +4,7 @@
  */
 import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
-import { makeFolder } from "../../../ledger/make-folder.ts";
+import { makeFolder } from "../../../disk/make-folder.ts";
 import type { Guard } from "./guard.ts";
 
 const MEMORY = "/dev/shm";

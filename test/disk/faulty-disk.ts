@@ -1,6 +1,6 @@
 /** The system's disk with a count of every call, and failures where a test wants them. */
 import { closeSync } from "node:fs";
-import { systemDisk, type Disk } from "../../src/ledger/disk.ts";
+import { systemDisk, type Disk } from "../../src/disk/disk.ts";
 
 /** A disk that counts, and fails on demand. */
 export interface FaultyDisk extends Disk {

@@ -2,9 +2,9 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { makeMonthFolders } from "../../src/engine/month-folders.ts";
-import { ensureDirectory } from "../../src/ledger/directories.ts";
+import { ensureDirectory } from "../../src/disk/directories.ts";
 import type { LedgerFailed } from "../../src/ledger/ledger-error.ts";
-import { systemDisk, type Disk } from "../../src/ledger/disk.ts";
+import { systemDisk, type Disk } from "../../src/disk/disk.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { tempRoot } from "../support/temp-root.ts";
 

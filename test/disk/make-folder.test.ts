@@ -1,9 +1,9 @@
 import { mkdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { systemDisk } from "../../src/ledger/disk.ts";
-import { ensureDirectory } from "../../src/ledger/directories.ts";
-import { makeFolder } from "../../src/ledger/make-folder.ts";
+import { systemDisk } from "../../src/disk/disk.ts";
+import { ensureDirectory } from "../../src/disk/directories.ts";
+import { makeFolder } from "../../src/disk/make-folder.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
 it("makes what is missing, says whether it did, and keeps what is there", () => {
