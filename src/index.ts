@@ -10,7 +10,7 @@ export type { DynamicPipeline } from "./steps/dynamic-pipeline.ts";
 export type { Pipeline, PipelineSettings, Step, StepEntry, StepOptions, StepSettings, Unmapped } from "./steps/authoring.ts";
 export type { CacheContext, HookContext, Loose, StepContext, StepLog } from "./steps/context.ts";
 export type { CallArguments, CallOptions, DynamicRun, OutputHandle, StepHandle } from "./steps/dynamic-run.ts";
-export type { RunInfo } from "./orchestrators/local/protocol.ts";
+export type { RunInfo } from "./core/task.ts";
 
 // Orchestrators of one's own
 export { BaseOrchestrator } from "./orchestrators/base-orchestrator.ts";

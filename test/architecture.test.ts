@@ -34,19 +34,18 @@ const ARROWS: Record<string, readonly string[]> = {
 /** While the rooms are being built, what is not yet in its own: an empty list is the end of it. */
 const MOVING: Record<string, readonly string[]> = {
   schedules: ["ledger"],
-  steps: ["protocol", "places/local"],
-  protocol: ["core"],
-  orchestrators: ["clock", "disk", "ledger", "schedules", "steps", "protocol", "places/local", "run"],
-  places: ["places/local", "protocol"],
-  "places/local": ["ledger", "protocol"],
+  steps: ["places/local"],
+  orchestrators: ["clock", "disk", "ledger", "schedules", "steps", "places/local", "run"],
+  places: ["places/local"],
+  "places/local": ["ledger"],
   run: ["places/local"],
-  engine: ["protocol", "places/local"],
+  engine: ["places/local"],
   views: ["cli", "disk", "schedules"],
   cli: [],
   "cli/foreground": ["orchestrators", "observe"],
   "cli/evaluate": ["ledger", "schedules"],
-  index: ["ledger", "protocol", "run"],
-  "daemon/worker": ["protocol", "places/local"],
+  index: ["ledger", "run"],
+  "daemon/worker": ["places/local"],
 };
 
 /** Folders and files that are a room of their own within one, the longest first. */
@@ -90,7 +89,6 @@ const imports: Import[] = [...sources].flatMap(([from, text]) =>
 const target = ({ from, specifier }: Pick<Import, "from" | "specifier">): string => join(dirname(from), specifier);
 
 function roomOf(file: string): string {
-  if (file === "src/orchestrators/local/protocol.ts") return "protocol";
   const own = ROOMS.find((room) => file.startsWith(room));
   if (own !== undefined) return own.replace(/^src\//, "").replace(/\/$|\.ts$/, "");
   if (file.startsWith("daemon/")) return "daemon";

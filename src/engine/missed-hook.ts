@@ -6,7 +6,7 @@ import { FAILURE_CODES, toStepError } from "../core/failure.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { EnvValue, Json } from "../core/snapshot.ts";
 import { baseEnvironment } from "../orchestrators/environment.ts";
-import type { HookTask } from "../orchestrators/local/protocol.ts";
+import type { HookTask } from "../core/task.ts";
 import type { RunnerPool } from "../orchestrators/local/runner-process.ts";
 import type { SecretSource } from "../orchestrators/secrets.ts";
 import type { Log } from "./ports.ts";

@@ -15,7 +15,7 @@ import { isFinal, STATUSES, type Status } from "../core/status.ts";
 import type { CachePrepass } from "./cache-prepass.ts";
 import type { DynamicCalls } from "./dynamic-calls.ts";
 import type { Flavor } from "./flavors.ts";
-import type { FlavorTask, TaskResult } from "./local/protocol.ts";
+import type { FlavorTask, TaskResult } from "../core/task.ts";
 import type { RunParts } from "./run-parts.ts";
 import type { Stack } from "./stack.ts";
 import type { FetchedStatus, PlaceholderRun } from "./submission.ts";

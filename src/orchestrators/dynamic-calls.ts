@@ -16,7 +16,7 @@ import { runnerDeath } from "../core/plan.ts";
 import type { Json } from "../core/snapshot.ts";
 import { resolveSecrets } from "./environment.ts";
 import { isolationRefusal, type Flavor } from "./flavors.ts";
-import type { DynamicCall, DynamicEnd, DynamicTask, TaskResult } from "./local/protocol.ts";
+import type { DynamicCall, DynamicEnd, DynamicTask, TaskResult } from "../core/task.ts";
 import type { RunParts } from "./run-parts.ts";
 
 /** How long a function may keep away from its recorded calls once it made a new one. */

@@ -9,7 +9,7 @@ import { stepHook } from "../core/run-state.ts";
 import type { Json } from "../core/snapshot.ts";
 import { lacksDescriptor } from "../disk/disk.ts";
 import { RETRY_MS } from "../disk/until-room.ts";
-import type { HookTask, TaskResult } from "./local/protocol.ts";
+import type { HookTask, TaskResult } from "../core/task.ts";
 import type { RunParts } from "./run-parts.ts";
 
 type HookName = Extract<Action, { kind: "hook" }>["hook"];

@@ -5,7 +5,7 @@
  * meanwhile is the next. If the disk cannot keep up, or is full, what is over {@link MAX_WAITING} is dropped and counted in a line of its own.
  */
 import { constants } from "node:fs";
-import type { OutputLine } from "./local/protocol.ts";
+import type { OutputLine } from "../core/task.ts";
 import { systemDisk, writeAll, type Disk } from "../disk/disk.ts";
 
 /** Characters that may wait for the disk. */

@@ -1,7 +1,7 @@
 import type { RunEvent } from "../core/event.ts";
 import type { RunState } from "../core/run-state.ts";
 import type { RunEnvironment } from "./environment.ts";
-import type { OutputLine } from "./local/protocol.ts";
+import type { OutputLine } from "../core/task.ts";
 import type { RunJournal } from "./run-journal.ts";
 import type { RunDeps } from "./run-ports.ts";
 import type { SecretSource } from "./secrets.ts";

@@ -17,7 +17,7 @@ import { RETRY_MS } from "../disk/until-room.ts";
 import { outputOf, allOutputs } from "../ledger/spill-event.ts";
 import { resolveSecrets, type RunEnvironment } from "./environment.ts";
 import { FileHashes } from "./file-hashes.ts";
-import type { Task, TaskResult } from "./local/protocol.ts";
+import type { Task, TaskResult } from "../core/task.ts";
 import { outputName, type CacheHit, type ResultCache } from "./result-cache.ts";
 import type { RunDeps } from "./run-ports.ts";
 import type { SecretSource } from "./secrets.ts";

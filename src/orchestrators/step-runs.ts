@@ -13,7 +13,7 @@ import { stepKind } from "../core/run-state.ts";
 import type { CacheCandidate } from "../ledger/cache-index.ts";
 import { needsSpilling, spillEvent } from "../ledger/spill-event.ts";
 import type { Flavor } from "./flavors.ts";
-import type { TaskResult } from "./local/protocol.ts";
+import type { TaskResult } from "../core/task.ts";
 import type { DeathInfo, TaskHandlers } from "./local/runner-process.ts";
 import type { ResultCache } from "./result-cache.ts";
 import type { ActOutcome, RunParts } from "./run-parts.ts";

@@ -1,5 +1,5 @@
 import type { Room } from "../core/plan.ts";
-import type { Task } from "./local/protocol.ts";
+import type { Task } from "../core/task.ts";
 import type { TaskHandlers } from "./local/runner-process.ts";
 
 /** Where tasks run: `RunnerPool`. */

@@ -1,6 +1,6 @@
 /** What a step's function is given. */
 import type { Json } from "../core/snapshot.ts";
-import type { RunInfo } from "../orchestrators/local/protocol.ts";
+import type { RunInfo } from "../core/task.ts";
 
 /** Values by name whose types nobody declared. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- what a file or another step gave; a step that wants to be sure declares its types

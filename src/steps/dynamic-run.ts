@@ -9,7 +9,7 @@
  */
 import { toStepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
-import type { DynamicCall, DynamicEnd, DynamicInput } from "../orchestrators/local/protocol.ts";
+import type { DynamicCall, DynamicEnd, DynamicInput } from "../core/task.ts";
 import { isUnmapped, stepParts, type Jsonified, type RequiredKeys, type Step, type Unmapped } from "./authoring.ts";
 import type { Loose, StepContext, StepLog } from "./context.ts";
 import { locateStep } from "./load-definition.ts";

@@ -6,7 +6,7 @@
  */
 import { toStepError, type StepError } from "../core/failure.ts";
 import type { CodeRef, Json } from "../core/snapshot.ts";
-import type { FlavorTask } from "../orchestrators/local/protocol.ts";
+import type { FlavorTask } from "../core/task.ts";
 import { LoadError, pickValue, type LoadedModule } from "./resolve-code.ts";
 
 const HOST_SYMBOL = Symbol.for("orchd.host");

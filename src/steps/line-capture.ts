@@ -6,7 +6,7 @@
  * was dropped, which a last line tells.
  */
 import { StringDecoder } from "node:string_decoder";
-import { LINE_OVERHEAD, OUTPUT_LIMIT } from "../orchestrators/local/protocol.ts";
+import { LINE_OVERHEAD, OUTPUT_LIMIT } from "../core/task.ts";
 import type { Masker } from "./mask.ts";
 
 /** Where a line came from. */

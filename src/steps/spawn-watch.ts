@@ -10,7 +10,7 @@
 import { createRequire, syncBuiltinESMExports } from "node:module";
 import type * as childProcess from "node:child_process";
 import type { Readable } from "node:stream";
-import { TOKEN_VARIABLE } from "../orchestrators/local/protocol.ts";
+import { TOKEN_VARIABLE } from "../core/task.ts";
 
 /** What the watch needs of the thread. */
 export interface SpawnHost {

@@ -5,7 +5,7 @@
  * step, and most steps never look at it: so it stands behind a getter, and is set up when it is first touched. Once anything has held it
  * (`const { env } = process`), a reference may have been kept, and it is set up before every step from then on.
  */
-import { TOKEN_VARIABLE } from "../orchestrators/local/protocol.ts";
+import { TOKEN_VARIABLE } from "../core/task.ts";
 
 /** The environment of one thread. */
 export class StepEnv {

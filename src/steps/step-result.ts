@@ -1,6 +1,6 @@
 /** From what a step's function returned to JSON, or to the reason why it is none. */
 import { FAILURE_CODES } from "../core/failure.ts";
-import { RESULT_LIMIT } from "../orchestrators/local/protocol.ts";
+import { RESULT_LIMIT } from "../core/task.ts";
 
 /** A result that cannot be recorded; `message` names the step and the place in the value. */
 export class BadOutput extends Error {

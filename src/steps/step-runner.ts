@@ -2,7 +2,7 @@
  * Carries out one piece of work in a worker thread: finds the code, calls it with its context, and turns what it gives into JSON.
  */
 import type { Json } from "../core/snapshot.ts";
-import type { Task } from "../orchestrators/local/protocol.ts";
+import type { Task } from "../core/task.ts";
 import type { StepLog } from "./context.ts";
 import { pickFunction, type Modules, type LoadedModule } from "./resolve-code.ts";
 import { resultJson } from "./step-result.ts";

@@ -3,7 +3,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { systemClock } from "../../src/clock.ts";
-import type { OutputLine, RunnerSettings, Task, TaskResult } from "../../src/orchestrators/local/protocol.ts";
+import type { OutputLine, Task, TaskResult } from "../../src/core/task.ts";
+import type { RunnerSettings } from "../../src/orchestrators/local/protocol.ts";
 import { RunnerPool, type DeathInfo } from "../../src/orchestrators/local/runner-process.ts";
 import { tempRoot } from "./temp-root.ts";
 

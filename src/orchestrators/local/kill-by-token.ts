@@ -8,7 +8,7 @@
  */
 import { readFileSync } from "node:fs";
 import { descendantsOf, killDescendant, processFolders } from "./descendants.ts";
-import { TOKEN_VARIABLE } from "./protocol.ts";
+import { TOKEN_VARIABLE } from "../../core/task.ts";
 
 /** Passes over /proc until one finds nothing new: a process may fork while it is being looked for. */
 const PASSES = 5;

@@ -10,7 +10,7 @@ import { BaseOrchestrator } from "../base-orchestrator.ts";
 import { LOCAL_CAPABILITIES, type Capabilities } from "../capabilities.ts";
 import type { TaskPool } from "../task-pool.ts";
 import type { FetchedStatus, PipelineSubmission, PlaceholderRun, SubmissionResult } from "../submission.ts";
-import type { Task } from "./protocol.ts";
+import type { Task } from "../../core/task.ts";
 import type { TaskHandlers } from "./runner-process.ts";
 
 /** A run that is being driven, as its orchestrator sees it. */

@@ -19,7 +19,8 @@ import { fileURLToPath } from "node:url";
 import { hasDescriptors } from "../../disk/descriptors.ts";
 import { RETRY_MS } from "../../disk/until-room.ts";
 import { killByToken, killQuietly } from "./kill-by-token.ts";
-import { LIFELINE, TOKEN_VARIABLE, type FromRunner, type RunnerSettings, type ToRunner } from "./protocol.ts";
+import { TOKEN_VARIABLE } from "../../core/task.ts";
+import { LIFELINE, type FromRunner, type RunnerSettings, type ToRunner } from "./protocol.ts";
 import { StrayLines } from "./stray-lines.ts";
 
 /** How long messages that a dead runner had sent may take to be read. */

@@ -15,17 +15,8 @@ import { FAILURE_CODES, toStepError } from "../../core/failure.ts";
 import type { Room } from "../../core/plan.ts";
 import type { Json } from "../../core/snapshot.ts";
 import { Masker } from "../../steps/mask.ts";
-import {
-  LINE_OVERHEAD,
-  OUTPUT_LIMIT,
-  headOf,
-  type FromRunner,
-  type OutputLine,
-  type RawResult,
-  type RunnerSettings,
-  type Task,
-  type TaskResult,
-} from "./protocol.ts";
+import { LINE_OVERHEAD, OUTPUT_LIMIT, type OutputLine, type Task, type TaskResult } from "../../core/task.ts";
+import { headOf, type FromRunner, type RawResult, type RunnerSettings } from "./protocol.ts";
 import { RunnerChild, type RunnerExit } from "./runner-child.ts";
 
 /** A step that takes longer than this is not worth sending another ahead of. */

@@ -7,7 +7,8 @@
  * whose only writer is the daemon, and ends the runner when that closes: a runner hears of the daemon's end by itself only while it is well.
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { LIFELINE, TOKEN_VARIABLE } from "../protocol.ts";
+import { TOKEN_VARIABLE } from "../../../core/task.ts";
+import { LIFELINE } from "../protocol.ts";
 
 /** Looks at all processes, at most: what forks faster than it can be looked for is not waited for. */
 const PASSES = 100;

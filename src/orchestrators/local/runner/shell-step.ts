@@ -14,7 +14,8 @@ import { MASKED_RESULT, Masker } from "../../../steps/mask.ts";
 import { BadOutput, resultJson } from "../../../steps/step-result.ts";
 import { descendantsOf, killDescendant, type Descendant } from "../descendants.ts";
 import { killByToken, killQuietly } from "../kill-by-token.ts";
-import { RESULT_LIMIT, TOKEN_VARIABLE, type OutputLine, type RawResult, type ShellTask } from "../protocol.ts";
+import { RESULT_LIMIT, TOKEN_VARIABLE, type OutputLine, type ShellTask } from "../../../core/task.ts";
+import type { RawResult } from "../protocol.ts";
 import type { Guard } from "./guard.ts";
 
 /** A value longer than this, in bytes, is given as a file. */
