@@ -7,7 +7,7 @@ import { toStepError } from "../../src/core/failure.ts";
 import type { Room } from "../../src/core/plan.ts";
 import type { CodeRef, Json } from "../../src/core/snapshot.ts";
 import type { Task, TaskResult } from "../../src/core/task.ts";
-import type { DeathInfo, TaskHandlers } from "../../src/orchestrators/local/runner-process.ts";
+import type { DeathInfo, TaskHandlers } from "../../src/orchestrators/task-pool.ts";
 import type { TaskPool } from "../../src/orchestrators/task-pool.ts";
 import { DynamicCaller, type DynamicRun } from "../../src/steps/dynamic-run.ts";
 import { runFlavor } from "../../src/steps/flavor-host.ts";

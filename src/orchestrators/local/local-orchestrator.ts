@@ -11,7 +11,7 @@ import { LOCAL_CAPABILITIES, type Capabilities } from "../capabilities.ts";
 import type { TaskPool } from "../task-pool.ts";
 import type { FetchedStatus, PipelineSubmission, PlaceholderRun, SubmissionResult } from "../submission.ts";
 import type { Task } from "../../core/task.ts";
-import type { TaskHandlers } from "./runner-process.ts";
+import type { TaskHandlers } from "../task-pool.ts";
 
 /** A run that is being driven, as its orchestrator sees it. */
 export interface DrivenRun {

@@ -15,7 +15,8 @@ import { FAILURE_CODES, toStepError } from "../../core/failure.ts";
 import type { Room } from "../../core/plan.ts";
 import type { Json } from "../../core/snapshot.ts";
 import { Masker } from "../../steps/mask.ts";
-import { LINE_OVERHEAD, OUTPUT_LIMIT, type OutputLine, type Task, type TaskResult } from "../../core/task.ts";
+import { LINE_OVERHEAD, OUTPUT_LIMIT, type Task } from "../../core/task.ts";
+import type { TaskHandlers } from "../task-pool.ts";
 import { headOf, type FromRunner, type RawResult, type RunnerSettings } from "./protocol.ts";
 import { RunnerChild, type RunnerExit } from "./runner-child.ts";
 
@@ -27,30 +28,6 @@ const LONG_SINCE_MS = 100;
 const STOP_SLACK_MS = 1_250;
 /** A thread that has answered may take its runner with it as it is ended: so long after, the death may still be its doing. */
 const LATE_DEATH_MS = 5_000;
-
-/** What is known of a runner's death. */
-export interface DeathInfo {
-  /** Every piece of work that may be to blame: what was in it, this one included, and what had just ended. */
-  readonly inFlight: readonly string[];
-  /** It was a runner of its own (`start(…, {alone: true})`): whose fault it was is plain. */
-  readonly alone: boolean;
-  /** For people: `the runner was ended by SIGKILL`. */
-  readonly because: string;
-  /** {@link FAILURE_CODES.memory} or {@link FAILURE_CODES.runnerDied}. */
-  readonly code: string;
-}
-
-/** Who is told what becomes of a piece of work. */
-export interface TaskHandlers {
-  /** It ended. `durationMs` is monotonic, from its begin; `startedAt` is wall time, milliseconds since 1970. */
-  done(result: TaskResult, durationMs: number, startedAt: number): void;
-  /** It printed or logged. */
-  output(lines: readonly OutputLine[]): void;
-  /** It asks the daemon for something; a rejection becomes its error. */
-  call?(method: string, argument: Json): Promise<Json>;
-  /** Its runner died under it. */
-  died(info: DeathInfo): void;
-}
 
 /** What the pool is made of. */
 export interface RunnerPoolOptions {
