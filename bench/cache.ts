@@ -22,7 +22,7 @@ import { RunStore } from "../src/ledger/run-store.ts";
 import { Flavors } from "../src/orchestrators/flavors.ts";
 import { RunLoop } from "../src/orchestrators/run-loop.ts";
 import type { RunDeps } from "../src/orchestrators/run-ports.ts";
-import type { TaskPool } from "../src/orchestrators/task-pool.ts";
+import type { TaskPool } from "../src/places/place.ts";
 import { BenchDaemon, inFolder, ledgerPath, linesOf, writeFiles, type Line } from "./bench-root.ts";
 import { timed, type Row } from "./row.ts";
 import { PLAIN_SNAPSHOT, PLAIN_STEP } from "./plain-step.ts";

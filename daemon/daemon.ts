@@ -18,7 +18,7 @@ import { openWorkshop, tokenOf } from "../src/engine/workshop.ts";
 import { DaemonLockHeld, waitForDaemonLock, type DaemonLock } from "../src/ledger/lock.ts";
 import { logPipelineEvent, logRunEvent } from "../src/observe/event-log.ts";
 import { ServiceManager } from "../src/observe/service-manager.ts";
-import { killByToken } from "../src/orchestrators/local/kill-by-token.ts";
+import { killByToken } from "../src/places/local/kill-by-token.ts";
 import { stopBundler } from "../src/schedules/bundle.ts";
 import { DropFolder } from "../src/schedules/drop-folder.ts";
 import { loadPipelineFile } from "../src/schedules/load-file.ts";

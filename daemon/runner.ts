@@ -1,6 +1,6 @@
 /** The runner process's entry: `runner.js SETTINGS`, started by the daemon with an IPC channel. */
-import { RunnerHost } from "../src/orchestrators/local/runner/runner-host.ts";
-import type { RunnerSettings, ToRunner } from "../src/orchestrators/local/protocol.ts";
+import { RunnerHost } from "../src/places/local/runner/runner-host.ts";
+import type { RunnerSettings, ToRunner } from "../src/places/local/protocol.ts";
 
 const host = new RunnerHost(JSON.parse(process.argv[2] ?? "{}") as RunnerSettings, new URL("./worker.js", import.meta.url), (batch) => {
   if (process.connected) process.send!(batch, undefined, {}, () => {});

@@ -12,7 +12,7 @@ import type { OrchdSettings } from "../core/settings.ts";
 import type { Fault } from "../core/fault.ts";
 import type { CodeRef, Snapshot } from "../core/snapshot.ts";
 import { Flavors } from "../orchestrators/flavors.ts";
-import { RunnerPool } from "../orchestrators/local/runner-process.ts";
+import { RunnerPool } from "../places/local/runner-pool.ts";
 
 /** How long a file may take to be evaluated, in milliseconds. */
 const LIMIT_MS = 30_000;

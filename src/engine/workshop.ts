@@ -19,7 +19,7 @@ import { restoreEvent } from "../ledger/spill-event.ts";
 import { Flavors } from "../orchestrators/flavors.ts";
 import { RunLoop } from "../orchestrators/run-loop.ts";
 import type { RunDeps } from "../orchestrators/run-ports.ts";
-import { RunnerPool } from "../orchestrators/local/runner-process.ts";
+import { RunnerPool } from "../places/local/runner-pool.ts";
 import { readHeaderLine } from "./adopted-run.ts";
 import { SecretFiles } from "../orchestrators/secrets.ts";
 import { callMissedHook } from "./missed-hook.ts";

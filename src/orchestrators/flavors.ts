@@ -10,8 +10,8 @@ import { formatPath, type Fault } from "../core/fault.ts";
 import type { Json, OrchestratorRef, Snapshot, SnapshotStep } from "../core/snapshot.ts";
 import { EXECUTION_MODES } from "../core/status.ts";
 import { DEFAULT_CAPABILITIES, LOCAL_CAPABILITIES, type Capabilities } from "./capabilities.ts";
-import { LocalOrchestrator } from "./local/local-orchestrator.ts";
-import type { TaskPool } from "./task-pool.ts";
+import { LocalOrchestrator } from "./local-orchestrator.ts";
+import type { TaskPool } from "../places/place.ts";
 
 /** An orchestrator as the daemon knows it. */
 export interface Flavor {

@@ -14,7 +14,7 @@ import type { CacheCandidate } from "../ledger/cache-index.ts";
 import { needsSpilling, spillEvent } from "../ledger/spill-event.ts";
 import type { Flavor } from "./flavors.ts";
 import type { TaskResult } from "../core/task.ts";
-import type { DeathInfo, TaskHandlers } from "./task-pool.ts";
+import type { DeathInfo, TaskHandlers } from "../places/place.ts";
 import type { ResultCache } from "./result-cache.ts";
 import type { ActOutcome, RunParts } from "./run-parts.ts";
 import { outputsOf } from "./step-outputs.ts";

@@ -7,7 +7,7 @@ import { expect } from "vitest";
 import type { RunHeader } from "../../src/core/event.ts";
 import type { Capabilities } from "../../src/orchestrators/capabilities.ts";
 import { BaseOrchestrator } from "../../src/orchestrators/base-orchestrator.ts";
-import { LocalOrchestrator } from "../../src/orchestrators/local/local-orchestrator.ts";
+import { LocalOrchestrator } from "../../src/orchestrators/local-orchestrator.ts";
 import type { PipelineSubmission, SubmissionResult } from "../../src/orchestrators/submission.ts";
 import type { RunLoop } from "../../src/orchestrators/run-loop.ts";
 import type { OrchestratorRef, Snapshot, SnapshotStep } from "../../src/core/snapshot.ts";

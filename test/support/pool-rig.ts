@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import type { OutputLine, Task, TaskResult } from "../../src/core/task.ts";
-import type { RunnerSettings } from "../../src/orchestrators/local/protocol.ts";
-import type { DeathInfo } from "../../src/orchestrators/task-pool.ts";
-import { RunnerPool } from "../../src/orchestrators/local/runner-process.ts";
+import type { RunnerSettings } from "../../src/places/local/protocol.ts";
+import type { DeathInfo } from "../../src/places/place.ts";
+import { RunnerPool } from "../../src/places/local/runner-pool.ts";
 import { tempRoot } from "./temp-root.ts";
 
 /** How a piece of work ended, and what it printed. */

@@ -16,7 +16,7 @@ import type { Room } from "../../core/plan.ts";
 import type { Json } from "../../core/snapshot.ts";
 import { Masker } from "../../steps/mask.ts";
 import { LINE_OVERHEAD, OUTPUT_LIMIT, type Task } from "../../core/task.ts";
-import type { TaskHandlers } from "../task-pool.ts";
+import type { TaskHandlers } from "../place.ts";
 import { headOf, type FromRunner, type RawResult, type RunnerSettings } from "./protocol.ts";
 import { RunnerChild, type RunnerExit } from "./runner-child.ts";
 

@@ -58,7 +58,7 @@ function callsOf(rig: PoolRig): number {
 function rigFor(): PoolRig {
   const rig = new PoolRig();
   rig.module("slow", SLOW(rig.folder));
-  rig.module("loaded", `import { slow } from "./slow.mjs"; await slow(); export default { answer: 1 };`);
+  rig.module("loaded", `import { slow } from "../orchestrators/slow.mjs"; await slow(); export default { answer: 1 };`);
   return rig;
 }
 

@@ -5,13 +5,13 @@
  * It shares out the pool's room between runs. A step is given its place when its start is decided, which is before its line is durable and
  * before the pool hears of it; so places that are promised and not yet taken are counted here.
  */
-import type { Room } from "../../core/plan.ts";
-import { BaseOrchestrator } from "../base-orchestrator.ts";
-import { LOCAL_CAPABILITIES, type Capabilities } from "../capabilities.ts";
-import type { TaskPool } from "../task-pool.ts";
-import type { FetchedStatus, PipelineSubmission, PlaceholderRun, SubmissionResult } from "../submission.ts";
-import type { Task } from "../../core/task.ts";
-import type { TaskHandlers } from "../task-pool.ts";
+import type { Room } from "../core/plan.ts";
+import { BaseOrchestrator } from "./base-orchestrator.ts";
+import { LOCAL_CAPABILITIES, type Capabilities } from "./capabilities.ts";
+import type { TaskPool } from "../places/place.ts";
+import type { FetchedStatus, PipelineSubmission, PlaceholderRun, SubmissionResult } from "./submission.ts";
+import type { Task } from "../core/task.ts";
+import type { TaskHandlers } from "../places/place.ts";
 
 /** A run that is being driven, as its orchestrator sees it. */
 export interface DrivenRun {
