@@ -5,10 +5,10 @@
 import { FAILURE_CODES, toStepError } from "../core/failure.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { EnvValue, Json } from "../core/snapshot.ts";
-import { baseEnvironment } from "../orchestrators/environment.ts";
+import { baseEnvironment } from "../run/environment.ts";
 import type { HookTask } from "../core/task.ts";
 import type { RunnerPool } from "../places/local/runner-pool.ts";
-import type { SecretSource } from "../orchestrators/secrets.ts";
+import type { SecretSource } from "../run/secrets.ts";
 import type { Log } from "./ports.ts";
 import type { MissedSlot } from "./slot-recorder.ts";
 

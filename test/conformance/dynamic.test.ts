@@ -1,7 +1,7 @@
 /** Conformance 55 to 60: dynamic pipelines (docs/zenml.md "Dynamic pipelines"). */
 import { describe, expect, it } from "vitest";
 import type { Snapshot } from "../../src/core/snapshot.ts";
-import { RunLoop } from "../../src/orchestrators/run-loop.ts";
+import { RunLoop } from "../../src/run/run-loop.ts";
 import type { DynamicRun } from "../../src/steps/dynamic-run.ts";
 import type { SubmissionResult } from "../../src/orchestrators/submission.ts";
 import { step, unmapped } from "../../src/steps/authoring.ts";

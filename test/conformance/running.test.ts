@@ -8,7 +8,7 @@ import { isFinal } from "../../src/core/status.ts";
 import { runStatus } from "../../src/core/run-status.ts";
 import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
 import type { RetryPolicy, Snapshot, SnapshotStep } from "../../src/core/snapshot.ts";
-import { RunLoop } from "../../src/orchestrators/run-loop.ts";
+import { RunLoop } from "../../src/run/run-loop.ts";
 import { fakeCode, held, type FakeClass } from "../support/fake-pool.ts";
 import { GivenRun, snapshotOf, stepSpec } from "../support/given-run.ts";
 import { moduleStep } from "../support/run-bench.ts";

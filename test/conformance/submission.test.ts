@@ -7,7 +7,7 @@ import { runIdForSlot } from "../../src/core/run-id.ts";
 import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
 import type { Capabilities } from "../../src/orchestrators/capabilities.ts";
 import { BaseOrchestrator } from "../../src/orchestrators/base-orchestrator.ts";
-import { RunLoop } from "../../src/orchestrators/run-loop.ts";
+import { RunLoop } from "../../src/run/run-loop.ts";
 import type { FetchedStatus, PipelineSubmission, PlaceholderRun, SubmissionResult } from "../../src/orchestrators/submission.ts";
 import type { Snapshot } from "../../src/core/snapshot.ts";
 import { fakeCode, held, type FakeClass } from "../support/fake-pool.ts";

@@ -9,7 +9,7 @@ import type { Capabilities } from "../../src/orchestrators/capabilities.ts";
 import { BaseOrchestrator } from "../../src/orchestrators/base-orchestrator.ts";
 import { LocalOrchestrator } from "../../src/orchestrators/local-orchestrator.ts";
 import type { PipelineSubmission, SubmissionResult } from "../../src/orchestrators/submission.ts";
-import type { RunLoop } from "../../src/orchestrators/run-loop.ts";
+import type { RunLoop } from "../../src/run/run-loop.ts";
 import type { OrchestratorRef, Snapshot, SnapshotStep } from "../../src/core/snapshot.ts";
 import { FakePool, type FakeClass, type FakeFunction } from "../support/fake-pool.ts";
 import { snapshotOf } from "../support/given-run.ts";

@@ -11,7 +11,7 @@ import type { Json } from "../../src/core/snapshot.ts";
 import { Artifacts, type ArtifactRef } from "../../src/ledger/artifacts.ts";
 import { CacheIndex } from "../../src/ledger/cache-index.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
-import { ResultCache, type CacheAnswer } from "../../src/orchestrators/result-cache.ts";
+import { ResultCache, type CacheAnswer } from "../../src/run/result-cache.ts";
 import { snapshotOf, stepSpec } from "../support/given-run.ts";
 import { reached, trials } from "../support/figures.ts";
 import { tempRoot } from "../support/temp-root.ts";

@@ -110,7 +110,7 @@ describe("a run", () => {
     await b.began;
     // The first daemon is gone; its loop hears nothing any more.
     const second = new RunBench({ runsDir: bench.store.runsDir, functions: { a: () => 1, b: () => 2 } });
-    const { RunLoop } = await import("../../src/orchestrators/run-loop.ts");
+    const { RunLoop } = await import("../../src/run/run-loop.ts");
     const again = (await RunLoop.recover(loop.state.run, second.deps))!;
     expect(second.pool.started).toHaveLength(0);
     again.start("it goes on");

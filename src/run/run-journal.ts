@@ -11,7 +11,7 @@ import type { Clock } from "../clock.ts";
 import type { RunEvent } from "../core/event.ts";
 import { evolve, type RunState } from "../core/run-state.ts";
 import type { LedgerFile } from "../ledger/ledger-file.ts";
-import type { LogPort } from "./run-ports.ts";
+import type { LogPort } from "./run-deps.ts";
 
 /** See the head of this file. */
 export class RunJournal {

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { FileHashes } from "../../src/orchestrators/file-hashes.ts";
+import { FileHashes } from "../../src/run/file-hashes.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
 const sha = (text: string): string => createHash("sha256").update(text).digest("hex");

@@ -6,8 +6,8 @@ import { FAILURE_CODES, toStepError } from "../core/failure.ts";
 import { evolve, fold, type RunState } from "../core/run-state.ts";
 import { LedgerFile, type LedgerOptions } from "../ledger/ledger-file.ts";
 import { needsSpilling, restoreEvent, spillEvent } from "../ledger/spill-event.ts";
-import { refusalOf, SubmissionRefused, type Flavor } from "./flavors.ts";
-import type { RunDeps } from "./run-ports.ts";
+import { refusalOf, SubmissionRefused, type Flavor } from "../orchestrators/flavors.ts";
+import type { RunDeps } from "./run-deps.ts";
 
 /** See the head of this file. */
 export interface OpenRun {

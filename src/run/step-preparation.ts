@@ -19,7 +19,7 @@ import { resolveSecrets, type RunEnvironment } from "./environment.ts";
 import { FileHashes } from "./file-hashes.ts";
 import type { Task, TaskResult } from "../core/task.ts";
 import { outputName, type CacheHit, type ResultCache } from "./result-cache.ts";
-import type { RunDeps } from "./run-ports.ts";
+import type { RunDeps } from "./run-deps.ts";
 import type { SecretSource } from "./secrets.ts";
 
 /** What is to become of a step that may start. */

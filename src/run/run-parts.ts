@@ -3,7 +3,7 @@ import type { RunState } from "../core/run-state.ts";
 import type { RunEnvironment } from "./environment.ts";
 import type { OutputLine } from "../core/task.ts";
 import type { RunJournal } from "./run-journal.ts";
-import type { RunDeps } from "./run-ports.ts";
+import type { RunDeps } from "./run-deps.ts";
 import type { SecretSource } from "./secrets.ts";
 import type { StepWaiters } from "./step-waiters.ts";
 

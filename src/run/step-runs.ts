@@ -12,7 +12,7 @@ import { afterFailure, afterInterruption, runnerDeath, type Action, type Interru
 import { stepKind } from "../core/run-state.ts";
 import type { CacheCandidate } from "../ledger/cache-index.ts";
 import { needsSpilling, spillEvent } from "../ledger/spill-event.ts";
-import type { Flavor } from "./flavors.ts";
+import type { Flavor } from "../orchestrators/flavors.ts";
 import type { TaskResult } from "../core/task.ts";
 import type { DeathInfo, TaskHandlers } from "../places/place.ts";
 import type { ResultCache } from "./result-cache.ts";

@@ -14,11 +14,11 @@ import type { Json, Snapshot } from "../core/snapshot.ts";
 import { isFinal, STATUSES, type Status } from "../core/status.ts";
 import type { CachePrepass } from "./cache-prepass.ts";
 import type { DynamicCalls } from "./dynamic-calls.ts";
-import type { Flavor } from "./flavors.ts";
+import type { Flavor } from "../orchestrators/flavors.ts";
 import type { FlavorTask, TaskResult } from "../core/task.ts";
 import type { RunParts } from "./run-parts.ts";
-import type { Stack } from "./stack.ts";
-import type { FetchedStatus, PlaceholderRun } from "./submission.ts";
+import type { Stack } from "../orchestrators/stack.ts";
+import type { FetchedStatus, PlaceholderRun } from "../orchestrators/submission.ts";
 
 /** How often a run that goes on elsewhere is asked after. */
 const FETCH_MS = 5_000;

@@ -4,7 +4,7 @@
  *
  * It is not for scheduled runs, and not for dynamic ones, whose steps nobody knows before (docs/zenml.md); `ORCHD_PREVENT_CLIENT_SIDE_CACHING` turns it off.
  */
-import type { Flavor } from "./flavors.ts";
+import type { Flavor } from "../orchestrators/flavors.ts";
 import type { RunParts } from "./run-parts.ts";
 import type { Preparation } from "./step-preparation.ts";
 import type { StepRuns } from "./step-runs.ts";

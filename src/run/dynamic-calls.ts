@@ -15,7 +15,7 @@ import { FAILURE_CODES, clipError, toStepError, type StepError } from "../core/f
 import { runnerDeath } from "../core/plan.ts";
 import type { Json } from "../core/snapshot.ts";
 import { resolveSecrets } from "./environment.ts";
-import { isolationRefusal, type Flavor } from "./flavors.ts";
+import { isolationRefusal, type Flavor } from "../orchestrators/flavors.ts";
 import type { DynamicCall, DynamicEnd, DynamicTask, TaskResult } from "../core/task.ts";
 import type { RunParts } from "./run-parts.ts";
 

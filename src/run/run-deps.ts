@@ -9,7 +9,7 @@ import type { OrchdSettings } from "../core/settings.ts";
 import type { Artifacts } from "../ledger/artifacts.ts";
 import type { CacheIndex } from "../ledger/cache-index.ts";
 import type { RunStore } from "../ledger/run-store.ts";
-import type { Flavors } from "./flavors.ts";
+import type { Flavors } from "../orchestrators/flavors.ts";
 import type { SecretSource } from "./secrets.ts";
 
 /** Which results have which key: `CacheIndex`. */

@@ -19,7 +19,7 @@ import type { CacheCandidate } from "../ledger/cache-index.ts";
 import { readLedger } from "../ledger/ledger-reader.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { restoreEvent } from "../ledger/spill-event.ts";
-import type { CacheIndexPort, RunDeps } from "./run-ports.ts";
+import type { CacheIndexPort, RunDeps } from "./run-deps.ts";
 
 const FOLDED_KEPT = 4;
 const FOLDED_STEPS_KEPT = 20_000;
