@@ -13,7 +13,7 @@ import { readTail } from "../ledger/ledger-reader.ts";
 import { readQuickTail } from "../ledger/quick-tail.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { quickCalculator } from "./quick-calculator.ts";
-import { isPipelineFileName } from "../schedules/pipeline-file-name.ts";
+import { isPipelineFileName } from "../core/pipeline-file-name.ts";
 
 /** What a ledger may leave out of a schedule. The defaults' own file brings the schemas with it, which cost more than all of this. */
 const LEFT_OUT = { timezone: "UTC", jitterSeconds: 0, blackout: [] } as const;

@@ -21,7 +21,7 @@ import { dirname, join, resolve } from "node:path";
 import { watch, type FSWatcher } from "chokidar";
 import type { Clock, Timer } from "../clock.ts";
 import { compare, hashOf, look, YOUNG_MS, type Sight } from "./file-sight.ts";
-import { isPipelineFileName } from "./pipeline-file-name.ts";
+import { isPipelineFileName } from "../core/pipeline-file-name.ts";
 
 export { isPipelineFileName };
 
