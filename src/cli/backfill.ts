@@ -3,7 +3,7 @@ import { formatDuration } from "../core/duration.ts";
 import { snapshotFor } from "../core/compile.ts";
 import { parseRunId, runIdForSlot } from "../core/run-id.ts";
 import { runStatus } from "../core/run-status.ts";
-import { timetable, type DueSlot } from "../core/schedule.ts";
+import { timetable, type DueSlot } from "../core/schedule/schedule.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import { ask, report } from "./ask.ts";
 import { CacheForecast } from "./cache-forecast.ts";

@@ -1,6 +1,6 @@
 /** A coming slot as `orchd next` prints it. */
-import { blackoutOf, type DueSlot, type Timetable } from "../core/schedule.ts";
-import type { Schedule } from "../core/schedule-schema.ts";
+import { blackoutOf, type DueSlot, type Timetable } from "../core/schedule/schedule.ts";
+import type { Schedule } from "../core/schedule/schedule-schema.ts";
 import { daylightNote, localText } from "./slot-text.ts";
 
 /** One slot of `orchd next --json`. */

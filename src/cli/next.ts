@@ -2,7 +2,7 @@
  * `orchd next [PIPELINE]`: the coming slots, from the pipeline files as they are now, with the offset that holds at each; `--days` rehearses
  * a stretch of days (rehearsal.ts).
  */
-import { timetable, type DueSlot, type Timetable } from "../core/schedule.ts";
+import { timetable, type DueSlot, type Timetable } from "../core/schedule/schedule.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import type { PipelineState } from "../core/pipeline-state.ts";
 import type { CommandContext } from "./command.ts";

@@ -5,9 +5,9 @@
  * are simpler: a plain pattern (core/plain-cron.ts), and no change of the zone's offset anywhere near. Then local time is UTC shifted by a constant,
  * and the shift is what `Date` says under that TZ, for 1 ms. Any other question goes to the calculator.
  */
-import { cronCalculator } from "../core/cron-calculator.ts";
-import { plainCron } from "../core/plain-cron.ts";
-import type { CronSource } from "../core/schedule.ts";
+import { cronCalculator } from "../core/schedule/cron-calculator.ts";
+import { plainCron } from "../core/schedule/plain-cron.ts";
+import type { CronSource } from "../core/schedule/schedule.ts";
 
 const MINUTE_MS = 60_000;
 /** So far around the question no change may lie: what a change does to fixed times reaches a day at most. */

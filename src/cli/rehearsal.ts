@@ -3,7 +3,7 @@
  * their next slot comes (by how long they took so far), and slots that daylight saving moves.
  */
 import { formatDuration } from "../core/duration.ts";
-import { offsetAt } from "../core/zone.ts";
+import { offsetAt } from "../core/schedule/zone.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import type { CommandContext } from "./command.ts";
 import { EXIT, type ExitStatus } from "./exit.ts";

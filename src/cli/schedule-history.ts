@@ -1,5 +1,5 @@
 /** Which text of a pipeline was in force at a moment, by its ledger. */
-import type { Schedule } from "../core/schedule-schema.ts";
+import type { Schedule } from "../core/schedule/schedule-schema.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { wholeSchedule } from "./pipeline-view.ts";
 import { linesBackwards } from "./run-history.ts";

@@ -1,7 +1,7 @@
 /** A slot as clocks in its schedule's zone show it, and what daylight saving does to it. */
-import { cronCalculator } from "../core/cron-calculator.ts";
-import type { Schedule } from "../core/schedule-schema.ts";
-import { gapsBetween, instantOf, offsetAt } from "../core/zone.ts";
+import { cronCalculator } from "../core/schedule/cron-calculator.ts";
+import type { Schedule } from "../core/schedule/schedule-schema.ts";
+import { gapsBetween, instantOf, offsetAt } from "../core/schedule/zone.ts";
 
 const DAY_MS = 86_400_000;
 

@@ -1,7 +1,7 @@
 /** `orchd why PIPELINE TIME`: why a slot did or did not run, as a sentence, from the pipeline's ledger. */
 import { runStatus } from "../core/run-status.ts";
 import type { PipelineState } from "../core/pipeline-state.ts";
-import { blackoutOf, scheduleKey, timetable, type DueSlot, type Schedule, type Timetable } from "../core/schedule.ts";
+import { blackoutOf, scheduleKey, timetable, type DueSlot, type Schedule, type Timetable } from "../core/schedule/schedule.ts";
 import { formatDuration } from "../core/duration.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import { daemonRuns } from "./ask.ts";

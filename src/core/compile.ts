@@ -12,7 +12,7 @@ import type { FieldPath, Fault } from "./fault.ts";
 import type { LoadedPipeline } from "./loaded-pipeline.ts";
 import { orderSteps } from "./order.ts";
 import type { PipelineDefinition } from "./pipeline.ts";
-import { resolveSchedules } from "./resolve-schedule.ts";
+import { resolveSchedules } from "./schedule/resolve-schedule.ts";
 import { NAME_PATTERN } from "./schema-parts.ts";
 import { envOf, mergeRetention, type OrchdSettings } from "./settings.ts";
 import type { CodeRef, EnvValue, Hooks, Json, OrchestratorRef, Snapshot, SnapshotStep } from "./snapshot.ts";

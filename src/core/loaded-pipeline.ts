@@ -3,7 +3,7 @@
  */
 import type { Overlap } from "./pipeline.ts";
 import type { Retention } from "./settings.ts";
-import type { Schedule } from "./schedule-schema.ts";
+import type { Schedule } from "./schedule/schedule-schema.ts";
 import type { Json, Snapshot } from "./snapshot.ts";
 
 /** A pipeline that is ready to be scheduled. Plain JSON. */

@@ -4,7 +4,7 @@
  */
 import type { PipelineEvent } from "./event.ts";
 import type { PipelineState } from "./pipeline-state.ts";
-import { packSlots } from "./slot-list.ts";
+import { packSlots } from "./schedule/slot-list.ts";
 import type { Json } from "./snapshot.ts";
 
 /** The checkpoint that stands for a state: with it as the only line, the fold is the same. */

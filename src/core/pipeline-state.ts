@@ -7,7 +7,7 @@
  * what fired never fires again. A checkpoint holds all of this, so that nobody reads further back than the last one.
  */
 import type { PipelineEvent, PipelineLine } from "./event.ts";
-import { slotOfKey, unpackSlots } from "./slot-list.ts";
+import { slotOfKey, unpackSlots } from "./schedule/slot-list.ts";
 import type { Json } from "./snapshot.ts";
 
 /** The end of a pipeline's newest finished run, or its newest run that still goes on. */

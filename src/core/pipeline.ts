@@ -6,7 +6,7 @@
  */
 import * as z from "zod";
 import { EXECUTION_MODES } from "./status.ts";
-import { scheduleSchema } from "./schedule-schema.ts";
+import { scheduleSchema } from "./schedule/schedule-schema.ts";
 import { codeSchema, durationSchema, envSchema, jsonSchema, nameSchema, paramsSchema, wordSchema } from "./schema-parts.ts";
 
 /** What becomes of a slot that comes while a run of its pipeline is active. */

@@ -7,7 +7,7 @@ import * as z from "zod";
 import { parseDuration } from "./duration.ts";
 import { retentionSchema, orchestratorSchema } from "./pipeline.ts";
 import { durationSchema, envSchema, nameSchema } from "./schema-parts.ts";
-import { isTimeZone, zoneFault } from "./zone.ts";
+import { isTimeZone, zoneFault } from "./schedule/zone.ts";
 import type { EnvValue, OrchestratorRef } from "./snapshot.ts";
 
 const limitSchema = z.strictObject({

@@ -11,7 +11,7 @@ import type { PipelineEvent } from "../core/event.ts";
 import type { Backfill as Accepted } from "../core/pipeline-state.ts";
 import type { Reply, Request } from "../core/request.ts";
 import { parseRunId, runIdForSlot } from "../core/run-id.ts";
-import { timetable, type DueSlot } from "../core/schedule.ts";
+import { timetable, type DueSlot } from "../core/schedule/schedule.ts";
 import type { Json } from "../core/snapshot.ts";
 import { LedgerClosed, LedgerExists } from "../ledger/ledger-error.ts";
 import type { RunStore } from "../ledger/run-store.ts";

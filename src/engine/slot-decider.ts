@@ -5,13 +5,13 @@
  * It is synchronous, because a thousand pipelines may be due in the same second.
  */
 import { activeLimit, decideOverlap } from "../core/admission.ts";
-import { decideCatchUp, surveyCatchUp, type CatchUpDecision } from "../core/catch-up.ts";
+import { decideCatchUp, surveyCatchUp, type CatchUpDecision } from "../core/schedule/catch-up.ts";
 import type { PipelineEvent, RunHeader } from "../core/event.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { PipelineState } from "../core/pipeline-state.ts";
 import { runIdForSlot } from "../core/run-id.ts";
-import type { Schedule } from "../core/schedule-schema.ts";
-import { blackoutOf, scheduleKey, slotId, timetable, type DueSlot, type Timetable } from "../core/schedule.ts";
+import type { Schedule } from "../core/schedule/schedule-schema.ts";
+import { blackoutOf, scheduleKey, slotId, timetable, type DueSlot, type Timetable } from "../core/schedule/schedule.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { ActiveRun, ActiveRuns, RunPlace } from "./active-runs.ts";

@@ -6,7 +6,7 @@
  */
 import type { PipelineEvent, RunHeader } from "../core/event.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
-import type { DueSlot } from "../core/schedule.ts";
+import type { DueSlot } from "../core/schedule/schedule.ts";
 import { LedgerExists } from "../ledger/ledger-error.ts";
 import { adoptRun, type AdoptPorts } from "./adopted-run.ts";
 import type { ActiveRun } from "./active-runs.ts";

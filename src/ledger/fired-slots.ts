@@ -6,7 +6,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { PipelineEvent } from "../core/event.ts";
 import { slotKey } from "../core/pipeline-state.ts";
-import { slotOfKey } from "../core/slot-list.ts";
+import { slotOfKey } from "../core/schedule/slot-list.ts";
 import { readLedger } from "./ledger-reader.ts";
 
 /** So many fit into a line: fourteen hours of a slot each second, a month of one each minute. */

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { quickCalculator } from "../../src/cli/quick-calculator.ts";
-import { cronCalculator } from "../../src/core/cron-calculator.ts";
-import { plainCron } from "../../src/core/plain-cron.ts";
+import { cronCalculator } from "../../src/core/schedule/cron-calculator.ts";
+import { plainCron } from "../../src/core/schedule/plain-cron.ts";
 
 const field = (least: number, most: number): fc.Arbitrary<string> => {
   const value = fc.integer({ min: least, max: most });

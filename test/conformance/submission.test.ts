@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { compile } from "../../src/core/compile.ts";
 import { pipelineSchema } from "../../src/core/pipeline.ts";
-import { resolveSchedules } from "../../src/core/resolve-schedule.ts";
+import { resolveSchedules } from "../../src/core/schedule/resolve-schedule.ts";
 import { runIdForSlot } from "../../src/core/run-id.ts";
 import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
 import type { Capabilities } from "../../src/orchestrators/capabilities.ts";

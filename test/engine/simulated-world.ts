@@ -4,7 +4,7 @@
  */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import type { Schedule } from "../../src/core/schedule-schema.ts";
+import type { Schedule } from "../../src/core/schedule/schedule-schema.ts";
 import { EngineRig, pipelineOf, scheduleOf } from "../support/engine-rig.ts";
 import type { Line } from "../support/await-event.ts";
 import { readWholeLedger } from "../support/independent-ledger.ts";

@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import type { Line } from "../support/await-event.ts";
-import { offsetIn, transitionsOf, type Transition } from "../core/wall-clock-oracle.ts";
+import { offsetIn, transitionsOf, type Transition } from "../core/schedule/wall-clock-oracle.ts";
 
 const MINUTE = 60_000;
 const HOUR = 3_600_000;

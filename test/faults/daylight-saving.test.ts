@@ -1,7 +1,7 @@
 /** Promise 17: what the calculator says around every moment at which any zone's clocks are set, against a reading minute by minute. */
 import { expect, it } from "vitest";
-import { cronCalculator } from "../../src/core/cron-calculator.ts";
-import { firesAround, plainPattern, transitionsOf, type PlainPattern, type Transition } from "../core/wall-clock-oracle.ts";
+import { cronCalculator } from "../../src/core/schedule/cron-calculator.ts";
+import { firesAround, plainPattern, transitionsOf, type PlainPattern, type Transition } from "../core/schedule/wall-clock-oracle.ts";
 import { fullFigures, reached } from "../support/figures.ts";
 
 /** The quick form: half an hour, two hours, over midnight both ways, a month without, and the end of a day. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { expect, it, onTestFinished } from "vitest";
 import { systemClock } from "../../src/clock.ts";
-import { checkCron } from "../../src/core/cron-check.ts";
+import { checkCron } from "../../src/core/schedule/cron-check.ts";
 import { stopBundler } from "../../src/schedules/bundle.ts";
 import { DropFolder } from "../../src/schedules/drop-folder.ts";
 import { formatProblem } from "../../src/schedules/problem.ts";

@@ -2,7 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { LoadedPipeline } from "../../src/core/loaded-pipeline.ts";
-import type { Schedule } from "../../src/core/schedule-schema.ts";
+import type { Schedule } from "../../src/core/schedule/schedule-schema.ts";
 import { DEFAULT_SETTINGS, type OrchdSettings } from "../../src/core/settings.ts";
 import { canonicalHash } from "../../src/core/canonical-json.ts";
 import { Engine, type EnginePorts } from "../../src/engine/engine.ts";

@@ -6,8 +6,8 @@
  * and durations milliseconds.
  */
 import * as z from "zod";
-import { durationSchema, nameSchema, paramsSchema } from "./schema-parts.ts";
-import type { Json } from "./snapshot.ts";
+import { durationSchema, nameSchema, paramsSchema } from "../schema-parts.ts";
+import type { Json } from "../snapshot.ts";
 
 /** What becomes of slots that were due while no daemon was up. */
 export const CATCH_UP_MODES = ["none", "latest", "all"] as const;

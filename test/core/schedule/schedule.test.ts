@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import fc from "fast-check";
 import { Cron } from "croner";
-import { cronCalculator } from "../../src/core/cron-calculator.ts";
-import { blackoutOf, jitterOf, slotId, timetable } from "../../src/core/schedule.ts";
-import type { Schedule } from "../../src/core/schedule-schema.ts";
+import { cronCalculator } from "../../../src/core/schedule/cron-calculator.ts";
+import { blackoutOf, jitterOf, slotId, timetable } from "../../../src/core/schedule/schedule.ts";
+import type { Schedule } from "../../../src/core/schedule/schedule-schema.ts";
 
 const at = (iso: string): number => Date.parse(iso);
 const iso = (ms: number): string => new Date(ms).toISOString();

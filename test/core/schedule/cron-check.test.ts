@@ -1,8 +1,8 @@
 /** Which cron texts are taken, what is said about the others, and that none holds anything up (promise 18). */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { cronCalculator } from "../../src/core/cron-calculator.ts";
-import { checkCron, cronWarnings } from "../../src/core/cron-check.ts";
+import { cronCalculator } from "../../../src/core/schedule/cron-calculator.ts";
+import { checkCron, cronWarnings } from "../../../src/core/schedule/cron-check.ts";
 
 const now = Date.UTC(2026, 10, 24);
 

@@ -4,7 +4,7 @@
  * All of it goes through `Intl`, so that it agrees with the time-zone data that Node brings. A local time that does not exist (the clock was
  * set forward over it) is taken for the first instant after the gap; one that exists twice for its first time, as docs/failure-model.md 17 has it.
  */
-import { didYouMean } from "./did-you-mean.ts";
+import { didYouMean } from "../did-you-mean.ts";
 
 /** A moment as a wall clock shows it. Month and day count from 1. */
 export interface WallTime {

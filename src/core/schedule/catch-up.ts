@@ -10,7 +10,7 @@
  * only slots of its own or of lines before it are due. Those of its slots that jitter makes due later are known from the line itself
  * (`covered` in pipeline-state.ts): no crash leaves a watermark that has passed a slot without a line, or a slot that is told twice.
  */
-import { formatDuration } from "./duration.ts";
+import { formatDuration } from "../duration.ts";
 import { blackoutOf, scheduleKey, slotId, timetable, type DueSlot, type Timetable } from "./schedule.ts";
 import type { Schedule } from "./schedule-schema.ts";
 import { slotOfKey } from "./slot-list.ts";

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
 import fc from "fast-check";
-import { decideCatchUp, surveyCatchUp, type CatchUpFacts } from "../../src/core/catch-up.ts";
-import { cronCalculator } from "../../src/core/cron-calculator.ts";
-import { slotId, timetable } from "../../src/core/schedule.ts";
-import type { Schedule } from "../../src/core/schedule-schema.ts";
-import { reached, trials } from "../support/figures.ts";
+import { decideCatchUp, surveyCatchUp, type CatchUpFacts } from "../../../src/core/schedule/catch-up.ts";
+import { cronCalculator } from "../../../src/core/schedule/cron-calculator.ts";
+import { slotId, timetable } from "../../../src/core/schedule/schedule.ts";
+import type { Schedule } from "../../../src/core/schedule/schedule-schema.ts";
+import { reached, trials } from "../../support/figures.ts";
 
 const at = (iso: string): number => Date.parse(iso);
 const NOW = at("2026-11-24T12:00:00Z");

@@ -1,6 +1,6 @@
 /** Zones: names, and local times that do not exist or exist twice. */
 import { describe, expect, it } from "vitest";
-import { gapsBetween, instantOf, isTimeZone, offsetAt, zoneFault } from "../../src/core/zone.ts";
+import { gapsBetween, instantOf, isTimeZone, offsetAt, zoneFault } from "../../../src/core/schedule/zone.ts";
 
 it("knows zones by name and nothing else", () => {
   expect(["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5"].filter(isTimeZone)).toHaveLength(4);

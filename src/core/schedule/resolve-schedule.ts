@@ -4,8 +4,8 @@
  */
 import { cronCalculator } from "./cron-calculator.ts";
 import { checkCron, cronWarnings } from "./cron-check.ts";
-import { parseDuration } from "./duration.ts";
-import type { FieldPath, Fault } from "./fault.ts";
+import { parseDuration } from "../duration.ts";
+import type { FieldPath, Fault } from "../fault.ts";
 import type { Blackout, Schedule, ScheduleDefinition } from "./schedule-schema.ts";
 import { SCHEDULE_DEFAULTS } from "./schedule-schema.ts";
 import { instantOf, isTimeZone, zoneFault } from "./zone.ts";

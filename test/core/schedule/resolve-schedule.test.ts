@@ -1,7 +1,7 @@
 /** Schedules as written against what they become: the three ways, zones, naive times, defaults, warnings. */
 import { describe, expect, it } from "vitest";
-import { parseMoment, resolveSchedules } from "../../src/core/resolve-schedule.ts";
-import type { ScheduleDefinition } from "../../src/core/schedule-schema.ts";
+import { parseMoment, resolveSchedules } from "../../../src/core/schedule/resolve-schedule.ts";
+import type { ScheduleDefinition } from "../../../src/core/schedule/schedule-schema.ts";
 
 const context = { timezone: "UTC", now: Date.UTC(2026, 10, 24) };
 
