@@ -6,7 +6,7 @@ import { RunStore } from "../ledger/run-store.ts";
 import type { CommandContext } from "./command.ts";
 import { EXIT, type ExitStatus } from "./exit.ts";
 import { statusSpan } from "./render.ts";
-import { readRun } from "./run-view.ts";
+import { readRun } from "../views/run-view.ts";
 import { printTable } from "./table.ts";
 
 /** One step of `orchd diff --json`. */

@@ -11,10 +11,10 @@ import { daemonRuns } from "./ask.ts";
 import type { CommandContext } from "./command.ts";
 import { CliError, EXIT, type ExitStatus } from "./exit.ts";
 import { eventText } from "./event-text.ts";
-import { LineFollower, parseObject } from "./line-follower.ts";
+import { LineFollower, parseObject } from "../views/line-follower.ts";
 import { LOOK_MS, pause } from "./pace.ts";
 import { countText, statusMark, statusSpan } from "./render.ts";
-import { restored, viewRun, type RunView } from "./run-view.ts";
+import { restored, viewRun, type RunView } from "../views/run-view.ts";
 import { span, type Part, type Terminal } from "./terminal.ts";
 import { betweenText } from "./time-text.ts";
 

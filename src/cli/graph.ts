@@ -7,8 +7,8 @@ import { dot, graphStep, levels, mermaid, needsOf, type GraphStep } from "./grap
 import { requirePipeline } from "./known-pipeline.ts";
 import { loadPipeline } from "./load-pipelines.ts";
 import { statusMark, statusSpan } from "./render.ts";
-import { runsBackwards } from "./run-history.ts";
-import { looksLikeRun, readRun } from "./run-view.ts";
+import { runsBackwards } from "../views/run-history.ts";
+import { looksLikeRun, readRun } from "../views/run-view.ts";
 import { span, type Part, type Terminal } from "./terminal.ts";
 
 interface Graph {

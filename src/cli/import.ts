@@ -17,9 +17,9 @@ import type { CommandContext } from "./command.ts";
 import { compareWithCron, parseCronLog, type CronComparison } from "./cron-log.ts";
 import { parseCrontab, pipelineName, shellText, type CronEntry, type CronRefusal } from "./crontab.ts";
 import { CliError, EXIT, usageError, type ExitStatus } from "./exit.ts";
-import { readPipeline } from "./pipeline-view.ts";
+import { readPipeline } from "../views/pipeline-view.ts";
 import { countText } from "./render.ts";
-import { linesBackwards } from "./run-history.ts";
+import { linesBackwards } from "../views/run-history.ts";
 import { span } from "./terminal.ts";
 
 /** What program.ts makes of a file named `-`. */

@@ -6,7 +6,7 @@ import { nearest } from "../core/did-you-mean.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import { looksLikeFile } from "./ask.ts";
 import { unknownError } from "./exit.ts";
-import { pipelineFiles } from "./pipeline-view.ts";
+import { pipelineFiles } from "../views/pipeline-view.ts";
 import type { Roots } from "./roots.ts";
 
 const MOST_BYTES = 1_048_576;

@@ -2,10 +2,10 @@
 import { RunStore } from "../ledger/run-store.ts";
 import type { CommandContext } from "./command.ts";
 import { EXIT, unknownError, type ExitStatus } from "./exit.ts";
-import { LineFollower, parseObject } from "./line-follower.ts";
+import { LineFollower, parseObject } from "../views/line-follower.ts";
 import { LOOK_MS, pause } from "./pace.ts";
 import { listText } from "./render.ts";
-import { readRun } from "./run-view.ts";
+import { readRun } from "../views/run-view.ts";
 import { safeLogLine } from "./terminal-text.ts";
 import { span, type Style, type Terminal } from "./terminal.ts";
 

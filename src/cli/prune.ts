@@ -10,7 +10,7 @@ import type { CommandContext } from "./command.ts";
 import { EXIT, usageError, type ExitStatus } from "./exit.ts";
 import { requirePipeline } from "./known-pipeline.ts";
 import { parseCount } from "./number-text.ts";
-import { readPipeline } from "./pipeline-view.ts";
+import { readPipeline } from "../views/pipeline-view.ts";
 import { countText } from "./render.ts";
 import type { Roots } from "./roots.ts";
 import { span } from "./terminal.ts";

@@ -7,10 +7,10 @@ import { offsetAt } from "../core/schedule/zone.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import type { CommandContext } from "./command.ts";
 import { EXIT, type ExitStatus } from "./exit.ts";
-import { describe, type NextSlot, type Planned } from "./next-slot.ts";
+import { describe, type NextSlot, type Planned } from "../views/next-slot.ts";
 import { parseCount } from "./number-text.ts";
 import { countText } from "./render.ts";
-import { runsBackwards } from "./run-history.ts";
+import { runsBackwards } from "../views/run-history.ts";
 import { span } from "./terminal.ts";
 import { timeText } from "./time-text.ts";
 

@@ -3,7 +3,7 @@ import { RunStore } from "../ledger/run-store.ts";
 import { ask, report } from "./ask.ts";
 import type { CommandContext } from "./command.ts";
 import type { ExitStatus } from "./exit.ts";
-import { runLedgerPath } from "./run-view.ts";
+import { runLedgerPath } from "../views/run-view.ts";
 
 /** Runs the command. */
 export async function run(context: CommandContext): Promise<ExitStatus> {

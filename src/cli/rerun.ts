@@ -4,7 +4,7 @@ import type { CommandContext } from "./command.ts";
 import { unknownError, usageError, type ExitStatus } from "./exit.ts";
 import { listText } from "./render.ts";
 import { askForRun } from "./run.ts";
-import { readRun } from "./run-view.ts";
+import { readRun } from "../views/run-view.ts";
 
 /** Runs the command. */
 export async function run(context: CommandContext): Promise<ExitStatus> {

@@ -10,10 +10,10 @@ import { RunStore } from "../ledger/run-store.ts";
 import type { CommandContext } from "./command.ts";
 import { EXIT, unknownError, usageError, type ExitStatus } from "./exit.ts";
 import { requirePipeline } from "./known-pipeline.ts";
-import { viewPipeline, type PipelineView } from "./pipeline-view.ts";
+import { viewPipeline, type PipelineView } from "../views/pipeline-view.ts";
 import { countText } from "./render.ts";
-import { pipelineLedgers } from "./run-history.ts";
-import { looksLikeRun, readRun, viewRun } from "./run-view.ts";
+import { pipelineLedgers } from "../views/run-history.ts";
+import { looksLikeRun, readRun, viewRun } from "../views/run-view.ts";
 import { printRun, printStatus } from "./status-render.ts";
 import { parseTime, timeText } from "./time-text.ts";
 

@@ -1,9 +1,9 @@
 /** `orchd status` for people. */
 import { formatDuration } from "../core/duration.ts";
-import type { PipelineView } from "./pipeline-view.ts";
+import type { PipelineView } from "../views/pipeline-view.ts";
 import { countText, statusMark, statusSpan } from "./render.ts";
-import type { RunView, StepView } from "./run-view.ts";
-import type { DaemonView, StatusView } from "./status-view.ts";
+import type { RunView, StepView } from "../views/run-view.ts";
+import type { DaemonView, StatusView } from "../views/status-view.ts";
 import { printTable } from "./table.ts";
 import { span, type Part, type Terminal } from "./terminal.ts";
 import { betweenText, relativeText, timeText } from "./time-text.ts";

@@ -3,10 +3,10 @@ import { RunStore } from "../ledger/run-store.ts";
 import type { CommandContext } from "./command.ts";
 import { usageError, type ExitStatus } from "./exit.ts";
 import { pause } from "./pace.ts";
-import { viewRunNow } from "./present-runs.ts";
-import { looksLikeRun } from "./run-view.ts";
+import { viewRunNow } from "../views/present-runs.ts";
+import { looksLikeRun } from "../views/run-view.ts";
 import { printRun, printStatus } from "./status-render.ts";
-import { readStatus } from "./status-view.ts";
+import { readStatus } from "../views/status-view.ts";
 
 const EVERY_MS = 1_000;
 

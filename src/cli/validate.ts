@@ -4,7 +4,7 @@ import { join, relative, resolve } from "node:path";
 import type { CommandContext } from "./command.ts";
 import { EXIT, usageError, type ExitStatus } from "./exit.ts";
 import { loadPipelines, readSettings, type LoadedFile } from "./load-pipelines.ts";
-import { pipelineFiles, scheduleText } from "./pipeline-view.ts";
+import { pipelineFiles, scheduleText } from "../views/pipeline-view.ts";
 import { countText, listText } from "./render.ts";
 import { span } from "./terminal.ts";
 

@@ -8,11 +8,11 @@ import { daemonRuns } from "./ask.ts";
 import type { CommandContext } from "./command.ts";
 import { EXIT, type ExitStatus } from "./exit.ts";
 import { requirePipeline } from "./known-pipeline.ts";
-import { readPipeline, schedulesInForce } from "./pipeline-view.ts";
+import { readPipeline, schedulesInForce } from "../views/pipeline-view.ts";
 import { countText, listText } from "./render.ts";
-import { linesBackwards } from "./run-history.ts";
-import { readRun } from "./run-view.ts";
-import { textAt } from "./schedule-history.ts";
+import { linesBackwards } from "../views/run-history.ts";
+import { readRun } from "../views/run-view.ts";
+import { textAt } from "../views/schedule-history.ts";
 import { parseTime } from "./time-text.ts";
 
 /** So far back the slot before a time is looked for. */

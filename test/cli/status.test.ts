@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { orchd } from "../support/daemon.ts";
-import { reasonNow } from "../../src/cli/present-runs.ts";
+import { reasonNow } from "../../src/views/present-runs.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { completedRun, header, loaded, runPath, writePipeline, writeRun, type HandEvent } from "./hand-ledger.ts";
 

@@ -9,7 +9,7 @@ import { Artifacts } from "../ledger/artifacts.ts";
 import { readLedger } from "../ledger/ledger-reader.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { restoreEvent } from "../ledger/spill-event.ts";
-import { CliError, EXIT, unknownError } from "./exit.ts";
+import { CliError, EXIT, unknownError } from "../cli/exit.ts";
 
 /** `orchd status RUN --json`. Times are ISO 8601 in UTC; null where there is none yet. */
 export interface RunView {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { quickCalculator } from "../../src/cli/quick-calculator.ts";
+import { quickCalculator } from "../../src/views/quick-calculator.ts";
 import { cronCalculator } from "../../src/core/schedule/cron-calculator.ts";
 import { plainCron } from "../../src/core/schedule/plain-cron.ts";
 

@@ -3,9 +3,9 @@ import { join } from "node:path";
 import { PIPELINE_NAME } from "../core/run-id.ts";
 import { readDaemon } from "../ledger/daemon-info.ts";
 import { RunStore } from "../ledger/run-store.ts";
-import { unknownError } from "./exit.ts";
+import { unknownError } from "../cli/exit.ts";
 import { readPipeline, unreadFiles, unreadText, viewPipeline, type PipelineView } from "./pipeline-view.ts";
-import type { Roots } from "./roots.ts";
+import type { Roots } from "../cli/roots.ts";
 import { PresentRuns } from "./present-runs.ts";
 
 /** Of so many waiting runs the reason is looked up: a queue may be long. */
