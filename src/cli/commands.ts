@@ -17,7 +17,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     positionals: "",
     describe: "Run the daemon in the foreground",
     options: { pretty: { type: "boolean", describe: "logs for people instead of JSON" } },
-    load: () => import("./start.ts"),
+    load: () => import("./commands/start.ts"),
   },
   {
     name: "status",
@@ -28,7 +28,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       at: { type: "string", describe: "as it was at that time" },
       watch: { type: "boolean", describe: "show it anew every second" },
     },
-    load: () => import("./status.ts"),
+    load: () => import("./commands/status.ts"),
   },
   {
     name: "run",
@@ -41,7 +41,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       "no-cache": { type: "boolean", describe: "run every step, whatever the cache holds" },
       foreground: { type: "boolean", describe: "follow the run live; where no daemon runs, take its place for this one run" },
     },
-    load: () => import("./run.ts"),
+    load: () => import("./commands/run.ts"),
   },
   {
     name: "stop",
@@ -51,7 +51,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: {
       force: { type: "boolean", describe: "end running steps after the grace period" },
     },
-    load: () => import("./stop.ts"),
+    load: () => import("./commands/stop.ts"),
   },
   {
     name: "logs",
@@ -59,7 +59,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     describe: "What a run's steps printed",
     completes: "run",
     options: { follow },
-    load: () => import("./logs.ts"),
+    load: () => import("./commands/logs.ts"),
   },
   {
     name: "tail",
@@ -70,7 +70,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       follow,
       lines: { type: "string", alias: "n", describe: "how many lines to begin with (default 10)" },
     },
-    load: () => import("./tail.ts"),
+    load: () => import("./commands/tail.ts"),
   },
   {
     name: "runs",
@@ -82,7 +82,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       since: { type: "string", describe: "only runs made since then" },
       number: { type: "string", alias: "n", describe: "how many at most (default 20)" },
     },
-    load: () => import("./runs.ts"),
+    load: () => import("./commands/runs.ts"),
   },
   {
     name: "rerun",
@@ -95,7 +95,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       edited: { type: "boolean", describe: "with the pipeline as its file says now, not as it was" },
       wait,
     },
-    load: () => import("./rerun.ts"),
+    load: () => import("./commands/rerun.ts"),
   },
   {
     name: "backfill",
@@ -112,7 +112,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       "dry-run": { type: "boolean", describe: "say what would run, and ask for nothing" },
       cancel: { type: "string", describe: "end the backfill with this id" },
     },
-    load: () => import("./backfill.ts"),
+    load: () => import("./commands/backfill.ts"),
   },
   {
     name: "pause",
@@ -120,7 +120,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     describe: "Stop a pipeline's schedule",
     completes: "pipeline",
     options: {},
-    load: () => import("./pause.ts"),
+    load: () => import("./commands/pause.ts"),
   },
   {
     name: "resume",
@@ -128,7 +128,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     describe: "Restart a pipeline's schedule",
     completes: "pipeline",
     options: {},
-    load: () => import("./resume.ts"),
+    load: () => import("./commands/resume.ts"),
   },
   {
     name: "validate",
@@ -136,7 +136,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     describe: "Check pipeline files, or the pipeline files in a folder, without running anything",
     completes: "file",
     options: {},
-    load: () => import("./validate.ts"),
+    load: () => import("./commands/validate.ts"),
   },
   {
     name: "schema",
@@ -145,7 +145,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     completes: "words",
     words: ["pipeline", "ledger", "request", "settings"],
     options: {},
-    load: () => import("./schema.ts"),
+    load: () => import("./commands/schema.ts"),
   },
   {
     name: "next",
@@ -158,7 +158,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       days: { type: "string", describe: "rehearse so many days: pile-ups, runs that will overlap, slots that daylight saving moves" },
       "pile-up": { type: "string", describe: "how many slots in one second are a pile-up (default: more than 10)" },
     },
-    load: () => import("./next.ts"),
+    load: () => import("./commands/next.ts"),
   },
   {
     name: "why",
@@ -166,7 +166,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     describe: "Why a slot did or did not run",
     completes: "pipeline",
     options: {},
-    load: () => import("./why.ts"),
+    load: () => import("./commands/why.ts"),
   },
   {
     name: "diff",
@@ -174,7 +174,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     describe: "Which steps ran anew, and which inputs, params or code changed",
     completes: "run",
     options: {},
-    load: () => import("./diff.ts"),
+    load: () => import("./commands/diff.ts"),
   },
   {
     name: "graph",
@@ -182,14 +182,14 @@ export const COMMANDS: readonly CommandSpec[] = [
     describe: "The steps of a pipeline or run and what each needs",
     completes: "run",
     options: { format: { type: "string", choices: ["text", "mermaid", "dot"], describe: "how to draw it (default text)" } },
-    load: () => import("./graph.ts"),
+    load: () => import("./commands/graph.ts"),
   },
   {
     name: "verify",
     positionals: "",
     describe: "Check every ledger",
     options: { rebuild: { type: "boolean", describe: "also make anew what is derived from the ledgers" } },
-    load: () => import("./verify.ts"),
+    load: () => import("./commands/verify.ts"),
   },
   {
     name: "prune",
@@ -202,7 +202,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       pipeline: { type: "string", describe: "only this pipeline's runs (default: all)" },
       "dry-run": { type: "boolean", describe: "say what would go, and remove nothing" },
     },
-    load: () => import("./prune.ts"),
+    load: () => import("./commands/prune.ts"),
   },
   {
     name: "repair",
@@ -210,7 +210,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     describe: "Ask the daemon to cut a damaged run's ledger back to what is whole",
     completes: "run",
     options: {},
-    load: () => import("./repair.ts"),
+    load: () => import("./commands/repair.ts"),
   },
   {
     name: "init",
@@ -218,7 +218,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     describe: "Make a project root with a pipeline to begin with",
     completes: "file",
     options: {},
-    load: () => import("./init.ts"),
+    load: () => import("./commands/init.ts"),
   },
   {
     name: "import",
@@ -236,7 +236,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       },
       "dry-run": { type: "boolean", describe: "print the files, and write nothing" },
     },
-    load: () => import("./import.ts"),
+    load: () => import("./commands/import.ts"),
   },
   {
     name: "completion",
@@ -245,6 +245,6 @@ export const COMMANDS: readonly CommandSpec[] = [
     completes: "words",
     words: ["bash", "zsh"],
     options: {},
-    load: () => import("./completion.ts"),
+    load: () => import("./commands/completion.ts"),
   },
 ];

@@ -4,7 +4,7 @@ import { CliError, EXIT } from "./exit.ts";
 import { parseFastStatus } from "./fast-path.ts";
 import { folderSentence } from "../disk/folder-sentence.ts";
 import { checkRoots, resolveRoots, type Roots } from "./roots.ts";
-import { showStatus } from "./status-now.ts";
+import { showStatus } from "./commands/status-now.ts";
 import { Terminal } from "./terminal.ts";
 
 /** Answers `orchd status …` if its words are plain. @returns the exit status; undefined where yargs has to read the words */

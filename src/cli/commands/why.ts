@@ -1,19 +1,19 @@
 /** `orchd why PIPELINE TIME`: why a slot did or did not run, as a sentence, from the pipeline's ledger. */
-import { runStatus } from "../core/run-status.ts";
-import type { PipelineState } from "../core/pipeline-state.ts";
-import { blackoutOf, scheduleKey, timetable, type DueSlot, type Schedule, type Timetable } from "../core/schedule/schedule.ts";
-import { formatDuration } from "../core/duration.ts";
-import { RunStore } from "../ledger/run-store.ts";
-import { daemonRuns } from "./ask.ts";
-import type { CommandContext } from "./command.ts";
-import { EXIT, type ExitStatus } from "./exit.ts";
-import { requirePipeline } from "./known-pipeline.ts";
-import { readPipeline, schedulesInForce } from "../views/pipeline-view.ts";
-import { countText, listText } from "./render.ts";
-import { linesBackwards } from "../views/run-history.ts";
-import { readRun } from "../views/run-view.ts";
-import { textAt } from "../views/schedule-history.ts";
-import { parseTime } from "./time-text.ts";
+import { runStatus } from "../../core/run-status.ts";
+import type { PipelineState } from "../../core/pipeline-state.ts";
+import { blackoutOf, scheduleKey, timetable, type DueSlot, type Schedule, type Timetable } from "../../core/schedule/schedule.ts";
+import { formatDuration } from "../../core/duration.ts";
+import { RunStore } from "../../ledger/run-store.ts";
+import { daemonRuns } from "../ask.ts";
+import type { CommandContext } from "../command.ts";
+import { EXIT, type ExitStatus } from "../exit.ts";
+import { requirePipeline } from "../known-pipeline.ts";
+import { readPipeline, schedulesInForce } from "../../views/pipeline-view.ts";
+import { countText, listText } from "../render.ts";
+import { linesBackwards } from "../../views/run-history.ts";
+import { readRun } from "../../views/run-view.ts";
+import { textAt } from "../../views/schedule-history.ts";
+import { parseTime } from "../time-text.ts";
 
 /** So far back the slot before a time is looked for. */
 const NEAR_MS = 400 * 86_400_000;

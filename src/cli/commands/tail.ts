@@ -4,16 +4,16 @@
  * Runs are found through the pipeline's ledger, which names each as it begins and ends; no month folder is listed. With `-f` the ledgers of
  * active runs are followed until they end, and a pipeline's across its rotation.
  */
-import { RunStore } from "../ledger/run-store.ts";
-import { PIPELINE_NAME } from "../core/run-id.ts";
-import type { CommandContext } from "./command.ts";
-import { EXIT, unknownError, type ExitStatus } from "./exit.ts";
-import { eventText } from "./event-text.ts";
-import { LineFollower, parseObject } from "../views/line-follower.ts";
-import { parseCount } from "./number-text.ts";
-import { LOOK_MS, pause } from "./pace.ts";
-import { readPipeline } from "../views/pipeline-view.ts";
-import { span, type Terminal } from "./terminal.ts";
+import { RunStore } from "../../ledger/run-store.ts";
+import { PIPELINE_NAME } from "../../core/run-id.ts";
+import type { CommandContext } from "../command.ts";
+import { EXIT, unknownError, type ExitStatus } from "../exit.ts";
+import { eventText } from "../event-text.ts";
+import { LineFollower, parseObject } from "../../views/line-follower.ts";
+import { parseCount } from "../number-text.ts";
+import { LOOK_MS, pause } from "../pace.ts";
+import { readPipeline } from "../../views/pipeline-view.ts";
+import { span, type Terminal } from "../terminal.ts";
 
 const DEFAULT_LINES = 10;
 /** New pipelines are looked for every so many looks. */

@@ -1,15 +1,15 @@
 /** `orchd graph PIPELINE|RUN`: the steps and what each needs, as text, Mermaid or DOT. */
-import { runStatus } from "../core/run-status.ts";
-import { RunStore } from "../ledger/run-store.ts";
-import type { CommandContext } from "./command.ts";
-import { CliError, EXIT, type ExitStatus } from "./exit.ts";
-import { dot, graphStep, levels, mermaid, needsOf, type GraphStep } from "./graph-text.ts";
-import { requirePipeline } from "./known-pipeline.ts";
-import { loadPipeline } from "./load-pipelines.ts";
-import { statusMark, statusSpan } from "./render.ts";
-import { runsBackwards } from "../views/run-history.ts";
-import { looksLikeRun, readRun } from "../views/run-view.ts";
-import { span, type Part, type Terminal } from "./terminal.ts";
+import { runStatus } from "../../core/run-status.ts";
+import { RunStore } from "../../ledger/run-store.ts";
+import type { CommandContext } from "../command.ts";
+import { CliError, EXIT, type ExitStatus } from "../exit.ts";
+import { dot, graphStep, levels, mermaid, needsOf, type GraphStep } from "../graph-text.ts";
+import { requirePipeline } from "../known-pipeline.ts";
+import { loadPipeline } from "../load-pipelines.ts";
+import { statusMark, statusSpan } from "../render.ts";
+import { runsBackwards } from "../../views/run-history.ts";
+import { looksLikeRun, readRun } from "../../views/run-view.ts";
+import { span, type Part, type Terminal } from "../terminal.ts";
 
 interface Graph {
   readonly name: string;

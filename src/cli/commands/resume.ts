@@ -1,8 +1,8 @@
 /** `orchd resume PIPELINE`: lets a paused schedule go on, from its next slot. */
-import { ask, report } from "./ask.ts";
-import type { CommandContext } from "./command.ts";
-import type { ExitStatus } from "./exit.ts";
-import { requirePipeline } from "./known-pipeline.ts";
+import { ask, report } from "../ask.ts";
+import type { CommandContext } from "../command.ts";
+import type { ExitStatus } from "../exit.ts";
+import { requirePipeline } from "../known-pipeline.ts";
 
 /** Runs the command. */
 export async function run(context: CommandContext): Promise<ExitStatus> {

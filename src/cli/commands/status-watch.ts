@@ -1,12 +1,12 @@
 /** `orchd status --watch`: the same, anew every second, until the command is interrupted. */
-import { RunStore } from "../ledger/run-store.ts";
-import type { CommandContext } from "./command.ts";
-import { usageError, type ExitStatus } from "./exit.ts";
-import { pause } from "./pace.ts";
-import { viewRunNow } from "../views/present-runs.ts";
-import { looksLikeRun } from "../views/run-view.ts";
-import { printRun, printStatus } from "./status-render.ts";
-import { readStatus } from "../views/status-view.ts";
+import { RunStore } from "../../ledger/run-store.ts";
+import type { CommandContext } from "../command.ts";
+import { usageError, type ExitStatus } from "../exit.ts";
+import { pause } from "../pace.ts";
+import { viewRunNow } from "../../views/present-runs.ts";
+import { looksLikeRun } from "../../views/run-view.ts";
+import { printRun, printStatus } from "../status-render.ts";
+import { readStatus } from "../../views/status-view.ts";
 
 const EVERY_MS = 1_000;
 

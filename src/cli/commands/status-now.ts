@@ -1,11 +1,11 @@
 /** The status as it is now. It is on the fast path: whatever is imported here is paid by every `orchd status`. */
-import { RunStore } from "../ledger/run-store.ts";
-import type { CommandContext } from "./command.ts";
-import { EXIT, type ExitStatus } from "./exit.ts";
-import { viewRunNow } from "../views/present-runs.ts";
-import { looksLikeRun } from "../views/run-view.ts";
-import { printRun, printStatus } from "./status-render.ts";
-import { readStatus } from "../views/status-view.ts";
+import { RunStore } from "../../ledger/run-store.ts";
+import type { CommandContext } from "../command.ts";
+import { EXIT, type ExitStatus } from "../exit.ts";
+import { viewRunNow } from "../../views/present-runs.ts";
+import { looksLikeRun } from "../../views/run-view.ts";
+import { printRun, printStatus } from "../status-render.ts";
+import { readStatus } from "../../views/status-view.ts";
 
 /** What the status needs of a command's context. */
 export type StatusContext = Pick<CommandContext, "args" | "roots" | "terminal">;

@@ -1,10 +1,10 @@
 /** `orchd rerun RUN`: asks for a new run that reuses what is still valid (semantics.md 26). */
-import { RunStore } from "../ledger/run-store.ts";
-import type { CommandContext } from "./command.ts";
-import { unknownError, usageError, type ExitStatus } from "./exit.ts";
-import { listText } from "./render.ts";
+import { RunStore } from "../../ledger/run-store.ts";
+import type { CommandContext } from "../command.ts";
+import { unknownError, usageError, type ExitStatus } from "../exit.ts";
+import { listText } from "../render.ts";
 import { askForRun } from "./run.ts";
-import { readRun } from "../views/run-view.ts";
+import { readRun } from "../../views/run-view.ts";
 
 /** Runs the command. */
 export async function run(context: CommandContext): Promise<ExitStatus> {

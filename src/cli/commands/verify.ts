@@ -1,14 +1,14 @@
 /** `orchd verify [--rebuild]`: reads every ledger and says what is wrong; with `--rebuild` the cache's index is made anew from them. */
 import { relative } from "node:path";
-import { systemClock } from "../clock.ts";
-import { RunStore } from "../ledger/run-store.ts";
-import { verifyRoot } from "../ledger/verify.ts";
-import { VERSION } from "../version.ts";
-import { ask, daemonRuns, refusal, sayKept } from "./ask.ts";
-import type { CommandContext } from "./command.ts";
-import { CliError, EXIT, type ExitStatus } from "./exit.ts";
-import { countText } from "./render.ts";
-import { span } from "./terminal.ts";
+import { systemClock } from "../../clock.ts";
+import { RunStore } from "../../ledger/run-store.ts";
+import { verifyRoot } from "../../ledger/verify.ts";
+import { VERSION } from "../../version.ts";
+import { ask, daemonRuns, refusal, sayKept } from "../ask.ts";
+import type { CommandContext } from "../command.ts";
+import { CliError, EXIT, type ExitStatus } from "../exit.ts";
+import { countText } from "../render.ts";
+import { span } from "../terminal.ts";
 
 /** Runs the command. */
 export async function run(context: CommandContext): Promise<ExitStatus> {
@@ -37,7 +37,7 @@ async function rebuild(context: CommandContext): Promise<string> {
       ? "the cache's index will be rebuilt"
       : `the daemon has rebuilt the cache's index${answer.reply.reason === undefined ? "" : ` (${answer.reply.reason})`}`;
   }
-  const [{ withFolderLock }, { CacheIndex }] = await Promise.all([import("../ledger/folder-lock.ts"), import("../ledger/cache-index.ts")]);
+  const [{ withFolderLock }, { CacheIndex }] = await Promise.all([import("../../ledger/folder-lock.ts"), import("../../ledger/cache-index.ts")]);
   const { orchdDir } = new RunStore(roots.runs);
   const keys = await withFolderLock(orchdDir, { clock: systemClock, version: VERSION }, () =>
     new CacheIndex(new RunStore(roots.runs).cache).rebuild(roots.runs),

@@ -1,18 +1,18 @@
 /** `orchd runs [PIPELINE]`: the history, newest first. */
-import type { PipelineCounts } from "../core/pipeline-state.ts";
-import { STATUSES } from "../core/status.ts";
-import { RunStore } from "../ledger/run-store.ts";
-import type { CommandContext } from "./command.ts";
-import { EXIT, usageError, type ExitStatus } from "./exit.ts";
-import { requirePipeline } from "./known-pipeline.ts";
-import { parseCount } from "./number-text.ts";
-import { readPipeline } from "../views/pipeline-view.ts";
-import { countText, statusMark, statusSpan } from "./render.ts";
-import { runsBackwards, type RunMention } from "../views/run-history.ts";
-import { readRun, viewRun, type RunView } from "../views/run-view.ts";
-import { printTable } from "./table.ts";
-import { span, type Terminal } from "./terminal.ts";
-import { betweenText, parseTime, timeText } from "./time-text.ts";
+import type { PipelineCounts } from "../../core/pipeline-state.ts";
+import { STATUSES } from "../../core/status.ts";
+import { RunStore } from "../../ledger/run-store.ts";
+import type { CommandContext } from "../command.ts";
+import { EXIT, usageError, type ExitStatus } from "../exit.ts";
+import { requirePipeline } from "../known-pipeline.ts";
+import { parseCount } from "../number-text.ts";
+import { readPipeline } from "../../views/pipeline-view.ts";
+import { countText, statusMark, statusSpan } from "../render.ts";
+import { runsBackwards, type RunMention } from "../../views/run-history.ts";
+import { readRun, viewRun, type RunView } from "../../views/run-view.ts";
+import { printTable } from "../table.ts";
+import { span, type Terminal } from "../terminal.ts";
+import { betweenText, parseTime, timeText } from "../time-text.ts";
 
 const DEFAULT_NUMBER = 20;
 

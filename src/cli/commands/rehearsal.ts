@@ -2,17 +2,17 @@
  * `orchd next --days N`: what the coming days will be like. Seconds in which many pipelines are due at once, runs that will still go on when
  * their next slot comes (by how long they took so far), and slots that daylight saving moves.
  */
-import { formatDuration } from "../core/duration.ts";
-import { offsetAt } from "../core/schedule/zone.ts";
-import { RunStore } from "../ledger/run-store.ts";
-import type { CommandContext } from "./command.ts";
-import { EXIT, type ExitStatus } from "./exit.ts";
-import { describe, type NextSlot, type Planned } from "../views/next-slot.ts";
-import { parseCount } from "./number-text.ts";
-import { countText } from "./render.ts";
-import { runsBackwards } from "../views/run-history.ts";
-import { span } from "./terminal.ts";
-import { timeText } from "./time-text.ts";
+import { formatDuration } from "../../core/duration.ts";
+import { offsetAt } from "../../core/schedule/zone.ts";
+import { RunStore } from "../../ledger/run-store.ts";
+import type { CommandContext } from "../command.ts";
+import { EXIT, type ExitStatus } from "../exit.ts";
+import { describe, type NextSlot, type Planned } from "../../views/next-slot.ts";
+import { parseCount } from "../number-text.ts";
+import { countText } from "../render.ts";
+import { runsBackwards } from "../../views/run-history.ts";
+import { span } from "../terminal.ts";
+import { timeText } from "../time-text.ts";
 
 const DAY_MS = 86_400_000;
 /** Slots of one pipeline that are looked at: a pipeline of each second for a week is enough of it. */

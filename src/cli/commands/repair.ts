@@ -1,9 +1,9 @@
 /** `orchd repair RUN`: asks the daemon to cut a damaged run's ledger back to what is whole, keeping a copy. */
-import { RunStore } from "../ledger/run-store.ts";
-import { ask, report } from "./ask.ts";
-import type { CommandContext } from "./command.ts";
-import type { ExitStatus } from "./exit.ts";
-import { runLedgerPath } from "../views/run-view.ts";
+import { RunStore } from "../../ledger/run-store.ts";
+import { ask, report } from "../ask.ts";
+import type { CommandContext } from "../command.ts";
+import type { ExitStatus } from "../exit.ts";
+import { runLedgerPath } from "../../views/run-view.ts";
 
 /** Runs the command. */
 export async function run(context: CommandContext): Promise<ExitStatus> {

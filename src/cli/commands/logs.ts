@@ -1,13 +1,13 @@
 /** `orchd logs RUN [STEP] [-f]`: what a run's steps printed. */
-import { RunStore } from "../ledger/run-store.ts";
-import type { CommandContext } from "./command.ts";
-import { EXIT, unknownError, type ExitStatus } from "./exit.ts";
-import { LineFollower, parseObject } from "../views/line-follower.ts";
-import { LOOK_MS, pause } from "./pace.ts";
-import { listText } from "./render.ts";
-import { readRun } from "../views/run-view.ts";
-import { safeLogLine } from "./terminal-text.ts";
-import { span, type Style, type Terminal } from "./terminal.ts";
+import { RunStore } from "../../ledger/run-store.ts";
+import type { CommandContext } from "../command.ts";
+import { EXIT, unknownError, type ExitStatus } from "../exit.ts";
+import { LineFollower, parseObject } from "../../views/line-follower.ts";
+import { LOOK_MS, pause } from "../pace.ts";
+import { listText } from "../render.ts";
+import { readRun } from "../../views/run-view.ts";
+import { safeLogLine } from "../terminal-text.ts";
+import { span, type Style, type Terminal } from "../terminal.ts";
 
 const STEP_STYLES: readonly Style[] = ["cyan", "magenta", "blue", "yellow", "green"];
 

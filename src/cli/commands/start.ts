@@ -1,6 +1,6 @@
 /** `orchd start`: the daemon, in the foreground. */
-import type { CommandContext } from "./command.ts";
-import type { ExitStatus } from "./exit.ts";
+import type { CommandContext } from "../command.ts";
+import type { ExitStatus } from "../exit.ts";
 
 /** Runs the command. */
 export async function run({ args, roots, startDaemon }: CommandContext): Promise<ExitStatus> {

@@ -1,10 +1,10 @@
 /** `orchd run PIPELINE`: asks the daemon for a run; with `--wait` or `--foreground` it is followed to its end. */
-import type { Json } from "../core/snapshot.ts";
-import { answerJson, ask, daemonRuns, refusal, sayKept } from "./ask.ts";
-import type { CommandContext } from "./command.ts";
-import { EXIT, usageError, type ExitStatus } from "./exit.ts";
-import { followRun, reportEnd } from "./follow-run.ts";
-import { requirePipeline } from "./known-pipeline.ts";
+import type { Json } from "../../core/snapshot.ts";
+import { answerJson, ask, daemonRuns, refusal, sayKept } from "../ask.ts";
+import type { CommandContext } from "../command.ts";
+import { EXIT, usageError, type ExitStatus } from "../exit.ts";
+import { followRun, reportEnd } from "../follow-run.ts";
+import { requirePipeline } from "../known-pipeline.ts";
 
 /** Runs the command. */
 export async function run(context: CommandContext): Promise<ExitStatus> {
@@ -13,7 +13,7 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
   const params = parseParams(args.list("param"));
   requirePipeline(roots, pipeline);
   const submit = { pipeline, ...(Object.keys(params).length === 0 ? {} : { params }), ...(args.flag("no-cache") ? { noCache: true } : {}) };
-  if (args.flag("foreground") && !daemonRuns(roots.runs)) return (await import("./foreground.ts")).runInForeground(context, submit);
+  if (args.flag("foreground") && !daemonRuns(roots.runs)) return (await import("../foreground.ts")).runInForeground(context, submit);
   return askForRun(context, { type: "submit", ...submit }, args.flag("wait") || args.flag("foreground"));
 }
 

@@ -1,19 +1,19 @@
 /** `orchd prune`: removes runs that retention no longer keeps. With a daemon up it is the daemon's to do (semantics.md 24). */
-import { systemClock } from "../clock.ts";
-import type { Json } from "../core/snapshot.ts";
-import type { PruneOptions } from "../ledger/prune.ts";
-import type { AskedLimits, RetentionPolicy } from "../ledger/retention.ts";
-import { RunStore } from "../ledger/run-store.ts";
-import { VERSION } from "../version.ts";
-import { answerJson, ask, daemonRuns, refusal, sayKept } from "./ask.ts";
-import type { CommandContext } from "./command.ts";
-import { EXIT, usageError, type ExitStatus } from "./exit.ts";
-import { requirePipeline } from "./known-pipeline.ts";
-import { parseCount } from "./number-text.ts";
-import { readPipeline } from "../views/pipeline-view.ts";
-import { countText } from "./render.ts";
-import type { Roots } from "./roots.ts";
-import { span } from "./terminal.ts";
+import { systemClock } from "../../clock.ts";
+import type { Json } from "../../core/snapshot.ts";
+import type { PruneOptions } from "../../ledger/prune.ts";
+import type { AskedLimits, RetentionPolicy } from "../../ledger/retention.ts";
+import { RunStore } from "../../ledger/run-store.ts";
+import { VERSION } from "../../version.ts";
+import { answerJson, ask, daemonRuns, refusal, sayKept } from "../ask.ts";
+import type { CommandContext } from "../command.ts";
+import { EXIT, usageError, type ExitStatus } from "../exit.ts";
+import { requirePipeline } from "../known-pipeline.ts";
+import { parseCount } from "../number-text.ts";
+import { readPipeline } from "../../views/pipeline-view.ts";
+import { countText } from "../render.ts";
+import type { Roots } from "../roots.ts";
+import { span } from "../terminal.ts";
 
 interface Removal {
   readonly run: string;
@@ -59,7 +59,7 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
     }
     return report(context, pruningOf(answer.reply.result), answer.reply.reason, dryRun);
   }
-  const [{ withFolderLock }, { prune }] = await Promise.all([import("../ledger/folder-lock.ts"), import("../ledger/prune.ts")]);
+  const [{ withFolderLock }, { prune }] = await Promise.all([import("../../ledger/folder-lock.ts"), import("../../ledger/prune.ts")]);
   const rules = await policies(roots, limits);
   const act = (signal?: AbortSignal): Promise<Pruning> =>
     prune(roots.runs, { nowMs: Date.now(), ...rules, ...only, dryRun, ...(signal === undefined ? {} : { signal }) });
@@ -71,8 +71,8 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
 /** Each pipeline's own rules, as the daemon would have them; of one whose file cannot be loaded nothing goes, since its rules are not known. */
 async function policies(roots: Roots, limits: AskedLimits): Promise<Pick<PruneOptions, "policyOf" | "totalBytes">> {
   const [{ loadPipelines, readSettings }, { policyUnder, totalBytesOf, KEEP_ALL }] = await Promise.all([
-    import("./load-pipelines.ts"),
-    import("../ledger/retention.ts"),
+    import("../load-pipelines.ts"),
+    import("../../ledger/retention.ts"),
   ]);
   const { retention } = await readSettings(roots);
   const files = await loadPipelines(roots);

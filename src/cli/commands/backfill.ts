@@ -1,21 +1,21 @@
 /** `orchd backfill PIPELINE --from T --to T`: asks for runs of past slots; the dry run says what that would be. */
-import { formatDuration } from "../core/duration.ts";
-import { snapshotFor } from "../core/compile.ts";
-import { parseRunId, runIdForSlot } from "../core/run-id.ts";
-import { runStatus } from "../core/run-status.ts";
-import { timetable, type DueSlot } from "../core/schedule/schedule.ts";
-import { RunStore } from "../ledger/run-store.ts";
-import { ask, report } from "./ask.ts";
-import { CacheForecast } from "../views/cache-forecast.ts";
-import type { CommandContext } from "./command.ts";
-import { EXIT, usageError, type ExitStatus } from "./exit.ts";
-import { requirePipeline } from "./known-pipeline.ts";
-import { loadPipeline, readSettings } from "./load-pipelines.ts";
-import { parseCount } from "./number-text.ts";
-import { countText } from "./render.ts";
-import { runsBackwards } from "../views/run-history.ts";
-import { readRun } from "../views/run-view.ts";
-import { parseTime, timeText } from "./time-text.ts";
+import { formatDuration } from "../../core/duration.ts";
+import { snapshotFor } from "../../core/compile.ts";
+import { parseRunId, runIdForSlot } from "../../core/run-id.ts";
+import { runStatus } from "../../core/run-status.ts";
+import { timetable, type DueSlot } from "../../core/schedule/schedule.ts";
+import { RunStore } from "../../ledger/run-store.ts";
+import { ask, report } from "../ask.ts";
+import { CacheForecast } from "../../views/cache-forecast.ts";
+import type { CommandContext } from "../command.ts";
+import { EXIT, usageError, type ExitStatus } from "../exit.ts";
+import { requirePipeline } from "../known-pipeline.ts";
+import { loadPipeline, readSettings } from "../load-pipelines.ts";
+import { parseCount } from "../number-text.ts";
+import { countText } from "../render.ts";
+import { runsBackwards } from "../../views/run-history.ts";
+import { readRun } from "../../views/run-view.ts";
+import { parseTime, timeText } from "../time-text.ts";
 
 const MOST_SLOTS = 1_000_000;
 const HISTORY_RUNS = 100;

@@ -1,6 +1,6 @@
 /** `orchd status [PIPELINE or RUN]`, now, at a moment that is over, or anew every second. */
-import type { CommandContext } from "./command.ts";
-import type { ExitStatus } from "./exit.ts";
+import type { CommandContext } from "../command.ts";
+import type { ExitStatus } from "../exit.ts";
 import { showStatus } from "./status-now.ts";
 
 /** Runs the command. */

@@ -1,12 +1,12 @@
 /** `orchd validate [FILE or FOLDER…]`: loads files as the daemon would, and says what is wrong and what is surprising; nothing is run. */
 import { existsSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
-import type { CommandContext } from "./command.ts";
-import { EXIT, usageError, type ExitStatus } from "./exit.ts";
-import { loadPipelines, readSettings, type LoadedFile } from "./load-pipelines.ts";
-import { pipelineFiles, scheduleText } from "../views/pipeline-view.ts";
-import { countText, listText } from "./render.ts";
-import { span } from "./terminal.ts";
+import type { CommandContext } from "../command.ts";
+import { EXIT, usageError, type ExitStatus } from "../exit.ts";
+import { loadPipelines, readSettings, type LoadedFile } from "../load-pipelines.ts";
+import { pipelineFiles, scheduleText } from "../../views/pipeline-view.ts";
+import { countText, listText } from "../render.ts";
+import { span } from "../terminal.ts";
 
 /** One file of `orchd validate --json`. */
 export interface FileCheck {

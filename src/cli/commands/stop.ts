@@ -1,9 +1,9 @@
 /** `orchd stop RUN [--force]`: a stop request; waits for the daemon's word. */
-import { RunStore } from "../ledger/run-store.ts";
-import { ask, report } from "./ask.ts";
-import type { CommandContext } from "./command.ts";
-import { CliError, EXIT, type ExitStatus } from "./exit.ts";
-import { readRun } from "../views/run-view.ts";
+import { RunStore } from "../../ledger/run-store.ts";
+import { ask, report } from "../ask.ts";
+import type { CommandContext } from "../command.ts";
+import { CliError, EXIT, type ExitStatus } from "../exit.ts";
+import { readRun } from "../../views/run-view.ts";
 
 /** Runs the command. */
 export async function run(context: CommandContext): Promise<ExitStatus> {

@@ -1,13 +1,13 @@
 /** `orchd diff RUN RUN`: which steps ran anew in the second, and which inputs, params or code changed since the first. */
-import { canonicalJson } from "../core/canonical-json.ts";
-import type { RunState, StepState } from "../core/run-state.ts";
-import type { SnapshotStep } from "../core/snapshot.ts";
-import { RunStore } from "../ledger/run-store.ts";
-import type { CommandContext } from "./command.ts";
-import { EXIT, type ExitStatus } from "./exit.ts";
-import { statusSpan } from "./render.ts";
-import { readRun } from "../views/run-view.ts";
-import { printTable } from "./table.ts";
+import { canonicalJson } from "../../core/canonical-json.ts";
+import type { RunState, StepState } from "../../core/run-state.ts";
+import type { SnapshotStep } from "../../core/snapshot.ts";
+import { RunStore } from "../../ledger/run-store.ts";
+import type { CommandContext } from "../command.ts";
+import { EXIT, type ExitStatus } from "../exit.ts";
+import { statusSpan } from "../render.ts";
+import { readRun } from "../../views/run-view.ts";
+import { printTable } from "../table.ts";
 
 /** One step of `orchd diff --json`. */
 export interface StepDifference {

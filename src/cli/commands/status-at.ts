@@ -3,19 +3,19 @@
  * costs what the history is long; what retention has removed is said to be missing.
  */
 import { existsSync } from "node:fs";
-import type { PipelineEvent } from "../core/event.ts";
-import { emptyPipelineState, evolvePipeline, type PipelineState } from "../core/pipeline-state.ts";
-import { readLedger } from "../ledger/ledger-reader.ts";
-import { RunStore } from "../ledger/run-store.ts";
-import type { CommandContext } from "./command.ts";
-import { EXIT, unknownError, usageError, type ExitStatus } from "./exit.ts";
-import { requirePipeline } from "./known-pipeline.ts";
-import { viewPipeline, type PipelineView } from "../views/pipeline-view.ts";
-import { countText } from "./render.ts";
-import { pipelineLedgers } from "../views/run-history.ts";
-import { looksLikeRun, readRun, viewRun } from "../views/run-view.ts";
-import { printRun, printStatus } from "./status-render.ts";
-import { parseTime, timeText } from "./time-text.ts";
+import type { PipelineEvent } from "../../core/event.ts";
+import { emptyPipelineState, evolvePipeline, type PipelineState } from "../../core/pipeline-state.ts";
+import { readLedger } from "../../ledger/ledger-reader.ts";
+import { RunStore } from "../../ledger/run-store.ts";
+import type { CommandContext } from "../command.ts";
+import { EXIT, unknownError, usageError, type ExitStatus } from "../exit.ts";
+import { requirePipeline } from "../known-pipeline.ts";
+import { viewPipeline, type PipelineView } from "../../views/pipeline-view.ts";
+import { countText } from "../render.ts";
+import { pipelineLedgers } from "../../views/run-history.ts";
+import { looksLikeRun, readRun, viewRun } from "../../views/run-view.ts";
+import { printRun, printStatus } from "../status-render.ts";
+import { parseTime, timeText } from "../time-text.ts";
 
 /** Runs the command. */
 export async function statusAt({ args, roots, terminal }: CommandContext): Promise<ExitStatus> {

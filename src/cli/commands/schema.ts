@@ -1,11 +1,11 @@
 /** `orchd schema [pipeline|ledger|request|settings]`: JSON Schemas, for editors and for those who read the ledgers. */
 import * as z from "zod";
-import { ledgerJsonSchemas } from "../core/event.ts";
-import { pipelineJsonSchema } from "../core/pipeline.ts";
-import { requestSchema } from "../core/request.ts";
-import { settingsJsonSchema } from "../core/settings.ts";
-import type { CommandContext } from "./command.ts";
-import { EXIT, usageError, type ExitStatus } from "./exit.ts";
+import { ledgerJsonSchemas } from "../../core/event.ts";
+import { pipelineJsonSchema } from "../../core/pipeline.ts";
+import { requestSchema } from "../../core/request.ts";
+import { settingsJsonSchema } from "../../core/settings.ts";
+import type { CommandContext } from "../command.ts";
+import { EXIT, usageError, type ExitStatus } from "../exit.ts";
 
 const SCHEMAS: Readonly<Record<string, () => unknown>> = {
   pipeline: pipelineJsonSchema,

@@ -1,9 +1,9 @@
 /** `orchd init [FOLDER]`: a project root with one pipeline that does something, and comments that say what else there is. */
 import { existsSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
-import { makeFolder } from "../disk/make-folder.ts";
-import type { CommandContext } from "./command.ts";
-import { EXIT, type ExitStatus } from "./exit.ts";
+import { makeFolder } from "../../disk/make-folder.ts";
+import type { CommandContext } from "../command.ts";
+import { EXIT, type ExitStatus } from "../exit.ts";
 
 const FILES: Readonly<Record<string, string>> = {
   "orchd.yaml": `# Settings of this project; every key is optional. \`orchd schema settings\` prints them all.

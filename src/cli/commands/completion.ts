@@ -1,8 +1,8 @@
 /** `orchd completion [bash|zsh]`: a script that completes commands, options, and the names of pipelines and runs. */
 import { basename } from "node:path";
-import type { CommandContext, CommandSpec } from "./command.ts";
-import { COMMON_OPTIONS } from "./common-options.ts";
-import { EXIT, usageError, type ExitStatus } from "./exit.ts";
+import type { CommandContext, CommandSpec } from "../command.ts";
+import { COMMON_OPTIONS } from "../common-options.ts";
+import { EXIT, usageError, type ExitStatus } from "../exit.ts";
 
 /** Runs the command. */
 export async function run({ args, terminal, commands }: CommandContext): Promise<ExitStatus> {

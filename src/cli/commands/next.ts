@@ -2,19 +2,19 @@
  * `orchd next [PIPELINE]`: the coming slots, from the pipeline files as they are now, with the offset that holds at each; `--days` rehearses
  * a stretch of days (rehearsal.ts).
  */
-import { timetable, type DueSlot, type Timetable } from "../core/schedule/schedule.ts";
-import { RunStore } from "../ledger/run-store.ts";
-import type { PipelineState } from "../core/pipeline-state.ts";
-import type { CommandContext } from "./command.ts";
-import { EXIT, unknownError, usageError, type ExitStatus } from "./exit.ts";
-import { loadPipelines } from "./load-pipelines.ts";
-import { describe, type NextSlot, type Planned } from "../views/next-slot.ts";
-import { parseCount } from "./number-text.ts";
-import { readPipeline, schedulesInForce } from "../views/pipeline-view.ts";
-import { requirePipeline } from "./known-pipeline.ts";
-import { printTable } from "./table.ts";
-import { span } from "./terminal.ts";
-import { parseTime, relativeText } from "./time-text.ts";
+import { timetable, type DueSlot, type Timetable } from "../../core/schedule/schedule.ts";
+import { RunStore } from "../../ledger/run-store.ts";
+import type { PipelineState } from "../../core/pipeline-state.ts";
+import type { CommandContext } from "../command.ts";
+import { EXIT, unknownError, usageError, type ExitStatus } from "../exit.ts";
+import { loadPipelines } from "../load-pipelines.ts";
+import { describe, type NextSlot, type Planned } from "../../views/next-slot.ts";
+import { parseCount } from "../number-text.ts";
+import { readPipeline, schedulesInForce } from "../../views/pipeline-view.ts";
+import { requirePipeline } from "../known-pipeline.ts";
+import { printTable } from "../table.ts";
+import { span } from "../terminal.ts";
+import { parseTime, relativeText } from "../time-text.ts";
 
 const DEFAULT_NUMBER = 10;
 
