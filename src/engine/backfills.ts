@@ -19,7 +19,7 @@ import { readHeaderLine, readRunState } from "./adopted-run.ts";
 import type { ActiveRuns } from "./active-runs.ts";
 import type { PipelineDesk } from "./pipeline-desk.ts";
 import type { Log } from "./ports.ts";
-import type { TakenRequest } from "./requests-desk.ts";
+import type { TakenRequest } from "./request-inbox.ts";
 import { runHeader } from "./run-header.ts";
 
 /** The most slots of one backfill. */

@@ -27,8 +27,8 @@ import { PipelineDesk, type DeskPorts } from "./pipeline-desk.ts";
 import { PipelineFiles, type FileChanges } from "./pipeline-files.ts";
 import type { Log, RunMaker, UpkeepRequest } from "./ports.ts";
 import { recoverRuns, type Recovered } from "./recovery.ts";
-import { RequestOffice, type Refreshed } from "./request-office.ts";
-import { RequestsDesk } from "./requests-desk.ts";
+import { RequestOffice, type Refreshed } from "./request-handlers.ts";
+import { RequestsDesk } from "./request-inbox.ts";
 import { Scheduler, type ClockStep } from "./scheduler.ts";
 
 /** What the engine is given. */

@@ -21,7 +21,7 @@ import { loadSettings } from "../schedules/load-settings.ts";
 import { formatProblem } from "../schedules/problem.ts";
 import { VERSION } from "../version.ts";
 import type { Log, RunEnd, RunHandle } from "./ports.ts";
-import { RequestsDesk, type TakenRequest } from "./requests-desk.ts";
+import { RequestsDesk, type TakenRequest } from "./request-inbox.ts";
 import { runHeader } from "./run-header.ts";
 import { openWorkshop, type Workshop } from "./workshop.ts";
 

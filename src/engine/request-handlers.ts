@@ -22,7 +22,7 @@ import type { Backfills } from "./backfills.ts";
 import type { PipelineDesk } from "./pipeline-desk.ts";
 import type { Log, UpkeepRequest } from "./ports.ts";
 import { planRerun } from "./rerun.ts";
-import type { TakenRequest } from "./requests-desk.ts";
+import type { TakenRequest } from "./request-inbox.ts";
 import { frozenHeader, runHeader } from "./run-header.ts";
 import { bundlesOf } from "./snapshot-bundles.ts";
 

@@ -2,7 +2,7 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, symlin
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { Reply, RequestInput } from "../../src/core/request.ts";
-import { RequestsDesk, type TakenRequest } from "../../src/engine/requests-desk.ts";
+import { RequestsDesk, type TakenRequest } from "../../src/engine/request-inbox.ts";
 import { readReply, writeRequest } from "../../src/ledger/requests.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { EngineRig, pipelineOf, scheduleOf } from "../support/engine-rig.ts";
