@@ -1,16 +1,27 @@
 /**
  * Builds dist/: modules and types by tsc, the command line by esbuild.
  *
- * dist/ is in use while it is built anew: by a daemon, whose next runner starts from it, by commands in other terminals, by tests. So the build is
- * made aside, in dist/.new-PID, and only a build that went well is moved in: file by file, each by a rename, files that stay as they were not at all,
- * and programs after the modules that they import. At any moment every file that is needed is there and whole. A rename of the whole folder cannot do
- * that: between moving the old one away and the new one in there is none.
+ * dist/ is in use while it is built anew: by a daemon, whose next runner starts from it, by
+ * commands in other terminals, by tests. So the build is made aside, in dist/.new-PID, and only a
+ * build that went well is moved in: file by file, each by a rename, files that stay as they were
+ * not at all, and programs after the modules that they import. At any moment every file that is
+ * needed is there and whole. A rename of the whole folder cannot do that: between moving the old
+ * one away and the new one in there is none.
  *
- * Files that only the build before had stay until the next one, for a command that has started and has not yet loaded all of its chunks. dist/.files
- * lists the last build's. With --clean (what is to be packed) nothing but the build's own files is left, of whatever made it.
+ * Files that only the build before had stay until the next one, for a command that has started and
+ * has not yet loaded all of its chunks. dist/.files lists the last build's. With --clean (what is
+ * to be packed) nothing but the build's own files is left, of whatever made it.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { bundle } from "./esbuild.config.mjs";
 
@@ -20,7 +31,9 @@ const aside = `dist/.new-${process.pid}`;
 process.on("exit", () => rmSync(aside, { recursive: true, force: true }));
 process.on("SIGINT", () => process.exit(130));
 
-const tsc = spawnSync("node_modules/.bin/tsc", ["-p", "tsconfig.build.json", "--outDir", aside], { stdio: "inherit" });
+const tsc = spawnSync("node_modules/.bin/tsc", ["-p", "tsconfig.build.json", "--outDir", aside], {
+  stdio: "inherit",
+});
 if (tsc.error !== undefined) console.error(`${tsc.error.message}; run "npm ci" first`);
 if (tsc.status !== 0) process.exit(1);
 await bundle(aside);
@@ -28,7 +41,11 @@ moveIn(filesOf(aside));
 
 function moveIn(files) {
   const listed = "dist/.files";
-  const before = clean ? [] : existsSync(listed) ? readFileSync(listed, "utf8").split("\n") : filesOf("dist");
+  const before = clean
+    ? []
+    : existsSync(listed)
+      ? readFileSync(listed, "utf8").split("\n")
+      : filesOf("dist");
   for (const file of files.sort(programsLast)) {
     const [made, target] = [join(aside, file), join("dist", file)];
     if (existsSync(target) && readFileSync(target).equals(readFileSync(made))) continue;
@@ -37,8 +54,10 @@ function moveIn(files) {
   }
   const wanted = new Set([...files, ...before]);
   for (const folder of ["bin", "daemon", "src"])
-    for (const file of filesOf(join("dist", folder))) if (!wanted.has(join(folder, file))) rmSync(join("dist", folder, file), { force: true });
-  for (const name of readdirSync("dist")) if (isLeftOver(name)) rmSync(join("dist", name), { recursive: true, force: true });
+    for (const file of filesOf(join("dist", folder)))
+      if (!wanted.has(join(folder, file))) rmSync(join("dist", folder, file), { force: true });
+  for (const name of readdirSync("dist"))
+    if (isLeftOver(name)) rmSync(join("dist", name), { recursive: true, force: true });
   writeFileSync(join(aside, ".files"), files.join("\n"));
   renameSync(join(aside, ".files"), listed);
 }
@@ -49,7 +68,10 @@ function programsLast(one, other) {
   return rank(one) - rank(other) || (one < other ? -1 : 1);
 }
 
-/** What benches and tests built for themselves, from the sources as they were; and a build that was killed. */
+/**
+ * What benches and tests built for themselves, from the sources as they were; and a build that was
+ * killed.
+ */
 function isLeftOver(name) {
   if (name === "bench" || name === "test-programs") return clean;
   return name.startsWith(".new-") && !existsSync(`/proc/${name.slice(5)}`);

@@ -1,6 +1,7 @@
 /**
- * Bundles the command line into a folder's bin/: orchd.js, which answers `orchd status` alone and is one file, since every file that Node opens costs
- * half a millisecond; and commands.js with its chunks, for everything else. What both need is in both.
+ * Bundles the command line into a folder's bin/: orchd.js, which answers `orchd status` alone and
+ * is one file, since every file that Node opens costs half a millisecond; and commands.js with its
+ * chunks, for everything else. What both need is in both.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -16,7 +17,15 @@ const shared = {
   legalComments: "none",
   logLevel: "warning",
   // Native code, programs of their own, and packages that load other files of theirs stay packages.
-  external: ["esbuild", "fs-native-extensions", "pino", "pino-pretty", "chokidar", "proper-lockfile", "yaml"],
+  external: [
+    "esbuild",
+    "fs-native-extensions",
+    "pino",
+    "pino-pretty",
+    "chokidar",
+    "proper-lockfile",
+    "yaml",
+  ],
 };
 
 /** Leaves the import of commands.ts in orchd.ts as one of the file that the second build makes. */
@@ -29,20 +38,32 @@ const commandsApart = {
   },
 };
 
-/** node:crypto takes 4 ms to come up, and only jitter and big snapshots need it: in the quick file it comes in with its first call. */
+/**
+ * node:crypto takes 4 ms to come up, and only jitter and big snapshots need it: in the quick file
+ * it comes in with its first call.
+ */
 const cryptoLate = {
   name: "crypto-late",
   setup(bundler) {
-    bundler.onResolve({ filter: /^node:crypto$/ }, () => ({ path: "node:crypto", namespace: "late" }));
+    bundler.onResolve({ filter: /^node:crypto$/ }, () => ({
+      path: "node:crypto",
+      namespace: "late",
+    }));
     bundler.onLoad({ filter: /.*/, namespace: "late" }, () => ({
       contents: ["createHash", "randomBytes"]
-        .map((name) => `export const ${name} = (...given) => process.getBuiltinModule("node:crypto").${name}(...given);`)
+        .map(
+          (name) =>
+            `export const ${name} = (...given) => process.getBuiltinModule("node:crypto").${name}(...given);`,
+        )
         .join("\n"),
     }));
   },
 };
 
-/** picocolors looks at process.stdout as it loads, which brings that stream up; whether there are colours is terminal.ts's to say. */
+/**
+ * picocolors looks at process.stdout as it loads, which brings that stream up; whether there are
+ * colours is terminal.ts's to say.
+ */
 const colorsQuiet = {
   name: "colors-quiet",
   setup(bundler) {
@@ -55,6 +76,17 @@ const colorsQuiet = {
 /** Writes FOLDER/bin. */
 export async function bundle(folder) {
   const outdir = join(folder, "bin");
-  await build({ ...shared, outdir, entryPoints: ["daemon/orchd.ts"], plugins: [commandsApart, cryptoLate, colorsQuiet] });
-  await build({ ...shared, outdir, entryPoints: ["daemon/commands.ts"], splitting: true, chunkNames: "chunks/[name]-[hash]" });
+  await build({
+    ...shared,
+    outdir,
+    entryPoints: ["daemon/orchd.ts"],
+    plugins: [commandsApart, cryptoLate, colorsQuiet],
+  });
+  await build({
+    ...shared,
+    outdir,
+    entryPoints: ["daemon/commands.ts"],
+    splitting: true,
+    chunkNames: "chunks/[name]-[hash]",
+  });
 }

@@ -5,7 +5,10 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     // It takes minutes to set up; FAULTS=1 has it run, or say why it cannot.
-    exclude: ["**/node_modules/**", ...(process.env["FAULTS"] === "1" ? [] : ["test/faults/real-systemd.test.ts"])],
+    exclude: [
+      "**/node_modules/**",
+      ...(process.env["FAULTS"] === "1" ? [] : ["test/faults/real-systemd.test.ts"]),
+    ],
     globalSetup: ["test/support/no-leftovers.ts"],
     reporters: ["default", "./test/support/plain-count-reporter.ts"],
     pool: "forks",

@@ -1,4 +1,7 @@
-/** A root for a bench, the built daemon on it, and what its ledgers say. A bench reads the public format, as anybody may. */
+/**
+ * A root for a bench, the built daemon on it, and what its ledgers say. A bench reads the public
+ * format, as anybody may.
+ */
 import { execFileSync, spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -27,9 +30,17 @@ export function linesOf(path: string): Line[] {
     .map((line) => JSON.parse(line) as Line);
 }
 
-/** A folder that is removed when `use` is over. Under /var/tmp, which is a disk where /tmp may be memory. */
+/**
+ * A folder that is removed when `use` is over. Under /var/tmp, which is a disk where /tmp may be
+ * memory.
+ */
 export async function inFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
-  const folder = mkdtempSync(join(process.env["BENCH_FOLDER"] ?? (process.platform === "linux" ? "/var/tmp" : tmpdir()), "orchd-bench-"));
+  const folder = mkdtempSync(
+    join(
+      process.env["BENCH_FOLDER"] ?? (process.platform === "linux" ? "/var/tmp" : tmpdir()),
+      "orchd-bench-",
+    ),
+  );
   try {
     return await use(folder);
   } finally {
@@ -84,7 +95,9 @@ export class BenchDaemon {
     const daemon = new BenchDaemon(root, child);
     await daemon.until("its start", () => {
       if (child.exitCode !== null) throw new Error(`The daemon ended:\n${daemon.#log}`);
-      const status = JSON.parse(orchd(root, "status", "--json")) as { daemon: { pid: number } | null };
+      const status = JSON.parse(orchd(root, "status", "--json")) as {
+        daemon: { pid: number } | null;
+      };
       return status.daemon?.pid === child.pid && !Number.isNaN(daemon.readyMs);
     });
     return daemon;
@@ -102,7 +115,9 @@ export class BenchDaemon {
     } finally {
       daemon.#child.kill("SIGTERM");
       await new Promise((resolve) =>
-        daemon.#child.exitCode === null && daemon.#child.signalCode === null ? daemon.#child.once("exit", resolve) : resolve(undefined),
+        daemon.#child.exitCode === null && daemon.#child.signalCode === null
+          ? daemon.#child.once("exit", resolve)
+          : resolve(undefined),
       );
     }
   }
@@ -110,7 +125,8 @@ export class BenchDaemon {
   /** Waits for something, looking every so many milliseconds. */
   async until(what: string, holds: () => boolean, limitMs = 120_000, everyMs = 20): Promise<void> {
     for (const start = performance.now(); !holds(); await sleep(everyMs)) {
-      if (performance.now() - start > limitMs) throw new Error(`Waited ${limitMs} ms for ${what}. The daemon's log ends:\n${this.#log}`);
+      if (performance.now() - start > limitMs)
+        throw new Error(`Waited ${limitMs} ms for ${what}. The daemon's log ends:\n${this.#log}`);
     }
   }
 
@@ -119,9 +135,13 @@ export class BenchDaemon {
     const { run } = JSON.parse(orchd(this.root, "run", pipeline, "--json")) as { run: string };
     const path = ledgerPath(this.root, run);
     let lines: Line[] = [];
-    await this.until(`the end of ${run}`, () => (lines = linesOf(path)).at(-1)?.type === "run.finished");
+    await this.until(
+      `the end of ${run}`,
+      () => (lines = linesOf(path)).at(-1)?.type === "run.finished",
+    );
     const last = lines.at(-1)!;
-    if (last["status"] !== "completed") throw new Error(`${run} ended ${String(last["status"])}: ${String(last["because"])}`);
+    if (last["status"] !== "completed")
+      throw new Error(`${run} ended ${String(last["status"])}: ${String(last["because"])}`);
     return lines;
   }
 }

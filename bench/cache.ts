@@ -1,14 +1,27 @@
 /**
  * A run of 1,000 cached steps in which nothing changed: what it costs to find that out.
  *
- * The pre-pass alone is a run-loop of the daemon's, in this process: from the start of a run whose header is durable to its last line's fdatasync. The whole
- * is asked of a daemon: from the request's file to the end of the run. Each step of a pipeline `files` depends on a file of its own, which has to be looked at.
+ * The pre-pass alone is a run-loop of the daemon's, in this process: from the start of a run whose
+ * header is durable to its last line's fdatasync. The whole is asked of a daemon: from the
+ * request's file to the end of the run. Each step of a pipeline `files` depends on a file of its
+ * own, which has to be looked at.
  *
- * The floor does the same with nothing around it: stat each file and compare, hash a key for each step, one write of as many bytes as the ledger got, one fdatasync.
+ * The floor does the same with nothing around it: stat each file and compare, hash a key for each
+ * step, one write of as many bytes as the ledger got, one fdatasync.
  */
 import { createHash } from "node:crypto";
 import { spawnSync } from "node:child_process";
-import { closeSync, existsSync, fdatasyncSync, openSync, readFileSync, renameSync, statSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fdatasyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { systemClock } from "../src/clock.ts";
@@ -37,14 +50,27 @@ const packages = join(import.meta.dirname, "../../bench/peers/node_modules");
 const ids = Array.from({ length: STEPS }, (_, index) => index);
 const plain = `steps:\n${ids.map((id) => `  s${id}: { uses: ./steps/m${id % 10}.ts, params: { id: ${id} } }\n`).join("")}`;
 const files = `steps:\n${ids
-  .map((id) => `  s${id}: { uses: ./steps/m${id % 10}.ts, params: { id: ${id} }, cache: { fileDependencies: [./data/f${id}.txt] } }\n`)
+  .map(
+    (id) =>
+      `  s${id}: { uses: ./steps/m${id % 10}.ts, params: { id: ${id} }, cache: { fileDependencies: [./data/f${id}.txt] } }\n`,
+  )
   .join("")}`;
 
-/** Asks for a run as any process may, and gives its ledger and the milliseconds until its end could be read. */
-async function ask(daemon: BenchDaemon, pipeline: string, id: string): Promise<{ lines: Line[]; ms: number }> {
+/**
+ * Asks for a run as any process may, and gives its ledger and the milliseconds until its end could
+ * be read.
+ */
+async function ask(
+  daemon: BenchDaemon,
+  pipeline: string,
+  id: string,
+): Promise<{ lines: Line[]; ms: number }> {
   const requests = join(daemon.root, "runs/.orchd/requests");
   const reply = join(daemon.root, "runs/.orchd/replies", `${id}.json`);
-  writeFileSync(join(requests, `.${id}`), JSON.stringify({ type: "submit", pipeline, by: "bench" }));
+  writeFileSync(
+    join(requests, `.${id}`),
+    JSON.stringify({ type: "submit", pipeline, by: "bench" }),
+  );
   const start = performance.now();
   renameSync(join(requests, `.${id}`), join(requests, `${id}.json`));
   let lines: Line[] = [];
@@ -73,9 +99,19 @@ class NoPool implements TaskPool {
   capacity(): Room {
     return { module: 64, shell: 64 };
   }
-  start(_id: string, task: Parameters<TaskPool["start"]>[1], handlers: Parameters<TaskPool["start"]>[2]): void {
+  start(
+    _id: string,
+    task: Parameters<TaskPool["start"]>[1],
+    handlers: Parameters<TaskPool["start"]>[2],
+  ): void {
     this.started += 1;
-    queueMicrotask(() => handlers.done({ ok: true, value: "params" in task ? (task.params?.["id"] ?? null) : null }, 0, systemClock.now()));
+    queueMicrotask(() =>
+      handlers.done(
+        { ok: true, value: "params" in task ? (task.params?.["id"] ?? null) : null },
+        0,
+        systemClock.now(),
+      ),
+    );
   }
   stop(): void {}
 }
@@ -109,10 +145,23 @@ class PrePass {
       file: join(folder, "schedules/p.yaml"),
       steps: ids.map((id) => ({
         id: `s${id}`,
-        code: { bundle: hashed(String(id % 10)), pick: "export:default", source: `./steps/m${id % 10}.ts` },
+        code: {
+          bundle: hashed(String(id % 10)),
+          pick: "export:default",
+          source: `./steps/m${id % 10}.ts`,
+        },
         ...PLAIN_STEP,
         params: { id },
-        ...(withFiles ? { cache: { acrossSlots: false, fileDependencies: [`./data/f${id}.txt`], ignoredInputs: [], includeStepCode: true } } : {}),
+        ...(withFiles
+          ? {
+              cache: {
+                acrossSlots: false,
+                fileDependencies: [`./data/f${id}.txt`],
+                ignoredInputs: [],
+                includeStepCode: true,
+              },
+            }
+          : {}),
       })),
     };
   }
@@ -143,13 +192,23 @@ class PrePass {
   }
 }
 
-/** A hundred tasks with a file each, cached and unchanged, on wireit: the whole command, its process included. */
+/**
+ * A hundred tasks with a file each, cached and unchanged, on wireit: the whole command, its process
+ * included.
+ */
 async function wireit(folder: string): Promise<number[]> {
   const tasks = ids.slice(0, HUNDRED).map((id) => `s${id}`);
   const scripts = Object.fromEntries([...tasks, "all"].map((name) => [name, "wireit"]));
-  const each = ids.slice(0, HUNDRED).map((id) => [`s${id}`, { command: "true", files: [`schedules/data/f${id}.txt`], output: [] }]);
+  const each = ids
+    .slice(0, HUNDRED)
+    .map((id) => [`s${id}`, { command: "true", files: [`schedules/data/f${id}.txt`], output: [] }]);
   writeFiles(folder, {
-    "package.json": JSON.stringify({ name: "peer", private: true, scripts, wireit: { ...Object.fromEntries(each), all: { dependencies: tasks } } }),
+    "package.json": JSON.stringify({
+      name: "peer",
+      private: true,
+      scripts,
+      wireit: { ...Object.fromEntries(each), all: { dependencies: tasks } },
+    }),
   });
   const env = {
     ...process.env,
@@ -159,7 +218,11 @@ async function wireit(folder: string): Promise<number[]> {
     WIREIT_LOGGER: "simple",
   };
   const once = (): void => {
-    const { status, stdout } = spawnSync(process.execPath, [join(packages, "wireit/bin/wireit.js")], { cwd: folder, env, encoding: "utf8" });
+    const { status, stdout } = spawnSync(
+      process.execPath,
+      [join(packages, "wireit/bin/wireit.js")],
+      { cwd: folder, env, encoding: "utf8" },
+    );
     if (status !== 0) throw new Error(`wireit exited ${status}: ${stdout}`);
   };
   return timed(5, 1, once);
@@ -172,18 +235,39 @@ interface Remembered {
 }
 
 /** The floor: see the head of this file. */
-function raw(folder: string, paths: readonly string[], known: Map<string, Remembered>, bytes: number): void {
+function raw(
+  folder: string,
+  paths: readonly string[],
+  known: Map<string, Remembered>,
+  bytes: number,
+): void {
   const keys: string[] = [];
   for (const path of paths) {
     const { mtimeMs, size, ino } = statSync(path);
     const before = known.get(path);
-    if (before !== undefined && (before.mtimeMs !== mtimeMs || before.size !== size || before.ino !== ino)) throw new Error(`${path} changed`);
+    if (
+      before !== undefined &&
+      (before.mtimeMs !== mtimeMs || before.size !== size || before.ino !== ino)
+    )
+      throw new Error(`${path} changed`);
     known.set(path, { mtimeMs, size, ino });
   }
   for (const id of ids)
     keys.push(
       createHash("sha256")
-        .update(JSON.stringify([1, "project", "code".repeat(16), "export:default", { id }, {}, null, {}, []]))
+        .update(
+          JSON.stringify([
+            1,
+            "project",
+            "code".repeat(16),
+            "export:default",
+            { id },
+            {},
+            null,
+            {},
+            [],
+          ]),
+        )
         .digest("hex"),
     );
   const text = Buffer.from(keys.join("\n").padEnd(bytes, "x"));
@@ -204,13 +288,20 @@ export async function run(): Promise<Row[]> {
         .join("\n"),
     });
     for (let module = 0; module < 10; module += 1)
-      writeFiles(root, { [`schedules/steps/m${module}.ts`]: `export default async ({ params }: any) => [${module}, params.id];\n` });
-    for (const id of ids) writeFiles(root, { [`schedules/data/f${id}.txt`]: `${id}\n`.repeat(100) });
+      writeFiles(root, {
+        [`schedules/steps/m${module}.ts`]: `export default async ({ params }: any) => [${module}, params.id];\n`,
+      });
+    for (const id of ids)
+      writeFiles(root, { [`schedules/data/f${id}.txt`]: `${id}\n`.repeat(100) });
     const paths = ids.map((id) => join(root, `schedules/data/f${id}.txt`));
     // Until then a file counts as just written, and is read each time.
     await sleep(3_000);
     const prePass: Record<"plain" | "files", number[]> = { plain: [], files: [] };
-    const whole: Record<"plain" | "files" | "hundred", number[]> = { plain: [], files: [], hundred: [] };
+    const whole: Record<"plain" | "files" | "hundred", number[]> = {
+      plain: [],
+      files: [],
+      hundred: [],
+    };
     const floor: number[] = [];
     const known = new Map<string, Remembered>();
     for (const pipeline of ["plain", "files"] as const) {
@@ -218,20 +309,24 @@ export async function run(): Promise<Row[]> {
       await pass.run();
       for (let round = -WARMUP; round < ROUNDS; round += 1) {
         const { ms, lines } = await pass.run();
-        const bytes = lines.slice(1).reduce((sum, line) => sum + JSON.stringify(line).length + 1, 0);
+        const bytes = lines
+          .slice(1)
+          .reduce((sum, line) => sum + JSON.stringify(line).length + 1, 0);
         const [bare] = await timed(1, 0, () => raw(root, paths, known, bytes));
         if (round < 0) continue;
         prePass[pipeline].push(ms);
         floor.push(bare!);
       }
-      if (pass.started !== STEPS) throw new Error(`${pass.started - STEPS} steps of ${pipeline} ran, and none should have`);
+      if (pass.started !== STEPS)
+        throw new Error(`${pass.started - STEPS} steps of ${pipeline} ran, and none should have`);
     }
     await BenchDaemon.during(root, async (daemon) => {
       for (const pipeline of ["plain", "files", "hundred"] as const) {
         await daemon.runOnce(pipeline);
         for (let round = -WARMUP; round < ROUNDS; round += 1) {
           const { lines, ms } = await ask(daemon, pipeline, `${pipeline}-${round + WARMUP}`);
-          if (lines.some(({ type }) => type === "step.started")) throw new Error(`steps of ${pipeline} ran, and none should have`);
+          if (lines.some(({ type }) => type === "step.started"))
+            throw new Error(`steps of ${pipeline} ran, and none should have`);
           if (round >= 0) whole[pipeline].push(ms);
         }
       }
@@ -239,10 +334,32 @@ export async function run(): Promise<Row[]> {
     const beside = { name: "stat + compare + keys + one write + one fdatasync", samples: floor };
     const goal = { of: "ratio", atMost: 3 } as const;
     return [
-      { what: `the pre-pass alone, ${STEPS} steps`, unit: "ms", orchd: { name: "plain", samples: prePass.plain }, beside, goal },
-      { what: "the same, each with a file of its own", unit: "ms", orchd: { name: "files", samples: prePass.files }, beside, goal },
-      { what: "the whole no-op run, from its request to its end", unit: "ms", orchd: { name: "plain", samples: whole.plain }, beside },
-      { what: "the same, each with a file of its own", unit: "ms", orchd: { name: "files", samples: whole.files }, beside },
+      {
+        what: `the pre-pass alone, ${STEPS} steps`,
+        unit: "ms",
+        orchd: { name: "plain", samples: prePass.plain },
+        beside,
+        goal,
+      },
+      {
+        what: "the same, each with a file of its own",
+        unit: "ms",
+        orchd: { name: "files", samples: prePass.files },
+        beside,
+        goal,
+      },
+      {
+        what: "the whole no-op run, from its request to its end",
+        unit: "ms",
+        orchd: { name: "plain", samples: whole.plain },
+        beside,
+      },
+      {
+        what: "the same, each with a file of its own",
+        unit: "ms",
+        orchd: { name: "files", samples: whole.files },
+        beside,
+      },
       ...(existsSync(join(packages, "wireit"))
         ? [
             {

@@ -1,7 +1,8 @@
 /**
- * How late pipelines fire that are all due in the same second. `decided` is when the run was decided on (its header's `at`), `durable` when
- * `run.started` followed it, which nothing does before the header is on the disk. Beside it: the same number of raw creates, each with
- * fdatasync, link and a directory sync, four at a time.
+ * How late pipelines fire that are all due in the same second. `decided` is when the run was
+ * decided on (its header's `at`), `durable` when `run.started` followed it, which nothing does
+ * before the header is on the disk. Beside it: the same number of raw creates, each with fdatasync,
+ * link and a directory sync, four at a time.
  */
 import { link, mkdir, open, unlink } from "node:fs/promises";
 import { join } from "node:path";
@@ -27,7 +28,8 @@ async function rawCreate(folder: string, index: number): Promise<void> {
 }
 
 async function rawFires(folder: string, count: number): Promise<number[]> {
-  for (let index = 0; index < count; index += 1) await mkdir(join(folder, `raw-${index}`, "2026-11"), { recursive: true });
+  for (let index = 0; index < count; index += 1)
+    await mkdir(join(folder, `raw-${index}`, "2026-11"), { recursive: true });
   let next = 0;
   const done: number[] = [];
   const start = performance.now();
@@ -41,14 +43,21 @@ async function rawFires(folder: string, count: number): Promise<number[]> {
   return done;
 }
 
-async function fires(count: number): Promise<{ decided: number[]; durable: number[]; early: number; raw: number[] }> {
+async function fires(
+  count: number,
+): Promise<{ decided: number[]; durable: number[]; early: number; raw: number[] }> {
   return inFolder(async (root) => {
     const raw = await rawFires(join(root, "raw"), count);
     const names = Array.from({ length: count }, (_, index) => `p${index}`);
     // Loaded first, so that the second comes when all is quiet.
     writeFiles(
       root,
-      Object.fromEntries(names.map((name) => [`schedules/${name}.yaml`, `schedule: { cron: "0 0 1 1 *" }\nsteps: { nothing: { run: "true" } }\n`])),
+      Object.fromEntries(
+        names.map((name) => [
+          `schedules/${name}.yaml`,
+          `schedule: { cron: "0 0 1 1 *" }\nsteps: { nothing: { run: "true" } }\n`,
+        ]),
+      ),
     );
     return BenchDaemon.during(root, async (daemon) => {
       const slot = Math.ceil((Date.now() + 10_000 + count * 12) / 1000) * 1000;
@@ -63,8 +72,16 @@ async function fires(count: number): Promise<{ decided: number[]; durable: numbe
       );
       writeFiles(root, { "schedules/steps/nothing.ts": "export default async () => null;\n" });
       const ran = (): number =>
-        names.filter((name) => linesOf(join(root, "runs", name, "pipeline.jsonl")).some(({ type }) => type === "run.finished")).length;
-      await daemon.until(`${count} runs`, () => Date.now() > slot + 500 && ran() === count, slot - Date.now() + 120_000);
+        names.filter((name) =>
+          linesOf(join(root, "runs", name, "pipeline.jsonl")).some(
+            ({ type }) => type === "run.finished",
+          ),
+        ).length;
+      await daemon.until(
+        `${count} runs`,
+        () => Date.now() > slot + 500 && ran() === count,
+        slot - Date.now() + 120_000,
+      );
       const decided: number[] = [];
       const durable: number[] = [];
       for (const name of names) {
@@ -93,10 +110,18 @@ export async function run(): Promise<Row[]> {
         what: `${count} due: header durable, p99`,
         unit: "ms",
         orchd: { name: "durable", samples: [quantile(durable, 0.99)] },
-        beside: { name: "create, fdatasync, link, directory sync: p99", samples: [quantile(raw, 0.99)] },
+        beside: {
+          name: "create, fdatasync, link, directory sync: p99",
+          samples: [quantile(raw, 0.99)],
+        },
         goal: count === 1 ? { of: "orchd", atMost: 5 } : { of: "ratio", atMost: 1.3 },
       },
-      { what: `${count} due: early`, unit: "%", orchd: { name: "early", samples: [(early / count) * 100] }, goal: { of: "orchd", atMost: 0 } },
+      {
+        what: `${count} due: early`,
+        unit: "%",
+        orchd: { name: "early", samples: [(early / count) * 100] },
+        goal: { of: "orchd", atMost: 0 },
+      },
     );
   }
   return rows;

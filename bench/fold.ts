@@ -1,4 +1,7 @@
-/** Reading a run's ledger, every line checked and folded, beside a bare scan for line feeds and JSON.parse of the same bytes. */
+/**
+ * Reading a run's ledger, every line checked and folded, beside a bare scan for line feeds and
+ * JSON.parse of the same bytes.
+ */
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { systemClock } from "../src/clock.ts";
@@ -53,7 +56,13 @@ function events(): RunEvent[] {
         },
       },
       { type: "step.started", step: id, attempt: 1, because: "inputs ready" },
-      { type: "step.completed", step: id, attempt: 1, outputs: { result: { rows: 42, name: id } }, durationMs: 1.25 },
+      {
+        type: "step.completed",
+        step: id,
+        attempt: 1,
+        outputs: { result: { rows: 42, name: id } },
+        durationMs: 1.25,
+      },
     ]),
   ] as unknown as RunEvent[];
 }
@@ -61,7 +70,11 @@ function events(): RunEvent[] {
 function bareScan(path: string): number {
   const bytes = readFileSync(path);
   let lines = 0;
-  for (let start = 0, end = bytes.indexOf(10); end !== -1; start = end + 1, end = bytes.indexOf(10, start)) {
+  for (
+    let start = 0, end = bytes.indexOf(10);
+    end !== -1;
+    start = end + 1, end = bytes.indexOf(10, start)
+  ) {
     JSON.parse(bytes.toString("utf8", start, end));
     lines += 1;
   }
@@ -72,7 +85,10 @@ export async function run(): Promise<Row[]> {
   return inFolder(async (folder) => {
     const path = join(folder, "bench.jsonl");
     const written = events();
-    const ledger = await LedgerFile.create<RunEvent>(path, written.slice(0, 1), { clock: systemClock, onFatal: () => undefined });
+    const ledger = await LedgerFile.create<RunEvent>(path, written.slice(0, 1), {
+      clock: systemClock,
+      onFatal: () => undefined,
+    });
     await ledger.append(written.slice(1));
     await ledger.close();
     const lines = bareScan(path);

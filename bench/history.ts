@@ -1,4 +1,7 @@
-/** A root with a history, its ledgers written as docs/ledger.md has them and as a daemon would have left them: for what must not cost more for it. */
+/**
+ * A root with a history, its ledgers written as docs/ledger.md has them and as a daemon would have
+ * left them: for what must not cost more for it.
+ */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
@@ -8,7 +11,15 @@ import { PLAIN_STEP } from "./plain-step.ts";
 const PIPELINES = 10;
 /** The schedule of each pipeline, as its ledger has it. */
 const SCHEDULES = [
-  { cron: "* * * * *", timezone: "UTC", jitterSeconds: 0, catchUp: "none", catchUpWindowMs: 86_400_000, maxCatchUp: 100, blackout: [] },
+  {
+    cron: "* * * * *",
+    timezone: "UTC",
+    jitterSeconds: 0,
+    catchUp: "none",
+    catchUpWindowMs: 86_400_000,
+    maxCatchUp: 100,
+    blackout: [],
+  },
 ];
 /** Lines from one checkpoint to the next, as docs/ledger.md has it. */
 const CHECKPOINT_LINES = 256;
@@ -20,14 +31,21 @@ function framed(events: readonly Record<string, unknown>[], from: number): strin
   return events
     .map((event, index) => {
       const { type, ...rest } = event;
-      const body = JSON.stringify({ seq: index + 1, b: index + 1, at: new Date(from + index).toISOString(), type, ...rest }).slice(0, -1);
+      const body = JSON.stringify({
+        seq: index + 1,
+        b: index + 1,
+        at: new Date(from + index).toISOString(),
+        type,
+        ...rest,
+      }).slice(0, -1);
       crc = crc32(body, crc);
       return `${body},"crc":"${crc.toString(16).padStart(8, "0")}"}\n`;
     })
     .join("");
 }
 
-const stamp = (time: number): string => new Date(time).toISOString().replaceAll(/[-:]|\.\d{3}/g, "");
+const stamp = (time: number): string =>
+  new Date(time).toISOString().replaceAll(/[-:]|\.\d{3}/g, "");
 
 /** What {@link history} wrote. */
 export interface History {
@@ -38,7 +56,8 @@ export interface History {
 }
 
 /**
- * Writes so many runs of minutely pipelines, the last of them due in the minute before now, the last `unfinished` of them not finished.
+ * Writes so many runs of minutely pipelines, the last of them due in the minute before now, the
+ * last `unfinished` of them not finished.
  *
  * @param runs over ten pipelines in equal parts, as `unfinished` is
  * @param resultBytes how long a text each run's step gave as its result
@@ -52,7 +71,8 @@ export function history(root: string, runs: number, unfinished = 0, resultBytes 
   for (let index = 0; index < PIPELINES; index += 1) {
     const pipeline = `p${index}`;
     writeFiles(root, {
-      [`schedules/${pipeline}.yaml`]: 'schedule: { cron: "* * * * *", catchUp: none }\noverlap: allow\nsteps: { nothing: { run: "true" } }\n',
+      [`schedules/${pipeline}.yaml`]:
+        'schedule: { cron: "* * * * *", catchUp: none }\noverlap: allow\nsteps: { nothing: { run: "true" } }\n',
     });
     const lines: Record<string, unknown>[] = [
       {
@@ -71,9 +91,19 @@ export function history(root: string, runs: number, unfinished = 0, resultBytes 
       const slot = from + at * MINUTE_MS;
       const run = `${pipeline}@${stamp(slot)}`;
       const ends = at < each - unfinished / PIPELINES;
-      const finished = { type: "run.finished", status: "completed", because: "all steps completed", durationMs: 12 };
+      const finished = {
+        type: "run.finished",
+        status: "completed",
+        because: "all steps completed",
+        durationMs: 12,
+      };
       lines.push(
-        { type: "slot.fired", slot: new Date(slot).toISOString(), run, through: new Date(slot).toISOString() },
+        {
+          type: "slot.fired",
+          slot: new Date(slot).toISOString(),
+          run,
+          through: new Date(slot).toISOString(),
+        },
         { type: "run.started", run },
         ...(ends ? [{ ...finished, run }] : []),
       );
@@ -88,7 +118,12 @@ export function history(root: string, runs: number, unfinished = 0, resultBytes 
           schedules: SCHEDULES,
           active: [...active],
           queued: [],
-          last: { run, status: "completed", startedAt: new Date(slot).toISOString(), finishedAt: new Date(slot).toISOString() },
+          last: {
+            run,
+            status: "completed",
+            startedAt: new Date(slot).toISOString(),
+            finishedAt: new Date(slot).toISOString(),
+          },
           counts: { fired: at + 1 },
         });
       }
@@ -128,7 +163,18 @@ export function history(root: string, runs: number, unfinished = 0, resultBytes 
             },
             { type: "run.started", because: "nothing else is active" },
             { type: "step.started", step: "nothing", attempt: 1, because: "inputs ready" },
-            ...(ends ? [{ type: "step.completed", step: "nothing", attempt: 1, outputs: { result }, durationMs: 3 }, finished] : []),
+            ...(ends
+              ? [
+                  {
+                    type: "step.completed",
+                    step: "nothing",
+                    attempt: 1,
+                    outputs: { result },
+                    durationMs: 3,
+                  },
+                  finished,
+                ]
+              : []),
           ],
           slot,
         ),

@@ -1,4 +1,7 @@
-/** What the daemon takes while nothing is due: resident memory and processor time, with no pipeline and with 1,000, beside a Node that only waits. */
+/**
+ * What the daemon takes while nothing is due: resident memory and processor time, with no pipeline
+ * and with 1,000, beside a Node that only waits.
+ */
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -10,7 +13,8 @@ const WATCH_MS = 10_000;
 /** Linux counts processor time in ticks of 10 ms. */
 const TICK_MS = 10;
 
-const residentMiB = (pid: number): number => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) / 1024;
+const residentMiB = (pid: number): number =>
+  Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) / 1024;
 
 function processorMs(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");

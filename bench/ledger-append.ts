@@ -1,4 +1,7 @@
-/** A durable line, one at a time and many at once, beside the write and fdatasync it cannot do without. */
+/**
+ * A durable line, one at a time and many at once, beside the write and fdatasync it cannot do
+ * without.
+ */
 import { fdatasync, open, write } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -24,8 +27,15 @@ const header: RunEvent = {
   snapshot: { $artifact: "0".repeat(64), bytes: 1 },
   tags: [],
 } as unknown as RunEvent;
-const event = (step: number): RunEvent => ({ type: "step.started", step: `step-${step}`, attempt: 1, because: "inputs ready" });
-const rawLine = Buffer.from(`{"seq":1000,"b":1000,"at":"2026-11-23T02:00:00.000Z",${JSON.stringify(event(1000)).slice(1, -1)},"crc":"00000000"}\n`);
+const event = (step: number): RunEvent => ({
+  type: "step.started",
+  step: `step-${step}`,
+  attempt: 1,
+  because: "inputs ready",
+});
+const rawLine = Buffer.from(
+  `{"seq":1000,"b":1000,"at":"2026-11-23T02:00:00.000Z",${JSON.stringify(event(1000)).slice(1, -1)},"crc":"00000000"}\n`,
+);
 
 const SINGLE = 400;
 const GROUPS = 30;
@@ -44,15 +54,27 @@ export async function run(): Promise<Row[]> {
     const single: number[] = [];
     const floor: number[] = [];
     for (let round = 0; round < 4; round += 1) {
-      floor.push(...(await timed(SINGLE / 4, 20, async () => (await writeAsync(raw, rawLine), syncAsync(raw)))));
+      floor.push(
+        ...(await timed(
+          SINGLE / 4,
+          20,
+          async () => (await writeAsync(raw, rawLine), syncAsync(raw)),
+        )),
+      );
       single.push(...(await timed(SINGLE / 4, 20, (index) => ledger.append([event(index)]))));
     }
     const many: number[] = [];
     const rawMany: number[] = [];
     const block = Buffer.concat(Array.from({ length: GROUP }, () => rawLine));
     for (let round = 0; round < GROUPS; round += 1) {
-      rawMany.push(...(await timed(1, 0, async () => (await writeAsync(raw, block), syncAsync(raw)))));
-      many.push(...(await timed(1, 0, () => Promise.all(Array.from({ length: GROUP }, (_, index) => ledger.append([event(index)]))))));
+      rawMany.push(
+        ...(await timed(1, 0, async () => (await writeAsync(raw, block), syncAsync(raw)))),
+      );
+      many.push(
+        ...(await timed(1, 0, () =>
+          Promise.all(Array.from({ length: GROUP }, (_, index) => ledger.append([event(index)]))),
+        )),
+      );
     }
     await ledger.close();
     const micros = (samples: number[]): number[] => samples.map((sample) => sample * 1000);

@@ -7,5 +7,9 @@ export const peerPackages = join(import.meta.dirname, "../../bench/peers/node_mo
 
 /** The installed version of a peer. @throws a Node error where it is not installed */
 export function versionOf(name: string): string {
-  return (JSON.parse(readFileSync(join(peerPackages, name, "package.json"), "utf8")) as { version: string }).version;
+  return (
+    JSON.parse(readFileSync(join(peerPackages, name, "package.json"), "utf8")) as {
+      version: string;
+    }
+  ).version;
 }

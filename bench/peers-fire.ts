@@ -1,6 +1,7 @@
 /**
- * Dagu and Bree as schedulers, beside orchd: from the minute to a process of each of 100 pipelines (Bree: to a thread of each of 100 jobs), and the memory that the
- * scheduler takes while it waits. One after the other, since each would be in the others' way. Takes up to six minutes.
+ * Dagu and Bree as schedulers, beside orchd: from the minute to a process of each of 100 pipelines
+ * (Bree: to a thread of each of 100 jobs), and the memory that the scheduler takes while it waits.
+ * One after the other, since each would be in the others' way. Takes up to six minutes.
  */
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -43,7 +44,10 @@ async function watch(pid: number, out: string): Promise<Seen> {
       // What some start on their own account when they come up is not it.
       .filter((ms) => ms >= -1_000);
   for (; late().length < COUNT; await sleep(100)) {
-    if (Date.now() > minute + MOST_LATE_MS) throw new Error(`Of ${COUNT}, ${late().length} had begun ${MOST_LATE_MS} ms after the minute.`);
+    if (Date.now() > minute + MOST_LATE_MS)
+      throw new Error(
+        `Of ${COUNT}, ${late().length} had begun ${MOST_LATE_MS} ms after the minute.`,
+      );
   }
   return { late: late().slice(0, COUNT), memory };
 }
@@ -63,11 +67,17 @@ function dagu(folder: string): Promise<Seen> {
   const out = join(folder, "dagu.out");
   writeFiles(
     folder,
-    each((index) => [`dags/p${index}.yaml`, `schedule: "* * * * *"\nsteps:\n  - name: s\n    command: sh -c "${STAMP(out)}"\n`]),
+    each((index) => [
+      `dags/p${index}.yaml`,
+      `schedule: "* * * * *"\nsteps:\n  - name: s\n    command: sh -c "${STAMP(out)}"\n`,
+    ]),
   );
   const program = join(peerPackages, "@dagu-org/dagu-linux-x64/bin/dagu");
   const env = { ...process.env, DAGU_HOME: join(folder, "dagu-home") };
-  return whileUp(spawn(program, ["scheduler", `--dags=${join(folder, "dags")}`], { env, stdio: "ignore" }), out);
+  return whileUp(
+    spawn(program, ["scheduler", `--dags=${join(folder, "dags")}`], { env, stdio: "ignore" }),
+    out,
+  );
 }
 
 function bree(folder: string): Promise<Seen> {
@@ -86,14 +96,22 @@ function ours(root: string): Promise<Seen> {
   const out = join(root, "orchd.out");
   writeFiles(
     root,
-    each((index) => [`schedules/p${index}.yaml`, `schedule: { cron: "* * * * *" }\nsteps: { s: { run: "${STAMP(out)}" } }\n`]),
+    each((index) => [
+      `schedules/p${index}.yaml`,
+      `schedule: { cron: "* * * * *" }\nsteps: { s: { run: "${STAMP(out)}" } }\n`,
+    ]),
   );
   return BenchDaemon.during(root, (daemon) => watch(daemon.pid, out));
 }
 
 export async function run(): Promise<Row[]> {
-  if (!existsSync(peerPackages) || spawnSync("date", ["+%3N"], { encoding: "utf8" }).stdout.length !== 4) {
-    process.stderr.write("The peers are not installed (`npm ci --prefix bench/peers` brings them), or this `date` counts no milliseconds.\n");
+  if (
+    !existsSync(peerPackages) ||
+    spawnSync("date", ["+%3N"], { encoding: "utf8" }).stdout.length !== 4
+  ) {
+    process.stderr.write(
+      "The peers are not installed (`npm ci --prefix bench/peers` brings them), or this `date` counts no milliseconds.\n",
+    );
     return [];
   }
   return inFolder(async (root) => {

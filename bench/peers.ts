@@ -1,8 +1,10 @@
 /**
- * The same work on peers, in the same run and in turn: a chain of 50 trivial steps on Dagu, a trivial unit of work in a thread on Bree, and a thousand of them in
- * warm threads on piscina, which writes nothing down.
+ * The same work on peers, in the same run and in turn: a chain of 50 trivial steps on Dagu, a
+ * trivial unit of work in a thread on Bree, and a thousand of them in warm threads on piscina,
+ * which writes nothing down.
  *
- * The peers are no dependency of orchd. `npm ci --prefix bench/peers` brings them; without it this bench says so and gives no row.
+ * The peers are no dependency of orchd. `npm ci --prefix bench/peers` brings them; without it this
+ * bench says so and gives no row.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -32,7 +34,8 @@ interface PiscinaLike {
 
 type Pipeline = "shell" | "warm" | "alone" | "fan";
 
-const names = (one: (index: number) => string): string => Array.from({ length: CHAIN }, (_, index) => one(index)).join("");
+const names = (one: (index: number) => string): string =>
+  Array.from({ length: CHAIN }, (_, index) => one(index)).join("");
 
 /** Runs the same work once; gives milliseconds. */
 interface Peer {
@@ -47,17 +50,27 @@ function dagu(folder: string): Peer {
   const program = join(peerPackages, "@dagu-org/dagu-linux-x64/bin/dagu");
   const env = { ...process.env, DAGU_HOME: join(folder, "dagu-home") };
   const start = (): void => {
-    const { status, stderr } = spawnSync(program, ["start", "-q", join(folder, "dagu.yaml")], { env, encoding: "utf8" });
+    const { status, stderr } = spawnSync(program, ["start", "-q", join(folder, "dagu.yaml")], {
+      env,
+      encoding: "utf8",
+    });
     if (status !== 0) throw new Error(`dagu exited ${status}: ${stderr}`);
   };
   return { once: async () => (await timed(1, 0, start))[0]! / CHAIN, end: () => Promise.resolve() };
 }
 
 async function bree(folder: string): Promise<Peer> {
-  writeFiles(folder, { "work.mjs": 'import { parentPort } from "node:worker_threads";\nparentPort.postMessage("done");\n' });
+  writeFiles(folder, {
+    "work.mjs":
+      'import { parentPort } from "node:worker_threads";\nparentPort.postMessage("done");\n',
+  });
   const entry = pathToFileURL(join(peerPackages, "bree/src/index.js")).href;
   const { default: Bree } = (await import(entry)) as { default: new (options: object) => BreeLike };
-  const scheduler = new Bree({ root: false, logger: false, jobs: [{ name: "work", path: join(folder, "work.mjs") }] });
+  const scheduler = new Bree({
+    root: false,
+    logger: false,
+    jobs: [{ name: "work", path: join(folder, "work.mjs") }],
+  });
   const work = async (): Promise<void> => {
     const ended = new Promise<void>((resolve) => scheduler.once("worker deleted", resolve));
     await scheduler.run("work");
@@ -70,8 +83,14 @@ async function bree(folder: string): Promise<Peer> {
 async function piscina(folder: string): Promise<Peer> {
   writeFiles(folder, { "nothing.mjs": "export default async () => null;\n" });
   const entry = pathToFileURL(join(peerPackages, "piscina/dist/esm-wrapper.mjs")).href;
-  const { default: Piscina } = (await import(entry)) as { default: new (options: object) => PiscinaLike };
-  const pool = new Piscina({ filename: pathToFileURL(join(folder, "nothing.mjs")).href, minThreads: 2, maxThreads: 2 });
+  const { default: Piscina } = (await import(entry)) as {
+    default: new (options: object) => PiscinaLike;
+  };
+  const pool = new Piscina({
+    filename: pathToFileURL(join(folder, "nothing.mjs")).href,
+    minThreads: 2,
+    maxThreads: 2,
+  });
   const work = async (): Promise<void> => {
     let left = FAN;
     const lane = async (): Promise<void> => {
@@ -84,7 +103,9 @@ async function piscina(folder: string): Promise<Peer> {
 
 export async function run(): Promise<Row[]> {
   if (!existsSync(peerPackages)) {
-    process.stderr.write("The peers are not installed; `npm ci --prefix bench/peers` brings them.\n");
+    process.stderr.write(
+      "The peers are not installed; `npm ci --prefix bench/peers` brings them.\n",
+    );
     return [];
   }
   return inFolder(async (root) => {
@@ -92,12 +113,17 @@ export async function run(): Promise<Row[]> {
     writeFiles(root, {
       "schedules/shell.yaml": `steps:\n${names((index) => `  s${index}: { run: "true"${after(index)} }\n`)}`,
       "schedules/warm.yaml": `enableCache: false\nsteps:\n${names((index) => `  s${index}: { uses: ./steps/nothing.ts${after(index)} }\n`)}`,
-      "schedules/alone.yaml": "enableCache: false\nsteps:\n  s0: { uses: ./steps/nothing.ts, isolated: true }\n",
+      "schedules/alone.yaml":
+        "enableCache: false\nsteps:\n  s0: { uses: ./steps/nothing.ts, isolated: true }\n",
       "schedules/fan.yaml": `enableCache: false\nmaxParallelSteps: 64\nsteps:\n${Array.from({ length: FAN }, (_, index) => `  s${index}: { uses: ./steps/nothing.ts }\n`).join("")}`,
       "schedules/steps/nothing.ts": "export default async () => null;\n",
     });
     const ours: Record<Pipeline, number[]> = { shell: [], warm: [], alone: [], fan: [] };
-    const theirs: Record<"dagu" | "bree" | "piscina", number[]> = { dagu: [], bree: [], piscina: [] };
+    const theirs: Record<"dagu" | "bree" | "piscina", number[]> = {
+      dagu: [],
+      bree: [],
+      piscina: [],
+    };
     const peers = { dagu: dagu(root), bree: await bree(root), piscina: await piscina(root) };
     await BenchDaemon.during(root, async (daemon) => {
       // In turn, so that what else the machine does falls on all of them.
@@ -119,14 +145,40 @@ export async function run(): Promise<Row[]> {
     for (const peer of Object.values(peers)) await peer.end();
     const each = (samples: readonly number[]): number[] => samples.map((ms) => ms / CHAIN);
     const rate = (samples: readonly number[]): number[] => samples.map((ms) => (FAN / ms) * 1_000);
-    const chain = { name: `Dagu ${versionOf("@dagu-org/dagu-linux-x64")}, a chain of ${CHAIN} shell steps`, samples: theirs.dagu };
+    const chain = {
+      name: `Dagu ${versionOf("@dagu-org/dagu-linux-x64")}, a chain of ${CHAIN} shell steps`,
+      samples: theirs.dagu,
+    };
     const thread = { name: `Bree ${versionOf("bree")}, one worker`, samples: theirs.bree };
-    const pool = { name: `piscina ${versionOf("piscina")}, not durable`, samples: rate(theirs.piscina) };
+    const pool = {
+      name: `piscina ${versionOf("piscina")}, not durable`,
+      samples: rate(theirs.piscina),
+    };
     return [
-      { what: `a shell step in a chain of ${CHAIN}`, unit: "ms", orchd: { name: "shell", samples: each(ours.shell) }, beside: chain },
-      { what: `a warm module step in a chain of ${CHAIN}`, unit: "ms", orchd: { name: "warm", samples: each(ours.warm) }, beside: chain },
-      { what: "a module step in a thread of its own, run and all", unit: "ms", orchd: { name: "isolated", samples: ours.alone }, beside: thread },
-      { what: `a fan-out of ${FAN} warm module steps`, unit: "steps/s", orchd: { name: "fan", samples: rate(ours.fan) }, beside: pool },
+      {
+        what: `a shell step in a chain of ${CHAIN}`,
+        unit: "ms",
+        orchd: { name: "shell", samples: each(ours.shell) },
+        beside: chain,
+      },
+      {
+        what: `a warm module step in a chain of ${CHAIN}`,
+        unit: "ms",
+        orchd: { name: "warm", samples: each(ours.warm) },
+        beside: chain,
+      },
+      {
+        what: "a module step in a thread of its own, run and all",
+        unit: "ms",
+        orchd: { name: "isolated", samples: ours.alone },
+        beside: thread,
+      },
+      {
+        what: `a fan-out of ${FAN} warm module steps`,
+        unit: "steps/s",
+        orchd: { name: "fan", samples: rate(ours.fan) },
+        beside: pool,
+      },
     ];
   });
 }

@@ -1,4 +1,7 @@
-/** What a snapshot, and a step of one, hold where their file says nothing of it, for the benches that write snapshots themselves. */
+/**
+ * What a snapshot, and a step of one, hold where their file says nothing of it, for the benches
+ * that write snapshots themselves.
+ */
 export const PLAIN_STEP = {
   params: {},
   inputs: {},

@@ -1,6 +1,7 @@
 /**
- * The bare shape of a fan-out: steps go in batches to a child process and on to two warm threads; two lines a step, one write and one fdatasync a batch off
- * the main thread, and a step is sent only once its first line is durable. No plan, no ledger, no checks.
+ * The bare shape of a fan-out: steps go in batches to a child process and on to two warm threads;
+ * two lines a step, one write and one fdatasync a batch off the main thread, and a step is sent
+ * only once its first line is durable. No plan, no ledger, no checks.
  */
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
@@ -69,7 +70,10 @@ export class RawFan {
       };
       const begin = (): void => {
         for (; next < count && next - ended < atOnce; next += 1) {
-          text += line("step.started", next, { cacheKey: "0".repeat(64), because: "the run began" });
+          text += line("step.started", next, {
+            cacheKey: "0".repeat(64),
+            because: "the run began",
+          });
           begun.push(next);
         }
         flush();
@@ -77,7 +81,10 @@ export class RawFan {
       const ends = (done: [step: number, json: string][]): void => {
         for (const [step, json] of done) {
           ended += 1;
-          text += line("step.completed", step, { outputs: { result: JSON.parse(json) as unknown }, durationMs: 0.1 });
+          text += line("step.completed", step, {
+            outputs: { result: JSON.parse(json) as unknown },
+            durationMs: 0.1,
+          });
         }
         begin();
       };

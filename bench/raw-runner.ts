@@ -1,4 +1,7 @@
-/** The bare shape of a step: a message to a child process, on to a warm thread and back, and one durable line. No plan, no ledger, no checks. */
+/**
+ * The bare shape of a step: a message to a child process, on to a warm thread and back, and one
+ * durable line. No plan, no ledger, no checks.
+ */
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { writeFileSync } from "node:fs";
@@ -29,7 +32,10 @@ export class RawRunner {
   static async start(folder: string): Promise<RawRunner> {
     const path = join(folder, "raw-child.mjs");
     writeFileSync(path, CHILD);
-    const runner = new RawRunner(fork(path, { execArgv: [] }), await open(join(folder, "raw-steps.jsonl"), "w"));
+    const runner = new RawRunner(
+      fork(path, { execArgv: [] }),
+      await open(join(folder, "raw-steps.jsonl"), "w"),
+    );
     await runner.#trip();
     return runner;
   }

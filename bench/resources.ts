@@ -1,4 +1,7 @@
-/** What a daemon holds: memory, descriptors and threads of its processes (Linux, from /proc), and what lies in its folders. */
+/**
+ * What a daemon holds: memory, descriptors and threads of its processes (Linux, from /proc), and
+ * what lies in its folders.
+ */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 
@@ -19,7 +22,8 @@ export interface FolderFigures {
 /** What a process holds now. @throws a Node error if it is gone */
 export function figuresOf(pid: number): ProcessFigures {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  const field = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)![1]);
+  const field = (name: string): number =>
+    Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)![1]);
   return {
     pid,
     residentMiB: field("VmRSS") / 1024,
@@ -32,7 +36,9 @@ export function figuresOf(pid: number): ProcessFigures {
 /** The processes that a process started and that still live, each with its command line. */
 export function childrenOf(pid: number): { readonly pid: number; readonly command: string }[] {
   return readdirSync(`/proc/${pid}/task`)
-    .flatMap((thread) => readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8").split(" ").filter(Boolean))
+    .flatMap((thread) =>
+      readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8").split(" ").filter(Boolean),
+    )
     .map((child) => ({ pid: Number(child), command: commandOf(Number(child)) }));
 }
 
@@ -49,8 +55,14 @@ function commandOf(pid: number): string {
   }
 }
 
-/** What lies in a folder, dot-names included; nothing if it is not there. What goes away meanwhile is not counted. */
-export function folderFigures(folder: string, counts: (path: string) => boolean = () => true): FolderFigures {
+/**
+ * What lies in a folder, dot-names included; nothing if it is not there. What goes away meanwhile
+ * is not counted.
+ */
+export function folderFigures(
+  folder: string,
+  counts: (path: string) => boolean = () => true,
+): FolderFigures {
   let [files, bytes] = [0, 0];
   const walk = (directory: string): void => {
     for (const entry of namesIn(directory)) {

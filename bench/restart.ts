@@ -1,6 +1,7 @@
 /**
- * What a daemon's start costs over a long history: from the lock to ready, as its log has it, and the most memory it ever held. Beside it: the same over
- * ten runs, since neither may grow with the runs that have finished, only with those that have not.
+ * What a daemon's start costs over a long history: from the lock to ready, as its log has it, and
+ * the most memory it ever held. Beside it: the same over ten runs, since neither may grow with the
+ * runs that have finished, only with those that have not.
  */
 import { readFileSync } from "node:fs";
 import { BenchDaemon, inFolder } from "./bench-root.ts";
@@ -14,7 +15,8 @@ interface Start {
   readonly peakMiB: number;
 }
 
-const peakMiB = (pid: number): number => Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) / 1024;
+const peakMiB = (pid: number): number =>
+  Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) / 1024;
 
 async function starts(runs: number, unfinished: number): Promise<Start[]> {
   const seen: Start[] = [];
@@ -22,7 +24,12 @@ async function starts(runs: number, unfinished: number): Promise<Start[]> {
     history(root, runs, unfinished);
     // Only the first start finds what is unfinished, and another such root takes minutes to write.
     for (let left = unfinished === 0 ? ROUNDS : 1; left > 0; left -= 1)
-      seen.push(await BenchDaemon.during(root, async (daemon) => ({ readyMs: daemon.readyMs, peakMiB: peakMiB(daemon.pid) })));
+      seen.push(
+        await BenchDaemon.during(root, async (daemon) => ({
+          readyMs: daemon.readyMs,
+          peakMiB: peakMiB(daemon.pid),
+        })),
+      );
   });
   return seen;
 }
@@ -41,7 +48,8 @@ export async function run(): Promise<Row[]> {
         unit: "ms",
         orchd: { name: "start", samples: many.map(({ readyMs }) => readyMs) },
         beside: { name: "over 10 runs", samples: few.map(({ readyMs }) => readyMs) },
-        // What has not finished costs its own length, and has the ten seconds of a bounded recovery.
+        // What has not finished costs its own length, and has the ten seconds of a bounded
+        // recovery.
         goal: { of: "orchd", atMost: unfinished === 0 ? 1_000 : 10_000 },
       },
       {

@@ -1,4 +1,7 @@
-/** One line of a bench's table: what orchd takes, and what the raw primitive under it takes, measured in the same run. */
+/**
+ * One line of a bench's table: what orchd takes, and what the raw primitive under it takes,
+ * measured in the same run.
+ */
 
 /** A figure and where it came from. */
 export interface Measured {
@@ -10,12 +13,28 @@ export interface Measured {
 /** What a bench gives. */
 export interface Row {
   readonly what: string;
-  readonly unit: "µs" | "ms" | "s" | "MiB" | "%" | "lines/s" | "steps/s" | "bytes" | "KiB" | "files" | "open";
+  readonly unit:
+    | "µs"
+    | "ms"
+    | "s"
+    | "MiB"
+    | "%"
+    | "lines/s"
+    | "steps/s"
+    | "bytes"
+    | "KiB"
+    | "files"
+    | "open";
   readonly orchd: Measured;
   /** The floor, or a peer that does the same work. The ratio is orchd's median over its median. */
   readonly beside?: Measured | undefined;
-  /** What docs/performance.md sets as a goal: a limit of the ratio, or of orchd's own figure where `of` is "orchd". */
-  readonly goal?: { readonly of: "ratio" | "orchd"; readonly atMost?: number; readonly atLeast?: number } | undefined;
+  /**
+   * What docs/performance.md sets as a goal: a limit of the ratio, or of orchd's own figure where
+   * `of` is "orchd".
+   */
+  readonly goal?:
+    | { readonly of: "ratio" | "orchd"; readonly atMost?: number; readonly atLeast?: number }
+    | undefined;
 }
 
 /** A bench: measures, and gives its rows. */
@@ -37,8 +56,14 @@ export function quantile(samples: readonly number[], q: number): number {
   return below + (sorted[Math.ceil(at)]! - below) * (at - Math.floor(at));
 }
 
-/** Runs `once` so many times, after so many that do not count, and gives each one's milliseconds. */
-export async function timed(count: number, warmup: number, once: (index: number) => unknown): Promise<number[]> {
+/**
+ * Runs `once` so many times, after so many that do not count, and gives each one's milliseconds.
+ */
+export async function timed(
+  count: number,
+  warmup: number,
+  once: (index: number) => unknown,
+): Promise<number[]> {
   const samples: number[] = [];
   for (let index = -warmup; index < count; index += 1) {
     const start = performance.now();
@@ -49,7 +74,13 @@ export async function timed(count: number, warmup: number, once: (index: number)
 }
 
 const digits = (value: number): string =>
-  Number.isNaN(value) ? "–" : value >= 1000 ? Math.round(value).toLocaleString("en") : value >= 10 ? value.toFixed(1) : value.toFixed(2);
+  Number.isNaN(value)
+    ? "–"
+    : value >= 1000
+      ? Math.round(value).toLocaleString("en")
+      : value >= 10
+        ? value.toFixed(1)
+        : value.toFixed(2);
 
 /** The best sample: the greatest of a rate, the least of anything else. */
 function best(row: Row, samples: readonly number[]): number {
@@ -65,13 +96,19 @@ export function ratioOf(row: Row): number {
 export function reached(row: Row): boolean | undefined {
   if (!row.goal) return undefined;
   const value = row.goal.of === "ratio" ? ratioOf(row) : median(row.orchd.samples);
-  return value <= (row.goal.atMost ?? Number.POSITIVE_INFINITY) && value >= (row.goal.atLeast ?? Number.NEGATIVE_INFINITY);
+  return (
+    value <= (row.goal.atMost ?? Number.POSITIVE_INFINITY) &&
+    value >= (row.goal.atLeast ?? Number.NEGATIVE_INFINITY)
+  );
 }
 
 function goalText(row: Row): string {
   if (!row.goal) return "";
   const unit = row.goal.of === "ratio" ? "x" : ` ${row.unit}`;
-  const limit = row.goal.atMost === undefined ? `>= ${digits(row.goal.atLeast!)}` : `<= ${digits(row.goal.atMost)}`;
+  const limit =
+    row.goal.atMost === undefined
+      ? `>= ${digits(row.goal.atLeast!)}`
+      : `<= ${digits(row.goal.atMost)}`;
   return `${limit}${unit} ${reached(row) === true ? "reached" : "MISSED"}`;
 }
 
@@ -91,8 +128,12 @@ export function tableOf(rows: readonly Row[]): string {
       goalText(row),
     ]),
   ];
-  const widths = cells[0]!.map((_, column) => Math.max(...cells.map((line) => line[column]!.length)));
-  const lines = cells.map((line) => `| ${line.map((cell, column) => cell.padEnd(widths[column]!)).join(" | ")} |`);
+  const widths = cells[0]!.map((_, column) =>
+    Math.max(...cells.map((line) => line[column]!.length)),
+  );
+  const lines = cells.map(
+    (line) => `| ${line.map((cell, column) => cell.padEnd(widths[column]!)).join(" | ")} |`,
+  );
   lines.splice(1, 0, `|${widths.map((width) => "-".repeat(width + 2)).join("|")}|`);
   return lines.join("\n");
 }

@@ -1,9 +1,10 @@
 /**
  * Every claim of speed, measured: `npm run bench`, or with names `npm run bench -- fold shell`.
  *
- * Each bench measures orchd and, in the same run, the raw primitive under it or a peer; the ratio is what holds from machine to machine.
- * `--json` prints the samples; `--check` makes a missed goal an exit status of 1. A number (or BENCH_RUNS) is how many runs `restart` and `soak` are about; `soak`
- * takes an hour and runs only where it is named.
+ * Each bench measures orchd and, in the same run, the raw primitive under it or a peer; the ratio
+ * is what holds from machine to machine. `--json` prints the samples; `--check` makes a missed goal
+ * an exit status of 1. A number (or BENCH_RUNS) is how many runs `restart` and `soak` are about;
+ * `soak` takes an hour and runs only where it is named.
  */
 import { cpus } from "node:os";
 import type { Bench, Row } from "./row.ts";
@@ -31,15 +32,21 @@ if (runs !== undefined) process.env["BENCH_RUNS"] = runs;
 const named = words.filter((word) => !word.startsWith("--") && word !== runs);
 const unknown = named.filter((name) => !(name in BENCHES));
 if (unknown.length > 0) {
-  process.stderr.write(`There is no bench ${unknown.join(", ")}; there are ${Object.keys(BENCHES).join(", ")}.\n`);
+  process.stderr.write(
+    `There is no bench ${unknown.join(", ")}; there are ${Object.keys(BENCHES).join(", ")}.\n`,
+  );
   process.exit(2);
 }
 
 const all: Record<string, Row[]> = {};
 let missed = 0;
 if (!flags.has("--json"))
-  process.stdout.write(`Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model ?? "?"}, ${new Date().toISOString()}\n`);
-for (const name of named.length > 0 ? named : Object.keys(BENCHES).filter((each) => each !== "soak")) {
+  process.stdout.write(
+    `Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model ?? "?"}, ${new Date().toISOString()}\n`,
+  );
+for (const name of named.length > 0
+  ? named
+  : Object.keys(BENCHES).filter((each) => each !== "soak")) {
   const rows = await (await BENCHES[name]!()).run();
   all[name] = rows;
   missed += rows.filter((row) => reached(row) === false).length;

@@ -25,7 +25,10 @@ async function bareSteps(): Promise<void> {
 
 export async function run(): Promise<Row[]> {
   return inFolder(async (root) => {
-    const steps = Array.from({ length: STEPS }, (_, index) => `  s${index}: { run: "true" }\n`).join("");
+    const steps = Array.from(
+      { length: STEPS },
+      (_, index) => `  s${index}: { run: "true" }\n`,
+    ).join("");
     writeFiles(root, { "schedules/shell.yaml": `maxParallelSteps: ${AT_ONCE}\nsteps:\n${steps}` });
     const floor: number[] = [];
     const ours: number[] = [];

@@ -1,15 +1,25 @@
 /**
- * Whether anything grows: a daemon does 100,000 short runs, and its memory, descriptors, threads and folders are looked at 200 times on the way.
- * `npm run bench -- soak 2000` does fewer.
+ * Whether anything grows: a daemon does 100,000 short runs, and its memory, descriptors, threads
+ * and folders are looked at 200 times on the way. `npm run bench -- soak 2000` does fewer.
  *
- * The runs are what users cause: 40 pipelines due every second, most of them one brief module step, some a shell step, a step in a thread of its own, one
- * that prints, one that fails; and a handful by request. Retention keeps 50 runs a pipeline and is asked for every 2,000 runs, as a nightly
+ * The runs are what users cause: 40 pipelines due every second, most of them one brief module step,
+ * some a shell step, a step in a thread of its own, one that prints, one that fails; and a handful
+ * by request. Retention keeps 50 runs a pipeline and is asked for every 2,000 runs, as a nightly
  * pipeline would, so that what is on the disk has a size to come back to.
  *
- * The verdict compares the last third with the first after a tenth of warm-up. Two columns of the curve have none: a pipeline's own ledger is its history
- * (it goes on in a new file at 16 MiB), and a reply is kept for an hour. A full soak writes its curve to bench/soak.tsv.
+ * The verdict compares the last third with the first after a tenth of warm-up. Two columns of the
+ * curve have none: a pipeline's own ledger is its history (it goes on in a new file at 16 MiB), and
+ * a reply is kept for an hour. A full soak writes its curve to bench/soak.tsv.
  */
-import { appendFileSync, closeSync, fstatSync, openSync, readSync, renameSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  closeSync,
+  fstatSync,
+  openSync,
+  readSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BenchDaemon, inFolder, writeFiles } from "./bench-root.ts";
@@ -43,7 +53,10 @@ const COLUMNS = [
   "scratch",
 ] as const;
 
-/** What has to stay flat: the column, its unit, and by how much a late median may pass the early one. */
+/**
+ * What has to stay flat: the column, its unit, and by how much a late median may pass the early
+ * one.
+ */
 const FLAT: readonly {
   readonly column: (typeof COLUMNS)[number];
   readonly what: string;
@@ -53,8 +66,20 @@ const FLAT: readonly {
 }[] = [
   { column: "daemonMiB", what: "resident memory of the daemon", unit: "MiB", times: 1.1, plus: 4 },
   { column: "runnerMiB", what: "resident memory of the runner", unit: "MiB", times: 1.1, plus: 8 },
-  { column: "daemonDescriptors", what: "descriptors of the daemon", unit: "open", times: 1, plus: 4 },
-  { column: "runnerDescriptors", what: "descriptors of the runner", unit: "open", times: 1, plus: 4 },
+  {
+    column: "daemonDescriptors",
+    what: "descriptors of the daemon",
+    unit: "open",
+    times: 1,
+    plus: 4,
+  },
+  {
+    column: "runnerDescriptors",
+    what: "descriptors of the runner",
+    unit: "open",
+    times: 1,
+    plus: 4,
+  },
   { column: "daemonThreads", what: "threads of the daemon", unit: "open", times: 1, plus: 0 },
   { column: "runnerThreads", what: "threads of the runner", unit: "open", times: 1, plus: 2 },
   { column: "runFiles", what: "files of runs", unit: "files", times: 1.1, plus: 100 },
@@ -63,14 +88,21 @@ const FLAT: readonly {
   { column: "scratch", what: "scratch files", unit: "files", times: 1, plus: 8 },
 ];
 
-/** Counts the runs that have finished, by what the pipelines' ledgers have come to say since the last look. */
+/**
+ * Counts the runs that have finished, by what the pipelines' ledgers have come to say since the
+ * last look.
+ */
 class FinishedRuns {
   count = 0;
   readonly #ledgers: { readonly path: string; ino: number; offset: number }[];
   readonly #block = Buffer.alloc(1 << 20);
 
   constructor(root: string, pipelines: readonly string[]) {
-    this.#ledgers = pipelines.map((name) => ({ path: join(root, "runs", name, "pipeline.jsonl"), ino: 0, offset: 0 }));
+    this.#ledgers = pipelines.map((name) => ({
+      path: join(root, "runs", name, "pipeline.jsonl"),
+      ino: 0,
+      offset: 0,
+    }));
   }
 
   look(): number {
@@ -91,7 +123,8 @@ class FinishedRuns {
       const length = readSync(fd, this.#block, 0, this.#block.length, ledger.offset);
       const whole = this.#block.subarray(0, length).lastIndexOf(10) + 1;
       if (whole === 0) break;
-      this.count += this.#block.toString("latin1", 0, whole).split('"type":"run.finished"').length - 1;
+      this.count +=
+        this.#block.toString("latin1", 0, whole).split('"type":"run.finished"').length - 1;
       ledger.offset += whole;
     }
     closeSync(fd);
@@ -104,15 +137,22 @@ const KINDS: readonly (readonly [name: string, text: string])[] = [
   ["alone", "enableCache: false\nsteps: { brief: { uses: ./steps/brief.ts, isolated: true } }\n"],
   ["prints", "enableCache: false\nsteps: { brief: { uses: ./steps/prints.ts } }\n"],
   ["fails", "enableCache: false\nsteps: { brief: { uses: ./steps/fails.ts } }\n"],
-  ["two", "enableCache: false\nsteps: { brief: { uses: ./steps/brief.ts }, next: { uses: ./steps/brief.ts, inputs: { before: brief } } }\n"],
+  [
+    "two",
+    "enableCache: false\nsteps: { brief: { uses: ./steps/brief.ts }, next: { uses: ./steps/brief.ts, inputs: { before: brief } } }\n",
+  ],
 ];
 
 function look(root: string, daemon: number, runs: number, seconds: number): Sample {
   const own = figuresOf(daemon);
   const runner = runnerOf(daemon);
-  const threads = runner === undefined ? { residentMiB: 0, descriptors: 0, threads: 0 } : figuresOf(runner);
-  const folder = (name: string): ReturnType<typeof folderFigures> => folderFigures(join(root, "runs/.orchd", name));
-  const [ofRuns, ofPipelines] = [/@[^/]*$/, /\/pipeline[^/]*\.jsonl$/].map((name) => folderFigures(join(root, "runs"), (path) => name.test(path)));
+  const threads =
+    runner === undefined ? { residentMiB: 0, descriptors: 0, threads: 0 } : figuresOf(runner);
+  const folder = (name: string): ReturnType<typeof folderFigures> =>
+    folderFigures(join(root, "runs/.orchd", name));
+  const [ofRuns, ofPipelines] = [/@[^/]*$/, /\/pipeline[^/]*\.jsonl$/].map((name) =>
+    folderFigures(join(root, "runs"), (path) => name.test(path)),
+  );
   return {
     runs,
     seconds,
@@ -142,15 +182,22 @@ function ask(root: string, id: string, request: object): void {
 async function soak(count: number, onSample: (sample: Sample) => void): Promise<Sample[]> {
   const samples: Sample[] = [];
   await inFolder(async (root) => {
-    const names = Array.from({ length: PIPELINES }, (_, index) => `${KINDS[index]?.[0] ?? "brief"}-${index}`);
+    const names = Array.from(
+      { length: PIPELINES },
+      (_, index) => `${KINDS[index]?.[0] ?? "brief"}-${index}`,
+    );
     writeFiles(root, {
       "orchd.yaml": "retention: { keepRuns: 50 }\n",
       "schedules/steps/brief.ts": "export default async () => 1;\n",
       "schedules/steps/prints.ts": 'export default async () => console.log("a line");\n',
-      "schedules/steps/fails.ts": 'export default async () => { throw new Error("as it should"); };\n',
+      "schedules/steps/fails.ts":
+        'export default async () => { throw new Error("as it should"); };\n',
       "schedules/by-hand.yaml": brief,
       ...Object.fromEntries(
-        names.map((name, index) => [`schedules/${name}.yaml`, `schedule: { cron: "* * * * * *" }\n${KINDS[index]?.[1] ?? brief}`]),
+        names.map((name, index) => [
+          `schedules/${name}.yaml`,
+          `schedule: { cron: "* * * * * *" }\n${KINDS[index]?.[1] ?? brief}`,
+        ]),
       ),
     });
     await BenchDaemon.during(root, async (daemon) => {
@@ -160,10 +207,16 @@ async function soak(count: number, onSample: (sample: Sample) => void): Promise<
       let last = { runs: 0, at: start };
       for (let runs = 0; nextSample <= count; runs = finished.look()) {
         if (runs > last.runs) last = { runs, at: performance.now() };
-        else if (performance.now() - last.at > 60_000) throw new Error(`No run has finished for a minute, after ${runs}.`);
+        else if (performance.now() - last.at > 60_000)
+          throw new Error(`No run has finished for a minute, after ${runs}.`);
         if (runs >= nextAsk) {
           nextAsk += ASK_EVERY;
-          for (let each = 0; each < 5; each += 1) ask(root, `soak-${(asked += 1)}`, { type: "submit", pipeline: "by-hand", by: "the soak" });
+          for (let each = 0; each < 5; each += 1)
+            ask(root, `soak-${(asked += 1)}`, {
+              type: "submit",
+              pipeline: "by-hand",
+              by: "the soak",
+            });
         }
         if (runs >= nextPrune) {
           nextPrune += PRUNE_EVERY;
@@ -181,7 +234,8 @@ async function soak(count: number, onSample: (sample: Sample) => void): Promise<
   return samples;
 }
 
-const line = (sample: Sample): string => `${COLUMNS.map((column) => Math.round(sample[column] * 10) / 10).join("\t")}\n`;
+const line = (sample: Sample): string =>
+  `${COLUMNS.map((column) => Math.round(sample[column] * 10) / 10).join("\t")}\n`;
 
 export async function run(): Promise<Row[]> {
   if (process.platform !== "linux") return [];
@@ -201,7 +255,10 @@ export async function run(): Promise<Row[]> {
     return {
       what: `${what} over ${samples.at(-1)!.runs.toLocaleString("en")} runs`,
       unit,
-      orchd: { name: "the last third", samples: warm.slice(-third).map((sample) => sample[column]) },
+      orchd: {
+        name: "the last third",
+        samples: warm.slice(-third).map((sample) => sample[column]),
+      },
       beside: { name: "the first, after a tenth of warm-up", samples: early },
       goal: { of: "orchd", atMost },
     };

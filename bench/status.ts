@@ -1,4 +1,7 @@
-/** `orchd status` and `orchd status RUN` as commands, beside `node -e 0`: over 100 runs and over 100,000, since the cost must not grow with history. */
+/**
+ * `orchd status` and `orchd status RUN` as commands, beside `node -e 0`: over 100 runs and over
+ * 100,000, since the cost must not grow with history.
+ */
 import { spawnSync } from "node:child_process";
 import { inFolder, program } from "./bench-root.ts";
 import { history } from "./history.ts";
@@ -13,7 +16,11 @@ export async function run(): Promise<Row[]> {
     await inFolder(async (root) => {
       const { newest } = history(root, runs);
       const call = (...words: string[]): void => {
-        const { status, stderr } = spawnSync(process.execPath, words, { cwd: root, env: { ...process.env, ORCHD_ROOT: root }, encoding: "utf8" });
+        const { status, stderr } = spawnSync(process.execPath, words, {
+          cwd: root,
+          env: { ...process.env, ORCHD_ROOT: root },
+          encoding: "utf8",
+        });
         if (status !== 0) throw new Error(`node ${words.join(" ")} exited ${status}: ${stderr}`);
       };
       const bare: number[] = [];

@@ -1,8 +1,11 @@
 /**
- * What a warm module step costs in a run that is durable: a chain of 200, where each waits for the one before, and a fan-out of 1,000.
+ * What a warm module step costs in a run that is durable: a chain of 200, where each waits for the
+ * one before, and a fan-out of 1,000.
  *
- * Times are the run's own ledger's, from `run.started` to `run.finished`. Beside the fan-out stands the same shape with nothing around it (raw-fan.ts), with as many
- * steps under way: `runner.threads` is 8 by default, and one more a thread is sent ahead, so sixteen of them; with 32 threads all 64 that the run allows.
+ * Times are the run's own ledger's, from `run.started` to `run.finished`. Beside the fan-out stands
+ * the same shape with nothing around it (raw-fan.ts), with as many steps under way:
+ * `runner.threads` is 8 by default, and one more a thread is sent ahead, so sixteen of them; with
+ * 32 threads all 64 that the run allows.
  */
 import { BenchDaemon, between, inFolder, writeFiles } from "./bench-root.ts";
 import { RawFan } from "./raw-fan.ts";
@@ -15,7 +18,8 @@ const FAN = 1_000;
 const ROUNDS = 7;
 const WARMUP = 4;
 
-const step = (name: string, more: string): string => `  ${name}: { uses: ./steps/nothing.ts${more} }\n`;
+const step = (name: string, more: string): string =>
+  `  ${name}: { uses: ./steps/nothing.ts${more} }\n`;
 const chain = `enableCache: false\nsteps:\n${Array.from({ length: CHAIN }, (_, index) => step(`s${index}`, index === 0 ? "" : `, after: s${index - 1}`)).join("")}`;
 const fan = `enableCache: false\nmaxParallelSteps: 64\nsteps:\n${Array.from({ length: FAN }, (_, index) => step(`s${index}`, "")).join("")}`;
 

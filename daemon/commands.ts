@@ -1,4 +1,7 @@
-/** Every command, and the daemon for `orchd start`: src/cli knows nothing above itself, so it is handed in here. */
+/**
+ * Every command, and the daemon for `orchd start`: src/cli knows nothing above itself, so it is
+ * handed in here.
+ */
 import { runCommandLine } from "../src/cli/program.ts";
 
 /** Runs one command to its end. @returns the exit status */

@@ -1,8 +1,10 @@
 /**
- * The daemon's composition root: settings, lock, workshop, engine, drop folder, signals. It wires and holds no logic.
+ * The daemon's composition root: settings, lock, workshop, engine, drop folder, signals. It wires
+ * and holds no logic.
  *
- * In this order: settings (a bad orchd.yaml ends it before it holds anything), the lock (waits for a run in the foreground, refuses beside another
- * daemon), processes that an earlier daemon left (ended), recovery, the first reading of the drop folder, ready.
+ * In this order: settings (a bad orchd.yaml ends it before it holds anything), the lock (waits for
+ * a run in the foreground, refuses beside another daemon), processes that an earlier daemon left
+ * (ended), recovery, the first reading of the drop folder, ready.
  */
 import { accessSync, constants } from "node:fs";
 import { setFlagsFromString } from "node:v8";
@@ -27,7 +29,10 @@ import { formatProblem } from "../src/schedules/problem.ts";
 import { RunStore } from "../src/ledger/run-store.ts";
 import { VERSION } from "../src/version.ts";
 
-/** The time-zone data that everything after this release's knows of offsets; older data is wrong in places. */
+/**
+ * The time-zone data that everything after this release's knows of offsets; older data is wrong in
+ * places.
+ */
 const GOOD_TZDATA = "2026c";
 
 /** Where the daemon works, and how it logs. */
@@ -39,7 +44,10 @@ export interface DaemonOptions {
   readonly pretty: boolean;
 }
 
-/** Runs the daemon until it is told to end. @returns the exit status: 0 after a drain, 1 where it could not start, 2 for a bad orchd.yaml */
+/**
+ * Runs the daemon until it is told to end. @returns the exit status: 0 after a drain, 1 where it
+ * could not start, 2 for a bad orchd.yaml
+ */
 export async function runDaemon(options: DaemonOptions): Promise<number> {
   const log = makeLog(options.pretty);
   const tell = (sentence: string): void => refuseStart(log, options.pretty, sentence);
@@ -65,7 +73,10 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const upSince = clock.now();
   const tzdata = process.versions["tz"] ?? "";
   if (tzdata < GOOD_TZDATA) {
-    log.warn({ tzdata }, `this Node's time-zone data is ${tzdata}, older than ${GOOD_TZDATA}: offsets are wrong in some zones; use a newer Node`);
+    log.warn(
+      { tzdata },
+      `this Node's time-zone data is ${tzdata}, older than ${GOOD_TZDATA}: offsets are wrong in some zones; use a newer Node`,
+    );
   }
   const die = (error: Error): void => {
     log.fatal({ err: error }, "a ledger can no longer be written: the daemon ends at once");
@@ -78,13 +89,15 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     process.exit(1);
   });
   const left = killByToken(tokenOf(options.runs));
-  if (left > 0) log.warn({ processes: left }, `${left} processes that an earlier daemon left were ended`);
+  if (left > 0)
+    log.warn({ processes: left }, `${left} processes that an earlier daemon left were ended`);
   /** How many files wait to be written, and why the last of them does. */
   let waiting = 0;
   let ranOut = "";
   const onHeld = (held: boolean, error?: unknown): void => {
     waiting += held ? 1 : -1;
-    if (held) log.error({ err: error }, `${(ranOut = whatRanOut(error))}: what cannot be written waits`);
+    if (held)
+      log.error({ err: error }, `${(ranOut = whatRanOut(error))}: what cannot be written waits`);
     else log.info("what waited was written");
   };
   const workshop = openWorkshop({
@@ -97,7 +110,15 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     onHeld,
     onEvent: (run, line) => logRunEvent(log, run, line),
   });
-  const upkeep = new Upkeep({ clock, log, store, cacheIndex: workshop.cacheIndex, onFatal: die, signal: lost.signal, linesWait: () => waiting > 0 });
+  const upkeep = new Upkeep({
+    clock,
+    log,
+    store,
+    cacheIndex: workshop.cacheIndex,
+    onFatal: die,
+    signal: lost.signal,
+    linesWait: () => waiting > 0,
+  });
   const engine: Engine = new Engine({
     clock,
     log,
@@ -136,7 +157,11 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const manager = new ServiceManager({
     environment: process.env,
     clock,
-    onError: (error) => log.warn({ err: error }, "systemd-notify could not be run: systemd is not told how the daemon is"),
+    onError: (error) =>
+      log.warn(
+        { err: error },
+        "systemd-notify could not be run: systemd is not told how the daemon is",
+      ),
   });
 
   const reload = async (): Promise<void> => {
@@ -146,11 +171,15 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
       workshop.setSettings(settings);
       await engine.setSettings(settings);
       log.info("orchd.yaml was read again");
-    } else for (const problem of again.errors) log.error(`${formatProblem(problem)}; the settings that were in force stay`);
+    } else
+      for (const problem of again.errors)
+        log.error(`${formatProblem(problem)}; the settings that were in force stay`);
     await drops.rescan();
   };
   process.on("SIGHUP", () => {
-    reload().catch((error: unknown) => log.error({ err: error }, "reading everything again failed"));
+    reload().catch((error: unknown) =>
+      log.error({ err: error }, "reading everything again failed"),
+    );
   });
 
   const patience: Timer[] = [];
@@ -159,10 +188,16 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     const end = (signal: NodeJS.Signals): void => {
       asked += 1;
       const periodMs = asked === 1 ? settings.drainPeriodMs : 0;
-      log.info({ signal, drainPeriodMs: periodMs }, asked === 1 ? "draining: nothing new starts; a second signal ends it at once" : "ending at once");
+      log.info(
+        { signal, drainPeriodMs: periodMs },
+        asked === 1
+          ? "draining: nothing new starts; a second signal ends it at once"
+          : "ending at once",
+      );
       if (asked === 1) manager.stopping();
       engine.stop(periodMs).then(resolve, reject);
-      // What waits for room was acknowledged to nobody, and every ledger is whole: the next daemon decides it as after a crash.
+      // What waits for room was acknowledged to nobody, and every ledger is whole: the next daemon
+      // decides it as after a crash.
       const timer = clock.after(periodMs + settings.gracePeriodMs, () => {
         if (waiting === 0) return;
         log.error({ files: waiting }, `${ranOut}: what waits is given up, and the daemon ends`);
@@ -174,7 +209,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     process.on("SIGINT", end);
   });
 
-  // Reading what there is makes garbage for which V8 would widen the young heap to 32 MiB and keep it so: with a thousand pipelines 130 MiB in all, not 90.
+  // Reading what there is makes garbage for which V8 would widen the young heap to 32 MiB and keep
+  // it so: with a thousand pipelines 130 MiB in all, not 90.
   setFlagsFromString("--optimize-for-size");
   const recovered = await comeUp(async () => {
     const taken = await engine.recover();
@@ -186,7 +222,14 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   setFlagsFromString("--no-optimize-for-size");
   const status = `${engine.inForce} pipelines, ${recovered.runs} runs taken over`;
   log.info(
-    { pid: process.pid, epoch: lock.epoch, version: VERSION, tzdata, root: options.root, readyMs: Math.round(clock.now() - upSince) },
+    {
+      pid: process.pid,
+      epoch: lock.epoch,
+      version: VERSION,
+      tzdata,
+      root: options.root,
+      readyMs: Math.round(clock.now() - upSince),
+    },
     `ready: ${status}`,
   );
   manager.ready(`ready: ${status}`);
@@ -202,23 +245,35 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   return 0;
 }
 
-/** What has begun by then has timers, and would go on without a daemon that is ready: where coming up fails, the process ends. */
+/**
+ * What has begun by then has timers, and would go on without a daemon that is ready: where coming
+ * up fails, the process ends.
+ */
 async function comeUp<T>(steps: () => Promise<T>, log: pino.Logger): Promise<T> {
   try {
     return await steps();
   } catch (error) {
-    log.fatal({ err: error }, "the daemon could not come up, and ends at once: see to what the error says, then start it again");
+    log.fatal(
+      { err: error },
+      "the daemon could not come up, and ends at once: see to what the error says, then start it again",
+    );
     process.exit(1);
   }
 }
 
-/** Why it does not start: a line of the log where one is kept, a sentence to a person at a terminal. */
+/**
+ * Why it does not start: a line of the log where one is kept, a sentence to a person at a terminal.
+ */
 function refuseStart(log: pino.Logger, pretty: boolean, sentence: string): void {
   if (process.stderr.isTTY && !pretty) new Terminal(process).error(sentence);
   else log.fatal(sentence);
 }
 
-async function takeLock(orchdDir: string, log: pino.Logger, tell: (sentence: string) => void): Promise<DaemonLock | undefined> {
+async function takeLock(
+  orchdDir: string,
+  log: pino.Logger,
+  tell: (sentence: string) => void,
+): Promise<DaemonLock | undefined> {
   try {
     return await waitForDaemonLock(orchdDir, {
       clock: systemClock,
@@ -239,7 +294,12 @@ async function takeLock(orchdDir: string, log: pino.Logger, tell: (sentence: str
 
 function makeLog(pretty: boolean): pino.Logger {
   const level = process.env["ORCHD_LOG_LEVEL"] ?? "info";
-  const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label: string) => ({ level: label }) } };
+  const options = {
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+  };
   if (!pretty) return pino(options, pino.destination({ dest: 2, sync: true }));
   return pino(
     { level, base: null },

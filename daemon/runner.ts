@@ -2,9 +2,13 @@
 import { RunnerHost } from "../src/places/local/runner/runner-host.ts";
 import type { RunnerSettings, ToRunner } from "../src/places/local/protocol.ts";
 
-const host = new RunnerHost(JSON.parse(process.argv[2] ?? "{}") as RunnerSettings, new URL("./worker.js", import.meta.url), (batch) => {
-  if (process.connected) process.send!(batch, undefined, {}, () => {});
-});
+const host = new RunnerHost(
+  JSON.parse(process.argv[2] ?? "{}") as RunnerSettings,
+  new URL("./worker.js", import.meta.url),
+  (batch) => {
+    if (process.connected) process.send!(batch, undefined, {}, () => {});
+  },
+);
 process.on("message", (batch: ToRunner[]) => {
   // Nothing is asked for but a sign of life.
   if (batch.length === 0) process.send!([], undefined, {}, () => {});
@@ -12,7 +16,8 @@ process.on("message", (batch: ToRunner[]) => {
 });
 process.on("disconnect", () => {
   host.end();
-  // Not process.exit, which waits for every thread, and one in `execSync` or a long loop may never end.
+  // Not process.exit, which waits for every thread, and one in `execSync` or a long loop may never
+  // end.
   process.kill(process.pid, "SIGKILL");
 });
 // Ctrl-C and a stop of the service reach the daemon, which says what is to become of the steps.

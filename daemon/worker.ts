@@ -1,4 +1,7 @@
-/** A worker thread's entry. Everything it imports delays the first step of a new thread, so it is src/steps/ alone. */
+/**
+ * A worker thread's entry. Everything it imports delays the first step of a new thread, so it is
+ * src/steps/ alone.
+ */
 import { serveThread } from "../src/steps/thread.ts";
 
 serveThread();

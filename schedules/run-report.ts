@@ -1,7 +1,9 @@
 /**
- * How the pipelines of this root are doing: a table of runs, failures and durations, read from the ledgers as any outsider may read them.
+ * How the pipelines of this root are doing: a table of runs, failures and durations, read from the
+ * ledgers as any outsider may read them.
  *
- * A pipeline written in code: steps are functions, an input is the step it comes from, and helper modules and packages are imported as ever.
+ * A pipeline written in code: steps are functions, an input is the step it comes from, and helper
+ * modules and packages are imported as ever.
  */
 import { mkdir, writeFile } from "node:fs/promises";
 import { pipeline, step } from "orchd";
@@ -16,17 +18,26 @@ export const collect = step(async ({ log }): Promise<Ending[]> => {
 });
 
 /** Counts them by pipeline. */
-export const count = step(async ({ inputs }: { inputs: { endings: Ending[] } }): Promise<Summary[]> => summarise(inputs.endings));
+export const count = step(
+  async ({ inputs }: { inputs: { endings: Ending[] } }): Promise<Summary[]> =>
+    summarise(inputs.endings),
+);
 
 /** Writes the table, and prints it too: `orchd logs` shows it. */
-export const write = step(async ({ inputs }: { inputs: { summaries: Summary[] } }): Promise<{ file: string; pipelines: number }> => {
-  const text = table(inputs.summaries);
-  const folder = new URL("data/", import.meta.url);
-  await mkdir(folder, { recursive: true });
-  await writeFile(new URL("runs.txt", folder), `${text}\n`);
-  console.log(text);
-  return { file: "schedules/data/runs.txt", pipelines: inputs.summaries.length };
-});
+export const write = step(
+  async ({
+    inputs,
+  }: {
+    inputs: { summaries: Summary[] };
+  }): Promise<{ file: string; pipelines: number }> => {
+    const text = table(inputs.summaries);
+    const folder = new URL("data/", import.meta.url);
+    await mkdir(folder, { recursive: true });
+    await writeFile(new URL("runs.txt", folder), `${text}\n`);
+    console.log(text);
+    return { file: "schedules/data/runs.txt", pipelines: inputs.summaries.length };
+  },
+);
 
 export default pipeline({
   name: "run-report",

@@ -1,8 +1,9 @@
 /**
- * The port through which everything above `core/` gets time and chance, so that tests can give both.
+ * The port through which everything above `core/` gets time and chance, so that tests can give
+ * both.
  *
- * Wall time (`now`) jumps when a person or NTP sets it; `monotonic` never does. Slots are wall time; time limits, grace periods and
- * debounces are monotonic.
+ * Wall time (`now`) jumps when a person or NTP sets it; `monotonic` never does. Slots are wall
+ * time; time limits, grace periods and debounces are monotonic.
  */
 
 /** A timer that can be called off. */
@@ -16,7 +17,10 @@ export interface Clock {
   now(): number;
   /** Milliseconds since some fixed moment; never goes back. */
   monotonic(): number;
-  /** Calls `callback` once, `milliseconds` of monotonic time from now (any length; longer than 24.8 days is safe). */
+  /**
+   * Calls `callback` once, `milliseconds` of monotonic time from now (any length; longer than 24.8
+   * days is safe).
+   */
   after(milliseconds: number, callback: () => void): Timer;
   /** A number in [0, 1). */
   random(): number;
@@ -33,7 +37,10 @@ export const systemClock: Clock = {
   after(milliseconds, callback) {
     let handle: NodeJS.Timeout;
     const walk = (left: number): void => {
-      handle = left > STRIDE_MS ? setTimeout(() => walk(left - STRIDE_MS), STRIDE_MS) : setTimeout(callback, Math.max(0, left));
+      handle =
+        left > STRIDE_MS
+          ? setTimeout(() => walk(left - STRIDE_MS), STRIDE_MS)
+          : setTimeout(callback, Math.max(0, left));
     };
     walk(milliseconds);
     return { cancel: () => clearTimeout(handle) };

@@ -1,12 +1,15 @@
-/** Imports go one way, in no circle, and core/ decides without ever acting: docs of the rooms in ARCHITECTURE.md. */
+/**
+ * Imports go one way, in no circle, and core/ decides without ever acting: docs of the rooms in
+ * ARCHITECTURE.md.
+ */
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { describe, expect, it } from "vitest";
 import { projectRoot } from "./support/temp-root.ts";
 
 /**
- * What each room may import of the others; itself always. A file at the top of src/ is a room of its own, and so is a file that opens a door for its
- * folder (ROOMS).
+ * What each room may import of the others; itself always. A file at the top of src/ is a room of
+ * its own, and so is a file that opens a door for its folder (ROOMS).
  */
 const ARROWS: Record<string, readonly string[]> = {
   core: [],
@@ -20,8 +23,28 @@ const ARROWS: Record<string, readonly string[]> = {
   "places/local": ["places", "core", "clock", "disk", "steps"],
   orchestrators: ["core", "places"],
   run: ["core", "clock", "disk", "ledger", "orchestrators", "places"],
-  engine: ["core", "clock", "version", "disk", "ledger", "schedules", "orchestrators", "run", "places", "observe"],
-  "engine/workshop": ["core", "clock", "disk", "ledger", "orchestrators", "run", "places", "places/local"],
+  engine: [
+    "core",
+    "clock",
+    "version",
+    "disk",
+    "ledger",
+    "schedules",
+    "orchestrators",
+    "run",
+    "places",
+    "observe",
+  ],
+  "engine/workshop": [
+    "core",
+    "clock",
+    "disk",
+    "ledger",
+    "orchestrators",
+    "run",
+    "places",
+    "places/local",
+  ],
   views: ["core", "clock", "version", "ledger"],
   observe: ["core", "clock", "version"],
   cli: ["core", "clock", "version", "disk", "ledger", "schedules", "views"],
@@ -49,7 +72,13 @@ const MOVING: Record<string, readonly string[]> = {
 };
 
 /** Folders and files that are a room of their own within one, the longest first. */
-const ROOMS = ["src/places/local/", "src/engine/workshop.ts", "src/cli/foreground.ts", "src/cli/evaluate.ts", "daemon/worker.ts"];
+const ROOMS = [
+  "src/places/local/",
+  "src/engine/workshop.ts",
+  "src/cli/foreground.ts",
+  "src/cli/evaluate.ts",
+  "daemon/worker.ts",
+];
 
 /** Packages that core/ may use: each computes and does nothing else. */
 const CORE_PACKAGES = new Set(["zod", "croner", "node:crypto"]);
@@ -63,22 +92,34 @@ interface Import {
 
 /** The source without comments and, if asked, without what stands in quotes. */
 function strip(source: string, strings = false): string {
-  return source.replaceAll(/\/\*[\s\S]*?\*\/|\/\/[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`/g, (text) =>
-    text.startsWith("/*") || text.startsWith("//") ? " " : strings ? '""' : text,
+  return source.replaceAll(
+    /\/\*[\s\S]*?\*\/|\/\/[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`/g,
+    (text) => (text.startsWith("/*") || text.startsWith("//") ? " " : strings ? '""' : text),
   );
 }
 
 function filesBelow(folder: string): string[] {
   return readdirSync(join(projectRoot, folder), { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isFile() && entry.name.endsWith(".ts") && !entry.name.endsWith(".d.ts"))
+    .filter(
+      (entry) => entry.isFile() && entry.name.endsWith(".ts") && !entry.name.endsWith(".d.ts"),
+    )
     .map((entry) => relative(projectRoot, join(entry.parentPath, entry.name)))
     .sort();
 }
 
-const sources = new Map([...filesBelow("src"), ...filesBelow("daemon")].map((file) => [file, strip(readFileSync(join(projectRoot, file), "utf8"))]));
+const sources = new Map(
+  [...filesBelow("src"), ...filesBelow("daemon")].map((file) => [
+    file,
+    strip(readFileSync(join(projectRoot, file), "utf8")),
+  ]),
+);
 
 const imports: Import[] = [...sources].flatMap(([from, text]) =>
-  [...text.matchAll(/\b(?:import|export)\b[^"';=()]*?\bfrom\s*"([^"]+)"|\bimport\s*"([^"]+)"|\bimport\(\s*"([^"]+)"\s*\)/g)].map((match) => ({
+  [
+    ...text.matchAll(
+      /\b(?:import|export)\b[^"';=()]*?\bfrom\s*"([^"]+)"|\bimport\s*"([^"]+)"|\bimport\(\s*"([^"]+)"\s*\)/g,
+    ),
+  ].map((match) => ({
     from,
     specifier: (match[1] ?? match[2] ?? match[3])!,
     late: match[3] !== undefined,
@@ -86,7 +127,8 @@ const imports: Import[] = [...sources].flatMap(([from, text]) =>
 );
 
 /** The file that a relative specifier names, from the project's root. */
-const target = ({ from, specifier }: Pick<Import, "from" | "specifier">): string => join(dirname(from), specifier);
+const target = ({ from, specifier }: Pick<Import, "from" | "specifier">): string =>
+  join(dirname(from), specifier);
 
 function roomOf(file: string): string {
   const own = ROOMS.find((room) => file.startsWith(room));
@@ -96,7 +138,10 @@ function roomOf(file: string): string {
   return first!.replace(/\.ts$/, "");
 }
 
-/** `cli` and `cli/foreground` are one folder: the door may be opened from inside, and nowhere else. A place is no part of its port. */
+/**
+ * `cli` and `cli/foreground` are one folder: the door may be opened from inside, and nowhere else.
+ * A place is no part of its port.
+ */
 function mayImport(from: string, to: string): boolean {
   // The programs wire everything.
   if (from === to || from === "daemon") return true;
@@ -109,11 +154,17 @@ describe("the rooms", () => {
   const local = imports.filter(({ specifier }) => specifier.startsWith("."));
 
   it("are all on the map", () => {
-    expect([...new Set([...sources.keys()].map(roomOf))].filter((room) => room !== "daemon" && !(room in ARROWS || room in MOVING))).toEqual([]);
+    expect(
+      [...new Set([...sources.keys()].map(roomOf))].filter(
+        (room) => room !== "daemon" && !(room in ARROWS || room in MOVING),
+      ),
+    ).toEqual([]);
   });
 
   it("import files that exist, by their .ts names", () => {
-    const broken = local.filter((one) => !sources.has(target(one)) && !one.specifier.endsWith(".json"));
+    const broken = local.filter(
+      (one) => !sources.has(target(one)) && !one.specifier.endsWith(".json"),
+    );
     expect(broken.map(({ from, specifier }) => `${from} imports ${specifier}`)).toEqual([]);
   });
 
@@ -121,14 +172,19 @@ describe("the rooms", () => {
     const uphill = local
       .map((one) => ({ ...one, fromRoom: roomOf(one.from), toRoom: roomOf(target(one)) }))
       .filter(({ fromRoom, toRoom }) => !mayImport(fromRoom, toRoom))
-      .map(({ from, specifier, fromRoom, toRoom }) => `${from} imports ${specifier}: ${fromRoom} must not know ${toRoom}`);
+      .map(
+        ({ from, specifier, fromRoom, toRoom }) =>
+          `${from} imports ${specifier}: ${fromRoom} must not know ${toRoom}`,
+      );
     expect(uphill).toEqual([]);
   });
 
   it("have no cycle, types included", () => {
     const edges = new Map<string, string[]>();
-    // What is loaded late is a way back on purpose: the list of commands loads each command, and one of them prints the list.
-    for (const one of local.filter(({ late }) => !late)) edges.set(one.from, [...(edges.get(one.from) ?? []), target(one)]);
+    // What is loaded late is a way back on purpose: the list of commands loads each command, and
+    // one of them prints the list.
+    for (const one of local.filter(({ late }) => !late))
+      edges.set(one.from, [...(edges.get(one.from) ?? []), target(one)]);
     const done = new Set<string>();
     const cycles: string[] = [];
     const walk = (file: string, path: string[]): void => {
@@ -143,12 +199,18 @@ describe("the rooms", () => {
   });
 
   it("have no barrel but the public API", () => {
-    const barrels = [...sources].filter(([file, text]) => file !== "src/index.ts" && /\bexport\s+\*/.test(text)).map(([file]) => file);
+    const barrels = [...sources]
+      .filter(([file, text]) => file !== "src/index.ts" && /\bexport\s+\*/.test(text))
+      .map(([file]) => file);
     expect(barrels).toEqual([]);
   });
 
   it("are not named after nothing", () => {
-    expect([...sources.keys()].filter((file) => /\/(utils?|helpers?|common|misc|lib)(\/|\.ts$)/.test(file))).toEqual([]);
+    expect(
+      [...sources.keys()].filter((file) =>
+        /\/(utils?|helpers?|common|misc|lib)(\/|\.ts$)/.test(file),
+      ),
+    ).toEqual([]);
   });
 });
 
@@ -157,7 +219,12 @@ describe("core/", () => {
 
   it("imports only what computes", () => {
     const foreign = imports
-      .filter(({ from, specifier }) => from.startsWith("src/core/") && !specifier.startsWith(".") && !CORE_PACKAGES.has(specifier))
+      .filter(
+        ({ from, specifier }) =>
+          from.startsWith("src/core/") &&
+          !specifier.startsWith(".") &&
+          !CORE_PACKAGES.has(specifier),
+      )
       .map(({ from, specifier }) => `${from} imports ${specifier}`);
     expect(foreign).toEqual([]);
   });
@@ -178,7 +245,11 @@ describe("the fast path of `orchd status`", () => {
     const reached = new Set<string>();
     const heavy: string[] = [];
     const valueImports = (file: string): Pick<Import, "from" | "specifier">[] =>
-      [...(sources.get(file) ?? "").matchAll(/^\s*(?:import|export)\s+(?!type\b)[^"';()]*?\bfrom\s*"([^"]+)"/gm)].map((match) => ({
+      [
+        ...(sources.get(file) ?? "").matchAll(
+          /^\s*(?:import|export)\s+(?!type\b)[^"';()]*?\bfrom\s*"([^"]+)"/gm,
+        ),
+      ].map((match) => ({
         from: file,
         specifier: match[1]!,
       }));

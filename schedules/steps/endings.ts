@@ -1,8 +1,14 @@
-/** What the pipelines' own ledgers say of runs that ended. A reader of the public format: it knows docs/ledger.md and nothing of orchd's insides. */
+/**
+ * What the pipelines' own ledgers say of runs that ended. A reader of the public format: it knows
+ * docs/ledger.md and nothing of orchd's insides.
+ */
 import { readdir, readFile } from "node:fs/promises";
 import * as z from "zod";
 
-/** The one kind of line that matters here; everything else in the ledger is passed over, as the format asks of readers. */
+/**
+ * The one kind of line that matters here; everything else in the ledger is passed over, as the
+ * format asks of readers.
+ */
 const endingSchema = z.object({
   type: z.literal("run.finished"),
   at: z.iso.datetime(),
@@ -28,17 +34,24 @@ export interface Summary {
   readonly slowestMs: number;
 }
 
-/** Reads every pipeline's ledger below `runs` and gives the runs that ended after `since` (milliseconds since 1970). */
+/**
+ * Reads every pipeline's ledger below `runs` and gives the runs that ended after `since`
+ * (milliseconds since 1970).
+ */
 export async function readEndings(runs: URL, since: number): Promise<Ending[]> {
   const folders = await readdir(runs, { withFileTypes: true });
   const endings = await Promise.all(
     folders
       .filter((folder) => folder.isDirectory() && !folder.name.startsWith("."))
       .map(async ({ name }) => {
-        const text = await readFile(new URL(`${name}/pipeline.jsonl`, runs), "utf8").catch(() => "");
+        const text = await readFile(new URL(`${name}/pipeline.jsonl`, runs), "utf8").catch(
+          () => "",
+        );
         return text
           .split("\n")
-          .flatMap((line) => (line.includes('"run.finished"') ? [endingSchema.safeParse(parse(line))] : []))
+          .flatMap((line) =>
+            line.includes('"run.finished"') ? [endingSchema.safeParse(parse(line))] : [],
+          )
           .flatMap((line) => (line.success && Date.parse(line.data.at) >= since ? [line.data] : []))
           .map(({ run, status, durationMs }) => ({ pipeline: name, run, status, durationMs }));
       }),
@@ -65,13 +78,27 @@ export function summarise(endings: readonly Ending[]): Summary[] {
 /** The summaries as a text table. */
 export function table(summaries: readonly Summary[]): string {
   const rows = [["PIPELINE", "RUNS", "FAILED", "MEDIAN", "SLOWEST"], ...summaries.map(row)];
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((cells) => cells[column]!.length)));
+  const widths = rows[0]!.map((_, column) =>
+    Math.max(...rows.map((cells) => cells[column]!.length)),
+  );
   return rows
-    .map((cells) => cells.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!))).join("  "))
+    .map((cells) =>
+      cells
+        .map((cell, column) =>
+          column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!),
+        )
+        .join("  "),
+    )
     .join("\n");
 }
 
-const row = (one: Summary): string[] => [one.pipeline, `${one.runs}`, `${one.failed}`, `${one.medianMs} ms`, `${one.slowestMs} ms`];
+const row = (one: Summary): string[] => [
+  one.pipeline,
+  `${one.runs}`,
+  `${one.failed}`,
+  `${one.medianMs} ms`,
+  `${one.slowestMs} ms`,
+];
 
 /** A live ledger may end in half a line: that one is not there yet. */
 function parse(line: string): unknown {
@@ -84,6 +111,7 @@ function parse(line: string): unknown {
 
 function grouped(endings: readonly Ending[]): Map<string, Ending[]> {
   const groups = new Map<string, Ending[]>();
-  for (const ending of endings) groups.set(ending.pipeline, [...(groups.get(ending.pipeline) ?? []), ending]);
+  for (const ending of endings)
+    groups.set(ending.pipeline, [...(groups.get(ending.pipeline) ?? []), ending]);
   return groups;
 }

@@ -1,4 +1,6 @@
-/** The steps of host-report.yaml: one sample of the host, its place in the series, and a warning. */
+/**
+ * The steps of host-report.yaml: one sample of the host, its place in the series, and a warning.
+ */
 import { appendFile, mkdir, readFile, statfs } from "node:fs/promises";
 import { availableParallelism, freemem, loadavg, totalmem } from "node:os";
 import type { Loose, StepContext } from "orchd";
@@ -15,7 +17,8 @@ export interface Sample {
   readonly load: number;
 }
 
-const share = (part: number, whole: number): number => (whole > 0 ? Math.round((part / whole) * 10_000) / 10_000 : 0);
+const share = (part: number, whole: number): number =>
+  whole > 0 ? Math.round((part / whole) * 10_000) / 10_000 : 0;
 
 const percent = (part: number): string => `${(part * 100).toFixed(1)} %`;
 
@@ -40,12 +43,16 @@ export async function measure({ params, log }: StepContext<{ path: string }>): P
     memoryUsed: share(memory - (await availableMemory()), memory),
     load: Math.round((loadavg()[0]! / availableParallelism()) * 100) / 100,
   };
-  log.info(`${sample.path} is ${percent(sample.diskUsed)} full, memory ${percent(sample.memoryUsed)}, load ${sample.load} a processor`);
+  log.info(
+    `${sample.path} is ${percent(sample.diskUsed)} full, memory ${percent(sample.memoryUsed)}, load ${sample.load} a processor`,
+  );
   return sample;
 }
 
 /** Adds the sample to the series of its day. */
-export async function append({ inputs }: StepContext<Loose, { sample: Sample }>): Promise<{ file: string }> {
+export async function append({
+  inputs,
+}: StepContext<Loose, { sample: Sample }>): Promise<{ file: string }> {
   const name = `host-${inputs.sample.at.slice(0, 10)}.jsonl`;
   const folder = new URL("../data/", import.meta.url);
   await mkdir(folder, { recursive: true });
@@ -54,7 +61,11 @@ export async function append({ inputs }: StepContext<Loose, { sample: Sample }>)
 }
 
 /** Says that something runs full; the pipeline's `when` decides whether it does. */
-export async function warn({ inputs, params, log }: StepContext<{ warnAbove: number }, { sample: Sample }>): Promise<string> {
+export async function warn({
+  inputs,
+  params,
+  log,
+}: StepContext<{ warnAbove: number }, { sample: Sample }>): Promise<string> {
   const { path, diskUsed, memoryUsed } = inputs.sample;
   const text = `${path} is ${percent(diskUsed)} full, memory ${percent(memoryUsed)}; the limit is ${percent(params.warnAbove)}`;
   log.warn(text);

@@ -17,7 +17,10 @@ export interface Day {
 /** The actions that change a package; the log's `status` lines are its bookkeeping. */
 const ACTIONS = new Set(["install", "upgrade", "remove", "purge"]);
 
-/** Reads the lines of `params.path` that change a package; a sample that ships with orchd where there is no such file. */
+/**
+ * Reads the lines of `params.path` that change a package; a sample that ships with orchd where
+ * there is no such file.
+ */
 export async function read({ params, log }: StepContext<{ path: string }>): Promise<PackageLog> {
   let source = params.path;
   let text: string;
@@ -30,14 +33,17 @@ export async function read({ params, log }: StepContext<{ path: string }>): Prom
     text = await readFile(new URL("dpkg-sample.log", import.meta.url), "utf8");
   }
   const lines = text.split("\n").filter((line) => ACTIONS.has(line.split(" ", 3)[2] ?? ""));
-  // A log of many months is long, and the digest is of its newest days; the day that the cut goes through is not one of them.
+  // A log of many months is long, and the digest is of its newest days; the day that the cut goes
+  // through is not one of them.
   const newest = lines.slice(-2000);
   const cut = newest.length < lines.length ? newest[0]!.slice(0, "2026-11-23".length) : undefined;
   return { source, lines: newest.filter((line) => cut === undefined || !line.startsWith(cut)) };
 }
 
 /** Counts the actions of each day, newest first. */
-export async function digest({ inputs }: StepContext<Loose, { log: PackageLog }>): Promise<{ source: string; days: Day[] }> {
+export async function digest({
+  inputs,
+}: StepContext<Loose, { log: PackageLog }>): Promise<{ source: string; days: Day[] }> {
   const days = new Map<string, Record<string, number>>();
   for (const line of inputs.log.lines) {
     const [day, , action] = line.split(" ", 3) as [string, string, string];
@@ -46,5 +52,8 @@ export async function digest({ inputs }: StepContext<Loose, { log: PackageLog }>
     days.set(day, actions);
   }
   const newestFirst = [...days].sort(([a], [b]) => b.localeCompare(a));
-  return { source: inputs.log.source, days: newestFirst.map(([day, actions]) => ({ day, actions })) };
+  return {
+    source: inputs.log.source,
+    days: newestFirst.map(([day, actions]) => ({ day, actions })),
+  };
 }

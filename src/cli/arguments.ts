@@ -1,4 +1,7 @@
-/** A command's options and positionals, read by name; the hand-written parser and yargs both make one. */
+/**
+ * A command's options and positionals, read by name; the hand-written parser and yargs both make
+ * one.
+ */
 export class Arguments {
   readonly #values: Readonly<Record<string, unknown>>;
 

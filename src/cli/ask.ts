@@ -1,7 +1,9 @@
 /**
- * Asking the daemon, up or down: a request is left, and where a daemon runs its answer is waited for (docs/requests.md).
+ * Asking the daemon, up or down: a request is left, and where a daemon runs its answer is waited
+ * for (docs/requests.md).
  *
- * A request that was left is never lost, so a daemon that is down, or goes down meanwhile, is no failure: it is said that the request is kept.
+ * A request that was left is never lost, so a daemon that is down, or goes down meanwhile, is no
+ * failure: it is said that the request is kept.
  */
 import { userInfo } from "node:os";
 import { isAbsolute } from "node:path";
@@ -24,15 +26,24 @@ export type Answer =
   | { readonly kind: "kept"; readonly id: string };
 
 /** A request without the remark on who asks, which {@link ask} adds. */
-export type Question = RequestInput extends infer R ? (R extends RequestInput ? Omit<R, "by"> : never) : never;
+export type Question = RequestInput extends infer R
+  ? R extends RequestInput
+    ? Omit<R, "by">
+    : never
+  : never;
 
 /**
- * Whether someone works on these ledgers who honours requests: a daemon, also one that still recovers; or, for requests that name it, the
- * one run that a foreground process runs (semantics.md 25).
+ * Whether someone works on these ledgers who honours requests: a daemon, also one that still
+ * recovers; or, for requests that name it, the one run that a foreground process runs (semantics.md
+ * 25).
  */
 export function daemonRuns(runs: string, run?: string): boolean {
   const holder = readHolder(new RunStore(runs).orchdDir);
-  return holder !== null && (holder.role === "daemon" || (holder.role === "foreground" && run !== undefined && holder.run === run));
+  return (
+    holder !== null &&
+    (holder.role === "daemon" ||
+      (holder.role === "foreground" && run !== undefined && holder.run === run))
+  );
 }
 
 /**
@@ -81,7 +92,11 @@ function userName(): string {
  *
  * @param done the sentence for an accepted request
  */
-export function report({ args, terminal }: CommandContext, answer: Answer, done: (reply: Reply) => string): ExitStatus {
+export function report(
+  { args, terminal }: CommandContext,
+  answer: Answer,
+  done: (reply: Reply) => string,
+): ExitStatus {
   if (args.flag("json")) terminal.json(answerJson(answer));
   if (answer.kind === "kept") {
     sayKept(terminal, answer.id);
@@ -97,12 +112,16 @@ export function report({ args, terminal }: CommandContext, answer: Answer, done:
 
 /** A request and what came of it, as JSON: `accepted` is null while no daemon has seen it. */
 export function answerJson(answer: Answer): Readonly<Record<string, unknown>> {
-  return answer.kind === "kept" ? { request: answer.id, accepted: null } : { request: answer.id, ...answer.reply };
+  return answer.kind === "kept"
+    ? { request: answer.id, accepted: null }
+    : { request: answer.id, ...answer.reply };
 }
 
 /** Says that a request is kept for the daemon's return. */
 export function sayKept(terminal: CommandContext["terminal"], id: string): void {
-  terminal.note(`no daemon runs: the request is kept (${id}) and will be honoured once \`orchd start\` runs.`);
+  terminal.note(
+    `no daemon runs: the request is kept (${id}) and will be honoured once \`orchd start\` runs.`,
+  );
 }
 
 /** The daemon's refusal as a sentence. */

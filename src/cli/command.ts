@@ -20,7 +20,10 @@ export interface StartOptions extends Roots {
   readonly pretty: boolean;
 }
 
-/** A command's own file exports one of these as `run`. Throws a CliError for whatever a person can put right. */
+/**
+ * A command's own file exports one of these as `run`. Throws a CliError for whatever a person can
+ * put right.
+ */
 export type CommandHandler = (context: CommandContext) => Promise<ExitStatus>;
 
 /** One option, as yargs, the completion script and the docs need it. */

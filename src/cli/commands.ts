@@ -1,13 +1,17 @@
 /**
  * Every command, as data: what yargs parses by, what `--help` and the completion script say.
  *
- * Nothing here loads a command; its file comes in when it is called, so that a command pays for itself alone.
+ * Nothing here loads a command; its file comes in when it is called, so that a command pays for
+ * itself alone.
  */
 import type { CommandSpec, OptionSpec } from "./command.ts";
 
 export { COMMON_OPTIONS } from "./common-options.ts";
 
-const wait: OptionSpec = { type: "boolean", describe: "follow the run until it ends; exit 1 if it failed or was stopped" };
+const wait: OptionSpec = {
+  type: "boolean",
+  describe: "follow the run until it ends; exit 1 if it failed or was stopped",
+};
 const follow: OptionSpec = { type: "boolean", alias: "f", describe: "go on as more is written" };
 
 /** Every command, as docs/command-line.md lists them. */
@@ -22,7 +26,8 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: "status",
     positionals: "[target]",
-    describe: "What is scheduled, running and failing, and when each pipeline fires next; or one pipeline, or one run",
+    describe:
+      "What is scheduled, running and failing, and when each pipeline fires next; or one pipeline, or one run",
     completes: "run",
     options: {
       at: { type: "string", describe: "as it was at that time" },
@@ -36,10 +41,18 @@ export const COMMANDS: readonly CommandSpec[] = [
     describe: "Ask the daemon for a run",
     completes: "pipeline",
     options: {
-      param: { type: "string", alias: "p", array: true, describe: "NAME=VALUE, a param of the run; may be given again" },
+      param: {
+        type: "string",
+        alias: "p",
+        array: true,
+        describe: "NAME=VALUE, a param of the run; may be given again",
+      },
       wait,
       "no-cache": { type: "boolean", describe: "run every step, whatever the cache holds" },
-      foreground: { type: "boolean", describe: "follow the run live; where no daemon runs, take its place for this one run" },
+      foreground: {
+        type: "boolean",
+        describe: "follow the run live; where no daemon runs, take its place for this one run",
+      },
     },
     load: () => import("./commands/run.ts"),
   },
@@ -90,9 +103,18 @@ export const COMMANDS: readonly CommandSpec[] = [
     describe: "Ask for a new run that reuses what is still valid",
     completes: "run",
     options: {
-      failed: { type: "boolean", describe: "run again what did not complete, and what has changed since" },
-      from: { type: "string", describe: "run anew this step and all that comes after it, cached or not" },
-      edited: { type: "boolean", describe: "with the pipeline as its file says now, not as it was" },
+      failed: {
+        type: "boolean",
+        describe: "run again what did not complete, and what has changed since",
+      },
+      from: {
+        type: "string",
+        describe: "run anew this step and all that comes after it, cached or not",
+      },
+      edited: {
+        type: "boolean",
+        describe: "with the pipeline as its file says now, not as it was",
+      },
       wait,
     },
     load: () => import("./commands/rerun.ts"),
@@ -141,7 +163,8 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: "schema",
     positionals: "[what]",
-    describe: "Print a JSON Schema: of pipeline files (default), the ledger, requests or orchd.yaml",
+    describe:
+      "Print a JSON Schema: of pipeline files (default), the ledger, requests or orchd.yaml",
     completes: "words",
     words: ["pipeline", "ledger", "request", "settings"],
     options: {},
@@ -155,8 +178,15 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: {
       number: { type: "string", alias: "n", describe: "how many slots (default 10)" },
       from: { type: "string", describe: "slots after this time (default: now)" },
-      days: { type: "string", describe: "rehearse so many days: pile-ups, runs that will overlap, slots that daylight saving moves" },
-      "pile-up": { type: "string", describe: "how many slots in one second are a pile-up (default: more than 10)" },
+      days: {
+        type: "string",
+        describe:
+          "rehearse so many days: pile-ups, runs that will overlap, slots that daylight saving moves",
+      },
+      "pile-up": {
+        type: "string",
+        describe: "how many slots in one second are a pile-up (default: more than 10)",
+      },
     },
     load: () => import("./commands/next.ts"),
   },
@@ -181,14 +211,22 @@ export const COMMANDS: readonly CommandSpec[] = [
     positionals: "<target>",
     describe: "The steps of a pipeline or run and what each needs",
     completes: "run",
-    options: { format: { type: "string", choices: ["text", "mermaid", "dot"], describe: "how to draw it (default text)" } },
+    options: {
+      format: {
+        type: "string",
+        choices: ["text", "mermaid", "dot"],
+        describe: "how to draw it (default text)",
+      },
+    },
     load: () => import("./commands/graph.ts"),
   },
   {
     name: "verify",
     positionals: "",
     describe: "Check every ledger",
-    options: { rebuild: { type: "boolean", describe: "also make anew what is derived from the ledgers" } },
+    options: {
+      rebuild: { type: "boolean", describe: "also make anew what is derived from the ledgers" },
+    },
     load: () => import("./commands/verify.ts"),
   },
   {
@@ -196,9 +234,19 @@ export const COMMANDS: readonly CommandSpec[] = [
     positionals: "",
     describe: "Remove runs that retention no longer keeps",
     options: {
-      "keep-days": { type: "string", describe: "runs of so many days stay (default: orchd.yaml, else 30)" },
-      "keep-runs": { type: "string", describe: "so many runs of a pipeline stay (default: orchd.yaml, else 10000)" },
-      "keep-bytes": { type: "string", describe: "so many bytes of a pipeline's ledgers and logs stay (default: orchd.yaml, else no limit)" },
+      "keep-days": {
+        type: "string",
+        describe: "runs of so many days stay (default: orchd.yaml, else 30)",
+      },
+      "keep-runs": {
+        type: "string",
+        describe: "so many runs of a pipeline stay (default: orchd.yaml, else 10000)",
+      },
+      "keep-bytes": {
+        type: "string",
+        describe:
+          "so many bytes of a pipeline's ledgers and logs stay (default: orchd.yaml, else no limit)",
+      },
       pipeline: { type: "string", describe: "only this pipeline's runs (default: all)" },
       "dry-run": { type: "boolean", describe: "say what would go, and remove nothing" },
     },
@@ -227,12 +275,22 @@ export const COMMANDS: readonly CommandSpec[] = [
     completes: "words",
     words: ["crontab"],
     options: {
-      system: { type: "boolean", describe: "the file has a user column, as /etc/crontab does (default: told by its path)" },
-      user: { type: "string", describe: "of a system crontab, the lines of this user, as whom the daemon runs" },
-      shadow: { type: "boolean", describe: "the pipelines record their slots and run nothing, to compare with cron first" },
+      system: {
+        type: "boolean",
+        describe: "the file has a user column, as /etc/crontab does (default: told by its path)",
+      },
+      user: {
+        type: "string",
+        describe: "of a system crontab, the lines of this user, as whom the daemon runs",
+      },
+      shadow: {
+        type: "boolean",
+        describe: "the pipelines record their slots and run nothing, to compare with cron first",
+      },
       compare: {
         type: "string",
-        describe: "write nothing; compare the slots of pipelines that were imported with what cron did, by its log in this file",
+        describe:
+          "write nothing; compare the slots of pipelines that were imported with what cron did, by its log in this file",
       },
       "dry-run": { type: "boolean", describe: "print the files, and write nothing" },
     },

@@ -4,7 +4,10 @@ import type { OptionSpec } from "./command.ts";
 /** The options that every command takes. */
 export const COMMON_OPTIONS: Readonly<Record<string, OptionSpec>> = {
   json: { type: "boolean", describe: "print the result as JSON" },
-  root: { type: "string", describe: "the project's folder (default: ORCHD_ROOT, else the working folder)" },
+  root: {
+    type: "string",
+    describe: "the project's folder (default: ORCHD_ROOT, else the working folder)",
+  },
   schedules: { type: "string", describe: "the drop folder (default: ROOT/schedules)" },
   runs: { type: "string", describe: "the folder of ledgers (default: ROOT/runs)" },
 };

@@ -1,7 +1,9 @@
 /**
- * What cron says that it did, from its log, and how that compares with the slots of the pipelines that were imported in shadow.
+ * What cron says that it did, from its log, and how that compares with the slots of the pipelines
+ * that were imported in shadow.
  *
- * Pure. cron writes one `CMD` line a start, a second or so after the minute, as syslog and the journal keep it.
+ * Pure. cron writes one `CMD` line a start, a second or so after the minute, as syslog and the
+ * journal keep it.
  */
 
 /** One start, by the log. */
@@ -37,7 +39,9 @@ export function parseCronLog(text: string, now: number): CronStart[] {
   return text.split("\n").flatMap((line) => {
     const command = CMD.exec(line)?.[1];
     const time = command === undefined ? undefined : timeOf(line, now);
-    return command === undefined || time === undefined ? [] : [{ minute: Math.floor(time / MINUTE_MS) * MINUTE_MS, command: plain(command) }];
+    return command === undefined || time === undefined
+      ? []
+      : [{ minute: Math.floor(time / MINUTE_MS) * MINUTE_MS, command: plain(command) }];
   });
 }
 
@@ -51,11 +55,18 @@ function timeOf(line: string, now: number): number | undefined {
   if (match === null) return undefined;
   const month = MONTHS.indexOf(match[1]!);
   if (month < 0) return undefined;
-  const [day, hour, minute, second] = match.slice(2, 6).map(Number) as [number, number, number, number];
+  const [day, hour, minute, second] = match.slice(2, 6).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+  ];
   const year = new Date(now).getFullYear();
   // Syslog's times are local.
   const time = new Date(year, month, day, hour, minute, second).getTime();
-  return time > now + DAY_MS ? new Date(year - 1, month, day, hour, minute, second).getTime() : time;
+  return time > now + DAY_MS
+    ? new Date(year - 1, month, day, hour, minute, second).getTime()
+    : time;
 }
 
 /** A command as it is compared: cron's log keeps its blanks as they came. */
@@ -67,7 +78,8 @@ export function plain(command: string): string {
  * Compares one command's starts with one pipeline's slots, over the time that both cover.
  *
  * @param slots those that fired, milliseconds since 1970
- * @param through all is decided up to here: what cron started after the last slot that fired, and before this, orchd missed or skipped
+ * @param through all is decided up to here: what cron started after the last slot that fired, and
+ *   before this, orchd missed or skipped
  */
 export function compareWithCron(
   pipeline: string,
@@ -76,14 +88,17 @@ export function compareWithCron(
   slots: readonly number[],
   through = Number.NEGATIVE_INFINITY,
 ): CronComparison {
-  const own = starts.filter((start) => start.command === plain(command)).map(({ minute }) => minute);
+  const own = starts
+    .filter((start) => start.command === plain(command))
+    .map(({ minute }) => minute);
   const minutes = slots.map((slot) => Math.floor(slot / MINUTE_MS) * MINUTE_MS);
   const all = starts.map(({ minute }) => minute);
   const from = Math.max(Math.min(...all), Math.min(...minutes));
   const to = Math.min(Math.max(...all), Math.max(through, ...minutes));
   const cron = new Set(own.filter((minute) => minute >= from && minute <= to));
   const orchd = new Set(minutes.filter((minute) => minute >= from && minute <= to));
-  const iso = (times: Iterable<number>): string[] => [...times].toSorted((a, b) => a - b).map((time) => new Date(time).toISOString());
+  const iso = (times: Iterable<number>): string[] =>
+    [...times].toSorted((a, b) => a - b).map((time) => new Date(time).toISOString());
   return {
     pipeline,
     both: [...cron].filter((minute) => orchd.has(minute)).length,

@@ -1,7 +1,9 @@
 /**
- * A crontab, read as cron(8) and crontab(5) have it, in both forms: a user's, and the system's with its user column.
+ * A crontab, read as cron(8) and crontab(5) have it, in both forms: a user's, and the system's with
+ * its user column.
  *
- * Pure: text in, entries out. What orchd has no like of is refused line by line with its reason, never guessed at.
+ * Pure: text in, entries out. What orchd has no like of is refused line by line with its reason,
+ * never guessed at.
  */
 
 /** A line that can become a pipeline. */
@@ -47,7 +49,15 @@ export interface CrontabForm {
   readonly user?: string | undefined;
 }
 
-const NICKNAMES = new Set(["@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"]);
+const NICKNAMES = new Set([
+  "@yearly",
+  "@annually",
+  "@monthly",
+  "@weekly",
+  "@daily",
+  "@midnight",
+  "@hourly",
+]);
 const VARIABLE = /^\s*(?:"([^"]*)"|'([^']*)'|([A-Za-z_][A-Za-z0-9_]*))\s*=\s*(.*?)\s*$/;
 /** Told by cron itself, or of no use to a step. */
 const CRONS_OWN = new Set([
@@ -84,7 +94,10 @@ export function parseCrontab(text: string, form: CrontabForm): Crontab {
           `line ${line}: orchd sends no mail to ${value}; what a step prints is kept in its run's log, and a hook (hooks.onRunFailure) can tell somebody.`,
         );
       }
-      if (name === "RANDOM_DELAY") notes.push(`line ${line}: RANDOM_DELAY is left out; jitterSeconds in a schedule spreads runs.`);
+      if (name === "RANDOM_DELAY")
+        notes.push(
+          `line ${line}: RANDOM_DELAY is left out; jitterSeconds in a schedule spreads runs.`,
+        );
       continue;
     }
     const entry = entryOf(trimmed, line, form, variables);
@@ -94,19 +107,32 @@ export function parseCrontab(text: string, form: CrontabForm): Crontab {
   return { entries, refused, notes };
 }
 
-function entryOf(text: string, line: number, form: CrontabForm, variables: ReadonlyMap<string, string>): CronEntry | CronRefusal {
+function entryOf(
+  text: string,
+  line: number,
+  form: CrontabForm,
+  variables: ReadonlyMap<string, string>,
+): CronEntry | CronRefusal {
   const refuse = (reason: string): CronRefusal => ({ line, text, reason });
   // cronie: a leading dash keeps the line out of syslog.
   const body = text.replace(/^-(?=[\d*@])/, "");
   const nickname = /^@\S+/.exec(body)?.[0];
   if (nickname?.toLowerCase() === "@reboot")
-    return refuse("@reboot has no slot: orchd fires by the clock; start it from a systemd unit, or run it with `orchd run` there");
-  if (nickname !== undefined && !NICKNAMES.has(nickname.toLowerCase())) return refuse(`${nickname} is no schedule that orchd knows`);
+    return refuse(
+      "@reboot has no slot: orchd fires by the clock; start it from a systemd unit, or run it with `orchd run` there",
+    );
+  if (nickname !== undefined && !NICKNAMES.has(nickname.toLowerCase()))
+    return refuse(`${nickname} is no schedule that orchd knows`);
   const time = nickname !== undefined ? [nickname.toLowerCase()] : body.split(/[ \t]+/, 5);
-  const rest = nickname !== undefined ? body.slice(nickname.length).trimStart() : afterFields(body, 5);
-  if (nickname === undefined && (time.length < 5 || rest === "")) return refuse("it is no crontab line: five fields and a command are due");
-  const { command: whole, user } = form.system ? splitUser(rest) : { command: rest, user: undefined };
-  if (form.system && user === undefined) return refuse("it has no user and command after its time, as a system crontab has");
+  const rest =
+    nickname !== undefined ? body.slice(nickname.length).trimStart() : afterFields(body, 5);
+  if (nickname === undefined && (time.length < 5 || rest === ""))
+    return refuse("it is no crontab line: five fields and a command are due");
+  const { command: whole, user } = form.system
+    ? splitUser(rest)
+    : { command: rest, user: undefined };
+  if (form.system && user === undefined)
+    return refuse("it has no user and command after its time, as a system crontab has");
   if (user !== undefined && user !== form.user) {
     return refuse(
       `it runs as ${user}, and orchd has no run-as: every step has the daemon's rights; run a daemon as ${user} and import with --user ${user}`,
@@ -138,13 +164,20 @@ function afterFields(text: string, count: number): string {
 
 function splitUser(text: string): { readonly user: string | undefined; readonly command: string } {
   const match = /^(\S+)[ \t]+(.*)$/s.exec(text);
-  return match === null ? { user: undefined, command: "" } : { user: match[1]!, command: match[2]! };
+  return match === null
+    ? { user: undefined, command: "" }
+    : { user: match[1]!, command: match[2]! };
 }
 
-/** crontab(5): the first `%` that no backslash escapes ends the command, the others are line feeds of its input; `\%` is a percent sign. */
+/**
+ * crontab(5): the first `%` that no backslash escapes ends the command, the others are line feeds
+ * of its input; `\%` is a percent sign.
+ */
 function splitPercent(text: string): { readonly command: string; readonly stdin?: string } {
   const parts = text.split(/(?<!\\)%/).map((part) => part.replaceAll("\\%", "%"));
-  return parts.length === 1 ? { command: parts[0]! } : { command: parts[0]!.trimEnd(), stdin: parts.slice(1).join("\n") };
+  return parts.length === 1
+    ? { command: parts[0]! }
+    : { command: parts[0]!.trimEnd(), stdin: parts.slice(1).join("\n") };
 }
 
 function unquoted(value: string): string {
@@ -184,9 +217,16 @@ const SHELL_WORDS = new Set([
 
 /** A pipeline's name after what the command runs: `/usr/local/bin/backup.sh --all` is `backup`. */
 export function pipelineName(command: string): string {
-  const words = command.split(/[\s;&|()<>"'`${}[\]]+/).filter((word) => word !== "" && !word.startsWith("-") && !word.includes("="));
-  const telling = words.find((word) => !SHELL_WORDS.has(word.slice(word.lastIndexOf("/") + 1)) && /[a-z]/i.test(word)) ?? "cron";
-  const base = telling.slice(telling.lastIndexOf("/") + 1).replace(/\.(?:sh|py|pl|rb|js|php|bash)$/i, "");
+  const words = command
+    .split(/[\s;&|()<>"'`${}[\]]+/)
+    .filter((word) => word !== "" && !word.startsWith("-") && !word.includes("="));
+  const telling =
+    words.find(
+      (word) => !SHELL_WORDS.has(word.slice(word.lastIndexOf("/") + 1)) && /[a-z]/i.test(word),
+    ) ?? "cron";
+  const base = telling
+    .slice(telling.lastIndexOf("/") + 1)
+    .replace(/\.(?:sh|py|pl|rb|js|php|bash)$/i, "");
   const name = base
     .toLowerCase()
     .replaceAll(/[^a-z0-9_-]+/g, "-")

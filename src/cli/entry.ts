@@ -1,4 +1,6 @@
-/** From the words on the command line to an exit status: what the quick way and the long one share. */
+/**
+ * From the words on the command line to an exit status: what the quick way and the long one share.
+ */
 import type { Arguments } from "./arguments.ts";
 import { CliError, EXIT } from "./exit.ts";
 import { parseFastStatus } from "./fast-path.ts";
@@ -7,7 +9,10 @@ import { checkRoots, resolveRoots, type Roots } from "./roots.ts";
 import { showStatus } from "./commands/status-now.ts";
 import { Terminal } from "./terminal.ts";
 
-/** Answers `orchd status …` if its words are plain. @returns the exit status; undefined where yargs has to read the words */
+/**
+ * Answers `orchd status …` if its words are plain. @returns the exit status; undefined where yargs
+ * has to read the words
+ */
 export async function runFast(words: readonly string[]): Promise<number | undefined> {
   const args = parseFastStatus(words);
   return args === undefined
@@ -24,7 +29,10 @@ export function rootsOf(args: Arguments): Roots {
   return resolveRoots(args, process.env, process.cwd());
 }
 
-/** Runs something on the process's terminal. Never throws: everything that goes wrong is one sentence on stderr. @returns the exit status */
+/**
+ * Runs something on the process's terminal. Never throws: everything that goes wrong is one
+ * sentence on stderr. @returns the exit status
+ */
 export async function guarded(act: (terminal: Terminal) => Promise<number>): Promise<number> {
   const terminal = new Terminal(process);
   try {
@@ -36,11 +44,20 @@ export async function guarded(act: (terminal: Terminal) => Promise<number>): Pro
 }
 
 function sentenceOf(error: unknown): string {
-  const { message, code, syscall, path } = (error ?? {}) as { message?: unknown; code?: unknown; syscall?: unknown; path?: unknown };
-  if (typeof message !== "string" || message === "") return "something went wrong that gave no reason; run the command again.";
+  const { message, code, syscall, path } = (error ?? {}) as {
+    message?: unknown;
+    code?: unknown;
+    syscall?: unknown;
+    path?: unknown;
+  };
+  if (typeof message !== "string" || message === "")
+    return "something went wrong that gave no reason; run the command again.";
   if (syscall === "mkdir") return folderSentence(String(path), String(code));
-  if (code === "EROFS") return `${message}; name a folder that can be written with --runs or --root.`;
-  if (code === "ENOSPC" || code === "EDQUOT") return `${message}; make room on that disk, or name a folder on another with --runs.`;
-  if (code === "EACCES" || code === "EPERM") return `${message}; run the command as a user who may read and write the project's folders.`;
+  if (code === "EROFS")
+    return `${message}; name a folder that can be written with --runs or --root.`;
+  if (code === "ENOSPC" || code === "EDQUOT")
+    return `${message}; make room on that disk, or name a folder on another with --runs.`;
+  if (code === "EACCES" || code === "EPERM")
+    return `${message}; run the command as a user who may read and write the project's folders.`;
   return message;
 }

@@ -1,6 +1,6 @@
 /**
- * The command line's one door to the runners: pipeline files written in code are evaluated in a process of their own, never in this one, just
- * as the daemon does it.
+ * The command line's one door to the runners: pipeline files written in code are evaluated in a
+ * process of their own, never in this one, just as the daemon does it.
  */
 import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -36,7 +36,10 @@ export class Evaluator {
     this.#options = options;
   }
 
-  /** What a code file's bundle exports by default, described. @throws what the code threw, or why its runner died */
+  /**
+   * What a code file's bundle exports by default, described. @throws what the code threw, or why
+   * its runner died
+   */
   async evaluate(code: CodeRef): Promise<LoadedDefinition> {
     const pool = await this.#start();
     this.#count += 1;
@@ -55,7 +58,13 @@ export class Evaluator {
         {
           done: (result) => {
             if (result.ok) resolve(result.value as unknown as LoadedDefinition);
-            else reject(Object.assign(new Error(result.error.message), { name: result.error.name, stack: result.error.stack }));
+            else
+              reject(
+                Object.assign(new Error(result.error.message), {
+                  name: result.error.name,
+                  stack: result.error.stack,
+                }),
+              );
           },
           // What a file prints as it is loaded is nobody's result.
           output: () => undefined,
@@ -65,11 +74,21 @@ export class Evaluator {
     });
   }
 
-  /** Why the orchestrator that a pipeline names cannot take it; undefined where it can. The local one takes everything, and is not asked. */
+  /**
+   * Why the orchestrator that a pipeline names cannot take it; undefined where it can. The local
+   * one takes everything, and is not asked.
+   */
   async refuses(snapshot: Snapshot, scheduled: boolean): Promise<Fault | undefined> {
     const { orchestrator } = snapshot;
-    if (orchestrator === undefined || (orchestrator.flavor === "local" && orchestrator.code === undefined)) return undefined;
-    this.#flavors ??= new Flavors({ pool: await this.#start(), orchestrators: this.#options.settings.orchestrators });
+    if (
+      orchestrator === undefined ||
+      (orchestrator.flavor === "local" && orchestrator.code === undefined)
+    )
+      return undefined;
+    this.#flavors ??= new Flavors({
+      pool: await this.#start(),
+      orchestrators: this.#options.settings.orchestrators,
+    });
     return this.#flavors.refuses(snapshot, scheduled);
   }
 

@@ -29,19 +29,30 @@ const STYLES: Readonly<Record<string, Style>> = {
   "pipeline.checkpoint": "dim",
 };
 
-const ENDS: Readonly<Record<string, Style>> = { completed: "green", cached: "green", failed: "red", stopped: "yellow" };
+const ENDS: Readonly<Record<string, Style>> = {
+  completed: "green",
+  cached: "green",
+  failed: "red",
+  stopped: "yellow",
+};
 
 /**
- * The words for a ledger line of any type; one that this release does not know is named by its type.
+ * The words for a ledger line of any type; one that this release does not know is named by its
+ * type.
  *
  * @param ofPipeline the line is of a pipeline's ledger: the run it is about is named
  */
 export function eventText(line: Line, ofPipeline = false): EventText {
   const type = String(line["type"]);
-  const words = [type, ofPipeline ? text(line["run"]) : "", subject(line), detail(line)].filter((part) => part !== "").join(" ");
+  const words = [type, ofPipeline ? text(line["run"]) : "", subject(line), detail(line)]
+    .filter((part) => part !== "")
+    .join(" ");
   const because = text(line["because"]);
   const style = type === "run.finished" ? ENDS[text(line["status"])] : STYLES[type];
-  return { text: because === "" ? words : `${words}: ${because}`, ...(style === undefined ? {} : { style }) };
+  return {
+    text: because === "" ? words : `${words}: ${because}`,
+    ...(style === undefined ? {} : { style }),
+  };
 }
 
 function subject(line: Line): string {
@@ -49,21 +60,28 @@ function subject(line: Line): string {
   const hook = text(line["hook"]);
   const slot = text(line["slot"]);
   const until = text(line["until"]);
-  return [hook, step, slot, until === "" ? "" : `to ${until}`].filter((part) => part !== "").join(" ");
+  return [hook, step, slot, until === "" ? "" : `to ${until}`]
+    .filter((part) => part !== "")
+    .join(" ");
 }
 
 function detail(line: Line): string {
   const parts: string[] = [];
-  if (typeof line["attempt"] === "number" && line["attempt"] > 1) parts.push(`attempt ${line["attempt"]}`);
+  if (typeof line["attempt"] === "number" && line["attempt"] > 1)
+    parts.push(`attempt ${line["attempt"]}`);
   if (typeof line["status"] === "string") parts.push(line["status"]);
   if (typeof line["mode"] === "string") parts.push(line["mode"]);
-  if (typeof line["durationMs"] === "number") parts.push(`in ${formatDuration(line["durationMs"])}`);
+  if (typeof line["durationMs"] === "number")
+    parts.push(`in ${formatDuration(line["durationMs"])}`);
   const error = line["error"] as { name?: unknown; message?: unknown } | undefined;
-  if (error !== undefined && error !== null) parts.push(`${text(error.name)}: ${text(error.message)}`);
+  if (error !== undefined && error !== null)
+    parts.push(`${text(error.name)}: ${text(error.message)}`);
   if (typeof line["retryAt"] === "string") parts.push(`again at ${line["retryAt"]}`);
   if (Array.isArray(line["errors"])) parts.push(line["errors"].map(String).join("; "));
-  if (typeof line["digest"] === "string" && line["type"] === "pipeline.loaded") parts.push(line["digest"].slice(0, 12));
-  if (typeof line["from"] === "string" && typeof line["to"] === "string") parts.push(`${line["from"]} to ${line["to"]}`);
+  if (typeof line["digest"] === "string" && line["type"] === "pipeline.loaded")
+    parts.push(line["digest"].slice(0, 12));
+  if (typeof line["from"] === "string" && typeof line["to"] === "string")
+    parts.push(`${line["from"]} to ${line["to"]}`);
   return parts.join(" ");
 }
 

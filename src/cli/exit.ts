@@ -1,8 +1,10 @@
 /**
- * How a command ends: the exit statuses of docs/command-line.md, and the one kind of error that a command throws.
+ * How a command ends: the exit statuses of docs/command-line.md, and the one kind of error that a
+ * command throws.
  *
- * A command returns a status or throws a {@link CliError}; daemon/orchd.ts turns either into the process's exit. Whatever else is thrown is a
- * bug, and even that is told in one sentence, without a stack.
+ * A command returns a status or throws a {@link CliError}; daemon/orchd.ts turns either into the
+ * process's exit. Whatever else is thrown is a bug, and even that is told in one sentence, without
+ * a stack.
  */
 
 /** The exit statuses. They are a promise to scripts. */

@@ -1,7 +1,9 @@
 /**
- * Reads the command lines of `orchd status` by hand, so that the question that is asked most often does not pay for yargs (docs/performance.md).
+ * Reads the command lines of `orchd status` by hand, so that the question that is asked most often
+ * does not pay for yargs (docs/performance.md).
  *
- * It knows a few plain options and nothing else: any other word gives undefined, and yargs takes over, with its errors and its help.
+ * It knows a few plain options and nothing else: any other word gives undefined, and yargs takes
+ * over, with its errors and its help.
  */
 import { Arguments } from "./arguments.ts";
 
@@ -23,7 +25,8 @@ export function parseFastStatus(words: readonly string[]): Arguments | undefined
     if (FLAGS.has(name) && inline === undefined) values[name] = true;
     else if (TEXTS.has(name)) {
       const value = inline ?? words[(index += 1)];
-      if (value === undefined || value === "" || (inline === undefined && value.startsWith("-"))) return undefined;
+      if (value === undefined || value === "" || (inline === undefined && value.startsWith("-")))
+        return undefined;
       values[name] = value;
     } else return undefined;
   }

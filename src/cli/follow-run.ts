@@ -1,5 +1,6 @@
 /**
- * Watching a run until it ends: on a terminal its steps are drawn over and over, elsewhere each event is a line.
+ * Watching a run until it ends: on a terminal its steps are drawn over and over, elsewhere each
+ * event is a line.
  *
  * The ledger is read as it grows, and folded; nothing is asked of the daemon.
  */
@@ -23,7 +24,10 @@ const AWAY_MS = 3_000;
 
 /** How to follow. */
 export interface FollowOptions {
-  /** This process drives the run itself, so no daemon need be there; settles when it has stopped doing so. */
+  /**
+   * This process drives the run itself, so no daemon need be there; settles when it has stopped
+   * doing so.
+   */
   readonly driven?: Promise<unknown>;
 }
 
@@ -32,7 +36,11 @@ export interface FollowOptions {
  *
  * @throws CliError (exit 4) where the daemon goes away before the run has ended
  */
-export async function followRun(context: CommandContext, run: string, options: FollowOptions = {}): Promise<RunView> {
+export async function followRun(
+  context: CommandContext,
+  run: string,
+  options: FollowOptions = {},
+): Promise<RunView> {
   const { terminal, roots } = context;
   const store = new RunStore(roots.runs);
   const follower = new LineFollower(store.runLedger(run));
@@ -57,7 +65,11 @@ export async function followRun(context: CommandContext, run: string, options: F
       if (live && state !== undefined) terminal.live(drawing(state, Date.now(), terminal.rows - 4));
       if (state?.finished !== undefined) return viewRun({ state });
       if (!stillDriven) away = daemonRuns(roots.runs, run) ? 0 : away + LOOK_MS;
-      if (away > AWAY_MS) throw new CliError(EXIT.noDaemon, `the daemon has ended before ${run} did; the run goes on once \`orchd start\` runs.`);
+      if (away > AWAY_MS)
+        throw new CliError(
+          EXIT.noDaemon,
+          `the daemon has ended before ${run} did; the run goes on once \`orchd start\` runs.`,
+        );
       await pause(LOOK_MS);
     }
   } finally {
@@ -89,7 +101,11 @@ export function reportEnd({ args, terminal }: CommandContext, view: RunView): Ex
 
 function printEvent(terminal: Terminal, line: Readonly<Record<string, unknown>>): void {
   const { text, style } = eventText(line);
-  terminal.line(span("dim", typeof line["at"] === "string" ? line["at"].slice(11, 23) : ""), " ", span(style, text));
+  terminal.line(
+    span("dim", typeof line["at"] === "string" ? line["at"].slice(11, 23) : ""),
+    " ",
+    span(style, text),
+  );
 }
 
 /** @param most how many steps there is room for */
@@ -108,13 +124,23 @@ function drawing(state: RunState, now: number, most: number): Part[] {
   const shown =
     steps.length <= most
       ? steps
-      : steps.filter(([, step]) => step.phase === "running" || step.phase === "delayed" || step.status === "failed").slice(0, Math.max(1, most));
+      : steps
+          .filter(
+            ([, step]) =>
+              step.phase === "running" || step.phase === "delayed" || step.status === "failed",
+          )
+          .slice(0, Math.max(1, most));
   const rest = steps.length - shown.length;
-  return [head, ...shown.map(([id, step]) => drawStep(id, step, now)), ...(rest === 0 ? [] : [span("dim", `  and ${countText(rest, "step")} more`)])];
+  return [
+    head,
+    ...shown.map(([id, step]) => drawStep(id, step, now)),
+    ...(rest === 0 ? [] : [span("dim", `  and ${countText(rest, "step")} more`)]),
+  ];
 }
 
 function drawStep(id: string, step: StepState, now: number): Part {
-  const took = step.startedAt === undefined ? "" : ` ${betweenText(step.startedAt, step.finishedAt ?? now)}`;
+  const took =
+    step.startedAt === undefined ? "" : ` ${betweenText(step.startedAt, step.finishedAt ?? now)}`;
   const attempt = step.attempt > 1 ? ` attempt ${step.attempt}` : "";
   const why =
     step.status === "failed" || step.status === "retrying"
@@ -122,5 +148,11 @@ function drawStep(id: string, step: StepState, now: number): Part {
       : step.status === "skipped" || step.status === "cached"
         ? step.because
         : undefined;
-  return ["  ", statusMark(step.status), ` ${id} `, statusSpan(step.status), span("dim", `${took}${attempt}${why === undefined ? "" : `: ${why}`}`)];
+  return [
+    "  ",
+    statusMark(step.status),
+    ` ${id} `,
+    statusSpan(step.status),
+    span("dim", `${took}${attempt}${why === undefined ? "" : `: ${why}`}`),
+  ];
 }

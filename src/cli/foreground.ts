@@ -1,6 +1,6 @@
 /**
- * The command line's one door to the engine: `orchd run --foreground` where no daemon runs (semantics.md 25). This process takes the daemon's
- * place, its lock too, for one run.
+ * The command line's one door to the engine: `orchd run --foreground` where no daemon runs
+ * (semantics.md 25). This process takes the daemon's place, its lock too, for one run.
  */
 import { runForeground } from "../engine/foreground.ts";
 import { readHolder } from "../ledger/daemon-info.ts";
@@ -13,14 +13,19 @@ import { followRun, reportEnd } from "./follow-run.ts";
 /** Makes the run, drives it here and shows it to its end. */
 export async function runInForeground(
   context: CommandContext,
-  submit: { readonly pipeline: string; readonly params?: Readonly<Record<string, Json>>; readonly noCache?: boolean },
+  submit: {
+    readonly pipeline: string;
+    readonly params?: Readonly<Record<string, Json>>;
+    readonly noCache?: boolean;
+  },
 ): Promise<ExitStatus> {
   const started = await runForeground({ ...context.roots, ...submit });
   if (!started.accepted) {
     const held = readHolder(new RunStore(context.roots.runs).orchdDir) !== null;
     throw new CliError(held ? EXIT.refused : EXIT.usage, started.reason);
   }
-  if (started.remark !== undefined && !context.args.flag("json")) context.terminal.note(started.remark);
+  if (started.remark !== undefined && !context.args.flag("json"))
+    context.terminal.note(started.remark);
   const view = await followRun(context, started.run, { driven: started.finished });
   await started.finished;
   return reportEnd(context, view);

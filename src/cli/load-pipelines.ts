@@ -1,5 +1,6 @@
 /**
- * Pipeline files read as the daemon reads them, for the commands that speak of files rather than of ledgers.
+ * Pipeline files read as the daemon reads them, for the commands that speak of files rather than of
+ * ledgers.
  *
  * Code files are evaluated in a runner (evaluate.ts), which is started only if there is one.
  */
@@ -18,8 +19,19 @@ import type { Roots } from "./roots.ts";
 
 /** One file, loaded or refused. `name` is the pipeline's, or where that is not known the file's. */
 export type LoadedFile =
-  | { readonly ok: true; readonly file: string; readonly name: string; readonly loaded: LoadedPipeline }
-  | { readonly ok: false; readonly file: string; readonly name: string; readonly errors: readonly string[]; readonly problems: readonly Problem[] };
+  | {
+      readonly ok: true;
+      readonly file: string;
+      readonly name: string;
+      readonly loaded: LoadedPipeline;
+    }
+  | {
+      readonly ok: false;
+      readonly file: string;
+      readonly name: string;
+      readonly errors: readonly string[];
+      readonly problems: readonly Problem[];
+    };
 
 /** orchd.yaml's settings, or its defaults. @throws CliError (exit 2) where the file is invalid */
 export async function readSettings(roots: Roots): Promise<OrchdSettings> {
@@ -31,9 +43,13 @@ export async function readSettings(roots: Roots): Promise<OrchdSettings> {
 /**
  * Loads pipeline files; by default all of the drop folder.
  *
- * @throws CliError (exit 2) where orchd.yaml is invalid; (exit 1) where orchd's own folders cannot be written
+ * @throws CliError (exit 2) where orchd.yaml is invalid; (exit 1) where orchd's own folders cannot
+ *   be written
  */
-export async function loadPipelines(roots: Roots, files?: readonly string[]): Promise<LoadedFile[]> {
+export async function loadPipelines(
+  roots: Roots,
+  files?: readonly string[],
+): Promise<LoadedFile[]> {
   const paths = files ?? pipelineFiles(roots.schedules).map((name) => join(roots.schedules, name));
   const settings = await readSettings(roots);
   const { bundles } = new RunStore(roots.runs);
@@ -51,8 +67,16 @@ export async function loadPipelines(roots: Roots, files?: readonly string[]): Pr
         refuses: (snapshot, scheduled) => evaluator.refuses(snapshot, scheduled),
         now: Date.now(),
       });
-      if (result.ok) results.push({ ok: true, file, name: result.loaded.name, loaded: result.loaded });
-      else results.push({ ok: false, file, name: stem(file), errors: result.errors.map(formatProblem), problems: result.errors });
+      if (result.ok)
+        results.push({ ok: true, file, name: result.loaded.name, loaded: result.loaded });
+      else
+        results.push({
+          ok: false,
+          file,
+          name: stem(file),
+          errors: result.errors.map(formatProblem),
+          problems: result.errors,
+        });
     }
     return results;
   } catch (error) {

@@ -10,10 +10,17 @@ const MOST = 1_000_000;
  * @param least the smallest that makes sense
  * @throws CliError where the text is none, or is out of bounds
  */
-export function parseCount(text: string | undefined, what: string, otherwise: number, least = 1): number {
+export function parseCount(
+  text: string | undefined,
+  what: string,
+  otherwise: number,
+  least = 1,
+): number {
   if (text === undefined) return otherwise;
   const number = Number(text);
   if (!/^\d{1,7}$/.test(text) || number < least || number > MOST)
-    throw usageError(`${what}: "${text}" is no count; give a whole number from ${least} to ${MOST}.`);
+    throw usageError(
+      `${what}: "${text}" is no count; give a whole number from ${least} to ${MOST}.`,
+    );
   return number;
 }

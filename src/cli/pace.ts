@@ -1,4 +1,7 @@
-/** Waiting, for commands that follow something: files are looked at a few times a second, since watchers lose events. */
+/**
+ * Waiting, for commands that follow something: files are looked at a few times a second, since
+ * watchers lose events.
+ */
 
 /** Milliseconds between two looks. */
 export const LOOK_MS = 100;

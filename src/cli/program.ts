@@ -1,8 +1,9 @@
 /**
- * The command line as yargs parses it. Only reached where the fast path (fast-path.ts) does not know the words.
+ * The command line as yargs parses it. Only reached where the fast path (fast-path.ts) does not
+ * know the words.
  *
- * yargs runs a handler even after `.fail()` returns, so failing throws; and it never writes or exits by itself here, because errors go through
- * the terminal that makes them safe.
+ * yargs runs a handler even after `.fail()` returns, so failing throws; and it never writes or
+ * exits by itself here, because errors go through the terminal that makes them safe.
  */
 import yargs, { type Argv, type Options } from "yargs";
 import { didYouMean } from "../core/did-you-mean.ts";
@@ -14,8 +15,14 @@ import { guarded, rootsOf } from "./entry.ts";
 import { CliError, EXIT, usageError } from "./exit.ts";
 import { checkRoots } from "./roots.ts";
 
-/** Runs one command to its end. Never throws; everything that goes wrong is one sentence on stderr. @returns the exit status */
-export function runCommandLine(words: readonly string[], startDaemon: CommandContext["startDaemon"]): Promise<number> {
+/**
+ * Runs one command to its end. Never throws; everything that goes wrong is one sentence on stderr.
+ * @returns the exit status
+ */
+export function runCommandLine(
+  words: readonly string[],
+  startDaemon: CommandContext["startDaemon"],
+): Promise<number> {
   return guarded(async (terminal) => {
     const parsed = await parseProgram(words, VERSION, terminal.columns);
     if (parsed.kind === "text") {
@@ -46,10 +53,15 @@ export type Parsed =
  *
  * @throws CliError with a sentence where they make no command
  */
-export async function parseProgram(given: readonly string[], version: string, columns: number | undefined): Promise<Parsed> {
+export async function parseProgram(
+  given: readonly string[],
+  version: string,
+  columns: number | undefined,
+): Promise<Parsed> {
   // yargs loses a lone dash among the positionals.
   const words = given.map((word) => (word === "-" ? STANDARD_INPUT : word));
-  if (words.length === 0) return { kind: "text", text: await helpText(["--help"], version, columns) };
+  if (words.length === 0)
+    return { kind: "text", text: await helpText(["--help"], version, columns) };
   let parsed: Parsed | undefined;
   const program = build(words, version, columns, (command, values) => {
     parsed = { kind: "command", command, args: new Arguments(values) };
@@ -63,11 +75,19 @@ export async function parseProgram(given: readonly string[], version: string, co
   throw usageError("no command was given; `orchd --help` lists them.");
 }
 
-async function helpText(words: readonly string[], version: string, columns: number | undefined): Promise<string> {
+async function helpText(
+  words: readonly string[],
+  version: string,
+  columns: number | undefined,
+): Promise<string> {
   let text = "";
-  await build(words, version, columns, () => undefined).parseAsync([...words], {}, (_error: unknown, _argv: unknown, output: string) => {
-    text = output;
-  });
+  await build(words, version, columns, () => undefined).parseAsync(
+    [...words],
+    {},
+    (_error: unknown, _argv: unknown, output: string) => {
+      text = output;
+    },
+  );
   return `${text}\n`;
 }
 
@@ -79,7 +99,9 @@ function build(
 ): Argv {
   const program = yargs()
     .scriptName("orchd")
-    .usage("$0 COMMAND\n\nRuns pipelines on a schedule; everything it knows is in append-only ledgers.")
+    .usage(
+      "$0 COMMAND\n\nRuns pipelines on a schedule; everything it knows is in append-only ledgers.",
+    )
     .locale("en")
     .exitProcess(false)
     .parserConfiguration({
@@ -99,7 +121,9 @@ function build(
     .demandCommand(1, 1, "no command was given; `orchd --help` lists them.")
     .strict()
     .fail((message, error) => {
-      throw error instanceof CliError ? error : usageError(sentence(message ?? error?.message, words));
+      throw error instanceof CliError
+        ? error
+        : usageError(sentence(message ?? error?.message, words));
     });
   for (const command of COMMANDS) {
     program.command(
@@ -114,21 +138,25 @@ function build(
 
 function optionsOf(specs: Readonly<Record<string, OptionSpec>>): Record<string, Options> {
   return Object.fromEntries(
-    Object.entries(specs).map(([name, { type, describe, alias, array, choices }]): [string, Options] => [
-      name,
-      {
-        type,
-        describe,
-        requiresArg: type !== "boolean",
-        ...(alias === undefined ? {} : { alias }),
-        ...(array === undefined ? {} : { array }),
-        ...(choices === undefined ? {} : { choices }),
-      },
-    ]),
+    Object.entries(specs).map(
+      ([name, { type, describe, alias, array, choices }]): [string, Options] => [
+        name,
+        {
+          type,
+          describe,
+          requiresArg: type !== "boolean",
+          ...(alias === undefined ? {} : { alias }),
+          ...(array === undefined ? {} : { array }),
+          ...(choices === undefined ? {} : { choices }),
+        },
+      ],
+    ),
   );
 }
 
-/** yargs says what is wrong in its own few words; here they become a sentence that says what to do. */
+/**
+ * yargs says what is wrong in its own few words; here they become a sentence that says what to do.
+ */
 function sentence(said: string | null | undefined, words: readonly string[]): string {
   const name = words.find((word, index) => !word.startsWith("-") && !takesValue(words[index - 1]));
   const command = COMMANDS.find((one) => one.name === name);

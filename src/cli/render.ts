@@ -45,5 +45,7 @@ export function countText(count: number, one: string, many: string = `${one}s`):
 
 /** `a, b and c`. */
 export function listText(words: readonly string[]): string {
-  return words.length < 2 ? (words[0] ?? "") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
+  return words.length < 2
+    ? (words[0] ?? "")
+    : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
 }

@@ -11,10 +11,16 @@ export interface Roots {
   readonly runs: string;
 }
 
-/** `--root` or `ORCHD_ROOT` (default: the working folder), with `--schedules` and `--runs` overriding the two folders. */
+/**
+ * `--root` or `ORCHD_ROOT` (default: the working folder), with `--schedules` and `--runs`
+ * overriding the two folders.
+ */
 export function resolveRoots(args: Arguments, env: NodeJS.ProcessEnv, cwd: string): Roots {
   const fromEnv = env["ORCHD_ROOT"];
-  const root = resolve(cwd, args.text("root") ?? (fromEnv === undefined || fromEnv === "" ? "." : fromEnv));
+  const root = resolve(
+    cwd,
+    args.text("root") ?? (fromEnv === undefined || fromEnv === "" ? "." : fromEnv),
+  );
   return {
     root,
     schedules: resolve(cwd, args.text("schedules") ?? resolve(root, "schedules")),
@@ -22,12 +28,19 @@ export function resolveRoots(args: Arguments, env: NodeJS.ProcessEnv, cwd: strin
   };
 }
 
-/** Refuses a root that is not there, and folders that are files: what is shown of a misspelt one would look like an empty project. @throws CliError (exit 2) */
+/**
+ * Refuses a root that is not there, and folders that are files: what is shown of a misspelt one
+ * would look like an empty project. @throws CliError (exit 2)
+ */
 export function checkRoots({ root, schedules, runs }: Roots): void {
   if (isFolder(root) !== true)
-    throw usageError(`the root ${root} is no folder; name one with --root or ORCHD_ROOT, or make one with \`orchd init ${root}\`.`);
-  if (isFolder(schedules) === false) throw usageError(`${schedules} is no folder; name the drop folder with --schedules.`);
-  if (isFolder(runs) === false) throw usageError(`${runs} is no folder; name the folder of ledgers with --runs.`);
+    throw usageError(
+      `the root ${root} is no folder; name one with --root or ORCHD_ROOT, or make one with \`orchd init ${root}\`.`,
+    );
+  if (isFolder(schedules) === false)
+    throw usageError(`${schedules} is no folder; name the drop folder with --schedules.`);
+  if (isFolder(runs) === false)
+    throw usageError(`${runs} is no folder; name the folder of ledgers with --runs.`);
 }
 
 /** Undefined where there is nothing, or nothing that can be seen. */

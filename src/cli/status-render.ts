@@ -8,11 +8,22 @@ import { printTable } from "./table.ts";
 import { span, type Part, type Terminal } from "./terminal.ts";
 import { betweenText, relativeText, timeText } from "./time-text.ts";
 
-/** Prints the daemon and every pipeline. @param detail one pipeline was asked for: its counts are shown too @param past said in the daemon's place, of a moment that is over */
-export function printStatus(terminal: Terminal, view: StatusView, detail: boolean, now: number, past?: string): void {
+/**
+ * Prints the daemon and every pipeline. @param detail one pipeline was asked for: its counts are
+ * shown too @param past said in the daemon's place, of a moment that is over
+ */
+export function printStatus(
+  terminal: Terminal,
+  view: StatusView,
+  detail: boolean,
+  now: number,
+  past?: string,
+): void {
   terminal.line(past === undefined ? daemonLine(view.daemon, now) : past);
   if (view.pipelines.length === 0) {
-    terminal.line("no pipelines yet: put a file into the schedules folder, or make one with `orchd init`");
+    terminal.line(
+      "no pipelines yet: put a file into the schedules folder, or make one with `orchd init`",
+    );
     return;
   }
   terminal.line("");
@@ -35,7 +46,10 @@ export function printStatus(terminal: Terminal, view: StatusView, detail: boolea
 /** The line about the daemon. */
 export function daemonLine(daemon: DaemonView | null, now: number): Part {
   if (daemon === null)
-    return [span("yellow", "daemon down"), ": nothing fires; what is shown is what the ledgers last said. `orchd start` starts it."];
+    return [
+      span("yellow", "daemon down"),
+      ": nothing fires; what is shown is what the ledgers last said. `orchd start` starts it.",
+    ];
   const since = Date.parse(daemon.since);
   return [
     span("green", "daemon up"),
@@ -48,8 +62,11 @@ function stateOf(pipeline: PipelineView): Part {
   if (pipeline.unread) return span("dim", "not read");
   if (!pipeline.valid) return span("red", "invalid");
   if (pipeline.paused) return span("yellow", "paused");
-  if (pipeline.active.length > 0) return span("cyan", countText(pipeline.active.length, "run") + " active");
-  return pipeline.queued.length > 0 ? span("yellow", `${pipeline.queued.length} queued`) : span("green", "ok");
+  if (pipeline.active.length > 0)
+    return span("cyan", countText(pipeline.active.length, "run") + " active");
+  return pipeline.queued.length > 0
+    ? span("yellow", `${pipeline.queued.length} queued`)
+    : span("green", "ok");
 }
 
 function nextOf(pipeline: PipelineView, now: number): Part {
@@ -61,9 +78,22 @@ function nextOf(pipeline: PipelineView, now: number): Part {
 function lastOf({ lastRun }: PipelineView, now: number): Part {
   if (lastRun === null) return "-";
   if (lastRun.finishedAt === null)
-    return [statusMark(lastRun.status), " ", statusSpan(lastRun.status), ` for ${betweenText(lastRun.startedAt, now)}`];
-  const took = lastRun.startedAt === null ? "" : `, took ${betweenText(lastRun.startedAt, lastRun.finishedAt)}`;
-  return [statusMark(lastRun.status), " ", statusSpan(lastRun.status), ` ${relativeText(Date.parse(lastRun.finishedAt), now)}${took}`];
+    return [
+      statusMark(lastRun.status),
+      " ",
+      statusSpan(lastRun.status),
+      ` for ${betweenText(lastRun.startedAt, now)}`,
+    ];
+  const took =
+    lastRun.startedAt === null
+      ? ""
+      : `, took ${betweenText(lastRun.startedAt, lastRun.finishedAt)}`;
+  return [
+    statusMark(lastRun.status),
+    " ",
+    statusSpan(lastRun.status),
+    ` ${relativeText(Date.parse(lastRun.finishedAt), now)}${took}`,
+  ];
 }
 
 function notesOf(pipeline: PipelineView, detail: boolean): Part[] {
@@ -73,13 +103,21 @@ function notesOf(pipeline: PipelineView, detail: boolean): Part[] {
     `: ${error}`,
   ]);
   for (const run of pipeline.active) notes.push([statusMark("running"), " ", run]);
-  for (const { run, because } of pipeline.waiting ?? []) notes.push([statusMark("initializing"), " ", run, ` waits: ${because}`]);
+  for (const { run, because } of pipeline.waiting ?? [])
+    notes.push([statusMark("initializing"), " ", run, ` waits: ${because}`]);
   const more = pipeline.queued.length - (pipeline.waiting?.length ?? 0);
-  if (more > 0) notes.push([statusMark("initializing"), ` ${countText(more, "more run")} of ${pipeline.name} wait`]);
+  if (more > 0)
+    notes.push([
+      statusMark("initializing"),
+      ` ${countText(more, "more run")} of ${pipeline.name} wait`,
+    ]);
   const { skipped = 0, missed = 0, failed = 0 } = pipeline.counts;
   if (skipped + missed > 0) {
     notes.push([
-      span("dim", `  ${pipeline.name}: ${countText(skipped, "slot")} skipped, ${missed} missed; \`orchd why ${pipeline.name} TIME\` says why`),
+      span(
+        "dim",
+        `  ${pipeline.name}: ${countText(skipped, "slot")} skipped, ${missed} missed; \`orchd why ${pipeline.name} TIME\` says why`,
+      ),
     ]);
   }
   if (!detail) return notes;
@@ -87,22 +125,37 @@ function notesOf(pipeline: PipelineView, detail: boolean): Part[] {
   if (pipeline.lastRun !== null) notes.push(["  last run  ", pipeline.lastRun.run]);
   const counts = Object.entries(pipeline.counts).map(([kind, count]) => `${kind} ${count}`);
   if (counts.length > 0) notes.push(["  so far    ", counts.join(", ")]);
-  if (failed > 0) notes.push(["  failed    ", `\`orchd runs ${pipeline.name} --status failed\` lists them`]);
+  if (failed > 0)
+    notes.push(["  failed    ", `\`orchd runs ${pipeline.name} --status failed\` lists them`]);
   return notes;
 }
 
 /** Prints one run and its steps. */
 export function printRun(terminal: Terminal, view: RunView, now: number): void {
-  terminal.line(statusMark(view.status), " ", span("bold", view.run), " ", statusSpan(view.status), view.because === null ? "" : `: ${view.because}`);
-  const took = view.startedAt === null ? "" : `, ${view.finishedAt === null ? "for" : "took"} ${betweenText(view.startedAt, view.finishedAt ?? now)}`;
-  const slot = view.trigger.scheduledFor === undefined ? "" : ` for ${timeText(view.trigger.scheduledFor)}`;
+  terminal.line(
+    statusMark(view.status),
+    " ",
+    span("bold", view.run),
+    " ",
+    statusSpan(view.status),
+    view.because === null ? "" : `: ${view.because}`,
+  );
+  const took =
+    view.startedAt === null
+      ? ""
+      : `, ${view.finishedAt === null ? "for" : "took"} ${betweenText(view.startedAt, view.finishedAt ?? now)}`;
+  const slot =
+    view.trigger.scheduledFor === undefined ? "" : ` for ${timeText(view.trigger.scheduledFor)}`;
   terminal.line(
     span(
       "dim",
       `${view.trigger.kind}${slot}, submitted ${timeText(view.submittedAt)}${view.startedAt === null ? ", not started" : `, started ${timeText(view.startedAt)}`}${took}`,
     ),
   );
-  if (view.fault !== undefined) terminal.line(span("red", `the ledger is damaged at ${view.fault}; what came after is not shown`));
+  if (view.fault !== undefined)
+    terminal.line(
+      span("red", `the ledger is damaged at ${view.fault}; what came after is not shown`),
+    );
   if (view.steps.length === 0) return;
   terminal.line("");
   printTable(

@@ -4,16 +4,25 @@ import { cutParts, partWidth, span, type Part, type Terminal } from "./terminal.
 const GAP = 2;
 
 /**
- * Prints a table. The last column is not padded; on a terminal it is cut where the line ends, so that a row stays a row.
+ * Prints a table. The last column is not padded; on a terminal it is cut where the line ends, so
+ * that a row stays a row.
  *
  * @param head one title a column
  */
-export function printTable(terminal: Terminal, head: readonly string[], rows: readonly (readonly Part[])[]): void {
-  const widths = head.map((title, column) => Math.max(partWidth(title), ...rows.map((row) => partWidth(row[column] ?? ""))));
+export function printTable(
+  terminal: Terminal,
+  head: readonly string[],
+  rows: readonly (readonly Part[])[],
+): void {
+  const widths = head.map((title, column) =>
+    Math.max(partWidth(title), ...rows.map((row) => partWidth(row[column] ?? ""))),
+  );
   const limit = terminal.columns;
   const print = (cells: readonly Part[]): void => {
     const parts = cells.map((cell, column) =>
-      column === cells.length - 1 ? cell : [cell, " ".repeat((widths[column] ?? 0) - partWidth(cell) + GAP)],
+      column === cells.length - 1
+        ? cell
+        : [cell, " ".repeat((widths[column] ?? 0) - partWidth(cell) + GAP)],
     );
     terminal.line(limit === undefined ? parts : cutParts(parts, limit));
   };

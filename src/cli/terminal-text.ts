@@ -1,48 +1,68 @@
 /**
  * Text from outside (names, logs, errors) made safe to print.
  *
- * A terminal obeys what it is sent: an escape sequence in a pipeline's name could retitle a window, hide a line or worse. So every
- * character that a terminal might act on is shown as an escape: the C0 and C1 controls, DEL, line separators, marks that turn the direction of
- * writing (they make a line read otherwise than it is), and lone surrogates.
+ * A terminal obeys what it is sent: an escape sequence in a pipeline's name could retitle a window,
+ * hide a line or worse. So every character that a terminal might act on is shown as an escape: the
+ * C0 and C1 controls, DEL, line separators, marks that turn the direction of writing (they make a
+ * line read otherwise than it is), and lone surrogates.
  */
 const UNSAFE =
   /[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
-const UNSAFE_IN_JSON = /[\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;
+const UNSAFE_IN_JSON =
+  /[\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;
 const STYLES = /\u001b\[[0-9;:]{0,64}m/g;
 const NAMED: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 const TAB_STOP = 8;
 
-/** The text with every unsafe character shown as an escape (`\x1b`, `\u202e`, `\n`): one line, always. */
+/**
+ * The text with every unsafe character shown as an escape (`\x1b`, `\u202e`, `\n`): one line,
+ * always.
+ */
 export function safeText(text: string): string {
   return text.replace(UNSAFE, escapeCharacter);
 }
 
-/** A line that a step printed: colours are taken out, tabs become spaces, the rest is {@link safeText}. */
+/**
+ * A line that a step printed: colours are taken out, tabs become spaces, the rest is {@link
+ * safeText}.
+ */
 export function safeLogLine(line: string): string {
   const [first = "", ...rest] = line.replace(STYLES, "").split("\t");
   let out = safeText(first);
-  for (const part of rest) out += " ".repeat(TAB_STOP - (textWidth(out) % TAB_STOP)) + safeText(part);
+  for (const part of rest)
+    out += " ".repeat(TAB_STOP - (textWidth(out) % TAB_STOP)) + safeText(part);
   return out;
 }
 
-/** JSON whose text holds no unsafe character: `JSON.stringify` leaves DEL and the C1 controls as they are. */
+/**
+ * JSON whose text holds no unsafe character: `JSON.stringify` leaves DEL and the C1 controls as
+ * they are.
+ */
 export function safeJson(value: unknown, indent?: number): string {
   return escapeJson(JSON.stringify(value, null, indent));
 }
 
 /** The same JSON text with its unsafe characters written as `\uXXXX`. */
 export function escapeJson(json: string): string {
-  return json.replace(UNSAFE_IN_JSON, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return json.replace(
+    UNSAFE_IN_JSON,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 function escapeCharacter(character: string): string {
   const named = NAMED[character];
   if (named !== undefined) return named;
   const code = character.charCodeAt(0);
-  return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
+  return code < 0x100
+    ? `\\x${code.toString(16).padStart(2, "0")}`
+    : `\\u${code.toString(16).padStart(4, "0")}`;
 }
 
-/** How many columns a safe text takes: two for wide East Asian characters and emoji, none for combining marks. */
+/**
+ * How many columns a safe text takes: two for wide East Asian characters and emoji, none for
+ * combining marks.
+ */
 export function textWidth(text: string): number {
   if (/^[\u0020-\u007e]*$/.test(text)) return text.length;
   let width = 0;
@@ -51,7 +71,13 @@ export function textWidth(text: string): number {
 }
 
 function characterWidth(code: number): number {
-  if ((code >= 0x300 && code <= 0x36f) || (code >= 0xfe00 && code <= 0xfe0f) || code === 0x200d || (code >= 0x20d0 && code <= 0x20ff)) return 0;
+  if (
+    (code >= 0x300 && code <= 0x36f) ||
+    (code >= 0xfe00 && code <= 0xfe0f) ||
+    code === 0x200d ||
+    (code >= 0x20d0 && code <= 0x20ff)
+  )
+    return 0;
   const wide =
     (code >= 0x1100 && code <= 0x115f) ||
     (code >= 0x2e80 && code <= 0xa4cf) ||

@@ -1,9 +1,10 @@
 /**
  * The only way to stdout and stderr.
  *
- * Commands hand over parts: plain strings and styled spans. Every part is made safe here, so that no command can forget to; colours are
- * added after that, and only where the stream is a terminal (or FORCE_COLOR asks for them, and NO_COLOR does not forbid them). stdout
- * carries results, stderr everything said about them, so that `--json` output is never mixed with words.
+ * Commands hand over parts: plain strings and styled spans. Every part is made safe here, so that
+ * no command can forget to; colours are added after that, and only where the stream is a terminal
+ * (or FORCE_COLOR asks for them, and NO_COLOR does not forbid them). stdout carries results, stderr
+ * everything said about them, so that `--json` output is never mixed with words.
  */
 import { fstatSync, writeSync } from "node:fs";
 import pc from "picocolors";
@@ -53,7 +54,10 @@ const FULL_PIPE_MS = 5;
 /** See the head of this file. */
 export class Terminal {
   readonly #streams: TerminalStreams;
-  /** stdout is a file or a pipe: it is written to directly, since the stream for it takes 3 ms to come up. */
+  /**
+   * stdout is a file or a pipe: it is written to directly, since the stream for it takes 3 ms to
+   * come up.
+   */
   readonly #direct: boolean;
   #out: Colors | undefined;
   #err: Colors | undefined;
@@ -68,7 +72,9 @@ export class Terminal {
 
   /** Whether a person looks at stdout right now. */
   get interactive(): boolean {
-    return !this.#direct && this.#streams.stdout.isTTY === true && this.#streams.env["TERM"] !== "dumb";
+    return (
+      !this.#direct && this.#streams.stdout.isTTY === true && this.#streams.env["TERM"] !== "dumb"
+    );
   }
 
   /** Columns of the terminal; undefined where stdout is none, and nothing should be cut. */
@@ -106,7 +112,10 @@ export class Terminal {
     this.#write(`${escapeJson(json)}\n`);
   }
 
-  /** Text of orchd's own, with its line ends (a script, a schema): no character of it comes from outside. */
+  /**
+   * Text of orchd's own, with its line ends (a script, a schema): no character of it comes from
+   * outside.
+   */
   ownText(text: string): void {
     this.#write(text.split("\n").map(safeText).join("\n"));
   }
@@ -125,7 +134,8 @@ export class Terminal {
   live(lines: readonly Part[]): void {
     const columns = this.columns ?? 80;
     let text = this.#drawn > 0 ? `\u001b[${this.#drawn}A` : "";
-    for (const line of lines) text += `\u001b[2K${this.#paint(this.#outColors(), cutParts(line, columns - 1))}\n`;
+    for (const line of lines)
+      text += `\u001b[2K${this.#paint(this.#outColors(), cutParts(line, columns - 1))}\n`;
     if (this.#drawn > lines.length) text += "\u001b[0J";
     this.#drawn = lines.length;
     this.#write(text);
@@ -152,7 +162,9 @@ export class Terminal {
   }
 
   #errColors(): Colors {
-    return (this.#err ??= pc.createColors(wantsColor(this.#streams.env, () => this.#streams.stderr.isTTY === true)));
+    return (this.#err ??= pc.createColors(
+      wantsColor(this.#streams.env, () => this.#streams.stderr.isTTY === true),
+    ));
   }
 
   #write(text: string): void {
@@ -165,7 +177,8 @@ export class Terminal {
       try {
         written += writeSync(1, bytes, written);
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === "EAGAIN") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, FULL_PIPE_MS);
+        if ((error as NodeJS.ErrnoException).code === "EAGAIN")
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, FULL_PIPE_MS);
         else endOfReading(error as NodeJS.ErrnoException);
       }
     }
@@ -199,11 +212,17 @@ export function cutParts(part: Part, columns: number): Part {
   return cut(part);
 }
 
-/** `orchd tail | head` closes the pipe; that is how a reader says it has had enough. Anything else is a result that is lost. */
+/**
+ * `orchd tail | head` closes the pipe; that is how a reader says it has had enough. Anything else
+ * is a result that is lost.
+ */
 function endOfReading(error: NodeJS.ErrnoException): never {
   if (error.code === "EPIPE") process.exit(EXIT.done);
   try {
-    writeSync(2, `orchd: the result cannot be written (${error.code ?? "?"}); see where stdout goes.\n`);
+    writeSync(
+      2,
+      `orchd: the result cannot be written (${error.code ?? "?"}); see where stdout goes.\n`,
+    );
   } catch {
     // stderr is gone too: the exit status is left.
   }

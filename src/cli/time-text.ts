@@ -1,4 +1,7 @@
-/** Times as people type them and read them. Everything shown is UTC, as run ids are, so that two machines' outputs can be compared. */
+/**
+ * Times as people type them and read them. Everything shown is UTC, as run ids are, so that two
+ * machines' outputs can be compared.
+ */
 import { formatDuration, parseDuration } from "../core/duration.ts";
 import { usageError } from "./exit.ts";
 
@@ -8,7 +11,8 @@ const STAMP = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(?:\.(\d{3}))?Z$/;
 const AGO = /^-?(.+?)(?:\s+ago)?$/;
 
 /**
- * Reads a time: ISO 8601 (without an offset: UTC), a date, a run id's stamp, `now`, `today`, `yesterday`, or how long ago (`2h`, `90m ago`).
+ * Reads a time: ISO 8601 (without an offset: UTC), a date, a run id's stamp, `now`, `today`,
+ * `yesterday`, or how long ago (`2h`, `90m ago`).
  *
  * @param what the option's name, for the error
  * @returns milliseconds since 1970
@@ -26,7 +30,9 @@ export function parseTime(text: string, what: string, now: number): number {
   const duration = ago === null ? undefined : parseDuration(ago[1]!);
   // A bare number could be a year, a day or seconds, so it is none.
   if (duration !== undefined && !/^-?[\d.]+$/.test(trimmed)) return now - duration;
-  throw usageError(`${what}: ${JSON.stringify(text)} is no time; write it like 2026-11-23T02:00:00Z, 2026-11-23, today, or 2h for two hours ago.`);
+  throw usageError(
+    `${what}: ${JSON.stringify(text)} is no time; write it like 2026-11-23T02:00:00Z, 2026-11-23, today, or 2h for two hours ago.`,
+  );
 }
 
 function exactTime(text: string): number | undefined {
@@ -41,7 +47,10 @@ function exactTime(text: string): number | undefined {
   return valid(`${match[1]}T${match[2]}${match[3] ?? ":00"}${(match[4] ?? "Z").toUpperCase()}`);
 }
 
-/** Date.parse takes the 31st of June for the 1st of July; that is a mistake, and not the reader's meaning. */
+/**
+ * Date.parse takes the 31st of June for the 1st of July; that is a mistake, and not the reader's
+ * meaning.
+ */
 function valid(iso: string): number | undefined {
   const time = Date.parse(iso);
   if (Number.isNaN(time)) return undefined;
@@ -66,7 +75,10 @@ export function relativeText(time: number, now: number): string {
 }
 
 /** From one time to another as a duration, or `-`. */
-export function betweenText(from: string | null | undefined, to: string | number | null | undefined): string {
+export function betweenText(
+  from: string | null | undefined,
+  to: string | number | null | undefined,
+): string {
   if (from === null || from === undefined || to === null || to === undefined) return "-";
   const end = typeof to === "number" ? to : Date.parse(to);
   return formatDuration(Math.max(0, end - Date.parse(from)));

@@ -1,10 +1,14 @@
 /**
- * Whether a run may start now, and if not, what becomes of it: pure decisions about overlap and limits, each with its reason.
+ * Whether a run may start now, and if not, what becomes of it: pure decisions about overlap and
+ * limits, each with its reason.
  *
- * Two questions, asked apart. {@link decideOverlap}: a slot is due while its own pipeline is busy — skip it, let it wait, or make room. {@link admit}: of all
- * runs that wait, whatever pipeline they belong to, which may start now under `maxActiveRuns` and the limits of the concurrency groups they share.
- * Runs that wait start by priority, then by slot; a run that may not start yet holds up those behind it in its own pipeline and group only.
- * Backfills are counted by their own `maxActive` and never make a slot wait or be skipped: a backfill alters no decision (semantics.md 2).
+ * Two questions, asked apart. {@link decideOverlap}: a slot is due while its own pipeline is busy —
+ * skip it, let it wait, or make room. {@link admit}: of all runs that wait, whatever pipeline they
+ * belong to, which may start now under `maxActiveRuns` and the limits of the concurrency groups
+ * they share. Runs that wait start by priority, then by slot; a run that may not start yet holds up
+ * those behind it in its own pipeline and group only. Backfills are counted by their own
+ * `maxActive` and never make a slot wait or be skipped: a backfill alters no decision (semantics.md
+ * 2).
  */
 import type { Overlap } from "./pipeline.ts";
 
@@ -19,10 +23,21 @@ export type OverlapDecision =
   | { readonly kind: "start" }
   | { readonly kind: "skip"; readonly because: string }
   | { readonly kind: "queue"; readonly because: string }
-  /** It waits for the end of these, which are stopped: gracefully and then by force, or by force at once. */
-  | { readonly kind: "replace"; readonly stop: readonly string[]; readonly mode: "graceful" | "force"; readonly because: string };
+  /**
+   * It waits for the end of these, which are stopped: gracefully and then by force, or by force at
+   * once.
+   */
+  | {
+      readonly kind: "replace";
+      readonly stop: readonly string[];
+      readonly mode: "graceful" | "force";
+      readonly because: string;
+    };
 
-/** The runs that may go on at the same time: `maxActiveRuns`, by default 1, and no limit under `allow` (semantics.md 9). */
+/**
+ * The runs that may go on at the same time: `maxActiveRuns`, by default 1, and no limit under
+ * `allow` (semantics.md 9).
+ */
 export function activeLimit(overlap: Overlap, maxActiveRuns: number | undefined): number {
   return maxActiveRuns ?? (overlap === "allow" ? Number.POSITIVE_INFINITY : 1);
 }
@@ -47,17 +62,23 @@ export function decideOverlap(
     case "skip":
       return { kind: "skip", because: `${older}; overlap is skip` };
     case "queue":
-      if (queued.length > 0) return { kind: "skip", because: `run ${queued[0]!} waits already; overlap is queue` };
+      if (queued.length > 0)
+        return { kind: "skip", because: `run ${queued[0]!} waits already; overlap is queue` };
       return { kind: "queue", because: `${older}; overlap is queue` };
     case "queue_all":
     case "allow":
-      if (queued.length >= maxQueued) return { kind: "skip", because: `${queued.length} runs wait already, the most that may` };
-      return { kind: "queue", because: `${older}; ${overlap === "allow" ? `maxActiveRuns is ${limit}` : "overlap is queue_all"}` };
+      if (queued.length >= maxQueued)
+        return { kind: "skip", because: `${queued.length} runs wait already, the most that may` };
+      return {
+        kind: "queue",
+        because: `${older}; ${overlap === "allow" ? `maxActiveRuns is ${limit}` : "overlap is queue_all"}`,
+      };
     case "cancel":
     case "terminate":
       return {
         kind: "replace",
-        // What waits is older than this slot too, and goes first; of those that run, as many as must make room.
+        // What waits is older than this slot too, and goes first; of those that run, as many as
+        // must make room.
         stop: [...queued, ...running.slice(0, Math.max(0, running.length - limit + 1))],
         mode: overlap === "cancel" ? "graceful" : "force",
         because: `${older}; overlap is ${overlap}`,
@@ -68,20 +89,28 @@ export function decideOverlap(
 function describeBusy({ running, queued }: Busy): string {
   if (running.length === 1) return `run ${running[0]!} still goes on`;
   if (running.length > 1) return `${running.length} runs still go on, the oldest is ${running[0]!}`;
-  return queued.length === 1 ? `run ${queued[0]!} waits to start` : `${queued.length} runs wait to start`;
+  return queued.length === 1
+    ? `run ${queued[0]!} waits to start`
+    : `${queued.length} runs wait to start`;
 }
 
 /** A run that waits. */
 export interface Waiting {
   readonly run: string;
   readonly pipeline: string;
-  /** The most runs of its lane (its pipeline's slots and runs by hand, or its backfill) that may go on at once. */
+  /**
+   * The most runs of its lane (its pipeline's slots and runs by hand, or its backfill) that may go
+   * on at once.
+   */
   readonly limit: number;
   /** Whose limit that is: the pipeline, or a backfill of it. */
   readonly lane: string;
   /** Higher starts first; default 0. */
   readonly priority: number;
-  /** Among equals the lower starts first: a slot, or the moment a run by hand was asked for, in milliseconds since 1970. */
+  /**
+   * Among equals the lower starts first: a slot, or the moment a run by hand was asked for, in
+   * milliseconds since 1970.
+   */
   readonly order: number;
   /** The concurrency group it shares with other pipelines. */
   readonly group?: string | undefined;
@@ -104,7 +133,9 @@ export interface Limits {
 }
 
 /** What a waiting run is told. */
-export type Admission = { readonly run: string; readonly start: true } | { readonly run: string; readonly start: false; readonly because: string };
+export type Admission =
+  | { readonly run: string; readonly start: true }
+  | { readonly run: string; readonly start: false; readonly because: string };
 
 /** What a run waits for; undefined: it may start. */
 export function waitsFor(entry: Waiting, load: Load, limits: Limits): string | undefined {
@@ -113,15 +144,18 @@ export function waitsFor(entry: Waiting, load: Load, limits: Limits): string | u
   if (entry.group !== undefined) {
     const inGroup = load.groups.get(entry.group) ?? 0;
     const limit = limits.groups[entry.group] ?? Number.POSITIVE_INFINITY;
-    if (inGroup >= limit) return `the concurrency group "${entry.group}" is full: ${inGroup} of ${limit}`;
+    if (inGroup >= limit)
+      return `the concurrency group "${entry.group}" is full: ${inGroup} of ${limit}`;
   }
-  if (load.total >= (limits.maxActiveRuns ?? Number.POSITIVE_INFINITY)) return `${load.total} runs go on, the most that orchd.yaml allows`;
+  if (load.total >= (limits.maxActiveRuns ?? Number.POSITIVE_INFINITY))
+    return `${load.total} runs go on, the most that orchd.yaml allows`;
   return undefined;
 }
 
 /**
- * Which of the waiting runs start now; the others learn what they wait for. In the order in which they are served. A place that is not free for one
- * is not free for a later one of its lane or group either, so those stay behind it.
+ * Which of the waiting runs start now; the others learn what they wait for. In the order in which
+ * they are served. A place that is not free for one is not free for a later one of its lane or
+ * group either, so those stay behind it.
  */
 export function admit(waiting: readonly Waiting[], load: Load, limits: Limits): Admission[] {
   const lanes = new Map(load.lanes);

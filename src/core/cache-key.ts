@@ -1,30 +1,45 @@
 /**
- * A step's cache key: sha256 over what decides its result, in a fixed order (docs/zenml.md "Cache").
+ * A step's cache key: sha256 over what decides its result, in a fixed order (docs/zenml.md
+ * "Cache").
  *
- * {@link CacheKeyParts} is that record, one commented member a part. What is not in it on purpose: the names of the pipeline, the step and the
- * run, retries, timeouts, resources and expiry. None of them changes what a step gives, so a step that moves to another pipeline keeps its
- * results. Two keys that differ can be told apart part by part, which is how a miss gets its reason.
+ * {@link CacheKeyParts} is that record, one commented member a part. What is not in it on purpose:
+ * the names of the pipeline, the step and the run, retries, timeouts, resources and expiry. None of
+ * them changes what a step gives, so a step that moves to another pipeline keeps its results. Two
+ * keys that differ can be told apart part by part, which is how a miss gets its reason.
  */
 import { hash } from "node:crypto";
 import { canonicalHash, canonicalJson } from "./canonical-json.ts";
 import type { EnvValue, Json, SnapshotStep } from "./snapshot.ts";
 
-/** Raised whenever the meaning of a part changes, so that no old key is ever taken for a new one. */
+/**
+ * Raised whenever the meaning of a part changes, so that no old key is ever taken for a new one.
+ */
 export const CACHE_KEY_FORMAT = 1;
 
 /** Everything that goes into a key, in this order. */
 export interface CacheKeyParts {
   /** Which rules made the key. */
   readonly format: number;
-  /** Which project (orchd.yaml `project`): two projects that share a runs folder share no results. */
+  /**
+   * Which project (orchd.yaml `project`): two projects that share a runs folder share no results.
+   */
   readonly project: string;
-  /** A module step: the hash of its bundle, lockfile included; null under `includeStepCode: false`. A shell step: its text, shell and folder. */
+  /**
+   * A module step: the hash of its bundle, lockfile included; null under `includeStepCode: false`.
+   * A shell step: its text, shell and folder.
+   */
   readonly code: Json;
-  /** Which function of the module; under `includeStepCode: false` also where the module is, or any two would be one. */
+  /**
+   * Which function of the module; under `includeStepCode: false` also where the module is, or any
+   * two would be one.
+   */
   readonly export: Json;
   /** The step's own params; secrets by name. */
   readonly params: { readonly [name: string]: Json };
-  /** Each input's content hash, by the input's name, but for `ignoredInputs`. Not where it came from: equal content is an equal input. */
+  /**
+   * Each input's content hash, by the input's name, but for `ignoredInputs`. Not where it came
+   * from: equal content is an equal input.
+   */
   readonly inputs: { readonly [name: string]: string };
   /** Declared outputs, in the order declared. */
   readonly outputs: readonly string[] | null;
@@ -34,7 +49,10 @@ export interface CacheKeyParts {
   readonly files: readonly (readonly [path: string, hash: string])[];
   /** What the cache function said. */
   readonly cacheFunction: string | null;
-  /** The slot that the run is for, unless `acrossSlots`; null for runs by hand. A nightly step that is answered from last night did not run. */
+  /**
+   * The slot that the run is for, unless `acrossSlots`; null for runs by hand. A nightly step that
+   * is answered from last night did not run.
+   */
   readonly scheduledFor: string | null;
 }
 
@@ -59,10 +77,20 @@ export function cacheKeyParts(step: SnapshotStep, facts: CacheKeyFacts): CacheKe
   return {
     format: CACHE_KEY_FORMAT,
     project: facts.project,
-    code: code === undefined ? { run: step.run ?? "", shell: step.shell ?? null, cwd: step.cwd ?? null } : withCode ? code.bundle : null,
+    code:
+      code === undefined
+        ? { run: step.run ?? "", shell: step.shell ?? null, cwd: step.cwd ?? null }
+        : withCode
+          ? code.bundle
+          : null,
     export: code === undefined ? null : withCode ? code.pick : [code.source, code.pick],
     params: facts.params,
-    inputs: ignored.length === 0 ? facts.inputs : Object.fromEntries(Object.entries(facts.inputs).filter(([name]) => !ignored.includes(name))),
+    inputs:
+      ignored.length === 0
+        ? facts.inputs
+        : Object.fromEntries(
+            Object.entries(facts.inputs).filter(([name]) => !ignored.includes(name)),
+          ),
     outputs: step.outputs ?? null,
     env: step.env,
     files: facts.files,
@@ -89,15 +117,21 @@ export function cacheKey(parts: CacheKeyParts): string {
   return hash("sha256", canonicalJson(ordered));
 }
 
-/** A value's content hash, the same wherever the value came from; a reference to an artifact already is one. */
+/**
+ * A value's content hash, the same wherever the value came from; a reference to an artifact already
+ * is one.
+ */
 export function contentHash(value: Json): string {
-  const artifact = value === null || typeof value !== "object" ? undefined : (value as { readonly [key: string]: Json })["$artifact"];
+  const artifact =
+    value === null || typeof value !== "object"
+      ? undefined
+      : (value as { readonly [key: string]: Json })["$artifact"];
   return typeof artifact === "string" ? artifact : canonicalHash(value);
 }
 
 /**
- * What changed between two keys, as a short reason: `code changed`, `param "path" changed`, `input "lines" changed`, …; the first that did, in the
- * order of the parts. Undefined where nothing did.
+ * What changed between two keys, as a short reason: `code changed`, `param "path" changed`, `input
+ * "lines" changed`, …; the first that did, in the order of the parts. Undefined where nothing did.
  */
 export function changedPart(before: CacheKeyParts, now: CacheKeyParts): string | undefined {
   if (before.format !== now.format) return "the rules of cache keys changed";
@@ -110,12 +144,18 @@ export function changedPart(before: CacheKeyParts, now: CacheKeyParts): string |
     (differ(before.outputs, now.outputs) ? "declared outputs changed" : undefined) ??
     changedMember("env", before.env, now.env) ??
     changedMember("file", Object.fromEntries(before.files), Object.fromEntries(now.files)) ??
-    (before.cacheFunction === now.cacheFunction ? undefined : "the cache function's answer changed") ??
+    (before.cacheFunction === now.cacheFunction
+      ? undefined
+      : "the cache function's answer changed") ??
     (before.scheduledFor === now.scheduledFor ? undefined : "slot changed")
   );
 }
 
-function changedMember(what: string, before: { readonly [name: string]: unknown }, now: { readonly [name: string]: unknown }): string | undefined {
+function changedMember(
+  what: string,
+  before: { readonly [name: string]: unknown },
+  now: { readonly [name: string]: unknown },
+): string | undefined {
   for (const name of Object.keys(now)) {
     if (!Object.hasOwn(before, name)) return `${what} "${name}" added`;
     if (differ(before[name], now[name])) return `${what} "${name}" changed`;

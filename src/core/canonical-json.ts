@@ -1,13 +1,14 @@
 /**
- * JSON with one text for one value: keys in the order of their code units, no blanks. Two values are equal where their texts are, so its
- * sha256 is the value's identity.
+ * JSON with one text for one value: keys in the order of their code units, no blanks. Two values
+ * are equal where their texts are, so its sha256 is the value's identity.
  */
 import { hash } from "node:crypto";
 
 /**
  * A value's canonical text. Members that are undefined are left out, as `JSON.stringify` does.
  *
- * @throws TypeError where the value is not JSON: undefined in a list, a function, NaN, an infinity, a bigint
+ * @throws TypeError where the value is not JSON: undefined in a list, a function, NaN, an infinity,
+ *   a bigint
  */
 export function canonicalJson(value: unknown): string {
   switch (typeof value) {
@@ -27,7 +28,10 @@ export function canonicalJson(value: unknown): string {
   }
 }
 
-/** A loop rather than chained arrays: a run of a thousand cached steps comes by here some ten thousand times. */
+/**
+ * A loop rather than chained arrays: a run of a thousand cached steps comes by here some ten
+ * thousand times.
+ */
 function objectText(value: Readonly<Record<string, unknown>>): string {
   const keys = Object.keys(value);
   // The default order is that of the code units.

@@ -1,6 +1,7 @@
 /**
- * An invocation that a dynamic pipeline's function asked for, as a step that a run can run: the same rules and defaults as for a step in a
- * file, but that its inputs and what it comes after are given by the function.
+ * An invocation that a dynamic pipeline's function asked for, as a step that a run can run: the
+ * same rules and defaults as for a step in a file, but that its inputs and what it comes after are
+ * given by the function.
  */
 import { codeKey, compileStep, NO_RETRY } from "./compile-step.ts";
 import { formatPath, type Fault } from "./fault.ts";
@@ -16,7 +17,10 @@ export interface Invocation {
   readonly name: string;
   /** A `CodeRef.pick` in the pipeline's own bundle. */
   readonly pick: string;
-  /** The keys of a step in a pipeline file, `uses` and `run` excepted, with a {@link CodeMark} for each function. */
+  /**
+   * The keys of a step in a pipeline file, `uses` and `run` excepted, with a {@link CodeMark} for
+   * each function.
+   */
   readonly options: { readonly [key: string]: Json };
   readonly params: { readonly [key: string]: Json };
   /** An upstream invocation's output, or a value. */
@@ -25,27 +29,51 @@ export interface Invocation {
 }
 
 /**
- * Compiles an invocation of the dynamic pipeline that `snapshot` is. Whether the invocations exist that it refers to is the caller's to check.
+ * Compiles an invocation of the dynamic pipeline that `snapshot` is. Whether the invocations exist
+ * that it refers to is the caller's to check.
  *
- * @returns the step, and the inputs that were given as values rather than by another invocation; or all that is wrong, as one sentence
+ * @returns the step, and the inputs that were given as values rather than by another invocation; or
+ *   all that is wrong, as one sentence
  */
 export function compileInvocation(
   call: Invocation,
   snapshot: Snapshot,
 ):
-  | { readonly ok: true; readonly step: SnapshotStep; readonly values: { readonly [name: string]: Json } }
+  | {
+      readonly ok: true;
+      readonly step: SnapshotStep;
+      readonly values: { readonly [name: string]: Json };
+    }
   | { readonly ok: false; readonly message: string } {
   const own = snapshot.dynamic;
-  if (own === undefined) return { ok: false, message: `pipeline ${snapshot.name} is not dynamic, so its steps are fixed` };
+  if (own === undefined)
+    return {
+      ok: false,
+      message: `pipeline ${snapshot.name} is not dynamic, so its steps are fixed`,
+    };
   const code = new Map<string, CodeRef>([
-    [codeKey(["steps", call.id, "uses"]), { bundle: own.bundle, pick: call.pick, source: `${own.source}#${call.name}` }],
+    [
+      codeKey(["steps", call.id, "uses"]),
+      { bundle: own.bundle, pick: call.pick, source: `${own.source}#${call.name}` },
+    ],
   ]);
-  const options = takeMarks(call.options, ["steps", call.id], own, code) as { readonly [key: string]: Json };
-  const written = { ...options, uses: "code", params: { ...(options["params"] as { readonly [key: string]: Json } | undefined), ...call.params } };
+  const options = takeMarks(call.options, ["steps", call.id], own, code) as {
+    readonly [key: string]: Json;
+  };
+  const written = {
+    ...options,
+    uses: "code",
+    params: {
+      ...(options["params"] as { readonly [key: string]: Json } | undefined),
+      ...call.params,
+    },
+  };
   const shape = checkShape(stepSchema.omit({ run: true, inputs: true, after: true }), written);
   if (!shape.ok) return refuse(call.id, shape.faults);
   const faults: Fault[] = [];
-  const anyUpstream = Object.fromEntries(Object.keys(call.inputs).map((name) => [name, "upstream"]));
+  const anyUpstream = Object.fromEntries(
+    Object.keys(call.inputs).map((name) => [name, "upstream"]),
+  );
   const step = compileStep(
     call.id,
     { ...shape.value, inputs: anyUpstream },
@@ -72,17 +100,37 @@ export function compileInvocation(
   return { ok: true, step: { ...step, inputs, after: call.after }, values };
 }
 
-function refuse(id: string, faults: readonly Fault[]): { readonly ok: false; readonly message: string } {
-  return { ok: false, message: `step ${id}: ${faults.map(({ path, message }) => `${formatPath(path)} ${message}`.trim()).join("; ")}` };
+function refuse(
+  id: string,
+  faults: readonly Fault[],
+): { readonly ok: false; readonly message: string } {
+  return {
+    ok: false,
+    message: `step ${id}: ${faults.map(({ path, message }) => `${formatPath(path)} ${message}`.trim()).join("; ")}`,
+  };
 }
 
 /** Puts a text where a mark stands, and the code that it means under its place. */
-function takeMarks(value: Json, path: readonly string[], own: CodeRef, code: Map<string, CodeRef>): Json {
+function takeMarks(
+  value: Json,
+  path: readonly string[],
+  own: CodeRef,
+  code: Map<string, CodeRef>,
+): Json {
   if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
   if ("$code" in value && typeof value["$code"] === "string") {
     const { $code, name } = value as unknown as CodeMark;
-    code.set(codeKey(path), { bundle: own.bundle, pick: $code, source: name === undefined ? own.source : `${own.source}#${name}` });
+    code.set(codeKey(path), {
+      bundle: own.bundle,
+      pick: $code,
+      source: name === undefined ? own.source : `${own.source}#${name}`,
+    });
     return "code";
   }
-  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, takeMarks(member, [...path, key], own, code)]));
+  return Object.fromEntries(
+    Object.entries(value).map(([key, member]) => [
+      key,
+      takeMarks(member, [...path, key], own, code),
+    ]),
+  );
 }

@@ -1,6 +1,7 @@
 /**
- * One step, from what a person wrote to what a run runs: defaults filled in, durations in milliseconds, code by its bundle's hash, inputs
- * and conditions checked against the steps there are.
+ * One step, from what a person wrote to what a run runs: defaults filled in, durations in
+ * milliseconds, code by its bundle's hash, inputs and conditions checked against the steps there
+ * are.
  */
 import { parseCondition } from "./condition.ts";
 import { didYouMean } from "./did-you-mean.ts";
@@ -8,7 +9,14 @@ import { parseDuration } from "./duration.ts";
 import type { FieldPath, Fault } from "./fault.ts";
 import type { PipelineDefinition, RetryDefinition, StepDefinition } from "./pipeline.ts";
 import { envOf } from "./settings.ts";
-import type { CacheSettings, CodeRef, InputRef, OnInterruption, RetryPolicy, SnapshotStep } from "./snapshot.ts";
+import type {
+  CacheSettings,
+  CodeRef,
+  InputRef,
+  OnInterruption,
+  RetryPolicy,
+  SnapshotStep,
+} from "./snapshot.ts";
 
 /** No retry: what holds where neither step nor pipeline says anything (semantics.md 9). */
 export const NO_RETRY: RetryPolicy = { maxRetries: 0, delayMs: 0, backoff: 1, jitter: 0 };
@@ -38,8 +46,13 @@ export function codeKey(path: FieldPath): string {
   return path.join("/");
 }
 
-/** Every place of a definition that names code, and what it names. Orchestrators are looked at apart, since a flavor's name is no code. */
-export function codeUses(definition: PipelineDefinition): { readonly path: FieldPath; readonly uses: string }[] {
+/**
+ * Every place of a definition that names code, and what it names. Orchestrators are looked at
+ * apart, since a flavor's name is no code.
+ */
+export function codeUses(
+  definition: PipelineDefinition,
+): { readonly path: FieldPath; readonly uses: string }[] {
   const found: { path: FieldPath; uses: string }[] = [];
   const add = (path: FieldPath, uses: string | undefined): void => {
     if (uses !== undefined) found.push({ path, uses });
@@ -47,7 +60,8 @@ export function codeUses(definition: PipelineDefinition): { readonly path: Field
   for (const [name, uses] of Object.entries(definition.hooks ?? {})) add(["hooks", name], uses);
   for (const [id, step] of Object.entries(definition.steps ?? {})) {
     add(["steps", id, "uses"], step.uses);
-    for (const [name, uses] of Object.entries(step.hooks ?? {})) add(["steps", id, "hooks", name], uses);
+    for (const [name, uses] of Object.entries(step.hooks ?? {}))
+      add(["steps", id, "hooks", name], uses);
     add(["steps", id, "cache", "cacheFunction"], step.cache?.cacheFunction);
   }
   return found;
@@ -67,7 +81,12 @@ export function retryOf(written: RetryDefinition | undefined): RetryPolicy | und
 }
 
 /** Compiles one step; what is wrong goes to `faults`, and the step is then not to be used. */
-export function compileStep(id: string, written: StepDefinition, context: StepContext, faults: Fault[]): SnapshotStep {
+export function compileStep(
+  id: string,
+  written: StepDefinition,
+  context: StepContext,
+  faults: Fault[],
+): SnapshotStep {
   const path: FieldPath = ["steps", id];
   const fault = (at: FieldPath, message: string, atKey = false): void =>
     void faults.push({ path: [...path, ...at], message, ...(atKey ? { atKey } : {}) });
@@ -104,7 +123,11 @@ export function compileStep(id: string, written: StepDefinition, context: StepCo
 type Complain = (at: FieldPath, message: string, atKey?: boolean) => void;
 
 /** Reads a duration that must be more than nothing. */
-export function positiveDuration(written: string | number | undefined, at: FieldPath, fault: Complain): number | undefined {
+export function positiveDuration(
+  written: string | number | undefined,
+  at: FieldPath,
+  fault: Complain,
+): number | undefined {
   if (written === undefined) return undefined;
   const milliseconds = parseDuration(written)!;
   if (milliseconds === 0) fault(at, "must be more than 0; leave it out for no limit");
@@ -113,20 +136,31 @@ export function positiveDuration(written: string | number | undefined, at: Field
 
 /** One or a list, as a list without doubles. */
 export function listOf(written: string | readonly string[] | undefined): string[] {
-  return written === undefined ? [] : typeof written === "string" ? [written] : [...new Set(written)];
+  return written === undefined
+    ? []
+    : typeof written === "string"
+      ? [written]
+      : [...new Set(written)];
 }
 
 function checkKind(written: StepDefinition, fault: Complain): void {
-  if (written.uses === undefined && written.run === undefined) fault([], "needs either uses (a module) or run (a shell text)");
-  if (written.uses !== undefined && written.run !== undefined) fault(["run"], "stands beside uses: a step is either a module or a shell text", true);
+  if (written.uses === undefined && written.run === undefined)
+    fault([], "needs either uses (a module) or run (a shell text)");
+  if (written.uses !== undefined && written.run !== undefined)
+    fault(["run"], "stands beside uses: a step is either a module or a shell text", true);
   if (written.run?.includes("\0") === true) fault(["run"], "must not hold a NUL character");
   if (written.run === undefined) {
-    for (const key of ["shell", "cwd"] as const) if (written[key] !== undefined) fault([key], "belongs to a shell step (run)", true);
+    for (const key of ["shell", "cwd"] as const)
+      if (written[key] !== undefined) fault([key], "belongs to a shell step (run)", true);
   }
 }
 
-function shellOf(written: StepDefinition, folder: string): Pick<SnapshotStep, "run" | "shell" | "cwd"> {
-  const shell = typeof written.shell === "string" ? written.shell.trim().split(/\s+/) : written.shell;
+function shellOf(
+  written: StepDefinition,
+  folder: string,
+): Pick<SnapshotStep, "run" | "shell" | "cwd"> {
+  const shell =
+    typeof written.shell === "string" ? written.shell.trim().split(/\s+/) : written.shell;
   return {
     run: written.run!,
     ...(shell === undefined || shell.length === 0 || shell[0] === "" ? {} : { shell }),
@@ -144,7 +178,12 @@ export function absolutePath(folder: string, path: string): string {
   return `/${parts.join("/")}`;
 }
 
-function inputsOf(id: string, written: StepDefinition, context: StepContext, fault: Complain): { [name: string]: InputRef } {
+function inputsOf(
+  id: string,
+  written: StepDefinition,
+  context: StepContext,
+  fault: Complain,
+): { [name: string]: InputRef } {
   const inputs: { [name: string]: InputRef } = {};
   for (const [name, from] of Object.entries(written.inputs ?? {})) {
     const dot = from.indexOf(".");
@@ -167,7 +206,10 @@ function inputsOf(id: string, written: StepDefinition, context: StepContext, fau
         upstream.outputs === undefined
           ? `; declare it there with outputs: [${output}], or take the whole result with ${step}`
           : didYouMean(output, upstream.outputs);
-      fault(["inputs", name], `comes from output ${JSON.stringify(output)} of step ${step}, which does not declare it${why}`);
+      fault(
+        ["inputs", name],
+        `comes from output ${JSON.stringify(output)} of step ${step}, which does not declare it${why}`,
+      );
     }
   }
   return inputs;
@@ -192,26 +234,42 @@ function checkWhen(written: StepDefinition, context: StepContext, fault: Complai
     fault(["when"], parsed.message);
     return;
   }
-  const known = { inputs: Object.keys(written.inputs ?? {}), params: [...new Set([...Object.keys(written.params ?? {}), ...context.params])] };
+  const known = {
+    inputs: Object.keys(written.inputs ?? {}),
+    params: [...new Set([...Object.keys(written.params ?? {}), ...context.params])],
+  };
   for (const { root, keys } of parsed.reads) {
     const name = String(keys[0]);
     if (!known[root].includes(name))
-      fault(["when"], `reads ${root}.${name}, but the step has no ${root.slice(0, -1)} of that name${didYouMean(name, known[root])}`);
+      fault(
+        ["when"],
+        `reads ${root}.${name}, but the step has no ${root.slice(0, -1)} of that name${didYouMean(name, known[root])}`,
+      );
   }
 }
 
-function cacheOf(path: FieldPath, written: StepDefinition, context: StepContext, fault: Complain): CacheSettings | undefined {
+function cacheOf(
+  path: FieldPath,
+  written: StepDefinition,
+  context: StepContext,
+  fault: Complain,
+): CacheSettings | undefined {
   const { cache } = written;
   if (cache === undefined) return undefined;
   const ignored = listOf(cache.ignoredInputs);
   const inputs = Object.keys(written.inputs ?? {});
   for (const [index, name] of ignored.entries()) {
     if (!inputs.includes(name))
-      fault(["cache", "ignoredInputs", index], `names ${JSON.stringify(name)}, which is no input of the step${didYouMean(name, inputs)}`);
+      fault(
+        ["cache", "ignoredInputs", index],
+        `names ${JSON.stringify(name)}, which is no input of the step${didYouMean(name, inputs)}`,
+      );
   }
   const cacheFunction = context.code.get(codeKey([...path, "cache", "cacheFunction"]));
   return {
-    ...(cache.expiresAfter === undefined ? {} : { expiresAfterMs: parseDuration(cache.expiresAfter)! }),
+    ...(cache.expiresAfter === undefined
+      ? {}
+      : { expiresAfterMs: parseDuration(cache.expiresAfter)! }),
     acrossSlots: cache.acrossSlots ?? false,
     fileDependencies: listOf(cache.fileDependencies),
     ignoredInputs: ignored,
@@ -220,10 +278,17 @@ function cacheOf(path: FieldPath, written: StepDefinition, context: StepContext,
   };
 }
 
-function hooksOf(path: FieldPath, written: StepDefinition, context: StepContext): SnapshotStep["hooks"] {
+function hooksOf(
+  path: FieldPath,
+  written: StepDefinition,
+  context: StepContext,
+): SnapshotStep["hooks"] {
   const hooks: { onSuccess?: CodeRef; onFailure?: CodeRef } = {};
   for (const name of ["onSuccess", "onFailure"] as const) {
-    const code = written.hooks?.[name] === undefined ? undefined : context.code.get(codeKey([...path, "hooks", name]));
+    const code =
+      written.hooks?.[name] === undefined
+        ? undefined
+        : context.code.get(codeKey([...path, "hooks", name]));
     if (code !== undefined) hooks[name] = code;
   }
   return hooks;
@@ -231,7 +296,8 @@ function hooksOf(path: FieldPath, written: StepDefinition, context: StepContext)
 
 function uniqueOutputs(outputs: readonly string[], fault: Complain): readonly string[] {
   for (const [index, name] of outputs.entries())
-    if (outputs.indexOf(name) !== index) fault(["outputs", index], `names ${JSON.stringify(name)} twice`);
+    if (outputs.indexOf(name) !== index)
+      fault(["outputs", index], `names ${JSON.stringify(name)} twice`);
   return outputs;
 }
 

@@ -1,11 +1,20 @@
 /**
- * From a pipeline as written to one that is ready to be scheduled: a {@link LoadedPipeline} with its {@link Snapshot}.
+ * From a pipeline as written to one that is ready to be scheduled: a {@link LoadedPipeline} with
+ * its {@link Snapshot}.
  *
- * Pure. The code that the definition names is bundled before and comes in as `code`; what is wrong goes out as faults with their place in
- * the definition, all of them at once.
+ * Pure. The code that the definition names is bundled before and comes in as `code`; what is wrong
+ * goes out as faults with their place in the definition, all of them at once.
  */
 import { canonicalHash } from "./canonical-json.ts";
-import { codeKey, codeUses, compileStep, NO_RETRY, positiveDuration, retryOf, type StepDefaults } from "./compile-step.ts";
+import {
+  codeKey,
+  codeUses,
+  compileStep,
+  NO_RETRY,
+  positiveDuration,
+  retryOf,
+  type StepDefaults,
+} from "./compile-step.ts";
 import { didYouMean } from "./did-you-mean.ts";
 import { parseDuration } from "./duration.ts";
 import type { FieldPath, Fault } from "./fault.ts";
@@ -15,7 +24,15 @@ import type { PipelineDefinition } from "./pipeline.ts";
 import { resolveSchedules } from "./schedule/resolve-schedule.ts";
 import { NAME_PATTERN } from "./schema-parts.ts";
 import { envOf, mergeRetention, type OrchdSettings } from "./settings.ts";
-import type { CodeRef, EnvValue, Hooks, Json, OrchestratorRef, Snapshot, SnapshotStep } from "./snapshot.ts";
+import type {
+  CodeRef,
+  EnvValue,
+  Hooks,
+  Json,
+  OrchestratorRef,
+  Snapshot,
+  SnapshotStep,
+} from "./snapshot.ts";
 import { bindParams, hasParams, TemplateError, templateFaults } from "./template.ts";
 
 export { codeKey, codeUses };
@@ -26,7 +43,10 @@ export interface CompileInput {
   readonly definition: PipelineDefinition;
   /** The pipeline file's absolute path. */
   readonly file: string;
-  /** The bundled code by {@link codeKey} of where the definition names it; `orchestrator` for the orchestrator's module. */
+  /**
+   * The bundled code by {@link codeKey} of where the definition names it; `orchestrator` for the
+   * orchestrator's module.
+   */
   readonly code: ReadonlyMap<string, CodeRef>;
   /** A dynamic pipeline's function. */
   readonly dynamic?: CodeRef | undefined;
@@ -38,9 +58,14 @@ export interface CompileInput {
 }
 
 /** A pipeline that is ready, or all that is wrong with it. */
-export type Compiled = { readonly ok: true; readonly loaded: LoadedPipeline } | { readonly ok: false; readonly faults: readonly Fault[] };
+export type Compiled =
+  | { readonly ok: true; readonly loaded: LoadedPipeline }
+  | { readonly ok: false; readonly faults: readonly Fault[] };
 
-/** So many runs may wait under `queue_all` where the file says nothing: a full queue must not become a flood (zenml#5026). */
+/**
+ * So many runs may wait under `queue_all` where the file says nothing: a full queue must not become
+ * a flood (zenml#5026).
+ */
 const MAX_QUEUED_RUNS = 100;
 
 /** Compiles a pipeline. */
@@ -54,15 +79,23 @@ export function compile(input: CompileInput): Compiled {
       message: `the file's name ${JSON.stringify(name)} cannot be the pipeline's: give one with name: (lower-case letters, digits, - and _)`,
     });
   }
-  const resolved = resolveSchedules(definition.schedule, { timezone: settings.timezone, now: input.now });
+  const resolved = resolveSchedules(definition.schedule, {
+    timezone: settings.timezone,
+    now: input.now,
+  });
   faults.push(...resolved.faults);
   const warnings = [...resolved.warnings];
   const params = definition.params ?? {};
-  const known = new Set([...Object.keys(params), ...resolved.schedules.flatMap((schedule) => Object.keys(schedule.params ?? {}))]);
+  const known = new Set([
+    ...Object.keys(params),
+    ...resolved.schedules.flatMap((schedule) => Object.keys(schedule.params ?? {})),
+  ]);
   for (const schedule of resolved.schedules) {
     for (const param of Object.keys(schedule.params ?? {})) {
       if (definition.params !== undefined && !Object.hasOwn(params, param)) {
-        warnings.push(`schedule ${schedule.name}: the pipeline has no param ${JSON.stringify(param)}${didYouMean(param, Object.keys(params))}`);
+        warnings.push(
+          `schedule ${schedule.name}: the pipeline has no param ${JSON.stringify(param)}${didYouMean(param, Object.keys(params))}`,
+        );
       }
     }
   }
@@ -102,16 +135,21 @@ export function compile(input: CompileInput): Compiled {
 }
 
 /**
- * The snapshot of a run with params of its own, over the pipeline's defaults. Its digest stays the pipeline's: it says which version of the
- * pipeline ran, and the run's header has the params.
+ * The snapshot of a run with params of its own, over the pipeline's defaults. Its digest stays the
+ * pipeline's: it says which version of the pipeline ran, and the run's header has the params.
  *
- * @returns the snapshot and all the run's params, or a sentence: a param without a value, a secret within a text
+ * @returns the snapshot and all the run's params, or a sentence: a param without a value, a secret
+ *   within a text
  */
 export function snapshotFor(
   loaded: LoadedPipeline,
   given: { readonly [key: string]: Json } = {},
 ):
-  | { readonly ok: true; readonly snapshot: Snapshot; readonly params: { readonly [key: string]: Json } }
+  | {
+      readonly ok: true;
+      readonly snapshot: Snapshot;
+      readonly params: { readonly [key: string]: Json };
+    }
   | { readonly ok: false; readonly message: string } {
   const bound =
     Object.keys(given).length === 0 && loaded.snapshot !== loaded.template
@@ -124,7 +162,9 @@ function bindSnapshot(
   template: Snapshot,
   defaults: { readonly [key: string]: Json },
   given: { readonly [key: string]: Json },
-): { readonly ok: true; readonly snapshot: Snapshot } | { readonly ok: false; readonly message: string } {
+):
+  | { readonly ok: true; readonly snapshot: Snapshot }
+  | { readonly ok: false; readonly message: string } {
   try {
     const env = (values: Snapshot["env"]): Snapshot["env"] => bindEnv(values, defaults, given);
     const steps = template.steps.map((step): SnapshotStep => {
@@ -133,7 +173,8 @@ function bindSnapshot(
       return params === step.params && own === step.env ? step : { ...step, params, env: own };
     });
     const pipelineEnv = env(template.env);
-    const same = pipelineEnv === template.env && steps.every((step, index) => step === template.steps[index]);
+    const same =
+      pipelineEnv === template.env && steps.every((step, index) => step === template.steps[index]);
     return { ok: true, snapshot: same ? template : { ...template, env: pipelineEnv, steps } };
   } catch (thrown) {
     if (thrown instanceof TemplateError) return { ok: false, message: thrown.message };
@@ -141,24 +182,49 @@ function bindSnapshot(
   }
 }
 
-function bindEnv(env: Snapshot["env"], defaults: { readonly [key: string]: Json }, given: { readonly [key: string]: Json }): Snapshot["env"] {
-  if (!Object.values(env).some((value) => typeof value === "string" && hasParams(value))) return env;
+function bindEnv(
+  env: Snapshot["env"],
+  defaults: { readonly [key: string]: Json },
+  given: { readonly [key: string]: Json },
+): Snapshot["env"] {
+  if (!Object.values(env).some((value) => typeof value === "string" && hasParams(value)))
+    return env;
   return Object.fromEntries(
     Object.entries(env).map(([name, value]): [string, EnvValue] => {
-      const bound = typeof value === "string" ? bindParams(value, defaults, given) : (value as unknown as Json);
+      const bound =
+        typeof value === "string" ? bindParams(value, defaults, given) : (value as unknown as Json);
       if (typeof bound === "string") return [name, bound];
-      const secret = bound !== null && typeof bound === "object" && "secret" in bound ? bound["secret"] : undefined;
-      return [name, typeof secret === "string" ? { secret } : bound === null ? "" : JSON.stringify(bound)];
+      const secret =
+        bound !== null && typeof bound === "object" && "secret" in bound
+          ? bound["secret"]
+          : undefined;
+      return [
+        name,
+        typeof secret === "string" ? { secret } : bound === null ? "" : JSON.stringify(bound),
+      ];
     }),
   );
 }
 
-function snapshotOf(input: CompileInput, name: string, known: ReadonlySet<string>, faults: Fault[]): Snapshot {
+function snapshotOf(
+  input: CompileInput,
+  name: string,
+  known: ReadonlySet<string>,
+  faults: Fault[],
+): Snapshot {
   const { definition, file, settings, code } = input;
   const fault = (at: FieldPath, message: string): void => void faults.push({ path: at, message });
   const hooks: { -readonly [K in keyof Hooks]: Hooks[K] } = {};
-  for (const hook of ["init", "cleanup", "onSuccess", "onFailure", "onRunFailure", "onMissed"] as const) {
-    const ref = definition.hooks?.[hook] === undefined ? undefined : code.get(codeKey(["hooks", hook]));
+  for (const hook of [
+    "init",
+    "cleanup",
+    "onSuccess",
+    "onFailure",
+    "onRunFailure",
+    "onMissed",
+  ] as const) {
+    const ref =
+      definition.hooks?.[hook] === undefined ? undefined : code.get(codeKey(["hooks", hook]));
     if (ref !== undefined) hooks[hook] = ref;
   }
   const stepDefaults: StepDefaults = {
@@ -180,7 +246,10 @@ function snapshotOf(input: CompileInput, name: string, known: ReadonlySet<string
     maxParallelSteps: definition.maxParallelSteps ?? 8,
     ...(definition.enableCache === undefined ? {} : { enableCache: definition.enableCache }),
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
-    gracePeriodMs: definition.gracePeriod === undefined ? settings.gracePeriodMs : parseDuration(definition.gracePeriod)!,
+    gracePeriodMs:
+      definition.gracePeriod === undefined
+        ? settings.gracePeriodMs
+        : parseDuration(definition.gracePeriod)!,
     env,
     hooks,
     orchestrator: orchestratorOf(input, faults),
@@ -191,11 +260,20 @@ function snapshotOf(input: CompileInput, name: string, known: ReadonlySet<string
   return { ...body, digest: faults.length > 0 ? "" : canonicalHash(hashed) };
 }
 
-function stepsOf(input: CompileInput, defaults: StepDefaults, params: ReadonlySet<string>, faults: Fault[]): SnapshotStep[] {
+function stepsOf(
+  input: CompileInput,
+  defaults: StepDefaults,
+  params: ReadonlySet<string>,
+  faults: Fault[],
+): SnapshotStep[] {
   const { definition, file, code } = input;
   if (input.dynamic !== undefined) {
     if (Object.keys(definition.steps ?? {}).length > 0)
-      faults.push({ path: ["steps"], message: "belongs to a static pipeline: a dynamic one calls its steps in its function", atKey: true });
+      faults.push({
+        path: ["steps"],
+        message: "belongs to a static pipeline: a dynamic one calls its steps in its function",
+        atKey: true,
+      });
     return [];
   }
   if (definition.steps === undefined) {
@@ -203,13 +281,26 @@ function stepsOf(input: CompileInput, defaults: StepDefaults, params: ReadonlySe
     return [];
   }
   const steps = new Map<string, SnapshotStep>();
-  const context = { defaults, steps: definition.steps, params, code, folder: file.slice(0, file.lastIndexOf("/")) || "/" };
+  const context = {
+    defaults,
+    steps: definition.steps,
+    params,
+    code,
+    folder: file.slice(0, file.lastIndexOf("/")) || "/",
+  };
   for (const [id, written] of Object.entries(definition.steps)) {
     steps.set(id, compileStep(id, written, context, faults));
     faults.push(...templateFaults(written.params ?? {}, ["steps", id, "params"], params));
     faults.push(...templateFaults(envTexts(envOf(written.env)), ["steps", id, "env"], params));
   }
-  const sorted = orderSteps(new Map([...steps].map(([id, step]) => [id, [...Object.values(step.inputs).map((from) => from.step), ...step.after]])));
+  const sorted = orderSteps(
+    new Map(
+      [...steps].map(([id, step]) => [
+        id,
+        [...Object.values(step.inputs).map((from) => from.step), ...step.after],
+      ]),
+    ),
+  );
   if ("cycle" in sorted) {
     const [first, second] = sorted.cycle;
     const inputs = steps.get(first!)!.inputs;
@@ -231,9 +322,13 @@ export function isModulePath(uses: string): boolean {
 function orchestratorOf(input: CompileInput, faults: Fault[]): OrchestratorRef {
   const written = input.definition.orchestrator ?? "local";
   const { uses, config = {} } = typeof written === "string" ? { uses: written } : written;
-  if (isModulePath(uses)) return { flavor: uses, ...withCode(input.code.get("orchestrator")), config };
-  if (uses === "local" && !Object.hasOwn(input.settings.orchestrators, uses)) return { flavor: uses, config };
-  const named = Object.hasOwn(input.settings.orchestrators, uses) ? input.settings.orchestrators[uses] : undefined;
+  if (isModulePath(uses))
+    return { flavor: uses, ...withCode(input.code.get("orchestrator")), config };
+  if (uses === "local" && !Object.hasOwn(input.settings.orchestrators, uses))
+    return { flavor: uses, config };
+  const named = Object.hasOwn(input.settings.orchestrators, uses)
+    ? input.settings.orchestrators[uses]
+    : undefined;
   if (named !== undefined) return { ...named, config: { ...named.config, ...config } };
   const known = ["local", ...Object.keys(input.settings.orchestrators)];
   faults.push({
@@ -247,7 +342,11 @@ function withCode(code: CodeRef | undefined): { code?: CodeRef } {
   return code === undefined ? {} : { code };
 }
 
-function concurrencyOf(definition: PipelineDefinition, settings: OrchdSettings, faults: Fault[]): { group: string; priority: number } | undefined {
+function concurrencyOf(
+  definition: PipelineDefinition,
+  settings: OrchdSettings,
+  faults: Fault[],
+): { group: string; priority: number } | undefined {
   const written = definition.concurrency;
   if (written === undefined) return undefined;
   const group = typeof written === "string" ? written : written.group;
@@ -258,11 +357,17 @@ function concurrencyOf(definition: PipelineDefinition, settings: OrchdSettings, 
       message: `names group ${JSON.stringify(group)}, which orchd.yaml does not have under concurrency:${didYouMean(group, groups)}`,
     });
   }
-  return { group, priority: (typeof written === "string" ? undefined : written.priority) ?? definition.priority ?? 0 };
+  return {
+    group,
+    priority:
+      (typeof written === "string" ? undefined : written.priority) ?? definition.priority ?? 0,
+  };
 }
 
 function envTexts(env: Snapshot["env"]): { [name: string]: string } {
-  return Object.fromEntries(Object.entries(env).filter((pair): pair is [string, string] => typeof pair[1] === "string"));
+  return Object.fromEntries(
+    Object.entries(env).filter((pair): pair is [string, string] => typeof pair[1] === "string"),
+  );
 }
 
 /** A pipeline's name where its file gives none. */

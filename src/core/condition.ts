@@ -1,12 +1,14 @@
 /**
- * The condition of a step's `when`: a small language over params and inputs, with nothing to call and nothing to change.
+ * The condition of a step's `when`: a small language over params and inputs, with nothing to call
+ * and nothing to change.
  *
  *     params.env == "prod" && (inputs.rows.count > 0 || !inputs.rows.empty)
  *
- * Values are literals (text in either quote, numbers, true, false, null) and paths that begin with `params` or `inputs`; a path goes on
- * with `.name`, `["any name"]` or `[0]`, and lists and texts have `.length`. What is not there is null. `==` and `!=` compare whole values;
- * `<`, `<=`, `>`, `>=` compare two numbers or two texts and are false for anything else. `!`, `&&`, `||` take null, false, 0 and
- * the empty text for false. Evaluating never fails and touches own members only.
+ * Values are literals (text in either quote, numbers, true, false, null) and paths that begin with
+ * `params` or `inputs`; a path goes on with `.name`, `["any name"]` or `[0]`, and lists and texts
+ * have `.length`. What is not there is null. `==` and `!=` compare whole values; `<`, `<=`, `>`,
+ * `>=` compare two numbers or two texts and are false for anything else. `!`, `&&`, `||` take null,
+ * false, 0 and the empty text for false. Evaluating never fails and touches own members only.
  */
 import { canonicalJson } from "./canonical-json.ts";
 import { didYouMean } from "./did-you-mean.ts";
@@ -18,9 +20,18 @@ const MAX_DEPTH = 64;
 /** A parsed condition. */
 export type Condition =
   | { readonly kind: "value"; readonly value: Json }
-  | { readonly kind: "path"; readonly root: "params" | "inputs"; readonly keys: readonly (string | number)[] }
+  | {
+      readonly kind: "path";
+      readonly root: "params" | "inputs";
+      readonly keys: readonly (string | number)[];
+    }
   | { readonly kind: "not"; readonly of: Condition }
-  | { readonly kind: "and" | "or" | "compare"; readonly operator: string; readonly left: Condition; readonly right: Condition };
+  | {
+      readonly kind: "and" | "or" | "compare";
+      readonly operator: string;
+      readonly left: Condition;
+      readonly right: Condition;
+    };
 
 /** What a condition is evaluated over. */
 export interface ConditionScope {
@@ -29,14 +40,22 @@ export interface ConditionScope {
   readonly inputs: { readonly [name: string]: Json };
 }
 
-/** A parsed condition and the paths it reads, or what is wrong with it as a sentence, and where (counted from 0). */
+/**
+ * A parsed condition and the paths it reads, or what is wrong with it as a sentence, and where
+ * (counted from 0).
+ */
 export type ParsedCondition =
-  | { readonly ok: true; readonly condition: Condition; readonly reads: readonly Extract<Condition, { kind: "path" }>[] }
+  | {
+      readonly ok: true;
+      readonly condition: Condition;
+      readonly reads: readonly Extract<Condition, { kind: "path" }>[];
+    }
   | { readonly ok: false; readonly message: string; readonly offset: number };
 
 /** Parses a condition. Pure, and linear in the text's length. */
 export function parseCondition(text: string): ParsedCondition {
-  if (text.length > MAX_LENGTH) return { ok: false, message: `is longer than ${MAX_LENGTH} characters`, offset: MAX_LENGTH };
+  if (text.length > MAX_LENGTH)
+    return { ok: false, message: `is longer than ${MAX_LENGTH} characters`, offset: MAX_LENGTH };
   try {
     const parser = new ConditionParser(text);
     const condition = parser.whole();
@@ -56,9 +75,13 @@ export function evaluateCondition(condition: Condition, scope: ConditionScope): 
 export function evaluateWhen(
   text: string,
   scope: ConditionScope,
-): { readonly ok: true; readonly holds: boolean } | { readonly ok: false; readonly message: string } {
+):
+  | { readonly ok: true; readonly holds: boolean }
+  | { readonly ok: false; readonly message: string } {
   const parsed = parseCondition(text);
-  return parsed.ok ? { ok: true, holds: evaluateCondition(parsed.condition, scope) } : { ok: false, message: parsed.message };
+  return parsed.ok
+    ? { ok: true, holds: evaluateCondition(parsed.condition, scope) }
+    : { ok: false, message: parsed.message };
 }
 
 function valueOf(condition: Condition, scope: ConditionScope): Json {
@@ -74,15 +97,26 @@ function valueOf(condition: Condition, scope: ConditionScope): Json {
     case "or":
       return isTrue(valueOf(condition.left, scope)) || isTrue(valueOf(condition.right, scope));
     case "compare":
-      return compare(condition.operator, valueOf(condition.left, scope), valueOf(condition.right, scope));
+      return compare(
+        condition.operator,
+        valueOf(condition.left, scope),
+        valueOf(condition.right, scope),
+      );
   }
 }
 
 function memberOf(value: Json, key: string | number): Json {
   if (typeof value === "string") return key === "length" ? value.length : null;
   if (value === null || typeof value !== "object") return null;
-  if (Array.isArray(value)) return key === "length" ? value.length : typeof key === "number" ? ((value[key] as Json | undefined) ?? null) : null;
-  return Object.hasOwn(value, key) ? ((value as { readonly [key: string | number]: Json | undefined })[key] ?? null) : null;
+  if (Array.isArray(value))
+    return key === "length"
+      ? value.length
+      : typeof key === "number"
+        ? ((value[key] as Json | undefined) ?? null)
+        : null;
+  return Object.hasOwn(value, key)
+    ? ((value as { readonly [key: string | number]: Json | undefined })[key] ?? null)
+    : null;
 }
 
 function isTrue(value: Json): boolean {
@@ -90,8 +124,11 @@ function isTrue(value: Json): boolean {
 }
 
 function compare(operator: string, left: Json, right: Json): boolean {
-  if (operator === "==" || operator === "!=") return (left === right || canonicalJson(left) === canonicalJson(right)) === (operator === "==");
-  const comparable = (typeof left === "number" && typeof right === "number") || (typeof left === "string" && typeof right === "string");
+  if (operator === "==" || operator === "!=")
+    return (left === right || canonicalJson(left) === canonicalJson(right)) === (operator === "==");
+  const comparable =
+    (typeof left === "number" && typeof right === "number") ||
+    (typeof left === "string" && typeof right === "string");
   if (!comparable) return false;
   if (operator === "<") return left < right;
   if (operator === "<=") return left <= right;
@@ -106,9 +143,15 @@ class ConditionError extends Error {
   }
 }
 
-type Token = { readonly kind: "operator" | "word" | "number" | "text" | "end"; readonly text: string; readonly value: Json; readonly offset: number };
+type Token = {
+  readonly kind: "operator" | "word" | "number" | "text" | "end";
+  readonly text: string;
+  readonly value: Json;
+  readonly offset: number;
+};
 
-const TOKEN = /\s*(?:(&&|\|\||[=!<>]=|[<>!()[\].-])|([A-Za-z_$][\w$]*)|(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'))/y;
+const TOKEN =
+  /\s*(?:(&&|\|\||[=!<>]=|[<>!()[\].-])|([A-Za-z_$][\w$]*)|(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'))/y;
 /** What people write from other languages, and what it is here. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   and: "&&",
@@ -135,7 +178,8 @@ class ConditionParser {
   }
 
   whole(): Condition {
-    if (this.text.trim() === "") throw this.error("is empty; leave `when` out for a step that always runs");
+    if (this.text.trim() === "")
+      throw this.error("is empty; leave `when` out for a step that always runs");
     const condition = this.or();
     if (this.token.kind !== "end") throw this.unexpected("the end");
     return condition;
@@ -166,7 +210,9 @@ class ConditionParser {
 
   private unary(): Condition {
     if (++this.depth > MAX_DEPTH) throw this.error(`is nested more than ${MAX_DEPTH} deep`);
-    const condition: Condition = this.took("!") ? { kind: "not", of: this.unary() } : this.primary();
+    const condition: Condition = this.took("!")
+      ? { kind: "not", of: this.unary() }
+      : this.primary();
     this.depth -= 1;
     return condition;
   }
@@ -196,7 +242,8 @@ class ConditionParser {
     }
     if (text === "params" || text === "inputs") return this.path(text);
     const instead = Object.hasOwn(ELSEWHERE, text) ? ELSEWHERE[text] : undefined;
-    if (instead !== undefined) throw this.error(`has ${JSON.stringify(text)}, which is written ${instead} here`);
+    if (instead !== undefined)
+      throw this.error(`has ${JSON.stringify(text)}, which is written ${instead} here`);
     throw this.error(
       `has ${JSON.stringify(text)}, but a name begins with params. or inputs., and a text stands in quotes${didYouMean(text, ["params", "inputs", "true", "false", "null"])}`,
     );
@@ -211,7 +258,10 @@ class ConditionParser {
         keys.push(this.token.text);
         this.next();
       } else if (this.took("[")) {
-        if (this.token.kind !== "text" && !(this.token.kind === "number" && Number.isSafeInteger(this.token.value)))
+        if (
+          this.token.kind !== "text" &&
+          !(this.token.kind === "number" && Number.isSafeInteger(this.token.value))
+        )
           throw this.unexpected("a number or a text in quotes");
         keys.push(this.token.value as string | number);
         this.next();
@@ -220,7 +270,8 @@ class ConditionParser {
         break;
       }
     }
-    if (this.token.text === "(" && this.token.kind === "operator") throw this.error("calls something, and there is nothing to call in a condition");
+    if (this.token.text === "(" && this.token.kind === "operator")
+      throw this.error("calls something, and there is nothing to call in a condition");
     if (keys.length === 0) throw this.error(`has ${root} alone; name one, as in ${root}.x`);
     const path = { kind: "path", root, keys } as const;
     this.reads.push(path);
@@ -245,10 +296,19 @@ class ConditionParser {
       const offset = this.text.length - rest.length;
       if (rest === "") return { kind: "end", text: "", value: null, offset };
       const character = String.fromCodePoint(rest.codePointAt(0)!);
-      if (character === "=") throw new ConditionError("has a single =; equality is written ==", offset);
-      if (character === "&" || character === "|") throw new ConditionError(`has a single ${character}; write ${character}${character}`, offset);
-      if (character === '"' || character === "'") throw new ConditionError("has a text whose closing quote is missing", offset);
-      throw new ConditionError(`has ${JSON.stringify(character)}, which means nothing in a condition`, offset);
+      if (character === "=")
+        throw new ConditionError("has a single =; equality is written ==", offset);
+      if (character === "&" || character === "|")
+        throw new ConditionError(
+          `has a single ${character}; write ${character}${character}`,
+          offset,
+        );
+      if (character === '"' || character === "'")
+        throw new ConditionError("has a text whose closing quote is missing", offset);
+      throw new ConditionError(
+        `has ${JSON.stringify(character)}, which means nothing in a condition`,
+        offset,
+      );
     }
     this.end = TOKEN.lastIndex;
     const [all, operator, word, number, text] = match;
@@ -259,7 +319,8 @@ class ConditionParser {
       return { kind: "operator", text: operator, value: null, offset };
     }
     if (word !== undefined) return { kind: "word", text: word, value: null, offset };
-    if (number !== undefined) return { kind: "number", text: number, value: Number(number), offset };
+    if (number !== undefined)
+      return { kind: "number", text: number, value: Number(number), offset };
     return { kind: "text", text: text!, value: unquote(text!), offset };
   }
 
@@ -274,5 +335,10 @@ class ConditionParser {
 }
 
 function unquote(text: string): string {
-  return text.slice(1, -1).replace(/\\(.)/gs, (_, escaped: string) => ({ n: "\n", t: "\t", r: "\r" })[escaped] ?? escaped);
+  return text
+    .slice(1, -1)
+    .replace(
+      /\\(.)/gs,
+      (_, escaped: string) => ({ n: "\n", t: "\t", r: "\r" })[escaped] ?? escaped,
+    );
 }

@@ -1,11 +1,15 @@
 /**
  * Finds what was probably meant by a misspelt word.
  *
- * Near means at most a third of the word wrong (an insertion, a deletion, a replacement or two swapped neighbours each count one), so that
- * `cronn` finds `cron` and `foo` finds nothing. Case does not count.
+ * Near means at most a third of the word wrong (an insertion, a deletion, a replacement or two
+ * swapped neighbours each count one), so that `cronn` finds `cron` and `foo` finds nothing. Case
+ * does not count.
  */
 
-/** The nearest of `known` to `word`, or undefined where none is near. Of equally near ones the first. */
+/**
+ * The nearest of `known` to `word`, or undefined where none is near. Of equally near ones the
+ * first.
+ */
 export function nearest(word: string, known: Iterable<string>): string | undefined {
   if (word.length > 64) return undefined;
   const wanted = word.toLowerCase();
@@ -22,7 +26,9 @@ export function nearest(word: string, known: Iterable<string>): string | undefin
   return best;
 }
 
-/** `; did you mean "cron"?`, or nothing where no known word is near: the end of an error's sentence. */
+/**
+ * `; did you mean "cron"?`, or nothing where no known word is near: the end of an error's sentence.
+ */
 export function didYouMean(word: string, known: Iterable<string>): string {
   const near = nearest(word, known);
   return near === undefined ? "" : `; did you mean ${JSON.stringify(near)}?`;
@@ -36,8 +42,13 @@ export function editDistance(a: string, b: string): number {
     const next = [row];
     for (let column = 1; column <= b.length; column++) {
       const same = a[row - 1] === b[column - 1];
-      let least = Math.min(last[column]! + 1, next[column - 1]! + 1, last[column - 1]! + (same ? 0 : 1));
-      if (row > 1 && column > 1 && a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1]) least = Math.min(least, before[column - 2]! + 1);
+      let least = Math.min(
+        last[column]! + 1,
+        next[column - 1]! + 1,
+        last[column - 1]! + (same ? 0 : 1),
+      );
+      if (row > 1 && column > 1 && a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1])
+        least = Math.min(least, before[column - 2]! + 1);
       next.push(least);
     }
     before = last;

@@ -1,11 +1,19 @@
-const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
+const UNITS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 604_800_000,
+};
 const PART = /(\d+(?:\.\d+)?)(ms|s|m|h|d|w)/gy;
 
 /** The longest duration that is taken for meant: a hundred years, in milliseconds. */
 export const MAX_DURATION_MS = 100 * 365 * UNITS["d"]!;
 
 /**
- * Reads a duration such as `5s`, `1h30m`, `500ms` or `7d`; a bare number counts as seconds, as in a systemd unit.
+ * Reads a duration such as `5s`, `1h30m`, `500ms` or `7d`; a bare number counts as seconds, as in a
+ * systemd unit.
  *
  * @returns whole milliseconds, or undefined where the text is no duration
  */
@@ -24,10 +32,15 @@ export function parseDuration(text: string | number): number | undefined {
 }
 
 function bounded(milliseconds: number): number | undefined {
-  return Number.isFinite(milliseconds) && milliseconds >= 0 && milliseconds <= MAX_DURATION_MS ? Math.round(milliseconds) : undefined;
+  return Number.isFinite(milliseconds) && milliseconds >= 0 && milliseconds <= MAX_DURATION_MS
+    ? Math.round(milliseconds)
+    : undefined;
 }
 
-/** Writes milliseconds the way a person says them: `0s`, `350ms`, `4.2s`, `3m 20s`, `2h 5m`, `4d 6h`. */
+/**
+ * Writes milliseconds the way a person says them: `0s`, `350ms`, `4.2s`, `3m 20s`, `2h 5m`, `4d
+ * 6h`.
+ */
 export function formatDuration(milliseconds: number): string {
   if (milliseconds < 1_000) return milliseconds === 0 ? "0s" : `${Math.round(milliseconds)}ms`;
   if (milliseconds < 60_000) return `${trimZero((milliseconds / 1_000).toFixed(1))}s`;
@@ -39,7 +52,9 @@ export function formatDuration(milliseconds: number): string {
 
 function pair(small: number, per: number, big: string, rest: string): string {
   const left = small % per;
-  return left === 0 ? `${Math.floor(small / per)}${big}` : `${Math.floor(small / per)}${big} ${left}${rest}`;
+  return left === 0
+    ? `${Math.floor(small / per)}${big}`
+    : `${Math.floor(small / per)}${big} ${left}${rest}`;
 }
 
 function trimZero(text: string): string {

@@ -1,19 +1,24 @@
 /**
  * Every line that a ledger can hold.
  *
- * A run's ledger and a pipeline's are sequences of these events; everything orchd knows is a fold over them. The framing (`seq`, `b`,
- * `at`, `crc`) is the ledger's business and is added when a line is written (src/ledger/ledger-file.ts).
+ * A run's ledger and a pipeline's are sequences of these events; everything orchd knows is a fold
+ * over them. The framing (`seq`, `b`, `at`, `crc`) is the ledger's business and is added when a
+ * line is written (src/ledger/ledger-file.ts).
  *
- * To add an event: 1. its schema here, with one sentence on what it says, in the union it belongs to; 2. its case in `evolve`
- * (run-state.ts) or `evolvePipeline` (pipeline-state.ts); 3. the planner, if it changes what comes next; 4. a line in docs/ledger.md;
- * 5. a ledger that holds it in test/fixtures/ledgers. An event or field that a reader does not know is kept and passed over, so adding is always
- * safe; changing what one means needs a new `format`.
+ * To add an event: 1. its schema here, with one sentence on what it says, in the union it belongs
+ * to; 2. its case in `evolve` (run-state.ts) or `evolvePipeline` (pipeline-state.ts); 3. the
+ * planner, if it changes what comes next; 4. a line in docs/ledger.md;
+ * 5. a ledger that holds it in test/fixtures/ledgers. An event or field that a reader does not know
+ *    is kept and passed over, so adding is always safe; changing what one means needs a new
+ *    `format`.
  */
 import * as z from "zod";
 import { FINAL_RUN_STATUSES } from "./status.ts";
 import type { Json, Snapshot } from "./snapshot.ts";
 
-const json = z.custom<Json>((value) => value !== undefined).meta({ description: "any JSON value, or {$artifact, bytes}" });
+const json = z
+  .custom<Json>((value) => value !== undefined)
+  .meta({ description: "any JSON value, or {$artifact, bytes}" });
 const time = z.string().meta({ description: "ISO 8601, UTC" });
 const because = z.string().meta({ description: "a short reason a person understands" });
 
@@ -25,7 +30,10 @@ export const triggerSchema = z.looseObject({
   requestId: z.string().optional(),
   /** The run that a re-run re-runs. */
   of: z.string().optional(),
-  from: z.string().optional().meta({ description: "the step from which on a re-run runs everything anew" }),
+  from: z
+    .string()
+    .optional()
+    .meta({ description: "the step from which on a re-run runs everything anew" }),
   noCache: z.boolean().optional(),
 });
 
@@ -43,7 +51,11 @@ const attempt = z.int().min(1);
 const outputs = z.record(z.string(), json);
 
 /** The limits that a waiting run has to fit under; what is left out has none. */
-const limitsSchema = z.looseObject({ lane: z.int().optional(), group: z.int().optional(), total: z.int().optional() });
+const limitsSchema = z.looseObject({
+  lane: z.int().optional(),
+  group: z.int().optional(),
+  total: z.int().optional(),
+});
 
 const runEvents = [
   z
@@ -64,7 +76,9 @@ const runEvents = [
       group: z.string().optional(),
     })
     .meta({ description: "The header: the run exists, with all it needs to be run." }),
-  z.looseObject({ type: z.literal("submit.started"), because: because.optional() }).meta({ description: "The orchestrator is about to be called." }),
+  z
+    .looseObject({ type: z.literal("submit.started"), because: because.optional() })
+    .meta({ description: "The orchestrator is about to be called." }),
   z
     .looseObject({
       type: z.literal("submit.accepted"),
@@ -72,16 +86,19 @@ const runEvents = [
       metadata: z.record(z.string(), json),
     })
     .meta({ description: "The orchestrator took the run." }),
+  z.looseObject({ type: z.literal("submit.identified"), orchestratorRunId: z.string() }).meta({
+    description: "The orchestrator named its run, before the first step that it asked for.",
+  }),
+  z.looseObject({ type: z.literal("submit.failed"), error }).meta({
+    description: "The orchestrator did not take the run, or it is not known whether it did.",
+  }),
+  z.looseObject({ type: z.literal("run.queued"), because, limits: limitsSchema.optional() }).meta({
+    description:
+      "The run waits for its turn; under which limits tells what for, as others come and go.",
+  }),
   z
-    .looseObject({ type: z.literal("submit.identified"), orchestratorRunId: z.string() })
-    .meta({ description: "The orchestrator named its run, before the first step that it asked for." }),
-  z
-    .looseObject({ type: z.literal("submit.failed"), error })
-    .meta({ description: "The orchestrator did not take the run, or it is not known whether it did." }),
-  z
-    .looseObject({ type: z.literal("run.queued"), because, limits: limitsSchema.optional() })
-    .meta({ description: "The run waits for its turn; under which limits tells what for, as others come and go." }),
-  z.looseObject({ type: z.literal("run.started"), because }).meta({ description: "The run's steps may start from here on." }),
+    .looseObject({ type: z.literal("run.started"), because })
+    .meta({ description: "The run's steps may start from here on." }),
   z
     .looseObject({
       type: z.literal("run.stop_requested"),
@@ -90,10 +107,19 @@ const runEvents = [
       by: z.string(),
       because: because.optional(),
     })
-    .meta({ description: "A stop was asked for; graceful lets no new step start, force ends running ones." }),
-  z.looseObject({ type: z.literal("run.timed_out"), because }).meta({ description: "The run's own time limit passed." }),
-  z.looseObject({ type: z.literal("run.recovered"), because }).meta({ description: "A new daemon took the run over after a crash or a restart." }),
-  z.looseObject({ type: z.literal("run.overdue"), because }).meta({ description: "The run takes far longer than its own history." }),
+    .meta({
+      description:
+        "A stop was asked for; graceful lets no new step start, force ends running ones.",
+    }),
+  z
+    .looseObject({ type: z.literal("run.timed_out"), because })
+    .meta({ description: "The run's own time limit passed." }),
+  z
+    .looseObject({ type: z.literal("run.recovered"), because })
+    .meta({ description: "A new daemon took the run over after a crash or a restart." }),
+  z
+    .looseObject({ type: z.literal("run.overdue"), because })
+    .meta({ description: "The run takes far longer than its own history." }),
   z
     .looseObject({ type: z.literal("run.function_ended"), error: error.optional() })
     .meta({ description: "A dynamic pipeline's function returned or threw." }),
@@ -113,7 +139,9 @@ const stepEvents = [
       type: z.literal("step.added"),
       step,
       /** The compiled step (a SnapshotStep). */
-      spec: z.custom<Snapshot["steps"][number]>((value) => typeof value === "object" && value !== null),
+      spec: z.custom<Snapshot["steps"][number]>(
+        (value) => typeof value === "object" && value !== null,
+      ),
       /** What was called, to catch a function that decides differently when it runs again. */
       call: z.string().optional(),
       /** Values given directly rather than by another step's output. */
@@ -131,7 +159,13 @@ const stepEvents = [
     })
     .meta({ description: "An attempt is about to begin; written before it does." }),
   z
-    .looseObject({ type: z.literal("step.completed"), step, attempt, outputs, durationMs: z.number() })
+    .looseObject({
+      type: z.literal("step.completed"),
+      step,
+      attempt,
+      outputs,
+      durationMs: z.number(),
+    })
     .meta({ description: "An attempt succeeded, with these outputs." }),
   z
     .looseObject({
@@ -142,7 +176,9 @@ const stepEvents = [
       cacheKey: z.string().optional(),
       because,
     })
-    .meta({ description: "The step did not run: an earlier result with the same key stands for it." }),
+    .meta({
+      description: "The step did not run: an earlier result with the same key stands for it.",
+    }),
   z
     .looseObject({
       type: z.literal("step.failed"),
@@ -157,7 +193,9 @@ const stepEvents = [
   z
     .looseObject({ type: z.literal("step.stopped"), step, attempt: attempt.optional(), because })
     .meta({ description: "The step was ended by a stop." }),
-  z.looseObject({ type: z.literal("step.skipped"), step, because }).meta({ description: "The step will not run in this run." }),
+  z
+    .looseObject({ type: z.literal("step.skipped"), step, because })
+    .meta({ description: "The step will not run in this run." }),
   z
     .looseObject({
       type: z.literal("step.interrupted"),
@@ -170,9 +208,16 @@ const stepEvents = [
       alone: z.boolean().optional(),
     })
     .meta({ description: "The daemon, the runner or a drain ended a running attempt." }),
-  z.looseObject({ type: z.literal("step.result_refused"), step, attempt: attempt.optional(), because }).meta({
-    description: "A result came for an attempt that is no longer the current one.",
-  }),
+  z
+    .looseObject({
+      type: z.literal("step.result_refused"),
+      step,
+      attempt: attempt.optional(),
+      because,
+    })
+    .meta({
+      description: "A result came for an attempt that is no longer the current one.",
+    }),
   z
     .looseObject({
       type: z.literal("hook.completed"),
@@ -186,12 +231,19 @@ const stepEvents = [
     .meta({ description: "A hook threw; no status changes, an init hook's excepted." }),
 ] as const;
 
-const slotSchedule = z.string().optional().meta({ description: "the schedule's name, where it has one" });
+const slotSchedule = z
+  .string()
+  .optional()
+  .meta({ description: "the schedule's name, where it has one" });
 /** On slots that all schedules without params share: which of them, by name, gave this one. */
-const slotOf = z.string().optional().meta({ description: "the name of the schedule that gave the slot, where that is no part of the run's id" });
+const slotOf = z.string().optional().meta({
+  description: "the name of the schedule that gave the slot, where that is no part of the run's id",
+});
 const shadow = z.boolean().optional().meta({ description: "recorded only: there is no run" });
 const requestId = z.string().optional();
-const through = time.optional().meta({ description: "the due time up to which every slot is decided" });
+const through = time
+  .optional()
+  .meta({ description: "the due time up to which every slot is decided" });
 
 const pipelineEvents = [
   z
@@ -203,21 +255,40 @@ const pipelineEvents = [
       tz: z.string(),
       tzdata: z.string(),
       file: z.string().optional(),
-      since: time.optional().meta({ description: "slots of these schedules count from here on; it moves when the schedules change" }),
+      since: time.optional().meta({
+        description:
+          "slots of these schedules count from here on; it moves when the schedules change",
+      }),
       through,
     })
     .meta({ description: "A pipeline file was read and is in force." }),
-  z.looseObject({ type: z.literal("pipeline.invalid"), errors: z.array(z.string()), file: z.string().optional() }).meta({
-    description: "A pipeline file was refused; the last good version stays in force.",
-  }),
+  z
+    .looseObject({
+      type: z.literal("pipeline.invalid"),
+      errors: z.array(z.string()),
+      file: z.string().optional(),
+    })
+    .meta({
+      description: "A pipeline file was refused; the last good version stays in force.",
+    }),
   z
     .looseObject({ type: z.literal("pipeline.removed"), file: z.string().optional() })
     .meta({ description: "The pipeline file is gone; nothing fires any more." }),
   z
-    .looseObject({ type: z.literal("pipeline.paused"), requestId, by: z.string().optional(), because: because.optional() })
+    .looseObject({
+      type: z.literal("pipeline.paused"),
+      requestId,
+      by: z.string().optional(),
+      because: because.optional(),
+    })
     .meta({ description: "The schedule is paused." }),
   z
-    .looseObject({ type: z.literal("pipeline.resumed"), requestId, by: z.string().optional(), because: because.optional() })
+    .looseObject({
+      type: z.literal("pipeline.resumed"),
+      requestId,
+      by: z.string().optional(),
+      because: because.optional(),
+    })
     .meta({ description: "The schedule goes on." }),
   z
     .looseObject({
@@ -235,11 +306,29 @@ const pipelineEvents = [
       description: "The slot's run was made.",
     }),
   z
-    .looseObject({ type: z.literal("slot.skipped"), slot: time, because, schedule: slotSchedule, of: slotOf, through })
+    .looseObject({
+      type: z.literal("slot.skipped"),
+      slot: time,
+      because,
+      schedule: slotSchedule,
+      of: slotOf,
+      through,
+    })
     .meta({ description: "The slot was due and was not run, by rule." }),
-  z.looseObject({ type: z.literal("slot.missed"), slot: time, until: time.optional(), because, schedule: slotSchedule, of: slotOf, through }).meta({
-    description: "The slot passed without a run; with `until`, all slots from `slot` through `until`.",
-  }),
+  z
+    .looseObject({
+      type: z.literal("slot.missed"),
+      slot: time,
+      until: time.optional(),
+      because,
+      schedule: slotSchedule,
+      of: slotOf,
+      through,
+    })
+    .meta({
+      description:
+        "The slot passed without a run; with `until`, all slots from `slot` through `until`.",
+    }),
   z
     .looseObject({
       type: z.literal("slot.caught_up"),
@@ -256,7 +345,13 @@ const pipelineEvents = [
       description: "The slot ran late.",
     }),
   z
-    .looseObject({ type: z.literal("slot.backfilled"), slot: time, run: z.string(), schedule: slotSchedule, requestId })
+    .looseObject({
+      type: z.literal("slot.backfilled"),
+      slot: time,
+      run: z.string(),
+      schedule: slotSchedule,
+      requestId,
+    })
     .meta({ description: "A backfill made a run for a past slot." }),
   z
     .looseObject({ type: z.literal("slot.late"), slot: time, run: z.string().optional(), because })
@@ -274,11 +369,30 @@ const pipelineEvents = [
       counts: z.record(z.string(), z.number()),
     })
     .meta({ description: "All that a reader needs of the lines before." }),
-  z.looseObject({ type: z.literal("clock.stepped"), from: time, to: time, through, because: because.optional(), fired: json.optional() }).meta({
-    description: "The wall clock jumped. `fired`: slots beyond `through` that fired longer ago than is remembered, packed as in a checkpoint.",
-  }),
-  z.looseObject({ type: z.literal("run.queued"), run: z.string(), because }).meta({ description: "A run waits for its turn." }),
-  z.looseObject({ type: z.literal("run.started"), run: z.string(), trigger: z.string().optional(), requestId }).meta({ description: "A run began." }),
+  z
+    .looseObject({
+      type: z.literal("clock.stepped"),
+      from: time,
+      to: time,
+      through,
+      because: because.optional(),
+      fired: json.optional(),
+    })
+    .meta({
+      description:
+        "The wall clock jumped. `fired`: slots beyond `through` that fired longer ago than is remembered, packed as in a checkpoint.",
+    }),
+  z
+    .looseObject({ type: z.literal("run.queued"), run: z.string(), because })
+    .meta({ description: "A run waits for its turn." }),
+  z
+    .looseObject({
+      type: z.literal("run.started"),
+      run: z.string(),
+      trigger: z.string().optional(),
+      requestId,
+    })
+    .meta({ description: "A run began." }),
   z
     .looseObject({
       type: z.literal("run.finished"),
@@ -290,7 +404,9 @@ const pipelineEvents = [
     .meta({
       description: "A run ended.",
     }),
-  z.looseObject({ type: z.literal("run.overdue"), run: z.string(), because }).meta({ description: "A run takes far longer than its own history." }),
+  z
+    .looseObject({ type: z.literal("run.overdue"), run: z.string(), because })
+    .meta({ description: "A run takes far longer than its own history." }),
   z
     .looseObject({
       type: z.literal("backfill.started"),
@@ -333,7 +449,9 @@ export const frameSchema = z.looseObject({
   crc: z
     .string()
     .regex(/^[0-9a-f]{8}$/)
-    .meta({ description: 'CRC-32 of the raw bytes before `,"crc":`, seeded with the line before\'s' }),
+    .meta({
+      description: 'CRC-32 of the raw bytes before `,"crc":`, seeded with the line before\'s',
+    }),
 });
 
 /** An event as read back: with its framing. */
@@ -346,13 +464,19 @@ export type RunHeader = Extract<RunEvent, { readonly type: "run.submitted" }>;
 /** A pipeline event with its framing. */
 export type PipelineLine = Framed<PipelineEvent>;
 
-/** The JSON Schemas of every event, as `orchd schema ledger` prints them: one object a ledger, event types as keys. */
+/**
+ * The JSON Schemas of every event, as `orchd schema ledger` prints them: one object a ledger, event
+ * types as keys.
+ */
 export function ledgerJsonSchemas(): Record<"run" | "pipeline", Record<string, unknown>> {
   const of = (schemas: readonly z.ZodObject[]): Record<string, unknown> =>
     Object.fromEntries(
       schemas.map((schema) => [
         String((schema.shape["type"] as z.ZodLiteral).value),
-        z.toJSONSchema(z.looseObject({ ...frameSchema.shape, ...schema.shape }).meta(schema.meta() ?? {}), { io: "input", unrepresentable: "any" }),
+        z.toJSONSchema(
+          z.looseObject({ ...frameSchema.shape, ...schema.shape }).meta(schema.meta() ?? {}),
+          { io: "input", unrepresentable: "any" },
+        ),
       ]),
     );
   return { run: of([...runEvents, ...stepEvents]), pipeline: of([...pipelineEvents]) };

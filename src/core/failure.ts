@@ -1,4 +1,7 @@
-/** What a ledger keeps of an error: enough to read, to match a retry policy against, and to tell whose fault it was. */
+/**
+ * What a ledger keeps of an error: enough to read, to match a retry policy against, and to tell
+ * whose fault it was.
+ */
 export interface StepError {
   readonly name: string;
   readonly message: string;
@@ -7,7 +10,10 @@ export interface StepError {
   readonly stack?: string | undefined;
 }
 
-/** The codes that orchd itself gives to a step's error. Each is documented in docs/pipeline-files.md. */
+/**
+ * The codes that orchd itself gives to a step's error. Each is documented in
+ * docs/pipeline-files.md.
+ */
 export const FAILURE_CODES = {
   timeout: "ORCHD_STEP_TIMEOUT",
   runTimeout: "ORCHD_RUN_TIMEOUT",

@@ -1,5 +1,6 @@
 /**
- * A pipeline file, read, checked and compiled: all that the engine needs to schedule it and to make its runs.
+ * A pipeline file, read, checked and compiled: all that the engine needs to schedule it and to make
+ * its runs.
  */
 import type { Overlap } from "./pipeline.ts";
 import type { Retention } from "./settings.ts";
@@ -11,11 +12,14 @@ export interface LoadedPipeline {
   readonly name: string;
   /** The pipeline file's absolute path. */
   readonly file: string;
-  /** sha256 over everything that decides what it does: the snapshot, schedules, params, policies. Two equal ones need no reload. */
+  /**
+   * sha256 over everything that decides what it does: the snapshot, schedules, params, policies.
+   * Two equal ones need no reload.
+   */
   readonly digest: string;
   /**
-   * The pipeline with its default params in place. A run with other params (its schedule's, its request's) takes `snapshotFor(loaded, params)`
-   * of compile.ts instead.
+   * The pipeline with its default params in place. A run with other params (its schedule's, its
+   * request's) takes `snapshotFor(loaded, params)` of compile.ts instead.
    */
   readonly snapshot: Snapshot;
   /** The pipeline with `${params.…}` still in it. */
@@ -38,6 +42,9 @@ export interface LoadedPipeline {
   readonly retention: Retention;
   /** What surprises people, a sentence each. */
   readonly warnings: readonly string[];
-  /** Absolute paths of every file whose change makes this one out of date: the file, its modules and what they import, the lockfile. */
+  /**
+   * Absolute paths of every file whose change makes this one out of date: the file, its modules and
+   * what they import, the lockfile.
+   */
   readonly watched: readonly string[];
 }

@@ -4,7 +4,10 @@
  * Depth first with a stack of its own, since a chain of 10,000 steps is deeper than JavaScript's.
  */
 
-/** The ids in order, or a cycle: `[a, b, a]` where a needs b and b needs a. Needs that name no id are passed over. */
+/**
+ * The ids in order, or a cycle: `[a, b, a]` where a needs b and b needs a. Needs that name no id
+ * are passed over.
+ */
 export function orderSteps(
   needs: ReadonlyMap<string, readonly string[]>,
 ): { readonly order: readonly string[] } | { readonly cycle: readonly string[] } {

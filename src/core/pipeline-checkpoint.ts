@@ -1,6 +1,6 @@
 /**
- * A pipeline's state as one line of its ledger; pipeline-state.ts takes it back. What the format of `pipeline.checkpoint` does not name rides along as
- * further members.
+ * A pipeline's state as one line of its ledger; pipeline-state.ts takes it back. What the format of
+ * `pipeline.checkpoint` does not name rides along as further members.
  */
 import type { PipelineEvent } from "./event.ts";
 import type { PipelineState } from "./pipeline-state.ts";
@@ -8,7 +8,9 @@ import { packSlots } from "./schedule/slot-list.ts";
 import type { Json } from "./snapshot.ts";
 
 /** The checkpoint that stands for a state: with it as the only line, the fold is the same. */
-export function checkpointOf(state: PipelineState): Extract<PipelineEvent, { type: "pipeline.checkpoint" }> {
+export function checkpointOf(
+  state: PipelineState,
+): Extract<PipelineEvent, { type: "pipeline.checkpoint" }> {
   return {
     type: "pipeline.checkpoint",
     ...(state.through === undefined ? {} : { through: new Date(state.through).toISOString() }),
@@ -26,7 +28,9 @@ export function checkpointOf(state: PipelineState): Extract<PipelineEvent, { typ
     removed: state.removed,
     errors: state.errors,
     pausedBecause: state.pausedBecause,
-    activeSince: Object.fromEntries([...state.active.values()].map(({ run, ...rest }) => [run, rest])),
+    activeSince: Object.fromEntries(
+      [...state.active.values()].map(({ run, ...rest }) => [run, rest]),
+    ),
     decided: Object.fromEntries(state.decided),
     covered: [...state.covered],
     firedAhead: packSlots(state.firedAhead),

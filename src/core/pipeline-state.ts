@@ -1,10 +1,13 @@
 /**
- * A pipeline as a fold over its own ledger: what is in force, how far its slots are decided, what is active.
+ * A pipeline as a fold over its own ledger: what is in force, how far its slots are decided, what
+ * is active.
  *
- * `through` is the watermark: the due time up to which every slot has its decision. Lines of equal due time are one write and the last one carries
- * it, so a torn write leaves slots that have a line while the watermark stands before them; those are kept in `decided` until the
- * watermark passes them. A backward clock step moves the watermark back; slots that fired ahead of it are kept in `firedAhead`, since
- * what fired never fires again. A checkpoint holds all of this, so that nobody reads further back than the last one.
+ * `through` is the watermark: the due time up to which every slot has its decision. Lines of equal
+ * due time are one write and the last one carries it, so a torn write leaves slots that have a line
+ * while the watermark stands before them; those are kept in `decided` until the watermark passes
+ * them. A backward clock step moves the watermark back; slots that fired ahead of it are kept in
+ * `firedAhead`, since what fired never fires again. A checkpoint holds all of this, so that nobody
+ * reads further back than the last one.
  */
 import type { PipelineEvent, PipelineLine } from "./event.ts";
 import { slotOfKey, unpackSlots } from "./schedule/slot-list.ts";
@@ -43,7 +46,10 @@ export interface Backfill {
   readonly params?: { readonly [key: string]: Json };
 }
 
-/** How many slots and runs there have been, by kind: `fired caughtUp skipped missed backfilled completed failed stopped cached`. */
+/**
+ * How many slots and runs there have been, by kind: `fired caughtUp skipped missed backfilled
+ * completed failed stopped cached`.
+ */
 export type PipelineCounts = Record<string, number>;
 
 /** A pipeline: see the head of this file. */
@@ -66,9 +72,15 @@ export interface PipelineState {
   readonly queued: Set<string>;
   last: LastRun | null;
   counts: PipelineCounts;
-  /** Slots with a line that the watermark has not passed: `SLOT` or `SLOT.SCHEDULE`, SLOT in ISO 8601. */
+  /**
+   * Slots with a line that the watermark has not passed: `SLOT` or `SLOT.SCHEDULE`, SLOT in ISO
+   * 8601.
+   */
   readonly decided: Map<string, "fired" | "skipped" | "missed">;
-  /** Stretches of missed slots that share a line, some of which jitter makes due after the watermark: first and last slot, in milliseconds since 1970. */
+  /**
+   * Stretches of missed slots that share a line, some of which jitter makes due after the
+   * watermark: first and last slot, in milliseconds since 1970.
+   */
   covered: readonly (readonly [first: number, last: number])[];
   /** Fired slots that a backward step put ahead of the watermark again. */
   readonly firedAhead: Set<string>;
@@ -80,19 +92,34 @@ export interface PipelineState {
   readonly recentlyFired: Set<string>;
   /** Slots of the schedules in force count from here on: milliseconds since 1970. */
   since?: number;
-  /** How many runs each schedule has had since it came into force, by its name (`` for those without): what `stopAfter` goes by. */
+  /**
+   * How many runs each schedule has had since it came into force, by its name (`` for those
+   * without): what `stopAfter` goes by.
+   */
   ran: Record<string, number>;
-  /** Runs that ended lately, newest last, bounded: one that is not active and not here was never recorded. */
+  /**
+   * Runs that ended lately, newest last, bounded: one that is not active and not here was never
+   * recorded.
+   */
   readonly ended: Set<string>;
-  /** How long the last completed runs took, in milliseconds, newest last, bounded: what `run.overdue` is told by. */
+  /**
+   * How long the last completed runs took, in milliseconds, newest last, bounded: what
+   * `run.overdue` is told by.
+   */
   readonly durations: number[];
   linesSinceCheckpoint: number;
   lastSeq: number;
 }
 
-/** Requests older than this many are no longer remembered: their replies live for an hour, and theirs is the last word. */
+/**
+ * Requests older than this many are no longer remembered: their replies live for an hour, and
+ * theirs is the last word.
+ */
 const REQUESTS_KEPT = 512;
-/** So many slots back a clock may be set without the ledger being read back: a day and a half of minutely ones. */
+/**
+ * So many slots back a clock may be set without the ledger being read back: a day and a half of
+ * minutely ones.
+ */
 const FIRED_KEPT = 2048;
 const ENDED_KEPT = 512;
 const DURATIONS_KEPT = 100;
@@ -127,7 +154,10 @@ export function slotKey(slot: string, schedule?: string): string {
   return schedule === undefined ? slot : `${slot}.${schedule}`;
 }
 
-/** What is, after one more line. Changes `state` in place and returns it; unknown events change nothing but the position. */
+/**
+ * What is, after one more line. Changes `state` in place and returns it; unknown events change
+ * nothing but the position.
+ */
 export function evolvePipeline(state: PipelineState, line: PipelineLine): PipelineState {
   state.lastSeq = line.seq;
   state.linesSinceCheckpoint += 1;
@@ -190,7 +220,12 @@ export function evolvePipeline(state: PipelineState, line: PipelineLine): Pipeli
       break;
     case "run.started":
       state.queued.delete(line.run);
-      state.active.set(line.run, { at: line.at, ...state.active.get(line.run), run: line.run, startedAt: line.at });
+      state.active.set(line.run, {
+        at: line.at,
+        ...state.active.get(line.run),
+        run: line.run,
+        startedAt: line.at,
+      });
       state.last = { run: line.run, status: "running", startedAt: line.at, finishedAt: null };
       break;
     case "run.finished":
@@ -220,7 +255,8 @@ export function evolvePipeline(state: PipelineState, line: PipelineLine): Pipeli
 function remember(state: PipelineState, requestId: string): void {
   state.requests.delete(requestId);
   state.requests.add(requestId);
-  if (state.requests.size > REQUESTS_KEPT) state.requests.delete(state.requests.values().next().value!);
+  if (state.requests.size > REQUESTS_KEPT)
+    state.requests.delete(state.requests.values().next().value!);
 }
 
 /** The schedules changed if `since` did: what was counted was another text's. */
@@ -231,7 +267,10 @@ function countFrom(state: PipelineState, since: unknown): void {
   state.ran = {};
 }
 
-function countRun(state: PipelineState, line: { readonly schedule?: string | undefined; readonly of?: string | undefined }): void {
+function countRun(
+  state: PipelineState,
+  line: { readonly schedule?: string | undefined; readonly of?: string | undefined },
+): void {
   const key = line.schedule ?? line.of ?? "";
   state.ran[key] = (state.ran[key] ?? 0) + 1;
 }
@@ -251,7 +290,11 @@ function mark(state: PipelineState, run: string, said: Pick<ActiveRun, "late" | 
 
 function decide(
   state: PipelineState,
-  line: { readonly slot: string; readonly schedule?: string | undefined; readonly through?: string | undefined },
+  line: {
+    readonly slot: string;
+    readonly schedule?: string | undefined;
+    readonly through?: string | undefined;
+  },
   what: "fired" | "skipped" | "missed",
 ): void {
   const key = slotKey(line.slot, line.schedule);
@@ -260,7 +303,8 @@ function decide(
   if (line.through === undefined) state.decided.set(key, what);
   if (what === "fired") {
     state.recentlyFired.add(key);
-    if (state.recentlyFired.size > FIRED_KEPT) state.recentlyFired.delete(state.recentlyFired.values().next().value!);
+    if (state.recentlyFired.size > FIRED_KEPT)
+      state.recentlyFired.delete(state.recentlyFired.values().next().value!);
   }
   moveWatermark(state, line.through);
 }
@@ -274,42 +318,62 @@ function moveWatermark(state: PipelineState, through: string | undefined): void 
   const passed = state.through - reachOf(state);
   state.covered = state.covered.filter(([, last]) => last > passed);
   for (const key of state.decided.keys()) if (slotOfKey(key) <= passed) state.decided.delete(key);
-  // There may be thousands, in about the order of their slots: one that comes too early stays a little longer.
+  // There may be thousands, in about the order of their slots: one that comes too early stays a
+  // little longer.
   for (const key of state.firedAhead) {
     if (slotOfKey(key) > passed) break;
     state.firedAhead.delete(key);
   }
 }
 
-/** From when on slots that fired may be due once more, if the clock goes back to `to`, though none of them is remembered any more; undefined: all are. */
+/**
+ * From when on slots that fired may be due once more, if the clock goes back to `to`, though none
+ * of them is remembered any more; undefined: all are.
+ */
 export function forgottenAfter(state: PipelineState, to: number): number | undefined {
   const from = to - reachOf(state);
-  const complete = state.recentlyFired.size < FIRED_KEPT || slotOfKey(state.recentlyFired.values().next().value!) <= from;
+  const complete =
+    state.recentlyFired.size < FIRED_KEPT ||
+    slotOfKey(state.recentlyFired.values().next().value!) <= from;
   return complete ? undefined : from;
 }
 
 /** How long after its slot a slot may be due, by the schedules in force, in milliseconds. */
 function reachOf({ schedules }: PipelineState): number {
-  return Math.max(0, ...schedules.map((schedule) => Number((schedule as { jitterSeconds?: unknown } | null)?.jitterSeconds ?? 0) * 1_000));
+  return Math.max(
+    0,
+    ...schedules.map(
+      (schedule) =>
+        Number((schedule as { jitterSeconds?: unknown } | null)?.jitterSeconds ?? 0) * 1_000,
+    ),
+  );
 }
 
-function stepBack(state: PipelineState, line: Extract<PipelineLine, { type: "clock.stepped" }>): void {
+function stepBack(
+  state: PipelineState,
+  line: Extract<PipelineLine, { type: "clock.stepped" }>,
+): void {
   if (line.through === undefined) return;
   const to = Date.parse(line.through);
   if (state.through !== undefined && to < state.through) {
     // One that jitter held back beyond `to` is due once more, though its slot has passed.
     const reach = reachOf(state);
-    for (const key of state.recentlyFired) if (slotOfKey(key) + reach > to) state.firedAhead.add(key);
-    // What was forgotten lies before what is remembered, and is taken from the front once it has passed.
+    for (const key of state.recentlyFired)
+      if (slotOfKey(key) + reach > to) state.firedAhead.add(key);
+    // What was forgotten lies before what is remembered, and is taken from the front once it has
+    // passed.
     const forgotten = unpackSlots(line.fired);
     if (forgotten.length > 0) {
-      const all = [...new Set([...forgotten, ...state.firedAhead])].sort((a, b) => slotOfKey(a) - slotOfKey(b));
+      const all = [...new Set([...forgotten, ...state.firedAhead])].sort(
+        (a, b) => slotOfKey(a) - slotOfKey(b),
+      );
       state.firedAhead.clear();
       for (const key of all) state.firedAhead.add(key);
     }
   }
   state.through = to;
-  // A schedule that was loaded by the wrong clock must not wait until that clock's time comes again.
+  // A schedule that was loaded by the wrong clock must not wait until that clock's time comes
+  // again.
   if (state.since !== undefined) state.since = Math.min(state.since, to);
   state.decided.clear();
   state.covered = [];
@@ -328,8 +392,13 @@ function backfillOf(line: Extract<PipelineEvent, { type: "backfill.started" }>):
   };
 }
 
-function finishRun(state: PipelineState, line: Extract<PipelineLine, { type: "run.finished" }>): void {
-  const startedAt = state.active.get(line.run)?.startedAt ?? (state.last?.run === line.run ? state.last.startedAt : null);
+function finishRun(
+  state: PipelineState,
+  line: Extract<PipelineLine, { type: "run.finished" }>,
+): void {
+  const startedAt =
+    state.active.get(line.run)?.startedAt ??
+    (state.last?.run === line.run ? state.last.startedAt : null);
   state.active.delete(line.run);
   state.queued.delete(line.run);
   keepEnded(state, line.run);
@@ -347,7 +416,10 @@ function keepEnded(state: PipelineState, run: string): void {
 }
 
 /** Takes a checkpoint's word (pipeline-checkpoint.ts) for all that was before it. */
-function restore(state: PipelineState, line: Extract<PipelineLine, { type: "pipeline.checkpoint" }>): void {
+function restore(
+  state: PipelineState,
+  line: Extract<PipelineLine, { type: "pipeline.checkpoint" }>,
+): void {
   const more = line as Record<string, unknown>;
   if (line.through === undefined) delete state.through;
   else state.through = Date.parse(line.through);

@@ -1,16 +1,33 @@
 /**
- * What a person may write in a pipeline file: the same keys in YAML, JSON and code (docs/pipeline-files.md lists them).
+ * What a person may write in a pipeline file: the same keys in YAML, JSON and code
+ * (docs/pipeline-files.md lists them).
  *
- * The schema checks shapes; what the words mean together (steps that exist, no cycle, a step that has `uses` or `run`) is compile.ts's.
- * Every key says its default in its description; `orchd schema` prints them for editors.
+ * The schema checks shapes; what the words mean together (steps that exist, no cycle, a step that
+ * has `uses` or `run`) is compile.ts's. Every key says its default in its description; `orchd
+ * schema` prints them for editors.
  */
 import * as z from "zod";
 import { EXECUTION_MODES } from "./status.ts";
 import { scheduleSchema } from "./schedule/schedule-schema.ts";
-import { codeSchema, durationSchema, envSchema, jsonSchema, nameSchema, paramsSchema, wordSchema } from "./schema-parts.ts";
+import {
+  codeSchema,
+  durationSchema,
+  envSchema,
+  jsonSchema,
+  nameSchema,
+  paramsSchema,
+  wordSchema,
+} from "./schema-parts.ts";
 
 /** What becomes of a slot that comes while a run of its pipeline is active. */
-export const OVERLAP_POLICIES = ["skip", "queue", "queue_all", "cancel", "terminate", "allow"] as const;
+export const OVERLAP_POLICIES = [
+  "skip",
+  "queue",
+  "queue_all",
+  "cancel",
+  "terminate",
+  "allow",
+] as const;
 /** One of {@link OVERLAP_POLICIES}. */
 export type Overlap = (typeof OVERLAP_POLICIES)[number];
 
@@ -20,11 +37,25 @@ const words = z.union([z.string(), z.array(z.string())]);
 /** A retry policy as written. */
 export const retrySchema = z
   .strictObject({
-    maxRetries: z.int().min(1).optional().describe("attempts after the first; default: 0, that is no retry"),
+    maxRetries: z
+      .int()
+      .min(1)
+      .optional()
+      .describe("attempts after the first; default: 0, that is no retry"),
     delay: durationSchema.optional().describe("the wait before the second attempt; default: 0s"),
-    backoff: z.number().min(1).max(1000).optional().describe("each wait is so many times the last; default: 1"),
+    backoff: z
+      .number()
+      .min(1)
+      .max(1000)
+      .optional()
+      .describe("each wait is so many times the last; default: 1"),
     maxDelay: durationSchema.optional().describe("no wait is longer; default: none"),
-    jitter: z.number().min(0).max(1).optional().describe("the share of a wait that chance may add or take, 0 to 1; default: 0"),
+    jitter: z
+      .number()
+      .min(0)
+      .max(1)
+      .optional()
+      .describe("the share of a wait that chance may add or take, 0 to 1; default: 0"),
     on: words.optional().describe("the error codes or names that are retried; default: all"),
   })
   .describe("when a failed attempt is tried again");
@@ -32,30 +63,62 @@ export const retrySchema = z
 /** A step's `cache` block as written. */
 export const cacheSchema = z
   .strictObject({
-    expiresAfter: durationSchema.optional().describe("a result is reused for so long, from its producer's start; default: for ever"),
-    acrossSlots: z.boolean().optional().describe("a result may be reused in another slot; default: false"),
-    fileDependencies: words.optional().describe("files whose content is part of the key, from the pipeline file's folder; default: none"),
+    expiresAfter: durationSchema
+      .optional()
+      .describe("a result is reused for so long, from its producer's start; default: for ever"),
+    acrossSlots: z
+      .boolean()
+      .optional()
+      .describe("a result may be reused in another slot; default: false"),
+    fileDependencies: words
+      .optional()
+      .describe(
+        "files whose content is part of the key, from the pipeline file's folder; default: none",
+      ),
     ignoredInputs: words.optional().describe("inputs that are no part of the key; default: none"),
-    includeStepCode: z.boolean().optional().describe("the step's code is part of the key; default: true"),
-    cacheFunction: codeSchema.optional().describe("a function whose string is part of the key; default: none"),
+    includeStepCode: z
+      .boolean()
+      .optional()
+      .describe("the step's code is part of the key; default: true"),
+    cacheFunction: codeSchema
+      .optional()
+      .describe("a function whose string is part of the key; default: none"),
   })
   .describe("how a step's result is reused; default: until its key changes");
 
 const stepHooksSchema = z
   .strictObject({
-    onSuccess: codeSchema.optional().describe("called after the step's outputs are committed; default: the pipeline's"),
-    onFailure: codeSchema.optional().describe("called after the step's last attempt failed; default: the pipeline's"),
+    onSuccess: codeSchema
+      .optional()
+      .describe("called after the step's outputs are committed; default: the pipeline's"),
+    onFailure: codeSchema
+      .optional()
+      .describe("called after the step's last attempt failed; default: the pipeline's"),
   })
   .describe("functions called as the step ends; default: the pipeline's");
 
 const hooksSchema = z
   .strictObject({
-    init: codeSchema.optional().describe("called before the first step; what it returns is `context.state`; default: none"),
-    cleanup: codeSchema.optional().describe("called after the last step, if init was; default: none"),
-    onSuccess: codeSchema.optional().describe("called for each step that succeeds, unless the step has its own; default: none"),
-    onFailure: codeSchema.optional().describe("called for each step that fails for good, unless the step has its own; default: none"),
-    onRunFailure: codeSchema.optional().describe("called once for a run that failed, with the reason; default: none"),
-    onMissed: codeSchema.optional().describe("called for slots that were missed, with the reason; default: none"),
+    init: codeSchema
+      .optional()
+      .describe("called before the first step; what it returns is `context.state`; default: none"),
+    cleanup: codeSchema
+      .optional()
+      .describe("called after the last step, if init was; default: none"),
+    onSuccess: codeSchema
+      .optional()
+      .describe("called for each step that succeeds, unless the step has its own; default: none"),
+    onFailure: codeSchema
+      .optional()
+      .describe(
+        "called for each step that fails for good, unless the step has its own; default: none",
+      ),
+    onRunFailure: codeSchema
+      .optional()
+      .describe("called once for a run that failed, with the reason; default: none"),
+    onMissed: codeSchema
+      .optional()
+      .describe("called for slots that were missed, with the reason; default: none"),
   })
   .describe("functions called around a run and its steps; default: none");
 
@@ -64,7 +127,9 @@ export const stepSchema = z
   .strictObject({
     uses: codeSchema
       .optional()
-      .describe("the module with the step's function: ./steps/read.ts, or ./steps/read.ts#NAME; this or `run`; default: none"),
+      .describe(
+        "the module with the step's function: ./steps/read.ts, or ./steps/read.ts#NAME; this or `run`; default: none",
+      ),
     run: z
       .string()
       .min(1, "must not be empty")
@@ -72,33 +137,67 @@ export const stepSchema = z
       .optional()
       .describe("a shell step's text; this or `uses`; default: none"),
     shell: words.optional().describe("the shell and its arguments for `run`; default: /bin/sh -eu"),
-    cwd: z.string().min(1).optional().describe("the folder in which `run` runs, from the pipeline file's; default: that folder"),
+    cwd: z
+      .string()
+      .min(1)
+      .optional()
+      .describe("the folder in which `run` runs, from the pipeline file's; default: that folder"),
     params: paramsSchema
       .optional()
-      .describe("the step's params, in which ${params.NAME}, ${run.id} and ${run.scheduledFor} are replaced; default: none"),
+      .describe(
+        "the step's params, in which ${params.NAME}, ${run.id} and ${run.scheduledFor} are replaced; default: none",
+      ),
     inputs: z
       .record(wordSchema, z.string())
       .optional()
-      .describe("the step's inputs: each the result of another step, `read`, or a declared output of it, `read.NAME`; default: none"),
-    outputs: z.array(wordSchema).min(1).optional().describe("the properties that the step's result has; default: one result"),
-    after: words.optional().describe("steps that must succeed first, though no data comes from them; default: none"),
+      .describe(
+        "the step's inputs: each the result of another step, `read`, or a declared output of it, `read.NAME`; default: none",
+      ),
+    outputs: z
+      .array(wordSchema)
+      .min(1)
+      .optional()
+      .describe("the properties that the step's result has; default: one result"),
+    after: words
+      .optional()
+      .describe("steps that must succeed first, though no data comes from them; default: none"),
     when: z
       .string()
       .optional()
       .describe(
         'a condition over params and inputs, `params.env == "prod" && inputs.rows.count > 0`: where it is false the step is skipped; default: none',
       ),
-    env: envSchema.optional().describe("environment variables over the pipeline's; ${…} as in params; default: none"),
-    enableCache: z.boolean().optional().describe("whether an earlier result may stand for this step; default: the pipeline's; false for `run`"),
+    env: envSchema
+      .optional()
+      .describe("environment variables over the pipeline's; ${…} as in params; default: none"),
+    enableCache: z
+      .boolean()
+      .optional()
+      .describe(
+        "whether an earlier result may stand for this step; default: the pipeline's; false for `run`",
+      ),
     cache: cacheSchema.optional(),
     retry: retrySchema.optional().describe("default: the pipeline's"),
-    onInterruption: onInterruption.optional().describe("what happens if the daemon or the runner dies meanwhile; default: the pipeline's"),
+    onInterruption: onInterruption
+      .optional()
+      .describe("what happens if the daemon or the runner dies meanwhile; default: the pipeline's"),
     timeout: durationSchema.optional().describe("each attempt's limit; default: none"),
     resources: z
-      .strictObject({ memoryMb: z.int().min(16).optional().describe("the memory that the step may use, in MiB; default: the runner's") })
+      .strictObject({
+        memoryMb: z
+          .int()
+          .min(16)
+          .optional()
+          .describe("the memory that the step may use, in MiB; default: the runner's"),
+      })
       .optional()
       .describe("limits; default: none"),
-    isolated: z.boolean().optional().describe("a worker thread of its own, used once (a shell step is a process of its own anyway); default: false"),
+    isolated: z
+      .boolean()
+      .optional()
+      .describe(
+        "a worker thread of its own, used once (a shell step is a process of its own anyway); default: false",
+      ),
     hooks: stepHooksSchema.optional(),
   })
   .describe("one step: a module's function or a shell text");
@@ -107,8 +206,14 @@ export const stepSchema = z
 export const orchestratorSchema = z.union([
   z.string().min(1),
   z.strictObject({
-    uses: z.string().min(1).describe("a flavor's name, or the module with the orchestrator's class"),
-    config: z.record(z.string(), jsonSchema).optional().describe("what the class's config schema takes; default: {}"),
+    uses: z
+      .string()
+      .min(1)
+      .describe("a flavor's name, or the module with the orchestrator's class"),
+    config: z
+      .record(z.string(), jsonSchema)
+      .optional()
+      .describe("what the class's config schema takes; default: {}"),
   }),
 ]);
 
@@ -117,7 +222,12 @@ const concurrencySchema = z
     nameSchema,
     z.strictObject({
       group: nameSchema.describe("a group of orchd.yaml, whose limit all its pipelines share"),
-      priority: z.int().min(-1000).max(1000).optional().describe("the greater goes first where runs wait; default: the pipeline's priority"),
+      priority: z
+        .int()
+        .min(-1000)
+        .max(1000)
+        .optional()
+        .describe("the greater goes first where runs wait; default: the pipeline's priority"),
     }),
   ])
   .describe("the concurrency group; default: none");
@@ -125,9 +235,23 @@ const concurrencySchema = z
 /** How long ended runs are kept. */
 export const retentionSchema = z
   .strictObject({
-    keepDays: z.number().min(0).optional().describe("runs that ended longer ago may go; default: 30"),
-    keepRuns: z.int().min(1).optional().describe("of each pipeline's runs so many are kept at most; default: 10000"),
-    keepMb: z.number().min(1).optional().describe("of each pipeline's ledgers, logs and artifacts so many MiB are kept at most; default: no limit"),
+    keepDays: z
+      .number()
+      .min(0)
+      .optional()
+      .describe("runs that ended longer ago may go; default: 30"),
+    keepRuns: z
+      .int()
+      .min(1)
+      .optional()
+      .describe("of each pipeline's runs so many are kept at most; default: 10000"),
+    keepMb: z
+      .number()
+      .min(1)
+      .optional()
+      .describe(
+        "of each pipeline's ledgers, logs and artifacts so many MiB are kept at most; default: no limit",
+      ),
   })
   .describe("how long ended runs are kept; default: 30 days and 10000 runs a pipeline");
 
@@ -136,7 +260,11 @@ export const pipelineSchema = z
   .strictObject({
     name: nameSchema.optional().describe("default: the file's name without its ending"),
     description: z.string().max(4096).optional().describe("what it is for; default: none"),
-    tags: z.array(z.string().min(1).max(64)).max(64).optional().describe("words to find it by; default: none"),
+    tags: z
+      .array(z.string().min(1).max(64))
+      .max(64)
+      .optional()
+      .describe("words to find it by; default: none"),
     params: paramsSchema
       .optional()
       .describe(
@@ -152,28 +280,70 @@ export const pipelineSchema = z
       .describe(
         "what becomes of a slot that comes while a run is active: skip it, queue one, queue_all, cancel the older run gracefully, terminate it, or allow both; default: skip",
       ),
-    maxActiveRuns: z.int().min(1).optional().describe("so many runs may be active before `overlap` decides; default: 1, no limit under allow"),
-    maxQueuedRuns: z.int().min(1).optional().describe("so many runs may wait under queue_all; default: 100"),
+    maxActiveRuns: z
+      .int()
+      .min(1)
+      .optional()
+      .describe(
+        "so many runs may be active before `overlap` decides; default: 1, no limit under allow",
+      ),
+    maxQueuedRuns: z
+      .int()
+      .min(1)
+      .optional()
+      .describe("so many runs may wait under queue_all; default: 100"),
     concurrency: concurrencySchema.optional(),
-    priority: z.int().min(-1000).max(1000).optional().describe("the greater goes first where runs wait; default: 0"),
+    priority: z
+      .int()
+      .min(-1000)
+      .max(1000)
+      .optional()
+      .describe("the greater goes first where runs wait; default: 0"),
     shadow: z.boolean().optional().describe("slots are recorded and nothing runs; default: false"),
-    maxParallelSteps: z.int().min(1).max(10_000).optional().describe("so many steps of one run may run at once; default: 8"),
-    executionMode: z.enum(EXECUTION_MODES).optional().describe("what happens to the rest when a step fails; default: continue_on_failure"),
-    enableCache: z.boolean().optional().describe("whether earlier results may stand for module steps; default: the orchestrator's, true"),
+    maxParallelSteps: z
+      .int()
+      .min(1)
+      .max(10_000)
+      .optional()
+      .describe("so many steps of one run may run at once; default: 8"),
+    executionMode: z
+      .enum(EXECUTION_MODES)
+      .optional()
+      .describe("what happens to the rest when a step fails; default: continue_on_failure"),
+    enableCache: z
+      .boolean()
+      .optional()
+      .describe(
+        "whether earlier results may stand for module steps; default: the orchestrator's, true",
+      ),
     retry: retrySchema.optional().describe("the steps' retry policy; default: none"),
     onInterruption: onInterruption
       .optional()
-      .describe("what happens to a step if the daemon or the runner dies meanwhile: retry by its policy, rerun uncounted, or fail; default: retry"),
+      .describe(
+        "what happens to a step if the daemon or the runner dies meanwhile: retry by its policy, rerun uncounted, or fail; default: retry",
+      ),
     timeout: durationSchema.optional().describe("the run's limit; default: none"),
-    gracePeriod: durationSchema.optional().describe("what a step gets between the signal and its end; default: orchd.yaml's, 10s"),
-    env: envSchema.optional().describe("environment variables of every step; ${…} as in params; default: none"),
-    orchestrator: orchestratorSchema.optional().describe("the flavor that runs it: local, a name of orchd.yaml, or {uses, config}; default: local"),
+    gracePeriod: durationSchema
+      .optional()
+      .describe("what a step gets between the signal and its end; default: orchd.yaml's, 10s"),
+    env: envSchema
+      .optional()
+      .describe("environment variables of every step; ${…} as in params; default: none"),
+    orchestrator: orchestratorSchema
+      .optional()
+      .describe(
+        "the flavor that runs it: local, a name of orchd.yaml, or {uses, config}; default: local",
+      ),
     hooks: hooksSchema.optional(),
-    retention: retentionSchema.optional().describe("how long its ended runs are kept; default: orchd.yaml's"),
+    retention: retentionSchema
+      .optional()
+      .describe("how long its ended runs are kept; default: orchd.yaml's"),
     steps: z
       .record(wordSchema, stepSchema)
       .optional()
-      .describe("the steps by name; needed, but by a dynamic pipeline, which has none; default: none"),
+      .describe(
+        "the steps by name; needed, but by a dynamic pipeline, which has none; default: none",
+      ),
   })
   .describe("an orchd pipeline");
 
@@ -186,6 +356,9 @@ export type RetryDefinition = z.infer<typeof retrySchema>;
 
 /** The JSON Schema of a pipeline file, as `orchd schema` prints it for editors. */
 export function pipelineJsonSchema(): Record<string, unknown> {
-  const schema = z.toJSONSchema(pipelineSchema, { io: "input", unrepresentable: "any" }) as Record<string, unknown>;
+  const schema = z.toJSONSchema(pipelineSchema, { io: "input", unrepresentable: "any" }) as Record<
+    string,
+    unknown
+  >;
   return { title: "orchd pipeline", ...schema };
 }

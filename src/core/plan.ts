@@ -1,10 +1,11 @@
 /**
  * What to do next in a run, and why.
  *
- * `plan` looks at a run's state and at facts that no ledger holds (how much room there is, what is already under way) and answers with
- * actions; the run-loop carries them out and appends what came of them, and asks again until there is nothing to do. It is the only place that
- * decides about steps: a first start, a retry, a start after a crash and a stop all come out of the same few lines. It costs what changed: it
- * never walks all steps.
+ * `plan` looks at a run's state and at facts that no ledger holds (how much room there is, what is
+ * already under way) and answers with actions; the run-loop carries them out and appends what came
+ * of them, and asks again until there is nothing to do. It is the only place that decides about
+ * steps: a first start, a retry, a start after a crash and a stop all come out of the same few
+ * lines. It costs what changed: it never walks all steps.
  */
 import type { RunEvent } from "./event.ts";
 import { FAILURE_CODES, type StepError } from "./failure.ts";
@@ -13,7 +14,10 @@ import { stepKind, type OwedHook, type RunState, type StepState } from "./run-st
 import { allEnded, hasFailed } from "./run-status.ts";
 import type { FinalRunStatus } from "./status.ts";
 
-/** How many more steps may be begun: those of a module and those of a shell, which take no room from each other. */
+/**
+ * How many more steps may be begun: those of a module and those of a shell, which take no room from
+ * each other.
+ */
 export interface Room {
   readonly module: number;
   readonly shell: number;
@@ -35,18 +39,37 @@ export interface PlanFacts {
   readonly hooks: ReadonlySet<string>;
   /** A dynamic pipeline's function is running. */
   readonly functionRunning: boolean;
-  /** Where the orchestrator decides which steps run: those it asked for, and whether it may still ask for more. */
+  /**
+   * Where the orchestrator decides which steps run: those it asked for, and whether it may still
+   * ask for more.
+   */
   readonly delegated?: { readonly requested: ReadonlySet<string>; readonly open: boolean };
 }
 
 /** One thing to do. Every action says why. */
 export type Action =
-  | { readonly kind: "launch"; readonly step: string; readonly attempt: number; readonly alone: boolean; readonly because: string }
+  | {
+      readonly kind: "launch";
+      readonly step: string;
+      readonly attempt: number;
+      readonly alone: boolean;
+      readonly because: string;
+    }
   | { readonly kind: "skip"; readonly step: string; readonly because: string }
-  | { readonly kind: "stopStep"; readonly step: string; readonly mode: "graceful" | "force"; readonly because: string }
+  | {
+      readonly kind: "stopStep";
+      readonly step: string;
+      readonly mode: "graceful" | "force";
+      readonly because: string;
+    }
   /** A step that waits for its next attempt will not get it. */
   | { readonly kind: "endDelayed"; readonly step: string; readonly because: string }
-  | { readonly kind: "hook"; readonly hook: "init" | "cleanup" | "onRunFailure" | OwedHook["hook"]; readonly step?: string; readonly because: string }
+  | {
+      readonly kind: "hook";
+      readonly hook: "init" | "cleanup" | "onRunFailure" | OwedHook["hook"];
+      readonly step?: string;
+      readonly because: string;
+    }
   | { readonly kind: "startFunction"; readonly because: string }
   | { readonly kind: "stopFunction"; readonly because: string }
   | { readonly kind: "wake"; readonly at: number; readonly because: string }
@@ -54,28 +77,41 @@ export type Action =
 
 /** What to do next; empty when there is nothing until something happens. */
 export function plan(state: RunState, facts: PlanFacts): Action[] {
-  if (state.phase === "finished" || (state.phase !== "started" && state.stop === undefined)) return [];
+  if (state.phase === "finished" || (state.phase !== "started" && state.stop === undefined))
+    return [];
   const actions: Action[] = [];
   const halt = haltReason(state);
   skipDoomed(state, facts, actions);
   if (halt !== undefined) haltSteps(state, facts, halt, actions);
   for (const [key, owed] of state.owedHooks) {
-    if (!facts.hooks.has(key)) actions.push({ kind: "hook", hook: owed.hook, step: owed.step, because: `step "${owed.step}" ended` });
+    if (!facts.hooks.has(key))
+      actions.push({
+        kind: "hook",
+        hook: owed.hook,
+        step: owed.step,
+        because: `step "${owed.step}" ended`,
+      });
   }
   if (halt === undefined && !facts.draining) {
-    // Where nothing is left to run (every step was answered from the cache), there is nothing to set up either.
+    // Where nothing is left to run (every step was answered from the cache), there is nothing to
+    // set up either.
     if (state.init === "owed" && !allEnded(state)) {
-      if (!facts.hooks.has("init")) actions.push({ kind: "hook", hook: "init", because: "the run begins" });
+      if (!facts.hooks.has("init"))
+        actions.push({ kind: "hook", hook: "init", because: "the run begins" });
       return actions;
     }
-    if (state.function === "owed" && !facts.functionRunning) actions.push({ kind: "startFunction", because: startReason(state) });
+    if (state.function === "owed" && !facts.functionRunning)
+      actions.push({ kind: "startFunction", because: startReason(state) });
     launchSteps(state, facts, actions);
   }
   if (actions.length === 0) finish(state, facts, halt, actions);
   return actions;
 }
 
-/** Why nothing new may start: a stop, a time limit, a failed init hook, or a failure under a mode that ends the run. */
+/**
+ * Why nothing new may start: a stop, a time limit, a failed init hook, or a failure under a mode
+ * that ends the run.
+ */
 interface Halt {
   readonly because: string;
   /** What running steps are told; undefined: they may finish. */
@@ -83,11 +119,15 @@ interface Halt {
 }
 
 function haltReason(state: RunState): Halt | undefined {
-  if (state.stop !== undefined) return { because: "the run was asked to stop", stop: state.stop.mode };
+  if (state.stop !== undefined)
+    return { because: "the run was asked to stop", stop: state.stop.mode };
   if (state.timedOut !== undefined) return { because: state.timedOut, stop: "force" };
-  if (state.submissionError !== undefined) return { because: `the orchestrator did not take the run: ${state.submissionError.message}` };
-  if (state.init === "failed") return { because: `the init hook failed: ${state.initError?.message ?? "no reason given"}` };
-  if (state.functionError !== undefined) return { because: `the pipeline's function failed: ${state.functionError.message}` };
+  if (state.submissionError !== undefined)
+    return { because: `the orchestrator did not take the run: ${state.submissionError.message}` };
+  if (state.init === "failed")
+    return { because: `the init hook failed: ${state.initError?.message ?? "no reason given"}` };
+  if (state.functionError !== undefined)
+    return { because: `the pipeline's function failed: ${state.functionError.message}` };
   if (state.failed === 0) return undefined;
   const failed = `step "${state.firstFailure ?? ""}" failed`;
   switch (state.snapshot.executionMode) {
@@ -107,14 +147,22 @@ function skipDoomed(state: RunState, facts: PlanFacts, actions: Action[]): void 
 }
 
 function haltSteps(state: RunState, facts: PlanFacts, halt: Halt, actions: Action[]): void {
-  if (state.function === "owed" && (facts.functionRunning || halt.stop !== undefined || state.init === "failed")) {
+  if (
+    state.function === "owed" &&
+    (facts.functionRunning || halt.stop !== undefined || state.init === "failed")
+  ) {
     actions.push({ kind: "stopFunction", because: halt.because });
   }
-  for (const step of state.delayed) actions.push({ kind: "endDelayed", step, because: halt.because });
+  for (const step of state.delayed)
+    actions.push({ kind: "endDelayed", step, because: halt.because });
   if (state.steps.size - state.ended > state.running.size + state.delayed.size) {
     // Once a run, when it halts: all that has not begun is told why it never will.
     for (const [id, step] of state.steps) {
-      if ((step.phase === "waiting" || step.phase === "ready") && !facts.launching.has(id) && !state.doomed.has(id)) {
+      if (
+        (step.phase === "waiting" || step.phase === "ready") &&
+        !facts.launching.has(id) &&
+        !state.doomed.has(id)
+      ) {
         actions.push({ kind: "skip", step: id, because: halt.because });
       }
     }
@@ -122,7 +170,8 @@ function haltSteps(state: RunState, facts: PlanFacts, halt: Halt, actions: Actio
   if (halt.stop === undefined) return;
   for (const step of state.running) {
     const told = facts.stopping.get(step);
-    if (told !== halt.stop && told !== "force") actions.push({ kind: "stopStep", step, mode: halt.stop, because: halt.because });
+    if (told !== halt.stop && told !== "force")
+      actions.push({ kind: "stopStep", step, mode: halt.stop, because: halt.because });
   }
 }
 
@@ -136,24 +185,47 @@ function launchSteps(state: RunState, facts: PlanFacts, actions: Action[]): void
     const due = step.retryAt ?? 0;
     if (due > facts.now) wakeAt = Math.min(wakeAt, due);
     else if (room > 0 && roomOf[stepKind(step.spec)] > 0 && !facts.launching.has(id)) {
-      actions.push(launch(step, step.rerun ? "starts again after an interruption" : `retry ${step.attempt} of ${step.spec.retry.maxRetries}`));
+      actions.push(
+        launch(
+          step,
+          step.rerun
+            ? "starts again after an interruption"
+            : `retry ${step.attempt} of ${step.spec.retry.maxRetries}`,
+        ),
+      );
       roomOf[stepKind(step.spec)] -= 1;
       room -= 1;
     }
   }
-  // Steps of a kind without room are looked past only while there may be one of the other kind behind them.
+  // Steps of a kind without room are looked past only while there may be one of the other kind
+  // behind them.
   const left = { shell: state.readyShells, module: state.ready.size - state.readyShells };
   for (const id of state.ready) {
-    if (room <= 0 || ((roomOf.module <= 0 || left.module <= 0) && (roomOf.shell <= 0 || left.shell <= 0))) break;
+    if (
+      room <= 0 ||
+      ((roomOf.module <= 0 || left.module <= 0) && (roomOf.shell <= 0 || left.shell <= 0))
+    )
+      break;
     const step = state.steps.get(id)!;
     const kind = stepKind(step.spec);
     left[kind] -= 1;
-    if (roomOf[kind] <= 0 || facts.launching.has(id) || (facts.delegated !== undefined && !facts.delegated.requested.has(id))) continue;
-    actions.push(launch(step, facts.delegated === undefined ? readyReason(step) : "the orchestrator asked for it"));
+    if (
+      roomOf[kind] <= 0 ||
+      facts.launching.has(id) ||
+      (facts.delegated !== undefined && !facts.delegated.requested.has(id))
+    )
+      continue;
+    actions.push(
+      launch(
+        step,
+        facts.delegated === undefined ? readyReason(step) : "the orchestrator asked for it",
+      ),
+    );
     roomOf[kind] -= 1;
     room -= 1;
   }
-  if (wakeAt < Number.POSITIVE_INFINITY) actions.push({ kind: "wake", at: wakeAt, because: "a retry is due" });
+  if (wakeAt < Number.POSITIVE_INFINITY)
+    actions.push({ kind: "wake", at: wakeAt, because: "a retry is due" });
 }
 
 function launch(step: StepState, because: string): Action {
@@ -163,43 +235,94 @@ function launch(step: StepState, because: string): Action {
 
 function readyReason(step: StepState): string {
   if (step.call !== undefined) return "the function asked for it";
-  return Object.keys(step.spec.inputs).length > 0 ? "inputs ready" : step.spec.after.length > 0 ? "upstream steps ended" : "the run began";
+  return Object.keys(step.spec.inputs).length > 0
+    ? "inputs ready"
+    : step.spec.after.length > 0
+      ? "upstream steps ended"
+      : "the run began";
 }
 
 function startReason(state: RunState): string {
   return state.recoveries > 0 ? "the run was taken over: the function runs again" : "the run began";
 }
 
-function finish(state: RunState, facts: PlanFacts, halt: Halt | undefined, actions: Action[]): void {
-  if (facts.hooks.size > 0 || facts.launching.size > 0 || state.owedHooks.size > 0 || facts.functionRunning) return;
+function finish(
+  state: RunState,
+  facts: PlanFacts,
+  halt: Halt | undefined,
+  actions: Action[],
+): void {
+  if (
+    facts.hooks.size > 0 ||
+    facts.launching.size > 0 ||
+    state.owedHooks.size > 0 ||
+    facts.functionRunning
+  )
+    return;
   if (facts.delegated !== undefined && facts.delegated.open && halt === undefined) return;
-  if (facts.delegated !== undefined && !allEnded(state) && state.running.size === 0 && state.delayed.size === 0) {
+  if (
+    facts.delegated !== undefined &&
+    !allEnded(state) &&
+    state.running.size === 0 &&
+    state.delayed.size === 0
+  ) {
     for (const [id, step] of state.steps) {
-      if (step.phase !== "ended") actions.push({ kind: "skip", step: id, because: "the orchestrator ended without running it" });
+      if (step.phase !== "ended")
+        actions.push({
+          kind: "skip",
+          step: id,
+          because: "the orchestrator ended without running it",
+        });
     }
     return;
   }
-  if (!(allEnded(state) || (state.function === "owed" && halt !== undefined && state.ended === state.steps.size))) return;
+  if (
+    !(
+      allEnded(state) ||
+      (state.function === "owed" && halt !== undefined && state.ended === state.steps.size)
+    )
+  )
+    return;
   const outcome = outcomeOf(state, halt);
-  if (outcome.status === "failed" && state.runFailureHook === "owed") actions.push({ kind: "hook", hook: "onRunFailure", because: outcome.because });
-  else if (state.cleanup === "owed" && state.init !== "owed") actions.push({ kind: "hook", hook: "cleanup", because: "the run ends" });
+  if (outcome.status === "failed" && state.runFailureHook === "owed")
+    actions.push({ kind: "hook", hook: "onRunFailure", because: outcome.because });
+  else if (state.cleanup === "owed" && state.init !== "owed")
+    actions.push({ kind: "hook", hook: "cleanup", because: "the run ends" });
   else actions.push({ kind: "finish", ...outcome });
 }
 
 /** How a run whose steps have all ended ends, and why. */
-function outcomeOf(state: RunState, halt: Halt | undefined): { status: FinalRunStatus; because: string } {
-  if (state.stop !== undefined) return { status: "stopped", because: state.stop.because ?? `stopped by ${state.stop.by}` };
+function outcomeOf(
+  state: RunState,
+  halt: Halt | undefined,
+): { status: FinalRunStatus; because: string } {
+  if (state.stop !== undefined)
+    return { status: "stopped", because: state.stop.because ?? `stopped by ${state.stop.by}` };
   if (hasFailed(state)) {
     const step = state.firstFailure === undefined ? undefined : state.steps.get(state.firstFailure);
-    if (step !== undefined && state.timedOut === undefined && state.functionError === undefined && state.submissionError === undefined) {
-      return { status: "failed", because: `step "${step.spec.id}" failed: ${step.error?.message ?? "no reason given"}` };
+    if (
+      step !== undefined &&
+      state.timedOut === undefined &&
+      state.functionError === undefined &&
+      state.submissionError === undefined
+    ) {
+      return {
+        status: "failed",
+        because: `step "${step.spec.id}" failed: ${step.error?.message ?? "no reason given"}`,
+      };
     }
     return { status: "failed", because: halt?.because ?? "the run failed" };
   }
   if (state.stoppedSteps > 0) return { status: "stopped", because: "a step was stopped" };
   if (state.failed > 0)
-    return { status: "completed", because: `the function returned; warning: step "${state.firstFailure ?? ""}" failed and nothing awaited it` };
-  return { status: "completed", because: state.steps.size === 0 ? "there was nothing to run" : "all steps ended well" };
+    return {
+      status: "completed",
+      because: `the function returned; warning: step "${state.firstFailure ?? ""}" failed and nothing awaited it`,
+    };
+  return {
+    status: "completed",
+    because: state.steps.size === 0 ? "there was nothing to run" : "all steps ended well",
+  };
 }
 
 /** Why an attempt ended that did not end by itself, for {@link afterInterruption}. */
@@ -212,7 +335,8 @@ export type Interruption =
   | "runner";
 
 /**
- * The line for an attempt that failed: with `retryAt` if the policy gives it another (semantics.md 9, docs/zenml.md "Retries").
+ * The line for an attempt that failed: with `retryAt` if the policy gives it another (semantics.md
+ * 9, docs/zenml.md "Retries").
  *
  * @param facts.chance a number in [0, 1), for jitter
  * @param facts.mayRetry false where the run is halting or the orchestrator retries by itself
@@ -225,19 +349,37 @@ export function afterFailure(
 ): Extract<RunEvent, { type: "step.failed" }> {
   const step = state.steps.get(id)!;
   const { retry } = step.spec;
-  const event = { type: "step.failed" as const, step: id, attempt: Math.max(1, step.attempt), error: { ...error } };
+  const event = {
+    type: "step.failed" as const,
+    step: id,
+    attempt: Math.max(1, step.attempt),
+    error: { ...error },
+  };
   if (haltReason(state) !== undefined) return { ...event, because: "the run is ending: no retry" };
   if (!facts.mayRetry || retry.maxRetries === 0) return event;
-  if (!isRetried(retry, error)) return { ...event, because: `${error.code ?? error.name} is not among the errors that are retried` };
-  if (step.attempt > retry.maxRetries) return { ...event, because: `${step.attempt} attempts of ${retry.maxRetries + 1} were made` };
+  if (!isRetried(retry, error))
+    return {
+      ...event,
+      because: `${error.code ?? error.name} is not among the errors that are retried`,
+    };
+  if (step.attempt > retry.maxRetries)
+    return { ...event, because: `${step.attempt} attempts of ${retry.maxRetries + 1} were made` };
   const wait = retryDelay(retry, step.attempt, facts.chance);
-  return { ...event, retryAt: new Date(facts.now + wait).toISOString(), because: `retry ${step.attempt} of ${retry.maxRetries} follows` };
+  return {
+    ...event,
+    retryAt: new Date(facts.now + wait).toISOString(),
+    because: `retry ${step.attempt} of ${retry.maxRetries} follows`,
+  };
 }
 
-/** The most times that a step may start again without its attempt being counted (semantics.md 13). */
+/**
+ * The most times that a step may start again without its attempt being counted (semantics.md 13).
+ */
 export const MAX_RERUNS = 3;
 
-/** The line for an attempt that was interrupted, by the step's `onInterruption` (semantics.md 13). */
+/**
+ * The line for an attempt that was interrupted, by the step's `onInterruption` (semantics.md 13).
+ */
 export function afterInterruption(
   state: RunState,
   id: string,
@@ -247,21 +389,41 @@ export function afterInterruption(
   const step = state.steps.get(id)!;
   const event = { type: "step.interrupted" as const, step: id, attempt: Math.max(1, step.attempt) };
   const { onInterruption, retry } = step.spec;
-  if (haltReason(state)?.stop !== undefined) return { ...event, next: "fail", because: `${facts.because}; the run is ending` };
-  if (onInterruption === "fail") return { ...event, next: "fail", because: `${facts.because}; onInterruption is fail` };
+  if (haltReason(state)?.stop !== undefined)
+    return { ...event, next: "fail", because: `${facts.because}; the run is ending` };
+  if (onInterruption === "fail")
+    return { ...event, next: "fail", because: `${facts.because}; onInterruption is fail` };
   if (cause === "runner" || onInterruption === "rerun") {
-    if (step.reruns >= MAX_RERUNS) return { ...event, next: "fail", because: `${facts.because}; it was started again ${MAX_RERUNS} times already` };
-    return { ...event, next: "rerun", because: facts.because, ...(cause === "runner" ? { alone: true } : {}) };
+    if (step.reruns >= MAX_RERUNS)
+      return {
+        ...event,
+        next: "fail",
+        because: `${facts.because}; it was started again ${MAX_RERUNS} times already`,
+      };
+    return {
+      ...event,
+      next: "rerun",
+      because: facts.because,
+      ...(cause === "runner" ? { alone: true } : {}),
+    };
   }
   if (step.attempt > retry.maxRetries) {
     return {
       ...event,
       next: "fail",
-      because: retry.maxRetries === 0 ? `${facts.because}; the step has no retries` : `${facts.because}; ${step.attempt} attempts were made`,
+      because:
+        retry.maxRetries === 0
+          ? `${facts.because}; the step has no retries`
+          : `${facts.because}; ${step.attempt} attempts were made`,
     };
   }
   const wait = retryDelay(retry, step.attempt, facts.chance);
-  return { ...event, next: "retry", retryAt: new Date(facts.now + wait).toISOString(), because: facts.because };
+  return {
+    ...event,
+    next: "retry",
+    retryAt: new Date(facts.now + wait).toISOString(),
+    because: facts.because,
+  };
 }
 
 /**
@@ -269,6 +431,13 @@ export function afterInterruption(
  *
  * @param what `step "read"`
  */
-export function runnerDeath(what: string, { because, code }: { readonly because: string; readonly code: string }): StepError {
-  return { name: code === FAILURE_CODES.memory ? "OutOfMemory" : "RunnerDied", message: `${what} ended its runner process: ${because}`, code };
+export function runnerDeath(
+  what: string,
+  { because, code }: { readonly because: string; readonly code: string },
+): StepError {
+  return {
+    name: code === FAILURE_CODES.memory ? "OutOfMemory" : "RunnerDied",
+    message: `${what} ended its runner process: ${because}`,
+    code,
+  };
 }

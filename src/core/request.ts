@@ -1,7 +1,9 @@
 /**
- * What any process may ask of the daemon, by a file in `runs/.orchd/requests/` (docs/requests.md, semantics.md 23).
+ * What any process may ask of the daemon, by a file in `runs/.orchd/requests/` (docs/requests.md,
+ * semantics.md 23).
  *
- * A request is checked when the daemon takes it up: an unknown key or type is refused with its reason, never ignored.
+ * A request is checked when the daemon takes it up: an unknown key or type is refused with its
+ * reason, never ignored.
  */
 import * as z from "zod";
 import { SCHEDULE_NAME, parseRunId, PIPELINE_NAME } from "./run-id.ts";
@@ -10,7 +12,10 @@ import type { Json } from "./snapshot.ts";
 /** A request's id: its file's name without `.json`. Names that begin with a dot are no requests. */
 export const REQUEST_ID = /^(?!\.)[A-Za-z0-9._-]{1,64}$/;
 
-const pipeline = z.string().regex(PIPELINE_NAME, "is no name of a pipeline").meta({ description: "a pipeline's name" });
+const pipeline = z
+  .string()
+  .regex(PIPELINE_NAME, "is no name of a pipeline")
+  .meta({ description: "a pipeline's name" });
 const run = z
   .string()
   .refine((id) => parseRunId(id) !== undefined, "is no run's id")
@@ -22,7 +27,10 @@ const params = z.record(
 );
 
 const common = {
-  by: z.string().optional().meta({ description: "who asks, as a remark; the file's owner is who asked" }),
+  by: z
+    .string()
+    .optional()
+    .meta({ description: "who asks, as a remark; the file's owner is who asked" }),
   notAfter: time.optional().meta({ description: "refused if it is taken up later" }),
 };
 
@@ -38,17 +46,29 @@ export const requestSchema = z.discriminatedUnion("type", [
     })
     .meta({ description: "Run a pipeline now." }),
   z
-    .strictObject({ type: z.literal("stop"), run, mode: z.enum(["graceful", "force"]).default("graceful"), ...common })
+    .strictObject({
+      type: z.literal("stop"),
+      run,
+      mode: z.enum(["graceful", "force"]).default("graceful"),
+      ...common,
+    })
     .meta({ description: "Stop a run." }),
-  z.strictObject({ type: z.literal("pause"), pipeline, ...common }).meta({ description: "Stop a pipeline's schedule." }),
-  z.strictObject({ type: z.literal("resume"), pipeline, ...common }).meta({ description: "Let a pipeline's schedule go on." }),
+  z
+    .strictObject({ type: z.literal("pause"), pipeline, ...common })
+    .meta({ description: "Stop a pipeline's schedule." }),
+  z
+    .strictObject({ type: z.literal("resume"), pipeline, ...common })
+    .meta({ description: "Let a pipeline's schedule go on." }),
   z
     .strictObject({
       type: z.literal("rerun"),
       run,
       failed: z.boolean().optional(),
       from: z.string().optional().meta({ description: "the step to begin with" }),
-      edited: z.boolean().optional().meta({ description: "with the pipeline file of now rather than the frozen snapshot" }),
+      edited: z
+        .boolean()
+        .optional()
+        .meta({ description: "with the pipeline file of now rather than the frozen snapshot" }),
       ...common,
     })
     .meta({ description: "Run again, reusing what is still valid." }),
@@ -66,7 +86,11 @@ export const requestSchema = z.discriminatedUnion("type", [
     })
     .meta({ description: "Run past slots." }),
   z
-    .strictObject({ type: z.literal("cancel_backfill"), id: z.string().regex(REQUEST_ID), ...common })
+    .strictObject({
+      type: z.literal("cancel_backfill"),
+      id: z.string().regex(REQUEST_ID),
+      ...common,
+    })
     .meta({ description: "End a backfill; runs that have begun go on." }),
   z
     .strictObject({
@@ -79,8 +103,12 @@ export const requestSchema = z.discriminatedUnion("type", [
       ...common,
     })
     .meta({ description: "Remove old runs." }),
-  z.strictObject({ type: z.literal("repair"), run, ...common }).meta({ description: "Cut a damaged ledger back to its good lines, keeping a copy." }),
-  z.strictObject({ type: z.literal("rebuild"), ...common }).meta({ description: "Make the cache's index anew from the ledgers." }),
+  z
+    .strictObject({ type: z.literal("repair"), run, ...common })
+    .meta({ description: "Cut a damaged ledger back to its good lines, keeping a copy." }),
+  z
+    .strictObject({ type: z.literal("rebuild"), ...common })
+    .meta({ description: "Make the cache's index anew from the ledgers." }),
 ]);
 
 /** Any request, with its defaults filled in. */
@@ -101,11 +129,18 @@ export interface Reply {
   readonly result?: Json | undefined;
 }
 
-/** Checks a request. @returns the request, or the reason for which it is refused, in one sentence */
-export function parseRequest(value: unknown): { readonly ok: true; readonly request: Request } | { readonly ok: false; readonly reason: string } {
+/**
+ * Checks a request. @returns the request, or the reason for which it is refused, in one sentence
+ */
+export function parseRequest(
+  value: unknown,
+):
+  | { readonly ok: true; readonly request: Request }
+  | { readonly ok: false; readonly reason: string } {
   const result = requestSchema.safeParse(value);
   if (result.success) return { ok: true, request: result.data };
   const issue = result.error.issues[0]!;
-  const where = issue.path.length === 0 ? "the request" : `the request's field ${issue.path.join(".")}`;
+  const where =
+    issue.path.length === 0 ? "the request" : `the request's field ${issue.path.join(".")}`;
   return { ok: false, reason: `${where}: ${issue.message}`.slice(0, 500) };
 }

@@ -1,22 +1,33 @@
 import type { StepError } from "./failure.ts";
 import type { RetryPolicy } from "./snapshot.ts";
 
-/** The policy of a step that says nothing: one attempt (semantics.md 9; backoff 1, where ZenML's 0 would make every later delay nothing). */
+/**
+ * The policy of a step that says nothing: one attempt (semantics.md 9; backoff 1, where ZenML's 0
+ * would make every later delay nothing).
+ */
 export const NO_RETRY: RetryPolicy = { maxRetries: 0, delayMs: 0, backoff: 1, jitter: 0 };
 
 /** Whether the policy retries errors of this kind: all, or those whose code or name it lists. */
 export function isRetried(policy: RetryPolicy, error: Pick<StepError, "name" | "code">): boolean {
-  return policy.on === undefined || policy.on.includes(error.name) || (error.code !== undefined && policy.on.includes(error.code));
+  return (
+    policy.on === undefined ||
+    policy.on.includes(error.name) ||
+    (error.code !== undefined && policy.on.includes(error.code))
+  );
 }
 
 /**
- * How long to wait before the attempt after `attempt`: delay * backoff^(attempt-1), up to `maxDelayMs`, with the policy's jitter.
+ * How long to wait before the attempt after `attempt`: delay * backoff^(attempt-1), up to
+ * `maxDelayMs`, with the policy's jitter.
  *
  * @param attempt the attempt that just failed, from 1
  * @param chance a number in [0, 1)
  * @returns milliseconds
  */
 export function retryDelay(policy: RetryPolicy, attempt: number, chance: number): number {
-  const plain = Math.min(policy.delayMs * policy.backoff ** (attempt - 1), policy.maxDelayMs ?? Number.MAX_SAFE_INTEGER);
+  const plain = Math.min(
+    policy.delayMs * policy.backoff ** (attempt - 1),
+    policy.maxDelayMs ?? Number.MAX_SAFE_INTEGER,
+  );
   return Math.max(0, Math.round(plain * (1 + policy.jitter * (2 * chance - 1))));
 }

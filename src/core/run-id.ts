@@ -7,16 +7,21 @@
  *     log-digest@20261123T020000Z-b1       a backfill of that slot
  *     log-digest@20261123T020000Z-b1-r2    the second re-run of the first run that had this slot
  *
- * An id is checked strictly wherever it comes from outside, because it becomes part of a path: nothing that passes here can leave its folder.
+ * An id is checked strictly wherever it comes from outside, because it becomes part of a path:
+ * nothing that passes here can leave its folder.
  */
 
 /** A pipeline's name; `.orchd` and every other dot-name is outside it. */
 export const PIPELINE_NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
 
-/** A schedule's name, as it may stand in a run's id. One that ends like `-m`, `-b1` or `-r1` could not be told from those, and is refused. */
+/**
+ * A schedule's name, as it may stand in a run's id. One that ends like `-m`, `-b1` or `-r1` could
+ * not be told from those, and is refused.
+ */
 export const SCHEDULE_NAME = /^(?!.*-(?:m|[br]\d+)$)[a-z0-9][a-z0-9_-]{0,63}$/;
 
-const RUN_ID = /^([^@]+)@(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(?:\.(\d{3}))?Z(?:\.([a-z0-9_-]+?))?((?:-m)?(?:-b\d{1,9})?(?:-r\d{1,9})?)$/;
+const RUN_ID =
+  /^([^@]+)@(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(?:\.(\d{3}))?Z(?:\.([a-z0-9_-]+?))?((?:-m)?(?:-b\d{1,9})?(?:-r\d{1,9})?)$/;
 const SUFFIX = /^(-m)?(?:-b([1-9]\d{0,8}))?(?:-r([1-9]\d{0,8}))?$/;
 const LAST_STAMP_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
@@ -45,20 +50,44 @@ export function parseRunId(id: string): RunId | undefined {
   if (id.length > 200) return undefined;
   const match = RUN_ID.exec(id);
   if (match === null) return undefined;
-  const [pipeline, day, hour, milliseconds, schedule, suffix] = [match[1]!, match[4]!, match[5]!, match[8], match[9], match[10]!];
+  const [pipeline, day, hour, milliseconds, schedule, suffix] = [
+    match[1]!,
+    match[4]!,
+    match[5]!,
+    match[8],
+    match[9],
+    match[10]!,
+  ];
   const parts = suffix === "" ? [] : SUFFIX.exec(suffix);
-  if (parts === null || !PIPELINE_NAME.test(pipeline) || (schedule !== undefined && !SCHEDULE_NAME.test(schedule))) return undefined;
+  if (
+    parts === null ||
+    !PIPELINE_NAME.test(pipeline) ||
+    (schedule !== undefined && !SCHEDULE_NAME.test(schedule))
+  )
+    return undefined;
   const month = `${match[2]!}-${match[3]!}`;
   const iso = `${month}-${day}T${hour}:${match[6]!}:${match[7]!}.${milliseconds ?? "000"}Z`;
-  // Every field out of its range makes this NaN, save the 31st of a short month and the hour 24, which run over into the next day.
+  // Every field out of its range makes this NaN, save the 31st of a short month and the hour 24,
+  // which run over into the next day.
   const stampMs = Date.parse(iso);
   if (new Date(stampMs).getUTCDate() !== Number(day)) return undefined;
   const manual = parts[1] !== undefined;
   // A run by hand has milliseconds and no slot; every other has a slot, which is a whole second.
-  if (manual !== (milliseconds !== undefined) || (manual && (schedule !== undefined || parts[2] !== undefined))) return undefined;
+  if (
+    manual !== (milliseconds !== undefined) ||
+    (manual && (schedule !== undefined || parts[2] !== undefined))
+  )
+    return undefined;
   // Put together step by step: a start over a long history takes many apart.
   const first = parts[3] === undefined ? id : id.slice(0, id.lastIndexOf("-r"));
-  const parsed: { -readonly [Key in keyof RunId]: RunId[Key] } = { pipeline, stampMs, month, suffix, manual, first };
+  const parsed: { -readonly [Key in keyof RunId]: RunId[Key] } = {
+    pipeline,
+    stampMs,
+    month,
+    suffix,
+    manual,
+    first,
+  };
   if (!manual) parsed.slot = iso;
   if (schedule !== undefined) parsed.schedule = schedule;
   if (parts[2] !== undefined) parsed.backfill = Number(parts[2]);
@@ -74,13 +103,16 @@ export function parseRunId(id: string): RunId | undefined {
  * @throws RangeError where a name is not one, or the time is no whole second of the years 0 to 9999
  */
 export function runIdForSlot(pipeline: string, slotMs: number, schedule?: string): string {
-  if (slotMs % 1_000 !== 0) throw new RangeError(`A slot is a whole second, and ${slotMs} ms is none.`);
-  if (schedule !== undefined && !SCHEDULE_NAME.test(schedule)) throw new RangeError(`${JSON.stringify(schedule)} is no name of a schedule.`);
+  if (slotMs % 1_000 !== 0)
+    throw new RangeError(`A slot is a whole second, and ${slotMs} ms is none.`);
+  if (schedule !== undefined && !SCHEDULE_NAME.test(schedule))
+    throw new RangeError(`${JSON.stringify(schedule)} is no name of a schedule.`);
   return `${checkedPipeline(pipeline)}@${stamp(slotMs).slice(0, -5)}Z${schedule === undefined ? "" : `.${schedule}`}`;
 }
 
 /**
- * The id of a run that was asked for by hand at this moment. If it is taken, the next one free is that of the next millisecond.
+ * The id of a run that was asked for by hand at this moment. If it is taken, the next one free is
+ * that of the next millisecond.
  *
  * @param nowMs milliseconds since 1970
  */
@@ -89,25 +121,37 @@ export function manualRunId(pipeline: string, nowMs: number): string {
 }
 
 /** The id of the Nth backfill of a slot. @param n from 1 */
-export function backfillRunId(pipeline: string, slotMs: number, n: number, schedule?: string): string {
+export function backfillRunId(
+  pipeline: string,
+  slotMs: number,
+  n: number,
+  schedule?: string,
+): string {
   return `${runIdForSlot(pipeline, slotMs, schedule)}-b${n}`;
 }
 
-/** The id of the Nth re-run of a run; a re-run of a re-run counts on from the first run. @param n from 1 */
+/**
+ * The id of the Nth re-run of a run; a re-run of a re-run counts on from the first run. @param n
+ * from 1
+ */
 export function rerunRunId(run: string, n: number): string {
   const parsed = parseRunId(run);
   if (parsed === undefined) throw new RangeError(`${JSON.stringify(run)} is no run's id.`);
   return `${parsed.first}-r${n}`;
 }
 
-/** Orders runs' ids by their stamp, then by name: the older before the newer. Texts that are no ids come first. */
+/**
+ * Orders runs' ids by their stamp, then by name: the older before the newer. Texts that are no ids
+ * come first.
+ */
 export function compareRunIds(a: string, b: string): number {
   const byStamp = (parseRunId(a)?.stampMs ?? -1) - (parseRunId(b)?.stampMs ?? -1);
   return byStamp === 0 ? (a < b ? -1 : a > b ? 1 : 0) : byStamp;
 }
 
 function checkedPipeline(pipeline: string): string {
-  if (!PIPELINE_NAME.test(pipeline)) throw new RangeError(`${JSON.stringify(pipeline)} is no name of a pipeline.`);
+  if (!PIPELINE_NAME.test(pipeline))
+    throw new RangeError(`${JSON.stringify(pipeline)} is no name of a pipeline.`);
   return pipeline;
 }
 

@@ -1,13 +1,16 @@
 /**
  * A run as a fold over its ledger.
  *
- * `evolve` takes what is and a line, and gives what is then. It owns its state and changes it in place, because a run of 10,000 steps must
- * cost 10,000 and not its square; whoever wants two moments of one run folds twice. Besides what a reader asks for (statuses, times,
- * reasons) the state keeps what the planner needs so that planning costs what changed, not what there is: how many inputs each step still
- * lacks, which steps are ready, running, waiting for a retry, or can no longer run, and which hooks are owed.
+ * `evolve` takes what is and a line, and gives what is then. It owns its state and changes it in
+ * place, because a run of 10,000 steps must cost 10,000 and not its square; whoever wants two
+ * moments of one run folds twice. Besides what a reader asks for (statuses, times, reasons) the
+ * state keeps what the planner needs so that planning costs what changed, not what there is: how
+ * many inputs each step still lacks, which steps are ready, running, waiting for a retry, or can no
+ * longer run, and which hooks are owed.
  *
- * Invariants: a step is in at most one of `ready`, `running`, `delayed`, `doomed`; `ended` counts the steps whose phase is "ended"; a step in
- * phase "waiting" has `unmet` > 0. A finished run never changes. Every event's case keeps these, so the cases stand in one file, long as it is.
+ * Invariants: a step is in at most one of `ready`, `running`, `delayed`, `doomed`; `ended` counts
+ * the steps whose phase is "ended"; a step in phase "waiting" has `unmet` > 0. A finished run never
+ * changes. Every event's case keeps these, so the cases stand in one file, long as it is.
  */
 import type { RunLine, Trigger } from "./event.ts";
 import type { StepError } from "./failure.ts";
@@ -22,7 +25,10 @@ export interface StepState {
   readonly spec: SnapshotStep;
   phase: StepPhase;
   status: Status;
-  /** The current or last attempt, from 1; 0 before the first. A re-run after an interruption repeats the number. */
+  /**
+   * The current or last attempt, from 1; 0 before the first. A re-run after an interruption repeats
+   * the number.
+   */
   attempt: number;
   /** Uncounted starts again after interruptions. */
   reruns: number;
@@ -95,8 +101,15 @@ export interface RunState {
   because?: string;
   /** The concurrency group that it shares with other pipelines' runs. */
   readonly group?: string;
-  /** While it waits: the most runs of its pipeline (or backfill), its group and the whole root that may go on at once. */
-  limits?: { readonly lane?: number | undefined; readonly group?: number | undefined; readonly total?: number | undefined };
+  /**
+   * While it waits: the most runs of its pipeline (or backfill), its group and the whole root that
+   * may go on at once.
+   */
+  limits?: {
+    readonly lane?: number | undefined;
+    readonly group?: number | undefined;
+    readonly total?: number | undefined;
+  };
   readonly steps: Map<string, StepState>;
   readonly dependents: Map<string, string[]>;
   readonly ready: Set<string>;
@@ -124,11 +137,18 @@ export interface RunState {
   /** A dynamic pipeline's function. */
   function: "none" | "owed" | "ended";
   functionError?: StepError;
-  /** Milliseconds the run had been worked on when it was last taken over: what a time limit counts. */
+  /**
+   * Milliseconds the run had been worked on when it was last taken over: what a time limit counts.
+   */
   workedMs: number;
   /** When the daemon that works on it took it over; undefined while its first one does. */
   resumedAt?: string;
-  finished?: { readonly status: FinalRunStatus; readonly because: string; readonly at: string; readonly durationMs: number };
+  finished?: {
+    readonly status: FinalRunStatus;
+    readonly because: string;
+    readonly at: string;
+    readonly durationMs: number;
+  };
   recoveries: number;
   lastSeq: number;
   lastAt: string;
@@ -142,7 +162,8 @@ export function fold(lines: Iterable<RunLine>): RunState | undefined {
 }
 
 /**
- * What is, after one more line. Changes `state` in place and returns it; unknown events change nothing but the position.
+ * What is, after one more line. Changes `state` in place and returns it; unknown events change
+ * nothing but the position.
  *
  * @param state the run so far; undefined before the header
  */
@@ -193,7 +214,8 @@ export function evolve(state: RunState | undefined, line: RunLine): RunState | u
       break;
     case "run.recovered":
       state.recoveries += 1;
-      if (state.startedAt !== undefined) state.workedMs += Math.max(0, Date.parse(from) - Date.parse(workedFrom(state)));
+      if (state.startedAt !== undefined)
+        state.workedMs += Math.max(0, Date.parse(from) - Date.parse(workedFrom(state)));
       state.resumedAt = line.at;
       break;
     case "run.function_ended":
@@ -202,7 +224,12 @@ export function evolve(state: RunState | undefined, line: RunLine): RunState | u
       break;
     case "run.finished":
       state.phase = "finished";
-      state.finished = { status: line.status, because: line.because, at: line.at, durationMs: line.durationMs };
+      state.finished = {
+        status: line.status,
+        because: line.because,
+        at: line.at,
+        durationMs: line.durationMs,
+      };
       break;
     case "run.overdue":
       break;
@@ -283,7 +310,11 @@ function evolveStep(state: RunState, line: StepLine): void {
         fail(state, step, line.at);
       } else {
         step.rerun = line.next === "rerun";
-        delay(state, step, line.retryAt === undefined ? Date.parse(line.at) : Date.parse(line.retryAt));
+        delay(
+          state,
+          step,
+          line.retryAt === undefined ? Date.parse(line.at) : Date.parse(line.retryAt),
+        );
       }
       break;
     case "step.stopped":
@@ -372,7 +403,9 @@ function addStep(state: RunState, spec: SnapshotStep): StepState {
     if (before !== undefined && before.phase === "ended" && !endedWell(before)) {
       state.doomed.set(
         spec.id,
-        before.status === "failed" ? `upstream step "${upstream}" failed` : `upstream step "${upstream}" was ${before.status}`,
+        before.status === "failed"
+          ? `upstream step "${upstream}" failed`
+          : `upstream step "${upstream}" was ${before.status}`,
       );
     }
   }
@@ -382,7 +415,8 @@ function addStep(state: RunState, spec: SnapshotStep): StepState {
 /** Makes a step ready if it lacks nothing. */
 function settle(state: RunState, id: string): void {
   const step = state.steps.get(id);
-  if (step === undefined || step.phase !== "waiting" || step.unmet > 0 || state.doomed.has(id)) return;
+  if (step === undefined || step.phase !== "waiting" || step.unmet > 0 || state.doomed.has(id))
+    return;
   step.phase = "ready";
   state.ready.add(id);
   if (stepKind(step.spec) === "shell") state.readyShells += 1;
@@ -410,7 +444,8 @@ function meet(state: RunState, id: string): void {
 function doom(state: RunState, id: string, because: string): void {
   for (const dependent of state.dependents.get(id) ?? []) {
     const step = state.steps.get(dependent);
-    if (step !== undefined && step.phase !== "ended" && !state.doomed.has(dependent)) state.doomed.set(dependent, because);
+    if (step !== undefined && step.phase !== "ended" && !state.doomed.has(dependent))
+      state.doomed.set(dependent, because);
   }
 }
 
@@ -455,7 +490,11 @@ function fail(state: RunState, step: StepState, at: string): void {
 }
 
 /** The hook that counts for a step: its own, else the pipeline's. */
-export function stepHook(snapshot: Snapshot, spec: SnapshotStep, hook: OwedHook["hook"]): Snapshot["hooks"]["init"] {
+export function stepHook(
+  snapshot: Snapshot,
+  spec: SnapshotStep,
+  hook: OwedHook["hook"],
+): Snapshot["hooks"]["init"] {
   return spec.hooks?.[hook] ?? snapshot.hooks?.[hook];
 }
 
@@ -464,7 +503,10 @@ function owe(state: RunState, step: StepState, hook: OwedHook["hook"]): void {
   state.owedHooks.set(`${hook}:${step.spec.id}`, { hook, step: step.spec.id });
 }
 
-function hookEnded(state: RunState, line: Extract<RunLine, { type: "hook.completed" | "hook.failed" }>): void {
+function hookEnded(
+  state: RunState,
+  line: Extract<RunLine, { type: "hook.completed" | "hook.failed" }>,
+): void {
   if (line.step !== undefined) state.owedHooks.delete(`${line.hook}:${line.step}`);
   else if (line.hook === "init") {
     state.init = line.type === "hook.completed" ? "done" : "failed";

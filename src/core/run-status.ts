@@ -1,9 +1,15 @@
-/** What a run's state amounts to: its status by ZenML's precedence, and the questions that both that and the planner ask. Nothing here changes a run. */
+/**
+ * What a run's state amounts to: its status by ZenML's precedence, and the questions that both that
+ * and the planner ask. Nothing here changes a run.
+ */
 import type { RunState } from "./run-state.ts";
 import type { Status } from "./status.ts";
 
 /** A run's status by ZenML's precedence, and whether anything may still change. */
-export function runStatus(state: RunState): { readonly status: Status; readonly inProgress: boolean } {
+export function runStatus(state: RunState): {
+  readonly status: Status;
+  readonly inProgress: boolean;
+} {
   if (state.finished !== undefined) return { status: state.finished.status, inProgress: false };
   return { status: openStatus(state), inProgress: true };
 }
@@ -23,11 +29,16 @@ function openStatus(state: RunState): Status {
 }
 
 /**
- * Whether the run can only end failed. In a dynamic pipeline under `continue_on_failure` the function decides: a failure it did not
- * await, or caught, does not fail the run.
+ * Whether the run can only end failed. In a dynamic pipeline under `continue_on_failure` the
+ * function decides: a failure it did not await, or caught, does not fail the run.
  */
 export function hasFailed(state: RunState): boolean {
-  if (state.init === "failed" || state.timedOut !== undefined || state.functionError !== undefined || state.submissionError !== undefined)
+  if (
+    state.init === "failed" ||
+    state.timedOut !== undefined ||
+    state.functionError !== undefined ||
+    state.submissionError !== undefined
+  )
     return true;
   if (state.failed === 0) return false;
   return state.function === "none" || state.snapshot.executionMode !== "continue_on_failure";

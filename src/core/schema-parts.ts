@@ -1,8 +1,9 @@
 /**
  * The small schemas that the pipeline, schedule and settings schemas share.
  *
- * They check the shape of what a person writes and keep it as it is written (a duration stays `5s`); compile.ts turns it into what a run
- * runs. Each carries its description, so that `orchd schema` explains every key to an editor.
+ * They check the shape of what a person writes and keep it as it is written (a duration stays
+ * `5s`); compile.ts turns it into what a run runs. Each carries its description, so that `orchd
+ * schema` explains every key to an editor.
  */
 import * as z from "zod";
 import { parseDuration } from "./duration.ts";
@@ -10,9 +11,15 @@ import type { Json } from "./snapshot.ts";
 
 /** What the name of a pipeline, a schedule, a concurrency group or a flavor looks like. */
 export const NAME_PATTERN = /^[a-z0-9][a-z0-9_-]{0,63}$/;
-/** What the name of a step, an input, an output or a param looks like: it also becomes part of an environment variable's name. */
+/**
+ * What the name of a step, an input, an output or a param looks like: it also becomes part of an
+ * environment variable's name.
+ */
 export const WORD_PATTERN = /^[A-Za-z_][A-Za-z0-9_-]{0,63}$/;
-/** What the name of a secret looks like: it names a file in the credentials folder and must not leave it. */
+/**
+ * What the name of a secret looks like: it names a file in the credentials folder and must not
+ * leave it.
+ */
 export const SECRET_PATTERN = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
 
 /** Names that every object has already. */
@@ -21,19 +28,31 @@ const TAKEN = new Set(Object.getOwnPropertyNames(Object.prototype));
 /** A pipeline's, schedule's, group's or flavor's name. */
 export const nameSchema = z
   .string()
-  .regex(NAME_PATTERN, "must be 1 to 64 lower-case letters, digits, - and _, and begin with a letter or a digit")
-  .refine((name) => !TAKEN.has(name), "is a word that every object has already; choose another name");
+  .regex(
+    NAME_PATTERN,
+    "must be 1 to 64 lower-case letters, digits, - and _, and begin with a letter or a digit",
+  )
+  .refine(
+    (name) => !TAKEN.has(name),
+    "is a word that every object has already; choose another name",
+  );
 
 /** A step's, input's, output's or param's name. */
 export const wordSchema = z
   .string()
   .regex(WORD_PATTERN, "must be 1 to 64 letters, digits, - and _, and begin with a letter or _")
-  .refine((name) => !TAKEN.has(name), "is a word that every object has already; choose another name");
+  .refine(
+    (name) => !TAKEN.has(name),
+    "is a word that every object has already; choose another name",
+  );
 
 /** A duration as written: `5s`, `1h30m`, or a number of seconds. Read it with `parseDuration`. */
 export const durationSchema = z
   .union([z.string(), z.number()])
-  .refine((value) => parseDuration(value) !== undefined, 'must be a duration such as "5s", "1h30m" or "7d" (a bare number counts seconds)');
+  .refine(
+    (value) => parseDuration(value) !== undefined,
+    'must be a duration such as "5s", "1h30m" or "7d" (a bare number counts seconds)',
+  );
 
 /** Any JSON value. */
 export const jsonSchema: z.ZodType<Json> = z.json();
@@ -51,19 +70,45 @@ export const secretSchema = z
 /** Values by name; a value `{secret: NAME}` is a secret's. */
 export const paramsSchema = z.record(wordSchema, jsonSchema).superRefine((params, context) => {
   for (const [name, value] of Object.entries(params)) {
-    if (value !== null && typeof value === "object" && !Array.isArray(value) && "secret" in value && !secretSchema.safeParse(value).success) {
-      context.addIssue({ code: "custom", path: [name], message: "must be {secret: NAME} and nothing else, where it names a secret" });
+    if (
+      value !== null &&
+      typeof value === "object" &&
+      !Array.isArray(value) &&
+      "secret" in value &&
+      !secretSchema.safeParse(value).success
+    ) {
+      context.addIssue({
+        code: "custom",
+        path: [name],
+        message: "must be {secret: NAME} and nothing else, where it names a secret",
+      });
     }
   }
 });
 
 /** Environment variables: text, a number or a truth value (written as text), or a secret. */
 export const envSchema = z.record(
-  z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,255}$/, "must be an environment variable's name: letters, digits and _, not beginning with a digit"),
-  z.union([z.string().refine((text) => !text.includes("\0"), "must not hold a NUL character"), z.number(), z.boolean(), secretSchema]),
+  z
+    .string()
+    .regex(
+      /^[A-Za-z_][A-Za-z0-9_]{0,255}$/,
+      "must be an environment variable's name: letters, digits and _, not beginning with a digit",
+    ),
+  z.union([
+    z.string().refine((text) => !text.includes("\0"), "must not hold a NUL character"),
+    z.number(),
+    z.boolean(),
+    secretSchema,
+  ]),
 );
 
-/** Where a piece of code is: a module beside the pipeline file, and the export's name after a `#` (default: the default export). */
+/**
+ * Where a piece of code is: a module beside the pipeline file, and the export's name after a `#`
+ * (default: the default export).
+ */
 export const codeSchema = z
   .string()
-  .regex(/^[^#\0]+(#[^#\0]+)?$/, "must be a module's path and, after a #, the name of its export: ./steps/read.ts#main");
+  .regex(
+    /^[^#\0]+(#[^#\0]+)?$/,
+    "must be a module's path and, after a #, the name of its export: ./steps/read.ts#main",
+  );

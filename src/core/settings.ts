@@ -1,7 +1,8 @@
 /**
  * What may stand in `orchd.yaml`, and the settings with every default filled in.
  *
- * The file is optional and strict. It is read at start and again on SIGHUP; loading it is load-settings.ts's business, this file is pure.
+ * The file is optional and strict. It is read at start and again on SIGHUP; loading it is
+ * load-settings.ts's business, this file is pure.
  */
 import * as z from "zod";
 import { parseDuration } from "./duration.ts";
@@ -19,24 +20,41 @@ const limitSchema = z.strictObject({
 export const orchdSettingsSchema = z
   .strictObject({
     project: nameSchema.optional().describe("the project's id in cache keys; default: default"),
-    timezone: z.string().optional().describe("the IANA time zone of schedules that name none; default: UTC"),
-    gracePeriod: durationSchema.optional().describe("what a step gets between the signal and its end; default: 10s"),
-    drainPeriod: durationSchema.optional().describe("what running steps get when the daemon is told to end; default: 30s"),
-    maxActiveRuns: z.int().min(1).optional().describe("so many runs of all pipelines may be active at once; default: no limit"),
+    timezone: z
+      .string()
+      .optional()
+      .describe("the IANA time zone of schedules that name none; default: UTC"),
+    gracePeriod: durationSchema
+      .optional()
+      .describe("what a step gets between the signal and its end; default: 10s"),
+    drainPeriod: durationSchema
+      .optional()
+      .describe("what running steps get when the daemon is told to end; default: 30s"),
+    maxActiveRuns: z
+      .int()
+      .min(1)
+      .optional()
+      .describe("so many runs of all pipelines may be active at once; default: no limit"),
     concurrency: z
       .union([
         z.record(nameSchema, z.union([z.int().min(1), limitSchema])),
-        z.array(z.strictObject({ group: nameSchema.describe("the group's name"), ...limitSchema.shape })),
+        z.array(
+          z.strictObject({ group: nameSchema.describe("the group's name"), ...limitSchema.shape }),
+        ),
       ])
       .optional()
-      .describe("the concurrency groups: a limit by name, `{db: 2}` or `{db: {limit: 2}}`, or a list of {group, limit}; default: none"),
+      .describe(
+        "the concurrency groups: a limit by name, `{db: 2}` or `{db: {limit: 2}}`, or a list of {group, limit}; default: none",
+      ),
     retention: retentionSchema
       .extend({
         totalMb: z
           .number()
           .min(1)
           .optional()
-          .describe("of all pipelines' ledgers, logs and artifacts together so many MiB are kept at most, the oldest going first; default: no limit"),
+          .describe(
+            "of all pipelines' ledgers, logs and artifacts together so many MiB are kept at most, the oldest going first; default: no limit",
+          ),
       })
       .optional()
       .describe("how long ended runs are kept; default: 30 days and 10000 runs a pipeline"),
@@ -47,7 +65,9 @@ export const orchdSettingsSchema = z
           .int()
           .min(64)
           .optional()
-          .describe("what a runner process may hold in MiB, Buffers and all; default: three quarters of the machine's memory"),
+          .describe(
+            "what a runner process may hold in MiB, Buffers and all; default: three quarters of the machine's memory",
+          ),
       })
       .optional()
       .describe("the process in which steps run; default: 8 threads"),
@@ -55,8 +75,13 @@ export const orchdSettingsSchema = z
       .record(nameSchema, orchestratorSchema)
       .optional()
       .describe("orchestrators by name: a module, or {uses, config}; default: none but local"),
-    env: envSchema.optional().describe("environment variables of every step of every pipeline; default: none"),
-    enableCache: z.boolean().optional().describe("whether the local orchestrator reuses results; default: true"),
+    env: envSchema
+      .optional()
+      .describe("environment variables of every step of every pipeline; default: none"),
+    enableCache: z
+      .boolean()
+      .optional()
+      .describe("whether the local orchestrator reuses results; default: true"),
   })
   .describe("orchd's settings");
 
@@ -85,7 +110,9 @@ export interface OrchdSettings {
   /** Over all pipelines; undefined: no limit. */
   readonly maxActiveRuns?: number;
   readonly concurrency: { readonly [group: string]: ConcurrencyGroup };
-  /** `totalMb` is over all pipelines; the rest is what a pipeline's own `retention` may override. */
+  /**
+   * `totalMb` is over all pipelines; the rest is what a pipeline's own `retention` may override.
+   */
   readonly retention: Retention & { readonly totalMb?: number };
   readonly runner: { readonly threads: number; readonly memoryMb?: number };
   /** By name; `code` is there once the module was bundled (load-settings.ts). */
@@ -117,7 +144,9 @@ export const DEFAULT_SETTINGS: OrchdSettings = {
 export function resolveSettings(
   written: OrchdSettingsDefinition,
   orchestrators: OrchdSettings["orchestrators"] = {},
-): { readonly ok: true; readonly settings: OrchdSettings } | { readonly ok: false; readonly path: readonly string[]; readonly message: string } {
+):
+  | { readonly ok: true; readonly settings: OrchdSettings }
+  | { readonly ok: false; readonly path: readonly string[]; readonly message: string } {
   const timezone = written.timezone ?? DEFAULT_SETTINGS.timezone;
   if (!isTimeZone(timezone)) return { ok: false, path: ["timezone"], message: zoneFault(timezone) };
   return {
@@ -125,8 +154,14 @@ export function resolveSettings(
     settings: {
       project: written.project ?? DEFAULT_SETTINGS.project,
       timezone,
-      gracePeriodMs: written.gracePeriod === undefined ? DEFAULT_SETTINGS.gracePeriodMs : parseDuration(written.gracePeriod)!,
-      drainPeriodMs: written.drainPeriod === undefined ? DEFAULT_SETTINGS.drainPeriodMs : parseDuration(written.drainPeriod)!,
+      gracePeriodMs:
+        written.gracePeriod === undefined
+          ? DEFAULT_SETTINGS.gracePeriodMs
+          : parseDuration(written.gracePeriod)!,
+      drainPeriodMs:
+        written.drainPeriod === undefined
+          ? DEFAULT_SETTINGS.drainPeriodMs
+          : parseDuration(written.drainPeriod)!,
       ...(written.maxActiveRuns === undefined ? {} : { maxActiveRuns: written.maxActiveRuns }),
       concurrency: groupsOf(written.concurrency),
       retention: {
@@ -145,29 +180,56 @@ export function resolveSettings(
 }
 
 /** Lays a written retention over another. */
-export function mergeRetention(base: Retention, written: z.infer<typeof retentionSchema> | undefined): Retention {
+export function mergeRetention(
+  base: Retention,
+  written: z.infer<typeof retentionSchema> | undefined,
+): Retention {
   const keepMb = written?.keepMb ?? base.keepMb;
-  return { keepDays: written?.keepDays ?? base.keepDays, keepRuns: written?.keepRuns ?? base.keepRuns, ...(keepMb === undefined ? {} : { keepMb }) };
+  return {
+    keepDays: written?.keepDays ?? base.keepDays,
+    keepRuns: written?.keepRuns ?? base.keepRuns,
+    ...(keepMb === undefined ? {} : { keepMb }),
+  };
 }
 
 /** Environment variables as steps get them: numbers and truth values become text. */
-export function envOf(written: z.infer<typeof envSchema> | undefined): { [name: string]: EnvValue } {
-  return Object.fromEntries(Object.entries(written ?? {}).map(([name, value]) => [name, typeof value === "object" ? value : String(value)]));
+export function envOf(written: z.infer<typeof envSchema> | undefined): {
+  [name: string]: EnvValue;
+} {
+  return Object.fromEntries(
+    Object.entries(written ?? {}).map(([name, value]) => [
+      name,
+      typeof value === "object" ? value : String(value),
+    ]),
+  );
 }
 
-function groupsOf(written: OrchdSettingsDefinition["concurrency"]): { [group: string]: ConcurrencyGroup } {
+function groupsOf(written: OrchdSettingsDefinition["concurrency"]): {
+  [group: string]: ConcurrencyGroup;
+} {
   const pairs: [string, number | z.infer<typeof limitSchema>][] = Array.isArray(written)
     ? written.map(({ group, ...limit }) => [group, limit])
     : Object.entries(written ?? {});
   return Object.fromEntries(
     pairs.map(([name, limit]) => [
       name,
-      typeof limit === "number" ? { limit } : { limit: limit.limit, ...(limit.maxQueued === undefined ? {} : { maxQueued: limit.maxQueued }) },
+      typeof limit === "number"
+        ? { limit }
+        : {
+            limit: limit.limit,
+            ...(limit.maxQueued === undefined ? {} : { maxQueued: limit.maxQueued }),
+          },
     ]),
   );
 }
 
 /** The JSON Schema of orchd.yaml. */
 export function settingsJsonSchema(): Record<string, unknown> {
-  return { title: "orchd.yaml", ...(z.toJSONSchema(orchdSettingsSchema, { io: "input", unrepresentable: "any" }) as Record<string, unknown>) };
+  return {
+    title: "orchd.yaml",
+    ...(z.toJSONSchema(orchdSettingsSchema, { io: "input", unrepresentable: "any" }) as Record<
+      string,
+      unknown
+    >),
+  };
 }

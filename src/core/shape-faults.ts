@@ -1,5 +1,6 @@
 /**
- * What a schema finds wrong with a value, as sentences a person can act on: which field, what it must be, what was probably meant.
+ * What a schema finds wrong with a value, as sentences a person can act on: which field, what it
+ * must be, what was probably meant.
  */
 import * as z from "zod";
 import { didYouMean } from "./did-you-mean.ts";
@@ -31,20 +32,32 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 export function checkShape<T extends z.ZodType>(
   schema: T,
   value: unknown,
-): { readonly ok: true; readonly value: z.infer<T> } | { readonly ok: false; readonly faults: readonly Fault[] } {
+):
+  | { readonly ok: true; readonly value: z.infer<T> }
+  | { readonly ok: false; readonly faults: readonly Fault[] } {
   const parsed = schema.safeParse(value);
   if (parsed.success) return { ok: true, value: parsed.data };
-  return { ok: false, faults: parsed.error.issues.flatMap((issue) => faultsOf(issue, [], schema, value)) };
+  return {
+    ok: false,
+    faults: parsed.error.issues.flatMap((issue) => faultsOf(issue, [], schema, value)),
+  };
 }
 
 type Issue = z.core.$ZodIssue;
 
 function faultsOf(issue: Issue, base: FieldPath, schema: z.ZodType, root: unknown): Fault[] {
-  const path: FieldPath = [...base, ...issue.path.map((part) => (typeof part === "number" ? part : String(part)))];
+  const path: FieldPath = [
+    ...base,
+    ...issue.path.map((part) => (typeof part === "number" ? part : String(part))),
+  ];
   const value = valueAt(root, path);
   switch (issue.code) {
     case "unrecognized_keys":
-      return issue.keys.map((key) => ({ path: [...path, key], atKey: true, message: unknownKey(key, path, schema, value) }));
+      return issue.keys.map((key) => ({
+        path: [...path, key],
+        atKey: true,
+        message: unknownKey(key, path, schema, value),
+      }));
     case "invalid_type":
       return [
         {
@@ -60,7 +73,10 @@ function faultsOf(issue: Issue, base: FieldPath, schema: z.ZodType, root: unknow
     case "invalid_value": {
       const values = issue.values.map(String);
       return [
-        { path, message: `must be one of ${values.join(", ")}, not ${shown(value)}${typeof value === "string" ? didYouMean(value, values) : ""}` },
+        {
+          path,
+          message: `must be one of ${values.join(", ")}, not ${shown(value)}${typeof value === "string" ? didYouMean(value, values) : ""}`,
+        },
       ];
     }
     case "too_small":
@@ -82,7 +98,13 @@ function faultsOf(issue: Issue, base: FieldPath, schema: z.ZodType, root: unknow
         },
       ];
     case "invalid_key":
-      return [{ path, atKey: true, message: `is a name that ${issue.issues[0]?.message ?? "is not allowed here"}` }];
+      return [
+        {
+          path,
+          atKey: true,
+          message: `is a name that ${issue.issues[0]?.message ?? "is not allowed here"}`,
+        },
+      ];
     case "invalid_union":
       return unionFaults(issue, path, schema, root, value);
     case "invalid_format":
@@ -93,30 +115,53 @@ function faultsOf(issue: Issue, base: FieldPath, schema: z.ZodType, root: unknow
   }
 }
 
-/** Of a union's branches the one that the value was meant for: the one whose own type fits, and of those the one with the least wrong. */
-function unionFaults(issue: Extract<Issue, { code: "invalid_union" }>, path: FieldPath, schema: z.ZodType, root: unknown, value: unknown): Fault[] {
+/**
+ * Of a union's branches the one that the value was meant for: the one whose own type fits, and of
+ * those the one with the least wrong.
+ */
+function unionFaults(
+  issue: Extract<Issue, { code: "invalid_union" }>,
+  path: FieldPath,
+  schema: z.ZodType,
+  root: unknown,
+  value: unknown,
+): Fault[] {
   const branches = issue.errors.filter((issues) => issues.length > 0);
-  const fitting = branches.filter((issues) => !issues.some((one) => one.code === "invalid_type" && one.path.length === 0));
+  const fitting = branches.filter(
+    (issues) => !issues.some((one) => one.code === "invalid_type" && one.path.length === 0),
+  );
   const best = fitting.sort((a, b) => a.length - b.length)[0];
   if (best !== undefined) return best.flatMap((one) => faultsOf(one, path, schema, root));
   const kinds = branches.flatMap((issues) =>
-    issues.flatMap((one) => (one.code === "invalid_type" && one.path.length === 0 ? [expected(one.expected)] : [])),
+    issues.flatMap((one) =>
+      one.code === "invalid_type" && one.path.length === 0 ? [expected(one.expected)] : [],
+    ),
   );
   const list = [...new Set(kinds)];
   const last = list.pop();
-  return [{ path, message: `must be ${list.length === 0 ? last : `${list.join(", ")} or ${last}`}, not ${kindOf(value)}` }];
+  return [
+    {
+      path,
+      message: `must be ${list.length === 0 ? last : `${list.join(", ")} or ${last}`}, not ${kindOf(value)}`,
+    },
+  ];
 }
 
 function unknownKey(key: string, path: FieldPath, schema: z.ZodType, parent: unknown): string {
-  const known = keysAt(schema, path).filter((one) => parent === null || typeof parent !== "object" || !Object.hasOwn(parent, one));
+  const known = keysAt(schema, path).filter(
+    (one) => parent === null || typeof parent !== "object" || !Object.hasOwn(parent, one),
+  );
   const near = didYouMean(key, known);
   if (near !== "") return `is not known here${near}`;
   const elsewhere = key.toLowerCase();
   const meant = Object.hasOwn(ELSEWHERE, elsewhere) ? ELSEWHERE[elsewhere] : undefined;
-  if (meant !== undefined && known.includes(meant)) return `is not known here; did you mean ${JSON.stringify(meant)}?`;
+  if (meant !== undefined && known.includes(meant))
+    return `is not known here; did you mean ${JSON.stringify(meant)}?`;
   const home = homeOf(key, schema);
   if (home !== undefined) return `is not known here; it belongs under ${home}`;
-  return known.length === 0 ? "is not known here" : `is not known here; known are ${known.join(", ")}`;
+  return known.length === 0
+    ? "is not known here"
+    : `is not known here; known are ${known.join(", ")}`;
 }
 
 /** The keys that may stand at a place. */
@@ -125,12 +170,16 @@ function keysAt(schema: z.ZodType, path: FieldPath): string[] {
   for (const part of path) {
     here = here.flatMap((one) => {
       if (one instanceof z.ZodObject)
-        return typeof part === "string" && Object.hasOwn(one.shape, part) ? bare(one.shape[part] as z.core.$ZodType) : [];
+        return typeof part === "string" && Object.hasOwn(one.shape, part)
+          ? bare(one.shape[part] as z.core.$ZodType)
+          : [];
       if (one instanceof z.ZodRecord) return bare(one.valueType);
       return one instanceof z.ZodArray && typeof part === "number" ? bare(one.element) : [];
     });
   }
-  return [...new Set(here.flatMap((one) => (one instanceof z.ZodObject ? Object.keys(one.shape) : [])))];
+  return [
+    ...new Set(here.flatMap((one) => (one instanceof z.ZodObject ? Object.keys(one.shape) : []))),
+  ];
 }
 
 /** The key under which a misplaced key would be known, looked for one level down. */
@@ -139,9 +188,13 @@ function homeOf(key: string, schema: z.core.$ZodType): string | undefined {
     if (!(one instanceof z.ZodObject)) continue;
     for (const [name, member] of Object.entries(one.shape)) {
       for (const inner of bare(member as z.core.$ZodType)) {
-        const object = inner instanceof z.ZodRecord ? bare(inner.valueType).find((value) => value instanceof z.ZodObject) : inner;
+        const object =
+          inner instanceof z.ZodRecord
+            ? bare(inner.valueType).find((value) => value instanceof z.ZodObject)
+            : inner;
         if (!(object instanceof z.ZodObject)) continue;
-        if (Object.hasOwn(object.shape, key)) return inner instanceof z.ZodRecord ? `one of the ${name}` : name;
+        if (Object.hasOwn(object.shape, key))
+          return inner instanceof z.ZodRecord ? `one of the ${name}` : name;
       }
     }
   }
@@ -150,7 +203,12 @@ function homeOf(key: string, schema: z.core.$ZodType): string | undefined {
 
 /** A schema without the layers that do not show in the value; a union's branches side by side. */
 function bare(schema: z.core.$ZodType): z.core.$ZodType[] {
-  if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable || schema instanceof z.ZodDefault) return bare(schema.unwrap());
+  if (
+    schema instanceof z.ZodOptional ||
+    schema instanceof z.ZodNullable ||
+    schema instanceof z.ZodDefault
+  )
+    return bare(schema.unwrap());
   if (schema instanceof z.ZodUnion) return schema.options.flatMap((option) => bare(option));
   if (schema instanceof z.ZodArray) return [schema, ...bare(schema.element)];
   return [schema];
@@ -159,7 +217,10 @@ function bare(schema: z.core.$ZodType): z.core.$ZodType[] {
 function valueAt(root: unknown, path: FieldPath): unknown {
   let value = root;
   for (const part of path)
-    value = value !== null && typeof value === "object" && Object.hasOwn(value, part) ? (value as Record<string | number, unknown>)[part] : undefined;
+    value =
+      value !== null && typeof value === "object" && Object.hasOwn(value, part)
+        ? (value as Record<string | number, unknown>)[part]
+        : undefined;
   return value;
 }
 
@@ -191,14 +252,24 @@ function kindOf(value: unknown): string {
 }
 
 function shown(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value.length > 64 ? `${value.slice(0, 64)}…` : value);
-  return value === null || typeof value === "object" ? kindOf(value) : `${value as number | boolean}`;
+  if (typeof value === "string")
+    return JSON.stringify(value.length > 64 ? `${value.slice(0, 64)}…` : value);
+  return value === null || typeof value === "object"
+    ? kindOf(value)
+    : `${value as number | boolean}`;
 }
 
 function quoteHint(wanted: string, value: unknown): string {
-  if (wanted === "string" && (typeof value === "number" || typeof value === "boolean")) return "; put it in quotes";
-  const number = (wanted === "number" || wanted === "int") && typeof value === "string" && value.trim() !== "" && Number.isFinite(Number(value));
-  return number || (wanted === "boolean" && (value === "true" || value === "false")) ? "; take the quotes away" : "";
+  if (wanted === "string" && (typeof value === "number" || typeof value === "boolean"))
+    return "; put it in quotes";
+  const number =
+    (wanted === "number" || wanted === "int") &&
+    typeof value === "string" &&
+    value.trim() !== "" &&
+    Number.isFinite(Number(value));
+  return number || (wanted === "boolean" && (value === "true" || value === "false"))
+    ? "; take the quotes away"
+    : "";
 }
 
 function sizeOf(origin: string): string {
@@ -211,5 +282,9 @@ function given(origin: string, value: unknown): string {
 }
 
 function unitOf(origin: string): string {
-  return origin === "string" ? " characters" : origin === "array" || origin === "set" ? " members" : "";
+  return origin === "string"
+    ? " characters"
+    : origin === "array" || origin === "set"
+      ? " members"
+      : "";
 }

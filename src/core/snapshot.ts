@@ -1,14 +1,22 @@
 /**
- * The snapshot: a pipeline frozen and compiled, as the first line of a run's ledger keeps it (ZenML's `PipelineSnapshot`).
+ * The snapshot: a pipeline frozen and compiled, as the first line of a run's ledger keeps it
+ * (ZenML's `PipelineSnapshot`).
  *
- * A pipeline file is what a person writes (pipeline.ts); a snapshot is what a run runs. Everything in it is resolved:
- * durations are milliseconds, defaults are filled in, code is named by the hash of its bundle, steps stand in an order in
- * which each comes after all it needs. It is plain JSON and never changes once a run has begun.
+ * A pipeline file is what a person writes (pipeline.ts); a snapshot is what a run runs. Everything
+ * in it is resolved: durations are milliseconds, defaults are filled in, code is named by the hash
+ * of its bundle, steps stand in an order in which each comes after all it needs. It is plain JSON
+ * and never changes once a run has begun.
  */
 import type { ExecutionMode } from "./status.ts";
 
 /** Any value that survives `JSON.stringify` and back unchanged. */
-export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+export type Json =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly Json[]
+  | { readonly [key: string]: Json };
 
 /** A value given by the name of a secret; the name is all that is ever recorded. */
 export interface SecretRef {
@@ -18,14 +26,18 @@ export interface SecretRef {
 /** An env value: text, or the name of a secret. */
 export type EnvValue = string | SecretRef;
 
-/** Where a piece of user code is: a bundle's sha256 and how to find the function in the module it evaluates to. */
+/**
+ * Where a piece of user code is: a bundle's sha256 and how to find the function in the module it
+ * evaluates to.
+ */
 export interface CodeRef {
   /** sha256 (hex) of the bundle, which is `runs/.orchd/bundles/SHA.mjs`. */
   readonly bundle: string;
   /**
-   * `export:NAME` a named export (`export:default` the default one); `step:NAME` the function of step NAME of the pipeline that the
-   * module exports by default; `hook:NAME` that pipeline's hook NAME; `hook:NAME:STEP` a step's own hook; `cache:STEP` its cache function;
-   * `function` the function of the dynamic pipeline that it exports by default.
+   * `export:NAME` a named export (`export:default` the default one); `step:NAME` the function of
+   * step NAME of the pipeline that the module exports by default; `hook:NAME` that pipeline's hook
+   * NAME; `hook:NAME:STEP` a step's own hook; `cache:STEP` its cache function; `function` the
+   * function of the dynamic pipeline that it exports by default.
    */
   readonly pick: string;
   /** What the person wrote, for messages: `./steps/read.ts#main`. */
@@ -107,7 +119,10 @@ export interface SnapshotStep {
   readonly hooks: Pick<Hooks, "onSuccess" | "onFailure">;
 }
 
-/** The flavor that runs a pipeline: `local`, another name from orchd.yaml, or a class in a user's file. */
+/**
+ * The flavor that runs a pipeline: `local`, another name from orchd.yaml, or a class in a user's
+ * file.
+ */
 export interface OrchestratorRef {
   readonly flavor: string;
   readonly code?: CodeRef | undefined;
@@ -118,7 +133,10 @@ export interface OrchestratorRef {
 export interface Snapshot {
   readonly name: string;
   readonly description?: string | undefined;
-  /** sha256 over the canonical JSON of everything else but `file`, code included by its bundle's hash. */
+  /**
+   * sha256 over the canonical JSON of everything else but `file`, code included by its bundle's
+   * hash.
+   */
   readonly digest: string;
   /** The pipeline file's absolute path, for messages and as the base of relative paths. */
   readonly file: string;

@@ -1,4 +1,7 @@
-/** The words a run or a step can be in: ZenML's `ExecutionStatus`, and `skipped`, which ZenML leaves without a trace. */
+/**
+ * The words a run or a step can be in: ZenML's `ExecutionStatus`, and `skipped`, which ZenML leaves
+ * without a trace.
+ */
 export const STATUSES = [
   "initializing",
   "running",

@@ -1,9 +1,11 @@
 /**
- * A task: a piece of user code, or a shell text, that runs once and ends with exactly one result. What it is and how it ends, in words that every place
- * and everything that runs in one understands.
+ * A task: a piece of user code, or a shell text, that runs once and ends with exactly one result.
+ * What it is and how it ends, in words that every place and everything that runs in one
+ * understands.
  *
- * Whoever starts a task names it by an id, which is the fencing token of what it runs for (`RUN#SEQ` for a step's attempt). While a task runs it may
- * `call` the daemon (a dynamic pipeline asks for a step, an orchestrator runs one), which replies.
+ * Whoever starts a task names it by an id, which is the fencing token of what it runs for
+ * (`RUN#SEQ` for a step's attempt). While a task runs it may `call` the daemon (a dynamic pipeline
+ * asks for a step, an orchestrator runs one), which replies.
  */
 import type { StepError } from "./failure.ts";
 import type { CodeRef, Json } from "./snapshot.ts";
@@ -17,7 +19,10 @@ export interface RunInfo {
   readonly attempt: number;
 }
 
-/** What all tasks have. Secrets are resolved: `env` holds values, which `secrets` lists so that they can be masked. */
+/**
+ * What all tasks have. Secrets are resolved: `env` holds values, which `secrets` lists so that they
+ * can be masked.
+ */
 interface TaskBase {
   readonly run: RunInfo;
   readonly step?: string | undefined;
@@ -81,9 +86,10 @@ export interface CacheFunctionTask extends TaskBase {
 }
 
 /**
- * Runs a dynamic pipeline's function. It `call`s `step` ({@link DynamicCall}; the reply `{id}` says that the invocation is recorded) and
- * `result` (`{id}`; the reply is what `step.completed` keeps: `{result: VALUE}` or one member a declared output; its error rejects).
- * The value is a {@link DynamicEnd}.
+ * Runs a dynamic pipeline's function. It `call`s `step` ({@link DynamicCall}; the reply `{id}` says
+ * that the invocation is recorded) and `result` (`{id}`; the reply is what `step.completed` keeps:
+ * `{result: VALUE}` or one member a declared output; its error rejects). The value is a {@link
+ * DynamicEnd}.
  */
 export interface DynamicTask extends TaskBase {
   readonly kind: "dynamic";
@@ -92,12 +98,18 @@ export interface DynamicTask extends TaskBase {
   readonly state?: Json | undefined;
 }
 
-/** Where an input of a dynamic invocation comes from: another invocation, or a value that the function gave. */
-export type DynamicInput = { readonly step: string; readonly output?: string | undefined } | { readonly value: Json };
+/**
+ * Where an input of a dynamic invocation comes from: another invocation, or a value that the
+ * function gave.
+ */
+export type DynamicInput =
+  | { readonly step: string; readonly output?: string | undefined }
+  | { readonly value: Json };
 
 /**
- * An invocation that a dynamic pipeline's function asks for. The same program makes the same calls in the same order when it runs again, so
- * the text of this record (`JSON.stringify`, its keys in this order) is what a replay compares.
+ * An invocation that a dynamic pipeline's function asks for. The same program makes the same calls
+ * in the same order when it runs again, so the text of this record (`JSON.stringify`, its keys in
+ * this order) is what a replay compares.
  */
 export interface DynamicCall {
   /** The invocation's id: the step's name, then `NAME_2`, `NAME_3`; or what the function chose. */
@@ -106,7 +118,10 @@ export interface DynamicCall {
   readonly name: string;
   /** How to find its function again in the pipeline's bundle (`CodeRef.pick`). */
   readonly pick: string;
-  /** What `step(fn, options)` was given, functions replaced by `{$code}`: the keys of a step in a pipeline file, `uses` and `run` excepted. */
+  /**
+   * What `step(fn, options)` was given, functions replaced by `{$code}`: the keys of a step in a
+   * pipeline file, `uses` and `run` excepted.
+   */
   readonly options: { readonly [key: string]: Json };
   readonly params: { readonly [key: string]: Json };
   readonly inputs: { readonly [name: string]: DynamicInput };
@@ -115,26 +130,42 @@ export interface DynamicCall {
 
 /** How a dynamic pipeline's function ended that did not throw. */
 export interface DynamicEnd {
-  /** Invocations that failed without anyone waiting for them: a warning under `continue_on_failure`. */
+  /**
+   * Invocations that failed without anyone waiting for them: a warning under `continue_on_failure`.
+   */
   readonly unawaited: readonly { readonly id: string; readonly message: string }[];
 }
 
 /**
- * Holds an instance of a user's orchestrator class and calls one method of it with `argument`. `runStep(step)` inside it becomes a `call` of
- * method `runStep` with `{step: ID}`. The instance lives as long as the task. `describe` gives what the class declares. With `submitPipeline`
- * and `submitDynamicPipeline`, `{orchestratorRunId?, metadata, waits}` is sent as a `call` of method `accepted` as soon as the method returns, and
- * the task is done once `waitForCompletion` is; an error of waiting carries the code `ORCHD_WAIT`, so that it fails no run.
+ * Holds an instance of a user's orchestrator class and calls one method of it with `argument`.
+ * `runStep(step)` inside it becomes a `call` of method `runStep` with `{step: ID}`. The instance
+ * lives as long as the task. `describe` gives what the class declares. With `submitPipeline` and
+ * `submitDynamicPipeline`, `{orchestratorRunId?, metadata, waits}` is sent as a `call` of method
+ * `accepted` as soon as the method returns, and the task is done once `waitForCompletion` is; an
+ * error of waiting carries the code `ORCHD_WAIT`, so that it fails no run.
  */
 export interface FlavorTask extends TaskBase {
   readonly kind: "flavor";
   readonly code: CodeRef;
   readonly config: { readonly [key: string]: Json };
-  readonly method: "describe" | "submitPipeline" | "submitDynamicPipeline" | "fetchStatus" | "stopRun";
+  readonly method:
+    | "describe"
+    | "submitPipeline"
+    | "submitDynamicPipeline"
+    | "fetchStatus"
+    | "stopRun";
   readonly argument: Json;
 }
 
 /** Anything a runner can be asked to do. */
-export type Task = ModuleTask | ShellTask | HookTask | LoadTask | CacheFunctionTask | DynamicTask | FlavorTask;
+export type Task =
+  | ModuleTask
+  | ShellTask
+  | HookTask
+  | LoadTask
+  | CacheFunctionTask
+  | DynamicTask
+  | FlavorTask;
 
 /** How a task ended. */
 export type TaskResult =
@@ -142,7 +173,9 @@ export type TaskResult =
   | {
       readonly ok: false;
       readonly error: StepError;
-      /** `failed` by its own doing; `stopped` because it was told to; `timeout` by its own limit. */
+      /**
+       * `failed` by its own doing; `stopped` because it was told to; `timeout` by its own limit.
+       */
       readonly outcome: "failed" | "stopped" | "timeout";
     };
 
@@ -158,9 +191,15 @@ export interface OutputLine {
 /** The name of the environment variable that marks every process of a runner. */
 export const TOKEN_VARIABLE = "ORCHD_RUNNER_TOKEN";
 
-/** How much output of one attempt is kept, in bytes; a line counts its text and {@link LINE_OVERHEAD}. */
+/**
+ * How much output of one attempt is kept, in bytes; a line counts its text and {@link
+ * LINE_OVERHEAD}.
+ */
 export const OUTPUT_LIMIT = 8 * 1024 * 1024;
-/** What a line counts besides its text: what stands around it in the run's log. Without it, empty lines would be free. */
+/**
+ * What a line counts besides its text: what stands around it in the run's log. Without it, empty
+ * lines would be free.
+ */
 export const LINE_OVERHEAD = 96;
 /** The largest result in bytes of JSON. */
 export const RESULT_LIMIT = 32 * 1024 * 1024;

@@ -1,12 +1,15 @@
 /**
- * `${params.NAME}`, `${run.id}` and `${run.scheduledFor}` in the `params` and `env` of a pipeline file: all the templating there is.
+ * `${params.NAME}`, `${run.id}` and `${run.scheduledFor}` in the `params` and `env` of a pipeline
+ * file: all the templating there is.
  *
- * It happens in two passes. When a run is made, `${params.…}` is replaced by the run's params; the result is in the run's header. When a
- * step starts, `${run.…}` is replaced. A text that is nothing but one placeholder becomes the param's value with its type; within a longer text
- * values are written as text, objects as JSON.
+ * It happens in two passes. When a run is made, `${params.…}` is replaced by the run's params; the
+ * result is in the run's header. When a step starts, `${run.…}` is replaced. A text that is nothing
+ * but one placeholder becomes the param's value with its type; within a longer text values are
+ * written as text, objects as JSON.
  *
- * `$$` before a brace is a plain `$`: `$${HOME}` gives `${HOME}`. Params given by a request or a schedule are data: a `${run.id}` in
- * them is doubled as they are put in, so that the second pass gives it back as it came.
+ * `$$` before a brace is a plain `$`: `$${HOME}` gives `${HOME}`. Params given by a request or a
+ * schedule are data: a `${run.id}` in them is doubled as they are put in, so that the second pass
+ * gives it back as it came.
  */
 import { didYouMean } from "./did-you-mean.ts";
 import type { FieldPath, Fault } from "./fault.ts";
@@ -19,11 +22,17 @@ const PARAM = /^params\.([A-Za-z_][A-Za-z0-9_-]*)$/;
 /** What the second pass puts in. */
 export interface RunWords {
   readonly id: string;
-  /** ISO 8601, UTC; undefined for a run without a slot: then `${run.scheduledFor}` is null, or nothing within a text. */
+  /**
+   * ISO 8601, UTC; undefined for a run without a slot: then `${run.scheduledFor}` is null, or
+   * nothing within a text.
+   */
   readonly scheduledFor?: string | undefined;
 }
 
-/** A param for which there is no value, or one that cannot stand where it is asked for; `message` is a sentence. */
+/**
+ * A param for which there is no value, or one that cannot stand where it is asked for; `message` is
+ * a sentence.
+ */
 export class TemplateError extends Error {
   override readonly name = "TemplateError";
 }
@@ -32,7 +41,8 @@ export class TemplateError extends Error {
 export function hasParams(value: Json): boolean {
   let found = false;
   eachText(value, [], (text) => {
-    for (const [, dollars, word] of text.matchAll(ANY)) if (dollars!.length % 2 === 0 || !isRunWord(word!)) found = true;
+    for (const [, dollars, word] of text.matchAll(ANY))
+      if (dollars!.length % 2 === 0 || !isRunWord(word!)) found = true;
   });
   return found;
 }
@@ -62,15 +72,24 @@ export function templateFaults(value: Json, path: FieldPath, known: ReadonlySet<
  * The first pass: replaces `${params.NAME}`.
  *
  * @param defaults the pipeline's own params, in which `${run.…}` may stand
- * @param given params of a request or a schedule, over the defaults; they are data and nothing in them is replaced
+ * @param given params of a request or a schedule, over the defaults; they are data and nothing in
+ *   them is replaced
  * @throws TemplateError where a param has no value, or a secret would become part of a text
  */
-export function bindParams(value: Json, defaults: { readonly [key: string]: Json }, given: { readonly [key: string]: Json } = {}): Json {
+export function bindParams(
+  value: Json,
+  defaults: { readonly [key: string]: Json },
+  given: { readonly [key: string]: Json } = {},
+): Json {
   const lookUp = (name: string): Json => {
     if (Object.hasOwn(given, name))
-      return mapTexts(given[name]!, (text) => text.replace(RUN, (_, dollars: string, word: string) => `${dollars}${dollars}{${word}}`));
+      return mapTexts(given[name]!, (text) =>
+        text.replace(RUN, (_, dollars: string, word: string) => `${dollars}${dollars}{${word}}`),
+      );
     if (Object.hasOwn(defaults, name)) return defaults[name]!;
-    throw new TemplateError(`param ${JSON.stringify(name)} has no value; give one with the run or as the pipeline's default`);
+    throw new TemplateError(
+      `param ${JSON.stringify(name)} has no value; give one with the run or as the pipeline's default`,
+    );
   };
   return mapTexts(value, (text) => {
     const whole = /^\$\{([^{}]*)\}$/.exec(text);
@@ -99,9 +118,15 @@ export function bindRun<T extends Json>(value: T, run: RunWords): T {
 }
 
 /** The second pass over environment variables, which stay text. */
-export function bindRunEnv<V>(env: { readonly [name: string]: V }, run: RunWords): { [name: string]: V } {
+export function bindRunEnv<V>(
+  env: { readonly [name: string]: V },
+  run: RunWords,
+): { [name: string]: V } {
   return Object.fromEntries(
-    Object.entries(env).map(([name, value]) => [name, typeof value === "string" ? ((bindRun(value as string, run) ?? "") as V) : value]),
+    Object.entries(env).map(([name, value]) => [
+      name,
+      typeof value === "string" ? ((bindRun(value as string, run) ?? "") as V) : value,
+    ]),
   );
 }
 
@@ -111,23 +136,38 @@ function isRunWord(word: string): boolean {
 
 function asText(value: Json, name: string): string {
   if (typeof value === "string") return value;
-  if (value !== null && typeof value === "object" && "secret" in value && Object.keys(value).length === 1) {
-    throw new TemplateError(`param ${JSON.stringify(name)} is a secret, which cannot be part of a text; let it be the whole value`);
+  if (
+    value !== null &&
+    typeof value === "object" &&
+    "secret" in value &&
+    Object.keys(value).length === 1
+  ) {
+    throw new TemplateError(
+      `param ${JSON.stringify(name)} is a secret, which cannot be part of a text; let it be the whole value`,
+    );
   }
   return JSON.stringify(value);
 }
 
-function eachText(value: Json, path: FieldPath, visit: (text: string, path: FieldPath) => void): void {
+function eachText(
+  value: Json,
+  path: FieldPath,
+  visit: (text: string, path: FieldPath) => void,
+): void {
   if (typeof value === "string") {
     visit(value, path);
   } else if (Array.isArray(value)) {
-    for (const [index, member] of (value as readonly Json[]).entries()) eachText(member, [...path, index], visit);
+    for (const [index, member] of (value as readonly Json[]).entries())
+      eachText(member, [...path, index], visit);
   } else if (value !== null && typeof value === "object") {
     for (const [key, member] of Object.entries(value)) eachText(member, [...path, key], visit);
   }
 }
 
-/** A copy of a value in which every text was replaced; parts without a change are shared with the original. */
+/**
+ * A copy of a value in which every text was replaced; parts without a change are shared with the
+ * original.
+ */
 function mapTexts(value: Json, replace: (text: string) => Json): Json {
   if (typeof value === "string") return value.includes("${") ? replace(value) : value;
   if (Array.isArray(value)) {
@@ -137,7 +177,9 @@ function mapTexts(value: Json, replace: (text: string) => Json): Json {
   if (value !== null && typeof value === "object") {
     const pairs = Object.entries(value);
     const copy = pairs.map(([key, member]) => [key, mapTexts(member, replace)] as const);
-    return copy.every(([, member], index) => member === pairs[index]![1]) ? value : Object.fromEntries(copy);
+    return copy.every(([, member], index) => member === pairs[index]![1])
+      ? value
+      : Object.fromEntries(copy);
   }
   return value;
 }

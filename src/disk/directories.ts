@@ -1,11 +1,13 @@
 /**
  * Makes folders, and makes what was linked or renamed into them durable.
  *
- * A new name is on the disk only once its folder was synced. Many runs are created at once in one folder, so syncs of a folder are shared:
- * one is under way at most, and whoever asks meanwhile waits for the next one, since the one under way may have begun before their change.
+ * A new name is on the disk only once its folder was synced. Many runs are created at once in one
+ * folder, so syncs of a folder are shared: one is under way at most, and whoever asks meanwhile
+ * waits for the next one, since the one under way may have begun before their change.
  *
- * A folder itself is a name in the one above. The process that made it may have died before that was synced, so each process syncs the
- * folder above once for each folder that it uses, and remembers so.
+ * A folder itself is a name in the one above. The process that made it may have died before that
+ * was synced, so each process syncs the folder above once for each folder that it uses, and
+ * remembers so.
  */
 import { dirname } from "node:path";
 import { errorCode, type Disk } from "./disk.ts";
@@ -29,7 +31,10 @@ function knownOf(disk: Disk): Known {
   return found;
 }
 
-/** Makes every name in the folder durable. Calls at the same time share syncs. @throws a Node error; nothing may then be relied on */
+/**
+ * Makes every name in the folder durable. Calls at the same time share syncs. @throws a Node error;
+ * nothing may then be relied on
+ */
 export function syncDirectory(disk: Disk, directory: string): Promise<void> {
   const { syncs } = knownOf(disk);
   const running = syncs.get(directory);
@@ -43,7 +48,8 @@ export function syncDirectory(disk: Disk, directory: string): Promise<void> {
 
 function begin(disk: Disk, syncs: Map<string, Syncing>, directory: string): Promise<void> {
   const current = syncNow(disk, directory).finally(() => {
-    // With somebody waiting, the next sync begins as a reaction to this promise, and replaces the entry.
+    // With somebody waiting, the next sync begins as a reaction to this promise, and replaces the
+    // entry.
     if (entry.next === undefined) syncs.delete(directory);
   });
   const entry: Syncing = { current, next: undefined };
@@ -55,8 +61,12 @@ async function syncNow(disk: Disk, directory: string): Promise<void> {
   const fd = await disk.open(directory, "r");
   try {
     await disk.fsync(fd).catch((error: unknown) => {
-      // Never a want of room that waiting cures: a second sync would succeed and say nothing (ledger-file.ts).
-      throw Object.assign(new Error(`the sync of ${directory} failed: ${(error as Error).message}`, { cause: error }), { code: "EIO" });
+      // Never a want of room that waiting cures: a second sync would succeed and say nothing
+      // (ledger-file.ts).
+      throw Object.assign(
+        new Error(`the sync of ${directory} failed: ${(error as Error).message}`, { cause: error }),
+        { code: "EIO" },
+      );
     });
   } finally {
     await disk.close(fd);
@@ -66,8 +76,8 @@ async function syncNow(disk: Disk, directory: string): Promise<void> {
 /**
  * Sees to it that a folder and those above it are there, durably. Costs nothing the second time.
  *
- * @throws a Node error; the next call tries again, but where a sync failed (`EIO`): the folder is there then, a second sync would say that all is well, and
- *   its name may be lost all the same
+ * @throws a Node error; the next call tries again, but where a sync failed (`EIO`): the folder is
+ *   there then, a second sync would say that all is well, and its name may be lost all the same
  */
 export function ensureDirectory(disk: Disk, directory: string): Promise<void> {
   const { durable } = knownOf(disk);
@@ -82,7 +92,10 @@ export function ensureDirectory(disk: Disk, directory: string): Promise<void> {
   return made;
 }
 
-/** Creates a new file, and its folder where that is missing. @throws a Node error, `EEXIST` if the file is there */
+/**
+ * Creates a new file, and its folder where that is missing. @throws a Node error, `EEXIST` if the
+ * file is there
+ */
 export async function createFile(disk: Disk, path: string, mode: number): Promise<number> {
   const directory = dirname(path);
   await ensureDirectory(disk, directory);
@@ -103,7 +116,10 @@ function forgetDirectory(disk: Disk, directory: string): void {
   for (let path = directory; durable.delete(path);) path = dirname(path);
 }
 
-/** @param again the folder above was made a moment ago: where nothing can be made (`/proc`), that it is missing is the answer */
+/**
+ * @param again the folder above was made a moment ago: where nothing can be made (`/proc`), that it
+ *   is missing is the answer
+ */
 async function makeDirectory(disk: Disk, directory: string, again = false): Promise<void> {
   let existed = false;
   try {

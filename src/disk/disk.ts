@@ -1,12 +1,15 @@
 /**
- * The port to the disk for everything that must be durable, so that tests can fail, count and forget.
+ * The port to the disk for everything that must be durable, so that tests can fail, count and
+ * forget.
  *
- * Every call goes through libuv's threads: an fdatasync takes 0.1 to 4 ms, and the daemon's main thread has timers to keep. Reading is not
- * here; readers use node:fs directly.
+ * Every call goes through libuv's threads: an fdatasync takes 0.1 to 4 ms, and the daemon's main
+ * thread has timers to keep. Reading is not here; readers use node:fs directly.
  */
 import * as fs from "node:fs";
 
-/** The few calls that writing durably takes. Every one rejects with a Node error that has a `code`. */
+/**
+ * The few calls that writing durably takes. Every one rejects with a Node error that has a `code`.
+ */
 export interface Disk {
   /** Opens a file and gives its descriptor. `flags` as in `fs.open`. */
   open(path: string, flags: string | number, mode?: number): Promise<number>;
@@ -26,12 +29,16 @@ type Done<T> = (error: NodeJS.ErrnoException | null, value: T) => void;
 
 /** Callbacks rather than fs.promises: a FileHandle costs several times the call that it wraps. */
 function call<T>(start: (done: Done<T>) => void): Promise<T> {
-  return new Promise((resolve, reject) => start((error, value) => (error === null ? resolve(value) : reject(error))));
+  return new Promise((resolve, reject) =>
+    start((error, value) => (error === null ? resolve(value) : reject(error))),
+  );
 }
 
 let written = 0;
 
-/** How many bytes this process has written through {@link systemDisk}: ledgers, logs and artifacts. */
+/**
+ * How many bytes this process has written through {@link systemDisk}: ledgers, logs and artifacts.
+ */
 export function bytesWritten(): number {
   return written;
 }
@@ -43,21 +50,35 @@ export const systemDisk: Disk = {
     written += bytes.byteLength - offset;
     return call((done) => fs.write(fd, bytes, offset, bytes.byteLength - offset, position, done));
   },
-  fdatasync: (fd) => call((done: Done<void>) => fs.fdatasync(fd, (error) => done(error, undefined))),
+  fdatasync: (fd) =>
+    call((done: Done<void>) => fs.fdatasync(fd, (error) => done(error, undefined))),
   fsync: (fd) => call((done: Done<void>) => fs.fsync(fd, (error) => done(error, undefined))),
-  ftruncate: (fd, length) => call((done: Done<void>) => fs.ftruncate(fd, length, (error) => done(error, undefined))),
-  close: (fd) => call((done: Done<void>) => fs.close(fd, (error) => done(error ?? null, undefined))),
-  link: (existing, path) => call((done: Done<void>) => fs.link(existing, path, (error) => done(error, undefined))),
-  rename: (from, to) => call((done: Done<void>) => fs.rename(from, to, (error) => done(error, undefined))),
+  ftruncate: (fd, length) =>
+    call((done: Done<void>) => fs.ftruncate(fd, length, (error) => done(error, undefined))),
+  close: (fd) =>
+    call((done: Done<void>) => fs.close(fd, (error) => done(error ?? null, undefined))),
+  link: (existing, path) =>
+    call((done: Done<void>) => fs.link(existing, path, (error) => done(error, undefined))),
+  rename: (from, to) =>
+    call((done: Done<void>) => fs.rename(from, to, (error) => done(error, undefined))),
   unlink: (path) => call((done: Done<void>) => fs.unlink(path, (error) => done(error, undefined))),
   mkdir: (path) => call((done: Done<void>) => fs.mkdir(path, (error) => done(error, undefined))),
 };
 
-/** Writes all of `bytes` at `position`, however many calls it takes. @throws a Node error; part of the bytes may then be written */
-export async function writeAll(disk: Disk, fd: number, bytes: Uint8Array, position: number): Promise<void> {
+/**
+ * Writes all of `bytes` at `position`, however many calls it takes. @throws a Node error; part of
+ * the bytes may then be written
+ */
+export async function writeAll(
+  disk: Disk,
+  fd: number,
+  bytes: Uint8Array,
+  position: number,
+): Promise<void> {
   for (let written = 0; written < bytes.byteLength;) {
     const more = await disk.write(fd, bytes, written, position + written);
-    if (more === 0) throw Object.assign(new Error("the disk took no byte of a write"), { code: "EIO" });
+    if (more === 0)
+      throw Object.assign(new Error("the disk took no byte of a write"), { code: "EIO" });
     written += more;
   }
 }
@@ -68,7 +89,10 @@ export function errorCode(error: unknown): string | undefined {
   return typeof code === "string" ? code : undefined;
 }
 
-/** Whether an error says that there is no room, or no descriptor left: something that waiting can cure. */
+/**
+ * Whether an error says that there is no room, or no descriptor left: something that waiting can
+ * cure.
+ */
 export function isExhausted(error: unknown): boolean {
   const code = errorCode(error);
   return code === "ENOSPC" || code === "EDQUOT" || lacksDescriptor(error);
@@ -86,8 +110,8 @@ export function whatRanOut(error: unknown): string {
 }
 
 /**
- * Whether an error, or what caused it, says that no descriptor is left. Only opening fails so, and never a sync: what was tried has not begun, and can be
- * tried again.
+ * Whether an error, or what caused it, says that no descriptor is left. Only opening fails so, and
+ * never a sync: what was tried has not begun, and can be tried again.
  */
 export function lacksDescriptor(error: unknown): boolean {
   const code = errorCode(error);

@@ -1,4 +1,7 @@
-/** Why a folder could not be made, in a sentence: where a file system has no room for it, Node says that it is missing. */
+/**
+ * Why a folder could not be made, in a sentence: where a file system has no room for it, Node says
+ * that it is missing.
+ */
 export function folderSentence(path: string, code: string): string {
   const why = {
     ENOENT: "its file system makes no folders there",

@@ -3,8 +3,8 @@ import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 
 /**
- * Makes a folder where it is missing, and those above it. Node's own recursive `mkdirSync` never ends where a file system answers, as /proc
- * does, that what is to be made is missing.
+ * Makes a folder where it is missing, and those above it. Node's own recursive `mkdirSync` never
+ * ends where a file system answers, as /proc does, that what is to be made is missing.
  *
  * @param mode of the folders that are made, before the umask
  * @returns whether it was made
@@ -17,7 +17,8 @@ export function makeFolder(path: string, mode = 0o777): boolean {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "EEXIST") {
-      // A file of that name, or a link to nothing, is no folder: the readers of the error want to know.
+      // A file of that name, or a link to nothing, is no folder: the readers of the error want to
+      // know.
       mkdirSync(path, { recursive: true, mode });
       return false;
     }

@@ -13,7 +13,11 @@ export interface RoomHost {
 export const RETRY_MS = 1_000;
 
 /** Does something until there is room for it. @throws whatever else goes wrong */
-export async function untilRoom<T>(host: RoomHost, act: () => Promise<T>, waits: (error: unknown) => boolean = isExhausted): Promise<T> {
+export async function untilRoom<T>(
+  host: RoomHost,
+  act: () => Promise<T>,
+  waits: (error: unknown) => boolean = isExhausted,
+): Promise<T> {
   for (let held = false; ; held = true) {
     try {
       const result = await act();

@@ -1,14 +1,22 @@
 /**
  * The runs that go on and those that wait for their turn, of all pipelines.
  *
- * An entry is reserved the moment a run is decided on, before its ledger exists, so that the next decision counts it. It then gets its handle (the
- * ledger is durable) and is recorded (its line is on its way into the pipeline's ledger, so that its end comes after it). Whenever a run ends,
- * all that wait are looked at again (core/admission.ts).
+ * An entry is reserved the moment a run is decided on, before its ledger exists, so that the next
+ * decision counts it. It then gets its handle (the ledger is durable) and is recorded (its line is
+ * on its way into the pipeline's ledger, so that its end comes after it). Whenever a run ends, all
+ * that wait are looked at again (core/admission.ts).
  *
  * A run leaves with its end, and with nothing else.
  */
 import type { Clock } from "../clock.ts";
-import { admit, waitsFor, type Busy, type Limits, type Load, type Waiting } from "../core/admission.ts";
+import {
+  admit,
+  waitsFor,
+  type Busy,
+  type Limits,
+  type Load,
+  type Waiting,
+} from "../core/admission.ts";
 import type { Log, QueueLimits, RunEnd, RunHandle, StopOrder } from "./ports.ts";
 
 /** What is known of a run when it is decided on. */
@@ -57,7 +65,9 @@ export class ActiveRuns {
   readonly #log: Log;
   readonly #handlers: ActiveRunHandlers;
   #limits: Limits;
-  /** Nothing that waits may start: what limits hold is not known yet, or the daemon is about to end. */
+  /**
+   * Nothing that waits may start: what limits hold is not known yet, or the daemon is about to end.
+   */
   #holding: boolean;
   readonly #entries = new Map<string, Entry>();
   /** The same entries by pipeline, in the order in which they were decided on. */
@@ -115,7 +125,8 @@ export class ActiveRuns {
     const running: string[] = [];
     const queued: string[] = [];
     for (const entry of this.#byPipeline.get(pipeline) ?? []) {
-      if (entry.place.backfill === undefined) (entry.going ? running : queued).push(entry.place.run);
+      if (entry.place.backfill === undefined)
+        (entry.going ? running : queued).push(entry.place.run);
     }
     return { running, queued };
   }
@@ -135,7 +146,8 @@ export class ActiveRuns {
   /** How many runs of a backfill go on or wait. */
   ofBackfill(pipeline: string, id: string): number {
     let count = 0;
-    for (const entry of this.#byPipeline.get(pipeline) ?? []) if (entry.place.backfill === id) count += 1;
+    for (const entry of this.#byPipeline.get(pipeline) ?? [])
+      if (entry.place.backfill === id) count += 1;
     return count;
   }
 
@@ -152,7 +164,8 @@ export class ActiveRuns {
    */
   reserve(place: RunPlace, because: string, reason?: string): ActiveRun {
     const entry = this.#add(makeEntry(place, because, this.#clock.monotonic()));
-    // Those that wait already were looked at when they came, and whenever a run ended: what keeps them is no reason for this one to wait.
+    // Those that wait already were looked at when they came, and whenever a run ended: what keeps
+    // them is no reason for this one to wait.
     const waits = waitsFor(place, this.#load(), this.#limits);
     if (waits !== undefined) entry.because = reason ?? waits;
     else if (this.#holding) entry.because = "the daemon is not ready yet";
@@ -161,12 +174,14 @@ export class ActiveRuns {
   }
 
   /**
-   * A run of an earlier daemon. One that had begun goes on, whatever the limits say now; one that had not waits. Neither moves before
-   * {@link release} and {@link goOn}.
+   * A run of an earlier daemon. One that had begun goes on, whatever the limits say now; one that
+   * had not waits. Neither moves before {@link release} and {@link goOn}.
    */
   takeOver(place: RunPlace, handle: RunHandle): ActiveRun {
     const begun = handle.state.phase === "started";
-    const because = begun ? "it was running when the daemon ended" : "the daemon was restarted before its turn came";
+    const because = begun
+      ? "it was running when the daemon ended"
+      : "the daemon was restarted before its turn came";
     const entry = this.#add(makeEntry(place, because, this.#clock.monotonic()));
     if (begun) this.#go(entry);
     this.#watch(entry, handle);
@@ -180,7 +195,8 @@ export class ActiveRuns {
   }
 
   /**
-   * The limits are known: what waits may start. Runs that were taken over and had begun wait for {@link goOn}.
+   * The limits are known: what waits may start. Runs that were taken over and had begun wait for
+   * {@link goOn}.
    *
    * @param placeOf what is to be known of a run from now on
    */
@@ -190,7 +206,11 @@ export class ActiveRuns {
     this.#going = 0;
     for (const entry of this.#entries.values()) {
       const { backfill, lane, limit } = entry.place;
-      entry.place = { ...entry.place, ...placeOf(entry), ...(backfill === undefined ? {} : { lane, limit }) };
+      entry.place = {
+        ...entry.place,
+        ...placeOf(entry),
+        ...(backfill === undefined ? {} : { lane, limit }),
+      };
       if (entry.going) this.#countIn(entry);
     }
     this.#holding = false;
@@ -199,7 +219,8 @@ export class ActiveRuns {
 
   /** Runs that were taken over and had begun go on. */
   goOn(): void {
-    for (const entry of this.#toGoOn.splice(0)) if (!entry.ended) entry.handle?.start(entry.because);
+    for (const entry of this.#toGoOn.splice(0))
+      if (!entry.ended) entry.handle?.start(entry.because);
   }
 
   /** The run's ledger exists: it starts or waits. */
@@ -210,11 +231,18 @@ export class ActiveRuns {
     else {
       handle
         .queue(entry.because, this.#limitsOf(entry.place))
-        .catch((error: unknown) => this.#log.error({ run: entry.place.run, err: error }, "a waiting run could not be recorded"));
+        .catch((error: unknown) =>
+          this.#log.error(
+            { run: entry.place.run, err: error },
+            "a waiting run could not be recorded",
+          ),
+        );
     }
   }
 
-  /** As far as they are known: while the daemon comes up, those of a run that it took over are not. */
+  /**
+   * As far as they are known: while the daemon comes up, those of a run that it took over are not.
+   */
   #limitsOf({ limit, group }: RunPlace): QueueLimits {
     const { groups, maxActiveRuns: total } = this.#limits;
     const inGroup = group === undefined ? undefined : groups[group];
@@ -234,7 +262,12 @@ export class ActiveRuns {
         this.#remove(entry);
         await this.#handlers.onFinished(entry, end);
       })
-      .catch((error: unknown) => this.#log.error({ run: entry.place.run, err: error }, "the end of a run could not be recorded"));
+      .catch((error: unknown) =>
+        this.#log.error(
+          { run: entry.place.run, err: error },
+          "the end of a run could not be recorded",
+        ),
+      );
   }
 
   /** The run's line is on its way into its pipeline's ledger. */
@@ -250,14 +283,23 @@ export class ActiveRuns {
     this.#remove(entry);
   }
 
-  /** Asks a run to stop; one that is still being made is asked as soon as it exists. Durable when this resolves. */
-  async stop(run: string, order: StopOrder): Promise<{ readonly accepted: true } | { readonly accepted: false; readonly reason: string }> {
+  /**
+   * Asks a run to stop; one that is still being made is asked as soon as it exists. Durable when
+   * this resolves.
+   */
+  async stop(
+    run: string,
+    order: StopOrder,
+  ): Promise<{ readonly accepted: true } | { readonly accepted: false; readonly reason: string }> {
     const handle = await this.#entries.get(run)?.ready;
     if (handle === undefined) return { accepted: false, reason: `run ${run} is not going on` };
     return handle.requestStop(order);
   }
 
-  /** Makes room for a newer run: these are stopped, gracefully and after their grace period by force, or by force at once. */
+  /**
+   * Makes room for a newer run: these are stopped, gracefully and after their grace period by
+   * force, or by force at once.
+   */
   makeRoom(runs: readonly string[], mode: "graceful" | "force", because: string): void {
     for (const run of runs) {
       const entry = this.#entries.get(run);
@@ -276,7 +318,10 @@ export class ActiveRuns {
     }
   }
 
-  /** Nothing that waits starts any more; what goes on is drained. Resolves when all have ended or were interrupted. */
+  /**
+   * Nothing that waits starts any more; what goes on is drained. Resolves when all have ended or
+   * were interrupted.
+   */
   async drain(periodMs: number): Promise<void> {
     this.#holding = true;
     const drains = [...this.#entries.values()].map(async (entry) => {

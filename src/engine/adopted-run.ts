@@ -1,6 +1,6 @@
 /**
- * Taking over runs that an earlier daemon made: those its pipeline's ledger calls active, and those whose header was durable when a crash came
- * before the line.
+ * Taking over runs that an earlier daemon made: those its pipeline's ledger calls active, and those
+ * whose header was durable when a crash came before the line.
  */
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import { join } from "node:path";
@@ -48,7 +48,9 @@ export async function adoptRun(
   return { recorded: false, kind, lines: await takeOver(run, pipeline, ports, place) };
 }
 
-/** What opening a run's ledger again gave: its handle, none if it had finished, or why it cannot be. */
+/**
+ * What opening a run's ledger again gave: its handle, none if it had finished, or why it cannot be.
+ */
 export type Reopened = { readonly handle: RunHandle | undefined } | { readonly error: unknown };
 
 /** Opens a run's ledger again, which ends its running steps as interrupted. Never rejects. */
@@ -86,7 +88,10 @@ export async function takeOver(
   }
   const { state } = handle;
   const { kind, requestId } = state.trigger;
-  const own = kind === "backfill" && requestId !== undefined ? { lane: `backfill ${requestId}`, backfill: requestId } : {};
+  const own =
+    kind === "backfill" && requestId !== undefined
+      ? { lane: `backfill ${requestId}`, backfill: requestId }
+      : {};
   const whole: RunPlace = {
     ...place,
     ...own,
@@ -98,21 +103,38 @@ export async function takeOver(
   };
   const { going, because } = ports.runs.takeOver(whole, handle);
   const asked = requestId === undefined ? {} : { requestId };
-  return [going ? { type: "run.started", run, trigger: kind, ...asked } : { type: "run.queued", run, because, ...asked }];
+  return [
+    going
+      ? { type: "run.started", run, trigger: kind, ...asked }
+      : { type: "run.queued", run, because, ...asked },
+  ];
 }
 
-/** A run that cannot go on: one whose ledger is gone has ended; a damaged one is left alone until it is repaired. */
+/**
+ * A run that cannot go on: one whose ledger is gone has ended; a damaged one is left alone until it
+ * is repaired.
+ */
 function refuse(run: string, error: unknown, { log }: AdoptPorts): PipelineEvent[] {
   if ((error as { code?: unknown }).code === "ENOENT") {
     log.error({ run }, `run ${run} was active and its ledger is gone`);
-    return [{ type: "run.finished", run, status: "failed", durationMs: 0, because: "its ledger is gone" }];
+    return [
+      { type: "run.finished", run, status: "failed", durationMs: 0, because: "its ledger is gone" },
+    ];
   }
   const quarantined = error instanceof LedgerDamaged || error instanceof LedgerFormatError;
-  log.error({ run, err: error }, quarantined ? `run ${run} is quarantined: ${error.message}` : `run ${run} could not be taken over`);
+  log.error(
+    { run, err: error },
+    quarantined
+      ? `run ${run} is quarantined: ${error.message}`
+      : `run ${run} could not be taken over`,
+  );
   return [];
 }
 
-/** Whether any file of the pipeline's ledger names the run's slot line. Read whole: this is asked only after a crash or a clock that went back. */
+/**
+ * Whether any file of the pipeline's ledger names the run's slot line. Read whole: this is asked
+ * only after a crash or a clock that went back.
+ */
 export function hasSlotLine(store: RunStore, pipeline: string, run: string): boolean {
   const directory = store.pipelineDir(pipeline);
   const needle = `"run":${JSON.stringify(run)}`;
@@ -121,11 +143,18 @@ export function hasSlotLine(store: RunStore, pipeline: string, run: string): boo
     .some((name) =>
       readFileSync(join(directory, name), "utf8")
         .split("\n")
-        .some((line) => line.includes(needle) && (line.includes('"type":"slot.fired"') || line.includes('"type":"slot.caught_up"'))),
+        .some(
+          (line) =>
+            line.includes(needle) &&
+            (line.includes('"type":"slot.fired"') || line.includes('"type":"slot.caught_up"')),
+        ),
     );
 }
 
-/** The first line of a run's ledger, parsed; undefined where it cannot be. Cheap: it reads no more than the header. */
+/**
+ * The first line of a run's ledger, parsed; undefined where it cannot be. Cheap: it reads no more
+ * than the header.
+ */
 export function readHeaderLine(path: string): RunLine | undefined {
   const fd = openSync(path, "r");
   try {

@@ -1,9 +1,10 @@
 /**
- * Backfills: runs for past slots, a few at a time, oldest first. They alter no decision (semantics.md 2): a slot that was missed stays missed, and gets a
- * `slot.backfilled` line besides.
+ * Backfills: runs for past slots, a few at a time, oldest first. They alter no decision
+ * (semantics.md 2): a slot that was missed stays missed, and gets a `slot.backfilled` line besides.
  *
- * A backfill is a line in its pipeline's ledger (`backfill.started`) until another ends it, so it goes on after a crash: its slots are gone over again, and
- * one that has a run with its request's id is done. Nothing else is kept.
+ * A backfill is a line in its pipeline's ledger (`backfill.started`) until another ends it, so it
+ * goes on after a crash: its slots are gone over again, and one that has a run with its request's
+ * id is done. Nothing else is kept.
  */
 import { statSync } from "node:fs";
 import type { Clock } from "../clock.ts";
@@ -66,12 +67,22 @@ export class Backfills {
     if (this.#open.has(id) || desk.state.requests.has(id)) return { accepted: true };
     const from = Date.parse(request.from);
     const to = Date.parse(request.to);
-    if (to < from) return { accepted: false, reason: `the backfill ends before it begins: ${request.from} to ${request.to}` };
+    if (to < from)
+      return {
+        accepted: false,
+        reason: `the backfill ends before it begins: ${request.from} to ${request.to}`,
+      };
     const slots = slotsOf(desk, from, to, request.schedule);
     if (slots.length === 0)
-      return { accepted: false, reason: `pipeline ${JSON.stringify(desk.name)} has no slot from ${request.from} to ${request.to}` };
+      return {
+        accepted: false,
+        reason: `pipeline ${JSON.stringify(desk.name)} has no slot from ${request.from} to ${request.to}`,
+      };
     if (slots.length > MOST_SLOTS)
-      return { accepted: false, reason: `more than ${MOST_SLOTS} slots lie from ${request.from} to ${request.to}; ask for them in parts` };
+      return {
+        accepted: false,
+        reason: `more than ${MOST_SLOTS} slots lie from ${request.from} to ${request.to}; ask for them in parts`,
+      };
     const accepted: Accepted = {
       requestId: id,
       from: request.from,
@@ -90,7 +101,11 @@ export class Backfills {
   resume(desk: PipelineDesk): void {
     for (const accepted of desk.state.backfills.values()) {
       if (this.#open.has(accepted.requestId)) continue;
-      this.#start(desk, accepted, slotsOf(desk, Date.parse(accepted.from), Date.parse(accepted.to), accepted.schedule));
+      this.#start(
+        desk,
+        accepted,
+        slotsOf(desk, Date.parse(accepted.from), Date.parse(accepted.to), accepted.schedule),
+      );
     }
   }
 
@@ -105,7 +120,8 @@ export class Backfills {
 
   /** A run of this pipeline ended, or a version came into force: there may be room. */
   poke(pipeline: string): void {
-    for (const backfill of this.#open.values()) if (backfill.desk.name === pipeline) void this.#pump(backfill);
+    for (const backfill of this.#open.values())
+      if (backfill.desk.name === pipeline) void this.#pump(backfill);
   }
 
   /** Makes no more runs; what is unfinished goes on with the next daemon. */
@@ -140,7 +156,10 @@ export class Backfills {
       while (!this.#stopped && backfill.cancelled === undefined && desk.loaded !== undefined) {
         if (backfill.next >= slots.length) {
           if (this.#ports.runs.ofBackfill(desk.name, id) === 0)
-            await this.#end(backfill, `all ${slots.length} slots were gone over, ${backfill.made} runs were made`);
+            await this.#end(
+              backfill,
+              `all ${slots.length} slots were gone over, ${backfill.made} runs were made`,
+            );
           return;
         }
         if (this.#ports.runs.ofBackfill(desk.name, id) >= maxActive) return;
@@ -167,7 +186,12 @@ export class Backfills {
       const { name } = slot.schedule;
       const made = runHeader(desk.loaded!, {
         run,
-        trigger: { kind: "backfill", scheduledFor: iso, requestId: id, ...(name === undefined ? {} : { schedule: name }) },
+        trigger: {
+          kind: "backfill",
+          scheduledFor: iso,
+          requestId: id,
+          ...(name === undefined ? {} : { schedule: name }),
+        },
         params: { ...slot.schedule.params, ...params },
         because: `backfill ${id}`,
       });
@@ -179,7 +203,15 @@ export class Backfills {
         requestId: id,
         ...(slot.lane === undefined ? {} : { schedule: slot.lane }),
       };
-      const place = { ...desk.place(), lane: `backfill ${id}`, limit: maxActive, run, kind: "backfill" as const, backfill: id, order: slot.slot };
+      const place = {
+        ...desk.place(),
+        lane: `backfill ${id}`,
+        limit: maxActive,
+        run,
+        kind: "backfill" as const,
+        backfill: id,
+        order: slot.slot,
+      };
       try {
         await desk.makeRun(made.header, place, [backfilled]);
         const backfill = this.#open.get(id);
@@ -203,7 +235,8 @@ export class Backfills {
     if (which === "all") return true;
     if (which === "missing") return runs.length === 0;
     const newest = runs.reduce<string | undefined>(
-      (best, run) => (best === undefined || writtenAt(store, run) >= writtenAt(store, best) ? run : best),
+      (best, run) =>
+        best === undefined || writtenAt(store, run) >= writtenAt(store, best) ? run : best,
       undefined,
     );
     const status = newest === undefined ? undefined : readRunState(store, newest)?.finished?.status;
@@ -212,7 +245,9 @@ export class Backfills {
 
   /** The runs of every slot, by the slot's own run id: each month folder is listed once. */
   #history(pipeline: string, slots: readonly DueSlot[]): Map<string, string[]> {
-    const history = new Map<string, string[]>(slots.map((slot) => [runIdForSlot(pipeline, slot.slot, slot.lane), []]));
+    const history = new Map<string, string[]>(
+      slots.map((slot) => [runIdForSlot(pipeline, slot.slot, slot.lane), []]),
+    );
     for (const run of this.#ports.store.list(pipeline)) {
       const id = parseRunId(run);
       if (id === undefined) continue;
@@ -224,13 +259,21 @@ export class Backfills {
   async #end(backfill: Backfill, because: string, requestId?: string): Promise<void> {
     this.#open.delete(backfill.id);
     const lines: PipelineEvent[] = [{ type: "backfill.finished", requestId: backfill.id, because }];
-    if (requestId !== undefined) lines.push({ type: "request.noted", requestId, because: `it ended backfill ${backfill.id}` });
+    if (requestId !== undefined)
+      lines.push({ type: "request.noted", requestId, because: `it ended backfill ${backfill.id}` });
     await backfill.desk.append(lines);
   }
 }
 
-function slotsOf(desk: PipelineDesk, from: number, to: number, schedule: string | undefined): DueSlot[] {
-  const schedules = desk.schedules.filter(({ name }) => schedule === undefined || name === schedule).map((one) => ({ ...one, jitterSeconds: 0 }));
+function slotsOf(
+  desk: PipelineDesk,
+  from: number,
+  to: number,
+  schedule: string | undefined,
+): DueSlot[] {
+  const schedules = desk.schedules
+    .filter(({ name }) => schedule === undefined || name === schedule)
+    .map((one) => ({ ...one, jitterSeconds: 0 }));
   return timetable(desk.name, schedules).dueSlots(from - 1, to, MOST_SLOTS + 1);
 }
 

@@ -1,7 +1,8 @@
 /**
- * Runs that are made because many pipelines were due in the same moment. Their headers come first: what follows a header (its slot's line, its first
- * steps) would take the disk and the processors from headers that are still to come, and a slot is safe once its header is. So in a burst
- * that follows only when the last header is durable; a run that is made alone goes on at once.
+ * Runs that are made because many pipelines were due in the same moment. Their headers come first:
+ * what follows a header (its slot's line, its first steps) would take the disk and the processors
+ * from headers that are still to come, and a slot is safe once its header is. So in a burst that
+ * follows only when the last header is durable; a run that is made alone goes on at once.
  */
 const SMALL = 16;
 

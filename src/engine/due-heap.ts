@@ -1,7 +1,9 @@
 /**
- * Which pipeline is due next: a binary heap of numbers beside names, since there may be ten thousand.
+ * Which pipeline is due next: a binary heap of numbers beside names, since there may be ten
+ * thousand.
  *
- * A pipeline whose due time changes gets a new entry; the old one is passed over when it comes up, because `#due` says otherwise.
+ * A pipeline whose due time changes gets a new entry; the old one is passed over when it comes up,
+ * because `#due` says otherwise.
  */
 export class DueHeap {
   readonly #entries: { readonly due: number; readonly key: string }[] = [];
@@ -43,7 +45,12 @@ export class DueHeap {
   }
 
   #dropStale(): void {
-    for (let first = this.#entries[0]; first !== undefined && this.#due.get(first.key) !== first.due; first = this.#entries[0]) this.#pop();
+    for (
+      let first = this.#entries[0];
+      first !== undefined && this.#due.get(first.key) !== first.due;
+      first = this.#entries[0]
+    )
+      this.#pop();
   }
 
   #push(entry: { readonly due: number; readonly key: string }): void {

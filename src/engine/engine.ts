@@ -1,12 +1,14 @@
 /**
  * The engine owns many runs; a run-loop drives one; an orchestrator says where steps run.
  *
- * It puts the parts of this room together and holds what they share: the desks (one a pipeline), the runs that go on, the scheduler's one timer, the
- * files and the requests. It begins in an order that a crash cannot confuse (semantics.md 23): ledgers are opened, unfinished runs are taken
- * over without starting anything, stops that were asked for meanwhile are written, then the drop folder is read once, what was due is decided, and
- * only then is it ready.
+ * It puts the parts of this room together and holds what they share: the desks (one a pipeline),
+ * the runs that go on, the scheduler's one timer, the files and the requests. It begins in an order
+ * that a crash cannot confuse (semantics.md 23): ledgers are opened, unfinished runs are taken over
+ * without starting anything, stops that were asked for meanwhile are written, then the drop folder
+ * is read once, what was due is decided, and only then is it ready.
  *
- * Absences: it never runs a user's code, never reads a run's ledger while that run goes on, and keeps nothing that the ledgers do not say.
+ * Absences: it never runs a user's code, never reads a run's ledger while that run goes on, and
+ * keeps nothing that the ledgers do not say.
  */
 import type { Clock, Timer } from "../clock.ts";
 import type { PipelineEvent, RunHeader } from "../core/event.ts";
@@ -38,13 +40,19 @@ export interface EnginePorts {
   readonly store: RunStore;
   readonly maker: RunMaker;
   readonly settings: OrchdSettings;
-  /** When this daemon took the lock, in milliseconds since 1970: slots due before were due while none was up. */
+  /**
+   * When this daemon took the lock, in milliseconds since 1970: slots due before were due while
+   * none was up.
+   */
   readonly upSince: number;
   /** The time-zone data's version. */
   readonly tzdata: string;
   readonly load: (path: string) => Promise<LoadResult>;
   readonly watch: (path: string, watched: readonly string[], since?: number) => void;
-  /** Looks at the drop folder now; what changed has been given to {@link Engine.filesChanged} when this resolves. */
+  /**
+   * Looks at the drop folder now; what changed has been given to {@link Engine.filesChanged} when
+   * this resolves.
+   */
   readonly rescan: () => Promise<void>;
   /** A run's header, what went into artifacts put back. @throws where it cannot be read */
   readonly header: (run: string) => RunHeader;
@@ -105,8 +113,12 @@ export class Engine {
       holding: true,
       handlers: {
         onStarted: (run) => {
-          this.#written(run.place.pipeline, (desk) => desk.recordStart(run)).catch((error: unknown) =>
-            ports.log.error({ run: run.place.run, err: error }, "the start of a run could not be recorded"),
+          this.#written(run.place.pipeline, (desk) => desk.recordStart(run)).catch(
+            (error: unknown) =>
+              ports.log.error(
+                { run: run.place.run, err: error },
+                "the start of a run could not be recorded",
+              ),
           );
         },
         onFinished: async (run, end) => {
@@ -117,7 +129,12 @@ export class Engine {
         },
       },
     });
-    this.#backfills = new Backfills({ clock: ports.clock, log: ports.log, store: ports.store, runs: this.#runs });
+    this.#backfills = new Backfills({
+      clock: ports.clock,
+      log: ports.log,
+      store: ports.store,
+      runs: this.#runs,
+    });
     this.#scheduler = new Scheduler(ports.clock, {
       onDue: (names) => this.#due(names),
       onStep: (step) => this.#stepped(step),
@@ -151,8 +168,13 @@ export class Engine {
       header: ports.header,
       refresh: (name) => this.#refresh(name),
       find: (name) => this.#desks.get(name),
-      names: () => [...this.#desks.values()].filter(({ state }) => !state.removed).map(({ name }) => name),
-      upkeep: async (request) => (await ports.upkeep?.(request, this)) ?? { accepted: false, reason: "this daemon cannot do that" },
+      names: () =>
+        [...this.#desks.values()].filter(({ state }) => !state.removed).map(({ name }) => name),
+      upkeep: async (request) =>
+        (await ports.upkeep?.(request, this)) ?? {
+          accepted: false,
+          reason: "this daemon cannot do that",
+        },
     });
     this.#requests = new RequestsDesk({
       clock: ports.clock,
@@ -187,8 +209,8 @@ export class Engine {
   }
 
   /**
-   * Takes over what an earlier daemon left, and carries out what may not wait for the drop folder: stops.
-   * Call it first, then {@link filesChanged} with the first reading, then {@link begin}.
+   * Takes over what an earlier daemon left, and carries out what may not wait for the drop folder:
+   * stops. Call it first, then {@link filesChanged} with the first reading, then {@link begin}.
    */
   async recover(): Promise<Recovered> {
     const { store } = this.#ports;
@@ -209,7 +231,10 @@ export class Engine {
     await this.#makeFolders(this.#ports.clock.now());
   }
 
-  /** The first reading of the drop folder is done: decides what was due, takes up what was asked for, and starts the timer. */
+  /**
+   * The first reading of the drop folder is done: decides what was due, takes up what was asked
+   * for, and starts the timer.
+   */
   async begin(): Promise<void> {
     if (this.#stopping !== undefined) return;
     await this.#files.firstReadingDone();
@@ -250,13 +275,15 @@ export class Engine {
   }
 
   /**
-   * No new slot, request or step; running steps get so many milliseconds and are interrupted then; everything is written and closed.
-   * A second call with a shorter period cuts the first one short.
+   * No new slot, request or step; running steps get so many milliseconds and are interrupted then;
+   * everything is written and closed. A second call with a shorter period cuts the first one short.
    */
   async stop(drainPeriodMs: number): Promise<void> {
     const first = this.#stopping === undefined;
     const drained = this.#drain(drainPeriodMs);
-    this.#stopping = first ? drained : Promise.race([this.#stopping!, drained]).then(() => undefined);
+    this.#stopping = first
+      ? drained
+      : Promise.race([this.#stopping!, drained]).then(() => undefined);
     await this.#stopping;
     if (first) await Promise.all([...this.#desks.values()].map((desk) => desk.close()));
   }
@@ -317,7 +344,10 @@ export class Engine {
 
   #stepped(step: ClockStep): void {
     const by = `${((step.to - step.from) / 1_000).toFixed(1)} s`;
-    this.#ports.log.warn({ from: new Date(step.from).toISOString(), to: new Date(step.to).toISOString() }, `the wall clock jumped by ${by}`);
+    this.#ports.log.warn(
+      { from: new Date(step.from).toISOString(), to: new Date(step.to).toISOString() },
+      `the wall clock jumped by ${by}`,
+    );
     if (step.to > step.from) {
       this.#lastJump = step;
       return;
@@ -325,20 +355,31 @@ export class Engine {
     // What comes due by the clock that was set back comes due while this daemon is up.
     this.#upSince = Math.min(this.#upSince, step.to);
     for (const desk of this.#desks.values()) {
-      desk.stepBack(step).catch((error: unknown) => this.#ports.log.error({ pipeline: desk.name, err: error }, "a clock step could not be recorded"));
+      desk
+        .stepBack(step)
+        .catch((error: unknown) =>
+          this.#ports.log.error(
+            { pipeline: desk.name, err: error },
+            "a clock step could not be recorded",
+          ),
+        );
     }
   }
 
   /**
-   * A machine without a battery begins in 1970: nothing is decided by such a clock. One that is merely behind the ledgers was set back while no daemon
-   * was up.
+   * A machine without a battery begins in 1970: nothing is decided by such a clock. One that is
+   * merely behind the ledgers was set back while no daemon was up.
    */
   async #waitForClock(): Promise<void> {
     const { clock, log } = this.#ports;
     if (clock.now() < CLOCK_FLOOR) {
-      log.warn({ now: new Date(clock.now()).toISOString() }, "the clock has not been set: nothing is decided until it is");
+      log.warn(
+        { now: new Date(clock.now()).toISOString() },
+        "the clock has not been set: nothing is decided until it is",
+      );
       await new Promise<void>((resolve) => {
-        const look = (): void => (clock.now() < CLOCK_FLOOR ? void clock.after(1_000, look) : resolve());
+        const look = (): void =>
+          clock.now() < CLOCK_FLOOR ? void clock.after(1_000, look) : resolve();
         look();
       });
     }
@@ -359,7 +400,9 @@ export class Engine {
       }
       void this.#makeFolders(clock.now() + DAY_MS)
         .then(() => onHour?.(this))
-        .catch((error: unknown) => log.error({ err: error }, "retention failed; it is tried again in an hour"))
+        .catch((error: unknown) =>
+          log.error({ err: error }, "retention failed; it is tried again in an hour"),
+        )
         .finally(() => {
           if (this.#stopping === undefined) this.#everyHour(HOUR_MS);
         });
@@ -367,7 +410,9 @@ export class Engine {
   }
 
   #makeFolders(at: number): Promise<void> {
-    const scheduled = [...this.#desks.values()].filter(({ loaded }) => loaded !== undefined && loaded.schedules.length > 0).map(({ name }) => name);
+    const scheduled = [...this.#desks.values()]
+      .filter(({ loaded }) => loaded !== undefined && loaded.schedules.length > 0)
+      .map(({ name }) => name);
     return makeMonthFolders(scheduled, at, this.#ports, () => this.#stopping === undefined);
   }
 
@@ -390,7 +435,14 @@ export class Engine {
   }
 }
 
-function limitsOf(settings: OrchdSettings): { groups: Record<string, number>; maxActiveRuns?: number } {
-  const groups = Object.fromEntries(Object.entries(settings.concurrency).map(([name, { limit }]) => [name, limit]));
-  return settings.maxActiveRuns === undefined ? { groups } : { groups, maxActiveRuns: settings.maxActiveRuns };
+function limitsOf(settings: OrchdSettings): {
+  groups: Record<string, number>;
+  maxActiveRuns?: number;
+} {
+  const groups = Object.fromEntries(
+    Object.entries(settings.concurrency).map(([name, { limit }]) => [name, limit]),
+  );
+  return settings.maxActiveRuns === undefined
+    ? { groups }
+    : { groups, maxActiveRuns: settings.maxActiveRuns };
 }

@@ -1,6 +1,7 @@
 /**
- * One run without a daemon (`orchd run --foreground`): this process holds the daemon's lock for it, drives it to its end, and honours requests that
- * name it. It decides no slot, recovers nothing else, and leaves every other request for the next daemon (semantics.md 25).
+ * One run without a daemon (`orchd run --foreground`): this process holds the daemon's lock for it,
+ * drives it to its end, and honours requests that name it. It decides no slot, recovers nothing
+ * else, and leaves every other request for the next daemon (semantics.md 25).
  */
 import { readdirSync } from "node:fs";
 import { basename, extname, join } from "node:path";
@@ -36,14 +37,29 @@ export interface ForegroundOptions {
   readonly onEvent?: ((line: RunLine) => void) | undefined;
 }
 
-/** The run that is being driven, or why there is none. `finished` resolves once its end is recorded and the lock is given back. */
+/**
+ * The run that is being driven, or why there is none. `finished` resolves once its end is recorded
+ * and the lock is given back.
+ */
 export type Foreground =
   | { readonly accepted: false; readonly reason: string }
-  | { readonly accepted: true; readonly run: string; readonly remark?: string | undefined; readonly finished: Promise<RunEnd> };
+  | {
+      readonly accepted: true;
+      readonly run: string;
+      readonly remark?: string | undefined;
+      readonly finished: Promise<RunEnd>;
+    };
 
-const QUIET: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+const QUIET: Log = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+};
 
-/** Takes the daemon's place for one run. SIGINT and SIGTERM ask it to stop, the second one by force. */
+/**
+ * Takes the daemon's place for one run. SIGINT and SIGTERM ask it to stop, the second one by force.
+ */
 export async function runForeground(options: ForegroundOptions): Promise<Foreground> {
   const { root, runs, pipeline } = options;
   const clock = systemClock;
@@ -53,7 +69,12 @@ export async function runForeground(options: ForegroundOptions): Promise<Foregro
   const run = store.nextManual(pipeline, clock.now());
   let lock;
   try {
-    lock = await acquireDaemonLock(store.orchdDir, { clock, role: "foreground", version: VERSION, run });
+    lock = await acquireDaemonLock(store.orchdDir, {
+      clock,
+      role: "foreground",
+      version: VERSION,
+      run,
+    });
   } catch (error) {
     if (error instanceof DaemonLockHeld) return { accepted: false, reason: error.message };
     throw error;
@@ -62,7 +83,11 @@ export async function runForeground(options: ForegroundOptions): Promise<Foregro
     process.stderr.write(`orchd: ${error.message}\n`);
     process.exit(1);
   };
-  lock.onLost(() => die(new Error("the lock is no longer this process's; it ends at once and writes nothing more.")));
+  lock.onLost(() =>
+    die(
+      new Error("the lock is no longer this process's; it ends at once and writes nothing more."),
+    ),
+  );
   const { onEvent } = options;
   const workshop = openWorkshop({
     runs,
@@ -80,7 +105,9 @@ export async function runForeground(options: ForegroundOptions): Promise<Foregro
   };
   try {
     const found = await findPipeline(options, workshop, settled.settings);
-    const params = found.ok ? checkGivenParams(found.loaded, options.params) : { ok: false as const, message: found.reason };
+    const params = found.ok
+      ? checkGivenParams(found.loaded, options.params)
+      : { ok: false as const, message: found.reason };
     const made =
       found.ok && params.ok
         ? runHeader(found.loaded, {
@@ -100,10 +127,16 @@ export async function runForeground(options: ForegroundOptions): Promise<Foregro
     const recorded = ledger.append([started]);
     handle.start(made.header.because ?? "asked for");
     await recorded;
-    return { accepted: true, run, remark: params.ok ? params.remark : undefined, finished: drive(handle, { run, store, ledger, close }) };
+    return {
+      accepted: true,
+      run,
+      remark: params.ok ? params.remark : undefined,
+      finished: drive(handle, { run, store, ledger, close }),
+    };
   } catch (error) {
     await close();
-    if (error instanceof LedgerExists) return { accepted: false, reason: `run ${run} exists already; try again` };
+    if (error instanceof LedgerExists)
+      return { accepted: false, reason: `run ${run} exists already; try again` };
     throw error;
   }
 }
@@ -111,7 +144,12 @@ export async function runForeground(options: ForegroundOptions): Promise<Foregro
 /** Follows the run to its end, honouring signals and requests, and gives everything back. */
 async function drive(
   handle: RunHandle,
-  parts: { readonly run: string; readonly store: RunStore; readonly ledger: PipelineLedger; readonly close: () => Promise<void> },
+  parts: {
+    readonly run: string;
+    readonly store: RunStore;
+    readonly ledger: PipelineLedger;
+    readonly close: () => Promise<void>;
+  },
 ): Promise<RunEnd> {
   const { run, store, ledger } = parts;
   const requests = new RequestsDesk({
@@ -124,14 +162,28 @@ async function drive(
   let asked = 0;
   const onSignal = (signal: NodeJS.Signals): void => {
     asked += 1;
-    void handle.requestStop({ mode: asked === 1 ? "graceful" : "force", by: "terminal", because: `stopped by ${signal}` }).catch(() => undefined);
+    void handle
+      .requestStop({
+        mode: asked === 1 ? "graceful" : "force",
+        by: "terminal",
+        because: `stopped by ${signal}`,
+      })
+      .catch(() => undefined);
   };
   process.on("SIGINT", onSignal);
   process.on("SIGTERM", onSignal);
   requests.start();
   try {
     const end = await handle.finished;
-    await ledger.append([{ type: "run.finished", run, status: end.status, durationMs: end.durationMs, because: end.because }]);
+    await ledger.append([
+      {
+        type: "run.finished",
+        run,
+        status: end.status,
+        durationMs: end.durationMs,
+        because: end.because,
+      },
+    ]);
     return end;
   } finally {
     process.off("SIGINT", onSignal);
@@ -146,11 +198,17 @@ function names(read: ReadRequest, run: string): boolean {
   return read.ok && read.request.type === "stop" && read.request.run === run;
 }
 
-async function stop(handle: RunHandle, taken: TakenRequest): Promise<{ accepted: boolean; run?: string; reason?: string }> {
-  if (taken.request.type !== "stop") return { accepted: false, reason: "this process runs one run and does nothing else" };
+async function stop(
+  handle: RunHandle,
+  taken: TakenRequest,
+): Promise<{ accepted: boolean; run?: string; reason?: string }> {
+  if (taken.request.type !== "stop")
+    return { accepted: false, reason: "this process runs one run and does nothing else" };
   const { run, mode } = taken.request;
   const answer = await handle.requestStop({ mode, by: taken.by, requestId: taken.id });
-  return answer.accepted ? { accepted: true, run } : { accepted: false, run, reason: answer.reason };
+  return answer.accepted
+    ? { accepted: true, run }
+    : { accepted: false, run, reason: answer.reason };
 }
 
 /** The file that holds the pipeline: the one of its name first, then any. */
@@ -158,7 +216,10 @@ async function findPipeline(
   options: ForegroundOptions,
   workshop: Workshop,
   settings: Parameters<typeof openWorkshop>[0]["settings"],
-): Promise<{ readonly ok: true; readonly loaded: LoadedPipeline } | { readonly ok: false; readonly reason: string }> {
+): Promise<
+  | { readonly ok: true; readonly loaded: LoadedPipeline }
+  | { readonly ok: false; readonly reason: string }
+> {
   const { root, schedules, pipeline } = options;
   const own = (name: string): boolean => basename(name, extname(name)) === pipeline;
   const files = readdirSync(schedules)
@@ -179,5 +240,8 @@ async function findPipeline(
     if (result.ok && result.loaded.name === pipeline) return result;
     if (!result.ok && own(name)) fault = result.errors.map(formatProblem).join("\n");
   }
-  return { ok: false, reason: fault ?? `there is no pipeline ${JSON.stringify(pipeline)} in ${schedules}` };
+  return {
+    ok: false,
+    reason: fault ?? `there is no pipeline ${JSON.stringify(pipeline)} in ${schedules}`,
+  };
 }

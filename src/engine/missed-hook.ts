@@ -1,6 +1,6 @@
 /**
- * Calls a pipeline's `onMissed` hook when slots were missed, after their lines are durable. It belongs to no run: what it throws is logged, and nothing
- * waits for it.
+ * Calls a pipeline's `onMissed` hook when slots were missed, after their lines are durable. It
+ * belongs to no run: what it throws is logged, and nothing waits for it.
  */
 import { FAILURE_CODES, toStepError } from "../core/failure.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
@@ -14,7 +14,10 @@ import type { MissedSlot } from "./slot-recorder.ts";
 
 /** How long the hook may take, in milliseconds. */
 const LIMIT_MS = 300_000;
-/** A long downtime misses many slots at once: the hook is told of so many, and of how many there were. */
+/**
+ * A long downtime misses many slots at once: the hook is told of so many, and of how many there
+ * were.
+ */
 const SLOTS_TOLD = 1_000;
 
 /** What calling the hook needs. */
@@ -30,16 +33,26 @@ export interface MissedHookPorts {
 let calls = 0;
 
 /** Calls the hook if the pipeline has one. Never throws. */
-export function callMissedHook(loaded: LoadedPipeline, missed: readonly MissedSlot[], ports: MissedHookPorts): void {
+export function callMissedHook(
+  loaded: LoadedPipeline,
+  missed: readonly MissedSlot[],
+  ports: MissedHookPorts,
+): void {
   const code = loaded.snapshot.hooks.onMissed;
   if (code === undefined || missed.length === 0) return;
   const pipeline = loaded.name;
   const failed = (message: string): void =>
-    ports.log.error({ pipeline, hook: "onMissed" }, `the onMissed hook of pipeline ${pipeline} failed: ${message}`);
+    ports.log.error(
+      { pipeline, hook: "onMissed" },
+      `the onMissed hook of pipeline ${pipeline} failed: ${message}`,
+    );
   try {
     const secrets: string[] = [];
     const env: Record<string, string> = {};
-    for (const [name, value] of Object.entries({ ...baseEnvironment(ports.environment, ports.settingsEnv()), ...loaded.snapshot.env })) {
+    for (const [name, value] of Object.entries({
+      ...baseEnvironment(ports.environment, ports.settingsEnv()),
+      ...loaded.snapshot.env,
+    })) {
       if (typeof value === "string") env[name] = value;
       else secrets.push((env[name] = ports.secrets.get(value.secret)));
     }
@@ -58,7 +71,10 @@ export function callMissedHook(loaded: LoadedPipeline, missed: readonly MissedSl
       ...(secrets.length === 0 ? {} : { secrets }),
       timeoutMs: LIMIT_MS,
       gracePeriodMs: loaded.snapshot.gracePeriodMs,
-      because: missed.length === 1 ? missed[0]!.because : `${missed.length} slots were missed; the last: ${missed.at(-1)!.because}`,
+      because:
+        missed.length === 1
+          ? missed[0]!.because
+          : `${missed.length} slots were missed; the last: ${missed.at(-1)!.because}`,
       slots,
       params: loaded.params,
     };
@@ -67,9 +83,11 @@ export function callMissedHook(loaded: LoadedPipeline, missed: readonly MissedSl
         if (!result.ok) failed(result.error.message);
       },
       output: (lines) => {
-        for (const { stream, line } of lines) ports.log.info({ pipeline, hook: "onMissed", stream }, line);
+        for (const { stream, line } of lines)
+          ports.log.info({ pipeline, hook: "onMissed", stream }, line);
       },
-      died: ({ because, code: reason }) => failed(`${because} (${reason ?? FAILURE_CODES.runnerDied})`),
+      died: ({ because, code: reason }) =>
+        failed(`${because} (${reason ?? FAILURE_CODES.runnerDied})`),
     });
   } catch (error) {
     failed(toStepError(error).message);

@@ -1,4 +1,7 @@
-/** A month's folders, made before its first runs need them, so that the first slot of a month costs no more than any other. */
+/**
+ * A month's folders, made before its first runs need them, so that the first slot of a month costs
+ * no more than any other.
+ */
 import { join } from "node:path";
 import { ensureDirectory } from "../disk/directories.ts";
 import { errorCode, systemDisk, type Disk } from "../disk/disk.ts";
@@ -17,8 +20,9 @@ export interface MonthFoldersPorts {
 }
 
 /**
- * Makes the folders in which runs of these pipelines lie at a moment. Never rejects: the run that needs a folder makes it, or says why it cannot. A sync that
- * failed is fatal here as anywhere (semantics.md 29).
+ * Makes the folders in which runs of these pipelines lie at a moment. Never rejects: the run that
+ * needs a folder makes it, or says why it cannot. A sync that failed is fatal here as anywhere
+ * (semantics.md 29).
  *
  * @param at milliseconds since 1970
  * @param goesOn whether they are still wanted
@@ -32,12 +36,14 @@ export async function makeMonthFolders(
   const month = new Date(at).toISOString().slice(0, 7);
   const rest = pipelines.values();
   const walk = async (): Promise<void> => {
-    for (const name of rest) if (goesOn()) await ensureDirectory(disk, join(store.pipelineDir(name), month));
+    for (const name of rest)
+      if (goesOn()) await ensureDirectory(disk, join(store.pipelineDir(name), month));
   };
   try {
     await Promise.all(Array.from({ length: AT_ONCE }, walk));
   } catch (error) {
-    if (errorCode(error) === "EIO") onFatal(new LedgerFailed(store.runsDir, "Making a month's folder in", error));
+    if (errorCode(error) === "EIO")
+      onFatal(new LedgerFailed(store.runsDir, "Making a month's folder in", error));
     else log.warn({ err: error }, "a month's folder could not be made ahead");
   }
 }

@@ -1,6 +1,7 @@
 /**
- * Notices, without settings, a slot whose run does not get to start, and a run that takes far longer than its pipeline's own history. Each is said once:
- * a line in the pipeline's ledger, and a warning; after a restart that line is what says that it was said. It changes nothing.
+ * Notices, without settings, a slot whose run does not get to start, and a run that takes far
+ * longer than its pipeline's own history. Each is said once: a line in the pipeline's ledger, and a
+ * warning; after a restart that line is what says that it was said. It changes nothing.
  */
 import type { Clock } from "../clock.ts";
 import { formatDuration } from "../core/duration.ts";
@@ -44,8 +45,13 @@ export class OverdueWatch {
       const elapsedMs = now - run.since;
       there.add(id);
       const said = this.#saidOf(id, pipeline);
-      if (run.going) said.overdue = said.overdue || this.#overdue(id, pipeline, elapsedMs, "goes on for");
-      else if (!said.late && (kind === "schedule" || kind === "catch_up") && elapsedMs >= GRACE_MS) {
+      if (run.going)
+        said.overdue = said.overdue || this.#overdue(id, pipeline, elapsedMs, "goes on for");
+      else if (
+        !said.late &&
+        (kind === "schedule" || kind === "catch_up") &&
+        elapsedMs >= GRACE_MS
+      ) {
         said.late = true;
         this.#late(id, pipeline, run.because, elapsedMs);
       }
@@ -53,7 +59,10 @@ export class OverdueWatch {
     for (const id of this.#said.keys()) if (!there.has(id)) this.#said.delete(id);
   }
 
-  /** A run ended. One that was short in all, and long for its pipeline, may have come and gone between two looks. */
+  /**
+   * A run ended. One that was short in all, and long for its pipeline, may have come and gone
+   * between two looks.
+   */
   ended(run: string, pipeline: string, durationMs: number): void {
     if (!this.#saidOf(run, pipeline).overdue) this.#overdue(run, pipeline, durationMs, "took");
     this.#said.delete(run);
@@ -63,7 +72,10 @@ export class OverdueWatch {
     let said = this.#said.get(run);
     if (said === undefined) {
       const before = this.#ports.stateOf(pipeline)?.active.get(run);
-      this.#said.set(run, (said = { late: before?.late === true, overdue: before?.overdue === true }));
+      this.#said.set(
+        run,
+        (said = { late: before?.late === true, overdue: before?.overdue === true }),
+      );
     }
     return said;
   }
@@ -71,7 +83,12 @@ export class OverdueWatch {
   #late(run: string, pipeline: string, because: string, waitedMs: number): void {
     const slot = parseRunId(run)?.slot;
     if (slot === undefined) return;
-    this.#ports.append(pipeline, { type: "slot.late", slot, run, because: `run ${run} has waited for ${formatDuration(waitedMs)}: ${because}` });
+    this.#ports.append(pipeline, {
+      type: "slot.late",
+      slot,
+      run,
+      because: `run ${run} has waited for ${formatDuration(waitedMs)}: ${because}`,
+    });
   }
 
   #overdue(run: string, pipeline: string, elapsedMs: number, says: string): boolean {
@@ -86,7 +103,10 @@ export class OverdueWatch {
   }
 }
 
-/** The 99th percentile: of fewer than a hundred the longest, of a hundred the one before it. One pass, since a thousand runs may be looked at. */
+/**
+ * The 99th percentile: of fewer than a hundred the longest, of a hundred the one before it. One
+ * pass, since a thousand runs may be looked at.
+ */
 function longest(durations: readonly number[]): number {
   let first = 0;
   let second = 0;

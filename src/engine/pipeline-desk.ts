@@ -1,14 +1,17 @@
 /**
- * One pipeline under the engine: its ledger, the version in force, and the decision of each of its slots. (The engine owns many runs, a run-loop
- * drives one, an orchestrator says where steps run; a desk owns a pipeline's slots.)
+ * One pipeline under the engine: its ledger, the version in force, and the decision of each of its
+ * slots. (The engine owns many runs, a run-loop drives one, an orchestrator says where steps run; a
+ * desk owns a pipeline's slots.)
  *
- * `cursor` is the watermark in memory: what was due up to it is decided, and its lines are written or on their way. The ledger's `through` follows it.
- * Everything that changes the pipeline takes its turn (`#turn`), so that a load, a pause and the slots before it are decided in that order; a
- * decision on slots begins at once if nobody has the turn, and is synchronous until headers are written, because a thousand pipelines may be due
- * in the same second.
+ * `cursor` is the watermark in memory: what was due up to it is decided, and its lines are written
+ * or on their way. The ledger's `through` follows it. Everything that changes the pipeline takes
+ * its turn (`#turn`), so that a load, a pause and the slots before it are decided in that order; a
+ * decision on slots begins at once if nobody has the turn, and is synchronous until headers are
+ * written, because a thousand pipelines may be due in the same second.
  *
- * Invariants: lines go into the ledger in the order of due times, those of equal due time in one write, of which the last carries `through`; a run's
- * header is durable before its slot's line is written (semantics.md 3 and 4); a slot that fired never fires again.
+ * Invariants: lines go into the ledger in the order of due times, those of equal due time in one
+ * write, of which the last carries `through`; a run's header is durable before its slot's line is
+ * written (semantics.md 3 and 4); a slot that fired never fires again.
  */
 import type { Clock } from "../clock.ts";
 import type { PipelineEvent, RunHeader } from "../core/event.ts";
@@ -57,7 +60,11 @@ export class PipelineDesk implements DeciderView, RecorderView {
     this.#ports = ports;
     const { state } = ledger;
     this.#cursor = state.through;
-    this.#decider = new SlotDecider(this, ports, state.removed ? [] : (state.schedules as unknown as readonly Schedule[]));
+    this.#decider = new SlotDecider(
+      this,
+      ports,
+      state.removed ? [] : (state.schedules as unknown as readonly Schedule[]),
+    );
     this.#recorder = new SlotRecorder(this, ports);
   }
 
@@ -86,10 +93,15 @@ export class PipelineDesk implements DeciderView, RecorderView {
     return this.#ledger.damage !== undefined;
   }
 
-  /** When the last good line of a damaged ledger was written, in milliseconds since 1970; undefined if it was not damaged. */
+  /**
+   * When the last good line of a damaged ledger was written, in milliseconds since 1970; undefined
+   * if it was not damaged.
+   */
   get damagedSince(): number | undefined {
     const { damage } = this.#ledger;
-    return damage === undefined ? undefined : Date.parse(damage.lastAt ?? "1970-01-01T00:00:00.000Z");
+    return damage === undefined
+      ? undefined
+      : Date.parse(damage.lastAt ?? "1970-01-01T00:00:00.000Z");
   }
 
   /** The pipeline's ledger, for those that write lines of their own into it. */
@@ -98,14 +110,19 @@ export class PipelineDesk implements DeciderView, RecorderView {
     return this.#ledger.append(events);
   }
 
-  /** Decides all that is due. The decision is made before this returns, unless the pipeline is being changed; then right after that. */
+  /**
+   * Decides all that is due. The decision is made before this returns, unless the pipeline is being
+   * changed; then right after that.
+   */
   decide(): void {
     if (this.#decideQueued) return;
     this.#decideQueued = this.#busy;
     this.#turn(async () => {
       this.#decideQueued = false;
       await this.#decideDue(this.#ports.clock.now());
-    }).catch((error: unknown) => this.#ports.log.error({ pipeline: this.name, err: error }, "slots could not be decided"));
+    }).catch((error: unknown) =>
+      this.#ports.log.error({ pipeline: this.name, err: error }, "slots could not be decided"),
+    );
   }
 
   /** Waits until all that was begun is durable. */
@@ -118,9 +135,13 @@ export class PipelineDesk implements DeciderView, RecorderView {
     return this.#turn(async () => {
       const { state } = this;
       const json = JSON.parse(JSON.stringify(loaded.schedules)) as Json[];
-      const rescheduled = state.digest === undefined || state.removed || JSON.stringify(state.schedules) !== JSON.stringify(json);
+      const rescheduled =
+        state.digest === undefined ||
+        state.removed ||
+        JSON.stringify(state.schedules) !== JSON.stringify(json);
       const same = !rescheduled && state.digest === loaded.digest && state.errors.length === 0;
-      // On a restart nothing else is known of the old version: what is left of its slots runs what is there now.
+      // On a restart nothing else is known of the old version: what is left of its slots runs what
+      // is there now.
       this.#loaded ??= loaded;
       this.#without = undefined;
       if (same) {
@@ -128,8 +149,10 @@ export class PipelineDesk implements DeciderView, RecorderView {
         return this.#next();
       }
       const now = this.#ports.clock.now();
-      // The clock may have gone back a moment ago, unnoticed: the new schedules count from now, and not from where the old ones had come.
-      if (rescheduled && this.#cursor !== undefined) await this.#goBack({ from: this.#cursor, to: now });
+      // The clock may have gone back a moment ago, unnoticed: the new schedules count from now, and
+      // not from where the old ones had come.
+      if (rescheduled && this.#cursor !== undefined)
+        await this.#goBack({ from: this.#cursor, to: now });
       if (rescheduled) await this.#decideOld(now);
       this.#loaded = loaded;
       const since = rescheduled ? now : state.since;
@@ -151,7 +174,9 @@ export class PipelineDesk implements DeciderView, RecorderView {
     });
   }
 
-  /** Puts the version back that was in force when the last daemon ended; its file is not good now. */
+  /**
+   * Puts the version back that was in force when the last daemon ended; its file is not good now.
+   */
   restore(loaded: LoadedPipeline): Promise<void> {
     return this.#turn(async () => {
       if (this.#loaded !== undefined || this.state.digest !== loaded.digest) return;
@@ -164,8 +189,10 @@ export class PipelineDesk implements DeciderView, RecorderView {
   /** The file was refused: what was in force stays so. */
   invalid(errors: readonly string[], file: string): Promise<void> {
     return this.#turn(async () => {
-      if (this.#loaded === undefined) this.#without = `its file is invalid: ${errors[0] ?? "no reason given"}`;
-      if (JSON.stringify(this.state.errors) !== JSON.stringify(errors)) await this.append([{ type: "pipeline.invalid", errors: [...errors], file }]);
+      if (this.#loaded === undefined)
+        this.#without = `its file is invalid: ${errors[0] ?? "no reason given"}`;
+      if (JSON.stringify(this.state.errors) !== JSON.stringify(errors))
+        await this.append([{ type: "pipeline.invalid", errors: [...errors], file }]);
       this.#next();
     });
   }
@@ -178,28 +205,53 @@ export class PipelineDesk implements DeciderView, RecorderView {
       this.#loaded = undefined;
       this.#decider.reset([]);
       // A file that came back bad and went again leaves no error behind.
-      if (this.state.errors.length > 0 || (!this.state.removed && this.state.digest !== undefined)) {
+      if (
+        this.state.errors.length > 0 ||
+        (!this.state.removed && this.state.digest !== undefined)
+      ) {
         await this.append([{ type: "pipeline.removed", ...(file === undefined ? {} : { file }) }]);
       }
       this.#next();
     });
   }
 
-  /** Pauses or resumes the schedule; what was due until now is decided first. @returns whether anything changed */
-  setPaused(paused: boolean, order: { readonly requestId: string; readonly by: string }): Promise<boolean> {
+  /**
+   * Pauses or resumes the schedule; what was due until now is decided first. @returns whether
+   * anything changed
+   */
+  setPaused(
+    paused: boolean,
+    order: { readonly requestId: string; readonly by: string },
+  ): Promise<boolean> {
     return this.#turn(async () => {
       await this.#decideDue(this.#ports.clock.now());
       const { requestId, by } = order;
       if (this.state.paused === paused) {
-        await this.append([{ type: "request.noted", requestId, because: paused ? "the pipeline is paused already" : "the pipeline is not paused" }]);
+        await this.append([
+          {
+            type: "request.noted",
+            requestId,
+            because: paused ? "the pipeline is paused already" : "the pipeline is not paused",
+          },
+        ]);
         return false;
       }
-      await this.append([{ type: paused ? "pipeline.paused" : "pipeline.resumed", requestId, by, because: `asked for by ${by}` }]);
+      await this.append([
+        {
+          type: paused ? "pipeline.paused" : "pipeline.resumed",
+          requestId,
+          by,
+          because: `asked for by ${by}`,
+        },
+      ]);
       return true;
     });
   }
 
-  /** The wall clock went back: what lies ahead once more is decided anew, save what fired (semantics.md 8). */
+  /**
+   * The wall clock went back: what lies ahead once more is decided anew, save what fired
+   * (semantics.md 8).
+   */
   stepBack(step: ClockStep): Promise<void> {
     return this.#turn(async () => {
       await this.#goBack(step);
@@ -231,7 +283,11 @@ export class PipelineDesk implements DeciderView, RecorderView {
    * @param line the pipeline's line for it, besides its start
    * @throws an Error with a sentence if its params cannot be taken, or LedgerExists
    */
-  async makeRun(header: RunHeader, place: Omit<RunPlace, "pipeline" | "gracePeriodMs">, lines: readonly PipelineEvent[] = []): Promise<void> {
+  async makeRun(
+    header: RunHeader,
+    place: Omit<RunPlace, "pipeline" | "gracePeriodMs">,
+    lines: readonly PipelineEvent[] = [],
+  ): Promise<void> {
     const entry = this.#ports.runs.reserve(
       { ...place, pipeline: this.name, gracePeriodMs: header.snapshot.gracePeriodMs },
       header.because ?? "asked for",
@@ -255,7 +311,15 @@ export class PipelineDesk implements DeciderView, RecorderView {
 
   /** A run ended: its line. */
   recordEnd(run: string, end: RunEnd): Promise<unknown> {
-    return this.append([{ type: "run.finished", run, status: end.status, durationMs: end.durationMs, because: end.because }]);
+    return this.append([
+      {
+        type: "run.finished",
+        run,
+        status: end.status,
+        durationMs: end.durationMs,
+        because: end.because,
+      },
+    ]);
   }
 
   /** Closes the ledger; nothing may be asked of the desk after that. */
@@ -277,7 +341,10 @@ export class PipelineDesk implements DeciderView, RecorderView {
   }
 
   #next(): void {
-    this.#ports.onNext(this.name, this.#cursor === undefined ? undefined : this.#decider.nextDue(this.#cursor));
+    this.#ports.onNext(
+      this.name,
+      this.#cursor === undefined ? undefined : this.#decider.nextDue(this.#cursor),
+    );
   }
 
   async #decideDue(now: number): Promise<void> {
@@ -289,11 +356,16 @@ export class PipelineDesk implements DeciderView, RecorderView {
     if (outcomes.length > 0) await this.#recorder.record(outcomes, now);
   }
 
-  /** Decides what the schedules that are about to go have left: all that is due, and slots that only jitter still holds back. */
+  /**
+   * Decides what the schedules that are about to go have left: all that is due, and slots that only
+   * jitter still holds back.
+   */
   async #decideOld(now: number): Promise<void> {
     await this.#decideDue(now);
-    // Should a crash come now, slots that only jitter held back are found by their own lines: their due time is still to come.
-    if (this.#cursor !== undefined) await this.#recorder.record(this.#decider.decideEarly(this.#cursor, now), now);
+    // Should a crash come now, slots that only jitter held back are found by their own lines: their
+    // due time is still to come.
+    if (this.#cursor !== undefined)
+      await this.#recorder.record(this.#decider.decideEarly(this.#cursor, now), now);
   }
 }
 

@@ -1,13 +1,16 @@
 /**
  * Which file says what a pipeline is: from changes in the drop folder to versions in force.
  *
- * A file gives at most one pipeline, and a pipeline comes from one file: of several that claim a name, the first by file name has it and the others are
- * refused. A file that cannot be read keeps the name it had, and its last good version stays in force, across a restart too: each
- * version that comes into force is kept beside the ledgers (`.orchd/in-force/NAME.json`; derived, and used only if the ledger knows its digest).
+ * A file gives at most one pipeline, and a pipeline comes from one file: of several that claim a
+ * name, the first by file name has it and the others are refused. A file that cannot be read keeps
+ * the name it had, and its last good version stays in force, across a restart too: each version
+ * that comes into force is kept beside the ledgers (`.orchd/in-force/NAME.json`; derived, and used
+ * only if the ledger knows its digest).
  *
- * Files are loaded a few at a time, and what they mean is settled name by name, so that a file that is renamed is no removal. A file in code may take long to
- * be evaluated, or hang until its time limit: after some seconds the others no longer wait for it. What it was before stays in force meanwhile, and it
- * is taken in when it is done, unless it changed or went since.
+ * Files are loaded a few at a time, and what they mean is settled name by name, so that a file that
+ * is renamed is no removal. A file in code may take long to be evaluated, or hang until its time
+ * limit: after some seconds the others no longer wait for it. What it was before stays in force
+ * meanwhile, and it is taken in when it is done, unless it changed or went since.
  */
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, extname, join } from "node:path";
@@ -24,7 +27,10 @@ import type { PipelineDesk } from "./pipeline-desk.ts";
 import type { Log } from "./ports.ts";
 
 const LOADS_AT_ONCE = 8;
-/** How long a file's loading may hold the others up, in milliseconds: all that is there should be known when the daemon is ready, and edits within 15 s. */
+/**
+ * How long a file's loading may hold the others up, in milliseconds: all that is there should be
+ * known when the daemon is ready, and edits within 15 s.
+ */
 const FIRST_PATIENCE_MS = 10_000;
 const PATIENCE_MS = 4_000;
 
@@ -45,7 +51,10 @@ export interface PipelineFilesPorts {
   readonly desk: (name: string) => Promise<PipelineDesk>;
   /** All desks there are. */
   readonly desks: () => Iterable<PipelineDesk>;
-  /** These files belong to that pipeline file: their change is its change, also if they were written since then (wall time, milliseconds). */
+  /**
+   * These files belong to that pipeline file: their change is its change, also if they were written
+   * since then (wall time, milliseconds).
+   */
   readonly watch: (path: string, watched: readonly string[], since?: number) => void;
 }
 
@@ -73,7 +82,10 @@ export class PipelineFiles {
   readonly #named = new Map<string, Set<string>>();
   /** Loads that the others no longer wait for, by path; the newest of each path counts. */
   readonly #late = new Map<string, Promise<void>>();
-  /** Files that claim another's name, and the pipeline under whose name that is told: one that no file gives. */
+  /**
+   * Files that claim another's name, and the pipeline under whose name that is told: one that no
+   * file gives.
+   */
   readonly #strays = new Map<string, string>();
   #turn: Promise<unknown> = Promise.resolve();
   #first = true;
@@ -104,9 +116,16 @@ export class PipelineFiles {
     this.#first = false;
     const told = new Set(this.#strays.values());
     for (const desk of this.#ports.desks()) {
-      if (!this.knows(desk.name) && !told.has(desk.name) && (!desk.state.removed || desk.state.errors.length > 0)) {
+      if (
+        !this.knows(desk.name) &&
+        !told.has(desk.name) &&
+        (!desk.state.removed || desk.state.errors.length > 0)
+      ) {
         if (desk.state.digest !== undefined || desk.state.errors.length > 0)
-          this.#ports.log.info({ pipeline: desk.name, file: desk.state.file }, `pipeline ${desk.name} was removed`);
+          this.#ports.log.info(
+            { pipeline: desk.name, file: desk.state.file },
+            `pipeline ${desk.name} was removed`,
+          );
         await desk.remove(desk.state.file);
       }
     }
@@ -119,7 +138,10 @@ export class PipelineFiles {
    */
   async refresh(
     name: string,
-  ): Promise<{ readonly ok: true; readonly loaded: LoadedPipeline; readonly desk: PipelineDesk } | { readonly ok: false; readonly reason: string }> {
+  ): Promise<
+    | { readonly ok: true; readonly loaded: LoadedPipeline; readonly desk: PipelineDesk }
+    | { readonly ok: false; readonly reason: string }
+  > {
     // What a slow file holds is not known before it is loaded.
     if (!this.knows(name)) await Promise.all(this.#late.values());
     const path = await this.#inTurn(async () => {
@@ -138,8 +160,10 @@ export class PipelineFiles {
       const read = this.#read.get(path);
       const desk = await this.#ports.desk(name);
       if (read === undefined) return { ok: false, reason: `${path} was removed` };
-      if (read.loaded === undefined) return { ok: false, reason: read.errors[0] ?? "its file is invalid" };
-      if (read.name !== name || desk.loaded === undefined) return { ok: false, reason: `${path} no longer holds pipeline ${JSON.stringify(name)}` };
+      if (read.loaded === undefined)
+        return { ok: false, reason: read.errors[0] ?? "its file is invalid" };
+      if (read.name !== name || desk.loaded === undefined)
+        return { ok: false, reason: `${path} no longer holds pipeline ${JSON.stringify(name)}` };
       return { ok: true, loaded: desk.loaded, desk };
     });
   }
@@ -186,20 +210,28 @@ export class PipelineFiles {
     await this.#settleAll(affected);
   }
 
-  /** Loads a file; undefined where that takes long: it goes on by itself then, and is taken in at its end. */
+  /**
+   * Loads a file; undefined where that takes long: it goes on by itself then, and is taken in at
+   * its end.
+   */
   async #loadSoon(path: string): Promise<Loaded | undefined> {
     const { clock, log } = this.#ports;
     this.#late.delete(path);
     const load = this.#load(path, this.#read.get(path)?.name);
     let stop!: () => void;
     const patience = new Promise<undefined>((resolve) => {
-      const timer = clock.after(this.#first ? FIRST_PATIENCE_MS : PATIENCE_MS, () => resolve(undefined));
+      const timer = clock.after(this.#first ? FIRST_PATIENCE_MS : PATIENCE_MS, () =>
+        resolve(undefined),
+      );
       stop = () => timer.cancel();
     });
     const soon = await Promise.race([load, patience]);
     stop();
     if (soon !== undefined) return soon;
-    log.warn({ file: path }, `${path} takes long to be loaded; the other files no longer wait for it`);
+    log.warn(
+      { file: path },
+      `${path} takes long to be loaded; the other files no longer wait for it`,
+    );
     const late: Promise<void> = load.then((loaded) =>
       this.#inTurn(async () => {
         if (this.#closed || this.#late.get(path) !== late) return;
@@ -209,7 +241,9 @@ export class PipelineFiles {
         await this.#settleAll(affected);
       }),
     );
-    late.catch((error: unknown) => log.error({ file: path, err: error }, "a file could not be taken in"));
+    late.catch((error: unknown) =>
+      log.error({ file: path, err: error }, "a file could not be taken in"),
+    );
     this.#late.set(path, late);
     return undefined;
   }
@@ -266,20 +300,35 @@ export class PipelineFiles {
       return {
         read: {
           name: before ?? this.#nameFor(path),
-          errors: [`${path}: could not be loaded: ${error instanceof Error ? error.message : String(error)}`],
+          errors: [
+            `${path}: could not be loaded: ${error instanceof Error ? error.message : String(error)}`,
+          ],
         },
         since,
       };
     }
-    if (result.ok) return { read: { name: result.loaded.name, loaded: result.loaded, errors: [] }, watched: result.loaded.watched, since };
-    return { read: { name: before ?? this.#nameFor(path), errors: result.errors.map(formatProblem) }, watched: result.watched, since };
+    if (result.ok)
+      return {
+        read: { name: result.loaded.name, loaded: result.loaded, errors: [] },
+        watched: result.loaded.watched,
+        since,
+      };
+    return {
+      read: { name: before ?? this.#nameFor(path), errors: result.errors.map(formatProblem) },
+      watched: result.watched,
+      since,
+    };
   }
 
-  /** That there is no room for its bundle, or no descriptor to read it with, says nothing about a file: it is loaded when there is. */
+  /**
+   * That there is no room for its bundle, or no descriptor to read it with, says nothing about a
+   * file: it is loaded when there is.
+   */
   #loadOnceItCan(path: string): Promise<LoadResult> {
     const { clock, log, load } = this.#ports;
     const onHeld = (held: boolean, error?: unknown): void => {
-      if (held) log.error({ file: path, err: error }, `${whatRanOut(error)}: ${path} waits to be loaded`);
+      if (held)
+        log.error({ file: path, err: error }, `${whatRanOut(error)}: ${path} waits to be loaded`);
     };
     return untilRoom(
       { clock, onHeld },
@@ -288,9 +337,13 @@ export class PipelineFiles {
     );
   }
 
-  /** The pipeline that a file which was never good stands for: the one that its path had before, else its own name. */
+  /**
+   * The pipeline that a file which was never good stands for: the one that its path had before,
+   * else its own name.
+   */
   #nameFor(path: string): string {
-    for (const desk of this.#ports.desks()) if (desk.state.file === path && !desk.state.removed) return desk.name;
+    for (const desk of this.#ports.desks())
+      if (desk.state.file === path && !desk.state.removed) return desk.name;
     const stem = basename(path, extname(path));
     if (PIPELINE_NAME.test(stem)) return stem;
     const plain = stem
@@ -305,7 +358,9 @@ export class PipelineFiles {
   #claims(name: string): string[] {
     return [...(this.#named.get(name) ?? [])]
       .filter((path) => this.#read.get(path)?.loaded !== undefined)
-      .sort((a, b) => (basename(a) < basename(b) ? -1 : basename(a) > basename(b) ? 1 : a < b ? -1 : 1));
+      .sort((a, b) =>
+        basename(a) < basename(b) ? -1 : basename(a) > basename(b) ? 1 : a < b ? -1 : 1,
+      );
   }
 
   async #settle(name: string): Promise<void> {
@@ -348,25 +403,33 @@ export class PipelineFiles {
       { pipeline: loaded.name, file: loaded.file, digest: loaded.digest.slice(0, 12) },
       `pipeline ${loaded.name} ${before === undefined ? "loaded" : "changed"}`,
     );
-    for (const warning of loaded.warnings) this.#ports.log.warn({ pipeline: loaded.name, file: loaded.file }, warning);
+    for (const warning of loaded.warnings)
+      this.#ports.log.warn({ pipeline: loaded.name, file: loaded.file }, warning);
     const path = this.#keptPath(loaded.name);
     // Not synced: if it is lost, a bad file at the next start has no version in force, and says so.
     try {
       writeFileSync(`${path}.new`, JSON.stringify(loaded), { mode: 0o640 });
       renameSync(`${path}.new`, path);
     } catch (error) {
-      this.#ports.log.warn({ pipeline: loaded.name, err: error }, `the version of ${loaded.name} in force could not be kept for the next daemon`);
+      this.#ports.log.warn(
+        { pipeline: loaded.name, err: error },
+        `the version of ${loaded.name} in force could not be kept for the next daemon`,
+      );
     }
   }
 
-  /** Brings back the last good version of an earlier daemon, if its ledger still calls it the one in force. */
+  /**
+   * Brings back the last good version of an earlier daemon, if its ledger still calls it the one in
+   * force.
+   */
   async #restore(desk: PipelineDesk): Promise<void> {
     if (desk.loaded !== undefined || desk.state.removed || desk.state.digest === undefined) return;
     try {
       const kept = JSON.parse(readFileSync(this.#keptPath(desk.name), "utf8")) as LoadedPipeline;
       if (kept.digest === desk.state.digest && kept.name === desk.name) await desk.restore(kept);
     } catch {
-      // It was never kept, or not whole: there is no version in force, and the desk says so for each slot.
+      // It was never kept, or not whole: there is no version in force, and the desk says so for
+      // each slot.
     }
   }
 

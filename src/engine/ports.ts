@@ -1,4 +1,7 @@
-/** What the engine needs of the rooms below it, as narrow as it uses them, so that a simulation can put its own in their place. */
+/**
+ * What the engine needs of the rooms below it, as narrow as it uses them, so that a simulation can
+ * put its own in their place.
+ */
 import type { RunHeader } from "../core/event.ts";
 import type { RunState } from "../core/run-state.ts";
 import type { FinalRunStatus } from "../core/status.ts";
@@ -26,7 +29,10 @@ export interface StopOrder {
   readonly because?: string | undefined;
 }
 
-/** The most runs of a run's lane, its group and the whole root that may go on at once; what is left out has no limit. */
+/**
+ * The most runs of a run's lane, its group and the whole root that may go on at once; what is left
+ * out has no limit.
+ */
 export interface QueueLimits {
   readonly lane?: number;
   readonly group?: number;
@@ -45,16 +51,24 @@ export interface RunHandle {
   /** Records that the run waits for its turn. */
   queue(because: string, limits?: QueueLimits): Promise<void>;
   /** Resolves once the stop is durable. */
-  requestStop(order: StopOrder): Promise<{ readonly accepted: true } | { readonly accepted: false; readonly reason: string }>;
+  requestStop(
+    order: StopOrder,
+  ): Promise<{ readonly accepted: true } | { readonly accepted: false; readonly reason: string }>;
   /** Starts nothing new; what runs gets so many milliseconds and is then interrupted. */
   drain(periodMs: number): Promise<void>;
 }
 
 /** Makes runs, and takes over those of an earlier daemon. */
 export interface RunMaker {
-  /** Creates the run's ledger with its header, durably. @param decidedAt the header's time; default: now @throws LedgerExists if the run has been made already */
+  /**
+   * Creates the run's ledger with its header, durably. @param decidedAt the header's time; default:
+   * now @throws LedgerExists if the run has been made already
+   */
   create(header: RunHeader, decidedAt?: string): Promise<RunHandle>;
-  /** Takes an unfinished run over; it does not move before it is told to start. undefined if it had finished. @throws LedgerDamaged, LedgerFormatError, a Node error */
+  /**
+   * Takes an unfinished run over; it does not move before it is told to start. undefined if it had
+   * finished. @throws LedgerDamaged, LedgerFormatError, a Node error
+   */
   recover(run: string): Promise<RunHandle | undefined>;
 }
 

@@ -1,10 +1,11 @@
 /**
- * What an earlier daemon left: the runs that its pipelines' ledgers call active, and those whose header is newer than the last line (a crash
- * came in between). Slots are not this file's business, since the desks go over every slot after the watermark anyway; save those whose run was made by a
+ * What an earlier daemon left: the runs that its pipelines' ledgers call active, and those whose
+ * header is newer than the last line (a crash came in between). Slots are not this file's business,
+ * since the desks go over every slot after the watermark anyway; save those whose run was made by a
  * clock that was ahead, and that the clock of now may never come to by the same schedules.
  *
- * All are opened first, which makes their running steps end as interrupted; then stops that were asked for meanwhile are written; and only
- * then does anything start.
+ * All are opened first, which makes their running steps end as interrupted; then stops that were
+ * asked for meanwhile are written; and only then does anything start.
  */
 import { statSync } from "node:fs";
 import type { PipelineEvent } from "../core/event.ts";
@@ -20,7 +21,10 @@ export interface Recovered {
 }
 
 const AT_ONCE = 8;
-/** A header may be older than the last line by as much as a write can be held up before the daemon gives up. */
+/**
+ * A header may be older than the last line by as much as a write can be held up before the daemon
+ * gives up.
+ */
 const SLACK_MS = 120_000;
 
 /**
@@ -28,7 +32,11 @@ const SLACK_MS = 120_000;
  *
  * @param beforeStart called when all are opened and none has started anything
  */
-export async function recoverRuns(desks: readonly PipelineDesk[], ports: RecoveryPorts, beforeStart: () => Promise<void>): Promise<Recovered> {
+export async function recoverRuns(
+  desks: readonly PipelineDesk[],
+  ports: RecoveryPorts,
+  beforeStart: () => Promise<void>,
+): Promise<Recovered> {
   let runs = 0;
   const rest = desks.values();
   const walk = async (): Promise<void> => {
@@ -49,27 +57,39 @@ async function recoverPipeline(desk: PipelineDesk, ports: RecoveryPorts): Promis
   const names = new Set([...active.keys(), ...queued, ...unrecorded(desk, ports)]);
   // Those that had begun come before those that waited; among these the older first.
   const inOrder = [...names].sort(
-    (a, b) => Number(queued.has(a)) - Number(queued.has(b)) || (parseRunId(a)?.stampMs ?? 0) - (parseRunId(b)?.stampMs ?? 0),
+    (a, b) =>
+      Number(queued.has(a)) - Number(queued.has(b)) ||
+      (parseRunId(a)?.stampMs ?? 0) - (parseRunId(b)?.stampMs ?? 0),
   );
   const isKnownOrAsked = (run: string): boolean => {
     const { slot, suffix } = parseRunId(run) ?? {};
     return slot === undefined || suffix !== "" || active.has(run) || queued.has(run);
   };
   // Their syncs are shared; the order is that in which they count from then on.
-  const reopening = new Map(inOrder.filter(isKnownOrAsked).map((run) => [run, reopen(run, ports)] as const));
+  const reopening = new Map(
+    inOrder.filter(isKnownOrAsked).map((run) => [run, reopen(run, ports)] as const),
+  );
   const lines: PipelineEvent[] = [];
   for (const run of inOrder) {
     const opened = reopening.get(run);
     const { slot, schedule } = parseRunId(run) ?? {};
     if (opened !== undefined || slot === undefined) {
-      lines.push(...(await takeOver(run, desk.name, ports, desk.place(), opened)).filter((line) => !isKnown(desk, line)));
+      lines.push(
+        ...(await takeOver(run, desk.name, ports, desk.place(), opened)).filter(
+          (line) => !isKnown(desk, line),
+        ),
+      );
       continue;
     }
     const adopted = await adoptRun(run, desk.name, ports, desk.place());
     if (adopted.recorded) continue;
     const type = adopted.kind === "catch_up" ? "slot.caught_up" : "slot.fired";
-    const because = "its run was there already: a crash came before this line, and the clock was ahead";
-    lines.push({ type, slot, run, because, ...(schedule === undefined ? {} : { schedule }) }, ...adopted.lines);
+    const because =
+      "its run was there already: a crash came before this line, and the clock was ahead";
+    lines.push(
+      { type, slot, run, because, ...(schedule === undefined ? {} : { schedule }) },
+      ...adopted.lines,
+    );
   }
   if (lines.length > 0) await desk.append(lines);
   return ports.runs.of(desk.name).length;
@@ -82,15 +102,20 @@ function isKnown(desk: PipelineDesk, line: PipelineEvent): boolean {
 }
 
 /**
- * Runs by hand, re-runs and backfills whose header was durable when the crash came and whose line was not. Their folders are listed only if something was put
- * into them after the ledger's last line. Scheduled runs are left to the desk, which finds them by their slots, unless these are still to come.
+ * Runs by hand, re-runs and backfills whose header was durable when the crash came and whose line
+ * was not. Their folders are listed only if something was put into them after the ledger's last
+ * line. Scheduled runs are left to the desk, which finds them by their slots, unless these are
+ * still to come.
  */
 function unrecorded(desk: PipelineDesk, { store, clock }: RecoveryPorts): string[] {
   const { active, ended } = desk.state;
   const ledger = statSync(store.pipelineLedger(desk.name), { throwIfNoEntry: false });
   const since = (desk.damagedSince ?? ledger?.mtimeMs ?? 0) - SLACK_MS;
   const lastDue = runIdForSlot(desk.name, Math.floor(clock.now() / 1_000) * 1_000);
-  /** Most runs of a month, and told by the name alone: names of one length are in the order of their slots. */
+  /**
+   * Most runs of a month, and told by the name alone: names of one length are in the order of their
+   * slots.
+   */
   const isDueSlot = (run: string): boolean => run.length === lastDue.length && run <= lastDue;
   const found: string[] = [];
   for (const month of store.months(desk.name)) {
@@ -98,9 +123,19 @@ function unrecorded(desk: PipelineDesk, { store, clock }: RecoveryPorts): string
     if (folder === undefined || (folder.mtimeMs < since && ledger !== undefined)) continue;
     for (const run of store.listMonth(desk.name, month, (name) => !isDueSlot(name))) {
       const id = parseRunId(run);
-      if (id === undefined || (id.suffix === "" && id.stampMs <= clock.now()) || active.has(run) || ended.has(run)) continue;
+      if (
+        id === undefined ||
+        (id.suffix === "" && id.stampMs <= clock.now()) ||
+        active.has(run) ||
+        ended.has(run)
+      )
+        continue;
       const written = statSync(store.runLedger(run), { throwIfNoEntry: false });
-      if (written === undefined || (written.birthtimeMs < since && written.mtimeMs < since && ledger !== undefined)) continue;
+      if (
+        written === undefined ||
+        (written.birthtimeMs < since && written.mtimeMs < since && ledger !== undefined)
+      )
+        continue;
       if (readRunState(store, run)?.finished === undefined) found.push(run);
     }
   }

@@ -1,8 +1,18 @@
 /**
- * Repairing a run that was set aside: its ledger is cut back to its good lines, and the damaged one is kept beside it. Nothing is invented. A run that
- * had not ended goes on from its last good line; of one that had, the pipeline's own ledger says how, and that becomes the last line.
+ * Repairing a run that was set aside: its ledger is cut back to its good lines, and the damaged one
+ * is kept beside it. Nothing is invented. A run that had not ended goes on from its last good line;
+ * of one that had, the pipeline's own ledger says how, and that becomes the last line.
  */
-import { closeSync, copyFileSync, existsSync, fsyncSync, openSync, readdirSync, rmSync, truncateSync } from "node:fs";
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  truncateSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import type { Clock } from "../clock.ts";
 import type { PipelineLine, RunEvent, RunLine } from "../core/event.ts";
@@ -26,22 +36,35 @@ export interface RepairPorts {
 
 type RunEnd = Extract<PipelineLine, { type: "run.finished" }>;
 
-/** Repairs a run's ledger, or says why there is nothing to repair. @throws a Node error; the damaged ledger is then as it was */
+/**
+ * Repairs a run's ledger, or says why there is nothing to repair. @throws a Node error; the damaged
+ * ledger is then as it was
+ */
 export async function repairRun(run: string, engine: Engine, ports: RepairPorts): Promise<Reply> {
   const { store, log } = ports;
   const { pipeline, suffix } = parseRunId(run)!;
   const path = store.runLedger(run);
   if (!existsSync(path)) return refuse(`there is no run ${run}`);
-  if (engine.runs.get(run) !== undefined) return refuse(`run ${run} is going on: its ledger is not damaged`);
+  if (engine.runs.get(run) !== undefined)
+    return refuse(`run ${run} is going on: its ledger is not damaged`);
   const { lines, end, size, validBytes } = readLedger<RunLine>(path);
   const told = endOf(store, pipeline, run);
   const endIsMissing = told !== undefined && lines.at(-1)?.type !== "run.finished";
   if (end === "whole" && lines.length > 0 && !endIsMissing) {
     const kept = newestCopy(path);
     if (kept === undefined) return refuse(`the ledger of run ${run} is whole`);
-    return { accepted: true, run, reason: `it was repaired already; the damaged ledger is kept as ${kept}` };
+    return {
+      accepted: true,
+      run,
+      reason: `it was repaired already; the damaged ledger is kept as ${kept}`,
+    };
   }
-  if (lines.length === 0 && told === undefined && suffix === "" && !hasSlotLine(store, pipeline, run))
+  if (
+    lines.length === 0 &&
+    told === undefined &&
+    suffix === "" &&
+    !hasSlotLine(store, pipeline, run)
+  )
     return refuse(
       `the ledger of run ${run} has no readable header, and it alone says that its slot was fired: it stays, so that the slot does not fire again`,
     );
@@ -50,14 +73,21 @@ export async function repairRun(run: string, engine: Engine, ports: RepairPorts)
   if (lines.length === 0) {
     rmSync(path);
     syncFile(dirname(path));
-    log.warn({ run, kept: copy }, `the ledger of run ${run} had no readable header and was put aside`);
+    log.warn(
+      { run, kept: copy },
+      `the ledger of run ${run} had no readable header and was put aside`,
+    );
     const desk = await engine.desk(pipeline);
     const because = `its ledger had no readable header; it is kept as ${copy}`;
-    if (told === undefined) await desk.append([{ type: "run.finished", run, status: "failed", durationMs: 0, because }]);
+    if (told === undefined)
+      await desk.append([{ type: "run.finished", run, status: "failed", durationMs: 0, because }]);
   } else {
     truncateSync(path, validBytes);
     syncFile(path);
-    log.warn({ run, kept: copy, bytes: cut }, `the ledger of run ${run} was cut back to its ${lines.length} good lines`);
+    log.warn(
+      { run, kept: copy, bytes: cut },
+      `the ledger of run ${run} was cut back to its ${lines.length} good lines`,
+    );
     if (told === undefined) await engine.takeOver(run, pipeline);
     else if (endIsMissing) await writeEnd(path, told, ports);
   }
@@ -84,11 +114,21 @@ function endOf(store: RunStore, pipeline: string, run: string): RunEnd | undefin
 }
 
 /** Lines after the damage are lost, and with them how the steps ended; how the run ended is not. */
-async function writeEnd(path: string, { status, durationMs }: RunEnd, { clock, onFatal }: RepairPorts): Promise<void> {
+async function writeEnd(
+  path: string,
+  { status, durationMs }: RunEnd,
+  { clock, onFatal }: RepairPorts,
+): Promise<void> {
   const { file } = await LedgerFile.open<RunEvent>(path, { clock, onFatal });
   try {
     await file.append([
-      { type: "run.finished", status, durationMs, because: "the pipeline's ledger says so; this one was damaged, and lines before this are missing" },
+      {
+        type: "run.finished",
+        status,
+        durationMs,
+        because:
+          "the pipeline's ledger says so; this one was damaged, and lines before this are missing",
+      },
     ]);
   } finally {
     await file.close();

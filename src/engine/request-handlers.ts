@@ -1,8 +1,10 @@
 /**
- * What each request does, and when it is refused (semantics.md 23). Each answer comes after what it reports is durable.
+ * What each request does, and when it is refused (semantics.md 23). Each answer comes after what it
+ * reports is durable.
  *
- * A request that was there when the daemon came up may have been carried out by the one before: what it would have left behind, a line or a header with
- * its id, is looked for first, and then it is only answered again.
+ * A request that was there when the daemon came up may have been carried out by the one before:
+ * what it would have left behind, a line or a header with its id, is looked for first, and then it
+ * is only answered again.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -61,7 +63,10 @@ export class RequestOffice {
     this.#ports = ports;
   }
 
-  /** Carries a request out. @throws only where nothing may be acknowledged any more; the request then stays */
+  /**
+   * Carries a request out. @throws only where nothing may be acknowledged any more; the request
+   * then stays
+   */
   async carryOut(taken: TakenRequest): Promise<Reply> {
     try {
       return await this.#carryOut(taken);
@@ -98,7 +103,10 @@ export class RequestOffice {
     }
   }
 
-  /** What an earlier daemon did for a request, and may not have answered; undefined where it left no trace. */
+  /**
+   * What an earlier daemon did for a request, and may not have answered; undefined where it left no
+   * trace.
+   */
   #doneBefore(taken: TakenRequest): Reply | undefined {
     const { request } = taken;
     switch (request.type) {
@@ -107,13 +115,21 @@ export class RequestOffice {
       case "rerun":
         return this.#madeBefore(taken, parseRunId(request.run)!.pipeline);
       case "stop":
-        return stopsOf(this.#ports.store, request.run).has(taken.id) ? { accepted: true, run: request.run } : undefined;
+        return stopsOf(this.#ports.store, request.run).has(taken.id)
+          ? { accepted: true, run: request.run }
+          : undefined;
       case "pause":
       case "resume":
       case "backfill":
-        return this.#ports.find(request.pipeline)?.state.requests.has(taken.id) === true ? { accepted: true } : undefined;
+        return this.#ports.find(request.pipeline)?.state.requests.has(taken.id) === true
+          ? { accepted: true }
+          : undefined;
       case "cancel_backfill":
-        return this.#ports.names().some((name) => this.#ports.find(name)!.state.requests.has(taken.id)) ? { accepted: true } : undefined;
+        return this.#ports
+          .names()
+          .some((name) => this.#ports.find(name)!.state.requests.has(taken.id))
+          ? { accepted: true }
+          : undefined;
       case "prune":
       case "repair":
       case "rebuild":
@@ -134,7 +150,11 @@ export class RequestOffice {
       if (runs.get(run) !== undefined || store.exists(run)) continue;
       const made = runHeader(loaded, {
         run,
-        trigger: { kind: "manual", requestId: taken.id, ...(request.noCache === true ? { noCache: true } : {}) },
+        trigger: {
+          kind: "manual",
+          requestId: taken.id,
+          ...(request.noCache === true ? { noCache: true } : {}),
+        },
         params: request.params,
         because: `asked for by ${taken.by}`,
       });
@@ -157,8 +177,14 @@ export class RequestOffice {
     if (entry === undefined) {
       const state = readRunState(this.#ports.store, run);
       if (state === undefined) return { ...refuse(`there is no run ${run}`), run };
-      if (state.finished !== undefined) return { ...refuse(`run ${run} has finished already: ${state.finished.status}`), run };
-      return { ...refuse(`run ${run} is not driven by this daemon: its ledger could not be taken over; see the daemon's log`), run };
+      if (state.finished !== undefined)
+        return { ...refuse(`run ${run} has finished already: ${state.finished.status}`), run };
+      return {
+        ...refuse(
+          `run ${run} is not driven by this daemon: its ledger could not be taken over; see the daemon's log`,
+        ),
+        run,
+      };
     }
     const answer = await this.#ports.runs.stop(run, { mode, by: taken.by, requestId: taken.id });
     return answer.accepted ? { accepted: true, run } : { ...refuse(answer.reason), run };
@@ -167,9 +193,15 @@ export class RequestOffice {
   async #pause(taken: TakenRequest, request: Of<"pause"> | Of<"resume">): Promise<Reply> {
     const desk = this.#desk(request.pipeline);
     if (desk === undefined) return this.#unknown(request.pipeline);
-    const changed = await desk.setPaused(request.type === "pause", { requestId: taken.id, by: taken.by });
+    const changed = await desk.setPaused(request.type === "pause", {
+      requestId: taken.id,
+      by: taken.by,
+    });
     if (changed) return { accepted: true };
-    return { accepted: true, reason: request.type === "pause" ? "it was paused already" : "it was not paused" };
+    return {
+      accepted: true,
+      reason: request.type === "pause" ? "it was paused already" : "it was not paused",
+    };
   }
 
   async #rerun(taken: TakenRequest, request: Of<"rerun">): Promise<Reply> {
@@ -177,7 +209,8 @@ export class RequestOffice {
     const id = parseRunId(request.run)!;
     const state = readRunState(store, request.run);
     if (state === undefined) return refuse(`there is no run ${request.run}`);
-    if (state.finished === undefined) return refuse(`run ${request.run} has not finished; stop it first, or wait for its end`);
+    if (state.finished === undefined)
+      return refuse(`run ${request.run} has not finished; stop it first, or wait for its end`);
     const header = this.#ports.header(request.run);
     const desk = this.#desk(id.pipeline);
     if (desk === undefined) return this.#unknown(id.pipeline);
@@ -185,11 +218,18 @@ export class RequestOffice {
     if (request.edited === true) {
       const fresh = await this.#ports.refresh(id.pipeline);
       if (!fresh.ok) return refuse(fresh.reason);
-      const edited = runHeader(fresh.loaded, { run: request.run, trigger: header.trigger, params: header.params, because: "" });
+      const edited = runHeader(fresh.loaded, {
+        run: request.run,
+        trigger: header.trigger,
+        params: header.params,
+        because: "",
+      });
       if (!edited.ok) return refuse(edited.message);
       of = edited.header;
     }
-    const missing = [...bundlesOf(of.snapshot)].find((sha) => !existsSync(join(store.bundles, `${sha}.mjs`)));
+    const missing = [...bundlesOf(of.snapshot)].find(
+      (sha) => !existsSync(join(store.bundles, `${sha}.mjs`)),
+    );
     if (missing !== undefined)
       return refuse(
         `the code that run ${request.run} ran was pruned (bundle ${missing.slice(0, 12)}); use --edited to run it with the pipeline file of now`,
@@ -207,9 +247,16 @@ export class RequestOffice {
         ...(scheduledFor === undefined ? {} : { scheduledFor }),
         ...(schedule === undefined ? {} : { schedule }),
       };
-      const made = frozenHeader(of, { run, trigger, because: `a re-run of ${request.run}, asked for by ${taken.by}` });
+      const made = frozenHeader(of, {
+        run,
+        trigger,
+        because: `a re-run of ${request.run}, asked for by ${taken.by}`,
+      });
       try {
-        await desk.makeRun({ ...made, reuse: planned.reuse }, { ...desk.place(), run, kind: "rerun", order: this.#ports.clock.now() });
+        await desk.makeRun(
+          { ...made, reuse: planned.reuse },
+          { ...desk.place(), run, kind: "rerun", order: this.#ports.clock.now() },
+        );
       } catch (error) {
         if (error instanceof LedgerExists) continue;
         throw error;
@@ -224,7 +271,9 @@ export class RequestOffice {
     const params = checkGivenParams(fresh.loaded, request.params);
     if (!params.ok) return refuse(params.message);
     const reply = await this.#ports.backfills.begin(fresh.desk, taken, request);
-    return params.remark === undefined || reply.reason !== undefined ? reply : { ...reply, reason: params.remark };
+    return params.remark === undefined || reply.reason !== undefined
+      ? reply
+      : { ...reply, reason: params.remark };
   }
 
   async #cancelBackfill(taken: TakenRequest, request: Of<"cancel_backfill">): Promise<Reply> {
@@ -249,7 +298,8 @@ export class RequestOffice {
   /** The run that a request has made already. */
   #madeBy(taken: TakenRequest, pipeline: string): string | undefined {
     const { runs, store } = this.#ports;
-    for (const run of runs.of(pipeline)) if (run.handle?.state.trigger.requestId === taken.id) return run.place.run;
+    for (const run of runs.of(pipeline))
+      if (run.handle?.state.trigger.requestId === taken.id) return run.place.run;
     const rerun = taken.request.type === "rerun" ? parseRunId(taken.request.run)?.first : undefined;
     for (const run of store.list(pipeline, { newestFirst: true, limit: RUNS_SEARCHED })) {
       const id = parseRunId(run)!;
@@ -270,7 +320,9 @@ export class RequestOffice {
   }
 
   #unknown(name: string): Reply {
-    return refuse(`there is no pipeline ${JSON.stringify(name)}${didYouMean(name, this.#ports.names())}`);
+    return refuse(
+      `there is no pipeline ${JSON.stringify(name)}${didYouMean(name, this.#ports.names())}`,
+    );
   }
 }
 

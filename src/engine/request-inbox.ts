@@ -1,11 +1,14 @@
 /**
  * Takes up what other processes ask for (semantics.md 23).
  *
- * A request is a file that stays until it was answered; so nothing here has to be remembered across a crash. Each goes through the same three
- * steps, each durable before the next: what it asks for (in a ledger, with the request's id), the reply, the removal of the file. A file that
- * was there when the daemon came up may be half-way through them, so what it asked for is looked for before it is done.
+ * A request is a file that stays until it was answered; so nothing here has to be remembered across
+ * a crash. Each goes through the same three steps, each durable before the next: what it asks for
+ * (in a ledger, with the request's id), the reply, the removal of the file. A file that was there
+ * when the daemon came up may be half-way through them, so what it asked for is looked for before
+ * it is done.
  *
- * A reply that could not be written (the disk is full) is remembered, so that trying again answers again and does nothing twice.
+ * A reply that could not be written (the disk is full) is remembered, so that trying again answers
+ * again and does nothing twice.
  *
  * A watcher makes it quick and is not trusted: the folder is read anew every second.
  */
@@ -15,7 +18,15 @@ import { LedgerFailed } from "../ledger/ledger-error.ts";
 import { makeFolder } from "../disk/make-folder.ts";
 import type { Clock, Timer } from "../clock.ts";
 import { parseRequest, type Reply, type Request } from "../core/request.ts";
-import { expireReplies, isRequestId, readReply, readRequests, removeRequest, writeReply, type ReadRequest } from "../ledger/requests.ts";
+import {
+  expireReplies,
+  isRequestId,
+  readReply,
+  readRequests,
+  removeRequest,
+  writeReply,
+  type ReadRequest,
+} from "../ledger/requests.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { Log } from "./ports.ts";
 
@@ -45,7 +56,10 @@ export interface RequestsPorts {
   readonly store: RunStore;
   /** Carries a request out; what it caused is durable when this resolves. */
   readonly carryOut: (request: TakenRequest) => Promise<Reply>;
-  /** The disk failed under an answer (semantics.md 29): end the process. Default: the request stays and is tried again. */
+  /**
+   * The disk failed under an answer (semantics.md 29): end the process. Default: the request stays
+   * and is tried again.
+   */
   readonly onFatal?: ((error: LedgerFailed) => void) | undefined;
   /** How often the folder is read whatever the watcher says; default: a second. */
   readonly rescanMs?: number | undefined;
@@ -96,7 +110,9 @@ export class RequestsDesk {
 
   #watch(): void {
     try {
-      this.#watcher = watch(this.#ports.store.requests, { persistent: false }, () => this.#lookSoon());
+      this.#watcher = watch(this.#ports.store.requests, { persistent: false }, () =>
+        this.#lookSoon(),
+      );
       this.#watcher.on("error", () => {
         this.#watcher?.close();
         this.#watcher = undefined;
@@ -137,14 +153,20 @@ export class RequestsDesk {
     try {
       found = readRequests(this.#ports.store.requests, parseRequest);
     } catch (error) {
-      if (!this.#blind) this.#ports.log.error({ err: error }, "the requests folder cannot be read; what is asked for waits");
+      if (!this.#blind)
+        this.#ports.log.error(
+          { err: error },
+          "the requests folder cannot be read; what is asked for waits",
+        );
       this.#blind = true;
       return [];
     }
     if (this.#blind) this.#ports.log.info({}, "the requests folder can be read again");
     this.#blind = false;
     const { accepts } = this.#ports;
-    return found.filter((read) => filter(read) && accepts?.(read) !== false).map((read) => this.#take(read));
+    return found
+      .filter((read) => filter(read) && accepts?.(read) !== false)
+      .map((read) => this.#take(read));
   }
 
   #take(read: ReadRequest): Promise<void> {
@@ -152,8 +174,12 @@ export class RequestsDesk {
     if (known !== undefined) return known;
     const done = this.#answer(read)
       .catch((error: unknown) => {
-        this.#ports.log.error({ request: read.id, err: error }, "a request could not be answered; it stays and is tried again");
-        if (errorCode(error) === "EIO") this.#ports.onFatal?.(new LedgerFailed(this.#ports.store.replies, "Answering in", error));
+        this.#ports.log.error(
+          { request: read.id, err: error },
+          "a request could not be answered; it stays and is tried again",
+        );
+        if (errorCode(error) === "EIO")
+          this.#ports.onFatal?.(new LedgerFailed(this.#ports.store.replies, "Answering in", error));
       })
       .finally(() => this.#underWay.delete(read.id));
     this.#underWay.set(read.id, done);
@@ -165,15 +191,26 @@ export class RequestsDesk {
     const { id } = read;
     if (!isRequestId(id)) {
       // There is nowhere to put a reply.
-      log.warn({ request: id }, "a file in the requests folder has a name that no request can have; it was removed");
+      log.warn(
+        { request: id },
+        "a file in the requests folder has a name that no request can have; it was removed",
+      );
       return removeRequest(store.runsDir, id);
     }
     if (readReply(store.runsDir, id) === null) {
       const reply = this.#answered.get(id) ?? (await this.#replyTo(read));
       this.#answered.set(id, reply);
       await writeReply(store.runsDir, id, { ...reply, at: new Date(clock.now()).toISOString() });
-      if (reply.accepted) log.info({ request: id, type: read.ok ? read.request.type : undefined, run: reply.run }, "request accepted");
-      else log.warn({ request: id, type: read.ok ? read.request.type : undefined, reason: reply.reason }, "request refused");
+      if (reply.accepted)
+        log.info(
+          { request: id, type: read.ok ? read.request.type : undefined, run: reply.run },
+          "request accepted",
+        );
+      else
+        log.warn(
+          { request: id, type: read.ok ? read.request.type : undefined, reason: reply.reason },
+          "request refused",
+        );
     }
     await removeRequest(store.runsDir, id);
     this.#answered.delete(id);
@@ -182,10 +219,18 @@ export class RequestsDesk {
   async #replyTo(read: ReadRequest): Promise<Reply> {
     if (!read.ok) return { accepted: false, reason: read.reason };
     const { request } = read;
-    const isLate = request.notAfter !== undefined && this.#ports.clock.now() > Date.parse(request.notAfter);
+    const isLate =
+      request.notAfter !== undefined && this.#ports.clock.now() > Date.parse(request.notAfter);
     const late = isLate ? `it was taken up after its notAfter, ${request.notAfter}` : undefined;
     if (late !== undefined && !this.#left) return { accepted: false, reason: late };
     const by = request.by === undefined ? `uid ${read.owner}` : `${request.by} (uid ${read.owner})`;
-    return this.#ports.carryOut({ id: read.id, request, by, writtenAt: read.writtenAt, left: this.#left, late });
+    return this.#ports.carryOut({
+      id: read.id,
+      request,
+      by,
+      writtenAt: read.writtenAt,
+      left: this.#left,
+      late,
+    });
   }
 }

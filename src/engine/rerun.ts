@@ -2,12 +2,19 @@ import { didYouMean } from "../core/did-you-mean.ts";
 import { endedWell, upstreamOf, type RunState } from "../core/run-state.ts";
 import type { Snapshot } from "../core/snapshot.ts";
 
-/** What a re-run takes over from the run before: step -> the run whose outputs stand in; or why it cannot be made. */
-export type RerunPlan = { readonly ok: true; readonly reuse: Record<string, string> } | { readonly ok: false; readonly reason: string };
+/**
+ * What a re-run takes over from the run before: step -> the run whose outputs stand in; or why it
+ * cannot be made.
+ */
+export type RerunPlan =
+  | { readonly ok: true; readonly reuse: Record<string, string> }
+  | { readonly ok: false; readonly reason: string };
 
 /**
- * Which steps of a run need not run again, if what they are made of is still the same (their key says so as they come to run). Under `failed`: those
- * that ended well. With `from`: those of them that do not come after that step; it and all others run anew. Otherwise the cache decides as in any run.
+ * Which steps of a run need not run again, if what they are made of is still the same (their key
+ * says so as they come to run). Under `failed`: those that ended well. With `from`: those of them
+ * that do not come after that step; it and all others run anew. Otherwise the cache decides as in
+ * any run.
  *
  * @param snapshot what the re-run will run: the frozen one, or the edited one
  */
@@ -17,17 +24,27 @@ export function planRerun(
   request: { readonly failed?: boolean | undefined; readonly from?: string | undefined },
 ): RerunPlan {
   const { failed = false, from } = request;
-  if (failed && from !== undefined) return { ok: false, reason: "a re-run takes --failed or --from, not both" };
+  if (failed && from !== undefined)
+    return { ok: false, reason: "a re-run takes --failed or --from, not both" };
   if (!failed && from === undefined) return { ok: true, reuse: {} };
   const dynamic = snapshot.dynamic !== undefined;
-  const again = from === undefined ? new Set<string>() : dynamic ? startedSince(state, from) : downstreamOf(snapshot, from);
+  const again =
+    from === undefined
+      ? new Set<string>()
+      : dynamic
+        ? startedSince(state, from)
+        : downstreamOf(snapshot, from);
   if (from !== undefined && again.size === 0) {
     const known = dynamic ? [...state.steps.keys()] : snapshot.steps.map(({ id }) => id);
-    return { ok: false, reason: `run ${state.run} has no step ${JSON.stringify(from)}${didYouMean(from, known)}` };
+    return {
+      ok: false,
+      reason: `run ${state.run} has no step ${JSON.stringify(from)}${didYouMean(from, known)}`,
+    };
   }
   const there = new Set(snapshot.steps.map(({ id }) => id));
   const reuse: Record<string, string> = {};
-  for (const [id, step] of state.steps) if (endedWell(step) && !again.has(id) && (dynamic || there.has(id))) reuse[id] = state.run;
+  for (const [id, step] of state.steps)
+    if (endedWell(step) && !again.has(id) && (dynamic || there.has(id))) reuse[id] = state.run;
   return { ok: true, reuse };
 }
 
@@ -35,7 +52,8 @@ export function planRerun(
 function downstreamOf(snapshot: Snapshot, from: string): Set<string> {
   const again = new Set<string>();
   // Steps stand in an order in which each comes after all that it needs.
-  for (const step of snapshot.steps) if (step.id === from || [...upstreamOf(step)].some((id) => again.has(id))) again.add(step.id);
+  for (const step of snapshot.steps)
+    if (step.id === from || [...upstreamOf(step)].some((id) => again.has(id))) again.add(step.id);
   return again.has(from) ? again : new Set();
 }
 

@@ -13,27 +13,44 @@ export interface RunOrder {
   readonly because: string;
 }
 
-/** What a version's runs share if nobody gives them params: found once, since a thousand may be made in one second. */
+/**
+ * What a version's runs share if nobody gives them params: found once, since a thousand may be made
+ * in one second.
+ */
 const plain = new WeakMap<LoadedPipeline, ReturnType<typeof snapshotFor>>();
 
-function bind(loaded: LoadedPipeline, params: { readonly [key: string]: Json } | undefined): ReturnType<typeof snapshotFor> {
+function bind(
+  loaded: LoadedPipeline,
+  params: { readonly [key: string]: Json } | undefined,
+): ReturnType<typeof snapshotFor> {
   if (params !== undefined && Object.keys(params).length > 0) return snapshotFor(loaded, params);
   let bound = plain.get(loaded);
   if (bound === undefined) plain.set(loaded, (bound = snapshotFor(loaded)));
   return bound;
 }
 
-/** The header of a run of this version of the pipeline; or, in one sentence, why its params cannot be taken. */
+/**
+ * The header of a run of this version of the pipeline; or, in one sentence, why its params cannot
+ * be taken.
+ */
 export function runHeader(
   loaded: LoadedPipeline,
   order: RunOrder,
-): { readonly ok: true; readonly header: RunHeader } | { readonly ok: false; readonly message: string } {
+):
+  | { readonly ok: true; readonly header: RunHeader }
+  | { readonly ok: false; readonly message: string } {
   const bound = bind(loaded, order.params);
   if (!bound.ok) return bound;
   return {
     ok: true,
     header: frozenHeader(
-      { pipeline: loaded.name, snapshot: bound.snapshot, params: bound.params, tags: loaded.tags, group: loaded.concurrency?.group },
+      {
+        pipeline: loaded.name,
+        snapshot: bound.snapshot,
+        params: bound.params,
+        tags: loaded.tags,
+        group: loaded.concurrency?.group,
+      },
       order,
     ),
   };
@@ -55,7 +72,8 @@ export function frozenHeader(
     format: LEDGER_FORMAT,
     run: order.run,
     pipeline: of.pipeline,
-    // Unique across runs and the same for all steps of one; a flavor that has an id of its own puts it in `submit.accepted`.
+    // Unique across runs and the same for all steps of one; a flavor that has an id of its own puts
+    // it in `submit.accepted`.
     orchestratorRunId: order.run,
     trigger: order.trigger,
     params: of.params,

@@ -1,22 +1,31 @@
 /**
- * When to look: one heap of due times and one timer. It decides nothing; it says which pipelines have something due, and when the clock jumped.
+ * When to look: one heap of due times and one timer. It decides nothing; it says which pipelines
+ * have something due, and when the clock jumped.
  *
- * The timer is never longer than {@link LONGEST_WAIT_MS}, so that whatever the wall clock does (a person sets it, NTP steps it, the machine
- * sleeps) is noticed by comparing it with monotonic time well within a minute. It never trusts the timer: libuv may wake a millisecond
- * early, and a slot must never fire before its time, so each wake compares the wall clock with the heap and sleeps again if it must.
+ * The timer is never longer than {@link LONGEST_WAIT_MS}, so that whatever the wall clock does (a
+ * person sets it, NTP steps it, the machine sleeps) is noticed by comparing it with monotonic time
+ * well within a minute. It never trusts the timer: libuv may wake a millisecond early, and a slot
+ * must never fire before its time, so each wake compares the wall clock with the heap and sleeps
+ * again if it must.
  *
- * Rejected: a timer a pipeline (1,000 of them in one second are 7 to 1,000 ms late, by library); a tick every second (idle cost, and late by
- * half a second on average).
+ * Rejected: a timer a pipeline (1,000 of them in one second are 7 to 1,000 ms late, by library); a
+ * tick every second (idle cost, and late by half a second on average).
  */
 import type { Clock, Timer } from "../clock.ts";
 import { DueHeap } from "./due-heap.ts";
 
 /** The longest sleep, in milliseconds. */
 export const LONGEST_WAIT_MS = 30_000;
-/** Wall time that differs from monotonic time by so much since the last wake has been set; what is less is NTP slewing it. */
+/**
+ * Wall time that differs from monotonic time by so much since the last wake has been set; what is
+ * less is NTP slewing it.
+ */
 const STEP_MS = 1_000;
 
-/** A jump of the wall clock: where it would have stood, and where it stands. Milliseconds since 1970. */
+/**
+ * A jump of the wall clock: where it would have stood, and where it stands. Milliseconds since
+ * 1970.
+ */
 export interface ClockStep {
   readonly from: number;
   readonly to: number;
@@ -72,7 +81,10 @@ export class Scheduler {
   #arm(): void {
     this.#timer?.cancel();
     const now = this.#clock.now();
-    const wait = Math.min(LONGEST_WAIT_MS, Math.max(0, Math.ceil((this.#heap.first() ?? Number.POSITIVE_INFINITY) - now)));
+    const wait = Math.min(
+      LONGEST_WAIT_MS,
+      Math.max(0, Math.ceil((this.#heap.first() ?? Number.POSITIVE_INFINITY) - now)),
+    );
     this.#wakeAt = now + wait;
     this.#timer = this.#clock.after(wait, () => this.#wake());
   }
@@ -87,7 +99,8 @@ export class Scheduler {
     this.#lastWall = now;
     this.#lastMonotonic = monotonic;
     try {
-      if (Math.abs(now - expected) >= STEP_MS) this.#handlers.onStep({ from: Math.round(expected), to: now });
+      if (Math.abs(now - expected) >= STEP_MS)
+        this.#handlers.onStep({ from: Math.round(expected), to: now });
       this.#handlers.onWake?.(now);
       const due = this.#heap.take(now);
       if (due.length > 0) this.#handlers.onDue(due, now);

@@ -1,6 +1,7 @@
 /**
- * Decides the slots of one pipeline: fired, caught up, skipped or missed, each with its reason. It counts runs the moment it decides on them
- * (active-runs.ts) and writes nothing; slot-recorder.ts does.
+ * Decides the slots of one pipeline: fired, caught up, skipped or missed, each with its reason. It
+ * counts runs the moment it decides on them (active-runs.ts) and writes nothing; slot-recorder.ts
+ * does.
  *
  * It is synchronous, because a thousand pipelines may be due in the same second.
  */
@@ -11,7 +12,14 @@ import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { PipelineState } from "../core/pipeline-state.ts";
 import { runIdForSlot } from "../core/run-id.ts";
 import type { Schedule } from "../core/schedule/schedule-schema.ts";
-import { blackoutOf, scheduleKey, slotId, timetable, type DueSlot, type Timetable } from "../core/schedule/schedule.ts";
+import {
+  blackoutOf,
+  scheduleKey,
+  slotId,
+  timetable,
+  type DueSlot,
+  type Timetable,
+} from "../core/schedule/schedule.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { ActiveRun, ActiveRuns, RunPlace } from "./active-runs.ts";
@@ -22,11 +30,14 @@ import type { ClockStep } from "./scheduler.ts";
 const LATE_MS = 60_000;
 
 /** A slot's line. */
-export type SlotEvent = Extract<PipelineEvent, { type: "slot.fired" | "slot.caught_up" | "slot.skipped" | "slot.missed" }>;
+export type SlotEvent = Extract<
+  PipelineEvent,
+  { type: "slot.fired" | "slot.caught_up" | "slot.skipped" | "slot.missed" }
+>;
 
 /**
- * What was decided about one slot, or one stretch of them. All that is due up to `through` is decided once this and all before it with the same are;
- * undefined: it moves no watermark.
+ * What was decided about one slot, or one stretch of them. All that is due up to `through` is
+ * decided once this and all before it with the same are; undefined: it moves no watermark.
  */
 export type Outcome = { readonly through: number | undefined } & (
   | { readonly kind: "line"; readonly event: SlotEvent }
@@ -37,7 +48,10 @@ export type Outcome = { readonly through: number | undefined } & (
       readonly entry: ActiveRun;
       readonly late: boolean;
       readonly latenessMs: number;
-      /** For the header: a thousand that are due together are decided on before the first of them is written. Undefined for what is caught up, one by one. */
+      /**
+       * For the header: a thousand that are due together are decided on before the first of them is
+       * written. Undefined for what is caught up, one by one.
+       */
       readonly decidedAt: string | undefined;
     }
   /** The slot has a run already. */
@@ -49,7 +63,10 @@ export interface DeciderPorts {
   readonly store: RunStore;
   readonly runs: ActiveRuns;
   readonly settings: () => OrchdSettings;
-  /** Since when the daemon has been up: slots due before were missed by no fault of their own. Milliseconds since 1970. */
+  /**
+   * Since when the daemon has been up: slots due before were missed by no fault of their own.
+   * Milliseconds since 1970.
+   */
   readonly upSince: () => number;
   /** The last forward jump of the clock. */
   readonly lastJump: () => ClockStep | undefined;
@@ -112,16 +129,20 @@ export class SlotDecider {
     const outcomes: Outcome[] = [];
     const boundary = Math.min(now, Math.max(this.#ports.upSince(), now - LATE_MS - 1));
     if (boundary > from) this.#catchUp(from, boundary, now, outcomes);
-    for (const slot of this.#table.dueSlots(Math.max(from, boundary), now)) this.#decideLive(slot, now, outcomes);
+    for (const slot of this.#table.dueSlots(Math.max(from, boundary), now))
+      this.#decideLive(slot, now, outcomes);
     return outcomes;
   }
 
-  /** Decides slots that have passed and that jitter still holds back. Their lines move no watermark. */
+  /**
+   * Decides slots that have passed and that jitter still holds back. Their lines move no watermark.
+   */
   decideEarly(from: number, now: number): Outcome[] {
     const reach = Math.max(0, ...this.#schedules.map(({ jitterSeconds }) => jitterSeconds * 1_000));
     if (reach === 0) return [];
     const outcomes: Outcome[] = [];
-    for (const slot of this.#table.dueSlots(from, now + reach)) if (slot.slot <= now) this.#decideLive(slot, now, outcomes);
+    for (const slot of this.#table.dueSlots(from, now + reach))
+      if (slot.slot <= now) this.#decideLive(slot, now, outcomes);
     return outcomes.map((outcome) => Object.assign(outcome, { through: undefined }));
   }
 
@@ -136,7 +157,9 @@ export class SlotDecider {
 
   /** How many runs the schedule has left. */
   #left(schedule: Schedule): number {
-    return schedule.stopAfter === undefined ? Number.POSITIVE_INFINITY : schedule.stopAfter - (this.#ran[scheduleKey(schedule)] ?? 0);
+    return schedule.stopAfter === undefined
+      ? Number.POSITIVE_INFINITY
+      : schedule.stopAfter - (this.#ran[scheduleKey(schedule)] ?? 0);
   }
 
   #count(schedule: Schedule): void {
@@ -148,10 +171,20 @@ export class SlotDecider {
   #catchUp(from: number, to: number, now: number, outcomes: Outcome[]): void {
     const { name, state, damaged } = this.#view;
     const lost = damaged && from < this.#ports.upSince();
-    const survey = surveyCatchUp(name, this.#active(), { from, to, now, since: state.since, each: lost });
+    const survey = surveyCatchUp(name, this.#active(), {
+      from,
+      to,
+      now,
+      since: state.since,
+      each: lost,
+    });
     const slots = [...survey.head, ...survey.slots];
     if (slots.length === 0) return;
-    const taken = new Set(slots.filter((slot) => this.#ports.store.exists(runIdForSlot(name, slot.slot, slot.lane))).map(slotId));
+    const taken = new Set(
+      slots
+        .filter((slot) => this.#ports.store.exists(runIdForSlot(name, slot.slot, slot.lane)))
+        .map(slotId),
+    );
     const decisions = decideCatchUp(survey, {
       now,
       cause: this.#cause(from, now),
@@ -169,15 +202,29 @@ export class SlotDecider {
     const { slot, through } = decision;
     switch (decision.kind) {
       case "adopt":
-        outcomes.push({ kind: "adopt", through, slot, run: runIdForSlot(this.#view.name, slot.slot, slot.lane) });
+        outcomes.push({
+          kind: "adopt",
+          through,
+          slot,
+          run: runIdForSlot(this.#view.name, slot.slot, slot.lane),
+        });
         break;
       case "skipped":
-        outcomes.push({ kind: "line", through, event: { type: "slot.skipped", ...slotFields(slot), because: decision.because } });
+        outcomes.push({
+          kind: "line",
+          through,
+          event: { type: "slot.skipped", ...slotFields(slot), because: decision.because },
+        });
         break;
       case "missed": {
         const { until, because } = decision;
-        const fields = until === undefined ? slotFields(slot) : { slot: iso(slot.slot), until: iso(until.slot) };
-        outcomes.push({ kind: "line", through, event: { type: "slot.missed", ...fields, because } });
+        const fields =
+          until === undefined ? slotFields(slot) : { slot: iso(slot.slot), until: iso(until.slot) };
+        outcomes.push({
+          kind: "line",
+          through,
+          event: { type: "slot.missed", ...fields, because },
+        });
         break;
       }
       case "run":
@@ -201,7 +248,9 @@ export class SlotDecider {
   }
 
   #without(): string | undefined {
-    return this.#view.loaded === undefined ? (this.#view.without ?? "it has no version in force") : undefined;
+    return this.#view.loaded === undefined
+      ? (this.#view.without ?? "it has no version in force")
+      : undefined;
   }
 
   #decideLive(slot: DueSlot, now: number, outcomes: Outcome[]): void {
@@ -210,10 +259,22 @@ export class SlotDecider {
     if (decided.has(id) || firedAhead.has(id) || this.#left(slot.schedule) <= 0) return;
     const through = slot.due;
     const without = this.#without();
-    const because = this.#paused() ?? (without === undefined ? blackoutOf(slot.schedule, slot.slot) : undefined);
-    if (because !== undefined) outcomes.push({ kind: "line", through, event: { type: "slot.skipped", ...slotFields(slot), because } });
-    else if (without !== undefined) outcomes.push({ kind: "line", through, event: { type: "slot.missed", ...slotFields(slot), because: without } });
-    else this.#fire(slot, { kind: "schedule", because: "its slot was due", now, through }, outcomes);
+    const because =
+      this.#paused() ?? (without === undefined ? blackoutOf(slot.schedule, slot.slot) : undefined);
+    if (because !== undefined)
+      outcomes.push({
+        kind: "line",
+        through,
+        event: { type: "slot.skipped", ...slotFields(slot), because },
+      });
+    else if (without !== undefined)
+      outcomes.push({
+        kind: "line",
+        through,
+        event: { type: "slot.missed", ...slotFields(slot), because: without },
+      });
+    else
+      this.#fire(slot, { kind: "schedule", because: "its slot was due", now, through }, outcomes);
   }
 
   /** The slot's run, unless overlap or a limit is against it. */
@@ -237,7 +298,11 @@ export class SlotDecider {
     }
     const made = runHeader(loaded, {
       run,
-      trigger: { kind: firing.kind, scheduledFor: iso(slot.slot), ...(slot.schedule.name === undefined ? {} : { schedule: slot.schedule.name }) },
+      trigger: {
+        kind: firing.kind,
+        scheduledFor: iso(slot.slot),
+        ...(slot.schedule.name === undefined ? {} : { schedule: slot.schedule.name }),
+      },
       params: slot.schedule.params,
       because,
     });
@@ -250,9 +315,11 @@ export class SlotDecider {
       kind: firing.kind,
       gracePeriodMs: loaded.snapshot.gracePeriodMs,
     };
-    // Runs that are caught up wait for each other in slot order, whatever overlap says: none would be left of them otherwise.
+    // Runs that are caught up wait for each other in slot order, whatever overlap says: none would
+    // be left of them otherwise.
     const room = late ? {} : this.#makeRoom(slot, loaded, place);
-    if (room.skip !== undefined) return line({ type: "slot.skipped", ...slotFields(slot), because: room.skip });
+    if (room.skip !== undefined)
+      return line({ type: "slot.skipped", ...slotFields(slot), because: room.skip });
     this.#count(slot.schedule);
     outcomes.push({
       kind: "run",
@@ -267,28 +334,51 @@ export class SlotDecider {
   }
 
   /** What overlap and the queue's limits say: why the slot is skipped, or why its run waits. */
-  #makeRoom(slot: DueSlot, loaded: LoadedPipeline, place: RunPlace): { readonly skip?: string; readonly waits?: string } {
+  #makeRoom(
+    slot: DueSlot,
+    loaded: LoadedPipeline,
+    place: RunPlace,
+  ): { readonly skip?: string; readonly waits?: string } {
     const { runs } = this.#ports;
-    const overlap = decideOverlap(loaded.overlap, loaded.maxActiveRuns, runs.busy(this.#view.name), loaded.maxQueuedRuns);
+    const overlap = decideOverlap(
+      loaded.overlap,
+      loaded.maxActiveRuns,
+      runs.busy(this.#view.name),
+      loaded.maxQueuedRuns,
+    );
     if (overlap.kind === "skip") return { skip: overlap.because };
     if (overlap.kind === "replace") {
-      runs.makeRoom(overlap.stop, overlap.mode, `the newer slot ${iso(slot.slot)} is due; overlap is ${loaded.overlap}`);
+      runs.makeRoom(
+        overlap.stop,
+        overlap.mode,
+        `the newer slot ${iso(slot.slot)} is due; overlap is ${loaded.overlap}`,
+      );
       return { waits: overlap.because };
     }
     const { group } = place;
-    const most = group === undefined ? undefined : this.#ports.settings().concurrency[group]?.maxQueued;
-    // One that need not wait takes nobody's place: those that do wait for something else, such as their own pipeline's turn.
+    const most =
+      group === undefined ? undefined : this.#ports.settings().concurrency[group]?.maxQueued;
+    // One that need not wait takes nobody's place: those that do wait for something else, such as
+    // their own pipeline's turn.
     if (most !== undefined && runs.mustWait(place) && runs.waitingFor(group!) >= most)
-      return { skip: `${most} runs wait for the concurrency group "${group!}" already, the most that may` };
+      return {
+        skip: `${most} runs wait for the concurrency group "${group!}" already, the most that may`,
+      };
     return overlap.kind === "queue" ? { waits: overlap.because } : {};
   }
 }
 
 /** The lane, limit, group and priority of a pipeline's runs. */
-export function placeOf(name: string, loaded: LoadedPipeline | undefined): Pick<RunPlace, "lane" | "limit" | "group" | "priority"> {
+export function placeOf(
+  name: string,
+  loaded: LoadedPipeline | undefined,
+): Pick<RunPlace, "lane" | "limit" | "group" | "priority"> {
   return {
     lane: name,
-    limit: loaded === undefined ? Number.POSITIVE_INFINITY : activeLimit(loaded.overlap, loaded.maxActiveRuns),
+    limit:
+      loaded === undefined
+        ? Number.POSITIVE_INFINITY
+        : activeLimit(loaded.overlap, loaded.maxActiveRuns),
     priority: loaded?.concurrency?.priority ?? loaded?.priority ?? 0,
     group: loaded?.concurrency?.group,
   };

@@ -1,8 +1,9 @@
 /**
  * Carries out what was decided about a pipeline's slots: makes the runs, and writes the lines.
  *
- * A run's header is durable before its slot's line is given to the ledger (semantics.md 4). Lines go in the order of the decisions; those with the same
- * `through` are one write, of which the last carries it (semantics.md 3), so that no crash leaves a watermark ahead of a slot without a line.
+ * A run's header is durable before its slot's line is given to the ledger (semantics.md 4). Lines
+ * go in the order of the decisions; those with the same `through` are one write, of which the last
+ * carries it (semantics.md 3), so that no crash leaves a watermark ahead of a slot without a line.
  */
 import type { PipelineEvent, RunHeader } from "../core/event.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
@@ -20,7 +21,10 @@ const SLOTS_A_WRITE = 250;
 
 /** What a recorder shares with those of other pipelines. */
 export interface RecorderPorts extends AdoptPorts {
-  /** The runs that are being made because they were due in this very moment; undefined outside of one. */
+  /**
+   * The runs that are being made because they were due in this very moment; undefined outside of
+   * one.
+   */
   readonly burst: () => Burst | undefined;
   /** The last forward jump of the clock. */
   readonly lastJump: () => ClockStep | undefined;
@@ -60,13 +64,20 @@ export class SlotRecorder {
   async record(outcomes: readonly Outcome[], now: number): Promise<void> {
     for (let start = 0; start < outcomes.length;) {
       let end = Math.min(outcomes.length, start + SLOTS_A_WRITE);
-      while (end < outcomes.length && throughOf(outcomes[end]!, now) === throughOf(outcomes[end - 1]!, now)) end += 1;
+      while (
+        end < outcomes.length &&
+        throughOf(outcomes[end]!, now) === throughOf(outcomes[end - 1]!, now)
+      )
+        end += 1;
       await this.#write(outcomes.slice(start, end), now);
       start = end;
     }
   }
 
-  /** Makes a run's ledger; what follows its header waits for those that are made in the same moment. @throws as `RunMaker.create` does */
+  /**
+   * Makes a run's ledger; what follows its header waits for those that are made in the same moment.
+   * @throws as `RunMaker.create` does
+   */
   async create(entry: ActiveRun, header: RunHeader, decidedAt?: string): Promise<RunHandle> {
     const burst = this.#ports.burst();
     burst?.join();
@@ -100,7 +111,11 @@ export class SlotRecorder {
       const { event } = made[index]!;
       if (event === undefined) continue;
       const through = throughOf(chunk[index]!, now);
-      lines.unshift(through === undefined || through === after ? event : { ...event, through: new Date(through).toISOString() });
+      lines.unshift(
+        through === undefined || through === after
+          ? event
+          : { ...event, through: new Date(through).toISOString() },
+      );
       after = through;
     }
     for (const { more } of made) lines.push(...more);
@@ -109,14 +124,20 @@ export class SlotRecorder {
     for (const outcome of chunk) if (outcome.kind === "run") this.#ports.runs.record(outcome.entry);
     await written;
     const missed = lines.filter((line) => line.type === "slot.missed");
-    if (missed.length > 0 && this.#view.loaded !== undefined) this.#ports.onMissed?.(this.#view.loaded, missed);
+    if (missed.length > 0 && this.#view.loaded !== undefined)
+      this.#ports.onMissed?.(this.#view.loaded, missed);
   }
 
   /** The line that says why slots are caught up, if the clock is to blame; once a jump. */
   #jumpLine(chunk: readonly Outcome[]): PipelineEvent | undefined {
     const jump = this.#ports.lastJump();
     if (jump === undefined || this.#told === jump) return undefined;
-    if (!chunk.some(({ through }) => through !== undefined && through > jump.from && through <= jump.to)) return undefined;
+    if (
+      !chunk.some(
+        ({ through }) => through !== undefined && through > jump.from && through <= jump.to,
+      )
+    )
+      return undefined;
     this.#told = jump;
     return {
       type: "clock.stepped",
@@ -137,13 +158,23 @@ export class SlotRecorder {
     }
   }
 
-  async #makeRun({ entry, header, slot, late, latenessMs, decidedAt }: Extract<Outcome, { kind: "run" }>): Promise<Made> {
+  async #makeRun({
+    entry,
+    header,
+    slot,
+    late,
+    latenessMs,
+    decidedAt,
+  }: Extract<Outcome, { kind: "run" }>): Promise<Made> {
     const { run } = header;
     try {
       this.#ports.runs.attach(entry, await this.create(entry, header, decidedAt));
     } catch (error) {
       if (error instanceof LedgerExists) return this.#adopt(slot, run);
-      this.#ports.log.error({ pipeline: this.#view.name, run, err: error }, "a run could not be made");
+      this.#ports.log.error(
+        { pipeline: this.#view.name, run, err: error },
+        "a run could not be made",
+      );
       const because = `its run could not be made: ${error instanceof Error ? error.message : String(error)}`;
       return { event: { type: "slot.missed", ...slotFields(slot), because }, more: [] };
     }
@@ -163,7 +194,15 @@ export class SlotRecorder {
     const adopted = await adoptRun(run, name, this.#ports, placeOf(name, loaded));
     if (adopted.recorded) return { more: [] };
     const type = adopted.kind === "catch_up" ? "slot.caught_up" : "slot.fired";
-    return { event: { type, ...slotFields(slot), run, because: "its run was there already: a crash came before this line" }, more: adopted.lines };
+    return {
+      event: {
+        type,
+        ...slotFields(slot),
+        run,
+        because: "its run was there already: a crash came before this line",
+      },
+      more: adopted.lines,
+    };
   }
 }
 

@@ -10,7 +10,12 @@ export function bundlesOf(snapshot: Snapshot): Set<string> {
     else for (const member of Object.values(value)) walk(member);
   };
   // Only where code can stand: params may hold anything.
-  for (const step of snapshot.steps) walk({ code: step.code, hooks: step.hooks, cache: step.cache?.cacheFunction });
-  walk({ hooks: snapshot.hooks, dynamic: snapshot.dynamic, orchestrator: snapshot.orchestrator.code });
+  for (const step of snapshot.steps)
+    walk({ code: step.code, hooks: step.hooks, cache: step.cache?.cacheFunction });
+  walk({
+    hooks: snapshot.hooks,
+    dynamic: snapshot.dynamic,
+    orchestrator: snapshot.orchestrator.code,
+  });
   return found;
 }

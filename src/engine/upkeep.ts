@@ -1,6 +1,7 @@
 /**
- * Care for the ledgers themselves: retention, by itself every hour, sooner where much is written, and on request, the cache's index, and damaged runs. Only the holder of the daemon's
- * lock does any of it (semantics.md 24).
+ * Care for the ledgers themselves: retention, by itself every hour, sooner where much is written,
+ * and on request, the cache's index, and damaged runs. Only the holder of the daemon's lock does
+ * any of it (semantics.md 24).
  */
 import type { Clock } from "../clock.ts";
 import type { Reply } from "../core/request.ts";
@@ -31,10 +32,16 @@ export interface UpkeepPorts {
   readonly written?: (() => number) | undefined;
 }
 
-/** Between two hours a limit in bytes is looked after once a tenth of it was written, and at least so much. */
+/**
+ * Between two hours a limit in bytes is looked after once a tenth of it was written, and at least
+ * so much.
+ */
 const FILL_PART = 0.1;
 const LEAST_FILL_BYTES = 1_048_576;
-/** A sweep is not repeated before it has been idle so many times as long as it took: a long history is not read again and again. */
+/**
+ * A sweep is not repeated before it has been idle so many times as long as it took: a long history
+ * is not read again and again.
+ */
 const IDLE_TIMES = 20;
 
 /** See the head of this file. */
@@ -48,14 +55,23 @@ export class Upkeep {
     this.#ports = ports;
   }
 
-  /** Whether so much was written since the last sweep that a limit in bytes may be passed long before the hour is over. */
+  /**
+   * Whether so much was written since the last sweep that a limit in bytes may be passed long
+   * before the hour is over.
+   */
   filling(engine: Engine): boolean {
     const { retention } = engine.settings;
-    const own = [...engine.desks()].flatMap(({ loaded }) => policyUnder(loaded?.retention ?? retention, {}).keepBytes ?? []);
+    const own = [...engine.desks()].flatMap(
+      ({ loaded }) => policyUnder(loaded?.retention ?? retention, {}).keepBytes ?? [],
+    );
     const limit = Math.min(totalBytesOf(retention) ?? Infinity, ...own);
     const { written, endedMs, tookMs } = this.#swept;
     const idleMs = this.#ports.clock.monotonic() - endedMs;
-    return this.#written() - written >= Math.max(limit * FILL_PART, LEAST_FILL_BYTES) && idleMs >= tookMs * IDLE_TIMES && limit < Infinity;
+    return (
+      this.#written() - written >= Math.max(limit * FILL_PART, LEAST_FILL_BYTES) &&
+      idleMs >= tookMs * IDLE_TIMES &&
+      limit < Infinity
+    );
   }
 
   /** Retention by each pipeline's own rules, as it is done every hour. */
@@ -78,24 +94,41 @@ export class Upkeep {
     switch (request.type) {
       case "prune": {
         const pruned = await this.#prune(engine, request);
-        return { accepted: true, result: { runs: pruned.runs, kept: pruned.kept, bytes: pruned.bytes, files: pruned.files } };
+        return {
+          accepted: true,
+          result: {
+            runs: pruned.runs,
+            kept: pruned.kept,
+            bytes: pruned.bytes,
+            files: pruned.files,
+          },
+        };
       }
       case "repair":
         return this.#alone(() => repairRun(request.run, engine, this.#ports));
       case "rebuild": {
-        const entries = await this.#alone(() => this.#ports.cacheIndex.rebuild(this.#ports.store.runsDir));
+        const entries = await this.#alone(() =>
+          this.#ports.cacheIndex.rebuild(this.#ports.store.runsDir),
+        );
         return { accepted: true, result: { entries } };
       }
     }
   }
 
-  #prune(engine: Engine, request: Omit<Extract<UpkeepRequest, { type: "prune" }>, "type">): Promise<Pruned> {
+  #prune(
+    engine: Engine,
+    request: Omit<Extract<UpkeepRequest, { type: "prune" }>, "type">,
+  ): Promise<Pruned> {
     const desks = new Map([...engine.desks()].map((desk) => [desk.name, desk]));
-    const policyOf = (pipeline: string): RetentionPolicy => policyUnder(desks.get(pipeline)?.loaded?.retention ?? engine.settings.retention, request);
+    const policyOf = (pipeline: string): RetentionPolicy =>
+      policyUnder(desks.get(pipeline)?.loaded?.retention ?? engine.settings.retention, request);
     const bundles = new Set<string>();
     // A pipeline whose version in force is not known may need any code.
-    const known = [...desks.values()].every((desk) => desk.loaded !== undefined || desk.state.removed || desk.state.digest === undefined);
-    for (const { loaded } of desks.values()) if (loaded !== undefined) for (const sha of bundlesOf(loaded.template)) bundles.add(sha);
+    const known = [...desks.values()].every(
+      (desk) => desk.loaded !== undefined || desk.state.removed || desk.state.digest === undefined,
+    );
+    for (const { loaded } of desks.values())
+      if (loaded !== undefined) for (const sha of bundlesOf(loaded.template)) bundles.add(sha);
     const options: PruneOptions = {
       nowMs: this.#ports.clock.now(),
       policyOf,
@@ -110,8 +143,10 @@ export class Upkeep {
     return this.#alone(async () => {
       const { store, cacheIndex } = this.#ports;
       const pruned = await prune(store.runsDir, options);
-      // The index may name runs that went another way too; but only runs that went make it worth reading.
-      if (pruned.runs.length > 0 && request.dryRun !== true) await cacheIndex.compact((run) => store.exists(run));
+      // The index may name runs that went another way too; but only runs that went make it worth
+      // reading.
+      if (pruned.runs.length > 0 && request.dryRun !== true)
+        await cacheIndex.compact((run) => store.exists(run));
       return pruned;
     });
   }

@@ -1,6 +1,6 @@
 /**
- * What runs are made with, wired together: ledgers, artifacts, the cache's index, the runners, and a run-loop for each run. The daemon has one for its
- * life, a run in the foreground one for itself.
+ * What runs are made with, wired together: ledgers, artifacts, the cache's index, the runners, and
+ * a run-loop for each run. The daemon has one for its life, a run in the foreground one for itself.
  */
 import { createHash } from "node:crypto";
 import { realpathSync, rmSync } from "node:fs";
@@ -61,7 +61,10 @@ export interface Workshop {
   close(force: boolean): Promise<void>;
 }
 
-/** What stands in the environment of every process that steps of this runs folder start, whatever the daemon: the token without its epoch. */
+/**
+ * What stands in the environment of every process that steps of this runs folder start, whatever
+ * the daemon: the token without its epoch.
+ */
 export function tokenOf(runs: string): string {
   makeFolder(runs);
   return `orchd-${createHash("sha256").update(realpathSync(runs)).digest("hex").slice(0, 16)}`;
@@ -71,7 +74,11 @@ export function tokenOf(runs: string): string {
 export function openWorkshop(options: WorkshopOptions): Workshop {
   const { clock, log } = options;
   const store = new RunStore(options.runs);
-  const artifacts = new Artifacts(store.artifacts, { clock, onFatal: options.onFatal, onHeld: options.onHeld });
+  const artifacts = new Artifacts(store.artifacts, {
+    clock,
+    onFatal: options.onFatal,
+    onHeld: options.onHeld,
+  });
   const cacheIndex = new CacheIndex(store.cache);
   let { settings } = options;
   // What an earlier process left there belongs to steps that are no more.
@@ -80,7 +87,12 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
   const pool = new RunnerPool({
     clock,
     log,
-    settings: { ...settings.runner, bundles: store.bundles, scratch: store.scratch, token: `${tokenOf(options.runs)}.${options.epoch}` },
+    settings: {
+      ...settings.runner,
+      bundles: store.bundles,
+      scratch: store.scratch,
+      token: `${tokenOf(options.runs)}.${options.epoch}`,
+    },
   });
   const orchestrators = new Flavors({ pool, orchestrators: settings.orchestrators });
   const going = new Set<RunLoop>();
@@ -123,10 +135,18 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
     refuses: (snapshot, scheduled) => orchestrators.refuses(snapshot, scheduled),
     header(run) {
       const line = readHeaderLine(store.runLedger(run));
-      if (line?.type !== "run.submitted") throw new Error(`The ledger of run ${run} has no header that can be read.`);
+      if (line?.type !== "run.submitted")
+        throw new Error(`The ledger of run ${run} has no header that can be read.`);
       return headerOf(restoreEvent(line, artifacts));
     },
-    missed: (loaded, slots) => callMissedHook(loaded, slots, { pool, log, secrets, environment: process.env, settingsEnv: () => settings.env }),
+    missed: (loaded, slots) =>
+      callMissedHook(loaded, slots, {
+        pool,
+        log,
+        secrets,
+        environment: process.env,
+        settingsEnv: () => settings.env,
+      }),
     setSettings(next) {
       settings = next;
       orchestrators.reload(next.orchestrators);
@@ -140,7 +160,13 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
 
 /** A header as it was given, without the framing that the ledger gave it. */
 function headerOf(line: RunHeader & RunLine): RunHeader {
-  const { seq: _seq, b: _b, at: _at, crc: _crc, ...event } = line as RunHeader & Record<"seq" | "b" | "at" | "crc", unknown>;
+  const {
+    seq: _seq,
+    b: _b,
+    at: _at,
+    crc: _crc,
+    ...event
+  } = line as RunHeader & Record<"seq" | "b" | "at" | "crc", unknown>;
   return event;
 }
 
@@ -148,11 +174,24 @@ function evaluateIn(pool: RunnerPool, code: CodeRef, id: string): Promise<Loaded
   return new Promise((resolve, reject) => {
     pool.start(
       id,
-      { kind: "load", code, run: { id, pipeline: "-", attempt: 1 }, env: {}, timeoutMs: EVALUATE_MS, gracePeriodMs: 1_000 },
+      {
+        kind: "load",
+        code,
+        run: { id, pipeline: "-", attempt: 1 },
+        env: {},
+        timeoutMs: EVALUATE_MS,
+        gracePeriodMs: 1_000,
+      },
       {
         done: (result) => {
           if (result.ok) resolve(result.value as unknown as LoadedDefinition);
-          else reject(Object.assign(new Error(result.error.message), { name: result.error.name, stack: result.error.stack }));
+          else
+            reject(
+              Object.assign(new Error(result.error.message), {
+                name: result.error.name,
+                stack: result.error.stack,
+              }),
+            );
         },
         // What a file prints as it is loaded is nobody's result.
         output: () => undefined,

@@ -1,8 +1,10 @@
 /**
- * Values too big for a ledger's line, each in a file named by the sha256 of its JSON text (semantics.md 18).
+ * Values too big for a ledger's line, each in a file named by the sha256 of its JSON text
+ * (semantics.md 18).
  *
- * A value is put durably before the line that refers to it is written, so a reference in a ledger always had its file. A file is written
- * aside and renamed: what has the name is whole. Reading still checks length and hash, since a cache hit is only as good as its outputs. Where there is no
+ * A value is put durably before the line that refers to it is written, so a reference in a ledger
+ * always had its file. A file is written aside and renamed: what has the name is whole. Reading
+ * still checks length and hash, since a cache hit is only as good as its outputs. Where there is no
  * room a value waits for it, as a line does: the step that made it has done its work.
  */
 import { createHash } from "node:crypto";
@@ -15,7 +17,10 @@ import { LedgerFailed } from "./ledger-error.ts";
 import { fatal, type LedgerHost } from "./ledger-host.ts";
 import { untilRoom } from "../disk/until-room.ts";
 
-/** A field of a ledger's line whose JSON text is longer than this, in bytes, becomes an artifact: 64 KiB. */
+/**
+ * A field of a ledger's line whose JSON text is longer than this, in bytes, becomes an artifact: 64
+ * KiB.
+ */
 export const SPILL_BYTES = 65_536;
 
 /** What stands in a ledger for a value that is in a file. */
@@ -39,7 +44,9 @@ export class ArtifactUnusable extends Error {
 export function isArtifactRef(value: unknown): value is ArtifactRef {
   if (value === null || typeof value !== "object" || Object.keys(value).length !== 2) return false;
   const { $artifact, bytes } = value as Record<string, unknown>;
-  return typeof $artifact === "string" && /^[0-9a-f]{64}$/.test($artifact) && Number.isInteger(bytes);
+  return (
+    typeof $artifact === "string" && /^[0-9a-f]{64}$/.test($artifact) && Number.isInteger(bytes)
+  );
 }
 
 /** The artifacts of one runs folder. */
@@ -47,7 +54,10 @@ export class Artifacts {
   readonly #directory: string;
   readonly #disk: Disk;
   readonly #host: ArtifactHost | undefined;
-  /** Of frozen values: their artifacts, and how the files looked when they were last known to be whole. */
+  /**
+   * Of frozen values: their artifacts, and how the files looked when they were last known to be
+   * whole.
+   */
   readonly #frozen = new WeakMap<object, { readonly ref: ArtifactRef; look: string }>();
 
   /**
@@ -84,14 +94,18 @@ export class Artifacts {
       await untilRoom(host, write);
     } catch (error) {
       // A disk that fails is as bad here as under a ledger (semantics.md 29).
-      throw errorCode(error) === "EIO" ? fatal(host, new LedgerFailed(path, "Writing", error)) : error;
+      throw errorCode(error) === "EIO"
+        ? fatal(host, new LedgerFailed(path, "Writing", error))
+        : error;
     }
   }
 
   /**
-   * Puts a value into a file if its text is longer than `limit` bytes, and gives what a ledger's line is to hold: the value, or the reference.
+   * Puts a value into a file if its text is longer than `limit` bytes, and gives what a ledger's
+   * line is to hold: the value, or the reference.
    *
-   * @param fresh the value comes from a user's code: if it only looks like a reference it is put too, so that it is not taken for one
+   * @param fresh the value comes from a user's code: if it only looks like a reference it is put
+   *   too, so that it is not taken for one
    */
   async spill(value: Json, limit: number = SPILL_BYTES, fresh = false): Promise<Json> {
     const text = JSON.stringify(value);
@@ -101,8 +115,9 @@ export class Artifacts {
   }
 
   /**
-   * As {@link spill}, for a value that nobody changes any more, such as the snapshot that a pipeline's runs share: its text is made and hashed once, and
-   * the file is read again only where it is not as it was left.
+   * As {@link spill}, for a value that nobody changes any more, such as the snapshot that a
+   * pipeline's runs share: its text is made and hashed once, and the file is read again only where
+   * it is not as it was left.
    */
   async spillFrozen(value: Json & object): Promise<Json> {
     const known = this.#frozen.get(value);
@@ -112,11 +127,14 @@ export class Artifacts {
       return { ...known.ref };
     }
     const spilled = await this.spill(value);
-    if (spilled !== value && isArtifactRef(spilled)) this.#frozen.set(value, { ref: spilled, look: this.#look(spilled) });
+    if (spilled !== value && isArtifactRef(spilled))
+      this.#frozen.set(value, { ref: spilled, look: this.#look(spilled) });
     return spilled;
   }
 
-  /** Retention leaves young artifacts alone: a line that refers to this one is about to be written. */
+  /**
+   * Retention leaves young artifacts alone: a line that refers to this one is about to be written.
+   */
   #keepYoung(ref: ArtifactRef): void {
     const now = Date.now() / 1_000;
     utimesSync(this.path(ref), now, now);
@@ -128,7 +146,9 @@ export class Artifacts {
     return file === undefined ? "" : `${file.ino} ${file.size} ${file.ctimeMs}`;
   }
 
-  /** The value that a reference stands for. @throws ArtifactUnusable if its file is gone or damaged */
+  /**
+   * The value that a reference stands for. @throws ArtifactUnusable if its file is gone or damaged
+   */
   get(ref: ArtifactRef): Json {
     const path = this.path(ref);
     let bytes: Buffer;
@@ -137,7 +157,8 @@ export class Artifacts {
     } catch (error) {
       throw new ArtifactUnusable(path, "cannot be read", error);
     }
-    if (bytes.length !== ref.bytes || sha256(bytes) !== ref.$artifact) throw new ArtifactUnusable(path, "is damaged");
+    if (bytes.length !== ref.bytes || sha256(bytes) !== ref.$artifact)
+      throw new ArtifactUnusable(path, "is damaged");
     return JSON.parse(bytes.toString()) as Json;
   }
 
@@ -157,19 +178,26 @@ export class Artifacts {
     }
   }
 
-  /** As {@link verify}, for whoever is about to write a line that refers to it: it is young again first, so that no retention takes it meanwhile. */
+  /**
+   * As {@link verify}, for whoever is about to write a line that refers to it: it is young again
+   * first, so that no retention takes it meanwhile.
+   */
   hold(ref: ArtifactRef): boolean {
     try {
       this.#keepYoung(ref);
     } catch {
-      // Gone, which the next line tells; or somebody else's: a command that only reads writes no line either.
+      // Gone, which the next line tells; or somebody else's: a command that only reads writes no
+      // line either.
     }
     return this.verify(ref);
   }
 
   /** The file of a reference. @throws RangeError where it is none */
   path(ref: ArtifactRef): string {
-    if (!isArtifactRef(ref)) throw new RangeError("A reference to an artifact holds 64 hex digits and a length, and nothing else.");
+    if (!isArtifactRef(ref))
+      throw new RangeError(
+        "A reference to an artifact holds 64 hex digits and a length, and nothing else.",
+      );
     return join(this.#directory, ref.$artifact);
   }
 }

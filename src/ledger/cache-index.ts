@@ -1,12 +1,14 @@
 /**
  * Where an earlier result with the same cache key is: key -> run and step, newest first.
  *
- * Derived from the ledgers and never believed alone: whoever uses a candidate checks that its ledger and its artifacts are there. So it is written
- * without a sync, lines that a crash tore are passed over, and `orchd verify --rebuild` makes it anew.
+ * Derived from the ledgers and never believed alone: whoever uses a candidate checks that its
+ * ledger and its artifacts are there. So it is written without a sync, lines that a crash tore are
+ * passed over, and `orchd verify --rebuild` makes it anew.
  *
- * One append-only file, `cache/index.jsonl`. Each line names the offset of the line before it with the same key, and memory holds one
- * offset a key (offset-table.ts), so it costs the daemon little however long the history is. Rejected: a file a key (a million
- * small files), all entries in memory.
+ * One append-only file, `cache/index.jsonl`. Each line names the offset of the line before it with
+ * the same key, and memory holds one offset a key (offset-table.ts), so it costs the daemon little
+ * however long the history is. Rejected: a file a key (a million small files), all entries in
+ * memory.
  */
 import { closeSync, openSync, readFileSync, readSync, renameSync, writeSync } from "node:fs";
 import { join } from "node:path";
@@ -63,7 +65,8 @@ export class CacheIndex {
   /**
    * Notes that a step completed under this key.
    *
-   * @throws RangeError where the key is not 16 to 64 hex digits; a Node error if it cannot be written, and nothing depends on that
+   * @throws RangeError where the key is not 16 to 64 hex digits; a Node error if it cannot be
+   *   written, and nothing depends on that
    */
   record(key: string, candidate: CacheCandidate): void {
     this.recordAll([[key, candidate]]);
@@ -93,7 +96,13 @@ export class CacheIndex {
     try {
       const bytes = Buffer.from(text);
       for (let written = 0; written < bytes.length;) {
-        written += writeSync(this.#fileForWriting(), bytes, written, bytes.length - written, this.#size + written);
+        written += writeSync(
+          this.#fileForWriting(),
+          bytes,
+          written,
+          bytes.length - written,
+          this.#size + written,
+        );
       }
       this.#size = end;
     } catch (error) {
@@ -112,7 +121,8 @@ export class CacheIndex {
       const entry = this.#entry(offset);
       if (entry === undefined || entry.key !== key) break;
       found.push({ run: entry.run, step: entry.step, at: entry.at });
-      // A line only ever names one before it; anything else was damaged, and would go round for ever.
+      // A line only ever names one before it; anything else was damaged, and would go round for
+      // ever.
       offset = entry.prev < offset ? entry.prev : -1;
     }
     return found.toSorted((a, b) => (a.at > b.at ? -1 : a.at < b.at ? 1 : 0));
@@ -128,7 +138,8 @@ export class CacheIndex {
   }
 
   /**
-   * Makes the index anew from every whole ledger, and puts it in the place of the old one. Gives way to other work as it goes.
+   * Makes the index anew from every whole ledger, and puts it in the place of the old one. Gives
+   * way to other work as it goes.
    *
    * @param runsDir the runs folder that the index belongs to
    * @returns how many entries it has
@@ -137,12 +148,17 @@ export class CacheIndex {
     return this.#replaceWith(entriesOfLedgers(new RunStore(runsDir)));
   }
 
-  /** Drops the entries of runs that are gone. Gives way to other work as it goes. @returns how many entries are left */
+  /**
+   * Drops the entries of runs that are gone. Gives way to other work as it goes. @returns how many
+   * entries are left
+   */
   compact(exists: (run: string) => boolean): Promise<number> {
     return this.#replaceWith(entriesOfFile(this.#path, exists));
   }
 
-  async #replaceWith(entries: AsyncIterable<readonly [key: string, candidate: CacheCandidate]>): Promise<number> {
+  async #replaceWith(
+    entries: AsyncIterable<readonly [key: string, candidate: CacheCandidate]>,
+  ): Promise<number> {
     const next = new CacheIndex(this.#directory, `.index.jsonl.${process.pid}`);
     const meanwhile: [string, CacheCandidate][] = [];
     this.#meanwhile = meanwhile;
@@ -177,7 +193,8 @@ export class CacheIndex {
     for (let end = bytes.indexOf(LF); end >= 0; end = bytes.indexOf(LF, start)) {
       const at = start;
       const key = keyAt(bytes, at, end);
-      if (key !== undefined) table.set(bitsOf(key), at, (offset) => keyAt(bytes, offset, bytes.length) === key);
+      if (key !== undefined)
+        table.set(bitsOf(key), at, (offset) => keyAt(bytes, offset, bytes.length) === key);
       start = end + 1;
     }
     // A torn last line is written over.
@@ -221,7 +238,9 @@ export class CacheIndex {
   }
 }
 
-async function* entriesOfLedgers(store: RunStore): AsyncGenerator<readonly [string, CacheCandidate]> {
+async function* entriesOfLedgers(
+  store: RunStore,
+): AsyncGenerator<readonly [string, CacheCandidate]> {
   for (const pipeline of store.pipelines()) {
     for (const run of store.list(pipeline)) {
       yield* cacheableSteps(store.runLedger(run), run);
@@ -230,7 +249,10 @@ async function* entriesOfLedgers(store: RunStore): AsyncGenerator<readonly [stri
   }
 }
 
-async function* entriesOfFile(path: string, exists: (run: string) => boolean): AsyncGenerator<readonly [string, CacheCandidate]> {
+async function* entriesOfFile(
+  path: string,
+  exists: (run: string) => boolean,
+): AsyncGenerator<readonly [string, CacheCandidate]> {
   const bytes = readOrEmpty(path);
   const known = new Map<string, boolean>();
   let start = 0;
@@ -255,28 +277,36 @@ function nextTurn(): Promise<void> {
 function parseEntry(text: string): Entry | undefined {
   try {
     const entry = JSON.parse(text) as Entry;
-    const whole = [entry.key, entry.run, entry.step, entry.at].every((field) => typeof field === "string") && Number.isInteger(entry.prev);
+    const whole =
+      [entry.key, entry.run, entry.step, entry.at].every((field) => typeof field === "string") &&
+      Number.isInteger(entry.prev);
     return whole ? entry : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** The steps of a run that completed under a cache key. None where the ledger is not whole: its run is not to be trusted. */
+/**
+ * The steps of a run that completed under a cache key. None where the ledger is not whole: its run
+ * is not to be trusted.
+ */
 function cacheableSteps(path: string, run: string): Map<string, CacheCandidate> {
   const keys = new Map<string, string>();
   const found = new Map<string, CacheCandidate>();
   try {
     const { end } = readLedger<RunLine>(path, {
       each: (line) => {
-        if (line.type === "step.started" && line.cacheKey !== undefined) keys.set(line.step, line.cacheKey);
+        if (line.type === "step.started" && line.cacheKey !== undefined)
+          keys.set(line.step, line.cacheKey);
         const key = line.type === "step.completed" ? keys.get(line.step) : undefined;
-        if (line.type === "step.completed" && key !== undefined && KEY.test(key)) found.set(key, { run, step: line.step, at: line.at });
+        if (line.type === "step.completed" && key !== undefined && KEY.test(key))
+          found.set(key, { run, step: line.step, at: line.at });
       },
     });
     return end === "damaged" ? new Map() : found;
   } catch (error) {
-    if (error instanceof LedgerFormatError || (error as NodeJS.ErrnoException).code === "ENOENT") return new Map();
+    if (error instanceof LedgerFormatError || (error as NodeJS.ErrnoException).code === "ENOENT")
+      return new Map();
     throw error;
   }
 }

@@ -1,20 +1,27 @@
 /**
- * Who holds the runs folder: what `epoch/N` says, and whether that process still lives (semantics.md 30).
+ * Who holds the runs folder: what `epoch/N` says, and whether that process still lives
+ * (semantics.md 30).
  *
- * Reading this takes no lock and no native module, so any process can ask. The kernel lock decides who may write (lock.ts); this is how others,
- * and a newcomer that finds the lock file replaced, learn about the holder.
+ * Reading this takes no lock and no native module, so any process can ask. The kernel lock decides
+ * who may write (lock.ts); this is how others, and a newcomer that finds the lock file replaced,
+ * learn about the holder.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** What holds the lock: a daemon; one run in the foreground; or a command that writes for a moment. */
+/**
+ * What holds the lock: a daemon; one run in the foreground; or a command that writes for a moment.
+ */
 export type HolderRole = "daemon" | "foreground" | "command";
 
 /** What `epoch/N` holds, as JSON. */
 export interface Holder {
   readonly epoch: number;
   readonly pid: number;
-  /** The process's start time in clock ticks since boot, which tells it from a later one of the same pid; null where there is no /proc. */
+  /**
+   * The process's start time in clock ticks since boot, which tells it from a later one of the same
+   * pid; null where there is no /proc.
+   */
   readonly startTime: string | null;
   readonly bootId: string | null;
   readonly role: HolderRole;
@@ -34,7 +41,9 @@ export interface Holder {
 /** The daemon that is up. */
 export type DaemonInfo = Pick<Holder, "pid" | "since" | "version" | "tz" | "ready">;
 
-/** The daemon that holds the lock, or null if none is alive. It answers requests once it is `ready`. */
+/**
+ * The daemon that holds the lock, or null if none is alive. It answers requests once it is `ready`.
+ */
 export function readDaemon(orchdDir: string): DaemonInfo | null {
   const holder = readHolder(orchdDir);
   if (holder === null || holder.role !== "daemon") return null;
@@ -54,7 +63,8 @@ export function readHolder(orchdDir: string): Holder | null {
 export function newestEpoch(orchdDir: string): number {
   let newest = 0;
   try {
-    for (const name of readdirSync(epochDir(orchdDir))) if (/^[1-9]\d{0,14}$/.test(name)) newest = Math.max(newest, Number(name));
+    for (const name of readdirSync(epochDir(orchdDir)))
+      if (/^[1-9]\d{0,14}$/.test(name)) newest = Math.max(newest, Number(name));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
   }
@@ -69,16 +79,22 @@ export function epochDir(orchdDir: string): string {
 /** What an epoch file says, or null if it is gone or holds nothing usable. */
 export function readEpoch(orchdDir: string, epoch: number): Holder | null {
   try {
-    const value = JSON.parse(readFileSync(join(epochDir(orchdDir), String(epoch)), "utf8")) as Holder;
+    const value = JSON.parse(
+      readFileSync(join(epochDir(orchdDir), String(epoch)), "utf8"),
+    ) as Holder;
     return Number.isInteger(value.pid) ? { ...value, epoch } : null;
   } catch {
     return null;
   }
 }
 
-/** Whether the process that an epoch file names lives and has not given the lock back. A zombie does not live. */
+/**
+ * Whether the process that an epoch file names lives and has not given the lock back. A zombie does
+ * not live.
+ */
 export function isAlive(holder: Holder): boolean {
-  if (holder.released === true || (holder.bootId !== null && holder.bootId !== bootId())) return false;
+  if (holder.released === true || (holder.bootId !== null && holder.bootId !== bootId()))
+    return false;
   if (holder.startTime === null) return respondsToSignals(holder.pid);
   return startTimeOf(holder.pid) === holder.startTime;
 }
@@ -92,11 +108,15 @@ function respondsToSignals(pid: number): boolean {
   }
 }
 
-/** When a process was started, in clock ticks since boot; null if there is none, if it is a zombie, or without /proc. */
+/**
+ * When a process was started, in clock ticks since boot; null if there is none, if it is a zombie,
+ * or without /proc.
+ */
 export function startTimeOf(pid: number): string | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    // The command's name stands in parentheses and may hold anything: fields are counted from the last one.
+    // The command's name stands in parentheses and may hold anything: fields are counted from the
+    // last one.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     return fields[0] === "Z" || fields[0] === "X" ? null : (fields[19] ?? null);
   } catch {

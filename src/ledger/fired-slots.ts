@@ -1,6 +1,7 @@
 /**
- * Which slots a pipeline's ledger says fired after a moment: read back where the clock is set back further than the fold remembers (semantics.md 8). Rare,
- * so it reads the file whole, and rotated ones before it for as long as they have any.
+ * Which slots a pipeline's ledger says fired after a moment: read back where the clock is set back
+ * further than the fold remembers (semantics.md 8). Rare, so it reads the file whole, and rotated
+ * ones before it for as long as they have any.
  */
 import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -14,8 +15,8 @@ const MOST = 50_000;
 const ROTATED = /^pipeline-(\d{4}-\d\d-\d\d)(?:-(\d+))?\.jsonl$/;
 
 /**
- * The keys of the slots that fired and lie after `afterMs` (milliseconds since 1970), the earliest first; of more than a line has room for those that come
- * first once more.
+ * The keys of the slots that fired and lie after `afterMs` (milliseconds since 1970), the earliest
+ * first; of more than a line has room for those that come first once more.
  *
  * @param path of the pipeline's ledger
  * @throws a Node error; LedgerFormatError

@@ -1,8 +1,10 @@
 /**
- * For commands that write on a root without a daemon (`orchd prune`, `orchd verify --rebuild`): semantics.md 24 and 30.
+ * For commands that write on a root without a daemon (`orchd prune`, `orchd verify --rebuild`):
+ * semantics.md 24 and 30.
  *
- * Two locks, in this order. The kernel lock shuts out every other process of this host, a daemon above all. proper-lockfile's folder shuts out other
- * hosts that share the runs folder, which the kernel lock does not reach everywhere; it is only ever a second opinion.
+ * Two locks, in this order. The kernel lock shuts out every other process of this host, a daemon
+ * above all. proper-lockfile's folder shuts out other hosts that share the runs folder, which the
+ * kernel lock does not reach everywhere; it is only ever a second opinion.
  */
 import { writeFileSync } from "node:fs";
 import lockfile from "proper-lockfile";
@@ -27,7 +29,11 @@ export class FolderLockHeld extends Error {
  * @param act is given a signal that aborts if either lock is lost: it then has to stop writing
  * @throws DaemonLockHeld if a daemon or another command runs; FolderLockHeld; whatever `act` throws
  */
-export async function withFolderLock<T>(orchdDir: string, options: Omit<LockOptions, "role">, act: (lost: AbortSignal) => Promise<T>): Promise<T> {
+export async function withFolderLock<T>(
+  orchdDir: string,
+  options: Omit<LockOptions, "role">,
+  act: (lost: AbortSignal) => Promise<T>,
+): Promise<T> {
   const lost = new AbortController();
   const kernel = await acquireDaemonLock(orchdDir, { ...options, role: "command" });
   kernel.onLost(() => lost.abort(new Error(`the lock on ${orchdDir} was lost`)));
@@ -53,7 +59,10 @@ async function lockFolder(orchdDir: string, lost: AbortController): Promise<() =
       update: UPDATE_MS,
       onCompromised: (error) => lost.abort(error),
     });
-    writeFileSync(folderLockOwnerPath(orchdDir), `${JSON.stringify({ bootId: bootId(), pid: process.pid })}\n`);
+    writeFileSync(
+      folderLockOwnerPath(orchdDir),
+      `${JSON.stringify({ bootId: bootId(), pid: process.pid })}\n`,
+    );
     return release;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ELOCKED") throw new FolderLockHeld(orchdDir);

@@ -1,11 +1,14 @@
 /**
- * How a ledger comes to be: written aside under a dot-name, synced, and then linked to its name. So one without a whole header never exists, only one of
- * several creators succeeds, and there is none that has a name and no lock.
+ * How a ledger comes to be: written aside under a dot-name, synced, and then linked to its name. So
+ * one without a whole header never exists, only one of several creators succeeds, and there is none
+ * that has a name and no lock.
  *
- * A ledger that takes another's place is renamed over it, after the old one was given a second name: at no moment is there none.
+ * A ledger that takes another's place is renamed over it, after the old one was given a second
+ * name: at no moment is there none.
  *
- * Rejected: creating it under its name and writing then (a crash in between leaves an empty ledger, and a reader meets half a header); a rename for a new one,
- * too (it would replace somebody else's).
+ * Rejected: creating it under its name and writing then (a crash in between leaves an empty ledger,
+ * and a reader meets half a header); a rename for a new one, too (it would replace somebody
+ * else's).
  */
 import { basename, dirname, join } from "node:path";
 import { tryLock } from "fs-native-extensions";
@@ -29,7 +32,10 @@ export interface Birth {
   readonly bytes: Buffer;
   /** To be locked in the kernel, before it has its name. */
   readonly locked: boolean;
-  /** It takes the place of one that is there, and this is what that is called from now on; without it the name has to be free. */
+  /**
+   * It takes the place of one that is there, and this is what that is called from now on; without
+   * it the name has to be free.
+   */
   readonly keepAs?: string | undefined;
 }
 
@@ -59,12 +65,23 @@ export async function bearLedger(path: string, birth: Birth, host: LedgerHost): 
   return fd;
 }
 
-/** Makes a file's name durable. Without a descriptor for its folder the sync was never asked for, so that waits; a sync that failed does not. */
+/**
+ * Makes a file's name durable. Without a descriptor for its folder the sync was never asked for, so
+ * that waits; a sync that failed does not.
+ */
 export function syncNameOf(path: string, host: LedgerHost): Promise<void> {
-  return untilRoom(host, () => syncDirectory(host.disk ?? systemDisk, dirname(path)), lacksDescriptor);
+  return untilRoom(
+    host,
+    () => syncDirectory(host.disk ?? systemDisk, dirname(path)),
+    lacksDescriptor,
+  );
 }
 
-async function writeAside(disk: Disk, path: string, { bytes, locked, keepAs }: Birth): Promise<number> {
+async function writeAside(
+  disk: Disk,
+  path: string,
+  { bytes, locked, keepAs }: Birth,
+): Promise<number> {
   const aside = join(dirname(path), `.${basename(path)}.${process.pid}-${(dotNames += 1)}`);
   const fd = await createFile(disk, aside, MODE);
   let named = false;
@@ -89,7 +106,10 @@ async function writeAside(disk: Disk, path: string, { bytes, locked, keepAs }: B
   return fd;
 }
 
-/** A crash may have come between this link and what follows it; the caller chose a free name, or the one of then. */
+/**
+ * A crash may have come between this link and what follows it; the caller chose a free name, or the
+ * one of then.
+ */
 async function linkOnce(disk: Disk, path: string, keepAs: string): Promise<void> {
   await disk.link(path, keepAs).catch((error: unknown) => {
     if (errorCode(error) !== "EEXIST") throw error;
@@ -98,7 +118,9 @@ async function linkOnce(disk: Disk, path: string, keepAs: string): Promise<void>
 
 function turn(): Promise<void> {
   underWay += 1;
-  return underWay <= AT_ONCE ? Promise.resolve() : new Promise((resolve) => void waiting.push(resolve));
+  return underWay <= AT_ONCE
+    ? Promise.resolve()
+    : new Promise((resolve) => void waiting.push(resolve));
 }
 
 function nextTurn(): void {

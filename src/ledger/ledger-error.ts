@@ -1,6 +1,7 @@
 /**
- * What can be wrong with a ledger, each a class of its own because each asks for something else: an existing one is taken, a damaged one is
- * quarantined, one of a newer format waits for a newer orchd, and after a failed write the daemon ends.
+ * What can be wrong with a ledger, each a class of its own because each asks for something else: an
+ * existing one is taken, a damaged one is quarantined, one of a newer format waits for a newer
+ * orchd, and after a failed write the daemon ends.
  */
 
 /** The ledger is there already: somebody else fired this slot. Nothing was written. */
@@ -21,7 +22,9 @@ export class LedgerDamaged extends Error {
   readonly line: number;
   readonly fault: string;
   constructor(path: string, line: number, fault: string) {
-    super(`The ledger ${path} is damaged at line ${line}: ${fault}. Restore it from a backup, or ask for \`orchd verify\` to see all that is wrong.`);
+    super(
+      `The ledger ${path} is damaged at line ${line}: ${fault}. Restore it from a backup, or ask for \`orchd verify\` to see all that is wrong.`,
+    );
     this.path = path;
     this.line = line;
     this.fault = fault;
@@ -42,7 +45,10 @@ export class LedgerFormatError extends Error {
   }
 }
 
-/** A write or sync failed for good. Nothing that was not acknowledged before may be relied on; the daemon has to end (semantics.md 29). */
+/**
+ * A write or sync failed for good. Nothing that was not acknowledged before may be relied on; the
+ * daemon has to end (semantics.md 29).
+ */
 export class LedgerFailed extends Error {
   override readonly name = "LedgerFailed";
   readonly path: string;
@@ -63,7 +69,10 @@ export class LedgerClosed extends Error {
   }
 }
 
-/** An event is too big for a line; its big fields should have become artifacts (spill-event.ts). Nothing was written. */
+/**
+ * An event is too big for a line; its big fields should have become artifacts (spill-event.ts).
+ * Nothing was written.
+ */
 export class LineTooLong extends Error {
   override readonly name = "LineTooLong";
   constructor(path: string, type: string, bytes: number) {

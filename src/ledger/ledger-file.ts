@@ -1,35 +1,44 @@
 /**
- * A ledger that is being written: create it, open it again after a crash, append to it. Only the holder of the daemon's lock may.
+ * A ledger that is being written: create it, open it again after a crash, append to it. Only the
+ * holder of the daemon's lock may.
  *
  * ## The file
  *
- * One JSON object a line (docs/ledger.md): `seq`, `b`, `at`, `type`, the event's own fields, and last `crc`, the CRC-32 of the line's bytes before
- * `,"crc":`, seeded with the line before's. The chain makes a line good only where it stands; a line that was moved, doubled or left out shows.
- * `b`, the seq of the first line of the same write, tells a reader which lines were acknowledged together.
+ * One JSON object a line (docs/ledger.md): `seq`, `b`, `at`, `type`, the event's own fields, and
+ * last `crc`, the CRC-32 of the line's bytes before `,"crc":`, seeded with the line before's. The
+ * chain makes a line good only where it stands; a line that was moved, doubled or left out shows.
+ * `b`, the seq of the first line of the same write, tells a reader which lines were acknowledged
+ * together.
  *
  * ## A write
  *
- * One write is in flight at a time. Events that are given meanwhile wait and become the next one: one string, one write(2), one
- * fdatasync(2), whoever gave them. That is what makes a finished step and its successors' starts cost one sync. `append` answers when
- * its lines are on the disk, and nobody acts on a line before that.
+ * One write is in flight at a time. Events that are given meanwhile wait and become the next one:
+ * one string, one write(2), one fdatasync(2), whoever gave them. That is what makes a finished step
+ * and its successors' starts cost one sync. `append` answers when its lines are on the disk, and
+ * nobody acts on a line before that.
  *
- * - No room: the file is cut back to where the write began, what waits on it waits, and the same write is tried again every second.
- * - Any other failed write, and every failed sync: the kernel may have marked the pages clean without writing them, so neither a second
- *   sync nor a re-read tells what the disk holds. Nothing is acknowledged any more, and the daemon has to end (semantics.md 29).
+ * - No room: the file is cut back to where the write began, what waits on it waits, and the same
+ *   write is tried again every second.
+ * - Any other failed write, and every failed sync: the kernel may have marked the pages clean
+ *   without writing them, so neither a second sync nor a re-read tells what the disk holds. Nothing
+ *   is acknowledged any more, and the daemon has to end (semantics.md 29).
  *
  * ## A second life
  *
- * A ledger is born whole (ledger-birth.ts). Opening one again cuts a torn tail, and writes the last batch once more before it is believed: the crash may
- * have come after a sync that failed.
+ * A ledger is born whole (ledger-birth.ts). Opening one again cuts a torn tail, and writes the last
+ * batch once more before it is believed: the crash may have come after a sync that failed.
  *
  * ## One writer
  *
- * The daemon's lock sees to that (lock.ts), until somebody removes its files under a daemon that is stopped. So a pipeline's ledger is locked in the kernel for
- * as long as it is open, from before it has its name: the process that meets one which is locked ends, and it meets them before any run's. Looking at the
- * daemon's lock before each write was tried, and is not enough: a process can be stopped between the look and the write.
+ * The daemon's lock sees to that (lock.ts), until somebody removes its files under a daemon that is
+ * stopped. So a pipeline's ledger is locked in the kernel for as long as it is open, from before it
+ * has its name: the process that meets one which is locked ends, and it meets them before any
+ * run's. Looking at the daemon's lock before each write was tried, and is not enough: a process can
+ * be stopped between the look and the write.
  *
- * Rejected: O_APPEND (a write must land where the good lines end, whatever the file's length); a length prefix (`jq` reads these files); one
- * checksum a write (`tail -F` shows lines); a write-ahead log beside it (the ledger is one).
+ * Rejected: O_APPEND (a write must land where the good lines end, whatever the file's length); a
+ * length prefix (`jq` reads these files); one checksum a write (`tail -F` shows lines); a
+ * write-ahead log beside it (the ledger is one).
  */
 import { readSync, openSync, closeSync } from "node:fs";
 import { tryLock } from "fs-native-extensions";
@@ -40,12 +49,21 @@ import { bearLedger, syncNameOf } from "./ledger-birth.ts";
 import { LedgerClosed, LedgerDamaged, LedgerFailed } from "./ledger-error.ts";
 import { fatal, type LedgerHost } from "./ledger-host.ts";
 import { RETRY_MS, untilRoom } from "../disk/until-room.ts";
-import { LEDGER_START, readLedger, readTail, type LedgerMark, type LedgerReading } from "./ledger-reader.ts";
+import {
+  LEDGER_START,
+  readLedger,
+  readTail,
+  type LedgerMark,
+  type LedgerReading,
+} from "./ledger-reader.ts";
 import { bodiesOf, frame } from "./line-frame.ts";
 
 /** What a ledger needs from whoever writes it. */
 export interface LedgerOptions<E> extends LedgerHost {
-  /** Sees each write's lines once they are durable, before anybody who waits for them and before the next write begins. */
+  /**
+   * Sees each write's lines once they are durable, before anybody who waits for them and before the
+   * next write begins.
+   */
   readonly onDurable?: ((lines: readonly Framed<E>[]) => void) | undefined;
   /** May add events to a write that is about to be made, of which it sees the lines. */
   readonly complete?: ((lines: readonly Framed<E>[]) => readonly E[]) | undefined;
@@ -57,11 +75,16 @@ export interface LedgerOptions<E> extends LedgerHost {
 
 /** How {@link LedgerFile.open} is to read what is there. */
 export interface OpenOptions<E> extends LedgerOptions<E> {
-  /** Another ledger says that this one is complete: a torn tail is then damage (semantics.md 28). */
+  /**
+   * Another ledger says that this one is complete: a torn tail is then damage (semantics.md 28).
+   */
   readonly finishedElsewhere?: boolean | undefined;
   /** Read back to the newest line of this type only. */
   readonly since?: string | undefined;
-  /** Cut and make durable what is there together with the first lines that are appended, in one sync, rather than before: for who acts on none of it before. */
+  /**
+   * Cut and make durable what is there together with the first lines that are appended, in one
+   * sync, rather than before: for who acts on none of it before.
+   */
   readonly withFirstWrite?: boolean | undefined;
 }
 
@@ -87,7 +110,10 @@ export class LedgerFile<E extends { readonly type: string }> {
   #failed: LedgerFailed | undefined;
   #closing = false;
   #hold: { readonly timer: Timer; readonly wake: () => void } | undefined;
-  /** The last batch of an earlier life, which has to be written once more, and whether a torn tail stands behind it. */
+  /**
+   * The last batch of an earlier life, which has to be written once more, and whether a torn tail
+   * stands behind it.
+   */
   #unproven: { readonly batch: Buffer; readonly torn: boolean } | undefined;
 
   private constructor(path: string, fd: number, mark: LedgerMark, options: LedgerOptions<E>) {
@@ -114,10 +140,12 @@ export class LedgerFile<E extends { readonly type: string }> {
   }
 
   /**
-   * Creates a ledger with its first lines, durably, folder included. While the disk is full it waits.
+   * Creates a ledger with its first lines, durably, folder included. While the disk is full it
+   * waits.
    *
    * @param first at least one event; the first is the header
-   * @param at the time that the lines will carry, where what they say was decided before; default: now
+   * @param at the time that the lines will carry, where what they say was decided before; default:
+   *   now
    * @throws LedgerExists if the name is taken; LineTooLong; LedgerFailed, after `onFatal`
    */
   static async create<E extends { readonly type: string }>(
@@ -127,14 +155,19 @@ export class LedgerFile<E extends { readonly type: string }> {
     at = new Date(options.clock.now()).toISOString(),
   ): Promise<LedgerFile<E>> {
     const write = frame<E>(LEDGER_START, [{ events: first, bodies: bodiesOf(path, first), at }]);
-    const fd = await bearLedger(path, { bytes: write.bytes, locked: options.locked === true }, options);
+    const fd = await bearLedger(
+      path,
+      { bytes: write.bytes, locked: options.locked === true },
+      options,
+    );
     options.onDurable?.(write.lines);
     return new LedgerFile<E>(path, fd, write.mark, options);
   }
 
   /**
-   * Puts a new ledger in the place of one that is there, atomically: at no moment is there none. The old one is kept under `keepAs`.
-   * The caller has closed the old one, and no other process writes it.
+   * Puts a new ledger in the place of one that is there, atomically: at no moment is there none.
+   * The old one is kept under `keepAs`. The caller has closed the old one, and no other process
+   * writes it.
    *
    * @throws LedgerFailed, after `onFatal`
    */
@@ -146,7 +179,11 @@ export class LedgerFile<E extends { readonly type: string }> {
   ): Promise<LedgerFile<E>> {
     const at = new Date(options.clock.now()).toISOString();
     const write = frame<E>(LEDGER_START, [{ events: first, bodies: bodiesOf(path, first), at }]);
-    const fd = await bearLedger(path, { bytes: write.bytes, locked: options.locked === true, keepAs }, options);
+    const fd = await bearLedger(
+      path,
+      { bytes: write.bytes, locked: options.locked === true, keepAs },
+      options,
+    );
     options.onDurable?.(write.lines);
     return new LedgerFile<E>(path, fd, write.mark, options);
   }
@@ -155,7 +192,8 @@ export class LedgerFile<E extends { readonly type: string }> {
    * Opens a ledger to go on with it: cuts a torn tail, and makes what is left durable.
    *
    * @returns the ledger, the lines that were read, and how many bytes were cut
-   * @throws LedgerDamaged, with nothing changed; LedgerFormatError; LedgerFailed, after `onFatal`; a Node error if it cannot be opened
+   * @throws LedgerDamaged, with nothing changed; LedgerFormatError; LedgerFailed, after `onFatal`;
+   *   a Node error if it cannot be opened
    */
   static async open<E extends { readonly type: string }>(
     path: string,
@@ -169,9 +207,16 @@ export class LedgerFile<E extends { readonly type: string }> {
       if (options.locked === true && !tryLock(fd))
         throw fatal(
           options,
-          new LedgerFailed(path, "Opening", new Error("another process has it open to write it; find it with `fuser` and end it")),
+          new LedgerFailed(
+            path,
+            "Opening",
+            new Error("another process has it open to write it; find it with `fuser` and end it"),
+          ),
         );
-      reading = options.since === undefined ? readLedger<E>(path, options) : readTail<E>(path, options.since, options);
+      reading =
+        options.since === undefined
+          ? readLedger<E>(path, options)
+          : readTail<E>(path, options.since, options);
       checkWhole(path, reading, options.finishedElsewhere === true);
     } catch (error) {
       await disk.close(fd);
@@ -189,9 +234,11 @@ export class LedgerFile<E extends { readonly type: string }> {
   /**
    * Appends events as one group: no other's lines come between them.
    *
-   * @param at the time that the lines will carry, for a writer that has folded them already; default: now
+   * @param at the time that the lines will carry, for a writer that has folded them already;
+   *   default: now
    * @returns the lines, once they are durable
-   * @throws LineTooLong, LedgerClosed, LedgerFailed: none of the events was, or will be acknowledged
+   * @throws LineTooLong, LedgerClosed, LedgerFailed: none of the events was, or will be
+   *   acknowledged
    */
   append(events: readonly E[], at?: string): Promise<Framed<E>[]> {
     return new Promise((resolve, reject) => {
@@ -200,13 +247,22 @@ export class LedgerFile<E extends { readonly type: string }> {
       if (events.length === 0) return resolve([]);
       // Turned into text now: what the caller does to its objects later must not reach the disk.
       const bodies = bodiesOf(this.path, events);
-      this.#waiting.push({ events, bodies, at: at ?? new Date(this.#options.clock.now()).toISOString(), resolve, reject });
+      this.#waiting.push({
+        events,
+        bodies,
+        at: at ?? new Date(this.#options.clock.now()).toISOString(),
+        resolve,
+        reject,
+      });
       // In a microtask, so that all that is appended in this turn is one write.
       this.#writing ??= Promise.resolve().then(() => this.#writeAll());
     });
   }
 
-  /** Writes what is still waiting, and closes the file. Lines that wait for room on the disk are given up: their appends throw LedgerClosed. */
+  /**
+   * Writes what is still waiting, and closes the file. Lines that wait for room on the disk are
+   * given up: their appends throw LedgerClosed.
+   */
   async close(): Promise<void> {
     if (this.#closing) return this.#writing;
     this.#closing = true;
@@ -233,7 +289,10 @@ export class LedgerFile<E extends { readonly type: string }> {
     this.#unproven = undefined;
   }
 
-  /** fsync rather than fdatasync: the cut has to be durable too, and the name if the crash came before its folder was synced. */
+  /**
+   * fsync rather than fdatasync: the cut has to be durable too, and the name if the crash came
+   * before its folder was synced.
+   */
   async #syncAll(): Promise<void> {
     await Promise.all([this.#disk.fsync(this.#fd), syncNameOf(this.path, this.#options)]);
   }
@@ -310,13 +369,28 @@ export class LedgerFile<E extends { readonly type: string }> {
   }
 }
 
-function checkWhole<E extends { readonly type: string }>(path: string, reading: LedgerReading<E>, finishedElsewhere: boolean): void {
-  if (reading.end === "damaged") throw new LedgerDamaged(path, reading.fault!.line, reading.fault!.fault);
-  if (reading.mark.seq === 0) throw new LedgerDamaged(path, 1, reading.size === 0 ? "it is empty" : "it has no whole header");
+function checkWhole<E extends { readonly type: string }>(
+  path: string,
+  reading: LedgerReading<E>,
+  finishedElsewhere: boolean,
+): void {
+  if (reading.end === "damaged")
+    throw new LedgerDamaged(path, reading.fault!.line, reading.fault!.fault);
+  if (reading.mark.seq === 0)
+    throw new LedgerDamaged(path, 1, reading.size === 0 ? "it is empty" : "it has no whole header");
   if (!finishedElsewhere) return;
-  if (reading.end === "torn") throw new LedgerDamaged(path, reading.fault!.line, `${reading.fault!.fault}, and the run had finished`);
+  if (reading.end === "torn")
+    throw new LedgerDamaged(
+      path,
+      reading.fault!.line,
+      `${reading.fault!.fault}, and the run had finished`,
+    );
   if (reading.lines.at(-1)?.type !== "run.finished")
-    throw new LedgerDamaged(path, reading.mark.seq + 1, "lines are missing at the end: the run had finished");
+    throw new LedgerDamaged(
+      path,
+      reading.mark.seq + 1,
+      "lines are missing at the end: the run had finished",
+    );
 }
 
 function readBytes(path: string, from: number, to: number): Buffer {

@@ -1,6 +1,7 @@
 /**
- * Whoever writes ledgers, as a ledger sees it: it gives the time and the disk, and it is turned to when the disk does not do as it is told. What waiting can
- * cure is waited for; anything else ends the process (docs/semantics.md 29).
+ * Whoever writes ledgers, as a ledger sees it: it gives the time and the disk, and it is turned to
+ * when the disk does not do as it is told. What waiting can cure is waited for; anything else ends
+ * the process (docs/semantics.md 29).
  */
 import type { Clock } from "../clock.ts";
 import type { Disk } from "../disk/disk.ts";

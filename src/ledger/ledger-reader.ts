@@ -1,12 +1,14 @@
 /**
  * Reads ledgers: the framing of docs/ledger.md, without judging what the events say.
  *
- * A ledger is good up to its first bad line. What stands from there on is one of two things (semantics.md 28). It is a torn tail if it can
- * have come from the last write, which was never acknowledged: then no readable line in it began a later write. Otherwise acknowledged
- * lines are gone, and that is damage. A reader never skips a bad line and never repairs.
+ * A ledger is good up to its first bad line. What stands from there on is one of two things
+ * (semantics.md 28). It is a torn tail if it can have come from the last write, which was never
+ * acknowledged: then no readable line in it began a later write. Otherwise acknowledged lines are
+ * gone, and that is damage. A reader never skips a bad line and never repairs.
  *
- * The file is read in blocks, so that a line of a gigabyte costs no more memory than one of 1 MiB, and each line is parsed straight from
- * its bytes. There is no zod here: `orchd status` reads ledgers, and has 70 ms in all.
+ * The file is read in blocks, so that a line of a gigabyte costs no more memory than one of 1 MiB,
+ * and each line is parsed straight from its bytes. There is no zod here: `orchd status` reads
+ * ledgers, and has 70 ms in all.
  */
 import { isAscii, isUtf8 } from "node:buffer";
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
@@ -50,7 +52,10 @@ export const LEDGER_START: LedgerMark = { offset: 0, seq: 0, crc: 0, batch: 0, b
 /** What a ledger holds. */
 export interface LedgerReading<E> {
   readonly lines: Framed<E>[];
-  /** `whole`: every byte belongs to a good line; `torn`: the last write is incomplete; `damaged`: acknowledged lines are bad. */
+  /**
+   * `whole`: every byte belongs to a good line; `torn`: the last write is incomplete; `damaged`:
+   * acknowledged lines are bad.
+   */
   readonly end: "whole" | "torn" | "damaged";
   /** The length of the good lines. */
   readonly validBytes: number;
@@ -66,7 +71,10 @@ export interface LedgerReading<E> {
 export interface ReadOptions<E> {
   /** Where to begin; default: at the start. */
   readonly from?: LedgerMark | undefined;
-  /** Takes each line instead of the answer's `lines`; `false` ends the reading there, as if the file ended. */
+  /**
+   * Takes each line instead of the answer's `lines`; `false` ends the reading there, as if the file
+   * ended.
+   */
   readonly each?: ((line: Framed<E>) => void | false) | undefined;
   /** The newest format that is understood; default {@link LEDGER_FORMAT}. */
   readonly format?: number | undefined;
@@ -75,7 +83,8 @@ export interface ReadOptions<E> {
 /**
  * Reads a ledger, whole or from a mark on.
  *
- * @throws LedgerFormatError if its header has a newer format; a Node error if the file cannot be read
+ * @throws LedgerFormatError if its header has a newer format; a Node error if the file cannot be
+ *   read
  */
 export function readLedger<E>(path: string, options: ReadOptions<E> = {}): LedgerReading<E> {
   const fd = openSync(path, "r");
@@ -87,7 +96,11 @@ export function readLedger<E>(path: string, options: ReadOptions<E> = {}): Ledge
 }
 
 /** Reads a ledger that is in memory; `path` is for messages. @throws LedgerFormatError */
-export function parseLedger<E>(bytes: Buffer, path = "ledger", options: ReadOptions<E> = {}): LedgerReading<E> {
+export function parseLedger<E>(
+  bytes: Buffer,
+  path = "ledger",
+  options: ReadOptions<E> = {},
+): LedgerReading<E> {
   const scan = new Scan<E>(path, options);
   const rest = scan.block(bytes, options.from?.offset ?? 0, bytes.length);
   return scan.finish(bytes.length, bytes.length - rest);
@@ -101,7 +114,10 @@ function scanFile<E>(fd: number, path: string, options: ReadOptions<E>): LedgerR
   let kept = 0;
   // What is written while this reads is left for the next reading.
   for (;;) {
-    const read = position < size ? readSync(fd, buffer, kept, Math.min(buffer.length - kept, size - position), position) : 0;
+    const read =
+      position < size
+        ? readSync(fd, buffer, kept, Math.min(buffer.length - kept, size - position), position)
+        : 0;
     if (read === 0 || scan.ended) return scan.finish(size, kept);
     position += read;
     const filled = kept + read;
@@ -173,7 +189,13 @@ class Scan<E> {
   /** @param rest bytes after the last line feed */
   finish(size: number, rest: number): LedgerReading<E> {
     if (!this.ended && (rest > 0 || this.#skipping)) this.#bad("it ends without a line feed");
-    const mark = { offset: this.#offset, seq: this.#seq, crc: this.#crc, batch: this.#batch, batchOffset: this.#batchOffset };
+    const mark = {
+      offset: this.#offset,
+      seq: this.#seq,
+      crc: this.#crc,
+      batch: this.#batch,
+      batchOffset: this.#batchOffset,
+    };
     const end = this.#fault === undefined ? "whole" : this.#damaged ? "damaged" : "torn";
     const reading = { lines: this.#lines, end, validBytes: this.#offset, size, mark } as const;
     return this.#fault === undefined ? reading : { ...reading, fault: this.#fault };
@@ -187,21 +209,29 @@ class Scan<E> {
     const crcAt = end - CRC_BYTES;
     const recorded = end + 1 - start >= MAX_LINE_BYTES ? -1 : recordedCrc(bytes, start, end);
     if (recorded < 0) {
-      this.#bad(end + 1 - start >= MAX_LINE_BYTES ? "it is longer than 1 MiB" : "it does not end in a checksum");
+      this.#bad(
+        end + 1 - start >= MAX_LINE_BYTES
+          ? "it is longer than 1 MiB"
+          : "it does not end in a checksum",
+      );
       return this.#after(bytes, start, end);
     }
     if (crc32(bytes.subarray(start, crcAt), this.#crc) !== recorded) {
       this.#bad("its checksum does not match");
       return this.#after(bytes, start, end);
     }
-    const line = this.#text === "any" ? parseLine(bytes, start, end) : parseKnown(bytes, start, end, this.#text);
+    const line =
+      this.#text === "any"
+        ? parseLine(bytes, start, end)
+        : parseKnown(bytes, start, end, this.#text);
     const fault = line === undefined ? "it is not JSON in UTF-8" : this.#frameFault(line);
     if (fault !== undefined) {
       this.#bad(fault);
       return this.#after(bytes, start, end);
     }
     const { seq, b } = line as unknown as Framed<object>;
-    // Line 1 carries the format, and so does each checkpoint, from which a pipeline's ledger is read.
+    // Line 1 carries the format, and so does each checkpoint, from which a pipeline's ledger is
+    // read.
     if (this.#first) this.#checkFormat((line as { format?: unknown }).format);
     this.#first = false;
     if (b !== this.#batch) {
@@ -223,7 +253,8 @@ class Scan<E> {
     if (line["seq"] !== due) return `its seq is ${JSON.stringify(line["seq"])} where ${due} is due`;
     if (line["b"] !== due && (line["b"] !== this.#batch || this.#batch === 0))
       return `its b is ${JSON.stringify(line["b"])}, which is no write's first line`;
-    if (typeof line["at"] !== "string" || typeof line["type"] !== "string") return "it has no time or no type";
+    if (typeof line["at"] !== "string" || typeof line["type"] !== "string")
+      return "it has no time or no type";
     return undefined;
   }
 
@@ -238,7 +269,8 @@ class Scan<E> {
     const line = parseLine(bytes, start, end);
     const bad = this.#fault!.line;
     if (line === undefined || typeof line["b"] !== "number" || !(line["b"] > bad)) return;
-    // The bad line itself counts only if it is another line altogether: where its own digits are what is wrong, it proves nothing.
+    // The bad line itself counts only if it is another line altogether: where its own digits are
+    // what is wrong, it proves nothing.
     if (line["seq"] === bad) return;
     this.#damaged = true;
     this.ended = true;
@@ -249,18 +281,23 @@ class Scan<E> {
 function recordedCrc(bytes: Buffer, start: number, end: number): number {
   const at = end - CRC_BYTES;
   if (at <= start || bytes[end - 1] !== 0x7d || bytes[end - 2] !== 0x22) return -1;
-  for (let index = 0; index < CRC_MARK.length; index += 1) if (bytes[at + index] !== CRC_MARK[index]) return -1;
+  for (let index = 0; index < CRC_MARK.length; index += 1)
+    if (bytes[at + index] !== CRC_MARK[index]) return -1;
   let value = 0;
   for (let index = end - 10; index < end - 2; index += 1) {
     const byte = bytes[index]!;
-    const digit = byte >= 0x30 && byte <= 0x39 ? byte - 0x30 : byte >= 0x61 && byte <= 0x66 ? byte - 0x57 : -1;
+    const digit =
+      byte >= 0x30 && byte <= 0x39 ? byte - 0x30 : byte >= 0x61 && byte <= 0x66 ? byte - 0x57 : -1;
     if (digit < 0) return -1;
     value = value * 16 + digit;
   }
   return value;
 }
 
-/** Text in which no member can be named `__proto__`, of bytes below 128 or in UTF-8; or text of which nothing is known. */
+/**
+ * Text in which no member can be named `__proto__`, of bytes below 128 or in UTF-8; or text of
+ * which nothing is known.
+ */
 type TextKind = "ascii" | "utf8" | "any";
 
 function textOf(block: Buffer): TextKind {
@@ -270,10 +307,19 @@ function textOf(block: Buffer): TextKind {
 }
 
 /** The same as {@link parseLine} for text of which that much is known. */
-function parseKnown(bytes: Buffer, start: number, end: number, kind: "ascii" | "utf8"): Record<string, unknown> | undefined {
+function parseKnown(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  kind: "ascii" | "utf8",
+): Record<string, unknown> | undefined {
   try {
-    const value: unknown = JSON.parse(kind === "ascii" ? bytes.toString("latin1", start, end) : bytes.toString("utf8", start, end));
-    return value === null || typeof value !== "object" || Array.isArray(value) ? undefined : (value as Record<string, unknown>);
+    const value: unknown = JSON.parse(
+      kind === "ascii" ? bytes.toString("latin1", start, end) : bytes.toString("utf8", start, end),
+    );
+    return value === null || typeof value !== "object" || Array.isArray(value)
+      ? undefined
+      : (value as Record<string, unknown>);
   } catch {
     return undefined;
   }
@@ -290,21 +336,31 @@ function parseLine(bytes: Buffer, start: number, end: number): Record<string, un
   }
 }
 
-/** Whether a text may hold `__proto__` as a member's name, escapes included. A pattern would be more exact and takes longer than the parsing. */
+/**
+ * Whether a text may hold `__proto__` as a member's name, escapes included. A pattern would be more
+ * exact and takes longer than the parsing.
+ */
 function mayNamePrototype(text: string): boolean {
   return PROTOTYPE_NAMES.some((name) => text.includes(name));
 }
 
-/** Parses a JSON object so that no member of it can stand in for a prototype. @throws SyntaxError; undefined where it is no object */
+/**
+ * Parses a JSON object so that no member of it can stand in for a prototype. @throws SyntaxError;
+ * undefined where it is no object
+ */
 function parseSafely(text: string): Record<string, unknown> | undefined {
   const value: unknown = JSON.parse(text);
   if (value === null || typeof value !== "object" || Array.isArray(value)) return undefined;
   return (mayNamePrototype(text) ? withoutPrototypes(value) : value) as Record<string, unknown>;
 }
 
-/** The same value of objects without prototypes: there `__proto__` is a name like any other, however it is copied. */
+/**
+ * The same value of objects without prototypes: there `__proto__` is a name like any other, however
+ * it is copied.
+ */
 function withoutPrototypes(root: object): object {
-  const copy = (value: object): object => (Array.isArray(value) ? [] : (Object.create(null) as object));
+  const copy = (value: object): object =>
+    Array.isArray(value) ? [] : (Object.create(null) as object);
   const result = copy(root);
   const left: [from: object, to: object][] = [[root, result]];
   for (let pair = left.pop(); pair !== undefined; pair = left.pop()) {
@@ -319,10 +375,12 @@ function withoutPrototypes(root: object): object {
 }
 
 /**
- * Reads a ledger's end: from the newest line that `found` names (an event's type, or a test of a line) to the last. Without such a
- * line, the whole ledger. What it reads begins with a whole write and is checked like any other reading; lines before are not looked at.
+ * Reads a ledger's end: from the newest line that `found` names (an event's type, or a test of a
+ * line) to the last. Without such a line, the whole ledger. What it reads begins with a whole write
+ * and is checked like any other reading; lines before are not looked at.
  *
- * @throws LedgerFormatError if the header was among what was read and has a newer format; a Node error if the file cannot be read
+ * @throws LedgerFormatError if the header was among what was read and has a newer format; a Node
+ *   error if the file cannot be read
  */
 export function readTail<E>(
   path: string,
@@ -332,8 +390,12 @@ export function readTail<E>(
   const fd = openSync(path, "r");
   try {
     const back = new LinesBackwards(fd);
-    const wanted = typeof found === "string" ? (line: Framed<E>) => (line as { type?: unknown }).type === found : found;
-    const needle = typeof found === "string" ? Buffer.from(`"type":${JSON.stringify(found)}`) : undefined;
+    const wanted =
+      typeof found === "string"
+        ? (line: Framed<E>) => (line as { type?: unknown }).type === found
+        : found;
+    const needle =
+      typeof found === "string" ? Buffer.from(`"type":${JSON.stringify(found)}`) : undefined;
     for (;;) {
       const from = markBefore<E>(back, wanted, needle);
       const reading = scanFile<E>(fd, path, { ...options, from });
@@ -345,8 +407,15 @@ export function readTail<E>(
   }
 }
 
-/** The newest place before which the ledger need not be read: a wanted line's, or that of the first line of its write. */
-function markBefore<E>(back: LinesBackwards, wanted: (line: Framed<E>) => boolean, needle: Buffer | undefined): LedgerMark {
+/**
+ * The newest place before which the ledger need not be read: a wanted line's, or that of the first
+ * line of its write.
+ */
+function markBefore<E>(
+  back: LinesBackwards,
+  wanted: (line: Framed<E>) => boolean,
+  needle: Buffer | undefined,
+): LedgerMark {
   let first: number | undefined;
   for (
     let line = back.previous(first === undefined ? needle : undefined);
@@ -365,7 +434,8 @@ function markBefore<E>(back: LinesBackwards, wanted: (line: Framed<E>) => boolea
     if (parsed.seq > first) continue;
     const before = back.peek();
     const crc = before === undefined ? -1 : recordedCrc(before, 0, before.length);
-    if (crc >= 0 && parsed.seq > 1) return { offset: back.offset, seq: parsed.seq - 1, crc, batch: 0, batchOffset: back.offset };
+    if (crc >= 0 && parsed.seq > 1)
+      return { offset: back.offset, seq: parsed.seq - 1, crc, batch: 0, batchOffset: back.offset };
     first = undefined;
   }
   return LEDGER_START;

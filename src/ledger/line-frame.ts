@@ -1,5 +1,6 @@
 /**
- * Puts events into lines: `seq`, `b`, `at`, `type`, the event's own members, and last `crc`, chained from line to line.
+ * Puts events into lines: `seq`, `b`, `at`, `type`, the event's own members, and last `crc`,
+ * chained from line to line.
  */
 import { crc32 } from "node:zlib";
 import type { Framed } from "../core/event.ts";
@@ -11,7 +12,10 @@ import { MAX_LINE_BYTES } from "./line-limit.ts";
 const FRAME_BYTES = 120;
 
 /** Each event as text, without the framing: `{"type":…}`. @throws LineTooLong */
-export function bodiesOf<E extends { readonly type: string }>(path: string, events: readonly E[]): string[] {
+export function bodiesOf<E extends { readonly type: string }>(
+  path: string,
+  events: readonly E[],
+): string[] {
   return events.map((event) => {
     const body = bodyOf(event);
     // A character is at most three bytes: short texts need no counting.
@@ -31,7 +35,10 @@ function bodyOf(event: { readonly type: string }): string {
   return JSON.stringify({ type, ...rest });
 }
 
-/** Whether an event has members that only the framing may have, as one that was read from a ledger does. */
+/**
+ * Whether an event has members that only the framing may have, as one that was read from a ledger
+ * does.
+ */
 function isFramed(event: object): boolean {
   return "seq" in event || "b" in event || "at" in event || "crc" in event;
 }
@@ -43,7 +50,10 @@ export interface Group<E> {
   readonly at: string;
 }
 
-/** Turns groups of events into one write that goes on from `from`. `more` may add a group of its own. */
+/**
+ * Turns groups of events into one write that goes on from `from`. `more` may add a group of its
+ * own.
+ */
 export function frame<E extends { readonly type: string }>(
   from: LedgerMark,
   groups: readonly Group<E>[],
@@ -61,12 +71,18 @@ export function frame<E extends { readonly type: string }>(
       const line = `{"seq":${seq},"b":${b},"at":"${at}",${bodies[index]!.slice(1, -1)}`;
       crc = crc32(line, crc);
       text += `${line},"crc":"${crc.toString(16).padStart(8, "0")}"}\n`;
-      // The framing first: members added after a spread make an object of a shape of its own, at twenty times the cost.
+      // The framing first: members added after a spread make an object of a shape of its own, at
+      // twenty times the cost.
       lines.push(isFramed(event) ? { ...event, seq, b, at } : { seq, b, at, ...event });
     });
   };
   for (const group of groups) add(group);
   if (more !== undefined) add({ ...more(lines), at: groups.at(-1)!.at });
   const bytes = Buffer.from(text);
-  return { bytes, lines, counts, mark: { offset: from.offset + bytes.length, seq, crc, batch: b, batchOffset: from.offset } };
+  return {
+    bytes,
+    lines,
+    counts,
+    mark: { offset: from.offset + bytes.length, seq, crc, batch: b, batchOffset: from.offset },
+  };
 }

@@ -4,7 +4,10 @@ import { MAX_LINE_BYTES } from "./line-limit.ts";
 const BLOCK_BYTES = 65_536;
 const LF = 0x0a;
 
-/** Walks a file's whole lines from the last to the first, in blocks. Holds a block and a line at most. */
+/**
+ * Walks a file's whole lines from the last to the first, in blocks. Holds a block and a line at
+ * most.
+ */
 export class LinesBackwards {
   readonly #fd: number;
   #bytes: Buffer = Buffer.alloc(0);
@@ -43,7 +46,8 @@ export class LinesBackwards {
   /** Goes back until the line before holds `needle`, or to the file's start. */
   #seek(needle: Buffer): void {
     for (;;) {
-      const hit = this.#end < needle.length ? -1 : this.#bytes.lastIndexOf(needle, this.#end - needle.length);
+      const hit =
+        this.#end < needle.length ? -1 : this.#bytes.lastIndexOf(needle, this.#end - needle.length);
       if (hit >= 0) {
         this.#end = this.#bytes.indexOf(LF, hit) + 1;
         return;
@@ -58,7 +62,10 @@ export class LinesBackwards {
     }
   }
 
-  /** The newest line feed that stands more than `but` bytes before the line given last; -1 at the file's start. */
+  /**
+   * The newest line feed that stands more than `but` bytes before the line given last; -1 at the
+   * file's start.
+   */
   #lineFeedBefore(but: number): number {
     for (;;) {
       const lf = this.#end <= but ? -1 : this.#bytes.lastIndexOf(LF, this.#end - but - 1);
@@ -67,7 +74,10 @@ export class LinesBackwards {
     }
   }
 
-  /** Loads the block before. False at the file's start, and where there is no line feed in as many bytes as a line may have. */
+  /**
+   * Loads the block before. False at the file's start, and where there is no line feed in as many
+   * bytes as a line may have.
+   */
   #load(): boolean {
     if (this.#base === 0) return false;
     if (this.#end > MAX_LINE_BYTES) {

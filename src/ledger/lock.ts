@@ -1,29 +1,53 @@
 /**
  * Who may write: one process at a time (semantics.md 24 and 30).
  *
- * The kernel decides, by an open-file-description lock on `daemon.lock`: freed within milliseconds of the holder's death, kept while it is stopped,
- * and blind to clocks. What the kernel cannot see is the file being removed and made anew, on which a second process would get a lock of
- * its own. Two things answer that. A newcomer claims the next `epoch/N`, which only one process can create, and refuses while the process that the
- * newest one names still lives. And the holder looks every second whether `daemon.lock` is still its own file, and ends
- * if it is not; an epoch file that was removed it writes again. Where both went while the holder was stopped, the ledgers that it has open are locked
- * as well (ledger-file.ts), so that a newcomer ends over the first of them.
+ * The kernel decides, by an open-file-description lock on `daemon.lock`: freed within milliseconds
+ * of the holder's death, kept while it is stopped, and blind to clocks. What the kernel cannot see
+ * is the file being removed and made anew, on which a second process would get a lock of its own.
+ * Two things answer that. A newcomer claims the next `epoch/N`, which only one process can create,
+ * and refuses while the process that the newest one names still lives. And the holder looks every
+ * second whether `daemon.lock` is still its own file, and ends if it is not; an epoch file that was
+ * removed it writes again. Where both went while the holder was stopped, the ledgers that it has
+ * open are locked as well (ledger-file.ts), so that a newcomer ends over the first of them.
  *
- * Rejected: a pid file alone (pids come again), proper-lockfile alone (measured: a stale takeover gave one lock to two holders, and a clock
- * 11 s ahead stole a live one), the epoch alone (a dead holder is found only by looking).
+ * Rejected: a pid file alone (pids come again), proper-lockfile alone (measured: a stale takeover
+ * gave one lock to two holders, and a clock 11 s ahead stole a live one), the epoch alone (a dead
+ * holder is found only by looking).
  */
-import { closeSync, fstatSync, linkSync, openSync, readdirSync, statSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  fstatSync,
+  linkSync,
+  openSync,
+  readdirSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { tryLock, unlock } from "fs-native-extensions";
 import type { Clock, Timer } from "../clock.ts";
 import { writeFileAtomically } from "../disk/atomic-file.ts";
-import { bootId, epochDir, isAlive, newestEpoch, readEpoch, readHolder, startTimeOf, type Holder, type HolderRole } from "./daemon-info.ts";
+import {
+  bootId,
+  epochDir,
+  isAlive,
+  newestEpoch,
+  readEpoch,
+  readHolder,
+  startTimeOf,
+  type Holder,
+  type HolderRole,
+} from "./daemon-info.ts";
 import { ensureDirectory, syncDirectory } from "../disk/directories.ts";
 import { errorCode, systemDisk } from "../disk/disk.ts";
 import { removeStaleFolderLock } from "./stale-folder-lock.ts";
 
 const CHECK_MS = 1_000;
 const MODE = 0o640;
-/** The lock file can be replaced between opening and locking it; nobody does so this often in a row. */
+/**
+ * The lock file can be replaced between opening and locking it; nobody does so this often in a row.
+ */
 const ATTEMPTS = 20;
 const WAIT_MS = 250;
 
@@ -40,9 +64,11 @@ export class DaemonLockHeld extends Error {
 
 function describe(holder: Holder | null): string {
   if (holder === null) return "another process";
-  const what = { daemon: "a daemon", foreground: `a run in the foreground (${holder.run ?? "not yet begun"})`, command: "a command that writes" }[
-    holder.role
-  ];
+  const what = {
+    daemon: "a daemon",
+    foreground: `a run in the foreground (${holder.run ?? "not yet begun"})`,
+    command: "a command that writes",
+  }[holder.role];
   return `${what}, process ${holder.pid}, since ${holder.since}`;
 }
 
@@ -62,7 +88,10 @@ export interface LockOptions {
 export interface DaemonLock {
   /** Counts the holders that there have been; greater than any before. */
   readonly epoch: number;
-  /** Calls back once if the lock file is no longer this holder's: end at once, and write nothing more. */
+  /**
+   * Calls back once if the lock file is no longer this holder's: end at once, and write nothing
+   * more.
+   */
   onLost(callback: () => void): void;
   /** Looks now whether the lock is still held. */
   stillHeld(): boolean;
@@ -77,7 +106,10 @@ export interface DaemonLock {
  *
  * @throws DaemonLockHeld if somebody who lives has it; a Node error if the folder cannot be written
  */
-export async function acquireDaemonLock(orchdDir: string, options: LockOptions): Promise<DaemonLock> {
+export async function acquireDaemonLock(
+  orchdDir: string,
+  options: LockOptions,
+): Promise<DaemonLock> {
   await ensureDirectory(systemDisk, epochDir(orchdDir));
   const path = join(orchdDir, "daemon.lock");
   const fd = lockFile(orchdDir, path);
@@ -92,20 +124,29 @@ export async function acquireDaemonLock(orchdDir: string, options: LockOptions):
 }
 
 /**
- * Takes the lock, waiting while a run in the foreground or a command has it; a daemon that has it is no reason to wait.
+ * Takes the lock, waiting while a run in the foreground or a command has it; a daemon that has it
+ * is no reason to wait.
  *
  * @param onWaiting called once, with whom it waits for
  * @throws DaemonLockHeld if a daemon has it, or once `signal` says to stop waiting
  */
 export async function waitForDaemonLock(
   orchdDir: string,
-  options: LockOptions & { readonly onWaiting?: (holder: Holder | null) => void; readonly signal?: AbortSignal },
+  options: LockOptions & {
+    readonly onWaiting?: (holder: Holder | null) => void;
+    readonly signal?: AbortSignal;
+  },
 ): Promise<DaemonLock> {
   for (let waiting = false; ; waiting = true) {
     try {
       return await acquireDaemonLock(orchdDir, options);
     } catch (error) {
-      if (!(error instanceof DaemonLockHeld) || error.holder?.role === "daemon" || options.signal?.aborted === true) throw error;
+      if (
+        !(error instanceof DaemonLockHeld) ||
+        error.holder?.role === "daemon" ||
+        options.signal?.aborted === true
+      )
+        throw error;
       if (!waiting) options.onWaiting?.(error.holder);
       await new Promise<void>((resolve) => void options.clock.after(WAIT_MS, resolve));
     }
@@ -123,7 +164,9 @@ function lockFile(orchdDir: string, path: string): number {
     if (isFileAt(fd, path)) return fd;
     closeSync(fd);
   }
-  throw new Error(`${path} is replaced again and again while orchd tries to lock it; find out what does so.`);
+  throw new Error(
+    `${path} is replaced again and again while orchd tries to lock it; find out what does so.`,
+  );
 }
 
 function isFileAt(fd: number, path: string): boolean {
@@ -132,7 +175,10 @@ function isFileAt(fd: number, path: string): boolean {
   return there !== undefined && there.ino === own.ino && there.dev === own.dev;
 }
 
-/** Makes the next epoch this process's. Whole from the start, and exclusively: of two that try, one fails. */
+/**
+ * Makes the next epoch this process's. Whole from the start, and exclusively: of two that try, one
+ * fails.
+ */
 async function claimEpoch(orchdDir: string, options: LockOptions): Promise<Holder> {
   const epochs = epochDir(orchdDir);
   const newest = newestEpoch(orchdDir);
@@ -162,7 +208,8 @@ async function claimEpoch(orchdDir: string, options: LockOptions): Promise<Holde
   }
   await syncDirectory(systemDisk, epochs);
   for (const name of readdirSync(epochs)) {
-    if (Number(name) < newest || (name.startsWith(".") && !name.endsWith(`.${process.pid}`))) removeIfThere(join(epochs, name));
+    if (Number(name) < newest || (name.startsWith(".") && !name.endsWith(`.${process.pid}`)))
+      removeIfThere(join(epochs, name));
   }
   return holder;
 }
@@ -234,7 +281,12 @@ class HeldLock implements DaemonLock {
 
   /** One at a time, so that what is written last is what holds. */
   #record(): Promise<void> {
-    const write = (): Promise<void> => writeFileAtomically(join(epochDir(this.#orchdDir), String(this.epoch)), textOf(this.#holder), { mode: 0o644 });
+    const write = (): Promise<void> =>
+      writeFileAtomically(
+        join(epochDir(this.#orchdDir), String(this.epoch)),
+        textOf(this.#holder),
+        { mode: 0o644 },
+      );
     this.#recorded = this.#recorded.catch(() => undefined).then(write);
     return this.#recorded;
   }
@@ -242,13 +294,17 @@ class HeldLock implements DaemonLock {
   #watch(): void {
     this.#timer = this.#clock.after(CHECK_MS, () => {
       if (!this.stillHeld()) return;
-      // Somebody removed the epoch: `orchd status` would see no daemon, and one that came after the lock file's loss would see no holder.
+      // Somebody removed the epoch: `orchd status` would see no daemon, and one that came after the
+      // lock file's loss would see no holder.
       if ((this.#newestEpoch() ?? this.epoch) < this.epoch) this.#record().catch(() => undefined);
       this.#watch();
     });
   }
 
-  /** Undefined where the folder cannot be read now, for want of a descriptor say: the lock file, which needs none, decides alone then. */
+  /**
+   * Undefined where the folder cannot be read now, for want of a descriptor say: the lock file,
+   * which needs none, decides alone then.
+   */
   #newestEpoch(): number | undefined {
     try {
       return newestEpoch(this.#orchdDir);

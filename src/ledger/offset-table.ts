@@ -1,7 +1,9 @@
 /**
- * A map from 32 bits of a key to offsets in a file, in 8 bytes an entry: an index of a million entries must not cost the daemon 100 MB.
+ * A map from 32 bits of a key to offsets in a file, in 8 bytes an entry: an index of a million
+ * entries must not cost the daemon 100 MB.
  *
- * Open addressing over two typed arrays. Different keys can have the same bits; whoever looks compares the key that stands in the file.
+ * Open addressing over two typed arrays. Different keys can have the same bits; whoever looks
+ * compares the key that stands in the file.
  */
 export class OffsetTable {
   #bits = new Uint32Array(1_024);
@@ -20,7 +22,10 @@ export class OffsetTable {
     return this.#offsets[slot]! - 1;
   }
 
-  /** Sets the offset of the key that `matches` knows, in place of the one it had. @param offset below 2^32 - 1 */
+  /**
+   * Sets the offset of the key that `matches` knows, in place of the one it had. @param offset
+   * below 2^32 - 1
+   */
   set(bits: number, offset: number, matches: (offset: number) => boolean): void {
     const slot = this.#slotOf(bits, matches);
     if (this.#offsets[slot] === 0) this.#size += 1;
@@ -32,7 +37,11 @@ export class OffsetTable {
   #slotOf(bits: number, matches: (offset: number) => boolean): number {
     const mask = this.#bits.length - 1;
     let slot = bits & mask;
-    while (this.#offsets[slot] !== 0 && !(this.#bits[slot] === bits && matches(this.#offsets[slot]! - 1))) slot = (slot + 1) & mask;
+    while (
+      this.#offsets[slot] !== 0 &&
+      !(this.#bits[slot] === bits && matches(this.#offsets[slot]! - 1))
+    )
+      slot = (slot + 1) & mask;
     return slot;
   }
 

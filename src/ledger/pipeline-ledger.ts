@@ -1,14 +1,19 @@
 /**
  * A pipeline's own ledger, and the pipeline as its fold (core/pipeline-state.ts).
  *
- * - `state` holds durable lines only. It moves after each sync, before anybody who waited for the lines goes on.
- * - A checkpoint stands after line 1 of a new file and at least every 256 lines; opening reads no further back than the last one. It is written at the
- *   end of the write that makes it due, from a copy of the state that has that write's lines too, since none may stand between what a
+ * - `state` holds durable lines only. It moves after each sync, before anybody who waited for the
+ *   lines goes on.
+ * - A checkpoint stands after line 1 of a new file and at least every 256 lines; opening reads no
+ *   further back than the last one. It is written at the end of the write that makes it due, from a
+ *   copy of the state that has that write's lines too, since none may stand between what a
  *   checkpoint says and the checkpoint.
- * - At 16 MiB the file goes on under `pipeline-DATE.jsonl` and a new one begins, with all that is known in its first two lines.
- * - A damaged file is kept as `pipeline.jsonl.damaged-N`, and a new one begins with what its good lines say (semantics.md 6).
+ * - At 16 MiB the file goes on under `pipeline-DATE.jsonl` and a new one begins, with all that is
+ *   known in its first two lines.
+ * - A damaged file is kept as `pipeline.jsonl.damaged-N`, and a new one begins with what its good
+ *   lines say (semantics.md 6).
  *
- * In both cases the new file takes the name in one rename, so there is a whole `pipeline.jsonl` at every moment.
+ * In both cases the new file takes the name in one rename, so there is a whole `pipeline.jsonl` at
+ * every moment.
  */
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -27,7 +32,10 @@ const ROTATE_BYTES = 16 * 1_048_576;
 const ROTATED = /^pipeline-.+\.jsonl$/;
 
 /** What {@link PipelineLedger.open} needs. */
-export interface PipelineLedgerOptions extends Pick<LedgerOptions<PipelineEvent>, "clock" | "onFatal" | "onHeld" | "disk"> {
+export interface PipelineLedgerOptions extends Pick<
+  LedgerOptions<PipelineEvent>,
+  "clock" | "onFatal" | "onHeld" | "disk"
+> {
   /** Lines from one checkpoint to the next; default 256. */
   readonly checkpointLines?: number | undefined;
   /** The length from which on a new file begins; default 16 MiB. */
@@ -41,7 +49,10 @@ export interface PipelineDamage {
   readonly fault: string;
   /** Where the damaged file is now. */
   readonly keptAs: string;
-  /** When the last good line was written; undefined if there is none. From then on, active runs are found from their headers. */
+  /**
+   * When the last good line was written; undefined if there is none. From then on, active runs are
+   * found from their headers.
+   */
   readonly lastAt: string | undefined;
 }
 
@@ -73,11 +84,18 @@ export class PipelineLedger {
    *
    * @throws LedgerFormatError if a newer release wrote it; LedgerFailed, after `onFatal`
    */
-  static async open(runsDir: string, pipeline: string, options: PipelineLedgerOptions): Promise<PipelineLedger> {
+  static async open(
+    runsDir: string,
+    pipeline: string,
+    options: PipelineLedgerOptions,
+  ): Promise<PipelineLedger> {
     const ledger = new PipelineLedger(new RunStore(runsDir), pipeline, options);
     if (!existsSync(ledger.path)) return ledger;
     try {
-      const { file, lines } = await LedgerFile.open<PipelineEvent>(ledger.path, { ...ledger.#fileOptions(), since: "pipeline.checkpoint" });
+      const { file, lines } = await LedgerFile.open<PipelineEvent>(ledger.path, {
+        ...ledger.#fileOptions(),
+        since: "pipeline.checkpoint",
+      });
       for (const line of lines) evolvePipeline(ledger.#state, line);
       ledger.#file = file;
     } catch (error) {
@@ -139,14 +157,21 @@ export class PipelineLedger {
         for (const line of lines) evolvePipeline(this.#state, line);
       },
       complete: (lines) => {
-        if (this.#state.linesSinceCheckpoint + lines.length < (this.#options.checkpointLines ?? CHECKPOINT_LINES)) return [];
+        if (
+          this.#state.linesSinceCheckpoint + lines.length <
+          (this.#options.checkpointLines ?? CHECKPOINT_LINES)
+        )
+          return [];
         const checkpoint = checkpointAfter(this.#state, lines);
         return fits(checkpoint) ? [checkpoint] : [];
       },
     };
   }
 
-  /** The first lines of a pipeline without a ledger: the events, the first of them with the format, and a checkpoint after it. */
+  /**
+   * The first lines of a pipeline without a ledger: the events, the first of them with the format,
+   * and a checkpoint after it.
+   */
   async #create(events: readonly PipelineEvent[]): Promise<PipelineLine[]> {
     let written: readonly PipelineLine[] = [];
     await this.#change(async () => {
@@ -222,26 +247,40 @@ export class PipelineLedger {
 /** The checkpoint that is due after these lines, while `state` has not seen them yet. */
 function checkpointAfter(state: PipelineState, lines: readonly PipelineLine[]): PipelineEvent {
   const at = lines[0]!.at;
-  const copy = evolvePipeline(emptyPipelineState(), { ...structuredClone(checkpointOf(state)), seq: state.lastSeq, b: state.lastSeq, at });
+  const copy = evolvePipeline(emptyPipelineState(), {
+    ...structuredClone(checkpointOf(state)),
+    seq: state.lastSeq,
+    b: state.lastSeq,
+    at,
+  });
   for (const line of lines) evolvePipeline(copy, line);
   return { ...checkpointOf(copy), format: LEDGER_FORMAT };
 }
 
-/** Thousands of runs that are active at once make a checkpoint too long for a line: then the lines before it are read for longer. */
+/**
+ * Thousands of runs that are active at once make a checkpoint too long for a line: then the lines
+ * before it are read for longer.
+ */
 function fits(checkpoint: PipelineEvent): boolean {
   return Buffer.byteLength(JSON.stringify(checkpoint)) < MAX_LINE_BYTES - 1_024;
 }
 
 function rotatedName(path: string, nowMs: number): string {
-  // A crash may have come after it got its second name, on another day by now: with two, its lines would be told twice.
+  // A crash may have come after it got its second name, on another day by now: with two, its lines
+  // would be told twice.
   const own = statSync(path).ino;
-  const given = readdirSync(dirname(path)).find((name) => ROTATED.test(name) && statSync(join(dirname(path), name)).ino === own);
+  const given = readdirSync(dirname(path)).find(
+    (name) => ROTATED.test(name) && statSync(join(dirname(path), name)).ino === own,
+  );
   if (given !== undefined) return join(dirname(path), given);
   const base = `${path.slice(0, -".jsonl".length)}-${new Date(nowMs).toISOString().slice(0, 10)}`;
   return freeName((n) => (n === 1 ? `${base}.jsonl` : `${base}-${n}.jsonl`), path);
 }
 
-/** The first name that is free, or that a crash left as a second name of the very file that is to get it. */
+/**
+ * The first name that is free, or that a crash left as a second name of the very file that is to
+ * get it.
+ */
 function freeName(nth: (n: number) => string, path: string): string {
   const own = statSync(path).ino;
   for (let n = 1; ; n += 1) {

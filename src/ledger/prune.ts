@@ -1,8 +1,10 @@
 /**
- * Removes old runs, and what only they needed: logs, empty month folders, artifacts, step code, old files of the pipelines' own ledgers, evidence of damage.
+ * Removes old runs, and what only they needed: logs, empty month folders, artifacts, step code, old
+ * files of the pipelines' own ledgers, evidence of damage.
  *
- * retention.ts decides; this gathers the facts and removes. Only the holder of the daemon's lock may. It gives way to other work between files. A run's
- * log goes before its ledger, so that a crash in between leaves a run without a log rather than a log without a run.
+ * retention.ts decides; this gathers the facts and removes. Only the holder of the daemon's lock
+ * may. It gives way to other work between files. A run's log goes before its ledger, so that a
+ * crash in between leaves a run without a log rather than a log without a run.
  */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { rmdir } from "node:fs/promises";
@@ -25,11 +27,18 @@ import { RunStore } from "./run-store.ts";
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
-/** Far longer than putting all outputs of a step takes: an hour would let whatever is written in it pass a limit in bytes. */
+/**
+ * Far longer than putting all outputs of a step takes: an hour would let whatever is written in it
+ * pass a limit in bytes.
+ */
 const YOUNG_MS = 600_000;
 const SHA_NAME = /^([0-9a-f]{64})(\.mjs)?$/;
-/** A reference to an artifact or a bundle, in a ledger or in a spilled field; with the name of the field, where that may refer to more. */
-const REFERENCE = /(?:"(snapshot|spec|params|outputs|values|state|metadata)":\{)?"(?:\$artifact|bundle)":"([0-9a-f]{64})"/g;
+/**
+ * A reference to an artifact or a bundle, in a ledger or in a spilled field; with the name of the
+ * field, where that may refer to more.
+ */
+const REFERENCE =
+  /(?:"(snapshot|spec|params|outputs|values|state|metadata)":\{)?"(?:\$artifact|bundle)":"([0-9a-f]{64})"/g;
 const OLD_PIPELINE_LEDGER = /^pipeline-\d{4}-\d\d-\d\d(-\d+)?\.jsonl$/;
 /** A damaged ledger that was set aside, and the name that it had. */
 const EVIDENCE = /^(.+\.jsonl)\.damaged-\d+$/;
@@ -62,7 +71,10 @@ export interface Pruned {
   readonly kept: { readonly run: string; readonly because: string }[];
   /** Of the runs and of the files. */
   readonly bytes: number;
-  /** Artifacts and bundles that nothing refers to any more, rotated ledgers of pipelines, evidence of damage. */
+  /**
+   * Artifacts and bundles that nothing refers to any more, rotated ledgers of pipelines, evidence
+   * of damage.
+   */
   readonly files: number;
 }
 
@@ -70,21 +82,33 @@ export interface Pruned {
 interface References {
   /** Artifacts and bundles. */
   readonly shas: Set<string>;
-  /** Of the artifacts those that are a whole field of a line (spill-event.ts), and may refer to more. A single output, however long, refers to nothing. */
+  /**
+   * Of the artifacts those that are a whole field of a line (spill-event.ts), and may refer to
+   * more. A single output, however long, refers to nothing.
+   */
   readonly fields: Set<string>;
 }
 
 /** What each run refers to, so that no ledger is read twice in one sweep. */
 type ReferencesOfRuns = Map<string, References>;
 
-/** Removes what retention lets go. @throws a Node error if something cannot be removed; the rest stays, and the next time goes on */
+/**
+ * Removes what retention lets go. @throws a Node error if something cannot be removed; the rest
+ * stays, and the next time goes on
+ */
 export async function prune(runsDir: string, options: PruneOptions): Promise<Pruned> {
   const store = new RunStore(runsDir);
   const references: ReferencesOfRuns = new Map();
   const artifactBytes = sizesIn(store.artifacts);
   const facts: PipelineFacts[] = [];
-  for (const pipeline of store.pipelines()) facts.push(await factsOf(store, pipeline, options, references, artifactBytes));
-  const decided = decideRetention(facts, options.nowMs, (run) => sourcesOf(store, run), options.totalBytes);
+  for (const pipeline of store.pipelines())
+    facts.push(await factsOf(store, pipeline, options, references, artifactBytes));
+  const decided = decideRetention(
+    facts,
+    options.nowMs,
+    (run) => sourcesOf(store, run),
+    options.totalBytes,
+  );
   const size = new Map<string, number>();
   for (const { runs, files = [] } of facts) {
     for (const { run, bytes } of runs) size.set(run, bytes);
@@ -120,11 +144,16 @@ async function factsOf(
   const { state, toldUntil } = stateOf(store, pipeline);
   await syncFile(store.pipelineLedger(pipeline));
   const active = new Set([...state.active.keys(), ...state.queued, ...(options.alsoActive ?? [])]);
-  const byBytes = artifactBytes.size > 0 && (policy.keepBytes !== undefined || options.totalBytes !== undefined);
+  const byBytes =
+    artifactBytes.size > 0 && (policy.keepBytes !== undefined || options.totalBytes !== undefined);
   const evidence = new Map<string, FileFacts[]>();
-  const files = [...rotatedLedgers(store, pipeline), ...evidenceIn(store.pipelineDir(pipeline)).values()].flat();
+  const files = [
+    ...rotatedLedgers(store, pipeline),
+    ...evidenceIn(store.pipelineDir(pipeline)).values(),
+  ].flat();
   for (const month of store.months(pipeline)) {
-    for (const [ledger, kept] of evidenceIn(join(store.pipelineDir(pipeline), month))) evidence.set(ledger, kept);
+    for (const [ledger, kept] of evidenceIn(join(store.pipelineDir(pipeline), month)))
+      evidence.set(ledger, kept);
   }
   const runs: RunFacts[] = [];
   for (const run of store.list(pipeline)) {
@@ -141,7 +170,15 @@ async function factsOf(
     }
     await giveWay(options);
   }
-  return { pipeline, policy, through: state.through, toldUntil, active, runs, files: [...files, ...[...evidence.values()].flat()] };
+  return {
+    pipeline,
+    policy,
+    through: state.through,
+    toldUntil,
+    active,
+    runs,
+    files: [...files, ...[...evidence.values()].flat()],
+  };
 }
 
 function artifactsOf(
@@ -163,19 +200,32 @@ function artifactsOf(
 function rotatedLedgers(store: RunStore, pipeline: string): FileFacts[] {
   const folder = store.pipelineDir(pipeline);
   return readdirSync(folder).flatMap((name) => {
-    const file = OLD_PIPELINE_LEDGER.test(name) ? statSync(join(folder, name), { throwIfNoEntry: false }) : undefined;
-    return file === undefined ? [] : [{ path: join(folder, name), stampMs: file.mtimeMs, bytes: file.size, evidence: false }];
+    const file = OLD_PIPELINE_LEDGER.test(name)
+      ? statSync(join(folder, name), { throwIfNoEntry: false })
+      : undefined;
+    return file === undefined
+      ? []
+      : [{ path: join(folder, name), stampMs: file.mtimeMs, bytes: file.size, evidence: false }];
   });
 }
 
-/** The damaged ledgers that were set aside in a folder, by the path of the ledger. A renamed file keeps its old time; when it got its name is the inode's. */
+/**
+ * The damaged ledgers that were set aside in a folder, by the path of the ledger. A renamed file
+ * keeps its old time; when it got its name is the inode's.
+ */
 function evidenceIn(folder: string): Map<string, FileFacts[]> {
   const found = new Map<string, FileFacts[]>();
   for (const name of readdirSync(folder)) {
     const ledger = EVIDENCE.exec(name)?.[1];
-    const file = ledger === undefined ? undefined : statSync(join(folder, name), { throwIfNoEntry: false });
+    const file =
+      ledger === undefined ? undefined : statSync(join(folder, name), { throwIfNoEntry: false });
     if (ledger === undefined || file === undefined) continue;
-    const facts = { path: join(folder, name), stampMs: file.ctimeMs, bytes: file.size, evidence: true };
+    const facts = {
+      path: join(folder, name),
+      stampMs: file.ctimeMs,
+      bytes: file.size,
+      evidence: true,
+    };
     found.set(join(folder, ledger), [...(found.get(join(folder, ledger)) ?? []), facts]);
   }
   return found;
@@ -184,24 +234,34 @@ function evidenceIn(folder: string): Map<string, FileFacts[]> {
 function sizesIn(directory: string): Map<string, number> {
   const sizes = new Map<string, number>();
   for (const name of namesIn(directory)) {
-    const bytes = SHA_NAME.test(name) ? statSync(join(directory, name), { throwIfNoEntry: false })?.size : undefined;
+    const bytes = SHA_NAME.test(name)
+      ? statSync(join(directory, name), { throwIfNoEntry: false })?.size
+      : undefined;
     if (bytes !== undefined) sizes.set(name, bytes);
   }
   return sizes;
 }
 
-function stateOf(store: RunStore, pipeline: string): { readonly state: PipelineState; readonly toldUntil: number | undefined } {
+function stateOf(
+  store: RunStore,
+  pipeline: string,
+): { readonly state: PipelineState; readonly toldUntil: number | undefined } {
   const state = emptyPipelineState();
   let last: PipelineLine | undefined;
   try {
-    for (last of readTail<PipelineLine>(store.pipelineLedger(pipeline), "pipeline.checkpoint").lines) evolvePipeline(state, last);
+    for (last of readTail<PipelineLine>(store.pipelineLedger(pipeline), "pipeline.checkpoint")
+      .lines)
+      evolvePipeline(state, last);
   } catch (error) {
     if (errorCode(error) !== "ENOENT") throw error;
   }
   return { state, toldUntil: last === undefined ? undefined : Date.parse(last.at) };
 }
 
-/** What was read may have been written and not yet synced; after this it is durable, as semantics.md 24 wants of `through`. */
+/**
+ * What was read may have been written and not yet synced; after this it is durable, as semantics.md
+ * 24 wants of `through`.
+ */
 async function syncFile(path: string): Promise<void> {
   let fd: number;
   try {
@@ -240,7 +300,8 @@ function sourcesOf(store: RunStore, run: string): Set<string> {
     readLedger<RunLine>(store.runLedger(run), {
       each: (line) => {
         if (line.type === "step.cached") sources.add(line.source.run);
-        if (line.type === "run.submitted" && line.reuse !== undefined) for (const source of Object.values(line.reuse)) sources.add(source);
+        if (line.type === "run.submitted" && line.reuse !== undefined)
+          for (const source of Object.values(line.reuse)) sources.add(source);
       },
     });
   } catch (error) {
@@ -249,7 +310,11 @@ function sourcesOf(store: RunStore, run: string): Set<string> {
   return sources;
 }
 
-async function removeRuns(store: RunStore, runs: readonly string[], options: PruneOptions): Promise<void> {
+async function removeRuns(
+  store: RunStore,
+  runs: readonly string[],
+  options: PruneOptions,
+): Promise<void> {
   const directories = new Set<string>();
   for (const run of runs) {
     await removeFile(store.runLog(run));
@@ -261,7 +326,11 @@ async function removeRuns(store: RunStore, runs: readonly string[], options: Pru
 }
 
 /** Dot-names that a crash left behind, and month folders that have become empty. */
-async function removeOldFiles(store: RunStore, pipeline: string, options: PruneOptions): Promise<void> {
+async function removeOldFiles(
+  store: RunStore,
+  pipeline: string,
+  options: PruneOptions,
+): Promise<void> {
   const folder = store.pipelineDir(pipeline);
   for (const name of readdirSync(folder)) {
     const path = join(folder, name);
@@ -272,7 +341,8 @@ async function removeOldFiles(store: RunStore, pipeline: string, options: PruneO
     const directory = join(folder, month);
     let left = 0;
     for (const name of readdirSync(directory)) {
-      if (name.startsWith(".") && ageOf(join(directory, name), options.nowMs) > HOUR_MS) await removeFile(join(directory, name));
+      if (name.startsWith(".") && ageOf(join(directory, name), options.nowMs) > HOUR_MS)
+        await removeFile(join(directory, name));
       else left += 1;
     }
     if (left === 0 && month < thisMonth) await removeFolder(directory);
@@ -281,8 +351,9 @@ async function removeOldFiles(store: RunStore, pipeline: string, options: PruneO
 }
 
 /**
- * Removes artifacts and step code that no ledger refers to, or would after `going` went. Young ones stay: the line that refers to them may be about to be
- * written, which takes the daemon no time unless the disk is full; and a pipeline's file may be about to be loaded.
+ * Removes artifacts and step code that no ledger refers to, or would after `going` went. Young ones
+ * stay: the line that refers to them may be about to be written, which takes the daemon no time
+ * unless the disk is full; and a pipeline's file may be about to be loaded.
  */
 async function sweep(
   store: RunStore,
@@ -295,7 +366,9 @@ async function sweep(
     ...oldFiles(store.artifacts, options.nowMs, artifactAge),
     ...(options.bundlesInUse === undefined
       ? []
-      : oldFiles(store.bundles, options.nowMs, DAY_MS).filter(({ sha }) => !options.bundlesInUse!.has(sha))),
+      : oldFiles(store.bundles, options.nowMs, DAY_MS).filter(
+          ({ sha }) => !options.bundlesInUse!.has(sha),
+        )),
   ];
   const swept = { files: 0, bytes: 0 };
   if (old.length === 0) return swept;
@@ -305,11 +378,14 @@ async function sweep(
       if (going.has(run)) continue;
       const known = references.get(run);
       if (known === undefined) collect(store.runLedger(run), used);
-      else for (const set of ["shas", "fields"] as const) for (const sha of known[set]) used[set].add(sha);
+      else
+        for (const set of ["shas", "fields"] as const)
+          for (const sha of known[set]) used[set].add(sha);
       await giveWay(options);
     }
   }
-  // A spilled snapshot refers to bundles, spilled outputs to artifacts; what is found on the way is visited too.
+  // A spilled snapshot refers to bundles, spilled outputs to artifacts; what is found on the way is
+  // visited too.
   for (const sha of used.fields) {
     collect(join(store.artifacts, sha), used);
     await giveWay(options);
@@ -317,7 +393,8 @@ async function sweep(
   for (const { path, sha, minAge } of old) {
     const file = statSync(path, { throwIfNoEntry: false });
     // A cache hit made it young meanwhile, and its line may not have been read.
-    if (used.shas.has(sha) || file === undefined || options.nowMs - file.mtimeMs <= minAge) continue;
+    if (used.shas.has(sha) || file === undefined || options.nowMs - file.mtimeMs <= minAge)
+      continue;
     if (options.dryRun !== true) await removeFile(path);
     swept.files += 1;
     swept.bytes += file.size;
@@ -326,10 +403,17 @@ async function sweep(
   return swept;
 }
 
-function oldFiles(directory: string, nowMs: number, minAge: number): { readonly path: string; readonly sha: string; readonly minAge: number }[] {
+function oldFiles(
+  directory: string,
+  nowMs: number,
+  minAge: number,
+): { readonly path: string; readonly sha: string; readonly minAge: number }[] {
   return namesIn(directory)
     .map((name) => ({ path: join(directory, name), sha: SHA_NAME.exec(name)?.[1], minAge }))
-    .filter((file): file is { path: string; sha: string; minAge: number } => file.sha !== undefined && ageOf(file.path, nowMs) > minAge);
+    .filter(
+      (file): file is { path: string; sha: string; minAge: number } =>
+        file.sha !== undefined && ageOf(file.path, nowMs) > minAge,
+    );
 }
 
 function namesIn(directory: string): string[] {

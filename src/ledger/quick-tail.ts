@@ -1,9 +1,12 @@
 /**
- * A pipeline ledger's end, read in one go, for the ordinary case: plain ASCII, whole to its last byte, its checkpoint near.
+ * A pipeline ledger's end, read in one go, for the ordinary case: plain ASCII, whole to its last
+ * byte, its checkpoint near.
  *
- * `orchd status` has a few milliseconds for all pipelines, and in a process that has just begun, work a byte or a call a field costs several times
- * what it does later. So here lines are cut and parsed as text. It checks what ledger-reader.ts checks, and wherever something is not
- * ordinary (a torn or damaged line, another alphabet, a newer format) it gives up rather than judge: the exact reader then reads it.
+ * `orchd status` has a few milliseconds for all pipelines, and in a process that has just begun,
+ * work a byte or a call a field costs several times what it does later. So here lines are cut and
+ * parsed as text. It checks what ledger-reader.ts checks, and wherever something is not ordinary (a
+ * torn or damaged line, another alphabet, a newer format) it gives up rather than judge: the exact
+ * reader then reads it.
  */
 import { isAscii } from "node:buffer";
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
@@ -45,10 +48,15 @@ function blockText(fd: number, size: number, length: number): string | undefined
   if (readSync(fd, bytes, 0, length, size - length) !== length || !isAscii(bytes)) return undefined;
   const text = bytes.toString("latin1");
   // Either could name a member `__proto__`, which takes care that is not taken here.
-  return text.includes("__proto__") || text.includes("\\u00") || !text.endsWith("\n") ? undefined : text;
+  return text.includes("__proto__") || text.includes("\\u00") || !text.endsWith("\n")
+    ? undefined
+    : text;
 }
 
-/** Where the newest line of this type begins, or the file if there is none in it; undefined where more has to be read. */
+/**
+ * Where the newest line of this type begins, or the file if there is none in it; undefined where
+ * more has to be read.
+ */
 function beginning(text: string, type: string, whole: boolean): number | undefined {
   const mark = text.lastIndexOf(`"type":"${type}"`);
   const start = mark < 0 ? 0 : text.lastIndexOf("\n", mark) + 1;
@@ -69,12 +77,26 @@ function linesOf<E>(text: string, from: number, type: string): Framed<E>[] | und
   for (let start = from; start < text.length;) {
     const end = text.indexOf("\n", start);
     crc = crc32(text.slice(start, end - CRC_LENGTH), crc);
-    if (text.slice(end - CRC_LENGTH, end) !== `,"crc":"${crc.toString(16).padStart(8, "0")}"}`) return undefined;
-    const line = parse(text.slice(start, end)) as (Framed<E> & { readonly type?: unknown; readonly format?: unknown }) | undefined;
-    if (line === undefined || typeof line.at !== "string" || typeof line.type !== "string") return undefined;
-    if (line.format !== undefined && !(typeof line.format === "number" && line.format <= LEDGER_FORMAT)) return undefined;
+    if (text.slice(end - CRC_LENGTH, end) !== `,"crc":"${crc.toString(16).padStart(8, "0")}"}`)
+      return undefined;
+    const line = parse(text.slice(start, end)) as
+      | (Framed<E> & { readonly type?: unknown; readonly format?: unknown })
+      | undefined;
+    if (line === undefined || typeof line.at !== "string" || typeof line.type !== "string")
+      return undefined;
+    if (
+      line.format !== undefined &&
+      !(typeof line.format === "number" && line.format <= LEDGER_FORMAT)
+    )
+      return undefined;
     const first = start === from;
-    if (first ? (from === 0 ? line.seq !== 1 || line.b !== 1 : line.type !== type || !Number.isInteger(line.seq)) : line.seq !== seq + 1)
+    if (
+      first
+        ? from === 0
+          ? line.seq !== 1 || line.b !== 1
+          : line.type !== type || !Number.isInteger(line.seq)
+        : line.seq !== seq + 1
+    )
       return undefined;
     if (!first && line.b !== line.seq && line.b !== batch) return undefined;
     seq = line.seq;

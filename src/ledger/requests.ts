@@ -1,13 +1,27 @@
 /**
- * Requests and replies: how any process speaks to the daemon, up or down (docs/requests.md, semantics.md 23).
+ * Requests and replies: how any process speaks to the daemon, up or down (docs/requests.md,
+ * semantics.md 23).
  *
- * A request is one file, written aside and renamed, so that the daemon sees it whole or not at all. It stays until it was answered: first what it
- * caused is durable in a ledger, with the request's id; then the reply; then the request goes. A crash anywhere in between leaves the
- * request, and the daemon answers again what it finds done.
+ * A request is one file, written aside and renamed, so that the daemon sees it whole or not at all.
+ * It stays until it was answered: first what it caused is durable in a ledger, with the request's
+ * id; then the reply; then the request goes. A crash anywhere in between leaves the request, and
+ * the daemon answers again what it finds done.
  *
- * The command line writes and waits with this file, so zod stays out: {@link readRequests} is given the check.
+ * The command line writes and waits with this file, so zod stays out: {@link readRequests} is given
+ * the check.
  */
-import { constants, closeSync, fstatSync, lstatSync, openSync, readdirSync, readSync, statSync, unlinkSync, type Stats } from "node:fs";
+import {
+  constants,
+  closeSync,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readSync,
+  statSync,
+  unlinkSync,
+  type Stats,
+} from "node:fs";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { isUtf8 } from "node:buffer";
@@ -35,10 +49,17 @@ export type ReadRequest = {
   readonly owner: number;
   /** When it was written, in milliseconds since 1970. */
   readonly writtenAt: number;
-} & ({ readonly ok: true; readonly request: Request } | { readonly ok: false; readonly reason: string });
+} & (
+  | { readonly ok: true; readonly request: Request }
+  | { readonly ok: false; readonly reason: string }
+);
 
 /** Checks a request; {@link parseRequest} of core/request.ts. */
-export type CheckRequest = (value: unknown) => { readonly ok: true; readonly request: Request } | { readonly ok: false; readonly reason: string };
+export type CheckRequest = (
+  value: unknown,
+) =>
+  | { readonly ok: true; readonly request: Request }
+  | { readonly ok: false; readonly reason: string };
 
 /** Whether a text can be a request's id, which is a file's name. */
 export function isRequestId(id: string): boolean {
@@ -58,7 +79,11 @@ export async function writeRequest(
   options: { readonly id?: string; readonly clock?: Clock } = {},
 ): Promise<string> {
   const id = options.id ?? newId((options.clock ?? systemClock).now());
-  await writeFileAtomically(join(new RunStore(runsDir).requests, checked(id) + SUFFIX), `${JSON.stringify(request)}\n`, { mode: 0o644 });
+  await writeFileAtomically(
+    join(new RunStore(runsDir).requests, checked(id) + SUFFIX),
+    `${JSON.stringify(request)}\n`,
+    { mode: 0o644 },
+  );
   return id;
 }
 
@@ -68,15 +93,18 @@ function newId(nowMs: number): string {
 
 function checked(id: string): string {
   if (!isRequestId(id))
-    throw new RangeError(`${JSON.stringify(id)} is no request's id: up to 64 letters, digits, dots, dashes and underscores, no dot first.`);
+    throw new RangeError(
+      `${JSON.stringify(id)} is no request's id: up to 64 letters, digits, dots, dashes and underscores, no dot first.`,
+    );
   return id;
 }
 
 /**
- * Reads every request there is, the oldest first. Dot-names are passed over; whatever else is there and cannot be taken comes with a reason
- * for refusing it, never silently.
+ * Reads every request there is, the oldest first. Dot-names are passed over; whatever else is there
+ * and cannot be taken comes with a reason for refusing it, never silently.
  *
- * @throws a Node error if the folder is there and cannot be read, or no descriptor is left to read with
+ * @throws a Node error if the folder is there and cannot be read, or no descriptor is left to read
+ *   with
  */
 export function readRequests(requestsDir: string, check: CheckRequest): ReadRequest[] {
   const found: ReadRequest[] = [];
@@ -96,7 +124,10 @@ export function readRequests(requestsDir: string, check: CheckRequest): ReadRequ
 
 type Value = { readonly json: unknown } | { readonly reason: string };
 
-/** Undefined if it is gone meanwhile. @throws a Node error where that is this process's own trouble, and another try may read it */
+/**
+ * Undefined if it is gone meanwhile. @throws a Node error where that is this process's own trouble,
+ * and another try may read it
+ */
 function readOne(path: string): { readonly stats: Stats; readonly value: Value } | undefined {
   let fd: number;
   try {
@@ -121,7 +152,8 @@ function contentOf(fd: number, stats: Stats): Value {
   if (stats.size > MAX_BYTES) return { reason: "it is longer than 1 MiB" };
   const bytes = Buffer.alloc(stats.size);
   let length = 0;
-  for (let read = -1; read !== 0 && length < bytes.length; length += read) read = readSync(fd, bytes, length, bytes.length - length, length);
+  for (let read = -1; read !== 0 && length < bytes.length; length += read)
+    read = readSync(fd, bytes, length, bytes.length - length, length);
   const text = bytes.subarray(0, length);
   if (!isUtf8(text)) return { reason: "it is not UTF-8" };
   try {
@@ -146,10 +178,16 @@ function names(directory: string): string[] {
  * @throws RangeError for a bad id; a Node error if it cannot be written
  */
 export async function writeReply(runsDir: string, id: string, reply: Reply): Promise<void> {
-  await writeFileAtomically(join(new RunStore(runsDir).replies, checked(id) + SUFFIX), `${JSON.stringify(reply)}\n`, { mode: 0o644 });
+  await writeFileAtomically(
+    join(new RunStore(runsDir).replies, checked(id) + SUFFIX),
+    `${JSON.stringify(reply)}\n`,
+    { mode: 0o644 },
+  );
 }
 
-/** The daemon's answer, or null if there is none (yet, or any more). @throws RangeError for a bad id */
+/**
+ * The daemon's answer, or null if there is none (yet, or any more). @throws RangeError for a bad id
+ */
 export function readReply(runsDir: string, id: string): Reply | null {
   const read = readOne(join(new RunStore(runsDir).replies, checked(id) + SUFFIX));
   return read === undefined || !("json" in read.value) ? null : (read.value.json as Reply);
@@ -160,7 +198,12 @@ export function readReply(runsDir: string, id: string): Reply | null {
  *
  * @param timeoutMs how long at most; null is the answer after that
  */
-export function waitForReply(runsDir: string, id: string, timeoutMs: number, clock: Clock = systemClock): Promise<Reply | null> {
+export function waitForReply(
+  runsDir: string,
+  id: string,
+  timeoutMs: number,
+  clock: Clock = systemClock,
+): Promise<Reply | null> {
   const until = clock.monotonic() + timeoutMs;
   return new Promise((resolve, reject) => {
     // A look costs 10 µs; a watcher would lose events, and the wait is short.
@@ -178,8 +221,8 @@ export function waitForReply(runsDir: string, id: string, timeoutMs: number, clo
 }
 
 /**
- * Removes a request that was answered, or withdraws one's own; durably. Does nothing if it is gone. A folder, which is no request, is put
- * out of the way under a dot-name.
+ * Removes a request that was answered, or withdraws one's own; durably. Does nothing if it is gone.
+ * A folder, which is no request, is put out of the way under a dot-name.
  */
 export async function removeRequest(runsDir: string, id: string): Promise<void> {
   const { requests } = new RunStore(runsDir);

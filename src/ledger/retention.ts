@@ -1,14 +1,19 @@
 /**
- * Which runs may go, and why the others stay (semantics.md 9 and 24). Pure: prune.ts gathers the facts and does the removing.
+ * Which runs may go, and why the others stay (semantics.md 9 and 24). Pure: prune.ts gathers the
+ * facts and does the removing.
  *
- * A run goes if it is older than `keepDays`, or if there are `keepRuns` newer ones, or if the newer ones fill `keepBytes`; and, over all pipelines
- * together, if what is left of the newer ones fills `totalBytes`. Whatever the
- * limits, a run stays while it is active or is its pipeline's newest; while its slot is not durably decided, since recovery would fire it
- * anew, or, where no slot asked for it, its end not told in its pipeline's ledger; and while a run that stays took a result from it.
+ * A run goes if it is older than `keepDays`, or if there are `keepRuns` newer ones, or if the newer
+ * ones fill `keepBytes`; and, over all pipelines together, if what is left of the newer ones fills
+ * `totalBytes`. Whatever the limits, a run stays while it is active or is its pipeline's newest;
+ * while its slot is not durably decided, since recovery would fire it anew, or, where no slot asked
+ * for it, its end not told in its pipeline's ledger; and while a run that stays took a result from
+ * it.
  *
- * Bytes are those of a run's ledger and log, of what `orchd repair` kept beside them, and of its artifacts: one that several runs refer to counts once, at
- * the newest of them, since only with the last of them it goes. Files of a pipeline that are no run's (its rotated ledgers, and evidence of damage) have
- * their place in the order by their time, go by days and bytes, and no line in them is needed to decide a slot (semantics.md 6).
+ * Bytes are those of a run's ledger and log, of what `orchd repair` kept beside them, and of its
+ * artifacts: one that several runs refer to counts once, at the newest of them, since only with the
+ * last of them it goes. Files of a pipeline that are no run's (its rotated ledgers, and evidence of
+ * damage) have their place in the order by their time, go by days and bytes, and no line in them is
+ * needed to decide a slot (semantics.md 6).
  */
 import type { Retention } from "../core/settings.ts";
 
@@ -66,7 +71,10 @@ export interface PipelineFacts {
   readonly policy: RetentionPolicy;
   /** The durable watermark, in milliseconds since 1970; undefined: no slot was ever decided. */
   readonly through?: number | undefined;
-  /** When the pipeline's ledger got its last durable line, in milliseconds since 1970; undefined: it has none. */
+  /**
+   * When the pipeline's ledger got its last durable line, in milliseconds since 1970; undefined: it
+   * has none.
+   */
   readonly toldUntil?: number | undefined;
   /** Runs that the pipeline's ledger has not seen the end of. */
   readonly active: ReadonlySet<string>;
@@ -112,7 +120,8 @@ interface Piece {
 
 /** A pipeline's policy as set, each limit replaced by the one that was asked for. */
 export function policyUnder(set: Retention, asked: AskedLimits): RetentionPolicy {
-  const keepBytes = asked.keepBytes ?? (set.keepMb === undefined ? undefined : set.keepMb * 1_048_576);
+  const keepBytes =
+    asked.keepBytes ?? (set.keepMb === undefined ? undefined : set.keepMb * 1_048_576);
   return {
     keepDays: asked.keepDays ?? set.keepDays,
     keepRuns: asked.keepRuns ?? set.keepRuns,
@@ -128,7 +137,8 @@ export function totalBytesOf({ totalMb }: { readonly totalMb?: number }): number
 /**
  * Decides which runs go.
  *
- * @param sourcesOf the runs that a run took results from; asked only of runs that stay, and only if any would go
+ * @param sourcesOf the runs that a run took results from; asked only of runs that stay, and only if
+ *   any would go
  * @param totalBytes of all pipelines together; undefined: no limit
  */
 export function decideRetention(
@@ -157,7 +167,9 @@ export function decideRetention(
 
 function runPieces(facts: PipelineFacts, nowMs: number, removal: Map<string, string>): Piece[] {
   const { policy } = facts;
-  const newestFirst = facts.runs.toSorted((a, b) => b.stampMs - a.stampMs || (a.run < b.run ? 1 : -1));
+  const newestFirst = facts.runs.toSorted(
+    (a, b) => b.stampMs - a.stampMs || (a.run < b.run ? 1 : -1),
+  );
   const lastFinished = newestFirst.reduce<RunFacts | undefined>(
     (last, one) => ((one.finishedAt ?? -1) > (last?.finishedAt ?? -1) ? one : last),
     undefined,
@@ -172,13 +184,19 @@ function runPieces(facts: PipelineFacts, nowMs: number, removal: Map<string, str
     stays:
       index === 0 || one === lastFinished
         ? "it is the newest"
-        : (whyKept(one, facts) ?? (policy.keepRuns === Infinity ? "its pipeline is left alone" : undefined)),
+        : (whyKept(one, facts) ??
+          (policy.keepRuns === Infinity ? "its pipeline is left alone" : undefined)),
     overdue:
-      tooOld(one.finishedAt ?? one.stampMs, policy, nowMs) ?? (index >= policy.keepRuns ? `${policy.keepRuns} newer runs are kept` : undefined),
+      tooOld(one.finishedAt ?? one.stampMs, policy, nowMs) ??
+      (index >= policy.keepRuns ? `${policy.keepRuns} newer runs are kept` : undefined),
   }));
 }
 
-function filePieces({ files = [], policy, runs, active }: PipelineFacts, nowMs: number, removal: Map<string, string>): Piece[] {
+function filePieces(
+  { files = [], policy, runs, active }: PipelineFacts,
+  nowMs: number,
+  removal: Map<string, string>,
+): Piece[] {
   // How a run ended whose own ledger does not tell it is what repairing it asks the pipeline's.
   const asked = runs.some(({ run, finishedAt }) => finishedAt === undefined && !active.has(run));
   return files.map(({ path, stampMs, bytes, evidence }) => ({
@@ -200,12 +218,22 @@ function filePieces({ files = [], policy, runs, active }: PipelineFacts, nowMs: 
   }));
 }
 
-/** Goes from the newest to the oldest: notes what goes, and what would but for a reason to stay. @returns what is left */
-function takeInTurn(pieces: readonly Piece[], limit: number | undefined, tooMuch: string, kept: Map<string, string>): Piece[] {
+/**
+ * Goes from the newest to the oldest: notes what goes, and what would but for a reason to stay.
+ * @returns what is left
+ */
+function takeInTurn(
+  pieces: readonly Piece[],
+  limit: number | undefined,
+  tooMuch: string,
+  kept: Map<string, string>,
+): Piece[] {
   const left: Piece[] = [];
   const counted = new Set<string>();
   let bytes = 0;
-  for (const piece of pieces.toSorted((a, b) => b.stampMs - a.stampMs || (a.name < b.name ? 1 : -1))) {
+  for (const piece of pieces.toSorted(
+    (a, b) => b.stampMs - a.stampMs || (a.name < b.name ? 1 : -1),
+  )) {
     const { name, run, removal, stays, overdue } = piece;
     // What goes anyway takes no room from what is older.
     if (overdue !== undefined && stays === undefined) {
@@ -236,14 +264,25 @@ function whyKept(one: RunFacts, { active, through, toldUntil }: PipelineFacts): 
   if (one.damaged === true) return `its ledger is damaged: \`orchd repair ${one.run}\` first`;
   if (active.has(one.run)) return "it is active";
   if (one.finishedAt === undefined) return "it has not finished";
-  if (one.scheduled) return one.stampMs <= (through ?? Number.NEGATIVE_INFINITY) ? undefined : "its slot is not durably decided";
-  // No slot asked for it, so none could fire it again, and the watermark of a pipeline without a schedule never moves. But its request may still lie there,
-  // which only its header, or its line, tells was carried out.
-  return one.finishedAt <= (toldUntil ?? Number.POSITIVE_INFINITY) ? undefined : "its pipeline's ledger does not tell its end yet";
+  if (one.scheduled)
+    return one.stampMs <= (through ?? Number.NEGATIVE_INFINITY)
+      ? undefined
+      : "its slot is not durably decided";
+  // No slot asked for it, so none could fire it again, and the watermark of a pipeline without a
+  // schedule never moves. But its request may still lie there, which only its header, or its line,
+  // tells was carried out.
+  return one.finishedAt <= (toldUntil ?? Number.POSITIVE_INFINITY)
+    ? undefined
+    : "its pipeline's ledger does not tell its end yet";
 }
 
 /** A cached step names the run that has the result, and that run may have it from another. */
-function keepSources(staying: string[], prune: Map<string, string>, kept: Map<string, string>, sourcesOf: (run: string) => Iterable<string>): void {
+function keepSources(
+  staying: string[],
+  prune: Map<string, string>,
+  kept: Map<string, string>,
+  sourcesOf: (run: string) => Iterable<string>,
+): void {
   for (let run = staying.pop(); run !== undefined; run = staying.pop()) {
     for (const source of sourcesOf(run)) {
       if (!prune.delete(source)) continue;

@@ -1,11 +1,19 @@
 /**
- * Where everything is under the runs folder (docs/ledger.md), and what is there. Knows names, not contents.
+ * Where everything is under the runs folder (docs/ledger.md), and what is there. Knows names, not
+ * contents.
  *
  * Every path is made from names that were checked (run-id.ts), so none can lead out of the folder.
  */
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { backfillRunId, manualRunId, parseRunId, PIPELINE_NAME, rerunRunId, type RunId } from "../core/run-id.ts";
+import {
+  backfillRunId,
+  manualRunId,
+  parseRunId,
+  PIPELINE_NAME,
+  rerunRunId,
+  type RunId,
+} from "../core/run-id.ts";
 import { errorCode } from "../disk/disk.ts";
 
 const MONTH = /^\d{4}-\d\d$/;
@@ -64,7 +72,8 @@ export class RunStore {
 
   /** A pipeline's folder. @throws RangeError where the name is none */
   pipelineDir(pipeline: string): string {
-    if (!PIPELINE_NAME.test(pipeline)) throw new RangeError(`${JSON.stringify(pipeline)} is no name of a pipeline.`);
+    if (!PIPELINE_NAME.test(pipeline))
+      throw new RangeError(`${JSON.stringify(pipeline)} is no name of a pipeline.`);
     return join(this.runsDir, pipeline);
   }
 
@@ -89,10 +98,16 @@ export class RunStore {
     return join(this.runsDir, pipeline, month);
   }
 
-  /** Takes a run's id apart. @throws RangeError where it is none; {@link parseRunId} of core/run-id.ts does not throw */
+  /**
+   * Takes a run's id apart. @throws RangeError where it is none; {@link parseRunId} of
+   * core/run-id.ts does not throw
+   */
   parseRunId(run: string): RunId {
     const parsed = parseRunId(run);
-    if (parsed === undefined) throw new RangeError(`${JSON.stringify(run)} is no run's id; it looks like log-digest@20261123T020000Z.`);
+    if (parsed === undefined)
+      throw new RangeError(
+        `${JSON.stringify(run)} is no run's id; it looks like log-digest@20261123T020000Z.`,
+      );
     return parsed;
   }
 
@@ -115,7 +130,9 @@ export class RunStore {
       .toSorted();
   }
 
-  /** A pipeline's runs, ordered by the time in their ids. Reads no more month folders than it needs. */
+  /**
+   * A pipeline's runs, ordered by the time in their ids. Reads no more month folders than it needs.
+   */
   list(pipeline: string, options: ListOptions = {}): string[] {
     const { newestFirst = false, limit = Infinity } = options;
     const months = newestFirst ? this.months(pipeline).toReversed() : this.months(pipeline);
@@ -130,14 +147,20 @@ export class RunStore {
   /**
    * A pipeline's runs of one month folder (`YYYY-MM`), the oldest first.
    *
-   * @param isWanted asked by name, before an id is taken apart: what it can rule out of a full month costs next to nothing
+   * @param isWanted asked by name, before an id is taken apart: what it can rule out of a full
+   *   month costs next to nothing
    */
   listMonth(pipeline: string, month: string, isWanted?: (run: string) => boolean): string[] {
     return this.#runsOf(pipeline, month, false, isWanted);
   }
 
   /** The runs of one month, ordered by the time in their ids. */
-  #runsOf(pipeline: string, month: string, newestFirst: boolean, isWanted: (run: string) => boolean = () => true): string[] {
+  #runsOf(
+    pipeline: string,
+    month: string,
+    newestFirst: boolean,
+    isWanted: (run: string) => boolean = () => true,
+  ): string[] {
     const runs = entries(join(this.pipelineDir(pipeline), month))
       .filter((name) => name.endsWith(LEDGER))
       .map((name) => name.slice(0, -LEDGER.length))
@@ -149,7 +172,9 @@ export class RunStore {
     return newestFirst ? runs.toReversed() : runs;
   }
 
-  /** The first id at or after `nowMs` that no run by hand has. Creating its ledger is what takes it. */
+  /**
+   * The first id at or after `nowMs` that no run by hand has. Creating its ledger is what takes it.
+   */
   nextManual(pipeline: string, nowMs: number): string {
     return this.#nextFree((n) => manualRunId(pipeline, nowMs + n - 1));
   }
@@ -159,7 +184,10 @@ export class RunStore {
     return this.#nextFree((n) => backfillRunId(pipeline, slotMs, n, schedule));
   }
 
-  /** The id of the next re-run of a run. Creating its ledger is what takes it. @throws RangeError where the id is none */
+  /**
+   * The id of the next re-run of a run. Creating its ledger is what takes it. @throws RangeError
+   * where the id is none
+   */
   nextRerun(run: string): string {
     return this.#nextFree((n) => rerunRunId(run, n));
   }

@@ -1,8 +1,10 @@
 /**
- * Keeps a run's ledger lines short: fields over 64 KiB become artifacts, texts are trimmed (semantics.md 18). Done before every append.
+ * Keeps a run's ledger lines short: fields over 64 KiB become artifacts, texts are trimmed
+ * (semantics.md 18). Done before every append.
  *
- * `outputs` is spilled member by member first, so that a step that takes one output loads only that one; if what is left is still too
- * long, the whole field is. Readers of outputs resolve the field, then the member: {@link outputOf}.
+ * `outputs` is spilled member by member first, so that a step that takes one output loads only that
+ * one; if what is left is still too long, the whole field is. Readers of outputs resolve the field,
+ * then the member: {@link outputOf}.
  */
 import type { RunEvent } from "../core/event.ts";
 import type { Json } from "../core/snapshot.ts";
@@ -17,15 +19,24 @@ const LONGEST_NUMBER = 24;
 /** In an event shorter than this no field is long enough to be changed. */
 const UNTOUCHED_BYTES = ERROR_CHARACTERS;
 
-/** Whether an event may have to be spilled. Where this is false, {@link spillEvent} would return it as it is. */
+/**
+ * Whether an event may have to be spilled. Where this is false, {@link spillEvent} would return it
+ * as it is.
+ */
 export function needsSpilling(event: RunEvent): boolean {
-  // A character is at most three bytes of UTF-8. Only what is neither plainly short nor plainly long is turned into text to be measured.
+  // A character is at most three bytes of UTF-8. Only what is neither plainly short nor plainly
+  // long is turned into text to be measured.
   const room = UNTOUCHED_BYTES / 3;
   if (roomAfter(event, room, LONGEST_ESCAPE, LONGEST_NUMBER) >= 0) return holdsLookalike(event);
-  return roomAfter(event, room, 1, 1) < 0 || JSON.stringify(event).length > room || holdsLookalike(event);
+  return (
+    roomAfter(event, room, 1, 1) < 0 || JSON.stringify(event).length > room || holdsLookalike(event)
+  );
 }
 
-/** What is left of so many characters after a value's JSON, taking each character of a text for so many, and each number; negative where there is no room. */
+/**
+ * What is left of so many characters after a value's JSON, taking each character of a text for so
+ * many, and each number; negative where there is no room.
+ */
 function roomAfter(value: unknown, room: number, perCharacter: number, perNumber: number): number {
   if (typeof value === "string") return room - 2 - value.length * perCharacter;
   if (value === undefined) return room;
@@ -41,7 +52,10 @@ function roomAfter(value: unknown, room: number, perCharacter: number, perNumber
   return left;
 }
 
-/** What a step returned can look like a reference to an artifact; what a ledger said before (`step.cached`) is one. */
+/**
+ * What a step returned can look like a reference to an artifact; what a ledger said before
+ * (`step.cached`) is one.
+ */
 function holdsLookalike(event: RunEvent): boolean {
   if (event.type === "step.completed") return Object.values(event.outputs).some(isArtifactRef);
   return event.type === "hook.completed" && isArtifactRef(event.state);
@@ -62,8 +76,10 @@ export async function spillEvent<E extends RunEvent>(event: E, artifacts: Artifa
     if (name === "error") spilled[name] = trimError(value as unknown as StepError);
     else if (name === "outputs") spilled[name] = await spillOutputs(value, artifacts, fresh);
     // A run's snapshot is shared with others of the same version, and never changed.
-    else if (name === "snapshot" && typeof value === "object" && value !== null) spilled[name] = await artifacts.spillFrozen(value);
-    else if ((SPILLED as readonly string[]).includes(name)) spilled[name] = await artifacts.spill(value, SPILL_BYTES, fresh);
+    else if (name === "snapshot" && typeof value === "object" && value !== null)
+      spilled[name] = await artifacts.spillFrozen(value);
+    else if ((SPILLED as readonly string[]).includes(name))
+      spilled[name] = await artifacts.spill(value, SPILL_BYTES, fresh);
     else if (typeof value === "string") spilled[name] = trim(value, TEXT_CHARACTERS);
   }
   return spilled as E;
@@ -72,7 +88,11 @@ export async function spillEvent<E extends RunEvent>(event: E, artifacts: Artifa
 async function spillOutputs(outputs: Json, artifacts: Artifacts, fresh: boolean): Promise<Json> {
   if (!fresh && isArtifactRef(outputs)) return outputs;
   const members = Object.entries(outputs as Record<string, Json>);
-  const short = await Promise.all(members.map(async ([name, value]) => [name, await artifacts.spill(value, SPILL_BYTES, fresh)] as const));
+  const short = await Promise.all(
+    members.map(
+      async ([name, value]) => [name, await artifacts.spill(value, SPILL_BYTES, fresh)] as const,
+    ),
+  );
   return artifacts.spill(Object.fromEntries(short), SPILL_BYTES, fresh);
 }
 
@@ -81,17 +101,31 @@ function trimError(error: StepError): StepError {
   const stack = error.stack === undefined ? undefined : trim(error.stack, ERROR_CHARACTERS);
   const name = trim(error.name, 256);
   const code = error.code === undefined ? undefined : trim(error.code, 256);
-  if (message === error.message && stack === error.stack && name === error.name && code === error.code) return error;
-  return { ...error, name, message, ...(code === undefined ? {} : { code }), ...(stack === undefined ? {} : { stack }) };
+  if (
+    message === error.message &&
+    stack === error.stack &&
+    name === error.name &&
+    code === error.code
+  )
+    return error;
+  return {
+    ...error,
+    name,
+    message,
+    ...(code === undefined ? {} : { code }),
+    ...(stack === undefined ? {} : { stack }),
+  };
 }
 
 function trim(text: string, characters: number): string {
-  return text.length <= characters ? text : `${text.slice(0, characters)}… (${text.length - characters} characters more)`;
+  return text.length <= characters
+    ? text
+    : `${text.slice(0, characters)}… (${text.length - characters} characters more)`;
 }
 
 /**
- * The same event with what went into artifacts back in its place, outputs excepted: those are loaded one by one, by {@link outputOf}.
- * A header has to be restored before it is folded.
+ * The same event with what went into artifacts back in its place, outputs excepted: those are
+ * loaded one by one, by {@link outputOf}. A header has to be restored before it is folded.
  *
  * @throws ArtifactUnusable if a file is gone or damaged
  */
@@ -112,13 +146,22 @@ export function restoreEvent<E extends object>(event: E, artifacts: Artifacts): 
  * @param outputs the `outputs` of a `step.completed` or `step.cached` line
  * @throws ArtifactUnusable if its file is gone or damaged
  */
-export function outputOf(outputs: { readonly [name: string]: Json }, name: string, artifacts: Artifacts): Json | undefined {
+export function outputOf(
+  outputs: { readonly [name: string]: Json },
+  name: string,
+  artifacts: Artifacts,
+): Json | undefined {
   const all = artifacts.resolve(outputs) as { readonly [name: string]: Json };
   return Object.hasOwn(all, name) ? artifacts.resolve(all[name]!) : undefined;
 }
 
 /** All of a step's outputs, loaded. @throws ArtifactUnusable if a file is gone or damaged */
-export function allOutputs(outputs: { readonly [name: string]: Json }, artifacts: Artifacts): { readonly [name: string]: Json } {
+export function allOutputs(
+  outputs: { readonly [name: string]: Json },
+  artifacts: Artifacts,
+): { readonly [name: string]: Json } {
   const all = artifacts.resolve(outputs) as { readonly [name: string]: Json };
-  return Object.fromEntries(Object.entries(all).map(([name, value]) => [name, artifacts.resolve(value)]));
+  return Object.fromEntries(
+    Object.entries(all).map(([name, value]) => [name, artifacts.resolve(value)]),
+  );
 }

@@ -1,5 +1,6 @@
 /**
- * The folder lock's leftovers (folder-lock.ts). It has a file of its own because the daemon needs only this much, and not proper-lockfile.
+ * The folder lock's leftovers (folder-lock.ts). It has a file of its own because the daemon needs
+ * only this much, and not proper-lockfile.
  */
 import { readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -16,12 +17,15 @@ export function folderLockOwnerPath(orchdDir: string): string {
 }
 
 /**
- * Removes a folder lock that a process of this host left behind when it died. Only for the holder of the kernel lock: every process of
- * this host takes that first, so nobody else here can still be using the folder lock. One of another host is left to grow stale.
+ * Removes a folder lock that a process of this host left behind when it died. Only for the holder
+ * of the kernel lock: every process of this host takes that first, so nobody else here can still be
+ * using the folder lock. One of another host is left to grow stale.
  */
 export function removeStaleFolderLock(orchdDir: string): void {
   try {
-    const owner = JSON.parse(readFileSync(folderLockOwnerPath(orchdDir), "utf8")) as { bootId?: unknown };
+    const owner = JSON.parse(readFileSync(folderLockOwnerPath(orchdDir), "utf8")) as {
+      bootId?: unknown;
+    };
     if (owner.bootId !== bootId()) return;
   } catch {
     return;

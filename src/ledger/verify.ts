@@ -1,8 +1,8 @@
 /**
  * `orchd verify`: reads every ledger under a runs folder and says what is wrong. Changes nothing.
  *
- * Stricter than recovery: a torn tail is a fault here, although the daemon would cut it and go on, and so is a ledger that is empty or has no whole
- * header. A run that has not finished is no fault.
+ * Stricter than recovery: a torn tail is a fault here, although the daemon would cut it and go on,
+ * and so is a ledger that is empty or has no whole header. A run that has not finished is no fault.
  */
 import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -32,7 +32,10 @@ const PIPELINE_LEDGER = /^pipeline(-\d{4}-\d\d-\d\d(-\d+)?)?\.jsonl$/;
 const LOOKS = 5;
 const LOOK_AGAIN_MS = 20;
 
-/** Checks every ledger. Ledgers may be written meanwhile. @throws a Node error if a folder cannot be read */
+/**
+ * Checks every ledger. Ledgers may be written meanwhile. @throws a Node error if a folder cannot be
+ * read
+ */
 export async function verifyRoot(runsDir: string): Promise<Verification> {
   const store = new RunStore(runsDir);
   const faults: FileFault[] = [];
@@ -54,7 +57,8 @@ export async function verifyRoot(runsDir: string): Promise<Verification> {
       const fault = await verifyFile(file, { run, finishedElsewhere: finished.has(run) });
       if (fault !== undefined) faults.push({ file, ...fault });
     }
-    for (const stray of straysOf(store, pipeline)) faults.push({ file: stray, line: 0, fault: "its name is no run's id" });
+    for (const stray of straysOf(store, pipeline))
+      faults.push({ file: stray, line: 0, fault: "its name is no run's id" });
   }
   return { checked, faults };
 }
@@ -102,17 +106,25 @@ function judge<E extends Framed<object>>(
     reading = readLedger<E>(path, {
       each: (line) => {
         header ??= line;
-        if (options.run !== undefined && last?.type === "run.finished") misplaced ??= { line: line.seq, fault: "it stands after run.finished" };
+        if (options.run !== undefined && last?.type === "run.finished")
+          misplaced ??= { line: line.seq, fault: "it stands after run.finished" };
         last = line;
         each?.(line);
       },
     });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return { fault: undefined, torn: false };
-    const fault = error instanceof LedgerFormatError ? error.message : `it cannot be read: ${(error as Error).message}`;
+    if ((error as NodeJS.ErrnoException).code === "ENOENT")
+      return { fault: undefined, torn: false };
+    const fault =
+      error instanceof LedgerFormatError
+        ? error.message
+        : `it cannot be read: ${(error as Error).message}`;
     return { fault: { line: 1, fault }, torn: false };
   }
-  return { fault: faultOf(reading, options, header, last, misplaced), torn: reading.end === "torn" };
+  return {
+    fault: faultOf(reading, options, header, last, misplaced),
+    torn: reading.end === "torn",
+  };
 }
 
 function faultOf<E extends Framed<object>>(
@@ -123,14 +135,20 @@ function faultOf<E extends Framed<object>>(
   misplaced: LedgerFault | undefined,
 ): LedgerFault | undefined {
   if (size === 0) return { line: 1, fault: "empty: the ledger has no header" };
-  if (header === undefined) return { line: 1, fault: `no whole header: ${fault?.fault ?? "no line"}` };
-  if (end === "damaged" || (end === "torn" && finishedElsewhere)) return { line: fault!.line, fault: `damaged: ${fault!.fault}` };
+  if (header === undefined)
+    return { line: 1, fault: `no whole header: ${fault?.fault ?? "no line"}` };
+  if (end === "damaged" || (end === "torn" && finishedElsewhere))
+    return { line: fault!.line, fault: `damaged: ${fault!.fault}` };
   if (end === "torn") return { line: fault!.line, fault: `torn tail: ${fault!.fault}` };
-  if (run !== undefined && (header.type !== "run.submitted" || header.run !== run)) return { line: 1, fault: `the header is not that of ${run}` };
+  if (run !== undefined && (header.type !== "run.submitted" || header.run !== run))
+    return { line: 1, fault: `the header is not that of ${run}` };
   if (typeof header.format !== "number") return { line: 1, fault: "the header has no format" };
   if (misplaced !== undefined) return misplaced;
   if (finishedElsewhere && last?.type !== "run.finished")
-    return { line: mark.seq + 1, fault: "lines are missing at the end: the pipeline's ledger says that the run finished" };
+    return {
+      line: mark.seq + 1,
+      fault: "lines are missing at the end: the pipeline's ledger says that the run finished",
+    };
   return undefined;
 }
 
@@ -151,7 +169,11 @@ function namesIn(directory: string): string[] {
   try {
     return readdirSync(directory).toSorted();
   } catch (error) {
-    if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "") && dirname(directory) !== directory) return [];
+    if (
+      ["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "") &&
+      dirname(directory) !== directory
+    )
+      return [];
     throw error;
   }
 }

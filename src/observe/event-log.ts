@@ -1,6 +1,6 @@
 /**
- * From a ledger's lines to the daemon's log: what a person who watches the log wants to see, each with the fields to search by. The ledgers are the
- * record; this repeats it and adds nothing.
+ * From a ledger's lines to the daemon's log: what a person who watches the log wants to see, each
+ * with the fields to search by. The ledgers are the record; this repeats it and adds nothing.
  */
 import { formatDuration } from "../core/duration.ts";
 import type { PipelineEvent, RunLine } from "../core/event.ts";
@@ -19,11 +19,16 @@ export function logPipelineEvent(log: EventLog, pipeline: string, event: Pipelin
     case "slot.caught_up":
       log.info(
         { pipeline, slot: event.slot, run: event.run, latenessMs: event.latenessMs },
-        event.type === "slot.fired" ? `slot fired: ${event.run}` : `slot caught up: ${event.run} (${event.because ?? ""})`,
+        event.type === "slot.fired"
+          ? `slot fired: ${event.run}`
+          : `slot caught up: ${event.run} (${event.because ?? ""})`,
       );
       break;
     case "slot.skipped":
-      log.info({ pipeline, slot: event.slot, because: event.because }, `slot ${event.slot} skipped: ${event.because}`);
+      log.info(
+        { pipeline, slot: event.slot, because: event.because },
+        `slot ${event.slot} skipped: ${event.because}`,
+      );
       break;
     case "slot.missed":
       log.warn(
@@ -36,7 +41,10 @@ export function logPipelineEvent(log: EventLog, pipeline: string, event: Pipelin
       log.warn({ pipeline, because: event.because }, event.because);
       break;
     case "run.queued":
-      log.info({ pipeline, run: event.run, because: event.because }, `run ${event.run} waits: ${event.because}`);
+      log.info(
+        { pipeline, run: event.run, because: event.because },
+        `run ${event.run} waits: ${event.because}`,
+      );
       break;
     case "run.started":
       log.debug({ pipeline, run: event.run, trigger: event.trigger }, `run ${event.run} started`);
@@ -52,10 +60,16 @@ export function logPipelineEvent(log: EventLog, pipeline: string, event: Pipelin
     }
     case "pipeline.paused":
     case "pipeline.resumed":
-      log.info({ pipeline, by: event.by }, `pipeline ${pipeline} ${event.type === "pipeline.paused" ? "paused" : "resumed"}`);
+      log.info(
+        { pipeline, by: event.by },
+        `pipeline ${pipeline} ${event.type === "pipeline.paused" ? "paused" : "resumed"}`,
+      );
       break;
     case "clock.stepped":
-      log.warn({ pipeline, from: event.from, to: event.to }, `the clock jumped from ${event.from} to ${event.to}`);
+      log.warn(
+        { pipeline, from: event.from, to: event.to },
+        `the clock jumped from ${event.from} to ${event.to}`,
+      );
       break;
     case "backfill.started":
     case "backfill.finished":
@@ -77,26 +91,43 @@ export function logPipelineEvent(log: EventLog, pipeline: string, event: Pipelin
   }
 }
 
-/** Logs a line of a run's ledger: what went wrong, and what was taken over. The rest is in the ledger. */
+/**
+ * Logs a line of a run's ledger: what went wrong, and what was taken over. The rest is in the
+ * ledger.
+ */
 export function logRunEvent(log: EventLog, run: string, line: RunLine): void {
   switch (line.type) {
     case "step.failed":
       log.warn(
-        { run, step: line.step, attempt: line.attempt, error: line.error.message, retryAt: line.retryAt },
+        {
+          run,
+          step: line.step,
+          attempt: line.attempt,
+          error: line.error.message,
+          retryAt: line.retryAt,
+        },
         `step ${line.step} of ${run} failed: ${line.error.message}`,
       );
       break;
     case "step.interrupted":
-      log.warn({ run, step: line.step, attempt: line.attempt, next: line.next }, `step ${line.step} of ${run} was interrupted: ${line.because}`);
+      log.warn(
+        { run, step: line.step, attempt: line.attempt, next: line.next },
+        `step ${line.step} of ${run} was interrupted: ${line.because}`,
+      );
       break;
     case "hook.failed":
-      log.warn({ run, hook: line.hook, step: line.step, error: line.error.message }, `the ${line.hook} hook of ${run} failed: ${line.error.message}`);
+      log.warn(
+        { run, hook: line.hook, step: line.step, error: line.error.message },
+        `the ${line.hook} hook of ${run} failed: ${line.error.message}`,
+      );
       break;
     case "run.recovered":
     case "run.stop_requested":
       log.info(
         { run, because: line.because },
-        line.type === "run.recovered" ? `run ${run} was taken over: ${line.because}` : `run ${run} was asked to stop by ${line.by} (${line.mode})`,
+        line.type === "run.recovered"
+          ? `run ${run} was taken over: ${line.because}`
+          : `run ${run} was asked to stop by ${line.by} (${line.mode})`,
       );
       break;
     default:

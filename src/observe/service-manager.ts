@@ -1,6 +1,7 @@
 /**
- * Tells systemd how the daemon is: ready, alive, stopping. Node has no AF_UNIX datagram sockets, so each word goes through the `systemd-notify`
- * program (the unit has NotifyAccess=all for that). Without NOTIFY_SOCKET nothing happens.
+ * Tells systemd how the daemon is: ready, alive, stopping. Node has no AF_UNIX datagram sockets, so
+ * each word goes through the `systemd-notify` program (the unit has NotifyAccess=all for that).
+ * Without NOTIFY_SOCKET nothing happens.
  */
 import { spawn } from "node:child_process";
 import type { Clock, Timer } from "../clock.ts";
@@ -16,7 +17,11 @@ export class ServiceManager {
   #timer: Timer | undefined;
   #failed = false;
 
-  constructor(options: { readonly environment: NotifyEnvironment; readonly clock: Clock; readonly onError: (error: Error) => void }) {
+  constructor(options: {
+    readonly environment: NotifyEnvironment;
+    readonly clock: Clock;
+    readonly onError: (error: Error) => void;
+  }) {
     this.#environment = options.environment;
     this.#clock = options.clock;
     this.#onError = options.onError;
@@ -27,7 +32,10 @@ export class ServiceManager {
     return (this.#environment["NOTIFY_SOCKET"] ?? "") !== "";
   }
 
-  /** The daemon is ready, in one sentence; from now on the watchdog is kept quiet, twice within its time. */
+  /**
+   * The daemon is ready, in one sentence; from now on the watchdog is kept quiet, twice within its
+   * time.
+   */
   ready(status: string): void {
     this.#tell(["READY=1", `STATUS=${status}`]);
     const watchdogMs = Number(this.#environment["WATCHDOG_USEC"] ?? Number.NaN) / 1_000;
@@ -54,7 +62,10 @@ export class ServiceManager {
     if (!this.listens) return;
     const child = spawn("systemd-notify", [...words], {
       stdio: "ignore",
-      env: { PATH: this.#environment["PATH"] ?? "/usr/bin:/bin", NOTIFY_SOCKET: this.#environment["NOTIFY_SOCKET"] },
+      env: {
+        PATH: this.#environment["PATH"] ?? "/usr/bin:/bin",
+        NOTIFY_SOCKET: this.#environment["NOTIFY_SOCKET"],
+      },
     });
     child.on("error", (error) => {
       if (!this.#failed) this.#onError(error);

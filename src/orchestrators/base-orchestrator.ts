@@ -1,12 +1,14 @@
 /**
  * An **orchestrator** says where steps run. (The engine owns many runs; the run-loop drives one.)
  *
- * `BaseOrchestrator` is ZenML's class of that name in TypeScript: docs/zenml.md has a row for each member. A flavor of one's
- * own writes `getOrchestratorRunId` and `submitPipeline`, and declares what else it can do in `capabilities`. An instance lives where user
- * code lives, in a runner process, never in the daemon; what it asks of the daemon goes through the host that the runner puts in place.
+ * `BaseOrchestrator` is ZenML's class of that name in TypeScript: docs/zenml.md has a row for each
+ * member. A flavor of one's own writes `getOrchestratorRunId` and `submitPipeline`, and declares
+ * what else it can do in `capabilities`. An instance lives where user code lives, in a runner
+ * process, never in the daemon; what it asks of the daemon goes through the host that the runner
+ * puts in place.
  *
- * Not as in ZenML: capabilities are declared data rather than found by comparing methods, an instance keeps no state between runs (each
- * submission gets a new one), and nothing polls.
+ * Not as in ZenML: capabilities are declared data rather than found by comparing methods, an
+ * instance keeps no state between runs (each submission gets a new one), and nothing polls.
  */
 import type * as z from "zod";
 import { didYouMean } from "../core/did-you-mean.ts";
@@ -14,15 +16,27 @@ import type { Json, Snapshot, SnapshotStep } from "../core/snapshot.ts";
 import type { ExecutionMode } from "../core/status.ts";
 import { DEFAULT_CAPABILITIES, type Capabilities } from "./capabilities.ts";
 import { StackComponent } from "./stack-component.ts";
-import type { DynamicPipelineSubmission, FetchedStatus, PipelineSubmission, PlaceholderRun, SubmissionResult } from "./submission.ts";
+import type {
+  DynamicPipelineSubmission,
+  FetchedStatus,
+  PipelineSubmission,
+  PlaceholderRun,
+  SubmissionResult,
+} from "./submission.ts";
 
-/** What the process around an orchestrator does for it. The runner puts one at `globalThis[Symbol.for("orchd.host")]`. */
+/**
+ * What the process around an orchestrator does for it. The runner puts one at
+ * `globalThis[Symbol.for("orchd.host")]`.
+ */
 export interface OrchestratorHost {
   /** Asks the daemon; rejects with the error that it answers. */
   call(method: string, argument: Json): Promise<Json>;
 }
 
-/** Where the host is found. A registered symbol, because a bundle may hold a second copy of this module. */
+/**
+ * Where the host is found. A registered symbol, because a bundle may hold a second copy of this
+ * module.
+ */
 export const HOST_SYMBOL: symbol = Symbol.for("orchd.host");
 
 /**
@@ -54,7 +68,10 @@ export const HOST_SYMBOL: symbol = Symbol.for("orchd.host");
 export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends StackComponent<C> {
   readonly type = "orchestrator" as const;
 
-  /** Steps run on another machine. The config may say so with a member or a getter `isRemote`, as in ZenML. */
+  /**
+   * Steps run on another machine. The config may say so with a member or a getter `isRemote`, as in
+   * ZenML.
+   */
   get isRemote(): boolean {
     return (this.config as { isRemote?: unknown } | undefined)?.isRemote === true;
   }
@@ -96,42 +113,62 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
 
   /** ZenML `supported_execution_modes`. */
   get supportedExecutionModes(): readonly ExecutionMode[] {
-    return this.capabilities?.supportedExecutionModes ?? DEFAULT_CAPABILITIES.supportedExecutionModes;
+    return (
+      this.capabilities?.supportedExecutionModes ?? DEFAULT_CAPABILITIES.supportedExecutionModes
+    );
   }
 
   /**
-   * The id of the orchestrator's run that this is: the same in every step of a run, another in the next (ZenML `get_orchestrator_run_id`). Steps find
-   * it in `ORCHD_ORCHESTRATOR_RUN_ID`. Asked for with the first step that is run, and when the run was taken; `process.env` then holds `ORCHD_RUN_ID`.
-   * A flavor that cannot say yet throws or returns an empty text, and the run's own id stands in.
+   * The id of the orchestrator's run that this is: the same in every step of a run, another in the
+   * next (ZenML `get_orchestrator_run_id`). Steps find it in `ORCHD_ORCHESTRATOR_RUN_ID`. Asked for
+   * with the first step that is run, and when the run was taken; `process.env` then holds
+   * `ORCHD_RUN_ID`. A flavor that cannot say yet throws or returns an empty text, and the run's own
+   * id stands in.
    */
   abstract getOrchestratorRunId(): string;
 
   /**
-   * Submits a pipeline whose steps are known (ZenML `submit_pipeline`). Does not have to wait for its end. A rejection makes a run that has not
-   * ended fail.
+   * Submits a pipeline whose steps are known (ZenML `submit_pipeline`). Does not have to wait for
+   * its end. A rejection makes a run that has not ended fail.
    */
-  abstract submitPipeline(submission: PipelineSubmission): Promise<SubmissionResult | undefined | void>;
+  abstract submitPipeline(
+    submission: PipelineSubmission,
+  ): Promise<SubmissionResult | undefined | void>;
 
-  /** Submits a pipeline that decides as it runs (ZenML `submit_dynamic_pipeline`). Default: rejects, since it is not supported. */
-  submitDynamicPipeline(_submission: DynamicPipelineSubmission): Promise<SubmissionResult | undefined | void> {
-    return Promise.reject(new Error(`The orchestrator ${this.name} does not support dynamic pipelines: it has no submitDynamicPipeline.`));
+  /**
+   * Submits a pipeline that decides as it runs (ZenML `submit_dynamic_pipeline`). Default: rejects,
+   * since it is not supported.
+   */
+  submitDynamicPipeline(
+    _submission: DynamicPipelineSubmission,
+  ): Promise<SubmissionResult | undefined | void> {
+    return Promise.reject(
+      new Error(
+        `The orchestrator ${this.name} does not support dynamic pipelines: it has no submitDynamicPipeline.`,
+      ),
+    );
   }
 
   /**
-   * Runs one step of the run that is being submitted, with its cache, retries and hooks, and resolves once it has ended well (ZenML `run_step`).
+   * Runs one step of the run that is being submitted, with its cache, retries and hooks, and
+   * resolves once it has ended well (ZenML `run_step`).
    *
    * @param step a step of the snapshot, or its id
-   * @throws the step's own error; an error where it was skipped or stopped, or where this is not called within a submission
+   * @throws the step's own error; an error where it was skipped or stopped, or where this is not
+   *   called within a submission
    */
   async runStep(step: Pick<SnapshotStep, "id"> | string): Promise<void> {
     const id = typeof step === "string" ? step : step.id;
     const orchestratorRunId = this.#runIdOrNothing();
-    await hostOf("runStep").call("runStep", { step: id, ...(orchestratorRunId === "" ? {} : { orchestratorRunId }) });
+    await hostOf("runStep").call("runStep", {
+      step: id,
+      ...(orchestratorRunId === "" ? {} : { orchestratorRunId }),
+    });
   }
 
   /**
-   * Has the function of the dynamic pipeline that is being submitted run by orchd, and resolves once it has ended well. What `submitDynamicPipeline` does
-   * around it is the flavor's.
+   * Has the function of the dynamic pipeline that is being submitted run by orchd, and resolves
+   * once it has ended well. What `submitDynamicPipeline` does around it is the flavor's.
    *
    * @throws the function's own error; an error where this is not called within a submission
    */
@@ -139,7 +176,10 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
     await hostOf("runPipelineFunction").call("runFunction", null);
   }
 
-  /** Runs the pipeline's init hook, once a run; what it returns is every step's `context.state` (ZenML `run_init_hook`). */
+  /**
+   * Runs the pipeline's init hook, once a run; what it returns is every step's `context.state`
+   * (ZenML `run_init_hook`).
+   */
   static async runInitHook(_snapshot: Snapshot): Promise<void> {
     await hostOf("runInitHook").call("runInitHook", null);
   }
@@ -150,16 +190,20 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
   }
 
   /**
-   * How a run stands elsewhere (ZenML `fetch_status`). Asked after a restart of the daemon, every 5 seconds. A run that has ended or is stopping never
-   * goes back, whatever this says. Default: nothing is known.
+   * How a run stands elsewhere (ZenML `fetch_status`). Asked after a restart of the daemon, every 5
+   * seconds. A run that has ended or is stopping never goes back, whatever this says. Default:
+   * nothing is known.
    */
-  fetchStatus(_run: PlaceholderRun, _options: { readonly includeSteps: boolean }): Promise<FetchedStatus> {
+  fetchStatus(
+    _run: PlaceholderRun,
+    _options: { readonly includeSteps: boolean },
+  ): Promise<FetchedStatus> {
     return Promise.resolve({});
   }
 
   /**
-   * Stops a run elsewhere (ZenML `stop_run`). Steps that run through `runStep` are stopped by orchd; this is for what was started in another way. Default:
-   * nothing to do.
+   * Stops a run elsewhere (ZenML `stop_run`). Steps that run through `runStep` are stopped by
+   * orchd; this is for what was started in another way. Default: nothing to do.
    */
   stopRun(_run: PlaceholderRun, _options: { readonly graceful: boolean }): Promise<void> {
     return Promise.resolve();
@@ -178,7 +222,10 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
         `The orchestrator ${name} declares ${JSON.stringify(unknown)}, which is no capability${didYouMean(unknown, Object.keys(DEFAULT_CAPABILITIES))}`,
       );
     }
-    if (declared.supportsDynamicPipelines !== undefined && declared.supportsDynamicPipelines !== implemented) {
+    if (
+      declared.supportsDynamicPipelines !== undefined &&
+      declared.supportsDynamicPipelines !== implemented
+    ) {
       throw new Error(
         implemented
           ? `The orchestrator ${name} declares that it does not support dynamic pipelines, and has submitDynamicPipeline; remove one of the two.`
@@ -196,7 +243,8 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
       canRunIsolatedSteps: this.canRunIsolatedSteps,
       supportedExecutionModes: this.supportedExecutionModes,
       supportsDynamicPipelines: implemented,
-      reportsStatus: declared.reportsStatus ?? this.fetchStatus !== BaseOrchestrator.prototype.fetchStatus,
+      reportsStatus:
+        declared.reportsStatus ?? this.fetchStatus !== BaseOrchestrator.prototype.fetchStatus,
     };
     return { flavor: name, capabilities };
   }
@@ -216,7 +264,10 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
   }
 }
 
-/** Merged with the class, so that a flavor may declare it as a member or as a getter: a class can allow only one of the two. */
+/**
+ * Merged with the class, so that a flavor may declare it as a member or as a getter: a class can
+ * allow only one of the two.
+ */
 // oxlint-disable-next-line typescript/no-unsafe-declaration-merging, no-unused-vars -- the one property is optional, so none is left uninitialised
 export interface BaseOrchestrator<C extends z.ZodType = z.ZodType> {
   /** What this flavor can do, where it differs from the defaults of {@link Capabilities}. */

@@ -1,8 +1,9 @@
 /**
- * Finds the orchestrator that a snapshot names: `local`, one of orchd.yaml's, or a class in a user's file.
+ * Finds the orchestrator that a snapshot names: `local`, one of orchd.yaml's, or a class in a
+ * user's file.
  *
- * The daemon never runs a user's code. Of a user's class it knows what a runner tells of it: its flavor's name and what it declares, asked for
- * once for each version of the code and each config.
+ * The daemon never runs a user's code. Of a user's class it knows what a runner tells of it: its
+ * flavor's name and what it declares, asked for once for each version of the code and each config.
  */
 import { canonicalHash } from "../core/canonical-json.ts";
 import { toStepError, type StepError } from "../core/failure.ts";
@@ -23,7 +24,10 @@ export interface Flavor {
   readonly lost?: StepError;
 }
 
-/** A run or pipeline that an orchestrator cannot take; `message` is a sentence, `fault` the same with its place in the pipeline's file. Nothing was written. */
+/**
+ * A run or pipeline that an orchestrator cannot take; `message` is a sentence, `fault` the same
+ * with its place in the pipeline's file. Nothing was written.
+ */
 export class SubmissionRefused extends Error {
   override readonly name = "SubmissionRefused";
   readonly fault: Fault;
@@ -39,14 +43,20 @@ const DESCRIPTIONS_KEPT = 256;
 
 /** The orchestrators of one daemon. */
 export class Flavors {
-  /** Where steps run: every flavor's, since a user's orchestrator says when and in which order, and runs them through `runStep`. */
+  /**
+   * Where steps run: every flavor's, since a user's orchestrator says when and in which order, and
+   * runs them through `runStep`.
+   */
   readonly local: LocalOrchestrator;
   readonly #pool: TaskPool;
   #named: Readonly<Record<string, OrchestratorRef>>;
   readonly #described = new Map<string, Promise<Flavor>>();
   #descriptions = 0;
 
-  constructor(parts: { readonly pool: TaskPool; readonly orchestrators?: Readonly<Record<string, OrchestratorRef>> }) {
+  constructor(parts: {
+    readonly pool: TaskPool;
+    readonly orchestrators?: Readonly<Record<string, OrchestratorRef>>;
+  }) {
     this.#pool = parts.pool;
     this.#named = parts.orchestrators ?? {};
     this.local = new LocalOrchestrator(parts.pool);
@@ -61,7 +71,8 @@ export class Flavors {
    * The orchestrator that a snapshot names.
    *
    * @returns at once where no code of a user's has to be asked
-   * @throws SubmissionRefused, or rejects with it, where there is none of that name, or its class is not what it should be
+   * @throws SubmissionRefused, or rejects with it, where there is none of that name, or its class
+   *   is not what it should be
    */
   resolve(ref: OrchestratorRef | undefined): Flavor | Promise<Flavor> {
     if (ref === undefined) return LOCAL;
@@ -74,15 +85,22 @@ export class Flavors {
       throw new SubmissionRefused({ path: ["orchestrator"], message });
     }
     const config = { ...named.config, ...ref.config };
-    return named.code === undefined ? LOCAL : this.#describe({ flavor: ref.flavor, code: named.code, config });
+    return named.code === undefined
+      ? LOCAL
+      : this.#describe({ flavor: ref.flavor, code: named.code, config });
   }
 
-  /** Why the orchestrator that a snapshot names cannot take it, there being none of that name included; undefined where it can. Never rejects. */
+  /**
+   * Why the orchestrator that a snapshot names cannot take it, there being none of that name
+   * included; undefined where it can. Never rejects.
+   */
   async refuses(snapshot: Snapshot, scheduled: boolean): Promise<Fault | undefined> {
     try {
       return refusalOf(await this.resolve(snapshot.orchestrator), snapshot, scheduled);
     } catch (error) {
-      return error instanceof SubmissionRefused ? error.fault : unusable(toStepError(error).message);
+      return error instanceof SubmissionRefused
+        ? error.fault
+        : unusable(toStepError(error).message);
     }
   }
 
@@ -92,7 +110,8 @@ export class Flavors {
     if (found === undefined) {
       found = this.#ask(ref as NonNullable<Flavor["ref"]>);
       this.#described.set(key, found);
-      if (this.#described.size > DESCRIPTIONS_KEPT) this.#described.delete(this.#described.keys().next().value!);
+      if (this.#described.size > DESCRIPTIONS_KEPT)
+        this.#described.delete(this.#described.keys().next().value!);
       found.catch(() => this.#described.delete(key));
     }
     return found;
@@ -119,11 +138,24 @@ export class Flavors {
             if (result.ok) resolve(result.value);
             else {
               const { message } = result.error;
-              reject(new SubmissionRefused(unusable(message.startsWith(ref.code.source) ? message : `${ref.code.source}: ${message}`)));
+              reject(
+                new SubmissionRefused(
+                  unusable(
+                    message.startsWith(ref.code.source)
+                      ? message
+                      : `${ref.code.source}: ${message}`,
+                  ),
+                ),
+              );
             }
           },
           output: () => undefined,
-          died: () => reject(new SubmissionRefused(unusable(`${ref.code.source} ended its runner process when it was loaded`))),
+          died: () =>
+            reject(
+              new SubmissionRefused(
+                unusable(`${ref.code.source} ended its runner process when it was loaded`),
+              ),
+            ),
         },
       );
     });
@@ -137,20 +169,33 @@ function unusable(why: string): Fault {
 
 /** Takes what a runner said of a class; a newer or older class may say more or less. */
 function describedFlavor(ref: NonNullable<Flavor["ref"]>, answer: Json): Flavor {
-  const { flavor, capabilities } = (answer ?? {}) as { flavor?: unknown; capabilities?: Partial<Capabilities> };
+  const { flavor, capabilities } = (answer ?? {}) as {
+    flavor?: unknown;
+    capabilities?: Partial<Capabilities>;
+  };
   const given = capabilities ?? {};
-  const modes = (given.supportedExecutionModes ?? DEFAULT_CAPABILITIES.supportedExecutionModes).filter((mode) => EXECUTION_MODES.includes(mode));
+  const modes = (
+    given.supportedExecutionModes ?? DEFAULT_CAPABILITIES.supportedExecutionModes
+  ).filter((mode) => EXECUTION_MODES.includes(mode));
   const name = typeof flavor === "string" && flavor !== "" ? flavor : ref.flavor;
-  return { name, ref, capabilities: { ...DEFAULT_CAPABILITIES, ...given, supportedExecutionModes: modes } };
+  return {
+    name,
+    ref,
+    capabilities: { ...DEFAULT_CAPABILITIES, ...given, supportedExecutionModes: modes },
+  };
 }
 
 /**
- * Why an orchestrator cannot take a pipeline, and which of its keys says so; undefined where it can. Asked as a file is loaded, and again before
- * anything of a run is written.
+ * Why an orchestrator cannot take a pipeline, and which of its keys says so; undefined where it
+ * can. Asked as a file is loaded, and again before anything of a run is written.
  *
  * @param scheduled the run is for a slot, or the pipeline has a schedule
  */
-export function refusalOf(flavor: Flavor, snapshot: Snapshot, scheduled: boolean): Fault | undefined {
+export function refusalOf(
+  flavor: Flavor,
+  snapshot: Snapshot,
+  scheduled: boolean,
+): Fault | undefined {
   const { name, capabilities } = flavor;
   if (!capabilities.supportedExecutionModes.includes(snapshot.executionMode)) {
     const modes = capabilities.supportedExecutionModes.join(", ");
@@ -173,11 +218,19 @@ export function refusalOf(flavor: Flavor, snapshot: Snapshot, scheduled: boolean
   }
   const isolated = snapshot.steps.find((step) => step.isolated);
   const refusal = isolated === undefined ? undefined : isolationRefusal(flavor, isolated);
-  return isolated === undefined || refusal === undefined ? undefined : { path: ["steps", isolated.id, "isolated"], message: refusal };
+  return isolated === undefined || refusal === undefined
+    ? undefined
+    : { path: ["steps", isolated.id, "isolated"], message: refusal };
 }
 
-/** Why an orchestrator cannot take a step because it is isolated; undefined where it can. A dynamic pipeline's steps are asked for as they come. */
-export function isolationRefusal({ name, capabilities }: Flavor, step: SnapshotStep): string | undefined {
+/**
+ * Why an orchestrator cannot take a step because it is isolated; undefined where it can. A dynamic
+ * pipeline's steps are asked for as they come.
+ */
+export function isolationRefusal(
+  { name, capabilities }: Flavor,
+  step: SnapshotStep,
+): string | undefined {
   if (!step.isolated || capabilities.canRunIsolatedSteps) return undefined;
   return `is refused: the orchestrator ${name} cannot run isolated steps; let it declare canRunIsolatedSteps, or remove isolated`;
 }

@@ -1,15 +1,22 @@
 /**
- * The **orchestrator** that runs steps on this machine: module steps in worker threads, shell steps in process groups of their own, both under a
- * runner process. Orchd's run-loop plans every step of its runs, so to submit is to let the run-loop begin.
+ * The **orchestrator** that runs steps on this machine: module steps in worker threads, shell steps
+ * in process groups of their own, both under a runner process. Orchd's run-loop plans every step of
+ * its runs, so to submit is to let the run-loop begin.
  *
- * It shares out the pool's room between runs. A step is given its place when its start is decided, which is before its line is durable and
- * before the pool hears of it; so places that are promised and not yet taken are counted here.
+ * It shares out the pool's room between runs. A step is given its place when its start is decided,
+ * which is before its line is durable and before the pool hears of it; so places that are promised
+ * and not yet taken are counted here.
  */
 import type { Room } from "../core/plan.ts";
 import { BaseOrchestrator } from "./base-orchestrator.ts";
 import { LOCAL_CAPABILITIES, type Capabilities } from "./capabilities.ts";
 import type { TaskPool } from "../places/place.ts";
-import type { FetchedStatus, PipelineSubmission, PlaceholderRun, SubmissionResult } from "./submission.ts";
+import type {
+  FetchedStatus,
+  PipelineSubmission,
+  PlaceholderRun,
+  SubmissionResult,
+} from "./submission.ts";
 import type { Task } from "../core/task.ts";
 import type { TaskHandlers } from "../places/place.ts";
 
@@ -39,10 +46,16 @@ export class LocalOrchestrator extends BaseOrchestrator {
     return LOCAL_CAPABILITIES;
   }
 
-  /** Every run has its own; this one speaks for the only run there is. @throws Error where there is none, or more than one */
+  /**
+   * Every run has its own; this one speaks for the only run there is. @throws Error where there is
+   * none, or more than one
+   */
   override getOrchestratorRunId(): string {
     const [run, ...others] = this.#runs.values();
-    if (run === undefined || others.length > 0) throw new Error("Outside a step there is no one run; a step finds it in ORCHD_ORCHESTRATOR_RUN_ID.");
+    if (run === undefined || others.length > 0)
+      throw new Error(
+        "Outside a step there is no one run; a step finds it in ORCHD_ORCHESTRATOR_RUN_ID.",
+      );
     return run.orchestratorRunId;
   }
 
@@ -52,16 +65,24 @@ export class LocalOrchestrator extends BaseOrchestrator {
     return Promise.resolve({ waitForCompletion: () => run.finished.then(() => undefined) });
   }
 
-  override submitDynamicPipeline(submission: Pick<PipelineSubmission, "placeholderRun">): Promise<SubmissionResult> {
+  override submitDynamicPipeline(
+    submission: Pick<PipelineSubmission, "placeholderRun">,
+  ): Promise<SubmissionResult> {
     return this.submitPipeline(submission as PipelineSubmission);
   }
 
-  override fetchStatus(run: Pick<PlaceholderRun, "id">, { includeSteps }: { readonly includeSteps: boolean }): Promise<FetchedStatus> {
+  override fetchStatus(
+    run: Pick<PlaceholderRun, "id">,
+    { includeSteps }: { readonly includeSteps: boolean },
+  ): Promise<FetchedStatus> {
     const { status, steps } = this.#runs.get(run.id)?.status() ?? {};
     return Promise.resolve({ status, ...(includeSteps ? { steps } : {}) });
   }
 
-  override stopRun(run: Pick<PlaceholderRun, "id">, { graceful }: { readonly graceful: boolean }): Promise<void> {
+  override stopRun(
+    run: Pick<PlaceholderRun, "id">,
+    { graceful }: { readonly graceful: boolean },
+  ): Promise<void> {
     return this.#run(run).stop(graceful);
   }
 
@@ -92,7 +113,12 @@ export class LocalOrchestrator extends BaseOrchestrator {
   }
 
   /** Starts a task. */
-  startTask(id: string, task: Task, handlers: TaskHandlers, options?: { readonly alone?: boolean }): void {
+  startTask(
+    id: string,
+    task: Task,
+    handlers: TaskHandlers,
+    options?: { readonly alone?: boolean },
+  ): void {
     this.#pool.start(id, task, handlers, options);
   }
 

@@ -12,8 +12,8 @@ export interface StackComponentClass {
 }
 
 /**
- * A part of a stack (ZenML `StackComponent`): a name, a config that its class's zod schema has checked, and variables for every step's
- * environment.
+ * A part of a stack (ZenML `StackComponent`): a name, a config that its class's zod schema has
+ * checked, and variables for every step's environment.
  *
  * @typeParam C the config's zod schema; write `typeof config`
  */
@@ -36,7 +36,10 @@ export abstract class StackComponent<C extends z.ZodType = z.ZodType> {
     this.config = (schema === undefined ? config : schema.parse(config)) as z.infer<C>;
   }
 
-  /** Variables that this component puts into every step's environment (ZenML `environment`). Default: none. */
+  /**
+   * Variables that this component puts into every step's environment (ZenML `environment`).
+   * Default: none.
+   */
   get environment(): Readonly<Record<string, string>> {
     return {};
   }

@@ -1,9 +1,11 @@
 import type { StackComponent } from "./stack-component.ts";
 
 /**
- * What a pipeline runs on (ZenML `Stack`): an orchestrator, the store that artifacts go to, and whoever is to be told.
+ * What a pipeline runs on (ZenML `Stack`): an orchestrator, the store that artifacts go to, and
+ * whoever is to be told.
  *
- * Plain data where it meets user code: a custom orchestrator runs outside the daemon, and gets names and environment, not live components.
+ * Plain data where it meets user code: a custom orchestrator runs outside the daemon, and gets
+ * names and environment, not live components.
  */
 export interface Stack {
   readonly name: string;
@@ -23,7 +25,10 @@ export interface StackPart {
 }
 
 /** The stack that consists of an orchestrator and the runs folder. */
-export function stackOf(orchestrator: string, environment: Readonly<Record<string, string>> = {}): Stack {
+export function stackOf(
+  orchestrator: string,
+  environment: Readonly<Record<string, string>> = {},
+): Stack {
   return {
     name: orchestrator,
     orchestrator: { type: "orchestrator", name: orchestrator },

@@ -1,15 +1,17 @@
 /**
- * The words of a submission: what an orchestrator is given, and what it gives back (docs/zenml.md "Members"; ZenML `submit_pipeline`).
+ * The words of a submission: what an orchestrator is given, and what it gives back (docs/zenml.md
+ * "Members"; ZenML `submit_pipeline`).
  *
- * All of it is plain JSON but for `waitForCompletion`, because a custom orchestrator's code runs outside the daemon.
+ * All of it is plain JSON but for `waitForCompletion`, because a custom orchestrator's code runs
+ * outside the daemon.
  */
 import type { Json, Snapshot } from "../core/snapshot.ts";
 import type { Status } from "../core/status.ts";
 import type { Stack } from "./stack.ts";
 
 /**
- * The run that a submission is for (ZenML's placeholder run): its ledger's header is durable before the orchestrator is called, so that a crash
- * in between leaves a run that says so, not a lost one.
+ * The run that a submission is for (ZenML's placeholder run): its ledger's header is durable before
+ * the orchestrator is called, so that a crash in between leaves a run that says so, not a lost one.
  */
 export interface PlaceholderRun {
   /** The run's id. */
@@ -27,7 +29,10 @@ export interface PlaceholderRun {
 
 /** What {@link BaseOrchestrator.submitPipeline} gets. */
 export interface PipelineSubmission {
-  /** The frozen pipeline. `steps` are in an order in which each comes after all it needs; those that the cache answered are left out. */
+  /**
+   * The frozen pipeline. `steps` are in an order in which each comes after all it needs; those that
+   * the cache answered are left out.
+   */
   readonly snapshot: Snapshot;
   readonly stack: Stack;
   /** Variables that all steps share. */

@@ -1,8 +1,10 @@
 /**
- * The cache before the orchestrator (ZenML's client-side caching): steps whose upstreams are all cached are answered before anything is started, so that a run
- * of which nothing is left to do costs neither a submission nor an init hook.
+ * The cache before the orchestrator (ZenML's client-side caching): steps whose upstreams are all
+ * cached are answered before anything is started, so that a run of which nothing is left to do
+ * costs neither a submission nor an init hook.
  *
- * It is not for scheduled runs, and not for dynamic ones, whose steps nobody knows before (docs/zenml.md); `ORCHD_PREVENT_CLIENT_SIDE_CACHING` turns it off.
+ * It is not for scheduled runs, and not for dynamic ones, whose steps nobody knows before
+ * (docs/zenml.md); `ORCHD_PREVENT_CLIENT_SIDE_CACHING` turns it off.
  */
 import type { Flavor } from "../orchestrators/flavors.ts";
 import type { RunParts } from "./run-parts.ts";
@@ -28,14 +30,23 @@ export class CachePrepass {
     const { state, deps } = this.#parts;
     const { trigger, snapshot } = state;
     const own = deps.environment ?? process.env;
-    const prevented = (value: unknown): boolean => typeof value === "string" && value !== "" && value !== "0" && value.toLowerCase() !== "false";
-    if (prevented(own["ORCHD_PREVENT_CLIENT_SIDE_CACHING"]) || prevented(snapshot.env["ORCHD_PREVENT_CLIENT_SIDE_CACHING"])) return false;
+    const prevented = (value: unknown): boolean =>
+      typeof value === "string" && value !== "" && value !== "0" && value.toLowerCase() !== "false";
+    if (
+      prevented(own["ORCHD_PREVENT_CLIENT_SIDE_CACHING"]) ||
+      prevented(snapshot.env["ORCHD_PREVENT_CLIENT_SIDE_CACHING"])
+    )
+      return false;
     return (
-      this.#flavor.capabilities.supportsClientSideCaching && snapshot.dynamic === undefined && (trigger.kind === "manual" || trigger.kind === "rerun")
+      this.#flavor.capabilities.supportsClientSideCaching &&
+      snapshot.dynamic === undefined &&
+      (trigger.kind === "manual" || trigger.kind === "rerun")
     );
   }
 
-  /** Answers what can be; `proceed` is called, in a turn, once that is all, or once the run is over. */
+  /**
+   * Answers what can be; `proceed` is called, in a turn, once that is all, or once the run is over.
+   */
   run(proceed: () => void): void {
     const { state, arrive } = this.#parts;
     if (state.stop !== undefined || state.finished !== undefined) return proceed();
@@ -54,7 +65,8 @@ export class CachePrepass {
         if (tried.has(id)) continue;
         tried.add(id);
         const preparation = this.#known.get(id) ?? this.#steps.prepare(id, 1);
-        if (preparation instanceof Promise) slow.push(preparation.then((prepared) => this.#known.set(id, prepared)));
+        if (preparation instanceof Promise)
+          slow.push(preparation.then((prepared) => this.#known.set(id, prepared)));
         else if (preparation.kind === "cached") {
           this.#steps.answer(id, preparation);
           found = true;

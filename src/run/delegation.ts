@@ -1,10 +1,13 @@
 /**
- * A run that a user's orchestrator drives: its code runs in a runner, and says what is to run by `runStep`. Each step that it asks for goes the way of any
- * step, with its cache, retries and hooks; what it does not ask for does not run.
+ * A run that a user's orchestrator drives: its code runs in a runner, and says what is to run by
+ * `runStep`. Each step that it asks for goes the way of any step, with its cache, retries and
+ * hooks; what it does not ask for does not run.
  *
- * States: asked (`submit.started`) -> accepted (`submit.accepted`) -> ended (its task is over and, where it reports by `fetchStatus`, the run is over
- * elsewhere too). A crash while asked is the one moment in which nobody knows whether the orchestrator has the run: `fetchStatus` decides, or
- * `resubmits`; otherwise the run fails, `submission unknown` (semantics.md 22). The planner hears of all this by {@link Delegation.facts}.
+ * States: asked (`submit.started`) -> accepted (`submit.accepted`) -> ended (its task is over and,
+ * where it reports by `fetchStatus`, the run is over elsewhere too). A crash while asked is the one
+ * moment in which nobody knows whether the orchestrator has the run: `fetchStatus` decides, or
+ * `resubmits`; otherwise the run fails, `submission unknown` (semantics.md 22). The planner hears
+ * of all this by {@link Delegation.facts}.
  */
 import type { Timer } from "../clock.ts";
 import { FAILURE_CODES, clipError, toStepError, type StepError } from "../core/failure.ts";
@@ -57,7 +60,9 @@ export class Delegation {
 
   /** What the planner has to know; undefined where a function says which steps there are. */
   get facts(): NonNullable<PlanFacts["delegated"]> | undefined {
-    return this.#of.calls === undefined ? { requested: this.#requested, open: this.#open } : undefined;
+    return this.#of.calls === undefined
+      ? { requested: this.#requested, open: this.#open }
+      : undefined;
   }
 
   /** Hands the run over, with what the cache leaves of it. */
@@ -65,7 +70,8 @@ export class Delegation {
     if (!prepass.isAllowed) return this.#submit();
     const { state } = this.#parts;
     prepass.run(() => {
-      const nothingLeft = state.stop !== undefined || state.finished !== undefined || allEnded(state);
+      const nothingLeft =
+        state.stop !== undefined || state.finished !== undefined || allEnded(state);
       if (nothingLeft) this.#skip();
       else this.#submit();
     });
@@ -74,7 +80,8 @@ export class Delegation {
   /** Goes on with a run that an earlier daemon had handed over. */
   resume(): void {
     const { submission, stop } = this.#parts.state;
-    if (submission === "failed" || stop !== undefined || allEnded(this.#parts.state)) return this.#skip();
+    if (submission === "failed" || stop !== undefined || allEnded(this.#parts.state))
+      return this.#skip();
     const { capabilities } = this.#of.flavor;
     if (submission === "none") return this.#submit();
     if (capabilities.reportsStatus) return this.#fetch(true);
@@ -82,13 +89,25 @@ export class Delegation {
     this.#unknown();
   }
 
-  /** Passes a stop on. Steps that run through `runStep` are stopped by the planner; this is for what the orchestrator started in other ways. */
+  /**
+   * Passes a stop on. Steps that run through `runStep` are stopped by the planner; this is for what
+   * the orchestrator started in other ways.
+   */
   stopRun(graceful: boolean): void {
-    if (this.#parts.state.submission === "none" || this.#parts.state.submission === "failed") return;
+    if (this.#parts.state.submission === "none" || this.#parts.state.submission === "failed")
+      return;
     this.#parts.journal.afterwards(() => {
-      this.#start("stopRun", { run: this.#placeholder() as unknown as Json, graceful }, false, (result) => {
-        if (!result.ok) this.#warn(`the orchestrator ${this.#of.flavor.name} could not stop the run: ${result.error.message}`);
-      });
+      this.#start(
+        "stopRun",
+        { run: this.#placeholder() as unknown as Json, graceful },
+        false,
+        (result) => {
+          if (!result.ok)
+            this.#warn(
+              `the orchestrator ${this.#of.flavor.name} could not stop the run: ${result.error.message}`,
+            );
+        },
+      );
     });
   }
 
@@ -96,7 +115,12 @@ export class Delegation {
   end(): void {
     this.#over = true;
     this.#poll?.cancel();
-    if (this.#submitting !== undefined) this.#parts.deps.orchestrators.local.stopTask(this.#submitting, "force", "the run is no longer driven");
+    if (this.#submitting !== undefined)
+      this.#parts.deps.orchestrators.local.stopTask(
+        this.#submitting,
+        "force",
+        "the run is no longer driven",
+      );
   }
 
   /** Nothing is left for the orchestrator to do. */
@@ -114,13 +138,19 @@ export class Delegation {
     } catch (error) {
       return this.#fail(toStepError(error));
     }
-    const method = state.snapshot.dynamic === undefined ? "submitPipeline" : "submitDynamicPipeline";
+    const method =
+      state.snapshot.dynamic === undefined ? "submitPipeline" : "submitDynamicPipeline";
     journal.afterwards(() => {
       this.#submitting = this.#start(method, argument, alone, (result) => this.#submitted(result));
     });
   }
 
-  #start(method: FlavorTask["method"], argument: Json, alone: boolean, done: (result: TaskResult) => void): string {
+  #start(
+    method: FlavorTask["method"],
+    argument: Json,
+    alone: boolean,
+    done: (result: TaskResult) => void,
+  ): string {
     const { state, deps, environment, arrive, output } = this.#parts;
     const id = `${state.run}#${method}-${(this.#tasks += 1)}`;
     const { env, secrets } = environment.shared();
@@ -134,7 +164,9 @@ export class Delegation {
         id: state.run,
         pipeline: state.pipeline,
         attempt: 1,
-        ...(state.trigger.scheduledFor === undefined ? {} : { scheduledFor: state.trigger.scheduledFor }),
+        ...(state.trigger.scheduledFor === undefined
+          ? {}
+          : { scheduledFor: state.trigger.scheduledFor }),
       },
       env,
       ...(secrets.length === 0 ? {} : { secrets }),
@@ -156,13 +188,22 @@ export class Delegation {
           output,
           call: (name, given) => this.#call(name, given),
           died: (death) => {
-            const innocent = submits && !alone && !death.alone && death.inFlight.length > 1 && this.#of.flavor.capabilities.resubmits;
+            const innocent =
+              submits &&
+              !alone &&
+              !death.alone &&
+              death.inFlight.length > 1 &&
+              this.#of.flavor.capabilities.resubmits;
             if (innocent) arrive(() => void (this.#over || this.#submit(true)));
             else
               ended({
                 ok: false,
                 outcome: "failed",
-                error: { name: "RunnerDied", message: `${death.because} while the orchestrator was in it`, code: death.code },
+                error: {
+                  name: "RunnerDied",
+                  message: `${death.because} while the orchestrator was in it`,
+                  code: death.code,
+                },
               });
           },
         },
@@ -176,18 +217,32 @@ export class Delegation {
 
   #call(method: string, argument: Json): Promise<Json> {
     const { arrive } = this.#parts;
-    if (method === "runStep") return this.#runStep(argument as { step: string; orchestratorRunId?: string });
-    if (method === "accepted") return new Promise((resolve) => arrive(() => this.#accepted(argument as Record<string, Json>, () => resolve(null))));
+    if (method === "runStep")
+      return this.#runStep(argument as { step: string; orchestratorRunId?: string });
+    if (method === "accepted")
+      return new Promise((resolve) =>
+        arrive(() => this.#accepted(argument as Record<string, Json>, () => resolve(null))),
+      );
     if (method === "runFunction") return this.#runFunction();
-    // The planner runs both hooks once a run, in their places; there is nothing left to do for them.
+    // The planner runs both hooks once a run, in their places; there is nothing left to do for
+    // them.
     if (method === "runInitHook" || method === "runCleanupHook") return Promise.resolve(null);
     return Promise.reject(new Error(`an orchestrator cannot call "${method}"`));
   }
 
-  #runStep({ step, orchestratorRunId }: { step: string; orchestratorRunId?: string }): Promise<Json> {
+  #runStep({
+    step,
+    orchestratorRunId,
+  }: {
+    step: string;
+    orchestratorRunId?: string;
+  }): Promise<Json> {
     const { state, arrive, journal, waiters } = this.#parts;
     const known = state.steps.get(step);
-    if (known === undefined) return Promise.reject(new Error(`the pipeline ${state.pipeline} has no step ${JSON.stringify(step)}`));
+    if (known === undefined)
+      return Promise.reject(
+        new Error(`the pipeline ${state.pipeline} has no step ${JSON.stringify(step)}`),
+      );
     const ended = waiters.outputsOf(step);
     arrive(() => {
       if (this.#over) return;
@@ -198,7 +253,10 @@ export class Delegation {
     return ended.then(() => null);
   }
 
-  /** The orchestrator's own run id is recorded before the first step, so that all steps see the same. */
+  /**
+   * The orchestrator's own run id is recorded before the first step, so that all steps see the
+   * same.
+   */
   #identify(orchestratorRunId: string | undefined): void {
     const { state, emit } = this.#parts;
     if (
@@ -208,25 +266,38 @@ export class Delegation {
       orchestratorRunId === state.orchestratorRunId
     )
       return;
-    emit({ type: "submit.identified", orchestratorRunId: orchestratorRunId.slice(0, RUN_ID_CHARACTERS) });
+    emit({
+      type: "submit.identified",
+      orchestratorRunId: orchestratorRunId.slice(0, RUN_ID_CHARACTERS),
+    });
   }
 
   #runFunction(): Promise<Json> {
     const { calls } = this.#of;
-    if (calls === undefined) return Promise.reject(new Error("the pipeline is not a dynamic one: it has no function to run"));
+    if (calls === undefined)
+      return Promise.reject(
+        new Error("the pipeline is not a dynamic one: it has no function to run"),
+      );
     const ended = calls.ended();
     this.#parts.arrive(() => void (this.runsFunction = true));
     return ended.then((error) => {
-      if (error !== undefined) throw Object.assign(new Error(error.message), { name: error.name, code: error.code });
+      if (error !== undefined)
+        throw Object.assign(new Error(error.message), { name: error.name, code: error.code });
       return null;
     });
   }
 
-  #accepted({ orchestratorRunId, metadata, waits }: Record<string, Json>, recorded: () => void): void {
+  #accepted(
+    { orchestratorRunId, metadata, waits }: Record<string, Json>,
+    recorded: () => void,
+  ): void {
     const { emitWhole, journal, state } = this.#parts;
     this.#waits = waits === true;
     if (this.#over || state.finished !== undefined) return recorded();
-    const named = typeof orchestratorRunId === "string" && orchestratorRunId !== "" ? orchestratorRunId.slice(0, RUN_ID_CHARACTERS) : undefined;
+    const named =
+      typeof orchestratorRunId === "string" && orchestratorRunId !== ""
+        ? orchestratorRunId.slice(0, RUN_ID_CHARACTERS)
+        : undefined;
     // Steps that have run hold the id of then.
     const id = this.#requested.size === 0 ? named : state.orchestratorRunId;
     emitWhole(
@@ -253,16 +324,23 @@ export class Delegation {
     else if (!result.ok) return this.#refused(result.error);
     else if (state.submission !== "accepted") emit({ type: "submit.accepted", metadata: {} });
     if (this.#of.flavor.capabilities.reportsStatus && !allEnded(state)) return this.#fetch(false);
-    // Steps that orchd was never asked for ran elsewhere, and the end that was waited for is all there is to know of them. An error of waiting says
-    // nothing of them at all, and must not make the run fail.
-    if (this.#waits && this.#requested.size === 0 && this.#of.calls === undefined) return waitFailed ? this.#skip() : this.#followEnd("completed");
+    // Steps that orchd was never asked for ran elsewhere, and the end that was waited for is all
+    // there is to know of them. An error of waiting says nothing of them at all, and must not make
+    // the run fail.
+    if (this.#waits && this.#requested.size === 0 && this.#of.calls === undefined)
+      return waitFailed ? this.#skip() : this.#followEnd("completed");
     this.#close();
   }
 
   #refused(error: StepError): void {
     const { state } = this.#parts;
-    // An orchestrator that passes a failed step's error on has not refused the run: the step's failure is the run's.
-    const passedOn = state.failed > 0 || state.stop !== undefined || state.timedOut !== undefined || state.functionError !== undefined;
+    // An orchestrator that passes a failed step's error on has not refused the run: the step's
+    // failure is the run's.
+    const passedOn =
+      state.failed > 0 ||
+      state.stop !== undefined ||
+      state.timedOut !== undefined ||
+      state.functionError !== undefined;
     if (passedOn || allEnded(state)) this.#close();
     else this.#fail(error);
   }
@@ -273,7 +351,8 @@ export class Delegation {
       type: "submit.failed",
       error: { ...clipError(error), code: error.code ?? FAILURE_CODES.submission },
     });
-    if (this.#of.calls !== undefined && !this.runsFunction) this.#of.calls.stop("the orchestrator did not take the run");
+    if (this.#of.calls !== undefined && !this.runsFunction)
+      this.#of.calls.stop("the orchestrator did not take the run");
   }
 
   #unknown(): void {
@@ -290,7 +369,10 @@ export class Delegation {
     const { state } = this.#parts;
     if (this.#of.calls !== undefined) {
       if (!this.runsFunction && state.function === "owed")
-        this.#fail({ name: "SubmissionError", message: "the orchestrator ended without running the pipeline's function" });
+        this.#fail({
+          name: "SubmissionError",
+          message: "the orchestrator ended without running the pipeline's function",
+        });
       return;
     }
     const left = [...state.steps.values()].filter(
@@ -301,17 +383,24 @@ export class Delegation {
         !state.doomed.has(step.spec.id) &&
         !this.#requested.has(step.spec.id),
     );
-    const halted = state.failed > 0 || state.stop !== undefined || state.timedOut !== undefined || state.init === "failed";
+    const halted =
+      state.failed > 0 ||
+      state.stop !== undefined ||
+      state.timedOut !== undefined ||
+      state.init === "failed";
     if (left.length === 0 || halted) return;
     const names = left.map(({ spec }) => JSON.stringify(spec.id)).join(", ");
-    this.#fail({ name: "SubmissionError", message: `the orchestrator ended without running ${names.slice(0, 1_000)}` });
+    this.#fail({
+      name: "SubmissionError",
+      message: `the orchestrator ended without running ${names.slice(0, 1_000)}`,
+    });
   }
 
   #warn(message: string): void {
     this.#parts.deps.log.warn({ run: this.#parts.state.run }, message);
   }
 
-  // --- Runs that go on elsewhere --------------------------------------------------------------------------------------------------
+  // --- Runs that go on elsewhere ---
 
   #fetch(first: boolean): void {
     const argument = { run: this.#placeholder() as unknown as Json, includeSteps: true };
@@ -323,7 +412,10 @@ export class Delegation {
   #fetched(result: TaskResult, first: boolean): void {
     const { state, deps, arrive } = this.#parts;
     if (state.finished !== undefined || allEnded(state)) return this.#close();
-    if (!result.ok) this.#warn(`the orchestrator ${this.#of.flavor.name} could not say how the run stands: ${result.error.message}`);
+    if (!result.ok)
+      this.#warn(
+        `the orchestrator ${this.#of.flavor.name} could not say how the run stands: ${result.error.message}`,
+      );
     const fetched = (result.ok ? (result.value ?? {}) : {}) as FetchedStatus;
     const known = fetched.status !== undefined && STATUSES.includes(fetched.status);
     if (!known && first && result.ok) {
@@ -332,14 +424,20 @@ export class Delegation {
       return;
     }
     if (known) {
-      if (state.submission === "started") this.#parts.emit({ type: "submit.accepted", metadata: {} });
+      if (state.submission === "started")
+        this.#parts.emit({ type: "submit.accepted", metadata: {} });
       for (const [id, status] of Object.entries(fetched.steps ?? {})) this.#follow(id, status);
       if (isFinal(fetched.status)) return this.#followEnd(fetched.status);
     }
-    this.#poll = deps.clock.after(FETCH_MS, () => arrive(() => void (this.#over || this.#fetch(first && !known))));
+    this.#poll = deps.clock.after(FETCH_MS, () =>
+      arrive(() => void (this.#over || this.#fetch(first && !known))),
+    );
   }
 
-  /** Records what became of a step elsewhere. One that orchd runs itself, or that has ended, is left as it is: a status never goes back. */
+  /**
+   * Records what became of a step elsewhere. One that orchd runs itself, or that has ended, is left
+   * as it is: a status never goes back.
+   */
   #follow(id: string, status: Status): void {
     const { state, emit } = this.#parts;
     const step = state.steps.get(id);
@@ -348,7 +446,8 @@ export class Delegation {
     const attempt = Math.max(1, step.attempt);
     if (step.phase !== "running" && ["running", "completed", "cached", "failed"].includes(status))
       emit({ type: "step.started", step: id, attempt, because });
-    if (status === "completed" || status === "cached") emit({ type: "step.completed", step: id, attempt, outputs: { result: null }, durationMs: 0 });
+    if (status === "completed" || status === "cached")
+      emit({ type: "step.completed", step: id, attempt, outputs: { result: null }, durationMs: 0 });
     else if (status === "failed")
       emit({
         type: "step.failed",
@@ -363,15 +462,21 @@ export class Delegation {
 
   #followEnd(status: Status): void {
     const { state } = this.#parts;
-    const left = [...state.steps.values()].filter((step) => step.phase !== "ended" && !this.#requested.has(step.spec.id));
-    if (status === "completed" || status === "cached") for (const { spec } of left) this.#follow(spec.id, "completed");
+    const left = [...state.steps.values()].filter(
+      (step) => step.phase !== "ended" && !this.#requested.has(step.spec.id),
+    );
+    if (status === "completed" || status === "cached")
+      for (const { spec } of left) this.#follow(spec.id, "completed");
     else if (status === "stopped") for (const { spec } of left) this.#follow(spec.id, "stopped");
     else if (state.failed === 0)
-      this.#fail({ name: "RunFailed", message: `the orchestrator ${this.#of.flavor.name} reported that the run ${status}` });
+      this.#fail({
+        name: "RunFailed",
+        message: `the orchestrator ${this.#of.flavor.name} reported that the run ${status}`,
+      });
     this.#open = false;
   }
 
-  // --- What the orchestrator is given ---------------------------------------------------------------------------------------------
+  // --- What the orchestrator is given ---
 
   #placeholder(): PlaceholderRun {
     const { run, pipeline, orchestratorRunId, trigger, params, metadata } = this.#parts.state;
@@ -393,8 +498,11 @@ export class Delegation {
     const steps = state.snapshot.steps.filter(({ id }) => state.steps.get(id)?.phase !== "ended");
     const snapshot: Snapshot = { ...state.snapshot, steps };
     const common = { snapshot, stack: this.#of.stack, placeholderRun: this.#placeholder() };
-    if (state.snapshot.dynamic !== undefined) return { ...common, environment: shared } as unknown as Json;
-    const stepEnvironments = Object.fromEntries(steps.map(({ id, env }) => [id, environment.own(env).env]));
+    if (state.snapshot.dynamic !== undefined)
+      return { ...common, environment: shared } as unknown as Json;
+    const stepEnvironments = Object.fromEntries(
+      steps.map(({ id, env }) => [id, environment.own(env).env]),
+    );
     return { ...common, baseEnvironment: shared, stepEnvironments } as unknown as Json;
   }
 }

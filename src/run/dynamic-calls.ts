@@ -1,13 +1,16 @@
 /**
- * A dynamic pipeline's function while it runs, and what it calls (docs/zenml.md "Dynamic pipelines").
+ * A dynamic pipeline's function while it runs, and what it calls (docs/zenml.md "Dynamic
+ * pipelines").
  *
- * The function has no state that survives: after a crash it runs again from its first line. Each of its calls was recorded (`step.added`, with the text
- * of the call), so calls that were made before are answered from the ledger, and the function comes to where it was. That needs a
- * function that calls the same again. A call of a recorded id that reads otherwise, and a recorded call that is never made again, end the run:
- * going on would mix two programs' results.
+ * The function has no state that survives: after a crash it runs again from its first line. Each of
+ * its calls was recorded (`step.added`, with the text of the call), so calls that were made before
+ * are answered from the ledger, and the function comes to where it was. That needs a function that
+ * calls the same again. A call of a recorded id that reads otherwise, and a recorded call that is
+ * never made again, end the run: going on would mix two programs' results.
  *
- * While recorded calls are still to come a new one is held back. What the recorded ones depend on has ended, so nothing keeps the function from making
- * them but its own work; a function that stays away from them for {@link QUIET_MS} has left the recorded path.
+ * While recorded calls are still to come a new one is held back. What the recorded ones depend on
+ * has ended, so nothing keeps the function from making them but its own work; a function that stays
+ * away from them for {@link QUIET_MS} has left the recorded path.
  */
 import type { Timer } from "../clock.ts";
 import { compileInvocation } from "../core/compile-invocation.ts";
@@ -89,9 +92,15 @@ export class DynamicCalls {
             output,
             call: (method, argument) => this.#call(id, method, argument),
             died: (death) => {
-              const mayRestart = !death.alone && death.inFlight.length > 1 && this.#starts <= MAX_RESTARTS;
+              const mayRestart =
+                !death.alone && death.inFlight.length > 1 && this.#starts <= MAX_RESTARTS;
               if (mayRestart) arrive(() => this.#restart(id));
-              else ended({ ok: false, outcome: "failed", error: runnerDeath("the pipeline's function", death) });
+              else
+                ended({
+                  ok: false,
+                  outcome: "failed",
+                  error: runnerDeath("the pipeline's function", death),
+                });
             },
           },
           alone ? { alone } : undefined,
@@ -102,7 +111,10 @@ export class DynamicCalls {
     });
   }
 
-  /** The run halts: the function is ended. @returns whether that is recorded already, because it does not run */
+  /**
+   * The run halts: the function is ended. @returns whether that is recorded already, because it
+   * does not run
+   */
   stop(because: string): boolean {
     const { state, journal, deps, emit } = this.#parts;
     const id = this.#task;
@@ -111,7 +123,8 @@ export class DynamicCalls {
       emit({ type: "run.function_ended" });
       return true;
     }
-    if (!this.#told) journal.afterwards(() => deps.orchestrators.local.stopTask(id, "force", because));
+    if (!this.#told)
+      journal.afterwards(() => deps.orchestrators.local.stopTask(id, "force", because));
     this.#told = true;
     return false;
   }
@@ -120,7 +133,12 @@ export class DynamicCalls {
   end(): void {
     this.#over = true;
     this.#quiet?.cancel();
-    if (this.#task !== undefined) this.#parts.deps.orchestrators.local.stopTask(this.#task, "force", "the run is no longer driven");
+    if (this.#task !== undefined)
+      this.#parts.deps.orchestrators.local.stopTask(
+        this.#task,
+        "force",
+        "the run is no longer driven",
+      );
   }
 
   /** Resolves when the function has ended, with its error if it failed. */
@@ -143,7 +161,12 @@ export class DynamicCalls {
     return {
       kind: "dynamic",
       code: snapshot.dynamic!,
-      run: { id: run, pipeline, attempt: 1, ...(trigger.scheduledFor === undefined ? {} : { scheduledFor: trigger.scheduledFor }) },
+      run: {
+        id: run,
+        pipeline,
+        attempt: 1,
+        ...(trigger.scheduledFor === undefined ? {} : { scheduledFor: trigger.scheduledFor }),
+      },
       env,
       ...(all.length === 0 ? {} : { secrets: all }),
       gracePeriodMs: snapshot.gracePeriodMs,
@@ -156,13 +179,16 @@ export class DynamicCalls {
     const { arrive, journal, state, waiters } = this.#parts;
     if (method === "step") {
       const call = argument as unknown as DynamicCall;
-      return new Promise((resolve, reject) => arrive(() => this.#asked(id, { call, text: JSON.stringify(call), resolve, reject })));
+      return new Promise((resolve, reject) =>
+        arrive(() => this.#asked(id, { call, text: JSON.stringify(call), resolve, reject })),
+      );
     }
     if (method === "result") {
       const { id: step } = argument as { id: string };
       const outputs = waiters.outputsOf(step);
       arrive(() => {
-        if (state.steps.get(step)?.phase === "ended") journal.afterwards(() => waiters.settle(step));
+        if (state.steps.get(step)?.phase === "ended")
+          journal.afterwards(() => waiters.settle(step));
       });
       return outputs;
     }
@@ -170,9 +196,15 @@ export class DynamicCalls {
   }
 
   #asked(task: string, asked: Asked): void {
-    if (this.#over || task !== this.#task || this.#parts.state.function !== "owed") return asked.reject(new Error("the run is ending"));
+    if (this.#over || task !== this.#task || this.#parts.state.function !== "owed")
+      return asked.reject(new Error("the run is ending"));
     const { id } = asked.call;
-    if (this.#called.has(id)) return asked.reject(new Error(`there is an invocation ${JSON.stringify(id)} already; give this one an id of its own`));
+    if (this.#called.has(id))
+      return asked.reject(
+        new Error(
+          `there is an invocation ${JSON.stringify(id)} already; give this one an id of its own`,
+        ),
+      );
     this.#called.add(id);
     const recorded = this.#parts.state.steps.get(id);
     if (recorded === undefined) {
@@ -204,7 +236,11 @@ export class DynamicCalls {
         const [held] = this.#held;
         const [missing] = this.#recorded;
         if (held === undefined || missing === undefined || this.#over) return;
-        this.#diverge(describeCall(this.#parts.state.steps.get(missing)?.call ?? missing), `calls ${describeCall(held.text)}`, held);
+        this.#diverge(
+          describeCall(this.#parts.state.steps.get(missing)?.call ?? missing),
+          `calls ${describeCall(held.text)}`,
+          held,
+        );
       }),
     );
   }
@@ -226,14 +262,23 @@ export class DynamicCalls {
   #record(asked: Asked): void {
     const { state, emitWhole, journal } = this.#parts;
     const { call, text } = asked;
-    const needed = [...call.after, ...Object.values(call.inputs).flatMap((input) => ("step" in input ? [input.step] : []))];
+    const needed = [
+      ...call.after,
+      ...Object.values(call.inputs).flatMap((input) => ("step" in input ? [input.step] : [])),
+    ];
     const unknown = needed.find((step) => !state.steps.has(step));
-    if (unknown !== undefined) return asked.reject(new Error(`step "${call.id}" needs ${JSON.stringify(unknown)}, and there is no such invocation`));
+    if (unknown !== undefined)
+      return asked.reject(
+        new Error(
+          `step "${call.id}" needs ${JSON.stringify(unknown)}, and there is no such invocation`,
+        ),
+      );
     const invocation = compileInvocation(call, state.snapshot);
     if (!invocation.ok) return asked.reject(new Error(invocation.message));
     const { step: spec, values } = invocation;
     const refusal = isolationRefusal(this.#flavor, spec);
-    if (refusal !== undefined) return asked.reject(new Error(`step ${call.id}: isolated ${refusal}`));
+    if (refusal !== undefined)
+      return asked.reject(new Error(`step ${call.id}: isolated ${refusal}`));
     this.#recording = true;
     emitWhole(
       {
@@ -262,7 +307,11 @@ export class DynamicCalls {
 
   #diverge(recorded: string, called: string, asked?: Asked): void {
     const message = `nondeterministic pipeline: the ledger has ${recorded}, and the function now ${called}. A function has to make the same calls when it runs again; take time and chance from a step.`;
-    const error: StepError = { name: "NondeterministicPipeline", message: message.slice(0, 8_000), code: FAILURE_CODES.nondeterministic };
+    const error: StepError = {
+      name: "NondeterministicPipeline",
+      message: message.slice(0, 8_000),
+      code: FAILURE_CODES.nondeterministic,
+    };
     this.#parts.emit({ type: "run.function_ended", error: { ...error } });
     asked?.reject(Object.assign(new Error(message), { name: error.name, code: error.code }));
     this.#finish(error);
@@ -277,10 +326,17 @@ export class DynamicCalls {
     if (state.function !== "owed") return;
     if (result.ok) {
       const [missing] = this.#recorded;
-      if (missing !== undefined) return this.#diverge(describeCall(state.steps.get(missing)?.call ?? missing), "ended without it");
+      if (missing !== undefined)
+        return this.#diverge(
+          describeCall(state.steps.get(missing)?.call ?? missing),
+          "ended without it",
+        );
       const { unawaited = [] } = (result.value ?? {}) as Partial<DynamicEnd>;
       for (const { id: step, message } of unawaited)
-        deps.log.warn({ run: state.run, step }, `step ${step} failed and nothing awaited it: ${message}`);
+        deps.log.warn(
+          { run: state.run, step },
+          `step ${step} failed and nothing awaited it: ${message}`,
+        );
       emit({ type: "run.function_ended" });
       return this.#finish(undefined);
     }
@@ -294,7 +350,8 @@ export class DynamicCalls {
   }
 
   #finish(error: StepError | undefined): void {
-    for (const resolve of this.#onEnd.splice(0)) this.#parts.journal.afterwards(() => resolve(error));
+    for (const resolve of this.#onEnd.splice(0))
+      this.#parts.journal.afterwards(() => resolve(error));
   }
 }
 
@@ -308,8 +365,12 @@ function describeCall(text: string): string {
   }
   const parts = [
     ...(call.id === call.name ? [] : [`id ${JSON.stringify(call.id)}`]),
-    ...(Object.keys(call.params ?? {}).length === 0 ? [] : [`params ${JSON.stringify(call.params)}`]),
-    ...(Object.keys(call.inputs ?? {}).length === 0 ? [] : [`inputs ${JSON.stringify(call.inputs)}`]),
+    ...(Object.keys(call.params ?? {}).length === 0
+      ? []
+      : [`params ${JSON.stringify(call.params)}`]),
+    ...(Object.keys(call.inputs ?? {}).length === 0
+      ? []
+      : [`inputs ${JSON.stringify(call.inputs)}`]),
     ...((call.after ?? []).length === 0 ? [] : [`after ${call.after!.join(", ")}`]),
   ];
   return `${call.name ?? "?"}(${parts.join(", ")})`.slice(0, 600);

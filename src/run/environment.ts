@@ -1,8 +1,10 @@
 /**
- * The environment that a run's code gets: base < stack < pipeline < step, and orchd's own names last, which nothing overrides.
+ * The environment that a run's code gets: base < stack < pipeline < step, and orchd's own names
+ * last, which nothing overrides.
  *
- * `base` is what any program needs of the daemon's environment (PATH, HOME, LANG, TZ) and `env` of orchd.yaml. All values are text. The
- * daemon's own environment is read and never written: two runs at once must not see each other's.
+ * `base` is what any program needs of the daemon's environment (PATH, HOME, LANG, TZ) and `env` of
+ * orchd.yaml. All values are text. The daemon's own environment is read and never written: two runs
+ * at once must not see each other's.
  */
 import type { RunState } from "../core/run-state.ts";
 import type { EnvValue, Json } from "../core/snapshot.ts";
@@ -22,7 +24,10 @@ export interface ResolvedEnvironment {
 export type Layer = Readonly<Record<string, EnvValue>>;
 
 /** The base layer. */
-export function baseEnvironment(own: Readonly<Record<string, string | undefined>>, settings: Layer): Layer {
+export function baseEnvironment(
+  own: Readonly<Record<string, string | undefined>>,
+  settings: Layer,
+): Layer {
   const base: Record<string, EnvValue> = {};
   for (const name of PASSED_ON) if (own[name] !== undefined) base[name] = own[name];
   return { ...base, ...settings };
@@ -43,18 +48,28 @@ export class RunEnvironment {
     this.#layers = [...below, state.snapshot.env];
   }
 
-  /** What all steps share: `baseEnvironment` of `submitPipeline`. @throws Error, a sentence, where a secret is not there */
+  /**
+   * What all steps share: `baseEnvironment` of `submitPipeline`. @throws Error, a sentence, where a
+   * secret is not there
+   */
   shared(): ResolvedEnvironment {
     this.#shared ??= this.#resolveShared();
     const { env, secrets } = this.#shared;
     return { env: { ...env, ...this.#ids() }, secrets };
   }
 
-  /** What one attempt of a step, or its hook, gets. @throws Error, a sentence, where a secret is not there */
+  /**
+   * What one attempt of a step, or its hook, gets. @throws Error, a sentence, where a secret is not
+   * there
+   */
   forStep(step: string, own: Layer, attempt: number): ResolvedEnvironment {
     this.#shared ??= this.#resolveShared();
     const secrets = [...this.#shared.secrets];
-    if (Object.keys(own).length === 0) return { env: { ORCHD_STEP: step, ORCHD_ATTEMPT: String(attempt), ...this.#common() }, secrets };
+    if (Object.keys(own).length === 0)
+      return {
+        env: { ORCHD_STEP: step, ORCHD_ATTEMPT: String(attempt), ...this.#common() },
+        secrets,
+      };
     const env = { ...this.#shared.env };
     this.#lay(env, secrets, own);
     // A step's own layer must not take the place of these.
@@ -62,7 +77,10 @@ export class RunEnvironment {
     return { env, secrets };
   }
 
-  /** What every step without a layer of its own gets but for its name and attempt; made once for each name that the orchestrator gives the run. */
+  /**
+   * What every step without a layer of its own gets but for its name and attempt; made once for
+   * each name that the orchestrator gives the run.
+   */
   #common(): { readonly [name: string]: string } {
     const { orchestratorRunId } = this.#state;
     if (this.#commonOf !== orchestratorRunId) {
@@ -88,7 +106,9 @@ export class RunEnvironment {
 
   #lay(env: { [name: string]: string }, secrets: string[], layer: Layer): void {
     const { run, trigger } = this.#state;
-    for (const [name, value] of Object.entries(bindRunEnv(layer, { id: run, scheduledFor: trigger.scheduledFor }))) {
+    for (const [name, value] of Object.entries(
+      bindRunEnv(layer, { id: run, scheduledFor: trigger.scheduledFor }),
+    )) {
       if (typeof value === "string") env[name] = value;
       else secrets.push((env[name] = this.#secrets.get(value.secret)));
     }
@@ -111,7 +131,11 @@ export class RunEnvironment {
  * @returns the params, the same object where there is no secret in them
  * @throws Error, a sentence, where a secret is not there
  */
-export function resolveSecrets(params: { readonly [name: string]: Json }, secrets: SecretSource, found: string[]): { readonly [name: string]: Json } {
+export function resolveSecrets(
+  params: { readonly [name: string]: Json },
+  secrets: SecretSource,
+  found: string[],
+): { readonly [name: string]: Json } {
   return resolve(params, secrets, found) as { readonly [name: string]: Json };
 }
 
@@ -128,5 +152,7 @@ function resolve(value: Json, secrets: SecretSource, found: string[]): Json {
     return secret;
   }
   const copy = members.map(([key, member]) => [key, resolve(member, secrets, found)] as const);
-  return copy.every(([, member], index) => member === members[index]![1]) ? value : Object.fromEntries(copy);
+  return copy.every(([, member], index) => member === members[index]![1])
+    ? value
+    : Object.fromEntries(copy);
 }

@@ -1,6 +1,7 @@
 /**
- * The content hashes of files that steps depend on. A file that looks as it did when it was hashed is not read again, unless it was written so shortly
- * before that a second write could hide behind the same time.
+ * The content hashes of files that steps depend on. A file that looks as it did when it was hashed
+ * is not read again, unless it was written so shortly before that a second write could hide behind
+ * the same time.
  */
 import { createHash } from "node:crypto";
 import { createReadStream, readFileSync, statSync, type Stats } from "node:fs";
@@ -18,7 +19,8 @@ export class FileHashes {
   /**
    * A file's sha256, in hex; a promise of it where that takes a while.
    *
-   * @throws Error, or rejects with one, that says why it cannot be read: the rest of a sentence that begins with its name
+   * @throws Error, or rejects with one, that says why it cannot be read: the rest of a sentence
+   *   that begins with its name
    */
   of(path: string): string | Promise<string> {
     const now = Date.now();
@@ -34,7 +36,12 @@ export class FileHashes {
     if (!seen.isFile()) throw new Error("is no file");
     if (seen.size > AT_ONCE_BYTES) return this.#stream(path, seen, now);
     try {
-      return this.#keep(path, seen, now, createHash("sha256").update(readFileSync(path)).digest("hex"));
+      return this.#keep(
+        path,
+        seen,
+        now,
+        createHash("sha256").update(readFileSync(path)).digest("hex"),
+      );
     } catch (error) {
       throw unreadable(error);
     }
@@ -59,12 +66,23 @@ export class FileHashes {
   }
 }
 
-/** Whoever writes to a file, replaces it or puts another in its place changes one of these; the time of the last change cannot be set back. */
+/**
+ * Whoever writes to a file, replaces it or puts another in its place changes one of these; the time
+ * of the last change cannot be set back.
+ */
 function looksTheSame(a: Stats, b: Stats): boolean {
-  return a.ctimeMs === b.ctimeMs && a.mtimeMs === b.mtimeMs && a.size === b.size && a.ino === b.ino && a.dev === b.dev;
+  return (
+    a.ctimeMs === b.ctimeMs &&
+    a.mtimeMs === b.mtimeMs &&
+    a.size === b.size &&
+    a.ino === b.ino &&
+    a.dev === b.dev
+  );
 }
 
 function unreadable(error: unknown): Error {
   const { code, message } = error as NodeJS.ErrnoException;
-  return new Error(code === "ENOENT" ? "is not there" : `cannot be read: ${message}`, { cause: error });
+  return new Error(code === "ENOENT" ? "is not there" : `cannot be read: ${message}`, {
+    cause: error,
+  });
 }

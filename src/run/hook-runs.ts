@@ -1,6 +1,7 @@
 /**
- * A run's hooks while they run. The planner says which are owed; a hook is owed until its end is in the ledger, so it runs at least once, and after
- * a crash perhaps twice. A hook that throws changes no status, an init hook's excepted (docs/zenml.md "Hooks").
+ * A run's hooks while they run. The planner says which are owed; a hook is owed until its end is in
+ * the ledger, so it runs at least once, and after a crash perhaps twice. A hook that throws changes
+ * no status, an init hook's excepted (docs/zenml.md "Hooks").
  */
 import { clipError, FAILURE_CODES, toStepError, type StepError } from "../core/failure.ts";
 import type { Action } from "../core/plan.ts";
@@ -41,10 +42,14 @@ export class HookRuns {
   /** Tells all that run to end; each gets the grace period. */
   stop(because: string): void {
     const { journal, deps } = this.#parts;
-    for (const id of this.#ids.values()) journal.afterwards(() => deps.orchestrators.local.stopTask(id, "force", because));
+    for (const id of this.#ids.values())
+      journal.afterwards(() => deps.orchestrators.local.stopTask(id, "force", because));
   }
 
-  /** The daemon ends: those that run are ended, and run again at the next start. They still count as running, or the plan would start them anew. */
+  /**
+   * The daemon ends: those that run are ended, and run again at the next start. They still count as
+   * running, or the plan would start them anew.
+   */
   abandon(): void {
     this.#abandoned = true;
     this.stop("the daemon ends");
@@ -58,12 +63,17 @@ export class HookRuns {
     try {
       task = this.#task(hook, step, because);
     } catch (error) {
-      // Nothing is wrong with the hook: it begins when its secrets can be read. Under a forced stop nothing may hold the run up.
+      // Nothing is wrong with the hook: it begins when its secrets can be read. Under a forced stop
+      // nothing may hold the run up.
       if (lacksDescriptor(error) && this.#parts.state.stop?.mode !== "force") {
-        deps.clock.after(RETRY_MS, () => arrive(() => !this.#abandoned && this.#begin(hook, step, because, alone)));
+        deps.clock.after(RETRY_MS, () =>
+          arrive(() => !this.#abandoned && this.#begin(hook, step, because, alone)),
+        );
         return;
       }
-      arrive(() => this.#ended(hook, step, { ok: false, outcome: "failed", error: toStepError(error) }));
+      arrive(() =>
+        this.#ended(hook, step, { ok: false, outcome: "failed", error: toStepError(error) }),
+      );
       return;
     }
     const id = `${this.#parts.state.run}#hook-${(this.#started += 1)}-${key}`;
@@ -78,8 +88,14 @@ export class HookRuns {
             done: end,
             output,
             died: (death) => {
-              if (!alone && !death.alone && death.inFlight.length > 1) arrive(() => this.#begin(hook, step, because, true));
-              else end({ ok: false, outcome: "failed", error: runnerDeath(`the hook ${hook}`, death) });
+              if (!alone && !death.alone && death.inFlight.length > 1)
+                arrive(() => this.#begin(hook, step, because, true));
+              else
+                end({
+                  ok: false,
+                  outcome: "failed",
+                  error: runnerDeath(`the hook ${hook}`, death),
+                });
             },
           },
           alone ? { alone } : undefined,
@@ -105,11 +121,15 @@ export class HookRuns {
           error: { ...clipError(error) },
         });
     };
-    if (!result.ok) return failed({ ...result.error, code: result.error.code ?? FAILURE_CODES.hook });
+    if (!result.ok)
+      return failed({ ...result.error, code: result.error.code ?? FAILURE_CODES.hook });
     // Only an init hook's value means something: it is every step's `context.state`.
-    const state: Json | undefined = hook === "init" && result.value !== null ? result.value : undefined;
-    this.#parts.emitWhole({ type: "hook.completed", hook, ...of, ...(state === undefined ? {} : { state }) }, still, (error) =>
-      failed(toStepError(error)),
+    const state: Json | undefined =
+      hook === "init" && result.value !== null ? result.value : undefined;
+    this.#parts.emitWhole(
+      { type: "hook.completed", hook, ...of, ...(state === undefined ? {} : { state }) },
+      still,
+      (error) => failed(toStepError(error)),
     );
   }
 
@@ -117,16 +137,27 @@ export class HookRuns {
     const { state, environment } = this.#parts;
     const { snapshot, run, pipeline, trigger } = state;
     const of = step === undefined ? undefined : state.steps.get(step);
-    const code = of === undefined ? snapshot.hooks[hook] : stepHook(snapshot, of.spec, hook as "onSuccess" | "onFailure");
+    const code =
+      of === undefined
+        ? snapshot.hooks[hook]
+        : stepHook(snapshot, of.spec, hook as "onSuccess" | "onFailure");
     if (code === undefined) throw new Error(`the pipeline has no hook ${hook}`);
     const attempt = Math.max(1, of?.attempt ?? 1);
-    const { env, secrets } = of === undefined ? environment.shared() : environment.forStep(of.spec.id, of.spec.env, attempt);
+    const { env, secrets } =
+      of === undefined
+        ? environment.shared()
+        : environment.forStep(of.spec.id, of.spec.env, attempt);
     const failure = of?.error ?? (hook === "onRunFailure" ? runError(state) : undefined);
     return {
       kind: "hook",
       hook,
       code,
-      run: { id: run, pipeline, attempt, ...(trigger.scheduledFor === undefined ? {} : { scheduledFor: trigger.scheduledFor }) },
+      run: {
+        id: run,
+        pipeline,
+        attempt,
+        ...(trigger.scheduledFor === undefined ? {} : { scheduledFor: trigger.scheduledFor }),
+      },
       ...(step === undefined ? {} : { step }),
       env,
       ...(secrets.length === 0 ? {} : { secrets }),
@@ -145,7 +176,9 @@ function keyOf(hook: string, step: string | undefined): string {
 }
 
 function runError(state: RunParts["state"]): StepError | undefined {
-  if (state.timedOut !== undefined) return { name: "RunTimeout", message: state.timedOut, code: FAILURE_CODES.runTimeout };
-  const step = state.firstFailure === undefined ? undefined : state.steps.get(state.firstFailure)?.error;
+  if (state.timedOut !== undefined)
+    return { name: "RunTimeout", message: state.timedOut, code: FAILURE_CODES.runTimeout };
+  const step =
+    state.firstFailure === undefined ? undefined : state.steps.get(state.firstFailure)?.error;
   return state.submissionError ?? state.initError ?? state.functionError ?? step;
 }

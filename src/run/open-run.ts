@@ -1,5 +1,6 @@
 /**
- * A run that can be driven: its ledger, open, what that says, and its orchestrator. It is made with its header, or opened again after an earlier daemon.
+ * A run that can be driven: its ledger, open, what that says, and its orchestrator. It is made with
+ * its header, or opened again after an earlier daemon.
  */
 import type { RunEvent, RunHeader, RunLine } from "../core/event.ts";
 import { FAILURE_CODES, toStepError } from "../core/failure.ts";
@@ -20,16 +21,26 @@ export interface OpenRun {
  * Makes a run: its ledger with the header, durably.
  *
  * @param decidedAt when it was decided on, ISO 8601, for the header; default: now
- * @throws SubmissionRefused, with nothing written, where its orchestrator cannot take it; LedgerExists if the run has been made already
+ * @throws SubmissionRefused, with nothing written, where its orchestrator cannot take it;
+ *   LedgerExists if the run has been made already
  */
-export async function makeRun(header: RunHeader, deps: RunDeps, decidedAt?: string): Promise<OpenRun> {
+export async function makeRun(
+  header: RunHeader,
+  deps: RunDeps,
+  decidedAt?: string,
+): Promise<OpenRun> {
   const flavor = await deps.orchestrators.resolve(header.snapshot.orchestrator);
   const refusal = refusalOf(flavor, header.snapshot, isScheduled(header));
   if (refusal !== undefined) throw new SubmissionRefused(refusal);
   const whole = needsSpilling(header) ? await spillEvent(header, deps.artifacts) : header;
   let at = "";
   const options = ledgerOptions(header.run, deps, (line) => (at ||= line.at));
-  const file = await LedgerFile.create<RunEvent>(deps.runStore.runLedger(header.run), [whole], options, decidedAt);
+  const file = await LedgerFile.create<RunEvent>(
+    deps.runStore.runLedger(header.run),
+    [whole],
+    options,
+    decidedAt,
+  );
   const state = evolve(undefined, { ...header, seq: 1, b: 1, at });
   return { state: state!, file, flavor };
 }
@@ -48,7 +59,8 @@ export async function reopenRun(run: string, deps: RunDeps): Promise<OpenRun | u
   });
   try {
     const state = fold(lines.map((line) => restoreEvent(line as RunLine, deps.artifacts)));
-    if (state !== undefined && state.finished === undefined) return { state, file, flavor: await flavorOrRemains(state, deps) };
+    if (state !== undefined && state.finished === undefined)
+      return { state, file, flavor: await flavorOrRemains(state, deps) };
   } catch (error) {
     await file.close();
     throw error;
@@ -62,7 +74,11 @@ function isScheduled({ trigger }: RunHeader): boolean {
   return trigger.kind === "schedule" || trigger.kind === "catch_up";
 }
 
-function ledgerOptions(run: string, deps: RunDeps, first?: (line: RunLine) => void): LedgerOptions<RunEvent> {
+function ledgerOptions(
+  run: string,
+  deps: RunDeps,
+  first?: (line: RunLine) => void,
+): LedgerOptions<RunEvent> {
   const { onEvent, onHeld } = deps;
   return {
     clock: deps.clock,
@@ -77,12 +93,22 @@ function ledgerOptions(run: string, deps: RunDeps, first?: (line: RunLine) => vo
   };
 }
 
-/** The orchestrator of a run that is taken over; where it is no more, one that can only end the run. */
+/**
+ * The orchestrator of a run that is taken over; where it is no more, one that can only end the run.
+ */
 async function flavorOrRemains(state: RunState, deps: RunDeps): Promise<Flavor> {
   try {
     return await deps.orchestrators.resolve(state.snapshot.orchestrator);
   } catch (error) {
-    const lost = { name: "SubmissionError", message: toStepError(error).message, code: FAILURE_CODES.submission };
-    return { ...(await deps.orchestrators.resolve(undefined)), name: state.snapshot.orchestrator.flavor, lost };
+    const lost = {
+      name: "SubmissionError",
+      message: toStepError(error).message,
+      code: FAILURE_CODES.submission,
+    };
+    return {
+      ...(await deps.orchestrators.resolve(undefined)),
+      name: state.snapshot.orchestrator.flavor,
+      lost,
+    };
   }
 }

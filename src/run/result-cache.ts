@@ -1,13 +1,15 @@
 /**
- * Finds the earlier result that may stand for a step, and says why there is none (docs/zenml.md "Cache").
+ * Finds the earlier result that may stand for a step, and says why there is none (docs/zenml.md
+ * "Cache").
  *
- * The index names candidates and is never believed: a hit needs the producer's line in its run's ledger, completed and not itself cached, and
- * outputs that are there and whole. So candidates are folded from their ledgers; a few folded runs are kept, since a run that hits at all
- * mostly hits the run before it. Runs that are being driven are looked at in memory: their newest lines are on the disk too, but folding them over
- * and over would be dear.
+ * The index names candidates and is never believed: a hit needs the producer's line in its run's
+ * ledger, completed and not itself cached, and outputs that are there and whole. So candidates are
+ * folded from their ledgers; a few folded runs are kept, since a run that hits at all mostly hits
+ * the run before it. Runs that are being driven are looked at in memory: their newest lines are on
+ * the disk too, but folding them over and over would be dear.
  *
- * The reason for a miss compares the parts of the key with those of the same step's newest start: remembered where this daemon saw it, else made
- * again from the previous run's ledger.
+ * The reason for a miss compares the parts of the key with those of the same step's newest start:
+ * remembered where this daemon saw it, else made again from the previous run's ledger.
  */
 import { cacheKeyParts, changedPart, contentHash, type CacheKeyParts } from "../core/cache-key.ts";
 import type { RunLine } from "../core/event.ts";
@@ -35,7 +37,9 @@ export interface CacheHit {
 }
 
 /** What looking up a key gave. */
-export type CacheAnswer = { readonly hit: CacheHit } | { readonly miss: "expired" | "output missing" | undefined };
+export type CacheAnswer =
+  | { readonly hit: CacheHit }
+  | { readonly miss: "expired" | "output missing" | undefined };
 
 /** The results of one runs folder. */
 export class ResultCache {
@@ -47,10 +51,16 @@ export class ResultCache {
   /** The one that was used longest ago stands first. */
   readonly #folded = new Map<string, RunState | null>();
   #latest = "";
-  readonly #starts = new Map<string, { readonly run: string; readonly parts: CacheKeyParts; readonly reason: string | undefined }>();
+  readonly #starts = new Map<
+    string,
+    { readonly run: string; readonly parts: CacheKeyParts; readonly reason: string | undefined }
+  >();
   /** The newest run of each pipeline that this daemon has seen. */
   readonly #newest = new Map<string, string>();
-  /** Outputs that were found whole in this turn of a run-loop: an artifact is not hashed a thousand times for a fan-out. */
+  /**
+   * Outputs that were found whole in this turn of a run-loop: an artifact is not hashed a thousand
+   * times for a fan-out.
+   */
   readonly #content = new WeakMap<object, Map<string, string>>();
 
   constructor(parts: {
@@ -66,10 +76,17 @@ export class ResultCache {
   }
 
   /** The one that all runs of a daemon share. */
-  static of(deps: Pick<RunDeps, "cacheIndex" | "runStore" | "artifacts" | "previousRun">): ResultCache {
+  static of(
+    deps: Pick<RunDeps, "cacheIndex" | "runStore" | "artifacts" | "previousRun">,
+  ): ResultCache {
     let found = shared.get(deps.cacheIndex);
     if (found === undefined) {
-      found = new ResultCache({ index: deps.cacheIndex, store: deps.runStore, artifacts: deps.artifacts, previousRun: deps.previousRun });
+      found = new ResultCache({
+        index: deps.cacheIndex,
+        store: deps.runStore,
+        artifacts: deps.artifacts,
+        previousRun: deps.previousRun,
+      });
       shared.set(deps.cacheIndex, found);
     }
     return found;
@@ -93,14 +110,26 @@ export class ResultCache {
     this.#index.recordAll(completed);
   }
 
-  /** The newest result with this key that may be used, or why there is none. @param nowMs milliseconds since 1970 */
+  /**
+   * The newest result with this key that may be used, or why there is none. @param nowMs
+   * milliseconds since 1970
+   */
   lookup(key: string, expiresAfterMs: number | undefined, nowMs: number): CacheAnswer {
     let miss: "expired" | "output missing" | undefined;
     for (const { run, step } of this.#index.lookup(key)) {
       const producer = this.stateOf(run)?.steps.get(step);
       if (producer === undefined) miss ??= "output missing";
-      else if (producer.status !== "completed" || producer.cacheKey !== key || producer.outputs === undefined) continue;
-      else if (expiresAfterMs !== undefined && nowMs - Date.parse(producer.attempts.at(-1)?.startedAt ?? producer.startedAt ?? "") >= expiresAfterMs)
+      else if (
+        producer.status !== "completed" ||
+        producer.cacheKey !== key ||
+        producer.outputs === undefined
+      )
+        continue;
+      else if (
+        expiresAfterMs !== undefined &&
+        nowMs - Date.parse(producer.attempts.at(-1)?.startedAt ?? producer.startedAt ?? "") >=
+          expiresAfterMs
+      )
         miss ??= "expired";
       else if (!this.#areWhole(producer.outputs)) miss ??= "output missing";
       else return { hit: { source: { run, step }, outputs: producer.outputs } };
@@ -109,44 +138,58 @@ export class ResultCache {
   }
 
   /**
-   * The result that a re-run takes over from a run before it: whether the step is cached or not, and whenever it expires, but only under the same key. A
-   * step that ran elsewhere has no key, and is taken by its name.
+   * The result that a re-run takes over from a run before it: whether the step is cached or not,
+   * and whenever it expires, but only under the same key. A step that ran elsewhere has no key, and
+   * is taken by its name.
    */
   reuse(run: string, step: string, key: string): CacheHit | undefined {
     const producer = this.stateOf(run)?.steps.get(step);
-    if (producer?.outputs === undefined || (producer.status !== "completed" && producer.status !== "cached") || !this.#areWhole(producer.outputs))
+    if (
+      producer?.outputs === undefined ||
+      (producer.status !== "completed" && producer.status !== "cached") ||
+      !this.#areWhole(producer.outputs)
+    )
       return undefined;
     if (producer.cacheKey !== undefined && producer.cacheKey !== key) return undefined;
     return { source: producer.source ?? { run, step }, outputs: producer.outputs };
   }
 
-  /** Whether every artifact that outputs refer to is there and whole, and stays so until a line can say that they were used. */
+  /**
+   * Whether every artifact that outputs refer to is there and whole, and stays so until a line can
+   * say that they were used.
+   */
   #areWhole(outputs: Readonly<Record<string, Json>>): boolean {
     const refs: ArtifactRef[] = [];
     if (isArtifactRef(outputs)) {
       if (!this.#artifacts.hold(outputs)) return false;
-      for (const value of Object.values(this.#artifacts.get(outputs) as object)) if (isArtifactRef(value)) refs.push(value);
+      for (const value of Object.values(this.#artifacts.get(outputs) as object))
+        if (isArtifactRef(value)) refs.push(value);
     } else {
       for (const value of Object.values(outputs)) if (isArtifactRef(value)) refs.push(value);
     }
     return refs.every((ref) => this.#artifacts.hold(ref));
   }
 
-  /** The content hash of one of a step's outputs as its ledger holds them; `undefined` names the object of all. */
+  /**
+   * The content hash of one of a step's outputs as its ledger holds them; `undefined` names the
+   * object of all.
+   */
   outputHash(outputs: Readonly<Record<string, Json>>, name: string | undefined): string {
     let known = this.#content.get(outputs);
     if (known === undefined) this.#content.set(outputs, (known = new Map()));
     const cached = known.get(name ?? "*");
     if (cached !== undefined) return cached;
-    const all = (name !== undefined && isArtifactRef(outputs) ? this.#artifacts.get(outputs) : outputs) as Readonly<Record<string, Json>>;
+    const all = (
+      name !== undefined && isArtifactRef(outputs) ? this.#artifacts.get(outputs) : outputs
+    ) as Readonly<Record<string, Json>>;
     const hash = contentHash(name === undefined ? all : (all[name] ?? null));
     known.set(name ?? "*", hash);
     return hash;
   }
 
   /**
-   * Why a key is not that of the step's last start: `code changed`, `param "path" changed`, …; `first run` where it never ran. Remembers the
-   * parts for next time.
+   * Why a key is not that of the step's last start: `code changed`, `param "path" changed`, …;
+   * `first run` where it never ran. Remembers the parts for next time.
    */
   explain(state: RunState, step: string, parts: CacheKeyParts): string | undefined {
     const name = `${state.pipeline}/${step}`;
@@ -165,7 +208,8 @@ export class ResultCache {
   changedSince(run: string, step: string, parts: CacheKeyParts): string | undefined {
     const state = this.stateOf(run);
     const there = state?.steps.get(step);
-    const before = state === undefined || there === undefined ? undefined : partsOf(state, there, parts, this);
+    const before =
+      state === undefined || there === undefined ? undefined : partsOf(state, there, parts, this);
     return before === undefined ? undefined : changedPart(before, parts);
   }
 
@@ -179,7 +223,9 @@ export class ResultCache {
 
   #findPrevious(state: RunState): string | undefined {
     if (this.#previousRun !== undefined) return this.#previousRun(state.pipeline, state.run);
-    const found = this.#store.list(state.pipeline, { newestFirst: true, limit: 2 }).find((run) => run !== state.run);
+    const found = this.#store
+      .list(state.pipeline, { newestFirst: true, limit: 2 })
+      .find((run) => run !== state.run);
     this.#newest.set(state.pipeline, found ?? state.run);
     return found;
   }
@@ -219,19 +265,32 @@ function foldLedger(store: RunStore, run: string, artifacts: Artifacts): RunStat
   }
 }
 
-/** The parts of a step's key in a run before, as far as its ledger tells: what files held and cache functions said is taken to be as now. */
-function partsOf(state: RunState, step: StepState, now: CacheKeyParts, cache: ResultCache): CacheKeyParts | undefined {
+/**
+ * The parts of a step's key in a run before, as far as its ledger tells: what files held and cache
+ * functions said is taken to be as now.
+ */
+function partsOf(
+  state: RunState,
+  step: StepState,
+  now: CacheKeyParts,
+  cache: ResultCache,
+): CacheKeyParts | undefined {
   try {
     const inputs = Object.entries(step.spec.inputs).map(([name, from]) => {
       const upstream = state.steps.get(from.step);
       if (upstream?.outputs === undefined) return [name, ""] as const;
       return [name, cache.outputHash(upstream.outputs, outputName(upstream, from.output))] as const;
     });
-    const direct = Object.entries(step.values ?? {}).map(([name, value]) => [name, contentHash(value)] as const);
+    const direct = Object.entries(step.values ?? {}).map(
+      ([name, value]) => [name, contentHash(value)] as const,
+    );
     const { scheduledFor } = state.trigger;
     return cacheKeyParts(step.spec, {
       project: now.project,
-      params: bindRun(step.spec.params, { id: state.run, ...(scheduledFor === undefined ? {} : { scheduledFor }) }),
+      params: bindRun(step.spec.params, {
+        id: state.run,
+        ...(scheduledFor === undefined ? {} : { scheduledFor }),
+      }),
       inputs: Object.fromEntries([...inputs, ...direct]),
       files: now.files,
       ...(now.cacheFunction === null ? {} : { cacheFunction: now.cacheFunction }),
@@ -242,7 +301,10 @@ function partsOf(state: RunState, step: StepState, now: CacheKeyParts, cache: Re
   }
 }
 
-/** Which member of a step's outputs an input means: a declared one, the one result, or (undefined) the object of all declared ones. */
+/**
+ * Which member of a step's outputs an input means: a declared one, the one result, or (undefined)
+ * the object of all declared ones.
+ */
 export function outputName(upstream: StepState, output: string | undefined): string | undefined {
   return output ?? (upstream.spec.outputs === undefined ? "result" : undefined);
 }

@@ -1,6 +1,6 @@
 /**
- * What a run-loop needs from the rest of the daemon, as ports: the real ones are RunStore, Artifacts, CacheIndex and Flavors; a test gives
- * what it likes.
+ * What a run-loop needs from the rest of the daemon, as ports: the real ones are RunStore,
+ * Artifacts, CacheIndex and Flavors; a test gives what it likes.
  */
 import type { Clock } from "../clock.ts";
 import type { RunLine } from "../core/event.ts";
@@ -41,7 +41,10 @@ export interface RunDeps {
   readonly secrets?: SecretSource | undefined;
   /** The daemon's environment; default: `process.env`. Read, never written. */
   readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
-  /** The newest run of a pipeline but for one, to say what changed since; default: looked up in the runs folder. */
+  /**
+   * The newest run of a pipeline but for one, to say what changed since; default: looked up in the
+   * runs folder.
+   */
   readonly previousRun?: ((pipeline: string, except: string) => string | undefined) | undefined;
 }
 

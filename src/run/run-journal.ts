@@ -1,11 +1,13 @@
 /**
  * Append -> evolve -> act, in that order as far as anybody outside can tell.
  *
- * An event is folded into the state at once, so that the next decision sees it, and goes to the disk with everything else that was decided in the same
- * turn: one append, one fdatasync. What an event allows (starting a step, answering a request) is given to `afterwards` and happens when all that
- * was said before it is durable. So the state may be ahead of the disk, and no act ever is.
+ * An event is folded into the state at once, so that the next decision sees it, and goes to the
+ * disk with everything else that was decided in the same turn: one append, one fdatasync. What an
+ * event allows (starting a step, answering a request) is given to `afterwards` and happens when all
+ * that was said before it is durable. So the state may be ahead of the disk, and no act ever is.
  *
- * The journal is its ledger's only writer; that is why it may know a line's seq before the line is written. A step's fencing token is that seq.
+ * The journal is its ledger's only writer; that is why it may know a line's seq before the line is
+ * written. A step's fencing token is that seq.
  */
 import type { Clock } from "../clock.ts";
 import type { RunEvent } from "../core/event.ts";
@@ -40,14 +42,16 @@ export class RunJournal {
   }
 
   /**
-   * Folds an event in, to be written with this turn's others. Gives the time that its line will carry.
+   * Folds an event in, to be written with this turn's others. Gives the time that its line will
+   * carry.
    *
    * @param line what is written, where long fields were put aside
    */
   emit(event: RunEvent, line: RunEvent = event): string {
     if (this.#at === "") this.#at = new Date(this.#clock.now()).toISOString();
     const seq = this.state.lastSeq + 1;
-    // The spread stands last: a copied object that gets further members costs V8 forty times as much.
+    // The spread stands last: a copied object that gets further members costs V8 forty times as
+    // much.
     evolve(this.state, { seq, b: seq, at: this.#at, ...event });
     this.#events.push(line);
     return this.#at;
@@ -58,7 +62,10 @@ export class RunJournal {
     this.#acts.push(act);
   }
 
-  /** Ends the turn: writes what was emitted. Resolves when it is durable and its acts are done; never where the ledger broke. */
+  /**
+   * Ends the turn: writes what was emitted. Resolves when it is durable and its acts are done;
+   * never where the ledger broke.
+   */
   flush(): Promise<void> {
     if (this.#events.length === 0 && this.#acts.length === 0) return this.#durable;
     const events = this.#events;
@@ -86,12 +93,16 @@ export class RunJournal {
       .append(events, at)
       .then((lines) => {
         this.#inFlight -= 1;
-        if (lines.at(-1)?.seq !== last) throw new Error(`the ledger ${this.#file.path} has another writer`);
+        if (lines.at(-1)?.seq !== last)
+          throw new Error(`the ledger ${this.#file.path} has another writer`);
         this.#act(acts);
       })
       .catch((error: unknown) => {
         this.#broken = true;
-        this.#log.error({ run: this.state.run, err: error }, `the ledger of run ${this.state.run} can no longer be written`);
+        this.#log.error(
+          { run: this.state.run, err: error },
+          `the ledger of run ${this.state.run} can no longer be written`,
+        );
         return new Promise<void>(() => undefined);
       });
   }

@@ -1,8 +1,10 @@
 /**
- * What a run's steps printed: RUN.log beside its ledger, JSON Lines of {at, step, attempt, stream, line} (docs/ledger.md).
+ * What a run's steps printed: RUN.log beside its ledger, JSON Lines of {at, step, attempt, stream,
+ * line} (docs/ledger.md).
  *
- * The file is made with its first line and never synced: a lost log line is a pity, a waiting step is worse. One write is in flight; what comes
- * meanwhile is the next. If the disk cannot keep up, or is full, what is over {@link MAX_WAITING} is dropped and counted in a line of its own.
+ * The file is made with its first line and never synced: a lost log line is a pity, a waiting step
+ * is worse. One write is in flight; what comes meanwhile is the next. If the disk cannot keep up,
+ * or is full, what is over {@link MAX_WAITING} is dropped and counted in a line of its own.
  */
 import { constants } from "node:fs";
 import type { OutputLine } from "../core/task.ts";
@@ -86,6 +88,8 @@ export class RunLog {
   #noteDropped(): void {
     const line = `${this.#dropped} lines were dropped: the disk did not keep up`;
     this.#dropped = 0;
-    this.#waiting.push(`${JSON.stringify({ at: this.#lastAt, step: "", attempt: 0, stream: "orchd", line })}\n`);
+    this.#waiting.push(
+      `${JSON.stringify({ at: this.#lastAt, step: "", attempt: 0, stream: "orchd", line })}\n`,
+    );
   }
 }

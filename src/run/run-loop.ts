@@ -1,13 +1,15 @@
 /**
  * A **run-loop** drives one run. (The engine owns many runs; an orchestrator says where steps run.)
  *
- * It turns in a circle: what arrived (results, requests, timers) is folded in, the planner says what follows, the decisions are folded in and
- * planned on until there are none, and all of that is one write. What is to be done about it waits for the disk (run-journal.ts). So a result and its
+ * It turns in a circle: what arrived (results, requests, timers) is folded in, the planner says
+ * what follows, the decisions are folded in and planned on until there are none, and all of that is
+ * one write. What is to be done about it waits for the disk (run-journal.ts). So a result and its
  * successors' starts cost one sync, and results that arrive together are planned together.
  *
- * It decides nothing: what happens next, and why, is core/plan.ts's. Nor does it carry out much: each part of a run has a file that looks after it (steps,
- * hooks, a dynamic pipeline's calls, another orchestrator's, the cache before them, the times). The loop passes the planner's actions on to these, and what
- * they hear from outside comes back to it by `arrive`.
+ * It decides nothing: what happens next, and why, is core/plan.ts's. Nor does it carry out much:
+ * each part of a run has a file that looks after it (steps, hooks, a dynamic pipeline's calls,
+ * another orchestrator's, the cache before them, the times). The loop passes the planner's actions
+ * on to these, and what they hear from outside comes back to it by `arrive`.
  */
 import type { Timer } from "../clock.ts";
 import type { RunEvent, RunHeader } from "../core/event.ts";
@@ -42,7 +44,9 @@ export interface StopOrder {
 }
 
 /** Whether a stop was taken; if so it is durable. */
-export type StopAnswer = { readonly accepted: true } | { readonly accepted: false; readonly reason: string };
+export type StopAnswer =
+  | { readonly accepted: true }
+  | { readonly accepted: false; readonly reason: string };
 
 /** See the head of this file. */
 export class RunLoop {
@@ -72,7 +76,9 @@ export class RunLoop {
   /** It was told to go: a run that was taken over waits until then. */
   #working = false;
   #draining = false;
-  #drained: { readonly promise: Promise<void>; readonly resolve: () => void; timer?: Timer } | undefined;
+  #drained:
+    | { readonly promise: Promise<void>; readonly resolve: () => void; timer?: Timer }
+    | undefined;
   #closed = false;
 
   private constructor({ state, file, flavor }: OpenRun, deps: RunDeps) {
@@ -96,7 +102,10 @@ export class RunLoop {
       deps,
       journal: this.#journal,
       secrets,
-      environment: new RunEnvironment(state, secrets, [baseEnvironment(own, deps.settings.env), stack.environment]),
+      environment: new RunEnvironment(state, secrets, [
+        baseEnvironment(own, deps.settings.env),
+        stack.environment,
+      ]),
       waiters: this.#waiters,
       emit: (event) => this.#emit(event),
       emitWhole: (event, still, failed) => this.#emitWhole(event, still, failed),
@@ -108,14 +117,25 @@ export class RunLoop {
     this.#steps = new StepRuns(parts, flavor, this.#results);
     this.#prepass = new CachePrepass(parts, this.#steps, flavor);
     this.#hooks = new HookRuns(parts);
-    this.#calls = state.snapshot.dynamic === undefined ? undefined : new DynamicCalls(parts, flavor);
-    this.#delegation = flavor.ref === undefined ? undefined : new Delegation(parts, { flavor, ref: flavor.ref, stack, calls: this.#calls });
+    this.#calls =
+      state.snapshot.dynamic === undefined ? undefined : new DynamicCalls(parts, flavor);
+    this.#delegation =
+      flavor.ref === undefined
+        ? undefined
+        : new Delegation(parts, { flavor, ref: flavor.ref, stack, calls: this.#calls });
     deps.orchestrators.local.adopt(state.run, {
       orchestratorRunId: state.orchestratorRunId,
       begin: () => this.start("the orchestrator began it"),
       finished: this.finished,
-      status: () => ({ status: runStatus(state).status, steps: Object.fromEntries([...state.steps].map(([id, step]) => [id, step.status])) }),
-      stop: async (graceful) => void (await this.requestStop({ mode: graceful ? "graceful" : "force", by: "orchestrator" })),
+      status: () => ({
+        status: runStatus(state).status,
+        steps: Object.fromEntries([...state.steps].map(([id, step]) => [id, step.status])),
+      }),
+      stop: async (graceful) =>
+        void (await this.requestStop({
+          mode: graceful ? "graceful" : "force",
+          by: "orchestrator",
+        })),
     });
   }
 
@@ -123,19 +143,25 @@ export class RunLoop {
    * Makes a run: its ledger with the header, durably.
    *
    * @param decidedAt when it was decided on, ISO 8601, for the header; default: now
-   * @throws SubmissionRefused, with nothing written, where its orchestrator cannot take it; LedgerExists if the run has been made already
+   * @throws SubmissionRefused, with nothing written, where its orchestrator cannot take it;
+   *   LedgerExists if the run has been made already
    */
   static async create(header: RunHeader, deps: RunDeps, decidedAt?: string): Promise<RunLoop> {
     return new RunLoop(await makeRun(header, deps, decidedAt), deps);
   }
 
   /**
-   * Takes over a run of an earlier daemon: its running steps end as interrupted, durably. It goes on when it is told to {@link start}.
+   * Takes over a run of an earlier daemon: its running steps end as interrupted, durably. It goes
+   * on when it is told to {@link start}.
    *
    * @returns undefined if it had finished
    * @throws LedgerDamaged, LedgerFormatError, ArtifactUnusable, a Node error
    */
-  static async recover(run: string, deps: RunDeps, because = "the daemon was started again"): Promise<RunLoop | undefined> {
+  static async recover(
+    run: string,
+    deps: RunDeps,
+    because = "the daemon was started again",
+  ): Promise<RunLoop | undefined> {
     const open = await reopenRun(run, deps);
     if (open === undefined) return undefined;
     const loop = new RunLoop(open, deps);
@@ -157,7 +183,8 @@ export class RunLoop {
         if (begins) this.#delegation.begin(this.#prepass);
         else this.#delegation.resume();
       }
-      // A local run's steps ask the cache as they start; only an init hook would otherwise run for nothing.
+      // A local run's steps ask the cache as they start; only an init hook would otherwise run for
+      // nothing.
       else if (this.state.init === "owed" && this.#prepass.isAllowed) void this.#prepass.answer();
     });
     this.#turn();
@@ -165,7 +192,11 @@ export class RunLoop {
 
   /** Records that the run waits for its turn. Durable when it resolves. */
   queue(because: string, limits?: RunState["limits"]): Promise<void> {
-    const event = { type: "run.queued", because: because.slice(0, 1_000), ...(limits === undefined ? {} : { limits }) } as const;
+    const event = {
+      type: "run.queued",
+      because: because.slice(0, 1_000),
+      ...(limits === undefined ? {} : { limits }),
+    } as const;
     if (this.state.phase === "submitted") this.#arrived.push(() => void this.#emit(event));
     this.#turn();
     return this.#journal.flush();
@@ -174,8 +205,16 @@ export class RunLoop {
   /** Asks the run to stop. Durable when it resolves (docs/zenml.md `stop_run`). */
   async requestStop(order: StopOrder): Promise<StopAnswer> {
     const { state } = this;
-    if (state.finished !== undefined) return { accepted: false, reason: `Run ${state.run} has ended already: ${state.finished.status}.` };
-    if (!this.#flavor.capabilities.canStop) return { accepted: false, reason: `The orchestrator ${this.#flavor.name} cannot stop a run.` };
+    if (state.finished !== undefined)
+      return {
+        accepted: false,
+        reason: `Run ${state.run} has ended already: ${state.finished.status}.`,
+      };
+    if (!this.#flavor.capabilities.canStop)
+      return {
+        accepted: false,
+        reason: `The orchestrator ${this.#flavor.name} cannot stop a run.`,
+      };
     if (state.stop !== undefined && (state.stop.mode === "force" || order.mode === "graceful")) {
       return {
         accepted: false,
@@ -200,15 +239,18 @@ export class RunLoop {
 
   /** Room for steps came free. */
   poke(): void {
-    if (this.#working && (this.state.ready.size > 0 || this.state.delayed.size > 0)) this.#schedule();
+    if (this.#working && (this.state.ready.size > 0 || this.state.delayed.size > 0))
+      this.#schedule();
   }
 
   /**
-   * Starts nothing new; what runs gets so many milliseconds and is then interrupted, to go on at the next start. Resolves when the run has ended, or
-   * nothing of it runs any more, and its ledger is closed. A second call can only shorten the time.
+   * Starts nothing new; what runs gets so many milliseconds and is then interrupted, to go on at
+   * the next start. Resolves when the run has ended, or nothing of it runs any more, and its ledger
+   * is closed. A second call can only shorten the time.
    */
   drain(periodMs: number): Promise<void> {
-    if (this.#journal.broken || (this.#closed && this.#drained === undefined)) return Promise.resolve();
+    if (this.#journal.broken || (this.#closed && this.#drained === undefined))
+      return Promise.resolve();
     this.#draining = true;
     if (this.#drained === undefined) {
       let resolve!: () => void;
@@ -217,12 +259,15 @@ export class RunLoop {
     }
     this.#drained.timer?.cancel();
     if (periodMs <= 0) this.#arrive(() => this.#endDrain());
-    else this.#drained.timer = this.#deps.clock.after(periodMs, () => this.#arrive(() => this.#endDrain()));
+    else
+      this.#drained.timer = this.#deps.clock.after(periodMs, () =>
+        this.#arrive(() => this.#endDrain()),
+      );
     this.#schedule();
     return this.#drained.promise;
   }
 
-  // --- One turn -----------------------------------------------------------------------------------------------------------------
+  // --- One turn ---
 
   #arrive(arrival: () => void): void {
     this.#arrived.push(arrival);
@@ -312,14 +357,22 @@ export class RunLoop {
 
   #emit(event: RunEvent, line?: RunEvent): string {
     const at = this.#journal.emit(event, line);
-    if ("step" in event && typeof event.step === "string" && event.type !== "step.started" && this.#waiters.awaits(event.step)) {
+    if (
+      "step" in event &&
+      typeof event.step === "string" &&
+      event.type !== "step.started" &&
+      this.#waiters.awaits(event.step)
+    ) {
       const { step } = event;
       this.#journal.afterwards(() => this.#waiters.settle(step));
     }
     return at;
   }
 
-  /** Emits an event whose fields may be too long for a line; later, where they have to be put aside first. */
+  /**
+   * Emits an event whose fields may be too long for a line; later, where they have to be put aside
+   * first.
+   */
   #emitWhole(event: RunEvent, still: () => boolean, failed: (error: unknown) => void): void {
     if (!needsSpilling(event)) {
       if (still()) this.#emit(event);
@@ -331,7 +384,7 @@ export class RunLoop {
     );
   }
 
-  // --- The end, and ending early ----------------------------------------------------------------------------------------------
+  // --- The end, and ending early ---
 
   #finish({ status, because }: Extract<Action, { kind: "finish" }>): ActOutcome {
     if (!this.#log.idle) {
@@ -341,7 +394,12 @@ export class RunLoop {
     }
     const { state } = this;
     const durationMs = Math.round(this.#times.workedMs);
-    const at = this.#emit({ type: "run.finished", status, because: because.slice(0, 4_096), durationMs });
+    const at = this.#emit({
+      type: "run.finished",
+      status,
+      because: because.slice(0, 4_096),
+      durationMs,
+    });
     this.#journal.afterwards(() => {
       const { run, pipeline, snapshot, startedAt } = state;
       void this.#close().then(() => this.#drained?.resolve());
@@ -391,7 +449,14 @@ export class RunLoop {
 
   /** While it drains: whether nothing of the run runs any more. */
   #checkDrained(): void {
-    if (!this.#steps.idle || !this.#hooks.idle || this.#closed || this.state.finished !== undefined || this.#arrived.length > 0) return;
+    if (
+      !this.#steps.idle ||
+      !this.#hooks.idle ||
+      this.#closed ||
+      this.state.finished !== undefined ||
+      this.#arrived.length > 0
+    )
+      return;
     void this.#journal
       .flush()
       .then(() => this.#close())

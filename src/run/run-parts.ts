@@ -7,10 +7,16 @@ import type { RunDeps } from "./run-deps.ts";
 import type { SecretSource } from "./secrets.ts";
 import type { StepWaiters } from "./step-waiters.ts";
 
-/** What became of an action. `now`: an event came of it; `later`: nothing did yet; `replan`: one did, and what was planned with it may no longer hold. */
+/**
+ * What became of an action. `now`: an event came of it; `later`: nothing did yet; `replan`: one
+ * did, and what was planned with it may no longer hold.
+ */
 export type ActOutcome = "now" | "later" | "replan";
 
-/** What a run-loop gives to those that look after a part of its run: its steps, its hooks, a dynamic pipeline's calls, an orchestrator's. */
+/**
+ * What a run-loop gives to those that look after a part of its run: its steps, its hooks, a dynamic
+ * pipeline's calls, an orchestrator's.
+ */
 export interface RunParts {
   readonly state: RunState;
   readonly deps: RunDeps;
@@ -20,9 +26,15 @@ export interface RunParts {
   readonly waiters: StepWaiters;
   /** Folds an event in; only within a turn. Gives the time of its line. */
   emit(event: RunEvent): string;
-  /** The same for an event whose fields may be too long for a line: at once, or after they were put aside, if it is `still` wanted then. */
+  /**
+   * The same for an event whose fields may be too long for a line: at once, or after they were put
+   * aside, if it is `still` wanted then.
+   */
   emitWhole(event: RunEvent, still: () => boolean, failed: (error: unknown) => void): void;
-  /** Something came from outside: it is heard in the next turn, and what follows from it is planned then. */
+  /**
+   * Something came from outside: it is heard in the next turn, and what follows from it is planned
+   * then.
+   */
   arrive(arrival: () => void): void;
   /** Something was printed. */
   output(lines: readonly OutputLine[]): void;

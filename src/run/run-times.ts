@@ -1,8 +1,9 @@
 /**
- * The times of one run that is driven: when it has to be planned again, what its limit leaves it, how long it has worked.
+ * The times of one run that is driven: when it has to be planned again, what its limit leaves it,
+ * how long it has worked.
  *
- * A limit is measured in the time that daemons worked on the run (docs/semantics.md 15): the clock is the monotonic one, and what passed while no daemon was
- * up does not count.
+ * A limit is measured in the time that daemons worked on the run (docs/semantics.md 15): the clock
+ * is the monotonic one, and what passed while no daemon was up does not count.
  */
 import type { Timer } from "../clock.ts";
 import { formatDuration } from "../core/duration.ts";
@@ -36,7 +37,10 @@ export class RunTimes {
     this.#limit = deps.clock.after(Math.max(0, timeoutMs - state.workedMs), () =>
       arrive(() => {
         if (state.finished === undefined)
-          emit({ type: "run.timed_out", because: `the run took longer than its limit of ${formatDuration(timeoutMs)}` });
+          emit({
+            type: "run.timed_out",
+            because: `the run took longer than its limit of ${formatDuration(timeoutMs)}`,
+          });
       }),
     );
   }

@@ -1,6 +1,7 @@
 /**
- * Where `{secret: NAME}` gets its value: a file of that name in `$CREDENTIALS_DIRECTORY` (systemd's LoadCredential), else in the folder that the
- * daemon was given. A value is read when a step starts and goes to that step alone; ledgers and logs hold its name.
+ * Where `{secret: NAME}` gets its value: a file of that name in `$CREDENTIALS_DIRECTORY` (systemd's
+ * LoadCredential), else in the folder that the daemon was given. A value is read when a step starts
+ * and goes to that step alone; ledgers and logs hold its name.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -13,7 +14,10 @@ export interface SecretSource {
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
-/** Secrets as files, in the first of these folders that has one. A trailing line feed is not part of the value. */
+/**
+ * Secrets as files, in the first of these folders that has one. A trailing line feed is not part of
+ * the value.
+ */
 export class SecretFiles implements SecretSource {
   readonly #folders: readonly string[];
 
@@ -22,16 +26,26 @@ export class SecretFiles implements SecretSource {
   }
 
   get(name: string): string {
-    if (!NAME.test(name)) throw new Error(`${JSON.stringify(name)} is no name of a secret: letters, digits, dots, dashes and underscores.`);
+    if (!NAME.test(name))
+      throw new Error(
+        `${JSON.stringify(name)} is no name of a secret: letters, digits, dots, dashes and underscores.`,
+      );
     for (const folder of this.#folders) {
       try {
         return readFileSync(join(folder, name), "utf8").replace(/\r?\n$/, "");
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== "ENOENT")
-          throw new Error(`The secret ${name} cannot be read: ${(error as Error).message}.`, { cause: error });
+          throw new Error(`The secret ${name} cannot be read: ${(error as Error).message}.`, {
+            cause: error,
+          });
       }
     }
-    const where = this.#folders.length === 0 ? "$CREDENTIALS_DIRECTORY is not set" : `there is no such file in ${this.#folders.join(" or ")}`;
-    throw new Error(`The secret ${name} is not there: ${where}. Add LoadCredential=${name}:FILE to the unit, or put the file there.`);
+    const where =
+      this.#folders.length === 0
+        ? "$CREDENTIALS_DIRECTORY is not set"
+        : `there is no such file in ${this.#folders.join(" or ")}`;
+    throw new Error(
+      `The secret ${name} is not there: ${where}. Add LoadCredential=${name}:FILE to the unit, or put the file there.`,
+    );
   }
 }

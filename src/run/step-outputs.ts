@@ -1,5 +1,6 @@
 /**
- * From what a step returned to what its ledger holds: `{result: VALUE}`, or one member a declared output (semantics.md 17).
+ * From what a step returned to what its ledger holds: `{result: VALUE}`, or one member a declared
+ * output (semantics.md 17).
  */
 import { FAILURE_CODES, type StepError } from "../core/failure.ts";
 import type { Json, SnapshotStep } from "../core/snapshot.ts";
@@ -19,9 +20,13 @@ export function outputsOf(spec: SnapshotStep, value: Json): StepOutputs {
     );
   }
   const members = value as { readonly [name: string]: Json };
-  const missing = declared.filter((name) => !Object.hasOwn(members, name) || members[name] === undefined);
+  const missing = declared.filter(
+    (name) => !Object.hasOwn(members, name) || members[name] === undefined,
+  );
   if (missing.length > 0)
-    return bad(`step "${spec.id}" returned no ${missing.map((name) => JSON.stringify(name)).join(", ")}, which it declares as output`);
+    return bad(
+      `step "${spec.id}" returned no ${missing.map((name) => JSON.stringify(name)).join(", ")}, which it declares as output`,
+    );
   const undeclared = Object.keys(members).filter((name) => !declared.includes(name));
   if (undeclared.length > 0) {
     return bad(

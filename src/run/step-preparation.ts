@@ -1,9 +1,10 @@
 /**
- * What has to be known before a step may start: does its condition hold, may an earlier result stand for it, and with which inputs, params and
- * environment does it run.
+ * What has to be known before a step may start: does its condition hold, may an earlier result
+ * stand for it, and with which inputs, params and environment does it run.
  *
- * The answer is a value; the run-loop writes and acts. Most steps are prepared in one go. One with file dependencies or a cache function
- * takes a while, and is then answered by a promise; the planner decides afresh once it is there.
+ * The answer is a value; the run-loop writes and acts. Most steps are prepared in one go. One with
+ * file dependencies or a cache function takes a while, and is then answered by a promise; the
+ * planner decides afresh once it is there.
  */
 import { dirname, isAbsolute, join } from "node:path";
 import { cacheKey, cacheKeyParts, contentHash, type CacheKeyParts } from "../core/cache-key.ts";
@@ -24,8 +25,18 @@ import type { SecretSource } from "./secrets.ts";
 
 /** What is to become of a step that may start. */
 export type Preparation =
-  | { readonly kind: "start"; readonly task: Task; readonly cacheKey?: string | undefined; readonly note?: string | undefined }
-  | { readonly kind: "cached"; readonly hit: CacheHit; readonly cacheKey?: string | undefined; readonly because: string }
+  | {
+      readonly kind: "start";
+      readonly task: Task;
+      readonly cacheKey?: string | undefined;
+      readonly note?: string | undefined;
+    }
+  | {
+      readonly kind: "cached";
+      readonly hit: CacheHit;
+      readonly cacheKey?: string | undefined;
+      readonly because: string;
+    }
   | { readonly kind: "skip"; readonly because: string }
   /** The attempt fails before any of its code runs. */
   | { readonly kind: "fail"; readonly error: StepError };
@@ -46,19 +57,36 @@ const SHELL: readonly string[] = ["/bin/sh", "-eu"];
 
 const fileHashes = new FileHashes();
 
-/** Whether earlier results may stand for a step: its own word, the pipeline's, the orchestrator's; a shell step has to ask itself. */
-export function isCacheEnabled(state: RunState, spec: SnapshotStep, orchestrator: boolean): boolean {
+/**
+ * Whether earlier results may stand for a step: its own word, the pipeline's, the orchestrator's; a
+ * shell step has to ask itself.
+ */
+export function isCacheEnabled(
+  state: RunState,
+  spec: SnapshotStep,
+  orchestrator: boolean,
+): boolean {
   if (spec.enableCache !== undefined) return spec.enableCache;
   if (spec.run !== undefined && spec.code === undefined) return spec.cache !== undefined;
   return state.snapshot.enableCache ?? orchestrator;
 }
 
 /** Prepares an attempt of a step; see the head of this file. Never throws, never rejects. */
-export function prepareStep(state: RunState, step: StepState, attempt: number, context: PreparationContext): Preparation | Promise<Preparation> {
+export function prepareStep(
+  state: RunState,
+  step: StepState,
+  attempt: number,
+  context: PreparationContext,
+): Preparation | Promise<Preparation> {
   const spoiled = (error: unknown): Preparation | Promise<Preparation> => {
     if (!lacksDescriptor(error)) return { kind: "fail", error: asError(error) };
     // Nothing is wrong with the step: it is prepared anew when files can be opened.
-    return new Promise((resolve) => void context.deps.clock.after(RETRY_MS, () => resolve(prepareStep(state, step, attempt, context))));
+    return new Promise(
+      (resolve) =>
+        void context.deps.clock.after(RETRY_MS, () =>
+          resolve(prepareStep(state, step, attempt, context)),
+        ),
+    );
   };
   try {
     const preparation = new StepPreparation(state, step, attempt, context).prepare();
@@ -83,7 +111,9 @@ function asError(error: unknown): StepError {
   return rest;
 }
 
-function isKnown(file: readonly [string, string | Promise<string>]): file is readonly [string, string] {
+function isKnown(
+  file: readonly [string, string | Promise<string>],
+): file is readonly [string, string] {
   return typeof file[1] === "string";
 }
 
@@ -102,15 +132,24 @@ class StepPreparation {
     this.#spec = step.spec;
     this.#attempt = attempt;
     this.#context = context;
-    this.#params = bindRun(step.spec.params, { id: state.run, scheduledFor: state.trigger.scheduledFor });
+    this.#params = bindRun(step.spec.params, {
+      id: state.run,
+      scheduledFor: state.trigger.scheduledFor,
+    });
   }
 
   prepare(): Preparation | Promise<Preparation> {
     const { when, cache } = this.#spec;
-    if (when !== undefined && !this.#holds(when)) return { kind: "skip", because: `its condition does not hold: ${when}` };
-    if (cache === undefined || (cache.fileDependencies.length === 0 && cache.cacheFunction === undefined)) return this.#decide([], undefined);
+    if (when !== undefined && !this.#holds(when))
+      return { kind: "skip", because: `its condition does not hold: ${when}` };
+    if (
+      cache === undefined ||
+      (cache.fileDependencies.length === 0 && cache.cacheFunction === undefined)
+    )
+      return this.#decide([], undefined);
     const files = cache.fileDependencies.map((path) => [path, this.#hash(path)] as const);
-    if (cache.cacheFunction === undefined && files.every(isKnown)) return this.#decide(files, undefined);
+    if (cache.cacheFunction === undefined && files.every(isKnown))
+      return this.#decide(files, undefined);
     return this.#withFacts(files).catch((error: unknown): Preparation => {
       // A step whose key cannot be known runs all the same where nobody asks for it.
       if (this.#enabled()) throw error;
@@ -118,9 +157,13 @@ class StepPreparation {
     });
   }
 
-  async #withFacts(pending: readonly (readonly [string, string | Promise<string>])[]): Promise<Preparation> {
+  async #withFacts(
+    pending: readonly (readonly [string, string | Promise<string>])[],
+  ): Promise<Preparation> {
     const { cache } = this.#spec;
-    const files = await Promise.all(pending.map(async ([path, hash]) => [path, await hash] as const));
+    const files = await Promise.all(
+      pending.map(async ([path, hash]) => [path, await hash] as const),
+    );
     const code = cache?.cacheFunction;
     if (code === undefined) return this.#decide(files, undefined);
     const { env, secrets } = this.#environment();
@@ -134,7 +177,10 @@ class StepPreparation {
       ...this.#common(),
     });
     if (!result.ok)
-      throw Object.assign(new Error(`the cache function failed: ${result.error.message}`), { name: result.error.name, code: result.error.code });
+      throw Object.assign(new Error(`the cache function failed: ${result.error.message}`), {
+        name: result.error.name,
+        code: result.error.code,
+      });
     if (typeof result.value !== "string") {
       throw new PreparationError(
         "CacheFunctionError",
@@ -145,7 +191,10 @@ class StepPreparation {
     return this.#decide(files, result.value);
   }
 
-  #decide(files: readonly (readonly [string, string])[], cacheFunction: string | undefined): Preparation {
+  #decide(
+    files: readonly (readonly [string, string])[],
+    cacheFunction: string | undefined,
+  ): Preparation {
     const parts = this.#parts(files, cacheFunction);
     const key = cacheKey(parts);
     const { results, deps } = this.#context;
@@ -156,8 +205,10 @@ class StepPreparation {
     const before = Object.hasOwn(reuse, id) ? reuse[id] : undefined;
     if (before !== undefined) {
       const hit = results.reuse(before, id, key);
-      if (hit !== undefined) return { kind: "cached", hit, cacheKey: key, because: `taken over from ${before}` };
-    } else if (trigger.from !== undefined) return this.#start(key, `the re-run is from step "${trigger.from}" on`);
+      if (hit !== undefined)
+        return { kind: "cached", hit, cacheKey: key, because: `taken over from ${before}` };
+    } else if (trigger.from !== undefined)
+      return this.#start(key, `the re-run is from step "${trigger.from}" on`);
     const since = before === undefined ? undefined : results.changedSince(before, id, parts);
     if (!this.#enabled()) return this.#start(key, since);
     const reason = since ?? results.explain(this.#state, id, parts);
@@ -165,7 +216,12 @@ class StepPreparation {
     const answer = results.lookup(key, this.#spec.cache?.expiresAfterMs, deps.clock.now());
     if (!("hit" in answer)) return this.#start(key, answer.miss ?? reason ?? "no earlier result");
     const { source } = answer.hit;
-    return { kind: "cached", hit: answer.hit, cacheKey: key, because: `nothing changed since step "${source.step}" of ${source.run}` };
+    return {
+      kind: "cached",
+      hit: answer.hit,
+      cacheKey: key,
+      because: `nothing changed since step "${source.step}" of ${source.run}`,
+    };
   }
 
   /** A file's content hash, at once where it is known; rejects with a PreparationError. */
@@ -173,7 +229,9 @@ class StepPreparation {
     const absolute = isAbsolute(path) ? path : join(dirname(this.#state.snapshot.file), path);
     const failed = (error: unknown): Promise<never> => {
       const message = `the file dependency ${path} ${(error as Error).message} (${absolute})`;
-      return Promise.reject(new PreparationError("FileDependencyError", FAILURE_CODES.dependency, message, error));
+      return Promise.reject(
+        new PreparationError("FileDependencyError", FAILURE_CODES.dependency, message, error),
+      );
     };
     try {
       const hash = fileHashes.of(absolute);
@@ -187,13 +245,20 @@ class StepPreparation {
     return isCacheEnabled(this.#state, this.#spec, this.#context.enableCache);
   }
 
-  #parts(files: readonly (readonly [string, string])[], cacheFunction: string | undefined): CacheKeyParts {
+  #parts(
+    files: readonly (readonly [string, string])[],
+    cacheFunction: string | undefined,
+  ): CacheKeyParts {
     const inputs: { [name: string]: string } = {};
     for (const [name, from] of Object.entries(this.#spec.inputs)) {
       const upstream = this.#upstream(name, from.step);
-      inputs[name] = this.#context.results.outputHash(upstream.outputs!, outputName(upstream, from.output));
+      inputs[name] = this.#context.results.outputHash(
+        upstream.outputs!,
+        outputName(upstream, from.output),
+      );
     }
-    for (const [name, value] of Object.entries(this.#step.values ?? {})) inputs[name] = contentHash(value);
+    for (const [name, value] of Object.entries(this.#step.values ?? {}))
+      inputs[name] = contentHash(value);
     return cacheKeyParts(this.#spec, {
       project: this.#context.deps.settings.project,
       params: this.#params,
@@ -231,7 +296,10 @@ class StepPreparation {
       const from = this.#spec.inputs[name]!;
       const upstream = this.#upstream(name, from.step);
       const output = outputName(upstream, from.output);
-      const value = output === undefined ? allOutputs(upstream.outputs!, artifacts) : outputOf(upstream.outputs!, output, artifacts);
+      const value =
+        output === undefined
+          ? allOutputs(upstream.outputs!, artifacts)
+          : outputOf(upstream.outputs!, output, artifacts);
       if (value === undefined) {
         const there = Object.keys(allOutputs(upstream.outputs!, artifacts)).join(", ");
         throw new PreparationError(
@@ -247,8 +315,16 @@ class StepPreparation {
   }
 
   #holds(when: string): boolean {
-    const answer = evaluateWhen(when, { params: { ...this.#state.params, ...this.#params }, inputs: this.#values() });
-    if (!answer.ok) throw new PreparationError("ConditionError", FAILURE_CODES.input, `the condition of step "${this.#spec.id}" ${answer.message}`);
+    const answer = evaluateWhen(when, {
+      params: { ...this.#state.params, ...this.#params },
+      inputs: this.#values(),
+    });
+    if (!answer.ok)
+      throw new PreparationError(
+        "ConditionError",
+        FAILURE_CODES.input,
+        `the condition of step "${this.#spec.id}" ${answer.message}`,
+      );
     return answer.holds;
   }
 
@@ -259,7 +335,12 @@ class StepPreparation {
   #common(): Pick<Task, "run" | "step" | "gracePeriodMs"> {
     const { run, pipeline, trigger, snapshot } = this.#state;
     return {
-      run: { id: run, pipeline, attempt: this.#attempt, ...(trigger.scheduledFor === undefined ? {} : { scheduledFor: trigger.scheduledFor }) },
+      run: {
+        id: run,
+        pipeline,
+        attempt: this.#attempt,
+        ...(trigger.scheduledFor === undefined ? {} : { scheduledFor: trigger.scheduledFor }),
+      },
       step: this.#spec.id,
       gracePeriodMs: snapshot.gracePeriodMs,
     };
@@ -283,7 +364,13 @@ class StepPreparation {
     const state = hookState === undefined ? {} : { state: hookState };
     const task: Task =
       spec.code === undefined
-        ? { kind: "shell", text: spec.run ?? "", shell: spec.shell ?? SHELL, cwd: spec.cwd ?? dirname(this.#state.snapshot.file), ...shared }
+        ? {
+            kind: "shell",
+            text: spec.run ?? "",
+            shell: spec.shell ?? SHELL,
+            cwd: spec.cwd ?? dirname(this.#state.snapshot.file),
+            ...shared,
+          }
         : { kind: "module", code: spec.code, isolated: spec.isolated, ...state, ...shared };
     return { kind: "start", task, cacheKey: key, note };
   }

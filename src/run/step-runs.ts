@@ -1,14 +1,22 @@
 /**
  * A run's steps, from the decision to start one to the line that says how its attempt ended.
  *
- * It decides nothing: what a failure or an interruption means is `afterFailure` and `afterInterruption`'s. It knows what no ledger holds: which steps are
- * being prepared, what running ones were told, whose results are being put into artifacts.
+ * It decides nothing: what a failure or an interruption means is `afterFailure` and
+ * `afterInterruption`'s. It knows what no ledger holds: which steps are being prepared, what
+ * running ones were told, whose results are being put into artifacts.
  *
- * A result counts only under the fencing token of the attempt that is current (docs/semantics.md 14); any other is refused and noted.
+ * A result counts only under the fencing token of the attempt that is current (docs/semantics.md
+ * 14); any other is refused and noted.
  */
 import type { RunEvent } from "../core/event.ts";
 import { clipError, toStepError, type StepError } from "../core/failure.ts";
-import { afterFailure, afterInterruption, runnerDeath, type Action, type Interruption } from "../core/plan.ts";
+import {
+  afterFailure,
+  afterInterruption,
+  runnerDeath,
+  type Action,
+  type Interruption,
+} from "../core/plan.ts";
 import { stepKind } from "../core/run-state.ts";
 import type { CacheCandidate } from "../ledger/cache-index.ts";
 import { needsSpilling, spillEvent } from "../ledger/spill-event.ts";
@@ -32,7 +40,10 @@ export class StepRuns {
   readonly #flavor: Flavor;
   readonly #results: ResultCache;
   readonly #context: PreparationContext;
-  readonly #prepared = new Map<string, { readonly attempt: number; readonly preparation: Preparation }>();
+  readonly #prepared = new Map<
+    string,
+    { readonly attempt: number; readonly preparation: Preparation }
+  >();
   readonly #toldWhy = new Map<string, string>();
   /** Those whose result is being put into artifacts. */
   readonly #settling = new Set<string>();
@@ -50,7 +61,8 @@ export class StepRuns {
       secrets,
       results,
       environment,
-      enableCache: flavor.ref === undefined ? deps.settings.enableCache : flavor.capabilities.enableCache,
+      enableCache:
+        flavor.ref === undefined ? deps.settings.enableCache : flavor.capabilities.enableCache,
       callCacheFunction: (task) => this.#callCacheFunction(task),
     };
   }
@@ -123,35 +135,58 @@ export class StepRuns {
   /** Notes that a step will not run, or not again, because the run was stopped. */
   stopped(id: string, because: string): void {
     const { state, emit } = this.#parts;
-    emit({ type: "step.stopped", step: id, attempt: Math.max(1, state.steps.get(id)!.attempt), because });
+    emit({
+      type: "step.stopped",
+      step: id,
+      attempt: Math.max(1, state.steps.get(id)!.attempt),
+      because,
+    });
   }
 
   /** The daemon before this one ended while these were running. */
   takeOver(): void {
-    for (const id of Array.from(this.#parts.state.running)) this.#interrupted(id, "daemon", "the daemon ended while it was running");
+    for (const id of Array.from(this.#parts.state.running))
+      this.#interrupted(id, "daemon", "the daemon ended while it was running");
   }
 
-  /** The daemon ends, and those that still run have had their time. What is on its way into the ledger is let in. */
+  /**
+   * The daemon ends, and those that still run have had their time. What is on its way into the
+   * ledger is let in.
+   */
   abandon(): void {
     const { state, journal, deps } = this.#parts;
     for (const id of Array.from(state.running)) {
       if (this.#settling.has(id)) continue;
       const { token } = state.steps.get(id)!;
       this.#interrupted(id, "drain", "the daemon was told to end and the step did not end in time");
-      journal.afterwards(() => deps.orchestrators.local.stopTask(this.#taskId(token), "force", "the daemon ends"));
+      journal.afterwards(() =>
+        deps.orchestrators.local.stopTask(this.#taskId(token), "force", "the daemon ends"),
+      );
     }
   }
 
-  /** A turn is over: what completes from now on is written with the next turn's lines, and may not be in the cache's index before they are durable. */
+  /**
+   * A turn is over: what completes from now on is written with the next turn's lines, and may not
+   * be in the cache's index before they are durable.
+   */
   endTurn(): void {
     this.#completions = [];
   }
 
-  #begin({ step, attempt, alone, because }: Launch, { task, cacheKey, note }: Extract<Preparation, { kind: "start" }>): void {
+  #begin(
+    { step, attempt, alone, because }: Launch,
+    { task, cacheKey, note }: Extract<Preparation, { kind: "start" }>,
+  ): void {
     const { state, deps, journal, emit, arrive, output, draining } = this.#parts;
     const { local } = deps.orchestrators;
     const why = note === undefined ? because : `${because}; ${note}`;
-    emit({ type: "step.started", step, attempt, ...(cacheKey === undefined ? {} : { cacheKey }), because: why });
+    emit({
+      type: "step.started",
+      step,
+      attempt,
+      ...(cacheKey === undefined ? {} : { cacheKey }),
+      because: why,
+    });
     const token = state.lastSeq;
     this.told.delete(step);
     this.#toldWhy.delete(step);
@@ -167,7 +202,12 @@ export class StepRuns {
       try {
         local.startTask(this.#taskId(token), task, handlers, alone ? { alone } : undefined);
       } catch (error) {
-        if (!draining()) handlers.done({ ok: false, outcome: "failed", error: toStepError(error) }, 0, deps.clock.now());
+        if (!draining())
+          handlers.done(
+            { ok: false, outcome: "failed", error: toStepError(error) },
+            0,
+            deps.clock.now(),
+          );
       }
     });
   }
@@ -189,7 +229,11 @@ export class StepRuns {
         step,
         because: `a result came for the attempt that began at line ${token}, which is no longer the current one`,
       });
-    else deps.log.warn({ run: state.run, step, token }, "a result came for a run that has ended, and was refused");
+    else
+      deps.log.warn(
+        { run: state.run, step, token },
+        "a result came for a run that has ended, and was refused",
+      );
   }
 
   #ended(id: string, token: number, result: TaskResult, durationMs: number): void {
@@ -210,7 +254,8 @@ export class StepRuns {
     this.#settling.add(id);
     spillEvent(event, deps.artifacts).then(
       (whole) => arrive(() => this.#settle(id, token, () => this.#completed(id, whole))),
-      (error: unknown) => arrive(() => this.#settle(id, token, () => this.#failed(id, toStepError(error)))),
+      (error: unknown) =>
+        arrive(() => this.#settle(id, token, () => this.#failed(id, toStepError(error)))),
     );
   }
 
@@ -232,7 +277,10 @@ export class StepRuns {
       try {
         this.#results.record(completions);
       } catch (error) {
-        deps.log.warn({ run: state.run, err: error }, "results could not be put into the cache's index");
+        deps.log.warn(
+          { run: state.run, err: error },
+          "results could not be put into the cache's index",
+        );
       }
     });
   }
@@ -241,7 +289,8 @@ export class StepRuns {
     if (result.outcome === "stopped") {
       const why = this.#toldWhy.get(id);
       if (why !== undefined) return this.stopped(id, why);
-      if (this.#parts.draining()) return this.#interrupted(id, "drain", "the daemon was told to end");
+      if (this.#parts.draining())
+        return this.#interrupted(id, "drain", "the daemon was told to end");
     }
     this.#failed(id, result.error);
   }
@@ -249,30 +298,54 @@ export class StepRuns {
   #failed(id: string, error: StepError): void {
     const { state, deps, emit } = this.#parts;
     const mayRetry = !this.#flavor.capabilities.handlesStepRetries;
-    emit(afterFailure(state, id, clipError(error), { now: deps.clock.now(), chance: deps.clock.random(), mayRetry }));
+    emit(
+      afterFailure(state, id, clipError(error), {
+        now: deps.clock.now(),
+        chance: deps.clock.random(),
+        mayRetry,
+      }),
+    );
   }
 
   #interrupted(id: string, cause: Interruption, because: string): void {
     const { state, deps, emit } = this.#parts;
-    emit(afterInterruption(state, id, cause, { now: deps.clock.now(), chance: deps.clock.random(), because }));
+    emit(
+      afterInterruption(state, id, cause, {
+        now: deps.clock.now(),
+        chance: deps.clock.random(),
+        because,
+      }),
+    );
   }
 
   #died(id: string, token: number, death: DeathInfo): void {
     if (!this.#isCurrent(id, token)) return this.#refuse(id, token);
     const why = this.#toldWhy.get(id);
     if (why !== undefined) return this.stopped(id, why);
-    if (death.alone || death.inFlight.length <= 1) return this.#failed(id, runnerDeath(`step "${id}"`, death));
-    this.#interrupted(id, "runner", `${death.because} with ${death.inFlight.length} pieces of work in it`);
+    if (death.alone || death.inFlight.length <= 1)
+      return this.#failed(id, runnerDeath(`step "${id}"`, death));
+    this.#interrupted(
+      id,
+      "runner",
+      `${death.because} with ${death.inFlight.length} pieces of work in it`,
+    );
   }
 
-  #callCacheFunction(task: Parameters<PreparationContext["callCacheFunction"]>[0]): Promise<TaskResult> {
+  #callCacheFunction(
+    task: Parameters<PreparationContext["callCacheFunction"]>[0],
+  ): Promise<TaskResult> {
     const { state, deps, output } = this.#parts;
     const id = `${state.run}#cache-${(this.#cacheFunctions += 1)}`;
     return new Promise((resolve) => {
       deps.orchestrators.local.startTask(id, task, {
         done: (result) => resolve(result),
         output,
-        died: (death) => resolve({ ok: false, outcome: "failed", error: runnerDeath("the cache function", death) }),
+        died: (death) =>
+          resolve({
+            ok: false,
+            outcome: "failed",
+            error: runnerDeath("the cache function", death),
+          }),
       });
     });
   }

@@ -1,6 +1,6 @@
 /**
- * Who waits for a step's end: a dynamic pipeline's function for its value, an orchestrator's `runStep` for its success. They hear of it when the
- * line is durable.
+ * Who waits for a step's end: a dynamic pipeline's function for its value, an orchestrator's
+ * `runStep` for its success. They hear of it when the line is durable.
  */
 import type { StepError } from "../core/failure.ts";
 import type { RunState, StepState } from "../core/run-state.ts";
@@ -26,10 +26,17 @@ export class StepWaiters {
 
   /** Whether somebody waits for a step that has ended. */
   awaits(step: string): boolean {
-    return this.#waiting.size > 0 && this.#waiting.has(step) && this.#state.steps.get(step)?.phase === "ended";
+    return (
+      this.#waiting.size > 0 &&
+      this.#waiting.has(step) &&
+      this.#state.steps.get(step)?.phase === "ended"
+    );
   }
 
-  /** A step's outputs, loaded, once it has ended well. Rejects with the step's own error, or with why it did not run. */
+  /**
+   * A step's outputs, loaded, once it has ended well. Rejects with the step's own error, or with
+   * why it did not run.
+   */
   outputsOf(step: string): Promise<{ readonly [name: string]: Json }> {
     return new Promise((resolve, reject) => {
       const list = this.#waiting.get(step);
@@ -57,14 +64,23 @@ export class StepWaiters {
     } else if (step.status === "failed" && step.error !== undefined) reject(asThrown(step.error));
     else
       reject(
-        Object.assign(new Error(`step "${step.spec.id}" was ${step.status}: ${step.because ?? "no reason given"}`), {
-          name: step.status === "stopped" ? "StepStopped" : "StepSkipped",
-        }),
+        Object.assign(
+          new Error(
+            `step "${step.spec.id}" was ${step.status}: ${step.because ?? "no reason given"}`,
+          ),
+          {
+            name: step.status === "stopped" ? "StepStopped" : "StepSkipped",
+          },
+        ),
       );
   }
 }
 
 /** An error to reject with, that has what a ledger keeps of one. */
 export function asThrown({ name, message, code, stack }: StepError): Error {
-  return Object.assign(new Error(message), { name, ...(code === undefined ? {} : { code }), ...(stack === undefined ? {} : { stack }) });
+  return Object.assign(new Error(message), {
+    name,
+    ...(code === undefined ? {} : { code }),
+    ...(stack === undefined ? {} : { stack }),
+  });
 }

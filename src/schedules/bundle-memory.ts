@@ -1,9 +1,10 @@
 /**
  * Bundles that were made before, for as long as every file that went into them looks the same.
  *
- * Many pipelines share modules, and each load bundles anew what it names. A remembered bundle is given only where nothing can have changed:
- * the files that were read look as they did, files that were looked for in vain are still not there, and none was written so shortly before
- * that a second write could hide behind the same time.
+ * Many pipelines share modules, and each load bundles anew what it names. A remembered bundle is
+ * given only where nothing can have changed: the files that were read look as they did, files that
+ * were looked for in vain are still not there, and none was written so shortly before that a second
+ * write could hide behind the same time.
  */
 import { statSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -28,7 +29,8 @@ export class BundleMemory<T> {
     const memory = this.kept.get(key);
     if (memory === undefined) return undefined;
     this.kept.delete(key);
-    for (const [path, print] of memory.prints) if ((printOf(path)?.print ?? "") !== print) return undefined;
+    for (const [path, print] of memory.prints)
+      if ((printOf(path)?.print ?? "") !== print) return undefined;
     this.kept.set(key, memory);
     return memory.value;
   }
@@ -54,7 +56,12 @@ function withConfigs(files: readonly string[], root: string): Set<string> {
   const all = new Set(files);
   const folders = new Set<string>();
   for (const path of files) {
-    for (let folder = dirname(path); !folders.has(folder) && folder.startsWith(root); folder = dirname(folder)) folders.add(folder);
+    for (
+      let folder = dirname(path);
+      !folders.has(folder) && folder.startsWith(root);
+      folder = dirname(folder)
+    )
+      folders.add(folder);
   }
   for (const folder of folders) for (const name of CONFIGS) all.add(join(folder, name));
   return all;
@@ -63,5 +70,8 @@ function withConfigs(files: readonly string[], root: string): Set<string> {
 function printOf(path: string): { readonly print: string; readonly changedMs: number } | undefined {
   const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
   if (stats === undefined) return undefined;
-  return { print: `${stats.dev} ${stats.ino} ${stats.size} ${stats.mtimeNs} ${stats.ctimeNs}`, changedMs: Number(stats.ctimeNs / 1_000_000n) };
+  return {
+    print: `${stats.dev} ${stats.ino} ${stats.size} ${stats.mtimeNs} ${stats.ctimeNs}`,
+    changedMs: Number(stats.ctimeNs / 1_000_000n),
+  };
 }

@@ -1,20 +1,25 @@
 /**
  * The drop folder: which pipeline files there are, and which have changed.
  *
- * Watchers lose events without a word (an overflowing queue, a folder removed and made again, links flipped elsewhere), so an event here means
- * only "look". Looking is a rescan: every file's inode, size, times, owner and mode against the last time, and where these differ the
- * content's hash. A rescan follows 60 ms after the last event (at the latest 400 ms after the first), and in any case every 15 s, which is
- * what promise 20 rests on. chokidar watches the drop folder, its parent (which sees it come and go) and the folders of modules. It is told to
- * pass over the files in them and is asked for its `raw` events: so it keeps one inotify watch a folder, and does not stat each file only to say what
- * the rescan finds out anyway.
+ * Watchers lose events without a word (an overflowing queue, a folder removed and made again, links
+ * flipped elsewhere), so an event here means only "look". Looking is a rescan: every file's inode,
+ * size, times, owner and mode against the last time, and where these differ the content's hash. A
+ * rescan follows 60 ms after the last event (at the latest 400 ms after the first), and in any case
+ * every 15 s, which is what promise 20 rests on. chokidar watches the drop folder, its parent
+ * (which sees it come and go) and the folders of modules. It is told to pass over the files in them
+ * and is asked for its `raw` events: so it keeps one inotify watch a folder, and does not stat each
+ * file only to say what the rescan finds out anyway.
  *
- * Two races are closed. A file that was written within the last two seconds may be written again within the same tick of its time: it is looked at again
- * by its hash. A module that was written while its pipeline was being loaded makes the pipeline count as changed once more.
+ * Two races are closed. A file that was written within the last two seconds may be written again
+ * within the same tick of its time: it is looked at again by its hash. A module that was written
+ * while its pipeline was being loaded makes the pipeline count as changed once more.
  *
- * A file that is gone counts as removed only if it still is 200 ms later, and the whole folder after a second: editors and deployments
- * remove and make again. Where the folder cannot be read at all, what was known stays.
+ * A file that is gone counts as removed only if it still is 200 ms later, and the whole folder
+ * after a second: editors and deployments remove and make again. Where the folder cannot be read at
+ * all, what was known stays.
  *
- * States: idle -> (event) dirty -> (quiet) scanning -> telling -> idle. One rescan runs at a time; who asks for one meanwhile gets the next.
+ * States: idle -> (event) dirty -> (quiet) scanning -> telling -> idle. One rescan runs at a time;
+ * who asks for one meanwhile gets the next.
  */
 import { readdirSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -38,7 +43,10 @@ export interface DropFolderOptions {
   readonly clock: Clock;
   /** Told of what changed, and awaited before the next rescan. */
   onChange(changes: DropFolderChanges): Promise<void> | void;
-  /** Told of what went wrong while watching or telling; the folder goes on. What goes on failing in the same way is told once. */
+  /**
+   * Told of what went wrong while watching or telling; the folder goes on. What goes on failing in
+   * the same way is told once.
+   */
   onError?(error: unknown, what: string): void;
 }
 
@@ -67,7 +75,10 @@ export class DropFolder {
   private readonly modules = new Map<string, Sight>();
   /** Pipeline files that count as changed at the next rescan. */
   private readonly again = new Set<string>();
-  private readonly watchers = new Map<string, { readonly watcher: FSWatcher; readonly inode: bigint }>();
+  private readonly watchers = new Map<
+    string,
+    { readonly watcher: FSWatcher; readonly inode: bigint }
+  >();
   /** Fires once events have been quiet for a while. */
   private quiet: Timer | undefined;
   /** Fires for what must be looked at again in a while; the earliest such time counts. */
@@ -89,22 +100,25 @@ export class DropFolder {
     this.dir = resolve(options.dir);
   }
 
-  /** Reads the folder for the first time, tells of every file in it, and watches it from then on. */
+  /**
+   * Reads the folder for the first time, tells of every file in it, and watches it from then on.
+   */
   async start(): Promise<void> {
     this.watchFolders();
     await this.rescan();
   }
 
   /**
-   * Looks at every file now. Resolves once what changed was told, whatever was under way before; what is gone counts as removed at once.
-   * Not to be awaited within `onChange`.
+   * Looks at every file now. Resolves once what changed was told, whatever was under way before;
+   * what is gone counts as removed at once. Not to be awaited within `onChange`.
    */
   rescan(): Promise<void> {
     return this.request(true);
   }
 
   /**
-   * Names the files that a pipeline file was made from; a change of one of them counts as a change of it. Call it after each load, failed ones too.
+   * Names the files that a pipeline file was made from; a change of one of them counts as a change
+   * of it. Call it after each load, failed ones too.
    *
    * @param since when the load began, where it outlasted the telling: wall time in milliseconds
    */
@@ -119,11 +133,14 @@ export class DropFolder {
         sight = look(path);
         if (sight.young) sight.hash = hashOf(path);
         const folder = dirname(path);
-        if (!this.watchers.has(folder) && this.watchers.size < MAX_WATCHED_FOLDERS) this.watchFolder(folder);
+        if (!this.watchers.has(folder) && this.watchers.size < MAX_WATCHED_FOLDERS)
+          this.watchFolder(folder);
       }
       this.modules.set(path, sight);
-      // Written since the load began: what was loaded may be older. File times are the machine's, so they are held against its clock.
-      if (sight.print !== "" && Number(sight.print.split(" ")[4]) / 1e6 >= since - 20) this.again.add(file);
+      // Written since the load began: what was loaded may be older. File times are the machine's,
+      // so they are held against its clock.
+      if (sight.print !== "" && Number(sight.print.split(" ")[4]) / 1e6 >= since - 20)
+        this.again.add(file);
     }
     this.stale = true;
     if (this.again.has(file)) this.dirty();
@@ -151,7 +168,10 @@ export class DropFolder {
     const now = this.options.clock.monotonic();
     this.dirtySince ??= now;
     this.quiet?.cancel();
-    this.quiet = this.options.clock.after(Math.max(0, Math.min(QUIET_MS, this.dirtySince + LONGEST_QUIET_MS - now)), () => void this.request(false));
+    this.quiet = this.options.clock.after(
+      Math.max(0, Math.min(QUIET_MS, this.dirtySince + LONGEST_QUIET_MS - now)),
+      () => void this.request(false),
+    );
   }
 
   private lookIn(milliseconds: number): void {
@@ -190,7 +210,8 @@ export class DropFolder {
     } catch (error) {
       this.options.onError?.(error, "rescan");
     }
-    if (!this.closed) this.periodic = this.options.clock.after(RESCAN_MS, () => void this.request(false));
+    if (!this.closed)
+      this.periodic = this.options.clock.after(RESCAN_MS, () => void this.request(false));
   }
 
   private async scan(asked: boolean): Promise<void> {
@@ -222,7 +243,9 @@ export class DropFolder {
       this.modules.set(path, now.sight);
       await breathe();
     }
-    if (touched.size > 0) for (const [file, made] of this.followed) if (made.some((path) => touched.has(path))) changed.add(file);
+    if (touched.size > 0)
+      for (const [file, made] of this.followed)
+        if (made.some((path) => touched.has(path))) changed.add(file);
     const removed = this.takeRemoved(new Set(paths), asked);
     for (const file of removed) changed.delete(file);
     if (young) this.lookIn(YOUNG_MS);
@@ -269,7 +292,8 @@ export class DropFolder {
       const since = this.goneSince.get(path) ?? now;
       this.goneSince.set(path, since);
       // A folder that is gone has had its time already.
-      if (asked || this.folderGoneSince !== undefined || now - since >= FILE_GONE_MS) removed.push(path);
+      if (asked || this.folderGoneSince !== undefined || now - since >= FILE_GONE_MS)
+        removed.push(path);
       else this.lookIn(FILE_GONE_MS);
     }
     for (const path of removed) {
@@ -310,7 +334,12 @@ export class DropFolder {
     if (inode === undefined) return;
     const watching = `watching ${folder}`;
     try {
-      const watcher = watch(folder, { persistent: false, depth: 0, ignoreInitial: true, ignored: (path) => path !== folder });
+      const watcher = watch(folder, {
+        persistent: false,
+        depth: 0,
+        ignoreInitial: true,
+        ignored: (path) => path !== folder,
+      });
       watcher.on("raw", () => this.dirty());
       // It watches only from here on: what came before has to be looked for.
       watcher.on("ready", () => {
@@ -341,8 +370,9 @@ export class DropFolder {
 }
 
 /**
- * Ends a watcher. chokidar takes its listeners away at once, though it may still be looking at the folder; an error that comes of that look (a folder
- * that has become a link to itself) would then have no listener, which ends the process. So it is given one that says nothing.
+ * Ends a watcher. chokidar takes its listeners away at once, though it may still be looking at the
+ * folder; an error that comes of that look (a folder that has become a link to itself) would then
+ * have no listener, which ends the process. So it is given one that says nothing.
  */
 function letGo(watcher: FSWatcher): Promise<void> {
   const closed = watcher.close();

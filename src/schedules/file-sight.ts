@@ -1,9 +1,15 @@
-/** How a file looks, so that it is seen whether it changed: by its inode, size, times, owner and mode, and by its content where these do not decide. */
+/**
+ * How a file looks, so that it is seen whether it changed: by its inode, size, times, owner and
+ * mode, and by its content where these do not decide.
+ */
 import { createHash } from "node:crypto";
 import { statSync, type BigIntStats } from "node:fs";
 import { readSafeFile } from "./safe-file.ts";
 
-/** A file that was written so lately may be written again within the same tick of its time. In milliseconds. */
+/**
+ * A file that was written so lately may be written again within the same tick of its time. In
+ * milliseconds.
+ */
 export const YOUNG_MS = 2_000;
 
 /** What a file looked like. */
@@ -34,13 +40,18 @@ export function look(path: string): Sight {
 }
 
 /** A file as it is now, and whether it changed since. */
-export function compare(path: string, before: Sight | undefined): { readonly sight: Sight; readonly changed: boolean } {
+export function compare(
+  path: string,
+  before: Sight | undefined,
+): { readonly sight: Sight; readonly changed: boolean } {
   const sight = look(path);
-  if (before !== undefined && sight.print === before.print && !before.young) return { sight: { ...sight, hash: before.hash }, changed: false };
+  if (before !== undefined && sight.print === before.print && !before.young)
+    return { sight: { ...sight, hash: before.hash }, changed: false };
   if (before === undefined && !sight.young) return { sight, changed: true };
   if (sight.print !== "" && sight.print !== "unreadable") sight.hash = hashOf(path);
   if (before === undefined) return { sight, changed: true };
-  const same = sight.hash !== undefined && sight.hash === before.hash && sight.rights === before.rights;
+  const same =
+    sight.hash !== undefined && sight.hash === before.hash && sight.rights === before.rights;
   // A print that stayed, without a hash to hold it against, is taken at its word.
   return { sight, changed: !same && (sight.print !== before.print || before.hash !== undefined) };
 }

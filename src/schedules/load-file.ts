@@ -1,8 +1,10 @@
 /**
- * From a file in the drop folder to a pipeline that is ready to be scheduled, or to everything that is wrong with it.
+ * From a file in the drop folder to a pipeline that is ready to be scheduled, or to everything that
+ * is wrong with it.
  *
- * Read safely, decode, parse; a code file is bundled and evaluated elsewhere (in a runner, never here). Then one way for all: check the shape,
- * bundle the modules that it names, compile, and turn each fault into a sentence with its place in the file. A declared file that is read once more, as
+ * Read safely, decode, parse; a code file is bundled and evaluated elsewhere (in a runner, never
+ * here). Then one way for all: check the shape, bundle the modules that it names, compile, and turn
+ * each fault into a sentence with its place in the file. A declared file that is read once more, as
  * before every run that is asked for, is what it was if nothing that went into it has changed.
  */
 import { createHash } from "node:crypto";
@@ -29,9 +31,15 @@ export interface LoadContext {
   /** Where bundles are kept: `runs/.orchd/bundles`, absolute. */
   readonly bundlesDir: string;
   readonly settings: OrchdSettings;
-  /** Evaluates a code file's bundle in a runner and describes what it exports by default; rejects with what the code threw. */
+  /**
+   * Evaluates a code file's bundle in a runner and describes what it exports by default; rejects
+   * with what the code threw.
+   */
   evaluate(code: CodeRef): Promise<LoadedDefinition>;
-  /** Why the orchestrator that a pipeline names cannot take it; undefined where it can. Never rejects. */
+  /**
+   * Why the orchestrator that a pipeline names cannot take it; undefined where it can. Never
+   * rejects.
+   */
   refuses(snapshot: Snapshot, scheduled: boolean): Promise<Fault | undefined>;
   /** The folder that the file must not leave; default: the file's own. */
   readonly folder?: string | undefined;
@@ -39,25 +47,41 @@ export interface LoadContext {
   readonly now: number;
 }
 
-/** A pipeline that is ready, or all that is wrong. `watched` are the files whose change may change the answer. */
+/**
+ * A pipeline that is ready, or all that is wrong. `watched` are the files whose change may change
+ * the answer.
+ */
 export type LoadResult =
   | { readonly ok: true; readonly loaded: LoadedPipeline }
-  | { readonly ok: false; readonly errors: readonly Problem[]; readonly watched: readonly string[] };
+  | {
+      readonly ok: false;
+      readonly errors: readonly Problem[];
+      readonly watched: readonly string[];
+    };
 
 const CODE_ENDINGS = new Set([".ts", ".mts", ".js", ".mjs"]);
-/** Stands before a mark's number where a code file's definition had a function; no text that a person writes begins so. */
+/**
+ * Stands before a mark's number where a code file's definition had a function; no text that a
+ * person writes begins so.
+ */
 const MARK = "\u0001orchd:";
 const MAX_DEPTH = 64;
 const BUNDLES_AT_ONCE = 8;
 const REMEMBERED = 1_024;
 
-/** What a declared file was loaded as. It is that again for as long as its text, the settings and every module that it names are the same. */
+/**
+ * What a declared file was loaded as. It is that again for as long as its text, the settings and
+ * every module that it names are the same.
+ */
 interface Remembered {
   readonly text: string;
   readonly realPath: string;
   readonly settings: OrchdSettings;
   readonly bundlesDir: string;
-  /** By the module's path. A bundle that is the very same object was found unchanged (bundle-memory.ts). */
+  /**
+   * By the module's path. A bundle that is the very same object was found unchanged
+   * (bundle-memory.ts).
+   */
   readonly modules: ReadonlyMap<string, Bundle>;
   readonly result: LoadResult & { readonly ok: true };
 }
@@ -65,7 +89,10 @@ interface Remembered {
 /** By the file's path. */
 const remembered = new Map<string, Remembered>();
 
-/** Loads one pipeline file. What is wrong with the file or its code is a value; only what is wrong with orchd's own folders is thrown. */
+/**
+ * Loads one pipeline file. What is wrong with the file or its code is a value; only what is wrong
+ * with orchd's own folders is thrown.
+ */
 export async function loadPipelineFile(path: string, context: LoadContext): Promise<LoadResult> {
   return await new Loading(resolve(path), context).load();
 }
@@ -105,7 +132,10 @@ class Loading {
     if (source === undefined) return this.failed();
     const known = source.kind === "code" ? undefined : await this.recall(source);
     if (known !== undefined) return known;
-    const read = source.kind === "code" ? await this.evaluate(source.text, source.realPath) : this.parse(source);
+    const read =
+      source.kind === "code"
+        ? await this.evaluate(source.text, source.realPath)
+        : this.parse(source);
     if (read === undefined) return this.failed();
     const shape = checkShape(pipelineSchema, read.value);
     if (!shape.ok) return this.failed(shape.faults);
@@ -114,7 +144,10 @@ class Loading {
       definition: shape.value,
       file: this.path,
       code,
-      dynamic: read.kind === "dynamic" ? { bundle: read.own!, pick: "function", source: `./${basename(this.path)}` } : undefined,
+      dynamic:
+        read.kind === "dynamic"
+          ? { bundle: read.own!, pick: "function", source: `./${basename(this.path)}` }
+          : undefined,
       settings: this.context.settings,
       now: this.context.now,
       watched: [...this.watched],
@@ -132,24 +165,44 @@ class Loading {
   private async recall({ text, realPath }: Source): Promise<LoadResult | undefined> {
     const known = remembered.get(this.path);
     const { settings, bundlesDir, root } = this.context;
-    if (known?.text !== sha256(text) || known.realPath !== realPath || known.settings !== settings || known.bundlesDir !== bundlesDir)
+    if (
+      known?.text !== sha256(text) ||
+      known.realPath !== realPath ||
+      known.settings !== settings ||
+      known.bundlesDir !== bundlesDir
+    )
       return undefined;
-    for (const [entry, bundle] of known.modules) if ((await bundleModule(entry, { root, bundlesDir })) !== bundle) return undefined;
+    for (const [entry, bundle] of known.modules)
+      if ((await bundleModule(entry, { root, bundlesDir })) !== bundle) return undefined;
     return known.result;
   }
 
-  private async remember({ text, realPath }: Source, result: LoadResult & { readonly ok: true }): Promise<void> {
+  private async remember(
+    { text, realPath }: Source,
+    result: LoadResult & { readonly ok: true },
+  ): Promise<void> {
     const { settings, bundlesDir } = this.context;
     const modules = new Map<string, Bundle>();
     for (const [entry, bundle] of this.bundles) modules.set(entry, await bundle);
     remembered.delete(this.path);
     if (remembered.size >= REMEMBERED) remembered.delete(remembered.keys().next().value!);
-    remembered.set(this.path, { text: sha256(text), realPath, settings, bundlesDir, modules, result });
+    remembered.set(this.path, {
+      text: sha256(text),
+      realPath,
+      settings,
+      bundlesDir,
+      modules,
+      result,
+    });
   }
 
   private failed(faults: readonly Fault[] = []): LoadResult {
-    this.problems.push(...faults.map((fault) => problemOf(this.path, fault, this.locate(fault.path, fault.atKey))));
-    const errors = [...this.problems].sort((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0));
+    this.problems.push(
+      ...faults.map((fault) => problemOf(this.path, fault, this.locate(fault.path, fault.atKey))),
+    );
+    const errors = [...this.problems].sort(
+      (a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0),
+    );
     return { ok: false, errors, watched: [...this.watched] };
   }
 
@@ -168,7 +221,9 @@ class Loading {
     if (!decoded.ok) return this.problem(decoded.message, decoded.position);
     if (CODE_ENDINGS.has(ending)) return { kind: "code", text: decoded.text, realPath };
     if (ending !== ".yaml" && ending !== ".yml" && ending !== ".json")
-      return this.problem(`ends in ${ending === "" ? "nothing" : ending}; a pipeline file ends in .yaml, .yml, .json, .ts, .mts, .js or .mjs`);
+      return this.problem(
+        `ends in ${ending === "" ? "nothing" : ending}; a pipeline file ends in .yaml, .yml, .json, .ts, .mts, .js or .mjs`,
+      );
     return { kind: ending === ".json" ? "json" : "yaml", text: decoded.text, realPath };
   }
 
@@ -181,12 +236,19 @@ class Loading {
     this.locate = (path, atKey) => parsed.source.locate(path, atKey);
     const { value } = parsed.source;
     if (value === null || typeof value !== "object" || Array.isArray(value))
-      return this.problem("must hold a map of keys and values, such as name:, schedule: and steps:", this.locate([]));
+      return this.problem(
+        "must hold a map of keys and values, such as name:, schedule: and steps:",
+        this.locate([]),
+      );
     return { value, kind: "pipeline" };
   }
 
   private async evaluate(text: string, realPath: string): Promise<Read | undefined> {
-    const options = { root: this.context.root, bundlesDir: this.context.bundlesDir, within: this.context.folder ?? dirname(this.path) };
+    const options = {
+      root: this.context.root,
+      bundlesDir: this.context.bundlesDir,
+      within: this.context.folder ?? dirname(this.path),
+    };
     const bundle = await bundleModule(realPath, options);
     for (const input of bundle.inputs) this.watched.add(input);
     if (!bundle.ok) {
@@ -195,7 +257,10 @@ class Loading {
       return undefined;
     }
     if (!bundle.exports.includes("default") && !bundle.open) {
-      return this.problem("has no default export; write export default pipeline({…})", { line: 1, column: 1 });
+      return this.problem("has no default export; write export default pipeline({…})", {
+        line: 1,
+        column: 1,
+      });
     }
     let loaded: LoadedDefinition;
     const source = `./${basename(this.path)}`;
@@ -206,15 +271,27 @@ class Loading {
       // Its sentence begins with the file already; one about the export itself has a place.
       if (name === "LoadError" && message?.startsWith(source)) {
         const about = message.slice(source.length);
-        const place = stack === undefined ? undefined : await placeInSource(stack, realPath, bundle.sha, options);
+        const place =
+          stack === undefined
+            ? undefined
+            : await placeInSource(stack, realPath, bundle.sha, options);
         if (place !== undefined) {
-          this.problems.push({ ...place, file: place.file === realPath ? this.path : place.file, message: about.replace(/^:? /, "") });
+          this.problems.push({
+            ...place,
+            file: place.file === realPath ? this.path : place.file,
+            message: about.replace(/^:? /, ""),
+          });
           return undefined;
         }
         const at = about.startsWith(":") ? /^export\s+default\b/m.exec(text)?.index : undefined;
-        return this.problem(about.replace(/^:? /, ""), at === undefined ? undefined : findLine(text, at));
+        return this.problem(
+          about.replace(/^:? /, ""),
+          at === undefined ? undefined : findLine(text, at),
+        );
       }
-      return this.problem(`could not be evaluated: ${name === undefined || name === "Error" ? "" : `${name}: `}${message ?? String(thrown)}`);
+      return this.problem(
+        `could not be evaluated: ${name === undefined || name === "Error" ? "" : `${name}: `}${message ?? String(thrown)}`,
+      );
     }
     this.locate = (path) => findInCode(text, path);
     const value = this.withMarks(loaded.definition, 0);
@@ -223,11 +300,15 @@ class Loading {
       : { value, kind: loaded.kind, own: bundle.sha };
   }
 
-  /** Puts a text in the place of each mark, so that the definition fits the schema; {@link codeFor} finds the mark again. */
+  /**
+   * Puts a text in the place of each mark, so that the definition fits the schema; {@link codeFor}
+   * finds the mark again.
+   */
   private withMarks(value: Json, depth: number): Json | undefined {
     if (depth > MAX_DEPTH) return undefined;
     if (value === null || typeof value !== "object") return value;
-    if ("$code" in value && typeof value["$code"] === "string") return `${MARK}${this.marks.push(value as unknown as CodeMark) - 1}`;
+    if ("$code" in value && typeof value["$code"] === "string")
+      return `${MARK}${this.marks.push(value as unknown as CodeMark) - 1}`;
     if (Array.isArray(value)) {
       const copy = (value as readonly Json[]).map((member) => this.withMarks(member, depth + 1));
       return copy.includes(undefined) ? undefined : (copy as Json[]);
@@ -242,11 +323,18 @@ class Loading {
   }
 
   /** Bundles every module that the definition names, each once. */
-  private async bundleAll(definition: PipelineDefinition, own: string | undefined): Promise<Map<string, CodeRef>> {
+  private async bundleAll(
+    definition: PipelineDefinition,
+    own: string | undefined,
+  ): Promise<Map<string, CodeRef>> {
     const code = new Map<string, CodeRef>();
     const uses = codeUses(definition);
-    const orchestrator = typeof definition.orchestrator === "string" ? definition.orchestrator : definition.orchestrator?.uses;
-    const orchestratorPath: FieldPath = typeof definition.orchestrator === "string" ? ["orchestrator"] : ["orchestrator", "uses"];
+    const orchestrator =
+      typeof definition.orchestrator === "string"
+        ? definition.orchestrator
+        : definition.orchestrator?.uses;
+    const orchestratorPath: FieldPath =
+      typeof definition.orchestrator === "string" ? ["orchestrator"] : ["orchestrator", "uses"];
     const wanted = uses.map(({ path, uses: text }) => ({ path, uses: text, key: codeKey(path) }));
     if (orchestrator !== undefined && (isModulePath(orchestrator) || orchestrator.startsWith(MARK)))
       wanted.push({ path: orchestratorPath, uses: orchestrator, key: "orchestrator" });
@@ -261,14 +349,23 @@ class Loading {
     return code;
   }
 
-  private async codeFor(text: string, path: FieldPath, own: string | undefined): Promise<CodeRef | undefined> {
+  private async codeFor(
+    text: string,
+    path: FieldPath,
+    own: string | undefined,
+  ): Promise<CodeRef | undefined> {
     const mark = text.startsWith(MARK) ? this.marks[Number(text.slice(MARK.length))] : undefined;
     if (mark !== undefined && own !== undefined)
-      return { bundle: own, pick: mark.$code, source: `./${basename(this.path)}${mark.name === undefined ? "" : `#${mark.name}`}` };
+      return {
+        bundle: own,
+        pick: mark.$code,
+        source: `./${basename(this.path)}${mark.name === undefined ? "" : `#${mark.name}`}`,
+      };
     const hash = text.indexOf("#");
     const module = hash === -1 ? text : text.slice(0, hash);
     const name = hash === -1 ? "default" : text.slice(hash + 1);
-    const fault = (message: string): undefined => void this.problems.push(problemOf(this.path, { path, message }, this.locate(path)));
+    const fault = (message: string): undefined =>
+      void this.problems.push(problemOf(this.path, { path, message }, this.locate(path)));
     if (!isModulePath(module)) {
       return fault(
         `names ${JSON.stringify(module)}, which is no path: begin it with ./ for a file beside this one${existsSync(resolve(dirname(this.path), module)) ? ` (./${module})` : ""}`,
@@ -285,7 +382,11 @@ class Loading {
     if (!bundle.ok) {
       if (first)
         for (const { file, message, ...position } of bundle.faults)
-          this.problems.push({ file, ...position, message: `${message} (in the code of ${path.join(".")} in ${basename(this.path)})` });
+          this.problems.push({
+            file,
+            ...position,
+            message: `${message} (in the code of ${path.join(".")} in ${basename(this.path)})`,
+          });
       return undefined;
     }
     if (!bundle.exports.includes(name) && !bundle.open) {
@@ -309,20 +410,36 @@ class Loading {
     }
     const base = basename(entry);
     const stem = there.find(
-      (name) => name !== base && basename(name, extname(name)) === basename(entry, extname(entry)) && CODE_ENDINGS.has(extname(name)),
+      (name) =>
+        name !== base &&
+        basename(name, extname(name)) === basename(entry, extname(entry)) &&
+        CODE_ENDINGS.has(extname(name)),
     );
-    const near = stem !== undefined ? `; did you mean ${JSON.stringify(stem)}?` : existsSync(entry) ? "" : didYouMean(base, there);
-    return existsSync(entry) ? `names ${written}, which is no module${near}` : `names ${written}, but there is no file ${entry}${near}`;
+    const near =
+      stem !== undefined
+        ? `; did you mean ${JSON.stringify(stem)}?`
+        : existsSync(entry)
+          ? ""
+          : didYouMean(base, there);
+    return existsSync(entry)
+      ? `names ${written}, which is no module${near}`
+      : `names ${written}, but there is no file ${entry}${near}`;
   }
 }
 
-/** Where a field probably stands in a code file: each key of its path, looked for after the one before. */
+/**
+ * Where a field probably stands in a code file: each key of its path, looked for after the one
+ * before.
+ */
 function findInCode(text: string, path: FieldPath): Position | undefined {
   let from = 0;
   let found: number | undefined;
   for (const part of path) {
     if (typeof part === "number") continue;
-    const key = new RegExp(`(?<![\\w$.])(["']?)${part.replace(/[^\w-]/g, "\\$&")}\\1\\s*[:,}]`, "g");
+    const key = new RegExp(
+      `(?<![\\w$.])(["']?)${part.replace(/[^\w-]/g, "\\$&")}\\1\\s*[:,}]`,
+      "g",
+    );
     key.lastIndex = from;
     const match = key.exec(text);
     if (match === null) break;

@@ -3,7 +3,12 @@ import { basename, dirname, extname, join, resolve } from "node:path";
 import { isModulePath } from "../core/compile.ts";
 import { didYouMean } from "../core/did-you-mean.ts";
 import type { Fault } from "../core/fault.ts";
-import { DEFAULT_SETTINGS, orchdSettingsSchema, resolveSettings, type OrchdSettings } from "../core/settings.ts";
+import {
+  DEFAULT_SETTINGS,
+  orchdSettingsSchema,
+  resolveSettings,
+  type OrchdSettings,
+} from "../core/settings.ts";
 import { checkShape } from "../core/shape-faults.ts";
 import type { OrchestratorRef } from "../core/snapshot.ts";
 import { bundleModule } from "./bundle.ts";
@@ -14,7 +19,11 @@ import { decodeUtf8, readSourceText } from "./source-text.ts";
 /** The settings, or all that is wrong with the file. */
 export type SettingsResult =
   | { readonly ok: true; readonly settings: OrchdSettings; readonly watched: readonly string[] }
-  | { readonly ok: false; readonly errors: readonly Problem[]; readonly watched: readonly string[] };
+  | {
+      readonly ok: false;
+      readonly errors: readonly Problem[];
+      readonly watched: readonly string[];
+    };
 
 /** Loads `ROOT/orchd.yaml`; where there is none, the defaults hold. */
 export async function loadSettings(root: string, bundlesDir: string): Promise<SettingsResult> {
@@ -28,10 +37,15 @@ export async function loadSettings(root: string, bundlesDir: string): Promise<Se
       : fail({ file: path, message: file.message });
   const decoded = decodeUtf8(file.bytes);
   if (!decoded.ok) return fail({ file: path, message: decoded.message });
-  if (decoded.text.replace(/^\s*#.*$/gm, "").trim() === "") return { ok: true, settings: DEFAULT_SETTINGS, watched };
+  if (decoded.text.replace(/^\s*#.*$/gm, "").trim() === "")
+    return { ok: true, settings: DEFAULT_SETTINGS, watched };
   const parsed = readSourceText(decoded.text, "yaml");
-  if (!parsed.ok) return fail(...parsed.faults.map(({ message, position }) => ({ file: path, ...position, message })));
-  const problem = (fault: Fault): Problem => problemOf(path, fault, parsed.source.locate(fault.path, fault.atKey));
+  if (!parsed.ok)
+    return fail(
+      ...parsed.faults.map(({ message, position }) => ({ file: path, ...position, message })),
+    );
+  const problem = (fault: Fault): Problem =>
+    problemOf(path, fault, parsed.source.locate(fault.path, fault.atKey));
   const shape = checkShape(orchdSettingsSchema, parsed.source.value);
   if (!shape.ok) return fail(...shape.faults.map(problem));
   const orchestrators: Record<string, OrchestratorRef> = {};
@@ -56,15 +70,30 @@ export async function loadSettings(root: string, bundlesDir: string): Promise<Se
     watched.push(entry);
     if (extname(entry) === "" || !readSafeFile(entry).ok) {
       const why = readSafeFile(entry);
-      errors.push(problem({ path: at, message: `names ${uses}, but ${basename(entry)} ${why.ok ? "is no module" : why.message}` }));
+      errors.push(
+        problem({
+          path: at,
+          message: `names ${uses}, but ${basename(entry)} ${why.ok ? "is no module" : why.message}`,
+        }),
+      );
       continue;
     }
     const bundle = await bundleModule(entry, { root: resolve(root), bundlesDir });
     watched.push(...bundle.inputs);
     if (!bundle.ok) errors.push(...bundle.faults);
     else if (!bundle.exports.includes(exported) && !bundle.open)
-      errors.push(problem({ path: at, message: `names ${uses}, which has no ${exported} export; an orchestrator's class is exported by default` }));
-    else orchestrators[name] = { flavor: name, code: { bundle: bundle.sha, pick: `export:${exported}`, source: uses }, config };
+      errors.push(
+        problem({
+          path: at,
+          message: `names ${uses}, which has no ${exported} export; an orchestrator's class is exported by default`,
+        }),
+      );
+    else
+      orchestrators[name] = {
+        flavor: name,
+        code: { bundle: bundle.sha, pick: `export:${exported}`, source: uses },
+        config,
+      };
   }
   const resolved = resolveSettings(shape.value, orchestrators);
   if (!resolved.ok) errors.push(problem({ path: resolved.path, message: resolved.message }));

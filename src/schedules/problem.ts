@@ -1,5 +1,6 @@
 /**
- * Something wrong with a file, ready to be shown: in which file, where in its text, which field, what is wrong and what to do.
+ * Something wrong with a file, ready to be shown: in which file, where in its text, which field,
+ * what is wrong and what to do.
  */
 import { formatPath, type Fault } from "../core/fault.ts";
 
@@ -22,10 +23,18 @@ export interface Position {
   readonly column: number;
 }
 
-/** One sentence with file, line and column, and no control character: `schedules/x.yaml:3:5: schedule.cronn is not known here; did you mean "cron"?` */
+/**
+ * One sentence with file, line and column, and no control character: `schedules/x.yaml:3:5:
+ * schedule.cronn is not known here; did you mean "cron"?`
+ */
 export function formatProblem(problem: Problem): string {
-  const place = problem.line === undefined ? problem.file : `${problem.file}:${problem.line}:${problem.column ?? 1}`;
-  return printable(`${place}: ${problem.field === undefined ? "" : `${problem.field} `}${problem.message}`);
+  const place =
+    problem.line === undefined
+      ? problem.file
+      : `${problem.file}:${problem.line}:${problem.column ?? 1}`;
+  return printable(
+    `${place}: ${problem.field === undefined ? "" : `${problem.field} `}${problem.message}`,
+  );
 }
 
 /** The problem that a fault is, once its position is known. */
@@ -39,9 +48,14 @@ export function problemOf(file: string, fault: Fault, position: Position | undef
   };
 }
 
-/** A text in which control characters are written out, line breaks among them, so that it stays one line on any terminal. */
+/**
+ * A text in which control characters are written out, line breaks among them, so that it stays one
+ * line on any terminal.
+ */
 export function printable(text: string): string {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]/g, (character) =>
-    character === "\n" ? " " : `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  return text.replace(
+    /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]/g,
+    (character) =>
+      character === "\n" ? " " : `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }

@@ -1,11 +1,25 @@
 /**
- * Reads a file only where nobody but its user or root could have written it, as cron does with crontabs (docs/failure-model.md 30).
+ * Reads a file only where nobody but its user or root could have written it, as cron does with
+ * crontabs (docs/failure-model.md 30).
  *
- * The file must be regular, owned by root or by whom the daemon runs as, writable by neither group nor others, at most 1 MiB, and where a
- * folder is given, lie within it: links that stay inside are followed (that is how Kubernetes mounts files), others are refused. All of that is
- * asked of the open descriptor from which the bytes then come, so the bytes that were checked are the bytes that count.
+ * The file must be regular, owned by root or by whom the daemon runs as, writable by neither group
+ * nor others, at most 1 MiB, and where a folder is given, lie within it: links that stay inside are
+ * followed (that is how Kubernetes mounts files), others are refused. All of that is asked of the
+ * open descriptor from which the bytes then come, so the bytes that were checked are the bytes that
+ * count.
  */
-import { closeSync, constants, fstatSync, lstatSync, openSync, readlinkSync, readSync, realpathSync, statSync, type Stats } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readlinkSync,
+  readSync,
+  realpathSync,
+  statSync,
+  type Stats,
+} from "node:fs";
 import { dirname } from "node:path";
 import { lacksDescriptor } from "../disk/disk.ts";
 
@@ -37,16 +51,26 @@ export function readSafeFile(path: string, options: SafeFileOptions = {}): SafeF
     if (options.within !== undefined) {
       const folder = realpathSync(options.within);
       if (!isWithin(realPath, folder))
-        return refuse(`is a link that leaves the folder: it leads to ${realPath}; copy the file into the folder instead`);
+        return refuse(
+          `is a link that leaves the folder: it leads to ${realPath}; copy the file into the folder instead`,
+        );
       const loose = looseFolder(dirname(realPath), folder);
-      if (loose !== undefined) return refuse(`lies in ${loose}, which everybody may write to: run chmod o-w ${loose}`);
+      if (loose !== undefined)
+        return refuse(`lies in ${loose}, which everybody may write to: run chmod o-w ${loose}`);
     }
     const before = kindFault(lstatSync(realPath));
     if (before !== undefined) return refuse(before);
-    // Not blocking, so that a FIFO put there meanwhile holds nothing up; no link as the last part, since realPath has none.
-    descriptor = openSync(realPath, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY);
+    // Not blocking, so that a FIFO put there meanwhile holds nothing up; no link as the last part,
+    // since realPath has none.
+    descriptor = openSync(
+      realPath,
+      constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY,
+    );
     const stats = fstatSync(descriptor);
-    const fault = kindFault(stats) ?? ownerFault(stats, path) ?? (stats.size > maxBytes ? sizeFault(maxBytes) : undefined);
+    const fault =
+      kindFault(stats) ??
+      ownerFault(stats, path) ??
+      (stats.size > maxBytes ? sizeFault(maxBytes) : undefined);
     if (fault !== undefined) return refuse(fault);
     if (options.within !== undefined && openedPath(descriptor, realPath) !== realPath)
       return refuse("was moved while it was read; it will be read again");
@@ -55,9 +79,16 @@ export function readSafeFile(path: string, options: SafeFileOptions = {}): SafeF
   } catch (thrown) {
     const { code, message } = thrown as NodeJS.ErrnoException;
     if (code === "ENOENT")
-      return { ok: false, message: isDanglingLink(path) ? "is a link to a file that does not exist" : "does not exist", missing: true };
+      return {
+        ok: false,
+        message: isDanglingLink(path)
+          ? "is a link to a file that does not exist"
+          : "does not exist",
+        missing: true,
+      };
     if (code === "ELOOP") return refuse("is a link that leads in a circle, or was replaced by one");
-    if (code === "EACCES" || code === "EPERM") return refuse("may not be read by the user that orchd runs as");
+    if (code === "EACCES" || code === "EPERM")
+      return refuse("may not be read by the user that orchd runs as");
     if (code === undefined || lacksDescriptor(thrown)) throw thrown;
     return refuse(`cannot be read (${message})`);
   } finally {
@@ -99,7 +130,10 @@ function sizeFault(maxBytes: number): string {
   return `is larger than ${maxBytes / 1_048_576} MiB`;
 }
 
-/** A folder from the file's up to the given one that anybody may put files into (a sticky one keeps others' files apart). */
+/**
+ * A folder from the file's up to the given one that anybody may put files into (a sticky one keeps
+ * others' files apart).
+ */
 function looseFolder(from: string, to: string): string | undefined {
   for (let folder = from; isWithin(folder, to); folder = dirname(folder)) {
     const { mode } = statSync(folder);
@@ -109,7 +143,10 @@ function looseFolder(from: string, to: string): string | undefined {
   return undefined;
 }
 
-/** Where an open descriptor's file really is, so that a folder swapped for a link in between is noticed. */
+/**
+ * Where an open descriptor's file really is, so that a folder swapped for a link in between is
+ * noticed.
+ */
 function openedPath(descriptor: number, expected: string): string {
   try {
     return readlinkSync(`/proc/self/fd/${descriptor}`);

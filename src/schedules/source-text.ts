@@ -1,9 +1,12 @@
 /**
- * A declared pipeline's text (YAML or JSON) as a value, and where in the text each part of it stands.
+ * A declared pipeline's text (YAML or JSON) as a value, and where in the text each part of it
+ * stands.
  *
- * Any text must give a value or a problem, quickly: the number of words, the depth of nesting and the number of aliases are limited before
- * the text is composed, because composing is recursive (30,000 open braces end the process) and some of its checks are quadratic (duplicate
- * keys are therefore looked for here). A JSON file is read by `JSON.parse`, and by the YAML parser only to find positions.
+ * Any text must give a value or a problem, quickly: the number of words, the depth of nesting and
+ * the number of aliases are limited before the text is composed, because composing is recursive
+ * (30,000 open braces end the process) and some of its checks are quadratic (duplicate keys are
+ * therefore looked for here). A JSON file is read by `JSON.parse`, and by the YAML parser only to
+ * find positions.
  */
 import {
   Composer,
@@ -41,7 +44,10 @@ export interface TextFault {
 /** A text's value. */
 export interface SourceText {
   readonly value: unknown;
-  /** Where a part of the value stands: its key, where `atKey` or the part is a map or a list, else its value; the nearest part around it where it does not stand in the text. */
+  /**
+   * Where a part of the value stands: its key, where `atKey` or the part is a map or a list, else
+   * its value; the nearest part around it where it does not stand in the text.
+   */
   locate(path: FieldPath, atKey?: boolean): Position | undefined;
 }
 
@@ -58,7 +64,9 @@ class TooMuch extends Error {
 export function readSourceText(
   text: string,
   format: "yaml" | "json",
-): { readonly ok: true; readonly source: SourceText } | { readonly ok: false; readonly faults: readonly TextFault[] } {
+):
+  | { readonly ok: true; readonly source: SourceText }
+  | { readonly ok: false; readonly faults: readonly TextFault[] } {
   if (text.trim() === "") return refuse([{ message: EMPTY, position: START }]);
   let json: unknown;
   if (format === "json") {
@@ -70,7 +78,8 @@ export function readSourceText(
   }
   const lines = new LineCounter();
   const at = (offset: number): Position => positionAt(lines, Math.min(offset, text.length));
-  const control = format === "yaml" ? /[\0-\u0008\u000b\u000c\u000e-\u001f\u007f]/.exec(text) : null;
+  const control =
+    format === "yaml" ? /[\0-\u0008\u000b\u000c\u000e-\u001f\u007f]/.exec(text) : null;
   if (control !== null) {
     const code = control[0].charCodeAt(0).toString(16).padStart(2, "0");
     const message = `holds the control character U+00${code.toUpperCase()}, which YAML does not allow; within quotes write \\x${code}`;
@@ -79,33 +88,57 @@ export function readSourceText(
   try {
     const document = compose(text, lines);
     if ("second" in document)
-      return refuse([{ message: "holds more than one document (---); a file is one pipeline", position: at(document.second) }]);
+      return refuse([
+        {
+          message: "holds more than one document (---); a file is one pipeline",
+          position: at(document.second),
+        },
+      ]);
     const faults = documentFaults(document, text, at);
     if (faults.length > 0) return refuse(faults);
     if (document.contents === null) return refuse([{ message: EMPTY, position: START }]);
     const value = format === "json" ? { value: json } : valueOf(document, at);
     if ("fault" in value) return refuse([value.fault]);
-    return { ok: true, source: { value: value.value, locate: (path, atKey) => locate(document, path, atKey === true, at) } };
+    return {
+      ok: true,
+      source: {
+        value: value.value,
+        locate: (path, atKey) => locate(document, path, atKey === true, at),
+      },
+    };
   } catch (thrown) {
-    if (thrown instanceof TooMuch) return refuse([{ message: thrown.message, position: at(thrown.offset) }]);
+    if (thrown instanceof TooMuch)
+      return refuse([{ message: thrown.message, position: at(thrown.offset) }]);
     if (thrown instanceof RangeError) return refuse([{ message: "is nested too deeply" }]);
     throw thrown;
   }
 }
 
-/** Decodes bytes as UTF-8 without forgiveness; a byte order mark is dropped. Where it cannot, it says where. */
-export function decodeUtf8(bytes: Uint8Array): { readonly ok: true; readonly text: string } | ({ readonly ok: false } & TextFault) {
+/**
+ * Decodes bytes as UTF-8 without forgiveness; a byte order mark is dropped. Where it cannot, it
+ * says where.
+ */
+export function decodeUtf8(
+  bytes: Uint8Array,
+): { readonly ok: true; readonly text: string } | ({ readonly ok: false } & TextFault) {
   try {
     return { ok: true, text: new TextDecoder("utf-8", { fatal: true }).decode(bytes) };
   } catch {
-    // What forgiveness puts in a bad byte's place may stand in the text by right: the first that no such character explains is the bad one.
+    // What forgiveness puts in a bad byte's place may stand in the text by right: the first that no
+    // such character explains is the bad one.
     const forgiven = new TextDecoder("utf-8").decode(bytes);
     let offset = forgiven.indexOf(REPLACEMENT);
     for (; offset !== -1; offset = forgiven.indexOf(REPLACEMENT, offset + 1)) {
-      const from = Buffer.byteLength(forgiven.slice(0, offset)) + (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0);
+      const from =
+        Buffer.byteLength(forgiven.slice(0, offset)) +
+        (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0);
       if (!(bytes[from] === 0xef && bytes[from + 1] === 0xbf && bytes[from + 2] === 0xbd)) break;
     }
-    return { ok: false, message: "is not UTF-8; save it in that encoding", position: placeIn(forgiven, Math.max(0, offset)) };
+    return {
+      ok: false,
+      message: "is not UTF-8; save it in that encoding",
+      position: placeIn(forgiven, Math.max(0, offset)),
+    };
   }
 }
 
@@ -119,9 +152,17 @@ function refuse(faults: readonly TextFault[]): Fail {
 
 /** The one document of a text, or where its second one begins. */
 function compose(text: string, lines: LineCounter): Document.Parsed | { readonly second: number } {
-  // What is to be refused for its length is not composed first; going through it finds what else it is too much of.
+  // What is to be refused for its length is not composed first; going through it finds what else it
+  // is too much of.
   if (isTooLong(text)) for (const _ of limited(text, lines));
-  const composer = new Composer({ strict: true, uniqueKeys: false, prettyErrors: false, version: "1.2", merge: true, logLevel: "silent" });
+  const composer = new Composer({
+    strict: true,
+    uniqueKeys: false,
+    prettyErrors: false,
+    version: "1.2",
+    merge: true,
+    logLevel: "silent",
+  });
   const before = Error.stackTraceLimit;
   // A text of nothing but errors makes an Error each; their stacks are most of what it costs.
   Error.stackTraceLimit = 0;
@@ -139,37 +180,57 @@ function compose(text: string, lines: LineCounter): Document.Parsed | { readonly
   }
 }
 
-/** Whether a text has more words than are read. Splitting it into words is cheap beside making something of them. */
+/**
+ * Whether a text has more words than are read. Splitting it into words is cheap beside making
+ * something of them.
+ */
 function isTooLong(text: string): boolean {
   let words = 0;
   for (const _ of new Lexer().lex(text)) if (++words > MAX_WORDS) return true;
   return false;
 }
 
-function* limited(text: string, lines: LineCounter): Generator<Parameters<Composer["next"]>[0], void> {
+function* limited(
+  text: string,
+  lines: LineCounter,
+): Generator<Parameters<Composer["next"]>[0], void> {
   const parser = new Parser(lines.addNewLine);
   lines.addNewLine(0);
   let words = 0;
   let aliases = 0;
   for (const lexeme of new Lexer().lex(text)) {
-    if (++words > MAX_WORDS) throw new TooMuch(`holds more than ${MAX_WORDS} words, which is more than any pipeline needs`, parser.offset);
+    if (++words > MAX_WORDS)
+      throw new TooMuch(
+        `holds more than ${MAX_WORDS} words, which is more than any pipeline needs`,
+        parser.offset,
+      );
     if (lexeme.startsWith("*") && ++aliases > MAX_ALIASES && !/\s/.test(lexeme)) {
-      throw new TooMuch(`holds more than ${MAX_ALIASES} aliases (*name); texts that start with * must be quoted`, parser.offset);
+      throw new TooMuch(
+        `holds more than ${MAX_ALIASES} aliases (*name); texts that start with * must be quoted`,
+        parser.offset,
+      );
     }
     yield* parser.next(lexeme);
-    if (parser.stack.length > MAX_DEPTH) throw new TooMuch(`is nested more than ${MAX_DEPTH} deep`, parser.offset);
+    if (parser.stack.length > MAX_DEPTH)
+      throw new TooMuch(`is nested more than ${MAX_DEPTH} deep`, parser.offset);
   }
   yield* parser.end();
 }
 
 /** What the document says, once its parts are sound; aliases and merges may still be at odds. */
-function valueOf(document: Document.Parsed, at: (offset: number) => Position): { readonly value: unknown } | { readonly fault: TextFault } {
+function valueOf(
+  document: Document.Parsed,
+  at: (offset: number) => Position,
+): { readonly value: unknown } | { readonly fault: TextFault } {
   let position: Position | undefined;
   try {
     visit(document, {
       Alias(_key, alias) {
         position = at(alias.range![0]);
-        if (alias.resolve(document) === undefined) throw new Error(`the alias *${alias.source} names no anchor (&${alias.source}) before it`);
+        if (alias.resolve(document) === undefined)
+          throw new Error(
+            `the alias *${alias.source} names no anchor (&${alias.source}) before it`,
+          );
       },
     });
     return { value: document.toJS({ maxAliasCount: MAX_ALIASES }) as unknown };
@@ -188,13 +249,24 @@ function valueOf(document: Document.Parsed, at: (offset: number) => Position): {
   }
 }
 
-function documentFaults(document: Document.Parsed, text: string, at: (offset: number) => Position): TextFault[] {
+function documentFaults(
+  document: Document.Parsed,
+  text: string,
+  at: (offset: number) => Position,
+): TextFault[] {
   const faults: TextFault[] = [];
   // The first is the cause; what follows is mostly its echo.
   const [error] = [...document.errors, ...document.warnings];
-  if (error !== undefined) return [{ message: hinted(error.message, error.code, text, error.pos[0]), position: at(error.pos[0]) }];
+  if (error !== undefined)
+    return [
+      {
+        message: hinted(error.message, error.code, text, error.pos[0]),
+        position: at(error.pos[0]),
+      },
+    ];
   const { yaml } = document.directives;
-  if (yaml.version !== "1.2") return [{ message: `asks for YAML ${yaml.version}; only 1.2 is read here`, position: at(0) }];
+  if (yaml.version !== "1.2")
+    return [{ message: `asks for YAML ${yaml.version}; only 1.2 is read here`, position: at(0) }];
   checkKeys(document.contents, at, faults);
   return faults;
 }
@@ -210,21 +282,35 @@ function checkKeys(top: Node | null, at: (offset: number) => Position, faults: T
       const position = pair.key?.range ? at(pair.key.range[0]) : undefined;
       // A merge (<<) is a symbol; it may stand more than once.
       if (isScalar(pair.key) && typeof pair.key.value === "symbol") continue;
-      if (!isScalar(pair.key) || (typeof pair.key.value !== "string" && typeof pair.key.value !== "number" && typeof pair.key.value !== "boolean")) {
+      if (
+        !isScalar(pair.key) ||
+        (typeof pair.key.value !== "string" &&
+          typeof pair.key.value !== "number" &&
+          typeof pair.key.value !== "boolean")
+      ) {
         faults.push({ message: "has a key that is not text", position });
         continue;
       }
       const key = String(pair.key.value);
-      if (key === "__proto__") faults.push({ message: 'has the key "__proto__", which is refused', position });
+      if (key === "__proto__")
+        faults.push({ message: 'has the key "__proto__", which is refused', position });
       if (seen.has(key))
-        faults.push({ message: `has the key ${JSON.stringify(key.slice(0, 64))} twice in one map; only one of them could count`, position });
+        faults.push({
+          message: `has the key ${JSON.stringify(key.slice(0, 64))} twice in one map; only one of them could count`,
+          position,
+        });
       seen.add(key);
       open.push(pair.value);
     }
   }
 }
 
-function locate(document: Document.Parsed, path: FieldPath, atKey: boolean, at: (offset: number) => Position): Position | undefined {
+function locate(
+  document: Document.Parsed,
+  path: FieldPath,
+  atKey: boolean,
+  at: (offset: number) => Position,
+): Position | undefined {
   let node: Node | null | undefined = document.contents;
   let best: number | undefined = node?.range?.[0];
   let key: number | undefined;
@@ -233,7 +319,9 @@ function locate(document: Document.Parsed, path: FieldPath, atKey: boolean, at: 
     if (isAlias(node)) node = node.resolve(document);
     key = undefined;
     if (isMap(node)) {
-      const pair: unknown = node.items.find((one) => isPair(one) && isScalar(one.key) && String(one.key.value) === String(part));
+      const pair: unknown = node.items.find(
+        (one) => isPair(one) && isScalar(one.key) && String(one.key.value) === String(part),
+      );
       if (!isPair<ParsedNode, ParsedNode | null>(pair)) {
         found = false;
         break;
@@ -265,7 +353,13 @@ function hinted(message: string, code: string, text: string, offset: number): st
   const line = text.slice(start, end === -1 ? undefined : end);
   const plain = message.replace(/\s+/g, " ").replace(/[.:]? ?$/, "");
   const pattern = /(?:^|[\s{,])(?:- +|[\w-]+: +)(\*[^#{},]*|@[a-z]+)/.exec(line)?.[1]?.trim();
-  if (pattern !== undefined && (code === "BAD_ALIAS" || code === "BAD_SCALAR_START" || code === "UNEXPECTED_TOKEN" || /alias/i.test(message))) {
+  if (
+    pattern !== undefined &&
+    (code === "BAD_ALIAS" ||
+      code === "BAD_SCALAR_START" ||
+      code === "UNEXPECTED_TOKEN" ||
+      /alias/i.test(message))
+  ) {
     return `a text that starts with ${pattern[0]} must be quoted: write "${pattern}" (${plain})`;
   }
   if (code === "TAG_RESOLVE_FAILED") return `has a tag (!) that is not known here: ${plain}`;
@@ -279,13 +373,22 @@ function jsonFault(text: string, message: string): TextFault {
     .replace(/ in JSON at position.*$/, "")
     .replace(/, ".*" is not valid JSON$/s, "")
     .replace(/ \(line.*$/, "");
-  // Where the engine does not say the place: it shows the text around it, or the text ended too early.
+  // Where the engine does not say the place: it shows the text around it, or the text ended too
+  // early.
   const token = /^Unexpected token '(.)'/su.exec(message)?.[1];
-  const offset = found !== undefined ? Number(found) : token === undefined ? text.length : firstUnparsed(text, token);
+  const offset =
+    found !== undefined
+      ? Number(found)
+      : token === undefined
+        ? text.length
+        : firstUnparsed(text, token);
   return { message: `is not valid JSON: ${plain}`, position: placeIn(text, offset) };
 }
 
-/** Where the engine stumbled over a character: it does over each beginning of the text that holds the place, and over none that does not. */
+/**
+ * Where the engine stumbled over a character: it does over each beginning of the text that holds
+ * the place, and over none that does not.
+ */
 function firstUnparsed(text: string, token: string): number {
   const stumbles = (length: number): boolean => {
     try {

@@ -40,7 +40,12 @@ export interface HookContext {
   /** The step that ended, for `onSuccess` and `onFailure`. */
   readonly step?: string;
   /** Why it failed, for `onFailure`. */
-  readonly error?: { readonly name: string; readonly message: string; readonly code?: string; readonly stack?: string };
+  readonly error?: {
+    readonly name: string;
+    readonly message: string;
+    readonly code?: string;
+    readonly stack?: string;
+  };
   /** Why the run failed or the slot was missed, for `onRunFailure` and `onMissed`. */
   readonly because?: string;
   readonly env: Readonly<Record<string, string>>;
@@ -71,8 +76,13 @@ export function stepLog(write: (line: string) => void): StepLog {
 function line(level: string, message: string, fields: object): string {
   const head = { level, message };
   try {
-    const own = fields instanceof Error ? { error: { name: fields.name, message: fields.message, stack: fields.stack } } : fields;
-    return JSON.stringify({ ...head, ...own, ...head }, (_key, value: unknown) => (typeof value === "bigint" ? String(value) : value));
+    const own =
+      fields instanceof Error
+        ? { error: { name: fields.name, message: fields.message, stack: fields.stack } }
+        : fields;
+    return JSON.stringify({ ...head, ...own, ...head }, (_key, value: unknown) =>
+      typeof value === "bigint" ? String(value) : value,
+    );
   } catch {
     // A log line must never fail a step.
     return JSON.stringify({ ...head, fields: Object.prototype.toString.call(fields) });

@@ -8,8 +8,8 @@ export interface DynamicPipeline extends PipelineSettings {
 }
 
 /**
- * Defines a pipeline that decides as it runs. The function runs again after a crash, so it has to make the same calls in the same order: time,
- * chance and the world belong into steps.
+ * Defines a pipeline that decides as it runs. The function runs again after a crash, so it has to
+ * make the same calls in the same order: time, chance and the world belong into steps.
  *
  * ```ts
  * export default dynamicPipeline({ name: "sweep" }, async (run) => {
@@ -18,9 +18,14 @@ export interface DynamicPipeline extends PipelineSettings {
  * });
  * ```
  */
-export function dynamicPipeline(settings: PipelineSettings, run: (run: DynamicRun) => unknown): DynamicPipeline {
+export function dynamicPipeline(
+  settings: PipelineSettings,
+  run: (run: DynamicRun) => unknown,
+): DynamicPipeline {
   if (typeof run !== "function")
-    throw new TypeError("dynamicPipeline() takes settings and a function: dynamicPipeline({ name }, async (run) => { … })");
+    throw new TypeError(
+      "dynamicPipeline() takes settings and a function: dynamicPipeline({ name }, async (run) => { … })",
+    );
   const made = mark("dynamic", settings, "dynamicPipeline({ name }, async (run) => { … })");
   Object.defineProperty(made, FUNCTION_SYMBOL, { value: run });
   return made;

@@ -1,16 +1,25 @@
 /**
  * What a dynamic pipeline's function is given (docs/zenml.md).
  *
- * Every call becomes a DynamicCall to the daemon, which records it before it starts anything. The function runs again after a crash, so ids are
- * given out in the order of the calls, at the moment of the call. Nothing here remembers results: the daemon answers from the ledger.
+ * Every call becomes a DynamicCall to the daemon, which records it before it starts anything. The
+ * function runs again after a crash, so ids are given out in the order of the calls, at the moment
+ * of the call. Nothing here remembers results: the daemon answers from the ledger.
  *
- * A failed invocation rejects for whoever waits for it. Failures that nobody waited for are listed at the end (`DynamicEnd.unawaited`), never
- * raised as unhandled rejections: so what is handed out only counts as awaited once `then` or `result` was called on it.
+ * A failed invocation rejects for whoever waits for it. Failures that nobody waited for are listed
+ * at the end (`DynamicEnd.unawaited`), never raised as unhandled rejections: so what is handed out
+ * only counts as awaited once `then` or `result` was called on it.
  */
 import { toStepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
 import type { DynamicCall, DynamicEnd, DynamicInput } from "../core/task.ts";
-import { isUnmapped, stepParts, type Jsonified, type RequiredKeys, type Step, type Unmapped } from "./authoring.ts";
+import {
+  isUnmapped,
+  stepParts,
+  type Jsonified,
+  type RequiredKeys,
+  type Step,
+  type Unmapped,
+} from "./authoring.ts";
 import type { Loose, StepContext, StepLog } from "./context.ts";
 import { locateStep } from "./load-definition.ts";
 import { LoadError, type LoadedModule } from "./resolve-code.ts";
@@ -62,7 +71,9 @@ export type CallArguments<P, I> = [RequiredKeys<I>] extends [never]
 export type MapOptions<P = Loose> = Pick<CallOptions<P>, "params" | "id" | "after">;
 
 /** For each input its items, one an invocation; or one value for all. */
-export type MapInputs<I> = { readonly [N in keyof I]: Input<readonly I[N][]> | readonly Input<I[N]>[] | Unmapped<I[N]> };
+export type MapInputs<I> = {
+  readonly [N in keyof I]: Input<readonly I[N][]> | readonly Input<I[N]>[] | Unmapped<I[N]>;
+};
 
 /** What a dynamic pipeline's function gets. */
 export interface DynamicRun<P = Loose> {
@@ -76,10 +87,19 @@ export interface DynamicRun<P = Loose> {
   /** What the pipeline's init hook returned. */
   readonly state: Json;
   /** Calls a step and waits for its result. */
-  step<SP, I, O>(step: Callable<SP, I, O>, ...options: CallArguments<SP, I>): Promise<Jsonified<O>> & { readonly id: string };
+  step<SP, I, O>(
+    step: Callable<SP, I, O>,
+    ...options: CallArguments<SP, I>
+  ): Promise<Jsonified<O>> & { readonly id: string };
   /** Calls a step without waiting. */
-  submit<SP, I, O>(step: Callable<SP, I, O>, ...options: CallArguments<SP, I>): StepHandle<Jsonified<O>>;
-  /** Calls a step once for each item; lists of equal length go together. The results are in the items' order. */
+  submit<SP, I, O>(
+    step: Callable<SP, I, O>,
+    ...options: CallArguments<SP, I>
+  ): StepHandle<Jsonified<O>>;
+  /**
+   * Calls a step once for each item; lists of equal length go together. The results are in the
+   * items' order.
+   */
   map<SP, I, O>(
     step: Callable<SP, I, O>,
     inputs: MapInputs<I>,
@@ -114,13 +134,19 @@ export class DynamicCaller {
 
   /** The methods of {@link DynamicRun}. */
   readonly methods = {
-    step: (step: unknown, options: CallOptions = {}) => new StepPromise(this.#invoke(step, options)),
+    step: (step: unknown, options: CallOptions = {}) =>
+      new StepPromise(this.#invoke(step, options)),
     submit: (step: unknown, options: CallOptions = {}) => this.#invoke(step, options),
-    map: (step: unknown, inputs: Loose, options: MapOptions = {}) => this.#many(step, inputs, options, zip),
-    product: (step: unknown, inputs: Loose, options: MapOptions = {}) => this.#many(step, inputs, options, cartesian),
+    map: (step: unknown, inputs: Loose, options: MapOptions = {}) =>
+      this.#many(step, inputs, options, zip),
+    product: (step: unknown, inputs: Loose, options: MapOptions = {}) =>
+      this.#many(step, inputs, options, cartesian),
   };
 
-  /** Waits for all that was called and nobody waited for. Rejects where such a call could not even be recorded. */
+  /**
+   * Waits for all that was called and nobody waited for. Rejects where such a call could not even
+   * be recorded.
+   */
   async end(): Promise<DynamicEnd> {
     await Promise.allSettled(this.#mapped.map((mapped) => mapped.settled()));
     const unawaited: { id: string; message: string }[] = [];
@@ -142,7 +168,11 @@ export class DynamicCaller {
     const { pick, name, made } = locateStep(this.#host.module, this.#host.code, step);
     const { name: _name, ...settings } = stepParts(step)?.options ?? {};
     const id = this.#idFor(name, options.id);
-    const handle = new Invocation(id, (settings as { outputs?: readonly string[] }).outputs, (method, argument) => this.#host.call(method, argument));
+    const handle = new Invocation(
+      id,
+      (settings as { outputs?: readonly string[] }).outputs,
+      (method, argument) => this.#host.call(method, argument),
+    );
     this.#handles.push(handle);
     const base = {
       id,
@@ -162,14 +192,18 @@ export class DynamicCaller {
       };
       handle.send(call);
     };
-    // At once where nothing has to be waited for, so that calls leave in the order in which they were made.
-    const waits = [...sources, ...after].some((source) => isThenable(source) || unsent(source) !== undefined);
+    // At once where nothing has to be waited for, so that calls leave in the order in which they
+    // were made.
+    const waits = [...sources, ...after].some(
+      (source) => isThenable(source) || unsent(source) !== undefined,
+    );
     if (!waits) send(sources.map((source) => inputOf(source, name)));
     else {
       handle.sendLater(
-        Promise.all([...sources.map((source) => settledInput(source, name)), ...after.map((before) => unsent(before))]).then((all) =>
-          send(all.slice(0, sources.length) as DynamicInput[]),
-        ),
+        Promise.all([
+          ...sources.map((source) => settledInput(source, name)),
+          ...after.map((before) => unsent(before)),
+        ]).then((all) => send(all.slice(0, sources.length) as DynamicInput[])),
       );
     }
     return handle;
@@ -179,16 +213,24 @@ export class DynamicCaller {
     const { name } = locateStep(this.#host.module, this.#host.code, step);
     const invoke = (lists: readonly MappedInput[]): readonly Invocation[] =>
       combine(lists, name).map((values, index) => {
-        const id = options.id === undefined ? undefined : index === 0 ? options.id : `${options.id}_${index + 1}`;
+        const id =
+          options.id === undefined
+            ? undefined
+            : index === 0
+              ? options.id
+              : `${options.id}_${index + 1}`;
         return this.#invoke(step, { ...options, id, inputs: values });
       });
     const sources = Object.entries(inputs);
-    if (sources.length === 0) throw new Error(`"${name}" has nothing to map over: give at least one list`);
+    if (sources.length === 0)
+      throw new Error(`"${name}" has nothing to map over: give at least one list`);
     const ready = sources.every(([, value]) => Array.isArray(value) || isUnmapped(value));
     const mapped = new Mapped(
       ready
         ? Promise.resolve(invoke(sources.map(([input, value]) => listOf(input, value, name))))
-        : Promise.all(sources.map(async ([input, value]) => listOf(input, await settledValue(value), name))).then(invoke),
+        : Promise.all(
+            sources.map(async ([input, value]) => listOf(input, await settledValue(value), name)),
+          ).then(invoke),
     );
     this.#mapped.push(mapped);
     return mapped;
@@ -196,7 +238,10 @@ export class DynamicCaller {
 
   #idFor(name: string, wanted: string | undefined): string {
     if (wanted !== undefined) {
-      if (this.#used.has(wanted)) throw new Error(`there is an invocation "${wanted}" already; give this one an id of its own`);
+      if (this.#used.has(wanted))
+        throw new Error(
+          `there is an invocation "${wanted}" already; give this one an id of its own`,
+        );
       this.#used.add(wanted);
       return wanted;
     }
@@ -246,7 +291,11 @@ class Invocation implements StepHandle<never> {
         this.isRecorded = true;
         return this.#call("result", { id: this.id });
       })
-      .then((outputs) => this.#settle.resolve(this.#outputs === undefined ? (outputs as { result?: Json } | null)?.result : outputs))
+      .then((outputs) =>
+        this.#settle.resolve(
+          this.#outputs === undefined ? (outputs as { result?: Json } | null)?.result : outputs,
+        ),
+      )
       .catch((error: unknown) => this.#settle.reject(error));
     this.#resolveSent();
   }
@@ -265,7 +314,9 @@ class Invocation implements StepHandle<never> {
 
   output(name: string): OutputHandle<never> {
     if (this.#outputs !== undefined && !this.#outputs.includes(name)) {
-      throw new Error(`the step of "${this.id}" declares no output "${name}"; it declares ${this.#outputs.join(", ")}`);
+      throw new Error(
+        `the step of "${this.id}" declares no output "${name}"; it declares ${this.#outputs.join(", ")}`,
+      );
     }
     return new Output(this, name);
   }
@@ -355,7 +406,12 @@ class Mapped extends Lazy<unknown[]> {
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return value !== null && typeof value === "object" && !(value instanceof StepPromise) && typeof (value as { then?: unknown }).then === "function";
+  return (
+    value !== null &&
+    typeof value === "object" &&
+    !(value instanceof StepPromise) &&
+    typeof (value as { then?: unknown }).then === "function"
+  );
 }
 
 function invocationOf(value: unknown): Invocation | undefined {
@@ -363,7 +419,10 @@ function invocationOf(value: unknown): Invocation | undefined {
   return value instanceof StepPromise || value instanceof Output ? value.of : undefined;
 }
 
-/** The moment at which an invocation that is still being put together is on its way; undefined if it is, or for anything else. */
+/**
+ * The moment at which an invocation that is still being put together is on its way; undefined if it
+ * is, or for anything else.
+ */
 function unsent(value: unknown): Promise<void> | undefined {
   const invocation = invocationOf(value);
   return invocation === undefined || invocation.isSent ? undefined : invocation.sent;
@@ -372,7 +431,9 @@ function unsent(value: unknown): Promise<void> | undefined {
 function inputOf(value: unknown, step: string): DynamicInput {
   const invocation = invocationOf(value);
   if (invocation === undefined) return { value: plain(value, step) };
-  return value instanceof Output ? { step: invocation.id, output: value.output } : { step: invocation.id };
+  return value instanceof Output
+    ? { step: invocation.id, output: value.output }
+    : { step: invocation.id };
 }
 
 async function settledInput(value: unknown, step: string): Promise<DynamicInput> {
@@ -389,11 +450,21 @@ function plain(value: unknown, step: string): Json {
   return JSON.parse(resultJson(value, step, undefined)) as Json;
 }
 
-/** A step's options as JSON; its functions are found again through the number of the step that was made. */
-function describeOptions(options: object, step: string, made: number | undefined): DynamicCall["options"] {
+/**
+ * A step's options as JSON; its functions are found again through the number of the step that was
+ * made.
+ */
+function describeOptions(
+  options: object,
+  step: string,
+  made: number | undefined,
+): DynamicCall["options"] {
   const text = JSON.stringify(options, (key, value: unknown) => {
     if (typeof value !== "function") return value;
-    if (made === undefined) throw new LoadError(`the step "${step}" has a function as ${key}, so it has to be made at the top level of a module`);
+    if (made === undefined)
+      throw new LoadError(
+        `the step "${step}" has a function as ${key}, so it has to be made at the top level of a module`,
+      );
     return { $code: `made:${made}:${key}`, ...(value.name === "" ? {} : { name: value.name }) };
   });
   return JSON.parse(text) as DynamicCall["options"];

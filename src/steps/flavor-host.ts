@@ -1,8 +1,8 @@
 /**
  * Holds an instance of a user's orchestrator class for one call.
  *
- * What the instance asks of the daemon (`runStep`) goes through the host that is put at a registered symbol, since the class may stem from
- * another copy of the package.
+ * What the instance asks of the daemon (`runStep`) goes through the host that is put at a
+ * registered symbol, since the class may stem from another copy of the package.
  */
 import { toStepError, type StepError } from "../core/failure.ts";
 import type { CodeRef, Json } from "../core/snapshot.ts";
@@ -22,7 +22,11 @@ type Methods = { readonly [name: string]: (...args: unknown[]) => unknown };
  *
  * @throws LoadError where the export is no orchestrator class; what the class throws
  */
-export async function runFlavor(module: LoadedModule, task: FlavorTask, call: Call): Promise<unknown> {
+export async function runFlavor(
+  module: LoadedModule,
+  task: FlavorTask,
+  call: Call,
+): Promise<unknown> {
   const instance = instantiate(module, task.code, task.config);
   (globalThis as Record<symbol, unknown>)[HOST_SYMBOL] = { call };
   switch (task.method) {
@@ -43,15 +47,24 @@ export async function runFlavor(module: LoadedModule, task: FlavorTask, call: Ca
   }
 }
 
-function instantiate(module: LoadedModule, code: CodeRef, config: { readonly [key: string]: Json }): Methods {
+function instantiate(
+  module: LoadedModule,
+  code: CodeRef,
+  config: { readonly [key: string]: Json },
+): Methods {
   const found = pickValue(module, code);
-  if (typeof found !== "function" || typeof (found.prototype as Methods | undefined)?.["submitPipeline"] !== "function") {
+  if (
+    typeof found !== "function" ||
+    typeof (found.prototype as Methods | undefined)?.["submitPipeline"] !== "function"
+  ) {
     throw new LoadError(
       `${code.source}: the export is no orchestrator; write export default class extends BaseOrchestrator, with getOrchestratorRunId and submitPipeline`,
     );
   }
   if (typeof (found.prototype as Methods)["getOrchestratorRunId"] !== "function") {
-    throw new LoadError(`${code.source}: the orchestrator has no getOrchestratorRunId, which every orchestrator needs`);
+    throw new LoadError(
+      `${code.source}: the orchestrator has no getOrchestratorRunId, which every orchestrator needs`,
+    );
   }
   try {
     return new (found as unknown as new (config: unknown) => Methods)(config);
@@ -65,19 +78,32 @@ function instantiate(module: LoadedModule, code: CodeRef, config: { readonly [ke
 }
 
 function describe(instance: Methods, code: CodeRef): unknown {
-  if (typeof instance["describe"] !== "function") throw new LoadError(`${code.source}: the class does not extend BaseOrchestrator of "orchd"`);
+  if (typeof instance["describe"] !== "function")
+    throw new LoadError(`${code.source}: the class does not extend BaseOrchestrator of "orchd"`);
   return instance["describe"]();
 }
 
-async function submit(instance: Methods, method: "submitPipeline" | "submitDynamicPipeline", argument: Json, call: Call): Promise<unknown> {
+async function submit(
+  instance: Methods,
+  method: "submitPipeline" | "submitDynamicPipeline",
+  argument: Json,
+  call: Call,
+): Promise<unknown> {
   let metadata: unknown;
   let wait: unknown;
   if (typeof instance[method] !== "function") throw new Error(`the orchestrator has no ${method}`);
   const submission = await instance[method](argument);
   if (submission !== undefined && submission !== null)
-    ({ metadata, waitForCompletion: wait } = submission as { metadata?: unknown; waitForCompletion?: unknown });
+    ({ metadata, waitForCompletion: wait } = submission as {
+      metadata?: unknown;
+      waitForCompletion?: unknown;
+    });
   const orchestratorRunId = runIdOf(instance);
-  const accepted = { ...(orchestratorRunId === undefined ? {} : { orchestratorRunId }), metadata: metadata ?? {}, waits: typeof wait === "function" };
+  const accepted = {
+    ...(orchestratorRunId === undefined ? {} : { orchestratorRunId }),
+    metadata: metadata ?? {},
+    waits: typeof wait === "function",
+  };
   await call("accepted", JSON.parse(JSON.stringify(accepted)) as Json);
   if (typeof wait !== "function") return null;
   try {
@@ -102,6 +128,12 @@ function runIdOf(instance: Methods): string | undefined {
   }
 }
 
-function isZodError(error: unknown): error is { readonly issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[] } {
-  return error instanceof Error && Array.isArray((error as { issues?: unknown }).issues) && error.name.includes("Zod");
+function isZodError(error: unknown): error is {
+  readonly issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[];
+} {
+  return (
+    error instanceof Error &&
+    Array.isArray((error as { issues?: unknown }).issues) &&
+    error.name.includes("Zod")
+  );
 }

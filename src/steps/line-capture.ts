@@ -1,9 +1,10 @@
 /**
  * What one attempt prints, as lines: cut, masked and bounded.
  *
- * A line is complete at its line break, however many writes it came in, and only complete lines are masked, so a secret split over two
- * writes is found. A line that never ends is cut at 64 KiB, never within a secret. After the limit nothing is kept but the count of what
- * was dropped, which a last line tells.
+ * A line is complete at its line break, however many writes it came in, and only complete lines are
+ * masked, so a secret split over two writes is found. A line that never ends is cut at 64 KiB,
+ * never within a secret. After the limit nothing is kept but the count of what was dropped, which a
+ * last line tells.
  */
 import { StringDecoder } from "node:string_decoder";
 import { LINE_OVERHEAD, OUTPUT_LIMIT } from "../core/task.ts";
@@ -22,7 +23,9 @@ export class LineCapture {
   readonly #give: (stream: Stream, lines: readonly string[]) => void;
   readonly #limit: number;
   /** Made at the first write: most steps print nothing. */
-  readonly #open: { [stream in "stdout" | "stderr"]?: { readonly decoder: StringDecoder; rest: string } } = {};
+  readonly #open: {
+    [stream in "stdout" | "stderr"]?: { readonly decoder: StringDecoder; rest: string };
+  } = {};
   #kept = 0;
   #dropped = 0;
 
@@ -30,7 +33,11 @@ export class LineCapture {
    * @param give takes lines, in the order in which they were completed
    * @param limit bytes to keep
    */
-  constructor(masker: Masker, give: (stream: Stream, lines: readonly string[]) => void, limit: number = OUTPUT_LIMIT) {
+  constructor(
+    masker: Masker,
+    give: (stream: Stream, lines: readonly string[]) => void,
+    limit: number = OUTPUT_LIMIT,
+  ) {
     this.#masker = masker;
     this.#give = give;
     this.#limit = limit;
@@ -44,7 +51,10 @@ export class LineCapture {
     }
     if (chunk.length > PIECE) {
       for (let at = 0; at < chunk.length; at += PIECE) {
-        this.write(stream, typeof chunk === "string" ? chunk.slice(at, at + PIECE) : chunk.subarray(at, at + PIECE));
+        this.write(
+          stream,
+          typeof chunk === "string" ? chunk.slice(at, at + PIECE) : chunk.subarray(at, at + PIECE),
+        );
       }
       return;
     }
@@ -62,15 +72,16 @@ export class LineCapture {
   }
 
   /**
-   * Takes what a child printed, and lets go of the memory at once: it lies outside the heap, of which the collector lets tens of megabytes
-   * gather before it looks.
+   * Takes what a child printed, and lets go of the memory at once: it lies outside the heap, of
+   * which the collector lets tens of megabytes gather before it looks.
    *
    * @param chunk read from a pipe by nobody else; it is empty afterwards
    */
   drain(stream: "stdout" | "stderr", chunk: Buffer): void {
     this.write(stream, chunk);
     const memory = chunk.buffer as ArrayBuffer & { transfer?(length: number): ArrayBuffer };
-    // A Node without `transfer` (20) collects sooner by itself. A chunk of the shared pool is not ours alone.
+    // A Node without `transfer` (20) collects sooner by itself. A chunk of the shared pool is not
+    // ours alone.
     if (chunk.byteLength === memory.byteLength) memory.transfer?.(0);
   }
 
@@ -79,7 +90,10 @@ export class LineCapture {
     this.#keep(stream, lines);
   }
 
-  /** Gives what stands after the last line break, and says how much was dropped. Call it once, at the end. */
+  /**
+   * Gives what stands after the last line break, and says how much was dropped. Call it once, at
+   * the end.
+   */
   end(): void {
     for (const stream of ["stdout", "stderr"] as const) {
       const open = this.#open[stream];

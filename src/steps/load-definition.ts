@@ -1,7 +1,9 @@
 /**
- * Describes the pipeline that a module exports by default: the definition as JSON, in which each function is replaced by how to find it again.
+ * Describes the pipeline that a module exports by default: the definition as JSON, in which each
+ * function is replaced by how to find it again.
  *
- * Marks and what `pickFunction` understands are two sides of one thing: whatever is marked here must be found there, in the same bundle.
+ * Marks and what `pickFunction` understands are two sides of one thing: whatever is marked here
+ * must be found there, in the same bundle.
  */
 import { stepParts } from "./authoring.ts";
 import { kindOf, LoadError, pickValue, settingsOf, type LoadedModule } from "./resolve-code.ts";
@@ -17,7 +19,9 @@ type Path = readonly string[];
  */
 export function describeDefinition(module: LoadedModule, code: CodeRef): LoadedDefinition {
   const exported = pickValue(module, code);
-  const kind = kindOf(exported) ?? (isPlain(exported) && ("steps" in exported || "schedule" in exported) ? "pipeline" : undefined);
+  const kind =
+    kindOf(exported) ??
+    (isPlain(exported) && ("steps" in exported || "schedule" in exported) ? "pipeline" : undefined);
   if (kind === undefined) {
     throw new LoadError(
       `${code.source}: the default export is no pipeline; write export default pipeline({ … }) or export default dynamicPipeline({ … }, async (run) => { … })`,
@@ -25,8 +29,13 @@ export function describeDefinition(module: LoadedModule, code: CodeRef): LoadedD
   }
   const { steps, ...rest } = exported as { readonly steps?: { readonly [id: string]: unknown } };
   const describe = new Describer(module, code);
-  const definition: { [key: string]: Json } = { ...(describe.value(rest, []) as { [key: string]: Json }) };
-  if (steps !== undefined) definition["steps"] = isPlain(steps) ? stepsOf(describe, steps) : describe.value(steps, ["steps"]);
+  const definition: { [key: string]: Json } = {
+    ...(describe.value(rest, []) as { [key: string]: Json }),
+  };
+  if (steps !== undefined)
+    definition["steps"] = isPlain(steps)
+      ? stepsOf(describe, steps)
+      : describe.value(steps, ["steps"]);
   return { kind, definition };
 }
 
@@ -35,7 +44,12 @@ function stepsOf(describe: Describer, steps: { readonly [id: string]: unknown })
     Object.entries(steps).map(([id, entry]) => {
       // `steps: { read }` is short for `steps: { read: { uses: read } }`.
       const whole = typeof entry === "function" ? { uses: entry } : entry;
-      return [id, isPlain(whole) ? describe.value({ ...settingsOf(whole), ...whole }, ["steps", id]) : describe.value(whole, ["steps", id])];
+      return [
+        id,
+        isPlain(whole)
+          ? describe.value({ ...settingsOf(whole), ...whole }, ["steps", id])
+          : describe.value(whole, ["steps", id]),
+      ];
     }),
   );
 }
@@ -66,9 +80,12 @@ class Describer {
         return value as Json;
     }
     if (value === null) return null;
-    if (Array.isArray(value)) return value.map((element, index) => this.value(element, [...path, String(index)]) ?? null);
-    if (typeof (value as { toJSON?: unknown }).toJSON === "function") return this.value((value as { toJSON(): unknown }).toJSON(), path);
-    if (!isPlain(value)) return this.#refuse(path, `is a ${value.constructor?.name ?? "strange object"}`);
+    if (Array.isArray(value))
+      return value.map((element, index) => this.value(element, [...path, String(index)]) ?? null);
+    if (typeof (value as { toJSON?: unknown }).toJSON === "function")
+      return this.value((value as { toJSON(): unknown }).toJSON(), path);
+    if (!isPlain(value))
+      return this.#refuse(path, `is a ${value.constructor?.name ?? "strange object"}`);
     const members = Object.entries(value).flatMap(([name, member]) =>
       member === undefined ? [] : [[name, this.value(member, [...path, name])] as const],
     );
@@ -87,37 +104,53 @@ class Describer {
     if (first === "hooks" && second !== undefined && path.length === 2) return `hook:${second}`;
     if (first === "steps" && second !== undefined) {
       if (third === "uses" && path.length === 3) return `step:${second}`;
-      if (third === "hooks" && fourth !== undefined && path.length === 4) return `hook:${fourth}:${second}`;
-      if (third === "cache" && fourth === "cacheFunction" && path.length === 4) return `cache:${second}`;
+      if (third === "hooks" && fourth !== undefined && path.length === 4)
+        return `hook:${fourth}:${second}`;
+      if (third === "cache" && fourth === "cacheFunction" && path.length === 4)
+        return `cache:${second}`;
     }
     // A class as orchestrator: only an export can be found again.
     return first === "orchestrator" ? exportOf(this.#module, value) : undefined;
   }
 
   #refuse(path: Path, what: string): never {
-    throw new LoadError(`${this.#code.source}: ${path.length === 0 ? "the definition" : path.join(".")} ${what}`);
+    throw new LoadError(
+      `${this.#code.source}: ${path.length === 0 ? "the definition" : path.join(".")} ${what}`,
+    );
   }
 }
 
 function exportOf(module: LoadedModule, value: unknown): string | undefined {
-  for (const [name, exported] of Object.entries(module.exports)) if (exported === value) return `export:${name}`;
+  for (const [name, exported] of Object.entries(module.exports))
+    if (exported === value) return `export:${name}`;
   return undefined;
 }
 
-/** How a step that a dynamic pipeline's function calls is found again, and its name. @throws LoadError where it cannot be */
+/**
+ * How a step that a dynamic pipeline's function calls is found again, and its name. @throws
+ * LoadError where it cannot be
+ */
 export function locateStep(
   module: LoadedModule,
   code: CodeRef,
   value: unknown,
 ): { readonly pick: string; readonly name: string; readonly made?: number } {
-  if (typeof value !== "function") throw new LoadError(`${code.source}: what was called is no step; give run.step() a function or what step() made`);
+  if (typeof value !== "function")
+    throw new LoadError(
+      `${code.source}: what was called is no step; give run.step() a function or what step() made`,
+    );
   const parts = stepParts(value);
   const exported = exportOf(module, value);
   const made = module.made.indexOf(value);
   const exportName = exported?.slice("export:".length);
-  const name = parts?.options.name ?? (exportName === "default" ? undefined : exportName) ?? (value.name === "" ? exportName : value.name);
+  const name =
+    parts?.options.name ??
+    (exportName === "default" ? undefined : exportName) ??
+    (value.name === "" ? exportName : value.name);
   if (name === undefined || name === "")
-    throw new LoadError(`${code.source}: a step without a name was called; export it, or name it: step(fn, { name: "read" })`);
+    throw new LoadError(
+      `${code.source}: a step without a name was called; export it, or name it: step(fn, { name: "read" })`,
+    );
   const pick = made === -1 ? exported : (exported ?? `made:${made}`);
   if (pick === undefined) {
     throw new LoadError(

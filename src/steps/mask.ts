@@ -1,8 +1,8 @@
 /**
  * Keeps the values of secrets out of everything that is written down.
  *
- * A value is looked for as it is, in the form JSON gives it within a text, and line by line where it has several lines, since output is cut
- * into lines before it is masked.
+ * A value is looked for as it is, in the form JSON gives it within a text, and line by line where
+ * it has several lines, since output is cut into lines before it is masked.
  */
 import type { StepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
@@ -19,7 +19,10 @@ const NO_SECRETS: readonly string[] = [];
 
 /** Masks the values of a piece of work's secrets. */
 export class Masker {
-  /** Every form to look for, the longest first, so that a secret within another does not leave the rest of it. */
+  /**
+   * Every form to look for, the longest first, so that a secret within another does not leave the
+   * rest of it.
+   */
   readonly #forms: readonly string[];
   /** The length of the longest form; 0 where there are no secrets. */
   readonly longest: number;
@@ -35,7 +38,9 @@ export class Masker {
       if (secret.trim() === "") continue;
       forms.add(secret);
       forms.add(JSON.stringify(secret).slice(1, -1));
-      if (secret.includes("\n")) for (const line of secret.split(/\r?\n/)) if (line.trim().length >= SHORTEST_LINE) forms.add(line);
+      if (secret.includes("\n"))
+        for (const line of secret.split(/\r?\n/))
+          if (line.trim().length >= SHORTEST_LINE) forms.add(line);
     }
     this.#forms = [...forms].sort((a, b) => b.length - a.length);
     this.longest = this.#forms[0]?.length ?? 0;
@@ -44,11 +49,15 @@ export class Masker {
   /** The text without secrets. */
   text(text: string): string {
     let masked = text;
-    for (const form of this.#forms) if (masked.includes(form)) masked = masked.replaceAll(form, MASK);
+    for (const form of this.#forms)
+      if (masked.includes(form)) masked = masked.replaceAll(form, MASK);
     return masked;
   }
 
-  /** Where to cut a text at `limit` or before, so that no secret is cut in two. The text must go on for {@link longest} after `limit`. */
+  /**
+   * Where to cut a text at `limit` or before, so that no secret is cut in two. The text must go on
+   * for {@link longest} after `limit`.
+   */
   cut(text: string, limit: number): number {
     let at = limit;
     for (const form of this.#forms) {
@@ -69,7 +78,9 @@ export class Masker {
     };
   }
 
-  /** JSON text without secrets in its strings and names, or undefined where there are none to mask. */
+  /**
+   * JSON text without secrets in its strings and names, or undefined where there are none to mask.
+   */
   json(text: string): string | undefined {
     if (!this.#forms.some((form) => text.includes(form))) return undefined;
     return JSON.stringify(this.#value(JSON.parse(text) as Json));
@@ -79,6 +90,8 @@ export class Masker {
     if (typeof value === "string") return this.text(value);
     if (value === null || typeof value !== "object") return value;
     if (Array.isArray(value)) return value.map((element: Json) => this.#value(element));
-    return Object.fromEntries(Object.entries(value).map(([name, member]) => [this.text(name), this.#value(member)]));
+    return Object.fromEntries(
+      Object.entries(value).map(([name, member]) => [this.text(name), this.#value(member)]),
+    );
   }
 }

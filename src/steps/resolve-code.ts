@@ -1,8 +1,9 @@
 /**
- * Finds a piece of user code: imports the bundle, once a thread, and picks the function that a CodeRef names.
+ * Finds a piece of user code: imports the bundle, once a thread, and picks the function that a
+ * CodeRef names.
  *
- * Steps that a module makes and does not export can be picked too: by their number in the order in which the module made them (`made:N`),
- * which is the same whenever the same bundle is evaluated.
+ * Steps that a module makes and does not export can be picked too: by their number in the order in
+ * which the module made them (`made:N`), which is the same whenever the same bundle is evaluated.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +11,13 @@ import { pathToFileURL } from "node:url";
 import { FAILURE_CODES } from "../core/failure.ts";
 import { KIND_SYMBOL } from "../core/loaded-definition.ts";
 import type { CodeRef } from "../core/snapshot.ts";
-import { COLLECTOR_SYMBOL, FUNCTION_SYMBOL, ORIGIN_SYMBOL, stepParts, type StepParts } from "./authoring.ts";
+import {
+  COLLECTOR_SYMBOL,
+  FUNCTION_SYMBOL,
+  ORIGIN_SYMBOL,
+  stepParts,
+  type StepParts,
+} from "./authoring.ts";
 
 /** User code that is not there or does not load. */
 export class LoadError extends Error {
@@ -76,21 +83,26 @@ export class Modules {
   }
 }
 
-/** Names a step by the variable to which the bundle assigns it: `var check = step(` gives `check`. */
+/**
+ * Names a step by the variable to which the bundle assigns it: `var check = step(` gives `check`.
+ */
 function nameByOrigin(step: unknown, path: string, text: string): void {
   const stack = (step as Record<symbol, unknown>)[ORIGIN_SYMBOL];
   if (typeof stack !== "string") return;
   const call = stack.split("\n").find((frame) => frame.includes(path));
   const lineNumber = Number(call?.match(/:(\d+):\d+\)?$/)?.[1]);
   const line = text.split("\n")[lineNumber - 1];
-  const name = line?.match(/(?:^|\s)(?:var|let|const)?\s*([A-Za-z_$][\w$]*)\s*=\s*(?:\/\*.*?\*\/\s*)?[\w$.()0, ]*\(/)?.[1];
+  const name = line?.match(
+    /(?:^|\s)(?:var|let|const)?\s*([A-Za-z_$][\w$]*)\s*=\s*(?:\/\*.*?\*\/\s*)?[\w$.()0, ]*\(/,
+  )?.[1];
   if (name !== undefined) Object.defineProperty(step, "name", { value: name });
 }
 
 function asLoadError(code: CodeRef, error: unknown): LoadError {
   const because = error instanceof Error ? error.message : String(error);
   const failed = new LoadError(`${code.source} could not be loaded: ${because}`);
-  if (error instanceof Error && error.stack !== undefined) failed.stack = `${failed.name}: ${failed.message}\n${error.stack}`;
+  if (error instanceof Error && error.stack !== undefined)
+    failed.stack = `${failed.name}: ${failed.message}\n${error.stack}`;
   return failed;
 }
 
@@ -106,8 +118,13 @@ export function pickFunction(module: LoadedModule, code: CodeRef): UserFunction 
   if (kind === "export") {
     const names = Object.keys(module.exports);
     const wanted = name === "default" ? "has no default export" : `exports no "${name ?? ""}"`;
-    if (found !== undefined) throw new LoadError(`${code.source}: the export "${name ?? ""}" is ${describe(found)}; it has to be a function`);
-    throw new LoadError(`${code.source} ${wanted}; it exports ${names.length === 0 ? "nothing" : names.join(", ")}`);
+    if (found !== undefined)
+      throw new LoadError(
+        `${code.source}: the export "${name ?? ""}" is ${describe(found)}; it has to be a function`,
+      );
+    throw new LoadError(
+      `${code.source} ${wanted}; it exports ${names.length === 0 ? "nothing" : names.join(", ")}`,
+    );
   }
   throw new LoadError(`${code.source} has no function at ${code.pick}: it is ${describe(found)}`);
 }
@@ -124,13 +141,17 @@ export function pickValue(module: LoadedModule, code: CodeRef): unknown {
     case "step":
       return usesOf(definition?.steps?.[name]);
     case "hook":
-      return owner === "" ? definition?.hooks?.[name] : settingsOf(definition?.steps?.[owner]).hooks?.[name];
+      return owner === ""
+        ? definition?.hooks?.[name]
+        : settingsOf(definition?.steps?.[owner]).hooks?.[name];
     case "cache":
       return settingsOf(definition?.steps?.[name]).cache?.["cacheFunction"];
     case "function":
       return (definition as unknown as Record<symbol, unknown> | undefined)?.[FUNCTION_SYMBOL];
     case "made":
-      return owner === "" ? module.made[Number(name)] : madeMember(module.made[Number(name)], owner);
+      return owner === ""
+        ? module.made[Number(name)]
+        : madeMember(module.made[Number(name)], owner);
     default:
       return undefined;
   }
@@ -152,7 +173,10 @@ function usesOf(entry: unknown): unknown {
 
 /** An entry's keys over those that its step was made with. */
 export function settingsOf(entry: unknown): Settings {
-  const own = typeof entry === "function" || entry === null || typeof entry !== "object" ? {} : (entry as Settings);
+  const own =
+    typeof entry === "function" || entry === null || typeof entry !== "object"
+      ? {}
+      : (entry as Settings);
   const parts = stepParts(usesOf(entry));
   return parts === undefined ? own : mergeSettings(parts, own);
 }
@@ -162,7 +186,9 @@ function mergeSettings(parts: StepParts, own: Settings): Settings {
   return { ...(options as Settings), ...own };
 }
 
-/** A function among the options of a step that was made: `made:N:onSuccess`, `made:N:cacheFunction`. */
+/**
+ * A function among the options of a step that was made: `made:N:onSuccess`, `made:N:cacheFunction`.
+ */
 function madeMember(made: unknown, member: string): unknown {
   const options: Settings | undefined = stepParts(made)?.options;
   return member === "cacheFunction" ? options?.cache?.["cacheFunction"] : options?.hooks?.[member];
@@ -177,5 +203,9 @@ export function kindOf(value: unknown): "pipeline" | "dynamic" | undefined {
 
 function describe(value: unknown): string {
   if (value === undefined || value === null) return String(value);
-  return Array.isArray(value) ? "a list" : typeof value === "object" ? "an object" : `a ${typeof value}`;
+  return Array.isArray(value)
+    ? "a list"
+    : typeof value === "object"
+      ? "an object"
+      : `a ${typeof value}`;
 }

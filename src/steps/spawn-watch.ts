@@ -1,11 +1,14 @@
 /**
- * Sees to it that every process a step starts can be found again: it carries the thread's token even where the step gives an environment of
- * its own, and the runner is told that there may be something to clear away.
+ * Sees to it that every process a step starts can be found again: it carries the thread's token
+ * even where the step gives an environment of its own, and the runner is told that there may be
+ * something to clear away.
  *
- * What a child would inherit of descriptors 1 and 2 goes through the capture, where that can be done (not in the synchronous calls: their
- * output reaches the daemon through the runner's own descriptors, as stray output).
+ * What a child would inherit of descriptors 1 and 2 goes through the capture, where that can be
+ * done (not in the synchronous calls: their output reaches the daemon through the runner's own
+ * descriptors, as stray output).
  *
- * Installed only for modules that may start processes, since loading `node:child_process` costs a new thread a millisecond.
+ * Installed only for modules that may start processes, since loading `node:child_process` costs a
+ * new thread a millisecond.
  */
 import { createRequire, syncBuiltinESMExports } from "node:module";
 import type * as childProcess from "node:child_process";
@@ -37,7 +40,9 @@ export function maySpawn(bundle: string): boolean {
 export function watchSpawns(host: SpawnHost): void {
   if (isInstalled) return;
   isInstalled = true;
-  const module = createRequire(import.meta.url)("node:child_process") as Mutable<typeof childProcess>;
+  const module = createRequire(import.meta.url)("node:child_process") as Mutable<
+    typeof childProcess
+  >;
   watchAsynchronous(module, host);
   for (const name of ["spawnSync", "execFileSync", "execSync"] as const) {
     const original = module[name] as (...args: unknown[]) => unknown;
@@ -63,7 +68,8 @@ function watchAsynchronous(module: Mutable<typeof childProcess>, host: SpawnHost
   prototype.spawn = function spawn(this: Spawnable, options: SpawnOptions): unknown {
     host.spawned();
     const pairs = options.envPairs ?? [];
-    if (!pairs.some((pair) => pair.startsWith(`${TOKEN_VARIABLE}=`))) options.envPairs = [...pairs, `${TOKEN_VARIABLE}=${host.token()}`];
+    if (!pairs.some((pair) => pair.startsWith(`${TOKEN_VARIABLE}=`)))
+      options.envPairs = [...pairs, `${TOKEN_VARIABLE}=${host.token()}`];
     const redirected = redirect(options);
     const result = original.call(this, options);
     for (const [index, stream] of redirected) {
@@ -79,7 +85,11 @@ function watchAsynchronous(module: Mutable<typeof childProcess>, host: SpawnHost
 /** Turns inherited outputs into pipes; answers which. */
 function redirect(options: SpawnOptions): [1 | 2, "stdout" | "stderr"][] {
   const given = options.stdio;
-  const list: unknown[] = Array.isArray(given) ? [...given] : given === "inherit" ? ["inherit", "inherit", "inherit"] : [];
+  const list: unknown[] = Array.isArray(given)
+    ? [...given]
+    : given === "inherit"
+      ? ["inherit", "inherit", "inherit"]
+      : [];
   const redirected: [1 | 2, "stdout" | "stderr"][] = [];
   for (const [index, stream] of [
     [1, "stdout"],

@@ -1,9 +1,10 @@
 /**
  * `process.env` in a worker thread, afresh for every step.
  *
- * A thread has a `process.env` of its own that the steps it runs share one after another. Comparing and resetting it costs as much as a small
- * step, and most steps never look at it: so it stands behind a getter, and is set up when it is first touched. Once anything has held it
- * (`const { env } = process`), a reference may have been kept, and it is set up before every step from then on.
+ * A thread has a `process.env` of its own that the steps it runs share one after another. Comparing
+ * and resetting it costs as much as a small step, and most steps never look at it: so it stands
+ * behind a getter, and is set up when it is first touched. Once anything has held it (`const { env
+ * } = process`), a reference may have been kept, and it is set up before every step from then on.
  */
 import { TOKEN_VARIABLE } from "../core/task.ts";
 
@@ -33,7 +34,9 @@ export class StepEnv {
       // A step that puts another object in its place changes its own copy, and only for itself.
       set: (value: Record<string, unknown>) => {
         this.#wasTouched = true;
-        this.#replace(Object.fromEntries(Object.entries(value).map(([name, text]) => [name, String(text)])));
+        this.#replace(
+          Object.fromEntries(Object.entries(value).map(([name, text]) => [name, String(text)])),
+        );
         this.#isSet = true;
       },
     });
@@ -65,6 +68,7 @@ export class StepEnv {
   #replace(wanted: Readonly<Record<string, string>>): void {
     const real = this.#real;
     for (const name of Object.keys(real)) if (!Object.hasOwn(wanted, name)) delete real[name];
-    for (const name of Object.keys(wanted)) if (real[name] !== wanted[name]) real[name] = wanted[name];
+    for (const name of Object.keys(wanted))
+      if (real[name] !== wanted[name]) real[name] = wanted[name];
   }
 }

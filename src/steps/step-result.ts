@@ -14,19 +14,26 @@ const DEEPEST = 500;
 /**
  * The JSON of what a step returned; undefined becomes null.
  *
- * `JSON.stringify` alone would drop functions, turn a Map into `{}` and NaN into null without a word, so those are refused by name.
+ * `JSON.stringify` alone would drop functions, turn a Map into `{}` and NaN into null without a
+ * word, so those are refused by name.
  *
  * @param outputs the declared outputs: the value has to be an object with exactly these members
  * @throws BadOutput
  */
-export function resultJson(value: unknown, step: string, outputs: readonly string[] | undefined): string {
+export function resultJson(
+  value: unknown,
+  step: string,
+  outputs: readonly string[] | undefined,
+): string {
   check(value, step, "", []);
   if (outputs !== undefined) checkOutputs(value, step, outputs);
   let json: string;
   try {
     json = JSON.stringify(value) ?? "null";
   } catch (error) {
-    throw new BadOutput(`step "${step}": the result cannot be written as JSON: ${error instanceof Error ? error.message : String(error)}`);
+    throw new BadOutput(
+      `step "${step}": the result cannot be written as JSON: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
   if (json.length > RESULT_LIMIT) {
     throw new BadOutput(
@@ -70,22 +77,35 @@ function check(value: unknown, step: string, path: string, above: unknown[]): vo
     return refuse(`a ${value.constructor.name}`);
   }
   above.push(value);
-  if (Array.isArray(value)) for (let index = 0; index < value.length; index += 1) check(value[index], step, `${path}[${index}]`, above);
-  else for (const name of Object.keys(value)) check((value as Record<string, unknown>)[name], step, `${path}.${name}`, above);
+  if (Array.isArray(value))
+    for (let index = 0; index < value.length; index += 1)
+      check(value[index], step, `${path}[${index}]`, above);
+  else
+    for (const name of Object.keys(value))
+      check((value as Record<string, unknown>)[name], step, `${path}.${name}`, above);
   above.pop();
 }
 
 function checkOutputs(value: unknown, step: string, outputs: readonly string[]): void {
   if (value === null || typeof value !== "object" || Array.isArray(value)) {
-    const kind = value === null || value === undefined ? String(value) : Array.isArray(value) ? "a list" : `a ${typeof value}`;
+    const kind =
+      value === null || value === undefined
+        ? String(value)
+        : Array.isArray(value)
+          ? "a list"
+          : `a ${typeof value}`;
     throw new BadOutput(
       `step "${step}" declares the outputs ${outputs.join(", ")}, so it has to return an object with these members; it returned ${kind}`,
     );
   }
   const members = value as Record<string, unknown>;
-  const missing = outputs.filter((name) => !Object.hasOwn(members, name) || members[name] === undefined);
+  const missing = outputs.filter(
+    (name) => !Object.hasOwn(members, name) || members[name] === undefined,
+  );
   if (missing.length > 0)
-    throw new BadOutput(`step "${step}" returned no ${missing.map((name) => `"${name}"`).join(", ")}, which it declares as output`);
+    throw new BadOutput(
+      `step "${step}" returned no ${missing.map((name) => `"${name}"`).join(", ")}, which it declares as output`,
+    );
   const extra = Object.keys(members).filter((name) => !outputs.includes(name));
   if (extra.length > 0) {
     throw new BadOutput(

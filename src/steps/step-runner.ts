@@ -1,5 +1,6 @@
 /**
- * Carries out one piece of work in a worker thread: finds the code, calls it with its context, and turns what it gives into JSON.
+ * Carries out one piece of work in a worker thread: finds the code, calls it with its context, and
+ * turns what it gives into JSON.
  */
 import type { Json } from "../core/snapshot.ts";
 import type { Task } from "../core/task.ts";
@@ -28,17 +29,32 @@ export type ThreadTask = Exclude<Task, { kind: "shell" }>;
  */
 export function perform(task: ThreadTask, host: WorkHost): Promise<string> | string {
   const module = host.modules.loaded(task.code);
-  return module === undefined ? host.modules.load(task.code).then((loaded) => performIn(loaded, task, host)) : performIn(module, task, host);
+  return module === undefined
+    ? host.modules.load(task.code).then((loaded) => performIn(loaded, task, host))
+    : performIn(module, task, host);
 }
 
-function performIn(module: LoadedModule, task: ThreadTask, host: WorkHost): Promise<string> | string {
+function performIn(
+  module: LoadedModule,
+  task: ThreadTask,
+  host: WorkHost,
+): Promise<string> | string {
   const step = task.step ?? task.kind;
   switch (task.kind) {
     case "module": {
       const run = pickFunction(module, task.code);
       const { params, inputs, env, state = null } = task;
       host.begins();
-      const value = run(contextOf(host, { params, inputs, env: Object.freeze(env), log: host.log, run: task.run, state }));
+      const value = run(
+        contextOf(host, {
+          params,
+          inputs,
+          env: Object.freeze(env),
+          log: host.log,
+          run: task.run,
+          state,
+        }),
+      );
       return isPromise(value)
         ? Promise.resolve(value).then((settled) => resultJson(settled, step, task.outputs))
         : resultJson(value, step, task.outputs);
@@ -48,7 +64,9 @@ function performIn(module: LoadedModule, task: ThreadTask, host: WorkHost): Prom
     case "cacheFunction":
       return cacheText(module, task, host);
     case "load":
-      return import("./load-definition.ts").then(({ describeDefinition }) => JSON.stringify(describeDefinition(module, task.code)));
+      return import("./load-definition.ts").then(({ describeDefinition }) =>
+        JSON.stringify(describeDefinition(module, task.code)),
+      );
     case "dynamic":
       return dynamic(module, task, host);
     case "flavor":
@@ -59,7 +77,11 @@ function performIn(module: LoadedModule, task: ThreadTask, host: WorkHost): Prom
   }
 }
 
-async function hook(module: LoadedModule, task: Extract<ThreadTask, { kind: "hook" }>, host: WorkHost): Promise<string> {
+async function hook(
+  module: LoadedModule,
+  task: Extract<ThreadTask, { kind: "hook" }>,
+  host: WorkHost,
+): Promise<string> {
   const run = pickFunction(module, task.code);
   const { step, error, because, env, state = null } = task;
   host.begins();
@@ -80,7 +102,11 @@ async function hook(module: LoadedModule, task: Extract<ThreadTask, { kind: "hoo
   return task.hook === "init" ? resultJson(value, "the init hook", undefined) : "null";
 }
 
-async function cacheText(module: LoadedModule, task: Extract<ThreadTask, { kind: "cacheFunction" }>, host: WorkHost): Promise<string> {
+async function cacheText(
+  module: LoadedModule,
+  task: Extract<ThreadTask, { kind: "cacheFunction" }>,
+  host: WorkHost,
+): Promise<string> {
   const run = pickFunction(module, task.code);
   const { params, inputs, env } = task;
   host.begins();
@@ -92,22 +118,45 @@ async function cacheText(module: LoadedModule, task: Extract<ThreadTask, { kind:
   return JSON.stringify(text);
 }
 
-async function dynamic(module: LoadedModule, task: Extract<ThreadTask, { kind: "dynamic" }>, host: WorkHost): Promise<string> {
+async function dynamic(
+  module: LoadedModule,
+  task: Extract<ThreadTask, { kind: "dynamic" }>,
+  host: WorkHost,
+): Promise<string> {
   const { DynamicCaller } = await import("./dynamic-run.ts");
   const run = pickFunction(module, task.code);
   const caller = new DynamicCaller({ module, code: task.code, call: host.call });
   const { id, pipeline, scheduledFor } = task.run;
   const { params, env, state = null } = task;
   host.begins();
-  await run(contextOf(host, { id, pipeline, scheduledFor, params, env: Object.freeze(env), log: host.log, state, ...caller.methods }));
+  await run(
+    contextOf(host, {
+      id,
+      pipeline,
+      scheduledFor,
+      params,
+      env: Object.freeze(env),
+      log: host.log,
+      state,
+      ...caller.methods,
+    }),
+  );
   return JSON.stringify(await caller.end());
 }
 
 /** Adds the signal, which is only made once somebody looks at it. */
 function contextOf(host: WorkHost, members: object): object {
-  return Object.defineProperty(members, "signal", { enumerable: true, configurable: true, get: () => host.signal() });
+  return Object.defineProperty(members, "signal", {
+    enumerable: true,
+    configurable: true,
+    get: () => host.signal(),
+  });
 }
 
 function isPromise(value: unknown): value is PromiseLike<unknown> {
-  return value !== null && (typeof value === "object" || typeof value === "function") && typeof (value as { then?: unknown }).then === "function";
+  return (
+    value !== null &&
+    (typeof value === "object" || typeof value === "function") &&
+    typeof (value as { then?: unknown }).then === "function"
+  );
 }

@@ -1,8 +1,9 @@
 /**
- * Brings what is printed in a thread to its capture: `process.stdout` and `process.stderr`, hence `console`, and the writes of `node:fs` to
- * descriptors 1 and 2, which pass by those streams.
+ * Brings what is printed in a thread to its capture: `process.stdout` and `process.stderr`, hence
+ * `console`, and the writes of `node:fs` to descriptors 1 and 2, which pass by those streams.
  *
- * The streams' own way to the main thread is not used: it is asynchronous, so what a thread printed last is lost when it ends.
+ * The streams' own way to the main thread is not used: it is asynchronous, so what a thread printed
+ * last is lost when it ends.
  */
 import { createRequire, syncBuiltinESMExports } from "node:module";
 
@@ -16,7 +17,10 @@ type AnyFunction = (...parameters: unknown[]) => unknown;
 export function redirectOutput(sink: OutputSink): void {
   redirectStream("stdout", sink);
   redirectStream("stderr", sink);
-  const fs = createRequire(import.meta.url)("node:fs") as Record<"writeSync" | "write" | "writeFileSync" | "appendFileSync", AnyFunction>;
+  const fs = createRequire(import.meta.url)("node:fs") as Record<
+    "writeSync" | "write" | "writeFileSync" | "appendFileSync",
+    AnyFunction
+  >;
   const { writeSync, write } = fs;
   fs.writeSync = (descriptor, data, ...rest) => {
     const stream = streamOf(descriptor);
@@ -40,7 +44,10 @@ export function redirectOutput(sink: OutputSink): void {
     fs[name] = (path, data, options) => {
       const stream = streamOf(path);
       if (stream === undefined) return original(path, data, options);
-      const encoding = options !== null && typeof options === "object" && "encoding" in options ? options.encoding : options;
+      const encoding =
+        options !== null && typeof options === "object" && "encoding" in options
+          ? options.encoding
+          : options;
       sink(stream, bytesOf(data, [undefined, encoding]));
       return undefined;
     };
@@ -48,11 +55,17 @@ export function redirectOutput(sink: OutputSink): void {
   syncBuiltinESMExports();
 }
 
-/** Nothing of the stream's own is left that a step could end or fill: the thread goes on printing after it. */
+/**
+ * Nothing of the stream's own is left that a step could end or fill: the thread goes on printing
+ * after it.
+ */
 function redirectStream(name: "stdout" | "stderr", sink: OutputSink): void {
   const stream = process[name];
   const take = (chunk: unknown, encoding: unknown, callback: unknown): void => {
-    const given = typeof chunk === "string" && typeof encoding === "string" ? Buffer.from(chunk, encoding as BufferEncoding) : chunk;
+    const given =
+      typeof chunk === "string" && typeof encoding === "string"
+        ? Buffer.from(chunk, encoding as BufferEncoding)
+        : chunk;
     sink(name, given as Uint8Array | string);
     const done = typeof encoding === "function" ? encoding : callback;
     if (typeof done === "function") queueMicrotask(() => (done as () => void)());
@@ -72,7 +85,10 @@ function streamOf(descriptor: unknown): "stdout" | "stderr" | undefined {
   return descriptor === 1 ? "stdout" : descriptor === 2 ? "stderr" : undefined;
 }
 
-/** The part of `data` that a write names: by offset and length, or in an options object; a text by its encoding. No copy: garbage of a flood. */
+/**
+ * The part of `data` that a write names: by offset and length, or in an options object; a text by
+ * its encoding. No copy: garbage of a flood.
+ */
 function bytesOf(data: unknown, rest: readonly unknown[]): Uint8Array | string {
   const [first, second] = rest;
   if (!ArrayBuffer.isView(data)) {
@@ -84,5 +100,8 @@ function bytesOf(data: unknown, rest: readonly unknown[]): Uint8Array | string {
       ? (first as { offset?: number; length?: number })
       : { offset: first as number | null | undefined, length: second as number | null | undefined };
   const offset = given.offset ?? 0;
-  return Buffer.from(data.buffer, data.byteOffset, data.byteLength).subarray(offset, offset + (given.length ?? data.byteLength - offset));
+  return Buffer.from(data.buffer, data.byteOffset, data.byteLength).subarray(
+    offset,
+    offset + (given.length ?? data.byteLength - offset),
+  );
 }

@@ -1,13 +1,16 @@
 /**
- * A worker thread from the inside: takes pieces of work from the runner's main thread, carries out one at a time, and gives back its value or
- * error, in exactly one `done`.
+ * A worker thread from the inside: takes pieces of work from the runner's main thread, carries out
+ * one at a time, and gives back its value or error, in exactly one `done`.
  *
- * What the code prints is caught where it is written (thread-output.ts), so that it is complete, in order, and with the daemon before the result is.
- * A thread that prints faster than its lines can go on waits: nothing piles up in memory.
+ * What the code prints is caught where it is written (thread-output.ts), so that it is complete, in
+ * order, and with the daemon before the result is. A thread that prints faster than its lines can
+ * go on waits: nothing piles up in memory.
  *
- * What is thrown where nobody catches it fails the piece of work that runs; and a thread in which that happened, or in which a step left something
- * behind (thread-health.ts), says so and begins nothing more: what was or is yet sent to it stays unclaimed, and goes to another thread. A piece ends a
- * turn after its code did, so that a rejection that nobody handled is its own and never the next one's.
+ * What is thrown where nobody catches it fails the piece of work that runs; and a thread in which
+ * that happened, or in which a step left something behind (thread-health.ts), says so and begins
+ * nothing more: what was or is yet sent to it stays unclaimed, and goes to another thread. A piece
+ * ends a turn after its code did, so that a rejection that nobody handled is its own and never the
+ * next one's.
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { toStepError, type StepError } from "../core/failure.ts";
@@ -22,7 +25,14 @@ import { StepEnv } from "./step-env.ts";
 import { perform, type ThreadTask } from "./step-runner.ts";
 import { ThreadHealth } from "./thread-health.ts";
 import { redirectOutput } from "./thread-output.ts";
-import { CELLS, claimCell, type FromThread, type SentPiece, type ThreadData, type ToThread } from "./thread-protocol.ts";
+import {
+  CELLS,
+  claimCell,
+  type FromThread,
+  type SentPiece,
+  type ThreadData,
+  type ToThread,
+} from "./thread-protocol.ts";
 
 /** Output messages that may be on their way before the thread waits for them. */
 const OUTPUT_AHEAD = 8;
@@ -32,7 +42,10 @@ interface Work {
   readonly step: string;
   readonly capture: LineCapture;
   readonly masker: Masker;
-  readonly calls: Map<number, { readonly resolve: (value: Json) => void; readonly reject: (error: Error) => void }>;
+  readonly calls: Map<
+    number,
+    { readonly resolve: (value: Json) => void; readonly reject: (error: Error) => void }
+  >;
   /** Made when somebody looks at the signal: most steps never do. */
   controller: AbortController | undefined;
   /** Why it is to end, once it was told to. */
@@ -98,11 +111,14 @@ class Thread {
       case "abort":
         if (this.#work?.seq !== message.seq) break;
         this.#say({ type: "heard", seq: message.seq });
-        this.#work.aborted ??= Object.assign(new Error(message.because), { name: message.reason === "timeout" ? "TimeoutError" : "AbortError" });
+        this.#work.aborted ??= Object.assign(new Error(message.because), {
+          name: message.reason === "timeout" ? "TimeoutError" : "AbortError",
+        });
         this.#work.controller?.abort(this.#work.aborted);
         break;
       case "reply": {
-        const waiting = this.#work?.seq === message.seq ? this.#work.calls.get(message.call) : undefined;
+        const waiting =
+          this.#work?.seq === message.seq ? this.#work.calls.get(message.call) : undefined;
         if (waiting === undefined) break;
         this.#work!.calls.delete(message.call);
         if (message.error === undefined) waiting.resolve(message.value ?? null);
@@ -116,7 +132,8 @@ class Thread {
     while (this.#work === undefined && !this.#retired && this.#ahead.length > 0) {
       const { seq, id, body } = this.#ahead.shift()!;
       // Whoever changes the cell first has the piece: the main thread may have taken it back.
-      if (Atomics.compareExchange(this.#cells, claimCell(seq), seq, 0) === seq) this.#run(seq, id, body);
+      if (Atomics.compareExchange(this.#cells, claimCell(seq), seq, 0) === seq)
+        this.#run(seq, id, body);
     }
   }
 
@@ -140,7 +157,8 @@ class Thread {
     const isNew = this.#modules.loaded(task.code) === undefined;
     // A turn later: only then is it known whether there was a rejection that nobody handled.
     const succeed = (json: string): void => void setImmediate(() => this.#end(work, { json }));
-    const fail = (error: unknown): void => void setImmediate(() => this.#end(work, { error: toStepError(error) }));
+    const fail = (error: unknown): void =>
+      void setImmediate(() => this.#end(work, { error: toStepError(error) }));
     try {
       const given = perform(task, {
         modules: this.#modules,
@@ -186,7 +204,10 @@ class Thread {
   /** Something was thrown where nobody could catch it. */
   #spoil(thrown: unknown): void {
     const { message, ...rest } = toStepError(thrown);
-    const error = { ...rest, message: `${message} (thrown where nothing caught it: by a promise that was not awaited, or in a callback)` };
+    const error = {
+      ...rest,
+      message: `${message} (thrown where nothing caught it: by a promise that was not awaited, or in a callback)`,
+    };
     this.#spoiled = "an error was thrown in it that nobody caught";
     if (this.#work === undefined) {
       this.#retired = true;
@@ -218,12 +239,19 @@ class Thread {
   }
 
   #call(work: Work, method: string, argument: Json): Promise<Json> {
-    const masked = work.masker.longest === 0 ? undefined : this.#masked(work, JSON.stringify(argument));
+    const masked =
+      work.masker.longest === 0 ? undefined : this.#masked(work, JSON.stringify(argument));
     this.#calls += 1;
     const call = this.#calls;
     return new Promise((resolve, reject) => {
       work.calls.set(call, { resolve, reject });
-      this.#say({ type: "call", seq: work.seq, call, method, argument: masked === undefined ? argument : (JSON.parse(masked) as Json) });
+      this.#say({
+        type: "call",
+        seq: work.seq,
+        call,
+        method,
+        argument: masked === undefined ? argument : (JSON.parse(masked) as Json),
+      });
     });
   }
 
@@ -232,13 +260,18 @@ class Thread {
     this.#sent += 1;
     for (;;) {
       const heard = Atomics.load(this.#cells, CELLS.heard);
-      if (this.#sent - heard <= OUTPUT_AHEAD || Atomics.wait(this.#cells, CELLS.heard, heard, 5_000) === "timed-out") return;
+      if (
+        this.#sent - heard <= OUTPUT_AHEAD ||
+        Atomics.wait(this.#cells, CELLS.heard, heard, 5_000) === "timed-out"
+      )
+        return;
     }
   }
 }
 
 /** Begins to work. Called once, by the thread's entry. @throws Error outside a worker thread */
 export function serveThread(): void {
-  if (parentPort === null) throw new Error("worker.js runs in a worker thread of a runner and nowhere else");
+  if (parentPort === null)
+    throw new Error("worker.js runs in a worker thread of a runner and nowhere else");
   void new Thread(parentPort, workerData as ThreadData);
 }

@@ -1,8 +1,10 @@
 /**
- * What the cache would answer of a run that does not exist yet, as far as it can be known without running anything.
+ * What the cache would answer of a run that does not exist yet, as far as it can be known without
+ * running anything.
  *
- * A step can be foretold only if all that goes into its key is known: so one after a step that will run counts as one that will run, though
- * its inputs may turn out the same; and so does one with a cache function, which is a user's code.
+ * A step can be foretold only if all that goes into its key is known: so one after a step that will
+ * run counts as one that will run, though its inputs may turn out the same; and so does one with a
+ * cache function, which is a user's code.
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -35,11 +37,19 @@ export class CacheForecast {
     this.#artifacts = new Artifacts(store.artifacts);
   }
 
-  /** The steps that the cache would answer in a run of this id for this slot (ISO 8601). @param now milliseconds since 1970 */
+  /**
+   * The steps that the cache would answer in a run of this id for this slot (ISO 8601). @param now
+   * milliseconds since 1970
+   */
   cachedSteps(snapshot: Snapshot, run: string, scheduledFor: string, now: number): string[] {
     const outputs = new Map<string, Outputs>();
     for (const step of snapshot.steps) {
-      if (!this.#enabled(snapshot, step) || step.when !== undefined || step.cache?.cacheFunction !== undefined) continue;
+      if (
+        !this.#enabled(snapshot, step) ||
+        step.when !== undefined ||
+        step.cache?.cacheFunction !== undefined
+      )
+        continue;
       if ([...upstreamOf(step)].some((id) => !outputs.has(id))) continue;
       const found = this.#lookUp(snapshot, step, outputs, { id: run, scheduledFor }, now);
       if (found !== undefined) outputs.set(step.id, found);
@@ -51,10 +61,15 @@ export class CacheForecast {
     this.#index.close();
   }
 
-  /** The step's own word, the pipeline's, the orchestrator's; a shell step has to ask itself (docs/zenml.md, Cache). */
+  /**
+   * The step's own word, the pipeline's, the orchestrator's; a shell step has to ask itself
+   * (docs/zenml.md, Cache).
+   */
   #enabled(snapshot: Snapshot, step: SnapshotStep): boolean {
     if (step.enableCache !== undefined) return step.enableCache;
-    return step.run === undefined ? (snapshot.enableCache ?? this.#settings.enableCache) : step.cache !== undefined;
+    return step.run === undefined
+      ? (snapshot.enableCache ?? this.#settings.enableCache)
+      : step.cache !== undefined;
   }
 
   #lookUp(
@@ -88,9 +103,18 @@ export class CacheForecast {
     const expires = step.cache?.expiresAfterMs;
     for (const { run: source, step: id } of this.#index.lookup(key)) {
       const producer = this.#stepsOf(source)?.get(id);
-      if (producer?.status !== "completed" || producer.cacheKey !== key || producer.outputs === undefined) continue;
+      if (
+        producer?.status !== "completed" ||
+        producer.cacheKey !== key ||
+        producer.outputs === undefined
+      )
+        continue;
       const startedAt = producer.attempts.at(-1)?.startedAt ?? producer.startedAt ?? "";
-      if ((expires === undefined || now - Date.parse(startedAt) < expires) && this.#isWhole(producer.outputs)) return producer.outputs;
+      if (
+        (expires === undefined || now - Date.parse(startedAt) < expires) &&
+        this.#isWhole(producer.outputs)
+      )
+        return producer.outputs;
     }
     return undefined;
   }

@@ -1,9 +1,10 @@
 /**
  * A growing file, line by line.
  *
- * Only whole lines are given: what stands after the last line feed may still be being written. A file that is not there yet has no lines so
- * far. A file that was cut back (recovery takes a torn tail away) is gone on with from where it now ends, and one that was renamed and made
- * anew (rotation) is read to its old end first.
+ * Only whole lines are given: what stands after the last line feed may still be being written. A
+ * file that is not there yet has no lines so far. A file that was cut back (recovery takes a torn
+ * tail away) is gone on with from where it now ends, and one that was renamed and made anew
+ * (rotation) is read to its old end first.
  */
 import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 
@@ -22,12 +23,16 @@ export class LineFollower {
     this.path = path;
   }
 
-  /** The whole lines that have come since the last call. @throws a Node error other than that the file is missing */
+  /**
+   * The whole lines that have come since the last call. @throws a Node error other than that the
+   * file is missing
+   */
   read(): string[] {
     const lines: string[] = [];
     if (this.#fd === undefined && !this.#open()) return lines;
     this.#drain(lines);
-    // The old file is drained before the new one is looked at: its last lines were written before the new one's first.
+    // The old file is drained before the new one is looked at: its last lines were written before
+    // the new one's first.
     if (this.#replaced()) {
       this.#drain(lines);
       this.close();
@@ -73,7 +78,13 @@ export class LineFollower {
     }
     const block = Buffer.allocUnsafe(Math.min(BLOCK_BYTES, Math.max(1, size - this.#offset)));
     while (this.#offset < size) {
-      const read = readSync(fd, block, 0, Math.min(block.length, size - this.#offset), this.#offset);
+      const read = readSync(
+        fd,
+        block,
+        0,
+        Math.min(block.length, size - this.#offset),
+        this.#offset,
+      );
       if (read === 0) return;
       this.#offset += read;
       this.#take(block.subarray(0, read), lines);
@@ -84,7 +95,11 @@ export class LineFollower {
     let start = 0;
     for (let lf = block.indexOf(LF); lf >= 0; lf = block.indexOf(LF, start)) {
       const part = block.subarray(start, lf);
-      lines.push(this.#rest.length === 0 ? part.toString("utf8") : Buffer.concat([this.#rest, part]).toString("utf8"));
+      lines.push(
+        this.#rest.length === 0
+          ? part.toString("utf8")
+          : Buffer.concat([this.#rest, part]).toString("utf8"),
+      );
       this.#rest = Buffer.alloc(0);
       start = lf + 1;
     }
@@ -96,7 +111,9 @@ export class LineFollower {
 export function parseObject(line: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(line);
-    return value !== null && typeof value === "object" && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
+    return value !== null && typeof value === "object" && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined;
   } catch {
     return undefined;
   }

@@ -27,9 +27,11 @@ export interface Planned {
 
 /** A slot as it is printed. */
 export function describe(planned: Planned, { slot, due, schedule, lane }: DueSlot): NextSlot {
-  const notes = [daylightNote(slot, schedule), blackoutNote(schedule, slot), planned.paused ? "paused: it will be skipped" : undefined].filter(
-    (note) => note !== undefined,
-  );
+  const notes = [
+    daylightNote(slot, schedule),
+    blackoutNote(schedule, slot),
+    planned.paused ? "paused: it will be skipped" : undefined,
+  ].filter((note) => note !== undefined);
   return {
     pipeline: planned.pipeline,
     slot: iso(slot),

@@ -1,12 +1,20 @@
 /**
- * One pipeline as `orchd status` shows it: the end of its own ledger, back to the last checkpoint, and the next instant of its schedules.
+ * One pipeline as `orchd status` shows it: the end of its own ledger, back to the last checkpoint,
+ * and the next instant of its schedules.
  *
- * It costs the same however long the history is. No month folder is listed and no run's ledger is opened.
+ * It costs the same however long the history is. No month folder is listed and no run's ledger is
+ * opened.
  */
 import { readdirSync } from "node:fs";
 import { basename } from "node:path";
 import type { PipelineEvent } from "../core/event.ts";
-import { emptyPipelineState, evolvePipeline, type LastRun, type PipelineCounts, type PipelineState } from "../core/pipeline-state.ts";
+import {
+  emptyPipelineState,
+  evolvePipeline,
+  type LastRun,
+  type PipelineCounts,
+  type PipelineState,
+} from "../core/pipeline-state.ts";
 import { scheduleKey, timetable } from "../core/schedule/schedule.ts";
 import type { Schedule } from "../core/schedule/schedule-schema.ts";
 import { readTail } from "../ledger/ledger-reader.ts";
@@ -15,7 +23,10 @@ import type { RunStore } from "../ledger/run-store.ts";
 import { quickCalculator } from "./quick-calculator.ts";
 import { isPipelineFileName } from "../core/pipeline-file-name.ts";
 
-/** What a ledger may leave out of a schedule. The defaults' own file brings the schemas with it, which cost more than all of this. */
+/**
+ * What a ledger may leave out of a schedule. The defaults' own file brings the schemas with it,
+ * which cost more than all of this.
+ */
 const LEFT_OUT = { timezone: "UTC", jitterSeconds: 0, blackout: [] } as const;
 
 /** One entry of `orchd status --json`. */
@@ -53,7 +64,10 @@ export interface PipelineReading {
   readonly fault?: string;
 }
 
-/** Reads a pipeline's state; undefined where it has no ledger. @throws a Node error; LedgerFormatError */
+/**
+ * Reads a pipeline's state; undefined where it has no ledger. @throws a Node error;
+ * LedgerFormatError
+ */
 export function readPipeline(store: RunStore, name: string): PipelineReading | undefined {
   try {
     const path = store.pipelineLedger(name);
@@ -64,9 +78,14 @@ export function readPipeline(store: RunStore, name: string): PipelineReading | u
       return { state };
     }
     // Folded line by line: lines that are kept cost the collector more than the parser.
-    const reading = readTail<PipelineEvent>(path, "pipeline.checkpoint", { each: (line) => void evolvePipeline(state, line) });
+    const reading = readTail<PipelineEvent>(path, "pipeline.checkpoint", {
+      each: (line) => void evolvePipeline(state, line),
+    });
     if (reading.end !== "damaged" || reading.fault === undefined) return { state };
-    return { state, fault: `its ledger is damaged at line ${reading.fault.line} (${reading.fault.fault}); what came after is not shown` };
+    return {
+      state,
+      fault: `its ledger is damaged at line ${reading.fault.line} (${reading.fault.fault}); what came after is not shown`,
+    };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT" || code === "ENOTDIR") return undefined;
@@ -75,9 +94,17 @@ export function readPipeline(store: RunStore, name: string): PipelineReading | u
 }
 
 /** The entry of a pipeline at this moment (milliseconds since 1970). */
-export function viewPipeline(name: string, { state, fault }: PipelineReading, now: number): PipelineView {
+export function viewPipeline(
+  name: string,
+  { state, fault }: PipelineReading,
+  now: number,
+): PipelineView {
   // A run in the foreground makes a ledger, and leaves it to the daemon to read the file.
-  const unread = state.digest === undefined && state.through === undefined && !state.removed && state.errors.length === 0;
+  const unread =
+    state.digest === undefined &&
+    state.through === undefined &&
+    !state.removed &&
+    state.errors.length === 0;
   const said = unread ? [unreadText(name)] : state.errors;
   const errors = fault === undefined ? said : [...said, fault];
   const queued = [...state.queued];
@@ -119,7 +146,11 @@ function nextFire(name: string, state: PipelineState, now: number): string | nul
 export function schedulesInForce(state: PipelineState): Schedule[] {
   return (state.schedules as unknown as readonly Schedule[])
     .map(wholeSchedule)
-    .filter((schedule) => schedule.stopAfter === undefined || (state.ran[scheduleKey(schedule)] ?? 0) < schedule.stopAfter);
+    .filter(
+      (schedule) =>
+        schedule.stopAfter === undefined ||
+        (state.ran[scheduleKey(schedule)] ?? 0) < schedule.stopAfter,
+    );
 }
 
 /** A schedule as a ledger has it, with what a ledger may leave out. */
@@ -134,16 +165,22 @@ export function scheduleText(schedules: readonly Schedule[]): string | null {
 
 function oneSchedule(schedule: Schedule): string {
   if (typeof schedule.cron === "string")
-    return schedule.timezone === "UTC" || schedule.timezone === undefined ? schedule.cron : `${schedule.cron} ${schedule.timezone}`;
+    return schedule.timezone === "UTC" || schedule.timezone === undefined
+      ? schedule.cron
+      : `${schedule.cron} ${schedule.timezone}`;
   if (typeof schedule.intervalSeconds === "number") return `every ${schedule.intervalSeconds}s`;
   return typeof schedule.runOnceAt === "string" ? `once at ${schedule.runOnceAt}` : "?";
 }
 
-/** Files in the drop folder that no ledger speaks of: a daemon that was never up has not read them. */
+/**
+ * Files in the drop folder that no ledger speaks of: a daemon that was never up has not read them.
+ */
 export function unreadFiles(schedules: string, views: readonly PipelineView[]): string[] {
   const known = new Set(views.flatMap((view) => (view.file === null ? [] : [basename(view.file)])));
   const named = new Set(views.map((view) => view.name));
-  return pipelineFiles(schedules).filter((file) => !known.has(file) && !named.has(file.replace(/\.[a-z]+$/, "")));
+  return pipelineFiles(schedules).filter(
+    (file) => !known.has(file) && !named.has(file.replace(/\.[a-z]+$/, "")),
+  );
 }
 
 /** The names of the files at the drop folder's top level that are pipelines. */

@@ -1,7 +1,8 @@
 /**
- * What a run that waits is waiting for now, told from ledgers alone. What it was queued for is in its own; since then that may have ended and another
- * have its place, or another limit hold it. It is asked in the order in which the daemon asks (core/admission.ts): its own pipeline's runs, those of its
- * concurrency group, all.
+ * What a run that waits is waiting for now, told from ledgers alone. What it was queued for is in
+ * its own; since then that may have ended and another have its place, or another limit hold it. It
+ * is asked in the order in which the daemon asks (core/admission.ts): its own pipeline's runs,
+ * those of its concurrency group, all.
  */
 import { waitsFor, type Load } from "../core/admission.ts";
 import type { RunEvent } from "../core/event.ts";
@@ -42,18 +43,30 @@ export class PresentRuns {
     this.#pipelines = pipelines;
   }
 
-  /** What a run waits for. @param own its pipeline's runs; default: as the pipeline's ledger has them */
+  /**
+   * What a run waits for. @param own its pipeline's runs; default: as the pipeline's ledger has
+   * them
+   */
   waitsFor(run: string, own?: OwnRuns): string {
     const pipeline = run.slice(0, run.indexOf("@"));
     const state = this.#read(run);
     if (state === undefined) return "its ledger cannot be read";
     const { because = "it has not said", group, limits } = state;
-    return reasonNow({ run, said: because, group, limits }, own ?? this.#own(pipeline) ?? { active: [], queued: [] }, () => this.#shared());
+    return reasonNow(
+      { run, said: because, group, limits },
+      own ?? this.#own(pipeline) ?? { active: [], queued: [] },
+      () => this.#shared(),
+    );
   }
 
   #own(pipeline: string): OwnRuns | undefined {
     const state = readPipeline(this.#store, pipeline)?.state;
-    return state === undefined ? undefined : { active: [...state.active.keys()].filter((run) => !state.queued.has(run)), queued: [...state.queued] };
+    return state === undefined
+      ? undefined
+      : {
+          active: [...state.active.keys()].filter((run) => !state.queued.has(run)),
+          queued: [...state.queued],
+        };
   }
 
   /** What goes on in all pipelines. */
@@ -100,7 +113,10 @@ export class PresentRuns {
   }
 }
 
-/** A run as `orchd status RUN` shows it: of one that waits, what it waits for now. @throws CliError where there is no such run */
+/**
+ * A run as `orchd status RUN` shows it: of one that waits, what it waits for now. @throws CliError
+ * where there is no such run
+ */
 export function viewRunNow(store: RunStore, run: string): RunView {
   const reading = readRun(store, run);
   const view = viewRun(reading);
@@ -109,7 +125,10 @@ export function viewRunNow(store: RunStore, run: string): RunView {
     : { ...view, because: `it waits: ${new PresentRuns(store).waitsFor(run)}` };
 }
 
-/** What a run waits for now. @param shared what goes on in all pipelines; asked only where its own pipeline does not hold it */
+/**
+ * What a run waits for now. @param shared what goes on in all pipelines; asked only where its own
+ * pipeline does not hold it
+ */
 export function reasonNow(
   { run, said, group, limits }: WaitingRun,
   { active, queued }: OwnRuns,
@@ -120,18 +139,26 @@ export function reasonNow(
   const ahead = queued.slice(0, Math.max(0, queued.indexOf(run))).filter(alike);
   const lane = limits?.lane ?? (limits === undefined ? 1 : NO_LIMIT);
   const named = said.match(RUN_ID) ?? [];
-  // A ledger of an older release does not tell the limits: a reason that names no run is one, and holds as long as the run waits.
+  // A ledger of an older release does not tell the limits: a reason that names no run is one, and
+  // holds as long as the run waits.
   if (limits === undefined && named.length === 0) return said;
   if (running.length >= lane) {
     // What it was told holds as long as one of those that were named goes on.
     if (named.some((one) => running.includes(one))) return said;
-    return running.length === 1 ? `run ${running[0]!} goes on` : `${running.length} runs go on, the oldest is ${running[0]!}`;
+    return running.length === 1
+      ? `run ${running[0]!} goes on`
+      : `${running.length} runs go on, the oldest is ${running[0]!}`;
   }
   if (running.length + ahead.length >= lane) return `run ${ahead[0]!} waits before it`;
   if (limits !== undefined) {
     const entry = { run, pipeline: "", lane: "", limit: NO_LIMIT, priority: 0, order: 0, group };
-    const groups = group === undefined || limits.group === undefined ? {} : { [group]: limits.group };
-    const because = waitsFor(entry, { lanes: new Map(), ...shared() }, { groups, maxActiveRuns: limits.total });
+    const groups =
+      group === undefined || limits.group === undefined ? {} : { [group]: limits.group };
+    const because = waitsFor(
+      entry,
+      { lanes: new Map(), ...shared() },
+      { groups, maxActiveRuns: limits.total },
+    );
     if (because !== undefined) return because;
   }
   return `its turn, which comes when the daemon is up and a place is free; it was queued because ${said}`;

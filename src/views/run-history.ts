@@ -1,6 +1,6 @@
 /**
- * Runs of the past, the newest first, found through the pipelines' ledgers read backwards: no month folder is listed, and only as much is
- * read as is asked for.
+ * Runs of the past, the newest first, found through the pipelines' ledgers read backwards: no month
+ * folder is listed, and only as much is read as is asked for.
  */
 import { closeSync, openSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -20,7 +20,9 @@ export interface RunMention {
 
 const ROTATED = /^pipeline-.+\.jsonl$/;
 
-/** A pipeline's ledgers, the one in use first, then those that were rotated away, the newest first. */
+/**
+ * A pipeline's ledgers, the one in use first, then those that were rotated away, the newest first.
+ */
 export function pipelineLedgers(store: RunStore, pipeline: string): string[] {
   const folder = store.pipelineDir(pipeline);
   const rotated = namesIn(folder)
@@ -38,8 +40,14 @@ function namesIn(folder: string): string[] {
   }
 }
 
-/** A pipeline's ledger lines from the newest to the oldest, rotated files included. Lines that are no JSON objects are passed over. */
-export function* linesBackwards(store: RunStore, pipeline: string): Generator<Readonly<Record<string, unknown>>> {
+/**
+ * A pipeline's ledger lines from the newest to the oldest, rotated files included. Lines that are
+ * no JSON objects are passed over.
+ */
+export function* linesBackwards(
+  store: RunStore,
+  pipeline: string,
+): Generator<Readonly<Record<string, unknown>>> {
   for (const path of pipelineLedgers(store, pipeline)) {
     let fd: number;
     try {
@@ -67,6 +75,11 @@ export function* runsBackwards(store: RunStore, pipeline: string): Generator<Run
     if (typeof run !== "string" || typeof at !== "string" || seen.has(run)) continue;
     seen.add(run);
     const ended = type === "run.finished" && typeof status === "string";
-    yield { run, at, ...(ended ? { status } : {}), ...(ended && typeof durationMs === "number" ? { durationMs } : {}) };
+    yield {
+      run,
+      at,
+      ...(ended ? { status } : {}),
+      ...(ended && typeof durationMs === "number" ? { durationMs } : {}),
+    };
   }
 }

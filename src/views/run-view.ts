@@ -1,4 +1,6 @@
-/** One run as `orchd status RUN` shows it: a fold over its ledger, in a shape that scripts rely on. */
+/**
+ * One run as `orchd status RUN` shows it: a fold over its ledger, in a shape that scripts rely on.
+ */
 import { existsSync } from "node:fs";
 import type { RunEvent, RunLine, Trigger } from "../core/event.ts";
 import type { StepError } from "../core/failure.ts";
@@ -57,7 +59,8 @@ export function looksLikeRun(text: string): boolean {
  */
 export function runLedgerPath(store: RunStore, run: string): string {
   const path = parseRunId(run) === undefined ? undefined : store.runLedger(run);
-  if (path === undefined || !existsSync(path)) throw unknownError(`there is no run "${run}"; \`orchd runs\` lists those that there are.`);
+  if (path === undefined || !existsSync(path))
+    throw unknownError(`there is no run "${run}"; \`orchd runs\` lists those that there are.`);
   return path;
 }
 
@@ -67,7 +70,11 @@ export function runLedgerPath(store: RunStore, run: string): string {
  * @param until lines after this moment (milliseconds since 1970) are left out
  * @throws CliError where there is no such run, or its ledger has no header
  */
-export function readRun(store: RunStore, run: string, until = Number.POSITIVE_INFINITY): RunReading {
+export function readRun(
+  store: RunStore,
+  run: string,
+  until = Number.POSITIVE_INFINITY,
+): RunReading {
   const path = runLedgerPath(store, run);
   let state: RunState | undefined;
   const reading = readLedger<RunEvent>(path, {
@@ -82,15 +89,23 @@ export function readRun(store: RunStore, run: string, until = Number.POSITIVE_IN
       until === Number.POSITIVE_INFINITY
         ? "its ledger has no whole header; `orchd verify` says what is wrong with it"
         : "it had not been submitted by then";
-    throw new CliError(until === Number.POSITIVE_INFINITY ? EXIT.failed : EXIT.unknown, `the run "${run}" cannot be shown: ${why}.`);
+    throw new CliError(
+      until === Number.POSITIVE_INFINITY ? EXIT.failed : EXIT.unknown,
+      `the run "${run}" cannot be shown: ${why}.`,
+    );
   }
   if (reading.end !== "damaged" || reading.fault === undefined) return { state };
   return { state, fault: `line ${reading.fault.line}: ${reading.fault.fault}` };
 }
 
-/** A line with what it says of steps in place: a long snapshot is an artifact (semantics.md 18). @throws ArtifactUnusable */
+/**
+ * A line with what it says of steps in place: a long snapshot is an artifact (semantics.md 18).
+ * @throws ArtifactUnusable
+ */
 export function restored(store: RunStore, line: RunLine): RunLine {
-  return line.type === "run.submitted" || line.type === "step.added" ? restoreEvent(line, new Artifacts(store.artifacts)) : line;
+  return line.type === "run.submitted" || line.type === "step.added"
+    ? restoreEvent(line, new Artifacts(store.artifacts))
+    : line;
 }
 
 /** The shape that is printed. */

@@ -24,24 +24,37 @@ export interface BeforeLedger {
 }
 
 /** What was in force at `time` (milliseconds since 1970). */
-export function textAt(store: RunStore, pipeline: string, time: number): TextInForce | BeforeLedger {
+export function textAt(
+  store: RunStore,
+  pipeline: string,
+  time: number,
+): TextInForce | BeforeLedger {
   let until = Number.POSITIVE_INFINITY;
   let firstLoad: number | undefined;
   let older = false;
   let newer: Readonly<Record<string, unknown>> | undefined;
   for (const line of linesBackwards(store, pipeline)) {
     const at = Date.parse(String(line["at"]));
-    // A new file begins with what the one before it said last: no load of its own, and its checkpoint knows since when.
-    const repeated = line["type"] === "pipeline.loaded" && line["since"] === undefined && newer?.["type"] === "pipeline.checkpoint";
+    // A new file begins with what the one before it said last: no load of its own, and its
+    // checkpoint knows since when.
+    const repeated =
+      line["type"] === "pipeline.loaded" &&
+      line["since"] === undefined &&
+      newer?.["type"] === "pipeline.checkpoint";
     older = repeated || line["type"] === "pipeline.checkpoint";
     newer = line;
     const removed = line["type"] === "pipeline.removed";
-    const told = line["type"] === "pipeline.checkpoint" && typeof line["digest"] === "string" && line["removed"] !== true;
+    const told =
+      line["type"] === "pipeline.checkpoint" &&
+      typeof line["digest"] === "string" &&
+      line["removed"] !== true;
     if (repeated || (!removed && !told && line["type"] !== "pipeline.loaded")) continue;
     if (at <= time) {
       const since = Date.parse(String(line["since"]));
       return {
-        schedules: Array.isArray(line["schedules"]) ? (line["schedules"] as Schedule[]).map(wholeSchedule) : [],
+        schedules: Array.isArray(line["schedules"])
+          ? (line["schedules"] as Schedule[]).map(wholeSchedule)
+          : [],
         since: Number.isNaN(since) ? at : since,
         until,
         ...(removed ? { removedAt: at } : {}),

@@ -5,7 +5,10 @@ import { gapsBetween, instantOf, offsetAt } from "../core/schedule/zone.ts";
 
 const DAY_MS = 86_400_000;
 
-/** `2026-10-25T02:30:00+02:00`: local time with the offset that holds then. @param slot milliseconds since 1970 */
+/**
+ * `2026-10-25T02:30:00+02:00`: local time with the offset that holds then. @param slot milliseconds
+ * since 1970
+ */
 export function localText(slot: number, timezone: string): string {
   const offset = offsetAt(slot, timezone);
   const local = new Date(slot + offset).toISOString().slice(0, 19);
@@ -14,7 +17,10 @@ export function localText(slot: number, timezone: string): string {
   return `${local}${offset < 0 ? "-" : "+"}${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`;
 }
 
-/** What daylight saving does to a slot, as a remark that begins with `gap` or `overlap`; undefined where it does nothing. */
+/**
+ * What daylight saving does to a slot, as a remark that begins with `gap` or `overlap`; undefined
+ * where it does nothing.
+ */
 export function daylightNote(slot: number, schedule: Schedule): string | undefined {
   const { cron, timezone } = schedule;
   if (cron === undefined || timezone === "UTC") return undefined;
@@ -23,7 +29,8 @@ export function daylightNote(slot: number, schedule: Schedule): string | undefin
   if (gap !== undefined && cronCalculator(cron, timezone).fixedTime) {
     // The pattern asked on a clock that never changes names the time that does not exist here.
     const meant = cronCalculator(cron, "UTC").next(gap.fromLocal - 1_000);
-    if (meant !== undefined && meant < gap.toLocal) return `gap: ${clock(meant)} does not exist on this day, so it runs at ${clock(local)}`;
+    if (meant !== undefined && meant < gap.toLocal)
+      return `gap: ${clock(meant)} does not exist on this day, so it runs at ${clock(local)}`;
   }
   const twice = instantOf(local, timezone);
   if (twice.note !== "overlap") return undefined;

@@ -1,10 +1,19 @@
-/** `orchd status` as data: the daemon and its pipelines, read from files alone, so that it works with the daemon down. */
+/**
+ * `orchd status` as data: the daemon and its pipelines, read from files alone, so that it works
+ * with the daemon down.
+ */
 import { join } from "node:path";
 import { PIPELINE_NAME } from "../core/run-id.ts";
 import { readDaemon } from "../ledger/daemon-info.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import { unknownError } from "../cli/exit.ts";
-import { readPipeline, unreadFiles, unreadText, viewPipeline, type PipelineView } from "./pipeline-view.ts";
+import {
+  readPipeline,
+  unreadFiles,
+  unreadText,
+  viewPipeline,
+  type PipelineView,
+} from "./pipeline-view.ts";
 import type { Roots } from "../cli/roots.ts";
 import { PresentRuns } from "./present-runs.ts";
 
@@ -21,7 +30,10 @@ export interface DaemonView {
 
 /** `orchd status --json`. */
 export interface StatusView {
-  /** Null until it holds the lock, has recovered and has read the drop folder once (semantics.md 27a). */
+  /**
+   * Null until it holds the lock, has recovered and has read the drop folder once (semantics.md
+   * 27a).
+   */
   readonly daemon: DaemonView | null;
   readonly pipelines: readonly PipelineView[];
 }
@@ -30,7 +42,8 @@ export interface StatusView {
 export function readStatus(roots: Roots, target: string | undefined, now: number): StatusView {
   const store = new RunStore(roots.runs);
   const info = readDaemon(store.orchdDir);
-  const names = target === undefined ? store.pipelines() : PIPELINE_NAME.test(target) ? [target] : [];
+  const names =
+    target === undefined ? store.pipelines() : PIPELINE_NAME.test(target) ? [target] : [];
   const views = names.flatMap((name) => {
     const view = readView(store, name, now);
     return view === undefined ? [] : [view];
@@ -39,16 +52,38 @@ export function readStatus(roots: Roots, target: string | undefined, now: number
   const told = views.map((view) =>
     view.queued.length === 0
       ? view
-      : { ...view, waiting: view.queued.slice(0, WAITING_SHOWN).map((run) => ({ run, because: present.waitsFor(run, view) })) },
+      : {
+          ...view,
+          waiting: view.queued
+            .slice(0, WAITING_SHOWN)
+            .map((run) => ({ run, because: present.waitsFor(run, view) })),
+        },
   );
-  // Removed pipelines are history; they are shown while they still run, and to whoever asks for one by name.
-  const shown = told.filter((view) => target !== undefined || view.removed !== true || view.active.length + view.queued.length > 0);
+  // Removed pipelines are history; they are shown while they still run, and to whoever asks for one
+  // by name.
+  const shown = told.filter(
+    (view) =>
+      target !== undefined || view.removed !== true || view.active.length + view.queued.length > 0,
+  );
   // With a daemon up, a file that no ledger speaks of is one it is about to read.
-  const unread = info === null ? unreadFiles(roots.schedules, views).map((file) => unreadView(roots.schedules, file)) : [];
-  const pipelines = [...shown, ...unread.filter((view) => target === undefined || view.name === target)].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const unread =
+    info === null
+      ? unreadFiles(roots.schedules, views).map((file) => unreadView(roots.schedules, file))
+      : [];
+  const pipelines = [
+    ...shown,
+    ...unread.filter((view) => target === undefined || view.name === target),
+  ].sort((a, b) => (a.name < b.name ? -1 : 1));
   if (target !== undefined && pipelines.length === 0)
-    throw unknownError(`there is no pipeline "${target}"; \`orchd status\` lists those that there are.`);
-  return { daemon: info?.ready ? { pid: info.pid, since: info.since, version: info.version, tz: info.tz } : null, pipelines };
+    throw unknownError(
+      `there is no pipeline "${target}"; \`orchd status\` lists those that there are.`,
+    );
+  return {
+    daemon: info?.ready
+      ? { pid: info.pid, since: info.since, version: info.version, tz: info.tz }
+      : null,
+    pipelines,
+  };
 }
 
 function readView(store: RunStore, name: string, now: number): PipelineView | undefined {
@@ -62,7 +97,12 @@ function readView(store: RunStore, name: string, now: number): PipelineView | un
 }
 
 function unreadView(schedules: string, file: string): PipelineView {
-  return { ...emptyView(file.replace(/\.[a-z]+$/, "")), file: join(schedules, file), errors: [unreadText(file, file)], unread: true };
+  return {
+    ...emptyView(file.replace(/\.[a-z]+$/, "")),
+    file: join(schedules, file),
+    errors: [unreadText(file, file)],
+    unread: true,
+  };
 }
 
 function emptyView(name: string): PipelineView {

@@ -8,7 +8,10 @@ import { completedRun, header, loaded, writePipeline, writeRun } from "./hand-le
 
 const RUN = "p@20261123T020000Z";
 const MANUAL = "p@20261123T101512.481Z-m";
-const YAML = { "schedules/p.yaml": "steps: { only: { run: 'true' } }\n", "schedules/log-digest.yaml": "steps: {}\n" };
+const YAML = {
+  "schedules/p.yaml": "steps: { only: { run: 'true' } }\n",
+  "schedules/log-digest.yaml": "steps: {}\n",
+};
 
 describe("with no daemon", () => {
   it.each([
@@ -21,11 +24,31 @@ describe("with no daemon", () => {
     [["stop", RUN], { type: "stop", run: RUN, mode: "graceful" }],
     [["stop", RUN, "--force"], { type: "stop", run: RUN, mode: "force" }],
     [["rerun", RUN, "--failed"], { type: "rerun", run: RUN, failed: true }],
-    [["rerun", RUN, "--from", "only", "--edited"], { type: "rerun", run: RUN, from: "only", edited: true }],
+    [
+      ["rerun", RUN, "--from", "only", "--edited"],
+      { type: "rerun", run: RUN, from: "only", edited: true },
+    ],
     [["repair", RUN], { type: "repair", run: RUN }],
     [
-      ["backfill", "p", "--from", "2026-11-01", "--to", "2026-11-02T00:00:00Z", "--failed", "--max-active", "3"],
-      { type: "backfill", pipeline: "p", from: "2026-11-01T00:00:00.000Z", to: "2026-11-02T00:00:00.000Z", which: "failed", maxActive: 3 },
+      [
+        "backfill",
+        "p",
+        "--from",
+        "2026-11-01",
+        "--to",
+        "2026-11-02T00:00:00Z",
+        "--failed",
+        "--max-active",
+        "3",
+      ],
+      {
+        type: "backfill",
+        pipeline: "p",
+        from: "2026-11-01T00:00:00.000Z",
+        to: "2026-11-02T00:00:00.000Z",
+        which: "failed",
+        maxActive: 3,
+      },
     ],
     [["backfill", "--cancel", "some-id"], { type: "cancel_backfill", id: "some-id" }],
   ])("%j leaves its request, says so, and exits 0", async (words, expected) => {
@@ -34,7 +57,9 @@ describe("with no daemon", () => {
     const { status, stdout, stderr } = await orchd(root, ...words);
     expect(status).toBe(0);
     expect(stdout).toBe("");
-    expect(stderr).toMatch(/^no daemon runs: the request is kept \(\S+\) and will be honoured once `orchd start` runs\.\n$/);
+    expect(stderr).toMatch(
+      /^no daemon runs: the request is kept \(\S+\) and will be honoured once `orchd start` runs\.\n$/,
+    );
     const [request] = requestsIn(runs);
     expect(request).toEqual({ ...expected, by: expect.stringMatching(/^cli:./) });
   });
@@ -83,7 +108,11 @@ describe("what cannot be", () => {
     [["run", "p", "-p", "x"], 2, /no NAME=VALUE/],
     [["backfill", "p"], 2, /--from and --to are both needed/],
     [["backfill", "p", "--from", "2026-11-02", "--to", "2026-11-01"], 2, /swap them/],
-    [["backfill", "p", "--from", "2026-11-01", "--to", "2026-11-02", "--all", "--failed"], 2, /exclude each other/],
+    [
+      ["backfill", "p", "--from", "2026-11-01", "--to", "2026-11-02", "--all", "--failed"],
+      2,
+      /exclude each other/,
+    ],
     [["stop", "p@20261123T040000Z"], 5, /has ended already, completed/],
   ])("%j exits %i", async (words, expected, message) => {
     const { root, runs } = tempRoot(YAML);
@@ -117,11 +146,16 @@ describe("with a daemon", () => {
   it("prints the run that was made, and exits 5 with the reason where it is refused", async () => {
     const { root, runs } = tempRoot(YAML);
     const daemon = fakeDaemon(runs, (request) =>
-      request.type === "submit" ? { accepted: true, run: MANUAL } : { accepted: false, reason: "it is paused already" },
+      request.type === "submit"
+        ? { accepted: true, run: MANUAL }
+        : { accepted: false, reason: "it is paused already" },
     );
     const done = await orchd(root, "run", "p");
     expect(done).toMatchObject({ status: 0, stdout: `${MANUAL}\n`, stderr: "" });
-    expect((await orchd(root, "run", "p", "--json")).json()).toMatchObject({ accepted: true, run: MANUAL });
+    expect((await orchd(root, "run", "p", "--json")).json()).toMatchObject({
+      accepted: true,
+      run: MANUAL,
+    });
     const refused = await orchd(root, "pause", "p", "--json");
     expect(refused.status).toBe(5);
     expect(refused.stderr).toBe("orchd: refused: it is paused already.\n");
@@ -135,21 +169,43 @@ describe("with a daemon", () => {
     const events = completedRun(MANUAL);
     fakeDaemon(runs, ({ params }) => {
       const failed = (params as { fail?: boolean } | undefined)?.fail === true;
-      const step = { type: "step.failed", step: "only", attempt: 1, error: { name: "Error", message: "no such luck" } };
+      const step = {
+        type: "step.failed",
+        step: "only",
+        attempt: 1,
+        error: { name: "Error", message: "no such luck" },
+      };
       writeRun(
         runs,
         MANUAL,
-        failed ? [...events.slice(0, 3), step, { type: "run.finished", status: "failed", because: 'step "only" failed', durationMs: 3_000 }] : events,
+        failed
+          ? [
+              ...events.slice(0, 3),
+              step,
+              {
+                type: "run.finished",
+                status: "failed",
+                because: 'step "only" failed',
+                durationMs: 3_000,
+              },
+            ]
+          : events,
       );
       return { accepted: true, run: MANUAL };
     });
     const done = await orchd(root, "run", "p", "--wait", "--json");
     expect({ status: done.status, stderr: done.stderr }).toEqual({ status: 0, stderr: "" });
-    expect(done.json()).toMatchObject({ run: MANUAL, status: "completed", steps: [{ step: "only", status: "completed" }] });
+    expect(done.json()).toMatchObject({
+      run: MANUAL,
+      status: "completed",
+      steps: [{ step: "only", status: "completed" }],
+    });
     const failed = await orchd(root, "run", "p", "--wait", "-p", "fail=true");
     expect(failed.status).toBe(1);
     expect(failed.stdout).toMatch(/step\.failed only Error: no such luck/);
-    expect(failed.stdout).toMatch(/failed in 3s: step "only" failed\n {2}only: Error: no such luck\n$/);
+    expect(failed.stdout).toMatch(
+      /failed in 3s: step "only" failed\n {2}only: Error: no such luck\n$/,
+    );
   });
 
   it("follows a run whose orchestrator is a synchronous one without being told to", async () => {
@@ -168,7 +224,12 @@ describe("with a daemon", () => {
     expect((await orchd(root, "status", "--json")).json()).toMatchObject({ daemon: null });
     holdEpoch(runs);
     expect((await orchd(root, "status", "--json")).json()).toEqual({
-      daemon: { pid: process.pid, since: "2026-11-23T00:00:00.000Z", version: "9.9.9", tz: "2026c" },
+      daemon: {
+        pid: process.pid,
+        since: "2026-11-23T00:00:00.000Z",
+        version: "9.9.9",
+        tz: "2026c",
+      },
       pipelines: [],
     });
   });
@@ -177,10 +238,16 @@ describe("with a daemon", () => {
     const { root, runs } = tempRoot();
     const daemon = fakeDaemon(runs, ({ type }) =>
       type === "prune"
-        ? { accepted: true, result: { runs: [{ run: RUN, because: "old" }], kept: [], bytes: 5, files: 0 } }
+        ? {
+            accepted: true,
+            result: { runs: [{ run: RUN, because: "old" }], kept: [], bytes: 5, files: 0 },
+          }
         : { accepted: false, reason: "no" },
     );
-    expect((await orchd(root, "prune", "--keep-days", "3.5", "--json")).json()).toMatchObject({ runs: [{ run: RUN, because: "old" }], bytes: 5 });
+    expect((await orchd(root, "prune", "--keep-days", "3.5", "--json")).json()).toMatchObject({
+      runs: [{ run: RUN, because: "old" }],
+      bytes: 5,
+    });
     expect((await orchd(root, "verify", "--rebuild")).status).toBe(5);
     expect(daemon.taken).toMatchObject([{ type: "prune", keepDays: 3.5 }, { type: "rebuild" }]);
   });

@@ -45,9 +45,13 @@ CRON_TZ=Europe/Berlin
   it("reads % as cron does: the first ends the command, the others are line feeds, an escaped one is itself", () => {
     const [entry] = parseCrontab("0 0 * * * date +\\%F; cat%first%second 50\\%", USER).entries;
     expect(entry).toMatchObject({ command: "date +%F; cat", stdin: "first\nsecond 50%" });
-    expect(execFileSync("/bin/sh", ["-c", shellText({ command: "cat; echo end", stdin: "first\nsecond 50%" })], { encoding: "utf8" })).toBe(
-      "first\nsecond 50%\nend\n",
-    );
+    expect(
+      execFileSync(
+        "/bin/sh",
+        ["-c", shellText({ command: "cat; echo end", stdin: "first\nsecond 50%" })],
+        { encoding: "utf8" },
+      ),
+    ).toBe("first\nsecond 50%\nend\n");
   });
 
   it("does not let a command's input end the here-document early", () => {
@@ -76,7 +80,9 @@ describe("a system crontab", () => {
     expect(parseCrontab(text, { system: true, user: "root" }).entries).toMatchObject([
       { cron: "17 * * * *", command: "cd / && run-parts --report /etc/cron.hourly" },
     ]);
-    expect(parseCrontab("* * * * * root", { system: true, user: "root" }).refused[0]?.reason).toMatch(/no user and command/);
+    expect(
+      parseCrontab("* * * * * root", { system: true, user: "root" }).refused[0]?.reason,
+    ).toMatch(/no user and command/);
   });
 });
 
@@ -103,13 +109,16 @@ nonsense CMD (x)
   it("is compared as far as orchd has decided, not only as far as it fired", () => {
     const minute = (of: number): number => Date.UTC(2026, 10, 23, 2, of);
     const starts = [0, 5, 10, 15].map((of) => ({ minute: minute(of), command: "poll" }));
-    const alone = (through?: number): readonly string[] => compareWithCron("poll", "poll", starts, [minute(0), minute(5)], through).onlyCron;
+    const alone = (through?: number): readonly string[] =>
+      compareWithCron("poll", "poll", starts, [minute(0), minute(5)], through).onlyCron;
     expect(alone()).toEqual([]);
     expect(alone(minute(10))).toEqual(["2026-11-23T02:10:00.000Z"]);
   });
 
   it("is compared over the time that both cover", () => {
-    const starts = [0, 5, 10, 15, 20].map((minute) => ({ minute: at(minute), command: "backup" })).concat({ minute: at(12), command: "other" });
+    const starts = [0, 5, 10, 15, 20]
+      .map((minute) => ({ minute: at(minute), command: "backup" }))
+      .concat({ minute: at(12), command: "other" });
     const slots = [at(5), at(10), at(12), at(20), at(25)];
     expect(compareWithCron("backup", " backup ", starts, slots)).toEqual({
       pipeline: "backup",

@@ -1,10 +1,24 @@
-/** Plays a daemon for the command line: it is shown by an epoch file of this very process, and answers requests as it is told. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
+/**
+ * Plays a daemon for the command line: it is shown by an epoch file of this very process, and
+ * answers requests as it is told.
+ */
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 
 /** A request as it was left. */
-export type LeftRequest = Readonly<Record<string, unknown>> & { readonly type: string; readonly by: string };
+export type LeftRequest = Readonly<Record<string, unknown>> & {
+  readonly type: string;
+  readonly by: string;
+};
 
 /** The requests that are in the folder. */
 export function requestsIn(runs: string): LeftRequest[] {
@@ -34,7 +48,10 @@ export function holdEpoch(runs: string, more: Readonly<Record<string, unknown>> 
   writeFileSync(join(runs, ".orchd/epoch/1"), JSON.stringify(holder));
 }
 
-/** Holds the epoch and answers requests. `act` may write ledgers before its answer is given; a request that it gives none for is left. */
+/**
+ * Holds the epoch and answers requests. `act` may write ledgers before its answer is given; a
+ * request that it gives none for is left.
+ */
 export function fakeDaemon(
   runs: string,
   act: (request: LeftRequest) => Readonly<Record<string, unknown>> | undefined,

@@ -37,7 +37,8 @@ describe("the hand-written parser of orchd status", () => {
     const slow = await parseProgram(given, "0", 80);
     if (slow.kind !== "command") throw new Error("no command");
     expect(slow.command.name).toBe("status");
-    for (const name of ["target", "root", "runs", "schedules"]) expect(fast.text(name)).toBe(slow.args.text(name));
+    for (const name of ["target", "root", "runs", "schedules"])
+      expect(fast.text(name)).toBe(slow.args.text(name));
     expect(fast.flag("json")).toBe(slow.args.flag("json"));
   });
 
@@ -68,7 +69,11 @@ describe("the words of every command", () => {
   });
 
   it("lets options be repeated, given before and after, and negates nothing", async () => {
-    const parsed = await parseProgram(["run", "-p", "a=1", "p", "-p", "b.c=2", "--no-cache", "--wait"], "0", 80);
+    const parsed = await parseProgram(
+      ["run", "-p", "a=1", "p", "-p", "b.c=2", "--no-cache", "--wait"],
+      "0",
+      80,
+    );
     if (parsed.kind !== "command") throw new Error("no command");
     expect(parsed.args.list("param")).toEqual(["a=1", "b.c=2"]);
     expect(parsed.args.text("pipeline")).toBe("p");

@@ -9,7 +9,8 @@ import { completedRun, loaded, writePipeline, writeRun } from "./hand-ledger.ts"
 describe("orchd validate", () => {
   it("exits 0 where every file is good, and says what each is", async () => {
     const { root } = tempRoot({
-      "schedules/a.yaml": 'schedule: { cron: "* * * * * *" }\nsteps: { one: { run: "true" }, two: { run: "true", after: one } }\n',
+      "schedules/a.yaml":
+        'schedule: { cron: "* * * * * *" }\nsteps: { one: { run: "true" }, two: { run: "true", after: one } }\n',
       "schedules/b.json": '{"steps": {"one": {"uses": "./steps/x.ts"}}}',
       "schedules/steps/x.ts": "export default async (): Promise<number> => 1;\n",
       "schedules/.hidden.yaml": "nonsense: [",
@@ -17,8 +18,22 @@ describe("orchd validate", () => {
     const { status, stderr, json } = await orchd(root, "validate", "--json");
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
     expect(json()).toMatchObject([
-      { file: join(root, "schedules/a.yaml"), name: "a", valid: true, errors: [], schedule: "* * * * * *", steps: 2 },
-      { file: join(root, "schedules/b.json"), name: "b", valid: true, errors: [], schedule: null, steps: 1 },
+      {
+        file: join(root, "schedules/a.yaml"),
+        name: "a",
+        valid: true,
+        errors: [],
+        schedule: "* * * * * *",
+        steps: 2,
+      },
+      {
+        file: join(root, "schedules/b.json"),
+        name: "b",
+        valid: true,
+        errors: [],
+        schedule: null,
+        steps: 1,
+      },
     ]);
     expect(json<{ warnings: string[] }[]>()[0]!.warnings.join()).toMatch(/seconds/);
   });
@@ -33,13 +48,20 @@ describe("orchd validate", () => {
     expect(status).toBe(2);
     expect(stdout).toMatch(/a\.yaml:2:3: .*crom.*cron/);
     expect(stdout).toMatch(/c\.yaml: name "c" is taken by .*b\.yaml/);
-    expect(stderr).toBe("orchd: 2 files of 3 are invalid; correct what is said above and validate again.\n");
+    expect(stderr).toBe(
+      "orchd: 2 files of 3 are invalid; correct what is said above and validate again.\n",
+    );
     expect(readdirSync(runs).filter((name) => name !== ".orchd")).toEqual([]);
   });
 
   it("checks the files that are named, here or in the drop folder", async () => {
-    const { root } = tempRoot({ "schedules/a.yaml": 'steps: { one: { run: "true" } }\n', "elsewhere/b.yaml": "steps: 1\n" });
-    expect((await orchd(root, "validate", "a.yaml", "--json")).json()).toMatchObject([{ name: "a", valid: true }]);
+    const { root } = tempRoot({
+      "schedules/a.yaml": 'steps: { one: { run: "true" } }\n',
+      "elsewhere/b.yaml": "steps: 1\n",
+    });
+    expect((await orchd(root, "validate", "a.yaml", "--json")).json()).toMatchObject([
+      { name: "a", valid: true },
+    ]);
     const bad = await orchd(root, "validate", "elsewhere/b.yaml", "--json");
     expect(bad.status).toBe(2);
     expect(bad.json()).toMatchObject([{ name: "b", valid: false }]);
@@ -59,7 +81,10 @@ describe("orchd validate", () => {
   });
 
   it("checks orchd.yaml first", async () => {
-    const { root } = tempRoot({ "orchd.yaml": "timezon: UTC\n", "schedules/a.yaml": 'steps: { one: { run: "true" } }\n' });
+    const { root } = tempRoot({
+      "orchd.yaml": "timezon: UTC\n",
+      "schedules/a.yaml": 'steps: { one: { run: "true" } }\n',
+    });
     const { status, stderr } = await orchd(root, "validate");
     expect(status).toBe(2);
     expect(stderr).toMatch(/orchd\.yaml:1:1: .*timezon.*timezone/);
@@ -74,12 +99,15 @@ interface Next {
 }
 
 describe("orchd next", () => {
-  const next = async (root: string, ...words: string[]): Promise<Next[]> => (await orchd(root, "next", "--json", ...words)).json<Next[]>();
+  const next = async (root: string, ...words: string[]): Promise<Next[]> =>
+    (await orchd(root, "next", "--json", ...words)).json<Next[]>();
 
   it("lists slots strictly after --from, of all pipelines by time, though no daemon ever ran", async () => {
     const { root } = tempRoot({
-      "schedules/a.yaml": 'schedule: { cron: "*/10 * * * *", timezone: Europe/Berlin }\nsteps: { one: { run: "true" } }\n',
-      "schedules/b.yaml": 'schedule: { intervalSeconds: 1200, startTime: "2026-11-23T00:05:00Z" }\nsteps: { one: { run: "true" } }\n',
+      "schedules/a.yaml":
+        'schedule: { cron: "*/10 * * * *", timezone: Europe/Berlin }\nsteps: { one: { run: "true" } }\n',
+      "schedules/b.yaml":
+        'schedule: { intervalSeconds: 1200, startTime: "2026-11-23T00:05:00Z" }\nsteps: { one: { run: "true" } }\n',
       "schedules/c.yaml": 'steps: { one: { run: "true" } }\n',
     });
     expect(await next(root, "--from", "2026-11-23T02:00:00Z", "-n", "4")).toEqual([
@@ -88,13 +116,18 @@ describe("orchd next", () => {
       { pipeline: "a", slot: "2026-11-23T02:20:00.000Z", local: "2026-11-23T03:20:00+01:00" },
       { pipeline: "b", slot: "2026-11-23T02:25:00.000Z", local: "2026-11-23T02:25:00Z" },
     ]);
-    expect(await next(root, "a", "--from", "2026-11-23T02:00:00Z", "-n", "1")).toMatchObject([{ pipeline: "a" }]);
+    expect(await next(root, "a", "--from", "2026-11-23T02:00:00Z", "-n", "1")).toMatchObject([
+      { pipeline: "a" },
+    ]);
     expect(await next(root, "c")).toEqual([]);
     expect((await orchd(root, "next", "d")).status).toBe(3);
   });
 
   it("marks what daylight saving does to a fixed time", async () => {
-    const { root } = tempRoot({ "schedules/a.yaml": 'schedule: { cron: "30 2 * * *", timezone: Europe/Berlin }\nsteps: { one: { run: "true" } }\n' });
+    const { root } = tempRoot({
+      "schedules/a.yaml":
+        'schedule: { cron: "30 2 * * *", timezone: Europe/Berlin }\nsteps: { one: { run: "true" } }\n',
+    });
     expect(await next(root, "--from", "2027-03-27T12:00:00Z", "-n", "2")).toEqual([
       {
         pipeline: "a",
@@ -117,7 +150,8 @@ describe("orchd next", () => {
 
   it("marks both passes of a pattern that follows real time", async () => {
     const { root } = tempRoot({
-      "schedules/a.yaml": 'schedule: { cron: "*/30 * * * *", timezone: Europe/Berlin }\nsteps: { one: { run: "true" } }\n',
+      "schedules/a.yaml":
+        'schedule: { cron: "*/30 * * * *", timezone: Europe/Berlin }\nsteps: { one: { run: "true" } }\n',
     });
     const slots = await next(root, "--from", "2027-10-30T23:59:59Z", "-n", "5");
     expect(slots.map(({ local, note }) => [local, note?.slice(-6)])).toEqual([
@@ -140,7 +174,16 @@ describe("orchd next", () => {
       /blackout .*: it will be skipped; paused: it will be skipped/,
     );
     writePipeline(runs, "b", [{ ...loaded("5 * * * *"), file: join(root, "schedules/b.yaml") }]);
-    const answer = await orchd(root, "next", "b", "--from", "2026-11-23T02:00:00Z", "-n", "1", "--json");
+    const answer = await orchd(
+      root,
+      "next",
+      "b",
+      "--from",
+      "2026-11-23T02:00:00Z",
+      "-n",
+      "1",
+      "--json",
+    );
     expect(answer.json()).toMatchObject([{ slot: "2026-11-23T02:05:00.000Z" }]);
     expect(answer.stderr).toMatch(/b\.yaml:1:8: .*; its last good version counts/);
   });
@@ -149,7 +192,8 @@ describe("orchd next", () => {
     const { root, runs } = tempRoot({
       "schedules/a.yaml": 'schedule: { cron: "*/5 * * * *" }\nsteps: { one: { run: "true" } }\n',
       "schedules/b.yaml": 'schedule: { cron: "0 * * * *" }\nsteps: { one: { run: "true" } }\n',
-      "schedules/c.yaml": 'schedule: { cron: "30 2 * * *", timezone: Europe/Berlin }\nsteps: { one: { run: "true" } }\n',
+      "schedules/c.yaml":
+        'schedule: { cron: "30 2 * * *", timezone: Europe/Berlin }\nsteps: { one: { run: "true" } }\n',
     });
     const ends = [1, 2, 3, 4].map((minute) => ({
       type: "run.finished",
@@ -158,38 +202,77 @@ describe("orchd next", () => {
       durationMs: 400_000,
     }));
     writePipeline(runs, "a", [loaded("*/5 * * * *"), ...ends]);
-    const { json } = await orchd(root, "next", "--days", "2", "--from", "2027-03-27T00:30:00Z", "--pile-up", "1", "--json");
-    const found = json<{ slots: number; pileUps: { second: string; count: number; pipelines: string[] }[]; overlaps: unknown[]; moved: Next[] }>();
+    const { json } = await orchd(
+      root,
+      "next",
+      "--days",
+      "2",
+      "--from",
+      "2027-03-27T00:30:00Z",
+      "--pile-up",
+      "1",
+      "--json",
+    );
+    const found = json<{
+      slots: number;
+      pileUps: { second: string; count: number; pipelines: string[] }[];
+      overlaps: unknown[];
+      moved: Next[];
+    }>();
     expect(found.slots).toBe(2 * 24 * 12 + 2 * 24 + 3);
     expect(found.pileUps).toHaveLength(50);
-    expect(found.pileUps[0]).toEqual({ count: 3, second: "2027-03-28T01:00:00.000Z", pipelines: ["a", "b", "c"] });
-    expect(found.overlaps).toMatchObject([{ pipeline: "a", everyMs: 300_000, medianMs: 400_000, slots: 2 * 24 * 12 - 1 }]);
+    expect(found.pileUps[0]).toEqual({
+      count: 3,
+      second: "2027-03-28T01:00:00.000Z",
+      pipelines: ["a", "b", "c"],
+    });
+    expect(found.overlaps).toMatchObject([
+      { pipeline: "a", everyMs: 300_000, medianMs: 400_000, slots: 2 * 24 * 12 - 1 },
+    ]);
     expect(found.moved).toMatchObject([{ pipeline: "c", note: expect.stringMatching(/^gap/) }]);
     expect((await orchd(root, "next", "--days", "2")).stdout).toMatch(/pile-ups: none/);
   });
 
   it("says where it stopped looking at a pipeline that has more slots than it counts", async () => {
     const { root } = tempRoot({
-      "schedules/fast.yaml": 'schedule: { intervalSeconds: 1, startTime: 2026-01-01T00:00:00Z }\nsteps: { one: { run: "true" } }\n',
+      "schedules/fast.yaml":
+        'schedule: { intervalSeconds: 1, startTime: 2026-01-01T00:00:00Z }\nsteps: { one: { run: "true" } }\n',
     });
     const { stdout } = await orchd(root, "next", "--days", "8", "--from", "2027-01-01T00:00:00Z");
-    expect(stdout).toMatch(/^fast: only its first 604800 slots are looked at, through 2027-01-08 00:00:00Z$/m);
+    expect(stdout).toMatch(
+      /^fast: only its first 604800 slots are looked at, through 2027-01-08 00:00:00Z$/m,
+    );
   });
 });
 
 describe("orchd backfill --dry-run", () => {
   it("says how many slots there are, how many would run, and how long by history", async () => {
-    const { root, runs } = tempRoot({ "schedules/p.yaml": 'schedule: { cron: "0 * * * *" }\nsteps: { only: { run: "true" } }\n' });
+    const { root, runs } = tempRoot({
+      "schedules/p.yaml": 'schedule: { cron: "0 * * * *" }\nsteps: { only: { run: "true" } }\n',
+    });
     const failed = "p@20261123T020000Z";
     writeRun(
       runs,
       failed,
-      completedRun(failed).map((event) => (event.type === "run.finished" ? { ...event, status: "failed" } : event)),
+      completedRun(failed).map((event) =>
+        event.type === "run.finished" ? { ...event, status: "failed" } : event,
+      ),
     );
     writeRun(runs, "p@20261123T030000Z", completedRun("p@20261123T030000Z"));
-    writePipeline(runs, "p", [loaded("0 * * * *"), { type: "run.finished", run: "p@20261123T030000Z", status: "completed", durationMs: 3_000 }]);
-    const span = ["--from", "2026-11-23T00:00:00Z", "--to", "2026-11-23T05:00:00Z", "--dry-run", "--json"];
-    const dry = async (...words: string[]): Promise<unknown> => (await orchd(root, "backfill", "p", ...span, ...words)).json();
+    writePipeline(runs, "p", [
+      loaded("0 * * * *"),
+      { type: "run.finished", run: "p@20261123T030000Z", status: "completed", durationMs: 3_000 },
+    ]);
+    const span = [
+      "--from",
+      "2026-11-23T00:00:00Z",
+      "--to",
+      "2026-11-23T05:00:00Z",
+      "--dry-run",
+      "--json",
+    ];
+    const dry = async (...words: string[]): Promise<unknown> =>
+      (await orchd(root, "backfill", "p", ...span, ...words)).json();
     expect(await dry()).toMatchObject({
       slots: 6,
       runs: 4,
@@ -200,8 +283,16 @@ describe("orchd backfill --dry-run", () => {
       first: "2026-11-23T00:00:00.000Z",
       last: "2026-11-23T05:00:00.000Z",
     });
-    expect(await dry("--failed")).toMatchObject({ slots: 6, runs: 1, first: "2026-11-23T02:00:00.000Z" });
-    expect(await dry("--all", "--max-active", "4")).toMatchObject({ slots: 6, runs: 6, estimatedMs: 6_000 });
+    expect(await dry("--failed")).toMatchObject({
+      slots: 6,
+      runs: 1,
+      first: "2026-11-23T02:00:00.000Z",
+    });
+    expect(await dry("--all", "--max-active", "4")).toMatchObject({
+      slots: 6,
+      runs: 6,
+      estimatedMs: 6_000,
+    });
     expect(existsSync(join(runs, ".orchd/requests"))).toBe(false);
   });
 });
@@ -211,9 +302,9 @@ describe("getting started", () => {
     const { root } = tempRoot();
     const made = await orchd(root, "init", "new", "--json");
     expect(made.json()).toMatchObject({ root: join(root, "new"), kept: [] });
-    expect((await orchd(root, "validate", "--root", join(root, "new"), "--json")).json()).toMatchObject([
-      { name: "disk-report", valid: true, warnings: [] },
-    ]);
+    expect(
+      (await orchd(root, "validate", "--root", join(root, "new"), "--json")).json(),
+    ).toMatchObject([{ name: "disk-report", valid: true, warnings: [] }]);
     writeFileSync(join(root, "new/orchd.yaml"), "mine");
     const again = await orchd(root, "init", "new", "--json");
     expect(again.json()).toMatchObject({ made: [], kept: expect.arrayContaining(["orchd.yaml"]) });
@@ -246,7 +337,9 @@ describe("getting started", () => {
     const text = readFileSync(join(schedules, "backup.yaml"), "utf8");
     expect(text).toMatch(/shadow: true/);
     expect(text).toMatch(/PATH: \/opt\/bin:\/bin/);
-    expect((await orchd(root, "import", "crontab", crontab, "--shadow", "--json")).json()).toMatchObject({
+    expect(
+      (await orchd(root, "import", "crontab", crontab, "--shadow", "--json")).json(),
+    ).toMatchObject({
       imported: [{ unchanged: true }, { unchanged: true }],
     });
     expect(readdirSync(schedules)).toHaveLength(2);
@@ -268,14 +361,24 @@ describe("getting started", () => {
     writePipeline(runs, "backup", [loaded("0 * * * *"), ...fired]);
     const words = ["import", "crontab", "crontab", "--compare", "log", "--json"];
     const same = await orchd(root, ...words);
-    expect({ status: same.status, found: same.json() }).toEqual({ status: 0, found: [{ pipeline: "backup", both: 2, onlyCron: [], onlyOrchd: [] }] });
-    writePipeline(runs, "backup", [loaded("0 * * * *"), fired[0]!, { ...fired[1]!, slot: "2026-11-23T02:30:00.000Z" }, fired[1]!]);
+    expect({ status: same.status, found: same.json() }).toEqual({
+      status: 0,
+      found: [{ pipeline: "backup", both: 2, onlyCron: [], onlyOrchd: [] }],
+    });
+    writePipeline(runs, "backup", [
+      loaded("0 * * * *"),
+      fired[0]!,
+      { ...fired[1]!, slot: "2026-11-23T02:30:00.000Z" },
+      fired[1]!,
+    ]);
     expect((await orchd(root, ...words)).status).toBe(1);
   });
 
   it("import crontab reads standard input, and writes nothing on a dry run", async () => {
     const { root, schedules } = tempRoot();
-    const { status, stdout } = await orchd(root, "import", "crontab", "-", "--dry-run", { input: "0 0 * * * /bin/true\n" });
+    const { status, stdout } = await orchd(root, "import", "crontab", "-", "--dry-run", {
+      input: "0 0 * * * /bin/true\n",
+    });
     expect(status).toBe(0);
     expect(stdout).toMatch(/cron: 0 0 \* \* \*/);
     expect(readdirSync(schedules)).toEqual([]);
@@ -356,7 +459,11 @@ describe("help", () => {
       expect(stdout).toMatch(new RegExp(`^ +orchd ${name}\\b`, "m"));
     }
     expect((await orchd(root, "--version")).stdout.trim()).toBe(
-      (JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }).version,
+      (
+        JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+          version: string;
+        }
+      ).version,
     );
     expect((await orchd(root, "run", "--help")).stdout).toMatch(/--no-cache/);
   });

@@ -1,18 +1,35 @@
-/** Ledgers written by hand, line by line from docs/ledger.md: no daemon has to have run for a command to be tried over them. */
+/**
+ * Ledgers written by hand, line by line from docs/ledger.md: no daemon has to have run for a
+ * command to be tried over them.
+ */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
 
 /** An event without its framing; `at` is given beside it. */
-export type HandEvent = { readonly type: string; readonly at?: string } & Readonly<Record<string, unknown>>;
+export type HandEvent = { readonly type: string; readonly at?: string } & Readonly<
+  Record<string, unknown>
+>;
 
-/** The bytes of a ledger of these events, each a write of its own. Times go on by a second from `start` where an event gives none. */
-export function ledgerText(events: readonly HandEvent[], start = "2026-11-23T02:00:00.000Z"): string {
+/**
+ * The bytes of a ledger of these events, each a write of its own. Times go on by a second from
+ * `start` where an event gives none.
+ */
+export function ledgerText(
+  events: readonly HandEvent[],
+  start = "2026-11-23T02:00:00.000Z",
+): string {
   let crc = 0;
   let text = "";
   for (const [index, { type, at, ...rest }] of events.entries()) {
     const seq = index + 1;
-    const body = JSON.stringify({ seq, b: seq, at: at ?? new Date(Date.parse(start) + index * 1_000).toISOString(), type, ...rest });
+    const body = JSON.stringify({
+      seq,
+      b: seq,
+      at: at ?? new Date(Date.parse(start) + index * 1_000).toISOString(),
+      type,
+      ...rest,
+    });
     const open = Buffer.from(body.slice(0, -1));
     crc = crc32(open, crc);
     text += `${body.slice(0, -1)},"crc":"${crc.toString(16).padStart(8, "0")}"}\n`;
@@ -21,12 +38,22 @@ export function ledgerText(events: readonly HandEvent[], start = "2026-11-23T02:
 }
 
 /** Writes a pipeline's own ledger. */
-export function writePipeline(runs: string, pipeline: string, events: readonly HandEvent[], start?: string): void {
+export function writePipeline(
+  runs: string,
+  pipeline: string,
+  events: readonly HandEvent[],
+  start?: string,
+): void {
   write(join(runs, pipeline, "pipeline.jsonl"), ledgerText(events, start));
 }
 
 /** Writes a run's ledger. */
-export function writeRun(runs: string, run: string, events: readonly HandEvent[], start?: string): string {
+export function writeRun(
+  runs: string,
+  run: string,
+  events: readonly HandEvent[],
+  start?: string,
+): string {
   const path = runPath(runs, run);
   write(path, ledgerText(events, start));
   return path;
@@ -45,7 +72,15 @@ function write(path: string, text: string): void {
 
 /** The `pipeline.loaded` line of a pipeline with one cron schedule. */
 export function loaded(cron: string, more: Readonly<Record<string, unknown>> = {}): HandEvent {
-  const schedule = { cron, timezone: "UTC", jitterSeconds: 0, catchUp: "latest", catchUpWindowMs: 86_400_000, maxCatchUp: 100, blackout: [] };
+  const schedule = {
+    cron,
+    timezone: "UTC",
+    jitterSeconds: 0,
+    catchUp: "latest",
+    catchUpWindowMs: 86_400_000,
+    maxCatchUp: 100,
+    blackout: [],
+  };
   return {
     type: "pipeline.loaded",
     format: 1,
@@ -58,7 +93,10 @@ export function loaded(cron: string, more: Readonly<Record<string, unknown>> = {
 }
 
 /** A snapshot of shell steps, each after those that it names. */
-export function snapshot(pipeline: string, steps: Readonly<Record<string, readonly string[]>>): Readonly<Record<string, unknown>> {
+export function snapshot(
+  pipeline: string,
+  steps: Readonly<Record<string, readonly string[]>>,
+): Readonly<Record<string, unknown>> {
   return {
     name: pipeline,
     digest: "d",
@@ -85,7 +123,11 @@ export function snapshot(pipeline: string, steps: Readonly<Record<string, readon
 }
 
 /** A run's header. */
-export function header(run: string, steps: Readonly<Record<string, readonly string[]>>, more: Readonly<Record<string, unknown>> = {}): HandEvent {
+export function header(
+  run: string,
+  steps: Readonly<Record<string, readonly string[]>>,
+  more: Readonly<Record<string, unknown>> = {},
+): HandEvent {
   const pipeline = run.slice(0, run.indexOf("@"));
   return {
     type: "run.submitted",
@@ -108,6 +150,11 @@ export function completedRun(run: string): HandEvent[] {
     { type: "run.started", because: "the slot is due" },
     { type: "step.started", step: "only", attempt: 1, because: "it needs nothing" },
     { type: "step.completed", step: "only", attempt: 1, outputs: { result: 1 }, durationMs: 900 },
-    { type: "run.finished", status: "completed", because: "every step completed", durationMs: 3_000 },
+    {
+      type: "run.finished",
+      status: "completed",
+      because: "every step completed",
+      durationMs: 3_000,
+    },
   ];
 }

@@ -4,19 +4,42 @@ import { dirname, join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { orchd, orchdProgram } from "../support/daemon.ts";
 import { tempRoot } from "../support/temp-root.ts";
-import { completedRun, header, ledgerText, loaded, runPath, writePipeline, writeRun, type HandEvent } from "./hand-ledger.ts";
+import {
+  completedRun,
+  header,
+  ledgerText,
+  loaded,
+  runPath,
+  writePipeline,
+  writeRun,
+  type HandEvent,
+} from "./hand-ledger.ts";
 
 const at = (minute: number): string => new Date(Date.UTC(2026, 10, 23, 2, minute)).toISOString();
-const idOf = (pipeline: string, minute: number): string => `${pipeline}@${at(minute).slice(0, 19).replaceAll(/[-:]/g, "")}Z`;
+const idOf = (pipeline: string, minute: number): string =>
+  `${pipeline}@${at(minute).slice(0, 19).replaceAll(/[-:]/g, "")}Z`;
 
 /** A pipeline whose slots of these minutes ran, each ending as it says. */
-function writeHistory(runs: string, pipeline: string, ends: readonly (readonly [minute: number, status: string])[]): void {
+function writeHistory(
+  runs: string,
+  pipeline: string,
+  ends: readonly (readonly [minute: number, status: string])[],
+): void {
   const lines: HandEvent[] = [loaded("* * * * *")];
   for (const [minute, status] of ends) {
     const run = idOf(pipeline, minute);
     lines.push({ type: "slot.fired", at: at(minute), slot: at(minute), run, through: at(minute) });
-    lines.push({ type: "run.finished", at: at(minute), run, status, durationMs: 2_000, because: "x" });
-    const events = completedRun(run).map((event) => (event.type === "run.finished" ? { ...event, status } : event));
+    lines.push({
+      type: "run.finished",
+      at: at(minute),
+      run,
+      status,
+      durationMs: 2_000,
+      because: "x",
+    });
+    const events = completedRun(run).map((event) =>
+      event.type === "run.finished" ? { ...event, status } : event,
+    );
     writeRun(runs, run, events, at(minute));
   }
   writePipeline(runs, pipeline, lines, at(0));
@@ -35,7 +58,13 @@ describe("orchd runs", () => {
       [3, "stopped"],
     ]);
     const all = (await orchd(root, "runs", "--json")).json<{ run: string; status: string }[]>();
-    expect(all.map(({ run }) => run)).toEqual([idOf("a", 5), idOf("a", 4), idOf("b", 3), idOf("b", 2), idOf("a", 1)]);
+    expect(all.map(({ run }) => run)).toEqual([
+      idOf("a", 5),
+      idOf("a", 4),
+      idOf("b", 3),
+      idOf("b", 2),
+      idOf("a", 1),
+    ]);
     expect(all[1]).toMatchObject({
       pipeline: "a",
       status: "failed",
@@ -46,7 +75,9 @@ describe("orchd runs", () => {
       steps: 1,
     });
     const names = async (...words: string[]): Promise<string[]> =>
-      (await orchd(root, "runs", "--json", ...words)).json<{ run: string }[]>().map(({ run }) => run);
+      (await orchd(root, "runs", "--json", ...words))
+        .json<{ run: string }[]>()
+        .map(({ run }) => run);
     expect(await names("-n", "2")).toEqual([idOf("a", 5), idOf("a", 4)]);
     expect(await names("b")).toEqual([idOf("b", 3), idOf("b", 2)]);
     expect(await names("--status", "failed")).toEqual([idOf("a", 4)]);
@@ -60,7 +91,15 @@ describe("orchd runs", () => {
       [2, "completed"],
     ]);
     renameSync(join(runs, "a/pipeline.jsonl"), join(runs, "a/pipeline-2026-11-23.jsonl"));
-    writePipeline(runs, "a", [loaded("* * * * *"), { type: "slot.fired", at: at(9), slot: at(9), run: idOf("a", 9), through: at(9) }], at(9));
+    writePipeline(
+      runs,
+      "a",
+      [
+        loaded("* * * * *"),
+        { type: "slot.fired", at: at(9), slot: at(9), run: idOf("a", 9), through: at(9) },
+      ],
+      at(9),
+    );
     const { status, json } = await orchd(root, "runs", "a", "--json");
     expect(status).toBe(0);
     expect(json<{ run: string }[]>().map(({ run }) => run)).toEqual([idOf("a", 2), idOf("a", 1)]);
@@ -79,22 +118,35 @@ describe("orchd runs", () => {
   });
 });
 
-const logLine = (step: string, line: string, stream = "stdout"): string => `${JSON.stringify({ at: at(1), step, attempt: 1, stream, line })}\n`;
+const logLine = (step: string, line: string, stream = "stdout"): string =>
+  `${JSON.stringify({ at: at(1), step, attempt: 1, stream, line })}\n`;
 
 describe("orchd logs", () => {
   it("prints what the steps printed, or one step's, or raw lines", async () => {
     const { root, runs } = tempRoot();
     const run = idOf("a", 1);
     writeRun(runs, run, [header(run, { read: [], write: ["read"] })]);
-    writeFileSync(runPath(runs, run).replace(/jsonl$/, "log"), logLine("read", "hello") + logLine("write", "oh \u001b[31mno\u001b[0m", "stderr"));
-    expect((await orchd(root, "logs", run)).stdout).toBe("02:01:00.000 read  | hello\n02:01:00.000 write ! oh no\n");
+    writeFileSync(
+      runPath(runs, run).replace(/jsonl$/, "log"),
+      logLine("read", "hello") + logLine("write", "oh \u001b[31mno\u001b[0m", "stderr"),
+    );
+    expect((await orchd(root, "logs", run)).stdout).toBe(
+      "02:01:00.000 read  | hello\n02:01:00.000 write ! oh no\n",
+    );
     expect((await orchd(root, "logs", run, "write")).stdout).toBe("02:01:00.000 ! oh no\n");
     expect((await orchd(root, "logs", run, "--json")).jsonLines()).toMatchObject([
       { step: "read", line: "hello" },
       { step: "write", stream: "stderr", line: "oh \u001b[31mno\u001b[0m" },
     ]);
-    const said = (fields: object): string => logLine("read", JSON.stringify({ level: "info", message: "3 \u001b[2Jfiles\u0007", ...fields }));
-    writeFileSync(runPath(runs, run).replace(/jsonl$/, "log"), said({}) + said({ bytes: 12 }) + logLine("read", '{"level":"info"}'));
+    const said = (fields: object): string =>
+      logLine(
+        "read",
+        JSON.stringify({ level: "info", message: "3 \u001b[2Jfiles\u0007", ...fields }),
+      );
+    writeFileSync(
+      runPath(runs, run).replace(/jsonl$/, "log"),
+      said({}) + said({ bytes: 12 }) + logLine("read", '{"level":"info"}'),
+    );
     const [plain, more, other] = (await orchd(root, "logs", run, "read")).stdout.split("\n");
     expect([plain, more, other]).toEqual([
       expect.stringMatching(/^02:01:00\.000 \| info: 3 [^\u001b\u0007]*files[^\u001b\u0007]*$/),
@@ -129,7 +181,12 @@ describe("orchd logs", () => {
 function follow(
   root: string,
   ...words: string[]
-): { text(): string; sight(what: RegExp): Promise<void>; readonly ended: Promise<number | null>; stop(): void } {
+): {
+  text(): string;
+  sight(what: RegExp): Promise<void>;
+  readonly ended: Promise<number | null>;
+  stop(): void;
+} {
   const child = spawn(process.execPath, [orchdProgram, ...words], {
     cwd: root,
     env: { ...process.env, ORCHD_ROOT: root, NO_COLOR: "1" },
@@ -183,7 +240,12 @@ describe("orchd tail", () => {
     writeRun(runs, run, [header(run, { only: [] })]);
     const second: HandEvent[] = [
       loaded("* * * * *"),
-      { type: "slot.fired", slot: "2026-12-01T00:00:00.000Z", run, through: "2026-12-01T00:00:00.000Z" },
+      {
+        type: "slot.fired",
+        slot: "2026-12-01T00:00:00.000Z",
+        run,
+        through: "2026-12-01T00:00:00.000Z",
+      },
     ];
     writeFileSync(path, ledgerText(second));
     await tail.sight(/run\.submitted/);
@@ -191,7 +253,10 @@ describe("orchd tail", () => {
     writeFileSync(path, ledgerText([{ type: "pipeline.paused", because: "after the rotation" }]));
     await tail.sight(/after the rotation/);
     mkdirSync(dirname(runPath(runs, run)), { recursive: true });
-    writeFileSync(runPath(runs, run), ledgerText([header(run, { only: [] }), { type: "run.started", because: "it is due" }]));
+    writeFileSync(
+      runPath(runs, run),
+      ledgerText([header(run, { only: [] }), { type: "run.started", because: "it is due" }]),
+    );
     await tail.sight(/it is due/);
     writePipeline(runs, "b", [{ type: "pipeline.resumed", because: "a second pipeline" }]);
     await tail.sight(/a second pipeline/);
@@ -212,9 +277,13 @@ describe("orchd tail", () => {
       "a",
       Array.from({ length: 40 }, (_, minute) => [minute, "completed"] as const),
     );
-    const child = spawn("/bin/sh", ["-c", `"${process.execPath}" "${orchdProgram}" tail a -n 200 --root "${root}" | head -n 1`], {
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+    const child = spawn(
+      "/bin/sh",
+      ["-c", `"${process.execPath}" "${orchdProgram}" tail a -n 200 --root "${root}" | head -n 1`],
+      {
+        stdio: ["ignore", "pipe", "pipe"],
+      },
+    );
     let stderr = "";
     child.stderr.on("data", (text: Buffer) => (stderr += text.toString()));
     await new Promise((resolve) => child.on("close", resolve));
@@ -228,14 +297,25 @@ describe("orchd why", () => {
     { type: "slot.fired", at: at(1), slot: at(1), run: idOf("a", 1), through: at(1) },
     { type: "slot.skipped", slot: at(2), because: "a@x is still active", through: at(2) },
     { type: "slot.missed", slot: at(3), until: at(6), because: "no daemon was up", through: at(6) },
-    { type: "slot.caught_up", at: at(9), slot: at(7), run: idOf("a", 7), because: "the latest one missed", through: at(7) },
+    {
+      type: "slot.caught_up",
+      at: at(9),
+      slot: at(7),
+      run: idOf("a", 7),
+      because: "the latest one missed",
+      through: at(7),
+    },
     { type: "slot.skipped", slot: at(8), because: "the schedule is paused", through: at(8) },
     { type: "slot.backfilled", slot: at(2), run: `${idOf("a", 2)}-b1` },
   ];
   it.each([
     [at(1), "fired", /fired at .*made the run a@20261123T020100Z, which is completed\./],
     [at(4), "missed", /missed: no daemon was up\./],
-    [at(7), "caught_up", /ran late, at 2026-11-23T02:09:00.000Z \(2m after it\): the latest one missed/],
+    [
+      at(7),
+      "caught_up",
+      /ran late, at 2026-11-23T02:09:00.000Z \(2m after it\): the latest one missed/,
+    ],
     [at(8), "skipped", /skipped: the schedule is paused\./],
     ["2026-11-23T02:01", "fired", /fired/],
     [
@@ -250,14 +330,21 @@ describe("orchd why", () => {
     const { root, runs } = tempRoot();
     writePipeline(runs, "a", lines, at(0));
     writeRun(runs, idOf("a", 1), completedRun(idOf("a", 1)), at(1));
-    const answer = (await orchd(root, "why", "a", time, "--json")).json<{ decision: string; sentence: string }>();
+    const answer = (await orchd(root, "why", "a", time, "--json")).json<{
+      decision: string;
+      sentence: string;
+    }>();
     expect(answer.decision).toBe(decision);
     expect(answer.sentence).toMatch(sentence);
     expect((await orchd(root, "why", "a", time)).stdout).toBe(`${answer.sentence}\n`);
   });
 
   // Every fifth minute, loaded at 02:02.
-  const ticks = (more: Readonly<Record<string, unknown>> = {}): HandEvent => ({ ...loaded("*/5 * * * *", more), at: at(2), since: at(2) });
+  const ticks = (more: Readonly<Record<string, unknown>> = {}): HandEvent => ({
+    ...loaded("*/5 * * * *", more),
+    at: at(2),
+    since: at(2),
+  });
   const fired = (minute: number): HandEvent => ({
     type: "slot.fired",
     at: at(minute),
@@ -353,7 +440,17 @@ describe("orchd why", () => {
     ],
     [
       "in a stretch of missed slots, of none",
-      [ticks(), { type: "slot.missed", at: at(30), slot: at(5), until: at(25), because: "no daemon was up", through: at(25) }],
+      [
+        ticks(),
+        {
+          type: "slot.missed",
+          at: at(30),
+          slot: at(5),
+          until: at(25),
+          because: "no daemon was up",
+          through: at(25),
+        },
+      ],
       at(7),
       "none",
       `no slot of a at ${at(7)} was due; the one before is ${at(5)} and the one after ${at(10)}.`,
@@ -375,7 +472,14 @@ describe("orchd why", () => {
     [
       "of a time whose ledger is gone",
       [
-        { type: "pipeline.loaded", at: at(20), digest: "d", schedules: [], tz: "UTC", tzdata: "2025c" },
+        {
+          type: "pipeline.loaded",
+          at: at(20),
+          digest: "d",
+          schedules: [],
+          tz: "UTC",
+          tzdata: "2025c",
+        },
         {
           type: "pipeline.checkpoint",
           at: at(20),
@@ -397,7 +501,10 @@ describe("orchd why", () => {
   ])("says %s what is true", async (_what, lines, time, decision, sentence) => {
     const { root, runs } = tempRoot();
     writePipeline(runs, "a", lines, at(2));
-    expect((await orchd(root, "why", "a", time, "--json")).json()).toMatchObject({ decision, sentence });
+    expect((await orchd(root, "why", "a", time, "--json")).json()).toMatchObject({
+      decision,
+      sentence,
+    });
   });
 
   it("tells of a backfill beside what had been decided", async () => {
@@ -414,7 +521,9 @@ describe("orchd diff", () => {
     const one = idOf("a", 1);
     const two = `${one}-r1`;
     const steps = (text: string, path: string): unknown => {
-      const { snapshot } = header(one, { read: [], count: ["read"] }) as unknown as { snapshot: { steps: Record<string, unknown>[] } };
+      const { snapshot } = header(one, { read: [], count: ["read"] }) as unknown as {
+        snapshot: { steps: Record<string, unknown>[] };
+      };
       snapshot.steps[0]!["params"] = { path };
       snapshot.steps[1]!["run"] = text;
       return snapshot;
@@ -423,10 +532,20 @@ describe("orchd diff", () => {
       { type: "step.started", step, attempt: 1, because: "x" },
       { type: "step.completed", step, attempt: 1, outputs: { result: 1 }, durationMs: 1 },
     ];
-    writeRun(runs, one, [header(one, {}, { snapshot: steps("wc", "/a"), params: { path: "/a" } }), ...done("read"), ...done("count")]);
+    writeRun(runs, one, [
+      header(one, {}, { snapshot: steps("wc", "/a"), params: { path: "/a" } }),
+      ...done("read"),
+      ...done("count"),
+    ]);
     writeRun(runs, two, [
       header(two, {}, { snapshot: steps("wc -l", "/b"), params: { path: "/b" } }),
-      { type: "step.cached", step: "read", source: { run: one, step: "read" }, outputs: { result: 1 }, because: "same key" },
+      {
+        type: "step.cached",
+        step: "read",
+        source: { run: one, step: "read" },
+        outputs: { result: 1 },
+        because: "same key",
+      },
       ...done("count"),
     ]);
     expect((await orchd(root, "diff", one, two, "--json")).json()).toEqual({
@@ -435,8 +554,22 @@ describe("orchd diff", () => {
       params: ["path"],
       pipelineChanged: false,
       steps: [
-        { step: "read", before: "completed", after: "cached", ranAnew: false, changes: ['param "path" changed'], because: "same key" },
-        { step: "count", before: "completed", after: "completed", ranAnew: true, changes: ["command changed"], because: "x" },
+        {
+          step: "read",
+          before: "completed",
+          after: "cached",
+          ranAnew: false,
+          changes: ['param "path" changed'],
+          because: "same key",
+        },
+        {
+          step: "count",
+          before: "completed",
+          after: "completed",
+          ranAnew: true,
+          changes: ["command changed"],
+          because: "x",
+        },
       ],
     });
     expect((await orchd(root, "diff", one, idOf("a", 9))).status).toBe(3);
@@ -447,12 +580,19 @@ describe("orchd graph RUN", () => {
   it("draws steps, what each needs and how it stands", async () => {
     const { root, runs } = tempRoot();
     const run = idOf("a", 1);
-    writeRun(runs, run, [header(run, { read: [], digest: ["read"] }), { type: "step.started", step: "read", attempt: 1, because: "x" }]);
-    expect((await orchd(root, "graph", run)).stdout).toBe(`${run} initializing\n  ▸ read  running\n    · digest  ← after read  initializing\n`);
+    writeRun(runs, run, [
+      header(run, { read: [], digest: ["read"] }),
+      { type: "step.started", step: "read", attempt: 1, because: "x" },
+    ]);
+    expect((await orchd(root, "graph", run)).stdout).toBe(
+      `${run} initializing\n  ▸ read  running\n    · digest  ← after read  initializing\n`,
+    );
     expect((await orchd(root, "graph", run, "--format", "mermaid")).stdout).toBe(
       'flowchart TD\n  s0["read: running"]\n  s1["digest: initializing"]\n  s0 -.-> s1\n',
     );
-    expect((await orchd(root, "graph", run, "--format", "dot")).stdout).toContain('"read" -> "digest" [style=dashed];');
+    expect((await orchd(root, "graph", run, "--format", "dot")).stdout).toContain(
+      '"read" -> "digest" [style=dashed];',
+    );
     expect((await orchd(root, "graph", run, "--json")).json()).toMatchObject({
       name: run,
       status: "initializing",
@@ -469,13 +609,18 @@ describe("orchd verify", () => {
     const { root, runs } = tempRoot();
     writeHistory(runs, "a", [[1, "completed"]]);
     const whole = await orchd(root, "verify", "--json");
-    expect({ status: whole.status, found: whole.json() }).toEqual({ status: 0, found: { checked: 2, faults: [] } });
+    expect({ status: whole.status, found: whole.json() }).toEqual({
+      status: 0,
+      found: { checked: 2, faults: [] },
+    });
     const path = runPath(runs, idOf("a", 1));
     appendFileSync(path, '{"seq":6');
     const torn = await orchd(root, "verify", "--json");
     expect(torn.status).toBe(1);
     expect(torn.json()).toMatchObject({ checked: 2, faults: [{ file: path, line: 6 }] });
-    expect((await orchd(root, "verify")).stdout).toMatch(/2026-11\/a@20261123T020100Z\.jsonl:6: .*\n2 ledgers checked, 1 fault\n/);
+    expect((await orchd(root, "verify")).stdout).toMatch(
+      /2026-11\/a@20261123T020100Z\.jsonl:6: .*\n2 ledgers checked, 1 fault\n/,
+    );
   });
 
   it("rebuilds the cache's index where no daemon runs", async () => {
@@ -484,11 +629,17 @@ describe("orchd verify", () => {
     writeRun(
       runs,
       run,
-      completedRun(run).map((event) => (event.type === "step.started" ? { ...event, cacheKey: "ab".repeat(32) } : event)),
+      completedRun(run).map((event) =>
+        event.type === "step.started" ? { ...event, cacheKey: "ab".repeat(32) } : event,
+      ),
     );
     const { status, json } = await orchd(root, "verify", "--rebuild", "--json");
     expect(status).toBe(0);
-    expect(json()).toMatchObject({ checked: 1, faults: [], rebuilt: "the cache's index was rebuilt: 1 result" });
+    expect(json()).toMatchObject({
+      checked: 1,
+      faults: [],
+      rebuilt: "the cache's index was rebuilt: 1 result",
+    });
   });
 });
 
@@ -500,13 +651,20 @@ describe("orchd prune", () => {
       [2, "completed"],
       [3, "completed"],
     ]);
-    const dry = (await orchd(root, "prune", "--keep-runs", "1", "--dry-run", "--json")).json<{ runs: { run: string }[] }>();
+    const dry = (await orchd(root, "prune", "--keep-runs", "1", "--dry-run", "--json")).json<{
+      runs: { run: string }[];
+    }>();
     expect(dry.runs.map(({ run }) => run).toSorted()).toEqual([idOf("a", 1), idOf("a", 2)]);
     expect((await orchd(root, "runs", "--json")).json()).toHaveLength(3);
     const { status, json } = await orchd(root, "prune", "--keep-runs", "1", "--json");
     expect(status).toBe(0);
-    expect(json<{ dryRun: boolean; runs: unknown[] }>()).toMatchObject({ dryRun: false, runs: dry.runs });
-    expect((await orchd(root, "runs", "--json")).json<{ run: string }[]>().map(({ run }) => run)).toEqual([idOf("a", 3)]);
+    expect(json<{ dryRun: boolean; runs: unknown[] }>()).toMatchObject({
+      dryRun: false,
+      runs: dry.runs,
+    });
+    expect(
+      (await orchd(root, "runs", "--json")).json<{ run: string }[]>().map(({ run }) => run),
+    ).toEqual([idOf("a", 3)]);
     expect((await orchd(root, "prune", "--keep-days", "-1")).status).toBe(2);
   });
 
@@ -530,7 +688,8 @@ describe("orchd prune", () => {
   });
 
   it("goes by each pipeline's own rules without a daemon too, and touches none whose rules cannot be read", async () => {
-    const pipeline = (retention: string): string => `retention: { ${retention} }\nsteps: { a: { run: "true" } }\n`;
+    const pipeline = (retention: string): string =>
+      `retention: { ${retention} }\nsteps: { a: { run: "true" } }\n`;
     const { root, runs } = tempRoot({
       "orchd.yaml": "retention: { keepRuns: 1 }\n",
       "schedules/a.yaml": pipeline("keepRuns: 2"),
@@ -543,10 +702,8 @@ describe("orchd prune", () => {
         [3, "completed"],
       ]);
     const { stdout } = await orchd(root, "prune", "--dry-run", "--json");
-    expect((JSON.parse(stdout) as { runs: { run: string }[] }).runs.map(({ run }) => run).toSorted()).toEqual([
-      idOf("a", 1),
-      idOf("c", 1),
-      idOf("c", 2),
-    ]);
+    expect(
+      (JSON.parse(stdout) as { runs: { run: string }[] }).runs.map(({ run }) => run).toSorted(),
+    ).toEqual([idOf("a", 1), idOf("c", 1), idOf("c", 2)]);
   });
 });

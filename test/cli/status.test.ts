@@ -4,7 +4,15 @@ import { describe, expect, it } from "vitest";
 import { orchd } from "../support/daemon.ts";
 import { reasonNow } from "../../src/views/present-runs.ts";
 import { tempRoot } from "../support/temp-root.ts";
-import { completedRun, header, loaded, runPath, writePipeline, writeRun, type HandEvent } from "./hand-ledger.ts";
+import {
+  completedRun,
+  header,
+  loaded,
+  runPath,
+  writePipeline,
+  writeRun,
+  type HandEvent,
+} from "./hand-ledger.ts";
 
 const RUN = "log-digest@20261123T020000Z";
 const SLOT = "2026-11-23T02:00:00.000Z";
@@ -22,9 +30,18 @@ describe("orchd status --json", () => {
       { type: "slot.fired", slot: SLOT, run: RUN, through: SLOT },
       { type: "run.started", run: RUN },
       { type: "run.finished", run: RUN, status: "completed", durationMs: 1_000 },
-      { type: "slot.skipped", slot: "2026-11-23T02:01:00.000Z", because: "a run is active", through: "2026-11-23T02:01:00.000Z" },
+      {
+        type: "slot.skipped",
+        slot: "2026-11-23T02:01:00.000Z",
+        because: "a run is active",
+        through: "2026-11-23T02:01:00.000Z",
+      },
       { type: "run.started", run: "log-digest@20261123T020200.000Z-m" },
-      { type: "run.queued", run: "log-digest@20261123T020300.000Z-m", because: "one run at a time" },
+      {
+        type: "run.queued",
+        run: "log-digest@20261123T020300.000Z-m",
+        because: "one run at a time",
+      },
     ]);
     writeRun(runs, "log-digest@20261123T020300.000Z-m", [
       header("log-digest@20261123T020300.000Z-m", { only: [] }),
@@ -45,7 +62,12 @@ describe("orchd status --json", () => {
           paused: false,
           schedule: "0 0 1 1 *",
           nextFire: `${year}-01-01T00:00:00.000Z`,
-          lastRun: { run: "log-digest@20261123T020200.000Z-m", status: "running", startedAt: "2026-11-23T02:00:05.000Z", finishedAt: null },
+          lastRun: {
+            run: "log-digest@20261123T020200.000Z-m",
+            status: "running",
+            startedAt: "2026-11-23T02:00:05.000Z",
+            finishedAt: null,
+          },
           active: ["log-digest@20261123T020200.000Z-m"],
           queued: ["log-digest@20261123T020300.000Z-m"],
           waiting: [{ run: "log-digest@20261123T020300.000Z-m", because: "one run at a time" }],
@@ -57,8 +79,14 @@ describe("orchd status --json", () => {
 
   it("tells what keeps a pipeline from firing: a pause, a bad file, its removal", async () => {
     const { root, runs } = tempRoot();
-    writePipeline(runs, "paused", [loaded("* * * * *"), { type: "pipeline.paused", by: "cli:root" }]);
-    writePipeline(runs, "edited", [loaded("* * * * *"), { type: "pipeline.invalid", errors: ["edited.yaml:3:5: crom is not known here"] }]);
+    writePipeline(runs, "paused", [
+      loaded("* * * * *"),
+      { type: "pipeline.paused", by: "cli:root" },
+    ]);
+    writePipeline(runs, "edited", [
+      loaded("* * * * *"),
+      { type: "pipeline.invalid", errors: ["edited.yaml:3:5: crom is not known here"] },
+    ]);
     writePipeline(runs, "gone", [loaded("* * * * *"), { type: "pipeline.removed" }]);
     const { pipelines } = (await orchd(root, "status", "--json")).json<Pipelines>();
     expect(pipelines.map(({ name, valid, paused }) => ({ name, valid, paused }))).toEqual([
@@ -76,9 +104,19 @@ describe("orchd status --json", () => {
   it("reads no further back than the last checkpoint", async () => {
     const { root, runs } = tempRoot();
     const lines: HandEvent[] = [loaded("* * * * *")];
-    for (let index = 0; index < 400; index += 1) lines.push({ type: "slot.skipped", slot: SLOT, because: "x" });
+    for (let index = 0; index < 400; index += 1)
+      lines.push({ type: "slot.skipped", slot: SLOT, because: "x" });
     lines.push(
-      { type: "pipeline.checkpoint", through: SLOT, paused: true, schedules: [], active: [], queued: [], last: null, counts: { fired: 7 } },
+      {
+        type: "pipeline.checkpoint",
+        through: SLOT,
+        paused: true,
+        schedules: [],
+        active: [],
+        queued: [],
+        last: null,
+        counts: { fired: 7 },
+      },
       { type: "pipeline.resumed" },
     );
     writePipeline(runs, "p", lines);
@@ -101,7 +139,11 @@ describe("orchd status --json", () => {
     writePipeline(runs, "other", [loaded("* * * * *")]);
     const { pipelines } = (await orchd(root, "status", "--json")).json<Pipelines>();
     expect(pipelines.map(({ name }) => name)).toEqual(["new", "other"]);
-    expect(pipelines[0]).toMatchObject({ file: join(root, "schedules/new.yaml"), valid: false, unread: true });
+    expect(pipelines[0]).toMatchObject({
+      file: join(root, "schedules/new.yaml"),
+      valid: false,
+      unread: true,
+    });
   });
 
   it("says of a pipeline that was only run in the foreground that no daemon has read it", async () => {
@@ -111,12 +153,19 @@ describe("orchd status --json", () => {
       { type: "run.finished", run: RUN, status: "completed", durationMs: 5 },
     ]);
     const { pipelines } = (await orchd(root, "status", "--json")).json<Pipelines>();
-    expect(pipelines).toMatchObject([{ name: "p", valid: false, unread: true, lastRun: { run: RUN, status: "completed" } }]);
+    expect(pipelines).toMatchObject([
+      { name: "p", valid: false, unread: true, lastRun: { run: RUN, status: "completed" } },
+    ]);
   });
 
   it("shows what a damaged ledger said up to the damage, and that it is damaged", async () => {
     const { root, runs } = tempRoot();
-    writePipeline(runs, "p", [loaded("* * * * *"), { type: "pipeline.paused" }, { type: "pipeline.resumed" }, { type: "pipeline.paused" }]);
+    writePipeline(runs, "p", [
+      loaded("* * * * *"),
+      { type: "pipeline.paused" },
+      { type: "pipeline.resumed" },
+      { type: "pipeline.paused" },
+    ]);
     const path = `${runs}/p/pipeline.jsonl`;
     const lines = readFileSync(path, "utf8").split("\n");
     lines[2] = lines[2]!.replace("resumed", "resumes");
@@ -153,7 +202,12 @@ describe("orchd status RUN --json", () => {
         retryAt: "2026-11-23T02:00:05.000Z",
       },
       { type: "step.started", step: "read", attempt: 2, because: "retry 1 of 1" },
-      { type: "step.failed", step: "read", attempt: 2, error: { name: "Error", message: "no such file", code: "ENOENT" } },
+      {
+        type: "step.failed",
+        step: "read",
+        attempt: 2,
+        error: { name: "Error", message: "no such file", code: "ENOENT" },
+      },
       { type: "step.skipped", step: "digest", because: 'upstream step "read" failed' },
       { type: "run.finished", status: "failed", because: 'step "read" failed', durationMs: 6_000 },
     ]);
@@ -203,15 +257,19 @@ describe("orchd status RUN --json", () => {
     });
   });
 
-  it.each([[RUN], ["nope"], ["../../etc/passwd"], ["log-digest@x"], ["log-digest@20261123T020000Z/../x"], ["@"]])(
-    "exits 3 for %s, which there is none of",
-    async (target) => {
-      const { root } = tempRoot();
-      const { status, stdout, stderr } = await orchd(root, "status", target, "--json");
-      expect({ status, stdout }).toEqual({ status: 3, stdout: "" });
-      expect(stderr).toMatch(/^orchd: there is no (run|pipeline) .*\n$/);
-    },
-  );
+  it.each([
+    [RUN],
+    ["nope"],
+    ["../../etc/passwd"],
+    ["log-digest@x"],
+    ["log-digest@20261123T020000Z/../x"],
+    ["@"],
+  ])("exits 3 for %s, which there is none of", async (target) => {
+    const { root } = tempRoot();
+    const { status, stdout, stderr } = await orchd(root, "status", target, "--json");
+    expect({ status, stdout }).toEqual({ status: 3, stdout: "" });
+    expect(stderr).toMatch(/^orchd: there is no (run|pipeline) .*\n$/);
+  });
 
   it("says of a ledger without a header what to do", async () => {
     const { root, runs } = tempRoot();
@@ -237,14 +295,22 @@ describe("orchd status --at", () => {
       at: "2026-11-23T02:00:02.000Z",
       daemon: null,
       missing: [RUN],
-      pipelines: [{ name: "log-digest", paused: false, active: [RUN], lastRun: { status: "running" } }],
+      pipelines: [
+        { name: "log-digest", paused: false, active: [RUN], lastRun: { status: "running" } },
+      ],
     });
-    expect((await orchd(root, "status", "--json", "--at", "2026-11-23T02:00:04Z")).json()).toMatchObject({
+    expect(
+      (await orchd(root, "status", "--json", "--at", "2026-11-23T02:00:04Z")).json(),
+    ).toMatchObject({
       pipelines: [{ paused: true, active: [], lastRun: { status: "completed" } }],
     });
-    expect((await orchd(root, "status", "--json", "--at", "2026-11-22")).json()).toMatchObject({ pipelines: [] });
+    expect((await orchd(root, "status", "--json", "--at", "2026-11-22")).json()).toMatchObject({
+      pipelines: [],
+    });
     writeRun(runs, RUN, completedRun(RUN));
-    expect((await orchd(root, "status", RUN, "--json", "--at", "2026-11-23T02:00:02Z")).json()).toMatchObject({
+    expect(
+      (await orchd(root, "status", RUN, "--json", "--at", "2026-11-23T02:00:02Z")).json(),
+    ).toMatchObject({
       status: "running",
       steps: [{ status: "running" }],
     });
@@ -280,35 +346,87 @@ describe("orchd status for people", () => {
 });
 
 it.each<[said: string, active: string[], ahead: string[], now: string]>([
-  [`run ${id(1)} still goes on; overlap is queue`, [id(1)], [], `run ${id(1)} still goes on; overlap is queue`],
-  [`run ${id(1)} still goes on; overlap is queue`, [`${id(2)}-b1`, id(3)], [], `run ${id(3)} goes on`],
-  [`run ${id(1)} still goes on; overlap is queue_all`, [id(2), id(3)], [], `2 runs go on, the oldest is ${id(2)}`],
-  [`run ${id(1)} still goes on; overlap is queue_all`, [], [id(2), id(3)], `run ${id(2)} waits before it`],
+  [
+    `run ${id(1)} still goes on; overlap is queue`,
+    [id(1)],
+    [],
+    `run ${id(1)} still goes on; overlap is queue`,
+  ],
+  [
+    `run ${id(1)} still goes on; overlap is queue`,
+    [`${id(2)}-b1`, id(3)],
+    [],
+    `run ${id(3)} goes on`,
+  ],
+  [
+    `run ${id(1)} still goes on; overlap is queue_all`,
+    [id(2), id(3)],
+    [],
+    `2 runs go on, the oldest is ${id(2)}`,
+  ],
+  [
+    `run ${id(1)} still goes on; overlap is queue_all`,
+    [],
+    [id(2), id(3)],
+    `run ${id(2)} waits before it`,
+  ],
   [
     `run ${id(1)} still goes on; overlap is queue`,
     [],
     [],
     `its turn, which comes when the daemon is up and a place is free; it was queued because run ${id(1)} still goes on; overlap is queue`,
   ],
-  ['the concurrency group "db" is full: 1 of 1', [], [id(2)], 'the concurrency group "db" is full: 1 of 1'],
-])("a run that was queued because %s, while %j go on and %j wait, waits for what holds it now", (said, active, ahead, now) => {
-  expect(reasonNow({ run: id(9), said }, { active, queued: [...ahead, id(9)] }, () => ({ groups: new Map(), total: 0 }))).toBe(now);
-});
+  [
+    'the concurrency group "db" is full: 1 of 1',
+    [],
+    [id(2)],
+    'the concurrency group "db" is full: 1 of 1',
+  ],
+])(
+  "a run that was queued because %s, while %j go on and %j wait, waits for what holds it now",
+  (said, active, ahead, now) => {
+    expect(
+      reasonNow({ run: id(9), said }, { active, queued: [...ahead, id(9)] }, () => ({
+        groups: new Map(),
+        total: 0,
+      })),
+    ).toBe(now);
+  },
+);
 
 describe("a run that waits tells the limit that holds it now", () => {
-  const waits = (more: object, active: string[], groups: Record<string, number>, total: number): string =>
+  const waits = (
+    more: object,
+    active: string[],
+    groups: Record<string, number>,
+    total: number,
+  ): string =>
     reasonNow(
-      { run: id(9), said: `run ${id(1)} still goes on; overlap is queue`, group: "db", limits: { lane: 2, group: 2, total: 5 }, ...more },
+      {
+        run: id(9),
+        said: `run ${id(1)} still goes on; overlap is queue`,
+        group: "db",
+        limits: { lane: 2, group: 2, total: 5 },
+        ...more,
+      },
       { active, queued: [id(9)] },
       () => ({ groups: new Map(Object.entries(groups)), total }),
     );
 
   it("its own pipeline's, then its group's, then that of all", () => {
-    expect(waits({}, [id(1), id(2)], { db: 2 }, 5)).toBe(`run ${id(1)} still goes on; overlap is queue`);
+    expect(waits({}, [id(1), id(2)], { db: 2 }, 5)).toBe(
+      `run ${id(1)} still goes on; overlap is queue`,
+    );
     expect(waits({}, [id(2), id(3)], { db: 2 }, 5)).toBe(`2 runs go on, the oldest is ${id(2)}`);
-    expect(waits({}, [id(2)], { db: 2, other: 1 }, 5)).toBe('the concurrency group "db" is full: 2 of 2');
-    expect(waits({}, [], { db: 1, other: 4 }, 5)).toBe("5 runs go on, the most that orchd.yaml allows");
-    expect(waits({ said: 'the concurrency group "db" is full: 2 of 2' }, [], { db: 1 }, 5)).toBe("5 runs go on, the most that orchd.yaml allows");
+    expect(waits({}, [id(2)], { db: 2, other: 1 }, 5)).toBe(
+      'the concurrency group "db" is full: 2 of 2',
+    );
+    expect(waits({}, [], { db: 1, other: 4 }, 5)).toBe(
+      "5 runs go on, the most that orchd.yaml allows",
+    );
+    expect(waits({ said: 'the concurrency group "db" is full: 2 of 2' }, [], { db: 1 }, 5)).toBe(
+      "5 runs go on, the most that orchd.yaml allows",
+    );
     expect(waits({}, [], { db: 1 }, 4)).toMatch(/^its turn, /);
   });
 
@@ -319,13 +437,24 @@ describe("a run that waits tells the limit that holds it now", () => {
     writePipeline(runs, "p", [
       loaded("*/5 * * * *"),
       { type: "slot.fired", slot: SLOT, run: waiting, through: SLOT },
-      { type: "run.queued", run: waiting, because: "run p@20261123T015500Z still goes on; overlap is queue" },
+      {
+        type: "run.queued",
+        run: waiting,
+        because: "run p@20261123T015500Z still goes on; overlap is queue",
+      },
     ]);
     writeRun(runs, waiting, [
       { ...base, group: "db" },
-      { type: "run.queued", because: "run p@20261123T015500Z still goes on; overlap is queue", limits: { lane: 1, group: 1 } },
+      {
+        type: "run.queued",
+        because: "run p@20261123T015500Z still goes on; overlap is queue",
+        limits: { lane: 1, group: 1 },
+      },
     ] as never);
-    writePipeline(runs, "q", [loaded("*/5 * * * *"), { type: "slot.fired", slot: SLOT, run: holding, through: SLOT }]);
+    writePipeline(runs, "q", [
+      loaded("*/5 * * * *"),
+      { type: "slot.fired", slot: SLOT, run: holding, through: SLOT },
+    ]);
     writeRun(runs, holding, [
       { ...(completedRun(holding)[0]! as object), group: "db" },
       { type: "run.started", because: "its slot is due" },
@@ -333,7 +462,9 @@ describe("a run that waits tells the limit that holds it now", () => {
     const now = 'the concurrency group "db" is full: 1 of 1';
     for (const words of [[], ["p"]]) {
       const { pipelines } = (await orchd(root, "status", ...words, "--json")).json<Pipelines>();
-      expect(pipelines.find(({ name }) => name === "p")!["waiting"]).toEqual([{ run: waiting, because: now }]);
+      expect(pipelines.find(({ name }) => name === "p")!["waiting"]).toEqual([
+        { run: waiting, because: now },
+      ]);
     }
     expect((await orchd(root, "status", waiting)).stdout).toContain(`it waits: ${now}`);
   });

@@ -1,13 +1,23 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { trials } from "../support/figures.ts";
-import { cutText, safeJson, safeLogLine, safeText, textWidth } from "../../src/cli/terminal-text.ts";
+import {
+  cutText,
+  safeJson,
+  safeLogLine,
+  safeText,
+  textWidth,
+} from "../../src/cli/terminal-text.ts";
 
-/** What a terminal could act on, or what could make a line read otherwise than it is. Written apart from the source's own pattern. */
+/**
+ * What a terminal could act on, or what could make a line read otherwise than it is. Written apart
+ * from the source's own pattern.
+ */
 function isDangerous(text: string): boolean {
   for (const character of text) {
     const code = character.codePointAt(0)!;
-    if (code < 0x20 || (code >= 0x7f && code <= 0x9f) || (code >= 0xd800 && code <= 0xdfff)) return true;
+    if (code < 0x20 || (code >= 0x7f && code <= 0x9f) || (code >= 0xd800 && code <= 0xdfff))
+      return true;
     if (
       (code >= 0x202a && code <= 0x202e) ||
       (code >= 0x2066 && code <= 0x2069) ||

@@ -1,4 +1,7 @@
-/** What reaches a terminal: a PTY is captured while every command prints names, logs and errors that carry control characters. */
+/**
+ * What reaches a terminal: a PTY is captured while every command prints names, logs and errors that
+ * carry control characters.
+ */
 import { spawn } from "node:child_process";
 import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -13,16 +16,29 @@ const RUN = "p@20261123T020000Z";
 const SLOT = "2026-11-23T02:00:00.000Z";
 
 /** Runs a command on a pseudo-terminal of its own and gives all the bytes it was sent. */
-function onTerminal(root: string, words: readonly string[], env: Record<string, string> = {}): Promise<string> {
-  const program = "import os,pty,sys\nsys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])) & 0)";
+function onTerminal(
+  root: string,
+  words: readonly string[],
+  env: Record<string, string> = {},
+): Promise<string> {
+  const program =
+    "import os,pty,sys\nsys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])) & 0)";
   const child = spawn("python3", ["-c", program, process.execPath, orchdProgram, ...words], {
     cwd: root,
-    env: { PATH: process.env["PATH"] ?? "", HOME: root, TERM: "xterm-256color", ORCHD_ROOT: root, ...env },
+    env: {
+      PATH: process.env["PATH"] ?? "",
+      HOME: root,
+      TERM: "xterm-256color",
+      ORCHD_ROOT: root,
+      ...env,
+    },
     stdio: ["ignore", "pipe", "inherit"],
   });
   const chunks: Buffer[] = [];
   child.stdout.on("data", (chunk: Buffer) => chunks.push(chunk));
-  return new Promise((resolve) => child.on("close", () => resolve(Buffer.concat(chunks).toString("utf8"))));
+  return new Promise((resolve) =>
+    child.on("close", () => resolve(Buffer.concat(chunks).toString("utf8"))),
+  );
 }
 
 /** Every character that a terminal may act on, beside line ends and colours. */
@@ -30,7 +46,12 @@ function controls(text: string): string[] {
   const plain = text.replaceAll(/\u001b\[\d+(?:;\d+)*m/g, "").replaceAll("\r\n", "");
   return [...plain].filter((character) => {
     const code = character.codePointAt(0)!;
-    return code < 0x20 || (code >= 0x7f && code <= 0x9f) || (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+    return (
+      code < 0x20 ||
+      (code >= 0x7f && code <= 0x9f) ||
+      (code >= 0x202a && code <= 0x202e) ||
+      (code >= 0x2066 && code <= 0x2069)
+    );
   });
 }
 
@@ -46,17 +67,33 @@ function hostileRoot(): string {
     { type: "pipeline.invalid", errors: [`p.yaml:1:1: ${HOSTILE}`], file: `/x/${HOSTILE}.yaml` },
     { type: "slot.fired", slot: SLOT, run: RUN, through: SLOT, because },
     { type: "run.started", run: RUN },
-    { type: "slot.skipped", slot: "2026-11-23T02:01:00.000Z", because, through: "2026-11-23T02:01:00.000Z" },
+    {
+      type: "slot.skipped",
+      slot: "2026-11-23T02:01:00.000Z",
+      because,
+      through: "2026-11-23T02:01:00.000Z",
+    },
     { type: HOSTILE, because, run: `${HOSTILE}@` },
   ]);
   const step = `step${HOSTILE}`;
   writeRun(runs, RUN, [
-    header(RUN, { [step]: [], after: [step] }, { params: { x: HOSTILE }, trigger: { kind: HOSTILE, scheduledFor: HOSTILE } }),
+    header(
+      RUN,
+      { [step]: [], after: [step] },
+      { params: { x: HOSTILE }, trigger: { kind: HOSTILE, scheduledFor: HOSTILE } },
+    ),
     { type: "run.started", because },
     { type: "step.started", step, attempt: 1, because },
-    { type: "step.failed", step, attempt: 1, error: { name: HOSTILE, message: HOSTILE, code: HOSTILE, stack: HOSTILE } },
+    {
+      type: "step.failed",
+      step,
+      attempt: 1,
+      error: { name: HOSTILE, message: HOSTILE, code: HOSTILE, stack: HOSTILE },
+    },
   ]);
-  writeRun(runs, `${RUN}-r1`, [header(`${RUN}-r1`, { [step]: [], other: [] }, { params: { x: 1 } })]);
+  writeRun(runs, `${RUN}-r1`, [
+    header(`${RUN}-r1`, { [step]: [], other: [] }, { params: { x: 1 } }),
+  ]);
   writeFileSync(
     runPath(runs, RUN).replace(/jsonl$/, "log"),
     `${JSON.stringify({ at: HOSTILE, step, attempt: 1, stream: "stdout", line: HOSTILE })}\n`,
@@ -110,7 +147,10 @@ it("says to a person at a terminal in a sentence why a second daemon does not st
   expect(seen).toContain(sentence);
   const logged = await orchd(root, "start");
   expect(logged.status).toBe(1);
-  expect(JSON.parse(logged.stderr)).toMatchObject({ level: "fatal", msg: expect.stringContaining(sentence) as string });
+  expect(JSON.parse(logged.stderr)).toMatchObject({
+    level: "fatal",
+    msg: expect.stringContaining(sentence) as string,
+  });
   await first.end();
 });
 
@@ -138,7 +178,11 @@ describe("a terminal", () => {
     expect(await onTerminal(root, ["status"], { NO_COLOR: "1" })).not.toMatch(colour);
     expect(await onTerminal(root, ["status"], { TERM: "dumb" })).not.toMatch(colour);
     expect((await orchd(root, "status", { env: { NO_COLOR: "" } })).stdout).not.toMatch(colour);
-    expect((await orchd(root, "status", { env: { NO_COLOR: "", FORCE_COLOR: "1" } })).stdout).toMatch(colour);
-    expect((await orchd(root, "status", { env: { NO_COLOR: "", CI: "true" } })).stdout).not.toMatch(colour);
+    expect(
+      (await orchd(root, "status", { env: { NO_COLOR: "", FORCE_COLOR: "1" } })).stdout,
+    ).toMatch(colour);
+    expect((await orchd(root, "status", { env: { NO_COLOR: "", CI: "true" } })).stdout).not.toMatch(
+      colour,
+    );
   });
 });

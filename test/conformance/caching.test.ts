@@ -29,7 +29,9 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
 
   it("1. is on by default", async () => {
     const world = new World(flavor, count().functions);
-    expect((await world.run([moduleStep("a", { does: "work" })])).statuses()).toEqual({ a: "completed" });
+    expect((await world.run([moduleStep("a", { does: "work" })])).statuses()).toEqual({
+      a: "completed",
+    });
     const second = await world.run([moduleStep("a", { does: "work" })]);
     expect(second.statuses()).toEqual({ a: "cached" });
     expect(second.status).toBe("completed");
@@ -41,11 +43,22 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
         return { enableCache: false };
       }
     } as unknown as FakeClass;
-    const off = flavor.ref.code === undefined ? flavor : { ...flavor, classes: { [flavor.ref.code.pick]: Off } };
-    const world = new World(off, count().functions, flavor.ref.code === undefined ? { settings: { enableCache: false } } : {});
+    const off =
+      flavor.ref.code === undefined
+        ? flavor
+        : { ...flavor, classes: { [flavor.ref.code.pick]: Off } };
+    const world = new World(
+      off,
+      count().functions,
+      flavor.ref.code === undefined ? { settings: { enableCache: false } } : {},
+    );
     const statuses = async (step?: boolean, pipeline?: boolean): Promise<string | undefined> => {
-      const steps = [moduleStep("a", { does: "work", ...(step === undefined ? {} : { enableCache: step }) })];
-      return (await world.run(steps, {}, pipeline === undefined ? {} : { enableCache: pipeline })).statuses()["a"];
+      const steps = [
+        moduleStep("a", { does: "work", ...(step === undefined ? {} : { enableCache: step }) }),
+      ];
+      return (
+        await world.run(steps, {}, pipeline === undefined ? {} : { enableCache: pipeline })
+      ).statuses()["a"];
     };
     expect(await statuses()).toBe("completed");
     expect(await statuses()).toBe("completed");
@@ -59,21 +72,37 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
     const world = new World(flavor, { up: () => (given += 1), work: ({ inputs }) => inputs["x"] });
     const steps = (ignored: string[]): SnapshotStep[] => [
       moduleStep("up", { enableCache: false }),
-      moduleStep("a", { does: "work", inputs: { x: { step: "up" } }, cache: cache({ ignoredInputs: ignored }) }),
+      moduleStep("a", {
+        does: "work",
+        inputs: { x: { step: "up" } },
+        cache: cache({ ignoredInputs: ignored }),
+      }),
     ];
     await world.run(steps(["x"]));
     expect((await world.run(steps(["x"]))).statuses()["a"]).toBe("cached");
     const taken = await world.run(steps([]));
     expect(taken.statuses()["a"]).toBe("completed");
     const again = await world.run(steps([]));
-    expect(again.of("step.started", "a")[0]).toMatchObject({ because: expect.stringContaining('input "x" changed') });
+    expect(again.of("step.started", "a")[0]).toMatchObject({
+      because: expect.stringContaining('input "x" changed'),
+    });
   });
 
   it("4. the same content from another run has the same key", async () => {
-    const world = new World(flavor, { first: () => ({ b: 1, a: 2 }), second: () => ({ a: 2, b: 1 }), work: () => "done" });
-    const steps = (from: string): SnapshotStep[] => [moduleStep(from), moduleStep("a", { does: "work", inputs: { x: { step: from } } })];
+    const world = new World(flavor, {
+      first: () => ({ b: 1, a: 2 }),
+      second: () => ({ a: 2, b: 1 }),
+      work: () => "done",
+    });
+    const steps = (from: string): SnapshotStep[] => [
+      moduleStep(from),
+      moduleStep("a", { does: "work", inputs: { x: { step: from } } }),
+    ];
     await world.run(steps("first"));
-    expect((await world.run(steps("second"))).statuses()).toEqual({ second: "completed", a: "cached" });
+    expect((await world.run(steps("second"))).statuses()).toEqual({
+      second: "completed",
+      a: "cached",
+    });
   });
 
   it("6. a body that changed leaves the key under includeStepCode: false, and says so otherwise", async () => {
@@ -84,23 +113,33 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
     expect((await world.run([step("two", false)])).statuses()["a"]).toBe("cached");
     await world.run([step("one", true)]);
     const changed = await world.run([step("two", true)]);
-    expect(changed.of("step.started")[0]).toMatchObject({ because: expect.stringContaining("code changed") });
+    expect(changed.of("step.started")[0]).toMatchObject({
+      because: expect.stringContaining("code changed"),
+    });
   });
 
   it("7. a file dependency that is missing fails the step by name; one that changed is another key", async () => {
     const { root } = tempRoot();
     const world = new World(flavor, count().functions);
     const run = () =>
-      world.run([moduleStep("a", { does: "work", cache: cache({ fileDependencies: ["./words.txt"] }) })], {}, { file: join(root, "p.yaml") });
+      world.run(
+        [moduleStep("a", { does: "work", cache: cache({ fileDependencies: ["./words.txt"] }) })],
+        {},
+        { file: join(root, "p.yaml") },
+      );
     const missing = await run();
     expect(missing.status).toBe("failed");
-    expect(missing.of("step.failed")[0]).toMatchObject({ error: { code: "ORCHD_FILE_DEPENDENCY", message: expect.stringContaining("words.txt") } });
+    expect(missing.of("step.failed")[0]).toMatchObject({
+      error: { code: "ORCHD_FILE_DEPENDENCY", message: expect.stringContaining("words.txt") },
+    });
     expect(world.ran()).toEqual([]);
     writeFileSync(join(root, "words.txt"), "one");
     expect((await run()).statuses()["a"]).toBe("completed");
     expect((await run()).statuses()["a"]).toBe("cached");
     writeFileSync(join(root, "words.txt"), "two");
-    expect((await run()).of("step.started")[0]).toMatchObject({ because: expect.stringContaining('file "./words.txt" changed') });
+    expect((await run()).of("step.started")[0]).toMatchObject({
+      because: expect.stringContaining('file "./words.txt" changed'),
+    });
   });
 
   it("8. takes the newest of two candidates", async () => {
@@ -108,7 +147,10 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
     await world.run([moduleStep("a", { does: "work", enableCache: false })]);
     const newer = await world.run([moduleStep("a", { does: "work", enableCache: false })]);
     const hit = await world.run([moduleStep("a", { does: "work" })]);
-    expect(hit.of("step.cached")[0]).toMatchObject({ source: { run: newer.run, step: "a" }, outputs: { result: 2 } });
+    expect(hit.of("step.cached")[0]).toMatchObject({
+      source: { run: newer.run, step: "a" },
+      outputs: { result: 2 },
+    });
   });
 
   it("9. a cached or a failed step is no candidate", async () => {
@@ -128,12 +170,16 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
     // Though the index should name it, which is never believed.
     const { cacheKey, at } = cached.of("step.cached")[0]!;
     world.deps.cacheIndex.recordAll([[String(cacheKey), { run: cached.run, step: "a", at }]]);
-    expect((await world.run(steps)).of("step.cached")[0]).toMatchObject({ source: { run: first.run } });
+    expect((await world.run(steps)).of("step.cached")[0]).toMatchObject({
+      source: { run: first.run },
+    });
     rmSync(world.store.runLedger(first.run));
     const later = new World(flavor, { work: () => 2 }, { runsDir: world.store.runsDir });
     const miss = await later.run(steps);
     expect(miss.statuses()["a"]).toBe("completed");
-    expect(miss.of("step.started")[0]).toMatchObject({ because: expect.stringContaining("output missing") });
+    expect(miss.of("step.started")[0]).toMatchObject({
+      because: expect.stringContaining("output missing"),
+    });
   });
 
   it("10. expires, counted from the producer's start", async () => {
@@ -150,7 +196,9 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
     expect((await world.run(steps)).statuses()["a"]).toBe("cached");
     await clock.advance(2_000);
     const expired = await world.run(steps);
-    expect(expired.of("step.started")[0]).toMatchObject({ because: expect.stringContaining("expired") });
+    expect(expired.of("step.started")[0]).toMatchObject({
+      because: expect.stringContaining("expired"),
+    });
   });
 
   it("11. 1 -> {2, 3 uncached}, 3 -> 4: a second run submits exactly {3, 4}", async () => {
@@ -164,14 +212,27 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
     await world.run(steps);
     world.ran();
     const second = await world.run(steps);
-    expect(second.statuses()).toEqual({ s1: "cached", s2: "cached", s3: "completed", s4: "completed" });
+    expect(second.statuses()).toEqual({
+      s1: "cached",
+      s2: "cached",
+      s3: "completed",
+      s4: "completed",
+    });
     expect(world.ran()).toEqual(["s3", "s4"]);
-    if (flavor.ref.code !== undefined) expect(submissions.at(-1)).toEqual({ run: second.run, steps: ["s3", "s4"], status: "initializing" });
+    if (flavor.ref.code !== undefined)
+      expect(submissions.at(-1)).toEqual({
+        run: second.run,
+        steps: ["s3", "s4"],
+        status: "initializing",
+      });
   });
 
   it("12. with all steps cached the orchestrator is never called and the run completes, init hook unrun", async () => {
     const world = new World(flavor, { ...count().functions, open: () => "state" });
-    const steps = [moduleStep("a", { does: "work" }), moduleStep("b", { does: "work", params: { n: 2 }, needs: ["a"] })];
+    const steps = [
+      moduleStep("a", { does: "work" }),
+      moduleStep("b", { does: "work", params: { n: 2 }, needs: ["a"] }),
+    ];
     const hooks = { hooks: { init: fakeCode("open"), cleanup: fakeCode("open") } };
     await world.run(steps, {}, hooks);
     const before = world.pool.started.length;
@@ -184,7 +245,11 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
   });
 
   it("13. the kill switch turns the pre-pass off, and steps are still cached as they start", async () => {
-    const world = new World(flavor, { ...count().functions, open: () => 1 }, { deps: { environment: { ORCHD_PREVENT_CLIENT_SIDE_CACHING: "1" } } });
+    const world = new World(
+      flavor,
+      { ...count().functions, open: () => 1 },
+      { deps: { environment: { ORCHD_PREVENT_CLIENT_SIDE_CACHING: "1" } } },
+    );
     const steps = [moduleStep("a", { does: "work" })];
     await world.run(steps);
     const second = await world.run(steps, {}, { hooks: { init: fakeCode("open") } });
@@ -206,16 +271,25 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
       hooks,
     );
     if (first === undefined) return;
-    const backfill = await world.run(steps, { trigger: { ...scheduled, kind: "backfill" }, run: "p@20261123T020000Z-b1" }, hooks);
+    const backfill = await world.run(
+      steps,
+      { trigger: { ...scheduled, kind: "backfill" }, run: "p@20261123T020000Z-b1" },
+      hooks,
+    );
     expect(backfill.statuses()).toEqual({ a: "cached" });
     expect(backfill.of("hook.completed")).toHaveLength(1);
     const night = await world.run(
       steps,
-      { trigger: { kind: "schedule", scheduledFor: "2026-11-24T02:00:00.000Z" }, run: "p@20261124T020000Z" },
+      {
+        trigger: { kind: "schedule", scheduledFor: "2026-11-24T02:00:00.000Z" },
+        run: "p@20261124T020000Z",
+      },
       hooks,
     );
     expect(night.statuses()).toEqual({ a: "completed" });
-    expect(night.of("step.started")[0]).toMatchObject({ because: expect.stringContaining("slot changed") });
+    expect(night.of("step.started")[0]).toMatchObject({
+      because: expect.stringContaining("slot changed"),
+    });
   });
 
   it("14b. acrossSlots: the next night hits", async () => {
@@ -224,14 +298,21 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
     const steps = [moduleStep("a", { does: "work", cache: cache({ acrossSlots: true }) })];
     await world.run(steps, { trigger: scheduled, run: "p@20261123T020000Z" });
     expect(
-      (await world.run(steps, { trigger: { kind: "schedule", scheduledFor: "2026-11-24T02:00:00.000Z" }, run: "p@20261124T020000Z" })).statuses(),
+      (
+        await world.run(steps, {
+          trigger: { kind: "schedule", scheduledFor: "2026-11-24T02:00:00.000Z" },
+          run: "p@20261124T020000Z",
+        })
+      ).statuses(),
     ).toEqual({ a: "cached" });
   });
 
   it("15. a run with caching off feeds the hits of a later one", async () => {
     const world = new World(flavor, count().functions);
     await world.run([moduleStep("a", { does: "work" })], {}, { enableCache: false });
-    expect((await world.run([moduleStep("a", { does: "work" })])).statuses()).toEqual({ a: "cached" });
+    expect((await world.run([moduleStep("a", { does: "work" })])).statuses()).toEqual({
+      a: "cached",
+    });
   });
 
   it("16. a hit runs no code and no hook, starts as it ends, and names its source", async () => {
@@ -242,7 +323,10 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
     const tasks = world.pool.started.length;
     const second = await world.run(steps);
     expect(world.pool.started.length).toBe(tasks);
-    expect(second.of("step.cached")[0]).toMatchObject({ source: { run: first.run, step: "a" }, outputs: { result: 1 } });
+    expect(second.of("step.cached")[0]).toMatchObject({
+      source: { run: first.run, step: "a" },
+      outputs: { result: 1 },
+    });
     const step = second.state.steps.get("a")!;
     expect(step.startedAt).toBe(step.finishedAt);
     expect(second.of("step.started")).toEqual([]);
@@ -258,15 +342,23 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
     writeFileSync(join(world.store.artifacts, ref.$artifact), `"${"y".repeat(100_000)}"`);
     const second = await world.run(steps);
     expect(second.statuses()).toEqual({ a: "completed" });
-    expect(second.of("step.started")[0]).toMatchObject({ because: expect.stringContaining("output missing") });
+    expect(second.of("step.started")[0]).toMatchObject({
+      because: expect.stringContaining("output missing"),
+    });
     expect((await world.run(steps)).statuses()).toEqual({ a: "cached" });
   });
 
   it("15b. a shell step is cached only where it asks", async () => {
     const world = new World(flavor, { "echo 1": () => 1 });
-    const step = (more: Partial<SnapshotStep> = {}): SnapshotStep => ({ ...moduleStep("a", more), code: undefined, run: "echo 1" });
+    const step = (more: Partial<SnapshotStep> = {}): SnapshotStep => ({
+      ...moduleStep("a", more),
+      code: undefined,
+      run: "echo 1",
+    });
     await world.run([step()]);
-    expect((await world.run([step()], {}, { enableCache: true })).statuses()).toEqual({ a: "completed" });
+    expect((await world.run([step()], {}, { enableCache: true })).statuses()).toEqual({
+      a: "completed",
+    });
     expect((await world.run([step({ enableCache: true })])).statuses()).toEqual({ a: "cached" });
     expect((await world.run([step({ cache: cache() })])).statuses()).toEqual({ a: "cached" });
   });
@@ -274,8 +366,12 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
   it("--no-cache runs everything, and says why", async () => {
     const world = new World(flavor, count().functions);
     await world.run([moduleStep("a", { does: "work" })]);
-    const ended = await world.run([moduleStep("a", { does: "work" })], { trigger: { kind: "manual", noCache: true } });
-    expect(ended.of("step.started")[0]).toMatchObject({ because: expect.stringContaining("caching is off for this run") });
+    const ended = await world.run([moduleStep("a", { does: "work" })], {
+      trigger: { kind: "manual", noCache: true },
+    });
+    expect(ended.of("step.started")[0]).toMatchObject({
+      because: expect.stringContaining("caching is off for this run"),
+    });
   });
 
   it("a re-run takes over what is still the same, cached or not; what changed runs, and says why", async () => {
@@ -286,43 +382,69 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
     ];
     const first = await world.run(steps());
     world.ran();
-    const rerun = { trigger: { kind: "rerun" as const, of: first.run }, reuse: { a: first.run, b: first.run } };
+    const rerun = {
+      trigger: { kind: "rerun" as const, of: first.run },
+      reuse: { a: first.run, b: first.run },
+    };
     const same = await world.run(steps(), rerun);
     expect(same.statuses()).toEqual({ a: "cached", b: "cached" });
-    expect(same.of("step.cached", "a")[0]).toMatchObject({ source: { run: first.run, step: "a" }, because: `taken over from ${first.run}` });
+    expect(same.of("step.cached", "a")[0]).toMatchObject({
+      source: { run: first.run, step: "a" },
+      because: `taken over from ${first.run}`,
+    });
     expect(world.ran()).toEqual([]);
     const edited = await world.run(steps({ n: 1 }), rerun);
     expect(edited.statuses()).toEqual({ a: "completed", b: "cached" });
-    expect(edited.of("step.started", "a")[0]).toMatchObject({ because: expect.stringContaining('param "n" added') });
+    expect(edited.of("step.started", "a")[0]).toMatchObject({
+      because: expect.stringContaining('param "n" added'),
+    });
     // What was taken over can itself be taken over, from where it was made.
     const again = await world.run(steps(), { ...rerun, reuse: { a: same.run, b: same.run } });
-    expect(again.of("step.cached", "a")[0]).toMatchObject({ source: { run: first.run, step: "a" } });
+    expect(again.of("step.cached", "a")[0]).toMatchObject({
+      source: { run: first.run, step: "a" },
+    });
   });
 
   it("a re-run from a step on runs that and all after it anew, though the cache has them", async () => {
     const world = new World(flavor, count().functions);
-    const steps = [moduleStep("a", { does: "work" }), moduleStep("b", { does: "work", params: { n: 2 }, needs: ["a"] })];
+    const steps = [
+      moduleStep("a", { does: "work" }),
+      moduleStep("b", { does: "work", params: { n: 2 }, needs: ["a"] }),
+    ];
     const first = await world.run(steps);
     world.ran();
-    const ended = await world.run(steps, { trigger: { kind: "rerun", of: first.run, from: "b" }, reuse: { a: first.run } });
+    const ended = await world.run(steps, {
+      trigger: { kind: "rerun", of: first.run, from: "b" },
+      reuse: { a: first.run },
+    });
     expect(ended.statuses()).toEqual({ a: "cached", b: "completed" });
     expect(world.ran()).toEqual(["b"]);
-    expect(ended.of("step.started", "b")[0]).toMatchObject({ because: expect.stringContaining('from step "b" on') });
+    expect(ended.of("step.started", "b")[0]).toMatchObject({
+      because: expect.stringContaining('from step "b" on'),
+    });
   });
 
   it("a cache function's text is part of the key", async () => {
     let said = "one";
     const world = new World(flavor, { ...count().functions, key: () => said });
-    const steps = [moduleStep("a", { does: "work", cache: cache({ cacheFunction: fakeCode("key") }) })];
+    const steps = [
+      moduleStep("a", { does: "work", cache: cache({ cacheFunction: fakeCode("key") }) }),
+    ];
     await world.run(steps);
     expect((await world.run(steps)).statuses()).toEqual({ a: "cached" });
     said = "two";
-    expect((await world.run(steps)).of("step.started")[0]).toMatchObject({ because: expect.stringContaining("cache function's answer changed") });
+    expect((await world.run(steps)).of("step.started")[0]).toMatchObject({
+      because: expect.stringContaining("cache function's answer changed"),
+    });
   });
 });
 
 describe("3. the key", () => {
-  const step: SnapshotStep = moduleStep("a", { outputs: ["x"], env: { E: "1", S: { secret: "TOKEN" } }, cache: cache() });
+  const step: SnapshotStep = moduleStep("a", {
+    outputs: ["x"],
+    env: { E: "1", S: { secret: "TOKEN" } },
+    cache: cache(),
+  });
   const facts: CacheKeyFacts = {
     project: "p",
     params: { path: "/a", n: 1 },

@@ -24,7 +24,12 @@ const boom = (): never => {
   throw Object.assign(new Error("boom"), { code: "EBOOM" });
 };
 
-function world(flavor: FlavorUnderTest, steps: Steps, body: Body, options: ConstructorParameters<typeof World>[2] = {}): World {
+function world(
+  flavor: FlavorUnderTest,
+  steps: Steps,
+  body: Body,
+  options: ConstructorParameters<typeof World>[2] = {},
+): World {
   return new World(
     flavor,
     dynamicModule(steps, (run) => body(run as Anything, steps)),
@@ -32,14 +37,28 @@ function world(flavor: FlavorUnderTest, steps: Steps, body: Body, options: Const
   );
 }
 
-const dynamic = (more: Partial<Snapshot> = {}): Partial<Snapshot> => ({ dynamic: fakeCode("function"), ...more });
+const dynamic = (more: Partial<Snapshot> = {}): Partial<Snapshot> => ({
+  dynamic: fakeCode("function"),
+  ...more,
+});
 
-function run(flavor: FlavorUnderTest, steps: Steps, body: Body, more: Partial<Snapshot> = {}): Promise<Ended> {
+function run(
+  flavor: FlavorUnderTest,
+  steps: Steps,
+  body: Body,
+  more: Partial<Snapshot> = {},
+): Promise<Ended> {
   return world(flavor, steps, body).run([], {}, dynamic(more));
 }
 
 it.each(unable)("$name refuses a dynamic pipeline before anything is written", async (flavor) => {
-  await world(flavor, {}, () => undefined).runIf(false, /does not support dynamic pipelines/, [], {}, dynamic());
+  await world(flavor, {}, () => undefined).runIf(
+    false,
+    /does not support dynamic pipelines/,
+    [],
+    {},
+    dynamic(),
+  );
 });
 
 it("57c. an isolated invocation is refused where the orchestrator cannot run one, with its name; the others run", async () => {
@@ -49,15 +68,22 @@ it("57c. an isolated invocation is refused where the orchestrator cannot run one
     }
   }
   const flavor = { ...FLAVORS[1]!, classes: { "export:minimal": Shared as unknown as FakeClass } };
-  const steps = { square: step(square), alone: step(square, { isolated: true }) } as unknown as Steps;
+  const steps = {
+    square: step(square),
+    alone: step(square, { isolated: true }),
+  } as unknown as Steps;
   const refused = await run(flavor, steps, async (run, { square, alone }) => {
     await run.step(square, { inputs: { x: 2 } });
     await run.step(alone, { inputs: { x: 3 } });
   });
   expect(refused.status).toBe("failed");
-  expect(refused.because).toContain("step alone: isolated is refused: the orchestrator minimal cannot run isolated steps");
+  expect(refused.because).toContain(
+    "step alone: isolated is refused: the orchestrator minimal cannot run isolated steps",
+  );
   expect(refused.statuses()).toEqual({ square: "completed" });
-  const taken = await run(FLAVORS[0]!, steps, (run, { alone }) => run.step(alone, { inputs: { x: 3 } }));
+  const taken = await run(FLAVORS[0]!, steps, (run, { alone }) =>
+    run.step(alone, { inputs: { x: 3 } }),
+  );
   expect(taken.statuses()).toEqual({ alone: "completed" });
 });
 
@@ -88,8 +114,12 @@ describe.each(able)("dynamic pipelines with $name", (flavor) => {
     expect(ended.status).toBe("completed");
     expect(ended.output("both")).toBe(13);
     const types = ended.types();
-    expect(types.indexOf("step.started square_2")).toBeLessThan(types.indexOf("step.completed square"));
-    expect(types.indexOf("step.started last")).toBeGreaterThan(types.indexOf("step.completed both"));
+    expect(types.indexOf("step.started square_2")).toBeLessThan(
+      types.indexOf("step.completed square"),
+    );
+    expect(types.indexOf("step.started last")).toBeGreaterThan(
+      types.indexOf("step.completed both"),
+    );
   });
 
   it("57. map zips equal lengths, in the items' order, with unmapped values for all", async () => {
@@ -100,14 +130,26 @@ describe.each(able)("dynamic pipelines with $name", (flavor) => {
       result = [all, more, await run.step(sum, { inputs: { all } })];
     });
     expect(result).toEqual([[11, 22, 33], [101, 102], 66]);
-    expect(Object.keys(ended.statuses())).toEqual(["add", "add_2", "add_3", "add_4", "add_5", "sum"]);
+    expect(Object.keys(ended.statuses())).toEqual([
+      "add",
+      "add_2",
+      "add_3",
+      "add_4",
+      "add_5",
+      "sum",
+    ]);
   });
 
   it("57b. nothing to map, unequal lengths, and an id twice are errors", async () => {
-    const error = async (body: Body): Promise<string> => (await run(flavor, { add, square }, body)).because;
+    const error = async (body: Body): Promise<string> =>
+      (await run(flavor, { add, square }, body)).because;
     expect(await error((run, { add }) => run.map(add, { x: [] }))).toContain("empty list");
-    expect(await error((run, { add }) => run.map(add, { x: [1, 2], y: [1] }))).toContain("equally long");
-    expect(await error((run, { add }) => run.map(add, { x: unmapped(1) }))).toContain("nothing to map over");
+    expect(await error((run, { add }) => run.map(add, { x: [1, 2], y: [1] }))).toContain(
+      "equally long",
+    );
+    expect(await error((run, { add }) => run.map(add, { x: unmapped(1) }))).toContain(
+      "nothing to map over",
+    );
     expect(
       await error(async (run, { square }) => [
         await run.step(square, { id: "a", inputs: { x: 1 } }),
@@ -147,11 +189,15 @@ describe.each(able)("dynamic pipelines with $name", (flavor) => {
 
     it("under stop_on_failure: the run fails, what runs may end", async () => {
       const slow = held();
-      const bench = world(flavor, { boom, slow: slow as never, square }, async (run, { boom, slow, square }) => {
-        run.submit(slow);
-        await run.step(boom).catch(() => undefined);
-        await run.step(square, { inputs: { x: 1 } });
-      });
+      const bench = world(
+        flavor,
+        { boom, slow: slow as never, square },
+        async (run, { boom, slow, square }) => {
+          run.submit(slow);
+          await run.step(boom).catch(() => undefined);
+          await run.step(square, { inputs: { x: 1 } });
+        },
+      );
       const loop = await bench.begin([], {}, dynamic({ executionMode: "stop_on_failure" }));
       await slow.began;
       await new Promise((resolve) => setTimeout(resolve, 20));
@@ -181,16 +227,29 @@ describe.each(able)("dynamic pipelines with $name", (flavor) => {
 
   describe("60. after a crash", () => {
     /** Runs `first` until its step `wait` has begun, then a new daemon with `second`. */
-    async function crash(first: Body, second: Body = first, options: ConstructorParameters<typeof World>[2] = {}) {
+    async function crash(
+      first: Body,
+      second: Body = first,
+      options: ConstructorParameters<typeof World>[2] = {},
+    ) {
       const wait = held();
       const one = world(flavor, { square, wait: wait as never }, first, options);
       const loop = await one.begin(
         [],
         {},
-        dynamic({ stepDefaults: { retry: { maxRetries: 1, delayMs: 0, backoff: 1, jitter: 0 }, onInterruption: "retry", hooks: {} } }),
+        dynamic({
+          stepDefaults: {
+            retry: { maxRetries: 1, delayMs: 0, backoff: 1, jitter: 0 },
+            onInterruption: "retry",
+            hooks: {},
+          },
+        }),
       );
       await wait.began;
-      const two = world(flavor, { square, wait: () => "waited" }, second, { ...options, runsDir: one.store.runsDir });
+      const two = world(flavor, { square, wait: () => "waited" }, second, {
+        ...options,
+        runsDir: one.store.runsDir,
+      });
       const again = (await RunLoop.recover(loop.state.run, two.deps))!;
       again.start("again");
       return { two, again };
@@ -219,7 +278,9 @@ describe.each(able)("dynamic pipelines with $name", (flavor) => {
       expect(ended.status).toBe("failed");
       expect(ended.because).toContain("nondeterministic pipeline");
       expect(ended.because).toMatch(/square\(.*"value":3.*calls square\(.*"value":4/);
-      expect(ended.of("run.function_ended")[0]).toMatchObject({ error: { code: "ORCHD_NONDETERMINISTIC" } });
+      expect(ended.of("run.function_ended")[0]).toMatchObject({
+        error: { code: "ORCHD_NONDETERMINISTIC" },
+      });
     });
 
     it("so does a function that ends without a recorded call", async () => {
@@ -228,7 +289,9 @@ describe.each(able)("dynamic pipelines with $name", (flavor) => {
       });
       const ended = await two.end(again);
       expect(ended.status).toBe("failed");
-      expect(ended.because).toMatch(/nondeterministic pipeline: the ledger has wait\(\), and the function now ended without it/);
+      expect(ended.because).toMatch(
+        /nondeterministic pipeline: the ledger has wait\(\), and the function now ended without it/,
+      );
     });
 
     it("so does a function that calls something else in its place", async () => {
@@ -243,7 +306,9 @@ describe.each(able)("dynamic pipelines with $name", (flavor) => {
       );
       await clock.until(() => again.state.finished !== undefined);
       const ended = await two.end(again);
-      expect(ended.because).toMatch(/the ledger has wait\(\), and the function now calls square\(id "other"/);
+      expect(ended.because).toMatch(
+        /the ledger has wait\(\), and the function now calls square\(id "other"/,
+      );
       expect(two.ran()).not.toContain("other");
     });
   });
@@ -253,7 +318,9 @@ describe.each(able)("dynamic pipelines with $name", (flavor) => {
       await run.step(square, { inputs: { x: (run.params as { n: number }).n } });
     });
     expect((await bench.run([], { params: { n: 5 } }, dynamic())).output("square")).toBe(25);
-    expect((await bench.run([], { params: { n: 5 } }, dynamic())).statuses()).toEqual({ square: "cached" });
+    expect((await bench.run([], { params: { n: 5 } }, dynamic())).statuses()).toEqual({
+      square: "cached",
+    });
     const slow = held();
     const stopped = world(flavor, { slow: slow as never }, (run, { slow }) => run.step(slow));
     const loop = await stopped.begin([], {}, dynamic());

@@ -1,4 +1,7 @@
-/** Conformance 18 to 46: statuses, execution modes, retries, hooks, data and running (docs/zenml.md). */
+/**
+ * Conformance 18 to 46: statuses, execution modes, retries, hooks, data and running
+ * (docs/zenml.md).
+ */
 import { existsSync, readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { compile } from "../../src/core/compile.ts";
@@ -15,13 +18,23 @@ import { moduleStep } from "../support/run-bench.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 import { FLAVORS, MinimalOrchestrator, World } from "./world.ts";
 
-const retry = (maxRetries: number, more: Partial<RetryPolicy> = {}): RetryPolicy => ({ maxRetries, delayMs: 0, backoff: 1, jitter: 0, ...more });
+const retry = (maxRetries: number, more: Partial<RetryPolicy> = {}): RetryPolicy => ({
+  maxRetries,
+  delayMs: 0,
+  backoff: 1,
+  jitter: 0,
+  ...more,
+});
 const boom = (): never => {
   throw Object.assign(new Error("boom"), { code: "EBOOM" });
 };
 
 describe("status, as a pure function", () => {
-  const given = (): GivenRun => new GivenRun(snapshotOf([stepSpec("a"), stepSpec("b")])).happen({ type: "run.started", because: "test" });
+  const given = (): GivenRun =>
+    new GivenRun(snapshotOf([stepSpec("a"), stepSpec("b")])).happen({
+      type: "run.started",
+      because: "test",
+    });
   const status = (run: GivenRun): string => runStatus(run.state).status;
 
   it("18. [C,F] of 2: failed; [C] of 2: running; [C,R]: running; [C,C]: completed", () => {
@@ -32,7 +45,10 @@ describe("status, as a pure function", () => {
   });
 
   it("19. stopping while one runs; stopped once all have ended, even with a failure", () => {
-    const run = given().start("a").start("b").happen({ type: "run.stop_requested", mode: "graceful", by: "test" });
+    const run = given()
+      .start("a")
+      .start("b")
+      .happen({ type: "run.stop_requested", mode: "graceful", by: "test" });
     expect(status(run)).toBe("stopping");
     run.fail("a");
     expect(status(run)).toBe("stopping");
@@ -43,13 +59,21 @@ describe("status, as a pure function", () => {
   it("20. retrying is running", () => {
     const run = given()
       .start("a")
-      .happen({ type: "step.failed", step: "a", attempt: 1, error: { name: "E", message: "m" }, retryAt: "2026-11-23T03:00:00.000Z" });
+      .happen({
+        type: "step.failed",
+        step: "a",
+        attempt: 1,
+        error: { name: "E", message: "m" },
+        retryAt: "2026-11-23T03:00:00.000Z",
+      });
     expect(run.statuses()["a"]).toBe("retrying");
     expect(status(run)).toBe("running");
   });
 
   it("21. a finished status never changes", () => {
-    const run = given().start("a").happen({ type: "run.finished", status: "completed", because: "test", durationMs: 1 });
+    const run = given()
+      .start("a")
+      .happen({ type: "run.finished", status: "completed", because: "test", durationMs: 1 });
     run.happen(
       { type: "step.failed", step: "a", attempt: 1, error: { name: "E", message: "late" } },
       { type: "run.stop_requested", mode: "force", by: "late" },
@@ -76,9 +100,20 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
     async function runDag(mode: Snapshot["executionMode"]) {
       const s3 = held();
       const s4 = held();
-      const world = new World(flavor, { one: () => 1, s2: async () => (await Promise.all([s3.began, s4.began]), boom()), s3, s4 });
+      const world = new World(flavor, {
+        one: () => 1,
+        s2: async () => (await Promise.all([s3.began, s4.began]), boom()),
+        s3,
+        s4,
+      });
       if (!world.can(mode)) {
-        await world.runIf(false, /does not support the execution mode/, dag(), {}, { executionMode: mode });
+        await world.runIf(
+          false,
+          /does not support the execution mode/,
+          dag(),
+          {},
+          { executionMode: mode },
+        );
         return undefined;
       }
       const loop = await world.begin(dag(), {}, { executionMode: mode });
@@ -104,7 +139,9 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
       });
       expect(ended?.status).toBe("failed");
       expect(ended?.because).toContain('step "s2" failed: boom');
-      expect(ended?.of("step.skipped", "s5")[0]).toMatchObject({ because: 'upstream step "s2" failed' });
+      expect(ended?.of("step.skipped", "s5")[0]).toMatchObject({
+        because: 'upstream step "s2" failed',
+      });
     });
 
     it("23. stop_on_failure: 3 and 4 finish; nothing new starts", async () => {
@@ -145,49 +182,83 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
         (mode) => !capabilities.supportedExecutionModes.includes(mode as "fail_fast"),
       );
       for (const mode of unable)
-        await new World(flavor).runIf(false, /does not support the execution mode/, [moduleStep("a")], {}, { executionMode: mode as "fail_fast" });
+        await new World(flavor).runIf(
+          false,
+          /does not support the execution mode/,
+          [moduleStep("a")],
+          {},
+          { executionMode: mode as "fail_fast" },
+        );
       if (!isCode) expect(unable).toEqual([]);
     });
   });
 
   describe("retries", () => {
     it("26. two retries, always failing: retried, retried, failed", async () => {
-      const ended = await new World(flavor, { a: boom }).run([moduleStep("a", { retry: retry(2) })]);
-      expect(ended.state.steps.get("a")!.attempts.map(({ status }) => status)).toEqual(["retried", "retried", "failed"]);
+      const ended = await new World(flavor, { a: boom }).run([
+        moduleStep("a", { retry: retry(2) }),
+      ]);
+      expect(ended.state.steps.get("a")!.attempts.map(({ status }) => status)).toEqual([
+        "retried",
+        "retried",
+        "failed",
+      ]);
       expect(ended.status).toBe("failed");
-      expect(ended.of("step.failed")[0]).toMatchObject({ attempt: 1, error: { code: "EBOOM", message: "boom" }, retryAt: expect.any(String) });
+      expect(ended.of("step.failed")[0]).toMatchObject({
+        attempt: 1,
+        error: { code: "EBOOM", message: "boom" },
+        retryAt: expect.any(String),
+      });
     });
 
     it("27. fails, then succeeds: completed", async () => {
       let attempts = 0;
-      const ended = await new World(flavor, { a: () => ((attempts += 1) < 2 ? boom() : "ok") }).run([moduleStep("a", { retry: retry(2) })]);
+      const ended = await new World(flavor, { a: () => ((attempts += 1) < 2 ? boom() : "ok") }).run(
+        [moduleStep("a", { retry: retry(2) })],
+      );
       expect(ended.status).toBe("completed");
       expect(ended.state.steps.get("a")).toMatchObject({ status: "completed", attempt: 2 });
     });
 
     it("28. waits 10, 20, 40", async () => {
       const policy = retry(3, { delayMs: 10_000, backoff: 2 });
-      expect([1, 2, 3].map((attempt) => retryDelay(policy, attempt, 0.5))).toEqual([10_000, 20_000, 40_000]);
+      expect([1, 2, 3].map((attempt) => retryDelay(policy, attempt, 0.5))).toEqual([
+        10_000, 20_000, 40_000,
+      ]);
       const clock = new VirtualClock();
       const at: number[] = [];
       const world = new World(flavor, { a: () => (at.push(clock.monotonic()), boom()) }, { clock });
       const loop = await world.begin([moduleStep("a", { retry: policy })]);
       await clock.until(() => loop.state.finished !== undefined);
       await loop.finished;
-      expect(at.map((time, index) => (index === 0 ? 0 : time - at[index - 1]!))).toEqual([0, 10_000, 20_000, 40_000]);
+      expect(at.map((time, index) => (index === 0 ? 0 : time - at[index - 1]!))).toEqual([
+        0, 10_000, 20_000, 40_000,
+      ]);
     });
 
     it("28b. `on` limits which errors are retried", async () => {
       const world = new World(flavor, { a: boom });
-      expect((await world.run([moduleStep("a", { retry: retry(2, { on: ["EOTHER"] }) })])).of("step.started")).toHaveLength(1);
-      expect((await world.run([moduleStep("a", { retry: retry(1, { on: ["EBOOM"] }) })])).of("step.started")).toHaveLength(2);
+      expect(
+        (await world.run([moduleStep("a", { retry: retry(2, { on: ["EOTHER"] }) })])).of(
+          "step.started",
+        ),
+      ).toHaveLength(1);
+      expect(
+        (await world.run([moduleStep("a", { retry: retry(1, { on: ["EBOOM"] }) })])).of(
+          "step.started",
+        ),
+      ).toHaveLength(2);
     });
 
     it("29. the failure hook fires once, after the last attempt", async () => {
       const world = new World(flavor, { a: boom, alert: () => null });
-      const ended = await world.run([moduleStep("a", { retry: retry(2), hooks: { onFailure: fakeCode("alert") } })]);
+      const ended = await world.run([
+        moduleStep("a", { retry: retry(2), hooks: { onFailure: fakeCode("alert") } }),
+      ]);
       expect(ended.of("hook.completed")).toHaveLength(1);
-      expect(ended.types().indexOf("hook.completed onFailure a")).toBeGreaterThan(ended.types().lastIndexOf("step.failed a"));
+      expect(ended.types().indexOf("hook.completed onFailure a")).toBeGreaterThan(
+        ended.types().lastIndexOf("step.failed a"),
+      );
       expect(world.pool.started.find(({ task }) => task.kind === "hook")?.task).toMatchObject({
         step: "a",
         error: { message: "boom" },
@@ -203,7 +274,9 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
         }
       } as unknown as FakeClass;
       const world = new World({ ...flavor, classes: { [flavor.ref.code.pick]: Own } }, { a: boom });
-      expect((await world.run([moduleStep("a", { retry: retry(2) })])).of("step.started")).toHaveLength(1);
+      expect(
+        (await world.run([moduleStep("a", { retry: retry(2) })])).of("step.started"),
+      ).toHaveLength(1);
     });
 
     it("31. a stop is never retried", async () => {
@@ -222,37 +295,70 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
       const [a, b] = [held(), held()];
       const world = new World(flavor, { a, b });
       if (!world.can("stop_on_failure")) return;
-      const loop = await world.begin([moduleStep("a"), moduleStep("b", { retry: retry(3) })], {}, { executionMode: "stop_on_failure" });
+      const loop = await world.begin(
+        [moduleStep("a"), moduleStep("b", { retry: retry(3) })],
+        {},
+        { executionMode: "stop_on_failure" },
+      );
       await Promise.all([a.began, b.began]);
       for (const step of ["a", "b"])
-        world.pool.end(world.pool.of(step)[0]!, { ok: false, outcome: "failed", error: { name: "Error", message: `${step} broke` } });
+        world.pool.end(world.pool.of(step)[0]!, {
+          ok: false,
+          outcome: "failed",
+          error: { name: "Error", message: `${step} broke` },
+        });
       const ended = await world.end(loop);
-      expect(ended.of("step.failed", "b")).toMatchObject([{ because: "the run is ending: no retry", error: { message: "b broke" } }]);
+      expect(ended.of("step.failed", "b")).toMatchObject([
+        { because: "the run is ending: no retry", error: { message: "b broke" } },
+      ]);
       expect(ended.of("step.failed", "b")[0]).not.toHaveProperty("retryAt");
       expect(ended.statuses()).toEqual({ a: "failed", b: "failed" });
     });
 
     it("32. refuses values that make no sense", () => {
-      for (const bad of [{ maxRetries: 0 }, { maxRetries: 1.5 }, { maxRetries: -1 }, { delay: "-5s" }, { backoff: 0 }, { jitter: 2 }]) {
-        expect(pipelineSchema.safeParse({ retry: bad, steps: { a: { run: "true" } } }).success, JSON.stringify(bad)).toBe(false);
+      for (const bad of [
+        { maxRetries: 0 },
+        { maxRetries: 1.5 },
+        { maxRetries: -1 },
+        { delay: "-5s" },
+        { backoff: 0 },
+        { jitter: 2 },
+      ]) {
+        expect(
+          pipelineSchema.safeParse({ retry: bad, steps: { a: { run: "true" } } }).success,
+          JSON.stringify(bad),
+        ).toBe(false);
       }
     });
 
     it("a time limit is each attempt's, and a failure with its own code", async () => {
       const timeout = (): never => {
-        throw Object.assign(new Error("took too long"), { outcome: "timeout", code: "ORCHD_STEP_TIMEOUT" });
+        throw Object.assign(new Error("took too long"), {
+          outcome: "timeout",
+          code: "ORCHD_STEP_TIMEOUT",
+        });
       };
       const world = new World(flavor, { a: timeout });
       const ended = await world.run([moduleStep("a", { timeoutMs: 5, retry: retry(1) })]);
-      expect(world.pool.started.filter(({ task }) => task.kind === "module").map(({ task }) => task.timeoutMs)).toEqual([5, 5]);
-      expect(ended.of("step.failed").map((line) => (line["error"] as { code: string }).code)).toEqual(["ORCHD_STEP_TIMEOUT", "ORCHD_STEP_TIMEOUT"]);
+      expect(
+        world.pool.started
+          .filter(({ task }) => task.kind === "module")
+          .map(({ task }) => task.timeoutMs),
+      ).toEqual([5, 5]);
+      expect(
+        ended.of("step.failed").map((line) => (line["error"] as { code: string }).code),
+      ).toEqual(["ORCHD_STEP_TIMEOUT", "ORCHD_STEP_TIMEOUT"]);
     });
 
     it("a run's own time limit ends it", async () => {
       const clock = new VirtualClock();
       const a = held();
       const world = new World(flavor, { a, b: () => 1 }, { clock });
-      const loop = await world.begin([moduleStep("a"), moduleStep("b", { needs: ["a"] })], {}, { timeoutMs: 60_000 });
+      const loop = await world.begin(
+        [moduleStep("a"), moduleStep("b", { needs: ["a"] })],
+        {},
+        { timeoutMs: 60_000 },
+      );
       await a.began;
       await clock.advance(60_000);
       const ended = await world.end(loop);
@@ -275,9 +381,17 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
 
     it("34. a step's own stands over the pipeline's", async () => {
       const called: string[] = [];
-      const world = new World(flavor, { a: () => 1, b: () => 2, own: () => called.push("own"), shared: () => called.push("shared") });
+      const world = new World(flavor, {
+        a: () => 1,
+        b: () => 2,
+        own: () => called.push("own"),
+        shared: () => called.push("shared"),
+      });
       await world.run(
-        [moduleStep("a", { hooks: { onSuccess: fakeCode("own") } }), moduleStep("b", { needs: ["a"] })],
+        [
+          moduleStep("a", { hooks: { onSuccess: fakeCode("own") } }),
+          moduleStep("b", { needs: ["a"] }),
+        ],
         {},
         { hooks: { onSuccess: fakeCode("shared") } },
       );
@@ -297,7 +411,11 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
 
     it("36. init throws: no step runs, failed, no cleanup", async () => {
       const world = new World(flavor, { a: () => 1, boom, close: () => null });
-      const ended = await world.run([moduleStep("a")], {}, { hooks: { init: fakeCode("boom"), cleanup: fakeCode("close") } });
+      const ended = await world.run(
+        [moduleStep("a")],
+        {},
+        { hooks: { init: fakeCode("boom"), cleanup: fakeCode("close") } },
+      );
       expect(ended.status).toBe("failed");
       expect(ended.because).toContain("the init hook failed: boom");
       expect(ended.statuses()).toEqual({ a: "skipped" });
@@ -306,33 +424,56 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
     });
 
     it("36b. init's value is every step's state, and cleanup's", async () => {
-      const world = new World(flavor, { a: ({ task }) => (task as { state?: unknown }).state, open: () => ({ db: "x" }), close: () => null });
-      const ended = await world.run([moduleStep("a")], {}, { hooks: { init: fakeCode("open"), cleanup: fakeCode("close") } });
+      const world = new World(flavor, {
+        a: ({ task }) => (task as { state?: unknown }).state,
+        open: () => ({ db: "x" }),
+        close: () => null,
+      });
+      const ended = await world.run(
+        [moduleStep("a")],
+        {},
+        { hooks: { init: fakeCode("open"), cleanup: fakeCode("close") } },
+      );
       expect(ended.output("a")).toEqual({ db: "x" });
-      expect(world.pool.started.at(-1)?.task).toMatchObject({ hook: "cleanup", state: { db: "x" } });
+      expect(world.pool.started.at(-1)?.task).toMatchObject({
+        hook: "cleanup",
+        state: { db: "x" },
+      });
     });
 
     it("37. cleanup runs after a failure, a stop and a crash", async () => {
       const hooks = { hooks: { init: fakeCode("open"), cleanup: fakeCode("close") } };
       const functions = { open: () => 1, close: () => null, a: boom };
-      expect((await new World(flavor, functions).run([moduleStep("a")], {}, hooks)).types()).toContain("hook.completed cleanup");
+      expect(
+        (await new World(flavor, functions).run([moduleStep("a")], {}, hooks)).types(),
+      ).toContain("hook.completed cleanup");
 
       const slow = held();
       const stopped = new World(flavor, { ...functions, a: slow });
       const loop = await stopped.begin([moduleStep("a")], {}, hooks);
       await slow.began;
       await loop.requestStop({ mode: "force", by: "test" });
-      expect((await stopped.end(loop)).types().slice(-2)).toEqual(["hook.completed cleanup", "run.finished"]);
+      expect((await stopped.end(loop)).types().slice(-2)).toEqual([
+        "hook.completed cleanup",
+        "run.finished",
+      ]);
 
       const lost = held();
       const first = new World(flavor, { ...functions, a: lost });
       const crashed = await first.begin([moduleStep("a")], {}, hooks);
       await lost.began;
-      const second = new World(flavor, { ...functions, a: () => 1 }, { runsDir: first.store.runsDir });
+      const second = new World(
+        flavor,
+        { ...functions, a: () => 1 },
+        { runsDir: first.store.runsDir },
+      );
       const again = (await RunLoop.recover(crashed.state.run, second.deps))!;
       again.start("again");
       const ended = await second.end(again);
-      expect(ended.types().filter((type) => type.startsWith("hook"))).toEqual(["hook.completed init", "hook.completed cleanup"]);
+      expect(ended.types().filter((type) => type.startsWith("hook"))).toEqual([
+        "hook.completed init",
+        "hook.completed cleanup",
+      ]);
     });
 
     it("a failed run has its hook too, with the reason", async () => {
@@ -350,7 +491,11 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
     it("38. an upstream or an output that is missing is named", async () => {
       const faults = compile({
         definition: pipelineSchema.parse({
-          steps: { a: { run: "true" }, b: { run: "true", inputs: { x: "aa" } }, c: { run: "true", inputs: { y: "a.rows" } } },
+          steps: {
+            a: { run: "true" },
+            b: { run: "true", inputs: { x: "aa" } },
+            c: { run: "true", inputs: { y: "a.rows" } },
+          },
         }),
         file: "/srv/p.yaml",
         code: new Map(),
@@ -366,7 +511,10 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
         moduleStep("b", { inputs: { x: { step: "a", output: "rows" } } }),
       ]);
       expect(ended.of("step.failed", "b")[0]).toMatchObject({
-        error: { code: "ORCHD_BAD_INPUT", message: expect.stringMatching(/"a\.rows".*no output "rows"; it has result/) },
+        error: {
+          code: "ORCHD_BAD_INPUT",
+          message: expect.stringMatching(/"a\.rows".*no output "rows"; it has result/),
+        },
       });
     });
 
@@ -375,16 +523,22 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
       const world = new World(flavor, { a: () => ({ one: big }) });
       const ended = await world.run([moduleStep("a", { outputs: ["one", "two"] })]);
       expect(ended.status).toBe("failed");
-      expect(existsSync(world.store.artifacts) ? readdirSync(world.store.artifacts) : []).toEqual([]);
+      expect(existsSync(world.store.artifacts) ? readdirSync(world.store.artifacts) : []).toEqual(
+        [],
+      );
     });
 
     it("40. a result that is not what was declared fails the step by name", async () => {
       const error = async (value: unknown): Promise<string> => {
-        const ended = await new World(flavor, { a: () => value }).run([moduleStep("a", { outputs: ["rows", "sum"] })]);
+        const ended = await new World(flavor, { a: () => value }).run([
+          moduleStep("a", { outputs: ["rows", "sum"] }),
+        ]);
         return (ended.of("step.failed")[0]!["error"] as { message: string }).message;
       };
       expect(await error({ rows: 1 })).toMatch(/step "a" returned no "sum"/);
-      expect(await error({ rows: 1, sum: 2, more: 3 })).toMatch(/step "a" returned "more", which it does not declare/);
+      expect(await error({ rows: 1, sum: 2, more: 3 })).toMatch(
+        /step "a" returned "more", which it does not declare/,
+      );
       expect(await error([1])).toMatch(/step "a" declares the outputs rows, sum/);
     });
 
@@ -400,7 +554,10 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
         moduleStep("b", { does: "one", inputs: { x: { step: "a", output: "big" } } }),
         moduleStep("c", { does: "all", inputs: { x: { step: "a" } } }),
       ]);
-      expect(ended.of("step.completed", "a")[0]!["outputs"]).toEqual({ big: { $artifact: expect.any(String), bytes: 70_002 }, small: 1 });
+      expect(ended.of("step.completed", "a")[0]!["outputs"]).toEqual({
+        big: { $artifact: expect.any(String), bytes: 70_002 },
+        small: 1,
+      });
       expect(ended.output("b")).toBe(70_000);
       expect(ended.output("c")).toEqual(["big", "small"]);
     });
@@ -415,7 +572,9 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
           now: 0,
           watched: [],
         });
-      expect(JSON.stringify(of({ a: { run: "true", after: "b" }, b: { run: "true", after: "a" } }))).toMatch(/a.*b.*a/);
+      expect(
+        JSON.stringify(of({ a: { run: "true", after: "b" }, b: { run: "true", after: "a" } })),
+      ).toMatch(/a.*b.*a/);
       const sound = of({ c: { run: "true" }, b: { run: "true", after: "a" }, a: { run: "true" } });
       expect(sound.ok && sound.loaded.snapshot.steps.map(({ id }) => id)).toEqual(["c", "a", "b"]);
     });
@@ -428,14 +587,18 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
         moduleStep("c", { does: "b", needs: ["b"] }),
       ]);
       expect(ended.statuses()).toEqual({ a: "completed", b: "skipped", c: "skipped" });
-      expect(ended.of("step.skipped", "b")[0]).toMatchObject({ because: expect.stringContaining("inputs.n > 0") });
+      expect(ended.of("step.skipped", "b")[0]).toMatchObject({
+        because: expect.stringContaining("inputs.n > 0"),
+      });
       expect(ended.status).toBe("completed");
     });
   });
 
   describe("a run", () => {
     const shape = (needs: Record<string, string[]>): SnapshotStep[] =>
-      Object.entries(needs).map(([id, before]) => moduleStep(id, { does: "work", params: { id }, needs: before }));
+      Object.entries(needs).map(([id, before]) =>
+        moduleStep(id, { does: "work", params: { id }, needs: before }),
+      );
 
     it.each([
       ["empty", {}],
@@ -448,18 +611,26 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
       expect(ended.status).toBe("completed");
       const ran = world.ran();
       expect(ran.toSorted()).toEqual(Object.keys(needs).toSorted());
-      for (const [id, before] of Object.entries(needs)) for (const one of before) expect(ran.indexOf(one)).toBeLessThan(ran.indexOf(id));
+      for (const [id, before] of Object.entries(needs))
+        for (const one of before) expect(ran.indexOf(one)).toBeLessThan(ran.indexOf(id));
     });
 
     it("43. never runs more than maxParallelSteps at once", async () => {
-      const world = new World(flavor, { work: () => new Promise((resolve) => setImmediate(resolve)) });
-      const steps = Array.from({ length: 12 }, (_, index) => moduleStep(`s${index}`, { does: "work", params: { index } }));
+      const world = new World(flavor, {
+        work: () => new Promise((resolve) => setImmediate(resolve)),
+      });
+      const steps = Array.from({ length: 12 }, (_, index) =>
+        moduleStep(`s${index}`, { does: "work", params: { index } }),
+      );
       expect((await world.run(steps, {}, { maxParallelSteps: 4 })).status).toBe("completed");
       expect(world.pool.most).toBe(4);
     });
 
     it("44. can be stopped while it starts", async () => {
-      const world = new World(flavor, { a: () => 1, open: () => new Promise((resolve) => setTimeout(resolve, 10)) });
+      const world = new World(flavor, {
+        a: () => 1,
+        open: () => new Promise((resolve) => setTimeout(resolve, 10)),
+      });
       const loop = await world.begin([moduleStep("a")], {}, { hooks: { init: fakeCode("open") } });
       expect(await loop.requestStop({ mode: "graceful", by: "test" })).toEqual({ accepted: true });
       const ended = await world.end(loop);
@@ -483,7 +654,9 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
     });
 
     it("46. has one orchestrator run id in every step, and the next run another", async () => {
-      const world = new World(flavor, { work: ({ task }) => task.env["ORCHD_ORCHESTRATOR_RUN_ID"] });
+      const world = new World(flavor, {
+        work: ({ task }) => task.env["ORCHD_ORCHESTRATOR_RUN_ID"],
+      });
       const steps = (): SnapshotStep[] => [
         moduleStep("a", { does: "work", enableCache: false }),
         moduleStep("b", { does: "work", enableCache: false, needs: ["a"] }),
@@ -496,7 +669,11 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
     });
 
     it("46b. gives steps their environment in layers, and orchd's names last", async () => {
-      const world = new World(flavor, { a: ({ task }) => task.env }, { settings: { env: { A: "settings", B: "settings", C: "settings" } } });
+      const world = new World(
+        flavor,
+        { a: ({ task }) => task.env },
+        { settings: { env: { A: "settings", B: "settings", C: "settings" } } },
+      );
       const ended = await world.run(
         [moduleStep("a", { env: { C: "step", ORCHD_RUN_ID: "mine", R: "${run.id}" } })],
         {},
@@ -521,10 +698,15 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
         { a: ({ task, params }) => [task.env["T"]!.length, (params["key"] as string).length] },
         { deps: { secrets: { get: (name) => `canary-${name}` } } },
       );
-      const ended = await world.run([moduleStep("a", { env: { T: { secret: "TOKEN" } }, params: { key: { secret: "KEY" } } })]);
+      const ended = await world.run([
+        moduleStep("a", { env: { T: { secret: "TOKEN" } }, params: { key: { secret: "KEY" } } }),
+      ]);
       expect(ended.output("a")).toEqual([12, 10]);
       expect(JSON.stringify(ended.lines)).not.toContain("canary");
-      expect(world.pool.started.find(({ task }) => task.kind === "module")!.task.secrets).toEqual(["canary-TOKEN", "canary-KEY"]);
+      expect(world.pool.started.find(({ task }) => task.kind === "module")!.task.secrets).toEqual([
+        "canary-TOKEN",
+        "canary-KEY",
+      ]);
     });
   });
 });

@@ -8,7 +8,12 @@ import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
 import type { Capabilities } from "../../src/orchestrators/capabilities.ts";
 import { BaseOrchestrator } from "../../src/orchestrators/base-orchestrator.ts";
 import { RunLoop } from "../../src/run/run-loop.ts";
-import type { FetchedStatus, PipelineSubmission, PlaceholderRun, SubmissionResult } from "../../src/orchestrators/submission.ts";
+import type {
+  FetchedStatus,
+  PipelineSubmission,
+  PlaceholderRun,
+  SubmissionResult,
+} from "../../src/orchestrators/submission.ts";
 import type { Snapshot } from "../../src/core/snapshot.ts";
 import { fakeCode, held, type FakeClass } from "../support/fake-pool.ts";
 import { moduleStep } from "../support/run-bench.ts";
@@ -21,16 +26,25 @@ describe("schedules", () => {
   it("47. an empty one is refused; cron, start and interval, both (cron wins, with a warning), once", () => {
     expect(resolveSchedules({}, context).faults[0]?.message).toMatch(/empty/);
     expect(resolveSchedules({ cron: "@daily" }, context).faults).toEqual([]);
-    expect(resolveSchedules({ intervalSeconds: 60, startTime: "2026-12-01T00:00:00Z" }, context).faults).toEqual([]);
-    const both = resolveSchedules({ cron: "@daily", intervalSeconds: 60, startTime: "2026-12-01T00:00:00Z" }, context);
+    expect(
+      resolveSchedules({ intervalSeconds: 60, startTime: "2026-12-01T00:00:00Z" }, context).faults,
+    ).toEqual([]);
+    const both = resolveSchedules(
+      { cron: "@daily", intervalSeconds: 60, startTime: "2026-12-01T00:00:00Z" },
+      context,
+    );
     expect(both.schedules[0]).toMatchObject({ cron: "0 0 * * *" });
     expect(both.warnings.join()).toMatch(/cron wins/);
     expect(resolveSchedules({ runOnceAt: "2026-12-01T00:00:00Z" }, context).faults).toEqual([]);
   });
 
   it("48. naive times are local, and kept in UTC", () => {
-    expect(resolveSchedules({ runOnceAt: "2026-12-01T02:00:00" }, context).schedules[0]).toMatchObject({ runOnceAt: "2026-12-01T01:00:00.000Z" });
-    expect(resolveSchedules({ runOnceAt: "2026-07-01T02:00:00" }, context).schedules[0]).toMatchObject({ runOnceAt: "2026-07-01T00:00:00.000Z" });
+    expect(
+      resolveSchedules({ runOnceAt: "2026-12-01T02:00:00" }, context).schedules[0],
+    ).toMatchObject({ runOnceAt: "2026-12-01T01:00:00.000Z" });
+    expect(
+      resolveSchedules({ runOnceAt: "2026-07-01T02:00:00" }, context).schedules[0],
+    ).toMatchObject({ runOnceAt: "2026-07-01T00:00:00.000Z" });
   });
 
   it("49. duplicate names are refused", () => {
@@ -51,16 +65,24 @@ describe("schedules", () => {
     expect(JSON.stringify(twice)).toMatch(/another schedule is called/);
   });
 
-  it.each(FLAVORS)("50. $name: taken if it is schedulable, else refused before anything is written", async (flavor) => {
-    const world = new World(flavor, { a: () => 1 });
-    const slot = Date.UTC(2026, 10, 23, 2);
-    const trigger = { kind: "schedule" as const, scheduledFor: new Date(slot).toISOString() };
-    const ended = await world.runIf(flavor.capabilities.isSchedulable, /cannot be scheduled/, [moduleStep("a")], {
-      trigger,
-      run: runIdForSlot("p", slot),
-    });
-    if (flavor.capabilities.isSchedulable) expect(ended?.status).toBe("completed");
-  });
+  it.each(FLAVORS)(
+    "50. $name: taken if it is schedulable, else refused before anything is written",
+    async (flavor) => {
+      const world = new World(flavor, { a: () => 1 });
+      const slot = Date.UTC(2026, 10, 23, 2);
+      const trigger = { kind: "schedule" as const, scheduledFor: new Date(slot).toISOString() };
+      const ended = await world.runIf(
+        flavor.capabilities.isSchedulable,
+        /cannot be scheduled/,
+        [moduleStep("a")],
+        {
+          trigger,
+          run: runIdForSlot("p", slot),
+        },
+      );
+      if (flavor.capabilities.isSchedulable) expect(ended?.status).toBe("completed");
+    },
+  );
 });
 
 /** A world whose orchestrator is this class. */
@@ -72,7 +94,12 @@ function worldOf(
 ): World {
   const [local] = FLAVORS;
   return new World(
-    { name: "own", ref: refTo("own"), capabilities: { ...local!.capabilities, ...capabilities }, classes: { "export:own": type as FakeClass } },
+    {
+      name: "own",
+      ref: refTo("own"),
+      capabilities: { ...local!.capabilities, ...capabilities },
+      classes: { "export:own": type as FakeClass },
+    },
     functions,
     options,
   );
@@ -82,7 +109,12 @@ describe("submission", () => {
   it("starts with a durable placeholder, then tells of the call and what came of it", async () => {
     const world = worldOf(MinimalOrchestrator, { a: () => 1 });
     const ended = await world.run([moduleStep("a")]);
-    expect(ended.types().slice(0, 4)).toEqual(["run.submitted", "run.started", "submit.started", "submit.identified"]);
+    expect(ended.types().slice(0, 4)).toEqual([
+      "run.submitted",
+      "run.started",
+      "submit.started",
+      "submit.identified",
+    ]);
     expect(ended.of("submit.accepted")).toHaveLength(1);
     expect(ended.of("submit.accepted").at(-1)).toMatchObject({ metadata: { steps: 1 } });
     expect(ended.state.orchestratorRunId).toBe(`minimal-${ended.run}`);
@@ -97,8 +129,16 @@ describe("submission", () => {
         return super.submitPipeline(submission);
       }
     }
-    const world = worldOf(Looking, { a: () => 1, b: () => 2 }, { settings: { env: { BASE: "1" } } });
-    await world.run([moduleStep("a", { env: { OWN: "a" } }), moduleStep("b", { needs: ["a"] })], { params: { p: 1 } }, { env: { PIPE: "2" } });
+    const world = worldOf(
+      Looking,
+      { a: () => 1, b: () => 2 },
+      { settings: { env: { BASE: "1" } } },
+    );
+    await world.run(
+      [moduleStep("a", { env: { OWN: "a" } }), moduleStep("b", { needs: ["a"] })],
+      { params: { p: 1 } },
+      { env: { PIPE: "2" } },
+    );
     expect(given).toMatchObject({
       stack: { orchestrator: { type: "orchestrator", name: "minimal" } },
       baseEnvironment: { PATH: "/usr/bin:/bin", BASE: "1", PIPE: "2", ORCHD_PIPELINE: "p" },
@@ -111,7 +151,9 @@ describe("submission", () => {
   it("51. that throws makes an unfinished run fail, with the orchestrator's own error", async () => {
     class Refusing extends MinimalOrchestrator {
       override submitPipeline(): Promise<SubmissionResult> {
-        return Promise.reject(Object.assign(new Error("no room in the cluster"), { code: "EROOM" }));
+        return Promise.reject(
+          Object.assign(new Error("no room in the cluster"), { code: "EROOM" }),
+        );
       }
     }
     const ended = await worldOf(Refusing).run([moduleStep("a")]);
@@ -140,11 +182,16 @@ describe("submission", () => {
           return Promise.resolve({ metadata: { jobId: "12345" }, waitForCompletion: wait });
         }
       };
-    const waited = await worldOf(elsewhere(() => Promise.resolve())).run([moduleStep("a"), moduleStep("b", { needs: ["a"] })]);
+    const waited = await worldOf(elsewhere(() => Promise.resolve())).run([
+      moduleStep("a"),
+      moduleStep("b", { needs: ["a"] }),
+    ]);
     expect(waited.status).toBe("completed");
     expect(waited.statuses()).toEqual({ a: "completed", b: "completed" });
     expect(waited.state.metadata).toEqual({ jobId: "12345" });
-    const lost = await worldOf(elsewhere(() => Promise.reject(new Error("gone")))).run([moduleStep("a")]);
+    const lost = await worldOf(elsewhere(() => Promise.reject(new Error("gone")))).run([
+      moduleStep("a"),
+    ]);
     expect(lost.status).not.toBe("failed");
     expect(lost.statuses()).toEqual({ a: "skipped" });
   });
@@ -159,7 +206,8 @@ describe("submission", () => {
         for (const step of snapshot.steps) {
           await this.runStep(step).then(
             () => seen.push(`${step.id} ended`),
-            (error: Error & { code?: string }) => seen.push(`${step.id} ${error.name} ${error.message} ${error.code ?? ""}`),
+            (error: Error & { code?: string }) =>
+              seen.push(`${step.id} ${error.name} ${error.message} ${error.code ?? ""}`),
           );
         }
       }
@@ -205,7 +253,10 @@ describe("submission", () => {
     const boom = (): never => {
       throw new Error("boom");
     };
-    const ended = await worldOf(Passing, { a: boom }).run([moduleStep("a"), moduleStep("b", { does: "a" })]);
+    const ended = await worldOf(Passing, { a: boom }).run([
+      moduleStep("a"),
+      moduleStep("b", { does: "a" }),
+    ]);
     expect(ended.because).toContain('step "a" failed: boom');
     expect(ended.statuses()).toEqual({ a: "failed", b: "skipped" });
   });
@@ -217,7 +268,10 @@ describe("submission", () => {
         return {};
       }
     }
-    const ended = await worldOf(Lazy, { a: () => 1 }).run([moduleStep("a"), moduleStep("b", { does: "a" })]);
+    const ended = await worldOf(Lazy, { a: () => 1 }).run([
+      moduleStep("a"),
+      moduleStep("b", { does: "a" }),
+    ]);
     expect(ended.status).toBe("failed");
     expect(ended.because).toContain('ended without running "b"');
   });
@@ -232,20 +286,31 @@ describe("submission", () => {
     const world = worldOf(Unstoppable, { a });
     const loop = await world.begin([moduleStep("a")]);
     await a.began;
-    expect(await loop.requestStop({ mode: "force", by: "me" })).toEqual({ accepted: false, reason: "The orchestrator minimal cannot stop a run." });
-    expect(world.lines(loop.state.run).some(({ type }) => type === "run.stop_requested")).toBe(false);
+    expect(await loop.requestStop({ mode: "force", by: "me" })).toEqual({
+      accepted: false,
+      reason: "The orchestrator minimal cannot stop a run.",
+    });
+    expect(world.lines(loop.state.run).some(({ type }) => type === "run.stop_requested")).toBe(
+      false,
+    );
     a.release(1);
     expect((await world.end(loop)).status).toBe("completed");
 
     const stubborn = held();
     const [local] = FLAVORS;
     const here = new World(local!, {
-      a: () => Promise.race([stubborn({ signal: new AbortController().signal } as never), new Promise(() => undefined)]),
+      a: () =>
+        Promise.race([
+          stubborn({ signal: new AbortController().signal } as never),
+          new Promise(() => undefined),
+        ]),
     });
     const run = await here.begin([moduleStep("a")]);
     await stubborn.began;
     expect(await run.requestStop({ mode: "graceful", by: "me" })).toEqual({ accepted: true });
-    expect(await run.requestStop({ mode: "graceful", by: "me" })).toMatchObject({ accepted: false });
+    expect(await run.requestStop({ mode: "graceful", by: "me" })).toMatchObject({
+      accepted: false,
+    });
     expect(await run.requestStop({ mode: "force", by: "me" })).toEqual({ accepted: true });
     expect((await here.end(run)).status).toBe("stopped");
   });
@@ -273,7 +338,9 @@ describe("submission", () => {
         return { supportsDynamicPipelines: true };
       }
     }
-    await expect(worldOf(Boasting).begin([moduleStep("a")])).rejects.toThrow(/declares supportsDynamicPipelines, but has no submitDynamicPipeline/);
+    await expect(worldOf(Boasting).begin([moduleStep("a")])).rejects.toThrow(
+      /declares supportsDynamicPipelines, but has no submitDynamicPipeline/,
+    );
     class Misspelt extends MinimalOrchestrator {
       override get capabilities() {
         return { isSchedulabel: true } as object;
@@ -285,18 +352,30 @@ describe("submission", () => {
     class Member extends MinimalOrchestrator {
       override readonly capabilities = { supportedExecutionModes: ["fail_fast"] as const };
     }
-    await expect(worldOf(Member).begin([moduleStep("a")])).rejects.toThrow(/it supports fail_fast$/);
-    expect(FLAVORS.map(({ capabilities, name }) => [name, capabilities.supportsDynamicPipelines])).toEqual([
+    await expect(worldOf(Member).begin([moduleStep("a")])).rejects.toThrow(
+      /it supports fail_fast$/,
+    );
+    expect(
+      FLAVORS.map(({ capabilities, name }) => [name, capabilities.supportsDynamicPipelines]),
+    ).toEqual([
       ["local", true],
       ["minimal", false],
     ]);
   });
 
-  it.each(FLAVORS)("54c. $name takes an isolated step if it can run one, else refuses it before anything is written", async (flavor) => {
-    const world = new World(flavor, { a: () => 1 });
-    const ended = await world.runIf(flavor.capabilities.canRunIsolatedSteps, /cannot run isolated steps/, [moduleStep("a", { isolated: true })]);
-    if (ended !== undefined) expect(world.pool.started.at(-1)?.task).toMatchObject({ isolated: true });
-  });
+  it.each(FLAVORS)(
+    "54c. $name takes an isolated step if it can run one, else refuses it before anything is written",
+    async (flavor) => {
+      const world = new World(flavor, { a: () => 1 });
+      const ended = await world.runIf(
+        flavor.capabilities.canRunIsolatedSteps,
+        /cannot run isolated steps/,
+        [moduleStep("a", { isolated: true })],
+      );
+      if (ended !== undefined)
+        expect(world.pool.started.at(-1)?.task).toMatchObject({ isolated: true });
+    },
+  );
 
   it("what an orchestrator cannot take is known as the file is loaded, with the key that says so", async () => {
     const [local, minimal] = FLAVORS;
@@ -313,14 +392,17 @@ describe("submission", () => {
     ];
     for (const [more, scheduled, path] of asked) {
       expect((await faultOf(minimal, more, scheduled))?.path).toEqual(path);
-      if (more.orchestrator === undefined) expect(await faultOf(local, more, scheduled)).toBeUndefined();
+      if (more.orchestrator === undefined)
+        expect(await faultOf(local, more, scheduled)).toBeUndefined();
     }
     expect(await faultOf(minimal, {})).toBeUndefined();
   });
 
   it("an orchestrator that is not there is named, with those that are", async () => {
     const world = new World(FLAVORS[0]!);
-    await expect(world.begin(world.snapshot([], { orchestrator: { flavor: "loca", config: {} } }))).rejects.toThrow(
+    await expect(
+      world.begin(world.snapshot([], { orchestrator: { flavor: "loca", config: {} } })),
+    ).rejects.toThrow(
       'orchestrator names "loca", and there is no orchestrator of that name; orchd.yaml and orchd itself have local',
     );
   });
@@ -328,12 +410,23 @@ describe("submission", () => {
 
 describe("a submission that a crash cut off", () => {
   /** Runs until the orchestrator is at work, and takes the run over in another daemon. */
-  async function crashed(type: unknown, next: unknown = type, options: ConstructorParameters<typeof World>[2] = {}) {
+  async function crashed(
+    type: unknown,
+    next: unknown = type,
+    options: ConstructorParameters<typeof World>[2] = {},
+  ) {
     const lost = held();
     const first = worldOf(type, { a: () => 1, b: lost }, options);
-    const loop = await first.begin([moduleStep("a"), moduleStep("b", { needs: ["a"], onInterruption: "rerun" })]);
+    const loop = await first.begin([
+      moduleStep("a"),
+      moduleStep("b", { needs: ["a"], onInterruption: "rerun" }),
+    ]);
     await lost.began;
-    const second = worldOf(next, { a: () => 1, b: () => 2 }, { ...options, runsDir: first.store.runsDir });
+    const second = worldOf(
+      next,
+      { a: () => 1, b: () => 2 },
+      { ...options, runsDir: first.store.runsDir },
+    );
     const again = (await RunLoop.recover(loop.state.run, second.deps))!;
     again.start("again");
     return { second, again };
@@ -367,7 +460,10 @@ describe("a submission that a crash cut off", () => {
     const clock = new VirtualClock();
     class Elsewhere extends MinimalOrchestrator {
       override submitPipeline(): Promise<SubmissionResult> {
-        return Promise.resolve({ metadata: { job: "1" }, waitForCompletion: () => new Promise<void>(() => undefined) });
+        return Promise.resolve({
+          metadata: { job: "1" },
+          waitForCompletion: () => new Promise<void>(() => undefined),
+        });
       }
       override fetchStatus(): Promise<FetchedStatus> {
         asked.push(clock.monotonic());

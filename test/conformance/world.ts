@@ -1,7 +1,9 @@
 /**
- * The orchestrators that the conformance suite is run against, and a place to run pipelines with one of them.
+ * The orchestrators that the conformance suite is run against, and a place to run pipelines with
+ * one of them.
  *
- * To run the suite against another flavor, add it to {@link FLAVORS}. What a flavor does not declare, the suite checks that it refuses.
+ * To run the suite against another flavor, add it to {@link FLAVORS}. What a flavor does not
+ * declare, the suite checks that it refuses.
  */
 import { expect } from "vitest";
 import type { RunHeader } from "../../src/core/event.ts";
@@ -24,11 +26,21 @@ export class MinimalOrchestrator extends BaseOrchestrator {
     return this.#run;
   }
 
-  async submitPipeline({ snapshot, placeholderRun }: PipelineSubmission): Promise<SubmissionResult> {
+  async submitPipeline({
+    snapshot,
+    placeholderRun,
+  }: PipelineSubmission): Promise<SubmissionResult> {
     this.#run = `minimal-${placeholderRun.id}`;
-    submissions.push({ run: placeholderRun.id, steps: snapshot.steps.map(({ id }) => id), status: placeholderRun.status });
+    submissions.push({
+      run: placeholderRun.id,
+      steps: snapshot.steps.map(({ id }) => id),
+      status: placeholderRun.status,
+    });
     const steps = Promise.allSettled(snapshot.steps.map((step) => this.runStep(step)));
-    return { metadata: { steps: snapshot.steps.length }, waitForCompletion: () => steps.then(() => undefined) };
+    return {
+      metadata: { steps: snapshot.steps.length },
+      waitForCompletion: () => steps.then(() => undefined),
+    };
   }
 }
 
@@ -45,12 +57,21 @@ export interface FlavorUnderTest {
 
 /** A class as a snapshot names it. */
 export function refTo(name: string, config: OrchestratorRef["config"] = {}): OrchestratorRef {
-  return { flavor: name, code: { bundle: name.padEnd(64, "0"), pick: `export:${name}`, source: `./${name}.ts` }, config };
+  return {
+    flavor: name,
+    code: { bundle: name.padEnd(64, "0"), pick: `export:${name}`, source: `./${name}.ts` },
+    config,
+  };
 }
 
 /** Every flavor that the suite is run against. */
 export const FLAVORS: readonly FlavorUnderTest[] = [
-  { name: "local", ref: { flavor: "local", config: {} }, capabilities: new LocalOrchestrator(new FakePool()).describe().capabilities, classes: {} },
+  {
+    name: "local",
+    ref: { flavor: "local", config: {} },
+    capabilities: new LocalOrchestrator(new FakePool()).describe().capabilities,
+    classes: {},
+  },
   {
     name: "minimal",
     ref: refTo("minimal"),
@@ -76,18 +97,28 @@ export class World extends RunBench {
     return snapshotOf(steps, { orchestrator: this.flavor.ref, ...more });
   }
 
-  override begin(steps: readonly SnapshotStep[] | Snapshot, more: Partial<RunHeader> = {}, snapshot: Partial<Snapshot> = {}): Promise<RunLoop> {
+  override begin(
+    steps: readonly SnapshotStep[] | Snapshot,
+    more: Partial<RunHeader> = {},
+    snapshot: Partial<Snapshot> = {},
+  ): Promise<RunLoop> {
     return super.begin("length" in steps ? this.snapshot(steps, snapshot) : steps, more);
   }
 
-  override run(steps: readonly SnapshotStep[] | Snapshot, more: Partial<RunHeader> = {}, snapshot: Partial<Snapshot> = {}): Promise<Ended> {
+  override run(
+    steps: readonly SnapshotStep[] | Snapshot,
+    more: Partial<RunHeader> = {},
+    snapshot: Partial<Snapshot> = {},
+  ): Promise<Ended> {
     return super.run("length" in steps ? this.snapshot(steps, snapshot) : steps, more);
   }
 
   /** The steps whose code ran, in order, since the last time this was asked. */
   ran(): string[] {
     const all = this.pool.started.flatMap(({ task }) =>
-      (task.kind === "module" || task.kind === "shell") && task.step !== undefined ? [task.step] : [],
+      (task.kind === "module" || task.kind === "shell") && task.step !== undefined
+        ? [task.step]
+        : [],
     );
     const since = all.slice(this.#seen);
     this.#seen = all.length;
@@ -95,7 +126,10 @@ export class World extends RunBench {
   }
   #seen = 0;
 
-  /** Runs a pipeline that needs a capability, or holds the flavor to its refusal. Gives undefined after a refusal. */
+  /**
+   * Runs a pipeline that needs a capability, or holds the flavor to its refusal. Gives undefined
+   * after a refusal.
+   */
   async runIf(
     able: boolean,
     refusal: RegExp,

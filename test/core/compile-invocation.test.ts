@@ -16,7 +16,15 @@ const compiled = compile({
   watched: [],
 });
 const snapshot: Snapshot = compiled.ok ? compiled.loaded.snapshot : (undefined as never);
-const call: Invocation = { id: "read_2", name: "read", pick: "export:read", options: {}, params: {}, inputs: {}, after: [] };
+const call: Invocation = {
+  id: "read_2",
+  name: "read",
+  pick: "export:read",
+  options: {},
+  params: {},
+  inputs: {},
+  after: [],
+};
 
 it("takes the pipeline's defaults and the pipeline's bundle", () => {
   expect(compileInvocation(call, snapshot)).toEqual({
@@ -64,7 +72,10 @@ it("takes the step's options, functions among them, and tells values from other 
       params: { a: 1, b: 2 },
       inputs: { s: { step: "other", output: "n" } },
       after: ["third"],
-      cache: { cacheFunction: { bundle: own.bundle, pick: "cache:read", source: "./dyn.ts#key" }, ignoredInputs: ["v"] },
+      cache: {
+        cacheFunction: { bundle: own.bundle, pick: "cache:read", source: "./dyn.ts#key" },
+        ignoredInputs: ["v"],
+      },
       hooks: { onSuccess: { pick: "hook:onSuccess:read" }, onFailure: { pick: "export:default" } },
     },
   });
@@ -78,10 +89,16 @@ it.each([
   [{ run: "rm -rf /" }, /run is not known here/],
   [{ retry: { maxRetries: 0 }, cache: { ignoredInputs: ["x"] } }, /maxRetries must be at least 1/],
 ])("refuses %j in one sentence", (options, message) => {
-  expect(compileInvocation({ ...call, options }, snapshot)).toMatchObject({ ok: false, message: expect.stringMatching(message) as string });
+  expect(compileInvocation({ ...call, options }, snapshot)).toMatchObject({
+    ok: false,
+    message: expect.stringMatching(message) as string,
+  });
 });
 
 it("belongs to dynamic pipelines alone", () => {
   const { dynamic: _, ...fixed } = snapshot;
-  expect(compileInvocation(call, fixed)).toMatchObject({ ok: false, message: expect.stringContaining("is not dynamic") as string });
+  expect(compileInvocation(call, fixed)).toMatchObject({
+    ok: false,
+    message: expect.stringContaining("is not dynamic") as string,
+  });
 });

@@ -1,7 +1,16 @@
-/** From a definition to a snapshot: defaults, layers, the order of steps, templating with a run's params, and everything that is refused. */
+/**
+ * From a definition to a snapshot: defaults, layers, the order of steps, templating with a run's
+ * params, and everything that is refused.
+ */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { codeKey, codeUses, compile, snapshotFor, type CompileInput } from "../../src/core/compile.ts";
+import {
+  codeKey,
+  codeUses,
+  compile,
+  snapshotFor,
+  type CompileInput,
+} from "../../src/core/compile.ts";
 import { canonicalHash, canonicalJson } from "../../src/core/canonical-json.ts";
 import { formatPath } from "../../src/core/fault.ts";
 import type { LoadedPipeline } from "../../src/core/loaded-pipeline.ts";
@@ -15,9 +24,19 @@ const FILE = "/srv/project/schedules/digest.yaml";
 function input(written: unknown, settings: Partial<OrchdSettings> = {}): CompileInput {
   const definition: PipelineDefinition = pipelineSchema.parse(written);
   const code = new Map<string, CodeRef>(
-    codeUses(definition).map(({ path, uses }) => [codeKey(path), { bundle: "b".repeat(64), pick: "export:default", source: uses }]),
+    codeUses(definition).map(({ path, uses }) => [
+      codeKey(path),
+      { bundle: "b".repeat(64), pick: "export:default", source: uses },
+    ]),
   );
-  return { definition, file: FILE, code, settings: { ...DEFAULT_SETTINGS, ...settings }, now: Date.UTC(2026, 10, 24), watched: [FILE] };
+  return {
+    definition,
+    file: FILE,
+    code,
+    settings: { ...DEFAULT_SETTINGS, ...settings },
+    now: Date.UTC(2026, 10, 24),
+    watched: [FILE],
+  };
 }
 
 function loaded(written: unknown, settings?: Partial<OrchdSettings>): LoadedPipeline {
@@ -28,10 +47,15 @@ function loaded(written: unknown, settings?: Partial<OrchdSettings>): LoadedPipe
 
 function faults(written: unknown, settings?: Partial<OrchdSettings>): string[] {
   const result = compile(input(written, settings));
-  return result.ok ? [] : result.faults.map(({ path, message }) => `${formatPath(path)} ${message}`);
+  return result.ok
+    ? []
+    : result.faults.map(({ path, message }) => `${formatPath(path)} ${message}`);
 }
 
-const step = (written: unknown): SnapshotStep => loaded({ steps: { a: { run: "true" }, s: written } }).snapshot.steps.find(({ id }) => id === "s")!;
+const step = (written: unknown): SnapshotStep =>
+  loaded({ steps: { a: { run: "true" }, s: written } }).snapshot.steps.find(
+    ({ id }) => id === "s",
+  )!;
 
 describe("defaults", () => {
   it("are those of semantics.md 9, and the name is the file's", () => {
@@ -78,7 +102,9 @@ describe("defaults", () => {
     expect(step({ uses: "./m.ts" })).not.toHaveProperty("enableCache");
     expect(step({ run: "x" }).enableCache).toBe(false);
     expect(step({ run: "x", enableCache: true }).enableCache).toBe(true);
-    expect(step({ run: "x", cache: {} })).toMatchObject({ cache: { acrossSlots: false, includeStepCode: true } });
+    expect(step({ run: "x", cache: {} })).toMatchObject({
+      cache: { acrossSlots: false, includeStepCode: true },
+    });
     expect(step({ run: "x", cache: {} })).not.toHaveProperty("enableCache");
   });
 });
@@ -89,7 +115,15 @@ describe("layers", () => {
       retry: { maxRetries: 2, delay: "5s", on: "ECONNRESET" },
       onInterruption: "fail",
       hooks: { onFailure: "./h.ts#f", onSuccess: "./h.ts#s", init: "./h.ts#i" },
-      steps: { a: { run: "x" }, b: { run: "y", retry: { maxRetries: 1 }, onInterruption: "rerun", hooks: { onFailure: "./h.ts#own" } } },
+      steps: {
+        a: { run: "x" },
+        b: {
+          run: "y",
+          retry: { maxRetries: 1 },
+          onInterruption: "rerun",
+          hooks: { onFailure: "./h.ts#own" },
+        },
+      },
     }).snapshot;
     expect(steps[0]).toMatchObject({
       retry: { maxRetries: 2, delayMs: 5_000, backoff: 1, on: ["ECONNRESET"] },
@@ -107,7 +141,14 @@ describe("layers", () => {
 
   it("turn durations into milliseconds and paths into absolute ones", () => {
     expect(
-      step({ run: "x", cwd: "../out/./x", timeout: "1m30s", shell: "/bin/bash -eu", resources: { memoryMb: 64 }, cache: { expiresAfter: "7d" } }),
+      step({
+        run: "x",
+        cwd: "../out/./x",
+        timeout: "1m30s",
+        shell: "/bin/bash -eu",
+        resources: { memoryMb: 64 },
+        cache: { expiresAfter: "7d" },
+      }),
     ).toMatchObject({
       cwd: "/srv/project/out/x",
       timeoutMs: 90_000,
@@ -119,19 +160,32 @@ describe("layers", () => {
 
   it("take the orchestrator from the settings by name, the pipeline's config on top", () => {
     const settings = { orchestrators: { slow: { flavor: "slow", config: { a: 1, b: 1 } } } };
-    expect(loaded({ orchestrator: { uses: "slow", config: { b: 2 } }, steps: {} }, settings).snapshot.orchestrator).toEqual({
+    expect(
+      loaded({ orchestrator: { uses: "slow", config: { b: 2 } }, steps: {} }, settings).snapshot
+        .orchestrator,
+    ).toEqual({
       flavor: "slow",
       config: { a: 1, b: 2 },
     });
-    expect(faults({ orchestrator: "slw", steps: {} }, settings)).toEqual([expect.stringMatching(/^orchestrator names "slw".*did you mean "slow"\?/)]);
+    expect(faults({ orchestrator: "slw", steps: {} }, settings)).toEqual([
+      expect.stringMatching(/^orchestrator names "slw".*did you mean "slow"\?/),
+    ]);
   });
 });
 
 describe("inputs", () => {
   it("refer to a result, or to a declared output", () => {
-    expect(step({ run: "x", inputs: { i: "a", r: "a.result" } }).inputs).toEqual({ i: { step: "a" }, r: { step: "a" } });
+    expect(step({ run: "x", inputs: { i: "a", r: "a.result" } }).inputs).toEqual({
+      i: { step: "a" },
+      r: { step: "a" },
+    });
     expect(
-      loaded({ steps: { a: { run: "x", outputs: ["n", "m"] }, b: { run: "y", inputs: { i: "a.n", all: "a" } } } }).snapshot.steps[1]!.inputs,
+      loaded({
+        steps: {
+          a: { run: "x", outputs: ["n", "m"] },
+          b: { run: "y", inputs: { i: "a.n", all: "a" } },
+        },
+      }).snapshot.steps[1]!.inputs,
     ).toEqual({ i: { step: "a", output: "n" }, all: { step: "a" } });
   });
 });
@@ -146,33 +200,67 @@ describe("what is refused", () => {
       { steps: { read: { run: "x" }, b: { run: "x", inputs: { i: "raed" } } } },
       /^steps\.b\.inputs\.i comes from step "raed", which.*did you mean "read"\?/,
     ],
-    [{ steps: { read: { run: "x" }, b: { run: "x", inputs: { i: "read.n" } } } }, /declare it there with outputs: \[n\]/],
-    [{ steps: { read: { run: "x", outputs: ["count"] }, b: { run: "x", inputs: { i: "read.cuont" } } } }, /did you mean "count"\?/],
+    [
+      { steps: { read: { run: "x" }, b: { run: "x", inputs: { i: "read.n" } } } },
+      /declare it there with outputs: \[n\]/,
+    ],
+    [
+      {
+        steps: {
+          read: { run: "x", outputs: ["count"] },
+          b: { run: "x", inputs: { i: "read.cuont" } },
+        },
+      },
+      /did you mean "count"\?/,
+    ],
     [{ steps: { a: { run: "x", after: ["b"] } } }, /^steps\.a\.after\[0\] names step "b"/],
     [{ steps: { a: { run: "x", after: "a" } } }, /^steps\.a\.after closes a cycle.*: a needs a$/],
     [
-      { steps: { a: { run: "x", inputs: { i: "c" } }, b: { run: "x", after: ["a"] }, c: { run: "x", after: ["b"] } } },
+      {
+        steps: {
+          a: { run: "x", inputs: { i: "c" } },
+          b: { run: "x", after: ["a"] },
+          c: { run: "x", after: ["b"] },
+        },
+      },
       /^steps\.a\.inputs\.i closes a cycle.*: a needs c needs b needs a$/,
     ],
     [{ steps: { a: { run: "x", when: "params.x = 1" } } }, /^steps\.a\.when has a single =/],
-    [{ params: { env: 1 }, steps: { a: { run: "x", when: "params.evn == 1" } } }, /^steps\.a\.when reads params\.evn.*did you mean "env"\?/],
+    [
+      { params: { env: 1 }, steps: { a: { run: "x", when: "params.evn == 1" } } },
+      /^steps\.a\.when reads params\.evn.*did you mean "env"\?/,
+    ],
     [{ steps: { a: { run: "x", when: "inputs.y" } } }, /^steps\.a\.when reads inputs\.y/],
-    [{ steps: { a: { run: "x", params: { p: ["${params.q}"] } } } }, /^steps\.a\.params\.p\[0\] refers to \$\{params\.q\}/],
+    [
+      { steps: { a: { run: "x", params: { p: ["${params.q}"] } } } },
+      /^steps\.a\.params\.p\[0\] refers to \$\{params\.q\}/,
+    ],
     [{ env: { A: "${HOME}" }, steps: {} }, /^env\.A refers to \$\{HOME\}/],
     [{ steps: { a: { run: "x", timeout: 0 } } }, /^steps\.a\.timeout must be more than 0/],
     [{ steps: { a: { run: "x", outputs: ["n", "n"] } } }, /names "n" twice/],
-    [{ steps: { a: { run: "x", cache: { ignoredInputs: ["y"] } } } }, /names "y", which is no input/],
+    [
+      { steps: { a: { run: "x", cache: { ignoredInputs: ["y"] } } } },
+      /names "y", which is no input/,
+    ],
     [{ concurrency: "db", steps: {} }, /^concurrency names group "db"/],
     [{ schedule: { cron: "x" }, steps: {} }, /^schedule\.cron /],
   ])("%j", (written, message) => expect(faults(written)).toEqual([expect.stringMatching(message)]));
 
   it("is a file's name that cannot be a pipeline's", () => {
     const result = compile({ ...input({ steps: {} }), file: "/x/My Pipeline.yaml" });
-    expect(!result.ok && result.faults[0]?.message).toMatch(/"My Pipeline" cannot be the pipeline's: give one with name:/);
+    expect(!result.ok && result.faults[0]?.message).toMatch(
+      /"My Pipeline" cannot be the pipeline's: give one with name:/,
+    );
   });
 
   it("is named all at once", () => {
-    expect(faults({ timeout: 0, schedule: { cron: "x" }, steps: { a: {}, b: { run: "x", after: ["c"] } } })).toHaveLength(4);
+    expect(
+      faults({
+        timeout: 0,
+        schedule: { cron: "x" },
+        steps: { a: {}, b: { run: "x", after: ["c"] } },
+      }),
+    ).toHaveLength(4);
   });
 });
 
@@ -182,9 +270,17 @@ describe("dynamic pipelines", () => {
     const result = compile({ ...input({ retry: { maxRetries: 1 } }), dynamic });
     expect(result).toMatchObject({
       ok: true,
-      loaded: { snapshot: { steps: [], dynamic, stepDefaults: { retry: { maxRetries: 1 }, onInterruption: "retry", hooks: {} } } },
+      loaded: {
+        snapshot: {
+          steps: [],
+          dynamic,
+          stepDefaults: { retry: { maxRetries: 1 }, onInterruption: "retry", hooks: {} },
+        },
+      },
     });
-    expect(compile({ ...input({ steps: { a: { run: "x" } } }), dynamic })).toMatchObject({ ok: false });
+    expect(compile({ ...input({ steps: { a: { run: "x" } } }), dynamic })).toMatchObject({
+      ok: false,
+    });
   });
 });
 
@@ -193,11 +289,20 @@ describe("a run's params", () => {
     params: { path: "/var/log", n: 3 },
     env: { P: "${params.path}" },
     schedule: [{ cron: "@daily", name: "eu", params: { region: "eu" } }],
-    steps: { a: { run: "x", params: { file: "${params.path}/x-${run.id}", n: "${params.n}" }, env: { R: "${params.n}" } } },
+    steps: {
+      a: {
+        run: "x",
+        params: { file: "${params.path}/x-${run.id}", n: "${params.n}" },
+        env: { R: "${params.n}" },
+      },
+    },
   });
 
   it("are the defaults where none is given", () => {
-    expect(pipeline.snapshot.steps[0]).toMatchObject({ params: { file: "/var/log/x-${run.id}", n: 3 }, env: { R: "3" } });
+    expect(pipeline.snapshot.steps[0]).toMatchObject({
+      params: { file: "/var/log/x-${run.id}", n: 3 },
+      env: { R: "3" },
+    });
     expect(pipeline.snapshot.env).toEqual({ P: "/var/log" });
   });
 
@@ -217,8 +322,14 @@ describe("a run's params", () => {
       schedule: [{ cron: "@daily", name: "eu", params: { region: "eu" } }],
       steps: { a: { run: "x", env: { R: "${params.region}" } } },
     });
-    expect(snapshotFor(needy)).toEqual({ ok: false, message: expect.stringContaining('param "region" has no value') as string });
-    expect(snapshotFor(needy, { region: "us" })).toMatchObject({ ok: true, snapshot: { steps: [{ env: { R: "us" } }] } });
+    expect(snapshotFor(needy)).toEqual({
+      ok: false,
+      message: expect.stringContaining('param "region" has no value') as string,
+    });
+    expect(snapshotFor(needy, { region: "us" })).toMatchObject({
+      ok: true,
+      snapshot: { steps: [{ env: { R: "us" } }] },
+    });
   });
 
   it("that are secrets stay names", () => {
@@ -226,14 +337,23 @@ describe("a run's params", () => {
       params: { token: { secret: "api" } },
       steps: { a: { run: "x", env: { T: "${params.token}" }, params: { t: "${params.token}" } } },
     });
-    expect(secret.snapshot.steps[0]).toMatchObject({ env: { T: { secret: "api" } }, params: { t: { secret: "api" } } });
+    expect(secret.snapshot.steps[0]).toMatchObject({
+      env: { T: { secret: "api" } },
+      params: { t: { secret: "api" } },
+    });
   });
 });
 
 describe("the digest", () => {
-  const base = { params: { a: 1 }, schedule: { cron: "@daily" }, steps: { a: { run: "x" }, b: { run: "y", after: ["a"] } } };
+  const base = {
+    params: { a: 1 },
+    schedule: { cron: "@daily" },
+    steps: { a: { run: "x" }, b: { run: "y", after: ["a"] } },
+  };
   it("is the same for the same, whatever the order of keys", () => {
-    expect(loaded({ schedule: { cron: "@daily" }, steps: base.steps, params: { a: 1 } }).digest).toBe(loaded(base).digest);
+    expect(
+      loaded({ schedule: { cron: "@daily" }, steps: base.steps, params: { a: 1 } }).digest,
+    ).toBe(loaded(base).digest);
   });
 
   it.each([
@@ -249,13 +369,14 @@ describe("the digest", () => {
 });
 
 describe("the order of steps", () => {
-  const graph = fc
-    .integer({ min: 1, max: 12 })
-    .chain((size) =>
-      fc
-        .array(fc.array(fc.integer({ min: 0, max: size - 1 }), { maxLength: 3 }), { minLength: size, maxLength: size })
-        .map((needs) => new Map(needs.map((of, index) => [`s${index}`, of.map((one) => `s${one}`)]))),
-    );
+  const graph = fc.integer({ min: 1, max: 12 }).chain((size) =>
+    fc
+      .array(fc.array(fc.integer({ min: 0, max: size - 1 }), { maxLength: 3 }), {
+        minLength: size,
+        maxLength: size,
+      })
+      .map((needs) => new Map(needs.map((of, index) => [`s${index}`, of.map((one) => `s${one}`)]))),
+  );
 
   it("has each step once and after all it needs, or names a true cycle", () => {
     fc.assert(
@@ -264,11 +385,14 @@ describe("the order of steps", () => {
         if ("cycle" in sorted) {
           expect(sorted.cycle.length).toBeGreaterThan(1);
           expect(sorted.cycle[0]).toBe(sorted.cycle.at(-1));
-          for (const [index, id] of sorted.cycle.slice(0, -1).entries()) expect(needs.get(id)).toContain(sorted.cycle[index + 1]);
+          for (const [index, id] of sorted.cycle.slice(0, -1).entries())
+            expect(needs.get(id)).toContain(sorted.cycle[index + 1]);
           return;
         }
         expect([...sorted.order].sort()).toEqual([...needs.keys()].sort());
-        for (const [id, of] of needs) for (const need of of) expect(sorted.order.indexOf(need)).toBeLessThan(sorted.order.indexOf(id));
+        for (const [id, of] of needs)
+          for (const need of of)
+            expect(sorted.order.indexOf(need)).toBeLessThan(sorted.order.indexOf(id));
       }),
     );
   });
@@ -284,7 +408,10 @@ describe("the order of steps", () => {
       ),
     ).toEqual({ order: ["b", "a", "c"] });
     const chain = new Map(
-      Array.from({ length: 100_000 }, (_, index): [string, string[]] => [`s${index}`, index === 99_999 ? [] : [`s${index + 1}`]]),
+      Array.from({ length: 100_000 }, (_, index): [string, string[]] => [
+        `s${index}`,
+        index === 99_999 ? [] : [`s${index + 1}`],
+      ]),
     );
     const sorted = orderSteps(chain);
     expect("order" in sorted && sorted.order[0]).toBe("s99999");

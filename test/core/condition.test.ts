@@ -1,7 +1,12 @@
 /** The language of `when`: what it means, what it refuses, and that nothing in it can act. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { evaluateCondition, evaluateWhen, parseCondition, type ConditionScope } from "../../src/core/condition.ts";
+import {
+  evaluateCondition,
+  evaluateWhen,
+  parseCondition,
+  type ConditionScope,
+} from "../../src/core/condition.ts";
 
 const scope: ConditionScope = {
   params: { env: "prod", limit: 10, flag: false, "a-b": 1, nested: { deep: [1, { x: "y" }] } },
@@ -84,15 +89,25 @@ describe("what is refused, with a sentence and a place", () => {
   });
 
   it("says at once that a text is too long or too deep", () => {
-    expect(parseCondition("!".repeat(2_000) + "true")).toMatchObject({ ok: false, message: expect.stringContaining("64 deep") as string });
+    expect(parseCondition("!".repeat(2_000) + "true")).toMatchObject({
+      ok: false,
+      message: expect.stringContaining("64 deep") as string,
+    });
     expect(parseCondition("(".repeat(2_000))).toMatchObject({ ok: false });
-    expect(parseCondition("1".repeat(5_000))).toMatchObject({ ok: false, message: expect.stringContaining("2048") as string });
+    expect(parseCondition("1".repeat(5_000))).toMatchObject({
+      ok: false,
+      message: expect.stringContaining("2048") as string,
+    });
   });
 });
 
 it("names every path that it reads, so that unknown ones can be refused", () => {
   const parsed = parseCondition("params.a == inputs.b.c[0] || !params.d");
-  expect(parsed.ok && parsed.reads.map(({ root, keys }) => `${root} ${keys.join(" ")}`)).toEqual(["params a", "inputs b c 0", "params d"]);
+  expect(parsed.ok && parsed.reads.map(({ root, keys }) => `${root} ${keys.join(" ")}`)).toEqual([
+    "params a",
+    "inputs b c 0",
+    "params d",
+  ]);
 });
 
 it("never throws and never takes longer than a moment, whatever the text and the values", () => {
@@ -133,7 +148,8 @@ it("never throws and never takes longer than a moment, whatever the text and the
         const parsed = parseCondition(text);
         const given = values as ConditionScope["params"];
         const sound = parsed.ok
-          ? typeof evaluateCondition(parsed.condition, { params: given, inputs: given }) === "boolean"
+          ? typeof evaluateCondition(parsed.condition, { params: given, inputs: given }) ===
+            "boolean"
           : parsed.message.length > 0 && parsed.offset <= text.length;
         expect(sound).toBe(true);
       },

@@ -18,7 +18,19 @@ describe("parseDuration", () => {
     expect(parseDuration(text)).toBe(milliseconds);
   });
 
-  it.each(["", "s", "5 s", "-5s", "5x", "1h-3m", "1e9d", "NaN", "5s!", "h5", `${MAX_DURATION_MS}s`])("refuses %j", (text) => {
+  it.each([
+    "",
+    "s",
+    "5 s",
+    "-5s",
+    "5x",
+    "1h-3m",
+    "1e9d",
+    "NaN",
+    "5s!",
+    "h5",
+    `${MAX_DURATION_MS}s`,
+  ])("refuses %j", (text) => {
     expect(parseDuration(text)).toBeUndefined();
   });
 
@@ -49,7 +61,9 @@ describe("formatDuration", () => {
 describe("retryDelay", () => {
   it("grows by the backoff up to the maximum", () => {
     const policy = { ...NO_RETRY, maxRetries: 5, delayMs: 10, backoff: 2, maxDelayMs: 60 };
-    expect([1, 2, 3, 4].map((attempt) => retryDelay(policy, attempt, 0.5))).toEqual([10, 20, 40, 60]);
+    expect([1, 2, 3, 4].map((attempt) => retryDelay(policy, attempt, 0.5))).toEqual([
+      10, 20, 40, 60,
+    ]);
   });
 
   it("keeps jitter within its share", () => {

@@ -2,7 +2,9 @@ import { expect, test } from "vitest";
 import { checkGivenParams } from "../../src/core/given-params.ts";
 import { pipelineOf, scheduleOf } from "../support/engine-rig.ts";
 
-const declares = pipelineOf("p", [scheduleOf({ name: "n", params: { depth: 1 } })], { params: { path: "/", lines: 3 } });
+const declares = pipelineOf("p", [scheduleOf({ name: "n", params: { depth: 1 } })], {
+  params: { path: "/", lines: 3 },
+});
 
 test("a param that is declared, by the pipeline or a schedule, is taken", () => {
   expect(checkGivenParams(declares, undefined)).toEqual({ ok: true });
@@ -18,12 +20,23 @@ test("another is refused, with what was meant, or with all there are", () => {
     ok: false,
     message: 'pipeline p declares no param "colour"; it has path, lines, depth',
   });
-  expect(checkGivenParams(declares, JSON.parse('{"__proto__": 1}') as Record<string, unknown>)).toMatchObject({ ok: false });
+  expect(
+    checkGivenParams(declares, JSON.parse('{"__proto__": 1}') as Record<string, unknown>),
+  ).toMatchObject({ ok: false });
 });
 
 test("where none is declared it is said that nothing reads it, unless a function may", () => {
   const none = pipelineOf("p", []);
-  expect(checkGivenParams(none, { a: 1 })).toEqual({ ok: true, remark: 'pipeline p declares no params, so nothing reads "a"' });
-  const dynamic = { ...none, template: { ...none.template, dynamic: { bundle: "b", pick: "function" as const, source: "p.ts" } } };
+  expect(checkGivenParams(none, { a: 1 })).toEqual({
+    ok: true,
+    remark: 'pipeline p declares no params, so nothing reads "a"',
+  });
+  const dynamic = {
+    ...none,
+    template: {
+      ...none.template,
+      dynamic: { bundle: "b", pick: "function" as const, source: "p.ts" },
+    },
+  };
   expect(checkGivenParams(dynamic as never, { a: 1 })).toEqual({ ok: true });
 });

@@ -2,53 +2,89 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { PipelineEvent } from "../../src/core/event.ts";
 import { checkpointOf } from "../../src/core/pipeline-checkpoint.ts";
-import { emptyPipelineState, evolvePipeline, type PipelineState } from "../../src/core/pipeline-state.ts";
+import {
+  emptyPipelineState,
+  evolvePipeline,
+  type PipelineState,
+} from "../../src/core/pipeline-state.ts";
 
 const T0 = Date.UTC(2026, 10, 23);
 const iso = (seconds: number): string => new Date(T0 + seconds * 1_000).toISOString();
 
 function foldEvents(events: readonly PipelineEvent[], state = emptyPipelineState()): PipelineState {
   for (const [index, event] of events.entries()) {
-    evolvePipeline(state, { ...event, seq: state.lastSeq + 1, b: state.lastSeq + 1, at: iso(index) });
+    evolvePipeline(state, {
+      ...event,
+      seq: state.lastSeq + 1,
+      b: state.lastSeq + 1,
+      at: iso(index),
+    });
   }
   return state;
 }
 
-const loaded: PipelineEvent = { type: "pipeline.loaded", digest: "d", schedules: [{ cron: "* * * * *" }], tz: "UTC", tzdata: "2026c" };
+const loaded: PipelineEvent = {
+  type: "pipeline.loaded",
+  digest: "d",
+  schedules: [{ cron: "* * * * *" }],
+  tz: "UTC",
+  tzdata: "2026c",
+};
 
 describe("the watermark", () => {
   it("begins at the load and moves with the last line of a due time", () => {
     const state = foldEvents([loaded, { type: "slot.skipped", slot: iso(60), because: "overlap" }]);
     expect(state.through).toBe(T0);
     expect(state.decided.get(iso(60))).toBe("skipped");
-    foldEvents([{ type: "slot.fired", slot: iso(60), run: "p@1.x", schedule: "x", through: iso(60) }], state);
+    foldEvents(
+      [{ type: "slot.fired", slot: iso(60), run: "p@1.x", schedule: "x", through: iso(60) }],
+      state,
+    );
     expect(state.through).toBe(T0 + 60_000);
     expect(state.decided.size).toBe(0);
   });
 
   it("never goes back but by a clock step, and remembers what fired ahead of it", () => {
-    const state = foldEvents([loaded, { type: "slot.fired", slot: iso(600), run: "p@1", through: iso(600) }]);
+    const state = foldEvents([
+      loaded,
+      { type: "slot.fired", slot: iso(600), run: "p@1", through: iso(600) },
+    ]);
     foldEvents([{ type: "slot.fired", slot: iso(60), run: "p@0", through: iso(60) }], state);
     expect(state.through).toBe(T0 + 600_000);
     foldEvents([{ type: "clock.stepped", from: iso(600), to: iso(120), through: iso(120) }], state);
     expect(state.through).toBe(T0 + 120_000);
     expect([...state.firedAhead]).toEqual([iso(600)]);
-    foldEvents([{ type: "slot.missed", slot: iso(660), because: "down", through: iso(660) }], state);
+    foldEvents(
+      [{ type: "slot.missed", slot: iso(660), because: "down", through: iso(660) }],
+      state,
+    );
     expect(state.firedAhead.size).toBe(0);
   });
 
   it("remembers a stretch of missed slots until jitter can hold none of them back any more", () => {
     const jittery = { ...loaded, schedules: [{ jitterSeconds: 60 }] } as PipelineEvent;
-    const state = foldEvents([jittery, { type: "slot.missed", slot: iso(60), until: iso(600), because: "down", through: iso(600) }]);
+    const state = foldEvents([
+      jittery,
+      { type: "slot.missed", slot: iso(60), until: iso(600), because: "down", through: iso(600) },
+    ]);
     expect(state.covered).toEqual([[T0 + 60_000, T0 + 600_000]]);
-    foldEvents([{ type: "slot.missed", slot: iso(660), because: "down", through: iso(661) }], state);
+    foldEvents(
+      [{ type: "slot.missed", slot: iso(660), because: "down", through: iso(661) }],
+      state,
+    );
     expect(state.covered).toEqual([]);
   });
 
   it("remembers a slot that had passed, and that jitter held back beyond the step", () => {
     const jittery = { ...loaded, schedules: [{ jitterSeconds: 1_800 }] } as PipelineEvent;
-    const state = foldEvents([jittery, { type: "slot.fired", slot: iso(600), run: "p@1", through: iso(1_200) }]);
-    foldEvents([{ type: "clock.stepped", from: iso(1_260), to: iso(900), through: iso(900) }], state);
+    const state = foldEvents([
+      jittery,
+      { type: "slot.fired", slot: iso(600), run: "p@1", through: iso(1_200) },
+    ]);
+    foldEvents(
+      [{ type: "clock.stepped", from: iso(1_260), to: iso(900), through: iso(900) }],
+      state,
+    );
     expect([...state.firedAhead]).toEqual([iso(600)]);
   });
 
@@ -56,19 +92,31 @@ describe("the watermark", () => {
     const fired = Array.from({ length: 3_000 }, (_, index) => iso(60 * (index + 1)));
     const state = foldEvents([
       loaded,
-      ...fired.map((slot): PipelineEvent => ({ type: "slot.fired", slot, run: `p@${slot}`, schedule: "x", through: slot })),
+      ...fired.map((slot): PipelineEvent => ({
+        type: "slot.fired",
+        slot,
+        run: `p@${slot}`,
+        schedule: "x",
+        through: slot,
+      })),
     ]);
     const text = JSON.stringify((checkpointOf(state) as Record<string, unknown>)["recentlyFired"]);
     expect(text.length).toBeLessThan(8_000);
     const restored = foldEvents([JSON.parse(JSON.stringify(checkpointOf(state))) as PipelineEvent]);
-    foldEvents([{ type: "clock.stepped", from: fired.at(-1)!, to: iso(0), through: iso(0) }], restored);
+    foldEvents(
+      [{ type: "clock.stepped", from: fired.at(-1)!, to: iso(0), through: iso(0) }],
+      restored,
+    );
     expect([...restored.firedAhead]).toEqual(fired.slice(-2_048).map((slot) => `${slot}.x`));
   });
 });
 
 describe("runs", () => {
   it("are active from their slot's line to their end", () => {
-    const state = foldEvents([loaded, { type: "slot.fired", slot: iso(60), run: "p@1", through: iso(60) }]);
+    const state = foldEvents([
+      loaded,
+      { type: "slot.fired", slot: iso(60), run: "p@1", through: iso(60) },
+    ]);
     expect([...state.active.keys()]).toEqual(["p@1"]);
     foldEvents([{ type: "run.started", run: "p@1" }], state);
     expect(state.last).toMatchObject({ run: "p@1", status: "running" });
@@ -86,27 +134,57 @@ const events: fc.Arbitrary<PipelineEvent> = fc.oneof(
   fc.constant<PipelineEvent>({ type: "pipeline.resumed", by: "cli:root" }),
   fc.constant<PipelineEvent>({ type: "pipeline.removed" }),
   fc.constant<PipelineEvent>({ type: "pipeline.invalid", errors: ["bad cron"] }),
-  second.map<PipelineEvent>((at) => ({ type: "slot.fired", slot: iso(at), run: `p@${at}`, through: iso(at) })),
+  second.map<PipelineEvent>((at) => ({
+    type: "slot.fired",
+    slot: iso(at),
+    run: `p@${at}`,
+    through: iso(at),
+  })),
   second.map<PipelineEvent>((at) => ({ type: "slot.missed", slot: iso(at), because: "down" })),
-  second.map<PipelineEvent>((at) => ({ type: "clock.stepped", from: iso(at + 5), to: iso(at), through: iso(at) })),
+  second.map<PipelineEvent>((at) => ({
+    type: "clock.stepped",
+    from: iso(at + 5),
+    to: iso(at),
+    through: iso(at),
+  })),
   second.map<PipelineEvent>((at) => ({ type: "run.queued", run: `p@${at}`, because: "waits" })),
   second.map<PipelineEvent>((at) => ({ type: "run.started", run: `p@${at}` })),
-  second.map<PipelineEvent>((at) => ({ type: "run.finished", run: `p@${at}`, status: "failed", durationMs: 1 })),
-  second.map<PipelineEvent>((at) => ({ type: "backfill.started", requestId: `r${at}`, from: iso(0), to: iso(at), which: "missing" })),
+  second.map<PipelineEvent>((at) => ({
+    type: "run.finished",
+    run: `p@${at}`,
+    status: "failed",
+    durationMs: 1,
+  })),
+  second.map<PipelineEvent>((at) => ({
+    type: "backfill.started",
+    requestId: `r${at}`,
+    from: iso(0),
+    to: iso(at),
+    which: "missing",
+  })),
 );
 
 describe("a checkpoint", () => {
   it("stands for everything before it", () => {
     fc.assert(
-      fc.property(fc.array(events, { maxLength: 40 }), fc.array(events, { maxLength: 10 }), (before, after) => {
-        const whole = foldEvents(before);
-        const checkpoint = JSON.parse(JSON.stringify(checkpointOf(whole))) as PipelineEvent;
-        const restored = foldEvents([checkpoint]);
-        foldEvents(after, whole);
-        foldEvents(after, restored);
-        const face = (state: PipelineState): unknown => ({ ...state, linesSinceCheckpoint: 0, lastSeq: 0, firedAhead: [...state.firedAhead].sort() });
-        expect(face(restored)).toEqual(face(whole));
-      }),
+      fc.property(
+        fc.array(events, { maxLength: 40 }),
+        fc.array(events, { maxLength: 10 }),
+        (before, after) => {
+          const whole = foldEvents(before);
+          const checkpoint = JSON.parse(JSON.stringify(checkpointOf(whole))) as PipelineEvent;
+          const restored = foldEvents([checkpoint]);
+          foldEvents(after, whole);
+          foldEvents(after, restored);
+          const face = (state: PipelineState): unknown => ({
+            ...state,
+            linesSinceCheckpoint: 0,
+            lastSeq: 0,
+            firedAhead: [...state.firedAhead].sort(),
+          });
+          expect(face(restored)).toEqual(face(whole));
+        },
+      ),
       { numRuns: 500 },
     );
   });

@@ -1,9 +1,16 @@
-/** The shape of a pipeline file: each wrong key and value is named, with what was probably meant. */
+/**
+ * The shape of a pipeline file: each wrong key and value is named, with what was probably meant.
+ */
 import { describe, expect, it } from "vitest";
 import { editDistance, nearest } from "../../src/core/did-you-mean.ts";
 import { formatPath } from "../../src/core/fault.ts";
 import { pipelineJsonSchema, pipelineSchema } from "../../src/core/pipeline.ts";
-import { orchdSettingsSchema, resolveSettings, settingsJsonSchema, DEFAULT_SETTINGS } from "../../src/core/settings.ts";
+import {
+  orchdSettingsSchema,
+  resolveSettings,
+  settingsJsonSchema,
+  DEFAULT_SETTINGS,
+} from "../../src/core/settings.ts";
 import { checkShape } from "../../src/core/shape-faults.ts";
 
 function faults(value: unknown): string[] {
@@ -32,18 +39,36 @@ const EVERYTHING = {
   maxParallelSteps: 8,
   executionMode: "continue_on_failure",
   enableCache: true,
-  retry: { maxRetries: 2, delay: "5s", backoff: 2, maxDelay: "5m", jitter: 0.1, on: ["ECONNRESET"] },
+  retry: {
+    maxRetries: 2,
+    delay: "5s",
+    backoff: 2,
+    maxDelay: "5m",
+    jitter: 0.1,
+    on: ["ECONNRESET"],
+  },
   onInterruption: "retry",
   timeout: "1h",
   env: { LANG: "C" },
   orchestrator: "local",
-  hooks: { init: "./steps/hooks.ts#open", cleanup: "./steps/hooks.ts#close", onSuccess: "./steps/hooks.ts#ok", onFailure: "./steps/hooks.ts#alert" },
+  hooks: {
+    init: "./steps/hooks.ts#open",
+    cleanup: "./steps/hooks.ts#close",
+    onSuccess: "./steps/hooks.ts#ok",
+    onFailure: "./steps/hooks.ts#alert",
+  },
   steps: {
     read: { uses: "./steps/read.ts", params: { path: "${params.path}" } },
     digest: {
       uses: "./steps/digest.ts",
       inputs: { lines: "read" },
-      cache: { expiresAfter: "7d", acrossSlots: true, fileDependencies: ["./steps/words.txt"], ignoredInputs: [], includeStepCode: true },
+      cache: {
+        expiresAfter: "7d",
+        acrossSlots: true,
+        fileDependencies: ["./steps/words.txt"],
+        ignoredInputs: [],
+        includeStepCode: true,
+      },
     },
     archive: {
       run: 'gzip -c "$ORCHD_INPUT_report" > out.gz',
@@ -79,8 +104,14 @@ describe("a wrong key", () => {
     [{ steps: { a: { command: "x" } } }, 'steps.a.command is not known here; did you mean "run"?'],
     [{ steps: { a: { needs: ["b"] } } }, 'steps.a.needs is not known here; did you mean "after"?'],
     [{ cron: "x" }, "cron is not known here; it belongs under schedule"],
-    [{ retry: { foo: 1 } }, "retry.foo is not known here; known are maxRetries, delay, backoff, maxDelay, jitter, on"],
-    [{ steps: { a: { retry: { onn: [] } } } }, 'steps.a.retry.onn is not known here; did you mean "on"?'],
+    [
+      { retry: { foo: 1 } },
+      "retry.foo is not known here; known are maxRetries, delay, backoff, maxDelay, jitter, on",
+    ],
+    [
+      { steps: { a: { retry: { onn: [] } } } },
+      'steps.a.retry.onn is not known here; did you mean "on"?',
+    ],
   ])("%j", (value, message) => expect(faults(value)).toEqual([message]));
 });
 
@@ -94,7 +125,10 @@ describe("a wrong value", () => {
     [{ steps: null }, /steps is empty; it must be a map/],
     [{ steps: { a: "x" } }, /steps\.a must be a map of keys and values, not "x"/],
     [{ steps: { "a b": { run: "x" } } }, /steps\.a b is a name that must be 1 to 64 letters/],
-    [{ steps: { toString: { run: "x" } } }, /steps\.toString is a name that is a word that every object has already/],
+    [
+      { steps: { toString: { run: "x" } } },
+      /steps\.toString is a name that is a word that every object has already/,
+    ],
     [{ schedule: "daily" }, /schedule must be a map of keys and values or a list, not "daily"/],
     [{ maxActiveRuns: 0 }, /maxActiveRuns must be at least 1/],
     [{ maxActiveRuns: 1.5 }, /maxActiveRuns must be a whole number, not 1.5/],
@@ -106,17 +140,29 @@ describe("a wrong value", () => {
     [{ env: { A: null } }, /env\.A must be text, a number, true or false or a map/],
     [{ env: { "A-B": "x" } }, /env\.A-B is a name that must be an environment variable's name/],
     [{ env: { A: { secret: "../etc/passwd" } } }, /env\.A\.secret must be the name of a secret/],
-    [{ params: { a: { secret: "x", more: 1 } } }, /params\.a must be \{secret: NAME\} and nothing else/],
+    [
+      { params: { a: { secret: "x", more: 1 } } },
+      /params\.a must be \{secret: NAME\} and nothing else/,
+    ],
     [{ hooks: { init: "a#b#c" } }, /hooks\.init must be a module's path/],
     [{ tags: "ops" }, /tags must be a list, not "ops"/],
     [{ steps: { a: { run: "" } } }, /steps\.a\.run must not be empty/],
     [{ steps: { a: { inputs: { x: 1 } } } }, /steps\.a\.inputs\.x must be text/],
     [{ schedule: { cron: "*".repeat(300) } }, /schedule\.cron is longer/],
-    [{ schedule: { catchUp: "last" } }, /schedule\.catchUp must be one of none, latest, all, not "last"/],
+    [
+      { schedule: { catchUp: "last" } },
+      /schedule\.catchUp must be one of none, latest, all, not "last"/,
+    ],
   ])("%j", (value, message) => expect(faults(value)).toEqual([expect.stringMatching(message)]));
 
   it("does not hide another", () => {
-    expect(faults({ overlap: "x", schedule: { cronn: 1, catchUp: 2 }, steps: { a: { run: 1 }, b: { uses: 2 } } })).toHaveLength(5);
+    expect(
+      faults({
+        overlap: "x",
+        schedule: { cronn: 1, catchUp: 2 },
+        steps: { a: { run: 1 }, b: { uses: 2 } },
+      }),
+    ).toHaveLength(5);
   });
 });
 
@@ -124,8 +170,10 @@ describe("the JSON Schemas", () => {
   function undescribed(schema: unknown, path: string, found: string[]): string[] {
     if (schema === null || typeof schema !== "object") return found;
     const { properties } = schema as { properties?: Record<string, Record<string, unknown>> };
-    for (const [key, member] of Object.entries(properties ?? {})) if (typeof member["description"] !== "string") found.push(`${path}.${key}`);
-    for (const [key, member] of Object.entries(schema)) undescribed(member, `${path}.${key}`, found);
+    for (const [key, member] of Object.entries(properties ?? {}))
+      if (typeof member["description"] !== "string") found.push(`${path}.${key}`);
+    for (const [key, member] of Object.entries(schema))
+      undescribed(member, `${path}.${key}`, found);
     return found;
   }
 
@@ -135,14 +183,19 @@ describe("the JSON Schemas", () => {
   });
 
   it("refuse unknown keys as the schemas do", () => {
-    expect(pipelineJsonSchema()).toMatchObject({ additionalProperties: false, properties: { schedule: {}, steps: {} } });
+    expect(pipelineJsonSchema()).toMatchObject({
+      additionalProperties: false,
+      properties: { schedule: {}, steps: {} },
+    });
   });
 });
 
 describe("orchd.yaml", () => {
   const settings = (value: unknown): unknown => {
     const shape = checkShape(orchdSettingsSchema, value);
-    return shape.ok ? resolveSettings(shape.value) : shape.faults.map(({ path, message }) => `${formatPath(path)} ${message}`);
+    return shape.ok
+      ? resolveSettings(shape.value)
+      : shape.faults.map(({ path, message }) => `${formatPath(path)} ${message}`);
   };
 
   it("has defaults for everything", () => {
@@ -151,13 +204,21 @@ describe("orchd.yaml", () => {
 
   it("takes groups in each way of writing them", () => {
     for (const concurrency of [{ db: 2 }, { db: { limit: 2 } }, [{ group: "db", limit: 2 }]]) {
-      expect(settings({ concurrency })).toMatchObject({ settings: { concurrency: { db: { limit: 2 } } } });
+      expect(settings({ concurrency })).toMatchObject({
+        settings: { concurrency: { db: { limit: 2 } } },
+      });
     }
   });
 
   it("reads durations and retention", () => {
     expect(
-      settings({ gracePeriod: "3s", drainPeriod: 5, retention: { keepDays: 7 }, runner: { threads: 2, memoryMb: 512 }, env: { N: 1 } }),
+      settings({
+        gracePeriod: "3s",
+        drainPeriod: 5,
+        retention: { keepDays: 7 },
+        runner: { threads: 2, memoryMb: 512 },
+        env: { N: 1 },
+      }),
     ).toMatchObject({
       settings: {
         gracePeriodMs: 3_000,
@@ -170,9 +231,13 @@ describe("orchd.yaml", () => {
   });
 
   it("names what is wrong", () => {
-    expect(settings({ timezon: "UTC" })).toEqual(['timezon is not known here; did you mean "timezone"?']);
+    expect(settings({ timezon: "UTC" })).toEqual([
+      'timezon is not known here; did you mean "timezone"?',
+    ]);
     expect(settings({ timezone: "Mars/Olympus" })).toMatchObject({ ok: false, path: ["timezone"] });
-    expect(settings({ runner: { thread: 1 } })).toEqual(['runner.thread is not known here; did you mean "threads"?']);
+    expect(settings({ runner: { thread: 1 } })).toEqual([
+      'runner.thread is not known here; did you mean "threads"?',
+    ]);
   });
 });
 
@@ -185,9 +250,15 @@ describe("did you mean", () => {
     ["foo", undefined],
     ["x", undefined],
     ["", undefined],
-  ])("%j: %j", (word, meant) => expect(nearest(word, ["cron", "timezone", "env", "run", "uses"])).toBe(meant));
+  ])("%j: %j", (word, meant) =>
+    expect(nearest(word, ["cron", "timezone", "env", "run", "uses"])).toBe(meant),
+  );
 
   it("counts a swap of neighbours once", () => {
-    expect([editDistance("corn", "cron"), editDistance("", "abc"), editDistance("kitten", "sitting")]).toEqual([1, 3, 3]);
+    expect([
+      editDistance("corn", "cron"),
+      editDistance("", "abc"),
+      editDistance("kitten", "sitting"),
+    ]).toEqual([1, 3, 3]);
   });
 });

@@ -49,14 +49,25 @@ describe("the three execution modes", () => {
     const run = contractDag("stop_on_failure").settle();
     expect(run.plan().filter((action) => action.kind === "stopStep")).toEqual([]);
     run.complete("3").complete("4").settle();
-    expect(run.statuses()).toMatchObject({ 3: "completed", 4: "completed", 5: "skipped", 6: "skipped", 7: "skipped", 8: "skipped" });
+    expect(run.statuses()).toMatchObject({
+      3: "completed",
+      4: "completed",
+      5: "skipped",
+      6: "skipped",
+      7: "skipped",
+      8: "skipped",
+    });
     expect(run.state.steps.get("6")?.because).toContain("stop_on_failure");
     expect(run.state.finished?.status).toBe("failed");
   });
 
   it("fail_fast stops what runs at once", () => {
     const run = contractDag("fail_fast").settle();
-    expect(run.plan().flatMap((action) => (action.kind === "stopStep" ? [[action.step, action.mode]] : []))).toEqual([
+    expect(
+      run
+        .plan()
+        .flatMap((action) => (action.kind === "stopStep" ? [[action.step, action.mode]] : [])),
+    ).toEqual([
       ["3", "force"],
       ["4", "force"],
     ]);
@@ -79,7 +90,12 @@ describe("retries", () => {
     for (let attempt = 1; attempt <= 3; attempt += 1) {
       run.start("a");
       expect(run.state.steps.get("a")?.attempt).toBe(attempt);
-      const failed = afterFailure(run.state, "a", { name: "Error", message: "no" }, { now: run.now, chance: 0.5, mayRetry: true });
+      const failed = afterFailure(
+        run.state,
+        "a",
+        { name: "Error", message: "no" },
+        { now: run.now, chance: 0.5, mayRetry: true },
+      );
       waits.push(failed.retryAt === undefined ? undefined : Date.parse(failed.retryAt) - run.now);
       run.happen(failed);
       if (attempt < 3) {
@@ -91,15 +107,30 @@ describe("retries", () => {
     }
     expect(waits).toEqual([200, 400, undefined]);
     expect(run.settle().state.finished?.status).toBe("failed");
-    expect(run.state.steps.get("a")?.attempts.map((each) => each.status)).toEqual(["retried", "retried", "failed"]);
+    expect(run.state.steps.get("a")?.attempts.map((each) => each.status)).toEqual([
+      "retried",
+      "retried",
+      "failed",
+    ]);
   });
 
   it("retries only the errors that are listed, by code or name", () => {
-    const run = new GivenRun(snapshotOf([stepSpec("a", { retry: { ...retry, on: ["ECONNRESET", "TypeError"] } })])).happen(STARTED).start("a");
+    const run = new GivenRun(
+      snapshotOf([stepSpec("a", { retry: { ...retry, on: ["ECONNRESET", "TypeError"] } })]),
+    )
+      .happen(STARTED)
+      .start("a");
     const facts = { now: run.now, chance: 0.5, mayRetry: true };
-    expect(afterFailure(run.state, "a", { name: "Error", message: "", code: "ECONNRESET" }, facts).retryAt).toBeDefined();
-    expect(afterFailure(run.state, "a", { name: "TypeError", message: "" }, facts).retryAt).toBeDefined();
-    expect(afterFailure(run.state, "a", { name: "Error", message: "", code: "ENOENT" }, facts)).toMatchObject({
+    expect(
+      afterFailure(run.state, "a", { name: "Error", message: "", code: "ECONNRESET" }, facts)
+        .retryAt,
+    ).toBeDefined();
+    expect(
+      afterFailure(run.state, "a", { name: "TypeError", message: "" }, facts).retryAt,
+    ).toBeDefined();
+    expect(
+      afterFailure(run.state, "a", { name: "Error", message: "", code: "ENOENT" }, facts),
+    ).toMatchObject({
       because: "ENOENT is not among the errors that are retried",
     });
   });
@@ -107,12 +138,26 @@ describe("retries", () => {
   it("never retries once a stop was asked for", () => {
     const run = new GivenRun(snapshotOf([stepSpec("a", { retry })])).happen(STARTED).start("a");
     run.happen({ type: "run.stop_requested", mode: "graceful", by: "cli:root" });
-    expect(afterFailure(run.state, "a", { name: "Error", message: "" }, { now: run.now, chance: 0.5, mayRetry: true }).retryAt).toBeUndefined();
+    expect(
+      afterFailure(
+        run.state,
+        "a",
+        { name: "Error", message: "" },
+        { now: run.now, chance: 0.5, mayRetry: true },
+      ).retryAt,
+    ).toBeUndefined();
   });
 
   it("ends a step that waits for its retry when a stop comes", () => {
     const run = new GivenRun(snapshotOf([stepSpec("a", { retry })])).happen(STARTED).start("a");
-    run.happen(afterFailure(run.state, "a", { name: "Error", message: "" }, { now: run.now, chance: 0.5, mayRetry: true }));
+    run.happen(
+      afterFailure(
+        run.state,
+        "a",
+        { name: "Error", message: "" },
+        { now: run.now, chance: 0.5, mayRetry: true },
+      ),
+    );
     run.happen({ type: "run.stop_requested", mode: "graceful", by: "cli:root" }).settle();
     expect(run.statuses()).toEqual({ a: "stopped" });
     expect(run.state.finished?.status).toBe("stopped");
@@ -123,15 +168,21 @@ describe("interruptions", () => {
   const facts = { now: 0, chance: 0.5, because: "the daemon died" };
 
   it("counts a retry and never makes more attempts than the policy allows", () => {
-    const run = new GivenRun(snapshotOf([stepSpec("a", { retry: { ...NO_RETRY, maxRetries: 1 } })])).happen(STARTED).start("a");
-    expect(run.happen(afterInterruption(run.state, "a", "daemon", facts)).state.steps.get("a")?.status).toBe("retrying");
+    const run = new GivenRun(snapshotOf([stepSpec("a", { retry: { ...NO_RETRY, maxRetries: 1 } })]))
+      .happen(STARTED)
+      .start("a");
+    expect(
+      run.happen(afterInterruption(run.state, "a", "daemon", facts)).state.steps.get("a")?.status,
+    ).toBe("retrying");
     run.start("a");
     expect(run.state.steps.get("a")?.attempt).toBe(2);
     expect(afterInterruption(run.state, "a", "daemon", facts)).toMatchObject({ next: "fail" });
   });
 
   it("reruns under the same number, at most three times", () => {
-    const run = new GivenRun(snapshotOf([stepSpec("a", { onInterruption: "rerun" })])).happen(STARTED).start("a");
+    const run = new GivenRun(snapshotOf([stepSpec("a", { onInterruption: "rerun" })]))
+      .happen(STARTED)
+      .start("a");
     for (let rerun = 1; rerun <= MAX_RERUNS; rerun += 1) {
       run.happen(afterInterruption(run.state, "a", "daemon", facts)).start("a");
       expect(run.state.steps.get("a")).toMatchObject({ attempt: 1, reruns: rerun });
@@ -146,7 +197,9 @@ describe("interruptions", () => {
   });
 
   it("never starts again under onInterruption: fail", () => {
-    const run = new GivenRun(snapshotOf([stepSpec("a", { onInterruption: "fail" })])).happen(STARTED).start("a");
+    const run = new GivenRun(snapshotOf([stepSpec("a", { onInterruption: "fail" })]))
+      .happen(STARTED)
+      .start("a");
     run.happen(afterInterruption(run.state, "a", "runner", facts)).settle();
     expect(run.state.finished?.status).toBe("failed");
   });
@@ -154,20 +207,36 @@ describe("interruptions", () => {
 
 describe("stops", () => {
   it("graceful starts nothing new and tells running steps once", () => {
-    const run = new GivenRun(snapshotOf([stepSpec("a"), stepSpec("b", { needs: ["a"] })])).happen(STARTED).start("a");
+    const run = new GivenRun(snapshotOf([stepSpec("a"), stepSpec("b", { needs: ["a"] })]))
+      .happen(STARTED)
+      .start("a");
     run.happen({ type: "run.stop_requested", mode: "graceful", by: "cli:root" });
     expect(runStatus(run.state).status).toBe("stopping");
-    expect(run.plan()).toContainEqual({ kind: "stopStep", step: "a", mode: "graceful", because: "the run was asked to stop" });
-    expect(run.plan({ stopping: new Map([["a", "graceful"]]) }).some((action) => action.kind === "stopStep")).toBe(false);
+    expect(run.plan()).toContainEqual({
+      kind: "stopStep",
+      step: "a",
+      mode: "graceful",
+      because: "the run was asked to stop",
+    });
+    expect(
+      run
+        .plan({ stopping: new Map([["a", "graceful"]]) })
+        .some((action) => action.kind === "stopStep"),
+    ).toBe(false);
     run.happen({ type: "run.stop_requested", mode: "force", by: "cli:root" });
-    expect(run.plan({ stopping: new Map([["a", "graceful"]]) })).toContainEqual(expect.objectContaining({ kind: "stopStep", mode: "force" }));
+    expect(run.plan({ stopping: new Map([["a", "graceful"]]) })).toContainEqual(
+      expect.objectContaining({ kind: "stopStep", mode: "force" }),
+    );
     run.complete("a").settle();
     expect(run.state.finished?.status).toBe("stopped");
     expect(run.statuses()).toEqual({ a: "completed", b: "skipped" });
   });
 
   it("ends a queued run at once", () => {
-    const run = new GivenRun(snapshotOf([stepSpec("a")])).happen({ type: "run.queued", because: "another run is active" });
+    const run = new GivenRun(snapshotOf([stepSpec("a")])).happen({
+      type: "run.queued",
+      because: "another run is active",
+    });
     run.happen({ type: "run.stop_requested", mode: "graceful", by: "cli:root" }).settle();
     expect(run.state.finished?.status).toBe("stopped");
   });
@@ -185,7 +254,9 @@ describe("limits", () => {
 
   it("gives modules and shells the room of their own kind, and looks past one that has none", () => {
     const code = { bundle: "b", pick: "export:default", source: "./s.ts" };
-    const steps = Array.from({ length: 12 }, (_, index) => stepSpec(`s${index}`, index % 4 === 3 ? {} : { code }));
+    const steps = Array.from({ length: 12 }, (_, index) =>
+      stepSpec(`s${index}`, index % 4 === 3 ? {} : { code }),
+    );
     const run = new GivenRun(snapshotOf(steps, { maxParallelSteps: 64 })).happen(STARTED);
     expect(run.launches({ capacity: { module: 2, shell: 1 } })).toEqual(["s0", "s1", "s3"]);
     expect(run.launches({ capacity: { module: 0, shell: 64 } })).toEqual(["s3", "s7", "s11"]);
@@ -199,7 +270,11 @@ describe("limits", () => {
 const dags = fc
   .array(fc.array(fc.nat(), { maxLength: 3 }), { minLength: 0, maxLength: 12 })
   .map((rows) =>
-    rows.map((needs, index) => stepSpec(`s${index}`, { needs: index === 0 ? [] : [...new Set(needs.map((need) => `s${need % index}`))] })),
+    rows.map((needs, index) =>
+      stepSpec(`s${index}`, {
+        needs: index === 0 ? [] : [...new Set(needs.map((need) => `s${need % index}`))],
+      }),
+    ),
   );
 
 describe("any DAG, any outcome, any order", () => {
@@ -211,15 +286,19 @@ describe("any DAG, any outcome, any order", () => {
         fc.infiniteStream(fc.nat()),
         (steps, executionMode, choices) => {
           const next = (): number => choices.next().value as number;
-          const run = new GivenRun(snapshotOf(steps, { executionMode, maxParallelSteps: 2 })).happen(STARTED);
+          const run = new GivenRun(
+            snapshotOf(steps, { executionMode, maxParallelSteps: 2 }),
+          ).happen(STARTED);
           for (let move = 0; move < 200 && run.settle().state.finished === undefined; move += 1) {
             const startable = run.launches();
             const running = [...run.state.running];
             expect(startable.length + running.length).toBeGreaterThan(0);
             const pick = next() % (startable.length + running.length);
-            const step = pick < startable.length ? startable[pick]! : running[pick - startable.length]!;
+            const step =
+              pick < startable.length ? startable[pick]! : running[pick - startable.length]!;
             if (pick < startable.length) {
-              for (const need of run.state.steps.get(step)!.spec.after) expect(run.state.steps.get(need)?.status).toBe("completed");
+              for (const need of run.state.steps.get(step)!.spec.after)
+                expect(run.state.steps.get(need)?.status).toBe("completed");
               run.start(step);
             } else if (next() % 4 === 0) run.fail(step);
             else run.complete(step);

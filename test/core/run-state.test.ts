@@ -22,11 +22,21 @@ describe("a run's status, by ZenML's precedence", () => {
     ["both completed", (run) => run.start("a").complete("a").start("b").complete("b"), "completed"],
     ["failed while the other runs", (run) => run.start("a").start("b").fail("a"), "failed"],
     ["a stop while one runs", (run) => run.start("a").happen(STOP), "stopping"],
-    ["a stop once all ended, one failed", (run) => run.start("a").fail("a").start("b").happen(STOP).complete("b"), "stopped"],
+    [
+      "a stop once all ended, one failed",
+      (run) => run.start("a").fail("a").start("b").happen(STOP).complete("b"),
+      "stopped",
+    ],
     [
       "retrying",
       (run) =>
-        run.start("a").happen({ type: "step.failed", step: "a", attempt: 1, error: { name: "E", message: "" }, retryAt: "2026-11-23T03:00:00Z" }),
+        run.start("a").happen({
+          type: "step.failed",
+          step: "a",
+          attempt: 1,
+          error: { name: "E", message: "" },
+          retryAt: "2026-11-23T03:00:00Z",
+        }),
       "running",
     ],
   ])("%s", (_, play, status) => {
@@ -34,7 +44,10 @@ describe("a run's status, by ZenML's precedence", () => {
   });
 
   it("says that a failed run goes on while steps run", () => {
-    expect(runStatus(two().start("a").start("b").fail("a").state)).toEqual({ status: "failed", inProgress: true });
+    expect(runStatus(two().start("a").start("b").fail("a").state)).toEqual({
+      status: "failed",
+      inProgress: true,
+    });
   });
 
   it("never changes once the run has finished", () => {
@@ -45,7 +58,13 @@ describe("a run's status, by ZenML's precedence", () => {
 
   it("counts a cached step as a success", () => {
     const run = two()
-      .happen({ type: "step.cached", step: "a", source: { run: "p@1", step: "a" }, outputs: {}, because: "same key" })
+      .happen({
+        type: "step.cached",
+        step: "a",
+        source: { run: "p@1", step: "a" },
+        outputs: {},
+        because: "same key",
+      })
       .start("b")
       .complete("b")
       .settle();
@@ -62,7 +81,9 @@ describe("evolve", () => {
   });
 
   it("adds a step while the run goes on, ready when what it needs has ended", () => {
-    const run = new GivenRun(snapshotOf([stepSpec("a")], { dynamic: { bundle: "x", pick: "function", source: "p.ts" } })).happen(STARTED);
+    const run = new GivenRun(
+      snapshotOf([stepSpec("a")], { dynamic: { bundle: "x", pick: "function", source: "p.ts" } }),
+    ).happen(STARTED);
     run.start("a").happen({ type: "step.added", step: "b", spec: stepSpec("b", { needs: ["a"] }) });
     expect(run.launches()).toEqual([]);
     expect(run.complete("a").launches()).toEqual(["b"]);
@@ -72,31 +93,52 @@ describe("evolve", () => {
 
   it("runs init before any step, gives its state, and fails the run without cleanup when it throws", () => {
     const code = { bundle: "x", pick: "export:open", source: "./h.ts#open" };
-    const make = (): GivenRun => new GivenRun(snapshotOf([stepSpec("a")], { hooks: { init: code, cleanup: code } })).happen(STARTED);
+    const make = (): GivenRun =>
+      new GivenRun(snapshotOf([stepSpec("a")], { hooks: { init: code, cleanup: code } })).happen(
+        STARTED,
+      );
     const good = make();
     expect(good.plan()).toEqual([{ kind: "hook", hook: "init", because: "the run begins" }]);
     good.happen({ type: "hook.completed", hook: "init", state: { open: true } });
     expect(good.state.hookState).toEqual({ open: true });
     good.start("a").complete("a");
     expect(good.plan()).toMatchObject([{ kind: "hook", hook: "cleanup" }]);
-    good.happen({ type: "hook.failed", hook: "cleanup", error: { name: "Error", message: "no" } }).settle();
+    good
+      .happen({ type: "hook.failed", hook: "cleanup", error: { name: "Error", message: "no" } })
+      .settle();
     expect(good.state.finished?.status).toBe("completed");
     const bad = make()
       .happen({ type: "hook.failed", hook: "init", error: { name: "Error", message: "no room" } })
       .settle();
-    expect(bad.state.finished).toMatchObject({ status: "failed", because: "the init hook failed: no room" });
+    expect(bad.state.finished).toMatchObject({
+      status: "failed",
+      because: "the init hook failed: no room",
+    });
     expect(bad.statuses()).toEqual({ a: "skipped" });
   });
 
   it("owes a step's own hook rather than the pipeline's, and none for a cached step", () => {
     const code = (source: string) => ({ bundle: "x", pick: "export:default", source });
     const steps = [stepSpec("a", { hooks: { onSuccess: code("own") } }), stepSpec("b")];
-    const run = new GivenRun(snapshotOf(steps, { hooks: { onSuccess: code("all"), onFailure: code("all") } })).happen(STARTED);
+    const run = new GivenRun(
+      snapshotOf(steps, { hooks: { onSuccess: code("all"), onFailure: code("all") } }),
+    ).happen(STARTED);
     run.start("a").complete("a");
     expect([...run.state.owedHooks.keys()]).toEqual(["onSuccess:a"]);
-    run.happen({ type: "hook.failed", hook: "onSuccess", step: "a", error: { name: "Error", message: "x" } });
+    run.happen({
+      type: "hook.failed",
+      hook: "onSuccess",
+      step: "a",
+      error: { name: "Error", message: "x" },
+    });
     expect(run.state.owedHooks.size).toBe(0);
-    run.happen({ type: "step.cached", step: "b", source: { run: "p@1", step: "b" }, outputs: {}, because: "same key" });
+    run.happen({
+      type: "step.cached",
+      step: "b",
+      source: { run: "p@1", step: "b" },
+      outputs: {},
+      because: "same key",
+    });
     expect(run.state.owedHooks.size).toBe(0);
     expect(run.settle().state.finished?.status).toBe("completed");
   });

@@ -1,13 +1,25 @@
 /** `${params.…}` and `${run.…}`: two passes, types kept, data never read as a template. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { bindParams, bindRun, bindRunEnv, hasParams, TemplateError, templateFaults } from "../../src/core/template.ts";
+import {
+  bindParams,
+  bindRun,
+  bindRunEnv,
+  hasParams,
+  TemplateError,
+  templateFaults,
+} from "../../src/core/template.ts";
 
 const run = { id: "log@20261123T020000Z", scheduledFor: "2026-11-23T02:00:00.000Z" };
 
 describe("the first pass", () => {
   it("keeps a value's type where the placeholder is the whole text", () => {
-    expect(bindParams({ n: "${params.n}", list: ["${params.o}"], text: "n=${params.n} o=${params.o}" }, { n: 3, o: { a: [1] } })).toEqual({
+    expect(
+      bindParams(
+        { n: "${params.n}", list: ["${params.o}"], text: "n=${params.n} o=${params.o}" },
+        { n: 3, o: { a: [1] } },
+      ),
+    ).toEqual({
       n: 3,
       list: [{ a: [1] }],
       text: 'n=3 o={"a":[1]}',
@@ -19,12 +31,16 @@ describe("the first pass", () => {
   });
 
   it("gives $ before a brace back where it is doubled", () => {
-    expect(bindParams("$${HOME} $$${params.a} $${params.a}", { a: 1 })).toBe("${HOME} $1 ${params.a}");
+    expect(bindParams("$${HOME} $$${params.a} $${params.a}", { a: 1 })).toBe(
+      "${HOME} $1 ${params.a}",
+    );
   });
 
   it("refuses a param without a value, and a secret within a text, but not as a whole value", () => {
     expect(() => bindParams("${params.gone}", {})).toThrow(TemplateError);
-    expect(() => bindParams("Bearer ${params.token}", { token: { secret: "api" } })).toThrow(/secret/);
+    expect(() => bindParams("Bearer ${params.token}", { token: { secret: "api" } })).toThrow(
+      /secret/,
+    );
     expect(bindParams("${params.token}", { token: { secret: "api" } })).toEqual({ secret: "api" });
   });
 
@@ -40,22 +56,43 @@ describe("the first pass", () => {
 
 describe("the second pass", () => {
   it("puts in the run's id and slot", () => {
-    expect(bindRun({ file: "out-${run.id}.txt", at: "${run.scheduledFor}" }, run)).toEqual({ file: `out-${run.id}.txt`, at: run.scheduledFor });
+    expect(bindRun({ file: "out-${run.id}.txt", at: "${run.scheduledFor}" }, run)).toEqual({
+      file: `out-${run.id}.txt`,
+      at: run.scheduledFor,
+    });
   });
 
   it("has null, or nothing within a text, for a run without a slot", () => {
-    expect(bindRun({ at: "${run.scheduledFor}", text: "[${run.scheduledFor}]" }, { id: "x" })).toEqual({ at: null, text: "[]" });
-    expect(bindRunEnv({ AT: "${run.scheduledFor}", KEY: { secret: "k" } }, { id: "x" })).toEqual({ AT: "", KEY: { secret: "k" } });
+    expect(
+      bindRun({ at: "${run.scheduledFor}", text: "[${run.scheduledFor}]" }, { id: "x" }),
+    ).toEqual({ at: null, text: "[]" });
+    expect(bindRunEnv({ AT: "${run.scheduledFor}", KEY: { secret: "k" } }, { id: "x" })).toEqual({
+      AT: "",
+      KEY: { secret: "k" },
+    });
   });
 
   it("gives data from a request back as it came, whatever is in it", () => {
-    const pieces = fc.constantFrom("$", "{", "}", "run.id", "run.scheduledFor", "params.x", "${run.id}", "$${run.id}", "${params.x}", "x");
+    const pieces = fc.constantFrom(
+      "$",
+      "{",
+      "}",
+      "run.id",
+      "run.scheduledFor",
+      "params.x",
+      "${run.id}",
+      "$${run.id}",
+      "${params.x}",
+      "x",
+    );
     fc.assert(
       fc.property(
         fc.array(pieces, { maxLength: 8 }).map((parts) => parts.join("")),
         (data) => {
           expect(bindRun(bindParams("${params.x}", {}, { x: data }), run)).toBe(data);
-          expect(bindRun(bindParams({ deep: ["${params.x}"] }, {}, { x: { y: data } }), run)).toEqual({ deep: [{ y: data }] });
+          expect(
+            bindRun(bindParams({ deep: ["${params.x}"] }, {}, { x: { y: data } }), run),
+          ).toEqual({ deep: [{ y: data }] });
         },
       ),
       { numRuns: 1_000 },
@@ -66,10 +103,18 @@ describe("the second pass", () => {
 describe("what is not known", () => {
   it("is named with its place and what was meant", () => {
     expect(templateFaults({ a: { b: ["${params.pth}"] } }, ["params"], new Set(["path"]))).toEqual([
-      { path: ["params", "a", "b", 0], message: 'refers to ${params.pth}, but the pipeline has no param "pth"; did you mean "path"?' },
+      {
+        path: ["params", "a", "b", 0],
+        message:
+          'refers to ${params.pth}, but the pipeline has no param "pth"; did you mean "path"?',
+      },
     ]);
-    expect(templateFaults("${HOME}/x", ["env", "A"], new Set())[0]?.message).toContain("write $${HOME}");
-    expect(templateFaults("$${HOME} ${run.id} ${run.scheduledFor} $5 {x}", [], new Set())).toEqual([]);
+    expect(templateFaults("${HOME}/x", ["env", "A"], new Set())[0]?.message).toContain(
+      "write $${HOME}",
+    );
+    expect(templateFaults("$${HOME} ${run.id} ${run.scheduledFor} $5 {x}", [], new Set())).toEqual(
+      [],
+    );
     expect(templateFaults("${run.attempt}", [], new Set())).toHaveLength(1);
   });
 

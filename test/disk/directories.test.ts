@@ -8,19 +8,28 @@ import { systemDisk, type Disk } from "../../src/disk/disk.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
-const failing = (code: string): Error => Object.assign(new Error(`${code}: as the test wants it`), { code });
+const failing = (code: string): Error =>
+  Object.assign(new Error(`${code}: as the test wants it`), { code });
 
 /** A disk on which the nth call of a kind fails, and all others do what they should. */
 function failsOnce(call: "fsync" | "mkdir", code: string): Disk {
   let left = 1;
-  return { ...systemDisk, [call]: (what: never) => ((left -= 1) === 0 ? Promise.reject(failing(code)) : systemDisk[call](what)) };
+  return {
+    ...systemDisk,
+    [call]: (what: never) =>
+      (left -= 1) === 0 ? Promise.reject(failing(code)) : systemDisk[call](what),
+  };
 }
 
 it("does not believe in a folder whose sync failed, though a second sync would succeed", async () => {
   const { root } = tempRoot();
   const disk = failsOnce("fsync", "EIO");
-  await expect(ensureDirectory(disk, join(root, "month"))).rejects.toThrow(/the sync of .* failed: EIO/);
-  await expect(ensureDirectory(disk, join(root, "month"))).rejects.toThrow(/the sync of .* failed: EIO/);
+  await expect(ensureDirectory(disk, join(root, "month"))).rejects.toThrow(
+    /the sync of .* failed: EIO/,
+  );
+  await expect(ensureDirectory(disk, join(root, "month"))).rejects.toThrow(
+    /the sync of .* failed: EIO/,
+  );
 });
 
 it("tries again what failed for want of room", async () => {
@@ -34,13 +43,30 @@ it("ends the daemon where the sync of a month's folder failed, and only warns wh
   const { runs } = tempRoot();
   mkdirSync(join(runs, "p"), { recursive: true });
   const said: string[] = [];
-  const log = { debug: () => {}, info: () => {}, error: () => {}, warn: (_facts: unknown, text?: string) => void said.push(String(text)) };
+  const log = {
+    debug: () => {},
+    info: () => {},
+    error: () => {},
+    warn: (_facts: unknown, text?: string) => void said.push(String(text)),
+  };
   const make = (disk: Disk): Promise<void> =>
-    makeMonthFolders(["p"], 0, { log, store: new RunStore(runs), disk, onFatal: (error: LedgerFailed) => said.push(error.message) }, () => true);
+    makeMonthFolders(
+      ["p"],
+      0,
+      {
+        log,
+        store: new RunStore(runs),
+        disk,
+        onFatal: (error: LedgerFailed) => said.push(error.message),
+      },
+      () => true,
+    );
   await make(failsOnce("mkdir", "ENOSPC"));
   await make(failsOnce("fsync", "EIO"));
   expect(said).toEqual([
     "a month's folder could not be made ahead",
-    expect.stringMatching(/^Making a month's folder in .* failed: the sync of .*\/p failed: EIO.* Nothing more is acknowledged/),
+    expect.stringMatching(
+      /^Making a month's folder in .* failed: the sync of .*\/p failed: EIO.* Nothing more is acknowledged/,
+    ),
   ]);
 });

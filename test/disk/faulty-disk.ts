@@ -19,7 +19,10 @@ export function diskError(code: string): Error {
 /** A disk over the system's that counts calls and does as it is told. */
 export function faultyDisk(): FaultyDisk {
   const names = Object.keys(systemDisk) as (keyof Disk)[];
-  const disk = { calls: Object.fromEntries(names.map((name) => [name, 0])), before: () => undefined } as unknown as FaultyDisk;
+  const disk = {
+    calls: Object.fromEntries(names.map((name) => [name, 0])),
+    before: () => undefined,
+  } as unknown as FaultyDisk;
   const open = new Set<number>();
   disk.die = () => {
     for (const fd of open) closeSync(fd);

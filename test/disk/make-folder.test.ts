@@ -9,11 +9,16 @@ import { tempRoot } from "../support/temp-root.ts";
 it("makes what is missing, says whether it did, and keeps what is there", () => {
   const { root } = tempRoot();
   expect(makeFolder(join(root, "a/b/c"), 0o700)).toBe(true);
-  expect(["a", "a/b", "a/b/c"].map((path) => statSync(join(root, path)).mode & 0o777)).toEqual([0o700, 0o700, 0o700]);
+  expect(["a", "a/b", "a/b/c"].map((path) => statSync(join(root, path)).mode & 0o777)).toEqual([
+    0o700, 0o700, 0o700,
+  ]);
   expect(makeFolder(join(root, "a/b"))).toBe(false);
   mkdirSync(join(root, "real"));
   symlinkSync("real", join(root, "link"));
-  expect([makeFolder(join(root, "link")), makeFolder(join(root, "link/below"))]).toEqual([false, true]);
+  expect([makeFolder(join(root, "link")), makeFolder(join(root, "link/below"))]).toEqual([
+    false,
+    true,
+  ]);
 });
 
 it("says what is in the way", () => {

@@ -1,4 +1,7 @@
-/** The keys of a JSON Schema as the rows of a Markdown table: key, type, default, meaning. docs/pipeline-files.md holds what this gives. */
+/**
+ * The keys of a JSON Schema as the rows of a Markdown table: key, type, default, meaning.
+ * docs/pipeline-files.md holds what this gives.
+ */
 import { markdownTable } from "./held-table.ts";
 
 /** As much of JSON Schema as zod writes. */
@@ -34,26 +37,33 @@ function typeOf(schema: Schema): string {
   if (schema.anyOf) return unique(schema.anyOf.map(typeOf)).join(" or ");
   if (Array.isArray(schema.type)) return "duration";
   if (schema.type === "array") return `list of ${schema.items ? typeOf(schema.items) : "any JSON"}`;
-  if (schema.type === "integer" || schema.type === "number") return `${schema.type}${range(schema)}`;
+  if (schema.type === "integer" || schema.type === "number")
+    return `${schema.type}${range(schema)}`;
   if (schema.type === "boolean") return "true or false";
   if (schema.type === "string") return "text";
   if (schema.properties) return "block";
-  if (typeof schema.additionalProperties === "object") return `map of ${typeOf(schema.additionalProperties)}`;
+  if (typeof schema.additionalProperties === "object")
+    return `map of ${typeOf(schema.additionalProperties)}`;
   return "any JSON";
 }
 
 /** The blocks that a key may hold: itself, an alternative, a list's elements, or a map's values. */
-function blocksOf(schema: Schema, path: string): { readonly path: string; readonly block: Schema }[] {
+function blocksOf(
+  schema: Schema,
+  path: string,
+): { readonly path: string; readonly block: Schema }[] {
   if (schema.properties) return [{ path, block: schema }];
   if (schema.anyOf) return schema.anyOf.flatMap((one) => blocksOf(one, path));
   if (schema.items) return blocksOf(schema.items, path);
-  if (typeof schema.additionalProperties === "object") return blocksOf(schema.additionalProperties, `${path}.NAME`);
+  if (typeof schema.additionalProperties === "object")
+    return blocksOf(schema.additionalProperties, `${path}.NAME`);
   return [];
 }
 
 function cells(key: string, schema: Schema): string[] {
   const described = schema.description ?? "";
-  const [, before = described, fallback = "–"] = /^(.*?)(?:; |^)default: (.*)$/.exec(described) ?? [];
+  const [, before = described, fallback = "–"] =
+    /^(.*?)(?:; |^)default: (.*)$/.exec(described) ?? [];
   return [`\`${key}\``, typeOf(schema), fallback, before];
 }
 

@@ -1,4 +1,7 @@
-/** Nothing that is named is missing: links between documents, documents that the code cites, and tests that documents cite. */
+/**
+ * Nothing that is named is missing: links between documents, documents that the code cites, and
+ * tests that documents cite.
+ */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -6,7 +9,10 @@ import { projectRoot } from "../support/temp-root.ts";
 
 function filesBelow(folder: string, ending: RegExp): string[] {
   return readdirSync(join(projectRoot, folder), { withFileTypes: true, recursive: folder !== "." })
-    .filter((entry) => entry.isFile() && ending.test(entry.name) && !entry.parentPath.includes("node_modules"))
+    .filter(
+      (entry) =>
+        entry.isFile() && ending.test(entry.name) && !entry.parentPath.includes("node_modules"),
+    )
     .map((entry) => relative(projectRoot, join(entry.parentPath, entry.name)));
 }
 
@@ -21,7 +27,10 @@ describe("documents", () => {
     const broken = documents.flatMap((document) =>
       [...read(document).matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)]
         .map((match) => match[1]!)
-        .filter((link) => !/^[a-z]+:/.test(link) && !existsSync(join(projectRoot, dirname(document), link)))
+        .filter(
+          (link) =>
+            !/^[a-z]+:/.test(link) && !existsSync(join(projectRoot, dirname(document), link)),
+        )
         .map((link) => `${document}: ${link}`),
     );
     expect(broken).toEqual([]);
@@ -29,9 +38,15 @@ describe("documents", () => {
 
   it("name tests and sources that are there", () => {
     const missing = documents.flatMap((document) =>
-      [...read(document).matchAll(/`((?:test|src|daemon|bench|docs|systemd|schedules)\/[\w./-]+\.\w+)`/g)]
+      [
+        ...read(document).matchAll(
+          /`((?:test|src|daemon|bench|docs|systemd|schedules)\/[\w./-]+\.\w+)`/g,
+        ),
+      ]
         .map((match) => match[1]!)
-        .filter((path) => !path.startsWith("schedules/data/") && !existsSync(join(projectRoot, path)))
+        .filter(
+          (path) => !path.startsWith("schedules/data/") && !existsSync(join(projectRoot, path)),
+        )
         .map((path) => `${document}: ${path}`),
     );
     expect(missing).toEqual([]);
@@ -72,15 +87,22 @@ describe("documents", () => {
       "graceful",
     ])
       expect(members).toMatch(new RegExp(`^\\| [^|]*${member.replace("(", "\\(")}`, "m"));
-    const rows = members.split("\n").filter((line) => line.startsWith("| ") && !line.startsWith("| ZenML"));
+    const rows = members
+      .split("\n")
+      .filter((line) => line.startsWith("| ") && !line.startsWith("| ZenML"));
     expect(rows.length).toBeGreaterThan(25);
     for (const row of rows) {
       for (const held of row.split("|").at(-2)!.trim().split(", ")) {
         const [file, number] = held.split(" ");
         const there =
-          file === "types" ? "test/steps/types.test.ts" : file === "package" ? "test/system/package.test.ts" : `test/conformance/${file}.test.ts`;
+          file === "types"
+            ? "test/steps/types.test.ts"
+            : file === "package"
+              ? "test/system/package.test.ts"
+              : `test/conformance/${file}.test.ts`;
         expect(existsSync(join(projectRoot, there)), row).toBe(true);
-        if (number !== undefined) expect(read(there), row).toMatch(new RegExp(`["\`]${number}\\. `));
+        if (number !== undefined)
+          expect(read(there), row).toMatch(new RegExp(`["\`]${number}\\. `));
       }
     }
   });

@@ -16,7 +16,13 @@ describe.each([
   it("each say their type, and their default where they have one", () => {
     const rows = rowsOf(schema());
     expect(rows.length).toBeGreaterThan(5);
-    expect(rows.filter(([, type, fallback, meaning]) => type === "" || (meaning === "" && fallback === "–")).map(([key]) => key)).toEqual([]);
+    expect(
+      rows
+        .filter(
+          ([, type, fallback, meaning]) => type === "" || (meaning === "" && fallback === "–"),
+        )
+        .map(([key]) => key),
+    ).toEqual([]);
   });
 
   it("stand in docs/pipeline-files.md", () => {
@@ -48,12 +54,19 @@ describe.each(["run", "pipeline"] as const)("the events of a %s's ledger", (ledg
         .join(" "),
       description,
     ]);
-    expectTable("docs/ledger.md", `events: ${ledger}`, markdownTable(["type", "fields", "says"], rows));
+    expectTable(
+      "docs/ledger.md",
+      `events: ${ledger}`,
+      markdownTable(["type", "fields", "says"], rows),
+    );
   });
 });
 
 describe("the command line", () => {
-  const option = ([name, { alias, type, describe: says, choices }]: [string, OptionSpec]): string[] => [
+  const option = ([name, { alias, type, describe: says, choices }]: [
+    string,
+    OptionSpec,
+  ]): string[] => [
     `\`${alias === undefined ? "" : `-${alias}, `}--${name}${type === "boolean" ? "" : ` ${choices ? choices.join("\\|") : name.toUpperCase()}`}\``,
     says,
   ];
@@ -62,9 +75,15 @@ describe("the command line", () => {
     const blocks = COMMANDS.map((command) => {
       const options = Object.entries(command.options);
       const head = `### orchd ${[command.name, command.positionals].filter(Boolean).join(" ")}\n\n${command.describe}.`;
-      return options.length === 0 ? head : `${head}\n\n${markdownTable(["option", "meaning"], options.map(option))}`;
+      return options.length === 0
+        ? head
+        : `${head}\n\n${markdownTable(["option", "meaning"], options.map(option))}`;
     });
     expectTable("docs/command-line.md", "commands", blocks.join("\n\n"));
-    expectTable("docs/command-line.md", "common options", markdownTable(["option", "meaning"], Object.entries(COMMON_OPTIONS).map(option)));
+    expectTable(
+      "docs/command-line.md",
+      "common options",
+      markdownTable(["option", "meaning"], Object.entries(COMMON_OPTIONS).map(option)),
+    );
   });
 });

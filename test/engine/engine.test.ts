@@ -18,10 +18,18 @@ describe("a slot that is due", () => {
     await there.clock.advance(125_000);
     expect(there.slots("p")).toEqual(["fired 02:01:00", "fired 02:02:00"]);
     const fired = there.lines("p").find(({ type }) => type === "slot.fired")!;
-    expect(fired).toMatchObject({ slot: "2026-11-23T02:01:00.000Z", run: "p@20261123T020100Z", through: "2026-11-23T02:01:00.000Z", latenessMs: 0 });
+    expect(fired).toMatchObject({
+      slot: "2026-11-23T02:01:00.000Z",
+      run: "p@20261123T020100Z",
+      through: "2026-11-23T02:01:00.000Z",
+      latenessMs: 0,
+    });
     const lines = readWholeLedger(there.store.runLedger("p@20261123T020100Z"));
     expect(lines.map(({ type }) => type)).toEqual(["run.submitted", "run.started", "run.finished"]);
-    expect(lines[0]!["trigger"]).toEqual({ kind: "schedule", scheduledFor: "2026-11-23T02:01:00.000Z" });
+    expect(lines[0]!["trigger"]).toEqual({
+      kind: "schedule",
+      scheduledFor: "2026-11-23T02:01:00.000Z",
+    });
     readWholeLedger(there.store.pipelineLedger("p"));
     await there.down();
     expect(there.clock.timers).toBe(0);
@@ -40,12 +48,30 @@ describe("catch-up", () => {
     await there.clock.advance(180_000);
     await there.up();
     await there.clock.advance(60_000);
-    expect(there.slots("none")).toEqual(["fired 02:01:00", "missed 02:02:00", "missed 02:03:00", "missed 02:04:00", "fired 02:05:00"]);
-    expect(there.slots("latest")).toEqual(["fired 02:01:00", "missed 02:02:00", "missed 02:03:00", "caught_up 02:04:00", "fired 02:05:00"]);
-    expect(there.slots("all")).toEqual(["fired 02:01:00", "caught_up 02:02:00", "caught_up 02:03:00", "caught_up 02:04:00", "fired 02:05:00"]);
-    expect(there.lines("latest").find(({ slot }) => slot === "2026-11-23T02:02:00.000Z")!["because"]).toContain(
-      "no daemon was up until 2026-11-23T02:04:01.000Z",
-    );
+    expect(there.slots("none")).toEqual([
+      "fired 02:01:00",
+      "missed 02:02:00",
+      "missed 02:03:00",
+      "missed 02:04:00",
+      "fired 02:05:00",
+    ]);
+    expect(there.slots("latest")).toEqual([
+      "fired 02:01:00",
+      "missed 02:02:00",
+      "missed 02:03:00",
+      "caught_up 02:04:00",
+      "fired 02:05:00",
+    ]);
+    expect(there.slots("all")).toEqual([
+      "fired 02:01:00",
+      "caught_up 02:02:00",
+      "caught_up 02:03:00",
+      "caught_up 02:04:00",
+      "fired 02:05:00",
+    ]);
+    expect(
+      there.lines("latest").find(({ slot }) => slot === "2026-11-23T02:02:00.000Z")!["because"],
+    ).toContain("no daemon was up until 2026-11-23T02:04:01.000Z");
     // They wait for each other, in slot order, whatever overlap says.
     expect(there.runs.started.filter((run) => run.startsWith("all"))).toEqual([
       "all@20261123T020200Z",
@@ -76,7 +102,12 @@ describe("catch-up", () => {
       if (adopted) expect(first).toBe("fired 02:01:00");
       expect(there.lines("p").filter(({ type }) => type === "run.finished")).toHaveLength(2);
     }
-    expect([...seen].sort()).toEqual(["adopted: fired 02:01:00", "died: caught_up 02:01:00", "died: fired 02:01:00", "lived: fired 02:01:00"]);
+    expect([...seen].sort()).toEqual([
+      "adopted: fired 02:01:00",
+      "died: caught_up 02:01:00",
+      "died: fired 02:01:00",
+      "lived: fired 02:01:00",
+    ]);
   });
 });
 
@@ -90,24 +121,41 @@ describe("overlap", () => {
     there.put(pipelineOf("allow", [minutely], { overlap: "allow" }));
     await there.up();
     await there.clock.advance(4 * 60_000 + 1_000);
-    expect(there.slots("skip")).toEqual(["fired 02:01:00", "skipped 02:02:00", "skipped 02:03:00", "fired 02:04:00"]);
+    expect(there.slots("skip")).toEqual([
+      "fired 02:01:00",
+      "skipped 02:02:00",
+      "skipped 02:03:00",
+      "fired 02:04:00",
+    ]);
     expect(there.lines("skip").find(({ type }) => type === "slot.skipped")!["because"]).toBe(
       "run skip@20261123T020100Z still goes on; overlap is skip",
     );
-    expect(there.slots("queue")).toEqual(["fired 02:01:00", "fired 02:02:00", "skipped 02:03:00", "fired 02:04:00"]);
+    expect(there.slots("queue")).toEqual([
+      "fired 02:01:00",
+      "fired 02:02:00",
+      "skipped 02:03:00",
+      "fired 02:04:00",
+    ]);
     expect(
       there
         .lines("queue")
         .filter(({ type }) => type === "run.queued")
         .map(({ run }) => run),
     ).toEqual(["queue@20261123T020200Z", "queue@20261123T020400Z"]);
-    expect(there.slots("allow")).toEqual(["fired 02:01:00", "fired 02:02:00", "fired 02:03:00", "fired 02:04:00"]);
+    expect(there.slots("allow")).toEqual([
+      "fired 02:01:00",
+      "fired 02:02:00",
+      "fired 02:03:00",
+      "fired 02:04:00",
+    ]);
   });
 
   test("cancel and terminate make room: the newer run waits for the older's end", async () => {
     const there = rig({ script: { ...long, stopMs: 60_000 } });
     there.put(pipelineOf("cancel", [scheduleOf({ cron: "1-2 2 * * *" })], { overlap: "cancel" }));
-    there.put(pipelineOf("terminate", [scheduleOf({ cron: "1-2 2 * * *" })], { overlap: "terminate" }));
+    there.put(
+      pipelineOf("terminate", [scheduleOf({ cron: "1-2 2 * * *" })], { overlap: "terminate" }),
+    );
     await there.up();
     await there.clock.advance(121_000);
     const stops = (run: string) =>
@@ -130,7 +178,10 @@ describe("overlap", () => {
   });
 
   test("a concurrency group is shared, and the higher priority goes first", async () => {
-    const there = rig({ script: { durationOf: () => 30_000 }, settings: { concurrency: { db: { limit: 1 } } } });
+    const there = rig({
+      script: { durationOf: () => 30_000 },
+      settings: { concurrency: { db: { limit: 1 } } },
+    });
     const once = scheduleOf({ cron: "1 2 * * *" });
     there.put(pipelineOf("a", [once], { concurrency: { group: "db", priority: 0 } }));
     there.put(pipelineOf("b", [once], { concurrency: { group: "db", priority: 0 } }));
@@ -140,7 +191,9 @@ describe("overlap", () => {
     expect(there.runs.started).toHaveLength(1);
     await there.clock.advance(90_000);
     expect(there.runs.started.slice(1)[0]).toBe("c@20261123T020100Z");
-    expect(there.lines("b").find(({ type }) => type === "run.queued")!["because"]).toBe('the concurrency group "db" is full: 1 of 1');
+    expect(there.lines("b").find(({ type }) => type === "run.queued")!["because"]).toBe(
+      'the concurrency group "db" is full: 1 of 1',
+    );
     // What holds it later is told from these.
     const own = readWholeLedger(there.store.runLedger("b@20261123T020100Z"));
     expect(own[0]!["group"]).toBe("db");
@@ -148,9 +201,14 @@ describe("overlap", () => {
   });
 
   test("a full queue of a concurrency group is no reason to skip a slot that need not wait in it", async () => {
-    const there = rig({ script: long, settings: { concurrency: { db: { limit: 2, maxQueued: 1 } } } });
+    const there = rig({
+      script: long,
+      settings: { concurrency: { db: { limit: 2, maxQueued: 1 } } },
+    });
     const group = { concurrency: { group: "db", priority: 0 } };
-    there.put(pipelineOf("a", [scheduleOf({ cron: "1,2 2 * * *" })], { overlap: "queue", ...group }));
+    there.put(
+      pipelineOf("a", [scheduleOf({ cron: "1,2 2 * * *" })], { overlap: "queue", ...group }),
+    );
     there.put(pipelineOf("b", [scheduleOf({ cron: "3 2 * * *" })], group));
     await there.up();
     await there.clock.advance(181_000);
@@ -167,7 +225,10 @@ describe("overlap", () => {
     await there.clock.advance(125_000);
     await there.kill();
     await there.up();
-    expect(there.engine.runs.busy("p")).toEqual({ running: ["p@20261123T020100Z"], queued: ["p@20261123T020200Z"] });
+    expect(there.engine.runs.busy("p")).toEqual({
+      running: ["p@20261123T020100Z"],
+      queued: ["p@20261123T020200Z"],
+    });
     await there.clock.advance(310_000);
     expect(
       there
@@ -200,7 +261,9 @@ describe("files", () => {
   test("a changed schedule counts from its load; what the old one was due is decided first", async () => {
     const there = rig();
     await there.up();
-    await there.drop(pipelineOf("p", [scheduleOf({ cron: "* * * * *", jitterSeconds: 600, catchUp: "none" })]));
+    await there.drop(
+      pipelineOf("p", [scheduleOf({ cron: "* * * * *", jitterSeconds: 600, catchUp: "none" })]),
+    );
     await there.clock.advance(150_000);
     const pending = there.slots("p").length;
     expect(pending).toBeLessThan(2);
@@ -220,7 +283,9 @@ describe("files", () => {
     await there.up();
     expect(there.lines("z")[0]).toMatchObject({
       type: "pipeline.invalid",
-      errors: ['/nowhere/z.yaml: the name "p" is taken by /nowhere/p.yaml; give this pipeline another name'],
+      errors: [
+        '/nowhere/z.yaml: the name "p" is taken by /nowhere/p.yaml; give this pipeline another name',
+      ],
     });
     await there.take("p");
     await there.clock.advance(61_000);
@@ -241,7 +306,11 @@ test("a removed pipeline whose file comes back bad is invalid, not removed, unti
   await there.take("p");
   await there.spoil("p");
   const view = () => viewPipeline("p", readPipeline(there.store, "p")!, there.clock.now());
-  expect(view()).toMatchObject({ valid: false, errors: ["/nowhere/p.yaml: it is bad"], nextFire: null });
+  expect(view()).toMatchObject({
+    valid: false,
+    errors: ["/nowhere/p.yaml: it is bad"],
+    nextFire: null,
+  });
   expect(view().removed).toBeUndefined();
   await there.take("p");
   expect(view()).toMatchObject({ errors: [], removed: true });
@@ -250,8 +319,10 @@ test("a removed pipeline whose file comes back bad is invalid, not removed, unti
 });
 
 describe("a file that claims another's name", () => {
-  const taken = '/nowhere/z.yaml: the name "p" is taken by /nowhere/p.yaml; give this pipeline another name';
-  const typesOf = (there: EngineRig, name: string): string[] => there.lines(name).map(({ type }) => type);
+  const taken =
+    '/nowhere/z.yaml: the name "p" is taken by /nowhere/p.yaml; give this pipeline another name';
+  const typesOf = (there: EngineRig, name: string): string[] =>
+    there.lines(name).map(({ type }) => type);
 
   test("is told under its own, from the start on, until it no longer does", async () => {
     const there = rig();
@@ -279,7 +350,9 @@ describe("a file that claims another's name", () => {
     await there.up();
     await there.clock.advance(60_000);
     expect(there.slots("z")).toEqual(["fired 02:01:00", "fired 02:02:00"]);
-    expect(there.lines("z").filter(({ type }) => type === "pipeline.invalid")).toMatchObject([{ errors: [taken] }]);
+    expect(there.lines("z").filter(({ type }) => type === "pipeline.invalid")).toMatchObject([
+      { errors: [taken] },
+    ]);
     // The other goes: the name is free, and the claim is good.
     await there.take("p");
     await there.clock.advance(120_000);
@@ -387,7 +460,8 @@ describe("the clock", () => {
   test("a jump back over more slots than are remembered tells none of them anything again", async () => {
     const there = rig();
     await there.up();
-    // In shadow there is no run's ledger that would say so either; and what retention removed says nothing.
+    // In shadow there is no run's ledger that would say so either; and what retention removed says
+    // nothing.
     await there.drop(pipelineOf("p", [scheduleOf({ cron: "* * * * * *" })], { shadow: true }));
     await there.clock.advance(2_400_000);
     expect(there.slots("p")).toHaveLength(2_400);
@@ -412,7 +486,11 @@ describe("the clock", () => {
     await there.clock.advance(301_000);
     // Nothing wakes the scheduler before 02:03:00, when it notices.
     there.clock.step(-129_000);
-    await there.drop(pipelineOf("p", [scheduleOf({ cron: "* * * * *", jitterSeconds: 0, catchUp: "all", maxCatchUp: 7 })]));
+    await there.drop(
+      pipelineOf("p", [
+        scheduleOf({ cron: "* * * * *", jitterSeconds: 0, catchUp: "all", maxCatchUp: 7 }),
+      ]),
+    );
     await there.clock.advance(300_000);
     const all = there.slots("p");
     expect(new Set(all).size).toBe(all.length);
@@ -455,7 +533,9 @@ describe("the clock", () => {
       await there.drop(pipelineOf("p", [scheduleOf({ cron: "0 0 1 1 *" })]));
       await there.clock.advance(60_000);
       expect(there.slots("p")).toEqual(["fired 02:01:00", "fired 02:01:00"]);
-      expect(there.lines("p").findLast(({ type }) => type === "run.finished")!["run"]).toBe("p@20261124T020100Z");
+      expect(there.lines("p").findLast(({ type }) => type === "run.finished")!["run"]).toBe(
+        "p@20261124T020100Z",
+      );
     }
     expect(left).toBeGreaterThan(0);
   });
@@ -489,10 +569,14 @@ test("while a pipeline is paused its slots are skipped, and it goes on when it i
   await there.clock.advance(120_000);
   await there.down();
   await there.up();
-  await there.settling((await there.engine.desk("p")).setPaused(false, { requestId: "r2", by: "me" }));
+  await there.settling(
+    (await there.engine.desk("p")).setPaused(false, { requestId: "r2", by: "me" }),
+  );
   await there.clock.advance(60_000);
   expect(there.slots("p")).toEqual(["skipped 02:01:00", "skipped 02:02:00", "fired 02:03:00"]);
-  expect(there.lines("p").find(({ type }) => type === "slot.skipped")!["because"]).toBe("paused: asked for by me");
+  expect(there.lines("p").find(({ type }) => type === "slot.skipped")!["because"]).toBe(
+    "paused: asked for by me",
+  );
 });
 
 test("stopAfter ends a schedule, and a restart remembers how far it was", async () => {
@@ -506,11 +590,15 @@ test("stopAfter ends a schedule, and a restart remembers how far it was", async 
   expect(there.slots("p")).toEqual(["fired 02:01:00", "fired 02:02:00", "fired 02:03:00"]);
 });
 
-test("a thousand pipelines due in the same second are decided together, and no timer is early", { timeout: 120_000 }, async () => {
-  const there = rig({ script: { durationOf: () => 100 } });
-  for (let n = 0; n < 1_000; n += 1) there.put(pipelineOf(`p${n}`, [minutely]));
-  await there.up();
-  await there.clock.advance(61_000);
-  for (let n = 0; n < 1_000; n += 1) expect(there.slots(`p${n}`)).toEqual(["fired 02:01:00"]);
-  await there.down();
-});
+test(
+  "a thousand pipelines due in the same second are decided together, and no timer is early",
+  { timeout: 120_000 },
+  async () => {
+    const there = rig({ script: { durationOf: () => 100 } });
+    for (let n = 0; n < 1_000; n += 1) there.put(pipelineOf(`p${n}`, [minutely]));
+    await there.up();
+    await there.clock.advance(61_000);
+    for (let n = 0; n < 1_000; n += 1) expect(there.slots(`p${n}`)).toEqual(["fired 02:01:00"]);
+    await there.down();
+  },
+);

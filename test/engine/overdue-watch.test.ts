@@ -6,7 +6,10 @@ const minutely = scheduleOf({ cron: "* * * * *" });
 
 /** A pipeline whose runs take two seconds each, but for those of the given minutes. */
 function rig(odd: Record<string, number>): EngineRig {
-  return new EngineRig({ runs: tempRoot().runs, script: { durationOf: (run) => odd[run.slice(11, 15)] ?? 2_000 } });
+  return new EngineRig({
+    runs: tempRoot().runs,
+    script: { durationOf: (run) => odd[run.slice(11, 15)] ?? 2_000 },
+  });
 }
 
 test("a run beyond three times the slowest of its last hundred is overdue, said once and while it goes on", async () => {
@@ -17,8 +20,12 @@ test("a run beyond three times the slowest of its last hundred is overdue, said 
   await there.clock.advance(23 * 60_000 + 55_000);
   const overdue = there.lines("p").filter(({ type }) => type === "run.overdue");
   expect(overdue.map(({ run }) => run)).toEqual(["p@20261123T022300Z"]);
-  expect(String(overdue[0]!["because"])).toMatch(/^run p@20261123T022300Z goes on for \d+s; 99 of 100 of the last 22 took no more than 5s$/);
-  const ended = there.lines("p").find(({ type, run }) => type === "run.finished" && run === "p@20261123T022300Z")!;
+  expect(String(overdue[0]!["because"])).toMatch(
+    /^run p@20261123T022300Z goes on for \d+s; 99 of 100 of the last 22 took no more than 5s$/,
+  );
+  const ended = there
+    .lines("p")
+    .find(({ type, run }) => type === "run.finished" && run === "p@20261123T022300Z")!;
   expect(overdue[0]!.seq).toBeLessThan(ended.seq);
 });
 
@@ -29,7 +36,10 @@ test("one that came and went between two looks is overdue too", async () => {
   await there.clock.advance(23 * 60_000);
   const overdue = there.lines("p").filter(({ type }) => type === "run.overdue");
   expect(overdue.map(({ run, because }) => [run, because])).toEqual([
-    ["p@20261123T022100Z", "run p@20261123T022100Z took 7s; 99 of 100 of the last 20 took no more than 2s"],
+    [
+      "p@20261123T022100Z",
+      "run p@20261123T022100Z took 7s; 99 of 100 of the last 20 took no more than 2s",
+    ],
   ]);
 });
 
@@ -47,8 +57,12 @@ test("a slot whose run has not started within a minute is late, said once, with 
   await there.drop(pipelineOf("p", [scheduleOf({ cron: "1,2 2 * * *" })], { overlap: "queue" }));
   await there.clock.advance(8 * 60_000);
   const late = there.lines("p").filter(({ type }) => type === "slot.late");
-  expect(late.map(({ slot, run }) => [slot, run])).toEqual([["2026-11-23T02:02:00.000Z", "p@20261123T020200Z"]]);
-  expect(String(late[0]!["because"])).toContain("run p@20261123T020100Z still goes on; overlap is queue");
+  expect(late.map(({ slot, run }) => [slot, run])).toEqual([
+    ["2026-11-23T02:02:00.000Z", "p@20261123T020200Z"],
+  ]);
+  expect(String(late[0]!["because"])).toContain(
+    "run p@20261123T020100Z still goes on; overlap is queue",
+  );
 });
 
 test("what was said of a run before a restart is not said again after it", async () => {
@@ -57,7 +71,11 @@ test("what was said of a run before a restart is not said again after it", async
   await there.drop(pipelineOf("p", [minutely], { overlap: "queue" }));
   await there.clock.advance(26 * 60_000);
   const said = (): (string | undefined)[] =>
-    there.lines("p").flatMap(({ type, run }) => (type === "slot.late" || type === "run.overdue" ? [`${type} ${String(run)}`] : []));
+    there
+      .lines("p")
+      .flatMap(({ type, run }) =>
+        type === "slot.late" || type === "run.overdue" ? [`${type} ${String(run)}`] : [],
+      );
   expect(said()).toEqual(["run.overdue p@20261123T022200Z", "slot.late p@20261123T022300Z"]);
   await there.kill();
   await there.clock.advance(1_000);

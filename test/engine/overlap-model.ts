@@ -1,6 +1,7 @@
 /**
- * A second, naive telling of overlap: what becomes of each slot, and when each run starts and ends, if pipelines wait for themselves and for each other
- * as docs/semantics.md has it. It keeps one list of runs and looks at all of it each time.
+ * A second, naive telling of overlap: what becomes of each slot, and when each run starts and ends,
+ * if pipelines wait for themselves and for each other as docs/semantics.md has it. It keeps one
+ * list of runs and looks at all of it each time.
  */
 import type { Overlap } from "../../src/core/pipeline.ts";
 
@@ -16,7 +17,9 @@ export interface ModelPipeline {
 
 /** What the pipelines share. */
 export interface ModelSettings {
-  readonly groups: Readonly<Record<string, { readonly limit: number; readonly maxQueued?: number }>>;
+  readonly groups: Readonly<
+    Record<string, { readonly limit: number; readonly maxQueued?: number }>
+  >;
   readonly maxActiveRuns?: number;
   readonly gracePeriodMs: number;
   /** How long a run goes on once it starts. */
@@ -77,21 +80,28 @@ export class OverlapModel {
     let replaces = false;
     if (own.length >= limit) {
       const { overlap, maxQueuedRuns } = pipeline;
-      if (overlap === "skip" || (overlap === "queue" && waiting.length > 0)) return this.#skip(slot, id);
-      if ((overlap === "queue_all" || overlap === "allow") && waiting.length >= maxQueuedRuns) return this.#skip(slot, id);
+      if (overlap === "skip" || (overlap === "queue" && waiting.length > 0))
+        return this.#skip(slot, id);
+      if ((overlap === "queue_all" || overlap === "allow") && waiting.length >= maxQueuedRuns)
+        return this.#skip(slot, id);
       if (overlap === "cancel" || overlap === "terminate") {
         replaces = true;
         const over = going.slice(0, Math.max(0, going.length - limit + 1));
         for (const run of [...waiting, ...over]) {
           this.stop(run.id, overlap === "cancel" ? "graceful" : "force", slot);
-          if (overlap === "cancel") run.forceAt = Math.min(run.forceAt ?? Infinity, slot + this.#settings.gracePeriodMs);
+          if (overlap === "cancel")
+            run.forceAt = Math.min(run.forceAt ?? Infinity, slot + this.#settings.gracePeriodMs);
         }
       }
     }
     const run: Run = { id, pipeline, slot, going: false };
-    const most = pipeline.group === undefined ? undefined : this.#settings.groups[pipeline.group]!.maxQueued;
-    const inGroup = this.#runs.filter((other) => !other.going && other.pipeline.group === pipeline.group).length;
-    if (!replaces && !this.#fits(run) && most !== undefined && inGroup >= most) return this.#skip(slot, id);
+    const most =
+      pipeline.group === undefined ? undefined : this.#settings.groups[pipeline.group]!.maxQueued;
+    const inGroup = this.#runs.filter(
+      (other) => !other.going && other.pipeline.group === pipeline.group,
+    ).length;
+    if (!replaces && !this.#fits(run) && most !== undefined && inGroup >= most)
+      return this.#skip(slot, id);
     this.#runs.push(run);
     if (this.#fits(run)) this.#start(run, slot, "starts");
     else this.log.push(`${slot} waits ${id}`);
@@ -102,7 +112,10 @@ export class OverlapModel {
     const run = this.#runs.find((one) => one.id === id);
     if (run === undefined || run.stop === "force" || run.stop === mode) return;
     run.stop = mode;
-    run.end = { at: at + (mode === "force" || !run.going ? 0 : this.#settings.stopMs), how: "stopped" };
+    run.end = {
+      at: at + (mode === "force" || !run.going ? 0 : this.#settings.stopMs),
+      how: "stopped",
+    };
   }
 
   #skip(slot: number, id: string): void {
@@ -118,7 +131,9 @@ export class OverlapModel {
     const { group } = pipeline;
     return (
       going.filter((run) => run.pipeline === pipeline).length < this.#limitOf(pipeline) &&
-      (group === undefined || going.filter((run) => run.pipeline.group === group).length < this.#settings.groups[group]!.limit) &&
+      (group === undefined ||
+        going.filter((run) => run.pipeline.group === group).length <
+          this.#settings.groups[group]!.limit) &&
       going.length < (this.#settings.maxActiveRuns ?? Infinity)
     );
   }
@@ -132,7 +147,10 @@ export class OverlapModel {
   #serve(at: number): void {
     const inTurn = this.#runs
       .filter((run) => !run.going && run.stop === undefined)
-      .sort((a, b) => b.pipeline.priority - a.pipeline.priority || a.slot - b.slot || (a.id < b.id ? -1 : 1));
+      .sort(
+        (a, b) =>
+          b.pipeline.priority - a.pipeline.priority || a.slot - b.slot || (a.id < b.id ? -1 : 1),
+      );
     for (const run of inTurn) if (this.#fits(run)) this.#start(run, at, "begins");
   }
 }

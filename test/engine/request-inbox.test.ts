@@ -1,4 +1,14 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { Reply, RequestInput } from "../../src/core/request.ts";
@@ -9,10 +19,20 @@ import { EngineRig, pipelineOf, scheduleOf } from "../support/engine-rig.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
-const QUIET = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+const QUIET = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+};
 
 function deskAt(runs: string, carryOut: (request: TakenRequest) => Promise<Reply>): RequestsDesk {
-  return new RequestsDesk({ clock: new VirtualClock(), log: QUIET, store: new RunStore(runs), carryOut });
+  return new RequestsDesk({
+    clock: new VirtualClock(),
+    log: QUIET,
+    store: new RunStore(runs),
+    carryOut,
+  });
 }
 
 it("carries a request out once, however often its reply cannot be written", async () => {
@@ -43,8 +63,14 @@ it("refuses what is no file, and puts it out of the way", async () => {
   writeFileSync(join(store.requests, "folder.json/x"), "");
   symlinkSync("/nowhere", join(store.requests, "dangling.json"));
   await desk.takeUpAll();
-  expect(readReply(runs, "folder")).toMatchObject({ accepted: false, reason: "it is no regular file" });
-  expect(readReply(runs, "dangling")).toMatchObject({ accepted: false, reason: "it cannot be read (ELOOP)" });
+  expect(readReply(runs, "folder")).toMatchObject({
+    accepted: false,
+    reason: "it is no regular file",
+  });
+  expect(readReply(runs, "dangling")).toMatchObject({
+    accepted: false,
+    reason: "it cannot be read (ELOOP)",
+  });
   expect(readdirSync(store.requests).filter((name) => !name.startsWith("."))).toEqual([]);
 });
 
@@ -67,36 +93,52 @@ it.each([
   ["submit", { type: "submit", pipeline: "p" }],
   ["stop", { type: "stop", run: "", mode: "graceful" }],
   ["pause", { type: "pause", pipeline: "p" }],
-] as const)("answers a %s that was carried out before a crash as it was, though it is late by now", async (_, asked) => {
-  const rig = new EngineRig({ runs: tempRoot().runs, script: { durationOf: () => 3_600_000, stopMs: 1_000_000 } });
-  await rig.up();
-  await rig.drop(pipelineOf("p", [scheduleOf({ cron: "0 0 1 1 *" })]));
-  const ask = async (id: string, request: RequestInput): Promise<void> => {
-    const notAfter = new Date(rig.clock.now() + 60_000).toISOString();
-    await writeRequest(rig.store.runsDir, { ...request, notAfter }, { id });
-    utimesSync(join(rig.store.requests, `${id}.json`), rig.clock.now() / 1_000, rig.clock.now() / 1_000);
-  };
-  const answered = async (id: string, request: RequestInput): Promise<Reply> => {
-    await rig.kill();
-    await ask(id, request);
+] as const)(
+  "answers a %s that was carried out before a crash as it was, though it is late by now",
+  async (_, asked) => {
+    const rig = new EngineRig({
+      runs: tempRoot().runs,
+      script: { durationOf: () => 3_600_000, stopMs: 1_000_000 },
+    });
     await rig.up();
-    return readReply(rig.store.runsDir, id)!;
-  };
-  const { run } = await answered("first", { type: "submit", pipeline: "p" });
-  const request: RequestInput = asked.type === "stop" ? { ...asked, run: run! } : asked;
-  const reply = await answered("r1", request);
-  expect(reply).toMatchObject({ accepted: true });
-  const before = rig.store.list("p");
-  // The crash came before the reply.
-  await rig.kill();
-  rmSync(join(rig.store.replies, "r1.json"));
-  await ask("r1", request);
-  await ask("r2", asked.type === "stop" ? { type: "submit", pipeline: "p" } : request);
-  await rig.clock.advance(120_000);
-  await rig.up();
-  expect(readReply(rig.store.runsDir, "r1")).toMatchObject({ accepted: true, ...(reply.run === undefined ? {} : { run: reply.run }) });
-  expect(readReply(rig.store.runsDir, "r2")).toMatchObject({ accepted: false, reason: expect.stringContaining("notAfter") as string });
-  expect(rig.store.list("p")).toEqual(before);
-  expect(existsSync(join(rig.store.requests, "r1.json"))).toBe(false);
-  await rig.down();
-});
+    await rig.drop(pipelineOf("p", [scheduleOf({ cron: "0 0 1 1 *" })]));
+    const ask = async (id: string, request: RequestInput): Promise<void> => {
+      const notAfter = new Date(rig.clock.now() + 60_000).toISOString();
+      await writeRequest(rig.store.runsDir, { ...request, notAfter }, { id });
+      utimesSync(
+        join(rig.store.requests, `${id}.json`),
+        rig.clock.now() / 1_000,
+        rig.clock.now() / 1_000,
+      );
+    };
+    const answered = async (id: string, request: RequestInput): Promise<Reply> => {
+      await rig.kill();
+      await ask(id, request);
+      await rig.up();
+      return readReply(rig.store.runsDir, id)!;
+    };
+    const { run } = await answered("first", { type: "submit", pipeline: "p" });
+    const request: RequestInput = asked.type === "stop" ? { ...asked, run: run! } : asked;
+    const reply = await answered("r1", request);
+    expect(reply).toMatchObject({ accepted: true });
+    const before = rig.store.list("p");
+    // The crash came before the reply.
+    await rig.kill();
+    rmSync(join(rig.store.replies, "r1.json"));
+    await ask("r1", request);
+    await ask("r2", asked.type === "stop" ? { type: "submit", pipeline: "p" } : request);
+    await rig.clock.advance(120_000);
+    await rig.up();
+    expect(readReply(rig.store.runsDir, "r1")).toMatchObject({
+      accepted: true,
+      ...(reply.run === undefined ? {} : { run: reply.run }),
+    });
+    expect(readReply(rig.store.runsDir, "r2")).toMatchObject({
+      accepted: false,
+      reason: expect.stringContaining("notAfter") as string,
+    });
+    expect(rig.store.list("p")).toEqual(before);
+    expect(existsSync(join(rig.store.requests, "r1.json"))).toBe(false);
+    await rig.down();
+  },
+);

@@ -1,6 +1,7 @@
 /**
- * The real engine over a virtual clock, with everything that can go wrong around it: edits, bad edits, removals, pauses, downtimes, kills and power cuts
- * in the middle of any disk call, clocks set forward and back, summer time. One seed, one history.
+ * The real engine over a virtual clock, with everything that can go wrong around it: edits, bad
+ * edits, removals, pauses, downtimes, kills and power cuts in the middle of any disk call, clocks
+ * set forward and back, summer time. One seed, one history.
  */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -24,12 +25,29 @@ export interface Outcome {
 
 const OVERLAPS = ["skip", "queue", "queue_all", "cancel", "terminate", "allow"] as const;
 /** Most histories see clocks set, by an hour or by half of one. */
-const STARTS = ["2026-03-20T00:00:00Z", "2026-10-12T00:00:00Z", "2026-09-25T00:00:00Z", "2026-11-23T00:00:00Z"];
-const ZONES = ["UTC", "UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"];
+const STARTS = [
+  "2026-03-20T00:00:00Z",
+  "2026-10-12T00:00:00Z",
+  "2026-09-25T00:00:00Z",
+  "2026-11-23T00:00:00Z",
+];
+const ZONES = [
+  "UTC",
+  "UTC",
+  "Europe/Berlin",
+  "America/New_York",
+  "Australia/Lord_Howe",
+  "Asia/Kathmandu",
+];
 const HOUR = 3_600_000;
 
 /** Lives through so many simulated days. `trace` hears what happens. */
-export async function simulate(seed: number, runs: string, days: number, trace: (what: string) => void = () => undefined): Promise<Outcome> {
+export async function simulate(
+  seed: number,
+  runs: string,
+  days: number,
+  trace: (what: string) => void = () => undefined,
+): Promise<Outcome> {
   const chance = new VirtualClock({ seed: seed * 7919 + 1 });
   const pick = <T>(from: readonly T[]): T => from[Math.floor(chance.random() * from.length)]!;
   const upTo = (most: number): number => Math.floor(chance.random() * most);
@@ -38,7 +56,13 @@ export async function simulate(seed: number, runs: string, days: number, trace: 
   const rig = new EngineRig({
     runs,
     clock,
-    script: { durationOf: (run) => durations[[...run].reduce((sum, letter) => sum + letter.charCodeAt(0), 0) % durations.length]!, stopMs: 3_000 },
+    script: {
+      durationOf: (run) =>
+        durations[
+          [...run].reduce((sum, letter) => sum + letter.charCodeAt(0), 0) % durations.length
+        ]!,
+      stopMs: 3_000,
+    },
   });
   const texts = new Map<string, readonly PlainSchedule[]>();
   const names = ["a", "b"].slice(0, 1 + upTo(2));
@@ -50,7 +74,9 @@ export async function simulate(seed: number, runs: string, days: number, trace: 
     const zone = pick(ZONES);
     return {
       minutes: pick([[0], [0, 30], [7, 8, 9], [0, 10, 20, 30, 40, 50], [59], [15, 45]]),
-      ...(chance.random() < 0.4 ? {} : { hours: pick([[2], [0, 6, 12, 18], [1, 2, 3], [23], [0]]) }),
+      ...(chance.random() < 0.4
+        ? {}
+        : { hours: pick([[2], [0, 6, 12, 18], [1, 2, 3], [23], [0]]) }),
       ...(chance.random() < 0.15 ? { everySeconds: pick([1_000, 5_400, 40_000]) } : {}),
       zone,
       jitterSeconds: pick([0, 0, 45, 1_800]),
@@ -62,8 +88,15 @@ export async function simulate(seed: number, runs: string, days: number, trace: 
     };
   };
   const write = (name: string): void => {
-    const plain = [anyPlain(), ...(chance.random() < 0.3 ? [anyPlain()] : []), ...(chance.random() < 0.3 ? [anyPlain("extra")] : [])];
-    const loaded = pipelineOf(name, plain.map(writtenAs), { overlap: pick(OVERLAPS), ...(chance.random() < 0.3 ? { maxActiveRuns: 2 } : {}) });
+    const plain = [
+      anyPlain(),
+      ...(chance.random() < 0.3 ? [anyPlain()] : []),
+      ...(chance.random() < 0.3 ? [anyPlain("extra")] : []),
+    ];
+    const loaded = pipelineOf(name, plain.map(writtenAs), {
+      overlap: pick(OVERLAPS),
+      ...(chance.random() < 0.3 ? { maxActiveRuns: 2 } : {}),
+    });
     texts.set(loaded.digest, plain);
     rig.put(loaded);
   };
@@ -71,7 +104,10 @@ export async function simulate(seed: number, runs: string, days: number, trace: 
   const up = async (): Promise<void> => {
     for (let attempt = 0; ; attempt += 1) {
       // Recovery may be killed too, a few times.
-      const dies = attempt < 3 && chance.random() < 0.2 ? { diesAt: 1 + upTo(30), forgets: chance.random() < 0.5 } : {};
+      const dies =
+        attempt < 3 && chance.random() < 0.2
+          ? { diesAt: 1 + upTo(30), forgets: chance.random() < 0.5 }
+          : {};
       disk = new SyncDisk({ ...dies, before: disk });
       await rig.up(disk);
       if (rig.fatal === undefined) return;
@@ -82,7 +118,9 @@ export async function simulate(seed: number, runs: string, days: number, trace: 
   const died = (when: string): void => {
     if (rig.disk.forgets) cuts += 1;
     else kills += 1;
-    trace(`${new Date(clock.now()).toISOString()} ${rig.disk.forgets ? "power cut" : "killed"} ${when}`);
+    trace(
+      `${new Date(clock.now()).toISOString()} ${rig.disk.forgets ? "power cut" : "killed"} ${when}`,
+    );
   };
   const survive = async (what: Promise<unknown>): Promise<void> => {
     await what.catch(() => undefined);
@@ -139,7 +177,14 @@ export async function simulate(seed: number, runs: string, days: number, trace: 
       case 10: {
         const desk = await rig.engine.desk(name).catch(() => undefined);
         if (desk !== undefined)
-          await survive(rig.settling(desk.setPaused(chance.random() < 0.3, { requestId: `r${clock.monotonic()}`, by: "somebody" })));
+          await survive(
+            rig.settling(
+              desk.setPaused(chance.random() < 0.3, {
+                requestId: `r${clock.monotonic()}`,
+                by: "somebody",
+              }),
+            ),
+          );
         break;
       }
       case 11:
@@ -177,34 +222,57 @@ export async function simulate(seed: number, runs: string, days: number, trace: 
     const verdict = judge(name, lines, (digest) => texts.get(digest)!, ended);
     problems.push(...verdict.problems.map((problem) => `${name}: ${problem}`));
     decided += verdict.decided;
-    for (const [kind, count] of Object.entries(verdict.byKind)) byKind[kind] = (byKind[kind] ?? 0) + count;
+    for (const [kind, count] of Object.entries(verdict.byKind))
+      byKind[kind] = (byKind[kind] ?? 0) + count;
     problems.push(...runsAgainstLines(rig, name, lines));
     const file = rig.files.get(`/nowhere/${name}.yaml`);
-    const last = lines.findLast(({ type }) => type === "pipeline.loaded" || type === "pipeline.removed");
-    if (file !== undefined && "name" in file && last?.["digest"] !== file.digest) problems.push(`${name}: its file is not the version in force`);
+    const last = lines.findLast(
+      ({ type }) => type === "pipeline.loaded" || type === "pipeline.removed",
+    );
+    if (file !== undefined && "name" in file && last?.["digest"] !== file.digest)
+      problems.push(`${name}: its file is not the version in force`);
   }
   return { problems, decided, kills, cuts, steps, byKind };
 }
 
 /** The schedule as orchd has it once a file was read. */
 function writtenAs(one: PlainSchedule): Schedule {
-  const { zone, jitterSeconds, catchUp, catchUpWindowMs, maxCatchUp, everySeconds, blackoutHour, lane } = one;
+  const {
+    zone,
+    jitterSeconds,
+    catchUp,
+    catchUpWindowMs,
+    maxCatchUp,
+    everySeconds,
+    blackoutHour,
+    lane,
+  } = one;
   return scheduleOf({
-    ...(everySeconds === undefined ? { cron: cronOf(one) } : { intervalSeconds: everySeconds, startTime: new Date(INTERVAL_START).toISOString() }),
+    ...(everySeconds === undefined
+      ? { cron: cronOf(one) }
+      : { intervalSeconds: everySeconds, startTime: new Date(INTERVAL_START).toISOString() }),
     timezone: zone,
     jitterSeconds,
     catchUp,
     catchUpWindowMs,
     maxCatchUp,
-    blackout: blackoutHour === undefined ? [] : [{ cron: `0 ${blackoutHour} * * *`, durationMs: HOUR }],
+    blackout:
+      blackoutHour === undefined ? [] : [{ cron: `0 ${blackoutHour} * * *`, durationMs: HOUR }],
     ...(lane === undefined ? {} : { name: lane, params: { extra: true } }),
   });
 }
 
-/** Every scheduled run has one line and every line one run; every run that is not going on has its end told. */
+/**
+ * Every scheduled run has one line and every line one run; every run that is not going on has its
+ * end told.
+ */
 function runsAgainstLines(rig: EngineRig, name: string, lines: readonly Line[]): string[] {
   const problems: string[] = [];
-  const told = new Set(lines.filter(({ type }) => type === "slot.fired" || type === "slot.caught_up").map(({ run }) => String(run)));
+  const told = new Set(
+    lines
+      .filter(({ type }) => type === "slot.fired" || type === "slot.caught_up")
+      .map(({ run }) => String(run)),
+  );
   const ends = lines.filter(({ type }) => type === "run.finished").map(({ run }) => String(run));
   const folder = rig.store.pipelineDir(name);
   const there = new Set<string>();
@@ -215,13 +283,18 @@ function runsAgainstLines(rig: EngineRig, name: string, lines: readonly Line[]):
       there.add(run);
       const types = readWholeLedger(join(folder, month, file)).map(({ type }) => type);
       if (!told.has(run)) problems.push(`${run} has a ledger and no slot's line`);
-      if (types.filter((type) => type === "run.started").length > 1) problems.push(`${run} was started twice`);
+      if (types.filter((type) => type === "run.started").length > 1)
+        problems.push(`${run} was started twice`);
       const finished = types.filter((type) => type === "run.finished").length;
       if (finished > 1) problems.push(`${run} finished twice`);
-      if (finished === 1 && !ends.includes(run)) problems.push(`${run} finished and its pipeline's ledger does not say so`);
+      if (finished === 1 && !ends.includes(run))
+        problems.push(`${run} finished and its pipeline's ledger does not say so`);
     }
   }
-  for (const run of told) if (!there.has(run)) problems.push(`${run} has a slot's line and no ledger`);
-  for (const run of new Set(ends)) if (ends.filter((end) => end === run).length > 1) problems.push(`${run} ended twice in its pipeline's ledger`);
+  for (const run of told)
+    if (!there.has(run)) problems.push(`${run} has a slot's line and no ledger`);
+  for (const run of new Set(ends))
+    if (ends.filter((end) => end === run).length > 1)
+      problems.push(`${run} ended twice in its pipeline's ledger`);
   return problems;
 }

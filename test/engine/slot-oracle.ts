@@ -1,7 +1,9 @@
 /**
- * A second, deliberately naive reading of what the engine owes: which slots a pipeline's texts had, minute by minute on the wall clock, and whether its
- * ledger covers each with exactly one decision that its text allows. It knows nothing of watermarks, heaps or windows of work, and shares no line with
- * src/: the clocks are those of wall-clock-oracle.ts, and the jitter's hash is written again.
+ * A second, deliberately naive reading of what the engine owes: which slots a pipeline's texts had,
+ * minute by minute on the wall clock, and whether its ledger covers each with exactly one decision
+ * that its text allows. It knows nothing of watermarks, heaps or windows of work, and shares no
+ * line with src/: the clocks are those of wall-clock-oracle.ts, and the jitter's hash is written
+ * again.
  */
 import { createHash } from "node:crypto";
 import type { Line } from "../support/await-event.ts";
@@ -17,7 +19,10 @@ export interface PlainSchedule {
   readonly minutes: readonly number[];
   /** Undefined: every hour, which follows real time; named hours keep to the wall clock. */
   readonly hours?: readonly number[];
-  /** Instead of minutes and hours: a slot every so many seconds, counted from {@link INTERVAL_START}. */
+  /**
+   * Instead of minutes and hours: a slot every so many seconds, counted from {@link
+   * INTERVAL_START}.
+   */
   readonly everySeconds?: number;
   readonly zone: string;
   readonly jitterSeconds: number;
@@ -39,21 +44,33 @@ export function cronOf({ minutes, hours }: PlainSchedule): string {
 
 function plainJitter(pipeline: string, slot: number, seconds: number): number {
   if (seconds === 0) return 0;
-  const hash = Number.parseInt(createHash("sha256").update(`${pipeline}@${slot}`).digest("hex").slice(0, 8), 16);
+  const hash = Number.parseInt(
+    createHash("sha256").update(`${pipeline}@${slot}`).digest("hex").slice(0, 8),
+    16,
+  );
   return Math.floor((hash / 4_294_967_296) * (seconds * 1000 + 1));
 }
 
 const FIRST = Date.UTC(2025, 0, 1);
-const clocks = new Map<string, { readonly offset: number; readonly transitions: readonly Transition[] }>();
+const clocks = new Map<
+  string,
+  { readonly offset: number; readonly transitions: readonly Transition[] }
+>();
 
 /** All that a zone's clocks do in the years that are simulated. */
-function clockOf(zone: string): { readonly offset: number; readonly transitions: readonly Transition[] } {
+function clockOf(zone: string): {
+  readonly offset: number;
+  readonly transitions: readonly Transition[];
+} {
   let known = clocks.get(zone);
   if (known === undefined) {
     known =
       zone === "UTC"
         ? { offset: 0, transitions: [] }
-        : { offset: offsetIn(zone, FIRST), transitions: transitionsOf(zone, FIRST, Date.UTC(2030, 0, 1)) };
+        : {
+            offset: offsetIn(zone, FIRST),
+            transitions: transitionsOf(zone, FIRST, Date.UTC(2030, 0, 1)),
+          };
     clocks.set(zone, known);
   }
   return known;
@@ -72,7 +89,8 @@ function instantsOf(schedule: PlainSchedule, from: number, to: number): number[]
     return found;
   }
   const named = (wall: number): boolean =>
-    minutes.includes(Math.floor((wall % HOUR) / MINUTE)) && (hours === undefined || hours.includes(Math.floor((wall % DAY) / HOUR)));
+    minutes.includes(Math.floor((wall % HOUR) / MINUTE)) &&
+    (hours === undefined || hours.includes(Math.floor((wall % DAY) / HOUR)));
   const { offset, transitions } = clockOf(zone);
   for (let minute = Math.floor(from / MINUTE) * MINUTE; minute <= to; minute += MINUTE) {
     if (minute <= from) continue;
@@ -82,7 +100,8 @@ function instantsOf(schedule: PlainSchedule, from: number, to: number): number[]
     const again = last !== undefined && minute - last.at < last.before - last.after;
     let fires = named(wall) && !(hours !== undefined && again);
     if (hours !== undefined && last?.at === minute) {
-      for (let skipped = minute + last.before; skipped < wall; skipped += MINUTE) if (named(skipped)) fires = true;
+      for (let skipped = minute + last.before; skipped < wall; skipped += MINUTE)
+        if (named(skipped)) fires = true;
     }
     if (fires) found.push(minute);
   }
@@ -98,7 +117,12 @@ interface Slot {
 }
 
 /** Every slot of these schedules in (from, to], by brute force. */
-function slotsOf(pipeline: string, schedules: readonly PlainSchedule[], from: number, to: number): Slot[] {
+function slotsOf(
+  pipeline: string,
+  schedules: readonly PlainSchedule[],
+  from: number,
+  to: number,
+): Slot[] {
   const found = new Map<string, Slot>();
   for (const schedule of schedules) {
     for (const slot of instantsOf(schedule, from, to)) {
@@ -106,7 +130,12 @@ function slotsOf(pipeline: string, schedules: readonly PlainSchedule[], from: nu
       const key = schedule.lane === undefined ? iso : `${iso}.${schedule.lane}`;
       const due = slot + plainJitter(pipeline, slot, schedule.jitterSeconds);
       const before = found.get(key);
-      found.set(key, { key, slot, due: Math.min(due, before?.due ?? due), rules: before?.rules ?? schedule });
+      found.set(key, {
+        key,
+        slot,
+        due: Math.min(due, before?.due ?? due),
+        rules: before?.rules ?? schedule,
+      });
     }
   }
   return [...found.values()];
@@ -151,7 +180,8 @@ class Judge {
 
   read(line: Line, textOf: (digest: string) => readonly PlainSchedule[]): void {
     const at = Date.parse(line.at);
-    if (line.type.startsWith("slot.") && String(line["because"] ?? "").length < 4) this.#wrong(line, "it has no reason");
+    if (line.type.startsWith("slot.") && String(line["because"] ?? "").length < 4)
+      this.#wrong(line, "it has no reason");
     const before = this.#through;
     if (typeof line["through"] === "string") this.#watermark(line, at);
     switch (line.type) {
@@ -187,7 +217,10 @@ class Judge {
     this.#owed(now, Number.NEGATIVE_INFINITY);
     for (const { key, by } of this.#instead) {
       const kind = this.#decisions.get(key)?.kind;
-      if (kind !== "caught_up" && kind !== "fired") this.problems.push(`line ${by}: it was passed over for ${key}, which is ${kind ?? "undecided"}`);
+      if (kind !== "caught_up" && kind !== "fired")
+        this.problems.push(
+          `line ${by}: it was passed over for ${key}, which is ${kind ?? "undecided"}`,
+        );
     }
   }
 
@@ -197,9 +230,12 @@ class Judge {
 
   #watermark(line: Line, at: number): void {
     const to = Date.parse(String(line["through"]));
-    if (line.type !== "clock.stepped" && to < this.#through) this.#wrong(line, "the watermark goes back");
-    // A clock that went back unnoticed leaves the watermark ahead for a moment, which only a load repeats.
-    if (to > at && line.type !== "pipeline.loaded") this.#wrong(line, "the watermark is ahead of the clock");
+    if (line.type !== "clock.stepped" && to < this.#through)
+      this.#wrong(line, "the watermark goes back");
+    // A clock that went back unnoticed leaves the watermark ahead for a moment, which only a load
+    // repeats.
+    if (to > at && line.type !== "pipeline.loaded")
+      this.#wrong(line, "the watermark is ahead of the clock");
     this.#through = to;
   }
 
@@ -207,24 +243,37 @@ class Judge {
     const from = Date.parse(String(line["since"]));
     const text = JSON.stringify(schedules);
     if (text !== this.#text) {
-      if (from > at || at - from > 1_000) this.#wrong(line, `a new schedule counts from ${String(line["since"])}, not from its load`);
+      if (from > at || at - from > 1_000)
+        this.#wrong(line, `a new schedule counts from ${String(line["since"])}, not from its load`);
       this.#owed(from, from);
       this.#seen = from;
-    } else if (from !== this.#since) this.#wrong(line, "its schedules are the same, and count from another moment");
+    } else if (from !== this.#since)
+      this.#wrong(line, "its schedules are the same, and count from another moment");
     this.#since = from;
     this.#schedules = schedules;
     this.#text = text;
   }
 
-  /** All of the text in force that was due by `due`, or that lies at or before `slot` and only jitter held back, must have its decision. */
+  /**
+   * All of the text in force that was due by `due`, or that lies at or before `slot` and only
+   * jitter held back, must have its decision.
+   */
   #owed(due: number, slot: number): void {
     const reach = Math.max(0, ...this.#schedules.map(({ jitterSeconds }) => jitterSeconds * 1_000));
     const last = Math.max(due, slot);
     if (this.#since === Number.POSITIVE_INFINITY || last <= this.#seen) return;
-    for (const one of slotsOf(this.#pipeline, this.#schedules, Math.max(this.#since, this.#seen - reach), last)) {
+    for (const one of slotsOf(
+      this.#pipeline,
+      this.#schedules,
+      Math.max(this.#since, this.#seen - reach),
+      last,
+    )) {
       if (one.due <= this.#seen || (one.due > due && one.slot > slot)) continue;
       if (this.#decisions.has(one.key)) this.decided += 1;
-      else this.problems.push(`${one.key} was due at ${new Date(one.due).toISOString()} and has no decision`);
+      else
+        this.problems.push(
+          `${one.key} was due at ${new Date(one.due).toISOString()} and has no decision`,
+        );
     }
     this.#seen = due;
   }
@@ -236,11 +285,20 @@ class Judge {
     if (line["until"] !== undefined) {
       const until = Date.parse(String(line["until"]));
       const window = Math.max(...this.#schedules.map(({ catchUpWindowMs }) => catchUpWindowMs));
-      if (at - until < window) this.#wrong(line, "it covers slots that are not older than the window");
-      for (const one of slotsOf(this.#pipeline, this.#schedules, Math.max(slot - 1, this.#since), until)) this.#decide(line, one, kind);
+      if (at - until < window)
+        this.#wrong(line, "it covers slots that are not older than the window");
+      for (const one of slotsOf(
+        this.#pipeline,
+        this.#schedules,
+        Math.max(slot - 1, this.#since),
+        until,
+      ))
+        this.#decide(line, one, kind);
       return;
     }
-    const own = slotsOf(this.#pipeline, this.#schedules, slot - 1, slot).find(({ rules }) => rules.lane === lane);
+    const own = slotsOf(this.#pipeline, this.#schedules, slot - 1, slot).find(
+      ({ rules }) => rules.lane === lane,
+    );
     if (own === undefined) return this.#wrong(line, "the text in force has no such slot");
     this.#decide(line, own, kind);
     // A slot whose run was there already ran by the rules of another moment.
@@ -248,28 +306,43 @@ class Judge {
       const newer = /newer slot (\S+)$/.exec(String(line["because"]))![1]!;
       this.#instead.push({ key: lane === undefined ? newer : `${newer}.${lane}`, by: line.seq });
     }
-    if ((kind !== "fired" && kind !== "caught_up") || String(line["because"]).startsWith("its run was there already")) return;
+    if (
+      (kind !== "fired" && kind !== "caught_up") ||
+      String(line["because"]).startsWith("its run was there already")
+    )
+      return;
     const { rules, due } = own;
     if (this.#paused) this.#wrong(line, "it ran while the pipeline was paused");
     // An edit decides at once what only jitter held back, and moves no watermark by that.
-    if (at < slot || (at < due && line["through"] !== undefined)) this.#wrong(line, "it ran before it was due");
-    if (rules.blackoutHour !== undefined && new Date(slot).getUTCHours() === rules.blackoutHour) this.#wrong(line, "it ran in a blackout");
+    if (at < slot || (at < due && line["through"] !== undefined))
+      this.#wrong(line, "it ran before it was due");
+    if (rules.blackoutHour !== undefined && new Date(slot).getUTCHours() === rules.blackoutHour)
+      this.#wrong(line, "it ran in a blackout");
     if (kind === "fired") {
       if (at - due > 61_000) this.#wrong(line, "it fired more than a minute late");
       return;
     }
     if (rules.catchUp === "none") this.#wrong(line, "it was caught up, and catchUp is none");
-    if (at - due > rules.catchUpWindowMs) this.#wrong(line, "it was caught up, and is older than its window");
+    if (at - due > rules.catchUpWindowMs)
+      this.#wrong(line, "it was caught up, and is older than its window");
     const together = `${line.at} ${lane ?? ""} ${rules.catchUp}`;
     const count = (this.#late.get(together) ?? 0) + 1;
     this.#late.set(together, count);
-    const most = rules.catchUp === "latest" ? 1 : Math.max(...this.#schedules.map(({ maxCatchUp }) => maxCatchUp));
-    if (count > most) this.#wrong(line, `it is number ${count} that was caught up at once; no more than ${most} may`);
+    const most =
+      rules.catchUp === "latest"
+        ? 1
+        : Math.max(...this.#schedules.map(({ maxCatchUp }) => maxCatchUp));
+    if (count > most)
+      this.#wrong(
+        line,
+        `it is number ${count} that was caught up at once; no more than ${most} may`,
+      );
   }
 
   #decide(line: Line, { key, slot }: Slot, kind: string): void {
     const before = this.#decisions.get(key);
-    if (before !== undefined) this.#wrong(line, `it decides ${key}, which was ${before.kind} already`);
+    if (before !== undefined)
+      this.#wrong(line, `it decides ${key}, which was ${before.kind} already`);
     this.#decisions.set(key, { kind, slot });
     this.byKind[kind] = (this.byKind[kind] ?? 0) + 1;
     if (kind !== "fired" && kind !== "caught_up") return;
@@ -283,15 +356,24 @@ class Judge {
     if (line["through"] === undefined) return;
     const to = Date.parse(String(line["through"]));
     this.#owed(Math.min(before, to), Number.NEGATIVE_INFINITY);
-    // A text that was loaded by the wrong clock counts from the step: that clock's time need not come again.
+    // A text that was loaded by the wrong clock counts from the step: that clock's time need not
+    // come again.
     if (this.#since !== Number.POSITIVE_INFINITY) this.#since = Math.min(this.#since, to);
     this.#seen = Math.min(this.#seen, to);
-    for (const [key, { kind, slot }] of this.#decisions) if (slot > to && !ran(kind)) this.#decisions.delete(key);
-    // Those that had passed, and that jitter holds back beyond the step: as far as the text in force knows them.
+    for (const [key, { kind, slot }] of this.#decisions)
+      if (slot > to && !ran(kind)) this.#decisions.delete(key);
+    // Those that had passed, and that jitter holds back beyond the step: as far as the text in
+    // force knows them.
     const reach = Math.max(0, ...this.#schedules.map(({ jitterSeconds }) => jitterSeconds * 1_000));
-    for (const { key, slot, due } of slotsOf(this.#pipeline, this.#schedules, Math.max(this.#since, to - reach), to)) {
+    for (const { key, slot, due } of slotsOf(
+      this.#pipeline,
+      this.#schedules,
+      Math.max(this.#since, to - reach),
+      to,
+    )) {
       const decision = this.#decisions.get(key);
-      if (decision !== undefined && slot > this.#since && due > to && !ran(decision.kind)) this.#decisions.delete(key);
+      if (decision !== undefined && slot > this.#since && due > to && !ran(decision.kind))
+        this.#decisions.delete(key);
     }
   }
 }
@@ -306,7 +388,12 @@ function ran(kind: string): boolean {
  * @param textOf what a `pipeline.loaded` line's digest stands for
  * @param now when the history ended; the daemon had been up for a few minutes
  */
-export function judge(pipeline: string, lines: readonly Line[], textOf: (digest: string) => readonly PlainSchedule[], now: number): Verdict {
+export function judge(
+  pipeline: string,
+  lines: readonly Line[],
+  textOf: (digest: string) => readonly PlainSchedule[],
+  now: number,
+): Verdict {
   const judging = new Judge(pipeline);
   for (const line of lines) judging.read(line, textOf);
   judging.end(now);

@@ -19,7 +19,12 @@ async function daemon(retention: { keepMb?: number; totalMb?: number }): Promise
   const disk = { written: 0 };
   const sweeps: number[] = [];
   const began = clock.monotonic();
-  const log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+  const log = {
+    debug: () => undefined,
+    info: () => undefined,
+    warn: () => undefined,
+    error: () => undefined,
+  };
   const there = new EngineRig({
     runs,
     clock,
@@ -44,12 +49,17 @@ async function daemon(retention: { keepMb?: number; totalMb?: number }): Promise
   await there.up();
   const { keepMb } = retention;
   await there.drop(
-    pipelineOf("p", [scheduleOf({ cron: "0 0 1 1 *" })], { retention: { keepDays: 30, keepRuns: 100, ...(keepMb === undefined ? {} : { keepMb }) } }),
+    pipelineOf("p", [scheduleOf({ cron: "0 0 1 1 *" })], {
+      retention: { keepDays: 30, keepRuns: 100, ...(keepMb === undefined ? {} : { keepMb }) },
+    }),
   );
   return { there, disk, sweeps };
 }
 
-/** Lets minutes pass. A sweep reads and syncs real files, and the timer for the next is set when it is done. */
+/**
+ * Lets minutes pass. A sweep reads and syncs real files, and the timer for the next is set when it
+ * is done.
+ */
 async function pass(there: EngineRig, minutes: number): Promise<void> {
   const timers = there.clock.timers;
   const swept = async (): Promise<void> => {

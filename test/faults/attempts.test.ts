@@ -1,4 +1,7 @@
-/** Promise 26: one run, killed in the same step again and again: counted attempts never exceed the maximum, uncounted re-runs never three. */
+/**
+ * Promise 26: one run, killed in the same step again and again: counted attempts never exceed the
+ * maximum, uncounted re-runs never three.
+ */
 import { expect, it } from "vitest";
 import { awaitSight } from "../support/await-event.ts";
 import { orchd, startDaemon, type Daemon } from "../support/daemon.ts";
@@ -21,64 +24,102 @@ const CASES: Record<string, Case> = {
   daemon: { victim: () => "daemon", made: { retry: [1, 2, 3, 4, 5], rerun: [1, 1, 1, 1] } },
   // Each is first the other's innocent sibling; alone, it is to blame, and has its retries.
   runner: { victim: () => "runner" },
-  ...(fullFigures ? { "daemon and the runner in turns": { victim: (kill) => (kill % 2 === 0 ? "daemon" : "runner") } satisfies Case } : {}),
+  ...(fullFigures
+    ? {
+        "daemon and the runner in turns": {
+          victim: (kill) => (kill % 2 === 0 ? "daemon" : "runner"),
+        } satisfies Case,
+      }
+    : {}),
 };
 
-const startsOf = (run: PlainRun): PlainRun["lines"] => run.lines.filter((line) => line.type === "step.started");
+const startsOf = (run: PlainRun): PlainRun["lines"] =>
+  run.lines.filter((line) => line.type === "step.started");
 
-it.each(Object.entries(CASES))("holds when the %s is killed five times", { timeout: 900_000 }, async (what, { victim, made }) => {
-  const root = tempRoot({
-    "schedules/retry.yaml": `onInterruption: retry\nretry: { maxRetries: ${MAX_ATTEMPTS - 1}, delay: 0s }\nsteps:\n  it: { run: "sleep 3600" }\n`,
-    "schedules/rerun.yaml": `onInterruption: rerun\nsteps:\n  it: { run: "sleep 3600" }\n`,
-  });
-  let daemon: Daemon = await startDaemon({ root: root.root });
-  const rounds = trials(1, 20);
-  let good = 0;
-  const faults: string[] = [];
-  for (let round = 0; round < rounds; round += 1) {
-    const ids = await Promise.all(NAMES.map(async (name) => (await orchd(root.root, "run", name, "--json")).json<{ run: string }>().run));
-    const look = (): PlainRun[] => NAMES.map((name, index) => runsOf(root.runs, name).find(({ run }) => run === ids[index])!);
-    /** Every run has ended, or is in an attempt that began after the last kill. */
-    const settled = async (): Promise<PlainRun[]> =>
-      awaitSight(
-        "/proc",
-        () => {
-          const runs = look();
-          const isUp = (run: PlainRun): boolean => {
-            const last = run.lines.findLast((line) => line.type.startsWith("step."));
-            return outcomeOf(run) !== undefined || (last?.type === "step.started" && processesWith(`${run.run}#${String(last.seq)}`).length > 0);
-          };
-          return runs.every(isUp) ? runs : undefined;
-        },
-        () => `each run under way or ended: ${JSON.stringify(look().map(({ lines }) => lines.slice(1)))}`,
-        30_000,
+it.each(Object.entries(CASES))(
+  "holds when the %s is killed five times",
+  { timeout: 900_000 },
+  async (what, { victim, made }) => {
+    const root = tempRoot({
+      "schedules/retry.yaml": `onInterruption: retry\nretry: { maxRetries: ${MAX_ATTEMPTS - 1}, delay: 0s }\nsteps:\n  it: { run: "sleep 3600" }\n`,
+      "schedules/rerun.yaml": `onInterruption: rerun\nsteps:\n  it: { run: "sleep 3600" }\n`,
+    });
+    let daemon: Daemon = await startDaemon({ root: root.root });
+    const rounds = trials(1, 20);
+    let good = 0;
+    const faults: string[] = [];
+    for (let round = 0; round < rounds; round += 1) {
+      const ids = await Promise.all(
+        NAMES.map(
+          async (name) =>
+            (await orchd(root.root, "run", name, "--json")).json<{ run: string }>().run,
+        ),
       );
-    for (let kill = 0; kill < KILLS; kill += 1) {
-      const before = await settled();
-      if (victim(kill) === "daemon") {
-        await daemon.kill();
-        daemon = await startDaemon({ root: root.root });
-        continue;
+      const look = (): PlainRun[] =>
+        NAMES.map((name, index) => runsOf(root.runs, name).find(({ run }) => run === ids[index])!);
+      /** Every run has ended, or is in an attempt that began after the last kill. */
+      const settled = async (): Promise<PlainRun[]> =>
+        awaitSight(
+          "/proc",
+          () => {
+            const runs = look();
+            const isUp = (run: PlainRun): boolean => {
+              const last = run.lines.findLast((line) => line.type.startsWith("step."));
+              return (
+                outcomeOf(run) !== undefined ||
+                (last?.type === "step.started" &&
+                  processesWith(`${run.run}#${String(last.seq)}`).length > 0)
+              );
+            };
+            return runs.every(isUp) ? runs : undefined;
+          },
+          () =>
+            `each run under way or ended: ${JSON.stringify(look().map(({ lines }) => lines.slice(1)))}`,
+          30_000,
+        );
+      for (let kill = 0; kill < KILLS; kill += 1) {
+        const before = await settled();
+        if (victim(kill) === "daemon") {
+          await daemon.kill();
+          daemon = await startDaemon({ root: root.root });
+          continue;
+        }
+        for (const pid of childrenOf(daemon.pid)) process.kill(pid, "SIGKILL");
+        const grew = (): boolean =>
+          look().every(
+            (run, index) =>
+              outcomeOf(run) !== undefined || run.lines.length > before[index]!.lines.length,
+          );
+        await awaitSight(
+          "/proc",
+          () => (grew() ? true : undefined),
+          "a line about the runner's death",
+        );
       }
-      for (const pid of childrenOf(daemon.pid)) process.kill(pid, "SIGKILL");
-      const grew = (): boolean => look().every((run, index) => outcomeOf(run) !== undefined || run.lines.length > before[index]!.lines.length);
-      await awaitSight("/proc", () => (grew() ? true : undefined), "a line about the runner's death");
+      const runs = await settled();
+      for (const [index, run] of runs.entries()) {
+        const attempts = startsOf(run).map((line) => Number(line["attempt"]));
+        const reruns = run.lines.filter(
+          (line) => line.type === "step.interrupted" && line["next"] === "rerun",
+        ).length;
+        const wanted = made?.[NAMES[index]!];
+        const isRight =
+          attempts.every((attempt) => attempt <= MAX_ATTEMPTS) &&
+          reruns <= MAX_RERUNS &&
+          attempts.length <= MAX_ATTEMPTS + MAX_RERUNS &&
+          (wanted === undefined ||
+            (outcomeOf(run) === "failed" && attempts.join() === wanted.join()));
+        if (isRight) good += 1;
+        else faults.push(`${run.run}: ${JSON.stringify(run.lines.slice(1))}`);
+      }
+      await Promise.all(ids.map((id) => orchd(root.root, "stop", id, "--force")));
     }
-    const runs = await settled();
-    for (const [index, run] of runs.entries()) {
-      const attempts = startsOf(run).map((line) => Number(line["attempt"]));
-      const reruns = run.lines.filter((line) => line.type === "step.interrupted" && line["next"] === "rerun").length;
-      const wanted = made?.[NAMES[index]!];
-      const isRight =
-        attempts.every((attempt) => attempt <= MAX_ATTEMPTS) &&
-        reruns <= MAX_RERUNS &&
-        attempts.length <= MAX_ATTEMPTS + MAX_RERUNS &&
-        (wanted === undefined || (outcomeOf(run) === "failed" && attempts.join() === wanted.join()));
-      if (isRight) good += 1;
-      else faults.push(`${run.run}: ${JSON.stringify(run.lines.slice(1))}`);
-    }
-    await Promise.all(ids.map((id) => orchd(root.root, "stop", id, "--force")));
-  }
-  reached(26, `runs in which the ${what} was killed five times and attempts were counted right`, good, rounds * NAMES.length);
-  expect(faults).toEqual([]);
-});
+    reached(
+      26,
+      `runs in which the ${what} was killed five times and attempts were counted right`,
+      good,
+      rounds * NAMES.length,
+    );
+    expect(faults).toEqual([]);
+  },
+);

@@ -1,8 +1,18 @@
 /**
- * Promise 27: whatever happened to the store (ledgers, artifacts, index), a cache hit gives exactly what the step had given, or is a miss.
+ * Promise 27: whatever happened to the store (ledgers, artifacts, index), a cache hit gives exactly
+ * what the step had given, or is a miss.
  */
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { RunEvent, RunLine } from "../../src/core/event.ts";
@@ -21,7 +31,9 @@ import { LedgerFile } from "../../src/ledger/ledger-file.ts";
 
 const RUNS = 4;
 const keyOf = (n: number): string => createHash("sha256").update(`key ${n}`).digest("hex");
-/** Every second one is too long for a line; the others are most of theirs, so that damage hits them. */
+/**
+ * Every second one is too long for a line; the others are most of theirs, so that damage hits them.
+ */
 const valueOf = (n: number): Json => ({ n, text: `${n}`.repeat(n % 2 === 0 ? 2_000 : 70_000) });
 
 /** Four runs with a completed step each; every second result is an artifact. */
@@ -46,7 +58,13 @@ async function makeStore(runs: string): Promise<void> {
       header,
       { type: "run.started", because: "due" },
       { type: "step.started", step: "a", attempt: 1, cacheKey: keyOf(n), because: "ready" },
-      { type: "step.completed", step: "a", attempt: 1, outputs: { result: await artifacts.spill(valueOf(n)) }, durationMs: 1 },
+      {
+        type: "step.completed",
+        step: "a",
+        attempt: 1,
+        outputs: { result: await artifacts.spill(valueOf(n)) },
+        durationMs: 1,
+      },
       { type: "run.finished", status: "completed", because: "all steps ended well", durationMs: 1 },
     ];
     const file = await LedgerFile.create<RunEvent>(store.runLedger(run), [events[0]!], calm());
@@ -78,8 +96,15 @@ const checked = ({ index, store, artifacts }: Opened): Lookup => {
   return (key) => cache.lookup(key, undefined, Date.parse("2026-11-25T00:00:00Z"));
 };
 
-/** Damages copies of one store, and asks each for every result. @returns how many stores gave no false hit, and how many true ones there were */
-async function play(mutants: number, lookupIn: (opened: Opened) => Lookup, artifactsOf = (path: string) => new Artifacts(path)) {
+/**
+ * Damages copies of one store, and asks each for every result. @returns how many stores gave no
+ * false hit, and how many true ones there were
+ */
+async function play(
+  mutants: number,
+  lookupIn: (opened: Opened) => Lookup,
+  artifactsOf = (path: string) => new Artifacts(path),
+) {
   const { root, runs } = tempRoot();
   await makeStore(runs);
   const dice = new VirtualClock({ seed: 27 });
@@ -113,7 +138,10 @@ async function play(mutants: number, lookupIn: (opened: Opened) => Lookup, artif
       if (!("hit" in answer)) return true;
       hits += 1;
       try {
-        return JSON.stringify(artifacts.resolve(answer.hit.outputs["result"]!)) === JSON.stringify(valueOf(n));
+        return (
+          JSON.stringify(artifacts.resolve(answer.hit.outputs["result"]!)) ===
+          JSON.stringify(valueOf(n))
+        );
       } catch {
         return false;
       }
@@ -125,13 +153,17 @@ async function play(mutants: number, lookupIn: (opened: Opened) => Lookup, artif
   return { truthful, hits };
 }
 
-it("gives what the step gave or nothing, from a store that was cut, flipped, mixed up or robbed", { timeout: 3_600_000 }, async () => {
-  const mutants = trials(60, 5_000);
-  const { truthful, hits } = await play(mutants, checked);
-  reached(27, `mutated stores without a false hit (${hits} true ones)`, truthful, mutants);
-  expect(truthful).toBe(mutants);
-  expect(hits).toBeGreaterThan(0);
-});
+it(
+  "gives what the step gave or nothing, from a store that was cut, flipped, mixed up or robbed",
+  { timeout: 3_600_000 },
+  async () => {
+    const mutants = trials(60, 5_000);
+    const { truthful, hits } = await play(mutants, checked);
+    reached(27, `mutated stores without a false hit (${hits} true ones)`, truthful, mutants);
+    expect(truthful).toBe(mutants);
+    expect(hits).toBeGreaterThan(0);
+  },
+);
 
 describe("is seen to give something else", () => {
   const MUTANTS = 60;
@@ -139,7 +171,8 @@ describe("is seen to give something else", () => {
   it("where an artifact is believed to be what its name says", async () => {
     class Believed extends Artifacts {
       override verify = (ref: ArtifactRef): boolean => existsSync(this.path(ref));
-      override get = (ref: ArtifactRef): Json => JSON.parse(readFileSync(this.path(ref), "utf8")) as Json;
+      override get = (ref: ArtifactRef): Json =>
+        JSON.parse(readFileSync(this.path(ref), "utf8")) as Json;
     }
     const { truthful } = await play(MUTANTS, checked, (path) => new Believed(path));
     expect(truthful).toBeLessThan(MUTANTS);
@@ -155,7 +188,10 @@ describe("is seen to give something else", () => {
       override stateOf(run: string): RunState | undefined {
         try {
           const lines = readFileSync(this.#store.runLedger(run), "utf8").trim().split("\n");
-          return lines.reduce<RunState | undefined>((state, line) => evolve(state, JSON.parse(line) as RunLine), undefined);
+          return lines.reduce<RunState | undefined>(
+            (state, line) => evolve(state, JSON.parse(line) as RunLine),
+            undefined,
+          );
         } catch {
           return undefined;
         }

@@ -1,4 +1,7 @@
-/** Promises 15 and 16: the wall clock of a real daemon is set by libfaketime; monotonic time goes on as it is. */
+/**
+ * Promises 15 and 16: the wall clock of a real daemon is set by libfaketime; monotonic time goes on
+ * as it is.
+ */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -8,8 +11,15 @@ import { fakeTimeLibrary } from "../support/fake-time.ts";
 import { fullFigures, reached } from "../support/figures.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 
-/** @param at where the clock stands at first, from where it is; `ready: false` for a daemon that will not be ready by it */
-async function startWithClock(root: TempRoot, at = "+0", ready = true): Promise<{ daemon: Daemon; set: (offset: string) => void }> {
+/**
+ * @param at where the clock stands at first, from where it is; `ready: false` for a daemon that
+ *   will not be ready by it
+ */
+async function startWithClock(
+  root: TempRoot,
+  at = "+0",
+  ready = true,
+): Promise<{ daemon: Daemon; set: (offset: string) => void }> {
   const file = join(root.root, "clock");
   const set = (offset: string): void => writeFileSync(file, `${offset}\n`);
   set(at);
@@ -29,32 +39,38 @@ const HOURLY = `schedule: { cron: "0 * * * *", catchUp: latest }\nsteps:\n  it: 
 const inFull = fullFigures ? it : undefined;
 
 describe.runIf(fakeTimeLibrary !== undefined)("a wall clock that is set", () => {
-  it("forward by six hours has every slot decided within 60 s, and the newest caught up", { timeout: 120_000 }, async () => {
-    const root = tempRoot({ "schedules/hourly.yaml": HOURLY });
-    const { daemon, set } = await startWithClock(root);
-    const ledger = join(root.runs, "hourly/pipeline.jsonl");
-    await awaitLine(ledger, (line) => line.type === "pipeline.loaded");
-    const before = performance.now();
-    set("+6h");
-    await awaitSight(
-      root.runs,
-      () => {
-        const slots = linesOf(ledger).filter((line) => ["slot.missed", "slot.caught_up", "slot.fired"].includes(line.type));
-        return slots.length >= 6 ? true : undefined;
-      },
-      () =>
-        `six decided slots; the ledger has ${linesOf(ledger)
-          .map((line) => line.type)
-          .join(", ")}`,
-      60_000,
-    );
-    const took = performance.now() - before;
-    const types = linesOf(ledger).map((line) => line.type);
-    expect(types.filter((type) => type === "slot.caught_up").length).toBe(1);
-    expect(types).toContain("clock.stepped");
-    reached(15, `forward steps decided within 60 s (${Math.round(took / 1_000)} s)`, 1, 1);
-    await daemon.end();
-  });
+  it(
+    "forward by six hours has every slot decided within 60 s, and the newest caught up",
+    { timeout: 120_000 },
+    async () => {
+      const root = tempRoot({ "schedules/hourly.yaml": HOURLY });
+      const { daemon, set } = await startWithClock(root);
+      const ledger = join(root.runs, "hourly/pipeline.jsonl");
+      await awaitLine(ledger, (line) => line.type === "pipeline.loaded");
+      const before = performance.now();
+      set("+6h");
+      await awaitSight(
+        root.runs,
+        () => {
+          const slots = linesOf(ledger).filter((line) =>
+            ["slot.missed", "slot.caught_up", "slot.fired"].includes(line.type),
+          );
+          return slots.length >= 6 ? true : undefined;
+        },
+        () =>
+          `six decided slots; the ledger has ${linesOf(ledger)
+            .map((line) => line.type)
+            .join(", ")}`,
+        60_000,
+      );
+      const took = performance.now() - before;
+      const types = linesOf(ledger).map((line) => line.type);
+      expect(types.filter((type) => type === "slot.caught_up").length).toBe(1);
+      expect(types).toContain("clock.stepped");
+      reached(15, `forward steps decided within 60 s (${Math.round(took / 1_000)} s)`, 1, 1);
+      await daemon.end();
+    },
+  );
 
   const SECONDLY = `schedule: { cron: "* * * * * *" }\noverlap: allow\nsteps:\n  it: { run: "true" }\n`;
   const since1970 = `-${Math.floor(Date.now() / 1_000) - 100}`;
@@ -78,8 +94,16 @@ describe.runIf(fakeTimeLibrary !== undefined)("a wall clock that is set", () => 
       for (const offset of offsets) {
         set(offset);
         const before = performance.now();
-        const stepped = await awaitLine(ledger, (line) => line.type === "clock.stepped" && line.seq > seen, 60_000);
-        const fired = await awaitLine(ledger, (line) => line.type === "slot.fired" && line.seq > stepped.seq, 60_000);
+        const stepped = await awaitLine(
+          ledger,
+          (line) => line.type === "clock.stepped" && line.seq > seen,
+          60_000,
+        );
+        const fired = await awaitLine(
+          ledger,
+          (line) => line.type === "slot.fired" && line.seq > stepped.seq,
+          60_000,
+        );
         expect(performance.now() - before).toBeLessThan(60_000);
         seen = fired.seq;
       }
@@ -89,49 +113,72 @@ describe.runIf(fakeTimeLibrary !== undefined)("a wall clock that is set", () => 
     },
   );
 
-  inFull?.("a machine that boots before its clock is set decides nothing until it is", { timeout: 240_000 }, async () => {
-    const root = tempRoot({ "schedules/tick.yaml": SECONDLY });
-    const first = await startDaemon({ root: root.root });
-    const ledger = join(root.runs, "tick/pipeline.jsonl");
-    await awaitLine(ledger, (line) => line.type === "slot.fired");
-    await first.end();
-    const before = linesOf(ledger).length;
-    const { daemon, set } = await startWithClock(root, since1970, false);
-    await awaitSight(root.root, () => (daemon.stderr().includes("the clock has not been set") ? true : undefined), "a word about the clock");
-    // A few of its looks at the clock.
-    await new Promise((resolve) => setTimeout(resolve, 3_000));
-    expect(linesOf(ledger)).toHaveLength(before);
-    set("+0");
-    await awaitLine(ledger, (line) => line.type === "slot.fired" && line.seq > before + 1, 60_000);
-    await daemon.end();
-    expect(twice(ledger)).toEqual([]);
-    expect(linesOf(ledger).map((line) => line.at.slice(0, 4))).not.toContain("1970");
-    reached(16, "booted in 1970: nothing was decided before the clock was set", 1, 1);
-  });
+  inFull?.(
+    "a machine that boots before its clock is set decides nothing until it is",
+    { timeout: 240_000 },
+    async () => {
+      const root = tempRoot({ "schedules/tick.yaml": SECONDLY });
+      const first = await startDaemon({ root: root.root });
+      const ledger = join(root.runs, "tick/pipeline.jsonl");
+      await awaitLine(ledger, (line) => line.type === "slot.fired");
+      await first.end();
+      const before = linesOf(ledger).length;
+      const { daemon, set } = await startWithClock(root, since1970, false);
+      await awaitSight(
+        root.root,
+        () => (daemon.stderr().includes("the clock has not been set") ? true : undefined),
+        "a word about the clock",
+      );
+      // A few of its looks at the clock.
+      await new Promise((resolve) => setTimeout(resolve, 3_000));
+      expect(linesOf(ledger)).toHaveLength(before);
+      set("+0");
+      await awaitLine(
+        ledger,
+        (line) => line.type === "slot.fired" && line.seq > before + 1,
+        60_000,
+      );
+      await daemon.end();
+      expect(twice(ledger)).toEqual([]);
+      expect(linesOf(ledger).map((line) => line.at.slice(0, 4))).not.toContain("1970");
+      reached(16, "booted in 1970: nothing was decided before the clock was set", 1, 1);
+    },
+  );
 
-  it("that stood still while the process was stopped has every slot decided once", { timeout: 60_000 }, async () => {
-    const root = tempRoot({ "schedules/tick.yaml": SECONDLY });
-    const daemon = await startDaemon({ root: root.root });
-    const ledger = join(root.runs, "tick/pipeline.jsonl");
-    await awaitLine(ledger, (line) => line.type === "slot.fired");
-    process.kill(daemon.pid, "SIGSTOP");
-    const stoppedAt = Date.now();
-    await new Promise((resolve) => setTimeout(resolve, 3_000));
-    process.kill(daemon.pid, "SIGCONT");
-    const until = new Date(Date.now() + 2_000).toISOString();
-    await awaitLine(ledger, (line) => line.type === "slot.fired" && String(line["slot"]) >= until);
-    await daemon.end();
-    const slots = linesOf(ledger).flatMap((line) =>
-      line.type.startsWith("slot.") && line.type !== "slot.late" ? [Date.parse(String(line["slot"]))] : [],
-    );
-    expect(slots).toEqual(slots.map((_, index) => slots[0]! + index * 1_000));
-    expect(slots.some((slot) => slot > stoppedAt && slot < stoppedAt + 3_000)).toBe(true);
-    reached(15, "stopped and continued: every slot decided once", 1, 1);
-  });
+  it(
+    "that stood still while the process was stopped has every slot decided once",
+    { timeout: 60_000 },
+    async () => {
+      const root = tempRoot({ "schedules/tick.yaml": SECONDLY });
+      const daemon = await startDaemon({ root: root.root });
+      const ledger = join(root.runs, "tick/pipeline.jsonl");
+      await awaitLine(ledger, (line) => line.type === "slot.fired");
+      process.kill(daemon.pid, "SIGSTOP");
+      const stoppedAt = Date.now();
+      await new Promise((resolve) => setTimeout(resolve, 3_000));
+      process.kill(daemon.pid, "SIGCONT");
+      const until = new Date(Date.now() + 2_000).toISOString();
+      await awaitLine(
+        ledger,
+        (line) => line.type === "slot.fired" && String(line["slot"]) >= until,
+      );
+      await daemon.end();
+      const slots = linesOf(ledger).flatMap((line) =>
+        line.type.startsWith("slot.") && line.type !== "slot.late"
+          ? [Date.parse(String(line["slot"]))]
+          : [],
+      );
+      expect(slots).toEqual(slots.map((_, index) => slots[0]! + index * 1_000));
+      expect(slots.some((slot) => slot > stoppedAt && slot < stoppedAt + 3_000)).toBe(true);
+      reached(15, "stopped and continued: every slot decided once", 1, 1);
+    },
+  );
 });
 
 /** Slots that ran more than once. */
 function twice(ledger: string): string[] {
-  const slots = linesOf(ledger).flatMap((line) => (line.type === "slot.fired" || line.type === "slot.caught_up" ? [String(line["slot"])] : []));
+  const slots = linesOf(ledger).flatMap((line) =>
+    line.type === "slot.fired" || line.type === "slot.caught_up" ? [String(line["slot"])] : [],
+  );
   return slots.filter((slot, index) => slots.indexOf(slot) !== index);
 }

@@ -1,9 +1,13 @@
 /**
- * The real engine and its ledgers over a disk that forgets (support/forgetful-disk.ts), on the virtual clock: kills and power cuts in the middle of any call,
- * syncs that fail, disks that fill up and get room again, retention, requests that were left while no daemon was up. One seed, one history, to the byte.
+ * The real engine and its ledgers over a disk that forgets (support/forgetful-disk.ts), on the
+ * virtual clock: kills and power cuts in the middle of any call, syncs that fail, disks that fill
+ * up and get room again, retention, requests that were left while no daemon was up. One seed, one
+ * history, to the byte.
  *
- * What was acknowledged is what the engine acted on: lines that it folded, runs that it started, requests that it answered. After each crash, before
- * anything is recovered, all of it must be on the disk; at the end each slot must have one decision, each run one line, and each ledger must be whole.
+ * What was acknowledged is what the engine acted on: lines that it folded, runs that it started,
+ * requests that it answered. After each crash, before anything is recovered, all of it must be on
+ * the disk; at the end each slot must have one decision, each run one line, and each ledger must be
+ * whole.
  */
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -20,7 +24,9 @@ export interface History {
   readonly problem: string | undefined;
   /** sha256 of every call to the disk and every action. */
   readonly trace: string;
-  readonly counts: Readonly<Record<"kills" | "cuts" | "failedSyncs" | "fillings" | "pruned" | "decided", number>>;
+  readonly counts: Readonly<
+    Record<"kills" | "cuts" | "failedSyncs" | "fillings" | "pruned" | "decided", number>
+  >;
 }
 
 const MINUTE = 60_000;
@@ -30,7 +36,12 @@ const NAMES = ["a", "b"];
 class Problem extends Error {}
 
 /** Lives through so many rounds, each with a fault. `tell` hears every step. */
-export async function crashHistory(seed: number, runs: string, rounds: number, tell: (what: string) => void = () => undefined): Promise<History> {
+export async function crashHistory(
+  seed: number,
+  runs: string,
+  rounds: number,
+  tell: (what: string) => void = () => undefined,
+): Promise<History> {
   const clock = new VirtualClock({ seed, turns: 2 });
   const dice = new VirtualClock({ seed: seed * 7_919 + 1 });
   const chance = (): number => dice.random();
@@ -41,7 +52,11 @@ export async function crashHistory(seed: number, runs: string, rounds: number, t
     tell(what);
   };
   const counts = { kills: 0, cuts: 0, failedSyncs: 0, fillings: 0, pruned: 0, decided: 0 };
-  const rig = new EngineRig({ runs, clock, script: { durationOf: (run) => (run.length % 3) * 40_000 + 500 } });
+  const rig = new EngineRig({
+    runs,
+    clock,
+    script: { durationOf: (run) => (run.length % 3) * 40_000 + 500 },
+  });
   const platter = new Platter(runs, chance, trace);
   /** How many syncs from now one fails; undefined: none. */
   let failsIn: number | undefined;
@@ -62,10 +77,13 @@ export async function crashHistory(seed: number, runs: string, rounds: number, t
   let asked = 0;
 
   const remember = (): void => {
-    for (const desk of rig.engine.desks()) acknowledged.set(rig.store.pipelineLedger(desk.name), desk.state.lastSeq);
-    for (const run of rig.runs.live.values()) acknowledged.set(rig.store.runLedger(run.id), run.state.lastSeq);
+    for (const desk of rig.engine.desks())
+      acknowledged.set(rig.store.pipelineLedger(desk.name), desk.state.lastSeq);
+    for (const run of rig.runs.live.values())
+      acknowledged.set(rig.store.runLedger(run.id), run.state.lastSeq);
     for (const run of rig.runs.started.splice(0)) {
-      if (pruned.has(run)) throw new Problem(`${run} was started again after retention had removed it`);
+      if (pruned.has(run))
+        throw new Problem(`${run} was started again after retention had removed it`);
       started.add(run);
     }
   };
@@ -73,33 +91,53 @@ export async function crashHistory(seed: number, runs: string, rounds: number, t
   const check = (): void => {
     for (const [path, seq] of acknowledged) {
       const there = existsSync(path) ? goodLines(path) : 0;
-      if (there < seq) throw new Problem(`${path.slice(runs.length + 1)} has ${there} good lines, and ${seq} were acknowledged`);
+      if (there < seq)
+        throw new Problem(
+          `${path.slice(runs.length + 1)} has ${there} good lines, and ${seq} were acknowledged`,
+        );
     }
-    for (const run of started) if (!pruned.has(run) && !rig.store.exists(run)) throw new Problem(`${run} was started and has no ledger`);
+    for (const run of started)
+      if (!pruned.has(run) && !rig.store.exists(run))
+        throw new Problem(`${run} was started and has no ledger`);
   };
   const whole = (): void => {
     for (const name of NAMES) {
-      for (const path of [rig.store.pipelineLedger(name), ...rig.store.list(name).map((run) => rig.store.runLedger(run))]) {
+      for (const path of [
+        rig.store.pipelineLedger(name),
+        ...rig.store.list(name).map((run) => rig.store.runLedger(run)),
+      ]) {
         if (!existsSync(path)) continue;
         try {
           readWholeLedger(path);
         } catch (error) {
-          throw new Problem(`after a clean end ${path.slice(runs.length + 1)} is not whole: ${(error as Error).message}`);
+          throw new Problem(
+            `after a clean end ${path.slice(runs.length + 1)} is not whole: ${(error as Error).message}`,
+          );
         }
       }
     }
   };
   const up = async (): Promise<void> => {
     for (let attempt = 0; ; attempt += 1) {
-      await rig.up(new ForgetfulDisk(platter, faults, attempt < 3 && chance() < 0.25 ? 1 + upTo(40) : undefined));
+      await rig.up(
+        new ForgetfulDisk(
+          platter,
+          faults,
+          attempt < 3 && chance() < 0.25 ? 1 + upTo(40) : undefined,
+        ),
+      );
       if (rig.fatal === undefined) break;
       await crash();
     }
     for (let id = 1; id <= asked; id += 1) {
       const reply = readReply(runs, `r${id}`);
       if (reply?.run === undefined || pruned.has(reply.run)) continue;
-      if (!rig.store.exists(reply.run)) throw new Problem(`request r${id} was answered with ${reply.run}, which has no ledger`);
-      acknowledged.set(rig.store.runLedger(reply.run), Math.max(1, acknowledged.get(rig.store.runLedger(reply.run)) ?? 0));
+      if (!rig.store.exists(reply.run))
+        throw new Problem(`request r${id} was answered with ${reply.run}, which has no ledger`);
+      acknowledged.set(
+        rig.store.runLedger(reply.run),
+        Math.max(1, acknowledged.get(rig.store.runLedger(reply.run)) ?? 0),
+      );
     }
   };
   const crash = async (): Promise<void> => {
@@ -126,7 +164,12 @@ export async function crashHistory(seed: number, runs: string, rounds: number, t
 
   try {
     for (const name of NAMES) {
-      const schedule = scheduleOf({ cron: "* * * * *", catchUp: "all", catchUpWindowMs: 7 * 86_400_000, maxCatchUp: 100_000 });
+      const schedule = scheduleOf({
+        cron: "* * * * *",
+        catchUp: "all",
+        catchUpWindowMs: 7 * 86_400_000,
+        maxCatchUp: 100_000,
+      });
       rig.put(pipelineOf(name, [schedule], { overlap: "allow" }));
     }
     await up();
@@ -207,7 +250,11 @@ export async function crashHistory(seed: number, runs: string, rounds: number, t
   async function retain(): Promise<void> {
     remember();
     for (const name of NAMES) platter.syncNow(rig.store.pipelineLedger(name));
-    const removed = await prune(runs, { nowMs: clock.now(), policyOf: () => ({ keepDays: 3_650, keepRuns: 3 }), alsoActive: rig.engine.runs.ids() });
+    const removed = await prune(runs, {
+      nowMs: clock.now(),
+      policyOf: () => ({ keepDays: 3_650, keepRuns: 3 }),
+      alsoActive: rig.engine.runs.ids(),
+    });
     platter.noticeRemovals();
     for (const { run } of removed.runs) {
       pruned.add(run);
@@ -219,7 +266,10 @@ export async function crashHistory(seed: number, runs: string, rounds: number, t
 }
 
 /** Every minute since the pipeline was loaded has a run. */
-function everyMinute(rig: EngineRig, name: string): { readonly problems: string[]; readonly decided: number } {
+function everyMinute(
+  rig: EngineRig,
+  name: string,
+): { readonly problems: string[]; readonly decided: number } {
   const lines = rig.lines(name);
   const fired = new Map<number, number>();
   for (const { type, slot } of lines) {
@@ -227,32 +277,49 @@ function everyMinute(rig: EngineRig, name: string): { readonly problems: string[
     const minute = Date.parse(String(slot)) / MINUTE;
     fired.set(minute, (fired.get(minute) ?? 0) + 1);
   }
-  const problems = lines.flatMap(({ type, seq }) => (type === "slot.missed" || type === "slot.skipped" ? [`line ${seq} is a ${type}`] : []));
+  const problems = lines.flatMap(({ type, seq }) =>
+    type === "slot.missed" || type === "slot.skipped" ? [`line ${seq} is a ${type}`] : [],
+  );
   const last = Math.floor(rig.clock.now() / MINUTE);
-  for (let minute = Math.floor(Date.parse(lines[0]!.at) / MINUTE) + 1; minute <= last; minute += 1) {
+  for (
+    let minute = Math.floor(Date.parse(lines[0]!.at) / MINUTE) + 1;
+    minute <= last;
+    minute += 1
+  ) {
     const times = fired.get(minute) ?? 0;
-    if (times !== 1) problems.push(`${new Date(minute * MINUTE).toISOString()} was fired ${times} times`);
+    if (times !== 1)
+      problems.push(`${new Date(minute * MINUTE).toISOString()} was fired ${times} times`);
   }
   return { problems, decided: fired.size };
 }
 
-/** Every scheduled run has one line, and every line one run, or one that retention removed; every end is told once. */
+/**
+ * Every scheduled run has one line, and every line one run, or one that retention removed; every
+ * end is told once.
+ */
 function runsAgainstLines(rig: EngineRig, name: string, pruned: ReadonlySet<string>): string[] {
   const problems: string[] = [];
   const lines = rig.lines(name);
-  const told = lines.flatMap(({ type, run }) => (type === "slot.fired" || type === "slot.caught_up" ? [String(run)] : []));
+  const told = lines.flatMap(({ type, run }) =>
+    type === "slot.fired" || type === "slot.caught_up" ? [String(run)] : [],
+  );
   const ends = lines.flatMap(({ type, run }) => (type === "run.finished" ? [String(run)] : []));
   if (new Set(told).size !== told.length) problems.push("a run has two slot lines");
   if (new Set(ends).size !== ends.length) problems.push("a run ended twice");
   const there = rig.store.list(name);
   for (const run of there) {
     const types = readWholeLedger(rig.store.runLedger(run)).map(({ type }) => type);
-    if (!run.endsWith("-m") && !told.includes(run)) problems.push(`${run} has a ledger and no slot's line`);
-    if (types.filter((type) => type === "run.finished").length > 1) problems.push(`${run} finished twice`);
-    if (types.includes("run.finished") !== ends.includes(run)) problems.push(`${run}: its ledger and its pipeline's differ about its end`);
+    if (!run.endsWith("-m") && !told.includes(run))
+      problems.push(`${run} has a ledger and no slot's line`);
+    if (types.filter((type) => type === "run.finished").length > 1)
+      problems.push(`${run} finished twice`);
+    if (types.includes("run.finished") !== ends.includes(run))
+      problems.push(`${run}: its ledger and its pipeline's differ about its end`);
     if (pruned.has(run)) problems.push(`${run} is there again after retention removed it`);
   }
-  for (const run of told) if (!there.includes(run) && !pruned.has(run)) problems.push(`${run} has a slot's line and no ledger`);
+  for (const run of told)
+    if (!there.includes(run) && !pruned.has(run))
+      problems.push(`${run} has a slot's line and no ledger`);
   return problems;
 }
 
@@ -260,5 +327,7 @@ function runsAgainstLines(rig: EngineRig, name: string, pruned: ReadonlySet<stri
 function strays(rig: EngineRig, name: string): string[] {
   const folder = rig.store.pipelineDir(name);
   const damaged = readdirSync(folder).filter((one) => one.includes(".damaged-"));
-  return damaged.map((one) => `${one} was taken for damaged: ${readFileSync(join(folder, one)).length} bytes`);
+  return damaged.map(
+    (one) => `${one} was taken for damaged: ${readFileSync(join(folder, one)).length} bytes`,
+  );
 }

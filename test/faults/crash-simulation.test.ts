@@ -1,4 +1,7 @@
-/** Promises 1, 2, 5, 6 and 8 by simulation; docs/adr/0008-planted-bugs.md says which bugs it was seen to find. */
+/**
+ * Promises 1, 2, 5, 6 and 8 by simulation; docs/adr/0008-planted-bugs.md says which bugs it was
+ * seen to find.
+ */
 import { expect, it } from "vitest";
 import { reached, trials } from "../support/figures.ts";
 import { tempRoot } from "../support/temp-root.ts";
@@ -19,18 +22,23 @@ it(
       const { problem, counts } = await crashHistory(seed, tempRoot().runs, ROUNDS, tell);
       expect(problem, `seed ${seed}`).toBeUndefined();
       good += 1;
-      for (const [what, count] of Object.entries(counts)) totals[what] = (totals[what] ?? 0) + count;
+      for (const [what, count] of Object.entries(counts))
+        totals[what] = (totals[what] ?? 0) + count;
     }
     reached(2, `simulated histories without a loss ${JSON.stringify(totals)}`, good, SEEDS);
   },
 );
 
-it("lives through the same history twice for the same seed, to the byte", { timeout: 60_000 }, async () => {
-  const [first, second, other] = [
-    await crashHistory(FIRST, tempRoot().runs, ROUNDS),
-    await crashHistory(FIRST, tempRoot().runs, ROUNDS),
-    await crashHistory(FIRST + 1, tempRoot().runs, ROUNDS),
-  ];
-  expect(second).toEqual(first);
-  expect(other.trace).not.toBe(first.trace);
-});
+it(
+  "lives through the same history twice for the same seed, to the byte",
+  { timeout: 60_000 },
+  async () => {
+    const [first, second, other] = [
+      await crashHistory(FIRST, tempRoot().runs, ROUNDS),
+      await crashHistory(FIRST, tempRoot().runs, ROUNDS),
+      await crashHistory(FIRST + 1, tempRoot().runs, ROUNDS),
+    ];
+    expect(second).toEqual(first);
+    expect(other.trace).not.toBe(first.trace);
+  },
+);

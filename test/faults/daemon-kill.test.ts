@@ -1,8 +1,17 @@
 /**
- * Promises 1, 5, 11, 28 and 29 with the real daemon: SIGKILL and EIO at chosen system calls, again and again on the same root, while it fires each second
- * and is asked for runs and stops. What it answered, it has done; what it was asked for it does, however often it dies over it.
+ * Promises 1, 5, 11, 28 and 29 with the real daemon: SIGKILL and EIO at chosen system calls, again
+ * and again on the same root, while it fires each second and is asked for runs and stops. What it
+ * answered, it has done; what it was asked for it does, however often it dies over it.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { availableParallelism, loadavg } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -10,12 +19,22 @@ import { awaitSight, linesOf } from "../support/await-event.ts";
 import { orchd, startDaemon, type Daemon } from "../support/daemon.ts";
 import { fullFigures, hasProgram, reached, trials } from "../support/figures.ts";
 import { killPoint } from "../support/kill-point.ts";
-import { childrenOf, outcomeOf, pipelineLedger, runsOf, undecidedSeconds, type PlainRun } from "../support/ledgers.ts";
+import {
+  childrenOf,
+  outcomeOf,
+  pipelineLedger,
+  runsOf,
+  undecidedSeconds,
+  type PlainRun,
+} from "../support/ledgers.ts";
 import { buildPlanted, type Plant } from "../support/program.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 
-/** libuv makes these for files, and nothing else makes them: a kill at the nth hits what is durable. */
-const CALLS = "pwrite64,fdatasync,fsync,link,linkat,unlink,unlinkat,ftruncate,rename,renameat,renameat2";
+/**
+ * libuv makes these for files, and nothing else makes them: a kill at the nth hits what is durable.
+ */
+const CALLS =
+  "pwrite64,fdatasync,fsync,link,linkat,unlink,unlinkat,ftruncate,rename,renameat,renameat2";
 
 const SETTINGS = "gracePeriod: 200ms\ndrainPeriod: 200ms\n";
 const TICK = `schedule: { cron: "* * * * * *", catchUp: all, maxCatchUp: 10000 }
@@ -78,7 +97,8 @@ function unanswered(root: TempRoot): string[] {
 }
 
 /**
- * @param trace where strace notes each call, with its time and the files that its descriptors stand for; default: nowhere
+ * @param trace where strace notes each call, with its time and the files that its descriptors stand
+ *   for; default: nowhere
  * @param only the file whose calls are meant; default: all
  */
 function traced(
@@ -87,13 +107,34 @@ function traced(
   { trace = "/dev/null", program, only }: { trace?: string; program?: string; only?: string } = {},
 ): Promise<Daemon> {
   const at = only === undefined ? [] : ["-P", only];
-  const through = ["strace", "-f", "-q", "-y", "-ttt", "-o", trace, ...at, "-e", `trace=execve,${CALLS}`, "-e", `inject=${inject}`];
-  return startDaemon({ root: root.root, through, env: { UV_THREADPOOL_SIZE: "1" }, ready: false, ...(program === undefined ? {} : { program }) });
+  const through = [
+    "strace",
+    "-f",
+    "-q",
+    "-y",
+    "-ttt",
+    "-o",
+    trace,
+    ...at,
+    "-e",
+    `trace=execve,${CALLS}`,
+    "-e",
+    `inject=${inject}`,
+  ];
+  return startDaemon({
+    root: root.root,
+    through,
+    env: { UV_THREADPOOL_SIZE: "1" },
+    ready: false,
+    ...(program === undefined ? {} : { program }),
+  });
 }
 
 /** Waits for its end, or ends it. strace would let go of a daemon when it is killed itself. */
 async function endOf(daemon: Daemon, milliseconds: number): Promise<boolean> {
-  const timer = new Promise<"late">((resolve) => void setTimeout(() => resolve("late"), milliseconds));
+  const timer = new Promise<"late">(
+    (resolve) => void setTimeout(() => resolve("late"), milliseconds),
+  );
   if ((await Promise.race([daemon.ended, timer])) !== "late") return true;
   for (const pid of childrenOf(daemon.pid)) process.kill(pid, "SIGKILL");
   await daemon.ended;
@@ -125,27 +166,48 @@ interface Verdict {
   readonly faults: readonly string[];
 }
 
-/** Has one more daemon finish what the others left, ends it, and holds against each other what was answered and what was done. */
-async function verdictOn(root: TempRoot, points: number, stops: ReadonlyMap<string, string>, patienceMs: number): Promise<Verdict> {
+/**
+ * Has one more daemon finish what the others left, ends it, and holds against each other what was
+ * answered and what was done.
+ */
+async function verdictOn(
+  root: TempRoot,
+  points: number,
+  stops: ReadonlyMap<string, string>,
+  patienceMs: number,
+): Promise<Verdict> {
   const faults: string[] = [];
   const last = await startDaemon({ root: root.root });
-  const until = (what: () => string, holds: () => boolean, deadlineMs = patienceMs): Promise<unknown> =>
-    awaitSight(root.runs, () => (holds() ? true : undefined), what, deadlineMs).catch((error: unknown) => faults.push((error as Error).message));
+  const until = (
+    what: () => string,
+    holds: () => boolean,
+    deadlineMs = patienceMs,
+  ): Promise<unknown> =>
+    awaitSight(root.runs, () => (holds() ? true : undefined), what, deadlineMs).catch(
+      (error: unknown) => faults.push((error as Error).message),
+    );
   await until(
     () => `answers to ${unanswered(root).join(", ")}`,
     () => unanswered(root).length === 0,
   );
   const stopped = new Set(stops.values());
-  const outcomes = (): Map<string, string | undefined> => new Map(runsOf(root.runs, "hold").map((run) => [run.run, outcomeOf(run)]));
-  const going = (): string[] => [...outcomes()].flatMap(([run, outcome]) => (stopped.has(run) && outcome === undefined ? [run] : []));
+  const outcomes = (): Map<string, string | undefined> =>
+    new Map(runsOf(root.runs, "hold").map((run) => [run.run, outcomeOf(run)]));
+  const going = (): string[] =>
+    [...outcomes()].flatMap(([run, outcome]) =>
+      stopped.has(run) && outcome === undefined ? [run] : [],
+    );
   await until(
     () => `the end of ${going().join(", ")}, which were stopped`,
     () => going().length === 0,
   );
   // Those that nobody stopped hold the places in which what ticks would run.
-  const others = [...outcomes()].filter(([run, outcome]) => outcome === undefined && !stopped.has(run));
+  const others = [...outcomes()].filter(
+    ([run, outcome]) => outcome === undefined && !stopped.has(run),
+  );
   others.forEach(([run], n) => ask(root, `end-${n}`, { type: "stop", run, mode: "force" }));
-  const toCome = (): number => runsOf(root.runs, "tick").filter((run) => outcomeOf(run) === undefined).length;
+  const toCome = (): number =>
+    runsOf(root.runs, "tick").filter((run) => outcomeOf(run) === undefined).length;
   await until(
     () => `the end of ${toCome()} runs`,
     () => toCome() <= 2,
@@ -159,7 +221,10 @@ async function verdictOn(root: TempRoot, points: number, stops: ReadonlyMap<stri
     const reply = replyTo(root, `run-${point}`);
     const runs = made.get(`run-${point}`) ?? [];
     if (reply?.accepted === true && runs.length === 1 && runs[0] === reply.run) kept += 1;
-    else faults.push(`run-${point} was answered ${JSON.stringify(reply)}, and made ${runs.length === 0 ? "no run" : runs.join(", ")}`);
+    else
+      faults.push(
+        `run-${point} was answered ${JSON.stringify(reply)}, and made ${runs.length === 0 ? "no run" : runs.join(", ")}`,
+      );
   }
   let honoured = 0;
   let accepted = 0;
@@ -167,7 +232,12 @@ async function verdictOn(root: TempRoot, points: number, stops: ReadonlyMap<stri
     const reply = replyTo(root, id);
     const outcome = outcomes().get(run);
     // One that three daemons died under has failed before it could be stopped.
-    if (reply?.accepted === false && outcome === "failed" && reply.reason?.includes("has finished already") === true) continue;
+    if (
+      reply?.accepted === false &&
+      outcome === "failed" &&
+      reply.reason?.includes("has finished already") === true
+    )
+      continue;
     accepted += 1;
     if (reply?.accepted !== true) faults.push(`${id} was answered ${JSON.stringify(reply)}`);
     if (outcome === "stopped") honoured += 1;
@@ -179,17 +249,29 @@ async function verdictOn(root: TempRoot, points: number, stops: ReadonlyMap<stri
     line.type === "slot.fired" || line.type === "slot.caught_up" ? [String(line["run"])] : [],
   );
   if (ticks.map(({ run }) => run).join() !== fired.toSorted().join())
-    faults.push(`${fired.length} runs were told, ${ticks.length} are there, and they are not the same`);
-  const called = new Set(existsSync(join(root.root, "hooks")) ? readFileSync(join(root.root, "hooks"), "utf8").trim().split("\n") : []);
+    faults.push(
+      `${fired.length} runs were told, ${ticks.length} are there, and they are not the same`,
+    );
+  const called = new Set(
+    existsSync(join(root.root, "hooks"))
+      ? readFileSync(join(root.root, "hooks"), "utf8").trim().split("\n")
+      : [],
+  );
   const completed = ticks.filter((run) => outcomeOf(run) === "completed").map(({ run }) => run);
   const hooked = completed.filter((run) => called.has(run)).length;
-  if (hooked < completed.length) faults.push(`${completed.length - hooked} completed runs are without their hook`);
+  if (hooked < completed.length)
+    faults.push(`${completed.length - hooked} completed runs are without their hook`);
   const verified = (await orchd(root.root, "verify", "--json")).json<{ faults: unknown[] }>();
   faults.push(...verified.faults.map((fault) => JSON.stringify(fault)));
   return { kept, accepted, honoured, fired, completed: completed.length, hooked, faults };
 }
 
-const FILES = { "orchd.yaml": SETTINGS, "schedules/tick.yaml": TICK, "schedules/hold.yaml": HOLD, "schedules/steps/hooks.mjs": HOOKS };
+const FILES = {
+  "orchd.yaml": SETTINGS,
+  "schedules/tick.yaml": TICK,
+  "schedules/hold.yaml": HOLD,
+  "schedules/steps/hooks.mjs": HOOKS,
+};
 
 /** A root whose last daemon has made a run of `hold`, which was asked for as `run--1`. */
 async function begun(): Promise<TempRoot> {
@@ -202,105 +284,187 @@ async function begun(): Promise<TempRoot> {
 }
 
 describe.runIf(hasProgram("strace"))("a daemon", () => {
-  it("that is killed at any system call keeps what it answered, and does what it was asked for", { timeout: 7_200_000 }, async () => {
-    const root = await begun();
-    const points = trials(2, 300);
-    const stops = new Map<string, string>();
-    const stopped = new Set<string>();
-    let killed = 0;
-    for (let point = 0; point < points; point += 1) {
-      ask(root, `run-${point}`, { type: "submit", pipeline: "hold" });
-      // Many die before they answer; what was answered at all is stopped by and by.
-      const answered = Array.from({ length: point + 1 }, (_, nth) => replyTo(root, `run-${nth - 1}`)?.run);
-      const next = answered.findLast((run) => run !== undefined && !stopped.has(run));
-      if (next !== undefined) {
-        ask(root, `stop-${point}`, { type: "stop", run: next, mode: "force" });
-        stops.set(`stop-${point}`, next);
-        stopped.add(next);
-      }
-      const daemon = await traced(root, killPoint(point, { often: 90, calls: ["link", "fsync", "rename", "unlink"], seldom: 16 }));
-      if (await endOf(daemon, 8_000)) killed += 1;
-    }
-    const { kept, accepted, honoured, fired, completed, hooked, faults } = await verdictOn(root, points, stops, 60_000);
-    if (points > 20) expect(accepted).toBeGreaterThan(points / 3);
-    expect(completed).toBeGreaterThan(0);
-    reached(1, `accepted requests whose run is there, once, after kills of a daemon (${killed} hit)`, kept, points);
-    reached(11, "slots fired once through kills of a daemon", new Set(fired).size, fired.length);
-    reached(28, "accepted stops honoured through kills of a daemon", honoured, accepted);
-    reached(29, "completed runs whose hook was called through kills of a daemon", hooked, completed);
-    expect(faults).toEqual([]);
-  });
-
-  it("would be seen to lose what it answered, if it answered before it wrote", { timeout: 240_000 }, async () => {
-    const killedOnceAnswered = async (program?: string): Promise<Verdict> => {
+  it(
+    "that is killed at any system call keeps what it answered, and does what it was asked for",
+    { timeout: 7_200_000 },
+    async () => {
       const root = await begun();
-      const { run } = replyTo(root, "run--1")!;
-      ask(root, "stop-0", { type: "stop", run, mode: "force" });
-      const daemon = await startDaemon({ root: root.root, ready: false, ...(program === undefined ? {} : { program }) });
-      await awaitSight(root.runs, () => replyTo(root, "stop-0"), "an answer");
-      await daemon.kill();
-      return verdictOn(root, 0, new Map([["stop-0", run!]]), program === undefined ? 60_000 : 3_000);
-    };
-    if (fullFigures) expect((await killedOnceAnswered()).faults).toEqual([]);
-    expect((await killedOnceAnswered(await buildPlanted("early-daemon", EARLY))).faults.join()).toContain("was to be stopped, and is going on");
-  });
+      const points = trials(2, 300);
+      const stops = new Map<string, string>();
+      const stopped = new Set<string>();
+      let killed = 0;
+      for (let point = 0; point < points; point += 1) {
+        ask(root, `run-${point}`, { type: "submit", pipeline: "hold" });
+        // Many die before they answer; what was answered at all is stopped by and by.
+        const answered = Array.from(
+          { length: point + 1 },
+          (_, nth) => replyTo(root, `run-${nth - 1}`)?.run,
+        );
+        const next = answered.findLast((run) => run !== undefined && !stopped.has(run));
+        if (next !== undefined) {
+          ask(root, `stop-${point}`, { type: "stop", run: next, mode: "force" });
+          stops.set(`stop-${point}`, next);
+          stopped.add(next);
+        }
+        const daemon = await traced(
+          root,
+          killPoint(point, { often: 90, calls: ["link", "fsync", "rename", "unlink"], seldom: 16 }),
+        );
+        if (await endOf(daemon, 8_000)) killed += 1;
+      }
+      const { kept, accepted, honoured, fired, completed, hooked, faults } = await verdictOn(
+        root,
+        points,
+        stops,
+        60_000,
+      );
+      if (points > 20) expect(accepted).toBeGreaterThan(points / 3);
+      expect(completed).toBeGreaterThan(0);
+      reached(
+        1,
+        `accepted requests whose run is there, once, after kills of a daemon (${killed} hit)`,
+        kept,
+        points,
+      );
+      reached(11, "slots fired once through kills of a daemon", new Set(fired).size, fired.length);
+      reached(28, "accepted stops honoured through kills of a daemon", honoured, accepted);
+      reached(
+        29,
+        "completed runs whose hook was called through kills of a daemon",
+        hooked,
+        completed,
+      );
+      expect(faults).toEqual([]);
+    },
+  );
 
-  it("whose sync or write fails ends within a second, and the next one goes on", { timeout: 3_600_000 }, async () => {
-    const root = tempRoot(FILES);
-    const points = trials(2, 100);
-    const faults: string[] = [];
-    let longest = 0;
-    for (let point = 0; point < points; point += 1) {
-      // The first fails the word that it is ready, which is written when all else has begun.
-      const call = ["fdatasync", "fsync", "pwrite64"][point % 3]!;
-      const { fault, endMs } = await failing(root, `${call}:error=EIO:when=${3 + ((point * 7) % 30)}`);
-      if (fault !== undefined) faults.push(`point ${point}: ${fault}`);
-      else longest = Math.max(longest, endMs);
-    }
-    const last = await startDaemon({ root: root.root });
-    const before = linesOf(join(root.runs, "tick/pipeline.jsonl")).filter((line) => line.type === "run.finished").length;
-    await awaitSight(
-      root.runs,
-      () => (linesOf(join(root.runs, "tick/pipeline.jsonl")).filter((line) => line.type === "run.finished").length > before ? true : undefined),
-      "a run after all that",
-    );
-    await last.end();
-    const good = points - faults.length;
-    reached(5, `failed syncs and writes of a daemon after which it ended at once, the slowest after ${Math.round(longest)} ms`, good, points);
-    expect(faults).toEqual([]);
-    expect(undecidedSeconds(pipelineLedger(root.runs, "tick"))).toEqual([]);
-    expect((await orchd(root.root, "verify", "--json")).json()).toMatchObject({ faults: [] });
-  });
+  it(
+    "would be seen to lose what it answered, if it answered before it wrote",
+    { timeout: 240_000 },
+    async () => {
+      const killedOnceAnswered = async (program?: string): Promise<Verdict> => {
+        const root = await begun();
+        const { run } = replyTo(root, "run--1")!;
+        ask(root, "stop-0", { type: "stop", run, mode: "force" });
+        const daemon = await startDaemon({
+          root: root.root,
+          ready: false,
+          ...(program === undefined ? {} : { program }),
+        });
+        await awaitSight(root.runs, () => replyTo(root, "stop-0"), "an answer");
+        await daemon.kill();
+        return verdictOn(
+          root,
+          0,
+          new Map([["stop-0", run!]]),
+          program === undefined ? 60_000 : 3_000,
+        );
+      };
+      if (fullFigures) expect((await killedOnceAnswered()).faults).toEqual([]);
+      expect(
+        (await killedOnceAnswered(await buildPlanted("early-daemon", EARLY))).faults.join(),
+      ).toContain("was to be stopped, and is going on");
+    },
+  );
 
-  it.each([".orchd/replies", ".orchd/artifacts"])("whose sync of %s fails ends too", { timeout: 120_000 }, async (folder) => {
-    const root = tempRoot({
-      "orchd.yaml": SETTINGS,
-      "schedules/large.yaml": "onInterruption: rerun\nsteps: { a: { uses: ./steps/large.mjs } }\n",
-      "schedules/steps/large.mjs": 'export default () => "x".repeat(100_000);\n',
-    });
-    mkdirSync(join(root.runs, folder), { recursive: true });
-    ask(root, "run-0", { type: "submit", pipeline: "large" });
-    const daemon = await traced(root, "fsync:error=EIO", { only: join(root.runs, folder) });
-    expect(await endOf(daemon, 60_000), "its end").toBe(true);
-    expect((await daemon.ended).status).not.toBe(0);
-    expect(daemon.stderr()).toContain("Nothing more is acknowledged");
-    // The next one does what was asked for.
-    const next = await startDaemon({ root: root.root });
-    await awaitSight(root.runs, () => (runsOf(root.runs, "large").some((run) => outcomeOf(run) === "completed") ? true : undefined), "the run");
-    expect(replyTo(root, "run-0")).toMatchObject({ accepted: true });
-    expect(runsOf(root.runs, "large")).toHaveLength(1);
-    await next.end();
-  });
+  it(
+    "whose sync or write fails ends within a second, and the next one goes on",
+    { timeout: 3_600_000 },
+    async () => {
+      const root = tempRoot(FILES);
+      const points = trials(2, 100);
+      const faults: string[] = [];
+      let longest = 0;
+      for (let point = 0; point < points; point += 1) {
+        // The first fails the word that it is ready, which is written when all else has begun.
+        const call = ["fdatasync", "fsync", "pwrite64"][point % 3]!;
+        const { fault, endMs } = await failing(
+          root,
+          `${call}:error=EIO:when=${3 + ((point * 7) % 30)}`,
+        );
+        if (fault !== undefined) faults.push(`point ${point}: ${fault}`);
+        else longest = Math.max(longest, endMs);
+      }
+      const last = await startDaemon({ root: root.root });
+      const before = linesOf(join(root.runs, "tick/pipeline.jsonl")).filter(
+        (line) => line.type === "run.finished",
+      ).length;
+      await awaitSight(
+        root.runs,
+        () =>
+          linesOf(join(root.runs, "tick/pipeline.jsonl")).filter(
+            (line) => line.type === "run.finished",
+          ).length > before
+            ? true
+            : undefined,
+        "a run after all that",
+      );
+      await last.end();
+      const good = points - faults.length;
+      reached(
+        5,
+        `failed syncs and writes of a daemon after which it ended at once, the slowest after ${Math.round(longest)} ms`,
+        good,
+        points,
+      );
+      expect(faults).toEqual([]);
+      expect(undecidedSeconds(pipelineLedger(root.runs, "tick"))).toEqual([]);
+      expect((await orchd(root.root, "verify", "--json")).json()).toMatchObject({ faults: [] });
+    },
+  );
 
-  it("is seen to go on where it takes a failed sync for a good one", { timeout: 120_000 }, async () => {
-    const program = await buildPlanted("deaf-daemon", DEAF);
-    // By the twelfth the daemon is ready for sure: the word that it is may be the sixth, and is no ledger's.
-    const { fault } = await failing(tempRoot(FILES), "fdatasync:error=EIO:when=12", { program, patienceMs: 9_000 });
-    expect(fault).toContain("did not end");
-  });
+  it.each([".orchd/replies", ".orchd/artifacts"])(
+    "whose sync of %s fails ends too",
+    { timeout: 120_000 },
+    async (folder) => {
+      const root = tempRoot({
+        "orchd.yaml": SETTINGS,
+        "schedules/large.yaml":
+          "onInterruption: rerun\nsteps: { a: { uses: ./steps/large.mjs } }\n",
+        "schedules/steps/large.mjs": 'export default () => "x".repeat(100_000);\n',
+      });
+      mkdirSync(join(root.runs, folder), { recursive: true });
+      ask(root, "run-0", { type: "submit", pipeline: "large" });
+      const daemon = await traced(root, "fsync:error=EIO", { only: join(root.runs, folder) });
+      expect(await endOf(daemon, 60_000), "its end").toBe(true);
+      expect((await daemon.ended).status).not.toBe(0);
+      expect(daemon.stderr()).toContain("Nothing more is acknowledged");
+      // The next one does what was asked for.
+      const next = await startDaemon({ root: root.root });
+      await awaitSight(
+        root.runs,
+        () =>
+          runsOf(root.runs, "large").some((run) => outcomeOf(run) === "completed")
+            ? true
+            : undefined,
+        "the run",
+      );
+      expect(replyTo(root, "run-0")).toMatchObject({ accepted: true });
+      expect(runsOf(root.runs, "large")).toHaveLength(1);
+      await next.end();
+    },
+  );
+
+  it(
+    "is seen to go on where it takes a failed sync for a good one",
+    { timeout: 120_000 },
+    async () => {
+      const program = await buildPlanted("deaf-daemon", DEAF);
+      // By the twelfth the daemon is ready for sure: the word that it is may be the sixth, and is
+      // no ledger's.
+      const { fault } = await failing(tempRoot(FILES), "fdatasync:error=EIO:when=12", {
+        program,
+        patienceMs: 9_000,
+      });
+      expect(fault).toContain("did not end");
+    },
+  );
 });
 
-/** How many milliseconds after a failed call the daemon may still be there: a second, and as many times longer as the machine has more to do than it can. */
+/**
+ * How many milliseconds after a failed call the daemon may still be there: a second, and as many
+ * times longer as the machine has more to do than it can.
+ */
 const endLimitMs = (): number => 1_000 * Math.max(1, loadavg()[0]! / availableParallelism());
 
 /**
@@ -308,24 +472,38 @@ const endLimitMs = (): number => 1_000 * Math.max(1, loadavg()[0]! / availablePa
  *
  * @returns what is wrong, or how long it took
  */
-async function failing(root: TempRoot, inject: string, { program, patienceMs = 60_000 }: { program?: string; patienceMs?: number } = {}) {
+async function failing(
+  root: TempRoot,
+  inject: string,
+  { program, patienceMs = 60_000 }: { program?: string; patienceMs?: number } = {},
+) {
   const trace = join(root.root, "trace");
-  const daemon = await traced(root, inject, { trace, ...(program === undefined ? {} : { program }) });
+  const daemon = await traced(root, inject, {
+    trace,
+    ...(program === undefined ? {} : { program }),
+  });
   const ended = await endOf(daemon, patienceMs);
   const calls = callsIn(readFileSync(trace, "utf8"));
   rmSync(trace);
-  const failed = calls.find(({ text, file }) => text.includes("(INJECTED)") && file.includes("/runs/"));
+  const failed = calls.find(
+    ({ text, file }) => text.includes("(INJECTED)") && file.includes("/runs/"),
+  );
   const answer = (fault: string | undefined, endMs = 0) => ({ fault, endMs });
   if (failed === undefined) return answer("no call of the daemon failed");
   const said = `after ${failed.text}`;
   if (!ended) return answer(`it did not end ${said}`);
   if ((await daemon.ended).status === 0) return answer(`it ended well ${said}`);
-  const again = calls.find((call) => call.at > failed.at && call.file === failed.file && /^(pwrite64|fdatasync)/.test(call.text));
+  const again = calls.find(
+    (call) =>
+      call.at > failed.at && call.file === failed.file && /^(pwrite64|fdatasync)/.test(call.text),
+  );
   if (again !== undefined) return answer(`${again.text} ${said}`);
   const gone = calls.find(({ pid, text }) => pid === calls[0]!.pid && text.startsWith("+++"));
   if (gone === undefined) return answer(`its end is not in the trace ${said}`);
   const endMs = (gone.at - failed.at) * 1_000;
-  return endMs < endLimitMs() ? answer(undefined, endMs) : answer(`it ended ${Math.round(endMs)} ms ${said}`);
+  return endMs < endLimitMs()
+    ? answer(undefined, endMs)
+    : answer(`it ended ${Math.round(endMs)} ms ${said}`);
 }
 
 interface Call {
@@ -348,6 +526,8 @@ function callsIn(trace: string): Call[] {
       return [];
     }
     const text = noted.replace(/^<\.\.\. \w+ resumed>/, () => begun.get(Number(pid)) ?? "");
-    return [{ pid: Number(pid), at: Number(at), text, file: /^\w+\(\d+<([^>]*)>/.exec(text)?.[1] ?? "" }];
+    return [
+      { pid: Number(pid), at: Number(at), text, file: /^\w+\(\d+<([^>]*)>/.exec(text)?.[1] ?? "" },
+    ];
   });
 }

@@ -1,21 +1,47 @@
-/** Promise 17: what the calculator says around every moment at which any zone's clocks are set, against a reading minute by minute. */
+/**
+ * Promise 17: what the calculator says around every moment at which any zone's clocks are set,
+ * against a reading minute by minute.
+ */
 import { expect, it } from "vitest";
 import { cronCalculator } from "../../src/core/schedule/cron-calculator.ts";
-import { firesAround, plainPattern, transitionsOf, type PlainPattern, type Transition } from "../core/schedule/wall-clock-oracle.ts";
+import {
+  firesAround,
+  plainPattern,
+  transitionsOf,
+  type PlainPattern,
+  type Transition,
+} from "../core/schedule/wall-clock-oracle.ts";
 import { fullFigures, reached } from "../support/figures.ts";
 
-/** The quick form: half an hour, two hours, over midnight both ways, a month without, and the end of a day. */
-const QUICK_ZONES = ["Australia/Lord_Howe", "Antarctica/Troll", "Africa/Cairo", "America/Havana", "Africa/Casablanca", "America/Nuuk"];
-const [FROM, TO] = fullFigures ? [Date.UTC(2020, 0, 1), Date.UTC(2038, 0, 1)] : [Date.UTC(2026, 0, 1), Date.UTC(2028, 0, 1)];
+/**
+ * The quick form: half an hour, two hours, over midnight both ways, a month without, and the end of
+ * a day.
+ */
+const QUICK_ZONES = [
+  "Australia/Lord_Howe",
+  "Antarctica/Troll",
+  "Africa/Cairo",
+  "America/Havana",
+  "Africa/Casablanca",
+  "America/Nuuk",
+];
+const [FROM, TO] = fullFigures
+  ? [Date.UTC(2020, 0, 1), Date.UTC(2038, 0, 1)]
+  : [Date.UTC(2026, 0, 1), Date.UTC(2028, 0, 1)];
 const REACH = 27 * 3_600_000;
 
 /** Patterns that have something to do with a moment, and some that may not care. */
 function patternsAround({ at, before, after }: Transition): PlainPattern[] {
   const low = at + Math.min(before, after);
   const high = at + Math.max(before, after);
-  // The wall times that do not come, or come twice: the first, one within, the last, and both neighbours.
-  const walls = [low - 60_000, low, (low + high) / 2, high - 60_000, high].map((wall) => new Date(wall));
-  const fixed = walls.map((wall) => plainPattern(`${wall.getUTCMinutes()}`, `${wall.getUTCHours()}`));
+  // The wall times that do not come, or come twice: the first, one within, the last, and both
+  // neighbours.
+  const walls = [low - 60_000, low, (low + high) / 2, high - 60_000, high].map(
+    (wall) => new Date(wall),
+  );
+  const fixed = walls.map((wall) =>
+    plainPattern(`${wall.getUTCMinutes()}`, `${wall.getUTCHours()}`),
+  );
   const hour = walls[1]!.getUTCHours();
   return [
     ...fixed,
@@ -29,38 +55,53 @@ function patternsAround({ at, before, after }: Transition): PlainPattern[] {
   ];
 }
 
-it("every pattern fires as the published rule says around every transition from 2020 to 2037", { timeout: 1_800_000 }, () => {
-  const zones = fullFigures ? Intl.supportedValuesOf("timeZone") : QUICK_ZONES;
-  const wrong: string[] = [];
-  let transitions = 0;
-  let compared = 0;
-  for (const zone of zones) {
-    const ofZone = transitionsOf(zone, FROM, TO);
-    for (const [index, transition] of ofZone.entries()) {
-      // A zone's transitions are far apart, or the window would have to know of both.
-      expect(index === 0 || transition.at - ofZone[index - 1]!.at > 2 * REACH, `${zone} has two transitions close together`).toBe(true);
-      transitions += 1;
-      for (const pattern of patternsAround(transition)) {
-        const expected = firesAround(pattern, transition, REACH);
-        const found: number[] = [];
-        const calculator = cronCalculator(pattern.text, zone);
-        for (
-          let slot = calculator.next(transition.at - REACH - 1_000);
-          slot !== undefined && slot <= transition.at + REACH;
-          slot = calculator.next(slot)
-        )
-          found.push(slot);
-        compared += expected.length;
-        if (JSON.stringify(found) === JSON.stringify(expected)) continue;
-        const odd = [...found.filter((slot) => !expected.includes(slot)), ...expected.filter((slot) => !found.includes(slot))];
-        wrong.push(
-          `${pattern.text} in ${zone} at ${new Date(transition.at).toISOString()}: ${odd.map((slot) => new Date(slot).toISOString()).join(" ")}`,
-        );
+it(
+  "every pattern fires as the published rule says around every transition from 2020 to 2037",
+  { timeout: 1_800_000 },
+  () => {
+    const zones = fullFigures ? Intl.supportedValuesOf("timeZone") : QUICK_ZONES;
+    const wrong: string[] = [];
+    let transitions = 0;
+    let compared = 0;
+    for (const zone of zones) {
+      const ofZone = transitionsOf(zone, FROM, TO);
+      for (const [index, transition] of ofZone.entries()) {
+        // A zone's transitions are far apart, or the window would have to know of both.
+        expect(
+          index === 0 || transition.at - ofZone[index - 1]!.at > 2 * REACH,
+          `${zone} has two transitions close together`,
+        ).toBe(true);
+        transitions += 1;
+        for (const pattern of patternsAround(transition)) {
+          const expected = firesAround(pattern, transition, REACH);
+          const found: number[] = [];
+          const calculator = cronCalculator(pattern.text, zone);
+          for (
+            let slot = calculator.next(transition.at - REACH - 1_000);
+            slot !== undefined && slot <= transition.at + REACH;
+            slot = calculator.next(slot)
+          )
+            found.push(slot);
+          compared += expected.length;
+          if (JSON.stringify(found) === JSON.stringify(expected)) continue;
+          const odd = [
+            ...found.filter((slot) => !expected.includes(slot)),
+            ...expected.filter((slot) => !found.includes(slot)),
+          ];
+          wrong.push(
+            `${pattern.text} in ${zone} at ${new Date(transition.at).toISOString()}: ${odd.map((slot) => new Date(slot).toISOString()).join(" ")}`,
+          );
+        }
       }
     }
-  }
-  const differing = new Set(wrong.map((one) => one.slice(one.indexOf(" in ")))).size;
-  reached(17, `transitions in ${zones.length} zones that agree with brute force (${compared} slots)`, transitions - differing, transitions);
-  expect(wrong).toEqual([]);
-  expect(transitions).toBeGreaterThan(fullFigures ? 4_500 : 20);
-});
+    const differing = new Set(wrong.map((one) => one.slice(one.indexOf(" in ")))).size;
+    reached(
+      17,
+      `transitions in ${zones.length} zones that agree with brute force (${compared} slots)`,
+      transitions - differing,
+      transitions,
+    );
+    expect(wrong).toEqual([]);
+    expect(transitions).toBeGreaterThan(fullFigures ? 4_500 : 20);
+  },
+);

@@ -1,4 +1,7 @@
-/** Promise 6: out of blocks, of inodes or of descriptors nothing is acknowledged or fired unrecorded, and scheduling goes on by itself once there is room. */
+/**
+ * Promise 6: out of blocks, of inodes or of descriptors nothing is acknowledged or fired
+ * unrecorded, and scheduling goes on by itself once there is room.
+ */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -6,7 +9,13 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { awaitSight, linesOf } from "../support/await-event.ts";
 import { orchd, startDaemon, type Daemon } from "../support/daemon.ts";
 import { canMount, hasProgram, reached, trials } from "../support/figures.ts";
-import { outcomeOf, pipelineLedger, runsOf, undecidedSeconds, type PlainRun } from "../support/ledgers.ts";
+import {
+  outcomeOf,
+  pipelineLedger,
+  runsOf,
+  undecidedSeconds,
+  type PlainRun,
+} from "../support/ledgers.ts";
 import { buildPlanted, type Plant } from "../support/program.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 
@@ -57,7 +66,10 @@ function fillInodes(folder: string): void {
 
 /** A root whose runs lie on a small file system of their own. */
 function smallRoot(options: string): { readonly root: TempRoot; readonly runs: string } {
-  const root = tempRoot({ "schedules/tick.yaml": TICK, "orchd.yaml": "drainPeriod: 500ms\ngracePeriod: 500ms\n" });
+  const root = tempRoot({
+    "schedules/tick.yaml": TICK,
+    "orchd.yaml": "drainPeriod: 500ms\ngracePeriod: 500ms\n",
+  });
   const runs = join(root.root, "small");
   mkdirSync(runs);
   execFileSync("mount", ["-t", "tmpfs", "-o", options, "tmpfs", runs]);
@@ -66,8 +78,8 @@ function smallRoot(options: string): { readonly root: TempRoot; readonly runs: s
 }
 
 /**
- * Leaves a process so many descriptors: the limit is on their numbers, of which lower ones may be free. The soft limit alone: lowering the hard one cannot
- * be taken back by everybody.
+ * Leaves a process so many descriptors: the limit is on their numbers, of which lower ones may be
+ * free. The soft limit alone: lowering the hard one cannot be taken back by everybody.
  */
 function leaveDescriptors({ pid }: Daemon, left: number): void {
   const held = new Set(readdirSync(`/proc/${pid}/fd`).map(Number));
@@ -81,20 +93,32 @@ async function giveDescriptors(daemon: Daemon): Promise<void> {
   const there = spawnSync("prlimit", [`--pid=${daemon.pid}`, "--nofile=512:"]).status === 0;
   if (there) return;
   await daemon.ended;
-  expect.fail(`the daemon ended for want of descriptors; its log says ${daemon.stderr().slice(-3_000)}`);
+  expect.fail(
+    `the daemon ended for want of descriptors; its log says ${daemon.stderr().slice(-3_000)}`,
+  );
 }
 
 /** Runs that have ended. */
 function finished(runs: string): number {
-  return linesOf(join(runs, "tick/pipeline.jsonl")).filter((line) => line.type === "run.finished").length;
+  return linesOf(join(runs, "tick/pipeline.jsonl")).filter((line) => line.type === "run.finished")
+    .length;
 }
 
-/** A pipeline whose code is edited each time that something is short. @returns what edits it, and what it was taken for */
-function edited(root: TempRoot, runs: string): { readonly edit: () => void; readonly taken: () => string[] } {
+/**
+ * A pipeline whose code is edited each time that something is short. @returns what edits it, and
+ * what it was taken for
+ */
+function edited(
+  root: TempRoot,
+  runs: string,
+): { readonly edit: () => void; readonly taken: () => string[] } {
   let edits = 0;
   const edit = (): void => {
     edits += 1;
-    writeFileSync(join(root.schedules, "steps.mjs"), `export const step = () => ${edits}; // ${"x".repeat(100_000)}\n`);
+    writeFileSync(
+      join(root.schedules, "steps.mjs"),
+      `export const step = () => ${edits}; // ${"x".repeat(100_000)}\n`,
+    );
   };
   edit();
   writeFileSync(join(root.schedules, "edited.yaml"), "steps: { a: { uses: ./steps.mjs#step } }\n");
@@ -105,15 +129,22 @@ function edited(root: TempRoot, runs: string): { readonly edit: () => void; read
   return { edit, taken };
 }
 
-/** What is wrong where every slot is to be decided once, every run that was told is to be there and run once, and every ledger whole. */
+/**
+ * What is wrong where every slot is to be decided once, every run that was told is to be there and
+ * run once, and every ledger whole.
+ */
 async function faultsIn(root: TempRoot, runs: string): Promise<string[]> {
   const there = runsOf(runs, "tick");
   const told = pipelineLedger(runs, "tick").flatMap((line) =>
     line.type === "slot.fired" || line.type === "slot.caught_up" ? [String(line["run"])] : [],
   );
   const lost = told.filter((run) => there.every((one) => one.run !== run));
-  const twice = there.filter((run) => run.lines.filter((line) => line.type === "step.started").length > 1);
-  const verified = (await orchd(root.root, "--runs", runs, "verify", "--json")).json<{ faults: unknown[] }>();
+  const twice = there.filter(
+    (run) => run.lines.filter((line) => line.type === "step.started").length > 1,
+  );
+  const verified = (await orchd(root.root, "--runs", runs, "verify", "--json")).json<{
+    faults: unknown[];
+  }>();
   return [
     ...undecidedSeconds(pipelineLedger(runs, "tick")),
     ...lost.map((run) => `${run} was told, and is not there`),
@@ -122,7 +153,10 @@ async function faultsIn(root: TempRoot, runs: string): Promise<string[]> {
   ];
 }
 
-/** Takes something away and gives it back, so many times; after each, runs end again within 30 s, and what else `healed` asks for. */
+/**
+ * Takes something away and gives it back, so many times; after each, runs end again within 30 s,
+ * and what else `healed` asks for.
+ */
 async function cycle(
   daemon: Daemon,
   runs: string,
@@ -152,7 +186,12 @@ describe.runIf(canMount())("a disk that fills up", () => {
   it("holds what waits and goes on by itself", { timeout: 1_800_000 }, async () => {
     const { root, runs } = smallRoot("size=4m");
     const { edit, taken } = edited(root, runs);
-    const daemon = await startDaemon({ root: root.root, arguments: ["--runs", runs], env: { ORCHD_RUNS: runs }, ready: false });
+    const daemon = await startDaemon({
+      root: root.root,
+      arguments: ["--runs", runs],
+      env: { ORCHD_RUNS: runs },
+      ready: false,
+    });
     const cycles = trials(1, 50);
     const resumed = await cycle(
       daemon,
@@ -169,14 +208,29 @@ describe.runIf(canMount())("a disk that fills up", () => {
     reached(6, "times that scheduling went on after a full disk", resumed, cycles);
     // Told to end while nothing can be written, it ends, and every ledger is whole.
     fill(join(runs, "filler"));
-    await awaitSight(runs, () => (daemon.stderr().includes("the disk is full") ? true : undefined), "a word about the full disk", 30_000);
+    await awaitSight(
+      runs,
+      () => (daemon.stderr().includes("the disk is full") ? true : undefined),
+      "a word about the full disk",
+      30_000,
+    );
     await new Promise((resolve) => setTimeout(resolve, 1_500));
     await daemon.end();
     rmSync(join(runs, "filler"));
     // What was told and given up is the next daemon's to do.
     const before = finished(runs);
-    const next = await startDaemon({ root: root.root, arguments: ["--runs", runs], env: { ORCHD_RUNS: runs }, ready: false });
-    await awaitSight(runs, () => (finished(runs) > before ? true : undefined), "a run of the next daemon", 30_000);
+    const next = await startDaemon({
+      root: root.root,
+      arguments: ["--runs", runs],
+      env: { ORCHD_RUNS: runs },
+      ready: false,
+    });
+    await awaitSight(
+      runs,
+      () => (finished(runs) > before ? true : undefined),
+      "a run of the next daemon",
+      30_000,
+    );
     await next.end();
     expect(await faultsIn(root, runs)).toEqual([]);
   });
@@ -184,25 +238,40 @@ describe.runIf(canMount())("a disk that fills up", () => {
   it.each([
     ["no block", "size=4m", (runs: string) => fill(join(runs, ".filler"))],
     ["no inode", "size=64m,nr_inodes=4000", (runs: string) => fillInodes(join(runs, ".filler"))],
-  ])("is seen to lose what was to be written, where that does not wait though %s is left", { timeout: 120_000 }, async (_what, options, take) => {
-    const { root, runs } = smallRoot(options);
-    const program = await buildPlanted("impatient-daemon", IMPATIENT);
-    const daemon = await startDaemon({ root: root.root, program, arguments: ["--runs", runs], env: { ORCHD_RUNS: runs }, ready: false });
-    await cycle(
-      daemon,
-      runs,
-      1,
-      () => take(runs),
-      () => rmSync(join(runs, ".filler"), { recursive: true }),
-    );
-    await daemon.kill();
-    expect((await faultsIn(root, runs)).join()).toContain("was told, and is not there");
-  });
+  ])(
+    "is seen to lose what was to be written, where that does not wait though %s is left",
+    { timeout: 120_000 },
+    async (_what, options, take) => {
+      const { root, runs } = smallRoot(options);
+      const program = await buildPlanted("impatient-daemon", IMPATIENT);
+      const daemon = await startDaemon({
+        root: root.root,
+        program,
+        arguments: ["--runs", runs],
+        env: { ORCHD_RUNS: runs },
+        ready: false,
+      });
+      await cycle(
+        daemon,
+        runs,
+        1,
+        () => take(runs),
+        () => rmSync(join(runs, ".filler"), { recursive: true }),
+      );
+      await daemon.kill();
+      expect((await faultsIn(root, runs)).join()).toContain("was told, and is not there");
+    },
+  );
 
   it("and one that has no inode left", { timeout: 1_800_000 }, async () => {
     const { root, runs } = smallRoot("size=64m,nr_inodes=4000");
     const { edit, taken } = edited(root, runs);
-    const daemon = await startDaemon({ root: root.root, arguments: ["--runs", runs], env: { ORCHD_RUNS: runs }, ready: false });
+    const daemon = await startDaemon({
+      root: root.root,
+      arguments: ["--runs", runs],
+      env: { ORCHD_RUNS: runs },
+      ready: false,
+    });
     const cycles = trials(1, 20);
     const resumed = await cycle(
       daemon,
@@ -222,52 +291,96 @@ describe.runIf(canMount())("a disk that fills up", () => {
   });
 });
 
-it.runIf(hasProgram("prlimit"))("a daemon that has no descriptor left holds what waits and goes on by itself", { timeout: 1_800_000 }, async () => {
-  const root = tempRoot({ "schedules/tick.yaml": TICK, "orchd.yaml": "drainPeriod: 500ms\ngracePeriod: 500ms\n", "schedules/steps/first.mjs": "" });
-  const daemon = await startDaemon({ root: root.root });
-  const told = (): number => daemon.log().filter(({ msg }) => String(msg).includes("may open no more files")).length;
-  const cycles = trials(3, 20);
-  let [cycled, toldBefore, wentWithout] = [0, 0, 0];
-  const resumed = await cycle(
-    daemon,
-    root.runs,
-    cycles,
-    () => {
-      toldBefore = told();
-      // How many are left decides which call is the first to go without.
-      leaveDescriptors(daemon, cycled % 4);
-      writeFileSync(join(root.schedules, `steps/s${cycled}.mjs`), `export default () => "${"x".repeat(100_000)}";\n`);
-      writeFileSync(join(root.schedules, `new${cycled}.yaml`), `steps: { a: { uses: ./steps/s${cycled}.mjs } }\n`);
-      writeFileSync(join(root.runs, `.orchd/requests/.ask${cycled}`), JSON.stringify({ type: "submit", pipeline: `new${cycled}` }));
-      renameSync(join(root.runs, `.orchd/requests/.ask${cycled}`), join(root.runs, `.orchd/requests/ask${cycled}.json`));
-      cycled += 1;
-    },
-    () => {
-      if (told() > toldBefore) wentWithout += 1;
-      return giveDescriptors(daemon);
-    },
-  );
-  // What was dropped and asked for meanwhile was loaded and done, as it would have been before.
-  const ended = (): PlainRun[] => Array.from({ length: cycles }, (_, n) => runsOf(root.runs, `new${n}`)).flat();
-  await awaitSight(
-    root.runs,
-    () => (ended().filter((run) => outcomeOf(run) !== undefined).length === cycles ? true : undefined),
-    () => `${cycles} runs that were asked for meanwhile; ${ended().length} have begun`,
-    30_000,
-  );
-  expect([...ended(), ...runsOf(root.runs, "tick")].map(outcomeOf).filter((outcome) => outcome !== undefined && outcome !== "completed")).toEqual([]);
-  expect(wentWithout, "times that something waited for a descriptor").toBeGreaterThanOrEqual(cycles / 2);
-  expect(daemon.log().filter(({ msg }) => String(msg).startsWith("the drop folder")).length, "words about the drop folder").toBeLessThan(20 * cycles);
-  reached(6, `times that scheduling went on after there was no descriptor (${wentWithout} times something waited for one)`, resumed, cycles);
-  expect((await daemon.end()).status).toBe(0);
-  expect(await faultsIn(root, root.runs)).toEqual([]);
-});
+it.runIf(hasProgram("prlimit"))(
+  "a daemon that has no descriptor left holds what waits and goes on by itself",
+  { timeout: 1_800_000 },
+  async () => {
+    const root = tempRoot({
+      "schedules/tick.yaml": TICK,
+      "orchd.yaml": "drainPeriod: 500ms\ngracePeriod: 500ms\n",
+      "schedules/steps/first.mjs": "",
+    });
+    const daemon = await startDaemon({ root: root.root });
+    const told = (): number =>
+      daemon.log().filter(({ msg }) => String(msg).includes("may open no more files")).length;
+    const cycles = trials(3, 20);
+    let [cycled, toldBefore, wentWithout] = [0, 0, 0];
+    const resumed = await cycle(
+      daemon,
+      root.runs,
+      cycles,
+      () => {
+        toldBefore = told();
+        // How many are left decides which call is the first to go without.
+        leaveDescriptors(daemon, cycled % 4);
+        writeFileSync(
+          join(root.schedules, `steps/s${cycled}.mjs`),
+          `export default () => "${"x".repeat(100_000)}";\n`,
+        );
+        writeFileSync(
+          join(root.schedules, `new${cycled}.yaml`),
+          `steps: { a: { uses: ./steps/s${cycled}.mjs } }\n`,
+        );
+        writeFileSync(
+          join(root.runs, `.orchd/requests/.ask${cycled}`),
+          JSON.stringify({ type: "submit", pipeline: `new${cycled}` }),
+        );
+        renameSync(
+          join(root.runs, `.orchd/requests/.ask${cycled}`),
+          join(root.runs, `.orchd/requests/ask${cycled}.json`),
+        );
+        cycled += 1;
+      },
+      () => {
+        if (told() > toldBefore) wentWithout += 1;
+        return giveDescriptors(daemon);
+      },
+    );
+    // What was dropped and asked for meanwhile was loaded and done, as it would have been before.
+    const ended = (): PlainRun[] =>
+      Array.from({ length: cycles }, (_, n) => runsOf(root.runs, `new${n}`)).flat();
+    await awaitSight(
+      root.runs,
+      () =>
+        ended().filter((run) => outcomeOf(run) !== undefined).length === cycles ? true : undefined,
+      () => `${cycles} runs that were asked for meanwhile; ${ended().length} have begun`,
+      30_000,
+    );
+    expect(
+      [...ended(), ...runsOf(root.runs, "tick")]
+        .map(outcomeOf)
+        .filter((outcome) => outcome !== undefined && outcome !== "completed"),
+    ).toEqual([]);
+    expect(wentWithout, "times that something waited for a descriptor").toBeGreaterThanOrEqual(
+      cycles / 2,
+    );
+    expect(
+      daemon.log().filter(({ msg }) => String(msg).startsWith("the drop folder")).length,
+      "words about the drop folder",
+    ).toBeLessThan(20 * cycles);
+    reached(
+      6,
+      `times that scheduling went on after there was no descriptor (${wentWithout} times something waited for one)`,
+      resumed,
+      cycles,
+    );
+    expect((await daemon.end()).status).toBe(0);
+    expect(await faultsIn(root, root.runs)).toEqual([]);
+  },
+);
 
-it.runIf(hasProgram("prlimit"))("and is seen to end of it, where a missing descriptor is not waited for", { timeout: 30_000 }, async () => {
-  const root = tempRoot({ "schedules/tick.yaml": TICK });
-  const daemon = await startDaemon({ root: root.root, program: await buildPlanted("unforgiving-daemon", UNFORGIVING) });
-  await awaitSight(root.runs, () => (finished(root.runs) >= 1 ? true : undefined), "a first run");
-  leaveDescriptors(daemon, 0);
-  expect((await daemon.ended).status).not.toBe(0);
-  expect(daemon.stderr()).toContain("EMFILE");
-});
+it.runIf(hasProgram("prlimit"))(
+  "and is seen to end of it, where a missing descriptor is not waited for",
+  { timeout: 30_000 },
+  async () => {
+    const root = tempRoot({ "schedules/tick.yaml": TICK });
+    const daemon = await startDaemon({
+      root: root.root,
+      program: await buildPlanted("unforgiving-daemon", UNFORGIVING),
+    });
+    await awaitSight(root.runs, () => (finished(root.runs) >= 1 ? true : undefined), "a first run");
+    leaveDescriptors(daemon, 0);
+    expect((await daemon.ended).status).not.toBe(0);
+    expect(daemon.stderr()).toContain("EMFILE");
+  },
+);

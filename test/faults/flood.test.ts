@@ -1,4 +1,7 @@
-/** Promise 34: a step that prints a gigabyte harms nobody: the daemon and the runner grow by 64 MiB each at most, and one line tells what was dropped. */
+/**
+ * Promise 34: a step that prints a gigabyte harms nobody: the daemon and the runner grow by 64 MiB
+ * each at most, and one line tells what was dropped.
+ */
 import { readFileSync, statSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { awaitSight, linesOf } from "../support/await-event.ts";
@@ -25,7 +28,9 @@ const QUICK = new Set(["a module that never yields", "a child of a module", "a s
 
 const rssMib = (pid: number): number => {
   try {
-    return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) / 1024;
+    return (
+      Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) / 1024
+    );
   } catch {
     return 0;
   }
@@ -49,12 +54,15 @@ export const child = async () => { console.log("first"); await once(spawn("sh", 
       });
       const daemon = await startDaemon({ root: root.root });
       expect((await orchd(root.root, "run", "warm", "--wait")).status).toBe(0);
-      const runner = childrenOf(daemon.pid).find((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("runner.js"));
+      const runner = childrenOf(daemon.pid).find((pid) =>
+        readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("runner.js"),
+      );
       const pids = [daemon.pid, runner!];
       const before = pids.map(rssMib);
       const most = [0, 0];
       const watch = setInterval(() => {
-        for (const [index, pid] of pids.entries()) most[index] = Math.max(most[index]!, rssMib(pid) - before[index]!);
+        for (const [index, pid] of pids.entries())
+          most[index] = Math.max(most[index]!, rssMib(pid) - before[index]!);
       }, 20);
       await orchd(root.root, "run", "flood");
       const done = await awaitSight(
@@ -70,10 +78,17 @@ export const child = async () => { console.log("first"); await once(spawn("sh", 
       const lines = linesOf(log);
       expect(lines[0]).toMatchObject({ stream: "stdout", line: "first" });
       expect(lines.filter((line) => line["stream"] === "orchd")).toEqual([
-        expect.objectContaining({ line: expect.stringMatching(/longer than 8 MiB.*dropped/) as string }),
+        expect.objectContaining({
+          line: expect.stringMatching(/longer than 8 MiB.*dropped/) as string,
+        }),
       ]);
       for (const [index, name] of ["the daemon", "the runner"].entries())
-        reached(34, `MiB (at most ${GROWTH_MIB}) by which ${name} grew for ${SIZE} MiB from ${what}`, Math.round(most[index]!), GROWTH_MIB);
+        reached(
+          34,
+          `MiB (at most ${GROWTH_MIB}) by which ${name} grew for ${SIZE} MiB from ${what}`,
+          Math.round(most[index]!),
+          GROWTH_MIB,
+        );
       expect(Math.max(...most)).toBeLessThan(GROWTH_MIB);
     },
   );

@@ -1,4 +1,7 @@
-/** Promise 23: a forced stop ends a run within the grace period and two seconds, whatever its step does, and nothing of it lives on. */
+/**
+ * Promise 23: a forced stop ends a run within the grace period and two seconds, whatever its step
+ * does, and nothing of it lives on.
+ */
 import { describe, expect, it } from "vitest";
 import { awaitLine, awaitSight } from "../support/await-event.ts";
 import { orchd, startDaemon } from "../support/daemon.ts";
@@ -63,13 +66,21 @@ export const blocked = () => { console.log("up"); execSync("sleep 3600"); };`,
           () => (processesWith(run).length === 0 ? true : undefined),
           () => `an end of ${processesWith(run).join(", ")} of ${run}`,
         );
-        if (finished["status"] !== "stopped") faults.push(`${run} ended ${String(finished["status"])}`);
-        else if (afterForce > GRACE_MS + 2_000) faults.push(`${run} took ${afterForce} ms (${took} in all)`);
-        else if (stop.status !== 0 && !/ended already/.test(stop.stderr)) faults.push(`${run}: ${stop.stderr}`);
+        if (finished["status"] !== "stopped")
+          faults.push(`${run} ended ${String(finished["status"])}`);
+        else if (afterForce > GRACE_MS + 2_000)
+          faults.push(`${run} took ${afterForce} ms (${took} in all)`);
+        else if (stop.status !== 0 && !/ended already/.test(stop.stderr))
+          faults.push(`${run}: ${stop.stderr}`);
         else good += 1;
       }
     }
-    reached(23, `forced stops within the grace period and 2 s, without survivors`, good, rounds * names.length);
+    reached(
+      23,
+      `forced stops within the grace period and 2 s, without survivors`,
+      good,
+      rounds * names.length,
+    );
     expect(faults).toEqual([]);
   });
 
@@ -81,23 +92,37 @@ export const blocked = () => { console.log("up"); execSync("sleep 3600"); };`,
       "orchd.yaml": `gracePeriod: ${GRACE_MS}ms\n`,
     });
     await startDaemon({ root: root.root });
-    const ask = async (pipeline: string): Promise<string> => (await orchd(root.root, "run", pipeline, "--json")).json<{ run: string }>().run;
-    const ledgerOf = (pipeline: string, run: string): string => runsOf(root.runs, pipeline).find((one) => one.run === run)!.path;
+    const ask = async (pipeline: string): Promise<string> =>
+      (await orchd(root.root, "run", pipeline, "--json")).json<{ run: string }>().run;
+    const ledgerOf = (pipeline: string, run: string): string =>
+      runsOf(root.runs, pipeline).find((one) => one.run === run)!.path;
     const first = await ask("queue");
-    await awaitLine(ledgerOf("queue", first).replace(/\.jsonl$/, ".log"), (line) => line["line"] === "up");
+    await awaitLine(
+      ledgerOf("queue", first).replace(/\.jsonl$/, ".log"),
+      (line) => line["line"] === "up",
+    );
     const waiting = await ask("queue");
     await awaitLine(ledgerOf("queue", waiting), (line) => line.type === "run.queued");
     expect((await orchd(root.root, "stop", waiting)).status).toBe(0);
-    expect(await awaitLine(ledgerOf("queue", waiting), (line) => line.type === "run.finished")).toMatchObject({ status: "stopped" });
+    expect(
+      await awaitLine(ledgerOf("queue", waiting), (line) => line.type === "run.finished"),
+    ).toMatchObject({ status: "stopped" });
     const lines = runsOf(root.runs, "queue")
       .find((one) => one.run === waiting)!
       .lines.map((line) => line.type);
     expect(lines).not.toContain("run.started");
     const starting = await ask("start");
-    await awaitLine(ledgerOf("start", starting).replace(/\.jsonl$/, ".log"), (line) => line["line"] === "up");
+    await awaitLine(
+      ledgerOf("start", starting).replace(/\.jsonl$/, ".log"),
+      (line) => line["line"] === "up",
+    );
     expect((await orchd(root.root, "stop", starting, "--force")).status).toBe(0);
-    expect(await awaitLine(ledgerOf("start", starting), (line) => line.type === "run.finished")).toMatchObject({ status: "stopped" });
-    expect(runsOf(root.runs, "start")[0]!.lines.some((line) => line.type === "step.started")).toBe(false);
+    expect(
+      await awaitLine(ledgerOf("start", starting), (line) => line.type === "run.finished"),
+    ).toMatchObject({ status: "stopped" });
+    expect(runsOf(root.runs, "start")[0]!.lines.some((line) => line.type === "step.started")).toBe(
+      false,
+    );
     expect((await orchd(root.root, "stop", first, "--force")).status).toBe(0);
   });
 });

@@ -1,4 +1,7 @@
-/** Promises 18, 20 and 35: hostile cron texts, bursts of files, and mutants of pipeline files: an answer each, and soon. */
+/**
+ * Promises 18, 20 and 35: hostile cron texts, bursts of files, and mutants of pipeline files: an
+ * answer each, and soon.
+ */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -52,7 +55,9 @@ const FIELDS = [
 it("answers every cron text within 50 ms", { timeout: 1_800_000 }, () => {
   const field = fc.oneof(
     fc.constantFrom(...FIELDS),
-    fc.array(fc.constantFrom(...FIELDS), { minLength: 1, maxLength: 40 }).map((parts) => parts.join(",")),
+    fc
+      .array(fc.constantFrom(...FIELDS), { minLength: 1, maxLength: 40 })
+      .map((parts) => parts.join(",")),
     fc.string({ maxLength: 12 }),
   );
   const text = fc.oneof(
@@ -60,7 +65,8 @@ it("answers every cron text within 50 ms", { timeout: 1_800_000 }, () => {
     fc.string({ maxLength: 400 }),
   );
   const texts = fc.sample(text, trials(3_000, 100_000));
-  // What this machine takes for one text when something else has the core is not the text's doing: a slow one is asked again.
+  // What this machine takes for one text when something else has the core is not the text's doing:
+  // a slow one is asked again.
   const slow = texts.filter((one) => [1, 2, 3].every(() => timed(() => checkCron(one)) > 50));
   reached(18, "hostile cron texts answered within 50 ms", texts.length - slow.length, texts.length);
   expect(slow).toEqual([]);
@@ -86,62 +92,74 @@ steps:
   again: { <<: *read, after: shell }
 `;
 
-it("answers every mutant of a pipeline file with a pipeline or sentences", { timeout: 1_800_000 }, async () => {
-  onTestFinished(stopBundler);
-  const root = loader({});
-  const piece = fc.oneof(
-    fc.string({ maxLength: 4 }),
-    fc.constantFrom(
-      "{",
-      "[",
-      "}",
-      "]",
-      "&a ",
-      "*a",
-      "*read",
-      "!!x ",
-      "? ",
-      "- ",
-      ": ",
-      "\t",
-      "%",
-      "<<: *read",
-      "|",
-      ">",
-      "'",
-      '"',
-      "\0",
-      "\u2028",
-      "__proto__: ",
-      "constructor: ",
-      "1e999",
-      "-1",
-      "null",
-      "${params.",
-      "${run.id}",
-      "[".repeat(100),
-      "\n  ",
-    ),
-  );
-  const mutation = fc.tuple(fc.nat({ max: GOOD.length }), fc.nat({ max: 8 }), piece);
-  const mutants = fc.sample(fc.array(mutation, { minLength: 1, maxLength: 4 }), trials(300, 10_000));
-  const bad: string[] = [];
-  for (const mutations of mutants) {
-    const text = mutations.reduce((one, [at, cut, put]) => one.slice(0, at) + put + one.slice(at + cut), GOOD);
-    writeFileSync(join(root.schedules, "m.yaml"), text);
-    const before = performance.now();
-    try {
-      const result = await root.load("m.yaml");
-      const sentences = result.ok ? [] : result.errors.map(formatProblem);
-      const sound = (result.ok || sentences.length > 0) && sentences.every((sentence) => !/[\u0000-\u001f\u007f-\u009f]/.test(sentence));
-      if (!sound || performance.now() - before > 2_000) bad.push(text);
-    } catch (error) {
-      bad.push(`${String(error)}\n${text}`);
+it(
+  "answers every mutant of a pipeline file with a pipeline or sentences",
+  { timeout: 1_800_000 },
+  async () => {
+    onTestFinished(stopBundler);
+    const root = loader({});
+    const piece = fc.oneof(
+      fc.string({ maxLength: 4 }),
+      fc.constantFrom(
+        "{",
+        "[",
+        "}",
+        "]",
+        "&a ",
+        "*a",
+        "*read",
+        "!!x ",
+        "? ",
+        "- ",
+        ": ",
+        "\t",
+        "%",
+        "<<: *read",
+        "|",
+        ">",
+        "'",
+        '"',
+        "\0",
+        "\u2028",
+        "__proto__: ",
+        "constructor: ",
+        "1e999",
+        "-1",
+        "null",
+        "${params.",
+        "${run.id}",
+        "[".repeat(100),
+        "\n  ",
+      ),
+    );
+    const mutation = fc.tuple(fc.nat({ max: GOOD.length }), fc.nat({ max: 8 }), piece);
+    const mutants = fc.sample(
+      fc.array(mutation, { minLength: 1, maxLength: 4 }),
+      trials(300, 10_000),
+    );
+    const bad: string[] = [];
+    for (const mutations of mutants) {
+      const text = mutations.reduce(
+        (one, [at, cut, put]) => one.slice(0, at) + put + one.slice(at + cut),
+        GOOD,
+      );
+      writeFileSync(join(root.schedules, "m.yaml"), text);
+      const before = performance.now();
+      try {
+        const result = await root.load("m.yaml");
+        const sentences = result.ok ? [] : result.errors.map(formatProblem);
+        const sound =
+          (result.ok || sentences.length > 0) &&
+          sentences.every((sentence) => !/[\u0000-\u001f\u007f-\u009f]/.test(sentence));
+        if (!sound || performance.now() - before > 2_000) bad.push(text);
+      } catch (error) {
+        bad.push(`${String(error)}\n${text}`);
+      }
     }
-  }
-  reached(35, "mutants of a pipeline file answered", mutants.length - bad.length, mutants.length);
-  expect(bad.slice(0, 3)).toEqual([]);
-});
+    reached(35, "mutants of a pipeline file answered", mutants.length - bad.length, mutants.length);
+    expect(bad.slice(0, 3)).toEqual([]);
+  },
+);
 
 it("misses no file of a burst", { timeout: 600_000 }, async () => {
   const { schedules } = tempRoot();
@@ -159,9 +177,15 @@ it("misses no file of a burst", { timeout: 600_000 }, async () => {
   let all = (): void => undefined;
   const complete = new Promise<void>((resolve) => (all = resolve));
   await folder.start();
-  for (let index = 0; index < count; index += 1) writeFileSync(join(schedules, `p${index}.yaml`), "steps: {}\n");
+  for (let index = 0; index < count; index += 1)
+    writeFileSync(join(schedules, `p${index}.yaml`), "steps: {}\n");
   const since = performance.now();
   await complete;
-  reached(20, `files of a burst seen, ${Math.round(performance.now() - since)} ms after the last`, seen.size, count);
+  reached(
+    20,
+    `files of a burst seen, ${Math.round(performance.now() - since)} ms after the last`,
+    seen.size,
+    count,
+  );
   expect(performance.now() - since).toBeLessThan(15_000);
 });

@@ -1,4 +1,7 @@
-/** Promises 31 and 35: names that would leave their folder, and mutants of requests; an answer each, and nothing outside the folder. */
+/**
+ * Promises 31 and 35: names that would leave their folder, and mutants of requests; an answer each,
+ * and nothing outside the folder.
+ */
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join, resolve, sep } from "node:path";
 import fc from "fast-check";
@@ -30,14 +33,37 @@ const PIECES = [
   "p@",
   "@",
   "20261123T020000Z",
-].concat(["-m", "-r1", ".weekly", "‥", "．．／", "\u202e", "$(touch x)", "`x`", ";", "*", "CON", "x".repeat(300), " ", "-", "--force", "__proto__"]);
+].concat([
+  "-m",
+  "-r1",
+  ".weekly",
+  "‥",
+  "．．／",
+  "\u202e",
+  "$(touch x)",
+  "`x`",
+  ";",
+  "*",
+  "CON",
+  "x".repeat(300),
+  " ",
+  "-",
+  "--force",
+  "__proto__",
+]);
 const name = fc.oneof(
-  { weight: 4, arbitrary: fc.array(fc.constantFrom(...PIECES), { minLength: 1, maxLength: 5 }).map((pieces) => pieces.join("")) },
+  {
+    weight: 4,
+    arbitrary: fc
+      .array(fc.constantFrom(...PIECES), { minLength: 1, maxLength: 5 })
+      .map((pieces) => pieces.join("")),
+  },
   fc.string({ maxLength: 20 }),
 );
 const NAMES = [...new Set(fc.sample(name, { numRuns: 2_000, seed: SEED }))].slice(0, 500);
 
-const within = (folder: string, path: string): boolean => resolve(path) === path && path.startsWith(folder + sep);
+const within = (folder: string, path: string): boolean =>
+  resolve(path) === path && path.startsWith(folder + sep);
 
 it("no name leaves its folder: as a pipeline's, a run's or a request's", async () => {
   const root = tempRoot();
@@ -61,7 +87,8 @@ it("no name leaves its folder: as a pipeline's, a run's or a request's", async (
         if (!(error instanceof RangeError)) bad.push(`${JSON.stringify(one)}: ${String(error)}`);
         continue;
       }
-      if (!within(root.runs, made) || made.startsWith(store.requests)) bad.push(`${JSON.stringify(one)} leads to ${made}`);
+      if (!within(root.runs, made) || made.startsWith(store.requests))
+        bad.push(`${JSON.stringify(one)} leads to ${made}`);
     }
     for (const request of [
       { type: "pause", pipeline: one },
@@ -69,20 +96,33 @@ it("no name leaves its folder: as a pipeline's, a run's or a request's", async (
       { type: "rerun", run },
     ]) {
       const parsed = parseRequest(request);
-      if (parsed.ok && /[^a-zA-Z0-9@._-]|\.\./.test(one)) bad.push(`a request with ${JSON.stringify(one)} is taken`);
+      if (parsed.ok && /[^a-zA-Z0-9@._-]|\.\./.test(one))
+        bad.push(`a request with ${JSON.stringify(one)} is taken`);
     }
-    if (isRequestId(one) && !within(store.requests, join(store.requests, `${one}.json`))) bad.push(`request ${JSON.stringify(one)}`);
-    writeFileSync(join(files.schedules, "n.yaml"), `name: ${JSON.stringify(one)}\nsteps: { a: { run: "true" } }\n`);
+    if (isRequestId(one) && !within(store.requests, join(store.requests, `${one}.json`)))
+      bad.push(`request ${JSON.stringify(one)}`);
+    writeFileSync(
+      join(files.schedules, "n.yaml"),
+      `name: ${JSON.stringify(one)}\nsteps: { a: { run: "true" } }\n`,
+    );
     const loaded = await files.load("n.yaml");
-    if (loaded.ok && !within(root.runs, store.pipelineDir(loaded.loaded.name))) bad.push(`a file may be named ${JSON.stringify(one)}`);
+    if (loaded.ok && !within(root.runs, store.pipelineDir(loaded.loaded.name)))
+      bad.push(`a file may be named ${JSON.stringify(one)}`);
   }
-  reached(31, "hostile names in paths, requests and files", NAMES.length - bad.length, NAMES.length);
+  reached(
+    31,
+    "hostile names in paths, requests and files",
+    NAMES.length - bad.length,
+    NAMES.length,
+  );
   expect(bad.slice(0, 5)).toEqual([]);
 });
 
 it("no name on the command line makes a file", { timeout: 600_000 }, async () => {
   const root = tempRoot();
-  const names = NAMES.filter((one) => !one.includes("\0") && /[./\\]/.test(one) && !one.startsWith("-")).slice(0, trials(8, 150));
+  const names = NAMES.filter(
+    (one) => !one.includes("\0") && /[./\\]/.test(one) && !one.startsWith("-"),
+  ).slice(0, trials(8, 150));
   const bad: string[] = [];
   for (const [index, one] of names.entries()) {
     const words = [
@@ -103,10 +143,23 @@ it("no name on the command line makes a file", { timeout: 600_000 }, async () =>
 });
 
 const REQUESTS: readonly RequestInput[] = [
-  { type: "submit", pipeline: "p", params: { n: 1, deep: { a: [1, "two", null] } }, noCache: true, by: "cli:root" },
+  {
+    type: "submit",
+    pipeline: "p",
+    params: { n: 1, deep: { a: [1, "two", null] } },
+    noCache: true,
+    by: "cli:root",
+  },
   { type: "stop", run: "p@20261123T020000Z", mode: "graceful" },
   { type: "rerun", run: "p@20261123T020000Z", failed: true },
-  { type: "backfill", pipeline: "p", from: "2026-11-23T00:00:00Z", to: "2026-11-24T00:00:00Z", which: "missing", maxActive: 2 },
+  {
+    type: "backfill",
+    pipeline: "p",
+    from: "2026-11-23T00:00:00Z",
+    to: "2026-11-24T00:00:00Z",
+    which: "missing",
+    maxActive: 2,
+  },
 ];
 
 it("answers every mutant of a request with a request or a sentence", { timeout: 600_000 }, () => {
@@ -115,13 +168,33 @@ it("answers every mutant of a request with a request or a sentence", { timeout: 
   mkdirSync(folder, { recursive: true });
   const piece = fc.oneof(
     fc.string({ maxLength: 4 }),
-    fc.constantFrom("{", "}", "[", '"', ",", ":", "null", "1e999", "\0", '"__proto__":{"x":1},', "../", "-1", "[".repeat(500)),
+    fc.constantFrom(
+      "{",
+      "}",
+      "[",
+      '"',
+      ",",
+      ":",
+      "null",
+      "1e999",
+      "\0",
+      '"__proto__":{"x":1},',
+      "../",
+      "-1",
+      "[".repeat(500),
+    ),
   );
   const mutation = fc.tuple(fc.nat({ max: 160 }), fc.nat({ max: 8 }), piece);
-  const mutants = fc.sample(fc.tuple(fc.constantFrom(...REQUESTS), fc.array(mutation, { minLength: 1, maxLength: 4 })), trials(300, 10_000));
+  const mutants = fc.sample(
+    fc.tuple(fc.constantFrom(...REQUESTS), fc.array(mutation, { minLength: 1, maxLength: 4 })),
+    trials(300, 10_000),
+  );
   const bad: string[] = [];
   for (const [good, mutations] of mutants) {
-    const text = mutations.reduce((one, [at, cut, put]) => one.slice(0, at) + put + one.slice(at + cut), JSON.stringify(good));
+    const text = mutations.reduce(
+      (one, [at, cut, put]) => one.slice(0, at) + put + one.slice(at + cut),
+      JSON.stringify(good),
+    );
     writeFileSync(join(folder, "m.json"), text);
     try {
       const [read] = readRequests(folder, parseRequest);

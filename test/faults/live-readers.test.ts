@@ -1,4 +1,7 @@
-/** Promise 10: four readers follow a ledger while a thousand lines a second are written to it, and never see half a fact. */
+/**
+ * Promise 10: four readers follow a ledger while a thousand lines a second are written to it, and
+ * never see half a fact.
+ */
 import { spawn, type ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
@@ -28,26 +31,45 @@ function output(child: ChildProcess): Promise<string> {
   child.stdout!.setEncoding("utf8").on("data", (more: string) => (text += more));
   return new Promise((resolve, reject) => {
     child.on("error", reject);
-    child.on("close", (status) => (status === 0 ? resolve(text) : reject(new Error(`it ended with status ${String(status)}`))));
+    child.on("close", (status) =>
+      status === 0 ? resolve(text) : reject(new Error(`it ended with status ${String(status)}`)),
+    );
   });
 }
 
-/** Writes so many groups while readers follow. @returns how many lines there are, and what each reader saw of them */
-async function follow(groups: number, aSecond: number, planted: { readonly writer?: string; readonly reader?: string } = {}) {
+/**
+ * Writes so many groups while readers follow. @returns how many lines there are, and what each
+ * reader saw of them
+ */
+async function follow(
+  groups: number,
+  aSecond: number,
+  planted: { readonly writer?: string; readonly reader?: string } = {},
+) {
   const path = join(tempRoot().root, "2026-11", "run.jsonl");
   const words = (word: string | undefined): string[] => (word === undefined ? [] : [word]);
   const readers = Array.from({ length: READERS }, () =>
-    spawn(process.execPath, [follower, path, ...words(planted.reader)], { stdio: ["pipe", "pipe", "inherit"] }),
+    spawn(process.execPath, [follower, path, ...words(planted.reader)], {
+      stdio: ["pipe", "pipe", "inherit"],
+    }),
   );
   const seen = readers.map(output);
-  const writing = spawn(process.execPath, [writer, path, String(groups), `a-second=${aSecond}`, ...words(planted.writer)], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  const writing = spawn(
+    process.execPath,
+    [writer, path, String(groups), `a-second=${aSecond}`, ...words(planted.writer)],
+    {
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
   await output(writing);
   for (const reader of readers) reader.stdin.end();
   const results = (await Promise.all(seen)).map((text) => JSON.parse(text) as Seen);
   const written = readWholeLedger(path).length;
-  return { written, results, good: results.filter(({ lines, faults }) => lines === written && faults.length === 0).length };
+  return {
+    written,
+    results,
+    good: results.filter(({ lines, faults }) => lines === written && faults.length === 0).length,
+  };
 }
 
 it("readers of a ledger that is being written see whole facts", { timeout: 600_000 }, async () => {
@@ -55,17 +77,31 @@ it("readers of a ledger that is being written see whole facts", { timeout: 600_0
   const groups = (trials(2, 60) * LINES_A_SECOND) / 2;
   const { written, results, good } = await follow(groups, LINES_A_SECOND / 2);
   const looks = results.reduce((sum, one) => sum + one.looks, 0);
-  reached(10, `readers of ${written} lines that saw each once and no fault, in ${looks} looks`, good, READERS);
+  reached(
+    10,
+    `readers of ${written} lines that saw each once and no fault, in ${looks} looks`,
+    good,
+    READERS,
+  );
   expect(results.flatMap(({ faults }) => faults)).toEqual([]);
   expect(good).toBe(READERS);
 });
 
-it("and no half one, though each write reaches the file in two pieces; without the rule of the line feed they do", { timeout: 120_000 }, async () => {
-  const { results, good } = await follow(60, 100, { writer: "torn" });
-  reached(10, "readers of a ledger whose writes come in two pieces that saw each line once and no fault", good, READERS);
-  expect(results.flatMap(({ faults }) => faults)).toEqual([]);
-  expect(good).toBe(READERS);
-  const without = await follow(60, 100, { writer: "torn", reader: "half-lines" });
-  expect(without.good).toBeLessThan(READERS);
-  expect(without.results.flatMap(({ faults }) => faults).join()).toContain("is no line");
-});
+it(
+  "and no half one, though each write reaches the file in two pieces; without the rule of the line feed they do",
+  { timeout: 120_000 },
+  async () => {
+    const { results, good } = await follow(60, 100, { writer: "torn" });
+    reached(
+      10,
+      "readers of a ledger whose writes come in two pieces that saw each line once and no fault",
+      good,
+      READERS,
+    );
+    expect(results.flatMap(({ faults }) => faults)).toEqual([]);
+    expect(good).toBe(READERS);
+    const without = await follow(60, 100, { writer: "torn", reader: "half-lines" });
+    expect(without.good).toBeLessThan(READERS);
+    expect(without.results.flatMap(({ faults }) => faults).join()).toContain("is no line");
+  },
+);

@@ -1,6 +1,8 @@
 /**
- * Promise 13 in bare processes: two to four of them race for the lock, round after round, with everything done to the holder and to its files that may happen.
- * Whoever has it writes to one ledger. What must be seen: the ledger is whole, and each writer's lines stand together, so that nobody wrote once another had begun.
+ * Promise 13 in bare processes: two to four of them race for the lock, round after round, with
+ * everything done to the holder and to its files that may happen. Whoever has it writes to one
+ * ledger. What must be seen: the ledger is whole, and each writer's lines stand together, so that
+ * nobody wrote once another had begun.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -42,9 +44,14 @@ class Round {
     this.#planted = planted;
   }
 
-  /** Starts so many at once, the last with a clock that is 11 s ahead. Gives those that have it and acted. */
+  /**
+   * Starts so many at once, the last with a clock that is 11 s ahead. Gives those that have it and
+   * acted.
+   */
   async compete(count: number): Promise<Contender[]> {
-    const all = Array.from({ length: count }, (_, index) => this.#start(index > 0 && index === count - 1));
+    const all = Array.from({ length: count }, (_, index) =>
+      this.#start(index > 0 && index === count - 1),
+    );
     const answers = await Promise.all(all.map(({ answer }) => answer));
     for (const answer of answers) expect(["held", "refused"]).toContain(answer);
     const acted = await Promise.all(all.map((one) => one.acted));
@@ -55,9 +62,14 @@ class Round {
     const who = `w${this.#all.length + 1}`;
     const env = {
       PATH: process.env["PATH"] ?? "",
-      ...(ahead && fakeTimeLibrary !== undefined ? { LD_PRELOAD: fakeTimeLibrary, FAKETIME: "+11s" } : {}),
+      ...(ahead && fakeTimeLibrary !== undefined
+        ? { LD_PRELOAD: fakeTimeLibrary, FAKETIME: "+11s" }
+        : {}),
     };
-    const child = spawn(process.execPath, [program, this.#runs, who, ...this.#planted], { env, stdio: ["ignore", "pipe", "inherit"] });
+    const child = spawn(process.execPath, [program, this.#runs, who, ...this.#planted], {
+      env,
+      stdio: ["ignore", "pipe", "inherit"],
+    });
     const words = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
     const next = async (): Promise<string> => String((await words.next()).value);
     const answer = next();
@@ -71,7 +83,8 @@ class Round {
   }
 
   remove(...names: readonly string[]): void {
-    for (const name of names) rmSync(join(this.#runs, ".orchd", name), { recursive: true, force: true });
+    for (const name of names)
+      rmSync(join(this.#runs, ".orchd", name), { recursive: true, force: true });
   }
 
   /** Waits for one more line by somebody who is at it. */
@@ -79,7 +92,11 @@ class Round {
     const path = join(this.#runs, "ledger.jsonl");
     const count = (): number => linesOf(path).filter((line) => line["who"] === who).length;
     const before = count();
-    await awaitSight(this.#runs, () => (count() > before ? true : undefined), `another line by ${who}`);
+    await awaitSight(
+      this.#runs,
+      () => (count() > before ? true : undefined),
+      `another line by ${who}`,
+    );
   }
 
   async kill(): Promise<void> {
@@ -87,16 +104,25 @@ class Round {
     await Promise.all(this.#all.map(({ ended }) => ended));
   }
 
-  /** Those who wrote, in the order of the ledger; one who wrote again after another stands there twice. */
+  /**
+   * Those who wrote, in the order of the ledger; one who wrote again after another stands there
+   * twice.
+   */
   writers(): string[] {
     const writers: string[] = [];
-    for (const line of readWholeLedger(join(this.#runs, "ledger.jsonl"))) if (writers.at(-1) !== line["who"]) writers.push(String(line["who"]));
+    for (const line of readWholeLedger(join(this.#runs, "ledger.jsonl")))
+      if (writers.at(-1) !== line["who"]) writers.push(String(line["who"]));
     return writers;
   }
 }
 
 /** While the holder is stopped, files are removed: nobody else acts before it has ended. */
-async function robbed(round: Round, holder: Contender, rivals: number, ...names: readonly string[]): Promise<Contender[]> {
+async function robbed(
+  round: Round,
+  holder: Contender,
+  rivals: number,
+  ...names: readonly string[]
+): Promise<Contender[]> {
   holder.child.kill("SIGSTOP");
   round.remove(...names);
   const others = await round.compete(rivals);
@@ -105,8 +131,14 @@ async function robbed(round: Round, holder: Contender, rivals: number, ...names:
   return [holder, ...others, ...(await round.compete(rivals))];
 }
 
-/** What is done to the one that holds the lock. Gives who is expected to have written, in this order. */
-const FAULTS: Record<string, (round: Round, holder: Contender, rivals: number) => Promise<Contender[]>> = {
+/**
+ * What is done to the one that holds the lock. Gives who is expected to have written, in this
+ * order.
+ */
+const FAULTS: Record<
+  string,
+  (round: Round, holder: Contender, rivals: number) => Promise<Contender[]>
+> = {
   "is killed": async (round, holder, rivals) => {
     holder.child.kill("SIGKILL");
     await holder.ended;
@@ -119,7 +151,8 @@ const FAULTS: Record<string, (round: Round, holder: Contender, rivals: number) =
     await round.goesOn(holder);
     return [holder, ...others];
   },
-  "is stopped, and its lock file removed": (round, holder, rivals) => robbed(round, holder, rivals, "daemon.lock"),
+  "is stopped, and its lock file removed": (round, holder, rivals) =>
+    robbed(round, holder, rivals, "daemon.lock"),
   "has its lock file removed": async (round, holder, rivals) => {
     round.remove("daemon.lock");
     const others = await round.compete(rivals);
@@ -133,7 +166,8 @@ const FAULTS: Record<string, (round: Round, holder: Contender, rivals: number) =
     await round.goesOn(holder);
     return [holder, ...others];
   },
-  "is stopped, and both removed": (round, holder, rivals) => robbed(round, holder, rivals, "daemon.lock", "epoch"),
+  "is stopped, and both removed": (round, holder, rivals) =>
+    robbed(round, holder, rivals, "daemon.lock", "epoch"),
 };
 
 /** In memory where that can be had: what is raced for here is the lock, and not the disk. */
@@ -142,7 +176,11 @@ function memoryFolder(): string {
 }
 
 /** Plays one round. @returns what is wrong, or undefined */
-async function play(number: number, name: string, ...planted: string[]): Promise<string | undefined> {
+async function play(
+  number: number,
+  name: string,
+  ...planted: string[]
+): Promise<string | undefined> {
   const runs = memoryFolder();
   const round = new Round(runs, planted);
   const count = 2 + (number % 3);
@@ -153,7 +191,9 @@ async function play(number: number, name: string, ...planted: string[]): Promise
     await round.kill();
     const writers = round.writers();
     const wanted = expected.map(({ who }) => who);
-    return writers.join() === wanted.join() ? undefined : `when the holder ${name}: ${writers.join(", ")} wrote, and not ${wanted.join(", ")}`;
+    return writers.join() === wanted.join()
+      ? undefined
+      : `when the holder ${name}: ${writers.join(", ")} wrote, and not ${wanted.join(", ")}`;
   } catch (error) {
     return `when the holder ${name}: ${(error as Error).message}`;
   } finally {
@@ -162,23 +202,40 @@ async function play(number: number, name: string, ...planted: string[]): Promise
   }
 }
 
-it("leaves one that writes, whatever happens to it and to its files", { timeout: 3_600_000 }, async () => {
-  const rounds = trials(6, 1_000);
-  const names = Object.keys(FAULTS);
-  const wrong: string[] = [];
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    for (let number = next++; number < rounds; number = next++) {
-      const fault = await play(number, names[number % names.length]!);
-      if (fault !== undefined) wrong.push(`round ${number}: ${fault}`);
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, lane));
-  reached(13, "rounds of two to four processes of which one wrote", rounds - wrong.length, rounds);
-  expect(wrong).toEqual([]);
-});
+it(
+  "leaves one that writes, whatever happens to it and to its files",
+  { timeout: 3_600_000 },
+  async () => {
+    const rounds = trials(6, 1_000);
+    const names = Object.keys(FAULTS);
+    const wrong: string[] = [];
+    let next = 0;
+    const lane = async (): Promise<void> => {
+      for (let number = next++; number < rounds; number = next++) {
+        const fault = await play(number, names[number % names.length]!);
+        if (fault !== undefined) wrong.push(`round ${number}: ${fault}`);
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, lane));
+    reached(
+      13,
+      "rounds of two to four processes of which one wrote",
+      rounds - wrong.length,
+      rounds,
+    );
+    expect(wrong).toEqual([]);
+  },
+);
 
-it("is seen to fail where nobody asks for the lock, or the ledger is open to others", { timeout: 120_000 }, async () => {
-  expect(await play(0, "is killed", "no-lock", "open-ledger")).toMatch(/held the lock at once|ended/);
-  expect(await play(0, "is stopped, and both removed", "open-ledger")).toMatch(/ wrote, and not | says /);
-});
+it(
+  "is seen to fail where nobody asks for the lock, or the ledger is open to others",
+  { timeout: 120_000 },
+  async () => {
+    expect(await play(0, "is killed", "no-lock", "open-ledger")).toMatch(
+      /held the lock at once|ended/,
+    );
+    expect(await play(0, "is stopped, and both removed", "open-ledger")).toMatch(
+      / wrote, and not | says /,
+    );
+  },
+);

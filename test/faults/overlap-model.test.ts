@@ -1,4 +1,7 @@
-/** Promise 21: what the decider and the admission do with any sequence of slots, stops and ends, against a model. */
+/**
+ * Promise 21: what the decider and the admission do with any sequence of slots, stops and ends,
+ * against a model.
+ */
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import type { Overlap } from "../../src/core/pipeline.ts";
@@ -18,7 +21,12 @@ import { VirtualClock } from "../support/virtual-clock.ts";
 
 const MINUTE = 60_000;
 const GRACE_MS = 10_000;
-const quiet = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+const quiet = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+};
 
 interface World {
   readonly clock: Clock;
@@ -49,7 +57,9 @@ class PlainRun implements RunHandle {
 
   start(because: string): void {
     this.#phase = "started";
-    this.#world.log.push(`${this.#world.clock.now()} ${because.startsWith("its turn came") ? "begins" : "starts"} ${this.#id}`);
+    this.#world.log.push(
+      `${this.#world.clock.now()} ${because.startsWith("its turn came") ? "begins" : "starts"} ${this.#id}`,
+    );
     this.#endIn(this.#world.durationOf(this.#id), "completed");
   }
 
@@ -58,7 +68,9 @@ class PlainRun implements RunHandle {
     return Promise.resolve();
   }
 
-  requestStop({ mode }: StopOrder): Promise<{ accepted: true } | { accepted: false; reason: string }> {
+  requestStop({
+    mode,
+  }: StopOrder): Promise<{ accepted: true } | { accepted: false; reason: string }> {
     if (this.#stop !== undefined && (this.#stop.mode === "force" || mode === "graceful"))
       return Promise.resolve({ accepted: false, reason: "it is stopping already" });
     this.#stop = { mode };
@@ -92,14 +104,27 @@ const anyPipeline = fc.record({
 const anySequence = fc.record({
   pipelines: fc.array(anyPipeline, { minLength: 2, maxLength: 3 }),
   groups: fc.record({
-    g: fc.record({ limit: fc.integer({ min: 1, max: 2 }), maxQueued: fc.constantFrom(undefined, 1, 2) }),
+    g: fc.record({
+      limit: fc.integer({ min: 1, max: 2 }),
+      maxQueued: fc.constantFrom(undefined, 1, 2),
+    }),
     h: fc.record({ limit: fc.constant(1), maxQueued: fc.constant(undefined) }),
   }),
   maxActiveRuns: fc.constantFrom(undefined, undefined, 1, 3),
   stopMs: fc.constantFrom(0, 3_000, 45_000),
-  durations: fc.array(fc.constantFrom(5_000, 50_000, 70_000, 150_000, 400_000), { minLength: 1, maxLength: 7 }),
+  durations: fc.array(fc.constantFrom(5_000, 50_000, 70_000, 150_000, 400_000), {
+    minLength: 1,
+    maxLength: 7,
+  }),
   /** After which minute a person stops what run, and how. */
-  stops: fc.array(fc.tuple(fc.integer({ min: 1, max: 14 }), fc.nat(), fc.constantFrom("graceful" as const, "force" as const)), { maxLength: 3 }),
+  stops: fc.array(
+    fc.tuple(
+      fc.integer({ min: 1, max: 14 }),
+      fc.nat(),
+      fc.constantFrom("graceful" as const, "force" as const),
+    ),
+    { maxLength: 3 },
+  ),
   minutes: fc.integer({ min: 6, max: 14 }),
 });
 
@@ -110,10 +135,19 @@ async function live(sequence: Sequence): Promise<{ found: string[]; expected: st
   const start = clock.now();
   // Hardly ever do two ends meet, so that there is but one right order.
   const durationOf = (run: string): number => {
-    const minute = (Date.parse(`${run.slice(2, 6)}-${run.slice(6, 8)}-${run.slice(8, 13)}:${run.slice(13, 15)}:00Z`) - start) / MINUTE;
+    const minute =
+      (Date.parse(
+        `${run.slice(2, 6)}-${run.slice(6, 8)}-${run.slice(8, 13)}:${run.slice(13, 15)}:00Z`,
+      ) -
+        start) /
+      MINUTE;
     const which = run.charCodeAt(0) - 97;
     const index = minute * 3 + which;
-    return sequence.durations[index % sequence.durations.length]! + 1 + ((index * index * 7_919 + index * 104_729) % 9_973);
+    return (
+      sequence.durations[index % sequence.durations.length]! +
+      1 +
+      ((index * index * 7_919 + index * 104_729) % 9_973)
+    );
   };
   const pipelines = sequence.pipelines.map((parts, index): ModelPipeline & { every: number } => {
     const { maxActiveRuns, group, ...rest } = parts;
@@ -125,31 +159,56 @@ async function live(sequence: Sequence): Promise<{ found: string[]; expected: st
     };
   });
   const groups = Object.fromEntries(
-    Object.entries(sequence.groups).map(([name, { limit, maxQueued }]) => [name, { limit, ...(maxQueued === undefined ? {} : { maxQueued }) }]),
+    Object.entries(sequence.groups).map(([name, { limit, maxQueued }]) => [
+      name,
+      { limit, ...(maxQueued === undefined ? {} : { maxQueued }) },
+    ]),
   );
-  const shared = sequence.maxActiveRuns === undefined ? {} : { maxActiveRuns: sequence.maxActiveRuns };
+  const shared =
+    sequence.maxActiveRuns === undefined ? {} : { maxActiveRuns: sequence.maxActiveRuns };
   const settings: OrchdSettings = { ...DEFAULT_SETTINGS, concurrency: groups, ...shared };
   const world: World = { clock, durationOf, stopMs: sequence.stopMs, log: [] };
   const runs = new ActiveRuns({
     clock,
     log: quiet,
-    limits: { groups: Object.fromEntries(Object.entries(groups).map(([name, { limit }]) => [name, limit])), ...shared },
+    limits: {
+      groups: Object.fromEntries(Object.entries(groups).map(([name, { limit }]) => [name, limit])),
+      ...shared,
+    },
     handlers: { onStarted: () => undefined, onFinished: () => Promise.resolve() },
   });
-  const deciders = pipelines.map(({ name, overlap, maxActiveRuns, maxQueuedRuns, group, priority, every }) => {
-    const schedules = [scheduleOf({ cron: `*/${every} * * * *` })];
-    const loaded: LoadedPipeline = pipelineOf(name, schedules, {
-      overlap,
-      maxQueuedRuns,
-      priority,
-      ...(maxActiveRuns === undefined ? {} : { maxActiveRuns }),
-      ...(group === undefined ? {} : { concurrency: { group, priority } }),
-    });
-    const view = { name, state: emptyPipelineState(), loaded, without: undefined, damaged: false };
-    const store = { exists: () => false } as unknown as RunStore;
-    return new SlotDecider(view, { store, runs, settings: () => settings, upSince: () => start, lastJump: () => undefined }, schedules);
+  const deciders = pipelines.map(
+    ({ name, overlap, maxActiveRuns, maxQueuedRuns, group, priority, every }) => {
+      const schedules = [scheduleOf({ cron: `*/${every} * * * *` })];
+      const loaded: LoadedPipeline = pipelineOf(name, schedules, {
+        overlap,
+        maxQueuedRuns,
+        priority,
+        ...(maxActiveRuns === undefined ? {} : { maxActiveRuns }),
+        ...(group === undefined ? {} : { concurrency: { group, priority } }),
+      });
+      const view = {
+        name,
+        state: emptyPipelineState(),
+        loaded,
+        without: undefined,
+        damaged: false,
+      };
+      const store = { exists: () => false } as unknown as RunStore;
+      return new SlotDecider(
+        view,
+        { store, runs, settings: () => settings, upSince: () => start, lastJump: () => undefined },
+        schedules,
+      );
+    },
+  );
+  const model = new OverlapModel({
+    groups,
+    ...shared,
+    gracePeriodMs: GRACE_MS,
+    durationOf,
+    stopMs: sequence.stopMs,
   });
-  const model = new OverlapModel({ groups, ...shared, gracePeriodMs: GRACE_MS, durationOf, stopMs: sequence.stopMs });
 
   for (let minute = 1; minute <= sequence.minutes; minute += 1) {
     const now = start + minute * MINUTE;
@@ -190,18 +249,27 @@ async function live(sequence: Sequence): Promise<{ found: string[]; expected: st
   return { found: world.log.sort(), expected: model.log.sort() };
 }
 
-it("any sequence of slots under any policy goes as the model says", { timeout: 1_200_000 }, async () => {
-  const sequences = trials(200, 5_000);
-  let good = 0;
-  let slots = 0;
-  await fc.assert(
-    fc.asyncProperty(anySequence, async (sequence) => {
-      const { found, expected } = await live(sequence);
-      expect(found).toEqual(expected);
-      good += 1;
-      slots += expected.filter((line) => / (?:starts|waits|skipped) /.test(line)).length;
-    }),
-    { numRuns: sequences, seed: 21 },
-  );
-  reached(21, `sequences of overlapping slots that went as the model says (${slots} slots)`, good, sequences);
-});
+it(
+  "any sequence of slots under any policy goes as the model says",
+  { timeout: 1_200_000 },
+  async () => {
+    const sequences = trials(200, 5_000);
+    let good = 0;
+    let slots = 0;
+    await fc.assert(
+      fc.asyncProperty(anySequence, async (sequence) => {
+        const { found, expected } = await live(sequence);
+        expect(found).toEqual(expected);
+        good += 1;
+        slots += expected.filter((line) => / (?:starts|waits|skipped) /.test(line)).length;
+      }),
+      { numRuns: sequences, seed: 21 },
+    );
+    reached(
+      21,
+      `sequences of overlapping slots that went as the model says (${slots} slots)`,
+      good,
+      sequences,
+    );
+  },
+);

@@ -1,6 +1,7 @@
 /**
- * Promise 2: a power cut. The writer's file system is ext4 on a loop device; at a random moment the writer is stopped and the image is copied:
- * the copy holds what had reached the "disk", and nothing that was only in memory. Mounted, it shows what a machine would find.
+ * Promise 2: a power cut. The writer's file system is ext4 on a loop device; at a random moment the
+ * writer is stopped and the image is copied: the copy holds what had reached the "disk", and
+ * nothing that was only in memory. Mounted, it shows what a machine would find.
  */
 import { execFileSync, spawn } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
@@ -18,8 +19,16 @@ beforeAll(async () => {
 
 const possible = canMount() && hasProgram("mkfs.ext4") && existsSync("/dev/loop-control");
 
-/** Writes on `image` for `milliseconds`, cuts the power, and gives how many lines were acknowledged and how many are there. */
-async function cut(folder: string, image: string, milliseconds: number, planted: readonly string[]): Promise<{ acknowledged: number; kept: number }> {
+/**
+ * Writes on `image` for `milliseconds`, cuts the power, and gives how many lines were acknowledged
+ * and how many are there.
+ */
+async function cut(
+  folder: string,
+  image: string,
+  milliseconds: number,
+  planted: readonly string[],
+): Promise<{ acknowledged: number; kept: number }> {
   const live = join(folder, "live");
   const dead = join(folder, "dead");
   const copy = join(folder, "copy.img");
@@ -28,14 +37,19 @@ async function cut(folder: string, image: string, milliseconds: number, planted:
   execFileSync("mount", ["-o", "loop", image, live]);
   let text = "";
   try {
-    const child = spawn(process.execPath, [program, join(live, "2026-11", "run.jsonl"), "1000000", ...planted], {
-      stdio: ["ignore", "pipe", "inherit"],
-    });
+    const child = spawn(
+      process.execPath,
+      [program, join(live, "2026-11", "run.jsonl"), "1000000", ...planted],
+      {
+        stdio: ["ignore", "pipe", "inherit"],
+      },
+    );
     child.stdout.setEncoding("utf8").on("data", (more: string) => (text += more));
     await new Promise<void>((resolve) => child.stdout.once("data", () => resolve()));
     await new Promise((resolve) => setTimeout(resolve, milliseconds));
     child.kill("SIGSTOP");
-    const stopped = (): boolean => /^State:\s+T/m.test(readFileSync(`/proc/${child.pid}/status`, "utf8"));
+    const stopped = (): boolean =>
+      /^State:\s+T/m.test(readFileSync(`/proc/${child.pid}/status`, "utf8"));
     while (!stopped()) await new Promise((resolve) => setImmediate(resolve));
     copyFileSync(image, copy);
     child.kill("SIGKILL");

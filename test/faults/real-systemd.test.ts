@@ -1,6 +1,7 @@
 /**
- * The unit under a real systemd: pid 1 of namespaces of its own, over a throw-away copy of this machine's root, with the package as `npm pack` gives it
- * (real-systemd.sh). Wants root and FAULTS=1; where it cannot be, the reason is printed.
+ * The unit under a real systemd: pid 1 of namespaces of its own, over a throw-away copy of this
+ * machine's root, with the package as `npm pack` gives it (real-systemd.sh). Wants root and
+ * FAULTS=1; where it cannot be, the reason is printed.
  */
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -23,109 +24,174 @@ function whyNot(): string | undefined {
   if (!fullFigures) return "it is for FAULTS=1";
   if (!canMount()) return "this process may not mount";
   if (!existsSync("/lib/systemd/systemd")) return "there is no /lib/systemd/systemd";
-  if (!hasProgram("nsenter") || !hasProgram("pivot_root")) return "nsenter or pivot_root is missing";
+  if (!hasProgram("nsenter") || !hasProgram("pivot_root"))
+    return "nsenter or pivot_root is missing";
   return undefined;
 }
 
 const reason = whyNot();
 if (reason !== undefined) process.stdout.write(`a real systemd is not tried: ${reason}\n`);
 
-it.runIf(reason === undefined)("the unit comes up, is restarted when killed or stuck, and drains", { timeout: 300_000 }, async () => {
-  const { root: folder } = tempRoot();
-  const files = join(folder, "files");
-  const units = join(files, "etc/systemd/system");
-  const own = join(files, "usr/lib/orchd");
-  for (const path of [join(units, "orchd.service.d"), join(files, "etc/orchd/schedules"), join(files, "usr/lib/sysusers.d"), own])
-    mkdirSync(path, { recursive: true });
-  copyFileSync(join(projectRoot, "systemd/orchd.service"), join(units, "orchd.service"));
-  copyFileSync(join(projectRoot, "systemd/orchd.sysusers"), join(files, "usr/lib/sysusers.d/orchd.conf"));
-  writeFileSync(join(units, "orchd.service.d/test.conf"), DROP_IN);
-  writeFileSync(join(units, "orchd-test.target"), TARGET);
-  writeFileSync(join(files, "etc/orchd/schedules/p.yaml"), 'schedule: { cron: "* * * * * *" }\noverlap: allow\nsteps: { a: { run: sleep 2 } }\n');
-  cpSync(process.execPath, join(own, "node"), { dereference: true });
-  const npm = (cwd: string, ...words: string[]) =>
-    execFileSync("npm", [...words, "--no-audit", "--no-fund", "--loglevel=error"], { cwd, encoding: "utf8" });
-  const packed = npm(projectRoot, "pack", "--silent", "--ignore-scripts", "--pack-destination", folder).trim();
-  npm(own, "install", "--prefer-offline", join(folder, packed));
-
-  const outer = spawn("bash", [join(projectRoot, "test/faults/real-systemd.sh"), folder], { stdio: "ignore" });
-  onTestFinished(async () => {
-    outer.kill("SIGKILL");
-    await removeCgroups(`orchd-test-${outer.pid!}`);
-  });
-  const first = await awaitSight(folder, () => pidOfSystemd(outer.pid!), "systemd as pid 1");
-  const inside = (...words: string[]) =>
-    spawnSync(
-      "nsenter",
-      ["-t", String(first), "-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", ...words],
-      {
+it.runIf(reason === undefined)(
+  "the unit comes up, is restarted when killed or stuck, and drains",
+  { timeout: 300_000 },
+  async () => {
+    const { root: folder } = tempRoot();
+    const files = join(folder, "files");
+    const units = join(files, "etc/systemd/system");
+    const own = join(files, "usr/lib/orchd");
+    for (const path of [
+      join(units, "orchd.service.d"),
+      join(files, "etc/orchd/schedules"),
+      join(files, "usr/lib/sysusers.d"),
+      own,
+    ])
+      mkdirSync(path, { recursive: true });
+    copyFileSync(join(projectRoot, "systemd/orchd.service"), join(units, "orchd.service"));
+    copyFileSync(
+      join(projectRoot, "systemd/orchd.sysusers"),
+      join(files, "usr/lib/sysusers.d/orchd.conf"),
+    );
+    writeFileSync(join(units, "orchd.service.d/test.conf"), DROP_IN);
+    writeFileSync(join(units, "orchd-test.target"), TARGET);
+    writeFileSync(
+      join(files, "etc/orchd/schedules/p.yaml"),
+      'schedule: { cron: "* * * * * *" }\noverlap: allow\nsteps: { a: { run: sleep 2 } }\n',
+    );
+    cpSync(process.execPath, join(own, "node"), { dereference: true });
+    const npm = (cwd: string, ...words: string[]) =>
+      execFileSync("npm", [...words, "--no-audit", "--no-fund", "--loglevel=error"], {
+        cwd,
         encoding: "utf8",
-      },
-    );
-  const shown = (): Record<string, string> =>
-    Object.fromEntries(
-      inside("systemctl", "show", "orchd", "-p", "MainPID,NRestarts,ActiveState,SubState,StatusText,Result")
-        .stdout.trim()
-        .split("\n")
-        .map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
-    );
-  const until = (what: string, holds: (state: Record<string, string>) => boolean) =>
-    awaitSight(
+      });
+    const packed = npm(
+      projectRoot,
+      "pack",
+      "--silent",
+      "--ignore-scripts",
+      "--pack-destination",
       folder,
-      () => (holds(shown()) ? shown() : undefined),
-      () => `${what}: ${JSON.stringify(shown())}\n${inside("journalctl", "-u", "orchd", "-n", "20", "--no-pager").stdout}`,
-      60_000,
+    ).trim();
+    npm(own, "install", "--prefer-offline", join(folder, packed));
+
+    const outer = spawn("bash", [join(projectRoot, "test/faults/real-systemd.sh"), folder], {
+      stdio: "ignore",
+    });
+    onTestFinished(async () => {
+      outer.kill("SIGKILL");
+      await removeCgroups(`orchd-test-${outer.pid!}`);
+    });
+    const first = await awaitSight(folder, () => pidOfSystemd(outer.pid!), "systemd as pid 1");
+    const inside = (...words: string[]) =>
+      spawnSync(
+        "nsenter",
+        [
+          "-t",
+          String(first),
+          "-m",
+          "-u",
+          "-i",
+          "-n",
+          "-p",
+          "-C",
+          "-r",
+          "-w",
+          "env",
+          "-i",
+          "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+          ...words,
+        ],
+        {
+          encoding: "utf8",
+        },
+      );
+    const shown = (): Record<string, string> =>
+      Object.fromEntries(
+        inside(
+          "systemctl",
+          "show",
+          "orchd",
+          "-p",
+          "MainPID,NRestarts,ActiveState,SubState,StatusText,Result",
+        )
+          .stdout.trim()
+          .split("\n")
+          .map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
+      );
+    const until = (what: string, holds: (state: Record<string, string>) => boolean) =>
+      awaitSight(
+        folder,
+        () => (holds(shown()) ? shown() : undefined),
+        () =>
+          `${what}: ${JSON.stringify(shown())}\n${inside("journalctl", "-u", "orchd", "-n", "20", "--no-pager").stdout}`,
+        60_000,
+      );
+
+    await awaitSight(
+      folder,
+      () =>
+        inside("systemctl", "is-system-running").stdout.trim() === "running" ? true : undefined,
+      () => readFileSync(join(folder, "console"), "utf8"),
+      30_000,
     );
+    expect(inside("systemd-sysusers").status).toBe(0);
 
-  await awaitSight(
-    folder,
-    () => (inside("systemctl", "is-system-running").stdout.trim() === "running" ? true : undefined),
-    () => readFileSync(join(folder, "console"), "utf8"),
-    30_000,
-  );
-  expect(inside("systemd-sysusers").status).toBe(0);
+    // `systemctl start` returns once READY=1 was heard.
+    expect(inside("systemctl", "start", "orchd")).toMatchObject({ status: 0 });
+    expect(inside("systemctl", "is-active", "orchd").stdout).toBe("active\n");
+    const up = shown();
+    expect(up["StatusText"]).toBe("ready: 1 pipelines, 0 runs taken over");
 
-  // `systemctl start` returns once READY=1 was heard.
-  expect(inside("systemctl", "start", "orchd")).toMatchObject({ status: 0 });
-  expect(inside("systemctl", "is-active", "orchd").stdout).toBe("active\n");
-  const up = shown();
-  expect(up["StatusText"]).toBe("ready: 1 pipelines, 0 runs taken over");
+    inside("kill", "-9", up["MainPID"]!);
+    const killed = await until(
+      "after kill -9",
+      (state) => state["NRestarts"] === "1" && state["ActiveState"] === "active",
+    );
+    expect(killed["MainPID"]).not.toBe(up["MainPID"]);
 
-  inside("kill", "-9", up["MainPID"]!);
-  const killed = await until("after kill -9", (state) => state["NRestarts"] === "1" && state["ActiveState"] === "active");
-  expect(killed["MainPID"]).not.toBe(up["MainPID"]);
+    inside("kill", "-STOP", killed["MainPID"]!);
+    const stuck = await until(
+      "after SIGSTOP",
+      (state) => state["NRestarts"] === "2" && state["ActiveState"] === "active",
+    );
+    expect(stuck["MainPID"]).not.toBe(killed["MainPID"]);
 
-  inside("kill", "-STOP", killed["MainPID"]!);
-  const stuck = await until("after SIGSTOP", (state) => state["NRestarts"] === "2" && state["ActiveState"] === "active");
-  expect(stuck["MainPID"]).not.toBe(killed["MainPID"]);
-
-  expect(inside("systemctl", "stop", "orchd").status).toBe(0);
-  expect(shown()).toMatchObject({ ActiveState: "inactive", SubState: "dead", Result: "success" });
-  const log = inside("journalctl", "-u", "orchd", "-o", "cat", "--no-pager").stdout;
-  expect(log).toContain("draining: nothing new starts");
-  expect(
-    log
-      .trim()
-      .split("\n")
-      .some((line) => line.includes('"msg":"ended"')),
-  ).toBe(true);
-  process.stdout.write("the unit under a real systemd: started, killed, stuck, stopped: 4 / 4\n");
-});
+    expect(inside("systemctl", "stop", "orchd").status).toBe(0);
+    expect(shown()).toMatchObject({ ActiveState: "inactive", SubState: "dead", Result: "success" });
+    const log = inside("journalctl", "-u", "orchd", "-o", "cat", "--no-pager").stdout;
+    expect(log).toContain("draining: nothing new starts");
+    expect(
+      log
+        .trim()
+        .split("\n")
+        .some((line) => line.includes('"msg":"ended"')),
+    ).toBe(true);
+    process.stdout.write("the unit under a real systemd: started, killed, stuck, stopped: 4 / 4\n");
+  },
+);
 
 /** The process that real-systemd.sh became the parent of. */
 function pidOfSystemd(unshare: number): number | undefined {
-  const child = Number(spawnSync("ps", ["-o", "pid=", "--ppid", String(unshare)], { encoding: "utf8" }).stdout.trim());
+  const child = Number(
+    spawnSync("ps", ["-o", "pid=", "--ppid", String(unshare)], { encoding: "utf8" }).stdout.trim(),
+  );
   return child > 0 && processesWith("orchd-test.target").includes(child) ? child : undefined;
 }
 
-/** Removes what real-systemd.sh made, the innermost first. A cgroup can go once its processes have ended, which they do a moment after the one that made them. */
+/**
+ * Removes what real-systemd.sh made, the innermost first. A cgroup can go once its processes have
+ * ended, which they do a moment after the one that made them.
+ */
 function removeCgroups(name: string): Promise<true> {
-  const all = ["systemd", "unified", "."].map((hierarchy) => join("/sys/fs/cgroup", hierarchy, name));
+  const all = ["systemd", "unified", "."].map((hierarchy) =>
+    join("/sys/fs/cgroup", hierarchy, name),
+  );
   return awaitSight(
     "/sys/fs/cgroup",
     () => {
       const left = all.filter((path) => existsSync(path));
-      for (const path of left) spawnSync("find", [path, "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"]);
+      for (const path of left)
+        spawnSync("find", [path, "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"]);
       return all.some((path) => existsSync(path)) ? undefined : true;
     },
     `the end of ${all.join(", ")}`,

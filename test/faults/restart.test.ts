@@ -22,14 +22,28 @@ describe("a start over a long history", () => {
     { timeout: 600_000 },
     async () => {
       const root = tempRoot();
-      const { unfinished, newest } = history(root.root, trials(2_000, 100_000), UNFINISHED, RESULT_BYTES);
-      expect(readWholeLedger(join(root.runs, newest.split("@")[0]!, "pipeline.jsonl")).length).toBeGreaterThan(256);
+      const { unfinished, newest } = history(
+        root.root,
+        trials(2_000, 100_000),
+        UNFINISHED,
+        RESULT_BYTES,
+      );
+      expect(
+        readWholeLedger(join(root.runs, newest.split("@")[0]!, "pipeline.jsonl")).length,
+      ).toBeGreaterThan(256);
       const trace = join(root.root, "opens");
       const through = ["strace", "-f", "-qq", "-e", "trace=open,openat", "-o", trace];
       const daemon = await startDaemon({ root: root.root, through, deadlineMs: 120_000 });
-      const opened = new Set([...readFileSync(trace, "utf8").matchAll(/\/([^/"@]+@[^/".]+)\.jsonl"/g)].map(([, run]) => run!));
-      for (const run of unfinished) await awaitLines(ledgerPath(root.root, run), 1, (line) => line.type === "run.finished");
-      const strangers = [...opened].filter((run) => run <= newest.replace(/^[^@]*/, run.split("@")[0]!) && !unfinished.includes(run));
+      const opened = new Set(
+        [...readFileSync(trace, "utf8").matchAll(/\/([^/"@]+@[^/".]+)\.jsonl"/g)].map(
+          ([, run]) => run!,
+        ),
+      );
+      for (const run of unfinished)
+        await awaitLines(ledgerPath(root.root, run), 1, (line) => line.type === "run.finished");
+      const strangers = [...opened].filter(
+        (run) => run <= newest.replace(/^[^@]*/, run.split("@")[0]!) && !unfinished.includes(run),
+      );
       expect(strangers).toEqual([]);
       // The control: the trace does show ledgers being opened.
       expect(unfinished.filter((run) => opened.has(run)).length).toBe(unfinished.length);
@@ -37,12 +51,18 @@ describe("a start over a long history", () => {
       const ready = daemon.log().find(({ readyMs }) => readyMs !== undefined)!;
       expect(Number(ready["readyMs"])).toBeLessThan(READY_MS);
       const pid = Number(ready["pid"]);
-      const peak = Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) / 1024;
+      const peak =
+        Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) / 1024;
       expect(peak).toBeLessThan(PEAK_MIB);
       process.kill(pid, "SIGTERM");
       await daemon.ended;
       const cost = `ready after ${(Number(ready["readyMs"]) / 1_000).toFixed(1)} s under strace, ${Math.round(peak)} MiB at most`;
-      reached(9, `unfinished runs taken over, no ledger of a finished one opened, ${cost}`, unfinished.length, UNFINISHED);
+      reached(
+        9,
+        `unfinished runs taken over, no ledger of a finished one opened, ${cost}`,
+        unfinished.length,
+        UNFINISHED,
+      );
     },
   );
 });

@@ -1,6 +1,7 @@
 /**
- * Promise 22, of threads that steps share: among brief steps that are sent ahead to a thread, one that ends the thread, or makes it unfit, fails
- * alone. Every sibling completes, at its first attempt, and runs exactly once.
+ * Promise 22, of threads that steps share: among brief steps that are sent ahead to a thread, one
+ * that ends the thread, or makes it unfit, fails alone. Every sibling completes, at its first
+ * attempt, and runs exactly once.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,12 +9,26 @@ import { expect, it } from "vitest";
 import { reached, trials } from "../support/figures.ts";
 import { PoolRig, type Ended } from "../support/pool-rig.ts";
 
-/** What a bad step does, and what must come of it: an error, or none unless its own comes in time. */
-const BAD: Record<string, { readonly code: string; readonly ends: RegExp; readonly mayComplete?: true }> = {
+/**
+ * What a bad step does, and what must come of it: an error, or none unless its own comes in time.
+ */
+const BAD: Record<
+  string,
+  { readonly code: string; readonly ends: RegExp; readonly mayComplete?: true }
+> = {
   exit: { code: "process.exit(3);", ends: /process\.exit\(3\)/ },
-  rejects: { code: `void Promise.reject(new Error("mine")); return 1;`, ends: /mine.*nothing caught it/ },
-  "rejects and throws": { code: `void Promise.reject(new Error("mine")); throw new Error("mine too");`, ends: /mine/ },
-  "rejects and fails": { code: `void Promise.reject(new Error("mine")); return Promise.reject(new Error("mine too"));`, ends: /mine/ },
+  rejects: {
+    code: `void Promise.reject(new Error("mine")); return 1;`,
+    ends: /mine.*nothing caught it/,
+  },
+  "rejects and throws": {
+    code: `void Promise.reject(new Error("mine")); throw new Error("mine too");`,
+    ends: /mine/,
+  },
+  "rejects and fails": {
+    code: `void Promise.reject(new Error("mine")); return Promise.reject(new Error("mine too"));`,
+    ends: /mine/,
+  },
   "throws in a callback": {
     code: `setTimeout(() => { throw new Error("mine"); }, 1); return new Promise(() => {});`,
     ends: /mine.*nothing caught it/,
@@ -23,8 +38,16 @@ const BAD: Record<string, { readonly code: string; readonly ends: RegExp; readon
     ends: /mine.*nothing caught it/,
     mayComplete: true,
   },
-  "fails after its end": { code: `void readFile("/nowhere/at/all"); return 1;`, ends: /ENOENT.*nothing caught it/, mayComplete: true },
-  "leaves a global": { code: `globalThis["left" + context.params.n] = 1; return 1;`, ends: /never/, mayComplete: true },
+  "fails after its end": {
+    code: `void readFile("/nowhere/at/all"); return 1;`,
+    ends: /ENOENT.*nothing caught it/,
+    mayComplete: true,
+  },
+  "leaves a global": {
+    code: `globalThis["left" + context.params.n] = 1; return 1;`,
+    ends: /never/,
+    mayComplete: true,
+  },
 };
 
 const MODULE = (calls: string): string => `
@@ -60,7 +83,8 @@ it("lose nothing but the bad step", { timeout: 600_000 }, async () => {
     const under: { readonly name: string; readonly ended: Promise<Ended> }[] = [];
     let bad: Promise<Ended> | undefined;
     for (let n = 0; n < SIBLINGS; n += 1) {
-      if (n === (round * 7) % SIBLINGS) bad = rig.start("steps", { params: { kind, n: round } }).ended;
+      if (n === (round * 7) % SIBLINGS)
+        bad = rig.start("steps", { params: { kind, n: round } }).ended;
       const name = `${round}-${n}`;
       wanted.push(name);
       under.push({ name, ended: rig.start("steps", { params: { n: name } }).ended });
@@ -68,7 +92,10 @@ it("lose nothing but the bad step", { timeout: 600_000 }, async () => {
     for (const { name, ended } of under) {
       const { result, death } = await ended;
       if (result?.ok === true && result.value === name) siblings += 1;
-      else faults.push(`sibling ${name} beside a step that ${kind}: ${JSON.stringify(result ?? death)}`);
+      else
+        faults.push(
+          `sibling ${name} beside a step that ${kind}: ${JSON.stringify(result ?? death)}`,
+        );
     }
     const { result } = await bad!;
     const asWanted = result?.ok === true ? mayComplete : ends.test(result?.error.message ?? "");
@@ -76,7 +103,8 @@ it("lose nothing but the bad step", { timeout: 600_000 }, async () => {
     else faults.push(`the step of round ${round} that ${kind}: ${JSON.stringify(result)}`);
   }
   const count = new Map<string, number>();
-  for (const name of readFileSync(calls, "utf8").trim().split("\n")) count.set(name, (count.get(name) ?? 0) + 1);
+  for (const name of readFileSync(calls, "utf8").trim().split("\n"))
+    count.set(name, (count.get(name) ?? 0) + 1);
   for (const [name, times] of count) if (times !== 1) faults.push(`${name} ran ${times} times`);
   reached(22, "brief steps beside one that ends their thread", siblings, rounds * SIBLINGS);
   expect(faults).toEqual([]);

@@ -1,5 +1,6 @@
 /**
- * Promises 11 and 12 against a naive oracle: many histories of a simulated daemon, each decided by its seed alone.
+ * Promises 11 and 12 against a naive oracle: many histories of a simulated daemon, each decided by
+ * its seed alone.
  *
  *     SEED=n npx vitest run test/faults/simulation.test.ts         one history, again; with TRACE=1, what happens in it
  *     SEEDS=n FIRST=n DAYS=n FAULTS=1 npx vitest run …             so many, from that one on, so long
@@ -14,26 +15,39 @@ const count = SEED !== undefined ? 1 : Number(SEEDS ?? trials(8, 1_000));
 const first = Number(SEED ?? FIRST ?? 1);
 const days = Number(DAYS ?? trials(4, 30));
 
-test(`${count} histories of ${days} days: every due slot has exactly one decision, and no run is made twice`, { timeout: 14_400_000 }, async () => {
-  const wrong: string[] = [];
-  const sums = { decided: 0, kills: 0, cuts: 0, steps: 0 };
-  const byKind: Record<string, number> = {};
-  let good = 0;
-  for (let seed = first; seed < first + count; seed += 1) {
-    const outcome = await simulate(seed, tempRoot().runs, days, TRACE === undefined ? undefined : console.log);
-    if (outcome.problems.length === 0) good += 1;
-    else wrong.push(`SEED=${seed} DAYS=${days}: ${outcome.problems.length} problems, the first: ${outcome.problems.slice(0, 3).join("; ")}`);
-    for (const sum of Object.keys(sums) as (keyof typeof sums)[]) sums[sum] += outcome[sum];
-    for (const [kind, of] of Object.entries(outcome.byKind)) byKind[kind] = (byKind[kind] ?? 0) + of;
-  }
-  const kinds = Object.entries(byKind).map(([kind, of]) => `${of} ${kind}`);
-  const { decided, kills, cuts, steps } = sums;
-  reached(
-    12,
-    `seeds from ${first} on, ${((count * days) / 365).toFixed(1)} simulated years, ${decided} slots owed and decided (${kinds.join(", ")}), ${kills} kills, ${cuts} power cuts, ${steps} clock steps`,
-    good,
-    count,
-  );
-  expect(wrong).toEqual([]);
-  expect(decided).toBeGreaterThan(0);
-});
+test(
+  `${count} histories of ${days} days: every due slot has exactly one decision, and no run is made twice`,
+  { timeout: 14_400_000 },
+  async () => {
+    const wrong: string[] = [];
+    const sums = { decided: 0, kills: 0, cuts: 0, steps: 0 };
+    const byKind: Record<string, number> = {};
+    let good = 0;
+    for (let seed = first; seed < first + count; seed += 1) {
+      const outcome = await simulate(
+        seed,
+        tempRoot().runs,
+        days,
+        TRACE === undefined ? undefined : console.log,
+      );
+      if (outcome.problems.length === 0) good += 1;
+      else
+        wrong.push(
+          `SEED=${seed} DAYS=${days}: ${outcome.problems.length} problems, the first: ${outcome.problems.slice(0, 3).join("; ")}`,
+        );
+      for (const sum of Object.keys(sums) as (keyof typeof sums)[]) sums[sum] += outcome[sum];
+      for (const [kind, of] of Object.entries(outcome.byKind))
+        byKind[kind] = (byKind[kind] ?? 0) + of;
+    }
+    const kinds = Object.entries(byKind).map(([kind, of]) => `${of} ${kind}`);
+    const { decided, kills, cuts, steps } = sums;
+    reached(
+      12,
+      `seeds from ${first} on, ${((count * days) / 365).toFixed(1)} simulated years, ${decided} slots owed and decided (${kinds.join(", ")}), ${kills} kills, ${cuts} power cuts, ${steps} clock steps`,
+      good,
+      count,
+    );
+    expect(wrong).toEqual([]);
+    expect(decided).toBeGreaterThan(0);
+  },
+);

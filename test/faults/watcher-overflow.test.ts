@@ -1,7 +1,8 @@
 /**
- * Promise 20 where the kernel's queue of watcher events overflows, and events are lost: files are noticed within 15 s all the same. The queue's length is the
- * machine's, and an inotify instance has the one of the moment in which it is made: it is put back as soon as the watchers stand. A watcher that
- * believes its events, beside the daemon, is the control: it must miss some.
+ * Promise 20 where the kernel's queue of watcher events overflows, and events are lost: files are
+ * noticed within 15 s all the same. The queue's length is the machine's, and an inotify instance
+ * has the one of the moment in which it is made: it is put back as soon as the watchers stand. A
+ * watcher that believes its events, beside the daemon, is the control: it must miss some.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -35,7 +36,8 @@ function whyNot(): string | undefined {
 }
 
 const reason = whyNot();
-if (reason !== undefined) process.stdout.write(`no watcher's queue is made to overflow: ${reason}\n`);
+if (reason !== undefined)
+  process.stdout.write(`no watcher's queue is made to overflow: ${reason}\n`);
 
 /** Makes watchers whose queues hold but a few events. */
 async function withShortQueues<T>(make: () => Promise<T>): Promise<T> {
@@ -51,34 +53,56 @@ async function withShortQueues<T>(make: () => Promise<T>): Promise<T> {
   }
 }
 
-it.runIf(reason === undefined)("files are noticed though the watcher's queue overflows", { timeout: 300_000 }, async () => {
-  const root = tempRoot({ "schedules/first.yaml": 'steps: { a: { run: "true" } }\n' });
-  const [daemon, believer] = await withShortQueues(async () => {
-    const beside = spawn(process.execPath, ["-e", BELIEVER, root.schedules], { stdio: ["pipe", "pipe", "inherit"] });
-    onTestFinished(() => void beside.kill("SIGKILL"));
-    await once(beside.stdout, "data");
-    return [await startDaemon({ root: root.root }), beside] as const;
-  });
-  const names = Array.from({ length: trials(40, 1_000) }, (_, n) => `p${n}`);
-  const loads = (name: string): number => linesOf(join(root.runs, name, "pipeline.jsonl")).filter((line) => line.type === "pipeline.loaded").length;
-  let noticed = 0;
-  for (const [index, command] of ["true", "false"].entries()) {
-    // Nobody empties the queues meanwhile.
-    for (const { pid } of [daemon, believer]) process.kill(pid!, "SIGSTOP");
-    for (const name of names) writeFileSync(join(root.schedules, `${name}.yaml`), `steps: { a: { run: "${command}" } }\n`);
-    for (const { pid } of [daemon, believer]) process.kill(pid!, "SIGCONT");
-    // One that is loaded is not looked at again: who looks shall not take the time of what is looked at.
-    const left = [...names];
-    const seen = (): true | undefined => {
-      while (left.length > 0 && loads(left.at(-1)!) > index) left.pop();
-      return left.length === 0 ? true : undefined;
-    };
-    await awaitSight(root.runs, seen, "all of them", NOTICED_MS).catch(() => undefined);
-    noticed += names.filter((name) => loads(name) > index).length;
-  }
-  const heard = once(believer.stdout, "data");
-  believer.stdin.end();
-  expect(Number(String((await heard)[0])), "files that a watcher which believes its events has heard of").toBeLessThan(names.length);
-  reached(20, "files made and changed while the watcher's queue overflowed, noticed within 15 s", noticed, 2 * names.length);
-  expect(noticed).toBe(2 * names.length);
-});
+it.runIf(reason === undefined)(
+  "files are noticed though the watcher's queue overflows",
+  { timeout: 300_000 },
+  async () => {
+    const root = tempRoot({ "schedules/first.yaml": 'steps: { a: { run: "true" } }\n' });
+    const [daemon, believer] = await withShortQueues(async () => {
+      const beside = spawn(process.execPath, ["-e", BELIEVER, root.schedules], {
+        stdio: ["pipe", "pipe", "inherit"],
+      });
+      onTestFinished(() => void beside.kill("SIGKILL"));
+      await once(beside.stdout, "data");
+      return [await startDaemon({ root: root.root }), beside] as const;
+    });
+    const names = Array.from({ length: trials(40, 1_000) }, (_, n) => `p${n}`);
+    const loads = (name: string): number =>
+      linesOf(join(root.runs, name, "pipeline.jsonl")).filter(
+        (line) => line.type === "pipeline.loaded",
+      ).length;
+    let noticed = 0;
+    for (const [index, command] of ["true", "false"].entries()) {
+      // Nobody empties the queues meanwhile.
+      for (const { pid } of [daemon, believer]) process.kill(pid!, "SIGSTOP");
+      for (const name of names)
+        writeFileSync(
+          join(root.schedules, `${name}.yaml`),
+          `steps: { a: { run: "${command}" } }\n`,
+        );
+      for (const { pid } of [daemon, believer]) process.kill(pid!, "SIGCONT");
+      // One that is loaded is not looked at again: who looks shall not take the time of what is
+      // looked at.
+      const left = [...names];
+      const seen = (): true | undefined => {
+        while (left.length > 0 && loads(left.at(-1)!) > index) left.pop();
+        return left.length === 0 ? true : undefined;
+      };
+      await awaitSight(root.runs, seen, "all of them", NOTICED_MS).catch(() => undefined);
+      noticed += names.filter((name) => loads(name) > index).length;
+    }
+    const heard = once(believer.stdout, "data");
+    believer.stdin.end();
+    expect(
+      Number(String((await heard)[0])),
+      "files that a watcher which believes its events has heard of",
+    ).toBeLessThan(names.length);
+    reached(
+      20,
+      "files made and changed while the watcher's queue overflowed, noticed within 15 s",
+      noticed,
+      2 * names.length,
+    );
+    expect(noticed).toBe(2 * names.length);
+  },
+);

@@ -1,4 +1,11 @@
-import { readdirSync, readFileSync, statSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  readdirSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -6,8 +13,20 @@ import { describe, expect, it } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import type { RunEvent } from "../../src/core/event.ts";
 import type { Json } from "../../src/core/snapshot.ts";
-import { Artifacts, ArtifactUnusable, isArtifactRef, SPILL_BYTES, type ArtifactRef } from "../../src/ledger/artifacts.ts";
-import { allOutputs, needsSpilling, outputOf, restoreEvent, spillEvent } from "../../src/ledger/spill-event.ts";
+import {
+  Artifacts,
+  ArtifactUnusable,
+  isArtifactRef,
+  SPILL_BYTES,
+  type ArtifactRef,
+} from "../../src/ledger/artifacts.ts";
+import {
+  allOutputs,
+  needsSpilling,
+  outputOf,
+  restoreEvent,
+  spillEvent,
+} from "../../src/ledger/spill-event.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 import { diskError, faultyDisk } from "../disk/faulty-disk.ts";
@@ -26,7 +45,10 @@ describe("an artifact", () => {
     const value = { text: "ü", list: [1, null, { __proto__: null, a: true }] } as Json;
     const ref = await store.put(value);
     const text = JSON.stringify(value);
-    expect(ref).toEqual({ $artifact: createHash("sha256").update(text).digest("hex"), bytes: Buffer.byteLength(text) });
+    expect(ref).toEqual({
+      $artifact: createHash("sha256").update(text).digest("hex"),
+      bytes: Buffer.byteLength(text),
+    });
     expect(readFileSync(join(folder, ref.$artifact), "utf8")).toBe(text);
     expect(store.get(ref)).toEqual(JSON.parse(text));
     await Promise.all([store.put(value), store.put(value)]);
@@ -38,36 +60,59 @@ describe("an artifact", () => {
     const disk = faultyDisk();
     const calls: string[] = [];
     disk.before = (call) => void calls.push(call);
-    await new Artifacts(folder, { clock: systemClock, onFatal: (error) => expect.fail(error.message), disk }).put("x");
-    expect(calls.slice(-7)).toEqual(["write", "fdatasync", "close", "rename", "open", "fsync", "close"]);
+    await new Artifacts(folder, {
+      clock: systemClock,
+      onFatal: (error) => expect.fail(error.message),
+      disk,
+    }).put("x");
+    expect(calls.slice(-7)).toEqual([
+      "write",
+      "fdatasync",
+      "close",
+      "rename",
+      "open",
+      "fsync",
+      "close",
+    ]);
   });
 
-  it.each(["ENOSPC", "EMFILE"])("waits for room (%s), and is whole when it has it", async (code) => {
-    const { folder, store } = artifacts();
-    const disk = faultyDisk();
-    const clock = new VirtualClock();
-    const held: boolean[] = [];
-    let full = true;
-    disk.before = (call) => (call === (code === "ENOSPC" ? "write" : "open") && full ? diskError(code) : undefined);
-    const put = new Artifacts(folder, { clock, disk, onFatal: (error) => expect.fail(error.message), onHeld: (now) => void held.push(now) }).put(
-      long(100),
-    );
-    await clock.until(() => held.length === 1);
-    await clock.advance(5_000);
-    expect(held).toEqual([true]);
-    full = false;
-    await clock.until(() => held.length === 2);
-    const ref = await put;
-    expect(store.get(ref)).toBe(long(100));
-    expect(readdirSync(folder)).toEqual([ref.$artifact]);
-  });
+  it.each(["ENOSPC", "EMFILE"])(
+    "waits for room (%s), and is whole when it has it",
+    async (code) => {
+      const { folder, store } = artifacts();
+      const disk = faultyDisk();
+      const clock = new VirtualClock();
+      const held: boolean[] = [];
+      let full = true;
+      disk.before = (call) =>
+        call === (code === "ENOSPC" ? "write" : "open") && full ? diskError(code) : undefined;
+      const put = new Artifacts(folder, {
+        clock,
+        disk,
+        onFatal: (error) => expect.fail(error.message),
+        onHeld: (now) => void held.push(now),
+      }).put(long(100));
+      await clock.until(() => held.length === 1);
+      await clock.advance(5_000);
+      expect(held).toEqual([true]);
+      full = false;
+      await clock.until(() => held.length === 2);
+      const ref = await put;
+      expect(store.get(ref)).toBe(long(100));
+      expect(readdirSync(folder)).toEqual([ref.$artifact]);
+    },
+  );
 
   it("whose sync fails ends whoever puts it", async () => {
     const { folder } = artifacts();
     const disk = faultyDisk();
     const fatal: Error[] = [];
     disk.before = (call) => (call === "fdatasync" ? diskError("EIO") : undefined);
-    const store = new Artifacts(folder, { clock: systemClock, disk, onFatal: (error) => void fatal.push(error) });
+    const store = new Artifacts(folder, {
+      clock: systemClock,
+      disk,
+      onFatal: (error) => void fatal.push(error),
+    });
     await expect(store.put(long(100))).rejects.toThrow("Nothing more is acknowledged");
     expect(fatal).toHaveLength(1);
     expect(readdirSync(folder)).toEqual([]);
@@ -97,7 +142,9 @@ describe("an artifact", () => {
       { numRuns: 60 },
     );
     expect(() => store.get({ ...ref, bytes: ref.bytes + 1 })).toThrow("is damaged");
-    expect(() => store.get({ $artifact: ref.$artifact.replace(/^./, "z"), bytes: 1 })).toThrow(RangeError);
+    expect(() => store.get({ $artifact: ref.$artifact.replace(/^./, "z"), bytes: 1 })).toThrow(
+      RangeError,
+    );
     expect(() => store.path({ $artifact: "../../etc/passwd", bytes: 1 })).toThrow(RangeError);
   });
 
@@ -129,7 +176,13 @@ describe("an artifact", () => {
 });
 
 describe("an event", () => {
-  const completed = (outputs: Record<string, Json>): RunEvent => ({ type: "step.completed", step: "a", attempt: 1, outputs, durationMs: 1 });
+  const completed = (outputs: Record<string, Json>): RunEvent => ({
+    type: "step.completed",
+    step: "a",
+    attempt: 1,
+    outputs,
+    durationMs: 1,
+  });
 
   it("that is short stays as it is", async () => {
     const event = completed({ result: long(2_000) });
@@ -139,7 +192,9 @@ describe("an event", () => {
 
   it("keeps short outputs and spills long ones", async () => {
     const { store } = artifacts();
-    const spilled = (await spillEvent(completed({ small: 1, big: long(70_000) }), store)) as { outputs: Record<string, Json> };
+    const spilled = (await spillEvent(completed({ small: 1, big: long(70_000) }), store)) as {
+      outputs: Record<string, Json>;
+    };
     expect(spilled.outputs["small"]).toBe(1);
     expect(isArtifactRef(spilled.outputs["big"])).toBe(true);
     expect(outputOf(spilled.outputs, "big", store)).toBe(long(70_000));
@@ -151,7 +206,9 @@ describe("an event", () => {
   it("spills all outputs together where they are many", async () => {
     const { store } = artifacts();
     const many = Object.fromEntries(Array.from({ length: 40 }, (_, n) => [`o${n}`, long(60_000)]));
-    const spilled = (await spillEvent(completed({ ...many, big: long(70_000) }), store)) as { outputs: Record<string, Json> };
+    const spilled = (await spillEvent(completed({ ...many, big: long(70_000) }), store)) as {
+      outputs: Record<string, Json>;
+    };
     expect(isArtifactRef(spilled.outputs)).toBe(true);
     expect(outputOf(spilled.outputs, "o7", store)).toBe(long(60_000));
     expect(allOutputs(spilled.outputs, store)).toEqual({ ...many, big: long(70_000) });
@@ -162,7 +219,9 @@ describe("an event", () => {
     const other = await store.put("other");
     const lookalike = { ...other } as unknown as Json;
     expect(needsSpilling(completed({ result: lookalike }))).toBe(true);
-    const spilled = (await spillEvent(completed({ result: lookalike }), store)) as { outputs: Record<string, Json> };
+    const spilled = (await spillEvent(completed({ result: lookalike }), store)) as {
+      outputs: Record<string, Json>;
+    };
     expect(outputOf(spilled.outputs, "result", store)).toEqual(other);
     const cached: RunEvent = {
       type: "step.cached",
@@ -180,7 +239,10 @@ describe("an event", () => {
     const big = { text: long(70_000) };
     const event = header("p@20260101T000000Z", { params: big, snapshot: big });
     const spilled = (await spillEvent(event, store)) as unknown as Record<string, Json>;
-    expect([isArtifactRef(spilled["params"]), isArtifactRef(spilled["snapshot"])]).toEqual([true, true]);
+    expect([isArtifactRef(spilled["params"]), isArtifactRef(spilled["snapshot"])]).toEqual([
+      true,
+      true,
+    ]);
     expect(Buffer.byteLength(JSON.stringify(spilled))).toBeLessThan(1_000);
     expect(restoreEvent(spilled, store)).toEqual(event);
     expect(restoreEvent(event, store)).toBe(event);
@@ -191,17 +253,20 @@ describe("an event", () => {
   it("has its error and its texts trimmed, never spilled", async () => {
     const { store } = artifacts();
     const error = { name: "Error", message: long(100_000), code: "E", stack: long(100_000) };
-    const failed = (await spillEvent({ type: "step.failed", step: "a", attempt: 1, error, because: long(100_000) }, store)) as {
+    const failed = (await spillEvent(
+      { type: "step.failed", step: "a", attempt: 1, error, because: long(100_000) },
+      store,
+    )) as {
       error: typeof error;
       because: string;
     };
     expect(failed.error.message).toBe(`${long(8_192)}… (91808 characters more)`);
-    expect([failed.error.name, failed.error.code, failed.error.stack.length < 8_300, failed.because.length < 16_500]).toEqual([
-      "Error",
-      "E",
-      true,
-      true,
-    ]);
+    expect([
+      failed.error.name,
+      failed.error.code,
+      failed.error.stack.length < 8_300,
+      failed.because.length < 16_500,
+    ]).toEqual(["Error", "E", true, true]);
   });
 
   it("whatever a step returns, is shorter than a line may be and gives back the same outputs", async () => {
@@ -213,7 +278,9 @@ describe("an event", () => {
     );
     await fc.assert(
       fc.asyncProperty(fc.dictionary(fc.string(), value, { maxKeys: 30 }), async (outputs) => {
-        const spilled = (await spillEvent(completed(outputs), store)) as { outputs: Record<string, Json> };
+        const spilled = (await spillEvent(completed(outputs), store)) as {
+          outputs: Record<string, Json>;
+        };
         expect(Buffer.byteLength(JSON.stringify(spilled))).toBeLessThan(70_000);
         expect(allOutputs(spilled.outputs, store)).toEqual(outputs);
       }),
@@ -223,15 +290,17 @@ describe("an event", () => {
 
   it("holds a reference only where it is whole", () => {
     const ref: ArtifactRef = { $artifact: "0".repeat(64), bytes: 3 };
-    expect([ref, { ...ref, more: 1 }, { $artifact: "0", bytes: 3 }, { ...ref, bytes: "3" }, null, [], "x"].map(isArtifactRef)).toEqual([
-      true,
-      false,
-      false,
-      false,
-      false,
-      false,
-      false,
-    ]);
+    expect(
+      [
+        ref,
+        { ...ref, more: 1 },
+        { $artifact: "0", bytes: 3 },
+        { ...ref, bytes: "3" },
+        null,
+        [],
+        "x",
+      ].map(isArtifactRef),
+    ).toEqual([true, false, false, false, false, false, false]);
   });
 });
 
@@ -239,7 +308,10 @@ describe("a frozen value", () => {
   it("is turned into text once, and put again where its file is not as it was left", async () => {
     const { store, folder } = artifacts();
     let texts = 0;
-    const value = { text: long(SPILL_BYTES), toJSON: () => ((texts += 1), { text: long(SPILL_BYTES) }) } as unknown as Json & object;
+    const value = {
+      text: long(SPILL_BYTES),
+      toJSON: () => ((texts += 1), { text: long(SPILL_BYTES) }),
+    } as unknown as Json & object;
     const ref = (await store.spillFrozen(value)) as unknown as ArtifactRef;
     expect(await store.spillFrozen(value)).toEqual(ref);
     expect(texts).toBe(1);
@@ -277,7 +349,13 @@ describe("an event that may be too long for its line", () => {
     })).value;
     fc.assert(
       fc.property(fc.dictionary(fc.string(), value, { maxKeys: 3 }), (outputs) => {
-        const event: RunEvent = { type: "step.completed", step: "a", attempt: 1, outputs, durationMs: 1 };
+        const event: RunEvent = {
+          type: "step.completed",
+          step: "a",
+          attempt: 1,
+          outputs,
+          durationMs: 1,
+        };
         const refers = Object.values(outputs).some(isArtifactRef);
         expect(needsSpilling(event)).toBe(refers || JSON.stringify(event).length * 3 > 8_192);
       }),

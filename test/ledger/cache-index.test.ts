@@ -13,7 +13,11 @@ import { calm, header } from "./sample-ledgers.ts";
 
 const key = (text: string): string => createHash("sha256").update(text).digest("hex");
 const at = (n: number): string => new Date(Date.UTC(2026, 0, 1) + n).toISOString();
-const candidate = (n: number): { run: string; step: string; at: string } => ({ run: `p@${n}`, step: "a", at: at(n) });
+const candidate = (n: number): { run: string; step: string; at: string } => ({
+  run: `p@${n}`,
+  step: "a",
+  at: at(n),
+});
 
 describe("the index", () => {
   it("finds what was recorded, the newest first, also after it was closed", () => {
@@ -78,7 +82,9 @@ describe("the index", () => {
             index.record(key(String(one.key)), candidate(n));
             model.set(one.key, [n, ...(model.get(one.key) ?? [])]);
           } else if (one.what === "close") index.close();
-          expect(index.lookup(key(String(one.key)))).toEqual((model.get(one.key) ?? []).slice(0, 16).map(candidate));
+          expect(index.lookup(key(String(one.key)))).toEqual(
+            (model.get(one.key) ?? []).slice(0, 16).map(candidate),
+          );
         });
         index.close();
       }),
@@ -100,8 +106,11 @@ describe("the index", () => {
         bytes[place] = byte;
         writeFileSync(path, cut ? bytes.subarray(0, place) : bytes);
         const reopened = new CacheIndex(folder);
-        // A changed letter of a run's name is still a name: whoever uses a candidate reads its ledger.
-        const found = [...reopened.lookup(key("0")), ...reopened.lookup(key("1"))].filter((one) => known.has(JSON.stringify(one)));
+        // A changed letter of a run's name is still a name: whoever uses a candidate reads its
+        // ledger.
+        const found = [...reopened.lookup(key("0")), ...reopened.lookup(key("1"))].filter((one) =>
+          known.has(JSON.stringify(one)),
+        );
         expect(found.length).toBeGreaterThanOrEqual(cut ? 0 : 2);
         reopened.record(key("new"), candidate(9));
         expect(reopened.lookup(key("new"))).toEqual([candidate(9)]);
@@ -125,16 +134,36 @@ describe("the index", () => {
 
 describe("making the index anew", () => {
   async function ledger(store: RunStore, run: string, events: readonly RunEvent[]): Promise<void> {
-    const file = await LedgerFile.create<RunEvent>(store.runLedger(run), [header(run), ...events], calm());
+    const file = await LedgerFile.create<RunEvent>(
+      store.runLedger(run),
+      [header(run), ...events],
+      calm(),
+    );
     await file.close();
   }
-  const started = (step: string, cacheKey: string): RunEvent => ({ type: "step.started", step, attempt: 1, cacheKey, because: "inputs ready" });
-  const completed = (step: string): RunEvent => ({ type: "step.completed", step, attempt: 1, outputs: { result: 1 }, durationMs: 1 });
+  const started = (step: string, cacheKey: string): RunEvent => ({
+    type: "step.started",
+    step,
+    attempt: 1,
+    cacheKey,
+    because: "inputs ready",
+  });
+  const completed = (step: string): RunEvent => ({
+    type: "step.completed",
+    step,
+    attempt: 1,
+    outputs: { result: 1 },
+    durationMs: 1,
+  });
 
   it("finds every step that completed under a key, and none of a damaged ledger", async () => {
     const { runs } = tempRoot();
     const store = new RunStore(runs);
-    await ledger(store, "p@20260101T000000Z", [started("a", key("a")), started("b", key("b")), completed("a")]);
+    await ledger(store, "p@20260101T000000Z", [
+      started("a", key("a")),
+      started("b", key("b")),
+      completed("a"),
+    ]);
     await ledger(store, "q@20260101T000001Z", [
       started("a", key("a")),
       completed("a"),
@@ -144,11 +173,15 @@ describe("making the index anew", () => {
     await ledger(store, "q@20260101T000002Z", [started("a", key("d")), completed("a")]);
     const path = store.runLedger("q@20260101T000002Z");
     const bytes = readFileSync(path);
-    writeFileSync(path, Buffer.concat([bytes.subarray(bytes.indexOf(10) + 1), Buffer.from('{"seq":9,"b":9}\n')]));
+    writeFileSync(
+      path,
+      Buffer.concat([bytes.subarray(bytes.indexOf(10) + 1), Buffer.from('{"seq":9,"b":9}\n')]),
+    );
     const index = new CacheIndex(store.cache);
     index.record(key("old"), candidate(1));
     expect(await index.rebuild(runs)).toBe(2);
-    const runsOf = (text: string): string[] => index.lookup(key(text)).map(({ run, step }) => `${run} ${step}`);
+    const runsOf = (text: string): string[] =>
+      index.lookup(key(text)).map(({ run, step }) => `${run} ${step}`);
     expect(runsOf("a").toSorted()).toEqual(["p@20260101T000000Z a", "q@20260101T000001Z a"]);
     expect([runsOf("b"), runsOf("d"), runsOf("old")]).toEqual([[], [], []]);
   });
@@ -192,7 +225,10 @@ describe("the table of offsets", () => {
         table.set(bitsOf(one), offset, (there) => byOffset.get(there) === one);
       }
       expect(table.size).toBe(keys.length);
-      for (const one of keys) expect(table.find(bitsOf(one), (there) => byOffset.get(there) === one)).toBe(one * 10 + round);
+      for (const one of keys)
+        expect(table.find(bitsOf(one), (there) => byOffset.get(there) === one)).toBe(
+          one * 10 + round,
+        );
     }
     expect(table.find(1, () => true)).toBe(-1);
   });

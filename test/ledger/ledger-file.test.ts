@@ -1,8 +1,24 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { onTestFinished, describe, expect, it } from "vitest";
-import { LedgerClosed, LedgerDamaged, LedgerExists, LedgerFailed, LedgerFormatError, LineTooLong } from "../../src/ledger/ledger-error.ts";
+import {
+  LedgerClosed,
+  LedgerDamaged,
+  LedgerExists,
+  LedgerFailed,
+  LedgerFormatError,
+  LineTooLong,
+} from "../../src/ledger/ledger-error.ts";
 import { LedgerFile, type LedgerOptions } from "../../src/ledger/ledger-file.ts";
 import { readLedger } from "../../src/ledger/ledger-reader.ts";
 import { readWholeLedger } from "../support/independent-ledger.ts";
@@ -17,15 +33,33 @@ const note = (n: number): Note => ({ type: "note", n });
 describe("appending", () => {
   it("writes what an independent reader of the format expects, to the byte", async () => {
     const path = join(tempRoot().root, "a.jsonl");
-    const file = await LedgerFile.create<Note>(path, [{ format: 1, type: "run.submitted" }], calm());
-    const lines = await file.append([{ type: "note", text: 'a,"crc":"b"\n\u2028\ud800', gone: undefined, nested: { crc: "00000000" } }]);
+    const file = await LedgerFile.create<Note>(
+      path,
+      [{ format: 1, type: "run.submitted" }],
+      calm(),
+    );
+    const lines = await file.append([
+      {
+        type: "note",
+        text: 'a,"crc":"b"\n\u2028\ud800',
+        gone: undefined,
+        nested: { crc: "00000000" },
+      },
+    ]);
     expect(readFileSync(path, "utf8").split("\n")[0]).toMatch(
       /^\{"seq":1,"b":1,"at":"2026-11-23T02:00:00\.000Z","type":"run\.submitted","format":1,"crc":"[0-9a-f]{8}"\}$/,
     );
     const read = readWholeLedger(path);
     expect(read).toMatchObject([
       { seq: 1, b: 1, at: "2026-11-23T02:00:00.000Z", type: "run.submitted", format: 1 },
-      { seq: 2, b: 2, at: "2026-11-23T02:00:00.000Z", type: "note", text: 'a,"crc":"b"\n\u2028\ud800', nested: { crc: "00000000" } },
+      {
+        seq: 2,
+        b: 2,
+        at: "2026-11-23T02:00:00.000Z",
+        type: "note",
+        text: 'a,"crc":"b"\n\u2028\ud800',
+        nested: { crc: "00000000" },
+      },
     ]);
     expect(read[1]).toMatchObject(JSON.parse(JSON.stringify(lines[0])) as object);
     expect(Object.keys(read[1]!)).toEqual(["seq", "b", "at", "type", "text", "nested", "crc"]);
@@ -36,7 +70,10 @@ describe("appending", () => {
     const path = join(tempRoot().root, "a.jsonl");
     const file = await LedgerFile.create<Note>(path, first, calm(), "2026-11-23T01:59:59.990Z");
     await file.append([note(1)]);
-    expect(readWholeLedger(path).map(({ at }) => at)).toEqual(["2026-11-23T01:59:59.990Z", "2026-11-23T02:00:00.000Z"]);
+    expect(readWholeLedger(path).map(({ at }) => at)).toEqual([
+      "2026-11-23T01:59:59.990Z",
+      "2026-11-23T02:00:00.000Z",
+    ]);
     await file.close();
   });
 
@@ -51,7 +88,9 @@ describe("appending", () => {
     const lines = (await Promise.all(writes)).flat();
     expect(disk.calls.write - before.write).toBe(2);
     expect(disk.calls.fdatasync - before.fdatasync).toBe(2);
-    expect(lines.map(({ seq, b }) => [seq, b])).toEqual(Array.from({ length: 53 }, (_, index) => [index + 2, index < 3 ? 2 : 5]));
+    expect(lines.map(({ seq, b }) => [seq, b])).toEqual(
+      Array.from({ length: 53 }, (_, index) => [index + 2, index < 3 ? 2 : 5]),
+    );
     expect(lines.map(({ n }) => n)).toEqual(Array.from({ length: 53 }, (_, index) => index + 1));
     expect(readWholeLedger(path).map(({ b }) => b)).toEqual([1, ...lines.map(({ b }) => b)]);
     await file.close();
@@ -59,7 +98,11 @@ describe("appending", () => {
 
   it("answers only after the sync", async () => {
     const disk = faultyDisk();
-    const file = await LedgerFile.create<Note>(join(tempRoot().root, "a.jsonl"), first, calm({ disk }));
+    const file = await LedgerFile.create<Note>(
+      join(tempRoot().root, "a.jsonl"),
+      first,
+      calm({ disk }),
+    );
     const order: string[] = [];
     disk.before = (call) => void order.push(call);
     await file.append([note(1)]).then(() => order.push("answered"));
@@ -82,7 +125,11 @@ describe("appending", () => {
     const path = join(tempRoot().root, "a.jsonl");
     const file = await LedgerFile.create<Note>(path, first, calm());
     await file.append([{ seq: 99, b: 98, at: "never", crc: "ffffffff", type: "note" }]);
-    expect(readWholeLedger(path)[1]).toMatchObject({ seq: 2, b: 2, at: "2026-11-23T02:00:00.000Z" });
+    expect(readWholeLedger(path)[1]).toMatchObject({
+      seq: 2,
+      b: 2,
+      at: "2026-11-23T02:00:00.000Z",
+    });
     await file.close();
   });
 
@@ -94,9 +141,16 @@ describe("appending", () => {
       file.append([note(2)]),
       file.append([{ type: "note", text: "é".repeat(500_000) }]),
     ]);
-    expect(refused).toMatchObject({ status: "rejected", reason: expect.any(LineTooLong) as unknown });
+    expect(refused).toMatchObject({
+      status: "rejected",
+      reason: expect.any(LineTooLong) as unknown,
+    });
     expect(kept.status).toBe("fulfilled");
-    expect(readWholeLedger(path).map(({ type, n }) => n ?? type)).toEqual(["run.submitted", 2, "note"]);
+    expect(readWholeLedger(path).map(({ type, n }) => n ?? type)).toEqual([
+      "run.submitted",
+      2,
+      "note",
+    ]);
     await file.close();
   });
 
@@ -105,7 +159,8 @@ describe("appending", () => {
     const path = join(tempRoot().root, "a.jsonl");
     const file = await LedgerFile.create<Note>(path, first, calm({ disk }));
     const write = disk.write.bind(disk);
-    disk.write = (fd, bytes, offset, position) => write(fd, bytes.subarray(0, offset + 7), offset, position);
+    disk.write = (fd, bytes, offset, position) =>
+      write(fd, bytes.subarray(0, offset + 7), offset, position);
     await file.append([note(1)]);
     expect(readWholeLedger(path)).toHaveLength(2);
     await file.close();
@@ -127,11 +182,14 @@ describe("creating", () => {
     const folder = join(tempRoot().root, "2026-11");
     const path = join(folder, "a.jsonl");
     const tries = await Promise.allSettled(
-      Array.from({ length: 20 }, (_, n) => LedgerFile.create<Note>(path, [{ type: "run.submitted", n }], calm())),
+      Array.from({ length: 20 }, (_, n) =>
+        LedgerFile.create<Note>(path, [{ type: "run.submitted", n }], calm()),
+      ),
     );
     const won = tries.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
     expect(won).toHaveLength(1);
-    for (const result of tries) if (result.status === "rejected") expect(result.reason).toBeInstanceOf(LedgerExists);
+    for (const result of tries)
+      if (result.status === "rejected") expect(result.reason).toBeInstanceOf(LedgerExists);
     expect(readdirSync(folder)).toEqual(["a.jsonl"]);
     expect(readWholeLedger(path)).toHaveLength(1);
     await won[0]!.append([note(1)]);
@@ -145,8 +203,13 @@ describe("creating", () => {
     const path = join(root, "p", "2026-11", "a.jsonl");
     const order: string[] = [];
     disk.before = (call, [path]) => {
-      order.push(typeof path === "string" ? `${call} ${path.replace(root, "").replace(/\.a\.jsonl.*/, ".aside")}` : call);
-      if (call === "unlink") expect(readWholeLedger(join(root, "p", "2026-11", "a.jsonl"))).toHaveLength(2);
+      order.push(
+        typeof path === "string"
+          ? `${call} ${path.replace(root, "").replace(/\.a\.jsonl.*/, ".aside")}`
+          : call,
+      );
+      if (call === "unlink")
+        expect(readWholeLedger(join(root, "p", "2026-11", "a.jsonl"))).toHaveLength(2);
       else if (existsSync(join(root, "p", "2026-11", "a.jsonl"))) expect(call).not.toBe("write");
       return undefined;
     };
@@ -162,7 +225,9 @@ describe("creating", () => {
       "fsync",
       "close",
     ]);
-    expect(order.filter((call) => call.startsWith("open") || call === "fsync").slice(0, 4)).toEqual(["open ", "fsync", "open /p", "fsync"]);
+    expect(order.filter((call) => call.startsWith("open") || call === "fsync").slice(0, 4)).toEqual(
+      ["open ", "fsync", "open /p", "fsync"],
+    );
     await file.close();
   });
 
@@ -177,7 +242,9 @@ describe("creating", () => {
       return undefined;
     };
     const files = await Promise.all(
-      Array.from({ length: 1_000 }, (_, n) => LedgerFile.create<Note>(join(folder, `r${n}.jsonl`), first, calm({ disk }))),
+      Array.from({ length: 1_000 }, (_, n) =>
+        LedgerFile.create<Note>(join(folder, `r${n}.jsonl`), first, calm({ disk })),
+      ),
     );
     expect(most).toBeLessThanOrEqual(4);
     expect(disk.calls.fdatasync).toBe(1_000);
@@ -196,42 +263,60 @@ describe("creating", () => {
 });
 
 describe("opening after a crash", () => {
-  it.each([false, true])("keeps exactly the whole lines, at every byte, and goes on from there; with the first write: %s", async (withFirstWrite) => {
-    const folder = tempRoot().root;
-    const bytes = readFileSync(await writeLedger(folder, SEVEN));
-    const path = join(folder, "cut.jsonl");
-    const firstLine = bytes.indexOf(10) + 1;
-    for (let length = 0; length <= bytes.length; length += 1) {
-      writeFileSync(path, bytes.subarray(0, length));
-      if (length < firstLine) {
-        await expect(LedgerFile.open<Note>(path, calm())).rejects.toThrow(LedgerDamaged);
-        expect(statSync(path).size).toBe(length);
-        continue;
+  it.each([false, true])(
+    "keeps exactly the whole lines, at every byte, and goes on from there; with the first write: %s",
+    async (withFirstWrite) => {
+      const folder = tempRoot().root;
+      const bytes = readFileSync(await writeLedger(folder, SEVEN));
+      const path = join(folder, "cut.jsonl");
+      const firstLine = bytes.indexOf(10) + 1;
+      for (let length = 0; length <= bytes.length; length += 1) {
+        writeFileSync(path, bytes.subarray(0, length));
+        if (length < firstLine) {
+          await expect(LedgerFile.open<Note>(path, calm())).rejects.toThrow(LedgerDamaged);
+          expect(statSync(path).size).toBe(length);
+          continue;
+        }
+        const whole = bytes.subarray(0, length).lastIndexOf(10) + 1;
+        const { file, lines, cut } = await LedgerFile.open<Note>(path, {
+          ...calm<Note>(),
+          withFirstWrite,
+        });
+        if (withFirstWrite) expect(statSync(path).size).toBe(length);
+        expect([lines.length, cut]).toEqual([
+          bytes.subarray(0, whole).toString().split("\n").length - 1,
+          length - whole,
+        ]);
+        const [line] = await file.append([note(1)]);
+        await file.close();
+        expect([line!.seq, line!.b]).toEqual([lines.length + 1, lines.length + 1]);
+        expect(readFileSync(path).subarray(0, whole).equals(bytes.subarray(0, whole))).toBe(true);
+        expect(readWholeLedger(path)).toHaveLength(lines.length + 1);
       }
-      const whole = bytes.subarray(0, length).lastIndexOf(10) + 1;
-      const { file, lines, cut } = await LedgerFile.open<Note>(path, { ...calm<Note>(), withFirstWrite });
-      if (withFirstWrite) expect(statSync(path).size).toBe(length);
-      expect([lines.length, cut]).toEqual([bytes.subarray(0, whole).toString().split("\n").length - 1, length - whole]);
-      const [line] = await file.append([note(1)]);
-      await file.close();
-      expect([line!.seq, line!.b]).toEqual([lines.length + 1, lines.length + 1]);
-      expect(readFileSync(path).subarray(0, whole).equals(bytes.subarray(0, whole))).toBe(true);
-      expect(readWholeLedger(path)).toHaveLength(lines.length + 1);
-    }
-  });
+    },
+  );
 
   it("writes the last batch once more and syncs file and folder before anything else", async () => {
     const path = await writeLedger(tempRoot().root, SEVEN);
     const disk = faultyDisk();
     const written: string[] = [];
     disk.before = (call, args) => {
-      written.push(call === "write" ? `write ${(args[1] as Uint8Array).length} at ${String(args[3])}` : call);
+      written.push(
+        call === "write" ? `write ${(args[1] as Uint8Array).length} at ${String(args[3])}` : call,
+      );
       return undefined;
     };
     const bytes = readFileSync(path);
     const lastBatch = bytes.indexOf('{"seq":5,');
     const { file } = await LedgerFile.open<Note>(path, calm({ disk }));
-    expect(written).toEqual(["open", `write ${bytes.length - lastBatch} at ${lastBatch}`, "fsync", "open", "fsync", "close"]);
+    expect(written).toEqual([
+      "open",
+      `write ${bytes.length - lastBatch} at ${lastBatch}`,
+      "fsync",
+      "open",
+      "fsync",
+      "close",
+    ]);
     await file.close();
   });
 
@@ -240,7 +325,9 @@ describe("opening after a crash", () => {
     const bytes = readFileSync(path);
     bytes[200] = bytes[200]! ^ 4;
     writeFileSync(path, bytes);
-    await expect(LedgerFile.open<Note>(path, calm())).rejects.toThrow(/^The ledger .*a\.jsonl is damaged at line 2: its checksum does not match\. /);
+    await expect(LedgerFile.open<Note>(path, calm())).rejects.toThrow(
+      /^The ledger .*a\.jsonl is damaged at line 2: its checksum does not match\. /,
+    );
     expect(readFileSync(path).equals(bytes)).toBe(true);
   });
 
@@ -248,12 +335,18 @@ describe("opening after a crash", () => {
     const folder = tempRoot().root;
     const path = await writeLedger(folder, [...SEVEN, [{ type: "run.finished" }]]);
     const ends = readFileSync(path).length;
-    await (await LedgerFile.open<Note>(path, { ...calm<Note>(), finishedElsewhere: true })).file.close();
+    await (
+      await LedgerFile.open<Note>(path, { ...calm<Note>(), finishedElsewhere: true })
+    ).file.close();
     truncateSync(path, ends - 3);
-    await expect(LedgerFile.open<Note>(path, { ...calm<Note>(), finishedElsewhere: true })).rejects.toThrow(LedgerDamaged);
+    await expect(
+      LedgerFile.open<Note>(path, { ...calm<Note>(), finishedElsewhere: true }),
+    ).rejects.toThrow(LedgerDamaged);
     const lastLine = readFileSync(path).lastIndexOf(10) + 1;
     truncateSync(path, lastLine);
-    await expect(LedgerFile.open<Note>(path, { ...calm<Note>(), finishedElsewhere: true })).rejects.toThrow(/lines are missing at the end/);
+    await expect(
+      LedgerFile.open<Note>(path, { ...calm<Note>(), finishedElsewhere: true }),
+    ).rejects.toThrow(/lines are missing at the end/);
     const { file } = await LedgerFile.open<Note>(path, calm());
     await file.close();
   });
@@ -271,7 +364,10 @@ describe("opening after a crash", () => {
     for (const stop of ["ftruncate", "write", "fsync"] as const) {
       for (const appends of [true, false]) {
         const disk = faultyDisk();
-        const { file } = await LedgerFile.open<Note>(path, { ...calm<Note>({ disk, onFatal: () => undefined }), withFirstWrite: true });
+        const { file } = await LedgerFile.open<Note>(path, {
+          ...calm<Note>({ disk, onFatal: () => undefined }),
+          withFirstWrite: true,
+        });
         disk.before = (call) => (call === stop ? diskError("EIO") : undefined);
         const done = appends ? file.append([note(1)]) : file.close();
         // A torn tail that an earlier round cut away needs no cut.
@@ -289,7 +385,9 @@ describe("opening after a crash", () => {
     for (const stop of ["ftruncate", "write", "fsync"] as const) {
       const disk = faultyDisk();
       disk.before = (call) => (call === stop ? diskError("EIO") : undefined);
-      await expect(LedgerFile.open<Note>(path, calm({ disk, onFatal: () => undefined }))).rejects.toThrow(LedgerFailed);
+      await expect(
+        LedgerFile.open<Note>(path, calm({ disk, onFatal: () => undefined })),
+      ).rejects.toThrow(LedgerFailed);
     }
     const { file, lines: kept } = await LedgerFile.open<Note>(path, calm());
     expect(kept).toEqual(lines);
@@ -302,7 +400,11 @@ describe("a disk that fails", () => {
   it("in a sync ends it all: nothing more is acknowledged", async () => {
     const disk = faultyDisk();
     const fatal: LedgerFailed[] = [];
-    const file = await LedgerFile.create<Note>(join(tempRoot().root, "a.jsonl"), first, calm({ disk, onFatal: (error) => void fatal.push(error) }));
+    const file = await LedgerFile.create<Note>(
+      join(tempRoot().root, "a.jsonl"),
+      first,
+      calm({ disk, onFatal: (error) => void fatal.push(error) }),
+    );
     let fail = true;
     disk.before = (call) => (call === "fdatasync" && fail ? diskError("EIO") : undefined);
     const writes = [file.append([note(1)])];
@@ -311,7 +413,9 @@ describe("a disk that fails", () => {
     const results = await Promise.allSettled(writes);
     fail = false;
     expect(results.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
-    await expect(file.append([note(3)])).rejects.toThrow(/^Syncing .*a\.jsonl failed: EIO: planted\. Nothing more is acknowledged/);
+    await expect(file.append([note(3)])).rejects.toThrow(
+      /^Syncing .*a\.jsonl failed: EIO: planted\. Nothing more is acknowledged/,
+    );
     expect(fatal).toHaveLength(1);
     expect(disk.calls.fdatasync).toBe(2);
     expect(file.lastSeq).toBe(1);
@@ -321,21 +425,32 @@ describe("a disk that fails", () => {
   it("in a write that is not for want of room, the same", async () => {
     const disk = faultyDisk();
     const fatal: LedgerFailed[] = [];
-    const file = await LedgerFile.create<Note>(join(tempRoot().root, "a.jsonl"), first, calm({ disk, onFatal: (error) => void fatal.push(error) }));
+    const file = await LedgerFile.create<Note>(
+      join(tempRoot().root, "a.jsonl"),
+      first,
+      calm({ disk, onFatal: (error) => void fatal.push(error) }),
+    );
     disk.before = (call) => (call === "write" ? diskError("EIO") : undefined);
     await expect(file.append([note(1)])).rejects.toThrow(LedgerFailed);
     expect(fatal).toHaveLength(1);
     await file.close();
   });
 
-  it.each(["fdatasync", "fsync", "link"] as const)("in %s of a creation acknowledges nothing", async (stop) => {
-    const disk = faultyDisk();
-    const fatal: LedgerFailed[] = [];
-    disk.before = (call) => (call === stop ? diskError("EIO") : undefined);
-    const created = LedgerFile.create<Note>(join(tempRoot().root, "a.jsonl"), first, calm({ disk, onFatal: (error) => void fatal.push(error) }));
-    await expect(created).rejects.toThrow(LedgerFailed);
-    expect(fatal).toHaveLength(1);
-  });
+  it.each(["fdatasync", "fsync", "link"] as const)(
+    "in %s of a creation acknowledges nothing",
+    async (stop) => {
+      const disk = faultyDisk();
+      const fatal: LedgerFailed[] = [];
+      disk.before = (call) => (call === stop ? diskError("EIO") : undefined);
+      const created = LedgerFile.create<Note>(
+        join(tempRoot().root, "a.jsonl"),
+        first,
+        calm({ disk, onFatal: (error) => void fatal.push(error) }),
+      );
+      await expect(created).rejects.toThrow(LedgerFailed);
+      expect(fatal).toHaveLength(1);
+    },
+  );
 });
 
 describe("a full disk", () => {
@@ -344,12 +459,21 @@ describe("a full disk", () => {
     const clock = new VirtualClock();
     const path = join(tempRoot().root, "a.jsonl");
     const held: boolean[] = [];
-    const file = await LedgerFile.create<Note>(path, first, calm({ disk, clock, onHeld: (now) => void held.push(now) }));
+    const file = await LedgerFile.create<Note>(
+      path,
+      first,
+      calm({ disk, clock, onHeld: (now) => void held.push(now) }),
+    );
     const write = disk.write.bind(disk);
     let room = 20;
     disk.write = async (fd, bytes, offset, position) => {
       if (room <= 0) throw diskError("ENOSPC");
-      const count = await write(fd, bytes.subarray(0, Math.min(bytes.length, offset + room)), offset, position);
+      const count = await write(
+        fd,
+        bytes.subarray(0, Math.min(bytes.length, offset + room)),
+        offset,
+        position,
+      );
       room -= count;
       return count;
     };
@@ -358,7 +482,12 @@ describe("a full disk", () => {
     await clock.until(() => held.length === 1);
     writes.push(file.append([note(3)]).then(() => (answered += 1)));
     await clock.advance(2_500);
-    expect([held, answered, readLedger(path).end, readLedger(path).lines.length]).toEqual([[true], 0, "whole", 1]);
+    expect([held, answered, readLedger(path).end, readLedger(path).lines.length]).toEqual([
+      [true],
+      0,
+      "whole",
+      1,
+    ]);
     room = Infinity;
     await clock.until(() => answered === 2);
     await Promise.all(writes);
@@ -373,7 +502,11 @@ describe("a full disk", () => {
     const clock = new VirtualClock();
     const path = join(tempRoot().root, "a.jsonl");
     const held: boolean[] = [];
-    const file = await LedgerFile.create<Note>(path, first, calm({ disk, clock, onHeld: (now) => void held.push(now) }));
+    const file = await LedgerFile.create<Note>(
+      path,
+      first,
+      calm({ disk, clock, onHeld: (now) => void held.push(now) }),
+    );
     disk.before = (call) => (call === "write" ? diskError("EDQUOT") : undefined);
     const write = file.append([note(1)]);
     write.catch(() => undefined);
@@ -391,7 +524,11 @@ describe("a full disk", () => {
     const held: boolean[] = [];
     let full = true;
     disk.before = (call) => (call === "write" && full ? diskError("ENOSPC") : undefined);
-    const created = LedgerFile.create<Note>(join(folder, "a.jsonl"), first, calm({ disk, clock, onHeld: (now) => void held.push(now) }));
+    const created = LedgerFile.create<Note>(
+      join(folder, "a.jsonl"),
+      first,
+      calm({ disk, clock, onHeld: (now) => void held.push(now) }),
+    );
     await clock.until(() => held.length === 1);
     expect(readdirSync(folder).filter((name) => name.includes("jsonl"))).toEqual([]);
     full = false;
@@ -405,25 +542,34 @@ describe("a full disk", () => {
     const path = join(folder, "a.jsonl");
     await (await LedgerFile.create<Note>(path, first, calm())).close();
     const acts = [
-      (options: Partial<LedgerOptions<Note>>) => LedgerFile.create<Note>(join(folder, "b.jsonl"), first, calm(options)),
-      async (options: Partial<LedgerOptions<Note>>) => (await LedgerFile.open<Note>(path, calm(options))).file,
+      (options: Partial<LedgerOptions<Note>>) =>
+        LedgerFile.create<Note>(join(folder, "b.jsonl"), first, calm(options)),
+      async (options: Partial<LedgerOptions<Note>>) =>
+        (await LedgerFile.open<Note>(path, calm(options))).file,
     ];
     for (const act of acts) {
       const disk = faultyDisk();
       const clock = new VirtualClock();
       const held: boolean[] = [];
       let opens = 0;
-      disk.before = (call, [what]) => (call === "open" && what === folder && (opens += 1) < 3 ? diskError("EMFILE") : undefined);
+      disk.before = (call, [what]) =>
+        call === "open" && what === folder && (opens += 1) < 3 ? diskError("EMFILE") : undefined;
       const done = act({ disk, clock, onHeld: (now) => void held.push(now) });
       await clock.until(() => held.length === 2);
       await (await done).close();
       expect([opens, held]).toEqual([3, [true, false]]);
     }
-    for (const act of [acts[1]!, (options: Partial<LedgerOptions<Note>>) => LedgerFile.create<Note>(join(folder, "c.jsonl"), first, calm(options))]) {
+    for (const act of [
+      acts[1]!,
+      (options: Partial<LedgerOptions<Note>>) =>
+        LedgerFile.create<Note>(join(folder, "c.jsonl"), first, calm(options)),
+    ]) {
       const disk = faultyDisk();
       const fatal: LedgerFailed[] = [];
       disk.before = (call) => (call === "fsync" ? diskError("ENOSPC") : undefined);
-      await expect(act({ disk, onFatal: (error) => void fatal.push(error) })).rejects.toThrow(LedgerFailed);
+      await expect(act({ disk, onFatal: (error) => void fatal.push(error) })).rejects.toThrow(
+        LedgerFailed,
+      );
       expect(fatal).toHaveLength(1);
     }
   });
@@ -453,7 +599,11 @@ describe.skipIf(!mountable)("a real small disk", () => {
     const clock = new VirtualClock();
     const path = join(folder, "a.jsonl");
     let holding = false;
-    const file = await LedgerFile.create<Note>(path, first, calm({ clock, onHeld: (now) => (holding = now) }));
+    const file = await LedgerFile.create<Note>(
+      path,
+      first,
+      calm({ clock, onHeld: (now) => (holding = now) }),
+    );
     const acknowledged: number[] = [];
     const writes: Promise<unknown>[] = [];
     let next = 0;
@@ -464,7 +614,11 @@ describe.skipIf(!mountable)("a real small disk", () => {
       // Forty lines are more than the ballast leaves room for.
       for (const last = next + 40; next < last;) {
         const n = (next += 1);
-        writes.push(file.append([{ type: "note", n, text: "x".repeat(500) }]).then(() => acknowledged.push(n)));
+        writes.push(
+          file
+            .append([{ type: "note", n, text: "x".repeat(500) }])
+            .then(() => acknowledged.push(n)),
+        );
         await clock.settle();
       }
       await clock.until(() => holding);

@@ -17,13 +17,17 @@ function framed(texts: readonly string[]): Buffer {
     texts.map((text) => {
       const bytes = Buffer.from(text, "latin1");
       crc = plainCrc32(bytes, crc);
-      return Buffer.concat([bytes, Buffer.from(`,"crc":"${crc.toString(16).padStart(8, "0")}"}\n`)]);
+      return Buffer.concat([
+        bytes,
+        Buffer.from(`,"crc":"${crc.toString(16).padStart(8, "0")}"}\n`),
+      ]);
     }),
   );
 }
 
 const at = '"at":"2026-11-23T02:00:00.000Z"';
-const lineText = (seq: number, b = seq, rest = ""): string => `{"seq":${seq},"b":${b},${at},"type":"note"${rest}`;
+const lineText = (seq: number, b = seq, rest = ""): string =>
+  `{"seq":${seq},"b":${b},${at},"type":"note"${rest}`;
 
 function lineStarts(bytes: Buffer): number[] {
   const starts = [0];
@@ -44,7 +48,9 @@ describe("a whole ledger", () => {
   it("reads on from a mark, and up to where it is told", async () => {
     const path = await writeLedger(tempRoot().root, SEVEN);
     const seen: number[] = [];
-    const first = readLedger<Note>(path, { each: ({ seq }) => (seq === 4 ? false : void seen.push(seq)) });
+    const first = readLedger<Note>(path, {
+      each: ({ seq }) => (seq === 4 ? false : void seen.push(seq)),
+    });
     expect([first.end, first.mark.seq, seen]).toEqual(["whole", 3, [1, 2, 3]]);
     const rest = readLedger<Note>(path, { from: first.mark });
     expect(rest.lines.map(({ seq }) => seq)).toEqual([4, 5, 6, 7]);
@@ -53,7 +59,10 @@ describe("a whole ledger", () => {
 
   it("is read in blocks: lines over every edge of them", async () => {
     const long = (bytes: number): Note => ({ type: "note", text: "x".repeat(bytes) });
-    const batches = [[{ type: "note", format: 1 }], ...[1_000_000, 1_048_000, 3, 900_000, 70_000, 1_048_000].map((bytes) => [long(bytes)])];
+    const batches = [
+      [{ type: "note", format: 1 }],
+      ...[1_000_000, 1_048_000, 3, 900_000, 70_000, 1_048_000].map((bytes) => [long(bytes)]),
+    ];
     const path = await writeLedger(tempRoot().root, batches);
     const reading = readLedger<Note>(path);
     expect([reading.end, reading.lines.length]).toEqual(["whole", 7]);
@@ -70,7 +79,10 @@ describe("a ledger that was cut", () => {
     for (let length = 0; length <= bytes.length; length += 1) {
       const whole = starts.filter((start) => start <= length).length - 1;
       writeFileSync(path, bytes.subarray(0, length));
-      for (const reading of [readLedger<Note>(path), parseLedger<Note>(bytes.subarray(0, length))]) {
+      for (const reading of [
+        readLedger<Note>(path),
+        parseLedger<Note>(bytes.subarray(0, length)),
+      ]) {
         expect(reading.lines.length).toBe(whole);
         expect(reading.validBytes).toBe(starts[whole]);
         expect(reading.end).toBe(starts.includes(length) ? "whole" : "torn");
@@ -101,11 +113,16 @@ describe("a ledger that was changed", () => {
       ),
       fc.record({ from: place, length: fc.integer({ min: 1, max: 300 }) }).map(
         ({ from, length }) =>
-          (b: Buffer) => ((b = Buffer.from(b)), b.fill(0, Math.min(from, b.length), Math.min(from + length, b.length))),
+          (b: Buffer) => (
+            (b = Buffer.from(b)),
+            b.fill(0, Math.min(from, b.length), Math.min(from + length, b.length))
+          ),
       ),
       fc.record({ line: fc.nat(6), to: fc.nat(6) }).map(({ line, to }) => (b: Buffer) => {
         const starts = lineStarts(b);
-        const pieces = starts.slice(0, -1).map((start, index) => b.subarray(start, starts[index + 1]));
+        const pieces = starts
+          .slice(0, -1)
+          .map((start, index) => b.subarray(start, starts[index + 1]));
         pieces.splice(to, 0, ...pieces.splice(line, 1));
         return Buffer.concat(pieces);
       }),
@@ -113,10 +130,14 @@ describe("a ledger that was changed", () => {
     const mutants = trials(3_000, 20_000);
     fc.assert(
       fc.property(fc.array(mutation, { minLength: 1, maxLength: 3 }), (mutations) => {
-        const bytes = mutations.reduce((b, mutate) => (b.length === 0 ? b : mutate(b)), original as Buffer);
+        const bytes = mutations.reduce(
+          (b, mutate) => (b.length === 0 ? b : mutate(b)),
+          original as Buffer,
+        );
         const reading = parseLedger<Note>(bytes);
         expect(reading.lines).toEqual(lines.slice(0, reading.lines.length));
-        if (reading.end === "whole") expect(bytes.equals(original.subarray(0, bytes.length))).toBe(true);
+        if (reading.end === "whole")
+          expect(bytes.equals(original.subarray(0, bytes.length))).toBe(true);
         else expect(reading.fault?.line).toBe(reading.lines.length + 1);
         expect(parseLedger<Note>(bytes.subarray(0, reading.validBytes)).end).toBe("whole");
       }),
@@ -144,39 +165,60 @@ describe("a ledger that was changed", () => {
   ])("in line %i is %s", async (line, end) => {
     const bytes = readFileSync(await writeLedger(tempRoot().root, SEVEN));
     const reading = parseLedger<Note>(flip(bytes, line));
-    expect([reading.end, reading.lines.length, reading.fault]).toEqual([end, line - 1, { line, fault: "its checksum does not match" }]);
+    expect([reading.end, reading.lines.length, reading.fault]).toEqual([
+      end,
+      line - 1,
+      { line, fault: "its checksum does not match" },
+    ]);
   });
 
   it("by a missing line is damaged, though what is there begins a later write", async () => {
-    const bytes = readFileSync(await writeLedger(tempRoot().root, [...SEVEN.slice(0, 3), [{ type: "note" }]]));
+    const bytes = readFileSync(
+      await writeLedger(tempRoot().root, [...SEVEN.slice(0, 3), [{ type: "note" }]]),
+    );
     const starts = lineStarts(bytes);
-    const reading = parseLedger<Note>(Buffer.concat([bytes.subarray(0, starts[3]), bytes.subarray(starts[4])]));
+    const reading = parseLedger<Note>(
+      Buffer.concat([bytes.subarray(0, starts[3]), bytes.subarray(starts[4])]),
+    );
     expect([reading.end, reading.lines.length]).toEqual(["damaged", 3]);
   });
 
   it("by a block of zeros within its last write is torn", async () => {
     const bytes = readFileSync(await writeLedger(tempRoot().root, SEVEN));
     const starts = lineStarts(bytes);
-    expect(parseLedger<Note>(Buffer.from(bytes).fill(0, starts[4]! + 10, starts[5]! + 10))).toMatchObject({ end: "torn", validBytes: starts[4] });
+    expect(
+      parseLedger<Note>(Buffer.from(bytes).fill(0, starts[4]! + 10, starts[5]! + 10)),
+    ).toMatchObject({ end: "torn", validBytes: starts[4] });
   });
 });
 
 describe("a line", () => {
   it.each([
     ["a wrong seq", [lineText(1), lineText(3, 2)], "its seq is 3 where 2 is due"],
-    ["a b of no write", [lineText(1), lineText(2), lineText(3, 1)], "its b is 1, which is no write's first line"],
+    [
+      "a b of no write",
+      [lineText(1), lineText(2), lineText(3, 1)],
+      "its b is 1, which is no write's first line",
+    ],
     ["no type", [`{"seq":1,"b":1,${at}`], "it has no time or no type"],
     ["no object", ['[{"seq":1'], "it is not JSON in UTF-8"],
     ["bad UTF-8", [lineText(1, 1, ',"x":"\xff"')], "it is not JSON in UTF-8"],
     ["an overlong encoding", [lineText(1, 1, ',"x":"\xc0\xaf"')], "it is not JSON in UTF-8"],
   ])("with %s is bad, whatever its checksum says", (_, texts, fault) => {
-    expect(parseLedger(framed(texts))).toMatchObject({ end: "torn", fault: { line: texts.length, fault } });
+    expect(parseLedger(framed(texts))).toMatchObject({
+      end: "torn",
+      fault: { line: texts.length, fault },
+    });
   });
 
   it("has its checksum in lower case, at its end", () => {
     const bytes = framed([lineText(1, 1, ',"n":12')]);
     expect(parseLedger(bytes).end).toBe("whole");
-    const upper = Buffer.from(bytes.toString().replace(/"crc":"(\w+)"/, (text, crc: string) => text.replace(crc, crc.toUpperCase())));
+    const upper = Buffer.from(
+      bytes
+        .toString()
+        .replace(/"crc":"(\w+)"/, (text, crc: string) => text.replace(crc, crc.toUpperCase())),
+    );
     expect(upper.equals(bytes)).toBe(false);
     expect(parseLedger(upper).fault?.fault).toBe("it does not end in a checksum");
   });
@@ -188,22 +230,34 @@ describe("a line", () => {
     };
     expect(ofLength(1 << 20).length).toBe(1 << 20);
     expect(parseLedger(ofLength((1 << 20) - 1)).end).toBe("whole");
-    expect(parseLedger(ofLength(1 << 20))).toMatchObject({ end: "torn", fault: { fault: "it is longer than 1 MiB" } });
+    expect(parseLedger(ofLength(1 << 20))).toMatchObject({
+      end: "torn",
+      fault: { fault: "it is longer than 1 MiB" },
+    });
   });
 
   it("without an end costs no memory, and lines after it still show damage", () => {
     const path = join(tempRoot().root, "long.jsonl");
     const good = framed([lineText(1)]);
-    writeFileSync(path, Buffer.concat([good, Buffer.alloc(60 << 20, 0x20), Buffer.from(`\n${lineText(9, 9)}}\n`)]));
+    writeFileSync(
+      path,
+      Buffer.concat([good, Buffer.alloc(60 << 20, 0x20), Buffer.from(`\n${lineText(9, 9)}}\n`)]),
+    );
     const before = process.memoryUsage().arrayBuffers;
-    expect(readLedger(path)).toMatchObject({ end: "damaged", validBytes: good.length, fault: { line: 2, fault: "it is longer than 1 MiB" } });
+    expect(readLedger(path)).toMatchObject({
+      end: "damaged",
+      validBytes: good.length,
+      fault: { line: 2, fault: "it is longer than 1 MiB" },
+    });
     expect(readTail(path, "nothing")).toMatchObject({ end: "damaged", validBytes: good.length });
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(16 << 20);
   });
 
   it("cannot bring a prototype along, however it spells it", () => {
     for (const name of ["__proto__", "\\u005f_proto__", "__\\u0070roto__"]) {
-      const [line] = parseLedger<Note>(framed([lineText(1, 1, `,"params":{"${name}":{"polluted":true},"list":[{"a":1}]}`)])).lines;
+      const [line] = parseLedger<Note>(
+        framed([lineText(1, 1, `,"params":{"${name}":{"polluted":true},"list":[{"a":1}]}`)]),
+      ).lines;
       const params = line!["params"] as Record<string, unknown>;
       expect(Object.getPrototypeOf(params)).toBeNull();
       expect(Object.assign(Object.create(null), params).polluted).toBeUndefined();
@@ -230,7 +284,9 @@ describe("a newer format", () => {
 });
 
 describe("a ledger's tail", () => {
-  const many = Array.from({ length: 2_000 }, (_, index) => [{ type: index % 300 === 1 ? "checkpoint" : "note", text: "t".repeat(index % 400) }]);
+  const many = Array.from({ length: 2_000 }, (_, index) => [
+    { type: index % 300 === 1 ? "checkpoint" : "note", text: "t".repeat(index % 400) },
+  ]);
 
   it("is what the whole reading ends in, from the newest line that is wanted", async () => {
     const path = await writeLedger(tempRoot().root, many);
@@ -245,28 +301,47 @@ describe("a ledger's tail", () => {
   });
 
   it("is everything where nothing is wanted, or the wanted text is only a value", async () => {
-    const path = await writeLedger(tempRoot().root, [[{ type: "note" }], [{ type: "note", params: { type: "checkpoint" } }], [{ type: "note" }]]);
+    const path = await writeLedger(tempRoot().root, [
+      [{ type: "note" }],
+      [{ type: "note", params: { type: "checkpoint" } }],
+      [{ type: "note" }],
+    ]);
     expect(readTail<Note>(path, "checkpoint").lines.map(({ seq }) => seq)).toEqual([1, 2, 3]);
   });
 
   it("begins with a whole write", async () => {
     const path = await writeLedger(tempRoot().root, SEVEN);
-    expect(readTail<Note>(path, ({ seq }) => seq === 6).lines.map(({ seq }) => seq)).toEqual([5, 6, 7]);
+    expect(readTail<Note>(path, ({ seq }) => seq === 6).lines.map(({ seq }) => seq)).toEqual([
+      5, 6, 7,
+    ]);
   });
 
   it("passes over a wanted line that is bad, and tells a tear from damage", async () => {
     const folder = tempRoot().root;
-    const path = await writeLedger(folder, [[{ type: "checkpoint" }], [{ type: "note" }], [{ type: "checkpoint" }], [{ type: "note" }]]);
+    const path = await writeLedger(folder, [
+      [{ type: "checkpoint" }],
+      [{ type: "note" }],
+      [{ type: "checkpoint" }],
+      [{ type: "note" }],
+    ]);
     const bytes = readFileSync(path);
     const starts = lineStarts(bytes);
     const damaged = Buffer.from(bytes);
     damaged[starts[2]! + 50] = 0x21;
     writeFileSync(path, damaged);
     const reading = readTail<Note>(path, "checkpoint");
-    expect([reading.end, reading.lines.map(({ seq }) => seq), reading.fault?.line]).toEqual(["damaged", [1, 2], 3]);
+    expect([reading.end, reading.lines.map(({ seq }) => seq), reading.fault?.line]).toEqual([
+      "damaged",
+      [1, 2],
+      3,
+    ]);
     writeFileSync(path, bytes.subarray(0, bytes.length - 5));
     const torn = readTail<Note>(path, "checkpoint");
-    expect([torn.end, torn.lines.map(({ seq }) => seq), torn.validBytes]).toEqual(["torn", [3], starts[3]]);
+    expect([torn.end, torn.lines.map(({ seq }) => seq), torn.validBytes]).toEqual([
+      "torn",
+      [3],
+      starts[3],
+    ]);
   });
 
   it("never differs from the whole reading's end, wherever the file is cut", async () => {
@@ -277,8 +352,14 @@ describe("a ledger's tail", () => {
       writeFileSync(path, bytes.subarray(0, length));
       const whole = readLedger<Note>(path);
       const tail = readTail<Note>(path, "step.started");
-      expect([tail.end, tail.validBytes, tail.mark.crc]).toEqual([whole.end, whole.validBytes, whole.mark.crc]);
-      expect(tail.lines).toEqual(whole.lines.slice(whole.lines.length - tail.lines.length) satisfies Framed<Note>[]);
+      expect([tail.end, tail.validBytes, tail.mark.crc]).toEqual([
+        whole.end,
+        whole.validBytes,
+        whole.mark.crc,
+      ]);
+      expect(tail.lines).toEqual(
+        whole.lines.slice(whole.lines.length - tail.lines.length) satisfies Framed<Note>[],
+      );
     }
   });
 });

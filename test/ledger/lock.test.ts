@@ -1,12 +1,33 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { isAlive, newestEpoch, readDaemon, readEpoch, readHolder } from "../../src/ledger/daemon-info.ts";
+import {
+  isAlive,
+  newestEpoch,
+  readDaemon,
+  readEpoch,
+  readHolder,
+} from "../../src/ledger/daemon-info.ts";
 import { FolderLockHeld, withFolderLock } from "../../src/ledger/folder-lock.ts";
-import { acquireDaemonLock, DaemonLockHeld, waitForDaemonLock, type DaemonLock } from "../../src/ledger/lock.ts";
+import {
+  acquireDaemonLock,
+  DaemonLockHeld,
+  waitForDaemonLock,
+  type DaemonLock,
+} from "../../src/ledger/lock.ts";
 import { folderLockOwnerPath, folderLockPath } from "../../src/ledger/stale-folder-lock.ts";
 import { projectRoot, tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
@@ -19,10 +40,15 @@ async function acquire(orchdDir: string, clock = new VirtualClock()): Promise<Da
   return lock;
 }
 
-/** A process that tries to take the lock, says what came of it, and keeps what it got until it is ended. */
-async function contender(
-  orchdDir: string,
-): Promise<{ readonly child: ChildProcess; readonly said: string; readonly nextWord: () => Promise<string> }> {
+/**
+ * A process that tries to take the lock, says what came of it, and keeps what it got until it is
+ * ended.
+ */
+async function contender(orchdDir: string): Promise<{
+  readonly child: ChildProcess;
+  readonly said: string;
+  readonly nextWord: () => Promise<string>;
+}> {
   const source = `
     import { acquireDaemonLock } from ${JSON.stringify(join(projectRoot, "dist/src/ledger/lock.js"))};
     import { systemClock } from ${JSON.stringify(join(projectRoot, "dist/src/clock.js"))};
@@ -33,7 +59,9 @@ async function contender(
     } catch (error) {
       console.log(error.name);
     }`;
-  const child = spawn(process.execPath, ["--input-type=module", "-e", source], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, ["--input-type=module", "-e", source], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   onTestFinished(() => void child.kill("SIGKILL"));
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const nextWord = async (): Promise<string> => String((await lines.next()).value);
@@ -83,9 +111,13 @@ describe("the lock", () => {
     const orchdDir = folder();
     const { child } = await contender(orchdDir);
     child.kill("SIGSTOP");
-    await expect(acquireDaemonLock(orchdDir, { clock: new VirtualClock() })).rejects.toThrow(DaemonLockHeld);
+    await expect(acquireDaemonLock(orchdDir, { clock: new VirtualClock() })).rejects.toThrow(
+      DaemonLockHeld,
+    );
     unlinkSync(join(orchdDir, "daemon.lock"));
-    await expect(acquireDaemonLock(orchdDir, { clock: new VirtualClock() })).rejects.toThrow(DaemonLockHeld);
+    await expect(acquireDaemonLock(orchdDir, { clock: new VirtualClock() })).rejects.toThrow(
+      DaemonLockHeld,
+    );
     expect(newestEpoch(orchdDir)).toBe(1);
     await end(child, "SIGKILL");
     expect((await acquire(orchdDir)).epoch).toBe(2);
@@ -101,7 +133,10 @@ describe("the lock", () => {
   });
 
   it("tells its holder once, whether the file was removed or replaced", async () => {
-    for (const spoil of [unlinkSync, (path: string): void => (unlinkSync(path), writeFileSync(path, ""))]) {
+    for (const spoil of [
+      unlinkSync,
+      (path: string): void => (unlinkSync(path), writeFileSync(path, "")),
+    ]) {
       const orchdDir = folder();
       const clock = new VirtualClock();
       const lock = await acquire(orchdDir, clock);
@@ -155,7 +190,12 @@ describe("what others learn", () => {
     const orchdDir = folder();
     expect(readDaemon(orchdDir)).toBeNull();
     const lock = await acquire(orchdDir);
-    const info = { pid: process.pid, since: "2026-11-23T02:00:00.000Z", version: "1.2.3", tz: "2026c" };
+    const info = {
+      pid: process.pid,
+      since: "2026-11-23T02:00:00.000Z",
+      version: "1.2.3",
+      tz: "2026c",
+    };
     expect(readDaemon(orchdDir)).toEqual({ ...info, ready: false });
     await lock.setReady();
     expect(readDaemon(orchdDir)).toEqual({ ...info, ready: true });
@@ -165,8 +205,15 @@ describe("what others learn", () => {
 
   it("is not a daemon where a run in the foreground holds the lock", async () => {
     const orchdDir = folder();
-    const lock = await acquireDaemonLock(orchdDir, { clock: new VirtualClock(), role: "foreground", run: "p@20260101T000000Z" });
-    expect([readDaemon(orchdDir), readHolder(orchdDir)]).toMatchObject([null, { role: "foreground", run: "p@20260101T000000Z" }]);
+    const lock = await acquireDaemonLock(orchdDir, {
+      clock: new VirtualClock(),
+      role: "foreground",
+      run: "p@20260101T000000Z",
+    });
+    expect([readDaemon(orchdDir), readHolder(orchdDir)]).toMatchObject([
+      null,
+      { role: "foreground", run: "p@20260101T000000Z" },
+    ]);
     await lock.release();
   });
 
@@ -195,10 +242,17 @@ describe("waiting for the lock", () => {
   it("outlasts a run in the foreground, and says so once", async () => {
     const orchdDir = folder();
     const clock = new VirtualClock();
-    const foreground = await acquireDaemonLock(orchdDir, { clock, role: "foreground", run: "p@20260101T000000Z" });
+    const foreground = await acquireDaemonLock(orchdDir, {
+      clock,
+      role: "foreground",
+      run: "p@20260101T000000Z",
+    });
     const waitedFor: unknown[] = [];
     let got: DaemonLock | undefined;
-    void waitForDaemonLock(orchdDir, { clock, onWaiting: (holder) => void waitedFor.push(holder?.role) }).then((lock) => (got = lock));
+    void waitForDaemonLock(orchdDir, {
+      clock,
+      onWaiting: (holder) => void waitedFor.push(holder?.role),
+    }).then((lock) => (got = lock));
     await clock.advance(2_000);
     expect([waitedFor, got]).toEqual([["foreground"], undefined]);
     await foreground.release();
@@ -232,21 +286,29 @@ describe("a command that writes", () => {
     const orchdDir = folder();
     const answer = await withFolderLock(orchdDir, { clock }, async (lost) => {
       expect(lost.aborted).toBe(false);
-      await expect(acquireDaemonLock(orchdDir, { clock })).rejects.toThrow(/is held by a command that writes, process/);
-      await expect(withFolderLock(orchdDir, { clock }, () => Promise.resolve(1))).rejects.toThrow(DaemonLockHeld);
+      await expect(acquireDaemonLock(orchdDir, { clock })).rejects.toThrow(
+        /is held by a command that writes, process/,
+      );
+      await expect(withFolderLock(orchdDir, { clock }, () => Promise.resolve(1))).rejects.toThrow(
+        DaemonLockHeld,
+      );
       return 42;
     });
     expect(answer).toBe(42);
     expect(existsSync(folderLockPath(orchdDir))).toBe(false);
     expect(readHolder(orchdDir)).toBeNull();
-    await expect(withFolderLock(orchdDir, { clock }, () => Promise.reject(new Error("mine")))).rejects.toThrow("mine");
+    await expect(
+      withFolderLock(orchdDir, { clock }, () => Promise.reject(new Error("mine"))),
+    ).rejects.toThrow("mine");
     await (await acquire(orchdDir)).release();
   });
 
   it("is refused while a daemon runs", async () => {
     const orchdDir = folder();
     await acquire(orchdDir);
-    await expect(withFolderLock(orchdDir, { clock }, () => Promise.resolve(1))).rejects.toThrow(DaemonLockHeld);
+    await expect(withFolderLock(orchdDir, { clock }, () => Promise.resolve(1))).rejects.toThrow(
+      DaemonLockHeld,
+    );
   });
 
   it("that died left a lock behind, which the next holder on this host removes at once", async () => {
@@ -261,7 +323,9 @@ describe("a command that writes", () => {
     const orchdDir = folder();
     mkdirSync(folderLockPath(orchdDir), { recursive: true });
     writeFileSync(folderLockOwnerPath(orchdDir), JSON.stringify({ bootId: "another", pid: 1 }));
-    await expect(withFolderLock(orchdDir, { clock }, () => Promise.resolve(1))).rejects.toThrow(FolderLockHeld);
+    await expect(withFolderLock(orchdDir, { clock }, () => Promise.resolve(1))).rejects.toThrow(
+      FolderLockHeld,
+    );
     expect(statSync(folderLockPath(orchdDir)).isDirectory()).toBe(true);
     utimesSync(folderLockPath(orchdDir), 1, 1);
     expect(await withFolderLock(orchdDir, { clock }, () => Promise.resolve(1))).toBe(1);

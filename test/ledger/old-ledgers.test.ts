@@ -1,11 +1,21 @@
 /**
- * Ledgers that a daemon of each format wrote, killed once: what they said then they say for ever. Never edit one; a new format gets a folder of its own.
+ * Ledgers that a daemon of each format wrote, killed once: what they said then they say for ever.
+ * Never edit one; a new format gets a folder of its own.
  */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { pipelineEventSchema, runEventSchema, type PipelineLine, type RunLine } from "../../src/core/event.ts";
-import { emptyPipelineState, evolvePipeline, type PipelineState } from "../../src/core/pipeline-state.ts";
+import {
+  pipelineEventSchema,
+  runEventSchema,
+  type PipelineLine,
+  type RunLine,
+} from "../../src/core/event.ts";
+import {
+  emptyPipelineState,
+  evolvePipeline,
+  type PipelineState,
+} from "../../src/core/pipeline-state.ts";
 import { fold, type RunState } from "../../src/core/run-state.ts";
 import { runStatus } from "../../src/core/run-status.ts";
 import { Artifacts } from "../../src/ledger/artifacts.ts";
@@ -23,22 +33,37 @@ const artifacts = new Artifacts(store.artifacts);
 const RUNS: Record<string, { status: string; steps: Record<string, string> }> = {
   "fan@20261126T012312.573Z-m": { status: "completed", steps: {} },
   "night@20261126T012306.488Z-m": { status: "completed", steps: { never: "skipped" } },
-  "night@20261126T012309.003Z-m": { status: "completed", steps: { read: "cached", count: "cached", never: "skipped" } },
-  "night@20261126T012310.731Z-m": { status: "failed", steps: { read: "cached", count: "cached", breaks: "failed", after: "skipped" } },
-  "night@20261126T012314.723Z-m": { status: "stopped", steps: { read: "cached", count: "cached", never: "skipped", waits: "stopped" } },
+  "night@20261126T012309.003Z-m": {
+    status: "completed",
+    steps: { read: "cached", count: "cached", never: "skipped" },
+  },
+  "night@20261126T012310.731Z-m": {
+    status: "failed",
+    steps: { read: "cached", count: "cached", breaks: "failed", after: "skipped" },
+  },
+  "night@20261126T012314.723Z-m": {
+    status: "stopped",
+    steps: { read: "cached", count: "cached", never: "skipped", waits: "stopped" },
+  },
   "tick@20261126T012317Z": { status: "completed", steps: {} },
   "tick@20261126T012321Z": { status: "completed", steps: {} },
 };
 
 const linesOf = (run: string): RunLine[] => readLedger<RunLine>(store.runLedger(run)).lines;
-const stateOf = (run: string): RunState => fold(linesOf(run).map((line) => restoreEvent(line, artifacts)))!;
+const stateOf = (run: string): RunState =>
+  fold(linesOf(run).map((line) => restoreEvent(line, artifacts)))!;
 const pipelineOf = (name: string): PipelineState =>
-  readLedger<PipelineLine>(store.pipelineLedger(name)).lines.reduce(evolvePipeline, emptyPipelineState());
+  readLedger<PipelineLine>(store.pipelineLedger(name)).lines.reduce(
+    evolvePipeline,
+    emptyPipelineState(),
+  );
 
 describe("ledgers of format 1", () => {
   it("are whole, and hold nothing but events that are known", async () => {
     expect(await verifyRoot(folder)).toEqual({ checked: 10, faults: [] });
-    const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".jsonl"));
+    const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) =>
+      name.endsWith(".jsonl"),
+    );
     expect(files).toHaveLength(10);
     for (const file of files) {
       const schema = file.endsWith("pipeline.jsonl") ? pipelineEventSchema : runEventSchema;
@@ -50,18 +75,26 @@ describe("ledgers of format 1", () => {
   it.each(Object.entries(RUNS))("%s folds to what it was", (run, { status, steps }) => {
     const state = stateOf(run);
     expect(runStatus(state)).toEqual({ status, inProgress: false });
-    const other = [...state.steps].filter(([, step]) => step.status !== "completed").map(([id, step]) => [id, step.status]);
+    const other = [...state.steps]
+      .filter(([, step]) => step.status !== "completed")
+      .map(([id, step]) => [id, step.status]);
     expect(Object.fromEntries(other)).toEqual(steps);
   });
 
   it("keep attempts, errors, an interruption, a source and an output that was put aside", () => {
     const first = stateOf("night@20261126T012306.488Z-m");
-    expect(first.steps.get("flaky")!.attempts.map(({ status }) => status)).toEqual(["retried", "completed"]);
+    expect(first.steps.get("flaky")!.attempts.map(({ status }) => status)).toEqual([
+      "retried",
+      "completed",
+    ]);
     expect(outputOf(first.steps.get("read")!.outputs!, "result", artifacts)).toHaveLength(9_000);
     expect(first).toMatchObject({ init: "done", hookState: "state", cleanup: "done" });
     const cached = stateOf("night@20261126T012309.003Z-m").steps.get("read")!;
     expect(cached.source).toEqual({ run: first.run, step: "read" });
-    expect(stateOf("night@20261126T012310.731Z-m").steps.get("breaks")!.error).toMatchObject({ name: "ExitError", code: "ORCHD_EXIT_STATUS" });
+    expect(stateOf("night@20261126T012310.731Z-m").steps.get("breaks")!.error).toMatchObject({
+      name: "ExitError",
+      code: "ORCHD_EXIT_STATUS",
+    });
     const stopped = stateOf("night@20261126T012314.723Z-m");
     expect(stopped).toMatchObject({ recoveries: 1, stop: { mode: "graceful" } });
     expect(stopped.steps.get("waits")!.reruns).toBe(1);

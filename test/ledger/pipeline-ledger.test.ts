@@ -1,9 +1,21 @@
-import { existsSync, linkSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  linkSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { PipelineEvent, PipelineLine } from "../../src/core/event.ts";
-import { emptyPipelineState, evolvePipeline, type PipelineState } from "../../src/core/pipeline-state.ts";
+import {
+  emptyPipelineState,
+  evolvePipeline,
+  type PipelineState,
+} from "../../src/core/pipeline-state.ts";
 import { LedgerClosed, LedgerFailed, LedgerFormatError } from "../../src/ledger/ledger-error.ts";
 import { readLedger, readTail } from "../../src/ledger/ledger-reader.ts";
 import { PipelineLedger, type PipelineLedgerOptions } from "../../src/ledger/pipeline-ledger.ts";
@@ -15,18 +27,41 @@ import { calm } from "./sample-ledgers.ts";
 
 const T0 = Date.UTC(2026, 10, 23, 2);
 const iso = (n: number): string => new Date(T0 + n * 1_000).toISOString();
-const loaded: PipelineEvent = { type: "pipeline.loaded", digest: "d", schedules: [{ cron: "* * * * * *" }], tz: "UTC", tzdata: "2026c" };
-const fired = (n: number): PipelineEvent => ({ type: "slot.fired", slot: iso(n), run: `p@${n}`, through: iso(n) });
-const ended = (n: number): PipelineEvent => ({ type: "run.finished", run: `p@${n}`, status: "completed", durationMs: 1 });
+const loaded: PipelineEvent = {
+  type: "pipeline.loaded",
+  digest: "d",
+  schedules: [{ cron: "* * * * * *" }],
+  tz: "UTC",
+  tzdata: "2026c",
+};
+const fired = (n: number): PipelineEvent => ({
+  type: "slot.fired",
+  slot: iso(n),
+  run: `p@${n}`,
+  through: iso(n),
+});
+const ended = (n: number): PipelineEvent => ({
+  type: "run.finished",
+  run: `p@${n}`,
+  status: "completed",
+  durationMs: 1,
+});
 
 const open = (runs: string, more: Partial<PipelineLedgerOptions> = {}): Promise<PipelineLedger> =>
   PipelineLedger.open(runs, "p", { ...calm<PipelineEvent>(), ...more });
 
 /** A state in a form that compares; lines of the file that no fold can know are left out. */
-const facts = (state: PipelineState): unknown => ({ ...state, lastSeq: 0, linesSinceCheckpoint: 0 });
+const facts = (state: PipelineState): unknown => ({
+  ...state,
+  lastSeq: 0,
+  linesSinceCheckpoint: 0,
+});
 
 function foldOf(path: string): PipelineState {
-  return readLedger<PipelineEvent>(path).lines.reduce((state, line) => evolvePipeline(state, line), emptyPipelineState());
+  return readLedger<PipelineEvent>(path).lines.reduce(
+    (state, line) => evolvePipeline(state, line),
+    emptyPipelineState(),
+  );
 }
 
 describe("a pipeline's ledger", () => {
@@ -53,8 +88,18 @@ describe("a pipeline's ledger", () => {
   it("is made once, though many append to it at first", async () => {
     const { runs } = tempRoot();
     const ledger = await open(runs);
-    const lines = await Promise.all([ledger.append([loaded]), ledger.append([fired(1)]), ledger.append([fired(2)]), ledger.append([])]);
-    expect(lines.map(([line]) => line?.type)).toEqual(["pipeline.loaded", "slot.fired", "slot.fired", undefined]);
+    const lines = await Promise.all([
+      ledger.append([loaded]),
+      ledger.append([fired(1)]),
+      ledger.append([fired(2)]),
+      ledger.append([]),
+    ]);
+    expect(lines.map(([line]) => line?.type)).toEqual([
+      "pipeline.loaded",
+      "slot.fired",
+      "slot.fired",
+      undefined,
+    ]);
     expect(readWholeLedger(ledger.path)).toHaveLength(4);
     await ledger.close();
   });
@@ -63,7 +108,8 @@ describe("a pipeline's ledger", () => {
     const { runs } = tempRoot();
     const ledger = await open(runs);
     const told: Error[] = [];
-    const another = (): Promise<PipelineLedger> => open(runs, { onFatal: (error) => void told.push(error) });
+    const another = (): Promise<PipelineLedger> =>
+      open(runs, { onFatal: (error) => void told.push(error) });
     await ledger.append([loaded]);
     await expect(another()).rejects.toThrow(
       /^Opening .*pipeline\.jsonl failed: another process has it open to write it; find it with `fuser` and end it\./,
@@ -92,7 +138,11 @@ describe("a pipeline's ledger", () => {
   it("has a checkpoint at least every so many lines, and each says all that stands before it", async () => {
     const batches = fc.array(
       fc.array(
-        fc.nat(40).chain((n) => fc.constantFrom(fired(n), ended(n), { type: "pipeline.paused" } as PipelineEvent)),
+        fc
+          .nat(40)
+          .chain((n) =>
+            fc.constantFrom(fired(n), ended(n), { type: "pipeline.paused" } as PipelineEvent),
+          ),
         { minLength: 1, maxLength: 7 },
       ),
       {
@@ -219,20 +269,32 @@ describe("at its full length", () => {
       disk.die();
       expect(existsSync(ledger.path)).toBe(true);
       // The next daemon may come up on another day, by which the old file would get another name.
-      const after = await open(runs, { rotateBytes: 1_500, clock: new VirtualClock({ start: T0 + 86_400_000 * 400 }) });
+      const after = await open(runs, {
+        rotateBytes: 1_500,
+        clock: new VirtualClock({ start: T0 + 86_400_000 * 400 }),
+      });
       expect(after.damage).toBeUndefined();
       if (after.state.through === T0 + n * 1_000) expect(facts(after.state)).toEqual(before);
-      else expect([after.state.through, [...after.state.active.keys()]]).toEqual([T0 + (n + 1) * 1_000, [`p@${n + 1}`]]);
+      else
+        expect([after.state.through, [...after.state.active.keys()]]).toEqual([
+          T0 + (n + 1) * 1_000,
+          [`p@${n + 1}`],
+        ]);
       await after.append([ended(n + 1), fired(n + 2)]);
       await after.close();
       const files = readdirSync(join(runs, "p")).filter((name) => name.endsWith(".jsonl"));
-      const ends = files.flatMap((name) => readWholeLedger(join(runs, "p", name))).filter(({ type }) => type === "run.finished");
-      expect(ends.map(({ run }) => String(run)).toSorted()).toEqual(Array.from({ length: n + 1 }, (_, index) => `p@${index + 1}`).toSorted());
+      const ends = files
+        .flatMap((name) => readWholeLedger(join(runs, "p", name)))
+        .filter(({ type }) => type === "run.finished");
+      expect(ends.map(({ run }) => String(run)).toSorted()).toEqual(
+        Array.from({ length: n + 1 }, (_, index) => `p@${index + 1}`).toSorted(),
+      );
       expect(files.length).toBe(2);
       if (lived) break;
       deaths += 1;
     }
-    // Closing the old file, the aside's birth, write and sync, two names, the folder, the first line's own.
+    // Closing the old file, the aside's birth, write and sync, two names, the folder, the first
+    // line's own.
     expect(deaths).toBeGreaterThanOrEqual(8);
   });
 
@@ -246,7 +308,10 @@ describe("at its full length", () => {
     const reopened = await open(runs, { rotateBytes: 1_500 });
     await reopened.append([fired(2)]);
     await reopened.close();
-    expect(readdirSync(join(runs, "p")).toSorted()).toEqual(["pipeline-2026-11-23.jsonl", "pipeline.jsonl"]);
+    expect(readdirSync(join(runs, "p")).toSorted()).toEqual([
+      "pipeline-2026-11-23.jsonl",
+      "pipeline.jsonl",
+    ]);
     expect(readWholeLedger(ledger.path).at(-1)).toMatchObject({ type: "slot.fired", run: "p@2" });
   });
 
@@ -256,7 +321,10 @@ describe("at its full length", () => {
     const ledger = await open(runs, { rotateBytes: 1_500, disk });
     await ledger.append([loaded]);
     disk.before = () => {
-      const reading = readTail<PipelineEvent>(join(runs, "p", "pipeline.jsonl"), "pipeline.checkpoint");
+      const reading = readTail<PipelineEvent>(
+        join(runs, "p", "pipeline.jsonl"),
+        "pipeline.checkpoint",
+      );
       expect(reading.lines.length).toBeGreaterThan(0);
       return undefined;
     };
@@ -280,13 +348,22 @@ describe("a damaged one", () => {
     writeFileSync(ledger.path, bytes);
     const reopened = await open(runs);
     const keptAs = `${ledger.path}.damaged-1`;
-    expect(reopened.damage).toEqual({ line: 6, fault: "its checksum does not match", keptAs, lastAt: "2026-11-23T02:00:00.000Z" });
+    expect(reopened.damage).toEqual({
+      line: 6,
+      fault: "its checksum does not match",
+      keptAs,
+      lastAt: "2026-11-23T02:00:00.000Z",
+    });
     expect([...reopened.state.active.keys()]).toEqual(["p@1", "p@2", "p@3"]);
     expect(reopened.state.through).toBe(T0 + 3_000);
     expect(readFileSync(keptAs).equals(bytes)).toBe(true);
     await reopened.append([fired(6)]);
     await reopened.close();
-    expect(readWholeLedger(ledger.path).map(({ type }) => type)).toEqual(["pipeline.loaded", "pipeline.checkpoint", "slot.fired"]);
+    expect(readWholeLedger(ledger.path).map(({ type }) => type)).toEqual([
+      "pipeline.loaded",
+      "pipeline.checkpoint",
+      "slot.fired",
+    ]);
     const again = await open(runs);
     expect([again.damage, facts(again.state)]).toEqual([undefined, facts(reopened.state)]);
     await again.close();
@@ -300,7 +377,11 @@ describe("a damaged one", () => {
     for (const n of [1, 2]) {
       truncateSync(ledger.path, 0);
       const reopened = await open(runs);
-      expect(reopened.damage).toMatchObject({ line: 1, fault: "it is empty", keptAs: `${ledger.path}.damaged-${n}` });
+      expect(reopened.damage).toMatchObject({
+        line: 1,
+        fault: "it is empty",
+        keptAs: `${ledger.path}.damaged-${n}`,
+      });
       expect(reopened.state.through).toBeUndefined();
       await reopened.close();
       expect(statSync(ledger.path).size).toBeGreaterThan(0);
@@ -316,7 +397,9 @@ describe("a damaged one", () => {
     expect(lines).toHaveLength(2);
     const newer = await import("../../src/ledger/ledger-file.ts");
     const path = join(runs, "q", "pipeline.jsonl");
-    await (await newer.LedgerFile.create<PipelineEvent>(path, [{ ...loaded, format: 2 }], calm())).close();
+    await (
+      await newer.LedgerFile.create<PipelineEvent>(path, [{ ...loaded, format: 2 }], calm())
+    ).close();
     const bytes = readFileSync(path);
     await expect(PipelineLedger.open(runs, "q", calm())).rejects.toThrow(LedgerFormatError);
     expect(readFileSync(path).equals(bytes)).toBe(true);

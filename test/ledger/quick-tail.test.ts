@@ -39,7 +39,8 @@ function events(count: number, checkpointEvery: number): HandEvent[] {
   return all;
 }
 
-const fold = (lines: readonly unknown[]): unknown => (lines as never[]).reduce(evolvePipeline, emptyPipelineState());
+const fold = (lines: readonly unknown[]): unknown =>
+  (lines as never[]).reduce(evolvePipeline, emptyPipelineState());
 
 describe("the quick reading of a pipeline ledger's end", () => {
   it.each([
@@ -62,14 +63,18 @@ describe("the quick reading of a pipeline ledger's end", () => {
     const whole = Buffer.from(text);
     let givenUp = 0;
     fc.assert(
-      fc.property(fc.integer({ min: 0, max: whole.length - 1 }), fc.integer({ min: 0, max: 255 }), (at, byte) => {
-        const bytes = Buffer.from(whole);
-        bytes[at] = byte;
-        writeFileSync(path, bytes);
-        const quick = readQuickTail<PipelineEvent>(path, "pipeline.checkpoint");
-        if (quick === undefined) givenUp += 1;
-        else expect(quick).toEqual(readTail<PipelineEvent>(path, "pipeline.checkpoint").lines);
-      }),
+      fc.property(
+        fc.integer({ min: 0, max: whole.length - 1 }),
+        fc.integer({ min: 0, max: 255 }),
+        (at, byte) => {
+          const bytes = Buffer.from(whole);
+          bytes[at] = byte;
+          writeFileSync(path, bytes);
+          const quick = readQuickTail<PipelineEvent>(path, "pipeline.checkpoint");
+          if (quick === undefined) givenUp += 1;
+          else expect(quick).toEqual(readTail<PipelineEvent>(path, "pipeline.checkpoint").lines);
+        },
+      ),
       { numRuns: 1_500 },
     );
     expect(givenUp).toBeGreaterThan(50);
@@ -80,7 +85,8 @@ describe("the quick reading of a pipeline ledger's end", () => {
     for (let length = 0; length < text.length; length += 1) {
       writeFileSync(path, text.slice(0, length));
       const quick = readQuickTail<PipelineEvent>(path, "pipeline.checkpoint");
-      if (length > 0 && text[length - 1] === "\n") expect(quick).toEqual(readTail<PipelineEvent>(path, "pipeline.checkpoint").lines);
+      if (length > 0 && text[length - 1] === "\n")
+        expect(quick).toEqual(readTail<PipelineEvent>(path, "pipeline.checkpoint").lines);
       else expect(quick).toBeUndefined();
     }
   });
@@ -89,7 +95,16 @@ describe("the quick reading of a pipeline ledger's end", () => {
     for (const event of [
       { type: "pipeline.invalid", errors: ["größe"] },
       { type: "pipeline.invalid", errors: [], ["__proto__x"]: 1 },
-      { type: "pipeline.checkpoint", format: 99, paused: false, schedules: [], active: [], queued: [], last: null, counts: {} },
+      {
+        type: "pipeline.checkpoint",
+        format: 99,
+        paused: false,
+        schedules: [],
+        active: [],
+        queued: [],
+        last: null,
+        counts: {},
+      },
     ]) {
       writeFileSync(path, ledgerText([loaded("* * * * *"), event]));
       expect(readQuickTail(path, "pipeline.checkpoint")).toBeUndefined();

@@ -1,5 +1,14 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseRequest, type RequestInput } from "../../src/core/request.ts";
@@ -80,20 +89,44 @@ describe("a request", () => {
 });
 
 describe("what is no request", () => {
-  const bad = (name: string, make: (path: string) => void, reason: RegExp): [string, (path: string) => void, RegExp] => [name, make, reason];
+  const bad = (
+    name: string,
+    make: (path: string) => void,
+    reason: RegExp,
+  ): [string, (path: string) => void, RegExp] => [name, make, reason];
   it.each([
-    bad("an unknown key", (path) => writeFileSync(path, '{"type":"submit","pipeline":"p","no_cache":true}'), /Unrecognized key: "no_cache"/),
-    bad("an unknown type", (path) => writeFileSync(path, '{"type":"explode"}'), /field type: Invalid/),
+    bad(
+      "an unknown key",
+      (path) => writeFileSync(path, '{"type":"submit","pipeline":"p","no_cache":true}'),
+      /Unrecognized key: "no_cache"/,
+    ),
+    bad(
+      "an unknown type",
+      (path) => writeFileSync(path, '{"type":"explode"}'),
+      /field type: Invalid/,
+    ),
     bad(
       "a pipeline that leaves its folder",
       (path) => writeFileSync(path, '{"type":"pause","pipeline":"../etc"}'),
       /field pipeline: is no name of a pipeline/,
     ),
-    bad("a run that is none", (path) => writeFileSync(path, '{"type":"stop","run":"p@../..","mode":"force"}'), /field run: is no run's id/),
+    bad(
+      "a run that is none",
+      (path) => writeFileSync(path, '{"type":"stop","run":"p@../..","mode":"force"}'),
+      /field run: is no run's id/,
+    ),
     bad("half a file", (path) => writeFileSync(path, '{"type":"submit",'), /^it is not JSON$/),
     bad("an empty file", (path) => writeFileSync(path, ""), /^it is not JSON$/),
-    bad("bad UTF-8", (path) => writeFileSync(path, Buffer.from([0x22, 0xff, 0x22])), /^it is not UTF-8$/),
-    bad("too long a file", (path) => writeFileSync(path, " ".repeat((1 << 20) + 1)), /^it is longer than 1 MiB$/),
+    bad(
+      "bad UTF-8",
+      (path) => writeFileSync(path, Buffer.from([0x22, 0xff, 0x22])),
+      /^it is not UTF-8$/,
+    ),
+    bad(
+      "too long a file",
+      (path) => writeFileSync(path, " ".repeat((1 << 20) + 1)),
+      /^it is longer than 1 MiB$/,
+    ),
     bad("a folder", (path) => mkdirSync(path), /^it is no regular file$/),
     bad("a pipe", (path) => void execFileSync("mkfifo", [path]), /^it is no regular file$/),
     bad("a link", (path) => symlinkSync("/etc/passwd", path), /^it cannot be read \(ELOOP\)$/),
@@ -110,8 +143,11 @@ describe("what is no request", () => {
   it("has a dot-name, another ending, or a bad name: only the last is spoken of", () => {
     const { requests } = folders();
     mkdirSync(requests, { recursive: true });
-    for (const name of [".a.json", "b.tmp", "c d.json"]) writeFileSync(join(requests, name), JSON.stringify(submit));
-    expect(readRequests(requests, parseRequest)).toMatchObject([{ id: "c d", ok: false, reason: "its name is no request's id" }]);
+    for (const name of [".a.json", "b.tmp", "c d.json"])
+      writeFileSync(join(requests, name), JSON.stringify(submit));
+    expect(readRequests(requests, parseRequest)).toMatchObject([
+      { id: "c d", ok: false, reason: "its name is no request's id" },
+    ]);
   });
 });
 
@@ -121,7 +157,14 @@ describe("a request's defaults", () => {
       ok: true,
       request: { type: "stop", run: "p@20260101T000000Z", mode: "graceful" },
     });
-    expect(parseRequest({ type: "backfill", pipeline: "p", from: "2026-01-01T00:00:00Z", to: "2026-01-02T00:00:00+01:00" })).toMatchObject({
+    expect(
+      parseRequest({
+        type: "backfill",
+        pipeline: "p",
+        from: "2026-01-01T00:00:00Z",
+        to: "2026-01-02T00:00:00+01:00",
+      }),
+    ).toMatchObject({
       ok: true,
       request: { which: "missing" },
     });
@@ -161,7 +204,10 @@ describe("a reply", () => {
     utimesSync(join(replies, "old.json"), now - 3_601, now - 3_601);
     utimesSync(join(replies, "new.json"), now - 3_599, now - 3_599);
     expect(expireReplies(runs, now * 1_000)).toBe(1);
-    expect([readReply(runs, "old"), readReply(runs, "new")]).toEqual([null, { accepted: false, reason: "no" }]);
+    expect([readReply(runs, "old"), readReply(runs, "new")]).toEqual([
+      null,
+      { accepted: false, reason: "no" },
+    ]);
     expect(expireReplies("/nowhere", now)).toBe(0);
   });
 

@@ -8,7 +8,13 @@ import type { Json } from "../../src/core/snapshot.ts";
 import { Artifacts } from "../../src/ledger/artifacts.ts";
 import { LedgerFile } from "../../src/ledger/ledger-file.ts";
 import { prune, type PruneOptions } from "../../src/ledger/prune.ts";
-import { DEFAULT_RETENTION, decideRetention, KEEP_ALL, type PipelineFacts, type RunFacts } from "../../src/ledger/retention.ts";
+import {
+  DEFAULT_RETENTION,
+  decideRetention,
+  KEEP_ALL,
+  type PipelineFacts,
+  type RunFacts,
+} from "../../src/ledger/retention.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
@@ -39,19 +45,32 @@ const pipeline = (runs: readonly RunFacts[], more: Partial<PipelineFacts> = {}):
 describe("deciding what goes", () => {
   it("lets runs go by age, by number and by size, each with its reason", () => {
     const runs = [run(0), run(1), run(29), run(31)];
-    expect([...decideRetention([pipeline(runs)], NOW, none).prune]).toEqual([["r31", "it is older than 30 days"]]);
-    expect([...decideRetention([pipeline(runs, { policy: { keepDays: 100, keepRuns: 2 } })], NOW, none).prune]).toEqual([
+    expect([...decideRetention([pipeline(runs)], NOW, none).prune]).toEqual([
+      ["r31", "it is older than 30 days"],
+    ]);
+    expect([
+      ...decideRetention([pipeline(runs, { policy: { keepDays: 100, keepRuns: 2 } })], NOW, none)
+        .prune,
+    ]).toEqual([
       ["r29", "2 newer runs are kept"],
       ["r31", "2 newer runs are kept"],
     ]);
-    expect([...decideRetention([pipeline(runs, { policy: { keepDays: 100, keepRuns: 9, keepBytes: 300 } })], NOW, none).prune]).toEqual([
-      ["r31", "newer runs fill 300 bytes"],
-    ]);
+    expect([
+      ...decideRetention(
+        [pipeline(runs, { policy: { keepDays: 100, keepRuns: 9, keepBytes: 300 } })],
+        NOW,
+        none,
+      ).prune,
+    ]).toEqual([["r31", "newer runs fill 300 bytes"]]);
   });
 
   it("keeps what is newest, active, unfinished or undecided, and says why", () => {
     const runs = [run(40), run(41), run(42, { finishedAt: undefined }), run(43), run(44)];
-    const { prune: going, kept } = decideRetention([pipeline(runs, { active: new Set(["r41"]) })], NOW, none);
+    const { prune: going, kept } = decideRetention(
+      [pipeline(runs, { active: new Set(["r41"]) })],
+      NOW,
+      none,
+    );
     expect([...going.keys()]).toEqual(["r43", "r44"]);
     expect([...kept]).toEqual([
       ["r40", "it is the newest"],
@@ -65,19 +84,30 @@ describe("deciding what goes", () => {
 
   it("without a watermark lets only runs go that no slot asked for", () => {
     const runs = [run(40), run(41), run(42, { scheduled: false })];
-    expect([...decideRetention([pipeline(runs, { through: undefined })], NOW, none).prune.keys()]).toEqual(["r42"]);
+    expect([
+      ...decideRetention([pipeline(runs, { through: undefined })], NOW, none).prune.keys(),
+    ]).toEqual(["r42"]);
   });
 
   it("lets a run by hand go beyond the watermark, once its pipeline's ledger tells its end", () => {
     const runs = [run(40), run(41, { scheduled: false }), run(42, { scheduled: false }), run(43)];
-    const { prune: going, kept } = decideRetention([pipeline(runs, { through: NOW - 50 * DAY, toldUntil: NOW - 42 * DAY })], NOW, none);
+    const { prune: going, kept } = decideRetention(
+      [pipeline(runs, { through: NOW - 50 * DAY, toldUntil: NOW - 42 * DAY })],
+      NOW,
+      none,
+    );
     expect([...going.keys()]).toEqual(["r42"]);
     expect(kept.get("r41")).toBe("its pipeline's ledger does not tell its end yet");
     expect(kept.get("r43")).toBe("its slot is not durably decided");
   });
 
   it("keeps a run from which one that stays took a result, through any number of others, over pipelines", () => {
-    const sources: Record<string, string[]> = { r0: ["r50"], r50: ["q60"], q60: ["q61"], r51: ["q62"] };
+    const sources: Record<string, string[]> = {
+      r0: ["r50"],
+      r50: ["q60"],
+      q60: ["q61"],
+      r51: ["q62"],
+    };
     const q = [0, 60, 61, 62].map((days) => run(days, { run: `q${days}` }));
     const { prune: going, kept } = decideRetention(
       [pipeline([run(0), run(50), run(51)]), pipeline(q, { pipeline: "q" })],
@@ -91,7 +121,10 @@ describe("deciding what goes", () => {
 
   it("lets the oldest of all pipelines go by their size together, save what stays whatever the limits", () => {
     const q = [1.5, 2.5, 3.5].map((days) => run(days, { run: `q${days}` }));
-    const all = [pipeline([run(1), run(2), run(3, { finishedAt: undefined }), run(4)]), pipeline(q, { pipeline: "q" })];
+    const all = [
+      pipeline([run(1), run(2), run(3, { finishedAt: undefined }), run(4)]),
+      pipeline(q, { pipeline: "q" }),
+    ];
     const { prune: going, kept } = decideRetention(all, NOW, none, 300);
     expect([...going.keys()]).toEqual(["q2.5", "q3.5", "r4"]);
     expect(going.get("r4")).toBe("newer runs of all pipelines fill 300 bytes");
@@ -99,37 +132,74 @@ describe("deciding what goes", () => {
     const spared = [all[0]!, pipeline(q, { pipeline: "q", policy: KEEP_ALL })];
     expect([...decideRetention(spared, NOW, none, 300).prune.keys()]).toEqual(["r4"]);
     // What one that stays took a result from stays too.
-    expect([...decideRetention(all, NOW, (id) => (id === "r1" ? ["q3.5"] : []), 300).prune.keys()]).toEqual(["q2.5", "r4"]);
+    expect([
+      ...decideRetention(all, NOW, (id) => (id === "r1" ? ["q3.5"] : []), 300).prune.keys(),
+    ]).toEqual(["q2.5", "r4"]);
   });
 
   it("counts an artifact once, at the newest run that refers to it, and rotated ledgers in their place", () => {
     const shared = { sha: "s", bytes: 500 };
-    const runs = [run(1, { artifacts: [shared] }), run(2, { artifacts: [shared] }), run(3, { artifacts: [{ sha: "t", bytes: 1 }] }), run(4)];
+    const runs = [
+      run(1, { artifacts: [shared] }),
+      run(2, { artifacts: [shared] }),
+      run(3, { artifacts: [{ sha: "t", bytes: 1 }] }),
+      run(4),
+    ];
     const policy = { keepDays: 100, keepRuns: 9, keepBytes: 800 };
-    expect([...decideRetention([pipeline(runs, { policy })], NOW, none).prune.keys()]).toEqual(["r3", "r4"]);
-    expect([...decideRetention([pipeline(runs)], NOW, none, 700).prune.keys()]).toEqual(["r3", "r4"]);
-    const files = [2.5, 3.5].map((days) => ({ path: `f${days}`, stampMs: NOW - days * DAY, bytes: 100, evidence: false }));
+    expect([...decideRetention([pipeline(runs, { policy })], NOW, none).prune.keys()]).toEqual([
+      "r3",
+      "r4",
+    ]);
+    expect([...decideRetention([pipeline(runs)], NOW, none, 700).prune.keys()]).toEqual([
+      "r3",
+      "r4",
+    ]);
+    const files = [2.5, 3.5].map((days) => ({
+      path: `f${days}`,
+      stampMs: NOW - days * DAY,
+      bytes: 100,
+      evidence: false,
+    }));
     const withFiles = decideRetention([pipeline(runs, { policy, files })], NOW, none);
     expect([...withFiles.prune.keys()]).toEqual(["r3", "r4"]);
     expect([...withFiles.files]).toEqual([["f3.5", "newer runs fill 800 bytes"]]);
-    expect([...decideRetention([pipeline(runs, { files })], NOW, none, 800).files.keys()]).toEqual(["f3.5"]);
+    expect([...decideRetention([pipeline(runs, { files })], NOW, none, 800).files.keys()]).toEqual([
+      "f3.5",
+    ]);
     // What goes by its age or number takes no room from what is left.
-    const few = decideRetention([pipeline(runs, { policy: { keepDays: 100, keepRuns: 1, keepBytes: 700 }, files })], NOW, none);
+    const few = decideRetention(
+      [pipeline(runs, { policy: { keepDays: 100, keepRuns: 1, keepBytes: 700 }, files })],
+      NOW,
+      none,
+    );
     expect([...few.files.keys()]).toEqual(["f3.5"]);
   });
 
   it("keeps the pipeline's old ledgers while a run does not tell its own end, and says of a damaged one what to do", () => {
     const files = [{ path: "f", stampMs: NOW - 60 * DAY, bytes: 100, evidence: false }];
-    const lost = decideRetention([pipeline([run(0), run(50, { finishedAt: undefined, damaged: true })], { files })], NOW, none);
+    const lost = decideRetention(
+      [pipeline([run(0), run(50, { finishedAt: undefined, damaged: true })], { files })],
+      NOW,
+      none,
+    );
     expect([...lost.kept]).toEqual([["r50", "its ledger is damaged: `orchd repair r50` first"]]);
     expect([...lost.files]).toEqual([]);
-    expect([...decideRetention([pipeline([run(0)], { files })], NOW, none).files.keys()]).toEqual(["f"]);
+    expect([...decideRetention([pipeline([run(0)], { files })], NOW, none).files.keys()]).toEqual([
+      "f",
+    ]);
   });
 
   it("keeps evidence of damage for seven days, whatever the limits", () => {
-    const files = [6, 8].map((days) => ({ path: `e${days}`, stampMs: NOW - days * DAY, bytes: 100, evidence: true }));
+    const files = [6, 8].map((days) => ({
+      path: `e${days}`,
+      stampMs: NOW - days * DAY,
+      bytes: 100,
+      evidence: true,
+    }));
     const policy = { keepDays: 0, keepRuns: 1, keepBytes: 0 };
-    expect([...decideRetention([pipeline([run(0)], { policy, files })], NOW, none, 0).files.keys()]).toEqual(["e8"]);
+    expect([
+      ...decideRetention([pipeline([run(0)], { policy, files })], NOW, none, 0).files.keys(),
+    ]).toEqual(["e8"]);
   });
 
   it("asks for no sources where nothing would go", () => {
@@ -158,7 +228,11 @@ describe("deciding what goes", () => {
         fc.option(fc.nat(3_000), { nil: undefined }),
         (all, keepDays, keepRuns, throughDays, totalBytes) => {
           const runs = all.map((one, n) =>
-            run(one.days, { run: `r${n}`, scheduled: one.scheduled, ...(one.finished ? {} : { finishedAt: undefined }) }),
+            run(one.days, {
+              run: `r${n}`,
+              scheduled: one.scheduled,
+              ...(one.finished ? {} : { finishedAt: undefined }),
+            }),
           );
           const active = new Set(all.flatMap((one, n) => (one.active ? [`r${n}`] : [])));
           const through = throughDays === undefined ? undefined : NOW - throughDays * DAY;
@@ -166,12 +240,18 @@ describe("deciding what goes", () => {
             const source = all[Number(id.slice(1))]!.source;
             return source === undefined ? [] : [`r${source}`];
           };
-          const { prune: going } = decideRetention([pipeline(runs, { policy: { keepDays, keepRuns }, active, through })], NOW, sourcesOf, totalBytes);
+          const { prune: going } = decideRetention(
+            [pipeline(runs, { policy: { keepDays, keepRuns }, active, through })],
+            NOW,
+            sourcesOf,
+            totalBytes,
+          );
           const newest = Math.max(...runs.map(({ stampMs }) => stampMs));
           const left = runs.filter((one) => !going.has(one.run));
           for (const one of runs.filter(({ run: id }) => going.has(id))) {
             expect(active.has(one.run) || one.finishedAt === undefined).toBe(false);
-            if (one.scheduled) expect(one.stampMs).toBeLessThanOrEqual(through ?? Number.NEGATIVE_INFINITY);
+            if (one.scheduled)
+              expect(one.stampMs).toBeLessThanOrEqual(through ?? Number.NEGATIVE_INFINITY);
             expect(left.flatMap(({ run: id }) => sourcesOf(id))).not.toContain(one.run);
           }
           if (runs.length > 0) expect(left.some(({ stampMs }) => stampMs === newest)).toBe(true);
@@ -182,10 +262,22 @@ describe("deciding what goes", () => {
 });
 
 describe("pruning", () => {
-  const finished: RunEvent = { type: "run.finished", status: "completed", because: "all steps completed", durationMs: 1 };
+  const finished: RunEvent = {
+    type: "run.finished",
+    status: "completed",
+    because: "all steps completed",
+    durationMs: 1,
+  };
 
-  /** A pipeline `p` with a run every day for so many days up to yesterday, all decided, the newest still active. */
-  async function history(days: number): Promise<{ readonly store: RunStore; readonly runs: string[]; readonly options: PruneOptions }> {
+  /**
+   * A pipeline `p` with a run every day for so many days up to yesterday, all decided, the newest
+   * still active.
+   */
+  async function history(days: number): Promise<{
+    readonly store: RunStore;
+    readonly runs: string[];
+    readonly options: PruneOptions;
+  }> {
     const store = new RunStore(tempRoot().runs);
     const runs = Array.from({ length: days }, (_, n) => runIdForSlot("p", NOW - (days - n) * DAY));
     const events = runs.map<PipelineEvent>((id, n) => ({
@@ -203,21 +295,48 @@ describe("pruning", () => {
       tzdata: "2026c",
       through: iso(NOW - 900 * DAY),
     };
-    const ends = runs.slice(0, -1).map<PipelineEvent>((id) => ({ type: "run.finished", run: id, status: "completed", durationMs: 1 }));
+    const ends = runs.slice(0, -1).map<PipelineEvent>((id) => ({
+      type: "run.finished",
+      run: id,
+      status: "completed",
+      durationMs: 1,
+    }));
     const clock = new VirtualClock({ start: NOW - 900 * DAY });
-    await (await LedgerFile.create<PipelineEvent>(store.pipelineLedger("p"), [loaded, ...events, ...ends], calm({ clock }))).close();
+    await (
+      await LedgerFile.create<PipelineEvent>(
+        store.pipelineLedger("p"),
+        [loaded, ...events, ...ends],
+        calm({ clock }),
+      )
+    ).close();
     for (const [n, id] of runs.entries()) {
       await write(store, id, n === days - 1 ? [] : [finished], NOW - (days - n) * DAY);
       writeFileSync(store.runLog(id), "printed\n");
     }
-    return { store, runs, options: { nowMs: NOW, policyOf: () => ({ keepDays: 10, keepRuns: 100 }) } };
+    return {
+      store,
+      runs,
+      options: { nowMs: NOW, policyOf: () => ({ keepDays: 10, keepRuns: 100 }) },
+    };
   }
   const iso = (ms: number): string => new Date(ms).toISOString();
-  async function write(store: RunStore, id: string, events: readonly RunEvent[], atMs: number): Promise<void> {
+  async function write(
+    store: RunStore,
+    id: string,
+    events: readonly RunEvent[],
+    atMs: number,
+  ): Promise<void> {
     const clock = new VirtualClock({ start: atMs });
-    await (await LedgerFile.create<RunEvent>(store.runLedger(id), [header(id), ...events], calm({ clock }))).close();
+    await (
+      await LedgerFile.create<RunEvent>(
+        store.runLedger(id),
+        [header(id), ...events],
+        calm({ clock }),
+      )
+    ).close();
   }
-  const old = (path: string): void => utimesSync(path, (NOW - 5 * DAY) / 1_000, (NOW - 5 * DAY) / 1_000);
+  const old = (path: string): void =>
+    utimesSync(path, (NOW - 5 * DAY) / 1_000, (NOW - 5 * DAY) / 1_000);
 
   it("removes old runs with their logs and empty months, and a dry run removes nothing", async () => {
     const { store, runs, options } = await history(45);
@@ -228,7 +347,9 @@ describe("pruning", () => {
     expect(done.runs.map(({ run: id }) => id).toSorted()).toEqual(runs.slice(0, 35));
     expect(done.bytes).toBeGreaterThan(35 * 200);
     expect(store.list("p")).toEqual(runs.slice(35));
-    expect(runs.filter((id) => existsSync(store.runDir(id)) && existsSync(store.runLog(id)))).toEqual(runs.slice(35));
+    expect(
+      runs.filter((id) => existsSync(store.runDir(id)) && existsSync(store.runLog(id))),
+    ).toEqual(runs.slice(35));
     expect(store.months("p")).toEqual(["2026-05"]);
     expect((await prune(store.runsDir, options)).runs).toEqual([]);
   });
@@ -236,14 +357,33 @@ describe("pruning", () => {
   it("spares other pipelines, runs that feed a cache, and runs that the daemon still knows", async () => {
     const { store, runs, options } = await history(20);
     const newest = "p@20260531T120000Z";
-    const cached: RunEvent = { type: "step.cached", step: "a", source: { run: runs[0]!, step: "a" }, outputs: {}, because: "same key" };
+    const cached: RunEvent = {
+      type: "step.cached",
+      step: "a",
+      source: { run: runs[0]!, step: "a" },
+      outputs: {},
+      because: "same key",
+    };
     await write(store, newest, [cached, finished], NOW);
     await write(store, "p@20260531T120001Z", [], NOW);
-    const { runs: gone, kept } = await prune(store.runsDir, { ...options, alsoActive: new Set([runs[1]!]) });
+    const { runs: gone, kept } = await prune(store.runsDir, {
+      ...options,
+      alsoActive: new Set([runs[1]!]),
+    });
     expect(gone.map(({ run: id }) => id).toSorted()).toEqual(runs.slice(2, 10));
-    expect(kept.find(({ run: id }) => id === runs[0])?.because).toBe(`${newest} took a result from it`);
+    expect(kept.find(({ run: id }) => id === runs[0])?.because).toBe(
+      `${newest} took a result from it`,
+    );
     expect(kept.find(({ run: id }) => id === runs[1])?.because).toBe("it is active");
-    expect((await prune(store.runsDir, { ...options, pipeline: "q", policyOf: () => ({ keepDays: 0, keepRuns: 0 }) })).runs).toEqual([]);
+    expect(
+      (
+        await prune(store.runsDir, {
+          ...options,
+          pipeline: "q",
+          policyOf: () => ({ keepDays: 0, keepRuns: 0 }),
+        })
+      ).runs,
+    ).toEqual([]);
   });
 
   it("takes nothing beyond the watermark, though it is old", async () => {
@@ -251,9 +391,14 @@ describe("pruning", () => {
     const beyond = runIdForSlot("p", NOW - DAY / 2);
     await write(store, beyond, [finished], NOW - DAY / 2);
     await write(store, runIdForSlot("p", NOW - DAY / 4), [finished], NOW - DAY / 4);
-    const { runs: gone, kept } = await prune(store.runsDir, { ...options, policyOf: () => ({ keepDays: 0, keepRuns: 0 }) });
+    const { runs: gone, kept } = await prune(store.runsDir, {
+      ...options,
+      policyOf: () => ({ keepDays: 0, keepRuns: 0 }),
+    });
     expect(gone.map(({ run: id }) => id)).toEqual([runIdForSlot("p", NOW - 2 * DAY)]);
-    expect(kept.find(({ run: id }) => id === beyond)?.because).toBe("its slot is not durably decided");
+    expect(kept.find(({ run: id }) => id === beyond)?.because).toBe(
+      "its slot is not durably decided",
+    );
   });
 
   it("keeps damaged ledgers: nobody knows how they ended", async () => {
@@ -267,8 +412,13 @@ describe("pruning", () => {
   it("removes artifacts and step code that nothing refers to, and leaves young ones and those in use", async () => {
     const { store, runs, options } = await history(3);
     const artifacts = new Artifacts(store.artifacts);
-    const [nested, unused, young] = [await artifacts.put("nested"), await artifacts.put("unused"), await artifacts.put("young")];
-    // What a step returned may look as if it referred to something; only a whole field of a line does.
+    const [nested, unused, young] = [
+      await artifacts.put("nested"),
+      await artifacts.put("unused"),
+      await artifacts.put("young"),
+    ];
+    // What a step returned may look as if it referred to something; only a whole field of a line
+    // does.
     const used = await artifacts.put({ lookalike: { ...unused } });
     const outputs = await artifacts.put({ result: { ...nested } });
     const bundle = (letter: string): string => letter.repeat(64);
@@ -282,26 +432,55 @@ describe("pruning", () => {
     utimesSync(artifacts.path(young), NOW / 1_000, NOW / 1_000);
     const id = "p@20260531T120000Z";
     const snapshot = { steps: [{ code: { bundle: bundle("a") } }] };
-    const completed = (of: Json): RunEvent => ({ type: "step.completed", step: "a", attempt: 1, outputs: of as Record<string, Json>, durationMs: 1 });
+    const completed = (of: Json): RunEvent => ({
+      type: "step.completed",
+      step: "a",
+      attempt: 1,
+      outputs: of as Record<string, Json>,
+      durationMs: 1,
+    });
     await write(store, id, [completed({ result: { ...used } })], NOW);
     await write(store, "p@20260531T120001Z", [completed({ ...outputs })], NOW);
-    await (await LedgerFile.create<RunEvent>(store.runLedger("p@20260531T120002Z"), [header("p@20260531T120002Z", { snapshot })], calm())).close();
     await (
-      await LedgerFile.create<RunEvent>(store.runLedger("p@20260531T120003Z"), [header("p@20260531T120003Z", { snapshot: { ...spilled } })], calm())
+      await LedgerFile.create<RunEvent>(
+        store.runLedger("p@20260531T120002Z"),
+        [header("p@20260531T120002Z", { snapshot })],
+        calm(),
+      )
+    ).close();
+    await (
+      await LedgerFile.create<RunEvent>(
+        store.runLedger("p@20260531T120003Z"),
+        [header("p@20260531T120003Z", { snapshot: { ...spilled } })],
+        calm(),
+      )
     ).close();
     expect(await prune(store.runsDir, options)).toMatchObject({ runs: [], files: 1 });
-    expect(readdirSync(store.artifacts).toSorted()).toEqual([used, young, spilled, outputs, nested].map(({ $artifact }) => $artifact).toSorted());
+    expect(readdirSync(store.artifacts).toSorted()).toEqual(
+      [used, young, spilled, outputs, nested].map(({ $artifact }) => $artifact).toSorted(),
+    );
     expect(readdirSync(store.bundles)).toHaveLength(4);
-    expect(await prune(store.runsDir, { ...options, bundlesInUse: new Set([bundle("c")]) })).toMatchObject({ files: 1 });
-    expect(readdirSync(store.bundles)).toEqual(["a", "b", "c"].map((letter) => `${bundle(letter)}.mjs`));
+    expect(
+      await prune(store.runsDir, { ...options, bundlesInUse: new Set([bundle("c")]) }),
+    ).toMatchObject({ files: 1 });
+    expect(readdirSync(store.bundles)).toEqual(
+      ["a", "b", "c"].map((letter) => `${bundle(letter)}.mjs`),
+    );
     expect(runs).toHaveLength(3);
   });
 
   it("removes what crashes left behind, and rotated ledgers past their time", async () => {
     const { store, runs, options } = await history(3);
     const rotated = join(store.pipelineDir("p"), "pipeline-2026-01-01.jsonl");
-    const left = [join(store.runDir(runs[0]!), ".r.jsonl.1-1"), join(store.pipelineDir("p"), ".pipeline.jsonl.1-1"), rotated];
-    const fresh = [join(store.runDir(runs[0]!), ".r.jsonl.1-2"), join(store.pipelineDir("p"), "pipeline-2026-05-30.jsonl")];
+    const left = [
+      join(store.runDir(runs[0]!), ".r.jsonl.1-1"),
+      join(store.pipelineDir("p"), ".pipeline.jsonl.1-1"),
+      rotated,
+    ];
+    const fresh = [
+      join(store.runDir(runs[0]!), ".r.jsonl.1-2"),
+      join(store.pipelineDir("p"), "pipeline-2026-05-30.jsonl"),
+    ];
     for (const path of [...left, ...fresh]) writeFileSync(path, "");
     for (const path of left) old(path);
     utimesSync(rotated, (NOW - 11 * DAY) / 1_000, (NOW - 11 * DAY) / 1_000);
@@ -314,28 +493,45 @@ describe("pruning", () => {
   it("counts artifacts, rotated ledgers and evidence in bytes, and frees what it lets go", async () => {
     const { store, runs, options } = await history(6);
     const artifacts = new Artifacts(store.artifacts);
-    const refs = await Promise.all(["a", "b", "c"].map((letter) => artifacts.put(letter.repeat(100_000))));
+    const refs = await Promise.all(
+      ["a", "b", "c"].map((letter) => artifacts.put(letter.repeat(100_000))),
+    );
     for (const [n, ref] of refs.entries()) {
       old(artifacts.path(ref));
       const id = `p@20260530T12000${n}Z`;
       await write(
         store,
         id,
-        [{ type: "step.completed", step: "a", attempt: 1, outputs: { result: { ...ref } }, durationMs: 1 }, finished],
+        [
+          {
+            type: "step.completed",
+            step: "a",
+            attempt: 1,
+            outputs: { result: { ...ref } },
+            durationMs: 1,
+          },
+          finished,
+        ],
         NOW - DAY,
       );
     }
     const rotated = join(store.pipelineDir("p"), "pipeline-2026-05-01.jsonl");
     writeFileSync(rotated, "x".repeat(50_000));
     utimesSync(rotated, (NOW - 5.5 * DAY) / 1_000, (NOW - 5.5 * DAY) / 1_000);
-    const policy: PruneOptions = { ...options, policyOf: () => ({ keepDays: 100, keepRuns: 100, keepBytes: 210_000 }) };
+    const policy: PruneOptions = {
+      ...options,
+      policyOf: () => ({ keepDays: 100, keepRuns: 100, keepBytes: 210_000 }),
+    };
     const dry = await prune(store.runsDir, { ...policy, dryRun: true });
     expect(existsSync(rotated)).toBe(true);
     const done = await prune(store.runsDir, policy);
     expect(done).toEqual(dry);
-    // The newest two artifacts fill the limit; the run of the third, all that is older, and the rotated ledger go.
+    // The newest two artifacts fill the limit; the run of the third, all that is older, and the
+    // rotated ledger go.
     expect(store.list("p")).toEqual(["p@20260530T120001Z", "p@20260530T120002Z", runs[5]!]);
-    expect(readdirSync(store.artifacts).toSorted()).toEqual([refs[1], refs[2]].map((ref) => ref!.$artifact).toSorted());
+    expect(readdirSync(store.artifacts).toSorted()).toEqual(
+      [refs[1], refs[2]].map((ref) => ref!.$artifact).toSorted(),
+    );
     expect(existsSync(rotated)).toBe(false);
     expect(done.files).toBe(2);
     expect(done.bytes).toBeGreaterThan(150_000);
@@ -361,10 +557,14 @@ describe("pruning", () => {
     for (const path of [beside, headless, own]) writeFileSync(path, "evidence\n");
     const all: PruneOptions = { ...options, policyOf: () => ({ keepDays: 1, keepRuns: 1 }) };
     // By the machine's clock they were set aside after the virtual now: young.
-    expect((await prune(store.runsDir, { ...all, alsoActive: new Set([runs[0]!]) })).runs).not.toHaveLength(0);
+    expect(
+      (await prune(store.runsDir, { ...all, alsoActive: new Set([runs[0]!]) })).runs,
+    ).not.toHaveLength(0);
     expect([beside, headless, own].filter((path) => existsSync(path))).toHaveLength(3);
     const later = { ...all, nowMs: Date.now() + 8 * DAY };
-    expect((await prune(store.runsDir, { ...later, alsoActive: new Set([runs[0]!]) })).files).toBe(2);
+    expect((await prune(store.runsDir, { ...later, alsoActive: new Set([runs[0]!]) })).files).toBe(
+      2,
+    );
     expect([beside, headless, own].map((path) => existsSync(path))).toEqual([true, false, false]);
     expect((await prune(store.runsDir, later)).runs.map(({ run: id }) => id)).toContain(runs[0]);
     expect(existsSync(beside)).toBe(true);
@@ -374,7 +574,9 @@ describe("pruning", () => {
 
   it("stops between two files when its lock is lost", async () => {
     const { store, runs, options } = await history(20);
-    await expect(prune(store.runsDir, { ...options, signal: AbortSignal.abort(new Error("lost")) })).rejects.toThrow("lost");
+    await expect(
+      prune(store.runsDir, { ...options, signal: AbortSignal.abort(new Error("lost")) }),
+    ).rejects.toThrow("lost");
     expect(store.list("p")).toEqual(runs);
   });
 });

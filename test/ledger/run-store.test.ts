@@ -16,30 +16,60 @@ function storeWith(runs: readonly string[]): RunStore {
 describe("the layout", () => {
   it("puts a run's files into its pipeline's folder for the id's own month", () => {
     const store = new RunStore("/runs");
-    expect(store.runLedger("p@20260131T235959Z-r1")).toBe("/runs/p/2026-01/p@20260131T235959Z-r1.jsonl");
-    expect(store.runLog("p@20260131T235959.001Z-m")).toBe("/runs/p/2026-01/p@20260131T235959.001Z-m.log");
+    expect(store.runLedger("p@20260131T235959Z-r1")).toBe(
+      "/runs/p/2026-01/p@20260131T235959Z-r1.jsonl",
+    );
+    expect(store.runLog("p@20260131T235959.001Z-m")).toBe(
+      "/runs/p/2026-01/p@20260131T235959.001Z-m.log",
+    );
     expect(store.pipelineLedger("p")).toBe("/runs/p/pipeline.jsonl");
-    expect([store.orchdDir, store.requests, store.replies, store.bundles, store.artifacts, store.cache]).toEqual(
-      ["", "/requests", "/replies", "/bundles", "/artifacts", "/cache"].map((name) => `/runs/.orchd${name}`),
+    expect([
+      store.orchdDir,
+      store.requests,
+      store.replies,
+      store.bundles,
+      store.artifacts,
+      store.cache,
+    ]).toEqual(
+      ["", "/requests", "/replies", "/bundles", "/artifacts", "/cache"].map(
+        (name) => `/runs/.orchd${name}`,
+      ),
     );
   });
 
-  it.each(["..", "../etc", ".orchd", "p/../q", "", "P", "p\0"])("takes no pipeline named %j", (name) => {
-    const store = new RunStore("/runs");
-    expect(() => store.pipelineLedger(name)).toThrow(RangeError);
-    expect(() => store.runLedger(`${name}@20260131T235959Z`)).toThrow(RangeError);
-    expect(store.exists(`${name}@20260131T235959Z`)).toBe(false);
-  });
+  it.each(["..", "../etc", ".orchd", "p/../q", "", "P", "p\0"])(
+    "takes no pipeline named %j",
+    (name) => {
+      const store = new RunStore("/runs");
+      expect(() => store.pipelineLedger(name)).toThrow(RangeError);
+      expect(() => store.runLedger(`${name}@20260131T235959Z`)).toThrow(RangeError);
+      expect(store.exists(`${name}@20260131T235959Z`)).toBe(false);
+    },
+  );
 });
 
 describe("the runs that are there", () => {
-  const runs = ["p@20251231T235959Z", "p@20260101T000000.500Z-m", "p@20260101T000000Z", "p@20260101T000000Z-r1", "p@20260301T000000Z"];
+  const runs = [
+    "p@20251231T235959Z",
+    "p@20260101T000000.500Z-m",
+    "p@20260101T000000Z",
+    "p@20260101T000000Z-r1",
+    "p@20260301T000000Z",
+  ];
 
   it("are listed in the order of their times, over all months, or the newest only", () => {
     const store = storeWith([...runs, "q@20260101T000000Z"]);
-    const ordered = ["p@20251231T235959Z", "p@20260101T000000Z", "p@20260101T000000Z-r1", "p@20260101T000000.500Z-m", "p@20260301T000000Z"];
+    const ordered = [
+      "p@20251231T235959Z",
+      "p@20260101T000000Z",
+      "p@20260101T000000Z-r1",
+      "p@20260101T000000.500Z-m",
+      "p@20260301T000000Z",
+    ];
     expect(store.list("p")).toEqual(ordered);
-    expect(store.list("p", { newestFirst: true, limit: 2 })).toEqual(ordered.toReversed().slice(0, 2));
+    expect(store.list("p", { newestFirst: true, limit: 2 })).toEqual(
+      ordered.toReversed().slice(0, 2),
+    );
     expect(store.list("p", { limit: 0 })).toEqual([]);
     expect(store.months("p")).toEqual(["2025-12", "2026-01", "2026-03"]);
     expect(store.pipelines()).toEqual(["p", "q"]);
@@ -62,7 +92,12 @@ describe("the runs that are there", () => {
 
   it("are none where there is no folder", () => {
     const store = new RunStore("/nowhere");
-    expect([store.pipelines(), store.list("p"), store.months("p"), store.exists("p@20260101T000000Z")]).toEqual([[], [], [], false]);
+    expect([
+      store.pipelines(),
+      store.list("p"),
+      store.months("p"),
+      store.exists("p@20260101T000000Z"),
+    ]).toEqual([[], [], [], false]);
   });
 
   it("leave the next free id to others of their kind", () => {

@@ -1,4 +1,7 @@
-/** Ledgers for tests: written by LedgerFile itself, so that a change of the writer shows in every reader's test. */
+/**
+ * Ledgers for tests: written by LedgerFile itself, so that a change of the writer shows in every
+ * reader's test.
+ */
 import { join } from "node:path";
 import type { RunEvent } from "../../src/core/event.ts";
 import { LedgerFile, type LedgerOptions } from "../../src/ledger/ledger-file.ts";
@@ -38,7 +41,11 @@ export function calm<E>(more: Partial<LedgerOptions<E>> = {}): LedgerOptions<E> 
 }
 
 /** Writes a ledger of these batches, each one write, and gives its path. */
-export async function writeLedger(folder: string, batches: readonly (readonly Note[])[], name = "a.jsonl"): Promise<string> {
+export async function writeLedger(
+  folder: string,
+  batches: readonly (readonly Note[])[],
+  name = "a.jsonl",
+): Promise<string> {
   const path = join(folder, name);
   const file = await LedgerFile.create<Note>(path, batches[0]!, calm());
   for (const batch of batches.slice(1)) await file.append(batch);
@@ -53,7 +60,13 @@ export const SEVEN: readonly (readonly Note[])[] = [
     { type: "run.started", because: "ünï ☃ 🚀" },
     { type: "step.started", step: "a" },
   ],
-  [{ type: "step.completed", step: "a", outputs: { result: { crc: "x", n: 1.5, list: [null, true] } } }],
+  [
+    {
+      type: "step.completed",
+      step: "a",
+      outputs: { result: { crc: "x", n: 1.5, list: [null, true] } },
+    },
+  ],
   [
     { type: "step.started", step: "b" },
     { type: "step.started", step: "c" },

@@ -9,13 +9,29 @@ import { tempRoot } from "../support/temp-root.ts";
 import { calm, header } from "./sample-ledgers.ts";
 
 const RUN = "p@20260101T000000Z";
-const finished: RunEvent = { type: "run.finished", status: "completed", because: "all steps completed", durationMs: 1 };
-const loaded: PipelineEvent = { type: "pipeline.loaded", format: 1, digest: "d", schedules: [], tz: "UTC", tzdata: "2026c" };
+const finished: RunEvent = {
+  type: "run.finished",
+  status: "completed",
+  because: "all steps completed",
+  durationMs: 1,
+};
+const loaded: PipelineEvent = {
+  type: "pipeline.loaded",
+  format: 1,
+  digest: "d",
+  schedules: [],
+  tz: "UTC",
+  tzdata: "2026c",
+};
 
 /** A root with a finished run, an active one and the pipeline's ledger. */
 async function healthy(): Promise<RunStore> {
   const store = new RunStore(tempRoot().runs);
-  const pipeline = await LedgerFile.create<PipelineEvent>(store.pipelineLedger("p"), [loaded], calm());
+  const pipeline = await LedgerFile.create<PipelineEvent>(
+    store.pipelineLedger("p"),
+    [loaded],
+    calm(),
+  );
   await pipeline.append([{ type: "run.finished", run: RUN, status: "completed", durationMs: 1 }]);
   await pipeline.close();
   const run = await LedgerFile.create<RunEvent>(store.runLedger(RUN), [header(RUN)], calm());
@@ -23,7 +39,9 @@ async function healthy(): Promise<RunStore> {
   await run.append([finished]);
   await run.close();
   const active = "p@20260101T000100Z";
-  await (await LedgerFile.create<RunEvent>(store.runLedger(active), [header(active)], calm())).close();
+  await (
+    await LedgerFile.create<RunEvent>(store.runLedger(active), [header(active)], calm())
+  ).close();
   return store;
 }
 
@@ -44,10 +62,30 @@ describe("verifying a root", () => {
     run = "p@20260101T000100Z",
   ): [string, typeof change, number, RegExp, string] => [name, change, line, fault, run];
   it.each([
-    spoil("an empty ledger", (path) => truncateSync(path, 0), 1, /^empty: the ledger has no header$/),
-    spoil("half a header", (path) => truncateSync(path, 30), 1, /^no whole header: it ends without a line feed$/),
-    spoil("rubbish for a header", (path) => writeFileSync(path, "rubbish\n"), 1, /^no whole header: /),
-    spoil("a torn tail", (path) => appendFileSync(path, '{"seq":2,'), 2, /^torn tail: it ends without a line feed$/),
+    spoil(
+      "an empty ledger",
+      (path) => truncateSync(path, 0),
+      1,
+      /^empty: the ledger has no header$/,
+    ),
+    spoil(
+      "half a header",
+      (path) => truncateSync(path, 30),
+      1,
+      /^no whole header: it ends without a line feed$/,
+    ),
+    spoil(
+      "rubbish for a header",
+      (path) => writeFileSync(path, "rubbish\n"),
+      1,
+      /^no whole header: /,
+    ),
+    spoil(
+      "a torn tail",
+      (path) => appendFileSync(path, '{"seq":2,'),
+      2,
+      /^torn tail: it ends without a line feed$/,
+    ),
     spoil(
       "another run's header",
       (path) => writeFileSync(path, readFileSync(path.replace("000100", "000000"))),
@@ -80,14 +118,21 @@ describe("verifying a root", () => {
     change(store.runLedger(run));
     const { checked, faults } = await verifyRoot(store.runsDir);
     expect(checked).toBe(3);
-    expect(faults).toEqual([{ file: store.runLedger(run), line, fault: expect.stringMatching(fault) as unknown }]);
+    expect(faults).toEqual([
+      { file: store.runLedger(run), line, fault: expect.stringMatching(fault) as unknown },
+    ]);
   });
 
   it("tells of faults in a pipeline's ledger, its old files included", async () => {
     const store = await healthy();
     writeFileSync(join(store.pipelineDir("p"), "pipeline-2026-01-01.jsonl"), "");
     appendFileSync(store.pipelineLedger("p"), "{");
-    expect((await verifyRoot(store.runsDir)).faults.map(({ file, fault }) => [file.split("/").at(-1), fault])).toEqual([
+    expect(
+      (await verifyRoot(store.runsDir)).faults.map(({ file, fault }) => [
+        file.split("/").at(-1),
+        fault,
+      ]),
+    ).toEqual([
       ["pipeline-2026-01-01.jsonl", "empty: the ledger has no header"],
       ["pipeline.jsonl", "torn tail: it ends without a line feed"],
     ]);
@@ -96,7 +141,13 @@ describe("verifying a root", () => {
   it("tells of a newer format, a line after the last, and a name that is no run's", async () => {
     const store = await healthy();
     const newer = "p@20260101T000200Z";
-    await (await LedgerFile.create<RunEvent>(store.runLedger(newer), [header(newer, { format: 9 })], calm())).close();
+    await (
+      await LedgerFile.create<RunEvent>(
+        store.runLedger(newer),
+        [header(newer, { format: 9 })],
+        calm(),
+      )
+    ).close();
     const { file } = await LedgerFile.open<RunEvent>(store.runLedger(RUN), calm());
     await file.append([{ type: "run.started", because: "again" }]);
     await file.close();
@@ -111,10 +162,19 @@ describe("verifying a root", () => {
 
   it("of a run that finished knows that nothing may follow", async () => {
     const store = new RunStore(tempRoot().runs);
-    const file = await LedgerFile.create<RunEvent>(store.runLedger(RUN), [header(RUN), finished, { type: "run.started", because: "again" }], calm());
+    const file = await LedgerFile.create<RunEvent>(
+      store.runLedger(RUN),
+      [header(RUN), finished, { type: "run.started", because: "again" }],
+      calm(),
+    );
     await file.close();
-    expect(verifyLedger(store.runLedger(RUN), { run: RUN })).toEqual({ line: 3, fault: "it stands after run.finished" });
-    expect(verifyLedger(store.runLedger(RUN), { run: "p@20260101T000001Z" })).toMatchObject({ line: 1 });
+    expect(verifyLedger(store.runLedger(RUN), { run: RUN })).toEqual({
+      line: 3,
+      fault: "it stands after run.finished",
+    });
+    expect(verifyLedger(store.runLedger(RUN), { run: "p@20260101T000001Z" })).toMatchObject({
+      line: 1,
+    });
   });
 
   it("does not mistake a write that is under way for a torn tail", async () => {

@@ -1,4 +1,7 @@
-/** What becomes of work whose runner dies under it through the fault of other work, in real runner processes. */
+/**
+ * What becomes of work whose runner dies under it through the fault of other work, in real runner
+ * processes.
+ */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -21,7 +24,10 @@ export class Cluster {
 `;
 
 const KINDS: Record<string, AnyTask> = {
-  "the load of a file": { kind: "load", code: { bundle: "loaded", pick: "export:default", source: "./loaded.ts" } },
+  "the load of a file": {
+    kind: "load",
+    code: { bundle: "loaded", pick: "export:default", source: "./loaded.ts" },
+  },
   "a cache function": {
     kind: "cacheFunction",
     code: { bundle: "slow", pick: "export:slow", source: "./slow.ts" },
@@ -42,7 +48,12 @@ const KINDS: Record<string, AnyTask> = {
     method: "fetchStatus",
     argument: { run: {} },
   },
-  "an onMissed hook": { kind: "hook", hook: "onMissed", code: { bundle: "slow", pick: "export:slow", source: "./slow.ts" }, slots: [] },
+  "an onMissed hook": {
+    kind: "hook",
+    hook: "onMissed",
+    code: { bundle: "slow", pick: "export:slow", source: "./slow.ts" },
+    slots: [],
+  },
 };
 
 const KILL = `process.kill(process.pid, "SIGKILL");`;
@@ -58,30 +69,40 @@ function callsOf(rig: PoolRig): number {
 function rigFor(): PoolRig {
   const rig = new PoolRig();
   rig.module("slow", SLOW(rig.folder));
-  rig.module("loaded", `import { slow } from "../orchestrators/slow.mjs"; await slow(); export default { answer: 1 };`);
+  rig.module(
+    "loaded",
+    `import { slow } from "../orchestrators/slow.mjs"; await slow(); export default { answer: 1 };`,
+  );
   return rig;
 }
 
 describe("work that may be done twice", () => {
-  it.each(Object.entries(KINDS))("begins anew in a runner of its own when a step ends the runner: %s", async (_what, task) => {
-    const rig = rigFor();
-    const asked = rig.startTask(task);
-    await awaitSight(rig.folder, () => (callsOf(rig) === 1 ? true : undefined), "the first call");
-    const killer = await rig.startBody(KILL).ended;
-    expect(killer.death).toMatchObject({ alone: false });
-    writeFileSync(join(rig.folder, "go"), "");
-    const { result, death } = await asked.ended;
-    expect(death).toBeUndefined();
-    expect(result).toBeDefined();
-    expect(callsOf(rig)).toBe(2);
-  });
+  it.each(Object.entries(KINDS))(
+    "begins anew in a runner of its own when a step ends the runner: %s",
+    async (_what, task) => {
+      const rig = rigFor();
+      const asked = rig.startTask(task);
+      await awaitSight(rig.folder, () => (callsOf(rig) === 1 ? true : undefined), "the first call");
+      const killer = await rig.startBody(KILL).ended;
+      expect(killer.death).toMatchObject({ alone: false });
+      writeFileSync(join(rig.folder, "go"), "");
+      const { result, death } = await asked.ended;
+      expect(death).toBeUndefined();
+      expect(result).toBeDefined();
+      expect(callsOf(rig)).toBe(2);
+    },
+  );
 
   it("is told of the death where it was its own doing", async () => {
     const rig = new PoolRig();
     rig.module("killer", `export const it = () => { ${KILL} };`);
     const code = { bundle: "killer", pick: "export:it", source: "./killer.ts" };
-    const { death } = await rig.startTask({ kind: "cacheFunction", code, params: {}, inputs: {} }).ended;
-    expect(death).toMatchObject({ alone: true, because: expect.stringContaining("SIGKILL") as string });
+    const { death } = await rig.startTask({ kind: "cacheFunction", code, params: {}, inputs: {} })
+      .ended;
+    expect(death).toMatchObject({
+      alone: true,
+      because: expect.stringContaining("SIGKILL") as string,
+    });
   });
 });
 
@@ -103,7 +124,8 @@ it("a runner's death leaves alone those whose numbers begin with its own", async
   const go = join(rig.folder, "go");
   const first = rig.startBody(`console.log("begun"); await new Promise(() => {});`);
   await first.firstLine;
-  for (let number = 2; number <= 9; number += 1) await rig.startBody("return 1;", { alone: true }).ended;
+  for (let number = 2; number <= 9; number += 1)
+    await rig.startBody("return 1;", { alone: true }).ended;
   const tenth = rig.startBody(
     `const { existsSync } = await import("node:fs"); console.log("begun");
      while (!existsSync(${JSON.stringify(go)})) await new Promise((resolve) => setTimeout(resolve, 10)); return "alive";`,
@@ -115,7 +137,11 @@ it("a runner's death leaves alone those whose numbers begin with its own", async
   rig.startBody(KILL);
   expect((await first.ended).death).toBeDefined();
   // The first one's guard, and what watches the daemon for it, have looked about and ended.
-  await awaitSight("/proc", () => (guards().length === 0 ? true : undefined), "the end of the first runner's guard");
+  await awaitSight(
+    "/proc",
+    () => (guards().length === 0 ? true : undefined),
+    "the end of the first runner's guard",
+  );
   writeFileSync(go, "");
   expect((await tenth.ended).result).toMatchObject({ ok: true, value: "alive" });
 });

@@ -58,7 +58,18 @@ beforeEach(() => {
 const piece = (id: string, more: Partial<TaskHead> = {}): Placed => ({
   id,
   body: "{}",
-  head: { kind: "module", run: "r", pipeline: "p", step: id, attempt: 1, source: "a.ts", bundle: "b", isolated: false, gracePeriodMs: 0, ...more },
+  head: {
+    kind: "module",
+    run: "r",
+    pipeline: "p",
+    step: id,
+    attempt: 1,
+    source: "a.ts",
+    bundle: "b",
+    isolated: false,
+    gracePeriodMs: 0,
+    ...more,
+  },
 });
 
 function place(...pieces: Placed[]): void {

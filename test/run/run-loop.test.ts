@@ -7,7 +7,11 @@ import { VirtualClock } from "../support/virtual-clock.ts";
 describe("a run", () => {
   it("runs a chain: each finished step and the start that follows are one write", async () => {
     const bench = new RunBench({
-      functions: { a: () => 1, b: ({ inputs }) => (inputs["x"] as number) + 1, c: ({ inputs }) => (inputs["x"] as number) * 10 },
+      functions: {
+        a: () => 1,
+        b: ({ inputs }) => (inputs["x"] as number) + 1,
+        c: ({ inputs }) => (inputs["x"] as number) * 10,
+      },
     });
     const ended = await bench.run([
       moduleStep("a"),
@@ -40,8 +44,14 @@ describe("a run", () => {
         return name;
       },
     };
-    const bench = new RunBench({ clock, functions: { a: () => void (short = true), hook: () => null }, deps: { secrets } });
-    const loop = await bench.begin([moduleStep("a", { env: { KEY: { secret: "KEY" } }, hooks: { onSuccess: fakeCode("hook") } })]);
+    const bench = new RunBench({
+      clock,
+      functions: { a: () => void (short = true), hook: () => null },
+      deps: { secrets },
+    });
+    const loop = await bench.begin([
+      moduleStep("a", { env: { KEY: { secret: "KEY" } }, hooks: { onSuccess: fakeCode("hook") } }),
+    ]);
     await clock.advance(5_000);
     expect(loop.state.steps.get("a")!.phase).toBe("ready");
     short = false;
@@ -63,8 +73,12 @@ describe("a run", () => {
   });
 
   it("never runs more than maxParallelSteps at once", async () => {
-    const bench = new RunBench({ functions: { work: () => new Promise((resolve) => setImmediate(resolve)) } });
-    const steps = Array.from({ length: 20 }, (_, index) => moduleStep(`s${index}`, { does: "work", params: { index } }));
+    const bench = new RunBench({
+      functions: { work: () => new Promise((resolve) => setImmediate(resolve)) },
+    });
+    const steps = Array.from({ length: 20 }, (_, index) =>
+      moduleStep(`s${index}`, { does: "work", params: { index } }),
+    );
     const ended = await bench.run(steps, {}, { maxParallelSteps: 3 });
     expect(ended.status).toBe("completed");
     expect(bench.pool.most).toBe(3);
@@ -75,9 +89,13 @@ describe("a run", () => {
     const bench = new RunBench({ functions: { a, b: () => 1 } });
     const loop = await bench.begin([moduleStep("a"), moduleStep("b", { needs: ["a"] })]);
     await a.began;
-    expect(await loop.requestStop({ mode: "graceful", by: "cli:me", requestId: "r1" })).toEqual({ accepted: true });
+    expect(await loop.requestStop({ mode: "graceful", by: "cli:me", requestId: "r1" })).toEqual({
+      accepted: true,
+    });
     expect(bench.lines(loop.state.run).at(-1)).toMatchObject({ type: "step.skipped", step: "b" });
-    expect(await loop.requestStop({ mode: "graceful", by: "cli:me" })).toMatchObject({ accepted: false });
+    expect(await loop.requestStop({ mode: "graceful", by: "cli:me" })).toMatchObject({
+      accepted: false,
+    });
     const ended = await bench.end(loop);
     expect(ended.status).toBe("stopped");
     expect(ended.statuses()).toEqual({ a: "stopped", b: "skipped" });
@@ -90,10 +108,17 @@ describe("a run", () => {
   it("refuses a result under an old token and notes it", async () => {
     const a = held();
     const bench = new RunBench({ functions: { a } });
-    const loop = await bench.begin([moduleStep("a", { retry: { maxRetries: 1, delayMs: 0, backoff: 1, jitter: 0 } })]);
+    const loop = await bench.begin([
+      moduleStep("a", { retry: { maxRetries: 1, delayMs: 0, backoff: 1, jitter: 0 } }),
+    ]);
     await a.began;
     const { handlers } = [...bench.pool.running.values()][0]!;
-    handlers.died({ inFlight: ["x", "y"], alone: false, because: "the runner died", code: "ORCHD_RUNNER_DIED" });
+    handlers.died({
+      inFlight: ["x", "y"],
+      alone: false,
+      because: "the runner died",
+      code: "ORCHD_RUNNER_DIED",
+    });
     handlers.done({ ok: true, value: "late" }, 1, 0);
     // The first attempt ends too, after its time.
     a.release("right");
@@ -106,10 +131,16 @@ describe("a run", () => {
   it("goes on after a crash: what was running is interrupted and follows its policy", async () => {
     const b = held();
     const bench = new RunBench({ functions: { a: () => 1, b } });
-    const loop = await bench.begin([moduleStep("a"), moduleStep("b", { needs: ["a"], onInterruption: "rerun" })]);
+    const loop = await bench.begin([
+      moduleStep("a"),
+      moduleStep("b", { needs: ["a"], onInterruption: "rerun" }),
+    ]);
     await b.began;
     // The first daemon is gone; its loop hears nothing any more.
-    const second = new RunBench({ runsDir: bench.store.runsDir, functions: { a: () => 1, b: () => 2 } });
+    const second = new RunBench({
+      runsDir: bench.store.runsDir,
+      functions: { a: () => 1, b: () => 2 },
+    });
     const { RunLoop } = await import("../../src/run/run-loop.ts");
     const again = (await RunLoop.recover(loop.state.run, second.deps))!;
     expect(second.pool.started).toHaveLength(0);
@@ -129,14 +160,20 @@ describe("a run", () => {
     const a = held();
     const b = held();
     const bench = new RunBench({ functions: { a, b, c: () => 1 } });
-    const loop = await bench.begin([moduleStep("a"), moduleStep("b", { onInterruption: "rerun" }), moduleStep("c", { needs: ["a"] })]);
+    const loop = await bench.begin([
+      moduleStep("a"),
+      moduleStep("b", { onInterruption: "rerun" }),
+      moduleStep("c", { needs: ["a"] }),
+    ]);
     await Promise.all([a.began, b.began]);
     const drained = loop.drain(60_000);
     a.release(1);
     await new Promise((resolve) => setTimeout(resolve, 20));
     void loop.drain(0);
     await drained;
-    const types = bench.lines(loop.state.run).map(({ type, step }) => `${type} ${String(step ?? "")}`);
+    const types = bench
+      .lines(loop.state.run)
+      .map(({ type, step }) => `${type} ${String(step ?? "")}`);
     expect(types).toContain("step.completed a");
     expect(types).toContain("step.interrupted b");
     expect(types).not.toContain("step.started c");
@@ -144,7 +181,9 @@ describe("a run", () => {
   });
 
   it("writes what steps print, and the last line comes after it", async () => {
-    const bench = new RunBench({ functions: { a: ({ print }) => (print("hello"), print("again"), 1) } });
+    const bench = new RunBench({
+      functions: { a: ({ print }) => (print("hello"), print("again"), 1) },
+    });
     const ended = await bench.run([moduleStep("a")]);
     expect(bench.printed(ended.run)).toEqual([
       expect.objectContaining({ step: "a", line: "hello" }),

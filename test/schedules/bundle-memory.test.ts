@@ -1,4 +1,7 @@
-/** A bundle is remembered for as long as nothing that went into it can have changed, and not a moment longer. */
+/**
+ * A bundle is remembered for as long as nothing that went into it can have changed, and not a
+ * moment longer.
+ */
 import { chmodSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeEach, expect, it, onTestFinished, vi } from "vitest";
@@ -9,22 +12,37 @@ import { tempRoot } from "../support/temp-root.ts";
 const builds = vi.hoisted(() => ({ count: 0 }));
 vi.mock("esbuild", async (original) => {
   const real = await original<typeof Esbuild>();
-  return { ...real, build: (options: Parameters<typeof real.build>[0]) => ((builds.count += 1), real.build(options)) };
+  return {
+    ...real,
+    build: (options: Parameters<typeof real.build>[0]) => (
+      (builds.count += 1),
+      real.build(options)
+    ),
+  };
 });
 
 afterAll(stopBundler);
 beforeEach(() => void (builds.count = 0));
 
 /** A root whose files count as old: the memory takes none that was written just now. */
-function old(): { root: ReturnType<typeof tempRoot>; bundle: () => Promise<Bundle & { ok: true }> } {
-  const root = tempRoot({ "schedules/a.ts": 'import { b } from "./b";\nexport default () => b;\n', "schedules/b.ts": "export const b = 1;\n" });
+function old(): {
+  root: ReturnType<typeof tempRoot>;
+  bundle: () => Promise<Bundle & { ok: true }>;
+} {
+  const root = tempRoot({
+    "schedules/a.ts": 'import { b } from "./b";\nexport default () => b;\n',
+    "schedules/b.ts": "export const b = 1;\n",
+  });
   const realNow = Date.now.bind(Date);
   vi.spyOn(Date, "now").mockImplementation(() => realNow() + 10_000);
   onTestFinished(() => void vi.restoreAllMocks());
   return {
     root,
     async bundle() {
-      const bundle = await bundleModule(join(root.schedules, "a.ts"), { root: root.root, bundlesDir: join(root.runs, ".orchd/bundles") });
+      const bundle = await bundleModule(join(root.schedules, "a.ts"), {
+        root: root.root,
+        bundlesDir: join(root.runs, ".orchd/bundles"),
+      });
       if (!bundle.ok) throw new Error(JSON.stringify(bundle.faults));
       return bundle;
     },

@@ -1,4 +1,7 @@
-/** The drop folder with a watcher that never says anything: the rescan every 15 s alone must find everything (promise 20). */
+/**
+ * The drop folder with a watcher that never says anything: the rescan every 15 s alone must find
+ * everything (promise 20).
+ */
 import { mkdirSync, rmSync, symlinkSync, renameSync, writeFileSync } from "node:fs";
 import type * as Fs from "node:fs";
 import { basename, join } from "node:path";
@@ -22,9 +25,14 @@ vi.mock("node:fs", async (original) => {
   return { ...real, statSync };
 });
 
-vi.mock("chokidar", () => ({ watch: () => ({ on: () => undefined, close: () => Promise.resolve() }) }));
+vi.mock("chokidar", () => ({
+  watch: () => ({ on: () => undefined, close: () => Promise.resolve() }),
+}));
 
-/** With `old`, every file looks as if it were written ten seconds ago, so that nothing but the 15 s makes the folder look again. */
+/**
+ * With `old`, every file looks as if it were written ten seconds ago, so that nothing but the 15 s
+ * makes the folder look again.
+ */
 async function blind({ old = true } = {}): Promise<{
   dir: string;
   clock: VirtualClock;
@@ -41,7 +49,11 @@ async function blind({ old = true } = {}): Promise<{
   const folder = new DropFolder({
     dir,
     clock,
-    onChange: ({ changed, removed }) => void log.push(...changed.map((path) => `+${basename(path)}`), ...removed.map((path) => `-${basename(path)}`)),
+    onChange: ({ changed, removed }) =>
+      void log.push(
+        ...changed.map((path) => `+${basename(path)}`),
+        ...removed.map((path) => `-${basename(path)}`),
+      ),
   });
   onTestFinished(() => folder.close());
   await folder.start();

@@ -1,12 +1,27 @@
-/** The drop folder: whatever is done to it, what is there in the end is what was told (promise 20). */
-import { chmodSync, mkdirSync, renameSync, rmSync, symlinkSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
+/**
+ * The drop folder: whatever is done to it, what is there in the end is what was told (promise 20).
+ */
+import {
+  chmodSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { pbkdf2 } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { systemClock } from "../../src/clock.ts";
-import { DropFolder, isPipelineFileName, type DropFolderChanges } from "../../src/schedules/drop-folder.ts";
+import {
+  DropFolder,
+  isPipelineFileName,
+  type DropFolderChanges,
+} from "../../src/schedules/drop-folder.ts";
 import { reachedByTests } from "../support/figures.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
@@ -23,10 +38,15 @@ interface Watched {
 }
 
 async function watched(
-  options: { clock?: VirtualClock; before?: Record<string, string>; onChange?: (changes: DropFolderChanges) => Promise<void> | void } = {},
+  options: {
+    clock?: VirtualClock;
+    before?: Record<string, string>;
+    onChange?: (changes: DropFolderChanges) => Promise<void> | void;
+  } = {},
 ): Promise<Watched> {
   const { schedules: dir } = tempRoot();
-  for (const [name, text] of Object.entries(options.before ?? {})) writeFileSync(join(dir, name), text);
+  for (const [name, text] of Object.entries(options.before ?? {}))
+    writeFileSync(join(dir, name), text);
   const told: DropFolderChanges[] = [];
   const log: string[] = [];
   const waiting = new Set<() => void>();
@@ -35,7 +55,10 @@ async function watched(
     clock: options.clock ?? systemClock,
     async onChange(changes) {
       told.push(changes);
-      log.push(...changes.changed.map((path) => `+${basename(path)}`), ...changes.removed.map((path) => `-${basename(path)}`));
+      log.push(
+        ...changes.changed.map((path) => `+${basename(path)}`),
+        ...changes.removed.map((path) => `-${basename(path)}`),
+      );
       await options.onChange?.(changes);
       for (const look of waiting) look();
     },
@@ -50,7 +73,13 @@ async function watched(
     write: (name, text) => writeFileSync(join(dir, name), text),
     seen: (what, times = 1) =>
       new Promise((resolve, reject) => {
-        const deadline = setTimeout(() => reject(new Error(`${what} was not told ${times} time(s) within 10 s, but ${log.join(" ")}`)), 10_000);
+        const deadline = setTimeout(
+          () =>
+            reject(
+              new Error(`${what} was not told ${times} time(s) within 10 s, but ${log.join(" ")}`),
+            ),
+          10_000,
+        );
         const look = (): void => {
           if (log.filter((one) => one === what).length < times) return;
           clearTimeout(deadline);
@@ -94,7 +123,9 @@ describe("with the real watcher", () => {
   reachedByTests(20, "edits of a watched folder told");
 
   it("tells of all files at the start, in the order of their names, and of none that is no pipeline", async () => {
-    const at = await watched({ before: { "b.yaml": "1", "a.yaml": "1", ".c.yaml": "1", "notes.txt": "1" } });
+    const at = await watched({
+      before: { "b.yaml": "1", "a.yaml": "1", ".c.yaml": "1", "notes.txt": "1" },
+    });
     expect(at.log).toEqual(["+a.yaml", "+b.yaml"]);
     expect(at.folder.pipelineFiles.map((path) => basename(path))).toEqual(["a.yaml", "b.yaml"]);
   });
@@ -189,7 +220,11 @@ describe("with the real watcher", () => {
     const at = await watched({ before: { "a.yaml": "1", "b.yaml": "1" } });
     mkdirSync(join(at.dir, "steps"));
     at.write("steps/s.ts", "1");
-    at.folder.follow(join(at.dir, "a.yaml"), [join(at.dir, "a.yaml"), join(at.dir, "steps/s.ts"), join(at.dir, "steps/later.ts")]);
+    at.folder.follow(join(at.dir, "a.yaml"), [
+      join(at.dir, "a.yaml"),
+      join(at.dir, "steps/s.ts"),
+      join(at.dir, "steps/later.ts"),
+    ]);
     await at.folder.rescan();
     const before = at.log.length;
     at.write("steps/later.ts", "1");
@@ -293,9 +328,14 @@ describe("without luck", () => {
 
   it("outlives a watcher that fails after it was let go of", async () => {
     const { root, schedules } = tempRoot();
-    // Keeps every thread that looks at files busy, so that the watcher's look comes after all that follows here.
+    // Keeps every thread that looks at files busy, so that the watcher's look comes after all that
+    // follows here.
     const busy = Array.from({ length: 8 }, () => promisify(pbkdf2)("", "", 100_000, 64, "sha512"));
-    const folder = new DropFolder({ dir: schedules, clock: new VirtualClock(), onChange: () => undefined });
+    const folder = new DropFolder({
+      dir: schedules,
+      clock: new VirtualClock(),
+      onChange: () => undefined,
+    });
     const started = folder.start();
     rmSync(schedules, { recursive: true });
     symlinkSync("schedules", join(root, "schedules"));

@@ -1,5 +1,16 @@
-/** Loading: what a good file becomes, and that each bad one gets one sentence with file, line, column and field. */
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+/**
+ * Loading: what a good file becomes, and that each bad one gets one sentence with file, line,
+ * column and field.
+ */
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -32,24 +43,37 @@ describe("a declared pipeline", () => {
     expect((await root.good("p.yaml")).snapshot.steps).toHaveLength(2);
     const before = await root.good("p.yaml");
     const settings = { ...root.context.settings, runner: { threads: 2 } };
-    const other = await loadPipelineFile(join(root.schedules, "p.yaml"), { ...root.context, settings });
+    const other = await loadPipelineFile(join(root.schedules, "p.yaml"), {
+      ...root.context,
+      settings,
+    });
     expect(other.ok && other.loaded).not.toBe(before);
     chmodSync(join(root.schedules, "p.yaml"), 0o666);
-    expect(await root.bad("p.yaml")).toEqual([expect.stringContaining("may be written by everybody")]);
+    expect(await root.bad("p.yaml")).toEqual([
+      expect.stringContaining("may be written by everybody"),
+    ]);
     chmodSync(join(root.schedules, "p.yaml"), 0o644);
     rmSync(join(root.schedules, "steps/a.ts"));
     expect(await root.bad("p.yaml")).toEqual([expect.stringContaining("there is no file")]);
   });
 
   it("that its orchestrator refuses is a bad file, with the place of the key that says so", async () => {
-    const root = loader({ "schedules/p.yaml": "steps: { a: { run: 'true' } }\nexecutionMode: fail_fast\n" });
+    const root = loader({
+      "schedules/p.yaml": "steps: { a: { run: 'true' } }\nexecutionMode: fail_fast\n",
+    });
     const asked: unknown[] = [];
     const result = await loadPipelineFile(join(root.schedules, "p.yaml"), {
       ...root.context,
-      refuses: ({ name }, scheduled) => (asked.push([name, scheduled]), Promise.resolve({ path: ["executionMode"], message: "is refused" })),
+      refuses: ({ name }, scheduled) => (
+        asked.push([name, scheduled]),
+        Promise.resolve({ path: ["executionMode"], message: "is refused" })
+      ),
     });
     expect(asked).toEqual([["p", false]]);
-    expect(result).toMatchObject({ ok: false, errors: [{ line: 2, column: 16, field: "executionMode", message: "is refused" }] });
+    expect(result).toMatchObject({
+      ok: false,
+      errors: [{ line: 2, column: 16, field: "executionMode", message: "is refused" }],
+    });
   });
 
   it("is ready with its code bundled and its schedule resolved", async () => {
@@ -74,11 +98,19 @@ steps:
     });
     expect(loaded.snapshot.steps.map(({ id }) => id)).toEqual(["read", "digest", "archive"]);
     const [read, digest] = loaded.snapshot.steps;
-    expect(read).toMatchObject({ params: { path: "/var/log/dpkg.log" }, code: { pick: "export:main", source: "./steps/read.ts#main" } });
+    expect(read).toMatchObject({
+      params: { path: "/var/log/dpkg.log" },
+      code: { pick: "export:main", source: "./steps/read.ts#main" },
+    });
     expect(digest!.code!.pick).toBe("export:default");
     expect(digest!.code!.bundle).toBe(read!.code!.bundle);
     expect(loaded.snapshot.hooks.init).toMatchObject({ pick: "export:main" });
-    expect(loaded.watched).toEqual(expect.arrayContaining([join(root.schedules, "log-digest.yaml"), join(root.schedules, "steps/read.ts")]));
+    expect(loaded.watched).toEqual(
+      expect.arrayContaining([
+        join(root.schedules, "log-digest.yaml"),
+        join(root.schedules, "steps/read.ts"),
+      ]),
+    );
     const text = readFileSync(join(root.bundlesDir, `${read!.code!.bundle}.mjs`));
     expect(createHash("sha256").update(text).digest("hex")).toBe(read!.code!.bundle);
   });
@@ -93,8 +125,15 @@ steps:
   });
 
   it("may use anchors and merges", async () => {
-    const root = loader({ "schedules/m.yml": "steps:\n  a: &base { run: echo, timeout: 1m }\n  b: { <<: *base, after: [a] }\n" });
-    expect((await root.good("m.yml")).snapshot.steps[1]).toMatchObject({ run: "echo", timeoutMs: 60_000, after: ["a"] });
+    const root = loader({
+      "schedules/m.yml":
+        "steps:\n  a: &base { run: echo, timeout: 1m }\n  b: { <<: *base, after: [a] }\n",
+    });
+    expect((await root.good("m.yml")).snapshot.steps[1]).toMatchObject({
+      run: "echo",
+      timeoutMs: 60_000,
+      after: ["a"],
+    });
   });
 });
 
@@ -136,30 +175,70 @@ describe("a bad file gets one sentence", () => {
       "schedule:\n  cron: * * * * *\nsteps: {}\n",
       'schedules/x.yaml:2:9: a text that starts with * must be quoted: write "* * * * *"',
     ],
-    ["an unquoted */5", "x.yaml", "schedule:\n  cron: */5 * * * *\nsteps: {}\n", 'must be quoted: write "*/5 * * * *"'],
+    [
+      "an unquoted */5",
+      "x.yaml",
+      "schedule:\n  cron: */5 * * * *\nsteps: {}\n",
+      'must be quoted: write "*/5 * * * *"',
+    ],
     [
       "an unquoted @daily",
       "x.yaml",
       "schedule: \n  cron: @daily\nsteps: {}\n",
       'schedules/x.yaml:2:9: a text that starts with @ must be quoted: write "@daily"',
     ],
-    ["a key twice", "x.yaml", "steps:\n  a: { run: x }\n  a: { run: y }\n", 'schedules/x.yaml:3:3: has the key "a" twice in one map'],
-    ["a key twice in JSON", "x.json", '{"steps": {}, "steps": {}}', 'schedules/x.json:1:15: has the key "steps" twice in one map'],
+    [
+      "a key twice",
+      "x.yaml",
+      "steps:\n  a: { run: x }\n  a: { run: y }\n",
+      'schedules/x.yaml:3:3: has the key "a" twice in one map',
+    ],
+    [
+      "a key twice in JSON",
+      "x.json",
+      '{"steps": {}, "steps": {}}',
+      'schedules/x.json:1:15: has the key "steps" twice in one map',
+    ],
     [
       "__proto__",
       "x.yaml",
       "steps: { a: { run: x, params: { __proto__: { x: 1 } } } }\n",
       'schedules/x.yaml:1:33: has the key "__proto__", which is refused',
     ],
-    ["an unknown tag", "x.yaml", "steps: !js/function {}\n", "schedules/x.yaml:1:8: has a tag (!) that is not known here"],
-    ["two documents", "x.yaml", "steps: {}\n---\nsteps: {}\n", "schedules/x.yaml:2:1: holds more than one document (---)"],
+    [
+      "an unknown tag",
+      "x.yaml",
+      "steps: !js/function {}\n",
+      "schedules/x.yaml:1:8: has a tag (!) that is not known here",
+    ],
+    [
+      "two documents",
+      "x.yaml",
+      "steps: {}\n---\nsteps: {}\n",
+      "schedules/x.yaml:2:1: holds more than one document (---)",
+    ],
     ["YAML 1.1", "x.yaml", "%YAML 1.1\n---\nsteps: {}\n", "asks for YAML 1.1"],
     ["an empty file", "x.yaml", "\n# nothing\n", "schedules/x.yaml"],
     ["a list", "x.yaml", "- steps\n", "schedules/x.yaml:1:1: must hold a map"],
-    ["comments in JSON", "x.json", '{\n  // no\n  "steps": {}\n}', "schedules/x.json:2:3: is not valid JSON"],
+    [
+      "comments in JSON",
+      "x.json",
+      '{\n  // no\n  "steps": {}\n}',
+      "schedules/x.json:2:3: is not valid JSON",
+    ],
     ["JSON cut short", "x.json", '{\n  "steps": {', "schedules/x.json:2:13: is not valid JSON"],
-    ["a name that is none", "X y.yaml", "steps: {}\n", "schedules/X y.yaml:1:1: the file's name \"X y\" cannot be the pipeline's"],
-    ["a condition", "x.yaml", "steps:\n  a:\n    run: x\n    when: params.a = 1\n", "schedules/x.yaml:4:11: steps.a.when has a single ="],
+    [
+      "a name that is none",
+      "X y.yaml",
+      "steps: {}\n",
+      "schedules/X y.yaml:1:1: the file's name \"X y\" cannot be the pipeline's",
+    ],
+    [
+      "a condition",
+      "x.yaml",
+      "steps:\n  a:\n    run: x\n    when: params.a = 1\n",
+      "schedules/x.yaml:4:11: steps.a.when has a single =",
+    ],
     [
       "a package instead of a path",
       "x.yaml",
@@ -172,7 +251,12 @@ describe("a bad file gets one sentence", () => {
       "steps:\n  a: { uses: ./steps/raed.ts }\n",
       'schedules/x.yaml:2:14: steps.a.uses names ./steps/raed.ts, but there is no file schedules/steps/raed.ts; did you mean "read.ts"?',
     ],
-    ["a module without its ending", "x.yaml", "steps: { a: { uses: ./steps/read } }\n", 'did you mean "read.ts"?'],
+    [
+      "a module without its ending",
+      "x.yaml",
+      "steps: { a: { uses: ./steps/read } }\n",
+      'did you mean "read.ts"?',
+    ],
     [
       "a missing export",
       "x.yaml",
@@ -210,7 +294,8 @@ describe("a bad file gets one sentence", () => {
       "schedules/steps/read.ts": READ,
       "schedules/steps/broken.ts": "export default 1;\nconst x = = 2;\n",
       "schedules/steps/lonely.ts": 'import x from "./gone.ts";\nexport default () => x;\n',
-      "schedules/steps/package.ts": 'import x from "@no/such-package/x";\nexport default () => x;\n',
+      "schedules/steps/package.ts":
+        'import x from "@no/such-package/x";\nexport default () => x;\n',
     });
     const problems = await root.bad(name);
     expect(problems).toHaveLength(1);
@@ -219,7 +304,9 @@ describe("a bad file gets one sentence", () => {
   });
 
   it("for each thing that is wrong, in the order of the text", async () => {
-    const root = loader({ "schedules/x.yaml": "overlap: sometimes\nsteps:\n  a: { run: 1 }\n  b: { uses: 2 }\nfoo: 1\n" });
+    const root = loader({
+      "schedules/x.yaml": "overlap: sometimes\nsteps:\n  a: { run: 1 }\n  b: { uses: 2 }\nfoo: 1\n",
+    });
     expect((await root.bad("x.yaml")).map((problem) => problem.split(" ", 1)[0])).toEqual([
       "schedules/x.yaml:1:10:",
       "schedules/x.yaml:3:13:",
@@ -241,7 +328,9 @@ describe("a bad file gets one sentence", () => {
       "schedules/a.ts": 'import x from "./deep/gone";\nexport default x;\n',
     });
     const result = await root.load("x.yaml");
-    expect(!result.ok && result.watched).toEqual(expect.arrayContaining([join(root.schedules, "a.ts"), join(root.schedules, "deep/gone.ts")]));
+    expect(!result.ok && result.watched).toEqual(
+      expect.arrayContaining([join(root.schedules, "a.ts"), join(root.schedules, "deep/gone.ts")]),
+    );
     root.write("schedules/deep/gone.ts", "export default () => 1;\n");
     expect((await root.load("x.yaml")).ok).toBe(true);
   });
@@ -257,20 +346,42 @@ describe("a pipeline in code", () => {
     });
     const loaded = await root.good("coded.ts");
     expect(loaded.name).toBe("coded");
-    expect(loaded.snapshot.steps[0]!.code).toMatchObject({ pick: "step:uses", source: "./coded.ts#read" });
-    expect(loaded.snapshot.steps[1]!.code).toMatchObject({ pick: "export:default", source: "./lib/more.ts" });
-    expect(loaded.watched).toEqual(expect.arrayContaining(["coded.ts", "lib/helper.ts", "lib/more.ts"].map((name) => join(root.schedules, name))));
+    expect(loaded.snapshot.steps[0]!.code).toMatchObject({
+      pick: "step:uses",
+      source: "./coded.ts#read",
+    });
+    expect(loaded.snapshot.steps[1]!.code).toMatchObject({
+      pick: "export:default",
+      source: "./lib/more.ts",
+    });
+    expect(loaded.watched).toEqual(
+      expect.arrayContaining(
+        ["coded.ts", "lib/helper.ts", "lib/more.ts"].map((name) => join(root.schedules, name)),
+      ),
+    );
   });
 
   it("that is dynamic carries its function", async () => {
-    const root = loader({ "schedules/d.mjs": 'export default { kind: "dynamic", definition: { name: "dyn", retry: { maxRetries: 2 } } };\n' });
+    const root = loader({
+      "schedules/d.mjs":
+        'export default { kind: "dynamic", definition: { name: "dyn", retry: { maxRetries: 2 } } };\n',
+    });
     const loaded = await root.good("d.mjs");
-    expect(loaded.snapshot).toMatchObject({ name: "dyn", steps: [], dynamic: { pick: "function" }, stepDefaults: { retry: { maxRetries: 2 } } });
+    expect(loaded.snapshot).toMatchObject({
+      name: "dyn",
+      steps: [],
+      dynamic: { pick: "function" },
+      stepDefaults: { retry: { maxRetries: 2 } },
+    });
   });
 
   it.each([
     ["no default export", "export const x = 1;\n", /has no default export/],
-    ["code that throws", 'throw new TypeError("boom at load");\nexport default 1;\n', /could not be evaluated: TypeError: boom at load/],
+    [
+      "code that throws",
+      'throw new TypeError("boom at load");\nexport default 1;\n',
+      /could not be evaluated: TypeError: boom at load/,
+    ],
     [
       "an unknown key",
       'export default {\n  kind: "pipeline",\n  definition: {\n    schedule: { cronn: "x" },\n    steps: {} } };\n',
@@ -285,8 +396,12 @@ describe("a pipeline in code", () => {
 
 describe("a bundle", () => {
   it("does not change with comments, blanks or types, and does with code", async () => {
-    const root = loader({ "schedules/x.yaml": "steps: { a: { uses: ./s.ts } }\n", "schedules/s.ts": "export default () => 1;\n" });
-    const bundle = async (): Promise<string> => (await root.good("x.yaml")).snapshot.steps[0]!.code!.bundle;
+    const root = loader({
+      "schedules/x.yaml": "steps: { a: { uses: ./s.ts } }\n",
+      "schedules/s.ts": "export default () => 1;\n",
+    });
+    const bundle = async (): Promise<string> =>
+      (await root.good("x.yaml")).snapshot.steps[0]!.code!.bundle;
     const first = await bundle();
     root.write("schedules/s.ts", "// said\nexport default ():   number =>\n  1;\n");
     expect(await bundle()).toBe(first);
@@ -301,15 +416,23 @@ describe("a bundle", () => {
       "schedules/deep/s.ts":
         'import { word } from "a-package";\nimport { url } from "../other.ts";\nexport default () => [import.meta.url, import.meta.dirname, url, word];\n',
       "schedules/other.ts": "export const url = import.meta.url;\n",
-      "schedules/node_modules/a-package/package.json": '{"name":"a-package","type":"module","exports":"./index.js"}',
+      "schedules/node_modules/a-package/package.json":
+        '{"name":"a-package","type":"module","exports":"./index.js"}',
       "schedules/node_modules/a-package/index.js": 'export const word = "found";\n',
       "schedules/package-lock.json": "{}",
     });
     const loaded = await root.good("x.yaml");
     const { bundle } = loaded.snapshot.steps[0]!.code!;
-    const module = (await import(join(root.bundlesDir, `${bundle}.mjs`))) as { default: () => unknown };
+    const module = (await import(join(root.bundlesDir, `${bundle}.mjs`))) as {
+      default: () => unknown;
+    };
     const here = (path: string): string => pathToFileURL(join(root.schedules, path)).href;
-    expect(module.default()).toEqual([here("deep/s.ts"), join(root.schedules, "deep"), here("other.ts"), "found"]);
+    expect(module.default()).toEqual([
+      here("deep/s.ts"),
+      join(root.schedules, "deep"),
+      here("other.ts"),
+      "found",
+    ]);
     expect(loaded.watched).toContain(join(root.schedules, "package-lock.json"));
     root.write("schedules/package-lock.json", '{"changed":1}');
     expect((await root.good("x.yaml")).snapshot.steps[0]!.code!.bundle).not.toBe(bundle);
@@ -318,13 +441,18 @@ describe("a bundle", () => {
   it("can be required from and imports orchd by its name", async () => {
     const root = loader({
       "schedules/x.yaml": "steps: { a: { uses: ./s.cjs }, b: { uses: ./t.ts } }\n",
-      "schedules/s.cjs": 'const { join } = require("node:path");\nmodule.exports = () => join("a", "b");\n',
+      "schedules/s.cjs":
+        'const { join } = require("node:path");\nmodule.exports = () => join("a", "b");\n',
       "schedules/t.ts": 'import { step } from "orchd";\nexport default step(async () => 1);\n',
     });
     const [a, b] = (await root.good("x.yaml")).snapshot.steps;
-    const module = (await import(join(root.bundlesDir, `${a!.code!.bundle}.mjs`))) as { default: () => unknown };
+    const module = (await import(join(root.bundlesDir, `${a!.code!.bundle}.mjs`))) as {
+      default: () => unknown;
+    };
     expect(module.default()).toBe("a/b");
-    expect(readFileSync(join(root.bundlesDir, `${b!.code!.bundle}.mjs`), "utf8")).toContain('from "orchd"');
+    expect(readFileSync(join(root.bundlesDir, `${b!.code!.bundle}.mjs`), "utf8")).toContain(
+      'from "orchd"',
+    );
     expect(existsSync(join(root.bundlesDir, "../node_modules/orchd/package.json"))).toBe(true);
   });
 
@@ -335,12 +463,20 @@ describe("a bundle", () => {
       "schedules/t.ts": READ,
     });
     chmodSync(join(root.schedules, "t.ts"), 0o666);
-    expect(await root.bad("x.yaml")).toEqual([expect.stringMatching(/t\.ts may be written by everybody/)]);
+    expect(await root.bad("x.yaml")).toEqual([
+      expect.stringMatching(/t\.ts may be written by everybody/),
+    ]);
   });
 
   it("is written again where it was damaged", async () => {
-    const root = loader({ "schedules/x.yaml": "steps: { a: { uses: ./s.ts } }\n", "schedules/s.ts": READ });
-    const path = join(root.bundlesDir, `${(await root.good("x.yaml")).snapshot.steps[0]!.code!.bundle}.mjs`);
+    const root = loader({
+      "schedules/x.yaml": "steps: { a: { uses: ./s.ts } }\n",
+      "schedules/s.ts": READ,
+    });
+    const path = join(
+      root.bundlesDir,
+      `${(await root.good("x.yaml")).snapshot.steps[0]!.code!.bundle}.mjs`,
+    );
     const before = readFileSync(path, "utf8");
     writeFileSync(path, "");
     await root.good("x.yaml");
@@ -354,7 +490,11 @@ describe("orchestrators", () => {
       "schedules/x.yaml": "orchestrator: { uses: ./o.ts, config: { a: 1 } }\nsteps: {}\n",
       "schedules/o.ts": "export default class {}\n",
     });
-    expect((await root.good("x.yaml")).snapshot.orchestrator).toMatchObject({ flavor: "./o.ts", code: { pick: "export:default" }, config: { a: 1 } });
+    expect((await root.good("x.yaml")).snapshot.orchestrator).toMatchObject({
+      flavor: "./o.ts",
+      code: { pick: "export:default" },
+      config: { a: 1 },
+    });
   });
 });
 
@@ -366,5 +506,7 @@ it("follows links that stay within the folder, as Kubernetes makes them, and no 
   symlinkSync("..data/k.yaml", join(root.schedules, "k.yaml"));
   symlinkSync("../outside.yaml", join(root.schedules, "o.yaml"));
   expect((await root.good("k.yaml")).name).toBe("k");
-  expect(await root.bad("o.yaml")).toEqual([expect.stringContaining("is a link that leaves the folder")]);
+  expect(await root.bad("o.yaml")).toEqual([
+    expect.stringContaining("is a link that leaves the folder"),
+  ]);
 });

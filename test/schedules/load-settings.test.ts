@@ -18,7 +18,12 @@ async function settings(
   const made = tempRoot({ ...files, ...(text === undefined ? {} : { "orchd.yaml": text }) });
   if (text !== undefined) chmodSync(join(made.root, "orchd.yaml"), mode);
   const result = await loadSettings(made.root, join(made.runs, ".orchd/bundles"));
-  return { result, errors: result.ok ? [] : result.errors.map((problem) => formatProblem(problem).replaceAll(`${made.root}/`, "")) };
+  return {
+    result,
+    errors: result.ok
+      ? []
+      : result.errors.map((problem) => formatProblem(problem).replaceAll(`${made.root}/`, "")),
+  };
 }
 
 it("need not be there, nor say anything", async () => {
@@ -51,7 +56,10 @@ it.each([
   ["timezone: Mars/Base\n", 'orchd.yaml:1:11: timezone "Mars/Base" is no time zone'],
   ["gracePeriod: soon\n", "orchd.yaml:1:14: gracePeriod must be a duration"],
   ["concurrency: { db: 0 }\n", "orchd.yaml:1:20: concurrency.db must be at least 1"],
-  ["orchestrators: { x: ./gone.ts }\n", "orchd.yaml:1:21: orchestrators.x names ./gone.ts, but gone.ts does not exist"],
+  [
+    "orchestrators: { x: ./gone.ts }\n",
+    "orchd.yaml:1:21: orchestrators.x names ./gone.ts, but gone.ts does not exist",
+  ],
   ["orchestrators: { x: locl }\n", 'did you mean "local"?'],
   ["orchestrators: { x: './o.ts#Gone' }\n", "has no Gone export"],
   ["- list\n", "orchd.yaml must be a map"],
@@ -61,5 +69,7 @@ it.each([
 });
 
 it("is refused where others may write to it", async () => {
-  expect((await settings("timezone: UTC\n", {}, 0o666)).errors).toEqual([expect.stringMatching(/^orchd\.yaml: may be written by everybody/)]);
+  expect((await settings("timezone: UTC\n", {}, 0o666)).errors).toEqual([
+    expect.stringMatching(/^orchd\.yaml: may be written by everybody/),
+  ]);
 });

@@ -1,4 +1,7 @@
-/** Which files are read at all (promise 30): only what its user or root alone could have written, and only within the folder. */
+/**
+ * Which files are read at all (promise 30): only what its user or root alone could have written,
+ * and only within the folder.
+ */
 import { execFileSync } from "node:child_process";
 import { chmodSync, chownSync, linkSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -9,7 +12,11 @@ import { tempRoot } from "../support/temp-root.ts";
 
 const isRoot = process.geteuid?.() === 0;
 
-function folder(): { dir: string; file(name: string, text?: string): string; read(name: string): string } {
+function folder(): {
+  dir: string;
+  file(name: string, text?: string): string;
+  read(name: string): string;
+} {
   const { schedules: dir } = tempRoot();
   return {
     dir,
@@ -47,7 +54,9 @@ describe("a file is read", () => {
     symlinkSync("..data/a.yaml", join(at.dir, "a.yaml"));
     symlinkSync("a.yaml", join(at.dir, "b.yaml"));
     symlinkSync(join(at.dir, "..data"), join(at.dir, "d"));
-    expect([at.read("a.yaml"), at.read("b.yaml"), at.read("d/a.yaml")]).toEqual(Array(3).fill("ok: steps: {}\n"));
+    expect([at.read("a.yaml"), at.read("b.yaml"), at.read("d/a.yaml")]).toEqual(
+      Array(3).fill("ok: steps: {}\n"),
+    );
   });
 
   it("where the folder itself is a link", () => {
@@ -55,7 +64,9 @@ describe("a file is read", () => {
     at.file("a.yaml");
     const { root } = tempRoot();
     symlinkSync(at.dir, join(root, "link"));
-    expect(readSafeFile(join(root, "link/a.yaml"), { within: join(root, "link") })).toMatchObject({ ok: true });
+    expect(readSafeFile(join(root, "link/a.yaml"), { within: join(root, "link") })).toMatchObject({
+      ok: true,
+    });
   });
 });
 
@@ -102,8 +113,15 @@ describe("a file is refused", () => {
   it("that only begins like the folder's path", () => {
     const { root } = tempRoot({ "schedules-evil/a.yaml": "x" });
     symlinkSync(join(root, "schedules-evil/a.yaml"), join(root, "schedules/a.yaml"));
-    expect(readSafeFile(join(root, "schedules/a.yaml"), { within: join(root, "schedules") })).toMatchObject({ ok: false });
-    expect([isWithin("/a/b", "/a"), isWithin("/a", "/a"), isWithin("/ab", "/a"), isWithin("/a", "/")]).toEqual([true, true, false, true]);
+    expect(
+      readSafeFile(join(root, "schedules/a.yaml"), { within: join(root, "schedules") }),
+    ).toMatchObject({ ok: false });
+    expect([
+      isWithin("/a/b", "/a"),
+      isWithin("/a", "/a"),
+      isWithin("/ab", "/a"),
+      isWithin("/a", "/"),
+    ]).toEqual([true, true, false, true]);
   });
 
   it("that is a FIFO, at once", () => {

@@ -1,4 +1,6 @@
-/** Hostile texts: an error or a value, never a hang and never the end of the process (promise 35). */
+/**
+ * Hostile texts: an error or a value, never a hang and never the end of the process (promise 35).
+ */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { printable } from "../../src/schedules/problem.ts";
@@ -33,7 +35,9 @@ function messageOf(text: string, format: "yaml" | "json" = "yaml"): string | und
 
 it("reads a good text", () => {
   const read = readSourceText(GOOD, "yaml");
-  expect(read.ok && read.source.value).toMatchObject({ steps: { again: { uses: "./steps/read.ts", after: "shell" } } });
+  expect(read.ok && read.source.value).toMatchObject({
+    steps: { again: { uses: "./steps/read.ts", after: "shell" } },
+  });
 });
 
 describe("a bomb is refused at once", () => {
@@ -46,12 +50,20 @@ describe("a bomb is refused at once", () => {
     ["open lists", repeat("["), /nested more than 64 deep/],
     ["open maps", repeat("{"), /nested more than 64 deep/],
     ["nested lists, line by line", repeat("- "), /nested more than 64 deep/],
-    ["nested maps, line by line", Array.from({ length: 400 }, (_, depth) => `${" ".repeat(depth)}a:`).join("\n"), /nested more than 64 deep/],
+    [
+      "nested maps, line by line",
+      Array.from({ length: 400 }, (_, depth) => `${" ".repeat(depth)}a:`).join("\n"),
+      /nested more than 64 deep/,
+    ],
     ["a hundred lists", `a: ${"[".repeat(100)}${"]".repeat(100)}`, /nested more than 64 deep/],
     ["aliases of aliases", laughs, /alias/],
     ["many aliases", `- &a x\n${repeat("- *a\n")}`, /alias/],
     ["many words", repeat("[], "), /words|valid YAML/],
-    ["many keys", Array.from({ length: 100_000 }, (_, index) => `k${index}: 1`).join("\n"), /words/],
+    [
+      "many keys",
+      Array.from({ length: 100_000 }, (_, index) => `k${index}: 1`).join("\n"),
+      /words/,
+    ],
   ])("%s", (_, text, message) => {
     const before = cpuNow();
     expect(messageOf(text)).toMatch(message);
@@ -59,7 +71,9 @@ describe("a bomb is refused at once", () => {
   });
 
   it("a hundred deep in JSON", () => {
-    expect(messageOf(`{"a":${"[".repeat(100)}${"]".repeat(100)}}`, "json")).toMatch(/nested more than 64 deep/);
+    expect(messageOf(`{"a":${"[".repeat(100)}${"]".repeat(100)}}`, "json")).toMatch(
+      /nested more than 64 deep/,
+    );
     expect(messageOf("[".repeat(MIB), "json")).toMatch(/valid JSON/);
   });
 
@@ -111,16 +125,39 @@ it("gives a value or a sentence for any mutant of a good text", () => {
     fc.nat({ max: 6 }),
     fc.oneof(
       fc.string({ maxLength: 4 }),
-      fc.constantFrom("{", "[", "&a", "*a", "!!x", "? ", "- ", ": ", "\t", "%", "<<: ", "|", ">", "'", '"', "\0", "\ud800", "__proto__: "),
+      fc.constantFrom(
+        "{",
+        "[",
+        "&a",
+        "*a",
+        "!!x",
+        "? ",
+        "- ",
+        ": ",
+        "\t",
+        "%",
+        "<<: ",
+        "|",
+        ">",
+        "'",
+        '"',
+        "\0",
+        "\ud800",
+        "__proto__: ",
+      ),
     ),
   );
   fc.assert(
     fc.property(fc.array(mutation, { minLength: 1, maxLength: 4 }), (mutations) => {
-      const text = mutations.reduce((one, [at, cut, put]) => one.slice(0, at) + put + one.slice(at + cut), GOOD);
+      const text = mutations.reduce(
+        (one, [at, cut, put]) => one.slice(0, at) + put + one.slice(at + cut),
+        GOOD,
+      );
       const read = readSourceText(text, "yaml");
       if (!read.ok) {
         expect(read.faults.length).toBeGreaterThan(0);
-        for (const { message } of read.faults) expect(printable(message)).not.toMatch(/[\u0000-\u001f]/);
+        for (const { message } of read.faults)
+          expect(printable(message)).not.toMatch(/[\u0000-\u001f]/);
         return;
       }
       read.source.locate(["steps", "read", "params", "path"]);
@@ -149,14 +186,23 @@ it("gives the same for JSON as JSON.parse, and refuses what JSON.parse refuses",
     ),
     { numRuns: 500 },
   );
-  for (const text of ["{a: 1}", "{'a': 1}", '{"a": 1,}', "a: 1", '{"a": NaN}', "// x\n{}", '{"a": 01}'])
+  for (const text of [
+    "{a: 1}",
+    "{'a': 1}",
+    '{"a": 1,}',
+    "a: 1",
+    '{"a": NaN}',
+    "// x\n{}",
+    '{"a": 01}',
+  ])
     expect(`${text} ${messageOf(text, "json")}`).toMatch(/is not valid JSON/);
 });
 
 it("knows where everything stands", () => {
   const read = readSourceText(GOOD, "yaml");
   if (!read.ok) throw new Error("not read");
-  const at = (...path: (string | number)[]): string => `${read.source.locate(path)?.line}:${read.source.locate(path)?.column}`;
+  const at = (...path: (string | number)[]): string =>
+    `${read.source.locate(path)?.line}:${read.source.locate(path)?.column}`;
   expect(at("name")).toBe("1:7");
   expect(at("schedule", 1, "cron")).toBe("5:11");
   expect(at("schedule", 1, "nothing")).toBe("5:5");
@@ -174,7 +220,11 @@ it("takes UTF-8 and nothing else", () => {
 
 it("says where it is not UTF-8", () => {
   const placeOf = (...parts: (string | number)[]) => {
-    const decoded = decodeUtf8(Buffer.concat(parts.map((part) => (typeof part === "string" ? Buffer.from(part) : Buffer.from([part])))));
+    const decoded = decodeUtf8(
+      Buffer.concat(
+        parts.map((part) => (typeof part === "string" ? Buffer.from(part) : Buffer.from([part]))),
+      ),
+    );
     return decoded.ok ? undefined : decoded.position;
   };
   expect(placeOf("a: b\nc: ä", 0xff, "\n")).toEqual({ line: 2, column: 5 });
@@ -185,7 +235,9 @@ it("says where it is not UTF-8", () => {
 it("says where JSON is none, whatever the engine says", () => {
   const placeOf = (text: string) => {
     const read = readSourceText(text, "json");
-    return read.ok ? undefined : `${read.faults[0]!.position?.line}:${read.faults[0]!.position?.column}`;
+    return read.ok
+      ? undefined
+      : `${read.faults[0]!.position?.line}:${read.faults[0]!.position?.column}`;
   };
   expect(placeOf("// x\n{}")).toBe("1:1");
   expect(placeOf('{"a":\n }')).toBe("2:2");

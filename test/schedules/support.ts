@@ -1,15 +1,25 @@
-/** A loader over a temporary root, in which code files are evaluated here and now: the tests' own code, in their own process. */
+/**
+ * A loader over a temporary root, in which code files are evaluated here and now: the tests' own
+ * code, in their own process.
+ */
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { LoadedDefinition } from "../../src/core/loaded-definition.ts";
 import type { LoadedPipeline } from "../../src/core/loaded-pipeline.ts";
 import { DEFAULT_SETTINGS, type OrchdSettings } from "../../src/core/settings.ts";
 import type { CodeRef, Json } from "../../src/core/snapshot.ts";
-import { loadPipelineFile, type LoadContext, type LoadResult } from "../../src/schedules/load-file.ts";
+import {
+  loadPipelineFile,
+  type LoadContext,
+  type LoadResult,
+} from "../../src/schedules/load-file.ts";
 import { formatProblem } from "../../src/schedules/problem.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 
-/** What the runner would do: describes a default export `{kind, definition}` with a mark for each function. */
+/**
+ * What the runner would do: describes a default export `{kind, definition}` with a mark for each
+ * function.
+ */
 export async function evaluateHere(bundlesDir: string, code: CodeRef): Promise<LoadedDefinition> {
   const module = (await import(pathToFileURL(join(bundlesDir, `${code.bundle}.mjs`)).href)) as {
     default: { kind: "pipeline" | "dynamic"; definition: Record<string, unknown> };
@@ -35,7 +45,10 @@ export interface Loader extends TempRoot {
 }
 
 /** Makes a root with these files. */
-export function loader(files: Record<string, string>, settings: Partial<OrchdSettings> = {}): Loader {
+export function loader(
+  files: Record<string, string>,
+  settings: Partial<OrchdSettings> = {},
+): Loader {
   const made = tempRoot(files);
   const bundlesDir = join(made.runs, ".orchd", "bundles");
   const context: LoadContext = {
@@ -46,7 +59,8 @@ export function loader(files: Record<string, string>, settings: Partial<OrchdSet
     refuses: () => Promise.resolve(undefined),
     now: Date.UTC(2026, 10, 24),
   };
-  const load = (name: string): Promise<LoadResult> => loadPipelineFile(join(made.schedules, name), context);
+  const load = (name: string): Promise<LoadResult> =>
+    loadPipelineFile(join(made.schedules, name), context);
   return {
     ...made,
     bundlesDir,

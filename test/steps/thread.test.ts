@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { PoolRig } from "../support/pool-rig.ts";
 
-const texts = (lines: readonly { readonly stream: string; readonly line: string }[], stream: string): string[] =>
-  lines.filter((line) => line.stream === stream).map(({ line }) => line);
+const texts = (
+  lines: readonly { readonly stream: string; readonly line: string }[],
+  stream: string,
+): string[] => lines.filter((line) => line.stream === stream).map(({ line }) => line);
 
 describe("what a module step prints", () => {
   it("is captured whole and in order, by whichever door it leaves", async () => {
@@ -35,7 +37,10 @@ describe("what a module step prints", () => {
     const rig = new PoolRig();
     const left = await rig.startBody(`process.stdout.write("bye"); process.exit(4)`).ended;
     expect(texts(left.lines, "stdout")).toEqual(["bye"]);
-    expect(left.result).toMatchObject({ ok: false, error: { name: "WorkerExit", code: "ORCHD_WORKER_EXIT" } });
+    expect(left.result).toMatchObject({
+      ok: false,
+      error: { name: "WorkerExit", code: "ORCHD_WORKER_EXIT" },
+    });
     const spinning = rig.startBody(`console.log("on and on"); for (;;) {}`);
     await spinning.firstLine;
     rig.pool.stop(spinning.id, "force", "enough");
@@ -50,7 +55,10 @@ describe("a warm thread", () => {
 
   it("is used again after a step that left nothing", async () => {
     const rig = new PoolRig({ threads: 1 });
-    rig.module("clean", `${WHICH} return threadId; }; setInterval(() => {}, 1e6); globalThis.mine = 1; process.on("warning", () => {});`);
+    rig.module(
+      "clean",
+      `${WHICH} return threadId; }; setInterval(() => {}, 1e6); globalThis.mine = 1; process.on("warning", () => {});`,
+    );
     const first = await rig.start("clean").ended;
     expect((await rig.start("clean").ended).result).toEqual(first.result);
     expect((await rig.start("clean").ended).result).toEqual(first.result);
@@ -64,7 +72,10 @@ describe("a warm thread", () => {
     ["a member of every object", "Object.prototype.left = 1;"],
   ])("is not, after one that left %s", async (_what, body) => {
     const rig = new PoolRig({ threads: 1 });
-    rig.module("leaves", `import { threadId } from "node:worker_threads"; export default async () => { ${body} return threadId; };`);
+    rig.module(
+      "leaves",
+      `import { threadId } from "node:worker_threads"; export default async () => { ${body} return threadId; };`,
+    );
     const first = await rig.start("leaves").ended;
     expect(first.result).toMatchObject({ ok: true });
     expect((await rig.start("leaves").ended).result).not.toEqual(first.result);
@@ -73,47 +84,86 @@ describe("a warm thread", () => {
 
 describe("an error that nothing catches", () => {
   it.each([
-    ["a promise that was not awaited", `void Promise.reject(Object.assign(new Error("lost"), { code: "ELOST" })); return 1;`],
-    ["a callback", `await new Promise(() => setTimeout(() => { throw Object.assign(new Error("lost"), { code: "ELOST" }); }, 5));`],
+    [
+      "a promise that was not awaited",
+      `void Promise.reject(Object.assign(new Error("lost"), { code: "ELOST" })); return 1;`,
+    ],
+    [
+      "a callback",
+      `await new Promise(() => setTimeout(() => { throw Object.assign(new Error("lost"), { code: "ELOST" }); }, 5));`,
+    ],
   ])("fails the step that runs: from %s", async (_what, body) => {
     const rig = new PoolRig();
     const { result } = await rig.startBody(body).ended;
-    expect(result).toMatchObject({ ok: false, outcome: "failed", error: { name: "Error", code: "ELOST" } });
-    expect(result).toMatchObject({ error: { message: expect.stringMatching(/^lost .*nothing caught it/) as string } });
+    expect(result).toMatchObject({
+      ok: false,
+      outcome: "failed",
+      error: { name: "Error", code: "ELOST" },
+    });
+    expect(result).toMatchObject({
+      error: { message: expect.stringMatching(/^lost .*nothing caught it/) as string },
+    });
   });
 
   it("is masked as any other", async () => {
     const rig = new PoolRig();
-    const { result } = await rig.startBody(`setTimeout(() => { throw new Error("key s3cret!"); }, 5); await new Promise(() => {});`, {
-      secrets: ["s3cret!"],
-    }).ended;
+    const { result } = await rig.startBody(
+      `setTimeout(() => { throw new Error("key s3cret!"); }, 5); await new Promise(() => {});`,
+      {
+        secrets: ["s3cret!"],
+      },
+    ).ended;
     expect(JSON.stringify(result)).not.toContain("s3cret!");
-    expect(result).toMatchObject({ error: { message: expect.stringContaining("key ***") as string } });
+    expect(result).toMatchObject({
+      error: { message: expect.stringContaining("key ***") as string },
+    });
   });
 });
 
 describe("a memory limit", () => {
-  const OUT = { ok: false, outcome: "failed", error: { name: "OutOfMemory", code: "ORCHD_OUT_OF_MEMORY" } };
+  const OUT = {
+    ok: false,
+    outcome: "failed",
+    error: { name: "OutOfMemory", code: "ORCHD_OUT_OF_MEMORY" },
+  };
 
   it.each([
-    ["a heap", "const kept = []; for (;;) kept.push(new Array(1e4).fill({}).map(() => ({ a: 1 })));"],
+    [
+      "a heap",
+      "const kept = []; for (;;) kept.push(new Array(1e4).fill({}).map(() => ({ a: 1 })));",
+    ],
     ["Buffers", "const kept = []; for (;;) kept.push(Buffer.alloc(1e6, 1));"],
-    ["Buffers, slowly", "const kept = []; for (;;) { kept.push(new Uint8Array(4e6).fill(1)); await new Promise((go) => setTimeout(go, 1)); }"],
-    ["arrays of bytes in a loop that never yields", "const kept = []; for (;;) kept.push(new Uint8Array(4e6).fill(1));"],
+    [
+      "Buffers, slowly",
+      "const kept = []; for (;;) { kept.push(new Uint8Array(4e6).fill(1)); await new Promise((go) => setTimeout(go, 1)); }",
+    ],
+    [
+      "arrays of bytes in a loop that never yields",
+      "const kept = []; for (;;) kept.push(new Uint8Array(4e6).fill(1));",
+    ],
   ])("holds for %s", async (_what, body) => {
     // The runner's own limit is wider and must not take the place of the step's.
     const rig = new PoolRig({ memoryMb: 2_000 });
     const { result } = await rig.startBody(body, { memoryMb: 32 }).ended;
     expect(result).toMatchObject(OUT);
-    expect(result).toMatchObject({ error: { message: expect.stringMatching(/^step "it" .*limit of 32 MiB \(resources\.memoryMb\)/) as string } });
+    expect(result).toMatchObject({
+      error: {
+        message: expect.stringMatching(
+          /^step "it" .*limit of 32 MiB \(resources\.memoryMb\)/,
+        ) as string,
+      },
+    });
   });
 
   it("holds for a shell step and all its processes", async () => {
     const rig = new PoolRig();
-    const { result } = await rig.startShell(`node -e 'const kept = []; setInterval(() => kept.push(Buffer.alloc(8e6, 1)), 5)' | cat`, {
-      memoryMb: 128,
-      env: { PATH: process.env["PATH"]! },
-    }).ended;
+    const { result } = await rig.startShell(
+      `node -e 'const kept = []; setInterval(() => kept.push(Buffer.alloc(8e6, 1)), 5)' | cat`,
+      {
+        memoryMb: 128,
+        env: { PATH: process.env["PATH"]! },
+      },
+    ).ended;
     expect(result).toMatchObject(OUT);
   });
 
@@ -122,16 +172,27 @@ describe("a memory limit", () => {
     const beside = rig.startBody("await new Promise(() => {});");
     const hog = rig.startBody("const kept = []; for (;;) kept.push(new Uint8Array(4e6).fill(1));");
     const { death } = await hog.ended;
-    expect(death).toMatchObject({ alone: false, code: "ORCHD_OUT_OF_MEMORY", because: expect.stringContaining("may hold 300") as string });
+    expect(death).toMatchObject({
+      alone: false,
+      code: "ORCHD_OUT_OF_MEMORY",
+      because: expect.stringContaining("may hold 300") as string,
+    });
     expect(new Set(death!.inFlight)).toEqual(new Set([beside.id, hog.id]));
     expect((await beside.ended).death).toEqual(death);
   });
 
   it("that others may have broken starts the step again, alone", async () => {
     const rig = new PoolRig();
-    void rig.startBody("const kept = []; for (let n = 0; n < 64; n += 1) kept.push(new Uint8Array(4e6).fill(1)); await new Promise(() => {});");
-    const limited = rig.startBody("const until = Date.now() + 8000; while (Date.now() < until);", { memoryMb: 32 });
+    void rig.startBody(
+      "const kept = []; for (let n = 0; n < 64; n += 1) kept.push(new Uint8Array(4e6).fill(1)); await new Promise(() => {});",
+    );
+    const limited = rig.startBody("const until = Date.now() + 8000; while (Date.now() < until);", {
+      memoryMb: 32,
+    });
     const { death } = await limited.ended;
-    expect(death).toMatchObject({ alone: false, inFlight: [limited.id, expect.any(String) as string] });
+    expect(death).toMatchObject({
+      alone: false,
+      inFlight: [limited.id, expect.any(String) as string],
+    });
   });
 });

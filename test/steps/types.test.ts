@@ -1,17 +1,34 @@
 /**
- * The types that someone who writes pipelines in code works with. The compiler is what checks this file (`npm run typecheck`, a part of `npm test`): what must
- * be refused stands under `@ts-expect-error`, and an error that does not come is an error.
+ * The types that someone who writes pipelines in code works with. The compiler is what checks this
+ * file (`npm run typecheck`, a part of `npm test`): what must be refused stands under
+ * `@ts-expect-error`, and an error that does not come is an error.
  */
 import { expectTypeOf, it } from "vitest";
 import { BaseOrchestrator, dynamicPipeline, pipeline, step, unmapped, z } from "../../src/index.ts";
-import type { Capabilities, DynamicRun, Loose, PipelineSubmission, Step, StepContext, StepHandle } from "../../src/index.ts";
+import type {
+  Capabilities,
+  DynamicRun,
+  Loose,
+  PipelineSubmission,
+  Step,
+  StepContext,
+  StepHandle,
+} from "../../src/index.ts";
 
-const read = step(async ({ params }: StepContext<{ path: string; limit?: number; tags?: string[] }>) => [
-  { name: params.path, at: new Date(0), size: params.limit },
-]);
-const total = step(({ inputs }: { inputs: { rows: { name: string; at: string }[] } }) => ({ sum: inputs.rows.length, note: "x" }), {
-  outputs: ["sum", "note"],
-});
+const read = step(
+  async ({ params }: StepContext<{ path: string; limit?: number; tags?: string[] }>) => [
+    { name: params.path, at: new Date(0), size: params.limit },
+  ],
+);
+const total = step(
+  ({ inputs }: { inputs: { rows: { name: string; at: string }[] } }) => ({
+    sum: inputs.rows.length,
+    note: "x",
+  }),
+  {
+    outputs: ["sum", "note"],
+  },
+);
 const show = step(({ inputs }: { inputs: { sum: number; note?: string } }) => void inputs.sum);
 const list = step(async () => [1, 2, 3]);
 const square = step(async ({ inputs }: { inputs: { x: number } }) => inputs.x ** 2);
@@ -20,7 +37,9 @@ const loose = async ({ inputs }: StepContext) => inputs["anything"] as unknown;
 
 it("step() infers what it takes and what it gives", () => {
   expectTypeOf(square).toEqualTypeOf<Step<Loose, { x: number }, number>>();
-  expectTypeOf(read).returns.resolves.toEqualTypeOf<{ name: string; at: Date; size: number | undefined }[]>();
+  expectTypeOf(read).returns.resolves.toEqualTypeOf<
+    { name: string; at: Date; size: number | undefined }[]
+  >();
   expectTypeOf(list).returns.resolves.toEqualTypeOf<number[]>();
   expectTypeOf<StepContext["signal"]>().toEqualTypeOf<AbortSignal>();
 });
@@ -31,7 +50,11 @@ it("pipeline() takes inputs that fit, by step or by output, after JSON: a date i
       read: { uses: read, params: { path: "${params.path}", tags: ["a"] } },
       total: { uses: total, inputs: { rows: "read" } },
       show: { uses: show, inputs: { sum: "total.sum" }, after: "read" },
-      both: { uses: show, inputs: { sum: "total.sum", note: "total.note" }, after: ["read", "shell"] },
+      both: {
+        uses: show,
+        inputs: { sum: "total.sum", note: "total.note" },
+        after: ["read", "shell"],
+      },
       shell: { run: 'cat "$ORCHD_INPUT_rows"', inputs: { rows: "read" } },
       any: { uses: loose, inputs: { anything: "shell" } },
       file: { uses: "./steps/file.ts", inputs: { x: "total" } },
@@ -47,10 +70,22 @@ it("pipeline() refuses what does not fit", () => {
   const rows = { uses: read, params: { path: "/" } } as const;
   // @ts-expect-error rows are no number
   pipeline({ steps: { rows, show: { uses: show, inputs: { sum: "rows" } } } });
-  // @ts-expect-error the output is a text
-  pipeline({ steps: { rows, total: { uses: total, inputs: { rows: "rows" } }, show: { uses: show, inputs: { sum: "total.note" } } } });
-  // @ts-expect-error no such output
-  pipeline({ steps: { rows, total: { uses: total, inputs: { rows: "rows" } }, show: { uses: show, inputs: { sum: "total.count" } } } });
+  pipeline({
+    steps: {
+      rows,
+      total: { uses: total, inputs: { rows: "rows" } },
+      // @ts-expect-error the output is a text
+      show: { uses: show, inputs: { sum: "total.note" } },
+    },
+  });
+  pipeline({
+    steps: {
+      rows,
+      total: { uses: total, inputs: { rows: "rows" } },
+      // @ts-expect-error no such output
+      show: { uses: show, inputs: { sum: "total.count" } },
+    },
+  });
   // @ts-expect-error no such step
   pipeline({ steps: { show: { uses: show, inputs: { sum: "totl" } } } });
   // @ts-expect-error an input that the step needs is missing
@@ -80,8 +115,14 @@ it("a dynamic pipeline's calls are checked like any call", () => {
     const handle = run.submit(square, { inputs: { x: 2 } });
     expectTypeOf(handle).toEqualTypeOf<StepHandle<number>>();
     expectTypeOf(await handle.result()).toEqualTypeOf<number>();
-    await run.step(add, { inputs: { x: handle, y: run.submit(square, { inputs: { x: handle } }) }, after: [handle, "square"], id: "sum" });
-    const parts = run.submit(total, { inputs: { rows: await run.step(read, { params: { path: "/" } }) } });
+    await run.step(add, {
+      inputs: { x: handle, y: run.submit(square, { inputs: { x: handle } }) },
+      after: [handle, "square"],
+      id: "sum",
+    });
+    const parts = run.submit(total, {
+      inputs: { rows: await run.step(read, { params: { path: "/" } }) },
+    });
     await run.step(show, { inputs: { sum: parts.output("sum") } });
     await run.step(loose);
     // @ts-expect-error a text is no number
@@ -113,7 +154,9 @@ it("an orchestrator's config has its schema's type, and it declares what it can 
     }
     async submitPipeline({ snapshot, stepEnvironments, placeholderRun }: PipelineSubmission) {
       expectTypeOf(snapshot.steps[0]!.id).toEqualTypeOf<string>();
-      expectTypeOf(stepEnvironments).toEqualTypeOf<Readonly<Record<string, Readonly<Record<string, string>>>>>();
+      expectTypeOf(stepEnvironments).toEqualTypeOf<
+        Readonly<Record<string, Readonly<Record<string, string>>>>
+      >();
       for (const one of snapshot.steps) await this.runStep(one);
       return { metadata: { id: placeholderRun.id } };
     }
@@ -125,7 +168,9 @@ it("an orchestrator's config has its schema's type, and it declares what it can 
     getOrchestratorRunId = () => "x";
     submitPipeline = () => Promise.resolve(undefined);
   }
-  expectTypeOf<InstanceType<typeof Boasts>["capabilities"]>().toEqualTypeOf<Partial<Capabilities>>();
+  expectTypeOf<InstanceType<typeof Boasts>["capabilities"]>().toEqualTypeOf<
+    Partial<Capabilities>
+  >();
   expectTypeOf(Member).toBeConstructibleWith({ endpoint: "https://x.example" });
   // @ts-expect-error a flavor has to write both methods
   class Nothing extends BaseOrchestrator {}

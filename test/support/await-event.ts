@@ -1,12 +1,17 @@
 /**
- * Waits for a line of a ledger, so that no test sleeps for luck. Follows the file by `fs.watch` on its folder, and looks every 50 ms as well since
- * watchers lose events; the deadline is a failure that shows what was there instead.
+ * Waits for a line of a ledger, so that no test sleeps for luck. Follows the file by `fs.watch` on
+ * its folder, and looks every 50 ms as well since watchers lose events; the deadline is a failure
+ * that shows what was there instead.
  */
 import { existsSync, readFileSync, watch } from "node:fs";
 import { dirname } from "node:path";
 
 /** One parsed ledger line, as loosely as an outside reader sees it. */
-export type Line = Record<string, unknown> & { readonly seq: number; readonly type: string; readonly at: string };
+export type Line = Record<string, unknown> & {
+  readonly seq: number;
+  readonly type: string;
+  readonly at: string;
+};
 
 /** The whole lines of a JSON Lines file; none if it does not exist yet. A torn tail is left out. */
 export function linesOf(path: string): Line[] {
@@ -24,8 +29,16 @@ export function linesOf(path: string): Line[] {
     .map((line) => JSON.parse(line) as Line);
 }
 
-/** Waits until `look()` gives something; looks whenever `folder` (or the nearest folder above it that exists) changes, and every 50 ms. */
-export async function awaitSight<T>(folder: string, look: () => T | undefined, what: string | (() => string), deadlineMs = 15_000): Promise<T> {
+/**
+ * Waits until `look()` gives something; looks whenever `folder` (or the nearest folder above it
+ * that exists) changes, and every 50 ms.
+ */
+export async function awaitSight<T>(
+  folder: string,
+  look: () => T | undefined,
+  what: string | (() => string),
+  deadlineMs = 15_000,
+): Promise<T> {
   const first = look();
   if (first !== undefined) return first;
   return new Promise<T>((resolve, reject) => {
@@ -36,7 +49,14 @@ export async function awaitSight<T>(folder: string, look: () => T | undefined, w
     watcher.on("error", () => undefined);
     const interval = setInterval(() => glance(), 50);
     const deadline = setTimeout(
-      () => finish(() => reject(new Error(`Not seen within ${deadlineMs} ms: ${typeof what === "string" ? what : what()}`))),
+      () =>
+        finish(() =>
+          reject(
+            new Error(
+              `Not seen within ${deadlineMs} ms: ${typeof what === "string" ? what : what()}`,
+            ),
+          ),
+        ),
       deadlineMs,
     );
     const finish = (settle: () => void): void => {
@@ -57,7 +77,11 @@ export async function awaitSight<T>(folder: string, look: () => T | undefined, w
 }
 
 /** The first line of `path` for which `matches` holds, now or within `deadlineMs`. */
-export function awaitLine(path: string, matches: (line: Line) => boolean, deadlineMs = 15_000): Promise<Line> {
+export function awaitLine(
+  path: string,
+  matches: (line: Line) => boolean,
+  deadlineMs = 15_000,
+): Promise<Line> {
   return awaitSight(
     dirname(path),
     () => linesOf(path).find(matches),
@@ -70,14 +94,20 @@ export function awaitLine(path: string, matches: (line: Line) => boolean, deadli
 }
 
 /** The first `count` lines of `path` for which `matches` holds. */
-export function awaitLines(path: string, count: number, matches: (line: Line) => boolean, deadlineMs = 15_000): Promise<Line[]> {
+export function awaitLines(
+  path: string,
+  count: number,
+  matches: (line: Line) => boolean,
+  deadlineMs = 15_000,
+): Promise<Line[]> {
   return awaitSight(
     dirname(path),
     () => {
       const found = linesOf(path).filter(matches);
       return found.length >= count ? found.slice(0, count) : undefined;
     },
-    () => `${count} lines of ${path} with ${String(matches)}; ${linesOf(path).filter(matches).length} are there`,
+    () =>
+      `${count} lines of ${path} with ${String(matches)}; ${linesOf(path).filter(matches).length} are there`,
     deadlineMs,
   );
 }

@@ -1,4 +1,7 @@
-/** Starts the built program as a user would: `orchd start` as a process of its own, and short-lived `orchd` commands beside it. */
+/**
+ * Starts the built program as a user would: `orchd start` as a process of its own, and short-lived
+ * `orchd` commands beside it.
+ */
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -31,21 +34,36 @@ interface SpawnOptions {
   readonly program?: string;
 }
 
-/** The environment a command gets: this one's, without what would reach through (colours, other roots, a service manager's socket). */
+/**
+ * The environment a command gets: this one's, without what would reach through (colours, other
+ * roots, a service manager's socket).
+ */
 function cleanEnv(extra: Record<string, string> = {}): NodeJS.ProcessEnv {
   const env: NodeJS.ProcessEnv = { ...process.env, NO_COLOR: "1", ...extra };
-  for (const name of ["ORCHD_ROOT", "FORCE_COLOR", "NODE_OPTIONS", "NOTIFY_SOCKET", "VITEST", "NODE_ENV", "NODE_V8_COVERAGE"]) {
+  for (const name of [
+    "ORCHD_ROOT",
+    "FORCE_COLOR",
+    "NODE_OPTIONS",
+    "NOTIFY_SOCKET",
+    "VITEST",
+    "NODE_ENV",
+    "NODE_V8_COVERAGE",
+  ]) {
     if (!(name in extra)) delete env[name];
   }
   return env;
 }
 
 function requireBuild(): void {
-  if (!existsSync(orchdProgram)) throw new Error(`${orchdProgram} is missing: run \`npm run build\` first.`);
+  if (!existsSync(orchdProgram))
+    throw new Error(`${orchdProgram} is missing: run \`npm run build\` first.`);
 }
 
 /** Runs one command to its end: `orchd(root, "status", "--json")`. */
-export function orchd(root: string, ...parameters: (string | SpawnOptions)[]): Promise<CommandResult> {
+export function orchd(
+  root: string,
+  ...parameters: (string | SpawnOptions)[]
+): Promise<CommandResult> {
   requireBuild();
   const last = parameters.at(-1);
   const options = typeof last === "object" ? last : {};
@@ -63,7 +81,9 @@ export function orchd(root: string, ...parameters: (string | SpawnOptions)[]): P
     child.stdin.on("error", () => undefined).end(options.input ?? "");
     const deadline = setTimeout(() => {
       child.kill("SIGKILL");
-      reject(new Error(`orchd ${words.join(" ")} did not end.\nstdout: ${stdout}\nstderr: ${stderr}`));
+      reject(
+        new Error(`orchd ${words.join(" ")} did not end.\nstdout: ${stdout}\nstderr: ${stderr}`),
+      );
     }, options.deadlineMs ?? 45_000);
     child.on("error", reject);
     child.on("close", (status, signal) => {
@@ -93,7 +113,10 @@ export interface Daemon {
   /** Its log lines, parsed (pino). Lines that are not JSON are left out. */
   log(): Record<string, unknown>[];
   /** Sends a signal and waits for the end. */
-  end(signal?: NodeJS.Signals, deadlineMs?: number): Promise<{ status: number | null; signal: NodeJS.Signals | null }>;
+  end(
+    signal?: NodeJS.Signals,
+    deadlineMs?: number,
+  ): Promise<{ status: number | null; signal: NodeJS.Signals | null }>;
   /** kill -9, and waits until it is gone. */
   kill(): Promise<void>;
   /** Resolves when it has ended, whatever ended it. */
@@ -114,20 +137,32 @@ export interface DaemonOptions {
   readonly program?: string;
 }
 
-/** A daemon over a root of these files, where code can import what the project can. For a whole `describe`: end it when that is over. */
-export async function daemonOver(files: Record<string, string>): Promise<{ readonly root: TempRoot; readonly daemon: Daemon }> {
+/**
+ * A daemon over a root of these files, where code can import what the project can. For a whole
+ * `describe`: end it when that is over.
+ */
+export async function daemonOver(
+  files: Record<string, string>,
+): Promise<{ readonly root: TempRoot; readonly daemon: Daemon }> {
   const root = tempRoot(files);
   root.linkPackages();
   return { root, daemon: await startDaemon({ root: root.root }) };
 }
 
 /**
- * Starts `orchd start` and waits until `orchd status --json` shows this daemon (it then holds the lock, has recovered and has read the drop folder).
- * When the test is over it is ended with SIGKILL if it still lives.
+ * Starts `orchd start` and waits until `orchd status --json` shows this daemon (it then holds the
+ * lock, has recovered and has read the drop folder). When the test is over it is ended with SIGKILL
+ * if it still lives.
  */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   requireBuild();
-  const [program, ...words] = [...(options.through ?? []), process.execPath, options.program ?? orchdProgram, "start", ...(options.arguments ?? [])];
+  const [program, ...words] = [
+    ...(options.through ?? []),
+    process.execPath,
+    options.program ?? orchdProgram,
+    "start",
+    ...(options.arguments ?? []),
+  ];
   const child = spawn(program!, words, {
     cwd: options.root,
     env: cleanEnv({ ORCHD_ROOT: options.root, ...options.env }),
@@ -156,7 +191,15 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       if (!over) child.kill(signal);
       let timer: NodeJS.Timeout | undefined;
       const late = new Promise<never>((_, reject) => {
-        timer = setTimeout(() => reject(new Error(`The daemon did not end within ${deadlineMs} ms of ${signal}. Its log:\n${stderr}`)), deadlineMs);
+        timer = setTimeout(
+          () =>
+            reject(
+              new Error(
+                `The daemon did not end within ${deadlineMs} ms of ${signal}. Its log:\n${stderr}`,
+              ),
+            ),
+          deadlineMs,
+        );
       });
       try {
         return await Promise.race([ended, late]);
@@ -179,14 +222,23 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   return daemon;
 }
 
-async function untilReady(daemon: Daemon, options: DaemonOptions, over: () => unknown): Promise<void> {
+async function untilReady(
+  daemon: Daemon,
+  options: DaemonOptions,
+  over: () => unknown,
+): Promise<void> {
   const deadline = Date.now() + (options.deadlineMs ?? 45_000);
   for (;;) {
-    if (over()) throw new Error(`The daemon ended before it was ready. Its log:\n${daemon.stderr()}`);
+    if (over())
+      throw new Error(`The daemon ended before it was ready. Its log:\n${daemon.stderr()}`);
     const status = await orchd(options.root, "status", "--json");
     // Through strace and the like the pid is another's: any daemon of this root will do.
-    const shown = status.status === 0 ? status.json<{ daemon: { pid: number } | null }>().daemon : null;
+    const shown =
+      status.status === 0 ? status.json<{ daemon: { pid: number } | null }>().daemon : null;
     if (shown && (options.through || shown.pid === daemon.pid)) return;
-    if (Date.now() > deadline) throw new Error(`The daemon was not ready in time: ${status.stdout}${status.stderr}\nIts log:\n${daemon.stderr()}`);
+    if (Date.now() > deadline)
+      throw new Error(
+        `The daemon was not ready in time: ${status.stdout}${status.stderr}\nIts log:\n${daemon.stderr()}`,
+      );
   }
 }

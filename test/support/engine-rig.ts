@@ -1,4 +1,7 @@
-/** The real engine on the virtual clock: its ledgers are real files, its pipelines are given, its runs are scripted. */
+/**
+ * The real engine on the virtual clock: its ledgers are real files, its pipelines are given, its
+ * runs are scripted.
+ */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { LoadedPipeline } from "../../src/core/loaded-pipeline.ts";
@@ -16,11 +19,23 @@ import { VirtualClock } from "./virtual-clock.ts";
 
 /** A schedule with every default filled in. */
 export function scheduleOf(parts: Partial<Schedule>): Schedule {
-  return { timezone: "UTC", jitterSeconds: 0, catchUp: "latest", catchUpWindowMs: 86_400_000, maxCatchUp: 100, blackout: [], ...parts };
+  return {
+    timezone: "UTC",
+    jitterSeconds: 0,
+    catchUp: "latest",
+    catchUpWindowMs: 86_400_000,
+    maxCatchUp: 100,
+    blackout: [],
+    ...parts,
+  };
 }
 
 /** A pipeline of one step, as loading its file would give it. */
-export function pipelineOf(name: string, schedules: readonly Schedule[], more: Partial<LoadedPipeline> = {}): LoadedPipeline {
+export function pipelineOf(
+  name: string,
+  schedules: readonly Schedule[],
+  more: Partial<LoadedPipeline> = {},
+): LoadedPipeline {
   const snapshot = snapshotOf([stepSpec("only")], { name });
   return {
     name,
@@ -45,7 +60,12 @@ export function pipelineOf(name: string, schedules: readonly Schedule[], more: P
 /** A pipeline, or what is wrong. */
 export type FileContent = LoadedPipeline | readonly string[];
 
-const QUIET: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+const QUIET: Log = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+};
 
 export interface RigOptions {
   readonly runs: string;
@@ -62,7 +82,10 @@ export class EngineRig {
   readonly clock: VirtualClock;
   readonly store: RunStore;
   readonly settings: OrchdSettings;
-  /** What each file holds: a pipeline, or errors; a promise where it takes its time to be loaded. By path. */
+  /**
+   * What each file holds: a pipeline, or errors; a promise where it takes its time to be loaded. By
+   * path.
+   */
   readonly files = new Map<string, FileContent | Promise<FileContent>>();
   disk: MortalDisk = new SyncDisk();
   engine!: Engine;
@@ -121,7 +144,13 @@ export class EngineRig {
       if (this.disk === disk) this.fatal ??= error;
       disk.die();
     };
-    this.runs = new ScriptedRuns({ clock: this.clock, store: this.store, disk, script: this.#script, onFatal });
+    this.runs = new ScriptedRuns({
+      clock: this.clock,
+      store: this.store,
+      disk,
+      script: this.#script,
+      onFatal,
+    });
     this.engine = new Engine({
       clock: this.clock,
       log: this.#log,
@@ -132,9 +161,14 @@ export class EngineRig {
       tzdata: "test",
       load: async (path) => {
         const file = await this.files.get(path);
-        if (file === undefined) return { ok: false, errors: [{ file: path, message: "is not there" }], watched: [path] };
+        if (file === undefined)
+          return { ok: false, errors: [{ file: path, message: "is not there" }], watched: [path] };
         if ("name" in file) return { ok: true, loaded: file };
-        return { ok: false, errors: file.map((message) => ({ file: path, message })), watched: [path] };
+        return {
+          ok: false,
+          errors: file.map((message) => ({ file: path, message })),
+          watched: [path],
+        };
       },
       watch: () => undefined,
       rescan: () => Promise.resolve(),
@@ -146,14 +180,17 @@ export class EngineRig {
       requestRescanMs: Number.POSITIVE_INFINITY,
       ...this.#hourly,
     });
-    const recovered = this.engine.recover().then(() => this.engine.filesChanged({ changed: [...this.files.keys()], removed: [] }));
+    const recovered = this.engine
+      .recover()
+      .then(() => this.engine.filesChanged({ changed: [...this.files.keys()], removed: [] }));
     await this.settling(recovered.then(() => this.engine.begin()));
   }
 
   /** SIGTERM. */
   async down(limitMs?: number): Promise<void> {
     await this.settling(this.engine.stop(0), limitMs);
-    // The process is no more; what it leaves open (runs that go on, what waits for room) is closed with it.
+    // The process is no more; what it leaves open (runs that go on, what waits for room) is closed
+    // with it.
     this.disk.forgets = false;
     this.disk.die();
   }
@@ -162,14 +199,17 @@ export class EngineRig {
   async kill(): Promise<void> {
     this.disk.die();
     await this.clock.settle();
-    // Its timers are cancelled at once. Nothing that it still waits for need ever come: a dead process waits for nothing.
+    // Its timers are cancelled at once. Nothing that it still waits for need ever come: a dead
+    // process waits for nothing.
     this.engine.stop(0).catch(() => undefined);
     for (let turn = 0; turn < 20; turn += 1) await this.clock.settle();
   }
 
   /** The lines of a pipeline's ledger, checkpoints left out. */
   lines(name: string): Line[] {
-    return linesOf(join(this.store.runsDir, name, "pipeline.jsonl")).filter(({ type }) => type !== "pipeline.checkpoint");
+    return linesOf(join(this.store.runsDir, name, "pipeline.jsonl")).filter(
+      ({ type }) => type !== "pipeline.checkpoint",
+    );
   }
 
   /** The decisions of its slots, shortened: `fired 02:01`. */
@@ -182,7 +222,10 @@ export class EngineRig {
       );
   }
 
-  /** Lets the clock's settling go on until a promise is settled, or the daemon has died. Requests and replies take real time. */
+  /**
+   * Lets the clock's settling go on until a promise is settled, or the daemon has died. Requests
+   * and replies take real time.
+   */
   async settling(promise: Promise<unknown>, limitMs = 10_000): Promise<void> {
     const until = performance.now() + limitMs;
     let done = false;
@@ -194,7 +237,12 @@ export class EngineRig {
         done = true;
       },
     );
-    for (let turn = 0; !done && this.fatal === undefined && (turn < 2_000 || performance.now() < until); turn += 1) await this.clock.settle();
+    for (
+      let turn = 0;
+      !done && this.fatal === undefined && (turn < 2_000 || performance.now() < until);
+      turn += 1
+    )
+      await this.clock.settle();
     if (this.disk.dead) this.fatal ??= new Error("the process was killed");
     if (this.fatal !== undefined) return;
     if (failure !== undefined) throw failure as Error;

@@ -1,6 +1,7 @@
 /**
- * A pool that runs tasks in this process: each step's code is a function that the test gives by the name in its CodeRef's `pick`. Everything is
- * answered in a later turn of the event loop, as a runner does; a test may also hold a task and end it by hand.
+ * A pool that runs tasks in this process: each step's code is a function that the test gives by the
+ * name in its CodeRef's `pick`. Everything is answered in a later turn of the event loop, as a
+ * runner does; a test may also hold a task and end it by hand.
  */
 import { systemClock, type Clock } from "../../src/clock.ts";
 import { toStepError } from "../../src/core/failure.ts";
@@ -56,14 +57,21 @@ export class FakePool implements TaskPool {
   readonly #clock: Clock;
   readonly #listeners = new Set<() => void>();
 
-  constructor(functions: { [name: string]: FakeFunction | FakeClass } = {}, options: { readonly room?: number; readonly clock?: Clock } = {}) {
+  constructor(
+    functions: { [name: string]: FakeFunction | FakeClass } = {},
+    options: { readonly room?: number; readonly clock?: Clock } = {},
+  ) {
     this.functions = functions;
     this.room = options.room ?? 16;
     this.#clock = options.clock ?? systemClock;
   }
 
   capacity(): Room {
-    const of = (kind: keyof Room): number => Math.max(0, this.room - [...this.running.values()].filter(({ task }) => task.kind === kind).length);
+    const of = (kind: keyof Room): number =>
+      Math.max(
+        0,
+        this.room - [...this.running.values()].filter(({ task }) => task.kind === kind).length,
+      );
     return { module: of("module"), shell: of("shell") };
   }
 
@@ -72,7 +80,12 @@ export class FakePool implements TaskPool {
     return () => this.#listeners.delete(callback);
   }
 
-  start(id: string, task: Task, handlers: TaskHandlers, options: { readonly alone?: boolean } = {}): void {
+  start(
+    id: string,
+    task: Task,
+    handlers: TaskHandlers,
+    options: { readonly alone?: boolean } = {},
+  ): void {
     if (this.closed) throw new Error("closed");
     if (this.running.has(id)) throw new Error(`${id} was started already`);
     const alone = options.alone === true;
@@ -86,7 +99,10 @@ export class FakePool implements TaskPool {
       ended: false,
     };
     this.running.set(id, running);
-    this.most = Math.max(this.most, [...this.running.values()].filter(({ task: { kind } }) => kind === "module").length);
+    this.most = Math.max(
+      this.most,
+      [...this.running.values()].filter(({ task: { kind } }) => kind === "module").length,
+    );
     setImmediate(() => void this.#run(id, running));
   }
 
@@ -96,7 +112,13 @@ export class FakePool implements TaskPool {
     if (running === undefined) return;
     running.abort.abort(because);
     if (mode === "force") {
-      setImmediate(() => this.end(id, { ok: false, outcome: "stopped", error: { name: "StepStopped", message: because } }));
+      setImmediate(() =>
+        this.end(id, {
+          ok: false,
+          outcome: "stopped",
+          error: { name: "StepStopped", message: because },
+        }),
+      );
     }
   }
 
@@ -117,7 +139,13 @@ export class FakePool implements TaskPool {
     for (const [id, running] of lost) {
       running.ended = true;
       this.running.delete(id);
-      running.handlers.died({ inFlight, alone: false, because: "the runner was ended by SIGKILL", code: "ORCHD_RUNNER_DIED", ...info });
+      running.handlers.died({
+        inFlight,
+        alone: false,
+        because: "the runner was ended by SIGKILL",
+        code: "ORCHD_RUNNER_DIED",
+        ...info,
+      });
     }
   }
 
@@ -133,8 +161,16 @@ export class FakePool implements TaskPool {
     let result: TaskResult;
     try {
       if (task.kind === "flavor") {
-        const module: LoadedModule = { exports: { [task.code.pick.replace("export:", "")]: given }, made: [] };
-        result = { ok: true, value: (await runFlavor(module, task, (method, argument) => handlers.call!(method, argument))) as Json };
+        const module: LoadedModule = {
+          exports: { [task.code.pick.replace("export:", "")]: given },
+          made: [],
+        };
+        result = {
+          ok: true,
+          value: (await runFlavor(module, task, (method, argument) =>
+            handlers.call!(method, argument),
+          )) as Json,
+        };
         this.end(id, result);
         return;
       }
@@ -149,12 +185,25 @@ export class FakePool implements TaskPool {
         call: (method, argument) => handlers.call!(method, argument),
         print: (line) =>
           handlers.output([
-            { at: new Date(this.#clock.now()).toISOString(), step: task.step ?? "", attempt: task.run.attempt, stream: "stdout", line },
+            {
+              at: new Date(this.#clock.now()).toISOString(),
+              step: task.step ?? "",
+              attempt: task.run.attempt,
+              stream: "stdout",
+              line,
+            },
           ]),
       });
-      result = { ok: true, value: (value === undefined ? null : JSON.parse(JSON.stringify(value))) as Json };
+      result = {
+        ok: true,
+        value: (value === undefined ? null : JSON.parse(JSON.stringify(value))) as Json,
+      };
     } catch (error) {
-      const outcome = running.abort.signal.aborted ? "stopped" : (error as { outcome?: "timeout" }).outcome === "timeout" ? "timeout" : "failed";
+      const outcome = running.abort.signal.aborted
+        ? "stopped"
+        : (error as { outcome?: "timeout" }).outcome === "timeout"
+          ? "timeout"
+          : "failed";
       result = { ok: false, outcome, error: toStepError(error) };
     }
     this.end(id, result);
@@ -162,14 +211,22 @@ export class FakePool implements TaskPool {
 }
 
 /** A function that ends when the test says so, or throws when it is told to stop. */
-export function held(): FakeFunction & { readonly release: (value?: unknown) => void; readonly began: Promise<void> } {
+export function held(): FakeFunction & {
+  readonly release: (value?: unknown) => void;
+  readonly began: Promise<void>;
+} {
   let release!: (value?: unknown) => void;
   let begin!: () => void;
   const until = new Promise<unknown>((resolve) => (release = resolve));
   const began = new Promise<void>((resolve) => (begin = resolve));
   const run: FakeFunction = ({ signal }) => {
     begin();
-    return Promise.race([until, new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error(String(signal.reason)))))]);
+    return Promise.race([
+      until,
+      new Promise((_, reject) =>
+        signal.addEventListener("abort", () => reject(new Error(String(signal.reason)))),
+      ),
+    ]);
   };
   return Object.assign(run, { release, began });
 }
@@ -180,17 +237,36 @@ type StepFunction = (context: {
   readonly signal: AbortSignal;
 }) => unknown;
 
-/** A dynamic pipeline whose module exports these steps, as functions for a {@link FakePool}: the pipeline's own is called `function`. */
-export function dynamicModule(steps: { [name: string]: StepFunction }, run: (run: DynamicRun<never>) => unknown): { [name: string]: FakeFunction } {
+/**
+ * A dynamic pipeline whose module exports these steps, as functions for a {@link FakePool}: the
+ * pipeline's own is called `function`.
+ */
+export function dynamicModule(
+  steps: { [name: string]: StepFunction },
+  run: (run: DynamicRun<never>) => unknown,
+): { [name: string]: FakeFunction } {
   const module: LoadedModule = { exports: steps, made: [] };
   return {
-    ...Object.fromEntries(Object.entries(steps).map(([name, step]) => [`export:${name}`, (context: FakeContext) => step(context as never)])),
+    ...Object.fromEntries(
+      Object.entries(steps).map(([name, step]) => [
+        `export:${name}`,
+        (context: FakeContext) => step(context as never),
+      ]),
+    ),
     function: async ({ task, call, signal, params }) => {
       const caller = new DynamicCaller({ module, code: fakeCode("function"), call });
-      const aborted = new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(new Error(String(signal.reason)))));
+      const aborted = new Promise<never>((_, reject) =>
+        signal.addEventListener("abort", () => reject(new Error(String(signal.reason)))),
+      );
       await Promise.race([
         aborted,
-        run({ id: task.run.id, pipeline: task.run.pipeline, params, signal, ...caller.methods } as unknown as DynamicRun<never>),
+        run({
+          id: task.run.id,
+          pipeline: task.run.pipeline,
+          params,
+          signal,
+          ...caller.methods,
+        } as unknown as DynamicRun<never>),
       ]);
       return Promise.race([aborted, caller.end()]);
     },

@@ -1,8 +1,8 @@
 /**
  * How often a fault is injected, and what was reached.
  *
- * `npm test` does each kind of fault a few times; `npm run test:faults` (FAULTS=1) as often as docs/failure-model.md says. Either way a
- * line a promise says what was reached, of how many.
+ * `npm test` does each kind of fault a few times; `npm run test:faults` (FAULTS=1) as often as
+ * docs/failure-model.md says. Either way a line a promise says what was reached, of how many.
  */
 import { spawnSync } from "node:child_process";
 import { appendFileSync } from "node:fs";
@@ -14,7 +14,10 @@ export const fullFigures = process.env["FAULTS"] === "1";
 /** What part of the promised figures is wanted, where somebody has not the time for all of it. */
 const share = Number(process.env["FAULTS_SHARE"] ?? "1");
 
-/** The number of trials: a few, or the promised figure (or the wanted part of it, and never fewer than the few). */
+/**
+ * The number of trials: a few, or the promised figure (or the wanted part of it, and never fewer
+ * than the few).
+ */
 export function trials(quick: number, full: number): number {
   return fullFigures ? Math.max(quick, Math.round(full * share)) : quick;
 }
@@ -31,10 +34,14 @@ export interface Figure {
 export function reached(promise: number, what: string, good: number, of: number): void {
   process.stdout.write(`promise ${promise}: ${what}: ${good} / ${of}\n`);
   const figures = process.env["ORCHD_FIGURES"];
-  if (figures !== undefined) appendFileSync(figures, `${JSON.stringify({ promise, what, good, of } satisfies Figure)}\n`);
+  if (figures !== undefined)
+    appendFileSync(figures, `${JSON.stringify({ promise, what, good, of } satisfies Figure)}\n`);
 }
 
-/** Has every test of this file (or `describe`) be one trial of a promise, and says at their end how many of them passed. */
+/**
+ * Has every test of this file (or `describe`) be one trial of a promise, and says at their end how
+ * many of them passed.
+ */
 export function reachedByTests(promise: number, what: string): void {
   let [good, of] = [0, 0];
   afterEach(({ task }) => {
@@ -51,5 +58,9 @@ export function hasProgram(name: string): boolean {
 
 /** Whether this process may mount: full disks and power cuts need a file system of their own. */
 export function canMount(): boolean {
-  return process.getuid?.() === 0 && spawnSync("unshare", ["-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"], { stdio: "ignore" }).status === 0;
+  return (
+    process.getuid?.() === 0 &&
+    spawnSync("unshare", ["-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"], { stdio: "ignore" })
+      .status === 0
+  );
 }

@@ -1,10 +1,13 @@
 /**
- * A disk that forgets. It makes every call at once on real files, so that readers see what a page cache would show, and keeps beside them what the
- * platter is sure to hold: a file's bytes as of its last good sync, a folder's names as of the folder's. A power cut then leaves a state that a real one
- * may leave: of what was not synced, any part of a write, and any beginning of the changes to a folder.
+ * A disk that forgets. It makes every call at once on real files, so that readers see what a page
+ * cache would show, and keeps beside them what the platter is sure to hold: a file's bytes as of
+ * its last good sync, a folder's names as of the folder's. A power cut then leaves a state that a
+ * real one may leave: of what was not synced, any part of a write, and any beginning of the changes
+ * to a folder.
  *
- * It fails as disks do. A sync that fails (EIO) marks the pages clean: they are shown, and never reach the platter unless they are written again. A full
- * disk takes part of a write. Every call is told to `trace`, without names and numbers that differ from one process to the next.
+ * It fails as disks do. A sync that fails (EIO) marks the pages clean: they are shown, and never
+ * reach the platter unless they are written again. A full disk takes part of a write. Every call is
+ * told to `trace`, without names and numbers that differ from one process to the next.
  */
 import * as fs from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
@@ -88,7 +91,8 @@ export class Platter {
     let folder = this.root;
     for (const name of below === "" ? [] : below.split("/")) {
       const next = folder.names.get(name);
-      if (!(next instanceof Folder)) throw Object.assign(new Error(`no folder ${path}`), { code: "ENOENT" });
+      if (!(next instanceof Folder))
+        throw Object.assign(new Error(`no folder ${path}`), { code: "ENOENT" });
       folder = next;
     }
     return folder;
@@ -119,7 +123,10 @@ export class Platter {
     walk(this.root, this.dir);
   }
 
-  /** The power is gone: what was not synced is, in part. The real files become what a machine would find. */
+  /**
+   * The power is gone: what was not synced is, in part. The real files become what a machine would
+   * find.
+   */
   cut(): void {
     const settled = new Set<Inode>();
     const settle = (folder: Folder): void => {
@@ -137,7 +144,8 @@ export class Platter {
       folder.sync();
     };
     settle(this.root);
-    for (const name of fs.readdirSync(this.dir)) if (name !== ".orchd") fs.rmSync(join(this.dir, name), { recursive: true });
+    for (const name of fs.readdirSync(this.dir))
+      if (name !== ".orchd") fs.rmSync(join(this.dir, name), { recursive: true });
     const made = new Map<Inode, string>();
     const make = (folder: Folder, path: string): void => {
       for (const [name, there] of folder.names) {
@@ -166,7 +174,8 @@ export class Platter {
       const part = Math.floor(this.chance() * change.bytes.length);
       if (fate < 0.25) inode.apply(change);
       else if (fate < 0.5) inode.apply({ at: change.at, bytes: change.bytes.subarray(0, part) });
-      else if (fate < 0.6) inode.apply({ at: change.at + part, bytes: change.bytes.subarray(part) });
+      else if (fate < 0.6)
+        inode.apply({ at: change.at + part, bytes: change.bytes.subarray(part) });
     }
     inode.pending = [];
   }
@@ -181,7 +190,10 @@ export class ForgetfulDisk implements MortalDisk {
   forgets = false;
   readonly #platter: Platter;
   readonly #faults: DiskFaults;
-  readonly #open = new Map<number, { readonly path: string; readonly what: Inode | Folder | undefined }>();
+  readonly #open = new Map<
+    number,
+    { readonly path: string; readonly what: Inode | Folder | undefined }
+  >();
 
   constructor(platter: Platter, faults: DiskFaults, diesAt?: number) {
     this.#platter = platter;
@@ -196,7 +208,11 @@ export class ForgetfulDisk implements MortalDisk {
       const fd = fs.openSync(path, flags, mode);
       const held = this.#platter.holds(path);
       if (held && isNew) this.#name(path, new Inode());
-      const what = !held ? undefined : fs.fstatSync(fd).isDirectory() ? this.#platter.folder(path) : this.#platter.inode(path);
+      const what = !held
+        ? undefined
+        : fs.fstatSync(fd).isDirectory()
+          ? this.#platter.folder(path)
+          : this.#platter.inode(path);
       this.#open.set(fd, { path, what });
       return fd;
     });
@@ -283,7 +299,8 @@ export class ForgetfulDisk implements MortalDisk {
   }
 
   #room(path: string): void {
-    if (this.#faults.isFull(path)) throw Object.assign(new Error("no space left"), { code: "ENOSPC" });
+    if (this.#faults.isFull(path))
+      throw Object.assign(new Error("no space left"), { code: "ENOSPC" });
   }
 
   #sync(name: string, fd: number): Promise<void> {
@@ -310,13 +327,16 @@ export class ForgetfulDisk implements MortalDisk {
       this.#tell(name, path);
       return Promise.resolve(result);
     } catch (error) {
-      if (!this.dead) this.#tell(`${name} fails with ${(error as NodeJS.ErrnoException).code}`, path);
+      if (!this.dead)
+        this.#tell(`${name} fails with ${(error as NodeJS.ErrnoException).code}`, path);
       return Promise.reject(error);
     }
   }
 
   #tell(what: string, path: string): void {
     // A name that a file has for a moment holds this process's number.
-    this.#platter.trace(`${what} ${relative(this.#platter.dir, path).replace(/\.jsonl\.\d+-\d+$/, ".jsonl.aside")}`);
+    this.#platter.trace(
+      `${what} ${relative(this.#platter.dir, path).replace(/\.jsonl\.\d+-\d+$/, ".jsonl.aside")}`,
+    );
   }
 }

@@ -1,4 +1,7 @@
-/** A run without a disk: events are framed and folded at once, as the run-loop would after its write. */
+/**
+ * A run without a disk: events are framed and folded at once, as the run-loop would after its
+ * write.
+ */
 import type { RunEvent, RunLine } from "../../src/core/event.ts";
 import { plan, type Action, type PlanFacts } from "../../src/core/plan.ts";
 import { NO_RETRY } from "../../src/core/retry.ts";
@@ -6,7 +9,10 @@ import { evolve, type RunState } from "../../src/core/run-state.ts";
 import type { Snapshot, SnapshotStep } from "../../src/core/snapshot.ts";
 
 /** A step that does nothing, after the steps it names. */
-export function stepSpec(id: string, more: Partial<SnapshotStep> & { needs?: readonly string[] } = {}): SnapshotStep {
+export function stepSpec(
+  id: string,
+  more: Partial<SnapshotStep> & { needs?: readonly string[] } = {},
+): SnapshotStep {
   const { needs, ...rest } = more;
   return {
     id,
@@ -66,7 +72,12 @@ export class GivenRun {
   happen(...events: readonly RunEvent[]): this {
     const b = this.lines.length + 1;
     for (const event of events) {
-      const line = { ...event, seq: this.lines.length + 1, b, at: new Date(this.now).toISOString() } as RunLine;
+      const line = {
+        ...event,
+        seq: this.lines.length + 1,
+        b,
+        at: new Date(this.now).toISOString(),
+      } as RunLine;
       this.lines.push(line);
       this.state = evolve(this.state, line)!;
     }
@@ -94,26 +105,49 @@ export class GivenRun {
   }
 
   start(step: string): this {
-    const action = this.plan().find((candidate) => candidate.kind === "launch" && candidate.step === step);
+    const action = this.plan().find(
+      (candidate) => candidate.kind === "launch" && candidate.step === step,
+    );
     if (action?.kind !== "launch") throw new Error(`the planner does not launch "${step}" now`);
-    return this.happen({ type: "step.started", step, attempt: action.attempt, because: action.because });
+    return this.happen({
+      type: "step.started",
+      step,
+      attempt: action.attempt,
+      because: action.because,
+    });
   }
 
   complete(step: string): this {
-    return this.happen({ type: "step.completed", step, attempt: this.state.steps.get(step)!.attempt, outputs: { result: null }, durationMs: 1 });
+    return this.happen({
+      type: "step.completed",
+      step,
+      attempt: this.state.steps.get(step)!.attempt,
+      outputs: { result: null },
+      durationMs: 1,
+    });
   }
 
   fail(step: string): this {
-    return this.happen({ type: "step.failed", step, attempt: this.state.steps.get(step)!.attempt, error: { name: "Error", message: "no" } });
+    return this.happen({
+      type: "step.failed",
+      step,
+      attempt: this.state.steps.get(step)!.attempt,
+      error: { name: "Error", message: "no" },
+    });
   }
 
   /** Carries out skips, delayed ends and the finish until the planner has none left. */
   settle(): this {
     for (let round = 0; round < 1_000; round += 1) {
       const events = this.plan().flatMap((action): RunEvent[] => {
-        if (action.kind === "skip") return [{ type: "step.skipped", step: action.step, because: action.because }];
-        if (action.kind === "endDelayed") return [{ type: "step.stopped", step: action.step, because: action.because }];
-        if (action.kind === "finish") return [{ type: "run.finished", status: action.status, because: action.because, durationMs: 1 }];
+        if (action.kind === "skip")
+          return [{ type: "step.skipped", step: action.step, because: action.because }];
+        if (action.kind === "endDelayed")
+          return [{ type: "step.stopped", step: action.step, because: action.because }];
+        if (action.kind === "finish")
+          return [
+            { type: "run.finished", status: action.status, because: action.because, durationMs: 1 },
+          ];
         return [];
       });
       if (events.length === 0) return this;

@@ -1,6 +1,7 @@
 /**
- * A second, deliberately plain reading of the ledger format, written from docs/ledger.md alone: it shares no code with src/ledger, so that
- * the two can disagree. It reads a whole ledger and returns its lines, or throws with what is wrong.
+ * A second, deliberately plain reading of the ledger format, written from docs/ledger.md alone: it
+ * shares no code with src/ledger, so that the two can disagree. It reads a whole ledger and returns
+ * its lines, or throws with what is wrong.
  */
 import { readFileSync } from "node:fs";
 
@@ -42,11 +43,14 @@ export function readWholeLedger(path: string): PlainLine[] {
     if (mark < 0) throw new Error(`${where} has no crc`);
     crc = plainCrc32(raw.subarray(0, mark), crc);
     const stated = text.slice(text.lastIndexOf(',"crc":'));
-    if (stated !== `,"crc":"${crc.toString(16).padStart(8, "0")}"}`) throw new Error(`${where} says ${stated}, the bytes say ${crc.toString(16)}`);
+    if (stated !== `,"crc":"${crc.toString(16).padStart(8, "0")}"}`)
+      throw new Error(`${where} says ${stated}, the bytes say ${crc.toString(16)}`);
     if (line.seq !== lines.length + 1) throw new Error(`${where} has seq ${line.seq}`);
     const before = lines.at(-1);
-    if (line.b !== line.seq && line.b !== before?.b) throw new Error(`${where} has b ${line.b}, which begins no write`);
-    if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(line.at)) throw new Error(`${where} has at ${line.at}`);
+    if (line.b !== line.seq && line.b !== before?.b)
+      throw new Error(`${where} has b ${line.b}, which begins no write`);
+    if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(line.at))
+      throw new Error(`${where} has at ${line.at}`);
     at = line.at;
     lines.push(line);
     start = end + 1;
@@ -65,7 +69,11 @@ export function goodLines(path: string): number {
     const mark = end < 0 ? -1 : bytes.subarray(start, end).lastIndexOf(',"crc":');
     if (mark < 0) return count;
     crc = plainCrc32(bytes.subarray(start, start + mark), crc);
-    if (bytes.toString("latin1", start + mark, end) !== `,"crc":"${crc.toString(16).padStart(8, "0")}"}`) return count;
+    if (
+      bytes.toString("latin1", start + mark, end) !==
+      `,"crc":"${crc.toString(16).padStart(8, "0")}"}`
+    )
+      return count;
     start = end + 1;
   }
 }

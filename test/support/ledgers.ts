@@ -1,4 +1,7 @@
-/** What outside eyes make of a runs folder: every ledger read by the independent reader, and the facts that must hold between them. */
+/**
+ * What outside eyes make of a runs folder: every ledger read by the independent reader, and the
+ * facts that must hold between them.
+ */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { readWholeLedger, type PlainLine } from "./independent-ledger.ts";
@@ -38,23 +41,29 @@ export function outcomeOf(run: PlainRun): string | undefined {
   return last?.type === "run.finished" ? String(last["status"]) : undefined;
 }
 
-/** Whole seconds between two slots that the pipeline's ledger leaves without a line, for a pipeline that is due each second. */
+/**
+ * Whole seconds between two slots that the pipeline's ledger leaves without a line, for a pipeline
+ * that is due each second.
+ */
 export function undecidedSeconds(lines: readonly PlainLine[]): string[] {
   const decided = new Map<number, number>();
   let first = Number.POSITIVE_INFINITY;
   let last = 0;
   for (const line of lines) {
-    if (!["slot.fired", "slot.caught_up", "slot.skipped", "slot.missed"].includes(line.type)) continue;
+    if (!["slot.fired", "slot.caught_up", "slot.skipped", "slot.missed"].includes(line.type))
+      continue;
     const from = Date.parse(String(line["slot"])) / 1_000;
     const to = line["until"] === undefined ? from : Date.parse(String(line["until"])) / 1_000;
     first = Math.min(first, from);
     last = Math.max(last, to);
-    for (let second = from; second <= to; second += 1) decided.set(second, (decided.get(second) ?? 0) + 1);
+    for (let second = from; second <= to; second += 1)
+      decided.set(second, (decided.get(second) ?? 0) + 1);
   }
   const faults: string[] = [];
   for (let second = first; second <= last; second += 1) {
     const times = decided.get(second) ?? 0;
-    if (times !== 1) faults.push(`${new Date(second * 1_000).toISOString()} has ${times} decisions`);
+    if (times !== 1)
+      faults.push(`${new Date(second * 1_000).toISOString()} has ${times} decisions`);
   }
   return faults;
 }
@@ -63,14 +72,21 @@ export function undecidedSeconds(lines: readonly PlainLine[]): string[] {
 export function processesWith(marker: string): number[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
-    .filter((pid) => ["environ", "cmdline"].some((file) => procText(pid, file).includes(marker)) && !/^State:\s+Z/m.test(procText(pid, "status")))
+    .filter(
+      (pid) =>
+        ["environ", "cmdline"].some((file) => procText(pid, file).includes(marker)) &&
+        !/^State:\s+Z/m.test(procText(pid, "status")),
+    )
     .map(Number);
 }
 
 /** The children of a process: a daemon's runners. */
 export function childrenOf(pid: number): number[] {
   return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name) && new RegExp(`^PPid:\\s+${pid}$`, "m").test(procText(name, "status")))
+    .filter(
+      (name) =>
+        /^\d+$/.test(name) && new RegExp(`^PPid:\\s+${pid}$`, "m").test(procText(name, "status")),
+    )
     .map(Number);
 }
 

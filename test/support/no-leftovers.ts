@@ -1,6 +1,7 @@
 /**
- * Vitest's global set-up. Every temporary root of one test run lies in one folder; when the run is over, a process that still names that folder
- * (in its command line or as its working directory) was leaked by a test, and fails the run.
+ * Vitest's global set-up. Every temporary root of one test run lies in one folder; when the run is
+ * over, a process that still names that folder (in its command line or as its working directory)
+ * was leaked by a test, and fails the run.
  */
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -21,7 +22,8 @@ export function processesNaming(folder: string): string[] {
       const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
       const directory = readlinkSync(`/proc/${pid}/cwd`);
       // A vitest worker names the test file only; a zombie has an empty command line and no folder.
-      if (command.includes(folder) || directory === folder || directory.startsWith(`${folder}/`)) found.push(`${pid} ${command}`);
+      if (command.includes(folder) || directory === folder || directory.startsWith(`${folder}/`))
+        found.push(`${pid} ${command}`);
     } catch {
       // It ended while it was looked at, or belongs to somebody else.
     }
@@ -35,7 +37,8 @@ export default function setup(): () => Promise<void> {
   process.env["ORCHD_TEST_SESSION"] = session;
   return async () => {
     let left = processesNaming(session);
-    // A daemon that a test killed is outlived for a moment by its bundler, which ends when it sees its input closed.
+    // A daemon that a test killed is outlived for a moment by its bundler, which ends when it sees
+    // its input closed.
     for (let looks = 0; left.length > 0 && looks < 20; looks += 1) {
       await new Promise((resolve) => setTimeout(resolve, 250));
       left = processesNaming(session);

@@ -1,4 +1,7 @@
-/** The last line of every test run: `N passed, N failed`, for machines that read no summary. A file that could not be collected counts as failed. */
+/**
+ * The last line of every test run: `N passed, N failed`, for machines that read no summary. A file
+ * that could not be collected counts as failed.
+ */
 import type { Reporter, SerializedError, TestModule } from "vitest/node";
 
 export default class PlainCountReporter implements Reporter {
@@ -16,6 +19,8 @@ export default class PlainCountReporter implements Reporter {
       }
       for (const suite of module.children.allSuites()) failed += suite.errors().length;
     }
-    process.stdout.write(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}\n`);
+    process.stdout.write(
+      `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}\n`,
+    );
   }
 }

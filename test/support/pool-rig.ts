@@ -43,7 +43,11 @@ export interface TaskParts {
 
 type Common = "run" | "step" | "env" | "gracePeriodMs";
 /** A task of any kind without what all have. */
-export type AnyTask = Task extends infer One ? (One extends Task ? Omit<One, Common> : never) : never;
+export type AnyTask = Task extends infer One
+  ? One extends Task
+    ? Omit<One, Common>
+    : never
+  : never;
 
 /** A pool of its own for one test; it is closed when the test is over. */
 export class PoolRig {
@@ -76,7 +80,18 @@ export class PoolRig {
   /** Starts the default export of a module made by {@link module}. */
   start(name: string, { alone, shell: _shell, cwd: _cwd, ...parts }: TaskParts = {}): Started {
     const code = { bundle: name, pick: "export:default", source: `./${name}.ts` };
-    return this.#start({ kind: "module", code, isolated: false, params: {}, inputs: {}, ...this.#common(), ...parts }, alone);
+    return this.#start(
+      {
+        kind: "module",
+        code,
+        isolated: false,
+        params: {},
+        inputs: {},
+        ...this.#common(),
+        ...parts,
+      },
+      alone,
+    );
   }
 
   /** Starts a module with `body` as its default export's, which gets `context`. */
@@ -89,7 +104,16 @@ export class PoolRig {
   /** Starts a shell step. */
   startShell(text: string, { alone, isolated: _isolated, ...parts }: TaskParts = {}): Started {
     return this.#start(
-      { kind: "shell", text, shell: ["/bin/sh", "-eu"], cwd: this.folder, params: {}, inputs: {}, ...this.#common(), ...parts },
+      {
+        kind: "shell",
+        text,
+        shell: ["/bin/sh", "-eu"],
+        cwd: this.folder,
+        params: {},
+        inputs: {},
+        ...this.#common(),
+        ...parts,
+      },
       alone,
     );
   }
@@ -100,7 +124,12 @@ export class PoolRig {
   }
 
   #common(): Pick<Task, "run" | "step" | "env" | "gracePeriodMs"> {
-    return { run: { id: "rig@1", pipeline: "rig", attempt: 1 }, step: "it", env: {}, gracePeriodMs: 500 };
+    return {
+      run: { id: "rig@1", pipeline: "rig", attempt: 1 },
+      step: "it",
+      env: {},
+      gracePeriodMs: 500,
+    };
   }
 
   #start(task: Task, alone = false): Started {

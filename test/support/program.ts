@@ -1,8 +1,11 @@
 /**
- * Programs that tests start as processes of their own, in TypeScript: bundled by esbuild, since Node 20 runs none.
+ * Programs that tests start as processes of their own, in TypeScript: bundled by esbuild, since
+ * Node 20 runs none.
  *
- * One can be built with a protection taken out, as the control of a test that holds that protection: one passage of the sources is replaced in the build, so
- * that no switch for it stands in the program. A passage that is no longer there fails the build: the control has to follow the code.
+ * One can be built with a protection taken out, as the control of a test that holds that
+ * protection: one passage of the sources is replaced in the build, so that no switch for it stands
+ * in the program. A passage that is no longer there fails the build: the control has to follow the
+ * code.
  */
 import { build, type Plugin } from "esbuild";
 import { readFileSync } from "node:fs";
@@ -17,12 +20,22 @@ export interface Plant {
   readonly to: string;
 }
 
-/** Bundles `test/faults/programs/NAME.ts` and gives the JavaScript file's path. Packages stay outside, and resolve from the project. */
+/**
+ * Bundles `test/faults/programs/NAME.ts` and gives the JavaScript file's path. Packages stay
+ * outside, and resolve from the project.
+ */
 export function buildProgram(name: string, plant?: Plant): Promise<string> {
-  return bundle(`test/faults/programs/${name}.ts`, plant === undefined ? name : `planted-${name}`, plant);
+  return bundle(
+    `test/faults/programs/${name}.ts`,
+    plant === undefined ? name : `planted-${name}`,
+    plant,
+  );
 }
 
-/** Builds `orchd` with a passage replaced, and gives the program's path, for `startDaemon({ program })`. Its runners are the build's own. */
+/**
+ * Builds `orchd` with a passage replaced, and gives the program's path, for `startDaemon({ program
+ * })`. Its runners are the build's own.
+ */
 export function buildPlanted(name: string, plant: Plant): Promise<string> {
   return bundle("daemon/orchd.ts", name, plant);
 }
@@ -51,7 +64,8 @@ function planted({ file, from, to }: Plant): Plugin {
       bundler.onLoad({ filter: /\.ts$/ }, ({ path }) => {
         if (path !== source) return undefined;
         const text = readFileSync(path, "utf8");
-        if (text.split(from).length !== 2) throw new Error(`${file} does not hold this once: ${from}`);
+        if (text.split(from).length !== 2)
+          throw new Error(`${file} does not hold this once: ${from}`);
         return { contents: text.replace(from, () => to), loader: "ts" };
       });
     },

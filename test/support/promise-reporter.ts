@@ -1,4 +1,7 @@
-/** The last lines of `npm run test:faults`: one a promise of docs/failure-model.md, with what was reached, of how many. */
+/**
+ * The last lines of `npm run test:faults`: one a promise of docs/failure-model.md, with what was
+ * reached, of how many.
+ */
 import { existsSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import type { Reporter, TestModule } from "vitest/node";
@@ -20,7 +23,9 @@ export default class PromiseReporter implements Reporter {
           .filter((line) => line !== "")
           .map((line) => JSON.parse(line) as Figure)
       : [];
-    const byFile = new Map(modules.map((module) => [relative(projectRoot, module.moduleId), countsOf(module)]));
+    const byFile = new Map(
+      modules.map((module) => [relative(projectRoot, module.moduleId), countsOf(module)]),
+    );
     const lines = promises().map(({ number, promise, tests }) => {
       const own = figures.filter((figure) => figure.promise === number);
       const counts = tests.flatMap((file) => byFile.get(file) ?? []);
@@ -31,7 +36,11 @@ export default class PromiseReporter implements Reporter {
 }
 
 /** The rows of the table: every promise, and the tests that hold it. */
-function promises(): { readonly number: number; readonly promise: string; readonly tests: readonly string[] }[] {
+function promises(): {
+  readonly number: number;
+  readonly promise: string;
+  readonly tests: readonly string[];
+}[] {
   const text = readFileSync(join(projectRoot, "docs/failure-model.md"), "utf8");
   return [...text.matchAll(/^\| (\d+) \| (.*?) \|(.*)\|$/gm)].map(([, number, promise, rest]) => ({
     number: Number(number),
@@ -45,7 +54,10 @@ function resultOf(figures: readonly Figure[], counts: readonly Counts[]): string
   const sum = (of: keyof Counts): number => counts.reduce((total, one) => total + one[of], 0);
   const failed = sum("failed") > 0 ? `, ${sum("failed")} TESTS FAILED` : "";
   const skipped = sum("skipped") > 0 ? `, ${sum("skipped")} tests cannot be run here` : "";
-  if (figures.length > 0) return figures.map(({ what, good, of }) => `${good} / ${of} (${what})`).join("; ") + failed + skipped;
+  if (figures.length > 0)
+    return (
+      figures.map(({ what, good, of }) => `${good} / ${of} (${what})`).join("; ") + failed + skipped
+    );
   const ran = sum("passed") + sum("failed");
   return ran === 0 ? `not run${skipped}` : `${sum("passed")} / ${ran} tests${failed}${skipped}`;
 }

@@ -1,4 +1,7 @@
-/** Asks a daemon as any process may, by a file in its requests folder (docs/requests.md): no process of the command line for each. */
+/**
+ * Asks a daemon as any process may, by a file in its requests folder (docs/requests.md): no process
+ * of the command line for each.
+ */
 import { readFileSync, writeFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { awaitSight } from "./await-event.ts";
@@ -7,15 +10,26 @@ import { outcomeOf, runsOf, type PlainRun } from "./ledgers.ts";
 let asked = 0;
 
 /** Submits a run; resolves with its id once the daemon has accepted it. */
-export async function submit(runs: string, pipeline: string, params: Record<string, unknown> = {}): Promise<string> {
+export async function submit(
+  runs: string,
+  pipeline: string,
+  params: Record<string, unknown> = {},
+): Promise<string> {
   const id = `test-${process.pid}-${(asked += 1)}.json`;
-  writeFileSync(join(runs, ".orchd/requests", `.${id}`), JSON.stringify({ type: "submit", pipeline, params }));
+  writeFileSync(
+    join(runs, ".orchd/requests", `.${id}`),
+    JSON.stringify({ type: "submit", pipeline, params }),
+  );
   renameSync(join(runs, ".orchd/requests", `.${id}`), join(runs, ".orchd/requests", id));
   const reply = await awaitSight(
     join(runs, ".orchd/replies"),
     () => {
       try {
-        return JSON.parse(readFileSync(join(runs, ".orchd/replies", id), "utf8")) as { accepted: boolean; run?: string; reason?: string };
+        return JSON.parse(readFileSync(join(runs, ".orchd/replies", id), "utf8")) as {
+          accepted: boolean;
+          run?: string;
+          reason?: string;
+        };
       } catch {
         return undefined;
       }

@@ -51,8 +51,10 @@ export class RunBench {
   constructor(options: RunBenchOptions = {}) {
     const clock = options.clock ?? systemClock;
     this.store = new RunStore(options.runsDir ?? tempRoot().runs);
-    this.pool = options.pool ?? new FakePool(options.functions ?? {}, { clock, room: options.room ?? 16 });
-    const note = (level: string) => (fields: object, message: string) => void this.log.push({ level, fields, message });
+    this.pool =
+      options.pool ?? new FakePool(options.functions ?? {}, { clock, room: options.room ?? 16 });
+    const note = (level: string) => (fields: object, message: string) =>
+      void this.log.push({ level, fields, message });
     this.deps = {
       clock,
       runStore: this.store,
@@ -86,7 +88,11 @@ export class RunBench {
   }
 
   /** Makes a run, started. */
-  async begin(steps: readonly SnapshotStep[] | Snapshot, more: Partial<RunHeader> = {}, snapshot: Partial<Snapshot> = {}): Promise<RunLoop> {
+  async begin(
+    steps: readonly SnapshotStep[] | Snapshot,
+    more: Partial<RunHeader> = {},
+    snapshot: Partial<Snapshot> = {},
+  ): Promise<RunLoop> {
     const whole = "length" in steps ? snapshotOf(steps, snapshot) : steps;
     const loop = await RunLoop.create(this.header(whole, more), this.deps);
     loop.start("a test asked for it");
@@ -94,7 +100,11 @@ export class RunBench {
   }
 
   /** Makes a run and waits for its end. */
-  async run(steps: readonly SnapshotStep[] | Snapshot, more: Partial<RunHeader> = {}, snapshot: Partial<Snapshot> = {}): Promise<Ended> {
+  async run(
+    steps: readonly SnapshotStep[] | Snapshot,
+    more: Partial<RunHeader> = {},
+    snapshot: Partial<Snapshot> = {},
+  ): Promise<Ended> {
     return this.end(await this.begin(steps, more, snapshot));
   }
 
@@ -145,11 +155,15 @@ export class Ended {
   }
 
   of(type: string, step?: string): PlainLine[] {
-    return this.lines.filter((line) => line.type === type && (step === undefined || line["step"] === step));
+    return this.lines.filter(
+      (line) => line.type === type && (step === undefined || line["step"] === step),
+    );
   }
 
   types(): string[] {
-    return this.lines.map(({ type, step, hook }) => [type, hook, step].filter((word) => word !== undefined).join(" "));
+    return this.lines.map(({ type, step, hook }) =>
+      [type, hook, step].filter((word) => word !== undefined).join(" "),
+    );
   }
 
   output(step: string): Json | undefined {

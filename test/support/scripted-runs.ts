@@ -1,9 +1,18 @@
-/** Runs without steps: each has a real ledger, and goes on for as long as the script says on the virtual clock. */
+/**
+ * Runs without steps: each has a real ledger, and goes on for as long as the script says on the
+ * virtual clock.
+ */
 import type { Clock, Timer } from "../../src/clock.ts";
 import type { RunEvent, RunHeader, RunLine } from "../../src/core/event.ts";
 import { evolve, type RunState } from "../../src/core/run-state.ts";
 import type { FinalRunStatus } from "../../src/core/status.ts";
-import type { QueueLimits, RunEnd, RunHandle, RunMaker, StopOrder } from "../../src/engine/ports.ts";
+import type {
+  QueueLimits,
+  RunEnd,
+  RunHandle,
+  RunMaker,
+  StopOrder,
+} from "../../src/engine/ports.ts";
 import type { Disk } from "../../src/disk/disk.ts";
 import { LedgerFile } from "../../src/ledger/ledger-file.ts";
 import type { RunStore } from "../../src/ledger/run-store.ts";
@@ -33,14 +42,21 @@ export class ScriptedRuns implements RunMaker {
 
   async create(header: RunHeader): Promise<RunHandle> {
     const run = new ScriptedRun(this, header.run);
-    run.file = await LedgerFile.create<RunEvent>(this.parts.store.runLedger(header.run), [header], run.options());
+    run.file = await LedgerFile.create<RunEvent>(
+      this.parts.store.runLedger(header.run),
+      [header],
+      run.options(),
+    );
     this.live.set(header.run, run);
     return run;
   }
 
   async recover(id: string): Promise<RunHandle | undefined> {
     const run = new ScriptedRun(this, id);
-    const { file, lines } = await LedgerFile.open<RunEvent>(this.parts.store.runLedger(id), run.options());
+    const { file, lines } = await LedgerFile.open<RunEvent>(
+      this.parts.store.runLedger(id),
+      run.options(),
+    );
     for (const line of lines) run.see(line);
     run.file = file;
     if (run.state.phase === "finished") {
@@ -78,7 +94,12 @@ export class ScriptedRun implements RunHandle {
 
   options() {
     const { clock, disk, onFatal } = this.#maker.parts;
-    return { clock, disk, onFatal, onDurable: (lines: readonly RunLine[]) => lines.forEach((line) => this.see(line)) };
+    return {
+      clock,
+      disk,
+      onFatal,
+      onDurable: (lines: readonly RunLine[]) => lines.forEach((line) => this.see(line)),
+    };
   }
 
   see(line: RunLine): void {
@@ -92,19 +113,39 @@ export class ScriptedRun implements RunHandle {
   }
 
   async queue(because: string, limits?: QueueLimits): Promise<void> {
-    await this.#append([{ type: "run.queued", because, ...(limits === undefined ? {} : { limits: { ...limits } }) }]);
+    await this.#append([
+      { type: "run.queued", because, ...(limits === undefined ? {} : { limits: { ...limits } }) },
+    ]);
   }
 
-  async requestStop({ mode, by, requestId, because }: StopOrder): Promise<{ accepted: true } | { accepted: false; reason: string }> {
-    if (this.state.phase === "finished" || this.#ending) return { accepted: false, reason: "it has finished" };
+  async requestStop({
+    mode,
+    by,
+    requestId,
+    because,
+  }: StopOrder): Promise<{ accepted: true } | { accepted: false; reason: string }> {
+    if (this.state.phase === "finished" || this.#ending)
+      return { accepted: false, reason: "it has finished" };
     if (this.state.stop !== undefined && (this.state.stop.mode === "force" || mode === "graceful"))
       return { accepted: false, reason: "it is stopping already" };
     await this.#append([
-      { type: "run.stop_requested", mode, by, ...(requestId === undefined ? {} : { requestId }), ...(because === undefined ? {} : { because }) },
+      {
+        type: "run.stop_requested",
+        mode,
+        by,
+        ...(requestId === undefined ? {} : { requestId }),
+        ...(because === undefined ? {} : { because }),
+      },
     ]);
     this.#timer?.cancel();
-    const stopMs = mode === "force" || this.state.phase !== "started" ? 0 : (this.#maker.parts.script.stopMs ?? 0);
-    this.#timer = this.#maker.parts.clock.after(stopMs, () => void this.end("stopped", because ?? `stopped by ${by}`));
+    const stopMs =
+      mode === "force" || this.state.phase !== "started"
+        ? 0
+        : (this.#maker.parts.script.stopMs ?? 0);
+    this.#timer = this.#maker.parts.clock.after(
+      stopMs,
+      () => void this.end("stopped", because ?? `stopped by ${by}`),
+    );
     return { accepted: true };
   }
 
@@ -118,7 +159,8 @@ export class ScriptedRun implements RunHandle {
     if (this.#ending) return;
     this.#ending = true;
     this.#timer?.cancel();
-    const durationMs = this.#began === undefined ? 0 : Math.round(this.#maker.parts.clock.monotonic() - this.#began);
+    const durationMs =
+      this.#began === undefined ? 0 : Math.round(this.#maker.parts.clock.monotonic() - this.#began);
     await this.#append([{ type: "run.finished", status, because, durationMs }]);
     if (this.#state?.phase !== "finished") return;
     await this.file.close().catch(() => undefined);

@@ -1,9 +1,11 @@
 /**
- * The machine's disk with every call made at once, so that a test on the virtual clock is the same each time; and one that dies: from some call on,
- * every call fails, as if the process had been killed there. The call it dies in may be carried out, or, if it is a write, half of it.
+ * The machine's disk with every call made at once, so that a test on the virtual clock is the same
+ * each time; and one that dies: from some call on, every call fails, as if the process had been
+ * killed there. The call it dies in may be carried out, or, if it is a write, half of it.
  *
- * With `forgets` it dies as in a power cut: bytes that no fdatasync followed are gone, or some of them, and names whose folder was not synced are gone,
- * or some of them. (A name that was taken away or replaced, and a folder that was made, stay so.)
+ * With `forgets` it dies as in a power cut: bytes that no fdatasync followed are gone, or some of
+ * them, and names whose folder was not synced are gone, or some of them. (A name that was taken
+ * away or replaced, and a folder that was made, stay so.)
  */
 import * as fs from "node:fs";
 import { dirname } from "node:path";
@@ -28,13 +30,24 @@ export class SyncDisk implements MortalDisk {
   diesAt: number | undefined;
   forgets = false;
   readonly #open = new Map<number, string>();
-  /** The shortest length that a file may be cut to: what it had when it was synced last. By path. */
+  /**
+   * The shortest length that a file may be cut to: what it had when it was synced last. By path.
+   */
   readonly #unsynced: Map<string, number> = new Map();
   /** Names that are not synced. */
   readonly #unnamed: Set<string> = new Set();
 
-  /** @param before the disk of the process before: what it wrote and did not sync is still not durable */
-  constructor(options: { readonly diesAt?: number; readonly forgets?: boolean; readonly before?: SyncDisk } = {}) {
+  /**
+   * @param before the disk of the process before: what it wrote and did not sync is still not
+   *   durable
+   */
+  constructor(
+    options: {
+      readonly diesAt?: number;
+      readonly forgets?: boolean;
+      readonly before?: SyncDisk;
+    } = {},
+  ) {
     const { diesAt, forgets = false, before } = options;
     this.diesAt = diesAt;
     this.forgets = forgets;
@@ -54,8 +67,10 @@ export class SyncDisk implements MortalDisk {
   write(fd: number, bytes: Uint8Array, offset: number, position: number): Promise<number> {
     const length = bytes.byteLength - offset;
     const path = this.#open.get(fd);
-    // Bytes that were there and are written again are the old ones or the new ones, whatever happens.
-    if (path !== undefined && !this.dead && !this.#unsynced.has(path)) this.#unsynced.set(path, fs.fstatSync(fd).size);
+    // Bytes that were there and are written again are the old ones or the new ones, whatever
+    // happens.
+    if (path !== undefined && !this.dead && !this.#unsynced.has(path))
+      this.#unsynced.set(path, fs.fstatSync(fd).size);
     return this.#call(
       () => fs.writeSync(fd, bytes, offset, length, position),
       () => fs.writeSync(fd, bytes, offset, Math.floor(length / 2), position),
@@ -128,7 +143,8 @@ export class SyncDisk implements MortalDisk {
     for (const [path, length] of this.#unsynced) {
       const written = fs.statSync(path, { throwIfNoEntry: false })?.size;
       // Nothing of it, half of it, or all of it had reached the disk.
-      if (written !== undefined && written > length) fs.truncateSync(path, length + Math.floor(((written - length) * ((turn += 1) % 3)) / 2));
+      if (written !== undefined && written > length)
+        fs.truncateSync(path, length + Math.floor(((written - length) * ((turn += 1) % 3)) / 2));
     }
     for (const path of this.#unnamed) if ((turn += 1) % 2 === 0) fs.rmSync(path, { force: true });
     this.#unsynced.clear();

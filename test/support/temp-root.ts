@@ -1,29 +1,46 @@
 /** A project root of one's own in a temporary folder, removed when the test is over. */
-import { mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
 
 /** The project's own folder: where package.json, dist/ and node_modules/ lie. */
-export const projectRoot = realpathSync(new URL("../..", import.meta.url).pathname).replace(/\/$/, "");
+export const projectRoot = realpathSync(new URL("../..", import.meta.url).pathname).replace(
+  /\/$/,
+  "",
+);
 
 /** A temporary project root. */
 export interface TempRoot {
   readonly root: string;
   readonly schedules: string;
   readonly runs: string;
-  /** Writes a file below the root as an editor that saves safely does (a dot-name, then a rename), and gives its path. */
+  /**
+   * Writes a file below the root as an editor that saves safely does (a dot-name, then a rename),
+   * and gives its path.
+   */
   write(path: string, text: string): string;
   /** Makes the project's packages importable from the root's code. */
   linkPackages(): void;
 }
 
 /**
- * Makes a root with `schedules/` and `runs/`, and the given files (path below the root -> text). Inside a test it is removed when the test is over;
- * elsewhere (`beforeAll`) with the whole test run, see no-leftovers.ts.
+ * Makes a root with `schedules/` and `runs/`, and the given files (path below the root -> text).
+ * Inside a test it is removed when the test is over; elsewhere (`beforeAll`) with the whole test
+ * run, see no-leftovers.ts.
  */
 export function tempRoot(files: Record<string, string> = {}): TempRoot {
-  const root = realpathSync(mkdtempSync(join(process.env["ORCHD_TEST_SESSION"] ?? tmpdir(), "root-")));
+  const root = realpathSync(
+    mkdtempSync(join(process.env["ORCHD_TEST_SESSION"] ?? tmpdir(), "root-")),
+  );
   const made: TempRoot = {
     root,
     schedules: join(root, "schedules"),

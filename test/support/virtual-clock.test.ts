@@ -72,6 +72,8 @@ describe("the virtual clock", () => {
     beat();
     await clock.until(() => count === 5);
     expect(clock.monotonic()).toBe(4_000);
-    await expect(clock.until(() => false, { limitMilliseconds: 3_000 })).rejects.toThrow(/Not reached within 3000 ms/);
+    await expect(clock.until(() => false, { limitMilliseconds: 3_000 })).rejects.toThrow(
+      /Not reached within 3000 ms/,
+    );
   });
 });

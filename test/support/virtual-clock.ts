@@ -1,7 +1,8 @@
 /**
- * A clock that only moves when a test says so. Timers fire in order of their due time, and in the order they were set where that is equal; between
- * two of them everything that promises and finished I/O had to say is heard first. Wall time may be stepped without touching the timers, which
- * go by monotonic time as the real ones do.
+ * A clock that only moves when a test says so. Timers fire in order of their due time, and in the
+ * order they were set where that is equal; between two of them everything that promises and
+ * finished I/O had to say is heard first. Wall time may be stepped without touching the timers,
+ * which go by monotonic time as the real ones do.
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock, Timer } from "../../src/clock.ts";
@@ -14,7 +15,10 @@ interface Pending {
 
 /** Options of `VirtualClock`. */
 export interface VirtualClockOptions {
-  /** Wall time at the beginning: milliseconds since 1970, or any text `Date.parse` reads. Default: 2026-11-23T02:00:00Z. */
+  /**
+   * Wall time at the beginning: milliseconds since 1970, or any text `Date.parse` reads. Default:
+   * 2026-11-23T02:00:00Z.
+   */
   readonly start?: number | string;
   /** What `random()` begins with; equal seeds give equal numbers. */
   readonly seed?: number;
@@ -46,7 +50,11 @@ export class VirtualClock implements Clock {
   }
 
   after(milliseconds: number, callback: () => void): Timer {
-    const pending: Pending = { due: this.#monotonic + Math.max(0, milliseconds), order: this.#order++, callback };
+    const pending: Pending = {
+      due: this.#monotonic + Math.max(0, milliseconds),
+      order: this.#order++,
+      callback,
+    };
     this.#pending.add(pending);
     return { cancel: () => void this.#pending.delete(pending) };
   }
@@ -70,7 +78,10 @@ export class VirtualClock implements Clock {
     return next && next.due - this.#monotonic;
   }
 
-  /** Moves time on by `milliseconds`, firing what comes due on the way, and settles before, between and after. */
+  /**
+   * Moves time on by `milliseconds`, firing what comes due on the way, and settles before, between
+   * and after.
+   */
   async advance(milliseconds: number): Promise<void> {
     const target = this.#monotonic + milliseconds;
     await this.settle();
@@ -87,15 +98,22 @@ export class VirtualClock implements Clock {
   /** Moves on to wall time `to` (milliseconds or text), as `advance` does. */
   async advanceTo(to: number | string): Promise<void> {
     const target = typeof to === "number" ? to : Date.parse(to);
-    if (target < this.now()) throw new RangeError(`The virtual clock is past ${new Date(target).toISOString()} already; step() jumps back.`);
+    if (target < this.now())
+      throw new RangeError(
+        `The virtual clock is past ${new Date(target).toISOString()} already; step() jumps back.`,
+      );
     await this.advance(target - this.now());
   }
 
   /**
-   * Moves on, timer by timer, until `done()` holds; where no timer waits, gives real I/O another turn. Throws after `limitMilliseconds` of virtual
-   * time, or `limitTurns` turns of the event loop in which nothing came due.
+   * Moves on, timer by timer, until `done()` holds; where no timer waits, gives real I/O another
+   * turn. Throws after `limitMilliseconds` of virtual time, or `limitTurns` turns of the event loop
+   * in which nothing came due.
    */
-  async until(done: () => boolean, { limitMilliseconds = 86_400_000, limitTurns = 20_000 } = {}): Promise<void> {
+  async until(
+    done: () => boolean,
+    { limitMilliseconds = 86_400_000, limitTurns = 20_000 } = {},
+  ): Promise<void> {
     const last = this.#monotonic + limitMilliseconds;
     let idle = 0;
     await this.settle();
@@ -105,7 +123,9 @@ export class VirtualClock implements Clock {
         idle = 0;
         await this.advance(next.due - this.#monotonic);
       } else if (next || idle >= limitTurns) {
-        throw new Error(`Not reached within ${next ? `${limitMilliseconds} ms of virtual time` : `${limitTurns} idle turns`}: ${String(done)}`);
+        throw new Error(
+          `Not reached within ${next ? `${limitMilliseconds} ms of virtual time` : `${limitTurns} idle turns`}: ${String(done)}`,
+        );
       } else {
         idle += 1;
         await nextTurn();
@@ -113,7 +133,10 @@ export class VirtualClock implements Clock {
     }
   }
 
-  /** Jumps wall time by `milliseconds` (negative: back), as a person, NTP or a resume from suspend does. Timers do not notice. */
+  /**
+   * Jumps wall time by `milliseconds` (negative: back), as a person, NTP or a resume from suspend
+   * does. Timers do not notice.
+   */
   step(milliseconds: number): void {
     this.#offset += milliseconds;
   }
@@ -126,7 +149,12 @@ export class VirtualClock implements Clock {
   #next(): Pending | undefined {
     let first: Pending | undefined;
     for (const pending of this.#pending) {
-      if (!first || pending.due < first.due || (pending.due === first.due && pending.order < first.order)) first = pending;
+      if (
+        !first ||
+        pending.due < first.due ||
+        (pending.due === first.due && pending.order < first.order)
+      )
+        first = pending;
     }
     return first;
   }

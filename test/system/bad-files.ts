@@ -1,6 +1,7 @@
 /**
- * What a person gets wrong in a pipeline file, each beside the sentence that says so: file, line, column, field, what is wrong, what to do. The sentences
- * are a table of their own so that whoever changes one reads it beside its mistake. One that ends in … is the beginning of a longer one.
+ * What a person gets wrong in a pipeline file, each beside the sentence that says so: file, line,
+ * column, field, what is wrong, what to do. The sentences are a table of their own so that whoever
+ * changes one reads it beside its mistake. One that ends in … is the beginning of a longer one.
  */
 
 /** A mistake. */
@@ -23,7 +24,10 @@ export const MODULES: Readonly<Record<string, string>> = {
 };
 
 const STEP = 'steps:\n  a: { run: "true" }\n';
-const LAUGHS = "bcdefghij".replace(/./g, (name, index: number) => `  ${name}: &${name} [${`*${"abcdefghi"[index]},`.repeat(9)}]\n`);
+const LAUGHS = "bcdefghij".replace(
+  /./g,
+  (name, index: number) => `  ${name}: &${name} [${`*${"abcdefghi"[index]},`.repeat(9)}]\n`,
+);
 
 /** Every mistake. */
 export const BAD_FILES: readonly BadFile[] = [
@@ -55,22 +59,26 @@ export const BAD_FILES: readonly BadFile[] = [
   {
     file: "bad-cron.yaml",
     text: 'schedule: { cron: "61 * * * *" }\nsteps:\n  a: { run: "true" }\n',
-    error: 'bad-cron.yaml:1:19: schedule.cron "61 * * * *" is no cron pattern: invalid value for minute: 61 (minutes are 0-59)',
+    error:
+      'bad-cron.yaml:1:19: schedule.cron "61 * * * *" is no cron pattern: invalid value for minute: 61 (minutes are 0-59)',
   },
   {
     file: "bad-cron2.yaml",
     text: 'schedule: { cron: "hello" }\nsteps:\n  a: { run: "true" }\n',
-    error: 'bad-cron2.yaml:1:19: schedule.cron "hello" has 1 field; a pattern has five (minute hour day month weekday), or six with seconds first',
+    error:
+      'bad-cron2.yaml:1:19: schedule.cron "hello" has 1 field; a pattern has five (minute hour day month weekday), or six with seconds first',
   },
   {
     file: "bad-cron3.yaml",
     text: 'schedule: { cron: "* * * *" }\nsteps:\n  a: { run: "true" }\n',
-    error: 'bad-cron3.yaml:1:19: schedule.cron "* * * *" has 4 fields; a pattern has five (minute hour day month weekday), or six with seconds first',
+    error:
+      'bad-cron3.yaml:1:19: schedule.cron "* * * *" has 4 fields; a pattern has five (minute hour day month weekday), or six with seconds first',
   },
   {
     file: "cron-empty.yaml",
     text: 'schedule: { cron: "" }\nsteps:\n  a: { run: "true" }\n',
-    error: 'cron-empty.yaml:1:19: schedule.cron is empty; a pattern has five fields, such as "30 2 * * *"',
+    error:
+      'cron-empty.yaml:1:19: schedule.cron is empty; a pattern has five fields, such as "30 2 * * *"',
   },
   {
     file: "never.yaml",
@@ -80,7 +88,8 @@ export const BAD_FILES: readonly BadFile[] = [
   {
     file: "bad-zone.yaml",
     text: 'schedule: { cron: "* * * * *", timezone: Europe/Berln }\nsteps:\n  a: { run: "true" }\n',
-    error: 'bad-zone.yaml:1:42: schedule.timezone "Europe/Berln" is no time zone that this Node knows; did you mean "Europe/Berlin"?',
+    error:
+      'bad-zone.yaml:1:42: schedule.timezone "Europe/Berln" is no time zone that this Node knows; did you mean "Europe/Berlin"?',
   },
   {
     file: "bad-zone2.yaml",
@@ -90,37 +99,44 @@ export const BAD_FILES: readonly BadFile[] = [
   {
     file: "cycle.yaml",
     text: 'steps:\n  a: { run: "true", after: [b] }\n  b: { run: "true", after: [c] }\n  c: { run: "true", after: [a] }\n',
-    error: "cycle.yaml:2:21: steps.a.after closes a cycle, so that none of these steps could ever start: a needs b needs c needs a",
+    error:
+      "cycle.yaml:2:21: steps.a.after closes a cycle, so that none of these steps could ever start: a needs b needs c needs a",
   },
   {
     file: "self.yaml",
     text: 'steps:\n  a: { run: "true", after: [a] }\n',
-    error: "self.yaml:2:21: steps.a.after closes a cycle, so that none of these steps could ever start: a needs a",
+    error:
+      "self.yaml:2:21: steps.a.after closes a cycle, so that none of these steps could ever start: a needs a",
   },
   {
     file: "nostep.yaml",
     text: 'steps:\n  read: { run: "true" }\n  a: { run: "true", inputs: { x: raed } }\n',
-    error: 'nostep.yaml:3:34: steps.a.inputs.x comes from step "raed", which the pipeline does not have; did you mean "read"?',
+    error:
+      'nostep.yaml:3:34: steps.a.inputs.x comes from step "raed", which the pipeline does not have; did you mean "read"?',
   },
   {
     file: "no-output.yaml",
     text: 'steps:\n  read: { run: "true", outputs: [rows] }\n  a: { run: "true", inputs: { x: read.row } }\n',
-    error: 'no-output.yaml:3:34: steps.a.inputs.x comes from output "row" of step read, which does not declare it; did you mean "rows"?',
+    error:
+      'no-output.yaml:3:34: steps.a.inputs.x comes from output "row" of step read, which does not declare it; did you mean "rows"?',
   },
   {
     file: "missing-module.yaml",
     text: "steps:\n  a: { uses: ./steps/nothere.ts }\n",
-    error: "missing-module.yaml:2:14: steps.a.uses names ./steps/nothere.ts, but there is no file steps/nothere.ts",
+    error:
+      "missing-module.yaml:2:14: steps.a.uses names ./steps/nothere.ts, but there is no file steps/nothere.ts",
   },
   {
     file: "missing-export.yaml",
     text: "steps:\n  a: { uses: ./steps/ok.ts#nope }\n",
-    error: 'missing-export.yaml:2:14: steps.a.uses names export "nope" of ./steps/ok.ts, which exports default',
+    error:
+      'missing-export.yaml:2:14: steps.a.uses names export "nope" of ./steps/ok.ts, which exports default',
   },
   {
     file: "no-default.yaml",
     text: "steps:\n  a: { uses: ./steps/named.ts }\n",
-    error: 'no-default.yaml:2:14: steps.a.uses names export "default" of ./steps/named.ts, which exports x',
+    error:
+      'no-default.yaml:2:14: steps.a.uses names export "default" of ./steps/named.ts, which exports x',
   },
   {
     file: "syntax-step.yaml",
@@ -136,25 +152,56 @@ export const BAD_FILES: readonly BadFile[] = [
   {
     file: "missing-import.yaml",
     text: "steps:\n  a: { uses: ./steps/imp.ts }\n",
-    error: 'steps/imp.ts:1:15: Could not resolve "./nothere2.ts" (in the code of steps.a.uses in missing-import.yaml)',
+    error:
+      'steps/imp.ts:1:15: Could not resolve "./nothere2.ts" (in the code of steps.a.uses in missing-import.yaml)',
   },
   {
     file: "both.yaml",
     text: 'steps:\n  a: { run: "true", uses: ./steps/ok.ts }\n',
-    error: "both.yaml:2:8: steps.a.run stands beside uses: a step is either a module or a shell text",
+    error:
+      "both.yaml:2:8: steps.a.run stands beside uses: a step is either a module or a shell text",
   },
   {
     file: "neither.yaml",
     text: "steps:\n  a: { params: {} }\n",
     error: "neither.yaml:2:3: steps.a needs either uses (a module) or run (a shell text)",
   },
-  { file: "empty.yaml", text: "", error: "empty.yaml:1:1: is empty; a pipeline needs at least steps" },
-  { file: "only-comment.yaml", text: "# hi\n", error: "only-comment.yaml:1:1: is empty; a pipeline needs at least steps" },
-  { file: "nosteps.yaml", text: "description: x\n", error: "nosteps.yaml:1:1: has no steps: name at least one under steps:" },
-  { file: "steps-list.yaml", text: 'steps:\n  - run: "true"\n', error: "steps-list.yaml:1:1: steps must be a map of keys and values, not a list" },
-  { file: "steps-null.yaml", text: "steps:\n", error: "steps-null.yaml:1:7: steps is empty; it must be a map of keys and values" },
-  { file: "scalar.yaml", text: "hello\n", error: "scalar.yaml:1:1: must hold a map of keys and values, such as name:, schedule: and steps:" },
-  { file: "list.yaml", text: "- a\n- b\n", error: "list.yaml:1:1: must hold a map of keys and values, such as name:, schedule: and steps:" },
+  {
+    file: "empty.yaml",
+    text: "",
+    error: "empty.yaml:1:1: is empty; a pipeline needs at least steps",
+  },
+  {
+    file: "only-comment.yaml",
+    text: "# hi\n",
+    error: "only-comment.yaml:1:1: is empty; a pipeline needs at least steps",
+  },
+  {
+    file: "nosteps.yaml",
+    text: "description: x\n",
+    error: "nosteps.yaml:1:1: has no steps: name at least one under steps:",
+  },
+  {
+    file: "steps-list.yaml",
+    text: 'steps:\n  - run: "true"\n',
+    error: "steps-list.yaml:1:1: steps must be a map of keys and values, not a list",
+  },
+  {
+    file: "steps-null.yaml",
+    text: "steps:\n",
+    error: "steps-null.yaml:1:7: steps is empty; it must be a map of keys and values",
+  },
+  {
+    file: "scalar.yaml",
+    text: "hello\n",
+    error:
+      "scalar.yaml:1:1: must hold a map of keys and values, such as name:, schedule: and steps:",
+  },
+  {
+    file: "list.yaml",
+    text: "- a\n- b\n",
+    error: "list.yaml:1:1: must hold a map of keys and values, such as name:, schedule: and steps:",
+  },
   {
     file: "multi.yaml",
     text: 'steps:\n  a: { run: "true" }\n---\nsteps:\n  a: { run: "true" }\n',
@@ -163,17 +210,20 @@ export const BAD_FILES: readonly BadFile[] = [
   {
     file: "tabs.yaml",
     text: 'steps:\n\ta: { run: "true" }\n',
-    error: "tabs.yaml:2:1: Tabs are not allowed as indentation (YAML is indented with blanks, never tabs)",
+    error:
+      "tabs.yaml:2:1: Tabs are not allowed as indentation (YAML is indented with blanks, never tabs)",
   },
   {
     file: "unquoted.yaml",
     text: 'schedule:\n  cron: * * * * *\nsteps:\n  a: { run: "true" }\n',
-    error: 'unquoted.yaml:2:9: a text that starts with * must be quoted: write "* * * * *" (Alias cannot be an empty string)',
+    error:
+      'unquoted.yaml:2:9: a text that starts with * must be quoted: write "* * * * *" (Alias cannot be an empty string)',
   },
   {
     file: "unquoted2.yaml",
     text: 'schedule: { cron: */5 * * * * }\nsteps:\n  a: { run: "true" }\n',
-    error: 'unquoted2.yaml:1:23: a text that starts with * must be quoted: write "*/5 * * * *" (Unexpected alias at node end)',
+    error:
+      'unquoted2.yaml:1:23: a text that starts with * must be quoted: write "*/5 * * * *" (Unexpected alias at node end)',
   },
   {
     file: "dupkey.yaml",
@@ -188,7 +238,8 @@ export const BAD_FILES: readonly BadFile[] = [
   {
     file: "tag.yaml",
     text: 'description: !!js/function "x"\nsteps:\n  a: { run: "true" }\n',
-    error: "tag.yaml:1:14: has a tag (!) that is not known here: Unresolved tag: tag:yaml.org,2002:js/function",
+    error:
+      "tag.yaml:1:14: has a tag (!) that is not known here: Unresolved tag: tag:yaml.org,2002:js/function",
   },
   {
     file: "tag2.yaml",
@@ -210,7 +261,11 @@ export const BAD_FILES: readonly BadFile[] = [
     text: 'params: { __proto__: { x: 1 } }\nsteps:\n  a: { run: "true" }\n',
     error: 'proto2.yaml:1:11: has the key "__proto__", which is refused',
   },
-  { file: "proto3.yaml", text: 'steps:\n  __proto__: { run: "true" }\n', error: 'proto3.yaml:2:3: has the key "__proto__", which is refused' },
+  {
+    file: "proto3.yaml",
+    text: 'steps:\n  __proto__: { run: "true" }\n',
+    error: 'proto3.yaml:2:3: has the key "__proto__", which is refused',
+  },
   {
     file: "ctor.yaml",
     text: 'constructor: 1\nsteps:\n  a: { run: "true" }\n',
@@ -219,7 +274,8 @@ export const BAD_FILES: readonly BadFile[] = [
   {
     file: "unclosed.yaml",
     text: 'steps: { a: { run: "true" }\n',
-    error: "unclosed.yaml:2:1: is not valid YAML: Flow map in block collection must be sufficiently indented and end with a }",
+    error:
+      "unclosed.yaml:2:1: is not valid YAML: Flow map in block collection must be sufficiently indented and end with a }",
   },
   {
     file: "unclosed-q.yaml",
@@ -229,37 +285,44 @@ export const BAD_FILES: readonly BadFile[] = [
   {
     file: "badname.yaml",
     text: 'name: "Bad Name"\nsteps:\n  a: { run: "true" }\n',
-    error: "badname.yaml:1:7: name must be 1 to 64 lower-case letters, digits, - and _, and begin with a letter or a digit",
+    error:
+      "badname.yaml:1:7: name must be 1 to 64 lower-case letters, digits, - and _, and begin with a letter or a digit",
   },
   {
     file: "badname2.yaml",
     text: 'name: ../x\nsteps:\n  a: { run: "true" }\n',
-    error: "badname2.yaml:1:7: name must be 1 to 64 lower-case letters, digits, - and _, and begin with a letter or a digit",
+    error:
+      "badname2.yaml:1:7: name must be 1 to 64 lower-case letters, digits, - and _, and begin with a letter or a digit",
   },
   {
     file: "step-name.yaml",
     text: 'steps:\n  "a b": { run: "true" }\n',
-    error: "step-name.yaml:2:3: steps.a b is a name that must be 1 to 64 letters, digits, - and _, and begin with a letter or _",
+    error:
+      "step-name.yaml:2:3: steps.a b is a name that must be 1 to 64 letters, digits, - and _, and begin with a letter or _",
   },
   {
     file: "step-name2.yaml",
     text: 'steps:\n  "../x": { run: "true" }\n',
-    error: "step-name2.yaml:2:3: steps.../x is a name that must be 1 to 64 letters, digits, - and _, and begin with a letter or _",
+    error:
+      "step-name2.yaml:2:3: steps.../x is a name that must be 1 to 64 letters, digits, - and _, and begin with a letter or _",
   },
   {
     file: "overlap.yaml",
     text: 'overlap: skipp\nsteps:\n  a: { run: "true" }\n',
-    error: 'overlap.yaml:1:10: overlap must be one of skip, queue, queue_all, cancel, terminate, allow, not "skipp"; did you mean "skip"?',
+    error:
+      'overlap.yaml:1:10: overlap must be one of skip, queue, queue_all, cancel, terminate, allow, not "skipp"; did you mean "skip"?',
   },
   {
     file: "overlap2.yaml",
     text: 'overlap: 5\nsteps:\n  a: { run: "true" }\n',
-    error: "overlap2.yaml:1:10: overlap must be one of skip, queue, queue_all, cancel, terminate, allow, not 5",
+    error:
+      "overlap2.yaml:1:10: overlap must be one of skip, queue, queue_all, cancel, terminate, allow, not 5",
   },
   {
     file: "mode.yaml",
     text: 'executionMode: fail_fst\nsteps:\n  a: { run: "true" }\n',
-    error: 'mode.yaml:1:16: executionMode must be one of continue_on_failure, stop_on_failure, fail_fast, not "fail_fst"; did you mean "fail_fast"?',
+    error:
+      'mode.yaml:1:16: executionMode must be one of continue_on_failure, stop_on_failure, fail_fast, not "fail_fst"; did you mean "fail_fast"?',
   },
   {
     file: "maxactive.yaml",
@@ -279,12 +342,14 @@ export const BAD_FILES: readonly BadFile[] = [
   {
     file: "timeout.yaml",
     text: 'timeout: 5 parsecs\nsteps:\n  a: { run: "true" }\n',
-    error: 'timeout.yaml:1:10: timeout must be a duration such as "5s", "1h30m" or "7d" (a bare number counts seconds)',
+    error:
+      'timeout.yaml:1:10: timeout must be a duration such as "5s", "1h30m" or "7d" (a bare number counts seconds)',
   },
   {
     file: "timeout2.yaml",
     text: 'timeout: -5\nsteps:\n  a: { run: "true" }\n',
-    error: 'timeout2.yaml:1:10: timeout must be a duration such as "5s", "1h30m" or "7d" (a bare number counts seconds)',
+    error:
+      'timeout2.yaml:1:10: timeout must be a duration such as "5s", "1h30m" or "7d" (a bare number counts seconds)',
   },
   {
     file: "timeout3.yaml",
@@ -299,7 +364,8 @@ export const BAD_FILES: readonly BadFile[] = [
   {
     file: "interval2.yaml",
     text: 'schedule: { intervalSeconds: 60 }\nsteps:\n  a: { run: "true" }\n',
-    error: "interval2.yaml:1:30: schedule.intervalSeconds needs a startTime from which the interval is counted",
+    error:
+      "interval2.yaml:1:30: schedule.intervalSeconds needs a startTime from which the interval is counted",
   },
   {
     file: "interval3.yaml",
@@ -309,22 +375,26 @@ export const BAD_FILES: readonly BadFile[] = [
   {
     file: "once.yaml",
     text: 'schedule: { runOnceAt: yesterday }\nsteps:\n  a: { run: "true" }\n',
-    error: 'once.yaml:1:24: schedule.runOnceAt must be a time such as "2026-12-01T02:30:00" or "2026-12-01T02:30:00Z", not "yesterday"',
+    error:
+      'once.yaml:1:24: schedule.runOnceAt must be a time such as "2026-12-01T02:30:00" or "2026-12-01T02:30:00Z", not "yesterday"',
   },
   {
     file: "start-end.yaml",
     text: 'schedule: { cron: "* * * * *", startTime: 2027-01-01T00:00:00Z, endTime: 2026-01-01T00:00:00Z }\nsteps:\n  a: { run: "true" }\n',
-    error: "start-end.yaml:1:74: schedule.endTime lies before startTime, so that the schedule never fires",
+    error:
+      "start-end.yaml:1:74: schedule.endTime lies before startTime, so that the schedule never fires",
   },
   {
     file: "noschedkind.yaml",
     text: 'schedule: { timezone: UTC }\nsteps:\n  a: { run: "true" }\n',
-    error: "noschedkind.yaml:1:1: schedule is empty: it needs cron, or intervalSeconds with startTime, or runOnceAt",
+    error:
+      "noschedkind.yaml:1:1: schedule is empty: it needs cron, or intervalSeconds with startTime, or runOnceAt",
   },
   {
     file: "cronstr.yaml",
     text: 'schedule: "* * * * *"\nsteps:\n  a: { run: "true" }\n',
-    error: 'cronstr.yaml:1:11: schedule must be a map of keys and values or a list, not "* * * * *"',
+    error:
+      'cronstr.yaml:1:11: schedule must be a map of keys and values or a list, not "* * * * *"',
   },
   {
     file: "catchup.yaml",
@@ -339,7 +409,8 @@ export const BAD_FILES: readonly BadFile[] = [
   {
     file: "param-ref.yaml",
     text: 'steps:\n  a: { run: "true", params: { x: "${params.nope}" } }\n',
-    error: 'param-ref.yaml:2:34: steps.a.params.x refers to ${params.nope}, but the pipeline has no param "nope"',
+    error:
+      'param-ref.yaml:2:34: steps.a.params.x refers to ${params.nope}, but the pipeline has no param "nope"',
   },
   {
     file: "param-ref2.yaml",
@@ -350,14 +421,20 @@ export const BAD_FILES: readonly BadFile[] = [
   {
     file: "env.yaml",
     text: 'env: { "A B": 1 }\nsteps:\n  a: { run: "true" }\n',
-    error: "env.yaml:1:8: env.A B is a name that must be an environment variable's name: letters, digits and _, not beginning with a digit",
+    error:
+      "env.yaml:1:8: env.A B is a name that must be an environment variable's name: letters, digits and _, not beginning with a digit",
   },
   {
     file: "env2.yaml",
     text: 'env: { A: [1] }\nsteps:\n  a: { run: "true" }\n',
-    error: "env2.yaml:1:8: env.A must be text, a number, true or false or a map of keys and values, not a list",
+    error:
+      "env2.yaml:1:8: env.A must be text, a number, true or false or a map of keys and values, not a list",
   },
-  { file: "env3.yaml", text: 'env: 5\nsteps:\n  a: { run: "true" }\n', error: "env3.yaml:1:6: env must be a map of keys and values, not 5" },
+  {
+    file: "env3.yaml",
+    text: 'env: 5\nsteps:\n  a: { run: "true" }\n',
+    error: "env3.yaml:1:6: env must be a map of keys and values, not 5",
+  },
   {
     file: "hooks.yaml",
     text: 'hooks: { onSucces: ./steps/ok.ts }\nsteps:\n  a: { run: "true" }\n',
@@ -366,20 +443,30 @@ export const BAD_FILES: readonly BadFile[] = [
   {
     file: "hooks2.yaml",
     text: 'hooks: { onSuccess: ./steps/nothere.ts }\nsteps:\n  a: { run: "true" }\n',
-    error: "hooks2.yaml:1:21: hooks.onSuccess names ./steps/nothere.ts, but there is no file steps/nothere.ts",
+    error:
+      "hooks2.yaml:1:21: hooks.onSuccess names ./steps/nothere.ts, but there is no file steps/nothere.ts",
   },
   {
     file: "orch.yaml",
     text: 'orchestrator: nope\nsteps:\n  a: { run: "true" }\n',
-    error: 'orch.yaml:1:15: orchestrator names "nope", which is neither a flavor of orchd.yaml (local) nor a module\'s path (./my-orchestrator.ts)',
+    error:
+      'orch.yaml:1:15: orchestrator names "nope", which is neither a flavor of orchd.yaml (local) nor a module\'s path (./my-orchestrator.ts)',
   },
   {
     file: "orch2.yaml",
     text: 'orchestrator: { uses: ./nope.ts }\nsteps:\n  a: { run: "true" }\n',
     error: "orch2.yaml:1:23: orchestrator.uses names ./nope.ts, but there is no file nope.ts",
   },
-  { file: "tags.yaml", text: 'tags: ops\nsteps:\n  a: { run: "true" }\n', error: 'tags.yaml:1:7: tags must be a list, not "ops"' },
-  { file: "tags2.yaml", text: 'tags: [1]\nsteps:\n  a: { run: "true" }\n', error: "tags2.yaml:1:8: tags[0] must be text, not 1; put it in quotes" },
+  {
+    file: "tags.yaml",
+    text: 'tags: ops\nsteps:\n  a: { run: "true" }\n',
+    error: 'tags.yaml:1:7: tags must be a list, not "ops"',
+  },
+  {
+    file: "tags2.yaml",
+    text: 'tags: [1]\nsteps:\n  a: { run: "true" }\n',
+    error: "tags2.yaml:1:8: tags[0] must be text, not 1; put it in quotes",
+  },
   {
     file: "when.yaml",
     text: 'steps:\n  a: { run: "true", when: "params.x ==" }\n',
@@ -390,10 +477,26 @@ export const BAD_FILES: readonly BadFile[] = [
     text: 'retry: { maxRetries: -1 }\nsteps:\n  a: { run: "true" }\n',
     error: "retry.yaml:1:22: retry.maxRetries must be at least 1, not -1",
   },
-  { file: "run-num.yaml", text: "steps:\n  a: { run: 5 }\n", error: "run-num.yaml:2:13: steps.a.run must be text, not 5; put it in quotes" },
-  { file: "run-empty.yaml", text: 'steps:\n  a: { run: "" }\n', error: "run-empty.yaml:2:13: steps.a.run must not be empty" },
-  { file: "step-str.yaml", text: 'steps:\n  a: "true"\n', error: 'step-str.yaml:2:6: steps.a must be a map of keys and values, not "true"' },
-  { file: "step-null.yaml", text: "steps:\n  a:\n", error: "step-null.yaml:2:5: steps.a is empty; it must be a map of keys and values" },
+  {
+    file: "run-num.yaml",
+    text: "steps:\n  a: { run: 5 }\n",
+    error: "run-num.yaml:2:13: steps.a.run must be text, not 5; put it in quotes",
+  },
+  {
+    file: "run-empty.yaml",
+    text: 'steps:\n  a: { run: "" }\n',
+    error: "run-empty.yaml:2:13: steps.a.run must not be empty",
+  },
+  {
+    file: "step-str.yaml",
+    text: 'steps:\n  a: "true"\n',
+    error: 'step-str.yaml:2:6: steps.a must be a map of keys and values, not "true"',
+  },
+  {
+    file: "step-null.yaml",
+    text: "steps:\n  a:\n",
+    error: "step-null.yaml:2:5: steps.a is empty; it must be a map of keys and values",
+  },
   {
     file: "uses-abs.yaml",
     text: "steps:\n  a: { uses: /etc/passwd }\n",
@@ -412,19 +515,29 @@ export const BAD_FILES: readonly BadFile[] = [
   {
     file: "conc.yaml",
     text: 'concurrency: nope\nsteps:\n  a: { run: "true" }\n',
-    error: 'conc.yaml:1:14: concurrency names group "nope", which orchd.yaml does not have under concurrency:',
+    error:
+      'conc.yaml:1:14: concurrency names group "nope", which orchd.yaml does not have under concurrency:',
   },
   {
     file: "numkey.yaml",
     text: '5: x\nsteps:\n  a: { run: "true" }\n',
     error: "numkey.yaml:1:1: 5 is not known here; known are name, description, …",
   },
-  { file: "nullkey.yaml", text: '~: x\nsteps:\n  a: { run: "true" }\n', error: "nullkey.yaml:1:1: has a key that is not text" },
-  { file: "cmplxkey.yaml", text: '? [a, b]\n: x\nsteps:\n  a: { run: "true" }\n', error: "cmplxkey.yaml:1:3: has a key that is not text" },
+  {
+    file: "nullkey.yaml",
+    text: '~: x\nsteps:\n  a: { run: "true" }\n',
+    error: "nullkey.yaml:1:1: has a key that is not text",
+  },
+  {
+    file: "cmplxkey.yaml",
+    text: '? [a, b]\n: x\nsteps:\n  a: { run: "true" }\n',
+    error: "cmplxkey.yaml:1:3: has a key that is not text",
+  },
   {
     file: "schedname.yaml",
     text: 'schedule:\n  - { cron: "* * * * *", params: { x: 1 } }\nsteps:\n  a: { run: "true" }\n',
-    error: "schedname.yaml:2:5: schedule[0] has params of its own and therefore needs a name, by which its slots are told from others",
+    error:
+      "schedname.yaml:2:5: schedule[0] has params of its own and therefore needs a name, by which its slots are told from others",
   },
   {
     file: "schedname2.yaml",
@@ -446,12 +559,22 @@ export const BAD_FILES: readonly BadFile[] = [
     text: '{"name":"q1","name":"q2","steps":{"a":{"run":"true"}}}',
     error: 'dupjson.json:1:14: has the key "name" twice in one map; only one of them could count',
   },
-  { file: "emptyjson.json", text: "", error: "emptyjson.json:1:1: is empty; a pipeline needs at least steps" },
-  { file: "nulljson.json", text: "null", error: "nulljson.json:1:1: must hold a map of keys and values, such as name:, schedule: and steps:" },
+  {
+    file: "emptyjson.json",
+    text: "",
+    error: "emptyjson.json:1:1: is empty; a pipeline needs at least steps",
+  },
+  {
+    file: "nulljson.json",
+    text: "null",
+    error:
+      "nulljson.json:1:1: must hold a map of keys and values, such as name:, schedule: and steps:",
+  },
   {
     file: "commentjson.json",
     text: '// hi\n{"steps":{"a":{"run":"true"}}}',
-    error: 'commentjson.json:1:1: is not valid JSON: Unexpected token \'/\', "// hi {"st"... is not valid JSON',
+    error:
+      'commentjson.json:1:1: is not valid JSON: Unexpected token \'/\', "// hi {"st"... is not valid JSON',
   },
   {
     file: "protojson.json",
@@ -483,7 +606,11 @@ export const BAD_FILES: readonly BadFile[] = [
     text: 'import "./steps/throws.ts";\nexport default 1;\n',
     error: "steps/throws.ts:3:7: could not be loaded: from within",
   },
-  { file: "throws-null.ts", text: "throw null;\nexport default 1;\n", error: "throws-null.ts: could not be loaded: null" },
+  {
+    file: "throws-null.ts",
+    text: "throw null;\nexport default 1;\n",
+    error: "throws-null.ts: could not be loaded: null",
+  },
   {
     file: "no-default-export.ts",
     text: "export const a = 1;\n",
@@ -498,21 +625,43 @@ export const BAD_FILES: readonly BadFile[] = [
   {
     file: "exits.ts",
     text: "process.exit(3);\nexport default 5;\n",
-    error: "exits.ts: could not be evaluated: WorkerExit: the load function ended its own thread (process.exit(3)): return or throw instead",
+    error:
+      "exits.ts: could not be evaluated: WorkerExit: the load function ended its own thread (process.exit(3)): return or throw instead",
   },
   {
     file: "code-cycle.ts",
     text: 'import { pipeline, step } from "orchd";\nexport const a = step(async () => 1);\nexport const b = step(async () => 1);\nexport default pipeline({ steps: { a: { uses: a, inputs: { x: "b" } }, b: { uses: b, inputs: { x: "a" } } } });\n',
-    error: "code-cycle.ts:4:60: steps.a.inputs.x closes a cycle, so that none of these steps could ever start: a needs b needs a",
+    error:
+      "code-cycle.ts:4:60: steps.a.inputs.x closes a cycle, so that none of these steps could ever start: a needs b needs a",
   },
   {
     file: "code-import.ts",
     text: 'import x from "./steps/nothere.ts";\nexport default x;\n',
     error: 'code-import.ts:1:15: Could not resolve "./steps/nothere.ts"',
   },
-  { file: "deep.yaml", text: `params: { x: ${"[".repeat(100)}${"]".repeat(100)} }\n${STEP}`, error: "deep.yaml:1:76: is nested more than 64 deep" },
-  { file: "deeper.yaml", text: `params: { x: ${"[".repeat(20_000)} }\n${STEP}`, error: "deeper.yaml:1:76: is nested more than 64 deep" },
-  { file: "bomb.yaml", text: `params:\n  a: &a [1,1,1,1,1,1,1,1,1]\n${LAUGHS}${STEP}`, error: "bomb.yaml:11:34: repeats itself through aliases …" },
-  { file: "long-name.yaml", text: `name: ${"a".repeat(65)}\n${STEP}`, error: "long-name.yaml:1:7: name must be 1 to 64 lower-case letters, …" },
-  { file: "large.yaml", text: `# ${"x".repeat(1_048_576)}\n${STEP}`, error: "large.yaml: is larger than 1 MiB" },
+  {
+    file: "deep.yaml",
+    text: `params: { x: ${"[".repeat(100)}${"]".repeat(100)} }\n${STEP}`,
+    error: "deep.yaml:1:76: is nested more than 64 deep",
+  },
+  {
+    file: "deeper.yaml",
+    text: `params: { x: ${"[".repeat(20_000)} }\n${STEP}`,
+    error: "deeper.yaml:1:76: is nested more than 64 deep",
+  },
+  {
+    file: "bomb.yaml",
+    text: `params:\n  a: &a [1,1,1,1,1,1,1,1,1]\n${LAUGHS}${STEP}`,
+    error: "bomb.yaml:11:34: repeats itself through aliases …",
+  },
+  {
+    file: "long-name.yaml",
+    text: `name: ${"a".repeat(65)}\n${STEP}`,
+    error: "long-name.yaml:1:7: name must be 1 to 64 lower-case letters, …",
+  },
+  {
+    file: "large.yaml",
+    text: `# ${"x".repeat(1_048_576)}\n${STEP}`,
+    error: "large.yaml: is larger than 1 MiB",
+  },
 ];

@@ -1,4 +1,7 @@
-/** Bad pipeline files: one clear sentence each, the same on the command line and in the ledger, and the last good version stays in force. */
+/**
+ * Bad pipeline files: one clear sentence each, the same on the command line and in the ledger, and
+ * the last good version stays in force.
+ */
 import { chmodSync, chownSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
@@ -10,33 +13,73 @@ import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 import { BAD_FILES, MODULES } from "./bad-files.ts";
 
 const GOOD = 'schedule: { cron: "0 0 1 1 *" }\nsteps: { only: { run: "true" } }\n';
-const CODE = 'import { pipeline } from "orchd";\nexport default pipeline({ schedule: { cron: "0 0 1 1 *" }, steps: { only: { run: "true" } } });\n';
+const CODE =
+  'import { pipeline } from "orchd";\nexport default pipeline({ schedule: { cron: "0 0 1 1 *" }, steps: { only: { run: "true" } } });\n';
 
 /** Files that are bad for what they are, not for what they say. */
-const UNSAFE: Readonly<Record<string, { readonly make: (path: string) => void; readonly error: string; readonly asRoot?: true }>> = {
-  "group.yaml": { make: (path) => chmodSync(path, 0o664), error: "may be written by its group (mode 664): run chmod go-w " },
-  "world.yaml": { make: (path) => chmodSync(path, 0o646), error: "may be written by everybody (mode 646): run chmod go-w " },
+const UNSAFE: Readonly<
+  Record<
+    string,
+    { readonly make: (path: string) => void; readonly error: string; readonly asRoot?: true }
+  >
+> = {
+  "group.yaml": {
+    make: (path) => chmodSync(path, 0o664),
+    error: "may be written by its group (mode 664): run chmod go-w ",
+  },
+  "world.yaml": {
+    make: (path) => chmodSync(path, 0o646),
+    error: "may be written by everybody (mode 646): run chmod go-w ",
+  },
   "other.yaml": {
     make: (path) => chownSync(path, 4242, 4242),
     error: "belongs to user 4242, neither to root nor to the user that orchd runs as",
     asRoot: true,
   },
-  "fifo.yaml": { make: (path) => execFileSync("mkfifo", [path]), error: "is a FIFO, not a regular file" },
+  "fifo.yaml": {
+    make: (path) => execFileSync("mkfifo", [path]),
+    error: "is a FIFO, not a regular file",
+  },
   "folder.yaml": { make: (path) => mkdirSync(path), error: "is a folder, not a regular file" },
-  "device.yaml": { make: (path) => symlinkSync("/dev/zero", path), error: "is a link that leaves the folder: it leads to /dev/zero" },
-  "outside.yaml": { make: (path) => symlinkSync("/etc/passwd", path), error: "is a link that leaves the folder: it leads to /etc/passwd" },
-  "dangling.yaml": { make: (path) => symlinkSync("nothing.yaml", path), error: "is a link to a file that does not exist" },
-  "circle.yaml": { make: (path) => symlinkSync("circle.yaml", path), error: "is a link that leads in a circle" },
+  "device.yaml": {
+    make: (path) => symlinkSync("/dev/zero", path),
+    error: "is a link that leaves the folder: it leads to /dev/zero",
+  },
+  "outside.yaml": {
+    make: (path) => symlinkSync("/etc/passwd", path),
+    error: "is a link that leaves the folder: it leads to /etc/passwd",
+  },
+  "dangling.yaml": {
+    make: (path) => symlinkSync("nothing.yaml", path),
+    error: "is a link to a file that does not exist",
+  },
+  "circle.yaml": {
+    make: (path) => symlinkSync("circle.yaml", path),
+    error: "is a link that leads in a circle",
+  },
 };
-const REPLACED = new Set(["fifo.yaml", "folder.yaml", "device.yaml", "outside.yaml", "dangling.yaml", "circle.yaml"]);
+const REPLACED = new Set([
+  "fifo.yaml",
+  "folder.yaml",
+  "device.yaml",
+  "outside.yaml",
+  "dangling.yaml",
+  "circle.yaml",
+]);
 
 const nameOf = (file: string): string => file.replace(/\.[a-z]+$/, "");
 const goodText = (file: string): string =>
-  file.endsWith(".ts") ? CODE : file.endsWith(".json") ? '{"schedule":{"cron":"0 0 1 1 *"},"steps":{"only":{"run":"true"}}}' : GOOD;
+  file.endsWith(".ts")
+    ? CODE
+    : file.endsWith(".json")
+      ? '{"schedule":{"cron":"0 0 1 1 *"},"steps":{"only":{"run":"true"}}}'
+      : GOOD;
 
 /** A root in which every file is good. */
 function goodRoot(files: readonly string[]): TempRoot {
-  const root = tempRoot(Object.fromEntries(files.map((file) => [`schedules/${file}`, goodText(file)])));
+  const root = tempRoot(
+    Object.fromEntries(files.map((file) => [`schedules/${file}`, goodText(file)])),
+  );
   root.linkPackages();
   for (const [name, text] of Object.entries(MODULES)) root.write(`schedules/steps/${name}`, text);
   return root;
@@ -46,96 +89,144 @@ function fits(said: string, expected: string): boolean {
   return expected.endsWith("…") ? said.startsWith(expected.slice(0, -1)) : said === expected;
 }
 
-it("each mistake gets one sentence, on the command line and in the ledger, and what was in force stays so", { timeout: 120_000 }, async () => {
-  const root = goodRoot(BAD_FILES.map(({ file }) => file));
-  const ledger = (file: string): string => join(root.runs, nameOf(file), "pipeline.jsonl");
-  const daemon = await startDaemon({ root: root.root });
-  for (const { file } of BAD_FILES) expect([file, linesOf(ledger(file))[0]?.type]).toEqual([file, "pipeline.loaded"]);
+it(
+  "each mistake gets one sentence, on the command line and in the ledger, and what was in force stays so",
+  { timeout: 120_000 },
+  async () => {
+    const root = goodRoot(BAD_FILES.map(({ file }) => file));
+    const ledger = (file: string): string => join(root.runs, nameOf(file), "pipeline.jsonl");
+    const daemon = await startDaemon({ root: root.root });
+    for (const { file } of BAD_FILES)
+      expect([file, linesOf(ledger(file))[0]?.type]).toEqual([file, "pipeline.loaded"]);
 
-  for (const { file, text } of BAD_FILES) root.write(`schedules/${file}`, text);
-  const wrong: string[] = [];
-  for (const { file, error } of BAD_FILES) {
-    const { errors } = (await awaitLine(ledger(file), ({ type }) => type === "pipeline.invalid", 60_000)) as unknown as { errors: string[] };
-    const said = errors.map((one) => one.replaceAll(`${root.schedules}/`, ""));
-    if (said.length !== 1 || !fits(said[0]!, error) || /\n|\n? {2}at /.test(said[0]!)) wrong.push(`${file}: ${said.join(" || ")}`);
-  }
-  reached(35, "mistakes told in one sentence by a live daemon", BAD_FILES.length - wrong.length, BAD_FILES.length);
-  expect(wrong).toEqual([]);
-
-  const checked = await orchd(root.root, "validate", "--json", { deadlineMs: 60_000 });
-  expect(checked.status).toBe(2);
-  const checks = checked.json<{ file: string; valid: boolean; errors: string[] }[]>();
-  for (const { file, error } of BAD_FILES) {
-    const { valid, errors } = checks.find((one) => one.file === join(root.schedules, file))!;
-    const said = errors.map((one) => one.replaceAll(`${root.schedules}/`, ""));
-    expect({ file, valid, said: said.length === 1 && fits(said[0]!, error) ? "as expected" : said }).toEqual({
-      file,
-      valid: false,
-      said: "as expected",
-    });
-  }
-
-  const { pipelines } = (await orchd(root.root, "status", "--json")).json<{
-    pipelines: { name: string; valid: boolean; errors: string[]; nextFire: string | null }[];
-  }>();
-  for (const { file } of BAD_FILES) {
-    const { valid, errors, nextFire } = pipelines.find(({ name }) => name === nameOf(file))!;
-    expect({ file, valid, errors: errors.length, fires: nextFire !== null }).toEqual({ file, valid: false, errors: 1, fires: true });
-  }
-
-  // And back: the good text is in force again, and nothing is said against it.
-  for (const { file } of BAD_FILES) root.write(`schedules/${file}`, goodText(file));
-  for (const { file } of BAD_FILES) {
-    await awaitSight(
-      root.runs,
-      () => (linesOf(ledger(file)).findLast(({ type }) => type !== "pipeline.checkpoint")?.type === "pipeline.loaded" ? true : undefined),
-      file,
-      60_000,
+    for (const { file, text } of BAD_FILES) root.write(`schedules/${file}`, text);
+    const wrong: string[] = [];
+    for (const { file, error } of BAD_FILES) {
+      const { errors } = (await awaitLine(
+        ledger(file),
+        ({ type }) => type === "pipeline.invalid",
+        60_000,
+      )) as unknown as { errors: string[] };
+      const said = errors.map((one) => one.replaceAll(`${root.schedules}/`, ""));
+      if (said.length !== 1 || !fits(said[0]!, error) || /\n|\n? {2}at /.test(said[0]!))
+        wrong.push(`${file}: ${said.join(" || ")}`);
+    }
+    reached(
+      35,
+      "mistakes told in one sentence by a live daemon",
+      BAD_FILES.length - wrong.length,
+      BAD_FILES.length,
     );
-  }
-  expect(await daemon.end()).toEqual({ status: 0, signal: null });
-});
+    expect(wrong).toEqual([]);
 
-it("a file that is not safe to run is refused with what to do, and what was in force stays so", { timeout: 60_000 }, async () => {
-  const files = Object.entries(UNSAFE).filter(([, { asRoot }]) => asRoot !== true || process.getuid?.() === 0);
-  const root = goodRoot(files.map(([file]) => file));
-  const daemon = await startDaemon({ root: root.root });
-  for (const [file, { make }] of files) {
-    const path = join(root.schedules, file);
-    if (REPLACED.has(file)) rmSync(path);
-    make(path);
-  }
-  for (const [file, { error }] of files) {
-    const line = await awaitLine(join(root.runs, nameOf(file), "pipeline.jsonl"), ({ type }) => type === "pipeline.invalid", 30_000);
-    expect((line["errors"] as string[])[0]).toContain(`${join(root.schedules, file)}: ${error}`);
-  }
-  const { pipelines } = (await orchd(root.root, "status", "--json")).json<{ pipelines: { name: string; nextFire: string | null }[] }>();
-  expect(pipelines.filter(({ nextFire }) => nextFire === null)).toEqual([]);
-  const checked = await orchd(root.root, "validate");
-  expect(checked.status).toBe(2);
-  expect(checked.stdout.split("\n").filter((line) => line.startsWith("✗"))).toHaveLength(files.length - 1);
-  reached(30, "kinds of unsafe files refused by a live daemon", files.length, files.length);
-  await daemon.end();
-});
+    const checked = await orchd(root.root, "validate", "--json", { deadlineMs: 60_000 });
+    expect(checked.status).toBe(2);
+    const checks = checked.json<{ file: string; valid: boolean; errors: string[] }[]>();
+    for (const { file, error } of BAD_FILES) {
+      const { valid, errors } = checks.find((one) => one.file === join(root.schedules, file))!;
+      const said = errors.map((one) => one.replaceAll(`${root.schedules}/`, ""));
+      expect({
+        file,
+        valid,
+        said: said.length === 1 && fits(said[0]!, error) ? "as expected" : said,
+      }).toEqual({
+        file,
+        valid: false,
+        said: "as expected",
+      });
+    }
 
-it("names that no pipeline has, names that editors make, and subfolders are never read", { timeout: 30_000 }, async () => {
-  const root = tempRoot({ "schedules/good.yaml": GOOD });
-  for (const name of [
-    ".hidden.yaml",
-    "_draft.yaml",
-    "good.yaml~",
-    ".good.yaml.swp",
-    "#good.yaml#",
-    "4913",
-    "good.yaml.bak",
-    "good.yaml.orig",
-    "notes.txt",
-    "good.yaml.tmp",
-  ])
-    writeFileSync(join(root.schedules, name), "not: [a pipeline");
-  root.write("schedules/steps/inner.yaml", "not: [a pipeline");
-  const daemon = await startDaemon({ root: root.root });
-  const { pipelines } = (await orchd(root.root, "status", "--json")).json<{ pipelines: { name: string; valid: boolean }[] }>();
-  expect(pipelines).toMatchObject([{ name: "good", valid: true }]);
-  await daemon.end();
-});
+    const { pipelines } = (await orchd(root.root, "status", "--json")).json<{
+      pipelines: { name: string; valid: boolean; errors: string[]; nextFire: string | null }[];
+    }>();
+    for (const { file } of BAD_FILES) {
+      const { valid, errors, nextFire } = pipelines.find(({ name }) => name === nameOf(file))!;
+      expect({ file, valid, errors: errors.length, fires: nextFire !== null }).toEqual({
+        file,
+        valid: false,
+        errors: 1,
+        fires: true,
+      });
+    }
+
+    // And back: the good text is in force again, and nothing is said against it.
+    for (const { file } of BAD_FILES) root.write(`schedules/${file}`, goodText(file));
+    for (const { file } of BAD_FILES) {
+      await awaitSight(
+        root.runs,
+        () =>
+          linesOf(ledger(file)).findLast(({ type }) => type !== "pipeline.checkpoint")?.type ===
+          "pipeline.loaded"
+            ? true
+            : undefined,
+        file,
+        60_000,
+      );
+    }
+    expect(await daemon.end()).toEqual({ status: 0, signal: null });
+  },
+);
+
+it(
+  "a file that is not safe to run is refused with what to do, and what was in force stays so",
+  { timeout: 60_000 },
+  async () => {
+    const files = Object.entries(UNSAFE).filter(
+      ([, { asRoot }]) => asRoot !== true || process.getuid?.() === 0,
+    );
+    const root = goodRoot(files.map(([file]) => file));
+    const daemon = await startDaemon({ root: root.root });
+    for (const [file, { make }] of files) {
+      const path = join(root.schedules, file);
+      if (REPLACED.has(file)) rmSync(path);
+      make(path);
+    }
+    for (const [file, { error }] of files) {
+      const line = await awaitLine(
+        join(root.runs, nameOf(file), "pipeline.jsonl"),
+        ({ type }) => type === "pipeline.invalid",
+        30_000,
+      );
+      expect((line["errors"] as string[])[0]).toContain(`${join(root.schedules, file)}: ${error}`);
+    }
+    const { pipelines } = (await orchd(root.root, "status", "--json")).json<{
+      pipelines: { name: string; nextFire: string | null }[];
+    }>();
+    expect(pipelines.filter(({ nextFire }) => nextFire === null)).toEqual([]);
+    const checked = await orchd(root.root, "validate");
+    expect(checked.status).toBe(2);
+    expect(checked.stdout.split("\n").filter((line) => line.startsWith("✗"))).toHaveLength(
+      files.length - 1,
+    );
+    reached(30, "kinds of unsafe files refused by a live daemon", files.length, files.length);
+    await daemon.end();
+  },
+);
+
+it(
+  "names that no pipeline has, names that editors make, and subfolders are never read",
+  { timeout: 30_000 },
+  async () => {
+    const root = tempRoot({ "schedules/good.yaml": GOOD });
+    for (const name of [
+      ".hidden.yaml",
+      "_draft.yaml",
+      "good.yaml~",
+      ".good.yaml.swp",
+      "#good.yaml#",
+      "4913",
+      "good.yaml.bak",
+      "good.yaml.orig",
+      "notes.txt",
+      "good.yaml.tmp",
+    ])
+      writeFileSync(join(root.schedules, name), "not: [a pipeline");
+    root.write("schedules/steps/inner.yaml", "not: [a pipeline");
+    const daemon = await startDaemon({ root: root.root });
+    const { pipelines } = (await orchd(root.root, "status", "--json")).json<{
+      pipelines: { name: string; valid: boolean }[];
+    }>();
+    expect(pipelines).toMatchObject([{ name: "good", valid: true }]);
+    await daemon.end();
+  },
+);

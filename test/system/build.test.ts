@@ -1,4 +1,7 @@
-/** A build beside people who use the last one: dist/ is whole all the while, and a daemon goes on running module steps. */
+/**
+ * A build beside people who use the last one: dist/ is whole all the while, and a daemon goes on
+ * running module steps.
+ */
 import { spawn } from "node:child_process";
 import { appendFileSync, cpSync, existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -7,7 +10,16 @@ import { orchd, startDaemon } from "../support/daemon.ts";
 import { runsOf } from "../support/ledgers.ts";
 import { projectRoot, tempRoot, type TempRoot } from "../support/temp-root.ts";
 
-const SOURCES = ["build.mjs", "esbuild.config.mjs", "package.json", "tsconfig.json", "tsconfig.build.json", "daemon", "src", "dist"];
+const SOURCES = [
+  "build.mjs",
+  "esbuild.config.mjs",
+  "package.json",
+  "tsconfig.json",
+  "tsconfig.build.json",
+  "daemon",
+  "src",
+  "dist",
+];
 
 /** The project, built, in a folder that a test may change. */
 function copy(): TempRoot {
@@ -29,51 +41,61 @@ function build(cwd: string): Promise<number | null> {
   return new Promise((resolve, reject) => void child.on("error", reject).on("exit", resolve));
 }
 
-it("every command works while dist/ is built anew, and so do a daemon's module steps before and after", { timeout: 120_000 }, async () => {
-  const { root } = copy();
-  const program = join(root, "dist/bin/orchd.js");
-  const daemon = await startDaemon({ root, program });
-  const runnerOf = async (): Promise<number> => {
-    const { stderr, status } = await orchd(root, "run", "p", "--wait", "--no-cache", { program });
-    expect({ status, stderr }).toMatchObject({ status: 0 });
-    const completed = runsOf(join(root, "runs"), "p")
-      .at(-1)!
-      .lines.find(({ type }) => type === "step.completed")!;
-    return (completed["outputs"] as { result: number }).result;
-  };
-  const first = await runnerOf();
+it(
+  "every command works while dist/ is built anew, and so do a daemon's module steps before and after",
+  { timeout: 120_000 },
+  async () => {
+    const { root } = copy();
+    const program = join(root, "dist/bin/orchd.js");
+    const daemon = await startDaemon({ root, program });
+    const runnerOf = async (): Promise<number> => {
+      const { stderr, status } = await orchd(root, "run", "p", "--wait", "--no-cache", { program });
+      expect({ status, stderr }).toMatchObject({ status: 0 });
+      const completed = runsOf(join(root, "runs"), "p")
+        .at(-1)!
+        .lines.find(({ type }) => type === "step.completed")!;
+      return (completed["outputs"] as { result: number }).result;
+    };
+    const first = await runnerOf();
 
-  // Enough of a change for new names of chunks, and one module less.
-  appendFileSync(join(root, "src/cli/exit.ts"), "\nexport const another = 1;\nprocess.emitWarning.name;\n");
-  const stale = join(root, "dist/src/core/gone.js");
-  cpSync(join(root, "dist/src/core/duration.js"), stale);
-  const built = build(root);
-  let over = false;
-  void built.then(() => (over = true));
-  let answers = 0;
-  while (!over) {
-    const { status, stderr } = await orchd(root, "next", "--json", { program });
-    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
-    answers++;
-  }
-  expect(await built).toBe(0);
-  expect(answers).toBeGreaterThan(0);
-  expect(existsSync(stale)).toBe(false);
-  expect(readdirSync(join(root, "dist"))).toEqual([".files", "bin", "daemon", "src"]);
+    // Enough of a change for new names of chunks, and one module less.
+    appendFileSync(
+      join(root, "src/cli/exit.ts"),
+      "\nexport const another = 1;\nprocess.emitWarning.name;\n",
+    );
+    const stale = join(root, "dist/src/core/gone.js");
+    cpSync(join(root, "dist/src/core/duration.js"), stale);
+    const built = build(root);
+    let over = false;
+    void built.then(() => (over = true));
+    let answers = 0;
+    while (!over) {
+      const { status, stderr } = await orchd(root, "next", "--json", { program });
+      expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+      answers++;
+    }
+    expect(await built).toBe(0);
+    expect(answers).toBeGreaterThan(0);
+    expect(existsSync(stale)).toBe(false);
+    expect(readdirSync(join(root, "dist"))).toEqual([".files", "bin", "daemon", "src"]);
 
-  // The runner that it has, and one that starts from the new build.
-  expect(await runnerOf()).toBe(first);
-  process.kill(first, "SIGKILL");
-  expect(await runnerOf()).not.toBe(first);
-  expect(await daemon.end()).toEqual({ status: 0, signal: null });
-});
+    // The runner that it has, and one that starts from the new build.
+    expect(await runnerOf()).toBe(first);
+    process.kill(first, "SIGKILL");
+    expect(await runnerOf()).not.toBe(first);
+    expect(await daemon.end()).toEqual({ status: 0, signal: null });
+  },
+);
 
 it("a build that fails leaves dist/ as it was", { timeout: 60_000 }, async () => {
   const { root } = copy();
   appendFileSync(join(root, "tsconfig.build.json"), "{");
-  const files = (): string[] => readdirSync(join(root, "dist"), { recursive: true, encoding: "utf8" });
+  const files = (): string[] =>
+    readdirSync(join(root, "dist"), { recursive: true, encoding: "utf8" });
   const before = files();
   expect(await build(root)).toBe(1);
   expect(files()).toEqual(before);
-  expect((await orchd(root, "status", { program: join(root, "dist/bin/orchd.js") })).status).toBe(0);
+  expect((await orchd(root, "status", { program: join(root, "dist/bin/orchd.js") })).status).toBe(
+    0,
+  );
 });

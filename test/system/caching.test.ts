@@ -1,4 +1,7 @@
-/** What makes a step run again, and what does not, by a real daemon and real files (docs/zenml.md "Cache"). */
+/**
+ * What makes a step run again, and what does not, by a real daemon and real files (docs/zenml.md
+ * "Cache").
+ */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -63,84 +66,146 @@ describe("a daemon", () => {
 
   /** What ran, with the reason for it, and what the cache answered. */
   const told = (run: PlainRun): { ran: Record<string, string>; cached: string[] } => ({
-    ran: Object.fromEntries(run.lines.filter(({ type }) => type === "step.started").map((line) => [line["step"], line["because"]])),
-    cached: run.lines.filter(({ type }) => type === "step.cached").map((line) => String(line["step"])),
+    ran: Object.fromEntries(
+      run.lines
+        .filter(({ type }) => type === "step.started")
+        .map((line) => [line["step"], line["because"]]),
+    ),
+    cached: run.lines
+      .filter(({ type }) => type === "step.cached")
+      .map((line) => String(line["step"])),
   });
-  const run = async (pipeline: string, params?: Record<string, unknown>): Promise<ReturnType<typeof told>> => {
+  const run = async (
+    pipeline: string,
+    params?: Record<string, unknown>,
+  ): Promise<ReturnType<typeof told>> => {
     const done = await ended(root.runs, await submit(root.runs, pipeline, params));
     expect(outcomeOf(done)).toBe("completed");
     return told(done);
   };
   const artifact = (): string => {
-    const line = runsOf(root.runs, "changes")[0]!.lines.find((one) => one.type === "step.completed" && one["step"] === "big")!;
-    return join(root.runs, ".orchd/artifacts", (line["outputs"] as { result: { $artifact: string } }).result.$artifact);
+    const line = runsOf(root.runs, "changes")[0]!.lines.find(
+      (one) => one.type === "step.completed" && one["step"] === "big",
+    )!;
+    return join(
+      root.runs,
+      ".orchd/artifacts",
+      (line["outputs"] as { result: { $artifact: string } }).result.$artifact,
+    );
   };
 
-  it("runs again exactly what a change touches, and says what it was", { timeout: 60_000 }, async () => {
-    const steps = [...CHANGES.matchAll(/^ {2}(\w+):/gm)].map(([, name]) => name!);
-    const first = await run("changes");
-    expect(Object.keys(first.ran).sort()).toEqual([...steps].sort());
-    // Every change stays, but for the param's.
-    let text = CHANGES;
-    const edit = (from: string, to: string): void => {
-      expect(text).toContain(from);
-      root.write("schedules/changes.yaml", (text = text.replace(from, to)));
-    };
-    const code = (name: string, from: string, to: string): void => {
-      const path = `schedules/steps/${name}.ts`;
-      expect(FILES[path]).toContain(from);
-      root.write(path, FILES[path]!.replace(from, to));
-    };
-    const cases: readonly (readonly [what: string, change: () => unknown, ran: Record<string, string>, params?: Record<string, unknown>])[] = [
-      ["nothing", () => undefined, {}],
-      [
-        "a step's body, whose result stays: nothing after it runs",
-        () => code("count", "inputs.lines.length", "0 + inputs.lines.length"),
-        { count: "code changed" },
-      ],
-      ["a module that a step imports", () => code("lib/lines", "text.trim()", "text.trimEnd()"), { read: "code changed" }],
-      ["a param", () => undefined, { read: 'param "label" changed' }, { label: "two" }],
-      ["a param that is put back: the older result stands", () => undefined, {}],
-      [
-        "content upstream",
-        () => root.write("data.txt", "a\nb\nc\n"),
-        { read: 'file "../data.txt" changed', count: 'input "lines" changed', twice: 'input "n" changed' },
-      ],
-      ["content upstream that comes to the same", () => root.write("data.txt", "a\nb\nc\n\n"), { read: 'file "../data.txt" changed' }],
-      [
-        "content in the middle: it stops where results are equal",
-        () => root.write("data.txt", "a\nb\nd\n"),
-        { read: 'file "../data.txt" changed', count: 'input "lines" changed' },
-      ],
-      ["the step's own environment", () => edit("LEVEL: low", "LEVEL: high"), { env: 'env "LEVEL" changed' }],
-      ["declared outputs", () => edit("outputs: [a, b]", "outputs: [b, a]"), { declares: "declared outputs changed" }],
-      ["the cache function's answer", () => root.write("key.txt", "two"), { asks: "the cache function's answer changed" }],
-      ["code that is no part of the key", () => code("codeless", `"codeless"`, `"other"`), {}],
-      ["the cache function's code, its answer being the same", () => code("key", `"utf8"`, `"latin1"`), {}],
-      ["how long a result may be used", () => edit("expiresAfter: 1h", "expiresAfter: 1ms"), { expires: "expired" }],
-      [
-        "an artifact that is gone",
-        () => {
-          edit("expiresAfter: 1ms", "expiresAfter: 1h");
-          rmSync(artifact());
-        },
-        { big: "output missing" },
-      ],
-      [
-        "what is said of order, retries and time limits",
-        () => edit("outputs: [b, a]", "outputs: [b, a], after: [big], timeout: 1h, retry: { maxRetries: 3 }"),
-        {},
-      ],
-    ];
-    for (const [what, change, ran, params] of cases) {
-      change();
-      const { shell, ...seen } = (await run("changes", params)).ran;
-      // A command is run for what it does, unless it asks for the cache.
-      expect(shell, what).toBeDefined();
-      const reasons = Object.fromEntries(Object.entries(seen).map(([step, because]) => [step, because.split("; ").at(-1)]));
-      expect(reasons, what).toEqual(ran);
-    }
-  });
+  it(
+    "runs again exactly what a change touches, and says what it was",
+    { timeout: 60_000 },
+    async () => {
+      const steps = [...CHANGES.matchAll(/^ {2}(\w+):/gm)].map(([, name]) => name!);
+      const first = await run("changes");
+      expect(Object.keys(first.ran).sort()).toEqual([...steps].sort());
+      // Every change stays, but for the param's.
+      let text = CHANGES;
+      const edit = (from: string, to: string): void => {
+        expect(text).toContain(from);
+        root.write("schedules/changes.yaml", (text = text.replace(from, to)));
+      };
+      const code = (name: string, from: string, to: string): void => {
+        const path = `schedules/steps/${name}.ts`;
+        expect(FILES[path]).toContain(from);
+        root.write(path, FILES[path]!.replace(from, to));
+      };
+      const cases: readonly (readonly [
+        what: string,
+        change: () => unknown,
+        ran: Record<string, string>,
+        params?: Record<string, unknown>,
+      ])[] = [
+        ["nothing", () => undefined, {}],
+        [
+          "a step's body, whose result stays: nothing after it runs",
+          () => code("count", "inputs.lines.length", "0 + inputs.lines.length"),
+          { count: "code changed" },
+        ],
+        [
+          "a module that a step imports",
+          () => code("lib/lines", "text.trim()", "text.trimEnd()"),
+          { read: "code changed" },
+        ],
+        ["a param", () => undefined, { read: 'param "label" changed' }, { label: "two" }],
+        ["a param that is put back: the older result stands", () => undefined, {}],
+        [
+          "content upstream",
+          () => root.write("data.txt", "a\nb\nc\n"),
+          {
+            read: 'file "../data.txt" changed',
+            count: 'input "lines" changed',
+            twice: 'input "n" changed',
+          },
+        ],
+        [
+          "content upstream that comes to the same",
+          () => root.write("data.txt", "a\nb\nc\n\n"),
+          { read: 'file "../data.txt" changed' },
+        ],
+        [
+          "content in the middle: it stops where results are equal",
+          () => root.write("data.txt", "a\nb\nd\n"),
+          { read: 'file "../data.txt" changed', count: 'input "lines" changed' },
+        ],
+        [
+          "the step's own environment",
+          () => edit("LEVEL: low", "LEVEL: high"),
+          { env: 'env "LEVEL" changed' },
+        ],
+        [
+          "declared outputs",
+          () => edit("outputs: [a, b]", "outputs: [b, a]"),
+          { declares: "declared outputs changed" },
+        ],
+        [
+          "the cache function's answer",
+          () => root.write("key.txt", "two"),
+          { asks: "the cache function's answer changed" },
+        ],
+        ["code that is no part of the key", () => code("codeless", `"codeless"`, `"other"`), {}],
+        [
+          "the cache function's code, its answer being the same",
+          () => code("key", `"utf8"`, `"latin1"`),
+          {},
+        ],
+        [
+          "how long a result may be used",
+          () => edit("expiresAfter: 1h", "expiresAfter: 1ms"),
+          { expires: "expired" },
+        ],
+        [
+          "an artifact that is gone",
+          () => {
+            edit("expiresAfter: 1ms", "expiresAfter: 1h");
+            rmSync(artifact());
+          },
+          { big: "output missing" },
+        ],
+        [
+          "what is said of order, retries and time limits",
+          () =>
+            edit(
+              "outputs: [b, a]",
+              "outputs: [b, a], after: [big], timeout: 1h, retry: { maxRetries: 3 }",
+            ),
+          {},
+        ],
+      ];
+      for (const [what, change, ran, params] of cases) {
+        change();
+        const { shell, ...seen } = (await run("changes", params)).ran;
+        // A command is run for what it does, unless it asks for the cache.
+        expect(shell, what).toBeDefined();
+        const reasons = Object.fromEntries(
+          Object.entries(seen).map(([step, because]) => [step, because.split("; ").at(-1)]),
+        );
+        expect(reasons, what).toEqual(ran);
+      }
+    },
+  );
 
   it("asks the step, then the pipeline, then the orchestrator whether results may be used", async () => {
     const written = (pipeline: string): string =>
@@ -149,8 +214,13 @@ describe("a daemon", () => {
     await run("layers");
     // What is no step has a name that no step can have.
     const [first] = runsOf(root.runs, "layers");
-    expect(linesOf(first!.path.replace(/jsonl$/, "log"))).toMatchObject([{ step: "(orchestrator)", line: "submitted" }]);
-    expect(await run("layers")).toMatchObject({ cached: ["asks"], ran: { silent: expect.any(String), never: expect.any(String) } });
+    expect(linesOf(first!.path.replace(/jsonl$/, "log"))).toMatchObject([
+      { step: "(orchestrator)", line: "submitted" },
+    ]);
+    expect(await run("layers")).toMatchObject({
+      cached: ["asks"],
+      ran: { silent: expect.any(String), never: expect.any(String) },
+    });
     root.write("schedules/layers.yaml", written("enableCache: true\n"));
     expect((await run("layers")).cached).toEqual(["silent", "asks"]);
   });
@@ -164,12 +234,17 @@ describe("a daemon", () => {
       root.runs,
       () => {
         const runs = runsOf(root.runs, "slots");
-        return runs.length >= 2 && runs.slice(0, 2).every((one) => outcomeOf(one) !== undefined) ? runs : undefined;
+        return runs.length >= 2 && runs.slice(0, 2).every((one) => outcomeOf(one) !== undefined)
+          ? runs
+          : undefined;
       },
       "two slots' runs",
     );
     rmSync(join(root.schedules, "slots.yaml"));
     expect(Object.keys(told(first!).ran)).toEqual(["anew", "taken"]);
-    expect(told(second!)).toEqual({ ran: { anew: expect.stringContaining("slot changed") }, cached: ["taken"] });
+    expect(told(second!)).toEqual({
+      ran: { anew: expect.stringContaining("slot changed") },
+      cached: ["taken"],
+    });
   });
 });

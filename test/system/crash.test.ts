@@ -2,7 +2,14 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { awaitLine, awaitLines, awaitSight } from "../support/await-event.ts";
 import { orchd, startDaemon } from "../support/daemon.ts";
-import { childrenOf, outcomeOf, pipelineLedger, processesWith, runsOf, undecidedSeconds } from "../support/ledgers.ts";
+import {
+  childrenOf,
+  outcomeOf,
+  pipelineLedger,
+  processesWith,
+  runsOf,
+  undecidedSeconds,
+} from "../support/ledgers.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
 /** Repeatable chance: the seed is printed by the test that fails. */
@@ -15,13 +22,16 @@ function seeded(seed: number): () => number {
 }
 
 describe("kill -9", () => {
-  it("at twelve random moments loses no slot, runs none twice, and leaves no process", { timeout: 120_000 }, async () => {
-    const marker = `crash-${process.pid}-${Math.random().toString(36).slice(2)}`;
-    const seed = Number(process.env["ORCHD_SEED"] ?? Date.now() % 1_000_000);
-    const chance = seeded(seed);
-    const root = tempRoot({
-      "orchd.yaml": "timezone: UTC\n",
-      "schedules/tick.yaml": `schedule: { cron: "* * * * * *", catchUp: all, maxCatchUp: 1000 }
+  it(
+    "at twelve random moments loses no slot, runs none twice, and leaves no process",
+    { timeout: 120_000 },
+    async () => {
+      const marker = `crash-${process.pid}-${Math.random().toString(36).slice(2)}`;
+      const seed = Number(process.env["ORCHD_SEED"] ?? Date.now() % 1_000_000);
+      const chance = seeded(seed);
+      const root = tempRoot({
+        "orchd.yaml": "timezone: UTC\n",
+        "schedules/tick.yaml": `schedule: { cron: "* * * * * *", catchUp: all, maxCatchUp: 1000 }
 overlap: allow
 env: { MARKER: ${marker} }
 onInterruption: rerun
@@ -29,41 +39,50 @@ steps:
   one: { run: "echo one; sleep 0.2" }
   two: { run: "echo two >> ../twice/$ORCHD_RUN_ID", after: [one], onInterruption: fail }
 `,
-      "twice/.keep": "",
-    });
-    for (let round = 0; round < 12; round += 1) {
+        "twice/.keep": "",
+      });
+      for (let round = 0; round < 12; round += 1) {
+        const daemon = await startDaemon({ root: root.root });
+        await awaitLine(
+          join(root.runs, "tick/pipeline.jsonl"),
+          (line) => line.type === "slot.fired" || line.type === "slot.caught_up",
+        );
+        await new Promise((resolve) => setTimeout(resolve, chance() * 1_200));
+        await daemon.kill();
+        await awaitSight(
+          "/proc",
+          () => (processesWith(marker).length === 0 ? true : undefined),
+          () => `an end of ${processesWith(marker).join(", ")}, seed ${seed}`,
+        );
+      }
       const daemon = await startDaemon({ root: root.root });
-      await awaitLine(join(root.runs, "tick/pipeline.jsonl"), (line) => line.type === "slot.fired" || line.type === "slot.caught_up");
-      await new Promise((resolve) => setTimeout(resolve, chance() * 1_200));
-      await daemon.kill();
       await awaitSight(
-        "/proc",
-        () => (processesWith(marker).length === 0 ? true : undefined),
-        () => `an end of ${processesWith(marker).join(", ")}, seed ${seed}`,
+        root.runs,
+        () => {
+          const active = runsOf(root.runs, "tick").filter((run) => outcomeOf(run) === undefined);
+          return active.length <= 2 ? true : undefined;
+        },
+        `the end of what was interrupted, seed ${seed}`,
       );
-    }
-    const daemon = await startDaemon({ root: root.root });
-    await awaitSight(
-      root.runs,
-      () => {
-        const active = runsOf(root.runs, "tick").filter((run) => outcomeOf(run) === undefined);
-        return active.length <= 2 ? true : undefined;
-      },
-      `the end of what was interrupted, seed ${seed}`,
-    );
-    await daemon.end();
-    const lines = pipelineLedger(root.runs, "tick");
-    expect(undecidedSeconds(lines), `seed ${seed}`).toEqual([]);
-    const decided = lines.filter((line) => line.type === "slot.fired" || line.type === "slot.caught_up").map((line) => String(line["run"]));
-    expect(new Set(decided).size, `seed ${seed}`).toBe(decided.length);
-    expect(
-      runsOf(root.runs, "tick")
-        .map((run) => run.run)
-        .sort(),
-      `seed ${seed}`,
-    ).toEqual([...decided].sort());
-    expect((await orchd(root.root, "verify", "--json")).json<{ faults: unknown[] }>().faults, `seed ${seed}`).toEqual([]);
-  });
+      await daemon.end();
+      const lines = pipelineLedger(root.runs, "tick");
+      expect(undecidedSeconds(lines), `seed ${seed}`).toEqual([]);
+      const decided = lines
+        .filter((line) => line.type === "slot.fired" || line.type === "slot.caught_up")
+        .map((line) => String(line["run"]));
+      expect(new Set(decided).size, `seed ${seed}`).toBe(decided.length);
+      expect(
+        runsOf(root.runs, "tick")
+          .map((run) => run.run)
+          .sort(),
+        `seed ${seed}`,
+      ).toEqual([...decided].sort());
+      expect(
+        (await orchd(root.root, "verify", "--json")).json<{ faults: unknown[] }>().faults,
+        `seed ${seed}`,
+      ).toEqual([]);
+    },
+  );
 
   it("ends running steps as interrupted, which then follow their policy", async () => {
     const root = tempRoot({
@@ -75,22 +94,40 @@ steps:
     const first = await startDaemon({ root: root.root });
     const { run } = (await orchd(root.root, "run", "slow", "--json")).json<{ run: string }>();
     const path = runsOf(root.runs, "slow")[0]!.path;
-    await awaitSight(root.root, () => (processesWith("sleep\u00003600").length >= 1 ? true : undefined), "both steps under way");
     await awaitSight(
       root.root,
-      () => (runsOf(root.runs, "slow")[0]!.lines.filter((line) => line.type === "step.started").length === 2 ? true : undefined),
+      () => (processesWith("sleep\u00003600").length >= 1 ? true : undefined),
+      "both steps under way",
+    );
+    await awaitSight(
+      root.root,
+      () =>
+        runsOf(root.runs, "slow")[0]!.lines.filter((line) => line.type === "step.started")
+          .length === 2
+          ? true
+          : undefined,
       "two starts",
     );
-    await awaitSight(root.root, () => (processesWith(run).length >= 2 ? true : undefined), "their processes");
+    await awaitSight(
+      root.root,
+      () => (processesWith(run).length >= 2 ? true : undefined),
+      "their processes",
+    );
     await new Promise((resolve) => setTimeout(resolve, 500));
     await first.kill();
     await startDaemon({ root: root.root });
     const interrupted = await awaitLines(path, 2, (line) => line.type === "step.interrupted");
-    expect(Object.fromEntries(interrupted.map((line) => [line["step"], line["next"]]))).toEqual({ again: "retry", once: "fail" });
+    expect(Object.fromEntries(interrupted.map((line) => [line["step"], line["next"]]))).toEqual({
+      again: "retry",
+      once: "fail",
+    });
     const finished = await awaitLine(path, (line) => line.type === "run.finished");
     expect(finished["status"]).toBe("failed");
     const [ended] = runsOf(root.runs, "slow");
-    expect(ended!.lines.find((line) => line.type === "step.completed")).toMatchObject({ step: "again", attempt: 2 });
+    expect(ended!.lines.find((line) => line.type === "step.completed")).toMatchObject({
+      step: "again",
+      attempt: 2,
+    });
     expect(ended!.lines.some((line) => line.type === "run.recovered")).toBe(true);
   });
 
@@ -101,7 +138,11 @@ steps:
     });
     const daemon = await startDaemon({ root: root.root });
     await orchd(root.root, "run", "hold");
-    await awaitSight("/proc", () => (processesWith(marker).length >= 3 ? true : undefined), "three sleeping processes");
+    await awaitSight(
+      "/proc",
+      () => (processesWith(marker).length >= 3 ? true : undefined),
+      "three sleeping processes",
+    );
     for (const pid of childrenOf(daemon.pid)) process.kill(pid, "SIGKILL");
     await daemon.kill();
     await startDaemon({ root: root.root });

@@ -21,12 +21,20 @@ export async function ok({ signal }) {
   });
   const first = await startDaemon({ root: root.root });
   await orchd(root.root, "run", "p");
-  await awaitSight(root.root, () => (existsSync(join(root.root, "begun")) ? true : undefined), "the hook's beginning");
+  await awaitSight(
+    root.root,
+    () => (existsSync(join(root.root, "begun")) ? true : undefined),
+    "the hook's beginning",
+  );
   expect((await first.end("SIGTERM", 10_000)).status).toBe(0);
   expect(outcomeOf(runsOf(root.runs, "p")[0]!)).toBeUndefined();
   await startDaemon({ root: root.root });
   await awaitLine(runsOf(root.runs, "p")[0]!.path, (line) => line.type === "hook.completed");
-  await awaitSight(root.runs, () => (outcomeOf(runsOf(root.runs, "p")[0]!) === "completed" ? true : undefined), "the run's end");
+  await awaitSight(
+    root.runs,
+    () => (outcomeOf(runsOf(root.runs, "p")[0]!) === "completed" ? true : undefined),
+    "the run's end",
+  );
 });
 
 it("a daemon that has ended leaves no process behind that waits for a time limit of its own", async () => {

@@ -1,4 +1,7 @@
-/** What comes of a step that fails, waits and limits, and of a dynamic pipeline whose daemon is killed, as the ledgers of a real daemon tell it. */
+/**
+ * What comes of a step that fails, waits and limits, and of a dynamic pipeline whose daemon is
+ * killed, as the ledgers of a real daemon tell it.
+ */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -10,7 +13,10 @@ import type { TempRoot } from "../support/temp-root.ts";
 
 const MODES = ["continue_on_failure", "stop_on_failure", "fail_fast"] as const;
 
-/** docs/zenml.md "Execution modes". Step 2 fails once 3 and 4 run, and these go on until the test lets them. */
+/**
+ * docs/zenml.md "Execution modes". Step 2 fails once 3 and 4 run, and these go on until the test
+ * lets them.
+ */
 const dag = (mode: string): string => `executionMode: ${mode}
 enableCache: false
 steps:
@@ -95,19 +101,31 @@ describe("a daemon", () => {
   });
 
   const path = (run: string): Promise<string> =>
-    awaitSight(root.runs, () => runsOf(root.runs, run.slice(0, run.indexOf("@"))).find((one) => one.run === run)?.path, `the ledger of ${run}`);
+    awaitSight(
+      root.runs,
+      () => runsOf(root.runs, run.slice(0, run.indexOf("@"))).find((one) => one.run === run)?.path,
+      `the ledger of ${run}`,
+    );
   const go = (pipeline: string): void => writeFileSync(join(root.root, `${pipeline}.go`), "");
   /** How each step ended. */
   const ends = (run: PlainRun): Record<string, string> =>
     Object.fromEntries(
-      run.lines.filter(({ type }) => /^step\.(completed|failed|stopped|skipped)$/.test(type)).map((line) => [line["step"], line.type.slice(5)]),
+      run.lines
+        .filter(({ type }) => /^step\.(completed|failed|stopped|skipped)$/.test(type))
+        .map((line) => [line["step"], line.type.slice(5)]),
     );
   const because = (run: PlainRun): string => String(run.lines.at(-1)!["because"]);
 
-  /** Runs a pipeline in which `two` fails while `three` and `four` run; these are let go once that is in the ledger, or are stopped. */
+  /**
+   * Runs a pipeline in which `two` fails while `three` and `four` run; these are let go once that
+   * is in the ledger, or are stopped.
+   */
   async function failing(pipeline: string): Promise<PlainRun> {
     const run = await submit(root.runs, pipeline);
-    await awaitLine(await path(run), (line) => line.type === "step.failed" && line["step"] === "two");
+    await awaitLine(
+      await path(run),
+      (line) => line.type === "step.failed" && line["step"] === "two",
+    );
     if (!pipeline.endsWith("fail_fast")) go(pipeline);
     return ended(root.runs, run);
   }
@@ -125,15 +143,29 @@ describe("a daemon", () => {
       eight: "skipped",
     });
     const never = { five: "skipped", six: "skipped", seven: "skipped", eight: "skipped" };
-    expect(ends(stop!)).toEqual({ one: "completed", two: "failed", three: "completed", four: "completed", ...never });
-    expect(ends(fast!)).toEqual({ one: "completed", two: "failed", three: "stopped", four: "stopped", ...never });
+    expect(ends(stop!)).toEqual({
+      one: "completed",
+      two: "failed",
+      three: "completed",
+      four: "completed",
+      ...never,
+    });
+    expect(ends(fast!)).toEqual({
+      one: "completed",
+      two: "failed",
+      three: "stopped",
+      four: "stopped",
+      ...never,
+    });
     for (const run of [on!, stop!, fast!]) {
       expect(outcomeOf(run)).toBe("failed");
       expect(because(run)).toContain(`step "two" failed: two is broken`);
       const failure = run.lines.findIndex(({ type }) => type === "step.failed");
       // What starts after the failure, in the order of the DAG.
       const after = run.lines.slice(failure).filter(({ type }) => type === "step.started");
-      expect(new Set(after.map((line) => line["step"]))).toEqual(new Set(run === on ? ["six", "seven"] : []));
+      expect(new Set(after.map((line) => line["step"]))).toEqual(
+        new Set(run === on ? ["six", "seven"] : []),
+      );
     }
   });
 
@@ -155,18 +187,29 @@ describe("a daemon", () => {
     const failed = lines.filter(({ type }) => type === "step.failed") as unknown as Line[];
     const started = lines.filter(({ type }) => type === "step.started") as unknown as Line[];
     expect(started.map((line) => line["attempt"])).toEqual([1, 2, 3]);
-    const waits = failed.map((line) => (line["retryAt"] === undefined ? undefined : Date.parse(String(line["retryAt"])) - Date.parse(line.at)));
+    const waits = failed.map((line) =>
+      line["retryAt"] === undefined
+        ? undefined
+        : Date.parse(String(line["retryAt"])) - Date.parse(line.at),
+    );
     expect(waits[2]).toBeUndefined();
     for (const [index, wait] of [200, 400].entries()) {
-      // A line gets its own time a little after the wait was reckoned: by as much as a busy machine makes it.
+      // A line gets its own time a little after the wait was reckoned: by as much as a busy machine
+      // makes it.
       expect(waits[index]).toBeGreaterThan(wait - 150);
       expect(waits[index]).toBeLessThanOrEqual(wait + 5);
-      expect(Date.parse(started[index + 1]!.at)).toBeGreaterThanOrEqual(Date.parse(String(failed[index]!["retryAt"])));
+      expect(Date.parse(started[index + 1]!.at)).toBeGreaterThanOrEqual(
+        Date.parse(String(failed[index]!["retryAt"])),
+      );
     }
   });
 
   it("never runs more steps at once than maxParallelSteps, and ends a run at its time limit", async () => {
-    const [wide, limited] = await Promise.all(["wide", "limited"].map(async (pipeline) => ended(root.runs, await submit(root.runs, pipeline))));
+    const [wide, limited] = await Promise.all(
+      ["wide", "limited"].map(async (pipeline) =>
+        ended(root.runs, await submit(root.runs, pipeline)),
+      ),
+    );
     const most = (signs: readonly number[]): number => {
       let now = 0;
       return Math.max(...signs.map((sign) => (now += sign)));
@@ -176,11 +219,20 @@ describe("a daemon", () => {
     expect(noted).toHaveLength(24);
     expect(most(noted.map((sign) => (sign === "+" ? 1 : -1)))).toBeLessThanOrEqual(3);
     // In the ledger the limit is reached too: a step counts from its start to its end.
-    expect(most(wide!.lines.map(({ type }) => (type === "step.started" ? 1 : type === "step.completed" ? -1 : 0)))).toBe(3);
+    expect(
+      most(
+        wide!.lines.map(({ type }) =>
+          type === "step.started" ? 1 : type === "step.completed" ? -1 : 0,
+        ),
+      ),
+    ).toBe(3);
     expect(outcomeOf(limited!)).toBe("failed");
     expect(because(limited!)).toMatch(/500 ?ms|time limit|timed out/i);
     expect(ends(limited!)).toEqual({ long: "stopped", next: "skipped" });
-    const [from, to] = [limited!.lines.find(({ type }) => type === "run.started")!, limited!.lines.at(-1)!].map((line) => Date.parse(line.at));
+    const [from, to] = [
+      limited!.lines.find(({ type }) => type === "run.started")!,
+      limited!.lines.at(-1)!,
+    ].map((line) => Date.parse(line.at));
     expect(to! - from!).toBeGreaterThanOrEqual(500);
   });
 
@@ -194,16 +246,26 @@ describe("a daemon", () => {
       await awaitLine(diverges!, (line) => line.type === "step.started" && line["step"] === "slow");
       await daemon.kill();
       const before = runsOf(root.runs, "fan")[0]!;
-      const completed = new Set(before.lines.filter(({ type }) => type === "step.completed").map((line) => String(line["step"])));
-      // The run goes by the code that it began with, whatever becomes of the file; what its function reads from elsewhere it answers for itself.
-      root.write("schedules/fan.ts", FILES["schedules/fan.ts"]!.replace("length: 20", "length: 30"));
+      const completed = new Set(
+        before.lines
+          .filter(({ type }) => type === "step.completed")
+          .map((line) => String(line["step"])),
+      );
+      // The run goes by the code that it began with, whatever becomes of the file; what its
+      // function reads from elsewhere it answers for itself.
+      root.write(
+        "schedules/fan.ts",
+        FILES["schedules/fan.ts"]!.replace("length: 20", "length: 30"),
+      );
       root.write("host.txt", "beta");
       for (const pipeline of ["fan", "diverges"]) go(pipeline);
       daemon = await startDaemon({ root: root.root });
 
       const [whole, torn] = await Promise.all(runs.map((run) => ended(root.runs, run)));
       expect(outcomeOf(whole!)).toBe("completed");
-      const sum = whole!.lines.find((line) => line.type === "step.completed" && line["step"] === "sum")!;
+      const sum = whole!.lines.find(
+        (line) => line.type === "step.completed" && line["step"] === "sum",
+      )!;
       expect(sum["outputs"]).toEqual({ result: 190 });
       const again = whole!.lines
         .slice(before.lines.length)

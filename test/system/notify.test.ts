@@ -1,4 +1,7 @@
-/** What a service manager is told and tells: readiness, the watchdog, SIGHUP, SIGTERM. A listener on a datagram socket stands in for systemd. */
+/**
+ * What a service manager is told and tells: readiness, the watchdog, SIGHUP, SIGTERM. A listener on
+ * a datagram socket stands in for systemd.
+ */
 import { spawn, spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
@@ -8,7 +11,9 @@ import { tempRoot } from "../support/temp-root.ts";
 
 const exists = (program: string): boolean => spawnSync(program, ["--version"]).error === undefined;
 
-/** Prints each datagram as a line of JSON, the descriptors that come with some (barriers) closed. */
+/**
+ * Prints each datagram as a line of JSON, the descriptors that come with some (barriers) closed.
+ */
 const LISTENER = `
 import json, os, socket, sys
 listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -20,9 +25,13 @@ while True:
     print(json.dumps(said.decode()), flush=True)
 `;
 
-/** Listens where a daemon is told to notify; gives what was heard so far, one assignment a member. */
+/**
+ * Listens where a daemon is told to notify; gives what was heard so far, one assignment a member.
+ */
 async function serviceManager(socket: string): Promise<() => string[]> {
-  const child = spawn("python3", ["-c", LISTENER, socket], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn("python3", ["-c", LISTENER, socket], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   onTestFinished(() => void child.kill("SIGKILL"));
   let printed = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => (printed += text));
@@ -42,7 +51,10 @@ it.runIf(exists("systemd-notify") && exists("python3"))(
   async () => {
     const root = tempRoot({ "schedules/p.yaml": 'steps: { only: { run: "true" } }\n' });
     const heard = await serviceManager(join(root.root, "notify"));
-    const daemon = await startDaemon({ root: root.root, env: { NOTIFY_SOCKET: join(root.root, "notify"), WATCHDOG_USEC: "1000000" } });
+    const daemon = await startDaemon({
+      root: root.root,
+      env: { NOTIFY_SOCKET: join(root.root, "notify"), WATCHDOG_USEC: "1000000" },
+    });
     await awaitSight(
       root.root,
       () => (heard().filter((word) => word === "WATCHDOG=1").length >= 4 ? true : undefined),
@@ -60,71 +72,88 @@ it.runIf(exists("systemd-notify") && exists("python3"))(
   },
 );
 
-it("SIGHUP reads orchd.yaml and the drop folder again; a bad orchd.yaml is told, and what was in force stays", { timeout: 60_000 }, async () => {
-  const root = tempRoot({
-    "orchd.yaml": "timezone: Europe/Berlin\n",
-    "schedules/p.yaml": 'schedule: { cron: "0 12 1 1 *" }\nsteps: { only: { run: "true" } }\n',
-  });
-  const daemon = await startDaemon({ root: root.root });
-  const zones = (): unknown[] =>
-    linesOf(join(root.runs, "p/pipeline.jsonl"))
-      .filter(({ type }) => type === "pipeline.loaded")
-      .map((line) => (line["schedules"] as { timezone: string }[])[0]!.timezone);
-  expect(zones()).toEqual(["Europe/Berlin"]);
-  root.write("orchd.yaml", "timezone: Asia/Tokyo\n");
-  daemon.process.kill("SIGHUP");
-  await awaitSight(
-    root.runs,
-    () => (zones().length === 2 ? true : undefined),
-    () => daemon.stderr(),
-  );
-  expect(zones()).toEqual(["Europe/Berlin", "Asia/Tokyo"]);
-  root.write("orchd.yaml", "timezon: UTC\n");
-  daemon.process.kill("SIGHUP");
-  const told = `${join(root.root, "orchd.yaml")}:1:1: timezon is not known here; did you mean "timezone"?; the settings that were in force stay`;
-  await awaitSight(
-    root.root,
-    () => daemon.log().find(({ msg }) => msg === told),
-    () => daemon.stderr(),
-  );
-  expect(zones()).toHaveLength(2);
-  expect(await daemon.end()).toEqual({ status: 0, signal: null });
-  // At a start there is nothing that could stay in force.
-  const refused = await orchd(root.root, "start");
-  expect(refused.status).toBe(2);
-  expect(refused.stderr).toContain('orchd.yaml:1:1: timezon is not known here; did you mean \\"timezone\\"?');
-});
-
-it("SIGTERM lets a running step end within drainPeriod; a second one ends it at once, and the step is interrupted", { timeout: 90_000 }, async () => {
-  const root = tempRoot({
-    "orchd.yaml": "drainPeriod: 60s\n",
-    "schedules/short.yaml": "steps: { nap: { run: 'sleep 2' } }\n",
-    "schedules/long.yaml": "onInterruption: rerun\nsteps: { nap: { run: 'sleep 300' } }\n",
-  });
-  const eventsOf = (run: string): string[] =>
-    linesOf(join(root.runs, run.split("@")[0]!, run.split("@")[1]!.replace(/^(\d{4})(\d\d).*/, "$1-$2"), `${run}.jsonl`)).map(({ type }) => type);
-  const begin = async (pipeline: string): Promise<string> => {
-    const { run } = (await orchd(root.root, "run", pipeline, "--json")).json<{ run: string }>();
+it(
+  "SIGHUP reads orchd.yaml and the drop folder again; a bad orchd.yaml is told, and what was in force stays",
+  { timeout: 60_000 },
+  async () => {
+    const root = tempRoot({
+      "orchd.yaml": "timezone: Europe/Berlin\n",
+      "schedules/p.yaml": 'schedule: { cron: "0 12 1 1 *" }\nsteps: { only: { run: "true" } }\n',
+    });
+    const daemon = await startDaemon({ root: root.root });
+    const zones = (): unknown[] =>
+      linesOf(join(root.runs, "p/pipeline.jsonl"))
+        .filter(({ type }) => type === "pipeline.loaded")
+        .map((line) => (line["schedules"] as { timezone: string }[])[0]!.timezone);
+    expect(zones()).toEqual(["Europe/Berlin"]);
+    root.write("orchd.yaml", "timezone: Asia/Tokyo\n");
+    daemon.process.kill("SIGHUP");
     await awaitSight(
       root.runs,
-      () => (eventsOf(run).includes("step.started") ? true : undefined),
-      () => eventsOf(run).join(" "),
+      () => (zones().length === 2 ? true : undefined),
+      () => daemon.stderr(),
     );
-    return run;
-  };
-  const first = await startDaemon({ root: root.root });
-  const short = await begin("short");
-  expect(await first.end()).toEqual({ status: 0, signal: null });
-  expect(eventsOf(short).slice(-2)).toEqual(["step.completed", "run.finished"]);
+    expect(zones()).toEqual(["Europe/Berlin", "Asia/Tokyo"]);
+    root.write("orchd.yaml", "timezon: UTC\n");
+    daemon.process.kill("SIGHUP");
+    const told = `${join(root.root, "orchd.yaml")}:1:1: timezon is not known here; did you mean "timezone"?; the settings that were in force stay`;
+    await awaitSight(
+      root.root,
+      () => daemon.log().find(({ msg }) => msg === told),
+      () => daemon.stderr(),
+    );
+    expect(zones()).toHaveLength(2);
+    expect(await daemon.end()).toEqual({ status: 0, signal: null });
+    // At a start there is nothing that could stay in force.
+    const refused = await orchd(root.root, "start");
+    expect(refused.status).toBe(2);
+    expect(refused.stderr).toContain(
+      'orchd.yaml:1:1: timezon is not known here; did you mean \\"timezone\\"?',
+    );
+  },
+);
 
-  const second = await startDaemon({ root: root.root });
-  const long = await begin("long");
-  second.process.kill("SIGTERM");
-  await awaitSight(
-    root.root,
-    () => second.log().find(({ msg }) => String(msg).startsWith("draining")),
-    () => second.stderr(),
-  );
-  expect(await second.end()).toEqual({ status: 0, signal: null });
-  expect(eventsOf(long).at(-1)).toBe("step.interrupted");
-});
+it(
+  "SIGTERM lets a running step end within drainPeriod; a second one ends it at once, and the step is interrupted",
+  { timeout: 90_000 },
+  async () => {
+    const root = tempRoot({
+      "orchd.yaml": "drainPeriod: 60s\n",
+      "schedules/short.yaml": "steps: { nap: { run: 'sleep 2' } }\n",
+      "schedules/long.yaml": "onInterruption: rerun\nsteps: { nap: { run: 'sleep 300' } }\n",
+    });
+    const eventsOf = (run: string): string[] =>
+      linesOf(
+        join(
+          root.runs,
+          run.split("@")[0]!,
+          run.split("@")[1]!.replace(/^(\d{4})(\d\d).*/, "$1-$2"),
+          `${run}.jsonl`,
+        ),
+      ).map(({ type }) => type);
+    const begin = async (pipeline: string): Promise<string> => {
+      const { run } = (await orchd(root.root, "run", pipeline, "--json")).json<{ run: string }>();
+      await awaitSight(
+        root.runs,
+        () => (eventsOf(run).includes("step.started") ? true : undefined),
+        () => eventsOf(run).join(" "),
+      );
+      return run;
+    };
+    const first = await startDaemon({ root: root.root });
+    const short = await begin("short");
+    expect(await first.end()).toEqual({ status: 0, signal: null });
+    expect(eventsOf(short).slice(-2)).toEqual(["step.completed", "run.finished"]);
+
+    const second = await startDaemon({ root: root.root });
+    const long = await begin("long");
+    second.process.kill("SIGTERM");
+    await awaitSight(
+      root.root,
+      () => second.log().find(({ msg }) => String(msg).startsWith("draining")),
+      () => second.stderr(),
+    );
+    expect(await second.end()).toEqual({ status: 0, signal: null });
+    expect(eventsOf(long).at(-1)).toBe("step.interrupted");
+  },
+);

@@ -34,13 +34,20 @@ pipeline({ name: "wrong", shedule: { cron: "@daily" }, steps: {} });
 export abstract class Mine extends BaseOrchestrator {}
 `;
 
-/** The orchestrator that docs/orchestrators.md walks through: what the page shows is what is compiled and run. */
+/**
+ * The orchestrator that docs/orchestrators.md walks through: what the page shows is what is
+ * compiled and run.
+ */
 const WALKED_THROUGH = /```ts\n(\/\/ schedules\/orchestrators\/custom\.ts\n[^]*?)```/.exec(
   readFileSync(join(projectRoot, "docs/orchestrators.md"), "utf8"),
 )![1]!;
 
 const npm = (cwd: string, ...parameters: string[]): string =>
-  execFileSync("npm", [...parameters, "--no-audit", "--no-fund", "--loglevel=error"], { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+  execFileSync("npm", [...parameters, "--no-audit", "--no-fund", "--loglevel=error"], {
+    cwd,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+  });
 
 describe("the package", () => {
   let elsewhere: TempRoot;
@@ -51,7 +58,15 @@ describe("the package", () => {
       "package.json": JSON.stringify({ name: "elsewhere", private: true, type: "module" }),
       "consumer.ts": CONSUMER,
       "tsconfig.json": JSON.stringify({
-        compilerOptions: { module: "nodenext", target: "es2023", lib: ["es2023"], types: ["node"], strict: true, noEmit: true, skipLibCheck: false },
+        compilerOptions: {
+          module: "nodenext",
+          target: "es2023",
+          lib: ["es2023"],
+          types: ["node"],
+          strict: true,
+          noEmit: true,
+          skipLibCheck: false,
+        },
         files: ["consumer.ts", "schedules/orchestrators/custom.ts"],
       }),
       "schedules/orchestrators/custom.ts": WALKED_THROUGH,
@@ -61,7 +76,9 @@ describe("the package", () => {
         'import { step } from "orchd";\nexport default step(async ({ params }: { params: { name: string } }) => `hello ${params.name}`);\n',
     });
     // --ignore-scripts: dist/ is built, and other tests are using it.
-    const [packed] = JSON.parse(npm(projectRoot, "pack", "--json", "--ignore-scripts", "--pack-destination", elsewhere.root)) as {
+    const [packed] = JSON.parse(
+      npm(projectRoot, "pack", "--json", "--ignore-scripts", "--pack-destination", elsewhere.root),
+    ) as {
       filename: string;
       files: { path: string }[];
     }[];
@@ -69,7 +86,10 @@ describe("the package", () => {
     npm(elsewhere.root, "install", "--prefer-offline", `./${packed!.filename}`);
     mkdirSync(join(elsewhere.root, "node_modules/@types"), { recursive: true });
     for (const types of ["@types/node", "undici-types"])
-      symlinkSync(join(projectRoot, "node_modules", types), join(elsewhere.root, "node_modules", types));
+      symlinkSync(
+        join(projectRoot, "node_modules", types),
+        join(elsewhere.root, "node_modules", types),
+      );
   }, 120_000);
 
   const installed = (...parameters: string[]) =>
@@ -94,20 +114,30 @@ describe("the package", () => {
     ]) {
       expect(files).toContain(needed);
     }
-    expect(files.filter((file) => /^(?:test|bench|runs|src|node_modules)\/|^dist\/(?:bench|\.)|^schedules\/data/.test(file))).toEqual([]);
+    expect(
+      files.filter((file) =>
+        /^(?:test|bench|runs|src|node_modules)\/|^dist\/(?:bench|\.)|^schedules\/data/.test(file),
+      ),
+    ).toEqual([]);
   });
 
   it("says what it can do", () => {
     const help = installed("--help");
     expect({ status: help.status, stderr: help.stderr }).toEqual({ status: 0, stderr: "" });
-    for (const command of ["start", "status", "run", "stop", "logs", "tail", "validate"]) expect(help.stdout).toContain(command);
-    const { version } = JSON.parse(readFileSync(join(projectRoot, "package.json"), "utf8")) as { version: string };
+    for (const command of ["start", "status", "run", "stop", "logs", "tail", "validate"])
+      expect(help.stdout).toContain(command);
+    const { version } = JSON.parse(readFileSync(join(projectRoot, "package.json"), "utf8")) as {
+      version: string;
+    };
     expect(installed("--version").stdout.trim()).toBe(version);
   });
 
   it("runs a pipeline of modules and shell steps", () => {
     const ran = installed("run", "hello", "-p", "name=there", "--foreground", "--json");
-    expect({ status: ran.status, stderr: ran.status === 0 ? "" : ran.stderr }).toEqual({ status: 0, stderr: "" });
+    expect({ status: ran.status, stderr: ran.status === 0 ? "" : ran.stderr }).toEqual({
+      status: 0,
+      stderr: "",
+    });
     const runs = installed("runs", "hello", "--json");
     expect(runs.stdout).toContain('"completed"');
   });
@@ -119,7 +149,11 @@ describe("the package", () => {
       request.on("data", (text: Buffer) => (body += text.toString()));
       request.on("end", () => {
         asked.push({ method: request.method!, url: request.url!, body });
-        response.end(JSON.stringify(request.method === "POST" ? { jobId: "12345" } : { done: asked.length > 2 }));
+        response.end(
+          JSON.stringify(
+            request.method === "POST" ? { jobId: "12345" } : { done: asked.length > 2 },
+          ),
+        );
       });
     });
     await new Promise<void>((resolve) => backend.listen(0, "127.0.0.1", resolve));
@@ -130,7 +164,8 @@ describe("the package", () => {
     const uses = (from: string): string =>
       `{ uses: ${from}/orchestrators/custom.ts, config: { apiEndpoint: "http://127.0.0.1:${(backend.address() as AddressInfo).port}/runs" } }`;
     elsewhere.write("orchd.yaml", `orchestrators:\n  remote: ${uses("./schedules")}\n`);
-    const steps = "steps:\n  first: { run: 'exit 9', env: { OWN: '1' } }\n  second: { run: 'exit 9', after: first }\n";
+    const steps =
+      "steps:\n  first: { run: 'exit 9', env: { OWN: '1' } }\n  second: { run: 'exit 9', after: first }\n";
     elsewhere.write("schedules/by-config.yaml", `orchestrator: ${uses(".")}\n${steps}`);
     elsewhere.write("schedules/by-name.yaml", `orchestrator: remote\n${steps}`);
     for (const pipeline of ["by-config", "by-name"]) {
@@ -138,14 +173,23 @@ describe("the package", () => {
       const ran = await orchd(elsewhere.root, "run", pipeline, "--foreground", "--json", {
         program: join(elsewhere.root, "node_modules/.bin/orchd"),
       });
-      expect({ status: ran.status, stderr: ran.status === 0 ? "" : ran.stderr }).toEqual({ status: 0, stderr: "" });
+      expect({ status: ran.status, stderr: ran.status === 0 ? "" : ran.stderr }).toEqual({
+        status: 0,
+        stderr: "",
+      });
       const [{ run, lines }] = runsOf(elsewhere.runs, pipeline) as [PlainRun];
       expect(lines.find(({ type }) => type === "submit.accepted")).toMatchObject({
         metadata: { jobId: "12345" },
         orchestratorRunId: `custom-${run}`,
       });
-      expect(lines.filter(({ type }) => type === "step.completed").map(({ step }) => step)).toEqual(["first", "second"]);
-      expect(asked.map(({ method, url }) => `${method} ${url}`)).toEqual(["POST /runs", "GET /runs/12345", "GET /runs/12345"]);
+      expect(lines.filter(({ type }) => type === "step.completed").map(({ step }) => step)).toEqual(
+        ["first", "second"],
+      );
+      expect(asked.map(({ method, url }) => `${method} ${url}`)).toEqual([
+        "POST /runs",
+        "GET /runs/12345",
+        "GET /runs/12345",
+      ]);
       expect(JSON.parse(asked[0]!.body)).toEqual({
         pipeline,
         steps: [
@@ -157,15 +201,21 @@ describe("the package", () => {
     elsewhere.write("schedules/misfit.yaml", `orchestrator: ./orchestrators/custom.ts\n${steps}`);
     const misfit = installed("validate", join(elsewhere.schedules, "misfit.yaml"));
     expect(misfit.status).toBe(2);
-    expect(`${misfit.stdout}${misfit.stderr}`).toMatch(/misfit\.yaml:1:\d+: orchestrator cannot be used: .*the config does not fit: apiEndpoint/);
+    expect(`${misfit.stdout}${misfit.stderr}`).toMatch(
+      /misfit\.yaml:1:\d+: orchestrator cannot be used: .*the config does not fit: apiEndpoint/,
+    );
     rmSync(join(elsewhere.schedules, "misfit.yaml"));
   }, 90_000);
 
   it("has types that a strict consumer can check, the library's own included", () => {
-    const checked = spawnSync(process.execPath, [join(projectRoot, "node_modules/typescript/bin/tsc"), "-p", elsewhere.root], {
-      encoding: "utf8",
-      timeout: 60_000,
-    });
+    const checked = spawnSync(
+      process.execPath,
+      [join(projectRoot, "node_modules/typescript/bin/tsc"), "-p", elsewhere.root],
+      {
+        encoding: "utf8",
+        timeout: 60_000,
+      },
+    );
     expect({ status: checked.status, said: checked.stdout }).toEqual({ status: 0, said: "" });
   }, 60_000);
 });

@@ -1,4 +1,7 @@
-/** `orchd rerun` and `orchd diff` with a real daemon: by content, never by position (semantics.md 0 and 26). */
+/**
+ * `orchd rerun` and `orchd diff` with a real daemon: by content, never by position (semantics.md 0
+ * and 26).
+ */
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
@@ -9,7 +12,11 @@ import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 interface Shown {
   readonly run: string;
   readonly status: string;
-  readonly steps: readonly { readonly step: string; readonly status: string; readonly because: string }[];
+  readonly steps: readonly {
+    readonly step: string;
+    readonly status: string;
+    readonly because: string;
+  }[];
 }
 
 let root: TempRoot;
@@ -38,17 +45,26 @@ async function ask(...words: string[]) {
   expect(asked.stdout, asked.stderr).toContain('"steps"');
   const shown = asked.json<Shown>();
   const ran = existsSync(noted) ? readFileSync(noted, "utf8").trim().split("\n").sort() : [];
-  return { run: shown.run, status: shown.status, ran, why: Object.fromEntries(shown.steps.map((step) => [step.step, step.because])) };
+  return {
+    run: shown.run,
+    status: shown.status,
+    ran,
+    why: Object.fromEntries(shown.steps.map((step) => [step.step, step.because])),
+  };
 }
 
 it("takes over what is still valid, runs what failed or was edited, and from a step on everything", async () => {
-  const a = (text: string): string => `import { note } from "./note.ts"; export default () => (note("a"), ${JSON.stringify(text)});\n`;
+  const a = (text: string): string =>
+    `import { note } from "./note.ts"; export default () => (note("a"), ${JSON.stringify(text)});\n`;
   root.write("schedules/steps/a.ts", a("one"));
   root.write(
     "schedules/steps/b.ts",
     'import { mayPass, note } from "./note.ts"; export default ({ inputs }: any) => { note("b"); if (!mayPass()) throw new Error("not yet"); return inputs.x.length; };\n',
   );
-  root.write("schedules/steps/c.ts", 'import { note } from "./note.ts"; export default ({ inputs }: any) => (note("c"), inputs.n);\n');
+  root.write(
+    "schedules/steps/c.ts",
+    'import { note } from "./note.ts"; export default ({ inputs }: any) => (note("c"), inputs.n);\n',
+  );
   root.write(
     "schedules/p.yaml",
     `steps:
@@ -70,7 +86,8 @@ it("takes over what is still valid, runs what failed or was edited, and from a s
   expect(fromB.ran).toEqual(["b", "c"]);
   expect(fromB.why["c"]).toContain('the re-run is from step "b" on');
 
-  // Edited: only what changed, and what comes of it. "two" is as long as "one", so b gives the same and c need not run.
+  // Edited: only what changed, and what comes of it. "two" is as long as "one", so b gives the same
+  // and c need not run.
   root.write("schedules/steps/a.ts", a("two"));
   const frozen = await ask("rerun", healed.run, "--failed");
   expect(frozen.ran).toEqual([]);
@@ -82,7 +99,9 @@ it("takes over what is still valid, runs what failed or was edited, and from a s
   const diff = (await orchd(root.root, "diff", healed.run, edited.run, "--json")).json<{
     steps: { step: string; ranAnew: boolean; changes: string[] }[];
   }>();
-  expect(Object.fromEntries(diff.steps.map(({ step, ranAnew, changes }) => [step, [ranAnew, changes]]))).toEqual({
+  expect(
+    Object.fromEntries(diff.steps.map(({ step, ranAnew, changes }) => [step, [ranAnew, changes]])),
+  ).toEqual({
     a: [true, ["code changed"]],
     b: [true, ['input "x" changed']],
     c: [false, []],
@@ -90,7 +109,9 @@ it("takes over what is still valid, runs what failed or was edited, and from a s
   });
 
   // The code that the first run ran is gone, as after pruning.
-  const header = runsOf(root.runs, "p")[0]!.lines[0] as unknown as { snapshot: { steps: { id: string; code?: { bundle: string } }[] } };
+  const header = runsOf(root.runs, "p")[0]!.lines[0] as unknown as {
+    snapshot: { steps: { id: string; code?: { bundle: string } }[] };
+  };
   const { bundle } = header.snapshot.steps.find(({ id }) => id === "a")!.code!;
   rmSync(join(root.runs, ".orchd/bundles", `${bundle}.mjs`));
   const pruned = await orchd(root.root, "rerun", first.run);

@@ -1,4 +1,7 @@
-/** The pipelines that ship do what they say, on this host: `npm start` is the first thing that anybody sees of orchd. */
+/**
+ * The pipelines that ship do what they say, on this host: `npm start` is the first thing that
+ * anybody sees of orchd.
+ */
 import { cpSync, existsSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -9,7 +12,10 @@ import type { TempRoot } from "../support/temp-root.ts";
 
 function sampleRoot(): TempRoot {
   const root = tempRoot();
-  cpSync(join(projectRoot, "schedules"), root.schedules, { recursive: true, filter: (path) => !path.includes("/data") });
+  cpSync(join(projectRoot, "schedules"), root.schedules, {
+    recursive: true,
+    filter: (path) => !path.includes("/data"),
+  });
   root.linkPackages();
   symlinkSync(join(projectRoot, "dist"), join(root.root, "dist"));
   return root;
@@ -19,36 +25,62 @@ describe("the sample pipelines", () => {
   it("are valid", async () => {
     const { root } = sampleRoot();
     const validated = await orchd(root, "validate");
-    expect({ status: validated.status, stderr: validated.stderr }).toEqual({ status: 0, stderr: "" });
+    expect({ status: validated.status, stderr: validated.stderr }).toEqual({
+      status: 0,
+      stderr: "",
+    });
   });
 
-  it("show a completed run within 12 s of the start, and each completes when it is asked for", { timeout: 90_000 }, async () => {
-    const root = sampleRoot();
-    const daemon = await startDaemon({ root: root.root });
-    const ready = Date.now();
-    const first = await awaitLine(join(root.runs, "host-report/pipeline.jsonl"), ({ type }) => type === "run.finished");
-    expect(first["status"]).toBe("completed");
-    expect(Date.now() - ready).toBeLessThan(12_000);
-    const series = linesOf(join(root.schedules, "data", `host-${new Date().toISOString().slice(0, 10)}.jsonl`)) as unknown as {
-      diskUsed: number;
-      memoryUsed: number;
-    }[];
-    expect(series.length).toBeGreaterThan(0);
-    for (const { diskUsed, memoryUsed } of series)
-      for (const share of [diskUsed, memoryUsed]) expect(share).toSatisfy((value: number) => value > 0 && value <= 1);
+  it(
+    "show a completed run within 12 s of the start, and each completes when it is asked for",
+    { timeout: 90_000 },
+    async () => {
+      const root = sampleRoot();
+      const daemon = await startDaemon({ root: root.root });
+      const ready = Date.now();
+      const first = await awaitLine(
+        join(root.runs, "host-report/pipeline.jsonl"),
+        ({ type }) => type === "run.finished",
+      );
+      expect(first["status"]).toBe("completed");
+      expect(Date.now() - ready).toBeLessThan(12_000);
+      const series = linesOf(
+        join(root.schedules, "data", `host-${new Date().toISOString().slice(0, 10)}.jsonl`),
+      ) as unknown as {
+        diskUsed: number;
+        memoryUsed: number;
+      }[];
+      expect(series.length).toBeGreaterThan(0);
+      for (const { diskUsed, memoryUsed } of series)
+        for (const share of [diskUsed, memoryUsed])
+          expect(share).toSatisfy((value: number) => value > 0 && value <= 1);
 
-    for (const pipeline of ["package-digest", "run-report", "retention"]) {
-      const ran = await orchd(root.root, "run", pipeline, "--wait", { deadlineMs: 30_000 });
-      expect({ pipeline, status: ran.status, stderr: ran.status === 0 ? "" : ran.stderr + ran.stdout }).toEqual({ pipeline, status: 0, stderr: "" });
-    }
-    const digest = JSON.parse(readFileSync(join(root.schedules, "data/packages.json"), "utf8")) as {
-      source: string;
-      days: { day: string; actions: Record<string, number> }[];
-    };
-    expect(digest.source).toBe(existsSync("/var/log/dpkg.log") ? "/var/log/dpkg.log" : "steps/dpkg-sample.log");
-    for (const { day, actions } of digest.days)
-      expect([day, Object.keys(actions).length > 0]).toEqual([expect.stringMatching(/^\d{4}-\d\d-\d\d$/), true]);
-    expect(readFileSync(join(root.schedules, "data/runs.txt"), "utf8")).toMatch(/^PIPELINE +RUNS +FAILED/);
-    expect(await daemon.end()).toEqual({ status: 0, signal: null });
-  });
+      for (const pipeline of ["package-digest", "run-report", "retention"]) {
+        const ran = await orchd(root.root, "run", pipeline, "--wait", { deadlineMs: 30_000 });
+        expect({
+          pipeline,
+          status: ran.status,
+          stderr: ran.status === 0 ? "" : ran.stderr + ran.stdout,
+        }).toEqual({ pipeline, status: 0, stderr: "" });
+      }
+      const digest = JSON.parse(
+        readFileSync(join(root.schedules, "data/packages.json"), "utf8"),
+      ) as {
+        source: string;
+        days: { day: string; actions: Record<string, number> }[];
+      };
+      expect(digest.source).toBe(
+        existsSync("/var/log/dpkg.log") ? "/var/log/dpkg.log" : "steps/dpkg-sample.log",
+      );
+      for (const { day, actions } of digest.days)
+        expect([day, Object.keys(actions).length > 0]).toEqual([
+          expect.stringMatching(/^\d{4}-\d\d-\d\d$/),
+          true,
+        ]);
+      expect(readFileSync(join(root.schedules, "data/runs.txt"), "utf8")).toMatch(
+        /^PIPELINE +RUNS +FAILED/,
+      );
+      expect(await daemon.end()).toEqual({ status: 0, signal: null });
+    },
+  );
 });

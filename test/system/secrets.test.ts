@@ -1,5 +1,15 @@
-/** Promise 32: a secret's value is with its step and nowhere at rest: not in a ledger, a log, an artifact, an output or a file left behind. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
+/**
+ * Promise 32: a secret's value is with its step and nowhere at rest: not in a ledger, a log, an
+ * artifact, an output or a file left behind.
+ */
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { awaitSight } from "../support/await-event.ts";
@@ -11,7 +21,12 @@ import { tempRoot } from "../support/temp-root.ts";
 const CANARY = 'c4n4ry/"quoted"\\tail';
 const KEY = "-----BEGIN KEY-----\nMIIEc4n4ryFirstLine\nMIIEc4n4rySecondLine\n-----END KEY-----";
 /** Any of these in a file is a leak. */
-const TRACES = [CANARY, JSON.stringify(CANARY).slice(1, -1), "MIIEc4n4ryFirstLine", "MIIEc4n4rySecondLine"];
+const TRACES = [
+  CANARY,
+  JSON.stringify(CANARY).slice(1, -1),
+  "MIIEc4n4ryFirstLine",
+  "MIIEc4n4rySecondLine",
+];
 
 const STEPS: Record<string, string> = {
   print: `const { TOKEN: t, KEY: k } = context.env; console.log("it is " + t); console.error(t); context.log.info(t, { t, [t]: [k] }); console.log(k);`,
@@ -59,7 +74,10 @@ export default dynamicPipeline({ name: "dynamic", env: { TOKEN: { secret: "token
       "schedules/steps/hooks.mjs": `const tell = (name) => (context) => { console.log(name, context.env.TOKEN, JSON.stringify(context)); if (name !== "open") throw new Error(context.env.TOKEN); return { of: context.env.TOKEN }; };
 export const open = tell("open"); export const fine = tell("fine"); export const bad = tell("bad"); export const close = tell("close");`,
       ...Object.fromEntries(
-        Object.entries(STEPS).map(([name, body]) => [`schedules/steps/${name}.mjs`, `export default async (context) => { ${body} };`]),
+        Object.entries(STEPS).map(([name, body]) => [
+          `schedules/steps/${name}.mjs`,
+          `export default async (context) => { ${body} };`,
+        ]),
       ),
     });
     root.linkPackages();
@@ -67,36 +85,75 @@ export const open = tell("open"); export const fine = tell("fine"); export const
     mkdirSync(credentials, { mode: 0o700 });
     writeFileSync(join(credentials, "token"), `${CANARY}\n`);
     writeFileSync(join(credentials, "key"), `${KEY}\n`);
-    const daemon = await startDaemon({ root: root.root, env: { CREDENTIALS_DIRECTORY: credentials } });
+    const daemon = await startDaemon({
+      root: root.root,
+      env: { CREDENTIALS_DIRECTORY: credentials },
+    });
     for (const pipeline of ["canary", "dynamic"]) {
       await orchd(root.root, "run", pipeline);
-      await awaitSight(root.runs, () => runsOf(root.runs, pipeline).find((run) => outcomeOf(run) !== undefined), `an end of ${pipeline}`, 60_000);
+      await awaitSight(
+        root.runs,
+        () => runsOf(root.runs, pipeline).find((run) => outcomeOf(run) !== undefined),
+        `an end of ${pipeline}`,
+        60_000,
+      );
     }
     const [run] = runsOf(root.runs, "canary");
     const ended = Object.fromEntries(
-      names.map((name) => [name, run!.lines.findLast((line) => line["step"] === name && line.type.startsWith("step."))?.type]),
+      names.map((name) => [
+        name,
+        run!.lines.findLast((line) => line["step"] === name && line.type.startsWith("step."))?.type,
+      ]),
     );
-    const failing = new Set(["thrown", "rejected", "callback", "exits", "unserialisable", "shellfails"]);
-    expect(ended).toEqual(Object.fromEntries(names.map((name) => [name, failing.has(name) ? "step.failed" : "step.completed"])));
+    const failing = new Set([
+      "thrown",
+      "rejected",
+      "callback",
+      "exits",
+      "unserialisable",
+      "shellfails",
+    ]);
+    expect(ended).toEqual(
+      Object.fromEntries(
+        names.map((name) => [name, failing.has(name) ? "step.failed" : "step.completed"]),
+      ),
+    );
     const printed = (await orchd(root.root, "logs", run!.run)).stdout;
     const told = (await orchd(root.root, "status", run!.run, "--json")).stdout;
     await daemon.end();
     // The files of shell steps lay in memory, and are gone with the runner.
     const [scratch] = /\/dev\/shm\/\S+/.exec(printed) ?? [];
     if (existsSync("/dev/shm"))
-      await awaitSight("/dev/shm", () => (scratch !== undefined && !existsSync(scratch) ? true : undefined), `an end of ${scratch}`);
-    const places: Record<string, string> = { "the daemon's log": daemon.stderr(), "orchd logs": printed, "orchd status": told };
+      await awaitSight(
+        "/dev/shm",
+        () => (scratch !== undefined && !existsSync(scratch) ? true : undefined),
+        `an end of ${scratch}`,
+      );
+    const places: Record<string, string> = {
+      "the daemon's log": daemon.stderr(),
+      "orchd logs": printed,
+      "orchd status": told,
+    };
     for (const entry of readdirSync(root.runs, { recursive: true, withFileTypes: true }))
       // Newer Nodes follow links to folders, and one leads to the package.
       if (entry.isFile() && realpathSync(entry.parentPath).startsWith(realpathSync(root.runs)))
-        places[join(entry.parentPath, entry.name)] = readFileSync(join(entry.parentPath, entry.name), "latin1");
+        places[join(entry.parentPath, entry.name)] = readFileSync(
+          join(entry.parentPath, entry.name),
+          "latin1",
+        );
     expect(printed).toContain("***");
     const leaks = Object.entries(places).flatMap(([place, text]) =>
       TRACES.filter((trace) => text.includes(trace)).map(
-        (trace) => `${trace} in ${place}: ${text.slice(Math.max(0, text.indexOf(trace) - 200), text.indexOf(trace) + 80)}`,
+        (trace) =>
+          `${trace} in ${place}: ${text.slice(Math.max(0, text.indexOf(trace) - 200), text.indexOf(trace) + 80)}`,
       ),
     );
-    reached(32, "places without a trace of the secrets", Object.keys(places).length - new Set(leaks).size, Object.keys(places).length);
+    reached(
+      32,
+      "places without a trace of the secrets",
+      Object.keys(places).length - new Set(leaks).size,
+      Object.keys(places).length,
+    );
     expect(leaks).toEqual([]);
   });
 });

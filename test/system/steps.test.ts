@@ -1,4 +1,7 @@
-/** What a step is given and what becomes of what it gives, by a real daemon: docs/pipeline-files.md, docs/semantics.md 15 to 20. */
+/**
+ * What a step is given and what becomes of what it gives, by a real daemon: docs/pipeline-files.md,
+ * docs/semantics.md 15 to 20.
+ */
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -78,7 +81,8 @@ steps:
   signal.addEventListener("abort", () => { console.log(run.attempt, signal.aborted, signal.reason.name, signal.reason.message); clearInterval(hold); reject(signal.reason); });
 });`,
   "schedules/wide.yaml": `enableCache: false\nmaxParallelSteps: 64\nsteps:\n${Array.from({ length: 48 }, (_, n) => `  s${n}: { uses: ./steps/wait.mjs }\n`).join("")}  shell: { run: "true" }\n`,
-  "schedules/steps/wait.mjs": "export default () => new Promise((resolve) => setTimeout(resolve, 80));\n",
+  "schedules/steps/wait.mjs":
+    "export default () => new Promise((resolve) => setTimeout(resolve, 80));\n",
   "schedules/keep.yaml": `enableCache: false
 steps:
   first: { run: "touch ../first; while ! test -e ../go; do sleep 0.05; done" }
@@ -106,17 +110,22 @@ describe("steps under a daemon", () => {
     const { run: id } = asked.json<{ run: string }>();
     return awaitSight(
       root.runs,
-      () => runsOf(root.runs, pipeline).find((one) => one.run === id && outcomeOf(one) !== undefined),
-      () => `an end of ${id}: ${JSON.stringify(runsOf(root.runs, pipeline).at(-1)?.lines.slice(1))}`,
+      () =>
+        runsOf(root.runs, pipeline).find((one) => one.run === id && outcomeOf(one) !== undefined),
+      () =>
+        `an end of ${id}: ${JSON.stringify(runsOf(root.runs, pipeline).at(-1)?.lines.slice(1))}`,
     );
   }
   const outputs = (of: PlainRun, step: string): Record<string, unknown> => {
     const line = of.lines.find((one) => one.type === "step.completed" && one["step"] === step);
-    if (line === undefined) throw new Error(`${step} did not complete: ${JSON.stringify(of.lines.slice(1))}`);
+    if (line === undefined)
+      throw new Error(`${step} did not complete: ${JSON.stringify(of.lines.slice(1))}`);
     return line["outputs"] as Record<string, unknown>;
   };
   const printed = (of: PlainRun): string[] =>
-    linesOf(of.path.replace(/\.jsonl$/, ".log")).map((line) => `${String(line["step"])} ${String(line["stream"])} ${String(line["line"])}`);
+    linesOf(of.path.replace(/\.jsonl$/, ".log")).map(
+      (line) => `${String(line["step"])} ${String(line["stream"])} ${String(line["line"])}`,
+    );
 
   it("get their environment in layers, and what orchd says of the run over all of them", async () => {
     const done = await run("env");
@@ -133,7 +142,11 @@ describe("steps under a daemon", () => {
       ORCHD_ATTEMPT: "1",
       PATH: process.env["PATH"],
     };
-    expect(outputs(done, "module")["result"]).toMatchObject({ ...expected, ORCHD_STEP: "module", same: true });
+    expect(outputs(done, "module")["result"]).toMatchObject({
+      ...expected,
+      ORCHD_STEP: "module",
+      same: true,
+    });
     const shell = Object.fromEntries(
       readFileSync(join(root.root, "shell.env"), "utf8")
         .split("\n")
@@ -142,8 +155,17 @@ describe("steps under a daemon", () => {
     );
     expect(shell).toMatchObject({ ...expected, ORCHD_STEP: "shell" });
     // Nothing of the daemon's own but PATH, HOME, LANG and TZ.
-    expect(Object.keys(shell).filter((name) => !/^(ORCHD_|BASE|LOW|HIGH|PIPE|WORD|PATH|HOME|LANG|TZ|PWD|_|SHLVL|OLDPWD)/.test(name))).toEqual([]);
-    const hooks = linesOf(join(root.root, "hook.env")) as unknown as { step: string; env: object; own: object }[];
+    expect(
+      Object.keys(shell).filter(
+        (name) =>
+          !/^(ORCHD_|BASE|LOW|HIGH|PIPE|WORD|PATH|HOME|LANG|TZ|PWD|_|SHLVL|OLDPWD)/.test(name),
+      ),
+    ).toEqual([]);
+    const hooks = linesOf(join(root.root, "hook.env")) as unknown as {
+      step: string;
+      env: object;
+      own: object;
+    }[];
     expect(hooks.map(({ step }) => step)).toEqual(["module", "shell"]);
     for (const { step, env, own } of hooks) {
       expect(env).toMatchObject({ ...expected, ORCHD_STEP: step });
@@ -185,22 +207,38 @@ describe("steps under a daemon", () => {
     const done = await run("big");
     expect(outputs(done, "small")).toEqual({ a: 1, b: [2] });
     const { result } = outputs(done, "large") as { result: { $artifact: string; bytes: number } };
-    expect(JSON.parse(readFileSync(join(root.runs, ".orchd/artifacts", result.$artifact), "utf8"))).toHaveLength(200);
+    expect(
+      JSON.parse(readFileSync(join(root.runs, ".orchd/artifacts", result.$artifact), "utf8")),
+    ).toHaveLength(200);
     expect(result.bytes).toBeGreaterThan(2_000_000);
-    expect(outputs(done, "count")["result"]).toEqual({ n: 200, a: 1, both: { a: 1, b: [2] }, long: 70_000 });
+    expect(outputs(done, "count")["result"]).toEqual({
+      n: 200,
+      a: 1,
+      both: { a: 1, b: [2] },
+      long: 70_000,
+    });
     const missing = done.lines.find((line) => line.type === "step.failed")!;
-    expect(missing).toMatchObject({ step: "missing", error: { message: expect.stringMatching(/step "missing" .*"c"/) as string } });
-    for (const line of readFileSync(done.path, "utf8").split("\n")) expect(Buffer.byteLength(line)).toBeLessThan(1024 * 1024);
+    expect(missing).toMatchObject({
+      step: "missing",
+      error: { message: expect.stringMatching(/step "missing" .*"c"/) as string },
+    });
+    for (const line of readFileSync(done.path, "utf8").split("\n"))
+      expect(Buffer.byteLength(line)).toBeLessThan(1024 * 1024);
   });
 
   it("have a limit for each attempt, and a run has one for all", async () => {
     const done = await run("limits");
     expect(outcomeOf(done)).toBe("failed");
     for (const step of ["attempt", "shell"]) {
-      const failed = done.lines.filter((line) => line.type === "step.failed" && line["step"] === step);
+      const failed = done.lines.filter(
+        (line) => line.type === "step.failed" && line["step"] === step,
+      );
       expect(failed.map((line) => line["attempt"])).toEqual([1, 2]);
       for (const { error } of failed as unknown as { error: { code: string; message: string } }[])
-        expect(error).toMatchObject({ code: "ORCHD_STEP_TIMEOUT", message: expect.stringMatching(new RegExp(`step "${step}".*400ms`)) as string });
+        expect(error).toMatchObject({
+          code: "ORCHD_STEP_TIMEOUT",
+          message: expect.stringMatching(new RegExp(`step "${step}".*400ms`)) as string,
+        });
     }
     const lines = printed(done);
     expect(lines.filter((line) => line.startsWith("attempt stdout"))).toEqual([
@@ -212,7 +250,9 @@ describe("steps under a daemon", () => {
     const short = await run("short");
     expect(outcomeOf(short)).toBe("failed");
     expect(String(short.lines.at(-1)!["because"])).toContain("600ms");
-    expect(short.lines.some((line) => line["step"] === "never" && line.type === "step.started")).toBe(false);
+    expect(
+      short.lines.some((line) => line["step"] === "never" && line.type === "step.started"),
+    ).toBe(false);
   });
 
   it("are started no further ahead than one for each thread, whatever room there is for shells, which have their own", async () => {
@@ -234,7 +274,10 @@ describe("steps under a daemon", () => {
     const { run: id } = (await orchd(root.root, "run", "keep", "--json")).json<{ run: string }>();
     await awaitSight(
       root.root,
-      () => (runsOf(root.runs, "keep")[0]?.lines.some((line) => line.type === "step.started") === true ? true : undefined),
+      () =>
+        runsOf(root.runs, "keep")[0]?.lines.some((line) => line.type === "step.started") === true
+          ? true
+          : undefined,
       "a start",
     );
     const ledger = join(root.runs, "keep/pipeline.jsonl");
@@ -242,7 +285,10 @@ describe("steps under a daemon", () => {
     root.write("schedules/steps/lib/kept.ts", "export const version = 2;\n");
     await awaitSight(
       ledger,
-      () => (linesOf(ledger).filter((line) => line.type === "pipeline.loaded").length > before ? true : undefined),
+      () =>
+        linesOf(ledger).filter((line) => line.type === "pipeline.loaded").length > before
+          ? true
+          : undefined,
       "the change noticed",
     );
     root.write("go", "");

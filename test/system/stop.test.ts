@@ -5,57 +5,87 @@ import { orchd, startDaemon } from "../support/daemon.ts";
 import { outcomeOf, processesWith, runsOf } from "../support/ledgers.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
-const STEPS: Record<string, { readonly file?: string; readonly step: string; readonly heedsGraceful: boolean }> = {
+const STEPS: Record<
+  string,
+  { readonly file?: string; readonly step: string; readonly heedsGraceful: boolean }
+> = {
   polite: {
     file: `export default ({ signal }) => new Promise((_, reject) => { const hold = setInterval(() => {}, 1000); signal.addEventListener("abort", () => { clearInterval(hold); reject(signal.reason); }); console.log("up"); });`,
     step: "{ uses: ./steps/polite.mjs }",
     heedsGraceful: true,
   },
-  spinning: { file: `export default () => { console.log("up"); for (;;) {} };`, step: "{ uses: ./steps/spinning.mjs }", heedsGraceful: false },
+  spinning: {
+    file: `export default () => { console.log("up"); for (;;) {} };`,
+    step: "{ uses: ./steps/spinning.mjs }",
+    heedsGraceful: false,
+  },
   blocked: {
     file: `import { execSync } from "node:child_process"; export default () => { console.log("up"); execSync("sleep 3600"); };`,
     step: "{ uses: ./steps/blocked.mjs }",
     heedsGraceful: false,
   },
-  stubborn: { step: `{ run: "trap '' TERM INT; echo up; while :; do sleep 3600; done" }`, heedsGraceful: false },
+  stubborn: {
+    step: `{ run: "trap '' TERM INT; echo up; while :; do sleep 3600; done" }`,
+    heedsGraceful: false,
+  },
 };
 
 describe("a stop that is asked for", () => {
-  it.each(Object.entries(STEPS))("ends a %s step when forced, and leaves no process", async (name, { file, step, heedsGraceful }) => {
-    const marker = `stop-${name}-${process.pid}-${Math.random().toString(36).slice(2)}`;
-    const root = tempRoot({
-      "orchd.yaml": "gracePeriod: 1s\n",
-      [`schedules/${name}.yaml`]: `env: { MARKER: ${marker} }\nsteps:\n  it: ${step}\n  after: { run: "true", after: [it] }\n`,
-      ...(file === undefined ? {} : { [`schedules/steps/${name}.mjs`]: file }),
-    });
-    await startDaemon({ root: root.root });
-    const { run } = (await orchd(root.root, "run", name, "--json")).json<{ run: string }>();
-    const path = await awaitSight(root.runs, () => runsOf(root.runs, name)[0]?.path, "the run's ledger");
-    await awaitLine(path, (line) => line.type === "step.started");
-    // It has been begun too: what only waits for a thread is stopped without ado.
-    await awaitLine(path.replace(/jsonl$/, "log"), (line) => line["line"] === "up");
-    if (!heedsGraceful) {
-      const graceful = await orchd(root.root, "stop", run);
-      expect(graceful.status).toBe(0);
-      await awaitLine(path, (line) => line.type === "run.stop_requested" && line["mode"] === "graceful");
-      const status = (await orchd(root.root, "status", run, "--json")).json<{ status: string }>();
-      expect(status.status).toBe("stopping");
-    }
-    expect((await orchd(root.root, "stop", run, ...(heedsGraceful ? [] : ["--force"]))).status).toBe(0);
-    const finished = await awaitLine(path, (line) => line.type === "run.finished");
-    expect(finished["status"]).toBe("stopped");
-    const asked = await awaitLine(path, (line) => line.type === "run.stop_requested" && line["mode"] === (heedsGraceful ? "graceful" : "force"));
-    // The grace period and two seconds.
-    expect(Date.parse(finished.at) - Date.parse(asked.at)).toBeLessThan(3_000);
-    expect(outcomeOf(runsOf(root.runs, name)[0]!)).toBe("stopped");
-    await awaitSight(
-      "/proc",
-      () => (processesWith(marker).length === 0 ? true : undefined),
-      () => `an end of ${processesWith(marker).join(", ")}`,
-    );
-    // The daemon and its next runner are well.
-    root.write("schedules/next.yaml", `steps:\n  fine: { run: "true" }\n`);
-    await awaitLine(join(root.runs, "next/pipeline.jsonl"), (line) => line.type === "pipeline.loaded");
-    expect((await orchd(root.root, "run", "next", "--wait")).status).toBe(0);
-  });
+  it.each(Object.entries(STEPS))(
+    "ends a %s step when forced, and leaves no process",
+    async (name, { file, step, heedsGraceful }) => {
+      const marker = `stop-${name}-${process.pid}-${Math.random().toString(36).slice(2)}`;
+      const root = tempRoot({
+        "orchd.yaml": "gracePeriod: 1s\n",
+        [`schedules/${name}.yaml`]: `env: { MARKER: ${marker} }\nsteps:\n  it: ${step}\n  after: { run: "true", after: [it] }\n`,
+        ...(file === undefined ? {} : { [`schedules/steps/${name}.mjs`]: file }),
+      });
+      await startDaemon({ root: root.root });
+      const { run } = (await orchd(root.root, "run", name, "--json")).json<{ run: string }>();
+      const path = await awaitSight(
+        root.runs,
+        () => runsOf(root.runs, name)[0]?.path,
+        "the run's ledger",
+      );
+      await awaitLine(path, (line) => line.type === "step.started");
+      // It has been begun too: what only waits for a thread is stopped without ado.
+      await awaitLine(path.replace(/jsonl$/, "log"), (line) => line["line"] === "up");
+      if (!heedsGraceful) {
+        const graceful = await orchd(root.root, "stop", run);
+        expect(graceful.status).toBe(0);
+        await awaitLine(
+          path,
+          (line) => line.type === "run.stop_requested" && line["mode"] === "graceful",
+        );
+        const status = (await orchd(root.root, "status", run, "--json")).json<{ status: string }>();
+        expect(status.status).toBe("stopping");
+      }
+      expect(
+        (await orchd(root.root, "stop", run, ...(heedsGraceful ? [] : ["--force"]))).status,
+      ).toBe(0);
+      const finished = await awaitLine(path, (line) => line.type === "run.finished");
+      expect(finished["status"]).toBe("stopped");
+      const asked = await awaitLine(
+        path,
+        (line) =>
+          line.type === "run.stop_requested" &&
+          line["mode"] === (heedsGraceful ? "graceful" : "force"),
+      );
+      // The grace period and two seconds.
+      expect(Date.parse(finished.at) - Date.parse(asked.at)).toBeLessThan(3_000);
+      expect(outcomeOf(runsOf(root.runs, name)[0]!)).toBe("stopped");
+      await awaitSight(
+        "/proc",
+        () => (processesWith(marker).length === 0 ? true : undefined),
+        () => `an end of ${processesWith(marker).join(", ")}`,
+      );
+      // The daemon and its next runner are well.
+      root.write("schedules/next.yaml", `steps:\n  fine: { run: "true" }\n`);
+      await awaitLine(
+        join(root.runs, "next/pipeline.jsonl"),
+        (line) => line.type === "pipeline.loaded",
+      );
+      expect((await orchd(root.root, "run", "next", "--wait")).status).toBe(0);
+    },
+  );
 });

@@ -18,15 +18,30 @@ describe("a file is dropped", () => {
     const before = Date.now();
     root.write("schedules/tick.yaml", EVERY_SECOND);
     const ledger = join(root.runs, "tick/pipeline.jsonl");
-    await awaitLines(ledger, 4, (line) => line.type === "run.finished" && line["status"] === "completed");
+    await awaitLines(
+      ledger,
+      4,
+      (line) => line.type === "run.finished" && line["status"] === "completed",
+    );
     expect(Date.now() - before).toBeLessThan(8_000);
     expect(await daemon.end()).toEqual({ status: 0, signal: null });
     const runs = runsOf(root.runs, "tick");
     expect(runs.length).toBeGreaterThanOrEqual(4);
     for (const run of runs) {
-      expect(run.lines.map((line) => line.type)).toEqual(["run.submitted", "run.started", "step.started", "step.completed", "run.finished"]);
+      expect(run.lines.map((line) => line.type)).toEqual([
+        "run.submitted",
+        "run.started",
+        "step.started",
+        "step.completed",
+        "run.finished",
+      ]);
       expect(outcomeOf(run)).toBe("completed");
-      expect(run.lines[0]).toMatchObject({ format: 1, run: run.run, pipeline: "tick", trigger: { kind: "schedule" } });
+      expect(run.lines[0]).toMatchObject({
+        format: 1,
+        run: run.run,
+        pipeline: "tick",
+        trigger: { kind: "schedule" },
+      });
     }
     const lines = pipelineLedger(root.runs, "tick");
     expect(undecidedSeconds(lines)).toEqual([]);
@@ -50,7 +65,13 @@ describe("a file is dropped", () => {
     root.write("schedules/tick.yaml", EVERY_SECOND.replace("cron:", "crom:"));
     const invalid = await awaitLine(ledger, (line) => line.type === "pipeline.invalid");
     expect(String((invalid["errors"] as string[])[0])).toMatch(/tick\.yaml:1:\d+.*crom.*cron/);
-    await awaitLine(ledger, (line) => line.type === "run.finished" && line.seq > invalid.seq + 2 && line["status"] === "completed");
+    await awaitLine(
+      ledger,
+      (line) =>
+        line.type === "run.finished" &&
+        line.seq > invalid.seq + 2 &&
+        line["status"] === "completed",
+    );
     const status = (await orchd(root.root, "status", "--json")).json<{
       pipelines: { name: string; valid: boolean; errors: string[]; nextFire: string | null }[];
     }>();
@@ -59,7 +80,10 @@ describe("a file is dropped", () => {
     root.write("schedules/tick.yaml", EVERY_SECOND);
     await awaitSight(
       root.schedules,
-      () => (linesOf(ledger).some((line) => line.type === "pipeline.loaded" && line.seq > invalid.seq) ? true : undefined),
+      () =>
+        linesOf(ledger).some((line) => line.type === "pipeline.loaded" && line.seq > invalid.seq)
+          ? true
+          : undefined,
       "the good version again",
     );
   });
@@ -76,11 +100,21 @@ steps:
 `,
     });
     await startDaemon({ root: root.root });
-    const asked = await orchd(root.root, "run", "digest", "-p", "text=one two three four", "--wait", "--json");
+    const asked = await orchd(
+      root.root,
+      "run",
+      "digest",
+      "-p",
+      "text=one two three four",
+      "--wait",
+      "--json",
+    );
     expect(asked.stderr).toBe("");
     expect(asked.status).toBe(0);
     const [run] = runsOf(root.runs, "digest");
-    expect(run!.lines.filter((line) => line.type === "step.completed").map((line) => line["outputs"])).toMatchObject([
+    expect(
+      run!.lines.filter((line) => line.type === "step.completed").map((line) => line["outputs"]),
+    ).toMatchObject([
       { result: ["one", "two", "three", "four"] },
       { result: { words: 4 } },
       { result: null },
@@ -90,15 +124,29 @@ steps:
       inProgress: boolean;
       steps: { step: string; status: string }[];
     }>();
-    expect(status).toMatchObject({ run: run!.run, pipeline: "digest", status: "completed", inProgress: false, trigger: { kind: "manual" } });
+    expect(status).toMatchObject({
+      run: run!.run,
+      pipeline: "digest",
+      status: "completed",
+      inProgress: false,
+      trigger: { kind: "manual" },
+    });
     expect(status.steps.map((step) => [step.step, step.status])).toEqual([
       ["words", "completed"],
       ["count", "completed"],
       ["show", "completed"],
     ]);
-    const logs = (await orchd(root.root, "logs", run!.run, "--json")).jsonLines<{ step: string; stream: string; line: string }>();
-    expect(logs).toContainEqual(expect.objectContaining({ step: "words", stream: "stdout", line: "hello from a worker" }));
-    expect(logs).toContainEqual(expect.objectContaining({ step: "show", line: "never $(evaluated)" }));
+    const logs = (await orchd(root.root, "logs", run!.run, "--json")).jsonLines<{
+      step: string;
+      stream: string;
+      line: string;
+    }>();
+    expect(logs).toContainEqual(
+      expect.objectContaining({ step: "words", stream: "stdout", line: "hello from a worker" }),
+    );
+    expect(logs).toContainEqual(
+      expect.objectContaining({ step: "show", line: "never $(evaluated)" }),
+    );
     expect(logs).toContainEqual(expect.objectContaining({ step: "show", line: '{"words":4}' }));
   });
 
@@ -107,7 +155,10 @@ steps:
     expect((await orchd(root.root, "run", "fails")).status).toBe(0);
     expect((await orchd(root.root, "run", "fails", "--wait")).status).toBe(4);
     await startDaemon({ root: root.root });
-    await awaitLine(join(root.runs, "fails/pipeline.jsonl"), (line) => line.type === "run.finished");
+    await awaitLine(
+      join(root.runs, "fails/pipeline.jsonl"),
+      (line) => line.type === "run.finished",
+    );
     expect((await orchd(root.root, "run", "fails", "--wait")).status).toBe(1);
     for (const words of [
       ["run", "nothing"],
@@ -129,12 +180,16 @@ steps:
 
   it("refuses a bad file on the command line with file, line and field", async () => {
     const root = tempRoot({
-      "schedules/bad.yaml": 'schedule: { cron: "61 * * * *" }\nsteps:\n  a: { run: "true", after: [b] }\n  b: { run: "true", after: [a] }\n',
+      "schedules/bad.yaml":
+        'schedule: { cron: "61 * * * *" }\nsteps:\n  a: { run: "true", after: [b] }\n  b: { run: "true", after: [a] }\n',
     });
     const validated = await orchd(root.root, "validate");
     expect(validated.status).toBe(2);
     expect(validated.stdout + validated.stderr).toMatch(/bad\.yaml:1:\d+/);
-    writeFileSync(join(root.schedules, "bad.yaml"), 'steps:\n  a: { run: "true", after: [b] }\n  b: { run: "true", after: [a] }\n');
+    writeFileSync(
+      join(root.schedules, "bad.yaml"),
+      'steps:\n  a: { run: "true", after: [b] }\n  b: { run: "true", after: [a] }\n',
+    );
     const cycle = await orchd(root.root, "validate");
     expect(cycle.status).toBe(2);
     expect(cycle.stdout + cycle.stderr).toMatch(/cycle/);

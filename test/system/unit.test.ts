@@ -1,4 +1,7 @@
-/** systemd/: what the unit promises, read from its text everywhere, and judged by systemd-analyze where that exists. */
+/**
+ * systemd/: what the unit promises, read from its text everywhere, and judged by systemd-analyze
+ * where that exists.
+ */
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,7 +15,10 @@ const settings = unit.split("\n").filter((line) => /^[A-Z]/.test(line));
 /** Whether a program can be run here. */
 const exists = (program: string): boolean => spawnSync(program, ["--version"]).error === undefined;
 const analyze = (...parameters: string[]) =>
-  spawnSync("systemd-analyze", parameters, { encoding: "utf8", env: { ...process.env, SYSTEMD_COLORS: "0" } });
+  spawnSync("systemd-analyze", parameters, {
+    encoding: "utf8",
+    env: { ...process.env, SYSTEMD_COLORS: "0" },
+  });
 
 describe("orchd.service", () => {
   it.each([
@@ -70,11 +76,19 @@ describe("orchd.service", () => {
 describe.runIf(exists("systemd-analyze"))("systemd-analyze", () => {
   it("finds nothing to say about the unit", () => {
     const verified = analyze("verify", "--man=no", join(projectRoot, "systemd/orchd.service"));
-    expect({ status: verified.status, said: verified.stdout + verified.stderr }).toEqual({ status: 0, said: "" });
+    expect({ status: verified.status, said: verified.stdout + verified.stderr }).toEqual({
+      status: 0,
+      said: "",
+    });
   });
 
   it("rates its exposure at 1.5 or lower", () => {
-    const rated = analyze("security", "--offline=true", "--no-pager", join(projectRoot, "systemd/orchd.service"));
+    const rated = analyze(
+      "security",
+      "--offline=true",
+      "--no-pager",
+      join(projectRoot, "systemd/orchd.service"),
+    );
     const level = /Overall exposure level for orchd\.service: ([\d.]+)/.exec(rated.stdout)?.[1];
     expect(Number(level)).toBeLessThanOrEqual(1.5);
   });
@@ -83,9 +97,15 @@ describe.runIf(exists("systemd-analyze"))("systemd-analyze", () => {
     const { root } = tempRoot();
     mkdirSync(join(root, "orchd.service.d"));
     cpSync(join(projectRoot, "systemd/orchd.service"), join(root, "orchd.service"));
-    cpSync(join(projectRoot, "systemd/orchd-shell.conf"), join(root, "orchd.service.d/orchd-shell.conf"));
+    cpSync(
+      join(projectRoot, "systemd/orchd-shell.conf"),
+      join(root, "orchd.service.d/orchd-shell.conf"),
+    );
     const verified = analyze("verify", "--man=no", join(root, "orchd.service"));
-    expect({ status: verified.status, said: verified.stdout + verified.stderr }).toEqual({ status: 0, said: "" });
+    expect({ status: verified.status, said: verified.stdout + verified.stderr }).toEqual({
+      status: 0,
+      said: "",
+    });
   });
 });
 
@@ -94,14 +114,21 @@ describe.runIf(exists("systemd-tmpfiles"))("systemd-tmpfiles", () => {
     const lines = text("orchd.tmpfiles")
       .split("\n")
       .filter((line) => line.startsWith("d"));
-    const writable = lines.map((line) => line.split(/\s+/)).filter(([, , mode]) => (Number.parseInt(mode!, 8) & 0o022) !== 0);
+    const writable = lines
+      .map((line) => line.split(/\s+/))
+      .filter(([, , mode]) => (Number.parseInt(mode!, 8) & 0o022) !== 0);
     expect(writable.map(([, path]) => path)).toEqual(["/var/lib/orchd/runs/.orchd/requests"]);
     const { root } = tempRoot();
     // Without the user orchd the names are unknown: numbers stand in for them.
     const stand = lines.map((line) =>
-      line.replaceAll(/\borchd  orchd\b/g, `${process.getuid!()} ${process.getgid!()}`).replaceAll(/\broot   root\b/g, "- -"),
+      line
+        .replaceAll(/\borchd  orchd\b/g, `${process.getuid!()} ${process.getgid!()}`)
+        .replaceAll(/\broot   root\b/g, "- -"),
     );
-    const made = spawnSync("systemd-tmpfiles", [`--root=${root}`, "--create", "-"], { encoding: "utf8", input: `${stand.join("\n")}\n` });
+    const made = spawnSync("systemd-tmpfiles", [`--root=${root}`, "--create", "-"], {
+      encoding: "utf8",
+      input: `${stand.join("\n")}\n`,
+    });
     expect({ status: made.status, said: made.stderr }).toEqual({ status: 0, said: "" });
   });
 });
@@ -110,7 +137,10 @@ describe.runIf(exists("systemd-sysusers"))("systemd-sysusers", () => {
   it("accepts orchd.sysusers", () => {
     const { root } = tempRoot();
     mkdirSync(join(root, "etc"));
-    const made = spawnSync("systemd-sysusers", [`--root=${root}`, "--dry-run", "-"], { encoding: "utf8", input: text("orchd.sysusers") });
+    const made = spawnSync("systemd-sysusers", [`--root=${root}`, "--dry-run", "-"], {
+      encoding: "utf8",
+      input: text("orchd.sysusers"),
+    });
     expect(made.status).toBe(0);
     expect(made.stdout + made.stderr).toContain("orchd");
   });

@@ -11,17 +11,30 @@ const field = (least: number, most: number): fc.Arbitrary<string> => {
     value.map(String),
     range,
     fc.constant("*"),
-    fc.tuple(fc.oneof(range, fc.constant("*")), fc.integer({ min: 1, max: 20 })).map(([of, step]) => `${of}/${step}`),
+    fc
+      .tuple(fc.oneof(range, fc.constant("*")), fc.integer({ min: 1, max: 20 }))
+      .map(([of, step]) => `${of}/${step}`),
   );
   return fc.oneof(
     { weight: 3, arbitrary: fc.constant("*") },
-    { weight: 4, arbitrary: fc.array(part, { minLength: 1, maxLength: 3 }).map((parts) => parts.join(",")) },
+    {
+      weight: 4,
+      arbitrary: fc.array(part, { minLength: 1, maxLength: 3 }).map((parts) => parts.join(",")),
+    },
   );
 };
 
 /** Plain patterns, and some that are not. */
 const pattern = fc
-  .tuple(fc.option(field(0, 59)), field(0, 59), field(0, 23), field(1, 31), field(1, 12), field(0, 7), fc.integer({ min: 0, max: 9 }))
+  .tuple(
+    fc.option(field(0, 59)),
+    field(0, 59),
+    field(0, 23),
+    field(1, 31),
+    field(1, 12),
+    field(0, 7),
+    fc.integer({ min: 0, max: 9 }),
+  )
   .map(([second, minute, hour, day, month, weekday, kind]) => {
     const days = kind < 4 ? [day, "*"] : kind < 8 ? ["*", weekday] : [day, weekday];
     return [...(second === null ? [] : [second]), minute, hour, days[0], month, days[1]].join(" ");
@@ -100,7 +113,9 @@ describe("the quick calculator", () => {
       for (const change of [Date.UTC(2027, 2, 28, 1), Date.UTC(2027, 9, 31, 1)]) {
         for (let hour = -60; hour <= 60; hour += 1) {
           const after = change + hour * 3_600_000 + 1;
-          expect(quickCalculator(text, "Europe/Berlin").next(after)).toBe(cronCalculator(text, "Europe/Berlin").next(after));
+          expect(quickCalculator(text, "Europe/Berlin").next(after)).toBe(
+            cronCalculator(text, "Europe/Berlin").next(after),
+          );
         }
       }
     },

@@ -1,4 +1,7 @@
-/** `orchd backfill PIPELINE --from T --to T`: asks for runs of past slots; the dry run says what that would be. */
+/**
+ * `orchd backfill PIPELINE --from T --to T`: asks for runs of past slots; the dry run says what
+ * that would be.
+ */
 import { formatDuration } from "../../core/duration.ts";
 import { snapshotFor } from "../../core/compile.ts";
 import { parseRunId, runIdForSlot } from "../../core/run-id.ts";
@@ -35,20 +38,37 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
     );
   }
   const pipeline = args.text("pipeline");
-  if (pipeline === undefined) throw usageError("name a pipeline: `orchd backfill PIPELINE --from T --to T`, or --cancel ID to end a backfill.");
+  if (pipeline === undefined)
+    throw usageError(
+      "name a pipeline: `orchd backfill PIPELINE --from T --to T`, or --cancel ID to end a backfill.",
+    );
   requirePipeline(roots, pipeline);
   const now = Date.now();
   const [fromText, toText] = [args.text("from"), args.text("to")];
   if (fromText === undefined || toText === undefined)
-    throw usageError("--from and --to are both needed; the slots between them, both included, are what is backfilled.");
+    throw usageError(
+      "--from and --to are both needed; the slots between them, both included, are what is backfilled.",
+    );
   const from = parseTime(fromText, "--from", now);
   const to = parseTime(toText, "--to", now);
-  if (to < from) throw usageError(`--to (${timeText(to)}) lies before --from (${timeText(from)}); swap them.`);
+  if (to < from)
+    throw usageError(`--to (${timeText(to)}) lies before --from (${timeText(from)}); swap them.`);
   const chosen = (["missing", "failed", "all"] as const).filter((name) => args.flag(name));
-  if (chosen.length > 1) throw usageError(`--${chosen.join(" and --")} exclude each other; give one of them.`);
+  if (chosen.length > 1)
+    throw usageError(`--${chosen.join(" and --")} exclude each other; give one of them.`);
   const which = chosen[0] ?? "missing";
-  const maxActive = args.text("max-active") === undefined ? undefined : parseCount(args.text("max-active"), "--max-active", 1);
-  if (args.flag("dry-run")) return dryRun(context, { pipeline, from, to: Math.min(to, now), which, maxActive: maxActive ?? 1 });
+  const maxActive =
+    args.text("max-active") === undefined
+      ? undefined
+      : parseCount(args.text("max-active"), "--max-active", 1);
+  if (args.flag("dry-run"))
+    return dryRun(context, {
+      pipeline,
+      from,
+      to: Math.min(to, now),
+      which,
+      maxActive: maxActive ?? 1,
+    });
   const question = {
     type: "backfill" as const,
     pipeline,
@@ -74,10 +94,14 @@ interface Wanted {
   readonly maxActive: number;
 }
 
-async function dryRun({ args, roots, terminal }: CommandContext, wanted: Wanted): Promise<ExitStatus> {
+async function dryRun(
+  { args, roots, terminal }: CommandContext,
+  wanted: Wanted,
+): Promise<ExitStatus> {
   const { pipeline, from, to, which, maxActive } = wanted;
   const file = await loadPipeline(roots, pipeline);
-  if (file === undefined) throw usageError(`the file of "${pipeline}" is gone; a backfill needs it.`);
+  if (file === undefined)
+    throw usageError(`the file of "${pipeline}" is gone; a backfill needs it.`);
   if (!file.ok) throw usageError(`${file.errors.join("; ")}; correct the file first.`);
   const store = new RunStore(roots.runs);
   const { loaded } = file;
@@ -91,7 +115,12 @@ async function dryRun({ args, roots, terminal }: CommandContext, wanted: Wanted)
   for (const slot of due.slice(0, FORECAST_SLOTS)) {
     const bound = snapshotFor(loaded, slot.schedule.params ?? {});
     if (!bound.ok || bound.snapshot.dynamic !== undefined) continue;
-    const cached = forecast.cachedSteps(bound.snapshot, `${slotRun(pipeline, slot)}-b1`, new Date(slot.slot).toISOString(), Date.now());
+    const cached = forecast.cachedSteps(
+      bound.snapshot,
+      `${slotRun(pipeline, slot)}-b1`,
+      new Date(slot.slot).toISOString(),
+      Date.now(),
+    );
     steps += bound.snapshot.steps.length;
     cachedSteps += cached.length;
     if (cached.length === bound.snapshot.steps.length && cached.length > 0) answered += 1;
@@ -135,7 +164,12 @@ async function dryRun({ args, roots, terminal }: CommandContext, wanted: Wanted)
 }
 
 /** The slots, not the due times, from `from` through `to`. */
-function slotsBetween(pipeline: string, schedules: Parameters<typeof timetable>[1], from: number, to: number): DueSlot[] {
+function slotsBetween(
+  pipeline: string,
+  schedules: Parameters<typeof timetable>[1],
+  from: number,
+  to: number,
+): DueSlot[] {
   const reach = Math.max(0, ...schedules.map(({ jitterSeconds }) => jitterSeconds * 1_000));
   return timetable(pipeline, schedules)
     .dueSlots(from - 1, to + reach, MOST_SLOTS)
@@ -147,7 +181,12 @@ function slotRun(pipeline: string, { slot, lane }: DueSlot): string {
 }
 
 /** The newest run of each slot that has any, by the id of the slot's scheduled run. */
-function runsOfSlots(store: RunStore, pipeline: string, from: number, to: number): Map<string, string> {
+function runsOfSlots(
+  store: RunStore,
+  pipeline: string,
+  from: number,
+  to: number,
+): Map<string, string> {
   const newest = new Map<string, string>();
   for (const run of store.list(pipeline)) {
     const id = parseRunId(run);
@@ -184,5 +223,7 @@ function typicalMs(store: RunStore, pipeline: string): number | null {
     if (durationMs !== undefined && status === "completed") durations.push(durationMs);
     if (durations.length === HISTORY_RUNS) break;
   }
-  return durations.length === 0 ? null : durations.toSorted((a, b) => a - b)[Math.floor((durations.length - 1) / 2)]!;
+  return durations.length === 0
+    ? null
+    : durations.toSorted((a, b) => a - b)[Math.floor((durations.length - 1) / 2)]!;
 }

@@ -1,4 +1,7 @@
-/** `orchd completion [bash|zsh]`: a script that completes commands, options, and the names of pipelines and runs. */
+/**
+ * `orchd completion [bash|zsh]`: a script that completes commands, options, and the names of
+ * pipelines and runs.
+ */
 import { basename } from "node:path";
 import type { CommandContext, CommandSpec } from "../command.ts";
 import { COMMON_OPTIONS } from "../common-options.ts";
@@ -7,7 +10,8 @@ import { EXIT, usageError, type ExitStatus } from "../exit.ts";
 /** Runs the command. */
 export async function run({ args, terminal, commands }: CommandContext): Promise<ExitStatus> {
   const shell = args.text("shell") ?? basename(process.env["SHELL"] ?? "bash");
-  if (shell !== "bash" && shell !== "zsh") throw usageError(`there is no completion for ${shell}; there is one for bash and one for zsh.`);
+  if (shell !== "bash" && shell !== "zsh")
+    throw usageError(`there is no completion for ${shell}; there is one for bash and one for zsh.`);
   terminal.ownText(shell === "bash" ? bashScript(commands) : zshScript(commands));
   return EXIT.done;
 }
@@ -19,8 +23,9 @@ function optionsOf(options: Readonly<Record<string, unknown>>): string {
 }
 
 /**
- * Both scripts look into the runs folder themselves: starting orchd for each key press would be felt. bash expands the words that compgen is
- * given, so only names that hold nothing to expand get there.
+ * Both scripts look into the runs folder themselves: starting orchd for each key press would be
+ * felt. bash expands the words that compgen is given, so only names that hold nothing to expand get
+ * there.
  */
 function bashScript(commands: readonly CommandSpec[]): string {
   const cases = commands.map(({ name, options, completes, words }) => {
@@ -74,7 +79,9 @@ complete -F _orchd orchd
 }
 
 function zshScript(commands: readonly CommandSpec[]): string {
-  const described = commands.map(({ name, describe }) => `    '${name}:${describe.replaceAll("'", "").replaceAll(":", ",")}'`);
+  const described = commands.map(
+    ({ name, describe }) => `    '${name}:${describe.replaceAll("'", "").replaceAll(":", ",")}'`,
+  );
   const cases = commands.map(({ name, options, completes, words }) => {
     const targets = {
       pipeline: "compadd -- $(_orchd_pipelines)",

@@ -1,4 +1,7 @@
-/** `orchd diff RUN RUN`: which steps ran anew in the second, and which inputs, params or code changed since the first. */
+/**
+ * `orchd diff RUN RUN`: which steps ran anew in the second, and which inputs, params or code
+ * changed since the first.
+ */
 import { canonicalJson } from "../../core/canonical-json.ts";
 import type { RunState, StepState } from "../../core/run-state.ts";
 import type { SnapshotStep } from "../../core/snapshot.ts";
@@ -17,7 +20,9 @@ export interface StepDifference {
   readonly after: string | null;
   /** Whether the second run executed it. */
   readonly ranAnew: boolean;
-  /** What is different about it: `code changed`, `param "path" changed`, `input "lines" changed`… */
+  /**
+   * What is different about it: `code changed`, `param "path" changed`, `input "lines" changed`…
+   */
   readonly changes: readonly string[];
   readonly because: string | null;
 }
@@ -28,16 +33,29 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
   const [first, second] = [args.text("run")!, args.text("other")!];
   const before = readRun(store, first).state;
   const after = readRun(store, second).state;
-  const params = keysOf(before.params, after.params).filter((name) => differs(before.params[name], after.params[name]));
+  const params = keysOf(before.params, after.params).filter((name) =>
+    differs(before.params[name], after.params[name]),
+  );
   const ids = [...new Set([...before.steps.keys(), ...after.steps.keys()])];
   const steps = ids.map((id) => compareStep(id, before, after));
   if (args.flag("json")) {
-    terminal.json({ before: first, after: second, params, pipelineChanged: before.snapshot.digest !== after.snapshot.digest, steps });
+    terminal.json({
+      before: first,
+      after: second,
+      params,
+      pipelineChanged: before.snapshot.digest !== after.snapshot.digest,
+      steps,
+    });
     return EXIT.done;
   }
   if (before.pipeline !== after.pipeline)
-    terminal.note(`these are runs of two pipelines, ${before.pipeline} and ${after.pipeline}: steps are compared by name.`);
-  for (const name of params) terminal.line(`param "${name}": ${short(before.params[name])} became ${short(after.params[name])}`);
+    terminal.note(
+      `these are runs of two pipelines, ${before.pipeline} and ${after.pipeline}: steps are compared by name.`,
+    );
+  for (const name of params)
+    terminal.line(
+      `param "${name}": ${short(before.params[name])} became ${short(after.params[name])}`,
+    );
   printTable(
     terminal,
     ["STEP", "BEFORE", "AFTER", "RAN ANEW", "WHAT CHANGED"],
@@ -60,7 +78,12 @@ function compareStep(id: string, before: RunState, after: RunState): StepDiffere
     before: one?.status ?? null,
     after: two?.status ?? null,
     ranAnew: two !== undefined && two.attempt > 0,
-    changes: one === undefined ? ["new step"] : two === undefined ? ["step is gone"] : changesOf(one, two, before, after),
+    changes:
+      one === undefined
+        ? ["new step"]
+        : two === undefined
+          ? ["step is gone"]
+          : changesOf(one, two, before, after),
     because: two?.because ?? null,
   };
 }
@@ -68,20 +91,32 @@ function compareStep(id: string, before: RunState, after: RunState): StepDiffere
 function changesOf(one: StepState, two: StepState, before: RunState, after: RunState): string[] {
   const [a, b] = [one.spec, two.spec];
   const changes: string[] = [];
-  if (codeOf(a) !== codeOf(b)) changes.push(a.run === undefined && b.run === undefined ? "code changed" : "command changed");
-  for (const name of keysOf(a.params, b.params)) if (differs(a.params[name], b.params[name])) changes.push(`param "${name}" changed`);
+  if (codeOf(a) !== codeOf(b))
+    changes.push(a.run === undefined && b.run === undefined ? "code changed" : "command changed");
+  for (const name of keysOf(a.params, b.params))
+    if (differs(a.params[name], b.params[name])) changes.push(`param "${name}" changed`);
   for (const name of keysOf(a.inputs, b.inputs)) {
     const from = a.inputs[name];
     const to = b.inputs[name];
-    if (from === undefined || to === undefined || differs(from, to)) changes.push(`input "${name}" comes from elsewhere`);
+    if (from === undefined || to === undefined || differs(from, to))
+      changes.push(`input "${name}" comes from elsewhere`);
     else if (outputDiffers(before, after, from)) changes.push(`input "${name}" changed`);
   }
   for (const name of keysOf(one.values ?? {}, two.values ?? {}))
     if (differs(one.values?.[name], two.values?.[name])) changes.push(`input "${name}" changed`);
   if (differs(a.env, b.env)) changes.push("env changed");
   if (differs(a.outputs ?? null, b.outputs ?? null)) changes.push("declared outputs changed");
-  if (changes.length === 0 && one.cacheKey !== undefined && two.cacheKey !== undefined && one.cacheKey !== two.cacheKey) {
-    changes.push(before.trigger.scheduledFor === after.trigger.scheduledFor ? "a file or cache function changed" : "another slot");
+  if (
+    changes.length === 0 &&
+    one.cacheKey !== undefined &&
+    two.cacheKey !== undefined &&
+    one.cacheKey !== two.cacheKey
+  ) {
+    changes.push(
+      before.trigger.scheduledFor === after.trigger.scheduledFor
+        ? "a file or cache function changed"
+        : "another slot",
+    );
   }
   return changes;
 }
@@ -91,7 +126,11 @@ function codeOf(spec: SnapshotStep): string {
 }
 
 /** Outputs that became artifacts are compared by their hashes, which is by content too. */
-function outputDiffers(before: RunState, after: RunState, from: { readonly step: string; readonly output?: string | undefined }): boolean {
+function outputDiffers(
+  before: RunState,
+  after: RunState,
+  from: { readonly step: string; readonly output?: string | undefined },
+): boolean {
   const value = (state: RunState): unknown => {
     const outputs = state.steps.get(from.step)?.outputs;
     return from.output === undefined ? outputs : outputs?.[from.output];

@@ -23,7 +23,9 @@ interface Graph {
 export async function run(context: CommandContext): Promise<ExitStatus> {
   const { args, terminal } = context;
   const target = args.text("target")!;
-  const graph = looksLikeRun(target) ? runGraph(new RunStore(context.roots.runs), target) : await pipelineGraph(context, target);
+  const graph = looksLikeRun(target)
+    ? runGraph(new RunStore(context.roots.runs), target)
+    : await pipelineGraph(context, target);
   if (args.flag("json"))
     terminal.json({
       name: graph.name,
@@ -40,7 +42,12 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
 function runGraph(store: RunStore, run: string): Graph {
   const { state } = readRun(store, run);
   const steps = [...state.steps.values()].map((step) => graphStep(step.spec, step.status));
-  return { name: run, status: runStatus(state).status, dynamic: state.snapshot.dynamic !== undefined, steps };
+  return {
+    name: run,
+    status: runStatus(state).status,
+    dynamic: state.snapshot.dynamic !== undefined,
+    steps,
+  };
 }
 
 /** As the file has it now; where that is invalid or gone, as the newest run had it. */
@@ -50,16 +57,28 @@ async function pipelineGraph(context: CommandContext, pipeline: string): Promise
   if (loaded?.ok === true) {
     const { snapshot } = loaded.loaded;
     if (snapshot.dynamic !== undefined) {
-      context.terminal.note(`${pipeline} is dynamic: its function decides the steps as it runs. \`orchd graph RUN\` draws what a run did.`);
+      context.terminal.note(
+        `${pipeline} is dynamic: its function decides the steps as it runs. \`orchd graph RUN\` draws what a run did.`,
+      );
     }
-    return { name: pipeline, dynamic: snapshot.dynamic !== undefined, steps: snapshot.steps.map((step) => graphStep(step)) };
+    return {
+      name: pipeline,
+      dynamic: snapshot.dynamic !== undefined,
+      steps: snapshot.steps.map((step) => graphStep(step)),
+    };
   }
   const store = new RunStore(context.roots.runs);
   for (const { run } of runsBackwards(store, pipeline)) {
     if (!store.exists(run)) continue;
     const { snapshot } = readRun(store, run).state;
-    context.terminal.note(`the file of ${pipeline} ${loaded === undefined ? "is gone" : "is invalid"}: this is what its run ${run} had.`);
-    return { name: pipeline, dynamic: snapshot.dynamic !== undefined, steps: snapshot.steps.map((step) => graphStep(step)) };
+    context.terminal.note(
+      `the file of ${pipeline} ${loaded === undefined ? "is gone" : "is invalid"}: this is what its run ${run} had.`,
+    );
+    return {
+      name: pipeline,
+      dynamic: snapshot.dynamic !== undefined,
+      steps: snapshot.steps.map((step) => graphStep(step)),
+    };
   }
   throw new CliError(
     EXIT.usage,
@@ -70,12 +89,19 @@ async function pipelineGraph(context: CommandContext, pipeline: string): Promise
 }
 
 function printGraph(terminal: Terminal, graph: Graph): void {
-  terminal.line(span("bold", graph.name), graph.status === undefined ? "" : [" ", statusSpan(graph.status)]);
+  terminal.line(
+    span("bold", graph.name),
+    graph.status === undefined ? "" : [" ", statusSpan(graph.status)],
+  );
   const level = levels(graph.steps);
   for (const step of graph.steps) {
     const mark: Part = step.status === undefined ? "○" : statusMark(step.status);
-    const inputs = step.inputs.map(({ name, from, output }) => `${name} = ${output === undefined ? from : `${from}.${output}`}`);
-    const after = step.after.filter((need) => !step.inputs.some(({ from }) => from === need)).map((need) => `after ${need}`);
+    const inputs = step.inputs.map(
+      ({ name, from, output }) => `${name} = ${output === undefined ? from : `${from}.${output}`}`,
+    );
+    const after = step.after
+      .filter((need) => !step.inputs.some(({ from }) => from === need))
+      .map((need) => `after ${need}`);
     const needs = [...inputs, ...after].join(", ");
     terminal.line(
       "  ".repeat(level.get(step.step)! + 1),

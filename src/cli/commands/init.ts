@@ -1,4 +1,7 @@
-/** `orchd init [FOLDER]`: a project root with one pipeline that does something, and comments that say what else there is. */
+/**
+ * `orchd init [FOLDER]`: a project root with one pipeline that does something, and comments that
+ * say what else there is.
+ */
 import { existsSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { makeFolder } from "../../disk/make-folder.ts";
@@ -65,6 +68,8 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
   const where = relative(process.cwd(), root);
   const option = where === "" ? "" : ` --root ${where}`;
   terminal.line("");
-  terminal.line(`next: \`orchd start${option}\` runs the daemon; in a second terminal, \`orchd status${option}\` and \`orchd tail -f${option}\`.`);
+  terminal.line(
+    `next: \`orchd start${option}\` runs the daemon; in a second terminal, \`orchd status${option}\` and \`orchd tail -f${option}\`.`,
+  );
   return EXIT.done;
 }

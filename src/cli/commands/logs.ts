@@ -18,21 +18,34 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
   const store = new RunStore(roots.runs);
   const { state } = readRun(store, id);
   if (step !== undefined && !state.steps.has(step)) {
-    throw unknownError(`the run "${id}" has no step "${step}"; its steps are ${listText([...state.steps.keys()])}.`);
+    throw unknownError(
+      `the run "${id}" has no step "${step}"; its steps are ${listText([...state.steps.keys()])}.`,
+    );
   }
   const log = new LineFollower(store.runLog(id));
-  const width = step === undefined ? Math.max(0, ...[...state.steps.keys()].map((name) => name.length)) : 0;
+  const width =
+    step === undefined ? Math.max(0, ...[...state.steps.keys()].map((name) => name.length)) : 0;
   const show = (lines: readonly string[]): void => {
-    for (const line of lines) printLogLine(terminal, line, { step, width, json: args.flag("json"), names: [...state.steps.keys()] });
+    for (const line of lines)
+      printLogLine(terminal, line, {
+        step,
+        width,
+        json: args.flag("json"),
+        names: [...state.steps.keys()],
+      });
   };
   if (!args.flag("follow")) {
     const lines = log.read();
     show(lines);
-    if (lines.length === 0 && !args.flag("json")) terminal.note(`nothing was printed in ${id}${state.finished === undefined ? " so far" : ""}.`);
+    if (lines.length === 0 && !args.flag("json"))
+      terminal.note(
+        `nothing was printed in ${id}${state.finished === undefined ? " so far" : ""}.`,
+      );
     return EXIT.done;
   }
   for (;;) {
-    // The end is looked for before the lines are read: what was printed before it is then read for certain.
+    // The end is looked for before the lines are read: what was printed before it is then read for
+    // certain.
     const ended = readRun(store, id).state.finished !== undefined;
     show(log.read());
     if (ended) return EXIT.done;
@@ -60,11 +73,19 @@ export function printLogLine(terminal: Terminal, raw: string, look: LogLook): vo
     return;
   }
   const step = typeof line["step"] === "string" ? line["step"] : "";
-  const text = safeLogLine(typeof line["line"] === "string" ? spoken(line["line"]) : JSON.stringify(line["line"] ?? null));
+  const text = safeLogLine(
+    typeof line["line"] === "string" ? spoken(line["line"]) : JSON.stringify(line["line"] ?? null),
+  );
   const at = typeof line["at"] === "string" ? line["at"].slice(11, 23) : "";
   const style = STEP_STYLES[Math.max(0, look.names.indexOf(step)) % STEP_STYLES.length];
   const name = look.width === 0 ? "" : [span(style, step.padEnd(look.width)), " "];
-  terminal.line(span("dim", at), " ", name, line["stream"] === "stderr" ? span("red", "! ") : span("dim", "| "), text);
+  terminal.line(
+    span("dim", at),
+    " ",
+    name,
+    line["stream"] === "stderr" ? span("red", "! ") : span("dim", "| "),
+    text,
+  );
 }
 
 /** What `context.log` wrote, for people: `info: 3 files {"bytes":12}`; any other line as it is. */

@@ -1,4 +1,7 @@
-/** `orchd pause PIPELINE`: stops a pipeline's schedule; runs that go on go on, and `orchd run` still works. */
+/**
+ * `orchd pause PIPELINE`: stops a pipeline's schedule; runs that go on go on, and `orchd run` still
+ * works.
+ */
 import { ask, report } from "../ask.ts";
 import type { CommandContext } from "../command.ts";
 import type { ExitStatus } from "../exit.ts";

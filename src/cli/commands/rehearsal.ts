@@ -1,6 +1,7 @@
 /**
- * `orchd next --days N`: what the coming days will be like. Seconds in which many pipelines are due at once, runs that will still go on when
- * their next slot comes (by how long they took so far), and slots that daylight saving moves.
+ * `orchd next --days N`: what the coming days will be like. Seconds in which many pipelines are due
+ * at once, runs that will still go on when their next slot comes (by how long they took so far),
+ * and slots that daylight saving moves.
  */
 import { formatDuration } from "../../core/duration.ts";
 import { offsetAt } from "../../core/schedule/zone.ts";
@@ -15,9 +16,14 @@ import { span } from "../terminal.ts";
 import { timeText } from "../time-text.ts";
 
 const DAY_MS = 86_400_000;
-/** Slots of one pipeline that are looked at: a pipeline of each second for a week is enough of it. */
+/**
+ * Slots of one pipeline that are looked at: a pipeline of each second for a week is enough of it.
+ */
 const MOST_SLOTS = 604_800;
-/** Of one pipeline's slots near a change, so many are looked at: one that fires each second has a day of them. */
+/**
+ * Of one pipeline's slots near a change, so many are looked at: one that fires each second has a
+ * day of them.
+ */
 const MOST_MOVED = 5_000;
 const HISTORY_RUNS = 100;
 const LEAST_HISTORY = 3;
@@ -62,7 +68,8 @@ export async function rehearse(
   for (const it of planned) {
     const slots = it.table.dueSlots(from, to, MOST_SLOTS);
     total += slots.length;
-    if (slots.length === MOST_SLOTS) cut.push({ pipeline: it.pipeline, through: new Date(slots.at(-1)!.due).toISOString() });
+    if (slots.length === MOST_SLOTS)
+      cut.push({ pipeline: it.pipeline, through: new Date(slots.at(-1)!.due).toISOString() });
     for (const slot of slots) {
       const second = Math.floor(slot.due / 1_000);
       const there = seconds.get(second);
@@ -75,28 +82,47 @@ export async function rehearse(
       slots.map(({ slot }) => slot),
     );
     if (overlap !== undefined) overlaps.push(overlap);
-    // Around a change of offset at most a day is moved or doubled; looking at fixed days alone would miss a zone.
+    // Around a change of offset at most a day is moved or doubled; looking at fixed days alone
+    // would miss a zone.
     if (slots.some(({ schedule }) => schedule.timezone !== "UTC")) {
       moved.push(
         ...slots
           .filter(nearTransition())
           .slice(0, MOST_MOVED)
           .map((slot) => describe(it, slot))
-          .filter(({ note }) => note?.startsWith("gap") === true || note?.startsWith("overlap") === true),
+          .filter(
+            ({ note }) => note?.startsWith("gap") === true || note?.startsWith("overlap") === true,
+          ),
       );
     }
   }
   const pileUps: PileUp[] = [...seconds]
     .filter(([, pipelines]) => pipelines.length > most)
-    .map(([second, pipelines]) => ({ second: new Date(second * 1_000).toISOString(), count: pipelines.length, pipelines: [...new Set(pipelines)] }))
+    .map(([second, pipelines]) => ({
+      second: new Date(second * 1_000).toISOString(),
+      count: pipelines.length,
+      pipelines: [...new Set(pipelines)],
+    }))
     .toSorted((a, b) => b.count - a.count || (a.second < b.second ? -1 : 1));
   if (args.flag("json")) {
-    terminal.json({ from: new Date(from).toISOString(), to: new Date(to).toISOString(), slots: total, cut, pileUps, overlaps, moved });
+    terminal.json({
+      from: new Date(from).toISOString(),
+      to: new Date(to).toISOString(),
+      slots: total,
+      cut,
+      pileUps,
+      overlaps,
+      moved,
+    });
     return EXIT.done;
   }
-  terminal.line(`${countText(total, "slot")} of ${countText(planned.length, "pipeline")} from ${timeText(from)} to ${timeText(to)}`);
+  terminal.line(
+    `${countText(total, "slot")} of ${countText(planned.length, "pipeline")} from ${timeText(from)} to ${timeText(to)}`,
+  );
   for (const { pipeline, through } of cut) {
-    terminal.line(`${pipeline}: only its first ${countText(MOST_SLOTS, "slot")} are looked at, through ${timeText(Date.parse(through))}`);
+    terminal.line(
+      `${pipeline}: only its first ${countText(MOST_SLOTS, "slot")} are looked at, through ${timeText(Date.parse(through))}`,
+    );
   }
   section(
     terminal,
@@ -112,18 +138,33 @@ export async function rehearse(
     (it) =>
       `${it.pipeline}: its runs take ${formatDuration(it.medianMs)} (one in ten ${formatDuration(it.longMs)} or more), and ${countText(it.slots, "slot")} come sooner after the one before, first ${timeText(it.nextSlot)}`,
   );
-  section(terminal, "slots that daylight saving changes", moved, (it) => `${it.pipeline}  ${it.slot}  ${it.local}  ${it.note ?? ""}`);
+  section(
+    terminal,
+    "slots that daylight saving changes",
+    moved,
+    (it) => `${it.pipeline}  ${it.slot}  ${it.local}  ${it.note ?? ""}`,
+  );
   return EXIT.done;
 }
 
-function section<T>(terminal: CommandContext["terminal"], title: string, found: readonly T[], text: (one: T) => string): void {
+function section<T>(
+  terminal: CommandContext["terminal"],
+  title: string,
+  found: readonly T[],
+  text: (one: T) => string,
+): void {
   terminal.line("");
   terminal.line(span("bold", title), found.length === 0 ? ": none" : `: ${found.length}`);
   for (const one of found.slice(0, SHOWN)) terminal.line("  ", text(one));
-  if (found.length > SHOWN) terminal.line(span("dim", `  and ${found.length - SHOWN} more; --json has them all`));
+  if (found.length > SHOWN)
+    terminal.line(span("dim", `  and ${found.length - SHOWN} more; --json has them all`));
 }
 
-function overlapOf(store: RunStore, pipeline: string, slots: readonly number[]): Overlap | undefined {
+function overlapOf(
+  store: RunStore,
+  pipeline: string,
+  slots: readonly number[],
+): Overlap | undefined {
   const durations: number[] = [];
   for (const { durationMs } of runsBackwards(store, pipeline)) {
     if (durationMs !== undefined) durations.push(durationMs);
@@ -152,15 +193,23 @@ function overlapOf(store: RunStore, pipeline: string, slots: readonly number[]):
   };
 }
 
-/** Keeps the slots within a day of a change of their zone's offset: only those can be moved or come twice, and a look at one is dear. */
-function nearTransition(): (slot: { readonly slot: number; readonly schedule: { readonly timezone: string } }) => boolean {
+/**
+ * Keeps the slots within a day of a change of their zone's offset: only those can be moved or come
+ * twice, and a look at one is dear.
+ */
+function nearTransition(): (slot: {
+  readonly slot: number;
+  readonly schedule: { readonly timezone: string };
+}) => boolean {
   const days = new Map<string, boolean>();
   return ({ slot, schedule: { timezone } }) => {
     const day = Math.floor(slot / DAY_MS);
     const key = `${timezone} ${day}`;
     let near = days.get(key);
     if (near === undefined) {
-      near = timezone !== "UTC" && offsetAt((day - 1) * DAY_MS, timezone) !== offsetAt((day + 2) * DAY_MS, timezone);
+      near =
+        timezone !== "UTC" &&
+        offsetAt((day - 1) * DAY_MS, timezone) !== offsetAt((day + 2) * DAY_MS, timezone);
       days.set(key, near);
     }
     return near;

@@ -1,4 +1,7 @@
-/** `orchd repair RUN`: asks the daemon to cut a damaged run's ledger back to what is whole, keeping a copy. */
+/**
+ * `orchd repair RUN`: asks the daemon to cut a damaged run's ledger back to what is whole, keeping
+ * a copy.
+ */
 import { RunStore } from "../../ledger/run-store.ts";
 import { ask, report } from "../ask.ts";
 import type { CommandContext } from "../command.ts";

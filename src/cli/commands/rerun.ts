@@ -12,11 +12,14 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
   const id = args.text("run")!;
   const from = args.text("from");
   const failed = args.flag("failed");
-  if (failed && from !== undefined) throw usageError("--failed and --from exclude each other; give one of them.");
+  if (failed && from !== undefined)
+    throw usageError("--failed and --from exclude each other; give one of them.");
   const { state } = readRun(new RunStore(roots.runs), id);
   // An edited file may have steps that the run did not.
   if (from !== undefined && !args.flag("edited") && !state.steps.has(from)) {
-    throw unknownError(`the run "${id}" has no step "${from}"; its steps are ${listText([...state.steps.keys()])}.`);
+    throw unknownError(
+      `the run "${id}" has no step "${from}"; its steps are ${listText([...state.steps.keys()])}.`,
+    );
   }
   const question = {
     type: "rerun" as const,

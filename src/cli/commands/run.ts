@@ -1,4 +1,7 @@
-/** `orchd run PIPELINE`: asks the daemon for a run; with `--wait` or `--foreground` it is followed to its end. */
+/**
+ * `orchd run PIPELINE`: asks the daemon for a run; with `--wait` or `--foreground` it is followed
+ * to its end.
+ */
 import type { Json } from "../../core/snapshot.ts";
 import { answerJson, ask, daemonRuns, refusal, sayKept } from "../ask.ts";
 import type { CommandContext } from "../command.ts";
@@ -12,13 +15,26 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
   const pipeline = args.text("pipeline")!;
   const params = parseParams(args.list("param"));
   requirePipeline(roots, pipeline);
-  const submit = { pipeline, ...(Object.keys(params).length === 0 ? {} : { params }), ...(args.flag("no-cache") ? { noCache: true } : {}) };
-  if (args.flag("foreground") && !daemonRuns(roots.runs)) return (await import("../foreground.ts")).runInForeground(context, submit);
-  return askForRun(context, { type: "submit", ...submit }, args.flag("wait") || args.flag("foreground"));
+  const submit = {
+    pipeline,
+    ...(Object.keys(params).length === 0 ? {} : { params }),
+    ...(args.flag("no-cache") ? { noCache: true } : {}),
+  };
+  if (args.flag("foreground") && !daemonRuns(roots.runs))
+    return (await import("../foreground.ts")).runInForeground(context, submit);
+  return askForRun(
+    context,
+    { type: "submit", ...submit },
+    args.flag("wait") || args.flag("foreground"),
+  );
 }
 
 /** Asks for a run, by `submit` or `rerun`, and follows it if that is wanted. */
-export async function askForRun(context: CommandContext, question: Parameters<typeof ask>[1], wait: boolean): Promise<ExitStatus> {
+export async function askForRun(
+  context: CommandContext,
+  question: Parameters<typeof ask>[1],
+  wait: boolean,
+): Promise<ExitStatus> {
   const { args, terminal } = context;
   const answer = await ask(context, question);
   const json = args.flag("json");
@@ -35,7 +51,8 @@ export async function askForRun(context: CommandContext, question: Parameters<ty
   }
   if (answer.reply.reason !== undefined && !json) terminal.note(answer.reply.reason);
   // The pipeline's orchestrator is a synchronous one.
-  const synchronous = (answer.reply.result as { synchronous?: unknown } | null | undefined)?.synchronous === true;
+  const synchronous =
+    (answer.reply.result as { synchronous?: unknown } | null | undefined)?.synchronous === true;
   if (wait || synchronous) return reportEnd(context, await followRun(context, id));
   if (json) terminal.json(answerJson(answer));
   else terminal.line(id);
@@ -43,14 +60,17 @@ export async function askForRun(context: CommandContext, question: Parameters<ty
 }
 
 /**
- * `NAME=VALUE` texts as params. A value that is JSON just as JSON would write it is that value (`5`, `true`, `["a"]`, `"5"`); any other is text, so
- * that `1.10` and `007` stay what they are.
+ * `NAME=VALUE` texts as params. A value that is JSON just as JSON would write it is that value
+ * (`5`, `true`, `["a"]`, `"5"`); any other is text, so that `1.10` and `007` stay what they are.
  */
 export function parseParams(texts: readonly string[]): Record<string, Json> {
   const params = Object.create(null) as Record<string, Json>;
   for (const text of texts) {
     const equals = text.indexOf("=");
-    if (equals < 1) throw usageError(`--param: ${JSON.stringify(text)} is no NAME=VALUE; write it like -p path=/var/log/dpkg.log.`);
+    if (equals < 1)
+      throw usageError(
+        `--param: ${JSON.stringify(text)} is no NAME=VALUE; write it like -p path=/var/log/dpkg.log.`,
+      );
     params[text.slice(0, equals)] = paramValue(text.slice(equals + 1));
   }
   return params;
@@ -59,7 +79,9 @@ export function parseParams(texts: readonly string[]): Record<string, Json> {
 function paramValue(text: string): Json {
   try {
     const value = JSON.parse(text) as Json;
-    return (value !== null && typeof value === "object") || JSON.stringify(value) === text ? value : text;
+    return (value !== null && typeof value === "object") || JSON.stringify(value) === text
+      ? value
+      : text;
   } catch {
     return text;
   }

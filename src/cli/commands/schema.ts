@@ -1,4 +1,7 @@
-/** `orchd schema [pipeline|ledger|request|settings]`: JSON Schemas, for editors and for those who read the ledgers. */
+/**
+ * `orchd schema [pipeline|ledger|request|settings]`: JSON Schemas, for editors and for those who
+ * read the ledgers.
+ */
 import * as z from "zod";
 import { ledgerJsonSchemas } from "../../core/event.ts";
 import { pipelineJsonSchema } from "../../core/pipeline.ts";
@@ -17,7 +20,10 @@ const SCHEMAS: Readonly<Record<string, () => unknown>> = {
 /** Runs the command. */
 export async function run({ args, terminal }: CommandContext): Promise<ExitStatus> {
   const what = args.text("what") ?? "pipeline";
-  if (!Object.hasOwn(SCHEMAS, what)) throw usageError(`there is no schema of "${what}"; there is one of ${Object.keys(SCHEMAS).join(", ")}.`);
+  if (!Object.hasOwn(SCHEMAS, what))
+    throw usageError(
+      `there is no schema of "${what}"; there is one of ${Object.keys(SCHEMAS).join(", ")}.`,
+    );
   terminal.ownText(`${JSON.stringify(SCHEMAS[what]!(), null, 2)}\n`);
   return EXIT.done;
 }

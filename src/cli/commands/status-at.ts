@@ -1,10 +1,15 @@
 /**
- * `orchd status --at TIME`: the past, replayed. Each ledger is folded from its first line to the first that is later (semantics.md 27), so this
- * costs what the history is long; what retention has removed is said to be missing.
+ * `orchd status --at TIME`: the past, replayed. Each ledger is folded from its first line to the
+ * first that is later (semantics.md 27), so this costs what the history is long; what retention has
+ * removed is said to be missing.
  */
 import { existsSync } from "node:fs";
 import type { PipelineEvent } from "../../core/event.ts";
-import { emptyPipelineState, evolvePipeline, type PipelineState } from "../../core/pipeline-state.ts";
+import {
+  emptyPipelineState,
+  evolvePipeline,
+  type PipelineState,
+} from "../../core/pipeline-state.ts";
 import { readLedger } from "../../ledger/ledger-reader.ts";
 import { RunStore } from "../../ledger/run-store.ts";
 import type { CommandContext } from "../command.ts";
@@ -20,7 +25,8 @@ import { parseTime, timeText } from "../time-text.ts";
 /** Runs the command. */
 export async function statusAt({ args, roots, terminal }: CommandContext): Promise<ExitStatus> {
   const at = parseTime(args.text("at")!, "--at", Date.now());
-  if (at > Date.now()) throw usageError(`--at: ${timeText(at)} is to come; \`orchd next\` shows the coming slots.`);
+  if (at > Date.now())
+    throw usageError(`--at: ${timeText(at)} is to come; \`orchd next\` shows the coming slots.`);
   const target = args.text("target");
   const store = new RunStore(roots.runs);
   const json = args.flag("json");
@@ -39,14 +45,31 @@ export async function statusAt({ args, roots, terminal }: CommandContext): Promi
     const view = viewPipeline(name, { state }, at);
     if (view.removed === true && target === undefined && view.active.length === 0) continue;
     pipelines.push(view);
-    missing.push(...[...view.active, ...view.queued, ...(view.lastRun === null ? [] : [view.lastRun.run])].filter((run) => !store.exists(run)));
+    missing.push(
+      ...[
+        ...view.active,
+        ...view.queued,
+        ...(view.lastRun === null ? [] : [view.lastRun.run]),
+      ].filter((run) => !store.exists(run)),
+    );
   }
-  if (target !== undefined && pipelines.length === 0) throw unknownError(`the pipeline "${target}" was not there yet at ${timeText(at)}.`);
+  if (target !== undefined && pipelines.length === 0)
+    throw unknownError(`the pipeline "${target}" was not there yet at ${timeText(at)}.`);
   const pruned = [...new Set(missing)];
-  if (json) terminal.json({ at: new Date(at).toISOString(), daemon: null, pipelines, missing: pruned });
+  if (json)
+    terminal.json({ at: new Date(at).toISOString(), daemon: null, pipelines, missing: pruned });
   else {
-    printStatus(terminal, { daemon: null, pipelines }, target !== undefined, at, `as the ledgers had it at ${timeText(at)}`);
-    if (pruned.length > 0) terminal.note(`the ledgers of ${countText(pruned.length, "run")} of that time are missing: retention has removed them.`);
+    printStatus(
+      terminal,
+      { daemon: null, pipelines },
+      target !== undefined,
+      at,
+      `as the ledgers had it at ${timeText(at)}`,
+    );
+    if (pruned.length > 0)
+      terminal.note(
+        `the ledgers of ${countText(pruned.length, "run")} of that time are missing: retention has removed them.`,
+      );
   }
   return EXIT.done;
 }

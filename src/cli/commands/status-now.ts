@@ -1,4 +1,7 @@
-/** The status as it is now. It is on the fast path: whatever is imported here is paid by every `orchd status`. */
+/**
+ * The status as it is now. It is on the fast path: whatever is imported here is paid by every
+ * `orchd status`.
+ */
 import { RunStore } from "../../ledger/run-store.ts";
 import type { CommandContext } from "../command.ts";
 import { EXIT, type ExitStatus } from "../exit.ts";

@@ -13,11 +13,15 @@ const EVERY_MS = 1_000;
 /** Shows the status until it is interrupted; as JSON Lines with `--json`. */
 export async function watch(context: CommandContext): Promise<ExitStatus> {
   const { args, roots, terminal } = context;
-  if (args.text("at") !== undefined) throw usageError("--watch and --at exclude each other: the past does not change.");
+  if (args.text("at") !== undefined)
+    throw usageError("--watch and --at exclude each other: the past does not change.");
   const target = args.text("target");
   for (;;) {
     const now = Date.now();
-    const view = target !== undefined && looksLikeRun(target) ? viewRunNow(new RunStore(roots.runs), target) : readStatus(roots, target, now);
+    const view =
+      target !== undefined && looksLikeRun(target)
+        ? viewRunNow(new RunStore(roots.runs), target)
+        : readStatus(roots, target, now);
     if (args.flag("json")) terminal.jsonLine(view);
     else {
       if (terminal.interactive) terminal.clear();

@@ -11,7 +11,10 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
   const force = context.args.flag("force");
   const { state } = readRun(new RunStore(context.roots.runs), id);
   if (state.finished !== undefined)
-    throw new CliError(EXIT.refused, `refused: the run "${id}" has ended already, ${state.finished.status}; there is nothing to stop.`);
+    throw new CliError(
+      EXIT.refused,
+      `refused: the run "${id}" has ended already, ${state.finished.status}; there is nothing to stop.`,
+    );
   const answer = await ask(context, { type: "stop", run: id, mode: force ? "force" : "graceful" });
   return report(context, answer, () => `${id} is stopping${force ? ", by force" : ""}`);
 }

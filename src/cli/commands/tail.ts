@@ -1,8 +1,10 @@
 /**
- * `orchd tail [PIPELINE] [-f]`: the newest ledger lines, of pipelines and of their runs, in the order in which they were written.
+ * `orchd tail [PIPELINE] [-f]`: the newest ledger lines, of pipelines and of their runs, in the
+ * order in which they were written.
  *
- * Runs are found through the pipeline's ledger, which names each as it begins and ends; no month folder is listed. With `-f` the ledgers of
- * active runs are followed until they end, and a pipeline's across its rotation.
+ * Runs are found through the pipeline's ledger, which names each as it begins and ends; no month
+ * folder is listed. With `-f` the ledgers of active runs are followed until they end, and a
+ * pipeline's across its rotation.
  */
 import { RunStore } from "../../ledger/run-store.ts";
 import { PIPELINE_NAME } from "../../core/run-id.ts";
@@ -32,8 +34,13 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
   const pipeline = args.text("pipeline");
   const count = parseCount(args.text("lines"), "--lines", DEFAULT_LINES, 0);
   const follow = args.flag("follow");
-  if (pipeline !== undefined && !(PIPELINE_NAME.test(pipeline) && store.pipelines().includes(pipeline))) {
-    throw unknownError(`there is no ledger of a pipeline "${pipeline}"; \`orchd status\` lists the pipelines.`);
+  if (
+    pipeline !== undefined &&
+    !(PIPELINE_NAME.test(pipeline) && store.pipelines().includes(pipeline))
+  ) {
+    throw unknownError(
+      `there is no ledger of a pipeline "${pipeline}"; \`orchd status\` lists the pipelines.`,
+    );
   }
   const tail = new Tail(store, pipeline);
   const print = (lines: readonly TailLine[]): void => {
@@ -64,16 +71,25 @@ class Tail {
     this.#list();
     const own: TailLine[] = [];
     for (const [pipeline, follower] of this.#pipelines) {
-      for (const run of readPipeline(this.#store, pipeline)?.state.active.keys() ?? []) this.#followRun(run);
+      for (const run of readPipeline(this.#store, pipeline)?.state.active.keys() ?? [])
+        this.#followRun(run);
       own.push(...this.#linesOf(pipeline, undefined, follower.read().slice(-Math.max(1, count))));
     }
     // A line of an ended run is among the last ones only if the pipeline's line about its end is.
     const last = inOrder(own).slice(-count);
-    const named = new Set(last.flatMap(({ line }) => (typeof line["run"] === "string" ? [line["run"]] : [])));
+    const named = new Set(
+      last.flatMap(({ line }) => (typeof line["run"] === "string" ? [line["run"]] : [])),
+    );
     const active = new Set(this.#runs.keys());
     const lines: TailLine[] = [...own];
     for (const run of new Set([...named, ...active])) {
-      lines.push(...this.#linesOf(pipelineOf(run), run, this.#followRun(run)?.read().slice(-Math.max(1, count)) ?? []));
+      lines.push(
+        ...this.#linesOf(
+          pipelineOf(run),
+          run,
+          this.#followRun(run)?.read().slice(-Math.max(1, count)) ?? [],
+        ),
+      );
       if (!active.has(run)) this.#leaveRun(run);
     }
     return count === 0 ? [] : inOrder(lines).slice(-count);
@@ -93,15 +109,18 @@ class Tail {
         else this.#followRun(name);
       }
     }
-    for (const [run, follower] of this.#runs) lines.push(...this.#linesOf(pipelineOf(run), run, follower.read()));
-    // A run's own last line is written before the pipeline's line about it, and was read after that line: nothing is left to come.
+    for (const [run, follower] of this.#runs)
+      lines.push(...this.#linesOf(pipelineOf(run), run, follower.read()));
+    // A run's own last line is written before the pipeline's line about it, and was read after that
+    // line: nothing is left to come.
     for (const run of ended) this.#leaveRun(run);
     return inOrder(lines);
   }
 
   #list(): void {
     for (const pipeline of this.#only === undefined ? this.#store.pipelines() : [this.#only]) {
-      if (!this.#pipelines.has(pipeline)) this.#pipelines.set(pipeline, new LineFollower(this.#store.pipelineLedger(pipeline)));
+      if (!this.#pipelines.has(pipeline))
+        this.#pipelines.set(pipeline, new LineFollower(this.#store.pipelineLedger(pipeline)));
     }
   }
 
@@ -135,19 +154,33 @@ function pipelineOf(run: string): string {
   return run.slice(0, run.indexOf("@"));
 }
 
-/** By time; lines of one ledger stay in their order, and of one moment the pipeline's comes last, as it is written last. */
+/**
+ * By time; lines of one ledger stay in their order, and of one moment the pipeline's comes last, as
+ * it is written last.
+ */
 function inOrder(lines: readonly TailLine[]): TailLine[] {
   const time = ({ line }: TailLine): string => (typeof line["at"] === "string" ? line["at"] : "");
   return lines.toSorted((a, b) => (time(a) < time(b) ? -1 : time(a) > time(b) ? 1 : 0));
 }
 
-function printLine(terminal: Terminal, { pipeline, run, line }: TailLine, json: boolean, one: boolean): void {
+function printLine(
+  terminal: Terminal,
+  { pipeline, run, line }: TailLine,
+  json: boolean,
+  one: boolean,
+): void {
   if (json) {
     terminal.jsonLine({ pipeline, ...(run === undefined ? {} : { run }), ...line });
     return;
   }
-  const at = typeof line["at"] === "string" ? `${line["at"].slice(0, 10)} ${line["at"].slice(11, 23)}` : "";
+  const at =
+    typeof line["at"] === "string" ? `${line["at"].slice(0, 10)} ${line["at"].slice(11, 23)}` : "";
   const { text, style } = eventText(line, run === undefined);
   const owner = run ?? (one ? "" : pipeline);
-  terminal.line(span("dim", at), " ", owner === "" ? "" : [span("bold", owner), " "], span(style, text));
+  terminal.line(
+    span("dim", at),
+    " ",
+    owner === "" ? "" : [span("bold", owner), " "],
+    span(style, text),
+  );
 }

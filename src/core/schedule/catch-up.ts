@@ -1,23 +1,40 @@
 /**
  * What becomes of slots that were due while nothing could fire them (semantics.md 5 and 7).
  *
- * The work is bounded whatever the downtime: slots older than the catch-up window share a line, found by its two ends and never walked; at most
- * {@link MOST_SLOTS} slots of the window get a decision of their own. It goes in two phases, because only the disk knows which slots have a run already
- * (a crash may have fallen between a run's header and its slot's line): {@link surveyCatchUp} names the slots, {@link decideCatchUp} decides them.
+ * The work is bounded whatever the downtime: slots older than the catch-up window share a line,
+ * found by its two ends and never walked; at most {@link MOST_SLOTS} slots of the window get a
+ * decision of their own. It goes in two phases, because only the disk knows which slots have a run
+ * already (a crash may have fallen between a run's header and its slot's line): {@link
+ * surveyCatchUp} names the slots, {@link decideCatchUp} decides them.
  *
- * A shared line stands for a stretch of slots, while the watermark counts due times, and jitter puts the two in different orders. So a stretch begins
- * after the watermark (no slot of it can have been due before), ends one jitter before the window, and moves the watermark to its own end, by which
- * only slots of its own or of lines before it are due. Those of its slots that jitter makes due later are known from the line itself
- * (`covered` in pipeline-state.ts): no crash leaves a watermark that has passed a slot without a line, or a slot that is told twice.
+ * A shared line stands for a stretch of slots, while the watermark counts due times, and jitter
+ * puts the two in different orders. So a stretch begins after the watermark (no slot of it can have
+ * been due before), ends one jitter before the window, and moves the watermark to its own end, by
+ * which only slots of its own or of lines before it are due. Those of its slots that jitter makes
+ * due later are known from the line itself (`covered` in pipeline-state.ts): no crash leaves a
+ * watermark that has passed a slot without a line, or a slot that is told twice.
  */
 import { formatDuration } from "../duration.ts";
-import { blackoutOf, scheduleKey, slotId, timetable, type DueSlot, type Timetable } from "./schedule.ts";
+import {
+  blackoutOf,
+  scheduleKey,
+  slotId,
+  timetable,
+  type DueSlot,
+  type Timetable,
+} from "./schedule.ts";
 import type { Schedule } from "./schedule-schema.ts";
 import { slotOfKey } from "./slot-list.ts";
 
-/** Slots within the window that get a line each; if a window holds more, the older ones share a line. */
+/**
+ * Slots within the window that get a line each; if a window holds more, the older ones share a
+ * line.
+ */
 export const MOST_SLOTS = 100_000;
-/** A crash leaves runs without a line only right behind the watermark: so many slots of an old stretch are looked at one by one. */
+/**
+ * A crash leaves runs without a line only right behind the watermark: so many slots of an old
+ * stretch are looked at one by one.
+ */
 const HEAD_SLOTS = 64;
 
 /** The slots of a catch-up, before they are decided. */
@@ -28,13 +45,18 @@ export interface CatchUpSurvey {
   readonly last?: DueSlot;
   /** The same slots, due without jitter. */
   readonly still: Timetable;
-  /** What is due up to here is decided in one write, if there is a `last`. Milliseconds since 1970. */
+  /**
+   * What is due up to here is decided in one write, if there is a `last`. Milliseconds since 1970.
+   */
   readonly edge: number;
   /** Every other slot, by due time. */
   readonly slots: readonly DueSlot[];
 }
 
-/** One slot's, or one old stretch's, decision. `through`: all that is due up to then is decided once this and all before it with the same are. */
+/**
+ * One slot's, or one old stretch's, decision. `through`: all that is due up to then is decided once
+ * this and all before it with the same are.
+ */
 export type CatchUpDecision = { readonly slot: DueSlot; readonly through: number } & (
   | { readonly kind: "run"; readonly because: string }
   /** The slot has a run already: its line is written, nothing else. */
@@ -77,11 +99,18 @@ export interface CatchUpFacts {
 }
 
 /** The slots that a catch-up decides. */
-export function surveyCatchUp(pipeline: string, schedules: readonly Schedule[], span: CatchUpSpan): CatchUpSurvey {
+export function surveyCatchUp(
+  pipeline: string,
+  schedules: readonly Schedule[],
+  span: CatchUpSpan,
+): CatchUpSurvey {
   const { from, to, since } = span;
   const table = timetable(pipeline, schedules, since);
   const reach = Math.max(0, ...schedules.map(({ jitterSeconds }) => jitterSeconds * 1_000));
-  const window = span.each === true ? Number.POSITIVE_INFINITY : Math.max(0, ...schedules.map(({ catchUpWindowMs }) => catchUpWindowMs));
+  const window =
+    span.each === true
+      ? Number.POSITIVE_INFINITY
+      : Math.max(0, ...schedules.map(({ catchUpWindowMs }) => catchUpWindowMs));
   let edge = Math.min(to, Math.max(from, span.now - window - 1));
   let rest = slotsAfter(table, Math.max(from, edge - reach), to);
   while (rest.length > MOST_SLOTS) {
@@ -89,8 +118,14 @@ export function surveyCatchUp(pipeline: string, schedules: readonly Schedule[], 
     rest = slotsAfter(table, Math.max(from, edge - reach), to);
   }
   // Those that jitter alone held back when the watermark was written.
-  const pending = reach === 0 ? [] : table.dueSlots(from, Math.min(to, from + reach)).filter(({ slot }) => slot <= from);
-  const slots = pending.length === 0 ? rest : [...pending, ...rest].sort((a, b) => a.due - b.due || a.slot - b.slot);
+  const pending =
+    reach === 0
+      ? []
+      : table.dueSlots(from, Math.min(to, from + reach)).filter(({ slot }) => slot <= from);
+  const slots =
+    pending.length === 0
+      ? rest
+      : [...pending, ...rest].sort((a, b) => a.due - b.due || a.slot - b.slot);
   const still = timetable(
     pipeline,
     schedules.map((schedule) => ({ ...schedule, jitterSeconds: 0 })),
@@ -107,14 +142,22 @@ function slotsAfter(table: Timetable, after: number, to: number): DueSlot[] {
   return table.dueSlots(after, to, MOST_SLOTS + 1).filter(({ slot }) => slot > after);
 }
 
-/** The decisions for all slots of a survey, in the order of their lines: each slot is covered by exactly one. */
+/**
+ * The decisions for all slots of a survey, in the order of their lines: each slot is covered by
+ * exactly one.
+ */
 export function decideCatchUp(whole: CatchUpSurvey, facts: CatchUpFacts): CatchUpDecision[] {
   const decisions: CatchUpDecision[] = [];
   const { covered = [] } = facts;
   const survey =
     covered.length === 0
       ? whole
-      : { ...whole, slots: whole.slots.filter(({ slot }) => !covered.some(([first, last]) => slot >= first && slot <= last)) };
+      : {
+          ...whole,
+          slots: whole.slots.filter(
+            ({ slot }) => !covered.some(([first, last]) => slot >= first && slot <= last),
+          ),
+        };
   const runs = chooseRuns(survey.slots, facts);
   const stretches = decideOld(survey, facts);
   let old = stretches.length > 0;
@@ -127,48 +170,81 @@ export function decideCatchUp(whole: CatchUpSurvey, facts: CatchUpFacts): CatchU
     if (facts.decided.has(id)) continue;
     const base = { slot, through: old ? stretches[0]!.through : slot.due };
     if (facts.taken.has(id)) decisions.push({ ...base, kind: "adopt" });
-    else if (facts.paused !== undefined) decisions.push({ ...base, kind: "skipped", because: facts.paused });
-    else if (facts.impossible !== undefined) decisions.push({ ...base, kind: "missed", because: facts.impossible });
-    else decisions.push({ ...base, ...(runs.get(slot) ?? { kind: "missed", because: facts.cause }) });
+    else if (facts.paused !== undefined)
+      decisions.push({ ...base, kind: "skipped", because: facts.paused });
+    else if (facts.impossible !== undefined)
+      decisions.push({ ...base, kind: "missed", because: facts.impossible });
+    else
+      decisions.push({ ...base, ...(runs.get(slot) ?? { kind: "missed", because: facts.cause }) });
   }
   if (old) decisions.push(...stretches);
   return decisions;
 }
 
 /**
- * The old stretch, split around the slots that a crash left with a line or a run, and around those that ran already because a clock that was wrong had
- * been there once. Each stretch moves the watermark to its own end, where all that is due by then is decided: a line for many slots must not be left
- * behind by a crash without it, since only a single slot's line says by itself that the slot is decided.
+ * The old stretch, split around the slots that a crash left with a line or a run, and around those
+ * that ran already because a clock that was wrong had been there once. Each stretch moves the
+ * watermark to its own end, where all that is due by then is decided: a line for many slots must
+ * not be left behind by a crash without it, since only a single slot's line says by itself that the
+ * slot is decided.
  */
-function decideOld({ head, last, still, edge }: CatchUpSurvey, facts: CatchUpFacts): CatchUpDecision[] {
+function decideOld(
+  { head, last, still, edge }: CatchUpSurvey,
+  facts: CatchUpFacts,
+): CatchUpDecision[] {
   const decisions: CatchUpDecision[] = [];
   let first = head[0];
   if (first === undefined || last === undefined) return decisions;
   const missed = (slot: DueSlot, until: DueSlot): void => {
     const window = formatDuration(until.schedule.catchUpWindowMs);
-    const because = facts.paused ?? facts.impossible ?? `${facts.cause}; older than the catch-up window of ${window}`;
+    const because =
+      facts.paused ??
+      facts.impossible ??
+      `${facts.cause}; older than the catch-up window of ${window}`;
     const one = slot.slot === until.slot;
-    decisions.push({ slot, through: Math.min(edge, until.slot), kind: "missed", ...(one && slot.lane === until.lane ? {} : { until }), because });
+    decisions.push({
+      slot,
+      through: Math.min(edge, until.slot),
+      kind: "missed",
+      ...(one && slot.lane === until.lane ? {} : { until }),
+      because,
+    });
   };
   for (const mark of [...marksOf(head, facts, first.slot, last.slot), Number.POSITIVE_INFINITY]) {
-    if (first !== undefined && first.slot < mark) missed(first, mark > last.slot ? last : still.newest(first.slot - 1, mark - 1)!);
+    if (first !== undefined && first.slot < mark)
+      missed(first, mark > last.slot ? last : still.newest(first.slot - 1, mark - 1)!);
     if (mark > last.slot) break;
     for (const slot of still.dueSlots(mark - 1, mark)) {
       const id = slotId(slot);
       if (facts.decided.has(id)) continue;
-      if (facts.taken.has(id)) decisions.push({ slot, through: Math.min(edge, slot.slot), kind: "adopt" });
-      else decisions.push({ slot, through: Math.min(edge, slot.slot), kind: "missed", because: facts.paused ?? facts.impossible ?? facts.cause });
+      if (facts.taken.has(id))
+        decisions.push({ slot, through: Math.min(edge, slot.slot), kind: "adopt" });
+      else
+        decisions.push({
+          slot,
+          through: Math.min(edge, slot.slot),
+          kind: "missed",
+          because: facts.paused ?? facts.impossible ?? facts.cause,
+        });
     }
     first = still.next(mark);
     if (first !== undefined && first.slot > last.slot) first = undefined;
   }
-  // The last instant's slots go together: each lane may have one there, and the watermark passes them with the last.
+  // The last instant's slots go together: each lane may have one there, and the watermark passes
+  // them with the last.
   const end = decisions.at(-1)?.through;
-  return decisions.map((decision) => (decision.through === end ? { ...decision, through: edge } : decision));
+  return decisions.map((decision) =>
+    decision.through === end ? { ...decision, through: edge } : decision,
+  );
 }
 
 /** The instants in [from, to] at which a slot has a line or a run, in order. */
-function marksOf(head: readonly DueSlot[], facts: CatchUpFacts, from: number, to: number): number[] {
+function marksOf(
+  head: readonly DueSlot[],
+  facts: CatchUpFacts,
+  from: number,
+  to: number,
+): number[] {
   const marks = new Set<number>();
   for (const slot of head) if (facts.taken.has(slotId(slot))) marks.add(slot.slot);
   for (const id of facts.decided) {
@@ -199,8 +275,12 @@ function chooseRuns(slots: readonly DueSlot[], facts: CatchUpFacts): Map<DueSlot
     const blackout = blackoutOf(schedule, slot.slot);
     if (blackout !== undefined) told.set(slot, { kind: "skipped", because: blackout });
     else if (slot.due < facts.now - schedule.catchUpWindowMs) {
-      told.set(slot, { kind: "missed", because: `${facts.cause}; older than the catch-up window of ${formatDuration(schedule.catchUpWindowMs)}` });
-    } else if (schedule.catchUp === "none") told.set(slot, { kind: "missed", because: `${facts.cause}; catchUp is none` });
+      told.set(slot, {
+        kind: "missed",
+        because: `${facts.cause}; older than the catch-up window of ${formatDuration(schedule.catchUpWindowMs)}`,
+      });
+    } else if (schedule.catchUp === "none")
+      told.set(slot, { kind: "missed", because: `${facts.cause}; catchUp is none` });
     else {
       const list = lanes.get(lane);
       if (list === undefined) lanes.set(lane, [slot]);
@@ -223,15 +303,20 @@ function chooseLane(
   const newest = list.at(-1)!;
   for (const [index, slot] of list.entries()) {
     const { schedule } = slot;
-    const miss = (why: string): void => void told.set(slot, { kind: "missed", because: `${facts.cause}; ${why}` });
-    if (latest && ran !== undefined && ran.due > slot.due) miss(`catchUp is latest, and the newer slot ${iso(ran.slot)} ran`);
-    else if (latest && slot !== newest) miss(`catchUp is latest, which runs the newer slot ${iso(newest.slot)}`);
-    else if (!latest && list.length - index > schedule.maxCatchUp) miss(`more than maxCatchUp (${schedule.maxCatchUp}) slots were due since`);
+    const miss = (why: string): void =>
+      void told.set(slot, { kind: "missed", because: `${facts.cause}; ${why}` });
+    if (latest && ran !== undefined && ran.due > slot.due)
+      miss(`catchUp is latest, and the newer slot ${iso(ran.slot)} ran`);
+    else if (latest && slot !== newest)
+      miss(`catchUp is latest, which runs the newer slot ${iso(newest.slot)}`);
+    else if (!latest && list.length - index > schedule.maxCatchUp)
+      miss(`more than maxCatchUp (${schedule.maxCatchUp}) slots were due since`);
     else if (schedule.maxCatchUp === 0) miss("maxCatchUp is 0");
     else {
       const key = scheduleKey(schedule);
       const before = used.get(key) ?? 0;
-      if (before >= (facts.left?.(schedule) ?? Number.POSITIVE_INFINITY)) miss(`the schedule ended with its run number ${schedule.stopAfter ?? 0}`);
+      if (before >= (facts.left?.(schedule) ?? Number.POSITIVE_INFINITY))
+        miss(`the schedule ended with its run number ${schedule.stopAfter ?? 0}`);
       else {
         used.set(key, before + 1);
         told.set(slot, { kind: "run", because: `${facts.cause}; catchUp is ${schedule.catchUp}` });

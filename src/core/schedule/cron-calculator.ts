@@ -1,28 +1,40 @@
 /**
- * Cron as a calculator: the next instant that a pattern names in a zone, and nothing else. No timer, no `Date` of its own.
+ * Cron as a calculator: the next instant that a pattern names in a zone, and nothing else. No
+ * timer, no `Date` of its own.
  *
- * croner does the arithmetic (daylight saving included: `fixedTimeRule: "no-wildcard"` makes `30 2,14 * * *` run once in an overlap, and at
- * the first valid instant of a gap). Only `nextRun` is used. Four things are added. One instance a pattern and zone is shared. Its list of
- * years, which in patterns of up to six fields holds every year, is one for all: of the 83 kB of heap that an instance costs it is 80. A fixed time
- * that a gap swallows together with the end of its day (Nuuk sets its clocks from 23:00 to 0:00) is put at the gap's end: croner drops it. And
- * dense patterns are walked without it: between two of the hour's quarters no zone changes its offset, so from a
- * slot of a wildcard pattern on, only the minute and second fields decide until the quarter ends. Fixed-time patterns are never
- * walked so, because a slot moved out of a gap does not match its own pattern.
+ * croner does the arithmetic (daylight saving included: `fixedTimeRule: "no-wildcard"` makes `30
+ * 2,14 * * *` run once in an overlap, and at the first valid instant of a gap). Only `nextRun` is
+ * used. Four things are added. One instance a pattern and zone is shared. Its list of years, which
+ * in patterns of up to six fields holds every year, is one for all: of the 83 kB of heap that an
+ * instance costs it is 80. A fixed time that a gap swallows together with the end of its day (Nuuk
+ * sets its clocks from 23:00 to 0:00) is put at the gap's end: croner drops it. And dense patterns
+ * are walked without it: between two of the hour's quarters no zone changes its offset, so from a
+ * slot of a wildcard pattern on, only the minute and second fields decide until the quarter ends.
+ * Fixed-time patterns are never walked so, because a slot moved out of a gap does not match its own
+ * pattern.
  */
 import { Cron, CronPattern } from "croner";
 import { gapsOfYear } from "./zone.ts";
 
 const QUARTER_MS = 900_000;
-/** Before 2018 some zones changed at one minute past the hour; since then all do so on a quarter. */
+/**
+ * Before 2018 some zones changed at one minute past the hour; since then all do so on a quarter.
+ */
 const QUARTERS_SINCE = Date.UTC(2018, 0, 1);
 const INSTANCES = 512;
 const REMEMBERED = 64;
 
 /** The slots of one pattern in one zone. */
 export interface CronCalculator {
-  /** The first slot after `instant` (both in milliseconds since 1970); undefined where there is none. */
+  /**
+   * The first slot after `instant` (both in milliseconds since 1970); undefined where there is
+   * none.
+   */
   next(instant: number): number | undefined;
-  /** Whether seconds, minutes and hours are all plain numbers, lists or ranges: such a pattern keeps to the wall clock through daylight saving. */
+  /**
+   * Whether seconds, minutes and hours are all plain numbers, lists or ranges: such a pattern keeps
+   * to the wall clock through daylight saving.
+   */
   readonly fixedTime: boolean;
 }
 
@@ -49,14 +61,25 @@ export function cronCalculator(pattern: string, timezone: string): CronCalculato
 
 function make(pattern: string, timezone: string): CronCalculator {
   const options = { mode: "5-or-6-parts", fixedTimeRule: "no-wildcard" } as const;
-  // UTC as an offset: Intl, which knows zones, takes 20 ms to come up, and `orchd status` has 25 in all.
-  const cron = new Cron(pattern, timezone === "UTC" ? { ...options, utcOffset: 0 } : { ...options, timezone });
+  // UTC as an offset: Intl, which knows zones, takes 20 ms to come up, and `orchd status` has 25 in
+  // all.
+  const cron = new Cron(
+    pattern,
+    timezone === "UTC" ? { ...options, utcOffset: 0 } : { ...options, timezone },
+  );
   const fields = new CronPattern(pattern, timezone, options);
   shareYears(fields);
   // Where croner keeps its own copy; should that change, the saving is lost and nothing else.
-  shareYears((cron as unknown as Record<string, { readonly pattern?: { year: number[] } } | undefined>)["_states"]?.pattern);
+  shareYears(
+    (cron as unknown as Record<string, { readonly pattern?: { year: number[] } } | undefined>)[
+      "_states"
+    ]?.pattern,
+  );
   const remembered = new Map<number, number | undefined>();
-  /** The newest slot that was given: what follows it within its quarter is known from the fields alone. */
+  /**
+   * The newest slot that was given: what follows it within its quarter is known from the fields
+   * alone.
+   */
   let last = Number.NaN;
   /** The minute that clocks in the zone show at `last`. */
   let localMinute = 0;
@@ -66,7 +89,8 @@ function make(pattern: string, timezone: string): CronCalculator {
     const quarterEnd = Math.floor(last / QUARTER_MS) * QUARTER_MS + QUARTER_MS;
     for (let slot = (Math.floor(instant / 1_000) + 1) * 1_000; slot < quarterEnd;) {
       const second = (slot / 1_000) % 60;
-      // Zones differ from UTC by whole minutes, and local minutes from UTC's by the same amount all through a quarter.
+      // Zones differ from UTC by whole minutes, and local minutes from UTC's by the same amount all
+      // through a quarter.
       const minute = (localMinute + (Math.floor(slot / 60_000) - Math.floor(last / 60_000))) % 60;
       if (fields.minute[minute] !== 1) slot += (60 - second) * 1_000;
       else if (fields.second[second] !== 1) slot += 1_000;
@@ -82,9 +106,16 @@ function make(pattern: string, timezone: string): CronCalculator {
     return found.getTime() > instant ? found.getTime() : undefined;
   };
 
-  /** The end of a gap after `instant` and before `slot` over whose wall times the pattern was passed. */
+  /**
+   * The end of a gap after `instant` and before `slot` over whose wall times the pattern was
+   * passed.
+   */
   const outOfGap = (instant: number, slot: number): number | undefined => {
-    for (let year = new Date(instant).getUTCFullYear(); year <= new Date(slot).getUTCFullYear(); year += 1) {
+    for (
+      let year = new Date(instant).getUTCFullYear();
+      year <= new Date(slot).getUTCFullYear();
+      year += 1
+    ) {
       for (const { at, fromLocal, toLocal } of gapsOfYear(year, timezone)) {
         if (at <= instant || at >= slot) continue;
         const wall = cronCalculator(pattern, "UTC").next(fromLocal - 1_000);
@@ -105,7 +136,8 @@ function make(pattern: string, timezone: string): CronCalculator {
       }
       if (remembered.has(instant)) return remembered.get(instant);
       let slot = ask(instant);
-      if (slot !== undefined && fields.isFixedTime && timezone !== "UTC") slot = outOfGap(instant, slot) ?? slot;
+      if (slot !== undefined && fields.isFixedTime && timezone !== "UTC")
+        slot = outOfGap(instant, slot) ?? slot;
       remembered.set(instant, slot);
       if (remembered.size > REMEMBERED) remembered.delete(remembered.keys().next().value!);
       if (slot !== undefined && !fields.isFixedTime) {
@@ -131,6 +163,10 @@ const formats = new Map<string, Intl.DateTimeFormat>();
 function minuteIn(timezone: string, instant: number): number {
   if (timezone === "UTC") return Math.floor(instant / 60_000) % 60;
   let format = formats.get(timezone);
-  if (format === undefined) formats.set(timezone, (format = new Intl.DateTimeFormat("en-US", { timeZone: timezone, minute: "numeric" })));
+  if (format === undefined)
+    formats.set(
+      timezone,
+      (format = new Intl.DateTimeFormat("en-US", { timeZone: timezone, minute: "numeric" })),
+    );
   return Number(format.format(instant));
 }

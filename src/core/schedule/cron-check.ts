@@ -1,7 +1,9 @@
 /**
- * Which texts are taken for a cron pattern, and what about one is worth a warning. When it fires is cron-calculator.ts's.
+ * Which texts are taken for a cron pattern, and what about one is worth a warning. When it fires is
+ * cron-calculator.ts's.
  *
- * A pattern has five or six fields; day-of-month and day-of-week are joined by "or", as in cron(8). One that no date matches is refused.
+ * A pattern has five or six fields; day-of-month and day-of-week are joined by "or", as in cron(8).
+ * One that no date matches is refused.
  */
 import { Cron, CronPattern } from "croner";
 import { cronCalculator } from "./cron-calculator.ts";
@@ -34,15 +36,22 @@ const RANGES: readonly (readonly [RegExp, string])[] = [
 ];
 
 /** Whether a text is a pattern, and the pattern with single blanks and no nickname. */
-export type CronCheck = { readonly ok: true; readonly pattern: string } | { readonly ok: false; readonly message: string };
+export type CronCheck =
+  | { readonly ok: true; readonly pattern: string }
+  | { readonly ok: false; readonly message: string };
 
-/** Checks a pattern: its length, its fields, and that it fires at all. The message is the rest of a sentence about the text. */
+/**
+ * Checks a pattern: its length, its fields, and that it fires at all. The message is the rest of a
+ * sentence about the text.
+ */
 export function checkCron(text: string): CronCheck {
-  if (text.length > MAX_CRON_LENGTH) return refuse("is longer than any cron pattern needs to be (256 characters)");
+  if (text.length > MAX_CRON_LENGTH)
+    return refuse("is longer than any cron pattern needs to be (256 characters)");
   const trimmed = text.trim();
   const shown = JSON.stringify(trimmed);
   if (trimmed === "") return refuse('is empty; a pattern has five fields, such as "30 2 * * *"');
-  if (!/^[\x20-\x7e\t]+$/.test(trimmed)) return refuse("holds a character that no cron pattern has");
+  if (!/^[\x20-\x7e\t]+$/.test(trimmed))
+    return refuse("holds a character that no cron pattern has");
   if (trimmed.startsWith("@")) return nickname(trimmed.toLowerCase(), shown);
   const fields = trimmed.split(/[ \t]+/);
   if (fields.length < 5 || fields.length > 6) return refuse(fieldCount(fields, shown));
@@ -51,7 +60,9 @@ export function checkCron(text: string): CronCheck {
   try {
     // A text with a colon is a date to Cron, so the pattern is read on its own first.
     void new CronPattern(pattern, "UTC", OPTIONS);
-    next = new Cron(pattern, { ...OPTIONS, timezone: "UTC" }).nextRun(new Date(Date.UTC(2000, 0, 1) - 1_000));
+    next = new Cron(pattern, { ...OPTIONS, timezone: "UTC" }).nextRun(
+      new Date(Date.UTC(2000, 0, 1) - 1_000),
+    );
   } catch (thrown) {
     return refuse(`${shown} is no cron pattern: ${plainly((thrown as Error).message, fields)}`);
   }
@@ -66,11 +77,20 @@ export function checkCron(text: string): CronCheck {
 export function cronWarnings(pattern: string, timezone: string, now: number): string[] {
   const fields = pattern.split(" ");
   const six = fields.length === 6;
-  const [second, , , dayOfMonth, , dayOfWeek] = (six ? fields : ["0", ...fields]) as [string, string, string, string, string, string];
+  const [second, , , dayOfMonth, , dayOfWeek] = (six ? fields : ["0", ...fields]) as [
+    string,
+    string,
+    string,
+    string,
+    string,
+    string,
+  ];
   const shown = JSON.stringify(pattern);
   const warnings: string[] = [];
   if (six && isWild(second)) {
-    warnings.push(`${shown} has * in its first field, which of six is seconds: within each matching minute it fires every second`);
+    warnings.push(
+      `${shown} has * in its first field, which of six is seconds: within each matching minute it fires every second`,
+    );
   }
   if (!isWild(dayOfMonth) && !isWild(dayOfWeek) && !dayOfWeek.startsWith("+")) {
     warnings.push(
@@ -81,7 +101,9 @@ export function cronWarnings(pattern: string, timezone: string, now: number): st
   const next = calculator.next(now);
   if (next === undefined) warnings.push(`${shown} does not fire any more`);
   else if (next - now > 366 * DAY_MS)
-    warnings.push(`${shown} hardly ever fires: the next time is ${new Date(next + offsetAt(next, timezone)).toISOString().slice(0, 10)}`);
+    warnings.push(
+      `${shown} hardly ever fires: the next time is ${new Date(next + offsetAt(next, timezone)).toISOString().slice(0, 10)}`,
+    );
   if (calculator.fixedTime) warnings.push(...gapWarnings(pattern, timezone, now));
   return warnings;
 }
@@ -105,26 +127,35 @@ function gapWarnings(pattern: string, timezone: string, now: number): string[] {
 function gapsAhead(timezone: string, now: number): readonly Gap[] {
   if (timezone === "UTC") return [];
   const year = new Date(now).getUTCFullYear();
-  return [...gapsOfYear(year, timezone), ...gapsOfYear(year + 1, timezone)].filter(({ at }) => at > now && at <= now + 366 * DAY_MS);
+  return [...gapsOfYear(year, timezone), ...gapsOfYear(year + 1, timezone)].filter(
+    ({ at }) => at > now && at <= now + 366 * DAY_MS,
+  );
 }
 
 function nickname(text: string, shown: string): CronCheck {
   const pattern = NICKNAMES[text];
   if (pattern !== undefined) return { ok: true, pattern };
-  if (text.startsWith("@every")) return refuse(`${shown} is no cron pattern: write intervalSeconds and startTime instead`);
-  if (text === "@reboot") return refuse(`${shown} is no time: orchd has no schedule for the start of the machine`);
+  if (text.startsWith("@every"))
+    return refuse(`${shown} is no cron pattern: write intervalSeconds and startTime instead`);
+  if (text === "@reboot")
+    return refuse(`${shown} is no time: orchd has no schedule for the start of the machine`);
   return refuse(`${shown} is no nickname; known are ${Object.keys(NICKNAMES).join(", ")}`);
 }
 
 function fieldCount(fields: readonly string[], shown: string): string {
-  if (fields.length === 1 && /^\d{4}-\d\d-\d\d/.test(fields[0]!)) return `${shown} is a date, not a cron pattern: write runOnceAt instead`;
-  if (fields.length === 7) return `${shown} has seven fields: a pattern has no year here; use startTime and endTime`;
+  if (fields.length === 1 && /^\d{4}-\d\d-\d\d/.test(fields[0]!))
+    return `${shown} is a date, not a cron pattern: write runOnceAt instead`;
+  if (fields.length === 7)
+    return `${shown} has seven fields: a pattern has no year here; use startTime and endTime`;
   return `${shown} has ${fields.length} field${fields.length === 1 ? "" : "s"}; a pattern has five (minute hour day month weekday), or six with seconds first`;
 }
 
 function plainly(message: string, fields: readonly string[]): string {
-  const text = message.replace(/^Cron(Pattern|Date)?: ?/, "").replace(/^./, (first) => first.toLowerCase());
-  if (fields.some((field) => /^(\D*\/)?H\b/i.test(field) && !/^\d/.test(field))) return "H is not known here; use jitterSeconds to spread the load";
+  const text = message
+    .replace(/^Cron(Pattern|Date)?: ?/, "")
+    .replace(/^./, (first) => first.toLowerCase());
+  if (fields.some((field) => /^(\D*\/)?H\b/i.test(field) && !/^\d/.test(field)))
+    return "H is not known here; use jitterSeconds to spread the load";
   const range = RANGES.find(([field]) => field.test(text))?.[1];
   return (range === undefined ? text : `${text} (${range})`).replace(/[. ]+$/, "");
 }

@@ -1,12 +1,17 @@
 /**
- * The next instant of a plain cron pattern on a clock that never changes, by arithmetic on its fields.
+ * The next instant of a plain cron pattern on a clock that never changes, by arithmetic on its
+ * fields.
  *
- * Plain: five or six fields of numbers, `*`, ranges, lists and steps, with no restriction of the day of month beside one of the day of week.
- * Whatever else a pattern may say (names, L, W, #, both kinds of day) is cron-calculator.ts's, which this agrees with wherever it answers. It is for
+ * Plain: five or six fields of numbers, `*`, ranges, lists and steps, with no restriction of the
+ * day of month beside one of the day of week. Whatever else a pattern may say (names, L, W, #, both
+ * kinds of day) is cron-calculator.ts's, which this agrees with wherever it answers. It is for
  * those who ask once and cannot wait for the calculator to come up.
  */
 
-/** What each field may hold: seconds, minutes, hours, days of the month, months, days of the week (7 is Sunday too). */
+/**
+ * What each field may hold: seconds, minutes, hours, days of the month, months, days of the week (7
+ * is Sunday too).
+ */
 const BOUNDS: readonly (readonly [least: number, most: number])[] = [
   [0, 59],
   [0, 59],
@@ -20,7 +25,10 @@ const DAY_MS = 86_400_000;
 /** A plain pattern that fires at all does so within eight years: the 29th of February over 2100. */
 const MOST_DAYS = 8 * 366 + 1;
 
-/** Gives the first instant after another, both in milliseconds, as on a clock in UTC; undefined where there is none. */
+/**
+ * Gives the first instant after another, both in milliseconds, as on a clock in UTC; undefined
+ * where there is none.
+ */
 export type PlainCron = (after: number) => number | undefined;
 
 /** Reads a pattern; undefined where it is not plain. */
@@ -45,7 +53,12 @@ export function plainCron(pattern: string): PlainCron | undefined {
     let day = Math.floor(from / DAY_MS) * DAY_MS;
     for (let count = 0; count < MOST_DAYS; count += 1, day += DAY_MS) {
       const date = new Date(day);
-      if (!months[date.getUTCMonth() + 1] || !days[date.getUTCDate()] || !weekdays[date.getUTCDay()]) continue;
+      if (
+        !months[date.getUTCMonth() + 1] ||
+        !days[date.getUTCDate()] ||
+        !weekdays[date.getUTCDay()]
+      )
+        continue;
       const second = withinDay(Math.max(0, from - day) / 1_000, seconds, minutes, hours);
       if (second !== undefined) return day + second * 1_000;
     }
@@ -54,7 +67,12 @@ export function plainCron(pattern: string): PlainCron | undefined {
 }
 
 /** The first matching second of a day from one on. */
-function withinDay(from: number, seconds: readonly boolean[], minutes: readonly boolean[], hours: readonly boolean[]): number | undefined {
+function withinDay(
+  from: number,
+  seconds: readonly boolean[],
+  minutes: readonly boolean[],
+  hours: readonly boolean[],
+): number | undefined {
   for (let second = from; second < 86_400;) {
     if (!hours[Math.floor(second / 3_600)]) second = (Math.floor(second / 3_600) + 1) * 3_600;
     else if (!minutes[Math.floor(second / 60) % 60]) second = (Math.floor(second / 60) + 1) * 60;

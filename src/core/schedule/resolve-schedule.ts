@@ -1,6 +1,7 @@
 /**
- * From a schedule as written to one with nothing left open: patterns and zones checked, naive times read in the schedule's zone, defaults
- * filled in (semantics.md 1 and 9; ZenML's rules for which of the three ways wins).
+ * From a schedule as written to one with nothing left open: patterns and zones checked, naive times
+ * read in the schedule's zone, defaults filled in (semantics.md 1 and 9; ZenML's rules for which of
+ * the three ways wins).
  */
 import { cronCalculator } from "./cron-calculator.ts";
 import { checkCron, cronWarnings } from "./cron-check.ts";
@@ -34,11 +35,17 @@ export function resolveSchedules(
   const warnings: string[] = [];
   const schedules: Schedule[] = [];
   const names = new Set<string>();
-  const list: readonly ScheduleDefinition[] = written === undefined ? [] : isList(written) ? written : [written];
+  const list: readonly ScheduleDefinition[] =
+    written === undefined ? [] : isList(written) ? written : [written];
   for (const [index, one] of list.entries()) {
-    const path: FieldPath = written !== undefined && isList(written) ? ["schedule", index] : ["schedule"];
+    const path: FieldPath =
+      written !== undefined && isList(written) ? ["schedule", index] : ["schedule"];
     if (one.name !== undefined) {
-      if (names.has(one.name)) faults.push({ path: [...path, "name"], message: `another schedule is called ${JSON.stringify(one.name)} already` });
+      if (names.has(one.name))
+        faults.push({
+          path: [...path, "name"],
+          message: `another schedule is called ${JSON.stringify(one.name)} already`,
+        });
       names.add(one.name);
     }
     const resolved = new Resolution(one, path, context, faults, warnings).resolve();
@@ -47,7 +54,9 @@ export function resolveSchedules(
   return { schedules, faults, warnings };
 }
 
-function isList(written: ScheduleDefinition | readonly ScheduleDefinition[]): written is readonly ScheduleDefinition[] {
+function isList(
+  written: ScheduleDefinition | readonly ScheduleDefinition[],
+): written is readonly ScheduleDefinition[] {
   return Array.isArray(written);
 }
 
@@ -61,7 +70,13 @@ class Resolution {
   private readonly zone: string;
   private readonly before: number;
 
-  constructor(written: ScheduleDefinition, path: FieldPath, context: ScheduleContext, faults: Fault[], warnings: string[]) {
+  constructor(
+    written: ScheduleDefinition,
+    path: FieldPath,
+    context: ScheduleContext,
+    faults: Fault[],
+    warnings: string[],
+  ) {
     this.written = written;
     this.path = path;
     this.now = context.now;
@@ -79,14 +94,23 @@ class Resolution {
     const once = kind === "once" ? this.moment("runOnceAt", true) : undefined;
     const cron = kind === "cron" ? this.cron(written.cron!, ["cron"]) : undefined;
     const blackout = this.blackouts();
-    const params = written.params !== undefined && Object.keys(written.params).length > 0 ? written.params : undefined;
+    const params =
+      written.params !== undefined && Object.keys(written.params).length > 0
+        ? written.params
+        : undefined;
     if (params !== undefined && written.name === undefined)
-      this.fault([], "has params of its own and therefore needs a name, by which its slots are told from others");
-    if (start !== undefined && end !== undefined && end < start) this.fault(["endTime"], "lies before startTime, so that the schedule never fires");
+      this.fault(
+        [],
+        "has params of its own and therefore needs a name, by which its slots are told from others",
+      );
+    if (start !== undefined && end !== undefined && end < start)
+      this.fault(["endTime"], "lies before startTime, so that the schedule never fires");
     if (this.faults.length > this.before || kind === undefined) return undefined;
     if (cron !== undefined) this.cronAhead(cron, start, end);
-    if (once !== undefined && once <= this.now) this.warn(`runOnceAt ${iso(once)} has passed: this schedule does not fire any more`);
-    if (end !== undefined && end <= this.now) this.warn(`endTime ${iso(end)} has passed: this schedule does not fire any more`);
+    if (once !== undefined && once <= this.now)
+      this.warn(`runOnceAt ${iso(once)} has passed: this schedule does not fire any more`);
+    if (end !== undefined && end <= this.now)
+      this.warn(`endTime ${iso(end)} has passed: this schedule does not fire any more`);
     if (this.faults.length > this.before) return undefined;
     return {
       ...(written.name === undefined ? {} : { name: written.name }),
@@ -99,7 +123,10 @@ class Resolution {
       ...(written.stopAfter === undefined ? {} : { stopAfter: written.stopAfter }),
       jitterSeconds: written.jitterSeconds ?? SCHEDULE_DEFAULTS.jitterSeconds,
       catchUp: written.catchUp ?? SCHEDULE_DEFAULTS.catchUp,
-      catchUpWindowMs: written.catchUpWindow === undefined ? SCHEDULE_DEFAULTS.catchUpWindowMs : parseDuration(written.catchUpWindow)!,
+      catchUpWindowMs:
+        written.catchUpWindow === undefined
+          ? SCHEDULE_DEFAULTS.catchUpWindowMs
+          : parseDuration(written.catchUpWindow)!,
       maxCatchUp: written.maxCatchUp ?? SCHEDULE_DEFAULTS.maxCatchUp,
       blackout,
       ...(params === undefined ? {} : { params }),
@@ -110,13 +137,20 @@ class Resolution {
   private kind(): "cron" | "interval" | "once" | undefined {
     const { cron, intervalSeconds, startTime, runOnceAt } = this.written;
     if (cron !== undefined) {
-      if (intervalSeconds !== undefined) this.warn("has both cron and intervalSeconds: cron wins and intervalSeconds is ignored");
-      if (runOnceAt !== undefined) this.warn("has both cron and runOnceAt: cron wins and runOnceAt is ignored");
+      if (intervalSeconds !== undefined)
+        this.warn("has both cron and intervalSeconds: cron wins and intervalSeconds is ignored");
+      if (runOnceAt !== undefined)
+        this.warn("has both cron and runOnceAt: cron wins and runOnceAt is ignored");
       return "cron";
     }
     if (intervalSeconds !== undefined) {
-      if (runOnceAt !== undefined) this.fault(["runOnceAt"], "stands beside intervalSeconds: a schedule repeats or runs once, so remove one of them");
-      if (startTime === undefined) this.fault(["intervalSeconds"], "needs a startTime from which the interval is counted");
+      if (runOnceAt !== undefined)
+        this.fault(
+          ["runOnceAt"],
+          "stands beside intervalSeconds: a schedule repeats or runs once, so remove one of them",
+        );
+      if (startTime === undefined)
+        this.fault(["intervalSeconds"], "needs a startTime from which the interval is counted");
       return "interval";
     }
     if (runOnceAt !== undefined) return "once";
@@ -130,7 +164,9 @@ class Resolution {
     return "UTC";
   }
 
-  /** Reads a moment; `whole` rounds it up to a second, since a slot is one and must not come early. */
+  /**
+   * Reads a moment; `whole` rounds it up to a second, since a slot is one and must not come early.
+   */
   private moment(key: "startTime" | "endTime" | "runOnceAt", whole: boolean): number | undefined {
     const text = this.written[key];
     return text === undefined ? undefined : this.instant(text, [key], whole);
@@ -148,9 +184,13 @@ class Resolution {
       instant = local.instant;
       const name = JSON.stringify(text);
       if (local.note === "gap")
-        this.warn(`${name} does not exist in ${this.zone}, where the clock is set forward over it; taken for ${iso(instant)}`);
+        this.warn(
+          `${name} does not exist in ${this.zone}, where the clock is set forward over it; taken for ${iso(instant)}`,
+        );
       if (local.note === "overlap")
-        this.warn(`${name} exists twice in ${this.zone}, where the clock is set back over it; taken for the first, ${iso(instant)}`);
+        this.warn(
+          `${name} exists twice in ${this.zone}, where the clock is set back over it; taken for the first, ${iso(instant)}`,
+        );
     } else {
       instant = moment.localMs - moment.offsetMs;
     }
@@ -172,7 +212,8 @@ class Resolution {
       return;
     }
     if (end !== undefined && end <= this.now) return;
-    for (const warning of cronWarnings(pattern, this.zone, Math.max(this.now, start ?? 0))) this.warn(warning);
+    for (const warning of cronWarnings(pattern, this.zone, Math.max(this.now, start ?? 0)))
+      this.warn(warning);
   }
 
   private blackouts(): Blackout[] {
@@ -180,13 +221,23 @@ class Resolution {
     const list = written === undefined ? [] : Array.isArray(written) ? written : [written];
     return list.flatMap((one, index): Blackout[] => {
       const path: FieldPath = Array.isArray(written) ? ["blackout", index] : ["blackout"];
-      if (one.cron !== undefined && one.duration !== undefined && one.from === undefined && one.to === undefined) {
+      if (
+        one.cron !== undefined &&
+        one.duration !== undefined &&
+        one.from === undefined &&
+        one.to === undefined
+      ) {
         const cron = this.cron(one.cron, [...path, "cron"]);
         const durationMs = parseDuration(one.duration)!;
         if (durationMs < 1_000) this.fault([...path, "duration"], "must be at least 1s");
         return cron === undefined ? [] : [{ cron, durationMs }];
       }
-      if (one.from !== undefined && one.to !== undefined && one.cron === undefined && one.duration === undefined) {
+      if (
+        one.from !== undefined &&
+        one.to !== undefined &&
+        one.cron === undefined &&
+        one.duration === undefined
+      ) {
         const from = this.instant(one.from, [...path, "from"], false);
         const to = this.instant(one.to, [...path, "to"], false);
         if (from === undefined || to === undefined) return [];
@@ -203,22 +254,34 @@ class Resolution {
   }
 
   private warn(message: string): void {
-    this.warnings.push(this.written.name === undefined ? `schedule: ${message}` : `schedule ${this.written.name}: ${message}`);
+    this.warnings.push(
+      this.written.name === undefined
+        ? `schedule: ${message}`
+        : `schedule ${this.written.name}: ${message}`,
+    );
   }
 }
 
-/** A moment as written. `localMs` counts as if it were UTC; `offsetMs` is undefined where the text has no offset. */
+/**
+ * A moment as written. `localMs` counts as if it were UTC; `offsetMs` is undefined where the text
+ * has no offset.
+ */
 export interface Moment {
   readonly localMs: number;
   readonly offsetMs?: number;
 }
 
-const MOMENT = /^(\d{4})-(\d{2})-(\d{2})(?:[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)?(?: ?([Zz]|[+-]\d{2}:?\d{2}))?$/;
+const MOMENT =
+  /^(\d{4})-(\d{2})-(\d{2})(?:[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)?(?: ?([Zz]|[+-]\d{2}:?\d{2}))?$/;
 
-/** Reads an ISO 8601 date, or date and time, with or without an offset. Gives what is wrong as the rest of a sentence. */
+/**
+ * Reads an ISO 8601 date, or date and time, with or without an offset. Gives what is wrong as the
+ * rest of a sentence.
+ */
 export function parseMoment(text: string): Moment | string {
   const parts = MOMENT.exec(text.trim());
-  if (parts === null) return `must be a time such as "2026-12-01T02:30:00" or "2026-12-01T02:30:00Z", not ${JSON.stringify(text.slice(0, 64))}`;
+  if (parts === null)
+    return `must be a time such as "2026-12-01T02:30:00" or "2026-12-01T02:30:00Z", not ${JSON.stringify(text.slice(0, 64))}`;
   const [, year, month, day, hour = "0", minute = "0", second = "0", fraction = "", zone] = parts;
   const localMs = Date.UTC(
     Number(year),
@@ -241,7 +304,8 @@ export function parseMoment(text: string): Moment | string {
   if (zone === undefined) return { localMs };
   if (zone === "Z" || zone === "z") return { localMs, offsetMs: 0 };
   const minutes = Number(zone.slice(1, 3)) * 60 + Number(zone.slice(-2));
-  if (minutes > 24 * 60 || Number(zone.slice(-2)) > 59) return `has an offset that does not exist: ${JSON.stringify(text.trim())}`;
+  if (minutes > 24 * 60 || Number(zone.slice(-2)) > 59)
+    return `has an offset that does not exist: ${JSON.stringify(text.trim())}`;
   return { localMs, offsetMs: (zone.startsWith("-") ? -minutes : minutes) * 60_000 };
 }
 

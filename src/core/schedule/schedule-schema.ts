@@ -1,9 +1,10 @@
 /**
  * What a person may write under `schedule`, and what becomes of it.
  *
- * A schedule is a cron pattern, an interval from a start, or one moment. The schema checks its shape; resolve-schedule.ts checks what
- * the words mean (the pattern, the zone, the times) and gives a {@link Schedule}, in which defaults are filled in, naive times have become UTC
- * and durations milliseconds.
+ * A schedule is a cron pattern, an interval from a start, or one moment. The schema checks its
+ * shape; resolve-schedule.ts checks what the words mean (the pattern, the zone, the times) and
+ * gives a {@link Schedule}, in which defaults are filled in, naive times have become UTC and
+ * durations milliseconds.
  */
 import * as z from "zod";
 import { durationSchema, nameSchema, paramsSchema } from "../schema-parts.ts";
@@ -14,7 +15,9 @@ export const CATCH_UP_MODES = ["none", "latest", "all"] as const;
 /** One of {@link CATCH_UP_MODES}. */
 export type CatchUp = (typeof CATCH_UP_MODES)[number];
 
-const moment = z.string().describe("ISO 8601; without an offset it is local time in the schedule's timezone");
+const moment = z
+  .string()
+  .describe("ISO 8601; without an offset it is local time in the schedule's timezone");
 const cron = z.string().max(256, "is longer than any cron pattern needs to be (256 characters)");
 
 /** A stretch of time in which slots are skipped. */
@@ -28,30 +31,58 @@ export const blackoutSchema = z.strictObject({
 /** One schedule as a person writes it. */
 export const scheduleSchema = z
   .strictObject({
-    name: nameSchema.optional().describe("needed where the schedule has params of its own; default: none"),
+    name: nameSchema
+      .optional()
+      .describe("needed where the schedule has params of its own; default: none"),
     cron: cron
       .optional()
-      .describe("a pattern of 5 fields, or 6 with seconds first; names, L, W, # and @daily are known; wins over the other two ways"),
-    intervalSeconds: z.int().min(1).optional().describe("a slot every so many seconds, counted from `startTime`, which it needs"),
-    runOnceAt: moment.optional().describe("the only slot; ISO 8601, local in the schedule's timezone without an offset"),
-    timezone: z.string().min(1).max(64).optional().describe("IANA time zone; default: orchd.yaml's, else UTC"),
+      .describe(
+        "a pattern of 5 fields, or 6 with seconds first; names, L, W, # and @daily are known; wins over the other two ways",
+      ),
+    intervalSeconds: z
+      .int()
+      .min(1)
+      .optional()
+      .describe("a slot every so many seconds, counted from `startTime`, which it needs"),
+    runOnceAt: moment
+      .optional()
+      .describe("the only slot; ISO 8601, local in the schedule's timezone without an offset"),
+    timezone: z
+      .string()
+      .min(1)
+      .max(64)
+      .optional()
+      .describe("IANA time zone; default: orchd.yaml's, else UTC"),
     startTime: moment.optional().describe("no slot before it; default: none"),
     endTime: moment.optional().describe("no slot after it; default: none"),
-    stopAfter: z.int().min(1).optional().describe("the schedule ends after so many fired slots; default: never"),
+    stopAfter: z
+      .int()
+      .min(1)
+      .optional()
+      .describe("the schedule ends after so many fired slots; default: never"),
     jitterSeconds: z
       .number()
       .min(0)
       .max(86_400)
       .optional()
       .describe("each slot is due up to so much later, always the same for one slot; default: 0"),
-    catchUp: z.enum(CATCH_UP_MODES).optional().describe("which slots of a downtime run late; default: latest"),
+    catchUp: z
+      .enum(CATCH_UP_MODES)
+      .optional()
+      .describe("which slots of a downtime run late; default: latest"),
     catchUpWindow: durationSchema.optional().describe("older slots never run late; default: 24h"),
-    maxCatchUp: z.int().min(1).optional().describe("at most so many slots of one downtime run late; default: 100"),
+    maxCatchUp: z
+      .int()
+      .min(1)
+      .optional()
+      .describe("at most so many slots of one downtime run late; default: 100"),
     blackout: z
       .union([blackoutSchema, z.array(blackoutSchema)])
       .optional()
       .describe("windows in which slots are skipped; default: none"),
-    params: paramsSchema.optional().describe("this schedule's params, over the pipeline's; default: none"),
+    params: paramsSchema
+      .optional()
+      .describe("this schedule's params, over the pipeline's; default: none"),
   })
   .describe("a cron pattern, an interval from a start, or one moment");
 
@@ -65,18 +96,24 @@ export type Blackout =
   | { readonly from: string; readonly to: string };
 
 /**
- * A schedule with every default filled in; plain JSON. Exactly one of `cron`, `intervalSeconds` (with `startTime`) and `runOnceAt` is there.
- * All times are ISO 8601 in UTC.
+ * A schedule with every default filled in; plain JSON. Exactly one of `cron`, `intervalSeconds`
+ * (with `startTime`) and `runOnceAt` is there. All times are ISO 8601 in UTC.
  */
 export interface Schedule {
   readonly name?: string;
-  /** Five or six fields or a nickname, checked; without a nickname; evaluated in `timezone` by cron-calculator.ts. */
+  /**
+   * Five or six fields or a nickname, checked; without a nickname; evaluated in `timezone` by
+   * cron-calculator.ts.
+   */
   readonly cron?: string;
   readonly intervalSeconds?: number;
   /** A whole second. */
   readonly runOnceAt?: string;
   readonly timezone: string;
-  /** The first moment at which a slot may lie; a whole second where `intervalSeconds` counts from it. */
+  /**
+   * The first moment at which a slot may lie; a whole second where `intervalSeconds` counts from
+   * it.
+   */
   readonly startTime?: string;
   /** The last moment at which a slot may lie. */
   readonly endTime?: string;
@@ -91,4 +128,9 @@ export interface Schedule {
 }
 
 /** The values that semantics.md 9 gives where a schedule says nothing. */
-export const SCHEDULE_DEFAULTS = { jitterSeconds: 0, catchUp: "latest", catchUpWindowMs: 86_400_000, maxCatchUp: 100 } as const;
+export const SCHEDULE_DEFAULTS = {
+  jitterSeconds: 0,
+  catchUp: "latest",
+  catchUpWindowMs: 86_400_000,
+  maxCatchUp: 100,
+} as const;

@@ -1,12 +1,15 @@
 /**
  * When a pipeline's slots are due: pure arithmetic over its schedules.
  *
- * A slot is a whole second in UTC; it is due at slot + jitter, and the jitter is a hash of pipeline and slot, so that every daemon, today and after
- * a restart, gets the same. Slots come in lanes: schedules without params of their own share one lane, in which slots that meet are one slot; a
- * schedule with params is a lane by itself, named in its runs' ids (semantics.md 1). Where several schedules meet in one slot, the earliest due
- * time counts, and the rules (catch-up, blackout) of the first in the file's order.
+ * A slot is a whole second in UTC; it is due at slot + jitter, and the jitter is a hash of pipeline
+ * and slot, so that every daemon, today and after a restart, gets the same. Slots come in lanes:
+ * schedules without params of their own share one lane, in which slots that meet are one slot; a
+ * schedule with params is a lane by itself, named in its runs' ids (semantics.md 1). Where several
+ * schedules meet in one slot, the earliest due time counts, and the rules (catch-up, blackout) of
+ * the first in the file's order.
  *
- * Everything is asked for by due time, in half-open stretches (from, to]: that is what the watermark is (semantics.md 3).
+ * Everything is asked for by due time, in half-open stretches (from, to]: that is what the
+ * watermark is (semantics.md 3).
  */
 import { createHash } from "node:crypto";
 import { cronCalculator, type CronCalculator } from "./cron-calculator.ts";
@@ -26,7 +29,10 @@ export interface DueSlot {
 
 /** All slots of a pipeline. */
 export interface Timetable {
-  /** The slots due in (from, to], ordered by due time, then slot, then lane. @param limit no more than so many (they are the earliest) */
+  /**
+   * The slots due in (from, to], ordered by due time, then slot, then lane. @param limit no more
+   * than so many (they are the earliest)
+   */
   dueSlots(from: number, to: number, limit?: number): DueSlot[];
   /** The first slot due after `after`; undefined where none ever is. */
   next(after: number): DueSlot | undefined;
@@ -34,7 +40,10 @@ export interface Timetable {
   newest(from: number, to: number): DueSlot | undefined;
 }
 
-/** Where the instants that a pattern names in a zone come from: {@link cronCalculator}, or what gives the same. */
+/**
+ * Where the instants that a pattern names in a zone come from: {@link cronCalculator}, or what
+ * gives the same.
+ */
 export type CronSource = (pattern: string, timezone: string) => Pick<CronCalculator, "next">;
 
 /** The slots of one schedule, before jitter: the first after an instant. */
@@ -48,12 +57,20 @@ export function scheduleKey(schedule: Schedule): string {
 /**
  * The timetable of a pipeline.
  *
- * @param since slots at or before this instant do not count: they belong to the text before this one (semantics.md 7)
+ * @param since slots at or before this instant do not count: they belong to the text before this
+ *   one (semantics.md 7)
  * @param calculator where a pattern's instants come from
  * @throws where a pattern or a zone is invalid (a validated pipeline's are not)
  */
-export function timetable(pipeline: string, schedules: readonly Schedule[], since?: number, calculator: CronSource = cronCalculator): Timetable {
-  const lanes = lanesOf(schedules).map((lane) => new Lane(pipeline, lane, since ?? Number.NEGATIVE_INFINITY, calculator));
+export function timetable(
+  pipeline: string,
+  schedules: readonly Schedule[],
+  since?: number,
+  calculator: CronSource = cronCalculator,
+): Timetable {
+  const lanes = lanesOf(schedules).map(
+    (lane) => new Lane(pipeline, lane, since ?? Number.NEGATIVE_INFINITY, calculator),
+  );
   return {
     dueSlots(from, to, limit = Number.POSITIVE_INFINITY) {
       if (lanes.length === 1) return lanes[0]!.between(from, to, limit);
@@ -64,7 +81,8 @@ export function timetable(pipeline: string, schedules: readonly Schedule[], sinc
       let first: DueSlot | undefined;
       for (const lane of lanes) {
         const candidate = lane.next(after, first?.due);
-        if (candidate !== undefined && (first === undefined || byDue(candidate, first) < 0)) first = candidate;
+        if (candidate !== undefined && (first === undefined || byDue(candidate, first) < 0))
+          first = candidate;
       }
       return first;
     },
@@ -95,7 +113,8 @@ export function slotId(slot: DueSlot): string {
 }
 
 /**
- * How long after its slot a run is due, in milliseconds: the same wherever and whenever it is asked.
+ * How long after its slot a run is due, in milliseconds: the same wherever and whenever it is
+ * asked.
  *
  * @param jitterSeconds the most it may be
  */
@@ -110,17 +129,30 @@ export function blackoutOf(schedule: Schedule, slot: number): string | undefined
   for (const blackout of schedule.blackout) {
     const covered =
       "cron" in blackout
-        ? (cronCalculator(blackout.cron, schedule.timezone).next(slot - blackout.durationMs) ?? Number.POSITIVE_INFINITY) <= slot
+        ? (cronCalculator(blackout.cron, schedule.timezone).next(slot - blackout.durationMs) ??
+            Number.POSITIVE_INFINITY) <= slot
         : slot >= Date.parse(blackout.from) && slot < Date.parse(blackout.to);
-    if (covered) return "cron" in blackout ? `blackout "${blackout.cron}"` : `blackout from ${blackout.from} to ${blackout.to}`;
+    if (covered)
+      return "cron" in blackout
+        ? `blackout "${blackout.cron}"`
+        : `blackout from ${blackout.from} to ${blackout.to}`;
   }
   return undefined;
 }
 
-/** The slots of one schedule without jitter, `startTime`, `endTime`, interval and one-off included. */
-export function slotSource(schedule: Schedule, calculator: CronSource = cronCalculator): SlotSource {
-  const start = schedule.startTime === undefined ? Number.NEGATIVE_INFINITY : ceilSecond(Date.parse(schedule.startTime));
-  const end = schedule.endTime === undefined ? Number.POSITIVE_INFINITY : Date.parse(schedule.endTime);
+/**
+ * The slots of one schedule without jitter, `startTime`, `endTime`, interval and one-off included.
+ */
+export function slotSource(
+  schedule: Schedule,
+  calculator: CronSource = cronCalculator,
+): SlotSource {
+  const start =
+    schedule.startTime === undefined
+      ? Number.NEGATIVE_INFINITY
+      : ceilSecond(Date.parse(schedule.startTime));
+  const end =
+    schedule.endTime === undefined ? Number.POSITIVE_INFINITY : Date.parse(schedule.endTime);
   const bounded =
     (next: SlotSource): SlotSource =>
     (after) => {
@@ -133,9 +165,12 @@ export function slotSource(schedule: Schedule, calculator: CronSource = cronCalc
   }
   if (schedule.intervalSeconds !== undefined) {
     const step = schedule.intervalSeconds * 1_000;
-    return bounded((after) => (after < start ? start : start + (Math.floor((after - start) / step) + 1) * step));
+    return bounded((after) =>
+      after < start ? start : start + (Math.floor((after - start) / step) + 1) * step,
+    );
   }
-  const once = schedule.runOnceAt === undefined ? Number.NaN : ceilSecond(Date.parse(schedule.runOnceAt));
+  const once =
+    schedule.runOnceAt === undefined ? Number.NaN : ceilSecond(Date.parse(schedule.runOnceAt));
   return bounded((after) => (once > after ? once : undefined));
 }
 
@@ -145,7 +180,9 @@ function ceilSecond(milliseconds: number): number {
 
 function lanesOf(schedules: readonly Schedule[]): Schedule[][] {
   const shared = schedules.filter((schedule) => schedule.params === undefined);
-  const own = schedules.filter((schedule) => schedule.params !== undefined).map((schedule) => [schedule]);
+  const own = schedules
+    .filter((schedule) => schedule.params !== undefined)
+    .map((schedule) => [schedule]);
   return shared.length === 0 ? own : [shared, ...own];
 }
 
@@ -160,9 +197,17 @@ class Lane {
   /** The lane's one schedule, if it has but one and no jitter. */
   readonly #only: { readonly schedule: Schedule; readonly source: SlotSource } | undefined;
 
-  constructor(pipeline: string, schedules: readonly Schedule[], since: number, calculator: CronSource) {
+  constructor(
+    pipeline: string,
+    schedules: readonly Schedule[],
+    since: number,
+    calculator: CronSource,
+  ) {
     this.#pipeline = pipeline;
-    this.#schedules = schedules.map((schedule) => ({ schedule, source: slotSource(schedule, calculator) }));
+    this.#schedules = schedules.map((schedule) => ({
+      schedule,
+      source: slotSource(schedule, calculator),
+    }));
     this.#since = since;
     this.#name = schedules[0]?.params === undefined ? undefined : schedules[0].name;
     this.#reach = Math.max(0, ...schedules.map(({ jitterSeconds }) => jitterSeconds * 1_000));
@@ -174,17 +219,28 @@ class Lane {
     const only = this.#only;
     if (only !== undefined) {
       // By far the most pipelines: one schedule, no jitter, so slots are due in their own order.
-      for (let slot = only.source(Math.max(from, this.#since)); slot !== undefined && slot <= to && found.length < limit; slot = only.source(slot)) {
-        found.push({ slot, due: slot, schedule: only.schedule, ...(this.#name === undefined ? {} : { lane: this.#name }) });
+      for (
+        let slot = only.source(Math.max(from, this.#since));
+        slot !== undefined && slot <= to && found.length < limit;
+        slot = only.source(slot)
+      ) {
+        found.push({
+          slot,
+          due: slot,
+          schedule: only.schedule,
+          ...(this.#name === undefined ? {} : { lane: this.#name }),
+        });
       }
       return found;
     }
-    // A limit cuts by due time, which jitter may put in another order than the slots: look one reach further before it counts.
+    // A limit cuts by due time, which jitter may put in another order than the slots: look one
+    // reach further before it counts.
     let enough = Number.POSITIVE_INFINITY;
     for (const slot of this.#walk(from, to)) {
       if (slot.slot > enough) break;
       if (slot.due > from && slot.due <= to) found.push(slot);
-      if (found.length >= limit && enough === Number.POSITIVE_INFINITY) enough = slot.slot + this.#reach;
+      if (found.length >= limit && enough === Number.POSITIVE_INFINITY)
+        enough = slot.slot + this.#reach;
     }
     if (this.#reach > 0) found.sort(byDue);
     return found.length > limit ? found.slice(0, limit) : found;
@@ -196,7 +252,12 @@ class Lane {
       const slot = only.source(Math.max(after, this.#since));
       return slot === undefined || slot > before
         ? undefined
-        : { slot, due: slot, schedule: only.schedule, ...(this.#name === undefined ? {} : { lane: this.#name }) };
+        : {
+            slot,
+            due: slot,
+            schedule: only.schedule,
+            ...(this.#name === undefined ? {} : { lane: this.#name }),
+          };
     }
     let best: DueSlot | undefined;
     for (const slot of this.#walk(after, before)) {
@@ -206,7 +267,10 @@ class Lane {
     return best;
   }
 
-  /** The lane's slots in order, from the first that can be due after `from` to the last that can be due at `to`. */
+  /**
+   * The lane's slots in order, from the first that can be due after `from` to the last that can be
+   * due at `to`.
+   */
   *#walk(from: number, to: number): Generator<DueSlot> {
     const start = Math.max(from - this.#reach, this.#since);
     const heads = this.#schedules.map(({ source }) => source(start));
@@ -226,7 +290,13 @@ class Lane {
 
   #slot(slot: number, meeting: readonly Schedule[]): DueSlot {
     let due = Number.POSITIVE_INFINITY;
-    for (const { jitterSeconds } of meeting) due = Math.min(due, slot + jitterOf(this.#pipeline, slot, jitterSeconds));
-    return { slot, due, schedule: meeting[0]!, ...(this.#name === undefined ? {} : { lane: this.#name }) };
+    for (const { jitterSeconds } of meeting)
+      due = Math.min(due, slot + jitterOf(this.#pipeline, slot, jitterSeconds));
+    return {
+      slot,
+      due,
+      schedule: meeting[0]!,
+      ...(this.#name === undefined ? {} : { lane: this.#name }),
+    };
   }
 }

@@ -1,6 +1,7 @@
 /**
- * Many slots in few bytes, for a checkpoint: by schedule, the seconds since 1970 in base 36, the first whole and each other one as what it is more than the
- * one before. A slot of a minutely schedule takes three bytes where its key takes thirty.
+ * Many slots in few bytes, for a checkpoint: by schedule, the seconds since 1970 in base 36, the
+ * first whole and each other one as what it is more than the one before. A slot of a minutely
+ * schedule takes three bytes where its key takes thirty.
  */
 
 /** Packed slots, by the schedule whose own they are; `` for those of the shared lane. */

@@ -1,8 +1,9 @@
 /**
  * Time zones: whether one exists, and what its wall clocks show.
  *
- * All of it goes through `Intl`, so that it agrees with the time-zone data that Node brings. A local time that does not exist (the clock was
- * set forward over it) is taken for the first instant after the gap; one that exists twice for its first time, as docs/failure-model.md 17 has it.
+ * All of it goes through `Intl`, so that it agrees with the time-zone data that Node brings. A
+ * local time that does not exist (the clock was set forward over it) is taken for the first instant
+ * after the gap; one that exists twice for its first time, as docs/failure-model.md 17 has it.
  */
 import { didYouMean } from "../did-you-mean.ts";
 
@@ -16,7 +17,10 @@ export interface WallTime {
   readonly second: number;
 }
 
-/** A moment at which a zone's wall clocks are set forward: local times in [fromLocal, toLocal) do not exist that day. */
+/**
+ * A moment at which a zone's wall clocks are set forward: local times in [fromLocal, toLocal) do
+ * not exist that day.
+ */
 export interface Gap {
   /** The instant, in milliseconds since 1970. */
   readonly at: number;
@@ -30,7 +34,10 @@ export interface Gap {
 const FORMATTERS_KEPT = 64;
 const formatters = new Map<string, Intl.DateTimeFormat>();
 
-/** Whether this is a time zone by its IANA name (`Europe/Berlin`, `UTC`); offsets such as `+02:00` are none. */
+/**
+ * Whether this is a time zone by its IANA name (`Europe/Berlin`, `UTC`); offsets such as `+02:00`
+ * are none.
+ */
 export function isTimeZone(zone: string): boolean {
   if (!/^[A-Za-z][A-Za-z0-9_+/-]{0,63}$/.test(zone)) return false;
   try {
@@ -62,8 +69,14 @@ export function offsetAt(instant: number, zone: string): number {
   }
   const year = before ? 1 - parts["year"]! : parts["year"]!;
   return (
-    wallMs({ year, month: parts["month"]!, day: parts["day"]!, hour: parts["hour"]! % 24, minute: parts["minute"]!, second: parts["second"]! }) -
-    whole
+    wallMs({
+      year,
+      month: parts["month"]!,
+      day: parts["day"]!,
+      hour: parts["hour"]! % 24,
+      minute: parts["minute"]!,
+      second: parts["second"]!,
+    }) - whole
   );
 }
 
@@ -79,21 +92,35 @@ export function wallMs(wall: WallTime): number {
  * The instant at which a zone's wall clocks show a local time.
  *
  * @param local the wall time, counted in milliseconds as if it were UTC
- * @returns the instant in milliseconds, and whether the local time lies in a gap (then: the first instant after it) or exists twice (then:
- *   the first)
+ * @returns the instant in milliseconds, and whether the local time lies in a gap (then: the first
+ *   instant after it) or exists twice (then: the first)
  */
-export function instantOf(local: number, zone: string): { readonly instant: number; readonly note?: "gap" | "overlap" } {
+export function instantOf(
+  local: number,
+  zone: string,
+): { readonly instant: number; readonly note?: "gap" | "overlap" } {
   const dayBefore = offsetAt(local - 86_400_000, zone);
   const dayAfter = offsetAt(local + 86_400_000, zone);
-  if (dayBefore === dayAfter && offsetAt(local - dayBefore, zone) === dayBefore) return { instant: local - dayBefore };
-  const fits = [local - dayBefore, local - dayAfter].filter((instant) => instant + offsetAt(instant, zone) === local);
+  if (dayBefore === dayAfter && offsetAt(local - dayBefore, zone) === dayBefore)
+    return { instant: local - dayBefore };
+  const fits = [local - dayBefore, local - dayAfter].filter(
+    (instant) => instant + offsetAt(instant, zone) === local,
+  );
   const first = Math.min(...fits);
-  if (fits.length > 0) return fits.length === 2 && fits[0] !== fits[1] ? { instant: first, note: "overlap" } : { instant: first };
-  const gap = gapsBetween(local - 2 * 86_400_000, local + 2 * 86_400_000, zone).find((one) => one.fromLocal <= local && local < one.toLocal);
+  if (fits.length > 0)
+    return fits.length === 2 && fits[0] !== fits[1]
+      ? { instant: first, note: "overlap" }
+      : { instant: first };
+  const gap = gapsBetween(local - 2 * 86_400_000, local + 2 * 86_400_000, zone).find(
+    (one) => one.fromLocal <= local && local < one.toLocal,
+  );
   return { instant: gap?.at ?? local - dayAfter, note: "gap" };
 }
 
-/** The zone's gaps with instants in (from, to], in order. Steps of a day, so a zone that changed twice within one is not seen through. */
+/**
+ * The zone's gaps with instants in (from, to], in order. Steps of a day, so a zone that changed
+ * twice within one is not seen through.
+ */
 export function gapsBetween(from: number, to: number, zone: string): Gap[] {
   if (zone === "UTC") return [];
   const gaps: Gap[] = [];
@@ -115,7 +142,10 @@ export function gapsBetween(from: number, to: number, zone: string): Gap[] {
 const YEARS_KEPT = 256;
 const years = new Map<string, readonly Gap[]>();
 
-/** The zone's gaps of a year of UTC, in order; remembered, since a thousand pipelines share a few zones. */
+/**
+ * The zone's gaps of a year of UTC, in order; remembered, since a thousand pipelines share a few
+ * zones.
+ */
 export function gapsOfYear(year: number, zone: string): readonly Gap[] {
   const key = `${year} ${zone}`;
   let known = years.get(key);

@@ -1,9 +1,11 @@
 /**
  * Finds what hangs below a process, parent by parent, and ends it.
  *
- * A child that cleared its environment and made a session of its own carries neither token nor process group, but as long as those between live it
- * has its parent. When they end it loses that too; so whoever is about to end them looks first, and remembers what was seen by pid and start
- * time: a pid alone may belong to somebody else by then. Linux only: elsewhere there is no /proc and nothing is found.
+ * A child that cleared its environment and made a session of its own carries neither token nor
+ * process group, but as long as those between live it has its parent. When they end it loses that
+ * too; so whoever is about to end them looks first, and remembers what was seen by pid and start
+ * time: a pid alone may belong to somebody else by then. Linux only: elsewhere there is no /proc
+ * and nothing is found.
  */
 import { readdirSync, readFileSync } from "node:fs";
 
@@ -14,7 +16,9 @@ export interface Descendant {
   readonly started: string;
 }
 
-/** The children of `roots`, their children, and so on; the caller's own process is never among them. */
+/**
+ * The children of `roots`, their children, and so on; the caller's own process is never among them.
+ */
 export function descendantsOf(roots: readonly number[]): Descendant[] {
   const children = new Map<number, Descendant[]>();
   for (const name of roots.length === 0 ? [] : processFolders()) {
@@ -53,7 +57,9 @@ export function killDescendant({ pid, started }: Descendant): boolean {
 /** The names in /proc that are pids. */
 export function processFolders(): string[] {
   try {
-    return readdirSync("/proc").filter((name) => name.charCodeAt(0) >= 0x30 && name.charCodeAt(0) <= 0x39);
+    return readdirSync("/proc").filter(
+      (name) => name.charCodeAt(0) >= 0x30 && name.charCodeAt(0) <= 0x39,
+    );
   } catch {
     return [];
   }

@@ -1,16 +1,20 @@
 /**
  * Finds processes by the token in their environment and ends them.
  *
- * Process groups catch what a step starts in the ordinary way; a child that made a session of its own escapes them, but not its environment:
- * `ORCHD_RUNNER_TOKEN` is inherited through every fork. Its value is `TOKEN.N` for runner N itself and `TOKEN.N/ID` for what the piece of work ID
- * started, so one prefix names a daemon's processes, a runner's, or one attempt's. What hangs below an attempt's processes is the attempt's too, though
- * it cleared its environment. Linux only: elsewhere there is no /proc and nothing is found.
+ * Process groups catch what a step starts in the ordinary way; a child that made a session of its
+ * own escapes them, but not its environment: `ORCHD_RUNNER_TOKEN` is inherited through every fork.
+ * Its value is `TOKEN.N` for runner N itself and `TOKEN.N/ID` for what the piece of work ID
+ * started, so one prefix names a daemon's processes, a runner's, or one attempt's. What hangs below
+ * an attempt's processes is the attempt's too, though it cleared its environment. Linux only:
+ * elsewhere there is no /proc and nothing is found.
  */
 import { readFileSync } from "node:fs";
 import { descendantsOf, killDescendant, processFolders } from "./descendants.ts";
 import { TOKEN_VARIABLE } from "../../core/task.ts";
 
-/** Passes over /proc until one finds nothing new: a process may fork while it is being looked for. */
+/**
+ * Passes over /proc until one finds nothing new: a process may fork while it is being looked for.
+ */
 const PASSES = 5;
 
 /** A process that carries a token; `ofAttempt`: of an attempt, so that it is no runner. */
@@ -20,7 +24,8 @@ interface Found {
 }
 
 /**
- * The processes whose token is `token`, or begins with it and goes on with `.` or `/`. The caller's own process is never among them.
+ * The processes whose token is `token`, or begins with it and goes on with `.` or `/`. The caller's
+ * own process is never among them.
  *
  * @param token a daemon's, a runner's (`TOKEN.N`) or an attempt's (`TOKEN.N/ID`)
  */
@@ -42,8 +47,9 @@ function findByToken(token: string): Found[] {
 }
 
 /**
- * Ends every process whose token is `token`, or begins with it and goes on with `.` or `/`, and what hangs below those of attempts, with SIGKILL, until
- * none is left. The caller's own process is never among them.
+ * Ends every process whose token is `token`, or begins with it and goes on with `.` or `/`, and
+ * what hangs below those of attempts, with SIGKILL, until none is left. The caller's own process is
+ * never among them.
  *
  * @param token a daemon's, a runner's (`TOKEN.N`) or an attempt's (`TOKEN.N/ID`)
  * @returns how many were ended
@@ -61,7 +67,10 @@ export function killByToken(token: string): number {
   return ended.size;
 }
 
-/** Sends a signal to a process, or with a negative number to a process group; false if there is none (any more). */
+/**
+ * Sends a signal to a process, or with a negative number to a process group; false if there is none
+ * (any more).
+ */
 export function killQuietly(pid: number, signal: NodeJS.Signals): boolean {
   try {
     process.kill(pid, signal);
@@ -71,7 +80,10 @@ export function killQuietly(pid: number, signal: NodeJS.Signals): boolean {
   }
 }
 
-/** The environment as it was at exec, each entry after a NUL; empty where it may not be read, and for what has just ended. */
+/**
+ * The environment as it was at exec, each entry after a NUL; empty where it may not be read, and
+ * for what has just ended.
+ */
 function environmentOf(pid: number): string {
   try {
     return `\0${readFileSync(`/proc/${pid}/environ`, "latin1")}`;

@@ -1,14 +1,18 @@
 /**
- * One runner process as the daemon sees it: started, spoken to in batches, and known to be dead only when nothing more can come from it.
+ * One runner process as the daemon sees it: started, spoken to in batches, and known to be dead
+ * only when nothing more can come from it.
  *
- * It is watched from outside, since a step can do anything to the process it runs in: one that holds more memory than it may, whose channel breaks
- * (a step closed it), or that has not answered for half a minute (a step stopped it) is ended.
+ * It is watched from outside, since a step can do anything to the process it runs in: one that
+ * holds more memory than it may, whose channel breaks (a step closed it), or that has not answered
+ * for half a minute (a step stopped it) is ended.
  *
- * States: waiting (for descriptors) -> alive -> closing (told to end) -> dead. `exit` is called once, after the process is gone, its last messages were
- * read and every process that carries its token was ended; so whoever starts the same work again never meets a survivor.
+ * States: waiting (for descriptors) -> alive -> closing (told to end) -> dead. `exit` is called
+ * once, after the process is gone, its last messages were read and every process that carries its
+ * token was ended; so whoever starts the same work again never meets a survivor.
  *
- * What arrives on the process's own stdout and stderr passed by the capture in the threads (a child of a step that inherited descriptor
- * 1, `fs.writeSync(1)` from native code): it is handed on line by line as stray output.
+ * What arrives on the process's own stdout and stderr passed by the capture in the threads (a child
+ * of a step that inherited descriptor 1, `fs.writeSync(1)` from native code): it is handed on line
+ * by line as stray output.
  */
 import { fork, type ChildProcess } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -92,7 +96,10 @@ export class RunnerChild {
     this.#lastErrors = new StrayLines((lines) => listener.stray("stderr", lines));
     this.#limitMb = settings.memoryMb ?? Math.floor((0.75 * totalmem()) / 1024 / 1024);
     this.#begin();
-    this.#watches = [setInterval(() => this.#weigh(), LOOK_MS), setInterval(() => this.#ask(), ASK_MS)];
+    this.#watches = [
+      setInterval(() => this.#weigh(), LOOK_MS),
+      setInterval(() => this.#ask(), ASK_MS),
+    ];
     for (const watch of this.#watches) watch.unref();
   }
 
@@ -121,9 +128,13 @@ export class RunnerChild {
     });
     child.on("disconnect", () => {
       // A process that ends closes its channel too, and its own end says more.
-      setTimeout(() => this.#condemn({ detail: "lost its channel to the daemon", outOfMemory: false }), LAST_WORDS_MS);
+      setTimeout(
+        () => this.#condemn({ detail: "lost its channel to the daemon", outOfMemory: false }),
+        LAST_WORDS_MS,
+      );
     });
-    // Never read or written: its end tells the runner's guard that the daemon is gone, however deaf the runner is.
+    // Never read or written: its end tells the runner's guard that the daemon is gone, however deaf
+    // the runner is.
     (child.stdio?.[LIFELINE] as Socket | null | undefined)?.on("error", () => {}).unref();
     child.on("exit", (code, signal) => {
       output.end();
@@ -183,13 +194,19 @@ export class RunnerChild {
   #weigh(): void {
     const heldMb = Math.ceil(heldBytes(this.#process?.pid) / 1024 / 1024);
     if (heldMb <= this.#limitMb) return;
-    this.#condemn({ detail: `held ${heldMb} MiB and may hold ${this.#limitMb} (runner.memoryMb in orchd.yaml)`, outOfMemory: true });
+    this.#condemn({
+      detail: `held ${heldMb} MiB and may hold ${this.#limitMb} (runner.memoryMb in orchd.yaml)`,
+      outOfMemory: true,
+    });
   }
 
   #ask(): void {
     if (this.#closing || this.#process?.connected !== true) return;
     if (this.#unanswered >= UNANSWERED) {
-      this.#condemn({ detail: `did not answer for ${(UNANSWERED * ASK_MS) / 1_000} s`, outOfMemory: false });
+      this.#condemn({
+        detail: `did not answer for ${(UNANSWERED * ASK_MS) / 1_000} s`,
+        outOfMemory: false,
+      });
       return;
     }
     this.#unanswered += 1;
@@ -222,8 +239,11 @@ export class RunnerChild {
       this.#process?.stdout?.destroy();
       this.#process?.stderr?.destroy();
       const outOfMemory =
-        this.#lastErrors.recent.includes("heap out of memory") || this.#lastErrors.recent.includes("Array buffer allocation failed");
-      this.#listener.exit(this.#verdict ?? { detail: describeExit(code, signal, outOfMemory), outOfMemory });
+        this.#lastErrors.recent.includes("heap out of memory") ||
+        this.#lastErrors.recent.includes("Array buffer allocation failed");
+      this.#listener.exit(
+        this.#verdict ?? { detail: describeExit(code, signal, outOfMemory), outOfMemory },
+      );
       this.#resolveExited();
     };
     const timer = setTimeout(finish, this.#process?.connected === true ? LAST_WORDS_MS : 0);
@@ -231,7 +251,9 @@ export class RunnerChild {
   }
 }
 
-/** The memory of a process that is its own or shared: its resident set; 0 where there is no /proc. */
+/**
+ * The memory of a process that is its own or shared: its resident set; 0 where there is no /proc.
+ */
 function heldBytes(pid: number | undefined): number {
   try {
     return Number(readFileSync(`/proc/${pid}/statm`, "latin1").split(" ")[1]) * PAGE;
@@ -240,7 +262,11 @@ function heldBytes(pid: number | undefined): number {
   }
 }
 
-function describeExit(code: number | null, signal: NodeJS.Signals | null, outOfMemory: boolean): string {
+function describeExit(
+  code: number | null,
+  signal: NodeJS.Signals | null,
+  outOfMemory: boolean,
+): string {
   if (outOfMemory) return "ran out of memory";
   if (signal !== null) return `was ended by ${signal}`;
   return code === null ? "could not be started" : `ended with status ${code}`;
@@ -249,7 +275,8 @@ function describeExit(code: number | null, signal: NodeJS.Signals | null, outOfM
 function environmentFor(token: string, threads: number): NodeJS.ProcessEnv {
   const env: NodeJS.ProcessEnv = { ...process.env, [TOKEN_VARIABLE]: token };
   for (const name of DAEMON_ONLY) delete env[name];
-  // The threads share libuv's pool: with its default of four, eight reading steps would wait for each other.
+  // The threads share libuv's pool: with its default of four, eight reading steps would wait for
+  // each other.
   env["UV_THREADPOOL_SIZE"] ??= String(Math.max(4, threads));
   return env;
 }
@@ -264,8 +291,11 @@ export function runnerProgram(): string {
     if (existsSync(join(folder, "package.json"))) {
       const program = join(folder, "dist", "daemon", "runner.js");
       if (existsSync(program)) return program;
-      throw new Error(`${program} does not exist: steps run in built JavaScript, so run "npm run build" first`);
+      throw new Error(
+        `${program} does not exist: steps run in built JavaScript, so run "npm run build" first`,
+      );
     }
-    if (folder === dirname(folder)) throw new Error("the package's folder was not found: no package.json above this module");
+    if (folder === dirname(folder))
+      throw new Error("the package's folder was not found: no package.json above this module");
   }
 }

@@ -1,14 +1,18 @@
 /**
- * The pool of runner processes: where the daemon puts user code, so that none of it ever runs in the daemon.
+ * The pool of runner processes: where the daemon puts user code, so that none of it ever runs in
+ * the daemon.
  *
- * There is one shared runner, started when first needed and again after it died, any number of times; and runners of their own for what must
- * run alone, which end with it. Every piece of work that was started ends in exactly one of `done` and `died`, or in neither once
- * the pool is closed. `died` comes when the runner's process is gone and nothing that it started is left, so the work can start anew at once.
- * Work that may be done twice (it loads a file, or asks a function or an orchestrator something) starts anew by itself, once and in a runner of its own:
- * only what dies there as well is told `died`.
+ * There is one shared runner, started when first needed and again after it died, any number of
+ * times; and runners of their own for what must run alone, which end with it. Every piece of work
+ * that was started ends in exactly one of `done` and `died`, or in neither once the pool is closed.
+ * `died` comes when the runner's process is gone and nothing that it started is left, so the work
+ * can start anew at once. Work that may be done twice (it loads a file, or asks a function or an
+ * orchestrator something) starts anew by itself, once and in a runner of its own: only what dies
+ * there as well is told `died`.
  *
- * Room is counted here: a runner works on `threads` steps at once; a step more a thread may be sent ahead, but only where steps have been
- * short lately, since one sent ahead of a long step would count as started and yet wait.
+ * Room is counted here: a runner works on `threads` steps at once; a step more a thread may be sent
+ * ahead, but only where steps have been short lately, since one sent ahead of a long step would
+ * count as started and yet wait.
  */
 import type { Clock, Timer } from "../../clock.ts";
 import { FAILURE_CODES, toStepError } from "../../core/failure.ts";
@@ -26,7 +30,10 @@ const SHORT_MS = 50;
 const LONG_SINCE_MS = 100;
 /** What a forced stop may take after the grace period before the whole runner is ended. */
 const STOP_SLACK_MS = 1_250;
-/** A thread that has answered may take its runner with it as it is ended: so long after, the death may still be its doing. */
+/**
+ * A thread that has answered may take its runner with it as it is ended: so long after, the death
+ * may still be its doing.
+ */
 const LATE_DEATH_MS = 5_000;
 
 /** What the pool is made of. */
@@ -34,7 +41,9 @@ export interface RunnerPoolOptions {
   readonly clock: Clock;
   readonly settings: RunnerSettings;
   /** Told of runners that start and die, and of output that belongs to no step. */
-  readonly log?: { info(fields: object, message: string): void; warn(fields: object, message: string): void } | undefined;
+  readonly log?:
+    | { info(fields: object, message: string): void; warn(fields: object, message: string): void }
+    | undefined;
 }
 
 interface Entry {
@@ -97,7 +106,12 @@ export class RunnerPool {
    * @param options.alone in a runner of its own
    * @throws Error if the pool is closed, if `id` is in use, or if the package was not built
    */
-  start(id: string, task: Task, handlers: TaskHandlers, options: { readonly alone?: boolean } = {}): void {
+  start(
+    id: string,
+    task: Task,
+    handlers: TaskHandlers,
+    options: { readonly alone?: boolean } = {},
+  ): void {
     if (this.#closed) throw new Error(`"${id}" cannot be started: the runners are closed`);
     if (this.#entries.has(id)) throw new Error(`"${id}" was started already and has not ended`);
     const child = this.#childFor(options.alone === true);
@@ -107,7 +121,8 @@ export class RunnerPool {
   }
 
   /**
-   * Tells a piece of work to end (semantics.md 10). Nothing happens where none is known by that id: it has just ended.
+   * Tells a piece of work to end (semantics.md 10). Nothing happens where none is known by that id:
+   * it has just ended.
    *
    * @param because the reason its `context.signal` carries
    */
@@ -117,12 +132,17 @@ export class RunnerPool {
     entry.child.send({ type: "stop", id, mode, because });
     if (mode === "force" && entry.forced === undefined) {
       // The runner ends it; should the runner itself hang, it goes with all it holds.
-      const timer = this.#clock.after(entry.task.gracePeriodMs + STOP_SLACK_MS, () => entry.child.kill());
+      const timer = this.#clock.after(entry.task.gracePeriodMs + STOP_SLACK_MS, () =>
+        entry.child.kill(),
+      );
       entry.forced = { because, timer };
     }
   }
 
-  /** Calls back, once for whatever ended together, when {@link capacity} may have grown. Returns how to end that. */
+  /**
+   * Calls back, once for whatever ended together, when {@link capacity} may have grown. Returns how
+   * to end that.
+   */
   onCapacity(callback: () => void): () => void {
     this.#capacityListeners.add(callback);
     return () => void this.#capacityListeners.delete(callback);
@@ -136,7 +156,8 @@ export class RunnerPool {
   /**
    * Ends all runners and everything they started; no handler is called any more.
    *
-   * @param options.force at once, with SIGKILL; else the runners end their processes themselves, in two seconds at most
+   * @param options.force at once, with SIGKILL; else the runners end their processes themselves, in
+   *   two seconds at most
    */
   async close(options: { readonly force?: boolean } = {}): Promise<void> {
     this.#closed = true;
@@ -168,7 +189,11 @@ export class RunnerPool {
     });
     this.#children.add(child);
     if (!alone) this.#shared = child;
-    if (child.pid === undefined) this.#log?.warn({ alone }, "too few descriptors are left to start a runner: it is started when there are some");
+    if (child.pid === undefined)
+      this.#log?.warn(
+        { alone },
+        "too few descriptors are left to start a runner: it is started when there are some",
+      );
     else this.#log?.info({ runner: child.pid, alone }, "a runner was started");
     return child;
   }
@@ -194,7 +219,12 @@ export class RunnerPool {
           ended = true;
           this.#entries.delete(entry.id);
           entry.forced?.timer.cancel();
-          entry.handlers.died({ inFlight: [entry.id, ...message.beside], alone: false, because: message.because, code: FAILURE_CODES.memory });
+          entry.handlers.died({
+            inFlight: [entry.id, ...message.beside],
+            alone: false,
+            because: message.because,
+            code: FAILURE_CODES.memory,
+          });
           break;
         case "stuck":
           this.#replace(entry, message);
@@ -204,7 +234,10 @@ export class RunnerPool {
     if (ended) this.#tellCapacity();
   }
 
-  #output({ task, handlers }: Entry, { at, stream, lines }: Extract<FromRunner, { type: "output" }>): void {
+  #output(
+    { task, handlers }: Entry,
+    { at, stream, lines }: Extract<FromRunner, { type: "output" }>,
+  ): void {
     const { step, attempt } = headOf(task);
     handlers.output(lines.map((line) => ({ at, step, attempt, stream, line })));
   }
@@ -213,22 +246,33 @@ export class RunnerPool {
     this.#entries.delete(entry.id);
     entry.forced?.timer.cancel();
     this.#lastEnded.set(entry.child, { id: entry.id, at: this.#clock.monotonic() });
-    if (entry.task.kind === "module" && result.ok) this.#pace = Number.isFinite(this.#pace) ? this.#pace * 0.9 + durationMs * 0.1 : durationMs;
+    if (entry.task.kind === "module" && result.ok)
+      this.#pace = Number.isFinite(this.#pace) ? this.#pace * 0.9 + durationMs * 0.1 : durationMs;
     // A runner of its own ends with what it was for, and a retired one with its last.
-    if ((entry.child.alone || !entry.child.open) && !this.#isBusy(entry.child)) void entry.child.close();
-    entry.handlers.done(result.ok ? { ok: true, value: JSON.parse(result.json) as Json } : result, durationMs, startedAt);
+    if ((entry.child.alone || !entry.child.open) && !this.#isBusy(entry.child))
+      void entry.child.close();
+    entry.handlers.done(
+      result.ok ? { ok: true, value: JSON.parse(result.json) as Json } : result,
+      durationMs,
+      startedAt,
+    );
   }
 
   #answer(entry: Entry, call: number, method: string, argument: Json): void {
     const { id, child, handlers } = entry;
-    const answer = handlers.call?.(method, argument) ?? Promise.reject(new Error(`nobody answers the call "${method}" here`));
+    const answer =
+      handlers.call?.(method, argument) ??
+      Promise.reject(new Error(`nobody answers the call "${method}" here`));
     answer.then(
       (value) => child.send({ type: "reply", id, call, value }),
       (error: unknown) => child.send({ type: "reply", id, call, error: toStepError(error) }),
     );
   }
 
-  /** A thread of this runner cannot be ended: the runner must go; what it had not begun starts in the next one. */
+  /**
+   * A thread of this runner cannot be ended: the runner must go; what it had not begun starts in
+   * the next one.
+   */
   #replace(entry: Entry, message: Extract<FromRunner, { type: "stuck" }>): void {
     const old = entry.child;
     entry.stuck = message;
@@ -239,7 +283,10 @@ export class RunnerPool {
       if (moved === undefined || moved.child !== old) continue;
       this.#give(moved, this.#childFor(false));
     }
-    this.#log?.warn({ runner: old.pid, at: entry.id }, "a thread does not end when told to; its runner is replaced");
+    this.#log?.warn(
+      { runner: old.pid, at: entry.id },
+      "a thread does not end when told to; its runner is replaced",
+    );
     old.kill();
   }
 
@@ -249,10 +296,14 @@ export class RunnerPool {
     if (this.#closed) return;
     const lost = [...this.#entries.values()].filter((entry) => entry.child === child);
     if (lost.length > 0 || !child.alone)
-      this.#log?.[lost.length > 0 ? "warn" : "info"]({ inFlight: lost.map((entry) => entry.id) }, `a runner ${exit.detail}`);
+      this.#log?.[lost.length > 0 ? "warn" : "info"](
+        { inFlight: lost.map((entry) => entry.id) },
+        `a runner ${exit.detail}`,
+      );
     const inFlight = lost.map((entry) => entry.id);
     const last = this.#lastEnded.get(child);
-    if (last !== undefined && this.#clock.monotonic() - last.at < LATE_DEATH_MS) inFlight.push(last.id);
+    if (last !== undefined && this.#clock.monotonic() - last.at < LATE_DEATH_MS)
+      inFlight.push(last.id);
     for (const entry of lost) {
       this.#entries.delete(entry.id);
       entry.forced?.timer.cancel();
@@ -261,14 +312,27 @@ export class RunnerPool {
     this.#tellCapacity();
   }
 
-  #answerDeath(entry: Entry, child: RunnerChild, exit: RunnerExit, inFlight: readonly string[]): void {
+  #answerDeath(
+    entry: Entry,
+    child: RunnerChild,
+    exit: RunnerExit,
+    inFlight: readonly string[],
+  ): void {
     const { handlers, stuck, forced } = entry;
     const durationMs = this.#clock.monotonic() - entry.sentAt;
     if (stuck !== undefined) {
-      handlers.done(stuck.result.ok ? { ok: true, value: JSON.parse(stuck.result.json) as Json } : stuck.result, stuck.durationMs, stuck.startedAt);
+      handlers.done(
+        stuck.result.ok ? { ok: true, value: JSON.parse(stuck.result.json) as Json } : stuck.result,
+        stuck.durationMs,
+        stuck.startedAt,
+      );
     } else if (forced !== undefined) {
       const error = { name: "StepStopped", message: `stopped with its runner: ${forced.because}` };
-      handlers.done({ ok: false, outcome: "stopped", error }, durationMs, this.#clock.now() - durationMs);
+      handlers.done(
+        { ok: false, outcome: "stopped", error },
+        durationMs,
+        this.#clock.now() - durationMs,
+      );
     } else if (!child.alone && mayRepeat(entry.task)) {
       entry.sentAt = this.#clock.monotonic();
       this.#entries.set(entry.id, entry);
@@ -279,14 +343,22 @@ export class RunnerPool {
     }
   }
 
-  /** Output that passed by the capture goes to the one piece of work that can have written it, and to the log where there are several. */
+  /**
+   * Output that passed by the capture goes to the one piece of work that can have written it, and
+   * to the log where there are several.
+   */
   #stray(child: RunnerChild, stream: "stdout" | "stderr", lines: readonly string[]): void {
-    const suspects = [...this.#entries.values()].filter((entry) => entry.child === child && entry.task.kind !== "shell");
+    const suspects = [...this.#entries.values()].filter(
+      (entry) => entry.child === child && entry.task.kind !== "shell",
+    );
     const [only] = suspects;
     // It may have been printed by a step that has ended since.
     const masker = new Masker([...child.secrets]);
     if (suspects.length !== 1 || only === undefined) {
-      this.#log?.warn({ stream, line: masker.text(lines[0] ?? "").slice(0, 500), lines: lines.length }, "a runner printed what belongs to no step");
+      this.#log?.warn(
+        { stream, line: masker.text(lines[0] ?? "").slice(0, 500), lines: lines.length },
+        "a runner printed what belongs to no step",
+      );
       return;
     }
     if (only.stray > OUTPUT_LIMIT) return;
@@ -295,7 +367,13 @@ export class RunnerPool {
     const { step, attempt } = { step: headOf(only.task).step, attempt: only.task.run.attempt };
     const kept = lines.map((line) => ({ at, step, attempt, stream, line: masker.text(line) }));
     if (only.stray > OUTPUT_LIMIT)
-      kept.push({ at, step, attempt, stream, line: "[orchd: more than 8 MiB was written past the capture; the rest is dropped]" });
+      kept.push({
+        at,
+        step,
+        attempt,
+        stream,
+        line: "[orchd: more than 8 MiB was written past the capture; the rest is dropped]",
+      });
     only.handlers.output(kept);
   }
 
@@ -309,7 +387,10 @@ export class RunnerPool {
   }
 }
 
-/** Whether work that its runner's death cut off may be done again without asking: it answers a question, or (`onMissed`) runs at least once. */
+/**
+ * Whether work that its runner's death cut off may be done again without asking: it answers a
+ * question, or (`onMissed`) runs at least once.
+ */
 function mayRepeat(task: Task): boolean {
   switch (task.kind) {
     case "load":

@@ -1,4 +1,7 @@
-/** Cuts what a runner's own stdout or stderr carries into lines, within a bound, and remembers the last of it. */
+/**
+ * Cuts what a runner's own stdout or stderr carries into lines, within a bound, and remembers the
+ * last of it.
+ */
 import { StringDecoder } from "node:string_decoder";
 
 const LONGEST_LINE = 64 * 1024;

@@ -1,4 +1,7 @@
-/** Which cron texts are taken, what is said about the others, and that none holds anything up (promise 18). */
+/**
+ * Which cron texts are taken, what is said about the others, and that none holds anything up
+ * (promise 18).
+ */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { cronCalculator } from "../../../src/core/schedule/cron-calculator.ts";
@@ -52,7 +55,10 @@ describe("refuses with a sentence", () => {
     ["١ * * * *", /character/],
     ["*".repeat(257), /256/],
   ])("%j", (text, message) => {
-    expect(checkCron(text)).toMatchObject({ ok: false, message: expect.stringMatching(message) as string });
+    expect(checkCron(text)).toMatchObject({
+      ok: false,
+      message: expect.stringMatching(message) as string,
+    });
   });
 });
 
@@ -62,7 +68,11 @@ describe("warns", () => {
     ["0 0 1 * 1", "UTC", /either/],
     ["0 0 29 2 *", "UTC", /hardly ever fires: the next time is 2028-02-29/],
     ["0 0 29 2 *", "Europe/Berlin", /hardly ever fires: the next time is 2028-02-29/],
-    ["30 2 * * *", "Europe/Berlin", /does not exist on 2027-03-28: clocks in Europe\/Berlin pass over 02:30, and it runs at 03:00/],
+    [
+      "30 2 * * *",
+      "Europe/Berlin",
+      /does not exist on 2027-03-28: clocks in Europe\/Berlin pass over 02:30, and it runs at 03:00/,
+    ],
   ])("of %s in %s", (pattern, zone, message) => {
     expect(cronWarnings(pattern, zone, now)).toEqual([expect.stringMatching(message)]);
   });
@@ -121,7 +131,9 @@ describe("a hostile text", () => {
   const text = fc.oneof(
     fc.array(field, { minLength: 1, maxLength: 8 }).map((fields) => fields.join(" ")),
     fc.string({ maxLength: 300 }),
-    fc.array(fc.constantFrom("*", ",", "-", "/", "0", "9", " ", "L", "#"), { maxLength: 256 }).map((all) => all.join("")),
+    fc
+      .array(fc.constantFrom("*", ",", "-", "/", "0", "9", " ", "L", "#"), { maxLength: 256 })
+      .map((all) => all.join("")),
   );
 
   it("is taken or refused with a sentence, and what is taken fires", () => {
@@ -139,6 +151,8 @@ describe("a hostile text", () => {
       { numRuns: 3_000 },
     );
     // The figure is 50 ms on a quiet machine; a busy one is given room.
-    expect({ worst, worstText }).toMatchObject({ worst: expect.toSatisfy((took: number) => took < 250) as number });
+    expect({ worst, worstText }).toMatchObject({
+      worst: expect.toSatisfy((took: number) => took < 250) as number,
+    });
   });
 });

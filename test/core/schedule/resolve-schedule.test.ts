@@ -1,4 +1,7 @@
-/** Schedules as written against what they become: the three ways, zones, naive times, defaults, warnings. */
+/**
+ * Schedules as written against what they become: the three ways, zones, naive times, defaults,
+ * warnings.
+ */
 import { describe, expect, it } from "vitest";
 import { parseMoment, resolveSchedules } from "../../../src/core/schedule/resolve-schedule.ts";
 import type { ScheduleDefinition } from "../../../src/core/schedule/schedule-schema.ts";
@@ -10,54 +13,88 @@ function one(written: ScheduleDefinition, timezone = "UTC"): ReturnType<typeof r
 }
 
 function faults(written: ScheduleDefinition | ScheduleDefinition[]): string[] {
-  return resolveSchedules(written, context).faults.map(({ path, message }) => `${path.join(".")}: ${message}`);
+  return resolveSchedules(written, context).faults.map(
+    ({ path, message }) => `${path.join(".")}: ${message}`,
+  );
 }
 
 describe("defaults", () => {
   it("are those of semantics.md 9", () => {
     expect(one({ cron: "@daily" }).schedules).toEqual([
-      { cron: "0 0 * * *", timezone: "UTC", jitterSeconds: 0, catchUp: "latest", catchUpWindowMs: 86_400_000, maxCatchUp: 100, blackout: [] },
+      {
+        cron: "0 0 * * *",
+        timezone: "UTC",
+        jitterSeconds: 0,
+        catchUp: "latest",
+        catchUpWindowMs: 86_400_000,
+        maxCatchUp: 100,
+        blackout: [],
+      },
     ]);
   });
 
   it("take the zone from the settings, and a schedule's own over it", () => {
     expect(one({ cron: "@daily" }, "Europe/Berlin").schedules[0]?.timezone).toBe("Europe/Berlin");
-    expect(one({ cron: "@daily", timezone: "Asia/Tokyo" }, "Europe/Berlin").schedules[0]?.timezone).toBe("Asia/Tokyo");
+    expect(
+      one({ cron: "@daily", timezone: "Asia/Tokyo" }, "Europe/Berlin").schedules[0]?.timezone,
+    ).toBe("Asia/Tokyo");
   });
 
   it("are nothing at all where there is no schedule", () => {
-    expect(resolveSchedules(undefined, context)).toEqual({ schedules: [], faults: [], warnings: [] });
+    expect(resolveSchedules(undefined, context)).toEqual({
+      schedules: [],
+      faults: [],
+      warnings: [],
+    });
   });
 });
 
 describe("the three ways", () => {
   it("are cron, an interval from a start, or one moment", () => {
-    expect(one({ intervalSeconds: 90, startTime: "2026-12-01T00:00:00.250Z" }).schedules[0]).toMatchObject({
+    expect(
+      one({ intervalSeconds: 90, startTime: "2026-12-01T00:00:00.250Z" }).schedules[0],
+    ).toMatchObject({
       intervalSeconds: 90,
       startTime: "2026-12-01T00:00:01.000Z",
     });
-    expect(one({ runOnceAt: "2026-12-01T00:00:00.001Z" }).schedules[0]).toMatchObject({ runOnceAt: "2026-12-01T00:00:01.000Z" });
+    expect(one({ runOnceAt: "2026-12-01T00:00:00.001Z" }).schedules[0]).toMatchObject({
+      runOnceAt: "2026-12-01T00:00:01.000Z",
+    });
   });
 
   it("need one of them, and an interval its start", () => {
     expect(faults({})).toEqual([expect.stringContaining("schedule: is empty: it needs cron")]);
     expect(faults({ startTime: "2026-12-01" })).toHaveLength(1);
-    expect(faults({ intervalSeconds: 5 })).toEqual([expect.stringContaining("schedule.intervalSeconds: needs a startTime")]);
-    expect(faults({ intervalSeconds: 5, startTime: "2026-12-01", runOnceAt: "2026-12-01" })).toEqual([expect.stringContaining("remove one")]);
+    expect(faults({ intervalSeconds: 5 })).toEqual([
+      expect.stringContaining("schedule.intervalSeconds: needs a startTime"),
+    ]);
+    expect(
+      faults({ intervalSeconds: 5, startTime: "2026-12-01", runOnceAt: "2026-12-01" }),
+    ).toEqual([expect.stringContaining("remove one")]);
   });
 
   it("let cron win with a warning", () => {
     const both = one({ cron: "0 5 * * *", intervalSeconds: 5, startTime: "2026-12-01" });
     expect(both.warnings).toEqual([expect.stringContaining("cron wins")]);
-    expect(both.schedules[0]).toMatchObject({ cron: "0 5 * * *", startTime: "2026-12-01T00:00:00.000Z" });
+    expect(both.schedules[0]).toMatchObject({
+      cron: "0 5 * * *",
+      startTime: "2026-12-01T00:00:00.000Z",
+    });
     expect(both.schedules[0]).not.toHaveProperty("intervalSeconds");
   });
 });
 
 describe("naive times", () => {
   it("are local in the schedule's zone", () => {
-    expect(one({ runOnceAt: "2026-12-01T02:30", timezone: "Europe/Berlin" }).schedules[0]?.runOnceAt).toBe("2026-12-01T01:30:00.000Z");
-    expect(one({ cron: "@daily", startTime: "2026-12-01", endTime: "2026-12-31 12:00:00" }, "America/New_York").schedules[0]).toMatchObject({
+    expect(
+      one({ runOnceAt: "2026-12-01T02:30", timezone: "Europe/Berlin" }).schedules[0]?.runOnceAt,
+    ).toBe("2026-12-01T01:30:00.000Z");
+    expect(
+      one(
+        { cron: "@daily", startTime: "2026-12-01", endTime: "2026-12-31 12:00:00" },
+        "America/New_York",
+      ).schedules[0],
+    ).toMatchObject({
       startTime: "2026-12-01T05:00:00.000Z",
       endTime: "2026-12-31T17:00:00.000Z",
     });
@@ -75,22 +112,32 @@ describe("naive times", () => {
   });
 
   it("with an offset are taken as they are", () => {
-    expect(one({ runOnceAt: "2027-03-28T02:30+02:00", timezone: "Asia/Tokyo" }).schedules[0]?.runOnceAt).toBe("2027-03-28T00:30:00.000Z");
+    expect(
+      one({ runOnceAt: "2027-03-28T02:30+02:00", timezone: "Asia/Tokyo" }).schedules[0]?.runOnceAt,
+    ).toBe("2027-03-28T00:30:00.000Z");
   });
 });
 
 describe("what is refused", () => {
   it("has its place", () => {
-    expect(faults({ cron: "61 * * * *" })).toEqual([expect.stringMatching(/^schedule\.cron: "61 \* \* \* \*" is no cron pattern/)]);
+    expect(faults({ cron: "61 * * * *" })).toEqual([
+      expect.stringMatching(/^schedule\.cron: "61 \* \* \* \*" is no cron pattern/),
+    ]);
     expect(faults({ cron: "@daily", timezone: "Europe/Berln" })).toEqual([
       expect.stringContaining('schedule.timezone: "Europe/Berln" is no time zone'),
     ]);
-    expect(faults({ runOnceAt: "tomorrow" })).toEqual([expect.stringContaining("schedule.runOnceAt: must be a time such as")]);
-    expect(faults({ runOnceAt: "2026-02-30T00:00Z" })).toEqual([expect.stringContaining("no moment that exists")]);
+    expect(faults({ runOnceAt: "tomorrow" })).toEqual([
+      expect.stringContaining("schedule.runOnceAt: must be a time such as"),
+    ]);
+    expect(faults({ runOnceAt: "2026-02-30T00:00Z" })).toEqual([
+      expect.stringContaining("no moment that exists"),
+    ]);
     expect(faults({ cron: "@daily", startTime: "2027-01-01", endTime: "2026-01-01" })).toEqual([
       expect.stringContaining("schedule.endTime: lies before startTime"),
     ]);
-    expect(faults({ cron: "0 0 1 1 *", startTime: "2027-02-01", endTime: "2027-03-01" })).toEqual([expect.stringContaining("never fires between")]);
+    expect(faults({ cron: "0 0 1 1 *", startTime: "2027-02-01", endTime: "2027-03-01" })).toEqual([
+      expect.stringContaining("never fires between"),
+    ]);
   });
 
   it("is a name that two schedules have, and params without a name", () => {
@@ -140,20 +187,36 @@ describe("blackouts", () => {
 });
 
 it("warns of what has passed", () => {
-  expect(one({ runOnceAt: "2020-01-01" }).warnings).toEqual([expect.stringContaining("has passed")]);
-  expect(one({ cron: "@daily", endTime: "2020-01-01" }).warnings).toEqual([expect.stringContaining("has passed")]);
-  expect(one({ cron: "* * * * * *", name: "fast" }).warnings).toEqual([expect.stringMatching(/^schedule fast: .*seconds/)]);
+  expect(one({ runOnceAt: "2020-01-01" }).warnings).toEqual([
+    expect.stringContaining("has passed"),
+  ]);
+  expect(one({ cron: "@daily", endTime: "2020-01-01" }).warnings).toEqual([
+    expect.stringContaining("has passed"),
+  ]);
+  expect(one({ cron: "* * * * * *", name: "fast" }).warnings).toEqual([
+    expect.stringMatching(/^schedule fast: .*seconds/),
+  ]);
 });
 
 it.each([
   ["2026-12-01", { localMs: Date.UTC(2026, 11, 1) }],
   ["2026-12-01T05:06Z", { localMs: Date.UTC(2026, 11, 1, 5, 6), offsetMs: 0 }],
-  ["2026-12-01 05:06:07.5-0330", { localMs: Date.UTC(2026, 11, 1, 5, 6, 7, 500), offsetMs: -12_600_000 }],
+  [
+    "2026-12-01 05:06:07.5-0330",
+    { localMs: Date.UTC(2026, 11, 1, 5, 6, 7, 500), offsetMs: -12_600_000 },
+  ],
 ])("reads %s", (text, moment) => expect(parseMoment(text)).toEqual(moment));
 
-it.each(["", "2026", "2026-13-01", "2026-12-01T24:00", "2026-12-01T00:00:60", "2026-12-01T00:00+25:00", "1969-12-31", "12/01/2026", "2026-12-01T"])(
-  "refuses %j as a moment",
-  (text) => {
-    expect(parseMoment(text)).toBeTypeOf("string");
-  },
-);
+it.each([
+  "",
+  "2026",
+  "2026-13-01",
+  "2026-12-01T24:00",
+  "2026-12-01T00:00:60",
+  "2026-12-01T00:00+25:00",
+  "1969-12-31",
+  "12/01/2026",
+  "2026-12-01T",
+])("refuses %j as a moment", (text) => {
+  expect(parseMoment(text)).toBeTypeOf("string");
+});

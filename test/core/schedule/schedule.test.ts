@@ -9,7 +9,15 @@ const at = (iso: string): number => Date.parse(iso);
 const iso = (ms: number): string => new Date(ms).toISOString();
 
 function schedule(parts: Partial<Schedule>): Schedule {
-  return { timezone: "UTC", jitterSeconds: 0, catchUp: "latest", catchUpWindowMs: 86_400_000, maxCatchUp: 100, blackout: [], ...parts };
+  return {
+    timezone: "UTC",
+    jitterSeconds: 0,
+    catchUp: "latest",
+    catchUpWindowMs: 86_400_000,
+    maxCatchUp: 100,
+    blackout: [],
+    ...parts,
+  };
 }
 
 function slots(schedules: Schedule[], from: string, to: string): string[] {
@@ -18,10 +26,9 @@ function slots(schedules: Schedule[], from: string, to: string): string[] {
 
 describe("slots", () => {
   test("a stretch leaves out its start and takes in its end", () => {
-    expect(slots([schedule({ cron: "*/5 * * * *" })], "2026-11-24T10:00:00Z", "2026-11-24T10:10:00Z")).toEqual([
-      "2026-11-24T10:05:00.000Z",
-      "2026-11-24T10:10:00.000Z",
-    ]);
+    expect(
+      slots([schedule({ cron: "*/5 * * * *" })], "2026-11-24T10:00:00Z", "2026-11-24T10:10:00Z"),
+    ).toEqual(["2026-11-24T10:05:00.000Z", "2026-11-24T10:10:00.000Z"]);
   });
 
   test("an interval counts from its start, which is its first slot", () => {
@@ -35,12 +42,18 @@ describe("slots", () => {
 
   test("a one-off is due once", () => {
     const once = schedule({ runOnceAt: "2026-11-24T10:00:00Z" });
-    expect(slots([once], "2026-11-24T09:00:00Z", "2027-11-24T10:04:00Z")).toEqual(["2026-11-24T10:00:00.000Z"]);
+    expect(slots([once], "2026-11-24T09:00:00Z", "2027-11-24T10:04:00Z")).toEqual([
+      "2026-11-24T10:00:00.000Z",
+    ]);
     expect(timetable("p", [once]).next(at("2026-11-24T10:00:00Z"))).toBeUndefined();
   });
 
   test("startTime and endTime belong to the schedule themselves", () => {
-    const bounded = schedule({ cron: "0 * * * *", startTime: "2026-11-24T10:00:00Z", endTime: "2026-11-24T12:00:00Z" });
+    const bounded = schedule({
+      cron: "0 * * * *",
+      startTime: "2026-11-24T10:00:00Z",
+      endTime: "2026-11-24T12:00:00Z",
+    });
     expect(slots([bounded], "2026-11-24T00:00:00Z", "2026-11-25T00:00:00Z")).toEqual([
       "2026-11-24T10:00:00.000Z",
       "2026-11-24T11:00:00.000Z",
@@ -58,17 +71,27 @@ describe("slots", () => {
       "2026-11-24T11:00:00Z",
       "2026-11-24T13:00:00Z",
     );
-    expect(found).toEqual(["2026-11-24T12:00:00.000Z", "2026-11-24T12:00:00.000Z.noon", "2026-11-24T13:00:00.000Z"]);
+    expect(found).toEqual([
+      "2026-11-24T12:00:00.000Z",
+      "2026-11-24T12:00:00.000Z.noon",
+      "2026-11-24T13:00:00.000Z",
+    ]);
   });
 
   test("slots before `since` do not count", () => {
-    const table = timetable("p", [schedule({ cron: "* * * * *", jitterSeconds: 30 })], at("2026-11-24T10:00:00Z"));
+    const table = timetable(
+      "p",
+      [schedule({ cron: "* * * * *", jitterSeconds: 30 })],
+      at("2026-11-24T10:00:00Z"),
+    );
     expect(table.next(at("2026-11-24T09:00:00Z"))?.slot).toBe(at("2026-11-24T10:01:00Z"));
   });
 
   test("jitter is the same for the same slot, within its bound, and spreads", () => {
     const values = Array.from({ length: 500 }, (_, index) => jitterOf("p", index * 60_000, 30));
-    expect(values).toEqual(Array.from({ length: 500 }, (_, index) => jitterOf("p", index * 60_000, 30)));
+    expect(values).toEqual(
+      Array.from({ length: 500 }, (_, index) => jitterOf("p", index * 60_000, 30)),
+    );
     expect(Math.min(...values)).toBeGreaterThanOrEqual(0);
     expect(Math.max(...values)).toBeLessThanOrEqual(30_000);
     expect(new Set(values).size).toBeGreaterThan(400);
@@ -76,20 +99,41 @@ describe("slots", () => {
   });
 
   test("a blackout covers from its start and leaves out its end", () => {
-    const windowed = schedule({ cron: "* * * * *", blackout: [{ cron: "0 2 * * *", durationMs: 3_600_000 }] });
+    const windowed = schedule({
+      cron: "* * * * *",
+      blackout: [{ cron: "0 2 * * *", durationMs: 3_600_000 }],
+    });
     expect(blackoutOf(windowed, at("2026-11-24T01:59:00Z"))).toBeUndefined();
     expect(blackoutOf(windowed, at("2026-11-24T02:00:00Z"))).toBe('blackout "0 2 * * *"');
     expect(blackoutOf(windowed, at("2026-11-24T02:59:00Z"))).toBeDefined();
     expect(blackoutOf(windowed, at("2026-11-24T03:00:00Z"))).toBeUndefined();
-    const dated = schedule({ cron: "* * * * *", blackout: [{ from: "2026-12-24T00:00:00Z", to: "2026-12-26T00:00:00Z" }] });
+    const dated = schedule({
+      cron: "* * * * *",
+      blackout: [{ from: "2026-12-24T00:00:00Z", to: "2026-12-26T00:00:00Z" }],
+    });
     expect(blackoutOf(dated, at("2026-12-25T00:00:00Z"))).toContain("2026-12-24");
     expect(blackoutOf(dated, at("2026-12-26T00:00:00Z"))).toBeUndefined();
   });
 });
 
 describe("any schedules", () => {
-  const patterns = ["* * * * *", "*/7 * * * *", "*/10 * * * * *", "0 * * * *", "30 2 * * *", "15,45 1-3 * * *", "* 2 * * *", "0 9 * * 1-5"];
-  const zones = ["UTC", "Europe/Berlin", "Australia/Lord_Howe", "America/New_York", "Asia/Kathmandu"];
+  const patterns = [
+    "* * * * *",
+    "*/7 * * * *",
+    "*/10 * * * * *",
+    "0 * * * *",
+    "30 2 * * *",
+    "15,45 1-3 * * *",
+    "* 2 * * *",
+    "0 9 * * 1-5",
+  ];
+  const zones = [
+    "UTC",
+    "Europe/Berlin",
+    "Australia/Lord_Howe",
+    "America/New_York",
+    "Asia/Kathmandu",
+  ];
   const anySchedule = fc.record({
     cron: fc.constantFrom(...patterns),
     timezone: fc.constantFrom(...zones),
@@ -101,7 +145,14 @@ describe("any schedules", () => {
     timetable(
       "p",
       all.map(({ name, own, ...rest }, index) =>
-        schedule({ ...rest, ...(own ? { name: `${name ?? "x"}${index}`, params: {} } : name === undefined ? {} : { name }) }),
+        schedule({
+          ...rest,
+          ...(own
+            ? { name: `${name ?? "x"}${index}`, params: {} }
+            : name === undefined
+              ? {}
+              : { name }),
+        }),
       ),
     ),
   );
@@ -122,7 +173,9 @@ describe("any schedules", () => {
           const to = from + length;
           const middle = from + Math.floor(length * share);
           const whole = table.dueSlots(from, to).map(slotId);
-          const parts = [...table.dueSlots(from, middle), ...table.dueSlots(middle, to)].map(slotId);
+          const parts = [...table.dueSlots(from, middle), ...table.dueSlots(middle, to)].map(
+            slotId,
+          );
           expect(parts).toEqual(whole);
           expect(new Set(whole).size).toBe(whole.length);
         },
@@ -133,30 +186,48 @@ describe("any schedules", () => {
 
   test("next, newest and a limit agree with the whole stretch", () => {
     fc.assert(
-      fc.property(anyTable, anyStart, fc.integer({ min: 0, max: 4 * 3_600_000 }), fc.integer({ min: 1, max: 20 }), (table, from, length, limit) => {
-        const whole = table.dueSlots(from, from + length);
-        expect(table.dueSlots(from, from + length, limit)).toEqual(whole.slice(0, limit));
-        expect(table.newest(from, from + length)).toEqual(whole.at(-1));
-        if (whole.length > 0) expect(table.next(from)).toEqual(whole[0]);
-        else expect(table.next(from)?.due ?? Number.POSITIVE_INFINITY).toBeGreaterThan(from + length);
-      }),
+      fc.property(
+        anyTable,
+        anyStart,
+        fc.integer({ min: 0, max: 4 * 3_600_000 }),
+        fc.integer({ min: 1, max: 20 }),
+        (table, from, length, limit) => {
+          const whole = table.dueSlots(from, from + length);
+          expect(table.dueSlots(from, from + length, limit)).toEqual(whole.slice(0, limit));
+          expect(table.newest(from, from + length)).toEqual(whole.at(-1));
+          if (whole.length > 0) expect(table.next(from)).toEqual(whole[0]);
+          else
+            expect(table.next(from)?.due ?? Number.POSITIVE_INFINITY).toBeGreaterThan(
+              from + length,
+            );
+        },
+      ),
       { numRuns: 150 },
     );
   });
 
   test("walking within a quarter of an hour gives what croner alone gives", () => {
     fc.assert(
-      fc.property(fc.constantFrom(...patterns), fc.constantFrom(...zones), anyStart, (pattern, timezone, from) => {
-        const plain = new Cron(pattern, { timezone, mode: "5-or-6-parts", fixedTimeRule: "no-wildcard" });
-        const quick = cronCalculator(pattern, timezone);
-        let expected = from;
-        let found: number | undefined = from;
-        for (let count = 0; count < 60; count += 1) {
-          expected = plain.nextRun(new Date(expected))!.getTime();
-          found = quick.next(found!);
-          expect(iso(found!)).toBe(iso(expected));
-        }
-      }),
+      fc.property(
+        fc.constantFrom(...patterns),
+        fc.constantFrom(...zones),
+        anyStart,
+        (pattern, timezone, from) => {
+          const plain = new Cron(pattern, {
+            timezone,
+            mode: "5-or-6-parts",
+            fixedTimeRule: "no-wildcard",
+          });
+          const quick = cronCalculator(pattern, timezone);
+          let expected = from;
+          let found: number | undefined = from;
+          for (let count = 0; count < 60; count += 1) {
+            expected = plain.nextRun(new Date(expected))!.getTime();
+            found = quick.next(found!);
+            expect(iso(found!)).toBe(iso(expected));
+          }
+        },
+      ),
       { numRuns: 100 },
     );
   });

@@ -1,13 +1,17 @@
 /**
- * What wall clocks show, and when a pattern fires by them, worked out the slow way: every minute is looked at, one after the other. It shares nothing
- * with src/core (not even how the offset is asked for), so that the two cannot be wrong together.
+ * What wall clocks show, and when a pattern fires by them, worked out the slow way: every minute is
+ * looked at, one after the other. It shares nothing with src/core (not even how the offset is asked
+ * for), so that the two cannot be wrong together.
  */
 
 const MINUTE = 60_000;
 const HOUR = 3_600_000;
 const DAY = 86_400_000;
 
-/** A moment at which a zone's wall clocks are set: what they are ahead of UTC before and after, in milliseconds. */
+/**
+ * A moment at which a zone's wall clocks are set: what they are ahead of UTC before and after, in
+ * milliseconds.
+ */
 export interface Transition {
   readonly zone: string;
   /** The first instant of the new offset. */
@@ -16,7 +20,10 @@ export interface Transition {
   readonly after: number;
 }
 
-/** Minutes, hours, and whether they were written with a `*`: the only fields that matter to a clock that is set. */
+/**
+ * Minutes, hours, and whether they were written with a `*`: the only fields that matter to a clock
+ * that is set.
+ */
 export interface PlainPattern {
   readonly text: string;
   readonly minutes: ReadonlySet<number>;
@@ -34,10 +41,16 @@ function offsetOf(format: Intl.DateTimeFormat, instant: number): number {
 
 /** What a zone's wall clocks are ahead of UTC at an instant, in milliseconds. */
 export function offsetIn(zone: string, instant: number): number {
-  return offsetOf(new Intl.DateTimeFormat("en-US", { timeZone: zone, timeZoneName: "longOffset" }), instant);
+  return offsetOf(
+    new Intl.DateTimeFormat("en-US", { timeZone: zone, timeZoneName: "longOffset" }),
+    instant,
+  );
 }
 
-/** Every moment in [from, to) at which a zone's clocks are set, found by asking every twelve hours and halving. */
+/**
+ * Every moment in [from, to) at which a zone's clocks are set, found by asking every twelve hours
+ * and halving.
+ */
 export function transitionsOf(zone: string, from: number, to: number): Transition[] {
   const format = new Intl.DateTimeFormat("en-US", { timeZone: zone, timeZoneName: "longOffset" });
   const found: Transition[] = [];
@@ -72,7 +85,8 @@ function valuesOf(field: string, count: number): Set<number> {
   const values = new Set<number>();
   for (const part of field.split(",")) {
     const [range, step = "1"] = part.split("/") as [string, string?];
-    const [first, last = first] = range === "*" ? [0, count - 1] : (range.split("-").map(Number) as [number, number?]);
+    const [first, last = first] =
+      range === "*" ? [0, count - 1] : (range.split("-").map(Number) as [number, number?]);
     for (let value = first; value <= last; value += Number(step)) values.add(value);
   }
   return values;
@@ -81,12 +95,18 @@ function valuesOf(field: string, count: number): Set<number> {
 /**
  * When a pattern fires within a stretch around one transition, in order.
  *
- * A pattern with a `*` follows real time: it fires in each minute whose wall time it names. One without keeps to the wall clock: each wall time that it
- * names comes once a day; the first time where it comes twice, and at the first instant after the gap where it does not come.
+ * A pattern with a `*` follows real time: it fires in each minute whose wall time it names. One
+ * without keeps to the wall clock: each wall time that it names comes once a day; the first time
+ * where it comes twice, and at the first instant after the gap where it does not come.
  */
-export function firesAround(pattern: PlainPattern, { at, before, after }: Transition, reach: number): number[] {
+export function firesAround(
+  pattern: PlainPattern,
+  { at, before, after }: Transition,
+  reach: number,
+): number[] {
   const names = (wall: number): boolean =>
-    pattern.hours.has(Math.floor((((wall % DAY) + DAY) % DAY) / HOUR)) && pattern.minutes.has(Math.floor((((wall % HOUR) + HOUR) % HOUR) / MINUTE));
+    pattern.hours.has(Math.floor((((wall % DAY) + DAY) % DAY) / HOUR)) &&
+    pattern.minutes.has(Math.floor((((wall % HOUR) + HOUR) % HOUR) / MINUTE));
   const fires = new Set<number>();
   const seen = new Set<number>();
   for (let instant = at - reach; instant <= at + reach; instant += MINUTE) {
@@ -94,6 +114,7 @@ export function firesAround(pattern: PlainPattern, { at, before, after }: Transi
     if (names(wall) && !(pattern.fixed && seen.has(wall))) fires.add(instant);
     seen.add(wall);
   }
-  if (pattern.fixed) for (let wall = at + before; wall < at + after; wall += MINUTE) if (names(wall)) fires.add(at);
+  if (pattern.fixed)
+    for (let wall = at + before; wall < at + after; wall += MINUTE) if (names(wall)) fires.add(at);
   return [...fires].sort((a, b) => a - b);
 }

@@ -1,10 +1,28 @@
 /** Zones: names, and local times that do not exist or exist twice. */
 import { describe, expect, it } from "vitest";
-import { gapsBetween, instantOf, isTimeZone, offsetAt, zoneFault } from "../../../src/core/schedule/zone.ts";
+import {
+  gapsBetween,
+  instantOf,
+  isTimeZone,
+  offsetAt,
+  zoneFault,
+} from "../../../src/core/schedule/zone.ts";
 
 it("knows zones by name and nothing else", () => {
-  expect(["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5"].filter(isTimeZone)).toHaveLength(4);
-  expect(["", "+02:00", "Europe/Berln", "local", "Europe/Berlin ", "../etc/passwd", "Europe/Berlin\0"].filter(isTimeZone)).toEqual([]);
+  expect(
+    ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5"].filter(isTimeZone),
+  ).toHaveLength(4);
+  expect(
+    [
+      "",
+      "+02:00",
+      "Europe/Berln",
+      "local",
+      "Europe/Berlin ",
+      "../etc/passwd",
+      "Europe/Berlin\0",
+    ].filter(isTimeZone),
+  ).toEqual([]);
   expect(zoneFault("Europe/Berln")).toContain('did you mean "Europe/Berlin"?');
   expect(zoneFault("+02:00")).toContain("is an offset");
 });
@@ -27,10 +45,18 @@ describe("a local time", () => {
 
   it("is what the zone's clocks show at its instant, at every hour of two years in zones of all kinds", () => {
     const wrong: string[] = [];
-    for (const zone of ["Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Africa/Casablanca", "Australia/Lord_Howe", "America/New_York"]) {
+    for (const zone of [
+      "Europe/Berlin",
+      "America/St_Johns",
+      "Asia/Kathmandu",
+      "Africa/Casablanca",
+      "Australia/Lord_Howe",
+      "America/New_York",
+    ]) {
       for (let at = Date.UTC(2025, 0, 1, 0, 30); at < Date.UTC(2027, 0, 1); at += 5 * 3_600_000) {
         const { instant, note } = instantOf(at, zone);
-        if (note !== "gap" && instant + offsetAt(instant, zone) !== at) wrong.push(`${zone} ${new Date(at).toISOString()}`);
+        if (note !== "gap" && instant + offsetAt(instant, zone) !== at)
+          wrong.push(`${zone} ${new Date(at).toISOString()}`);
       }
     }
     expect(wrong).toEqual([]);
@@ -39,7 +65,11 @@ describe("a local time", () => {
 
 it("finds each gap once, with the local times that it leaves out", () => {
   const gaps = gapsBetween(Date.UTC(2026, 0, 1), Date.UTC(2028, 0, 1), "America/New_York");
-  expect(gaps.map(({ at, fromLocal, toLocal }) => [at, fromLocal, toLocal].map((one) => new Date(one).toISOString().slice(0, 16)))).toEqual([
+  expect(
+    gaps.map(({ at, fromLocal, toLocal }) =>
+      [at, fromLocal, toLocal].map((one) => new Date(one).toISOString().slice(0, 16)),
+    ),
+  ).toEqual([
     ["2026-03-08T07:00", "2026-03-08T02:00", "2026-03-08T03:00"],
     ["2027-03-14T07:00", "2027-03-14T02:00", "2027-03-14T03:00"],
   ]);

@@ -1,9 +1,16 @@
 /**
- * Follows a ledger that is being written, as fast as it can: reads on from where it was, and from time to time all of it. Says on stdout how many lines it
- * saw, and every fault, as JSON, once its stdin is closed. Arguments: the path, and `half-lines` to take out the rule that a line is none before its line feed.
+ * Follows a ledger that is being written, as fast as it can: reads on from where it was, and from
+ * time to time all of it. Says on stdout how many lines it saw, and every fault, as JSON, once its
+ * stdin is closed. Arguments: the path, and `half-lines` to take out the rule that a line is none
+ * before its line feed.
  */
 import { existsSync, readFileSync, writeSync } from "node:fs";
-import { LEDGER_START, readLedger, readTail, type LedgerMark } from "../../../src/ledger/ledger-reader.ts";
+import {
+  LEDGER_START,
+  readLedger,
+  readTail,
+  type LedgerMark,
+} from "../../../src/ledger/ledger-reader.ts";
 
 interface Note {
   readonly type: string;
@@ -22,9 +29,13 @@ function look(): void {
   looks += 1;
   const whole = looks % 20 === 0;
   const reading = readLedger<Note>(path, whole ? {} : { from: mark });
-  if (reading.end === "damaged") faults.push(`line ${reading.fault!.line}: ${reading.fault!.fault}`);
-  if (whole && reading.mark.seq < mark.seq) faults.push(`${reading.mark.seq} lines were there, and ${mark.seq} before`);
-  for (const line of reading.lines) if (line.type === "note" && line.n !== line.seq) faults.push(`line ${line.seq} says ${String(line.n)}`);
+  if (reading.end === "damaged")
+    faults.push(`line ${reading.fault!.line}: ${reading.fault!.fault}`);
+  if (whole && reading.mark.seq < mark.seq)
+    faults.push(`${reading.mark.seq} lines were there, and ${mark.seq} before`);
+  for (const line of reading.lines)
+    if (line.type === "note" && line.n !== line.seq)
+      faults.push(`line ${line.seq} says ${String(line.n)}`);
   if (!whole) {
     lines += reading.lines.length;
     mark = reading.mark;

@@ -1,8 +1,9 @@
 /**
- * Wants the daemon's lock, and acts while it has it: it appends to `ledger.jsonl`, again and again, lines that bear its name. Says on stdout `refused` and
- * ends, or `held`, and `acted` after its first line. Ends at once when the lock is lost or the ledger fails, as a daemon does. Arguments: the runs folder, its name,
- * and protections to take out:
- * `no-lock` asks nobody, `open-ledger` leaves the ledger to others too.
+ * Wants the daemon's lock, and acts while it has it: it appends to `ledger.jsonl`, again and again,
+ * lines that bear its name. Says on stdout `refused` and ends, or `held`, and `acted` after its
+ * first line. Ends at once when the lock is lost or the ledger fails, as a daemon does. Arguments:
+ * the runs folder, its name, and protections to take out: `no-lock` asks nobody, `open-ledger`
+ * leaves the ledger to others too.
  */
 import { existsSync, writeSync } from "node:fs";
 import { join } from "node:path";

@@ -1,16 +1,21 @@
 /**
  * A small process that outlives its runner by a moment, to end what the runner started.
  *
- * It reads the process groups of shell steps from a pipe whose only writer is the runner. When the pipe closes, which the kernel sees to whatever
- * ended the runner, it ends those groups, and then every process whose environment carries the runner's token: over and over until two looks found
- * none, since a runner that dies between starting a shell and telling of its group leaves one that still forks while it is looked for. A second process of it reads a pipe
- * whose only writer is the daemon, and ends the runner when that closes: a runner hears of the daemon's end by itself only while it is well.
+ * It reads the process groups of shell steps from a pipe whose only writer is the runner. When the
+ * pipe closes, which the kernel sees to whatever ended the runner, it ends those groups, and then
+ * every process whose environment carries the runner's token: over and over until two looks found
+ * none, since a runner that dies between starting a shell and telling of its group leaves one that
+ * still forks while it is looked for. A second process of it reads a pipe whose only writer is the
+ * daemon, and ends the runner when that closes: a runner hears of the daemon's end by itself only
+ * while it is well.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { TOKEN_VARIABLE } from "../../../core/task.ts";
 import { LIFELINE } from "../protocol.ts";
 
-/** Looks at all processes, at most: what forks faster than it can be looked for is not waited for. */
+/**
+ * Looks at all processes, at most: what forks faster than it can be looked for is not waited for.
+ */
 const PASSES = 100;
 
 const SCRIPT = `trap '' HUP INT TERM
@@ -47,13 +52,17 @@ export class Guard {
   constructor(token: string) {
     const env = { ...process.env };
     delete env[TOKEN_VARIABLE];
-    this.#process = spawn("/bin/sh", ["-c", SCRIPT, "orchd-guard", token.replaceAll(".", "\\."), String(process.pid)], {
-      detached: true,
-      // It must not keep a folder from being removed or unmounted.
-      cwd: "/",
-      stdio: ["pipe", "ignore", "ignore", LIFELINE],
-      env,
-    });
+    this.#process = spawn(
+      "/bin/sh",
+      ["-c", SCRIPT, "orchd-guard", token.replaceAll(".", "\\."), String(process.pid)],
+      {
+        detached: true,
+        // It must not keep a folder from being removed or unmounted.
+        cwd: "/",
+        stdio: ["pipe", "ignore", "ignore", LIFELINE],
+        env,
+      },
+    );
     this.#process.on("error", () => {});
     this.#process.stdin!.on("error", () => {});
     // It ends when the runner does, and must not keep it.

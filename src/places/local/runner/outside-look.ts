@@ -1,9 +1,11 @@
 /**
  * What a piece of work with a memory limit holds, seen from the runner's main thread.
  *
- * A thread says itself what it holds (steps/memory-watch.ts), as long as it comes to look. One that is blocked in a loop does not; V8 holds its
- * heap to the limit, but not its Buffers. So while it is silent, what the process has grown by since its last word counts as its own, above a
- * slack for what V8 and the allocator need. Others in the process may have grown instead: such an estimate is no proof.
+ * A thread says itself what it holds (steps/memory-watch.ts), as long as it comes to look. One that
+ * is blocked in a loop does not; V8 holds its heap to the limit, but not its Buffers. So while it
+ * is silent, what the process has grown by since its last word counts as its own, above a slack for
+ * what V8 and the allocator need. Others in the process may have grown instead: such an estimate is
+ * no proof.
  *
  * A shell step is its process group: what its processes hold of memory that is not a file's.
  */
@@ -31,11 +33,17 @@ export class OutsideLook {
       this.#base = { heldKib: thread.heldKib, rssKib };
       return { kib: thread.heldKib, certain: true };
     }
-    return { kib: this.#base.heldKib + Math.max(0, rssKib - this.#base.rssKib - SLACK_KIB), certain: false };
+    return {
+      kib: this.#base.heldKib + Math.max(0, rssKib - this.#base.rssKib - SLACK_KIB),
+      certain: false,
+    };
   }
 }
 
-/** KiB that the processes of a group hold, files and what is shared with them not counted; 0 where there is no /proc. */
+/**
+ * KiB that the processes of a group hold, files and what is shared with them not counted; 0 where
+ * there is no /proc.
+ */
 export function groupHeldKib(group: number): number {
   let held = 0;
   for (const pid of processes()) {
@@ -43,7 +51,8 @@ export function groupHeldKib(group: number): number {
     // The name in parentheses may hold anything: what follows is counted from its end.
     if (Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[2]) !== group) continue;
     const status = textOf(`/proc/${pid}/status`);
-    for (const name of ["RssAnon", "RssShmem"]) held += Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)?.[1] ?? 0);
+    for (const name of ["RssAnon", "RssShmem"])
+      held += Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)?.[1] ?? 0);
   }
   return held;
 }

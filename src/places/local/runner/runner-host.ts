@@ -1,11 +1,14 @@
 /**
- * The runner's main thread: it places what the daemon asks for on worker threads and shells, limits it, ends it, and never runs a user's code.
+ * The runner's main thread: it places what the daemon asks for on worker threads and shells, limits
+ * it, ends it, and never runs a user's code.
  *
- * A piece of work is waiting, then running, then over; over means that exactly one `done` or `stuck` was sent for it. Module steps and hooks
- * share warm threads (warm-threads.ts); what is isolated, limited in memory, or long-lived (a dynamic pipeline's function, an orchestrator) has a
+ * A piece of work is waiting, then running, then over; over means that exactly one `done` or
+ * `stuck` was sent for it. Module steps and hooks share warm threads (warm-threads.ts); what is
+ * isolated, limited in memory, or long-lived (a dynamic pipeline's function, an orchestrator) has a
  * thread of its own that is used once.
  *
- * When the channel to the daemon closes, everything that was started is ended, and the process with it.
+ * When the channel to the daemon closes, everything that was started is ended, and the process with
+ * it.
  */
 import { availableParallelism } from "node:os";
 import { formatDuration } from "../../../core/duration.ts";
@@ -21,7 +24,10 @@ import { ShellStep } from "./shell-step.ts";
 import { WarmThreads } from "./warm-threads.ts";
 import { WorkerThread } from "./worker-thread.ts";
 
-/** How long a thread may take to say that it heard an abort before it is taken for blocked; a busy machine makes it wait for its turn. */
+/**
+ * How long a thread may take to say that it heard an abort before it is taken for blocked; a busy
+ * machine makes it wait for its turn.
+ */
 const HEARING_MS = 750;
 /** How long a thread may take to end when told to. */
 const ENDING_MS = 500;
@@ -67,7 +73,12 @@ export class RunnerHost {
     for (const message of batch) {
       switch (message.type) {
         case "start": {
-          const piece: Piece = { id: message.id, head: message.head, body: message.body, timers: [] };
+          const piece: Piece = {
+            id: message.id,
+            head: message.head,
+            body: message.body,
+            timers: [],
+          };
           this.#pieces.set(piece.id, piece);
           this.#place(piece);
           break;
@@ -78,7 +89,14 @@ export class RunnerHost {
         case "reply": {
           const { thread } = this.#pieces.get(message.id) ?? {};
           const seq = thread?.seqOf(message.id);
-          if (seq !== undefined) thread!.post({ type: "reply", seq, call: message.call, value: message.value, error: message.error });
+          if (seq !== undefined)
+            thread!.post({
+              type: "reply",
+              seq,
+              call: message.call,
+              value: message.value,
+              error: message.error,
+            });
           break;
         }
       }
@@ -99,7 +117,12 @@ export class RunnerHost {
       this.#waitingShells.push(piece);
       return;
     }
-    const ownThread = head.isolated || head.memoryMb !== undefined || head.kind === "dynamic" || head.kind === "flavor" || head.kind === "load";
+    const ownThread =
+      head.isolated ||
+      head.memoryMb !== undefined ||
+      head.kind === "dynamic" ||
+      head.kind === "flavor" ||
+      head.kind === "load";
     if (!ownThread) {
       this.#warm.add(piece);
       return;
@@ -112,14 +135,24 @@ export class RunnerHost {
   }
 
   #pump(): void {
-    while (this.#waitingShells.length > 0 && this.#shells < this.#settings.threads) this.#runShell(this.#waitingShells.shift()!);
+    while (this.#waitingShells.length > 0 && this.#shells < this.#settings.threads)
+      this.#runShell(this.#waitingShells.shift()!);
     this.#warm.pump();
   }
 
   #newThread(memoryMb?: number): WorkerThread {
     return new WorkerThread(
-      { program: this.#program, bundles: this.#settings.bundles, token: this.#settings.token, memoryMb, heapMb: this.#settings.memoryMb },
-      { message: (thread, message) => this.#onThread(thread, message), gone: (thread, error, exitCode) => this.#onGone(thread, error, exitCode) },
+      {
+        program: this.#program,
+        bundles: this.#settings.bundles,
+        token: this.#settings.token,
+        memoryMb,
+        heapMb: this.#settings.memoryMb,
+      },
+      {
+        message: (thread, message) => this.#onThread(thread, message),
+        gone: (thread, error, exitCode) => this.#onGone(thread, error, exitCode),
+      },
     );
   }
 
@@ -164,18 +197,37 @@ export class RunnerHost {
       this.#end(piece, "stopped", because, mode === "force");
       return;
     }
-    this.#finish(piece, { ok: false, outcome: "stopped", error: { name: "Stopped", message: because } }, 0, Date.now());
+    this.#finish(
+      piece,
+      { ok: false, outcome: "stopped", error: { name: "Stopped", message: because } },
+      0,
+      Date.now(),
+    );
   }
 
-  /** Tells a running piece to end; with `forced`, ends it after its grace period, or at once if it cannot hear. */
+  /**
+   * Tells a running piece to end; with `forced`, ends it after its grace period, or at once if it
+   * cannot hear.
+   */
   #end(piece: Piece, outcome: "stopped" | "timeout", because: string, forced: boolean): void {
     const before = piece.ending;
     if (before !== undefined && (before.forced || !forced)) return;
-    piece.ending = { outcome: before?.outcome ?? outcome, because: before?.because ?? because, forced, heard: before?.heard ?? false };
+    piece.ending = {
+      outcome: before?.outcome ?? outcome,
+      because: before?.because ?? because,
+      forced,
+      heard: before?.heard ?? false,
+    };
     if (before === undefined) {
       piece.shell?.signal("SIGTERM");
       const seq = piece.thread?.seqOf(piece.id);
-      if (seq !== undefined) piece.thread!.post({ type: "abort", seq, reason: outcome === "timeout" ? "timeout" : "stop", because });
+      if (seq !== undefined)
+        piece.thread!.post({
+          type: "abort",
+          seq,
+          reason: outcome === "timeout" ? "timeout" : "stop",
+          because,
+        });
     }
     if (!forced) return;
     piece.timers.push(setTimeout(() => void this.#kill(piece), piece.head.gracePeriodMs));
@@ -204,7 +256,14 @@ export class RunnerHost {
     if (!this.#pieces.has(piece.id)) return;
     const unstarted = [...this.#warm.waiting, ...this.#waitingShells].map((waiting) => waiting.id);
     this.#pieces.delete(piece.id);
-    this.#say({ type: "stuck", id: piece.id, result: endResult(piece), durationMs: 0, startedAt: Date.now(), unstarted });
+    this.#say({
+      type: "stuck",
+      id: piece.id,
+      result: endResult(piece),
+      durationMs: 0,
+      startedAt: Date.now(),
+      unstarted,
+    });
   }
 
   #onThread(thread: WorkerThread, message: FromThread): void {
@@ -224,7 +283,14 @@ export class RunnerHost {
         if (piece?.ending !== undefined) piece.ending.heard = true;
         break;
       case "call":
-        if (piece !== undefined) this.#say({ type: "call", id: piece.id, call: message.call, method: message.method, argument: message.argument });
+        if (piece !== undefined)
+          this.#say({
+            type: "call",
+            id: piece.id,
+            call: message.call,
+            method: message.method,
+            argument: message.argument,
+          });
         break;
       case "output":
         if (piece !== undefined) this.#output(piece, message.at, message.stream, message.lines);
@@ -237,11 +303,19 @@ export class RunnerHost {
           if (message.spawned) killByToken(`${this.#settings.token}/${piece.id}`);
           const result: RawResult =
             message.json === undefined
-              ? { ok: false, outcome: "failed", error: message.error ?? { name: "Error", message: "the step failed and gave no reason" } }
+              ? {
+                  ok: false,
+                  outcome: "failed",
+                  error: message.error ?? {
+                    name: "Error",
+                    message: "the step failed and gave no reason",
+                  },
+                }
               : { ok: true, json: message.json };
           this.#finish(piece, result, message.durationMs, message.startedAt);
         }
-        if (this.#single.has(thread) || message.retire !== undefined) this.#retire(thread, message.pending === true ? PENDING_MS : 0);
+        if (this.#single.has(thread) || message.retire !== undefined)
+          this.#retire(thread, message.pending === true ? PENDING_MS : 0);
         this.#pump();
         break;
       }
@@ -263,11 +337,18 @@ export class RunnerHost {
     if (piece !== undefined) {
       killByToken(`${this.#settings.token}/${piece.id}`);
       const told = piece.ending !== undefined || piece.fault !== undefined;
-      if (piece.aside !== undefined && piece.ending === undefined) this.#setAside(piece, piece.aside);
+      if (piece.aside !== undefined && piece.ending === undefined)
+        this.#setAside(piece, piece.aside);
       else
         this.#finish(
           piece,
-          told ? endResult(piece) : { ok: false, outcome: "failed", error: threadDeath(piece, error, exitCode, this.#settings.memoryMb) },
+          told
+            ? endResult(piece)
+            : {
+                ok: false,
+                outcome: "failed",
+                error: threadDeath(piece, error, exitCode, this.#settings.memoryMb),
+              },
           0,
           Date.now(),
         );
@@ -297,9 +378,16 @@ export class RunnerHost {
     if (!this.#pieces.delete(piece.id)) return;
     for (const timer of piece.timers) clearTimeout(timer);
     const asked = piece.ending;
-    // A step that was told to end and then failed has done as it was told; one whose time was up did not make it, whatever it says.
+    // A step that was told to end and then failed has done as it was told; one whose time was up
+    // did not make it, whatever it says.
     const told = asked !== undefined && (asked.outcome === "timeout" || !result.ok);
-    this.#say({ type: "done", id: piece.id, result: told || piece.fault !== undefined ? endResult(piece) : result, durationMs, startedAt });
+    this.#say({
+      type: "done",
+      id: piece.id,
+      result: told || piece.fault !== undefined ? endResult(piece) : result,
+      durationMs,
+      startedAt,
+    });
     this.#refillSpares();
   }
 

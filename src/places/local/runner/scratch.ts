@@ -1,6 +1,7 @@
 /**
- * Where the files of shell steps lie while they run. Those of a step that was given secrets lie in memory (`/dev/shm`), so that a value is on no
- * disk even if the machine loses power; the runner's guard removes them with all else that the runner leaves.
+ * Where the files of shell steps lie while they run. Those of a step that was given secrets lie in
+ * memory (`/dev/shm`), so that a value is on no disk even if the machine loses power; the runner's
+ * guard removes them with all else that the runner leaves.
  */
 import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
@@ -31,7 +32,8 @@ export class Scratch {
         this.#inMemory = mkdtempSync(join(MEMORY, "orchd-"));
         this.#guard.keeps(this.#inMemory);
       } catch {
-        // Not on this system: the folder is readable for this user alone, and emptied as each step ends.
+        // Not on this system: the folder is readable for this user alone, and emptied as each step
+        // ends.
         this.#inMemory = this.#folder;
       }
     }

@@ -1,8 +1,9 @@
 /**
- * One shell step: a process group of its own, its output captured, its result read from the file it was given (semantics.md 16).
+ * One shell step: a process group of its own, its output captured, its result read from the file it
+ * was given (semantics.md 16).
  *
- * When the shell itself ends, the rest of its group is ended with it: no process outlives its step. What hung below the shell when it was told to end
- * goes as well, group or none (descendants.ts).
+ * When the shell itself ends, the rest of its group is ended with it: no process outlives its step.
+ * What hung below the shell when it was told to end goes as well, group or none (descendants.ts).
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -14,7 +15,12 @@ import { MASKED_RESULT, Masker } from "../../../steps/mask.ts";
 import { BadOutput, resultJson } from "../../../steps/step-result.ts";
 import { descendantsOf, killDescendant, type Descendant } from "../descendants.ts";
 import { killByToken, killQuietly } from "../kill-by-token.ts";
-import { RESULT_LIMIT, TOKEN_VARIABLE, type OutputLine, type ShellTask } from "../../../core/task.ts";
+import {
+  RESULT_LIMIT,
+  TOKEN_VARIABLE,
+  type OutputLine,
+  type ShellTask,
+} from "../../../core/task.ts";
 import type { RawResult } from "../protocol.ts";
 import type { Guard } from "./guard.ts";
 
@@ -90,7 +96,9 @@ export class ShellStep {
       if (child.pid !== undefined) this.#host.guard.ended(child.pid);
       this.#finish(result());
     };
-    child.on("error", (error) => settle(() => ({ ok: false, error: this.#cannotStart(error), outcome: "failed" })));
+    child.on("error", (error) =>
+      settle(() => ({ ok: false, error: this.#cannotStart(error), outcome: "failed" })),
+    );
     child.on("exit", (status, signal) => {
       // Whatever it left in the background goes with it.
       if (child.pid !== undefined) killQuietly(-child.pid, "SIGKILL");
@@ -100,7 +108,8 @@ export class ShellStep {
         settle(() => this.#result(status, signal));
       };
       const timer = setTimeout(() => {
-        // Something that left the group still holds the pipe: it is a process of this step all the same.
+        // Something that left the group still holds the pipe: it is a process of this step all the
+        // same.
         killByToken(this.#token());
         child.stdout!.destroy();
         child.stderr!.destroy();
@@ -112,7 +121,9 @@ export class ShellStep {
 
   /** Its process group, while it runs. */
   get group(): number | undefined {
-    return this.#process?.exitCode === null && this.#process.signalCode === null ? this.#process.pid : undefined;
+    return this.#process?.exitCode === null && this.#process.signalCode === null
+      ? this.#process.pid
+      : undefined;
   }
 
   /** Sends a signal to the whole group. */
@@ -153,7 +164,8 @@ export class ShellStep {
       ["ORCHD_INPUT", inputs],
     ] as const) {
       own[`${prefix}S`] = this.#write(`${prefix.slice(6).toLowerCase()}s`, values);
-      for (const [name, value] of Object.entries(values)) own[`${prefix}_${name}`] = this.#given(name, value);
+      for (const [name, value] of Object.entries(values))
+        own[`${prefix}_${name}`] = this.#given(name, value);
     }
     own["ORCHD_OUTPUT"] = this.#outputFile;
     own[TOKEN_VARIABLE] = this.#token();
@@ -175,20 +187,35 @@ export class ShellStep {
       return {
         ok: false,
         outcome: "failed",
-        error: { name: "ExitError", message: `the command was ended by ${signal}${said}`, code: FAILURE_CODES.signal },
+        error: {
+          name: "ExitError",
+          message: `the command was ended by ${signal}${said}`,
+          code: FAILURE_CODES.signal,
+        },
       };
     }
     if (status !== 0) {
       return {
         ok: false,
         outcome: "failed",
-        error: { name: "ExitError", message: `the command ended with status ${status}${said}`, code: FAILURE_CODES.exitStatus },
+        error: {
+          name: "ExitError",
+          message: `the command ended with status ${status}${said}`,
+          code: FAILURE_CODES.exitStatus,
+        },
       };
     }
     try {
-      return { ok: true, json: resultJson(this.#output(), this.#task.step ?? "", this.#task.outputs) };
+      return {
+        ok: true,
+        json: resultJson(this.#output(), this.#task.step ?? "", this.#task.outputs),
+      };
     } catch (error) {
-      return { ok: false, outcome: "failed", error: { name: "BadOutput", message: (error as Error).message, code: FAILURE_CODES.output } };
+      return {
+        ok: false,
+        outcome: "failed",
+        error: { name: "BadOutput", message: (error as Error).message, code: FAILURE_CODES.output },
+      };
     }
   }
 
@@ -197,24 +224,40 @@ export class ShellStep {
     const size = statSync(this.#outputFile, { throwIfNoEntry: false })?.size;
     if (size === undefined || size === 0) return null;
     if (size > RESULT_LIMIT)
-      throw new BadOutput(`step "${this.#task.step ?? ""}" wrote ${size} bytes to $ORCHD_OUTPUT; at most ${RESULT_LIMIT} can be kept`);
+      throw new BadOutput(
+        `step "${this.#task.step ?? ""}" wrote ${size} bytes to $ORCHD_OUTPUT; at most ${RESULT_LIMIT} can be kept`,
+      );
     try {
       return JSON.parse(readFileSync(this.#outputFile, "utf8"));
     } catch (error) {
-      throw new BadOutput(`step "${this.#task.step ?? ""}" wrote something to $ORCHD_OUTPUT that is not JSON: ${(error as Error).message}`);
+      throw new BadOutput(
+        `step "${this.#task.step ?? ""}" wrote something to $ORCHD_OUTPUT that is not JSON: ${(error as Error).message}`,
+      );
     }
   }
 
   #cannotStart(error: Error): StepError {
     const code = (error as NodeJS.ErrnoException).code;
-    const where = code === "ENOENT" ? ` (is there a folder ${this.#task.cwd}, and a program ${this.#task.shell[0]}?)` : "";
-    return { name: "SpawnError", message: `the command could not be started: ${error.message}${where}`, ...(code === undefined ? {} : { code }) };
+    const where =
+      code === "ENOENT"
+        ? ` (is there a folder ${this.#task.cwd}, and a program ${this.#task.shell[0]}?)`
+        : "";
+    return {
+      name: "SpawnError",
+      message: `the command could not be started: ${error.message}${where}`,
+      ...(code === undefined ? {} : { code }),
+    };
   }
 
   #finish(result: RawResult): void {
     for (const path of [...this.#written, this.#outputFile]) rmSync(path, { force: true });
     const durationMs = performance.now() - this.#begin;
-    if (!result.ok) return this.#host.ended({ ...result, error: this.#masker.error(result.error) }, durationMs, this.#startedAt);
+    if (!result.ok)
+      return this.#host.ended(
+        { ...result, error: this.#masker.error(result.error) },
+        durationMs,
+        this.#startedAt,
+      );
     const masked = this.#masker.json(result.json);
     if (masked !== undefined) this.#host.output("orchd", [MASKED_RESULT]);
     this.#host.ended({ ok: true, json: masked ?? result.json }, durationMs, this.#startedAt);

@@ -1,11 +1,15 @@
 /**
- * The threads that module steps and hooks share: which piece of work goes to which, and when there is another thread.
+ * The threads that module steps and hooks share: which piece of work goes to which, and when there
+ * is another thread.
  *
- * A piece waits, is given to a thread, and is begun by it; until then it can be taken back (`claimCell`: whoever changes the cell first has it). As a
- * rule a thread has one piece at a time, another thread is started only if work has waited a moment for those there are, and no more start at
- * once than there are cores. Brief work, which takes less time than waking a thread does, is different: it goes to as many threads as there are
- * cores and no more, several pieces ahead. Whether work is brief is known of its source from how long it took before. Where that was wrong, what
- * waits behind a long piece is taken back after the same moment and goes elsewhere, so no piece ever waits for one that does not end.
+ * A piece waits, is given to a thread, and is begun by it; until then it can be taken back
+ * (`claimCell`: whoever changes the cell first has it). As a rule a thread has one piece at a time,
+ * another thread is started only if work has waited a moment for those there are, and no more start
+ * at once than there are cores. Brief work, which takes less time than waking a thread does, is
+ * different: it goes to as many threads as there are cores and no more, several pieces ahead.
+ * Whether work is brief is known of its source from how long it took before. Where that was wrong,
+ * what waits behind a long piece is taken back after the same moment and goes elsewhere, so no
+ * piece ever waits for one that does not end.
  */
 import type { TaskHead } from "../protocol.ts";
 import type { WorkerThread } from "./worker-thread.ts";
@@ -63,7 +67,10 @@ export class WarmThreads<P extends Placed> {
     return this.#waiting;
   }
 
-  /** Takes a piece out that was not begun. @returns false if it was begun, or is none of these threads' */
+  /**
+   * Takes a piece out that was not begun. @returns false if it was begun, or is none of these
+   * threads'
+   */
   withdraw(piece: P): boolean {
     const at = this.#waiting.indexOf(piece);
     if (at !== -1) this.#waiting.splice(at, 1);
@@ -84,9 +91,11 @@ export class WarmThreads<P extends Placed> {
   }
 
   /**
-   * Takes back what the thread has not begun, for the piece that it works on is to be ended with it.
+   * Takes back what the thread has not begun, for the piece that it works on is to be ended with
+   * it.
    *
-   * @returns false where it has begun another since: the piece is over, its answer on the way, and the thread must live
+   * @returns false where it has begun another since: the piece is over, its answer on the way, and
+   *   the thread must live
    */
   isolate(thread: WorkerThread, piece: P): boolean {
     if (!this.#threads.has(thread)) return true;
@@ -171,14 +180,20 @@ export class WarmThreads<P extends Placed> {
   }
 
   #isBrief({ head }: P): boolean {
-    // A piece with a time limit is given only to a thread that begins it at once: the limit counts from then.
-    return head.timeoutMs === undefined && (this.#paces.get(head.source ?? "") ?? BRIEF_MS + 1) <= BRIEF_MS;
+    // A piece with a time limit is given only to a thread that begins it at once: the limit counts
+    // from then.
+    return (
+      head.timeoutMs === undefined &&
+      (this.#paces.get(head.source ?? "") ?? BRIEF_MS + 1) <= BRIEF_MS
+    );
   }
 
   #grow(): void {
     if (this.#threads.size >= this.#ports.threads) {
       // Full: an idle thread that does not suit what waits makes room for one that does.
-      const idle = [...this.#threads].find((thread) => thread.ready && this.#held.get(thread)!.length === 0);
+      const idle = [...this.#threads].find(
+        (thread) => thread.ready && this.#held.get(thread)!.length === 0,
+      );
       if (idle === undefined) return;
       this.leave(idle);
       this.#ports.end(idle);

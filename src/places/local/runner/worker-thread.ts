@@ -1,8 +1,9 @@
 /**
- * One worker thread as the runner's main thread sees it: started, given one piece of work at a time, and known to be gone only when it is.
+ * One worker thread as the runner's main thread sees it: started, given one piece of work at a
+ * time, and known to be gone only when it is.
  *
- * States: starting -> idle <-> busy -> gone. A thread that is told to end while its step blocks it (`execSync`) does not end until the call
- * returns; `end` answers whether it did in time.
+ * States: starting -> idle <-> busy -> gone. A thread that is told to end while its step blocks it
+ * (`execSync`) does not end until the call returns; `end` answers whether it did in time.
  */
 import { Worker, type ResourceLimits } from "node:worker_threads";
 import {
@@ -39,9 +40,14 @@ export interface ThreadOptions {
 
 /** See the head of this file. */
 export class WorkerThread {
-  /** Bundles that it has imported, by what the person wrote: another version of the same source wants another thread. */
+  /**
+   * Bundles that it has imported, by what the person wrote: another version of the same source
+   * wants another thread.
+   */
   readonly sources = new Map<string, string>();
-  /** What it was given and has not answered for, in order; it works on the first that it has begun. */
+  /**
+   * What it was given and has not answered for, in order; it works on the first that it has begun.
+   */
   #given: { readonly seq: number; readonly id: string }[] = [];
   /** What it is yet to be told of. */
   #sent: SentPiece[] = [];
@@ -56,7 +62,8 @@ export class WorkerThread {
 
   constructor(options: ThreadOptions, listener: ThreadListener) {
     const heapMb = options.memoryMb ?? options.heapMb;
-    const resourceLimits: ResourceLimits = heapMb === undefined ? {} : { maxOldGenerationSizeMb: heapMb };
+    const resourceLimits: ResourceLimits =
+      heapMb === undefined ? {} : { maxOldGenerationSizeMb: heapMb };
     const data: ThreadData = {
       shared: this.#shared,
       bundles: options.bundles,
@@ -64,12 +71,21 @@ export class WorkerThread {
       baseEnv: baseEnvironment(process.env),
       memoryLimit: options.memoryMb === undefined ? undefined : options.memoryMb * 1024 * 1024,
     };
-    this.#worker = new Worker(options.program, { workerData: data, resourceLimits, stdout: false, stderr: false, env: baseEnvironment(process.env) });
+    this.#worker = new Worker(options.program, {
+      workerData: data,
+      resourceLimits,
+      stdout: false,
+      stderr: false,
+      env: baseEnvironment(process.env),
+    });
     this.#worker.on("message", (message: FromThread) => {
       if (message.type === "ready") this.ready = true;
       listener.message(this, message);
     });
-    this.#worker.on("error", (error: unknown) => (this.#error = error instanceof Error ? error : new Error(String(error))));
+    this.#worker.on(
+      "error",
+      (error: unknown) => (this.#error = error instanceof Error ? error : new Error(String(error))),
+    );
     this.#gone = new Promise((resolve) => {
       this.#worker.on("exit", (exitCode) => {
         resolve();
@@ -133,7 +149,8 @@ export class WorkerThread {
   /** Takes a piece of work back. @returns false where it has been begun */
   takeBack(id: string): boolean {
     const seq = this.seqOf(id);
-    if (seq === undefined || Atomics.compareExchange(this.#cells, claimCell(seq), seq, 0) !== seq) return false;
+    if (seq === undefined || Atomics.compareExchange(this.#cells, claimCell(seq), seq, 0) !== seq)
+      return false;
     this.answered(seq);
     return true;
   }
