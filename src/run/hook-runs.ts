@@ -4,6 +4,7 @@
  * no status, an init hook's excepted (docs/zenml.md "Hooks").
  */
 import { clipError, FAILURE_CODES, toStepError, type StepError } from "../core/failure.ts";
+import { defined } from "../core/defined.ts";
 import type { Action } from "../core/plan.ts";
 import { runnerDeath } from "../core/plan.ts";
 import { stepHook } from "../core/run-state.ts";
@@ -148,26 +149,21 @@ export class HookRuns {
         ? environment.shared()
         : environment.forStep(of.spec.id, of.spec.env, attempt);
     const failure = of?.error ?? (hook === "onRunFailure" ? runError(state) : undefined);
-    return {
+    return defined({
       kind: "hook",
       hook,
       code,
-      run: {
-        id: run,
-        pipeline,
-        attempt,
-        ...(trigger.scheduledFor === undefined ? {} : { scheduledFor: trigger.scheduledFor }),
-      },
-      ...(step === undefined ? {} : { step }),
+      run: defined({ id: run, pipeline, attempt, scheduledFor: trigger.scheduledFor }),
+      step,
       env,
-      ...(secrets.length === 0 ? {} : { secrets }),
+      secrets: secrets.length === 0 ? undefined : secrets,
       gracePeriodMs: snapshot.gracePeriodMs,
       // Under a forced stop nothing may hold the run up.
-      ...(state.stop?.mode === "force" ? { timeoutMs: Math.max(1, snapshot.gracePeriodMs) } : {}),
-      ...(state.hookState === undefined ? {} : { state: state.hookState }),
-      ...(failure === undefined ? {} : { error: failure }),
+      timeoutMs: state.stop?.mode === "force" ? Math.max(1, snapshot.gracePeriodMs) : undefined,
+      state: state.hookState,
+      error: failure,
       because,
-    };
+    });
   }
 }
 

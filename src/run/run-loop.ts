@@ -12,6 +12,7 @@
  * on to these, and what they hear from outside comes back to it by `arrive`.
  */
 import type { Timer } from "../clock.ts";
+import { defined } from "../core/defined.ts";
 import type { RunEvent, RunHeader } from "../core/event.ts";
 import { plan, type Action, type PlanFacts } from "../core/plan.ts";
 import type { RunState } from "../core/run-state.ts";
@@ -222,13 +223,15 @@ export class RunLoop {
       };
     }
     this.#arrived.push(() => {
-      this.#emit({
-        type: "run.stop_requested",
-        mode: order.mode,
-        by: order.by.slice(0, 200),
-        ...(order.requestId === undefined ? {} : { requestId: order.requestId }),
-        ...(order.because === undefined ? {} : { because: order.because.slice(0, 1_000) }),
-      });
+      this.#emit(
+        defined({
+          type: "run.stop_requested",
+          mode: order.mode,
+          by: order.by.slice(0, 200),
+          requestId: order.requestId,
+          because: order.because?.slice(0, 1_000),
+        }),
+      );
       this.#delegation?.stopRun(order.mode === "graceful");
       if (order.mode === "force") this.#hooks.stop("the run was asked to stop");
     });
