@@ -71,7 +71,7 @@ function rigFor(): PoolRig {
   rig.module("slow", SLOW(rig.folder));
   rig.module(
     "loaded",
-    `import { slow } from "../orchestrators/slow.mjs"; await slow(); export default { answer: 1 };`,
+    `import { slow } from "./slow.mjs"; await slow(); export default { answer: 1 };`,
   );
   return rig;
 }
