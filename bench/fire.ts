@@ -6,6 +6,7 @@
  */
 import { link, mkdir, open, unlink } from "node:fs/promises";
 import { join } from "node:path";
+import { iso } from "../src/core/time.ts";
 import { BenchDaemon, inFolder, ledgerPath, linesOf, runsOf, writeFiles } from "./bench-root.ts";
 import { quantile } from "./row.ts";
 import type { Row } from "./row.ts";
@@ -66,7 +67,7 @@ async function fires(
         Object.fromEntries(
           names.map((name) => [
             `schedules/${name}.yaml`,
-            `schedule: { runOnceAt: "${new Date(slot).toISOString()}" }\nsteps: { nothing: { uses: ./steps/nothing.ts } }\n`,
+            `schedule: { runOnceAt: "${iso(slot)}" }\nsteps: { nothing: { uses: ./steps/nothing.ts } }\n`,
           ]),
         ),
       );

@@ -5,6 +5,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
+import { DAY_MS, MINUTE_MS, iso } from "../src/core/time.ts";
 import { ledgerPath, writeFiles } from "./bench-root.ts";
 import { PLAIN_STEP } from "./plain-step.ts";
 
@@ -16,14 +17,13 @@ const SCHEDULES = [
     timezone: "UTC",
     jitterSeconds: 0,
     catchUp: "none",
-    catchUpWindowMs: 86_400_000,
+    catchUpWindowMs: DAY_MS,
     maxCatchUp: 100,
     blackout: [],
   },
 ];
 /** Lines from one checkpoint to the next, as docs/ledger.md has it. */
 const CHECKPOINT_LINES = 256;
-const MINUTE_MS = 60_000;
 
 /** Frames events as docs/ledger.md has it, each a write of its own. */
 function framed(events: readonly Record<string, unknown>[], from: number): string {
@@ -34,7 +34,7 @@ function framed(events: readonly Record<string, unknown>[], from: number): strin
       const body = JSON.stringify({
         seq: index + 1,
         b: index + 1,
-        at: new Date(from + index).toISOString(),
+        at: iso(from + index),
         type,
         ...rest,
       }).slice(0, -1);
@@ -44,8 +44,7 @@ function framed(events: readonly Record<string, unknown>[], from: number): strin
     .join("");
 }
 
-const stamp = (time: number): string =>
-  new Date(time).toISOString().replaceAll(/[-:]|\.\d{3}/g, "");
+const stamp = (time: number): string => iso(time).replaceAll(/[-:]|\.\d{3}/g, "");
 
 /** What {@link history} wrote. */
 export interface History {
@@ -100,9 +99,9 @@ export function history(root: string, runs: number, unfinished = 0, resultBytes 
       lines.push(
         {
           type: "slot.fired",
-          slot: new Date(slot).toISOString(),
+          slot: iso(slot),
           run,
-          through: new Date(slot).toISOString(),
+          through: iso(slot),
         },
         { type: "run.started", run },
         ...(ends ? [{ ...finished, run }] : []),
@@ -113,7 +112,7 @@ export function history(root: string, runs: number, unfinished = 0, resultBytes 
         sinceCheckpoint = 0;
         lines.push({
           type: "pipeline.checkpoint",
-          through: new Date(slot).toISOString(),
+          through: iso(slot),
           paused: false,
           schedules: SCHEDULES,
           active: [...active],
@@ -121,8 +120,8 @@ export function history(root: string, runs: number, unfinished = 0, resultBytes 
           last: {
             run,
             status: "completed",
-            startedAt: new Date(slot).toISOString(),
-            finishedAt: new Date(slot).toISOString(),
+            startedAt: iso(slot),
+            finishedAt: iso(slot),
           },
           counts: { fired: at + 1 },
         });
@@ -139,7 +138,7 @@ export function history(root: string, runs: number, unfinished = 0, resultBytes 
               run,
               pipeline,
               orchestratorRunId: run,
-              trigger: { kind: "schedule", scheduledFor: new Date(slot).toISOString() },
+              trigger: { kind: "schedule", scheduledFor: iso(slot) },
               params: {},
               snapshot: {
                 name: pipeline,

@@ -8,13 +8,13 @@ import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { MINUTE_MS } from "../src/core/time.ts";
 import { BenchDaemon, inFolder, writeFiles } from "./bench-root.ts";
 import { peerPackages, versionOf } from "./peer-packages.ts";
 import { figuresOf } from "./resources.ts";
 import type { Row } from "./row.ts";
 
 const COUNT = 100;
-const MINUTE_MS = 60_000;
 /** Before the minute everything is loaded, and memory is looked at. */
 const LEAD_MS = 20_000;
 const MOST_LATE_MS = 50_000;

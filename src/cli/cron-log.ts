@@ -6,6 +6,8 @@
  * journal keep it.
  */
 
+import { DAY_MS, MINUTE_MS, iso } from "../core/time.ts";
+
 /** One start, by the log. */
 export interface CronStart {
   /** The minute it was for, milliseconds since 1970. */
@@ -27,8 +29,6 @@ const ISO_LINE = /^(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d
 const SYSLOG_LINE = /^([A-Z][a-z]{2})\s+(\d{1,2}) (\d\d):(\d\d):(\d\d)\s/;
 const CMD = /\bCRON(?:D)?(?:\[\d+\])?: \([^)]*\) CMD \((.*)\)\s*$/i;
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-const MINUTE_MS = 60_000;
-const DAY_MS = 86_400_000;
 
 /**
  * The starts that a log tells of; lines about anything else are passed over.
@@ -46,9 +46,9 @@ export function parseCronLog(text: string, now: number): CronStart[] {
 }
 
 function timeOf(line: string, now: number): number | undefined {
-  const iso = ISO_LINE.exec(line)?.[1];
-  if (iso !== undefined) {
-    const time = Date.parse(iso.replace(" ", "T"));
+  const isoText = ISO_LINE.exec(line)?.[1];
+  if (isoText !== undefined) {
+    const time = Date.parse(isoText.replace(" ", "T"));
     return Number.isNaN(time) ? undefined : time;
   }
   const match = SYSLOG_LINE.exec(line);
@@ -97,12 +97,11 @@ export function compareWithCron(
   const to = Math.min(Math.max(...all), Math.max(through, ...minutes));
   const cron = new Set(own.filter((minute) => minute >= from && minute <= to));
   const orchd = new Set(minutes.filter((minute) => minute >= from && minute <= to));
-  const iso = (times: Iterable<number>): string[] =>
-    [...times].toSorted((a, b) => a - b).map((time) => new Date(time).toISOString());
+  const sorted = (times: readonly number[]): string[] => times.toSorted((a, b) => a - b).map(iso);
   return {
     pipeline,
     both: [...cron].filter((minute) => orchd.has(minute)).length,
-    onlyCron: iso([...cron].filter((minute) => !orchd.has(minute))),
-    onlyOrchd: iso([...orchd].filter((minute) => !cron.has(minute))),
+    onlyCron: sorted([...cron].filter((minute) => !orchd.has(minute))),
+    onlyOrchd: sorted([...orchd].filter((minute) => !cron.has(minute))),
   };
 }

@@ -3,6 +3,7 @@
  * machines' outputs can be compared.
  */
 import { formatDuration, parseDuration } from "../core/duration.ts";
+import { DAY_MS, iso } from "../core/time.ts";
 import { usageError } from "./exit.ts";
 
 const DATE = /^(\d{4})-(\d\d)-(\d\d)$/;
@@ -21,9 +22,9 @@ const AGO = /^-?(.+?)(?:\s+ago)?$/;
 export function parseTime(text: string, what: string, now: number): number {
   const trimmed = text.trim();
   if (trimmed === "now") return now;
-  const day = Math.floor(now / 86_400_000) * 86_400_000;
+  const day = Math.floor(now / DAY_MS) * DAY_MS;
   if (trimmed === "today") return day;
-  if (trimmed === "yesterday") return day - 86_400_000;
+  if (trimmed === "yesterday") return day - DAY_MS;
   const exact = exactTime(trimmed);
   if (exact !== undefined) return exact;
   const ago = AGO.exec(trimmed);
@@ -51,11 +52,11 @@ function exactTime(text: string): number | undefined {
  * Date.parse takes the 31st of June for the 1st of July; that is a mistake, and not the reader's
  * meaning.
  */
-function valid(iso: string): number | undefined {
-  const time = Date.parse(iso);
+function valid(text: string): number | undefined {
+  const time = Date.parse(text);
   if (Number.isNaN(time)) return undefined;
-  const day = Date.parse(`${iso.slice(0, 10)}T00:00:00Z`);
-  return new Date(day).toISOString().startsWith(iso.slice(0, 10)) ? time : undefined;
+  const day = Date.parse(`${text.slice(0, 10)}T00:00:00Z`);
+  return iso(day).startsWith(text.slice(0, 10)) ? time : undefined;
 }
 
 /** `2026-11-23 02:00:00Z`; milliseconds are left out. */
@@ -63,7 +64,7 @@ export function timeText(time: number | string | null | undefined): string {
   if (time === null || time === undefined) return "-";
   const milliseconds = typeof time === "number" ? time : Date.parse(time);
   if (Number.isNaN(milliseconds)) return String(time);
-  return `${new Date(milliseconds).toISOString().slice(0, 19).replace("T", " ")}Z`;
+  return `${iso(milliseconds).slice(0, 19).replace("T", " ")}Z`;
 }
 
 /** `in 4m`, `12s ago`, `now`. */

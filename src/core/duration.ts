@@ -1,10 +1,12 @@
+import { DAY_MS, HOUR_MS, MINUTE_MS } from "./time.ts";
+
 const UNITS: Readonly<Record<string, number>> = {
   ms: 1,
   s: 1_000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-  w: 604_800_000,
+  m: MINUTE_MS,
+  h: HOUR_MS,
+  d: DAY_MS,
+  w: 7 * DAY_MS,
 };
 const PART = /(\d+(?:\.\d+)?)(ms|s|m|h|d|w)/gy;
 
@@ -43,7 +45,7 @@ function bounded(milliseconds: number): number | undefined {
  */
 export function formatDuration(milliseconds: number): string {
   if (milliseconds < 1_000) return milliseconds === 0 ? "0s" : `${Math.round(milliseconds)}ms`;
-  if (milliseconds < 60_000) return `${trimZero((milliseconds / 1_000).toFixed(1))}s`;
+  if (milliseconds < MINUTE_MS) return `${trimZero((milliseconds / 1_000).toFixed(1))}s`;
   const seconds = Math.round(milliseconds / 1_000);
   if (seconds < 3_600) return pair(seconds, 60, "m", "s");
   if (seconds < 86_400) return pair(Math.round(seconds / 60), 60, "h", "m");

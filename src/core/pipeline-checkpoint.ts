@@ -6,6 +6,7 @@ import type { PipelineEvent } from "./event.ts";
 import type { PipelineState } from "./pipeline-state.ts";
 import { packSlots } from "./schedule/slot-list.ts";
 import type { Json } from "./snapshot.ts";
+import { iso } from "./time.ts";
 
 /** The checkpoint that stands for a state: with it as the only line, the fold is the same. */
 export function checkpointOf(
@@ -13,7 +14,7 @@ export function checkpointOf(
 ): Extract<PipelineEvent, { type: "pipeline.checkpoint" }> {
   return {
     type: "pipeline.checkpoint",
-    ...(state.through === undefined ? {} : { through: new Date(state.through).toISOString() }),
+    ...(state.through === undefined ? {} : { through: iso(state.through) }),
     paused: state.paused,
     schedules: [...state.schedules],
     active: [...state.active.keys()],
@@ -37,7 +38,7 @@ export function checkpointOf(
     recentlyFired: packSlots(state.recentlyFired),
     requests: [...state.requests].slice(-64),
     backfills: [...state.backfills.values()],
-    ...(state.since === undefined ? {} : { since: new Date(state.since).toISOString() }),
+    ...(state.since === undefined ? {} : { since: iso(state.since) }),
     ran: { ...state.ran },
     ended: [...state.ended].slice(-64),
     durations: [...state.durations],

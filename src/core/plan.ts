@@ -13,6 +13,7 @@ import { isRetried, retryDelay } from "./retry.ts";
 import { stepKind, type OwedHook, type RunState, type StepState } from "./run-state.ts";
 import { allEnded, hasFailed } from "./run-status.ts";
 import type { FinalRunStatus } from "./status.ts";
+import { iso } from "./time.ts";
 
 /**
  * How many more steps may be begun: those of a module and those of a shell, which take no room from
@@ -367,7 +368,7 @@ export function afterFailure(
   const wait = retryDelay(retry, step.attempt, facts.chance);
   return {
     ...event,
-    retryAt: new Date(facts.now + wait).toISOString(),
+    retryAt: iso(facts.now + wait),
     because: `retry ${step.attempt} of ${retry.maxRetries} follows`,
   };
 }
@@ -421,7 +422,7 @@ export function afterInterruption(
   return {
     ...event,
     next: "retry",
-    retryAt: new Date(facts.now + wait).toISOString(),
+    retryAt: iso(facts.now + wait),
     because: facts.because,
   };
 }

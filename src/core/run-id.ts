@@ -11,6 +11,8 @@
  * nothing that passes here can leave its folder.
  */
 
+import { iso } from "./time.ts";
+
 /** A pipeline's name; `.orchd` and every other dot-name is outside it. */
 export const PIPELINE_NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
 
@@ -66,10 +68,10 @@ export function parseRunId(id: string): RunId | undefined {
   )
     return undefined;
   const month = `${match[2]!}-${match[3]!}`;
-  const iso = `${month}-${day}T${hour}:${match[6]!}:${match[7]!}.${milliseconds ?? "000"}Z`;
+  const text = `${month}-${day}T${hour}:${match[6]!}:${match[7]!}.${milliseconds ?? "000"}Z`;
   // Every field out of its range makes this NaN, save the 31st of a short month and the hour 24,
   // which run over into the next day.
-  const stampMs = Date.parse(iso);
+  const stampMs = Date.parse(text);
   if (new Date(stampMs).getUTCDate() !== Number(day)) return undefined;
   const manual = parts[1] !== undefined;
   // A run by hand has milliseconds and no slot; every other has a slot, which is a whole second.
@@ -88,7 +90,7 @@ export function parseRunId(id: string): RunId | undefined {
     manual,
     first,
   };
-  if (!manual) parsed.slot = iso;
+  if (!manual) parsed.slot = text;
   if (schedule !== undefined) parsed.schedule = schedule;
   if (parts[2] !== undefined) parsed.backfill = Number(parts[2]);
   if (parts[3] !== undefined) parsed.rerun = Number(parts[3]);
@@ -159,5 +161,5 @@ function checkedPipeline(pipeline: string): string {
 function stamp(milliseconds: number): string {
   if (!(milliseconds >= 0 && milliseconds <= LAST_STAMP_MS))
     throw new RangeError(`${milliseconds} ms is outside the years that a run's id can name.`);
-  return new Date(milliseconds).toISOString().replaceAll(/[-:]/g, "");
+  return iso(milliseconds).replaceAll(/[-:]/g, "");
 }

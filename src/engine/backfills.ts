@@ -14,6 +14,7 @@ import type { Reply, Request } from "../core/request.ts";
 import { parseRunId, runIdForSlot } from "../core/run-id.ts";
 import { timetable, type DueSlot } from "../core/schedule/schedule.ts";
 import type { Json } from "../core/snapshot.ts";
+import { iso } from "../core/time.ts";
 import { LedgerClosed, LedgerExists } from "../ledger/ledger-error.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { readHeaderLine, readRunState } from "./adopted-run.ts";
@@ -180,7 +181,7 @@ export class Backfills {
 
   async #make({ desk, id, maxActive, params }: Backfill, slot: DueSlot): Promise<void> {
     const { store } = this.#ports;
-    const iso = new Date(slot.slot).toISOString();
+    const scheduledFor = iso(slot.slot);
     for (;;) {
       const run = store.nextBackfill(desk.name, slot.slot, slot.lane);
       const { name } = slot.schedule;
@@ -188,7 +189,7 @@ export class Backfills {
         run,
         trigger: {
           kind: "backfill",
-          scheduledFor: iso,
+          scheduledFor,
           requestId: id,
           ...(name === undefined ? {} : { schedule: name }),
         },
@@ -198,7 +199,7 @@ export class Backfills {
       if (!made.ok) throw new Error(made.message);
       const backfilled: PipelineEvent = {
         type: "slot.backfilled",
-        slot: iso,
+        slot: scheduledFor,
         run,
         requestId: id,
         ...(slot.lane === undefined ? {} : { schedule: slot.lane }),

@@ -14,6 +14,7 @@ import type { Clock, Timer } from "../clock.ts";
 import type { PipelineEvent, RunHeader } from "../core/event.ts";
 import type { Reply } from "../core/request.ts";
 import type { OrchdSettings } from "../core/settings.ts";
+import { DAY_MS, HOUR_MS, MINUTE_MS, iso } from "../core/time.ts";
 import type { Disk } from "../disk/disk.ts";
 import type { LedgerFailed } from "../ledger/ledger-error.ts";
 import { PipelineLedger } from "../ledger/pipeline-ledger.ts";
@@ -77,9 +78,6 @@ export interface EnginePorts {
 const OPEN_AT_ONCE = 16;
 /** How often runs that take long are looked for, at most. */
 const LOOK_MS = 15_000;
-const DAY_MS = 86_400_000;
-const HOUR_MS = 3_600_000;
-const MINUTE_MS = 60_000;
 /** The year before which a clock has surely not been set: no release of orchd is older. */
 const CLOCK_FLOOR = Date.UTC(2026, 0, 1);
 
@@ -345,7 +343,7 @@ export class Engine {
   #stepped(step: ClockStep): void {
     const by = `${((step.to - step.from) / 1_000).toFixed(1)} s`;
     this.#ports.log.warn(
-      { from: new Date(step.from).toISOString(), to: new Date(step.to).toISOString() },
+      { from: iso(step.from), to: iso(step.to) },
       `the wall clock jumped by ${by}`,
     );
     if (step.to > step.from) {
@@ -374,7 +372,7 @@ export class Engine {
     const { clock, log } = this.#ports;
     if (clock.now() < CLOCK_FLOOR) {
       log.warn(
-        { now: new Date(clock.now()).toISOString() },
+        { now: iso(clock.now()) },
         "the clock has not been set: nothing is decided until it is",
       );
       await new Promise<void>((resolve) => {

@@ -3,6 +3,7 @@
  * no more than any other.
  */
 import { join } from "node:path";
+import { iso } from "../core/time.ts";
 import { ensureDirectory } from "../disk/directories.ts";
 import { errorCode, systemDisk, type Disk } from "../disk/disk.ts";
 import { LedgerFailed } from "../ledger/ledger-error.ts";
@@ -33,7 +34,7 @@ export async function makeMonthFolders(
   { log, store, disk = systemDisk, onFatal }: MonthFoldersPorts,
   goesOn: () => boolean,
 ): Promise<void> {
-  const month = new Date(at).toISOString().slice(0, 7);
+  const month = iso(at).slice(0, 7);
   const rest = pipelines.values();
   const walk = async (): Promise<void> => {
     for (const name of rest)

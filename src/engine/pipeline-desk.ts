@@ -20,6 +20,7 @@ import { forgottenAfter, type PipelineState } from "../core/pipeline-state.ts";
 import { packSlots } from "../core/schedule/slot-list.ts";
 import type { Schedule } from "../core/schedule/schedule-schema.ts";
 import type { Json } from "../core/snapshot.ts";
+import { iso } from "../core/time.ts";
 import { firedSlotsAfter } from "../ledger/fired-slots.ts";
 import type { PipelineLedger } from "../ledger/pipeline-ledger.ts";
 import type { ActiveRun, RunPlace } from "./active-runs.ts";
@@ -367,8 +368,4 @@ export class PipelineDesk implements DeciderView, RecorderView {
     if (this.#cursor !== undefined)
       await this.#recorder.record(this.#decider.decideEarly(this.#cursor, now), now);
   }
-}
-
-function iso(milliseconds: number): string {
-  return new Date(milliseconds).toISOString();
 }

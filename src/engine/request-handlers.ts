@@ -15,6 +15,7 @@ import { checkGivenParams } from "../core/given-params.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { Reply, Request } from "../core/request.ts";
 import { manualRunId, parseRunId } from "../core/run-id.ts";
+import { DAY_MS } from "../core/time.ts";
 import { LedgerClosed, LedgerExists, LedgerFailed } from "../ledger/ledger-error.ts";
 import { readLedger } from "../ledger/ledger-reader.ts";
 import type { RunStore } from "../ledger/run-store.ts";
@@ -30,7 +31,6 @@ import { bundlesOf } from "./snapshot-bundles.ts";
 
 /** Runs whose headers are read to find the one that a request made. */
 const RUNS_SEARCHED = 2_000;
-const DAY_MS = 86_400_000;
 
 /** What a pipeline's file says now, or why it says nothing. */
 export type Refreshed =

@@ -18,6 +18,7 @@ import { LedgerFailed } from "../ledger/ledger-error.ts";
 import { makeFolder } from "../disk/make-folder.ts";
 import type { Clock, Timer } from "../clock.ts";
 import { parseRequest, type Reply, type Request } from "../core/request.ts";
+import { iso } from "../core/time.ts";
 import {
   expireReplies,
   isRequestId,
@@ -200,7 +201,7 @@ export class RequestsDesk {
     if (readReply(store.runsDir, id) === null) {
       const reply = this.#answered.get(id) ?? (await this.#replyTo(read));
       this.#answered.set(id, reply);
-      await writeReply(store.runsDir, id, { ...reply, at: new Date(clock.now()).toISOString() });
+      await writeReply(store.runsDir, id, { ...reply, at: iso(clock.now()) });
       if (reply.accepted)
         log.info(
           { request: id, type: read.ok ? read.request.type : undefined, run: reply.run },

@@ -21,6 +21,7 @@ import {
   type Timetable,
 } from "../core/schedule/schedule.ts";
 import type { OrchdSettings } from "../core/settings.ts";
+import { iso } from "../core/time.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { ActiveRun, ActiveRuns, RunPlace } from "./active-runs.ts";
 import { runHeader } from "./run-header.ts";
@@ -389,8 +390,4 @@ export function slotFields(slot: DueSlot): { slot: string; schedule?: string; of
   const { name } = slot.schedule;
   if (slot.lane !== undefined) return { slot: iso(slot.slot), schedule: slot.lane };
   return name === undefined ? { slot: iso(slot.slot) } : { slot: iso(slot.slot), of: name };
-}
-
-function iso(milliseconds: number): string {
-  return new Date(milliseconds).toISOString();
 }

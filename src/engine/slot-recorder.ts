@@ -8,6 +8,7 @@
 import type { PipelineEvent, RunHeader } from "../core/event.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { DueSlot } from "../core/schedule/schedule.ts";
+import { iso } from "../core/time.ts";
 import { LedgerExists } from "../ledger/ledger-error.ts";
 import { adoptRun, type AdoptPorts } from "./adopted-run.ts";
 import type { ActiveRun } from "./active-runs.ts";
@@ -112,9 +113,7 @@ export class SlotRecorder {
       if (event === undefined) continue;
       const through = throughOf(chunk[index]!, now);
       lines.unshift(
-        through === undefined || through === after
-          ? event
-          : { ...event, through: new Date(through).toISOString() },
+        through === undefined || through === after ? event : { ...event, through: iso(through) },
       );
       after = through;
     }
@@ -141,8 +140,8 @@ export class SlotRecorder {
     this.#told = jump;
     return {
       type: "clock.stepped",
-      from: new Date(jump.from).toISOString(),
-      to: new Date(jump.to).toISOString(),
+      from: iso(jump.from),
+      to: iso(jump.to),
       because: "the clock jumped ahead: it was set, or the machine slept",
     };
   }

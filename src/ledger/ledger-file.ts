@@ -44,6 +44,7 @@ import { readSync, openSync, closeSync } from "node:fs";
 import { tryLock } from "fs-native-extensions";
 import type { Timer } from "../clock.ts";
 import type { Framed } from "../core/event.ts";
+import { iso } from "../core/time.ts";
 import { isExhausted, systemDisk, writeAll, type Disk } from "../disk/disk.ts";
 import { bearLedger, syncNameOf } from "./ledger-birth.ts";
 import { LedgerClosed, LedgerDamaged, LedgerFailed } from "./ledger-error.ts";
@@ -152,7 +153,7 @@ export class LedgerFile<E extends { readonly type: string }> {
     path: string,
     first: readonly E[],
     options: LedgerOptions<E>,
-    at = new Date(options.clock.now()).toISOString(),
+    at = iso(options.clock.now()),
   ): Promise<LedgerFile<E>> {
     const write = frame<E>(LEDGER_START, [{ events: first, bodies: bodiesOf(path, first), at }]);
     const fd = await bearLedger(
@@ -177,7 +178,7 @@ export class LedgerFile<E extends { readonly type: string }> {
     first: readonly E[],
     options: LedgerOptions<E>,
   ): Promise<LedgerFile<E>> {
-    const at = new Date(options.clock.now()).toISOString();
+    const at = iso(options.clock.now());
     const write = frame<E>(LEDGER_START, [{ events: first, bodies: bodiesOf(path, first), at }]);
     const fd = await bearLedger(
       path,
@@ -250,7 +251,7 @@ export class LedgerFile<E extends { readonly type: string }> {
       this.#waiting.push({
         events,
         bodies,
-        at: at ?? new Date(this.#options.clock.now()).toISOString(),
+        at: at ?? iso(this.#options.clock.now()),
         resolve,
         reject,
       });

@@ -27,6 +27,7 @@ import {
 import { join } from "node:path";
 import { tryLock, unlock } from "fs-native-extensions";
 import type { Clock, Timer } from "../clock.ts";
+import { iso } from "../core/time.ts";
 import { writeFileAtomically } from "../disk/atomic-file.ts";
 import {
   bootId,
@@ -190,7 +191,7 @@ async function claimEpoch(orchdDir: string, options: LockOptions): Promise<Holde
     startTime: startTimeOf(process.pid),
     bootId: bootId(),
     role: options.role ?? "daemon",
-    since: new Date(options.clock.now()).toISOString(),
+    since: iso(options.clock.now()),
     version: options.version ?? "",
     tz: options.tz ?? process.versions["tz"] ?? "",
     ready: false,

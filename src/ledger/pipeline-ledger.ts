@@ -21,6 +21,7 @@ import type { PipelineEvent, PipelineLine } from "../core/event.ts";
 import { LEDGER_FORMAT } from "../core/ledger-format.ts";
 import { checkpointOf } from "../core/pipeline-checkpoint.ts";
 import { emptyPipelineState, evolvePipeline, type PipelineState } from "../core/pipeline-state.ts";
+import { iso } from "../core/time.ts";
 import { LedgerClosed, LedgerDamaged } from "./ledger-error.ts";
 import { LedgerFile, type LedgerOptions } from "./ledger-file.ts";
 import { readTail } from "./ledger-reader.ts";
@@ -177,7 +178,7 @@ export class PipelineLedger {
     await this.#change(async () => {
       const first = { ...events[0]!, format: LEDGER_FORMAT };
       const rest = events.slice(1);
-      const at = new Date(this.#options.clock.now()).toISOString();
+      const at = iso(this.#options.clock.now());
       const checkpoint = checkpointAfter(this.#state, [{ ...first, seq: 1, b: 1, at }]);
       const options = this.#fileOptions();
       this.#file = await LedgerFile.create<PipelineEvent>(this.path, [first, checkpoint, ...rest], {
@@ -273,7 +274,7 @@ function rotatedName(path: string, nowMs: number): string {
     (name) => ROTATED.test(name) && statSync(join(dirname(path), name)).ino === own,
   );
   if (given !== undefined) return join(dirname(path), given);
-  const base = `${path.slice(0, -".jsonl".length)}-${new Date(nowMs).toISOString().slice(0, 10)}`;
+  const base = `${path.slice(0, -".jsonl".length)}-${iso(nowMs).slice(0, 10)}`;
   return freeName((n) => (n === 1 ? `${base}.jsonl` : `${base}-${n}.jsonl`), path);
 }
 

@@ -11,6 +11,7 @@ import { rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { PipelineLine, RunLine } from "../core/event.ts";
 import { emptyPipelineState, evolvePipeline, type PipelineState } from "../core/pipeline-state.ts";
+import { DAY_MS, HOUR_MS, iso } from "../core/time.ts";
 import { syncDirectory } from "../disk/directories.ts";
 import { errorCode, systemDisk } from "../disk/disk.ts";
 import { readLedger, readTail } from "./ledger-reader.ts";
@@ -25,8 +26,6 @@ import {
 } from "./retention.ts";
 import { RunStore } from "./run-store.ts";
 
-const HOUR_MS = 3_600_000;
-const DAY_MS = 86_400_000;
 /**
  * Far longer than putting all outputs of a step takes: an hour would let whatever is written in it
  * pass a limit in bytes.
@@ -336,7 +335,7 @@ async function removeOldFiles(
     const path = join(folder, name);
     if (name.startsWith(".") && ageOf(path, options.nowMs) > HOUR_MS) await removeFile(path);
   }
-  const thisMonth = new Date(options.nowMs).toISOString().slice(0, 7);
+  const thisMonth = iso(options.nowMs).slice(0, 7);
   for (const month of store.months(pipeline)) {
     const directory = join(folder, month);
     let left = 0;

@@ -27,6 +27,7 @@ import { join } from "node:path";
 import { isUtf8 } from "node:buffer";
 import { systemClock, type Clock } from "../clock.ts";
 import type { Reply, Request, RequestInput } from "../core/request.ts";
+import { HOUR_MS, iso } from "../core/time.ts";
 import { writeFileAtomically } from "../disk/atomic-file.ts";
 import { syncDirectory } from "../disk/directories.ts";
 import { errorCode, systemDisk } from "../disk/disk.ts";
@@ -40,7 +41,7 @@ const POLL_MS = 20;
 const OWN_TROUBLE = new Set<string | undefined>(["EMFILE", "ENFILE", "ENOMEM"]);
 
 /** How long a reply can be read, in milliseconds: an hour. */
-export const REPLY_LIFE_MS = 3_600_000;
+export const REPLY_LIFE_MS = HOUR_MS;
 
 /** A file in the requests folder, read and checked. */
 export type ReadRequest = {
@@ -88,7 +89,7 @@ export async function writeRequest(
 }
 
 function newId(nowMs: number): string {
-  return `${new Date(nowMs).toISOString().replaceAll(/[-:.]/g, "")}-${randomBytes(4).toString("hex")}`;
+  return `${iso(nowMs).replaceAll(/[-:.]/g, "")}-${randomBytes(4).toString("hex")}`;
 }
 
 function checked(id: string): string {

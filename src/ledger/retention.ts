@@ -16,6 +16,7 @@
  * needed to decide a slot (semantics.md 6).
  */
 import type { Retention } from "../core/settings.ts";
+import { DAY_MS } from "../core/time.ts";
 
 /** How much history is kept. */
 export interface RetentionPolicy {
@@ -99,7 +100,6 @@ export interface AskedLimits {
   readonly keepBytes?: number | undefined;
 }
 
-const DAY_MS = 86_400_000;
 /** What was kept of a damaged ledger stays for so long at least, that somebody can look at it. */
 export const EVIDENCE_DAYS = 7;
 

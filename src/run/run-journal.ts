@@ -12,6 +12,7 @@
 import type { Clock } from "../clock.ts";
 import type { RunEvent } from "../core/event.ts";
 import { evolve, type RunState } from "../core/run-state.ts";
+import { iso } from "../core/time.ts";
 import type { LedgerFile } from "../ledger/ledger-file.ts";
 import type { LogPort } from "./run-deps.ts";
 
@@ -48,7 +49,7 @@ export class RunJournal {
    * @param line what is written, where long fields were put aside
    */
   emit(event: RunEvent, line: RunEvent = event): string {
-    if (this.#at === "") this.#at = new Date(this.#clock.now()).toISOString();
+    if (this.#at === "") this.#at = iso(this.#clock.now());
     const seq = this.state.lastSeq + 1;
     // The spread stands last: a copied object that gets further members costs V8 forty times as
     // much.

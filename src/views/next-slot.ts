@@ -1,6 +1,7 @@
 /** A coming slot as `orchd next` prints it. */
 import { blackoutOf, type DueSlot, type Timetable } from "../core/schedule/schedule.ts";
 import type { Schedule } from "../core/schedule/schedule-schema.ts";
+import { iso } from "../core/time.ts";
 import { daylightNote, localText } from "./slot-text.ts";
 
 /** One slot of `orchd next --json`. */
@@ -36,7 +37,7 @@ export function describe(planned: Planned, { slot, due, schedule, lane }: DueSlo
     pipeline: planned.pipeline,
     slot: iso(slot),
     local: localText(slot, schedule.timezone),
-    ...(due === slot ? {} : { due: new Date(due).toISOString() }),
+    ...(due === slot ? {} : { due: iso(due) }),
     ...(lane === undefined ? {} : { schedule: lane }),
     ...(notes.length === 0 ? {} : { note: notes.join("; ") }),
   };
@@ -45,9 +46,4 @@ export function describe(planned: Planned, { slot, due, schedule, lane }: DueSlo
 function blackoutNote(schedule: Schedule, slot: number): string | undefined {
   const because = blackoutOf(schedule, slot);
   return because === undefined ? undefined : `${because}: it will be skipped`;
-}
-
-/** A slot is a whole second, and is written as one. */
-function iso(slot: number): string {
-  return new Date(slot).toISOString();
 }

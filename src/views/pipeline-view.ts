@@ -17,6 +17,7 @@ import {
 } from "../core/pipeline-state.ts";
 import { scheduleKey, timetable } from "../core/schedule/schedule.ts";
 import type { Schedule } from "../core/schedule/schedule-schema.ts";
+import { iso } from "../core/time.ts";
 import { readTail } from "../ledger/ledger-reader.ts";
 import { readQuickTail } from "../ledger/quick-tail.ts";
 import type { RunStore } from "../ledger/run-store.ts";
@@ -135,7 +136,7 @@ function nextFire(name: string, state: PipelineState, now: number): string | nul
   if (state.paused || state.removed || state.schedules.length === 0) return null;
   try {
     const next = timetable(name, schedulesInForce(state), state.since, quickCalculator).next(now);
-    return next === undefined ? null : new Date(next.due).toISOString();
+    return next === undefined ? null : iso(next.due);
   } catch {
     // A schedule that a newer release wrote is no reason to show nothing of a pipeline.
     return null;

@@ -10,8 +10,8 @@
 import { cronCalculator } from "../core/schedule/cron-calculator.ts";
 import { plainCron } from "../core/schedule/plain-cron.ts";
 import type { CronSource } from "../core/schedule/schedule.ts";
+import { DAY_MS, MINUTE_MS } from "../core/time.ts";
 
-const MINUTE_MS = 60_000;
 /**
  * So far around the question no change may lie: what a change does to fixed times reaches a day at
  * most.
@@ -20,7 +20,7 @@ const MARGIN_MS = 90_000_000;
 /** Offsets are looked at so often; no zone changes twice within it. */
 const LOOK_MS = 43_200_000;
 /** A slot further away than this is not worth looking at every half day between. */
-const FAR_MS = 40 * 86_400_000;
+const FAR_MS = 40 * DAY_MS;
 
 /** {@link cronCalculator}'s answers, where they can be had more quickly. */
 export const quickCalculator: CronSource = (pattern, timezone) => {

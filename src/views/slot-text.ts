@@ -2,8 +2,7 @@
 import { cronCalculator } from "../core/schedule/cron-calculator.ts";
 import type { Schedule } from "../core/schedule/schedule-schema.ts";
 import { gapsBetween, instantOf, offsetAt } from "../core/schedule/zone.ts";
-
-const DAY_MS = 86_400_000;
+import { DAY_MS, MINUTE_MS, iso } from "../core/time.ts";
 
 /**
  * `2026-10-25T02:30:00+02:00`: local time with the offset that holds then. @param slot milliseconds
@@ -11,9 +10,9 @@ const DAY_MS = 86_400_000;
  */
 export function localText(slot: number, timezone: string): string {
   const offset = offsetAt(slot, timezone);
-  const local = new Date(slot + offset).toISOString().slice(0, 19);
+  const local = iso(slot + offset).slice(0, 19);
   if (offset === 0) return timezone === "UTC" ? `${local}Z` : `${local}+00:00`;
-  const minutes = Math.round(Math.abs(offset) / 60_000);
+  const minutes = Math.round(Math.abs(offset) / MINUTE_MS);
   return `${local}${offset < 0 ? "-" : "+"}${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`;
 }
 
@@ -40,7 +39,7 @@ export function daylightNote(slot: number, schedule: Schedule): string | undefin
 }
 
 function clock(local: number): string {
-  const text = new Date(local).toISOString().slice(11, 19);
+  const text = iso(local).slice(11, 19);
   return text.endsWith(":00") ? text.slice(0, 5) : text;
 }
 

@@ -7,6 +7,7 @@ import { snapshotFor } from "../../core/compile.ts";
 import { parseRunId, runIdForSlot } from "../../core/run-id.ts";
 import { runStatus } from "../../core/run-status.ts";
 import { timetable, type DueSlot } from "../../core/schedule/schedule.ts";
+import { iso } from "../../core/time.ts";
 import { RunStore } from "../../ledger/run-store.ts";
 import { ask, report } from "../ask.ts";
 import { CacheForecast } from "../../views/cache-forecast.ts";
@@ -72,8 +73,8 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
   const question = {
     type: "backfill" as const,
     pipeline,
-    from: new Date(from).toISOString(),
-    to: new Date(to).toISOString(),
+    from: iso(from),
+    to: iso(to),
     which,
     ...(maxActive === undefined ? {} : { maxActive }),
   };
@@ -118,7 +119,7 @@ async function dryRun(
     const cached = forecast.cachedSteps(
       bound.snapshot,
       `${slotRun(pipeline, slot)}-b1`,
-      new Date(slot.slot).toISOString(),
+      iso(slot.slot),
       Date.now(),
     );
     steps += bound.snapshot.steps.length;
@@ -131,8 +132,8 @@ async function dryRun(
   const tookMs = typical === null ? null : Math.ceil(executes / maxActive) * typical;
   const result = {
     pipeline,
-    from: new Date(from).toISOString(),
-    to: new Date(to).toISOString(),
+    from: iso(from),
+    to: iso(to),
     which,
     slots: slots.length,
     runs: due.length,
@@ -140,8 +141,8 @@ async function dryRun(
     cached: answered,
     steps: { total: steps, cached: cachedSteps },
     estimatedMs: tookMs,
-    first: due[0] === undefined ? null : new Date(due[0].slot).toISOString(),
-    last: due.at(-1) === undefined ? null : new Date(due.at(-1)!.slot).toISOString(),
+    first: due[0] === undefined ? null : iso(due[0].slot),
+    last: due.at(-1) === undefined ? null : iso(due.at(-1)!.slot),
   };
   if (args.flag("json")) {
     terminal.json(result);

@@ -5,6 +5,7 @@
  */
 import { formatDuration } from "../../core/duration.ts";
 import { offsetAt } from "../../core/schedule/zone.ts";
+import { DAY_MS, iso } from "../../core/time.ts";
 import { RunStore } from "../../ledger/run-store.ts";
 import type { CommandContext } from "../command.ts";
 import { EXIT, type ExitStatus } from "../exit.ts";
@@ -15,7 +16,6 @@ import { runsBackwards } from "../../views/run-history.ts";
 import { span } from "../terminal.ts";
 import { timeText } from "../time-text.ts";
 
-const DAY_MS = 86_400_000;
 /**
  * Slots of one pipeline that are looked at: a pipeline of each second for a week is enough of it.
  */
@@ -69,7 +69,7 @@ export async function rehearse(
     const slots = it.table.dueSlots(from, to, MOST_SLOTS);
     total += slots.length;
     if (slots.length === MOST_SLOTS)
-      cut.push({ pipeline: it.pipeline, through: new Date(slots.at(-1)!.due).toISOString() });
+      cut.push({ pipeline: it.pipeline, through: iso(slots.at(-1)!.due) });
     for (const slot of slots) {
       const second = Math.floor(slot.due / 1_000);
       const there = seconds.get(second);
@@ -99,15 +99,15 @@ export async function rehearse(
   const pileUps: PileUp[] = [...seconds]
     .filter(([, pipelines]) => pipelines.length > most)
     .map(([second, pipelines]) => ({
-      second: new Date(second * 1_000).toISOString(),
+      second: iso(second * 1_000),
       count: pipelines.length,
       pipelines: [...new Set(pipelines)],
     }))
     .toSorted((a, b) => b.count - a.count || (a.second < b.second ? -1 : 1));
   if (args.flag("json")) {
     terminal.json({
-      from: new Date(from).toISOString(),
-      to: new Date(to).toISOString(),
+      from: iso(from),
+      to: iso(to),
       slots: total,
       cut,
       pileUps,
@@ -184,8 +184,8 @@ function overlapOf(
   if (first < 0) return undefined;
   return {
     pipeline,
-    slot: new Date(slots[first - 1]!).toISOString(),
-    nextSlot: new Date(slots[first]!).toISOString(),
+    slot: iso(slots[first - 1]!),
+    nextSlot: iso(slots[first]!),
     everyMs: slots[first]! - slots[first - 1]!,
     medianMs,
     longMs,

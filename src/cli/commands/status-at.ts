@@ -10,6 +10,7 @@ import {
   evolvePipeline,
   type PipelineState,
 } from "../../core/pipeline-state.ts";
+import { iso } from "../../core/time.ts";
 import { readLedger } from "../../ledger/ledger-reader.ts";
 import { RunStore } from "../../ledger/run-store.ts";
 import type { CommandContext } from "../command.ts";
@@ -56,8 +57,7 @@ export async function statusAt({ args, roots, terminal }: CommandContext): Promi
   if (target !== undefined && pipelines.length === 0)
     throw unknownError(`the pipeline "${target}" was not there yet at ${timeText(at)}.`);
   const pruned = [...new Set(missing)];
-  if (json)
-    terminal.json({ at: new Date(at).toISOString(), daemon: null, pipelines, missing: pruned });
+  if (json) terminal.json({ at: iso(at), daemon: null, pipelines, missing: pruned });
   else {
     printStatus(
       terminal,

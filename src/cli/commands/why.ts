@@ -13,6 +13,7 @@ import {
   type Timetable,
 } from "../../core/schedule/schedule.ts";
 import { formatDuration } from "../../core/duration.ts";
+import { DAY_MS, iso } from "../../core/time.ts";
 import { RunStore } from "../../ledger/run-store.ts";
 import { daemonRuns } from "../ask.ts";
 import type { CommandContext } from "../command.ts";
@@ -26,7 +27,7 @@ import { textAt } from "../../views/schedule-history.ts";
 import { parseTime } from "../time-text.ts";
 
 /** So far back the slot before a time is looked for. */
-const NEAR_MS = 400 * 86_400_000;
+const NEAR_MS = 400 * DAY_MS;
 
 /** What became of a slot. */
 export interface SlotAnswer {
@@ -235,7 +236,7 @@ function undecided(
 /** Slots, not due times, from `time` through `until`: jitter may make one due a day after it. */
 function slotsWithin(table: Timetable, time: number, until: number): DueSlot[] {
   return table
-    .dueSlots(time - 1, until + 86_400_000, 1_000)
+    .dueSlots(time - 1, until + DAY_MS, 1_000)
     .filter(({ slot }) => slot >= time && slot <= until);
 }
 
@@ -343,8 +344,4 @@ function sentence(
     case "none":
       return `no slot of ${what} ${time > now ? "will be" : "was"} due${because === null ? "" : `${because.startsWith("the one ") ? ";" : ":"} ${because}`}.`;
   }
-}
-
-function iso(milliseconds: number): string {
-  return new Date(milliseconds).toISOString();
 }

@@ -15,6 +15,7 @@
  * watermark that has passed a slot without a line, or a slot that is told twice.
  */
 import { formatDuration } from "../duration.ts";
+import { iso } from "../time.ts";
 import {
   blackoutOf,
   scheduleKey,
@@ -323,8 +324,4 @@ function chooseLane(
       }
     }
   }
-}
-
-function iso(milliseconds: number): string {
-  return new Date(milliseconds).toISOString();
 }

@@ -14,6 +14,7 @@
  * pattern.
  */
 import { Cron, CronPattern } from "croner";
+import { MINUTE_MS } from "../time.ts";
 import { gapsOfYear } from "./zone.ts";
 
 const QUARTER_MS = 900_000;
@@ -91,7 +92,8 @@ function make(pattern: string, timezone: string): CronCalculator {
       const second = (slot / 1_000) % 60;
       // Zones differ from UTC by whole minutes, and local minutes from UTC's by the same amount all
       // through a quarter.
-      const minute = (localMinute + (Math.floor(slot / 60_000) - Math.floor(last / 60_000))) % 60;
+      const minute =
+        (localMinute + (Math.floor(slot / MINUTE_MS) - Math.floor(last / MINUTE_MS))) % 60;
       if (fields.minute[minute] !== 1) slot += (60 - second) * 1_000;
       else if (fields.second[second] !== 1) slot += 1_000;
       else return slot;
@@ -130,7 +132,8 @@ function make(pattern: string, timezone: string): CronCalculator {
     next(instant) {
       const quick = within(instant);
       if (quick !== undefined) {
-        localMinute = (localMinute + (Math.floor(quick / 60_000) - Math.floor(last / 60_000))) % 60;
+        localMinute =
+          (localMinute + (Math.floor(quick / MINUTE_MS) - Math.floor(last / MINUTE_MS))) % 60;
         last = quick;
         return quick;
       }
@@ -161,7 +164,7 @@ function shareYears(parsed: { year: number[] } | undefined): void {
 const formats = new Map<string, Intl.DateTimeFormat>();
 
 function minuteIn(timezone: string, instant: number): number {
-  if (timezone === "UTC") return Math.floor(instant / 60_000) % 60;
+  if (timezone === "UTC") return Math.floor(instant / MINUTE_MS) % 60;
   let format = formats.get(timezone);
   if (format === undefined)
     formats.set(

@@ -6,13 +6,13 @@
  * One that no date matches is refused.
  */
 import { Cron, CronPattern } from "croner";
+import { DAY_MS, iso } from "../time.ts";
 import { cronCalculator } from "./cron-calculator.ts";
 import { gapsOfYear, offsetAt, type Gap } from "./zone.ts";
 
 /** No pattern that a person means is longer. */
 export const MAX_CRON_LENGTH = 256;
 
-const DAY_MS = 86_400_000;
 const OPTIONS = { mode: "5-or-6-parts", fixedTimeRule: "no-wildcard" } as const;
 
 const NICKNAMES: Readonly<Record<string, string>> = {
@@ -102,7 +102,7 @@ export function cronWarnings(pattern: string, timezone: string, now: number): st
   if (next === undefined) warnings.push(`${shown} does not fire any more`);
   else if (next - now > 366 * DAY_MS)
     warnings.push(
-      `${shown} hardly ever fires: the next time is ${new Date(next + offsetAt(next, timezone)).toISOString().slice(0, 10)}`,
+      `${shown} hardly ever fires: the next time is ${iso(next + offsetAt(next, timezone)).slice(0, 10)}`,
     );
   if (calculator.fixedTime) warnings.push(...gapWarnings(pattern, timezone, now));
   return warnings;
@@ -113,8 +113,8 @@ function gapWarnings(pattern: string, timezone: string, now: number): string[] {
   for (const gap of gapsAhead(timezone, now)) {
     const hit = walls.next(gap.fromLocal - 1_000);
     if (hit !== undefined && hit < gap.toLocal) {
-      const local = new Date(hit).toISOString();
-      const instead = new Date(gap.toLocal).toISOString().slice(11, 16);
+      const local = iso(hit);
+      const instead = iso(gap.toLocal).slice(11, 16);
       return [
         `${JSON.stringify(pattern)} names a time that does not exist on ${local.slice(0, 10)}: clocks in ${timezone} pass over ${local.slice(11, 16)}, and it runs at ${instead}`,
       ];

@@ -8,6 +8,8 @@
  * those who ask once and cannot wait for the calculator to come up.
  */
 
+import { DAY_MS } from "../time.ts";
+
 /**
  * What each field may hold: seconds, minutes, hours, days of the month, months, days of the week (7
  * is Sunday too).
@@ -21,7 +23,6 @@ const BOUNDS: readonly (readonly [least: number, most: number])[] = [
   [0, 7],
 ];
 
-const DAY_MS = 86_400_000;
 /** A plain pattern that fires at all does so within eight years: the 29th of February over 2100. */
 const MOST_DAYS = 8 * 366 + 1;
 

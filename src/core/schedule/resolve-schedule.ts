@@ -3,6 +3,7 @@
  * read in the schedule's zone, defaults filled in (semantics.md 1 and 9; ZenML's rules for which of
  * the three ways wins).
  */
+import { MINUTE_MS, iso } from "../time.ts";
 import { cronCalculator } from "./cron-calculator.ts";
 import { checkCron, cronWarnings } from "./cron-check.ts";
 import { parseDuration } from "../duration.ts";
@@ -306,9 +307,5 @@ export function parseMoment(text: string): Moment | string {
   const minutes = Number(zone.slice(1, 3)) * 60 + Number(zone.slice(-2));
   if (minutes > 24 * 60 || Number(zone.slice(-2)) > 59)
     return `has an offset that does not exist: ${JSON.stringify(text.trim())}`;
-  return { localMs, offsetMs: (zone.startsWith("-") ? -minutes : minutes) * 60_000 };
-}
-
-function iso(milliseconds: number): string {
-  return new Date(milliseconds).toISOString();
+  return { localMs, offsetMs: (zone.startsWith("-") ? -minutes : minutes) * MINUTE_MS };
 }

@@ -9,6 +9,7 @@
 import * as z from "zod";
 import { durationSchema, nameSchema, paramsSchema } from "../schema-parts.ts";
 import type { Json } from "../snapshot.ts";
+import { DAY_MS } from "../time.ts";
 
 /** What becomes of slots that were due while no daemon was up. */
 export const CATCH_UP_MODES = ["none", "latest", "all"] as const;
@@ -131,6 +132,6 @@ export interface Schedule {
 export const SCHEDULE_DEFAULTS = {
   jitterSeconds: 0,
   catchUp: "latest",
-  catchUpWindowMs: 86_400_000,
+  catchUpWindowMs: DAY_MS,
   maxCatchUp: 100,
 } as const;

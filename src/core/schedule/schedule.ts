@@ -12,6 +12,7 @@
  * watermark is (semantics.md 3).
  */
 import { createHash } from "node:crypto";
+import { iso } from "../time.ts";
 import { cronCalculator, type CronCalculator } from "./cron-calculator.ts";
 import type { Schedule } from "./schedule-schema.ts";
 
@@ -108,8 +109,8 @@ export function byDue(a: DueSlot, b: DueSlot): number {
 
 /** Which slot it is, within a pipeline: the key of `decided` in a pipeline's state. */
 export function slotId(slot: DueSlot): string {
-  const iso = new Date(slot.slot).toISOString();
-  return slot.lane === undefined ? iso : `${iso}.${slot.lane}`;
+  const time = iso(slot.slot);
+  return slot.lane === undefined ? time : `${time}.${slot.lane}`;
 }
 
 /**

@@ -4,6 +4,8 @@
  * schedule takes three bytes where its key takes thirty.
  */
 
+import { iso } from "../time.ts";
+
 /** Packed slots, by the schedule whose own they are; `` for those of the shared lane. */
 export type SlotList = Readonly<Record<string, string>>;
 
@@ -39,8 +41,8 @@ export function unpackSlots(list: unknown): string[] {
     let second = 0;
     return text.split(",").map((part) => {
       second += Number.parseInt(part, 36);
-      const iso = new Date(second * 1_000).toISOString();
-      return lane === "" ? iso : `${iso}.${lane}`;
+      const slot = iso(second * 1_000);
+      return lane === "" ? slot : `${slot}.${lane}`;
     });
   });
 }

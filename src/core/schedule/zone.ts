@@ -6,6 +6,7 @@
  * after the gap; one that exists twice for its first time, as docs/failure-model.md 17 has it.
  */
 import { didYouMean } from "../did-you-mean.ts";
+import { DAY_MS } from "../time.ts";
 
 /** A moment as a wall clock shows it. Month and day count from 1. */
 export interface WallTime {
@@ -99,8 +100,8 @@ export function instantOf(
   local: number,
   zone: string,
 ): { readonly instant: number; readonly note?: "gap" | "overlap" } {
-  const dayBefore = offsetAt(local - 86_400_000, zone);
-  const dayAfter = offsetAt(local + 86_400_000, zone);
+  const dayBefore = offsetAt(local - DAY_MS, zone);
+  const dayAfter = offsetAt(local + DAY_MS, zone);
   if (dayBefore === dayAfter && offsetAt(local - dayBefore, zone) === dayBefore)
     return { instant: local - dayBefore };
   const fits = [local - dayBefore, local - dayAfter].filter(
@@ -111,7 +112,7 @@ export function instantOf(
     return fits.length === 2 && fits[0] !== fits[1]
       ? { instant: first, note: "overlap" }
       : { instant: first };
-  const gap = gapsBetween(local - 2 * 86_400_000, local + 2 * 86_400_000, zone).find(
+  const gap = gapsBetween(local - 2 * DAY_MS, local + 2 * DAY_MS, zone).find(
     (one) => one.fromLocal <= local && local < one.toLocal,
   );
   return { instant: gap?.at ?? local - dayAfter, note: "gap" };
@@ -127,7 +128,7 @@ export function gapsBetween(from: number, to: number, zone: string): Gap[] {
   let at = from;
   let offset = offsetAt(at, zone);
   while (at < to) {
-    const next = Math.min(to, at + 86_400_000);
+    const next = Math.min(to, at + DAY_MS);
     const then = offsetAt(next, zone);
     if (then > offset) {
       const instant = firstWithOffset(at, next, then, zone);

@@ -18,6 +18,7 @@ import type { Clock, Timer } from "../../clock.ts";
 import { FAILURE_CODES, toStepError } from "../../core/failure.ts";
 import type { Room } from "../../core/plan.ts";
 import type { Json } from "../../core/snapshot.ts";
+import { iso } from "../../core/time.ts";
 import { Masker } from "../../steps/mask.ts";
 import { LINE_OVERHEAD, OUTPUT_LIMIT, type Task } from "../../core/task.ts";
 import type { TaskHandlers } from "../place.ts";
@@ -363,7 +364,7 @@ export class RunnerPool {
     }
     if (only.stray > OUTPUT_LIMIT) return;
     for (const line of lines) only.stray += line.length + LINE_OVERHEAD;
-    const at = new Date(this.#clock.now()).toISOString();
+    const at = iso(this.#clock.now());
     const { step, attempt } = { step: headOf(only.task).step, attempt: only.task.run.attempt };
     const kept = lines.map((line) => ({ at, step, attempt, stream, line: masker.text(line) }));
     if (only.stray > OUTPUT_LIMIT)
