@@ -25,7 +25,7 @@
  *
  * ## A second life
  *
- * A ledger is born whole (ledger-birth.ts). Opening one again cuts a torn tail, and writes the last
+ * A ledger is born whole (ledger-creation.ts). Opening one again cuts a torn tail, and writes the last
  * batch once more before it is believed: the crash may have come after a sync that failed.
  *
  * ## One writer
@@ -46,7 +46,7 @@ import type { Timer } from "../clock.ts";
 import type { Framed } from "../core/event.ts";
 import { iso } from "../core/time.ts";
 import { isExhausted, systemDisk, writeAll, type Disk } from "../disk/disk.ts";
-import { bearLedger, syncNameOf } from "./ledger-birth.ts";
+import { bearLedger, syncNameOf } from "./ledger-creation.ts";
 import { LedgerClosed, LedgerDamaged, LedgerFailed } from "./ledger-error.ts";
 import { fatal, type LedgerHost } from "./ledger-host.ts";
 import { RETRY_MS, untilRoom } from "../disk/until-room.ts";

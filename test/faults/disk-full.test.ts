@@ -28,7 +28,7 @@ steps:
 
 /** Has a run go on in a file without a name, elsewhere, where there is no room for its ledger. */
 const IMPATIENT: Plant = {
-  file: "src/ledger/ledger-birth.ts",
+  file: "src/ledger/ledger-creation.ts",
   from: "fd = await untilRoom(host, () => writeAside(disk, path, birth));",
   to: `fd = await writeAside(disk, path, birth).catch(() => {
       const O_TMPFILE = 0o20200000;

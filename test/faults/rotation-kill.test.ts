@@ -171,7 +171,7 @@ describe.runIf(hasProgram("strace"))("a pipeline's ledger", () => {
       // The control: without its second name the old file goes when the new one comes, and that is
       // seen.
       const careless = await buildProgram("pipeline-writer", {
-        file: "src/ledger/ledger-birth.ts",
+        file: "src/ledger/ledger-creation.ts",
         from: "await linkOnce(disk, path, keepAs);",
         to: "void linkOnce;",
       });
