@@ -11,7 +11,7 @@ import { setFlagsFromString } from "node:v8";
 import pino from "pino";
 import { folderSentence } from "../src/disk/folder-sentence.ts";
 import { Terminal } from "../src/cli/terminal.ts";
-import { whatRanOut } from "../src/disk/disk.ts";
+import { whatRanOut } from "../src/disk/disk-error.ts";
 import { makeFolder } from "../src/disk/make-folder.ts";
 import { systemClock, type Timer } from "../src/clock.ts";
 import { Engine } from "../src/engine/engine.ts";

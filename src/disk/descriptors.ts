@@ -4,7 +4,7 @@
  * and esbuild then throws at nobody, which ends the process that uses it.
  */
 import { closeSync, openSync } from "node:fs";
-import { lacksDescriptor } from "./disk.ts";
+import { lacksDescriptor } from "./disk-error.ts";
 
 /**
  * What starting a process takes at once: its pipes, the channel, and what libuv has open meanwhile.

@@ -10,7 +10,8 @@
  * remembers so.
  */
 import { dirname } from "node:path";
-import { errorCode, type Disk } from "./disk.ts";
+import { errorCode } from "./disk-error.ts";
+import type { Disk } from "./disk.ts";
 
 interface Syncing {
   readonly current: Promise<void>;

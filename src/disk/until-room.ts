@@ -1,6 +1,6 @@
 /** Waiting for room on the disk, for whatever has to be written. */
 import type { Clock } from "../clock.ts";
-import { isExhausted } from "./disk.ts";
+import { isExhausted } from "./disk-error.ts";
 
 /** Who waits: whose clock is used, and who is told that the disk is full. */
 export interface RoomHost {

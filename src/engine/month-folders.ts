@@ -5,7 +5,8 @@
 import { join } from "node:path";
 import { iso } from "../core/time.ts";
 import { ensureDirectory } from "../disk/directories.ts";
-import { errorCode, systemDisk, type Disk } from "../disk/disk.ts";
+import { errorCode } from "../disk/disk-error.ts";
+import { systemDisk, type Disk } from "../disk/disk.ts";
 import { LedgerFailed } from "../ledger/ledger-error.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { Log } from "./ports.ts";

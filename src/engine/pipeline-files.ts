@@ -14,7 +14,7 @@
  */
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, extname, join } from "node:path";
-import { isExhausted, whatRanOut } from "../disk/disk.ts";
+import { isExhausted, whatRanOut } from "../disk/disk-error.ts";
 import { untilRoom } from "../disk/until-room.ts";
 import { makeFolder } from "../disk/make-folder.ts";
 import type { Clock } from "../clock.ts";

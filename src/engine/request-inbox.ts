@@ -13,7 +13,7 @@
  * A watcher makes it quick and is not trusted: the folder is read anew every second.
  */
 import { chmodSync, watch, type FSWatcher } from "node:fs";
-import { errorCode } from "../disk/disk.ts";
+import { errorCode } from "../disk/disk-error.ts";
 import { LedgerFailed } from "../ledger/ledger-error.ts";
 import { makeFolder } from "../disk/make-folder.ts";
 import type { Clock, Timer } from "../clock.ts";

@@ -13,7 +13,8 @@
 import { basename, dirname, join } from "node:path";
 import { tryLock } from "fs-native-extensions";
 import { createFile, syncDirectory } from "../disk/directories.ts";
-import { errorCode, lacksDescriptor, systemDisk, writeAll, type Disk } from "../disk/disk.ts";
+import { errorCode, lacksDescriptor } from "../disk/disk-error.ts";
+import { systemDisk, writeAll, type Disk } from "../disk/disk.ts";
 import { LedgerExists, LedgerFailed } from "./ledger-error.ts";
 import { fatal, type LedgerHost } from "./ledger-host.ts";
 import { untilRoom } from "../disk/until-room.ts";

@@ -41,7 +41,8 @@ import {
   type HolderRole,
 } from "./daemon-info.ts";
 import { ensureDirectory, syncDirectory } from "../disk/directories.ts";
-import { errorCode, systemDisk } from "../disk/disk.ts";
+import { errorCode } from "../disk/disk-error.ts";
+import { systemDisk } from "../disk/disk.ts";
 import { removeStaleFolderLock } from "./stale-folder-lock.ts";
 
 const CHECK_MS = 1_000;

@@ -13,7 +13,8 @@ import type { PipelineLine, RunLine } from "../core/event.ts";
 import { emptyPipelineState, evolvePipeline, type PipelineState } from "../core/pipeline-state.ts";
 import { DAY_MS, HOUR_MS, iso } from "../core/time.ts";
 import { syncDirectory } from "../disk/directories.ts";
-import { errorCode, systemDisk } from "../disk/disk.ts";
+import { errorCode } from "../disk/disk-error.ts";
+import { systemDisk } from "../disk/disk.ts";
 import { readLedger, readTail } from "./ledger-reader.ts";
 import {
   decideRetention,

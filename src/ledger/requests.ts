@@ -30,7 +30,8 @@ import type { Reply, Request, RequestInput } from "../core/request.ts";
 import { HOUR_MS, iso } from "../core/time.ts";
 import { writeFileAtomically } from "../disk/atomic-file.ts";
 import { syncDirectory } from "../disk/directories.ts";
-import { errorCode, systemDisk } from "../disk/disk.ts";
+import { errorCode } from "../disk/disk-error.ts";
+import { systemDisk } from "../disk/disk.ts";
 import { RunStore } from "./run-store.ts";
 
 const SUFFIX = ".json";

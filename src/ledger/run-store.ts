@@ -14,7 +14,7 @@ import {
   rerunRunId,
   type RunId,
 } from "../core/run-id.ts";
-import { errorCode } from "../disk/disk.ts";
+import { errorCode } from "../disk/disk-error.ts";
 
 const MONTH = /^\d{4}-\d\d$/;
 const LEDGER = ".jsonl";

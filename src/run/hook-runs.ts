@@ -9,7 +9,7 @@ import type { Action } from "../core/plan.ts";
 import { runnerDeath } from "../core/plan.ts";
 import { stepHook } from "../core/run-state.ts";
 import type { Json } from "../core/snapshot.ts";
-import { lacksDescriptor } from "../disk/disk.ts";
+import { lacksDescriptor } from "../disk/disk-error.ts";
 import { RETRY_MS } from "../disk/until-room.ts";
 import type { HookTask, TaskResult } from "../core/task.ts";
 import type { RunParts } from "./run-parts.ts";

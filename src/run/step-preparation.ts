@@ -13,7 +13,7 @@ import { FAILURE_CODES, toStepError, type StepError } from "../core/failure.ts";
 import type { RunState, StepState } from "../core/run-state.ts";
 import type { Json, SnapshotStep } from "../core/snapshot.ts";
 import { bindRun } from "../core/template.ts";
-import { lacksDescriptor } from "../disk/disk.ts";
+import { lacksDescriptor } from "../disk/disk-error.ts";
 import { RETRY_MS } from "../disk/until-room.ts";
 import { outputOf, allOutputs } from "../ledger/spill-event.ts";
 import { resolveSecrets, type RunEnvironment } from "./environment.ts";

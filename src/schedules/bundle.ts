@@ -34,7 +34,7 @@ import { dirname, extname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { BuildFailure, BuildOptions, Loader, Message, Plugin, PluginBuild } from "esbuild";
 import { requireDescriptors } from "../disk/descriptors.ts";
-import { lacksDescriptor } from "../disk/disk.ts";
+import { lacksDescriptor } from "../disk/disk-error.ts";
 import { makeFolder } from "../disk/make-folder.ts";
 import { BundleMemory } from "./bundle-memory.ts";
 import { readSafeFile } from "./safe-file.ts";

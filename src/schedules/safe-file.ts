@@ -21,7 +21,7 @@ import {
   type Stats,
 } from "node:fs";
 import { dirname } from "node:path";
-import { lacksDescriptor } from "../disk/disk.ts";
+import { lacksDescriptor } from "../disk/disk-error.ts";
 
 /** The greatest file that is read. */
 export const MAX_FILE_BYTES = 1_048_576;

@@ -38,7 +38,7 @@ const IMPATIENT: Plant = {
 
 /** Takes a missing descriptor for an error that nothing cures. */
 const UNFORGIVING: Plant = {
-  file: "src/disk/disk.ts",
+  file: "src/disk/disk-error.ts",
   from: 'if (code === "EMFILE" || code === "ENFILE") return true;',
   to: "void code;",
 };
