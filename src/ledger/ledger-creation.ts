@@ -21,14 +21,14 @@ import { untilRoom } from "../disk/until-room.ts";
 
 const MODE = 0o640;
 
-/** Births that are under way at once: as many as libuv has threads. */
+/** How many ledgers are created at the same time: as many as libuv has threads. */
 const AT_ONCE = 4;
 let underWay = 0;
 const waiting: (() => void)[] = [];
 let dotNames = 0;
 
-/** How a ledger is to be born. */
-export interface Birth {
+/** How a ledger is created. */
+export interface LedgerCreation {
   /** All of it. */
   readonly bytes: Buffer;
   /** To be locked in the kernel, before it has its name. */
@@ -46,17 +46,21 @@ export interface Birth {
  * @returns its descriptor
  * @throws LedgerExists if the name is taken; LedgerFailed, after `onFatal`
  */
-export async function bearLedger(path: string, birth: Birth, host: LedgerHost): Promise<number> {
+export async function createLedger(
+  path: string,
+  creation: LedgerCreation,
+  host: LedgerHost,
+): Promise<number> {
   const disk = host.disk ?? systemDisk;
   let fd: number;
-  await turn();
+  await waitForTurn();
   try {
-    fd = await untilRoom(host, () => writeAside(disk, path, birth));
+    fd = await untilRoom(host, () => writeAside(disk, path, creation));
   } catch (error) {
     if (error instanceof LedgerExists) throw error;
     throw fatal(host, new LedgerFailed(path, "Creating", error));
   } finally {
-    nextTurn();
+    endTurn();
   }
   try {
     await syncNameOf(path, host);
@@ -81,7 +85,7 @@ export function syncNameOf(path: string, host: LedgerHost): Promise<void> {
 async function writeAside(
   disk: Disk,
   path: string,
-  { bytes, locked, keepAs }: Birth,
+  { bytes, locked, keepAs }: LedgerCreation,
 ): Promise<number> {
   const aside = join(dirname(path), `.${basename(path)}.${process.pid}-${(dotNames += 1)}`);
   const fd = await createFile(disk, aside, MODE);
@@ -117,14 +121,14 @@ async function linkOnce(disk: Disk, path: string, keepAs: string): Promise<void>
   });
 }
 
-function turn(): Promise<void> {
+function waitForTurn(): Promise<void> {
   underWay += 1;
   return underWay <= AT_ONCE
     ? Promise.resolve()
     : new Promise((resolve) => void waiting.push(resolve));
 }
 
-function nextTurn(): void {
+function endTurn(): void {
   underWay -= 1;
   waiting.shift()?.();
 }

@@ -25,7 +25,7 @@
  *
  * ## A second life
  *
- * A ledger is born whole (ledger-creation.ts). Opening one again cuts a torn tail, and writes the last
+ * A ledger is created whole (ledger-creation.ts). Opening one again cuts a torn tail, and writes the last
  * batch once more before it is believed: the crash may have come after a sync that failed.
  *
  * ## One writer
@@ -47,7 +47,7 @@ import type { Framed } from "../core/event.ts";
 import { iso } from "../core/time.ts";
 import { isExhausted } from "../disk/disk-error.ts";
 import { systemDisk, writeAll, type Disk } from "../disk/disk.ts";
-import { bearLedger, syncNameOf } from "./ledger-creation.ts";
+import { createLedger, syncNameOf } from "./ledger-creation.ts";
 import { LedgerClosed, LedgerDamaged, LedgerFailed } from "./ledger-error.ts";
 import { fatal, type LedgerHost } from "./ledger-host.ts";
 import { RETRY_MS, untilRoom } from "../disk/until-room.ts";
@@ -157,7 +157,7 @@ export class LedgerFile<E extends { readonly type: string }> {
     at = iso(options.clock.now()),
   ): Promise<LedgerFile<E>> {
     const write = frame<E>(LEDGER_START, [{ events: first, bodies: bodiesOf(path, first), at }]);
-    const fd = await bearLedger(
+    const fd = await createLedger(
       path,
       { bytes: write.bytes, locked: options.locked === true },
       options,
@@ -181,7 +181,7 @@ export class LedgerFile<E extends { readonly type: string }> {
   ): Promise<LedgerFile<E>> {
     const at = iso(options.clock.now());
     const write = frame<E>(LEDGER_START, [{ events: first, bodies: bodiesOf(path, first), at }]);
-    const fd = await bearLedger(
+    const fd = await createLedger(
       path,
       { bytes: write.bytes, locked: options.locked === true, keepAs },
       options,

@@ -29,8 +29,8 @@ steps:
 /** Has a run go on in a file without a name, elsewhere, where there is no room for its ledger. */
 const IMPATIENT: Plant = {
   file: "src/ledger/ledger-creation.ts",
-  from: "fd = await untilRoom(host, () => writeAside(disk, path, birth));",
-  to: `fd = await writeAside(disk, path, birth).catch(() => {
+  from: "fd = await untilRoom(host, () => writeAside(disk, path, creation));",
+  to: `fd = await writeAside(disk, path, creation).catch(() => {
       const O_TMPFILE = 0o20200000;
       return disk.open("/dev/shm", O_TMPFILE | 2, 0o600);
     });`,

@@ -293,7 +293,7 @@ describe("at its full length", () => {
       if (lived) break;
       deaths += 1;
     }
-    // Closing the old file, the aside's birth, write and sync, two names, the folder, the first
+    // Closing the old file, the aside's creation, write and sync, two names, the folder, the first
     // line's own.
     expect(deaths).toBeGreaterThanOrEqual(8);
   });
