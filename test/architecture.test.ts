@@ -56,7 +56,6 @@ const ARROWS: Record<string, readonly string[]> = {
 
 /** While the rooms are being built, what is not yet in its own: an empty list is the end of it. */
 const MOVING: Record<string, readonly string[]> = {
-  schedules: ["ledger"],
   steps: ["places/local"],
   orchestrators: ["clock", "disk", "ledger", "schedules", "steps", "places/local", "run"],
   places: ["places/local"],
