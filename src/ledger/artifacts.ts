@@ -30,9 +30,6 @@ export interface ArtifactRef {
   readonly bytes: number;
 }
 
-/** Who puts artifacts, as they see it. */
-export type ArtifactHost = Pick<LedgerHost, "clock" | "onFatal" | "onHeld" | "disk">;
-
 /** An artifact's file is gone, or is not what was put there. */
 export class ArtifactUnusable extends Error {
   override readonly name = "ArtifactUnusable";
@@ -54,7 +51,7 @@ export function isArtifactRef(value: unknown): value is ArtifactRef {
 export class Artifacts {
   readonly #directory: string;
   readonly #disk: Disk;
-  readonly #host: ArtifactHost | undefined;
+  readonly #host: LedgerHost | undefined;
   /**
    * Of frozen values: their artifacts, and how the files looked when they were last known to be
    * whole.
@@ -65,7 +62,7 @@ export class Artifacts {
    * @param directory `runs/.orchd/artifacts`, which is made when it is first needed
    * @param host whoever puts values; without one nothing is waited for
    */
-  constructor(directory: string, host?: ArtifactHost) {
+  constructor(directory: string, host?: LedgerHost) {
     this.#directory = directory;
     this.#disk = host?.disk ?? systemDisk;
     this.#host = host;

@@ -24,6 +24,7 @@ import { emptyPipelineState, evolvePipeline, type PipelineState } from "../core/
 import { iso } from "../core/time.ts";
 import { LedgerClosed, LedgerDamaged } from "./ledger-error.ts";
 import { LedgerFile, type LedgerOptions } from "./ledger-file.ts";
+import type { LedgerHost } from "./ledger-host.ts";
 import { readTail } from "./ledger-reader.ts";
 import { MAX_LINE_BYTES } from "./line-limit.ts";
 import { RunStore } from "./run-store.ts";
@@ -33,10 +34,7 @@ const ROTATE_BYTES = 16 * 1_048_576;
 const ROTATED = /^pipeline-.+\.jsonl$/;
 
 /** What {@link PipelineLedger.open} needs. */
-export interface PipelineLedgerOptions extends Pick<
-  LedgerOptions<PipelineEvent>,
-  "clock" | "onFatal" | "onHeld" | "disk"
-> {
+export interface PipelineLedgerOptions extends LedgerHost {
   /** Lines from one checkpoint to the next; default 256. */
   readonly checkpointLines?: number | undefined;
   /** The length from which on a new file begins; default 16 MiB. */
