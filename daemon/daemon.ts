@@ -9,6 +9,7 @@
 import { accessSync, constants } from "node:fs";
 import { setFlagsFromString } from "node:v8";
 import pino from "pino";
+import type { LineListener } from "../src/core/durable-line.ts";
 import { folderSentence } from "../src/disk/folder-sentence.ts";
 import { Terminal } from "../src/cli/terminal.ts";
 import { whatRanOut } from "../src/disk/disk-error.ts";
@@ -18,7 +19,7 @@ import { Engine } from "../src/engine/engine.ts";
 import { Upkeep } from "../src/engine/upkeep.ts";
 import { openWorkshop, tokenOf } from "../src/engine/workshop.ts";
 import { DaemonLockHeld, waitForDaemonLock, type DaemonLock } from "../src/ledger/lock.ts";
-import { logPipelineEvent, logRunEvent } from "../src/observe/event-log.ts";
+import { logDurableLine } from "../src/observe/event-log.ts";
 import { ServiceManager } from "../src/observe/service-manager.ts";
 import { killByToken } from "../src/places/local/kill-by-token.ts";
 import { stopBundler } from "../src/schedules/bundle.ts";
@@ -100,6 +101,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
       log.error({ err: error }, `${(ranOut = whatRanOut(error))}: what cannot be written waits`);
     else log.info("what waited was written");
   };
+  const onDurableLine: LineListener = (durable) => logDurableLine(log, durable);
   const workshop = openWorkshop({
     runs: options.runs,
     clock,
@@ -108,7 +110,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     epoch: lock.epoch,
     onFatal: die,
     onHeld,
-    onEvent: (run, line) => logRunEvent(log, run, line),
+    onDurableLine,
   });
   const upkeep = new Upkeep({
     clock,
@@ -143,7 +145,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     onFatal: die,
     onHeld,
     onMissed: (loaded, slots) => workshop.missed(loaded, slots),
-    onLine: (pipeline, event) => logPipelineEvent(log, pipeline, event),
+    onDurableLine,
     onHour: (running) => upkeep.retain(running),
     wantsHour: (running) => upkeep.filling(running),
     upkeep: (request, running) => upkeep.carryOut(request, running),

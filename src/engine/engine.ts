@@ -11,7 +11,8 @@
  * keeps nothing that the ledgers do not say.
  */
 import type { Clock, Timer } from "../clock.ts";
-import type { PipelineEvent, RunHeader } from "../core/event.ts";
+import type { LineListener } from "../core/durable-line.ts";
+import type { RunHeader } from "../core/event.ts";
 import type { Reply } from "../core/request.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import { DAY_MS, HOUR_MS, MINUTE_MS, iso } from "../core/time.ts";
@@ -62,7 +63,8 @@ export interface EnginePorts {
   /** Slots were missed, durably. */
   readonly onMissed?: DeskPorts["onMissed"];
   readonly onHeld?: ((held: boolean, error?: unknown) => void) | undefined;
-  readonly onLine?: ((pipeline: string, event: PipelineEvent) => void) | undefined;
+  /** Told the durable lines of every pipeline. */
+  readonly onDurableLine?: LineListener | undefined;
   /** Runs every hour: retention. */
   readonly onHour?: ((engine: Engine) => Promise<void>) | undefined;
   /** Asked every minute: whether `onHour` is wanted before its hour. */
@@ -297,8 +299,10 @@ export class Engine {
   }
 
   async #open(name: string): Promise<PipelineDesk> {
-    const { clock, log, store, maker, tzdata, onFatal, onHeld, disk } = this.#ports;
-    const ledger = await PipelineLedger.open(store.runsDir, name, { clock, onFatal, onHeld, disk });
+    const { clock, log, store, maker, tzdata } = this.#ports;
+    const { disk, onDurableLine, onFatal, onHeld } = this.#ports;
+    const host = { clock, disk, onDurableLine, onFatal, onHeld };
+    const ledger = await PipelineLedger.open(store.runsDir, name, host);
     if (ledger.damage !== undefined) {
       const { line, fault, keptAs } = ledger.damage;
       log.error(
@@ -318,7 +322,6 @@ export class Engine {
       burst: () => this.#burst,
       onMissed: this.#ports.onMissed,
       onNext: (pipeline, due) => this.#scheduler.set(pipeline, due),
-      onLine: this.#ports.onLine,
       tzdata,
     };
     const desk = new PipelineDesk(ledger, ports);

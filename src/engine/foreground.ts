@@ -6,7 +6,7 @@
 import { readdirSync } from "node:fs";
 import { basename, extname, join } from "node:path";
 import { systemClock } from "../clock.ts";
-import type { PipelineEvent, RunLine } from "../core/event.ts";
+import type { PipelineEvent } from "../core/event.ts";
 import { checkGivenParams } from "../core/given-params.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { Json } from "../core/snapshot.ts";
@@ -34,7 +34,6 @@ export interface ForegroundOptions {
   readonly pipeline: string;
   readonly params?: { readonly [key: string]: Json } | undefined;
   readonly noCache?: boolean | undefined;
-  readonly onEvent?: ((line: RunLine) => void) | undefined;
 }
 
 /**
@@ -88,7 +87,6 @@ export async function runForeground(options: ForegroundOptions): Promise<Foregro
       new Error("the lock is no longer this process's; it ends at once and writes nothing more."),
     ),
   );
-  const { onEvent } = options;
   const workshop = openWorkshop({
     runs,
     clock,
@@ -96,7 +94,6 @@ export async function runForeground(options: ForegroundOptions): Promise<Foregro
     settings: settled.settings,
     epoch: lock.epoch,
     onFatal: die,
-    ...(onEvent === undefined ? {} : { onEvent: (_run, line) => onEvent(line) }),
   });
   const close = async (): Promise<void> => {
     await workshop.close(false);

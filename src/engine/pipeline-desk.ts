@@ -34,8 +34,6 @@ export interface DeskPorts extends DeciderPorts, RecorderPorts {
   readonly clock: Clock;
   /** When this pipeline has something due next. */
   readonly onNext: (pipeline: string, due: number | undefined) => void;
-  /** Sees each line that is about to be written. */
-  readonly onLine?: ((pipeline: string, event: PipelineEvent) => void) | undefined;
   /** The time-zone data's version, for the record. */
   readonly tzdata: string;
 }
@@ -107,7 +105,6 @@ export class PipelineDesk implements DeciderView, RecorderView {
 
   /** The pipeline's ledger, for those that write lines of their own into it. */
   append(events: readonly PipelineEvent[]): Promise<unknown> {
-    for (const event of events) this.#ports.onLine?.(this.name, event);
     return this.#ledger.append(events);
   }
 

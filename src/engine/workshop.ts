@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { realpathSync, rmSync } from "node:fs";
 import { makeFolder } from "../disk/make-folder.ts";
 import type { Clock } from "../clock.ts";
+import type { LineListener } from "../core/durable-line.ts";
 import type { RunHeader, RunLine } from "../core/event.ts";
 import type { LoadedDefinition } from "../core/loaded-definition.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
@@ -39,7 +40,7 @@ export interface WorkshopOptions {
   readonly epoch: number;
   readonly onFatal: (error: Error) => void;
   readonly onHeld?: ((held: boolean, error?: unknown) => void) | undefined;
-  readonly onEvent?: ((run: string, line: RunLine) => void) | undefined;
+  readonly onDurableLine?: LineListener | undefined;
 }
 
 /** A workshop: see the head of this file. */
@@ -113,7 +114,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
     secrets,
     onFatal: options.onFatal,
     onHeld: options.onHeld,
-    onEvent: options.onEvent,
+    onDurableLine: options.onDurableLine,
   };
   const keep = (run: RunLoop): RunLoop => {
     going.add(run);

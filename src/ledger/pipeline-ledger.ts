@@ -17,6 +17,7 @@
  */
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
+import type { LineListener } from "../core/durable-line.ts";
 import type { PipelineEvent, PipelineLine } from "../core/event.ts";
 import { LEDGER_FORMAT } from "../core/ledger-format.ts";
 import { checkpointOf } from "../core/pipeline-checkpoint.ts";
@@ -35,6 +36,8 @@ const ROTATED = /^pipeline-.+\.jsonl$/;
 
 /** What {@link PipelineLedger.open} needs. */
 export interface PipelineLedgerOptions extends LedgerHost {
+  /** Told the durable lines. */
+  readonly onDurableLine?: LineListener | undefined;
   /** Lines from one checkpoint to the next; default 256. */
   readonly checkpointLines?: number | undefined;
   /** The length from which on a new file begins; default 16 MiB. */
@@ -149,11 +152,14 @@ export class PipelineLedger {
   }
 
   #fileOptions(): LedgerOptions<PipelineEvent> {
+    const { pipeline } = this;
+    const { onDurableLine } = this.#options;
     return {
       ...this.#options,
       locked: true,
       onDurable: (lines) => {
         for (const line of lines) evolvePipeline(this.#state, line);
+        for (const line of lines) onDurableLine?.({ ledger: "pipeline", pipeline, line });
       },
       complete: (lines) => {
         if (

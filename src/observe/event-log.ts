@@ -1,135 +1,147 @@
 /**
- * From a ledger's lines to the daemon's log: what a person who watches the log wants to see, each
- * with the fields to search by. The ledgers are the record; this repeats it and adds nothing.
+ * Writes durable lines to the daemon's log, each with the fields to search by. The ledgers are the
+ * record: the log repeats what a person who watches it wants to see, and adds nothing.
  */
+import type { DurableLine } from "../core/durable-line.ts";
 import { formatDuration } from "../core/duration.ts";
-import type { PipelineEvent, RunLine } from "../core/event.ts";
+import type { PipelineLine, RunLine } from "../core/event.ts";
+import type { Log } from "../log.ts";
 
-/** Where the lines go; pino is one. */
-export interface EventLog {
-  debug(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
+type PipelineLineOf<T extends PipelineLine["type"]> = Extract<PipelineLine, { readonly type: T }>;
+
+/** Logs a durable line, or leaves it out where something else logs it with more detail. */
+export function logDurableLine(log: Log, durable: DurableLine): void {
+  if (durable.ledger === "run") logRunLine(log, durable.run, durable.line);
+  else logPipelineLine(log, durable.pipeline, durable.line);
 }
 
-/** Logs a line of a pipeline's ledger. */
-export function logPipelineEvent(log: EventLog, pipeline: string, event: PipelineEvent): void {
-  switch (event.type) {
+function logPipelineLine(log: Log, pipeline: string, line: PipelineLine): void {
+  switch (line.type) {
     case "slot.fired":
     case "slot.caught_up":
-      log.info(
-        { pipeline, slot: event.slot, run: event.run, latenessMs: event.latenessMs },
-        event.type === "slot.fired"
-          ? `slot fired: ${event.run}`
-          : `slot caught up: ${event.run} (${event.because ?? ""})`,
-      );
-      break;
     case "slot.skipped":
-      log.info(
-        { pipeline, slot: event.slot, because: event.because },
-        `slot ${event.slot} skipped: ${event.because}`,
-      );
-      break;
     case "slot.missed":
-      log.warn(
-        { pipeline, slot: event.slot, until: event.until, because: event.because },
-        `slot ${event.slot}${event.until === undefined ? "" : ` to ${event.until}`} missed: ${event.because}`,
-      );
-      break;
+    case "slot.backfilled":
+      return logSlot(log, pipeline, line);
     case "slot.late":
     case "run.overdue":
-      log.warn({ pipeline, because: event.because }, event.because);
-      break;
+      return log.warn({ pipeline, because: line.because }, line.because);
     case "run.queued":
-      log.info(
-        { pipeline, run: event.run, because: event.because },
-        `run ${event.run} waits: ${event.because}`,
-      );
-      break;
     case "run.started":
-      log.debug({ pipeline, run: event.run, trigger: event.trigger }, `run ${event.run} started`);
-      break;
-    case "run.finished": {
-      const { run, status, durationMs, because } = event;
-      const level = status === "failed" || status === "stopped" ? "warn" : "info";
-      log[level](
-        { pipeline, run, status, durationMs, because },
-        `run ${run} ${status} after ${formatDuration(durationMs)}${level === "warn" ? `: ${because ?? ""}` : ""}`,
-      );
-      break;
-    }
+    case "run.finished":
+      return logRunOf(log, pipeline, line);
     case "pipeline.paused":
+      return log.info({ pipeline, by: line.by }, `pipeline ${pipeline} paused`);
     case "pipeline.resumed":
-      log.info(
-        { pipeline, by: event.by },
-        `pipeline ${pipeline} ${event.type === "pipeline.paused" ? "paused" : "resumed"}`,
-      );
-      break;
-    case "clock.stepped":
-      log.warn(
-        { pipeline, from: event.from, to: event.to },
-        `the clock jumped from ${event.from} to ${event.to}`,
-      );
-      break;
+      return log.info({ pipeline, by: line.by }, `pipeline ${pipeline} resumed`);
+    case "clock.stepped": {
+      const { from, to } = line;
+      return log.warn({ pipeline, from, to }, `the clock jumped from ${from} to ${to}`);
+    }
     case "backfill.started":
+      return logBackfill(log, pipeline, line.requestId, "started");
     case "backfill.finished":
-    case "slot.backfilled":
-      log.info(
-        { pipeline, requestId: event.requestId },
-        event.type === "slot.backfilled"
-          ? `slot ${event.slot} backfilled: ${event.run}`
-          : `backfill ${event.requestId} ${event.type === "backfill.started" ? "started" : event.because}`,
-      );
-      break;
+      return logBackfill(log, pipeline, line.requestId, line.because);
     case "pipeline.loaded":
     case "pipeline.invalid":
     case "pipeline.removed":
     case "pipeline.checkpoint":
     case "request.noted":
-      // Files and requests are logged where they are dealt with, with more than the ledger keeps.
-      break;
+      // The engine logs files and requests when it handles them: it knows more than the ledger
+      // keeps.
+      return;
   }
 }
 
-/**
- * Logs a line of a run's ledger: what went wrong, and what was taken over. The rest is in the
- * ledger.
- */
-export function logRunEvent(log: EventLog, run: string, line: RunLine): void {
+function logSlot(
+  log: Log,
+  pipeline: string,
+  line: PipelineLineOf<
+    "slot.fired" | "slot.caught_up" | "slot.skipped" | "slot.missed" | "slot.backfilled"
+  >,
+): void {
+  const { slot, type } = line;
+  switch (type) {
+    case "slot.fired":
+    case "slot.caught_up": {
+      const { run, latenessMs, because = "" } = line;
+      const message =
+        type === "slot.fired" ? `slot fired: ${run}` : `slot caught up: ${run} (${because})`;
+      return log.info({ pipeline, slot, run, latenessMs }, message);
+    }
+    case "slot.skipped": {
+      const { because } = line;
+      return log.info({ pipeline, slot, because }, `slot ${slot} skipped: ${because}`);
+    }
+    case "slot.missed": {
+      const { until, because } = line;
+      const stretch = until === undefined ? slot : `${slot} to ${until}`;
+      return log.warn({ pipeline, slot, until, because }, `slot ${stretch} missed: ${because}`);
+    }
+    case "slot.backfilled": {
+      const { requestId, run } = line;
+      return log.info({ pipeline, requestId }, `slot ${slot} backfilled: ${run}`);
+    }
+  }
+}
+
+/** A line of a pipeline's ledger about one of its runs. */
+function logRunOf(
+  log: Log,
+  pipeline: string,
+  line: PipelineLineOf<"run.queued" | "run.started" | "run.finished">,
+): void {
+  const { run } = line;
   switch (line.type) {
-    case "step.failed":
-      log.warn(
-        {
-          run,
-          step: line.step,
-          attempt: line.attempt,
-          error: line.error.message,
-          retryAt: line.retryAt,
-        },
-        `step ${line.step} of ${run} failed: ${line.error.message}`,
-      );
-      break;
-    case "step.interrupted":
-      log.warn(
-        { run, step: line.step, attempt: line.attempt, next: line.next },
-        `step ${line.step} of ${run} was interrupted: ${line.because}`,
-      );
-      break;
-    case "hook.failed":
-      log.warn(
-        { run, hook: line.hook, step: line.step, error: line.error.message },
-        `the ${line.hook} hook of ${run} failed: ${line.error.message}`,
-      );
-      break;
-    case "run.recovered":
-    case "run.stop_requested":
-      log.info(
-        { run, because: line.because },
-        line.type === "run.recovered"
-          ? `run ${run} was taken over: ${line.because}`
-          : `run ${run} was asked to stop by ${line.by} (${line.mode})`,
-      );
-      break;
+    case "run.queued": {
+      const { because } = line;
+      return log.info({ pipeline, run, because }, `run ${run} waits: ${because}`);
+    }
+    case "run.started":
+      return log.debug({ pipeline, run, trigger: line.trigger }, `run ${run} started`);
+    case "run.finished": {
+      const { status, durationMs, because } = line;
+      const fields = { pipeline, run, status, durationMs, because };
+      const message = `run ${run} ${status} after ${formatDuration(durationMs)}`;
+      if (status === "failed" || status === "stopped")
+        return log.warn(fields, `${message}: ${because ?? ""}`);
+      return log.info(fields, message);
+    }
+  }
+}
+
+function logBackfill(log: Log, pipeline: string, requestId: string, what: string): void {
+  log.info({ pipeline, requestId }, `backfill ${requestId} ${what}`);
+}
+
+/** Failures, interruptions and takeovers; the rest of a run is in its ledger, and for debugging. */
+function logRunLine(log: Log, run: string, line: RunLine): void {
+  switch (line.type) {
+    case "step.failed": {
+      const { step, attempt, retryAt } = line;
+      const error = line.error.message;
+      const fields = { run, step, attempt, error, retryAt };
+      return log.warn(fields, `step ${step} of ${run} failed: ${error}`);
+    }
+    case "step.interrupted": {
+      const { step, attempt, next, because } = line;
+      const fields = { run, step, attempt, next };
+      return log.warn(fields, `step ${step} of ${run} was interrupted: ${because}`);
+    }
+    case "hook.failed": {
+      const { hook, step } = line;
+      const error = line.error.message;
+      const fields = { run, hook, step, error };
+      return log.warn(fields, `the ${hook} hook of ${run} failed: ${error}`);
+    }
+    case "run.recovered": {
+      const { because } = line;
+      return log.info({ run, because }, `run ${run} was taken over: ${because}`);
+    }
+    case "run.stop_requested": {
+      const { because, by, mode } = line;
+      return log.info({ run, because }, `run ${run} was asked to stop by ${by} (${mode})`);
+    }
     default:
       log.debug({ run, type: line.type, seq: line.seq }, `${run} ${line.type}`);
   }

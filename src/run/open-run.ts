@@ -79,15 +79,16 @@ function ledgerOptions(
   deps: RunDeps,
   first?: (line: RunLine) => void,
 ): LedgerOptions<RunEvent> {
-  const { onEvent, onHeld } = deps;
+  const { clock, disk, onDurableLine, onFatal, onHeld } = deps;
   return {
-    clock: deps.clock,
-    onFatal: deps.onFatal,
-    ...(onHeld === undefined ? {} : { onHeld }),
+    clock,
+    disk,
+    onFatal,
+    onHeld,
     onDurable: (lines) => {
       for (const line of lines) {
         first?.(line);
-        onEvent?.(run, line);
+        onDurableLine?.({ ledger: "run", run, line });
       }
     },
   };

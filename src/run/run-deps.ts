@@ -2,12 +2,12 @@
  * What a run-loop needs from the rest of the daemon, as ports: the real ones are RunStore,
  * Artifacts, CacheIndex and Flavors; a test gives what it likes.
  */
-import type { Clock } from "../clock.ts";
-import type { RunLine } from "../core/event.ts";
+import type { LineListener } from "../core/durable-line.ts";
 import type { Snapshot } from "../core/snapshot.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import type { Artifacts } from "../ledger/artifacts.ts";
 import type { CacheIndex } from "../ledger/cache-index.ts";
+import type { LedgerHost } from "../ledger/ledger-host.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { Flavors } from "../orchestrators/flavors.ts";
 import type { SecretSource } from "./secrets.ts";
@@ -23,20 +23,15 @@ export interface LogPort {
 }
 
 /** What every run-loop of one daemon is given. */
-export interface RunDeps {
-  readonly clock: Clock;
+export interface RunDeps extends LedgerHost {
   readonly runStore: RunStore;
   readonly cacheIndex: CacheIndexPort;
   readonly artifacts: Artifacts;
   readonly orchestrators: Flavors;
   readonly settings: OrchdSettings;
   readonly log: LogPort;
-  /** A ledger can no longer be written: the daemon has to end. */
-  readonly onFatal: (error: Error) => void;
-  /** The disk is full, or no longer. */
-  readonly onHeld?: ((held: boolean, error?: unknown) => void) | undefined;
-  /** Sees every line once it is durable. */
-  readonly onEvent?: ((run: string, line: RunLine) => void) | undefined;
+  /** Told the durable lines of every run. */
+  readonly onDurableLine?: LineListener | undefined;
   /** Where `{secret: NAME}` comes from; default: `$CREDENTIALS_DIRECTORY`. */
   readonly secrets?: SecretSource | undefined;
   /** The daemon's environment; default: `process.env`. Read, never written. */

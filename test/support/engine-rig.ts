@@ -4,6 +4,7 @@
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import type { LineListener } from "../../src/core/durable-line.ts";
 import type { LoadedPipeline } from "../../src/core/loaded-pipeline.ts";
 import type { Schedule } from "../../src/core/schedule/schedule-schema.ts";
 import { DEFAULT_SETTINGS, type OrchdSettings } from "../../src/core/settings.ts";
@@ -75,6 +76,7 @@ export interface RigOptions {
   readonly log?: Log;
   /** What the engine is to do each hour, and when sooner. */
   readonly hourly?: Pick<EnginePorts, "onHour" | "wantsHour">;
+  readonly onDurableLine?: LineListener;
 }
 
 /** One runs folder, and the daemons that come and go over it. */
@@ -95,6 +97,7 @@ export class EngineRig {
   readonly #script: Script;
   readonly #log: Log;
   readonly #hourly: RigOptions["hourly"];
+  readonly #onDurableLine: LineListener | undefined;
 
   constructor(options: RigOptions) {
     this.clock = options.clock ?? new VirtualClock({ turns: 4 });
@@ -103,6 +106,7 @@ export class EngineRig {
     this.#script = { durationOf: () => 1_000, ...options.script };
     this.#log = options.log ?? QUIET;
     this.#hourly = options.hourly;
+    this.#onDurableLine = options.onDurableLine;
     mkdirSync(this.store.orchdDir, { recursive: true });
   }
 
@@ -178,6 +182,7 @@ export class EngineRig {
       onFatal,
       disk,
       requestRescanMs: Number.POSITIVE_INFINITY,
+      onDurableLine: this.#onDurableLine,
       ...this.#hourly,
     });
     const recovered = this.engine

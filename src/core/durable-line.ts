@@ -1,0 +1,20 @@
+/**
+ * A line that is on the disk, with the ledger that holds it: what a log, a page or a message is
+ * made from.
+ *
+ * Both kinds of ledger tell their lines through this one port. Nobody who only listens can learn of
+ * a line that a crash may take back.
+ */
+import type { PipelineLine, RunLine } from "./event.ts";
+
+/** A durable line, and which ledger it is of. */
+export type DurableLine =
+  | { readonly ledger: "run"; readonly run: string; readonly line: RunLine }
+  | { readonly ledger: "pipeline"; readonly pipeline: string; readonly line: PipelineLine };
+
+/**
+ * Is told each line that this process writes: once, in the order of its ledger, after the sync and
+ * before anybody who waits for the line goes on. Checkpoints and the first lines of a rotated file
+ * are lines too. It must not throw.
+ */
+export type LineListener = (durable: DurableLine) => void;
