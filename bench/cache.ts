@@ -25,6 +25,7 @@ import {
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { systemClock } from "../src/clock.ts";
+import { silentLog } from "../src/log.ts";
 import type { Room } from "../src/core/plan.ts";
 import { manualRunId } from "../src/core/run-id.ts";
 import { DEFAULT_SETTINGS } from "../src/core/settings.ts";
@@ -125,7 +126,6 @@ class PrePass {
 
   constructor(folder: string, withFiles: boolean) {
     const runStore = new RunStore(join(folder, "in-process"));
-    const silent = (): void => {};
     this.#deps = {
       clock: systemClock,
       runStore,
@@ -133,7 +133,7 @@ class PrePass {
       artifacts: new Artifacts(runStore.artifacts),
       orchestrators: new Flavors({ pool: this.#pool }),
       settings: DEFAULT_SETTINGS,
-      log: { info: silent, warn: silent, error: silent },
+      log: silentLog,
       onFatal: (error) => {
         throw error;
       },

@@ -17,7 +17,9 @@ import {
   type Load,
   type Waiting,
 } from "../core/admission.ts";
-import type { Log, QueueLimits, RunEnd, RunHandle, StopOrder } from "./ports.ts";
+import type { StopAnswer, StopOrder } from "../core/stop-order.ts";
+import type { Log } from "../log.ts";
+import type { QueueLimits, RunEnd, RunHandle } from "./ports.ts";
 
 /** What is known of a run when it is decided on. */
 export interface RunPlace extends Waiting {
@@ -287,10 +289,7 @@ export class ActiveRuns {
    * Asks a run to stop; one that is still being made is asked as soon as it exists. Durable when
    * this resolves.
    */
-  async stop(
-    run: string,
-    order: StopOrder,
-  ): Promise<{ readonly accepted: true } | { readonly accepted: false; readonly reason: string }> {
+  async stop(run: string, order: StopOrder): Promise<StopAnswer> {
     const handle = await this.#entries.get(run)?.ready;
     if (handle === undefined) return { accepted: false, reason: `run ${run} is not going on` };
     return handle.requestStop(order);

@@ -11,7 +11,8 @@ import { LedgerDamaged, LedgerFormatError } from "../ledger/ledger-error.ts";
 import { readLedger } from "../ledger/ledger-reader.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { ActiveRuns, RunPlace } from "./active-runs.ts";
-import type { Log, RunHandle, RunMaker } from "./ports.ts";
+import type { Log } from "../log.ts";
+import type { RunHandle, RunMaker } from "./ports.ts";
 
 /** What taking over needs. */
 export interface AdoptPorts {

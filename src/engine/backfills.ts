@@ -20,7 +20,7 @@ import type { RunStore } from "../ledger/run-store.ts";
 import { readHeaderLine, readRunState } from "./adopted-run.ts";
 import type { ActiveRuns } from "./active-runs.ts";
 import type { PipelineDesk } from "./pipeline-desk.ts";
-import type { Log } from "./ports.ts";
+import type { Log } from "../log.ts";
 import type { TakenRequest } from "./request-inbox.ts";
 import { runHeader } from "./run-header.ts";
 

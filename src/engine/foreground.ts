@@ -21,7 +21,8 @@ import { loadPipelineFile } from "../schedules/load-file.ts";
 import { loadSettings } from "../schedules/load-settings.ts";
 import { formatProblem } from "../schedules/problem.ts";
 import { VERSION } from "../version.ts";
-import type { Log, RunEnd, RunHandle } from "./ports.ts";
+import { silentLog } from "../log.ts";
+import type { RunEnd, RunHandle } from "./ports.ts";
 import { RequestsDesk, type TakenRequest } from "./request-inbox.ts";
 import { runHeader } from "./run-header.ts";
 import { openWorkshop, type Workshop } from "./workshop.ts";
@@ -48,13 +49,6 @@ export type Foreground =
       readonly remark?: string | undefined;
       readonly finished: Promise<RunEnd>;
     };
-
-const QUIET: Log = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: () => undefined,
-};
 
 /**
  * Takes the daemon's place for one run. SIGINT and SIGTERM ask it to stop, the second one by force.
@@ -90,7 +84,7 @@ export async function runForeground(options: ForegroundOptions): Promise<Foregro
   const workshop = openWorkshop({
     runs,
     clock,
-    log: QUIET,
+    log: silentLog,
     settings: settled.settings,
     epoch: lock.epoch,
     onFatal: die,
@@ -151,7 +145,7 @@ async function drive(
   const { run, store, ledger } = parts;
   const requests = new RequestsDesk({
     clock: systemClock,
-    log: QUIET,
+    log: silentLog,
     store,
     accepts: (read) => names(read, run),
     carryOut: (taken) => stop(handle, taken),

@@ -9,7 +9,7 @@ import { baseEnvironment } from "../run/environment.ts";
 import type { HookTask } from "../core/task.ts";
 import type { RunnerPool } from "../places/local/runner-pool.ts";
 import type { SecretSource } from "../run/secrets.ts";
-import type { Log } from "./ports.ts";
+import type { Log } from "../log.ts";
 import type { MissedSlot } from "./slot-recorder.ts";
 
 /** How long the hook may take, in milliseconds. */

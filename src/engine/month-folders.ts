@@ -9,7 +9,7 @@ import { errorCode } from "../disk/disk-error.ts";
 import { systemDisk, type Disk } from "../disk/disk.ts";
 import { LedgerFailed } from "../ledger/ledger-error.ts";
 import type { RunStore } from "../ledger/run-store.ts";
-import type { Log } from "./ports.ts";
+import type { Log } from "../log.ts";
 
 const AT_ONCE = 4;
 

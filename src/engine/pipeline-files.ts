@@ -24,7 +24,7 @@ import { PIPELINE_NAME } from "../core/run-id.ts";
 import type { LoadResult } from "../schedules/load-file.ts";
 import { formatProblem } from "../schedules/problem.ts";
 import type { PipelineDesk } from "./pipeline-desk.ts";
-import type { Log } from "./ports.ts";
+import type { Log } from "../log.ts";
 
 const LOADS_AT_ONCE = 8;
 /**

@@ -5,28 +5,13 @@
 import type { RunHeader } from "../core/event.ts";
 import type { RunState } from "../core/run-state.ts";
 import type { FinalRunStatus } from "../core/status.ts";
-
-/** A log that takes fields and a sentence, as pino does. */
-export interface Log {
-  debug(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
+import type { StopAnswer, StopOrder } from "../core/stop-order.ts";
 
 /** How a run ended. */
 export interface RunEnd {
   readonly status: FinalRunStatus;
   readonly because: string;
   readonly durationMs: number;
-}
-
-/** A stop that is asked of one run. */
-export interface StopOrder {
-  readonly mode: "graceful" | "force";
-  readonly by: string;
-  readonly requestId?: string | undefined;
-  readonly because?: string | undefined;
 }
 
 /**
@@ -51,9 +36,7 @@ export interface RunHandle {
   /** Records that the run waits for its turn. */
   queue(because: string, limits?: QueueLimits): Promise<void>;
   /** Resolves once the stop is durable. */
-  requestStop(
-    order: StopOrder,
-  ): Promise<{ readonly accepted: true } | { readonly accepted: false; readonly reason: string }>;
+  requestStop(order: StopOrder): Promise<StopAnswer>;
   /** Starts nothing new; what runs gets so many milliseconds and is then interrupted. */
   drain(periodMs: number): Promise<void>;
 }

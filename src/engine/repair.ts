@@ -24,7 +24,7 @@ import { readLedger } from "../ledger/ledger-reader.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { hasSlotLine } from "./adopted-run.ts";
 import type { Engine } from "./engine.ts";
-import type { Log } from "./ports.ts";
+import type { Log } from "../log.ts";
 
 /** What repairing needs. */
 export interface RepairPorts {

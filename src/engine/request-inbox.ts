@@ -29,7 +29,7 @@ import {
   type ReadRequest,
 } from "../ledger/requests.ts";
 import type { RunStore } from "../ledger/run-store.ts";
-import type { Log } from "./ports.ts";
+import type { Log } from "../log.ts";
 
 /** How often the folder is read whatever the watcher says, in milliseconds. */
 const RESCAN_MS = 1_000;

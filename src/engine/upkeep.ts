@@ -12,7 +12,8 @@ import { prune, type PruneOptions, type Pruned } from "../ledger/prune.ts";
 import { policyUnder, totalBytesOf, type RetentionPolicy } from "../ledger/retention.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { Engine } from "./engine.ts";
-import type { Log, UpkeepRequest } from "./ports.ts";
+import type { Log } from "../log.ts";
+import type { UpkeepRequest } from "./ports.ts";
 import { repairRun } from "./repair.ts";
 import { bundlesOf } from "./snapshot-bundles.ts";
 

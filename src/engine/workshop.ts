@@ -24,7 +24,8 @@ import { RunnerPool } from "../places/local/runner-pool.ts";
 import { readHeaderLine } from "./adopted-run.ts";
 import { SecretFiles } from "../run/secrets.ts";
 import { callMissedHook } from "./missed-hook.ts";
-import type { Log, RunMaker } from "./ports.ts";
+import type { Log } from "../log.ts";
+import type { RunMaker } from "./ports.ts";
 import type { MissedSlot } from "./slot-recorder.ts";
 
 /** How long a pipeline file written in code may take to be evaluated, in milliseconds. */

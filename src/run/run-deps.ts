@@ -9,18 +9,12 @@ import type { Artifacts } from "../ledger/artifacts.ts";
 import type { CacheIndex } from "../ledger/cache-index.ts";
 import type { LedgerHost } from "../ledger/ledger-host.ts";
 import type { RunStore } from "../ledger/run-store.ts";
+import type { Log } from "../log.ts";
 import type { Flavors } from "../orchestrators/flavors.ts";
 import type { SecretSource } from "./secrets.ts";
 
 /** Which results have which key: `CacheIndex`. */
 export type CacheIndexPort = Pick<CacheIndex, "recordAll" | "lookup">;
-
-/** The daemon's own log. */
-export interface LogPort {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
 
 /** What every run-loop of one daemon is given. */
 export interface RunDeps extends LedgerHost {
@@ -29,7 +23,7 @@ export interface RunDeps extends LedgerHost {
   readonly artifacts: Artifacts;
   readonly orchestrators: Flavors;
   readonly settings: OrchdSettings;
-  readonly log: LogPort;
+  readonly log: Log;
   /** Told the durable lines of every run. */
   readonly onDurableLine?: LineListener | undefined;
   /** Where `{secret: NAME}` comes from; default: `$CREDENTIALS_DIRECTORY`. */

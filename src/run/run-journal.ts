@@ -14,14 +14,14 @@ import type { RunEvent } from "../core/event.ts";
 import { evolve, type RunState } from "../core/run-state.ts";
 import { iso } from "../core/time.ts";
 import type { LedgerFile } from "../ledger/ledger-file.ts";
-import type { LogPort } from "./run-deps.ts";
+import type { Log } from "../log.ts";
 
 /** See the head of this file. */
 export class RunJournal {
   readonly state: RunState;
   readonly #file: LedgerFile<RunEvent>;
   readonly #clock: Clock;
-  readonly #log: LogPort;
+  readonly #log: Log;
   #events: RunEvent[] = [];
   #acts: (() => void)[] = [];
   #at = "";
@@ -30,7 +30,7 @@ export class RunJournal {
   #broken = false;
 
   /** @param state the fold of all that the file holds */
-  constructor(state: RunState, file: LedgerFile<RunEvent>, clock: Clock, log: LogPort) {
+  constructor(state: RunState, file: LedgerFile<RunEvent>, clock: Clock, log: Log) {
     this.state = state;
     this.#file = file;
     this.#clock = clock;

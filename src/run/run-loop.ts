@@ -17,6 +17,7 @@ import type { RunEvent, RunHeader } from "../core/event.ts";
 import { plan, type Action, type PlanFacts } from "../core/plan.ts";
 import type { RunState } from "../core/run-state.ts";
 import { runStatus } from "../core/run-status.ts";
+import type { StopAnswer, StopOrder } from "../core/stop-order.ts";
 import { needsSpilling, spillEvent } from "../ledger/spill-event.ts";
 import { CachePrepass } from "./cache-prepass.ts";
 import { Delegation } from "./delegation.ts";
@@ -35,19 +36,6 @@ import { SecretFiles } from "./secrets.ts";
 import { stackOf } from "../orchestrators/stack.ts";
 import { StepRuns } from "./step-runs.ts";
 import { StepWaiters } from "./step-waiters.ts";
-
-/** A stop that is asked for. */
-export interface StopOrder {
-  readonly mode: "graceful" | "force";
-  readonly by: string;
-  readonly requestId?: string | undefined;
-  readonly because?: string | undefined;
-}
-
-/** Whether a stop was taken; if so it is durable. */
-export type StopAnswer =
-  | { readonly accepted: true }
-  | { readonly accepted: false; readonly reason: string };
 
 /** See the head of this file. */
 export class RunLoop {

@@ -15,21 +15,15 @@ import type { Reply, RequestInput } from "../../src/core/request.ts";
 import { RequestsDesk, type TakenRequest } from "../../src/engine/request-inbox.ts";
 import { readReply, writeRequest } from "../../src/ledger/requests.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
+import { silentLog } from "../../src/log.ts";
 import { EngineRig, pipelineOf, scheduleOf } from "../support/engine-rig.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
-const QUIET = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: () => undefined,
-};
-
 function deskAt(runs: string, carryOut: (request: TakenRequest) => Promise<Reply>): RequestsDesk {
   return new RequestsDesk({
     clock: new VirtualClock(),
-    log: QUIET,
+    log: silentLog,
     store: new RunStore(runs),
     carryOut,
   });

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { Upkeep } from "../../src/engine/upkeep.ts";
 import { CacheIndex } from "../../src/ledger/cache-index.ts";
+import { silentLog } from "../../src/log.ts";
 import { EngineRig, pipelineOf, scheduleOf } from "../support/engine-rig.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
@@ -19,12 +20,6 @@ async function daemon(retention: { keepMb?: number; totalMb?: number }): Promise
   const disk = { written: 0 };
   const sweeps: number[] = [];
   const began = clock.monotonic();
-  const log = {
-    debug: () => undefined,
-    info: () => undefined,
-    warn: () => undefined,
-    error: () => undefined,
-  };
   const there = new EngineRig({
     runs,
     clock,
@@ -39,7 +34,7 @@ async function daemon(retention: { keepMb?: number; totalMb?: number }): Promise
   });
   const upkeep = new Upkeep({
     clock,
-    log,
+    log: silentLog,
     store: there.store,
     cacheIndex: new CacheIndex(there.store.cache),
     onFatal: () => undefined,

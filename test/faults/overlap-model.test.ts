@@ -10,10 +10,12 @@ import { emptyPipelineState } from "../../src/core/pipeline-state.ts";
 import type { RunState } from "../../src/core/run-state.ts";
 import { DEFAULT_SETTINGS, type OrchdSettings } from "../../src/core/settings.ts";
 import { ActiveRuns } from "../../src/engine/active-runs.ts";
-import type { RunEnd, RunHandle, StopOrder } from "../../src/engine/ports.ts";
+import type { RunEnd, RunHandle } from "../../src/engine/ports.ts";
+import type { StopAnswer, StopOrder } from "../../src/core/stop-order.ts";
 import { SlotDecider } from "../../src/engine/slot-decider.ts";
 import type { RunStore } from "../../src/ledger/run-store.ts";
 import type { Clock, Timer } from "../../src/clock.ts";
+import { silentLog } from "../../src/log.ts";
 import { OverlapModel, type ModelPipeline } from "../engine/overlap-model.ts";
 import { pipelineOf, scheduleOf } from "../support/engine-rig.ts";
 import { reached, trials } from "../support/figures.ts";
@@ -21,13 +23,6 @@ import { VirtualClock } from "../support/virtual-clock.ts";
 
 const MINUTE = 60_000;
 const GRACE_MS = 10_000;
-const quiet = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: () => undefined,
-};
-
 interface World {
   readonly clock: Clock;
   readonly durationOf: (run: string) => number;
@@ -68,9 +63,7 @@ class PlainRun implements RunHandle {
     return Promise.resolve();
   }
 
-  requestStop({
-    mode,
-  }: StopOrder): Promise<{ accepted: true } | { accepted: false; reason: string }> {
+  requestStop({ mode }: StopOrder): Promise<StopAnswer> {
     if (this.#stop !== undefined && (this.#stop.mode === "force" || mode === "graceful"))
       return Promise.resolve({ accepted: false, reason: "it is stopping already" });
     this.#stop = { mode };
@@ -170,7 +163,7 @@ async function live(sequence: Sequence): Promise<{ found: string[]; expected: st
   const world: World = { clock, durationOf, stopMs: sequence.stopMs, log: [] };
   const runs = new ActiveRuns({
     clock,
-    log: quiet,
+    log: silentLog,
     limits: {
       groups: Object.fromEntries(Object.entries(groups).map(([name, { limit }]) => [name, limit])),
       ...shared,

@@ -10,7 +10,7 @@ import type { Schedule } from "../../src/core/schedule/schedule-schema.ts";
 import { DEFAULT_SETTINGS, type OrchdSettings } from "../../src/core/settings.ts";
 import { canonicalHash } from "../../src/core/canonical-json.ts";
 import { Engine, type EnginePorts } from "../../src/engine/engine.ts";
-import type { Log } from "../../src/engine/ports.ts";
+import { silentLog, type Log } from "../../src/log.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { snapshotOf, stepSpec } from "./given-run.ts";
 import { linesOf, type Line } from "./await-event.ts";
@@ -61,13 +61,6 @@ export function pipelineOf(
 /** A pipeline, or what is wrong. */
 export type FileContent = LoadedPipeline | readonly string[];
 
-const QUIET: Log = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: () => undefined,
-};
-
 export interface RigOptions {
   readonly runs: string;
   readonly clock?: VirtualClock;
@@ -104,7 +97,7 @@ export class EngineRig {
     this.store = new RunStore(options.runs);
     this.settings = { ...DEFAULT_SETTINGS, ...options.settings };
     this.#script = { durationOf: () => 1_000, ...options.script };
-    this.#log = options.log ?? QUIET;
+    this.#log = options.log ?? silentLog;
     this.#hourly = options.hourly;
     this.#onDurableLine = options.onDurableLine;
     mkdirSync(this.store.orchdDir, { recursive: true });

@@ -62,7 +62,7 @@ export class RunBench {
       artifacts: new Artifacts(this.store.artifacts),
       orchestrators: new Flavors({ pool: this.pool }),
       settings: { ...DEFAULT_SETTINGS, ...options.settings },
-      log: { info: note("info"), warn: note("warn"), error: note("error") },
+      log: { debug: note("debug"), info: note("info"), warn: note("warn"), error: note("error") },
       onFatal: (error) => {
         throw error;
       },

@@ -6,13 +6,8 @@ import type { Clock, Timer } from "../../src/clock.ts";
 import type { RunEvent, RunHeader, RunLine } from "../../src/core/event.ts";
 import { evolve, type RunState } from "../../src/core/run-state.ts";
 import type { FinalRunStatus } from "../../src/core/status.ts";
-import type {
-  QueueLimits,
-  RunEnd,
-  RunHandle,
-  RunMaker,
-  StopOrder,
-} from "../../src/engine/ports.ts";
+import type { QueueLimits, RunEnd, RunHandle, RunMaker } from "../../src/engine/ports.ts";
+import type { StopAnswer, StopOrder } from "../../src/core/stop-order.ts";
 import type { Disk } from "../../src/disk/disk.ts";
 import { LedgerFile } from "../../src/ledger/ledger-file.ts";
 import type { RunStore } from "../../src/ledger/run-store.ts";
@@ -118,12 +113,7 @@ export class ScriptedRun implements RunHandle {
     ]);
   }
 
-  async requestStop({
-    mode,
-    by,
-    requestId,
-    because,
-  }: StopOrder): Promise<{ accepted: true } | { accepted: false; reason: string }> {
+  async requestStop({ mode, by, requestId, because }: StopOrder): Promise<StopAnswer> {
     if (this.state.phase === "finished" || this.#ending)
       return { accepted: false, reason: "it has finished" };
     if (this.state.stop !== undefined && (this.state.stop.mode === "force" || mode === "graceful"))

@@ -15,6 +15,7 @@
  * count as started and yet wait.
  */
 import type { Clock, Timer } from "../../clock.ts";
+import type { Log } from "../../log.ts";
 import { FAILURE_CODES, toStepError } from "../../core/failure.ts";
 import type { Room } from "../../core/plan.ts";
 import type { Json } from "../../core/snapshot.ts";
@@ -42,9 +43,7 @@ export interface RunnerPoolOptions {
   readonly clock: Clock;
   readonly settings: RunnerSettings;
   /** Told of runners that start and die, and of output that belongs to no step. */
-  readonly log?:
-    | { info(fields: object, message: string): void; warn(fields: object, message: string): void }
-    | undefined;
+  readonly log?: Log | undefined;
 }
 
 interface Entry {
