@@ -22,7 +22,7 @@ import { DaemonLockHeld, waitForDaemonLock, type DaemonLock } from "../src/ledge
 import { logDurableLine } from "../src/observe/event-log.ts";
 import { ServiceManager } from "../src/observe/service-manager.ts";
 import { killByToken } from "../src/places/local/kill-by-token.ts";
-import { stopBundler } from "../src/schedules/bundle.ts";
+import { stopBundler } from "../src/schedules/bundler.ts";
 import { DropFolder } from "../src/schedules/drop-folder.ts";
 import { loadPipelineFile } from "../src/schedules/load-file.ts";
 import { loadSettings } from "../src/schedules/load-settings.ts";

@@ -15,7 +15,7 @@ import { acquireDaemonLock, DaemonLockHeld } from "../ledger/lock.ts";
 import { PipelineLedger } from "../ledger/pipeline-ledger.ts";
 import type { ReadRequest } from "../ledger/requests.ts";
 import { RunStore } from "../ledger/run-store.ts";
-import { stopBundler } from "../schedules/bundle.ts";
+import { stopBundler } from "../schedules/bundler.ts";
 import { isPipelineFileName } from "../schedules/drop-folder.ts";
 import { loadPipelineFile } from "../schedules/load-file.ts";
 import { loadSettings } from "../schedules/load-settings.ts";

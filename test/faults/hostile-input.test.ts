@@ -8,7 +8,7 @@ import fc from "fast-check";
 import { expect, it, onTestFinished } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { checkCron } from "../../src/core/schedule/cron-check.ts";
-import { stopBundler } from "../../src/schedules/bundle.ts";
+import { stopBundler } from "../../src/schedules/bundler.ts";
 import { DropFolder } from "../../src/schedules/drop-folder.ts";
 import { formatProblem } from "../../src/schedules/problem.ts";
 import { loader } from "../schedules/support.ts";

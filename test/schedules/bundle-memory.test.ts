@@ -5,7 +5,8 @@
 import { chmodSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeEach, expect, it, onTestFinished, vi } from "vitest";
-import { bundleModule, stopBundler, type Bundle } from "../../src/schedules/bundle.ts";
+import { bundleModule, type Bundle } from "../../src/schedules/bundle.ts";
+import { stopBundler } from "../../src/schedules/bundler.ts";
 import type * as Esbuild from "esbuild";
 import { tempRoot } from "../support/temp-root.ts";
 

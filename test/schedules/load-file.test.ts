@@ -15,7 +15,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, describe, expect, it, onTestFinished, vi } from "vitest";
-import { stopBundler } from "../../src/schedules/bundle.ts";
+import { stopBundler } from "../../src/schedules/bundler.ts";
 import { loadPipelineFile } from "../../src/schedules/load-file.ts";
 import { loader } from "./support.ts";
 

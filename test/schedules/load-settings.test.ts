@@ -3,7 +3,7 @@ import { chmodSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
-import { stopBundler } from "../../src/schedules/bundle.ts";
+import { stopBundler } from "../../src/schedules/bundler.ts";
 import { loadSettings, type SettingsResult } from "../../src/schedules/load-settings.ts";
 import { formatProblem } from "../../src/schedules/problem.ts";
 import { tempRoot } from "../support/temp-root.ts";

@@ -1,0 +1,76 @@
+/**
+ * The folder of bundles, `runs/.orchd/bundles`. Each file is named by the sha256 of its content, is
+ * written once and never changes: a run that is active keeps its code.
+ */
+import { randomBytes } from "node:crypto";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import { makeFolder } from "../disk/make-folder.ts";
+import { sha256 } from "./sha256.ts";
+
+/** The path of the bundle with this sha256. */
+export function bundlePath(folder: string, sha: string): string {
+  return join(folder, `${sha}.mjs`);
+}
+
+/** Whether a bundle is there and undamaged. */
+export function isStored(folder: string, sha: string): boolean {
+  try {
+    return sha256(readFileSync(bundlePath(folder, sha))) === sha;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Writes a bundle, unless it is there and undamaged. It is durable when this returns.
+ *
+ * @returns its sha256
+ * @throws a Node error if the folder cannot be written to
+ */
+export function storeBundle(folder: string, text: string): string {
+  const sha = sha256(text);
+  const path = bundlePath(folder, sha);
+  const content = Buffer.from(text);
+  if (
+    existsSync(path) &&
+    statSync(path).size === content.length &&
+    readFileSync(path).equals(content)
+  )
+    return sha;
+  makeFolder(folder);
+  const aside = join(folder, `.${sha}.mjs.${randomBytes(6).toString("hex")}`);
+  const descriptor = openSync(aside, "wx", 0o640);
+  try {
+    for (let written = 0; written < content.length;)
+      written += writeSync(descriptor, content, written);
+    fsyncSync(descriptor);
+  } catch (thrown) {
+    rmSync(aside, { force: true });
+    throw thrown;
+  } finally {
+    closeSync(descriptor);
+  }
+  renameSync(aside, path);
+  syncFolder(folder);
+  return sha;
+}
+
+function syncFolder(folder: string): void {
+  const descriptor = openSync(folder, "r");
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
