@@ -1,5 +1,5 @@
 /** Reads orchd.yaml: safely, strictly, and with the modules of its orchestrators bundled. */
-import { basename, dirname, extname, join, resolve } from "node:path";
+import { basename, extname, join, resolve } from "node:path";
 import { isModulePath } from "../core/compile.ts";
 import { didYouMean } from "../core/did-you-mean.ts";
 import type { Fault } from "../core/fault.ts";
@@ -8,13 +8,14 @@ import {
   orchdSettingsSchema,
   resolveSettings,
   type OrchdSettings,
+  type OrchdSettingsDefinition,
 } from "../core/settings.ts";
 import { checkShape } from "../core/shape-faults.ts";
 import type { OrchestratorRef } from "../core/snapshot.ts";
 import { bundleModule } from "./bundle.ts";
 import { problemOf, type Problem } from "./problem.ts";
 import { readSafeFile } from "./safe-file.ts";
-import { decodeUtf8, readSourceText } from "./source-text.ts";
+import { decodeUtf8, readSourceText, type SourceText } from "./source-text.ts";
 
 /** The settings, or all that is wrong with the file. */
 export type SettingsResult =
@@ -25,79 +26,99 @@ export type SettingsResult =
       readonly watched: readonly string[];
     };
 
-/** Loads `ROOT/orchd.yaml`; where there is none, the defaults hold. */
+/** Loads `ROOT/orchd.yaml`. Without that file the defaults hold. */
 export async function loadSettings(root: string, bundlesDir: string): Promise<SettingsResult> {
   const path = join(resolve(root), "orchd.yaml");
-  const watched = [path];
-  const fail = (...errors: Problem[]): SettingsResult => ({ ok: false, errors, watched });
-  const file = readSafeFile(path);
-  if (!file.ok)
-    return file.missing === true && !file.message.includes("link")
-      ? { ok: true, settings: DEFAULT_SETTINGS, watched }
-      : fail({ file: path, message: file.message });
-  const decoded = decodeUtf8(file.bytes);
-  if (!decoded.ok) return fail({ file: path, message: decoded.message });
-  if (decoded.text.replace(/^\s*#.*$/gm, "").trim() === "")
-    return { ok: true, settings: DEFAULT_SETTINGS, watched };
-  const parsed = readSourceText(decoded.text, "yaml");
-  if (!parsed.ok)
-    return fail(
-      ...parsed.faults.map(({ message, position }) => ({ file: path, ...position, message })),
-    );
+  const file = readSettingsFile(path);
+  if (!file.ok) return { ok: false, errors: file.errors, watched: [path] };
+  const { source } = file;
+  if (source === undefined) return { ok: true, settings: DEFAULT_SETTINGS, watched: [path] };
   const problem = (fault: Fault): Problem =>
-    problemOf(path, fault, parsed.source.locate(fault.path, fault.atKey));
-  const shape = checkShape(orchdSettingsSchema, parsed.source.value);
-  if (!shape.ok) return fail(...shape.faults.map(problem));
-  const orchestrators: Record<string, OrchestratorRef> = {};
+    problemOf(path, fault, source.locate(fault.path, fault.atKey));
+  const shape = checkShape(orchdSettingsSchema, source.value);
+  if (!shape.ok) return { ok: false, errors: shape.faults.map(problem), watched: [path] };
+  const watched = new Set([path]);
   const errors: Problem[] = [];
+  const orchestrators: Record<string, OrchestratorRef> = {};
   for (const [name, written] of Object.entries(shape.value.orchestrators ?? {})) {
-    const { uses, config = {} } = typeof written === "string" ? { uses: written } : written;
-    const at = ["orchestrators", name, ...(typeof written === "string" ? [] : ["uses"])];
-    if (!isModulePath(uses)) {
-      if (uses === "local") orchestrators[name] = { flavor: "local", config };
-      else
-        errors.push(
-          problem({
-            path: at,
-            message: `names ${JSON.stringify(uses)}, which is neither local nor a module's path (./my-orchestrator.ts)${didYouMean(uses, ["local"])}`,
-          }),
-        );
-      continue;
-    }
-    const hash = uses.indexOf("#");
-    const entry = resolve(dirname(path), hash === -1 ? uses : uses.slice(0, hash));
-    const exported = hash === -1 ? "default" : uses.slice(hash + 1);
-    watched.push(entry);
-    if (extname(entry) === "" || !readSafeFile(entry).ok) {
-      const why = readSafeFile(entry);
-      errors.push(
-        problem({
-          path: at,
-          message: `names ${uses}, but ${basename(entry)} ${why.ok ? "is no module" : why.message}`,
-        }),
-      );
-      continue;
-    }
-    const bundle = await bundleModule(entry, { root: resolve(root), bundlesDir });
-    watched.push(...bundle.inputs);
-    if (!bundle.ok) errors.push(...bundle.faults);
-    else if (!bundle.exports.includes(exported) && !bundle.open)
-      errors.push(
-        problem({
-          path: at,
-          message: `names ${uses}, which has no ${exported} export; an orchestrator's class is exported by default`,
-        }),
-      );
-    else
-      orchestrators[name] = {
-        flavor: name,
-        code: { bundle: bundle.sha, pick: `export:${exported}`, source: uses },
-        config,
-      };
+    const loaded = await loadOrchestrator(name, written, resolve(root), bundlesDir);
+    for (const input of loaded.watched) watched.add(input);
+    errors.push(...(loaded.faults ?? []).map(problem), ...(loaded.problems ?? []));
+    if (loaded.ref !== undefined) orchestrators[name] = loaded.ref;
   }
   const resolved = resolveSettings(shape.value, orchestrators);
   if (!resolved.ok) errors.push(problem({ path: resolved.path, message: resolved.message }));
   return resolved.ok && errors.length === 0
-    ? { ok: true, settings: resolved.settings, watched: [...new Set(watched)] }
-    : { ok: false, errors, watched: [...new Set(watched)] };
+    ? { ok: true, settings: resolved.settings, watched: [...watched] }
+    : { ok: false, errors, watched: [...watched] };
+}
+
+/** What the file says; `source` is undefined if there is no file, or nothing in it. */
+function readSettingsFile(
+  path: string,
+):
+  | { readonly ok: true; readonly source: SourceText | undefined }
+  | { readonly ok: false; readonly errors: readonly Problem[] } {
+  const fail = (...errors: Problem[]) => ({ ok: false, errors }) as const;
+  const file = readSafeFile(path);
+  if (!file.ok)
+    return file.missing === true && !file.message.includes("link")
+      ? { ok: true, source: undefined }
+      : fail({ file: path, message: file.message });
+  const decoded = decodeUtf8(file.bytes);
+  if (!decoded.ok) return fail({ file: path, message: decoded.message });
+  if (decoded.text.replace(/^\s*#.*$/gm, "").trim() === "") return { ok: true, source: undefined };
+  const parsed = readSourceText(decoded.text, "yaml");
+  return parsed.ok
+    ? parsed
+    : fail(...parsed.faults.map(({ message, position }) => ({ file: path, ...position, message })));
+}
+
+/** What one entry of `orchestrators` came to: its code, or what is wrong with it. */
+interface LoadedOrchestrator {
+  readonly ref?: OrchestratorRef;
+  /** What is wrong in orchd.yaml. */
+  readonly faults?: readonly Fault[];
+  /** What is wrong in the module. */
+  readonly problems?: readonly Problem[];
+  readonly watched: readonly string[];
+}
+
+type WrittenOrchestrator = NonNullable<OrchdSettingsDefinition["orchestrators"]>[string];
+
+async function loadOrchestrator(
+  name: string,
+  written: WrittenOrchestrator,
+  root: string,
+  bundlesDir: string,
+): Promise<LoadedOrchestrator> {
+  const { uses, config = {} } = typeof written === "string" ? { uses: written } : written;
+  const path = ["orchestrators", name, ...(typeof written === "string" ? [] : ["uses"])];
+  if (uses === "local") return { ref: { flavor: "local", config }, watched: [] };
+  if (!isModulePath(uses)) {
+    const message =
+      `names ${JSON.stringify(uses)}, which is neither local nor a module's path ` +
+      `(./my-orchestrator.ts)${didYouMean(uses, ["local"])}`;
+    return { faults: [{ path, message }], watched: [] };
+  }
+  const hash = uses.indexOf("#");
+  const entry = resolve(root, hash === -1 ? uses : uses.slice(0, hash));
+  const exported = hash === -1 ? "default" : uses.slice(hash + 1);
+  const file = readSafeFile(entry);
+  if (extname(entry) === "" || !file.ok) {
+    const why = file.ok ? "is no module" : file.message;
+    const message = `names ${uses}, but ${basename(entry)} ${why}`;
+    return { faults: [{ path, message }], watched: [entry] };
+  }
+  const bundle = await bundleModule(entry, { root, bundlesDir });
+  const watched = [entry, ...bundle.inputs];
+  if (!bundle.ok) return { problems: bundle.faults, watched };
+  if (!bundle.exports.includes(exported) && !bundle.open) {
+    const message =
+      `names ${uses}, which has no ${exported} export; ` +
+      "an orchestrator's class is exported by default";
+    return { faults: [{ path, message }], watched };
+  }
+  const code = { bundle: bundle.sha, pick: `export:${exported}`, source: uses };
+  return { ref: { flavor: name, code, config }, watched };
 }
