@@ -59,7 +59,6 @@ const ARROWS: Record<string, readonly string[]> = {
 
 /** While the rooms are being built, what is not yet in its own: an empty list is the end of it. */
 const MOVING: Record<string, readonly string[]> = {
-  steps: ["places/local"],
   orchestrators: ["clock", "disk", "ledger", "schedules", "steps", "places/local", "run"],
   places: ["places/local"],
   "places/local": ["ledger"],
@@ -70,7 +69,6 @@ const MOVING: Record<string, readonly string[]> = {
   "cli/foreground": ["orchestrators", "observe"],
   "cli/evaluate": ["ledger", "schedules"],
   index: ["ledger", "run"],
-  "daemon/worker": ["places/local"],
 };
 
 /** Folders and files that are a room of their own within one, the longest first. */
