@@ -8,10 +8,9 @@
  */
 import { statSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { YOUNG_MS } from "./file-sight.ts";
 
 const KEPT = 1_024;
-/** Longer than any file system's tick. */
-const YOUNG_MS = 2_000;
 /** Files beside the modules that say how they are read. */
 const CONFIGS = ["package.json", "tsconfig.json"];
 
@@ -22,16 +21,16 @@ interface Memory<T> {
 
 /** Remembers what was made from files. */
 export class BundleMemory<T> {
-  private readonly kept = new Map<string, Memory<T>>();
+  readonly #kept = new Map<string, Memory<T>>();
 
   /** What was made under this key, if all files look as they did then. */
   recall(key: string): T | undefined {
-    const memory = this.kept.get(key);
+    const memory = this.#kept.get(key);
     if (memory === undefined) return undefined;
-    this.kept.delete(key);
+    this.#kept.delete(key);
     for (const [path, print] of memory.prints)
       if ((printOf(path)?.print ?? "") !== print) return undefined;
-    this.kept.set(key, memory);
+    this.#kept.set(key, memory);
     return memory.value;
   }
 
@@ -47,8 +46,8 @@ export class BundleMemory<T> {
       if (seen !== undefined && seen.changedMs > since - YOUNG_MS) return;
       prints.set(path, seen?.print ?? "");
     }
-    if (this.kept.size >= KEPT) this.kept.delete(this.kept.keys().next().value!);
-    this.kept.set(key, { prints, value });
+    if (this.#kept.size >= KEPT) this.#kept.delete(this.#kept.keys().next().value!);
+    this.#kept.set(key, { prints, value });
   }
 }
 

@@ -2,9 +2,9 @@
  * How a file looks, so that it is seen whether it changed: by its inode, size, times, owner and
  * mode, and by its content where these do not decide.
  */
-import { createHash } from "node:crypto";
 import { statSync, type BigIntStats } from "node:fs";
 import { readSafeFile } from "./safe-file.ts";
+import { sha256 } from "./sha256.ts";
 
 /**
  * A file that was written so lately may be written again within the same tick of its time. In
@@ -25,7 +25,7 @@ export interface Sight {
 }
 
 /** A file as it is now. Links are followed: where one leads is what counts. */
-export function look(path: string): Sight {
+export function sightOf(path: string): Sight {
   let stats: BigIntStats | undefined;
   try {
     stats = statSync(path, { bigint: true, throwIfNoEntry: false });
@@ -40,11 +40,11 @@ export function look(path: string): Sight {
 }
 
 /** A file as it is now, and whether it changed since. */
-export function compare(
+export function lookAgain(
   path: string,
   before: Sight | undefined,
 ): { readonly sight: Sight; readonly changed: boolean } {
-  const sight = look(path);
+  const sight = sightOf(path);
   if (before !== undefined && sight.print === before.print && !before.young)
     return { sight: { ...sight, hash: before.hash }, changed: false };
   if (before === undefined && !sight.young) return { sight, changed: true };
@@ -60,7 +60,7 @@ export function compare(
 export function hashOf(path: string): string | undefined {
   try {
     const file = readSafeFile(path, { maxBytes: 16 * 1_048_576 });
-    return file.ok ? createHash("sha256").update(file.bytes).digest("hex") : undefined;
+    return file.ok ? sha256(file.bytes) : undefined;
   } catch {
     return undefined;
   }

@@ -7,7 +7,6 @@
  * each fault into a sentence with its place in the file. A declared file that is read once more, as
  * before every run that is asked for, is what it was if nothing that went into it has changed.
  */
-import { createHash } from "node:crypto";
 import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname, extname, resolve } from "node:path";
 import { codeKey, codeUses, compile, isModulePath } from "../core/compile.ts";
@@ -20,9 +19,10 @@ import type { OrchdSettings } from "../core/settings.ts";
 import { checkShape } from "../core/shape-faults.ts";
 import type { CodeRef, Json, Snapshot } from "../core/snapshot.ts";
 import { bundleModule, placeInSource, type Bundle } from "./bundle.ts";
-import { problemOf, type Position, type Problem } from "./problem.ts";
+import { positionIn, problemOf, type Position, type Problem } from "./problem.ts";
 import { readSafeFile } from "./safe-file.ts";
-import { decodeUtf8, readSourceText } from "./source-text.ts";
+import { sha256 } from "./sha256.ts";
+import { decodeUtf8, MAX_DEPTH, readSourceText } from "./source-text.ts";
 
 /** What loading needs beside the file. */
 export interface LoadContext {
@@ -65,7 +65,6 @@ const CODE_ENDINGS = new Set([".ts", ".mts", ".js", ".mjs"]);
  * person writes begins so.
  */
 const MARK = "\u0001orchd:";
-const MAX_DEPTH = 64;
 const BUNDLES_AT_ONCE = 8;
 const REMEMBERED = 1_024;
 
@@ -105,7 +104,7 @@ interface Source {
 }
 
 /** A definition as JSON; `own` is the bundle of a code file. */
-interface Read {
+interface ReadDefinition {
   readonly value: unknown;
   readonly kind: "pipeline" | "dynamic";
   readonly own?: string;
@@ -113,58 +112,58 @@ interface Read {
 
 /** One file's way through. */
 class Loading {
-  private readonly path: string;
-  private readonly context: LoadContext;
-  private readonly watched: Set<string>;
-  private readonly problems: Problem[] = [];
-  private readonly marks: CodeMark[] = [];
-  private readonly bundles = new Map<string, Promise<Bundle>>();
-  private locate: (path: FieldPath, atKey?: boolean) => Position | undefined = () => undefined;
+  readonly #path: string;
+  readonly #context: LoadContext;
+  readonly #watched: Set<string>;
+  readonly #problems: Problem[] = [];
+  readonly #marks: CodeMark[] = [];
+  readonly #bundles = new Map<string, Promise<Bundle>>();
+  #locate: (path: FieldPath, atKey?: boolean) => Position | undefined = () => undefined;
 
   constructor(path: string, context: LoadContext) {
-    this.path = path;
-    this.context = context;
-    this.watched = new Set([path]);
+    this.#path = path;
+    this.#context = context;
+    this.#watched = new Set([path]);
   }
 
   async load(): Promise<LoadResult> {
-    const source = this.source();
-    if (source === undefined) return this.failed();
-    const known = source.kind === "code" ? undefined : await this.recall(source);
+    const source = this.#source();
+    if (source === undefined) return this.#failed();
+    const known = source.kind === "code" ? undefined : await this.#recall(source);
     if (known !== undefined) return known;
     const read =
       source.kind === "code"
-        ? await this.evaluate(source.text, source.realPath)
-        : this.parse(source);
-    if (read === undefined) return this.failed();
+        ? await this.#evaluate(source.text, source.realPath)
+        : this.#parse(source);
+    if (read === undefined) return this.#failed();
     const shape = checkShape(pipelineSchema, read.value);
-    if (!shape.ok) return this.failed(shape.faults);
-    const code = await this.bundleAll(shape.value, read.own);
+    if (!shape.ok) return this.#failed(shape.faults);
+    const code = await this.#bundleAll(shape.value, read.own);
     const compiled = compile({
       definition: shape.value,
-      file: this.path,
+      file: this.#path,
       code,
       dynamic:
         read.kind === "dynamic"
-          ? { bundle: read.own!, pick: "function", source: `./${basename(this.path)}` }
+          ? { bundle: read.own!, pick: "function", source: `./${basename(this.#path)}` }
           : undefined,
-      settings: this.context.settings,
-      now: this.context.now,
-      watched: [...this.watched],
+      settings: this.#context.settings,
+      now: this.#context.now,
+      watched: [...this.#watched],
     });
-    if (!compiled.ok) return this.failed(compiled.faults);
-    if (this.problems.length > 0) return this.failed();
+    if (!compiled.ok) return this.#failed(compiled.faults);
+    if (this.#problems.length > 0) return this.#failed();
     const { snapshot, schedules } = compiled.loaded;
-    const refusal = await this.context.refuses(snapshot, schedules.length > 0);
-    if (refusal !== undefined) return this.failed([refusal]);
+    const refusal = await this.#context.refuses(snapshot, schedules.length > 0);
+    if (refusal !== undefined) return this.#failed([refusal]);
     const result = { ok: true, loaded: compiled.loaded } as const;
-    if (source.kind !== "code") await this.remember(source, result);
+    if (source.kind !== "code") await this.#remember(source, result);
     return result;
   }
 
-  private async recall({ text, realPath }: Source): Promise<LoadResult | undefined> {
-    const known = remembered.get(this.path);
-    const { settings, bundlesDir, root } = this.context;
+  async #recall({ text, realPath }: Source): Promise<LoadResult | undefined> {
+    const known = remembered.get(this.#path);
+    const { settings, bundlesDir, root } = this.#context;
     if (
       known?.text !== sha256(text) ||
       known.realPath !== realPath ||
@@ -177,16 +176,16 @@ class Loading {
     return known.result;
   }
 
-  private async remember(
+  async #remember(
     { text, realPath }: Source,
     result: LoadResult & { readonly ok: true },
   ): Promise<void> {
-    const { settings, bundlesDir } = this.context;
+    const { settings, bundlesDir } = this.#context;
     const modules = new Map<string, Bundle>();
-    for (const [entry, bundle] of this.bundles) modules.set(entry, await bundle);
-    remembered.delete(this.path);
+    for (const [entry, bundle] of this.#bundles) modules.set(entry, await bundle);
+    remembered.delete(this.#path);
     if (remembered.size >= REMEMBERED) remembered.delete(remembered.keys().next().value!);
-    remembered.set(this.path, {
+    remembered.set(this.#path, {
       text: sha256(text),
       realPath,
       settings,
@@ -196,76 +195,76 @@ class Loading {
     });
   }
 
-  private failed(faults: readonly Fault[] = []): LoadResult {
-    this.problems.push(
-      ...faults.map((fault) => problemOf(this.path, fault, this.locate(fault.path, fault.atKey))),
+  #failed(faults: readonly Fault[] = []): LoadResult {
+    this.#problems.push(
+      ...faults.map((fault) => problemOf(this.#path, fault, this.#locate(fault.path, fault.atKey))),
     );
-    const errors = [...this.problems].sort(
+    const errors = [...this.#problems].sort(
       (a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0),
     );
-    return { ok: false, errors, watched: [...this.watched] };
+    return { ok: false, errors, watched: [...this.#watched] };
   }
 
-  private problem(message: string, position?: Position): undefined {
-    this.problems.push({ file: this.path, ...position, message });
+  #problem(message: string, position?: Position): undefined {
+    this.#problems.push({ file: this.#path, ...position, message });
   }
 
   /** The file's text, read safely. */
-  private source(): Source | undefined {
-    const ending = extname(this.path).toLowerCase();
-    const file = readSafeFile(this.path, { within: this.context.folder ?? dirname(this.path) });
-    if (!file.ok) return this.problem(file.message);
+  #source(): Source | undefined {
+    const ending = extname(this.#path).toLowerCase();
+    const file = readSafeFile(this.#path, { within: this.#context.folder ?? dirname(this.#path) });
+    if (!file.ok) return this.#problem(file.message);
     const { realPath } = file;
-    this.watched.add(realPath);
+    this.#watched.add(realPath);
     const decoded = decodeUtf8(file.bytes);
-    if (!decoded.ok) return this.problem(decoded.message, decoded.position);
+    if (!decoded.ok) return this.#problem(decoded.message, decoded.position);
     if (CODE_ENDINGS.has(ending)) return { kind: "code", text: decoded.text, realPath };
     if (ending !== ".yaml" && ending !== ".yml" && ending !== ".json")
-      return this.problem(
+      return this.#problem(
         `ends in ${ending === "" ? "nothing" : ending}; a pipeline file ends in .yaml, .yml, .json, .ts, .mts, .js or .mjs`,
       );
     return { kind: ending === ".json" ? "json" : "yaml", text: decoded.text, realPath };
   }
 
-  private parse({ text, kind }: Source): Read | undefined {
+  #parse({ text, kind }: Source): ReadDefinition | undefined {
     const parsed = readSourceText(text, kind === "json" ? "json" : "yaml");
     if (!parsed.ok) {
-      for (const fault of parsed.faults) this.problem(fault.message, fault.position);
+      for (const fault of parsed.faults) this.#problem(fault.message, fault.position);
       return undefined;
     }
-    this.locate = (path, atKey) => parsed.source.locate(path, atKey);
+    this.#locate = (path, atKey) => parsed.source.locate(path, atKey);
     const { value } = parsed.source;
     if (value === null || typeof value !== "object" || Array.isArray(value))
-      return this.problem(
+      return this.#problem(
         "must hold a map of keys and values, such as name:, schedule: and steps:",
-        this.locate([]),
+        this.#locate([]),
       );
     return { value, kind: "pipeline" };
   }
 
-  private async evaluate(text: string, realPath: string): Promise<Read | undefined> {
+  async #evaluate(text: string, realPath: string): Promise<ReadDefinition | undefined> {
     const options = {
-      root: this.context.root,
-      bundlesDir: this.context.bundlesDir,
-      within: this.context.folder ?? dirname(this.path),
+      root: this.#context.root,
+      bundlesDir: this.#context.bundlesDir,
+      within: this.#context.folder ?? dirname(this.#path),
     };
     const bundle = await bundleModule(realPath, options);
-    for (const input of bundle.inputs) this.watched.add(input);
+    for (const input of bundle.inputs) this.#watched.add(input);
     if (!bundle.ok) {
       for (const { file, message, ...position } of bundle.faults)
-        this.problems.push({ file: file === realPath ? this.path : file, ...position, message });
+        this.#problems.push({ file: file === realPath ? this.#path : file, ...position, message });
       return undefined;
     }
     if (!bundle.exports.includes("default") && !bundle.open) {
-      return this.problem("has no default export; write export default pipeline({…})", {
+      return this.#problem("has no default export; write export default pipeline({…})", {
         line: 1,
         column: 1,
       });
     }
     let loaded: LoadedDefinition;
-    const source = `./${basename(this.path)}`;
+    const source = `./${basename(this.#path)}`;
     try {
-      loaded = await this.context.evaluate({ bundle: bundle.sha, pick: "export:default", source });
+      loaded = await this.#context.evaluate({ bundle: bundle.sha, pick: "export:default", source });
     } catch (thrown) {
       const { name, message, stack } = thrown as Partial<Error>;
       // Its sentence begins with the file already; one about the export itself has a place.
@@ -276,27 +275,27 @@ class Loading {
             ? undefined
             : await placeInSource(stack, realPath, bundle.sha, options);
         if (place !== undefined) {
-          this.problems.push({
+          this.#problems.push({
             ...place,
-            file: place.file === realPath ? this.path : place.file,
+            file: place.file === realPath ? this.#path : place.file,
             message: about.replace(/^:? /, ""),
           });
           return undefined;
         }
         const at = about.startsWith(":") ? /^export\s+default\b/m.exec(text)?.index : undefined;
-        return this.problem(
+        return this.#problem(
           about.replace(/^:? /, ""),
-          at === undefined ? undefined : findLine(text, at),
+          at === undefined ? undefined : positionIn(text, at),
         );
       }
-      return this.problem(
+      return this.#problem(
         `could not be evaluated: ${name === undefined || name === "Error" ? "" : `${name}: `}${message ?? String(thrown)}`,
       );
     }
-    this.locate = (path) => findInCode(text, path);
-    const value = this.withMarks(loaded.definition, 0);
+    this.#locate = (path) => findInCode(text, path);
+    const value = this.#withMarks(loaded.definition, 0);
     return value === undefined
-      ? this.problem(`exports a definition that is nested more than ${MAX_DEPTH} deep`)
+      ? this.#problem(`exports a definition that is nested more than ${MAX_DEPTH} deep`)
       : { value, kind: loaded.kind, own: bundle.sha };
   }
 
@@ -304,18 +303,18 @@ class Loading {
    * Puts a text in the place of each mark, so that the definition fits the schema; {@link codeFor}
    * finds the mark again.
    */
-  private withMarks(value: Json, depth: number): Json | undefined {
+  #withMarks(value: Json, depth: number): Json | undefined {
     if (depth > MAX_DEPTH) return undefined;
     if (value === null || typeof value !== "object") return value;
     if ("$code" in value && typeof value["$code"] === "string")
-      return `${MARK}${this.marks.push(value as unknown as CodeMark) - 1}`;
+      return `${MARK}${this.#marks.push(value as unknown as CodeMark) - 1}`;
     if (Array.isArray(value)) {
-      const copy = (value as readonly Json[]).map((member) => this.withMarks(member, depth + 1));
+      const copy = (value as readonly Json[]).map((member) => this.#withMarks(member, depth + 1));
       return copy.includes(undefined) ? undefined : (copy as Json[]);
     }
     const copy: [string, Json][] = [];
     for (const [key, member] of Object.entries(value)) {
-      const inner = this.withMarks(member, depth + 1);
+      const inner = this.#withMarks(member, depth + 1);
       if (inner === undefined) return undefined;
       copy.push([key, inner]);
     }
@@ -323,7 +322,7 @@ class Loading {
   }
 
   /** Bundles every module that the definition names, each once. */
-  private async bundleAll(
+  async #bundleAll(
     definition: PipelineDefinition,
     own: string | undefined,
   ): Promise<Map<string, CodeRef>> {
@@ -341,7 +340,7 @@ class Loading {
     const rest = wanted.values();
     const walk = async (): Promise<void> => {
       for (const { path, uses: text, key } of rest) {
-        const ref = await this.codeFor(text, path, own);
+        const ref = await this.#codeFor(text, path, own);
         if (ref !== undefined) code.set(key, ref);
       }
     };
@@ -349,43 +348,43 @@ class Loading {
     return code;
   }
 
-  private async codeFor(
+  async #codeFor(
     text: string,
     path: FieldPath,
     own: string | undefined,
   ): Promise<CodeRef | undefined> {
-    const mark = text.startsWith(MARK) ? this.marks[Number(text.slice(MARK.length))] : undefined;
+    const mark = text.startsWith(MARK) ? this.#marks[Number(text.slice(MARK.length))] : undefined;
     if (mark !== undefined && own !== undefined)
       return {
         bundle: own,
         pick: mark.$code,
-        source: `./${basename(this.path)}${mark.name === undefined ? "" : `#${mark.name}`}`,
+        source: `./${basename(this.#path)}${mark.name === undefined ? "" : `#${mark.name}`}`,
       };
     const hash = text.indexOf("#");
     const module = hash === -1 ? text : text.slice(0, hash);
     const name = hash === -1 ? "default" : text.slice(hash + 1);
     const fault = (message: string): undefined =>
-      void this.problems.push(problemOf(this.path, { path, message }, this.locate(path)));
+      void this.#problems.push(problemOf(this.#path, { path, message }, this.#locate(path)));
     if (!isModulePath(module)) {
       return fault(
-        `names ${JSON.stringify(module)}, which is no path: begin it with ./ for a file beside this one${existsSync(resolve(dirname(this.path), module)) ? ` (./${module})` : ""}`,
+        `names ${JSON.stringify(module)}, which is no path: begin it with ./ for a file beside this one${existsSync(resolve(dirname(this.#path), module)) ? ` (./${module})` : ""}`,
       );
     }
-    const entry = resolve(dirname(this.path), module);
-    const first = !this.bundles.has(entry);
-    const missing = first ? this.missingModule(entry, module) : undefined;
+    const entry = resolve(dirname(this.#path), module);
+    const first = !this.#bundles.has(entry);
+    const missing = first ? this.#missingModule(entry, module) : undefined;
     if (missing !== undefined) return fault(missing);
-    const { root, bundlesDir } = this.context;
-    if (first) this.bundles.set(entry, bundleModule(entry, { root, bundlesDir }));
-    const bundle = await this.bundles.get(entry)!;
-    for (const input of bundle.inputs) this.watched.add(input);
+    const { root, bundlesDir } = this.#context;
+    if (first) this.#bundles.set(entry, bundleModule(entry, { root, bundlesDir }));
+    const bundle = await this.#bundles.get(entry)!;
+    for (const input of bundle.inputs) this.#watched.add(input);
     if (!bundle.ok) {
       if (first)
         for (const { file, message, ...position } of bundle.faults)
-          this.problems.push({
+          this.#problems.push({
             file,
             ...position,
-            message: `${message} (in the code of ${path.join(".")} in ${basename(this.path)})`,
+            message: `${message} (in the code of ${path.join(".")} in ${basename(this.#path)})`,
           });
       return undefined;
     }
@@ -399,8 +398,8 @@ class Loading {
   }
 
   /** Why a module is not there, with the file that was probably meant. */
-  private missingModule(entry: string, written: string): string | undefined {
-    this.watched.add(entry);
+  #missingModule(entry: string, written: string): string | undefined {
+    this.#watched.add(entry);
     if (existsSync(entry) && extname(entry) !== "") return undefined;
     let there: string[] = [];
     try {
@@ -446,14 +445,5 @@ function findInCode(text: string, path: FieldPath): Position | undefined {
     found = match.index;
     from = match.index + match[0].length;
   }
-  return found === undefined ? undefined : findLine(text, found);
-}
-
-function findLine(text: string, offset: number): Position {
-  const before = text.slice(0, offset).split("\n");
-  return { line: before.length, column: before[before.length - 1]!.length + 1 };
-}
-
-function sha256(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
+  return found === undefined ? undefined : positionIn(text, found);
 }

@@ -2,6 +2,7 @@
  * Something wrong with a file, ready to be shown: in which file, where in its text, which field,
  * what is wrong and what to do.
  */
+import { defined } from "../core/defined.ts";
 import { formatPath, type Fault } from "../core/fault.ts";
 
 /** Something wrong with a file. */
@@ -23,6 +24,12 @@ export interface Position {
   readonly column: number;
 }
 
+/** The place of a character of a text. */
+export function positionIn(text: string, offset: number): Position {
+  const before = text.slice(0, offset).split("\n");
+  return { line: before.length, column: before[before.length - 1]!.length + 1 };
+}
+
 /**
  * One sentence with file, line and column, and no control character: `schedules/x.yaml:3:5:
  * schedule.cronn is not known here; did you mean "cron"?`
@@ -42,8 +49,11 @@ export function problemOf(file: string, fault: Fault, position: Position | undef
   const field = formatPath(fault.path);
   return {
     file,
-    ...(position === undefined ? {} : { line: position.line, column: position.column }),
-    ...(field === "" ? {} : { field }),
+    ...defined({
+      line: position?.line,
+      column: position?.column,
+      field: field === "" ? undefined : field,
+    }),
     message: fault.message,
   };
 }

@@ -25,10 +25,10 @@ import {
   type YAMLMap,
 } from "yaml";
 import type { FieldPath } from "../core/fault.ts";
-import type { Position } from "./problem.ts";
+import { positionIn, type Position } from "./problem.ts";
 
 /** No pipeline that a person reads is nested deeper. */
-const MAX_DEPTH = 64;
+export const MAX_DEPTH = 64;
 /** A file of 10,000 steps stays below. */
 const MAX_WORDS = 400_000;
 const MAX_ALIASES = 100;
@@ -83,7 +83,7 @@ export function readSourceText(
   if (control !== null) {
     const code = control[0].charCodeAt(0).toString(16).padStart(2, "0");
     const message = `holds the control character U+00${code.toUpperCase()}, which YAML does not allow; within quotes write \\x${code}`;
-    return refuse([{ message, position: placeIn(text, control.index) }]);
+    return refuse([{ message, position: positionIn(text, control.index) }]);
   }
   try {
     const document = compose(text, lines);
@@ -97,7 +97,7 @@ export function readSourceText(
     const faults = documentFaults(document, text, at);
     if (faults.length > 0) return refuse(faults);
     if (document.contents === null) return refuse([{ message: EMPTY, position: START }]);
-    const value = format === "json" ? { value: json } : valueOf(document, at);
+    const value = format === "json" ? { value: json } : documentValue(document, at);
     if ("fault" in value) return refuse([value.fault]);
     return {
       ok: true,
@@ -137,7 +137,7 @@ export function decodeUtf8(
     return {
       ok: false,
       message: "is not UTF-8; save it in that encoding",
-      position: placeIn(forgiven, Math.max(0, offset)),
+      position: positionIn(forgiven, Math.max(0, offset)),
     };
   }
 }
@@ -218,7 +218,7 @@ function* limited(
 }
 
 /** What the document says, once its parts are sound; aliases and merges may still be at odds. */
-function valueOf(
+function documentValue(
   document: Document.Parsed,
   at: (offset: number) => Position,
 ): { readonly value: unknown } | { readonly fault: TextFault } {
@@ -382,7 +382,7 @@ function jsonFault(text: string, message: string): TextFault {
       : token === undefined
         ? text.length
         : firstUnparsed(text, token);
-  return { message: `is not valid JSON: ${plain}`, position: placeIn(text, offset) };
+  return { message: `is not valid JSON: ${plain}`, position: positionIn(text, offset) };
 }
 
 /**
@@ -406,9 +406,4 @@ function firstUnparsed(text: string, token: string): number {
     else whole = middle;
   }
   return whole;
-}
-
-function placeIn(text: string, offset: number): Position {
-  const before = text.slice(0, offset).split("\n");
-  return { line: before.length, column: before[before.length - 1]!.length + 1 };
 }

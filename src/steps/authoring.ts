@@ -217,7 +217,7 @@ export interface Pipeline<S = unknown> extends PipelineSettings {
 export function pipeline<const S extends { readonly [id: string]: StepEntry }>(
   definition: PipelineSettings & { readonly steps: S & CheckedSteps<S> },
 ): Pipeline<S> {
-  return mark("pipeline", definition, "pipeline({ steps: { … } })");
+  return markDefinition("pipeline", definition, "pipeline({ steps: { … } })");
 }
 
 /** A value that `run.map` and `run.product` give to every invocation as it is. */
@@ -244,7 +244,11 @@ export function isUnmapped(value: unknown): value is Unmapped {
 /**
  * A definition with the mark of its kind. @throws TypeError that shows the `form` it should have
  */
-export function mark(kind: "pipeline" | "dynamic", definition: unknown, form: string): object {
+export function markDefinition(
+  kind: "pipeline" | "dynamic",
+  definition: unknown,
+  form: string,
+): object {
   if (definition === null || typeof definition !== "object")
     throw new TypeError(`the definition has to be an object: ${form}`);
   const made = { ...definition };

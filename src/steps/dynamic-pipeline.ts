@@ -1,5 +1,5 @@
 /** What a person writes a dynamic pipeline with: `dynamicPipeline()`. */
-import { FUNCTION_SYMBOL, mark, type PipelineSettings } from "./authoring.ts";
+import { FUNCTION_SYMBOL, markDefinition, type PipelineSettings } from "./authoring.ts";
 import type { DynamicRun } from "./dynamic-run.ts";
 
 /** What `dynamicPipeline()` gives: default-export it. */
@@ -26,7 +26,11 @@ export function dynamicPipeline(
     throw new TypeError(
       "dynamicPipeline() takes settings and a function: dynamicPipeline({ name }, async (run) => { … })",
     );
-  const made = mark("dynamic", settings, "dynamicPipeline({ name }, async (run) => { … })");
+  const made = markDefinition(
+    "dynamic",
+    settings,
+    "dynamicPipeline({ name }, async (run) => { … })",
+  );
   Object.defineProperty(made, FUNCTION_SYMBOL, { value: run });
   return made;
 }

@@ -10,7 +10,7 @@
  * only counts as awaited once `then` or `result` was called on it.
  */
 import { toStepError } from "../core/failure.ts";
-import type { Json } from "../core/snapshot.ts";
+import type { CodeRef, Json } from "../core/snapshot.ts";
 import type { DynamicCall, DynamicEnd, DynamicInput } from "../core/task.ts";
 import {
   isUnmapped,
@@ -23,9 +23,9 @@ import {
 import type { Loose, StepContext, StepLog } from "./context.ts";
 import { locateStep } from "./load-definition.ts";
 import { LoadError, type LoadedModule } from "./resolve-code.ts";
-import { cartesian, listOf, zip, type Combine, type MappedInput } from "./mapped-inputs.ts";
+import { cartesian, mappedInput, zip, type Combine, type MappedInput } from "./mapped-inputs.ts";
 import { resultJson } from "./step-result.ts";
-import type { CodeRef } from "../core/snapshot.ts";
+import type { DaemonCall } from "./thread-protocol.ts";
 
 /** A step, or a function that is exported. */
 export type Callable<P, I, O> = Step<P, I, O> | ((context: StepContext<P, I>) => O | Promise<O>);
@@ -117,7 +117,7 @@ export interface DynamicRun<P = Loose> {
 export interface DynamicHost {
   readonly module: LoadedModule;
   readonly code: CodeRef;
-  call(method: string, argument: Json): Promise<Json>;
+  readonly call: DaemonCall;
 }
 
 /** Makes the calls of one execution of a dynamic pipeline's function. */
@@ -179,7 +179,7 @@ export class DynamicCaller {
       name,
       pick,
       options: describeOptions(settings, name, made),
-      params: plain(options.params ?? {}, name) as DynamicCall["params"],
+      params: jsonOf(options.params ?? {}, name) as DynamicCall["params"],
     };
     const names = Object.keys(options.inputs ?? {});
     const sources = Object.values(options.inputs ?? {}) as unknown[];
@@ -227,9 +227,11 @@ export class DynamicCaller {
     const ready = sources.every(([, value]) => Array.isArray(value) || isUnmapped(value));
     const mapped = new Mapped(
       ready
-        ? Promise.resolve(invoke(sources.map(([input, value]) => listOf(input, value, name))))
+        ? Promise.resolve(invoke(sources.map(([input, value]) => mappedInput(input, value, name))))
         : Promise.all(
-            sources.map(async ([input, value]) => listOf(input, await settledValue(value), name)),
+            sources.map(async ([input, value]) =>
+              mappedInput(input, await settledValue(value), name),
+            ),
           ).then(invoke),
     );
     this.#mapped.push(mapped);
@@ -257,13 +259,11 @@ export class DynamicCaller {
   }
 }
 
-type Call = (method: string, argument: Json) => Promise<Json>;
-
 /** See {@link StepHandle}. */
 class Invocation implements StepHandle<never> {
   readonly id: string;
   readonly #outputs: readonly string[] | undefined;
-  readonly #call: Call;
+  readonly #call: DaemonCall;
   /** Resolves once the call is on its way to the daemon. */
   readonly sent: Promise<void>;
   isSent = false;
@@ -273,7 +273,7 @@ class Invocation implements StepHandle<never> {
   #resolveSent: () => void = () => {};
   #settle: { resolve(value: unknown): void; reject(error: unknown): void };
 
-  constructor(id: string, outputs: readonly string[] | undefined, call: Call) {
+  constructor(id: string, outputs: readonly string[] | undefined, call: DaemonCall) {
     this.id = id;
     this.#outputs = outputs;
     this.#call = call;
@@ -430,7 +430,7 @@ function unsent(value: unknown): Promise<void> | undefined {
 
 function inputOf(value: unknown, step: string): DynamicInput {
   const invocation = invocationOf(value);
-  if (invocation === undefined) return { value: plain(value, step) };
+  if (invocation === undefined) return { value: jsonOf(value, step) };
   return value instanceof Output
     ? { step: invocation.id, output: value.output }
     : { step: invocation.id };
@@ -446,7 +446,7 @@ async function settledValue(value: unknown): Promise<unknown> {
   return value;
 }
 
-function plain(value: unknown, step: string): Json {
+function jsonOf(value: unknown, step: string): Json {
   return JSON.parse(resultJson(value, step, undefined)) as Json;
 }
 

@@ -8,13 +8,13 @@ import { toStepError, type StepError } from "../core/failure.ts";
 import type { CodeRef, Json } from "../core/snapshot.ts";
 import type { FlavorTask } from "../core/task.ts";
 import { LoadError, pickValue, type LoadedModule } from "./resolve-code.ts";
+import type { DaemonCall } from "./thread-protocol.ts";
 
 const HOST_SYMBOL = Symbol.for("orchd.host");
 
 /** The code of an error of `waitForCompletion`, which fails no run. */
 export const WAIT_CODE = "ORCHD_WAIT";
 
-type Call = (method: string, argument: Json) => Promise<Json>;
 type Methods = { readonly [name: string]: (...args: unknown[]) => unknown };
 
 /**
@@ -25,7 +25,7 @@ type Methods = { readonly [name: string]: (...args: unknown[]) => unknown };
 export async function runFlavor(
   module: LoadedModule,
   task: FlavorTask,
-  call: Call,
+  call: DaemonCall,
 ): Promise<unknown> {
   const instance = instantiate(module, task.code, task.config);
   (globalThis as Record<symbol, unknown>)[HOST_SYMBOL] = { call };
@@ -87,7 +87,7 @@ async function submit(
   instance: Methods,
   method: "submitPipeline" | "submitDynamicPipeline",
   argument: Json,
-  call: Call,
+  call: DaemonCall,
 ): Promise<unknown> {
   let metadata: unknown;
   let wait: unknown;
@@ -100,7 +100,7 @@ async function submit(
     });
   const orchestratorRunId = runIdOf(instance);
   const accepted = {
-    ...(orchestratorRunId === undefined ? {} : { orchestratorRunId }),
+    orchestratorRunId,
     metadata: metadata ?? {},
     waits: typeof wait === "function",
   };

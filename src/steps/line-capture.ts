@@ -7,11 +7,11 @@
  * last line tells.
  */
 import { StringDecoder } from "node:string_decoder";
-import { LINE_OVERHEAD, OUTPUT_LIMIT } from "../core/task.ts";
+import { LINE_OVERHEAD, OUTPUT_LIMIT, type OutputLine } from "../core/task.ts";
 import type { Masker } from "./mask.ts";
 
 /** Where a line came from. */
-export type Stream = "stdout" | "stderr" | "log" | "orchd";
+export type Stream = OutputLine["stream"];
 
 const LONGEST_LINE = 64 * 1024;
 /** Writes larger than this are taken in pieces, so that one of a gigabyte is not copied whole. */

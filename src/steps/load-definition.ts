@@ -6,7 +6,13 @@
  * must be found there, in the same bundle.
  */
 import { stepParts } from "./authoring.ts";
-import { kindOf, LoadError, pickValue, settingsOf, type LoadedModule } from "./resolve-code.ts";
+import {
+  definitionKind,
+  LoadError,
+  pickValue,
+  settingsOf,
+  type LoadedModule,
+} from "./resolve-code.ts";
 import type { LoadedDefinition } from "../core/loaded-definition.ts";
 import type { CodeRef, Json } from "../core/snapshot.ts";
 
@@ -20,7 +26,7 @@ type Path = readonly string[];
 export function describeDefinition(module: LoadedModule, code: CodeRef): LoadedDefinition {
   const exported = pickValue(module, code);
   const kind =
-    kindOf(exported) ??
+    definitionKind(exported) ??
     (isPlain(exported) && ("steps" in exported || "schedule" in exported) ? "pipeline" : undefined);
   if (kind === undefined) {
     throw new LoadError(
@@ -34,12 +40,12 @@ export function describeDefinition(module: LoadedModule, code: CodeRef): LoadedD
   };
   if (steps !== undefined)
     definition["steps"] = isPlain(steps)
-      ? stepsOf(describe, steps)
+      ? describeSteps(describe, steps)
       : describe.value(steps, ["steps"]);
   return { kind, definition };
 }
 
-function stepsOf(describe: Describer, steps: { readonly [id: string]: unknown }): Json {
+function describeSteps(describe: Describer, steps: { readonly [id: string]: unknown }): Json {
   return Object.fromEntries(
     Object.entries(steps).map(([id, entry]) => {
       // `steps: { read }` is short for `steps: { read: { uses: read } }`.

@@ -23,7 +23,7 @@ export type Combine = (
  * Takes what a call gave for an input. @throws Error, a sentence, where that is neither a list with
  * something in it nor `unmapped()`
  */
-export function listOf(input: string, value: unknown, step: string): MappedInput {
+export function mappedInput(input: string, value: unknown, step: string): MappedInput {
   if (isUnmapped(value)) return { name: input, items: undefined, value: value.value };
   if (!Array.isArray(value))
     throw new Error(

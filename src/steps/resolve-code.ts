@@ -120,13 +120,13 @@ export function pickFunction(module: LoadedModule, code: CodeRef): UserFunction 
     const wanted = name === "default" ? "has no default export" : `exports no "${name ?? ""}"`;
     if (found !== undefined)
       throw new LoadError(
-        `${code.source}: the export "${name ?? ""}" is ${describe(found)}; it has to be a function`,
+        `${code.source}: the export "${name ?? ""}" is ${kindText(found)}; it has to be a function`,
       );
     throw new LoadError(
       `${code.source} ${wanted}; it exports ${names.length === 0 ? "nothing" : names.join(", ")}`,
     );
   }
-  throw new LoadError(`${code.source} has no function at ${code.pick}: it is ${describe(found)}`);
+  throw new LoadError(`${code.source} has no function at ${code.pick}: it is ${kindText(found)}`);
 }
 
 /** The value that `code.pick` names; undefined where there is none. */
@@ -195,13 +195,13 @@ function madeMember(made: unknown, member: string): unknown {
 }
 
 /** Whether a value is what `pipeline()` or `dynamicPipeline()` gave. */
-export function kindOf(value: unknown): "pipeline" | "dynamic" | undefined {
+export function definitionKind(value: unknown): "pipeline" | "dynamic" | undefined {
   if (value === null || typeof value !== "object") return undefined;
   const kind = (value as Record<symbol, unknown>)[KIND_SYMBOL];
   return kind === "pipeline" || kind === "dynamic" ? kind : undefined;
 }
 
-function describe(value: unknown): string {
+function kindText(value: unknown): string {
   if (value === undefined || value === null) return String(value);
   return Array.isArray(value)
     ? "a list"

@@ -2,20 +2,21 @@
  * Carries out one piece of work in a worker thread: finds the code, calls it with its context, and
  * turns what it gives into JSON.
  */
-import type { Json } from "../core/snapshot.ts";
+import { defined } from "../core/defined.ts";
 import type { Task } from "../core/task.ts";
 import type { StepLog } from "./context.ts";
 import { pickFunction, type Modules, type LoadedModule } from "./resolve-code.ts";
 import { resultJson } from "./step-result.ts";
+import type { DaemonCall } from "./thread-protocol.ts";
 
 /** What the thread gives to what runs in it. */
-export interface WorkHost {
+export interface TaskHost {
   readonly modules: Modules;
   readonly log: StepLog;
   signal(): AbortSignal;
   /** The user's code is loaded; its function is called next. */
   begins(): void;
-  call(method: string, argument: Json): Promise<Json>;
+  readonly call: DaemonCall;
 }
 
 /** Anything that runs in a thread. */
@@ -27,7 +28,7 @@ export type ThreadTask = Exclude<Task, { kind: "shell" }>;
  * @returns its value as JSON
  * @throws whatever the user's code throws; LoadError, BadOutput
  */
-export function perform(task: ThreadTask, host: WorkHost): Promise<string> | string {
+export function perform(task: ThreadTask, host: TaskHost): Promise<string> | string {
   const module = host.modules.loaded(task.code);
   return module === undefined
     ? host.modules.load(task.code).then((loaded) => performIn(loaded, task, host))
@@ -37,7 +38,7 @@ export function perform(task: ThreadTask, host: WorkHost): Promise<string> | str
 function performIn(
   module: LoadedModule,
   task: ThreadTask,
-  host: WorkHost,
+  host: TaskHost,
 ): Promise<string> | string {
   const step = task.step ?? task.kind;
   switch (task.kind) {
@@ -80,7 +81,7 @@ function performIn(
 async function hook(
   module: LoadedModule,
   task: Extract<ThreadTask, { kind: "hook" }>,
-  host: WorkHost,
+  host: TaskHost,
 ): Promise<string> {
   const run = pickFunction(module, task.code);
   const { step, error, because, env, state = null } = task;
@@ -88,11 +89,7 @@ async function hook(
   const value = await run(
     contextOf(host, {
       run: task.run,
-      ...(step === undefined ? {} : { step }),
-      ...(error === undefined ? {} : { error }),
-      ...(because === undefined ? {} : { because }),
-      ...(task.slots === undefined ? {} : { slots: task.slots }),
-      ...(task.params === undefined ? {} : { params: task.params }),
+      ...defined({ step, error, because, slots: task.slots, params: task.params }),
       env: Object.freeze(env),
       log: host.log,
       state,
@@ -105,7 +102,7 @@ async function hook(
 async function cacheText(
   module: LoadedModule,
   task: Extract<ThreadTask, { kind: "cacheFunction" }>,
-  host: WorkHost,
+  host: TaskHost,
 ): Promise<string> {
   const run = pickFunction(module, task.code);
   const { params, inputs, env } = task;
@@ -121,7 +118,7 @@ async function cacheText(
 async function dynamic(
   module: LoadedModule,
   task: Extract<ThreadTask, { kind: "dynamic" }>,
-  host: WorkHost,
+  host: TaskHost,
 ): Promise<string> {
   const { DynamicCaller } = await import("./dynamic-run.ts");
   const run = pickFunction(module, task.code);
@@ -145,7 +142,7 @@ async function dynamic(
 }
 
 /** Adds the signal, which is only made once somebody looks at it. */
-function contextOf(host: WorkHost, members: object): object {
+function contextOf(host: TaskHost, members: object): object {
   return Object.defineProperty(members, "signal", {
     enumerable: true,
     configurable: true,

@@ -11,7 +11,7 @@ import { createRequire, syncBuiltinESMExports } from "node:module";
 export type OutputSink = (stream: "stdout" | "stderr", chunk: Uint8Array | string) => void;
 
 type Callback = (error: Error | null, written: number, data: unknown) => void;
-type AnyFunction = (...parameters: unknown[]) => unknown;
+type FsFunction = (...parameters: unknown[]) => unknown;
 
 /** Puts `sink` in the place of the thread's outputs, for good. */
 export function redirectOutput(sink: OutputSink): void {
@@ -19,7 +19,7 @@ export function redirectOutput(sink: OutputSink): void {
   redirectStream("stderr", sink);
   const fs = createRequire(import.meta.url)("node:fs") as Record<
     "writeSync" | "write" | "writeFileSync" | "appendFileSync",
-    AnyFunction
+    FsFunction
   >;
   const { writeSync, write } = fs;
   fs.writeSync = (descriptor, data, ...rest) => {

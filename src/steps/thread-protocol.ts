@@ -9,6 +9,7 @@
  */
 import type { StepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
+import type { OutputLine } from "../core/task.ts";
 
 /** A piece of work on its way to a thread; `body` is the task as JSON. */
 export interface SentPiece {
@@ -60,7 +61,7 @@ export type FromThread =
       readonly type: "output";
       readonly seq: number;
       readonly at: string;
-      readonly stream: "stdout" | "stderr" | "log" | "orchd";
+      readonly stream: OutputLine["stream"];
       readonly lines: readonly string[];
     }
   | {
@@ -74,6 +75,9 @@ export type FromThread =
   | { readonly type: "spoiled" }
   /** The abort arrived: the thread is not blocked. */
   | { readonly type: "heard"; readonly seq: number };
+
+/** Asks the daemon something on behalf of a task. Rejects with the error that it answers. */
+export type DaemonCall = (method: string, argument: Json) => Promise<Json>;
 
 /** What a thread is given at its start. */
 export interface ThreadData {
@@ -118,7 +122,7 @@ export function claimCell(seq: number): number {
 }
 
 /** The environment variables of a runner that every step gets (semantics.md 16). */
-export function baseEnvironment(env: NodeJS.ProcessEnv): Record<string, string> {
+export function inheritedEnvironment(env: NodeJS.ProcessEnv): Record<string, string> {
   const base: Record<string, string> = {};
   for (const name of ["PATH", "HOME", "LANG", "TZ"]) {
     const value = env[name];

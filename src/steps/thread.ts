@@ -37,7 +37,7 @@ import {
 /** Output messages that may be on their way before the thread waits for them. */
 const OUTPUT_AHEAD = 8;
 /** What is being worked on. */
-interface Work {
+interface CurrentTask {
   readonly seq: number;
   readonly step: string;
   readonly capture: LineCapture;
@@ -65,7 +65,7 @@ class Thread {
   readonly #health: ThreadHealth;
   /** What was sent ahead. */
   readonly #ahead: SentPiece[] = [];
-  #work: Work | undefined;
+  #current: CurrentTask | undefined;
   #sent = 0;
   #calls = 0;
   /** Why the thread is not to be used again, once something was thrown that nobody caught. */
@@ -77,21 +77,21 @@ class Thread {
     this.#port = port;
     this.#cells = new Int32Array(data.shared);
     this.#env = new StepEnv(data.baseEnv, data.token);
-    this.#log = stepLog((line) => this.#work?.capture.lines("log", [line]));
+    this.#log = stepLog((line) => this.#current?.capture.lines("log", [line]));
     this.#modules = new Modules(data.bundles, (text) => {
       if (!maySpawn(text)) return;
       watchSpawns({
         token: () => this.#env.token,
         spawned: () => {
-          if (this.#work !== undefined) this.#work.spawned = true;
+          if (this.#current !== undefined) this.#current.spawned = true;
         },
-        output: (stream, chunk) => this.#work?.capture.drain(stream, chunk),
+        output: (stream, chunk) => this.#current?.capture.drain(stream, chunk),
       });
     });
-    redirectOutput((stream, chunk) => this.#work?.capture.write(stream, chunk));
+    redirectOutput((stream, chunk) => this.#current?.capture.write(stream, chunk));
     process.on("unhandledRejection", (reason) => this.#spoil(reason));
     process.on("uncaughtException", (error) => this.#spoil(error));
-    process.on("exit", () => this.#work?.capture.end());
+    process.on("exit", () => this.#current?.capture.end());
     if (data.memoryLimit !== undefined) this.#watchMemory(data.memoryLimit);
     this.#health = new ThreadHealth();
     port.on("message", (message: ToThread) => this.#take(message));
@@ -106,21 +106,21 @@ class Thread {
     switch (message.type) {
       case "run":
         this.#ahead.push(...message.pieces);
-        if (this.#work === undefined) this.#next();
+        if (this.#current === undefined) this.#next();
         break;
       case "abort":
-        if (this.#work?.seq !== message.seq) break;
+        if (this.#current?.seq !== message.seq) break;
         this.#say({ type: "heard", seq: message.seq });
-        this.#work.aborted ??= Object.assign(new Error(message.because), {
+        this.#current.aborted ??= Object.assign(new Error(message.because), {
           name: message.reason === "timeout" ? "TimeoutError" : "AbortError",
         });
-        this.#work.controller?.abort(this.#work.aborted);
+        this.#current.controller?.abort(this.#current.aborted);
         break;
       case "reply": {
         const waiting =
-          this.#work?.seq === message.seq ? this.#work.calls.get(message.call) : undefined;
+          this.#current?.seq === message.seq ? this.#current.calls.get(message.call) : undefined;
         if (waiting === undefined) break;
-        this.#work!.calls.delete(message.call);
+        this.#current!.calls.delete(message.call);
         if (message.error === undefined) waiting.resolve(message.value ?? null);
         else waiting.reject(Object.assign(new Error(message.error.message), message.error));
         break;
@@ -129,7 +129,7 @@ class Thread {
   }
 
   #next(): void {
-    while (this.#work === undefined && !this.#retired && this.#ahead.length > 0) {
+    while (this.#current === undefined && !this.#retired && this.#ahead.length > 0) {
       const { seq, id, body } = this.#ahead.shift()!;
       // Whoever changes the cell first has the piece: the main thread may have taken it back.
       if (Atomics.compareExchange(this.#cells, claimCell(seq), seq, 0) === seq)
@@ -140,7 +140,7 @@ class Thread {
   #run(seq: number, id: string, body: string): void {
     const task = JSON.parse(body) as ThreadTask;
     const masker = new Masker(task.secrets);
-    const work: Work = {
+    const current: CurrentTask = {
       seq,
       step: task.step ?? task.kind,
       masker,
@@ -152,24 +152,24 @@ class Thread {
       begin: performance.now(),
       spawned: false,
     };
-    this.#work = work;
+    this.#current = current;
     this.#env.begin(task.env, id);
     const isNew = this.#modules.loaded(task.code) === undefined;
     // A turn later: only then is it known whether there was a rejection that nobody handled.
-    const succeed = (json: string): void => void setImmediate(() => this.#end(work, { json }));
+    const succeed = (json: string): void => void setImmediate(() => this.#end(current, { json }));
     const fail = (error: unknown): void =>
-      void setImmediate(() => this.#end(work, { error: toStepError(error) }));
+      void setImmediate(() => this.#end(current, { error: toStepError(error) }));
     try {
       const given = perform(task, {
         modules: this.#modules,
         log: this.#log,
-        signal: () => this.#signal(work),
+        signal: () => this.#signal(current),
         begins: () => {
-          work.startedAt = Date.now();
-          work.begin = performance.now();
+          current.startedAt = Date.now();
+          current.begin = performance.now();
           if (isNew) this.#health.before();
         },
-        call: (method, argument) => this.#call(work, method, argument),
+        call: (method, argument) => this.#call(current, method, argument),
       });
       if (typeof given === "string") succeed(given);
       else given.then(succeed, fail);
@@ -179,22 +179,25 @@ class Thread {
   }
 
   /** Answers for a piece of work; what comes for it later counts for nothing. */
-  #end(work: Work, { json, error }: { readonly json?: string; readonly error?: StepError }): void {
-    if (this.#work !== work) return;
-    const durationMs = performance.now() - work.begin;
-    const masked = json === undefined ? undefined : this.#masked(work, json);
-    work.capture.end();
-    this.#work = undefined;
+  #end(
+    current: CurrentTask,
+    { json, error }: { readonly json?: string; readonly error?: StepError },
+  ): void {
+    if (this.#current !== current) return;
+    const durationMs = performance.now() - current.begin;
+    const masked = json === undefined ? undefined : this.#masked(current, json);
+    current.capture.end();
+    this.#current = undefined;
     const left = this.#health.after();
     const retire = this.#spoiled ?? left?.because;
     this.#retired ||= retire !== undefined;
     this.#say({
       type: "done",
-      seq: work.seq,
-      ...(error === undefined ? { json: masked ?? json } : { error: work.masker.error(error) }),
-      startedAt: work.startedAt,
+      seq: current.seq,
+      ...(error === undefined ? { json: masked ?? json } : { error: current.masker.error(error) }),
+      startedAt: current.startedAt,
       durationMs,
-      spawned: work.spawned,
+      spawned: current.spawned,
       ...(retire === undefined ? {} : { retire }),
       ...(left?.pending === true ? { pending: true } : {}),
     });
@@ -209,45 +212,45 @@ class Thread {
       message: `${message} (thrown where nothing caught it: by a promise that was not awaited, or in a callback)`,
     };
     this.#spoiled = "an error was thrown in it that nobody caught";
-    if (this.#work === undefined) {
+    if (this.#current === undefined) {
       this.#retired = true;
       this.#say({ type: "spoiled" });
-    } else this.#end(this.#work, { error });
+    } else this.#end(this.#current, { error });
   }
 
-  #signal(work: Work): AbortSignal {
-    work.controller ??= new AbortController();
-    if (work.aborted !== undefined) work.controller.abort(work.aborted);
-    return work.controller.signal;
+  #signal(current: CurrentTask): AbortSignal {
+    current.controller ??= new AbortController();
+    if (current.aborted !== undefined) current.controller.abort(current.aborted);
+    return current.controller.signal;
   }
 
   #watchMemory(limit: number): void {
     watchMemory(limit, this.#cells, (held) => {
-      const work = this.#work;
-      if (work === undefined) return;
+      const current = this.#current;
+      if (current === undefined) return;
       this.#spoiled = "it ran out of memory";
-      this.#end(work, { error: outOfMemory(work.step, held / 1024, limit / 1024 / 1024) });
+      this.#end(current, { error: outOfMemory(current.step, held / 1024, limit / 1024 / 1024) });
       process.exit(1);
     });
   }
 
   /** The JSON without secrets, where it held any: it is to be recorded. */
-  #masked({ masker, capture }: Work, json: string): string | undefined {
+  #masked({ masker, capture }: CurrentTask, json: string): string | undefined {
     const masked = masker.json(json);
     if (masked !== undefined) capture.lines("orchd", [MASKED_RESULT]);
     return masked;
   }
 
-  #call(work: Work, method: string, argument: Json): Promise<Json> {
+  #call(current: CurrentTask, method: string, argument: Json): Promise<Json> {
     const masked =
-      work.masker.longest === 0 ? undefined : this.#masked(work, JSON.stringify(argument));
+      current.masker.longest === 0 ? undefined : this.#masked(current, JSON.stringify(argument));
     this.#calls += 1;
     const call = this.#calls;
     return new Promise((resolve, reject) => {
-      work.calls.set(call, { resolve, reject });
+      current.calls.set(call, { resolve, reject });
       this.#say({
         type: "call",
-        seq: work.seq,
+        seq: current.seq,
         call,
         method,
         argument: masked === undefined ? argument : (JSON.parse(masked) as Json),

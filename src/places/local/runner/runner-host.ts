@@ -12,7 +12,7 @@
  */
 import { availableParallelism } from "node:os";
 import { formatDuration } from "../../../core/duration.ts";
-import { baseEnvironment, type FromThread } from "../../../steps/thread-protocol.ts";
+import { inheritedEnvironment, type FromThread } from "../../../steps/thread-protocol.ts";
 import { killByToken } from "../kill-by-token.ts";
 import type { OutputLine, ShellTask } from "../../../core/task.ts";
 import type { FromRunner, RawResult, RunnerSettings, ToRunner } from "../protocol.ts";
@@ -169,7 +169,7 @@ export class RunnerHost {
       scratch: this.#scratch.for(task),
       token: this.#settings.token,
       guard: this.#guard,
-      baseEnv: baseEnvironment(process.env),
+      baseEnv: inheritedEnvironment(process.env),
       output: (stream, lines) => this.#output(piece, new Date().toISOString(), stream, lines),
       ended: (result, durationMs, startedAt) => {
         this.#shells -= 1;

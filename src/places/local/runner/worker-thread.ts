@@ -9,7 +9,7 @@ import { Worker, type ResourceLimits } from "node:worker_threads";
 import {
   CELLS,
   SHARED_BYTES,
-  baseEnvironment,
+  inheritedEnvironment,
   claimCell,
   type FromThread,
   type SentPiece,
@@ -68,7 +68,7 @@ export class WorkerThread {
       shared: this.#shared,
       bundles: options.bundles,
       token: options.token,
-      baseEnv: baseEnvironment(process.env),
+      baseEnv: inheritedEnvironment(process.env),
       memoryLimit: options.memoryMb === undefined ? undefined : options.memoryMb * 1024 * 1024,
     };
     this.#worker = new Worker(options.program, {
@@ -76,7 +76,7 @@ export class WorkerThread {
       resourceLimits,
       stdout: false,
       stderr: false,
-      env: baseEnvironment(process.env),
+      env: inheritedEnvironment(process.env),
     });
     this.#worker.on("message", (message: FromThread) => {
       if (message.type === "ready") this.ready = true;
