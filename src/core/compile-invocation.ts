@@ -9,24 +9,7 @@ import type { CodeMark } from "./loaded-definition.ts";
 import { stepSchema } from "./pipeline.ts";
 import { checkShape } from "./shape-faults.ts";
 import type { CodeRef, InputRef, Json, Snapshot, SnapshotStep } from "./snapshot.ts";
-
-/** What the function asked for. */
-export interface Invocation {
-  readonly id: string;
-  /** The step's own name, for messages. */
-  readonly name: string;
-  /** A `CodeRef.pick` in the pipeline's own bundle. */
-  readonly pick: string;
-  /**
-   * The keys of a step in a pipeline file, `uses` and `run` excepted, with a {@link CodeMark} for
-   * each function.
-   */
-  readonly options: { readonly [key: string]: Json };
-  readonly params: { readonly [key: string]: Json };
-  /** An upstream invocation's output, or a value. */
-  readonly inputs: { readonly [name: string]: InputRef | { readonly value: Json } };
-  readonly after: readonly string[];
-}
+import type { DynamicCall } from "./task.ts";
 
 /**
  * Compiles an invocation of the dynamic pipeline that `snapshot` is. Whether the invocations exist
@@ -36,7 +19,7 @@ export interface Invocation {
  *   all that is wrong, as one sentence
  */
 export function compileInvocation(
-  call: Invocation,
+  call: DynamicCall,
   snapshot: Snapshot,
 ):
   | {

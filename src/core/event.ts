@@ -245,6 +245,24 @@ const through = time
   .optional()
   .meta({ description: "the due time up to which every slot is decided" });
 
+/** A slot that got its run, in time or late. */
+const firedSlot = {
+  slot: time,
+  run: z.string(),
+  schedule: slotSchedule,
+  of: slotOf,
+  through,
+  because: because.optional(),
+  latenessMs: z.number().optional(),
+  shadow,
+};
+/** Who asked for a pause or for its end, and why. */
+const pauseRequest = {
+  requestId,
+  by: z.string().optional(),
+  because: because.optional(),
+};
+
 const pipelineEvents = [
   z
     .looseObject({
@@ -275,36 +293,14 @@ const pipelineEvents = [
     .looseObject({ type: z.literal("pipeline.removed"), file: z.string().optional() })
     .meta({ description: "The pipeline file is gone; nothing fires any more." }),
   z
-    .looseObject({
-      type: z.literal("pipeline.paused"),
-      requestId,
-      by: z.string().optional(),
-      because: because.optional(),
-    })
+    .looseObject({ type: z.literal("pipeline.paused"), ...pauseRequest })
     .meta({ description: "The schedule is paused." }),
   z
-    .looseObject({
-      type: z.literal("pipeline.resumed"),
-      requestId,
-      by: z.string().optional(),
-      because: because.optional(),
-    })
+    .looseObject({ type: z.literal("pipeline.resumed"), ...pauseRequest })
     .meta({ description: "The schedule goes on." }),
   z
-    .looseObject({
-      type: z.literal("slot.fired"),
-      slot: time,
-      run: z.string(),
-      schedule: slotSchedule,
-      of: slotOf,
-      through,
-      because: because.optional(),
-      latenessMs: z.number().optional(),
-      shadow,
-    })
-    .meta({
-      description: "The slot's run was made.",
-    }),
+    .looseObject({ type: z.literal("slot.fired"), ...firedSlot })
+    .meta({ description: "The slot's run was made." }),
   z
     .looseObject({
       type: z.literal("slot.skipped"),
@@ -330,20 +326,8 @@ const pipelineEvents = [
         "The slot passed without a run; with `until`, all slots from `slot` through `until`.",
     }),
   z
-    .looseObject({
-      type: z.literal("slot.caught_up"),
-      slot: time,
-      run: z.string(),
-      schedule: slotSchedule,
-      of: slotOf,
-      through,
-      because: because.optional(),
-      latenessMs: z.number().optional(),
-      shadow,
-    })
-    .meta({
-      description: "The slot ran late.",
-    }),
+    .looseObject({ type: z.literal("slot.caught_up"), ...firedSlot })
+    .meta({ description: "The slot ran late." }),
   z
     .looseObject({
       type: z.literal("slot.backfilled"),

@@ -230,7 +230,7 @@ function launchSteps(state: RunState, facts: PlanFacts, actions: Action[]): void
 }
 
 function launch(step: StepState, because: string): Action {
-  const attempt = step.rerun ? Math.max(1, step.attempt) : step.attempt + 1;
+  const attempt = step.rerun ? currentAttempt(step) : step.attempt + 1;
   return { kind: "launch", step: step.spec.id, attempt, alone: step.alone, because };
 }
 
@@ -353,7 +353,7 @@ export function afterFailure(
   const event = {
     type: "step.failed" as const,
     step: id,
-    attempt: Math.max(1, step.attempt),
+    attempt: currentAttempt(step),
     error: { ...error },
   };
   if (haltReason(state) !== undefined) return { ...event, because: "the run is ending: no retry" };
@@ -365,10 +365,9 @@ export function afterFailure(
     };
   if (step.attempt > retry.maxRetries)
     return { ...event, because: `${step.attempt} attempts of ${retry.maxRetries + 1} were made` };
-  const wait = retryDelay(retry, step.attempt, facts.chance);
   return {
     ...event,
-    retryAt: iso(facts.now + wait),
+    retryAt: nextAttemptAt(step, facts),
     because: `retry ${step.attempt} of ${retry.maxRetries} follows`,
   };
 }
@@ -388,19 +387,18 @@ export function afterInterruption(
   facts: { readonly now: number; readonly chance: number; readonly because: string },
 ): Extract<RunEvent, { type: "step.interrupted" }> {
   const step = state.steps.get(id)!;
-  const event = { type: "step.interrupted" as const, step: id, attempt: Math.max(1, step.attempt) };
   const { onInterruption, retry } = step.spec;
-  if (haltReason(state)?.stop !== undefined)
-    return { ...event, next: "fail", because: `${facts.because}; the run is ending` };
-  if (onInterruption === "fail")
-    return { ...event, next: "fail", because: `${facts.because}; onInterruption is fail` };
+  const event = { type: "step.interrupted" as const, step: id, attempt: currentAttempt(step) };
+  const failed = (why: string) => ({
+    ...event,
+    next: "fail" as const,
+    because: `${facts.because}; ${why}`,
+  });
+  if (haltReason(state)?.stop !== undefined) return failed("the run is ending");
+  if (onInterruption === "fail") return failed("onInterruption is fail");
   if (cause === "runner" || onInterruption === "rerun") {
     if (step.reruns >= MAX_RERUNS)
-      return {
-        ...event,
-        next: "fail",
-        because: `${facts.because}; it was started again ${MAX_RERUNS} times already`,
-      };
+      return failed(`it was started again ${MAX_RERUNS} times already`);
     return {
       ...event,
       next: "rerun",
@@ -408,23 +406,24 @@ export function afterInterruption(
       ...(cause === "runner" ? { alone: true } : {}),
     };
   }
-  if (step.attempt > retry.maxRetries) {
-    return {
-      ...event,
-      next: "fail",
-      because:
-        retry.maxRetries === 0
-          ? `${facts.because}; the step has no retries`
-          : `${facts.because}; ${step.attempt} attempts were made`,
-    };
-  }
-  const wait = retryDelay(retry, step.attempt, facts.chance);
-  return {
-    ...event,
-    next: "retry",
-    retryAt: iso(facts.now + wait),
-    because: facts.because,
-  };
+  if (step.attempt > retry.maxRetries)
+    return failed(
+      retry.maxRetries === 0 ? "the step has no retries" : `${step.attempt} attempts were made`,
+    );
+  return { ...event, next: "retry", retryAt: nextAttemptAt(step, facts), because: facts.because };
+}
+
+/** The attempt that a line about a step names: lines count attempts from 1. */
+function currentAttempt(step: StepState): number {
+  return Math.max(1, step.attempt);
+}
+
+/** When the attempt after the current one may start, by the step's retry policy. */
+function nextAttemptAt(
+  step: StepState,
+  facts: { readonly now: number; readonly chance: number },
+): string {
+  return iso(facts.now + retryDelay(step.spec.retry, step.attempt, facts.chance));
 }
 
 /**

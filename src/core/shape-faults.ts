@@ -80,23 +80,9 @@ function faultsOf(issue: Issue, base: FieldPath, schema: z.ZodType, root: unknow
       ];
     }
     case "too_small":
-      return [
-        {
-          path,
-          message: issue.message.startsWith("Too small")
-            ? `must ${sizeOf(issue.origin)} at least ${issue.minimum}${unitOf(issue.origin)}${given(issue.origin, value)}`
-            : issue.message,
-        },
-      ];
+      return [{ path, message: sizeFault(issue, "Too small", `at least ${issue.minimum}`, value) }];
     case "too_big":
-      return [
-        {
-          path,
-          message: issue.message.startsWith("Too big")
-            ? `must ${sizeOf(issue.origin)} at most ${issue.maximum}${unitOf(issue.origin)}${given(issue.origin, value)}`
-            : issue.message,
-        },
-      ];
+      return [{ path, message: sizeFault(issue, "Too big", `at most ${issue.maximum}`, value) }];
     case "invalid_key":
       return [
         {
@@ -270,6 +256,18 @@ function quoteHint(wanted: string, value: unknown): string {
   return number || (wanted === "boolean" && (value === "true" || value === "false"))
     ? "; take the quotes away"
     : "";
+}
+
+/** What a value of the wrong size must be; a schema's own sentence is kept. */
+function sizeFault(
+  { message, origin }: { readonly message: string; readonly origin: string },
+  own: string,
+  bound: string,
+  value: unknown,
+): string {
+  return message.startsWith(own)
+    ? `must ${sizeOf(origin)} ${bound}${unitOf(origin)}${given(origin, value)}`
+    : message;
 }
 
 function sizeOf(origin: string): string {

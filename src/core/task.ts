@@ -8,7 +8,7 @@
  * asks for a step, an orchestrator runs one), which replies.
  */
 import type { StepError } from "./failure.ts";
-import type { CodeRef, Json } from "./snapshot.ts";
+import type { CodeRef, InputRef, Json } from "./snapshot.ts";
 
 /** What a run tells the code that works for it (`context.run`). */
 export interface RunInfo {
@@ -102,9 +102,7 @@ export interface DynamicTask extends TaskBase {
  * Where an input of a dynamic invocation comes from: another invocation, or a value that the
  * function gave.
  */
-export type DynamicInput =
-  | { readonly step: string; readonly output?: string | undefined }
-  | { readonly value: Json };
+export type DynamicInput = InputRef | { readonly value: Json };
 
 /**
  * An invocation that a dynamic pipeline's function asks for. The same program makes the same calls

@@ -1,9 +1,10 @@
 /** What a dynamic pipeline's function asks for becomes a step by the rules of a file. */
 import { expect, it } from "vitest";
-import { compileInvocation, type Invocation } from "../../src/core/compile-invocation.ts";
+import { compileInvocation } from "../../src/core/compile-invocation.ts";
 import { compile } from "../../src/core/compile.ts";
 import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
 import type { Snapshot } from "../../src/core/snapshot.ts";
+import type { DynamicCall } from "../../src/core/task.ts";
 
 const own = { bundle: "d".repeat(64), pick: "function", source: "./dyn.ts" };
 const compiled = compile({
@@ -16,7 +17,7 @@ const compiled = compile({
   watched: [],
 });
 const snapshot: Snapshot = compiled.ok ? compiled.loaded.snapshot : (undefined as never);
-const call: Invocation = {
+const call: DynamicCall = {
   id: "read_2",
   name: "read",
   pick: "export:read",
