@@ -17,6 +17,9 @@ import { Cron, CronPattern } from "croner";
 import { MINUTE_MS } from "../time.ts";
 import { gapsOfYear } from "./zone.ts";
 
+/** How croner reads a pattern. */
+export const CRON_OPTIONS = { mode: "5-or-6-parts", fixedTimeRule: "no-wildcard" } as const;
+
 const QUARTER_MS = 900_000;
 /**
  * Before 2018 some zones changed at one minute past the hour; since then all do so on a quarter.
@@ -54,108 +57,128 @@ export function cronCalculator(pattern: string, timezone: string): CronCalculato
     instances.set(key, known);
     return known;
   }
-  const made = make(pattern, timezone);
+  const made = new PatternInZone(pattern, timezone);
   instances.set(key, made);
   if (instances.size > INSTANCES) instances.delete(instances.keys().next().value!);
   return made;
 }
 
-function make(pattern: string, timezone: string): CronCalculator {
-  const options = { mode: "5-or-6-parts", fixedTimeRule: "no-wildcard" } as const;
-  // UTC as an offset: Intl, which knows zones, takes 20 ms to come up, and `orchd status` has 25 in
-  // all.
-  const cron = new Cron(
-    pattern,
-    timezone === "UTC" ? { ...options, utcOffset: 0 } : { ...options, timezone },
-  );
-  const fields = new CronPattern(pattern, timezone, options);
-  shareYears(fields);
-  // Where croner keeps its own copy; should that change, the saving is lost and nothing else.
-  shareYears(
-    (cron as unknown as Record<string, { readonly pattern?: { year: number[] } } | undefined>)[
-      "_states"
-    ]?.pattern,
-  );
-  const remembered = new Map<number, number | undefined>();
+/** A pattern in a zone; it remembers what it gave last, since callers walk from slot to slot. */
+class PatternInZone implements CronCalculator {
+  readonly fixedTime: boolean;
+  readonly #pattern: string;
+  readonly #timezone: string;
+  readonly #cron: Cron;
+  readonly #fields: CronPattern;
+  readonly #remembered = new Map<number, number | undefined>();
   /**
    * The newest slot that was given: what follows it within its quarter is known from the fields
    * alone.
    */
-  let last = Number.NaN;
-  /** The minute that clocks in the zone show at `last`. */
-  let localMinute = 0;
+  #last = Number.NaN;
+  /** The minute that clocks in the zone show at `#last`. */
+  #localMinute = 0;
 
-  const within = (instant: number): number | undefined => {
-    if (fields.isFixedTime || !(instant >= last) || last < QUARTERS_SINCE) return undefined;
-    const quarterEnd = Math.floor(last / QUARTER_MS) * QUARTER_MS + QUARTER_MS;
+  constructor(pattern: string, timezone: string) {
+    this.#pattern = pattern;
+    this.#timezone = timezone;
+    // UTC as an offset: Intl, which knows zones, takes 20 ms to come up, and `orchd status` has 25
+    // in all.
+    this.#cron = new Cron(
+      pattern,
+      timezone === "UTC" ? { ...CRON_OPTIONS, utcOffset: 0 } : { ...CRON_OPTIONS, timezone },
+    );
+    this.#fields = new CronPattern(pattern, timezone, CRON_OPTIONS);
+    this.fixedTime = this.#fields.isFixedTime;
+    shareYears(this.#fields);
+    // Where croner keeps its own copy; should that change, the saving is lost and nothing else.
+    shareYears((this.#cron as unknown as CronInside)["_states"]?.pattern);
+  }
+
+  next(instant: number): number | undefined {
+    const quick = this.#within(instant);
+    if (quick !== undefined) {
+      this.#localMinute = this.#minuteAt(quick);
+      this.#last = quick;
+      return quick;
+    }
+    if (this.#remembered.has(instant)) return this.#remembered.get(instant);
+    let slot = this.#ask(instant);
+    if (slot !== undefined && this.fixedTime && this.#timezone !== "UTC")
+      slot = this.#outOfGap(instant, slot) ?? slot;
+    this.#remembered.set(instant, slot);
+    if (this.#remembered.size > REMEMBERED)
+      this.#remembered.delete(this.#remembered.keys().next().value!);
+    if (slot !== undefined && !this.fixedTime) {
+      this.#last = slot;
+      this.#localMinute = minuteIn(this.#timezone, slot);
+    }
+    return slot;
+  }
+
+  /** The next slot within the quarter of the newest one; undefined where that does not tell. */
+  #within(instant: number): number | undefined {
+    if (this.fixedTime || !(instant >= this.#last) || this.#last < QUARTERS_SINCE) return undefined;
+    const { minute, second } = this.#fields;
+    const quarterEnd = Math.floor(this.#last / QUARTER_MS) * QUARTER_MS + QUARTER_MS;
     for (let slot = (Math.floor(instant / 1_000) + 1) * 1_000; slot < quarterEnd;) {
-      const second = (slot / 1_000) % 60;
-      // Zones differ from UTC by whole minutes, and local minutes from UTC's by the same amount all
-      // through a quarter.
-      const minute =
-        (localMinute + (Math.floor(slot / MINUTE_MS) - Math.floor(last / MINUTE_MS))) % 60;
-      if (fields.minute[minute] !== 1) slot += (60 - second) * 1_000;
-      else if (fields.second[second] !== 1) slot += 1_000;
+      const at = (slot / 1_000) % 60;
+      if (minute[this.#minuteAt(slot)] !== 1) slot += (60 - at) * 1_000;
+      else if (second[at] !== 1) slot += 1_000;
       else return slot;
     }
     return undefined;
-  };
+  }
 
-  const ask = (instant: number): number | undefined => {
-    const found = cron.nextRun(new Date(instant));
+  /**
+   * The minute that clocks in the zone show at a slot of the quarter of `#last`. Zones differ from
+   * UTC by whole minutes, and local minutes from UTC's by the same amount all through a quarter.
+   */
+  #minuteAt(slot: number): number {
+    const minutes = Math.floor(slot / MINUTE_MS) - Math.floor(this.#last / MINUTE_MS);
+    return (this.#localMinute + minutes) % 60;
+  }
+
+  #ask(instant: number): number | undefined {
+    const found = this.#cron.nextRun(new Date(instant));
     if (found === null) return undefined;
     // Strictly increasing, whatever the calculator says.
     return found.getTime() > instant ? found.getTime() : undefined;
-  };
+  }
 
   /**
    * The end of a gap after `instant` and before `slot` over whose wall times the pattern was
    * passed.
    */
-  const outOfGap = (instant: number, slot: number): number | undefined => {
+  #outOfGap(instant: number, slot: number): number | undefined {
     for (
       let year = new Date(instant).getUTCFullYear();
       year <= new Date(slot).getUTCFullYear();
       year += 1
     ) {
-      for (const { at, fromLocal, toLocal } of gapsOfYear(year, timezone)) {
+      for (const { at, fromLocal, toLocal } of gapsOfYear(year, this.#timezone)) {
         if (at <= instant || at >= slot) continue;
-        const wall = cronCalculator(pattern, "UTC").next(fromLocal - 1_000);
+        const wall = cronCalculator(this.#pattern, "UTC").next(fromLocal - 1_000);
         if (wall !== undefined && wall < toLocal) return at;
       }
     }
     return undefined;
-  };
-
-  return {
-    fixedTime: fields.isFixedTime,
-    next(instant) {
-      const quick = within(instant);
-      if (quick !== undefined) {
-        localMinute =
-          (localMinute + (Math.floor(quick / MINUTE_MS) - Math.floor(last / MINUTE_MS))) % 60;
-        last = quick;
-        return quick;
-      }
-      if (remembered.has(instant)) return remembered.get(instant);
-      let slot = ask(instant);
-      if (slot !== undefined && fields.isFixedTime && timezone !== "UTC")
-        slot = outOfGap(instant, slot) ?? slot;
-      remembered.set(instant, slot);
-      if (remembered.size > REMEMBERED) remembered.delete(remembered.keys().next().value!);
-      if (slot !== undefined && !fields.isFixedTime) {
-        last = slot;
-        localMinute = minuteIn(timezone, slot);
-      }
-      return slot;
-    },
-  };
+  }
 }
 
 let everyYear: number[] | undefined;
 
+/** The one member of croner's own state that is used. */
+interface CronInside {
+  readonly [name: string]: { readonly pattern?: ParsedYears } | undefined;
+}
+
+interface ParsedYears {
+  year: number[];
+}
+
 /** Gives a parsed pattern the list of years that all others have. */
-function shareYears(parsed: { year: number[] } | undefined): void {
+function shareYears(parsed: ParsedYears | undefined): void {
   if (!Array.isArray(parsed?.year)) return;
   everyYear ??= parsed.year;
   parsed.year = everyYear;

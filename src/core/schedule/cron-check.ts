@@ -7,13 +7,9 @@
  */
 import { Cron, CronPattern } from "croner";
 import { DAY_MS, iso } from "../time.ts";
-import { cronCalculator } from "./cron-calculator.ts";
+import { CRON_OPTIONS, cronCalculator } from "./cron-calculator.ts";
+import { CRON_TOO_LONG, MAX_CRON_LENGTH } from "./schedule-schema.ts";
 import { gapsOfYear, offsetAt, type Gap } from "./zone.ts";
-
-/** No pattern that a person means is longer. */
-export const MAX_CRON_LENGTH = 256;
-
-const OPTIONS = { mode: "5-or-6-parts", fixedTimeRule: "no-wildcard" } as const;
 
 const NICKNAMES: Readonly<Record<string, string>> = {
   "@yearly": "0 0 1 1 *",
@@ -45,8 +41,7 @@ export type CronCheck =
  * sentence about the text.
  */
 export function checkCron(text: string): CronCheck {
-  if (text.length > MAX_CRON_LENGTH)
-    return refuse("is longer than any cron pattern needs to be (256 characters)");
+  if (text.length > MAX_CRON_LENGTH) return refuse(CRON_TOO_LONG);
   const trimmed = text.trim();
   const shown = JSON.stringify(trimmed);
   if (trimmed === "") return refuse('is empty; a pattern has five fields, such as "30 2 * * *"');
@@ -59,8 +54,8 @@ export function checkCron(text: string): CronCheck {
   let next: Date | null;
   try {
     // A text with a colon is a date to Cron, so the pattern is read on its own first.
-    void new CronPattern(pattern, "UTC", OPTIONS);
-    next = new Cron(pattern, { ...OPTIONS, timezone: "UTC" }).nextRun(
+    void new CronPattern(pattern, "UTC", CRON_OPTIONS);
+    next = new Cron(pattern, { ...CRON_OPTIONS, timezone: "UTC" }).nextRun(
       new Date(Date.UTC(2000, 0, 1) - 1_000),
     );
   } catch (thrown) {

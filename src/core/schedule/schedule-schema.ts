@@ -16,10 +16,15 @@ export const CATCH_UP_MODES = ["none", "latest", "all"] as const;
 /** One of {@link CATCH_UP_MODES}. */
 export type CatchUp = (typeof CATCH_UP_MODES)[number];
 
+/** No pattern that a person means is longer. */
+export const MAX_CRON_LENGTH = 256;
+/** What is wrong with a longer one, as the rest of a sentence about it. */
+export const CRON_TOO_LONG = `is longer than any cron pattern needs to be (${MAX_CRON_LENGTH} characters)`;
+
 const moment = z
   .string()
   .describe("ISO 8601; without an offset it is local time in the schedule's timezone");
-const cron = z.string().max(256, "is longer than any cron pattern needs to be (256 characters)");
+const cron = z.string().max(MAX_CRON_LENGTH, CRON_TOO_LONG);
 
 /** A stretch of time in which slots are skipped. */
 export const blackoutSchema = z.strictObject({
