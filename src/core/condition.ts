@@ -167,133 +167,134 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 /** Recursive descent; `or` binds loosest, then `and`, comparison, `!`. */
 class ConditionParser {
   readonly reads: Extract<Condition, { kind: "path" }>[] = [];
-  private readonly text: string;
-  private token: Token;
-  private end = 0;
-  private depth = 0;
+  readonly #text: string;
+  #token: Token;
+  #end = 0;
+  #depth = 0;
 
   constructor(text: string) {
-    this.text = text;
-    this.token = this.scan();
+    this.#text = text;
+    this.#token = this.#scan();
   }
 
   whole(): Condition {
-    if (this.text.trim() === "")
-      throw this.error("is empty; leave `when` out for a step that always runs");
-    const condition = this.or();
-    if (this.token.kind !== "end") throw this.unexpected("the end");
+    if (this.#text.trim() === "")
+      throw this.#error("is empty; leave `when` out for a step that always runs");
+    const condition = this.#or();
+    if (this.#token.kind !== "end") throw this.#unexpected("the end");
     return condition;
   }
 
-  private or(): Condition {
-    let left = this.and();
-    while (this.took("||")) left = { kind: "or", operator: "||", left, right: this.and() };
+  #or(): Condition {
+    let left = this.#and();
+    while (this.#took("||")) left = { kind: "or", operator: "||", left, right: this.#and() };
     return left;
   }
 
-  private and(): Condition {
-    let left = this.comparison();
-    while (this.took("&&")) left = { kind: "and", operator: "&&", left, right: this.comparison() };
+  #and(): Condition {
+    let left = this.#comparison();
+    while (this.#took("&&"))
+      left = { kind: "and", operator: "&&", left, right: this.#comparison() };
     return left;
   }
 
-  private comparison(): Condition {
-    const left = this.unary();
-    const operator = this.token.text;
-    if (this.token.kind !== "operator" || !/^([=!<>]=|[<>])$/.test(operator)) return left;
-    this.next();
-    const right = this.unary();
-    if (this.token.kind === "operator" && /^([=!<>]=|[<>])$/.test(this.token.text))
-      throw this.error("compares twice in a row; join two comparisons with &&");
+  #comparison(): Condition {
+    const left = this.#unary();
+    const operator = this.#token.text;
+    if (this.#token.kind !== "operator" || !/^([=!<>]=|[<>])$/.test(operator)) return left;
+    this.#next();
+    const right = this.#unary();
+    if (this.#token.kind === "operator" && /^([=!<>]=|[<>])$/.test(this.#token.text))
+      throw this.#error("compares twice in a row; join two comparisons with &&");
     return { kind: "compare", operator, left, right };
   }
 
-  private unary(): Condition {
-    if (++this.depth > MAX_DEPTH) throw this.error(`is nested more than ${MAX_DEPTH} deep`);
-    const condition: Condition = this.took("!")
-      ? { kind: "not", of: this.unary() }
-      : this.primary();
-    this.depth -= 1;
+  #unary(): Condition {
+    if (++this.#depth > MAX_DEPTH) throw this.#error(`is nested more than ${MAX_DEPTH} deep`);
+    const condition: Condition = this.#took("!")
+      ? { kind: "not", of: this.#unary() }
+      : this.#primary();
+    this.#depth -= 1;
     return condition;
   }
 
-  private primary(): Condition {
-    if (this.took("(")) {
-      const inner = this.or();
-      if (!this.took(")")) throw this.unexpected("a closing )");
+  #primary(): Condition {
+    if (this.#took("(")) {
+      const inner = this.#or();
+      if (!this.#took(")")) throw this.#unexpected("a closing )");
       return inner;
     }
-    const negative = this.token.text === "-" && this.token.kind === "operator";
-    if (negative) this.next();
-    const { kind, text, value } = this.token;
+    const negative = this.#token.text === "-" && this.#token.kind === "operator";
+    if (negative) this.#next();
+    const { kind, text, value } = this.#token;
     if (kind === "number") {
-      this.next();
+      this.#next();
       return { kind: "value", value: negative ? -(value as number) : value };
     }
-    if (negative) throw this.unexpected("a number after -");
+    if (negative) throw this.#unexpected("a number after -");
     if (kind === "text") {
-      this.next();
+      this.#next();
       return { kind: "value", value };
     }
-    if (kind !== "word") throw this.unexpected("a value");
+    if (kind !== "word") throw this.#unexpected("a value");
     if (text === "true" || text === "false" || text === "null") {
-      this.next();
+      this.#next();
       return { kind: "value", value: text === "null" ? null : text === "true" };
     }
-    if (text === "params" || text === "inputs") return this.path(text);
+    if (text === "params" || text === "inputs") return this.#path(text);
     const instead = Object.hasOwn(ELSEWHERE, text) ? ELSEWHERE[text] : undefined;
     if (instead !== undefined)
-      throw this.error(`has ${JSON.stringify(text)}, which is written ${instead} here`);
-    throw this.error(
+      throw this.#error(`has ${JSON.stringify(text)}, which is written ${instead} here`);
+    throw this.#error(
       `has ${JSON.stringify(text)}, but a name begins with params. or inputs., and a text stands in quotes${didYouMean(text, ["params", "inputs", "true", "false", "null"])}`,
     );
   }
 
-  private path(root: "params" | "inputs"): Condition {
-    this.next();
+  #path(root: "params" | "inputs"): Condition {
+    this.#next();
     const keys: (string | number)[] = [];
     for (;;) {
-      if (this.took(".")) {
-        if (this.token.kind !== "word") throw this.unexpected("a name after the dot");
-        keys.push(this.token.text);
-        this.next();
-      } else if (this.took("[")) {
+      if (this.#took(".")) {
+        if (this.#token.kind !== "word") throw this.#unexpected("a name after the dot");
+        keys.push(this.#token.text);
+        this.#next();
+      } else if (this.#took("[")) {
         if (
-          this.token.kind !== "text" &&
-          !(this.token.kind === "number" && Number.isSafeInteger(this.token.value))
+          this.#token.kind !== "text" &&
+          !(this.#token.kind === "number" && Number.isSafeInteger(this.#token.value))
         )
-          throw this.unexpected("a number or a text in quotes");
-        keys.push(this.token.value as string | number);
-        this.next();
-        if (!this.took("]")) throw this.unexpected("a closing ]");
+          throw this.#unexpected("a number or a text in quotes");
+        keys.push(this.#token.value as string | number);
+        this.#next();
+        if (!this.#took("]")) throw this.#unexpected("a closing ]");
       } else {
         break;
       }
     }
-    if (this.token.text === "(" && this.token.kind === "operator")
-      throw this.error("calls something, and there is nothing to call in a condition");
-    if (keys.length === 0) throw this.error(`has ${root} alone; name one, as in ${root}.x`);
+    if (this.#token.text === "(" && this.#token.kind === "operator")
+      throw this.#error("calls something, and there is nothing to call in a condition");
+    if (keys.length === 0) throw this.#error(`has ${root} alone; name one, as in ${root}.x`);
     const path = { kind: "path", root, keys } as const;
     this.reads.push(path);
     return path;
   }
 
-  private took(operator: string): boolean {
-    if (this.token.kind !== "operator" || this.token.text !== operator) return false;
-    this.next();
+  #took(operator: string): boolean {
+    if (this.#token.kind !== "operator" || this.#token.text !== operator) return false;
+    this.#next();
     return true;
   }
 
-  private next(): void {
-    this.token = this.scan();
+  #next(): void {
+    this.#token = this.#scan();
   }
 
-  private scan(): Token {
-    TOKEN.lastIndex = this.end;
-    const match = TOKEN.exec(this.text);
+  #scan(): Token {
+    TOKEN.lastIndex = this.#end;
+    const match = TOKEN.exec(this.#text);
     if (match === null) {
-      const rest = this.text.slice(this.end).trimStart();
-      const offset = this.text.length - rest.length;
+      const rest = this.#text.slice(this.#end).trimStart();
+      const offset = this.#text.length - rest.length;
       if (rest === "") return { kind: "end", text: "", value: null, offset };
       const character = String.fromCodePoint(rest.codePointAt(0)!);
       if (character === "=")
@@ -310,11 +311,11 @@ class ConditionParser {
         offset,
       );
     }
-    this.end = TOKEN.lastIndex;
+    this.#end = TOKEN.lastIndex;
     const [all, operator, word, number, text] = match;
-    const offset = this.end - all.trimStart().length;
+    const offset = this.#end - all.trimStart().length;
     if (operator !== undefined) {
-      if (/^[=!]=$/.test(operator) && this.text[this.end] === "=")
+      if (/^[=!]=$/.test(operator) && this.#text[this.#end] === "=")
         throw new ConditionError(`has ${operator}=; equality is written ${operator}`, offset);
       return { kind: "operator", text: operator, value: null, offset };
     }
@@ -324,13 +325,13 @@ class ConditionParser {
     return { kind: "text", text: text!, value: unquote(text!), offset };
   }
 
-  private unexpected(wanted: string): ConditionError {
-    const found = this.token.kind === "end" ? "ends" : `has ${JSON.stringify(this.token.text)}`;
-    return this.error(`${found} where ${wanted} was expected`);
+  #unexpected(wanted: string): ConditionError {
+    const found = this.#token.kind === "end" ? "ends" : `has ${JSON.stringify(this.#token.text)}`;
+    return this.#error(`${found} where ${wanted} was expected`);
   }
 
-  private error(message: string): ConditionError {
-    return new ConditionError(message, this.token.offset);
+  #error(message: string): ConditionError {
+    return new ConditionError(message, this.#token.offset);
   }
 }
 

@@ -33,6 +33,21 @@ export function parseDuration(text: string | number): number | undefined {
   return end === trimmed.length && end > 0 ? bounded(total) : undefined;
 }
 
+/**
+ * The milliseconds of a duration that its schema has checked; undefined stays undefined.
+ *
+ * @throws TypeError where the text is no duration
+ */
+export function checkedDuration(written: string | number): number;
+export function checkedDuration(written: string | number | undefined): number | undefined;
+export function checkedDuration(written: string | number | undefined): number | undefined {
+  if (written === undefined) return undefined;
+  const milliseconds = parseDuration(written);
+  if (milliseconds === undefined)
+    throw new TypeError(`${JSON.stringify(written)} is not a duration`);
+  return milliseconds;
+}
+
 function bounded(milliseconds: number): number | undefined {
   return Number.isFinite(milliseconds) && milliseconds >= 0 && milliseconds <= MAX_DURATION_MS
     ? Math.round(milliseconds)

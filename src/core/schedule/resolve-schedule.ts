@@ -3,13 +3,18 @@
  * read in the schedule's zone, defaults filled in (semantics.md 1 and 9; ZenML's rules for which of
  * the three ways wins).
  */
+import { defined } from "../defined.ts";
+import { checkedDuration } from "../duration.ts";
+import type { FieldPath, Fault } from "../fault.ts";
 import { MINUTE_MS, iso } from "../time.ts";
 import { cronCalculator } from "./cron-calculator.ts";
 import { checkCron, cronWarnings } from "./cron-check.ts";
-import { parseDuration } from "../duration.ts";
-import type { FieldPath, Fault } from "../fault.ts";
-import type { Blackout, Schedule, ScheduleDefinition } from "./schedule-schema.ts";
-import { SCHEDULE_DEFAULTS } from "./schedule-schema.ts";
+import {
+  SCHEDULE_DEFAULTS,
+  type Blackout,
+  type Schedule,
+  type ScheduleDefinition,
+} from "./schedule-schema.ts";
 import { instantOf, isTimeZone, zoneFault } from "./zone.ts";
 
 /** What is known beside the text. */
@@ -63,13 +68,13 @@ function isList(
 
 /** One schedule's way through; collects faults and warnings. */
 class Resolution {
-  private readonly written: ScheduleDefinition;
-  private readonly path: FieldPath;
-  private readonly now: number;
-  private readonly faults: Fault[];
-  private readonly warnings: string[];
-  private readonly zone: string;
-  private readonly before: number;
+  readonly #written: ScheduleDefinition;
+  readonly #path: FieldPath;
+  readonly #now: number;
+  readonly #faults: Fault[];
+  readonly #warnings: string[];
+  readonly #zone: string;
+  readonly #before: number;
 
   constructor(
     written: ScheduleDefinition,
@@ -78,119 +83,116 @@ class Resolution {
     faults: Fault[],
     warnings: string[],
   ) {
-    this.written = written;
-    this.path = path;
-    this.now = context.now;
-    this.faults = faults;
-    this.warnings = warnings;
-    this.before = faults.length;
-    this.zone = this.zoneOf(written.timezone, context.timezone);
+    this.#written = written;
+    this.#path = path;
+    this.#now = context.now;
+    this.#faults = faults;
+    this.#warnings = warnings;
+    this.#before = faults.length;
+    this.#zone = this.#zoneOf(written.timezone, context.timezone);
   }
 
   resolve(): Schedule | undefined {
-    const { written } = this;
-    const kind = this.kind();
-    const start = this.moment("startTime", kind === "interval");
-    const end = this.moment("endTime", false);
-    const once = kind === "once" ? this.moment("runOnceAt", true) : undefined;
-    const cron = kind === "cron" ? this.cron(written.cron!, ["cron"]) : undefined;
-    const blackout = this.blackouts();
+    const written = this.#written;
+    const kind = this.#kind();
+    const start = this.#moment("startTime", kind === "interval");
+    const end = this.#moment("endTime", false);
+    const once = kind === "once" ? this.#moment("runOnceAt", true) : undefined;
+    const cron = kind === "cron" ? this.#cron(written.cron!, ["cron"]) : undefined;
+    const blackout = this.#blackouts();
     const params =
       written.params !== undefined && Object.keys(written.params).length > 0
         ? written.params
         : undefined;
     if (params !== undefined && written.name === undefined)
-      this.fault(
+      this.#fault(
         [],
         "has params of its own and therefore needs a name, by which its slots are told from others",
       );
     if (start !== undefined && end !== undefined && end < start)
-      this.fault(["endTime"], "lies before startTime, so that the schedule never fires");
-    if (this.faults.length > this.before || kind === undefined) return undefined;
-    if (cron !== undefined) this.cronAhead(cron, start, end);
-    if (once !== undefined && once <= this.now)
-      this.warn(`runOnceAt ${iso(once)} has passed: this schedule does not fire any more`);
-    if (end !== undefined && end <= this.now)
-      this.warn(`endTime ${iso(end)} has passed: this schedule does not fire any more`);
-    if (this.faults.length > this.before) return undefined;
-    return {
-      ...(written.name === undefined ? {} : { name: written.name }),
-      ...(cron === undefined ? {} : { cron }),
-      ...(kind === "interval" ? { intervalSeconds: written.intervalSeconds! } : {}),
-      ...(once === undefined ? {} : { runOnceAt: iso(once) }),
-      timezone: this.zone,
-      ...(start === undefined ? {} : { startTime: iso(start) }),
-      ...(end === undefined ? {} : { endTime: iso(end) }),
-      ...(written.stopAfter === undefined ? {} : { stopAfter: written.stopAfter }),
+      this.#fault(["endTime"], "lies before startTime, so that the schedule never fires");
+    if (this.#faults.length > this.#before || kind === undefined) return undefined;
+    if (cron !== undefined) this.#cronAhead(cron, start, end);
+    if (once !== undefined && once <= this.#now)
+      this.#warn(`runOnceAt ${iso(once)} has passed: this schedule does not fire any more`);
+    if (end !== undefined && end <= this.#now)
+      this.#warn(`endTime ${iso(end)} has passed: this schedule does not fire any more`);
+    if (this.#faults.length > this.#before) return undefined;
+    return defined({
+      name: written.name,
+      cron,
+      intervalSeconds: kind === "interval" ? written.intervalSeconds : undefined,
+      runOnceAt: once === undefined ? undefined : iso(once),
+      timezone: this.#zone,
+      startTime: start === undefined ? undefined : iso(start),
+      endTime: end === undefined ? undefined : iso(end),
+      stopAfter: written.stopAfter,
       jitterSeconds: written.jitterSeconds ?? SCHEDULE_DEFAULTS.jitterSeconds,
       catchUp: written.catchUp ?? SCHEDULE_DEFAULTS.catchUp,
-      catchUpWindowMs:
-        written.catchUpWindow === undefined
-          ? SCHEDULE_DEFAULTS.catchUpWindowMs
-          : parseDuration(written.catchUpWindow)!,
+      catchUpWindowMs: checkedDuration(written.catchUpWindow) ?? SCHEDULE_DEFAULTS.catchUpWindowMs,
       maxCatchUp: written.maxCatchUp ?? SCHEDULE_DEFAULTS.maxCatchUp,
       blackout,
-      ...(params === undefined ? {} : { params }),
-    };
+      params,
+    });
   }
 
   /** Which of the three ways it is; cron wins, with a warning. */
-  private kind(): "cron" | "interval" | "once" | undefined {
-    const { cron, intervalSeconds, startTime, runOnceAt } = this.written;
+  #kind(): "cron" | "interval" | "once" | undefined {
+    const { cron, intervalSeconds, startTime, runOnceAt } = this.#written;
     if (cron !== undefined) {
       if (intervalSeconds !== undefined)
-        this.warn("has both cron and intervalSeconds: cron wins and intervalSeconds is ignored");
+        this.#warn("has both cron and intervalSeconds: cron wins and intervalSeconds is ignored");
       if (runOnceAt !== undefined)
-        this.warn("has both cron and runOnceAt: cron wins and runOnceAt is ignored");
+        this.#warn("has both cron and runOnceAt: cron wins and runOnceAt is ignored");
       return "cron";
     }
     if (intervalSeconds !== undefined) {
       if (runOnceAt !== undefined)
-        this.fault(
+        this.#fault(
           ["runOnceAt"],
           "stands beside intervalSeconds: a schedule repeats or runs once, so remove one of them",
         );
       if (startTime === undefined)
-        this.fault(["intervalSeconds"], "needs a startTime from which the interval is counted");
+        this.#fault(["intervalSeconds"], "needs a startTime from which the interval is counted");
       return "interval";
     }
     if (runOnceAt !== undefined) return "once";
-    this.fault([], "is empty: it needs cron, or intervalSeconds with startTime, or runOnceAt");
+    this.#fault([], "is empty: it needs cron, or intervalSeconds with startTime, or runOnceAt");
     return undefined;
   }
 
-  private zoneOf(own: string | undefined, standard: string): string {
+  #zoneOf(own: string | undefined, standard: string): string {
     if (own === undefined || isTimeZone(own)) return own ?? standard;
-    this.fault(["timezone"], zoneFault(own));
+    this.#fault(["timezone"], zoneFault(own));
     return "UTC";
   }
 
   /**
    * Reads a moment; `whole` rounds it up to a second, since a slot is one and must not come early.
    */
-  private moment(key: "startTime" | "endTime" | "runOnceAt", whole: boolean): number | undefined {
-    const text = this.written[key];
-    return text === undefined ? undefined : this.instant(text, [key], whole);
+  #moment(key: "startTime" | "endTime" | "runOnceAt", whole: boolean): number | undefined {
+    const text = this.#written[key];
+    return text === undefined ? undefined : this.#instant(text, [key], whole);
   }
 
-  private instant(text: string, path: FieldPath, whole: boolean): number | undefined {
+  #instant(text: string, path: FieldPath, whole: boolean): number | undefined {
     const moment = parseMoment(text);
     if (typeof moment === "string") {
-      this.fault(path, moment);
+      this.#fault(path, moment);
       return undefined;
     }
     let instant: number;
     if (moment.offsetMs === undefined) {
-      const local = instantOf(moment.localMs, this.zone);
+      const local = instantOf(moment.localMs, this.#zone);
       instant = local.instant;
       const name = JSON.stringify(text);
       if (local.note === "gap")
-        this.warn(
-          `${name} does not exist in ${this.zone}, where the clock is set forward over it; taken for ${iso(instant)}`,
+        this.#warn(
+          `${name} does not exist in ${this.#zone}, where the clock is set forward over it; taken for ${iso(instant)}`,
         );
       if (local.note === "overlap")
-        this.warn(
-          `${name} exists twice in ${this.zone}, where the clock is set back over it; taken for the first, ${iso(instant)}`,
+        this.#warn(
+          `${name} exists twice in ${this.#zone}, where the clock is set back over it; taken for the first, ${iso(instant)}`,
         );
     } else {
       instant = moment.localMs - moment.offsetMs;
@@ -198,27 +200,27 @@ class Resolution {
     return whole ? Math.ceil(instant / 1_000) * 1_000 : instant;
   }
 
-  private cron(text: string, path: FieldPath): string | undefined {
+  #cron(text: string, path: FieldPath): string | undefined {
     const check = checkCron(text);
     if (check.ok) return check.pattern;
-    this.fault(path, check.message);
+    this.#fault(path, check.message);
     return undefined;
   }
 
   /** Looks at where a pattern really fires: in its window, in its zone. */
-  private cronAhead(pattern: string, start: number | undefined, end: number | undefined): void {
-    const first = cronCalculator(pattern, this.zone).next((start ?? Date.UTC(2000, 0, 1)) - 1);
+  #cronAhead(pattern: string, start: number | undefined, end: number | undefined): void {
+    const first = cronCalculator(pattern, this.#zone).next((start ?? Date.UTC(2000, 0, 1)) - 1);
     if (first === undefined || (end !== undefined && first > end)) {
-      this.fault(["cron"], `${JSON.stringify(pattern)} never fires between startTime and endTime`);
+      this.#fault(["cron"], `${JSON.stringify(pattern)} never fires between startTime and endTime`);
       return;
     }
-    if (end !== undefined && end <= this.now) return;
-    for (const warning of cronWarnings(pattern, this.zone, Math.max(this.now, start ?? 0)))
-      this.warn(warning);
+    if (end !== undefined && end <= this.#now) return;
+    for (const warning of cronWarnings(pattern, this.#zone, Math.max(this.#now, start ?? 0)))
+      this.#warn(warning);
   }
 
-  private blackouts(): Blackout[] {
-    const written = this.written.blackout;
+  #blackouts(): Blackout[] {
+    const written = this.#written.blackout;
     const list = written === undefined ? [] : Array.isArray(written) ? written : [written];
     return list.flatMap((one, index): Blackout[] => {
       const path: FieldPath = Array.isArray(written) ? ["blackout", index] : ["blackout"];
@@ -228,9 +230,9 @@ class Resolution {
         one.from === undefined &&
         one.to === undefined
       ) {
-        const cron = this.cron(one.cron, [...path, "cron"]);
-        const durationMs = parseDuration(one.duration)!;
-        if (durationMs < 1_000) this.fault([...path, "duration"], "must be at least 1s");
+        const cron = this.#cron(one.cron, [...path, "cron"]);
+        const durationMs = checkedDuration(one.duration);
+        if (durationMs < 1_000) this.#fault([...path, "duration"], "must be at least 1s");
         return cron === undefined ? [] : [{ cron, durationMs }];
       }
       if (
@@ -239,26 +241,26 @@ class Resolution {
         one.cron === undefined &&
         one.duration === undefined
       ) {
-        const from = this.instant(one.from, [...path, "from"], false);
-        const to = this.instant(one.to, [...path, "to"], false);
+        const from = this.#instant(one.from, [...path, "from"], false);
+        const to = this.#instant(one.to, [...path, "to"], false);
         if (from === undefined || to === undefined) return [];
-        if (to <= from) this.fault([...path, "to"], "must lie after from");
+        if (to <= from) this.#fault([...path, "to"], "must lie after from");
         return [{ from: iso(from), to: iso(to) }];
       }
-      this.fault(path, "must be either {cron, duration} or {from, to}");
+      this.#fault(path, "must be either {cron, duration} or {from, to}");
       return [];
     });
   }
 
-  private fault(path: FieldPath, message: string): void {
-    this.faults.push({ path: [...this.path, ...path], message });
+  #fault(path: FieldPath, message: string): void {
+    this.#faults.push({ path: [...this.#path, ...path], message });
   }
 
-  private warn(message: string): void {
-    this.warnings.push(
-      this.written.name === undefined
+  #warn(message: string): void {
+    this.#warnings.push(
+      this.#written.name === undefined
         ? `schedule: ${message}`
-        : `schedule ${this.written.name}: ${message}`,
+        : `schedule ${this.#written.name}: ${message}`,
     );
   }
 }
