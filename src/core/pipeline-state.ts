@@ -9,6 +9,7 @@
  * `firedAhead`, since what fired never fires again. A checkpoint holds all of this, so that nobody
  * reads further back than the last one.
  */
+import { defined } from "./defined.ts";
 import type { PipelineEvent, PipelineLine } from "./event.ts";
 import { slotOfKey, unpackSlots } from "./schedule/slot-list.ts";
 import type { Json } from "./snapshot.ts";
@@ -158,6 +159,7 @@ export function slotKey(slot: string, schedule?: string): string {
  * What is, after one more line. Changes `state` in place and returns it; unknown events change
  * nothing but the position.
  */
+// oxlint-disable-next-line max-lines-per-function -- the fold: a case an event
 export function evolvePipeline(state: PipelineState, line: PipelineLine): PipelineState {
   state.lastSeq = line.seq;
   state.linesSinceCheckpoint += 1;
@@ -381,15 +383,7 @@ function stepBack(
 
 function backfillOf(line: Extract<PipelineEvent, { type: "backfill.started" }>): Backfill {
   const { requestId, from, to, which, maxActive, schedule, params } = line;
-  return {
-    requestId,
-    from,
-    to,
-    which,
-    ...(maxActive === undefined ? {} : { maxActive }),
-    ...(schedule === undefined ? {} : { schedule }),
-    ...(params === undefined ? {} : { params }),
-  };
+  return defined({ requestId, from, to, which, maxActive, schedule, params });
 }
 
 function finishRun(

@@ -32,6 +32,7 @@ export const OVERLAP_POLICIES = [
 export type Overlap = (typeof OVERLAP_POLICIES)[number];
 
 const onInterruption = z.enum(["retry", "rerun", "fail"]);
+const priority = z.int().min(-1000).max(1000);
 const words = z.union([z.string(), z.array(z.string())]);
 
 /** A retry policy as written. */
@@ -222,10 +223,7 @@ const concurrencySchema = z
     nameSchema,
     z.strictObject({
       group: nameSchema.describe("a group of orchd.yaml, whose limit all its pipelines share"),
-      priority: z
-        .int()
-        .min(-1000)
-        .max(1000)
+      priority: priority
         .optional()
         .describe("the greater goes first where runs wait; default: the pipeline's priority"),
     }),
@@ -293,12 +291,7 @@ export const pipelineSchema = z
       .optional()
       .describe("so many runs may wait under queue_all; default: 100"),
     concurrency: concurrencySchema.optional(),
-    priority: z
-      .int()
-      .min(-1000)
-      .max(1000)
-      .optional()
-      .describe("the greater goes first where runs wait; default: 0"),
+    priority: priority.optional().describe("the greater goes first where runs wait; default: 0"),
     shadow: z.boolean().optional().describe("slots are recorded and nothing runs; default: false"),
     maxParallelSteps: z
       .int()

@@ -167,6 +167,7 @@ export function fold(lines: Iterable<RunLine>): RunState | undefined {
  *
  * @param state the run so far; undefined before the header
  */
+// oxlint-disable-next-line max-lines-per-function -- the fold: a case an event
 export function evolve(state: RunState | undefined, line: RunLine): RunState | undefined {
   if (state === undefined) return line.type === "run.submitted" ? begin(line) : undefined;
   state.lastSeq = line.seq;
@@ -257,6 +258,7 @@ function workedFrom(state: RunState): string {
 
 type StepLine = Extract<RunLine, { type: `step.${string}` }>;
 
+// oxlint-disable-next-line max-lines-per-function -- the fold: a case an event of a step
 function evolveStep(state: RunState, line: StepLine): void {
   const step = state.steps.get(line.step);
   if (step === undefined) return;

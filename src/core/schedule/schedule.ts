@@ -225,12 +225,7 @@ class Lane {
         slot !== undefined && slot <= to && found.length < limit;
         slot = only.source(slot)
       ) {
-        found.push({
-          slot,
-          due: slot,
-          schedule: only.schedule,
-          ...(this.#name === undefined ? {} : { lane: this.#name }),
-        });
+        found.push(this.#dueSlot(slot, slot, only.schedule));
       }
       return found;
     }
@@ -253,12 +248,7 @@ class Lane {
       const slot = only.source(Math.max(after, this.#since));
       return slot === undefined || slot > before
         ? undefined
-        : {
-            slot,
-            due: slot,
-            schedule: only.schedule,
-            ...(this.#name === undefined ? {} : { lane: this.#name }),
-          };
+        : this.#dueSlot(slot, slot, only.schedule);
     }
     let best: DueSlot | undefined;
     for (const slot of this.#walk(after, before)) {
@@ -285,19 +275,21 @@ class Lane {
         meeting.push(schedule);
         heads[index] = source(slot);
       }
-      yield this.#slot(slot, meeting);
+      yield this.#meeting(slot, meeting);
     }
   }
 
-  #slot(slot: number, meeting: readonly Schedule[]): DueSlot {
+  /** The slot in which these schedules meet: the earliest due time counts, the first's rules. */
+  #meeting(slot: number, meeting: readonly Schedule[]): DueSlot {
     let due = Number.POSITIVE_INFINITY;
     for (const { jitterSeconds } of meeting)
       due = Math.min(due, slot + jitterOf(this.#pipeline, slot, jitterSeconds));
-    return {
-      slot,
-      due,
-      schedule: meeting[0]!,
-      ...(this.#name === undefined ? {} : { lane: this.#name }),
-    };
+    return this.#dueSlot(slot, due, meeting[0]!);
+  }
+
+  #dueSlot(slot: number, due: number, schedule: Schedule): DueSlot {
+    return this.#name === undefined
+      ? { slot, due, schedule }
+      : { slot, due, schedule, lane: this.#name };
   }
 }
