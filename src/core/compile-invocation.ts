@@ -3,10 +3,11 @@
  * same rules and defaults as for a step in a file, but that its inputs and what it comes after are
  * given by the function.
  */
-import { codeKey, compileStep, NO_RETRY } from "./compile-step.ts";
+import { codeKey, compileStep } from "./compile-step.ts";
 import { formatPath, type Fault } from "./fault.ts";
 import type { CodeMark } from "./loaded-definition.ts";
 import { stepSchema } from "./pipeline.ts";
+import { NO_RETRY } from "./retry.ts";
 import { checkShape } from "./shape-faults.ts";
 import type { CodeRef, InputRef, Json, Snapshot, SnapshotStep } from "./snapshot.ts";
 import type { DynamicCall } from "./task.ts";

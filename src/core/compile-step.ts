@@ -5,9 +5,11 @@
  */
 import { parseCondition } from "./condition.ts";
 import { didYouMean } from "./did-you-mean.ts";
-import { parseDuration } from "./duration.ts";
+import { defined } from "./defined.ts";
+import { checkedDuration } from "./duration.ts";
 import type { FieldPath, Fault } from "./fault.ts";
 import type { PipelineDefinition, RetryDefinition, StepDefinition } from "./pipeline.ts";
+import { NO_RETRY } from "./retry.ts";
 import { envOf } from "./settings.ts";
 import type {
   CacheSettings,
@@ -17,9 +19,6 @@ import type {
   RetryPolicy,
   SnapshotStep,
 } from "./snapshot.ts";
-
-/** No retry: what holds where neither step nor pipeline says anything (semantics.md 9). */
-export const NO_RETRY: RetryPolicy = { maxRetries: 0, delayMs: 0, backoff: 1, jitter: 0 };
 
 /** What a step takes from its pipeline where it says nothing itself. */
 export interface StepDefaults {
@@ -70,14 +69,14 @@ export function codeUses(
 /** A written retry policy with its defaults filled in; undefined stays undefined. */
 export function retryOf(written: RetryDefinition | undefined): RetryPolicy | undefined {
   if (written === undefined) return undefined;
-  return {
+  return defined({
     maxRetries: written.maxRetries ?? NO_RETRY.maxRetries,
-    delayMs: written.delay === undefined ? 0 : parseDuration(written.delay)!,
-    backoff: written.backoff ?? 1,
-    ...(written.maxDelay === undefined ? {} : { maxDelayMs: parseDuration(written.maxDelay)! }),
-    jitter: written.jitter ?? 0,
-    ...(written.on === undefined ? {} : { on: listOf(written.on) }),
-  };
+    delayMs: checkedDuration(written.delay) ?? NO_RETRY.delayMs,
+    backoff: written.backoff ?? NO_RETRY.backoff,
+    maxDelayMs: checkedDuration(written.maxDelay),
+    jitter: written.jitter ?? NO_RETRY.jitter,
+    on: written.on === undefined ? undefined : listOf(written.on),
+  });
 }
 
 /** Compiles one step; what is wrong goes to `faults`, and the step is then not to be used. */
@@ -98,25 +97,25 @@ export function compileStep(
   const shell = written.run !== undefined;
   const code = context.code.get(codeKey([...path, "uses"]));
   const asks = written.enableCache ?? (shell && written.cache === undefined ? false : undefined);
-  return {
+  return defined({
     id,
     ...(shell ? shellOf(written, context.folder) : {}),
-    ...(code === undefined ? {} : { code }),
+    code,
     params: written.params ?? {},
     inputs,
-    ...(written.outputs === undefined ? {} : { outputs: uniqueOutputs(written.outputs, fault) }),
+    outputs: uniqueOutputs(written.outputs, fault),
     after: afterOf(written, context, fault),
-    ...(written.when === undefined ? {} : { when: written.when }),
+    when: written.when,
     env: envOf(written.env),
-    ...(asks === undefined ? {} : { enableCache: asks }),
-    ...(cache === undefined ? {} : { cache }),
+    enableCache: asks,
+    cache,
     retry: retryOf(written.retry) ?? context.defaults.retry,
     onInterruption: written.onInterruption ?? context.defaults.onInterruption,
-    ...(timeoutMs === undefined ? {} : { timeoutMs }),
-    ...(written.resources?.memoryMb === undefined ? {} : { memoryMb: written.resources.memoryMb }),
+    timeoutMs,
+    memoryMb: written.resources?.memoryMb,
     isolated: written.isolated ?? false,
     hooks: { ...context.defaults.hooks, ...hooksOf(path, written, context) },
-  };
+  });
 }
 
 /** How a compile step says that something is wrong; the path counts from the step. */
@@ -128,8 +127,7 @@ export function positiveDuration(
   at: FieldPath,
   fault: Complain,
 ): number | undefined {
-  if (written === undefined) return undefined;
-  const milliseconds = parseDuration(written)!;
+  const milliseconds = checkedDuration(written);
   if (milliseconds === 0) fault(at, "must be more than 0; leave it out for no limit");
   return milliseconds;
 }
@@ -161,11 +159,11 @@ function shellOf(
 ): Pick<SnapshotStep, "run" | "shell" | "cwd"> {
   const shell =
     typeof written.shell === "string" ? written.shell.trim().split(/\s+/) : written.shell;
-  return {
+  return defined({
     run: written.run!,
-    ...(shell === undefined || shell.length === 0 || shell[0] === "" ? {} : { shell }),
-    ...(written.cwd === undefined ? {} : { cwd: absolutePath(folder, written.cwd) }),
-  };
+    shell: shell === undefined || shell.length === 0 || shell[0] === "" ? undefined : shell,
+    cwd: written.cwd === undefined ? undefined : absolutePath(folder, written.cwd),
+  });
 }
 
 /** A path from a folder, without `.` and `..`; POSIX only, and pure. */
@@ -266,16 +264,14 @@ function cacheOf(
       );
   }
   const cacheFunction = context.code.get(codeKey([...path, "cache", "cacheFunction"]));
-  return {
-    ...(cache.expiresAfter === undefined
-      ? {}
-      : { expiresAfterMs: parseDuration(cache.expiresAfter)! }),
+  return defined({
+    expiresAfterMs: checkedDuration(cache.expiresAfter),
     acrossSlots: cache.acrossSlots ?? false,
     fileDependencies: listOf(cache.fileDependencies),
     ignoredInputs: ignored,
     includeStepCode: cache.includeStepCode ?? true,
-    ...(cacheFunction === undefined ? {} : { cacheFunction }),
-  };
+    cacheFunction,
+  });
 }
 
 function hooksOf(
@@ -294,9 +290,12 @@ function hooksOf(
   return hooks;
 }
 
-function uniqueOutputs(outputs: readonly string[], fault: Complain): readonly string[] {
-  for (const [index, name] of outputs.entries())
-    if (outputs.indexOf(name) !== index)
+function uniqueOutputs(
+  outputs: readonly string[] | undefined,
+  fault: Complain,
+): readonly string[] | undefined {
+  for (const [index, name] of outputs?.entries() ?? [])
+    if (outputs?.indexOf(name) !== index)
       fault(["outputs", index], `names ${JSON.stringify(name)} twice`);
   return outputs;
 }

@@ -8,21 +8,21 @@
 import { canonicalHash } from "./canonical-json.ts";
 import {
   codeKey,
-  codeUses,
   compileStep,
-  NO_RETRY,
   positiveDuration,
   retryOf,
   type StepDefaults,
 } from "./compile-step.ts";
+import { defined } from "./defined.ts";
 import { didYouMean } from "./did-you-mean.ts";
-import { parseDuration } from "./duration.ts";
+import { checkedDuration } from "./duration.ts";
 import type { FieldPath, Fault } from "./fault.ts";
 import type { LoadedPipeline } from "./loaded-pipeline.ts";
 import { orderSteps } from "./order.ts";
 import type { PipelineDefinition } from "./pipeline.ts";
+import { NO_RETRY } from "./retry.ts";
+import { PIPELINE_NAME } from "./run-id.ts";
 import { resolveSchedules } from "./schedule/resolve-schedule.ts";
-import { NAME_PATTERN } from "./schema-parts.ts";
 import { envOf, mergeRetention, type OrchdSettings } from "./settings.ts";
 import type {
   CodeRef,
@@ -34,8 +34,6 @@ import type {
   SnapshotStep,
 } from "./snapshot.ts";
 import { bindParams, hasParams, TemplateError, templateFaults } from "./template.ts";
-
-export { codeKey, codeUses };
 
 /** What a pipeline is compiled from. */
 export interface CompileInput {
@@ -73,7 +71,7 @@ export function compile(input: CompileInput): Compiled {
   const { definition, file, settings } = input;
   const faults: Fault[] = [];
   const name = definition.name ?? nameOf(file);
-  if (!NAME_PATTERN.test(name)) {
+  if (!PIPELINE_NAME.test(name)) {
     faults.push({
       path: [],
       message: `the file's name ${JSON.stringify(name)} cannot be the pipeline's: give one with name: (lower-case letters, digits, - and _)`,
@@ -106,18 +104,18 @@ export function compile(input: CompileInput): Compiled {
   const concurrency = concurrencyOf(definition, settings, faults);
   if (faults.length > 0) return { ok: false, faults };
 
-  const rest = {
+  const rest = defined({
     schedules: resolved.schedules,
     params,
     tags: [...new Set(definition.tags)],
     overlap,
-    ...(maxActiveRuns === undefined ? {} : { maxActiveRuns }),
+    maxActiveRuns,
     maxQueuedRuns: definition.maxQueuedRuns ?? MAX_QUEUED_RUNS,
-    ...(concurrency === undefined ? {} : { concurrency }),
+    concurrency,
     priority: definition.priority ?? 0,
     shadow: definition.shadow ?? false,
     retention: mergeRetention(settings.retention, definition.retention),
-  };
+  });
   const bound = bindSnapshot(template, params, {});
   return {
     ok: true,
@@ -230,32 +228,26 @@ function snapshotOf(
   const stepDefaults: StepDefaults = {
     retry: retryOf(definition.retry) ?? NO_RETRY,
     onInterruption: definition.onInterruption ?? "retry",
-    hooks: {
-      ...(hooks.onSuccess === undefined ? {} : { onSuccess: hooks.onSuccess }),
-      ...(hooks.onFailure === undefined ? {} : { onFailure: hooks.onFailure }),
-    },
+    hooks: defined({ onSuccess: hooks.onSuccess, onFailure: hooks.onFailure }),
   };
   const timeoutMs = positiveDuration(definition.timeout, ["timeout"], fault);
   const env = envOf(definition.env);
   faults.push(...templateFaults(envTexts(env), ["env"], known));
-  const body: Omit<Snapshot, "digest"> = {
+  const body: Omit<Snapshot, "digest"> = defined({
     name,
-    ...(definition.description === undefined ? {} : { description: definition.description }),
+    description: definition.description,
     file,
     executionMode: definition.executionMode ?? "continue_on_failure",
     maxParallelSteps: definition.maxParallelSteps ?? 8,
-    ...(definition.enableCache === undefined ? {} : { enableCache: definition.enableCache }),
-    ...(timeoutMs === undefined ? {} : { timeoutMs }),
-    gracePeriodMs:
-      definition.gracePeriod === undefined
-        ? settings.gracePeriodMs
-        : parseDuration(definition.gracePeriod)!,
+    enableCache: definition.enableCache,
+    timeoutMs,
+    gracePeriodMs: checkedDuration(definition.gracePeriod) ?? settings.gracePeriodMs,
     env,
     hooks,
     orchestrator: orchestratorOf(input, faults),
     steps: stepsOf(input, stepDefaults, known, faults),
     ...(input.dynamic === undefined ? {} : { dynamic: input.dynamic, stepDefaults }),
-  };
+  });
   const { file: _, ...hashed } = body;
   return { ...body, digest: faults.length > 0 ? "" : canonicalHash(hashed) };
 }
@@ -323,7 +315,7 @@ function orchestratorOf(input: CompileInput, faults: Fault[]): OrchestratorRef {
   const written = input.definition.orchestrator ?? "local";
   const { uses, config = {} } = typeof written === "string" ? { uses: written } : written;
   if (isModulePath(uses))
-    return { flavor: uses, ...withCode(input.code.get("orchestrator")), config };
+    return defined({ flavor: uses, code: input.code.get("orchestrator"), config });
   if (uses === "local" && !Object.hasOwn(input.settings.orchestrators, uses))
     return { flavor: uses, config };
   const named = Object.hasOwn(input.settings.orchestrators, uses)
@@ -336,10 +328,6 @@ function orchestratorOf(input: CompileInput, faults: Fault[]): OrchestratorRef {
     message: `names ${JSON.stringify(uses)}, which is neither a flavor of orchd.yaml (${known.join(", ")}) nor a module's path (./my-orchestrator.ts)${didYouMean(uses, known)}`,
   });
   return { flavor: uses, config };
-}
-
-function withCode(code: CodeRef | undefined): { code?: CodeRef } {
-  return code === undefined ? {} : { code };
 }
 
 function concurrencyOf(

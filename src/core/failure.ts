@@ -1,3 +1,5 @@
+import { defined } from "./defined.ts";
+
 /**
  * What a ledger keeps of an error: enough to read, to match a retry policy against, and to tell
  * whose fault it was.
@@ -54,7 +56,7 @@ export function clipError(error: StepError): StepError {
   return {
     ...error,
     message: message.slice(0, ERROR_CHARACTERS),
-    ...(stack === undefined ? {} : { stack: stack.slice(0, ERROR_CHARACTERS) }),
+    ...defined({ stack: stack?.slice(0, ERROR_CHARACTERS) }),
   };
 }
 

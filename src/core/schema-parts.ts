@@ -7,10 +7,9 @@
  */
 import * as z from "zod";
 import { parseDuration } from "./duration.ts";
+import { PIPELINE_NAME } from "./run-id.ts";
 import type { Json } from "./snapshot.ts";
 
-/** What the name of a pipeline, a schedule, a concurrency group or a flavor looks like. */
-export const NAME_PATTERN = /^[a-z0-9][a-z0-9_-]{0,63}$/;
 /**
  * What the name of a step, an input, an output or a param looks like: it also becomes part of an
  * environment variable's name.
@@ -29,7 +28,7 @@ const TAKEN = new Set(Object.getOwnPropertyNames(Object.prototype));
 export const nameSchema = z
   .string()
   .regex(
-    NAME_PATTERN,
+    PIPELINE_NAME,
     "must be 1 to 64 lower-case letters, digits, - and _, and begin with a letter or a digit",
   )
   .refine(

@@ -5,7 +5,8 @@
  * load-settings.ts's business, this file is pure.
  */
 import * as z from "zod";
-import { parseDuration } from "./duration.ts";
+import { defined } from "./defined.ts";
+import { checkedDuration } from "./duration.ts";
 import { retentionSchema, orchestratorSchema } from "./pipeline.ts";
 import { durationSchema, envSchema, nameSchema } from "./schema-parts.ts";
 import { isTimeZone, zoneFault } from "./schedule/zone.ts";
@@ -151,31 +152,25 @@ export function resolveSettings(
   if (!isTimeZone(timezone)) return { ok: false, path: ["timezone"], message: zoneFault(timezone) };
   return {
     ok: true,
-    settings: {
+    settings: defined({
       project: written.project ?? DEFAULT_SETTINGS.project,
       timezone,
-      gracePeriodMs:
-        written.gracePeriod === undefined
-          ? DEFAULT_SETTINGS.gracePeriodMs
-          : parseDuration(written.gracePeriod)!,
-      drainPeriodMs:
-        written.drainPeriod === undefined
-          ? DEFAULT_SETTINGS.drainPeriodMs
-          : parseDuration(written.drainPeriod)!,
-      ...(written.maxActiveRuns === undefined ? {} : { maxActiveRuns: written.maxActiveRuns }),
+      gracePeriodMs: checkedDuration(written.gracePeriod) ?? DEFAULT_SETTINGS.gracePeriodMs,
+      drainPeriodMs: checkedDuration(written.drainPeriod) ?? DEFAULT_SETTINGS.drainPeriodMs,
+      maxActiveRuns: written.maxActiveRuns,
       concurrency: groupsOf(written.concurrency),
-      retention: {
+      retention: defined({
         ...mergeRetention(DEFAULT_SETTINGS.retention, written.retention),
-        ...(written.retention?.totalMb === undefined ? {} : { totalMb: written.retention.totalMb }),
-      },
-      runner: {
+        totalMb: written.retention?.totalMb,
+      }),
+      runner: defined({
         threads: written.runner?.threads ?? DEFAULT_SETTINGS.runner.threads,
-        ...(written.runner?.memoryMb === undefined ? {} : { memoryMb: written.runner.memoryMb }),
-      },
+        memoryMb: written.runner?.memoryMb,
+      }),
       orchestrators,
       env: envOf(written.env),
       enableCache: written.enableCache ?? DEFAULT_SETTINGS.enableCache,
-    },
+    }),
   };
 }
 
@@ -184,12 +179,11 @@ export function mergeRetention(
   base: Retention,
   written: z.infer<typeof retentionSchema> | undefined,
 ): Retention {
-  const keepMb = written?.keepMb ?? base.keepMb;
-  return {
+  return defined({
     keepDays: written?.keepDays ?? base.keepDays,
     keepRuns: written?.keepRuns ?? base.keepRuns,
-    ...(keepMb === undefined ? {} : { keepMb }),
-  };
+    keepMb: written?.keepMb ?? base.keepMb,
+  });
 }
 
 /** Environment variables as steps get them: numbers and truth values become text. */
@@ -215,10 +209,7 @@ function groupsOf(written: OrchdSettingsDefinition["concurrency"]): {
       name,
       typeof limit === "number"
         ? { limit }
-        : {
-            limit: limit.limit,
-            ...(limit.maxQueued === undefined ? {} : { maxQueued: limit.maxQueued }),
-          },
+        : defined({ limit: limit.limit, maxQueued: limit.maxQueued }),
     ]),
   );
 }

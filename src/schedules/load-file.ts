@@ -9,7 +9,8 @@
  */
 import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname, extname, resolve } from "node:path";
-import { codeKey, codeUses, compile, isModulePath } from "../core/compile.ts";
+import { codeKey, codeUses } from "../core/compile-step.ts";
+import { compile, isModulePath } from "../core/compile.ts";
 import { didYouMean } from "../core/did-you-mean.ts";
 import type { FieldPath, Fault } from "../core/fault.ts";
 import type { CodeMark, LoadedDefinition } from "../core/loaded-definition.ts";

@@ -4,14 +4,9 @@
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import {
-  codeKey,
-  codeUses,
-  compile,
-  snapshotFor,
-  type CompileInput,
-} from "../../src/core/compile.ts";
 import { canonicalHash, canonicalJson } from "../../src/core/canonical-json.ts";
+import { codeKey, codeUses } from "../../src/core/compile-step.ts";
+import { compile, snapshotFor, type CompileInput } from "../../src/core/compile.ts";
 import { formatPath } from "../../src/core/fault.ts";
 import type { LoadedPipeline } from "../../src/core/loaded-pipeline.ts";
 import { orderSteps } from "../../src/core/order.ts";

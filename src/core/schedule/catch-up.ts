@@ -14,6 +14,7 @@
  * due later are known from the line itself (`covered` in pipeline-state.ts): no crash leaves a
  * watermark that has passed a slot without a line, or a slot that is told twice.
  */
+import { defined } from "../defined.ts";
 import { formatDuration } from "../duration.ts";
 import { iso } from "../time.ts";
 import {
@@ -135,7 +136,7 @@ export function surveyCatchUp(
   if (edge - reach <= from) return { head: [], edge, slots, still };
   const head = still.dueSlots(from, edge - reach, HEAD_SLOTS);
   const last = head.length < HEAD_SLOTS ? head.at(-1) : still.newest(from, edge - reach);
-  return { head, ...(last === undefined ? {} : { last }), edge, slots, still };
+  return defined({ head, last, edge, slots, still });
 }
 
 /** Slots after an instant, of which all are due by `to`; by due time. */
