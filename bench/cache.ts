@@ -1,13 +1,13 @@
 /**
  * A run of 1,000 cached steps in which nothing changed: what it costs to find that out.
  *
- * The pre-pass alone is a run-loop of the daemon's, in this process: from the start of a run whose
- * header is durable to its last line's fdatasync. The whole is asked of a daemon: from the
- * request's file to the end of the run. Each step of a pipeline `files` depends on a file of its
- * own, which has to be looked at.
+ * The pre-pass alone is the daemon's run-loop, in this process. It is measured from the start of a
+ * run whose header is durable to the fdatasync of the run's last line. The whole run is asked of a
+ * daemon, and is measured from the request's file to the end of the run. In the pipeline `files`
+ * each step depends on a file of its own, which has to be looked at.
  *
- * The floor does the same with nothing around it: stat each file and compare, hash a key for each
- * step, one write of as many bytes as the ledger got, one fdatasync.
+ * The floor does the same with nothing around it: stat each file and compare, hash one key a step,
+ * write as many bytes as the ledger got in one write, fdatasync once.
  */
 import { createHash } from "node:crypto";
 import { spawnSync } from "node:child_process";
@@ -38,30 +38,31 @@ import { RunLoop } from "../src/run/run-loop.ts";
 import type { RunDeps } from "../src/run/run-deps.ts";
 import type { TaskPool } from "../src/places/place.ts";
 import { BenchDaemon, inFolder, ledgerPath, linesOf, writeFiles, type Line } from "./bench-root.ts";
-import { timed, type Row } from "./row.ts";
+import { peerPackages } from "./peer-packages.ts";
 import { PLAIN_SNAPSHOT, PLAIN_STEP } from "./plain-step.ts";
+import { timed, type Row } from "./row.ts";
 
 const STEPS = 1_000;
 const ROUNDS = 15;
 const WARMUP = 5;
 const HUNDRED = 100;
-/** dist/bench/ is where this runs. */
-const packages = join(import.meta.dirname, "../../bench/peers/node_modules");
 
 const ids = Array.from({ length: STEPS }, (_, index) => index);
-const plain = `steps:\n${ids.map((id) => `  s${id}: { uses: ./steps/m${id % 10}.ts, params: { id: ${id} } }\n`).join("")}`;
-const files = `steps:\n${ids
-  .map(
-    (id) =>
-      `  s${id}: { uses: ./steps/m${id % 10}.ts, params: { id: ${id} }, cache: { fileDependencies: [./data/f${id}.txt] } }\n`,
-  )
-  .join("")}`;
+const pipelineOf = (more: (id: number) => string): string => {
+  const steps = ids.map(
+    (id) => `  s${id}: { uses: ./steps/m${id % 10}.ts, params: { id: ${id} }${more(id)} }\n`,
+  );
+  return `steps:\n${steps.join("")}`;
+};
+const plain = pipelineOf(() => "");
+const files = pipelineOf((id) => `, cache: { fileDependencies: [./data/f${id}.txt] }`);
 
 /**
- * Asks for a run as any process may, and gives its ledger and the milliseconds until its end could
- * be read.
+ * Asks for a run as any process may.
+ *
+ * @returns its ledger, and the milliseconds until its end could be read
  */
-async function ask(
+async function requestedRun(
   daemon: BenchDaemon,
   pipeline: string,
   id: string,
@@ -84,7 +85,7 @@ async function ask(
       return false;
     }
     const path = ledgerPath(daemon.root, run!);
-    // Not taken apart until it is over: what is measured is the daemon.
+    // Parsed only once the run is over, because the daemon is what is measured.
     if (!existsSync(path) || !readFileSync(path).includes('"type":"run.finished"')) return false;
     ended = performance.now();
     lines = linesOf(path);
@@ -94,7 +95,7 @@ async function ask(
   return { lines, ms: ended - start };
 }
 
-/** Gives each step that is not cached its result at once. */
+/** A pool that answers at once: a step that is not cached gets its param `id` as its result. */
 class NoPool implements TaskPool {
   started = 0;
   capacity(): Room {
@@ -117,7 +118,7 @@ class NoPool implements TaskPool {
   stop(): void {}
 }
 
-/** The pre-pass alone: see the head of this file. */
+/** Runs the pre-pass alone, in this process. */
 class PrePass {
   readonly #pool = new NoPool();
   readonly #deps: RunDeps;
@@ -166,7 +167,7 @@ class PrePass {
     };
   }
 
-  /** One run: its milliseconds, and its ledger. */
+  /** Does one run. @returns its milliseconds, and its ledger */
   async run(): Promise<{ ms: number; lines: Line[] }> {
     const { name } = this.#snapshot;
     const run = manualRunId(name, Date.UTC(2026, 10, 23, 2) + (this.#runs += 1));
@@ -193,12 +194,12 @@ class PrePass {
 }
 
 /**
- * A hundred tasks with a file each, cached and unchanged, on wireit: the whole command, its process
- * included.
+ * A hundred unchanged scripts with a file each on wireit: milliseconds of the whole command, its
+ * process included.
  */
 async function wireit(folder: string): Promise<number[]> {
-  const tasks = ids.slice(0, HUNDRED).map((id) => `s${id}`);
-  const scripts = Object.fromEntries([...tasks, "all"].map((name) => [name, "wireit"]));
+  const names = ids.slice(0, HUNDRED).map((id) => `s${id}`);
+  const scripts = Object.fromEntries([...names, "all"].map((name) => [name, "wireit"]));
   const each = ids
     .slice(0, HUNDRED)
     .map((id) => [`s${id}`, { command: "true", files: [`schedules/data/f${id}.txt`], output: [] }]);
@@ -207,7 +208,7 @@ async function wireit(folder: string): Promise<number[]> {
       name: "peer",
       private: true,
       scripts,
-      wireit: { ...Object.fromEntries(each), all: { dependencies: tasks } },
+      wireit: { ...Object.fromEntries(each), all: { dependencies: names } },
     }),
   });
   const env = {
@@ -220,7 +221,7 @@ async function wireit(folder: string): Promise<number[]> {
   const once = (): void => {
     const { status, stdout } = spawnSync(
       process.execPath,
-      [join(packages, "wireit/bin/wireit.js")],
+      [join(peerPackages, "wireit/bin/wireit.js")],
       { cwd: folder, env, encoding: "utf8" },
     );
     if (status !== 0) throw new Error(`wireit exited ${status}: ${stdout}`);
@@ -228,17 +229,17 @@ async function wireit(folder: string): Promise<number[]> {
   return timed(5, 1, once);
 }
 
-interface Remembered {
+interface FileFacts {
   readonly mtimeMs: number;
   readonly size: number;
   readonly ino: number;
 }
 
-/** The floor: see the head of this file. */
+/** Does what the floor is: see the head of this file. */
 function raw(
   folder: string,
   paths: readonly string[],
-  known: Map<string, Remembered>,
+  known: Map<string, FileFacts>,
   bytes: number,
 ): void {
   const keys: string[] = [];
@@ -277,63 +278,84 @@ function raw(
   closeSync(file);
 }
 
+function writeRoot(root: string): void {
+  const hundred = files.split("\n").slice(0, HUNDRED + 1).join("\n");
+  writeFiles(root, {
+    "schedules/plain.yaml": plain,
+    "schedules/files.yaml": files,
+    "schedules/hundred.yaml": hundred,
+  });
+  for (let module = 0; module < 10; module += 1) {
+    const text = `export default async ({ params }: any) => [${module}, params.id];\n`;
+    writeFiles(root, { [`schedules/steps/m${module}.ts`]: text });
+  }
+  for (const id of ids) writeFiles(root, { [`schedules/data/f${id}.txt`]: `${id}\n`.repeat(100) });
+}
+
+/** Milliseconds of the pre-pass alone, and of the floor beside it. */
+async function prePasses(
+  root: string,
+): Promise<{ plain: number[]; files: number[]; floor: number[] }> {
+  const paths = ids.map((id) => join(root, `schedules/data/f${id}.txt`));
+  const measured: Record<"plain" | "files" | "floor", number[]> = {
+    plain: [],
+    files: [],
+    floor: [],
+  };
+  const known = new Map<string, FileFacts>();
+  for (const pipeline of ["plain", "files"] as const) {
+    const pass = new PrePass(root, pipeline === "files");
+    await pass.run();
+    for (let round = -WARMUP; round < ROUNDS; round += 1) {
+      const { ms, lines } = await pass.run();
+      const bytes = lines.slice(1).reduce((sum, line) => sum + JSON.stringify(line).length + 1, 0);
+      const [bare] = await timed(1, 0, () => raw(root, paths, known, bytes));
+      if (round < 0) continue;
+      measured[pipeline].push(ms);
+      measured.floor.push(bare!);
+    }
+    if (pass.started !== STEPS)
+      throw new Error(`${pass.started - STEPS} steps of ${pipeline} ran, and none should have`);
+  }
+  return measured;
+}
+
+/** Milliseconds of whole runs on a daemon. */
+async function wholeRuns(
+  root: string,
+): Promise<{ plain: number[]; files: number[]; hundred: number[] }> {
+  const whole: Record<"plain" | "files" | "hundred", number[]> = {
+    plain: [],
+    files: [],
+    hundred: [],
+  };
+  await BenchDaemon.during(root, async (daemon) => {
+    for (const pipeline of ["plain", "files", "hundred"] as const) {
+      await daemon.runOnce(pipeline);
+      for (let round = -WARMUP; round < ROUNDS; round += 1) {
+        const { lines, ms } = await requestedRun(daemon, pipeline, `${pipeline}-${round + WARMUP}`);
+        if (lines.some(({ type }) => type === "step.started"))
+          throw new Error(`steps of ${pipeline} ran, and none should have`);
+        if (round >= 0) whole[pipeline].push(ms);
+      }
+    }
+  });
+  return whole;
+}
+
 export async function run(): Promise<Row[]> {
   return inFolder(async (root) => {
-    writeFiles(root, {
-      "schedules/plain.yaml": plain,
-      "schedules/files.yaml": files,
-      "schedules/hundred.yaml": files
-        .split("\n")
-        .slice(0, HUNDRED + 1)
-        .join("\n"),
-    });
-    for (let module = 0; module < 10; module += 1)
-      writeFiles(root, {
-        [`schedules/steps/m${module}.ts`]: `export default async ({ params }: any) => [${module}, params.id];\n`,
-      });
-    for (const id of ids)
-      writeFiles(root, { [`schedules/data/f${id}.txt`]: `${id}\n`.repeat(100) });
-    const paths = ids.map((id) => join(root, `schedules/data/f${id}.txt`));
-    // Until then a file counts as just written, and is read each time.
+    writeRoot(root);
+    // A file that was written a moment ago is read each time; after this wait none is.
     await sleep(3_000);
-    const prePass: Record<"plain" | "files", number[]> = { plain: [], files: [] };
-    const whole: Record<"plain" | "files" | "hundred", number[]> = {
-      plain: [],
-      files: [],
-      hundred: [],
+    const prePass = await prePasses(root);
+    const whole = await wholeRuns(root);
+    const beside = {
+      name: "stat + compare + keys + one write + one fdatasync",
+      samples: prePass.floor,
     };
-    const floor: number[] = [];
-    const known = new Map<string, Remembered>();
-    for (const pipeline of ["plain", "files"] as const) {
-      const pass = new PrePass(root, pipeline === "files");
-      await pass.run();
-      for (let round = -WARMUP; round < ROUNDS; round += 1) {
-        const { ms, lines } = await pass.run();
-        const bytes = lines
-          .slice(1)
-          .reduce((sum, line) => sum + JSON.stringify(line).length + 1, 0);
-        const [bare] = await timed(1, 0, () => raw(root, paths, known, bytes));
-        if (round < 0) continue;
-        prePass[pipeline].push(ms);
-        floor.push(bare!);
-      }
-      if (pass.started !== STEPS)
-        throw new Error(`${pass.started - STEPS} steps of ${pipeline} ran, and none should have`);
-    }
-    await BenchDaemon.during(root, async (daemon) => {
-      for (const pipeline of ["plain", "files", "hundred"] as const) {
-        await daemon.runOnce(pipeline);
-        for (let round = -WARMUP; round < ROUNDS; round += 1) {
-          const { lines, ms } = await ask(daemon, pipeline, `${pipeline}-${round + WARMUP}`);
-          if (lines.some(({ type }) => type === "step.started"))
-            throw new Error(`steps of ${pipeline} ran, and none should have`);
-          if (round >= 0) whole[pipeline].push(ms);
-        }
-      }
-    });
-    const beside = { name: "stat + compare + keys + one write + one fdatasync", samples: floor };
     const goal = { of: "ratio", atMost: 3 } as const;
-    return [
+    const rows: Row[] = [
       {
         what: `the pre-pass alone, ${STEPS} steps`,
         unit: "ms",
@@ -360,16 +382,14 @@ export async function run(): Promise<Row[]> {
         orchd: { name: "files", samples: whole.files },
         beside,
       },
-      ...(existsSync(join(packages, "wireit"))
-        ? [
-            {
-              what: `a no-op run of ${HUNDRED} steps with a file each`,
-              unit: "ms" as const,
-              orchd: { name: "hundred", samples: whole.hundred },
-              beside: { name: `wireit, ${HUNDRED} unchanged tasks`, samples: await wireit(root) },
-            },
-          ]
-        : []),
     ];
+    if (existsSync(join(peerPackages, "wireit")))
+      rows.push({
+        what: `a no-op run of ${HUNDRED} steps with a file each`,
+        unit: "ms",
+        orchd: { name: "hundred", samples: whole.hundred },
+        beside: { name: `wireit, ${HUNDRED} unchanged tasks`, samples: await wireit(root) },
+      });
+    return rows;
   });
 }

@@ -1,6 +1,6 @@
 /**
- * A root with a history, its ledgers written as docs/ledger.md has them and as a daemon would have
- * left them: for what must not cost more for it.
+ * A root with a history, for what must not cost more because of one. Its ledgers are written as
+ * docs/ledger.md describes them, and as a daemon would have left them.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -10,7 +10,7 @@ import { ledgerPath, writeFiles } from "./bench-root.ts";
 import { PLAIN_STEP } from "./plain-step.ts";
 
 const PIPELINES = 10;
-/** The schedule of each pipeline, as its ledger has it. */
+/** The schedule of each pipeline, as its ledger records it. */
 const SCHEDULES = [
   {
     cron: "* * * * *",
@@ -22,10 +22,10 @@ const SCHEDULES = [
     blackout: [],
   },
 ];
-/** Lines from one checkpoint to the next, as docs/ledger.md has it. */
+/** Lines from one checkpoint to the next, as docs/ledger.md says. */
 const CHECKPOINT_LINES = 256;
 
-/** Frames events as docs/ledger.md has it, each a write of its own. */
+/** Frames events as docs/ledger.md says, each as a write of its own. */
 function framed(events: readonly Record<string, unknown>[], from: number): string {
   let crc = 0;
   return events
@@ -48,140 +48,163 @@ const stamp = (time: number): string => iso(time).replaceAll(/[-:]|\.\d{3}/g, ""
 
 /** What {@link history} wrote. */
 export interface History {
-  /** The id of a run that finished last. */
+  /** The id of the last run that finished. */
   readonly newest: string;
-  /** The ids of the runs that have not finished: each was in its only step when the daemon died. */
+  /** The ids of the runs that have not finished: the daemon died during their only step. */
   readonly unfinished: readonly string[];
 }
 
 /**
- * Writes so many runs of minutely pipelines, the last of them due in the minute before now, the
- * last `unfinished` of them not finished.
+ * Writes a root of ten minutely pipelines, with their ledgers. The last slot of each is due in the
+ * minute before now.
  *
- * @param runs over ten pipelines in equal parts, as `unfinished` is
- * @param resultBytes how long a text each run's step gave as its result
+ * @param runs how many runs to write, in equal parts over the ten pipelines
+ * @param unfinished how many of them have not finished: the last ones of each pipeline
+ * @param resultBytes the length of the text that each run's step gave as its result; 0: null
  */
 export function history(root: string, runs: number, unfinished = 0, resultBytes = 0): History {
-  const result = resultBytes === 0 ? null : "r".repeat(resultBytes);
+  const plan: Plan = {
+    runs: runs / PIPELINES,
+    finished: runs / PIPELINES - unfinished / PIPELINES,
+    from: (Math.floor(Date.now() / MINUTE_MS) - runs / PIPELINES + 1) * MINUTE_MS,
+    result: resultBytes === 0 ? null : "r".repeat(resultBytes),
+  };
   let newest = "";
   const left: string[] = [];
-  const each = runs / PIPELINES;
-  const from = (Math.floor(Date.now() / MINUTE_MS) - each + 1) * MINUTE_MS;
   for (let index = 0; index < PIPELINES; index += 1) {
-    const pipeline = `p${index}`;
-    writeFiles(root, {
-      [`schedules/${pipeline}.yaml`]:
-        'schedule: { cron: "* * * * *", catchUp: none }\noverlap: allow\nsteps: { nothing: { run: "true" } }\n',
-    });
-    const lines: Record<string, unknown>[] = [
-      {
-        type: "pipeline.loaded",
-        format: 1,
-        pipeline,
-        digest: "d",
-        file: `schedules/${pipeline}.yaml`,
-        schedules: SCHEDULES,
-        tz: "UTC",
-      },
-    ];
-    let sinceCheckpoint = lines.length;
-    const active: string[] = [];
-    for (let at = 0; at < each; at += 1) {
-      const slot = from + at * MINUTE_MS;
-      const run = `${pipeline}@${stamp(slot)}`;
-      const ends = at < each - unfinished / PIPELINES;
-      const finished = {
-        type: "run.finished",
-        status: "completed",
-        because: "all steps completed",
-        durationMs: 12,
-      };
-      lines.push(
-        {
-          type: "slot.fired",
-          slot: iso(slot),
-          run,
-          through: iso(slot),
-        },
-        { type: "run.started", run },
-        ...(ends ? [{ ...finished, run }] : []),
-      );
-      if (!ends) active.push(run);
-      sinceCheckpoint += ends ? 3 : 2;
-      if (sinceCheckpoint >= CHECKPOINT_LINES - 3) {
-        sinceCheckpoint = 0;
-        lines.push({
-          type: "pipeline.checkpoint",
-          through: iso(slot),
-          paused: false,
-          schedules: SCHEDULES,
-          active: [...active],
-          queued: [],
-          last: {
-            run,
-            status: "completed",
-            startedAt: iso(slot),
-            finishedAt: iso(slot),
-          },
-          counts: { fired: at + 1 },
-        });
-      }
-      const path = ledgerPath(root, run);
-      mkdirSync(dirname(path), { recursive: true });
-      writeFileSync(
-        path,
-        framed(
-          [
-            {
-              type: "run.submitted",
-              format: 1,
-              run,
-              pipeline,
-              orchestratorRunId: run,
-              trigger: { kind: "schedule", scheduledFor: iso(slot) },
-              params: {},
-              snapshot: {
-                name: pipeline,
-                digest: "d",
-                file: "f",
-                executionMode: "continue_on_failure",
-                maxParallelSteps: 8,
-                gracePeriodMs: 10000,
-                env: {},
-                hooks: {},
-                orchestrator: { flavor: "local", config: {} },
-                steps: [
-                  {
-                    id: "nothing",
-                    run: "true",
-                    ...PLAIN_STEP,
-                  },
-                ],
-              },
-              tags: [],
-            },
-            { type: "run.started", because: "nothing else is active" },
-            { type: "step.started", step: "nothing", attempt: 1, because: "inputs ready" },
-            ...(ends
-              ? [
-                  {
-                    type: "step.completed",
-                    step: "nothing",
-                    attempt: 1,
-                    outputs: { result },
-                    durationMs: 3,
-                  },
-                  finished,
-                ]
-              : []),
-          ],
-          slot,
-        ),
-      );
-      if (ends) newest = run;
-      else left.push(run);
-    }
-    writeFileSync(join(root, "runs", pipeline, "pipeline.jsonl"), framed(lines, from));
+    const written = pipelineHistory(root, `p${index}`, plan);
+    newest = written.newest ?? newest;
+    left.push(...written.unfinished);
   }
   return { newest, unfinished: left };
+}
+
+/** What each pipeline's history is. */
+interface Plan {
+  readonly runs: number;
+  /** How many of them have finished: the first ones. */
+  readonly finished: number;
+  /** The first slot, in milliseconds since 1970. */
+  readonly from: number;
+  readonly result: string | null;
+}
+
+const FINISHED = {
+  type: "run.finished",
+  status: "completed",
+  because: "all steps completed",
+  durationMs: 12,
+} as const;
+
+function pipelineHistory(
+  root: string,
+  pipeline: string,
+  plan: Plan,
+): { readonly newest: string | undefined; readonly unfinished: readonly string[] } {
+  writeFiles(root, {
+    [`schedules/${pipeline}.yaml`]:
+      'schedule: { cron: "* * * * *", catchUp: none }\noverlap: allow\n' +
+      'steps: { nothing: { run: "true" } }\n',
+  });
+  const lines: Record<string, unknown>[] = [
+    {
+      type: "pipeline.loaded",
+      format: 1,
+      pipeline,
+      digest: "d",
+      file: `schedules/${pipeline}.yaml`,
+      schedules: SCHEDULES,
+      tz: "UTC",
+    },
+  ];
+  let sinceCheckpoint = lines.length;
+  let newest: string | undefined;
+  const active: string[] = [];
+  for (let at = 0; at < plan.runs; at += 1) {
+    const slot = plan.from + at * MINUTE_MS;
+    const run = `${pipeline}@${stamp(slot)}`;
+    const ends = at < plan.finished;
+    lines.push(
+      { type: "slot.fired", slot: iso(slot), run, through: iso(slot) },
+      { type: "run.started", run },
+      ...(ends ? [{ ...FINISHED, run }] : []),
+    );
+    if (ends) newest = run;
+    else active.push(run);
+    sinceCheckpoint += ends ? 3 : 2;
+    if (sinceCheckpoint >= CHECKPOINT_LINES - 3) {
+      sinceCheckpoint = 0;
+      lines.push(checkpoint(slot, run, [...active], at + 1));
+    }
+    const path = ledgerPath(root, run);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, framed(runLines(pipeline, run, slot, ends, plan.result), slot));
+  }
+  writeFileSync(join(root, "runs", pipeline, "pipeline.jsonl"), framed(lines, plan.from));
+  return { newest, unfinished: active };
+}
+
+function checkpoint(
+  slot: number,
+  run: string,
+  active: readonly string[],
+  fired: number,
+): Record<string, unknown> {
+  return {
+    type: "pipeline.checkpoint",
+    through: iso(slot),
+    paused: false,
+    schedules: SCHEDULES,
+    active,
+    queued: [],
+    last: { run, status: "completed", startedAt: iso(slot), finishedAt: iso(slot) },
+    counts: { fired },
+  };
+}
+
+function runLines(
+  pipeline: string,
+  run: string,
+  slot: number,
+  ends: boolean,
+  result: string | null,
+): Record<string, unknown>[] {
+  return [
+    {
+      type: "run.submitted",
+      format: 1,
+      run,
+      pipeline,
+      orchestratorRunId: run,
+      trigger: { kind: "schedule", scheduledFor: iso(slot) },
+      params: {},
+      snapshot: {
+        name: pipeline,
+        digest: "d",
+        file: "f",
+        executionMode: "continue_on_failure",
+        maxParallelSteps: 8,
+        gracePeriodMs: 10000,
+        env: {},
+        hooks: {},
+        orchestrator: { flavor: "local", config: {} },
+        steps: [{ id: "nothing", run: "true", ...PLAIN_STEP }],
+      },
+      tags: [],
+    },
+    { type: "run.started", because: "nothing else is active" },
+    { type: "step.started", step: "nothing", attempt: 1, because: "inputs ready" },
+    ...(ends
+      ? [
+          {
+            type: "step.completed",
+            step: "nothing",
+            attempt: 1,
+            outputs: { result },
+            durationMs: 3,
+          },
+          FINISHED,
+        ]
+      : []),
+  ];
 }

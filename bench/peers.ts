@@ -1,10 +1,10 @@
 /**
- * The same work on peers, in the same run and in turn: a chain of 50 trivial steps on Dagu, a
- * trivial unit of work in a thread on Bree, and a thousand of them in warm threads on piscina,
- * which writes nothing down.
+ * The same work on peers, in the same run and in turn: a chain of 50 trivial steps on Dagu, one
+ * trivial job in a thread on Bree, and a thousand trivial calls in warm threads on piscina, which
+ * writes nothing down.
  *
- * The peers are no dependency of orchd. `npm ci --prefix bench/peers` brings them; without it this
- * bench says so and gives no row.
+ * The peers are no dependency of orchd. `npm ci --prefix bench/peers` installs them. Without them
+ * this bench says so and gives no row.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -20,7 +20,7 @@ const FAN = 1_000;
 const ROUNDS = 7;
 const WARMUP = 2;
 
-/** What is used of Bree, which has no types of its own. */
+/** The part of Bree that is used here; Bree has no types of its own. */
 interface BreeLike {
   run(name: string): Promise<void>;
   once(event: string, listener: () => void): void;
@@ -34,19 +34,22 @@ interface PiscinaLike {
 
 type Pipeline = "shell" | "warm" | "alone" | "fan";
 
-const names = (one: (index: number) => string): string =>
-  Array.from({ length: CHAIN }, (_, index) => one(index)).join("");
+const repeated = (count: number, one: (index: number) => string): string =>
+  Array.from({ length: count }, (_, index) => one(index)).join("");
 
-/** Runs the same work once; gives milliseconds. */
+/** Something that does the same work as orchd. */
 interface Peer {
+  /** Does it once. Resolves with the milliseconds that it took. */
   once(): Promise<number>;
   end(): Promise<unknown>;
 }
 
 function dagu(folder: string): Peer {
-  writeFiles(folder, {
-    "dagu.yaml": `steps:\n${names((index) => `  - name: s${index}\n    command: "true"\n${index === 0 ? "" : `    depends: s${index - 1}\n`}`)}`,
+  const steps = repeated(CHAIN, (index) => {
+    const depends = index === 0 ? "" : `    depends: s${index - 1}\n`;
+    return `  - name: s${index}\n    command: "true"\n${depends}`;
   });
+  writeFiles(folder, { "dagu.yaml": `steps:\n${steps}` });
   const program = join(peerPackages, "@dagu-org/dagu-linux-x64/bin/dagu");
   const env = { ...process.env, DAGU_HOME: join(folder, "dagu-home") };
   const start = (): void => {
@@ -79,7 +82,7 @@ async function bree(folder: string): Promise<Peer> {
   return { once: async () => (await timed(1, 0, work))[0]!, end: () => scheduler.stop() };
 }
 
-/** Tasks a second in warm threads of this process, 64 given ahead; nothing of it is durable. */
+/** Calls in two warm threads of this process, 64 given ahead. Nothing is durable. */
 async function piscina(folder: string): Promise<Peer> {
   writeFiles(folder, { "nothing.mjs": "export default async () => null;\n" });
   const entry = pathToFileURL(join(peerPackages, "piscina/dist/esm-wrapper.mjs")).href;
@@ -101,48 +104,62 @@ async function piscina(folder: string): Promise<Peer> {
   return { once: async () => (await timed(1, 0, work))[0]!, end: () => pool.destroy() };
 }
 
+function writeRoot(root: string): void {
+  const after = (index: number): string => (index === 0 ? "" : `, after: s${index - 1}`);
+  const shell = repeated(CHAIN, (index) => `  s${index}: { run: "true"${after(index)} }\n`);
+  const module = "uses: ./steps/nothing.ts";
+  const warm = repeated(CHAIN, (index) => `  s${index}: { ${module}${after(index)} }\n`);
+  const fan = repeated(FAN, (index) => `  s${index}: { ${module} }\n`);
+  writeFiles(root, {
+    "schedules/shell.yaml": `steps:\n${shell}`,
+    "schedules/warm.yaml": `enableCache: false\nsteps:\n${warm}`,
+    "schedules/alone.yaml": `enableCache: false\nsteps:\n  s0: { ${module}, isolated: true }\n`,
+    "schedules/fan.yaml": `enableCache: false\nmaxParallelSteps: 64\nsteps:\n${fan}`,
+    "schedules/steps/nothing.ts": "export default async () => null;\n",
+  });
+}
+
+/** Milliseconds of each round, of orchd's pipelines and of the peers. */
+interface Rounds {
+  readonly ours: Record<Pipeline, number[]>;
+  readonly theirs: Record<"dagu" | "bree" | "piscina", number[]>;
+}
+
+async function measure(root: string): Promise<Rounds> {
+  const ours: Rounds["ours"] = { shell: [], warm: [], alone: [], fan: [] };
+  const theirs: Rounds["theirs"] = { dagu: [], bree: [], piscina: [] };
+  const peers = { dagu: dagu(root), bree: await bree(root), piscina: await piscina(root) };
+  await BenchDaemon.during(root, async (daemon) => {
+    // In turn, so that what else the machine does falls on all of them.
+    for (let round = -WARMUP; round < ROUNDS; round += 1) {
+      for (const pipeline of Object.keys(ours) as Pipeline[]) {
+        const lines = await daemon.runOnce(pipeline);
+        const ms = between(
+          lines.find(({ type }) => type === "run.started"),
+          lines.at(-1),
+        );
+        if (round >= 0) ours[pipeline].push(ms);
+      }
+      for (const peer of Object.keys(peers) as (keyof typeof peers)[]) {
+        const ms = await peers[peer].once();
+        if (round >= 0) theirs[peer].push(ms);
+      }
+    }
+  });
+  for (const peer of Object.values(peers)) await peer.end();
+  return { ours, theirs };
+}
+
 export async function run(): Promise<Row[]> {
   if (!existsSync(peerPackages)) {
     process.stderr.write(
-      "The peers are not installed; `npm ci --prefix bench/peers` brings them.\n",
+      "The peers are not installed; `npm ci --prefix bench/peers` installs them.\n",
     );
     return [];
   }
   return inFolder(async (root) => {
-    const after = (index: number): string => (index === 0 ? "" : `, after: s${index - 1}`);
-    writeFiles(root, {
-      "schedules/shell.yaml": `steps:\n${names((index) => `  s${index}: { run: "true"${after(index)} }\n`)}`,
-      "schedules/warm.yaml": `enableCache: false\nsteps:\n${names((index) => `  s${index}: { uses: ./steps/nothing.ts${after(index)} }\n`)}`,
-      "schedules/alone.yaml":
-        "enableCache: false\nsteps:\n  s0: { uses: ./steps/nothing.ts, isolated: true }\n",
-      "schedules/fan.yaml": `enableCache: false\nmaxParallelSteps: 64\nsteps:\n${Array.from({ length: FAN }, (_, index) => `  s${index}: { uses: ./steps/nothing.ts }\n`).join("")}`,
-      "schedules/steps/nothing.ts": "export default async () => null;\n",
-    });
-    const ours: Record<Pipeline, number[]> = { shell: [], warm: [], alone: [], fan: [] };
-    const theirs: Record<"dagu" | "bree" | "piscina", number[]> = {
-      dagu: [],
-      bree: [],
-      piscina: [],
-    };
-    const peers = { dagu: dagu(root), bree: await bree(root), piscina: await piscina(root) };
-    await BenchDaemon.during(root, async (daemon) => {
-      // In turn, so that what else the machine does falls on all of them.
-      for (let round = -WARMUP; round < ROUNDS; round += 1) {
-        for (const pipeline of Object.keys(ours) as Pipeline[]) {
-          const lines = await daemon.runOnce(pipeline);
-          const ms = between(
-            lines.find(({ type }) => type === "run.started"),
-            lines.at(-1),
-          );
-          if (round >= 0) ours[pipeline].push(ms);
-        }
-        for (const peer of Object.keys(peers) as (keyof typeof peers)[]) {
-          const ms = await peers[peer].once();
-          if (round >= 0) theirs[peer].push(ms);
-        }
-      }
-    });
-    for (const peer of Object.values(peers)) await peer.end();
+    writeRoot(root);
+    const { ours, theirs } = await measure(root);
     const each = (samples: readonly number[]): number[] => samples.map((ms) => ms / CHAIN);
     const rate = (samples: readonly number[]): number[] => samples.map((ms) => (FAN / ms) * 1_000);
     const chain = {
