@@ -1,6 +1,6 @@
 /**
  * A root for a bench, the built daemon on it, and what its ledgers say. A bench reads the public
- * format, as anybody may.
+ * format, like any other program.
  */
 import { execFileSync, spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
@@ -9,13 +9,13 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** The built command line: a bench is bundled to dist/bench/. */
+/** The built command line. A bench runs in dist/bench/. */
 export const program = join(import.meta.dirname, "../bin/orchd.js");
 
 /** A line of a ledger. */
 export type Line = Record<string, unknown> & { readonly type: string; readonly at: string };
 
-/** The lines of a ledger; none if it is not there. */
+/** The lines of a ledger; none if the ledger is not there. */
 export function linesOf(path: string): Line[] {
   let text: string;
   try {
@@ -31,8 +31,8 @@ export function linesOf(path: string): Line[] {
 }
 
 /**
- * A folder that is removed when `use` is over. Under /var/tmp, which is a disk where /tmp may be
- * memory.
+ * Gives `use` a new folder, and removes it afterwards. The folder lies in BENCH_FOLDER, or on Linux
+ * under /var/tmp: that is a disk, where /tmp may be memory.
  */
 export async function inFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
   const folder = mkdtempSync(
@@ -56,7 +56,7 @@ export function writeFiles(folder: string, files: Record<string, string>): void 
   }
 }
 
-/** Runs a command of orchd and gives its stdout. */
+/** Runs a command of orchd. @returns its stdout @throws Error if it does not exit with 0 */
 export function orchd(root: string, ...words: string[]): string {
   return execFileSync(process.execPath, [program, ...words], {
     cwd: root,
@@ -66,12 +66,12 @@ export function orchd(root: string, ...words: string[]): string {
   });
 }
 
-/** A daemon on a root. */
+/** A daemon on a root, in a process of its own. */
 export class BenchDaemon {
   readonly root: string;
   readonly #child: ChildProcess;
   #log = "";
-  /** From having the lock until ready, in milliseconds, as its log says. */
+  /** From the lock until ready, in milliseconds, as the daemon's log says. */
   readyMs = Number.NaN;
 
   private constructor(root: string, child: ChildProcess) {
@@ -84,7 +84,7 @@ export class BenchDaemon {
     });
   }
 
-  /** Starts one and waits until it is ready. */
+  /** Starts a daemon and waits until it is ready. */
   static async start(root: string): Promise<BenchDaemon> {
     mkdirSync(join(root, "schedules"), { recursive: true });
     const child = spawn(process.execPath, [program, "start"], {
@@ -107,7 +107,7 @@ export class BenchDaemon {
     return this.#child.pid!;
   }
 
-  /** Runs `use` with a daemon on `root`, and ends it. */
+  /** Runs `use` with a daemon on `root`, and ends the daemon afterwards. */
   static async during<T>(root: string, use: (daemon: BenchDaemon) => Promise<T>): Promise<T> {
     const daemon = await BenchDaemon.start(root);
     try {
@@ -122,7 +122,7 @@ export class BenchDaemon {
     }
   }
 
-  /** Waits for something, looking every so many milliseconds. */
+  /** Waits until something holds; looks every `everyMs`. @throws Error after `limitMs` */
   async until(what: string, holds: () => boolean, limitMs = 120_000, everyMs = 20): Promise<void> {
     for (const start = performance.now(); !holds(); await sleep(everyMs)) {
       if (performance.now() - start > limitMs)
@@ -130,7 +130,7 @@ export class BenchDaemon {
     }
   }
 
-  /** Runs a pipeline once and gives its ledger. */
+  /** Runs a pipeline once. @returns its ledger @throws Error if the run does not complete */
   async runOnce(pipeline: string): Promise<Line[]> {
     const { run } = JSON.parse(orchd(this.root, "run", pipeline, "--json")) as { run: string };
     const path = ledgerPath(this.root, run);
@@ -146,7 +146,7 @@ export class BenchDaemon {
   }
 }
 
-/** Where a run's ledger is. */
+/** The path of a run's ledger. */
 export function ledgerPath(root: string, run: string): string {
   const [pipeline, stamp] = run.split("@") as [string, string];
   return join(root, "runs", pipeline, `${stamp.slice(0, 4)}-${stamp.slice(4, 6)}`, `${run}.jsonl`);
@@ -160,7 +160,7 @@ export function runsOf(root: string, pipeline: string): string[] {
     .map((name) => name.slice(name.lastIndexOf("/") + 1, -".jsonl".length));
 }
 
-/** Milliseconds from one line to another. */
+/** Milliseconds from one line to another; NaN if one is missing. */
 export function between(from: Line | undefined, to: Line | undefined): number {
   return Date.parse(to?.at ?? "") - Date.parse(from?.at ?? "");
 }

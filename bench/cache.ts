@@ -279,7 +279,10 @@ function raw(
 }
 
 function writeRoot(root: string): void {
-  const hundred = files.split("\n").slice(0, HUNDRED + 1).join("\n");
+  const hundred = files
+    .split("\n")
+    .slice(0, HUNDRED + 1)
+    .join("\n");
   writeFiles(root, {
     "schedules/plain.yaml": plain,
     "schedules/files.yaml": files,

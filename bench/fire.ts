@@ -1,8 +1,9 @@
 /**
- * How late pipelines fire that are all due in the same second. `decided` is when the run was
- * decided on (its header's `at`), `durable` when `run.started` followed it, which nothing does
- * before the header is on the disk. Beside it: the same number of raw creates, each with fdatasync,
- * link and a directory sync, four at a time.
+ * How late pipelines fire that are all due in the same second.
+ *
+ * `decided` is when the run was decided: the `at` of its header. `durable` is the `at` of
+ * `run.started`, which is written only once the header is on the disk. Beside it stands the same
+ * number of raw creates, four at a time: each has an fdatasync, a link and a directory sync.
  */
 import { link, mkdir, open, unlink } from "node:fs/promises";
 import { join } from "node:path";
@@ -11,7 +12,7 @@ import { BenchDaemon, inFolder, ledgerPath, linesOf, runsOf, writeFiles } from "
 import { quantile } from "./row.ts";
 import type { Row } from "./row.ts";
 
-/** A header's usual size. */
+/** As many bytes as a header usually has. */
 const HEADER = Buffer.alloc(1_200, "x");
 
 async function rawCreate(folder: string, index: number): Promise<void> {
@@ -50,7 +51,7 @@ async function fires(
   return inFolder(async (root) => {
     const raw = await rawFires(join(root, "raw"), count);
     const names = Array.from({ length: count }, (_, index) => `p${index}`);
-    // Loaded first, so that the second comes when all is quiet.
+    // The pipelines are loaded first, so that all is quiet when they fall due.
     writeFiles(
       root,
       Object.fromEntries(
@@ -62,15 +63,10 @@ async function fires(
     );
     return BenchDaemon.during(root, async (daemon) => {
       const slot = Math.ceil((Date.now() + 10_000 + count * 12) / 1000) * 1000;
-      writeFiles(
-        root,
-        Object.fromEntries(
-          names.map((name) => [
-            `schedules/${name}.yaml`,
-            `schedule: { runOnceAt: "${iso(slot)}" }\nsteps: { nothing: { uses: ./steps/nothing.ts } }\n`,
-          ]),
-        ),
-      );
+      const due =
+        `schedule: { runOnceAt: "${iso(slot)}" }\n` +
+        "steps: { nothing: { uses: ./steps/nothing.ts } }\n";
+      writeFiles(root, Object.fromEntries(names.map((name) => [`schedules/${name}.yaml`, due])));
       writeFiles(root, { "schedules/steps/nothing.ts": "export default async () => null;\n" });
       const ran = (): number =>
         names.filter((name) =>

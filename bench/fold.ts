@@ -1,6 +1,6 @@
 /**
- * Reading a run's ledger, every line checked and folded, beside a bare scan for line feeds and
- * JSON.parse of the same bytes.
+ * Reading a run's ledger, where every line is checked and folded. Beside it stands a bare scan of
+ * the same bytes for line feeds, with JSON.parse.
  */
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ import { PLAIN_SNAPSHOT, PLAIN_STEP } from "./plain-step.ts";
 const STEPS = 10_000;
 const ROUNDS = 9;
 
-/** A run of many steps that all completed: two lines a step. */
+/** A run whose steps all completed: three lines a step. */
 function events(): RunEvent[] {
   const steps = Array.from({ length: STEPS }, (_, index) => ({
     ...PLAIN_STEP,

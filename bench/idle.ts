@@ -1,6 +1,6 @@
 /**
- * What the daemon takes while nothing is due: resident memory and processor time, with no pipeline
- * and with 1,000, beside a Node that only waits.
+ * What the daemon uses while nothing is due: resident memory and processor time, with no pipeline
+ * and with 1,000. Beside it stands a Node that only waits.
  */
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -21,7 +21,7 @@ function processorMs(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
 }
 
-/** @returns MiB and percent of one processor */
+/** @returns MiB of memory, and percent of one processor */
 async function watch(pid: number): Promise<{ memory: number; share: number }> {
   await sleep(SETTLE_MS);
   const before = processorMs(pid);

@@ -1,6 +1,6 @@
 /**
- * A durable line, one at a time and many at once, beside the write and fdatasync it cannot do
- * without.
+ * Durable lines, one at a time and many at once. Beside them stand the write and the fdatasync that
+ * a durable line needs.
  */
 import { fdatasync, open, write } from "node:fs";
 import { join } from "node:path";
@@ -34,7 +34,8 @@ const event = (step: number): RunEvent => ({
   because: "inputs ready",
 });
 const rawLine = Buffer.from(
-  `{"seq":1000,"b":1000,"at":"2026-11-23T02:00:00.000Z",${JSON.stringify(event(1000)).slice(1, -1)},"crc":"00000000"}\n`,
+  '{"seq":1000,"b":1000,"at":"2026-11-23T02:00:00.000Z",' +
+    `${JSON.stringify(event(1000)).slice(1, -1)},"crc":"00000000"}\n`,
 );
 
 const SINGLE = 400;
@@ -50,7 +51,7 @@ export async function run(): Promise<Row[]> {
         throw error;
       },
     });
-    // In turn, so that what else the disk does falls on both.
+    // In turn, so that other work of the disk falls on both.
     const single: number[] = [];
     const floor: number[] = [];
     for (let round = 0; round < 4; round += 1) {

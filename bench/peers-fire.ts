@@ -1,7 +1,9 @@
 /**
- * Dagu and Bree as schedulers, beside orchd: from the minute to a process of each of 100 pipelines
- * (Bree: to a thread of each of 100 jobs), and the memory that the scheduler takes while it waits.
- * One after the other, since each would be in the others' way. Takes up to six minutes.
+ * Dagu and Bree as schedulers, beside orchd.
+ *
+ * Measured are the time from the minute to a process of each of 100 pipelines (Bree: to a thread of
+ * each of 100 jobs), and the memory of the scheduler while it waits. The schedulers run one after
+ * the other, because they would disturb one another. That takes up to six minutes.
  */
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -15,12 +17,12 @@ import { figuresOf } from "./resources.ts";
 import type { Row } from "./row.ts";
 
 const COUNT = 100;
-/** Before the minute everything is loaded, and memory is looked at. */
+/** The time before the minute: everything is loaded, and memory is read. */
 const LEAD_MS = 20_000;
 const MOST_LATE_MS = 50_000;
 
-interface Seen {
-  /** Milliseconds from the minute to each of the 100. */
+interface SchedulerFigures {
+  /** Milliseconds from the minute to each of the 100 starts. */
   readonly late: number[];
   /** MiB while nothing was due. */
   readonly memory: number;
@@ -31,8 +33,13 @@ const each = (file: (index: number) => [string, string]): Record<string, string>
 
 const STAMP = (out: string): string => `date +%s%3N >> ${out}`;
 
-/** Waits for the next minute that is far enough off, and for what happens in it. */
-async function watch(pid: number, out: string): Promise<Seen> {
+/**
+ * Waits for the next minute that is at least LEAD_MS away, and for 100 starts in it.
+ *
+ * @param out the file to which each start appends a time, in milliseconds since 1970
+ * @throws Error if a start is missing MOST_LATE_MS after the minute
+ */
+async function watch(pid: number, out: string): Promise<SchedulerFigures> {
   const minute = Math.ceil((Date.now() + LEAD_MS) / MINUTE_MS) * MINUTE_MS;
   await sleep(minute - Date.now() - 2_000);
   const memory = figuresOf(pid).residentMiB;
@@ -41,7 +48,7 @@ async function watch(pid: number, out: string): Promise<Seen> {
       .split("\n")
       .filter(Boolean)
       .map((stamp) => Number(stamp) - minute)
-      // What some start on their own account when they come up is not it.
+      // Some schedulers start everything once when they come up; that does not count.
       .filter((ms) => ms >= -1_000);
   for (; late().length < COUNT; await sleep(100)) {
     if (Date.now() > minute + MOST_LATE_MS)
@@ -52,18 +59,18 @@ async function watch(pid: number, out: string): Promise<Seen> {
   return { late: late().slice(0, COUNT), memory };
 }
 
-async function whileUp(child: ChildProcess, out: string): Promise<Seen> {
+async function whileUp(child: ChildProcess, out: string): Promise<SchedulerFigures> {
   try {
     return await watch(child.pid!, out);
   } finally {
     const ended = once(child, "exit");
-    // Dagu was seen to go on for minutes after a SIGTERM.
+    // Not SIGTERM: Dagu was seen to go on for minutes after one.
     child.kill("SIGKILL");
     await ended;
   }
 }
 
-function dagu(folder: string): Promise<Seen> {
+function dagu(folder: string): Promise<SchedulerFigures> {
   const out = join(folder, "dagu.out");
   writeFiles(
     folder,
@@ -80,19 +87,24 @@ function dagu(folder: string): Promise<Seen> {
   );
 }
 
-function bree(folder: string): Promise<Seen> {
+function bree(folder: string): Promise<SchedulerFigures> {
   const out = join(folder, "bree.out");
+  const entry = join(peerPackages, "bree/src/index.js");
   writeFiles(folder, {
-    "job.mjs": `import { appendFileSync } from "node:fs";\nappendFileSync(${JSON.stringify(out)}, Date.now() + "\\n");\n`,
-    "bree.mjs": `import Bree from ${JSON.stringify(join(peerPackages, "bree/src/index.js"))};
-const jobs = Array.from({ length: ${COUNT} }, (_, index) => ({ name: "j" + index, path: ${JSON.stringify(join(folder, "job.mjs"))}, cron: "* * * * *" }));
+    "job.mjs": `import { appendFileSync } from "node:fs";
+appendFileSync(${JSON.stringify(out)}, Date.now() + "\\n");
+`,
+    "bree.mjs": `import Bree from ${JSON.stringify(entry)};
+const path = ${JSON.stringify(join(folder, "job.mjs"))};
+const job = (_, index) => ({ name: "j" + index, path, cron: "* * * * *" });
+const jobs = Array.from({ length: ${COUNT} }, job);
 await new Bree({ root: false, logger: false, jobs }).start();
 `,
   });
   return whileUp(spawn(process.execPath, [join(folder, "bree.mjs")], { stdio: "ignore" }), out);
 }
 
-function ours(root: string): Promise<Seen> {
+function ours(root: string): Promise<SchedulerFigures> {
   const out = join(root, "orchd.out");
   writeFiles(
     root,
@@ -110,7 +122,8 @@ export async function run(): Promise<Row[]> {
     spawnSync("date", ["+%3N"], { encoding: "utf8" }).stdout.length !== 4
   ) {
     process.stderr.write(
-      "The peers are not installed (`npm ci --prefix bench/peers` brings them), or this `date` counts no milliseconds.\n",
+      "The peers are not installed (`npm ci --prefix bench/peers` installs them), " +
+        "or this `date` counts no milliseconds.\n",
     );
     return [];
   }

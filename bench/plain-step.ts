@@ -1,6 +1,6 @@
 /**
- * What a snapshot, and a step of one, hold where their file says nothing of it, for the benches
- * that write snapshots themselves.
+ * The defaults of a step and of a snapshot: what they hold if the pipeline's file says nothing. For
+ * the benches that write snapshots themselves.
  */
 export const PLAIN_STEP = {
   params: {},

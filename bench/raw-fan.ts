@@ -1,7 +1,9 @@
 /**
- * The bare shape of a fan-out: steps go in batches to a child process and on to two warm threads;
- * two lines a step, one write and one fdatasync a batch off the main thread, and a step is sent
- * only once its first line is durable. No plan, no ledger, no checks.
+ * The bare shape of a fan-out, with no plan, no ledger and no checks.
+ *
+ * Steps go in batches to a child process, and on to two warm threads. A step has two lines. A batch
+ * of lines is one write and one fdatasync, off the main thread. A step is sent only once its first
+ * line is durable.
  */
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
@@ -10,7 +12,15 @@ import { join } from "node:path";
 
 const CHILD = `
 import { Worker } from "node:worker_threads";
-const code = 'const { parentPort } = require("node:worker_threads"); const step = async () => null; parentPort.on("message", async (ids) => { const done = []; for (const id of ids) done.push([id, JSON.stringify(await step())]); parentPort.postMessage(done); });';
+const code = \`
+const { parentPort } = require("node:worker_threads");
+const step = async () => null;
+parentPort.on("message", async (ids) => {
+  const done = [];
+  for (const id of ids) done.push([id, JSON.stringify(await step())]);
+  parentPort.postMessage(done);
+});
+\`;
 let out = [];
 const threads = [0, 1].map(() => new Worker(code, { eval: true }).on("message", (done) => {
   if (out.length === 0) setImmediate(() => { process.send(out); out = []; });
@@ -24,9 +34,12 @@ process.on("message", (ids) => {
 process.on("disconnect", () => process.exit(0));
 `;
 
-/** A usual line of a step. */
-const line = (type: string, step: number, more: object): string =>
-  `${JSON.stringify({ seq: step, b: step, at: "2026-11-23T02:00:00.031Z", type, step: `s${step}`, attempt: 1, ...more, crc: "9f0a11c2" })}\n`;
+/** A step's line as it usually is. */
+const line = (type: string, step: number, more: object): string => {
+  const head = { seq: step, b: step, at: "2026-11-23T02:00:00.031Z", type };
+  const body = { step: `s${step}`, attempt: 1, ...more, crc: "9f0a11c2" };
+  return `${JSON.stringify({ ...head, ...body })}\n`;
+};
 
 /** A child with two warm threads, and a file. */
 export class RawFan {
@@ -41,7 +54,7 @@ export class RawFan {
     this.#fd = openSync(join(folder, "raw-fan.jsonl"), "w");
   }
 
-  /** So many steps, no more than `atOnce` of them under way. */
+  /** Does `count` steps, with at most `atOnce` of them under way. */
   run(count: number, atOnce: number): Promise<void> {
     return new Promise((resolve) => {
       let next = 0;

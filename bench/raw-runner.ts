@@ -1,6 +1,6 @@
 /**
- * The bare shape of a step: a message to a child process, on to a warm thread and back, and one
- * durable line. No plan, no ledger, no checks.
+ * The bare shape of a step, with no plan, no ledger and no checks: a message to a child process, on
+ * to a warm thread and back, and one durable line.
  */
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
@@ -11,7 +11,14 @@ import { join } from "node:path";
 
 const CHILD = `
 import { Worker } from "node:worker_threads";
-const worker = new Worker('const { parentPort } = require("node:worker_threads"); parentPort.on("message", async (n) => { await (async () => n)(); parentPort.postMessage(n); });', { eval: true });
+const code = \`
+const { parentPort } = require("node:worker_threads");
+parentPort.on("message", async (n) => {
+  await (async () => n)();
+  parentPort.postMessage(n);
+});
+\`;
+const worker = new Worker(code, { eval: true });
 worker.on("message", (n) => process.send(n));
 process.on("message", (n) => worker.postMessage(n));
 process.on("disconnect", () => process.exit(0));
@@ -47,7 +54,7 @@ export class RawRunner {
     });
   }
 
-  /** One step: there and back, and a durable line. */
+  /** Does one step: there and back, and a durable line. */
   async step(line: Buffer): Promise<void> {
     await this.#trip();
     await this.#file.write(line);

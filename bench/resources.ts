@@ -1,6 +1,6 @@
 /**
- * What a daemon holds: memory, descriptors and threads of its processes (Linux, from /proc), and
- * what lies in its folders.
+ * What a daemon holds: memory, descriptors and threads of its processes (on Linux, from /proc), and
+ * the files in its folders.
  */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -19,7 +19,7 @@ export interface FolderFigures {
   readonly bytes: number;
 }
 
-/** What a process holds now. @throws a Node error if it is gone */
+/** What a process holds now. @throws a Node error if the process is gone */
 export function figuresOf(pid: number): ProcessFigures {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
   const field = (name: string): number =>
@@ -28,12 +28,12 @@ export function figuresOf(pid: number): ProcessFigures {
     pid,
     residentMiB: field("VmRSS") / 1024,
     threads: field("Threads"),
-    // The reading itself holds none in another process.
+    // Reading the list opens no descriptor in the other process.
     descriptors: readdirSync(`/proc/${pid}/fd`).length,
   };
 }
 
-/** The processes that a process started and that still live, each with its command line. */
+/** The children of a process that still live, each with its command line. */
 export function childrenOf(pid: number): { readonly pid: number; readonly command: string }[] {
   return readdirSync(`/proc/${pid}/task`)
     .flatMap((thread) =>
@@ -42,7 +42,7 @@ export function childrenOf(pid: number): { readonly pid: number; readonly comman
     .map((child) => ({ pid: Number(child), command: commandOf(Number(child)) }));
 }
 
-/** The runner of a daemon: the child that hosts the threads. Undefined while there is none. */
+/** The pid of a daemon's runner, the child that hosts the threads; undefined if there is none. */
 export function runnerOf(daemon: number): number | undefined {
   return childrenOf(daemon).find(({ command }) => command.includes("runner.js"))?.pid;
 }
@@ -56,8 +56,8 @@ function commandOf(pid: number): string {
 }
 
 /**
- * What lies in a folder, dot-names included; nothing if it is not there. What goes away meanwhile
- * is not counted.
+ * The files in a folder and below it, dot-names included; none if the folder is not there. A file
+ * that disappears meanwhile is not counted.
  */
 export function folderFigures(
   folder: string,

@@ -1,7 +1,7 @@
 /**
- * What a daemon's start costs over a long history: from the lock to ready, as its log has it, and
- * the most memory it ever held. Beside it: the same over ten runs, since neither may grow with the
- * runs that have finished, only with those that have not.
+ * What a daemon's start costs over a long history: the time from the lock to ready, as the daemon's
+ * log says, and the peak of its memory. Beside it stands the same over ten runs. Both may grow with
+ * the runs that have not finished, but not with those that have.
  */
 import { readFileSync } from "node:fs";
 import { BenchDaemon, inFolder } from "./bench-root.ts";
@@ -22,7 +22,7 @@ async function starts(runs: number, unfinished: number): Promise<Start[]> {
   const seen: Start[] = [];
   await inFolder(async (root) => {
     history(root, runs, unfinished);
-    // Only the first start finds what is unfinished, and another such root takes minutes to write.
+    // Only the first start finds unfinished runs, and another root takes minutes to write.
     for (let left = unfinished === 0 ? ROUNDS : 1; left > 0; left -= 1)
       seen.push(
         await BenchDaemon.during(root, async (daemon) => ({
@@ -41,15 +41,15 @@ export async function run(): Promise<Row[]> {
   const rows: Row[] = [];
   for (const unfinished of [0, 200]) {
     const many = await starts(runs, unfinished);
-    const what = `${runs.toLocaleString("en")} runs${unfinished === 0 ? "" : `, ${unfinished} of them unfinished`}`;
+    const of = unfinished === 0 ? "" : `, ${unfinished} of them unfinished`;
+    const what = `${runs.toLocaleString("en")} runs${of}`;
     rows.push(
       {
         what: `ready over ${what}`,
         unit: "ms",
         orchd: { name: "start", samples: many.map(({ readyMs }) => readyMs) },
         beside: { name: "over 10 runs", samples: few.map(({ readyMs }) => readyMs) },
-        // What has not finished costs its own length, and has the ten seconds of a bounded
-        // recovery.
+        // Unfinished runs cost the length of their ledgers. Promise 9 gives recovery ten seconds.
         goal: { of: "orchd", atMost: unfinished === 0 ? 1_000 : 10_000 },
       },
       {

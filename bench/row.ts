@@ -1,11 +1,11 @@
 /**
- * One line of a bench's table: what orchd takes, and what the raw primitive under it takes,
+ * One line of a bench's table: what orchd needs, and what the raw primitive under it needs,
  * measured in the same run.
  */
 
-/** A figure and where it came from. */
+/** A figure, and what it was measured on. */
 export interface Measured {
-  /** What was measured, as the table names it. */
+  /** How the table names what was measured. */
   readonly name: string;
   readonly samples: readonly number[];
 }
@@ -26,28 +26,30 @@ export interface Row {
     | "files"
     | "open";
   readonly orchd: Measured;
-  /** The floor, or a peer that does the same work. The ratio is orchd's median over its median. */
+  /**
+   * The floor, or a peer that does the same work. The ratio is orchd's median divided by this one.
+   */
   readonly beside?: Measured | undefined;
   /**
-   * What docs/performance.md sets as a goal: a limit of the ratio, or of orchd's own figure where
-   * `of` is "orchd".
+   * The goal of docs/performance.md: a limit for the ratio, or for orchd's own median if `of` is
+   * "orchd".
    */
   readonly goal?:
     | { readonly of: "ratio" | "orchd"; readonly atMost?: number; readonly atLeast?: number }
     | undefined;
 }
 
-/** A bench: measures, and gives its rows. */
+/** What each bench exports. */
 export interface Bench {
   run(): Promise<Row[]>;
 }
 
-/** The middle of the samples; of an even count the mean of the two. */
+/** The middle sample; for an even count the mean of the two middle ones. */
 export function median(samples: readonly number[]): number {
   return quantile(samples, 0.5);
 }
 
-/** The value below which a share `q` of the samples lies, interpolated. */
+/** The value below which a share `q` (0 to 1) of the samples lies, interpolated. */
 export function quantile(samples: readonly number[], q: number): number {
   if (samples.length === 0) return Number.NaN;
   const sorted = samples.toSorted((a, b) => a - b);
@@ -57,7 +59,9 @@ export function quantile(samples: readonly number[], q: number): number {
 }
 
 /**
- * Runs `once` so many times, after so many that do not count, and gives each one's milliseconds.
+ * Calls `once` `warmup` times without measuring, then `count` times.
+ *
+ * @returns the milliseconds of each measured call
  */
 export async function timed(
   count: number,
@@ -82,17 +86,17 @@ const digits = (value: number): string =>
         ? value.toFixed(1)
         : value.toFixed(2);
 
-/** The best sample: the greatest of a rate, the least of anything else. */
+/** The best sample: the greatest rate, or the least of anything else. */
 function best(row: Row, samples: readonly number[]): number {
   return row.unit.endsWith("/s") ? Math.max(...samples) : Math.min(...samples);
 }
 
-/** orchd's median over the other's. */
+/** orchd's median divided by the other's; NaN if nothing stands beside it. */
 export function ratioOf(row: Row): number {
   return row.beside ? median(row.orchd.samples) / median(row.beside.samples) : Number.NaN;
 }
 
-/** Whether the row reaches its goal; undefined where it has none. */
+/** Whether the row reaches its goal; undefined if it has none. */
 export function reached(row: Row): boolean | undefined {
   if (!row.goal) return undefined;
   const value = row.goal.of === "ratio" ? ratioOf(row) : median(row.orchd.samples);
@@ -112,7 +116,7 @@ function goalText(row: Row): string {
   return `${limit}${unit} ${reached(row) === true ? "reached" : "MISSED"}`;
 }
 
-/** The rows as a Markdown table, padded so that it reads as text too. */
+/** The rows as a Markdown table, padded so that it also reads as plain text. */
 export function tableOf(rows: readonly Row[]): string {
   const cells = [
     ["what", "orchd: median", "best", "unit", "beside", "median", "best", "ratio", "goal"],

@@ -1,10 +1,10 @@
 /**
- * Every claim of speed, measured: `npm run bench`, or with names `npm run bench -- fold shell`.
+ * Measures every claim of speed: `npm run bench`, or by name `npm run bench -- fold shell`.
  *
- * Each bench measures orchd and, in the same run, the raw primitive under it or a peer; the ratio
- * is what holds from machine to machine. `--json` prints the samples; `--check` makes a missed goal
- * an exit status of 1. A number (or BENCH_RUNS) is how many runs `restart` and `soak` are about;
- * `soak` takes an hour and runs only where it is named.
+ * Each bench measures orchd and, in the same run, the raw primitive under it or a peer. The ratio
+ * holds from machine to machine. `--json` prints the samples. `--check` exits with 1 if a goal is
+ * missed. A number (or BENCH_RUNS) sets how many runs `status`, `restart` and `soak` use. `soak`
+ * takes an hour and runs only if it is named.
  */
 import { cpus } from "node:os";
 import type { Bench, Row } from "./row.ts";
@@ -42,7 +42,8 @@ const all: Record<string, Row[]> = {};
 let missed = 0;
 if (!flags.has("--json"))
   process.stdout.write(
-    `Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model ?? "?"}, ${new Date().toISOString()}\n`,
+    `Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model ?? "?"}, ` +
+      `${new Date().toISOString()}\n`,
   );
 for (const name of named.length > 0
   ? named

@@ -1,4 +1,4 @@
-/** A shell step beside a bare spawn of the same shell from this process, two at once in both. */
+/** A shell step, beside a bare spawn of the same shell from this process; two at once in both. */
 import { spawn } from "node:child_process";
 import { BenchDaemon, between, inFolder, writeFiles } from "./bench-root.ts";
 import { timed } from "./row.ts";

@@ -1,15 +1,17 @@
 /**
- * Whether anything grows: a daemon does 100,000 short runs, and its memory, descriptors, threads
- * and folders are looked at 200 times on the way. `npm run bench -- soak 2000` does fewer.
+ * Whether anything grows. A daemon does 100,000 short runs, and its memory, descriptors, threads
+ * and folders are read 200 times on the way. `npm run bench -- soak 2000` does fewer runs.
  *
- * The runs are what users cause: 40 pipelines due every second, most of them one brief module step,
- * some a shell step, a step in a thread of its own, one that prints, one that fails; and a handful
- * by request. Retention keeps 50 runs a pipeline and is asked for every 2,000 runs, as a nightly
- * pipeline would, so that what is on the disk has a size to come back to.
+ * The runs are of the kinds that users cause. 40 pipelines are due every second. Most of them have
+ * one brief module step; the others have a shell step, a step in a thread of its own, a step that
+ * prints, a step that fails, or two steps. A handful of runs are asked for by request. Retention
+ * keeps 50 runs a pipeline. It is asked for every 2,000 runs, as a nightly pipeline would do, so
+ * that what is on the disk has a size to return to.
  *
- * The verdict compares the last third with the first after a tenth of warm-up. Two columns of the
- * curve have none: a pipeline's own ledger is its history (it goes on in a new file at 16 MiB), and
- * a reply is kept for an hour. A full soak writes its curve to bench/soak.tsv.
+ * The verdict leaves out the first tenth as warm-up, and compares the last third of the rest with
+ * its first third. Two columns of the curve have no verdict: a pipeline's own ledger is its history
+ * (a new file begins at 16 MiB), and a reply is kept for an hour. A full soak writes its curve to
+ * bench/soak.tsv.
  */
 import {
   appendFileSync,
@@ -33,7 +35,7 @@ const PRUNE_EVERY = 2_000;
 const ASK_EVERY = 500;
 const LOOK_MS = 500;
 
-/** One look. The names are the columns of the curve. */
+/** One reading. The names are the columns of the curve. */
 type Sample = Record<(typeof COLUMNS)[number], number>;
 const COLUMNS = [
   "runs",
@@ -54,8 +56,8 @@ const COLUMNS = [
 ] as const;
 
 /**
- * What has to stay flat: the column, its unit, and by how much a late median may pass the early
- * one.
+ * What has to stay flat. The late median may be at most the early median `times` a factor, `plus`
+ * an amount in the column's unit.
  */
 const FLAT: readonly {
   readonly column: (typeof COLUMNS)[number];
@@ -88,10 +90,7 @@ const FLAT: readonly {
   { column: "scratch", what: "scratch files", unit: "files", times: 1, plus: 8 },
 ];
 
-/**
- * Counts the runs that have finished, by what the pipelines' ledgers have come to say since the
- * last look.
- */
+/** Counts the runs that have finished. It reads what the pipelines' ledgers gained since last. */
 class FinishedRuns {
   count = 0;
   readonly #ledgers: { readonly path: string; ino: number; offset: number }[];
@@ -132,15 +131,15 @@ class FinishedRuns {
 }
 
 const brief = "enableCache: false\nsteps: { brief: { uses: ./steps/brief.ts } }\n";
+const two =
+  "enableCache: false\nsteps: { brief: { uses: ./steps/brief.ts }, " +
+  "next: { uses: ./steps/brief.ts, inputs: { before: brief } } }\n";
 const KINDS: readonly (readonly [name: string, text: string])[] = [
   ["shell", 'steps: { brief: { run: "true" } }\n'],
   ["alone", "enableCache: false\nsteps: { brief: { uses: ./steps/brief.ts, isolated: true } }\n"],
   ["prints", "enableCache: false\nsteps: { brief: { uses: ./steps/prints.ts } }\n"],
   ["fails", "enableCache: false\nsteps: { brief: { uses: ./steps/fails.ts } }\n"],
-  [
-    "two",
-    "enableCache: false\nsteps: { brief: { uses: ./steps/brief.ts }, next: { uses: ./steps/brief.ts, inputs: { before: brief } } }\n",
-  ],
+  ["two", two],
 ];
 
 function look(root: string, daemon: number, runs: number, seconds: number): Sample {
@@ -172,8 +171,8 @@ function look(root: string, daemon: number, runs: number, seconds: number): Samp
   };
 }
 
-/** Asks as any process may: docs/requests.md. */
-function ask(root: string, id: string, request: object): void {
+/** Leaves a request, as any process may: docs/requests.md. */
+function leaveRequest(root: string, id: string, request: object): void {
   const folder = join(root, "runs/.orchd/requests");
   writeFileSync(join(folder, `.${id}`), JSON.stringify(request));
   renameSync(join(folder, `.${id}`), join(folder, `${id}.json`));
@@ -212,7 +211,7 @@ async function soak(count: number, onSample: (sample: Sample) => void): Promise<
         if (runs >= nextAsk) {
           nextAsk += ASK_EVERY;
           for (let each = 0; each < 5; each += 1)
-            ask(root, `soak-${(asked += 1)}`, {
+            leaveRequest(root, `soak-${(asked += 1)}`, {
               type: "submit",
               pipeline: "by-hand",
               by: "the soak",
@@ -220,7 +219,7 @@ async function soak(count: number, onSample: (sample: Sample) => void): Promise<
         }
         if (runs >= nextPrune) {
           nextPrune += PRUNE_EVERY;
-          ask(root, `soak-${(asked += 1)}`, { type: "prune", by: "the soak" });
+          leaveRequest(root, `soak-${(asked += 1)}`, { type: "prune", by: "the soak" });
         }
         if (runs >= nextSample) {
           while (nextSample <= runs) nextSample += count / SAMPLES;

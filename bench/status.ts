@@ -1,6 +1,6 @@
 /**
- * `orchd status` and `orchd status RUN` as commands, beside `node -e 0`: over 100 runs and over
- * 100,000, since the cost must not grow with history.
+ * `orchd status` and `orchd status RUN` as commands, beside `node -e 0`. Measured over 100 runs and
+ * over 100,000, because the cost must not grow with history.
  */
 import { spawnSync } from "node:child_process";
 import { inFolder, program } from "./bench-root.ts";

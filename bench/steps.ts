@@ -1,11 +1,11 @@
 /**
- * What a warm module step costs in a run that is durable: a chain of 200, where each waits for the
- * one before, and a fan-out of 1,000.
+ * What a warm module step costs in a durable run: in a chain of 200, where each step waits for the
+ * one before, and in a fan-out of 1,000.
  *
- * Times are the run's own ledger's, from `run.started` to `run.finished`. Beside the fan-out stands
- * the same shape with nothing around it (raw-fan.ts), with as many steps under way:
- * `runner.threads` is 8 by default, and one more a thread is sent ahead, so sixteen of them; with
- * 32 threads all 64 that the run allows.
+ * Times come from the run's own ledger, from `run.started` to `run.finished`. Beside the fan-out
+ * stands the same shape with nothing around it (raw-fan.ts), with as many steps under way. That is
+ * 16 by default: `runner.threads` is 8, and one more step a thread is sent ahead. With 32 threads
+ * it is 64, all that the run allows.
  */
 import { BenchDaemon, between, inFolder, writeFiles } from "./bench-root.ts";
 import { RawFan } from "./raw-fan.ts";
@@ -20,11 +20,15 @@ const WARMUP = 4;
 
 const step = (name: string, more: string): string =>
   `  ${name}: { uses: ./steps/nothing.ts${more} }\n`;
-const chain = `enableCache: false\nsteps:\n${Array.from({ length: CHAIN }, (_, index) => step(`s${index}`, index === 0 ? "" : `, after: s${index - 1}`)).join("")}`;
-const fan = `enableCache: false\nmaxParallelSteps: 64\nsteps:\n${Array.from({ length: FAN }, (_, index) => step(`s${index}`, "")).join("")}`;
+const chained = Array.from({ length: CHAIN }, (_, index) =>
+  step(`s${index}`, index === 0 ? "" : `, after: s${index - 1}`),
+);
+const fanned = Array.from({ length: FAN }, (_, index) => step(`s${index}`, ""));
+const chain = `enableCache: false\nsteps:\n${chained.join("")}`;
+const fan = `enableCache: false\nmaxParallelSteps: 64\nsteps:\n${fanned.join("")}`;
 
-/** Steps a second of a fan-out, and of the raw one beside it. */
-async function fans(threads: number | undefined): Promise<{ fanned: number[]; raw: number[] }> {
+/** Steps a second: of a fan-out, and of the raw one beside it. */
+async function fans(threads: number | undefined): Promise<{ ours: number[]; raw: number[] }> {
   return inFolder(async (root) => {
     writeFiles(root, {
       "schedules/fan.yaml": fan,
@@ -32,7 +36,7 @@ async function fans(threads: number | undefined): Promise<{ fanned: number[]; ra
       ...(threads === undefined ? {} : { "orchd.yaml": `runner: { threads: ${threads} }\n` }),
     });
     const bare = new RawFan(root);
-    const fanned: number[] = [];
+    const ours: number[] = [];
     const raw: number[] = [];
     await BenchDaemon.during(root, async (daemon) => {
       for (let round = -WARMUP; round < ROUNDS; round += 1) {
@@ -40,7 +44,7 @@ async function fans(threads: number | undefined): Promise<{ fanned: number[]; ra
         const spread = await daemon.runOnce("fan");
         if (round < 0) continue;
         raw.push((FAN / whole!) * 1000);
-        fanned.push(
+        ours.push(
           (FAN /
             between(
               spread.find(({ type }) => type === "run.started"),
@@ -51,7 +55,7 @@ async function fans(threads: number | undefined): Promise<{ fanned: number[]; ra
       }
     });
     bare.end();
-    return { fanned, raw };
+    return { ours, raw };
   });
 }
 
@@ -64,14 +68,14 @@ export async function run(): Promise<Row[]> {
     {
       what: `a fan-out of ${FAN}: 8 threads, 16 under way`,
       unit: "steps/s",
-      orchd: { name: "fan", samples: usual.fanned },
+      orchd: { name: "fan", samples: usual.ours },
       beside: { name: beside, samples: usual.raw },
       goal: { of: "orchd", atLeast: 20_000 },
     },
     {
       what: `a fan-out of ${FAN}: 32 threads, 64 under way`,
       unit: "steps/s",
-      orchd: { name: "fan", samples: wide.fanned },
+      orchd: { name: "fan", samples: wide.ours },
       beside: { name: beside, samples: wide.raw },
     },
   ];
@@ -86,7 +90,7 @@ async function chains(): Promise<Row[]> {
     const raw = await RawRunner.start(root);
     const line = Buffer.from(`${"x".repeat(299)}\n`);
     const floor: number[] = [];
-    const chained: number[] = [];
+    const ours: number[] = [];
     await BenchDaemon.during(root, async (daemon) => {
       await daemon.runOnce("chain");
       for (let round = 0; round < ROUNDS; round += 1) {
@@ -95,7 +99,7 @@ async function chains(): Promise<Row[]> {
         });
         floor.push(whole! / CHAIN);
         const ran = await daemon.runOnce("chain");
-        chained.push(
+        ours.push(
           between(
             ran.find(({ type }) => type === "run.started"),
             ran.at(-1),
@@ -108,7 +112,7 @@ async function chains(): Promise<Row[]> {
       {
         what: `a step in a chain of ${CHAIN}`,
         unit: "ms",
-        orchd: { name: "chain", samples: chained },
+        orchd: { name: "chain", samples: ours },
         beside: { name: "IPC + worker round trip + write + fdatasync", samples: floor },
         goal: { of: "ratio", atMost: 1.6 },
       },
