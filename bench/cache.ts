@@ -26,7 +26,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { systemClock } from "../src/clock.ts";
 import { silentLog } from "../src/log.ts";
-import type { Room } from "../src/core/plan.ts";
+import type { Room } from "../src/core/lane.ts";
 import { manualRunId } from "../src/core/run-id.ts";
 import { DEFAULT_SETTINGS } from "../src/core/settings.ts";
 import type { Snapshot } from "../src/core/snapshot.ts";

@@ -9,26 +9,18 @@
  */
 import type { RunEvent } from "./event.ts";
 import { FAILURE_CODES, type StepError } from "./failure.ts";
+import { laneOf, type Lane, type Room } from "./lane.ts";
 import { isRetried, retryDelay } from "./retry.ts";
-import { stepKind, type OwedHook, type RunState, type StepState } from "./run-state.ts";
+import type { OwedHook, RunState, StepState } from "./run-state.ts";
 import { allEnded, hasFailed } from "./run-status.ts";
 import type { FinalRunStatus } from "./status.ts";
 import { iso } from "./time.ts";
-
-/**
- * How many more steps may be begun: those of a module and those of a shell, which take no room from
- * each other.
- */
-export interface Room {
-  readonly module: number;
-  readonly shell: number;
-}
 
 /** What a planner must know besides the ledger. */
 export interface PlanFacts {
   /** Wall time, milliseconds since 1970. */
   readonly now: number;
-  /** How many more steps of each kind may be begun right now, wherever steps run. */
+  /** How many more steps may start right now. */
   readonly capacity: Room;
   /** The daemon is about to end: nothing new starts. */
   readonly draining: boolean;
@@ -179,13 +171,14 @@ function haltSteps(state: RunState, facts: PlanFacts, halt: Halt, actions: Actio
 function launchSteps(state: RunState, facts: PlanFacts, actions: Action[]): void {
   const under = state.running.size + facts.launching.size;
   let room = state.snapshot.maxParallelSteps - under;
-  const roomOf = { ...facts.capacity };
+  const roomIn: { [lane: Lane]: number } = { ...facts.capacity };
   let wakeAt = Number.POSITIVE_INFINITY;
   for (const id of state.delayed) {
     const step = state.steps.get(id)!;
     const due = step.retryAt ?? 0;
+    const lane = laneOf(step.spec);
     if (due > facts.now) wakeAt = Math.min(wakeAt, due);
-    else if (room > 0 && roomOf[stepKind(step.spec)] > 0 && !facts.launching.has(id)) {
+    else if (room > 0 && (roomIn[lane] ?? 0) > 0 && !facts.launching.has(id)) {
       actions.push(
         launch(
           step,
@@ -194,24 +187,24 @@ function launchSteps(state: RunState, facts: PlanFacts, actions: Action[]): void
             : `retry ${step.attempt} of ${step.spec.retry.maxRetries}`,
         ),
       );
-      roomOf[stepKind(step.spec)] -= 1;
+      roomIn[lane]! -= 1;
       room -= 1;
     }
   }
-  // Steps of a kind without room are looked past only while there may be one of the other kind
-  // behind them.
-  const left = { shell: state.readyShells, module: state.ready.size - state.readyShells };
+  // A step whose lane has no room is passed over only while a step of a lane that has room may
+  // follow: `open` counts these lanes.
+  const left: { [lane: Lane]: number } = { ...state.readyIn };
+  let open = 0;
+  for (const lane in left) if (left[lane]! > 0 && (roomIn[lane] ?? 0) > 0) open += 1;
   for (const id of state.ready) {
-    if (
-      room <= 0 ||
-      ((roomOf.module <= 0 || left.module <= 0) && (roomOf.shell <= 0 || left.shell <= 0))
-    )
-      break;
+    if (room <= 0 || open <= 0) break;
     const step = state.steps.get(id)!;
-    const kind = stepKind(step.spec);
-    left[kind] -= 1;
+    const lane = laneOf(step.spec);
+    const space = roomIn[lane] ?? 0;
+    const behind = (left[lane]! -= 1);
+    if (behind === 0 && space > 0) open -= 1;
     if (
-      roomOf[kind] <= 0 ||
+      space <= 0 ||
       facts.launching.has(id) ||
       (facts.delegated !== undefined && !facts.delegated.requested.has(id))
     )
@@ -222,7 +215,8 @@ function launchSteps(state: RunState, facts: PlanFacts, actions: Action[]): void
         facts.delegated === undefined ? readyReason(step) : "the orchestrator asked for it",
       ),
     );
-    roomOf[kind] -= 1;
+    roomIn[lane] = space - 1;
+    if (space === 1 && behind > 0) open -= 1;
     room -= 1;
   }
   if (wakeAt < Number.POSITIVE_INFINITY)

@@ -14,6 +14,7 @@
  */
 import type { RunLine, Trigger } from "./event.ts";
 import type { StepError } from "./failure.ts";
+import { laneOf, type Lane } from "./lane.ts";
 import type { Json, Snapshot, SnapshotStep } from "./snapshot.ts";
 import type { FinalRunStatus, Status } from "./status.ts";
 
@@ -113,8 +114,8 @@ export interface RunState {
   readonly steps: Map<string, StepState>;
   readonly dependents: Map<string, string[]>;
   readonly ready: Set<string>;
-  /** How many of the ready steps are a shell's. */
-  readyShells: number;
+  /** How many of the ready steps queue in each lane. */
+  readonly readyIn: { [lane: Lane]: number };
   readonly running: Set<string>;
   readonly delayed: Set<string>;
   /** Steps that can no longer run, and why; each is owed a `step.skipped`. */
@@ -355,7 +356,7 @@ function begin(line: Extract<RunLine, { type: "run.submitted" }>): RunState {
     steps: new Map(),
     dependents: new Map(),
     ready: new Set(),
-    readyShells: 0,
+    readyIn: {},
     running: new Set(),
     delayed: new Set(),
     doomed: new Map(),
@@ -421,12 +422,8 @@ function settle(state: RunState, id: string): void {
     return;
   step.phase = "ready";
   state.ready.add(id);
-  if (stepKind(step.spec) === "shell") state.readyShells += 1;
-}
-
-/** Whether a step is a function in a module or a shell's text. */
-export function stepKind(spec: SnapshotStep): "module" | "shell" {
-  return spec.code === undefined ? "shell" : "module";
+  const lane = laneOf(step.spec);
+  state.readyIn[lane] = (state.readyIn[lane] ?? 0) + 1;
 }
 
 /** Whether what comes after a step may build on it. */
@@ -453,7 +450,7 @@ function doom(state: RunState, id: string, because: string): void {
 
 function leave(state: RunState, step: StepState): void {
   const { id } = step.spec;
-  if (state.ready.delete(id) && stepKind(step.spec) === "shell") state.readyShells -= 1;
+  if (state.ready.delete(id)) state.readyIn[laneOf(step.spec)]! -= 1;
   state.running.delete(id);
   state.delayed.delete(id);
   state.doomed.delete(id);

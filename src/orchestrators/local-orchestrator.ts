@@ -7,7 +7,7 @@
  * which is before its line is durable and before the pool hears of it; so places that are promised
  * and not yet taken are counted here.
  */
-import type { Room } from "../core/plan.ts";
+import type { Lane, Room } from "../core/lane.ts";
 import { BaseOrchestrator } from "./base-orchestrator.ts";
 import { LOCAL_CAPABILITIES, type Capabilities } from "./capabilities.ts";
 import type { TaskPool } from "../places/place.ts";
@@ -35,7 +35,7 @@ export class LocalOrchestrator extends BaseOrchestrator {
   static flavor = "local";
   readonly #pool: TaskPool;
   readonly #runs = new Map<string, DrivenRun>();
-  readonly #promised = { module: 0, shell: 0 };
+  readonly #promised = new Map<Lane, number>();
 
   constructor(pool: TaskPool) {
     super({}, "local");
@@ -98,18 +98,19 @@ export class LocalOrchestrator extends BaseOrchestrator {
 
   /** How many more steps may be started now. */
   capacity(): Room {
-    const { module, shell } = this.#pool.capacity();
-    return { module: module - this.#promised.module, shell: shell - this.#promised.shell };
+    const room: { [lane: Lane]: number } = { ...this.#pool.capacity() };
+    for (const [lane, promised] of this.#promised) room[lane] = (room[lane] ?? 0) - promised;
+    return room;
   }
 
   /** A place for a step whose start is about to be written. */
-  promise(kind: keyof Room): void {
-    this.#promised[kind] += 1;
+  promise(lane: Lane): void {
+    this.#promised.set(lane, (this.#promised.get(lane) ?? 0) + 1);
   }
 
   /** The step takes its place, or will not come. */
-  redeem(kind: keyof Room): void {
-    this.#promised[kind] -= 1;
+  redeem(lane: Lane): void {
+    this.#promised.set(lane, (this.#promised.get(lane) ?? 0) - 1);
   }
 
   /** Starts a task. */

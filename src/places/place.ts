@@ -1,4 +1,4 @@
-import type { Room } from "../core/plan.ts";
+import type { Room } from "../core/lane.ts";
 import type { Json } from "../core/snapshot.ts";
 import type { OutputLine, Task, TaskResult } from "../core/task.ts";
 

@@ -17,7 +17,7 @@ import {
   type Action,
   type Interruption,
 } from "../core/plan.ts";
-import { stepKind } from "../core/run-state.ts";
+import { laneOf } from "../core/lane.ts";
 import type { CacheCandidate } from "../ledger/cache-index.ts";
 import { needsSpilling, spillEvent } from "../ledger/spill-event.ts";
 import type { Flavor } from "../orchestrators/flavors.ts";
@@ -190,10 +190,10 @@ export class StepRuns {
     const token = state.lastSeq;
     this.told.delete(step);
     this.#toldWhy.delete(step);
-    const kind = stepKind(state.steps.get(step)!.spec);
-    local.promise(kind);
+    const lane = laneOf(state.steps.get(step)!.spec);
+    local.promise(lane);
     journal.afterwards(() => {
-      local.redeem(kind);
+      local.redeem(lane);
       const handlers: TaskHandlers = {
         done: (result, durationMs) => arrive(() => this.#ended(step, token, result, durationMs)),
         output,

@@ -5,7 +5,7 @@
  */
 import { systemClock, type Clock } from "../../src/clock.ts";
 import { toStepError } from "../../src/core/failure.ts";
-import type { Room } from "../../src/core/plan.ts";
+import type { Lane, Room } from "../../src/core/lane.ts";
 import type { CodeRef, Json } from "../../src/core/snapshot.ts";
 import type { Task, TaskResult } from "../../src/core/task.ts";
 import type { DeathInfo, TaskHandlers } from "../../src/places/place.ts";
@@ -67,10 +67,10 @@ export class FakePool implements TaskPool {
   }
 
   capacity(): Room {
-    const of = (kind: keyof Room): number =>
+    const of = (lane: Lane): number =>
       Math.max(
         0,
-        this.room - [...this.running.values()].filter(({ task }) => task.kind === kind).length,
+        this.room - [...this.running.values()].filter(({ task }) => task.kind === lane).length,
       );
     return { module: of("module"), shell: of("shell") };
   }

@@ -17,7 +17,7 @@
 import type { Clock, Timer } from "../../clock.ts";
 import type { Log } from "../../log.ts";
 import { FAILURE_CODES, toStepError } from "../../core/failure.ts";
-import type { Room } from "../../core/plan.ts";
+import type { Room } from "../../core/lane.ts";
 import type { Json } from "../../core/snapshot.ts";
 import { iso } from "../../core/time.ts";
 import { Masker } from "../../steps/mask.ts";
