@@ -36,7 +36,7 @@ import { RunStore } from "../src/ledger/run-store.ts";
 import { Flavors } from "../src/orchestrators/flavors.ts";
 import { RunLoop } from "../src/run/run-loop.ts";
 import type { RunDeps } from "../src/run/run-deps.ts";
-import type { TaskPool } from "../src/places/place.ts";
+import type { Place } from "../src/places/place.ts";
 import { BenchDaemon, inFolder, ledgerPath, linesOf, writeFiles, type Line } from "./bench-root.ts";
 import { peerPackages } from "./peer-packages.ts";
 import { PLAIN_SNAPSHOT, PLAIN_STEP } from "./plain-step.ts";
@@ -95,16 +95,16 @@ async function requestedRun(
   return { lines, ms: ended - start };
 }
 
-/** A pool that answers at once: a step that is not cached gets its param `id` as its result. */
-class NoPool implements TaskPool {
+/** A place that answers at once: a step that is not cached gets its param `id` as its result. */
+class NoPool implements Place {
   started = 0;
   capacity(): Room {
     return { module: 64, shell: 64 };
   }
   start(
     _id: string,
-    task: Parameters<TaskPool["start"]>[1],
-    handlers: Parameters<TaskPool["start"]>[2],
+    task: Parameters<Place["start"]>[1],
+    handlers: Parameters<Place["start"]>[2],
   ): void {
     this.started += 1;
     queueMicrotask(() =>
@@ -116,6 +116,11 @@ class NoPool implements TaskPool {
     );
   }
   stop(): void {}
+  promise(): void {}
+  redeem(): void {}
+  adopt(): Promise<ReadonlySet<string>> {
+    return Promise.resolve(new Set());
+  }
 }
 
 /** Runs the pre-pass alone, in this process. */
@@ -132,7 +137,8 @@ class PrePass {
       runStore,
       cacheIndex: new CacheIndex(runStore.cache),
       artifacts: new Artifacts(runStore.artifacts),
-      orchestrators: new Flavors({ pool: this.#pool }),
+      place: this.#pool,
+      orchestrators: new Flavors({ place: this.#pool }),
       settings: DEFAULT_SETTINGS,
       log: silentLog,
       onFatal: (error) => {

@@ -86,7 +86,7 @@ export class Evaluator {
     )
       return undefined;
     this.#flavors ??= new Flavors({
-      pool: await this.#start(),
+      place: await this.#start(),
       orchestrators: this.#options.settings.orchestrators,
     });
     return this.#flavors.refuses(snapshot, scheduled);

@@ -96,7 +96,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
       token: `${tokenOf(options.runs)}.${options.epoch}`,
     },
   });
-  const orchestrators = new Flavors({ pool, orchestrators: settings.orchestrators });
+  const orchestrators = new Flavors({ place: pool, orchestrators: settings.orchestrators });
   const going = new Set<RunLoop>();
   pool.onCapacity(() => {
     for (const run of going) run.poke();
@@ -107,6 +107,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
     runStore: store,
     cacheIndex,
     artifacts,
+    place: pool,
     orchestrators,
     get settings() {
       return settings;

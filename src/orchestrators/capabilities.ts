@@ -2,7 +2,7 @@
  * What an orchestrator can do, as data: declared by each flavor, checked before anything is written
  * (docs/zenml.md "Members").
  */
-import { EXECUTION_MODES, type ExecutionMode } from "../core/status.ts";
+import type { ExecutionMode } from "../core/status.ts";
 
 /**
  * An orchestrator's capabilities. The names and defaults are ZenML's, but for the last three, which
@@ -63,15 +63,4 @@ export const DEFAULT_CAPABILITIES: Capabilities = {
   canStop: true,
   resubmits: false,
   reportsStatus: false,
-};
-
-/** What the local orchestrator can do: everything. */
-export const LOCAL_CAPABILITIES: Capabilities = {
-  ...DEFAULT_CAPABILITIES,
-  isSchedulable: true,
-  supportsDynamicPipelines: true,
-  canRunIsolatedSteps: true,
-  supportedExecutionModes: EXECUTION_MODES,
-  resubmits: true,
-  reportsStatus: true,
 };

@@ -10,9 +10,9 @@ import { toStepError, type StepError } from "../core/failure.ts";
 import { formatPath, type Fault } from "../core/fault.ts";
 import type { Json, OrchestratorRef, Snapshot, SnapshotStep } from "../core/snapshot.ts";
 import { EXECUTION_MODES } from "../core/status.ts";
-import { DEFAULT_CAPABILITIES, LOCAL_CAPABILITIES, type Capabilities } from "./capabilities.ts";
+import { DEFAULT_CAPABILITIES, type Capabilities } from "./capabilities.ts";
 import { LocalOrchestrator } from "./local-orchestrator.ts";
-import type { TaskPool } from "../places/place.ts";
+import type { Place } from "../places/place.ts";
 
 /** An orchestrator as the daemon knows it. */
 export interface Flavor {
@@ -38,28 +38,22 @@ export class SubmissionRefused extends Error {
   }
 }
 
-const LOCAL: Flavor = { name: "local", capabilities: LOCAL_CAPABILITIES };
+const LOCAL = localFlavor();
 const DESCRIPTIONS_KEPT = 256;
 
 /** The orchestrators of one daemon. */
 export class Flavors {
-  /**
-   * Where steps run: every flavor's, since a user's orchestrator says when and in which order, and
-   * runs them through `runStep`.
-   */
-  readonly local: LocalOrchestrator;
-  readonly #pool: TaskPool;
+  readonly #place: Place;
   #named: Readonly<Record<string, OrchestratorRef>>;
   readonly #described = new Map<string, Promise<Flavor>>();
   #descriptions = 0;
 
   constructor(parts: {
-    readonly pool: TaskPool;
+    readonly place: Place;
     readonly orchestrators?: Readonly<Record<string, OrchestratorRef>>;
   }) {
-    this.#pool = parts.pool;
+    this.#place = parts.place;
     this.#named = parts.orchestrators ?? {};
-    this.local = new LocalOrchestrator(parts.pool);
   }
 
   /** Takes the orchestrators of an orchd.yaml that was read again. */
@@ -120,7 +114,7 @@ export class Flavors {
   async #ask(ref: NonNullable<Flavor["ref"]>): Promise<Flavor> {
     const id = `describe#${(this.#descriptions += 1)}`;
     const answer = await new Promise<Json>((resolve, reject) => {
-      this.#pool.start(
+      this.#place.start(
         id,
         {
           kind: "flavor",
@@ -161,6 +155,11 @@ export class Flavors {
     });
     return describedFlavor(ref, answer);
   }
+}
+
+function localFlavor(): Flavor {
+  const { flavor, capabilities } = new LocalOrchestrator().describe();
+  return { name: flavor, capabilities };
 }
 
 function unusable(why: string): Fault {

@@ -1,15 +1,19 @@
-import type { Room } from "../core/lane.ts";
+/**
+ * A **place** is where one step runs. (An orchestrator says how a run's steps come to run; the
+ * run-loop drives one run; the engine owns many.)
+ *
+ * It runs any task (core/task.ts), not steps alone. Each task that was started ends in exactly one
+ * of `done` and `died`, or in neither once the place is closed.
+ */
+import type { Lane, Room } from "../core/lane.ts";
 import type { Json } from "../core/snapshot.ts";
 import type { OutputLine, Task, TaskResult } from "../core/task.ts";
 
-/** What is known of a runner's death. */
+/** What is known of the death of a runner: of what a task runs in, and perhaps others with it. */
 export interface DeathInfo {
-  /**
-   * Every piece of work that may be to blame: what was in it, this one included, and what had just
-   * ended.
-   */
+  /** The ids of all tasks that may be to blame: those in the runner, and the one that just ended. */
   readonly inFlight: readonly string[];
-  /** It was a runner of its own (`start(…, {alone: true})`): whose fault it was is plain. */
+  /** The task had the runner to itself. */
   readonly alone: boolean;
   /** For people: `the runner was ended by SIGKILL`. */
   readonly because: string;
@@ -17,31 +21,60 @@ export interface DeathInfo {
   readonly code: string;
 }
 
-/** Who is told what becomes of a piece of work. */
+/** Who hears what becomes of a task. */
 export interface TaskHandlers {
   /**
-   * It ended. `durationMs` is monotonic, from its begin; `startedAt` is wall time, milliseconds
-   * since 1970.
+   * It ended. `durationMs` is monotonic and counts from when it began; `startedAt` is wall time,
+   * milliseconds since 1970.
    */
   done(result: TaskResult, durationMs: number, startedAt: number): void;
   /** It printed or logged. */
   output(lines: readonly OutputLine[]): void;
-  /** It asks the daemon for something; a rejection becomes its error. */
+  /** It asks the daemon for something. A rejection becomes the error that it gets. */
   call?(method: string, argument: Json): Promise<Json>;
-  /** Its runner died under it. */
+  /** Its runner died under it. Nothing that it started is left, so it may start again at once. */
   died(info: DeathInfo): void;
 }
 
-/** Where tasks run: `RunnerPool`. */
-export interface TaskPool {
-  /** How many more steps may be begun now. */
+/** See above; the pool of runners on this machine is one. */
+export interface Place {
+  /** How many more steps may start now. What was promised is taken off. */
   capacity(): Room;
+  /**
+   * Keeps room for a step whose start is decided. Its line has to be durable before the step may
+   * start, and until then nobody else may take the room.
+   */
+  promise(lane: Lane): void;
+  /** Ends a promise: the step starts now, or never. */
+  redeem(lane: Lane): void;
+  /**
+   * Starts a task.
+   *
+   * @param id its fencing token: all that is heard of it comes under this id
+   * @param options.alone in a runner of its own
+   * @throws Error where it cannot be started: the place is closed, or `id` is in use
+   */
   start(
     id: string,
     task: Task,
     handlers: TaskHandlers,
     options?: { readonly alone?: boolean },
   ): void;
-  /** Does nothing where no task has this id. */
+  /**
+   * Tells a task to end (docs/semantics.md 10). Does nothing where no task has this id: it has just
+   * ended.
+   *
+   * @param because the reason that its `context.signal` carries
+   */
   stop(id: string, mode: "graceful" | "force", because: string): void;
+  /**
+   * Finds the tasks of an earlier daemon that still live here, and lets new handlers hear of them.
+   *
+   * @param ids tasks that had started and have no end in their ledger
+   * @returns those of them that live; for the others nothing is ever heard
+   */
+  adopt(
+    ids: readonly string[],
+    handlersOf: (id: string) => TaskHandlers,
+  ): Promise<ReadonlySet<string>>;
 }

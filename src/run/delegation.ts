@@ -116,11 +116,7 @@ export class Delegation {
     this.#over = true;
     this.#poll?.cancel();
     if (this.#submitting !== undefined)
-      this.#parts.deps.orchestrators.local.stopTask(
-        this.#submitting,
-        "force",
-        "the run is no longer driven",
-      );
+      this.#parts.deps.place.stop(this.#submitting, "force", "the run is no longer driven");
   }
 
   /** Nothing is left for the orchestrator to do. */
@@ -180,7 +176,7 @@ export class Delegation {
     };
     const submits = method === "submitPipeline" || method === "submitDynamicPipeline";
     try {
-      deps.orchestrators.local.startTask(
+      deps.place.start(
         id,
         task,
         {

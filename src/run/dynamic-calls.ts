@@ -84,7 +84,7 @@ export class DynamicCalls {
     }
     journal.afterwards(() => {
       try {
-        deps.orchestrators.local.startTask(
+        deps.place.start(
           id,
           task,
           {
@@ -123,8 +123,7 @@ export class DynamicCalls {
       emit({ type: "run.function_ended" });
       return true;
     }
-    if (!this.#told)
-      journal.afterwards(() => deps.orchestrators.local.stopTask(id, "force", because));
+    if (!this.#told) journal.afterwards(() => deps.place.stop(id, "force", because));
     this.#told = true;
     return false;
   }
@@ -134,11 +133,7 @@ export class DynamicCalls {
     this.#over = true;
     this.#quiet?.cancel();
     if (this.#task !== undefined)
-      this.#parts.deps.orchestrators.local.stopTask(
-        this.#task,
-        "force",
-        "the run is no longer driven",
-      );
+      this.#parts.deps.place.stop(this.#task, "force", "the run is no longer driven");
   }
 
   /** Resolves when the function has ended, with its error if it failed. */

@@ -44,7 +44,7 @@ export class HookRuns {
   stop(because: string): void {
     const { journal, deps } = this.#parts;
     for (const id of this.#ids.values())
-      journal.afterwards(() => deps.orchestrators.local.stopTask(id, "force", because));
+      journal.afterwards(() => deps.place.stop(id, "force", because));
   }
 
   /**
@@ -82,7 +82,7 @@ export class HookRuns {
     const end = (result: TaskResult): void => arrive(() => this.#ended(hook, step, result));
     journal.afterwards(() => {
       try {
-        deps.orchestrators.local.startTask(
+        deps.place.start(
           id,
           task,
           {

@@ -11,6 +11,7 @@ import type { LedgerHost } from "../ledger/ledger-host.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { Log } from "../log.ts";
 import type { Flavors } from "../orchestrators/flavors.ts";
+import type { Place } from "../places/place.ts";
 import type { SecretSource } from "./secrets.ts";
 
 /** Which results have which key: `CacheIndex`. */
@@ -21,6 +22,8 @@ export interface RunDeps extends LedgerHost {
   readonly runStore: RunStore;
   readonly cacheIndex: CacheIndexPort;
   readonly artifacts: Artifacts;
+  /** Where steps run, whichever orchestrator says that they do. */
+  readonly place: Place;
   readonly orchestrators: Flavors;
   readonly settings: OrchdSettings;
   readonly log: Log;

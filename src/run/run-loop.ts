@@ -16,7 +16,6 @@ import { defined } from "../core/defined.ts";
 import type { RunEvent, RunHeader } from "../core/event.ts";
 import { plan, type Action, type PlanFacts } from "../core/plan.ts";
 import type { RunState } from "../core/run-state.ts";
-import { runStatus } from "../core/run-status.ts";
 import type { StopAnswer, StopOrder } from "../core/stop-order.ts";
 import { needsSpilling, spillEvent } from "../ledger/spill-event.ts";
 import { CachePrepass } from "./cache-prepass.ts";
@@ -112,20 +111,6 @@ export class RunLoop {
       flavor.ref === undefined
         ? undefined
         : new Delegation(parts, { flavor, ref: flavor.ref, stack, calls: this.#calls });
-    deps.orchestrators.local.adopt(state.run, {
-      orchestratorRunId: state.orchestratorRunId,
-      begin: () => this.start("the orchestrator began it"),
-      finished: this.finished,
-      status: () => ({
-        status: runStatus(state).status,
-        steps: Object.fromEntries([...state.steps].map(([id, step]) => [id, step.status])),
-      }),
-      stop: async (graceful) =>
-        void (await this.requestStop({
-          mode: graceful ? "graceful" : "force",
-          by: "orchestrator",
-        })),
-    });
   }
 
   /**
@@ -306,7 +291,7 @@ export class RunLoop {
     const delegated = this.#delegation?.facts;
     return {
       now: this.#deps.clock.now(),
-      capacity: this.#deps.orchestrators.local.capacity(),
+      capacity: this.#deps.place.capacity(),
       draining: this.#draining,
       launching: this.#steps.launching,
       stopping: this.#steps.told,
@@ -415,7 +400,6 @@ export class RunLoop {
     this.#drained?.timer?.cancel();
     this.#calls?.end();
     this.#delegation?.end();
-    this.#deps.orchestrators.local.release(this.state.run);
     this.#results.end(this.state);
     await Promise.all([this.#journal.close(), this.#log.close()]).catch((error: unknown) =>
       this.#deps.log.warn({ run: this.state.run, err: error }, "a run's files could not be closed"),

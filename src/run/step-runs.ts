@@ -129,7 +129,7 @@ export class StepRuns {
     this.told.set(id, mode);
     this.#toldWhy.set(id, because);
     const { token } = state.steps.get(id)!;
-    journal.afterwards(() => deps.orchestrators.local.stopTask(this.#taskId(token), mode, because));
+    journal.afterwards(() => deps.place.stop(this.#taskId(token), mode, because));
   }
 
   /** Notes that a step will not run, or not again, because the run was stopped. */
@@ -159,9 +159,7 @@ export class StepRuns {
       if (this.#settling.has(id)) continue;
       const { token } = state.steps.get(id)!;
       this.#interrupted(id, "drain", "the daemon was told to end and the step did not end in time");
-      journal.afterwards(() =>
-        deps.orchestrators.local.stopTask(this.#taskId(token), "force", "the daemon ends"),
-      );
+      journal.afterwards(() => deps.place.stop(this.#taskId(token), "force", "the daemon ends"));
     }
   }
 
@@ -178,7 +176,7 @@ export class StepRuns {
     { task, cacheKey, note }: Extract<Preparation, { kind: "start" }>,
   ): void {
     const { state, deps, journal, emit, arrive, output, draining } = this.#parts;
-    const { local } = deps.orchestrators;
+    const { place } = deps;
     const why = note === undefined ? because : `${because}; ${note}`;
     emit({
       type: "step.started",
@@ -191,16 +189,16 @@ export class StepRuns {
     this.told.delete(step);
     this.#toldWhy.delete(step);
     const lane = laneOf(state.steps.get(step)!.spec);
-    local.promise(lane);
+    place.promise(lane);
     journal.afterwards(() => {
-      local.redeem(lane);
+      place.redeem(lane);
       const handlers: TaskHandlers = {
         done: (result, durationMs) => arrive(() => this.#ended(step, token, result, durationMs)),
         output,
         died: (death) => arrive(() => this.#died(step, token, death)),
       };
       try {
-        local.startTask(this.#taskId(token), task, handlers, alone ? { alone } : undefined);
+        place.start(this.#taskId(token), task, handlers, alone ? { alone } : undefined);
       } catch (error) {
         if (!draining())
           handlers.done(
@@ -337,7 +335,7 @@ export class StepRuns {
     const { state, deps, output } = this.#parts;
     const id = `${state.run}#cache-${(this.#cacheFunctions += 1)}`;
     return new Promise((resolve) => {
-      deps.orchestrators.local.startTask(id, task, {
+      deps.place.start(id, task, {
         done: (result) => resolve(result),
         output,
         died: (death) =>

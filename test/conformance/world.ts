@@ -13,7 +13,7 @@ import { LocalOrchestrator } from "../../src/orchestrators/local-orchestrator.ts
 import type { PipelineSubmission, SubmissionResult } from "../../src/orchestrators/submission.ts";
 import type { RunLoop } from "../../src/run/run-loop.ts";
 import type { OrchestratorRef, Snapshot, SnapshotStep } from "../../src/core/snapshot.ts";
-import { FakePool, type FakeClass, type FakeFunction } from "../support/fake-pool.ts";
+import type { FakeClass, FakeFunction } from "../support/fake-pool.ts";
 import { snapshotOf } from "../support/given-run.ts";
 import { RunBench, type Ended, type RunBenchOptions } from "../support/run-bench.ts";
 
@@ -69,7 +69,7 @@ export const FLAVORS: readonly FlavorUnderTest[] = [
   {
     name: "local",
     ref: { flavor: "local", config: {} },
-    capabilities: new LocalOrchestrator(new FakePool()).describe().capabilities,
+    capabilities: new LocalOrchestrator().describe().capabilities,
     classes: {},
   },
   {

@@ -8,8 +8,8 @@ import { toStepError } from "../../src/core/failure.ts";
 import type { Lane, Room } from "../../src/core/lane.ts";
 import type { CodeRef, Json } from "../../src/core/snapshot.ts";
 import type { Task, TaskResult } from "../../src/core/task.ts";
-import type { DeathInfo, TaskHandlers } from "../../src/places/place.ts";
-import type { TaskPool } from "../../src/places/place.ts";
+import type { DeathInfo, Place, TaskHandlers } from "../../src/places/place.ts";
+import { Reservations } from "../../src/places/reservations.ts";
 import { DynamicCaller, type DynamicRun } from "../../src/steps/dynamic-run.ts";
 import { runFlavor } from "../../src/steps/flavor-host.ts";
 import type { LoadedModule } from "../../src/steps/resolve-code.ts";
@@ -45,7 +45,7 @@ interface Running {
 }
 
 /** See the head of this file. */
-export class FakePool implements TaskPool {
+export class FakePool implements Place {
   readonly functions: { [name: string]: FakeFunction | FakeClass };
   /** Every task that was started, in order. */
   readonly started: { readonly id: string; readonly task: Task; readonly alone: boolean }[] = [];
@@ -56,6 +56,7 @@ export class FakePool implements TaskPool {
   closed = false;
   readonly #clock: Clock;
   readonly #listeners = new Set<() => void>();
+  readonly #reservations = new Reservations();
 
   constructor(
     functions: { [name: string]: FakeFunction | FakeClass } = {},
@@ -72,7 +73,19 @@ export class FakePool implements TaskPool {
         0,
         this.room - [...this.running.values()].filter(({ task }) => task.kind === lane).length,
       );
-    return { module: of("module"), shell: of("shell") };
+    return this.#reservations.leave({ module: of("module"), shell: of("shell") });
+  }
+
+  promise(lane: Lane): void {
+    this.#reservations.promise(lane);
+  }
+
+  redeem(lane: Lane): void {
+    this.#reservations.redeem(lane);
+  }
+
+  adopt(): Promise<ReadonlySet<string>> {
+    return Promise.resolve(new Set());
   }
 
   onCapacity(callback: () => void): () => void {

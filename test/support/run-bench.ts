@@ -60,7 +60,8 @@ export class RunBench {
       runStore: this.store,
       cacheIndex: new CacheIndex(this.store.cache),
       artifacts: new Artifacts(this.store.artifacts),
-      orchestrators: new Flavors({ pool: this.pool }),
+      place: this.pool,
+      orchestrators: new Flavors({ place: this.pool }),
       settings: { ...DEFAULT_SETTINGS, ...options.settings },
       log: { debug: note("debug"), info: note("info"), warn: note("warn"), error: note("error") },
       onFatal: (error) => {

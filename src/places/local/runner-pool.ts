@@ -17,12 +17,13 @@
 import type { Clock, Timer } from "../../clock.ts";
 import type { Log } from "../../log.ts";
 import { FAILURE_CODES, toStepError } from "../../core/failure.ts";
-import type { Room } from "../../core/lane.ts";
+import type { Lane, Room } from "../../core/lane.ts";
 import type { Json } from "../../core/snapshot.ts";
 import { iso } from "../../core/time.ts";
 import { Masker } from "../../steps/mask.ts";
 import { LINE_OVERHEAD, OUTPUT_LIMIT, type Task } from "../../core/task.ts";
-import type { TaskHandlers } from "../place.ts";
+import type { Place, TaskHandlers } from "../place.ts";
+import { Reservations } from "../reservations.ts";
 import { headOf, type FromRunner, type RawResult, type RunnerSettings } from "./protocol.ts";
 import { RunnerChild, type RunnerExit } from "./runner-child.ts";
 
@@ -60,12 +61,13 @@ interface Entry {
 }
 
 /** See the head of this file. */
-export class RunnerPool {
+export class RunnerPool implements Place {
   readonly #clock: Clock;
   readonly #settings: RunnerSettings;
   readonly #log: RunnerPoolOptions["log"];
   readonly #entries = new Map<string, Entry>();
   readonly #children = new Set<RunnerChild>();
+  readonly #reservations = new Reservations();
   /** What ended last in each runner. */
   readonly #lastEnded = new WeakMap<RunnerChild, { readonly id: string; readonly at: number }>();
   readonly #capacityListeners = new Set<() => void>();
@@ -83,6 +85,18 @@ export class RunnerPool {
 
   /** How many more steps may be started now. */
   capacity(): Room {
+    return this.#reservations.leave(this.#room());
+  }
+
+  promise(lane: Lane): void {
+    this.#reservations.promise(lane);
+  }
+
+  redeem(lane: Lane): void {
+    this.#reservations.redeem(lane);
+  }
+
+  #room(): Room {
     if (this.#closed) return { module: 0, shell: 0 };
     let young = 0;
     let old = 0;
@@ -137,6 +151,11 @@ export class RunnerPool {
       );
       entry.forced = { because, timer };
     }
+  }
+
+  /** A runner ends with the daemon that started it: nothing lives. */
+  adopt(): Promise<ReadonlySet<string>> {
+    return Promise.resolve(new Set());
   }
 
   /**
