@@ -12,10 +12,8 @@ import type { OrchdSettings } from "../core/settings.ts";
 import type { Fault } from "../core/fault.ts";
 import type { CodeRef, Snapshot } from "../core/snapshot.ts";
 import { Flavors } from "../orchestrators/flavors.ts";
+import { evaluateCode } from "../places/evaluate-code.ts";
 import { RunnerPool } from "../places/local/runner-pool.ts";
-
-/** How long a file may take to be evaluated, in milliseconds. */
-const LIMIT_MS = 30_000;
 
 /** What evaluating needs. */
 export interface EvaluatorOptions {
@@ -43,35 +41,7 @@ export class Evaluator {
   async evaluate(code: CodeRef): Promise<LoadedDefinition> {
     const pool = await this.#start();
     this.#count += 1;
-    const id = `load#${this.#count}`;
-    return new Promise((resolve, reject) => {
-      pool.start(
-        id,
-        {
-          kind: "load",
-          code,
-          run: { id, pipeline: "-", attempt: 1 },
-          env: {},
-          timeoutMs: LIMIT_MS,
-          gracePeriodMs: 1_000,
-        },
-        {
-          done: (result) => {
-            if (result.ok) resolve(result.value as unknown as LoadedDefinition);
-            else
-              reject(
-                Object.assign(new Error(result.error.message), {
-                  name: result.error.name,
-                  stack: result.error.stack,
-                }),
-              );
-          },
-          // What a file prints as it is loaded is nobody's result.
-          output: () => undefined,
-          died: ({ because }) => reject(new Error(`${because} while the file was evaluated`)),
-        },
-      );
-    });
+    return evaluateCode(pool, `load#${this.#count}`, code);
   }
 
   /**

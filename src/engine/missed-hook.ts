@@ -2,12 +2,13 @@
  * Calls a pipeline's `onMissed` hook when slots were missed, after their lines are durable. It
  * belongs to no run: what it throws is logged, and nothing waits for it.
  */
-import { FAILURE_CODES, toStepError } from "../core/failure.ts";
+import { toStepError } from "../core/failure.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { EnvValue, Json } from "../core/snapshot.ts";
 import { baseEnvironment } from "../run/environment.ts";
 import type { HookTask } from "../core/task.ts";
-import type { RunnerPool } from "../places/local/runner-pool.ts";
+import type { Place, TaskHandlers } from "../places/place.ts";
+import { resultOf, runTask } from "../places/run-task.ts";
 import type { SecretSource } from "../run/secrets.ts";
 import type { Log } from "../log.ts";
 import type { MissedSlot } from "./slot-recorder.ts";
@@ -22,7 +23,7 @@ const SLOTS_TOLD = 1_000;
 
 /** What calling the hook needs. */
 export interface MissedHookPorts {
-  readonly pool: Pick<RunnerPool, "start">;
+  readonly place: Place;
   readonly log: Log;
   readonly secrets: SecretSource;
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -78,16 +79,18 @@ export function callMissedHook(
       slots,
       params: loaded.params,
     };
-    ports.pool.start(`${pipeline}#onMissed-${(calls += 1)}`, task, {
-      done: (result) => {
-        if (!result.ok) failed(result.error.message);
-      },
-      output: (lines) => {
-        for (const { stream, line } of lines)
-          ports.log.info({ pipeline, hook: "onMissed", stream }, line);
-      },
-      died: ({ because, code: reason }) =>
-        failed(`${because} (${reason ?? FAILURE_CODES.runnerDied})`),
+    const id = `${pipeline}#onMissed-${(calls += 1)}`;
+    const output: TaskHandlers["output"] = (lines) => {
+      for (const { stream, line } of lines)
+        ports.log.info({ pipeline, hook: "onMissed", stream }, line);
+    };
+    runTask(ports.place, { id, task, output }, (end) => {
+      const result = resultOf(end, ({ because, code }) => ({
+        name: "RunnerDied",
+        message: `${because} (${code})`,
+        code,
+      }));
+      if (!result.ok) failed(result.error.message);
     });
   } catch (error) {
     failed(toStepError(error).message);

@@ -20,6 +20,7 @@ import { restoreEvent } from "../ledger/spill-event.ts";
 import { Flavors } from "../orchestrators/flavors.ts";
 import { RunLoop } from "../run/run-loop.ts";
 import type { RunDeps } from "../run/run-deps.ts";
+import { evaluateCode } from "../places/evaluate-code.ts";
 import { RunnerPool } from "../places/local/runner-pool.ts";
 import { readHeaderLine } from "./adopted-run.ts";
 import { SecretFiles } from "../run/secrets.ts";
@@ -27,9 +28,6 @@ import { callMissedHook } from "./missed-hook.ts";
 import type { Log } from "../log.ts";
 import type { RunMaker } from "./ports.ts";
 import type { MissedSlot } from "./slot-recorder.ts";
-
-/** How long a pipeline file written in code may take to be evaluated, in milliseconds. */
-const EVALUATE_MS = 30_000;
 
 /** What a workshop is made from. */
 export interface WorkshopOptions {
@@ -134,7 +132,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
         return found === undefined ? undefined : keep(found);
       },
     },
-    evaluate: (code) => evaluateIn(pool, code, `load#${(evaluations += 1)}`),
+    evaluate: (code) => evaluateCode(pool, `load#${(evaluations += 1)}`, code),
     refuses: (snapshot, scheduled) => orchestrators.refuses(snapshot, scheduled),
     header(run) {
       const line = readHeaderLine(store.runLedger(run));
@@ -144,7 +142,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
     },
     missed: (loaded, slots) =>
       callMissedHook(loaded, slots, {
-        pool,
+        place: pool,
         log,
         secrets,
         environment: process.env,
@@ -171,35 +169,4 @@ function headerOf(line: RunHeader & RunLine): RunHeader {
     ...event
   } = line as RunHeader & Record<"seq" | "b" | "at" | "crc", unknown>;
   return event;
-}
-
-function evaluateIn(pool: RunnerPool, code: CodeRef, id: string): Promise<LoadedDefinition> {
-  return new Promise((resolve, reject) => {
-    pool.start(
-      id,
-      {
-        kind: "load",
-        code,
-        run: { id, pipeline: "-", attempt: 1 },
-        env: {},
-        timeoutMs: EVALUATE_MS,
-        gracePeriodMs: 1_000,
-      },
-      {
-        done: (result) => {
-          if (result.ok) resolve(result.value as unknown as LoadedDefinition);
-          else
-            reject(
-              Object.assign(new Error(result.error.message), {
-                name: result.error.name,
-                stack: result.error.stack,
-              }),
-            );
-        },
-        // What a file prints as it is loaded is nobody's result.
-        output: () => undefined,
-        died: ({ because }) => reject(new Error(`${because} while the file was evaluated`)),
-      },
-    );
-  });
 }

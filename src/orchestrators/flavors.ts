@@ -13,6 +13,7 @@ import { EXECUTION_MODES } from "../core/status.ts";
 import { DEFAULT_CAPABILITIES, type Capabilities } from "./capabilities.ts";
 import { LocalOrchestrator } from "./local-orchestrator.ts";
 import type { Place } from "../places/place.ts";
+import { awaitTask } from "../places/run-task.ts";
 
 /** An orchestrator as the daemon knows it. */
 export interface Flavor {
@@ -113,47 +114,33 @@ export class Flavors {
 
   async #ask(ref: NonNullable<Flavor["ref"]>): Promise<Flavor> {
     const id = `describe#${(this.#descriptions += 1)}`;
-    const answer = await new Promise<Json>((resolve, reject) => {
-      this.#place.start(
-        id,
-        {
-          kind: "flavor",
-          code: ref.code,
-          config: ref.config,
-          method: "describe",
-          argument: null,
-          run: { id: "", pipeline: "", attempt: 1 },
-          env: {},
-          gracePeriodMs: 5_000,
-          timeoutMs: 30_000,
-        },
-        {
-          done: (result) => {
-            if (result.ok) resolve(result.value);
-            else {
-              const { message } = result.error;
-              reject(
-                new SubmissionRefused(
-                  unusable(
-                    message.startsWith(ref.code.source)
-                      ? message
-                      : `${ref.code.source}: ${message}`,
-                  ),
-                ),
-              );
-            }
-          },
-          output: () => undefined,
-          died: () =>
-            reject(
-              new SubmissionRefused(
-                unusable(`${ref.code.source} ended its runner process when it was loaded`),
-              ),
-            ),
-        },
-      );
+    const { source } = ref.code;
+    const end = await awaitTask(this.#place, {
+      id,
+      task: {
+        kind: "flavor",
+        code: ref.code,
+        config: ref.config,
+        method: "describe",
+        argument: null,
+        run: { id: "", pipeline: "", attempt: 1 },
+        env: {},
+        gracePeriodMs: 5_000,
+        timeoutMs: 30_000,
+      },
+      output: () => undefined,
     });
-    return describedFlavor(ref, answer);
+    if (end.kind !== "result")
+      throw new SubmissionRefused(
+        unusable(`${source} ended its runner process when it was loaded`),
+      );
+    if (!end.result.ok) {
+      const { message } = end.result.error;
+      throw new SubmissionRefused(
+        unusable(message.startsWith(source) ? message : `${source}: ${message}`),
+      );
+    }
+    return describedFlavor(ref, end.result.value);
   }
 }
 

@@ -31,7 +31,7 @@ export interface TaskHandlers {
   /** It printed or logged. */
   output(lines: readonly OutputLine[]): void;
   /** It asks the daemon for something. A rejection becomes the error that it gets. */
-  call?(method: string, argument: Json): Promise<Json>;
+  readonly call?: ((method: string, argument: Json) => Promise<Json>) | undefined;
   /** Its runner died under it. Nothing that it started is left, so it may start again at once. */
   died(info: DeathInfo): void;
 }

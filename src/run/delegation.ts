@@ -19,6 +19,7 @@ import type { CachePrepass } from "./cache-prepass.ts";
 import type { DynamicCalls } from "./dynamic-calls.ts";
 import type { Flavor } from "../orchestrators/flavors.ts";
 import type { FlavorTask, TaskResult } from "../core/task.ts";
+import { resultOf, runTask } from "../places/run-task.ts";
 import type { RunParts } from "./run-parts.ts";
 import type { Stack } from "../orchestrators/stack.ts";
 import type { FetchedStatus, PlaceholderRun } from "../orchestrators/submission.ts";
@@ -174,40 +175,24 @@ export class Delegation {
         if (!this.#over) done(result);
       });
     };
-    const submits = method === "submitPipeline" || method === "submitDynamicPipeline";
-    try {
-      deps.place.start(
-        id,
-        task,
-        {
-          done: ended,
-          output,
-          call: (name, given) => this.#call(name, given),
-          died: (death) => {
-            const innocent =
-              submits &&
-              !alone &&
-              !death.alone &&
-              death.inFlight.length > 1 &&
-              this.#of.flavor.capabilities.resubmits;
-            if (innocent) arrive(() => void (this.#over || this.#submit(true)));
-            else
-              ended({
-                ok: false,
-                outcome: "failed",
-                error: {
-                  name: "RunnerDied",
-                  message: `${death.because} while the orchestrator was in it`,
-                  code: death.code,
-                },
-              });
-          },
-        },
-        alone ? { alone } : undefined,
-      );
-    } catch (error) {
-      ended({ ok: false, outcome: "failed", error: toStepError(error) });
-    }
+    const mayRepeat =
+      (method === "submitPipeline" || method === "submitDynamicPipeline") &&
+      this.#of.flavor.capabilities.resubmits;
+    runTask(
+      deps.place,
+      { id, task, alone, output, call: (name, given) => this.#call(name, given) },
+      (end) => {
+        if (end.kind === "lost" && mayRepeat) arrive(() => void (this.#over || this.#submit(true)));
+        else
+          ended(
+            resultOf(end, ({ because, code }) => ({
+              name: "RunnerDied",
+              message: `${because} while the orchestrator was in it`,
+              code,
+            })),
+          );
+      },
+    );
     return id;
   }
 

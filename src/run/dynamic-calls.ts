@@ -20,6 +20,7 @@ import type { Json } from "../core/snapshot.ts";
 import { resolveSecrets } from "./environment.ts";
 import { isolationRefusal, type Flavor } from "../orchestrators/flavors.ts";
 import type { DynamicCall, DynamicEnd, DynamicTask, TaskResult } from "../core/task.ts";
+import { resultOf, runTask } from "../places/run-task.ts";
 import type { RunParts } from "./run-parts.ts";
 
 /** How long a function may keep away from its recorded calls once it made a new one. */
@@ -82,33 +83,22 @@ export class DynamicCalls {
       ended({ ok: false, outcome: "failed", error: toStepError(error) });
       return;
     }
-    journal.afterwards(() => {
-      try {
-        deps.place.start(
+    journal.afterwards(() =>
+      runTask(
+        deps.place,
+        {
           id,
           task,
-          {
-            done: ended,
-            output,
-            call: (method, argument) => this.#call(id, method, argument),
-            died: (death) => {
-              const mayRestart =
-                !death.alone && death.inFlight.length > 1 && this.#starts <= MAX_RESTARTS;
-              if (mayRestart) arrive(() => this.#restart(id));
-              else
-                ended({
-                  ok: false,
-                  outcome: "failed",
-                  error: runnerDeath("the pipeline's function", death),
-                });
-            },
-          },
-          alone ? { alone } : undefined,
-        );
-      } catch (error) {
-        ended({ ok: false, outcome: "failed", error: toStepError(error) });
-      }
-    });
+          alone,
+          output,
+          call: (method, argument) => this.#call(id, method, argument),
+        },
+        (end) => {
+          if (end.kind === "lost" && this.#starts <= MAX_RESTARTS) arrive(() => this.#restart(id));
+          else ended(resultOf(end, (death) => runnerDeath("the pipeline's function", death)));
+        },
+      ),
+    );
   }
 
   /**

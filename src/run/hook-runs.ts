@@ -12,6 +12,7 @@ import type { Json } from "../core/snapshot.ts";
 import { lacksDescriptor } from "../disk/disk-error.ts";
 import { RETRY_MS } from "../disk/until-room.ts";
 import type { HookTask, TaskResult } from "../core/task.ts";
+import { resultOf, runTask } from "../places/run-task.ts";
 import type { RunParts } from "./run-parts.ts";
 
 type HookName = Extract<Action, { kind: "hook" }>["hook"];
@@ -79,32 +80,19 @@ export class HookRuns {
     }
     const id = `${this.#parts.state.run}#hook-${(this.#started += 1)}-${key}`;
     this.#ids.set(key, id);
-    const end = (result: TaskResult): void => arrive(() => this.#ended(hook, step, result));
-    journal.afterwards(() => {
-      try {
-        deps.place.start(
-          id,
-          task,
-          {
-            done: end,
-            output,
-            died: (death) => {
-              if (!alone && !death.alone && death.inFlight.length > 1)
-                arrive(() => this.#begin(hook, step, because, true));
-              else
-                end({
-                  ok: false,
-                  outcome: "failed",
-                  error: runnerDeath(`the hook ${hook}`, death),
-                });
-            },
-          },
-          alone ? { alone } : undefined,
-        );
-      } catch (error) {
-        end({ ok: false, outcome: "failed", error: toStepError(error) });
-      }
-    });
+    journal.afterwards(() =>
+      runTask(deps.place, { id, task, alone, output }, (end) =>
+        arrive(() => {
+          if (end.kind === "lost") this.#begin(hook, step, because, true);
+          else
+            this.#ended(
+              hook,
+              step,
+              resultOf(end, (death) => runnerDeath(`the hook ${hook}`, death)),
+            );
+        }),
+      ),
+    );
   }
 
   #ended(hook: HookName, step: string | undefined, result: TaskResult): void {

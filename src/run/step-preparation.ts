@@ -18,7 +18,7 @@ import { RETRY_MS } from "../disk/until-room.ts";
 import { outputOf, allOutputs } from "../ledger/spill-event.ts";
 import { resolveSecrets, type RunEnvironment } from "./environment.ts";
 import { FileHashes } from "./file-hashes.ts";
-import type { Task, TaskResult } from "../core/task.ts";
+import type { CacheFunctionTask, Task, TaskResult } from "../core/task.ts";
 import { outputName, type CacheHit, type ResultCache } from "./result-cache.ts";
 import type { RunDeps } from "./run-deps.ts";
 import type { SecretSource } from "./secrets.ts";
@@ -50,7 +50,7 @@ export interface PreparationContext {
   /** Whether the orchestrator reuses results where neither step nor pipeline says anything. */
   readonly enableCache: boolean;
   /** Runs a cache function. */
-  callCacheFunction(task: Task): Promise<TaskResult>;
+  callCacheFunction(task: CacheFunctionTask): Promise<TaskResult>;
 }
 
 const SHELL: readonly string[] = ["/bin/sh", "-eu"];

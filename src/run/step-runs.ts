@@ -18,11 +18,12 @@ import {
   type Interruption,
 } from "../core/plan.ts";
 import { laneOf } from "../core/lane.ts";
+import type { Json } from "../core/snapshot.ts";
 import type { CacheCandidate } from "../ledger/cache-index.ts";
 import { needsSpilling, spillEvent } from "../ledger/spill-event.ts";
 import type { Flavor } from "../orchestrators/flavors.ts";
-import type { TaskResult } from "../core/task.ts";
-import type { DeathInfo, TaskHandlers } from "../places/place.ts";
+import type { CacheFunctionTask, TaskResult } from "../core/task.ts";
+import { awaitTask, resultOf, runTask, type TaskEnd } from "../places/run-task.ts";
 import type { ResultCache } from "./result-cache.ts";
 import type { ActOutcome, RunParts } from "./run-parts.ts";
 import { outputsOf } from "./step-outputs.ts";
@@ -192,21 +193,11 @@ export class StepRuns {
     place.promise(lane);
     journal.afterwards(() => {
       place.redeem(lane);
-      const handlers: TaskHandlers = {
-        done: (result, durationMs) => arrive(() => this.#ended(step, token, result, durationMs)),
-        output,
-        died: (death) => arrive(() => this.#died(step, token, death)),
-      };
-      try {
-        place.start(this.#taskId(token), task, handlers, alone ? { alone } : undefined);
-      } catch (error) {
-        if (!draining())
-          handlers.done(
-            { ok: false, outcome: "failed", error: toStepError(error) },
-            0,
-            deps.clock.now(),
-          );
-      }
+      runTask(place, { id: this.#taskId(token), task, alone, output }, (end) => {
+        // It starts again with the next daemon.
+        if (end.kind === "unstarted" && draining()) return;
+        arrive(() => this.#ended(step, token, end));
+      });
     });
   }
 
@@ -234,12 +225,27 @@ export class StepRuns {
       );
   }
 
-  #ended(id: string, token: number, result: TaskResult, durationMs: number): void {
+  #ended(id: string, token: number, end: TaskEnd): void {
     if (!this.#isCurrent(id, token)) return this.#refuse(id, token);
-    if (!result.ok) return this.#endedBadly(id, result);
+    switch (end.kind) {
+      case "result":
+        if (end.result.ok) this.#endedWell(id, token, end.result.value, end.durationMs);
+        else this.#endedBadly(id, end.result);
+        break;
+      case "unstarted":
+        this.#failed(id, toStepError(end.error));
+        break;
+      case "ownDeath":
+      case "lost":
+        this.#died(id, end);
+        break;
+    }
+  }
+
+  #endedWell(id: string, token: number, value: Json, durationMs: number): void {
     const { state, deps, arrive } = this.#parts;
     const step = state.steps.get(id)!;
-    const outputs = outputsOf(step.spec, result.value);
+    const outputs = outputsOf(step.spec, value);
     if (!outputs.ok) return this.#failed(id, outputs.error);
     const event: RunEvent = {
       type: "step.completed",
@@ -316,35 +322,22 @@ export class StepRuns {
     );
   }
 
-  #died(id: string, token: number, death: DeathInfo): void {
-    if (!this.#isCurrent(id, token)) return this.#refuse(id, token);
+  #died(id: string, { kind, death }: Extract<TaskEnd, { kind: "ownDeath" | "lost" }>): void {
     const why = this.#toldWhy.get(id);
-    if (why !== undefined) return this.stopped(id, why);
-    if (death.alone || death.inFlight.length <= 1)
-      return this.#failed(id, runnerDeath(`step "${id}"`, death));
-    this.#interrupted(
-      id,
-      "runner",
-      `${death.because} with ${death.inFlight.length} pieces of work in it`,
-    );
+    if (why !== undefined) this.stopped(id, why);
+    else if (kind === "ownDeath") this.#failed(id, runnerDeath(`step "${id}"`, death));
+    else
+      this.#interrupted(
+        id,
+        "runner",
+        `${death.because} with ${death.inFlight.length} pieces of work in it`,
+      );
   }
 
-  #callCacheFunction(
-    task: Parameters<PreparationContext["callCacheFunction"]>[0],
-  ): Promise<TaskResult> {
+  async #callCacheFunction(task: CacheFunctionTask): Promise<TaskResult> {
     const { state, deps, output } = this.#parts;
     const id = `${state.run}#cache-${(this.#cacheFunctions += 1)}`;
-    return new Promise((resolve) => {
-      deps.place.start(id, task, {
-        done: (result) => resolve(result),
-        output,
-        died: (death) =>
-          resolve({
-            ok: false,
-            outcome: "failed",
-            error: runnerDeath("the cache function", death),
-          }),
-      });
-    });
+    const end = await awaitTask(deps.place, { id, task, output });
+    return resultOf(end, (death) => runnerDeath("the cache function", death));
   }
 }

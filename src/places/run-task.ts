@@ -1,0 +1,86 @@
+/**
+ * Runs one task in a place, and decides whose fault it was where the task's runner died.
+ *
+ * A task that was alone in its runner, or the only one that may be to blame, ended the runner
+ * itself: that is its own failure. Of several any may be to blame, so each is lost: it may run
+ * again, alone, and that is not counted as an attempt. If it ends its runner there as well, the
+ * fault is its own.
+ */
+import { toStepError, type StepError } from "../core/failure.ts";
+import type { Task, TaskResult } from "../core/task.ts";
+import type { DeathInfo, Place, TaskHandlers } from "./place.ts";
+
+/** A task that is about to start, and who hears it while it runs. */
+export interface TaskStart extends Pick<TaskHandlers, "output" | "call"> {
+  /** Its fencing token. */
+  readonly id: string;
+  readonly task: Task;
+  /** It runs in a runner of its own. Default: false. */
+  readonly alone?: boolean | undefined;
+}
+
+/** How a task ended. */
+export type TaskEnd =
+  | { readonly kind: "result"; readonly result: TaskResult; readonly durationMs: number }
+  /** It could not be started. */
+  | { readonly kind: "unstarted"; readonly error: unknown }
+  /** It ended its runner. */
+  | { readonly kind: "ownDeath"; readonly death: DeathInfo }
+  /** Its runner died, and another task may be to blame: it may run again, alone. */
+  | { readonly kind: "lost"; readonly death: DeathInfo };
+
+/** Starts a task. Never throws. @param ended hears once how it ended */
+export function runTask(
+  place: Place,
+  { id, task, alone = false, output, call }: TaskStart,
+  ended: (end: TaskEnd) => void,
+): void {
+  try {
+    place.start(
+      id,
+      task,
+      {
+        done: (result, durationMs) => ended({ kind: "result", result, durationMs }),
+        output,
+        call,
+        died: (death) => {
+          const own = alone || death.alone || death.inFlight.length <= 1;
+          ended({ kind: own ? "ownDeath" : "lost", death });
+        },
+      },
+      { alone },
+    );
+  } catch (error) {
+    ended({ kind: "unstarted", error });
+  }
+}
+
+/** Runs a task to its end. Rejects with the place's own error where it could not be started. */
+export function awaitTask(
+  place: Place,
+  start: TaskStart,
+): Promise<Exclude<TaskEnd, { readonly kind: "unstarted" }>> {
+  return new Promise((resolve, reject) =>
+    runTask(place, start, (end) => {
+      if (end.kind === "unstarted") reject(end.error);
+      else resolve(end);
+    }),
+  );
+}
+
+/**
+ * The result of a task that does not run again, whatever its end.
+ *
+ * @param deathError the error of a task whose runner died
+ */
+export function resultOf(end: TaskEnd, deathError: (death: DeathInfo) => StepError): TaskResult {
+  switch (end.kind) {
+    case "result":
+      return end.result;
+    case "unstarted":
+      return { ok: false, outcome: "failed", error: toStepError(end.error) };
+    case "ownDeath":
+    case "lost":
+      return { ok: false, outcome: "failed", error: deathError(end.death) };
+  }
+}
