@@ -1,12 +1,11 @@
 /**
- * The port through which everything above `core/` gets time and chance, so that tests can give
- * both.
+ * The port through which everything above `core/` gets time and chance. Tests give both.
  *
- * Wall time (`now`) jumps when a person or NTP sets it; `monotonic` never does. Slots are wall
- * time; time limits, grace periods and debounces are monotonic.
+ * Wall time (`now`) jumps when a person or NTP sets the clock; `monotonic` never does. Slots are
+ * wall time. Time limits, grace periods and debounces are monotonic.
  */
 
-/** A timer that can be called off. */
+/** A timer that can be cancelled. */
 export interface Timer {
   cancel(): void;
 }
@@ -15,18 +14,18 @@ export interface Timer {
 export interface Clock {
   /** Wall time, in milliseconds since 1970. */
   now(): number;
-  /** Milliseconds since some fixed moment; never goes back. */
+  /** Milliseconds since some fixed moment. Never goes back. */
   monotonic(): number;
   /**
-   * Calls `callback` once, `milliseconds` of monotonic time from now (any length; longer than 24.8
-   * days is safe).
+   * Calls `callback` once, after `milliseconds` of monotonic time. Any length works, also more than
+   * 24.8 days.
    */
   after(milliseconds: number, callback: () => void): Timer;
   /** A number in [0, 1). */
   random(): number;
 }
 
-/** setTimeout fires at once past 2^31 ms, so longer waits are walked in strides of a day. */
+/** setTimeout fires at once past 2^31 ms, so a longer wait is made of waits of a day. */
 const STRIDE_MS = 86_400_000;
 
 /** The machine's clock. Its timers keep the process alive. */

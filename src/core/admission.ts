@@ -1,31 +1,32 @@
 /**
- * Whether a run may start now, and if not, what becomes of it: pure decisions about overlap and
+ * Whether a run may start now, and what happens to it if not: pure decisions about overlap and
  * limits, each with its reason.
  *
- * Two questions, asked apart. {@link decideOverlap}: a slot is due while its own pipeline is busy —
- * skip it, let it wait, or make room. {@link admit}: of all runs that wait, whatever pipeline they
- * belong to, which may start now under `maxActiveRuns` and the limits of the concurrency groups
- * they share. Runs that wait start by priority, then by slot; a run that may not start yet holds up
- * those behind it in its own pipeline and group only. Backfills are counted by their own
- * `maxActive` and never make a slot wait or be skipped: a backfill alters no decision (semantics.md
+ * There are two questions. {@link decideOverlap}: a slot is due while its own pipeline is busy. Is
+ * it skipped, does it wait, or is room made for it? {@link admit}: which of all waiting runs, of
+ * any pipeline, may start now under `maxActiveRuns` and the limits of the concurrency groups?
+ *
+ * Waiting runs start by priority, then by slot. A run that may not start yet holds up the runs
+ * behind it in its own pipeline and group, and no others. Backfills count against their own
+ * `maxActive`. They never make a slot wait or skip it: a backfill changes no decision (semantics.md
  * 2).
  */
 import type { Overlap } from "./pipeline.ts";
 
-/** The runs of one pipeline that go on, oldest first; backfills left out. */
+/** The active runs of one pipeline, oldest first, without backfills. */
 export interface Busy {
   readonly running: readonly string[];
   readonly queued: readonly string[];
 }
 
-/** What becomes of a slot that is due. */
+/** What happens to a slot that is due. */
 export type OverlapDecision =
   | { readonly kind: "start" }
   | { readonly kind: "skip"; readonly because: string }
   | { readonly kind: "queue"; readonly because: string }
   /**
-   * It waits for the end of these, which are stopped: gracefully and then by force, or by force at
-   * once.
+   * The slot waits until these runs have ended. They are stopped: gracefully and then by force, or
+   * by force at once.
    */
   | {
       readonly kind: "replace";
@@ -35,7 +36,7 @@ export type OverlapDecision =
     };
 
 /**
- * The runs that may go on at the same time: `maxActiveRuns`, by default 1, and no limit under
+ * How many runs may be active at the same time: `maxActiveRuns`; without it 1, or no limit under
  * `allow` (semantics.md 9).
  */
 export function activeLimit(overlap: Overlap, maxActiveRuns: number | undefined): number {
@@ -43,7 +44,7 @@ export function activeLimit(overlap: Overlap, maxActiveRuns: number | undefined)
 }
 
 /**
- * What becomes of a slot, by its pipeline's policy.
+ * What happens to a slot, by its pipeline's policy.
  *
  * @param maxActiveRuns undefined: the policy's default
  * @param maxQueued the most runs that may wait under `queue_all` and `allow`
@@ -77,8 +78,8 @@ export function decideOverlap(
     case "terminate":
       return {
         kind: "replace",
-        // What waits is older than this slot too, and goes first; of those that run, as many as
-        // must make room.
+        // Waiting runs are older than this slot too, so they go first. Of the running ones, only as
+        // many as must make room.
         stop: [...queued, ...running.slice(0, Math.max(0, running.length - limit + 1))],
         mode: overlap === "cancel" ? "graceful" : "force",
         because: `${older}; overlap is ${overlap}`,
@@ -94,33 +95,33 @@ function describeBusy({ running, queued }: Busy): string {
     : `${queued.length} runs wait to start`;
 }
 
-/** A run that waits. */
+/** A run that waits to start. */
 export interface Waiting {
   readonly run: string;
   readonly pipeline: string;
   /**
-   * The most runs of its lane (its pipeline's slots and runs by hand, or its backfill) that may go
-   * on at once.
+   * The most runs of its lane that may be active at once. A lane is the pipeline's slots and runs
+   * by hand, or one backfill.
    */
   readonly limit: number;
-  /** Whose limit that is: the pipeline, or a backfill of it. */
+  /** Whose limit that is: the pipeline's, or a backfill's. */
   readonly lane: string;
-  /** Higher starts first; default 0. */
+  /** Higher starts first. Default: 0. */
   readonly priority: number;
   /**
-   * Among equals the lower starts first: a slot, or the moment a run by hand was asked for, in
-   * milliseconds since 1970.
+   * Among equals the lower starts first: a slot, or the moment at which a run by hand was asked
+   * for, in milliseconds since 1970.
    */
   readonly order: number;
-  /** The concurrency group it shares with other pipelines. */
+  /** The concurrency group that it shares with other pipelines. */
   readonly group?: string | undefined;
 }
 
-/** What goes on already. */
+/** What is active already. */
 export interface Load {
-  /** Runs that go on, by lane. */
+  /** Active runs, by lane. */
   readonly lanes: ReadonlyMap<string, number>;
-  /** Runs that go on, by concurrency group. */
+  /** Active runs, by concurrency group. */
   readonly groups: ReadonlyMap<string, number>;
   readonly total: number;
 }
@@ -132,12 +133,12 @@ export interface Limits {
   readonly maxActiveRuns?: number | undefined;
 }
 
-/** What a waiting run is told. */
+/** The answer to a waiting run. */
 export type Admission =
   | { readonly run: string; readonly start: true }
   | { readonly run: string; readonly start: false; readonly because: string };
 
-/** What a run waits for; undefined: it may start. */
+/** What a run waits for. Undefined: it may start. */
 export function waitsFor(entry: Waiting, load: Load, limits: Limits): string | undefined {
   const inLane = load.lanes.get(entry.lane) ?? 0;
   if (inLane >= entry.limit) return `${inLane} of ${entry.limit} runs of ${entry.lane} go on`;
@@ -153,9 +154,11 @@ export function waitsFor(entry: Waiting, load: Load, limits: Limits): string | u
 }
 
 /**
- * Which of the waiting runs start now; the others learn what they wait for. In the order in which
- * they are served. A place that is not free for one is not free for a later one of its lane or
- * group either, so those stay behind it.
+ * Which of the waiting runs start now, and what the others wait for, in the order in which they are
+ * served.
+ *
+ * A place that one run cannot have is not given to a later run of its lane or group either: the
+ * later run stays behind it.
  */
 export function admit(waiting: readonly Waiting[], load: Load, limits: Limits): Admission[] {
   const lanes = new Map(load.lanes);

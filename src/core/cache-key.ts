@@ -1,27 +1,25 @@
 /**
- * A step's cache key: sha256 over what decides its result, in a fixed order (docs/zenml.md
- * "Cache").
+ * A step's cache key: sha256 over everything that decides its result, in a fixed order
+ * (docs/zenml.md "Cache").
  *
- * {@link CacheKeyParts} is that record, one commented member a part. What is not in it on purpose:
- * the names of the pipeline, the step and the run, retries, timeouts, resources and expiry. None of
- * them changes what a step gives, so a step that moves to another pipeline keeps its results. Two
- * keys that differ can be told apart part by part, which is how a miss gets its reason.
+ * {@link CacheKeyParts} is that record: one commented member for each part. These are left out on
+ * purpose: the names of the pipeline, the step and the run, retries, timeouts, resources and
+ * expiry. None of them changes what a step returns, so a step that moves to another pipeline keeps
+ * its results. Two different keys can be compared part by part: that gives a cache miss its reason.
  */
 import { hash } from "node:crypto";
 import { canonicalHash, canonicalJson } from "./canonical-json.ts";
 import type { EnvValue, Json, SnapshotStep } from "./snapshot.ts";
 
-/**
- * Raised whenever the meaning of a part changes, so that no old key is ever taken for a new one.
- */
+/** Raised when the meaning of a part changes, so that an old key never equals a new one. */
 export const CACHE_KEY_FORMAT = 1;
 
-/** Everything that goes into a key, in this order. */
+/** All parts of a key, in this order. */
 export interface CacheKeyParts {
-  /** Which rules made the key. */
+  /** Which rules made the key: {@link CACHE_KEY_FORMAT}. */
   readonly format: number;
   /**
-   * Which project (orchd.yaml `project`): two projects that share a runs folder share no results.
+   * The project (`project` in orchd.yaml): two projects that share a runs folder share no results.
    */
   readonly project: string;
   /**
@@ -30,40 +28,40 @@ export interface CacheKeyParts {
    */
   readonly code: Json;
   /**
-   * Which function of the module; under `includeStepCode: false` also where the module is, or any
-   * two would be one.
+   * Which function of the module. Under `includeStepCode: false` also where the module is: without
+   * it, any two functions would be the same.
    */
   readonly export: Json;
-  /** The step's own params; secrets by name. */
+  /** The step's own params. A secret is given by its name. */
   readonly params: { readonly [name: string]: Json };
   /**
-   * Each input's content hash, by the input's name, but for `ignoredInputs`. Not where it came
-   * from: equal content is an equal input.
+   * Each input's content hash, by the input's name, except `ignoredInputs`. Where an input came
+   * from does not count: equal content is an equal input.
    */
   readonly inputs: { readonly [name: string]: string };
-  /** Declared outputs, in the order declared. */
+  /** Declared outputs, in the order of their declaration. */
   readonly outputs: readonly string[] | null;
-  /** The step's own environment; secrets by name, never by value. */
+  /** The step's own environment. A secret is given by its name, never by its value. */
   readonly env: { readonly [name: string]: EnvValue };
-  /** Each file dependency's path and content hash, in the order declared. */
+  /** The path and content hash of each file dependency, in the order of their declaration. */
   readonly files: readonly (readonly [path: string, hash: string])[];
-  /** What the cache function said. */
+  /** What the cache function returned. */
   readonly cacheFunction: string | null;
   /**
-   * The slot that the run is for, unless `acrossSlots`; null for runs by hand. A nightly step that
-   * is answered from last night did not run.
+   * The slot that the run is for, unless `acrossSlots`; null for a run by hand. Without the slot, a
+   * nightly step would get last night's result and not run.
    */
   readonly scheduledFor: string | null;
 }
 
-/** What a key is made of besides the step itself. */
+/** What a key is made from besides the step itself. */
 export interface CacheKeyFacts {
   readonly project: string;
-  /** The step's params with `${run.…}` replaced. */
+  /** The step's params, with `${run.…}` replaced. */
   readonly params: { readonly [name: string]: Json };
-  /** Every input's content hash: {@link contentHash}. */
+  /** Every input's {@link contentHash}. */
   readonly inputs: { readonly [name: string]: string };
-  /** The content hash of every file that `fileDependencies` names. */
+  /** The path and content hash of every file in `fileDependencies`. */
   readonly files: readonly (readonly [path: string, hash: string])[];
   readonly cacheFunction?: string | undefined;
   readonly scheduledFor?: string | undefined;
@@ -99,7 +97,7 @@ export function cacheKeyParts(step: SnapshotStep, facts: CacheKeyFacts): CacheKe
   };
 }
 
-/** The key: sha256, in hex, over the parts in their order. */
+/** The key: sha256 over the parts in their order, in hex. */
 export function cacheKey(parts: CacheKeyParts): string {
   const ordered = [
     parts.format,
@@ -118,8 +116,8 @@ export function cacheKey(parts: CacheKeyParts): string {
 }
 
 /**
- * A value's content hash, the same wherever the value came from; a reference to an artifact already
- * is one.
+ * A value's content hash. It is the same wherever the value came from. A reference to an artifact
+ * is a hash already.
  */
 export function contentHash(value: Json): string {
   const artifact =
@@ -131,7 +129,8 @@ export function contentHash(value: Json): string {
 
 /**
  * What changed between two keys, as a short reason: `code changed`, `param "path" changed`, `input
- * "lines" changed`, …; the first that did, in the order of the parts. Undefined where nothing did.
+ * "lines" changed`, …. It is the first change, in the order of the parts. Undefined: nothing
+ * changed.
  */
 export function changedPart(before: CacheKeyParts, now: CacheKeyParts): string | undefined {
   if (before.format !== now.format) return "the rules of cache keys changed";

@@ -1,14 +1,14 @@
 /**
- * JSON with one text for one value: keys in the order of their code units, no blanks. Two values
- * are equal where their texts are, so its sha256 is the value's identity.
+ * JSON with exactly one text for each value: keys in the order of their code units, no blanks. Two
+ * values are equal if their texts are equal, so the sha256 of the text is the value's identity.
  */
 import { hash } from "node:crypto";
 
 /**
- * A value's canonical text. Members that are undefined are left out, as `JSON.stringify` does.
+ * A value's canonical text. Leaves out undefined members, as `JSON.stringify` does.
  *
- * @throws TypeError where the value is not JSON: undefined in a list, a function, NaN, an infinity,
- *   a bigint
+ * @throws TypeError if the value is not JSON: undefined in a list, a function, NaN, an infinity, a
+ *   bigint
  */
 export function canonicalJson(value: unknown): string {
   switch (typeof value) {
@@ -29,12 +29,12 @@ export function canonicalJson(value: unknown): string {
 }
 
 /**
- * A loop rather than chained arrays: a run of a thousand cached steps comes by here some ten
- * thousand times.
+ * A loop instead of chained arrays: a run of a thousand cached steps calls this about ten thousand
+ * times.
  */
 function objectText(value: Readonly<Record<string, unknown>>): string {
   const keys = Object.keys(value);
-  // The default order is that of the code units.
+  // The default order is by code units.
   if (keys.length > 1) keys.sort();
   let text = "{";
   for (const key of keys) {
@@ -45,7 +45,7 @@ function objectText(value: Readonly<Record<string, unknown>>): string {
   return `${text}}`;
 }
 
-/** sha256, in hex, of a value's canonical text. Throws as {@link canonicalJson} does. */
+/** sha256 of a value's canonical text, in hex. Throws as {@link canonicalJson} does. */
 export function canonicalHash(value: unknown): string {
   return hash("sha256", canonicalJson(value));
 }

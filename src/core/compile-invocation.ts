@@ -1,7 +1,7 @@
 /**
- * An invocation that a dynamic pipeline's function asked for, as a step that a run can run: the
- * same rules and defaults as for a step in a file, but that its inputs and what it comes after are
- * given by the function.
+ * Makes a step from an invocation that a dynamic pipeline's function asked for. The rules and
+ * defaults are those of a step in a file. Only the inputs and the upstream steps come from the
+ * function.
  */
 import { codeKey, compileStep } from "./compile-step.ts";
 import { formatPath, type Fault } from "./fault.ts";
@@ -13,11 +13,11 @@ import type { CodeRef, InputRef, Json, Snapshot, SnapshotStep } from "./snapshot
 import type { DynamicCall } from "./task.ts";
 
 /**
- * Compiles an invocation of the dynamic pipeline that `snapshot` is. Whether the invocations exist
- * that it refers to is the caller's to check.
+ * Compiles an invocation of the dynamic pipeline of `snapshot`. The caller checks that the
+ * invocations exist that this one refers to.
  *
- * @returns the step, and the inputs that were given as values rather than by another invocation; or
- *   all that is wrong, as one sentence
+ * @returns the step, and the inputs that are values instead of another invocation's output; or
+ *   everything that is wrong, as one sentence
  */
 export function compileInvocation(
   call: DynamicCall,
@@ -94,7 +94,7 @@ function refuse(
   };
 }
 
-/** Puts a text where a mark stands, and the code that it means under its place. */
+/** Replaces each mark by a text, and stores the code that it means under the mark's path. */
 function takeMarks(
   value: Json,
   path: readonly string[],

@@ -1,7 +1,7 @@
 /**
- * One step, from what a person wrote to what a run runs: defaults filled in, durations in
- * milliseconds, code by its bundle's hash, inputs and conditions checked against the steps there
- * are.
+ * Compiles one step: from what a person wrote to what a run uses. Defaults are filled in, durations
+ * become milliseconds, code becomes its bundle's hash, and inputs and conditions are checked
+ * against the pipeline's steps.
  */
 import { parseCondition } from "./condition.ts";
 import { didYouMean } from "./did-you-mean.ts";
@@ -20,7 +20,7 @@ import type {
   SnapshotStep,
 } from "./snapshot.ts";
 
-/** What a step takes from its pipeline where it says nothing itself. */
+/** What a step takes from its pipeline if it says nothing itself. */
 export interface StepDefaults {
   readonly retry: RetryPolicy;
   readonly onInterruption: OnInterruption;
@@ -30,24 +30,24 @@ export interface StepDefaults {
 /** What a step is compiled against. */
 export interface StepContext {
   readonly defaults: StepDefaults;
-  /** Every step of the pipeline as written, this one included. */
+  /** Every step of the pipeline as written, including this one. */
   readonly steps: { readonly [id: string]: StepDefinition };
   /** The names of the pipeline's params. */
   readonly params: ReadonlySet<string>;
-  /** The bundled code by {@link codeKey} of where it was named. */
+  /** The bundled code, by the {@link codeKey} of the place that names it. */
   readonly code: ReadonlyMap<string, CodeRef>;
-  /** The pipeline file's folder, absolute. */
+  /** The pipeline file's folder, as an absolute path. */
   readonly folder: string;
 }
 
-/** The key of a piece of code in a definition: where it is named. */
+/** The key of some code in a definition: the place that names it. */
 export function codeKey(path: FieldPath): string {
   return path.join("/");
 }
 
 /**
- * Every place of a definition that names code, and what it names. Orchestrators are looked at
- * apart, since a flavor's name is no code.
+ * Every place in a definition that names code, and what it names. Orchestrators are checked
+ * elsewhere, since a flavor's name is not code.
  */
 export function codeUses(
   definition: PipelineDefinition,
@@ -66,7 +66,7 @@ export function codeUses(
   return found;
 }
 
-/** A written retry policy with its defaults filled in; undefined stays undefined. */
+/** Fills in the defaults of a written retry policy. Undefined stays undefined. */
 export function retryOf(written: RetryDefinition | undefined): RetryPolicy | undefined {
   if (written === undefined) return undefined;
   return defined({
@@ -79,7 +79,7 @@ export function retryOf(written: RetryDefinition | undefined): RetryPolicy | und
   });
 }
 
-/** Compiles one step; what is wrong goes to `faults`, and the step is then not to be used. */
+/** Compiles one step. Adds what is wrong to `faults`; then the step must not be used. */
 export function compileStep(
   id: string,
   written: StepDefinition,
@@ -118,10 +118,10 @@ export function compileStep(
   });
 }
 
-/** How a compile step says that something is wrong; the path counts from the step. */
+/** Reports that something is wrong. The path begins at the step. */
 type Complain = (at: FieldPath, message: string, atKey?: boolean) => void;
 
-/** Reads a duration that must be more than nothing. */
+/** Reads a duration that must be longer than zero. */
 export function positiveDuration(
   written: string | number | undefined,
   at: FieldPath,
@@ -132,7 +132,7 @@ export function positiveDuration(
   return milliseconds;
 }
 
-/** One or a list, as a list without doubles. */
+/** One text or a list, as a list without duplicates. */
 export function listOf(written: string | readonly string[] | undefined): string[] {
   return written === undefined
     ? []
@@ -166,7 +166,7 @@ function shellOf(
   });
 }
 
-/** A path from a folder, without `.` and `..`; POSIX only, and pure. */
+/** Resolves a path from a folder, without `.` and `..`. POSIX only, and pure. */
 export function absolutePath(folder: string, path: string): string {
   const parts: string[] = [];
   for (const part of (path.startsWith("/") ? path : `${folder}/${path}`).split("/")) {

@@ -1,9 +1,9 @@
 /**
- * From a pipeline as written to one that is ready to be scheduled: a {@link LoadedPipeline} with
- * its {@link Snapshot}.
+ * Compiles a pipeline: from what a person wrote to a {@link LoadedPipeline} with its {@link
+ * Snapshot}, ready to be scheduled.
  *
- * Pure. The code that the definition names is bundled before and comes in as `code`; what is wrong
- * goes out as faults with their place in the definition, all of them at once.
+ * Pure. The code that the definition names is bundled before and comes in as `code`. What is wrong
+ * goes out as faults with their places in the definition, all at once.
  */
 import { canonicalHash } from "./canonical-json.ts";
 import {
@@ -37,32 +37,32 @@ import { bindParams, hasParams, TemplateError, templateFaults } from "./template
 
 /** What a pipeline is compiled from. */
 export interface CompileInput {
-  /** As written; its shape is checked. */
+  /** As written. Its shape is checked already. */
   readonly definition: PipelineDefinition;
   /** The pipeline file's absolute path. */
   readonly file: string;
   /**
-   * The bundled code by {@link codeKey} of where the definition names it; `orchestrator` for the
+   * The bundled code, by the {@link codeKey} of the place that names it; `orchestrator` for the
    * orchestrator's module.
    */
   readonly code: ReadonlyMap<string, CodeRef>;
   /** A dynamic pipeline's function. */
   readonly dynamic?: CodeRef | undefined;
   readonly settings: OrchdSettings;
-  /** Milliseconds since 1970, for warnings about what lies ahead. */
+  /** Milliseconds since 1970. Warnings look ahead from here. */
   readonly now: number;
-  /** Every file that this pipeline is made from, absolute. */
+  /** Absolute paths of all files that this pipeline is made from. */
   readonly watched: readonly string[];
 }
 
-/** A pipeline that is ready, or all that is wrong with it. */
+/** A pipeline that is ready, or everything that is wrong with it. */
 export type Compiled =
   | { readonly ok: true; readonly loaded: LoadedPipeline }
   | { readonly ok: false; readonly faults: readonly Fault[] };
 
 /**
- * So many runs may wait under `queue_all` where the file says nothing: a full queue must not become
- * a flood (zenml#5026).
+ * How many runs may wait under `queue_all` if the file says nothing: a full queue must not become a
+ * flood (zenml#5026).
  */
 const MAX_QUEUED_RUNS = 100;
 
@@ -133,11 +133,12 @@ export function compile(input: CompileInput): Compiled {
 }
 
 /**
- * The snapshot of a run with params of its own, over the pipeline's defaults. Its digest stays the
- * pipeline's: it says which version of the pipeline ran, and the run's header has the params.
+ * The snapshot of a run with its own params, which override the pipeline's defaults. Its digest
+ * stays the pipeline's: it says which version of the pipeline ran. The params are in the run's
+ * header.
  *
- * @returns the snapshot and all the run's params, or a sentence: a param without a value, a secret
- *   within a text
+ * @returns the snapshot and all params of the run; or one sentence: a param without a value, a
+ *   secret within a text
  */
 export function snapshotFor(
   loaded: LoadedPipeline,
@@ -306,7 +307,7 @@ function stepsOf(
   return sorted.order.map((id) => steps.get(id)!);
 }
 
-/** Whether a text under `orchestrator` is a module's path rather than a flavor's name. */
+/** Whether a text under `orchestrator` is a module's path and not a flavor's name. */
 export function isModulePath(uses: string): boolean {
   return /^\.{0,2}\//.test(uses);
 }
@@ -358,7 +359,7 @@ function envTexts(env: Snapshot["env"]): { [name: string]: string } {
   );
 }
 
-/** A pipeline's name where its file gives none. */
+/** A pipeline's name if its file gives none. */
 function nameOf(file: string): string {
   const base = file.slice(file.lastIndexOf("/") + 1);
   return base.replace(/\.(ya?ml|json|[cm]?[jt]s)$/i, "");

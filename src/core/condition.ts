@@ -1,14 +1,16 @@
 /**
- * The condition of a step's `when`: a small language over params and inputs, with nothing to call
- * and nothing to change.
+ * The condition of a step's `when`: a small language over params and inputs. It can call nothing
+ * and change nothing.
  *
  *     params.env == "prod" && (inputs.rows.count > 0 || !inputs.rows.empty)
  *
- * Values are literals (text in either quote, numbers, true, false, null) and paths that begin with
- * `params` or `inputs`; a path goes on with `.name`, `["any name"]` or `[0]`, and lists and texts
- * have `.length`. What is not there is null. `==` and `!=` compare whole values; `<`, `<=`, `>`,
- * `>=` compare two numbers or two texts and are false for anything else. `!`, `&&`, `||` take null,
- * false, 0 and the empty text for false. Evaluating never fails and touches own members only.
+ * A value is a literal (text in single or double quotes, number, true, false, null) or a path. A
+ * path begins with `params` or `inputs` and goes on with `.name`, `["any name"]` or `[0]`. Lists
+ * and texts have `.length`. What does not exist is null.
+ *
+ * `==` and `!=` compare whole values. `<`, `<=`, `>`, `>=` compare two numbers or two texts and are
+ * false for anything else. `!`, `&&`, `||` treat null, false, 0 and the empty text as false.
+ * Evaluating never fails and reads own members only.
  */
 import { canonicalJson } from "./canonical-json.ts";
 import { didYouMean } from "./did-you-mean.ts";
@@ -33,15 +35,15 @@ export type Condition =
       readonly right: Condition;
     };
 
-/** What a condition is evaluated over. */
+/** The values that a condition can read. */
 export interface ConditionScope {
-  /** The run's params under the step's own. */
+  /** The run's params; the step's own override them. */
   readonly params: { readonly [name: string]: Json };
   readonly inputs: { readonly [name: string]: Json };
 }
 
 /**
- * A parsed condition and the paths it reads, or what is wrong with it as a sentence, and where
+ * A parsed condition and the paths that it reads; or what is wrong, as a sentence, and where
  * (counted from 0).
  */
 export type ParsedCondition =
@@ -52,7 +54,7 @@ export type ParsedCondition =
     }
   | { readonly ok: false; readonly message: string; readonly offset: number };
 
-/** Parses a condition. Pure, and linear in the text's length. */
+/** Parses a condition. Pure, and linear in the length of the text. */
 export function parseCondition(text: string): ParsedCondition {
   if (text.length > MAX_LENGTH)
     return { ok: false, message: `is longer than ${MAX_LENGTH} characters`, offset: MAX_LENGTH };
@@ -66,12 +68,12 @@ export function parseCondition(text: string): ParsedCondition {
   }
 }
 
-/** Whether a parsed condition holds. Never throws. */
+/** Whether a parsed condition is true. Never throws. */
 export function evaluateCondition(condition: Condition, scope: ConditionScope): boolean {
   return isTrue(valueOf(condition, scope));
 }
 
-/** Parses and evaluates a condition: whether it holds, or what is wrong with it. */
+/** Parses and evaluates a condition: whether it is true, or what is wrong with it. */
 export function evaluateWhen(
   text: string,
   scope: ConditionScope,
@@ -152,7 +154,7 @@ type Token = {
 
 const TOKEN =
   /\s*(?:(&&|\|\||[=!<>]=|[<>!()[\].-])|([A-Za-z_$][\w$]*)|(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'))/y;
-/** What people write from other languages, and what it is here. */
+/** Words from other languages, and how to write them here. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   and: "&&",
   or: "||",
@@ -164,7 +166,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   undefined: "null",
 };
 
-/** Recursive descent; `or` binds loosest, then `and`, comparison, `!`. */
+/** A recursive-descent parser. `||` binds loosest, then `&&`, then a comparison, then `!`. */
 class ConditionParser {
   readonly reads: Extract<Condition, { kind: "path" }>[] = [];
   readonly #text: string;

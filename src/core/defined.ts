@@ -1,13 +1,13 @@
-/** What {@link defined} gives: members that may be undefined become members that may be absent. */
+/** What {@link defined} returns: members that may be undefined become optional members. */
 type Defined<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {
   [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>;
 };
 
 /**
- * Leaves out the members that are undefined; the others keep their order.
+ * Leaves out the undefined members. The others keep their order.
  *
- * An absent member and one that is undefined differ in JSON's types, in `in` and in spreads, and
- * `exactOptionalPropertyTypes` holds the code to the difference.
+ * An absent member and an undefined one differ: in JSON's types, for `in` and in spreads. With
+ * `exactOptionalPropertyTypes` the compiler checks that difference.
  */
 export function defined<const T extends object>(members: T): Defined<T> {
   const kept: { [name: string]: unknown } = {};

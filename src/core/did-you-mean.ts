@@ -1,14 +1,14 @@
 /**
- * Finds what was probably meant by a misspelt word.
+ * Finds the known word that a misspelt word probably means.
  *
- * Near means at most a third of the word wrong (an insertion, a deletion, a replacement or two
- * swapped neighbours each count one), so that `cronn` finds `cron` and `foo` finds nothing. Case
- * does not count.
+ * A word is near if at most a third of it is wrong: `cronn` finds `cron`, and `foo` finds nothing.
+ * An insertion, a deletion, a replacement and a swap of two neighbours each count as one mistake.
+ * Case does not count.
  */
 
 /**
- * The nearest of `known` to `word`, or undefined where none is near. Of equally near ones the
- * first.
+ * The word of `known` that is nearest to `word`; undefined if none is near. Of equally near words,
+ * the first.
  */
 export function nearest(word: string, known: Iterable<string>): string | undefined {
   if (word.length > 64) return undefined;
@@ -27,7 +27,7 @@ export function nearest(word: string, known: Iterable<string>): string | undefin
 }
 
 /**
- * `; did you mean "cron"?`, or nothing where no known word is near: the end of an error's sentence.
+ * The end of an error's sentence: `; did you mean "cron"?`, or nothing if no known word is near.
  */
 export function didYouMean(word: string, known: Iterable<string>): string {
   const near = nearest(word, known);

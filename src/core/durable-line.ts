@@ -1,13 +1,13 @@
 /**
- * A line that is on the disk, with the ledger that holds it: what a log, a page or a message is
- * made from.
+ * A line that is on the disk, with the ledger that holds it: logs, pages and messages are made from
+ * it.
  *
- * Both kinds of ledger tell their lines through this one port. Nobody who only listens can learn of
- * a line that a crash may take back.
+ * Both kinds of ledger report their lines through this one port. A listener never learns of a line
+ * that a crash may take back.
  */
 import type { PipelineLine, RunLine } from "./event.ts";
 
-/** A durable line, and which ledger it is of. */
+/** A durable line, and the ledger that it belongs to. */
 export type DurableLine =
   | { readonly ledger: "run"; readonly run: string; readonly line: RunLine }
   | { readonly ledger: "pipeline"; readonly pipeline: string; readonly line: PipelineLine };

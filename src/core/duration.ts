@@ -10,14 +10,14 @@ const UNITS: Readonly<Record<string, number>> = {
 };
 const PART = /(\d+(?:\.\d+)?)(ms|s|m|h|d|w)/gy;
 
-/** The longest duration that is taken for meant: a hundred years, in milliseconds. */
+/** The longest accepted duration: a hundred years, in milliseconds. Nobody means a longer one. */
 export const MAX_DURATION_MS = 100 * 365 * UNITS["d"]!;
 
 /**
- * Reads a duration such as `5s`, `1h30m`, `500ms` or `7d`; a bare number counts as seconds, as in a
+ * Reads a duration such as `5s`, `1h30m`, `500ms` or `7d`. A bare number counts seconds, as in a
  * systemd unit.
  *
- * @returns whole milliseconds, or undefined where the text is no duration
+ * @returns whole milliseconds; undefined if the text is not a duration
  */
 export function parseDuration(text: string | number): number | undefined {
   if (typeof text === "number") return bounded(text * 1_000);
@@ -34,9 +34,9 @@ export function parseDuration(text: string | number): number | undefined {
 }
 
 /**
- * The milliseconds of a duration that its schema has checked; undefined stays undefined.
+ * The milliseconds of a duration that its schema has checked. Undefined stays undefined.
  *
- * @throws TypeError where the text is no duration
+ * @throws TypeError if the text is not a duration
  */
 export function checkedDuration(written: string | number): number;
 export function checkedDuration(written: string | number | undefined): number | undefined;
@@ -54,10 +54,7 @@ function bounded(milliseconds: number): number | undefined {
     : undefined;
 }
 
-/**
- * Writes milliseconds the way a person says them: `0s`, `350ms`, `4.2s`, `3m 20s`, `2h 5m`, `4d
- * 6h`.
- */
+/** Writes milliseconds as a person says them: `0s`, `350ms`, `4.2s`, `3m 20s`, `2h 5m`, `4d 6h`. */
 export function formatDuration(milliseconds: number): string {
   if (milliseconds < 1_000) return milliseconds === 0 ? "0s" : `${Math.round(milliseconds)}ms`;
   if (milliseconds < MINUTE_MS) return `${trimZero((milliseconds / 1_000).toFixed(1))}s`;

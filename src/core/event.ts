@@ -1,16 +1,20 @@
 /**
  * Every line that a ledger can hold.
  *
- * A run's ledger and a pipeline's are sequences of these events; everything orchd knows is a fold
- * over them. The framing (`seq`, `b`, `at`, `crc`) is the ledger's business and is added when a
- * line is written (src/ledger/ledger-file.ts).
+ * The ledgers of runs and of pipelines are sequences of these events. Everything orchd knows is a
+ * fold over them. The ledger adds the framing (`seq`, `b`, `at`, `crc`) when it writes a line
+ * (src/ledger/ledger-file.ts).
  *
- * To add an event: 1. its schema here, with one sentence on what it says, in the union it belongs
- * to; 2. its case in `evolve` (run-state.ts) or `evolvePipeline` (pipeline-state.ts); 3. the
- * planner, if it changes what comes next; 4. a line in docs/ledger.md;
- * 5. a ledger that holds it in test/fixtures/ledgers. An event or field that a reader does not know
- *    is kept and passed over, so adding is always safe; changing what one means needs a new
- *    `format`.
+ * To add an event:
+ *
+ * 1. write its schema here, in the union it belongs to, with one sentence on what it says;
+ * 2. add its case to `evolve` (run-state.ts) or `evolvePipeline` (pipeline-state.ts);
+ * 3. change the planner, if the event changes what comes next;
+ * 4. add a line to docs/ledger.md;
+ * 5. add a ledger that holds it to test/fixtures/ledgers.
+ *
+ * A reader keeps and ignores an event or a field that it does not know, so adding one is always
+ * safe. Changing what one means needs a new `format`.
  */
 import * as z from "zod";
 import { FINAL_RUN_STATUSES } from "./status.ts";
@@ -22,13 +26,13 @@ const json = z
 const time = z.string().meta({ description: "ISO 8601, UTC" });
 const because = z.string().meta({ description: "a short reason a person understands" });
 
-/** Why a run exists, and what for. */
+/** Why a run exists, and which slot or run it is for. */
 export const triggerSchema = z.looseObject({
   kind: z.enum(["schedule", "catch_up", "manual", "backfill", "rerun"]),
   scheduledFor: time.optional(),
   schedule: z.string().optional().meta({ description: "the schedule's name, where it has one" }),
   requestId: z.string().optional(),
-  /** The run that a re-run re-runs. */
+  /** The run that a re-run repeats. */
   of: z.string().optional(),
   from: z
     .string()
@@ -37,7 +41,7 @@ export const triggerSchema = z.looseObject({
   noCache: z.boolean().optional(),
 });
 
-/** Why a run exists: see {@link triggerSchema}. */
+/** Why a run exists: {@link triggerSchema}. */
 export type Trigger = z.infer<typeof triggerSchema>;
 
 const error = z.looseObject({
@@ -50,7 +54,7 @@ const step = z.string();
 const attempt = z.int().min(1);
 const outputs = z.record(z.string(), json);
 
-/** The limits that a waiting run has to fit under; what is left out has none. */
+/** The limits that a waiting run must fit under. An absent one does not limit it. */
 const limitsSchema = z.looseObject({
   lane: z.int().optional(),
   group: z.int().optional(),
@@ -70,9 +74,12 @@ const runEvents = [
       snapshot: z.custom<Snapshot>((value) => typeof value === "object" && value !== null),
       tags: z.array(z.string()),
       because: because.optional(),
-      /** What a re-run does not run again: step id -> the run whose outputs stand in. */
+      /**
+       * The steps that a re-run does not run again: step id -> the run whose outputs are used
+       * instead.
+       */
       reuse: z.record(z.string(), z.string()).optional(),
-      /** The concurrency group that it shares with other pipelines' runs. */
+      /** The concurrency group that it shares with runs of other pipelines. */
       group: z.string().optional(),
     })
     .meta({ description: "The header: the run exists, with all it needs to be run." }),
@@ -138,13 +145,13 @@ const stepEvents = [
     .looseObject({
       type: z.literal("step.added"),
       step,
-      /** The compiled step (a SnapshotStep). */
+      /** The compiled step, a SnapshotStep. */
       spec: z.custom<Snapshot["steps"][number]>(
         (value) => typeof value === "object" && value !== null,
       ),
-      /** What was called, to catch a function that decides differently when it runs again. */
+      /** The call's text: it shows whether a function decides differently when it runs again. */
       call: z.string().optional(),
-      /** Values given directly rather than by another step's output. */
+      /** Input values that are given directly and are not another step's output. */
       values: z.record(z.string(), json).optional(),
       because: because.optional(),
     })
@@ -204,7 +211,7 @@ const stepEvents = [
       because,
       next: z.enum(["retry", "rerun", "fail"]),
       retryAt: time.optional(),
-      /** A re-run in a runner of its own, to find out whose fault a runner's death was. */
+      /** The step runs again in a runner of its own: that shows which step made a runner die. */
       alone: z.boolean().optional(),
     })
     .meta({ description: "The daemon, the runner or a drain ended a running attempt." }),
@@ -235,7 +242,7 @@ const slotSchedule = z
   .string()
   .optional()
   .meta({ description: "the schedule's name, where it has one" });
-/** On slots that all schedules without params share: which of them, by name, gave this one. */
+/** Schedules without params share their slots. This is the name of the one that gave the slot. */
 const slotOf = z.string().optional().meta({
   description: "the name of the schedule that gave the slot, where that is no part of the run's id",
 });
@@ -245,7 +252,7 @@ const through = time
   .optional()
   .meta({ description: "the due time up to which every slot is decided" });
 
-/** A slot that got its run, in time or late. */
+/** The members of a slot that got its run, on time or late. */
 const firedSlot = {
   slot: time,
   run: z.string(),
@@ -256,7 +263,7 @@ const firedSlot = {
   latenessMs: z.number().optional(),
   shadow,
 };
-/** Who asked for a pause or for its end, and why. */
+/** Who asked to pause or to resume, and why. */
 const pauseRequest = {
   requestId,
   by: z.string().optional(),
@@ -424,7 +431,7 @@ export type RunEvent = z.infer<typeof runEventSchema>;
 /** An event of a pipeline's ledger, without its framing. */
 export type PipelineEvent = z.infer<typeof pipelineEventSchema>;
 
-/** The framing that the ledger gives each event; `crc` stands last. */
+/** The framing that the ledger adds to each event. `crc` stands last. */
 export const frameSchema = z.looseObject({
   seq: z.int().min(1).meta({ description: "counts from 1" }),
   b: z.int().min(1).meta({ description: "the seq of the first line of the same write" }),
@@ -438,7 +445,7 @@ export const frameSchema = z.looseObject({
     }),
 });
 
-/** An event as read back: with its framing. */
+/** An event as it is read back, with its framing. */
 export type Framed<E> = E & { readonly seq: number; readonly b: number; readonly at: string };
 /** A run event with its framing. */
 export type RunLine = Framed<RunEvent>;
@@ -449,8 +456,8 @@ export type RunHeader = Extract<RunEvent, { readonly type: "run.submitted" }>;
 export type PipelineLine = Framed<PipelineEvent>;
 
 /**
- * The JSON Schemas of every event, as `orchd schema ledger` prints them: one object a ledger, event
- * types as keys.
+ * The JSON Schemas of all events, as `orchd schema ledger` prints them: one object for each kind of
+ * ledger, with event types as keys.
  */
 export function ledgerJsonSchemas(): Record<"run" | "pipeline", Record<string, unknown>> {
   const of = (schemas: readonly z.ZodObject[]): Record<string, unknown> =>

@@ -1,21 +1,18 @@
 import { defined } from "./defined.ts";
 
 /**
- * What a ledger keeps of an error: enough to read, to match a retry policy against, and to tell
- * whose fault it was.
+ * What a ledger keeps of an error: enough to read it, to match a retry policy, and to see whose
+ * fault it was.
  */
 export interface StepError {
   readonly name: string;
   readonly message: string;
-  /** The error's own code (`ECONNRESET`), or one of orchd's, which start with `ORCHD_`. */
+  /** The error's own code (`ECONNRESET`), or one of orchd's, which begin with `ORCHD_`. */
   readonly code?: string | undefined;
   readonly stack?: string | undefined;
 }
 
-/**
- * The codes that orchd itself gives to a step's error. Each is documented in
- * docs/pipeline-files.md.
- */
+/** The codes that orchd itself gives to a step's error. docs/pipeline-files.md documents each. */
 export const FAILURE_CODES = {
   timeout: "ORCHD_STEP_TIMEOUT",
   runTimeout: "ORCHD_RUN_TIMEOUT",
@@ -33,7 +30,7 @@ export const FAILURE_CODES = {
   hook: "ORCHD_HOOK",
 } as const;
 
-/** Turns whatever was thrown (an Error, a string, null) into a {@link StepError}. Never throws. */
+/** Turns any thrown value (an Error, a string, null) into a {@link StepError}. Never throws. */
 export function toStepError(thrown: unknown): StepError {
   if (thrown !== null && typeof thrown === "object") {
     const { name, message, code, stack } = thrown as Record<string, unknown>;
@@ -47,10 +44,10 @@ export function toStepError(thrown: unknown): StepError {
   return { name: "Error", message: `the step threw ${describeThrown(thrown)} instead of an Error` };
 }
 
-/** How much of an error's message, and of its stack, a ledger keeps, in UTF-16 code units. */
+/** How much of an error's message, and of its stack, a ledger keeps: UTF-16 code units. */
 export const ERROR_CHARACTERS = 8_192;
 
-/** An error whose message and stack a ledger's line has room for. */
+/** Shortens an error's message and stack so that they fit into a ledger's line. */
 export function clipError(error: StepError): StepError {
   const { message, stack } = error;
   return {

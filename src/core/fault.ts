@@ -1,21 +1,23 @@
 /**
- * Something wrong in a file that a person wrote, as the pure parts of loading find it: where in the
- * value, and the sentence. Where that is in the text (line and column) is found by who read the
- * text (src/schedules/problem.ts).
+ * A fault: something wrong in a file that a person wrote, with its place in the value and a
+ * sentence. The pure parts of loading find it. Its line and column are found by the code that read
+ * the text (src/schedules/problem.ts).
  */
 
-/** A place in a parsed value: keys and indexes from the top. */
+/** A place in a parsed value: keys and indexes, from the top. */
 export type FieldPath = readonly (string | number)[];
 
 /** Something wrong at a place. */
 export interface Fault {
   readonly path: FieldPath;
   /**
-   * A sentence, or the rest of one that begins with the field's name where it starts with a small
-   * verb (`must be …`, `is …`).
+   * A sentence. If it begins with a lower-case verb (`must be …`, `is …`), the field's name goes
+   * before it.
    */
   readonly message: string;
-  /** The last of `path` is a key that should not be there: point at the key, not at its value. */
+  /**
+   * The last part of `path` is a key that must not be there: point at the key, not at its value.
+   */
   readonly atKey?: boolean;
 }
 

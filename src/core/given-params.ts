@@ -1,20 +1,22 @@
 /**
- * Params that somebody gives a run, held against those that its pipeline declares: one that nothing
- * reads is a slip, and is never taken in silence.
+ * Checks the params that somebody gives a run against those that its pipeline declares. A param
+ * that nothing reads is a mistake: it is never accepted in silence.
  */
 import { didYouMean } from "./did-you-mean.ts";
 import type { LoadedPipeline } from "./loaded-pipeline.ts";
 
-/** What is to be said of the params that a run is given. */
+/** Whether a run may have its params. */
 export type GivenParams =
-  /** @param remark said beside the acceptance */
+  /** `remark` goes with the acceptance. */
   | { readonly ok: true; readonly remark?: string }
   | { readonly ok: false; readonly message: string };
 
 /**
- * Checks the names of a run's params. Where a pipeline or its schedules declare any, another is
- * refused. Where they declare none there is nothing that could be meant: the run is made, and it is
- * said that it ignores them; a dynamic pipeline's function may read whatever it is given.
+ * Checks the names of a run's params.
+ *
+ * If the pipeline or its schedules declare any param, an undeclared one is refused. If they declare
+ * none, no other name can be meant: the run is made, with the remark that nothing reads the param.
+ * A dynamic pipeline's function may read any param.
  */
 export function checkGivenParams(
   loaded: Pick<LoadedPipeline, "name" | "params" | "schedules" | "template">,

@@ -1,5 +1,5 @@
 /**
- * The ledger format that this release writes: line 1 of every ledger carries it. A reader refuses a
- * greater one with a sentence.
+ * The ledger format that this release writes. Line 1 of every ledger holds it. A reader refuses a
+ * higher one with a sentence.
  */
 export const LEDGER_FORMAT = 1;

@@ -1,13 +1,13 @@
 /**
- * What comes back when a pipeline written in code is evaluated in a runner.
+ * What a runner returns when it has evaluated a pipeline written in code.
  *
- * Functions cannot leave the runner, so each stands as a {@link CodeMark} that says how to find it
- * again in the same bundle. The rest of the definition is the same JSON that a YAML file gives, and
- * goes through the same schema.
+ * A function cannot leave the runner. A {@link CodeMark} stands for it and says how to find it
+ * again in the same bundle. The rest of the definition is the same JSON as in a YAML file, and the
+ * same schema checks it.
  */
 import type { Json } from "./snapshot.ts";
 
-/** Stands where the definition had a function (or a `step()`). */
+/** Stands for a function (or a `step()`) of the definition. */
 export interface CodeMark {
   /**
    * A `CodeRef.pick`: `step:NAME`, `hook:NAME`, `hook:NAME:STEP`, `cache:STEP`, `function`, or
@@ -18,19 +18,19 @@ export interface CodeMark {
   readonly name?: string | undefined;
 }
 
-/** A module's default export, described. */
+/** A description of a module's default export. */
 export interface LoadedDefinition {
   /** What `pipeline()` or `dynamicPipeline()` made. */
   readonly kind: "pipeline" | "dynamic";
   /**
-   * The definition as JSON, in which {@link CodeMark}s stand for functions: at `steps.X.uses`, in
-   * `hooks` and at `cache.cacheFunction`.
+   * The definition as JSON. {@link CodeMark}s stand for functions: at `steps.X.uses`, in `hooks`
+   * and at `cache.cacheFunction`.
    */
   readonly definition: { readonly [key: string]: Json };
 }
 
 /**
- * The symbol under which the object that `pipeline()` and `dynamicPipeline()` give carries its
+ * The symbol under which the objects that `pipeline()` and `dynamicPipeline()` return carry their
  * kind.
  */
 export const KIND_SYMBOL: symbol = Symbol.for("orchd.kind");

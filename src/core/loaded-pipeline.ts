@@ -1,6 +1,6 @@
 /**
- * A pipeline file, read, checked and compiled: all that the engine needs to schedule it and to make
- * its runs.
+ * A pipeline file that is read, checked and compiled: all that the engine needs to schedule the
+ * pipeline and to make its runs.
  */
 import type { Overlap } from "./pipeline.ts";
 import type { Retention } from "./settings.ts";
@@ -13,19 +13,19 @@ export interface LoadedPipeline {
   /** The pipeline file's absolute path. */
   readonly file: string;
   /**
-   * sha256 over everything that decides what it does: the snapshot, schedules, params, policies.
-   * Two equal ones need no reload.
+   * sha256 over everything that decides what the pipeline does: snapshot, schedules, params,
+   * policies. An equal digest needs no reload.
    */
   readonly digest: string;
   /**
-   * The pipeline with its default params in place. A run with other params (its schedule's, its
-   * request's) takes `snapshotFor(loaded, params)` of compile.ts instead.
+   * The pipeline with its default params filled in. A run with other params (from its schedule or
+   * its request) uses `snapshotFor(loaded, params)` of compile.ts.
    */
   readonly snapshot: Snapshot;
   /** The pipeline with `${params.…}` still in it. */
   readonly template: Snapshot;
   readonly schedules: readonly Schedule[];
-  /** Defaults by name. */
+  /** Defaults, by name. */
   readonly params: { readonly [key: string]: Json };
   readonly tags: readonly string[];
   readonly overlap: Overlap;
@@ -33,18 +33,18 @@ export interface LoadedPipeline {
   readonly maxActiveRuns?: number;
   /** How many runs may wait under `queue_all`. */
   readonly maxQueuedRuns: number;
-  /** The group of orchd.yaml whose limit it shares. */
+  /** The group of orchd.yaml whose limit the pipeline shares. */
   readonly concurrency?: { readonly group: string; readonly priority: number };
-  /** The greater goes first. */
+  /** Higher goes first. */
   readonly priority: number;
-  /** Slots are recorded, nothing runs. */
+  /** Slots are recorded and nothing runs. */
   readonly shadow: boolean;
   readonly retention: Retention;
-  /** What surprises people, a sentence each. */
+  /** Warnings about what may surprise a person, one sentence each. */
   readonly warnings: readonly string[];
   /**
-   * Absolute paths of every file whose change makes this one out of date: the file, its modules and
-   * what they import, the lockfile.
+   * Absolute paths of all files that make this pipeline out of date when they change: its file, its
+   * modules, what they import, and the lockfile.
    */
   readonly watched: readonly string[];
 }

@@ -1,12 +1,14 @@
 /**
- * The order of a pipeline's steps: each after all it needs, otherwise as they were written.
+ * Orders a pipeline's steps: each comes after all that it needs, and otherwise in the order of the
+ * file.
  *
- * Depth first with a stack of its own, since a chain of 10,000 steps is deeper than JavaScript's.
+ * Depth first, with an explicit stack: a chain of 10,000 steps is deeper than JavaScript's own
+ * stack.
  */
 
 /**
- * The ids in order, or a cycle: `[a, b, a]` where a needs b and b needs a. Needs that name no id
- * are passed over.
+ * The ids in order, or a cycle: `[a, b, a]` if a needs b and b needs a. A need that names no known
+ * id is ignored.
  */
 export function orderSteps(
   needs: ReadonlyMap<string, readonly string[]>,

@@ -1,6 +1,6 @@
 /**
- * A pipeline's state as one line of its ledger; pipeline-state.ts takes it back. What the format of
- * `pipeline.checkpoint` does not name rides along as further members.
+ * A pipeline's state as one line of its ledger; pipeline-state.ts reads it back. Members that the
+ * format of `pipeline.checkpoint` does not name are added after those that it names.
  */
 import type { PipelineEvent } from "./event.ts";
 import type { PipelineState } from "./pipeline-state.ts";
@@ -8,7 +8,7 @@ import { packSlots } from "./schedule/slot-list.ts";
 import type { Json } from "./snapshot.ts";
 import { iso } from "./time.ts";
 
-/** The checkpoint that stands for a state: with it as the only line, the fold is the same. */
+/** The checkpoint of a state. A ledger with this one line folds to the same state. */
 export function checkpointOf(
   state: PipelineState,
 ): Extract<PipelineEvent, { type: "pipeline.checkpoint" }> {

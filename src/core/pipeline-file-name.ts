@@ -1,6 +1,6 @@
 /**
- * Whether a name in the drop folder is a pipeline file's: no dot or underscore in front, no
- * editor's temporary file, an ending that is read.
+ * Whether a name in the drop folder is a pipeline file's name: it begins with no dot and no
+ * underscore, is no editor's temporary file, and has a known ending.
  */
 export function isPipelineFileName(name: string): boolean {
   if (/^[._]/.test(name) || name.endsWith("~") || /^#.*#$/.test(name)) return false;

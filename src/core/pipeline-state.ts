@@ -1,20 +1,20 @@
 /**
- * A pipeline as a fold over its own ledger: what is in force, how far its slots are decided, what
- * is active.
+ * A pipeline as a fold over its own ledger: what is in force, how far its slots are decided, which
+ * runs are active.
  *
- * `through` is the watermark: the due time up to which every slot has its decision. Lines of equal
- * due time are one write and the last one carries it, so a torn write leaves slots that have a line
- * while the watermark stands before them; those are kept in `decided` until the watermark passes
- * them. A backward clock step moves the watermark back; slots that fired ahead of it are kept in
- * `firedAhead`, since what fired never fires again. A checkpoint holds all of this, so that nobody
- * reads further back than the last one.
+ * `through` is the watermark: every slot that is due up to this time has its decision. Lines of
+ * equal due time are one write, and the last line carries the watermark. So a torn write leaves
+ * slots that have a line although the watermark is still before them: `decided` keeps them until
+ * the watermark passes. A backward clock step moves the watermark back: `firedAhead` keeps the
+ * slots after it that fired, since a slot never fires twice. A checkpoint holds all of this, so
+ * nobody reads further back than the last one.
  */
 import { defined } from "./defined.ts";
 import type { PipelineEvent, PipelineLine } from "./event.ts";
 import { slotOfKey, unpackSlots } from "./schedule/slot-list.ts";
 import type { Json } from "./snapshot.ts";
 
-/** The end of a pipeline's newest finished run, or its newest run that still goes on. */
+/** A pipeline's newest run: how it ended, or that it is still active. */
 export interface LastRun {
   readonly run: string;
   readonly status: string;
@@ -22,15 +22,15 @@ export interface LastRun {
   readonly finishedAt: string | null;
 }
 
-/** A run that has begun and not ended, as the pipeline's ledger knows it. */
+/** A run that has begun and not ended, by the pipeline's ledger. */
 export interface ActiveRun {
   readonly run: string;
-  /** When its first line here was written. */
+  /** The time of its first line in this ledger. */
   readonly at: string;
   readonly startedAt?: string;
-  /** A `slot.late` line says that it has not started within its slot's grace. */
+  /** A `slot.late` line says that the run has not started within its slot's grace. */
   readonly late?: true;
-  /** A `run.overdue` line says that it takes too long. */
+  /** A `run.overdue` line says that the run takes too long. */
   readonly overdue?: true;
 }
 
@@ -41,32 +41,32 @@ export interface Backfill {
   readonly to: string;
   readonly which: string;
   readonly maxActive?: number;
-  /** The one schedule whose slots it runs, by name; undefined: all. */
+  /** The name of the one schedule whose slots it runs. Undefined: the slots of all schedules. */
   readonly schedule?: string;
-  /** Params over the pipeline's and the schedule's. */
+  /** Params that override the pipeline's and the schedule's. */
   readonly params?: { readonly [key: string]: Json };
 }
 
 /**
- * How many slots and runs there have been, by kind: `fired caughtUp skipped missed backfilled
+ * How many slots and runs there were of each kind: `fired caughtUp skipped missed backfilled
  * completed failed stopped cached`.
  */
 export type PipelineCounts = Record<string, number>;
 
-/** A pipeline: see the head of this file. */
+/** A pipeline, folded from its ledger. */
 export interface PipelineState {
-  /** Milliseconds since 1970; undefined before the first load. */
+  /** The watermark, in milliseconds since 1970. Undefined before the first load. */
   through?: number;
   paused: boolean;
   pausedBecause?: string;
-  /** The schedules in force as `pipeline.loaded` recorded them. */
+  /** The schedules in force, as `pipeline.loaded` recorded them. */
   schedules: readonly Json[];
   digest?: string;
   tz?: string;
   tzdata?: string;
   file?: string;
   loadedAt?: string;
-  /** Why the newest version of the file was refused; empty if it was not. */
+  /** Why the newest version of the file was refused. Empty if it was accepted. */
   errors: readonly string[];
   removed: boolean;
   readonly active: Map<string, ActiveRun>;
@@ -74,38 +74,38 @@ export interface PipelineState {
   last: LastRun | null;
   counts: PipelineCounts;
   /**
-   * Slots with a line that the watermark has not passed: `SLOT` or `SLOT.SCHEDULE`, SLOT in ISO
-   * 8601.
+   * Slots that have a line and that the watermark has not passed: `SLOT` or `SLOT.SCHEDULE`, with
+   * SLOT in ISO 8601.
    */
   readonly decided: Map<string, "fired" | "skipped" | "missed">;
   /**
-   * Stretches of missed slots that share a line, some of which jitter makes due after the
-   * watermark: first and last slot, in milliseconds since 1970.
+   * Stretches of missed slots that share a line, where jitter makes some slots due after the
+   * watermark. Each is its first and last slot, in milliseconds since 1970.
    */
   covered: readonly (readonly [first: number, last: number])[];
-  /** Fired slots that a backward step put ahead of the watermark again. */
+  /** Slots that fired and that a backward step put after the watermark again. */
   readonly firedAhead: Set<string>;
   /** Backfills that were accepted and have not ended, by request id. */
   readonly backfills: Map<string, Backfill>;
-  /** Request ids whose effect this ledger holds, newest last, bounded. */
+  /** Ids of requests whose effect this ledger holds. Newest last, bounded. */
   readonly requests: Set<string>;
-  /** Recently fired slots, for `firedAhead`, newest last, bounded. */
+  /** Slots that fired recently, for `firedAhead`. Newest last, bounded. */
   readonly recentlyFired: Set<string>;
-  /** Slots of the schedules in force count from here on: milliseconds since 1970. */
+  /** The schedules in force count slots after this moment, in milliseconds since 1970. */
   since?: number;
   /**
-   * How many runs each schedule has had since it came into force, by its name (`` for those
-   * without): what `stopAfter` goes by.
+   * How many runs each schedule has had since it came into force, by its name (`` for a schedule
+   * without one). `stopAfter` counts these.
    */
   ran: Record<string, number>;
   /**
-   * Runs that ended lately, newest last, bounded: one that is not active and not here was never
+   * Runs that ended recently. Newest last, bounded. A run that is neither active nor here was never
    * recorded.
    */
   readonly ended: Set<string>;
   /**
-   * How long the last completed runs took, in milliseconds, newest last, bounded: what
-   * `run.overdue` is told by.
+   * How long the last completed runs took, in milliseconds. Newest last, bounded. `run.overdue` is
+   * decided by these.
    */
   readonly durations: number[];
   linesSinceCheckpoint: number;
@@ -113,13 +113,12 @@ export interface PipelineState {
 }
 
 /**
- * Requests older than this many are no longer remembered: their replies live for an hour, and
- * theirs is the last word.
+ * How many request ids are remembered. The reply answers for an older one: it lives for an hour.
  */
 const REQUESTS_KEPT = 512;
 /**
- * So many slots back a clock may be set without the ledger being read back: a day and a half of
- * minutely ones.
+ * How many slots a clock may go back before the ledger must be read again: a day and a half of
+ * minutely slots.
  */
 const FIRED_KEPT = 2048;
 const ENDED_KEPT = 512;
@@ -156,7 +155,7 @@ export function slotKey(slot: string, schedule?: string): string {
 }
 
 /**
- * What is, after one more line. Changes `state` in place and returns it; unknown events change
+ * The state after one more line. Changes `state` in place and returns it. An unknown event changes
  * nothing but the position.
  */
 // oxlint-disable-next-line max-lines-per-function -- the fold: a case an event
@@ -181,7 +180,7 @@ export function evolvePipeline(state: PipelineState, line: PipelineLine): Pipeli
       break;
     case "pipeline.invalid":
       state.errors = line.errors;
-      // Of a pipeline that has never been good this is all that is known.
+      // Nothing else is known of a pipeline that was never valid.
       if (state.file === undefined && line.file !== undefined) state.file = line.file;
       break;
     case "pipeline.removed":
@@ -261,7 +260,10 @@ function remember(state: PipelineState, requestId: string): void {
     state.requests.delete(state.requests.values().next().value!);
 }
 
-/** The schedules changed if `since` did: what was counted was another text's. */
+/**
+ * Counts runs from zero if `since` changed: then the schedules changed, and the old counts belong
+ * to the old text.
+ */
 function countFrom(state: PipelineState, since: unknown): void {
   const from = typeof since === "string" ? Date.parse(since) : Number.NaN;
   if (Number.isNaN(from) || from === state.since) return;
@@ -320,7 +322,7 @@ function moveWatermark(state: PipelineState, through: string | undefined): void 
   const passed = state.through - reachOf(state);
   state.covered = state.covered.filter(([, last]) => last > passed);
   for (const key of state.decided.keys()) if (slotOfKey(key) <= passed) state.decided.delete(key);
-  // There may be thousands, in about the order of their slots: one that comes too early stays a
+  // There may be thousands, in about the order of their slots. One that is out of order stays a
   // little longer.
   for (const key of state.firedAhead) {
     if (slotOfKey(key) > passed) break;
@@ -329,8 +331,8 @@ function moveWatermark(state: PipelineState, through: string | undefined): void 
 }
 
 /**
- * From when on slots that fired may be due once more, if the clock goes back to `to`, though none
- * of them is remembered any more; undefined: all are.
+ * From which moment on slots that fired may be due again without being remembered, if the clock
+ * goes back to `to`. In milliseconds since 1970. Undefined: all are remembered.
  */
 export function forgottenAfter(state: PipelineState, to: number): number | undefined {
   const from = to - reachOf(state);
@@ -340,7 +342,7 @@ export function forgottenAfter(state: PipelineState, to: number): number | undef
   return complete ? undefined : from;
 }
 
-/** How long after its slot a slot may be due, by the schedules in force, in milliseconds. */
+/** How long after its slot a run may be due, by the schedules in force, in milliseconds. */
 function reachOf({ schedules }: PipelineState): number {
   return Math.max(
     0,
@@ -358,12 +360,13 @@ function stepBack(
   if (line.through === undefined) return;
   const to = Date.parse(line.through);
   if (state.through !== undefined && to < state.through) {
-    // One that jitter held back beyond `to` is due once more, though its slot has passed.
+    // Jitter may have held a slot back beyond `to`. It is due again, although the slot itself has
+    // passed.
     const reach = reachOf(state);
     for (const key of state.recentlyFired)
       if (slotOfKey(key) + reach > to) state.firedAhead.add(key);
-    // What was forgotten lies before what is remembered, and is taken from the front once it has
-    // passed.
+    // Forgotten slots are older than remembered ones. The set is sorted, since the watermark takes
+    // slots from its front.
     const forgotten = unpackSlots(line.fired);
     if (forgotten.length > 0) {
       const all = [...new Set([...forgotten, ...state.firedAhead])].sort(
@@ -374,8 +377,7 @@ function stepBack(
     }
   }
   state.through = to;
-  // A schedule that was loaded by the wrong clock must not wait until that clock's time comes
-  // again.
+  // A schedule that was loaded under the wrong clock must not wait until that time comes again.
   if (state.since !== undefined) state.since = Math.min(state.since, to);
   state.decided.clear();
   state.covered = [];
@@ -409,7 +411,10 @@ function keepEnded(state: PipelineState, run: string): void {
   if (state.ended.size > ENDED_KEPT) state.ended.delete(state.ended.values().next().value!);
 }
 
-/** Takes a checkpoint's word (pipeline-checkpoint.ts) for all that was before it. */
+/**
+ * Replaces the state by a checkpoint (pipeline-checkpoint.ts), which stands for all lines before
+ * it.
+ */
 function restore(
   state: PipelineState,
   line: Extract<PipelineLine, { type: "pipeline.checkpoint" }>,

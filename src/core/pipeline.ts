@@ -1,10 +1,10 @@
 /**
- * What a person may write in a pipeline file: the same keys in YAML, JSON and code
+ * What a person may write in a pipeline file. The keys are the same in YAML, JSON and code
  * (docs/pipeline-files.md lists them).
  *
- * The schema checks shapes; what the words mean together (steps that exist, no cycle, a step that
- * has `uses` or `run`) is compile.ts's. Every key says its default in its description; `orchd
- * schema` prints them for editors.
+ * The schema checks shapes. compile.ts checks what the words mean together: that steps exist, that
+ * there is no cycle, that a step has `uses` or `run`. Every key gives its default in its
+ * description, and `orchd schema` prints the descriptions for editors.
  */
 import * as z from "zod";
 import { EXECUTION_MODES } from "./status.ts";
@@ -19,7 +19,7 @@ import {
   wordSchema,
 } from "./schema-parts.ts";
 
-/** What becomes of a slot that comes while a run of its pipeline is active. */
+/** What happens to a slot that comes while a run of its pipeline is active. */
 export const OVERLAP_POLICIES = [
   "skip",
   "queue",
@@ -203,7 +203,9 @@ export const stepSchema = z
   })
   .describe("one step: a module's function or a shell text");
 
-/** The pipeline's `orchestrator` as written: a flavor's name, a module, or either with a config. */
+/**
+ * The pipeline's `orchestrator` as written: a flavor's name or a module, with or without a config.
+ */
 export const orchestratorSchema = z.union([
   z.string().min(1),
   z.strictObject({
@@ -340,9 +342,9 @@ export const pipelineSchema = z
   })
   .describe("an orchd pipeline");
 
-/** A pipeline as written, its shape checked. */
+/** A pipeline as written, with a checked shape. */
 export type PipelineDefinition = z.infer<typeof pipelineSchema>;
-/** A step as written, its shape checked. */
+/** A step as written, with a checked shape. */
 export type StepDefinition = z.infer<typeof stepSchema>;
 /** A retry policy as written. */
 export type RetryDefinition = z.infer<typeof retrySchema>;

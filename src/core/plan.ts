@@ -2,10 +2,12 @@
  * What to do next in a run, and why.
  *
  * `plan` looks at a run's state and at facts that no ledger holds (how much room there is, what is
- * already under way) and answers with actions; the run-loop carries them out and appends what came
- * of them, and asks again until there is nothing to do. It is the only place that decides about
- * steps: a first start, a retry, a start after a crash and a stop all come out of the same few
- * lines. It costs what changed: it never walks all steps.
+ * under way). It returns actions. The run-loop carries them out, appends what came of them, and
+ * asks again until there is nothing to do.
+ *
+ * This is the only place that decides about steps: a first start, a retry, a start after a crash
+ * and a stop all come from the same few lines. Planning costs what changed: it never walks all
+ * steps.
  */
 import type { RunEvent } from "./event.ts";
 import { FAILURE_CODES, type StepError } from "./failure.ts";
@@ -16,7 +18,7 @@ import { allEnded, hasFailed } from "./run-status.ts";
 import type { FinalRunStatus } from "./status.ts";
 import { iso } from "./time.ts";
 
-/** What a planner must know besides the ledger. */
+/** What the planner must know besides the ledger. */
 export interface PlanFacts {
   /** Wall time, milliseconds since 1970. */
   readonly now: number;
@@ -24,16 +26,16 @@ export interface PlanFacts {
   readonly capacity: Room;
   /** The daemon is about to end: nothing new starts. */
   readonly draining: boolean;
-  /** Steps that are being prepared (inputs, cache) and have no `step.started` yet. */
+  /** Steps that are being prepared (inputs, cache) and have no `step.started` line yet. */
   readonly launching: ReadonlySet<string>;
-  /** The strongest stop that each running step was already told. */
+  /** The strongest stop that each running step has been given. */
   readonly stopping: ReadonlyMap<string, "graceful" | "force">;
   /** Hooks that are under way: `HOOK` or `HOOK:STEP`. */
   readonly hooks: ReadonlySet<string>;
   /** A dynamic pipeline's function is running. */
   readonly functionRunning: boolean;
   /**
-   * Where the orchestrator decides which steps run: those it asked for, and whether it may still
+   * If the orchestrator decides which steps run: the steps that it asked for, and whether it may
    * ask for more.
    */
   readonly delegated?: { readonly requested: ReadonlySet<string>; readonly open: boolean };
@@ -68,7 +70,7 @@ export type Action =
   | { readonly kind: "wake"; readonly at: number; readonly because: string }
   | { readonly kind: "finish"; readonly status: FinalRunStatus; readonly because: string };
 
-/** What to do next; empty when there is nothing until something happens. */
+/** What to do next. Empty if there is nothing to do until something happens. */
 export function plan(state: RunState, facts: PlanFacts): Action[] {
   if (state.phase === "finished" || (state.phase !== "started" && state.stop === undefined))
     return [];
@@ -86,8 +88,8 @@ export function plan(state: RunState, facts: PlanFacts): Action[] {
       });
   }
   if (halt === undefined && !facts.draining) {
-    // Where nothing is left to run (every step was answered from the cache), there is nothing to
-    // set up either.
+    // If nothing is left to run (every step came from the cache), there is nothing to set up
+    // either.
     if (state.init === "owed" && !allEnded(state)) {
       if (!facts.hooks.has("init"))
         actions.push({ kind: "hook", hook: "init", because: "the run begins" });
@@ -107,7 +109,7 @@ export function plan(state: RunState, facts: PlanFacts): Action[] {
  */
 interface Halt {
   readonly because: string;
-  /** What running steps are told; undefined: they may finish. */
+  /** What running steps are told. Undefined: they may finish. */
   readonly stop?: "graceful" | "force";
 }
 
@@ -149,7 +151,8 @@ function haltSteps(state: RunState, facts: PlanFacts, halt: Halt, actions: Actio
   for (const step of state.delayed)
     actions.push({ kind: "endDelayed", step, because: halt.because });
   if (state.steps.size - state.ended > state.running.size + state.delayed.size) {
-    // Once a run, when it halts: all that has not begun is told why it never will.
+    // Once for each run, when it halts: every step that has not begun gets the reason why it never
+    // will.
     for (const [id, step] of state.steps) {
       if (
         (step.phase === "waiting" || step.phase === "ready") &&
@@ -286,7 +289,7 @@ function finish(
   else actions.push({ kind: "finish", ...outcome });
 }
 
-/** How a run whose steps have all ended ends, and why. */
+/** How a run ends whose steps have all ended, and why. */
 function outcomeOf(
   state: RunState,
   halt: Halt | undefined,
@@ -320,21 +323,21 @@ function outcomeOf(
   };
 }
 
-/** Why an attempt ended that did not end by itself, for {@link afterInterruption}. */
+/** What interrupted an attempt, for {@link afterInterruption}. */
 export type Interruption =
-  /** The daemon ended under it (kill, crash, power). */
+  /** The daemon ended during the attempt (kill, crash, power). */
   | "daemon"
-  /** A drain's time was up. */
+  /** The time of a drain was up. */
   | "drain"
-  /** Its runner died, and it was not alone in it. */
+  /** Its runner died, and the step was not alone in it. */
   | "runner";
 
 /**
- * The line for an attempt that failed: with `retryAt` if the policy gives it another (semantics.md
- * 9, docs/zenml.md "Retries").
+ * The line for an attempt that failed. It has `retryAt` if the policy allows another attempt
+ * (semantics.md 9, docs/zenml.md "Retries").
  *
  * @param facts.chance a number in [0, 1), for jitter
- * @param facts.mayRetry false where the run is halting or the orchestrator retries by itself
+ * @param facts.mayRetry false if the run is halting, or if the orchestrator retries by itself
  */
 export function afterFailure(
   state: RunState,
@@ -366,9 +369,7 @@ export function afterFailure(
   };
 }
 
-/**
- * The most times that a step may start again without its attempt being counted (semantics.md 13).
- */
+/** How often a step may start again without counting the attempt (semantics.md 13). */
 export const MAX_RERUNS = 3;
 
 /**
@@ -407,12 +408,12 @@ export function afterInterruption(
   return { ...event, next: "retry", retryAt: nextAttemptAt(step, facts), because: facts.because };
 }
 
-/** The attempt that a line about a step names: lines count attempts from 1. */
+/** The attempt that a line about a step names. Lines count attempts from 1. */
 function currentAttempt(step: StepState): number {
   return Math.max(1, step.attempt);
 }
 
-/** When the attempt after the current one may start, by the step's retry policy. */
+/** When the next attempt may start, by the step's retry policy. */
 function nextAttemptAt(
   step: StepState,
   facts: { readonly now: number; readonly chance: number },
@@ -421,7 +422,7 @@ function nextAttemptAt(
 }
 
 /**
- * The error of what was alone in a runner that died.
+ * The error of a task that was alone in its runner when the runner died.
  *
  * @param what `step "read"`
  */

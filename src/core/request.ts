@@ -1,15 +1,18 @@
 /**
- * What any process may ask of the daemon, by a file in `runs/.orchd/requests/` (docs/requests.md,
+ * What any process may ask of the daemon, with a file in `runs/.orchd/requests/` (docs/requests.md,
  * semantics.md 23).
  *
- * A request is checked when the daemon takes it up: an unknown key or type is refused with its
- * reason, never ignored.
+ * The daemon checks a request when it takes it up. It refuses an unknown key or type with a reason
+ * and never ignores one.
  */
 import * as z from "zod";
 import { SCHEDULE_NAME, parseRunId, PIPELINE_NAME } from "./run-id.ts";
 import type { Json } from "./snapshot.ts";
 
-/** A request's id: its file's name without `.json`. Names that begin with a dot are no requests. */
+/**
+ * A request's id: its file's name without `.json`. A file whose name begins with a dot is not a
+ * request.
+ */
 export const REQUEST_ID = /^(?!\.)[A-Za-z0-9._-]{1,64}$/;
 
 const pipeline = z
@@ -113,24 +116,26 @@ export const requestSchema = z.discriminatedUnion("type", [
 
 /** Any request, with its defaults filled in. */
 export type Request = z.infer<typeof requestSchema>;
-/** Any request, as it may be written. */
+/** Any request, as a person or a program may write it. */
 export type RequestInput = z.input<typeof requestSchema>;
 
 /** The daemon's answer to a request. */
 export interface Reply {
   readonly accepted: boolean;
-  /** The run that the request made or is about. */
+  /** The run that the request made, or that it is about. */
   readonly run?: string | undefined;
   /** Why it was refused, or a remark. */
   readonly reason?: string | undefined;
-  /** When it was answered; ISO 8601, UTC. */
+  /** When the daemon answered; ISO 8601, UTC. */
   readonly at?: string | undefined;
-  /** More about what was done, by request type. */
+  /** More about what was done; its shape depends on the request's type. */
   readonly result?: Json | undefined;
 }
 
 /**
- * Checks a request. @returns the request, or the reason for which it is refused, in one sentence
+ * Checks a request.
+ *
+ * @returns the request, or why it is refused, in one sentence
  */
 export function parseRequest(
   value: unknown,

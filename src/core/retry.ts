@@ -2,12 +2,12 @@ import type { StepError } from "./failure.ts";
 import type { RetryPolicy } from "./snapshot.ts";
 
 /**
- * The policy of a step that says nothing: one attempt (semantics.md 9; backoff 1, where ZenML's 0
- * would make every later delay nothing).
+ * The policy of a step that names none: one attempt (semantics.md 9). The backoff is 1: ZenML's 0
+ * would make every later delay 0.
  */
 export const NO_RETRY: RetryPolicy = { maxRetries: 0, delayMs: 0, backoff: 1, jitter: 0 };
 
-/** Whether the policy retries errors of this kind: all, or those whose code or name it lists. */
+/** Whether the policy retries this error: it retries all, or those whose code or name it lists. */
 export function isRetried(policy: RetryPolicy, error: Pick<StepError, "name" | "code">): boolean {
   return (
     policy.on === undefined ||
@@ -17,7 +17,7 @@ export function isRetried(policy: RetryPolicy, error: Pick<StepError, "name" | "
 }
 
 /**
- * How long to wait before the attempt after `attempt`: delay * backoff^(attempt-1), up to
+ * How long to wait before the attempt after `attempt`: delay * backoff^(attempt-1), at most
  * `maxDelayMs`, with the policy's jitter.
  *
  * @param attempt the attempt that just failed, from 1

@@ -1,24 +1,25 @@
 /**
- * A run's id, which is also its ledger's name: `PIPELINE@SLOT` (docs/ledger.md, semantics.md 2).
+ * A run's id, which is also the name of its ledger: `PIPELINE@SLOT` (docs/ledger.md, semantics.md
+ * 2).
  *
  *     log-digest@20261123T020000Z          scheduled or caught up
- *     log-digest@20261123T020000Z.weekly   the same, of a schedule that has a name
+ *     log-digest@20261123T020000Z.weekly   the same, of a schedule with a name and params of its own
  *     log-digest@20261123T101512.481Z-m    by hand, with milliseconds
  *     log-digest@20261123T020000Z-b1       a backfill of that slot
- *     log-digest@20261123T020000Z-b1-r2    the second re-run of the first run that had this slot
+ *     log-digest@20261123T020000Z-b1-r2    the second re-run of that backfill
  *
- * An id is checked strictly wherever it comes from outside, because it becomes part of a path:
- * nothing that passes here can leave its folder.
+ * An id becomes part of a path, so every id from outside is checked strictly: none that passes can
+ * leave its folder.
  */
 
 import { iso } from "./time.ts";
 
-/** A pipeline's name; `.orchd` and every other dot-name is outside it. */
+/** A pipeline's name. `.orchd` and every other name that begins with a dot is not one. */
 export const PIPELINE_NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
 
 /**
- * A schedule's name, as it may stand in a run's id. One that ends like `-m`, `-b1` or `-r1` could
- * not be told from those, and is refused.
+ * A schedule's name, as it may stand in a run's id. A name that ends in `-m`, `-b1` or `-r1` is
+ * refused: it looks like the end of an id.
  */
 export const SCHEDULE_NAME = /^(?!.*-(?:m|[br]\d+)$)[a-z0-9][a-z0-9_-]{0,63}$/;
 
@@ -27,27 +28,27 @@ const RUN_ID =
 const SUFFIX = /^(-m)?(?:-b([1-9]\d{0,8}))?(?:-r([1-9]\d{0,8}))?$/;
 const LAST_STAMP_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
-/** A run's id, taken apart. */
+/** A run's id in its parts. */
 export interface RunId {
   readonly pipeline: string;
-  /** The slot in ISO 8601; undefined for a run by hand, which has none. */
+  /** The slot in ISO 8601. Undefined for a run by hand, which has none. */
   readonly slot?: string;
   /** The slot, or the moment of a run by hand, in milliseconds since 1970. */
   readonly stampMs: number;
   /** The name of the schedule that the slot belongs to. */
   readonly schedule?: string;
-  /** The folder its ledger is in: the id's own month, `YYYY-MM`. */
+  /** The folder of its ledger: the id's own month, `YYYY-MM`. */
   readonly month: string;
   /** What follows the stamp and the schedule's name: ``, `-m`, `-b1`, `-r2`, `-b1-r2`… */
   readonly suffix: string;
   readonly manual: boolean;
   readonly backfill?: number;
   readonly rerun?: number;
-  /** The id without `-rN`: the run that a re-run re-runs. */
+  /** The id without `-rN`: the run that a re-run repeats. */
   readonly first: string;
 }
 
-/** Takes a run's id apart; undefined where the text is none. Never throws. */
+/** Takes a run's id apart. Undefined if the text is not one. Never throws. */
 export function parseRunId(id: string): RunId | undefined {
   if (id.length > 200) return undefined;
   const match = RUN_ID.exec(id);
@@ -69,18 +70,19 @@ export function parseRunId(id: string): RunId | undefined {
     return undefined;
   const month = `${match[2]!}-${match[3]!}`;
   const text = `${month}-${day}T${hour}:${match[6]!}:${match[7]!}.${milliseconds ?? "000"}Z`;
-  // Every field out of its range makes this NaN, save the 31st of a short month and the hour 24,
-  // which run over into the next day.
+  // A field out of its range makes this NaN, with two exceptions: the 31st of a short month and the
+  // hour 24 run over into the next day.
   const stampMs = Date.parse(text);
   if (new Date(stampMs).getUTCDate() !== Number(day)) return undefined;
   const manual = parts[1] !== undefined;
-  // A run by hand has milliseconds and no slot; every other has a slot, which is a whole second.
+  // A run by hand has milliseconds and no slot. Every other run has a slot, which is a whole
+  // second.
   if (
     manual !== (milliseconds !== undefined) ||
     (manual && (schedule !== undefined || parts[2] !== undefined))
   )
     return undefined;
-  // Put together step by step: a start over a long history takes many apart.
+  // Built member by member: a start with a long history parses many ids.
   const first = parts[3] === undefined ? id : id.slice(0, id.lastIndexOf("-r"));
   const parsed: { -readonly [Key in keyof RunId]: RunId[Key] } = {
     pipeline,
@@ -98,11 +100,11 @@ export function parseRunId(id: string): RunId | undefined {
 }
 
 /**
- * The id of the one scheduled or caught-up run that a slot can ever have.
+ * The id of the scheduled or caught-up run of a slot. A slot can have only one, ever.
  *
  * @param slotMs a whole second, in milliseconds since 1970
- * @param schedule the schedule's name; only for schedules with params of their own (semantics.md 1)
- * @throws RangeError where a name is not one, or the time is no whole second of the years 0 to 9999
+ * @param schedule the schedule's name, only if it has params of its own (semantics.md 1)
+ * @throws RangeError if a name is invalid, or the time is not a whole second of the years 0 to 9999
  */
 export function runIdForSlot(pipeline: string, slotMs: number, schedule?: string): string {
   if (slotMs % 1_000 !== 0)
@@ -113,8 +115,8 @@ export function runIdForSlot(pipeline: string, slotMs: number, schedule?: string
 }
 
 /**
- * The id of a run that was asked for by hand at this moment. If it is taken, the next one free is
- * that of the next millisecond.
+ * The id of a run that is asked for by hand at this moment. If it is taken, the next free id is the
+ * next millisecond's.
  *
  * @param nowMs milliseconds since 1970
  */
@@ -122,7 +124,11 @@ export function manualRunId(pipeline: string, nowMs: number): string {
   return `${checkedPipeline(pipeline)}@${stamp(Math.floor(nowMs))}-m`;
 }
 
-/** The id of the Nth backfill of a slot. @param n from 1 */
+/**
+ * The id of the Nth backfill of a slot.
+ *
+ * @param n from 1
+ */
 export function backfillRunId(
   pipeline: string,
   slotMs: number,
@@ -133,8 +139,10 @@ export function backfillRunId(
 }
 
 /**
- * The id of the Nth re-run of a run; a re-run of a re-run counts on from the first run. @param n
- * from 1
+ * The id of the Nth re-run of a run. A re-run of a re-run counts on from the first run.
+ *
+ * @param n from 1
+ * @throws RangeError if `run` is not a run's id
  */
 export function rerunRunId(run: string, n: number): string {
   const parsed = parseRunId(run);
@@ -142,10 +150,7 @@ export function rerunRunId(run: string, n: number): string {
   return `${parsed.first}-r${n}`;
 }
 
-/**
- * Orders runs' ids by their stamp, then by name: the older before the newer. Texts that are no ids
- * come first.
- */
+/** Orders run ids by their stamp, older first, then by name. Texts that are not ids come first. */
 export function compareRunIds(a: string, b: string): number {
   const byStamp = (parseRunId(a)?.stampMs ?? -1) - (parseRunId(b)?.stampMs ?? -1);
   return byStamp === 0 ? (a < b ? -1 : a > b ? 1 : 0) : byStamp;

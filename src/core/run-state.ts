@@ -1,16 +1,19 @@
 /**
  * A run as a fold over its ledger.
  *
- * `evolve` takes what is and a line, and gives what is then. It owns its state and changes it in
- * place, because a run of 10,000 steps must cost 10,000 and not its square; whoever wants two
- * moments of one run folds twice. Besides what a reader asks for (statuses, times, reasons) the
- * state keeps what the planner needs so that planning costs what changed, not what there is: how
- * many inputs each step still lacks, which steps are ready, running, waiting for a retry, or can no
- * longer run, and which hooks are owed.
+ * `evolve` takes a state and a line and returns the state after that line. It owns the state and
+ * changes it in place: a run of 10,000 steps must cost 10,000 and not its square. To have two
+ * moments of one run, fold twice.
+ *
+ * The state keeps what a reader asks for: statuses, times, reasons. It also keeps what the planner
+ * needs, so that planning costs what changed and not what there is: how many inputs each step still
+ * lacks, which steps are ready, running, waiting for a retry, or can no longer run, and which hooks
+ * are owed.
  *
  * Invariants: a step is in at most one of `ready`, `running`, `delayed`, `doomed`; `ended` counts
  * the steps whose phase is "ended"; a step in phase "waiting" has `unmet` > 0. A finished run never
- * changes. Every event's case keeps these, so the cases stand in one file, long as it is.
+ * changes. The case of every event keeps these invariants, so all cases stand in this one file,
+ * although it is long.
  */
 import type { RunLine, Trigger } from "./event.ts";
 import type { StepError } from "./failure.ts";
@@ -18,7 +21,7 @@ import { laneOf, type Lane } from "./lane.ts";
 import type { Json, Snapshot, SnapshotStep } from "./snapshot.ts";
 import type { FinalRunStatus, Status } from "./status.ts";
 
-/** Where a step stands between its first line and its last. */
+/** Where a step is between its first line and its last. */
 export type StepPhase = "waiting" | "ready" | "running" | "delayed" | "ended";
 
 /** One step of a run. */
@@ -27,19 +30,19 @@ export interface StepState {
   phase: StepPhase;
   status: Status;
   /**
-   * The current or last attempt, from 1; 0 before the first. A re-run after an interruption repeats
+   * The current or last attempt, from 1. 0 before the first. A re-run after an interruption repeats
    * the number.
    */
   attempt: number;
-  /** Uncounted starts again after interruptions. */
+  /** How often the step started again after an interruption without counting the attempt. */
   reruns: number;
   /** The seq of the current attempt's `step.started`: its fencing token (semantics.md 14). */
   token: number;
-  /** Steps that must end well before this one may start. */
+  /** How many steps must still end well before this one may start. */
   unmet: number;
   /** The next start must be in a runner of its own. */
   alone: boolean;
-  /** The next start repeats the attempt's number: it is not counted. */
+  /** The next start repeats the attempt's number: it does not count. */
   rerun: boolean;
   outputs?: Readonly<Record<string, Json>>;
   error?: StepError;
@@ -50,9 +53,12 @@ export interface StepState {
   finishedAt?: string;
   cacheKey?: string;
   source?: { readonly run: string; readonly step: string };
-  /** Every attempt's end but the last, in order. */
+  /** All attempts, in order; the last one may still run. */
   readonly attempts: AttemptState[];
-  /** What a dynamic pipeline's function called, to catch a different call when it runs again. */
+  /**
+   * What a dynamic pipeline's function called. A different call shows up when the function runs
+   * again.
+   */
   call?: string;
   /** Input values that a dynamic pipeline's function gave directly. */
   values?: Readonly<Record<string, Json>>;
@@ -67,7 +73,7 @@ export interface AttemptState {
   error?: StepError;
 }
 
-/** A hook that is owed: of the run, or of one step. */
+/** A step's hook that has not been called yet. */
 export interface OwedHook {
   readonly hook: "onSuccess" | "onFailure";
   readonly step: string;
@@ -81,7 +87,7 @@ export interface StopState {
   requestId?: string;
 }
 
-/** A run: see the head of this file. */
+/** A run, folded from its ledger. */
 export interface RunState {
   readonly run: string;
   readonly pipeline: string;
@@ -93,18 +99,19 @@ export interface RunState {
   readonly reuse: Readonly<Record<string, string>>;
   readonly submittedAt: string;
   phase: "submitted" | "queued" | "started" | "finished";
-  /** What the orchestrator gave back, once it has accepted the run. */
+  /** How far handing the run to its orchestrator has come. */
   submission: "none" | "started" | "accepted" | "failed";
   /** Why the orchestrator did not take the run. */
   submissionError?: StepError;
+  /** What the orchestrator returned when it accepted the run. */
   metadata?: Readonly<Record<string, Json>>;
   startedAt?: string;
   because?: string;
   /** The concurrency group that it shares with other pipelines' runs. */
   readonly group?: string;
   /**
-   * While it waits: the most runs of its pipeline (or backfill), its group and the whole root that
-   * may go on at once.
+   * While it waits: the most runs that may be active at once, of its pipeline (or backfill), of its
+   * group and of the whole root.
    */
   limits?: {
     readonly lane?: number | undefined;
@@ -118,7 +125,7 @@ export interface RunState {
   readonly readyIn: { [lane: Lane]: number };
   readonly running: Set<string>;
   readonly delayed: Set<string>;
-  /** Steps that can no longer run, and why; each is owed a `step.skipped`. */
+  /** Steps that can no longer run, and why. Each still needs a `step.skipped` line. */
   readonly doomed: Map<string, string>;
   readonly owedHooks: Map<string, OwedHook>;
   ended: number;
@@ -139,10 +146,11 @@ export interface RunState {
   function: "none" | "owed" | "ended";
   functionError?: StepError;
   /**
-   * Milliseconds the run had been worked on when it was last taken over: what a time limit counts.
+   * How long the run had been worked on when it was last taken over, in milliseconds. A time limit
+   * counts this.
    */
   workedMs: number;
-  /** When the daemon that works on it took it over; undefined while its first one does. */
+  /** When the present daemon took the run over. Undefined while the first daemon works on it. */
   resumedAt?: string;
   finished?: {
     readonly status: FinalRunStatus;
@@ -155,7 +163,7 @@ export interface RunState {
   lastAt: string;
 }
 
-/** Folds a run's ledger; undefined where the first line is no header. */
+/** Folds a run's ledger. Undefined if the first line is not a header. */
 export function fold(lines: Iterable<RunLine>): RunState | undefined {
   let state: RunState | undefined;
   for (const line of lines) state = evolve(state, line);
@@ -163,7 +171,7 @@ export function fold(lines: Iterable<RunLine>): RunState | undefined {
 }
 
 /**
- * What is, after one more line. Changes `state` in place and returns it; unknown events change
+ * The state after one more line. Changes `state` in place and returns it. An unknown event changes
  * nothing but the position.
  *
  * @param state the run so far; undefined before the header
@@ -274,7 +282,7 @@ function evolveStep(state: RunState, line: StepLine): void {
       step.because = line.because;
       if (line.cacheKey !== undefined) step.cacheKey = line.cacheKey;
       step.startedAt ??= line.at;
-      // To delete what is not there would still make V8 keep the step as a dictionary.
+      // Even a delete of an absent member would make V8 keep the step as a dictionary.
       if (step.retryAt !== undefined) delete step.retryAt;
       step.attempts.push({ attempt: line.attempt, status: "running", startedAt: line.at });
       state.running.add(line.step);
@@ -378,7 +386,7 @@ function begin(line: Extract<RunLine, { type: "run.submitted" }>): RunState {
   return state;
 }
 
-/** The steps that one needs to have ended well before it starts, each once. */
+/** The steps that must end well before this one starts, each once. */
 export function upstreamOf(spec: SnapshotStep): Set<string> {
   return new Set([...Object.values(spec.inputs).map((input) => input.step), ...spec.after]);
 }
@@ -426,7 +434,7 @@ function settle(state: RunState, id: string): void {
   state.readyIn[lane] = (state.readyIn[lane] ?? 0) + 1;
 }
 
-/** Whether what comes after a step may build on it. */
+/** Whether the steps after this one may build on it. */
 export function endedWell(step: StepState): boolean {
   return step.status === "completed" || step.status === "cached";
 }
@@ -488,7 +496,7 @@ function fail(state: RunState, step: StepState, at: string): void {
   doom(state, step.spec.id, `upstream step "${step.spec.id}" failed`);
 }
 
-/** The hook that counts for a step: its own, else the pipeline's. */
+/** The hook that counts for a step: its own, or else the pipeline's. */
 export function stepHook(
   snapshot: Snapshot,
   spec: SnapshotStep,

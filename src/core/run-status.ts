@@ -1,11 +1,11 @@
 /**
- * What a run's state amounts to: its status by ZenML's precedence, and the questions that both that
- * and the planner ask. Nothing here changes a run.
+ * What a run's state means: its status by ZenML's precedence, and the questions that both the
+ * status and the planner ask. Nothing here changes a run.
  */
 import type { RunState } from "./run-state.ts";
 import type { Status } from "./status.ts";
 
-/** A run's status by ZenML's precedence, and whether anything may still change. */
+/** A run's status by ZenML's precedence, and whether it can still change. */
 export function runStatus(state: RunState): {
   readonly status: Status;
   readonly inProgress: boolean;
@@ -14,7 +14,7 @@ export function runStatus(state: RunState): {
   return { status: openStatus(state), inProgress: true };
 }
 
-/** Whether every step that there is, and a dynamic pipeline's function, has ended. */
+/** Whether every step has ended, and a dynamic pipeline's function too. */
 export function allEnded(state: RunState): boolean {
   return state.ended === state.steps.size && state.function !== "owed";
 }
@@ -30,7 +30,7 @@ function openStatus(state: RunState): Status {
 
 /**
  * Whether the run can only end failed. In a dynamic pipeline under `continue_on_failure` the
- * function decides: a failure it did not await, or caught, does not fail the run.
+ * function decides: a failure that it caught or did not await does not fail the run.
  */
 export function hasFailed(state: RunState): boolean {
   if (

@@ -1,8 +1,8 @@
 /**
  * The small schemas that the pipeline, schedule and settings schemas share.
  *
- * They check the shape of what a person writes and keep it as it is written (a duration stays
- * `5s`); compile.ts turns it into what a run runs. Each carries its description, so that `orchd
+ * They check the shape of what a person writes and do not change it: a duration stays `5s`.
+ * compile.ts turns it into what a run uses. Each schema carries its description, so that `orchd
  * schema` explains every key to an editor.
  */
 import * as z from "zod";
@@ -11,17 +11,14 @@ import { PIPELINE_NAME } from "./run-id.ts";
 import type { Json } from "./snapshot.ts";
 
 /**
- * What the name of a step, an input, an output or a param looks like: it also becomes part of an
- * environment variable's name.
+ * The name of a step, an input, an output or a param. It also becomes part of an environment
+ * variable's name.
  */
 export const WORD_PATTERN = /^[A-Za-z_][A-Za-z0-9_-]{0,63}$/;
-/**
- * What the name of a secret looks like: it names a file in the credentials folder and must not
- * leave it.
- */
+/** The name of a secret. It names a file in the credentials folder and must not lead out of it. */
 export const SECRET_PATTERN = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
 
-/** Names that every object has already. */
+/** Names that every object already has. */
 const TAKEN = new Set(Object.getOwnPropertyNames(Object.prototype));
 
 /** A pipeline's, schedule's, group's or flavor's name. */
@@ -45,7 +42,7 @@ export const wordSchema = z
     "is a word that every object has already; choose another name",
   );
 
-/** A duration as written: `5s`, `1h30m`, or a number of seconds. Read it with `parseDuration`. */
+/** A duration as written: `5s`, `1h30m`, or a number of seconds. `parseDuration` reads it. */
 export const durationSchema = z
   .union([z.string(), z.number()])
   .refine(
@@ -66,7 +63,7 @@ export const secretSchema = z
   })
   .describe("a value taken from the secret of this name when the step starts");
 
-/** Values by name; a value `{secret: NAME}` is a secret's. */
+/** Values by name. The value `{secret: NAME}` is a secret. */
 export const paramsSchema = z.record(wordSchema, jsonSchema).superRefine((params, context) => {
   for (const [name, value] of Object.entries(params)) {
     if (
@@ -85,7 +82,7 @@ export const paramsSchema = z.record(wordSchema, jsonSchema).superRefine((params
   }
 });
 
-/** Environment variables: text, a number or a truth value (written as text), or a secret. */
+/** Environment variables: text, a number, true or false (both become text), or a secret. */
 export const envSchema = z.record(
   z
     .string()
@@ -102,8 +99,8 @@ export const envSchema = z.record(
 );
 
 /**
- * Where a piece of code is: a module beside the pipeline file, and the export's name after a `#`
- * (default: the default export).
+ * Names some code: a module beside the pipeline file and, after a `#`, an export (default: the
+ * default export).
  */
 export const codeSchema = z
   .string()

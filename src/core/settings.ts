@@ -1,8 +1,8 @@
 /**
- * What may stand in `orchd.yaml`, and the settings with every default filled in.
+ * What `orchd.yaml` may hold, and the settings with every default filled in.
  *
- * The file is optional and strict. It is read at start and again on SIGHUP; loading it is
- * load-settings.ts's business, this file is pure.
+ * The file is optional and strict. The daemon reads it at start and again on SIGHUP. This file is
+ * pure; load-settings.ts does the loading.
  */
 import * as z from "zod";
 import { defined } from "./defined.ts";
@@ -86,7 +86,7 @@ export const orchdSettingsSchema = z
   })
   .describe("orchd's settings");
 
-/** orchd.yaml as written, its shape checked. */
+/** orchd.yaml as written, with a checked shape. */
 export type OrchdSettingsDefinition = z.infer<typeof orchdSettingsSchema>;
 
 /** A concurrency group. */
@@ -108,21 +108,21 @@ export interface OrchdSettings {
   readonly timezone: string;
   readonly gracePeriodMs: number;
   readonly drainPeriodMs: number;
-  /** Over all pipelines; undefined: no limit. */
+  /** For all pipelines together. Undefined: no limit. */
   readonly maxActiveRuns?: number;
   readonly concurrency: { readonly [group: string]: ConcurrencyGroup };
   /**
-   * `totalMb` is over all pipelines; the rest is what a pipeline's own `retention` may override.
+   * `totalMb` is for all pipelines together. A pipeline's own `retention` may override the rest.
    */
   readonly retention: Retention & { readonly totalMb?: number };
   readonly runner: { readonly threads: number; readonly memoryMb?: number };
-  /** By name; `code` is there once the module was bundled (load-settings.ts). */
+  /** By name. `code` is there once the module is bundled (load-settings.ts). */
   readonly orchestrators: { readonly [name: string]: OrchestratorRef };
   readonly env: { readonly [name: string]: EnvValue };
   readonly enableCache: boolean;
 }
 
-/** What holds where there is no orchd.yaml. */
+/** The settings if there is no orchd.yaml. */
 export const DEFAULT_SETTINGS: OrchdSettings = {
   project: "default",
   timezone: "UTC",
@@ -139,8 +139,8 @@ export const DEFAULT_SETTINGS: OrchdSettings = {
 /**
  * Fills in the defaults of a checked orchd.yaml.
  *
- * @param orchestrators the orchestrators, their modules already bundled (load-settings.ts)
- * @returns the settings, or what is wrong with the time zone as a sentence
+ * @param orchestrators the orchestrators, with their modules bundled (load-settings.ts)
+ * @returns the settings; or what is wrong with the time zone, as a sentence
  */
 export function resolveSettings(
   written: OrchdSettingsDefinition,
@@ -174,7 +174,7 @@ export function resolveSettings(
   };
 }
 
-/** Lays a written retention over another. */
+/** Overrides a retention with a written one. */
 export function mergeRetention(
   base: Retention,
   written: z.infer<typeof retentionSchema> | undefined,
@@ -186,7 +186,7 @@ export function mergeRetention(
   });
 }
 
-/** Environment variables as steps get them: numbers and truth values become text. */
+/** Environment variables as steps get them: numbers, true and false become text. */
 export function envOf(written: z.infer<typeof envSchema> | undefined): {
   [name: string]: EnvValue;
 } {

@@ -1,12 +1,12 @@
 /**
- * What a schema finds wrong with a value, as sentences a person can act on: which field, what it
- * must be, what was probably meant.
+ * Turns what a schema finds wrong with a value into sentences that a person can act on: which
+ * field, what it must be, what was probably meant.
  */
 import * as z from "zod";
 import { didYouMean } from "./did-you-mean.ts";
 import type { FieldPath, Fault } from "./fault.ts";
 
-/** Words from other schedulers, and the key that says the same here. */
+/** Words from other schedulers, and the key that means the same here. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   command: "run",
   cmd: "run",
@@ -28,7 +28,9 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   end: "endTime",
 };
 
-/** Checks a value's shape against a schema: the parsed value, or all that is wrong with it. */
+/**
+ * Checks a value's shape against a schema. Returns the parsed value, or everything that is wrong.
+ */
 export function checkShape<T extends z.ZodType>(
   schema: T,
   value: unknown,
@@ -102,8 +104,8 @@ function faultsOf(issue: Issue, base: FieldPath, schema: z.ZodType, root: unknow
 }
 
 /**
- * Of a union's branches the one that the value was meant for: the one whose own type fits, and of
- * those the one with the least wrong.
+ * The faults of the union's branch that the value was probably meant for: the branch whose own type
+ * fits, and of those the one with the fewest faults.
  */
 function unionFaults(
   issue: Extract<Issue, { code: "invalid_union" }>,
@@ -150,7 +152,7 @@ function unknownKey(key: string, path: FieldPath, schema: z.ZodType, parent: unk
     : `is not known here; known are ${known.join(", ")}`;
 }
 
-/** The keys that may stand at a place. */
+/** The keys that are allowed at a place. */
 function keysAt(schema: z.ZodType, path: FieldPath): string[] {
   let here: z.core.$ZodType[] = bare(schema);
   for (const part of path) {
@@ -168,7 +170,7 @@ function keysAt(schema: z.ZodType, path: FieldPath): string[] {
   ];
 }
 
-/** The key under which a misplaced key would be known, looked for one level down. */
+/** The key under which a misplaced key is allowed. Looks one level down. */
 function homeOf(key: string, schema: z.core.$ZodType): string | undefined {
   for (const one of bare(schema)) {
     if (!(one instanceof z.ZodObject)) continue;
@@ -187,7 +189,7 @@ function homeOf(key: string, schema: z.core.$ZodType): string | undefined {
   return undefined;
 }
 
-/** A schema without the layers that do not show in the value; a union's branches side by side. */
+/** A schema without the layers that do not show in the value. A union gives all its branches. */
 function bare(schema: z.core.$ZodType): z.core.$ZodType[] {
   if (
     schema instanceof z.ZodOptional ||
@@ -258,7 +260,7 @@ function quoteHint(wanted: string, value: unknown): string {
     : "";
 }
 
-/** What a value of the wrong size must be; a schema's own sentence is kept. */
+/** What a value of the wrong size must be. A schema's own sentence is kept. */
 function sizeFault(
   { message, origin }: { readonly message: string; readonly origin: string },
   own: string,
@@ -274,7 +276,7 @@ function sizeOf(origin: string): string {
   return origin === "string" || origin === "array" || origin === "set" ? "have" : "be";
 }
 
-/** The value that is too small or too great, where it is short enough to be told. */
+/** The end of the sentence that shows a number; a text or list that is too long is not shown. */
 function given(origin: string, value: unknown): string {
   return sizeOf(origin) === "be" ? `, not ${shown(value)}` : "";
 }

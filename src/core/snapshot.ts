@@ -2,14 +2,14 @@
  * The snapshot: a pipeline frozen and compiled, as the first line of a run's ledger keeps it
  * (ZenML's `PipelineSnapshot`).
  *
- * A pipeline file is what a person writes (pipeline.ts); a snapshot is what a run runs. Everything
+ * A pipeline file is what a person writes (pipeline.ts). A snapshot is what a run uses. Everything
  * in it is resolved: durations are milliseconds, defaults are filled in, code is named by the hash
- * of its bundle, steps stand in an order in which each comes after all it needs. It is plain JSON
- * and never changes once a run has begun.
+ * of its bundle, and each step comes after all that it needs. It is plain JSON and never changes
+ * once a run has begun.
  */
 import type { ExecutionMode } from "./status.ts";
 
-/** Any value that survives `JSON.stringify` and back unchanged. */
+/** Any value that `JSON.stringify` and `JSON.parse` keep unchanged. */
 export type Json =
   | null
   | boolean
@@ -18,7 +18,7 @@ export type Json =
   | readonly Json[]
   | { readonly [key: string]: Json };
 
-/** A value given by the name of a secret; the name is all that is ever recorded. */
+/** A value given by the name of a secret. Only the name is ever recorded. */
 export interface SecretRef {
   readonly secret: string;
 }
@@ -27,17 +27,20 @@ export interface SecretRef {
 export type EnvValue = string | SecretRef;
 
 /**
- * Where a piece of user code is: a bundle's sha256 and how to find the function in the module it
- * evaluates to.
+ * Where some user code is: the sha256 of a bundle, and how to find the function in the bundle's
+ * module.
  */
 export interface CodeRef {
-  /** sha256 (hex) of the bundle, which is `runs/.orchd/bundles/SHA.mjs`. */
+  /** sha256 (hex) of the bundle. Its file is `runs/.orchd/bundles/SHA.mjs`. */
   readonly bundle: string;
   /**
-   * `export:NAME` a named export (`export:default` the default one); `step:NAME` the function of
-   * step NAME of the pipeline that the module exports by default; `hook:NAME` that pipeline's hook
-   * NAME; `hook:NAME:STEP` a step's own hook; `cache:STEP` its cache function; `function` the
-   * function of the dynamic pipeline that it exports by default.
+   * How to find the function in the module:
+   *
+   * - `export:NAME`: a named export; `export:default` is the default one;
+   * - `step:NAME`: the function of step NAME of the pipeline that is the default export;
+   * - `hook:NAME`: hook NAME of that pipeline; `hook:NAME:STEP`: a step's own hook;
+   * - `cache:STEP`: a step's cache function;
+   * - `function`: the function of the dynamic pipeline that is the default export.
    */
   readonly pick: string;
   /** What the person wrote, for messages: `./steps/read.ts#main`. */
@@ -51,19 +54,19 @@ export interface RetryPolicy {
   readonly delayMs: number;
   readonly backoff: number;
   readonly maxDelayMs?: number | undefined;
-  /** The share of a delay that chance may add or take: 0 to 1. */
+  /** The share of a delay that chance may add or subtract: 0 to 1. */
   readonly jitter: number;
-  /** Error codes or names that are retried; undefined: all. */
+  /** Error codes or names that are retried. Undefined: all. */
   readonly on?: readonly string[] | undefined;
 }
 
-/** What is to happen to a step that was running when the daemon or its runner died. */
+/** What happens to a step that was running when the daemon or its runner died. */
 export type OnInterruption = "retry" | "rerun" | "fail";
 
 /** How a step's results may be reused. */
 export interface CacheSettings {
   readonly expiresAfterMs?: number | undefined;
-  /** The slot a run was scheduled for is left out of the key. */
+  /** Whether the key leaves out the slot that a run was scheduled for. */
   readonly acrossSlots: boolean;
   /** Paths relative to the pipeline file's folder. */
   readonly fileDependencies: readonly string[];
@@ -85,22 +88,24 @@ export interface Hooks {
 /** Where an input's value comes from. */
 export interface InputRef {
   readonly step: string;
-  /** A declared output's name; undefined: the result, or the object of all declared outputs. */
+  /**
+   * The name of a declared output. Undefined: the result, or the object of all declared outputs.
+   */
   readonly output?: string | undefined;
 }
 
 /** One step of a snapshot. */
 export interface SnapshotStep {
   readonly id: string;
-  /** A module step's code. Exactly one of `code` and `run` is there. */
+  /** A module step's code. A step has exactly one of `code` and `run`. */
   readonly code?: CodeRef | undefined;
   /** A shell step's text. */
   readonly run?: string | undefined;
-  /** The shell and its arguments; default `["/bin/sh", "-eu"]`. */
+  /** The shell and its arguments. Default: `["/bin/sh", "-eu"]`. */
   readonly shell?: readonly string[] | undefined;
-  /** Absolute working folder of a shell step; default: the pipeline file's folder. */
+  /** The absolute working folder of a shell step. Default: the pipeline file's folder. */
   readonly cwd?: string | undefined;
-  /** `${params.…}` is already replaced; `${run.…}` is replaced when the step starts. */
+  /** `${params.…}` is replaced already. `${run.…}` is replaced when the step starts. */
   readonly params: { readonly [key: string]: Json };
   readonly inputs: { readonly [name: string]: InputRef };
   readonly outputs?: readonly string[] | undefined;
@@ -108,7 +113,7 @@ export interface SnapshotStep {
   /** A condition over params and inputs (condition.ts). */
   readonly when?: string | undefined;
   readonly env: { readonly [name: string]: EnvValue };
-  /** The step's own setting; undefined: the pipeline's, then the orchestrator's. */
+  /** The step's own setting. Undefined: the pipeline's, then the orchestrator's. */
   readonly enableCache?: boolean | undefined;
   readonly cache?: CacheSettings | undefined;
   readonly retry: RetryPolicy;
@@ -134,8 +139,8 @@ export interface Snapshot {
   readonly name: string;
   readonly description?: string | undefined;
   /**
-   * sha256 over the canonical JSON of everything else but `file`, code included by its bundle's
-   * hash.
+   * sha256 over the canonical JSON of everything except `file`. It includes code by the hash of its
+   * bundle.
    */
   readonly digest: string;
   /** The pipeline file's absolute path, for messages and as the base of relative paths. */
@@ -148,10 +153,10 @@ export interface Snapshot {
   readonly env: { readonly [name: string]: EnvValue };
   readonly hooks: Hooks;
   readonly orchestrator: OrchestratorRef;
-  /** In an order in which each step comes after all it needs; empty for a dynamic pipeline. */
+  /** Each step comes after all that it needs. Empty for a dynamic pipeline. */
   readonly steps: readonly SnapshotStep[];
   /** A dynamic pipeline's function. */
   readonly dynamic?: CodeRef | undefined;
-  /** What the invocations of a dynamic pipeline take where they say nothing themselves. */
+  /** What an invocation of a dynamic pipeline takes if it says nothing itself. */
   readonly stepDefaults?: Pick<SnapshotStep, "retry" | "onInterruption" | "hooks"> | undefined;
 }

@@ -1,6 +1,6 @@
 /**
- * The words a run or a step can be in: ZenML's `ExecutionStatus`, and `skipped`, which ZenML leaves
- * without a trace.
+ * The statuses of a run or a step: ZenML's `ExecutionStatus`, and `skipped`, which ZenML does not
+ * record.
  */
 export const STATUSES = [
   "initializing",
@@ -18,13 +18,13 @@ export const STATUSES = [
 /** One of {@link STATUSES}. */
 export type Status = (typeof STATUSES)[number];
 
-/** The statuses a run can end in. They never change again. */
+/** The statuses in which a run can end. They never change again. */
 export const FINAL_RUN_STATUSES = ["completed", "failed", "cached", "stopped"] as const;
 
 /** A status that a run can end in. */
 export type FinalRunStatus = (typeof FINAL_RUN_STATUSES)[number];
 
-/** Whether a run in this status has ended for ever. */
+/** Whether a run with this status has ended. */
 export function isFinal(status: Status): status is FinalRunStatus {
   return (FINAL_RUN_STATUSES as readonly string[]).includes(status);
 }

@@ -1,34 +1,34 @@
 /**
- * A task: a piece of user code, or a shell text, that runs once and ends with exactly one result.
- * What it is and how it ends, in words that every place and everything that runs in one
- * understands.
+ * A task: user code, or a shell text, that runs once and ends with exactly one result. This file
+ * says what a task is and how it ends, in the words that every place and everything inside a place
+ * use.
  *
- * Whoever starts a task names it by an id, which is the fencing token of what it runs for
- * (`RUN#SEQ` for a step's attempt). While a task runs it may `call` the daemon (a dynamic pipeline
- * asks for a step, an orchestrator runs one), which replies.
+ * The caller that starts a task gives it an id. The id is the fencing token of what the task runs
+ * for (`RUN#SEQ` for a step's attempt). A running task may `call` the daemon, which replies: a
+ * dynamic pipeline asks for a step, an orchestrator runs one.
  */
 import type { StepError } from "./failure.ts";
 import type { CodeRef, InputRef, Json } from "./snapshot.ts";
 
-/** What a run tells the code that works for it (`context.run`). */
+/** What the code of a run is told about the run (`context.run`). */
 export interface RunInfo {
   readonly id: string;
   readonly pipeline: string;
-  /** ISO 8601, UTC; undefined for a run asked for by hand. */
+  /** ISO 8601, UTC. Undefined for a run by hand. */
   readonly scheduledFor?: string | undefined;
   readonly attempt: number;
 }
 
 /**
- * What all tasks have. Secrets are resolved: `env` holds values, which `secrets` lists so that they
- * can be masked.
+ * What all tasks have. Secrets are resolved: `env` holds their values, and `secrets` lists these
+ * values so that they can be masked.
  */
 interface TaskBase {
   readonly run: RunInfo;
   readonly step?: string | undefined;
   readonly env: Readonly<Record<string, string>>;
   readonly secrets?: readonly string[] | undefined;
-  /** Monotonic limit for the whole task. */
+  /** The limit of the whole task, in monotonic time. */
   readonly timeoutMs?: number | undefined;
   readonly gracePeriodMs: number;
   readonly memoryMb?: number | undefined;
@@ -56,28 +56,28 @@ export interface ShellTask extends TaskBase {
   readonly outputs?: readonly string[] | undefined;
 }
 
-/** A hook: `init` gives the run's state; the others give nothing. */
+/** A hook. `init` returns the run's state; the others return nothing. */
 export interface HookTask extends TaskBase {
   readonly kind: "hook";
   readonly hook: string;
   readonly code: CodeRef;
   readonly state?: Json | undefined;
   readonly error?: StepError | undefined;
-  /** What `orchd why` would say, for run-level hooks. */
+  /** What `orchd why` would say; only for run-level hooks. */
   readonly because?: string | undefined;
-  /** The slots that were missed, for `onMissed`. */
+  /** The slots that were missed; only for `onMissed`. */
   readonly slots?: Json | undefined;
-  /** The run's params, for run-level hooks. */
+  /** The run's params; only for run-level hooks. */
   readonly params?: { readonly [key: string]: Json } | undefined;
 }
 
-/** Evaluates a pipeline written in code; the value is a `LoadedDefinition`. */
+/** Evaluates a pipeline written in code. The value is a `LoadedDefinition`. */
 export interface LoadTask extends TaskBase {
   readonly kind: "load";
   readonly code: CodeRef;
 }
 
-/** Calls a cache function; the value is its string. */
+/** Calls a cache function. The value is the string that it returns. */
 export interface CacheFunctionTask extends TaskBase {
   readonly kind: "cacheFunction";
   readonly code: CodeRef;
@@ -86,10 +86,12 @@ export interface CacheFunctionTask extends TaskBase {
 }
 
 /**
- * Runs a dynamic pipeline's function. It `call`s `step` ({@link DynamicCall}; the reply `{id}` says
- * that the invocation is recorded) and `result` (`{id}`; the reply is what `step.completed` keeps:
- * `{result: VALUE}` or one member a declared output; its error rejects). The value is a {@link
- * DynamicEnd}.
+ * Runs a dynamic pipeline's function. The value is a {@link DynamicEnd}. The function makes two
+ * calls:
+ *
+ * - `step` ({@link DynamicCall}): the reply `{id}` says that the invocation is recorded;
+ * - `result` (`{id}`): the reply is what `step.completed` keeps, `{result: VALUE}` or one member
+ *   for each declared output. The step's error rejects the call.
  */
 export interface DynamicTask extends TaskBase {
   readonly kind: "dynamic";
@@ -100,25 +102,28 @@ export interface DynamicTask extends TaskBase {
 
 /**
  * Where an input of a dynamic invocation comes from: another invocation, or a value that the
- * function gave.
+ * function gives.
  */
 export type DynamicInput = InputRef | { readonly value: Json };
 
 /**
  * An invocation that a dynamic pipeline's function asks for. The same program makes the same calls
- * in the same order when it runs again, so the text of this record (`JSON.stringify`, its keys in
- * this order) is what a replay compares.
+ * in the same order when it runs again. So a replay compares the text of this record
+ * (`JSON.stringify`, with the keys in this order).
  */
 export interface DynamicCall {
-  /** The invocation's id: the step's name, then `NAME_2`, `NAME_3`; or what the function chose. */
+  /**
+   * The invocation's id: the step's name, then `NAME_2`, `NAME_3`; or the id that the function
+   * chose.
+   */
   readonly id: string;
   /** The step's own name. */
   readonly name: string;
-  /** How to find its function again in the pipeline's bundle (`CodeRef.pick`). */
+  /** How to find the step's function in the pipeline's bundle (`CodeRef.pick`). */
   readonly pick: string;
   /**
-   * What `step(fn, options)` was given, functions replaced by `{$code}`: the keys of a step in a
-   * pipeline file, `uses` and `run` excepted.
+   * The options of `step(fn, options)`, with functions replaced by `{$code}`: the keys of a step in
+   * a pipeline file, except `uses` and `run`.
    */
   readonly options: { readonly [key: string]: Json };
   readonly params: { readonly [key: string]: Json };
@@ -126,21 +131,22 @@ export interface DynamicCall {
   readonly after: readonly string[];
 }
 
-/** How a dynamic pipeline's function ended that did not throw. */
+/** How a dynamic pipeline's function ended, if it did not throw. */
 export interface DynamicEnd {
-  /**
-   * Invocations that failed without anyone waiting for them: a warning under `continue_on_failure`.
-   */
+  /** Invocations that failed and that nothing awaited: a warning under `continue_on_failure`. */
   readonly unawaited: readonly { readonly id: string; readonly message: string }[];
 }
 
 /**
- * Holds an instance of a user's orchestrator class and calls one method of it with `argument`.
- * `runStep(step)` inside it becomes a `call` of method `runStep` with `{step: ID}`. The instance
- * lives as long as the task. `describe` gives what the class declares. With `submitPipeline` and
- * `submitDynamicPipeline`, `{orchestratorRunId?, metadata, waits}` is sent as a `call` of method
- * `accepted` as soon as the method returns, and the task is done once `waitForCompletion` is; an
- * error of waiting carries the code `ORCHD_WAIT`, so that it fails no run.
+ * Holds an instance of a user's orchestrator class and calls one of its methods with `argument`.
+ * The instance lives as long as the task.
+ *
+ * - `describe` returns what the class declares.
+ * - `runStep(step)` inside a method becomes a `call` of method `runStep` with `{step: ID}`.
+ * - After `submitPipeline` and `submitDynamicPipeline` return, `{orchestratorRunId?, metadata,
+ *   waits}` is sent at once, as a `call` of method `accepted`. The task ends when
+ *   `waitForCompletion` ends. An error of waiting carries the code `ORCHD_WAIT`, so that it fails
+ *   no run.
  */
 export interface FlavorTask extends TaskBase {
   readonly kind: "flavor";
@@ -155,7 +161,7 @@ export interface FlavorTask extends TaskBase {
   readonly argument: Json;
 }
 
-/** Anything a runner can be asked to do. */
+/** Every kind of task. */
 export type Task =
   | ModuleTask
   | ShellTask
@@ -171,9 +177,7 @@ export type TaskResult =
   | {
       readonly ok: false;
       readonly error: StepError;
-      /**
-       * `failed` by its own doing; `stopped` because it was told to; `timeout` by its own limit.
-       */
+      /** `failed`: by itself; `stopped`: it was told to stop; `timeout`: by its own limit. */
       readonly outcome: "failed" | "stopped" | "timeout";
     };
 
@@ -190,14 +194,14 @@ export interface OutputLine {
 export const TOKEN_VARIABLE = "ORCHD_RUNNER_TOKEN";
 
 /**
- * How much output of one attempt is kept, in bytes; a line counts its text and {@link
+ * How much output of one attempt is kept, in bytes. A line counts its text and {@link
  * LINE_OVERHEAD}.
  */
 export const OUTPUT_LIMIT = 8 * 1024 * 1024;
 /**
- * What a line counts besides its text: what stands around it in the run's log. Without it, empty
- * lines would be free.
+ * What a line counts in addition to its text, in bytes: the rest of its record in the run's log.
+ * Without this, empty lines would be free.
  */
 export const LINE_OVERHEAD = 96;
-/** The largest result in bytes of JSON. */
+/** The largest result, in bytes of JSON. */
 export const RESULT_LIMIT = 32 * 1024 * 1024;

@@ -1,15 +1,15 @@
 /**
- * `${params.NAME}`, `${run.id}` and `${run.scheduledFor}` in the `params` and `env` of a pipeline
- * file: all the templating there is.
+ * All the templating there is: `${params.NAME}`, `${run.id}` and `${run.scheduledFor}` in the
+ * `params` and `env` of a pipeline file.
  *
- * It happens in two passes. When a run is made, `${params.…}` is replaced by the run's params; the
- * result is in the run's header. When a step starts, `${run.…}` is replaced. A text that is nothing
- * but one placeholder becomes the param's value with its type; within a longer text values are
- * written as text, objects as JSON.
+ * It has two passes. When a run is made, `${params.…}` is replaced by the run's params, and the
+ * result goes into the run's header. When a step starts, `${run.…}` is replaced. A text that is
+ * only one placeholder becomes the param's value with its type. Within a longer text, values become
+ * text and objects become JSON.
  *
- * `$$` before a brace is a plain `$`: `$${HOME}` gives `${HOME}`. Params given by a request or a
- * schedule are data: a `${run.id}` in them is doubled as they are put in, so that the second pass
- * gives it back as it came.
+ * `$$` before a brace is a plain `$`: `$${HOME}` gives `${HOME}`. Params from a request or a
+ * schedule are data: the first pass doubles the `$` of a `${run.id}` in them, so that the second
+ * pass leaves it as it came.
  */
 import { didYouMean } from "./did-you-mean.ts";
 import type { FieldPath, Fault } from "./fault.ts";
@@ -19,25 +19,24 @@ const ANY = /(\$+)\{([^{}]*)\}/g;
 const RUN = /(\$+)\{(run\.(?:id|scheduledFor))\}/g;
 const PARAM = /^params\.([A-Za-z_][A-Za-z0-9_-]*)$/;
 
-/** What the second pass puts in. */
+/** What the second pass fills in. */
 export interface RunWords {
   readonly id: string;
   /**
-   * ISO 8601, UTC; undefined for a run without a slot: then `${run.scheduledFor}` is null, or
-   * nothing within a text.
+   * ISO 8601, UTC. Undefined for a run without a slot: then `${run.scheduledFor}` is null, or
+   * nothing within a longer text.
    */
   readonly scheduledFor?: string | undefined;
 }
 
 /**
- * A param for which there is no value, or one that cannot stand where it is asked for; `message` is
- * a sentence.
+ * A param has no value, or its value cannot stand where it is asked for. `message` is a sentence.
  */
 export class TemplateError extends Error {
   override readonly name = "TemplateError";
 }
 
-/** Whether any `${params.…}` stands in a value. */
+/** Whether a value contains any `${params.…}`. */
 export function hasParams(value: Json): boolean {
   let found = false;
   eachText(value, [], (text) => {
@@ -47,7 +46,7 @@ export function hasParams(value: Json): boolean {
   return found;
 }
 
-/** Checks every placeholder in a value against the params there are. */
+/** Checks every placeholder in a value against the known params. */
 export function templateFaults(value: Json, path: FieldPath, known: ReadonlySet<string>): Fault[] {
   const faults: Fault[] = [];
   eachText(value, path, (text, at) => {
@@ -71,10 +70,10 @@ export function templateFaults(value: Json, path: FieldPath, known: ReadonlySet<
 /**
  * The first pass: replaces `${params.NAME}`.
  *
- * @param defaults the pipeline's own params, in which `${run.…}` may stand
- * @param given params of a request or a schedule, over the defaults; they are data and nothing in
- *   them is replaced
- * @throws TemplateError where a param has no value, or a secret would become part of a text
+ * @param defaults the pipeline's own params, which may contain `${run.…}`
+ * @param given params of a request or a schedule, which override the defaults; they are data, and
+ *   nothing in them is replaced
+ * @throws TemplateError if a param has no value, or a secret would become part of a text
  */
 export function bindParams(
   value: Json,
@@ -105,7 +104,7 @@ export function bindParams(
   });
 }
 
-/** The second pass: replaces `${run.id}` and `${run.scheduledFor}` as a step starts. */
+/** The second pass: replaces `${run.id}` and `${run.scheduledFor}` when a step starts. */
 export function bindRun<T extends Json>(value: T, run: RunWords): T {
   return mapTexts(value, (text) => {
     if (text === "${run.scheduledFor}" && run.scheduledFor === undefined) return null;
@@ -117,7 +116,7 @@ export function bindRun<T extends Json>(value: T, run: RunWords): T {
   }) as T;
 }
 
-/** The second pass over environment variables, which stay text. */
+/** The second pass for environment variables, which stay text. */
 export function bindRunEnv<V>(
   env: { readonly [name: string]: V },
   run: RunWords,
@@ -165,7 +164,7 @@ function eachText(
 }
 
 /**
- * A copy of a value in which every text was replaced; parts without a change are shared with the
+ * A copy of a value with every text replaced. Parts that do not change are shared with the
  * original.
  */
 function mapTexts(value: Json, replace: (text: string) => Json): Json {

@@ -1,4 +1,4 @@
-/** Lengths of time in milliseconds, and the one way in which a moment is written as text. */
+/** Lengths of time in milliseconds, and how a moment is written as text. */
 
 export const MINUTE_MS = 60_000;
 export const HOUR_MS = 3_600_000;

@@ -1,18 +1,18 @@
 /**
- * What becomes of slots that were due while nothing could fire them (semantics.md 5 and 7).
+ * What happens to slots that were due while nothing could fire them (semantics.md 5 and 7).
  *
- * The work is bounded whatever the downtime: slots older than the catch-up window share a line,
- * found by its two ends and never walked; at most {@link MOST_SLOTS} slots of the window get a
- * decision of their own. It goes in two phases, because only the disk knows which slots have a run
- * already (a crash may have fallen between a run's header and its slot's line): {@link
- * surveyCatchUp} names the slots, {@link decideCatchUp} decides them.
+ * The work is bounded, however long the downtime was. Slots older than the catch-up window share a
+ * line: its two ends are found without walking the slots between them. At most {@link MOST_SLOTS}
+ * slots within the window get a decision of their own. There are two phases, because only the disk
+ * knows which slots have a run already (a crash may come between a run's header and its slot's
+ * line): {@link surveyCatchUp} finds the slots, {@link decideCatchUp} decides them.
  *
- * A shared line stands for a stretch of slots, while the watermark counts due times, and jitter
- * puts the two in different orders. So a stretch begins after the watermark (no slot of it can have
- * been due before), ends one jitter before the window, and moves the watermark to its own end, by
- * which only slots of its own or of lines before it are due. Those of its slots that jitter makes
- * due later are known from the line itself (`covered` in pipeline-state.ts): no crash leaves a
- * watermark that has passed a slot without a line, or a slot that is told twice.
+ * A shared line stands for a stretch of slots, but the watermark counts due times, and jitter can
+ * order these differently. So a stretch begins after the watermark: no slot of it was due before.
+ * It ends one jitter before the window. It moves the watermark to its own end: only its own slots
+ * and those of earlier lines are due by then. Jitter makes some of its slots due later; the line
+ * itself tells which (`covered` in pipeline-state.ts). So no crash leaves a slot without a line
+ * behind the watermark, and no slot gets two lines.
  */
 import { defined } from "../defined.ts";
 import { formatDuration } from "../duration.ts";
@@ -29,39 +29,42 @@ import type { Schedule } from "./schedule-schema.ts";
 import { slotOfKey } from "./slot-list.ts";
 
 /**
- * Slots within the window that get a line each; if a window holds more, the older ones share a
- * line.
+ * How many slots within the window get a line each. If the window holds more, the older ones share
+ * a line.
  */
 export const MOST_SLOTS = 100_000;
 /**
- * A crash leaves runs without a line only right behind the watermark: so many slots of an old
- * stretch are looked at one by one.
+ * How many slots of an old stretch are looked at one by one: a crash leaves runs without a line
+ * only just after the watermark.
  */
 const HEAD_SLOTS = 64;
 
 /** The slots of a catch-up, before they are decided. */
 export interface CatchUpSurvey {
-  /** The first slots that are older than any window, up to a few dozen, by slot. */
+  /** The first slots that are older than any window, up to {@link HEAD_SLOTS}, ordered by slot. */
   readonly head: readonly DueSlot[];
-  /** The last slot older than any window; undefined where none is. */
+  /** The last slot that is older than any window. Undefined if there is none. */
   readonly last?: DueSlot;
   /** The same slots, due without jitter. */
   readonly still: Timetable;
   /**
-   * What is due up to here is decided in one write, if there is a `last`. Milliseconds since 1970.
+   * If there is a `last`, everything due up to here is decided in one write. Milliseconds since
+   * 1970.
    */
   readonly edge: number;
-  /** Every other slot, by due time. */
+  /** All other slots, ordered by due time. */
   readonly slots: readonly DueSlot[];
 }
 
 /**
- * One slot's, or one old stretch's, decision. `through`: all that is due up to then is decided once
- * this and all before it with the same are.
+ * The decision about one slot, or about one old stretch.
+ *
+ * `through`: once this decision and all earlier ones with the same `through` are written,
+ * everything due up to then is decided.
  */
 export type CatchUpDecision = { readonly slot: DueSlot; readonly through: number } & (
   | { readonly kind: "run"; readonly because: string }
-  /** The slot has a run already: its line is written, nothing else. */
+  /** The slot has a run already: only its line is written. */
   | { readonly kind: "adopt" }
   | { readonly kind: "skipped"; readonly because: string }
   /** With `until`: all slots from `slot` through `until`. */
@@ -70,14 +73,16 @@ export type CatchUpDecision = { readonly slot: DueSlot; readonly through: number
 
 /** What a survey needs. Times are milliseconds since 1970. */
 export interface CatchUpSpan {
-  /** The watermark: what was due up to here is decided. */
+  /** The watermark: everything due up to here is decided. */
   readonly from: number;
-  /** Slots due up to here are caught up; later ones fire. */
+  /** Slots due up to here are caught up. Later ones fire. */
   readonly to: number;
   readonly now: number;
   /** Slots at or before this instant do not count. */
   readonly since?: number | undefined;
-  /** Every slot gets a decision of its own, however old: what the ledger said of them was lost. */
+  /**
+   * Every slot gets its own decision, however old it is: what the ledger said about them was lost.
+   */
   readonly each?: boolean;
 }
 
@@ -86,21 +91,24 @@ export interface CatchUpFacts {
   readonly now: number;
   /** What kept the slots from firing, as a clause: `no daemon was up until …`. */
   readonly cause: string;
-  /** Why the pipeline is paused; undefined if it is not. */
+  /** Why the pipeline is paused. Undefined if it is not. */
   readonly paused?: string | undefined;
-  /** Why none of them can run; undefined if they can. */
+  /** Why none of the slots can run. Undefined if they can. */
   readonly impossible?: string | undefined;
-  /** Slots ({@link slotId}) that have a line already: passed over. */
+  /** Slots ({@link slotId}) that have a line already. They get no other. */
   readonly decided: ReadonlySet<string>;
-  /** Stretches, by their first and last slot, whose slots share a line: passed over too. */
+  /**
+   * Stretches of slots that share a line, by their first and last slot. Their slots get no other
+   * line.
+   */
   readonly covered?: readonly (readonly [first: number, last: number])[] | undefined;
-  /** Slots that have a run and no line. */
+  /** Slots that have a run but no line. */
   readonly taken: ReadonlySet<string>;
   /** How many more runs a schedule may have (`stopAfter`). */
   readonly left?: (schedule: Schedule) => number;
 }
 
-/** The slots that a catch-up decides. */
+/** Finds the slots that a catch-up has to decide. */
 export function surveyCatchUp(
   pipeline: string,
   schedules: readonly Schedule[],
@@ -119,7 +127,7 @@ export function surveyCatchUp(
     edge = to - Math.floor((to - edge) / 2);
     rest = slotsAfter(table, Math.max(from, edge - reach), to);
   }
-  // Those that jitter alone held back when the watermark was written.
+  // Slots that passed before the watermark and that jitter makes due after it.
   const pending =
     reach === 0
       ? []
@@ -139,14 +147,14 @@ export function surveyCatchUp(
   return defined({ head, last, edge, slots, still });
 }
 
-/** Slots after an instant, of which all are due by `to`; by due time. */
+/** Slots after an instant that are due by `to`, ordered by due time. */
 function slotsAfter(table: Timetable, after: number, to: number): DueSlot[] {
   return table.dueSlots(after, to, MOST_SLOTS + 1).filter(({ slot }) => slot > after);
 }
 
 /**
- * The decisions for all slots of a survey, in the order of their lines: each slot is covered by
- * exactly one.
+ * Decides all slots of a survey, in the order of their lines. Exactly one decision covers each
+ * slot.
  */
 export function decideCatchUp(whole: CatchUpSurvey, facts: CatchUpFacts): CatchUpDecision[] {
   const decisions: CatchUpDecision[] = [];
@@ -184,11 +192,12 @@ export function decideCatchUp(whole: CatchUpSurvey, facts: CatchUpFacts): CatchU
 }
 
 /**
- * The old stretch, split around the slots that a crash left with a line or a run, and around those
- * that ran already because a clock that was wrong had been there once. Each stretch moves the
- * watermark to its own end, where all that is due by then is decided: a line for many slots must
- * not be left behind by a crash without it, since only a single slot's line says by itself that the
- * slot is decided.
+ * Decides the old stretch. It is split around the slots that already have a line or a run: a crash
+ * left them, or they ran while the clock was wrong.
+ *
+ * Each part moves the watermark to its own end, by which everything due is decided. A crash must
+ * not leave a line for many slots behind without its watermark: only a single slot's line says by
+ * itself that its slot is decided.
  */
 function decideOld(
   { head, last, still, edge }: CatchUpSurvey,
@@ -232,8 +241,8 @@ function decideOld(
     first = still.next(mark);
     if (first !== undefined && first.slot > last.slot) first = undefined;
   }
-  // The last instant's slots go together: each lane may have one there, and the watermark passes
-  // them with the last.
+  // The slots of the last instant go together: each lane may have one there, and the watermark
+  // passes all of them with the last one.
   const end = decisions.at(-1)?.through;
   return decisions.map((decision) =>
     decision.through === end ? { ...decision, through: edge } : decision,
@@ -256,15 +265,15 @@ function marksOf(
   return [...marks].sort((a, b) => a - b);
 }
 
-/** What one slot is told, without the slot. */
+/** The decision about one slot, without the slot. */
 type Told = { readonly kind: "run" | "skipped" | "missed"; readonly because: string };
 
-/** What each eligible slot of the window is told; slots that are taken or decided are left out. */
+/** Decides each eligible slot of the window. Slots that have a run or a line are left out. */
 function chooseRuns(slots: readonly DueSlot[], facts: CatchUpFacts): Map<DueSlot, Told> {
   const told = new Map<DueSlot, Told>();
   if (facts.paused !== undefined || facts.impossible !== undefined) return told;
   const lanes = new Map<string, DueSlot[]>();
-  /** The newest slot of a lane that has a run already. */
+  /** The newest slot of each lane that has a run already. */
   const ran = new Map<string, DueSlot>();
   for (const slot of slots) {
     const { schedule } = slot;

@@ -1,17 +1,20 @@
 /**
- * Cron as a calculator: the next instant that a pattern names in a zone, and nothing else. No
- * timer, no `Date` of its own.
+ * Cron as a calculator: it computes the next instant that a pattern names in a zone, and nothing
+ * else. It has no timer and does not ask for the time.
  *
- * croner does the arithmetic (daylight saving included: `fixedTimeRule: "no-wildcard"` makes `30
- * 2,14 * * *` run once in an overlap, and at the first valid instant of a gap). Only `nextRun` is
- * used. Four things are added. One instance a pattern and zone is shared. Its list of years, which
- * in patterns of up to six fields holds every year, is one for all: of the 83 kB of heap that an
- * instance costs it is 80. A fixed time that a gap swallows together with the end of its day (Nuuk
- * sets its clocks from 23:00 to 0:00) is put at the gap's end: croner drops it. And dense patterns
- * are walked without it: between two of the hour's quarters no zone changes its offset, so from a
- * slot of a wildcard pattern on, only the minute and second fields decide until the quarter ends.
- * Fixed-time patterns are never walked so, because a slot moved out of a gap does not match its own
- * pattern.
+ * croner does the arithmetic, daylight saving included. With `fixedTimeRule: "no-wildcard"`, the
+ * pattern `30 2,14 * * *` runs once in an overlap, and at the first valid instant of a gap. Only
+ * croner's `nextRun` is used. Four things are added:
+ *
+ * - Each pattern and zone has one shared instance.
+ * - All instances share one list of years. In patterns of up to six fields it holds every year, and
+ *   it takes 80 of the 83 kB of heap of an instance.
+ * - A gap can swallow a fixed time together with the end of its day (Nuuk sets its clocks from
+ *   23:00 to 0:00). croner drops this time; here it moves to the end of the gap.
+ * - Dense patterns are walked without croner. Zones change their offset only at a quarter of an
+ *   hour. So after a slot of a wildcard pattern, only the minute and second fields decide until the
+ *   quarter ends. Fixed-time patterns are never walked this way, because a slot that moved out of a
+ *   gap does not match its own pattern.
  */
 import { Cron, CronPattern } from "croner";
 import { MINUTE_MS } from "../time.ts";
@@ -22,7 +25,7 @@ export const CRON_OPTIONS = { mode: "5-or-6-parts", fixedTimeRule: "no-wildcard"
 
 const QUARTER_MS = 900_000;
 /**
- * Before 2018 some zones changed at one minute past the hour; since then all do so on a quarter.
+ * Before 2018 some zones changed at one minute past the hour. Since then all change on a quarter.
  */
 const QUARTERS_SINCE = Date.UTC(2018, 0, 1);
 const INSTANCES = 512;
@@ -31,13 +34,12 @@ const REMEMBERED = 64;
 /** The slots of one pattern in one zone. */
 export interface CronCalculator {
   /**
-   * The first slot after `instant` (both in milliseconds since 1970); undefined where there is
-   * none.
+   * The first slot after `instant`, both in milliseconds since 1970. Undefined if there is none.
    */
   next(instant: number): number | undefined;
   /**
-   * Whether seconds, minutes and hours are all plain numbers, lists or ranges: such a pattern keeps
-   * to the wall clock through daylight saving.
+   * Whether seconds, minutes and hours are all plain numbers, lists or ranges. Such a pattern
+   * follows the wall clock through daylight saving.
    */
   readonly fixedTime: boolean;
 }
@@ -45,7 +47,8 @@ export interface CronCalculator {
 const instances = new Map<string, CronCalculator>();
 
 /**
- * The calculator of a pattern of 5 or 6 fields, or a nickname such as `@daily`, in an IANA zone.
+ * The calculator of a pattern in an IANA zone. A pattern has 5 or 6 fields or is a nickname such as
+ * `@daily`.
  *
  * @throws an error that says what is wrong with the pattern or the zone
  */
@@ -63,7 +66,7 @@ export function cronCalculator(pattern: string, timezone: string): CronCalculato
   return made;
 }
 
-/** A pattern in a zone; it remembers what it gave last, since callers walk from slot to slot. */
+/** A pattern in a zone. It remembers its last answers, since callers go from slot to slot. */
 class PatternInZone implements CronCalculator {
   readonly fixedTime: boolean;
   readonly #pattern: string;
@@ -72,8 +75,7 @@ class PatternInZone implements CronCalculator {
   readonly #fields: CronPattern;
   readonly #remembered = new Map<number, number | undefined>();
   /**
-   * The newest slot that was given: what follows it within its quarter is known from the fields
-   * alone.
+   * The newest slot that was returned. The fields alone tell what follows it within its quarter.
    */
   #last = Number.NaN;
   /** The minute that clocks in the zone show at `#last`. */
@@ -82,7 +84,7 @@ class PatternInZone implements CronCalculator {
   constructor(pattern: string, timezone: string) {
     this.#pattern = pattern;
     this.#timezone = timezone;
-    // UTC as an offset: Intl, which knows zones, takes 20 ms to come up, and `orchd status` has 25
+    // UTC is given as an offset: loading the zones of Intl takes 20 ms, and `orchd status` has 25
     // in all.
     this.#cron = new Cron(
       pattern,
@@ -91,7 +93,7 @@ class PatternInZone implements CronCalculator {
     this.#fields = new CronPattern(pattern, timezone, CRON_OPTIONS);
     this.fixedTime = this.#fields.isFixedTime;
     shareYears(this.#fields);
-    // Where croner keeps its own copy; should that change, the saving is lost and nothing else.
+    // croner keeps its own copy here. If that changes, only the saving is lost.
     shareYears((this.#cron as unknown as CronInside)["_states"]?.pattern);
   }
 
@@ -116,7 +118,7 @@ class PatternInZone implements CronCalculator {
     return slot;
   }
 
-  /** The next slot within the quarter of the newest one; undefined where that does not tell. */
+  /** The next slot within the quarter of the newest one. Undefined if the fields cannot tell. */
   #within(instant: number): number | undefined {
     if (this.fixedTime || !(instant >= this.#last) || this.#last < QUARTERS_SINCE) return undefined;
     const { minute, second } = this.#fields;
@@ -131,8 +133,8 @@ class PatternInZone implements CronCalculator {
   }
 
   /**
-   * The minute that clocks in the zone show at a slot of the quarter of `#last`. Zones differ from
-   * UTC by whole minutes, and local minutes from UTC's by the same amount all through a quarter.
+   * The minute that clocks in the zone show at a slot in the quarter of `#last`. Zones differ from
+   * UTC by whole minutes, and the difference is the same all through a quarter.
    */
   #minuteAt(slot: number): number {
     const minutes = Math.floor(slot / MINUTE_MS) - Math.floor(this.#last / MINUTE_MS);
@@ -142,14 +144,11 @@ class PatternInZone implements CronCalculator {
   #ask(instant: number): number | undefined {
     const found = this.#cron.nextRun(new Date(instant));
     if (found === null) return undefined;
-    // Strictly increasing, whatever the calculator says.
+    // Always later than `instant`, whatever croner returns.
     return found.getTime() > instant ? found.getTime() : undefined;
   }
 
-  /**
-   * The end of a gap after `instant` and before `slot` over whose wall times the pattern was
-   * passed.
-   */
+  /** The end of a gap between `instant` and `slot` that contains wall times of the pattern. */
   #outOfGap(instant: number, slot: number): number | undefined {
     for (
       let year = new Date(instant).getUTCFullYear();
@@ -168,7 +167,7 @@ class PatternInZone implements CronCalculator {
 
 let everyYear: number[] | undefined;
 
-/** The one member of croner's own state that is used. */
+/** The one member of croner's internal state that is used. */
 interface CronInside {
   readonly [name: string]: { readonly pattern?: ParsedYears } | undefined;
 }
@@ -177,7 +176,7 @@ interface ParsedYears {
   year: number[];
 }
 
-/** Gives a parsed pattern the list of years that all others have. */
+/** Gives a parsed pattern the list of years that all others share. */
 function shareYears(parsed: ParsedYears | undefined): void {
   if (!Array.isArray(parsed?.year)) return;
   everyYear ??= parsed.year;

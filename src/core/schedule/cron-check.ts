@@ -1,9 +1,9 @@
 /**
- * Which texts are taken for a cron pattern, and what about one is worth a warning. When it fires is
- * cron-calculator.ts's.
+ * Checks whether a text is a cron pattern, and warns about what may surprise a person.
+ * cron-calculator.ts says when it fires.
  *
- * A pattern has five or six fields; day-of-month and day-of-week are joined by "or", as in cron(8).
- * One that no date matches is refused.
+ * A pattern has five or six fields. Day-of-month and day-of-week are joined by "or", as in cron(8).
+ * A pattern that matches no date is refused.
  */
 import { Cron, CronPattern } from "croner";
 import { DAY_MS, iso } from "../time.ts";
@@ -21,7 +21,7 @@ const NICKNAMES: Readonly<Record<string, string>> = {
   "@hourly": "0 * * * *",
 };
 
-/** What each field may hold, as croner names it, for the end of a sentence. */
+/** What each field may hold, for the end of a sentence. The key is croner's name for the field. */
 const RANGES: readonly (readonly [RegExp, string])[] = [
   [/second/, "seconds are 0-59"],
   [/minute/, "minutes are 0-59"],
@@ -31,7 +31,7 @@ const RANGES: readonly (readonly [RegExp, string])[] = [
   [/day/, "days of the month are 1-31, L or 15W"],
 ];
 
-/** Whether a text is a pattern, and the pattern with single blanks and no nickname. */
+/** A pattern with single blanks and without a nickname; or why the text is not one. */
 export type CronCheck =
   | { readonly ok: true; readonly pattern: string }
   | { readonly ok: false; readonly message: string };
@@ -53,7 +53,7 @@ export function checkCron(text: string): CronCheck {
   const pattern = fields.join(" ");
   let next: Date | null;
   try {
-    // A text with a colon is a date to Cron, so the pattern is read on its own first.
+    // Cron takes a text with a colon for a date, so the text is first read as a pattern only.
     void new CronPattern(pattern, "UTC", CRON_OPTIONS);
     next = new Cron(pattern, { ...CRON_OPTIONS, timezone: "UTC" }).nextRun(
       new Date(Date.UTC(2000, 0, 1) - 1_000),
@@ -65,7 +65,7 @@ export function checkCron(text: string): CronCheck {
 }
 
 /**
- * What surprises people about a checked pattern, a sentence each.
+ * What may surprise a person about a checked pattern, one sentence each.
  *
  * @param now milliseconds since 1970: warnings look ahead from here
  */
@@ -118,7 +118,7 @@ function gapWarnings(pattern: string, timezone: string, now: number): string[] {
   return [];
 }
 
-/** The gaps of the twelve months to come. */
+/** The gaps of the next twelve months. */
 function gapsAhead(timezone: string, now: number): readonly Gap[] {
   if (timezone === "UTC") return [];
   const year = new Date(now).getUTCFullYear();

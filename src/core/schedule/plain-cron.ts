@@ -1,11 +1,11 @@
 /**
- * The next instant of a plain cron pattern on a clock that never changes, by arithmetic on its
- * fields.
+ * The next instant of a plain cron pattern on a clock that never changes, computed from the
+ * pattern's fields.
  *
- * Plain: five or six fields of numbers, `*`, ranges, lists and steps, with no restriction of the
- * day of month beside one of the day of week. Whatever else a pattern may say (names, L, W, #, both
- * kinds of day) is cron-calculator.ts's, which this agrees with wherever it answers. It is for
- * those who ask once and cannot wait for the calculator to come up.
+ * A plain pattern has five or six fields of numbers, `*`, ranges, lists and steps, and restricts
+ * the day of month or the day of week, not both. cron-calculator.ts reads everything else (names,
+ * L, W, #, both kinds of day). Where this file answers, both agree. It is for callers that ask once
+ * and cannot wait until the calculator is loaded.
  */
 
 import { DAY_MS } from "../time.ts";
@@ -23,16 +23,19 @@ const BOUNDS: readonly (readonly [least: number, most: number])[] = [
   [0, 7],
 ];
 
-/** A plain pattern that fires at all does so within eight years: the 29th of February over 2100. */
+/**
+ * A plain pattern that ever fires does so within eight years. The longest wait is for the 29th of
+ * February, over the year 2100.
+ */
 const MOST_DAYS = 8 * 366 + 1;
 
 /**
- * Gives the first instant after another, both in milliseconds, as on a clock in UTC; undefined
- * where there is none.
+ * Returns the first instant after another, both in milliseconds, on a clock in UTC. Undefined if
+ * there is none.
  */
 export type PlainCron = (after: number) => number | undefined;
 
-/** Reads a pattern; undefined where it is not plain. */
+/** Reads a pattern. Undefined if it is not plain. */
 export function plainCron(pattern: string): PlainCron | undefined {
   if (!/^[0-9*,/ -]+$/.test(pattern)) return undefined;
   const texts = pattern.trim().split(/ +/);
@@ -67,7 +70,7 @@ export function plainCron(pattern: string): PlainCron | undefined {
   };
 }
 
-/** The first matching second of a day from one on. */
+/** The first matching second of a day, from a given second on. */
 function withinDay(
   from: number,
   seconds: readonly boolean[],
@@ -83,14 +86,14 @@ function withinDay(
   return undefined;
 }
 
-/** Which values a field names; undefined where it is not plain. */
+/** Which values a field names. Undefined if it is not plain. */
 function readField(text: string, [least, most]: readonly [number, number]): boolean[] | undefined {
   const named: boolean[] = Array.from({ length: most + 1 }, () => false);
   for (const part of text.split(",")) {
     const match = /^(?:(\*)|(\d{1,2})(?:-(\d{1,2}))?)(?:\/(\d{1,2}))?$/.exec(part);
     if (match === null) return undefined;
     const [, all, first, last, step] = match;
-    // `5/15` means from 5 on to some and 5 alone to others: the calculator decides.
+    // Some read `5/15` as "from 5 on", others as "only 5": the calculator decides.
     if (all === undefined && last === undefined && step !== undefined) return undefined;
     const from = all === undefined ? Number(first) : least;
     const to = all === undefined ? Number(last ?? first) : most === 7 ? 6 : most;

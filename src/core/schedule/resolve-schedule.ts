@@ -1,7 +1,7 @@
 /**
- * From a schedule as written to one with nothing left open: patterns and zones checked, naive times
- * read in the schedule's zone, defaults filled in (semantics.md 1 and 9; ZenML's rules for which of
- * the three ways wins).
+ * Resolves a schedule from what a person wrote: checks patterns and zones, reads times without an
+ * offset in the schedule's zone, and fills in defaults (semantics.md 1 and 9). ZenML's rules decide
+ * which of the three ways wins.
  */
 import { defined } from "../defined.ts";
 import { checkedDuration } from "../duration.ts";
@@ -17,11 +17,11 @@ import {
 } from "./schedule-schema.ts";
 import { instantOf, isTimeZone, zoneFault } from "./zone.ts";
 
-/** What is known beside the text. */
+/** What is known besides the text. */
 export interface ScheduleContext {
   /** The zone of schedules that name none. */
   readonly timezone: string;
-  /** Milliseconds since 1970, for warnings about what lies ahead. */
+  /** Milliseconds since 1970. Warnings look ahead from here. */
   readonly now: number;
 }
 
@@ -32,7 +32,7 @@ export interface ResolvedSchedules {
   readonly warnings: readonly string[];
 }
 
-/** Resolves what stands under `schedule`: nothing, one, or a list. */
+/** Resolves the value of `schedule`: nothing, one schedule or a list. */
 export function resolveSchedules(
   written: ScheduleDefinition | readonly ScheduleDefinition[] | undefined,
   context: ScheduleContext,
@@ -66,7 +66,7 @@ function isList(
   return Array.isArray(written);
 }
 
-/** One schedule's way through; collects faults and warnings. */
+/** Resolves one schedule and collects its faults and warnings. */
 class Resolution {
   readonly #written: ScheduleDefinition;
   readonly #path: FieldPath;
@@ -136,7 +136,7 @@ class Resolution {
     });
   }
 
-  /** Which of the three ways it is; cron wins, with a warning. */
+  /** Which of the three ways the schedule uses. cron wins, with a warning. */
   #kind(): "cron" | "interval" | "once" | undefined {
     const { cron, intervalSeconds, startTime, runOnceAt } = this.#written;
     if (cron !== undefined) {
@@ -168,7 +168,8 @@ class Resolution {
   }
 
   /**
-   * Reads a moment; `whole` rounds it up to a second, since a slot is one and must not come early.
+   * Reads a moment. `whole` rounds it up to a second: a slot is a whole second and must not come
+   * early.
    */
   #moment(key: "startTime" | "endTime" | "runOnceAt", whole: boolean): number | undefined {
     const text = this.#written[key];
@@ -207,7 +208,7 @@ class Resolution {
     return undefined;
   }
 
-  /** Looks at where a pattern really fires: in its window, in its zone. */
+  /** Checks when a pattern really fires, within its window and in its zone. */
   #cronAhead(pattern: string, start: number | undefined, end: number | undefined): void {
     const first = cronCalculator(pattern, this.#zone).next((start ?? Date.UTC(2000, 0, 1)) - 1);
     if (first === undefined || (end !== undefined && first > end)) {
@@ -266,8 +267,8 @@ class Resolution {
 }
 
 /**
- * A moment as written. `localMs` counts as if it were UTC; `offsetMs` is undefined where the text
- * has no offset.
+ * A moment as written. `localMs` counts as if it were UTC. `offsetMs` is undefined if the text has
+ * no offset.
  */
 export interface Moment {
   readonly localMs: number;
@@ -278,8 +279,9 @@ const MOMENT =
   /^(\d{4})-(\d{2})-(\d{2})(?:[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)?(?: ?([Zz]|[+-]\d{2}:?\d{2}))?$/;
 
 /**
- * Reads an ISO 8601 date, or date and time, with or without an offset. Gives what is wrong as the
- * rest of a sentence.
+ * Reads an ISO 8601 date, or date and time, with or without an offset.
+ *
+ * @returns the moment; or what is wrong, as the rest of a sentence
  */
 export function parseMoment(text: string): Moment | string {
   const parts = MOMENT.exec(text.trim());

@@ -1,22 +1,21 @@
 /**
- * What a person may write under `schedule`, and what becomes of it.
+ * What a person may write under `schedule`, and what it becomes.
  *
  * A schedule is a cron pattern, an interval from a start, or one moment. The schema checks its
- * shape; resolve-schedule.ts checks what the words mean (the pattern, the zone, the times) and
- * gives a {@link Schedule}, in which defaults are filled in, naive times have become UTC and
- * durations milliseconds.
+ * shape. resolve-schedule.ts checks what it means (the pattern, the zone, the times) and returns a
+ * {@link Schedule}: there, defaults are filled in, times are UTC and durations are milliseconds.
  */
 import * as z from "zod";
 import { durationSchema, nameSchema, paramsSchema } from "../schema-parts.ts";
 import type { Json } from "../snapshot.ts";
 import { DAY_MS } from "../time.ts";
 
-/** What becomes of slots that were due while no daemon was up. */
+/** What happens to slots that were due while no daemon was up. */
 export const CATCH_UP_MODES = ["none", "latest", "all"] as const;
 /** One of {@link CATCH_UP_MODES}. */
 export type CatchUp = (typeof CATCH_UP_MODES)[number];
 
-/** No pattern that a person means is longer. */
+/** The longest accepted pattern. Nobody means a longer one. */
 export const MAX_CRON_LENGTH = 256;
 /** What is wrong with a longer one, as the rest of a sentence about it. */
 export const CRON_TOO_LONG = `is longer than any cron pattern needs to be (${MAX_CRON_LENGTH} characters)`;
@@ -26,7 +25,7 @@ const moment = z
   .describe("ISO 8601; without an offset it is local time in the schedule's timezone");
 const cron = z.string().max(MAX_CRON_LENGTH, CRON_TOO_LONG);
 
-/** A stretch of time in which slots are skipped. */
+/** A window in which slots are skipped. */
 export const blackoutSchema = z.strictObject({
   cron: cron.optional().describe("when each window begins; needs `duration`"),
   duration: durationSchema.optional().describe("how long each window of `cron` lasts"),
@@ -95,33 +94,33 @@ export const scheduleSchema = z
 /** One schedule as written. */
 export type ScheduleDefinition = z.infer<typeof scheduleSchema>;
 
-/** A stretch in which slots are skipped: windows that a pattern opens, or one window [from, to). */
+/**
+ * A window in which slots are skipped: one each time that a pattern fires, or one single [from,
+ * to).
+ */
 export type Blackout =
   | { readonly cron: string; readonly durationMs: number }
   /** ISO 8601, UTC. */
   | { readonly from: string; readonly to: string };
 
 /**
- * A schedule with every default filled in; plain JSON. Exactly one of `cron`, `intervalSeconds`
- * (with `startTime`) and `runOnceAt` is there. All times are ISO 8601 in UTC.
+ * A schedule with every default filled in. Plain JSON. It has exactly one of `cron`,
+ * `intervalSeconds` (with `startTime`) and `runOnceAt`. All times are ISO 8601 in UTC.
  */
 export interface Schedule {
   readonly name?: string;
   /**
-   * Five or six fields or a nickname, checked; without a nickname; evaluated in `timezone` by
-   * cron-calculator.ts.
+   * Five or six fields, checked; a nickname is replaced by its fields. cron-calculator.ts evaluates
+   * it in `timezone`.
    */
   readonly cron?: string;
   readonly intervalSeconds?: number;
   /** A whole second. */
   readonly runOnceAt?: string;
   readonly timezone: string;
-  /**
-   * The first moment at which a slot may lie; a whole second where `intervalSeconds` counts from
-   * it.
-   */
+  /** No slot is earlier. A whole second if `intervalSeconds` counts from it. */
   readonly startTime?: string;
-  /** The last moment at which a slot may lie. */
+  /** No slot is later. */
   readonly endTime?: string;
   readonly stopAfter?: number;
   readonly jitterSeconds: number;
@@ -129,11 +128,14 @@ export interface Schedule {
   readonly catchUpWindowMs: number;
   readonly maxCatchUp: number;
   readonly blackout: readonly Blackout[];
-  /** Params of its own, over the pipeline's; absent where it has none. Then `name` is there. */
+  /**
+   * The schedule's own params, which override the pipeline's. Absent if it has none. With params it
+   * has a `name`.
+   */
   readonly params?: { readonly [key: string]: Json };
 }
 
-/** The values that semantics.md 9 gives where a schedule says nothing. */
+/** The values for what a schedule does not say (semantics.md 9). */
 export const SCHEDULE_DEFAULTS = {
   jitterSeconds: 0,
   catchUp: "latest",

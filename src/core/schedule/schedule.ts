@@ -1,15 +1,16 @@
 /**
  * When a pipeline's slots are due: pure arithmetic over its schedules.
  *
- * A slot is a whole second in UTC; it is due at slot + jitter, and the jitter is a hash of pipeline
- * and slot, so that every daemon, today and after a restart, gets the same. Slots come in lanes:
- * schedules without params of their own share one lane, in which slots that meet are one slot; a
- * schedule with params is a lane by itself, named in its runs' ids (semantics.md 1). Where several
- * schedules meet in one slot, the earliest due time counts, and the rules (catch-up, blackout) of
- * the first in the file's order.
+ * A slot is a whole second in UTC. It is due at slot + jitter. The jitter is a hash of pipeline and
+ * slot, so every daemon computes the same one, also after a restart.
  *
- * Everything is asked for by due time, in half-open stretches (from, to]: that is what the
- * watermark is (semantics.md 3).
+ * Slots come in lanes. Schedules without params share one lane, in which equal slots are one slot.
+ * A schedule with params is a lane of its own, and its name is in its run ids (semantics.md 1). If
+ * several schedules name the same slot, the earliest due time counts, and the rules (catch-up,
+ * blackout) of the first one in the file.
+ *
+ * Every question is by due time, over a half-open stretch (from, to]: the watermark means the same
+ * (semantics.md 3).
  */
 import { createHash } from "node:crypto";
 import { iso } from "../time.ts";
@@ -22,35 +23,36 @@ export type { Schedule } from "./schedule-schema.ts";
 export interface DueSlot {
   readonly slot: number;
   readonly due: number;
-  /** The schedule whose rules count. */
+  /** The schedule whose rules count for this slot. */
   readonly schedule: Schedule;
-  /** The schedule's name where its slots are a lane of their own: part of the run's id. */
+  /** The schedule's name if its slots are a lane of their own. It is part of the run's id. */
   readonly lane?: string;
 }
 
 /** All slots of a pipeline. */
 export interface Timetable {
   /**
-   * The slots due in (from, to], ordered by due time, then slot, then lane. @param limit no more
-   * than so many (they are the earliest)
+   * The slots that are due in (from, to], ordered by due time, then slot, then lane.
+   *
+   * @param limit the most slots to return: the earliest
    */
   dueSlots(from: number, to: number, limit?: number): DueSlot[];
-  /** The first slot due after `after`; undefined where none ever is. */
+  /** The first slot that is due after `after`. Undefined if there is none, ever. */
   next(after: number): DueSlot | undefined;
-  /** The last slot due in (from, to], found without walking the whole stretch. */
+  /** The last slot that is due in (from, to]. Does not walk the whole stretch. */
   newest(from: number, to: number): DueSlot | undefined;
 }
 
 /**
- * Where the instants that a pattern names in a zone come from: {@link cronCalculator}, or what
- * gives the same.
+ * Gives the instants that a pattern names in a zone: {@link cronCalculator}, or something with the
+ * same answers.
  */
 export type CronSource = (pattern: string, timezone: string) => Pick<CronCalculator, "next">;
 
-/** The slots of one schedule, before jitter: the first after an instant. */
+/** The slots of one schedule, before jitter: returns the first one after an instant. */
 type SlotSource = (after: number) => number | undefined;
 
-/** The key under which a schedule's runs are counted for `stopAfter`. */
+/** The key by which a schedule's runs are counted for `stopAfter`. */
 export function scheduleKey(schedule: Schedule): string {
   return schedule.name ?? "";
 }
@@ -58,10 +60,10 @@ export function scheduleKey(schedule: Schedule): string {
 /**
  * The timetable of a pipeline.
  *
- * @param since slots at or before this instant do not count: they belong to the text before this
- *   one (semantics.md 7)
- * @param calculator where a pattern's instants come from
- * @throws where a pattern or a zone is invalid (a validated pipeline's are not)
+ * @param since slots at or before this instant do not count: they belong to the previous text of
+ *   the schedules (semantics.md 7)
+ * @param calculator gives the instants of a pattern
+ * @throws if a pattern or a zone is invalid (those of a validated pipeline are not)
  */
 export function timetable(
   pipeline: string,
@@ -100,24 +102,24 @@ export function timetable(
   };
 }
 
-/** Orders slots as they are decided. */
+/** Orders slots as they are decided: by due time, then slot, then lane. */
 export function byDue(a: DueSlot, b: DueSlot): number {
   if (a.due !== b.due) return a.due - b.due;
   if (a.slot !== b.slot) return a.slot - b.slot;
   return (a.lane ?? "") < (b.lane ?? "") ? -1 : (a.lane ?? "") > (b.lane ?? "") ? 1 : 0;
 }
 
-/** Which slot it is, within a pipeline: the key of `decided` in a pipeline's state. */
+/** A slot's identity within its pipeline: its key in `decided` of a pipeline's state. */
 export function slotId(slot: DueSlot): string {
   const time = iso(slot.slot);
   return slot.lane === undefined ? time : `${time}.${slot.lane}`;
 }
 
 /**
- * How long after its slot a run is due, in milliseconds: the same wherever and whenever it is
- * asked.
+ * How long after its slot a run is due, in milliseconds. Always the same for one slot of one
+ * pipeline.
  *
- * @param jitterSeconds the most it may be
+ * @param jitterSeconds the most that it may be
  */
 export function jitterOf(pipeline: string, slot: number, jitterSeconds: number): number {
   if (jitterSeconds <= 0) return 0;
@@ -125,7 +127,7 @@ export function jitterOf(pipeline: string, slot: number, jitterSeconds: number):
   return Math.floor((hash / 2 ** 32) * (jitterSeconds * 1_000 + 1));
 }
 
-/** Why a slot of this schedule is skipped by a blackout; undefined where none covers it. */
+/** Which blackout skips a slot of this schedule, as a reason. Undefined if none covers it. */
 export function blackoutOf(schedule: Schedule, slot: number): string | undefined {
   for (const blackout of schedule.blackout) {
     const covered =
@@ -142,7 +144,8 @@ export function blackoutOf(schedule: Schedule, slot: number): string | undefined
 }
 
 /**
- * The slots of one schedule without jitter, `startTime`, `endTime`, interval and one-off included.
+ * The slots of one schedule without jitter. Includes `startTime`, `endTime`, intervals and one-off
+ * slots.
  */
 export function slotSource(
   schedule: Schedule,
@@ -193,9 +196,9 @@ class Lane {
   readonly #schedules: readonly { readonly schedule: Schedule; readonly source: SlotSource }[];
   readonly #since: number;
   readonly #name: string | undefined;
-  /** The longest time that a slot may wait for its due time. */
+  /** The longest time between a slot and its due time, in milliseconds. */
   readonly #reach: number;
-  /** The lane's one schedule, if it has but one and no jitter. */
+  /** The lane's schedule, if there is only one and it has no jitter. */
   readonly #only: { readonly schedule: Schedule; readonly source: SlotSource } | undefined;
 
   constructor(
@@ -219,7 +222,8 @@ class Lane {
     const found: DueSlot[] = [];
     const only = this.#only;
     if (only !== undefined) {
-      // By far the most pipelines: one schedule, no jitter, so slots are due in their own order.
+      // Most pipelines come here: with one schedule and no jitter, slots are due in their own
+      // order.
       for (
         let slot = only.source(Math.max(from, this.#since));
         slot !== undefined && slot <= to && found.length < limit;
@@ -229,8 +233,8 @@ class Lane {
       }
       return found;
     }
-    // A limit cuts by due time, which jitter may put in another order than the slots: look one
-    // reach further before it counts.
+    // The limit counts by due time, and jitter can order slots differently: so look one reach
+    // further before it counts.
     let enough = Number.POSITIVE_INFINITY;
     for (const slot of this.#walk(from, to)) {
       if (slot.slot > enough) break;
@@ -259,7 +263,7 @@ class Lane {
   }
 
   /**
-   * The lane's slots in order, from the first that can be due after `from` to the last that can be
+   * The lane's slots in order: from the first that can be due after `from` to the last that can be
    * due at `to`.
    */
   *#walk(from: number, to: number): Generator<DueSlot> {
@@ -279,7 +283,9 @@ class Lane {
     }
   }
 
-  /** The slot in which these schedules meet: the earliest due time counts, the first's rules. */
+  /**
+   * The slot that these schedules share: the earliest due time counts, and the first one's rules.
+   */
   #meeting(slot: number, meeting: readonly Schedule[]): DueSlot {
     let due = Number.POSITIVE_INFINITY;
     for (const { jitterSeconds } of meeting)

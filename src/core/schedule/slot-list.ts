@@ -1,12 +1,12 @@
 /**
- * Many slots in few bytes, for a checkpoint: by schedule, the seconds since 1970 in base 36, the
- * first whole and each other one as what it is more than the one before. A slot of a minutely
- * schedule takes three bytes where its key takes thirty.
+ * Packs many slots into few bytes, for a checkpoint. Each schedule has a list of seconds since 1970
+ * in base 36: the first in full, each other one as the difference to the one before. A slot of a
+ * minutely schedule takes three bytes; its key takes thirty.
  */
 
 import { iso } from "../time.ts";
 
-/** Packed slots, by the schedule whose own they are; `` for those of the shared lane. */
+/** Packed slots, by the schedule whose lane they are in. `` stands for the shared lane. */
 export type SlotList = Readonly<Record<string, string>>;
 
 /** `2026-11-23T02:00:00.000Z` */
@@ -17,7 +17,7 @@ export function slotOfKey(key: string): number {
   return Date.parse(key.slice(0, ISO_LENGTH));
 }
 
-/** Packs the keys of slots. */
+/** Packs the keys of slots. Within a lane their order is kept. */
 export function packSlots(keys: Iterable<string>): SlotList {
   const lanes = new Map<string, { last: number; text: string[] }>();
   for (const key of keys) {
@@ -33,7 +33,7 @@ export function packSlots(keys: Iterable<string>): SlotList {
   return Object.fromEntries([...lanes].map(([lane, { text }]) => [lane, text.join(",")]));
 }
 
-/** The keys of packed slots, in order of their schedules; none where the text is no such list. */
+/** The keys of packed slots, schedule by schedule. Empty if the value is not such a list. */
 export function unpackSlots(list: unknown): string[] {
   if (list === null || typeof list !== "object" || Array.isArray(list)) return [];
   return Object.entries(list).flatMap(([lane, text]) => {

@@ -1,9 +1,9 @@
 /**
  * Time zones: whether one exists, and what its wall clocks show.
  *
- * All of it goes through `Intl`, so that it agrees with the time-zone data that Node brings. A
- * local time that does not exist (the clock was set forward over it) is taken for the first instant
- * after the gap; one that exists twice for its first time, as docs/failure-model.md 17 has it.
+ * Everything goes through `Intl`, so it agrees with the time-zone data of Node. A local time that
+ * does not exist (the clock was set forward over it) means the first instant after the gap. A local
+ * time that exists twice means the first one (docs/failure-model.md 17).
  */
 import { didYouMean } from "../did-you-mean.ts";
 import { DAY_MS } from "../time.ts";
@@ -19,25 +19,25 @@ export interface WallTime {
 }
 
 /**
- * A moment at which a zone's wall clocks are set forward: local times in [fromLocal, toLocal) do
- * not exist that day.
+ * A moment at which a zone's wall clocks are set forward. Local times in [fromLocal, toLocal) do
+ * not exist on that day.
  */
 export interface Gap {
   /** The instant, in milliseconds since 1970. */
   readonly at: number;
-  /** The first local time that does not exist, as if it were UTC, in milliseconds. */
+  /** The first local time that does not exist, counted in milliseconds as if it were UTC. */
   readonly fromLocal: number;
-  /** The first local time that does exist again, as if it were UTC, in milliseconds. */
+  /** The first local time that exists again, counted in milliseconds as if it were UTC. */
   readonly toLocal: number;
 }
 
-/** A formatter costs 50 kB; a project uses a handful of zones. */
+/** A formatter takes 50 kB, and a project uses few zones. */
 const FORMATTERS_KEPT = 64;
 const formatters = new Map<string, Intl.DateTimeFormat>();
 
 /**
- * Whether this is a time zone by its IANA name (`Europe/Berlin`, `UTC`); offsets such as `+02:00`
- * are none.
+ * Whether this is the IANA name of a time zone (`Europe/Berlin`, `UTC`). An offset such as `+02:00`
+ * is not.
  */
 export function isTimeZone(zone: string): boolean {
   if (!/^[A-Za-z][A-Za-z0-9_+/-]{0,63}$/.test(zone)) return false;
@@ -49,7 +49,9 @@ export function isTimeZone(zone: string): boolean {
   }
 }
 
-/** Why a text is no time zone, as the rest of a sentence, with the zone that was probably meant. */
+/**
+ * Why a text is not a time zone, as the rest of a sentence, with the zone that it probably means.
+ */
 export function zoneFault(zone: string): string {
   const shown = JSON.stringify(zone.slice(0, 64));
   if (/^[+-]?\d/.test(zone) || /^(UTC|GMT)[+-]/i.test(zone))
@@ -93,8 +95,8 @@ export function wallMs(wall: WallTime): number {
  * The instant at which a zone's wall clocks show a local time.
  *
  * @param local the wall time, counted in milliseconds as if it were UTC
- * @returns the instant in milliseconds, and whether the local time lies in a gap (then: the first
- *   instant after it) or exists twice (then: the first)
+ * @returns the instant in milliseconds. The note says that the local time lies in a gap (the
+ *   instant is then the first one after it) or exists twice (the instant is then the first)
  */
 export function instantOf(
   local: number,
@@ -119,8 +121,8 @@ export function instantOf(
 }
 
 /**
- * The zone's gaps with instants in (from, to], in order. Steps of a day, so a zone that changed
- * twice within one is not seen through.
+ * The zone's gaps with instants in (from, to], in order. The search goes in steps of a day, so it
+ * does not see two changes within one day.
  */
 export function gapsBetween(from: number, to: number, zone: string): Gap[] {
   if (zone === "UTC") return [];
@@ -144,8 +146,8 @@ const YEARS_KEPT = 256;
 const years = new Map<string, readonly Gap[]>();
 
 /**
- * The zone's gaps of a year of UTC, in order; remembered, since a thousand pipelines share a few
- * zones.
+ * The zone's gaps in a year of UTC, in order. They are remembered, since a thousand pipelines share
+ * a few zones.
  */
 export function gapsOfYear(year: number, zone: string): readonly Gap[] {
   const key = `${year} ${zone}`;
