@@ -16,7 +16,7 @@ import { PipelineLedger } from "../ledger/pipeline-ledger.ts";
 import type { ReadRequest } from "../ledger/requests.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import { stopBundler } from "../schedules/bundler.ts";
-import { isPipelineFileName } from "../schedules/drop-folder.ts";
+import { isPipelineFileName } from "../core/pipeline-file-name.ts";
 import { loadPipelineFile } from "../schedules/load-file.ts";
 import { loadSettings } from "../schedules/load-settings.ts";
 import { formatProblem } from "../schedules/problem.ts";

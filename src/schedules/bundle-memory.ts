@@ -1,17 +1,17 @@
 /**
  * Bundles that were made before, for as long as every file that went into them looks the same.
  *
- * Many pipelines share modules, and each load bundles anew what it names. A remembered bundle is
- * given only where nothing can have changed: the files that were read look as they did, files that
- * were looked for in vain are still not there, and none was written so shortly before that a second
- * write could hide behind the same time.
+ * Many pipelines share modules, and each load asks for a bundle of every module that it names. A
+ * remembered bundle is given only if nothing can have changed. The files that were read look as
+ * they did. Files that were looked for in vain are still missing. No file was written so shortly
+ * before the build that a second write could have the same time.
  */
 import { statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { YOUNG_MS } from "./file-sight.ts";
 
 const KEPT = 1_024;
-/** Files beside the modules that say how they are read. */
+/** Files beside the modules that decide how the modules are read. */
 const CONFIGS = ["package.json", "tsconfig.json"];
 
 interface Memory<T> {
@@ -19,11 +19,11 @@ interface Memory<T> {
   readonly value: T;
 }
 
-/** Remembers what was made from files. */
+/** Values that were made from files. */
 export class BundleMemory<T> {
   readonly #kept = new Map<string, Memory<T>>();
 
-  /** What was made under this key, if all files look as they did then. */
+  /** The value of this key, if all files look as they did then; else undefined. */
   recall(key: string): T | undefined {
     const memory = this.#kept.get(key);
     if (memory === undefined) return undefined;
@@ -35,9 +35,9 @@ export class BundleMemory<T> {
   }
 
   /**
-   * Remembers what was made from these files, unless one of them may have changed since.
+   * Remembers a value that was made from these files, unless one of them may have changed since.
    *
-   * @param since milliseconds since 1970 before the first of them was read
+   * @param since a time before the first of them was read, in milliseconds since 1970
    */
   remember(key: string, files: readonly string[], root: string, since: number, value: T): void {
     const prints = new Map<string, string>();

@@ -1,25 +1,27 @@
 /**
  * The drop folder: which pipeline files there are, and which have changed.
  *
- * Watchers lose events without a word (an overflowing queue, a folder removed and made again, links
- * flipped elsewhere), so an event here means only "look". Looking is a rescan: every file's inode,
- * size, times, owner and mode against the last time, and where these differ the content's hash. A
- * rescan follows 60 ms after the last event (at the latest 400 ms after the first), and in any case
- * every 15 s, which is what promise 20 rests on. chokidar watches the drop folder, its parent
- * (which sees it come and go) and the folders of modules. It is told to pass over the files in them
- * and is asked for its `raw` events: so it keeps one inotify watch a folder, and does not stat each
- * file only to say what the rescan finds out anyway.
+ * States: idle -> (event) dirty -> (quiet) scanning -> telling -> idle. One rescan runs at a time.
+ * A caller that asks for a rescan meanwhile gets the next one.
+ *
+ * Watchers lose events silently (an overflowing queue, a folder that is removed and made again,
+ * links that are flipped elsewhere). So an event means only "look", and looking is a rescan: it
+ * compares every file's inode, size, times, owner and mode with the last look, and the content's
+ * hash where these differ. A rescan begins 60 ms after the last event, at the latest 400 ms after
+ * the first. Without any event it begins every 15 s: promise 20 rests on that.
+ *
+ * chokidar watches the drop folder, its parent (which sees the folder come and go) and the folders
+ * of modules. It is told to ignore the files in them, and only its `raw` events are used. So it
+ * keeps one inotify watch a folder, and does not stat each file to report what the rescan finds out
+ * anyway.
  *
  * Two races are closed. A file that was written within the last two seconds may be written again
- * within the same tick of its time: it is looked at again by its hash. A module that was written
- * while its pipeline was being loaded makes the pipeline count as changed once more.
+ * within one tick of its time: the next look compares its hash. A module that was written while its
+ * pipeline was being loaded makes the pipeline count as changed once more.
  *
- * A file that is gone counts as removed only if it still is 200 ms later, and the whole folder
- * after a second: editors and deployments remove and make again. Where the folder cannot be read at
- * all, what was known stays.
- *
- * States: idle -> (event) dirty -> (quiet) scanning -> telling -> idle. One rescan runs at a time;
- * who asks for one meanwhile gets the next.
+ * A missing file counts as removed only if it is still missing 200 ms later, and a missing folder
+ * after a second: editors and deployments remove files and make them again. If the folder cannot be
+ * read at all, what was known stays.
  */
 import { readdirSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -28,11 +30,9 @@ import type { Clock, Timer } from "../clock.ts";
 import { hashOf, lookAgain, sightOf, YOUNG_MS, type Sight } from "./file-sight.ts";
 import { isPipelineFileName } from "../core/pipeline-file-name.ts";
 
-export { isPipelineFileName };
-
-/** What a rescan found. Absolute paths, in the order of their names. */
+/** What a rescan found: absolute paths, in the order of their names. */
 export interface DropFolderChanges {
-  /** New files, changed ones, and ones of whose modules one has changed. */
+  /** New files, changed files, and files with a changed module. */
   readonly changed: readonly string[];
   readonly removed: readonly string[];
 }
@@ -41,10 +41,10 @@ export interface DropFolderChanges {
 export interface DropFolderOptions {
   readonly dir: string;
   readonly clock: Clock;
-  /** Told of what changed, and awaited before the next rescan. */
+  /** Takes what changed. It is awaited before the next rescan. */
   onChange(changes: DropFolderChanges): Promise<void> | void;
   /**
-   * Told of what went wrong while watching or telling; the folder goes on. What goes on failing in
+   * Takes what went wrong while watching or telling; the folder goes on. A trouble that persists in
    * the same way is told once.
    */
   onError?(error: unknown, what: string): void;
@@ -55,12 +55,12 @@ const LONGEST_QUIET_MS = 400;
 const RESCAN_MS = 15_000;
 const FILE_GONE_MS = 200;
 const FOLDER_GONE_MS = 1_000;
-/** Before what cannot be watched is tried again, once it has failed twice. */
+/** How long to wait before a folder that twice could not be watched is tried again. */
 const BLIND_MS = 1_000;
-/** Between two breaths of the event loop. */
+/** How many files are looked at before the event loop gets a turn. */
 const FILES_AT_ONCE = 200;
 const READING = "reading the drop folder";
-/** Folders of modules beyond these are left to the rescan. */
+/** How many folders are watched. The modules of further folders are left to the rescan. */
 const MAX_WATCHED_FOLDERS = 256;
 
 /** Watches a folder of pipeline files. */
@@ -70,25 +70,25 @@ export class DropFolder {
   readonly #files = new Map<string, Sight>();
   readonly #goneSince = new Map<string, number>();
   #folderGoneSince: number | undefined;
-  /** The modules and other files that each pipeline file was made from. */
+  /** For each pipeline file the modules and other files that it was made from. */
   readonly #followed = new Map<string, readonly string[]>();
   readonly #modules = new Map<string, Sight>();
   /** Pipeline files that count as changed at the next rescan. */
   readonly #again = new Set<string>();
   readonly #watchers = new Map<string, { readonly watcher: FSWatcher; readonly inode: bigint }>();
-  /** Fires once events have been quiet for a while. */
+  /** Fires when no event has come for a while. */
   #quiet: Timer | undefined;
-  /** Fires for what must be looked at again in a while; the earliest such time counts. */
+  /** Fires when something must be looked at again; only the earliest time is kept. */
   #later: { readonly timer: Timer; readonly at: number } | undefined;
   #periodic: Timer | undefined;
   #dirtySince: number | undefined;
-  /** The rescan that is to come, if one was asked for. */
+  /** The next rescan, if one was asked for. */
   #pending: { asked: boolean; readonly done: Promise<void> } | undefined;
   #tail: Promise<void> = Promise.resolve();
   #toldAt = 0;
-  /** Some of `modules` may be needed by no pipeline any more. */
+  /** Whether `#modules` may hold some that no pipeline needs any more. */
   #stale = false;
-  /** What fails, and how, so that it is told once. */
+  /** What fails, and with which code, so that it is told once. */
   readonly #troubles = new Map<string, string>();
   #closed = false;
 
@@ -97,27 +97,26 @@ export class DropFolder {
     this.#dir = resolve(options.dir);
   }
 
-  /**
-   * Reads the folder for the first time, tells of every file in it, and watches it from then on.
-   */
+  /** Begins to watch. Resolves when every file of the folder was told. */
   async start(): Promise<void> {
     this.#watchFolders();
     await this.rescan();
   }
 
   /**
-   * Looks at every file now. Resolves once what changed was told, whatever was under way before;
-   * what is gone counts as removed at once. Not to be awaited within `onChange`.
+   * Looks at every file now; a missing file counts as removed at once. Resolves when what changed
+   * was told. Must not be awaited within `onChange`: the rescan waits for it.
    */
   rescan(): Promise<void> {
     return this.#request(true);
   }
 
   /**
-   * Names the files that a pipeline file was made from; a change of one of them counts as a change
-   * of it. Call it after each load, failed ones too.
+   * Names the files that a pipeline file was made from: a change of one of them counts as a change
+   * of the pipeline file. Call it after each load, a failed one too.
    *
-   * @param since when the load began, where it outlasted the telling: wall time in milliseconds
+   * @param since when the load began, in milliseconds since 1970; default: when the last rescan
+   *   began
    */
   follow(file: string, watched: readonly string[], since: number = this.#toldAt): void {
     if (this.#closed) return;
@@ -134,8 +133,8 @@ export class DropFolder {
           this.#watchFolder(folder);
       }
       this.#modules.set(path, sight);
-      // Written since the load began: what was loaded may be older. File times are the machine's,
-      // so they are held against its clock.
+      // If it was written since the load began, what was loaded may be older. A file's time comes
+      // from the machine's clock, so `since` does too.
       if (sight.print !== "" && Number(sight.print.split(" ")[4]) / 1e6 >= since - 20)
         this.#again.add(file);
     }
@@ -143,23 +142,23 @@ export class DropFolder {
     if (this.#again.has(file)) this.#dirty();
   }
 
-  /** The pipeline files that were there at the last rescan, in the order of their names. */
+  /** The pipeline files of the last rescan: absolute paths, in the order of their names. */
   get pipelineFiles(): readonly string[] {
     return [...this.#files.keys()].sort(byText);
   }
 
-  /** Ends the watching; resolves once a rescan that is under way has ended. */
+  /** Stops watching. Resolves when a rescan that is under way has ended. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#quiet?.cancel();
     this.#later?.timer.cancel();
     this.#periodic?.cancel();
-    await Promise.all([...this.#watchers.values()].map(({ watcher }) => letGo(watcher)));
+    await Promise.all([...this.#watchers.values()].map(({ watcher }) => closeWatcher(watcher)));
     this.#watchers.clear();
     await this.#tail;
   }
 
-  /** Something may have changed: looks once it has been quiet for a while. */
+  /** Something may have changed: asks for a rescan when it has been quiet for a while. */
   #dirty(): void {
     if (this.#closed) return;
     const now = this.#options.clock.monotonic();
@@ -182,7 +181,7 @@ export class DropFolder {
     this.#later = { timer, at };
   }
 
-  /** Rescans one after another; who asks while one is waiting shares it. */
+  /** Asks for a rescan. Rescans run one after another; callers share the one that waits. */
   #request(asked: boolean): Promise<void> {
     if (this.#pending !== undefined) {
       this.#pending.asked ||= asked;
@@ -256,7 +255,7 @@ export class DropFolder {
     }
   }
 
-  /** The folder's pipeline files; undefined where nothing can be said about them. */
+  /** The folder's pipeline files; undefined if nothing can be said about them. */
   #list(asked: boolean): string[] | undefined {
     try {
       const names = readdirSync(this.#dir);
@@ -288,7 +287,7 @@ export class DropFolder {
       if (there.has(path)) continue;
       const since = this.#goneSince.get(path) ?? now;
       this.#goneSince.set(path, since);
-      // A folder that is gone has had its time already.
+      // A missing folder has had its second already.
       if (asked || this.#folderGoneSince !== undefined || now - since >= FILE_GONE_MS)
         removed.push(path);
       else this.#lookIn(FILE_GONE_MS);
@@ -302,7 +301,7 @@ export class DropFolder {
     return removed.sort(byText);
   }
 
-  /** Modules that no pipeline is made from any more. */
+  /** Forgets the modules that no pipeline is made from any more. */
   #forgetModules(): void {
     if (!this.#stale) return;
     this.#stale = false;
@@ -310,7 +309,7 @@ export class DropFolder {
     for (const path of this.#modules.keys()) if (!needed.has(path)) this.#modules.delete(path);
   }
 
-  /** Puts a watcher on each folder that matters, anew on those that were removed and made again. */
+  /** Watches each folder that matters; a folder that was made again gets a new watcher. */
   #watchFolders(): void {
     if (this.#closed) return;
     const wanted = new Set([this.#dir, dirname(this.#dir)]);
@@ -320,7 +319,7 @@ export class DropFolder {
     }
     for (const [folder, { watcher, inode }] of this.#watchers) {
       if (wanted.has(folder) && inodeOf(folder) === inode) continue;
-      void letGo(watcher);
+      void closeWatcher(watcher);
       this.#watchers.delete(folder);
     }
     for (const folder of wanted) if (!this.#watchers.has(folder)) this.#watchFolder(folder);
@@ -338,25 +337,25 @@ export class DropFolder {
         ignored: (path) => path !== folder,
       });
       watcher.on("raw", () => this.#dirty());
-      // It watches only from here on: what came before has to be looked for.
+      // It watches only from now on: what happened before has to be looked for.
       watcher.on("ready", () => {
         this.#troubles.delete(watching);
         this.#dirty();
       });
       watcher.on("error", (error) => {
-        void letGo(watcher);
+        void closeWatcher(watcher);
         this.#watchers.delete(folder);
         if (this.#trouble(watching, error)) this.#dirty();
         else this.#lookIn(BLIND_MS);
       });
       this.#watchers.set(folder, { watcher, inode });
     } catch (error) {
-      // Out of watches, or gone again: the rescan every 15 s remains.
+      // No watches are left, or the folder is gone again: the rescan every 15 s remains.
       this.#trouble(watching, error);
     }
   }
 
-  /** Tells of what went wrong, if it is not the same as before. @returns whether it was told */
+  /** Tells what went wrong, unless it is the same as before. @returns whether it was told */
   #trouble(what: string, error: unknown): boolean {
     const how = (error as NodeJS.ErrnoException).code ?? String(error);
     if (this.#troubles.get(what) === how) return false;
@@ -367,11 +366,11 @@ export class DropFolder {
 }
 
 /**
- * Ends a watcher. chokidar takes its listeners away at once, though it may still be looking at the
- * folder; an error that comes of that look (a folder that has become a link to itself) would then
- * have no listener, which ends the process. So it is given one that says nothing.
+ * Closes a watcher. chokidar removes its listeners at once, but may still be looking at the folder.
+ * An error of that look (a folder that has become a link to itself) would then have no listener,
+ * and an error without a listener ends the process. So it gets a listener that does nothing.
  */
-function letGo(watcher: FSWatcher): Promise<void> {
+function closeWatcher(watcher: FSWatcher): Promise<void> {
   const closed = watcher.close();
   watcher.on("error", () => undefined);
   return closed;

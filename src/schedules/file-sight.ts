@@ -1,30 +1,30 @@
 /**
- * How a file looks, so that it is seen whether it changed: by its inode, size, times, owner and
- * mode, and by its content where these do not decide.
+ * How a file looks: its inode, size, times, owner and mode. A second look tells whether the file
+ * changed. Where these do not decide, the content does.
  */
 import { statSync, type BigIntStats } from "node:fs";
 import { readSafeFile } from "./safe-file.ts";
 import { sha256 } from "./sha256.ts";
 
 /**
- * A file that was written so lately may be written again within the same tick of its time. In
- * milliseconds.
+ * How long a file is young after it was written, in milliseconds: longer than any file system's
+ * tick, since a second write within one tick leaves the same time.
  */
 export const YOUNG_MS = 2_000;
 
 /** What a file looked like. */
 export interface Sight {
-  /** Inode, size, times, owner, mode; "" where the file is not there. */
+  /** Inode, size, times, owner and mode; "" if the file is not there. */
   print: string;
-  /** Owner and mode alone: a change of these counts though the content is the same. */
+  /** Owner and mode alone: a change of these counts even if the content is the same. */
   rights: string;
-  /** sha256 of the content, where it was needed. */
+  /** The sha256 of the content, if it was needed. */
   hash?: string | undefined;
-  /** Written so lately that the print may hide another write. */
+  /** Whether it was written so recently that the print may hide another write. */
   young: boolean;
 }
 
-/** A file as it is now. Links are followed: where one leads is what counts. */
+/** A file as it looks now. Links are followed: the file at their end counts. */
 export function sightOf(path: string): Sight {
   let stats: BigIntStats | undefined;
   try {
@@ -39,7 +39,7 @@ export function sightOf(path: string): Sight {
   return { print: `${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs} ${rights}`, rights, young };
 }
 
-/** A file as it is now, and whether it changed since. */
+/** A file as it looks now, and whether it changed since `before`. */
 export function lookAgain(
   path: string,
   before: Sight | undefined,
@@ -52,11 +52,11 @@ export function lookAgain(
   if (before === undefined) return { sight, changed: true };
   const same =
     sight.hash !== undefined && sight.hash === before.hash && sight.rights === before.rights;
-  // A print that stayed, without a hash to hold it against, is taken at its word.
+  // Without an earlier hash to compare with, an equal print is believed.
   return { sight, changed: !same && (sight.print !== before.print || before.hash !== undefined) };
 }
 
-/** Undefined where it cannot be read: whoever loads the file finds out why. */
+/** The sha256 of a file's content; undefined if it cannot be read. Loading it will say why. */
 export function hashOf(path: string): string | undefined {
   try {
     const file = readSafeFile(path, { maxBytes: 16 * 1_048_576 });

@@ -1,11 +1,13 @@
 /**
  * From a file in the drop folder to a pipeline that is ready to be scheduled, or to everything that
- * is wrong with it.
+ * is wrong with the file.
  *
- * Read safely, decode, parse; a code file is bundled and evaluated elsewhere (in a runner, never
- * here). Then one way for all: check the shape, bundle the modules that it names, compile, and turn
- * each fault into a sentence with its place in the file. A declared file that is read once more, as
- * before every run that is asked for, is what it was if nothing that went into it has changed.
+ * A declared file is read safely, decoded and parsed. A code file is bundled and evaluated in a
+ * runner, never here. The rest is the same for both: check the shape, bundle the modules that the
+ * definition names, compile, and turn each fault into a sentence with its place in the file.
+ *
+ * A declared file is read again before every run that is asked for. The former result is given if
+ * nothing that went into it has changed.
  */
 import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname, extname, resolve } from "node:path";
@@ -25,7 +27,7 @@ import { readSafeFile } from "./safe-file.ts";
 import { sha256 } from "./sha256.ts";
 import { decodeUtf8, MAX_DEPTH, readSourceText } from "./source-text.ts";
 
-/** What loading needs beside the file. */
+/** What loading needs besides the file. */
 export interface LoadContext {
   /** The project's root, absolute. */
   readonly root: string;
@@ -33,24 +35,23 @@ export interface LoadContext {
   readonly bundlesDir: string;
   readonly settings: OrchdSettings;
   /**
-   * Evaluates a code file's bundle in a runner and describes what it exports by default; rejects
-   * with what the code threw.
+   * Evaluates a code file's bundle in a runner, and describes its default export. Rejects with what
+   * the code threw.
    */
   evaluate(code: CodeRef): Promise<LoadedDefinition>;
   /**
-   * Why the orchestrator that a pipeline names cannot take it; undefined where it can. Never
-   * rejects.
+   * Why the orchestrator that a pipeline names cannot run it; undefined if it can. Never rejects.
    */
   refuses(snapshot: Snapshot, scheduled: boolean): Promise<Fault | undefined>;
   /** The folder that the file must not leave; default: the file's own. */
   readonly folder?: string | undefined;
-  /** Milliseconds since 1970, for warnings about what lies ahead. */
+  /** Milliseconds since 1970, for warnings about future slots. */
   readonly now: number;
 }
 
 /**
- * A pipeline that is ready, or all that is wrong. `watched` are the files whose change may change
- * the answer.
+ * A pipeline that is ready, or all that is wrong. `watched` are the absolute paths of the files
+ * whose change may change the answer.
  */
 export type LoadResult =
   | { readonly ok: true; readonly loaded: LoadedPipeline }
@@ -62,26 +63,23 @@ export type LoadResult =
 
 const CODE_ENDINGS = new Set([".ts", ".mts", ".js", ".mjs"]);
 /**
- * Stands before a mark's number where a code file's definition had a function; no text that a
- * person writes begins so.
+ * Begins the text that takes the place of a function in a code file's definition; the mark's number
+ * follows. No text that a person writes begins like this.
  */
 const MARK = "\u0001orchd:";
 const BUNDLES_AT_ONCE = 8;
 const REMEMBERED = 1_024;
 
 /**
- * What a declared file was loaded as. It is that again for as long as its text, the settings and
- * every module that it names are the same.
+ * What a declared file was loaded as. It holds while the file's text, the settings and every module
+ * that the file names are the same.
  */
 interface Remembered {
   readonly text: string;
   readonly realPath: string;
   readonly settings: OrchdSettings;
   readonly bundlesDir: string;
-  /**
-   * By the module's path. A bundle that is the very same object was found unchanged
-   * (bundle-memory.ts).
-   */
+  /** By the module's path. The same object again means an unchanged bundle (bundle-memory.ts). */
   readonly modules: ReadonlyMap<string, Bundle>;
   readonly result: LoadResult & { readonly ok: true };
 }
@@ -90,8 +88,10 @@ interface Remembered {
 const remembered = new Map<string, Remembered>();
 
 /**
- * Loads one pipeline file. What is wrong with the file or its code is a value; only what is wrong
- * with orchd's own folders is thrown.
+ * Loads one pipeline file. What is wrong with the file or its code is a value.
+ *
+ * @throws a Node error for what is wrong with orchd's own folders, or if too few descriptors are
+ *   left
  */
 export async function loadPipelineFile(path: string, context: LoadContext): Promise<LoadResult> {
   return await new Loading(resolve(path), context).load();
@@ -111,7 +111,7 @@ interface ReadDefinition {
   readonly own?: string;
 }
 
-/** One file's way through. */
+/** The loading of one file. */
 class Loading {
   readonly #path: string;
   readonly #context: LoadContext;
@@ -210,7 +210,7 @@ class Loading {
     this.#problems.push({ file: this.#path, ...position, message });
   }
 
-  /** The file's text, read safely. */
+  /** Reads and decodes the file. */
   #source(): Source | undefined {
     const ending = extname(this.#path).toLowerCase();
     const file = readSafeFile(this.#path, { within: this.#context.folder ?? dirname(this.#path) });
@@ -222,7 +222,8 @@ class Loading {
     if (CODE_ENDINGS.has(ending)) return { kind: "code", text: decoded.text, realPath };
     if (ending !== ".yaml" && ending !== ".yml" && ending !== ".json")
       return this.#problem(
-        `ends in ${ending === "" ? "nothing" : ending}; a pipeline file ends in .yaml, .yml, .json, .ts, .mts, .js or .mjs`,
+        `ends in ${ending === "" ? "nothing" : ending}; ` +
+          "a pipeline file ends in .yaml, .yml, .json, .ts, .mts, .js or .mjs",
       );
     return { kind: ending === ".json" ? "json" : "yaml", text: decoded.text, realPath };
   }
@@ -268,30 +269,23 @@ class Loading {
       loaded = await this.#context.evaluate({ bundle: bundle.sha, pick: "export:default", source });
     } catch (thrown) {
       const { name, message, stack } = thrown as Partial<Error>;
-      // Its sentence begins with the file already; one about the export itself has a place.
-      if (name === "LoadError" && message?.startsWith(source)) {
-        const about = message.slice(source.length);
-        const place =
-          stack === undefined
-            ? undefined
-            : await placeInSource(stack, realPath, bundle.sha, options);
-        if (place !== undefined) {
-          this.#problems.push({
-            ...place,
-            file: place.file === realPath ? this.#path : place.file,
-            message: about.replace(/^:? /, ""),
-          });
-          return undefined;
-        }
-        const at = about.startsWith(":") ? /^export\s+default\b/m.exec(text)?.index : undefined;
-        return this.#problem(
-          about.replace(/^:? /, ""),
-          at === undefined ? undefined : positionIn(text, at),
-        );
+      if (name !== "LoadError" || message?.startsWith(source) !== true) {
+        const kind = name === undefined || name === "Error" ? "" : `${name}: `;
+        return this.#problem(`could not be evaluated: ${kind}${message ?? String(thrown)}`);
       }
-      return this.#problem(
-        `could not be evaluated: ${name === undefined || name === "Error" ? "" : `${name}: `}${message ?? String(thrown)}`,
-      );
+      // The sentence begins with the file, as a problem's own place does: it is cut off.
+      const about = message.slice(source.length);
+      const sentence = about.replace(/^:? /, "");
+      const place =
+        stack === undefined ? undefined : await placeInSource(stack, realPath, bundle.sha, options);
+      if (place !== undefined) {
+        const file = place.file === realPath ? this.#path : place.file;
+        this.#problems.push({ ...place, file, message: sentence });
+        return undefined;
+      }
+      // With a colon it is about the export itself, and so has a place.
+      const at = about.startsWith(":") ? /^export\s+default\b/m.exec(text)?.index : undefined;
+      return this.#problem(sentence, at === undefined ? undefined : positionIn(text, at));
     }
     this.#locate = (path) => findInCode(text, path);
     const value = this.#withMarks(loaded.definition, 0);
@@ -301,8 +295,10 @@ class Loading {
   }
 
   /**
-   * Puts a text in the place of each mark, so that the definition fits the schema; {@link codeFor}
-   * finds the mark again.
+   * Puts a text in the place of each mark, so that the definition fits the schema. `#codeFor` finds
+   * the mark by that text.
+   *
+   * @returns undefined if the definition is nested too deeply
    */
   #withMarks(value: Json, depth: number): Json | undefined {
     if (depth > MAX_DEPTH) return undefined;
@@ -322,7 +318,7 @@ class Loading {
     return Object.fromEntries(copy);
   }
 
-  /** Bundles every module that the definition names, each once. */
+  /** Bundles every module that the definition names, each once; a few at a time. */
   async #bundleAll(
     definition: PipelineDefinition,
     own: string | undefined,
@@ -354,21 +350,22 @@ class Loading {
     path: FieldPath,
     own: string | undefined,
   ): Promise<CodeRef | undefined> {
+    const file = basename(this.#path);
     const mark = text.startsWith(MARK) ? this.#marks[Number(text.slice(MARK.length))] : undefined;
-    if (mark !== undefined && own !== undefined)
-      return {
-        bundle: own,
-        pick: mark.$code,
-        source: `./${basename(this.#path)}${mark.name === undefined ? "" : `#${mark.name}`}`,
-      };
+    if (mark !== undefined && own !== undefined) {
+      const fragment = mark.name === undefined ? "" : `#${mark.name}`;
+      return { bundle: own, pick: mark.$code, source: `./${file}${fragment}` };
+    }
     const hash = text.indexOf("#");
     const module = hash === -1 ? text : text.slice(0, hash);
     const name = hash === -1 ? "default" : text.slice(hash + 1);
     const fault = (message: string): undefined =>
       void this.#problems.push(problemOf(this.#path, { path, message }, this.#locate(path)));
     if (!isModulePath(module)) {
+      const isThere = existsSync(resolve(dirname(this.#path), module));
       return fault(
-        `names ${JSON.stringify(module)}, which is no path: begin it with ./ for a file beside this one${existsSync(resolve(dirname(this.#path), module)) ? ` (./${module})` : ""}`,
+        `names ${JSON.stringify(module)}, which is no path: ` +
+          `begin it with ./ for a file beside this one${isThere ? ` (./${module})` : ""}`,
       );
     }
     const entry = resolve(dirname(this.#path), module);
@@ -380,25 +377,23 @@ class Loading {
     const bundle = await this.#bundles.get(entry)!;
     for (const input of bundle.inputs) this.#watched.add(input);
     if (!bundle.ok) {
+      const where = `in the code of ${path.join(".")} in ${file}`;
       if (first)
-        for (const { file, message, ...position } of bundle.faults)
-          this.#problems.push({
-            file,
-            ...position,
-            message: `${message} (in the code of ${path.join(".")} in ${basename(this.#path)})`,
-          });
+        for (const { message, ...place } of bundle.faults)
+          this.#problems.push({ ...place, message: `${message} (${where})` });
       return undefined;
     }
     if (!bundle.exports.includes(name) && !bundle.open) {
-      const all = bundle.exports.map((one) => (one === "default" ? module : `${module}#${one}`));
+      const all = bundle.exports.length === 0 ? "nothing" : bundle.exports.join(", ");
       return fault(
-        `names export ${JSON.stringify(name)} of ${module}, which exports ${all.length === 0 ? "nothing" : bundle.exports.join(", ")}${didYouMean(name, bundle.exports)}`,
+        `names export ${JSON.stringify(name)} of ${module}, ` +
+          `which exports ${all}${didYouMean(name, bundle.exports)}`,
       );
     }
     return { bundle: bundle.sha, pick: `export:${name}`, source: text };
   }
 
-  /** Why a module is not there, with the file that was probably meant. */
+  /** Why a module is not there, with the file that was probably meant; undefined if it is there. */
   #missingModule(entry: string, written: string): string | undefined {
     this.#watched.add(entry);
     if (existsSync(entry) && extname(entry) !== "") return undefined;
@@ -406,7 +401,7 @@ class Loading {
     try {
       there = readdirSync(dirname(entry));
     } catch {
-      // The folder is not there either: nothing to suggest.
+      // The folder is not there either, so there is nothing to suggest.
     }
     const base = basename(entry);
     const stem = there.find(
@@ -428,8 +423,8 @@ class Loading {
 }
 
 /**
- * Where a field probably stands in a code file: each key of its path, looked for after the one
- * before.
+ * Where a field probably stands in a code file. Each key of its path is looked for after the one
+ * before it.
  */
 function findInCode(text: string, path: FieldPath): Position | undefined {
   let from = 0;

@@ -1,4 +1,4 @@
-/** Reads orchd.yaml: safely, strictly, and with the modules of its orchestrators bundled. */
+/** Loads orchd.yaml: reads it safely, checks it strictly, bundles its orchestrators' modules. */
 import { basename, extname, join, resolve } from "node:path";
 import { isModulePath } from "../core/compile.ts";
 import { didYouMean } from "../core/did-you-mean.ts";
@@ -17,7 +17,10 @@ import { problemOf, type Problem } from "./problem.ts";
 import { readSafeFile } from "./safe-file.ts";
 import { decodeUtf8, readSourceText, type SourceText } from "./source-text.ts";
 
-/** The settings, or all that is wrong with the file. */
+/**
+ * The settings, or all that is wrong with the file. `watched` are the absolute paths of the files
+ * whose change may change the answer.
+ */
 export type SettingsResult =
   | { readonly ok: true; readonly settings: OrchdSettings; readonly watched: readonly string[] }
   | {
@@ -26,7 +29,12 @@ export type SettingsResult =
       readonly watched: readonly string[];
     };
 
-/** Loads `ROOT/orchd.yaml`. Without that file the defaults hold. */
+/**
+ * Loads `ROOT/orchd.yaml`. Without that file the defaults hold.
+ *
+ * @param bundlesDir where bundles are kept: `runs/.orchd/bundles`, absolute
+ * @throws a Node error for what is wrong with orchd's own folders
+ */
 export async function loadSettings(root: string, bundlesDir: string): Promise<SettingsResult> {
   const path = join(resolve(root), "orchd.yaml");
   const file = readSettingsFile(path);
@@ -53,7 +61,7 @@ export async function loadSettings(root: string, bundlesDir: string): Promise<Se
     : { ok: false, errors, watched: [...watched] };
 }
 
-/** What the file says; `source` is undefined if there is no file, or nothing in it. */
+/** What the file says. `source` is undefined if there is no file, or nothing in it. */
 function readSettingsFile(
   path: string,
 ):
@@ -74,7 +82,7 @@ function readSettingsFile(
     : fail(...parsed.faults.map(({ message, position }) => ({ file: path, ...position, message })));
 }
 
-/** What one entry of `orchestrators` came to: its code, or what is wrong with it. */
+/** One entry of `orchestrators`: its code, or what is wrong with it. */
 interface LoadedOrchestrator {
   readonly ref?: OrchestratorRef;
   /** What is wrong in orchd.yaml. */

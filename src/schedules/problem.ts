@@ -1,11 +1,11 @@
 /**
- * Something wrong with a file, ready to be shown: in which file, where in its text, which field,
- * what is wrong and what to do.
+ * A problem with a file, ready to be shown: the file, the place in its text, the field, what is
+ * wrong and what to do.
  */
 import { defined } from "../core/defined.ts";
 import { formatPath, type Fault } from "../core/fault.ts";
 
-/** Something wrong with a file. */
+/** A problem with a file. */
 export interface Problem {
   readonly file: string;
   /** Counts from 1. */
@@ -14,7 +14,7 @@ export interface Problem {
   readonly column?: number;
   /** The place in the value: `steps.read.retry`. */
   readonly field?: string;
-  /** A sentence, or, with `field`, the rest of one. */
+  /** A sentence; with `field` the rest of a sentence that begins with it. */
   readonly message: string;
 }
 
@@ -24,15 +24,15 @@ export interface Position {
   readonly column: number;
 }
 
-/** The place of a character of a text. */
+/** The place of the character at `offset` in a text. */
 export function positionIn(text: string, offset: number): Position {
   const before = text.slice(0, offset).split("\n");
   return { line: before.length, column: before[before.length - 1]!.length + 1 };
 }
 
 /**
- * One sentence with file, line and column, and no control character: `schedules/x.yaml:3:5:
- * schedule.cronn is not known here; did you mean "cron"?`
+ * A problem as one sentence with file, line and column, and without control characters:
+ * `schedules/x.yaml:3:5: schedule.cronn is not known here; did you mean "cron"?`
  */
 export function formatProblem(problem: Problem): string {
   const place =
@@ -44,7 +44,7 @@ export function formatProblem(problem: Problem): string {
   );
 }
 
-/** The problem that a fault is, once its position is known. */
+/** Makes a problem of a fault whose position is known. */
 export function problemOf(file: string, fault: Fault, position: Position | undefined): Problem {
   const field = formatPath(fault.path);
   return {
@@ -59,8 +59,8 @@ export function problemOf(file: string, fault: Fault, position: Position | undef
 }
 
 /**
- * A text in which control characters are written out, line breaks among them, so that it stays one
- * line on any terminal.
+ * A text in which control characters are written out and line breaks are blanks, so that it stays
+ * one line on any terminal.
  */
 export function printable(text: string): string {
   return text.replace(

@@ -1,12 +1,12 @@
 /**
- * Reads a file only where nobody but its user or root could have written it, as cron does with
- * crontabs (docs/failure-model.md 30).
+ * Reads a file only if nobody but the daemon's user or root could have written it, as cron does
+ * with crontabs (docs/failure-model.md 30).
  *
- * The file must be regular, owned by root or by whom the daemon runs as, writable by neither group
- * nor others, at most 1 MiB, and where a folder is given, lie within it: links that stay inside are
- * followed (that is how Kubernetes mounts files), others are refused. All of that is asked of the
- * open descriptor from which the bytes then come, so the bytes that were checked are the bytes that
- * count.
+ * The file must be regular, owned by root or by the user that the daemon runs as, writable by
+ * neither group nor others, and at most 1 MiB. If a folder is given, the file must lie in it. Links
+ * that stay inside are followed, because Kubernetes mounts files that way; other links are refused.
+ * The checks are made on the open descriptor that the bytes then come from, so the bytes that were
+ * checked are the bytes that count.
  */
 import {
   closeSync,
@@ -23,25 +23,26 @@ import {
 import { dirname } from "node:path";
 import { lacksDescriptor } from "../disk/disk-error.ts";
 
-/** The greatest file that is read. */
+/** The size of the largest file that is read, in bytes. */
 export const MAX_FILE_BYTES = 1_048_576;
 
-/** What is asked of a file. */
+/** What a file has to meet. */
 export interface SafeFileOptions {
-  /** The folder that the file must lie in, links followed; undefined: anywhere. */
+  /** The folder that the file must lie in after links are followed; undefined: anywhere. */
   readonly within?: string | undefined;
+  /** Default: {@link MAX_FILE_BYTES}. */
   readonly maxBytes?: number | undefined;
 }
 
-/** A file's bytes, or why they were not read: the rest of a sentence that begins with its name. */
+/** A file's bytes, or why they were not read: the rest of a sentence that begins with its path. */
 export type SafeFile =
   | { readonly ok: true; readonly bytes: Buffer; readonly realPath: string }
   | { readonly ok: false; readonly message: string; readonly missing?: boolean };
 
 /**
- * Reads a file if it is safe to. Never throws for what the file system holds.
+ * Reads a file if that is safe. What the file system holds is never thrown.
  *
- * @throws a Node error if no descriptor is left, which says nothing about the file
+ * @throws a Node error if no descriptor is left: that says nothing about the file
  */
 export function readSafeFile(path: string, options: SafeFileOptions = {}): SafeFile {
   const maxBytes = options.maxBytes ?? MAX_FILE_BYTES;
@@ -52,7 +53,8 @@ export function readSafeFile(path: string, options: SafeFileOptions = {}): SafeF
       const folder = realpathSync(options.within);
       if (!isWithin(realPath, folder))
         return refuse(
-          `is a link that leaves the folder: it leads to ${realPath}; copy the file into the folder instead`,
+          `is a link that leaves the folder: it leads to ${realPath}; ` +
+            "copy the file into the folder instead",
         );
       const loose = looseFolder(dirname(realPath), folder);
       if (loose !== undefined)
@@ -60,8 +62,8 @@ export function readSafeFile(path: string, options: SafeFileOptions = {}): SafeF
     }
     const before = kindFault(lstatSync(realPath));
     if (before !== undefined) return refuse(before);
-    // Not blocking, so that a FIFO put there meanwhile holds nothing up; no link as the last part,
-    // since realPath has none.
+    // O_NONBLOCK, so that a FIFO that was put there meanwhile does not block. O_NOFOLLOW, since the
+    // last part of realPath is no link.
     descriptor = openSync(
       realPath,
       constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY,
@@ -118,10 +120,14 @@ function kindFault(stats: Stats): string | undefined {
 function ownerFault(stats: Stats, path: string): string | undefined {
   const self = process.geteuid?.() ?? stats.uid;
   if (stats.uid !== 0 && stats.uid !== self)
-    return `belongs to user ${stats.uid}, neither to root nor to the user that orchd runs as (${self}): run chown on it if you trust it`;
+    return (
+      `belongs to user ${stats.uid}, neither to root nor to the user that orchd runs as ` +
+      `(${self}): run chown on it if you trust it`
+    );
   if ((stats.mode & 0o022) !== 0) {
     const who = (stats.mode & 0o002) !== 0 ? "everybody" : "its group";
-    return `may be written by ${who} (mode ${(stats.mode & 0o7777).toString(8)}): run chmod go-w ${path}`;
+    const mode = (stats.mode & 0o7777).toString(8);
+    return `may be written by ${who} (mode ${mode}): run chmod go-w ${path}`;
   }
   return undefined;
 }
@@ -131,8 +137,8 @@ function sizeFault(maxBytes: number): string {
 }
 
 /**
- * A folder from the file's up to the given one that anybody may put files into (a sticky one keeps
- * others' files apart).
+ * The first folder from the file's folder up to the given one that anybody may put files into. A
+ * sticky folder is none: it keeps users from replacing one another's files.
  */
 function looseFolder(from: string, to: string): string | undefined {
   for (let folder = from; isWithin(folder, to); folder = dirname(folder)) {
@@ -144,8 +150,8 @@ function looseFolder(from: string, to: string): string | undefined {
 }
 
 /**
- * Where an open descriptor's file really is, so that a folder swapped for a link in between is
- * noticed.
+ * Where the file of an open descriptor really is. It shows if a folder was swapped for a link
+ * between the check and the opening.
  */
 function openedPath(descriptor: number, expected: string): string {
   try {

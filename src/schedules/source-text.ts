@@ -1,12 +1,11 @@
 /**
- * A declared pipeline's text (YAML or JSON) as a value, and where in the text each part of it
- * stands.
+ * The text of a declared pipeline (YAML or JSON) as a value, and the place of each part in the
+ * text.
  *
- * Any text must give a value or a problem, quickly: the number of words, the depth of nesting and
- * the number of aliases are limited before the text is composed, because composing is recursive
- * (30,000 open braces end the process) and some of its checks are quadratic (duplicate keys are
- * therefore looked for here). A JSON file is read by `JSON.parse`, and by the YAML parser only to
- * find positions.
+ * Any text must give a value or a problem, quickly. So the number of words, the depth of nesting
+ * and the number of aliases are limited before the text is composed: composing is recursive (30,000
+ * open braces end the process). Some checks of the composer are quadratic, so duplicate keys are
+ * looked for here. JSON is read by `JSON.parse`, and by the YAML parser only to find positions.
  */
 import {
   Composer,
@@ -27,15 +26,15 @@ import {
 import type { FieldPath } from "../core/fault.ts";
 import { positionIn, type Position } from "./problem.ts";
 
-/** No pipeline that a person reads is nested deeper. */
+/** How deep a definition may be nested. No pipeline that a person reads is deeper. */
 export const MAX_DEPTH = 64;
-/** A file of 10,000 steps stays below. */
+/** How many words a text may have. A file of 10,000 steps stays below. */
 const MAX_WORDS = 400_000;
 const MAX_ALIASES = 100;
 const START: Position = { line: 1, column: 1 };
 const EMPTY = "is empty; a pipeline needs at least steps";
 
-/** Something wrong with a text, and where. */
+/** What is wrong with a text, and where. */
 export interface TextFault {
   readonly message: string;
   readonly position?: Position | undefined;
@@ -45,13 +44,13 @@ export interface TextFault {
 export interface SourceText {
   readonly value: unknown;
   /**
-   * Where a part of the value stands: its key, where `atKey` or the part is a map or a list, else
-   * its value; the nearest part around it where it does not stand in the text.
+   * The place of a part of the value: of its key if `atKey` or if the part is a map or a list, else
+   * of its value. If the part is not in the text, the place of the nearest part around it.
    */
   locate(path: FieldPath, atKey?: boolean): Position | undefined;
 }
 
-/** Thrown through the parser's generators to end them early. */
+/** A text is beyond a limit. Thrown through the parser's generators to end them early. */
 class TooMuch extends Error {
   readonly offset: number;
   constructor(message: string, offset: number) {
@@ -60,7 +59,7 @@ class TooMuch extends Error {
   }
 }
 
-/** Reads a text that was decoded already; see {@link decodeUtf8}. */
+/** Reads a decoded text (see {@link decodeUtf8}). What is wrong with it is a value. */
 export function readSourceText(
   text: string,
   format: "yaml" | "json",
@@ -82,7 +81,9 @@ export function readSourceText(
     format === "yaml" ? /[\0-\u0008\u000b\u000c\u000e-\u001f\u007f]/.exec(text) : null;
   if (control !== null) {
     const code = control[0].charCodeAt(0).toString(16).padStart(2, "0");
-    const message = `holds the control character U+00${code.toUpperCase()}, which YAML does not allow; within quotes write \\x${code}`;
+    const message =
+      `holds the control character U+00${code.toUpperCase()}, which YAML does not allow; ` +
+      `within quotes write \\x${code}`;
     return refuse([{ message, position: positionIn(text, control.index) }]);
   }
   try {
@@ -115,8 +116,8 @@ export function readSourceText(
 }
 
 /**
- * Decodes bytes as UTF-8 without forgiveness; a byte order mark is dropped. Where it cannot, it
- * says where.
+ * Decodes bytes as strict UTF-8 and drops a byte order mark. The fault has the place of the first
+ * bad byte.
  */
 export function decodeUtf8(
   bytes: Uint8Array,
@@ -124,8 +125,9 @@ export function decodeUtf8(
   try {
     return { ok: true, text: new TextDecoder("utf-8", { fatal: true }).decode(bytes) };
   } catch {
-    // What forgiveness puts in a bad byte's place may stand in the text by right: the first that no
-    // such character explains is the bad one.
+    // A forgiving decoder puts a replacement character in the place of a bad byte. The text may
+    // hold that character itself, so the first one whose bytes are not that character's is the bad
+    // one.
     const forgiven = new TextDecoder("utf-8").decode(bytes);
     let offset = forgiven.indexOf(REPLACEMENT);
     for (; offset !== -1; offset = forgiven.indexOf(REPLACEMENT, offset + 1)) {
@@ -150,10 +152,9 @@ function refuse(faults: readonly TextFault[]): Fail {
   return { ok: false, faults };
 }
 
-/** The one document of a text, or where its second one begins. */
+/** The one document of a text, or the offset at which a second one begins. */
 function compose(text: string, lines: LineCounter): Document.Parsed | { readonly second: number } {
-  // What is to be refused for its length is not composed first; going through it finds what else it
-  // is too much of.
+  // A text that is too long is not composed. Walking through it finds which limit comes first.
   if (isTooLong(text)) for (const _ of limited(text, lines));
   const composer = new Composer({
     strict: true,
@@ -164,7 +165,7 @@ function compose(text: string, lines: LineCounter): Document.Parsed | { readonly
     logLevel: "silent",
   });
   const before = Error.stackTraceLimit;
-  // A text of nothing but errors makes an Error each; their stacks are most of what it costs.
+  // A text of nothing but errors makes many Errors, and their stacks are most of the cost.
   Error.stackTraceLimit = 0;
   try {
     let document: Document.Parsed | undefined;
@@ -173,7 +174,7 @@ function compose(text: string, lines: LineCounter): Document.Parsed | { readonly
       document = next;
       if (document.errors.length > 0) break;
     }
-    // Told that there must be one, the composer gives one for any text.
+    // With `forceDoc` (the `true` above) the composer gives a document for any text.
     return document!;
   } finally {
     Error.stackTraceLimit = before;
@@ -181,8 +182,8 @@ function compose(text: string, lines: LineCounter): Document.Parsed | { readonly
 }
 
 /**
- * Whether a text has more words than are read. Splitting it into words is cheap beside making
- * something of them.
+ * Whether a text has more words than are read. Splitting a text into words is cheap compared with
+ * composing it.
  */
 function isTooLong(text: string): boolean {
   let words = 0;
@@ -217,7 +218,7 @@ function* limited(
   yield* parser.end();
 }
 
-/** What the document says, once its parts are sound; aliases and merges may still be at odds. */
+/** The value of a document without faults. Its aliases and merges may still be wrong. */
 function documentValue(
   document: Document.Parsed,
   at: (offset: number) => Position,
@@ -255,7 +256,7 @@ function documentFaults(
   at: (offset: number) => Position,
 ): TextFault[] {
   const faults: TextFault[] = [];
-  // The first is the cause; what follows is mostly its echo.
+  // Only the first: the others are mostly its consequences.
   const [error] = [...document.errors, ...document.warnings];
   if (error !== undefined)
     return [
@@ -271,7 +272,7 @@ function documentFaults(
   return faults;
 }
 
-/** Looks at every key: text, once in its map, and not `__proto__`. */
+/** Checks every key: it is text, stands once in its map, and is not `__proto__`. */
 function checkKeys(top: Node | null, at: (offset: number) => Position, faults: TextFault[]): void {
   const open: (Node | null | undefined)[] = [top];
   for (let node = open.pop(); open.length > 0 || node !== undefined; node = open.pop()) {
@@ -280,7 +281,7 @@ function checkKeys(top: Node | null, at: (offset: number) => Position, faults: T
     const seen = new Set<string>();
     for (const pair of (node as YAMLMap<ParsedNode, ParsedNode | null>).items) {
       const position = pair.key?.range ? at(pair.key.range[0]) : undefined;
-      // A merge (<<) is a symbol; it may stand more than once.
+      // A merge (<<) is a symbol, and a map may have several.
       if (isScalar(pair.key) && typeof pair.key.value === "symbol") continue;
       if (
         !isScalar(pair.key) ||
@@ -294,11 +295,11 @@ function checkKeys(top: Node | null, at: (offset: number) => Position, faults: T
       const key = String(pair.key.value);
       if (key === "__proto__")
         faults.push({ message: 'has the key "__proto__", which is refused', position });
-      if (seen.has(key))
-        faults.push({
-          message: `has the key ${JSON.stringify(key.slice(0, 64))} twice in one map; only one of them could count`,
-          position,
-        });
+      if (seen.has(key)) {
+        const shown = JSON.stringify(key.slice(0, 64));
+        const message = `has the key ${shown} twice in one map; only one of them could count`;
+        faults.push({ message, position });
+      }
       seen.add(key);
       open.push(pair.value);
     }
@@ -346,7 +347,7 @@ function positionAt(lines: LineCounter, offset: number): Position {
   return { line: Math.max(1, line), column: Math.max(1, col) };
 }
 
-/** Says what to do where the parser's message does not: unquoted patterns and nicknames, tabs. */
+/** The parser's message, with what to do: for unquoted patterns and nicknames, for tabs. */
 function hinted(message: string, code: string, text: string, offset: number): string {
   const start = text.lastIndexOf("\n", offset - 1) + 1;
   const end = text.indexOf("\n", offset);
@@ -373,8 +374,7 @@ function jsonFault(text: string, message: string): TextFault {
     .replace(/ in JSON at position.*$/, "")
     .replace(/, ".*" is not valid JSON$/s, "")
     .replace(/ \(line.*$/, "");
-  // Where the engine does not say the place: it shows the text around it, or the text ended too
-  // early.
+  // If the engine does not say the place, it shows the text around it, or the text ended too early.
   const token = /^Unexpected token '(.)'/su.exec(message)?.[1];
   const offset =
     found !== undefined
@@ -386,8 +386,8 @@ function jsonFault(text: string, message: string): TextFault {
 }
 
 /**
- * Where the engine stumbled over a character: it does over each beginning of the text that holds
- * the place, and over none that does not.
+ * The place at which the engine stumbled over a character. It stumbles over each beginning of the
+ * text that holds the place, and over none that does not: so the place is found by halving.
  */
 function firstUnparsed(text: string, token: string): number {
   const stumbles = (length: number): boolean => {

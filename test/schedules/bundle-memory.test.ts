@@ -1,7 +1,4 @@
-/**
- * A bundle is remembered for as long as nothing that went into it can have changed, and not a
- * moment longer.
- */
+/** A bundle is remembered exactly as long as nothing that went into it can have changed. */
 import { chmodSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeEach, expect, it, onTestFinished, vi } from "vitest";
@@ -25,7 +22,7 @@ vi.mock("esbuild", async (original) => {
 afterAll(stopBundler);
 beforeEach(() => void (builds.count = 0));
 
-/** A root whose files count as old: the memory takes none that was written just now. */
+/** A root whose files count as old, since the memory refuses files that were just written. */
 function old(): {
   root: ReturnType<typeof tempRoot>;
   bundle: () => Promise<Bundle & { ok: true }>;
@@ -58,7 +55,7 @@ it("is made once while nothing changes", async () => {
   expect(builds.count).toBe(1);
 });
 
-it("is made anew when a module changes, at the same length too", async () => {
+it("is made again when a module changes, even at the same length", async () => {
   const { root, bundle } = old();
   const first = await bundle();
   writeFileSync(join(root.schedules, "b.ts"), "export const b = 2;\n");
@@ -66,7 +63,7 @@ it("is made anew when a module changes, at the same length too", async () => {
   expect(builds.count).toBe(2);
 });
 
-it("is made anew when a file appears that was looked for before", async () => {
+it("is made again when a file appears that was looked for in vain", async () => {
   const { root, bundle } = old();
   const first = await bundle();
   writeFileSync(join(root.schedules, "b"), "x");
@@ -76,7 +73,7 @@ it("is made anew when a file appears that was looked for before", async () => {
   expect(builds.count).toBe(3);
 });
 
-it("is made anew when a package.json or tsconfig.json beside it appears", async () => {
+it("is made again when a package.json or tsconfig.json beside it appears", async () => {
   const { root, bundle } = old();
   await bundle();
   root.write("tsconfig.json", "{}");
@@ -93,7 +90,7 @@ it("is refused at once when somebody else may write to a module", async () => {
   await expect(bundle()).rejects.toThrow(/may be written by everybody/);
 });
 
-it("is made anew when its file was damaged or removed", async () => {
+it("is made again when its file was damaged or removed", async () => {
   const { root, bundle } = old();
   const path = join(root.runs, ".orchd/bundles", `${(await bundle()).sha}.mjs`);
   truncateSync(path, 3);
@@ -104,7 +101,7 @@ it("is made anew when its file was damaged or removed", async () => {
   expect(builds.count).toBe(3);
 });
 
-it("is not remembered where a module was written just now", async () => {
+it("is not remembered if a module was just written", async () => {
   const { bundle } = old();
   vi.restoreAllMocks();
   await bundle();

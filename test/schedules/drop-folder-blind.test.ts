@@ -1,6 +1,6 @@
 /**
- * The drop folder with a watcher that never says anything: the rescan every 15 s alone must find
- * everything (promise 20).
+ * The drop folder with a watcher that never reports anything: the rescan every 15 s must find
+ * everything by itself (promise 20).
  */
 import { mkdirSync, rmSync, symlinkSync, renameSync, writeFileSync } from "node:fs";
 import type * as Fs from "node:fs";
@@ -11,7 +11,7 @@ import { reachedByTests } from "../support/figures.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
-/** Where set, the file system's times are whole seconds, as on some it is. */
+/** If on, the file system's times are whole seconds, as on some file systems. */
 const coarse = vi.hoisted(() => ({ on: false }));
 
 vi.mock("node:fs", async (original) => {
@@ -30,8 +30,8 @@ vi.mock("chokidar", () => ({
 }));
 
 /**
- * With `old`, every file looks as if it were written ten seconds ago, so that nothing but the 15 s
- * makes the folder look again.
+ * With `old`, every file looks as if it was written ten seconds ago, so that only the 15 s make the
+ * folder look again.
  */
 async function blind({ old = true } = {}): Promise<{
   dir: string;
@@ -102,7 +102,7 @@ it("finds a removed file, a removed folder and one made again", async () => {
   const at = await blind();
   rmSync(join(at.dir, "a.yaml"));
   expect(await at.within15s()).toEqual([]);
-  // Seen as gone at the end of those 15 s, and once more 200 ms later.
+  // It is missing at the end of those 15 s, and again 200 ms later.
   await at.clock.advance(200);
   expect(at.log).toEqual(["-a.yaml"]);
   writeFileSync(join(at.dir, "b.yaml"), "1");
@@ -115,7 +115,7 @@ it("finds a removed file, a removed folder and one made again", async () => {
   expect(await at.within15s()).toEqual(["+c.yaml"]);
 });
 
-it("takes a file that is gone for a moment for changed, not for removed", async () => {
+it("takes a file that is missing for a moment as changed, not as removed", async () => {
   const at = await blind();
   rmSync(join(at.dir, "a.yaml"));
   await at.clock.advance(15_000);

@@ -1,5 +1,5 @@
 /**
- * The drop folder: whatever is done to it, what is there in the end is what was told (promise 20).
+ * The drop folder: whatever happens to it, in the end it has told what is there (promise 20).
  */
 import {
   chmodSync,
@@ -17,11 +17,8 @@ import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { systemClock } from "../../src/clock.ts";
-import {
-  DropFolder,
-  isPipelineFileName,
-  type DropFolderChanges,
-} from "../../src/schedules/drop-folder.ts";
+import { isPipelineFileName } from "../../src/core/pipeline-file-name.ts";
+import { DropFolder, type DropFolderChanges } from "../../src/schedules/drop-folder.ts";
 import { reachedByTests } from "../support/figures.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
@@ -30,10 +27,10 @@ interface Watched {
   readonly dir: string;
   readonly folder: DropFolder;
   readonly told: DropFolderChanges[];
-  /** Every change told so far, in order, as `+name` and `-name`. */
+  /** Every change that was told so far, in order, as `+name` and `-name`. */
   readonly log: string[];
   write(name: string, text: string): void;
-  /** Resolves once the log holds what is asked for. */
+  /** Resolves when the log holds `what` that many times. Rejects after 10 s. */
   seen(what: string, times?: number): Promise<void>;
 }
 
@@ -73,13 +70,9 @@ async function watched(
     write: (name, text) => writeFileSync(join(dir, name), text),
     seen: (what, times = 1) =>
       new Promise((resolve, reject) => {
-        const deadline = setTimeout(
-          () =>
-            reject(
-              new Error(`${what} was not told ${times} time(s) within 10 s, but ${log.join(" ")}`),
-            ),
-          10_000,
-        );
+        const late = (): Error =>
+          new Error(`${what} was not told ${times} time(s) within 10 s, but ${log.join(" ")}`);
+        const deadline = setTimeout(() => reject(late()), 10_000);
         const look = (): void => {
           if (log.filter((one) => one === what).length < times) return;
           clearTimeout(deadline);
@@ -122,7 +115,7 @@ it.each([
 describe("with the real watcher", () => {
   reachedByTests(20, "edits of a watched folder told");
 
-  it("tells of all files at the start, in the order of their names, and of none that is no pipeline", async () => {
+  it("tells only pipeline files at the start, in the order of their names", async () => {
     const at = await watched({
       before: { "b.yaml": "1", "a.yaml": "1", ".c.yaml": "1", "notes.txt": "1" },
     });
@@ -130,7 +123,7 @@ describe("with the real watcher", () => {
     expect(at.folder.pipelineFiles.map((path) => basename(path))).toEqual(["a.yaml", "b.yaml"]);
   });
 
-  it("tells of what is made, changed and removed", async () => {
+  it("tells what is made, changed and removed", async () => {
     const at = await watched();
     at.write("a.yaml", "1");
     await at.seen("+a.yaml");
@@ -160,7 +153,7 @@ describe("with the real watcher", () => {
     expect(at.log).not.toContain("-a.yaml");
   });
 
-  it("says nothing of a file that was only touched", async () => {
+  it("tells nothing about a file that was only touched", async () => {
     const at = await watched({ before: { "a.yaml": "1" } });
     at.write("a.yaml", "2");
     await at.seen("+a.yaml", 2);
@@ -169,7 +162,7 @@ describe("with the real watcher", () => {
     expect(at.log).toEqual(["+a.yaml", "+a.yaml"]);
   });
 
-  it("tells of a changed mode, since it decides whether the file is safe", async () => {
+  it("tells a changed mode, since it decides whether the file is safe", async () => {
     const at = await watched({ before: { "a.yaml": "1" } });
     await at.folder.rescan();
     chmodSync(join(at.dir, "a.yaml"), 0o666);
@@ -184,7 +177,7 @@ describe("with the real watcher", () => {
     mkdirSync(at.dir);
     at.write("b.yaml", "1");
     await at.seen("+b.yaml");
-    // And goes on watching the new one.
+    // It goes on watching the new folder.
     at.write("c.yaml", "1");
     await at.seen("+c.yaml");
     expect(at.log).toEqual(["+a.yaml", "-a.yaml", "+b.yaml", "+c.yaml"]);
@@ -216,7 +209,7 @@ describe("with the real watcher", () => {
     expect(at.folder.pipelineFiles).toHaveLength(3_000);
   });
 
-  it("tells of a pipeline when one of its modules changes, appears or goes", async () => {
+  it("tells a pipeline when one of its modules changes, appears or disappears", async () => {
     const at = await watched({ before: { "a.yaml": "1", "b.yaml": "1" } });
     mkdirSync(join(at.dir, "steps"));
     at.write("steps/s.ts", "1");
@@ -242,7 +235,7 @@ describe("with the real watcher", () => {
     expect(at.log.slice(after)).toEqual([]);
   });
 
-  it("hears of a change below a module's folder without being asked", async () => {
+  it("hears a change in a module's folder without being asked", async () => {
     const at = await watched({ before: { "a.yaml": "1" } });
     mkdirSync(join(at.dir, "deep"));
     at.write("deep/s.ts", "1");
@@ -254,7 +247,7 @@ describe("with the real watcher", () => {
     expect(new Set(at.log)).toEqual(new Set(["+a.yaml"]));
   });
 
-  it("takes a module that was written while its pipeline was loaded for changed", async () => {
+  it("takes a module that was written while its pipeline was loading as changed", async () => {
     let first = true;
     const at: Watched = await watched({
       before: { "a.yaml": "1" },
@@ -269,7 +262,7 @@ describe("with the real watcher", () => {
     expect(at.log).toEqual(["+a.yaml", "+a.yaml"]);
   });
 
-  it("tells one thing after the other, and goes on after a failure to take it in", async () => {
+  it("tells one thing after the other, and goes on after onChange failed", async () => {
     let inside = 0;
     let most = 0;
     const at = await watched({
@@ -290,9 +283,9 @@ describe("with the real watcher", () => {
   });
 });
 
-it("watches a folder that was made again, not only the one that is gone", async () => {
+it("watches a folder that was made again, not only the removed one", async () => {
   const realNow = Date.now.bind(Date);
-  // No file counts as young, so that a timer of 60 ms can only come from an event.
+  // No file counts as young, so a timer of 60 ms can only come from an event.
   vi.spyOn(Date, "now").mockImplementation(() => realNow() + 10_000);
   onTestFinished(() => void vi.restoreAllMocks());
   const clock = new VirtualClock();
@@ -326,10 +319,9 @@ describe("without luck", () => {
     expect(at.log).toEqual(["+a.yaml"]);
   });
 
-  it("outlives a watcher that fails after it was let go of", async () => {
+  it("survives a watcher that fails after it was closed", async () => {
     const { root, schedules } = tempRoot();
-    // Keeps every thread that looks at files busy, so that the watcher's look comes after all that
-    // follows here.
+    // Keeps every thread of the file system busy, so that the watcher looks after all that follows.
     const busy = Array.from({ length: 8 }, () => promisify(pbkdf2)("", "", 100_000, 64, "sha512"));
     const folder = new DropFolder({
       dir: schedules,
@@ -339,13 +331,13 @@ describe("without luck", () => {
     const started = folder.start();
     rmSync(schedules, { recursive: true });
     symlinkSync("schedules", join(root, "schedules"));
-    // An error without a listener is an unhandled rejection, and with that vitest fails.
+    // An error without a listener is an unhandled rejection, which fails the test.
     await Promise.all([folder.close(), started, ...busy]);
     await expect(stat(schedules)).rejects.toThrow("ELOOP");
     await new Promise((resolve) => setImmediate(resolve));
   });
 
-  it("keeps what it knew where the folder cannot be read", async () => {
+  it("keeps what it knew if the folder cannot be read", async () => {
     const { root } = tempRoot({ "schedules/a.yaml": "1" });
     const told: DropFolderChanges[] = [];
     const errors: string[] = [];

@@ -1,5 +1,5 @@
 /**
- * Loading: what a good file becomes, and that each bad one gets one sentence with file, line,
+ * Loading: what a good file becomes, and that each bad file gets one sentence with file, line,
  * column and field.
  */
 import {
@@ -24,9 +24,9 @@ afterAll(stopBundler);
 const READ = 'export default async () => "read";\nexport const main = async () => "main";\n';
 
 describe("a declared pipeline", () => {
-  it("that is read once more is what it was until something that went into it changes", async () => {
+  it("is the same when it is read again, until something that went into it changes", async () => {
     const realNow = Date.now.bind(Date);
-    // Files that were written just now are never believed to be the same.
+    // Files that were just written are never believed to be the same.
     vi.spyOn(Date, "now").mockImplementation(() => realNow() + 10_000);
     onTestFinished(() => void vi.restoreAllMocks());
     const root = loader({
@@ -57,7 +57,7 @@ describe("a declared pipeline", () => {
     expect(await root.bad("p.yaml")).toEqual([expect.stringContaining("there is no file")]);
   });
 
-  it("that its orchestrator refuses is a bad file, with the place of the key that says so", async () => {
+  it("that its orchestrator refuses is a bad file, with the place of the bad key", async () => {
     const root = loader({
       "schedules/p.yaml": "steps: { a: { run: 'true' } }\nexecutionMode: fail_fast\n",
     });
@@ -155,19 +155,22 @@ describe("a bad file gets one sentence", () => {
       "a bad cron",
       "x.yaml",
       "steps: {}\nschedule:\n  - cron: '61 * * * *'\n",
-      'schedules/x.yaml:3:11: schedule[0].cron "61 * * * *" is no cron pattern: invalid value for minute: 61 (minutes are 0-59)',
+      'schedules/x.yaml:3:11: schedule[0].cron "61 * * * *" is no cron pattern: ' +
+        "invalid value for minute: 61 (minutes are 0-59)",
     ],
     [
       "a bad zone",
       "x.yaml",
       "schedule: { cron: '@daily', timezone: Europe/Berln }\nsteps: {}\n",
-      'schedules/x.yaml:1:39: schedule.timezone "Europe/Berln" is no time zone that this Node knows; did you mean "Europe/Berlin"?',
+      'schedules/x.yaml:1:39: schedule.timezone "Europe/Berln" is no time zone that this Node ' +
+        'knows; did you mean "Europe/Berlin"?',
     ],
     [
       "a cycle",
       "x.yaml",
       "steps:\n  a: { run: x, after: [b] }\n  b: { run: x, after: [a] }\n",
-      "schedules/x.yaml:2:16: steps.a.after closes a cycle, so that none of these steps could ever start: a needs b needs a",
+      "schedules/x.yaml:2:16: steps.a.after closes a cycle, so that none of these steps could " +
+        "ever start: a needs b needs a",
     ],
     [
       "an unquoted pattern",
@@ -243,13 +246,15 @@ describe("a bad file gets one sentence", () => {
       "a package instead of a path",
       "x.yaml",
       "steps: { a: { uses: steps/read.ts } }\n",
-      'schedules/x.yaml:1:21: steps.a.uses names "steps/read.ts", which is no path: begin it with ./ for a file beside this one (./steps/read.ts)',
+      'schedules/x.yaml:1:21: steps.a.uses names "steps/read.ts", which is no path: ' +
+        "begin it with ./ for a file beside this one (./steps/read.ts)",
     ],
     [
       "a missing module",
       "x.yaml",
       "steps:\n  a: { uses: ./steps/raed.ts }\n",
-      'schedules/x.yaml:2:14: steps.a.uses names ./steps/raed.ts, but there is no file schedules/steps/raed.ts; did you mean "read.ts"?',
+      "schedules/x.yaml:2:14: steps.a.uses names ./steps/raed.ts, but there is no file " +
+        'schedules/steps/raed.ts; did you mean "read.ts"?',
     ],
     [
       "a module without its ending",
@@ -261,7 +266,8 @@ describe("a bad file gets one sentence", () => {
       "a missing export",
       "x.yaml",
       "steps: { a: { uses: './steps/read.ts#mian' } }\n",
-      'schedules/x.yaml:1:21: steps.a.uses names export "mian" of ./steps/read.ts, which exports default, main; did you mean "main"?',
+      'schedules/x.yaml:1:21: steps.a.uses names export "mian" of ./steps/read.ts, ' +
+        'which exports default, main; did you mean "main"?',
     ],
     [
       "a module that is broken",
@@ -279,7 +285,8 @@ describe("a bad file gets one sentence", () => {
       "a package that is not installed",
       "x.yaml",
       "steps: { a: { uses: ./steps/package.ts } }\n",
-      'schedules/steps/package.ts:1:15: Could not resolve "@no/such-package/x": install it with npm install @no/such-package',
+      'schedules/steps/package.ts:1:15: Could not resolve "@no/such-package/x": ' +
+        "install it with npm install @no/such-package",
     ],
     [
       "a missing orchestrator",
@@ -339,8 +346,12 @@ describe("a bad file gets one sentence", () => {
 describe("a pipeline in code", () => {
   it("is bundled, evaluated and read by the same rules", async () => {
     const root = loader({
-      "schedules/coded.ts":
-        'import { helper } from "./lib/helper.ts";\nexport const read = async (): Promise<string> => helper();\nexport default { kind: "pipeline", definition: { schedule: { cron: "@daily" }, steps: { read: { uses: read }, more: { uses: "./lib/more.ts", inputs: { x: "read" } } } } };\n',
+      "schedules/coded.ts": `import { helper } from "./lib/helper.ts";
+export const read = async (): Promise<string> => helper();
+const more = { uses: "./lib/more.ts", inputs: { x: "read" } };
+const definition = { schedule: { cron: "@daily" }, steps: { read: { uses: read }, more } };
+export default { kind: "pipeline", definition };
+`,
       "schedules/lib/helper.ts": 'export const helper = (): string => "h";\n',
       "schedules/lib/more.ts": "export default () => 1;\n",
     });
@@ -364,7 +375,8 @@ describe("a pipeline in code", () => {
   it("that is dynamic carries its function", async () => {
     const root = loader({
       "schedules/d.mjs":
-        'export default { kind: "dynamic", definition: { name: "dyn", retry: { maxRetries: 2 } } };\n',
+        'const definition = { name: "dyn", retry: { maxRetries: 2 } };\n' +
+        'export default { kind: "dynamic", definition };\n',
     });
     const loaded = await root.good("d.mjs");
     expect(loaded.snapshot).toMatchObject({
@@ -384,7 +396,12 @@ describe("a pipeline in code", () => {
     ],
     [
       "an unknown key",
-      'export default {\n  kind: "pipeline",\n  definition: {\n    schedule: { cronn: "x" },\n    steps: {} } };\n',
+      `export default {
+  kind: "pipeline",
+  definition: {
+    schedule: { cronn: "x" },
+    steps: {} } };
+`,
       /x\.ts:4:17: schedule\.cronn is not known here; did you mean "cron"\?/,
     ],
     ["a syntax error", "export default {\n", /schedules\/x\.ts:2:1: /],
@@ -395,7 +412,7 @@ describe("a pipeline in code", () => {
 });
 
 describe("a bundle", () => {
-  it("does not change with comments, blanks or types, and does with code", async () => {
+  it("changes with code, but not with comments, blanks or types", async () => {
     const root = loader({
       "schedules/x.yaml": "steps: { a: { uses: ./s.ts } }\n",
       "schedules/s.ts": "export default () => 1;\n",
@@ -410,11 +427,12 @@ describe("a bundle", () => {
     expect(existsSync(join(root.bundlesDir, `${first}.mjs`))).toBe(true);
   });
 
-  it("knows the source file's own URL and folder, and finds packages where the source would", async () => {
+  it("knows the source file's URL and folder, and finds packages as the source would", async () => {
     const root = loader({
       "schedules/x.yaml": "steps: { a: { uses: ./deep/s.ts } }\n",
       "schedules/deep/s.ts":
-        'import { word } from "a-package";\nimport { url } from "../other.ts";\nexport default () => [import.meta.url, import.meta.dirname, url, word];\n',
+        'import { word } from "a-package";\nimport { url } from "../other.ts";\n' +
+        "export default () => [import.meta.url, import.meta.dirname, url, word];\n",
       "schedules/other.ts": "export const url = import.meta.url;\n",
       "schedules/node_modules/a-package/package.json":
         '{"name":"a-package","type":"module","exports":"./index.js"}',
@@ -438,7 +456,7 @@ describe("a bundle", () => {
     expect((await root.good("x.yaml")).snapshot.steps[0]!.code!.bundle).not.toBe(bundle);
   });
 
-  it("can be required from and imports orchd by its name", async () => {
+  it("may use require, and imports orchd by its name", async () => {
     const root = loader({
       "schedules/x.yaml": "steps: { a: { uses: ./s.cjs }, b: { uses: ./t.ts } }\n",
       "schedules/s.cjs":
@@ -468,7 +486,7 @@ describe("a bundle", () => {
     ]);
   });
 
-  it("is written again where it was damaged", async () => {
+  it("is written again if it was damaged", async () => {
     const root = loader({
       "schedules/x.yaml": "steps: { a: { uses: ./s.ts } }\n",
       "schedules/s.ts": READ,
@@ -498,7 +516,7 @@ describe("orchestrators", () => {
   });
 });
 
-it("follows links that stay within the folder, as Kubernetes makes them, and no others", async () => {
+it("follows links that stay in the folder, as Kubernetes makes them, and no others", async () => {
   const root = loader({ "outside.yaml": "steps: {}\n" });
   mkdirSync(join(root.schedules, "..2026_1"));
   writeFileSync(join(root.schedules, "..2026_1/k.yaml"), "steps: { a: { run: x } }\n");

@@ -1,4 +1,4 @@
-/** orchd.yaml: optional, strict, and with its orchestrators' code bundled. */
+/** orchd.yaml: it is optional and strict, and its orchestrators' code is bundled. */
 import { chmodSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
@@ -26,14 +26,19 @@ async function settings(
   };
 }
 
-it("need not be there, nor say anything", async () => {
+it("may be missing or empty", async () => {
   for (const text of [undefined, "", "# nothing yet\n"])
     expect((await settings(text)).result).toMatchObject({ ok: true, settings: DEFAULT_SETTINGS });
 });
 
 it("bundles orchestrators by name", async () => {
   const { result } = await settings(
-    "timezone: Europe/Berlin\norchestrators:\n  mine: { uses: ./o.ts, config: { a: 1 } }\n  other: ./o.ts#Other\n  near: { uses: local, config: { b: 2 } }\n",
+    `timezone: Europe/Berlin
+orchestrators:
+  mine: { uses: ./o.ts, config: { a: 1 } }
+  other: ./o.ts#Other
+  near: { uses: local, config: { b: 2 } }
+`,
     { "o.ts": "export default class {}\nexport class Other {}\n" },
   );
   expect(result).toMatchObject({
@@ -68,7 +73,7 @@ it.each([
   expect(errors[0]).toContain(message.replace("orchd.yaml must", "must"));
 });
 
-it("is refused where others may write to it", async () => {
+it("is refused if others may write to it", async () => {
   expect((await settings("timezone: UTC\n", {}, 0o666)).errors).toEqual([
     expect.stringMatching(/^orchd\.yaml: may be written by everybody/),
   ]);

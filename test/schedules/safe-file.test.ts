@@ -1,6 +1,6 @@
 /**
- * Which files are read at all (promise 30): only what its user or root alone could have written,
- * and only within the folder.
+ * Which files are read at all (promise 30): only files that nobody but the daemon's user or root
+ * could have written, and only within the folder.
  */
 import { execFileSync } from "node:child_process";
 import { chmodSync, chownSync, linkSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
@@ -59,7 +59,7 @@ describe("a file is read", () => {
     );
   });
 
-  it("where the folder itself is a link", () => {
+  it("if the folder itself is a link", () => {
     const at = folder();
     at.file("a.yaml");
     const { root } = tempRoot();
@@ -84,7 +84,7 @@ describe("a file is refused", () => {
     expect(at.read("a.yaml")).toMatch(message);
   });
 
-  it.runIf(isRoot)("of another user, through a link as well", () => {
+  it.runIf(isRoot)("of another user, through a link too", () => {
     const at = folder();
     chownSync(at.file("a.yaml"), 12_345, 0);
     symlinkSync("a.yaml", join(at.dir, "b.yaml"));
@@ -110,7 +110,7 @@ describe("a file is refused", () => {
     expect(at.read("e/hostname")).toMatch(/leaves the folder/);
   });
 
-  it("that only begins like the folder's path", () => {
+  it("whose path only begins like the folder's", () => {
     const { root } = tempRoot({ "schedules-evil/a.yaml": "x" });
     symlinkSync(join(root, "schedules-evil/a.yaml"), join(root, "schedules/a.yaml"));
     expect(
@@ -143,7 +143,7 @@ describe("a file is refused", () => {
     }
   });
 
-  it("in a folder that everybody may write to, a sticky one excepted", () => {
+  it("in a folder that everybody may write to, unless it is sticky", () => {
     const at = folder();
     mkdirSync(join(at.dir, "..data"));
     at.file("..data/a.yaml");
@@ -168,7 +168,7 @@ describe("a file is refused", () => {
   });
 });
 
-it("reads a hard link like the file that it is", () => {
+it("reads a hard link like any file", () => {
   const at = folder();
   linkSync(at.file("a.yaml"), join(at.dir, "b.yaml"));
   expect(at.read("b.yaml")).toBe("ok: steps: {}\n");

@@ -1,5 +1,6 @@
 /**
- * Hostile texts: an error or a value, never a hang and never the end of the process (promise 35).
+ * Hostile texts: each gives an error or a value, never a hang and never the end of the process
+ * (promise 35).
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -22,7 +23,7 @@ steps:
   again: { <<: *read, after: shell }
 `;
 
-/** Processor time, in milliseconds: other processes of the machine do not lengthen it. */
+/** Processor time in milliseconds: other processes of the machine do not lengthen it. */
 function cpuNow(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1_000;
@@ -82,7 +83,7 @@ describe("a bomb is refused at once", () => {
   });
 });
 
-it("ends quickly whatever is repeated a megabyte long", () => {
+it("ends quickly, whatever is repeated for a megabyte", () => {
   const slow: string[] = [];
   for (const piece of [
     "? ",
@@ -198,7 +199,7 @@ it("gives the same for JSON as JSON.parse, and refuses what JSON.parse refuses",
     expect(`${text} ${messageOf(text, "json")}`).toMatch(/is not valid JSON/);
 });
 
-it("knows where everything stands", () => {
+it("knows where each part stands", () => {
   const read = readSourceText(GOOD, "yaml");
   if (!read.ok) throw new Error("not read");
   const at = (...path: (string | number)[]): string =>
@@ -232,7 +233,7 @@ it("says where it is not UTF-8", () => {
   expect(placeOf("a: ", 0xc3)).toEqual({ line: 1, column: 4 });
 });
 
-it("says where JSON is none, whatever the engine says", () => {
+it("says where JSON is broken, whatever the engine says", () => {
   const placeOf = (text: string) => {
     const read = readSourceText(text, "json");
     return read.ok

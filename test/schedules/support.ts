@@ -1,6 +1,6 @@
 /**
- * A loader over a temporary root, in which code files are evaluated here and now: the tests' own
- * code, in their own process.
+ * A loader over a temporary root. It evaluates code files in the tests' own process, since they are
+ * the tests' own code.
  */
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -17,8 +17,8 @@ import { formatProblem } from "../../src/schedules/problem.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 
 /**
- * What the runner would do: describes a default export `{kind, definition}` with a mark for each
- * function.
+ * Does what the runner would do: describes a default export `{kind, definition}`, with a mark for
+ * each function.
  */
 export async function evaluateHere(bundlesDir: string, code: CodeRef): Promise<LoadedDefinition> {
   const module = (await import(pathToFileURL(join(bundlesDir, `${code.bundle}.mjs`)).href)) as {
@@ -40,7 +40,7 @@ export interface Loader extends TempRoot {
   load(name: string): Promise<LoadResult>;
   /** Loads a file that must be good. */
   good(name: string): Promise<LoadedPipeline>;
-  /** Loads a file that must be bad; its problems as sentences, the root's path cut off. */
+  /** Loads a file that must be bad. @returns its problems as sentences, without the root's path */
   bad(name: string): Promise<string[]>;
 }
 
