@@ -2,36 +2,14 @@
  * Promises 15 and 16: the wall clock of a real daemon is set by libfaketime; monotonic time goes on
  * as it is.
  */
-import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { awaitLine, awaitSight, linesOf } from "../support/await-event.ts";
-import { startDaemon, type Daemon } from "../support/daemon.ts";
+import { startDaemon } from "../support/daemon.ts";
 import { fakeTimeLibrary } from "../support/fake-time.ts";
 import { fullFigures, reached } from "../support/figures.ts";
-import { tempRoot, type TempRoot } from "../support/temp-root.ts";
-
-/**
- * @param at where the clock stands at first, from where it is; `ready: false` for a daemon that
- *   will not be ready by it
- */
-async function startWithClock(
-  root: TempRoot,
-  at = "+0",
-  ready = true,
-): Promise<{ daemon: Daemon; set: (offset: string) => void }> {
-  const file = join(root.root, "clock");
-  const set = (offset: string): void => writeFileSync(file, `${offset}\n`);
-  set(at);
-  const env = {
-    LD_PRELOAD: fakeTimeLibrary!,
-    FAKETIME_TIMESTAMP_FILE: file,
-    DONT_FAKE_MONOTONIC: "1",
-    FAKETIME_DONT_FAKE_MONOTONIC: "1",
-    FAKETIME_NO_CACHE: "1",
-  };
-  return { daemon: await startDaemon({ root: root.root, env, ready }), set };
-}
+import { startWithClock } from "../support/settable-clock.ts";
+import { tempRoot } from "../support/temp-root.ts";
 
 const HOURLY = `schedule: { cron: "0 * * * *", catchUp: latest }\nsteps:\n  it: { run: "true" }\n`;
 
