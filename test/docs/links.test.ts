@@ -17,9 +17,14 @@ function filesBelow(folder: string, ending: RegExp): string[] {
 }
 
 const read = (path: string): string => readFileSync(join(projectRoot, path), "utf8");
-const documents = [...filesBelow(".", /\.md$/), ...filesBelow("docs", /\.md$/), "runs/README.md"];
-const code = ["src", "daemon", "test", "bench", "schedules", "systemd"].flatMap((folder) =>
-  filesBelow(folder, /\.(?:ts|mjs|yaml|sh|service|conf|sysusers|tmpfiles)$/),
+const documents = [
+  ...filesBelow(".", /\.md$/),
+  ...filesBelow("docs", /\.md$/),
+  ...filesBelow("examples", /\.md$/),
+  "runs/README.md",
+];
+const code = ["src", "daemon", "test", "bench", "schedules", "examples", "systemd"].flatMap(
+  (folder) => filesBelow(folder, /\.(?:ts|mjs|yaml|sh|service|conf|sysusers|tmpfiles)$/),
 );
 
 describe("documents", () => {
@@ -40,12 +45,19 @@ describe("documents", () => {
     const missing = documents.flatMap((document) =>
       [
         ...read(document).matchAll(
-          /`((?:test|src|daemon|bench|docs|systemd|schedules)\/[\w./-]+\.\w+)`/g,
+          /`((?:test|src|daemon|bench|docs|systemd|schedules|examples)\/[\w./-]+\.\w+)`/g,
         ),
       ]
         .map((match) => match[1]!)
         .filter(
-          (path) => !path.startsWith("schedules/data/") && !existsSync(join(projectRoot, path)),
+          (path) =>
+            !path.startsWith("schedules/data/") &&
+            !existsSync(join(projectRoot, path)) &&
+            // An example speaks of its own root.
+            !(
+              document.startsWith("examples/") &&
+              existsSync(join(projectRoot, dirname(document), path))
+            ),
         )
         .map((path) => `${document}: ${path}`),
     );

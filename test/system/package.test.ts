@@ -1,6 +1,6 @@
 /** What `npm pack` gives installs and runs elsewhere, and its types hold without skipLibCheck. */
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -66,8 +66,10 @@ describe("the package", () => {
           strict: true,
           noEmit: true,
           skipLibCheck: false,
+          allowImportingTsExtensions: true,
         },
         files: ["consumer.ts", "schedules/orchestrators/custom.ts"],
+        include: ["examples"],
       }),
       "schedules/orchestrators/custom.ts": WALKED_THROUGH,
       "schedules/hello.yaml":
@@ -84,6 +86,9 @@ describe("the package", () => {
     }[];
     files = packed!.files.map(({ path }) => path);
     npm(elsewhere.root, "install", "--prefer-offline", `./${packed!.filename}`);
+    cpSync(join(elsewhere.root, "node_modules/orchd/examples"), join(elsewhere.root, "examples"), {
+      recursive: true,
+    });
     mkdirSync(join(elsewhere.root, "node_modules/@types"), { recursive: true });
     for (const types of ["@types/node", "undici-types"])
       symlinkSync(
@@ -109,6 +114,8 @@ describe("the package", () => {
       "SECURITY.md",
       "systemd/orchd.service",
       "docs/ledger.md",
+      "examples/README.md",
+      "examples/crontab/crontab",
       "dist/bin/orchd.js",
       "dist/src/index.d.ts",
     ]) {
@@ -207,7 +214,7 @@ describe("the package", () => {
     rmSync(join(elsewhere.schedules, "misfit.yaml"));
   }, 90_000);
 
-  it("has types that a strict consumer can check, the library's own included", () => {
+  it("has types and examples that a strict consumer can check, the library's own included", () => {
     const checked = spawnSync(
       process.execPath,
       [join(projectRoot, "node_modules/typescript/bin/tsc"), "-p", elsewhere.root],
