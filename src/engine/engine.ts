@@ -32,8 +32,8 @@ import { PipelineFiles, type FileChanges } from "./pipeline-files.ts";
 import type { Log } from "../log.ts";
 import type { RunMaker, UpkeepRequest } from "./ports.ts";
 import { recoverRuns, type Recovered } from "./recovery.ts";
-import { RequestOffice, type Refreshed } from "./request-handlers.ts";
-import { RequestsDesk } from "./request-inbox.ts";
+import { RequestHandlers, type Refreshed } from "./request-handlers.ts";
+import { RequestInbox } from "./request-inbox.ts";
 import { Scheduler, type ClockStep } from "./scheduler.ts";
 
 /** What the engine is given. */
@@ -92,7 +92,7 @@ export class Engine {
   readonly #runs: ActiveRuns;
   readonly #scheduler: Scheduler;
   readonly #files: PipelineFiles;
-  readonly #requests: RequestsDesk;
+  readonly #inbox: RequestInbox;
   readonly #backfills: Backfills;
   #settings: OrchdSettings;
   #lastJump: ClockStep | undefined;
@@ -160,7 +160,7 @@ export class Engine {
       desks: () => this.#desks.values(),
       watch: ports.watch,
     });
-    const office = new RequestOffice({
+    const handlers = new RequestHandlers({
       clock: ports.clock,
       log: ports.log,
       store: ports.store,
@@ -177,13 +177,13 @@ export class Engine {
           reason: "this daemon cannot do that",
         },
     });
-    this.#requests = new RequestsDesk({
+    this.#inbox = new RequestInbox({
       clock: ports.clock,
       log: ports.log,
       store: ports.store,
       rescanMs: ports.requestRescanMs,
       onFatal: ports.onFatal,
-      carryOut: (request) => office.carryOut(request),
+      carryOut: (request) => handlers.carryOut(request),
     });
   }
 
@@ -222,7 +222,7 @@ export class Engine {
     await Promise.all(Array.from({ length: OPEN_AT_ONCE }, walk));
     await this.#waitForClock();
     return recoverRuns([...this.#desks.values()], { ...this.#ports, runs: this.#runs }, () =>
-      this.#requests.takeUpAll((read) => read.ok && read.request.type === "stop"),
+      this.#inbox.takeUpAll((read) => read.ok && read.request.type === "stop"),
     );
   }
 
@@ -249,8 +249,8 @@ export class Engine {
     // What came due does not wait behind what an earlier daemon left.
     this.#runs.goOn();
     this.#scheduler.start();
-    await this.#requests.takeUpAll();
-    this.#requests.start();
+    await this.#inbox.takeUpAll();
+    this.#inbox.start();
     for (const desk of this.#desks.values()) this.#backfills.resume(desk);
     this.#everyHour(MINUTE_MS);
     return this.#makeFolders(this.#ports.clock.now() + DAY_MS);
@@ -294,9 +294,9 @@ export class Engine {
     this.#hourly?.cancel();
     this.#files.close();
     this.#backfills.stop();
-    const requests = this.#requests.close();
+    const closed = this.#inbox.close();
     await this.#runs.drain(periodMs);
-    await requests;
+    await closed;
   }
 
   async #open(name: string): Promise<PipelineDesk> {

@@ -23,7 +23,7 @@ import { formatProblem } from "../schedules/problem.ts";
 import { VERSION } from "../version.ts";
 import { silentLog } from "../log.ts";
 import type { RunEnd, RunHandle } from "./ports.ts";
-import { RequestsDesk, type TakenRequest } from "./request-inbox.ts";
+import { RequestInbox, type TakenRequest } from "./request-inbox.ts";
 import { runHeader } from "./run-header.ts";
 import { openWorkshop, type Workshop } from "./workshop.ts";
 
@@ -143,7 +143,7 @@ async function drive(
   },
 ): Promise<RunEnd> {
   const { run, store, ledger } = parts;
-  const requests = new RequestsDesk({
+  const inbox = new RequestInbox({
     clock: systemClock,
     log: silentLog,
     store,
@@ -163,7 +163,7 @@ async function drive(
   };
   process.on("SIGINT", onSignal);
   process.on("SIGTERM", onSignal);
-  requests.start();
+  inbox.start();
   try {
     const end = await handle.finished;
     await ledger.append([
@@ -179,7 +179,7 @@ async function drive(
   } finally {
     process.off("SIGINT", onSignal);
     process.off("SIGTERM", onSignal);
-    await requests.close();
+    await inbox.close();
     await ledger.close();
     await parts.close();
   }

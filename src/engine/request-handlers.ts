@@ -38,8 +38,8 @@ export type Refreshed =
   | { readonly ok: true; readonly loaded: LoadedPipeline; readonly desk: PipelineDesk }
   | { readonly ok: false; readonly reason: string };
 
-/** What the office needs. */
-export interface OfficePorts {
+/** What the handlers need. */
+export interface HandlerPorts {
   readonly clock: Clock;
   readonly log: Log;
   readonly store: RunStore;
@@ -57,10 +57,10 @@ export interface OfficePorts {
 type Of<T extends Request["type"]> = Extract<Request, { type: T }>;
 
 /** See the head of this file. */
-export class RequestOffice {
-  readonly #ports: OfficePorts;
+export class RequestHandlers {
+  readonly #ports: HandlerPorts;
 
-  constructor(ports: OfficePorts) {
+  constructor(ports: HandlerPorts) {
     this.#ports = ports;
   }
 

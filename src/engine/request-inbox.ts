@@ -50,8 +50,8 @@ export interface TakenRequest {
   readonly late?: string | undefined;
 }
 
-/** What the desk needs. */
-export interface RequestsPorts {
+/** What the inbox needs. */
+export interface InboxPorts {
   readonly clock: Clock;
   readonly log: Log;
   readonly store: RunStore;
@@ -69,8 +69,8 @@ export interface RequestsPorts {
 }
 
 /** See the head of this file. */
-export class RequestsDesk {
-  readonly #ports: RequestsPorts;
+export class RequestInbox {
+  readonly #ports: InboxPorts;
   readonly #underWay = new Map<string, Promise<void>>();
   /** What was answered and is not yet removed. */
   readonly #answered = new Map<string, Reply>();
@@ -83,7 +83,7 @@ export class RequestsDesk {
   /** The folder could not be read at the last look. */
   #blind = false;
 
-  constructor(ports: RequestsPorts) {
+  constructor(ports: InboxPorts) {
     this.#ports = ports;
     // Writable by the group, whatever the umask: who may ask is who is in it.
     if (makeFolder(ports.store.requests)) chmodSync(ports.store.requests, 0o770);

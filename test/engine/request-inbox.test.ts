@@ -12,7 +12,7 @@ import {
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { Reply, RequestInput } from "../../src/core/request.ts";
-import { RequestsDesk, type TakenRequest } from "../../src/engine/request-inbox.ts";
+import { RequestInbox, type TakenRequest } from "../../src/engine/request-inbox.ts";
 import { readReply, writeRequest } from "../../src/ledger/requests.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { silentLog } from "../../src/log.ts";
@@ -20,8 +20,8 @@ import { EngineRig, pipelineOf, scheduleOf } from "../support/engine-rig.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
-function deskAt(runs: string, carryOut: (request: TakenRequest) => Promise<Reply>): RequestsDesk {
-  return new RequestsDesk({
+function inboxAt(runs: string, carryOut: (request: TakenRequest) => Promise<Reply>): RequestInbox {
+  return new RequestInbox({
     clock: new VirtualClock(),
     log: silentLog,
     store: new RunStore(runs),
@@ -33,17 +33,17 @@ it("carries a request out once, however often its reply cannot be written", asyn
   const { runs } = tempRoot();
   const store = new RunStore(runs);
   const taken: string[] = [];
-  const desk = deskAt(runs, ({ id }) => {
+  const inbox = inboxAt(runs, ({ id }) => {
     taken.push(id);
     return Promise.resolve({ accepted: true, run: `p@20261123T10151${taken.length}.000Z-m` });
   });
   await writeRequest(runs, { type: "submit", pipeline: "p" }, { id: "r1" });
   // A file where the folder of replies should be: what a full disk is to a new file.
   writeFileSync(store.replies, "");
-  for (let round = 0; round < 3; round += 1) await desk.takeUpAll();
+  for (let round = 0; round < 3; round += 1) await inbox.takeUpAll();
   expect(readdirSync(store.requests)).toEqual(["r1.json"]);
   rmSync(store.replies);
-  await desk.takeUpAll();
+  await inbox.takeUpAll();
   expect(taken).toEqual(["r1"]);
   expect(readReply(runs, "r1")).toMatchObject({ accepted: true, run: "p@20261123T101511.000Z-m" });
   expect(readdirSync(store.requests)).toEqual([]);
@@ -52,11 +52,11 @@ it("carries a request out once, however often its reply cannot be written", asyn
 it("refuses what is no file, and puts it out of the way", async () => {
   const { runs } = tempRoot();
   const store = new RunStore(runs);
-  const desk = deskAt(runs, () => expect.fail("nothing of this is a request"));
+  const inbox = inboxAt(runs, () => expect.fail("nothing of this is a request"));
   mkdirSync(join(store.requests, "folder.json"));
   writeFileSync(join(store.requests, "folder.json/x"), "");
   symlinkSync("/nowhere", join(store.requests, "dangling.json"));
-  await desk.takeUpAll();
+  await inbox.takeUpAll();
   expect(readReply(runs, "folder")).toMatchObject({
     accepted: false,
     reason: "it is no regular file",
@@ -72,11 +72,11 @@ it("makes a folder that the group may write, whatever the umask", () => {
   const { runs } = tempRoot();
   const umask = process.umask(0o077);
   try {
-    deskAt(runs, () => expect.fail("there is no request"));
+    inboxAt(runs, () => expect.fail("there is no request"));
     expect(statSync(new RunStore(runs).requests).mode & 0o777).toBe(0o770);
     // What an administrator changed stays.
     chmodSync(new RunStore(runs).requests, 0o700);
-    deskAt(runs, () => expect.fail("there is no request"));
+    inboxAt(runs, () => expect.fail("there is no request"));
     expect(statSync(new RunStore(runs).requests).mode & 0o777).toBe(0o700);
   } finally {
     process.umask(umask);
