@@ -290,11 +290,7 @@ export class PipelineDesk implements DeciderView, RecorderView {
       { ...place, pipeline: this.name, gracePeriodMs: header.snapshot.gracePeriodMs },
       header.because ?? "asked for",
     );
-    const handle = await this.#recorder.create(entry, header);
-    const written = this.append([...lines, this.#recorder.beginning(entry, header)]);
-    this.#ports.runs.record(entry);
-    this.#ports.runs.attach(entry, handle);
-    await written;
+    await this.#recorder.make(entry, header, lines);
   }
 
   /** The lane, limit, group and priority of this pipeline's runs, as far as they are known. */

@@ -76,10 +76,45 @@ export class SlotRecorder {
   }
 
   /**
-   * Makes a run's ledger; what follows its header waits for those that are made in the same moment.
+   * Makes a run, and writes the pipeline's lines for it; durable when it resolves.
+   *
+   * @param lines the lines that go before the run's own
    * @throws as `RunMaker.create` does
    */
-  async create(entry: ActiveRun, header: RunHeader, decidedAt?: string): Promise<RunHandle> {
+  async make(
+    entry: ActiveRun,
+    header: RunHeader,
+    lines: readonly PipelineEvent[] = [],
+  ): Promise<void> {
+    const line = await this.#begin(entry, header);
+    await this.#append([...lines, line], [entry]);
+  }
+
+  /**
+   * Makes a run's ledger, and lets the run start or wait. Its start need not wait for the
+   * pipeline's line, which is the caller's to append (semantics.md 4).
+   *
+   * @returns that line
+   * @throws as `RunMaker.create` does
+   */
+  async #begin(entry: ActiveRun, header: RunHeader, decidedAt?: string): Promise<PipelineEvent> {
+    this.#ports.runs.attach(entry, await this.#create(entry, header, decidedAt));
+    const { run, trigger } = header;
+    const asked = trigger.requestId === undefined ? {} : { requestId: trigger.requestId };
+    return entry.going
+      ? { type: "run.started", run, trigger: trigger.kind, ...asked }
+      : { type: "run.queued", run, because: entry.because, ...asked };
+  }
+
+  /** Appends lines, among them those of runs: their ends may follow from now on. */
+  #append(lines: readonly PipelineEvent[], begun: readonly ActiveRun[]): Promise<unknown> {
+    const written = this.#view.append(lines);
+    for (const entry of begun) this.#ports.runs.record(entry);
+    return written;
+  }
+
+  /** Makes a run's ledger; all that are made in the same moment wait for each other. */
+  async #create(entry: ActiveRun, header: RunHeader, decidedAt?: string): Promise<RunHandle> {
     const burst = this.#ports.burst();
     burst?.join();
     let handle: RunHandle;
@@ -93,15 +128,6 @@ export class SlotRecorder {
     }
     await burst?.over;
     return handle;
-  }
-
-  /** The pipeline's line for the beginning of a run. */
-  beginning(entry: ActiveRun, header: RunHeader): PipelineEvent {
-    const { run, trigger } = header;
-    const asked = trigger.requestId === undefined ? {} : { requestId: trigger.requestId };
-    return entry.going
-      ? { type: "run.started", run, trigger: trigger.kind, ...asked }
-      : { type: "run.queued", run, because: entry.because, ...asked };
   }
 
   async #write(chunk: readonly Outcome[], now: number): Promise<void> {
@@ -119,9 +145,10 @@ export class SlotRecorder {
     }
     for (const { more } of made) lines.push(...more);
     const jump = this.#jumpLine(chunk);
-    const written = this.#view.append(jump === undefined ? lines : [jump, ...lines]);
-    for (const outcome of chunk) if (outcome.kind === "run") this.#ports.runs.record(outcome.entry);
-    await written;
+    await this.#append(
+      jump === undefined ? lines : [jump, ...lines],
+      chunk.flatMap((outcome) => (outcome.kind === "run" ? [outcome.entry] : [])),
+    );
     const missed = lines.filter((line) => line.type === "slot.missed");
     if (missed.length > 0 && this.#view.loaded !== undefined)
       this.#ports.onMissed?.(this.#view.loaded, missed);
@@ -166,8 +193,9 @@ export class SlotRecorder {
     decidedAt,
   }: Extract<Outcome, { kind: "run" }>): Promise<Made> {
     const { run } = header;
+    let line: PipelineEvent;
     try {
-      this.#ports.runs.attach(entry, await this.create(entry, header, decidedAt));
+      line = await this.#begin(entry, header, decidedAt);
     } catch (error) {
       if (error instanceof LedgerExists) return this.#adopt(slot, run);
       this.#ports.log.error(
@@ -184,7 +212,7 @@ export class SlotRecorder {
       because: header.because ?? "its slot was due",
       latenessMs,
     };
-    return { event, more: [this.beginning(entry, header)] };
+    return { event, more: [line] };
   }
 
   /** The slot has a run that has no line here, or the clock went back over it. */
