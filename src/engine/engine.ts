@@ -10,14 +10,13 @@
  * Absences: it never runs a user's code, never reads a run's ledger while that run goes on, and
  * keeps nothing that the ledgers do not say.
  */
-import type { Clock, Timer } from "../clock.ts";
+import type { Timer } from "../clock.ts";
 import type { LineListener } from "../core/durable-line.ts";
 import type { RunHeader } from "../core/event.ts";
 import type { Reply } from "../core/request.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import { DAY_MS, HOUR_MS, MINUTE_MS, iso } from "../core/time.ts";
-import type { Disk } from "../disk/disk.ts";
-import type { LedgerFailed } from "../ledger/ledger-error.ts";
+import type { LedgerHost } from "../ledger/ledger-host.ts";
 import { PipelineLedger } from "../ledger/pipeline-ledger.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { LoadResult } from "../schedules/load-file.ts";
@@ -37,8 +36,7 @@ import { RequestInbox } from "./request-inbox.ts";
 import { Scheduler, type ClockStep } from "./scheduler.ts";
 
 /** What the engine is given. */
-export interface EnginePorts {
-  readonly clock: Clock;
+export interface EnginePorts extends LedgerHost {
   readonly log: Log;
   readonly store: RunStore;
   readonly maker: RunMaker;
@@ -59,11 +57,8 @@ export interface EnginePorts {
   readonly rescan: () => Promise<void>;
   /** A run's header, what went into artifacts put back. @throws where it cannot be read */
   readonly header: (run: string) => RunHeader;
-  /** A ledger failed for good: the process has to end. */
-  readonly onFatal: (error: LedgerFailed) => void;
   /** Slots were missed, durably. */
   readonly onMissed?: DeskPorts["onMissed"];
-  readonly onHeld?: ((held: boolean, error?: unknown) => void) | undefined;
   /** Told the durable lines of every pipeline. */
   readonly onDurableLine?: LineListener | undefined;
   /** Runs every hour: retention. */
@@ -72,7 +67,6 @@ export interface EnginePorts {
   readonly wantsHour?: ((engine: Engine) => boolean) | undefined;
   /** Carries out prune, repair and rebuild. */
   readonly upkeep?: ((request: UpkeepRequest, engine: Engine) => Promise<Reply>) | undefined;
-  readonly disk?: Disk | undefined;
   /** How often the requests folder is read whatever its watcher says; default: a second. */
   readonly requestRescanMs?: number | undefined;
 }
@@ -107,16 +101,51 @@ export class Engine {
     this.#ports = ports;
     this.#settings = ports.settings;
     this.#upSince = ports.upSince;
-    this.#runs = new ActiveRuns({
+    this.#runs = this.#activeRuns();
+    this.#backfills = new Backfills({
       clock: ports.clock,
       log: ports.log,
-      limits: limitsOf(ports.settings),
+      store: ports.store,
+      runs: this.#runs,
+    });
+    this.#scheduler = new Scheduler(ports.clock, {
+      onDue: (names) => this.#due(names),
+      onStep: (step) => this.#stepped(step),
+      onWake: () => this.#lookForLate(),
+    });
+    this.#overdue = this.#overdueWatch();
+    this.#files = new PipelineFiles({
+      clock: ports.clock,
+      log: ports.log,
+      orchdDir: ports.store.orchdDir,
+      load: ports.load,
+      desk: (name) => this.desk(name),
+      desks: () => this.#desks.values(),
+      watch: ports.watch,
+    });
+    const handlers = this.#requestHandlers();
+    this.#inbox = new RequestInbox({
+      clock: ports.clock,
+      log: ports.log,
+      store: ports.store,
+      rescanMs: ports.requestRescanMs,
+      onFatal: ports.onFatal,
+      carryOut: (request) => handlers.carryOut(request),
+    });
+  }
+
+  #activeRuns(): ActiveRuns {
+    const { clock, log } = this.#ports;
+    return new ActiveRuns({
+      clock,
+      log,
+      limits: limitsOf(this.#settings),
       holding: true,
       handlers: {
         onStarted: (run) => {
           this.#written(run.place.pipeline, (desk) => desk.recordStart(run)).catch(
             (error: unknown) =>
-              ports.log.error(
+              log.error(
                 { run: run.place.run, err: error },
                 "the start of a run could not be recorded",
               ),
@@ -130,60 +159,40 @@ export class Engine {
         },
       },
     });
-    this.#backfills = new Backfills({
-      clock: ports.clock,
-      log: ports.log,
-      store: ports.store,
-      runs: this.#runs,
-    });
-    this.#scheduler = new Scheduler(ports.clock, {
-      onDue: (names) => this.#due(names),
-      onStep: (step) => this.#stepped(step),
-      onWake: () => this.#lookForLate(),
-    });
-    this.#overdue = new OverdueWatch({
-      clock: ports.clock,
+  }
+
+  #overdueWatch(): OverdueWatch {
+    const { clock, log } = this.#ports;
+    return new OverdueWatch({
+      clock,
       runs: () => this.#runs.all(),
       stateOf: (name) => this.#desks.get(name)?.state,
       append: (name, event) => {
         this.#written(name, (desk) => desk.append([event])).catch((error: unknown) =>
-          ports.log.error({ pipeline: name, err: error }, "a warning could not be recorded"),
+          log.error({ pipeline: name, err: error }, "a warning could not be recorded"),
         );
       },
     });
-    this.#files = new PipelineFiles({
-      clock: ports.clock,
-      log: ports.log,
-      orchdDir: ports.store.orchdDir,
-      load: ports.load,
-      desk: (name) => this.desk(name),
-      desks: () => this.#desks.values(),
-      watch: ports.watch,
-    });
-    const handlers = new RequestHandlers({
-      clock: ports.clock,
-      log: ports.log,
-      store: ports.store,
+  }
+
+  #requestHandlers(): RequestHandlers {
+    const { clock, log, store, header, upkeep } = this.#ports;
+    return new RequestHandlers({
+      clock,
+      log,
+      store,
       runs: this.#runs,
       backfills: this.#backfills,
-      header: ports.header,
+      header,
       refresh: (name) => this.#refresh(name),
       find: (name) => this.#desks.get(name),
       names: () =>
         [...this.#desks.values()].filter(({ state }) => !state.removed).map(({ name }) => name),
       upkeep: async (request) =>
-        (await ports.upkeep?.(request, this)) ?? {
+        (await upkeep?.(request, this)) ?? {
           accepted: false,
           reason: "this daemon cannot do that",
         },
-    });
-    this.#inbox = new RequestInbox({
-      clock: ports.clock,
-      log: ports.log,
-      store: ports.store,
-      rescanMs: ports.requestRescanMs,
-      onFatal: ports.onFatal,
-      carryOut: (request) => handlers.carryOut(request),
     });
   }
 
