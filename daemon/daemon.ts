@@ -1,88 +1,94 @@
 /**
- * The daemon's composition root: settings, lock, workshop, engine, drop folder, signals. It wires
- * and holds no logic.
+ * Wires the daemon: settings, lock, workshop, engine, drop folder, signals. It holds no logic.
  *
- * In this order: settings (a bad orchd.yaml ends it before it holds anything), the lock (waits for
- * a run in the foreground, refuses beside another daemon), processes that an earlier daemon left
- * (ended), recovery, the first reading of the drop folder, ready.
+ * The order: settings (a bad orchd.yaml ends the daemon before it holds anything); the lock (it
+ * waits for a run in the foreground, and refuses beside another daemon); processes that an earlier
+ * daemon left are ended; recovery; the first reading of the drop folder; ready.
  */
-import { accessSync, constants } from "node:fs";
 import { setFlagsFromString } from "node:v8";
-import pino from "pino";
+import type pino from "pino";
+import type { StartOptions } from "../src/cli/command.ts";
+import { systemClock } from "../src/clock.ts";
 import type { LineListener } from "../src/core/durable-line.ts";
-import { folderSentence } from "../src/disk/folder-sentence.ts";
-import { Terminal } from "../src/cli/terminal.ts";
-import { whatRanOut } from "../src/disk/disk-error.ts";
-import { makeFolder } from "../src/disk/make-folder.ts";
-import { systemClock, type Timer } from "../src/clock.ts";
+import type { OrchdSettings } from "../src/core/settings.ts";
+import { takeDaemonLock } from "../src/engine/daemon-lock.ts";
+import { Drain } from "../src/engine/drain.ts";
 import { Engine } from "../src/engine/engine.ts";
+import { HeldWrites } from "../src/engine/held-writes.ts";
+import { LiveSettings } from "../src/engine/live-settings.ts";
+import type { Recovered } from "../src/engine/recovery.ts";
+import { makeRunsFolder } from "../src/engine/runs-folder.ts";
 import { Upkeep } from "../src/engine/upkeep.ts";
-import { openWorkshop, tokenOf } from "../src/engine/workshop.ts";
-import { DaemonLockHeld, waitForDaemonLock, type DaemonLock } from "../src/ledger/lock.ts";
+import { openWorkshop, tokenOf, type Workshop } from "../src/engine/workshop.ts";
+import type { LedgerHost } from "../src/ledger/ledger-host.ts";
+import type { DaemonLock } from "../src/ledger/lock.ts";
+import { RunStore } from "../src/ledger/run-store.ts";
+import { openDaemonLog } from "../src/observe/daemon-log.ts";
 import { logDurableLine } from "../src/observe/event-log.ts";
 import { ServiceManager } from "../src/observe/service-manager.ts";
+import { checkTimeZoneData } from "../src/observe/time-zone-data.ts";
 import { killByToken } from "../src/places/local/kill-by-token.ts";
 import { stopBundler } from "../src/schedules/bundler.ts";
 import { DropFolder } from "../src/schedules/drop-folder.ts";
 import { loadPipelineFile } from "../src/schedules/load-file.ts";
 import { loadSettings } from "../src/schedules/load-settings.ts";
 import { formatProblem } from "../src/schedules/problem.ts";
-import { RunStore } from "../src/ledger/run-store.ts";
 import { VERSION } from "../src/version.ts";
 
-/**
- * The time-zone data that everything after this release's knows of offsets; older data is wrong in
- * places.
- */
-const GOOD_TZDATA = "2026c";
+const clock = systemClock;
 
-/** Where the daemon works, and how it logs. */
-export interface DaemonOptions {
-  readonly root: string;
-  readonly schedules: string;
-  readonly runs: string;
-  /** Logs for people rather than JSON. */
-  readonly pretty: boolean;
+/** What stands when a daemon may serve: nothing else writes this runs folder. */
+interface Ground {
+  readonly options: StartOptions;
+  readonly log: pino.Logger;
+  readonly store: RunStore;
+  readonly settings: LiveSettings;
+  readonly lock: DaemonLock;
+}
+
+/** The parts that serve. */
+interface Parts {
+  readonly workshop: Workshop;
+  readonly engine: Engine;
+  readonly drops: DropFolder;
 }
 
 /**
  * Runs the daemon until it is told to end. @returns the exit status: 0 after a drain, 1 where it
  * could not start, 2 for a bad orchd.yaml
  */
-export async function runDaemon(options: DaemonOptions): Promise<number> {
-  const log = makeLog(options.pretty);
-  const tell = (sentence: string): void => refuseStart(log, options.pretty, sentence);
-  const clock = systemClock;
+export async function runDaemon(options: StartOptions): Promise<number> {
+  const log = openDaemonLog(options.pretty);
+  const refuse = (sentence: string): void => {
+    if (process.stderr.isTTY && !options.pretty) options.tell(sentence);
+    else log.fatal(sentence);
+  };
   const store = new RunStore(options.runs);
-  try {
-    makeFolder(store.orchdDir, 0o750);
-    accessSync(options.runs, constants.R_OK | constants.W_OK | constants.X_OK);
-  } catch (error) {
-    const { code = "unknown", syscall, path } = error as NodeJS.ErrnoException;
-    const what = `the runs folder ${options.runs} cannot be written (${code}); give this user the right to, or name another with --runs.`;
-    tell(syscall === "mkdir" ? folderSentence(path ?? options.runs, code) : what);
+  const unwritable = makeRunsFolder(store);
+  if (unwritable !== undefined) {
+    refuse(unwritable);
     return 1;
   }
-  const first = await loadSettings(options.root, store.bundles);
-  if (!first.ok) {
-    for (const problem of first.errors) tell(formatProblem(problem));
+  const read = await loadSettings(options.root, store.bundles);
+  if (!read.ok) {
+    for (const problem of read.errors) refuse(formatProblem(problem));
     return 2;
   }
-  let { settings } = first;
-  const lock = await takeLock(store.orchdDir, log, tell);
-  if (lock === undefined) return 1;
-  const upSince = clock.now();
-  const tzdata = process.versions["tz"] ?? "";
-  if (tzdata < GOOD_TZDATA) {
-    log.warn(
-      { tzdata },
-      `this Node's time-zone data is ${tzdata}, older than ${GOOD_TZDATA}: offsets are wrong in some zones; use a newer Node`,
-    );
+  const taken = await takeDaemonLock(store.orchdDir, { clock, log });
+  if (!taken.ok) {
+    refuse(taken.reason);
+    return 1;
   }
-  const die = (error: Error): void => {
-    log.fatal({ err: error }, "a ledger can no longer be written: the daemon ends at once");
-    process.exit(1);
-  };
+  const { root } = options;
+  const settings = new LiveSettings(read.settings, { root, bundlesDir: store.bundles, log });
+  await serve({ options, log, store, settings, lock: taken.lock });
+  return 0;
+}
+
+async function serve(ground: Ground): Promise<void> {
+  const { options, log, settings, lock } = ground;
+  const upSince = clock.now();
+  const tzdata = checkTimeZoneData(log);
   const lost = new AbortController();
   lock.onLost(() => {
     lost.abort();
@@ -92,48 +98,101 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const left = killByToken(tokenOf(options.runs));
   if (left > 0)
     log.warn({ processes: left }, `${left} processes that an earlier daemon left were ended`);
-  /** How many files wait to be written, and why the last of them does. */
-  let waiting = 0;
-  let ranOut = "";
-  const onHeld = (held: boolean, error?: unknown): void => {
-    waiting += held ? 1 : -1;
-    if (held)
-      log.error({ err: error }, `${(ranOut = whatRanOut(error))}: what cannot be written waits`);
-    else log.info("what waited was written");
+  const held = new HeldWrites(log);
+  const parts = wire(ground, { upSince, tzdata, held, lost: lost.signal });
+  const { workshop, engine, drops } = parts;
+  const manager = new ServiceManager({
+    environment: process.env,
+    clock,
+    onError: (error) =>
+      log.warn(
+        { err: error },
+        "systemd-notify could not be run: systemd is not told how the daemon is",
+      ),
+  });
+  const onHangup = (): void => {
+    reload(settings, parts).catch((error: unknown) =>
+      log.error({ err: error }, "reading everything again failed"),
+    );
   };
-  const onDurableLine: LineListener = (durable) => logDurableLine(log, durable);
-  const workshop = openWorkshop({
-    runs: options.runs,
+  process.on("SIGHUP", onHangup);
+  const drain = new Drain({
     clock,
     log,
-    settings,
-    epoch: lock.epoch,
-    onFatal: die,
-    onHeld,
+    held,
+    settings: () => settings.current,
+    onBegin: () => manager.stopping(),
+    stop: (periodMs) => engine.stop(periodMs),
+    giveUp: () => process.exit(1),
+  });
+  const recovered = await comeUp(parts, lock, log);
+  const status = `${engine.inForce} pipelines, ${recovered.runs} runs taken over`;
+  const readyMs = Math.round(clock.now() - upSince);
+  const { root } = options;
+  log.info(
+    { pid: process.pid, epoch: lock.epoch, version: VERSION, tzdata, root, readyMs },
+    `ready: ${status}`,
+  );
+  manager.ready(`ready: ${status}`);
+  await drain.done;
+  await drops.close();
+  await workshop.close(false);
+  await stopBundler();
+  manager.close();
+  await lock.release();
+  log.info("ended");
+  drain.close();
+  process.off("SIGHUP", onHangup);
+}
+
+function wire(
+  { options, log, store, settings, lock }: Ground,
+  more: {
+    readonly upSince: number;
+    readonly tzdata: string;
+    readonly held: HeldWrites;
+    /** Aborted when the lock is lost. */
+    readonly lost: AbortSignal;
+  },
+): Parts {
+  const { upSince, tzdata, held } = more;
+  const onFatal = (error: Error): void => {
+    log.fatal({ err: error }, "a ledger can no longer be written: the daemon ends at once");
+    process.exit(1);
+  };
+  const host: LedgerHost = { clock, onFatal, onHeld: held.onHeld };
+  const onDurableLine: LineListener = (durable) => logDurableLine(log, durable);
+  const workshop = openWorkshop({
+    ...host,
     onDurableLine,
+    runs: options.runs,
+    log,
+    settings: settings.current,
+    epoch: lock.epoch,
   });
   const upkeep = new Upkeep({
     clock,
     log,
     store,
     cacheIndex: workshop.cacheIndex,
-    onFatal: die,
-    signal: lost.signal,
-    linesWait: () => waiting > 0,
+    onFatal,
+    signal: more.lost,
+    linesWait: () => held.count > 0,
   });
   const engine: Engine = new Engine({
-    clock,
+    ...host,
+    onDurableLine,
     log,
     store,
     maker: workshop.maker,
-    settings,
+    settings: settings.current,
     upSince,
     tzdata,
     load: (path) =>
       loadPipelineFile(path, {
         root: options.root,
         bundlesDir: store.bundles,
-        settings,
+        settings: settings.current,
         evaluate: (code) => workshop.evaluate(code),
         refuses: (snapshot, scheduled) => workshop.refuses(snapshot, scheduled),
         folder: options.schedules,
@@ -142,10 +201,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     watch: (path, watched, since) => drops.follow(path, watched, since),
     rescan: () => drops.rescan(),
     header: (run) => workshop.header(run),
-    onFatal: die,
-    onHeld,
     onMissed: (loaded, slots) => workshop.missed(loaded, slots),
-    onDurableLine,
     onHour: (running) => upkeep.retain(running),
     wantsHour: (running) => upkeep.filling(running),
     upkeep: (request, running) => upkeep.carryOut(request, running),
@@ -156,104 +212,38 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     onChange: (changes) => engine.filesChanged(changes),
     onError: (error, what) => log.error({ err: error }, `the drop folder: ${what} failed`),
   });
-  const manager = new ServiceManager({
-    environment: process.env,
-    clock,
-    onError: (error) =>
-      log.warn(
-        { err: error },
-        "systemd-notify could not be run: systemd is not told how the daemon is",
-      ),
-  });
+  return { workshop, engine, drops };
+}
 
-  const reload = async (): Promise<void> => {
-    const again = await loadSettings(options.root, store.bundles);
-    if (again.ok) {
-      settings = again.settings;
-      workshop.setSettings(settings);
-      await engine.setSettings(settings);
-      log.info("orchd.yaml was read again");
-    } else
-      for (const problem of again.errors)
-        log.error(`${formatProblem(problem)}; the settings that were in force stay`);
-    await drops.rescan();
-  };
-  process.on("SIGHUP", () => {
-    reload().catch((error: unknown) =>
-      log.error({ err: error }, "reading everything again failed"),
-    );
+/** Reads orchd.yaml and the drop folder again. */
+async function reload(settings: LiveSettings, { workshop, engine, drops }: Parts): Promise<void> {
+  await settings.reload(async (fresh: OrchdSettings) => {
+    workshop.setSettings(fresh);
+    await engine.setSettings(fresh);
   });
-
-  const patience: Timer[] = [];
-  const ended = new Promise<void>((resolve, reject) => {
-    let asked = 0;
-    const end = (signal: NodeJS.Signals): void => {
-      asked += 1;
-      const periodMs = asked === 1 ? settings.drainPeriodMs : 0;
-      log.info(
-        { signal, drainPeriodMs: periodMs },
-        asked === 1
-          ? "draining: nothing new starts; a second signal ends it at once"
-          : "ending at once",
-      );
-      if (asked === 1) manager.stopping();
-      engine.stop(periodMs).then(resolve, reject);
-      // What waits for room was acknowledged to nobody, and every ledger is whole: the next daemon
-      // decides it as after a crash.
-      const timer = clock.after(periodMs + settings.gracePeriodMs, () => {
-        if (waiting === 0) return;
-        log.error({ files: waiting }, `${ranOut}: what waits is given up, and the daemon ends`);
-        process.exit(1);
-      });
-      patience.push(timer);
-    };
-    process.on("SIGTERM", end);
-    process.on("SIGINT", end);
-  });
-
-  // Reading what there is makes garbage for which V8 would widen the young heap to 32 MiB and keep
-  // it so: with a thousand pipelines 130 MiB in all, not 90.
-  setFlagsFromString("--optimize-for-size");
-  const recovered = await comeUp(async () => {
-    const taken = await engine.recover();
-    await drops.start();
-    await engine.begin();
-    await lock.setReady();
-    return taken;
-  }, log);
-  setFlagsFromString("--no-optimize-for-size");
-  const status = `${engine.inForce} pipelines, ${recovered.runs} runs taken over`;
-  log.info(
-    {
-      pid: process.pid,
-      epoch: lock.epoch,
-      version: VERSION,
-      tzdata,
-      root: options.root,
-      readyMs: Math.round(clock.now() - upSince),
-    },
-    `ready: ${status}`,
-  );
-  manager.ready(`ready: ${status}`);
-  await ended;
-  for (const timer of patience) timer.cancel();
-  await drops.close();
-  await workshop.close(false);
-  await stopBundler();
-  manager.close();
-  await lock.release();
-  log.info("ended");
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.removeAllListeners(signal);
-  return 0;
+  await drops.rescan();
 }
 
 /**
- * What has begun by then has timers, and would go on without a daemon that is ready: where coming
- * up fails, the process ends.
+ * Takes over what an earlier daemon left, reads the drop folder and is ready. Where that fails the
+ * process ends at once: the parts that have begun have timers, and would go on without a daemon
+ * that is ready.
  */
-async function comeUp<T>(steps: () => Promise<T>, log: pino.Logger): Promise<T> {
+async function comeUp(
+  { engine, drops }: Parts,
+  lock: DaemonLock,
+  log: pino.Logger,
+): Promise<Recovered> {
+  // Reading all that is there makes garbage, and V8 widens its young heap to 32 MiB for it and
+  // keeps it so: with a thousand pipelines the process has 130 MiB, with this flag 90.
+  setFlagsFromString("--optimize-for-size");
   try {
-    return await steps();
+    const recovered = await engine.recover();
+    await drops.start();
+    await engine.begin();
+    await lock.setReady();
+    setFlagsFromString("--no-optimize-for-size");
+    return recovered;
   } catch (error) {
     log.fatal(
       { err: error },
@@ -261,53 +251,4 @@ async function comeUp<T>(steps: () => Promise<T>, log: pino.Logger): Promise<T> 
     );
     process.exit(1);
   }
-}
-
-/**
- * Why it does not start: a line of the log where one is kept, a sentence to a person at a terminal.
- */
-function refuseStart(log: pino.Logger, pretty: boolean, sentence: string): void {
-  if (process.stderr.isTTY && !pretty) new Terminal(process).error(sentence);
-  else log.fatal(sentence);
-}
-
-async function takeLock(
-  orchdDir: string,
-  log: pino.Logger,
-  tell: (sentence: string) => void,
-): Promise<DaemonLock | undefined> {
-  try {
-    return await waitForDaemonLock(orchdDir, {
-      clock: systemClock,
-      role: "daemon",
-      version: VERSION,
-      onWaiting: (holder) =>
-        log.info(
-          { holder: holder?.pid },
-          `waiting for ${holder?.role === "foreground" ? `a run in the foreground (${holder.run ?? "not yet begun"})` : "another process"} to end`,
-        ),
-    });
-  } catch (error) {
-    if (!(error instanceof DaemonLockHeld)) throw error;
-    tell(error.message);
-    return undefined;
-  }
-}
-
-function makeLog(pretty: boolean): pino.Logger {
-  const level = process.env["ORCHD_LOG_LEVEL"] ?? "info";
-  const options = {
-    level,
-    base: null,
-    timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label: string) => ({ level: label }) },
-  };
-  if (!pretty) return pino(options, pino.destination({ dest: 2, sync: true }));
-  return pino(
-    { level, base: null },
-    pino.transport({
-      target: "pino-pretty",
-      options: { destination: 2, translateTime: "SYS:HH:MM:ss", ignore: "pid,hostname" },
-    }) as pino.DestinationStream,
-  );
 }

@@ -17,7 +17,10 @@ export interface CommandContext {
 
 /** What `orchd start` tells the daemon. */
 export interface StartOptions extends Roots {
+  /** Logs for people rather than JSON. */
   readonly pretty: boolean;
+  /** Tells a person at the terminal, in a sentence, why the daemon does not start. */
+  readonly tell: (sentence: string) => void;
 }
 
 /**

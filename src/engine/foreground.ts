@@ -6,12 +6,14 @@
 import { readdirSync } from "node:fs";
 import { basename, extname, join } from "node:path";
 import { systemClock } from "../clock.ts";
-import type { PipelineEvent } from "../core/event.ts";
+import { defined } from "../core/defined.ts";
+import type { RunHeader } from "../core/event.ts";
 import { checkGivenParams } from "../core/given-params.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
+import type { OrchdSettings } from "../core/settings.ts";
 import type { Json } from "../core/snapshot.ts";
 import { LedgerExists } from "../ledger/ledger-error.ts";
-import { acquireDaemonLock, DaemonLockHeld } from "../ledger/lock.ts";
+import { acquireDaemonLock, DaemonLockHeld, type DaemonLock } from "../ledger/lock.ts";
 import { PipelineLedger } from "../ledger/pipeline-ledger.ts";
 import type { ReadRequest } from "../ledger/requests.ts";
 import { RunStore } from "../ledger/run-store.ts";
@@ -25,7 +27,10 @@ import { silentLog } from "../log.ts";
 import type { RunEnd, RunHandle } from "./ports.ts";
 import { RequestInbox, type TakenRequest } from "./request-inbox.ts";
 import { runHeader } from "./run-header.ts";
+import { onStopSignals } from "./stop-signals.ts";
 import { openWorkshop, type Workshop } from "./workshop.ts";
+
+const clock = systemClock;
 
 /** What to run, and where. */
 export interface ForegroundOptions {
@@ -55,37 +60,19 @@ export type Foreground =
  */
 export async function runForeground(options: ForegroundOptions): Promise<Foreground> {
   const { root, runs, pipeline } = options;
-  const clock = systemClock;
   const store = new RunStore(runs);
-  const settled = await loadSettings(root, store.bundles);
-  if (!settled.ok) return { accepted: false, reason: settled.errors.map(formatProblem).join("\n") };
+  const read = await loadSettings(root, store.bundles);
+  if (!read.ok) return refuse(read.errors.map(formatProblem).join("\n"));
+  const { settings } = read;
   const run = store.nextManual(pipeline, clock.now());
-  let lock;
-  try {
-    lock = await acquireDaemonLock(store.orchdDir, {
-      clock,
-      role: "foreground",
-      version: VERSION,
-      run,
-    });
-  } catch (error) {
-    if (error instanceof DaemonLockHeld) return { accepted: false, reason: error.message };
-    throw error;
-  }
-  const die = (error: Error): void => {
-    process.stderr.write(`orchd: ${error.message}\n`);
-    process.exit(1);
-  };
-  lock.onLost(() =>
-    die(
-      new Error("the lock is no longer this process's; it ends at once and writes nothing more."),
-    ),
-  );
+  const taken = await takeLock(store.orchdDir, run);
+  if (!taken.ok) return refuse(taken.reason);
+  const { lock } = taken;
   const workshop = openWorkshop({
     runs,
     clock,
     log: silentLog,
-    settings: settled.settings,
+    settings,
     epoch: lock.epoch,
     onFatal: die,
   });
@@ -95,41 +82,80 @@ export async function runForeground(options: ForegroundOptions): Promise<Foregro
     await lock.release();
   };
   try {
-    const found = await findPipeline(options, workshop, settled.settings);
-    const params = found.ok
-      ? checkGivenParams(found.loaded, options.params)
-      : { ok: false as const, message: found.reason };
-    const made =
-      found.ok && params.ok
-        ? runHeader(found.loaded, {
-            run,
-            trigger: { kind: "manual", ...(options.noCache === true ? { noCache: true } : {}) },
-            params: options.params,
-            because: "asked for on the command line, in the foreground",
-          })
-        : { ok: false as const, message: params.ok ? "" : params.message };
+    const made = await makeHeader(options, run, workshop, settings);
     if (!made.ok) {
       await close();
-      return { accepted: false, reason: made.message };
+      return refuse(made.reason);
     }
+    const { header, remark } = made;
     const ledger = await PipelineLedger.open(runs, pipeline, { clock, onFatal: die });
-    const handle = await workshop.maker.create(made.header);
-    const started: PipelineEvent = { type: "run.started", run, trigger: "manual" };
-    const recorded = ledger.append([started]);
-    handle.start(made.header.because ?? "asked for");
+    const handle = await workshop.maker.create(header);
+    const recorded = ledger.append([{ type: "run.started", run, trigger: "manual" }]);
+    handle.start(header.because ?? "asked for");
     await recorded;
-    return {
-      accepted: true,
-      run,
-      remark: params.ok ? params.remark : undefined,
-      finished: drive(handle, { run, store, ledger, close }),
-    };
+    const finished = drive(handle, { run, store, ledger, close });
+    return { accepted: true, run, remark, finished };
   } catch (error) {
     await close();
-    if (error instanceof LedgerExists)
-      return { accepted: false, reason: `run ${run} exists already; try again` };
+    if (error instanceof LedgerExists) return refuse(`run ${run} exists already; try again`);
     throw error;
   }
+}
+
+function refuse(reason: string): Foreground {
+  return { accepted: false, reason };
+}
+
+/** Ends the process: nothing more may be written. */
+function die(error: Error): never {
+  process.stderr.write(`orchd: ${error.message}\n`);
+  process.exit(1);
+}
+
+/** Takes the daemon's lock for one run, or says why that cannot be. */
+async function takeLock(
+  orchdDir: string,
+  run: string,
+): Promise<
+  { readonly ok: true; readonly lock: DaemonLock } | { readonly ok: false; readonly reason: string }
+> {
+  try {
+    const role = "foreground";
+    const lock = await acquireDaemonLock(orchdDir, { clock, role, version: VERSION, run });
+    lock.onLost(() =>
+      die(
+        new Error("the lock is no longer this process's; it ends at once and writes nothing more."),
+      ),
+    );
+    return { ok: true, lock };
+  } catch (error) {
+    if (error instanceof DaemonLockHeld) return { ok: false, reason: error.message };
+    throw error;
+  }
+}
+
+/** The run's header, and a remark on its params; or why there can be no run. */
+async function makeHeader(
+  options: ForegroundOptions,
+  run: string,
+  workshop: Workshop,
+  settings: OrchdSettings,
+): Promise<
+  | { readonly ok: true; readonly header: RunHeader; readonly remark: string | undefined }
+  | { readonly ok: false; readonly reason: string }
+> {
+  const found = await findPipeline(options, workshop, settings);
+  if (!found.ok) return found;
+  const params = checkGivenParams(found.loaded, options.params);
+  if (!params.ok) return { ok: false, reason: params.message };
+  const made = runHeader(found.loaded, {
+    run,
+    trigger: defined({ kind: "manual", noCache: options.noCache === true || undefined }),
+    params: options.params,
+    because: "asked for on the command line, in the foreground",
+  });
+  if (!made.ok) return { ok: false, reason: made.message };
+  return { ok: true, header: made.header, remark: params.remark };
 }
 
 /** Follows the run to its end, honouring signals and requests, and gives everything back. */
@@ -144,25 +170,18 @@ async function drive(
 ): Promise<RunEnd> {
   const { run, store, ledger } = parts;
   const inbox = new RequestInbox({
-    clock: systemClock,
+    clock,
     log: silentLog,
     store,
     accepts: (read) => names(read, run),
     carryOut: (taken) => stop(handle, taken),
   });
-  let asked = 0;
-  const onSignal = (signal: NodeJS.Signals): void => {
-    asked += 1;
-    void handle
-      .requestStop({
-        mode: asked === 1 ? "graceful" : "force",
-        by: "terminal",
-        because: `stopped by ${signal}`,
-      })
+  const ignoreSignals = onStopSignals((signal, insists) => {
+    const mode = insists ? "force" : "graceful";
+    handle
+      .requestStop({ mode, by: "terminal", because: `stopped by ${signal}` })
       .catch(() => undefined);
-  };
-  process.on("SIGINT", onSignal);
-  process.on("SIGTERM", onSignal);
+  });
   inbox.start();
   try {
     const end = await handle.finished;
@@ -177,8 +196,7 @@ async function drive(
     ]);
     return end;
   } finally {
-    process.off("SIGINT", onSignal);
-    process.off("SIGTERM", onSignal);
+    ignoreSignals();
     await inbox.close();
     await ledger.close();
     await parts.close();
@@ -206,7 +224,7 @@ async function stop(
 async function findPipeline(
   options: ForegroundOptions,
   workshop: Workshop,
-  settings: Parameters<typeof openWorkshop>[0]["settings"],
+  settings: OrchdSettings,
 ): Promise<
   | { readonly ok: true; readonly loaded: LoadedPipeline }
   | { readonly ok: false; readonly reason: string }
@@ -226,7 +244,7 @@ async function findPipeline(
       evaluate: (code) => workshop.evaluate(code),
       refuses: (snapshot, scheduled) => workshop.refuses(snapshot, scheduled),
       folder: schedules,
-      now: systemClock.now(),
+      now: clock.now(),
     });
     if (result.ok && result.loaded.name === pipeline) return result;
     if (!result.ok && own(name)) fault = result.errors.map(formatProblem).join("\n");

@@ -5,8 +5,6 @@
 import { createHash } from "node:crypto";
 import { realpathSync, rmSync } from "node:fs";
 import { makeFolder } from "../disk/make-folder.ts";
-import type { Clock } from "../clock.ts";
-import type { LineListener } from "../core/durable-line.ts";
 import type { RunHeader, RunLine } from "../core/event.ts";
 import type { LoadedDefinition } from "../core/loaded-definition.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
@@ -15,6 +13,7 @@ import type { Fault } from "../core/fault.ts";
 import type { CodeRef, Snapshot } from "../core/snapshot.ts";
 import { Artifacts } from "../ledger/artifacts.ts";
 import { CacheIndex } from "../ledger/cache-index.ts";
+import type { LedgerHost } from "../ledger/ledger-host.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import { restoreEvent } from "../ledger/spill-event.ts";
 import { Flavors } from "../orchestrators/flavors.ts";
@@ -25,21 +24,16 @@ import { RunnerPool } from "../places/local/runner-pool.ts";
 import { readHeaderLine } from "./adopted-run.ts";
 import { SecretFiles } from "../run/secrets.ts";
 import { callMissedHook } from "./missed-hook.ts";
-import type { Log } from "../log.ts";
 import type { RunMaker } from "./ports.ts";
 import type { MissedSlot } from "./slot-recorder.ts";
 
 /** What a workshop is made from. */
-export interface WorkshopOptions {
+export interface WorkshopOptions
+  extends LedgerHost, Pick<RunDeps, "log" | "settings" | "onDurableLine"> {
+  /** The runs folder. */
   readonly runs: string;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly settings: OrchdSettings;
   /** The lock's epoch: part of the token by which this daemon's processes are found. */
   readonly epoch: number;
-  readonly onFatal: (error: Error) => void;
-  readonly onHeld?: ((held: boolean, error?: unknown) => void) | undefined;
-  readonly onDurableLine?: LineListener | undefined;
 }
 
 /** A workshop: see the head of this file. */
@@ -72,13 +66,10 @@ export function tokenOf(runs: string): string {
 
 /** Wires a workshop. Nothing is started before it is needed. */
 export function openWorkshop(options: WorkshopOptions): Workshop {
-  const { clock, log } = options;
+  const { clock, disk, log, onDurableLine, onFatal, onHeld } = options;
+  const host: LedgerHost = { clock, disk, onFatal, onHeld };
   const store = new RunStore(options.runs);
-  const artifacts = new Artifacts(store.artifacts, {
-    clock,
-    onFatal: options.onFatal,
-    onHeld: options.onHeld,
-  });
+  const artifacts = new Artifacts(store.artifacts, host);
   const cacheIndex = new CacheIndex(store.cache);
   let { settings } = options;
   // What an earlier process left there belongs to steps that are no more.
@@ -101,7 +92,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
   });
   const secrets = new SecretFiles([process.env["CREDENTIALS_DIRECTORY"]]);
   const deps: RunDeps = {
-    clock,
+    ...host,
     runStore: store,
     cacheIndex,
     artifacts,
@@ -112,9 +103,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
     },
     log,
     secrets,
-    onFatal: options.onFatal,
-    onHeld: options.onHeld,
-    onDurableLine: options.onDurableLine,
+    onDurableLine,
   };
   const keep = (run: RunLoop): RunLoop => {
     going.add(run);

@@ -1,0 +1,44 @@
+import type { OrchdSettings } from "../core/settings.ts";
+import type { Log } from "../log.ts";
+import { loadSettings } from "../schedules/load-settings.ts";
+import { formatProblem } from "../schedules/problem.ts";
+
+/** The settings in force: orchd.yaml as it was read at the start, or again since then. */
+export class LiveSettings {
+  readonly #root: string;
+  readonly #bundlesDir: string;
+  readonly #log: Log;
+  #current: OrchdSettings;
+
+  constructor(
+    current: OrchdSettings,
+    options: { readonly root: string; readonly bundlesDir: string; readonly log: Log },
+  ) {
+    this.#current = current;
+    this.#root = options.root;
+    this.#bundlesDir = options.bundlesDir;
+    this.#log = options.log;
+  }
+
+  /** The settings in force. */
+  get current(): OrchdSettings {
+    return this.#current;
+  }
+
+  /**
+   * Reads orchd.yaml again. A bad file is logged, and changes nothing.
+   *
+   * @param apply puts the new settings in force elsewhere
+   */
+  async reload(apply: (settings: OrchdSettings) => Promise<void>): Promise<void> {
+    const again = await loadSettings(this.#root, this.#bundlesDir);
+    if (!again.ok) {
+      for (const problem of again.errors)
+        this.#log.error({}, `${formatProblem(problem)}; the settings that were in force stay`);
+      return;
+    }
+    this.#current = again.settings;
+    await apply(again.settings);
+    this.#log.info({}, "orchd.yaml was read again");
+  }
+}
