@@ -145,7 +145,7 @@ export interface DynamicEnd {
  * - `runStep(step)` inside a method becomes a `call` of method `runStep` with `{step: ID}`.
  * - After `submitPipeline` and `submitDynamicPipeline` return, `{orchestratorRunId?, metadata,
  *   waits}` is sent at once, as a `call` of method `accepted`. The task ends when
- *   `waitForCompletion` ends. An error of waiting carries the code `ORCHD_WAIT`, so that it fails
+ *   `waitForCompletion` ends. An error of waiting carries the code {@link WAIT_CODE}, so that it fails
  *   no run.
  */
 export interface FlavorTask extends TaskBase {
@@ -160,6 +160,16 @@ export interface FlavorTask extends TaskBase {
     | "stopRun";
   readonly argument: Json;
 }
+
+/**
+ * Where an instance of an orchestrator finds its way to the daemon: `globalThis[HOST_SYMBOL]`. What
+ * carries out a {@link FlavorTask} sets it. The symbol is a registered one, because a user's bundle
+ * may hold a second copy of orchd.
+ */
+export const HOST_SYMBOL: symbol = Symbol.for("orchd.host");
+
+/** The code of an error of `waitForCompletion`. */
+export const WAIT_CODE = "ORCHD_WAIT";
 
 /** Every kind of task. */
 export type Task =

@@ -5,7 +5,7 @@
 import { toStepError } from "../core/failure.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { EnvValue, Json } from "../core/snapshot.ts";
-import { baseEnvironment } from "../run/environment.ts";
+import { baseLayer } from "../run/environment.ts";
 import type { HookTask } from "../core/task.ts";
 import type { Place, TaskHandlers } from "../places/place.ts";
 import { resultOf, runTask } from "../places/run-task.ts";
@@ -51,7 +51,7 @@ export function callMissedHook(
     const secrets: string[] = [];
     const env: Record<string, string> = {};
     for (const [name, value] of Object.entries({
-      ...baseEnvironment(ports.environment, ports.settingsEnv()),
+      ...baseLayer(ports.environment, ports.settingsEnv()),
       ...loaded.snapshot.env,
     })) {
       if (typeof value === "string") env[name] = value;

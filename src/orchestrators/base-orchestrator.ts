@@ -14,6 +14,7 @@ import type * as z from "zod";
 import { didYouMean } from "../core/did-you-mean.ts";
 import type { Json, Snapshot, SnapshotStep } from "../core/snapshot.ts";
 import type { ExecutionMode } from "../core/status.ts";
+import { HOST_SYMBOL } from "../core/task.ts";
 import { DEFAULT_CAPABILITIES, type Capabilities } from "./capabilities.ts";
 import { StackComponent } from "./stack-component.ts";
 import type {
@@ -24,20 +25,11 @@ import type {
   SubmissionResult,
 } from "./submission.ts";
 
-/**
- * What the process around an orchestrator does for it. The runner puts one at
- * `globalThis[Symbol.for("orchd.host")]`.
- */
-export interface OrchestratorHost {
-  /** Asks the daemon; rejects with the error that it answers. */
+/** What the process around an orchestrator does for it. */
+interface OrchestratorHost {
+  /** Asks the daemon. Rejects with the error that it answers. */
   call(method: string, argument: Json): Promise<Json>;
 }
-
-/**
- * Where the host is found. A registered symbol, because a bundle may hold a second copy of this
- * module.
- */
-export const HOST_SYMBOL: symbol = Symbol.for("orchd.host");
 
 /**
  * Coordinates the steps of a run (ZenML `BaseOrchestrator`).

@@ -18,7 +18,7 @@ import { isFinal, STATUSES, type Status } from "../core/status.ts";
 import type { CachePrepass } from "./cache-prepass.ts";
 import type { DynamicCalls } from "./dynamic-calls.ts";
 import type { Flavor } from "../orchestrators/flavors.ts";
-import type { FlavorTask, TaskResult } from "../core/task.ts";
+import { WAIT_CODE, type FlavorTask, type TaskResult } from "../core/task.ts";
 import { resultOf, runTask } from "../places/run-task.ts";
 import type { RunParts } from "./run-parts.ts";
 import type { Stack } from "../orchestrators/stack.ts";
@@ -26,7 +26,6 @@ import type { FetchedStatus, PlaceholderRun } from "../orchestrators/submission.
 
 /** How often a run that goes on elsewhere is asked after. */
 const FETCH_MS = 5_000;
-const WAIT_CODE = "ORCHD_WAIT";
 const RUN_ID_CHARACTERS = 1_000;
 
 /** What a delegation is made of besides its run. */

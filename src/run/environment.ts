@@ -9,10 +9,8 @@
 import type { RunState } from "../core/run-state.ts";
 import type { EnvValue, Json } from "../core/snapshot.ts";
 import { bindRunEnv } from "../core/template.ts";
+import { inheritedEnvironment } from "../places/inherited-environment.ts";
 import type { SecretSource } from "./secrets.ts";
-
-/** What of the daemon's own environment reaches steps. */
-const PASSED_ON = ["PATH", "HOME", "LANG", "TZ"] as const;
 
 /** An environment, and the values in it that must be masked wherever they show. */
 export interface ResolvedEnvironment {
@@ -23,14 +21,12 @@ export interface ResolvedEnvironment {
 /** Variables as written: text or secrets by name. */
 export type Layer = Readonly<Record<string, EnvValue>>;
 
-/** The base layer. */
-export function baseEnvironment(
+/** The layer below all others: of the daemon's own environment, and `env` of orchd.yaml. */
+export function baseLayer(
   own: Readonly<Record<string, string | undefined>>,
   settings: Layer,
 ): Layer {
-  const base: Record<string, EnvValue> = {};
-  for (const name of PASSED_ON) if (own[name] !== undefined) base[name] = own[name];
-  return { ...base, ...settings };
+  return { ...inheritedEnvironment(own), ...settings };
 }
 
 /** One run's environments. The layers below the step's are put together once. */

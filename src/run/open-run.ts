@@ -24,7 +24,7 @@ export interface OpenRun {
  * @throws SubmissionRefused, with nothing written, where its orchestrator cannot take it;
  *   LedgerExists if the run has been made already
  */
-export async function makeRun(
+export async function createRun(
   header: RunHeader,
   deps: RunDeps,
   decidedAt?: string,

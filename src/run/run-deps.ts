@@ -3,7 +3,6 @@
  * Artifacts, CacheIndex and Flavors; a test gives what it likes.
  */
 import type { LineListener } from "../core/durable-line.ts";
-import type { Snapshot } from "../core/snapshot.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import type { Artifacts } from "../ledger/artifacts.ts";
 import type { CacheIndex } from "../ledger/cache-index.ts";
@@ -38,16 +37,4 @@ export interface RunDeps extends LedgerHost {
    * runs folder.
    */
   readonly previousRun?: ((pipeline: string, except: string) => string | undefined) | undefined;
-}
-
-/** How a run ended. */
-export interface FinishedInfo {
-  readonly run: string;
-  readonly pipeline: string;
-  readonly status: "completed" | "failed" | "cached" | "stopped";
-  readonly because: string;
-  readonly durationMs: number;
-  readonly startedAt?: string | undefined;
-  readonly finishedAt: string;
-  readonly snapshot: Snapshot;
 }

@@ -21,15 +21,16 @@ import { needsSpilling, spillEvent } from "../ledger/spill-event.ts";
 import { CachePrepass } from "./cache-prepass.ts";
 import { Delegation } from "./delegation.ts";
 import { DynamicCalls } from "./dynamic-calls.ts";
-import { baseEnvironment, RunEnvironment } from "./environment.ts";
+import { baseLayer, RunEnvironment } from "./environment.ts";
 import type { Flavor } from "../orchestrators/flavors.ts";
 import { HookRuns } from "./hook-runs.ts";
-import { makeRun, reopenRun, type OpenRun } from "./open-run.ts";
+import { createRun, reopenRun, type OpenRun } from "./open-run.ts";
 import { ResultCache } from "./result-cache.ts";
 import { RunJournal } from "./run-journal.ts";
 import { RunLog } from "./run-log.ts";
 import type { ActOutcome, RunParts } from "./run-parts.ts";
-import type { FinishedInfo, RunDeps } from "./run-deps.ts";
+import type { FinishedRun } from "./finished-run.ts";
+import type { RunDeps } from "./run-deps.ts";
 import { RunTimes } from "./run-times.ts";
 import { SecretFiles } from "./secrets.ts";
 import { stackOf } from "../orchestrators/stack.ts";
@@ -41,7 +42,7 @@ export class RunLoop {
   /** The fold of the ledger, and of what is about to be in it. Not to be changed by others. */
   readonly state: RunState;
   /** Resolves once the run's last line is durable; never rejects. */
-  readonly finished: Promise<FinishedInfo>;
+  readonly finished: Promise<FinishedRun>;
   /** Whoever asks for the run waits for its end (ZenML `is_synchronous`). */
   readonly isSynchronous: boolean;
   readonly #deps: RunDeps;
@@ -56,7 +57,7 @@ export class RunLoop {
   readonly #waiters: StepWaiters;
   readonly #calls: DynamicCalls | undefined;
   readonly #delegation: Delegation | undefined;
-  #resolveFinished!: (info: FinishedInfo) => void;
+  #resolveFinished!: (info: FinishedRun) => void;
   /** What came since the last turn. */
   #arrived: (() => void)[] = [];
   #turnDue = false;
@@ -91,7 +92,7 @@ export class RunLoop {
       journal: this.#journal,
       secrets,
       environment: new RunEnvironment(state, secrets, [
-        baseEnvironment(own, deps.settings.env),
+        baseLayer(own, deps.settings.env),
         stack.environment,
       ]),
       waiters: this.#waiters,
@@ -121,7 +122,7 @@ export class RunLoop {
    *   LedgerExists if the run has been made already
    */
   static async create(header: RunHeader, deps: RunDeps, decidedAt?: string): Promise<RunLoop> {
-    return new RunLoop(await makeRun(header, deps, decidedAt), deps);
+    return new RunLoop(await createRun(header, deps, decidedAt), deps);
   }
 
   /**
@@ -139,7 +140,7 @@ export class RunLoop {
     const open = await reopenRun(run, deps);
     if (open === undefined) return undefined;
     const loop = new RunLoop(open, deps);
-    await loop.#takeOver(because);
+    await loop.#interrupt(because);
     return loop;
   }
 
@@ -406,10 +407,10 @@ export class RunLoop {
     );
   }
 
-  async #takeOver(because: string): Promise<void> {
+  async #interrupt(because: string): Promise<void> {
     this.#arrived.push(() => {
       this.#emit({ type: "run.recovered", because });
-      this.#steps.takeOver();
+      this.#steps.interruptAll();
     });
     this.#turn();
     await this.#journal.flush();

@@ -145,7 +145,7 @@ export class StepRuns {
   }
 
   /** The daemon before this one ended while these were running. */
-  takeOver(): void {
+  interruptAll(): void {
     for (const id of Array.from(this.#parts.state.running))
       this.#interrupted(id, "daemon", "the daemon ended while it was running");
   }

@@ -6,14 +6,9 @@
  */
 import { toStepError, type StepError } from "../core/failure.ts";
 import type { CodeRef, Json } from "../core/snapshot.ts";
-import type { FlavorTask } from "../core/task.ts";
+import { HOST_SYMBOL, WAIT_CODE, type FlavorTask } from "../core/task.ts";
 import { LoadError, pickValue, type LoadedModule } from "./resolve-code.ts";
 import type { DaemonCall } from "./thread-protocol.ts";
-
-const HOST_SYMBOL = Symbol.for("orchd.host");
-
-/** The code of an error of `waitForCompletion`, which fails no run. */
-export const WAIT_CODE = "ORCHD_WAIT";
 
 type Methods = { readonly [name: string]: (...args: unknown[]) => unknown };
 

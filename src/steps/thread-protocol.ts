@@ -120,13 +120,3 @@ export const SHARED_BYTES = (CELLS.claims + CLAIM_CELLS) * 4;
 export function claimCell(seq: number): number {
   return CELLS.claims + (seq % CLAIM_CELLS);
 }
-
-/** The environment variables of a runner that every step gets (semantics.md 16). */
-export function inheritedEnvironment(env: NodeJS.ProcessEnv): Record<string, string> {
-  const base: Record<string, string> = {};
-  for (const name of ["PATH", "HOME", "LANG", "TZ"]) {
-    const value = env[name];
-    if (value !== undefined) base[name] = value;
-  }
-  return base;
-}

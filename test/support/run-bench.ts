@@ -12,7 +12,8 @@ import { CacheIndex } from "../../src/ledger/cache-index.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { Flavors } from "../../src/orchestrators/flavors.ts";
 import { RunLoop } from "../../src/run/run-loop.ts";
-import type { FinishedInfo, RunDeps } from "../../src/run/run-deps.ts";
+import type { FinishedRun } from "../../src/run/finished-run.ts";
+import type { RunDeps } from "../../src/run/run-deps.ts";
 import { FakePool, fakeCode, type FakeClass, type FakeFunction } from "./fake-pool.ts";
 import { snapshotOf, stepSpec } from "./given-run.ts";
 import { readWholeLedger, type PlainLine } from "./independent-ledger.ts";
@@ -130,13 +131,13 @@ export class RunBench {
 
 /** A run that has ended. */
 export class Ended {
-  readonly info: FinishedInfo;
+  readonly info: FinishedRun;
   readonly run: string;
   readonly lines: PlainLine[];
   /** The fold of what is on the disk. */
   readonly state: RunState;
 
-  constructor(bench: RunBench, info: FinishedInfo, _live: RunState) {
+  constructor(bench: RunBench, info: FinishedRun, _live: RunState) {
     this.info = info;
     this.run = info.run;
     this.lines = bench.lines(info.run);

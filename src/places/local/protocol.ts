@@ -18,7 +18,7 @@ export interface TaskHead {
   readonly kind: Task["kind"];
   readonly run: string;
   readonly pipeline: string;
-  /** The step, or {@link nameOf} what is none: under this name its output stands. */
+  /** The step, or {@link logName} what is none: under this name its output stands. */
   readonly step: string;
   readonly attempt: number;
   readonly bundle?: string | undefined;
@@ -139,7 +139,7 @@ const NAMES: { readonly [kind in Task["kind"]]?: string } = {
  * The step, or what is no step, in brackets: no step's name has any, so what an orchestrator prints
  * is never taken for a step's.
  */
-export function nameOf(task: Task): string {
+export function logName(task: Task): string {
   return task.step ?? `(${task.kind === "hook" ? task.hook : (NAMES[task.kind] ?? task.kind)})`;
 }
 
@@ -149,7 +149,7 @@ export function headOf(task: Task): TaskHead {
     kind: task.kind,
     run: task.run.id,
     pipeline: task.run.pipeline,
-    step: nameOf(task),
+    step: logName(task),
     attempt: task.run.attempt,
     ...(task.kind === "shell" ? {} : { bundle: task.code.bundle, source: task.code.source }),
     isolated: task.kind === "module" && task.isolated,

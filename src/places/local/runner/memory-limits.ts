@@ -5,7 +5,7 @@
  */
 import { outOfMemory } from "../../../steps/memory-watch.ts";
 import { OutsideLook, groupHeldKib } from "./outside-look.ts";
-import { nameOf, type Piece } from "./piece.ts";
+import { describeTask, type Piece } from "./piece.ts";
 
 /** How often the memory of what is limited is looked at. */
 const LOOK_MS = 100;
@@ -54,6 +54,6 @@ function weigh(
   if (heldKib <= limitMb * 1024) return;
   piece.fault = outOfMemory(piece.head.step, heldKib, limitMb);
   if (!certain)
-    piece.aside = `the runner grew beyond what ${nameOf(piece.head)} may hold, while that did not yield,`;
+    piece.aside = `the runner grew beyond what ${describeTask(piece.head)} may hold, while that did not yield,`;
   end(piece);
 }

@@ -56,7 +56,7 @@ export function threadDeath(
   runnerMb: number | undefined,
 ): StepError {
   if (error === undefined) {
-    const message = `${nameOf(head)} ended its own thread (process.exit(${exitCode})): return or throw instead`;
+    const message = `${describeTask(head)} ended its own thread (process.exit(${exitCode})): return or throw instead`;
     return { name: "WorkerExit", message, code: FAILURE_CODES.workerExit };
   }
   if ((error as NodeJS.ErrnoException).code !== "ERR_WORKER_OUT_OF_MEMORY")
@@ -66,13 +66,13 @@ export function threadDeath(
     return outOfMemory(head.step, undefined, runnerMb, "runner.memoryMb in orchd.yaml");
   return {
     name: "OutOfMemory",
-    message: `${nameOf(head)} wants more memory than Node gives a thread`,
+    message: `${describeTask(head)} wants more memory than Node gives a thread`,
     code: FAILURE_CODES.memory,
   };
 }
 
 /** For people: `step "read"`. */
-export function nameOf({ kind, step }: TaskHead): string {
+export function describeTask({ kind, step }: TaskHead): string {
   return kind === "module" || kind === "shell"
     ? `step "${step}"`
     : kind === "hook"

@@ -12,13 +12,14 @@
  */
 import { availableParallelism } from "node:os";
 import { formatDuration } from "../../../core/duration.ts";
-import { inheritedEnvironment, type FromThread } from "../../../steps/thread-protocol.ts";
+import type { FromThread } from "../../../steps/thread-protocol.ts";
+import { inheritedEnvironment } from "../../inherited-environment.ts";
 import { killByToken } from "../kill-by-token.ts";
 import type { OutputLine, ShellTask } from "../../../core/task.ts";
 import type { FromRunner, RawResult, RunnerSettings, ToRunner } from "../protocol.ts";
 import { Guard } from "./guard.ts";
 import { watchMemoryLimits } from "./memory-limits.ts";
-import { endResult, nameOf, threadDeath, type Piece } from "./piece.ts";
+import { endResult, describeTask, threadDeath, type Piece } from "./piece.ts";
 import { Scratch } from "./scratch.ts";
 import { ShellStep } from "./shell-step.ts";
 import { WarmThreads } from "./warm-threads.ts";
@@ -184,7 +185,7 @@ export class RunnerHost {
   #limit(piece: Piece): void {
     const { timeoutMs } = piece.head;
     if (timeoutMs === undefined || !this.#pieces.has(piece.id)) return;
-    const because = `${nameOf(piece.head)} was not done within its time limit of ${formatDuration(timeoutMs)}`;
+    const because = `${describeTask(piece.head)} was not done within its time limit of ${formatDuration(timeoutMs)}`;
     piece.timers.push(setTimeout(() => this.#end(piece, "timeout", because, true), timeoutMs));
   }
 

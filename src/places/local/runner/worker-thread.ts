@@ -9,13 +9,13 @@ import { Worker, type ResourceLimits } from "node:worker_threads";
 import {
   CELLS,
   SHARED_BYTES,
-  inheritedEnvironment,
   claimCell,
   type FromThread,
   type SentPiece,
   type ThreadData,
   type ToThread,
 } from "../../../steps/thread-protocol.ts";
+import { inheritedEnvironment } from "../../inherited-environment.ts";
 
 /** After so many bundles a thread is used no more: what was imported stays in its memory. */
 const MOST_BUNDLES = 16;
