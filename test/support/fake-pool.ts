@@ -162,6 +162,20 @@ export class FakePool implements Place {
     }
   }
 
+  /** The runners die of all that run alone. */
+  dieAlone(): void {
+    for (const [id, running] of [...this.running].filter(([, { alone }]) => alone)) {
+      running.ended = true;
+      this.running.delete(id);
+      running.handlers.died({
+        inFlight: [id],
+        alone: true,
+        because: "the runner was ended by SIGKILL",
+        code: "ORCHD_RUNNER_DIED",
+      });
+    }
+  }
+
   /** Ids of the tasks of a step that run now. */
   of(step: string): string[] {
     return [...this.running].filter(([, { task }]) => task.step === step).map(([id]) => id);
@@ -171,6 +185,9 @@ export class FakePool implements Place {
     const { task, handlers } = running;
     const name = task.kind === "shell" ? task.text : task.code.pick;
     const given = this.functions[name];
+    const call = (method: string, argument: Json): Promise<Json> =>
+      handlers.call?.(method, argument) ??
+      Promise.reject(new Error(`nobody answers the call "${method}" here`));
     let result: TaskResult;
     try {
       if (task.kind === "flavor") {
@@ -180,9 +197,7 @@ export class FakePool implements Place {
         };
         result = {
           ok: true,
-          value: (await runFlavor(module, task, (method, argument) =>
-            handlers.call!(method, argument),
-          )) as Json,
+          value: (await runFlavor(module, task, call)) as Json,
         };
         this.end(id, result);
         return;
@@ -195,7 +210,7 @@ export class FakePool implements Place {
         inputs: "inputs" in task ? task.inputs : {},
         signal: running.abort.signal,
         alone: running.alone,
-        call: (method, argument) => handlers.call!(method, argument),
+        call,
         print: (line) =>
           handlers.output([
             {
