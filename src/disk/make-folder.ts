@@ -1,6 +1,7 @@
 /** Makes a folder and those above it, one after the other. */
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
+import { errorCode } from "./disk-error.ts";
 
 /**
  * Makes a folder where it is missing, and those above it. Node's own recursive `mkdirSync` never
@@ -15,7 +16,7 @@ export function makeFolder(path: string, mode = 0o777): boolean {
     mkdirSync(path, { mode });
     return true;
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const code = errorCode(error);
     if (code === "EEXIST") {
       // A file of that name, or a link to nothing, is no folder: the readers of the error want to
       // know.

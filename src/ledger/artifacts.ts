@@ -14,9 +14,9 @@ import type { Json } from "../core/snapshot.ts";
 import { writeFileAtomically } from "../disk/atomic-file.ts";
 import { errorCode } from "../disk/disk-error.ts";
 import { systemDisk, type Disk } from "../disk/disk.ts";
+import { untilRoom } from "../disk/until-room.ts";
 import { LedgerFailed } from "./ledger-error.ts";
 import { fatal, type LedgerHost } from "./ledger-host.ts";
-import { untilRoom } from "../disk/until-room.ts";
 
 /**
  * A field of a ledger's line whose JSON text is longer than this, in bytes, becomes an artifact: 64

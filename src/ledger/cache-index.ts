@@ -12,8 +12,9 @@
  */
 import { closeSync, openSync, readFileSync, readSync, renameSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { makeFolder } from "../disk/make-folder.ts";
 import type { RunLine } from "../core/event.ts";
+import { errorCode } from "../disk/disk-error.ts";
+import { makeFolder } from "../disk/make-folder.ts";
 import { LedgerFormatError } from "./ledger-error.ts";
 import { readLedger } from "./ledger-reader.ts";
 import { OffsetTable } from "./offset-table.ts";
@@ -244,7 +245,7 @@ async function* entriesOfLedgers(
   for (const pipeline of store.pipelines()) {
     for (const run of store.list(pipeline)) {
       yield* cacheableSteps(store.runLedger(run), run);
-      await nextTurn();
+      await giveWay();
     }
   }
 }
@@ -264,13 +265,13 @@ async function* entriesOfFile(
     let there = known.get(entry.run);
     if (there === undefined) {
       known.set(entry.run, (there = exists(entry.run)));
-      await nextTurn();
+      await giveWay();
     }
     if (there) yield [entry.key, entry];
   }
 }
 
-function nextTurn(): Promise<void> {
+function giveWay(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve));
 }
 
@@ -305,8 +306,7 @@ function cacheableSteps(path: string, run: string): Map<string, CacheCandidate> 
     });
     return end === "damaged" ? new Map() : found;
   } catch (error) {
-    if (error instanceof LedgerFormatError || (error as NodeJS.ErrnoException).code === "ENOENT")
-      return new Map();
+    if (error instanceof LedgerFormatError || errorCode(error) === "ENOENT") return new Map();
     throw error;
   }
 }
@@ -315,7 +315,7 @@ function readOrEmpty(path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return Buffer.alloc(0);
+    if (errorCode(error) === "ENOENT") return Buffer.alloc(0);
     throw error;
   }
 }

@@ -8,6 +8,7 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { errorCode } from "../disk/disk-error.ts";
 
 /**
  * What holds the lock: a daemon; one run in the foreground; or a command that writes for a moment.
@@ -66,7 +67,7 @@ export function newestEpoch(orchdDir: string): number {
     for (const name of readdirSync(epochDir(orchdDir)))
       if (/^[1-9]\d{0,14}$/.test(name)) newest = Math.max(newest, Number(name));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    if (errorCode(error) !== "ENOENT") throw error;
   }
   return newest;
 }
@@ -104,7 +105,7 @@ function respondsToSignals(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
+    return errorCode(error) === "EPERM";
   }
 }
 

@@ -8,6 +8,7 @@
  */
 import { writeFileSync } from "node:fs";
 import lockfile from "proper-lockfile";
+import { errorCode } from "../disk/disk-error.ts";
 import { bootId } from "./daemon-info.ts";
 import { acquireDaemonLock, type LockOptions } from "./lock.ts";
 import { folderLockOwnerPath, folderLockPath } from "./stale-folder-lock.ts";
@@ -65,7 +66,7 @@ async function lockFolder(orchdDir: string, lost: AbortController): Promise<() =
     );
     return release;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ELOCKED") throw new FolderLockHeld(orchdDir);
+    if (errorCode(error) === "ELOCKED") throw new FolderLockHeld(orchdDir);
     throw error;
   }
 }

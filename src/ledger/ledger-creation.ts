@@ -15,9 +15,9 @@ import { tryLock } from "fs-native-extensions";
 import { createFile, syncDirectory } from "../disk/directories.ts";
 import { errorCode, lacksDescriptor } from "../disk/disk-error.ts";
 import { systemDisk, writeAll, type Disk } from "../disk/disk.ts";
+import { untilRoom } from "../disk/until-room.ts";
 import { LedgerExists, LedgerFailed } from "./ledger-error.ts";
 import { fatal, type LedgerHost } from "./ledger-host.ts";
-import { untilRoom } from "../disk/until-room.ts";
 
 const MODE = 0o640;
 

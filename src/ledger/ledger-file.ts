@@ -47,10 +47,10 @@ import type { Framed } from "../core/event.ts";
 import { iso } from "../core/time.ts";
 import { isExhausted } from "../disk/disk-error.ts";
 import { systemDisk, writeAll, type Disk } from "../disk/disk.ts";
+import { RETRY_MS, untilRoom } from "../disk/until-room.ts";
 import { createLedger, syncNameOf } from "./ledger-creation.ts";
 import { LedgerClosed, LedgerDamaged, LedgerFailed } from "./ledger-error.ts";
 import { fatal, type LedgerHost } from "./ledger-host.ts";
-import { RETRY_MS, untilRoom } from "../disk/until-room.ts";
 import {
   LEDGER_START,
   readLedger,
@@ -150,20 +150,13 @@ export class LedgerFile<E extends { readonly type: string }> {
    *   now
    * @throws LedgerExists if the name is taken; LineTooLong; LedgerFailed, after `onFatal`
    */
-  static async create<E extends { readonly type: string }>(
+  static create<E extends { readonly type: string }>(
     path: string,
     first: readonly E[],
     options: LedgerOptions<E>,
     at = iso(options.clock.now()),
   ): Promise<LedgerFile<E>> {
-    const write = frame<E>(LEDGER_START, [{ events: first, bodies: bodiesOf(path, first), at }]);
-    const fd = await createLedger(
-      path,
-      { bytes: write.bytes, locked: options.locked === true },
-      options,
-    );
-    options.onDurable?.(write.lines);
-    return new LedgerFile<E>(path, fd, write.mark, options);
+    return LedgerFile.#begin(path, first, options, at);
   }
 
   /**
@@ -173,17 +166,27 @@ export class LedgerFile<E extends { readonly type: string }> {
    *
    * @throws LedgerFailed, after `onFatal`
    */
-  static async replace<E extends { readonly type: string }>(
+  static replace<E extends { readonly type: string }>(
     path: string,
     keepAs: string,
     first: readonly E[],
     options: LedgerOptions<E>,
   ): Promise<LedgerFile<E>> {
-    const at = iso(options.clock.now());
+    return LedgerFile.#begin(path, first, options, iso(options.clock.now()), keepAs);
+  }
+
+  static async #begin<E extends { readonly type: string }>(
+    path: string,
+    first: readonly E[],
+    options: LedgerOptions<E>,
+    at: string,
+    keepAs?: string,
+  ): Promise<LedgerFile<E>> {
     const write = frame<E>(LEDGER_START, [{ events: first, bodies: bodiesOf(path, first), at }]);
+    const { bytes } = write;
     const fd = await createLedger(
       path,
-      { bytes: write.bytes, locked: options.locked === true, keepAs },
+      { bytes, locked: options.locked === true, keepAs },
       options,
     );
     options.onDurable?.(write.lines);

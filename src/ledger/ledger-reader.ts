@@ -16,8 +16,8 @@ import { crc32 } from "node:zlib";
 import type { Framed } from "../core/event.ts";
 import { LEDGER_FORMAT } from "../core/ledger-format.ts";
 import { LedgerFormatError } from "./ledger-error.ts";
-import { LinesBackwards } from "./lines-backwards.ts";
 import { MAX_LINE_BYTES } from "./line-limit.ts";
+import { LinesBackwards } from "./lines-backwards.ts";
 
 const BLOCK_BYTES = 2 * MAX_LINE_BYTES;
 const LF = 0x0a;
@@ -167,7 +167,7 @@ class Scan<E> {
 
   /** Takes the whole lines in `bytes` from `start` to `end`; gives where the rest begins. */
   block(bytes: Buffer, start: number, end: number): number {
-    this.#text = textOf(bytes.subarray(start, bytes.lastIndexOf(LF, end - 1) + 1));
+    this.#text = textKindOf(bytes.subarray(start, bytes.lastIndexOf(LF, end - 1) + 1));
     let at = start;
     while (!this.ended) {
       const lf = bytes.indexOf(LF, at);
@@ -300,7 +300,7 @@ function recordedCrc(bytes: Buffer, start: number, end: number): number {
  */
 type TextKind = "ascii" | "utf8" | "any";
 
-function textOf(block: Buffer): TextKind {
+function textKindOf(block: Buffer): TextKind {
   if (PROTOTYPE_NAMES.some((name) => block.includes(name))) return "any";
   if (isAscii(block)) return "ascii";
   return isUtf8(block) ? "utf8" : "any";

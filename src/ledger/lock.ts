@@ -27,8 +27,12 @@ import {
 import { join } from "node:path";
 import { tryLock, unlock } from "fs-native-extensions";
 import type { Clock, Timer } from "../clock.ts";
+import { defined } from "../core/defined.ts";
 import { iso } from "../core/time.ts";
 import { writeFileAtomically } from "../disk/atomic-file.ts";
+import { ensureDirectory, syncDirectory } from "../disk/directories.ts";
+import { errorCode } from "../disk/disk-error.ts";
+import { systemDisk } from "../disk/disk.ts";
 import {
   bootId,
   epochDir,
@@ -40,9 +44,6 @@ import {
   type Holder,
   type HolderRole,
 } from "./daemon-info.ts";
-import { ensureDirectory, syncDirectory } from "../disk/directories.ts";
-import { errorCode } from "../disk/disk-error.ts";
-import { systemDisk } from "../disk/disk.ts";
 import { removeStaleFolderLock } from "./stale-folder-lock.ts";
 
 const CHECK_MS = 1_000;
@@ -59,12 +60,14 @@ export class DaemonLockHeld extends Error {
   /** Who holds it; null where that is not known (yet). */
   readonly holder: Holder | null;
   constructor(orchdDir: string, holder: Holder | null) {
-    super(`${orchdDir} is held by ${describe(holder)}. Stop it first, or use another runs folder.`);
+    super(
+      `${orchdDir} is held by ${holderText(holder)}. Stop it first, or use another runs folder.`,
+    );
     this.holder = holder;
   }
 }
 
-function describe(holder: Holder | null): string {
+function holderText(holder: Holder | null): string {
   if (holder === null) return "another process";
   const what = {
     daemon: "a daemon",
@@ -186,7 +189,7 @@ async function claimEpoch(orchdDir: string, options: LockOptions): Promise<Holde
   const newest = newestEpoch(orchdDir);
   const before = newest === 0 ? null : readEpoch(orchdDir, newest);
   if (before !== null && isAlive(before)) throw new DaemonLockHeld(orchdDir, before);
-  const holder: Holder = {
+  const holder: Holder = defined({
     epoch: newest + 1,
     pid: process.pid,
     startTime: startTimeOf(process.pid),
@@ -196,10 +199,10 @@ async function claimEpoch(orchdDir: string, options: LockOptions): Promise<Holde
     version: options.version ?? "",
     tz: options.tz ?? process.versions["tz"] ?? "",
     ready: false,
-    ...(options.run === undefined ? {} : { run: options.run }),
-  };
+    run: options.run,
+  });
   const aside = join(epochs, `.${holder.epoch}.${process.pid}`);
-  writeFileSync(aside, textOf(holder), { mode: 0o644, flush: true });
+  writeFileSync(aside, holderLine(holder), { mode: 0o644, flush: true });
   try {
     linkSync(aside, join(epochs, String(holder.epoch)));
   } catch (error) {
@@ -224,7 +227,7 @@ function removeIfThere(path: string): void {
   }
 }
 
-function textOf(holder: Holder): string {
+function holderLine(holder: Holder): string {
   return `${JSON.stringify(holder)}\n`;
 }
 
@@ -286,7 +289,7 @@ class HeldLock implements DaemonLock {
     const write = (): Promise<void> =>
       writeFileAtomically(
         join(epochDir(this.#orchdDir), String(this.epoch)),
-        textOf(this.#holder),
+        holderLine(this.#holder),
         { mode: 0o644 },
       );
     this.#recorded = this.#recorded.catch(() => undefined).then(write);

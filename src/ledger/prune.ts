@@ -141,7 +141,7 @@ async function factsOf(
 ): Promise<PipelineFacts> {
   const spared = options.pipeline !== undefined && options.pipeline !== pipeline;
   const policy = spared ? KEEP_ALL : options.policyOf(pipeline);
-  const { state, toldUntil } = stateOf(store, pipeline);
+  const { state, recordedUntil } = stateOf(store, pipeline);
   await syncFile(store.pipelineLedger(pipeline));
   const active = new Set([...state.active.keys(), ...state.queued, ...(options.alsoActive ?? [])]);
   const byBytes =
@@ -165,7 +165,7 @@ async function factsOf(
       runs.push({
         ...facts,
         bytes: kept.reduce((sum, { bytes }) => sum + bytes, facts.bytes),
-        ...(byBytes ? { artifacts: artifactsOf(store, facts, references, artifactBytes) } : {}),
+        artifacts: byBytes ? artifactsOf(store, facts, references, artifactBytes) : undefined,
       });
     }
     await giveWay(options);
@@ -174,7 +174,7 @@ async function factsOf(
     pipeline,
     policy,
     through: state.through,
-    toldUntil,
+    recordedUntil,
     active,
     runs,
     files: [...files, ...[...evidence.values()].flat()],
@@ -245,7 +245,7 @@ function sizesIn(directory: string): Map<string, number> {
 function stateOf(
   store: RunStore,
   pipeline: string,
-): { readonly state: PipelineState; readonly toldUntil: number | undefined } {
+): { readonly state: PipelineState; readonly recordedUntil: number | undefined } {
   const state = emptyPipelineState();
   let last: PipelineLine | undefined;
   try {
@@ -255,7 +255,7 @@ function stateOf(
   } catch (error) {
     if (errorCode(error) !== "ENOENT") throw error;
   }
-  return { state, toldUntil: last === undefined ? undefined : Date.parse(last.at) };
+  return { state, recordedUntil: last === undefined ? undefined : Date.parse(last.at) };
 }
 
 /**
@@ -288,7 +288,7 @@ function runFacts(store: RunStore, run: string): RunFacts | undefined {
     stampMs: id.stampMs,
     scheduled: id.suffix === "",
     damaged: end === "damaged",
-    ...(last?.type === "run.finished" ? { finishedAt: Date.parse(last.at) } : {}),
+    finishedAt: last?.type === "run.finished" ? Date.parse(last.at) : undefined,
     bytes: ledger.size + (statSync(store.runLog(run), { throwIfNoEntry: false })?.size ?? 0),
   };
 }

@@ -110,7 +110,7 @@ function checked(id: string): string {
  */
 export function readRequests(requestsDir: string, check: CheckRequest): ReadRequest[] {
   const found: ReadRequest[] = [];
-  for (const name of names(requestsDir)) {
+  for (const name of namesIn(requestsDir)) {
     if (name.startsWith(".") || !name.endsWith(SUFFIX)) continue;
     const id = name.slice(0, -SUFFIX.length);
     const read = readOne(join(requestsDir, name));
@@ -165,7 +165,7 @@ function contentOf(fd: number, stats: Stats): Value {
   }
 }
 
-function names(directory: string): string[] {
+function namesIn(directory: string): string[] {
   try {
     return readdirSync(directory);
   } catch (error) {
@@ -243,7 +243,7 @@ export async function removeRequest(runsDir: string, id: string): Promise<void> 
 export function expireReplies(runsDir: string, nowMs: number): number {
   const { replies } = new RunStore(runsDir);
   let removed = 0;
-  for (const name of names(replies)) {
+  for (const name of namesIn(replies)) {
     const path = join(replies, name);
     const stats = statSync(path, { throwIfNoEntry: false });
     if (stats === undefined || nowMs - stats.mtimeMs <= REPLY_LIFE_MS) continue;

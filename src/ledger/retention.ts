@@ -15,6 +15,7 @@
  * damage) have their place in the order by their time, go by days and bytes, and no line in them is
  * needed to decide a slot (semantics.md 6).
  */
+import { defined } from "../core/defined.ts";
 import type { Retention } from "../core/settings.ts";
 import { DAY_MS } from "../core/time.ts";
 
@@ -76,7 +77,7 @@ export interface PipelineFacts {
    * When the pipeline's ledger got its last durable line, in milliseconds since 1970; undefined: it
    * has none.
    */
-  readonly toldUntil?: number | undefined;
+  readonly recordedUntil?: number | undefined;
   /** Runs that the pipeline's ledger has not seen the end of. */
   readonly active: ReadonlySet<string>;
   readonly runs: readonly RunFacts[];
@@ -104,7 +105,7 @@ export interface AskedLimits {
 export const EVIDENCE_DAYS = 7;
 
 /** A run or a file, in the one order that bytes are counted in. */
-interface Piece {
+interface Removable {
   readonly name: string;
   readonly run: boolean;
   readonly stampMs: number;
@@ -122,11 +123,11 @@ interface Piece {
 export function policyUnder(set: Retention, asked: AskedLimits): RetentionPolicy {
   const keepBytes =
     asked.keepBytes ?? (set.keepMb === undefined ? undefined : set.keepMb * 1_048_576);
-  return {
+  return defined({
     keepDays: asked.keepDays ?? set.keepDays,
     keepRuns: asked.keepRuns ?? set.keepRuns,
-    ...(keepBytes === undefined ? {} : { keepBytes }),
-  };
+    keepBytes,
+  });
 }
 
 /** What all pipelines together may keep, in bytes; undefined: no limit. */
@@ -150,14 +151,17 @@ export function decideRetention(
   const prune = new Map<string, string>();
   const kept = new Map<string, string>();
   const files = new Map<string, string>();
-  const left: Piece[] = [];
+  const left: Removable[] = [];
   for (const facts of pipelines) {
-    const pieces = [...runPieces(facts, nowMs, prune), ...filePieces(facts, nowMs, files)];
+    const removables = [
+      ...removableRuns(facts, nowMs, prune),
+      ...removableFiles(facts, nowMs, files),
+    ];
     const { keepBytes } = facts.policy;
-    left.push(...takeInTurn(pieces, keepBytes, `newer runs fill ${keepBytes} bytes`, kept));
+    left.push(...takeInTurn(removables, keepBytes, `newer runs fill ${keepBytes} bytes`, kept));
   }
   if (totalBytes !== Infinity) {
-    const byBytes = left.map((piece) => ({ ...piece, overdue: undefined }));
+    const byBytes = left.map((removable) => ({ ...removable, overdue: undefined }));
     takeInTurn(byBytes, totalBytes, `newer runs of all pipelines fill ${totalBytes} bytes`, kept);
   }
   const staying = left.filter(({ name, run }) => run && !prune.has(name)).map(({ name }) => name);
@@ -165,7 +169,11 @@ export function decideRetention(
   return { prune, kept, files };
 }
 
-function runPieces(facts: PipelineFacts, nowMs: number, removal: Map<string, string>): Piece[] {
+function removableRuns(
+  facts: PipelineFacts,
+  nowMs: number,
+  removal: Map<string, string>,
+): Removable[] {
   const { policy } = facts;
   const newestFirst = facts.runs.toSorted(
     (a, b) => b.stampMs - a.stampMs || (a.run < b.run ? 1 : -1),
@@ -192,11 +200,11 @@ function runPieces(facts: PipelineFacts, nowMs: number, removal: Map<string, str
   }));
 }
 
-function filePieces(
+function removableFiles(
   { files = [], policy, runs, active }: PipelineFacts,
   nowMs: number,
   removal: Map<string, string>,
-): Piece[] {
+): Removable[] {
   // How a run ended whose own ledger does not tell it is what repairing it asks the pipeline's.
   const asked = runs.some(({ run, finishedAt }) => finishedAt === undefined && !active.has(run));
   return files.map(({ path, stampMs, bytes, evidence }) => ({
@@ -223,25 +231,25 @@ function filePieces(
  * @returns what is left
  */
 function takeInTurn(
-  pieces: readonly Piece[],
+  removables: readonly Removable[],
   limit: number | undefined,
   tooMuch: string,
   kept: Map<string, string>,
-): Piece[] {
-  const left: Piece[] = [];
+): Removable[] {
+  const left: Removable[] = [];
   const counted = new Set<string>();
   let bytes = 0;
-  for (const piece of pieces.toSorted(
+  for (const removable of removables.toSorted(
     (a, b) => b.stampMs - a.stampMs || (a.name < b.name ? 1 : -1),
   )) {
-    const { name, run, removal, stays, overdue } = piece;
+    const { name, run, removal, stays, overdue } = removable;
     // What goes anyway takes no room from what is older.
     if (overdue !== undefined && stays === undefined) {
       removal.set(name, overdue);
       continue;
     }
-    bytes += piece.bytes;
-    for (const artifact of piece.artifacts) {
+    bytes += removable.bytes;
+    for (const artifact of removable.artifacts) {
       if (!counted.has(artifact.sha)) bytes += artifact.bytes;
       counted.add(artifact.sha);
     }
@@ -249,7 +257,7 @@ function takeInTurn(
     if (because !== undefined && stays === undefined) {
       removal.set(name, because);
     } else {
-      left.push(piece);
+      left.push(removable);
       if (because !== undefined && run) kept.set(name, stays!);
     }
   }
@@ -260,7 +268,10 @@ function tooOld(sinceMs: number, { keepDays }: RetentionPolicy, nowMs: number): 
   return nowMs - sinceMs > keepDays * DAY_MS ? `it is older than ${keepDays} days` : undefined;
 }
 
-function whyKept(one: RunFacts, { active, through, toldUntil }: PipelineFacts): string | undefined {
+function whyKept(
+  one: RunFacts,
+  { active, through, recordedUntil }: PipelineFacts,
+): string | undefined {
   if (one.damaged === true) return `its ledger is damaged: \`orchd repair ${one.run}\` first`;
   if (active.has(one.run)) return "it is active";
   if (one.finishedAt === undefined) return "it has not finished";
@@ -271,7 +282,7 @@ function whyKept(one: RunFacts, { active, through, toldUntil }: PipelineFacts): 
   // No slot asked for it, so none could fire it again, and the watermark of a pipeline without a
   // schedule never moves. But its request may still lie there, which only its header, or its line,
   // tells was carried out.
-  return one.finishedAt <= (toldUntil ?? Number.POSITIVE_INFINITY)
+  return one.finishedAt <= (recordedUntil ?? Number.POSITIVE_INFINITY)
     ? undefined
     : "its pipeline's ledger does not tell its end yet";
 }

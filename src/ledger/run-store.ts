@@ -118,14 +118,14 @@ export class RunStore {
 
   /** The pipelines that have a folder, by name. */
   pipelines(): string[] {
-    return entries(this.runsDir)
+    return namesIn(this.runsDir)
       .filter((name) => PIPELINE_NAME.test(name))
       .toSorted();
   }
 
   /** The months that a pipeline has runs in, the oldest first. */
   months(pipeline: string): string[] {
-    return entries(this.pipelineDir(pipeline))
+    return namesIn(this.pipelineDir(pipeline))
       .filter((name) => MONTH.test(name))
       .toSorted();
   }
@@ -161,7 +161,7 @@ export class RunStore {
     newestFirst: boolean,
     isWanted: (run: string) => boolean = () => true,
   ): string[] {
-    const runs = entries(join(this.pipelineDir(pipeline), month))
+    const runs = namesIn(join(this.pipelineDir(pipeline), month))
       .filter((name) => name.endsWith(LEDGER))
       .map((name) => name.slice(0, -LEDGER.length))
       .filter(isWanted)
@@ -200,7 +200,7 @@ export class RunStore {
   }
 }
 
-function entries(directory: string): string[] {
+function namesIn(directory: string): string[] {
   try {
     return readdirSync(directory);
   } catch (error) {

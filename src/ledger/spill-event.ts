@@ -6,9 +6,10 @@
  * one; if what is left is still too long, the whole field is. Readers of outputs resolve the field,
  * then the member: {@link outputOf}.
  */
+import { defined } from "../core/defined.ts";
 import type { RunEvent } from "../core/event.ts";
-import type { Json } from "../core/snapshot.ts";
 import { ERROR_CHARACTERS, type StepError } from "../core/failure.ts";
+import type { Json } from "../core/snapshot.ts";
 import { isArtifactRef, SPILL_BYTES, type Artifacts } from "./artifacts.ts";
 
 const SPILLED = ["snapshot", "params", "outputs", "state", "metadata", "spec", "values"] as const;
@@ -108,13 +109,7 @@ function trimError(error: StepError): StepError {
     code === error.code
   )
     return error;
-  return {
-    ...error,
-    name,
-    message,
-    ...(code === undefined ? {} : { code }),
-    ...(stack === undefined ? {} : { stack }),
-  };
+  return defined({ ...error, name, message, code, stack });
 }
 
 function trim(text: string, characters: number): string {

@@ -4,6 +4,7 @@
  */
 import { readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { errorCode } from "../disk/disk-error.ts";
 import { bootId } from "./daemon-info.ts";
 
 /** The folder that proper-lockfile makes while somebody holds the folder lock. */
@@ -33,7 +34,7 @@ export function removeStaleFolderLock(orchdDir: string): void {
   try {
     rmdirSync(folderLockPath(orchdDir));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    if (errorCode(error) !== "ENOENT") throw error;
   }
   rmSync(folderLockOwnerPath(orchdDir), { force: true });
 }

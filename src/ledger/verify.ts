@@ -8,6 +8,7 @@ import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Framed, PipelineLine } from "../core/event.ts";
 import { parseRunId } from "../core/run-id.ts";
+import { errorCode } from "../disk/disk-error.ts";
 import { LedgerFormatError } from "./ledger-error.ts";
 import { readLedger, type LedgerFault, type LedgerReading } from "./ledger-reader.ts";
 import { RunStore } from "./run-store.ts";
@@ -113,8 +114,7 @@ function judge<E extends Framed<object>>(
       },
     });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT")
-      return { fault: undefined, torn: false };
+    if (errorCode(error) === "ENOENT") return { fault: undefined, torn: false };
     const fault =
       error instanceof LedgerFormatError
         ? error.message
@@ -169,10 +169,7 @@ function namesIn(directory: string): string[] {
   try {
     return readdirSync(directory).toSorted();
   } catch (error) {
-    if (
-      ["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "") &&
-      dirname(directory) !== directory
-    )
+    if (["ENOENT", "ENOTDIR"].includes(errorCode(error) ?? "") && dirname(directory) !== directory)
       return [];
     throw error;
   }

@@ -92,7 +92,7 @@ describe("deciding what goes", () => {
   it("lets a run by hand go beyond the watermark, once its pipeline's ledger tells its end", () => {
     const runs = [run(40), run(41, { scheduled: false }), run(42, { scheduled: false }), run(43)];
     const { prune: going, kept } = decideRetention(
-      [pipeline(runs, { through: NOW - 50 * DAY, toldUntil: NOW - 42 * DAY })],
+      [pipeline(runs, { through: NOW - 50 * DAY, recordedUntil: NOW - 42 * DAY })],
       NOW,
       none,
     );
