@@ -5,9 +5,9 @@ import { systemDisk, writeAll, type Disk } from "./disk.ts";
 let names = 0;
 
 /**
- * Writes a whole file so that a reader sees the old one or the new one, and the new one is durable
- * when this returns: a dot-name beside it, synced, renamed, folder synced. Makes the folder if it
- * is missing.
+ * Writes a whole file. A reader sees the old file or the new one, and the new one is durable when
+ * this returns: a file with a dot-name beside it is written, synced and renamed, then the folder is
+ * synced. Makes the folder if it is missing.
  *
  * @throws a Node error; the old file is then still there
  */

@@ -1,15 +1,16 @@
 /**
- * Whether files can still be opened. Who starts a process needs several descriptors at once, and
- * has to ask before: node:child_process gives a process without pipes where they run out half-way,
- * and esbuild then throws at nobody, which ends the process that uses it.
+ * Whether files can still be opened. Starting a process takes several descriptors at once, so ask
+ * before. If they run out half-way, node:child_process gives a process without pipes. esbuild then
+ * throws where nobody can catch it, which ends the process that uses it.
  */
 import { closeSync, openSync } from "node:fs";
 import { lacksDescriptor } from "./disk-error.ts";
 
 /**
- * What starting a process takes at once: its pipes, the channel, and what libuv has open meanwhile.
+ * The descriptors that starting a process takes at once: its pipes, the channel, and what libuv
+ * opens for a moment.
  */
-const OF_A_PROCESS = 16;
+const NEEDED = 16;
 
 /**
  * Makes sure that a process can be started. @throws a Node error (`EMFILE`, `ENFILE`) if too few
@@ -18,13 +19,13 @@ const OF_A_PROCESS = 16;
 export function requireDescriptors(): void {
   const opened: number[] = [];
   try {
-    while (opened.length < OF_A_PROCESS) opened.push(openSync("/dev/null", "r"));
+    while (opened.length < NEEDED) opened.push(openSync("/dev/null", "r"));
   } finally {
     for (const descriptor of opened) closeSync(descriptor);
   }
 }
 
-/** Whether a process can be started. @throws a Node error where that is not known */
+/** Whether a process can be started. @throws a Node error if that cannot be found out */
 export function hasDescriptors(): boolean {
   try {
     requireDescriptors();

@@ -1,13 +1,14 @@
 /**
- * Makes folders, and makes what was linked or renamed into them durable.
+ * Makes folders, and makes new names in a folder durable.
  *
- * A new name is on the disk only once its folder was synced. Many runs are created at once in one
- * folder, so syncs of a folder are shared: one is under way at most, and whoever asks meanwhile
- * waits for the next one, since the one under way may have begun before their change.
+ * A name that was linked or renamed into a folder is on the disk only after the folder was synced.
+ * Many runs are created in one folder at the same time, so callers share the syncs of a folder. One
+ * sync at most is under way. A caller that comes meanwhile waits for the next one: the sync under
+ * way may have begun before that caller's change.
  *
- * A folder itself is a name in the one above. The process that made it may have died before that
- * was synced, so each process syncs the folder above once for each folder that it uses, and
- * remembers so.
+ * A folder is itself a name in the folder above. The process that made it may have died before it
+ * synced the folder above. So each process syncs the folder above once for each folder that it
+ * uses, and remembers that it did.
  */
 import { dirname } from "node:path";
 import { errorCode } from "./disk-error.ts";
@@ -20,7 +21,7 @@ interface Syncing {
 
 interface Known {
   readonly syncs: Map<string, Syncing>;
-  /** Folders that are durable, or are about to be. */
+  /** Folders that are durable, or are being made durable. */
   readonly durable: Map<string, Promise<void>>;
 }
 
@@ -34,7 +35,7 @@ function knownOf(disk: Disk): Known {
 
 /**
  * Makes every name in the folder durable. Calls at the same time share syncs. @throws a Node error;
- * nothing may then be relied on
+ * rely on no new name then
  */
 export function syncDirectory(disk: Disk, directory: string): Promise<void> {
   const { syncs } = knownOf(disk);
@@ -49,8 +50,7 @@ export function syncDirectory(disk: Disk, directory: string): Promise<void> {
 
 function begin(disk: Disk, syncs: Map<string, Syncing>, directory: string): Promise<void> {
   const current = syncNow(disk, directory).finally(() => {
-    // With somebody waiting, the next sync begins as a reaction to this promise, and replaces the
-    // entry.
+    // If a caller waits, the next sync begins when this promise settles, and replaces the entry.
     if (entry.next === undefined) syncs.delete(directory);
   });
   const entry: Syncing = { current, next: undefined };
@@ -62,8 +62,8 @@ async function syncNow(disk: Disk, directory: string): Promise<void> {
   const fd = await disk.open(directory, "r");
   try {
     await disk.fsync(fd).catch((error: unknown) => {
-      // Never a want of room that waiting cures: a second sync would succeed and say nothing
-      // (ledger-file.ts).
+      // Always EIO, so that nobody waits for room and syncs again: a second sync would succeed and
+      // prove nothing (ledger-file.ts).
       throw Object.assign(
         new Error(`the sync of ${directory} failed: ${(error as Error).message}`, { cause: error }),
         { code: "EIO" },
@@ -75,10 +75,11 @@ async function syncNow(disk: Disk, directory: string): Promise<void> {
 }
 
 /**
- * Sees to it that a folder and those above it are there, durably. Costs nothing the second time.
+ * Makes a folder and those above it durable, and creates those that are missing. The second call
+ * for a folder costs nothing.
  *
- * @throws a Node error; the next call tries again, but where a sync failed (`EIO`): the folder is
- *   there then, a second sync would say that all is well, and its name may be lost all the same
+ * @throws a Node error. The next call tries again, except after a failed sync (`EIO`): then the
+ *   folder exists, a second sync would succeed, and its name may be lost all the same
  */
 export function ensureDirectory(disk: Disk, directory: string): Promise<void> {
   const { durable } = knownOf(disk);
@@ -94,8 +95,8 @@ export function ensureDirectory(disk: Disk, directory: string): Promise<void> {
 }
 
 /**
- * Creates a new file, and its folder where that is missing. @throws a Node error, `EEXIST` if the
- * file is there
+ * Creates a new file, and its folder if that is missing. @throws a Node error, `EEXIST` if the file
+ * exists
  */
 export async function createFile(disk: Disk, path: string, mode: number): Promise<number> {
   const directory = dirname(path);
@@ -104,22 +105,22 @@ export async function createFile(disk: Disk, path: string, mode: number): Promis
     return await disk.open(path, "wx+", mode);
   } catch (error) {
     if (errorCode(error) !== "ENOENT") throw error;
-    // Somebody removed the folder since it was made.
+    // Somebody removed the folder after it was made.
     forgetDirectory(disk, directory);
     await ensureDirectory(disk, directory);
     return disk.open(path, "wx+", mode);
   }
 }
 
-/** Forgets that a folder and those above it were there. */
+/** Forgets that a folder and those above it are durable. */
 function forgetDirectory(disk: Disk, directory: string): void {
   const { durable } = knownOf(disk);
   for (let path = directory; durable.delete(path);) path = dirname(path);
 }
 
 /**
- * @param again the folder above was made a moment ago: where nothing can be made (`/proc`), that it
- *   is missing is the answer
+ * @param again the folder above was made a moment ago. Where no folder can be made (`/proc`), the
+ *   kernel still says that something is missing, and that error is thrown
  */
 async function makeDirectory(disk: Disk, directory: string, again = false): Promise<void> {
   let existed = false;
@@ -128,7 +129,7 @@ async function makeDirectory(disk: Disk, directory: string, again = false): Prom
   } catch (error) {
     const code = errorCode(error);
     if (code === "ENOENT" && !again && dirname(directory) !== directory) {
-      // It may have been there once, and removed since.
+      // The folder above may have been durable once, and removed since.
       forgetDirectory(disk, dirname(directory));
       await ensureDirectory(disk, dirname(directory));
       return makeDirectory(disk, directory, true);
@@ -139,7 +140,8 @@ async function makeDirectory(disk: Disk, directory: string, again = false): Prom
   try {
     await syncDirectory(disk, dirname(directory));
   } catch (error) {
-    // A folder that somebody else made in one that this user may not read was made durable by them.
+    // This user may not open the folder above. Then somebody else made this folder, and made it
+    // durable.
     if (!existed || (errorCode(error) !== "EACCES" && errorCode(error) !== "EPERM")) throw error;
   }
 }

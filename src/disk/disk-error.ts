@@ -1,4 +1,4 @@
-/** What the disk's errors say: whether waiting can cure one, and how to name it to a person. */
+/** What the disk's errors say: whether waiting can cure one, and how to tell a person. */
 
 /** The `code` of a Node error, or undefined. */
 export function errorCode(error: unknown): string | undefined {
@@ -6,10 +6,7 @@ export function errorCode(error: unknown): string | undefined {
   return typeof code === "string" ? code : undefined;
 }
 
-/**
- * Whether an error says that there is no room, or no descriptor left: something that waiting can
- * cure.
- */
+/** Whether an error says that no room or no descriptor is left. Waiting can cure both. */
 export function isExhausted(error: unknown): boolean {
   const code = errorCode(error);
   return code === "ENOSPC" || code === "EDQUOT" || lacksDescriptor(error);
@@ -21,14 +18,14 @@ const RAN_OUT: Record<string, string> = {
   ENFILE: "the machine can open no more files (raise fs.file-max)",
 };
 
-/** What there is no more of, where {@link isExhausted} holds: the beginning of a sentence. */
+/** What ran out, for an error that {@link isExhausted}: the beginning of a sentence. */
 export function whatRanOut(error: unknown): string {
   return RAN_OUT[errorCode(error) ?? ""] ?? "the disk is full";
 }
 
 /**
- * Whether an error, or what caused it, says that no descriptor is left. Only opening fails so, and
- * never a sync: what was tried has not begun, and can be tried again.
+ * Whether an error, or its cause, says that no descriptor is left. Only opening a file fails in
+ * this way, never a sync: the action has not begun, and can be tried again.
  */
 export function lacksDescriptor(error: unknown): boolean {
   const code = errorCode(error);

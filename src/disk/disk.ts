@@ -1,19 +1,17 @@
 /**
- * The port to the disk for everything that must be durable, so that tests can fail, count and
+ * The port to the disk for everything that must be durable. Tests use disks that fail, count and
  * forget.
  *
  * Every call goes through libuv's threads: an fdatasync takes 0.1 to 4 ms, and the daemon's main
- * thread has timers to keep. Reading is not here; readers use node:fs directly.
+ * thread has timers to keep. Reading is not here: readers use node:fs directly.
  */
 import * as fs from "node:fs";
 
-/**
- * The few calls that writing durably takes. Every one rejects with a Node error that has a `code`.
- */
+/** The calls that durable writing needs. Each rejects with a Node error that has a `code`. */
 export interface Disk {
-  /** Opens a file and gives its descriptor. `flags` as in `fs.open`. */
+  /** Opens a file and gives its descriptor. `flags` are those of `fs.open`. */
   open(path: string, flags: string | number, mode?: number): Promise<number>;
-  /** Writes at an absolute position; may write less than it was given. Gives the bytes written. */
+  /** Writes at an absolute position; may write only a part. Gives how many bytes it wrote. */
   write(fd: number, bytes: Uint8Array, offset: number, position: number): Promise<number>;
   fdatasync(fd: number): Promise<void>;
   fsync(fd: number): Promise<void>;
@@ -27,7 +25,7 @@ export interface Disk {
 
 type Done<T> = (error: NodeJS.ErrnoException | null, value: T) => void;
 
-/** Callbacks rather than fs.promises: a FileHandle costs several times the call that it wraps. */
+/** Callbacks, not fs.promises: a FileHandle costs several times as much as the call in it. */
 function call<T>(start: (done: Done<T>) => void): Promise<T> {
   return new Promise((resolve, reject) =>
     start((error, value) => (error === null ? resolve(value) : reject(error))),
@@ -43,7 +41,7 @@ export function bytesWritten(): number {
   return written;
 }
 
-/** The machine's disk. */
+/** The disk of the machine. */
 export const systemDisk: Disk = {
   open: (path, flags, mode) => call((done) => fs.open(path, flags, mode, done)),
   write: (fd, bytes, offset, position) => {
@@ -66,8 +64,8 @@ export const systemDisk: Disk = {
 };
 
 /**
- * Writes all of `bytes` at `position`, however many calls it takes. @throws a Node error; part of
- * the bytes may then be written
+ * Writes all of `bytes` at `position`, in as many calls as it takes. @throws a Node error; a part
+ * of the bytes may be written then
  */
 export async function writeAll(
   disk: Disk,

@@ -1,14 +1,13 @@
-/** Makes a folder and those above it, one after the other. */
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { errorCode } from "./disk-error.ts";
 
 /**
- * Makes a folder where it is missing, and those above it. Node's own recursive `mkdirSync` never
- * ends where a file system answers, as /proc does, that what is to be made is missing.
+ * Makes a folder, and those above it, if they are missing. Node's own recursive `mkdirSync` never
+ * ends on a file system that answers, as /proc does, that the folder to make is missing.
  *
  * @param mode of the folders that are made, before the umask
- * @returns whether it was made
+ * @returns whether the folder was made; false if it existed
  * @throws a Node error
  */
 export function makeFolder(path: string, mode = 0o777): boolean {
@@ -18,8 +17,7 @@ export function makeFolder(path: string, mode = 0o777): boolean {
   } catch (error) {
     const code = errorCode(error);
     if (code === "EEXIST") {
-      // A file of that name, or a link to nothing, is no folder: the readers of the error want to
-      // know.
+      // If the name is a file, or a link to nothing, this throws: the caller wants to know.
       mkdirSync(path, { recursive: true, mode });
       return false;
     }

@@ -1,18 +1,23 @@
-/** Waiting for room on the disk, for whatever has to be written. */
+/** Waiting for room on the disk, for everything that has to be written. */
 import type { Clock } from "../clock.ts";
 import { isExhausted } from "./disk-error.ts";
 
-/** Who waits: whose clock is used, and who is told that the disk is full. */
+/** What waiting for room needs: a clock, and what to call when the disk is full. */
 export interface RoomHost {
   readonly clock: Clock;
-  /** The disk is full, or no longer. */
+  /** Called with true when the disk is full, and with false when it no longer is. */
   readonly onHeld?: ((held: boolean, error?: unknown) => void) | undefined;
 }
 
-/** How long to wait before what there was no room for is tried again, in milliseconds. */
+/** How long to wait before a write that found no room is tried again, in milliseconds. */
 export const RETRY_MS = 1_000;
 
-/** Does something until there is room for it. @throws whatever else goes wrong */
+/**
+ * Tries `act` until there is room for it, and gives its result.
+ *
+ * @param waits whether to wait after this error; default: {@link isExhausted}
+ * @throws every other error
+ */
 export async function untilRoom<T>(
   host: RoomHost,
   act: () => Promise<T>,

@@ -1,11 +1,11 @@
 /**
- * Values too big for a ledger's line, each in a file named by the sha256 of its JSON text
- * (semantics.md 18).
+ * Values that are too big for a line of a ledger. Each is in a file, named by the sha256 of its
+ * JSON text (semantics.md 18).
  *
- * A value is put durably before the line that refers to it is written, so a reference in a ledger
- * always had its file. A file is written aside and renamed: what has the name is whole. Reading
- * still checks length and hash, since a cache hit is only as good as its outputs. Where there is no
- * room a value waits for it, as a line does: the step that made it has done its work.
+ * The file is durable before the line that refers to it is written, so every reference in a ledger
+ * had its file. A file is written aside and renamed: under its name it is whole. Reading still
+ * checks length and hash, since a cache hit is only as good as its outputs. If the disk is full, a
+ * value waits for room, as a line does: the step that made the value has done its work.
  */
 import { createHash } from "node:crypto";
 import { readFileSync, statSync, utimesSync } from "node:fs";
@@ -19,22 +19,22 @@ import { LedgerFailed } from "./ledger-error.ts";
 import { fatal, type LedgerHost } from "./ledger-host.ts";
 
 /**
- * A field of a ledger's line whose JSON text is longer than this, in bytes, becomes an artifact: 64
- * KiB.
+ * If the JSON text of a line's field is longer than this, in bytes, the field becomes an artifact:
+ * 64 KiB.
  */
 export const SPILL_BYTES = 65_536;
 
-/** What stands in a ledger for a value that is in a file. */
+/** What a ledger's line holds in place of a value that is in a file. */
 export interface ArtifactRef {
   readonly $artifact: string;
   readonly bytes: number;
 }
 
-/** An artifact's file is gone, or is not what was put there. */
+/** The file of an artifact is gone, or no longer holds the value. */
 export class ArtifactUnusable extends Error {
   override readonly name = "ArtifactUnusable";
   constructor(path: string, why: string, cause?: unknown) {
-    super(`The artifact ${path} ${why}. What refers to it has to be run again.`, { cause });
+    super(`The artifact ${path} ${why}. Run the step that gave it again.`, { cause });
   }
 }
 
@@ -52,15 +52,12 @@ export class Artifacts {
   readonly #directory: string;
   readonly #disk: Disk;
   readonly #host: LedgerHost | undefined;
-  /**
-   * Of frozen values: their artifacts, and how the files looked when they were last known to be
-   * whole.
-   */
+  /** For each frozen value: its artifact, and how the file looked when it was last known whole. */
   readonly #frozen = new WeakMap<object, { readonly ref: ArtifactRef; look: string }>();
 
   /**
-   * @param directory `runs/.orchd/artifacts`, which is made when it is first needed
-   * @param host whoever puts values; without one nothing is waited for
+   * @param directory `runs/.orchd/artifacts`, made when it is first needed
+   * @param host the writer of ledgers; without one, a full disk is an error and is not waited for
    */
   constructor(directory: string, host?: LedgerHost) {
     this.#directory = directory;
@@ -91,7 +88,7 @@ export class Artifacts {
     try {
       await untilRoom(host, write);
     } catch (error) {
-      // A disk that fails is as bad here as under a ledger (semantics.md 29).
+      // A disk that fails here is as bad as one that fails under a ledger (semantics.md 29).
       throw errorCode(error) === "EIO"
         ? fatal(host, new LedgerFailed(path, "Writing", error))
         : error;
@@ -99,23 +96,22 @@ export class Artifacts {
   }
 
   /**
-   * Puts a value into a file if its text is longer than `limit` bytes, and gives what a ledger's
-   * line is to hold: the value, or the reference.
+   * Puts a value into a file if its text is longer than `limit` bytes. Gives what the ledger's line
+   * holds: the value, or the reference.
    *
-   * @param fresh the value comes from a user's code: if it only looks like a reference it is put
-   *   too, so that it is not taken for one
+   * @param fresh the value comes from a user's code. If it looks like a reference, it goes into a
+   *   file too, so that no reader takes it for one
    */
   async spill(value: Json, limit: number = SPILL_BYTES, fresh = false): Promise<Json> {
     const text = JSON.stringify(value);
-    // A character is at most three bytes: short texts need no counting.
+    // A character takes at most three bytes: short texts need no counting.
     const short = text.length * 3 <= limit || Buffer.byteLength(text) <= limit;
     return short && !(fresh && isArtifactRef(value)) ? value : { ...(await this.#putText(text)) };
   }
 
   /**
-   * As {@link spill}, for a value that nobody changes any more, such as the snapshot that a
-   * pipeline's runs share: its text is made and hashed once, and the file is read again only where
-   * it is not as it was left.
+   * As {@link spill}, for a value that nobody changes, for example the snapshot that a pipeline's
+   * runs share. Its text is made and hashed once. The file is read again only if it has changed.
    */
   async spillFrozen(value: Json & object): Promise<Json> {
     const known = this.#frozen.get(value);
@@ -131,22 +127,21 @@ export class Artifacts {
   }
 
   /**
-   * Retention leaves young artifacts alone: a line that refers to this one is about to be written.
+   * Makes the file young again. A line that refers to it is about to be written, and retention
+   * removes no young artifact.
    */
   #keepYoung(ref: ArtifactRef): void {
     const now = Date.now() / 1_000;
     utimesSync(this.path(ref), now, now);
   }
 
-  /** What changes whenever the file does; empty where there is none. */
+  /** A text that changes whenever the file does; empty if there is no file. */
   #look(ref: ArtifactRef): string {
     const file = statSync(this.path(ref), { throwIfNoEntry: false });
     return file === undefined ? "" : `${file.ino} ${file.size} ${file.ctimeMs}`;
   }
 
-  /**
-   * The value that a reference stands for. @throws ArtifactUnusable if its file is gone or damaged
-   */
+  /** The value behind a reference. @throws ArtifactUnusable if its file is gone or damaged */
   get(ref: ArtifactRef): Json {
     const path = this.path(ref);
     let bytes: Buffer;
@@ -160,14 +155,14 @@ export class Artifacts {
     return JSON.parse(bytes.toString()) as Json;
   }
 
-  /** The value itself, or the one that it refers to. @throws ArtifactUnusable */
+  /** The value itself; of a reference, the value behind it. @throws ArtifactUnusable */
   resolve(value: Json): Json {
     return isArtifactRef(value) ? this.get(value) : value;
   }
 
   /** Whether the file of a reference is there and whole. */
   verify(ref: ArtifactRef): boolean {
-    // Most often it is simply not there, or was cut short; then nothing needs to be read.
+    // Most often the file is missing, or was cut short: then nothing needs to be read.
     if (statSync(this.path(ref), { throwIfNoEntry: false })?.size !== ref.bytes) return false;
     try {
       return sha256(readFileSync(this.path(ref))) === ref.$artifact;
@@ -177,20 +172,20 @@ export class Artifacts {
   }
 
   /**
-   * As {@link verify}, for whoever is about to write a line that refers to it: it is young again
-   * first, so that no retention takes it meanwhile.
+   * As {@link verify}, for a caller that is about to write a line with this reference. It makes the
+   * file young first, so that retention does not remove it meanwhile.
    */
   hold(ref: ArtifactRef): boolean {
     try {
       this.#keepYoung(ref);
     } catch {
-      // Gone, which the next line tells; or somebody else's: a command that only reads writes no
-      // line either.
+      // The file is gone: `verify` says so. Or it belongs to another user: this is then a command
+      // that only reads, and it writes no line.
     }
     return this.verify(ref);
   }
 
-  /** The file of a reference. @throws RangeError where it is none */
+  /** The path of a reference's file. @throws RangeError if it is not a reference */
   path(ref: ArtifactRef): string {
     if (!isArtifactRef(ref))
       throw new RangeError(

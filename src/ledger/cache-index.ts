@@ -1,14 +1,13 @@
 /**
- * Where an earlier result with the same cache key is: key -> run and step, newest first.
+ * Finds earlier results with the same cache key: key -> run and step, newest first.
  *
- * Derived from the ledgers and never believed alone: whoever uses a candidate checks that its
- * ledger and its artifacts are there. So it is written without a sync, lines that a crash tore are
- * passed over, and `orchd verify --rebuild` makes it anew.
+ * The index is derived from the ledgers, and never trusted alone: the user of a candidate checks
+ * that its ledger and its artifacts are there. So it is written without a sync, lines that a crash
+ * tore are skipped, and `orchd verify --rebuild` makes it again.
  *
- * One append-only file, `cache/index.jsonl`. Each line names the offset of the line before it with
- * the same key, and memory holds one offset a key (offset-table.ts), so it costs the daemon little
- * however long the history is. Rejected: a file a key (a million small files), all entries in
- * memory.
+ * It is one append-only file, `cache/index.jsonl`. Each line names the offset of the previous line
+ * with the same key. Memory holds one offset a key (offset-table.ts), so a long history costs the
+ * daemon little. Rejected: a file a key (a million small files); all entries in memory.
  */
 import { closeSync, openSync, readFileSync, readSync, renameSync, writeSync } from "node:fs";
 import { join } from "node:path";
@@ -20,7 +19,7 @@ import { readLedger } from "./ledger-reader.ts";
 import { OffsetTable } from "./offset-table.ts";
 import { RunStore } from "./run-store.ts";
 
-/** A step's result that may stand for another's. */
+/** A result that a later step with the same cache key may reuse. */
 export interface CacheCandidate {
   readonly run: string;
   readonly step: string;
@@ -30,7 +29,7 @@ export interface CacheCandidate {
 
 interface Entry extends CacheCandidate {
   readonly key: string;
-  /** Where the entry before with the same key is; -1 if there is none. */
+  /** The offset of the previous entry with the same key; -1 if there is none. */
   readonly prev: number;
 }
 
@@ -42,7 +41,7 @@ const MAX_ENTRY_BYTES = 4_096;
 const USUAL_ENTRY_BYTES = 384;
 const MAX_FILE_BYTES = 2 ** 32 - MAX_ENTRY_BYTES;
 const CANDIDATES = 16;
-/** Entries that are kept parsed. */
+/** How many parsed entries stay in memory. */
 const RECENT = 4_096;
 
 /** The index of one runs folder. Only the holder of the daemon's lock may record. */
@@ -54,10 +53,10 @@ export class CacheIndex {
   #size = 0;
   readonly #recent = new Map<number, Entry>();
   readonly #block = Buffer.allocUnsafe(MAX_ENTRY_BYTES);
-  /** What was recorded while the index is made anew. */
+  /** What was recorded since a rebuild began; undefined while none is under way. */
   #meanwhile: [string, CacheCandidate][] | undefined;
 
-  /** @param directory `runs/.orchd/cache`, which is made when it is first written to */
+  /** @param directory `runs/.orchd/cache`, made when the index is first written */
   constructor(directory: string, name = "index.jsonl") {
     this.#directory = directory;
     this.#path = join(directory, name);
@@ -66,8 +65,8 @@ export class CacheIndex {
   /**
    * Notes that a step completed under this key.
    *
-   * @throws RangeError where the key is not 16 to 64 hex digits; a Node error if it cannot be
-   *   written, and nothing depends on that
+   * @throws RangeError if the key is not 16 to 64 hex digits; a Node error if it cannot be written:
+   *   nothing depends on it
    */
   record(key: string, candidate: CacheCandidate): void {
     this.recordAll([[key, candidate]]);
@@ -107,13 +106,13 @@ export class CacheIndex {
       }
       this.#size = end;
     } catch (error) {
-      // What memory says of these is not in the file: the next use reads what is.
+      // Memory has entries now that the file does not have: the next use reads the file again.
       this.close();
       throw error;
     }
   }
 
-  /** What may stand for a step with this key, the newest first; at most 16. */
+  /** The results with this key, newest first; at most 16. */
   lookup(key: string): CacheCandidate[] {
     if (!KEY.test(key)) return [];
     const found: CacheCandidate[] = [];
@@ -122,14 +121,13 @@ export class CacheIndex {
       const entry = this.#entry(offset);
       if (entry === undefined || entry.key !== key) break;
       found.push({ run: entry.run, step: entry.step, at: entry.at });
-      // A line only ever names one before it; anything else was damaged, and would go round for
-      // ever.
+      // A line names only a line before it. Anything else is damage, and could loop for ever.
       offset = entry.prev < offset ? entry.prev : -1;
     }
     return found.toSorted((a, b) => (a.at > b.at ? -1 : a.at < b.at ? 1 : 0));
   }
 
-  /** Closes the file; the next use opens it again. */
+  /** Closes the file. The next use opens it again. */
   close(): void {
     if (this.#fd !== undefined) closeSync(this.#fd);
     this.#fd = undefined;
@@ -139,8 +137,8 @@ export class CacheIndex {
   }
 
   /**
-   * Makes the index anew from every whole ledger, and puts it in the place of the old one. Gives
-   * way to other work as it goes.
+   * Makes a new index from every whole ledger, and replaces the old one by it. Gives way to other
+   * work between runs.
    *
    * @param runsDir the runs folder that the index belongs to
    * @returns how many entries it has
@@ -150,8 +148,8 @@ export class CacheIndex {
   }
 
   /**
-   * Drops the entries of runs that are gone. Gives way to other work as it goes. @returns how many
-   * entries are left
+   * Drops the entries of runs that are gone. Gives way to other work between runs. @returns how
+   * many entries are left
    */
   compact(exists: (run: string) => boolean): Promise<number> {
     return this.#replaceWith(entriesOfFile(this.#path, exists));
@@ -198,7 +196,7 @@ export class CacheIndex {
         table.set(bitsOf(key), at, (offset) => keyAt(bytes, offset, bytes.length) === key);
       start = end + 1;
     }
-    // A torn last line is written over.
+    // The next write covers a torn last line.
     this.#size = start;
     return table;
   }
@@ -225,7 +223,7 @@ export class CacheIndex {
         if (end >= 0) break;
       }
     } catch {
-      // Without its index a step runs again; nothing worse.
+      // Without the entry a step runs again, and nothing worse happens.
       return undefined;
     }
     const entry = end < 0 ? undefined : parseEntry(bytes.toString("utf8", 0, end));
@@ -288,8 +286,8 @@ function parseEntry(text: string): Entry | undefined {
 }
 
 /**
- * The steps of a run that completed under a cache key. None where the ledger is not whole: its run
- * is not to be trusted.
+ * The steps of a run that completed under a cache key. None if the ledger is damaged: its results
+ * cannot be trusted.
  */
 function cacheableSteps(path: string, run: string): Map<string, CacheCandidate> {
   const keys = new Map<string, string>();

@@ -1,18 +1,16 @@
 /**
- * Who holds the runs folder: what `epoch/N` says, and whether that process still lives
- * (semantics.md 30).
+ * Who holds the runs folder: what `epoch/N` says, and whether that process is alive (semantics.md
+ * 30).
  *
- * Reading this takes no lock and no native module, so any process can ask. The kernel lock decides
- * who may write (lock.ts); this is how others, and a newcomer that finds the lock file replaced,
- * learn about the holder.
+ * Reading this needs no lock and no native module, so any process can ask. The kernel lock decides
+ * who may write (lock.ts). The epoch file tells other processes about the holder, and tells a
+ * newcomer about it that finds the lock file replaced.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { errorCode } from "../disk/disk-error.ts";
 
-/**
- * What holds the lock: a daemon; one run in the foreground; or a command that writes for a moment.
- */
+/** What holds the lock: a daemon, one run in the foreground, or a command that writes briefly. */
 export type HolderRole = "daemon" | "foreground" | "command";
 
 /** What `epoch/N` holds, as JSON. */
@@ -20,8 +18,8 @@ export interface Holder {
   readonly epoch: number;
   readonly pid: number;
   /**
-   * The process's start time in clock ticks since boot, which tells it from a later one of the same
-   * pid; null where there is no /proc.
+   * When the process started, in clock ticks since boot: a later process with the same pid has
+   * another start time. null where there is no /proc.
    */
   readonly startTime: string | null;
   readonly bootId: string | null;
@@ -31,15 +29,15 @@ export interface Holder {
   readonly version: string;
   /** The time-zone data's version. */
   readonly tz: string;
-  /** Recovered, and the drop folder read once (semantics.md 27a). */
+  /** The holder has recovered, and has read the drop folder once (semantics.md 27a). */
   readonly ready: boolean;
   /** The one run that a foreground holder runs. */
   readonly run?: string;
-  /** The lock was given back, and the process may live on. */
+  /** The holder gave the lock back; its process may go on. */
   readonly released?: boolean;
 }
 
-/** The daemon that is up. */
+/** The daemon that runs. */
 export type DaemonInfo = Pick<Holder, "pid" | "since" | "version" | "tz" | "ready">;
 
 /**
@@ -52,7 +50,7 @@ export function readDaemon(orchdDir: string): DaemonInfo | null {
   return { pid, since, version, tz, ready };
 }
 
-/** Whatever process holds the lock, or null if none is alive. */
+/** The process that holds the lock, or null if none is alive. */
 export function readHolder(orchdDir: string): Holder | null {
   const epoch = newestEpoch(orchdDir);
   if (epoch === 0) return null;
@@ -60,7 +58,7 @@ export function readHolder(orchdDir: string): Holder | null {
   return holder !== null && isAlive(holder) ? holder : null;
 }
 
-/** The number of the newest epoch there has been; 0 before the first. */
+/** The number of the newest epoch; 0 before the first. */
 export function newestEpoch(orchdDir: string): number {
   let newest = 0;
   try {
@@ -72,12 +70,12 @@ export function newestEpoch(orchdDir: string): number {
   return newest;
 }
 
-/** The folder of epoch files. */
+/** The folder of the epoch files. */
 export function epochDir(orchdDir: string): string {
   return join(orchdDir, "epoch");
 }
 
-/** What an epoch file says, or null if it is gone or holds nothing usable. */
+/** What an epoch file says, or null if it is gone or unusable. */
 export function readEpoch(orchdDir: string, epoch: number): Holder | null {
   try {
     const value = JSON.parse(
@@ -90,8 +88,8 @@ export function readEpoch(orchdDir: string, epoch: number): Holder | null {
 }
 
 /**
- * Whether the process that an epoch file names lives and has not given the lock back. A zombie does
- * not live.
+ * Whether the process that an epoch file names is alive and has not given the lock back. A zombie
+ * is not alive.
  */
 export function isAlive(holder: Holder): boolean {
   if (holder.released === true || (holder.bootId !== null && holder.bootId !== bootId()))
@@ -110,14 +108,14 @@ function respondsToSignals(pid: number): boolean {
 }
 
 /**
- * When a process was started, in clock ticks since boot; null if there is none, if it is a zombie,
- * or without /proc.
+ * When a process started, in clock ticks since boot; null if there is no such process, if it is a
+ * zombie, or without /proc.
  */
 export function startTimeOf(pid: number): string | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    // The command's name stands in parentheses and may hold anything: fields are counted from the
-    // last one.
+    // The command's name is in parentheses and may hold anything: count the fields from the last
+    // parenthesis.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     return fields[0] === "Z" || fields[0] === "X" ? null : (fields[19] ?? null);
   } catch {
@@ -125,7 +123,7 @@ export function startTimeOf(pid: number): string | null {
   }
 }
 
-/** What tells this boot from others; null where the system does not say. */
+/** The id of this boot; null where the system has none. */
 export function bootId(): string | null {
   try {
     return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();

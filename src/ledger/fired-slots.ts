@@ -1,7 +1,7 @@
 /**
- * Which slots a pipeline's ledger says fired after a moment: read back where the clock is set back
- * further than the fold remembers (semantics.md 8). Rare, so it reads the file whole, and rotated
- * ones before it for as long as they have any.
+ * Finds in a pipeline's ledger which slots fired after a moment. This is needed when the clock is
+ * set back further than the fold remembers (semantics.md 8). That is rare, so it reads the whole
+ * file, and then the rotated files, newest first, until one of them adds no slot.
  */
 import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -10,13 +10,13 @@ import { slotKey } from "../core/pipeline-state.ts";
 import { slotOfKey } from "../core/schedule/slot-list.ts";
 import { readLedger } from "./ledger-reader.ts";
 
-/** So many fit into a line: fourteen hours of a slot each second, a month of one each minute. */
-const MOST = 50_000;
+/** How many fit into a line: fourteen hours of one slot a second, a month of one a minute. */
+const MAX_SLOTS = 50_000;
 const ROTATED = /^pipeline-(\d{4}-\d\d-\d\d)(?:-(\d+))?\.jsonl$/;
 
 /**
- * The keys of the slots that fired and lie after `afterMs` (milliseconds since 1970), the earliest
- * first; of more than a line has room for those that come first once more.
+ * The keys of the slots that fired and lie after `afterMs` (milliseconds since 1970), earliest
+ * first. If a line has no room for all of them, the earliest ones: those come first again.
  *
  * @param path of the pipeline's ledger
  * @throws a Node error; LedgerFormatError
@@ -36,10 +36,10 @@ export function firedSlotsAfter(path: string, afterMs: number): string[] {
     }
     if (found.size === before && file !== path) break;
   }
-  return [...found].toSorted((a, b) => slotOfKey(a) - slotOfKey(b)).slice(0, MOST);
+  return [...found].toSorted((a, b) => slotOfKey(a) - slotOfKey(b)).slice(0, MAX_SLOTS);
 }
 
-/** The newest first. */
+/** The rotated files beside a pipeline's ledger, newest first. */
 function rotatedLedgers(folder: string): string[] {
   const names = existsSync(folder) ? readdirSync(folder) : [];
   return names

@@ -1,10 +1,10 @@
 /**
- * For commands that write on a root without a daemon (`orchd prune`, `orchd verify --rebuild`):
- * semantics.md 24 and 30.
+ * The lock for commands that write on a root without a daemon (`orchd prune`, `orchd verify
+ * --rebuild`): semantics.md 24 and 30.
  *
- * Two locks, in this order. The kernel lock shuts out every other process of this host, a daemon
- * above all. proper-lockfile's folder shuts out other hosts that share the runs folder, which the
- * kernel lock does not reach everywhere; it is only ever a second opinion.
+ * It is two locks, taken in this order. The kernel lock keeps out every other process of this host,
+ * a daemon above all. proper-lockfile's folder keeps out other hosts that share the runs folder:
+ * the kernel lock does not reach them everywhere. It is only a second check.
  */
 import { writeFileSync } from "node:fs";
 import lockfile from "proper-lockfile";
@@ -16,19 +16,19 @@ import { folderLockOwnerPath, folderLockPath } from "./stale-folder-lock.ts";
 const STALE_MS = 10_000;
 const UPDATE_MS = 2_000;
 
-/** Another host writes to the folder. */
+/** A process of another host writes to the folder. */
 export class FolderLockHeld extends Error {
   override readonly name = "FolderLockHeld";
   constructor(orchdDir: string) {
-    super(`${orchdDir} is being written by a process of another host. Try again when it is done.`);
+    super(`A process of another host writes to ${orchdDir}. Try again when it has finished.`);
   }
 }
 
 /**
- * Does something that only one process may do, while no daemon runs.
+ * Runs `act`, which only one process may do at a time, while no daemon runs.
  *
- * @param act is given a signal that aborts if either lock is lost: it then has to stop writing
- * @throws DaemonLockHeld if a daemon or another command runs; FolderLockHeld; whatever `act` throws
+ * @param act gets a signal that aborts if either lock is lost: it must then stop writing
+ * @throws DaemonLockHeld if a daemon or another command runs; FolderLockHeld; what `act` throws
  */
 export async function withFolderLock<T>(
   orchdDir: string,
@@ -43,7 +43,7 @@ export async function withFolderLock<T>(
     try {
       return await act(lost.signal);
     } finally {
-      // A lock that was lost is no longer ours to release.
+      // If the lock was lost, it is another's, and releasing it fails.
       await release().catch(() => undefined);
     }
   } finally {

@@ -1,14 +1,14 @@
 /**
- * How a ledger comes to be: written aside under a dot-name, synced, and then linked to its name. So
- * one without a whole header never exists, only one of several creators succeeds, and there is none
- * that has a name and no lock.
+ * How a ledger is created: it is written aside under a dot-name, synced, and then linked to its
+ * name. So every ledger has a whole header, only one of several creators succeeds, and no ledger
+ * has its name before it has its lock.
  *
- * A ledger that takes another's place is renamed over it, after the old one was given a second
- * name: at no moment is there none.
+ * A ledger that replaces another is renamed over it, after the old one got a second name: at every
+ * moment there is one.
  *
- * Rejected: creating it under its name and writing then (a crash in between leaves an empty ledger,
- * and a reader meets half a header); a rename for a new one, too (it would replace somebody
- * else's).
+ * Rejected: creating it under its name and then writing it (a crash in between leaves an empty
+ * ledger, and a reader meets half a header); a rename for a new ledger, too (it would replace
+ * another creator's).
  */
 import { basename, dirname, join } from "node:path";
 import { tryLock } from "fs-native-extensions";
@@ -29,19 +29,16 @@ let dotNames = 0;
 
 /** How a ledger is created. */
 export interface LedgerCreation {
-  /** All of it. */
+  /** The whole content. */
   readonly bytes: Buffer;
-  /** To be locked in the kernel, before it has its name. */
+  /** Lock it in the kernel before it gets its name. */
   readonly locked: boolean;
-  /**
-   * It takes the place of one that is there, and this is what that is called from now on; without
-   * it the name has to be free.
-   */
+  /** It replaces an existing ledger, which is kept at this path. Without it, `path` must be free. */
   readonly keepAs?: string | undefined;
 }
 
 /**
- * Puts a ledger at a path, durably, folder included. While the disk is full it waits.
+ * Creates a ledger at a path, durably, folder included. Waits while the disk is full.
  *
  * @returns its descriptor
  * @throws LedgerExists if the name is taken; LedgerFailed, after `onFatal`
@@ -71,8 +68,8 @@ export async function createLedger(
 }
 
 /**
- * Makes a file's name durable. Without a descriptor for its folder the sync was never asked for, so
- * that waits; a sync that failed does not.
+ * Makes a file's name durable. If no descriptor is left to open the folder, it waits: nothing was
+ * synced yet. A sync that failed is not tried again.
  */
 export function syncNameOf(path: string, host: LedgerHost): Promise<void> {
   return untilRoom(
@@ -105,15 +102,15 @@ async function writeAside(
     throw errorCode(error) === "EEXIST" ? new LedgerExists(path) : error;
   } finally {
     if (!named) await disk.close(fd);
-    // A dot-name that stays behind does no harm, and recovery removes it.
+    // A dot-name that is left behind does no harm, and recovery removes it.
     if (keepAs === undefined || !named) await disk.unlink(aside).catch(() => undefined);
   }
   return fd;
 }
 
 /**
- * A crash may have come between this link and what follows it; the caller chose a free name, or the
- * one of then.
+ * Links a file, unless it has that name already. The caller chose a free name, or the name that an
+ * earlier try gave it before a crash.
  */
 async function linkOnce(disk: Disk, path: string, keepAs: string): Promise<void> {
   await disk.link(path, keepAs).catch((error: unknown) => {

@@ -1,10 +1,10 @@
 /**
- * What can be wrong with a ledger, each a class of its own because each asks for something else: an
- * existing one is taken, a damaged one is quarantined, one of a newer format waits for a newer
- * orchd, and after a failed write the daemon ends.
+ * What can be wrong with a ledger. Each fault is a class of its own, because each asks for another
+ * answer: the slot of an existing ledger is taken, a damaged ledger is quarantined, a ledger of a
+ * newer format waits for a newer orchd, and after a failed write the daemon ends.
  */
 
-/** The ledger is there already: somebody else fired this slot. Nothing was written. */
+/** The ledger exists already: another writer fired this slot. Nothing was written. */
 export class LedgerExists extends Error {
   override readonly name = "LedgerExists";
   readonly path: string;
@@ -14,7 +14,7 @@ export class LedgerExists extends Error {
   }
 }
 
-/** The ledger has a bad line that no torn write explains. It is never appended to. */
+/** The ledger has a bad line that no torn write explains. Nothing is appended to it any more. */
 export class LedgerDamaged extends Error {
   override readonly name = "LedgerDamaged";
   readonly path: string;
@@ -23,7 +23,8 @@ export class LedgerDamaged extends Error {
   readonly fault: string;
   constructor(path: string, line: number, fault: string) {
     super(
-      `The ledger ${path} is damaged at line ${line}: ${fault}. Restore it from a backup, or ask for \`orchd verify\` to see all that is wrong.`,
+      `The ledger ${path} is damaged at line ${line}: ${fault}. ` +
+        "Restore it from a backup, or run `orchd verify` to see every fault.",
     );
     this.path = path;
     this.line = line;
@@ -31,14 +32,15 @@ export class LedgerDamaged extends Error {
   }
 }
 
-/** The ledger was written by a newer release in a format that this one does not know. */
+/** A newer release wrote the ledger, in a format that this one does not know. */
 export class LedgerFormatError extends Error {
   override readonly name = "LedgerFormatError";
   readonly path: string;
   readonly format: unknown;
   constructor(path: string, format: unknown, supported: number) {
     super(
-      `The ledger ${path} has format ${JSON.stringify(format)}, and this orchd reads formats up to ${supported}. Install a newer orchd to use it.`,
+      `The ledger ${path} has format ${JSON.stringify(format)}, and this orchd reads formats up to ` +
+        `${supported}. Install a newer orchd to use it.`,
     );
     this.path = path;
     this.format = format;
@@ -46,15 +48,17 @@ export class LedgerFormatError extends Error {
 }
 
 /**
- * A write or sync failed for good. Nothing that was not acknowledged before may be relied on; the
- * daemon has to end (semantics.md 29).
+ * A write or sync failed for good. Only what was acknowledged before is certain. The daemon must
+ * end (semantics.md 29).
  */
 export class LedgerFailed extends Error {
   override readonly name = "LedgerFailed";
   readonly path: string;
   constructor(path: string, what: string, cause: unknown) {
+    const why = cause instanceof Error ? cause.message : String(cause);
     super(
-      `${what} ${path} failed: ${cause instanceof Error ? cause.message : String(cause)}. Nothing more is acknowledged; check the disk and restart orchd.`,
+      `${what} ${path} failed: ${why}. Nothing more is acknowledged; ` +
+        "check the disk and restart orchd.",
       { cause },
     );
     this.path = path;
@@ -70,14 +74,15 @@ export class LedgerClosed extends Error {
 }
 
 /**
- * An event is too big for a line; its big fields should have become artifacts (spill-event.ts).
+ * An event is too big for a line. Its big fields should have become artifacts (spill-event.ts).
  * Nothing was written.
  */
 export class LineTooLong extends Error {
   override readonly name = "LineTooLong";
   constructor(path: string, type: string, bytes: number) {
     super(
-      `A ${type} line of ${bytes} bytes was not written to ${path}: a line stays below 1 MiB. Return less from the step, or write it to a file and return its path.`,
+      `A ${type} line of ${bytes} bytes was not written to ${path}: a line must be shorter than ` +
+        "1 MiB. Return less from the step, or write the value to a file and return its path.",
     );
   }
 }
