@@ -33,7 +33,9 @@ export interface LedgerCreation {
   readonly bytes: Buffer;
   /** Lock it in the kernel before it gets its name. */
   readonly locked: boolean;
-  /** It replaces an existing ledger, which is kept at this path. Without it, `path` must be free. */
+  /**
+   * It replaces an existing ledger, which is kept at this path. Without it, `path` must be free.
+   */
   readonly keepAs?: string | undefined;
 }
 

@@ -39,8 +39,8 @@ export class LedgerFormatError extends Error {
   readonly format: unknown;
   constructor(path: string, format: unknown, supported: number) {
     super(
-      `The ledger ${path} has format ${JSON.stringify(format)}, and this orchd reads formats up to ` +
-        `${supported}. Install a newer orchd to use it.`,
+      `The ledger ${path} has format ${JSON.stringify(format)}, ` +
+        `and this orchd reads formats up to ${supported}. Install a newer orchd to use it.`,
     );
     this.path = path;
     this.format = format;

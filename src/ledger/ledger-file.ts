@@ -1,40 +1,41 @@
 /**
  * A ledger that is being written: create it, open it again after a crash, append to it. Only the
- * holder of the daemon's lock may.
+ * holder of the daemon's lock may do so.
  *
  * ## The file
  *
  * One JSON object a line (docs/ledger.md): `seq`, `b`, `at`, `type`, the event's own fields, and
- * last `crc`, the CRC-32 of the line's bytes before `,"crc":`, seeded with the line before's. The
- * chain makes a line good only where it stands; a line that was moved, doubled or left out shows.
- * `b`, the seq of the first line of the same write, tells a reader which lines were acknowledged
- * together.
+ * last `crc`. `crc` is the CRC-32 of the line's bytes before `,"crc":`, seeded with the crc of the
+ * line before. The chain makes a line good only in its place: a line that was moved, doubled or
+ * left out shows. `b` is the seq of the first line of the same write. It tells a reader which lines
+ * were acknowledged together.
  *
  * ## A write
  *
- * One write is in flight at a time. Events that are given meanwhile wait and become the next one:
- * one string, one write(2), one fdatasync(2), whoever gave them. That is what makes a finished step
- * and its successors' starts cost one sync. `append` answers when its lines are on the disk, and
- * nobody acts on a line before that.
+ * One write is in flight at a time. Events that come meanwhile wait and become the next write: one
+ * string, one write(2), one fdatasync(2), for all callers together. So a finished step and its
+ * successors' starts cost one sync. `append` answers when its lines are on the disk, and nobody
+ * acts on a line before that.
  *
- * - No room: the file is cut back to where the write began, what waits on it waits, and the same
+ * - No room: the file is cut back to where the write began, its lines keep waiting, and the same
  *   write is tried again every second.
  * - Any other failed write, and every failed sync: the kernel may have marked the pages clean
- *   without writing them, so neither a second sync nor a re-read tells what the disk holds. Nothing
- *   is acknowledged any more, and the daemon has to end (semantics.md 29).
+ *   without writing them. Then neither a second sync nor a second read tells what the disk holds.
+ *   Nothing more is acknowledged, and the daemon must end (semantics.md 29).
  *
- * ## A second life
+ * ## After a crash
  *
- * A ledger is created whole (ledger-creation.ts). Opening one again cuts a torn tail, and writes the last
- * batch once more before it is believed: the crash may have come after a sync that failed.
+ * A ledger is created whole (ledger-creation.ts). Opening one again cuts off a torn tail, and
+ * writes the last batch once more before it is trusted: the crash may have come after a sync that
+ * failed.
  *
  * ## One writer
  *
- * The daemon's lock sees to that (lock.ts), until somebody removes its files under a daemon that is
- * stopped. So a pipeline's ledger is locked in the kernel for as long as it is open, from before it
- * has its name: the process that meets one which is locked ends, and it meets them before any
- * run's. Looking at the daemon's lock before each write was tried, and is not enough: a process can
- * be stopped between the look and the write.
+ * The daemon's lock keeps other writers out (lock.ts), unless somebody removes its files while the
+ * daemon is stopped. So a pipeline's ledger is locked in the kernel while it is open, from before
+ * it has its name. A process that meets a locked ledger ends, and it meets the pipelines' ledgers
+ * before any run's. Looking at the daemon's lock before each write was tried, and is not enough: a
+ * process can be stopped between the look and the write.
  *
  * Rejected: O_APPEND (a write must land where the good lines end, whatever the file's length); a
  * length prefix (`jq` reads these files); one checksum a write (`tail -F` shows lines); a
@@ -60,37 +61,37 @@ import {
 } from "./ledger-reader.ts";
 import { bodiesOf, frame } from "./line-frame.ts";
 
-/** What a ledger needs from whoever writes it. */
+/** How a ledger is written. */
 export interface LedgerOptions<E> extends LedgerHost {
   /**
-   * Sees each write's lines once they are durable, before anybody who waits for them and before the
-   * next write begins.
+   * Called with the lines of each write once they are durable: before the callers that wait for
+   * them go on, and before the next write begins.
    */
   readonly onDurable?: ((lines: readonly Framed<E>[]) => void) | undefined;
-  /** May add events to a write that is about to be made, of which it sees the lines. */
+  /** Called with the lines of a write that is about to be made; may add events to it. */
   readonly complete?: ((lines: readonly Framed<E>[]) => readonly E[]) | undefined;
   /** The newest format that is understood. */
   readonly format?: number | undefined;
-  /** Locked in the kernel for as long as it is open; default: false. */
+  /** Whether the file is locked in the kernel while it is open; default: false. */
   readonly locked?: boolean | undefined;
 }
 
-/** How {@link LedgerFile.open} is to read what is there. */
+/** How {@link LedgerFile.open} reads the file. */
 export interface OpenOptions<E> extends LedgerOptions<E> {
   /**
-   * Another ledger says that this one is complete: a torn tail is then damage (semantics.md 28).
+   * Another ledger says that this one is complete: a torn tail is damage then (semantics.md 28).
    */
   readonly finishedElsewhere?: boolean | undefined;
-  /** Read back to the newest line of this type only. */
+  /** Read no further back than the newest line of this type. */
   readonly since?: string | undefined;
   /**
-   * Cut and make durable what is there together with the first lines that are appended, in one
-   * sync, rather than before: for who acts on none of it before.
+   * Cut the file and make it durable together with the first lines that are appended, in one sync,
+   * and not before. For a caller that acts on none of the lines until then.
    */
   readonly withFirstWrite?: boolean | undefined;
 }
 
-/** An event with its text, and who waits for it. */
+/** Events with their text, and the caller that waits for them. */
 interface Waiting<E> {
   readonly events: readonly E[];
   readonly bodies: readonly string[];
@@ -99,7 +100,7 @@ interface Waiting<E> {
   readonly reject: (error: Error) => void;
 }
 
-/** One open ledger: see the head of this file. */
+/** One open ledger. Lines are appended in order, and acknowledged when they are durable. */
 export class LedgerFile<E extends { readonly type: string }> {
   /** The file's path. */
   readonly path: string;
@@ -113,8 +114,8 @@ export class LedgerFile<E extends { readonly type: string }> {
   #closing = false;
   #hold: { readonly timer: Timer; readonly wake: () => void } | undefined;
   /**
-   * The last batch of an earlier life, which has to be written once more, and whether a torn tail
-   * stands behind it.
+   * The last batch from before this opening, and whether a torn tail follows it. The batch must be
+   * written once more.
    */
   #unproven: { readonly batch: Buffer; readonly torn: boolean } | undefined;
 
@@ -136,18 +137,16 @@ export class LedgerFile<E extends { readonly type: string }> {
     return this.#mark.offset;
   }
 
-  /** Whether every line that was given is durable. */
+  /** Whether every appended line is durable. */
   get idle(): boolean {
     return this.#writing === undefined && this.#waiting.length === 0;
   }
 
   /**
-   * Creates a ledger with its first lines, durably, folder included. While the disk is full it
-   * waits.
+   * Creates a ledger with its first lines, durably, folder included. Waits while the disk is full.
    *
    * @param first at least one event; the first is the header
-   * @param at the time that the lines will carry, where what they say was decided before; default:
-   *   now
+   * @param at the time that the lines carry, if what they say was decided earlier; default: now
    * @throws LedgerExists if the name is taken; LineTooLong; LedgerFailed, after `onFatal`
    */
   static create<E extends { readonly type: string }>(
@@ -160,9 +159,8 @@ export class LedgerFile<E extends { readonly type: string }> {
   }
 
   /**
-   * Puts a new ledger in the place of one that is there, atomically: at no moment is there none.
-   * The old one is kept under `keepAs`. The caller has closed the old one, and no other process
-   * writes it.
+   * Replaces an existing ledger by a new one, atomically: at every moment there is one. The old one
+   * is kept at `keepAs`. The caller has closed the old one, and no other process writes it.
    *
    * @throws LedgerFailed, after `onFatal`
    */
@@ -194,7 +192,7 @@ export class LedgerFile<E extends { readonly type: string }> {
   }
 
   /**
-   * Opens a ledger to go on with it: cuts a torn tail, and makes what is left durable.
+   * Opens a ledger to go on with it: cuts off a torn tail, and makes the rest durable.
    *
    * @returns the ledger, the lines that were read, and how many bytes were cut
    * @throws LedgerDamaged, with nothing changed; LedgerFormatError; LedgerFailed, after `onFatal`;
@@ -208,7 +206,7 @@ export class LedgerFile<E extends { readonly type: string }> {
     const fd = await disk.open(path, "r+");
     let reading: LedgerReading<E>;
     try {
-      // Before it is read: what another writes meanwhile would be taken for torn.
+      // Lock before reading: lines that another process is writing would look torn.
       if (options.locked === true && !tryLock(fd))
         throw fatal(
           options,
@@ -237,20 +235,20 @@ export class LedgerFile<E extends { readonly type: string }> {
   }
 
   /**
-   * Appends events as one group: no other's lines come between them.
+   * Appends events as one group: no other caller's lines come between them.
    *
-   * @param at the time that the lines will carry, for a writer that has folded them already;
-   *   default: now
+   * @param at the time that the lines carry, for a caller that has folded them already; default:
+   *   now
    * @returns the lines, once they are durable
-   * @throws LineTooLong, LedgerClosed, LedgerFailed: none of the events was, or will be
-   *   acknowledged
+   * @throws LineTooLong, LedgerClosed, LedgerFailed: none of the events was acknowledged, and none
+   *   will be
    */
   append(events: readonly E[], at?: string): Promise<Framed<E>[]> {
     return new Promise((resolve, reject) => {
       if (this.#failed !== undefined) throw this.#failed;
       if (this.#closing) throw new LedgerClosed(this.path);
       if (events.length === 0) return resolve([]);
-      // Turned into text now: what the caller does to its objects later must not reach the disk.
+      // Made into text now: later changes to the caller's objects must not reach the disk.
       const bodies = bodiesOf(this.path, events);
       this.#waiting.push({
         events,
@@ -259,14 +257,14 @@ export class LedgerFile<E extends { readonly type: string }> {
         resolve,
         reject,
       });
-      // In a microtask, so that all that is appended in this turn is one write.
+      // In a microtask, so that everything appended in this turn is one write.
       this.#writing ??= Promise.resolve().then(() => this.#writeAll());
     });
   }
 
   /**
-   * Writes what is still waiting, and closes the file. Lines that wait for room on the disk are
-   * given up: their appends throw LedgerClosed.
+   * Writes the lines that still wait, and closes the file. Lines that wait for room on the disk are
+   * dropped: their appends throw LedgerClosed.
    */
   async close(): Promise<void> {
     if (this.#closing) return this.#writing;
@@ -277,7 +275,7 @@ export class LedgerFile<E extends { readonly type: string }> {
     await this.#disk.close(this.#fd);
   }
 
-  /** Makes what an earlier life left durable, where no write has done so. */
+  /** Makes durable what was in the file when it was opened, unless a write has done so. */
   async #prove(): Promise<void> {
     if (this.#unproven === undefined) return;
     const { batch, torn } = this.#unproven;
@@ -295,7 +293,7 @@ export class LedgerFile<E extends { readonly type: string }> {
   }
 
   /**
-   * fsync rather than fdatasync: the cut has to be durable too, and the name if the crash came
+   * fsync, not fdatasync: the cut must be durable too. So must the name: the crash may have come
    * before its folder was synced.
    */
   async #syncAll(): Promise<void> {

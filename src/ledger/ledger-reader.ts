@@ -1,14 +1,14 @@
 /**
- * Reads ledgers: the framing of docs/ledger.md, without judging what the events say.
+ * Reads ledgers: the framing of docs/ledger.md. It does not judge what the events say.
  *
- * A ledger is good up to its first bad line. What stands from there on is one of two things
+ * A ledger is good up to its first bad line. The rest, from that line on, is one of two things
  * (semantics.md 28). It is a torn tail if it can have come from the last write, which was never
  * acknowledged: then no readable line in it began a later write. Otherwise acknowledged lines are
- * gone, and that is damage. A reader never skips a bad line and never repairs.
+ * lost, and that is damage. A reader never skips a bad line and never repairs.
  *
- * The file is read in blocks, so that a line of a gigabyte costs no more memory than one of 1 MiB,
- * and each line is parsed straight from its bytes. There is no zod here: `orchd status` reads
- * ledgers, and has 70 ms in all.
+ * The file is read in blocks, so a line of a gigabyte costs no more memory than one of 1 MiB. Each
+ * line is parsed straight from its bytes. There is no zod here: `orchd status` reads ledgers, and
+ * has 70 ms in all.
  */
 import { isAscii, isUtf8 } from "node:buffer";
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
@@ -24,16 +24,16 @@ const LF = 0x0a;
 const CRC_MARK = Buffer.from(',"crc":"');
 /** `,"crc":"9f0a11c2"}` */
 const CRC_BYTES = CRC_MARK.length + 10;
-/** What a text holds in which a member may be named `__proto__`, escapes included. */
+/** A text that names a member `__proto__` holds one of these, escapes included. */
 const PROTOTYPE_NAMES = ["__proto__", "\\u00"];
 
-/** What is wrong, and with which line, from 1. */
+/** What is wrong, and in which line, counted from 1. */
 export interface LedgerFault {
   readonly line: number;
   readonly fault: string;
 }
 
-/** A place between two lines, from which reading can go on. */
+/** A place between two lines, from which reading and writing can go on. */
 export interface LedgerMark {
   /** The byte at which the next line begins. */
   readonly offset: number;
@@ -46,7 +46,7 @@ export interface LedgerMark {
   readonly batchOffset: number;
 }
 
-/** Where every ledger begins. */
+/** The mark before the first line of every ledger. */
 export const LEDGER_START: LedgerMark = { offset: 0, seq: 0, crc: 0, batch: 0, batchOffset: 0 };
 
 /** What a ledger holds. */
@@ -57,9 +57,9 @@ export interface LedgerReading<E> {
    * acknowledged lines are bad.
    */
   readonly end: "whole" | "torn" | "damaged";
-  /** The length of the good lines. */
+  /** The length of the good lines, in bytes. */
   readonly validBytes: number;
-  /** The file's length when it was read. */
+  /** The length of the file when it was read, in bytes. */
   readonly size: number;
   /** The end of the good lines, to go on from. */
   readonly mark: LedgerMark;
@@ -67,13 +67,13 @@ export interface LedgerReading<E> {
   readonly fault?: LedgerFault;
 }
 
-/** How to read. */
+/** How to read a ledger. */
 export interface ReadOptions<E> {
   /** Where to begin; default: at the start. */
   readonly from?: LedgerMark | undefined;
   /**
-   * Takes each line instead of the answer's `lines`; `false` ends the reading there, as if the file
-   * ended.
+   * Called with each line; the answer's `lines` then stay empty. If it returns false, the reading
+   * ends there, as if the file ended.
    */
   readonly each?: ((line: Framed<E>) => void | false) | undefined;
   /** The newest format that is understood; default {@link LEDGER_FORMAT}. */
@@ -95,7 +95,7 @@ export function readLedger<E>(path: string, options: ReadOptions<E> = {}): Ledge
   }
 }
 
-/** Reads a ledger that is in memory; `path` is for messages. @throws LedgerFormatError */
+/** Reads a ledger from memory; messages name it `path`. @throws LedgerFormatError */
 export function parseLedger<E>(
   bytes: Buffer,
   path = "ledger",
@@ -112,7 +112,7 @@ function scanFile<E>(fd: number, path: string, options: ReadOptions<E>): LedgerR
   let position = options.from?.offset ?? 0;
   const buffer = Buffer.allocUnsafe(Math.max(1, Math.min(BLOCK_BYTES, size - position)));
   let kept = 0;
-  // What is written while this reads is left for the next reading.
+  // Lines that are written meanwhile are left for the next reading.
   for (;;) {
     const read =
       position < size
@@ -146,9 +146,9 @@ class Scan<E> {
   #fault: LedgerFault | undefined;
   #first = true;
   #damaged = false;
-  /** What holds of all text in this block, so that it need not be found out line by line. */
+  /** The kind of all text in this block, so that no line has to be checked alone. */
   #text: TextKind = "any";
-  /** Within a line that is too long: everything up to the next line feed is passed over. */
+  /** Inside a line that is too long: everything up to the next line feed is skipped. */
   #skipping = false;
   /** Nothing that follows can change the answer. */
   ended = false;
@@ -180,7 +180,7 @@ class Scan<E> {
     return at;
   }
 
-  /** The line that has begun is longer than any may be. */
+  /** The line that has begun is longer than a line may be. */
   tooLong(): void {
     this.#skipping = true;
     this.#bad("it is longer than 1 MiB");
@@ -230,8 +230,8 @@ class Scan<E> {
       return this.#after(bytes, start, end);
     }
     const { seq, b } = line as unknown as Framed<object>;
-    // Line 1 carries the format, and so does each checkpoint, from which a pipeline's ledger is
-    // read.
+    // Line 1 carries the format. So does each checkpoint, where the reading of a pipeline's ledger
+    // begins.
     if (this.#first) this.#checkFormat((line as { format?: unknown }).format);
     this.#first = false;
     if (b !== this.#batch) {
@@ -263,14 +263,16 @@ class Scan<E> {
     throw new LedgerFormatError(this.#path, format, this.#format);
   }
 
-  /** A line from the first bad one on: does it show that a later write was acknowledged? */
+  /**
+   * Looks at a line from the first bad one on: does it show that a later write was acknowledged?
+   */
   #after(bytes: Buffer, start: number, end: number): void {
     if (end + 1 - start >= MAX_LINE_BYTES) return;
     const line = parseLine(bytes, start, end);
     const bad = this.#fault!.line;
     if (line === undefined || typeof line["b"] !== "number" || !(line["b"] > bad)) return;
-    // The bad line itself counts only if it is another line altogether: where its own digits are
-    // what is wrong, it proves nothing.
+    // The bad line itself counts only if it is quite another line. If only its own digits are
+    // wrong, it proves nothing.
     if (line["seq"] === bad) return;
     this.#damaged = true;
     this.ended = true;
@@ -295,8 +297,8 @@ function recordedCrc(bytes: Buffer, start: number, end: number): number {
 }
 
 /**
- * Text in which no member can be named `__proto__`, of bytes below 128 or in UTF-8; or text of
- * which nothing is known.
+ * `ascii` and `utf8`: text that names no member `__proto__`, all bytes below 128 or in UTF-8.
+ * `any`: text of which nothing is known.
  */
 type TextKind = "ascii" | "utf8" | "any";
 
@@ -306,7 +308,7 @@ function textKindOf(block: Buffer): TextKind {
   return isUtf8(block) ? "utf8" : "any";
 }
 
-/** The same as {@link parseLine} for text of which that much is known. */
+/** As {@link parseLine}, and faster, for text of a known kind. */
 function parseKnown(
   bytes: Buffer,
   start: number,
@@ -325,7 +327,7 @@ function parseKnown(
   }
 }
 
-/** A line's object, or undefined where it is no JSON object in UTF-8. */
+/** The object of a line, or undefined if the line is not a JSON object in UTF-8. */
 function parseLine(bytes: Buffer, start: number, end: number): Record<string, unknown> | undefined {
   const line = bytes.subarray(start, end);
   if (!isUtf8(line)) return undefined;
@@ -337,16 +339,16 @@ function parseLine(bytes: Buffer, start: number, end: number): Record<string, un
 }
 
 /**
- * Whether a text may hold `__proto__` as a member's name, escapes included. A pattern would be more
- * exact and takes longer than the parsing.
+ * Whether a text may name a member `__proto__`, escapes included. A regular expression would be
+ * more exact, but takes longer than the parsing.
  */
 function mayNamePrototype(text: string): boolean {
   return PROTOTYPE_NAMES.some((name) => text.includes(name));
 }
 
 /**
- * Parses a JSON object so that no member of it can stand in for a prototype. @throws SyntaxError;
- * undefined where it is no object
+ * Parses a JSON object so that no member can become its prototype. Undefined if the text is not an
+ * object. @throws SyntaxError
  */
 function parseSafely(text: string): Record<string, unknown> | undefined {
   const value: unknown = JSON.parse(text);
@@ -355,8 +357,8 @@ function parseSafely(text: string): Record<string, unknown> | undefined {
 }
 
 /**
- * The same value of objects without prototypes: there `__proto__` is a name like any other, however
- * it is copied.
+ * The same value, made of objects without prototypes. In such an object `__proto__` is a name like
+ * any other, however the object is copied.
  */
 function withoutPrototypes(root: object): object {
   const copy = (value: object): object =>
@@ -375,9 +377,9 @@ function withoutPrototypes(root: object): object {
 }
 
 /**
- * Reads a ledger's end: from the newest line that `found` names (an event's type, or a test of a
- * line) to the last. Without such a line, the whole ledger. What it reads begins with a whole write
- * and is checked like any other reading; lines before are not looked at.
+ * Reads the end of a ledger: from the newest line that `found` names (an event's type, or a test of
+ * a line) to the last line. Without a line that it names, reads the whole ledger. The reading
+ * begins with a whole write and is checked like any other. Earlier lines are not looked at.
  *
  * @throws LedgerFormatError if the header was among what was read and has a newer format; a Node
  *   error if the file cannot be read
@@ -399,7 +401,7 @@ export function readTail<E>(
     for (;;) {
       const from = markBefore<E>(back, wanted, needle);
       const reading = scanFile<E>(fd, path, { ...options, from });
-      // The line that was found may itself be bad: then an earlier one is looked for.
+      // The line that was found may itself be bad: then look for an earlier one.
       if (from.offset === 0 || reading.mark.seq > from.seq) return reading;
     }
   } finally {
@@ -408,8 +410,8 @@ export function readTail<E>(
 }
 
 /**
- * The newest place before which the ledger need not be read: a wanted line's, or that of the first
- * line of its write.
+ * The mark before the write that holds the newest wanted line; the start of the ledger if there is
+ * no such line.
  */
 function markBefore<E>(
   back: LinesBackwards,

@@ -1,6 +1,6 @@
 /**
- * Puts events into lines: `seq`, `b`, `at`, `type`, the event's own members, and last `crc`,
- * chained from line to line.
+ * Makes events into lines: `seq`, `b`, `at`, `type`, the event's own members, and last `crc`, a
+ * chain from line to line.
  */
 import { crc32 } from "node:zlib";
 import type { Framed } from "../core/event.ts";
@@ -8,17 +8,17 @@ import { LineTooLong } from "./ledger-error.ts";
 import type { LedgerMark } from "./ledger-reader.ts";
 import { MAX_LINE_BYTES } from "./line-limit.ts";
 
-/** Room for `"seq":…,"b":…,"at":"…",` and `,"crc":"…"` and the line feed. */
+/** Bytes for `"seq":…,"b":…,"at":"…",`, for `,"crc":"…"` and for the line feed. */
 const FRAME_BYTES = 120;
 
-/** Each event as text, without the framing: `{"type":…}`. @throws LineTooLong */
+/** The text of each event without the framing: `{"type":…}`. @throws LineTooLong */
 export function bodiesOf<E extends { readonly type: string }>(
   path: string,
   events: readonly E[],
 ): string[] {
   return events.map((event) => {
     const body = bodyOf(event);
-    // A character is at most three bytes: short texts need no counting.
+    // A character takes at most three bytes: short texts need no counting.
     if (body.length * 3 + FRAME_BYTES >= MAX_LINE_BYTES) {
       const bytes = Buffer.byteLength(body) + FRAME_BYTES;
       if (bytes >= MAX_LINE_BYTES) throw new LineTooLong(path, event.type, bytes);
@@ -30,20 +30,20 @@ export function bodiesOf<E extends { readonly type: string }>(
 function bodyOf(event: { readonly type: string }): string {
   const body = isFramed(event) ? "" : JSON.stringify(event);
   if (body.startsWith('{"type":')) return body;
-  // A line's members stand in a fixed order, and the framing is nobody else's.
+  // The members of a line have a fixed order, and the framing belongs to this file alone.
   const { type, seq: _seq, b: _b, at: _at, crc: _crc, ...rest } = event as Record<string, unknown>;
   return JSON.stringify({ type, ...rest });
 }
 
 /**
- * Whether an event has members that only the framing may have, as one that was read from a ledger
- * does.
+ * Whether an event has members that belong to the framing. An event that was read from a ledger
+ * has.
  */
 function isFramed(event: object): boolean {
   return "seq" in event || "b" in event || "at" in event || "crc" in event;
 }
 
-/** Events that were given together. */
+/** Events that were appended together. */
 export interface Group<E> {
   readonly events: readonly E[];
   readonly bodies: readonly string[];
@@ -51,8 +51,8 @@ export interface Group<E> {
 }
 
 /**
- * Turns groups of events into one write that goes on from `from`. `more` may add a group of its
- * own.
+ * Makes groups of events into one write that begins at `from`. `more` sees its lines, and may add a
+ * group.
  */
 export function frame<E extends { readonly type: string }>(
   from: LedgerMark,
@@ -71,8 +71,8 @@ export function frame<E extends { readonly type: string }>(
       const line = `{"seq":${seq},"b":${b},"at":"${at}",${bodies[index]!.slice(1, -1)}`;
       crc = crc32(line, crc);
       text += `${line},"crc":"${crc.toString(16).padStart(8, "0")}"}\n`;
-      // The framing first: members added after a spread make an object of a shape of its own, at
-      // twenty times the cost.
+      // The framing comes first: members that are added after a spread give each object a shape of
+      // its own, which costs twenty times as much.
       lines.push(isFramed(event) ? { ...event, seq, b, at } : { seq, b, at, ...event });
     });
   };

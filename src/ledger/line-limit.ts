@@ -1,5 +1,5 @@
 /**
- * A ledger's line, its line feed included, is shorter than this: 1 MiB. What is bigger becomes an
- * artifact (spill-event.ts).
+ * A line of a ledger is shorter than this, its line feed included: 1 MiB. Bigger fields become
+ * artifacts (spill-event.ts).
  */
 export const MAX_LINE_BYTES = 1_048_576;

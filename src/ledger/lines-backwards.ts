@@ -5,30 +5,30 @@ const BLOCK_BYTES = 65_536;
 const LF = 0x0a;
 
 /**
- * Walks a file's whole lines from the last to the first, in blocks. Holds a block and a line at
- * most.
+ * Walks over the whole lines of a file from the last to the first, in blocks. Holds at most one
+ * block and one line.
  */
 export class LinesBackwards {
   readonly #fd: number;
   #bytes: Buffer = Buffer.alloc(0);
-  /** The place in the file of the first byte of `#bytes`. */
+  /** The offset in the file of the first byte of `#bytes`. */
   #base: number;
-  /** Where in `#bytes` the lines that were given begin. */
+  /** Where in `#bytes` the line given last begins. */
   #end = 0;
 
   constructor(fd: number) {
     this.#fd = fd;
     this.#base = fstatSync(fd).size;
-    // What stands after the last line feed is no line.
+    // What follows the last line feed is not a line.
     this.#end = this.#lineFeedBefore(0) + 1;
   }
 
-  /** The place in the file at which the line given last begins. */
+  /** The offset in the file at which the line given last begins. */
   get offset(): number {
     return this.#base + this.#end;
   }
 
-  /** The next line back, without its line feed; the next that holds `needle` if one is given. */
+  /** The next line back, without its line feed; with `needle`, the next one that holds it. */
   previous(needle?: Buffer): Buffer | undefined {
     if (needle !== undefined) this.#seek(needle);
     const line = this.peek();
@@ -36,14 +36,14 @@ export class LinesBackwards {
     return line;
   }
 
-  /** The line before the one given last. */
+  /** The line before the one given last, without going there. */
   peek(): Buffer | undefined {
     if (this.#base + this.#end === 0) return undefined;
     const lf = this.#lineFeedBefore(1);
     return this.#end === 0 ? undefined : this.#bytes.subarray(lf + 1, this.#end - 1);
   }
 
-  /** Goes back until the line before holds `needle`, or to the file's start. */
+  /** Goes back until the line before holds `needle`, or to the start of the file. */
   #seek(needle: Buffer): void {
     for (;;) {
       const hit =
@@ -52,7 +52,7 @@ export class LinesBackwards {
         this.#end = this.#bytes.indexOf(LF, hit) + 1;
         return;
       }
-      // Of what is loaded, only the line that begins before it can still hold the needle.
+      // Only a line that begins before the loaded bytes can still hold the needle.
       const lf = this.#bytes.indexOf(LF);
       if (lf >= 0 && lf < this.#end) this.#end = lf + 1;
       if (!this.#load()) {
@@ -63,8 +63,8 @@ export class LinesBackwards {
   }
 
   /**
-   * The newest line feed that stands more than `but` bytes before the line given last; -1 at the
-   * file's start.
+   * The newest line feed that is more than `but` bytes before the line given last; -1 if there is
+   * none.
    */
   #lineFeedBefore(but: number): number {
     for (;;) {
@@ -75,8 +75,8 @@ export class LinesBackwards {
   }
 
   /**
-   * Loads the block before. False at the file's start, and where there is no line feed in as many
-   * bytes as a line may have.
+   * Loads the block before. False at the start of the file, and where the loaded bytes without a
+   * line feed are more than a line may have.
    */
   #load(): boolean {
     if (this.#base === 0) return false;

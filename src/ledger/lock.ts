@@ -1,18 +1,20 @@
 /**
  * Who may write: one process at a time (semantics.md 24 and 30).
  *
- * The kernel decides, by an open-file-description lock on `daemon.lock`: freed within milliseconds
- * of the holder's death, kept while it is stopped, and blind to clocks. What the kernel cannot see
- * is the file being removed and made anew, on which a second process would get a lock of its own.
- * Two things answer that. A newcomer claims the next `epoch/N`, which only one process can create,
- * and refuses while the process that the newest one names still lives. And the holder looks every
- * second whether `daemon.lock` is still its own file, and ends if it is not; an epoch file that was
- * removed it writes again. Where both went while the holder was stopped, the ledgers that it has
- * open are locked as well (ledger-file.ts), so that a newcomer ends over the first of them.
+ * The kernel decides, by an open-file-description lock on `daemon.lock`. It is freed within
+ * milliseconds of the holder's death, it is kept while the holder is stopped, and it does not
+ * depend on clocks. But if somebody removes the file and it is made again, the kernel gives a
+ * second process a lock on the new file.
  *
- * Rejected: a pid file alone (pids come again), proper-lockfile alone (measured: a stale takeover
- * gave one lock to two holders, and a clock 11 s ahead stole a live one), the epoch alone (a dead
- * holder is found only by looking).
+ * Two things prevent that. A newcomer claims the next `epoch/N`, which only one process can create,
+ * and refuses while the process that the newest epoch names is alive. And the holder checks every
+ * second whether `daemon.lock` is still its own file, and ends if it is not. If only its epoch file
+ * was removed, it writes that again. If both files are removed while the holder is stopped, the
+ * ledgers that it has open are still locked (ledger-file.ts): a newcomer ends at the first of them.
+ *
+ * Rejected: a pid file alone (pids are used again); proper-lockfile alone (measured: a stale
+ * takeover gave one lock to two holders, and a clock 11 s ahead stole a live one); the epoch alone
+ * (a dead holder is found only by looking).
  */
 import {
   closeSync,
@@ -49,15 +51,16 @@ import { removeStaleFolderLock } from "./stale-folder-lock.ts";
 const CHECK_MS = 1_000;
 const MODE = 0o640;
 /**
- * The lock file can be replaced between opening and locking it; nobody does so this often in a row.
+ * The lock file can be replaced between opening it and locking it. Nobody does so this often in a
+ * row.
  */
 const ATTEMPTS = 20;
 const WAIT_MS = 250;
 
-/** Somebody else holds the lock, and lives. */
+/** Another process holds the lock, and is alive. */
 export class DaemonLockHeld extends Error {
   override readonly name = "DaemonLockHeld";
-  /** Who holds it; null where that is not known (yet). */
+  /** Who holds it; null if that is not known (yet). */
   readonly holder: Holder | null;
   constructor(orchdDir: string, holder: Holder | null) {
     super(
@@ -77,7 +80,7 @@ function holderText(holder: Holder | null): string {
   return `${what}, process ${holder.pid}, since ${holder.since}`;
 }
 
-/** Who takes the lock, for those who ask. */
+/** Who takes the lock. Other processes can read all of it but the clock. */
 export interface LockOptions {
   readonly clock: Clock;
   /** Default: `daemon`. */
@@ -89,18 +92,20 @@ export interface LockOptions {
   readonly run?: string;
 }
 
-/** The lock, held. */
+/** The lock while it is held. */
 export interface DaemonLock {
-  /** Counts the holders that there have been; greater than any before. */
+  /** The number of this holder, counted from 1; greater than every earlier one. */
   readonly epoch: number;
   /**
-   * Calls back once if the lock file is no longer this holder's: end at once, and write nothing
-   * more.
+   * Calls back once if the lock file is no longer this holder's. The holder must then end at once,
+   * and write nothing more.
    */
   onLost(callback: () => void): void;
-  /** Looks now whether the lock is still held. */
+  /** Checks now whether the lock is still held. */
   stillHeld(): boolean;
-  /** Says that the daemon has recovered and knows its pipelines; `orchd status` then shows it. */
+  /**
+   * Records that the daemon has recovered and knows its pipelines: `orchd status` then shows it.
+   */
   setReady(): Promise<void>;
   /** Gives the lock back. */
   release(): Promise<void>;
@@ -109,7 +114,7 @@ export interface DaemonLock {
 /**
  * Takes the lock.
  *
- * @throws DaemonLockHeld if somebody who lives has it; a Node error if the folder cannot be written
+ * @throws DaemonLockHeld if a living process has it; a Node error if the folder cannot be written
  */
 export async function acquireDaemonLock(
   orchdDir: string,
@@ -129,11 +134,11 @@ export async function acquireDaemonLock(
 }
 
 /**
- * Takes the lock, waiting while a run in the foreground or a command has it; a daemon that has it
- * is no reason to wait.
+ * Takes the lock. Waits while a run in the foreground or a command has it, and does not wait for a
+ * daemon.
  *
- * @param onWaiting called once, with whom it waits for
- * @throws DaemonLockHeld if a daemon has it, or once `signal` says to stop waiting
+ * @param onWaiting called once, with the holder that it waits for
+ * @throws DaemonLockHeld if a daemon has it, or once `signal` is aborted
  */
 export async function waitForDaemonLock(
   orchdDir: string,
@@ -158,7 +163,7 @@ export async function waitForDaemonLock(
   }
 }
 
-/** Opens and locks the lock file, and makes sure that it is still the one of that name. */
+/** Opens and locks the lock file, and makes sure that the locked file still has that name. */
 function lockFile(orchdDir: string, path: string): number {
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     const fd = openSync(path, "a+", MODE);
@@ -170,7 +175,7 @@ function lockFile(orchdDir: string, path: string): number {
     closeSync(fd);
   }
   throw new Error(
-    `${path} is replaced again and again while orchd tries to lock it; find out what does so.`,
+    `${path} is replaced again and again while orchd tries to lock it; find out what replaces it.`,
   );
 }
 
@@ -181,8 +186,8 @@ function isFileAt(fd: number, path: string): boolean {
 }
 
 /**
- * Makes the next epoch this process's. Whole from the start, and exclusively: of two that try, one
- * fails.
+ * Makes the next epoch this process's own. Its file is whole from the start, and is created
+ * exclusively: of two processes that try, one fails.
  */
 async function claimEpoch(orchdDir: string, options: LockOptions): Promise<Holder> {
   const epochs = epochDir(orchdDir);
@@ -278,13 +283,13 @@ class HeldLock implements DaemonLock {
     const own = this.stillHeld();
     this.#fd = undefined;
     this.#holder = { ...this.#holder, ready: false, released: true };
-    // Before the kernel lock goes: whoever takes it next must find this holder gone.
+    // Before the kernel lock is freed: the next holder must find that this one is gone.
     if (own) await this.#record();
     unlock(fd);
     closeSync(fd);
   }
 
-  /** One at a time, so that what is written last is what holds. */
+  /** One write at a time, so that the last one stands. */
   #record(): Promise<void> {
     const write = (): Promise<void> =>
       writeFileAtomically(
@@ -299,16 +304,16 @@ class HeldLock implements DaemonLock {
   #watch(): void {
     this.#timer = this.#clock.after(CHECK_MS, () => {
       if (!this.stillHeld()) return;
-      // Somebody removed the epoch: `orchd status` would see no daemon, and one that came after the
-      // lock file's loss would see no holder.
+      // Somebody removed the epoch file. `orchd status` would see no daemon, and if the lock file
+      // goes too, a newcomer would see no holder.
       if ((this.#newestEpoch() ?? this.epoch) < this.epoch) this.#record().catch(() => undefined);
       this.#watch();
     });
   }
 
   /**
-   * Undefined where the folder cannot be read now, for want of a descriptor say: the lock file,
-   * which needs none, decides alone then.
+   * Undefined if the folder cannot be read now, for example because no descriptor is left. Then the
+   * lock file decides alone: checking it needs no descriptor.
    */
   #newestEpoch(): number | undefined {
     try {

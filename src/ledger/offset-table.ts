@@ -1,13 +1,13 @@
 /**
- * A map from 32 bits of a key to offsets in a file, in 8 bytes an entry: an index of a million
+ * A map from 32 bits of a key to offsets in a file, at 8 bytes an entry: an index of a million
  * entries must not cost the daemon 100 MB.
  *
- * Open addressing over two typed arrays. Different keys can have the same bits; whoever looks
- * compares the key that stands in the file.
+ * It is open addressing over two typed arrays. Different keys can have the same bits, so the caller
+ * compares the key in the file.
  */
 export class OffsetTable {
   #bits = new Uint32Array(1_024);
-  /** The offset and one; 0: free. */
+  /** The offset plus 1; 0: free. */
   #offsets = new Uint32Array(1_024);
   #size = 0;
 
@@ -16,14 +16,14 @@ export class OffsetTable {
     return this.#size;
   }
 
-  /** The offset among those of the same bits that `matches`, or -1. */
+  /** Of the offsets with these bits the one that `matches`, or -1. */
   find(bits: number, matches: (offset: number) => boolean): number {
     const slot = this.#slotOf(bits, matches);
     return this.#offsets[slot]! - 1;
   }
 
   /**
-   * Sets the offset of the key that `matches` knows, in place of the one it had. @param offset
+   * Sets the offset of the key that `matches` recognizes, and replaces its old one. @param offset
    * below 2^32 - 1
    */
   set(bits: number, offset: number, matches: (offset: number) => boolean): void {

@@ -1,19 +1,19 @@
 /**
- * A pipeline's own ledger, and the pipeline as its fold (core/pipeline-state.ts).
+ * A pipeline's own ledger, and the pipeline's state, which is its fold (core/pipeline-state.ts).
  *
- * - `state` holds durable lines only. It moves after each sync, before anybody who waited for the
- *   lines goes on.
- * - A checkpoint stands after line 1 of a new file and at least every 256 lines; opening reads no
- *   further back than the last one. It is written at the end of the write that makes it due, from a
- *   copy of the state that has that write's lines too, since none may stand between what a
- *   checkpoint says and the checkpoint.
- * - At 16 MiB the file goes on under `pipeline-DATE.jsonl` and a new one begins, with all that is
- *   known in its first two lines.
- * - A damaged file is kept as `pipeline.jsonl.damaged-N`, and a new one begins with what its good
+ * - `state` holds durable lines only. It changes after each sync, before a caller that waits for
+ *   the lines goes on.
+ * - A checkpoint stands after line 1 of a new file and at least every 256 lines. Opening reads no
+ *   further back than the last one. A checkpoint is the last line of the write that makes it due.
+ *   It is made from a copy of the state that has that write's lines too: no line may stand between
+ *   what a checkpoint says and the checkpoint.
+ * - At 16 MiB the file is renamed `pipeline-DATE.jsonl`, and a new one begins. Its first two lines
+ *   hold all that is known.
+ * - A damaged file is kept as `pipeline.jsonl.damaged-N`, and a new one begins with what the good
  *   lines say (semantics.md 6).
  *
- * In both cases the new file takes the name in one rename, so there is a whole `pipeline.jsonl` at
- * every moment.
+ * In both cases the new file takes the name in one rename: a whole `pipeline.jsonl` exists at every
+ * moment.
  */
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -36,15 +36,15 @@ const ROTATED = /^pipeline-.+\.jsonl$/;
 
 /** What {@link PipelineLedger.open} needs. */
 export interface PipelineLedgerOptions extends LedgerHost {
-  /** Told the durable lines. */
+  /** Called with each durable line. */
   readonly onDurableLine?: LineListener | undefined;
-  /** Lines from one checkpoint to the next; default 256. */
+  /** How many lines from one checkpoint to the next; default 256. */
   readonly checkpointLines?: number | undefined;
-  /** The length from which on a new file begins; default 16 MiB. */
+  /** The length at which a new file begins, in bytes; default 16 MiB. */
   readonly rotateBytes?: number | undefined;
 }
 
-/** What opening found wrong, and did about it. */
+/** The damage that opening found, and what it did about it. */
 export interface PipelineDamage {
   /** The first bad line, from 1, and what is wrong with it. */
   readonly line: number;
@@ -52,24 +52,24 @@ export interface PipelineDamage {
   /** Where the damaged file is now. */
   readonly keptAs: string;
   /**
-   * When the last good line was written; undefined if there is none. From then on, active runs are
-   * found from their headers.
+   * When the last good line was written; undefined if there is none. Runs that became active later
+   * are found from their headers.
    */
   readonly lastAt: string | undefined;
 }
 
-/** One pipeline's open ledger: see the head of this file. */
+/** The open ledger of one pipeline. It rotates and writes checkpoints by itself. */
 export class PipelineLedger {
   /** The pipeline's name. */
   readonly pipeline: string;
   /** The file's path. */
   readonly path: string;
-  /** What opening found wrong; undefined if nothing. */
+  /** The damage that opening found; undefined if none. */
   damage: PipelineDamage | undefined;
   #state: PipelineState = emptyPipelineState();
   readonly #options: PipelineLedgerOptions;
   #file: LedgerFile<PipelineEvent> | undefined;
-  /** The file is being created, rotated or closed; what is appended meanwhile waits for it. */
+  /** Set while the file is being created or rotated; appends wait for it. */
   #changing: Promise<void> | undefined;
   #closed = false;
   #rotateAt: number;
@@ -82,7 +82,7 @@ export class PipelineLedger {
   }
 
   /**
-   * Opens a pipeline's ledger, recovering it; one that is not there is made by the first append.
+   * Opens a pipeline's ledger, and recovers it. If there is none, the first append creates it.
    *
    * @throws LedgerFormatError if a newer release wrote it; LedgerFailed, after `onFatal`
    */
@@ -107,7 +107,7 @@ export class PipelineLedger {
     return ledger;
   }
 
-  /** The pipeline as its durable lines say. It changes in place. */
+  /** The pipeline's state, as its durable lines say. It changes in place. */
   get state(): PipelineState {
     return this.#state;
   }
@@ -125,7 +125,7 @@ export class PipelineLedger {
   /**
    * Appends events as one group. `state` has them when this returns.
    *
-   * @returns the lines, once they are durable; a checkpoint that went with them is not among them
+   * @returns the lines, once they are durable, without a checkpoint that was written with them
    * @throws LineTooLong, LedgerClosed, LedgerFailed
    */
   async append(events: readonly PipelineEvent[]): Promise<PipelineLine[]> {
@@ -144,7 +144,7 @@ export class PipelineLedger {
     }
   }
 
-  /** Writes what is still waiting, and closes the file. */
+  /** Writes the lines that still wait, and closes the file. */
   async close(): Promise<void> {
     this.#closed = true;
     await this.#changing?.catch(() => undefined);
@@ -174,8 +174,8 @@ export class PipelineLedger {
   }
 
   /**
-   * The first lines of a pipeline without a ledger: the events, the first of them with the format,
-   * and a checkpoint after it.
+   * Creates the ledger with these events. The first event carries the format, and a checkpoint
+   * follows it.
    */
   async #create(events: readonly PipelineEvent[]): Promise<PipelineLine[]> {
     let written: readonly PipelineLine[] = [];
@@ -200,11 +200,11 @@ export class PipelineLedger {
     const old = this.#file!;
     await old.close();
     this.#file = await this.#replace(rotatedName(this.path, this.#options.clock.now()));
-    // A file that begins with a long checkpoint would otherwise be full from the start.
+    // Otherwise a file that begins with a long checkpoint would be full from the start.
     this.#rotateAt = Math.max(this.#options.rotateBytes ?? ROTATE_BYTES, 2 * this.#file.size);
   }
 
-  /** Goes on after damage with what the good lines say. */
+  /** After damage: begins a new file with what the good lines say. */
   async #beginAfter({ line, fault }: LedgerDamaged): Promise<void> {
     const { lines } = readTail<PipelineEvent>(this.path, "pipeline.checkpoint");
     for (const good of lines) evolvePipeline(this.#state, good);
@@ -237,7 +237,7 @@ export class PipelineLedger {
 
   async #change(act: () => Promise<void>): Promise<void> {
     const change = act();
-    // Whoever waits for the change tries again after it, and meets a failure there.
+    // A caller that waits for the change tries again after it, and meets a failure then.
     const settled = change
       .catch(() => undefined)
       .finally(() => {
@@ -249,7 +249,7 @@ export class PipelineLedger {
   }
 }
 
-/** The checkpoint that is due after these lines, while `state` has not seen them yet. */
+/** The checkpoint that is due after these lines, which `state` does not have yet. */
 function checkpointAfter(state: PipelineState, lines: readonly PipelineLine[]): PipelineEvent {
   const at = lines[0]!.at;
   const copy = evolvePipeline(emptyPipelineState(), {
@@ -263,16 +263,16 @@ function checkpointAfter(state: PipelineState, lines: readonly PipelineLine[]): 
 }
 
 /**
- * Thousands of runs that are active at once make a checkpoint too long for a line: then the lines
- * before it are read for longer.
+ * Whether a checkpoint fits into a line. Thousands of active runs make it too long: then opening
+ * reads further back.
  */
 function fits(checkpoint: PipelineEvent): boolean {
   return Buffer.byteLength(JSON.stringify(checkpoint)) < MAX_LINE_BYTES - 1_024;
 }
 
 function rotatedName(path: string, nowMs: number): string {
-  // A crash may have come after it got its second name, on another day by now: with two, its lines
-  // would be told twice.
+  // After a crash the file may already have its second name, with an earlier date. With a third
+  // name its lines would be read twice.
   const own = statSync(path).ino;
   const given = readdirSync(dirname(path)).find(
     (name) => ROTATED.test(name) && statSync(join(dirname(path), name)).ino === own,
@@ -283,8 +283,8 @@ function rotatedName(path: string, nowMs: number): string {
 }
 
 /**
- * The first name that is free, or that a crash left as a second name of the very file that is to
- * get it.
+ * The first name that is free, or that this file has already: a crash may have come after it got
+ * that name.
  */
 function freeName(nth: (n: number) => string, path: string): string {
   const own = statSync(path).ino;

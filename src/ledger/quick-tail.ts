@@ -1,12 +1,12 @@
 /**
- * A pipeline ledger's end, read in one go, for the ordinary case: plain ASCII, whole to its last
- * byte, its checkpoint near.
+ * Reads the end of a pipeline's ledger in one go, in the ordinary case: plain ASCII, whole to the
+ * last byte, and the last checkpoint is near.
  *
- * `orchd status` has a few milliseconds for all pipelines, and in a process that has just begun,
- * work a byte or a call a field costs several times what it does later. So here lines are cut and
- * parsed as text. It checks what ledger-reader.ts checks, and wherever something is not ordinary (a
- * torn or damaged line, another alphabet, a newer format) it gives up rather than judge: the exact
- * reader then reads it.
+ * `orchd status` has a few milliseconds for all pipelines. In a process that has just started, work
+ * per byte and calls per field cost several times as much as later. So lines are cut and parsed as
+ * text here. This reader checks what ledger-reader.ts checks. When something is not ordinary (a
+ * torn or damaged line, another alphabet, a newer format), it does not judge but gives up: then the
+ * exact reader reads the file.
  */
 import { isAscii } from "node:buffer";
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
@@ -22,7 +22,7 @@ const CRC_LENGTH = 18;
 /**
  * The lines from the newest of this type on; without one, the whole ledger.
  *
- * @returns undefined where `readTail` has to look
+ * @returns undefined if `readTail` has to read the file
  * @throws a Node error if the file cannot be opened
  */
 export function readQuickTail<E>(path: string, type: string): Framed<E>[] | undefined {
@@ -47,15 +47,15 @@ function blockText(fd: number, size: number, length: number): string | undefined
   const bytes = Buffer.allocUnsafe(length);
   if (readSync(fd, bytes, 0, length, size - length) !== length || !isAscii(bytes)) return undefined;
   const text = bytes.toString("latin1");
-  // Either could name a member `__proto__`, which takes care that is not taken here.
+  // Both may name a member `__proto__`, which only the exact reader handles.
   return text.includes("__proto__") || text.includes("\\u00") || !text.endsWith("\n")
     ? undefined
     : text;
 }
 
 /**
- * Where the newest line of this type begins, or the file if there is none in it; undefined where
- * more has to be read.
+ * Where the newest line of this type begins, or 0 if the whole file has none; undefined if more has
+ * to be read.
  */
 function beginning(text: string, type: string, whole: boolean): number | undefined {
   const mark = text.lastIndexOf(`"type":"${type}"`);

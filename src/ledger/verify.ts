@@ -1,8 +1,9 @@
 /**
  * `orchd verify`: reads every ledger under a runs folder and says what is wrong. Changes nothing.
  *
- * Stricter than recovery: a torn tail is a fault here, although the daemon would cut it and go on,
- * and so is a ledger that is empty or has no whole header. A run that has not finished is no fault.
+ * It is stricter than recovery. A torn tail is a fault here, although the daemon would cut it off
+ * and go on. So is a ledger that is empty or has no whole header. A run that has not finished is
+ * not a fault.
  */
 import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -13,7 +14,7 @@ import { LedgerFormatError } from "./ledger-error.ts";
 import { readLedger, type LedgerFault, type LedgerReading } from "./ledger-reader.ts";
 import { RunStore } from "./run-store.ts";
 
-/** A fault of one ledger. */
+/** What is wrong with one file. */
 export interface FileFault {
   readonly file: string;
   /** The first bad line, from 1; 0 for the file as a whole. */
@@ -29,13 +30,13 @@ export interface Verification {
 }
 
 const PIPELINE_LEDGER = /^pipeline(-\d{4}-\d\d-\d\d(-\d+)?)?\.jsonl$/;
-/** A write that is under way looks like a torn tail for as long as it takes. */
+/** How often to look at a young file: a write that is under way looks like a torn tail. */
 const LOOKS = 5;
 const LOOK_AGAIN_MS = 20;
 
 /**
- * Checks every ledger. Ledgers may be written meanwhile. @throws a Node error if a folder cannot be
- * read
+ * Checks every ledger. A daemon may write them meanwhile. @throws a Node error if a folder cannot
+ * be read
  */
 export async function verifyRoot(runsDir: string): Promise<Verification> {
   const store = new RunStore(runsDir);
@@ -64,11 +65,11 @@ export async function verifyRoot(runsDir: string): Promise<Verification> {
   return { checked, faults };
 }
 
-/** What is to be known about a ledger before it is checked. */
+/** What other files say about a ledger that is checked. */
 export interface VerifyOptions {
-  /** The run that the header has to name; undefined for a pipeline's ledger. */
+  /** The run that the header must name; undefined for a pipeline's ledger. */
   readonly run?: string | undefined;
-  /** The pipeline's ledger says that this run is finished, so that nothing may be missing. */
+  /** The pipeline's ledger says that this run has finished, so no line may be missing. */
   readonly finishedElsewhere?: boolean | undefined;
 }
 
