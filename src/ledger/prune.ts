@@ -1,10 +1,10 @@
 /**
- * Removes old runs, and what only they needed: logs, empty month folders, artifacts, step code, old
- * files of the pipelines' own ledgers, evidence of damage.
+ * Removes old runs, and what only they needed: logs, empty month folders, artifacts, step code.
+ * Also removes old files of the pipelines' own ledgers, and evidence of damage.
  *
- * retention.ts decides; this gathers the facts and removes. Only the holder of the daemon's lock
- * may. It gives way to other work between files. A run's log goes before its ledger, so that a
- * crash in between leaves a run without a log rather than a log without a run.
+ * retention.ts decides. This file collects the facts, and removes. Only the holder of the daemon's
+ * lock may prune. Pruning gives way to other work between files. A run's log is removed before its
+ * ledger: a crash in between leaves a run without a log, and never a log without a run.
  */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { rmdir } from "node:fs/promises";
@@ -28,73 +28,76 @@ import {
 import { RunStore } from "./run-store.ts";
 
 /**
- * Far longer than putting all outputs of a step takes: an hour would let whatever is written in it
- * pass a limit in bytes.
+ * How long an artifact is young, and stays. It is far longer than writing all outputs of a step
+ * takes. An hour would be too long: everything written in it would escape a limit in bytes.
  */
 const YOUNG_MS = 600_000;
 const SHA_NAME = /^([0-9a-f]{64})(\.mjs)?$/;
+const FIELDS = "snapshot|spec|params|outputs|values|state|metadata";
 /**
- * A reference to an artifact or a bundle, in a ledger or in a spilled field; with the name of the
- * field, where that may refer to more.
+ * A reference to an artifact or a bundle, in a ledger or in a spilled field. It comes with the name
+ * of the field, if that field may refer to more.
  */
-const REFERENCE =
-  /(?:"(snapshot|spec|params|outputs|values|state|metadata)":\{)?"(?:\$artifact|bundle)":"([0-9a-f]{64})"/g;
+const REFERENCE = new RegExp(
+  String.raw`(?:"(${FIELDS})":\{)?"(?:\$artifact|bundle)":"([0-9a-f]{64})"`,
+  "g",
+);
 const OLD_PIPELINE_LEDGER = /^pipeline-\d{4}-\d\d-\d\d(-\d+)?\.jsonl$/;
-/** A damaged ledger that was set aside, and the name that it had. */
+/** The name of a damaged ledger that was set aside; it holds the name that the ledger had. */
 const EVIDENCE = /^(.+\.jsonl)\.damaged-\d+$/;
 
-/** What {@link prune} is to do. */
+/** How to {@link prune}. */
 export interface PruneOptions {
   readonly nowMs: number;
   readonly policyOf: (pipeline: string) => RetentionPolicy;
-  /** Of all pipelines together: ledgers, logs and artifacts; undefined: no limit. */
+  /** The limit for the ledgers, logs and artifacts of all pipelines together; undefined: none. */
   readonly totalBytes?: number | undefined;
-  /** Only this pipeline's runs. */
+  /** Remove runs of this pipeline only. */
   readonly pipeline?: string | undefined;
-  /** Decide and say, and remove nothing. */
+  /** Only say what would be removed. */
   readonly dryRun?: boolean | undefined;
-  /** Runs that may not go though no ledger says so. */
+  /** Runs that must stay although no ledger says so. */
   readonly alsoActive?: ReadonlySet<string> | undefined;
-  /** Step code that pipelines in force use, by sha256. With `undefined` no step code is removed. */
+  /** The step code of the pipelines in force, by sha256. If undefined, no step code is removed. */
   readonly bundlesInUse?: ReadonlySet<string> | undefined;
-  /** Lines wait for room on the disk: an artifact may have been waiting for its line for long. */
+  /** Lines wait for room on the disk: an artifact may have waited a long time for its line. */
   readonly linesWait?: boolean | undefined;
-  /** Aborted when the lock is lost. */
+  /** Aborts when the lock is lost. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What was, or would be, removed. */
+/** What was removed, or would be. */
 export interface Pruned {
   /** The runs, each with the reason. */
   readonly runs: { readonly run: string; readonly because: string }[];
-  /** Runs that a limit would remove and something else keeps. */
+  /** The runs that a limit would remove and something else keeps, each with what keeps it. */
   readonly kept: { readonly run: string; readonly because: string }[];
-  /** Of the runs and of the files. */
+  /** How many bytes the runs and the files had. */
   readonly bytes: number;
   /**
-   * Artifacts and bundles that nothing refers to any more, rotated ledgers of pipelines, evidence
-   * of damage.
+   * How many files: artifacts and bundles that nothing refers to any more, rotated ledgers of
+   * pipelines, evidence of damage.
    */
   readonly files: number;
 }
 
-/** What some files refer to, by sha256. */
+/** What files refer to, by sha256. */
 interface References {
   /** Artifacts and bundles. */
   readonly shas: Set<string>;
   /**
-   * Of the artifacts those that are a whole field of a line (spill-event.ts), and may refer to
-   * more. A single output, however long, refers to nothing.
+   * The artifacts that are a whole field of a line (spill-event.ts): these may refer to more. A
+   * single output refers to nothing, however long it is.
    */
   readonly fields: Set<string>;
 }
 
-/** What each run refers to, so that no ledger is read twice in one sweep. */
+/** What each run refers to. With it, no ledger is read twice in one sweep. */
 type ReferencesOfRuns = Map<string, References>;
 
 /**
- * Removes what retention lets go. @throws a Node error if something cannot be removed; the rest
- * stays, and the next time goes on
+ * Removes what retention decides. @throws a Node error if something cannot be removed: the rest
+ * stays, and the next call goes on with it
  */
 export async function prune(runsDir: string, options: PruneOptions): Promise<Pruned> {
   const store = new RunStore(runsDir);
@@ -160,7 +163,7 @@ async function factsOf(
     const facts = runFacts(store, run);
     if (facts !== undefined) {
       const kept = evidence.get(store.runLedger(run)) ?? [];
-      // What lies beside a run stays as long as it, and is counted with it.
+      // Evidence beside a run stays as long as the run, and is counted with it.
       evidence.delete(store.runLedger(run));
       runs.push({
         ...facts,
@@ -189,7 +192,7 @@ function artifactsOf(
 ): ArtifactFacts[] {
   const own = noReferences();
   collect(store.runLedger(run), own);
-  // Of a run that goes on more lines may come before the sweep.
+  // A run that has not finished may get more lines before the sweep.
   if (finishedAt !== undefined) references.set(run, own);
   return [...own.shas].flatMap((sha) => {
     const bytes = sizes.get(sha);
@@ -211,7 +214,7 @@ function rotatedLedgers(store: RunStore, pipeline: string): FileFacts[] {
 
 /**
  * The damaged ledgers that were set aside in a folder, by the path of the ledger. A renamed file
- * keeps its old time; when it got its name is the inode's.
+ * keeps its mtime; the inode's ctime says when it got its name.
  */
 function evidenceIn(folder: string): Map<string, FileFacts[]> {
   const found = new Map<string, FileFacts[]>();
@@ -259,8 +262,8 @@ function stateOf(
 }
 
 /**
- * What was read may have been written and not yet synced; after this it is durable, as semantics.md
- * 24 wants of `through`.
+ * Makes durable what was read: it may have been written and not yet synced. semantics.md 24 wants a
+ * durable `through`.
  */
 async function syncFile(path: string): Promise<void> {
   let fd: number;
@@ -293,7 +296,7 @@ function runFacts(store: RunStore, run: string): RunFacts | undefined {
   };
 }
 
-/** The runs whose results stand in this one. */
+/** The runs whose results this run uses. */
 function sourcesOf(store: RunStore, run: string): Set<string> {
   const sources = new Set<string>();
   try {
@@ -325,7 +328,7 @@ async function removeRuns(
   for (const directory of directories) await syncDirectory(systemDisk, directory);
 }
 
-/** Dot-names that a crash left behind, and month folders that have become empty. */
+/** Removes dot-names that a crash left behind, and month folders that have become empty. */
 async function removeOldFiles(
   store: RunStore,
   pipeline: string,
@@ -351,9 +354,9 @@ async function removeOldFiles(
 }
 
 /**
- * Removes artifacts and step code that no ledger refers to, or would after `going` went. Young ones
- * stay: the line that refers to them may be about to be written, which takes the daemon no time
- * unless the disk is full; and a pipeline's file may be about to be loaded.
+ * Removes artifacts and step code that no ledger refers to once the runs in `going` are removed.
+ * Young ones stay. The line that refers to an artifact may be about to be written, which takes long
+ * only if the disk is full. And the pipeline file of the step code may be about to be loaded.
  */
 async function sweep(
   store: RunStore,
@@ -384,15 +387,15 @@ async function sweep(
       await giveWay(options);
     }
   }
-  // A spilled snapshot refers to bundles, spilled outputs to artifacts; what is found on the way is
-  // visited too.
+  // A spilled snapshot refers to bundles, spilled outputs refer to artifacts. The loop visits the
+  // fields that it finds on the way, too.
   for (const sha of used.fields) {
     collect(join(store.artifacts, sha), used);
     await giveWay(options);
   }
   for (const { path, sha, minAge } of old) {
     const file = statSync(path, { throwIfNoEntry: false });
-    // A cache hit made it young meanwhile, and its line may not have been read.
+    // A cache hit may have made it young meanwhile, with a line that was not read.
     if (used.shas.has(sha) || file === undefined || options.nowMs - file.mtimeMs <= minAge)
       continue;
     if (options.dryRun !== true) await removeFile(path);
@@ -455,7 +458,7 @@ async function removeFile(path: string): Promise<void> {
 }
 
 async function removeFolder(path: string): Promise<void> {
-  // Something came into it meanwhile: then it stays.
+  // If something came into the folder meanwhile, it stays.
   await rmdir(path).catch((error: unknown) => {
     if (errorCode(error) !== "ENOTEMPTY" && errorCode(error) !== "ENOENT") throw error;
   });

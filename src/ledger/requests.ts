@@ -1,14 +1,14 @@
 /**
- * Requests and replies: how any process speaks to the daemon, up or down (docs/requests.md,
+ * Requests and replies: how any process asks the daemon, whether it runs or not (docs/requests.md,
  * semantics.md 23).
  *
- * A request is one file, written aside and renamed, so that the daemon sees it whole or not at all.
- * It stays until it was answered: first what it caused is durable in a ledger, with the request's
- * id; then the reply; then the request goes. A crash anywhere in between leaves the request, and
- * the daemon answers again what it finds done.
+ * A request is one file. It is written aside and renamed, so the daemon sees it whole or not at
+ * all. It stays until it is answered. First its effect becomes durable in a ledger, with the
+ * request's id; then the reply; then the request is removed. A crash anywhere in between leaves the
+ * request: the daemon finds that it was carried out, and answers again.
  *
- * The command line writes and waits with this file, so zod stays out: {@link readRequests} is given
- * the check.
+ * The command line writes requests and waits with this file, so it does not load zod: the caller
+ * gives {@link readRequests} the check.
  */
 import {
   constants,
@@ -38,10 +38,10 @@ const SUFFIX = ".json";
 const ID = /^(?!\.)[A-Za-z0-9._-]{1,64}$/;
 const MAX_BYTES = 1_048_576;
 const POLL_MS = 20;
-/** Out of descriptors or memory: says nothing about the file. */
+/** No descriptor or no memory is left: that says nothing about the file. */
 const OWN_TROUBLE = new Set<string | undefined>(["EMFILE", "ENFILE", "ENOMEM"]);
 
-/** How long a reply can be read, in milliseconds: an hour. */
+/** How long a reply is kept, in milliseconds: an hour. */
 export const REPLY_LIFE_MS = HOUR_MS;
 
 /** A file in the requests folder, read and checked. */
@@ -63,15 +63,15 @@ export type CheckRequest = (
   | { readonly ok: true; readonly request: Request }
   | { readonly ok: false; readonly reason: string };
 
-/** Whether a text can be a request's id, which is a file's name. */
+/** Whether a text can be a request's id, which is the name of a file. */
 export function isRequestId(id: string): boolean {
   return ID.test(id);
 }
 
 /**
- * Leaves a request, durably: once this returns it is never lost, and it will be answered.
+ * Leaves a request, durably. Once this returns, the request is never lost, and it will be answered.
  *
- * @param options `id`: a name of one's own, for asking again without asking twice
+ * @param options `id`: an id of the caller's choice; the same id again is not a second request
  * @returns the request's id
  * @throws RangeError for a bad id; a Node error if it cannot be written
  */
@@ -96,17 +96,17 @@ function newId(nowMs: number): string {
 function checked(id: string): string {
   if (!isRequestId(id))
     throw new RangeError(
-      `${JSON.stringify(id)} is no request's id: up to 64 letters, digits, dots, dashes and underscores, no dot first.`,
+      `${JSON.stringify(id)} is no request's id: up to 64 letters, digits, dots, dashes and ` +
+        "underscores, no dot first.",
     );
   return id;
 }
 
 /**
- * Reads every request there is, the oldest first. Dot-names are passed over; whatever else is there
- * and cannot be taken comes with a reason for refusing it, never silently.
+ * Reads every request, oldest first. Dot-names are skipped. Every other file that cannot be taken
+ * comes with the reason to refuse it: none is dropped silently.
  *
- * @throws a Node error if the folder is there and cannot be read, or no descriptor is left to read
- *   with
+ * @throws a Node error if the folder exists and cannot be read, or if no descriptor is left
  */
 export function readRequests(requestsDir: string, check: CheckRequest): ReadRequest[] {
   const found: ReadRequest[] = [];
@@ -127,13 +127,13 @@ export function readRequests(requestsDir: string, check: CheckRequest): ReadRequ
 type Value = { readonly json: unknown } | { readonly reason: string };
 
 /**
- * Undefined if it is gone meanwhile. @throws a Node error where that is this process's own trouble,
- * and another try may read it
+ * A file and its content; undefined if it is gone. @throws a Node error that comes from this
+ * process and not from the file: another try may succeed
  */
 function readOne(path: string): { readonly stats: Stats; readonly value: Value } | undefined {
   let fd: number;
   try {
-    // A link could name any file, and a pipe would block: neither is followed.
+    // Links are not followed: one could name any file. Nothing waits for a pipe, which would block.
     fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
     if (OWN_TROUBLE.has(errorCode(error))) throw error;
@@ -175,7 +175,7 @@ function namesIn(directory: string): string[] {
 }
 
 /**
- * Answers a request, durably. What it caused has to be durable before.
+ * Answers a request, durably. Its effect must be durable before.
  *
  * @throws RangeError for a bad id; a Node error if it cannot be written
  */
@@ -188,7 +188,7 @@ export async function writeReply(runsDir: string, id: string, reply: Reply): Pro
 }
 
 /**
- * The daemon's answer, or null if there is none (yet, or any more). @throws RangeError for a bad id
+ * The daemon's reply, or null if there is none (yet, or any more). @throws RangeError for a bad id
  */
 export function readReply(runsDir: string, id: string): Reply | null {
   const read = readOne(join(new RunStore(runsDir).replies, checked(id) + SUFFIX));
@@ -196,9 +196,9 @@ export function readReply(runsDir: string, id: string): Reply | null {
 }
 
 /**
- * Waits for the daemon's answer.
+ * Waits for the daemon's reply.
  *
- * @param timeoutMs how long at most; null is the answer after that
+ * @param timeoutMs how long to wait at most, in milliseconds; after that the result is null
  */
 export function waitForReply(
   runsDir: string,
@@ -208,7 +208,7 @@ export function waitForReply(
 ): Promise<Reply | null> {
   const until = clock.monotonic() + timeoutMs;
   return new Promise((resolve, reject) => {
-    // A look costs 10 µs; a watcher would lose events, and the wait is short.
+    // One look costs 10 µs and the wait is short. A watcher would lose events.
     const look = (): void => {
       try {
         const reply = readReply(runsDir, id);
@@ -223,8 +223,8 @@ export function waitForReply(
 }
 
 /**
- * Removes a request that was answered, or withdraws one's own; durably. Does nothing if it is gone.
- * A folder, which is no request, is put out of the way under a dot-name.
+ * Removes a request that was answered, or withdraws the caller's own, durably. Does nothing if it
+ * is gone. A folder is not a request: it is moved out of the way, to a dot-name.
  */
 export async function removeRequest(runsDir: string, id: string): Promise<void> {
   const { requests } = new RunStore(runsDir);

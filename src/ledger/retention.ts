@@ -1,19 +1,21 @@
 /**
- * Which runs may go, and why the others stay (semantics.md 9 and 24). Pure: prune.ts gathers the
- * facts and does the removing.
+ * Decides which runs to remove, and why the others stay (semantics.md 9 and 24). It is pure:
+ * prune.ts collects the facts, and removes.
  *
- * A run goes if it is older than `keepDays`, or if there are `keepRuns` newer ones, or if the newer
- * ones fill `keepBytes`; and, over all pipelines together, if what is left of the newer ones fills
- * `totalBytes`. Whatever the limits, a run stays while it is active or is its pipeline's newest;
- * while its slot is not durably decided, since recovery would fire it anew, or, where no slot asked
- * for it, its end not told in its pipeline's ledger; and while a run that stays took a result from
- * it.
+ * A run is removed if it is older than `keepDays`, if there are `keepRuns` newer ones, or if the
+ * newer ones fill `keepBytes`. Over all pipelines together, it is removed if the newer runs that
+ * are left fill `totalBytes`. Whatever the limits, a run stays
  *
- * Bytes are those of a run's ledger and log, of what `orchd repair` kept beside them, and of its
- * artifacts: one that several runs refer to counts once, at the newest of them, since only with the
- * last of them it goes. Files of a pipeline that are no run's (its rotated ledgers, and evidence of
- * damage) have their place in the order by their time, go by days and bytes, and no line in them is
- * needed to decide a slot (semantics.md 6).
+ * - while it is active, or the newest of its pipeline;
+ * - while its slot is not durably decided: recovery would fire the slot again. A run that no slot
+ *   asked for stays until its pipeline's ledger records its end;
+ * - while a run that stays took a result from it.
+ *
+ * The bytes of a run are those of its ledger and log, of what `orchd repair` kept beside them, and
+ * of its artifacts. An artifact that several runs refer to counts once, at the newest of them: it
+ * is removed only with the last of them. A pipeline also has files that belong to no run: its
+ * rotated ledgers, and evidence of damage. They take their place in the order by their time, and
+ * are removed by days and bytes. No line in them is needed to decide a slot (semantics.md 6).
  */
 import { defined } from "../core/defined.ts";
 import type { Retention } from "../core/settings.ts";
@@ -22,42 +24,42 @@ import { DAY_MS } from "../core/time.ts";
 /** How much history is kept. */
 export interface RetentionPolicy {
   readonly keepDays: number;
-  /** A pipeline. */
+  /** How many runs of one pipeline. */
   readonly keepRuns: number;
-  /** A pipeline: ledgers, logs and artifacts; undefined: no limit. */
+  /** How many bytes of ledgers, logs and artifacts of one pipeline; undefined: no limit. */
   readonly keepBytes?: number | undefined;
 }
 
-/** The policy of a root that sets none. */
+/** The policy of a root without settings. */
 export const DEFAULT_RETENTION: RetentionPolicy = { keepDays: 30, keepRuns: 10_000 };
 
-/** The policy of a pipeline of which nothing may go. */
+/** The policy of a pipeline from which nothing is removed. */
 export const KEEP_ALL: RetentionPolicy = { keepDays: Infinity, keepRuns: Infinity };
 
-/** What has to be known of a run. */
+/** What the decision needs to know of a run. */
 export interface RunFacts {
   readonly run: string;
-  /** The slot, or the moment of a run by hand, in milliseconds since 1970. */
+  /** Its slot, or when it was asked for by hand; in milliseconds since 1970. */
   readonly stampMs: number;
   /** Scheduled or caught up: recovery would create it again if its slot were undecided. */
   readonly scheduled: boolean;
-  /** When it ended, in milliseconds since 1970; undefined: it has not, or cannot be read. */
+  /** When it ended, in milliseconds since 1970; undefined: not yet, or its end is unreadable. */
   readonly finishedAt?: number | undefined;
-  /** Its ledger cannot be read to its end: only `orchd repair` brings that out. */
+  /** Its ledger cannot be read to its end: only `orchd repair` finds out the end. */
   readonly damaged?: boolean | undefined;
-  /** Of its ledger, its log and the evidence beside them. */
+  /** The size of its ledger, its log and the evidence beside them. */
   readonly bytes: number;
   /** The artifacts that it refers to. Needed only where a limit in bytes is set. */
   readonly artifacts?: readonly ArtifactFacts[] | undefined;
 }
 
-/** A value that lies in a file of its own, and maybe in several runs. */
+/** A value in a file of its own. Several runs may refer to it. */
 export interface ArtifactFacts {
   readonly sha: string;
   readonly bytes: number;
 }
 
-/** A file of a pipeline's history that is no run's: a rotated ledger, or evidence of damage. */
+/** A file of a pipeline that belongs to no run: a rotated ledger, or evidence of damage. */
 export interface FileFacts {
   readonly path: string;
   /** When its last line was written, or when it was set aside, in milliseconds since 1970. */
@@ -67,59 +69,59 @@ export interface FileFacts {
   readonly evidence: boolean;
 }
 
-/** What has to be known of a pipeline. */
+/** What the decision needs to know of a pipeline. */
 export interface PipelineFacts {
   readonly pipeline: string;
   readonly policy: RetentionPolicy;
   /** The durable watermark, in milliseconds since 1970; undefined: no slot was ever decided. */
   readonly through?: number | undefined;
   /**
-   * When the pipeline's ledger got its last durable line, in milliseconds since 1970; undefined: it
-   * has none.
+   * The time of the last durable line of the pipeline's ledger, in milliseconds since 1970;
+   * undefined: it has none.
    */
   readonly recordedUntil?: number | undefined;
-  /** Runs that the pipeline's ledger has not seen the end of. */
+  /** Runs whose end the pipeline's ledger does not record. */
   readonly active: ReadonlySet<string>;
   readonly runs: readonly RunFacts[];
   readonly files?: readonly FileFacts[];
 }
 
-/** What becomes of the runs. */
+/** What is removed, and what stays. */
 export interface RetentionDecision {
   /** The runs to remove, each with the reason. */
   readonly prune: ReadonlyMap<string, string>;
-  /** The runs that a limit would remove and something else keeps, each with what. */
+  /** The runs that a limit would remove and something else keeps, each with what keeps it. */
   readonly kept: ReadonlyMap<string, string>;
-  /** The files that are no run's to remove, by path, each with the reason. */
+  /** The files to remove that belong to no run, by path, each with the reason. */
   readonly files: ReadonlyMap<string, string>;
 }
 
-/** Limits that somebody asks for in place of those that are set. */
+/** Limits that a command asks for instead of those in the settings. */
 export interface AskedLimits {
   readonly keepDays?: number | undefined;
   readonly keepRuns?: number | undefined;
   readonly keepBytes?: number | undefined;
 }
 
-/** What was kept of a damaged ledger stays for so long at least, that somebody can look at it. */
+/** How long evidence of damage stays at least, in days, so that a person can look at it. */
 export const EVIDENCE_DAYS = 7;
 
-/** A run or a file, in the one order that bytes are counted in. */
+/** A run, or a file that belongs to no run. Bytes are counted over all of them in one order. */
 interface Removable {
   readonly name: string;
   readonly run: boolean;
   readonly stampMs: number;
   readonly bytes: number;
   readonly artifacts: readonly ArtifactFacts[];
-  /** Where the removal is noted. */
+  /** Where to note the removal, by name. */
   readonly removal: Map<string, string>;
-  /** Why it stays whatever the limits; undefined: it may go. */
+  /** Why it stays, whatever the limits; undefined: it may be removed. */
   readonly stays: string | undefined;
-  /** Why it goes whatever its size; undefined: it need not. */
+  /** Why it is removed, whatever its size; undefined: only a limit in bytes removes it. */
   readonly overdue: string | undefined;
 }
 
-/** A pipeline's policy as set, each limit replaced by the one that was asked for. */
+/** The policy of the settings, with the limits that were asked for in place of their own. */
 export function policyUnder(set: Retention, asked: AskedLimits): RetentionPolicy {
   const keepBytes =
     asked.keepBytes ?? (set.keepMb === undefined ? undefined : set.keepMb * 1_048_576);
@@ -130,17 +132,17 @@ export function policyUnder(set: Retention, asked: AskedLimits): RetentionPolicy
   });
 }
 
-/** What all pipelines together may keep, in bytes; undefined: no limit. */
+/** The limit for all pipelines together, in bytes; undefined: no limit. */
 export function totalBytesOf({ totalMb }: { readonly totalMb?: number }): number | undefined {
   return totalMb === undefined ? undefined : totalMb * 1_048_576;
 }
 
 /**
- * Decides which runs go.
+ * Decides which runs are removed.
  *
- * @param sourcesOf the runs that a run took results from; asked only of runs that stay, and only if
- *   any would go
- * @param totalBytes of all pipelines together; undefined: no limit
+ * @param sourcesOf the runs that a run took results from; called only for runs that stay, and only
+ *   if any run would be removed
+ * @param totalBytes the limit for all pipelines together; undefined: no limit
  */
 export function decideRetention(
   pipelines: readonly PipelineFacts[],
@@ -205,7 +207,7 @@ function removableFiles(
   nowMs: number,
   removal: Map<string, string>,
 ): Removable[] {
-  // How a run ended whose own ledger does not tell it is what repairing it asks the pipeline's.
+  // If a run's own ledger does not tell its end, repairing it looks for the end in the pipeline's.
   const asked = runs.some(({ run, finishedAt }) => finishedAt === undefined && !active.has(run));
   return files.map(({ path, stampMs, bytes, evidence }) => ({
     name: path,
@@ -227,8 +229,8 @@ function removableFiles(
 }
 
 /**
- * Goes from the newest to the oldest: notes what goes, and what would but for a reason to stay.
- * @returns what is left
+ * Goes from the newest to the oldest. Notes what is removed, and what would be removed without a
+ * reason to stay. @returns what is left
  */
 function takeInTurn(
   removables: readonly Removable[],
@@ -243,7 +245,7 @@ function takeInTurn(
     (a, b) => b.stampMs - a.stampMs || (a.name < b.name ? 1 : -1),
   )) {
     const { name, run, removal, stays, overdue } = removable;
-    // What goes anyway takes no room from what is older.
+    // What is removed anyway takes no room from what is older.
     if (overdue !== undefined && stays === undefined) {
       removal.set(name, overdue);
       continue;
@@ -279,15 +281,15 @@ function whyKept(
     return one.stampMs <= (through ?? Number.NEGATIVE_INFINITY)
       ? undefined
       : "its slot is not durably decided";
-  // No slot asked for it, so none could fire it again, and the watermark of a pipeline without a
-  // schedule never moves. But its request may still lie there, which only its header, or its line,
-  // tells was carried out.
+  // No slot asked for this run, so no slot could fire it again, and the watermark of a pipeline
+  // without a schedule never moves. But its request may still be there, and only the run's header,
+  // or its line in the pipeline's ledger, shows that the request was carried out.
   return one.finishedAt <= (recordedUntil ?? Number.POSITIVE_INFINITY)
     ? undefined
     : "its pipeline's ledger does not tell its end yet";
 }
 
-/** A cached step names the run that has the result, and that run may have it from another. */
+/** Keeps the runs whose results others use. Such a run may itself use another run's result. */
 function keepSources(
   staying: string[],
   prune: Map<string, string>,

@@ -1,8 +1,8 @@
 /**
- * Where everything is under the runs folder (docs/ledger.md), and what is there. Knows names, not
- * contents.
+ * Where each file is under the runs folder (docs/ledger.md), and which files there are. It knows
+ * names, not contents.
  *
- * Every path is made from names that were checked (run-id.ts), so none can lead out of the folder.
+ * Every path is made from checked names (run-id.ts), so no path can lead out of the folder.
  */
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -26,7 +26,7 @@ export interface ListOptions {
   readonly limit?: number | undefined;
 }
 
-/** The layout of one runs folder: see the head of this file. */
+/** The layout of one runs folder. */
 export class RunStore {
   /** The runs folder, as it was given. */
   readonly runsDir: string;
@@ -35,17 +35,17 @@ export class RunStore {
     this.runsDir = runsDir;
   }
 
-  /** `.orchd`: what belongs to no pipeline. */
+  /** `.orchd`: everything that belongs to no pipeline. */
   get orchdDir(): string {
     return join(this.runsDir, ".orchd");
   }
 
-  /** Step code, compiled: `SHA.mjs`. */
+  /** Compiled step code: `SHA.mjs`. */
   get bundles(): string {
     return join(this.orchdDir, "bundles");
   }
 
-  /** Values too big for a line, named by their sha256. */
+  /** Values that are too big for a line, named by their sha256. */
   get artifacts(): string {
     return join(this.orchdDir, "artifacts");
   }
@@ -60,46 +60,49 @@ export class RunStore {
     return join(this.orchdDir, "replies");
   }
 
-  /** The cache's index; derived. */
+  /** The index of the cache, which is derived from the ledgers. */
   get cache(): string {
     return join(this.orchdDir, "cache");
   }
 
-  /** Files that live no longer than a step: its inputs, params and output. */
+  /** Files that exist while a step runs: its inputs, params and output. */
   get scratch(): string {
     return join(this.orchdDir, "scratch");
   }
 
-  /** A pipeline's folder. @throws RangeError where the name is none */
+  /** A pipeline's folder. @throws RangeError if the name is not a pipeline's */
   pipelineDir(pipeline: string): string {
     if (!PIPELINE_NAME.test(pipeline))
       throw new RangeError(`${JSON.stringify(pipeline)} is no name of a pipeline.`);
     return join(this.runsDir, pipeline);
   }
 
-  /** A pipeline's own ledger. @throws RangeError where the name is none */
+  /** A pipeline's own ledger. @throws RangeError if the name is not a pipeline's */
   pipelineLedger(pipeline: string): string {
     return join(this.pipelineDir(pipeline), "pipeline.jsonl");
   }
 
-  /** A run's ledger. @throws RangeError where the id is none */
+  /** A run's ledger. @throws RangeError if the id is not a run's */
   runLedger(run: string): string {
     return join(this.runDir(run), run + LEDGER);
   }
 
-  /** What a run's steps printed; there only if they did. @throws RangeError where the id is none */
+  /**
+   * What a run's steps printed; the file exists only if they did. @throws RangeError if the id is
+   * not a run's
+   */
   runLog(run: string): string {
     return join(this.runDir(run), `${run}.log`);
   }
 
-  /** The month folder that a run's files are in. @throws RangeError where the id is none */
+  /** The month folder of a run's files. @throws RangeError if the id is not a run's */
   runDir(run: string): string {
     const { pipeline, month } = this.parseRunId(run);
     return join(this.runsDir, pipeline, month);
   }
 
   /**
-   * Takes a run's id apart. @throws RangeError where it is none; {@link parseRunId} of
+   * The parts of a run's id. @throws RangeError if it is not a run's id; {@link parseRunId} of
    * core/run-id.ts does not throw
    */
   parseRunId(run: string): RunId {
@@ -111,7 +114,7 @@ export class RunStore {
     return parsed;
   }
 
-  /** Whether a run's ledger is there. False where the id is none. */
+  /** Whether a run's ledger exists. False if the id is not a run's. */
   exists(run: string): boolean {
     return parseRunId(run) !== undefined && existsSync(this.runLedger(run));
   }
@@ -123,16 +126,14 @@ export class RunStore {
       .toSorted();
   }
 
-  /** The months that a pipeline has runs in, the oldest first. */
+  /** The months in which a pipeline has runs, oldest first. */
   months(pipeline: string): string[] {
     return namesIn(this.pipelineDir(pipeline))
       .filter((name) => MONTH.test(name))
       .toSorted();
   }
 
-  /**
-   * A pipeline's runs, ordered by the time in their ids. Reads no more month folders than it needs.
-   */
+  /** A pipeline's runs, ordered by the time in their ids. Reads only the month folders it needs. */
   list(pipeline: string, options: ListOptions = {}): string[] {
     const { newestFirst = false, limit = Infinity } = options;
     const months = newestFirst ? this.months(pipeline).toReversed() : this.months(pipeline);
@@ -145,10 +146,10 @@ export class RunStore {
   }
 
   /**
-   * A pipeline's runs of one month folder (`YYYY-MM`), the oldest first.
+   * A pipeline's runs of one month folder (`YYYY-MM`), oldest first.
    *
-   * @param isWanted asked by name, before an id is taken apart: what it can rule out of a full
-   *   month costs next to nothing
+   * @param isWanted called with each name before its id is parsed: in a full month, a run that it
+   *   rules out costs almost nothing
    */
   listMonth(pipeline: string, month: string, isWanted?: (run: string) => boolean): string[] {
     return this.#runsOf(pipeline, month, false, isWanted);
@@ -172,21 +173,19 @@ export class RunStore {
     return newestFirst ? runs.toReversed() : runs;
   }
 
-  /**
-   * The first id at or after `nowMs` that no run by hand has. Creating its ledger is what takes it.
-   */
+  /** The first free id of a run by hand, at or after `nowMs`. Creating the ledger takes the id. */
   nextManual(pipeline: string, nowMs: number): string {
     return this.#nextFree((n) => manualRunId(pipeline, nowMs + n - 1));
   }
 
-  /** The id of the next backfill of a slot. Creating its ledger is what takes it. */
+  /** The id of the next backfill of a slot. Creating the ledger takes the id. */
   nextBackfill(pipeline: string, slotMs: number, schedule?: string): string {
     return this.#nextFree((n) => backfillRunId(pipeline, slotMs, n, schedule));
   }
 
   /**
-   * The id of the next re-run of a run. Creating its ledger is what takes it. @throws RangeError
-   * where the id is none
+   * The id of the next re-run of a run. Creating the ledger takes the id. @throws RangeError if the
+   * id is not a run's
    */
   nextRerun(run: string): string {
     return this.#nextFree((n) => rerunRunId(run, n));

@@ -1,10 +1,10 @@
 /**
- * Keeps a run's ledger lines short: fields over 64 KiB become artifacts, texts are trimmed
- * (semantics.md 18). Done before every append.
+ * Keeps the lines of a run's ledger short: fields over 64 KiB become artifacts, texts are trimmed
+ * (semantics.md 18). This happens before every append.
  *
- * `outputs` is spilled member by member first, so that a step that takes one output loads only that
- * one; if what is left is still too long, the whole field is. Readers of outputs resolve the field,
- * then the member: {@link outputOf}.
+ * `outputs` is spilled member by member first, so a step that takes one output loads only that one.
+ * If the rest is still too long, the whole field is spilled. A reader of outputs resolves the
+ * field, then the member: {@link outputOf}.
  */
 import { defined } from "../core/defined.ts";
 import type { RunEvent } from "../core/event.ts";
@@ -17,16 +17,13 @@ const TEXT_CHARACTERS = 16_384;
 /** `\u0000`, and `-1.7976931348623157e+308`. */
 const LONGEST_ESCAPE = 6;
 const LONGEST_NUMBER = 24;
-/** In an event shorter than this no field is long enough to be changed. */
+/** In an event that is shorter than this, in bytes, no field is long enough to be changed. */
 const UNTOUCHED_BYTES = ERROR_CHARACTERS;
 
-/**
- * Whether an event may have to be spilled. Where this is false, {@link spillEvent} would return it
- * as it is.
- */
+/** Whether {@link spillEvent} may change an event. If false, it would return the event itself. */
 export function needsSpilling(event: RunEvent): boolean {
-  // A character is at most three bytes of UTF-8. Only what is neither plainly short nor plainly
-  // long is turned into text to be measured.
+  // A character takes at most three bytes of UTF-8. Only an event that is neither clearly short nor
+  // clearly long is made into text and measured.
   const room = UNTOUCHED_BYTES / 3;
   if (roomAfter(event, room, LONGEST_ESCAPE, LONGEST_NUMBER) >= 0) return holdsLookalike(event);
   return (
@@ -35,8 +32,10 @@ export function needsSpilling(event: RunEvent): boolean {
 }
 
 /**
- * What is left of so many characters after a value's JSON, taking each character of a text for so
- * many, and each number; negative where there is no room.
+ * How many of `room` characters are left after the JSON of a value; negative if they are too few.
+ *
+ * @param perCharacter how many characters to count for each character of a text
+ * @param perNumber how many to count for each number
  */
 function roomAfter(value: unknown, room: number, perCharacter: number, perNumber: number): number {
   if (typeof value === "string") return room - 2 - value.length * perCharacter;
@@ -45,7 +44,8 @@ function roomAfter(value: unknown, room: number, perCharacter: number, perNumber
   let left = room - 2;
   for (const name in value) {
     const member = (value as Record<string, unknown>)[name];
-    // What is undefined is left out; elements of a list have no names, and a list of one no comma.
+    // The low estimate counts no names and no commas: an undefined member is left out, the elements
+    // of a list have no names, and a list of one has no comma.
     if (perCharacter > 1) left -= 4 + name.length * perCharacter;
     left = roomAfter(member, left, perCharacter, perNumber);
     if (left < 0) break;
@@ -54,8 +54,8 @@ function roomAfter(value: unknown, room: number, perCharacter: number, perNumber
 }
 
 /**
- * What a step returned can look like a reference to an artifact; what a ledger said before
- * (`step.cached`) is one.
+ * Whether a value that a user's code returned looks like a reference to an artifact. In a
+ * `step.cached`, whose outputs come from a ledger, it is one.
  */
 function holdsLookalike(event: RunEvent): boolean {
   if (event.type === "step.completed") return Object.values(event.outputs).some(isArtifactRef);
@@ -63,7 +63,7 @@ function holdsLookalike(event: RunEvent): boolean {
 }
 
 /**
- * The same event with every field short enough for a line; whatever went into a file is durable.
+ * The same event with every field short enough for a line. The artifacts are durable.
  *
  * @throws a Node error if an artifact cannot be written
  */
@@ -76,7 +76,7 @@ export async function spillEvent<E extends RunEvent>(event: E, artifacts: Artifa
     if (value === undefined) continue;
     if (name === "error") spilled[name] = trimError(value as unknown as StepError);
     else if (name === "outputs") spilled[name] = await spillOutputs(value, artifacts, fresh);
-    // A run's snapshot is shared with others of the same version, and never changed.
+    // Runs of the same version share one snapshot, and nobody changes it.
     else if (name === "snapshot" && typeof value === "object" && value !== null)
       spilled[name] = await artifacts.spillFrozen(value);
     else if ((SPILLED as readonly string[]).includes(name))
@@ -119,8 +119,8 @@ function trim(text: string, characters: number): string {
 }
 
 /**
- * The same event with what went into artifacts back in its place, outputs excepted: those are
- * loaded one by one, by {@link outputOf}. A header has to be restored before it is folded.
+ * The same event with the values of artifacts back in their fields, except `outputs`: those are
+ * loaded one by one, by {@link outputOf}. A header must be restored before it is folded.
  *
  * @throws ArtifactUnusable if a file is gone or damaged
  */
@@ -136,7 +136,7 @@ export function restoreEvent<E extends object>(event: E, artifacts: Artifacts): 
 }
 
 /**
- * One of a step's outputs as a ledger holds them, loaded; undefined if there is none of that name.
+ * Loads one of a step's outputs from a ledger's line; undefined if there is none of that name.
  *
  * @param outputs the `outputs` of a `step.completed` or `step.cached` line
  * @throws ArtifactUnusable if its file is gone or damaged
