@@ -26,6 +26,7 @@ import {
   type RunFacts,
 } from "./retention.ts";
 import { RunStore } from "./run-store.ts";
+import { SPILLED_FIELDS } from "./spill-event.ts";
 
 /**
  * How long an artifact is young, and stays. It is far longer than writing all outputs of a step
@@ -33,13 +34,12 @@ import { RunStore } from "./run-store.ts";
  */
 const YOUNG_MS = 600_000;
 const SHA_NAME = /^([0-9a-f]{64})(\.mjs)?$/;
-const FIELDS = "snapshot|spec|params|outputs|values|state|metadata";
 /**
  * A reference to an artifact or a bundle, in a ledger or in a spilled field. It comes with the name
  * of the field, if that field may refer to more.
  */
 const REFERENCE = new RegExp(
-  String.raw`(?:"(${FIELDS})":\{)?"(?:\$artifact|bundle)":"([0-9a-f]{64})"`,
+  String.raw`(?:"(${SPILLED_FIELDS.join("|")})":\{)?"(?:\$artifact|bundle)":"([0-9a-f]{64})"`,
   "g",
 );
 const OLD_PIPELINE_LEDGER = /^pipeline-\d{4}-\d\d-\d\d(-\d+)?\.jsonl$/;

@@ -12,7 +12,16 @@ import { ERROR_CHARACTERS, type StepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
 import { isArtifactRef, SPILL_BYTES, type Artifacts } from "./artifacts.ts";
 
-const SPILLED = ["snapshot", "params", "outputs", "state", "metadata", "spec", "values"] as const;
+/** The fields that become artifacts if they are too long. */
+export const SPILLED_FIELDS = [
+  "snapshot",
+  "params",
+  "outputs",
+  "state",
+  "metadata",
+  "spec",
+  "values",
+] as const;
 const TEXT_CHARACTERS = 16_384;
 /** `\u0000`, and `-1.7976931348623157e+308`. */
 const LONGEST_ESCAPE = 6;
@@ -79,7 +88,7 @@ export async function spillEvent<E extends RunEvent>(event: E, artifacts: Artifa
     // Runs of the same version share one snapshot, and nobody changes it.
     else if (name === "snapshot" && typeof value === "object" && value !== null)
       spilled[name] = await artifacts.spillFrozen(value);
-    else if ((SPILLED as readonly string[]).includes(name))
+    else if ((SPILLED_FIELDS as readonly string[]).includes(name))
       spilled[name] = await artifacts.spill(value, SPILL_BYTES, fresh);
     else if (typeof value === "string") spilled[name] = trim(value, TEXT_CHARACTERS);
   }
@@ -127,7 +136,7 @@ function trim(text: string, characters: number): string {
 export function restoreEvent<E extends object>(event: E, artifacts: Artifacts): E {
   const fields = event as E & Record<string, unknown>;
   let changed: Record<string, unknown> | undefined;
-  for (const name of SPILLED) {
+  for (const name of SPILLED_FIELDS) {
     if (name === "outputs" || !(name in fields)) continue;
     const value = artifacts.resolve(fields[name] as Json);
     if (value !== fields[name]) (changed ??= { ...fields })[name] = value;
