@@ -1,16 +1,16 @@
 /**
  * Builds dist/: modules and types by tsc, the command line by esbuild.
  *
- * dist/ is in use while it is built anew: by a daemon, whose next runner starts from it, by
- * commands in other terminals, by tests. So the build is made aside, in dist/.new-PID, and only a
- * build that went well is moved in: file by file, each by a rename, files that stay as they were
- * not at all, and programs after the modules that they import. At any moment every file that is
- * needed is there and whole. A rename of the whole folder cannot do that: between moving the old
- * one away and the new one in there is none.
+ * dist/ is in use while it is built: by a daemon, whose next runner starts from it, by commands in
+ * other terminals, and by tests. So the build is made aside, in dist/.new-PID, and is moved in only
+ * if it succeeds. It moves file by file, each by a rename; a file that did not change is not moved,
+ * and programs come after the modules that they import. At every moment each needed file is there
+ * and whole. Renaming the whole folder cannot do that: after the old folder is moved away and
+ * before the new one is moved in, there is none.
  *
- * Files that only the build before had stay until the next one, for a command that has started and
- * has not yet loaded all of its chunks. dist/.files lists the last build's. With --clean (what is
- * to be packed) nothing but the build's own files is left, of whatever made it.
+ * Files that only the previous build had stay until the next build: a command that has started may
+ * not have loaded all of its chunks. dist/.files lists the files of the last build. With --clean
+ * (for packing), only this build's own files are left.
  */
 import { spawnSync } from "node:child_process";
 import {
@@ -69,8 +69,8 @@ function programsLast(one, other) {
 }
 
 /**
- * What benches and tests built for themselves, from the sources as they were; and a build that was
- * killed.
+ * Whether a name is left over: what benches and tests built for themselves from older sources, or
+ * a build that was killed.
  */
 function isLeftOver(name) {
   if (name === "bench" || name === "test-programs") return clean;

@@ -1,7 +1,7 @@
 /**
- * Bundles the command line into a folder's bin/: orchd.js, which answers `orchd status` alone and
- * is one file, since every file that Node opens costs half a millisecond; and commands.js with its
- * chunks, for everything else. What both need is in both.
+ * Bundles the command line into a folder's bin/. orchd.js answers `orchd status` alone, and is one
+ * file: every file that Node opens costs half a millisecond. commands.js and its chunks are for
+ * everything else. Code that both need is in both.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -16,7 +16,7 @@ const shared = {
   minifyWhitespace: true,
   legalComments: "none",
   logLevel: "warning",
-  // Native code, programs of their own, and packages that load other files of theirs stay packages.
+  // These stay packages: native code, separate programs, and packages that load their own files.
   external: [
     "esbuild",
     "fs-native-extensions",
@@ -28,7 +28,7 @@ const shared = {
   ],
 };
 
-/** Leaves the import of commands.ts in orchd.ts as one of the file that the second build makes. */
+/** Leaves the import of commands.ts in orchd.ts alone: the second build makes that file. */
 const commandsApart = {
   name: "commands-apart",
   setup(bundler) {
@@ -39,8 +39,8 @@ const commandsApart = {
 };
 
 /**
- * node:crypto takes 4 ms to come up, and only jitter and big snapshots need it: in the quick file
- * it comes in with its first call.
+ * Loads node:crypto with its first call in the quick file. It takes 4 ms to load, and only jitter
+ * and big snapshots need it.
  */
 const cryptoLate = {
   name: "crypto-late",
@@ -53,7 +53,8 @@ const cryptoLate = {
       contents: ["createHash", "randomBytes"]
         .map(
           (name) =>
-            `export const ${name} = (...given) => process.getBuiltinModule("node:crypto").${name}(...given);`,
+            `export const ${name} = (...given) => ` +
+            `process.getBuiltinModule("node:crypto").${name}(...given);`,
         )
         .join("\n"),
     }));
@@ -61,8 +62,8 @@ const cryptoLate = {
 };
 
 /**
- * picocolors looks at process.stdout as it loads, which brings that stream up; whether there are
- * colours is terminal.ts's to say.
+ * Keeps picocolors from looking at process.stdout as it loads, which would open that stream.
+ * terminal.ts decides whether there are colours.
  */
 const colorsQuiet = {
   name: "colors-quiet",

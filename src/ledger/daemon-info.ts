@@ -3,8 +3,8 @@
  * 30).
  *
  * Reading this needs no lock and no native module, so any process can ask. The kernel lock decides
- * who may write (lock.ts). The epoch file tells other processes about the holder, and tells a
- * newcomer about it that finds the lock file replaced.
+ * who may write (lock.ts). From the epoch file, other processes learn about the holder. So does a
+ * newcomer that finds the lock file replaced.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -7,7 +7,7 @@ import type { Disk } from "../disk/disk.ts";
 import type { RoomHost } from "../disk/until-room.ts";
 import type { LedgerFailed } from "./ledger-error.ts";
 
-/** The writer of ledgers. While it is told that the disk is full, its lines wait. */
+/** The writer of ledgers. Its lines wait while the disk is full. */
 export interface LedgerHost extends RoomHost {
   /** Called once, when a write or sync failed for good: end the process. */
   readonly onFatal: (error: LedgerFailed) => void;

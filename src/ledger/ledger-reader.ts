@@ -357,8 +357,8 @@ function parseSafely(text: string): Record<string, unknown> | undefined {
 }
 
 /**
- * The same value, made of objects without prototypes. In such an object `__proto__` is a name like
- * any other, however the object is copied.
+ * The same value, made of objects without prototypes. In those objects `__proto__` is a name like
+ * any other, however they are copied.
  */
 function withoutPrototypes(root: object): object {
   const copy = (value: object): object =>

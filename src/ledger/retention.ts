@@ -289,7 +289,7 @@ function whyKept(
     : "its pipeline's ledger does not tell its end yet";
 }
 
-/** Keeps the runs whose results others use. Such a run may itself use another run's result. */
+/** Keeps the runs whose results others use. Those runs may use others' results themselves. */
 function keepSources(
   staying: string[],
   prune: Map<string, string>,

@@ -28,7 +28,7 @@ export interface ListOptions {
 
 /** The layout of one runs folder. */
 export class RunStore {
-  /** The runs folder, as it was given. */
+  /** The runs folder, as the constructor got it. */
   readonly runsDir: string;
 
   constructor(runsDir: string) {
