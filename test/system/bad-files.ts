@@ -1,19 +1,19 @@
 /**
- * What a person gets wrong in a pipeline file, each beside the sentence that says so: file, line,
- * column, field, what is wrong, what to do. The sentences are a table of their own so that whoever
- * changes one reads it beside its mistake. One that ends in … is the beginning of a longer one.
+ * Mistakes in pipeline files, each beside the sentence that orchd says of it: file, line, column,
+ * field, what is wrong, what to do. Mistake and sentence stand side by side, so that a person who
+ * changes one reads the other. A sentence that ends in … is the beginning of a longer one.
  */
 
-/** A mistake. */
+/** One mistake. */
 export interface BadFile {
-  /** In the drop folder. */
+  /** Its name in the drop folder. */
   readonly file: string;
   readonly text: string;
-  /** Without the drop folder's path. */
+  /** The sentence, without the drop folder's path. */
   readonly error: string;
 }
 
-/** Modules that the files name. */
+/** The modules that the files name, by their name in steps/. */
 export const MODULES: Readonly<Record<string, string>> = {
   "ok.ts": "export default async () => 1;\n",
   "named.ts": "export const x = async () => 1;\n",
@@ -29,7 +29,7 @@ const LAUGHS = "bcdefghij".replace(
   (name, index: number) => `  ${name}: &${name} [${`*${"abcdefghi"[index]},`.repeat(9)}]\n`,
 );
 
-/** Every mistake. */
+/** All mistakes. */
 export const BAD_FILES: readonly BadFile[] = [
   {
     file: "unknown-key.yaml",
@@ -60,25 +60,29 @@ export const BAD_FILES: readonly BadFile[] = [
     file: "bad-cron.yaml",
     text: 'schedule: { cron: "61 * * * *" }\nsteps:\n  a: { run: "true" }\n',
     error:
-      'bad-cron.yaml:1:19: schedule.cron "61 * * * *" is no cron pattern: invalid value for minute: 61 (minutes are 0-59)',
+      'bad-cron.yaml:1:19: schedule.cron "61 * * * *" is no cron pattern: ' +
+      "invalid value for minute: 61 (minutes are 0-59)",
   },
   {
     file: "bad-cron2.yaml",
     text: 'schedule: { cron: "hello" }\nsteps:\n  a: { run: "true" }\n',
     error:
-      'bad-cron2.yaml:1:19: schedule.cron "hello" has 1 field; a pattern has five (minute hour day month weekday), or six with seconds first',
+      'bad-cron2.yaml:1:19: schedule.cron "hello" has 1 field; ' +
+      "a pattern has five (minute hour day month weekday), or six with seconds first",
   },
   {
     file: "bad-cron3.yaml",
     text: 'schedule: { cron: "* * * *" }\nsteps:\n  a: { run: "true" }\n',
     error:
-      'bad-cron3.yaml:1:19: schedule.cron "* * * *" has 4 fields; a pattern has five (minute hour day month weekday), or six with seconds first',
+      'bad-cron3.yaml:1:19: schedule.cron "* * * *" has 4 fields; ' +
+      "a pattern has five (minute hour day month weekday), or six with seconds first",
   },
   {
     file: "cron-empty.yaml",
     text: 'schedule: { cron: "" }\nsteps:\n  a: { run: "true" }\n',
     error:
-      'cron-empty.yaml:1:19: schedule.cron is empty; a pattern has five fields, such as "30 2 * * *"',
+      "cron-empty.yaml:1:19: schedule.cron is empty; a pattern has five fields, " +
+      'such as "30 2 * * *"',
   },
   {
     file: "never.yaml",
@@ -89,7 +93,8 @@ export const BAD_FILES: readonly BadFile[] = [
     file: "bad-zone.yaml",
     text: 'schedule: { cron: "* * * * *", timezone: Europe/Berln }\nsteps:\n  a: { run: "true" }\n',
     error:
-      'bad-zone.yaml:1:42: schedule.timezone "Europe/Berln" is no time zone that this Node knows; did you mean "Europe/Berlin"?',
+      'bad-zone.yaml:1:42: schedule.timezone "Europe/Berln" is no time zone that this Node ' +
+      'knows; did you mean "Europe/Berlin"?',
   },
   {
     file: "bad-zone2.yaml",
@@ -98,45 +103,56 @@ export const BAD_FILES: readonly BadFile[] = [
   },
   {
     file: "cycle.yaml",
-    text: 'steps:\n  a: { run: "true", after: [b] }\n  b: { run: "true", after: [c] }\n  c: { run: "true", after: [a] }\n',
+    text:
+      'steps:\n  a: { run: "true", after: [b] }\n  b: { run: "true", after: [c] }\n' +
+      '  c: { run: "true", after: [a] }\n',
     error:
-      "cycle.yaml:2:21: steps.a.after closes a cycle, so that none of these steps could ever start: a needs b needs c needs a",
+      "cycle.yaml:2:21: steps.a.after closes a cycle, " +
+      "so that none of these steps could ever start: a needs b needs c needs a",
   },
   {
     file: "self.yaml",
     text: 'steps:\n  a: { run: "true", after: [a] }\n',
     error:
-      "self.yaml:2:21: steps.a.after closes a cycle, so that none of these steps could ever start: a needs a",
+      "self.yaml:2:21: steps.a.after closes a cycle, " +
+      "so that none of these steps could ever start: a needs a",
   },
   {
     file: "nostep.yaml",
     text: 'steps:\n  read: { run: "true" }\n  a: { run: "true", inputs: { x: raed } }\n',
     error:
-      'nostep.yaml:3:34: steps.a.inputs.x comes from step "raed", which the pipeline does not have; did you mean "read"?',
+      'nostep.yaml:3:34: steps.a.inputs.x comes from step "raed", ' +
+      'which the pipeline does not have; did you mean "read"?',
   },
   {
     file: "no-output.yaml",
-    text: 'steps:\n  read: { run: "true", outputs: [rows] }\n  a: { run: "true", inputs: { x: read.row } }\n',
+    text:
+      'steps:\n  read: { run: "true", outputs: [rows] }\n' +
+      '  a: { run: "true", inputs: { x: read.row } }\n',
     error:
-      'no-output.yaml:3:34: steps.a.inputs.x comes from output "row" of step read, which does not declare it; did you mean "rows"?',
+      'no-output.yaml:3:34: steps.a.inputs.x comes from output "row" of step read, ' +
+      'which does not declare it; did you mean "rows"?',
   },
   {
     file: "missing-module.yaml",
     text: "steps:\n  a: { uses: ./steps/nothere.ts }\n",
     error:
-      "missing-module.yaml:2:14: steps.a.uses names ./steps/nothere.ts, but there is no file steps/nothere.ts",
+      "missing-module.yaml:2:14: steps.a.uses names ./steps/nothere.ts, " +
+      "but there is no file steps/nothere.ts",
   },
   {
     file: "missing-export.yaml",
     text: "steps:\n  a: { uses: ./steps/ok.ts#nope }\n",
     error:
-      'missing-export.yaml:2:14: steps.a.uses names export "nope" of ./steps/ok.ts, which exports default',
+      'missing-export.yaml:2:14: steps.a.uses names export "nope" of ./steps/ok.ts, ' +
+      "which exports default",
   },
   {
     file: "no-default.yaml",
     text: "steps:\n  a: { uses: ./steps/named.ts }\n",
     error:
-      'no-default.yaml:2:14: steps.a.uses names export "default" of ./steps/named.ts, which exports x',
+      'no-default.yaml:2:14: steps.a.uses names export "default" of ./steps/named.ts, ' +
+      "which exports x",
   },
   {
     file: "syntax-step.yaml",
@@ -147,13 +163,16 @@ export const BAD_FILES: readonly BadFile[] = [
     file: "missing-pkg.yaml",
     text: "steps:\n  a: { uses: ./steps/pkg.ts }\n",
     error:
-      'steps/pkg.ts:1:15: Could not resolve "leftpadx": install it with npm install leftpadx, or begin a path with ./ (in the code of steps.a.uses in missing-pkg.yaml)',
+      'steps/pkg.ts:1:15: Could not resolve "leftpadx": ' +
+      "install it with npm install leftpadx, or begin a path with ./ (in the code of " +
+      "steps.a.uses in missing-pkg.yaml)",
   },
   {
     file: "missing-import.yaml",
     text: "steps:\n  a: { uses: ./steps/imp.ts }\n",
     error:
-      'steps/imp.ts:1:15: Could not resolve "./nothere2.ts" (in the code of steps.a.uses in missing-import.yaml)',
+      'steps/imp.ts:1:15: Could not resolve "./nothere2.ts" (in the code of steps.a.uses in ' +
+      "missing-import.yaml)",
   },
   {
     file: "both.yaml",
@@ -211,19 +230,22 @@ export const BAD_FILES: readonly BadFile[] = [
     file: "tabs.yaml",
     text: 'steps:\n\ta: { run: "true" }\n',
     error:
-      "tabs.yaml:2:1: Tabs are not allowed as indentation (YAML is indented with blanks, never tabs)",
+      "tabs.yaml:2:1: Tabs are not allowed as indentation (YAML is indented with blanks, " +
+      "never tabs)",
   },
   {
     file: "unquoted.yaml",
     text: 'schedule:\n  cron: * * * * *\nsteps:\n  a: { run: "true" }\n',
     error:
-      'unquoted.yaml:2:9: a text that starts with * must be quoted: write "* * * * *" (Alias cannot be an empty string)',
+      "unquoted.yaml:2:9: a text that starts with * must be quoted: " +
+      'write "* * * * *" (Alias cannot be an empty string)',
   },
   {
     file: "unquoted2.yaml",
     text: 'schedule: { cron: */5 * * * * }\nsteps:\n  a: { run: "true" }\n',
     error:
-      'unquoted2.yaml:1:23: a text that starts with * must be quoted: write "*/5 * * * *" (Unexpected alias at node end)',
+      "unquoted2.yaml:1:23: a text that starts with * must be quoted: " +
+      'write "*/5 * * * *" (Unexpected alias at node end)',
   },
   {
     file: "dupkey.yaml",
@@ -239,7 +261,8 @@ export const BAD_FILES: readonly BadFile[] = [
     file: "tag.yaml",
     text: 'description: !!js/function "x"\nsteps:\n  a: { run: "true" }\n',
     error:
-      "tag.yaml:1:14: has a tag (!) that is not known here: Unresolved tag: tag:yaml.org,2002:js/function",
+      "tag.yaml:1:14: has a tag (!) that is not known here: Unresolved tag: " +
+      "tag:yaml.org,2002:js/function",
   },
   {
     file: "tag2.yaml",
@@ -275,7 +298,8 @@ export const BAD_FILES: readonly BadFile[] = [
     file: "unclosed.yaml",
     text: 'steps: { a: { run: "true" }\n',
     error:
-      "unclosed.yaml:2:1: is not valid YAML: Flow map in block collection must be sufficiently indented and end with a }",
+      "unclosed.yaml:2:1: is not valid YAML: Flow map in block collection must be " +
+      "sufficiently indented and end with a }",
   },
   {
     file: "unclosed-q.yaml",
@@ -286,43 +310,50 @@ export const BAD_FILES: readonly BadFile[] = [
     file: "badname.yaml",
     text: 'name: "Bad Name"\nsteps:\n  a: { run: "true" }\n',
     error:
-      "badname.yaml:1:7: name must be 1 to 64 lower-case letters, digits, - and _, and begin with a letter or a digit",
+      "badname.yaml:1:7: name must be 1 to 64 lower-case letters, digits, - and _, " +
+      "and begin with a letter or a digit",
   },
   {
     file: "badname2.yaml",
     text: 'name: ../x\nsteps:\n  a: { run: "true" }\n',
     error:
-      "badname2.yaml:1:7: name must be 1 to 64 lower-case letters, digits, - and _, and begin with a letter or a digit",
+      "badname2.yaml:1:7: name must be 1 to 64 lower-case letters, digits, - and _, " +
+      "and begin with a letter or a digit",
   },
   {
     file: "step-name.yaml",
     text: 'steps:\n  "a b": { run: "true" }\n',
     error:
-      "step-name.yaml:2:3: steps.a b is a name that must be 1 to 64 letters, digits, - and _, and begin with a letter or _",
+      "step-name.yaml:2:3: steps.a b is a name that must be 1 to 64 letters, digits, " +
+      "- and _, and begin with a letter or _",
   },
   {
     file: "step-name2.yaml",
     text: 'steps:\n  "../x": { run: "true" }\n',
     error:
-      "step-name2.yaml:2:3: steps.../x is a name that must be 1 to 64 letters, digits, - and _, and begin with a letter or _",
+      "step-name2.yaml:2:3: steps.../x is a name that must be 1 to 64 letters, digits, " +
+      "- and _, and begin with a letter or _",
   },
   {
     file: "overlap.yaml",
     text: 'overlap: skipp\nsteps:\n  a: { run: "true" }\n',
     error:
-      'overlap.yaml:1:10: overlap must be one of skip, queue, queue_all, cancel, terminate, allow, not "skipp"; did you mean "skip"?',
+      "overlap.yaml:1:10: overlap must be one of skip, queue, queue_all, cancel, terminate, " +
+      'allow, not "skipp"; did you mean "skip"?',
   },
   {
     file: "overlap2.yaml",
     text: 'overlap: 5\nsteps:\n  a: { run: "true" }\n',
     error:
-      "overlap2.yaml:1:10: overlap must be one of skip, queue, queue_all, cancel, terminate, allow, not 5",
+      "overlap2.yaml:1:10: overlap must be one of skip, queue, queue_all, cancel, terminate, " +
+      "allow, not 5",
   },
   {
     file: "mode.yaml",
     text: 'executionMode: fail_fst\nsteps:\n  a: { run: "true" }\n',
     error:
-      'mode.yaml:1:16: executionMode must be one of continue_on_failure, stop_on_failure, fail_fast, not "fail_fst"; did you mean "fail_fast"?',
+      "mode.yaml:1:16: executionMode must be one of continue_on_failure, stop_on_failure, " +
+      'fail_fast, not "fail_fst"; did you mean "fail_fast"?',
   },
   {
     file: "maxactive.yaml",
@@ -343,13 +374,15 @@ export const BAD_FILES: readonly BadFile[] = [
     file: "timeout.yaml",
     text: 'timeout: 5 parsecs\nsteps:\n  a: { run: "true" }\n',
     error:
-      'timeout.yaml:1:10: timeout must be a duration such as "5s", "1h30m" or "7d" (a bare number counts seconds)',
+      'timeout.yaml:1:10: timeout must be a duration such as "5s", ' +
+      '"1h30m" or "7d" (a bare number counts seconds)',
   },
   {
     file: "timeout2.yaml",
     text: 'timeout: -5\nsteps:\n  a: { run: "true" }\n',
     error:
-      'timeout2.yaml:1:10: timeout must be a duration such as "5s", "1h30m" or "7d" (a bare number counts seconds)',
+      'timeout2.yaml:1:10: timeout must be a duration such as "5s", ' +
+      '"1h30m" or "7d" (a bare number counts seconds)',
   },
   {
     file: "timeout3.yaml",
@@ -358,37 +391,47 @@ export const BAD_FILES: readonly BadFile[] = [
   },
   {
     file: "interval.yaml",
-    text: 'schedule: { intervalSeconds: 0, startTime: 2026-01-01T00:00:00Z }\nsteps:\n  a: { run: "true" }\n',
+    text:
+      "schedule: { intervalSeconds: 0, startTime: 2026-01-01T00:00:00Z }\nsteps:\n" +
+      '  a: { run: "true" }\n',
     error: "interval.yaml:1:30: schedule.intervalSeconds must be at least 1, not 0",
   },
   {
     file: "interval2.yaml",
     text: 'schedule: { intervalSeconds: 60 }\nsteps:\n  a: { run: "true" }\n',
     error:
-      "interval2.yaml:1:30: schedule.intervalSeconds needs a startTime from which the interval is counted",
+      "interval2.yaml:1:30: schedule.intervalSeconds needs a startTime from which the " +
+      "interval is counted",
   },
   {
     file: "interval3.yaml",
-    text: 'schedule: { intervalSeconds: 1.5, startTime: 2026-01-01T00:00:00Z }\nsteps:\n  a: { run: "true" }\n',
+    text:
+      "schedule: { intervalSeconds: 1.5, startTime: 2026-01-01T00:00:00Z }\nsteps:\n" +
+      '  a: { run: "true" }\n',
     error: "interval3.yaml:1:30: schedule.intervalSeconds must be a whole number, not 1.5",
   },
   {
     file: "once.yaml",
     text: 'schedule: { runOnceAt: yesterday }\nsteps:\n  a: { run: "true" }\n',
     error:
-      'once.yaml:1:24: schedule.runOnceAt must be a time such as "2026-12-01T02:30:00" or "2026-12-01T02:30:00Z", not "yesterday"',
+      'once.yaml:1:24: schedule.runOnceAt must be a time such as "2026-12-01T02:30:00" or ' +
+      '"2026-12-01T02:30:00Z", not "yesterday"',
   },
   {
     file: "start-end.yaml",
-    text: 'schedule: { cron: "* * * * *", startTime: 2027-01-01T00:00:00Z, endTime: 2026-01-01T00:00:00Z }\nsteps:\n  a: { run: "true" }\n',
+    text:
+      'schedule: { cron: "* * * * *", startTime: 2027-01-01T00:00:00Z, ' +
+      'endTime: 2026-01-01T00:00:00Z }\nsteps:\n  a: { run: "true" }\n',
     error:
-      "start-end.yaml:1:74: schedule.endTime lies before startTime, so that the schedule never fires",
+      "start-end.yaml:1:74: schedule.endTime lies before startTime, " +
+      "so that the schedule never fires",
   },
   {
     file: "noschedkind.yaml",
     text: 'schedule: { timezone: UTC }\nsteps:\n  a: { run: "true" }\n',
     error:
-      "noschedkind.yaml:1:1: schedule is empty: it needs cron, or intervalSeconds with startTime, or runOnceAt",
+      "noschedkind.yaml:1:1: schedule is empty: it needs cron, " +
+      "or intervalSeconds with startTime, or runOnceAt",
   },
   {
     file: "cronstr.yaml",
@@ -410,25 +453,29 @@ export const BAD_FILES: readonly BadFile[] = [
     file: "param-ref.yaml",
     text: 'steps:\n  a: { run: "true", params: { x: "${params.nope}" } }\n',
     error:
-      'param-ref.yaml:2:34: steps.a.params.x refers to ${params.nope}, but the pipeline has no param "nope"',
+      "param-ref.yaml:2:34: steps.a.params.x refers to ${params.nope}, " +
+      'but the pipeline has no param "nope"',
   },
   {
     file: "param-ref2.yaml",
     text: 'steps:\n  a: { run: "true", params: { x: "${nope}" } }\n',
     error:
-      "param-ref2.yaml:2:34: steps.a.params.x refers to ${nope}, but only ${params.NAME}, ${run.id} and ${run.scheduledFor} are replaced; for the text itself write $${nope}",
+      "param-ref2.yaml:2:34: steps.a.params.x refers to ${nope}, but only ${params.NAME}, " +
+      "${run.id} and ${run.scheduledFor} are replaced; for the text itself write $${nope}",
   },
   {
     file: "env.yaml",
     text: 'env: { "A B": 1 }\nsteps:\n  a: { run: "true" }\n',
     error:
-      "env.yaml:1:8: env.A B is a name that must be an environment variable's name: letters, digits and _, not beginning with a digit",
+      "env.yaml:1:8: env.A B is a name that must be an environment variable's name: letters, " +
+      "digits and _, not beginning with a digit",
   },
   {
     file: "env2.yaml",
     text: 'env: { A: [1] }\nsteps:\n  a: { run: "true" }\n',
     error:
-      "env2.yaml:1:8: env.A must be text, a number, true or false or a map of keys and values, not a list",
+      "env2.yaml:1:8: env.A must be text, a number, " +
+      "true or false or a map of keys and values, not a list",
   },
   {
     file: "env3.yaml",
@@ -444,13 +491,16 @@ export const BAD_FILES: readonly BadFile[] = [
     file: "hooks2.yaml",
     text: 'hooks: { onSuccess: ./steps/nothere.ts }\nsteps:\n  a: { run: "true" }\n',
     error:
-      "hooks2.yaml:1:21: hooks.onSuccess names ./steps/nothere.ts, but there is no file steps/nothere.ts",
+      "hooks2.yaml:1:21: hooks.onSuccess names ./steps/nothere.ts, " +
+      "but there is no file steps/nothere.ts",
   },
   {
     file: "orch.yaml",
     text: 'orchestrator: nope\nsteps:\n  a: { run: "true" }\n',
     error:
-      'orch.yaml:1:15: orchestrator names "nope", which is neither a flavor of orchd.yaml (local) nor a module\'s path (./my-orchestrator.ts)',
+      'orch.yaml:1:15: orchestrator names "nope", ' +
+      "which is neither a flavor of orchd.yaml (local) nor a module's path " +
+      "(./my-orchestrator.ts)",
   },
   {
     file: "orch2.yaml",
@@ -509,14 +559,17 @@ export const BAD_FILES: readonly BadFile[] = [
   },
   {
     file: "blackout.yaml",
-    text: 'schedule: { cron: "* * * * *", blackout: { cron: "0 0 * * *" } }\nsteps:\n  a: { run: "true" }\n',
+    text:
+      'schedule: { cron: "* * * * *", blackout: { cron: "0 0 * * *" } }\nsteps:\n' +
+      '  a: { run: "true" }\n',
     error: "blackout.yaml:1:32: schedule.blackout must be either {cron, duration} or {from, to}",
   },
   {
     file: "conc.yaml",
     text: 'concurrency: nope\nsteps:\n  a: { run: "true" }\n',
     error:
-      'conc.yaml:1:14: concurrency names group "nope", which orchd.yaml does not have under concurrency:',
+      'conc.yaml:1:14: concurrency names group "nope", ' +
+      "which orchd.yaml does not have under concurrency:",
   },
   {
     file: "numkey.yaml",
@@ -537,11 +590,14 @@ export const BAD_FILES: readonly BadFile[] = [
     file: "schedname.yaml",
     text: 'schedule:\n  - { cron: "* * * * *", params: { x: 1 } }\nsteps:\n  a: { run: "true" }\n',
     error:
-      "schedname.yaml:2:5: schedule[0] has params of its own and therefore needs a name, by which its slots are told from others",
+      "schedname.yaml:2:5: schedule[0] has params of its own and therefore needs a name, " +
+      "by which its slots are told from others",
   },
   {
     file: "schedname2.yaml",
-    text: 'schedule:\n  - { cron: "* * * * *", name: a, params: { x: 1 } }\n  - { cron: "1 * * * *", name: a, params: { x: 2 } }\nsteps:\n  a: { run: "true" }\n',
+    text:
+      'schedule:\n  - { cron: "* * * * *", name: a, params: { x: 1 } }\n' +
+      '  - { cron: "1 * * * *", name: a, params: { x: 2 } }\nsteps:\n  a: { run: "true" }\n',
     error: 'schedname2.yaml:3:32: schedule[1].name another schedule is called "a" already',
   },
   {
@@ -574,7 +630,8 @@ export const BAD_FILES: readonly BadFile[] = [
     file: "commentjson.json",
     text: '// hi\n{"steps":{"a":{"run":"true"}}}',
     error:
-      'commentjson.json:1:1: is not valid JSON: Unexpected token \'/\', "// hi {"st"... is not valid JSON',
+      'commentjson.json:1:1: is not valid JSON: Unexpected token \'/\', "// hi {"st"... ' +
+      "is not valid JSON",
   },
   {
     file: "protojson.json",
@@ -583,12 +640,17 @@ export const BAD_FILES: readonly BadFile[] = [
   },
   {
     file: "typo.ts",
-    text: 'import { pipeline, step } from "orchd";\nexport const a = step(async () => 1);\nexport default pipeline({ shedule: { cron: "* * * * *" }, steps: { a: { uses: a } } });\n',
+    text:
+      'import { pipeline, step } from "orchd";\nexport const a = step(async () => 1);\n' +
+      'export default pipeline({ shedule: { cron: "* * * * *" }, ' +
+      "steps: { a: { uses: a } } });\n",
     error: 'typo.ts:3:27: shedule is not known here; did you mean "schedule"?',
   },
   {
     file: "syntax.ts",
-    text: 'import { pipeline } from "orchd";\nexport default pipeline({\n  steps: { a: { run: "true" }\n);\n',
+    text:
+      'import { pipeline } from "orchd";\nexport default pipeline({\n' +
+      '  steps: { a: { run: "true" }\n);\n',
     error: 'syntax.ts:4:1: Expected "}" but found ")"',
   },
   {
@@ -598,7 +660,10 @@ export const BAD_FILES: readonly BadFile[] = [
   },
   {
     file: "throws-deep.ts",
-    text: 'import { pipeline } from "orchd";\n\nconst limit: number = 1;\nfunction check(): never {\n  throw new RangeError(`over ${limit}`);\n}\ncheck();\nexport default pipeline({ steps: {} });\n',
+    text:
+      'import { pipeline } from "orchd";\n\nconst limit: number = 1;\n' +
+      "function check(): never {\n  throw new RangeError(`over ${limit}`);\n}\ncheck();\n" +
+      "export default pipeline({ steps: {} });\n",
     error: "throws-deep.ts:5:9: could not be loaded: over 1",
   },
   {
@@ -620,19 +685,27 @@ export const BAD_FILES: readonly BadFile[] = [
     file: "no-pipeline.ts",
     text: "export const a = 1;\nexport default 5;\n",
     error:
-      "no-pipeline.ts:2:1: the default export is no pipeline; write export default pipeline({ … }) or export default dynamicPipeline({ … }, async (run) => { … })",
+      "no-pipeline.ts:2:1: the default export is no pipeline; " +
+      "write export default pipeline({ … }) or export default dynamicPipeline({ … }, " +
+      "async (run) => { … })",
   },
   {
     file: "exits.ts",
     text: "process.exit(3);\nexport default 5;\n",
     error:
-      "exits.ts: could not be evaluated: WorkerExit: the load function ended its own thread (process.exit(3)): return or throw instead",
+      "exits.ts: could not be evaluated: WorkerExit: " +
+      "the load function ended its own thread (process.exit(3)): return or throw instead",
   },
   {
     file: "code-cycle.ts",
-    text: 'import { pipeline, step } from "orchd";\nexport const a = step(async () => 1);\nexport const b = step(async () => 1);\nexport default pipeline({ steps: { a: { uses: a, inputs: { x: "b" } }, b: { uses: b, inputs: { x: "a" } } } });\n',
+    text:
+      'import { pipeline, step } from "orchd";\nexport const a = step(async () => 1);\n' +
+      "export const b = step(async () => 1);\n" +
+      'export default pipeline({ steps: { a: { uses: a, inputs: { x: "b" } }, ' +
+      'b: { uses: b, inputs: { x: "a" } } } });\n',
     error:
-      "code-cycle.ts:4:60: steps.a.inputs.x closes a cycle, so that none of these steps could ever start: a needs b needs a",
+      "code-cycle.ts:4:60: steps.a.inputs.x closes a cycle, " +
+      "so that none of these steps could ever start: a needs b needs a",
   },
   {
     file: "code-import.ts",
