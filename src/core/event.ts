@@ -24,20 +24,20 @@ const json = z
   .custom<Json>((value) => value !== undefined)
   .meta({ description: "any JSON value, or {$artifact, bytes}" });
 const time = z.string().meta({ description: "ISO 8601, UTC" });
-const because = z.string().meta({ description: "a short reason a person understands" });
+const because = z.string().meta({ description: "a short reason that a person understands" });
 
 /** Why a run exists, and which slot or run it is for. */
 export const triggerSchema = z.looseObject({
   kind: z.enum(["schedule", "catch_up", "manual", "backfill", "rerun"]),
   scheduledFor: time.optional(),
-  schedule: z.string().optional().meta({ description: "the schedule's name, where it has one" }),
+  schedule: z.string().optional().meta({ description: "the schedule's name, if it has one" }),
   requestId: z.string().optional(),
   /** The run that a re-run repeats. */
   of: z.string().optional(),
   from: z
     .string()
     .optional()
-    .meta({ description: "the step from which on a re-run runs everything anew" }),
+    .meta({ description: "the step from which a re-run runs everything again" }),
   noCache: z.boolean().optional(),
 });
 
@@ -82,7 +82,7 @@ const runEvents = [
       /** The concurrency group that it shares with runs of other pipelines. */
       group: z.string().optional(),
     })
-    .meta({ description: "The header: the run exists, with all it needs to be run." }),
+    .meta({ description: "The header: the run exists, with everything that it needs." }),
   z
     .looseObject({ type: z.literal("submit.started"), because: because.optional() })
     .meta({ description: "The orchestrator is about to be called." }),
@@ -92,16 +92,16 @@ const runEvents = [
       orchestratorRunId: z.string().optional(),
       metadata: z.record(z.string(), json),
     })
-    .meta({ description: "The orchestrator took the run." }),
+    .meta({ description: "The orchestrator accepted the run." }),
   z.looseObject({ type: z.literal("submit.identified"), orchestratorRunId: z.string() }).meta({
     description: "The orchestrator named its run, before the first step that it asked for.",
   }),
   z.looseObject({ type: z.literal("submit.failed"), error }).meta({
-    description: "The orchestrator did not take the run, or it is not known whether it did.",
+    description: "The orchestrator did not accept the run, or it is not known whether it did.",
   }),
   z.looseObject({ type: z.literal("run.queued"), because, limits: limitsSchema.optional() }).meta({
     description:
-      "The run waits for its turn; under which limits tells what for, as others come and go.",
+      "The run waits for its turn. `limits` tell what it waits for, as other runs come and go.",
   }),
   z
     .looseObject({ type: z.literal("run.started"), because })
@@ -116,7 +116,7 @@ const runEvents = [
     })
     .meta({
       description:
-        "A stop was asked for; graceful lets no new step start, force ends running ones.",
+        "A stop was asked for: graceful lets no new step start, force also ends running ones.",
     }),
   z
     .looseObject({ type: z.literal("run.timed_out"), because })
@@ -184,7 +184,7 @@ const stepEvents = [
       because,
     })
     .meta({
-      description: "The step did not run: an earlier result with the same key stands for it.",
+      description: "The step did not run: an earlier result with the same key is used.",
     }),
   z
     .looseObject({
@@ -196,7 +196,7 @@ const stepEvents = [
       durationMs: z.number().optional(),
       because: because.optional(),
     })
-    .meta({ description: "An attempt failed; with retryAt another follows." }),
+    .meta({ description: "An attempt failed; with `retryAt` another follows." }),
   z
     .looseObject({ type: z.literal("step.stopped"), step, attempt: attempt.optional(), because })
     .meta({ description: "The step was ended by a stop." }),
@@ -235,16 +235,16 @@ const stepEvents = [
     .meta({ description: "A hook returned; an init hook's value is the run's state." }),
   z
     .looseObject({ type: z.literal("hook.failed"), hook: z.string(), step: step.optional(), error })
-    .meta({ description: "A hook threw; no status changes, an init hook's excepted." }),
+    .meta({ description: "A hook threw. This changes no status, except for an init hook." }),
 ] as const;
 
 const slotSchedule = z
   .string()
   .optional()
-  .meta({ description: "the schedule's name, where it has one" });
+  .meta({ description: "the schedule's name, if it has one" });
 /** Schedules without params share their slots. This is the name of the one that gave the slot. */
 const slotOf = z.string().optional().meta({
-  description: "the name of the schedule that gave the slot, where that is no part of the run's id",
+  description: "the name of the schedule that gave the slot, if it is not part of the run's id",
 });
 const shadow = z.boolean().optional().meta({ description: "recorded only: there is no run" });
 const requestId = z.string().optional();
@@ -294,11 +294,11 @@ const pipelineEvents = [
       file: z.string().optional(),
     })
     .meta({
-      description: "A pipeline file was refused; the last good version stays in force.",
+      description: "A pipeline file was refused: the last good version stays in force.",
     }),
   z
     .looseObject({ type: z.literal("pipeline.removed"), file: z.string().optional() })
-    .meta({ description: "The pipeline file is gone; nothing fires any more." }),
+    .meta({ description: "The pipeline file is gone: nothing fires any more." }),
   z
     .looseObject({ type: z.literal("pipeline.paused"), ...pauseRequest })
     .meta({ description: "The schedule is paused." }),
@@ -317,7 +317,7 @@ const pipelineEvents = [
       of: slotOf,
       through,
     })
-    .meta({ description: "The slot was due and was not run, by rule." }),
+    .meta({ description: "The slot was due and did not run, by a rule." }),
   z
     .looseObject({
       type: z.literal("slot.missed"),
@@ -359,7 +359,7 @@ const pipelineEvents = [
       last: json,
       counts: z.record(z.string(), z.number()),
     })
-    .meta({ description: "All that a reader needs of the lines before." }),
+    .meta({ description: "Everything that a reader needs from the lines before." }),
   z
     .looseObject({
       type: z.literal("clock.stepped"),
@@ -371,7 +371,8 @@ const pipelineEvents = [
     })
     .meta({
       description:
-        "The wall clock jumped. `fired`: slots beyond `through` that fired longer ago than is remembered, packed as in a checkpoint.",
+        "The wall clock jumped. `fired`: slots after `through` that fired too long ago to be " +
+        "remembered, packed as in a checkpoint.",
     }),
   z
     .looseObject({ type: z.literal("run.queued"), run: z.string(), because })
@@ -418,7 +419,7 @@ const pipelineEvents = [
     .meta({ description: "A backfill made its last run, or was cancelled." }),
   z
     .looseObject({ type: z.literal("request.noted"), requestId: z.string(), because })
-    .meta({ description: "A request was carried out that left no other line here." }),
+    .meta({ description: "A request was carried out that leaves no other line here." }),
 ] as const;
 
 /** Any event of a run's ledger. */

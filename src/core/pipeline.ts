@@ -49,14 +49,14 @@ export const retrySchema = z
       .min(1)
       .max(1000)
       .optional()
-      .describe("each wait is so many times the last; default: 1"),
+      .describe("each wait is the one before, times this; default: 1"),
     maxDelay: durationSchema.optional().describe("no wait is longer; default: none"),
     jitter: z
       .number()
       .min(0)
       .max(1)
       .optional()
-      .describe("the share of a wait that chance may add or take, 0 to 1; default: 0"),
+      .describe("the share of a wait that chance may add or subtract, 0 to 1; default: 0"),
     on: words.optional().describe("the error codes or names that are retried; default: all"),
   })
   .describe("when a failed attempt is tried again");
@@ -66,7 +66,9 @@ export const cacheSchema = z
   .strictObject({
     expiresAfter: durationSchema
       .optional()
-      .describe("a result is reused for so long, from its producer's start; default: for ever"),
+      .describe(
+        "how long a result is reused, from the start of the step that made it; default: for ever",
+      ),
     acrossSlots: z
       .boolean()
       .optional()
@@ -76,7 +78,7 @@ export const cacheSchema = z
       .describe(
         "files whose content is part of the key, from the pipeline file's folder; default: none",
       ),
-    ignoredInputs: words.optional().describe("inputs that are no part of the key; default: none"),
+    ignoredInputs: words.optional().describe("inputs that are not part of the key; default: none"),
     includeStepCode: z
       .boolean()
       .optional()
@@ -129,7 +131,8 @@ export const stepSchema = z
     uses: codeSchema
       .optional()
       .describe(
-        "the module with the step's function: ./steps/read.ts, or ./steps/read.ts#NAME; this or `run`; default: none",
+        "the module with the step's function: ./steps/read.ts, or ./steps/read.ts#NAME; " +
+          "this or `run`; default: none",
       ),
     run: z
       .string()
@@ -142,17 +145,21 @@ export const stepSchema = z
       .string()
       .min(1)
       .optional()
-      .describe("the folder in which `run` runs, from the pipeline file's; default: that folder"),
+      .describe(
+        "the folder in which `run` runs, from the pipeline file's folder; default: that folder",
+      ),
     params: paramsSchema
       .optional()
       .describe(
-        "the step's params, in which ${params.NAME}, ${run.id} and ${run.scheduledFor} are replaced; default: none",
+        "the step's params, in which ${params.NAME}, ${run.id} and ${run.scheduledFor} are " +
+          "replaced; default: none",
       ),
     inputs: z
       .record(wordSchema, z.string())
       .optional()
       .describe(
-        "the step's inputs: each the result of another step, `read`, or a declared output of it, `read.NAME`; default: none",
+        "the step's inputs: each is the result of another step, `read`, or one of its declared " +
+          "outputs, `read.NAME`; default: none",
       ),
     outputs: z
       .array(wordSchema)
@@ -161,27 +168,33 @@ export const stepSchema = z
       .describe("the properties that the step's result has; default: one result"),
     after: words
       .optional()
-      .describe("steps that must succeed first, though no data comes from them; default: none"),
+      .describe("steps that must succeed first, without passing data; default: none"),
     when: z
       .string()
       .optional()
       .describe(
-        'a condition over params and inputs, `params.env == "prod" && inputs.rows.count > 0`: where it is false the step is skipped; default: none',
+        'a condition over params and inputs, `params.env == "prod" && inputs.rows.count > 0`: ' +
+          "if it is false, the step is skipped; default: none",
       ),
     env: envSchema
       .optional()
-      .describe("environment variables over the pipeline's; ${…} as in params; default: none"),
+      .describe(
+        "environment variables, which override the pipeline's; ${…} as in params; default: none",
+      ),
     enableCache: z
       .boolean()
       .optional()
       .describe(
-        "whether an earlier result may stand for this step; default: the pipeline's; false for `run`",
+        "whether an earlier result may be used instead of running the step; " +
+          "default: the pipeline's; false for `run`",
       ),
     cache: cacheSchema.optional(),
     retry: retrySchema.optional().describe("default: the pipeline's"),
     onInterruption: onInterruption
       .optional()
-      .describe("what happens if the daemon or the runner dies meanwhile; default: the pipeline's"),
+      .describe(
+        "what happens if the daemon or the runner dies during the step; default: the pipeline's",
+      ),
     timeout: durationSchema.optional().describe("each attempt's limit; default: none"),
     resources: z
       .strictObject({
@@ -197,7 +210,8 @@ export const stepSchema = z
       .boolean()
       .optional()
       .describe(
-        "a worker thread of its own, used once (a shell step is a process of its own anyway); default: false",
+        "a worker thread of its own, used once (a shell step has its own process in any case); " +
+          "default: false",
       ),
     hooks: stepHooksSchema.optional(),
   })
@@ -227,7 +241,7 @@ const concurrencySchema = z
       group: nameSchema.describe("a group of orchd.yaml, whose limit all its pipelines share"),
       priority: priority
         .optional()
-        .describe("the greater goes first where runs wait; default: the pipeline's priority"),
+        .describe("the higher goes first when runs wait; default: the pipeline's priority"),
     }),
   ])
   .describe("the concurrency group; default: none");
@@ -239,18 +253,18 @@ export const retentionSchema = z
       .number()
       .min(0)
       .optional()
-      .describe("runs that ended longer ago may go; default: 30"),
+      .describe("runs that ended longer ago may be removed; default: 30"),
     keepRuns: z
       .int()
       .min(1)
       .optional()
-      .describe("of each pipeline's runs so many are kept at most; default: 10000"),
+      .describe("the most runs of a pipeline that are kept; default: 10000"),
     keepMb: z
       .number()
       .min(1)
       .optional()
       .describe(
-        "of each pipeline's ledgers, logs and artifacts so many MiB are kept at most; default: no limit",
+        "the most MiB of a pipeline's ledgers, logs and artifacts that are kept; default: no limit",
       ),
   })
   .describe("how long ended runs are kept; default: 30 days and 10000 runs a pipeline");
@@ -268,7 +282,8 @@ export const pipelineSchema = z
     params: paramsSchema
       .optional()
       .describe(
-        "the params that steps refer to, with their defaults; a schedule and a run may override them; a run that is given another param is refused where any is declared; default: none",
+        "the params that steps refer to, with their defaults; a schedule and a run may override " +
+          "them; if any is declared, a run with an undeclared param is refused; default: none",
       ),
     schedule: z
       .union([scheduleSchema, z.array(scheduleSchema)])
@@ -278,29 +293,30 @@ export const pipelineSchema = z
       .enum(OVERLAP_POLICIES)
       .optional()
       .describe(
-        "what becomes of a slot that comes while a run is active: skip it, queue one, queue_all, cancel the older run gracefully, terminate it, or allow both; default: skip",
+        "what happens to a slot that comes while a run is active: skip it, queue one, queue_all, " +
+          "cancel the older run gracefully, terminate it, or allow both; default: skip",
       ),
     maxActiveRuns: z
       .int()
       .min(1)
       .optional()
       .describe(
-        "so many runs may be active before `overlap` decides; default: 1, no limit under allow",
+        "how many runs may be active before `overlap` decides; default: 1, no limit under allow",
       ),
     maxQueuedRuns: z
       .int()
       .min(1)
       .optional()
-      .describe("so many runs may wait under queue_all; default: 100"),
+      .describe("how many runs may wait under queue_all; default: 100"),
     concurrency: concurrencySchema.optional(),
-    priority: priority.optional().describe("the greater goes first where runs wait; default: 0"),
+    priority: priority.optional().describe("the higher goes first when runs wait; default: 0"),
     shadow: z.boolean().optional().describe("slots are recorded and nothing runs; default: false"),
     maxParallelSteps: z
       .int()
       .min(1)
       .max(10_000)
       .optional()
-      .describe("so many steps of one run may run at once; default: 8"),
+      .describe("how many steps of one run may run at once; default: 8"),
     executionMode: z
       .enum(EXECUTION_MODES)
       .optional()
@@ -309,18 +325,20 @@ export const pipelineSchema = z
       .boolean()
       .optional()
       .describe(
-        "whether earlier results may stand for module steps; default: the orchestrator's, true",
+        "whether earlier results may be used instead of running module steps; " +
+          "default: the orchestrator's, true",
       ),
     retry: retrySchema.optional().describe("the steps' retry policy; default: none"),
     onInterruption: onInterruption
       .optional()
       .describe(
-        "what happens to a step if the daemon or the runner dies meanwhile: retry by its policy, rerun uncounted, or fail; default: retry",
+        "what happens to a step if the daemon or the runner dies during it: retry by its policy, " +
+          "rerun uncounted, or fail; default: retry",
       ),
     timeout: durationSchema.optional().describe("the run's limit; default: none"),
     gracePeriod: durationSchema
       .optional()
-      .describe("what a step gets between the signal and its end; default: orchd.yaml's, 10s"),
+      .describe("how long a step has between the signal and its end; default: orchd.yaml's, 10s"),
     env: envSchema
       .optional()
       .describe("environment variables of every step; ${…} as in params; default: none"),
@@ -337,7 +355,7 @@ export const pipelineSchema = z
       .record(wordSchema, stepSchema)
       .optional()
       .describe(
-        "the steps by name; needed, but by a dynamic pipeline, which has none; default: none",
+        "the steps by name; required, except in a dynamic pipeline, which has none; default: none",
       ),
   })
   .describe("an orchd pipeline");

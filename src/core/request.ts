@@ -33,7 +33,7 @@ const common = {
   by: z
     .string()
     .optional()
-    .meta({ description: "who asks, as a remark; the file's owner is who asked" }),
+    .meta({ description: "who asks, as a remark; the file's owner is the one who asked" }),
   notAfter: time.optional().meta({ description: "refused if it is taken up later" }),
 };
 
@@ -71,7 +71,7 @@ export const requestSchema = z.discriminatedUnion("type", [
       edited: z
         .boolean()
         .optional()
-        .meta({ description: "with the pipeline file of now rather than the frozen snapshot" }),
+        .meta({ description: "with the present pipeline file instead of the frozen snapshot" }),
       ...common,
     })
     .meta({ description: "Run again, reusing what is still valid." }),
@@ -111,7 +111,7 @@ export const requestSchema = z.discriminatedUnion("type", [
     .meta({ description: "Cut a damaged ledger back to its good lines, keeping a copy." }),
   z
     .strictObject({ type: z.literal("rebuild"), ...common })
-    .meta({ description: "Make the cache's index anew from the ledgers." }),
+    .meta({ description: "Build the cache's index again from the ledgers." }),
 ]);
 
 /** Any request, with its defaults filled in. */

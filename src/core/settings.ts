@@ -13,8 +13,8 @@ import { isTimeZone, zoneFault } from "./schedule/zone.ts";
 import type { EnvValue, OrchestratorRef } from "./snapshot.ts";
 
 const limitSchema = z.strictObject({
-  limit: z.int().min(1).describe("so many runs of the group's pipelines may be active at once"),
-  maxQueued: z.int().min(1).optional().describe("so many may wait; default: no limit"),
+  limit: z.int().min(1).describe("how many runs of the group's pipelines may be active at once"),
+  maxQueued: z.int().min(1).optional().describe("how many may wait; default: no limit"),
 });
 
 /** orchd.yaml as written. */
@@ -27,15 +27,15 @@ export const orchdSettingsSchema = z
       .describe("the IANA time zone of schedules that name none; default: UTC"),
     gracePeriod: durationSchema
       .optional()
-      .describe("what a step gets between the signal and its end; default: 10s"),
+      .describe("how long a step has between the signal and its end; default: 10s"),
     drainPeriod: durationSchema
       .optional()
-      .describe("what running steps get when the daemon is told to end; default: 30s"),
+      .describe("how long running steps have when the daemon is told to end; default: 30s"),
     maxActiveRuns: z
       .int()
       .min(1)
       .optional()
-      .describe("so many runs of all pipelines may be active at once; default: no limit"),
+      .describe("how many runs of all pipelines may be active at once; default: no limit"),
     concurrency: z
       .union([
         z.record(nameSchema, z.union([z.int().min(1), limitSchema])),
@@ -45,7 +45,8 @@ export const orchdSettingsSchema = z
       ])
       .optional()
       .describe(
-        "the concurrency groups: a limit by name, `{db: 2}` or `{db: {limit: 2}}`, or a list of {group, limit}; default: none",
+        "the concurrency groups: a limit by name, `{db: 2}` or `{db: {limit: 2}}`, or a list of " +
+          "{group, limit}; default: none",
       ),
     retention: retentionSchema
       .extend({
@@ -54,7 +55,8 @@ export const orchdSettingsSchema = z
           .min(1)
           .optional()
           .describe(
-            "of all pipelines' ledgers, logs and artifacts together so many MiB are kept at most, the oldest going first; default: no limit",
+            "the most MiB of all pipelines' ledgers, logs and artifacts that are kept; the " +
+              "oldest go first; default: no limit",
           ),
       })
       .optional()
@@ -67,7 +69,8 @@ export const orchdSettingsSchema = z
           .min(64)
           .optional()
           .describe(
-            "what a runner process may hold in MiB, Buffers and all; default: three quarters of the machine's memory",
+            "the memory in MiB that a runner process may use, Buffers included; default: three " +
+              "quarters of the machine's memory",
           ),
       })
       .optional()

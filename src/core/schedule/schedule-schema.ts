@@ -18,7 +18,7 @@ export type CatchUp = (typeof CATCH_UP_MODES)[number];
 /** The longest accepted pattern. Nobody means a longer one. */
 export const MAX_CRON_LENGTH = 256;
 /** What is wrong with a longer one, as the rest of a sentence about it. */
-export const CRON_TOO_LONG = `is longer than any cron pattern needs to be (${MAX_CRON_LENGTH} characters)`;
+export const CRON_TOO_LONG = "is longer than any cron pattern needs to be (256 characters)";
 
 const moment = z
   .string()
@@ -30,7 +30,7 @@ export const blackoutSchema = z.strictObject({
   cron: cron.optional().describe("when each window begins; needs `duration`"),
   duration: durationSchema.optional().describe("how long each window of `cron` lasts"),
   from: moment.optional().describe("when the one window begins; needs `to`"),
-  to: moment.optional().describe("when the one window ends; itself no longer in it"),
+  to: moment.optional().describe("when the one window ends; this moment is not in it"),
 });
 
 /** One schedule as a person writes it. */
@@ -38,17 +38,18 @@ export const scheduleSchema = z
   .strictObject({
     name: nameSchema
       .optional()
-      .describe("needed where the schedule has params of its own; default: none"),
+      .describe("required if the schedule has params of its own; default: none"),
     cron: cron
       .optional()
       .describe(
-        "a pattern of 5 fields, or 6 with seconds first; names, L, W, # and @daily are known; wins over the other two ways",
+        "a pattern of 5 fields, or 6 with seconds first; names, L, W, # and @daily are known; " +
+          "wins over the other two ways",
       ),
     intervalSeconds: z
       .int()
       .min(1)
       .optional()
-      .describe("a slot every so many seconds, counted from `startTime`, which it needs"),
+      .describe("the seconds from slot to slot, counted from `startTime`, which is then required"),
     runOnceAt: moment
       .optional()
       .describe("the only slot; ISO 8601, local in the schedule's timezone without an offset"),
@@ -64,13 +65,15 @@ export const scheduleSchema = z
       .int()
       .min(1)
       .optional()
-      .describe("the schedule ends after so many fired slots; default: never"),
+      .describe("the schedule ends after this many fired slots; default: never"),
     jitterSeconds: z
       .number()
       .min(0)
       .max(86_400)
       .optional()
-      .describe("each slot is due up to so much later, always the same for one slot; default: 0"),
+      .describe(
+        "each slot is due up to this many seconds later, always the same for one slot; default: 0",
+      ),
     catchUp: z
       .enum(CATCH_UP_MODES)
       .optional()
@@ -80,14 +83,14 @@ export const scheduleSchema = z
       .int()
       .min(1)
       .optional()
-      .describe("at most so many slots of one downtime run late; default: 100"),
+      .describe("the most slots of one downtime that run late; default: 100"),
     blackout: z
       .union([blackoutSchema, z.array(blackoutSchema)])
       .optional()
       .describe("windows in which slots are skipped; default: none"),
     params: paramsSchema
       .optional()
-      .describe("this schedule's params, over the pipeline's; default: none"),
+      .describe("this schedule's params, which override the pipeline's; default: none"),
   })
   .describe("a cron pattern, an interval from a start, or one moment");
 
