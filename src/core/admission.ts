@@ -72,7 +72,10 @@ export function decideOverlap(
         return { kind: "skip", because: `${queued.length} runs wait already, the most that may` };
       return {
         kind: "queue",
-        because: `${older}; ${overlap === "allow" ? `maxActiveRuns is ${limit}` : "overlap is queue_all"}`,
+        because:
+          overlap === "allow"
+            ? `${older}; maxActiveRuns is ${limit}`
+            : `${older}; overlap is queue_all`,
       };
     case "cancel":
     case "terminate":

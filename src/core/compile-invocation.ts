@@ -88,10 +88,8 @@ function refuse(
   id: string,
   faults: readonly Fault[],
 ): { readonly ok: false; readonly message: string } {
-  return {
-    ok: false,
-    message: `step ${id}: ${faults.map(({ path, message }) => `${formatPath(path)} ${message}`.trim()).join("; ")}`,
-  };
+  const sentences = faults.map(({ path, message }) => `${formatPath(path)} ${message}`.trim());
+  return { ok: false, message: `step ${id}: ${sentences.join("; ")}` };
 }
 
 /** Replaces each mark by a text, and stores the code that it means under the mark's path. */

@@ -145,7 +145,7 @@ function checkKind(written: StepDefinition, fault: Complain): void {
   if (written.uses === undefined && written.run === undefined)
     fault([], "needs either uses (a module) or run (a shell text)");
   if (written.uses !== undefined && written.run !== undefined)
-    fault(["run"], "stands beside uses: a step is either a module or a shell text", true);
+    fault(["run"], "cannot go with uses: a step is either a module or a shell text", true);
   if (written.run?.includes("\0") === true) fault(["run"], "must not hold a NUL character");
   if (written.run === undefined) {
     for (const key of ["shell", "cwd"] as const)
@@ -191,7 +191,8 @@ function inputsOf(
     if (upstream === undefined) {
       fault(
         ["inputs", name],
-        `comes from step ${JSON.stringify(step)}, which the pipeline does not have${didYouMean(step, otherSteps(context, id))}`,
+        `comes from step ${JSON.stringify(step)}, which the pipeline does not have` +
+          didYouMean(step, otherSteps(context, id)),
       );
       continue;
     }
@@ -206,7 +207,8 @@ function inputsOf(
           : didYouMean(output, upstream.outputs);
       fault(
         ["inputs", name],
-        `comes from output ${JSON.stringify(output)} of step ${step}, which does not declare it${why}`,
+        `comes from output ${JSON.stringify(output)} of step ${step}, which does not declare it` +
+          why,
       );
     }
   }
@@ -219,7 +221,8 @@ function afterOf(written: StepDefinition, context: StepContext, fault: Complain)
     if (Object.hasOwn(context.steps, step)) continue;
     fault(
       ["after", ...(Array.isArray(written.after) ? [index] : [])],
-      `names step ${JSON.stringify(step)}, which the pipeline does not have${didYouMean(step, Object.keys(context.steps))}`,
+      `names step ${JSON.stringify(step)}, which the pipeline does not have` +
+        didYouMean(step, Object.keys(context.steps)),
     );
   }
   return after;
@@ -241,7 +244,8 @@ function checkWhen(written: StepDefinition, context: StepContext, fault: Complai
     if (!known[root].includes(name))
       fault(
         ["when"],
-        `reads ${root}.${name}, but the step has no ${root.slice(0, -1)} of that name${didYouMean(name, known[root])}`,
+        `reads ${root}.${name}, but the step has no ${root.slice(0, -1)} of that name` +
+          didYouMean(name, known[root]),
       );
   }
 }
@@ -260,7 +264,8 @@ function cacheOf(
     if (!inputs.includes(name))
       fault(
         ["cache", "ignoredInputs", index],
-        `names ${JSON.stringify(name)}, which is no input of the step${didYouMean(name, inputs)}`,
+        `names ${JSON.stringify(name)}, which is not an input of the step` +
+          didYouMean(name, inputs),
       );
   }
   const cacheFunction = context.code.get(codeKey([...path, "cache", "cacheFunction"]));

@@ -74,7 +74,9 @@ export function compile(input: CompileInput): Compiled {
   if (!PIPELINE_NAME.test(name)) {
     faults.push({
       path: [],
-      message: `the file's name ${JSON.stringify(name)} cannot be the pipeline's: give one with name: (lower-case letters, digits, - and _)`,
+      message:
+        `the file's name ${JSON.stringify(name)} cannot be the pipeline's name: ` +
+        "give one with name: (lower-case letters, digits, - and _)",
     });
   }
   const resolved = resolveSchedules(definition.schedule, {
@@ -92,7 +94,8 @@ export function compile(input: CompileInput): Compiled {
     for (const param of Object.keys(schedule.params ?? {})) {
       if (definition.params !== undefined && !Object.hasOwn(params, param)) {
         warnings.push(
-          `schedule ${schedule.name}: the pipeline has no param ${JSON.stringify(param)}${didYouMean(param, Object.keys(params))}`,
+          `schedule ${schedule.name}: the pipeline has no param ${JSON.stringify(param)}` +
+            didYouMean(param, Object.keys(params)),
         );
       }
     }
@@ -300,7 +303,9 @@ function stepsOf(
     const via = Object.keys(inputs).find((name) => inputs[name]!.step === second);
     faults.push({
       path: ["steps", first!, ...(via === undefined ? ["after"] : ["inputs", via])],
-      message: `closes a cycle, so that none of these steps could ever start: ${sorted.cycle.join(" needs ")}`,
+      message:
+        "closes a cycle, so that none of these steps could ever start: " +
+        sorted.cycle.join(" needs "),
     });
     return [];
   }
@@ -326,7 +331,9 @@ function orchestratorOf(input: CompileInput, faults: Fault[]): OrchestratorRef {
   const known = ["local", ...Object.keys(input.settings.orchestrators)];
   faults.push({
     path: typeof written === "string" ? ["orchestrator"] : ["orchestrator", "uses"],
-    message: `names ${JSON.stringify(uses)}, which is neither a flavor of orchd.yaml (${known.join(", ")}) nor a module's path (./my-orchestrator.ts)${didYouMean(uses, known)}`,
+    message:
+      `names ${JSON.stringify(uses)}, which is neither a flavor of orchd.yaml ` +
+      `(${known.join(", ")}) nor a module's path (./my-orchestrator.ts)${didYouMean(uses, known)}`,
   });
   return { flavor: uses, config };
 }
@@ -343,7 +350,9 @@ function concurrencyOf(
   if (!groups.includes(group)) {
     faults.push({
       path: typeof written === "string" ? ["concurrency"] : ["concurrency", "group"],
-      message: `names group ${JSON.stringify(group)}, which orchd.yaml does not have under concurrency:${didYouMean(group, groups)}`,
+      message:
+        `names group ${JSON.stringify(group)}, which orchd.yaml does not have under concurrency:` +
+        didYouMean(group, groups),
     });
   }
   return {

@@ -152,8 +152,13 @@ type Token = {
   readonly offset: number;
 };
 
-const TOKEN =
-  /\s*(?:(&&|\|\||[=!<>]=|[<>!()[\].-])|([A-Za-z_$][\w$]*)|(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'))/y;
+const OPERATOR = /&&|\|\||[=!<>]=|[<>!()[\].-]/.source;
+const WORD = /[A-Za-z_$][\w$]*/.source;
+const NUMBER = /\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/.source;
+const TEXT = /"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'/.source;
+const TOKEN = new RegExp(`\\s*(?:(${OPERATOR})|(${WORD})|(${NUMBER})|(${TEXT}))`, "y");
+/** The words that may stand alone or begin a path. */
+const WORDS = ["params", "inputs", "true", "false", "null"];
 /** Words from other languages, and how to write them here. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   and: "&&",
@@ -248,7 +253,8 @@ class ConditionParser {
     if (instead !== undefined)
       throw this.#error(`has ${JSON.stringify(text)}, which is written ${instead} here`);
     throw this.#error(
-      `has ${JSON.stringify(text)}, but a name begins with params. or inputs., and a text stands in quotes${didYouMean(text, ["params", "inputs", "true", "false", "null"])}`,
+      `has ${JSON.stringify(text)}, but a name begins with params. or inputs., ` +
+        `and a text is in quotes${didYouMean(text, WORDS)}`,
     );
   }
 
@@ -274,7 +280,7 @@ class ConditionParser {
       }
     }
     if (this.#token.text === "(" && this.#token.kind === "operator")
-      throw this.#error("calls something, and there is nothing to call in a condition");
+      throw this.#error("calls something, but a condition has nothing to call");
     if (keys.length === 0) throw this.#error(`has ${root} alone; name one, as in ${root}.x`);
     const path = { kind: "path", root, keys } as const;
     this.reads.push(path);

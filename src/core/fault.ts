@@ -11,8 +11,8 @@ export type FieldPath = readonly (string | number)[];
 export interface Fault {
   readonly path: FieldPath;
   /**
-   * A sentence. If it begins with a lower-case verb (`must be …`, `is …`), the field's name goes
-   * before it.
+   * A sentence. The field's name comes before it if it begins with a lower-case verb, such as
+   * `must be …`.
    */
   readonly message: string;
   /**

@@ -33,11 +33,15 @@ export function checkGivenParams(
   if (declared.length > 0)
     return {
       ok: false,
-      message: `pipeline ${loaded.name} declares no param ${JSON.stringify(unknown)}${didYouMean(unknown, declared) || `; it has ${declared.join(", ")}`}`,
+      message:
+        `pipeline ${loaded.name} declares no param ${JSON.stringify(unknown)}` +
+        (didYouMean(unknown, declared) || `; it has ${declared.join(", ")}`),
     };
   if (loaded.template.dynamic !== undefined) return { ok: true };
   return {
     ok: true,
-    remark: `pipeline ${loaded.name} declares no params, so nothing reads ${JSON.stringify(unknown)}`,
+    remark:
+      `pipeline ${loaded.name} declares no params, ` +
+      `so nothing reads ${JSON.stringify(unknown)}`,
   };
 }

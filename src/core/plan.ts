@@ -315,7 +315,9 @@ function outcomeOf(
   if (state.failed > 0)
     return {
       status: "completed",
-      because: `the function returned; warning: step "${state.firstFailure ?? ""}" failed and nothing awaited it`,
+      because:
+        "the function returned; " +
+        `warning: step "${state.firstFailure ?? ""}" failed and nothing awaited it`,
     };
   return {
     status: "completed",

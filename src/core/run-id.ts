@@ -3,7 +3,7 @@
  * 2).
  *
  *     log-digest@20261123T020000Z          scheduled or caught up
- *     log-digest@20261123T020000Z.weekly   the same, of a schedule with a name and params of its own
+ *     log-digest@20261123T020000Z.weekly   the same, of a schedule with params of its own
  *     log-digest@20261123T101512.481Z-m    by hand, with milliseconds
  *     log-digest@20261123T020000Z-b1       a backfill of that slot
  *     log-digest@20261123T020000Z-b1-r2    the second re-run of that backfill
@@ -23,8 +23,9 @@ export const PIPELINE_NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
  */
 export const SCHEDULE_NAME = /^(?!.*-(?:m|[br]\d+)$)[a-z0-9][a-z0-9_-]{0,63}$/;
 
-const RUN_ID =
-  /^([^@]+)@(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(?:\.(\d{3}))?Z(?:\.([a-z0-9_-]+?))?((?:-m)?(?:-b\d{1,9})?(?:-r\d{1,9})?)$/;
+const STAMP = /(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(?:\.(\d{3}))?Z/.source;
+const ANY_SUFFIX = /(?:-m)?(?:-b\d{1,9})?(?:-r\d{1,9})?/.source;
+const RUN_ID = new RegExp(`^([^@]+)@${STAMP}(?:\\.([a-z0-9_-]+?))?(${ANY_SUFFIX})$`);
 const SUFFIX = /^(-m)?(?:-b([1-9]\d{0,8}))?(?:-r([1-9]\d{0,8}))?$/;
 const LAST_STAMP_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
@@ -111,7 +112,8 @@ export function runIdForSlot(pipeline: string, slotMs: number, schedule?: string
     throw new RangeError(`A slot is a whole second, and ${slotMs} ms is none.`);
   if (schedule !== undefined && !SCHEDULE_NAME.test(schedule))
     throw new RangeError(`${JSON.stringify(schedule)} is no name of a schedule.`);
-  return `${checkedPipeline(pipeline)}@${stamp(slotMs).slice(0, -5)}Z${schedule === undefined ? "" : `.${schedule}`}`;
+  const id = `${checkedPipeline(pipeline)}@${stamp(slotMs).slice(0, -5)}Z`;
+  return schedule === undefined ? id : `${id}.${schedule}`;
 }
 
 /**

@@ -76,7 +76,7 @@ export const paramsSchema = z.record(wordSchema, jsonSchema).superRefine((params
       context.addIssue({
         code: "custom",
         path: [name],
-        message: "must be {secret: NAME} and nothing else, where it names a secret",
+        message: "must be {secret: NAME} and nothing else, if it names a secret",
       });
     }
   }

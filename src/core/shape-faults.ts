@@ -61,23 +61,15 @@ function faultsOf(issue: Issue, base: FieldPath, schema: z.ZodType, root: unknow
         message: unknownKey(key, path, schema, value),
       }));
     case "invalid_type":
-      return [
-        {
-          path,
-          message:
-            value === undefined
-              ? "is missing"
-              : value === null
-                ? `is empty; it must be ${expected(issue.expected)}`
-                : `must be ${expected(issue.expected)}, not ${kindOf(value)}${quoteHint(issue.expected, value)}`,
-        },
-      ];
+      return [{ path, message: typeFault(issue.expected, value) }];
     case "invalid_value": {
       const values = issue.values.map(String);
       return [
         {
           path,
-          message: `must be one of ${values.join(", ")}, not ${shown(value)}${typeof value === "string" ? didYouMean(value, values) : ""}`,
+          message:
+            `must be one of ${values.join(", ")}, not ${shown(value)}` +
+            (typeof value === "string" ? didYouMean(value, values) : ""),
         },
       ];
     }
@@ -127,12 +119,8 @@ function unionFaults(
   );
   const list = [...new Set(kinds)];
   const last = list.pop();
-  return [
-    {
-      path,
-      message: `must be ${list.length === 0 ? last : `${list.join(", ")} or ${last}`}, not ${kindOf(value)}`,
-    },
-  ];
+  const wanted = list.length === 0 ? last : `${list.join(", ")} or ${last}`;
+  return [{ path, message: `must be ${wanted}, not ${kindOf(value)}` }];
 }
 
 function unknownKey(key: string, path: FieldPath, schema: z.ZodType, parent: unknown): string {
@@ -230,6 +218,12 @@ function expected(type: string): string {
     default:
       return type;
   }
+}
+
+function typeFault(type: string, value: unknown): string {
+  if (value === undefined) return "is missing";
+  if (value === null) return `is empty; it must be ${expected(type)}`;
+  return `must be ${expected(type)}, not ${kindOf(value)}${quoteHint(type, value)}`;
 }
 
 function kindOf(value: unknown): string {

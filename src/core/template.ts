@@ -17,6 +17,7 @@ import type { Json } from "./snapshot.ts";
 
 const ANY = /(\$+)\{([^{}]*)\}/g;
 const RUN = /(\$+)\{(run\.(?:id|scheduledFor))\}/g;
+const PLACEHOLDERS = "${params.NAME}, ${run.id} and ${run.scheduledFor}";
 const PARAM = /^params\.([A-Za-z_][A-Za-z0-9_-]*)$/;
 
 /** What the second pass fills in. */
@@ -59,8 +60,10 @@ export function templateFaults(value: Json, path: FieldPath, known: ReadonlySet<
         path: at,
         message:
           param === undefined
-            ? `refers to ${shown}, but only \${params.NAME}, \${run.id} and \${run.scheduledFor} are replaced; for the text itself write $${shown}`
-            : `refers to ${shown}, but the pipeline has no param ${JSON.stringify(param)}${didYouMean(param, known)}`,
+            ? `refers to ${shown}, but only ${PLACEHOLDERS} are replaced; ` +
+              `for the text itself write $${shown}`
+            : `refers to ${shown}, but the pipeline has no param ${JSON.stringify(param)}` +
+              didYouMean(param, known),
       });
     }
   });
@@ -87,7 +90,8 @@ export function bindParams(
       );
     if (Object.hasOwn(defaults, name)) return defaults[name]!;
     throw new TemplateError(
-      `param ${JSON.stringify(name)} has no value; give one with the run or as the pipeline's default`,
+      `param ${JSON.stringify(name)} has no value; ` +
+        "give one with the run or as the pipeline's default",
     );
   };
   return mapTexts(value, (text) => {
@@ -142,7 +146,8 @@ function asText(value: Json, name: string): string {
     Object.keys(value).length === 1
   ) {
     throw new TemplateError(
-      `param ${JSON.stringify(name)} is a secret, which cannot be part of a text; let it be the whole value`,
+      `param ${JSON.stringify(name)} is a secret, which cannot be part of a text; ` +
+        "use it as the whole value",
     );
   }
   return JSON.stringify(value);

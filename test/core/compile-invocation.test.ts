@@ -1,4 +1,6 @@
-/** What a dynamic pipeline's function asks for becomes a step by the rules of a file. */
+/**
+ * An invocation that a dynamic pipeline's function asks for becomes a step by the rules of a file.
+ */
 import { expect, it } from "vitest";
 import { compileInvocation } from "../../src/core/compile-invocation.ts";
 import { compile } from "../../src/core/compile.ts";
@@ -46,7 +48,7 @@ it("takes the pipeline's defaults and the pipeline's bundle", () => {
   });
 });
 
-it("takes the step's options, functions among them, and tells values from other steps' outputs", () => {
+it("takes the step's options and functions, and tells values from other steps' outputs", () => {
   const made = compileInvocation(
     {
       ...call,

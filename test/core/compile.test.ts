@@ -1,5 +1,5 @@
 /**
- * From a definition to a snapshot: defaults, layers, the order of steps, templating with a run's
+ * From a definition to a snapshot: defaults, layers, the order of steps, templates with a run's
  * params, and everything that is refused.
  */
 import fc from "fast-check";
@@ -93,7 +93,7 @@ describe("defaults", () => {
     expect(loaded({ overlap: "allow", maxActiveRuns: 3, steps: {} }).maxActiveRuns).toBe(3);
   });
 
-  it("leave caching of module steps to the pipeline, and turn it off for shell steps that do not ask", () => {
+  it("leave caching of module steps to the pipeline, and turn it off for shell steps", () => {
     expect(step({ uses: "./m.ts" })).not.toHaveProperty("enableCache");
     expect(step({ run: "x" }).enableCache).toBe(false);
     expect(step({ run: "x", enableCache: true }).enableCache).toBe(true);
@@ -189,7 +189,7 @@ describe("what is refused", () => {
   it.each([
     [{}, /has no steps/],
     [{ steps: { a: {} } }, /^steps\.a needs either uses/],
-    [{ steps: { a: { uses: "./m.ts", run: "x" } } }, /^steps\.a\.run stands beside uses/],
+    [{ steps: { a: { uses: "./m.ts", run: "x" } } }, /^steps\.a\.run cannot go with uses/],
     [{ steps: { a: { uses: "./m.ts", cwd: "x" } } }, /^steps\.a\.cwd belongs to a shell step/],
     [
       { steps: { read: { run: "x" }, b: { run: "x", inputs: { i: "raed" } } } },
@@ -235,7 +235,7 @@ describe("what is refused", () => {
     [{ steps: { a: { run: "x", outputs: ["n", "n"] } } }, /names "n" twice/],
     [
       { steps: { a: { run: "x", cache: { ignoredInputs: ["y"] } } } },
-      /names "y", which is no input/,
+      /names "y", which is not an input/,
     ],
     [{ concurrency: "db", steps: {} }, /^concurrency names group "db"/],
     [{ schedule: { cron: "x" }, steps: {} }, /^schedule\.cron /],
@@ -244,7 +244,7 @@ describe("what is refused", () => {
   it("is a file's name that cannot be a pipeline's", () => {
     const result = compile({ ...input({ steps: {} }), file: "/x/My Pipeline.yaml" });
     expect(!result.ok && result.faults[0]?.message).toMatch(
-      /"My Pipeline" cannot be the pipeline's: give one with name:/,
+      /"My Pipeline" cannot be the pipeline's name: give one with name:/,
     );
   });
 

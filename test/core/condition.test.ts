@@ -1,4 +1,4 @@
-/** The language of `when`: what it means, what it refuses, and that nothing in it can act. */
+/** The language of `when`: what it means, what it refuses, and that it cannot act. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {

@@ -1,5 +1,6 @@
 /**
- * The shape of a pipeline file: each wrong key and value is named, with what was probably meant.
+ * The shape of a pipeline file: the error names each wrong key and value, and what was probably
+ * meant.
  */
 import { describe, expect, it } from "vitest";
 import { editDistance, nearest } from "../../src/core/did-you-mean.ts";
@@ -18,7 +19,7 @@ function faults(value: unknown): string[] {
   return shape.ok ? [] : shape.faults.map(({ path, message }) => `${formatPath(path)} ${message}`);
 }
 
-/** The example of docs/pipeline-files.md and every other key, as people write them. */
+/** The example of docs/pipeline-files.md and all other keys, as people write them. */
 const EVERYTHING = {
   name: "log-digest",
   description: "Counts what the package manager did today",

@@ -27,7 +27,7 @@ function contractDag(executionMode: ExecutionMode): GivenRun {
 }
 
 describe("the three execution modes", () => {
-  it("continue_on_failure lets independent branches finish and skips what came after the failure", () => {
+  it("continue_on_failure lets independent branches finish and skips what comes after", () => {
     const run = contractDag("continue_on_failure").settle();
     run.complete("3").complete("4").start("6").start("7").complete("6").complete("7").settle();
     expect(run.statuses()).toEqual({
@@ -252,7 +252,7 @@ describe("limits", () => {
     expect(run.launches({ capacity: { module: 0, shell: 0 } })).toEqual([]);
   });
 
-  it("gives modules and shells the room of their own kind, and looks past one that has none", () => {
+  it("gives modules and shells the room of their own lane, and passes over a full one", () => {
     const code = { bundle: "b", pick: "export:default", source: "./s.ts" };
     const steps = Array.from({ length: 12 }, (_, index) =>
       stepSpec(`s${index}`, index % 4 === 3 ? {} : { code }),
@@ -266,7 +266,7 @@ describe("limits", () => {
   });
 });
 
-/** Any DAG: each step may need any earlier ones. */
+/** Any DAG: each step may need any earlier steps. */
 const dags = fc
   .array(fc.array(fc.nat(), { maxLength: 3 }), { minLength: 0, maxLength: 12 })
   .map((rows) =>
@@ -278,7 +278,7 @@ const dags = fc
   );
 
 describe("any DAG, any outcome, any order", () => {
-  it("comes to an end in which every step ended, nothing ran before what it needs, and the fold over the lines is the same", () => {
+  it("ends with every step ended, nothing run too early, and the same fold over the lines", () => {
     fc.assert(
       fc.property(
         dags,
@@ -316,7 +316,7 @@ describe("any DAG, any outcome, any order", () => {
     );
   });
 
-  it("costs what changed: a chain and a fan-out of 10,000 steps fold and plan in linear work", () => {
+  it("costs what changed: a chain and a fan-out of 10,000 steps take linear work", () => {
     const steps = Array.from({ length: 10_000 }, (_, index) => stepSpec(`s${index}`));
     const run = new GivenRun(snapshotOf(steps, { maxParallelSteps: 10_000 })).happen(STARTED);
     let asked = 0;

@@ -91,7 +91,7 @@ describe("evolve", () => {
     expect(run.launches()).toEqual(["b", "c"]);
   });
 
-  it("runs init before any step, gives its state, and fails the run without cleanup when it throws", () => {
+  it("runs init before any step, keeps its state, and fails the run if it throws", () => {
     const code = { bundle: "x", pick: "export:open", source: "./h.ts#open" };
     const make = (): GivenRun =>
       new GivenRun(snapshotOf([stepSpec("a")], { hooks: { init: code, cleanup: code } })).happen(

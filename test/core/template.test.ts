@@ -1,4 +1,4 @@
-/** `${params.…}` and `${run.…}`: two passes, types kept, data never read as a template. */
+/** `${params.…}` and `${run.…}`: two passes, types stay, data is never read as a template. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
@@ -36,7 +36,7 @@ describe("the first pass", () => {
     );
   });
 
-  it("refuses a param without a value, and a secret within a text, but not as a whole value", () => {
+  it("refuses a param without a value, and a secret within a longer text", () => {
     expect(() => bindParams("${params.gone}", {})).toThrow(TemplateError);
     expect(() => bindParams("Bearer ${params.token}", { token: { secret: "api" } })).toThrow(
       /secret/,

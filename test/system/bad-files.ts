@@ -178,7 +178,7 @@ export const BAD_FILES: readonly BadFile[] = [
     file: "both.yaml",
     text: 'steps:\n  a: { run: "true", uses: ./steps/ok.ts }\n',
     error:
-      "both.yaml:2:8: steps.a.run stands beside uses: a step is either a module or a shell text",
+      "both.yaml:2:8: steps.a.run cannot go with uses: a step is either a module or a shell text",
   },
   {
     file: "neither.yaml",
@@ -423,8 +423,7 @@ export const BAD_FILES: readonly BadFile[] = [
       'schedule: { cron: "* * * * *", startTime: 2027-01-01T00:00:00Z, ' +
       'endTime: 2026-01-01T00:00:00Z }\nsteps:\n  a: { run: "true" }\n',
     error:
-      "start-end.yaml:1:74: schedule.endTime lies before startTime, " +
-      "so that the schedule never fires",
+      "start-end.yaml:1:74: schedule.endTime lies before startTime, so the schedule never fires",
   },
   {
     file: "noschedkind.yaml",
@@ -590,8 +589,8 @@ export const BAD_FILES: readonly BadFile[] = [
     file: "schedname.yaml",
     text: 'schedule:\n  - { cron: "* * * * *", params: { x: 1 } }\nsteps:\n  a: { run: "true" }\n',
     error:
-      "schedname.yaml:2:5: schedule[0] has params of its own and therefore needs a name, " +
-      "by which its slots are told from others",
+      "schedname.yaml:2:5: schedule[0] has params of its own, so it needs a name, " +
+      "which tells its slots from others",
   },
   {
     file: "schedname2.yaml",

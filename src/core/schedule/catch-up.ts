@@ -207,11 +207,7 @@ function decideOld(
   let first = head[0];
   if (first === undefined || last === undefined) return decisions;
   const missed = (slot: DueSlot, until: DueSlot): void => {
-    const window = formatDuration(until.schedule.catchUpWindowMs);
-    const because =
-      facts.paused ??
-      facts.impossible ??
-      `${facts.cause}; older than the catch-up window of ${window}`;
+    const because = facts.paused ?? facts.impossible ?? tooOld(facts.cause, until.schedule);
     const one = slot.slot === until.slot;
     decisions.push({
       slot,
@@ -247,6 +243,10 @@ function decideOld(
   return decisions.map((decision) =>
     decision.through === end ? { ...decision, through: edge } : decision,
   );
+}
+
+function tooOld(cause: string, { catchUpWindowMs }: Schedule): string {
+  return `${cause}; older than the catch-up window of ${formatDuration(catchUpWindowMs)}`;
 }
 
 /** The instants in [from, to] at which a slot has a line or a run, in order. */
@@ -286,10 +286,7 @@ function chooseRuns(slots: readonly DueSlot[], facts: CatchUpFacts): Map<DueSlot
     const blackout = blackoutOf(schedule, slot.slot);
     if (blackout !== undefined) told.set(slot, { kind: "skipped", because: blackout });
     else if (slot.due < facts.now - schedule.catchUpWindowMs) {
-      told.set(slot, {
-        kind: "missed",
-        because: `${facts.cause}; older than the catch-up window of ${formatDuration(schedule.catchUpWindowMs)}`,
-      });
+      told.set(slot, { kind: "missed", because: tooOld(facts.cause, schedule) });
     } else if (schedule.catchUp === "none")
       told.set(slot, { kind: "missed", because: `${facts.cause}; catchUp is none` });
     else {

@@ -84,23 +84,28 @@ export function cronWarnings(pattern: string, timezone: string, now: number): st
   const warnings: string[] = [];
   if (six && isWild(second)) {
     warnings.push(
-      `${shown} has * in its first field, which of six is seconds: within each matching minute it fires every second`,
+      `${shown} has * in its first field, which of six fields is seconds: ` +
+        "within each matching minute it fires every second",
     );
   }
   if (!isWild(dayOfMonth) && !isWild(dayOfWeek) && !dayOfWeek.startsWith("+")) {
     warnings.push(
-      `${shown} names days of the month and of the week: it fires on days that match either; write +${dayOfWeek} as the last field for days that match both`,
+      `${shown} names days of the month and of the week: it fires on days that match either; ` +
+        `write +${dayOfWeek} as the last field for days that match both`,
     );
   }
   const calculator = cronCalculator(pattern, timezone);
   const next = calculator.next(now);
   if (next === undefined) warnings.push(`${shown} does not fire any more`);
   else if (next - now > 366 * DAY_MS)
-    warnings.push(
-      `${shown} hardly ever fires: the next time is ${iso(next + offsetAt(next, timezone)).slice(0, 10)}`,
-    );
+    warnings.push(`${shown} hardly ever fires: the next time is ${localDay(next, timezone)}`);
   if (calculator.fixedTime) warnings.push(...gapWarnings(pattern, timezone, now));
   return warnings;
+}
+
+/** The day that clocks in the zone show at an instant: `2028-02-29`. */
+function localDay(instant: number, timezone: string): string {
+  return iso(instant + offsetAt(instant, timezone)).slice(0, 10);
 }
 
 function gapWarnings(pattern: string, timezone: string, now: number): string[] {
@@ -111,7 +116,8 @@ function gapWarnings(pattern: string, timezone: string, now: number): string[] {
       const local = iso(hit);
       const instead = iso(gap.toLocal).slice(11, 16);
       return [
-        `${JSON.stringify(pattern)} names a time that does not exist on ${local.slice(0, 10)}: clocks in ${timezone} pass over ${local.slice(11, 16)}, and it runs at ${instead}`,
+        `${JSON.stringify(pattern)} names a time that does not exist on ${local.slice(0, 10)}: ` +
+          `clocks in ${timezone} pass over ${local.slice(11, 16)}, and it runs at ${instead}`,
       ];
     }
   }
@@ -133,8 +139,8 @@ function nickname(text: string, shown: string): CronCheck {
   if (text.startsWith("@every"))
     return refuse(`${shown} is no cron pattern: write intervalSeconds and startTime instead`);
   if (text === "@reboot")
-    return refuse(`${shown} is no time: orchd has no schedule for the start of the machine`);
-  return refuse(`${shown} is no nickname; known are ${Object.keys(NICKNAMES).join(", ")}`);
+    return refuse(`${shown} is not a time: orchd has no schedule for the start of the machine`);
+  return refuse(`${shown} is not a nickname; known are ${Object.keys(NICKNAMES).join(", ")}`);
 }
 
 function fieldCount(fields: readonly string[], shown: string): string {
@@ -142,7 +148,10 @@ function fieldCount(fields: readonly string[], shown: string): string {
     return `${shown} is a date, not a cron pattern: write runOnceAt instead`;
   if (fields.length === 7)
     return `${shown} has seven fields: a pattern has no year here; use startTime and endTime`;
-  return `${shown} has ${fields.length} field${fields.length === 1 ? "" : "s"}; a pattern has five (minute hour day month weekday), or six with seconds first`;
+  return (
+    `${shown} has ${fields.length} field${fields.length === 1 ? "" : "s"}; ` +
+    "a pattern has five (minute hour day month weekday), or six with seconds first"
+  );
 }
 
 function plainly(message: string, fields: readonly string[]): string {

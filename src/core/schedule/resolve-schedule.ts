@@ -107,10 +107,10 @@ class Resolution {
     if (params !== undefined && written.name === undefined)
       this.#fault(
         [],
-        "has params of its own and therefore needs a name, by which its slots are told from others",
+        "has params of its own, so it needs a name, which tells its slots from others",
       );
     if (start !== undefined && end !== undefined && end < start)
-      this.#fault(["endTime"], "lies before startTime, so that the schedule never fires");
+      this.#fault(["endTime"], "lies before startTime, so the schedule never fires");
     if (this.#faults.length > this.#before || kind === undefined) return undefined;
     if (cron !== undefined) this.#cronAhead(cron, start, end);
     if (once !== undefined && once <= this.#now)
@@ -150,7 +150,7 @@ class Resolution {
       if (runOnceAt !== undefined)
         this.#fault(
           ["runOnceAt"],
-          "stands beside intervalSeconds: a schedule repeats or runs once, so remove one of them",
+          "cannot go with intervalSeconds: a schedule repeats or runs once, so remove one of them",
         );
       if (startTime === undefined)
         this.#fault(["intervalSeconds"], "needs a startTime from which the interval is counted");
@@ -189,11 +189,13 @@ class Resolution {
       const name = JSON.stringify(text);
       if (local.note === "gap")
         this.#warn(
-          `${name} does not exist in ${this.#zone}, where the clock is set forward over it; taken for ${iso(instant)}`,
+          `${name} does not exist in ${this.#zone}, where the clock is set forward over it; ` +
+            `${iso(instant)} is used`,
         );
       if (local.note === "overlap")
         this.#warn(
-          `${name} exists twice in ${this.#zone}, where the clock is set back over it; taken for the first, ${iso(instant)}`,
+          `${name} exists twice in ${this.#zone}, where the clock is set back over it; ` +
+            `the first is used, ${iso(instant)}`,
         );
     } else {
       instant = moment.localMs - moment.offsetMs;
@@ -275,8 +277,9 @@ export interface Moment {
   readonly offsetMs?: number;
 }
 
-const MOMENT =
-  /^(\d{4})-(\d{2})-(\d{2})(?:[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)?(?: ?([Zz]|[+-]\d{2}:?\d{2}))?$/;
+const TIME_OF_DAY = /(\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?/.source;
+const OFFSET = /[Zz]|[+-]\d{2}:?\d{2}/.source;
+const MOMENT = new RegExp(`^(\\d{4})-(\\d{2})-(\\d{2})(?:[Tt ]${TIME_OF_DAY})?(?: ?(${OFFSET}))?$`);
 
 /**
  * Reads an ISO 8601 date, or date and time, with or without an offset.
@@ -286,7 +289,10 @@ const MOMENT =
 export function parseMoment(text: string): Moment | string {
   const parts = MOMENT.exec(text.trim());
   if (parts === null)
-    return `must be a time such as "2026-12-01T02:30:00" or "2026-12-01T02:30:00Z", not ${JSON.stringify(text.slice(0, 64))}`;
+    return (
+      'must be a time such as "2026-12-01T02:30:00" or "2026-12-01T02:30:00Z", ' +
+      `not ${JSON.stringify(text.slice(0, 64))}`
+    );
   const [, year, month, day, hour = "0", minute = "0", second = "0", fraction = "", zone] = parts;
   const localMs = Date.UTC(
     Number(year),
@@ -305,7 +311,7 @@ export function parseMoment(text: string): Moment | string {
     back.getUTCHours() === Number(hour) &&
     back.getUTCMinutes() === Number(minute) &&
     back.getUTCSeconds() === Number(second);
-  if (!exists) return `is no moment that exists since 1970: ${JSON.stringify(text.trim())}`;
+  if (!exists) return `is not a moment that exists since 1970: ${JSON.stringify(text.trim())}`;
   if (zone === undefined) return { localMs };
   if (zone === "Z" || zone === "z") return { localMs, offsetMs: 0 };
   const minutes = Number(zone.slice(1, 3)) * 60 + Number(zone.slice(-2));

@@ -55,9 +55,15 @@ export function isTimeZone(zone: string): boolean {
 export function zoneFault(zone: string): string {
   const shown = JSON.stringify(zone.slice(0, 64));
   if (/^[+-]?\d/.test(zone) || /^(UTC|GMT)[+-]/i.test(zone))
-    return `${shown} is an offset, not a time zone; use an IANA name such as "Europe/Berlin", or "UTC"`;
+    return (
+      `${shown} is an offset, not a time zone; ` +
+      'use an IANA name such as "Europe/Berlin", or "UTC"'
+    );
   const near = didYouMean(zone, ["UTC", ...Intl.supportedValuesOf("timeZone")]);
-  return `${shown} is no time zone that this Node knows${near === "" ? '; use an IANA name such as "Europe/Berlin"' : near}`;
+  return (
+    `${shown} is no time zone that this Node knows` +
+    (near === "" ? '; use an IANA name such as "Europe/Berlin"' : near)
+  );
 }
 
 /** How far the zone's wall clocks are ahead of UTC at an instant, in milliseconds. */

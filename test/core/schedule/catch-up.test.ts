@@ -75,7 +75,7 @@ describe("catch-up", () => {
     ).toEqual(["missed 11-24T11:00", "run 11-24T12:00"]);
   });
 
-  test("older than the window is one line, and a slot exactly as old as the window is within it", () => {
+  test("older than the window is one line; a slot exactly as old as the window is in it", () => {
     expect(
       decide([schedule({ ...hourly, catchUpWindowMs: 3_600_000 })], NOW - 10 * 3_600_000),
     ).toEqual(["missed 11-24T03:00..11-24T10:00", "missed 11-24T11:00", "run 11-24T12:00"]);
@@ -132,12 +132,12 @@ describe("catch-up", () => {
     "%s of minutely slots in a named zone is decided within a second, under %s",
     (name, catchUp, hours) => {
       const minutely = [schedule({ cron: "* * * * *", timezone: "Europe/Berlin", catchUp })];
-      // The processor's time: what else the machine does is no matter.
+      // Processor time: what else the machine does must not count.
       const before = process.cpuUsage();
       const lines = decide(minutely, NOW - hours * 3_600_000);
       const { user, system } = process.cpuUsage(before);
       const took = Math.round((user + system) / 1_000);
-      // One line for what is older than the window, and one a slot within it.
+      // One line for everything older than the window, and one line for each slot within it.
       const older = hours > 24 ? 1 : 0;
       const within = older === 0 ? hours * 60 : 1_441;
       const exact =
@@ -166,7 +166,7 @@ describe("catch-up", () => {
   });
 });
 
-test("lanes with a slot at the last instant of an old stretch that a decided one splits pass the watermark together", () => {
+test("lanes with a slot at the end of a split old stretch pass the watermark together", () => {
   const lane = (name: string) =>
     schedule({ cron: "0 * * * *", name, params: {}, catchUp: "none", catchUpWindowMs: 3_600_000 });
   const lanes = [lane("a"), lane("b"), lane("c")];
@@ -209,8 +209,8 @@ test("every slot is covered by exactly one decision, whatever is decided and tak
         const table = timetable("p", schedules);
         const from = NOW - back;
         const all = table.dueSlots(from, NOW);
-        // Right behind the watermark, where a crash can leave them; and anywhere, where a wrong
-        // clock can.
+        // Decided slots stand just after the watermark, where a crash can leave them, and anywhere,
+        // where a wrong clock can.
         const decided = new Set(
           all
             .filter(
@@ -250,7 +250,7 @@ test("every slot is covered by exactly one decision, whatever is decided and tak
           .map(slotId)
           .filter((id) => (covered.get(id) ?? 0) !== (ids.has(id) && !decided.has(id) ? 1 : 0));
         expect(wrong).toEqual([]);
-        // The watermark never passes a slot without a line, wherever a crash cuts the lines.
+        // Wherever a crash cuts the lines, the watermark has never passed a slot without a line.
         let open = all.filter((slot) => !decided.has(slotId(slot)));
         for (const decision of decisions) {
           const until = decision.kind === "missed" ? decision.until : undefined;
@@ -261,8 +261,7 @@ test("every slot is covered by exactly one decision, whatever is decided and tak
           );
           const last =
             decisions.findLast(({ through }) => through === decision.through) === decision;
-          // A line for many slots that a crash leaves behind must have moved the watermark over
-          // them.
+          // If a crash leaves a line for many slots, that line has moved the watermark past them.
           if (until !== undefined) expect(last).toBe(true);
           if (last) expect(open.filter(({ due }) => due <= decision.through)).toEqual([]);
         }

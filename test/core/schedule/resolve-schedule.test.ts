@@ -1,5 +1,5 @@
 /**
- * Schedules as written against what they become: the three ways, zones, naive times, defaults,
+ * What written schedules become: the three ways, zones, times without an offset, defaults,
  * warnings.
  */
 import { describe, expect, it } from "vitest";
@@ -130,7 +130,7 @@ describe("what is refused", () => {
       expect.stringContaining("schedule.runOnceAt: must be a time such as"),
     ]);
     expect(faults({ runOnceAt: "2026-02-30T00:00Z" })).toEqual([
-      expect.stringContaining("no moment that exists"),
+      expect.stringContaining("not a moment that exists"),
     ]);
     expect(faults({ cron: "@daily", startTime: "2027-01-01", endTime: "2026-01-01" })).toEqual([
       expect.stringContaining("schedule.endTime: lies before startTime"),
@@ -148,7 +148,7 @@ describe("what is refused", () => {
       ]),
     ).toEqual([expect.stringContaining('schedule.1.name: another schedule is called "a"')]);
     expect(faults([{ cron: "@daily", params: { x: 1 } }])).toEqual([
-      expect.stringContaining("schedule.0: has params of its own and therefore needs a name"),
+      expect.stringContaining("schedule.0: has params of its own, so it needs a name"),
     ]);
     expect(faults([{ cron: "@daily", params: {} }])).toEqual([]);
   });

@@ -61,7 +61,7 @@ describe("slots", () => {
     ]);
   });
 
-  test("schedules without params that meet are one slot; one with params is a lane of its own", () => {
+  test("schedules without params that meet are one slot; one with params has its own lane", () => {
     const found = slots(
       [
         schedule({ cron: "0 * * * *" }),

@@ -1,7 +1,7 @@
 /**
- * What wall clocks show, and when a pattern fires by them, worked out the slow way: every minute is
- * looked at, one after the other. It shares nothing with src/core (not even how the offset is asked
- * for), so that the two cannot be wrong together.
+ * What wall clocks show, and when a pattern fires by them, computed the slow way: every minute is
+ * looked at, one after the other. It shares nothing with src/core, not even how it asks for the
+ * offset, so that the two cannot be wrong together.
  */
 
 const MINUTE = 60_000;
@@ -9,8 +9,8 @@ const HOUR = 3_600_000;
 const DAY = 86_400_000;
 
 /**
- * A moment at which a zone's wall clocks are set: what they are ahead of UTC before and after, in
- * milliseconds.
+ * A moment at which a zone's wall clocks are set, and how far they are ahead of UTC before and
+ * after it, in milliseconds.
  */
 export interface Transition {
   readonly zone: string;
@@ -21,8 +21,8 @@ export interface Transition {
 }
 
 /**
- * Minutes, hours, and whether they were written with a `*`: the only fields that matter to a clock
- * that is set.
+ * Minutes, hours, and whether they were written with a `*`: only these fields matter when a clock
+ * is set.
  */
 export interface PlainPattern {
   readonly text: string;
@@ -31,7 +31,7 @@ export interface PlainPattern {
   readonly fixed: boolean;
 }
 
-/** A zone's offset at an instant, from the words that Intl has for it (`GMT-03:30`). */
+/** A zone's offset at an instant, read from Intl's name for it (`GMT-03:30`). */
 function offsetOf(format: Intl.DateTimeFormat, instant: number): number {
   const match = /GMT(?:([+-])(\d{2}):(\d{2})(?::(\d{2}))?)?$/.exec(format.format(instant))!;
   const [, sign, hours = "0", minutes = "0", seconds = "0"] = match;
@@ -39,7 +39,7 @@ function offsetOf(format: Intl.DateTimeFormat, instant: number): number {
   return sign === "-" ? -size : size;
 }
 
-/** What a zone's wall clocks are ahead of UTC at an instant, in milliseconds. */
+/** How far a zone's wall clocks are ahead of UTC at an instant, in milliseconds. */
 export function offsetIn(zone: string, instant: number): number {
   return offsetOf(
     new Intl.DateTimeFormat("en-US", { timeZone: zone, timeZoneName: "longOffset" }),
@@ -48,8 +48,8 @@ export function offsetIn(zone: string, instant: number): number {
 }
 
 /**
- * Every moment in [from, to) at which a zone's clocks are set, found by asking every twelve hours
- * and halving.
+ * Every moment in [from, to) at which a zone's clocks are set. It looks every twelve hours, then
+ * halves.
  */
 export function transitionsOf(zone: string, from: number, to: number): Transition[] {
   const format = new Intl.DateTimeFormat("en-US", { timeZone: zone, timeZoneName: "longOffset" });
@@ -95,9 +95,10 @@ function valuesOf(field: string, count: number): Set<number> {
 /**
  * When a pattern fires within a stretch around one transition, in order.
  *
- * A pattern with a `*` follows real time: it fires in each minute whose wall time it names. One
- * without keeps to the wall clock: each wall time that it names comes once a day; the first time
- * where it comes twice, and at the first instant after the gap where it does not come.
+ * A pattern with a `*` follows real time: it fires in each minute whose wall time it names. A
+ * pattern without one follows the wall clock: it fires once a day at each wall time that it names.
+ * If the wall time comes twice, it fires the first time. If it does not come, it fires at the first
+ * instant after the gap.
  */
 export function firesAround(
   pattern: PlainPattern,

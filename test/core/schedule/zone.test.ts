@@ -43,7 +43,7 @@ describe("a local time", () => {
     expect(found.note).toBe(note);
   });
 
-  it("is what the zone's clocks show at its instant, at every hour of two years in zones of all kinds", () => {
+  it("is what the zone's clocks show at its instant, at every hour of two years", () => {
     const wrong: string[] = [];
     for (const zone of [
       "Europe/Berlin",
