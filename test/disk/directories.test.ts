@@ -8,10 +8,9 @@ import { systemDisk, type Disk } from "../../src/disk/disk.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
-const failing = (code: string): Error =>
-  Object.assign(new Error(`${code}: as the test wants it`), { code });
+const failing = (code: string): Error => Object.assign(new Error(`${code}: planted`), { code });
 
-/** A disk on which the nth call of a kind fails, and all others do what they should. */
+/** A disk on which the first call of a kind fails, and all others succeed. */
 function failsOnce(call: "fsync" | "mkdir", code: string): Disk {
   let left = 1;
   return {
@@ -21,7 +20,7 @@ function failsOnce(call: "fsync" | "mkdir", code: string): Disk {
   };
 }
 
-it("does not believe in a folder whose sync failed, though a second sync would succeed", async () => {
+it("does not trust a folder whose sync failed, though a second sync would succeed", async () => {
   const { root } = tempRoot();
   const disk = failsOnce("fsync", "EIO");
   await expect(ensureDirectory(disk, join(root, "month"))).rejects.toThrow(
@@ -32,14 +31,14 @@ it("does not believe in a folder whose sync failed, though a second sync would s
   );
 });
 
-it("tries again what failed for want of room", async () => {
+it("tries again to make a folder that found no room", async () => {
   const { root } = tempRoot();
   const disk = failsOnce("mkdir", "ENOSPC");
   await expect(ensureDirectory(disk, join(root, "month"))).rejects.toThrow(/ENOSPC/);
   await ensureDirectory(disk, join(root, "month"));
 });
 
-it("ends the daemon where the sync of a month's folder failed, and only warns where there is no room for it", async () => {
+it("ends the daemon if a month folder's sync fails, and warns if there is no room", async () => {
   const { runs } = tempRoot();
   mkdirSync(join(runs, "p"), { recursive: true });
   const said: string[] = [];
@@ -66,7 +65,10 @@ it("ends the daemon where the sync of a month's folder failed, and only warns wh
   expect(said).toEqual([
     "a month's folder could not be made ahead",
     expect.stringMatching(
-      /^Making a month's folder in .* failed: the sync of .*\/p failed: EIO.* Nothing more is acknowledged/,
+      new RegExp(
+        "^Making a month's folder in .* failed: the sync of .*/p failed: EIO.* " +
+          "Nothing more is acknowledged",
+      ),
     ),
   ]);
 });

@@ -1,13 +1,13 @@
-/** The system's disk with a count of every call, and failures where a test wants them. */
+/** The system's disk, which counts every call and fails where a test wants it to. */
 import { closeSync } from "node:fs";
 import { systemDisk, type Disk } from "../../src/disk/disk.ts";
 
 /** A disk that counts, and fails on demand. */
 export interface FaultyDisk extends Disk {
   readonly calls: Record<keyof Disk, number>;
-  /** Asked before each call; what it returns is thrown. */
+  /** Called before each call; the error that it returns is thrown. */
   before: (call: keyof Disk, args: readonly unknown[]) => Error | undefined;
-  /** Closes whatever is open, as the kernel does for a process that dies. */
+  /** Closes every open file, as the kernel does for a process that dies. */
   die(): void;
 }
 
@@ -16,7 +16,7 @@ export function diskError(code: string): Error {
   return Object.assign(new Error(`${code}: planted`), { code });
 }
 
-/** A disk over the system's that counts calls and does as it is told. */
+/** A disk that passes each call on to the system's disk, unless the test makes it fail. */
 export function faultyDisk(): FaultyDisk {
   const names = Object.keys(systemDisk) as (keyof Disk)[];
   const disk = {

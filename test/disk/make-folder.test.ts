@@ -6,7 +6,7 @@ import { ensureDirectory } from "../../src/disk/directories.ts";
 import { makeFolder } from "../../src/disk/make-folder.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
-it("makes what is missing, says whether it did, and keeps what is there", () => {
+it("makes missing folders, says whether it did, and keeps existing ones", () => {
   const { root } = tempRoot();
   expect(makeFolder(join(root, "a/b/c"), 0o700)).toBe(true);
   expect(["a", "a/b", "a/b/c"].map((path) => statSync(join(root, path)).mode & 0o777)).toEqual([
@@ -30,7 +30,7 @@ it("says what is in the way", () => {
   expect(() => makeFolder(join(root, "dangling"))).toThrow(/ENOENT|EEXIST/);
 });
 
-it("ends where nothing can be made and the answer is that it is missing, as in /proc", async () => {
+it("ends where the file system answers that the new folder is missing, as in /proc", async () => {
   expect(() => makeFolder("/proc/orchd/below")).toThrow(/ENOENT/);
   await expect(ensureDirectory(systemDisk, "/proc/orchd/below")).rejects.toThrow(/ENOENT/);
 });

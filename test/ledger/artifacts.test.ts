@@ -40,7 +40,7 @@ function artifacts(): { readonly store: Artifacts; readonly folder: string } {
 }
 
 describe("an artifact", () => {
-  it("is a file named by its content's hash, and reads back as what was put", async () => {
+  it("is a file named by the hash of its content, and reads back as the value", async () => {
     const { store, folder } = artifacts();
     const value = { text: "ü", list: [1, null, { __proto__: null, a: true }] } as Json;
     const ref = await store.put(value);
@@ -55,7 +55,7 @@ describe("an artifact", () => {
     expect(readdirSync(folder)).toEqual([ref.$artifact]);
   });
 
-  it("is durable, name included, before it is referred to", async () => {
+  it("is durable, name included, before a line refers to it", async () => {
     const { folder } = artifacts();
     const disk = faultyDisk();
     const calls: string[] = [];
@@ -77,7 +77,7 @@ describe("an artifact", () => {
   });
 
   it.each(["ENOSPC", "EMFILE"])(
-    "waits for room (%s), and is whole when it has it",
+    "waits for room (%s), and is whole once there is room",
     async (code) => {
       const { folder, store } = artifacts();
       const disk = faultyDisk();
@@ -103,7 +103,7 @@ describe("an artifact", () => {
     },
   );
 
-  it("whose sync fails ends whoever puts it", async () => {
+  it("whose sync fails ends the writer", async () => {
     const { folder } = artifacts();
     const disk = faultyDisk();
     const fatal: Error[] = [];
@@ -118,7 +118,7 @@ describe("an artifact", () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
-  it("that is damaged or gone is told, and put anew", async () => {
+  it("that is damaged or gone is noticed, and can be put again", async () => {
     const { store, folder } = artifacts();
     const ref = await store.put(long(100));
     const path = join(folder, ref.$artifact);
@@ -148,7 +148,7 @@ describe("an artifact", () => {
     expect(() => store.path({ $artifact: "../../etc/passwd", bytes: 1 })).toThrow(RangeError);
   });
 
-  it("that a line is about to refer to is young again, and one that is gone is told", async () => {
+  it("is made young again before a line refers to it; one that is gone is noticed", async () => {
     const { store } = artifacts();
     const ref = await store.put("x");
     utimesSync(store.path(ref), 1, 1);
@@ -159,7 +159,7 @@ describe("an artifact", () => {
     expect(store.hold({ $artifact: "0".repeat(64), bytes: 3 })).toBe(false);
   });
 
-  it("that is put again is young again, for retention's sake", async () => {
+  it("that is put again is young again, so that retention leaves it", async () => {
     const { store } = artifacts();
     const ref = await store.put("x");
     utimesSync(store.path(ref), 1, 1);
@@ -167,7 +167,7 @@ describe("an artifact", () => {
     expect(statSync(store.path(ref)).mtimeMs).toBeGreaterThan(1_000_000);
   });
 
-  it("stands for a value over 64 KiB, counted in bytes, and for no shorter one", async () => {
+  it("replaces a value over 64 KiB, counted in bytes, and no shorter one", async () => {
     const { store } = artifacts();
     expect(await store.spill(long(SPILL_BYTES - 2))).toBe(long(SPILL_BYTES - 2));
     expect(isArtifactRef(await store.spill(long(SPILL_BYTES - 1)))).toBe(true);
@@ -184,7 +184,7 @@ describe("an event", () => {
     durationMs: 1,
   });
 
-  it("that is short stays as it is", async () => {
+  it("that is short is not changed", async () => {
     const event = completed({ result: long(2_000) });
     expect(needsSpilling(event)).toBe(false);
     expect(await spillEvent(event, artifacts().store)).toBe(event);
@@ -203,7 +203,7 @@ describe("an event", () => {
     expect(allOutputs(spilled.outputs, store)).toEqual({ small: 1, big: long(70_000) });
   });
 
-  it("spills all outputs together where they are many", async () => {
+  it("spills all outputs together if there are many", async () => {
     const { store } = artifacts();
     const many = Object.fromEntries(Array.from({ length: 40 }, (_, n) => [`o${n}`, long(60_000)]));
     const spilled = (await spillEvent(completed({ ...many, big: long(70_000) }), store)) as {
@@ -214,7 +214,7 @@ describe("an event", () => {
     expect(allOutputs(spilled.outputs, store)).toEqual({ ...many, big: long(70_000) });
   });
 
-  it("does not take what a step returned for a reference, and leaves one that a ledger held alone", async () => {
+  it("takes no value of a step for a reference, and keeps a reference from a ledger", async () => {
     const { store } = artifacts();
     const other = await store.put("other");
     const lookalike = { ...other } as unknown as Json;
@@ -234,7 +234,7 @@ describe("an event", () => {
     expect(outputOf(cached.outputs, "result", store)).toBe("other");
   });
 
-  it("has any field spilled that may be long, and is restored to what it was", async () => {
+  it("spills every field that may be long, and can be restored", async () => {
     const { store } = artifacts();
     const big = { text: long(70_000) };
     const event = header("p@20260101T000000Z", { params: big, snapshot: big });
@@ -250,7 +250,7 @@ describe("an event", () => {
     expect(isArtifactRef((await spillEvent(state, store)).state)).toBe(true);
   });
 
-  it("has its error and its texts trimmed, never spilled", async () => {
+  it("trims its error and its texts, and never spills them", async () => {
     const { store } = artifacts();
     const error = { name: "Error", message: long(100_000), code: "E", stack: long(100_000) };
     const failed = (await spillEvent(
@@ -269,7 +269,7 @@ describe("an event", () => {
     ]).toEqual(["Error", "E", true, true]);
   });
 
-  it("whatever a step returns, is shorter than a line may be and gives back the same outputs", async () => {
+  it("is shorter than a line may be for any outputs, and gives the same outputs back", async () => {
     const { store } = artifacts();
     const value: fc.Arbitrary<Json> = fc.oneof(
       fc.json().map((text) => JSON.parse(text) as Json),
@@ -288,7 +288,7 @@ describe("an event", () => {
     );
   });
 
-  it("holds a reference only where it is whole", () => {
+  it("holds a reference only if the reference is complete", () => {
     const ref: ArtifactRef = { $artifact: "0".repeat(64), bytes: 3 };
     expect(
       [
@@ -305,7 +305,7 @@ describe("an event", () => {
 });
 
 describe("a frozen value", () => {
-  it("is turned into text once, and put again where its file is not as it was left", async () => {
+  it("is made into text once, and put again if its file has changed", async () => {
     const { store, folder } = artifacts();
     let texts = 0;
     const value = {
@@ -330,7 +330,7 @@ describe("a frozen value", () => {
 });
 
 describe("an event that may be too long for its line", () => {
-  it("is told from its text's length, however that was estimated", () => {
+  it("is found by the length of its text, however that was estimated", () => {
     const text = fc.oneof(
       fc.string({ maxLength: 600 }),
       fc.nat(700).map((length) => "\u0000".repeat(length)),

@@ -20,7 +20,7 @@ const candidate = (n: number): { run: string; step: string; at: string } => ({
 });
 
 describe("the index", () => {
-  it("finds what was recorded, the newest first, also after it was closed", () => {
+  it("finds what was recorded, newest first, and still after it was closed", () => {
     const folder = join(tempRoot().runs, "cache");
     const index = new CacheIndex(folder);
     expect(index.lookup(key("x"))).toEqual([]);
@@ -35,7 +35,7 @@ describe("the index", () => {
     }
   });
 
-  it("takes several at once, the same key among them twice, and none of them where one is no key", () => {
+  it("takes several at once, also with one key twice, and none of them if one is no key", () => {
     const folder = join(tempRoot().runs, "cache");
     const index = new CacheIndex(folder);
     index.record(key("x"), candidate(1));
@@ -62,7 +62,7 @@ describe("the index", () => {
     expect(index.lookup(key("x"))).toEqual(Array.from({ length: 16 }, (_, n) => candidate(39 - n)));
   });
 
-  it("tells keys apart that begin alike", () => {
+  it("tells keys apart that begin with the same digits", () => {
     const index = new CacheIndex(join(tempRoot().runs, "cache"));
     const alike = ["0", "1", "2"].map((last) => "ab".repeat(31) + `a${last}`);
     alike.forEach((one, n) => index.record(one, candidate(n)));
@@ -71,7 +71,7 @@ describe("the index", () => {
     alike.forEach((one, n) => expect(index.lookup(one)).toEqual([candidate(n)]));
   });
 
-  it("is as a map is, for any order of recording, looking and closing", () => {
+  it("behaves like a map, for any order of recording, looking and closing", () => {
     const act = fc.record({ key: fc.nat(5), what: fc.constantFrom("record", "lookup", "close") });
     fc.assert(
       fc.property(fc.array(act, { maxLength: 60 }), (acts) => {
@@ -92,7 +92,7 @@ describe("the index", () => {
     );
   });
 
-  it("passes over what a crash tore or something damaged, and never gives what was not recorded", () => {
+  it("skips torn and damaged lines, and never gives what was not recorded", () => {
     const folder = join(tempRoot().runs, "cache");
     const path = join(folder, "index.jsonl");
     const index = new CacheIndex(folder);
@@ -106,7 +106,7 @@ describe("the index", () => {
         bytes[place] = byte;
         writeFileSync(path, cut ? bytes.subarray(0, place) : bytes);
         const reopened = new CacheIndex(folder);
-        // A changed letter of a run's name is still a name: whoever uses a candidate reads its
+        // A run's name with a changed letter is still a name: the user of a candidate reads its
         // ledger.
         const found = [...reopened.lookup(key("0")), ...reopened.lookup(key("1"))].filter((one) =>
           known.has(JSON.stringify(one)),
@@ -125,14 +125,14 @@ describe("the index", () => {
     expect(new CacheIndex(folder).lookup(key("0"))).toHaveLength(1);
   });
 
-  it("takes no key that is none", () => {
+  it("refuses a key that is not one", () => {
     const index = new CacheIndex(join(tempRoot().runs, "cache"));
     expect(() => index.record('x","run":"', candidate(1))).toThrow(RangeError);
     expect(index.lookup("../x")).toEqual([]);
   });
 });
 
-describe("making the index anew", () => {
+describe("rebuilding the index", () => {
   async function ledger(store: RunStore, run: string, events: readonly RunEvent[]): Promise<void> {
     const file = await LedgerFile.create<RunEvent>(
       store.runLedger(run),
@@ -156,7 +156,7 @@ describe("making the index anew", () => {
     durationMs: 1,
   });
 
-  it("finds every step that completed under a key, and none of a damaged ledger", async () => {
+  it("finds every step that completed under a key, but none in a damaged ledger", async () => {
     const { runs } = tempRoot();
     const store = new RunStore(runs);
     await ledger(store, "p@20260101T000000Z", [
@@ -186,7 +186,7 @@ describe("making the index anew", () => {
     expect([runsOf("b"), runsOf("d"), runsOf("old")]).toEqual([[], [], []]);
   });
 
-  it("keeps what is recorded meanwhile", async () => {
+  it("keeps what is recorded during the rebuild", async () => {
     const { runs } = tempRoot();
     const store = new RunStore(runs);
     await ledger(store, "p@20260101T000000Z", [started("a", key("a")), completed("a")]);
@@ -198,7 +198,7 @@ describe("making the index anew", () => {
     expect(index.lookup(key("a"))).toHaveLength(1);
   });
 
-  it("without the runs that are gone keeps the rest", async () => {
+  it("keeps the entries of the runs that are left, when others are gone", async () => {
     const store = new RunStore(tempRoot().runs);
     const index = new CacheIndex(store.cache);
     for (let n = 0; n < 20; n += 1) index.record(key(String(n % 3)), candidate(n));
@@ -213,7 +213,7 @@ describe("making the index anew", () => {
 });
 
 describe("the table of offsets", () => {
-  it("is as a map is, however many keys share their bits, and grows", () => {
+  it("behaves like a map, however many keys share their bits, and grows", () => {
     const table = new OffsetTable();
     const keys = Array.from({ length: 5_000 }, (_, n) => n);
     const byOffset = new Map<number, number>();

@@ -46,9 +46,10 @@ describe("appending", () => {
         nested: { crc: "00000000" },
       },
     ]);
-    expect(readFileSync(path, "utf8").split("\n")[0]).toMatch(
-      /^\{"seq":1,"b":1,"at":"2026-11-23T02:00:00\.000Z","type":"run\.submitted","format":1,"crc":"[0-9a-f]{8}"\}$/,
-    );
+    const headerLine = readFileSync(path, "utf8").split("\n")[0]!;
+    const body = '{"seq":1,"b":1,"at":"2026-11-23T02:00:00.000Z","type":"run.submitted","format":1';
+    expect(headerLine.slice(0, body.length)).toBe(body);
+    expect(headerLine.slice(body.length)).toMatch(/^,"crc":"[0-9a-f]{8}"\}$/);
     const read = readWholeLedger(path);
     expect(read).toMatchObject([
       { seq: 1, b: 1, at: "2026-11-23T02:00:00.000Z", type: "run.submitted", format: 1 },
@@ -66,7 +67,7 @@ describe("appending", () => {
     await file.close();
   });
 
-  it("has a header of the time at which it was decided on, where that is given", async () => {
+  it("gives the header the time at which it was decided, if the caller names it", async () => {
     const path = join(tempRoot().root, "a.jsonl");
     const file = await LedgerFile.create<Note>(path, first, calm(), "2026-11-23T01:59:59.990Z");
     await file.append([note(1)]);
@@ -77,7 +78,7 @@ describe("appending", () => {
     await file.close();
   });
 
-  it("makes one write and one sync of all that is given while a write is in flight", async () => {
+  it("makes one write and one sync of all that comes while a write is in flight", async () => {
     const disk = faultyDisk();
     const path = join(tempRoot().root, "a.jsonl");
     const file = await LedgerFile.create<Note>(path, first, calm({ disk }));
@@ -110,7 +111,7 @@ describe("appending", () => {
     await file.close();
   });
 
-  it("keeps what was given, whatever becomes of the object", async () => {
+  it("keeps what it was given, whatever the caller does to the object later", async () => {
     const path = join(tempRoot().root, "a.jsonl");
     const file = await LedgerFile.create<Note>(path, first, calm());
     const event = { type: "note", text: "before" };
@@ -166,7 +167,7 @@ describe("appending", () => {
     await file.close();
   });
 
-  it("writes what waits before it closes, and nothing after", async () => {
+  it("writes the lines that wait before it closes, and nothing after", async () => {
     const path = join(tempRoot().root, "a.jsonl");
     const file = await LedgerFile.create<Note>(path, first, calm());
     const written = file.append([note(1)]);
@@ -197,7 +198,7 @@ describe("creating", () => {
     await won[0]!.close();
   });
 
-  it("never shows a ledger without its whole first write, and makes file, name and folders durable", async () => {
+  it("shows only a whole first write, and makes file, name and folders durable", async () => {
     const disk = faultyDisk();
     const root = tempRoot().root;
     const path = join(root, "p", "2026-11", "a.jsonl");
@@ -231,7 +232,7 @@ describe("creating", () => {
     await file.close();
   });
 
-  it("of a thousand at once shares the folder's syncs, and is four at a time", async () => {
+  it("shares the folder's syncs among a thousand at once, and runs four at a time", async () => {
     const disk = faultyDisk();
     const folder = join(tempRoot().root, "2026-11");
     let writing = 0;
@@ -253,7 +254,7 @@ describe("creating", () => {
     await Promise.all(files.map((file) => file.close()));
   });
 
-  it("makes a folder again that was removed meanwhile", async () => {
+  it("makes a folder again if it was removed", async () => {
     const folder = join(tempRoot().root, "p", "2026-11");
     await (await LedgerFile.create<Note>(join(folder, "a.jsonl"), first, calm())).close();
     rmSync(join(folder, ".."), { recursive: true });
@@ -264,7 +265,7 @@ describe("creating", () => {
 
 describe("opening after a crash", () => {
   it.each([false, true])(
-    "keeps exactly the whole lines, at every byte, and goes on from there; with the first write: %s",
+    "keeps exactly the whole lines, at every byte, and goes on there; with the first write: %s",
     async (withFirstWrite) => {
       const folder = tempRoot().root;
       const bytes = readFileSync(await writeLedger(folder, SEVEN));
@@ -296,7 +297,7 @@ describe("opening after a crash", () => {
     },
   );
 
-  it("writes the last batch once more and syncs file and folder before anything else", async () => {
+  it("writes the last batch once more and syncs file and folder before all else", async () => {
     const path = await writeLedger(tempRoot().root, SEVEN);
     const disk = faultyDisk();
     const written: string[] = [];
@@ -320,7 +321,7 @@ describe("opening after a crash", () => {
     await file.close();
   });
 
-  it("leaves a damaged ledger alone", async () => {
+  it("does not change a damaged ledger", async () => {
     const path = await writeLedger(tempRoot().root, SEVEN);
     const bytes = readFileSync(path);
     bytes[200] = bytes[200]! ^ 4;
@@ -331,7 +332,7 @@ describe("opening after a crash", () => {
     expect(readFileSync(path).equals(bytes)).toBe(true);
   });
 
-  it("takes a torn tail, or a missing end, of a run that had finished for damage", async () => {
+  it("calls a torn tail or a missing end damage if the run had finished", async () => {
     const folder = tempRoot().root;
     const path = await writeLedger(folder, [...SEVEN, [{ type: "run.finished" }]]);
     const ends = readFileSync(path).length;
@@ -351,13 +352,13 @@ describe("opening after a crash", () => {
     await file.close();
   });
 
-  it("refuses a newer format and leaves it alone", async () => {
+  it("refuses a newer format, and does not change it", async () => {
     const path = await writeLedger(tempRoot().root, [[{ type: "run.submitted", format: 2 }]]);
     await expect(LedgerFile.open<Note>(path, calm())).rejects.toThrow(LedgerFormatError);
     await (await LedgerFile.open<Note>(path, calm({ format: 2 }))).file.close();
   });
 
-  it("writes the last batch again with the first write, or as it is closed, and acknowledges nothing where that fails", async () => {
+  it("writes the last batch again with the first write or at the close, or fails", async () => {
     const path = await writeLedger(tempRoot().root, SEVEN);
     truncateSync(path, readFileSync(path).length - 9);
     const { lines } = readLedger<Note>(path);
@@ -370,7 +371,7 @@ describe("opening after a crash", () => {
         });
         disk.before = (call) => (call === stop ? diskError("EIO") : undefined);
         const done = appends ? file.append([note(1)]) : file.close();
-        // A torn tail that an earlier round cut away needs no cut.
+        // A torn tail that an earlier round cut off needs no cut.
         if (stop === "ftruncate" && readLedger(path).end === "whole") await done;
         else await expect(done).rejects.toThrow(LedgerFailed);
         expect(readLedger<Note>(path).lines.slice(0, lines.length)).toEqual(lines);
@@ -378,7 +379,7 @@ describe("opening after a crash", () => {
     }
   });
 
-  it("may itself be cut short, and still ends with the same lines", async () => {
+  it("may itself crash, and still ends with the same lines", async () => {
     const path = await writeLedger(tempRoot().root, SEVEN);
     truncateSync(path, readFileSync(path).length - 9);
     const { lines } = readLedger<Note>(path);
@@ -397,7 +398,7 @@ describe("opening after a crash", () => {
 });
 
 describe("a disk that fails", () => {
-  it("in a sync ends it all: nothing more is acknowledged", async () => {
+  it("in a sync ends everything: nothing more is acknowledged", async () => {
     const disk = faultyDisk();
     const fatal: LedgerFailed[] = [];
     const file = await LedgerFile.create<Note>(
@@ -422,7 +423,7 @@ describe("a disk that fails", () => {
     await file.close();
   });
 
-  it("in a write that is not for want of room, the same", async () => {
+  it("in a write ends everything, unless there is no room", async () => {
     const disk = faultyDisk();
     const fatal: LedgerFailed[] = [];
     const file = await LedgerFile.create<Note>(
@@ -454,7 +455,7 @@ describe("a disk that fails", () => {
 });
 
 describe("a full disk", () => {
-  it("cuts the write back, holds what waits, and goes on by itself when there is room", async () => {
+  it("cuts the write back, holds its lines, and goes on by itself once there is room", async () => {
     const disk = faultyDisk();
     const clock = new VirtualClock();
     const path = join(tempRoot().root, "a.jsonl");
@@ -497,7 +498,7 @@ describe("a full disk", () => {
     await file.close();
   });
 
-  it("does not keep a ledger from closing", async () => {
+  it("does not prevent a ledger from closing", async () => {
     const disk = faultyDisk();
     const clock = new VirtualClock();
     const path = join(tempRoot().root, "a.jsonl");
@@ -517,7 +518,7 @@ describe("a full disk", () => {
     expect(clock.timers).toBe(0);
   });
 
-  it("holds a creation too, and neither takes the name nor leaves anything", async () => {
+  it("holds a creation too, which takes no name and leaves no file", async () => {
     const disk = faultyDisk();
     const clock = new VirtualClock();
     const folder = tempRoot().root;
@@ -537,7 +538,7 @@ describe("a full disk", () => {
     expect(readWholeLedger(join(folder, "a.jsonl"))).toHaveLength(1);
   });
 
-  it("and no descriptor for the folder holds a creation and a recovery, while a folder whose sync failed ends them", async () => {
+  it("or no descriptor for the folder holds them; a failed folder sync ends them", async () => {
     const folder = tempRoot().root;
     const path = join(folder, "a.jsonl");
     await (await LedgerFile.create<Note>(path, first, calm())).close();
@@ -592,7 +593,7 @@ const mountable = ((): boolean => {
 })();
 
 describe.skipIf(!mountable)("a real small disk", () => {
-  it("fills and empties ten times, and nothing acknowledged is lost or doubled", async () => {
+  it("fills and empties ten times, and loses or doubles no acknowledged line", async () => {
     const folder = tempRoot().root;
     execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "none", folder]);
     onTestFinished(() => void execFileSync("umount", ["--lazy", folder]));
@@ -611,7 +612,7 @@ describe.skipIf(!mountable)("a real small disk", () => {
       const ballast = join(folder, "ballast");
       const free = 1_024 * 1_024 - Math.ceil(statSync(path).size / 4_096) * 4_096 - 8_192;
       writeFileSync(ballast, Buffer.alloc(Math.max(0, free)));
-      // Forty lines are more than the ballast leaves room for.
+      // The ballast leaves no room for forty lines.
       for (const last = next + 40; next < last;) {
         const n = (next += 1);
         writes.push(

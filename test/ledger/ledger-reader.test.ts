@@ -10,7 +10,7 @@ import { plainCrc32, readWholeLedger } from "../support/independent-ledger.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { SEVEN, writeLedger, type Note } from "./sample-ledgers.ts";
 
-/** Frames lines by hand, so that a test can say anything with a right checksum. */
+/** Frames lines by hand, so that a test can write anything with a right checksum. */
 function framed(texts: readonly string[]): Buffer {
   let crc = 0;
   return Buffer.concat(
@@ -36,7 +36,7 @@ function lineStarts(bytes: Buffer): number[] {
 }
 
 describe("a whole ledger", () => {
-  it("reads as an independent reader reads it", async () => {
+  it("is read as an independent reader reads it", async () => {
     const path = await writeLedger(tempRoot().root, SEVEN);
     const reading = readLedger<Note>(path);
     expect(reading.end).toBe("whole");
@@ -45,7 +45,7 @@ describe("a whole ledger", () => {
     expect(reading.validBytes).toBe(readFileSync(path).length);
   });
 
-  it("reads on from a mark, and up to where it is told", async () => {
+  it("is read from a mark, and up to where the caller stops", async () => {
     const path = await writeLedger(tempRoot().root, SEVEN);
     const seen: number[] = [];
     const first = readLedger<Note>(path, {
@@ -57,7 +57,7 @@ describe("a whole ledger", () => {
     expect(rest.end).toBe("whole");
   });
 
-  it("is read in blocks: lines over every edge of them", async () => {
+  it("is read in blocks, with lines across every edge of a block", async () => {
     const long = (bytes: number): Note => ({ type: "note", text: "x".repeat(bytes) });
     const batches = [
       [{ type: "note", format: 1 }],
@@ -71,7 +71,7 @@ describe("a whole ledger", () => {
 });
 
 describe("a ledger that was cut", () => {
-  it("at every byte, is the lines that are whole and a torn tail", async () => {
+  it("at any byte, gives the whole lines and a torn tail", async () => {
     const folder = tempRoot().root;
     const bytes = readFileSync(await writeLedger(folder, SEVEN));
     const starts = lineStarts(bytes);
@@ -92,7 +92,7 @@ describe("a ledger that was cut", () => {
 });
 
 describe("a ledger that was changed", () => {
-  it("is never taken for whole, gives only lines that were written, and never throws", async () => {
+  it("is never called whole, gives only lines that were written, and never throws", async () => {
     const original = readFileSync(await writeLedger(tempRoot().root, SEVEN));
     const lines = parseLedger<Note>(original).lines;
     const place = fc.nat(original.length - 1);
@@ -172,7 +172,7 @@ describe("a ledger that was changed", () => {
     ]);
   });
 
-  it("by a missing line is damaged, though what is there begins a later write", async () => {
+  it("by a missing line is damaged, though the next line begins a later write", async () => {
     const bytes = readFileSync(
       await writeLedger(tempRoot().root, [...SEVEN.slice(0, 3), [{ type: "note" }]]),
     );
@@ -183,7 +183,7 @@ describe("a ledger that was changed", () => {
     expect([reading.end, reading.lines.length]).toEqual(["damaged", 3]);
   });
 
-  it("by a block of zeros within its last write is torn", async () => {
+  it("by a block of zeros in its last write is torn", async () => {
     const bytes = readFileSync(await writeLedger(tempRoot().root, SEVEN));
     const starts = lineStarts(bytes);
     expect(
@@ -211,7 +211,7 @@ describe("a line", () => {
     });
   });
 
-  it("has its checksum in lower case, at its end", () => {
+  it("ends in its checksum, in lower case", () => {
     const bytes = framed([lineText(1, 1, ',"n":12')]);
     expect(parseLedger(bytes).end).toBe("whole");
     const upper = Buffer.from(
@@ -236,7 +236,7 @@ describe("a line", () => {
     });
   });
 
-  it("without an end costs no memory, and lines after it still show damage", () => {
+  it("without an end takes no memory, and lines after it still show damage", () => {
     const path = join(tempRoot().root, "long.jsonl");
     const good = framed([lineText(1)]);
     writeFileSync(
@@ -253,7 +253,7 @@ describe("a line", () => {
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(16 << 20);
   });
 
-  it("cannot bring a prototype along, however it spells it", () => {
+  it("cannot set a prototype, however it spells the name", () => {
     for (const name of ["__proto__", "\\u005f_proto__", "__\\u0070roto__"]) {
       const [line] = parseLedger<Note>(
         framed([lineText(1, 1, `,"params":{"${name}":{"polluted":true},"list":[{"a":1}]}`)]),
@@ -266,7 +266,7 @@ describe("a line", () => {
     expect(({} as Record<string, unknown>)["polluted"]).toBeUndefined();
   });
 
-  it("nested a hundred thousand deep is read", () => {
+  it("is read even if it is nested a hundred thousand deep", () => {
     const nested = `,"x":${"[".repeat(100_000)}${"]".repeat(100_000)},"__proto__":1`;
     expect(parseLedger(framed([lineText(1, 1, nested)])).end).toBe("whole");
   });
@@ -277,7 +277,8 @@ describe("a newer format", () => {
     const header = framed([lineText(1, 1, ',"format":2')]);
     expect(() => parseLedger(header, "runs/p/pipeline.jsonl")).toThrow(LedgerFormatError);
     expect(() => parseLedger(header, "runs/p/pipeline.jsonl")).toThrow(
-      "The ledger runs/p/pipeline.jsonl has format 2, and this orchd reads formats up to 1. Install a newer orchd to use it.",
+      "The ledger runs/p/pipeline.jsonl has format 2, " +
+        "and this orchd reads formats up to 1. Install a newer orchd to use it.",
     );
     expect(parseLedger(header, "x", { format: 2 }).end).toBe("whole");
   });
@@ -288,7 +289,7 @@ describe("a ledger's tail", () => {
     { type: index % 300 === 1 ? "checkpoint" : "note", text: "t".repeat(index % 400) },
   ]);
 
-  it("is what the whole reading ends in, from the newest line that is wanted", async () => {
+  it("is the end of the whole reading, from the newest wanted line", async () => {
     const path = await writeLedger(tempRoot().root, many);
     const { lines } = readLedger<Note>(path);
     const newest = lines.findLast(({ type }) => type === "checkpoint")!.seq;
@@ -300,7 +301,7 @@ describe("a ledger's tail", () => {
     }
   });
 
-  it("is everything where nothing is wanted, or the wanted text is only a value", async () => {
+  it("is everything if no line is wanted, or if the wanted text is only a value", async () => {
     const path = await writeLedger(tempRoot().root, [
       [{ type: "note" }],
       [{ type: "note", params: { type: "checkpoint" } }],
@@ -316,7 +317,7 @@ describe("a ledger's tail", () => {
     ]);
   });
 
-  it("passes over a wanted line that is bad, and tells a tear from damage", async () => {
+  it("skips a wanted line that is bad, and distinguishes a tear from damage", async () => {
     const folder = tempRoot().root;
     const path = await writeLedger(folder, [
       [{ type: "checkpoint" }],
@@ -344,7 +345,7 @@ describe("a ledger's tail", () => {
     ]);
   });
 
-  it("never differs from the whole reading's end, wherever the file is cut", async () => {
+  it("is the end of the whole reading, wherever the file is cut", async () => {
     const folder = tempRoot().root;
     const bytes = readFileSync(await writeLedger(folder, SEVEN));
     const path = join(folder, "cut.jsonl");

@@ -41,17 +41,17 @@ async function acquire(orchdDir: string, clock = new VirtualClock()): Promise<Da
 }
 
 /**
- * A process that tries to take the lock, says what came of it, and keeps what it got until it is
- * ended.
+ * A process that tries to take the lock, prints the result, and keeps the lock until it is ended.
  */
 async function contender(orchdDir: string): Promise<{
   readonly child: ChildProcess;
   readonly said: string;
   readonly nextWord: () => Promise<string>;
 }> {
+  const built = (file: string): string => JSON.stringify(join(projectRoot, "dist/src", file));
   const source = `
-    import { acquireDaemonLock } from ${JSON.stringify(join(projectRoot, "dist/src/ledger/lock.js"))};
-    import { systemClock } from ${JSON.stringify(join(projectRoot, "dist/src/clock.js"))};
+    import { acquireDaemonLock } from ${built("ledger/lock.js")};
+    import { systemClock } from ${built("clock.js")};
     try {
       const lock = await acquireDaemonLock(${JSON.stringify(orchdDir)}, { clock: systemClock });
       lock.onLost(() => { console.log("lost"); process.exit(7); });
@@ -75,18 +75,19 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
 }
 
 describe("the lock", () => {
-  it("is one process's, and the second is told whose", async () => {
+  it("belongs to one process, and a second one learns to which", async () => {
     const orchdDir = folder();
     const lock = await acquire(orchdDir);
     expect(lock.epoch).toBe(1);
     await expect(acquireDaemonLock(orchdDir, { clock: new VirtualClock() })).rejects.toThrow(
-      `${orchdDir} is held by a daemon, process ${process.pid}, since 2026-11-23T02:00:00.000Z. Stop it first, or use another runs folder.`,
+      `${orchdDir} is held by a daemon, process ${process.pid}, since 2026-11-23T02:00:00.000Z. ` +
+        "Stop it first, or use another runs folder.",
     );
     expect((await contender(orchdDir)).said).toBe("DaemonLockHeld");
     expect(lock.stillHeld()).toBe(true);
   });
 
-  it("is free once it is released, and the next epoch is greater", async () => {
+  it("is free after its release, and the next epoch is greater", async () => {
     const orchdDir = folder();
     await (await acquire(orchdDir)).release();
     expect(readHolder(orchdDir)).toBeNull();
@@ -97,7 +98,7 @@ describe("the lock", () => {
     expect(readdirSync(join(orchdDir, "epoch")).toSorted()).toEqual(["1", "2"]);
   });
 
-  it("is free after kill -9, though nobody reaped the process yet", async () => {
+  it("is free after kill -9, even before the process is reaped", async () => {
     const orchdDir = folder();
     const { child, said } = await contender(orchdDir);
     expect(said).toBe("held 1");
@@ -107,7 +108,7 @@ describe("the lock", () => {
     expect((await acquire(orchdDir)).epoch).toBe(2);
   });
 
-  it("is kept by a process that is stopped, even when the lock file is removed", async () => {
+  it("is kept by a stopped process, even if the lock file is removed", async () => {
     const orchdDir = folder();
     const { child } = await contender(orchdDir);
     child.kill("SIGSTOP");
@@ -132,7 +133,7 @@ describe("the lock", () => {
     expect(await exited).toEqual([7, null]);
   });
 
-  it("tells its holder once, whether the file was removed or replaced", async () => {
+  it("calls its holder once, whether the file was removed or replaced", async () => {
     for (const spoil of [
       unlinkSync,
       (path: string): void => (unlinkSync(path), writeFileSync(path, "")),
@@ -152,7 +153,7 @@ describe("the lock", () => {
     }
   });
 
-  it("is held by its lock file alone where the epochs cannot be read", async () => {
+  it("is held by its lock file alone if the epochs cannot be read", async () => {
     const orchdDir = folder();
     const clock = new VirtualClock();
     const lock = await acquire(orchdDir, clock);
@@ -164,7 +165,7 @@ describe("the lock", () => {
     expect(lock.stillHeld()).toBe(false);
   });
 
-  it("writes its epoch again where somebody removed it", async () => {
+  it("writes its epoch file again if somebody removed it", async () => {
     const orchdDir = folder();
     const clock = new VirtualClock();
     const lock = await acquire(orchdDir, clock);
@@ -185,8 +186,8 @@ describe("the lock", () => {
   });
 });
 
-describe("what others learn", () => {
-  it("is that a daemon is up, and whether it is ready", async () => {
+describe("what other processes learn", () => {
+  it("is that a daemon runs, and whether it is ready", async () => {
     const orchdDir = folder();
     expect(readDaemon(orchdDir)).toBeNull();
     const lock = await acquire(orchdDir);
@@ -203,7 +204,7 @@ describe("what others learn", () => {
     expect(readDaemon(orchdDir)).toBeNull();
   });
 
-  it("is not a daemon where a run in the foreground holds the lock", async () => {
+  it("is no daemon if a run in the foreground holds the lock", async () => {
     const orchdDir = folder();
     const lock = await acquireDaemonLock(orchdDir, {
       clock: new VirtualClock(),
@@ -217,7 +218,7 @@ describe("what others learn", () => {
     await lock.release();
   });
 
-  it("is nobody, where the pid is another process by now, or the machine was booted anew", async () => {
+  it("is no holder if the pid is another process now, or the machine has rebooted", async () => {
     const orchdDir = folder();
     const lock = await acquire(orchdDir);
     const holder = readEpoch(orchdDir, lock.epoch)!;
@@ -229,7 +230,7 @@ describe("what others learn", () => {
     expect(isAlive({ ...holder, startTime: null, pid: 2 ** 22 + 1 })).toBe(false);
   });
 
-  it("is nobody where an epoch file holds rubbish, and the lock is then free", async () => {
+  it("is no holder if an epoch file holds rubbish; then the lock is free", async () => {
     const orchdDir = folder();
     mkdirSync(join(orchdDir, "epoch"), { recursive: true });
     writeFileSync(join(orchdDir, "epoch", "41"), "{");
@@ -239,7 +240,7 @@ describe("what others learn", () => {
 });
 
 describe("waiting for the lock", () => {
-  it("outlasts a run in the foreground, and says so once", async () => {
+  it("goes on while a run in the foreground has it, and says so once", async () => {
     const orchdDir = folder();
     const clock = new VirtualClock();
     const foreground = await acquireDaemonLock(orchdDir, {
@@ -262,7 +263,7 @@ describe("waiting for the lock", () => {
     expect(clock.timers).toBe(0);
   });
 
-  it("does not wait for a daemon, nor longer than it is told", async () => {
+  it("ends at once if a daemon has it, and when the caller stops it", async () => {
     const orchdDir = folder();
     const clock = new VirtualClock();
     const daemon = await acquire(orchdDir, clock);
@@ -282,7 +283,7 @@ describe("waiting for the lock", () => {
 describe("a command that writes", () => {
   const clock = new VirtualClock();
 
-  it("shuts daemons and other commands out while it works, and leaves nothing", async () => {
+  it("keeps out daemons and other commands while it works, and leaves nothing", async () => {
     const orchdDir = folder();
     const answer = await withFolderLock(orchdDir, { clock }, async (lost) => {
       expect(lost.aborted).toBe(false);
@@ -311,7 +312,7 @@ describe("a command that writes", () => {
     );
   });
 
-  it("that died left a lock behind, which the next holder on this host removes at once", async () => {
+  it("that died leaves a lock, which the next holder on this host removes at once", async () => {
     const orchdDir = folder();
     const ownersBoot = readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
     mkdirSync(folderLockPath(orchdDir), { recursive: true });
@@ -319,7 +320,7 @@ describe("a command that writes", () => {
     expect(await withFolderLock(orchdDir, { clock }, () => Promise.resolve(1))).toBe(1);
   });
 
-  it("of another host is left alone while it lives, and taken over when it is stale", async () => {
+  it("of another host keeps its lock while it is fresh; a stale one is taken over", async () => {
     const orchdDir = folder();
     mkdirSync(folderLockPath(orchdDir), { recursive: true });
     writeFileSync(folderLockOwnerPath(orchdDir), JSON.stringify({ bootId: "another", pid: 1 }));

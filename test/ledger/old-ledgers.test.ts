@@ -1,6 +1,6 @@
 /**
- * Ledgers that a daemon of each format wrote, killed once: what they said then they say for ever.
- * Never edit one; a new format gets a folder of its own.
+ * Ledgers of each format, which a daemon wrote that was killed once. They must always be read as
+ * they were then. Never edit one: a new format gets a folder of its own.
  */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -29,7 +29,7 @@ const folder = join(projectRoot, "test/fixtures/ledgers/v1/runs");
 const store = new RunStore(folder);
 const artifacts = new Artifacts(store.artifacts);
 
-/** Each run's status, and its steps': those that are not named completed. */
+/** The status of each run, and of each of its steps that did not complete. */
 const RUNS: Record<string, { status: string; steps: Record<string, string> }> = {
   "fan@20261126T012312.573Z-m": { status: "completed", steps: {} },
   "night@20261126T012306.488Z-m": { status: "completed", steps: { never: "skipped" } },
@@ -59,7 +59,7 @@ const pipelineOf = (name: string): PipelineState =>
   );
 
 describe("ledgers of format 1", () => {
-  it("are whole, and hold nothing but events that are known", async () => {
+  it("are whole, and hold only known events", async () => {
     expect(await verifyRoot(folder)).toEqual({ checked: 10, faults: [] });
     const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) =>
       name.endsWith(".jsonl"),
@@ -72,7 +72,7 @@ describe("ledgers of format 1", () => {
     }
   });
 
-  it.each(Object.entries(RUNS))("%s folds to what it was", (run, { status, steps }) => {
+  it.each(Object.entries(RUNS))("%s folds to the same state as then", (run, { status, steps }) => {
     const state = stateOf(run);
     expect(runStatus(state)).toEqual({ status, inProgress: false });
     const other = [...state.steps]
@@ -81,7 +81,7 @@ describe("ledgers of format 1", () => {
     expect(Object.fromEntries(other)).toEqual(steps);
   });
 
-  it("keep attempts, errors, an interruption, a source and an output that was put aside", () => {
+  it("keep attempts, errors, an interruption, a source and an output in an artifact", () => {
     const first = stateOf("night@20261126T012306.488Z-m");
     expect(first.steps.get("flaky")!.attempts.map(({ status }) => status)).toEqual([
       "retried",
@@ -100,7 +100,7 @@ describe("ledgers of format 1", () => {
     expect(stopped.steps.get("waits")!.reruns).toBe(1);
   });
 
-  it("tell a pipeline's slots, its counts and that it is paused", () => {
+  it("keep a pipeline's slots, its counts, and that it is paused", () => {
     const tick = pipelineOf("tick");
     expect(tick.paused).toBe(true);
     expect([...tick.active.keys(), ...tick.queued]).toEqual([]);

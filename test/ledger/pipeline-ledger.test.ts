@@ -50,7 +50,7 @@ const ended = (n: number): PipelineEvent => ({
 const open = (runs: string, more: Partial<PipelineLedgerOptions> = {}): Promise<PipelineLedger> =>
   PipelineLedger.open(runs, "p", { ...calm<PipelineEvent>(), ...more });
 
-/** A state in a form that compares; lines of the file that no fold can know are left out. */
+/** A state without its counts of lines, which a fold from a checkpoint cannot know. */
 const facts = (state: PipelineState): unknown => ({
   ...state,
   lastSeq: 0,
@@ -85,7 +85,7 @@ describe("a pipeline's ledger", () => {
     await expect(ledger.append([loaded])).rejects.toThrow(LedgerClosed);
   });
 
-  it("is made once, though many append to it at first", async () => {
+  it("is created once, though many append to it at first", async () => {
     const { runs } = tempRoot();
     const ledger = await open(runs);
     const lines = await Promise.all([
@@ -104,7 +104,7 @@ describe("a pipeline's ledger", () => {
     await ledger.close();
   });
 
-  it("is one process's, for as long as it is open", async () => {
+  it("belongs to one process while it is open", async () => {
     const { runs } = tempRoot();
     const ledger = await open(runs);
     const told: Error[] = [];
@@ -112,7 +112,10 @@ describe("a pipeline's ledger", () => {
       open(runs, { onFatal: (error) => void told.push(error) });
     await ledger.append([loaded]);
     await expect(another()).rejects.toThrow(
-      /^Opening .*pipeline\.jsonl failed: another process has it open to write it; find it with `fuser` and end it\./,
+      new RegExp(
+        "^Opening .*pipeline\\.jsonl failed: another process has it open to write it; " +
+          "find it with `fuser` and end it\\.",
+      ),
     );
     await ledger.close();
     const next = await open(runs);
@@ -121,7 +124,7 @@ describe("a pipeline's ledger", () => {
     await next.close();
   });
 
-  it("moves its state only with durable lines, before whoever waits for them goes on", async () => {
+  it("changes its state only with durable lines, before a caller that waits goes on", async () => {
     const { runs } = tempRoot();
     const disk = faultyDisk();
     const ledger = await open(runs, { disk });
@@ -135,7 +138,7 @@ describe("a pipeline's ledger", () => {
     await ledger.close();
   });
 
-  it("has a checkpoint at least every so many lines, and each says all that stands before it", async () => {
+  it("has a checkpoint every few lines, and each holds all of the lines before it", async () => {
     const batches = fc.array(
       fc.array(
         fc
@@ -199,7 +202,7 @@ describe("a pipeline's ledger", () => {
     await reopened.close();
   });
 
-  it("ends in the same state, wherever its last write was cut", async () => {
+  it("opens in the state of its whole lines, wherever its last write was cut", async () => {
     const { runs } = tempRoot();
     const ledger = await open(runs);
     await ledger.append([loaded]);
@@ -219,8 +222,8 @@ describe("a pipeline's ledger", () => {
   });
 });
 
-describe("at its full length", () => {
-  it("goes on under a dated name, and a new file begins with all that is known", async () => {
+describe("a full one", () => {
+  it("gets a dated name, and a new file begins with all that is known", async () => {
     const { runs } = tempRoot();
     const ledger = await open(runs, { rotateBytes: 1_000 });
     await ledger.append([loaded]);
@@ -249,7 +252,7 @@ describe("at its full length", () => {
     await reopened.close();
   });
 
-  it("may die at any call of a rotation: every acknowledged line is in one file, and the state is the same", async () => {
+  it("may die at any call of a rotation: each acknowledged line is in one file", async () => {
     let deaths = 0;
     for (let call = 1; ; call += 1) {
       const { runs } = tempRoot();
@@ -259,7 +262,7 @@ describe("at its full length", () => {
       let n = 0;
       while (ledger.size < 1_500) await ledger.append([fired((n += 1)), ended(n)]);
       const before = facts(structuredClone(ledger.state));
-      // Once dead it calls nothing more, not even to clean up.
+      // A dead process calls nothing more, not even to clean up.
       let left = call;
       disk.before = () => ((left -= 1) > 0 ? undefined : diskError("EIO"));
       const lived = await ledger.append([fired(n + 1)]).then(
@@ -268,7 +271,7 @@ describe("at its full length", () => {
       );
       disk.die();
       expect(existsSync(ledger.path)).toBe(true);
-      // The next daemon may come up on another day, by which the old file would get another name.
+      // The next daemon may start on another day, which would give the old file another name.
       const after = await open(runs, {
         rotateBytes: 1_500,
         clock: new VirtualClock({ start: T0 + 86_400_000 * 400 }),
@@ -293,12 +296,12 @@ describe("at its full length", () => {
       if (lived) break;
       deaths += 1;
     }
-    // Closing the old file, the aside's creation, write and sync, two names, the folder, the first
-    // line's own.
+    // The calls: close the old file; create, write and sync the new one aside; give two names; sync
+    // the folder; write the first line.
     expect(deaths).toBeGreaterThanOrEqual(8);
   });
 
-  it("may crash between its two names, and rotates under the same one later", async () => {
+  it("may crash between its two names, and later rotates to the same name", async () => {
     const { runs } = tempRoot();
     const ledger = await open(runs, { rotateBytes: 1_500 });
     await ledger.append([loaded]);
@@ -369,7 +372,7 @@ describe("a damaged one", () => {
     await again.close();
   });
 
-  it("that is empty begins anew, and the next damage has the next number", async () => {
+  it("that is empty begins again, and the next damage has the next number", async () => {
     const { runs } = tempRoot();
     const ledger = await open(runs);
     await ledger.append([loaded]);
@@ -388,7 +391,7 @@ describe("a damaged one", () => {
     }
   });
 
-  it("is not one that a newer release wrote: that is refused and left alone", async () => {
+  it("is not one that a newer release wrote: that is refused, and not changed", async () => {
     const { runs } = tempRoot();
     const ledger = await open(runs);
     await ledger.append([loaded]);
@@ -407,7 +410,7 @@ describe("a damaged one", () => {
 });
 
 describe("a failed sync", () => {
-  it("is told, and leaves the state as it was", async () => {
+  it("is reported, and does not change the state", async () => {
     const { runs } = tempRoot();
     const disk = faultyDisk();
     const fatal: unknown[] = [];

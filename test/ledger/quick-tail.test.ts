@@ -42,14 +42,14 @@ function events(count: number, checkpointEvery: number): HandEvent[] {
 const fold = (lines: readonly unknown[]): unknown =>
   (lines as never[]).reduce(evolvePipeline, emptyPipelineState());
 
-describe("the quick reading of a pipeline ledger's end", () => {
+describe("the quick reader of the end of a pipeline's ledger", () => {
   it.each([
     [0, 10],
     [3, 100],
     [500, 64],
     [2_000, 1_900],
     [1_000, 1_000],
-  ])("is the exact one's, at %i runs and a checkpoint every %i", (count, every) => {
+  ])("reads what the exact one reads, at %i runs and a checkpoint every %i", (count, every) => {
     writeFileSync(path, ledgerText(events(count, every)));
     const quick = readQuickTail<PipelineEvent>(path, "pipeline.checkpoint");
     const exact = readTail<PipelineEvent>(path, "pipeline.checkpoint");
@@ -58,7 +58,7 @@ describe("the quick reading of a pipeline ledger's end", () => {
     expect(quick!.at(-1)).toEqual(exact.lines.at(-1));
   });
 
-  it("gives up on every damage of one byte, or reads what the exact one reads", () => {
+  it("gives up on one damaged byte, or reads what the exact one reads", () => {
     const text = ledgerText(events(30, 9));
     const whole = Buffer.from(text);
     let givenUp = 0;
@@ -80,7 +80,7 @@ describe("the quick reading of a pipeline ledger's end", () => {
     expect(givenUp).toBeGreaterThan(50);
   });
 
-  it("gives up on every cut but one between lines", () => {
+  it("gives up on every cut that is not between lines", () => {
     const text = ledgerText(events(4, 2));
     for (let length = 0; length < text.length; length += 1) {
       writeFileSync(path, text.slice(0, length));

@@ -49,14 +49,14 @@ describe("a request", () => {
     expect(readRequests(requests, parseRequest)).toEqual([]);
   });
 
-  it("asked twice under one name is one", async () => {
+  it("with the same id twice is one request", async () => {
     const { runs, requests } = folders();
     await writeRequest(runs, submit, { id: "mine" });
     await writeRequest(runs, submit, { id: "mine" });
     expect(readRequests(requests, parseRequest).map(({ id }) => id)).toEqual(["mine"]);
   });
 
-  it("of a hundred written at once is never lost", async () => {
+  it("is never lost among a hundred written at once", async () => {
     const { runs, requests } = folders();
     const ids = await Promise.all(Array.from({ length: 100 }, () => writeRequest(runs, submit)));
     expect(new Set(ids).size).toBe(100);
@@ -67,7 +67,7 @@ describe("a request", () => {
     ).toEqual(ids.toSorted());
   });
 
-  it("comes in the order of writing", async () => {
+  it("is read in the order of writing", async () => {
     const { runs, requests } = folders();
     for (const [id, at] of [
       ["a", 30],
@@ -88,7 +88,7 @@ describe("a request", () => {
   });
 });
 
-describe("what is no request", () => {
+describe("a file that is no request", () => {
   const bad = (
     name: string,
     make: (path: string) => void,
@@ -111,7 +111,7 @@ describe("what is no request", () => {
       /field pipeline: is no name of a pipeline/,
     ),
     bad(
-      "a run that is none",
+      "a run's id that is none",
       (path) => writeFileSync(path, '{"type":"stop","run":"p@../..","mode":"force"}'),
       /field run: is no run's id/,
     ),
@@ -123,7 +123,7 @@ describe("what is no request", () => {
       /^it is not UTF-8$/,
     ),
     bad(
-      "too long a file",
+      "a file that is too long",
       (path) => writeFileSync(path, " ".repeat((1 << 20) + 1)),
       /^it is longer than 1 MiB$/,
     ),
@@ -140,7 +140,7 @@ describe("what is no request", () => {
     expect(!read!.ok && read!.reason).toMatch(reason);
   });
 
-  it("has a dot-name, another ending, or a bad name: only the last is spoken of", () => {
+  it("may have a dot-name, another ending, or a bad name: only the last is reported", () => {
     const { requests } = folders();
     mkdirSync(requests, { recursive: true });
     for (const name of [".a.json", "b.tmp", "c d.json"])
@@ -172,7 +172,7 @@ describe("a request's defaults", () => {
 });
 
 describe("a reply", () => {
-  it("is waited for, and read as often as one likes", async () => {
+  it("is waited for, and can be read more than once", async () => {
     const { runs } = folders();
     const clock = new VirtualClock();
     const waited = waitForReply(runs, "r1", 5_000, clock);
@@ -184,7 +184,7 @@ describe("a reply", () => {
     expect(clock.timers).toBe(0);
   });
 
-  it("that does not come is null after the time", async () => {
+  it("is null if it has not come in time", async () => {
     const { runs } = folders();
     const clock = new VirtualClock();
     let answer: unknown = "none";
@@ -196,7 +196,7 @@ describe("a reply", () => {
     expect(clock.timers).toBe(0);
   });
 
-  it("lives for an hour", async () => {
+  it("is kept for an hour", async () => {
     const { runs, replies } = folders();
     await writeReply(runs, "old", { accepted: true });
     await writeReply(runs, "new", { accepted: false, reason: "no" });

@@ -24,7 +24,7 @@ const DAY = 86_400_000;
 const NOW = Date.UTC(2026, 5, 1);
 const none = (): string[] => [];
 
-/** A run that ended so many days ago. */
+/** A run that ended this many days ago. */
 const run = (daysAgo: number, more: Partial<RunFacts> = {}): RunFacts => ({
   run: `r${daysAgo}`,
   stampMs: NOW - daysAgo * DAY,
@@ -42,8 +42,8 @@ const pipeline = (runs: readonly RunFacts[], more: Partial<PipelineFacts> = {}):
   ...more,
 });
 
-describe("deciding what goes", () => {
-  it("lets runs go by age, by number and by size, each with its reason", () => {
+describe("deciding what is removed", () => {
+  it("removes runs by age, by number and by size, each with its reason", () => {
     const runs = [run(0), run(1), run(29), run(31)];
     expect([...decideRetention([pipeline(runs)], NOW, none).prune]).toEqual([
       ["r31", "it is older than 30 days"],
@@ -82,14 +82,14 @@ describe("deciding what goes", () => {
     expect(undecided.kept.get("r43")).toBe("its slot is not durably decided");
   });
 
-  it("without a watermark lets only runs go that no slot asked for", () => {
+  it("without a watermark removes only runs that no slot asked for", () => {
     const runs = [run(40), run(41), run(42, { scheduled: false })];
     expect([
       ...decideRetention([pipeline(runs, { through: undefined })], NOW, none).prune.keys(),
     ]).toEqual(["r42"]);
   });
 
-  it("lets a run by hand go beyond the watermark, once its pipeline's ledger tells its end", () => {
+  it("removes a run by hand beyond the watermark, once its pipeline records its end", () => {
     const runs = [run(40), run(41, { scheduled: false }), run(42, { scheduled: false }), run(43)];
     const { prune: going, kept } = decideRetention(
       [pipeline(runs, { through: NOW - 50 * DAY, recordedUntil: NOW - 42 * DAY })],
@@ -101,7 +101,7 @@ describe("deciding what goes", () => {
     expect(kept.get("r43")).toBe("its slot is not durably decided");
   });
 
-  it("keeps a run from which one that stays took a result, through any number of others, over pipelines", () => {
+  it("keeps a run whose result one that stays took, through other runs and pipelines", () => {
     const sources: Record<string, string[]> = {
       r0: ["r50"],
       r50: ["q60"],
@@ -119,7 +119,7 @@ describe("deciding what goes", () => {
     expect(kept.get("q61")).toBe("q60 took a result from it");
   });
 
-  it("lets the oldest of all pipelines go by their size together, save what stays whatever the limits", () => {
+  it("removes the oldest of all pipelines by size, except what stays whatever the limits", () => {
     const q = [1.5, 2.5, 3.5].map((days) => run(days, { run: `q${days}` }));
     const all = [
       pipeline([run(1), run(2), run(3, { finishedAt: undefined }), run(4)]),
@@ -131,13 +131,13 @@ describe("deciding what goes", () => {
     expect([...kept]).toEqual([["r3", "it has not finished"]]);
     const spared = [all[0]!, pipeline(q, { pipeline: "q", policy: KEEP_ALL })];
     expect([...decideRetention(spared, NOW, none, 300).prune.keys()]).toEqual(["r4"]);
-    // What one that stays took a result from stays too.
+    // A run stays if one that stays took a result from it.
     expect([
       ...decideRetention(all, NOW, (id) => (id === "r1" ? ["q3.5"] : []), 300).prune.keys(),
     ]).toEqual(["q2.5", "r4"]);
   });
 
-  it("counts an artifact once, at the newest run that refers to it, and rotated ledgers in their place", () => {
+  it("counts an artifact once, at its newest run, and rotated ledgers in their place", () => {
     const shared = { sha: "s", bytes: 500 };
     const runs = [
       run(1, { artifacts: [shared] }),
@@ -166,7 +166,7 @@ describe("deciding what goes", () => {
     expect([...decideRetention([pipeline(runs, { files })], NOW, none, 800).files.keys()]).toEqual([
       "f3.5",
     ]);
-    // What goes by its age or number takes no room from what is left.
+    // What is removed by its age or number takes no room from the rest.
     const few = decideRetention(
       [pipeline(runs, { policy: { keepDays: 100, keepRuns: 1, keepBytes: 700 }, files })],
       NOW,
@@ -175,7 +175,7 @@ describe("deciding what goes", () => {
     expect([...few.files.keys()]).toEqual(["f3.5"]);
   });
 
-  it("keeps the pipeline's old ledgers while a run does not tell its own end, and says of a damaged one what to do", () => {
+  it("keeps a pipeline's old ledgers while a run does not tell its end, with the reason", () => {
     const files = [{ path: "f", stampMs: NOW - 60 * DAY, bytes: 100, evidence: false }];
     const lost = decideRetention(
       [pipeline([run(0), run(50, { finishedAt: undefined, damaged: true })], { files })],
@@ -202,7 +202,7 @@ describe("deciding what goes", () => {
     ]).toEqual(["e8"]);
   });
 
-  it("asks for no sources where nothing would go", () => {
+  it("asks for no sources if nothing would be removed", () => {
     const asked: string[] = [];
     decideRetention([pipeline([run(0), run(1)])], NOW, (id) => {
       asked.push(id);
@@ -211,7 +211,7 @@ describe("deciding what goes", () => {
     expect(asked).toEqual([]);
   });
 
-  it("never removes what may not go, whatever the facts", () => {
+  it("never removes what must stay, whatever the facts", () => {
     const arbitrary = fc.record({
       days: fc.nat(100),
       finished: fc.boolean(),
@@ -270,8 +270,8 @@ describe("pruning", () => {
   };
 
   /**
-   * A pipeline `p` with a run every day for so many days up to yesterday, all decided, the newest
-   * still active.
+   * A pipeline `p` with a run on each of the last `days` days up to yesterday. All are decided, and
+   * the newest is still active.
    */
   async function history(days: number): Promise<{
     readonly store: RunStore;
@@ -338,7 +338,7 @@ describe("pruning", () => {
   const old = (path: string): void =>
     utimesSync(path, (NOW - 5 * DAY) / 1_000, (NOW - 5 * DAY) / 1_000);
 
-  it("removes old runs with their logs and empty months, and a dry run removes nothing", async () => {
+  it("removes old runs, their logs and empty months; a dry run removes nothing", async () => {
     const { store, runs, options } = await history(45);
     const dry = await prune(store.runsDir, { ...options, dryRun: true });
     expect(store.list("p")).toEqual(runs);
@@ -354,7 +354,7 @@ describe("pruning", () => {
     expect((await prune(store.runsDir, options)).runs).toEqual([]);
   });
 
-  it("spares other pipelines, runs that feed a cache, and runs that the daemon still knows", async () => {
+  it("spares other pipelines, runs that feed a cache, and runs that still go on", async () => {
     const { store, runs, options } = await history(20);
     const newest = "p@20260531T120000Z";
     const cached: RunEvent = {
@@ -386,7 +386,7 @@ describe("pruning", () => {
     ).toEqual([]);
   });
 
-  it("takes nothing beyond the watermark, though it is old", async () => {
+  it("removes nothing beyond the watermark, even if it is old", async () => {
     const { store, options } = await history(2);
     const beyond = runIdForSlot("p", NOW - DAY / 2);
     await write(store, beyond, [finished], NOW - DAY / 2);
@@ -409,7 +409,7 @@ describe("pruning", () => {
     expect(gone).toHaveLength(9);
   });
 
-  it("removes artifacts and step code that nothing refers to, and leaves young ones and those in use", async () => {
+  it("removes artifacts and step code that nothing refers to, but no young ones", async () => {
     const { store, runs, options } = await history(3);
     const artifacts = new Artifacts(store.artifacts);
     const [nested, unused, young] = [
@@ -417,8 +417,7 @@ describe("pruning", () => {
       await artifacts.put("unused"),
       await artifacts.put("young"),
     ];
-    // What a step returned may look as if it referred to something; only a whole field of a line
-    // does.
+    // A step's value may look like a reference. Only a whole field of a line is one.
     const used = await artifacts.put({ lookalike: { ...unused } });
     const outputs = await artifacts.put({ result: { ...nested } });
     const bundle = (letter: string): string => letter.repeat(64);
@@ -469,7 +468,7 @@ describe("pruning", () => {
     expect(runs).toHaveLength(3);
   });
 
-  it("removes what crashes left behind, and rotated ledgers past their time", async () => {
+  it("removes what crashes left behind, and rotated ledgers that are too old", async () => {
     const { store, runs, options } = await history(3);
     const rotated = join(store.pipelineDir("p"), "pipeline-2026-01-01.jsonl");
     const left = [
@@ -490,7 +489,7 @@ describe("pruning", () => {
     expect(fresh.filter((path) => existsSync(path))).toEqual(fresh);
   });
 
-  it("counts artifacts, rotated ledgers and evidence in bytes, and frees what it lets go", async () => {
+  it("counts artifacts, rotated ledgers and evidence in bytes, and frees them", async () => {
     const { store, runs, options } = await history(6);
     const artifacts = new Artifacts(store.artifacts);
     const refs = await Promise.all(
@@ -526,8 +525,8 @@ describe("pruning", () => {
     expect(existsSync(rotated)).toBe(true);
     const done = await prune(store.runsDir, policy);
     expect(done).toEqual(dry);
-    // The newest two artifacts fill the limit; the run of the third, all that is older, and the
-    // rotated ledger go.
+    // The newest two artifacts fill the limit. The run of the third, everything that is older, and
+    // the rotated ledger are removed.
     expect(store.list("p")).toEqual(["p@20260530T120001Z", "p@20260530T120002Z", runs[5]!]);
     expect(readdirSync(store.artifacts).toSorted()).toEqual(
       [refs[1], refs[2]].map((ref) => ref!.$artifact).toSorted(),
@@ -537,7 +536,7 @@ describe("pruning", () => {
     expect(done.bytes).toBeGreaterThan(150_000);
   });
 
-  it("keeps an artifact through its first ten minutes, and for a day while lines wait for room on the disk", async () => {
+  it("keeps an artifact for ten minutes, and for a day while lines wait for room", async () => {
     const { store, options } = await history(1);
     const artifacts = new Artifacts(store.artifacts);
     const path = artifacts.path(await artifacts.put("alone"));
@@ -549,14 +548,14 @@ describe("pruning", () => {
     expect((await prune(store.runsDir, options)).files).toBe(1);
   });
 
-  it("keeps evidence as long as its run, and lets it go after", async () => {
+  it("keeps evidence as long as its run, and removes it after", async () => {
     const { store, runs, options } = await history(20);
     const beside = `${store.runLedger(runs[0]!)}.damaged-1`;
     const headless = `${store.runLedger("p@20260501T000000Z")}.damaged-1`;
     const own = `${store.pipelineLedger("p")}.damaged-1`;
     for (const path of [beside, headless, own]) writeFileSync(path, "evidence\n");
     const all: PruneOptions = { ...options, policyOf: () => ({ keepDays: 1, keepRuns: 1 }) };
-    // By the machine's clock they were set aside after the virtual now: young.
+    // By the machine's clock they were set aside after the virtual now, so they are young.
     expect(
       (await prune(store.runsDir, { ...all, alsoActive: new Set([runs[0]!]) })).runs,
     ).not.toHaveLength(0);

@@ -14,7 +14,7 @@ function storeWith(runs: readonly string[]): RunStore {
 }
 
 describe("the layout", () => {
-  it("puts a run's files into its pipeline's folder for the id's own month", () => {
+  it("puts a run's files into its pipeline's folder for the month of the id", () => {
     const store = new RunStore("/runs");
     expect(store.runLedger("p@20260131T235959Z-r1")).toBe(
       "/runs/p/2026-01/p@20260131T235959Z-r1.jsonl",
@@ -48,7 +48,7 @@ describe("the layout", () => {
   );
 });
 
-describe("the runs that are there", () => {
+describe("the runs in the folder", () => {
   const runs = [
     "p@20251231T235959Z",
     "p@20260101T000000.500Z-m",
@@ -57,7 +57,7 @@ describe("the runs that are there", () => {
     "p@20260301T000000Z",
   ];
 
-  it("are listed in the order of their times, over all months, or the newest only", () => {
+  it("are listed by their times, over all months, or the newest only", () => {
     const store = storeWith([...runs, "q@20260101T000000Z"]);
     const ordered = [
       "p@20251231T235959Z",
@@ -77,7 +77,7 @@ describe("the runs that are there", () => {
     expect(store.exists("p@20260101T000000Z-r2")).toBe(false);
   });
 
-  it("are not files of other names or in another month's folder", () => {
+  it("do not include files of other names, or in another month's folder", () => {
     const store = storeWith(runs);
     for (const stray of [
       "2026-01/.p@20260101T000001Z.jsonl.1-1",
@@ -90,7 +90,7 @@ describe("the runs that are there", () => {
     expect(store.list("p")).toHaveLength(runs.length);
   });
 
-  it("are none where there is no folder", () => {
+  it("are none if there is no folder", () => {
     const store = new RunStore("/nowhere");
     expect([
       store.pipelines(),
@@ -100,7 +100,7 @@ describe("the runs that are there", () => {
     ]).toEqual([[], [], [], false]);
   });
 
-  it("leave the next free id to others of their kind", () => {
+  it("decide the next free id of each kind", () => {
     const store = storeWith([
       "p@20260101T000000Z",
       "p@20260101T000000Z-r1",

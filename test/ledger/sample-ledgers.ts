@@ -1,13 +1,13 @@
 /**
- * Ledgers for tests: written by LedgerFile itself, so that a change of the writer shows in every
- * reader's test.
+ * Ledgers for tests. LedgerFile itself writes them, so a change of the writer shows in every test
+ * of a reader.
  */
 import { join } from "node:path";
 import type { RunEvent } from "../../src/core/event.ts";
 import { LedgerFile, type LedgerOptions } from "../../src/ledger/ledger-file.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
-/** A small event of any ledger. */
+/** A small event for any ledger. */
 export interface Note {
   readonly type: string;
   readonly [field: string]: unknown;
@@ -40,7 +40,7 @@ export function calm<E>(more: Partial<LedgerOptions<E>> = {}): LedgerOptions<E> 
   };
 }
 
-/** Writes a ledger of these batches, each one write, and gives its path. */
+/** Writes a ledger of these batches, one write each, and gives its path. */
 export async function writeLedger(
   folder: string,
   batches: readonly (readonly Note[])[],

@@ -24,7 +24,7 @@ const loaded: PipelineEvent = {
   tzdata: "2026c",
 };
 
-/** A root with a finished run, an active one and the pipeline's ledger. */
+/** A root with a finished run, an active run and the pipeline's ledger. */
 async function healthy(): Promise<RunStore> {
   const store = new RunStore(tempRoot().runs);
   const pipeline = await LedgerFile.create<PipelineEvent>(
@@ -46,7 +46,7 @@ async function healthy(): Promise<RunStore> {
 }
 
 describe("verifying a root", () => {
-  it("finds nothing wrong with whole ledgers, an active run's among them", async () => {
+  it("finds nothing wrong with whole ledgers, also of an active run", async () => {
     const store = await healthy();
     writeFileSync(join(store.pipelineDir("p"), "pipeline.jsonl.damaged-1"), "old damage");
     writeFileSync(store.runLog(RUN), "not a ledger");
@@ -75,7 +75,7 @@ describe("verifying a root", () => {
       /^no whole header: it ends without a line feed$/,
     ),
     spoil(
-      "rubbish for a header",
+      "rubbish in place of a header",
       (path) => writeFileSync(path, "rubbish\n"),
       1,
       /^no whole header: /,
@@ -113,7 +113,7 @@ describe("verifying a root", () => {
       /^damaged: its checksum does not match$/,
       RUN,
     ),
-  ])("tells of %s", async (_, change, line, fault, run) => {
+  ])("reports %s", async (_, change, line, fault, run) => {
     const store = await healthy();
     change(store.runLedger(run));
     const { checked, faults } = await verifyRoot(store.runsDir);
@@ -123,7 +123,7 @@ describe("verifying a root", () => {
     ]);
   });
 
-  it("tells of faults in a pipeline's ledger, its old files included", async () => {
+  it("reports faults in a pipeline's ledger, its old files included", async () => {
     const store = await healthy();
     writeFileSync(join(store.pipelineDir("p"), "pipeline-2026-01-01.jsonl"), "");
     appendFileSync(store.pipelineLedger("p"), "{");
@@ -138,7 +138,7 @@ describe("verifying a root", () => {
     ]);
   });
 
-  it("tells of a newer format, a line after the last, and a name that is no run's", async () => {
+  it("reports a newer format, a line after the last, and a name that is no run's", async () => {
     const store = await healthy();
     const newer = "p@20260101T000200Z";
     await (
@@ -160,7 +160,7 @@ describe("verifying a root", () => {
     ]);
   });
 
-  it("of a run that finished knows that nothing may follow", async () => {
+  it("knows that nothing may follow the end of a run", async () => {
     const store = new RunStore(tempRoot().runs);
     const file = await LedgerFile.create<RunEvent>(
       store.runLedger(RUN),
@@ -177,7 +177,7 @@ describe("verifying a root", () => {
     });
   });
 
-  it("does not mistake a write that is under way for a torn tail", async () => {
+  it("does not call a write that is under way a torn tail", async () => {
     const store = await healthy();
     const path = store.runLedger("p@20260101T000100Z");
     const file = await LedgerFile.open<RunEvent>(path, calm());

@@ -1,13 +1,13 @@
 /**
- * A disk that forgets. It makes every call at once on real files, so that readers see what a page
- * cache would show, and keeps beside them what the platter is sure to hold: a file's bytes as of
- * its last good sync, a folder's names as of the folder's. A power cut then leaves a state that a
- * real one may leave: of what was not synced, any part of a write, and any beginning of the changes
- * to a folder.
+ * A disk that forgets. It makes every call at once on real files, so readers see what a page cache
+ * would show. Beside them it keeps what the platter holds for certain: the bytes of a file at its
+ * last good sync, and the names of a folder at the folder's last good sync. A power cut then leaves
+ * a state that a real one may leave: of what was not synced, any part of a write, and the first of
+ * the changes to a folder, any number of them.
  *
- * It fails as disks do. A sync that fails (EIO) marks the pages clean: they are shown, and never
- * reach the platter unless they are written again. A full disk takes part of a write. Every call is
- * told to `trace`, without names and numbers that differ from one process to the next.
+ * It fails as disks do. A sync that fails (EIO) marks the pages clean: readers see them, and they
+ * never reach the platter unless they are written again. A full disk takes a part of a write. Every
+ * call goes to `trace`, without names and numbers that differ from one process to the next.
  */
 import * as fs from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
@@ -15,7 +15,7 @@ import type { MortalDisk } from "./sync-disk.ts";
 
 type Change = { readonly at: number; readonly bytes: Buffer } | { readonly length: number };
 
-/** A file, under however many names. */
+/** A file, under one or more names. */
 class Inode {
   durable = Buffer.alloc(0);
   pending: Change[] = [];
@@ -40,11 +40,11 @@ class Inode {
   }
 }
 
-/** A folder: what its names stand for. */
+/** A folder: its names, and the file or folder of each. */
 class Folder {
   readonly names = new Map<string, Inode | Folder>();
   durable = new Map<string, Inode | Folder>();
-  /** The names' states between the last sync and now, oldest first. */
+  /** The states of the names since the last sync, oldest first. */
   since: Map<string, Inode | Folder>[] = [];
 
   changed(): void {
@@ -57,7 +57,7 @@ class Folder {
   }
 }
 
-/** What may go wrong, beside the end; each is asked for at every call. */
+/** What may go wrong besides death. Each is asked at every call. */
 export interface DiskFaults {
   /** Whether this sync fails. */
   readonly syncFails: (path: string) => boolean;
@@ -65,7 +65,7 @@ export interface DiskFaults {
   readonly isFull: (path: string) => boolean;
 }
 
-/** What outlives daemons: see the head of this file. */
+/** What is on the disk when a daemon dies, and after a power cut. */
 export class Platter {
   readonly root: Folder;
   readonly dir: string;
@@ -80,7 +80,7 @@ export class Platter {
     this.root = new Folder();
   }
 
-  /** Whether a path is one whose fate this disk decides. */
+  /** Whether this disk decides what a power cut does to a path. */
   holds(path: string): boolean {
     const below = relative(this.dir, path);
     return !below.startsWith("..") && !below.startsWith(".orchd");
@@ -103,12 +103,12 @@ export class Platter {
     return found instanceof Inode ? found : undefined;
   }
 
-  /** Something else synced this file. */
+  /** Notes that something else synced this file. */
   syncNow(path: string): void {
     if (fs.existsSync(path)) this.inode(path)?.sync();
   }
 
-  /** Files that something else removed are gone for good. */
+  /** Notes which files something else removed: they are gone for good. */
   noticeRemovals(): void {
     const walk = (folder: Folder, path: string): void => {
       for (const [name, there] of folder.names) {
@@ -124,8 +124,8 @@ export class Platter {
   }
 
   /**
-   * The power is gone: what was not synced is, in part. The real files become what a machine would
-   * find.
+   * Cuts the power: a part of what was not synced is lost. The real files become what the machine
+   * would find afterwards.
    */
   cut(): void {
     const settled = new Set<Inode>();
@@ -163,7 +163,7 @@ export class Platter {
     make(this.root, this.dir);
   }
 
-  /** Each write that was not synced: whole, not at all, or its beginning or its end only. */
+  /** Of each write that was not synced, keeps all, nothing, only its beginning or only its end. */
   #tear(inode: Inode): void {
     for (const change of inode.pending) {
       const fate = this.chance();
@@ -181,12 +181,12 @@ export class Platter {
   }
 }
 
-/** One daemon's way to the platter; it dies with the daemon. */
+/** The disk of one daemon, over the platter. It dies with the daemon. */
 export class ForgetfulDisk implements MortalDisk {
   calls = 0;
   dead = false;
   diesAt: number | undefined;
-  /** Whether a power cut comes with a death is the platter's to say. */
+  /** Not used: the platter makes the power cuts. */
   forgets = false;
   readonly #platter: Platter;
   readonly #faults: DiskFaults;
@@ -285,7 +285,7 @@ export class ForgetfulDisk implements MortalDisk {
     });
   }
 
-  /** From now on nothing works any more; what is open is closed. */
+  /** Closes every open file. From now on every call fails. */
   die(): void {
     this.dead = true;
     for (const fd of this.#open.keys()) fs.closeSync(fd);
@@ -334,7 +334,7 @@ export class ForgetfulDisk implements MortalDisk {
   }
 
   #tell(what: string, path: string): void {
-    // A name that a file has for a moment holds this process's number.
+    // A dot-name holds the pid of this process.
     this.#platter.trace(
       `${what} ${relative(this.#platter.dir, path).replace(/\.jsonl\.\d+-\d+$/, ".jsonl.aside")}`,
     );

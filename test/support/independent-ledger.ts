@@ -1,7 +1,7 @@
 /**
- * A second, deliberately plain reading of the ledger format, written from docs/ledger.md alone: it
- * shares no code with src/ledger, so that the two can disagree. It reads a whole ledger and returns
- * its lines, or throws with what is wrong.
+ * A second reader of the ledger format, plain on purpose and written from docs/ledger.md alone. It
+ * shares no code with src/ledger, so the two can disagree. It reads a whole ledger and returns its
+ * lines, or throws an error that says what is wrong.
  */
 import { readFileSync } from "node:fs";
 
@@ -23,7 +23,7 @@ export interface PlainLine {
   readonly [field: string]: unknown;
 }
 
-/** Every line of a ledger that must be whole to its last byte. */
+/** Every line of a ledger, which must be whole to its last byte. */
 export function readWholeLedger(path: string): PlainLine[] {
   const bytes = readFileSync(path);
   if (bytes.length === 0) throw new Error(`${path} is empty`);
@@ -59,7 +59,7 @@ export function readWholeLedger(path: string): PlainLine[] {
   return lines;
 }
 
-/** How many lines of a ledger are good from its beginning on, by their checksums alone. */
+/** How many lines are good from the beginning of a ledger, by their checksums alone. */
 export function goodLines(path: string): number {
   const bytes = readFileSync(path);
   let crc = 0;

@@ -1,29 +1,29 @@
 /**
- * A system call at which strace kills a process, among those that make things durable.
+ * A system call at which strace kills a process. It is one of the calls that make data durable.
  *
- * strace counts each call of a set by itself, so naming the set would only ever hit what is called
- * most often: a point is one call, and its number.
+ * A point is one call and its number. strace counts each call of a set by itself: naming the whole
+ * set would only hit the call that comes most often.
  */
 
-/** How far the numbers go. */
+/** How far the numbers of the calls go. */
 export interface KillSpan {
-  /** Of writes and syncs of data. */
+  /** The highest number of a write and of a sync of data. */
   readonly often: number;
-  /** The calls that are made seldom. */
+  /** The calls that are rare. */
   readonly calls: readonly string[];
-  /** Of those. */
+  /** The highest number of a rare call. */
   readonly seldom: number;
 }
 
 /**
- * The nth point, for `strace --inject`: a write, a sync of data and a seldom call in turn; over
- * many points each number of each.
+ * The nth point, for `strace --inject`: in turn a write, a sync of data and a rare call. Many
+ * points cover each number of each call.
  */
 export function killPoint(point: number, { often, calls, seldom }: KillSpan): string {
   const round = Math.floor(point / 3);
   const at = (call: string, number: number): string => `${call}:signal=KILL:when=${number}`;
   if (point % 3 === 2)
     return at(calls[round % calls.length]!, 1 + (Math.floor(round / calls.length) % seldom));
-  // 37 shares no factor with a span, so that a few points are spread over it and many cover it.
+  // 37 shares no factor with a span: a few points are spread over the span, and many cover it.
   return at(["pwrite64", "fdatasync"][point % 3]!, 1 + ((round * 37) % often));
 }

@@ -1,12 +1,12 @@
 /**
- * What outside eyes make of a runs folder: every ledger read by the independent reader, and the
- * facts that must hold between them.
+ * How an outsider sees a runs folder: the independent reader reads every ledger, and the facts
+ * between the ledgers are checked.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { readWholeLedger, type PlainLine } from "./independent-ledger.ts";
 
-/** One run, as its ledger's bytes have it. */
+/** One run, as the bytes of its ledger say. */
 export interface PlainRun {
   readonly run: string;
   readonly path: string;
@@ -35,15 +35,15 @@ export function pipelineLedger(runs: string, pipeline: string): PlainLine[] {
   return readWholeLedger(join(runs, pipeline, "pipeline.jsonl"));
 }
 
-/** How a run ended, by its last line; undefined while it goes on. */
+/** How a run ended, by its last line; undefined if it has not ended. */
 export function outcomeOf(run: PlainRun): string | undefined {
   const last = run.lines.at(-1);
   return last?.type === "run.finished" ? String(last["status"]) : undefined;
 }
 
 /**
- * Whole seconds between two slots that the pipeline's ledger leaves without a line, for a pipeline
- * that is due each second.
+ * The seconds, from the first slot to the last, for which the pipeline's ledger has no decision or
+ * more than one. For a pipeline that is due each second.
  */
 export function undecidedSeconds(lines: readonly PlainLine[]): string[] {
   const decided = new Map<number, number>();

@@ -1,11 +1,11 @@
 /**
- * The machine's disk with every call made at once, so that a test on the virtual clock is the same
- * each time; and one that dies: from some call on, every call fails, as if the process had been
- * killed there. The call it dies in may be carried out, or, if it is a write, half of it.
+ * The machine's disk, which makes every call at once: a test on the virtual clock is then the same
+ * each time. It can die: from some call on, every call fails, as if the process had been killed
+ * there. The call in which it dies may be carried out, or half of it if it is a write.
  *
- * With `forgets` it dies as in a power cut: bytes that no fdatasync followed are gone, or some of
- * them, and names whose folder was not synced are gone, or some of them. (A name that was taken
- * away or replaced, and a folder that was made, stay so.)
+ * With `forgets` it dies as in a power cut. Bytes without an fdatasync after them are lost, or some
+ * of them. Names in a folder that was not synced are lost, or some of them. (A name that was
+ * removed or replaced stays so, and a folder that was made stays.)
  */
 import * as fs from "node:fs";
 import { dirname } from "node:path";
@@ -13,14 +13,14 @@ import type { Disk } from "../../src/disk/disk.ts";
 
 /** A disk that can be made to die. */
 export interface MortalDisk extends Disk {
-  /** How many calls were made. */
+  /** How many calls were made so far. */
   readonly calls: number;
   readonly dead: boolean;
-  /** The call, from 1, in which it dies; undefined: never. */
+  /** The number of the call in which it dies, from 1; undefined: never. */
   diesAt: number | undefined;
-  /** It dies as in a power cut. */
+  /** Whether it dies as in a power cut. */
   forgets: boolean;
-  /** From now on nothing works any more; what is open is closed. */
+  /** Closes every open file. From now on every call fails. */
   die(): void;
 }
 
@@ -30,16 +30,14 @@ export class SyncDisk implements MortalDisk {
   diesAt: number | undefined;
   forgets = false;
   readonly #open = new Map<number, string>();
-  /**
-   * The shortest length that a file may be cut to: what it had when it was synced last. By path.
-   */
+  /** By path, the shortest length that a power cut may leave: the length at the last sync. */
   readonly #unsynced: Map<string, number> = new Map();
-  /** Names that are not synced. */
+  /** The names that are not synced. */
   readonly #unnamed: Set<string> = new Set();
 
   /**
-   * @param before the disk of the process before: what it wrote and did not sync is still not
-   *   durable
+   * @param before the disk of the previous process: what that process wrote and did not sync is
+   *   still not durable
    */
   constructor(
     options: {
@@ -67,8 +65,7 @@ export class SyncDisk implements MortalDisk {
   write(fd: number, bytes: Uint8Array, offset: number, position: number): Promise<number> {
     const length = bytes.byteLength - offset;
     const path = this.#open.get(fd);
-    // Bytes that were there and are written again are the old ones or the new ones, whatever
-    // happens.
+    // Bytes of the file that are written again become the old ones or the new ones, nothing else.
     if (path !== undefined && !this.dead && !this.#unsynced.has(path))
       this.#unsynced.set(path, fs.fstatSync(fd).size);
     return this.#call(
@@ -131,7 +128,7 @@ export class SyncDisk implements MortalDisk {
     if (this.forgets) this.#forget();
   }
 
-  /** The file is written to under another name from now on. */
+  /** Notes that the file has another name from now on. */
   #rename(from: string, to: string): void {
     const length = this.#unsynced.get(from);
     if (length !== undefined) this.#unsynced.set(to, length);
@@ -142,7 +139,7 @@ export class SyncDisk implements MortalDisk {
     let turn = this.calls;
     for (const [path, length] of this.#unsynced) {
       const written = fs.statSync(path, { throwIfNoEntry: false })?.size;
-      // Nothing of it, half of it, or all of it had reached the disk.
+      // Nothing, half or all of it has reached the disk.
       if (written !== undefined && written > length)
         fs.truncateSync(path, length + Math.floor(((written - length) * ((turn += 1) % 3)) / 2));
     }
