@@ -1,81 +1,54 @@
 /**
- * Asking the daemon, up or down: a request is left, and where a daemon runs its answer is waited
- * for (docs/requests.md).
- *
- * A request that was left is never lost, so a daemon that is down, or goes down meanwhile, is no
- * failure: it is said that the request is kept.
+ * What a command makes of a request: it asks, says what came of it, and ends with the exit status
+ * for that.
  */
 import { userInfo } from "node:os";
-import { isAbsolute } from "node:path";
 import type { Reply, RequestInput } from "../core/request.ts";
-import { readHolder } from "../ledger/daemon-info.ts";
-import { waitForReply, writeRequest } from "../ledger/requests.ts";
-import { RunStore } from "../ledger/run-store.ts";
+import { ask, type Answer } from "../ledger/ask.ts";
 import type { CommandContext } from "./command.ts";
 import { CliError, EXIT, type ExitStatus } from "./exit.ts";
 
-/** How long a living daemon may take to answer, in milliseconds. */
-const PATIENCE_MS = 60_000;
-/** How long to wait between two looks at whether the daemon still lives. */
-const LOOK_MS = 500;
-
-/** What came of a request. */
-export type Answer =
-  | { readonly kind: "answered"; readonly id: string; readonly reply: Reply }
-  /** No daemon runs; the request is kept. */
-  | { readonly kind: "kept"; readonly id: string };
-
-/** A request without the remark on who asks, which {@link ask} adds. */
+/** A request without the remark on who asks, which {@link askDaemon} adds. */
 export type Question = RequestInput extends infer R
   ? R extends RequestInput
     ? Omit<R, "by">
     : never
   : never;
 
-/**
- * Whether someone works on these ledgers who honours requests: a daemon, also one that still
- * recovers; or, for requests that name it, the one run that a foreground process runs (semantics.md
- * 25).
- */
-export function daemonRuns(runs: string, run?: string): boolean {
-  const holder = readHolder(new RunStore(runs).orchdDir);
-  return (
-    holder !== null &&
-    (holder.role === "daemon" ||
-      (holder.role === "foreground" && run !== undefined && holder.run === run))
-  );
-}
+/** A request that was left: a daemon answered it, or it is kept for the next one. */
+export type LeftAnswer = Extract<Answer, { readonly kind: "answered" | "kept" }>;
 
 /**
- * Leaves a request and waits for the daemon's word, if one runs.
+ * Leaves a request and waits for the daemon's reply, if a daemon runs.
  *
- * @throws CliError where a daemon lives and does not answer, or the request cannot be written
+ * @throws CliError where a daemon lives and does not answer, or the user may not write the request;
+ *   a Node error where it cannot be written for another reason
  */
-export async function ask({ roots }: CommandContext, question: Question): Promise<Answer> {
-  const id = await leave(roots.runs, question);
-  for (let waited = 0; waited < PATIENCE_MS; waited += LOOK_MS) {
-    const alive = daemonRuns(roots.runs, "run" in question ? question.run : undefined);
-    const reply = await waitForReply(roots.runs, id, alive ? LOOK_MS : 0);
-    if (reply !== null) return { kind: "answered", id, reply };
-    if (!alive) return { kind: "kept", id };
-  }
-  throw new CliError(
-    EXIT.noDaemon,
-    `the daemon has not answered request ${id} for a minute; it is kept and will be honoured. See the daemon's log for what holds it up.`,
-  );
-}
-
-async function leave(runs: string, question: Question): Promise<string> {
-  try {
-    return await writeRequest(runs, { ...question, by: `cli:${userName()}` });
-  } catch (error) {
-    const { code, message, syscall } = error as NodeJS.ErrnoException;
-    if (syscall === "mkdir") throw error;
-    if (code !== "EACCES" && code !== "EPERM" && code !== "EROFS") throw error;
-    throw new CliError(
-      EXIT.failed,
-      `the request cannot be written (${message}); run the command as a user who may write ${runs}, or point --runs at another folder.`,
-    );
+export async function askDaemon(
+  { roots }: CommandContext,
+  question: Question,
+): Promise<LeftAnswer> {
+  const answer = await ask(roots.runs, { ...question, by: `cli:${userName()}` });
+  switch (answer.kind) {
+    case "answered":
+    case "kept":
+      return answer;
+    case "silent":
+      throw new CliError(
+        EXIT.noDaemon,
+        `the daemon has not answered request ${answer.id} for a minute; it is kept and will be ` +
+          "honoured. See the daemon's log for what holds it up.",
+      );
+    case "unwritten": {
+      const { code, message, syscall } = answer.error;
+      const denied = code === "EACCES" || code === "EPERM" || code === "EROFS";
+      if (syscall === "mkdir" || !denied) throw answer.error;
+      throw new CliError(
+        EXIT.failed,
+        `the request cannot be written (${message}); run the command as a user who may write ` +
+          `${roots.runs}, or point --runs at another folder.`,
+      );
+    }
   }
 }
 
@@ -94,7 +67,7 @@ function userName(): string {
  */
 export function report(
   { args, terminal }: CommandContext,
-  answer: Answer,
+  answer: LeftAnswer,
   done: (reply: Reply) => string,
 ): ExitStatus {
   if (args.flag("json")) terminal.json(answerJson(answer));
@@ -111,7 +84,7 @@ export function report(
 }
 
 /** A request and what came of it, as JSON: `accepted` is null while no daemon has seen it. */
-export function answerJson(answer: Answer): Readonly<Record<string, unknown>> {
+export function answerJson(answer: LeftAnswer): Readonly<Record<string, unknown>> {
   return answer.kind === "kept"
     ? { request: answer.id, accepted: null }
     : { request: answer.id, ...answer.reply };
@@ -128,9 +101,4 @@ export function sayKept(terminal: CommandContext["terminal"], id: string): void 
 export function refusal(reply: Reply): string {
   const reason = (reply.reason ?? "it gave no reason").trim();
   return `refused: ${reason}${/[.!?]$/.test(reason) ? "" : "."}`;
-}
-
-/** Whether a text could name a file rather than a pipeline. */
-export function looksLikeFile(text: string): boolean {
-  return isAbsolute(text) || /[/\\]|\.(?:ya?ml|json|m?[tj]s)$/.test(text);
 }

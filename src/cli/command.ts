@@ -1,7 +1,7 @@
 /** What a command is, to the program that finds it and to the command itself. */
 import type { Arguments } from "./arguments.ts";
 import type { ExitStatus } from "./exit.ts";
-import type { Roots } from "./roots.ts";
+import type { Roots } from "../views/roots.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** All that a command is given. */

@@ -142,7 +142,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     describe: "Stop a pipeline's schedule",
     completes: "pipeline",
     options: {},
-    load: () => import("./commands/pause.ts"),
+    load: async () => ({ run: (await import("./commands/pause.ts")).runPause }),
   },
   {
     name: "resume",
@@ -150,7 +150,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     describe: "Restart a pipeline's schedule",
     completes: "pipeline",
     options: {},
-    load: () => import("./commands/resume.ts"),
+    load: async () => ({ run: (await import("./commands/pause.ts")).runResume }),
   },
   {
     name: "validate",

@@ -5,7 +5,8 @@ import type { Arguments } from "./arguments.ts";
 import { CliError, EXIT } from "./exit.ts";
 import { parseFastStatus } from "./fast-path.ts";
 import { folderSentence } from "../disk/folder-sentence.ts";
-import { checkRoots, resolveRoots, type Roots } from "./roots.ts";
+import { checkRoots, resolveRoots } from "./roots.ts";
+import type { Roots } from "../views/roots.ts";
 import { showStatus } from "./commands/status-now.ts";
 import { Terminal } from "./terminal.ts";
 

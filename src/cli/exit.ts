@@ -6,6 +6,7 @@
  * process's exit. Whatever else is thrown is a bug, and even that is told in one sentence, without
  * a stack.
  */
+import type { NoView } from "../views/no-view.ts";
 
 /** The exit statuses. They are a promise to scripts. */
 export const EXIT = {
@@ -45,4 +46,10 @@ export function usageError(sentence: string): CliError {
 /** An error for a run or pipeline that does not exist. */
 export function unknownError(sentence: string): CliError {
   return new CliError(EXIT.unknown, sentence);
+}
+
+/** A view that was given. @throws CliError where there is none, with the status for its kind */
+export function seen<T extends { readonly ok: true }>(view: T | NoView): T {
+  if (view.ok) return view;
+  throw new CliError(view.kind === "unknown" ? EXIT.unknown : EXIT.failed, view.sentence);
 }

@@ -1,48 +1,5 @@
-/** A DAG as text, as Mermaid and as DOT. */
-import type { SnapshotStep } from "../core/snapshot.ts";
-
-/** One step to draw. */
-export interface GraphStep {
-  readonly step: string;
-  /** Data: what each input comes from. */
-  readonly inputs: readonly {
-    readonly name: string;
-    readonly from: string;
-    readonly output?: string;
-  }[];
-  /** Order without data. */
-  readonly after: readonly string[];
-  /** Of a run: how the step stands. */
-  readonly status?: string;
-}
-
-/** What is drawn of a step. */
-export function graphStep(spec: SnapshotStep, status?: string): GraphStep {
-  return {
-    step: spec.id,
-    inputs: Object.entries(spec.inputs).map(([name, { step, output }]) => ({
-      name,
-      from: step,
-      ...(output === undefined ? {} : { output }),
-    })),
-    after: spec.after,
-    ...(status === undefined ? {} : { status }),
-  };
-}
-
-/** The steps that each step needs, once each, those that give data first. */
-export function needsOf(step: GraphStep): string[] {
-  return [...new Set([...step.inputs.map(({ from }) => from), ...step.after])];
-}
-
-/** Each step's place: one more than the highest of what it needs, from 0. */
-export function levels(steps: readonly GraphStep[]): Map<string, number> {
-  const level = new Map<string, number>();
-  // Steps come in an order in which each stands after all it needs.
-  for (const step of steps)
-    level.set(step.step, Math.max(0, ...needsOf(step).map((need) => (level.get(need) ?? -1) + 1)));
-  return level;
-}
+/** A graph of steps as Mermaid and as DOT. */
+import type { GraphStep } from "../views/graph.ts";
 
 /** A Mermaid flowchart: data as solid arrows with the input's name, order as dotted ones. */
 export function mermaid(steps: readonly GraphStep[]): string {

@@ -7,6 +7,7 @@
 import { existsSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
+import { nameOfFile } from "../core/pipeline-file-name.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import { stopBundler } from "../schedules/bundler.ts";
@@ -15,7 +16,7 @@ import { loadSettings } from "../schedules/load-settings.ts";
 import { formatProblem, type Problem } from "../schedules/problem.ts";
 import { CliError, EXIT, usageError } from "./exit.ts";
 import { pipelineFiles, readPipeline } from "../views/pipeline-view.ts";
-import type { Roots } from "./roots.ts";
+import type { Roots } from "../views/roots.ts";
 
 /** One file, loaded or refused. `name` is the pipeline's, or where that is not known the file's. */
 export type LoadedFile =
@@ -73,7 +74,7 @@ export async function loadPipelines(
         results.push({
           ok: false,
           file,
-          name: stem(file),
+          name: nameOfFile(basename(file)),
           errors: result.errors.map(formatProblem),
           problems: result.errors,
         });
@@ -103,7 +104,7 @@ export async function loadPipeline(roots: Roots, name: string): Promise<LoadedFi
   const names = pipelineFiles(roots.schedules);
   const likely = [
     ...(recorded === undefined ? [] : [join(roots.schedules, basename(recorded))]),
-    ...names.filter((file) => stem(file) === name).map((file) => join(roots.schedules, file)),
+    ...names.filter((file) => nameOfFile(file) === name).map((file) => join(roots.schedules, file)),
   ].filter((path) => existsSync(path));
   for (const path of new Set(likely)) {
     const [loaded] = await loadPipelines(roots, [path]);
@@ -111,8 +112,4 @@ export async function loadPipeline(roots: Roots, name: string): Promise<LoadedFi
   }
   // A file may name its pipeline itself.
   return (await loadPipelines(roots)).find((file) => file.name === name);
-}
-
-function stem(file: string): string {
-  return basename(file).replace(/\.[a-z]+$/, "");
 }

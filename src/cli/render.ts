@@ -37,15 +37,3 @@ export function statusSpan(status: string): Span {
 export function statusMark(status: string): Span {
   return span(STATUS_STYLES[status as Status], STATUS_MARKS[status as Status] ?? "?");
 }
-
-/** `1 run`, `2 runs`. */
-export function countText(count: number, one: string, many: string = `${one}s`): string {
-  return `${count} ${count === 1 ? one : many}`;
-}
-
-/** `a, b and c`. */
-export function listText(words: readonly string[]): string {
-  return words.length < 2
-    ? (words[0] ?? "")
-    : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
-}

@@ -1,15 +1,9 @@
-/** Where a project's folders are. */
+/** A project's folders by options and environment. */
 import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Arguments } from "./arguments.ts";
+import type { Roots } from "../views/roots.ts";
 import { usageError } from "./exit.ts";
-
-/** Absolute paths of a project root, its drop folder and its ledgers. */
-export interface Roots {
-  readonly root: string;
-  readonly schedules: string;
-  readonly runs: string;
-}
 
 /**
  * `--root` or `ORCHD_ROOT` (default: the working folder), with `--schedules` and `--runs`

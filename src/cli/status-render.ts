@@ -1,12 +1,14 @@
 /** `orchd status` for people. */
 import { formatDuration } from "../core/duration.ts";
+import { countText } from "../views/counted.ts";
+import { timeText } from "../views/moment.ts";
 import type { PipelineView } from "../views/pipeline-view.ts";
-import { countText, statusMark, statusSpan } from "./render.ts";
+import { statusMark, statusSpan } from "./render.ts";
 import type { RunView, StepView } from "../views/run-view.ts";
 import type { DaemonView, StatusView } from "../views/status-view.ts";
 import { printTable } from "./table.ts";
 import { span, type Part, type Terminal } from "./terminal.ts";
-import { betweenText, relativeText, timeText } from "./time-text.ts";
+import { betweenText, relativeText } from "./time-text.ts";
 
 /**
  * Prints the daemon and every pipeline. @param detail one pipeline was asked for: its counts are

@@ -59,14 +59,6 @@ function valid(text: string): number | undefined {
   return iso(day).startsWith(text.slice(0, 10)) ? time : undefined;
 }
 
-/** `2026-11-23 02:00:00Z`; milliseconds are left out. */
-export function timeText(time: number | string | null | undefined): string {
-  if (time === null || time === undefined) return "-";
-  const milliseconds = typeof time === "number" ? time : Date.parse(time);
-  if (Number.isNaN(milliseconds)) return String(time);
-  return `${iso(milliseconds).slice(0, 19).replace("T", " ")}Z`;
-}
-
 /** `in 4m`, `12s ago`, `now`. */
 export function relativeText(time: number, now: number): string {
   const away = Math.abs(time - now);

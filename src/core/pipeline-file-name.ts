@@ -7,3 +7,8 @@ export function isPipelineFileName(name: string): boolean {
   if (/\.d\.[cm]?ts$/i.test(name)) return false;
   return /\.(ya?ml|json|m?[jt]s)$/i.test(name);
 }
+
+/** The name of a pipeline whose file does not name it: the file's, without its ending. */
+export function nameOfFile(name: string): string {
+  return name.replace(/\.[a-z]+$/, "");
+}

@@ -17,7 +17,7 @@ import { bindRun } from "../core/template.ts";
 import { Artifacts, isArtifactRef, type ArtifactRef } from "../ledger/artifacts.ts";
 import { CacheIndex } from "../ledger/cache-index.ts";
 import type { RunStore } from "../ledger/run-store.ts";
-import { readRun } from "./run-view.ts";
+import { stateOfRun } from "./run-view.ts";
 
 type Outputs = Readonly<Record<string, Json>>;
 
@@ -141,14 +141,8 @@ export class CacheForecast {
   }
 
   #stepsOf(run: string): ReadonlyMap<string, StepState> | undefined {
-    if (!this.#producers.has(run)) {
-      try {
-        this.#producers.set(run, readRun(this.#store, run).state.steps);
-      } catch {
-        // Gone or unreadable: its results stand for nothing.
-        this.#producers.set(run, undefined);
-      }
-    }
+    // The results of a run that is gone or unreadable stand for nothing.
+    if (!this.#producers.has(run)) this.#producers.set(run, stateOfRun(this.#store, run)?.steps);
     return this.#producers.get(run);
   }
 

@@ -22,7 +22,7 @@ import { readTail } from "../ledger/ledger-reader.ts";
 import { readQuickTail } from "../ledger/quick-tail.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { quickCalculator } from "./quick-calculator.ts";
-import { isPipelineFileName } from "../core/pipeline-file-name.ts";
+import { isPipelineFileName, nameOfFile } from "../core/pipeline-file-name.ts";
 
 /**
  * What a ledger may leave out of a schedule. The defaults' own file brings the schemas with it,
@@ -180,7 +180,7 @@ export function unreadFiles(schedules: string, views: readonly PipelineView[]): 
   const known = new Set(views.flatMap((view) => (view.file === null ? [] : [basename(view.file)])));
   const named = new Set(views.map((view) => view.name));
   return pipelineFiles(schedules).filter(
-    (file) => !known.has(file) && !named.has(file.replace(/\.[a-z]+$/, "")),
+    (file) => !known.has(file) && !named.has(nameOfFile(file)),
   );
 }
 

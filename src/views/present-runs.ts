@@ -10,7 +10,8 @@ import type { RunState } from "../core/run-state.ts";
 import { readLedger } from "../ledger/ledger-reader.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { readPipeline } from "./pipeline-view.ts";
-import { readRun, viewRun, type RunView } from "./run-view.ts";
+import type { NoView } from "./no-view.ts";
+import { pipelineOfRun, readRun, stateOfRun, viewRun, type RunView } from "./run-view.ts";
 
 /** A pipeline's runs that go on, and those that wait, in the order in which they came. */
 export interface OwnRuns {
@@ -48,8 +49,8 @@ export class PresentRuns {
    * them
    */
   waitsFor(run: string, own?: OwnRuns): string {
-    const pipeline = run.slice(0, run.indexOf("@"));
-    const state = this.#read(run);
+    const pipeline = pipelineOfRun(run);
+    const state = stateOfRun(this.#store, run);
     if (state === undefined) return "its ledger cannot be read";
     const { because = "it has not said", group, limits } = state;
     return reasonNow(
@@ -103,26 +104,22 @@ export class PresentRuns {
     }
     return group;
   }
-
-  #read(run: string): RunState | undefined {
-    try {
-      return readRun(this.#store, run).state;
-    } catch {
-      return undefined;
-    }
-  }
 }
 
-/**
- * A run as `orchd status RUN` shows it: of one that waits, what it waits for now. @throws CliError
- * where there is no such run
- */
-export function viewRunNow(store: RunStore, run: string): RunView {
+/** A run as `orchd status RUN` shows it: of one that waits, what it waits for now. */
+export function viewRunNow(
+  store: RunStore,
+  run: string,
+): { readonly ok: true; readonly view: RunView } | NoView {
   const reading = readRun(store, run);
+  if (!reading.ok) return reading;
   const view = viewRun(reading);
   return reading.state.phase !== "queued" || reading.state.stop !== undefined
-    ? view
-    : { ...view, because: `it waits: ${new PresentRuns(store).waitsFor(run)}` };
+    ? { ok: true, view }
+    : {
+        ok: true,
+        view: { ...view, because: `it waits: ${new PresentRuns(store).waitsFor(run)}` },
+      };
 }
 
 /**

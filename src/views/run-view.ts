@@ -11,7 +11,8 @@ import { Artifacts } from "../ledger/artifacts.ts";
 import { readLedger } from "../ledger/ledger-reader.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { restoreEvent } from "../ledger/spill-event.ts";
-import { CliError, EXIT, unknownError } from "../cli/exit.ts";
+import { listText } from "./counted.ts";
+import { damaged, unknown, unlessDamaged, type NoView } from "./no-view.ts";
 
 /** `orchd status RUN --json`. Times are ISO 8601 in UTC; null where there is none yet. */
 export interface RunView {
@@ -43,7 +44,9 @@ export interface StepView {
 
 /** A run's ledger, read and folded. */
 export interface RunReading {
+  readonly ok: true;
   readonly state: RunState;
+  /** What is wrong with the ledger: lines after that are not in the state. */
   readonly fault?: string;
 }
 
@@ -52,30 +55,33 @@ export function looksLikeRun(text: string): boolean {
   return text.includes("@");
 }
 
-/**
- * The path of a run's ledger.
- *
- * @throws CliError (exit 3) where there is no such run
- */
-export function runLedgerPath(store: RunStore, run: string): string {
+/** Where a run's ledger is. */
+export function findRun(
+  store: RunStore,
+  run: string,
+): { readonly ok: true; readonly path: string } | NoView {
   const path = parseRunId(run) === undefined ? undefined : store.runLedger(run);
-  if (path === undefined || !existsSync(path))
-    throw unknownError(`there is no run "${run}"; \`orchd runs\` lists those that there are.`);
-  return path;
+  return path === undefined || !existsSync(path)
+    ? unknown(`there is no run "${run}"; \`orchd runs\` lists those that there are.`)
+    : { ok: true, path };
 }
 
 /**
  * Reads and folds a run's ledger.
  *
  * @param until lines after this moment (milliseconds since 1970) are left out
- * @throws CliError where there is no such run, or its ledger has no header
+ * @throws a Node error where the file cannot be read
  */
 export function readRun(
   store: RunStore,
   run: string,
   until = Number.POSITIVE_INFINITY,
-): RunReading {
-  const path = runLedgerPath(store, run);
+): RunReading | NoView {
+  const found = findRun(store, run);
+  return found.ok ? unlessDamaged(() => foldRun(store, run, found.path, until)) : found;
+}
+
+function foldRun(store: RunStore, run: string, path: string, until: number): RunReading | NoView {
   let state: RunState | undefined;
   const reading = readLedger<RunEvent>(path, {
     each(line: RunLine) {
@@ -84,18 +90,40 @@ export function readRun(
       return undefined;
     },
   });
-  if (state === undefined) {
-    const why =
-      until === Number.POSITIVE_INFINITY
-        ? "its ledger has no whole header; `orchd verify` says what is wrong with it"
-        : "it had not been submitted by then";
-    throw new CliError(
-      until === Number.POSITIVE_INFINITY ? EXIT.failed : EXIT.unknown,
-      `the run "${run}" cannot be shown: ${why}.`,
-    );
+  if (state === undefined)
+    return until === Number.POSITIVE_INFINITY
+      ? damaged(
+          `the run "${run}" cannot be shown: its ledger has no whole header; ` +
+            "`orchd verify` says what is wrong with it.",
+        )
+      : unknown(`the run "${run}" cannot be shown: it had not been submitted by then.`);
+  if (reading.end !== "damaged" || reading.fault === undefined) return { ok: true, state };
+  return { ok: true, state, fault: `line ${reading.fault.line}: ${reading.fault.fault}` };
+}
+
+/**
+ * A run's state for an answer that can do without it: undefined where there is no such run, or its
+ * ledger cannot be read for any reason. `orchd verify` is what speaks of bad ledgers.
+ */
+export function stateOfRun(store: RunStore, run: string): RunState | undefined {
+  try {
+    const reading = readRun(store, run);
+    return reading.ok ? reading.state : undefined;
+  } catch {
+    return undefined;
   }
-  if (reading.end !== "damaged" || reading.fault === undefined) return { state };
-  return { state, fault: `line ${reading.fault.line}: ${reading.fault.fault}` };
+}
+
+/** That a run has no step of a name. */
+export function noSuchStep({ run, steps }: RunState, step: string): NoView {
+  return unknown(
+    `the run "${run}" has no step "${step}"; its steps are ${listText([...steps.keys()])}.`,
+  );
+}
+
+/** The pipeline's name in a run's id; the text before the first `@`. */
+export function pipelineOfRun(run: string): string {
+  return run.slice(0, run.indexOf("@"));
 }
 
 /**
@@ -109,7 +137,7 @@ export function restored(store: RunStore, line: RunLine): RunLine {
 }
 
 /** The shape that is printed. */
-export function viewRun({ state, fault }: RunReading): RunView {
+export function viewRun({ state, fault }: Pick<RunReading, "state" | "fault">): RunView {
   const { status, inProgress } = runStatus(state);
   return {
     run: state.run,

@@ -3,10 +3,11 @@
  * with the daemon down.
  */
 import { join } from "node:path";
+import { nameOfFile } from "../core/pipeline-file-name.ts";
 import { PIPELINE_NAME } from "../core/run-id.ts";
 import { readDaemon } from "../ledger/daemon-info.ts";
 import { RunStore } from "../ledger/run-store.ts";
-import { unknownError } from "../cli/exit.ts";
+import { unknown, type NoView } from "./no-view.ts";
 import {
   readPipeline,
   unreadFiles,
@@ -14,8 +15,8 @@ import {
   viewPipeline,
   type PipelineView,
 } from "./pipeline-view.ts";
-import type { Roots } from "../cli/roots.ts";
 import { PresentRuns } from "./present-runs.ts";
+import type { Roots } from "./roots.ts";
 
 /** Of so many waiting runs the reason is looked up: a queue may be long. */
 const WAITING_SHOWN = 10;
@@ -38,8 +39,12 @@ export interface StatusView {
   readonly pipelines: readonly PipelineView[];
 }
 
-/** All pipelines, or one. @throws CliError (exit 3) where there is no such pipeline */
-export function readStatus(roots: Roots, target: string | undefined, now: number): StatusView {
+/** All pipelines, or one. */
+export function readStatus(
+  roots: Pick<Roots, "schedules" | "runs">,
+  target: string | undefined,
+  now: number,
+): { readonly ok: true; readonly view: StatusView } | NoView {
   const store = new RunStore(roots.runs);
   const info = readDaemon(store.orchdDir);
   const names =
@@ -75,15 +80,13 @@ export function readStatus(roots: Roots, target: string | undefined, now: number
     ...unread.filter((view) => target === undefined || view.name === target),
   ].sort((a, b) => (a.name < b.name ? -1 : 1));
   if (target !== undefined && pipelines.length === 0)
-    throw unknownError(
+    return unknown(
       `there is no pipeline "${target}"; \`orchd status\` lists those that there are.`,
     );
-  return {
-    daemon: info?.ready
-      ? { pid: info.pid, since: info.since, version: info.version, tz: info.tz }
-      : null,
-    pipelines,
-  };
+  const daemon = info?.ready
+    ? { pid: info.pid, since: info.since, version: info.version, tz: info.tz }
+    : null;
+  return { ok: true, view: { daemon, pipelines } };
 }
 
 function readView(store: RunStore, name: string, now: number): PipelineView | undefined {
@@ -98,7 +101,7 @@ function readView(store: RunStore, name: string, now: number): PipelineView | un
 
 function unreadView(schedules: string, file: string): PipelineView {
   return {
-    ...emptyView(file.replace(/\.[a-z]+$/, "")),
+    ...emptyView(nameOfFile(file)),
     file: join(schedules, file),
     errors: [unreadText(file, file)],
     unread: true,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { betweenText, parseTime, relativeText, timeText } from "../../src/cli/time-text.ts";
+import { betweenText, parseTime, relativeText } from "../../src/cli/time-text.ts";
+import { timeText } from "../../src/views/moment.ts";
 
 const NOW = Date.parse("2026-11-23T10:20:30.400Z");
 

@@ -1,31 +1,23 @@
 /** `orchd graph PIPELINE|RUN`: the steps and what each needs, as text, Mermaid or DOT. */
-import { runStatus } from "../../core/run-status.ts";
 import { RunStore } from "../../ledger/run-store.ts";
 import type { CommandContext } from "../command.ts";
-import { CliError, EXIT, type ExitStatus } from "../exit.ts";
-import { dot, graphStep, levels, mermaid, needsOf, type GraphStep } from "../graph-text.ts";
-import { requirePipeline } from "../known-pipeline.ts";
+import { CliError, EXIT, seen, type ExitStatus } from "../exit.ts";
+import { dot, mermaid } from "../graph-text.ts";
 import { loadPipeline } from "../load-pipelines.ts";
 import { statusMark, statusSpan } from "../render.ts";
+import { levels, needsOf, pipelineGraph, runGraph, type Graph } from "../../views/graph.ts";
+import { knownPipeline } from "../../views/known-pipeline.ts";
 import { runsBackwards } from "../../views/run-history.ts";
 import { looksLikeRun, readRun } from "../../views/run-view.ts";
 import { span, type Part, type Terminal } from "../terminal.ts";
-
-interface Graph {
-  readonly name: string;
-  readonly status?: string;
-  /** The pipeline's function decides its steps as it runs. */
-  readonly dynamic: boolean;
-  readonly steps: readonly GraphStep[];
-}
 
 /** Runs the command. */
 export async function run(context: CommandContext): Promise<ExitStatus> {
   const { args, terminal } = context;
   const target = args.text("target")!;
   const graph = looksLikeRun(target)
-    ? runGraph(new RunStore(context.roots.runs), target)
-    : await pipelineGraph(context, target);
+    ? runGraph(seen(readRun(new RunStore(context.roots.runs), target)).state)
+    : await graphOf(context, target);
   if (args.flag("json"))
     terminal.json({
       name: graph.name,
@@ -39,20 +31,9 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
   return EXIT.done;
 }
 
-function runGraph(store: RunStore, run: string): Graph {
-  const { state } = readRun(store, run);
-  const steps = [...state.steps.values()].map((step) => graphStep(step.spec, step.status));
-  return {
-    name: run,
-    status: runStatus(state).status,
-    dynamic: state.snapshot.dynamic !== undefined,
-    steps,
-  };
-}
-
 /** As the file has it now; where that is invalid or gone, as the newest run had it. */
-async function pipelineGraph(context: CommandContext, pipeline: string): Promise<Graph> {
-  requirePipeline(context.roots, pipeline);
+async function graphOf(context: CommandContext, pipeline: string): Promise<Graph> {
+  seen(knownPipeline(context.roots, pipeline));
   const loaded = await loadPipeline(context.roots, pipeline);
   if (loaded?.ok === true) {
     const { snapshot } = loaded.loaded;
@@ -61,24 +42,16 @@ async function pipelineGraph(context: CommandContext, pipeline: string): Promise
         `${pipeline} is dynamic: its function decides the steps as it runs. \`orchd graph RUN\` draws what a run did.`,
       );
     }
-    return {
-      name: pipeline,
-      dynamic: snapshot.dynamic !== undefined,
-      steps: snapshot.steps.map((step) => graphStep(step)),
-    };
+    return pipelineGraph(pipeline, snapshot);
   }
   const store = new RunStore(context.roots.runs);
   for (const { run } of runsBackwards(store, pipeline)) {
     if (!store.exists(run)) continue;
-    const { snapshot } = readRun(store, run).state;
+    const { snapshot } = seen(readRun(store, run)).state;
     context.terminal.note(
       `the file of ${pipeline} ${loaded === undefined ? "is gone" : "is invalid"}: this is what its run ${run} had.`,
     );
-    return {
-      name: pipeline,
-      dynamic: snapshot.dynamic !== undefined,
-      steps: snapshot.steps.map((step) => graphStep(step)),
-    };
+    return pipelineGraph(pipeline, snapshot);
   }
   throw new CliError(
     EXIT.usage,

@@ -25,7 +25,7 @@ import {
 } from "../crontab.ts";
 import { CliError, EXIT, usageError, type ExitStatus } from "../exit.ts";
 import { readPipeline } from "../../views/pipeline-view.ts";
-import { countText } from "../render.ts";
+import { countText } from "../../views/counted.ts";
 import { linesBackwards } from "../../views/run-history.ts";
 import { span } from "../terminal.ts";
 

@@ -1,11 +1,10 @@
 /** `orchd logs RUN [STEP] [-f]`: what a run's steps printed. */
 import { RunStore } from "../../ledger/run-store.ts";
 import type { CommandContext } from "../command.ts";
-import { EXIT, unknownError, type ExitStatus } from "../exit.ts";
+import { EXIT, seen, type ExitStatus } from "../exit.ts";
 import { LineFollower, parseObject } from "../../views/line-follower.ts";
 import { LOOK_MS, pause } from "../pace.ts";
-import { listText } from "../render.ts";
-import { readRun } from "../../views/run-view.ts";
+import { noSuchStep, readRun } from "../../views/run-view.ts";
 import { safeLogLine } from "../terminal-text.ts";
 import { span, type Style, type Terminal } from "../terminal.ts";
 
@@ -16,12 +15,8 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
   const id = args.text("run")!;
   const step = args.text("step");
   const store = new RunStore(roots.runs);
-  const { state } = readRun(store, id);
-  if (step !== undefined && !state.steps.has(step)) {
-    throw unknownError(
-      `the run "${id}" has no step "${step}"; its steps are ${listText([...state.steps.keys()])}.`,
-    );
-  }
+  const { state } = seen(readRun(store, id));
+  if (step !== undefined && !state.steps.has(step)) seen(noSuchStep(state, step));
   const log = new LineFollower(store.runLog(id));
   const width =
     step === undefined ? Math.max(0, ...[...state.steps.keys()].map((name) => name.length)) : 0;
@@ -46,7 +41,7 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
   for (;;) {
     // The end is looked for before the lines are read: what was printed before it is then read for
     // certain.
-    const ended = readRun(store, id).state.finished !== undefined;
+    const ended = seen(readRun(store, id)).state.finished !== undefined;
     show(log.read());
     if (ended) return EXIT.done;
     await pause(LOOK_MS);

@@ -1,44 +1,49 @@
 /**
  * `orchd next [PIPELINE]`: the coming slots, from the pipeline files as they are now, with the
- * offset that holds at each; `--days` rehearses a stretch of days (rehearsal.ts).
+ * offset that holds at each; `--days` rehearses a stretch of days.
  */
-import { timetable, type DueSlot, type Timetable } from "../../core/schedule/schedule.ts";
-import { RunStore } from "../../ledger/run-store.ts";
 import type { PipelineState } from "../../core/pipeline-state.ts";
+import { RunStore } from "../../ledger/run-store.ts";
+import { comingSlots } from "../../views/coming-slots.ts";
+import { knownPipeline } from "../../views/known-pipeline.ts";
+import { readPipeline } from "../../views/pipeline-view.ts";
+import { plannedByFile, plannedByLedger, type Planned } from "../../views/planned.ts";
+import { rehearse } from "../../views/rehearsal.ts";
 import type { CommandContext } from "../command.ts";
-import { EXIT, unknownError, usageError, type ExitStatus } from "../exit.ts";
-import { loadPipelines } from "../load-pipelines.ts";
-import { describe, type NextSlot, type Planned } from "../../views/next-slot.ts";
+import { EXIT, seen, unknownError, usageError, type ExitStatus } from "../exit.ts";
+import { loadPipelines, type LoadedFile } from "../load-pipelines.ts";
 import { parseCount } from "../number-text.ts";
-import { readPipeline, schedulesInForce } from "../../views/pipeline-view.ts";
-import { requirePipeline } from "../known-pipeline.ts";
 import { printTable } from "../table.ts";
 import { span } from "../terminal.ts";
 import { parseTime, relativeText } from "../time-text.ts";
+import { printRehearsal } from "./rehearsal.ts";
 
 const DEFAULT_NUMBER = 10;
+const DEFAULT_DAYS = 7;
+const DEFAULT_PILE_UP = 10;
 
 /** Runs the command. */
 export async function run(context: CommandContext): Promise<ExitStatus> {
-  const { args, terminal } = context;
+  const { args, roots, terminal } = context;
   const now = Date.now();
   const fromText = args.text("from");
   const from = fromText === undefined ? now : parseTime(fromText, "--from", now);
   const number = parseCount(args.text("number"), "--number", DEFAULT_NUMBER);
   const planned = await plannedPipelines(context, args.text("pipeline"));
-  const days = args.text("days");
-  if (days !== undefined)
-    return (await import("./rehearsal.ts")).rehearse(
-      context,
-      planned,
-      from,
-      parseCount(days, "--days", 7),
-    );
-  const slots = coming(planned, from, number);
+  const daysText = args.text("days");
+  if (daysText !== undefined) {
+    const days = parseCount(daysText, "--days", DEFAULT_DAYS);
+    const most = parseCount(args.text("pile-up"), "--pile-up", DEFAULT_PILE_UP);
+    const view = rehearse(new RunStore(roots.runs), planned, { from, days, most });
+    if (args.flag("json")) terminal.json(view);
+    else printRehearsal(terminal, view, planned.length);
+    return EXIT.done;
+  }
+  const slots = comingSlots(planned, from, number);
   if (args.flag("json")) terminal.json(slots);
   else if (slots.length === 0)
     terminal.note("nothing is due: no pipeline has a schedule that fires again.");
-  else {
+  else
     printTable(
       terminal,
       ["PIPELINE", "SLOT (UTC)", "", "LOCAL", "NOTE"],
@@ -53,7 +58,6 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
         span("yellow", slot.note ?? ""),
       ]),
     );
-  }
   return EXIT.done;
 }
 
@@ -63,29 +67,15 @@ async function plannedPipelines(
   wanted: string | undefined,
 ): Promise<Planned[]> {
   const { roots, terminal } = context;
-  if (wanted !== undefined) requirePipeline(roots, wanted);
+  if (wanted !== undefined) seen(knownPipeline(roots, wanted));
   const store = new RunStore(roots.runs);
   const loaded = await loadPipelines(roots);
   const planned = new Map<string, Planned>();
   for (const file of loaded) {
-    if (!file.ok) {
-      if (wanted === undefined || file.name === wanted)
-        terminal.note(
-          `${file.errors[0] ?? `${file.file} is invalid`}${hasGoodVersion(readPipeline(store, file.name)?.state) ? "; its last good version counts" : ""}`,
-        );
-      continue;
-    }
-    const { name, schedules } = file.loaded;
-    const state = readPipeline(store, name)?.state;
-    const ended =
-      state === undefined || state.digest !== file.loaded.digest
-        ? schedules
-        : schedulesInForce(state);
-    planned.set(name, {
-      pipeline: name,
-      table: timetable(name, ended),
-      paused: state?.paused === true,
-    });
+    const stateOf = (): PipelineState | undefined => readPipeline(store, file.name)?.state;
+    if (file.ok) planned.set(file.name, plannedByFile(file.loaded, stateOf()));
+    else if (wanted === undefined || file.name === wanted)
+      terminal.note(invalidText(file, stateOf()));
   }
   for (const name of store.pipelines()) {
     const state = planned.has(name) ? undefined : readPipeline(store, name)?.state;
@@ -95,50 +85,26 @@ async function plannedPipelines(
       (state.file !== undefined && loaded.every(({ file }) => file !== state.file))
     )
       continue;
-    planned.set(name, {
-      pipeline: name,
-      table: timetable(name, schedulesInForce(state)),
-      paused: state.paused,
-    });
+    planned.set(name, plannedByLedger(name, state));
   }
   if (wanted === undefined) return [...planned.values()];
   const one = planned.get(wanted);
   if (one !== undefined) return [one];
   if (loaded.some((file) => !file.ok && file.name === wanted))
     throw usageError(
-      `the file of "${wanted}" is invalid and no version of it is in force; \`orchd validate\` says what to correct.`,
+      `the file of "${wanted}" is invalid and no version of it is in force; ` +
+        "`orchd validate` says what to correct.",
     );
   throw unknownError(
     `the file of the pipeline "${wanted}" is gone from ${roots.schedules}; it fires no more.`,
   );
 }
 
-/** The first slots after `from` of all pipelines, by slot. */
-function coming(planned: readonly Planned[], from: number, number: number): NextSlot[] {
-  const slots = planned.flatMap((it) =>
-    slotsAfter(it.table, from, number).map((slot) => ({ it, slot })),
-  );
-  slots.sort((a, b) => a.slot.slot - b.slot.slot || (a.it.pipeline < b.it.pipeline ? -1 : 1));
-  return slots.slice(0, number).map(({ it, slot }) => describe(it, slot));
-}
-
-/**
- * Slots, not due times, after `from` (semantics.md 0): a slot before it whose jitter is not over is
- * none of them.
- */
-function slotsAfter(table: Timetable, from: number, number: number): DueSlot[] {
-  const found: DueSlot[] = [];
-  let after = from;
-  while (found.length < number) {
-    const next = table.next(after);
-    if (next === undefined) break;
-    const together = table.dueSlots(next.due - 1, next.due);
-    found.push(...together.filter(({ slot }) => slot > from));
-    after = next.due;
-  }
-  return found;
-}
-
-function hasGoodVersion(state: PipelineState | undefined): boolean {
-  return state?.digest !== undefined && !state.removed;
+function invalidText(
+  { file, errors }: Extract<LoadedFile, { readonly ok: false }>,
+  state: PipelineState | undefined,
+): string {
+  const hasGoodVersion = state?.digest !== undefined && !state.removed;
+  const error = errors[0] ?? `${file} is invalid`;
+  return `${error}${hasGoodVersion ? "; its last good version counts" : ""}`;
 }

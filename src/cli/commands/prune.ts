@@ -8,14 +8,15 @@ import type { PruneOptions } from "../../ledger/prune.ts";
 import type { AskedLimits, RetentionPolicy } from "../../ledger/retention.ts";
 import { RunStore } from "../../ledger/run-store.ts";
 import { VERSION } from "../../version.ts";
-import { answerJson, ask, daemonRuns, refusal, sayKept } from "../ask.ts";
+import { daemonRuns } from "../../ledger/ask.ts";
+import { answerJson, askDaemon, refusal, sayKept } from "../ask.ts";
 import type { CommandContext } from "../command.ts";
-import { EXIT, usageError, type ExitStatus } from "../exit.ts";
-import { requirePipeline } from "../known-pipeline.ts";
+import { EXIT, seen, usageError, type ExitStatus } from "../exit.ts";
+import { knownPipeline } from "../../views/known-pipeline.ts";
 import { parseCount } from "../number-text.ts";
 import { readPipeline } from "../../views/pipeline-view.ts";
-import { countText } from "../render.ts";
-import type { Roots } from "../roots.ts";
+import { countText } from "../../views/counted.ts";
+import type { Roots } from "../../views/roots.ts";
 import { span } from "../terminal.ts";
 
 interface Removal {
@@ -46,7 +47,7 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
     );
   const keepBytes = bytesText === undefined ? undefined : Number(bytesText);
   const pipeline = args.text("pipeline");
-  if (pipeline !== undefined) requirePipeline(roots, pipeline);
+  if (pipeline !== undefined) seen(knownPipeline(roots, pipeline));
   const dryRun = args.flag("dry-run");
   const limits: AskedLimits = {
     ...(keepDays === undefined ? {} : { keepDays }),
@@ -55,7 +56,7 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
   };
   const only = pipeline === undefined ? {} : { pipeline };
   if (daemonRuns(roots.runs)) {
-    const answer = await ask(context, {
+    const answer = await askDaemon(context, {
       type: "prune",
       ...limits,
       ...only,

@@ -3,18 +3,18 @@
  * a copy.
  */
 import { RunStore } from "../../ledger/run-store.ts";
-import { ask, report } from "../ask.ts";
+import { askDaemon, report } from "../ask.ts";
 import type { CommandContext } from "../command.ts";
-import type { ExitStatus } from "../exit.ts";
-import { runLedgerPath } from "../../views/run-view.ts";
+import { seen, type ExitStatus } from "../exit.ts";
+import { findRun } from "../../views/run-view.ts";
 
 /** Runs the command. */
 export async function run(context: CommandContext): Promise<ExitStatus> {
   const id = context.args.text("run")!;
-  runLedgerPath(new RunStore(context.roots.runs), id);
+  seen(findRun(new RunStore(context.roots.runs), id));
   return report(
     context,
-    await ask(context, { type: "repair", run: id }),
+    await askDaemon(context, { type: "repair", run: id }),
     ({ reason }) => `${id} is repaired${reason === undefined ? "" : `: ${reason}`}`,
   );
 }

@@ -3,18 +3,19 @@
  * to its end.
  */
 import type { Json } from "../../core/snapshot.ts";
-import { answerJson, ask, daemonRuns, refusal, sayKept } from "../ask.ts";
+import { daemonRuns } from "../../ledger/ask.ts";
+import { answerJson, askDaemon, refusal, sayKept, type Question } from "../ask.ts";
 import type { CommandContext } from "../command.ts";
-import { EXIT, usageError, type ExitStatus } from "../exit.ts";
+import { EXIT, seen, usageError, type ExitStatus } from "../exit.ts";
 import { followRun, reportEnd } from "../follow-run.ts";
-import { requirePipeline } from "../known-pipeline.ts";
+import { knownPipeline } from "../../views/known-pipeline.ts";
 
 /** Runs the command. */
 export async function run(context: CommandContext): Promise<ExitStatus> {
   const { args, roots } = context;
   const pipeline = args.text("pipeline")!;
   const params = parseParams(args.list("param"));
-  requirePipeline(roots, pipeline);
+  seen(knownPipeline(roots, pipeline));
   const submit = {
     pipeline,
     ...(Object.keys(params).length === 0 ? {} : { params }),
@@ -32,11 +33,11 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
 /** Asks for a run, by `submit` or `rerun`, and follows it if that is wanted. */
 export async function askForRun(
   context: CommandContext,
-  question: Parameters<typeof ask>[1],
+  question: Question,
   wait: boolean,
 ): Promise<ExitStatus> {
   const { args, terminal } = context;
-  const answer = await ask(context, question);
+  const answer = await askDaemon(context, question);
   const json = args.flag("json");
   if (answer.kind === "kept") {
     if (json) terminal.json(answerJson(answer));

@@ -4,7 +4,7 @@
  */
 import { RunStore } from "../../ledger/run-store.ts";
 import type { CommandContext } from "../command.ts";
-import { EXIT, type ExitStatus } from "../exit.ts";
+import { EXIT, seen, type ExitStatus } from "../exit.ts";
 import { viewRunNow } from "../../views/present-runs.ts";
 import { looksLikeRun } from "../../views/run-view.ts";
 import { printRun, printStatus } from "../status-render.ts";
@@ -19,12 +19,12 @@ export function showStatus({ args, roots, terminal }: StatusContext): ExitStatus
   const json = args.flag("json");
   const now = Date.now();
   if (target !== undefined && looksLikeRun(target)) {
-    const view = viewRunNow(new RunStore(roots.runs), target);
+    const { view } = seen(viewRunNow(new RunStore(roots.runs), target));
     if (json) terminal.json(view);
     else printRun(terminal, view, now);
     return EXIT.done;
   }
-  const view = readStatus(roots, target, now);
+  const { view } = seen(readStatus(roots, target, now));
   if (json) terminal.json(view);
   else printStatus(terminal, view, target !== undefined, now);
   return EXIT.done;

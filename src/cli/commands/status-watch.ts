@@ -1,7 +1,7 @@
 /** `orchd status --watch`: the same, anew every second, until the command is interrupted. */
 import { RunStore } from "../../ledger/run-store.ts";
 import type { CommandContext } from "../command.ts";
-import { usageError, type ExitStatus } from "../exit.ts";
+import { seen, usageError, type ExitStatus } from "../exit.ts";
 import { pause } from "../pace.ts";
 import { viewRunNow } from "../../views/present-runs.ts";
 import { looksLikeRun } from "../../views/run-view.ts";
@@ -18,10 +18,10 @@ export async function watch(context: CommandContext): Promise<ExitStatus> {
   const target = args.text("target");
   for (;;) {
     const now = Date.now();
-    const view =
+    const { view } =
       target !== undefined && looksLikeRun(target)
-        ? viewRunNow(new RunStore(roots.runs), target)
-        : readStatus(roots, target, now);
+        ? seen(viewRunNow(new RunStore(roots.runs), target))
+        : seen(readStatus(roots, target, now));
     if (args.flag("json")) terminal.jsonLine(view);
     else {
       if (terminal.interactive) terminal.clear();

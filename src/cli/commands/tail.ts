@@ -15,6 +15,7 @@ import { LineFollower, parseObject } from "../../views/line-follower.ts";
 import { parseCount } from "../number-text.ts";
 import { LOOK_MS, pause } from "../pace.ts";
 import { readPipeline } from "../../views/pipeline-view.ts";
+import { pipelineOfRun } from "../../views/run-view.ts";
 import { span, type Terminal } from "../terminal.ts";
 
 const DEFAULT_LINES = 10;
@@ -85,7 +86,7 @@ class Tail {
     for (const run of new Set([...named, ...active])) {
       lines.push(
         ...this.#linesOf(
-          pipelineOf(run),
+          pipelineOfRun(run),
           run,
           this.#followRun(run)?.read().slice(-Math.max(1, count)) ?? [],
         ),
@@ -110,7 +111,7 @@ class Tail {
       }
     }
     for (const [run, follower] of this.#runs)
-      lines.push(...this.#linesOf(pipelineOf(run), run, follower.read()));
+      lines.push(...this.#linesOf(pipelineOfRun(run), run, follower.read()));
     // A run's own last line is written before the pipeline's line about it, and was read after that
     // line: nothing is left to come.
     for (const run of ended) this.#leaveRun(run);
@@ -148,10 +149,6 @@ class Tail {
       return line === undefined ? [] : [{ pipeline, ...(run === undefined ? {} : { run }), line }];
     });
   }
-}
-
-function pipelineOf(run: string): string {
-  return run.slice(0, run.indexOf("@"));
 }
 
 /**

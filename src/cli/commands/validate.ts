@@ -8,7 +8,7 @@ import type { CommandContext } from "../command.ts";
 import { EXIT, usageError, type ExitStatus } from "../exit.ts";
 import { loadPipelines, readSettings, type LoadedFile } from "../load-pipelines.ts";
 import { pipelineFiles, scheduleText } from "../../views/pipeline-view.ts";
-import { countText, listText } from "../render.ts";
+import { countText, listText } from "../../views/counted.ts";
 import { span } from "../terminal.ts";
 
 /** One file of `orchd validate --json`. */

@@ -7,10 +7,11 @@ import { systemClock } from "../../clock.ts";
 import { RunStore } from "../../ledger/run-store.ts";
 import { verifyRoot } from "../../ledger/verify.ts";
 import { VERSION } from "../../version.ts";
-import { ask, daemonRuns, refusal, sayKept } from "../ask.ts";
+import { daemonRuns } from "../../ledger/ask.ts";
+import { askDaemon, refusal, sayKept } from "../ask.ts";
 import type { CommandContext } from "../command.ts";
 import { CliError, EXIT, type ExitStatus } from "../exit.ts";
-import { countText } from "../render.ts";
+import { countText } from "../../views/counted.ts";
 import { span } from "../terminal.ts";
 
 /** Runs the command. */
@@ -45,7 +46,7 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
 async function rebuild(context: CommandContext): Promise<string> {
   const { roots, terminal } = context;
   if (daemonRuns(roots.runs)) {
-    const answer = await ask(context, { type: "rebuild" });
+    const answer = await askDaemon(context, { type: "rebuild" });
     if (answer.kind === "answered" && !answer.reply.accepted)
       throw new CliError(EXIT.refused, refusal(answer.reply));
     if (answer.kind === "kept") sayKept(terminal, answer.id);

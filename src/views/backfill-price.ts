@@ -1,0 +1,171 @@
+/**
+ * What a backfill would cost (`orchd backfill --dry-run`): its slots and runs, what the cache would
+ * answer of them, and how long the rest would take by how long runs took so far.
+ */
+import { snapshotFor } from "../core/compile.ts";
+import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
+import { parseRunId, runIdForSlot } from "../core/run-id.ts";
+import { runStatus } from "../core/run-status.ts";
+import { timetable, type DueSlot } from "../core/schedule/schedule.ts";
+import type { OrchdSettings } from "../core/settings.ts";
+import { iso } from "../core/time.ts";
+import type { RunStore } from "../ledger/run-store.ts";
+import { CacheForecast } from "./cache-forecast.ts";
+import { runsBackwards } from "./run-history.ts";
+import { stateOfRun } from "./run-view.ts";
+
+/** The most slots that are looked at. */
+const MOST_SLOTS = 1_000_000;
+/** The typical duration is that of this many newest completed runs. */
+const HISTORY_RUNS = 100;
+/** For so many slots, the first ones, the cache is asked. */
+export const FORECAST_SLOTS = 2_000;
+
+/** Which of the slots a backfill runs: those without a run, those that failed, all. */
+export type BackfillChoice = "missing" | "failed" | "all";
+
+/** A backfill that is thought of. Times are milliseconds since 1970, both included. */
+export interface BackfillPlan {
+  readonly from: number;
+  readonly to: number;
+  readonly which: BackfillChoice;
+  /** How many of its runs go on at once. */
+  readonly maxActive: number;
+}
+
+/** `orchd backfill --dry-run --json`. Times are ISO 8601 in UTC. */
+export interface BackfillPrice {
+  readonly pipeline: string;
+  readonly from: string;
+  readonly to: string;
+  readonly which: BackfillChoice;
+  /** How many slots there are. */
+  readonly slots: number;
+  /** How many of them get a run. */
+  readonly runs: number;
+  /** How many runs execute at least one step. */
+  readonly executes: number;
+  /** How many runs the cache answers whole. */
+  readonly cached: number;
+  /** Steps of the first {@link FORECAST_SLOTS} runs. */
+  readonly steps: { readonly total: number; readonly cached: number };
+  /** Milliseconds; null where no run of the pipeline has completed yet. */
+  readonly estimatedMs: number | null;
+  /** The first and last slot that gets a run. */
+  readonly first: string | null;
+  readonly last: string | null;
+}
+
+/** Prices a backfill of a pipeline as its file has it now. @param now milliseconds since 1970 */
+export function priceBackfill(
+  store: RunStore,
+  loaded: LoadedPipeline,
+  settings: OrchdSettings,
+  { from, to, which, maxActive }: BackfillPlan,
+  now: number,
+): BackfillPrice {
+  const pipeline = loaded.name;
+  const slots = slotsBetween(loaded, from, to);
+  const runs = runsOfSlots(store, pipeline, from, to);
+  const due = slots.filter((slot) => isWanted(store, which, runs.get(slotRun(pipeline, slot))));
+  const cache = askCache(store, loaded, settings, due.slice(0, FORECAST_SLOTS), now);
+  const typical = typicalMs(store, pipeline);
+  const executes = due.length - cache.runs;
+  const [first, last] = [due[0], due.at(-1)];
+  return {
+    pipeline,
+    from: iso(from),
+    to: iso(to),
+    which,
+    slots: slots.length,
+    runs: due.length,
+    executes,
+    cached: cache.runs,
+    steps: { total: cache.steps, cached: cache.cachedSteps },
+    estimatedMs: typical === null ? null : Math.ceil(executes / maxActive) * typical,
+    first: first === undefined ? null : iso(first.slot),
+    last: last === undefined ? null : iso(last.slot),
+  };
+}
+
+/** The slots, not the due times, from `from` through `to`. */
+function slotsBetween(loaded: LoadedPipeline, from: number, to: number): DueSlot[] {
+  const { name, schedules } = loaded;
+  const reach = Math.max(0, ...schedules.map(({ jitterSeconds }) => jitterSeconds * 1_000));
+  return timetable(name, schedules)
+    .dueSlots(from - 1, to + reach, MOST_SLOTS)
+    .filter(({ slot }) => slot >= from && slot <= to);
+}
+
+function slotRun(pipeline: string, { slot, lane }: DueSlot): string {
+  return runIdForSlot(pipeline, slot, lane);
+}
+
+/** The newest run of each slot that has any, by the id of the slot's scheduled run. */
+function runsOfSlots(
+  store: RunStore,
+  pipeline: string,
+  from: number,
+  to: number,
+): Map<string, string> {
+  const newest = new Map<string, string>();
+  for (const run of store.list(pipeline)) {
+    const id = parseRunId(run);
+    if (id?.slot === undefined || id.stampMs < from || id.stampMs > to) continue;
+    const slot = runIdForSlot(pipeline, id.stampMs, id.schedule);
+    const before = newest.get(slot);
+    // Of one slot the backfills come after the run itself, and a re-run after what it re-ran.
+    if (before === undefined || rank(run) >= rank(before)) newest.set(slot, run);
+  }
+  return newest;
+}
+
+function rank(run: string): number {
+  const id = parseRunId(run);
+  return (id?.backfill ?? 0) * 1_000_000 + (id?.rerun ?? 0);
+}
+
+function isWanted(store: RunStore, which: BackfillChoice, run: string | undefined): boolean {
+  if (which === "all") return true;
+  if (run === undefined) return which === "missing";
+  if (which === "missing") return false;
+  const state = stateOfRun(store, run);
+  if (state === undefined) return false;
+  const { status } = runStatus(state);
+  return status === "failed" || status === "stopped";
+}
+
+/** What the cache would answer of runs for these slots; a dynamic pipeline's steps are not known. */
+function askCache(
+  store: RunStore,
+  loaded: LoadedPipeline,
+  settings: OrchdSettings,
+  slots: readonly DueSlot[],
+  now: number,
+): { readonly runs: number; readonly steps: number; readonly cachedSteps: number } {
+  const forecast = new CacheForecast(store, settings);
+  let [runs, steps, cachedSteps] = [0, 0, 0];
+  for (const slot of slots) {
+    const bound = snapshotFor(loaded, slot.schedule.params ?? {});
+    if (!bound.ok || bound.snapshot.dynamic !== undefined) continue;
+    const run = `${slotRun(loaded.name, slot)}-b1`;
+    const cached = forecast.cachedSteps(bound.snapshot, run, iso(slot.slot), now);
+    steps += bound.snapshot.steps.length;
+    cachedSteps += cached.length;
+    if (cached.length === bound.snapshot.steps.length && cached.length > 0) runs += 1;
+  }
+  forecast.close();
+  return { runs, steps, cachedSteps };
+}
+
+/** The median of what its completed runs took; null without any. */
+function typicalMs(store: RunStore, pipeline: string): number | null {
+  const durations: number[] = [];
+  for (const { durationMs, status } of runsBackwards(store, pipeline)) {
+    if (durationMs !== undefined && status === "completed") durations.push(durationMs);
+    if (durations.length === HISTORY_RUNS) break;
+  }
+  return durations.length === 0
+    ? null
+    : durations.toSorted((a, b) => a - b)[Math.floor((durations.length - 1) / 2)]!;
+}

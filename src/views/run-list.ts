@@ -1,0 +1,91 @@
+/**
+ * The newest runs of one or more pipelines (`orchd runs`). The pipelines' histories are merged, so
+ * that no more is read than is asked for.
+ */
+import type { RunStore } from "../ledger/run-store.ts";
+import { runsBackwards, type RunMention } from "./run-history.ts";
+import { stateOfRun, viewRun, type RunView } from "./run-view.ts";
+
+/** One run of `orchd runs --json`. */
+export type RunSummary = Omit<RunView, "steps" | "fault"> & {
+  /** From its start to its end, in milliseconds; null while either is missing. */
+  readonly durationMs: number | null;
+  /** How many steps it has. */
+  readonly steps: number;
+};
+
+/** Which runs are wanted. */
+export interface RunFilter {
+  /** Undefined: any. */
+  readonly status: string | undefined;
+  /** Runs made before this moment (milliseconds since 1970) are left out. */
+  readonly sinceMs: number;
+  /** How many at most. */
+  readonly number: number;
+}
+
+/** A pipeline's history, read as far as its next run. */
+interface Head {
+  readonly source: Generator<RunMention>;
+  mention: RunMention;
+}
+
+/** The newest runs, by when they were made; runs that are gone or cannot be read are left out. */
+export function newestRuns(
+  store: RunStore,
+  pipelines: readonly string[],
+  filter: RunFilter,
+): RunSummary[] {
+  const heads = pipelines.flatMap((pipeline): Head[] => {
+    const source = runsBackwards(store, pipeline);
+    const first = source.next();
+    return first.done === true ? [] : [{ source, mention: first.value }];
+  });
+  const found: RunSummary[] = [];
+  while (found.length < filter.number && heads.length > 0) {
+    let best = 0;
+    for (let index = 1; index < heads.length; index += 1)
+      if (heads[index]!.mention.at > heads[best]!.mention.at) best = index;
+    const { source, mention } = heads[best]!;
+    // A line is never older than what it tells of, and the newest come first: nothing that follows
+    // in this pipeline is newer.
+    if (Date.parse(mention.at) < filter.sinceMs) {
+      heads.splice(best, 1);
+      source.return(undefined);
+      continue;
+    }
+    const next = source.next();
+    if (next.done === true) heads.splice(best, 1);
+    else heads[best]!.mention = next.value;
+    const summary = summarize(store, mention, filter);
+    if (summary !== undefined) found.push(summary);
+  }
+  // A history that was not read to its end still has its file open.
+  for (const { source } of heads) source.return(undefined);
+  return found.toSorted((a, b) =>
+    a.submittedAt < b.submittedAt ? 1 : a.submittedAt > b.submittedAt ? -1 : 0,
+  );
+}
+
+function summarize(
+  store: RunStore,
+  mention: RunMention,
+  { status, sinceMs }: RunFilter,
+): RunSummary | undefined {
+  // The pipeline's ledger tells how a run ended: a run with another end need not be opened.
+  if (status !== undefined && mention.status !== undefined && mention.status !== status)
+    return undefined;
+  const state = stateOfRun(store, mention.run);
+  if (state === undefined) return undefined;
+  const { steps, fault: _fault, ...view } = viewRun({ state });
+  if ((status !== undefined && view.status !== status) || Date.parse(view.submittedAt) < sinceMs)
+    return undefined;
+  return {
+    ...view,
+    durationMs:
+      view.startedAt === null || view.finishedAt === null
+        ? null
+        : Date.parse(view.finishedAt) - Date.parse(view.startedAt),
+    steps: steps.length,
+  };
+}
