@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { orchd } from "../support/daemon.ts";
 import { tempRoot } from "../support/temp-root.ts";
-import { fakeDaemon, holdEpoch, requestsIn } from "./fake-daemon.ts";
-import { completedRun, header, loaded, writePipeline, writeRun } from "./hand-ledger.ts";
+import { fakeDaemon, holdEpoch, requestsIn } from "../support/fake-daemon.ts";
+import { completedRun, header, loaded, writePipeline, writeRun } from "../support/hand-ledger.ts";
 
 const RUN = "p@20261123T020000Z";
 const MANUAL = "p@20261123T101512.481Z-m";

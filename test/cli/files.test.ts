@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { orchd } from "../support/daemon.ts";
 import { tempRoot } from "../support/temp-root.ts";
-import { completedRun, loaded, writePipeline, writeRun } from "./hand-ledger.ts";
+import { completedRun, loaded, writePipeline, writeRun } from "../support/hand-ledger.ts";
 
 describe("orchd validate", () => {
   it("exits 0 where every file is good, and says what each is", async () => {

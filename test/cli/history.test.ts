@@ -13,7 +13,7 @@ import {
   writePipeline,
   writeRun,
   type HandEvent,
-} from "./hand-ledger.ts";
+} from "../support/hand-ledger.ts";
 
 const at = (minute: number): string => new Date(Date.UTC(2026, 10, 23, 2, minute)).toISOString();
 const idOf = (pipeline: string, minute: number): string =>

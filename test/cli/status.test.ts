@@ -12,7 +12,7 @@ import {
   writePipeline,
   writeRun,
   type HandEvent,
-} from "./hand-ledger.ts";
+} from "../support/hand-ledger.ts";
 
 const RUN = "log-digest@20261123T020000Z";
 const SLOT = "2026-11-23T02:00:00.000Z";

@@ -9,7 +9,7 @@ import { describe, expect, it } from "vitest";
 import { orchd, orchdProgram, startDaemon } from "../support/daemon.ts";
 import { reachedByTests } from "../support/figures.ts";
 import { tempRoot } from "../support/temp-root.ts";
-import { header, loaded, runPath, writePipeline, writeRun } from "./hand-ledger.ts";
+import { header, loaded, runPath, writePipeline, writeRun } from "../support/hand-ledger.ts";
 
 const HOSTILE = "\u001b]0;owned\u0007\u001b[2J\u009b31m\r\b\u007f\u0000\u202e\nnext";
 const RUN = "p@20261123T020000Z";

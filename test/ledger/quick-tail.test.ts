@@ -7,7 +7,7 @@ import type { PipelineEvent } from "../../src/core/event.ts";
 import { emptyPipelineState, evolvePipeline } from "../../src/core/pipeline-state.ts";
 import { readTail } from "../../src/ledger/ledger-reader.ts";
 import { readQuickTail } from "../../src/ledger/quick-tail.ts";
-import { ledgerText, loaded, type HandEvent } from "../cli/hand-ledger.ts";
+import { ledgerText, loaded, type HandEvent } from "../support/hand-ledger.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "quick-tail-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
