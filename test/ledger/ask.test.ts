@@ -1,0 +1,67 @@
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { ask, daemonRuns } from "../../src/ledger/ask.ts";
+import { RunStore } from "../../src/ledger/run-store.ts";
+import { fakeDaemon, holdEpoch, requestsIn } from "../support/fake-daemon.ts";
+import { tempRoot } from "../support/temp-root.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
+
+const RUN = "p@20261123T020000Z";
+const PAUSE = { type: "pause", pipeline: "p", by: "a test" } as const;
+
+describe("asking the daemon", () => {
+  it("is answered where a daemon runs", async () => {
+    const { runs } = tempRoot();
+    const daemon = fakeDaemon(runs, () => ({ accepted: false, reason: "it is paused already" }));
+    expect(await ask(runs, PAUSE)).toMatchObject({
+      kind: "answered",
+      reply: { accepted: false, reason: "it is paused already" },
+    });
+    expect(daemon.taken).toEqual([PAUSE]);
+  });
+
+  it("is kept where none runs, and where it goes down before it answers", async () => {
+    const { runs } = tempRoot();
+    const clock = new VirtualClock();
+    expect(await ask(runs, PAUSE, clock)).toMatchObject({ kind: "kept" });
+    holdEpoch(runs);
+    let answer: unknown;
+    void ask(runs, PAUSE, clock).then((given) => (answer = given));
+    await clock.until(() => clock.monotonic() > 0);
+    holdEpoch(runs, { released: true });
+    await clock.until(() => answer !== undefined);
+    expect(answer).toMatchObject({ kind: "kept" });
+    expect(requestsIn(runs)).toEqual([PAUSE, PAUSE]);
+  });
+
+  it("is met with silence for a minute, and the request stays", async () => {
+    const { runs } = tempRoot();
+    const clock = new VirtualClock({ turns: 1 });
+    holdEpoch(runs);
+    let answer: unknown;
+    const asking = ask(runs, PAUSE, clock).then((given) => (answer = given));
+    await clock.until(() => answer !== undefined);
+    const [name] = readdirSync(new RunStore(runs).requests);
+    expect(await asking).toEqual({ kind: "silent", id: name!.replace(/\.json$/, "") });
+    expect(clock.monotonic()).toBe(60_000);
+  });
+
+  it("is told why where the request cannot be written", async () => {
+    const { runs } = tempRoot();
+    const store = new RunStore(runs);
+    mkdirSync(store.orchdDir);
+    writeFileSync(store.requests, "");
+    expect(await ask(runs, PAUSE)).toMatchObject({ kind: "unwritten", error: { code: "ENOTDIR" } });
+  });
+});
+
+it("a run in the foreground answers requests that name it, and no other", () => {
+  const { runs } = tempRoot();
+  expect(daemonRuns(runs)).toBe(false);
+  holdEpoch(runs, { role: "foreground", run: RUN });
+  expect([daemonRuns(runs), daemonRuns(runs, RUN), daemonRuns(runs, `${RUN}-r1`)]).toEqual([
+    false,
+    true,
+    false,
+  ]);
+});

@@ -1,0 +1,43 @@
+import { existsSync, readdirSync } from "node:fs";
+import { expect, it } from "vitest";
+import { RunStore } from "../../src/ledger/run-store.ts";
+import { newestRuns } from "../../src/views/run-list.ts";
+import { completedRun, loaded, writePipeline, writeRun } from "../support/hand-ledger.ts";
+import { tempRoot } from "../support/temp-root.ts";
+
+const slot = (minute: number): string => new Date(Date.UTC(2026, 10, 23, 2, minute)).toISOString();
+const idOf = (pipeline: string, minute: number): string =>
+  `${pipeline}@${slot(minute).slice(0, 19).replaceAll(/[-:]/g, "")}Z`;
+
+it.runIf(existsSync("/proc/self/fd"))(
+  "the newest runs leave no ledger open, however little of it was read",
+  () => {
+    const { runs } = tempRoot();
+    for (const pipeline of ["a", "b", "c"]) {
+      const minutes = [1, 2, 3, 4];
+      writePipeline(runs, pipeline, [
+        loaded("* * * * *"),
+        ...minutes.map((minute) => ({
+          type: "slot.fired",
+          at: slot(minute),
+          slot: slot(minute),
+          run: idOf(pipeline, minute),
+          through: slot(minute),
+        })),
+      ]);
+      for (const minute of minutes)
+        writeRun(runs, idOf(pipeline, minute), completedRun(idOf(pipeline, minute)), slot(minute));
+    }
+    const store = new RunStore(runs);
+    const open = (): number => readdirSync("/proc/self/fd").length;
+    const before = open();
+    const all = { status: undefined, sinceMs: Number.NEGATIVE_INFINITY, number: 2 };
+    expect(newestRuns(store, ["a", "b", "c"], all).map(({ run }) => run)).toEqual([
+      idOf("a", 4),
+      idOf("b", 4),
+    ]);
+    const since = { ...all, sinceMs: Date.parse(slot(4)), number: 100 };
+    expect(newestRuns(store, ["a", "b", "c"], since)).toHaveLength(3);
+    expect(open()).toBe(before);
+  },
+);
