@@ -1,9 +1,9 @@
 /**
- * How the pipelines of this root are doing: a table of runs, failures and durations, read from the
- * ledgers as any outsider may read them.
+ * How the pipelines of this root are doing: a table of runs, failures and durations. It is read
+ * from the ledgers, as any program may read them.
  *
- * A pipeline written in code: steps are functions, an input is the step it comes from, and helper
- * modules and packages are imported as ever.
+ * This is a pipeline written in code. Steps are functions, an input names the step that it comes
+ * from, and modules and packages are imported as usual.
  */
 import { mkdir, writeFile } from "node:fs/promises";
 import { pipeline, step } from "orchd";
@@ -23,7 +23,7 @@ export const count = step(
     summarise(inputs.endings),
 );
 
-/** Writes the table, and prints it too: `orchd logs` shows it. */
+/** Writes the table, and prints it: `orchd logs` shows what a step prints. */
 export const write = step(
   async ({
     inputs,

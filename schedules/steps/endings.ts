@@ -1,13 +1,13 @@
 /**
- * What the pipelines' own ledgers say of runs that ended. A reader of the public format: it knows
- * docs/ledger.md and nothing of orchd's insides.
+ * What the pipelines' own ledgers say about runs that ended. This reads the public format of
+ * docs/ledger.md, and knows nothing about orchd's code.
  */
 import { readdir, readFile } from "node:fs/promises";
 import * as z from "zod";
 
 /**
- * The one kind of line that matters here; everything else in the ledger is passed over, as the
- * format asks of readers.
+ * The one kind of line that matters here. All other lines of the ledger are skipped, as the format
+ * asks of readers.
  */
 const endingSchema = z.object({
   type: z.literal("run.finished"),
@@ -35,8 +35,10 @@ export interface Summary {
 }
 
 /**
- * Reads every pipeline's ledger below `runs` and gives the runs that ended after `since`
- * (milliseconds since 1970).
+ * Reads every pipeline's ledger below `runs`.
+ *
+ * @param since milliseconds since 1970
+ * @returns how each run ended that ended at `since` or later
  */
 export async function readEndings(runs: URL, since: number): Promise<Ending[]> {
   const folders = await readdir(runs, { withFileTypes: true });
@@ -59,7 +61,7 @@ export async function readEndings(runs: URL, since: number): Promise<Ending[]> {
   return endings.flat();
 }
 
-/** One summary a pipeline, by name. */
+/** One summary for each pipeline, sorted by name. */
 export function summarise(endings: readonly Ending[]): Summary[] {
   return [...grouped(endings)]
     .map(([pipeline, its]) => {
@@ -100,7 +102,7 @@ const row = (one: Summary): string[] => [
   `${one.slowestMs} ms`,
 ];
 
-/** A live ledger may end in half a line: that one is not there yet. */
+/** A line as JSON; undefined for half a line, which may stand at the end of a live ledger. */
 function parse(line: string): unknown {
   try {
     return JSON.parse(line);

@@ -1,19 +1,19 @@
-/**
- * The steps of host-report.yaml: one sample of the host, its place in the series, and a warning.
- */
+/** The steps of host-report.yaml: take one sample of the host, append it to the series, warn. */
 import { appendFile, mkdir, readFile, statfs } from "node:fs/promises";
 import { availableParallelism, freemem, loadavg, totalmem } from "node:os";
 import type { Loose, StepContext } from "orchd";
 
-/** One sample. Shares are between 0 and 1. */
+/** One sample of the host. */
 export interface Sample {
   readonly at: string;
   readonly path: string;
   readonly diskBytes: number;
+  /** A share, 0 to 1. */
   readonly diskUsed: number;
   readonly memoryBytes: number;
+  /** A share, 0 to 1. */
   readonly memoryUsed: number;
-  /** The load of one minute, by processor. */
+  /** The load of the last minute, divided by the number of processors. */
   readonly load: number;
 }
 
@@ -22,7 +22,10 @@ const share = (part: number, whole: number): number =>
 
 const percent = (part: number): string => `${(part * 100).toFixed(1)} %`;
 
-/** Free memory as the kernel estimates it: caches that would be given back are free. */
+const fullness = ({ path, diskUsed, memoryUsed }: Sample): string =>
+  `${path} is ${percent(diskUsed)} full, memory ${percent(memoryUsed)}`;
+
+/** Free memory in bytes, as the kernel estimates it: caches that it can give back are free. */
 async function availableMemory(): Promise<number> {
   const text = await readFile("/proc/meminfo", "utf8").catch(() => "");
   const kilobytes = /^MemAvailable:\s+(\d+) kB$/m.exec(text)?.[1];
@@ -37,15 +40,13 @@ export async function measure({ params, log }: StepContext<{ path: string }>): P
     at: new Date().toISOString(),
     path: params.path,
     diskBytes: disk.blocks * disk.bsize,
-    // What df calls Use%: of what users may have, root's reserve left out.
+    // The same as Use% of df: the share of what users may have, without root's reserve.
     diskUsed: share(disk.blocks - disk.bfree, disk.blocks - disk.bfree + disk.bavail),
     memoryBytes: memory,
     memoryUsed: share(memory - (await availableMemory()), memory),
     load: Math.round((loadavg()[0]! / availableParallelism()) * 100) / 100,
   };
-  log.info(
-    `${sample.path} is ${percent(sample.diskUsed)} full, memory ${percent(sample.memoryUsed)}, load ${sample.load} a processor`,
-  );
+  log.info(`${fullness(sample)}, load ${sample.load} a processor`);
   return sample;
 }
 
@@ -60,14 +61,13 @@ export async function append({
   return { file: `schedules/data/${name}` };
 }
 
-/** Says that something runs full; the pipeline's `when` decides whether it does. */
+/** Warns that disk or memory is nearly full. The pipeline's `when` decides whether that is so. */
 export async function warn({
   inputs,
   params,
   log,
 }: StepContext<{ warnAbove: number }, { sample: Sample }>): Promise<string> {
-  const { path, diskUsed, memoryUsed } = inputs.sample;
-  const text = `${path} is ${percent(diskUsed)} full, memory ${percent(memoryUsed)}; the limit is ${percent(params.warnAbove)}`;
+  const text = `${fullness(inputs.sample)}; the limit is ${percent(params.warnAbove)}`;
   log.warn(text);
   return text;
 }

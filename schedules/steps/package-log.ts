@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import type { Loose, StepContext } from "orchd";
 
-/** What was read, and where from. */
+/** The lines that were read, and the file that they come from. */
 export interface PackageLog {
   readonly source: string;
   readonly lines: string[];
@@ -14,12 +14,12 @@ export interface Day {
   readonly actions: Record<string, number>;
 }
 
-/** The actions that change a package; the log's `status` lines are its bookkeeping. */
+/** The actions that change a package. The log's `status` lines are only its bookkeeping. */
 const ACTIONS = new Set(["install", "upgrade", "remove", "purge"]);
 
 /**
- * Reads the lines of `params.path` that change a package; a sample that ships with orchd where
- * there is no such file.
+ * Reads the lines of `params.path` that change a package. If there is no such file, it reads the
+ * sample that orchd ships.
  */
 export async function read({ params, log }: StepContext<{ path: string }>): Promise<PackageLog> {
   let source = params.path;
@@ -33,8 +33,8 @@ export async function read({ params, log }: StepContext<{ path: string }>): Prom
     text = await readFile(new URL("dpkg-sample.log", import.meta.url), "utf8");
   }
   const lines = text.split("\n").filter((line) => ACTIONS.has(line.split(" ", 3)[2] ?? ""));
-  // A log of many months is long, and the digest is of its newest days; the day that the cut goes
-  // through is not one of them.
+  // A log of many months is long, so the digest covers its newest days. The day that the cut goes
+  // through would be incomplete, so it is left out.
   const newest = lines.slice(-2000);
   const cut = newest.length < lines.length ? newest[0]!.slice(0, "2026-11-23".length) : undefined;
   return { source, lines: newest.filter((line) => cut === undefined || !line.startsWith(cut)) };
