@@ -1,6 +1,7 @@
 /**
- * The public API: what a pipeline in code, a step and an orchestrator of one's own are written
- * with. Every name is listed by hand; what is not here may change without a word. Nothing here runs
+ * The public API: with it a person writes pipelines in code, steps and orchestrators.
+ *
+ * Every name is listed by hand. What is not listed here may change at any time. Nothing here runs
  * anything: the daemon is a program, not a library.
  */
 
@@ -27,7 +28,7 @@ export type {
 } from "./steps/dynamic-run.ts";
 export type { RunInfo } from "./core/task.ts";
 
-// Orchestrators of one's own
+// The user's own orchestrators
 export { BaseOrchestrator } from "./orchestrators/base-orchestrator.ts";
 export type { Capabilities } from "./orchestrators/capabilities.ts";
 export { StackComponent } from "./orchestrators/stack-component.ts";
@@ -57,7 +58,7 @@ export type {
 export type { ExecutionMode, Status } from "./core/status.ts";
 
 /**
- * The schema library that configs are written with, so that an orchestrator needs no package but
- * this one.
+ * The schema library (zod) that an orchestrator's config is written with. With it here, an
+ * orchestrator needs no other package.
  */
 export { z } from "zod";

@@ -1,27 +1,30 @@
 /**
- * What a person writes with: `step()`, `pipeline()`, `unmapped()`; and in dynamic-pipeline.ts
- * `dynamicPipeline()`.
+ * What a person writes a pipeline with: `step()`, `pipeline()`, `unmapped()`; `dynamicPipeline()`
+ * is in dynamic-pipeline.ts.
  *
- * None of them does anything: they give a definition back, marked so that a runner recognises it.
+ * None of them runs anything. They return a definition with a mark by which a runner recognises it.
  * Marks are registered symbols, because a bundle may hold a second copy of this module.
  */
 import { KIND_SYMBOL } from "../core/loaded-definition.ts";
 import type { PipelineDefinition, StepDefinition } from "../core/pipeline.ts";
 import type { CacheContext, HookContext, Loose, StepContext } from "./context.ts";
 
-/** The symbol under which a step carries what it was made of. */
+/** The symbol under which a step carries its parts ({@link StepParts}). */
 export const STEP_SYMBOL: symbol = Symbol.for("orchd.step");
 /** The symbol under which a dynamic pipeline carries its function. */
 export const FUNCTION_SYMBOL: symbol = Symbol.for("orchd.function");
 /**
- * The symbol under which, while a module is evaluated, the steps it makes are collected in order.
+ * The symbol of the global list that collects a module's steps, in order, while it is evaluated.
  */
 export const COLLECTOR_SYMBOL: symbol = Symbol.for("orchd.collector");
-/** The symbol under which a step without a name carries the stack of the call that made it. */
+/** The symbol under which a step without a name carries the stack of its `step()` call. */
 export const ORIGIN_SYMBOL: symbol = Symbol.for("orchd.origin");
 const UNMAPPED_SYMBOL: symbol = Symbol.for("orchd.unmapped");
 
-/** A value that has come through JSON: a date is text, what has `toJSON` is what that gives. */
+/**
+ * The type of a value after JSON: a `Date` is a string, and an object with `toJSON` is what that
+ * returns.
+ */
 export type Jsonified<T> = unknown extends T
   ? T
   : T extends { toJSON(): infer J }
@@ -34,7 +37,7 @@ export type Jsonified<T> = unknown extends T
           ? null
           : T;
 
-/** A function in the place of a module's name. */
+/** A function, or the name of a module. */
 type Hook = string | ((context: HookContext) => unknown);
 type CacheDefinition = Omit<NonNullable<StepDefinition["cache"]>, "cacheFunction"> & {
   readonly cacheFunction?:
@@ -47,48 +50,66 @@ type PipelineHooks = {
   readonly [K in keyof NonNullable<PipelineDefinition["hooks"]>]?: Hook | undefined;
 };
 
-/** A step's keys, as in a pipeline file, with functions where a file names modules. */
+/**
+ * The keys of a step, as in a pipeline file (docs/pipeline-files.md). Functions may stand where a
+ * file names modules.
+ */
 export type StepSettings = Omit<StepDefinition, "uses" | "run" | "cache" | "hooks"> & {
   readonly cache?: CacheDefinition | undefined;
   readonly hooks?: StepHooks | undefined;
 };
 
 /**
- * What `step()` takes besides the function: what holds wherever the step is used, unless a pipeline
- * says otherwise there.
+ * What `step()` takes besides the function. It holds wherever the step is used, unless the pipeline
+ * overrides it there.
  */
 export type StepOptions = Omit<StepSettings, "inputs" | "after" | "when"> & {
+  /** The step's name. Default: the name of its export, else of its function. */
   readonly name?: string | undefined;
 };
 
 /**
- * A step written in code.
+ * A step written in code: what {@link step} returns.
  *
  * @typeParam P its params
  * @typeParam I its inputs
  * @typeParam O what it returns
  */
 export interface Step<P = Loose, I = Loose, O = unknown> {
-  /** The function itself, so that a test can call it. */
+  /** Calls the step's function, as a test may do. Nothing is checked, masked or recorded. */
   (context: StepContext<P, I>): Promise<O>;
   readonly [STEP_TYPES]?: { readonly params: P; readonly inputs: I; readonly output: O };
 }
 declare const STEP_TYPES: unique symbol;
 
-/** What a step was made of. */
+/** What `step()` was given. */
 export interface StepParts {
   readonly run: (context: StepContext) => unknown;
   readonly options: StepOptions;
 }
 
 /**
- * Makes a step of a function.
+ * Makes a step of a function. The function gets a {@link StepContext} and runs in a worker thread.
+ *
+ * What it returns is the step's result: anything that JSON can hold, at most 32 MiB of it. With
+ * declared `outputs` the result is an object with exactly one member for each of them. A result
+ * that JSON cannot hold (a function, a cycle, a BigInt) fails the step.
  *
  * ```ts
- * export const read = step(async ({ params }: StepContext<{ path: string }>) => readFile(params.path, "utf8"));
+ * import { readFile } from "node:fs/promises";
+ * import { step, type StepContext } from "orchd";
+ *
+ * export const read = step(async ({ params, signal }: StepContext<{ path: string }>) => {
+ *   const text = await readFile(params.path, { encoding: "utf8", signal });
+ *   return text.split("\n");
+ * });
  * ```
  *
- * It is named by its export, else by its function's name; `options.name` overrides both.
+ * The step is named by its export, else by its function; `options.name` overrides both.
+ *
+ * @param run the function
+ * @param options what holds wherever the step is used, unless the pipeline overrides it there
+ * @throws TypeError if `run` is not a function
  */
 export function step<P = Loose, I = Loose, O = unknown>(
   run: (context: StepContext<P, I>) => O | Promise<O>,
@@ -102,14 +123,14 @@ export function step<P = Loose, I = Loose, O = unknown>(
   const collector = (globalThis as Record<symbol, unknown>)[COLLECTOR_SYMBOL];
   if (Array.isArray(collector)) {
     collector.push(made);
-    // `export const read = step(async () => …)` in a helper module: only the place of the call
-    // tells the name.
+    // `export const read = step(async () => …)` gives its function no name. In a module that the
+    // pipeline's file imports, only the place of the call tells it.
     if (made.name === "") Object.defineProperty(made, ORIGIN_SYMBOL, { value: new Error().stack });
   }
   return made;
 }
 
-/** What a step was made of; undefined for anything else. */
+/** What `step()` was given to make this value; undefined for any other value. */
 export function stepParts(value: unknown): StepParts | undefined {
   return typeof value === "function"
     ? (value as unknown as Record<symbol, StepParts | undefined>)[STEP_SYMBOL]
@@ -119,19 +140,22 @@ export function stepParts(value: unknown): StepParts | undefined {
 type AnyStep = Step<never, never>;
 type AnyFunction = (context: never) => unknown;
 
-/** A step of a pipeline in code. */
+/**
+ * One entry of a pipeline's `steps`. It has `uses` (a step, a function, or `MODULE#export`) or
+ * `run` (a shell text).
+ */
 export type StepEntry = StepSettings & {
   readonly uses?: string | AnyStep | AnyFunction | undefined;
   readonly run?: string | undefined;
 };
 
-/** The keys that a value of this type has to have; none where any name will do. */
+/** The keys that a value of this type must have; none if it takes any name. */
 export type RequiredKeys<T> = string extends keyof T
   ? never
   : { [K in keyof T]-?: object extends Pick<T, K> ? never : K }[keyof T];
 /**
- * A value as a pipeline may write it: itself, a text with `${params.NAME}` or `${run.…}` in it, or
- * a secret's name.
+ * What a pipeline may write for a value: the value, a text with `${params.NAME}` or `${run.…}` in
+ * it, or a secret's name.
  */
 type Written<T> =
   | (T extends readonly (infer E)[]
@@ -147,8 +171,8 @@ type ParamsOf<E> = E extends { readonly uses: (context: infer C) => unknown }
     : Loose
   : Loose;
 /**
- * Params may be left out, since `step()` may have given them; none may be one that the step does
- * not know.
+ * Params may be left out, because `step()` may have given them. A param that the step does not know
+ * is refused.
  */
 type CheckedParams<E> = string extends keyof ParamsOf<E>
   ? unknown
@@ -171,7 +195,7 @@ type ResultOf<E> = E extends { readonly uses: (context: never) => infer R }
   : E extends { readonly run: string }
     ? Loose
     : Loose;
-/** Every way to name a result whose type fits T: `step`, or `step.output` for a declared output. */
+/** All names of results whose type fits T: `step`, or `step.output` for a declared output. */
 type SourceOf<S, T> = {
   [K in keyof S & string]: S[K] extends { readonly uses: string } | { readonly run: string }
     ? K | `${K}.${string}`
@@ -186,8 +210,8 @@ type CheckedInputs<S, E> = string extends keyof InputsOf<E>
   : { readonly [N in keyof InputsOf<E>]: SourceOf<S, InputsOf<E>[N]> };
 type StepNames<S> = (keyof S & string) | readonly (keyof S & string)[];
 /**
- * Each step's `inputs` name steps whose results fit, and none that it needs is left out; its
- * `params` fit; `after` names steps.
+ * The checks of a pipeline's steps: `inputs` name steps whose results fit, no input that a step
+ * needs is missing, `params` fit, and `after` names steps.
  */
 type CheckedSteps<S> = {
   readonly [K in keyof S]: ([RequiredKeys<InputsOf<S[K]>>] extends [never]
@@ -196,23 +220,40 @@ type CheckedSteps<S> = {
     CheckedParams<S[K]> & { readonly after?: StepNames<S> | undefined };
 };
 
-/** A pipeline's keys, as in a pipeline file, but for its steps. */
+/**
+ * The keys of a pipeline, as in a pipeline file (docs/pipeline-files.md), without `steps`.
+ * Functions may stand where a file names modules.
+ */
 export type PipelineSettings = Omit<PipelineDefinition, "steps" | "hooks"> & {
   readonly hooks?: PipelineHooks | undefined;
 };
 
-/** What `pipeline()` gives: default-export it. */
+/** What {@link pipeline} returns. A pipeline's file exports it by default. */
 export interface Pipeline<S = unknown> extends PipelineSettings {
   readonly steps?: S;
 }
 
 /**
- * Defines a pipeline. The types of inputs are checked against the steps that they name, and params
- * against the step that gets them.
+ * Defines a pipeline. The file's default export has to be what this returns.
+ *
+ * The compiler checks the type of each input against the step that it names, and each param against
+ * the step that gets it. All other rules are those of a pipeline file. They are checked when the
+ * file is loaded, and `orchd validate` shows what is wrong.
  *
  * ```ts
- * export default pipeline({ name: "log-digest", schedule: { cron: "@daily" }, steps: { read: { uses: read } } });
+ * import { pipeline, step } from "orchd";
+ *
+ * export const read = step(async () => ["one", "two"]);
+ * export const count = step(({ inputs }: { inputs: { lines: string[] } }) => inputs.lines.length);
+ *
+ * export default pipeline({
+ *   name: "log-digest",
+ *   schedule: { cron: "@daily" },
+ *   steps: { read: { uses: read }, count: { uses: count, inputs: { lines: "read" } } },
+ * });
  * ```
+ *
+ * @throws TypeError if the definition is not an object
  */
 export function pipeline<const S extends { readonly [id: string]: StepEntry }>(
   definition: PipelineSettings & { readonly steps: S & CheckedSteps<S> },
@@ -220,19 +261,35 @@ export function pipeline<const S extends { readonly [id: string]: StepEntry }>(
   return markDefinition("pipeline", definition, "pipeline({ steps: { … } })");
 }
 
-/** A value that `run.map` and `run.product` give to every invocation as it is. */
+/**
+ * A value that `run.map` and `run.product` give to every invocation: what {@link unmapped} returns.
+ */
 export interface Unmapped<T = unknown> {
   readonly value: T;
 }
 
-/** Keeps an array from being mapped over: every invocation gets the whole value. */
+/**
+ * Marks an input of `run.map` or `run.product` as one value: every invocation gets it whole, even
+ * if it is an array.
+ *
+ * ```ts
+ * import { dynamicPipeline, step, unmapped } from "orchd";
+ *
+ * type Numbers = { x: number; y: number };
+ * export const add = step(({ inputs }: { inputs: Numbers }) => inputs.x + inputs.y);
+ *
+ * export default dynamicPipeline({ name: "sums" }, async (run) => {
+ *   await run.map(add, { x: [1, 2, 3], y: unmapped(10) }); // [11, 12, 13]
+ * });
+ * ```
+ */
 export function unmapped<T>(value: T): Unmapped<T> {
   const made = { value };
   Object.defineProperty(made, UNMAPPED_SYMBOL, { value: true });
   return made;
 }
 
-/** Whether {@link unmapped} made it. */
+/** Whether {@link unmapped} made this value. */
 export function isUnmapped(value: unknown): value is Unmapped {
   return (
     typeof value === "object" &&
@@ -242,7 +299,10 @@ export function isUnmapped(value: unknown): value is Unmapped {
 }
 
 /**
- * A definition with the mark of its kind. @throws TypeError that shows the `form` it should have
+ * Copies a definition and marks its kind.
+ *
+ * @param form how the call should look, for the error
+ * @throws TypeError if the definition is not an object
  */
 export function markDefinition(
   kind: "pipeline" | "dynamic",

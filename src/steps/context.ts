@@ -1,12 +1,21 @@
-/** What a step's function is given. */
+/** What the functions of steps, hooks and caches get. */
 import type { Json } from "../core/snapshot.ts";
 import type { RunInfo } from "../core/task.ts";
 
-/** Values by name whose types nobody declared. */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- what a file or another step gave; a step that wants to be sure declares its types
+/**
+ * Values by name whose types nobody declared: a file or another step gave them. A step that wants
+ * them checked declares its types.
+ */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- see above
 export type Loose = { readonly [name: string]: any };
 
-/** Writes structured lines to the run's log: `context.log.info("read", { lines: 12 })`. */
+/**
+ * Writes structured lines to the run's log, which `orchd logs` shows.
+ *
+ * `log.info("read", { lines: 12 })` writes `{"level":"info","message":"read","lines":12}`. An
+ * `Error` as `fields` becomes `{ error: { name, message, stack } }`. Fields that JSON cannot hold
+ * never fail the step: their kind is logged instead.
+ */
 export interface StepLog {
   debug(message: string, fields?: object): void;
   info(message: string, fields?: object): void;
@@ -22,52 +31,64 @@ export interface StepLog {
  * @typeParam S what the pipeline's init hook returned
  */
 export interface StepContext<P = Loose, I = Loose, S = Loose | null> {
+  /** The step's own params, with `${…}` and secrets already replaced. */
   readonly params: P;
+  /** By input name the result of a step, or one of its declared outputs, after JSON. */
   readonly inputs: I;
-  /** The step's environment; `process.env` holds the same. */
+  /** The step's environment variables, frozen. `process.env` holds the same. */
   readonly env: Readonly<Record<string, string>>;
-  /** Aborts when the run is stopped and when the step's time is up. */
+  /** Aborts when the run is stopped, and when the step's time limit is reached. */
   readonly signal: AbortSignal;
+  /** Writes structured lines to the run's log. */
   readonly log: StepLog;
+  /** Which run and which attempt this is. */
   readonly run: RunInfo;
   /** What the pipeline's init hook returned; null without one. */
   readonly state: S;
 }
 
-/** What a hook's function gets. It may take no argument. */
+/** What a hook's function gets; the function may ignore it. */
 export interface HookContext {
+  /** Which run this is. */
   readonly run: RunInfo;
-  /** The step that ended, for `onSuccess` and `onFailure`. */
+  /** The step that ended: for `onSuccess` and `onFailure`. */
   readonly step?: string;
-  /** Why it failed, for `onFailure`. */
+  /** Why the step failed, for `onFailure`, or the run, for `onRunFailure`. */
   readonly error?: {
     readonly name: string;
     readonly message: string;
     readonly code?: string;
     readonly stack?: string;
   };
-  /** Why the run failed or the slot was missed, for `onRunFailure` and `onMissed`. */
+  /** Why the run failed or the slot was missed: for `onRunFailure` and `onMissed`. */
   readonly because?: string;
+  /** The hook's environment variables, frozen. */
   readonly env: Readonly<Record<string, string>>;
+  /** Aborts when the hook is told to end. */
   readonly signal: AbortSignal;
+  /** Writes structured lines to the run's log. */
   readonly log: StepLog;
-  /** What the init hook returned. */
+  /** What the init hook returned; null without one. */
   readonly state: Json;
 }
 
-/** What a cache function gets; it returns a text that becomes part of the step's cache key. */
+/** What a cache function gets. It returns a string, which becomes part of the step's cache key. */
 export interface CacheContext<P = Loose, I = Loose> {
+  /** The step's params. */
   readonly params: P;
+  /** The step's inputs. */
   readonly inputs: I;
+  /** The step's environment variables, frozen. */
   readonly env: Readonly<Record<string, string>>;
+  /** Which run and which attempt this is. */
   readonly run: RunInfo;
 }
 
-/** A log that writes each call as one line of JSON. */
+/** Makes a log whose calls each become one line of JSON. */
 export function stepLog(write: (line: string) => void): StepLog {
   const at =
     (level: string) =>
-    // Code without types may pass anything.
+    // Code without types may pass anything as the message.
     (message: unknown, fields: object = {}): void =>
       write(line(level, String(message), fields));
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };

@@ -2,21 +2,34 @@
 import { FUNCTION_SYMBOL, markDefinition, type PipelineSettings } from "./authoring.ts";
 import type { DynamicRun } from "./dynamic-run.ts";
 
-/** What `dynamicPipeline()` gives: default-export it. */
+/** What {@link dynamicPipeline} returns. A pipeline's file exports it by default. */
 export interface DynamicPipeline extends PipelineSettings {
   readonly steps?: undefined;
 }
 
 /**
- * Defines a pipeline that decides as it runs. The function runs again after a crash, so it has to
- * make the same calls in the same order: time, chance and the world belong into steps.
+ * Defines a pipeline that decides while it runs. The file's default export has to be what this
+ * returns.
+ *
+ * The function runs again after a crash, and steps that completed then answer from the ledger. So
+ * it must make the same calls in the same order each time: time, chance and the outside world
+ * belong into steps.
  *
  * ```ts
- * export default dynamicPipeline({ name: "sweep" }, async (run) => {
+ * import { dynamicPipeline, step } from "orchd";
+ *
+ * export const listHosts = step(async () => ["alpha", "beta"]);
+ * export const check = step(({ inputs }: { inputs: { host: string } }) => inputs.host.length);
+ *
+ * export default dynamicPipeline({ name: "sweep", schedule: { cron: "@hourly" } }, async (run) => {
  *   const hosts = await run.step(listHosts);
  *   await run.map(check, { host: hosts });
  * });
  * ```
+ *
+ * @param settings the keys of a pipeline file, without `steps`
+ * @param run makes the calls; see {@link DynamicRun}
+ * @throws TypeError if `settings` is not an object or `run` is not a function
  */
 export function dynamicPipeline(
   settings: PipelineSettings,
@@ -24,7 +37,8 @@ export function dynamicPipeline(
 ): DynamicPipeline {
   if (typeof run !== "function")
     throw new TypeError(
-      "dynamicPipeline() takes settings and a function: dynamicPipeline({ name }, async (run) => { … })",
+      "dynamicPipeline() takes settings and a function: " +
+        "dynamicPipeline({ name }, async (run) => { … })",
     );
   const made = markDefinition(
     "dynamic",

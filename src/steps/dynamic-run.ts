@@ -1,13 +1,13 @@
 /**
- * What a dynamic pipeline's function is given (docs/zenml.md).
+ * What a dynamic pipeline's function gets (docs/zenml.md).
  *
  * Every call becomes a DynamicCall to the daemon, which records it before it starts anything. The
- * function runs again after a crash, so ids are given out in the order of the calls, at the moment
- * of the call. Nothing here remembers results: the daemon answers from the ledger.
+ * function runs again after a crash, so ids are given in the order of the calls, at the moment of
+ * the call. Nothing here remembers results: the daemon answers from the ledger.
  *
- * A failed invocation rejects for whoever waits for it. Failures that nobody waited for are listed
- * at the end (`DynamicEnd.unawaited`), never raised as unhandled rejections: so what is handed out
- * only counts as awaited once `then` or `result` was called on it.
+ * A failed invocation rejects for those who wait for it. Failures that nobody waited for are listed
+ * at the end (`DynamicEnd.unawaited`). They are never raised as unhandled rejections: a promise or
+ * a handle counts as awaited only once `then` or `result` was called on it.
  */
 import { toStepError } from "../core/failure.ts";
 import type { CodeRef, Json } from "../core/snapshot.ts";
@@ -27,42 +27,47 @@ import { cartesian, mappedInput, zip, type Combine, type MappedInput } from "./m
 import { resultJson } from "./step-result.ts";
 import type { DaemonCall } from "./thread-protocol.ts";
 
-/** A step, or a function that is exported. */
+/** A step, or a function that the pipeline's file exports. */
 export type Callable<P, I, O> = Step<P, I, O> | ((context: StepContext<P, I>) => O | Promise<O>);
 
-/** One output of an invocation, as an input of another. */
+/** One declared output of an invocation. It may be an input of another invocation. */
 export interface OutputHandle<T = unknown> {
+  /** The invocation's id. */
   readonly step: string;
+  /** The output's name. */
   readonly output: string;
-  /** Waits for it. */
+  /** Waits for the output. Rejects with the step's own error. */
   result(): Promise<T>;
 }
 
-/** An invocation that was submitted. */
+/**
+ * An invocation that was submitted. It may be an input of another invocation, or in its `after`.
+ */
 export interface StepHandle<O = unknown> {
-  /** The invocation's id: the step's name, then `NAME_2`, `NAME_3` … */
+  /** The invocation's id: the step's name, then `NAME_2`, `NAME_3` and so on. */
   readonly id: string;
-  /** Waits for its result. Rejects with the step's own error. */
+  /** Waits for the result. Rejects with the step's own error. */
   result(): Promise<O>;
-  /** One of its declared outputs, to be given to another invocation. */
+  /** One of the declared outputs. @throws Error if the step declares no such output */
   output<N extends keyof O & string>(name: N): OutputHandle<O[N]>;
 }
 
-/** A value, or what will be that value once an invocation has ended. */
+/** A value, or something that becomes that value once an invocation has ended. */
 export type Input<T> = T | StepHandle<T> | OutputHandle<T> | PromiseLike<T>;
 
 /** How a step is called. */
 export interface CallOptions<P = Loose, I = Loose> {
+  /** The step's inputs by name: values, handles or promises. */
   readonly inputs?: { readonly [N in keyof I]: Input<I[N]> } | undefined;
-  /** Over those that `step()` was given. */
+  /** The step's params; they override those that `step()` was given. */
   readonly params?: Partial<P> | undefined;
-  /** The invocation's id; default: the step's name, numbered from the second on. */
+  /** The invocation's id. Default: the step's name; from the second call on with `_2`, `_3`. */
   readonly id?: string | undefined;
-  /** What has to succeed first. */
+  /** The invocations that must succeed first, as ids or handles. */
   readonly after?: readonly (string | { readonly id: string })[] | undefined;
 }
 
-/** The last argument of a call; it cannot be left out where the step needs inputs. */
+/** The last argument of a call. It may be left out unless the step needs inputs. */
 export type CallArguments<P, I> = [RequiredKeys<I>] extends [never]
   ? [options?: CallOptions<P, I>]
   : [options: CallOptions<P, I> & { readonly inputs: { readonly [N in keyof I]: Input<I[N]> } }];
@@ -70,42 +75,59 @@ export type CallArguments<P, I> = [RequiredKeys<I>] extends [never]
 /** How a step is called many times. */
 export type MapOptions<P = Loose> = Pick<CallOptions<P>, "params" | "id" | "after">;
 
-/** For each input its items, one an invocation; or one value for all. */
+/** For each input a list with one item an invocation, or one `unmapped()` value for all. */
 export type MapInputs<I> = {
   readonly [N in keyof I]: Input<readonly I[N][]> | readonly Input<I[N]>[] | Unmapped<I[N]>;
 };
 
-/** What a dynamic pipeline's function gets. */
+/**
+ * What a dynamic pipeline's function gets: the run, and the calls.
+ *
+ * A call with wrong arguments throws: the step has no name or cannot be found again outside the
+ * function, the id is taken, a list cannot be mapped over. If the call has to wait for an input
+ * first, its promise rejects instead.
+ */
 export interface DynamicRun<P = Loose> {
+  /** The run's id: `PIPELINE@SLOT`. */
   readonly id: string;
+  /** The pipeline's name. */
   readonly pipeline: string;
+  /** The slot, ISO 8601 in UTC; undefined for a run that was asked for by hand. */
   readonly scheduledFor?: string | undefined;
+  /** The run's params. */
   readonly params: P;
+  /** The run's environment variables, frozen. */
   readonly env: Readonly<Record<string, string>>;
+  /** Aborts when the run is stopped, and when its time limit is reached. */
   readonly signal: AbortSignal;
+  /** Writes structured lines to the run's log. */
   readonly log: StepLog;
-  /** What the pipeline's init hook returned. */
+  /** What the pipeline's init hook returned; null without one. */
   readonly state: Json;
-  /** Calls a step and waits for its result. */
+  /** Calls a step and waits for its result. Rejects with the step's own error. */
   step<SP, I, O>(
     step: Callable<SP, I, O>,
     ...options: CallArguments<SP, I>
   ): Promise<Jsonified<O>> & { readonly id: string };
-  /** Calls a step without waiting. */
+  /** Calls a step without waiting. The handle's `result()` waits. */
   submit<SP, I, O>(
     step: Callable<SP, I, O>,
     ...options: CallArguments<SP, I>
   ): StepHandle<Jsonified<O>>;
   /**
-   * Calls a step once for each item; lists of equal length go together. The results are in the
-   * items' order.
+   * Calls a step once for each item. Several lists are walked together and must be equally long.
+   * The results are in the order of the items; `handles` resolves with the handles, also in that
+   * order.
    */
   map<SP, I, O>(
     step: Callable<SP, I, O>,
     inputs: MapInputs<I>,
     options?: MapOptions<SP>,
   ): Promise<Jsonified<O>[]> & { readonly handles: Promise<readonly StepHandle<Jsonified<O>>[]> };
-  /** Calls a step once for each combination of items; the last list changes fastest. */
+  /**
+   * Calls a step once for each combination of items; the last list changes fastest. The results are
+   * in that order.
+   */
   product<SP, I, O>(
     step: Callable<SP, I, O>,
     inputs: MapInputs<I>,
@@ -113,7 +135,7 @@ export interface DynamicRun<P = Loose> {
   ): Promise<Jsonified<O>[]> & { readonly handles: Promise<readonly StepHandle<Jsonified<O>>[]> };
 }
 
-/** What a {@link DynamicCaller} stands on. */
+/** What a {@link DynamicCaller} needs. */
 export interface DynamicHost {
   readonly module: LoadedModule;
   readonly code: CodeRef;
@@ -144,13 +166,12 @@ export class DynamicCaller {
   };
 
   /**
-   * Waits for all that was called and nobody waited for. Rejects where such a call could not even
-   * be recorded.
+   * Waits for all calls that nobody waited for. Rejects if such a call could not even be recorded.
    */
   async end(): Promise<DynamicEnd> {
     await Promise.allSettled(this.#mapped.map((mapped) => mapped.settled()));
     const unawaited: { id: string; message: string }[] = [];
-    // A list that grows while it is walked: what waits may call.
+    // This list may grow while it is walked: code that waits may make further calls.
     for (const handle of this.#handles) {
       const failure = await handle.settled();
       if (failure === undefined || handle.isAwaited) continue;
@@ -192,7 +213,7 @@ export class DynamicCaller {
       };
       handle.send(call);
     };
-    // At once where nothing has to be waited for, so that calls leave in the order in which they
+    // Sent at once if nothing has to be waited for, so that calls leave in the order in which they
     // were made.
     const waits = [...sources, ...after].some(
       (source) => isThenable(source) || unsent(source) !== undefined,
@@ -259,12 +280,11 @@ export class DynamicCaller {
   }
 }
 
-/** See {@link StepHandle}. */
 class Invocation implements StepHandle<never> {
   readonly id: string;
   readonly #outputs: readonly string[] | undefined;
   readonly #call: DaemonCall;
-  /** Resolves once the call is on its way to the daemon. */
+  /** Resolves when the call is on its way to the daemon. */
   readonly sent: Promise<void>;
   isSent = false;
   isRecorded = false;
@@ -315,13 +335,14 @@ class Invocation implements StepHandle<never> {
   output(name: string): OutputHandle<never> {
     if (this.#outputs !== undefined && !this.#outputs.includes(name)) {
       throw new Error(
-        `the step of "${this.id}" declares no output "${name}"; it declares ${this.#outputs.join(", ")}`,
+        `the step of "${this.id}" declares no output "${name}"; ` +
+          `it declares ${this.#outputs.join(", ")}`,
       );
     }
     return new Output(this, name);
   }
 
-  /** Resolves once it has ended: with its failure, or undefined. Does not count as awaiting. */
+  /** Resolves at its end, with its failure or undefined. This does not count as awaiting. */
   settled(): Promise<{ readonly thrown: unknown } | undefined> {
     return this.#result.then(
       () => undefined,
@@ -346,7 +367,7 @@ class Output implements OutputHandle<never> {
   }
 }
 
-/** A promise that counts as awaited only once somebody asks it. */
+/** A promise that is made only when somebody waits for it. */
 class Lazy<T> implements Promise<T> {
   readonly [Symbol.toStringTag] = "Promise";
   readonly #get: () => Promise<T>;
@@ -396,7 +417,7 @@ class Mapped extends Lazy<unknown[]> {
     handles.catch(() => {});
   }
 
-  /** Resolves once every invocation is made: with the failure to make them, or undefined. */
+  /** Resolves when every invocation is made, with the failure to make them or undefined. */
   settled(): Promise<{ readonly thrown: unknown } | undefined> {
     return this.handles.then(
       () => undefined,
@@ -420,8 +441,8 @@ function invocationOf(value: unknown): Invocation | undefined {
 }
 
 /**
- * The moment at which an invocation that is still being put together is on its way; undefined if it
- * is, or for anything else.
+ * Resolves when an invocation that still waits for its own inputs is sent; undefined if it was
+ * sent, or if the value is no invocation.
  */
 function unsent(value: unknown): Promise<void> | undefined {
   const invocation = invocationOf(value);
@@ -451,8 +472,8 @@ function jsonOf(value: unknown, step: string): Json {
 }
 
 /**
- * A step's options as JSON; its functions are found again through the number of the step that was
- * made.
+ * A step's options as JSON. Functions in them are found again by the number that the step has among
+ * those that its module made.
  */
 function describeOptions(
   options: object,
@@ -463,7 +484,8 @@ function describeOptions(
     if (typeof value !== "function") return value;
     if (made === undefined)
       throw new LoadError(
-        `the step "${step}" has a function as ${key}, so it has to be made at the top level of a module`,
+        `the step "${step}" has a function as ${key}, ` +
+          "so it has to be made at the top level of a module",
       );
     return { $code: `made:${made}:${key}`, ...(value.name === "" ? {} : { name: value.name }) };
   });

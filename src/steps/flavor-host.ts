@@ -1,8 +1,8 @@
 /**
- * Holds an instance of a user's orchestrator class for one call.
+ * Makes an instance of a user's orchestrator class for one call.
  *
- * What the instance asks of the daemon (`runStep`) goes through the host that is put at a
- * registered symbol, since the class may stem from another copy of the package.
+ * What the instance asks of the daemon (`runStep`) goes through a host that stands at a registered
+ * symbol, because the class may come from another copy of the package.
  */
 import { toStepError, type StepError } from "../core/failure.ts";
 import type { CodeRef, Json } from "../core/snapshot.ts";
@@ -13,9 +13,9 @@ import type { DaemonCall } from "./thread-protocol.ts";
 type Methods = { readonly [name: string]: (...args: unknown[]) => unknown };
 
 /**
- * Carries out one method of a flavor; see FlavorTask.
+ * Calls one method of a flavor; see FlavorTask.
  *
- * @throws LoadError where the export is no orchestrator class; what the class throws
+ * @throws LoadError if the export is no orchestrator class; what the class throws
  */
 export async function runFlavor(
   module: LoadedModule,
@@ -53,22 +53,22 @@ function instantiate(
     typeof (found.prototype as Methods | undefined)?.["submitPipeline"] !== "function"
   ) {
     throw new LoadError(
-      `${code.source}: the export is no orchestrator; write export default class extends BaseOrchestrator, with getOrchestratorRunId and submitPipeline`,
+      `${code.source}: the export is no orchestrator; write export default class ` +
+        "extends BaseOrchestrator, with getOrchestratorRunId and submitPipeline",
     );
   }
   if (typeof (found.prototype as Methods)["getOrchestratorRunId"] !== "function") {
     throw new LoadError(
-      `${code.source}: the orchestrator has no getOrchestratorRunId, which every orchestrator needs`,
+      `${code.source}: the orchestrator has no getOrchestratorRunId, ` +
+        "which every orchestrator needs",
     );
   }
   try {
     return new (found as unknown as new (config: unknown) => Methods)(config);
   } catch (error) {
-    if (isZodError(error))
-      throw new LoadError(
-        `${code.source}: the config does not fit: ${error.issues.map((issue) => `${issue.path.join(".") || "it"}: ${issue.message}`).join("; ")}`,
-      );
-    throw error;
+    if (!isZodError(error)) throw error;
+    const issues = error.issues.map(({ path, message }) => `${path.join(".") || "it"}: ${message}`);
+    throw new LoadError(`${code.source}: the config does not fit: ${issues.join("; ")}`);
   }
 }
 
@@ -113,7 +113,7 @@ async function submit(
   return null;
 }
 
-/** The orchestrator's own run id; a class that cannot say yet leaves the run's. */
+/** The orchestrator's own id of the run; undefined if the class does not know one yet. */
 function runIdOf(instance: Methods): string | undefined {
   try {
     const id = instance["getOrchestratorRunId"]!();

@@ -1,28 +1,28 @@
 /**
  * What one attempt prints, as lines: cut, masked and bounded.
  *
- * A line is complete at its line break, however many writes it came in, and only complete lines are
- * masked, so a secret split over two writes is found. A line that never ends is cut at 64 KiB,
- * never within a secret. After the limit nothing is kept but the count of what was dropped, which a
- * last line tells.
+ * A line is complete at its line break, even if several writes made it. Only complete lines are
+ * masked, so a secret that is split over two writes is found. A line that never ends is cut at 64
+ * KiB, but never within a secret. After the limit only the count of dropped bytes is kept, and a
+ * last line tells it.
  */
 import { StringDecoder } from "node:string_decoder";
 import { LINE_OVERHEAD, OUTPUT_LIMIT, type OutputLine } from "../core/task.ts";
 import type { Masker } from "./mask.ts";
 
-/** Where a line came from. */
+/** Where a line comes from. */
 export type Stream = OutputLine["stream"];
 
 const LONGEST_LINE = 64 * 1024;
-/** Writes larger than this are taken in pieces, so that one of a gigabyte is not copied whole. */
+/** Larger writes are taken in parts, so that a write of a gigabyte is not copied whole. */
 const PIECE = 256 * 1024;
 
-/** See the head of this file. */
+/** Turns what is written to the outputs of one attempt into lines. */
 export class LineCapture {
   readonly #masker: Masker;
   readonly #give: (stream: Stream, lines: readonly string[]) => void;
   readonly #limit: number;
-  /** Made at the first write: most steps print nothing. */
+  /** Made at the first write, because most steps print nothing. */
   readonly #open: {
     [stream in "stdout" | "stderr"]?: { readonly decoder: StringDecoder; rest: string };
   } = {};
@@ -31,7 +31,7 @@ export class LineCapture {
 
   /**
    * @param give takes lines, in the order in which they were completed
-   * @param limit bytes to keep
+   * @param limit how many bytes are kept; each line counts LINE_OVERHEAD more than its text
    */
   constructor(
     masker: Masker,
@@ -72,27 +72,27 @@ export class LineCapture {
   }
 
   /**
-   * Takes what a child printed, and lets go of the memory at once: it lies outside the heap, of
-   * which the collector lets tens of megabytes gather before it looks.
+   * Takes what a child process printed, and frees the memory at once. That memory lies outside the
+   * heap, and the collector lets tens of megabytes of it pile up before it looks.
    *
-   * @param chunk read from a pipe by nobody else; it is empty afterwards
+   * @param chunk what was read from a pipe; nobody else may use it, since it is empty afterwards
    */
   drain(stream: "stdout" | "stderr", chunk: Buffer): void {
     this.write(stream, chunk);
     const memory = chunk.buffer as ArrayBuffer & { transfer?(length: number): ArrayBuffer };
-    // A Node without `transfer` (20) collects sooner by itself. A chunk of the shared pool is not
-    // ours alone.
+    // Node 20 has no `transfer`, and collects sooner by itself. A chunk of the shared pool belongs
+    // to others too, so it stays.
     if (chunk.byteLength === memory.byteLength) memory.transfer?.(0);
   }
 
-  /** Takes whole lines of another stream: what `context.log` wrote. */
+  /** Takes whole lines of another stream, such as those of `context.log`. */
   lines(stream: "log" | "orchd", lines: readonly string[]): void {
     this.#keep(stream, lines);
   }
 
   /**
-   * Gives what stands after the last line break, and says how much was dropped. Call it once, at
-   * the end.
+   * Gives the text after the last line break, and tells how much was dropped. Call it once, at the
+   * end.
    */
   end(): void {
     for (const stream of ["stdout", "stderr"] as const) {
@@ -103,8 +103,10 @@ export class LineCapture {
       if (rest !== "") this.#keep(stream, [rest]);
     }
     if (this.#dropped > 0) {
+      const limitMib = Math.round(this.#limit / 1024 / 1024);
       this.#give("orchd", [
-        `[orchd: the output is longer than ${Math.round(this.#limit / 1024 / 1024)} MiB; ${this.#dropped} bytes after that are dropped]`,
+        `[orchd: the output is longer than ${limitMib} MiB; ` +
+          `${this.#dropped} bytes after that are dropped]`,
       ]);
       this.#dropped = 0;
     }
@@ -120,7 +122,7 @@ export class LineCapture {
         continue;
       }
       this.#kept += size + LINE_OVERHEAD;
-      // What ends in a carriage return is one line on every terminal.
+      // A carriage return before the line break is part of the break.
       kept.push(this.#masker.text(line.endsWith("\r") ? line.slice(0, -1) : line));
     }
     if (kept.length > 0) this.#give(stream, kept);

@@ -1,9 +1,9 @@
 /**
- * Describes the pipeline that a module exports by default: the definition as JSON, in which each
- * function is replaced by how to find it again.
+ * Describes the pipeline that a module exports by default: the definition as JSON, with a mark in
+ * the place of each function that says how to find it again.
  *
- * Marks and what `pickFunction` understands are two sides of one thing: whatever is marked here
- * must be found there, in the same bundle.
+ * The marks are what `pickFunction` understands: a function that is marked here must be found
+ * there, in the same bundle.
  */
 import { stepParts } from "./authoring.ts";
 import {
@@ -19,9 +19,9 @@ import type { CodeRef, Json } from "../core/snapshot.ts";
 type Path = readonly string[];
 
 /**
- * The default export of a module, described.
+ * Describes the default export of a module.
  *
- * @throws LoadError where it is no pipeline, or holds what JSON cannot
+ * @throws LoadError if it is no pipeline, or if it holds something that JSON cannot
  */
 export function describeDefinition(module: LoadedModule, code: CodeRef): LoadedDefinition {
   const exported = pickValue(module, code);
@@ -30,7 +30,8 @@ export function describeDefinition(module: LoadedModule, code: CodeRef): LoadedD
     (isPlain(exported) && ("steps" in exported || "schedule" in exported) ? "pipeline" : undefined);
   if (kind === undefined) {
     throw new LoadError(
-      `${code.source}: the default export is no pipeline; write export default pipeline({ … }) or export default dynamicPipeline({ … }, async (run) => { … })`,
+      `${code.source}: the default export is no pipeline; write export default pipeline({ … }) ` +
+        "or export default dynamicPipeline({ … }, async (run) => { … })",
     );
   }
   const { steps, ...rest } = exported as { readonly steps?: { readonly [id: string]: unknown } };
@@ -69,7 +70,7 @@ class Describer {
     this.#code = code;
   }
 
-  /** A value as JSON, its functions marked by the place at which they stand. */
+  /** A value as JSON. Its functions are marked by the place at which they stand. */
   value(value: unknown, path: Path): Json {
     if (path.length > 100) return this.#refuse(path, "is nested too deep");
     switch (typeof value) {
@@ -115,7 +116,7 @@ class Describer {
       if (third === "cache" && fourth === "cacheFunction" && path.length === 4)
         return `cache:${second}`;
     }
-    // A class as orchestrator: only an export can be found again.
+    // An orchestrator's class can be found again only if it is exported.
     return first === "orchestrator" ? exportOf(this.#module, value) : undefined;
   }
 
@@ -133,8 +134,10 @@ function exportOf(module: LoadedModule, value: unknown): string | undefined {
 }
 
 /**
- * How a step that a dynamic pipeline's function calls is found again, and its name. @throws
- * LoadError where it cannot be
+ * The name of a step that a dynamic pipeline's function calls, and how the step is found again.
+ *
+ * @returns `made`: the step's number among those that the module made, if it made the step
+ * @throws LoadError if the value is no step, has no name, or cannot be found again
  */
 export function locateStep(
   module: LoadedModule,
@@ -143,7 +146,8 @@ export function locateStep(
 ): { readonly pick: string; readonly name: string; readonly made?: number } {
   if (typeof value !== "function")
     throw new LoadError(
-      `${code.source}: what was called is no step; give run.step() a function or what step() made`,
+      `${code.source}: what was called is no step; ` +
+        "give run.step() a function, or what step() returned",
     );
   const parts = stepParts(value);
   const exported = exportOf(module, value);
@@ -155,12 +159,14 @@ export function locateStep(
     (value.name === "" ? exportName : value.name);
   if (name === undefined || name === "")
     throw new LoadError(
-      `${code.source}: a step without a name was called; export it, or name it: step(fn, { name: "read" })`,
+      `${code.source}: a step without a name was called; ` +
+        'export it, or name it: step(fn, { name: "read" })',
     );
   const pick = made === -1 ? exported : (exported ?? `made:${made}`);
   if (pick === undefined) {
     throw new LoadError(
-      `${code.source}: the step "${name}" cannot be found again outside this function; make it at the top level of a module with step(), or export it from the pipeline's file`,
+      `${code.source}: the step "${name}" cannot be found again outside this function; ` +
+        "make it at the top level of a module with step(), or export it from the pipeline's file",
     );
   }
   return { pick, name, ...(made === -1 ? {} : { made }) };

@@ -1,10 +1,10 @@
 /**
- * From the lists that `run.map` and `run.product` are given to the inputs of each call. What is
- * wrong with a list is said in the words of the call.
+ * From the lists that `run.map` and `run.product` get to the inputs of each invocation. An error
+ * about a list uses the words of the call.
  */
 import { isUnmapped } from "./authoring.ts";
 
-/** One input: its items, or (without items) the value that every call gets. */
+/** One input: its items, or without items the value that every invocation gets. */
 export interface MappedInput {
   readonly name: string;
   readonly items: readonly unknown[] | undefined;
@@ -12,7 +12,10 @@ export interface MappedInput {
 }
 
 /**
- * How lists become calls; `step` is for the messages. @throws Error, a sentence, where they cannot
+ * Makes the inputs of each invocation from the lists.
+ *
+ * @param step the step's name, for errors
+ * @throws Error if the lists cannot be combined
  */
 export type Combine = (
   lists: readonly MappedInput[],
@@ -20,14 +23,16 @@ export type Combine = (
 ) => { [input: string]: unknown }[];
 
 /**
- * Takes what a call gave for an input. @throws Error, a sentence, where that is neither a list with
- * something in it nor `unmapped()`
+ * Reads what a call gave for an input.
+ *
+ * @throws Error if that is neither a list with items nor `unmapped()`
  */
 export function mappedInput(input: string, value: unknown, step: string): MappedInput {
   if (isUnmapped(value)) return { name: input, items: undefined, value: value.value };
   if (!Array.isArray(value))
     throw new Error(
-      `"${step}": the input "${input}" is no list; wrap a value that every invocation is to get in unmapped()`,
+      `"${step}": the input "${input}" is no list; ` +
+        "if every invocation gets the same value, wrap it in unmapped()",
     );
   if (value.length === 0)
     throw new Error(
@@ -37,8 +42,9 @@ export function mappedInput(input: string, value: unknown, step: string): Mapped
 }
 
 /**
- * The first of each list, the second of each, and so on. @throws Error, a sentence, where they are
- * not equally long
+ * The first items of all lists, the second items, and so on.
+ *
+ * @throws Error if the lists are not equally long, or if there is none
  */
 export function zip(lists: readonly MappedInput[], step: string): { [input: string]: unknown }[] {
   const mapped = lists.filter((list) => list.items !== undefined);
@@ -48,7 +54,9 @@ export function zip(lists: readonly MappedInput[], step: string): { [input: stri
   const odd = mapped.find((list) => list.items!.length !== first.items!.length);
   if (odd !== undefined) {
     throw new Error(
-      `"${step}": the inputs "${first.name}" (${first.items!.length} items) and "${odd.name}" (${odd.items!.length}) have to be equally long; use run.product for every combination`,
+      `"${step}": the inputs "${first.name}" (${first.items!.length} items) and ` +
+        `"${odd.name}" (${odd.items!.length}) have to be equally long; ` +
+        "use run.product for every combination",
     );
   }
   return first.items!.map((_, index) =>
@@ -58,7 +66,7 @@ export function zip(lists: readonly MappedInput[], step: string): { [input: stri
   );
 }
 
-/** Every combination; the last list changes fastest. */
+/** Every combination of items; the last list changes fastest. @throws Error if there is no list */
 export function cartesian(
   lists: readonly MappedInput[],
   step: string,

@@ -1,30 +1,32 @@
 /**
- * Keeps the values of secrets out of everything that is written down.
+ * Keeps the values of secrets out of everything that is recorded.
  *
- * A value is looked for as it is, in the form JSON gives it within a text, and line by line where
- * it has several lines, since output is cut into lines before it is masked.
+ * A value is looked for as it is, and in the form that it has inside a JSON text. A value of
+ * several lines is also looked for line by line, because output is cut into lines before it is
+ * masked.
  */
 import type { StepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
 
-/** What stands where a secret stood. */
+/** What takes the place of a secret. */
 export const MASK = "***";
-/** The line that tells of a masked result. */
+/** The line that tells that a result was masked. */
 export const MASKED_RESULT =
-  "[orchd: a secret in the result is masked, since results are recorded; a step gets a secret only by its own env and params]";
-/** Lines of a secret shorter than this (a closing brace, a blank) are not masked by themselves. */
+  "[orchd: a secret in the result is masked, since results are recorded; " +
+  "a step gets a secret only by its own env and params]";
+/** Shorter lines of a secret (a closing brace, a blank) are not masked by themselves. */
 const SHORTEST_LINE = 4;
 
 const NO_SECRETS: readonly string[] = [];
 
-/** Masks the values of a piece of work's secrets. */
+/** Masks the values of a task's secrets. */
 export class Masker {
   /**
-   * Every form to look for, the longest first, so that a secret within another does not leave the
-   * rest of it.
+   * Every form to look for, the longest first: if a secret is part of another one, the rest of the
+   * longer one must not stay.
    */
   readonly #forms: readonly string[];
-  /** The length of the longest form; 0 where there are no secrets. */
+  /** The length of the longest form; 0 if there are no secrets. */
   readonly longest: number;
 
   constructor(secrets: readonly string[] = NO_SECRETS) {
@@ -55,8 +57,8 @@ export class Masker {
   }
 
   /**
-   * Where to cut a text at `limit` or before, so that no secret is cut in two. The text must go on
-   * for {@link longest} after `limit`.
+   * Where to cut a text, at `limit` or before, so that no secret is cut in two. The text must have
+   * at least {@link longest} more characters after `limit`.
    */
   cut(text: string, limit: number): number {
     let at = limit;
@@ -78,9 +80,7 @@ export class Masker {
     };
   }
 
-  /**
-   * JSON text without secrets in its strings and names, or undefined where there are none to mask.
-   */
+  /** A JSON text without secrets in its strings and names; undefined if it holds none. */
   json(text: string): string | undefined {
     if (!this.#forms.some((form) => text.includes(form))) return undefined;
     return JSON.stringify(this.#value(JSON.parse(text) as Json));

@@ -1,27 +1,27 @@
 /**
- * Holds a thread to its memory limit where V8's own limit does not reach: Buffers lie outside the
+ * Holds a thread to its memory limit. V8's own limit does not cover Buffers, which lie outside the
  * heap.
  *
- * A timer looks every 20 ms while the thread yields; the functions that make Buffers look before
- * they do, so that most loops that never yield are seen too; the others are seen from outside
- * (runner/outside-look.ts). What is held stands in a shared cell, beside a count of the looks.
+ * A timer looks every 20 ms while the thread yields. The functions that make Buffers look before
+ * they make one, so most loops that never yield are noticed too; the runner notices the others from
+ * outside (runner/outside-look.ts). A shared cell holds what was seen, another counts the looks.
  */
 import { createRequire } from "node:module";
 import { FAILURE_CODES, type StepError } from "../core/failure.ts";
 import { CELLS } from "./thread-protocol.ts";
 
 const EVERY_MS = 20;
-/** So much may be allocated between two looks. */
+/** How many bytes of Buffers may be made between two looks. */
 const STEP = 1024 * 1024;
 
-/** What V8 says of a heap, as far as it is used here. */
+/** The part of V8's heap statistics that is used here. */
 type HeapStatistics = () => { readonly used_heap_size: number; readonly external_memory: number };
 
 /**
- * Begins to watch.
+ * Begins to watch the memory of this thread.
  *
  * @param limit bytes, heap and Buffers together
- * @param exceeded is called once; it has to end the thread
+ * @param exceeded is called once, with the bytes that are held; it has to end the thread
  */
 export function watchMemory(
   limit: number,
@@ -63,10 +63,10 @@ export function watchMemory(
 }
 
 /**
- * The error of a step that holds more than it may.
+ * The error of a step that holds more memory than it may.
  *
- * @param heldKib what was seen; undefined: V8 refused to give more
- * @param setting where the limit was set
+ * @param heldKib what the step held, in KiB; undefined: V8 refused to give more
+ * @param setting the key that sets the limit
  */
 export function outOfMemory(
   step: string,
@@ -78,7 +78,9 @@ export function outOfMemory(
     heldKib === undefined ? "wants more than" : `holds ${Math.ceil(heldKib / 1024)} MiB, more than`;
   return {
     name: "OutOfMemory",
-    message: `step "${step}" ${what} its limit of ${limitMb} MiB (${setting}): raise the limit, or let it hold less at once`,
+    message:
+      `step "${step}" ${what} its limit of ${limitMb} MiB (${setting}): ` +
+      "raise the limit, or let it hold less at once",
     code: FAILURE_CODES.memory,
   };
 }

@@ -1,9 +1,8 @@
 /**
- * Finds a piece of user code: imports the bundle, once a thread, and picks the function that a
- * CodeRef names.
+ * Finds user code: imports the bundle, once a thread, and picks the function that a CodeRef names.
  *
- * Steps that a module makes and does not export can be picked too: by their number in the order in
- * which the module made them (`made:N`), which is the same whenever the same bundle is evaluated.
+ * A step that a module makes but does not export can be picked too, by its number in the order in
+ * which the module makes steps (`made:N`). The same bundle always gives the same number.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -19,19 +18,19 @@ import {
   type StepParts,
 } from "./authoring.ts";
 
-/** User code that is not there or does not load. */
+/** User code that is not there, or that does not load. */
 export class LoadError extends Error {
   override readonly name = "LoadError";
   readonly code: string = FAILURE_CODES.load;
 }
 
-/** A function of a user's. */
+/** A function that a user wrote. */
 export type UserFunction = (context: unknown) => unknown;
 
 /** A bundle that was imported. */
 export interface LoadedModule {
   readonly exports: { readonly [name: string]: unknown };
-  /** Every step that was made while the module was evaluated, in order. */
+  /** The steps that were made while the module was evaluated, in order. */
   readonly made: readonly unknown[];
 }
 
@@ -41,18 +40,18 @@ export class Modules {
   readonly #loaded = new Map<string, LoadedModule>();
   readonly #onText: (text: string) => void;
 
-  /** @param onText sees a bundle's text before it is evaluated */
+  /** @param onText gets a bundle's text before it is evaluated */
   constructor(folder: string, onText: (text: string) => void) {
     this.#folder = folder;
     this.#onText = onText;
   }
 
-  /** A module that was imported before, so that a step need not wait for a promise. */
+  /** A module that was imported before: with it a step need not wait for a promise. */
   loaded(code: CodeRef): LoadedModule | undefined {
     return this.#loaded.get(code.bundle);
   }
 
-  /** Imports a bundle. @throws LoadError where it is not there or throws as it is evaluated */
+  /** Imports a bundle. @throws LoadError if it is not there, or throws while it is evaluated */
   async load(code: CodeRef): Promise<LoadedModule> {
     const known = this.#loaded.get(code.bundle);
     if (known !== undefined) return known;
@@ -62,7 +61,8 @@ export class Modules {
       text = readFileSync(path, "utf8");
     } catch {
       throw new LoadError(
-        `${code.source}: its compiled code ${path} is gone; load the pipeline again ("orchd validate"), or run it anew instead of re-running it`,
+        `${code.source}: its compiled code ${path} is gone; load the pipeline again ` +
+          '("orchd validate"), or start a new run instead of re-running this one',
       );
     }
     this.#onText(text);
@@ -84,7 +84,7 @@ export class Modules {
 }
 
 /**
- * Names a step by the variable to which the bundle assigns it: `var check = step(` gives `check`.
+ * Names a step by the variable that the bundle assigns it to: `var check = step(` gives `check`.
  */
 function nameByOrigin(step: unknown, path: string, text: string): void {
   const stack = (step as Record<symbol, unknown>)[ORIGIN_SYMBOL];
@@ -109,7 +109,7 @@ function asLoadError(code: CodeRef, error: unknown): LoadError {
 /**
  * The function that `code.pick` names.
  *
- * @throws LoadError saying what the module has instead
+ * @throws LoadError if there is none; it says what the module has instead
  */
 export function pickFunction(module: LoadedModule, code: CodeRef): UserFunction {
   const found = pickValue(module, code);
@@ -129,14 +129,14 @@ export function pickFunction(module: LoadedModule, code: CodeRef): UserFunction 
   throw new LoadError(`${code.source} has no function at ${code.pick}: it is ${kindText(found)}`);
 }
 
-/** The value that `code.pick` names; undefined where there is none. */
+/** The value that `code.pick` names; undefined if there is none. */
 export function pickValue(module: LoadedModule, code: CodeRef): unknown {
   const [kind, name = "", owner = ""] = code.pick.split(":");
   const { exports } = module;
   const definition = exports["default"] as { steps?: Table; hooks?: Table } | undefined;
   switch (kind) {
     case "export":
-      // A CommonJS module's bundle has nothing but a default export, which holds the others.
+      // The bundle of a CommonJS module has only a default export, which holds the others.
       return name in exports ? exports[name] : (exports["default"] as Table | undefined)?.[name];
     case "step":
       return usesOf(definition?.steps?.[name]);
@@ -166,12 +166,12 @@ interface Settings {
   readonly cache?: Table | undefined;
 }
 
-/** What stands at `steps.X.uses`; an entry may be the step itself. */
+/** What stands at `steps.X.uses`; the entry may be the step itself. */
 function usesOf(entry: unknown): unknown {
   return typeof entry === "function" ? entry : (entry as Settings | undefined)?.uses;
 }
 
-/** An entry's keys over those that its step was made with. */
+/** An entry's keys, and those of its step that the entry does not have. */
 export function settingsOf(entry: unknown): Settings {
   const own =
     typeof entry === "function" || entry === null || typeof entry !== "object"
@@ -186,15 +186,13 @@ function mergeSettings(parts: StepParts, own: Settings): Settings {
   return { ...(options as Settings), ...own };
 }
 
-/**
- * A function among the options of a step that was made: `made:N:onSuccess`, `made:N:cacheFunction`.
- */
+/** A function among the options of a step: `made:N:onSuccess`, `made:N:cacheFunction`. */
 function madeMember(made: unknown, member: string): unknown {
   const options: Settings | undefined = stepParts(made)?.options;
   return member === "cacheFunction" ? options?.cache?.["cacheFunction"] : options?.hooks?.[member];
 }
 
-/** Whether a value is what `pipeline()` or `dynamicPipeline()` gave. */
+/** Which function returned this definition: `pipeline()`, `dynamicPipeline()`, or neither. */
 export function definitionKind(value: unknown): "pipeline" | "dynamic" | undefined {
   if (value === null || typeof value !== "object") return undefined;
   const kind = (value as Record<symbol, unknown>)[KIND_SYMBOL];

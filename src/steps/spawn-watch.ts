@@ -1,14 +1,14 @@
 /**
- * Sees to it that every process a step starts can be found again: it carries the thread's token
- * even where the step gives an environment of its own, and the runner is told that there may be
- * something to clear away.
+ * Makes sure that every process a step starts can be found again. The process carries the thread's
+ * token, even if the step gives it an environment of its own, and the runner learns that there may
+ * be processes to end.
  *
- * What a child would inherit of descriptors 1 and 2 goes through the capture, where that can be
- * done (not in the synchronous calls: their output reaches the daemon through the runner's own
- * descriptors, as stray output).
+ * Output that a child would write to inherited descriptors 1 and 2 goes through the capture. The
+ * synchronous calls are an exception: their output reaches the daemon through the runner's own
+ * descriptors, as stray output.
  *
- * Installed only for modules that may start processes, since loading `node:child_process` costs a
- * new thread a millisecond.
+ * The watch is installed only for modules that may start processes, because loading
+ * `node:child_process` costs a new thread a millisecond.
  */
 import { createRequire, syncBuiltinESMExports } from "node:module";
 import type * as childProcess from "node:child_process";
@@ -17,17 +17,17 @@ import { TOKEN_VARIABLE } from "../core/task.ts";
 
 /** What the watch needs of the thread. */
 export interface SpawnHost {
-  /** The token of what runs now. */
+  /** The token of the task that runs now. */
   token(): string;
   /** A process was started. */
   spawned(): void;
-  /** A child printed what it would have printed through an inherited descriptor. */
+  /** A child wrote this to a descriptor that it would have inherited. */
   output(stream: "stdout" | "stderr", chunk: Buffer): void;
 }
 
 let isInstalled = false;
 
-/** Whether a bundle may start processes: it says so, or imports packages that are not in it. */
+/** Whether a bundle may start processes: it names the module, or imports packages. */
 export function maySpawn(bundle: string): boolean {
   return (
     bundle.includes("child_process") ||
@@ -36,7 +36,7 @@ export function maySpawn(bundle: string): boolean {
   );
 }
 
-/** Puts the watch in place, once a thread. */
+/** Installs the watch, once a thread. */
 export function watchSpawns(host: SpawnHost): void {
   if (isInstalled) return;
   isInstalled = true;
@@ -75,14 +75,14 @@ function watchAsynchronous(module: Mutable<typeof childProcess>, host: SpawnHost
     for (const [index, stream] of redirected) {
       const readable = this.stdio?.[index] as Readable | null | undefined;
       readable?.on("data", (chunk: Buffer) => host.output(stream, chunk)).on("error", () => {});
-      // As the step asked: nothing to read from.
+      // The step asked for an inherited output, so it gets nothing to read from.
       this[stream] = null;
     }
     return result;
   };
 }
 
-/** Turns inherited outputs into pipes; answers which. */
+/** Turns inherited outputs into pipes. @returns the descriptors and streams that it turned */
 function redirect(options: SpawnOptions): [1 | 2, "stdout" | "stderr"][] {
   const given = options.stdio;
   const list: unknown[] = Array.isArray(given)

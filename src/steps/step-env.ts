@@ -1,10 +1,10 @@
 /**
- * `process.env` in a worker thread, afresh for every step.
+ * `process.env` in a worker thread, set up for each step.
  *
- * A thread has a `process.env` of its own that the steps it runs share one after another. Comparing
- * and resetting it costs as much as a small step, and most steps never look at it: so it stands
- * behind a getter, and is set up when it is first touched. Once anything has held it (`const { env
- * } = process`), a reference may have been kept, and it is set up before every step from then on.
+ * A thread has one `process.env`, which its steps use one after the other. Comparing and resetting
+ * it costs as much as a small step, and most steps never look at it. So it stands behind a getter,
+ * and is set up when a step first touches it. From then on some code may have kept a reference
+ * (`const { env } = process`), so it is set up before every step.
  */
 import { TOKEN_VARIABLE } from "../core/task.ts";
 
@@ -18,7 +18,7 @@ export class StepEnv {
   #isSet = false;
   #wasTouched = false;
 
-  /** @param base what every step's environment begins with */
+  /** @param base the variables of every step; a step's own ones override them */
   constructor(base: Readonly<Record<string, string>>, token: string) {
     this.#real = process.env;
     this.#base = base;
@@ -31,7 +31,7 @@ export class StepEnv {
         this.#establish();
         return this.#real;
       },
-      // A step that puts another object in its place changes its own copy, and only for itself.
+      // A step that assigns another object changes the environment for itself alone.
       set: (value: Record<string, unknown>) => {
         this.#wasTouched = true;
         this.#replace(
@@ -43,9 +43,9 @@ export class StepEnv {
   }
 
   /**
-   * Prepares the environment of what begins now.
+   * Prepares the environment of the task that begins now.
    *
-   * @param id becomes part of the token by which the processes it starts are found
+   * @param id the task's id; it becomes part of the token that marks the task's processes
    */
   begin(env: Readonly<Record<string, string>>, id: string): void {
     this.#wanted = env;
@@ -54,7 +54,7 @@ export class StepEnv {
     if (this.#wasTouched) this.#establish();
   }
 
-  /** The value of the token variable for what runs now. */
+  /** The value of the token variable for the task that runs now. */
   get token(): string {
     return `${this.#token}/${this.#id}`;
   }

@@ -1,24 +1,24 @@
-/** From what a step's function returned to JSON, or to the reason why it is none. */
+/** From what a step's function returned to JSON, or to the reason why that is impossible. */
 import { FAILURE_CODES } from "../core/failure.ts";
 import { RESULT_LIMIT } from "../core/task.ts";
 
-/** A result that cannot be recorded; `message` names the step and the place in the value. */
+/** A result that cannot be recorded. The message names the step and the place in the value. */
 export class BadOutput extends Error {
   override readonly name = "BadOutput";
   readonly code: string = FAILURE_CODES.output;
 }
 
-/** How deep a result may be. */
+/** How many levels a result may have. */
 const DEEPEST = 500;
 
 /**
  * The JSON of what a step returned; undefined becomes null.
  *
- * `JSON.stringify` alone would drop functions, turn a Map into `{}` and NaN into null without a
- * word, so those are refused by name.
+ * `JSON.stringify` alone would silently drop functions, turn a Map into `{}` and NaN into null. So
+ * such values are refused by name.
  *
- * @param outputs the declared outputs: the value has to be an object with exactly these members
- * @throws BadOutput
+ * @param outputs the declared outputs: the value must be an object with exactly these members
+ * @throws BadOutput if the value cannot be recorded
  */
 export function resultJson(
   value: unknown,
@@ -31,13 +31,14 @@ export function resultJson(
   try {
     json = JSON.stringify(value) ?? "null";
   } catch (error) {
-    throw new BadOutput(
-      `step "${step}": the result cannot be written as JSON: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    const because = error instanceof Error ? error.message : String(error);
+    throw new BadOutput(`step "${step}": the result cannot be written as JSON: ${because}`);
   }
   if (json.length > RESULT_LIMIT) {
+    const [size, limit] = [Math.ceil(json.length / 1024 / 1024), RESULT_LIMIT / 1024 / 1024];
     throw new BadOutput(
-      `step "${step}": the result is ${Math.ceil(json.length / 1024 / 1024)} MiB of JSON, and at most ${RESULT_LIMIT / 1024 / 1024} MiB can be kept; write it to a file and return its path`,
+      `step "${step}": the result is ${size} MiB of JSON, and at most ${limit} MiB can be kept; ` +
+        "write it to a file and return its path",
     );
   }
   return json;
@@ -45,9 +46,8 @@ export function resultJson(
 
 function check(value: unknown, step: string, path: string, above: unknown[]): void {
   const refuse = (what: string): never => {
-    throw new BadOutput(
-      `step "${step}": ${path === "" ? "the result" : `"${path.replace(/^\./, "")}" in the result`} is ${what}, which JSON cannot hold`,
-    );
+    const part = path === "" ? "the result" : `"${path.replace(/^\./, "")}" in the result`;
+    throw new BadOutput(`step "${step}": ${part} is ${what}, which JSON cannot hold`);
   };
   switch (typeof value) {
     case "function":
@@ -95,7 +95,8 @@ function checkOutputs(value: unknown, step: string, outputs: readonly string[]):
           ? "a list"
           : `a ${typeof value}`;
     throw new BadOutput(
-      `step "${step}" declares the outputs ${outputs.join(", ")}, so it has to return an object with these members; it returned ${kind}`,
+      `step "${step}" declares the outputs ${outputs.join(", ")}, ` +
+        `so it has to return an object with these members; it returned ${kind}`,
     );
   }
   const members = value as Record<string, unknown>;
@@ -104,12 +105,16 @@ function checkOutputs(value: unknown, step: string, outputs: readonly string[]):
   );
   if (missing.length > 0)
     throw new BadOutput(
-      `step "${step}" returned no ${missing.map((name) => `"${name}"`).join(", ")}, which it declares as output`,
+      `step "${step}" returned no ${quoted(missing)}, which it declares as output`,
     );
   const extra = Object.keys(members).filter((name) => !outputs.includes(name));
-  if (extra.length > 0) {
+  if (extra.length > 0)
     throw new BadOutput(
-      `step "${step}" returned ${extra.map((name) => `"${name}"`).join(", ")}, which it does not declare; its outputs are ${outputs.join(", ")}`,
+      `step "${step}" returned ${quoted(extra)}, which it does not declare; ` +
+        `its outputs are ${outputs.join(", ")}`,
     );
-  }
+}
+
+function quoted(names: readonly string[]): string {
+  return names.map((name) => `"${name}"`).join(", ");
 }

@@ -1,6 +1,6 @@
 /**
- * Carries out one piece of work in a worker thread: finds the code, calls it with its context, and
- * turns what it gives into JSON.
+ * Runs one task in a worker thread: finds the code, calls it with its context, and turns what it
+ * returns into JSON.
  */
 import { defined } from "../core/defined.ts";
 import type { Task } from "../core/task.ts";
@@ -9,24 +9,24 @@ import { pickFunction, type Modules, type LoadedModule } from "./resolve-code.ts
 import { resultJson } from "./step-result.ts";
 import type { DaemonCall } from "./thread-protocol.ts";
 
-/** What the thread gives to what runs in it. */
+/** What the thread does for the task that runs in it. */
 export interface TaskHost {
   readonly modules: Modules;
   readonly log: StepLog;
   signal(): AbortSignal;
-  /** The user's code is loaded; its function is called next. */
+  /** The user's code is loaded, and its function is called next. */
   begins(): void;
   readonly call: DaemonCall;
 }
 
-/** Anything that runs in a thread. */
+/** A task that runs in a thread. */
 export type ThreadTask = Exclude<Task, { kind: "shell" }>;
 
 /**
- * Runs it.
+ * Runs a task.
  *
- * @returns its value as JSON
- * @throws whatever the user's code throws; LoadError, BadOutput
+ * @returns its value as JSON; no promise if the code returned none and was loaded before
+ * @throws what the user's code throws; LoadError, BadOutput
  */
 export function perform(task: ThreadTask, host: TaskHost): Promise<string> | string {
   const module = host.modules.loaded(task.code);
@@ -95,7 +95,7 @@ async function hook(
       state,
     }),
   );
-  // Only the init hook's value means anything; whatever else a hook returns must not make it fail.
+  // Only the init hook's value has a meaning. What another hook returns must not make it fail.
   return task.hook === "init" ? resultJson(value, "the init hook", undefined) : "null";
 }
 
@@ -108,10 +108,12 @@ async function cacheText(
   const { params, inputs, env } = task;
   host.begins();
   const text = await run({ params, inputs, env: Object.freeze(env), run: task.run });
-  if (typeof text !== "string")
+  if (typeof text !== "string") {
+    const kind = text === null ? "null" : `a ${typeof text}`;
     throw new TypeError(
-      `the cache function of step "${task.step ?? ""}" returned ${text === null ? "null" : `a ${typeof text}`}; it has to return a text`,
+      `the cache function of step "${task.step ?? ""}" returned ${kind}; it has to return a text`,
     );
+  }
   return JSON.stringify(text);
 }
 
@@ -141,7 +143,7 @@ async function dynamic(
   return JSON.stringify(await caller.end());
 }
 
-/** Adds the signal, which is only made once somebody looks at it. */
+/** Adds the signal, which is made only when somebody looks at it. */
 function contextOf(host: TaskHost, members: object): object {
   return Object.defineProperty(members, "signal", {
     enumerable: true,

@@ -1,18 +1,20 @@
 /**
- * Whether a thread may be used again after a step: what a step leaves behind must not meet the next
- * one.
+ * Whether a thread may be used again after a step. What a step leaves behind must not reach the
+ * next one.
  *
- * Cheap looks only, since they are taken after every step: what goes on acting by itself (timers,
- * servers, watchers, processes), listeners on `process`, new globals, a changed `Object.prototype`,
- * and now and then the memory that is held. What a module sets up as it is loaded is its own and
- * counts from before the step. What a step asked of the system and did not wait for is as bad: its
- * failure would come while another step runs, and be taken for that one's. Sockets are no sign: a
- * connection may be kept for the next step.
+ * The looks are cheap, because they are taken after every step. They cover what acts by itself
+ * (timers, servers, watchers, processes), listeners on `process`, new globals, a changed
+ * `Object.prototype`, and now and then the memory that is held. What a module sets up while it is
+ * loaded belongs to the module, and was there before the step.
+ *
+ * A request to the system that a step did not wait for counts too: its failure would come while
+ * another step runs, and that step would be blamed. Sockets do not count: a connection may be kept
+ * for the next step.
  */
 
 /**
- * Kinds of resources that act by themselves, as `process.getActiveResourcesInfo` names them. What
- * is unref'd is not among them.
+ * Kinds of resources that act by themselves, as `process.getActiveResourcesInfo` names them. It
+ * does not list what is unref'd.
  */
 const ACTIVE: ReadonlySet<string> = new Set([
   "Timeout",
@@ -34,16 +36,16 @@ const PENDING: ReadonlySet<string> = new Set([
   "TCPConnectWrap",
   "PipeConnectWrap",
 ]);
-/** Memory is looked at no more often than this: looking costs as much as a small step. */
+/** How often memory is looked at, at most: a look costs as much as a small step. */
 const MEMORY_EVERY_MS = 100;
-/** Bytes, heap and Buffers together, that a thread may hold which is to be used again. */
+/** How many bytes, heap and Buffers together, a thread may hold and still be used again. */
 const MEMORY_LIMIT = 256 * 1024 * 1024;
 
 /** What a step left behind. */
 export interface LeftBehind {
-  /** For people. */
+  /** A sentence for people. */
   readonly because: string;
-  /** It is under way and ends by itself. */
+  /** It is still under way, and ends by itself. */
   readonly pending?: true;
 }
 
@@ -54,17 +56,17 @@ interface Look {
   readonly globals: number;
 }
 
-/** One thread's state of health. */
+/** The health of one thread. */
 export class ThreadHealth {
   #before: Look = look();
   #memoryAt = performance.now();
 
-  /** A module was loaded, and what it set up is its own. */
+  /** A module was loaded: what it set up is no step's doing. */
   before(): void {
     this.#before = look();
   }
 
-  /** Why the thread is not to be used again after what has just ended; undefined if it may be. */
+  /** Why the thread must not be used again after the task that just ended; undefined if it may. */
   after(): LeftBehind | undefined {
     const before = this.#before;
     const now = look();

@@ -1,19 +1,20 @@
 /**
- * Brings what is printed in a thread to its capture: `process.stdout` and `process.stderr`, hence
- * `console`, and the writes of `node:fs` to descriptors 1 and 2, which pass by those streams.
+ * Brings what is printed in a thread to its capture: what goes to `process.stdout` and
+ * `process.stderr`, and so `console`, and what `node:fs` writes to descriptors 1 and 2, which does
+ * not go through these streams.
  *
- * The streams' own way to the main thread is not used: it is asynchronous, so what a thread printed
- * last is lost when it ends.
+ * The streams' own way to the main thread is not used. It is asynchronous, so the last output of a
+ * thread would be lost when the thread ends.
  */
 import { createRequire, syncBuiltinESMExports } from "node:module";
 
-/** Takes what was written, before it returns: whoever wrote it may use the bytes again. */
+/** Takes what was written. It must be done when it returns: the writer may use the bytes again. */
 export type OutputSink = (stream: "stdout" | "stderr", chunk: Uint8Array | string) => void;
 
 type Callback = (error: Error | null, written: number, data: unknown) => void;
 type FsFunction = (...parameters: unknown[]) => unknown;
 
-/** Puts `sink` in the place of the thread's outputs, for good. */
+/** Puts `sink` in the place of the thread's outputs, for the life of the thread. */
 export function redirectOutput(sink: OutputSink): void {
   redirectStream("stdout", sink);
   redirectStream("stderr", sink);
@@ -56,8 +57,8 @@ export function redirectOutput(sink: OutputSink): void {
 }
 
 /**
- * Nothing of the stream's own is left that a step could end or fill: the thread goes on printing
- * after it.
+ * Replaces the stream's own methods, so that a step can neither end the stream nor fill it: the
+ * thread prints for the next step too.
  */
 function redirectStream(name: "stdout" | "stderr", sink: OutputSink): void {
   const stream = process[name];
@@ -86,8 +87,8 @@ function streamOf(descriptor: unknown): "stdout" | "stderr" | undefined {
 }
 
 /**
- * The part of `data` that a write names: by offset and length, or in an options object; a text by
- * its encoding. No copy: garbage of a flood.
+ * The part of `data` that a write names: by offset and length, in an options object, or for a text
+ * by its encoding. Bytes are not copied, because copies would be garbage in a flood of output.
  */
 function bytesOf(data: unknown, rest: readonly unknown[]): Uint8Array | string {
   const [first, second] = rest;

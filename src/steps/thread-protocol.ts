@@ -1,17 +1,17 @@
 /**
  * What a runner's main thread and a worker thread say to each other.
  *
- * Besides messages they share a few integers. `CLAIMS` cells decide which of the two has a piece of
- * work that was sent ahead: the thread claims it just before it begins, the main thread takes it
- * back if it would wait too long behind another; whoever changes the cell first has it. `HEARD`
- * counts the output messages that have gone on to the daemon, so that a thread that prints faster
- * than anyone can take waits instead of filling memory.
+ * Besides messages they share a few integers ({@link CELLS}). The `claims` cells decide who has a
+ * task that was sent ahead. The worker thread claims it just before it begins. The main thread
+ * takes it back if it would wait too long behind another task. The first to change the cell has the
+ * task. `heard` counts the output messages that went on to the daemon: a thread that prints faster
+ * than they are taken waits, instead of filling memory.
  */
 import type { StepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
 import type { OutputLine } from "../core/task.ts";
 
-/** A piece of work on its way to a thread; `body` is the task as JSON. */
+/** A task on its way to a thread. `body` is the task as JSON. */
 export interface SentPiece {
   readonly seq: number;
   readonly id: string;
@@ -20,7 +20,7 @@ export interface SentPiece {
 
 /** Main thread to worker thread. */
 export type ToThread =
-  /** To be begun one after another. */
+  /** Run these, one after the other. */
   | { readonly type: "run"; readonly pieces: readonly SentPiece[] }
   | {
       readonly type: "abort";
@@ -42,19 +42,19 @@ export type FromThread =
   | {
       readonly type: "done";
       readonly seq: number;
-      /** The value as JSON; undefined: it failed. */
+      /** The value as JSON; undefined if the task failed. */
       readonly json?: string | undefined;
       readonly error?: StepError | undefined;
       readonly startedAt: number;
       readonly durationMs: number;
-      /** Why the thread is not to be used again. */
+      /** Why the thread must not be used again; undefined if it may. */
       readonly retire?: string | undefined;
       /**
-       * It left something under way that ends by itself (a file being written), and may be given a
-       * moment for it.
+       * It left something under way that ends by itself (a file that is being written), and may get
+       * a moment to end it.
        */
       readonly pending?: boolean | undefined;
-      /** Processes were started. */
+      /** Whether it started processes. */
       readonly spawned: boolean;
     }
   | {
@@ -71,42 +71,40 @@ export type FromThread =
       readonly method: string;
       readonly argument: Json;
     }
-  /** Something was thrown between two pieces of work: the thread is not to be used again. */
+  /** Something was thrown between two tasks: the thread must not be used again. */
   | { readonly type: "spoiled" }
-  /** The abort arrived: the thread is not blocked. */
+  /** The abort arrived, so the thread is not blocked. */
   | { readonly type: "heard"; readonly seq: number };
 
 /** Asks the daemon something on behalf of a task. Rejects with the error that it answers. */
 export type DaemonCall = (method: string, argument: Json) => Promise<Json>;
 
-/** What a thread is given at its start. */
+/** What a thread gets at its start. */
 export interface ThreadData {
   readonly shared: SharedArrayBuffer;
   readonly bundles: string;
   readonly token: string;
-  /** What every environment begins with: PATH, HOME, LANG and TZ of the runner. */
+  /** The runner's PATH, HOME, LANG and TZ: every task's environment has them. */
   readonly baseEnv: Readonly<Record<string, string>>;
-  /** Bytes that this thread may hold, heap and buffers together; undefined: no limit. */
+  /** How many bytes this thread may hold, heap and Buffers together; undefined: no limit. */
   readonly memoryLimit?: number | undefined;
 }
 
 /** The cells of {@link ThreadData.shared}, an Int32Array. */
 export const CELLS = {
-  /** Output messages that have gone on. */
+  /** How many output messages went on to the daemon. */
   heard: 0,
-  /**
-   * Bytes held at the last look, in KiB; the main thread sees them even while the thread is
-   * blocked.
-   */
+  /** KiB held at the last look. The main thread can read it even while the thread is blocked. */
   heldKib: 1,
-  /** How often a limited thread has looked: where it stands still, the thread is blocked. */
+  /** How often a thread with a limit has looked: if it stands still, the thread is blocked. */
   looks: 2,
+  /** The first of {@link CLAIM_CELLS} cells. */
   claims: 3,
 } as const;
 
 /**
- * A cell is used again after so many pieces: far more than one thread is ever given ahead, since
- * pieces that were taken back leave gaps.
+ * After how many tasks a claim cell is used again. It is far more than one thread ever gets ahead,
+ * because tasks that were taken back leave gaps.
  */
 export const CLAIM_CELLS = 256;
 
@@ -114,7 +112,7 @@ export const CLAIM_CELLS = 256;
 export const SHARED_BYTES = (CELLS.claims + CLAIM_CELLS) * 4;
 
 /**
- * The claim cell of a piece of work. It holds `seq` while it is offered, and 0 once either side has
+ * The claim cell of a task. It holds `seq` while the task is offered, and 0 once either side has
  * taken it.
  */
 export function claimCell(seq: number): number {

@@ -1,16 +1,18 @@
 /**
- * A worker thread from the inside: takes pieces of work from the runner's main thread, carries out
- * one at a time, and gives back its value or error, in exactly one `done`.
+ * A worker thread from the inside. It takes tasks from the runner's main thread, runs one at a
+ * time, and answers each with its value or error, in exactly one `done`.
  *
- * What the code prints is caught where it is written (thread-output.ts), so that it is complete, in
- * order, and with the daemon before the result is. A thread that prints faster than its lines can
- * go on waits: nothing piles up in memory.
+ * States: idle -> (a claimed task) running -> idle, or retired. A retired thread begins nothing
+ * more: tasks that were sent to it stay unclaimed and go to another thread. A thread retires when
+ * an error was thrown in it that nobody caught, or when a step left something behind
+ * (thread-health.ts).
  *
- * What is thrown where nobody catches it fails the piece of work that runs; and a thread in which
- * that happened, or in which a step left something behind (thread-health.ts), says so and begins
- * nothing more: what was or is yet sent to it stays unclaimed, and goes to another thread. A piece
- * ends a turn after its code did, so that a rejection that nobody handled is its own and never the
- * next one's.
+ * An error that nobody catches fails the task that runs. A task ends one turn after its code, so
+ * that a rejection that nobody handled is charged to this task and never to the next one.
+ *
+ * What the code prints is caught where it is written (thread-output.ts): so it is complete, in
+ * order, and reaches the daemon before the result. A thread that prints faster than its lines can
+ * go on waits, so nothing piles up in memory.
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { toStepError, type StepError } from "../core/failure.ts";
@@ -34,9 +36,10 @@ import {
   type ToThread,
 } from "./thread-protocol.ts";
 
-/** Output messages that may be on their way before the thread waits for them. */
+/** How many output messages may be on their way before the thread waits. */
 const OUTPUT_AHEAD = 8;
-/** What is being worked on. */
+
+/** The task that runs. */
 interface CurrentTask {
   readonly seq: number;
   readonly step: string;
@@ -46,16 +49,15 @@ interface CurrentTask {
     number,
     { readonly resolve: (value: Json) => void; readonly reject: (error: Error) => void }
   >;
-  /** Made when somebody looks at the signal: most steps never do. */
+  /** Made when somebody looks at the signal, because most steps never do. */
   controller: AbortController | undefined;
-  /** Why it is to end, once it was told to. */
+  /** Why it must end, once it was told so. */
   aborted: Error | undefined;
   startedAt: number;
   begin: number;
   spawned: boolean;
 }
 
-/** See the head of this file. */
 class Thread {
   readonly #port: NonNullable<typeof parentPort>;
   readonly #cells: Int32Array;
@@ -63,14 +65,14 @@ class Thread {
   readonly #modules: Modules;
   readonly #log: StepLog;
   readonly #health: ThreadHealth;
-  /** What was sent ahead. */
+  /** The tasks that were sent ahead. */
   readonly #ahead: SentPiece[] = [];
   #current: CurrentTask | undefined;
   #sent = 0;
   #calls = 0;
-  /** Why the thread is not to be used again, once something was thrown that nobody caught. */
+  /** Why the thread must not be used again, once an error was thrown that nobody caught. */
   #spoiled: string | undefined;
-  /** It has said that it is not to be used again. */
+  /** Whether it has said that it must not be used again. */
   #retired = false;
 
   constructor(port: NonNullable<typeof parentPort>, data: ThreadData) {
@@ -131,7 +133,7 @@ class Thread {
   #next(): void {
     while (this.#current === undefined && !this.#retired && this.#ahead.length > 0) {
       const { seq, id, body } = this.#ahead.shift()!;
-      // Whoever changes the cell first has the piece: the main thread may have taken it back.
+      // The first to change the cell has the task: the main thread may have taken it back.
       if (Atomics.compareExchange(this.#cells, claimCell(seq), seq, 0) === seq)
         this.#run(seq, id, body);
     }
@@ -155,7 +157,7 @@ class Thread {
     this.#current = current;
     this.#env.begin(task.env, id);
     const isNew = this.#modules.loaded(task.code) === undefined;
-    // A turn later: only then is it known whether there was a rejection that nobody handled.
+    // One turn later, when it is known whether there was a rejection that nobody handled.
     const succeed = (json: string): void => void setImmediate(() => this.#end(current, { json }));
     const fail = (error: unknown): void =>
       void setImmediate(() => this.#end(current, { error: toStepError(error) }));
@@ -178,7 +180,7 @@ class Thread {
     }
   }
 
-  /** Answers for a piece of work; what comes for it later counts for nothing. */
+  /** Answers for a task. What comes for it later is ignored. */
   #end(
     current: CurrentTask,
     { json, error }: { readonly json?: string; readonly error?: StepError },
@@ -204,12 +206,14 @@ class Thread {
     this.#next();
   }
 
-  /** Something was thrown where nobody could catch it. */
+  /** An error was thrown that nobody caught. */
   #spoil(thrown: unknown): void {
     const { message, ...rest } = toStepError(thrown);
     const error = {
       ...rest,
-      message: `${message} (thrown where nothing caught it: by a promise that was not awaited, or in a callback)`,
+      message:
+        `${message} (thrown where nothing caught it: ` +
+        "by a promise that was not awaited, or in a callback)",
     };
     this.#spoiled = "an error was thrown in it that nobody caught";
     if (this.#current === undefined) {
@@ -234,7 +238,7 @@ class Thread {
     });
   }
 
-  /** The JSON without secrets, where it held any: it is to be recorded. */
+  /** The JSON without secrets, because it will be recorded; undefined if it holds none. */
   #masked({ masker, capture }: CurrentTask, json: string): string | undefined {
     const masked = masker.json(json);
     if (masked !== undefined) capture.lines("orchd", [MASKED_RESULT]);
@@ -272,7 +276,7 @@ class Thread {
   }
 }
 
-/** Begins to work. Called once, by the thread's entry. @throws Error outside a worker thread */
+/** Serves tasks. Called once, by the thread's entry. @throws Error outside a worker thread */
 export function serveThread(): void {
   if (parentPort === null)
     throw new Error("worker.js runs in a worker thread of a runner and nowhere else");

@@ -1,3 +1,4 @@
+/** A worker thread in a real runner: what it captures, when it is reused, what ends a step. */
 import { describe, expect, it } from "vitest";
 import { PoolRig } from "../support/pool-rig.ts";
 
@@ -7,7 +8,7 @@ const texts = (
 ): string[] => lines.filter((line) => line.stream === stream).map(({ line }) => line);
 
 describe("what a module step prints", () => {
-  it("is captured whole and in order, by whichever door it leaves", async () => {
+  it("is captured whole and in order, whichever way it takes", async () => {
     const rig = new PoolRig();
     const { result, lines } = await rig.startBody(`
       const fs = await import("node:fs");
@@ -15,7 +16,8 @@ describe("what a module step prints", () => {
       process.stdout.write("b");
       fs.writeSync(1, "c\\nd");
       fs.writeSync(1, Buffer.from("-efg"), 1, 2);
-      await new Promise((resolve, reject) => fs.write(1, "\\nh\\n", (error, size) => size === 3 ? resolve() : reject(error ?? size)));
+      await new Promise((resolve, reject) =>
+        fs.write(1, "\\nh\\n", (error, size) => size === 3 ? resolve() : reject(error ?? size)));
       fs.writeFileSync(2, "wrong\\n");
       fs.appendFileSync(1, "69\\n", { encoding: "latin1" });
       process.stdout.write(Buffer.from("ä").subarray(0, 1));
@@ -28,7 +30,7 @@ describe("what a module step prints", () => {
     expect(texts(lines, "stdout")).toEqual(["a 1", "bc", "def", "h", "69", "älast"]);
     expect(texts(lines, "stderr")).toEqual(["wrong", "worse"]);
     expect(texts(lines, "log")).toEqual(['{"level":"info","message":"said","n":1}']);
-    // What one step ended, the next one on the same thread can use.
+    // The step ended its stdout, and the next step on the same thread can still use it.
     const next = await rig.startBody(`console.log("still here")`).ended;
     expect(texts(next.lines, "stdout")).toEqual(["still here"]);
   });
@@ -51,13 +53,17 @@ describe("what a module step prints", () => {
 });
 
 describe("a warm thread", () => {
-  const WHICH = `import { threadId } from "node:worker_threads"; export default (context) => {`;
+  const IMPORT = `import { threadId } from "node:worker_threads";`;
 
   it("is used again after a step that left nothing", async () => {
     const rig = new PoolRig({ threads: 1 });
     rig.module(
       "clean",
-      `${WHICH} return threadId; }; setInterval(() => {}, 1e6); globalThis.mine = 1; process.on("warning", () => {});`,
+      `${IMPORT}
+      export default (context) => { return threadId; };
+      setInterval(() => {}, 1e6);
+      globalThis.mine = 1;
+      process.on("warning", () => {});`,
     );
     const first = await rig.start("clean").ended;
     expect((await rig.start("clean").ended).result).toEqual(first.result);
@@ -72,10 +78,7 @@ describe("a warm thread", () => {
     ["a member of every object", "Object.prototype.left = 1;"],
   ])("is not, after one that left %s", async (_what, body) => {
     const rig = new PoolRig({ threads: 1 });
-    rig.module(
-      "leaves",
-      `import { threadId } from "node:worker_threads"; export default async () => { ${body} return threadId; };`,
-    );
+    rig.module("leaves", `${IMPORT} export default async () => { ${body} return threadId; };`);
     const first = await rig.start("leaves").ended;
     expect(first.result).toMatchObject({ ok: true });
     expect((await rig.start("leaves").ended).result).not.toEqual(first.result);
@@ -90,7 +93,9 @@ describe("an error that nothing catches", () => {
     ],
     [
       "a callback",
-      `await new Promise(() => setTimeout(() => { throw Object.assign(new Error("lost"), { code: "ELOST" }); }, 5));`,
+      `await new Promise(() => setTimeout(() => {
+        throw Object.assign(new Error("lost"), { code: "ELOST" });
+      }, 5));`,
     ],
   ])("fails the step that runs: from %s", async (_what, body) => {
     const rig = new PoolRig();
@@ -105,7 +110,7 @@ describe("an error that nothing catches", () => {
     });
   });
 
-  it("is masked as any other", async () => {
+  it("is masked like any other", async () => {
     const rig = new PoolRig();
     const { result } = await rig.startBody(
       `setTimeout(() => { throw new Error("key s3cret!"); }, 5); await new Promise(() => {});`,
@@ -135,14 +140,18 @@ describe("a memory limit", () => {
     ["Buffers", "const kept = []; for (;;) kept.push(Buffer.alloc(1e6, 1));"],
     [
       "Buffers, slowly",
-      "const kept = []; for (;;) { kept.push(new Uint8Array(4e6).fill(1)); await new Promise((go) => setTimeout(go, 1)); }",
+      `const kept = [];
+      for (;;) {
+        kept.push(new Uint8Array(4e6).fill(1));
+        await new Promise((go) => setTimeout(go, 1));
+      }`,
     ],
     [
       "arrays of bytes in a loop that never yields",
       "const kept = []; for (;;) kept.push(new Uint8Array(4e6).fill(1));",
     ],
   ])("holds for %s", async (_what, body) => {
-    // The runner's own limit is wider and must not take the place of the step's.
+    // The runner's own limit is larger, and must not replace the step's.
     const rig = new PoolRig({ memoryMb: 2_000 });
     const { result } = await rig.startBody(body, { memoryMb: 32 }).ended;
     expect(result).toMatchObject(OUT);
@@ -184,7 +193,9 @@ describe("a memory limit", () => {
   it("that others may have broken starts the step again, alone", async () => {
     const rig = new PoolRig();
     void rig.startBody(
-      "const kept = []; for (let n = 0; n < 64; n += 1) kept.push(new Uint8Array(4e6).fill(1)); await new Promise(() => {});",
+      `const kept = [];
+      for (let n = 0; n < 64; n += 1) kept.push(new Uint8Array(4e6).fill(1));
+      await new Promise(() => {});`,
     );
     const limited = rig.startBody("const until = Date.now() + 8000; while (Date.now() < until);", {
       memoryMb: 32,

@@ -1,7 +1,7 @@
 /**
- * The types that someone who writes pipelines in code works with. The compiler is what checks this
- * file (`npm run typecheck`, a part of `npm test`): what must be refused stands under
- * `@ts-expect-error`, and an error that does not come is an error.
+ * The types for pipelines in code. The compiler checks this file (`npm run typecheck`, a part of
+ * `npm test`): what it must refuse stands under `@ts-expect-error`, and an expected error that does
+ * not come is an error.
  */
 import { expectTypeOf, it } from "vitest";
 import { BaseOrchestrator, dynamicPipeline, pipeline, step, unmapped, z } from "../../src/index.ts";
@@ -44,7 +44,7 @@ it("step() infers what it takes and what it gives", () => {
   expectTypeOf<StepContext["signal"]>().toEqualTypeOf<AbortSignal>();
 });
 
-it("pipeline() takes inputs that fit, by step or by output, after JSON: a date is text by then", () => {
+it("pipeline() takes inputs that fit after JSON, by step or by output: a date is text", () => {
   const made = pipeline({
     steps: {
       read: { uses: read, params: { path: "${params.path}", tags: ["a"] } },
@@ -142,7 +142,7 @@ it("a dynamic pipeline's calls are checked like any call", () => {
   });
 });
 
-it("an orchestrator's config has its schema's type, and it declares what it can do as a member or a getter", () => {
+it("an orchestrator's config has its schema's type, and capabilities may be a getter", () => {
   const config = z.object({ endpoint: z.url(), pollSeconds: z.number().default(5) });
   class Member extends BaseOrchestrator<typeof config> {
     static flavor = "member";
