@@ -81,7 +81,7 @@ export class Evaluator {
         bundles: bundlesDir,
         scratch: this.#scratch,
         token: `cli-${randomBytes(8).toString("hex")}`,
-        ...(memoryMb === undefined ? {} : { memoryMb }),
+        memoryMb,
       },
     });
     return this.#pool;

@@ -1,34 +1,35 @@
 /**
- * A run that a user's orchestrator drives: its code runs in a runner, and says what is to run by
- * `runStep`. Each step that it asks for goes the way of any step, with its cache, retries and
- * hooks; what it does not ask for does not run.
+ * A run that a user's orchestrator drives. Its code runs in a runner and asks for steps by
+ * `runStep`. A step that it asks for runs like any other, with its cache, retries and hooks. A step
+ * that it does not ask for does not run.
  *
- * States: asked (`submit.started`) -> accepted (`submit.accepted`) -> ended (its task is over and,
- * where it reports by `fetchStatus`, the run is over elsewhere too). A crash while asked is the one
- * moment in which nobody knows whether the orchestrator has the run: `fetchStatus` decides, or
- * `resubmits`; otherwise the run fails, `submission unknown` (semantics.md 22). The planner hears
- * of all this by {@link Delegation.facts}.
+ * States: asked (`submit.started`) -> accepted (`submit.accepted`) -> ended (its task has ended and,
+ * where it reports by `fetchStatus`, the run is over there too). After a crash in the state asked
+ * nobody knows whether the orchestrator has the run: `fetchStatus` decides, or `resubmits`;
+ * otherwise the run fails with `submission unknown` (docs/semantics.md 22). The planner learns all
+ * this from {@link Delegation.facts}.
  */
-import type { Timer } from "../clock.ts";
+import { defined } from "../core/defined.ts";
 import { FAILURE_CODES, clipError, toStepError, type StepError } from "../core/failure.ts";
 import type { PlanFacts } from "../core/plan.ts";
-import { allEnded, runStatus } from "../core/run-status.ts";
-import type { Json, Snapshot } from "../core/snapshot.ts";
-import { isFinal, STATUSES, type Status } from "../core/status.ts";
-import type { CachePrepass } from "./cache-prepass.ts";
-import type { DynamicCalls } from "./dynamic-calls.ts";
+import { allEnded } from "../core/run-status.ts";
+import type { Json } from "../core/snapshot.ts";
+import type { FinalRunStatus } from "../core/status.ts";
+import { WAIT_CODE, type TaskResult } from "../core/task.ts";
 import type { Flavor } from "../orchestrators/flavors.ts";
-import { WAIT_CODE, type FlavorTask, type TaskResult } from "../core/task.ts";
-import { resultOf, runTask } from "../places/run-task.ts";
-import type { RunParts } from "./run-parts.ts";
 import type { Stack } from "../orchestrators/stack.ts";
-import type { FetchedStatus, PlaceholderRun } from "../orchestrators/submission.ts";
+import type { PlaceholderRun } from "../orchestrators/submission.ts";
+import type { CachePrepass } from "./cache-prepass.ts";
+import { placeholderOf, submissionOf } from "./delegated-submission.ts";
+import type { DynamicCalls } from "./dynamic-calls.ts";
+import { FlavorTasks } from "./flavor-tasks.ts";
+import { RunElsewhere } from "./run-elsewhere.ts";
+import type { RunParts } from "./run-parts.ts";
 
-/** How often a run that goes on elsewhere is asked after. */
-const FETCH_MS = 5_000;
+/** How much of an orchestrator's own run id is kept, in UTF-16 code units. */
 const RUN_ID_CHARACTERS = 1_000;
 
-/** What a delegation is made of besides its run. */
+/** What a delegation needs besides its run. */
 export interface DelegationParts {
   readonly flavor: Flavor;
   readonly ref: NonNullable<Flavor["ref"]>;
@@ -37,35 +38,46 @@ export interface DelegationParts {
   readonly calls?: DynamicCalls | undefined;
 }
 
-/** See the head of this file. */
+/** Drives one run by a user's orchestrator. */
 export class Delegation {
-  /** The orchestrator had the pipeline's function run. */
+  /** The orchestrator has asked for the pipeline's function to be run. */
   runsFunction = false;
   readonly #parts: RunParts;
   readonly #of: DelegationParts;
+  readonly #tasks: FlavorTasks;
+  readonly #elsewhere: RunElsewhere;
   readonly #requested = new Set<string>();
-  /** It may still ask for steps: from the run's start on. */
+  /** It may still ask for steps. */
   #open = true;
   #over = false;
-  #tasks = 0;
+  /** The task of the submission, while it runs. */
   #submitting: string | undefined;
   /** It gave a `waitForCompletion`. */
   #waits = false;
-  #poll: Timer | undefined;
 
   constructor(parts: RunParts, of: DelegationParts) {
     this.#parts = parts;
     this.#of = of;
+    this.#tasks = new FlavorTasks(parts, of.ref, (name, given) => this.#call(name, given));
+    this.#elsewhere = new RunElsewhere(parts, {
+      tasks: this.#tasks,
+      flavor: of.flavor.name,
+      requested: this.#requested,
+      placeholder: () => this.#placeholder(),
+      settled: () => this.#close(),
+      unknown: () => (of.flavor.capabilities.resubmits ? this.#submit() : this.#unknown()),
+      ended: (status) => this.#endAsElsewhere(status),
+    });
   }
 
-  /** What the planner has to know; undefined where a function says which steps there are. */
+  /** For the planner. Undefined for a dynamic pipeline: its function says which steps there are. */
   get facts(): NonNullable<PlanFacts["delegated"]> | undefined {
     return this.#of.calls === undefined
       ? { requested: this.#requested, open: this.#open }
       : undefined;
   }
 
-  /** Hands the run over, with what the cache leaves of it. */
+  /** Hands the run over, without the steps that the cache answers. */
   begin(prepass: CachePrepass): void {
     if (!prepass.isAllowed) return this.#submit();
     const { state } = this.#parts;
@@ -77,44 +89,45 @@ export class Delegation {
     });
   }
 
-  /** Goes on with a run that an earlier daemon had handed over. */
+  /** Goes on with a run that an earlier daemon handed over. */
   resume(): void {
     const { submission, stop } = this.#parts.state;
     if (submission === "failed" || stop !== undefined || allEnded(this.#parts.state))
       return this.#skip();
     const { capabilities } = this.#of.flavor;
     if (submission === "none") return this.#submit();
-    if (capabilities.reportsStatus) return this.#fetch(true);
+    if (capabilities.reportsStatus) return this.#elsewhere.ask(true);
     if (capabilities.resubmits) return this.#submit();
     this.#unknown();
   }
 
   /**
-   * Passes a stop on. Steps that run through `runStep` are stopped by the planner; this is for what
-   * the orchestrator started in other ways.
+   * Passes a stop on, for what the orchestrator started by itself. The planner stops the steps that
+   * run through `runStep`.
    */
   stopRun(graceful: boolean): void {
-    if (this.#parts.state.submission === "none" || this.#parts.state.submission === "failed")
-      return;
-    this.#parts.journal.afterwards(() => {
-      this.#start(
-        "stopRun",
-        { run: this.#placeholder() as unknown as Json, graceful },
-        false,
-        (result) => {
+    const { state, journal } = this.#parts;
+    if (state.submission === "none" || state.submission === "failed") return;
+    journal.afterwards(() => {
+      this.#tasks.start({
+        method: "stopRun",
+        argument: { run: this.#placeholder() as unknown as Json, graceful },
+        done: (result) => {
           if (!result.ok)
             this.#warn(
-              `the orchestrator ${this.#of.flavor.name} could not stop the run: ${result.error.message}`,
+              `the orchestrator ${this.#of.flavor.name} could not stop the run: ` +
+                result.error.message,
             );
         },
-      );
+      });
     });
   }
 
-  /** The run is let go of. */
+  /** The run is no longer driven: the orchestrator is ended, and nothing it says counts. */
   end(): void {
     this.#over = true;
-    this.#poll?.cancel();
+    this.#tasks.end();
+    this.#elsewhere.end();
     if (this.#submitting !== undefined)
       this.#parts.deps.place.stop(this.#submitting, "force", "the run is no longer driven");
   }
@@ -130,69 +143,21 @@ export class Delegation {
     emit({ type: "submit.started", because: `handed to the orchestrator ${this.#of.flavor.name}` });
     let argument: Json;
     try {
-      argument = this.#submission();
+      argument = submissionOf(this.#parts, this.#of.stack, this.#placeholder());
     } catch (error) {
       return this.#fail(toStepError(error));
     }
     const method =
       state.snapshot.dynamic === undefined ? "submitPipeline" : "submitDynamicPipeline";
     journal.afterwards(() => {
-      this.#submitting = this.#start(method, argument, alone, (result) => this.#submitted(result));
-    });
-  }
-
-  #start(
-    method: FlavorTask["method"],
-    argument: Json,
-    alone: boolean,
-    done: (result: TaskResult) => void,
-  ): string {
-    const { state, deps, environment, arrive, output } = this.#parts;
-    const id = `${state.run}#${method}-${(this.#tasks += 1)}`;
-    const { env, secrets } = environment.shared();
-    const task: FlavorTask = {
-      kind: "flavor",
-      code: this.#of.ref.code,
-      config: this.#of.ref.config,
-      method,
-      argument,
-      run: {
-        id: state.run,
-        pipeline: state.pipeline,
-        attempt: 1,
-        ...(state.trigger.scheduledFor === undefined
-          ? {}
-          : { scheduledFor: state.trigger.scheduledFor }),
-      },
-      env,
-      ...(secrets.length === 0 ? {} : { secrets }),
-      gracePeriodMs: state.snapshot.gracePeriodMs,
-      ...(method === "fetchStatus" || method === "stopRun" ? { timeoutMs: 30_000 } : {}),
-    };
-    const ended = (result: TaskResult): void => {
-      arrive(() => {
-        if (!this.#over) done(result);
+      this.#submitting = this.#tasks.start({
+        method,
+        argument,
+        alone,
+        done: (result) => this.#submitted(result),
+        lost: this.#of.flavor.capabilities.resubmits ? () => this.#submit(true) : undefined,
       });
-    };
-    const mayRepeat =
-      (method === "submitPipeline" || method === "submitDynamicPipeline") &&
-      this.#of.flavor.capabilities.resubmits;
-    runTask(
-      deps.place,
-      { id, task, alone, output, call: (name, given) => this.#call(name, given) },
-      (end) => {
-        if (end.kind === "lost" && mayRepeat) arrive(() => void (this.#over || this.#submit(true)));
-        else
-          ended(
-            resultOf(end, ({ because, code }) => ({
-              name: "RunnerDied",
-              message: `${because} while the orchestrator was in it`,
-              code,
-            })),
-          );
-      },
-    );
-    return id;
+    });
   }
 
   #call(method: string, argument: Json): Promise<Json> {
@@ -204,8 +169,7 @@ export class Delegation {
         arrive(() => this.#accepted(argument as Record<string, Json>, () => resolve(null))),
       );
     if (method === "runFunction") return this.#runFunction();
-    // The planner runs both hooks once a run, in their places; there is nothing left to do for
-    // them.
+    // The planner runs both hooks, once a run, when their time comes.
     if (method === "runInitHook" || method === "runCleanupHook") return Promise.resolve(null);
     return Promise.reject(new Error(`an orchestrator cannot call "${method}"`));
   }
@@ -233,10 +197,7 @@ export class Delegation {
     return ended.then(() => null);
   }
 
-  /**
-   * The orchestrator's own run id is recorded before the first step, so that all steps see the
-   * same.
-   */
+  /** Records the orchestrator's own run id before the first step: all steps must see the same. */
   #identify(orchestratorRunId: string | undefined): void {
     const { state, emit } = this.#parts;
     if (
@@ -278,14 +239,14 @@ export class Delegation {
       typeof orchestratorRunId === "string" && orchestratorRunId !== ""
         ? orchestratorRunId.slice(0, RUN_ID_CHARACTERS)
         : undefined;
-    // Steps that have run hold the id of then.
+    // Once a step has run, the id may not change.
     const id = this.#requested.size === 0 ? named : state.orchestratorRunId;
     emitWhole(
-      {
+      defined({
         type: "submit.accepted",
-        ...(id === undefined ? {} : { orchestratorRunId: id }),
+        orchestratorRunId: id,
         metadata: (metadata ?? {}) as { [name: string]: Json },
-      },
+      }),
       () => {
         journal.afterwards(recorded);
         return !this.#over && state.finished === undefined;
@@ -294,7 +255,7 @@ export class Delegation {
     );
   }
 
-  /** The orchestrator's task is over: it returned, and whatever it had to wait for came. */
+  /** The orchestrator's task has ended: it returned, and what it waited for came. */
   #submitted(result: TaskResult): void {
     this.#submitting = undefined;
     const { state, emit } = this.#parts;
@@ -303,18 +264,18 @@ export class Delegation {
     if (waitFailed) this.#warn(`waiting for the run's end failed: ${result.error.message}`);
     else if (!result.ok) return this.#refused(result.error);
     else if (state.submission !== "accepted") emit({ type: "submit.accepted", metadata: {} });
-    if (this.#of.flavor.capabilities.reportsStatus && !allEnded(state)) return this.#fetch(false);
-    // Steps that orchd was never asked for ran elsewhere, and the end that was waited for is all
-    // there is to know of them. An error of waiting says nothing of them at all, and must not make
-    // the run fail.
+    if (this.#of.flavor.capabilities.reportsStatus && !allEnded(state))
+      return this.#elsewhere.ask(false);
+    // orchd was asked for no step, so the steps ran elsewhere, and the end of the wait is all that
+    // is known of them. An error of waiting says nothing of them, and must not make the run fail.
     if (this.#waits && this.#requested.size === 0 && this.#of.calls === undefined)
-      return waitFailed ? this.#skip() : this.#followEnd("completed");
+      return waitFailed ? this.#skip() : this.#endAsElsewhere("completed");
     this.#close();
   }
 
   #refused(error: StepError): void {
     const { state } = this.#parts;
-    // An orchestrator that passes a failed step's error on has not refused the run: the step's
+    // An orchestrator that passes on the error of a failed step has not refused the run: the step's
     // failure is the run's.
     const passedOn =
       state.failed > 0 ||
@@ -338,12 +299,15 @@ export class Delegation {
   #unknown(): void {
     this.#fail({
       name: "SubmissionUnknown",
-      message: `submission unknown: the daemon ended while the orchestrator ${this.#of.flavor.name} had the run, and it tells nothing by fetchStatus; let it declare resubmits if it may be asked again`,
+      message:
+        `submission unknown: the daemon ended while the orchestrator ${this.#of.flavor.name} ` +
+        "had the run, and it tells nothing by fetchStatus; let it declare resubmits if it may be " +
+        "asked again",
       code: FAILURE_CODES.submission,
     });
   }
 
-  /** The orchestrator is done: what it did not run is left out. */
+  /** The orchestrator asks for nothing more. What it has not asked for does not run. */
   #close(): void {
     this.#open = false;
     const { state } = this.#parts;
@@ -380,109 +344,14 @@ export class Delegation {
     this.#parts.deps.log.warn({ run: this.#parts.state.run }, message);
   }
 
-  // --- Runs that go on elsewhere ---
-
-  #fetch(first: boolean): void {
-    const argument = { run: this.#placeholder() as unknown as Json, includeSteps: true };
-    this.#parts.journal.afterwards(() => {
-      this.#start("fetchStatus", argument, false, (result) => this.#fetched(result, first));
-    });
-  }
-
-  #fetched(result: TaskResult, first: boolean): void {
-    const { state, deps, arrive } = this.#parts;
-    if (state.finished !== undefined || allEnded(state)) return this.#close();
-    if (!result.ok)
-      this.#warn(
-        `the orchestrator ${this.#of.flavor.name} could not say how the run stands: ${result.error.message}`,
-      );
-    const fetched = (result.ok ? (result.value ?? {}) : {}) as FetchedStatus;
-    const known = fetched.status !== undefined && STATUSES.includes(fetched.status);
-    if (!known && first && result.ok) {
-      if (this.#of.flavor.capabilities.resubmits) this.#submit();
-      else this.#unknown();
-      return;
-    }
-    if (known) {
-      if (state.submission === "started")
-        this.#parts.emit({ type: "submit.accepted", metadata: {} });
-      for (const [id, status] of Object.entries(fetched.steps ?? {})) this.#follow(id, status);
-      if (isFinal(fetched.status)) return this.#followEnd(fetched.status);
-    }
-    this.#poll = deps.clock.after(FETCH_MS, () =>
-      arrive(() => void (this.#over || this.#fetch(first && !known))),
-    );
-  }
-
-  /**
-   * Records what became of a step elsewhere. One that orchd runs itself, or that has ended, is left
-   * as it is: a status never goes back.
-   */
-  #follow(id: string, status: Status): void {
-    const { state, emit } = this.#parts;
-    const step = state.steps.get(id);
-    if (step === undefined || step.phase === "ended" || this.#requested.has(id)) return;
-    const because = "the orchestrator said so";
-    const attempt = Math.max(1, step.attempt);
-    if (step.phase !== "running" && ["running", "completed", "cached", "failed"].includes(status))
-      emit({ type: "step.started", step: id, attempt, because });
-    if (status === "completed" || status === "cached")
-      emit({ type: "step.completed", step: id, attempt, outputs: { result: null }, durationMs: 0 });
-    else if (status === "failed")
-      emit({
-        type: "step.failed",
-        step: id,
-        attempt,
-        error: { name: "StepFailed", message: "the orchestrator reported that the step failed" },
-        because,
-      });
-    else if (status === "stopped") emit({ type: "step.stopped", step: id, attempt, because });
-    else if (status === "skipped") emit({ type: "step.skipped", step: id, because });
-  }
-
-  #followEnd(status: Status): void {
-    const { state } = this.#parts;
-    const left = [...state.steps.values()].filter(
-      (step) => step.phase !== "ended" && !this.#requested.has(step.spec.id),
-    );
-    if (status === "completed" || status === "cached")
-      for (const { spec } of left) this.#follow(spec.id, "completed");
-    else if (status === "stopped") for (const { spec } of left) this.#follow(spec.id, "stopped");
-    else if (state.failed === 0)
-      this.#fail({
-        name: "RunFailed",
-        message: `the orchestrator ${this.#of.flavor.name} reported that the run ${status}`,
-      });
+  /** The run is over elsewhere: what is not known of its steps is recorded by its status. */
+  #endAsElsewhere(status: FinalRunStatus): void {
+    const error = this.#elsewhere.recordEnd(status);
+    if (error !== undefined) this.#fail(error);
     this.#open = false;
   }
 
-  // --- What the orchestrator is given ---
-
   #placeholder(): PlaceholderRun {
-    const { run, pipeline, orchestratorRunId, trigger, params, metadata } = this.#parts.state;
-    const { status } = runStatus(this.#parts.state);
-    return {
-      id: run,
-      pipeline,
-      status: status === "running" && this.#requested.size === 0 ? "initializing" : status,
-      orchestratorRunId,
-      ...(trigger.scheduledFor === undefined ? {} : { scheduledFor: trigger.scheduledFor }),
-      params,
-      metadata: metadata ?? {},
-    };
-  }
-
-  #submission(): Json {
-    const { state, environment } = this.#parts;
-    const shared = { ...environment.shared().env };
-    const steps = state.snapshot.steps.filter(({ id }) => state.steps.get(id)?.phase !== "ended");
-    const snapshot: Snapshot = { ...state.snapshot, steps };
-    const common = { snapshot, stack: this.#of.stack, placeholderRun: this.#placeholder() };
-    if (state.snapshot.dynamic !== undefined)
-      return { ...common, environment: shared } as unknown as Json;
-    const stepEnvironments = Object.fromEntries(
-      steps.map(({ id, env }) => [id, environment.own(env).env]),
-    );
-    return { ...common, baseEnvironment: shared, stepEnvironments } as unknown as Json;
+    return placeholderOf(this.#parts.state, this.#requested.size > 0);
   }
 }

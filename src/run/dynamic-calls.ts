@@ -14,6 +14,7 @@
  */
 import type { Timer } from "../clock.ts";
 import { compileInvocation } from "../core/compile-invocation.ts";
+import { defined } from "../core/defined.ts";
 import { FAILURE_CODES, clipError, toStepError, type StepError } from "../core/failure.ts";
 import { runnerDeath } from "../core/plan.ts";
 import type { Json } from "../core/snapshot.ts";
@@ -21,6 +22,7 @@ import { resolveSecrets } from "./environment.ts";
 import { isolationRefusal, type Flavor } from "../orchestrators/flavors.ts";
 import type { DynamicCall, DynamicEnd, DynamicTask, TaskResult } from "../core/task.ts";
 import { resultOf, runTask } from "../places/run-task.ts";
+import { runInfoOf } from "./run-info.ts";
 import type { RunParts } from "./run-parts.ts";
 
 /** How long a function may keep away from its recorded calls once it made a new one. */
@@ -139,25 +141,20 @@ export class DynamicCalls {
 
   #taskOf(): DynamicTask {
     const { state, environment, secrets: source } = this.#parts;
-    const { run, pipeline, trigger, snapshot, hookState } = state;
+    const { snapshot, hookState } = state;
     const { env, secrets } = environment.shared();
     const all = [...secrets];
     const params = resolveSecrets(state.params, source, all);
-    return {
+    return defined({
       kind: "dynamic",
       code: snapshot.dynamic!,
-      run: {
-        id: run,
-        pipeline,
-        attempt: 1,
-        ...(trigger.scheduledFor === undefined ? {} : { scheduledFor: trigger.scheduledFor }),
-      },
+      run: runInfoOf(state, 1),
       env,
-      ...(all.length === 0 ? {} : { secrets: all }),
+      secrets: all.length === 0 ? undefined : all,
       gracePeriodMs: snapshot.gracePeriodMs,
       params,
-      ...(hookState === undefined ? {} : { state: hookState }),
-    };
+      state: hookState,
+    });
   }
 
   #call(id: string, method: string, argument: Json): Promise<Json> {

@@ -13,6 +13,7 @@ import { lacksDescriptor } from "../disk/disk-error.ts";
 import { RETRY_MS } from "../disk/until-room.ts";
 import type { HookTask, TaskResult } from "../core/task.ts";
 import { resultOf, runTask } from "../places/run-task.ts";
+import { runInfoOf } from "./run-info.ts";
 import type { RunParts } from "./run-parts.ts";
 
 type HookName = Extract<Action, { kind: "hook" }>["hook"];
@@ -97,34 +98,28 @@ export class HookRuns {
 
   #ended(hook: HookName, step: string | undefined, result: TaskResult): void {
     if (this.#abandoned) return;
-    const of = step === undefined ? {} : { step };
     const key = keyOf(hook, step);
     const still = (): boolean => this.running.delete(key);
     this.#ids.delete(key);
     const failed = (error: StepError): void => {
       if (still())
-        this.#parts.emit({
-          type: "hook.failed",
-          hook,
-          ...of,
-          error: { ...clipError(error) },
-        });
+        this.#parts.emit(
+          defined({ type: "hook.failed", hook, step, error: { ...clipError(error) } }),
+        );
     };
     if (!result.ok)
       return failed({ ...result.error, code: result.error.code ?? FAILURE_CODES.hook });
     // Only an init hook's value means something: it is every step's `context.state`.
     const state: Json | undefined =
       hook === "init" && result.value !== null ? result.value : undefined;
-    this.#parts.emitWhole(
-      { type: "hook.completed", hook, ...of, ...(state === undefined ? {} : { state }) },
-      still,
-      (error) => failed(toStepError(error)),
+    this.#parts.emitWhole(defined({ type: "hook.completed", hook, step, state }), still, (error) =>
+      failed(toStepError(error)),
     );
   }
 
   #task(hook: HookName, step: string | undefined, because: string): HookTask {
     const { state, environment } = this.#parts;
-    const { snapshot, run, pipeline, trigger } = state;
+    const { snapshot } = state;
     const of = step === undefined ? undefined : state.steps.get(step);
     const code =
       of === undefined
@@ -141,7 +136,7 @@ export class HookRuns {
       kind: "hook",
       hook,
       code,
-      run: defined({ id: run, pipeline, attempt, scheduledFor: trigger.scheduledFor }),
+      run: runInfoOf(state, attempt),
       step,
       env,
       secrets: secrets.length === 0 ? undefined : secrets,

@@ -287,14 +287,11 @@ function partsOf(
     const { scheduledFor } = state.trigger;
     return cacheKeyParts(step.spec, {
       project: now.project,
-      params: bindRun(step.spec.params, {
-        id: state.run,
-        ...(scheduledFor === undefined ? {} : { scheduledFor }),
-      }),
+      params: bindRun(step.spec.params, { id: state.run, scheduledFor }),
       inputs: Object.fromEntries([...inputs, ...direct]),
       files: now.files,
-      ...(now.cacheFunction === null ? {} : { cacheFunction: now.cacheFunction }),
-      ...(scheduledFor === undefined ? {} : { scheduledFor }),
+      cacheFunction: now.cacheFunction ?? undefined,
+      scheduledFor,
     });
   } catch {
     return undefined;

@@ -167,11 +167,7 @@ export class RunLoop {
 
   /** Records that the run waits for its turn. Durable when it resolves. */
   queue(because: string, limits?: RunState["limits"]): Promise<void> {
-    const event = {
-      type: "run.queued",
-      because: because.slice(0, 1_000),
-      ...(limits === undefined ? {} : { limits }),
-    } as const;
+    const event = defined({ type: "run.queued", because: because.slice(0, 1_000), limits });
     if (this.state.phase === "submitted") this.#arrived.push(() => void this.#emit(event));
     this.#turn();
     return this.#journal.flush();
@@ -386,7 +382,7 @@ export class RunLoop {
         status,
         because,
         durationMs,
-        ...(startedAt === undefined ? {} : { startedAt }),
+        startedAt,
         finishedAt: at,
         snapshot,
       });

@@ -21,6 +21,7 @@ import { FileHashes } from "./file-hashes.ts";
 import type { CacheFunctionTask, Task, TaskResult } from "../core/task.ts";
 import { outputName, type CacheHit, type ResultCache } from "./result-cache.ts";
 import type { RunDeps } from "./run-deps.ts";
+import { runInfoOf } from "./run-info.ts";
 import type { SecretSource } from "./secrets.ts";
 
 /** What is to become of a step that may start. */
@@ -333,16 +334,10 @@ class StepPreparation {
   }
 
   #common(): Pick<Task, "run" | "step" | "gracePeriodMs"> {
-    const { run, pipeline, trigger, snapshot } = this.#state;
     return {
-      run: {
-        id: run,
-        pipeline,
-        attempt: this.#attempt,
-        ...(trigger.scheduledFor === undefined ? {} : { scheduledFor: trigger.scheduledFor }),
-      },
+      run: runInfoOf(this.#state, this.#attempt),
       step: this.#spec.id,
-      gracePeriodMs: snapshot.gracePeriodMs,
+      gracePeriodMs: this.#state.snapshot.gracePeriodMs,
     };
   }
 

@@ -2,6 +2,7 @@
  * Who waits for a step's end: a dynamic pipeline's function for its value, an orchestrator's
  * `runStep` for its success. They hear of it when the line is durable.
  */
+import { defined } from "../core/defined.ts";
 import type { StepError } from "../core/failure.ts";
 import type { RunState, StepState } from "../core/run-state.ts";
 import type { Json } from "../core/snapshot.ts";
@@ -78,9 +79,5 @@ export class StepWaiters {
 
 /** An error to reject with, that has what a ledger keeps of one. */
 export function asThrown({ name, message, code, stack }: StepError): Error {
-  return Object.assign(new Error(message), {
-    name,
-    ...(code === undefined ? {} : { code }),
-    ...(stack === undefined ? {} : { stack }),
-  });
+  return Object.assign(new Error(message), defined({ name, code, stack }));
 }

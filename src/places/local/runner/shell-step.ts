@@ -8,6 +8,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { defined } from "../../../core/defined.ts";
 import { FAILURE_CODES, type StepError } from "../../../core/failure.ts";
 import type { Json } from "../../../core/snapshot.ts";
 import { LineCapture } from "../../../steps/line-capture.ts";
@@ -242,11 +243,11 @@ export class ShellStep {
       code === "ENOENT"
         ? ` (is there a folder ${this.#task.cwd}, and a program ${this.#task.shell[0]}?)`
         : "";
-    return {
+    return defined({
       name: "SpawnError",
       message: `the command could not be started: ${error.message}${where}`,
-      ...(code === undefined ? {} : { code }),
-    };
+      code,
+    });
   }
 
   #finish(result: RawResult): void {

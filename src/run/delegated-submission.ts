@@ -1,0 +1,44 @@
+/** What a user's orchestrator is given of a run. */
+import type { RunState } from "../core/run-state.ts";
+import { runStatus } from "../core/run-status.ts";
+import type { Json, Snapshot } from "../core/snapshot.ts";
+import type { Stack } from "../orchestrators/stack.ts";
+import type { PlaceholderRun } from "../orchestrators/submission.ts";
+import type { RunParts } from "./run-parts.ts";
+
+/** The run, as it stands now. @param began the orchestrator has asked for a step */
+export function placeholderOf(state: RunState, began: boolean): PlaceholderRun {
+  const { run, pipeline, orchestratorRunId, trigger, params, metadata } = state;
+  const { status } = runStatus(state);
+  return {
+    id: run,
+    pipeline,
+    status: status === "running" && !began ? "initializing" : status,
+    orchestratorRunId,
+    ...(trigger.scheduledFor === undefined ? {} : { scheduledFor: trigger.scheduledFor }),
+    params,
+    metadata: metadata ?? {},
+  };
+}
+
+/**
+ * The argument of `submitPipeline`, or of `submitDynamicPipeline` where the pipeline is dynamic.
+ *
+ * @throws Error, a sentence, where a secret is not there
+ */
+export function submissionOf(
+  { state, environment }: Pick<RunParts, "state" | "environment">,
+  stack: Stack,
+  placeholderRun: PlaceholderRun,
+): Json {
+  const shared = { ...environment.shared().env };
+  const steps = state.snapshot.steps.filter(({ id }) => state.steps.get(id)?.phase !== "ended");
+  const snapshot: Snapshot = { ...state.snapshot, steps };
+  const common = { snapshot, stack, placeholderRun };
+  if (state.snapshot.dynamic !== undefined)
+    return { ...common, environment: shared } as unknown as Json;
+  const stepEnvironments = Object.fromEntries(
+    steps.map(({ id, env }) => [id, environment.own(env).env]),
+  );
+  return { ...common, baseEnvironment: shared, stepEnvironments } as unknown as Json;
+}

@@ -1,0 +1,90 @@
+/**
+ * The calls of a user's orchestrator class, each a task of its own: an instance is made for it, one
+ * method is called, and the instance is gone when that has ended.
+ */
+import type { StepError } from "../core/failure.ts";
+import type { Json } from "../core/snapshot.ts";
+import type { FlavorTask, TaskResult } from "../core/task.ts";
+import { defined } from "../core/defined.ts";
+import type { Flavor } from "../orchestrators/flavors.ts";
+import type { DeathInfo, TaskHandlers } from "../places/place.ts";
+import { resultOf, runTask } from "../places/run-task.ts";
+import { runInfoOf } from "./run-info.ts";
+import type { RunParts } from "./run-parts.ts";
+
+/** How long an answer may take that is no submission, in milliseconds. */
+const ANSWER_MS = 30_000;
+
+/** One call of a method. */
+export interface FlavorCall {
+  readonly method: Exclude<FlavorTask["method"], "describe">;
+  readonly argument: Json;
+  /** In a runner of its own. */
+  readonly alone?: boolean | undefined;
+  /** How it ended; in a turn. */
+  done(result: TaskResult): void;
+  /** Another task ended its runner, and it may be called again, alone; in a turn. */
+  readonly lost?: (() => void) | undefined;
+}
+
+/** Calls the methods of one run's orchestrator. */
+export class FlavorTasks {
+  readonly #parts: RunParts;
+  readonly #ref: NonNullable<Flavor["ref"]>;
+  /** What the orchestrator asks of the run while a method runs. */
+  readonly #call: NonNullable<TaskHandlers["call"]>;
+  #calls = 0;
+  #over = false;
+
+  constructor(
+    parts: RunParts,
+    ref: NonNullable<Flavor["ref"]>,
+    call: NonNullable<TaskHandlers["call"]>,
+  ) {
+    this.#parts = parts;
+    this.#ref = ref;
+    this.#call = call;
+  }
+
+  /** Calls a method. @returns the id of its task */
+  start({ method, argument, alone, done, lost }: FlavorCall): string {
+    const { state, deps, arrive, output } = this.#parts;
+    const id = `${state.run}#${method}-${(this.#calls += 1)}`;
+    const hear = (act: () => void): void => arrive(() => void (this.#over || act()));
+    runTask(
+      deps.place,
+      { id, task: this.#taskOf(method, argument), alone, output, call: this.#call },
+      (end) => {
+        if (end.kind === "lost" && lost !== undefined) hear(lost);
+        else hear(() => done(resultOf(end, deathError)));
+      },
+    );
+    return id;
+  }
+
+  /** Nothing is heard any more. */
+  end(): void {
+    this.#over = true;
+  }
+
+  #taskOf(method: FlavorCall["method"], argument: Json): FlavorTask {
+    const { state, environment } = this.#parts;
+    const { env, secrets } = environment.shared();
+    return defined({
+      kind: "flavor",
+      code: this.#ref.code,
+      config: this.#ref.config,
+      method,
+      argument,
+      run: runInfoOf(state, 1),
+      env,
+      secrets: secrets.length === 0 ? undefined : secrets,
+      gracePeriodMs: state.snapshot.gracePeriodMs,
+      timeoutMs: method === "fetchStatus" || method === "stopRun" ? ANSWER_MS : undefined,
+    });
+  }
+}
+
+function deathError({ because, code }: DeathInfo): StepError {
+  return { name: "RunnerDied", message: `${because} while the orchestrator was in it`, code };
+}

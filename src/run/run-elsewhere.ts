@@ -1,0 +1,146 @@
+/**
+ * A run that goes on where orchd does not see it: `fetchStatus` is asked every 5 s how it stands,
+ * and what became of its steps there is recorded here.
+ *
+ * A step that orchd runs itself, or that has ended, is left as it is: a status never goes back.
+ */
+import type { Timer } from "../clock.ts";
+import type { StepError } from "../core/failure.ts";
+import { allEnded } from "../core/run-status.ts";
+import type { Json } from "../core/snapshot.ts";
+import { isFinal, STATUSES, type FinalRunStatus, type Status } from "../core/status.ts";
+import type { TaskResult } from "../core/task.ts";
+import type { FetchedStatus, PlaceholderRun } from "../orchestrators/submission.ts";
+import type { FlavorTasks } from "./flavor-tasks.ts";
+import type { RunParts } from "./run-parts.ts";
+
+/** How often a run elsewhere is asked after, in milliseconds. */
+const FETCH_MS = 5_000;
+const BECAUSE = "the orchestrator said so";
+
+/** What a run elsewhere is followed with. */
+export interface RunElsewhereParts {
+  readonly tasks: FlavorTasks;
+  /** The orchestrator's name. */
+  readonly flavor: string;
+  /** The steps that orchd runs itself. */
+  readonly requested: ReadonlySet<string>;
+  placeholder(): PlaceholderRun;
+  /** Nothing is left to ask: all steps have ended. */
+  settled(): void;
+  /** The orchestrator does not know the run, and never did. */
+  unknown(): void;
+  /** The run is over there. */
+  ended(status: FinalRunStatus): void;
+}
+
+/** Follows one run; every method is called within a turn. */
+export class RunElsewhere {
+  readonly #parts: RunParts;
+  readonly #of: RunElsewhereParts;
+  #poll: Timer | undefined;
+  #over = false;
+
+  constructor(parts: RunParts, of: RunElsewhereParts) {
+    this.#parts = parts;
+    this.#of = of;
+  }
+
+  /** Asks now, and again until the run is over there. @param first it has never been known there */
+  ask(first: boolean): void {
+    const argument = { run: this.#of.placeholder() as unknown as Json, includeSteps: true };
+    this.#parts.journal.afterwards(() => {
+      this.#of.tasks.start({
+        method: "fetchStatus",
+        argument,
+        done: (result) => this.#fetched(result, first),
+      });
+    });
+  }
+
+  /**
+   * Records how the steps ended that are not known yet.
+   *
+   * @returns why the run failed, where it failed there and no step's failure says so
+   */
+  recordEnd(status: FinalRunStatus): StepError | undefined {
+    const { state } = this.#parts;
+    const left = [...state.steps.values()].filter(
+      (step) => step.phase !== "ended" && !this.#of.requested.has(step.spec.id),
+    );
+    switch (status) {
+      case "completed":
+      case "cached":
+        for (const { spec } of left) this.#record(spec.id, "completed");
+        return undefined;
+      case "stopped":
+        for (const { spec } of left) this.#record(spec.id, "stopped");
+        return undefined;
+      case "failed":
+        if (state.failed > 0) return undefined;
+        return {
+          name: "RunFailed",
+          message: `the orchestrator ${this.#of.flavor} reported that the run ${status}`,
+        };
+    }
+  }
+
+  /** Asks no more. */
+  end(): void {
+    this.#over = true;
+    this.#poll?.cancel();
+  }
+
+  #fetched(result: TaskResult, first: boolean): void {
+    const { state, deps, arrive, emit } = this.#parts;
+    if (state.finished !== undefined || allEnded(state)) return this.#of.settled();
+    if (!result.ok)
+      deps.log.warn(
+        { run: state.run },
+        `the orchestrator ${this.#of.flavor} could not say how the run stands: ` +
+          result.error.message,
+      );
+    const fetched = (result.ok ? (result.value ?? {}) : {}) as FetchedStatus;
+    const known = fetched.status !== undefined && STATUSES.includes(fetched.status);
+    if (!known && first && result.ok) return this.#of.unknown();
+    if (known) {
+      if (state.submission === "started") emit({ type: "submit.accepted", metadata: {} });
+      for (const [id, status] of Object.entries(fetched.steps ?? {})) this.#record(id, status);
+      if (isFinal(fetched.status!)) return this.#of.ended(fetched.status);
+    }
+    this.#poll = deps.clock.after(FETCH_MS, () =>
+      arrive(() => void (this.#over || this.ask(first && !known))),
+    );
+  }
+
+  #record(id: string, status: Status): void {
+    const { state, emit } = this.#parts;
+    const step = state.steps.get(id);
+    if (step === undefined || step.phase === "ended" || this.#of.requested.has(id)) return;
+    const line = { step: id, attempt: Math.max(1, step.attempt) };
+    if (step.phase !== "running" && ["running", "completed", "cached", "failed"].includes(status))
+      emit({ type: "step.started", ...line, because: BECAUSE });
+    switch (status) {
+      case "completed":
+      case "cached":
+        emit({ type: "step.completed", ...line, outputs: { result: null }, durationMs: 0 });
+        break;
+      case "failed":
+        emit({
+          type: "step.failed",
+          ...line,
+          error: { name: "StepFailed", message: "the orchestrator reported that the step failed" },
+          because: BECAUSE,
+        });
+        break;
+      case "stopped":
+        emit({ type: "step.stopped", ...line, because: BECAUSE });
+        break;
+      case "skipped":
+        emit({ type: "step.skipped", step: id, because: BECAUSE });
+        break;
+      default:
+        break;
+    }
+  }
+}
