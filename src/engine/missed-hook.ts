@@ -1,10 +1,11 @@
 /**
- * Calls a pipeline's `onMissed` hook when slots were missed, after their lines are durable. It
- * belongs to no run: what it throws is logged, and nothing waits for it.
+ * Calls a pipeline's `onMissed` hook for slots that were missed, once their lines are durable. The
+ * hook belongs to no run: what it throws is logged, and nothing waits for it.
  */
+import { defined } from "../core/defined.ts";
 import { toStepError } from "../core/failure.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
-import type { EnvValue, Json } from "../core/snapshot.ts";
+import type { CodeRef, EnvValue } from "../core/snapshot.ts";
 import { baseLayer } from "../run/environment.ts";
 import type { HookTask } from "../core/task.ts";
 import type { Place, TaskHandlers } from "../places/place.ts";
@@ -15,10 +16,7 @@ import type { MissedSlot } from "./slot-recorder.ts";
 
 /** How long the hook may take, in milliseconds. */
 const LIMIT_MS = 300_000;
-/**
- * A long downtime misses many slots at once: the hook is told of so many, and of how many there
- * were.
- */
+/** The most slots that the hook is told: a long downtime misses many at once. It gets the count. */
 const SLOTS_TOLD = 1_000;
 
 /** What calling the hook needs. */
@@ -41,58 +39,57 @@ export function callMissedHook(
 ): void {
   const code = loaded.snapshot.hooks.onMissed;
   if (code === undefined || missed.length === 0) return;
-  const pipeline = loaded.name;
+  const fields = { pipeline: loaded.name, hook: "onMissed" };
   const failed = (message: string): void =>
-    ports.log.error(
-      { pipeline, hook: "onMissed" },
-      `the onMissed hook of pipeline ${pipeline} failed: ${message}`,
-    );
+    ports.log.error(fields, `the onMissed hook of pipeline ${loaded.name} failed: ${message}`);
+  const output: TaskHandlers["output"] = (lines) => {
+    for (const { stream, line } of lines) ports.log.info({ ...fields, stream }, line);
+  };
+  let task: HookTask;
   try {
-    const secrets: string[] = [];
-    const env: Record<string, string> = {};
-    for (const [name, value] of Object.entries({
-      ...baseLayer(ports.environment, ports.settingsEnv()),
-      ...loaded.snapshot.env,
-    })) {
-      if (typeof value === "string") env[name] = value;
-      else secrets.push((env[name] = ports.secrets.get(value.secret)));
-    }
-    const slots = missed.slice(0, SLOTS_TOLD).map(({ slot, until, because, schedule }): Json => ({
-      slot,
-      because,
-      ...(until === undefined ? {} : { until }),
-      ...(schedule === undefined ? {} : { schedule }),
-    }));
-    const task: HookTask = {
-      kind: "hook",
-      hook: "onMissed",
-      code,
-      run: { id: `${pipeline}#onMissed`, pipeline, attempt: 1 },
-      env: { ...env, ORCHD_PIPELINE: pipeline },
-      ...(secrets.length === 0 ? {} : { secrets }),
-      timeoutMs: LIMIT_MS,
-      gracePeriodMs: loaded.snapshot.gracePeriodMs,
-      because:
-        missed.length === 1
-          ? missed[0]!.because
-          : `${missed.length} slots were missed; the last: ${missed.at(-1)!.because}`,
-      slots,
-      params: loaded.params,
-    };
-    const id = `${pipeline}#onMissed-${(calls += 1)}`;
-    const output: TaskHandlers["output"] = (lines) => {
-      for (const { stream, line } of lines)
-        ports.log.info({ pipeline, hook: "onMissed", stream }, line);
-    };
-    runTask(ports.place, { id, task, output }, (end) => {
-      const result = resultOf(end, ({ because, code }) => ({
-        name: "RunnerDied",
-        message: `${because} (${code})`,
-        code,
-      }));
-      if (!result.ok) failed(result.error.message);
-    });
+    task = taskOf(loaded, code, missed, ports);
   } catch (error) {
-    failed(toStepError(error).message);
+    return failed(toStepError(error).message);
   }
+  runTask(ports.place, { id: `${task.run.id}-${(calls += 1)}`, task, output }, (end) => {
+    const result = resultOf(end, ({ because, code: reason }) => ({
+      name: "RunnerDied",
+      message: `${because} (${reason})`,
+    }));
+    if (!result.ok) failed(result.error.message);
+  });
+}
+
+function taskOf(
+  { name: pipeline, snapshot, params }: LoadedPipeline,
+  code: CodeRef,
+  missed: readonly MissedSlot[],
+  ports: MissedHookPorts,
+): HookTask {
+  const secrets: string[] = [];
+  const env: Record<string, string> = {};
+  const layers = { ...baseLayer(ports.environment, ports.settingsEnv()), ...snapshot.env };
+  for (const [name, value] of Object.entries(layers)) {
+    if (typeof value === "string") env[name] = value;
+    else secrets.push((env[name] = ports.secrets.get(value.secret)));
+  }
+  const slots = missed
+    .slice(0, SLOTS_TOLD)
+    .map(({ slot, until, because, schedule }) => defined({ slot, because, until, schedule }));
+  return defined({
+    kind: "hook",
+    hook: "onMissed",
+    code,
+    run: { id: `${pipeline}#onMissed`, pipeline, attempt: 1 },
+    env: { ...env, ORCHD_PIPELINE: pipeline },
+    secrets: secrets.length === 0 ? undefined : secrets,
+    timeoutMs: LIMIT_MS,
+    gracePeriodMs: snapshot.gracePeriodMs,
+    because:
+      missed.length === 1
+        ? missed[0]!.because
+        : `${missed.length} slots were missed; the last: ${missed.at(-1)!.because}`,
+    slots,
+    params,
+  });
 }

@@ -1,6 +1,6 @@
 /**
- * What runs are made with, wired together: ledgers, artifacts, the cache's index, the runners, and
- * a run-loop for each run. The daemon has one for its life, a run in the foreground one for itself.
+ * What runs are made with, wired together: ledgers, artifacts, the cache's index, the runners, and a
+ * run-loop for each run. The daemon has one workshop, and so has each run in the foreground.
  */
 import { createHash } from "node:crypto";
 import { realpathSync, rmSync } from "node:fs";
@@ -36,28 +36,28 @@ export interface WorkshopOptions
   readonly epoch: number;
 }
 
-/** A workshop: see the head of this file. */
+/** Makes runs, and answers what the engine asks of their code. */
 export interface Workshop {
   readonly store: RunStore;
   readonly maker: RunMaker;
   readonly cacheIndex: CacheIndex;
   /** Evaluates a pipeline file's code in a runner. @throws what the code threw */
   evaluate(code: CodeRef): Promise<LoadedDefinition>;
-  /** Why the orchestrator that a pipeline names cannot take it; undefined where it can. */
+  /** Why the orchestrator that a pipeline names cannot take it. Undefined: it can. */
   refuses(snapshot: Snapshot, scheduled: boolean): Promise<Fault | undefined>;
-  /** A run's header, whole. @throws where it cannot be read */
+  /** A run's header, with its long fields. @throws Error where it cannot be read */
   header(run: string): RunHeader;
   /** Calls a pipeline's `onMissed` hook, if it has one. */
   missed(loaded: LoadedPipeline, slots: readonly MissedSlot[]): void;
-  /** orchd.yaml was read again. */
+  /** Takes the settings of an orchd.yaml that was read again. */
   setSettings(settings: OrchdSettings): void;
   /** Ends every runner. @param force at once */
   close(force: boolean): Promise<void>;
 }
 
 /**
- * What stands in the environment of every process that steps of this runs folder start, whatever
- * the daemon: the token without its epoch.
+ * The token without its epoch: it stands in the environment of each process that a step of this
+ * runs folder starts, whichever daemon it is of.
  */
 export function tokenOf(runs: string): string {
   makeFolder(runs);
@@ -72,24 +72,8 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
   const artifacts = new Artifacts(store.artifacts, host);
   const cacheIndex = new CacheIndex(store.cache);
   let { settings } = options;
-  // What an earlier process left there belongs to steps that are no more.
-  rmSync(store.scratch, { recursive: true, force: true });
-  makeFolder(store.scratch, 0o750);
-  const pool = new RunnerPool({
-    clock,
-    log,
-    settings: {
-      ...settings.runner,
-      bundles: store.bundles,
-      scratch: store.scratch,
-      token: `${tokenOf(options.runs)}.${options.epoch}`,
-    },
-  });
+  const pool = openPool(options, store);
   const orchestrators = new Flavors({ place: pool, orchestrators: settings.orchestrators });
-  const going = new Set<RunLoop>();
-  pool.onCapacity(() => {
-    for (const run of going) run.poke();
-  });
   const secrets = new SecretFiles([process.env["CREDENTIALS_DIRECTORY"]]);
   const deps: RunDeps = {
     ...host,
@@ -105,22 +89,11 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
     secrets,
     onDurableLine,
   };
-  const keep = (run: RunLoop): RunLoop => {
-    going.add(run);
-    void run.finished.then(() => going.delete(run));
-    return run;
-  };
   let evaluations = 0;
   return {
     store,
     cacheIndex,
-    maker: {
-      create: async (header, decidedAt) => keep(await RunLoop.create(header, deps, decidedAt)),
-      recover: async (run) => {
-        const found = await RunLoop.recover(run, deps);
-        return found === undefined ? undefined : keep(found);
-      },
-    },
+    maker: makerOf(deps, pool),
     evaluate: (code) => evaluateCode(pool, `load#${(evaluations += 1)}`, code),
     refuses: (snapshot, scheduled) => orchestrators.refuses(snapshot, scheduled),
     header(run) {
@@ -144,6 +117,37 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
     async close(force) {
       await pool.close({ force });
       cacheIndex.close();
+    },
+  };
+}
+
+function openPool(
+  { runs, epoch, clock, log, settings }: WorkshopOptions,
+  { bundles, scratch }: RunStore,
+): RunnerPool {
+  // What an earlier process left there belongs to steps that have ended.
+  rmSync(scratch, { recursive: true, force: true });
+  makeFolder(scratch, 0o750);
+  const token = `${tokenOf(runs)}.${epoch}`;
+  return new RunnerPool({ clock, log, settings: { ...settings.runner, bundles, scratch, token } });
+}
+
+/** Makes and recovers runs, and tells each of them when room comes free. */
+function makerOf(deps: RunDeps, pool: RunnerPool): RunMaker {
+  const driven = new Set<RunLoop>();
+  pool.onCapacity(() => {
+    for (const run of driven) run.poke();
+  });
+  const keep = (run: RunLoop): RunLoop => {
+    driven.add(run);
+    void run.finished.then(() => driven.delete(run));
+    return run;
+  };
+  return {
+    create: async (header, decidedAt) => keep(await RunLoop.create(header, deps, decidedAt)),
+    recover: async (run) => {
+      const found = await RunLoop.recover(run, deps);
+      return found === undefined ? undefined : keep(found);
     },
   };
 }

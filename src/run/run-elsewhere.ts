@@ -106,7 +106,7 @@ export class RunElsewhere {
     if (known) {
       if (state.submission === "started") emit({ type: "submit.accepted", metadata: {} });
       for (const [id, status] of Object.entries(fetched.steps ?? {})) this.#record(id, status);
-      if (isFinal(fetched.status!)) return this.#of.ended(fetched.status);
+      if (isFinal(fetched.status)) return this.#of.ended(fetched.status);
     }
     this.#poll = deps.clock.after(FETCH_MS, () =>
       arrive(() => void (this.#over || this.ask(first && !known))),
