@@ -50,7 +50,10 @@ describe("the onMissed hook", () => {
   });
 
   it("is told of 1,000 slots at most, and of how many there were", () => {
-    const { pool } = call(() => null, Array<typeof SLOT>(1_500).fill(SLOT));
+    const { pool } = call(
+      () => null,
+      Array.from({ length: 1_500 }, () => SLOT),
+    );
     const task = pool.started[0]!.task as HookTask;
     expect(task.slots).toHaveLength(1_000);
     expect(task.because).toBe("1500 slots were missed; the last: the daemon was down");
