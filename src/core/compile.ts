@@ -70,7 +70,7 @@ const MAX_QUEUED_RUNS = 100;
 export function compile(input: CompileInput): Compiled {
   const { definition, file, settings } = input;
   const faults: Fault[] = [];
-  const name = definition.name ?? nameOf(file);
+  const name = definition.name ?? nameFromFile(file);
   if (!PIPELINE_NAME.test(name)) {
     faults.push({
       path: [],
@@ -369,7 +369,7 @@ function envTexts(env: Snapshot["env"]): { [name: string]: string } {
 }
 
 /** A pipeline's name if its file gives none. */
-function nameOf(file: string): string {
+function nameFromFile(file: string): string {
   const base = file.slice(file.lastIndexOf("/") + 1);
   return base.replace(/\.(ya?ml|json|[cm]?[jt]s)$/i, "");
 }

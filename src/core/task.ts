@@ -143,10 +143,10 @@ export interface DynamicEnd {
  *
  * - `describe` returns what the class declares.
  * - `runStep(step)` inside a method becomes a `call` of method `runStep` with `{step: ID}`.
- * - After `submitPipeline` and `submitDynamicPipeline` return, `{orchestratorRunId?, metadata,
+ * - When `submitPipeline` or `submitDynamicPipeline` returns, `{orchestratorRunId?, metadata,
  *   waits}` is sent at once, as a `call` of method `accepted`. The task ends when
- *   `waitForCompletion` ends. An error of waiting carries the code {@link WAIT_CODE}, so that it fails
- *   no run.
+ *   `waitForCompletion` ends. An error of waiting carries the code {@link WAIT_CODE}, so that it
+ *   fails no run.
  */
 export interface FlavorTask extends TaskBase {
   readonly kind: "flavor";
@@ -162,9 +162,9 @@ export interface FlavorTask extends TaskBase {
 }
 
 /**
- * Where an instance of an orchestrator finds its way to the daemon: `globalThis[HOST_SYMBOL]`. What
- * carries out a {@link FlavorTask} sets it. The symbol is a registered one, because a user's bundle
- * may hold a second copy of orchd.
+ * The symbol under which an instance of an orchestrator finds the daemon:
+ * `globalThis[HOST_SYMBOL]`. The code that runs a {@link FlavorTask} sets it. It is a registered
+ * symbol, because a user's bundle may hold a second copy of orchd.
  */
 export const HOST_SYMBOL: symbol = Symbol.for("orchd.host");
 

@@ -266,12 +266,12 @@ function marksOf(
 }
 
 /** The decision about one slot, without the slot. */
-type Told = { readonly kind: "run" | "skipped" | "missed"; readonly because: string };
+type Verdict = { readonly kind: "run" | "skipped" | "missed"; readonly because: string };
 
 /** Decides each eligible slot of the window. Slots that have a run or a line are left out. */
-function chooseRuns(slots: readonly DueSlot[], facts: CatchUpFacts): Map<DueSlot, Told> {
-  const told = new Map<DueSlot, Told>();
-  if (facts.paused !== undefined || facts.impossible !== undefined) return told;
+function chooseRuns(slots: readonly DueSlot[], facts: CatchUpFacts): Map<DueSlot, Verdict> {
+  const verdicts = new Map<DueSlot, Verdict>();
+  if (facts.paused !== undefined || facts.impossible !== undefined) return verdicts;
   const lanes = new Map<string, DueSlot[]>();
   /** The newest slot of each lane that has a run already. */
   const ran = new Map<string, DueSlot>();
@@ -284,11 +284,11 @@ function chooseRuns(slots: readonly DueSlot[], facts: CatchUpFacts): Map<DueSlot
       continue;
     }
     const blackout = blackoutOf(schedule, slot.slot);
-    if (blackout !== undefined) told.set(slot, { kind: "skipped", because: blackout });
+    if (blackout !== undefined) verdicts.set(slot, { kind: "skipped", because: blackout });
     else if (slot.due < facts.now - schedule.catchUpWindowMs) {
-      told.set(slot, { kind: "missed", because: tooOld(facts.cause, schedule) });
+      verdicts.set(slot, { kind: "missed", because: tooOld(facts.cause, schedule) });
     } else if (schedule.catchUp === "none")
-      told.set(slot, { kind: "missed", because: `${facts.cause}; catchUp is none` });
+      verdicts.set(slot, { kind: "missed", because: `${facts.cause}; catchUp is none` });
     else {
       const list = lanes.get(lane);
       if (list === undefined) lanes.set(lane, [slot]);
@@ -296,8 +296,8 @@ function chooseRuns(slots: readonly DueSlot[], facts: CatchUpFacts): Map<DueSlot
     }
   }
   const used = new Map<string, number>();
-  for (const [lane, list] of lanes) chooseLane(list, ran.get(lane), facts, used, told);
-  return told;
+  for (const [lane, list] of lanes) chooseLane(list, ran.get(lane), facts, used, verdicts);
+  return verdicts;
 }
 
 function chooseLane(
@@ -305,14 +305,14 @@ function chooseLane(
   ran: DueSlot | undefined,
   facts: CatchUpFacts,
   used: Map<string, number>,
-  told: Map<DueSlot, Told>,
+  verdicts: Map<DueSlot, Verdict>,
 ): void {
   const latest = list[0]!.schedule.catchUp === "latest";
   const newest = list.at(-1)!;
   for (const [index, slot] of list.entries()) {
     const { schedule } = slot;
     const miss = (why: string): void =>
-      void told.set(slot, { kind: "missed", because: `${facts.cause}; ${why}` });
+      void verdicts.set(slot, { kind: "missed", because: `${facts.cause}; ${why}` });
     if (latest && ran !== undefined && ran.due > slot.due)
       miss(`catchUp is latest, and the newer slot ${iso(ran.slot)} ran`);
     else if (latest && slot !== newest)
@@ -327,7 +327,10 @@ function chooseLane(
         miss(`the schedule ended with its run number ${schedule.stopAfter ?? 0}`);
       else {
         used.set(key, before + 1);
-        told.set(slot, { kind: "run", because: `${facts.cause}; catchUp is ${schedule.catchUp}` });
+        verdicts.set(slot, {
+          kind: "run",
+          because: `${facts.cause}; catchUp is ${schedule.catchUp}`,
+        });
       }
     }
   }
