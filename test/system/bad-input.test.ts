@@ -1,6 +1,6 @@
 /**
- * Bad pipeline files: one clear sentence each, the same on the command line and in the ledger, and
- * the last good version stays in force.
+ * Bad pipeline files: each gets one clear sentence, the same on the command line and in the ledger,
+ * and the last good version stays in force.
  */
 import { chmodSync, chownSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { execFileSync } from "node:child_process";
@@ -13,10 +13,14 @@ import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 import { BAD_FILES, MODULES } from "./bad-files.ts";
 
 const GOOD = 'schedule: { cron: "0 0 1 1 *" }\nsteps: { only: { run: "true" } }\n';
-const CODE =
-  'import { pipeline } from "orchd";\nexport default pipeline({ schedule: { cron: "0 0 1 1 *" }, steps: { only: { run: "true" } } });\n';
+const CODE = `import { pipeline } from "orchd";
+export default pipeline({
+  schedule: { cron: "0 0 1 1 *" },
+  steps: { only: { run: "true" } },
+});
+`;
 
-/** Files that are bad for what they are, not for what they say. */
+/** Files that are refused for what they are, not for what they hold. */
 const UNSAFE: Readonly<
   Record<
     string,
@@ -58,6 +62,7 @@ const UNSAFE: Readonly<
     error: "is a link that leads in a circle",
   },
 };
+/** Those of them that replace the good file. */
 const REPLACED = new Set([
   "fifo.yaml",
   "folder.yaml",
@@ -75,7 +80,7 @@ const goodText = (file: string): string =>
       ? '{"schedule":{"cron":"0 0 1 1 *"},"steps":{"only":{"run":"true"}}}'
       : GOOD;
 
-/** A root in which every file is good. */
+/** A root in which all these files are good. */
 function goodRoot(files: readonly string[]): TempRoot {
   const root = tempRoot(
     Object.fromEntries(files.map((file) => [`schedules/${file}`, goodText(file)])),
@@ -90,7 +95,7 @@ function fits(said: string, expected: string): boolean {
 }
 
 it(
-  "each mistake gets one sentence, on the command line and in the ledger, and what was in force stays so",
+  "each mistake gets one sentence, and the last good version stays in force",
   { timeout: 120_000 },
   async () => {
     const root = goodRoot(BAD_FILES.map(({ file }) => file));
@@ -149,7 +154,7 @@ it(
       });
     }
 
-    // And back: the good text is in force again, and nothing is said against it.
+    // And back: the good text is in force again, without a complaint.
     for (const { file } of BAD_FILES) root.write(`schedules/${file}`, goodText(file));
     for (const { file } of BAD_FILES) {
       await awaitSight(
@@ -168,7 +173,7 @@ it(
 );
 
 it(
-  "a file that is not safe to run is refused with what to do, and what was in force stays so",
+  "an unsafe file is refused with what to do, and the last good version stays in force",
   { timeout: 60_000 },
   async () => {
     const files = Object.entries(UNSAFE).filter(
@@ -204,7 +209,7 @@ it(
 );
 
 it(
-  "names that no pipeline has, names that editors make, and subfolders are never read",
+  "hidden names, names that editors make, and subfolders are never read",
   { timeout: 30_000 },
   async () => {
     const root = tempRoot({ "schedules/good.yaml": GOOD });

@@ -1,6 +1,6 @@
 /**
- * A build beside people who use the last one: dist/ is whole all the while, and a daemon goes on
- * running module steps.
+ * A build while the last one is in use: dist/ is whole all the time, and a daemon goes on running
+ * module steps.
  */
 import { spawn } from "node:child_process";
 import { appendFileSync, cpSync, existsSync, readdirSync } from "node:fs";
@@ -21,7 +21,7 @@ const SOURCES = [
   "dist",
 ];
 
-/** The project, built, in a folder that a test may change. */
+/** A copy of the built project, which a test may change. */
 function copy(): TempRoot {
   const at = tempRoot({
     "schedules/p.yaml": "steps: { only: { uses: ./steps/pid.ts } }\n",
@@ -42,7 +42,7 @@ function build(cwd: string): Promise<number | null> {
 }
 
 it(
-  "every command works while dist/ is built anew, and so do a daemon's module steps before and after",
+  "commands work while dist/ is built, and module steps of a daemon before and after",
   { timeout: 120_000 },
   async () => {
     const { root } = copy();
@@ -58,7 +58,7 @@ it(
     };
     const first = await runnerOf();
 
-    // Enough of a change for new names of chunks, and one module less.
+    // Enough of a change to give chunks new names, and a module that the new build does not have.
     appendFileSync(
       join(root, "src/cli/exit.ts"),
       "\nexport const another = 1;\nprocess.emitWarning.name;\n",
@@ -79,7 +79,7 @@ it(
     expect(existsSync(stale)).toBe(false);
     expect(readdirSync(join(root, "dist"))).toEqual([".files", "bin", "daemon", "src"]);
 
-    // The runner that it has, and one that starts from the new build.
+    // The runner that the daemon has, and one that starts from the new build.
     expect(await runnerOf()).toBe(first);
     process.kill(first, "SIGKILL");
     expect(await runnerOf()).not.toBe(first);

@@ -1,5 +1,5 @@
 /**
- * What makes a step run again, and what does not, by a real daemon and real files (docs/zenml.md
+ * What makes a step run again and what does not, with a real daemon and real files (docs/zenml.md
  * "Cache").
  */
 import { rmSync } from "node:fs";
@@ -13,7 +13,10 @@ import type { TempRoot } from "../support/temp-root.ts";
 
 const CHANGES = `params: { label: one }
 steps:
-  read: { uses: ./steps/read.ts, params: { label: "\${params.label}" }, cache: { fileDependencies: [../data.txt] } }
+  read:
+    uses: ./steps/read.ts
+    params: { label: "\${params.label}" }
+    cache: { fileDependencies: [../data.txt] }
   count: { uses: ./steps/count.ts, inputs: { lines: read } }
   twice: { uses: ./steps/twice.ts, inputs: { n: count } }
   ignores: { uses: ./steps/ignores.ts, inputs: { lines: read }, cache: { ignoredInputs: [lines] } }
@@ -34,7 +37,8 @@ const FILES: Record<string, string> = {
   "schedules/steps/read.ts": `import { readFileSync } from "node:fs";
 import { lines } from "./lib/lines.ts";
 export default () => lines(readFileSync(new URL("../../data.txt", import.meta.url), "utf8"));\n`,
-  "schedules/steps/lib/lines.ts": `export const lines = (text: string): string[] => text.trim().split("\\n");\n`,
+  "schedules/steps/lib/lines.ts": `
+export const lines = (text: string): string[] => text.trim().split("\\n");\n`,
   "schedules/steps/count.ts": "export default ({ inputs }: any) => inputs.lines.length;\n",
   "schedules/steps/twice.ts": "export default ({ inputs }: any) => inputs.n * 2;\n",
   "schedules/steps/ignores.ts": "export default ({ inputs }: any) => typeof inputs.lines;\n",
@@ -51,7 +55,10 @@ export default () => readFileSync(new URL("../../key.txt", import.meta.url), "ut
 export default class Off extends BaseOrchestrator {
   get capabilities() { return { enableCache: false }; }
   getOrchestratorRunId() { return "off-" + process.env.ORCHD_RUN_ID; }
-  async submitPipeline({ snapshot }) { console.log("submitted"); for (const step of snapshot.steps) await this.runStep(step); }
+  async submitPipeline({ snapshot }) {
+    console.log("submitted");
+    for (const step of snapshot.steps) await this.runStep(step);
+  }
 }\n`,
 };
 
@@ -64,7 +71,7 @@ describe("a daemon", () => {
     return async () => void (await daemon.end());
   });
 
-  /** What ran, with the reason for it, and what the cache answered. */
+  /** The steps that ran, each with its reason, and those that the cache answered. */
   const told = (run: PlainRun): { ran: Record<string, string>; cached: string[] } => ({
     ran: Object.fromEntries(
       run.lines
@@ -101,7 +108,7 @@ describe("a daemon", () => {
       const steps = [...CHANGES.matchAll(/^ {2}(\w+):/gm)].map(([, name]) => name!);
       const first = await run("changes");
       expect(Object.keys(first.ran).sort()).toEqual([...steps].sort());
-      // Every change stays, but for the param's.
+      // Every change stays, except that of the param.
       let text = CHANGES;
       const edit = (from: string, to: string): void => {
         expect(text).toContain(from);
@@ -120,7 +127,7 @@ describe("a daemon", () => {
       ])[] = [
         ["nothing", () => undefined, {}],
         [
-          "a step's body, whose result stays: nothing after it runs",
+          "a step's body, while its result stays: nothing after it runs",
           () => code("count", "inputs.lines.length", "0 + inputs.lines.length"),
           { count: "code changed" },
         ],
@@ -130,7 +137,7 @@ describe("a daemon", () => {
           { read: "code changed" },
         ],
         ["a param", () => undefined, { read: 'param "label" changed' }, { label: "two" }],
-        ["a param that is put back: the older result stands", () => undefined, {}],
+        ["a param that is as before again: the older result is used", () => undefined, {}],
         [
           "content upstream",
           () => root.write("data.txt", "a\nb\nc\n"),
@@ -141,12 +148,12 @@ describe("a daemon", () => {
           },
         ],
         [
-          "content upstream that comes to the same",
+          "content upstream that gives the same result",
           () => root.write("data.txt", "a\nb\nc\n\n"),
           { read: 'file "../data.txt" changed' },
         ],
         [
-          "content in the middle: it stops where results are equal",
+          "content in the middle: nothing runs after a result that is equal",
           () => root.write("data.txt", "a\nb\nd\n"),
           { read: 'file "../data.txt" changed', count: 'input "lines" changed' },
         ],
@@ -165,9 +172,9 @@ describe("a daemon", () => {
           () => root.write("key.txt", "two"),
           { asks: "the cache function's answer changed" },
         ],
-        ["code that is no part of the key", () => code("codeless", `"codeless"`, `"other"`), {}],
+        ["code that is not part of the key", () => code("codeless", `"codeless"`, `"other"`), {}],
         [
-          "the cache function's code, its answer being the same",
+          "the cache function's code, while its answer stays",
           () => code("key", `"utf8"`, `"latin1"`),
           {},
         ],
@@ -185,7 +192,7 @@ describe("a daemon", () => {
           { big: "output missing" },
         ],
         [
-          "what is said of order, retries and time limits",
+          "order, retries and time limits",
           () =>
             edit(
               "outputs: [b, a]",
@@ -197,7 +204,7 @@ describe("a daemon", () => {
       for (const [what, change, ran, params] of cases) {
         change();
         const { shell, ...seen } = (await run("changes", params)).ran;
-        // A command is run for what it does, unless it asks for the cache.
+        // A shell step runs for what it does, unless it asks for the cache.
         expect(shell, what).toBeDefined();
         const reasons = Object.fromEntries(
           Object.entries(seen).map(([step, because]) => [step, because.split("; ").at(-1)]),
@@ -207,12 +214,17 @@ describe("a daemon", () => {
     },
   );
 
-  it("asks the step, then the pipeline, then the orchestrator whether results may be used", async () => {
+  it("asks step, pipeline, orchestrator, in this order, whether to use the cache", async () => {
     const written = (pipeline: string): string =>
-      `orchestrator: ./steps/off.ts\n${pipeline}steps:\n  silent: { uses: ./steps/plain.ts }\n  asks: { uses: ./steps/plain.ts, enableCache: true }\n  never: { uses: ./steps/plain.ts, enableCache: false }\n`;
+      `orchestrator: ./steps/off.ts
+${pipeline}steps:
+  silent: { uses: ./steps/plain.ts }
+  asks: { uses: ./steps/plain.ts, enableCache: true }
+  never: { uses: ./steps/plain.ts, enableCache: false }
+`;
     root.write("schedules/layers.yaml", written(""));
     await run("layers");
-    // What is no step has a name that no step can have.
+    // The orchestrator prints under a name that no step can have.
     const [first] = runsOf(root.runs, "layers");
     expect(linesOf(first!.path.replace(/jsonl$/, "log"))).toMatchObject([
       { step: "(orchestrator)", line: "submitted" },
@@ -228,7 +240,11 @@ describe("a daemon", () => {
   it("takes a result into another slot only where the step says so", async () => {
     root.write(
       "schedules/slots.yaml",
-      `schedule: { cron: "* * * * * *" }\nsteps:\n  anew: { uses: ./steps/plain.ts, params: { of: anew } }\n  taken: { uses: ./steps/plain.ts, params: { of: taken }, cache: { acrossSlots: true } }\n`,
+      `schedule: { cron: "* * * * * *" }
+steps:
+  anew: { uses: ./steps/plain.ts, params: { of: anew } }
+  taken: { uses: ./steps/plain.ts, params: { of: taken }, cache: { acrossSlots: true } }
+`,
     );
     const [first, second] = await awaitSight(
       root.runs,

@@ -1,3 +1,4 @@
+/** kill -9 of a real daemon: slots, running steps, and what must not be left. */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { awaitLine, awaitLines, awaitSight } from "../support/await-event.ts";
@@ -12,7 +13,7 @@ import {
 } from "../support/ledgers.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
-/** Repeatable chance: the seed is printed by the test that fails. */
+/** Chance that can be repeated: a test that fails prints its seed. */
 function seeded(seed: number): () => number {
   let state = seed;
   return () => {
@@ -62,7 +63,7 @@ steps:
           const active = runsOf(root.runs, "tick").filter((run) => outcomeOf(run) === undefined);
           return active.length <= 2 ? true : undefined;
         },
-        `the end of what was interrupted, seed ${seed}`,
+        `the ends of interrupted runs, seed ${seed}`,
       );
       await daemon.end();
       const lines = pipelineLedger(root.runs, "tick");
@@ -84,10 +85,12 @@ steps:
     },
   );
 
-  it("ends running steps as interrupted, which then follow their policy", async () => {
+  it("leaves running steps interrupted, and they go on by their policy", async () => {
     const root = tempRoot({
       "schedules/slow.yaml": `steps:
-  again: { run: "sleep 0.3; test -e ../again || { touch ../again; sleep 3600; }", retry: { maxRetries: 1 } }
+  again:
+    run: "sleep 0.3; test -e ../again || { touch ../again; sleep 3600; }"
+    retry: { maxRetries: 1 }
   once: { run: "sleep 3600", onInterruption: fail }
 `,
     });
@@ -97,7 +100,7 @@ steps:
     await awaitSight(
       root.root,
       () => (processesWith("sleep\u00003600").length >= 1 ? true : undefined),
-      "both steps under way",
+      "both steps running",
     );
     await awaitSight(
       root.root,
@@ -131,10 +134,13 @@ steps:
     expect(ended!.lines.some((line) => line.type === "run.recovered")).toBe(true);
   });
 
-  it("of the daemon and its runner at once still leaves no process", async () => {
+  it("of a daemon and its runner at once leaves no process either", async () => {
     const marker = `both-${process.pid}-${Math.random().toString(36).slice(2)}`;
     const root = tempRoot({
-      "schedules/hold.yaml": `env: { MARKER: ${marker} }\nsteps:\n  it: { run: "sleep 3600 & setsid sleep 3600 & sleep 3600" }\n`,
+      "schedules/hold.yaml": `env: { MARKER: ${marker} }
+steps:
+  it: { run: "sleep 3600 & setsid sleep 3600 & sleep 3600" }
+`,
     });
     const daemon = await startDaemon({ root: root.root });
     await orchd(root.root, "run", "hold");

@@ -1,3 +1,4 @@
+/** The end of a daemon while something still runs, and after everything has ended. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
@@ -6,10 +7,13 @@ import { orchd, startDaemon } from "../support/daemon.ts";
 import { outcomeOf, runsOf } from "../support/ledgers.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
-it("a daemon that is told to end while a hook runs ends, and the hook runs again at the next start", async () => {
+it("a daemon that ends while a hook runs has the hook run again at the next start", async () => {
   const root = tempRoot({
     "orchd.yaml": "drainPeriod: 200ms\ngracePeriod: 200ms\n",
-    "schedules/p.yaml": `hooks: { onSuccess: ./steps/hooks.mjs#ok }\nsteps:\n  it: { run: "true" }\n`,
+    "schedules/p.yaml": `hooks: { onSuccess: ./steps/hooks.mjs#ok }
+steps:
+  it: { run: "true" }
+`,
     "schedules/steps/hooks.mjs": `import { existsSync, writeFileSync } from "node:fs";
 const mark = new URL("../../begun", import.meta.url);
 export async function ok({ signal }) {
@@ -24,7 +28,7 @@ export async function ok({ signal }) {
   await awaitSight(
     root.root,
     () => (existsSync(join(root.root, "begun")) ? true : undefined),
-    "the hook's beginning",
+    "a start of the hook",
   );
   expect((await first.end("SIGTERM", 10_000)).status).toBe(0);
   expect(outcomeOf(runsOf(root.runs, "p")[0]!)).toBeUndefined();
@@ -33,14 +37,14 @@ export async function ok({ signal }) {
   await awaitSight(
     root.runs,
     () => (outcomeOf(runsOf(root.runs, "p")[0]!) === "completed" ? true : undefined),
-    "the run's end",
+    "an end of the run",
   );
 });
 
-it("a daemon that has ended leaves no process behind that waits for a time limit of its own", async () => {
+it("a daemon that ends leaves no process that waits out a time limit", async () => {
   const root = tempRoot({ "schedules/p.yaml": `steps:\n  it: { run: "true" }\n` });
   const daemon = await startDaemon({ root: root.root });
   expect((await orchd(root.root, "run", "p", "--wait")).status).toBe(0);
-  // The periods are the usual ones, 30 s and 10 s: nothing may keep the process for as long.
+  // The drain and grace periods are the usual 30 s and 10 s: nothing may wait for that long.
   expect((await daemon.end("SIGTERM", 20_000)).status).toBe(0);
 });

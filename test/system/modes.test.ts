@@ -1,5 +1,5 @@
 /**
- * What comes of a step that fails, waits and limits, and of a dynamic pipeline whose daemon is
+ * Failing steps under each execution mode, retries, limits, and a dynamic pipeline whose daemon is
  * killed, as the ledgers of a real daemon tell it.
  */
 import { readFileSync, writeFileSync } from "node:fs";
@@ -14,8 +14,8 @@ import type { TempRoot } from "../support/temp-root.ts";
 const MODES = ["continue_on_failure", "stop_on_failure", "fail_fast"] as const;
 
 /**
- * docs/zenml.md "Execution modes". Step 2 fails once 3 and 4 run, and these go on until the test
- * lets them.
+ * The steps of docs/zenml.md "Execution modes". Step 2 fails once 3 and 4 run, and these wait until
+ * the test lets them end.
  */
 const dag = (mode: string): string => `executionMode: ${mode}
 enableCache: false
@@ -41,6 +41,9 @@ export default dynamicPipeline({ executionMode: "${mode}", enableCache: false },
 });
 `;
 
+/** Says when it begins and when it ends. */
+const MARKED = "echo + >> ../wide; sleep 0.05; echo - >> ../wide";
+
 const FILES: Record<string, string> = {
   "orchd.yaml": "gracePeriod: 1s\n",
   ...Object.fromEntries(
@@ -53,27 +56,46 @@ const FILES: Record<string, string> = {
 import { setTimeout as sleep } from "node:timers/promises";
 const root = new URL("../../", import.meta.url);
 const mark = (pipeline, name) => new URL(pipeline + "." + name, root);
-const until = async (signal, ...marks) => { while (!marks.every((one) => existsSync(one))) await sleep(10, undefined, { signal }); };
-export const waits = async ({ run, env, signal }) => { writeFileSync(mark(run.pipeline, env.ORCHD_STEP), ""); await until(signal, mark(run.pipeline, "go")); };
-export const fails = async ({ run, signal }) => { await until(signal, mark(run.pipeline, "three"), mark(run.pipeline, "four")); throw new TypeError("two is broken"); };
+const until = async (signal, ...marks) => {
+  while (!marks.every((one) => existsSync(one))) await sleep(10, undefined, { signal });
+};
+export const waits = async ({ run: { pipeline }, env, signal }) => {
+  writeFileSync(mark(pipeline, env.ORCHD_STEP), "");
+  await until(signal, mark(pipeline, "go"));
+};
+export const fails = async ({ run: { pipeline }, signal }) => {
+  await until(signal, mark(pipeline, "three"), mark(pipeline, "four"));
+  throw new TypeError("two is broken");
+};
 export default async (context) => {
   if (context.env.ORCHD_STEP === "two") await fails(context);
-  if (context.env.ORCHD_STEP === "three" || context.env.ORCHD_STEP === "four") await waits(context);
+  if (["three", "four"].includes(context.env.ORCHD_STEP)) await waits(context);
 };
 `,
-  "schedules/waits.yaml": `retry: { maxRetries: 2, delay: 200ms, backoff: 2 }\nsteps:\n  never: { run: "exit 3" }\n`,
-  "schedules/wide.yaml": `maxParallelSteps: 3\nsteps:\n${Array.from({ length: 12 }, (_, n) => `  s${n}: { run: "echo + >> ../wide; sleep 0.05; echo - >> ../wide" }\n`).join("")}`,
-  "schedules/limited.yaml": `timeout: 500ms\nsteps:\n  long: { uses: "./steps/dag.mjs#waits" }\n  next: { run: "true", after: [long] }\n`,
+  "schedules/waits.yaml": `retry: { maxRetries: 2, delay: 200ms, backoff: 2 }
+steps:
+  never: { run: "exit 3" }
+`,
+  "schedules/wide.yaml": `maxParallelSteps: 3
+steps:
+${Array.from({ length: 12 }, (_, n) => `  s${n}: { run: "${MARKED}" }\n`).join("")}`,
+  "schedules/limited.yaml": `timeout: 500ms
+steps:
+  long: { uses: "./steps/dag.mjs#waits" }
+  next: { run: "true", after: [long] }
+`,
   "schedules/fan.ts": `import { appendFileSync, existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { dynamicPipeline, step } from "orchd";
 export const work = step(async ({ inputs: { n }, run, signal }: any) => {
   appendFileSync(new URL("../fan.ran", import.meta.url), n + " " + run.attempt + "\\n");
-  while (n >= 8 && !existsSync(new URL("../fan.go", import.meta.url))) await sleep(10, undefined, { signal });
+  const go = new URL("../fan.go", import.meta.url);
+  while (n >= 8 && !existsSync(go)) await sleep(10, undefined, { signal });
   return n;
 });
 export const sum = step(({ inputs }: any) => inputs.all.reduce((a: number, b: number) => a + b, 0));
-export default dynamicPipeline({ maxParallelSteps: 4, enableCache: false, onInterruption: "rerun" }, async (run) => {
+const settings = { maxParallelSteps: 4, enableCache: false, onInterruption: "rerun" } as const;
+export default dynamicPipeline(settings, async (run) => {
   const all = await run.map(work, { n: Array.from({ length: 20 }, (_, n) => n) });
   await run.step(sum, { inputs: { all } });
 });
@@ -85,7 +107,8 @@ import { waits } from "./steps/dag.mjs";
 export const greet = step(({ inputs }: any) => "hello " + inputs.host);
 export const slow = step(waits);
 export default dynamicPipeline({ enableCache: false, onInterruption: "rerun" }, async (run) => {
-  await run.step(greet, { inputs: { host: readFileSync(new URL("../host.txt", import.meta.url), "utf8") } });
+  const host = readFileSync(new URL("../host.txt", import.meta.url), "utf8");
+  await run.step(greet, { inputs: { host } });
   await run.step(slow);
 });
 `,
@@ -117,8 +140,8 @@ describe("a daemon", () => {
   const because = (run: PlainRun): string => String(run.lines.at(-1)!["because"]);
 
   /**
-   * Runs a pipeline in which `two` fails while `three` and `four` run; these are let go once that
-   * is in the ledger, or are stopped.
+   * Runs a pipeline in which `two` fails while `three` and `four` run. Once the failure is in the
+   * ledger they may end, except under fail_fast, which stops them.
    */
   async function failing(pipeline: string): Promise<PlainRun> {
     const run = await submit(root.runs, pipeline);
@@ -130,7 +153,7 @@ describe("a daemon", () => {
     return ended(root.runs, run);
   }
 
-  it("goes through a DAG of which a step fails in three ways", async () => {
+  it("goes on, stops or stops at once when a step of a DAG fails, by the mode", async () => {
     const [on, stop, fast] = await Promise.all(MODES.map(failing));
     expect(ends(on!)).toEqual({
       one: "completed",
@@ -161,7 +184,7 @@ describe("a daemon", () => {
       expect(outcomeOf(run)).toBe("failed");
       expect(because(run)).toContain(`step "two" failed: two is broken`);
       const failure = run.lines.findIndex(({ type }) => type === "step.failed");
-      // What starts after the failure, in the order of the DAG.
+      // The steps that start after the failure.
       const after = run.lines.slice(failure).filter(({ type }) => type === "step.started");
       expect(new Set(after.map((line) => line["step"]))).toEqual(
         new Set(run === on ? ["six", "seven"] : []),
@@ -169,7 +192,7 @@ describe("a daemon", () => {
     }
   });
 
-  it("lets a dynamic pipeline's function fail in three ways", async () => {
+  it("does the same when a step of a dynamic pipeline fails", async () => {
     const [on, stop, fast] = await Promise.all(MODES.map((mode) => failing(`dynamic-${mode}`)));
     expect(ends(on!)).toEqual({ two: "failed", three: "completed", four: "completed" });
     expect(outcomeOf(on!)).toBe("completed");
@@ -194,8 +217,7 @@ describe("a daemon", () => {
     );
     expect(waits[2]).toBeUndefined();
     for (const [index, wait] of [200, 400].entries()) {
-      // A line gets its own time a little after the wait was reckoned: by as much as a busy machine
-      // makes it.
+      // A line gets its time a little after the wait was computed; on a busy machine, later still.
       expect(waits[index]).toBeGreaterThan(wait - 150);
       expect(waits[index]).toBeLessThanOrEqual(wait + 5);
       expect(Date.parse(started[index + 1]!.at)).toBeGreaterThanOrEqual(
@@ -204,7 +226,7 @@ describe("a daemon", () => {
     }
   });
 
-  it("never runs more steps at once than maxParallelSteps, and ends a run at its time limit", async () => {
+  it("runs maxParallelSteps steps at once and no more; ends a run at its timeout", async () => {
     const [wide, limited] = await Promise.all(
       ["wide", "limited"].map(async (pipeline) =>
         ended(root.runs, await submit(root.runs, pipeline)),
@@ -218,7 +240,7 @@ describe("a daemon", () => {
     const noted = readFileSync(join(root.root, "wide"), "utf8").trim().split("\n");
     expect(noted).toHaveLength(24);
     expect(most(noted.map((sign) => (sign === "+" ? 1 : -1)))).toBeLessThanOrEqual(3);
-    // In the ledger the limit is reached too: a step counts from its start to its end.
+    // The ledger shows that the limit is reached: a step counts from its start to its end.
     expect(
       most(
         wide!.lines.map(({ type }) =>
@@ -237,7 +259,7 @@ describe("a daemon", () => {
   });
 
   it(
-    "killed in a fan-out, repeats no invocation that completed; a call that is another than before ends the run with both",
+    "killed in a fan-out, repeats no call that completed; a call that differs ends its run",
     { timeout: 60_000 },
     async () => {
       const runs = await Promise.all([submit(root.runs, "fan"), submit(root.runs, "diverges")]);
@@ -251,8 +273,8 @@ describe("a daemon", () => {
           .filter(({ type }) => type === "step.completed")
           .map((line) => String(line["step"])),
       );
-      // The run goes by the code that it began with, whatever becomes of the file; what its
-      // function reads from elsewhere it answers for itself.
+      // A run keeps the code that it began with, even if the file changes. What its function reads
+      // from elsewhere is its own risk.
       root.write(
         "schedules/fan.ts",
         FILES["schedules/fan.ts"]!.replace("length: 20", "length: 30"),
@@ -272,7 +294,7 @@ describe("a daemon", () => {
         .filter(({ type }) => type === "step.started")
         .map((line) => String(line["step"]));
       expect(again.filter((step) => completed.has(step))).toEqual([]);
-      // By what the steps themselves wrote down.
+      // What the steps themselves wrote down.
       const ran = readFileSync(join(root.root, "fan.ran"), "utf8")
         .trim()
         .split("\n")
@@ -286,7 +308,7 @@ describe("a daemon", () => {
       expect(because(torn!)).toContain("nondeterministic pipeline");
       expect(because(torn!)).toContain(`greet(inputs {"host":{"value":"alpha"}})`);
       expect(because(torn!)).toContain(`greet(inputs {"host":{"value":"beta"}})`);
-      // Ended, not killed as every test's daemon is: its runner must not outlive the file.
+      // Ended, not killed as the daemon of a test is: its runner must not outlive this file.
       await daemon.end();
     },
   );

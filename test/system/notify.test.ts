@@ -1,6 +1,6 @@
 /**
- * What a service manager is told and tells: readiness, the watchdog, SIGHUP, SIGTERM. A listener on
- * a datagram socket stands in for systemd.
+ * What a daemon tells a service manager, and what it is told by one: readiness, the watchdog,
+ * SIGHUP, SIGTERM. A listener on a datagram socket stands in for systemd.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { join } from "node:path";
@@ -11,9 +11,7 @@ import { tempRoot } from "../support/temp-root.ts";
 
 const exists = (program: string): boolean => spawnSync(program, ["--version"]).error === undefined;
 
-/**
- * Prints each datagram as a line of JSON, the descriptors that come with some (barriers) closed.
- */
+/** Prints each datagram as a line of JSON, and closes the descriptors that come with a barrier. */
 const LISTENER = `
 import json, os, socket, sys
 listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -25,9 +23,7 @@ while True:
     print(json.dumps(said.decode()), flush=True)
 `;
 
-/**
- * Listens where a daemon is told to notify; gives what was heard so far, one assignment a member.
- */
+/** Listens on the socket that a daemon notifies. What it gives tells all assignments so far. */
 async function serviceManager(socket: string): Promise<() => string[]> {
   const child = spawn("python3", ["-c", LISTENER, socket], {
     stdio: ["ignore", "pipe", "inherit"],
@@ -46,7 +42,7 @@ async function serviceManager(socket: string): Promise<() => string[]> {
 }
 
 it.runIf(exists("systemd-notify") && exists("python3"))(
-  "readiness comes once it is ready, the watchdog keeps being told, and the end is announced",
+  "a daemon says when it is ready, feeds the watchdog, and announces its end",
   { timeout: 60_000 },
   async () => {
     const root = tempRoot({ "schedules/p.yaml": 'steps: { only: { run: "true" } }\n' });
@@ -73,7 +69,7 @@ it.runIf(exists("systemd-notify") && exists("python3"))(
 );
 
 it(
-  "SIGHUP reads orchd.yaml and the drop folder again; a bad orchd.yaml is told, and what was in force stays",
+  "SIGHUP reads orchd.yaml and the drop folder again; a bad orchd.yaml changes nothing",
   { timeout: 60_000 },
   async () => {
     const root = tempRoot({
@@ -96,7 +92,9 @@ it(
     expect(zones()).toEqual(["Europe/Berlin", "Asia/Tokyo"]);
     root.write("orchd.yaml", "timezon: UTC\n");
     daemon.process.kill("SIGHUP");
-    const told = `${join(root.root, "orchd.yaml")}:1:1: timezon is not known here; did you mean "timezone"?; the settings that were in force stay`;
+    const told =
+      `${join(root.root, "orchd.yaml")}:1:1: timezon is not known here; ` +
+      'did you mean "timezone"?; the settings that were in force stay';
     await awaitSight(
       root.root,
       () => daemon.log().find(({ msg }) => msg === told),
@@ -104,7 +102,7 @@ it(
     );
     expect(zones()).toHaveLength(2);
     expect(await daemon.end()).toEqual({ status: 0, signal: null });
-    // At a start there is nothing that could stay in force.
+    // At a start there are no settings in force that could stay.
     const refused = await orchd(root.root, "start");
     expect(refused.status).toBe(2);
     expect(refused.stderr).toContain(
@@ -114,7 +112,7 @@ it(
 );
 
 it(
-  "SIGTERM lets a running step end within drainPeriod; a second one ends it at once, and the step is interrupted",
+  "SIGTERM lets a step end within drainPeriod; a second one interrupts it at once",
   { timeout: 90_000 },
   async () => {
     const root = tempRoot({

@@ -1,4 +1,7 @@
-/** What `npm pack` gives installs and runs elsewhere, and its types hold without skipLibCheck. */
+/**
+ * What `npm pack` makes can be installed and run elsewhere, and its types hold without
+ * skipLibCheck.
+ */
 import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { createServer } from "node:http";
@@ -10,18 +13,23 @@ import { runsOf, type PlainRun } from "../support/ledgers.ts";
 import { projectRoot, tempRoot } from "../support/temp-root.ts";
 import type { TempRoot } from "../support/temp-root.ts";
 
-/** A user of the public types. Every name here is one that docs/ shows. */
+/** A user of the public types. docs/ shows every name that is used here. */
 const CONSUMER = `
 import { dynamicPipeline, pipeline, step, BaseOrchestrator } from "orchd";
 import type { StepContext } from "orchd";
 
 export const read = step(async ({ params }: StepContext<{ path: string }>) => [params.path]);
-export const count = step(async ({ inputs }: { inputs: { lines: string[] } }) => inputs.lines.length);
+export const count = step(
+  async ({ inputs }: { inputs: { lines: string[] } }) => inputs.lines.length,
+);
 
 export default pipeline({
   name: "consumer",
   schedule: { cron: "@daily" },
-  steps: { read: { uses: read, params: { path: "/etc/hostname" } }, count: { uses: count, inputs: { lines: "read" } } },
+  steps: {
+    read: { uses: read, params: { path: "/etc/hostname" } },
+    count: { uses: count, inputs: { lines: "read" } },
+  },
 });
 
 export const decides = dynamicPipeline({ name: "decides" }, async (run) => {
@@ -34,10 +42,7 @@ pipeline({ name: "wrong", shedule: { cron: "@daily" }, steps: {} });
 export abstract class Mine extends BaseOrchestrator {}
 `;
 
-/**
- * The orchestrator that docs/orchestrators.md walks through: what the page shows is what is
- * compiled and run.
- */
+/** The orchestrator of docs/orchestrators.md, compiled and run as the page shows it. */
 const WALKED_THROUGH = /```ts\n(\/\/ schedules\/orchestrators\/custom\.ts\n[^]*?)```/.exec(
   readFileSync(join(projectRoot, "docs/orchestrators.md"), "utf8"),
 )![1]!;
@@ -73,11 +78,16 @@ describe("the package", () => {
       }),
       "schedules/orchestrators/custom.ts": WALKED_THROUGH,
       "schedules/hello.yaml":
-        'steps:\n  greet: { uses: ./steps/greet.ts, params: { name: "${params.name}" } }\n  shout: { run: \'printf "%s!" "$ORCHD_INPUT_text"\', inputs: { text: greet } }\nparams: { name: you }\n',
-      "schedules/steps/greet.ts":
-        'import { step } from "orchd";\nexport default step(async ({ params }: { params: { name: string } }) => `hello ${params.name}`);\n',
+        'steps:\n  greet: { uses: ./steps/greet.ts, params: { name: "${params.name}" } }\n' +
+        '  shout: { run: \'printf "%s!" "$ORCHD_INPUT_text"\', inputs: { text: greet } }\n' +
+        "params: { name: you }\n",
+      "schedules/steps/greet.ts": `import { step } from "orchd";
+export default step(
+  async ({ params }: { params: { name: string } }) => \`hello \${params.name}\`,
+);
+`,
     });
-    // --ignore-scripts: dist/ is built, and other tests are using it.
+    // --ignore-scripts: dist/ is built already, and other tests use it.
     const [packed] = JSON.parse(
       npm(projectRoot, "pack", "--json", "--ignore-scripts", "--pack-destination", elsewhere.root),
     ) as {
@@ -128,7 +138,7 @@ describe("the package", () => {
     ).toEqual([]);
   });
 
-  it("says what it can do", () => {
+  it("says which commands and which version it has", () => {
     const help = installed("--help");
     expect({ status: help.status, stderr: help.stderr }).toEqual({ status: 0, stderr: "" });
     for (const command of ["start", "status", "run", "stop", "logs", "tail", "validate"])
@@ -149,7 +159,7 @@ describe("the package", () => {
     expect(runs.stdout).toContain('"completed"');
   });
 
-  it("runs the orchestrator of docs/orchestrators.md, by path and config and by a name in orchd.yaml", async () => {
+  it("runs the orchestrator of docs/orchestrators.md, by path and by name", async () => {
     const asked: { method: string; url: string; body: string }[] = [];
     const backend = createServer((request, response) => {
       let body = "";
@@ -168,11 +178,14 @@ describe("the package", () => {
       backend.close();
       backend.closeAllConnections();
     });
+    const { port } = backend.address() as AddressInfo;
+    const config = `{ apiEndpoint: "http://127.0.0.1:${port}/runs" }`;
     const uses = (from: string): string =>
-      `{ uses: ${from}/orchestrators/custom.ts, config: { apiEndpoint: "http://127.0.0.1:${(backend.address() as AddressInfo).port}/runs" } }`;
+      `{ uses: ${from}/orchestrators/custom.ts, config: ${config} }`;
     elsewhere.write("orchd.yaml", `orchestrators:\n  remote: ${uses("./schedules")}\n`);
     const steps =
-      "steps:\n  first: { run: 'exit 9', env: { OWN: '1' } }\n  second: { run: 'exit 9', after: first }\n";
+      "steps:\n  first: { run: 'exit 9', env: { OWN: '1' } }\n" +
+      "  second: { run: 'exit 9', after: first }\n";
     elsewhere.write("schedules/by-config.yaml", `orchestrator: ${uses(".")}\n${steps}`);
     elsewhere.write("schedules/by-name.yaml", `orchestrator: remote\n${steps}`);
     for (const pipeline of ["by-config", "by-name"]) {
@@ -214,7 +227,7 @@ describe("the package", () => {
     rmSync(join(elsewhere.schedules, "misfit.yaml"));
   }, 90_000);
 
-  it("has types and examples that a strict consumer can check, the library's own included", () => {
+  it("has types and examples that hold for a strict user, the library's own included", () => {
     const checked = spawnSync(
       process.execPath,
       [join(projectRoot, "node_modules/typescript/bin/tsc"), "-p", elsewhere.root],

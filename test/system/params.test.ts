@@ -1,9 +1,10 @@
+/** Params that a pipeline does not declare, on the command line and in requests. */
 import { expect, test } from "vitest";
 import { orchd, startDaemon } from "../support/daemon.ts";
 import { submit } from "../support/request.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
-test("a param that no pipeline declares is never taken in silence, whoever asks", async () => {
+test("a param that a pipeline does not declare is never taken silently", async () => {
   const root = tempRoot({
     "schedules/some.yaml": 'params: { path: /etc/hostname }\nsteps: { it: { run: "true" } }\n',
     "schedules/none.yaml": 'steps: { it: { run: "true" } }\n',

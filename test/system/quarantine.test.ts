@@ -1,5 +1,5 @@
 /**
- * Promise 4 from outside: what is damaged is set aside and explained, the others go on, and a
+ * Promise 4 from outside: a damaged ledger is set aside and explained, the others go on, and a
  * repair keeps the evidence and invents nothing.
  */
 import { existsSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
@@ -10,6 +10,12 @@ import { orchd, startDaemon } from "../support/daemon.ts";
 import { outcomeOf, runsOf } from "../support/ledgers.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
+const EVERY_SECOND = `schedule: { cron: "* * * * * *" }
+overlap: allow
+steps:
+  one: { run: "true" }
+`;
+
 interface Verification {
   readonly faults: readonly {
     readonly file: string;
@@ -18,7 +24,7 @@ interface Verification {
   }[];
 }
 
-/** Changes a byte within a line, from 1. */
+/** Changes a byte of a line; lines count from 1. */
 function damage(path: string, line: number): void {
   const lines = readFileSync(path, "latin1").split("\n");
   lines[line - 1] = lines[line - 1]!.replace('"type":"', '"tyqe":"');
@@ -26,12 +32,12 @@ function damage(path: string, line: number): void {
 }
 
 it(
-  "sets damaged ledgers aside, goes on with the others, and repairs what it is asked to",
+  "a daemon sets damaged ledgers aside, goes on with the others, and repairs on request",
   { timeout: 60_000 },
   async () => {
     const root = tempRoot({
-      "schedules/tick.yaml": `schedule: { cron: "* * * * * *" }\noverlap: allow\nsteps:\n  one: { run: "true" }\n`,
-      "schedules/other.yaml": `schedule: { cron: "* * * * * *" }\noverlap: allow\nsteps:\n  one: { run: "true" }\n`,
+      "schedules/tick.yaml": EVERY_SECOND,
+      "schedules/other.yaml": EVERY_SECOND,
       "schedules/hold.yaml": `overlap: allow
 onInterruption: rerun
 steps:
@@ -63,7 +69,7 @@ steps:
     damage(damaged, 2);
     truncateSync(torn, readFileSync(torn).length - 5);
     truncateSync(headerless, 20);
-    // Line by line it is whole, and yet its end is missing.
+    // Each of its lines is whole, and its end is missing.
     writeFileSync(
       finished,
       readFileSync(finished, "latin1").split("\n").slice(0, -2).join("\n") + "\n",
@@ -105,12 +111,12 @@ steps:
       const repaired = await orchd(root.root, "repair", run, "--json");
       expect(repaired.json()).toMatchObject({ accepted: true });
       expect(readFileSync(`${path}.damaged-1`).equals(evidence.get(path)!)).toBe(true);
-      // Asked again it says so, and does nothing.
+      // Asked again, it says that this is done already, and does nothing.
       if (path !== headerless)
         await awaitSight(
           root.runs,
           () => (linesOf(path).at(-1)?.type === "run.finished" ? true : undefined),
-          `the end of ${run}`,
+          `an end of ${run}`,
         );
       const again = await orchd(root.root, "repair", run, "--json");
       expect(again.stdout + again.stderr).toMatch(
@@ -131,7 +137,7 @@ steps:
       root.runs,
       () =>
         runsOf(root.runs, "hold").every((run) => outcomeOf(run) === "completed") ? true : undefined,
-      "the ends of held runs",
+      "the ends of the runs of hold",
     );
     await second.end();
     expect(await verify()).toEqual([]);

@@ -1,6 +1,6 @@
 /**
- * `orchd rerun` and `orchd diff` with a real daemon: by content, never by position (semantics.md 0
- * and 26).
+ * `orchd rerun` and `orchd diff` with a real daemon. Both go by content, never by position
+ * (semantics.md 0 and 26).
  */
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -37,7 +37,7 @@ export const mayPass = () => existsSync("${root.root}/pass");
 afterAll(() => daemon.end());
 beforeEach(() => rmSync(join(root.root, "pass"), { force: true }));
 
-/** Asks for a run: which of its steps ran, and why each did or did not. */
+/** Asks for a run, and gives which of its steps ran and why each did or did not. */
 async function ask(...words: string[]) {
   const noted = join(root.root, "ran.txt");
   rmSync(noted, { force: true });
@@ -53,17 +53,27 @@ async function ask(...words: string[]) {
   };
 }
 
-it("takes over what is still valid, runs what failed or was edited, and from a step on everything", async () => {
+it("takes over what is still valid; runs what failed, was edited, or follows a step", async () => {
   const a = (text: string): string =>
-    `import { note } from "./note.ts"; export default () => (note("a"), ${JSON.stringify(text)});\n`;
+    `import { note } from "./note.ts";
+export default () => (note("a"), ${JSON.stringify(text)});
+`;
   root.write("schedules/steps/a.ts", a("one"));
   root.write(
     "schedules/steps/b.ts",
-    'import { mayPass, note } from "./note.ts"; export default ({ inputs }: any) => { note("b"); if (!mayPass()) throw new Error("not yet"); return inputs.x.length; };\n',
+    `import { mayPass, note } from "./note.ts";
+export default ({ inputs }: any) => {
+  note("b");
+  if (!mayPass()) throw new Error("not yet");
+  return inputs.x.length;
+};
+`,
   );
   root.write(
     "schedules/steps/c.ts",
-    'import { note } from "./note.ts"; export default ({ inputs }: any) => (note("c"), inputs.n);\n',
+    `import { note } from "./note.ts";
+export default ({ inputs }: any) => (note("c"), inputs.n);
+`,
   );
   root.write(
     "schedules/p.yaml",
@@ -86,8 +96,8 @@ it("takes over what is still valid, runs what failed or was edited, and from a s
   expect(fromB.ran).toEqual(["b", "c"]);
   expect(fromB.why["c"]).toContain('the re-run is from step "b" on');
 
-  // Edited: only what changed, and what comes of it. "two" is as long as "one", so b gives the same
-  // and c need not run.
+  // Edited: only what changed runs, and what its new result changes. "two" is as long as "one", so
+  // b gives the same result and c does not run.
   root.write("schedules/steps/a.ts", a("two"));
   const frozen = await ask("rerun", healed.run, "--failed");
   expect(frozen.ran).toEqual([]);
@@ -108,7 +118,7 @@ it("takes over what is still valid, runs what failed or was edited, and from a s
     side: [false, []],
   });
 
-  // The code that the first run ran is gone, as after pruning.
+  // The code of the first run is removed, as after pruning.
   const header = runsOf(root.runs, "p")[0]!.lines[0] as unknown as {
     snapshot: { steps: { id: string; code?: { bundle: string } }[] };
   };
@@ -119,14 +129,21 @@ it("takes over what is still valid, runs what failed or was edited, and from a s
   expect(pruned.stderr).toMatch(/the code that run .* ran was pruned .* use --edited/);
 }, 90_000);
 
-it("runs a dynamic pipeline's function again; invocations that are still valid answer from the run before", async () => {
+it("runs a dynamic function again; valid calls answer from the run before", async () => {
   root.write(
     "schedules/d.ts",
     `import { dynamicPipeline, step } from "orchd";
 import { mayPass, note } from "./steps/note.ts";
 export const list = step(() => (note("list"), [1, 2]), { enableCache: false });
-export const twice = step(({ inputs }: { inputs: { n: number } }) => (note("twice" + inputs.n), inputs.n * 2), { enableCache: false });
-export const judge = step(({ inputs }: { inputs: { all: number[] } }) => { note("judge"); if (!mayPass()) throw new Error("not yet"); return inputs.all.length; });
+export const twice = step(({ inputs: { n } }: { inputs: { n: number } }) => {
+  note("twice" + n);
+  return n * 2;
+}, { enableCache: false });
+export const judge = step(({ inputs: { all } }: { inputs: { all: number[] } }) => {
+  note("judge");
+  if (!mayPass()) throw new Error("not yet");
+  return all.length;
+});
 export default dynamicPipeline({ name: "d" }, async (run) => {
   const all = await run.map(twice, { n: await run.step(list) });
   await run.step(judge, { inputs: { all } });

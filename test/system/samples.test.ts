@@ -1,6 +1,6 @@
 /**
- * The pipelines that ship do what they say, on this host: `npm start` is the first thing that
- * anybody sees of orchd.
+ * The pipelines that ship do what they say, on this host: with `npm start` they are the first that
+ * a person sees of orchd.
  */
 import { cpSync, existsSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
@@ -32,7 +32,7 @@ describe("the sample pipelines", () => {
   });
 
   it(
-    "show a completed run within 12 s of the start, and each completes when it is asked for",
+    "have a completed run within 12 s of the start, and each completes when asked for",
     { timeout: 90_000 },
     async () => {
       const root = sampleRoot();

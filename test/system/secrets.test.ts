@@ -1,6 +1,6 @@
 /**
- * Promise 32: a secret's value is with its step and nowhere at rest: not in a ledger, a log, an
- * artifact, an output or a file left behind.
+ * Promise 32: a secret's value is given to its step and is nowhere at rest: not in a ledger, a log,
+ * an artifact, an output or a file that is left behind.
  */
 import {
   existsSync,
@@ -29,50 +29,98 @@ const TRACES = [
 ];
 
 const STEPS: Record<string, string> = {
-  print: `const { TOKEN: t, KEY: k } = context.env; console.log("it is " + t); console.error(t); context.log.info(t, { t, [t]: [k] }); console.log(k);`,
-  split: `const t = context.env.TOKEN; process.stdout.write(t.slice(0, 5)); await new Promise((go) => setTimeout(go, 20)); process.stdout.write(t.slice(5));
+  print: `const { TOKEN: t, KEY: k } = context.env;
+    console.log("it is " + t);
+    console.error(t);
+    context.log.info(t, { t, [t]: [k] });
+    console.log(k);`,
+  split: `const t = context.env.TOKEN;
+    process.stdout.write(t.slice(0, 5));
+    await new Promise((go) => setTimeout(go, 20));
+    process.stdout.write(t.slice(5));
     (await import("node:fs")).writeSync(2, t.slice(0, 9)); process.stderr.write(t.slice(9) + "\\n");
     process.stdout.write("x".repeat(65530) + t + "y".repeat(70000));`,
   children: `const { execSync, spawnSync, spawn } = await import("node:child_process");
     console.log(execSync('printf %s "$TOKEN"; printf %s "$KEY" >&2').toString());
     spawnSync("sh", ["-c", 'printf %s "$TOKEN"; printf %s "$KEY" >&2'], { stdio: "inherit" });
-    await new Promise((done) => spawn("sh", ["-c", 'printf %s "$TOKEN"; printf "\\n%s" "$KEY"'], { stdio: "inherit" }).on("close", done));`,
-  params: `console.log(context.params.token, JSON.stringify(context.params)); if (context.params.token !== context.env.TOKEN || context.params.deep.list[0].key !== context.env.KEY) throw new Error("not given");`,
-  returned: `return { [context.env.TOKEN]: [context.env.TOKEN, context.env.KEY], long: context.env.TOKEN.repeat(20000) };`,
-  thrown: `const e = new Error("bad " + context.env.TOKEN); e.code = context.env.TOKEN; e.name = context.env.TOKEN; e.stack += context.env.KEY; throw e;`,
-  rejected: `void Promise.reject(context.env.TOKEN + context.env.KEY); await new Promise((go) => setTimeout(go, 50));`,
-  callback: `setTimeout(() => { throw new Error(context.env.KEY); }, 5); await new Promise(() => {});`,
+    const text = 'printf %s "$TOKEN"; printf "\\n%s" "$KEY"';
+    await new Promise((done) =>
+      spawn("sh", ["-c", text], { stdio: "inherit" }).on("close", done));`,
+  params: `const { params, env } = context;
+    console.log(params.token, JSON.stringify(params));
+    if (params.token !== env.TOKEN || params.deep.list[0].key !== env.KEY)
+      throw new Error("not given");`,
+  returned: `const { TOKEN, KEY } = context.env;
+    return { [TOKEN]: [TOKEN, KEY], long: TOKEN.repeat(20000) };`,
+  thrown: `const { TOKEN, KEY } = context.env;
+    const e = new Error("bad " + TOKEN);
+    e.code = TOKEN;
+    e.name = TOKEN;
+    e.stack += KEY;
+    throw e;`,
+  rejected: `void Promise.reject(context.env.TOKEN + context.env.KEY);
+    await new Promise((go) => setTimeout(go, 50));`,
+  callback: `setTimeout(() => { throw new Error(context.env.KEY); }, 5);
+    await new Promise(() => {});`,
   exits: `process.stdout.write(process.env.TOKEN); process.exit(1);`,
   unserialisable: `return { [context.env.TOKEN]: () => 1 };`,
 };
 const SHELLS: Record<string, string> = {
-  shell: `printf %s "$TOKEN"; printf %s "$KEY" >&2; cat "$ORCHD_PARAMS"; printf %s "$ORCHD_PARAM_token"; test "$ORCHD_PARAM_token" = "$TOKEN"; cat "$ORCHD_PARAM_deep"`,
-  shellsplit: `printf %.6s "$TOKEN"; sleep 0.05; printf '%s\\n' "$TOKEN" | cut -c7-; cat "$ORCHD_PARAMS" > "$ORCHD_OUTPUT"`,
+  shell:
+    'printf %s "$TOKEN"; printf %s "$KEY" >&2; cat "$ORCHD_PARAMS"; ' +
+    'printf %s "$ORCHD_PARAM_token"; test "$ORCHD_PARAM_token" = "$TOKEN"; ' +
+    'cat "$ORCHD_PARAM_deep"',
+  shellsplit:
+    `printf %.6s "$TOKEN"; sleep 0.05; printf '%s\\n' "$TOKEN" | cut -c7-; ` +
+    'cat "$ORCHD_PARAMS" > "$ORCHD_OUTPUT"',
   shellwhere: `dirname "$ORCHD_PARAMS"`,
   shellfails: `printf 'no such token: %s\\n' "$TOKEN" >&2; exit 3`,
 };
 
+/** A passage of a text: what stands around a place in it. */
+const around = (text: string, at: number): string => text.slice(Math.max(0, at - 200), at + 80);
+
 describe("a secret", () => {
-  it("is given to the step and left nowhere", { timeout: 120_000 }, async () => {
+  it("is given to the step, and its value is left nowhere", { timeout: 120_000 }, async () => {
     const names = [...Object.keys(STEPS), ...Object.keys(SHELLS)];
+    const body = (name: string): string =>
+      name in STEPS ? `uses: ./steps/${name}.mjs` : `run: ${JSON.stringify(SHELLS[name])}`;
     const secretParams = "{ token: { secret: token }, deep: { list: [{ key: { secret: key } }] } }";
     const root = tempRoot({
       "orchd.yaml": "env: { KEY: { secret: key } }\n",
       "schedules/canary.yaml": `enableCache: false
 env: { TOKEN: { secret: token } }
 retry: { maxRetries: 1 }
-hooks: { init: "./steps/hooks.mjs#open", onSuccess: "./steps/hooks.mjs#fine", onFailure: "./steps/hooks.mjs#bad", cleanup: "./steps/hooks.mjs#close" }
+hooks:
+  init: "./steps/hooks.mjs#open"
+  onSuccess: "./steps/hooks.mjs#fine"
+  onFailure: "./steps/hooks.mjs#bad"
+  cleanup: "./steps/hooks.mjs#close"
 steps:
-${names.map((name) => `  ${name}: { ${name in STEPS ? `uses: ./steps/${name}.mjs` : `run: ${JSON.stringify(SHELLS[name])}`}, params: ${secretParams} }\n`).join("")}`,
+${names.map((name) => `  ${name}: { ${body(name)}, params: ${secretParams} }\n`).join("")}`,
       "schedules/dynamic.ts": `import { dynamicPipeline, step } from "orchd";
-const echo = step(async ({ params, inputs, env }) => { console.log(env.TOKEN, params, inputs); return inputs; }, { name: "echo" });
-export default dynamicPipeline({ name: "dynamic", env: { TOKEN: { secret: "token" } } }, async (run) => {
+const echo = step(
+  async ({ params, inputs, env }) => {
+    console.log(env.TOKEN, params, inputs);
+    return inputs;
+  },
+  { name: "echo" },
+);
+const settings = { name: "dynamic", env: { TOKEN: { secret: "token" } } };
+export default dynamicPipeline(settings, async (run) => {
   console.log(run.env.TOKEN);
   await run.step(echo, { inputs: { x: run.env.TOKEN }, params: { y: run.env.TOKEN } });
   throw new Error(run.env.TOKEN);
 });`,
-      "schedules/steps/hooks.mjs": `const tell = (name) => (context) => { console.log(name, context.env.TOKEN, JSON.stringify(context)); if (name !== "open") throw new Error(context.env.TOKEN); return { of: context.env.TOKEN }; };
-export const open = tell("open"); export const fine = tell("fine"); export const bad = tell("bad"); export const close = tell("close");`,
+      "schedules/steps/hooks.mjs": `const tell = (name) => (context) => {
+  console.log(name, context.env.TOKEN, JSON.stringify(context));
+  if (name !== "open") throw new Error(context.env.TOKEN);
+  return { of: context.env.TOKEN };
+};
+export const open = tell("open");
+export const fine = tell("fine");
+export const bad = tell("bad");
+export const close = tell("close");`,
       ...Object.fromEntries(
         Object.entries(STEPS).map(([name, body]) => [
           `schedules/steps/${name}.mjs`,
@@ -121,7 +169,7 @@ export const open = tell("open"); export const fine = tell("fine"); export const
     const printed = (await orchd(root.root, "logs", run!.run)).stdout;
     const told = (await orchd(root.root, "status", run!.run, "--json")).stdout;
     await daemon.end();
-    // The files of shell steps lay in memory, and are gone with the runner.
+    // The files of shell steps are in memory, and are removed when the runner ends.
     const [scratch] = /\/dev\/shm\/\S+/.exec(printed) ?? [];
     if (existsSync("/dev/shm"))
       await awaitSight(
@@ -135,7 +183,7 @@ export const open = tell("open"); export const fine = tell("fine"); export const
       "orchd status": told,
     };
     for (const entry of readdirSync(root.runs, { recursive: true, withFileTypes: true }))
-      // Newer Nodes follow links to folders, and one leads to the package.
+      // Newer Nodes follow links to folders, and one of them leads to the package.
       if (entry.isFile() && realpathSync(entry.parentPath).startsWith(realpathSync(root.runs)))
         places[join(entry.parentPath, entry.name)] = readFileSync(
           join(entry.parentPath, entry.name),
@@ -144,8 +192,7 @@ export const open = tell("open"); export const fine = tell("fine"); export const
     expect(printed).toContain("***");
     const leaks = Object.entries(places).flatMap(([place, text]) =>
       TRACES.filter((trace) => text.includes(trace)).map(
-        (trace) =>
-          `${trace} in ${place}: ${text.slice(Math.max(0, text.indexOf(trace) - 200), text.indexOf(trace) + 80)}`,
+        (trace) => `${trace} in ${place}: ${around(text, text.indexOf(trace))}`,
       ),
     );
     reached(

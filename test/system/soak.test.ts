@@ -1,6 +1,6 @@
 /**
- * Promise 33, the short form of `npm run bench -- soak`: after hundreds of runs nothing is held and
- * nothing lies about that was not there after the first.
+ * Promise 33, the short form of `npm run bench -- soak`: after hundreds of runs a daemon holds and
+ * leaves no more than after the first.
  */
 import { readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ import { reached, trials } from "../support/figures.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
 const BATCHES = trials(4, 20);
-/** Of each pipeline in each batch. */
+/** How many runs each pipeline has in each batch. */
 const RUNS = 15;
 const KINDS: Record<string, string> = {
   module: "steps: { brief: { uses: ./steps/brief.ts } }",
@@ -23,7 +23,7 @@ const KINDS: Record<string, string> = {
 };
 
 it.skipIf(process.platform !== "linux")(
-  "holds and leaves no more after hundreds of runs than after the first",
+  "a daemon holds and leaves no more after hundreds of runs than after the first",
   { timeout: 300_000 },
   async () => {
     const pipelines = Object.keys(KINDS);
@@ -49,8 +49,8 @@ it.skipIf(process.platform !== "linux")(
       [daemon.pid, runnerOf(daemon.pid)!]
         .map(figuresOf)
         .flatMap(({ pid, descriptors, threads }) => [pid, descriptors, threads]);
-    // The same two processes, with no more of anything; what the first look caught in passing may
-    // be gone.
+    // The same two processes, each with no more descriptors and threads than at first; there may be
+    // fewer.
     const isWithin = (now: readonly number[]): boolean =>
       now.every((count, index) =>
         index % 3 === 0 ? count === first[index] : count <= first[index]!,
@@ -75,8 +75,8 @@ it.skipIf(process.platform !== "linux")(
         () => `${due} ends of runs; there are ${ends()}`,
         60_000,
       );
-      // Each process's pid, descriptors and threads. Files of the last runs are closed after their
-      // last line.
+      // Pid, descriptors and threads of each process. The files of a run are closed a while after
+      // its last line.
       if (batch === 1) first = await settled(held);
       else
         await awaitSight(
@@ -86,7 +86,7 @@ it.skipIf(process.platform !== "linux")(
         );
     }
 
-    // The newest run stays, and the one that ended last if that is another.
+    // The newest run stays, and so does the one that ended last, if it is another.
     const { runs: gone, kept } = (
       await orchd(root.root, "prune", "--keep-runs", "1", "--json")
     ).json<{ runs: unknown[]; kept: unknown[] }>();
@@ -113,7 +113,7 @@ it.skipIf(process.platform !== "linux")(
     ]);
     expect(readdirSync(inOrchd("requests"))).toEqual([]);
     expect(readdirSync(inOrchd("scratch"), { recursive: true })).toEqual([]);
-    // Keys are recorded with the cache off too; those of runs that are gone went with them.
+    // Keys are recorded with the cache off too. The keys of pruned runs are gone.
     const indexed = readFileSync(inOrchd("cache/index.jsonl"), "utf8")
       .trimEnd()
       .split("\n")
@@ -131,7 +131,7 @@ it.skipIf(process.platform !== "linux")(
   },
 );
 
-/** What a look gives once it has given the same twenty times. */
+/** What a look gives, once it gave the same twenty times in a row. */
 async function settled(look: () => number[]): Promise<number[]> {
   let last: number[] = [];
   let same = 0;
@@ -143,7 +143,7 @@ async function settled(look: () => number[]): Promise<number[]> {
       last = seen;
       return same === 20 ? true : undefined;
     },
-    () => `the same twice: ${last.join(" ")}`,
+    () => `the same twenty times: ${last.join(" ")}`,
   );
   return last;
 }

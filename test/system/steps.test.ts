@@ -1,5 +1,5 @@
 /**
- * What a step is given and what becomes of what it gives, by a real daemon: docs/pipeline-files.md,
+ * What a real daemon gives a step, and what it makes of the result: docs/pipeline-files.md,
  * docs/semantics.md 15 to 20.
  */
 import { mkdirSync, readFileSync } from "node:fs";
@@ -20,11 +20,22 @@ env: { LOW: pipeline, HIGH: pipeline, PIPE: "\${params.word}", ORCHD_PIPELINE: p
 hooks: { onSuccess: "./steps/env.mjs#hook" }
 steps:
   module: { uses: ./steps/env.mjs, env: { HIGH: step, WORD: "\${run.id}", ORCHD_STEP: step } }
-  shell: { run: "env -0 | tr '\\\\0' '\\\\n' > ../shell.env", after: [module], env: { HIGH: step, WORD: "\${run.id}", ORCHD_STEP: step } }
+  shell:
+    run: "env -0 | tr '\\\\0' '\\\\n' > ../shell.env"
+    after: [module]
+    env: { HIGH: step, WORD: "\${run.id}", ORCHD_STEP: step }
 `,
   "schedules/steps/env.mjs": `import { appendFileSync } from "node:fs";
-export default ({ env }) => { const same = Object.entries(env).every(([name, value]) => process.env[name] === value); process.env.HIGH = "changed"; process.env.NEW = "1"; return { ...env, same }; };
-export const hook = ({ env, step }) => { appendFileSync(new URL("../../hook.env", import.meta.url), JSON.stringify({ step, env, own: { ...process.env } }) + "\\n"); };`,
+export default ({ env }) => {
+  const same = Object.entries(env).every(([name, value]) => process.env[name] === value);
+  process.env.HIGH = "changed";
+  process.env.NEW = "1";
+  return { ...env, same };
+};
+export const hook = ({ env, step }) => {
+  const line = JSON.stringify({ step, env, own: { ...process.env } }) + "\\n";
+  appendFileSync(new URL("../../hook.env", import.meta.url), line);
+};`,
   "schedules/values.yaml": `steps:
   give: { uses: ./steps/give.mjs, outputs: [rows, text] }
   take:
@@ -35,14 +46,26 @@ export const hook = ({ env, step }) => { appendFileSync(new URL("../../hook.env"
       test "$ORCHD_PARAM_yes" = true
       printf %s "$ORCHD_PARAM_long" | wc -c
       cat "$ORCHD_PARAM_list" "$ORCHD_PARAM_none" "$ORCHD_INPUT_data"
-      printf '{"params":%s,"inputs":%s,"cwd":"%s","sh":"%s"}' "$(cat $ORCHD_PARAMS)" "$(cat $ORCHD_INPUTS)" "$PWD" "$0" > "$ORCHD_OUTPUT"
+      params=$(cat $ORCHD_PARAMS) inputs=$(cat $ORCHD_INPUTS)
+      printf '{"params":%s,"inputs":%s,"cwd":"%s","sh":"%s"}' "$params" "$inputs" "$PWD" "$0" \\
+        > "$ORCHD_OUTPUT"
     inputs: { data: give.rows, text: give.text }
-    params: { text: 'a "b" $(c)', count: 3, yes: true, long: "${LONG}", long1: "${LONG}a", list: [1, 2], none: null }
+    params:
+      text: 'a "b" $(c)'
+      count: 3
+      yes: true
+      long: "${LONG}"
+      long1: "${LONG}a"
+      list: [1, 2]
+      none: null
   look: { uses: "./steps/give.mjs#look", inputs: { it: take } }
   bash: { run: 'x=(a b); echo "$PWD \${x[1]}"', shell: /bin/bash -eu, cwd: ../work }
 `,
   "schedules/steps/give.mjs": `export default () => ({ rows: [{ a: 1 }], text: "plain" });
-export const look = ({ inputs: { it } }) => { const { long, long1, ...params } = it.params; return { ...it, params, lengths: [long.length, long1.length] }; };`,
+export const look = ({ inputs: { it } }) => {
+  const { long, long1, ...params } = it.params;
+  return { ...it, params, lengths: [long.length, long1.length] };
+};`,
   "schedules/code.yaml": `enableCache: false
 steps:
   where: { uses: ./steps/where.ts }
@@ -54,33 +77,56 @@ steps:
 import { z } from "zod";
 import words from "./words.json" with { type: "json" };
 import { here, version } from "./lib/helper.ts";
-export default (): unknown => ({ url: import.meta.url, here, words, zod: typeof z.object, version, dir: new URL(".", import.meta.url).pathname });
+const url = import.meta.url;
+const dir = new URL(".", url).pathname;
+export default (): unknown => ({ url, here, words, zod: typeof z.object, version, dir });
 export const other = (): string => "other";
 export const thread = (): number => threadId;
 `,
-  "schedules/steps/lib/helper.ts": `export const here = import.meta.url;\nexport const version: number = 1;\n`,
+  "schedules/steps/lib/helper.ts": `export const here = import.meta.url;
+export const version: number = 1;
+`,
   "schedules/steps/words.json": `["one"]`,
   "schedules/big.yaml": `steps:
   small: { uses: "./steps/big.mjs#small", outputs: [a, b] }
   large: { uses: "./steps/big.mjs#large" }
-  count: { uses: "./steps/big.mjs#count", inputs: { large: large, a: small.a, both: small }, params: { long: "${"p".repeat(70_000)}" } }
+  count:
+    uses: "./steps/big.mjs#count"
+    inputs: { large: large, a: small.a, both: small }
+    params: { long: "${"p".repeat(70_000)}" }
   missing: { uses: "./steps/big.mjs#small", outputs: [a, c] }
 `,
   "schedules/steps/big.mjs": `export const small = () => ({ a: 1, b: [2] });
 export const large = () => Array.from({ length: 200 }, (_, n) => String(n).padStart(10_000, "x"));
-export const count = ({ inputs, params }) => ({ n: inputs.large.length, a: inputs.a, both: inputs.both, long: params.long.length });`,
+export const count = ({ inputs: { large, a, both }, params }) =>
+  ({ n: large.length, a, both, long: params.long.length });`,
   "schedules/limits.yaml": `retry: { maxRetries: 1 }
 steps:
   attempt: { uses: "./steps/limits.mjs#hears", timeout: 400ms }
   fine: { run: "sleep 0.2; echo attempt $ORCHD_ATTEMPT", timeout: 5s }
   shell: { run: "trap 'echo heard; exit 4' TERM; sleep 60 & wait", timeout: 400ms }
 `,
-  "schedules/short.yaml": `timeout: 600ms\nsteps:\n  long: { uses: "./steps/limits.mjs#hears" }\n  never: { run: "true", after: [long] }\n`,
-  "schedules/steps/limits.mjs": `export const hears = ({ signal, run }) => new Promise((_, reject) => {
+  "schedules/short.yaml": `timeout: 600ms
+steps:
+  long: { uses: "./steps/limits.mjs#hears" }
+  never: { run: "true", after: [long] }
+`,
+  "schedules/steps/limits.mjs": `
+export const hears = ({ signal, run }) => new Promise((_, reject) => {
   const hold = setInterval(() => {}, 1000);
-  signal.addEventListener("abort", () => { console.log(run.attempt, signal.aborted, signal.reason.name, signal.reason.message); clearInterval(hold); reject(signal.reason); });
+  signal.addEventListener("abort", () => {
+    const { aborted, reason } = signal;
+    console.log(run.attempt, aborted, reason.name, reason.message);
+    clearInterval(hold);
+    reject(reason);
+  });
 });`,
-  "schedules/wide.yaml": `enableCache: false\nmaxParallelSteps: 64\nsteps:\n${Array.from({ length: 48 }, (_, n) => `  s${n}: { uses: ./steps/wait.mjs }\n`).join("")}  shell: { run: "true" }\n`,
+  "schedules/wide.yaml": `enableCache: false
+maxParallelSteps: 64
+steps:
+${Array.from({ length: 48 }, (_, n) => `  s${n}: { uses: ./steps/wait.mjs }\n`).join("")}
+  shell: { run: "true" }
+`,
   "schedules/steps/wait.mjs":
     "export default () => new Promise((resolve) => setTimeout(resolve, 80));\n",
   "schedules/keep.yaml": `enableCache: false
@@ -88,7 +134,9 @@ steps:
   first: { run: "touch ../first; while ! test -e ../go; do sleep 0.05; done" }
   second: { uses: ./steps/keep.ts, after: [first] }
 `,
-  "schedules/steps/keep.ts": `import { version } from "./lib/kept.ts";\nexport default (): number => version;\n`,
+  "schedules/steps/keep.ts": `import { version } from "./lib/kept.ts";
+export default (): number => version;
+`,
   "schedules/steps/lib/kept.ts": `export const version = 1;\n`,
 };
 
@@ -127,7 +175,7 @@ describe("steps under a daemon", () => {
       (line) => `${String(line["step"])} ${String(line["stream"])} ${String(line["line"])}`,
     );
 
-  it("get their environment in layers, and what orchd says of the run over all of them", async () => {
+  it("get their environment in layers, with orchd's own names over all of them", async () => {
     const done = await run("env");
     const header = done.lines[0]!;
     const expected = {
@@ -154,7 +202,7 @@ describe("steps under a daemon", () => {
         .map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
     );
     expect(shell).toMatchObject({ ...expected, ORCHD_STEP: "shell" });
-    // Nothing of the daemon's own but PATH, HOME, LANG and TZ.
+    // Of the daemon's own environment only PATH, HOME, LANG and TZ.
     expect(
       Object.keys(shell).filter(
         (name) =>
@@ -174,7 +222,7 @@ describe("steps under a daemon", () => {
     }
   });
 
-  it("that are shell texts get values as text or as files, a shell and a folder", async () => {
+  it("that are shell texts get values as text or files, their shell and their folder", async () => {
     const done = await run("values");
     const folder = join(root.root, "schedules");
     expect(outputs(done, "look")["result"]).toMatchObject({
@@ -188,7 +236,7 @@ describe("steps under a daemon", () => {
     expect(printed(done)).toContain(`bash stdout ${join(root.root, "work")} b`);
   });
 
-  it("that are modules know their own place, import helpers, packages and JSON, and run alone where they ask", async () => {
+  it("that are modules import what they need, know their file, run alone if asked", async () => {
     const done = await run("code");
     const steps = join(root.root, "schedules/steps");
     expect(outputs(done, "where")["result"]).toEqual({
@@ -203,7 +251,7 @@ describe("steps under a daemon", () => {
     expect(outputs(done, "alone")["result"]).not.toBe(outputs(done, "alone2")["result"]);
   });
 
-  it("that return much are kept as artifacts, and every line stays below 1 MiB", async () => {
+  it("that return much have artifacts, and every line stays below 1 MiB", async () => {
     const done = await run("big");
     expect(outputs(done, "small")).toEqual({ a: 1, b: [2] });
     const { result } = outputs(done, "large") as { result: { $artifact: string; bytes: number } };
@@ -226,7 +274,7 @@ describe("steps under a daemon", () => {
       expect(Buffer.byteLength(line)).toBeLessThan(1024 * 1024);
   });
 
-  it("have a limit for each attempt, and a run has one for all", async () => {
+  it("have a time limit for each attempt, and a run has one for all its steps", async () => {
     const done = await run("limits");
     expect(outcomeOf(done)).toBe("failed");
     for (const step of ["attempt", "shell"]) {
@@ -255,7 +303,7 @@ describe("steps under a daemon", () => {
     ).toBe(false);
   });
 
-  it("are started no further ahead than one for each thread, whatever room there is for shells, which have their own", async () => {
+  it("are started at most one ahead of each thread; shell steps do not wait for them", async () => {
     const done = await run("wide");
     let under = 0;
     let most = 0;
@@ -270,7 +318,7 @@ describe("steps under a daemon", () => {
     expect(types.indexOf("step.completed shell")).toBeLessThan(types.indexOf("step.started s40"));
   });
 
-  it("keep the code a run began with; what is saved meanwhile is the next one's", async () => {
+  it("keep the code that their run began with; a change is for the next run", async () => {
     const { run: id } = (await orchd(root.root, "run", "keep", "--json")).json<{ run: string }>();
     await awaitSight(
       root.root,

@@ -1,3 +1,4 @@
+/** A stop that is asked for, of steps that hear it and of steps that do not. */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { awaitLine, awaitSight } from "../support/await-event.ts";
@@ -10,7 +11,14 @@ const STEPS: Record<
   { readonly file?: string; readonly step: string; readonly heedsGraceful: boolean }
 > = {
   polite: {
-    file: `export default ({ signal }) => new Promise((_, reject) => { const hold = setInterval(() => {}, 1000); signal.addEventListener("abort", () => { clearInterval(hold); reject(signal.reason); }); console.log("up"); });`,
+    file: `export default ({ signal }) => new Promise((_, reject) => {
+  const hold = setInterval(() => {}, 1000);
+  signal.addEventListener("abort", () => {
+    clearInterval(hold);
+    reject(signal.reason);
+  });
+  console.log("up");
+});`,
     step: "{ uses: ./steps/polite.mjs }",
     heedsGraceful: true,
   },
@@ -20,7 +28,11 @@ const STEPS: Record<
     heedsGraceful: false,
   },
   blocked: {
-    file: `import { execSync } from "node:child_process"; export default () => { console.log("up"); execSync("sleep 3600"); };`,
+    file: `import { execSync } from "node:child_process";
+export default () => {
+  console.log("up");
+  execSync("sleep 3600");
+};`,
     step: "{ uses: ./steps/blocked.mjs }",
     heedsGraceful: false,
   },
@@ -32,12 +44,16 @@ const STEPS: Record<
 
 describe("a stop that is asked for", () => {
   it.each(Object.entries(STEPS))(
-    "ends a %s step when forced, and leaves no process",
+    "ends a %s step, by force where a graceful stop does not, and leaves no process",
     async (name, { file, step, heedsGraceful }) => {
       const marker = `stop-${name}-${process.pid}-${Math.random().toString(36).slice(2)}`;
       const root = tempRoot({
         "orchd.yaml": "gracePeriod: 1s\n",
-        [`schedules/${name}.yaml`]: `env: { MARKER: ${marker} }\nsteps:\n  it: ${step}\n  after: { run: "true", after: [it] }\n`,
+        [`schedules/${name}.yaml`]: `env: { MARKER: ${marker} }
+steps:
+  it: ${step}
+  after: { run: "true", after: [it] }
+`,
         ...(file === undefined ? {} : { [`schedules/steps/${name}.mjs`]: file }),
       });
       await startDaemon({ root: root.root });
@@ -48,7 +64,7 @@ describe("a stop that is asked for", () => {
         "the run's ledger",
       );
       await awaitLine(path, (line) => line.type === "step.started");
-      // It has been begun too: what only waits for a thread is stopped without ado.
+      // It runs too: a step that still waits for a thread would be stopped at once.
       await awaitLine(path.replace(/jsonl$/, "log"), (line) => line["line"] === "up");
       if (!heedsGraceful) {
         const graceful = await orchd(root.root, "stop", run);
@@ -71,7 +87,7 @@ describe("a stop that is asked for", () => {
           line.type === "run.stop_requested" &&
           line["mode"] === (heedsGraceful ? "graceful" : "force"),
       );
-      // The grace period and two seconds.
+      // The grace period of 1 s, and 2 s more.
       expect(Date.parse(finished.at) - Date.parse(asked.at)).toBeLessThan(3_000);
       expect(outcomeOf(runsOf(root.runs, name)[0]!)).toBe("stopped");
       await awaitSight(
@@ -79,7 +95,7 @@ describe("a stop that is asked for", () => {
         () => (processesWith(marker).length === 0 ? true : undefined),
         () => `an end of ${processesWith(marker).join(", ")}`,
       );
-      // The daemon and its next runner are well.
+      // The daemon and its next runner still work.
       root.write("schedules/next.yaml", `steps:\n  fine: { run: "true" }\n`);
       await awaitLine(
         join(root.runs, "next/pipeline.jsonl"),

@@ -1,3 +1,7 @@
+/**
+ * What a person does first with a real daemon: drop a file, break it, pass data between steps, and
+ * ask for what is not there.
+ */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -11,8 +15,8 @@ steps:
   say: { run: 'echo "it is $ORCHD_SCHEDULED_FOR"' }
 `;
 
-describe("a file is dropped", () => {
-  it("fires it, runs it, and every ledger is whole to an independent reader", async () => {
+describe("a daemon", () => {
+  it("fires a file that is dropped, runs it, and writes ledgers that are whole", async () => {
     const root = tempRoot();
     const daemon = await startDaemon({ root: root.root });
     const before = Date.now();
@@ -88,15 +92,24 @@ describe("a file is dropped", () => {
     );
   });
 
-  it("passes data between module steps, and shows it by orchd status and orchd logs", async () => {
+  it("passes data between steps, and orchd status and orchd logs show it", async () => {
     const root = tempRoot({
-      "schedules/steps/words.ts": `export default async ({ params, log }: any) => { log.info("splitting"); console.log("hello from a worker"); return (params.text as string).split(" "); };`,
-      "schedules/steps/count.ts": `export async function count({ inputs }: any) { return { words: inputs.words.length }; }`,
+      "schedules/steps/words.ts": `export default async ({ params, log }: any) => {
+  log.info("splitting");
+  console.log("hello from a worker");
+  return (params.text as string).split(" ");
+};`,
+      "schedules/steps/count.ts": `export async function count({ inputs }: any) {
+  return { words: inputs.words.length };
+}`,
       "schedules/digest.yaml": `params: { text: "a b c" }
 steps:
   words: { uses: ./steps/words.ts, params: { text: "\${params.text}" } }
   count: { uses: "./steps/count.ts#count", inputs: { words: words } }
-  show: { run: 'cat "$ORCHD_INPUT_count"; echo; echo "$ORCHD_PARAM_note"', inputs: { count: count }, params: { note: 'never $(evaluated)' } }
+  show:
+    run: 'cat "$ORCHD_INPUT_count"; echo; echo "$ORCHD_PARAM_note"'
+    inputs: { count: count }
+    params: { note: 'never $(evaluated)' }
 `,
     });
     await startDaemon({ root: root.root });
@@ -150,7 +163,7 @@ steps:
     expect(logs).toContainEqual(expect.objectContaining({ step: "show", line: '{"words":4}' }));
   });
 
-  it("says no with the right exit status", async () => {
+  it("refuses what cannot be done, with the documented exit status", async () => {
     const root = tempRoot({ "schedules/fails.yaml": "steps:\n  no: { run: exit 3 }\n" });
     expect((await orchd(root.root, "run", "fails")).status).toBe(0);
     expect((await orchd(root.root, "run", "fails", "--wait")).status).toBe(4);
@@ -178,10 +191,11 @@ steps:
     expect(second.stderr()).toMatch(/another|already/);
   });
 
-  it("refuses a bad file on the command line with file, line and field", async () => {
+  it("has bad files refused by orchd validate, with file, line and field", async () => {
     const root = tempRoot({
       "schedules/bad.yaml":
-        'schedule: { cron: "61 * * * *" }\nsteps:\n  a: { run: "true", after: [b] }\n  b: { run: "true", after: [a] }\n',
+        'schedule: { cron: "61 * * * *" }\nsteps:\n' +
+        '  a: { run: "true", after: [b] }\n  b: { run: "true", after: [a] }\n',
     });
     const validated = await orchd(root.root, "validate");
     expect(validated.status).toBe(2);

@@ -1,6 +1,6 @@
 /**
- * systemd/: what the unit promises, read from its text everywhere, and judged by systemd-analyze
- * where that exists.
+ * The files of systemd/: the unit's settings by its text, and by systemd-analyze where that is
+ * installed.
  */
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync } from "node:fs";
@@ -59,22 +59,22 @@ describe("orchd.service", () => {
     "SystemCallErrorNumber=EPERM",
     "KillMode=mixed",
     "OOMPolicy=continue",
-  ])("says %s", (setting) => {
+  ])("holds %s", (setting) => {
     expect(settings).toContain(setting);
   });
 
-  it("has a watchdog and limits the address families", () => {
+  it("has a watchdog and limits address families", () => {
     expect(unit).toMatch(/^WatchdogSec=\d+$/m);
     expect(unit).toMatch(/^RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6$/m);
   });
 
-  it("leaves V8 its writable executable pages", () => {
+  it("lets V8 have writable executable pages, which it needs", () => {
     expect(settings.filter((line) => line.startsWith("MemoryDenyWriteExecute"))).toEqual([]);
   });
 });
 
 describe.runIf(exists("systemd-analyze"))("systemd-analyze", () => {
-  it("finds nothing to say about the unit", () => {
+  it("finds no fault in the unit", () => {
     const verified = analyze("verify", "--man=no", join(projectRoot, "systemd/orchd.service"));
     expect({ status: verified.status, said: verified.stdout + verified.stderr }).toEqual({
       status: 0,
@@ -93,7 +93,7 @@ describe.runIf(exists("systemd-analyze"))("systemd-analyze", () => {
     expect(Number(level)).toBeLessThanOrEqual(1.5);
   });
 
-  it("finds nothing to say about the unit with the profile for shell steps", () => {
+  it("finds no fault in the unit with the profile for shell steps", () => {
     const { root } = tempRoot();
     mkdirSync(join(root, "orchd.service.d"));
     cpSync(join(projectRoot, "systemd/orchd.service"), join(root, "orchd.service"));
@@ -110,7 +110,7 @@ describe.runIf(exists("systemd-analyze"))("systemd-analyze", () => {
 });
 
 describe.runIf(exists("systemd-tmpfiles"))("systemd-tmpfiles", () => {
-  it("accepts orchd.tmpfiles; the group may write requests and nothing else", () => {
+  it("accepts orchd.tmpfiles, where the group may write requests and nothing else", () => {
     const lines = text("orchd.tmpfiles")
       .split("\n")
       .filter((line) => line.startsWith("d"));
@@ -119,7 +119,7 @@ describe.runIf(exists("systemd-tmpfiles"))("systemd-tmpfiles", () => {
       .filter(([, , mode]) => (Number.parseInt(mode!, 8) & 0o022) !== 0);
     expect(writable.map(([, path]) => path)).toEqual(["/var/lib/orchd/runs/.orchd/requests"]);
     const { root } = tempRoot();
-    // Without the user orchd the names are unknown: numbers stand in for them.
+    // This host has no user orchd, so its name is replaced by this user's number.
     const stand = lines.map((line) =>
       line
         .replaceAll(/\borchd  orchd\b/g, `${process.getuid!()} ${process.getgid!()}`)
