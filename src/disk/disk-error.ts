@@ -18,7 +18,7 @@ const RAN_OUT: Record<string, string> = {
   ENFILE: "the machine can open no more files (raise fs.file-max)",
 };
 
-/** What ran out, for an error that {@link isExhausted}: the beginning of a sentence. */
+/** What ran out, where {@link isExhausted} holds: the beginning of a sentence. */
 export function whatRanOut(error: unknown): string {
   return RAN_OUT[errorCode(error) ?? ""] ?? "the disk is full";
 }
