@@ -241,7 +241,7 @@ interface FileFacts {
   readonly ino: number;
 }
 
-/** Does what the floor is: see the head of this file. */
+/** The floor: stats, compares, hashes the keys, writes `bytes` and syncs, all once. */
 function raw(
   folder: string,
   paths: readonly string[],

@@ -3,7 +3,7 @@
  *
  * Many pipelines share modules, and each load asks for a bundle of every module that it names. A
  * remembered bundle is given only if nothing can have changed. The files that were read look as
- * they did. Files that were looked for in vain are still missing. No file was written so shortly
+ * they did. Files that were missing are still missing. No file was written so shortly
  * before the build that a second write could have the same time.
  */
 import { statSync } from "node:fs";

@@ -140,7 +140,7 @@ function requireFrom(entry: string): string {
 
 /**
  * Finds where in the user's files an error was thrown, for an error that a bundle threw while it
- * was loaded. Builds the bundle once more, with a source map.
+ * was loaded. Builds the bundle a second time, with a source map.
  *
  * @param stack the error's, which names the bundle by its file
  * @returns undefined if no frame is in the bundle, or if the files have changed since

@@ -17,7 +17,7 @@
  *
  * Two races are closed. A file that was written within the last two seconds may be written again
  * within one tick of its time: the next look compares its hash. A module that was written while its
- * pipeline was being loaded makes the pipeline count as changed once more.
+ * pipeline was being loaded makes the pipeline count as changed again.
  *
  * A missing file counts as removed only if it is still missing 200 ms later, and a missing folder
  * after a second: editors and deployments remove files and make them again. If the folder cannot be

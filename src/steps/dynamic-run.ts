@@ -166,7 +166,7 @@ export class DynamicCaller {
   };
 
   /**
-   * Waits for all calls that nobody waited for. Rejects if such a call could not even be recorded.
+   * Waits for all calls that nobody waited for. Rejects if one of them could not even be recorded.
    */
   async end(): Promise<DynamicEnd> {
     await Promise.allSettled(this.#mapped.map((mapped) => mapped.settled()));

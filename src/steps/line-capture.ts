@@ -85,7 +85,7 @@ export class LineCapture {
     if (chunk.byteLength === memory.byteLength) memory.transfer?.(0);
   }
 
-  /** Takes whole lines of another stream, such as those of `context.log`. */
+  /** Takes whole lines of another stream: what `context.log` wrote, or what orchd itself says. */
   lines(stream: "log" | "orchd", lines: readonly string[]): void {
     this.#keep(stream, lines);
   }

@@ -10,9 +10,9 @@ import { createRequire } from "node:module";
 import { FAILURE_CODES, type StepError } from "../core/failure.ts";
 import { CELLS } from "./thread-protocol.ts";
 
-const EVERY_MS = 20;
+const LOOK_EVERY_MS = 20;
 /** How many bytes of Buffers may be made between two looks. */
-const STEP = 1024 * 1024;
+const BYTES_BETWEEN_LOOKS = 1024 * 1024;
 
 /** The part of V8's heap statistics that is used here. */
 type HeapStatistics = () => { readonly used_heap_size: number; readonly external_memory: number };
@@ -41,12 +41,12 @@ export function watchMemory(
     isOver = true;
     exceeded(held);
   };
-  setInterval(() => look(0), EVERY_MS).unref();
+  setInterval(() => look(0), LOOK_EVERY_MS).unref();
   let since = 0;
   const count = (size: unknown): void => {
     if (typeof size !== "number" || !(size > 0)) return;
     since += size;
-    if (since < STEP) return;
+    if (since < BYTES_BETWEEN_LOOKS) return;
     since = 0;
     look(size);
   };

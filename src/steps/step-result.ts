@@ -15,7 +15,7 @@ const DEEPEST = 500;
  * The JSON of what a step returned; undefined becomes null.
  *
  * `JSON.stringify` alone would silently drop functions, turn a Map into `{}` and NaN into null. So
- * such values are refused by name.
+ * these values are refused by name.
  *
  * @param outputs the declared outputs: the value must be an object with exactly these members
  * @throws BadOutput if the value cannot be recorded

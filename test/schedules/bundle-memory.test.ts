@@ -63,7 +63,7 @@ it("is made again when a module changes, even at the same length", async () => {
   expect(builds.count).toBe(2);
 });
 
-it("is made again when a file appears that was looked for in vain", async () => {
+it("is made again when a file appears that was missing before", async () => {
   const { root, bundle } = old();
   const first = await bundle();
   writeFileSync(join(root.schedules, "b"), "x");
