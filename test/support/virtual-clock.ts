@@ -13,6 +13,9 @@ interface Pending {
   readonly callback: () => void;
 }
 
+/** How long {@link VirtualClock.until} waits at least for real I/O, in real milliseconds. */
+const PATIENCE_MS = 10_000;
+
 /** Options of `VirtualClock`. */
 export interface VirtualClockOptions {
   /**
@@ -107,8 +110,9 @@ export class VirtualClock implements Clock {
 
   /**
    * Moves on, timer by timer, until `done()` holds; where no timer waits, gives real I/O another
-   * turn. Throws after `limitMilliseconds` of virtual time, or `limitTurns` turns of the event loop
-   * in which nothing came due.
+   * turn. Throws after `limitMilliseconds` of virtual time, or after `limitTurns` turns of the event
+   * loop in which nothing came due, if those took {@link PATIENCE_MS} of real time: beside other
+   * work one sync of a disk can outlast any number of turns.
    */
   async until(
     done: () => boolean,
@@ -116,13 +120,15 @@ export class VirtualClock implements Clock {
   ): Promise<void> {
     const last = this.#monotonic + limitMilliseconds;
     let idle = 0;
+    let idleSince = performance.now();
     await this.settle();
     while (!done()) {
       const next = this.#next();
       if (next && next.due <= last) {
         idle = 0;
         await this.advance(next.due - this.#monotonic);
-      } else if (next || idle >= limitTurns) {
+        idleSince = performance.now();
+      } else if (next || (idle >= limitTurns && performance.now() - idleSince > PATIENCE_MS)) {
         throw new Error(
           `Not reached within ${next ? `${limitMilliseconds} ms of virtual time` : `${limitTurns} idle turns`}: ${String(done)}`,
         );
