@@ -35,7 +35,6 @@ const ARROWS: Record<string, readonly string[]> = {
     "orchestrators",
     "run",
     "places",
-    "observe",
   ],
   "engine/workshop": [
     "core",
@@ -59,9 +58,7 @@ const ARROWS: Record<string, readonly string[]> = {
 
 /** While the rooms are being built, what is not yet in its own: an empty list is the end of it. */
 const MOVING: Record<string, readonly string[]> = {
-  engine: ["places/local"],
   cli: [],
-  "cli/foreground": ["orchestrators", "observe"],
 };
 
 /** Files that are a room of their own within one. */
