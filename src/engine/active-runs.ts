@@ -17,6 +17,7 @@ import {
   type Load,
   type Waiting,
 } from "../core/admission.ts";
+import { defined } from "../core/defined.ts";
 import type { StopAnswer, StopOrder } from "../core/stop-order.ts";
 import type { Log } from "../log.ts";
 import type { QueueLimits, RunEnd, RunHandle } from "./ports.ts";
@@ -248,11 +249,11 @@ export class ActiveRuns {
   #limitsOf({ limit, group }: RunPlace): QueueLimits {
     const { groups, maxActiveRuns: total } = this.#limits;
     const inGroup = group === undefined ? undefined : groups[group];
-    return {
-      ...(limit === Number.POSITIVE_INFINITY ? {} : { lane: limit }),
-      ...(inGroup === undefined ? {} : { group: inGroup }),
-      ...(total === undefined ? {} : { total }),
-    };
+    return defined({
+      lane: limit === Number.POSITIVE_INFINITY ? undefined : limit,
+      group: inGroup,
+      total,
+    });
   }
 
   #watch(entry: Entry, handle: RunHandle): void {

@@ -4,6 +4,7 @@
  */
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import { join } from "node:path";
+import { defined } from "../core/defined.ts";
 import type { PipelineEvent, RunLine } from "../core/event.ts";
 import { parseRunId } from "../core/run-id.ts";
 import { fold, type RunState } from "../core/run-state.ts";
@@ -103,11 +104,10 @@ export async function takeOver(
     gracePeriodMs: state.snapshot.gracePeriodMs,
   };
   const { going, because } = ports.runs.takeOver(whole, handle);
-  const asked = requestId === undefined ? {} : { requestId };
   return [
     going
-      ? { type: "run.started", run, trigger: kind, ...asked }
-      : { type: "run.queued", run, because, ...asked },
+      ? defined({ type: "run.started", run, trigger: kind, requestId })
+      : defined({ type: "run.queued", run, because, requestId }),
   ];
 }
 

@@ -8,6 +8,7 @@
  */
 import { statSync } from "node:fs";
 import type { Clock } from "../clock.ts";
+import { defined } from "../core/defined.ts";
 import type { PipelineEvent } from "../core/event.ts";
 import type { Backfill as Accepted } from "../core/pipeline-state.ts";
 import type { Reply, Request } from "../core/request.ts";
@@ -84,15 +85,15 @@ export class Backfills {
         accepted: false,
         reason: `more than ${MOST_SLOTS} slots lie from ${request.from} to ${request.to}; ask for them in parts`,
       };
-    const accepted: Accepted = {
+    const accepted: Accepted = defined({
       requestId: id,
       from: request.from,
       to: request.to,
       which: request.which,
       maxActive: request.maxActive ?? 1,
-      ...(request.schedule === undefined ? {} : { schedule: request.schedule }),
-      ...(request.params === undefined ? {} : { params: request.params }),
-    };
+      schedule: request.schedule,
+      params: request.params,
+    });
     await desk.append([{ type: "backfill.started", ...accepted, slots: slots.length }]);
     this.#start(desk, accepted, slots);
     return { accepted: true, result: { slots: slots.length } };
@@ -187,23 +188,18 @@ export class Backfills {
       const { name } = slot.schedule;
       const made = runHeader(desk.loaded!, {
         run,
-        trigger: {
-          kind: "backfill",
-          scheduledFor,
-          requestId: id,
-          ...(name === undefined ? {} : { schedule: name }),
-        },
+        trigger: defined({ kind: "backfill", scheduledFor, requestId: id, schedule: name }),
         params: { ...slot.schedule.params, ...params },
         because: `backfill ${id}`,
       });
       if (!made.ok) throw new Error(made.message);
-      const backfilled: PipelineEvent = {
+      const backfilled: PipelineEvent = defined({
         type: "slot.backfilled",
         slot: scheduledFor,
         run,
         requestId: id,
-        ...(slot.lane === undefined ? {} : { schedule: slot.lane }),
-      };
+        schedule: slot.lane,
+      });
       const place = {
         ...desk.place(),
         lane: `backfill ${id}`,

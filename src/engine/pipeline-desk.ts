@@ -14,6 +14,7 @@
  * written (semantics.md 3 and 4); a slot that fired never fires again.
  */
 import type { Clock } from "../clock.ts";
+import { defined } from "../core/defined.ts";
 import type { PipelineEvent, RunHeader } from "../core/event.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import { forgottenAfter, type PipelineState } from "../core/pipeline-state.ts";
@@ -155,16 +156,16 @@ export class PipelineDesk implements DeciderView, RecorderView {
       this.#loaded = loaded;
       const since = rescheduled ? now : state.since;
       await this.append([
-        {
+        defined({
           type: "pipeline.loaded",
           digest: loaded.digest,
           schedules: json,
           tz: this.#ports.settings().timezone,
           tzdata: this.#ports.tzdata,
           file: loaded.file,
-          ...(since === undefined ? {} : { since: iso(since) }),
-          ...(rescheduled ? { through: iso(Math.max(now, this.#cursor ?? now)) } : {}),
-        },
+          since: since === undefined ? undefined : iso(since),
+          through: rescheduled ? iso(Math.max(now, this.#cursor ?? now)) : undefined,
+        }),
       ]);
       if (rescheduled) this.#cursor = Math.max(now, this.#cursor ?? now);
       this.#decider.reset(loaded.schedules);
@@ -207,7 +208,7 @@ export class PipelineDesk implements DeciderView, RecorderView {
         this.state.errors.length > 0 ||
         (!this.state.removed && this.state.digest !== undefined)
       ) {
-        await this.append([{ type: "pipeline.removed", ...(file === undefined ? {} : { file }) }]);
+        await this.append([defined({ type: "pipeline.removed", file })]);
       }
       this.#next();
     });
@@ -262,14 +263,14 @@ export class PipelineDesk implements DeciderView, RecorderView {
     const after = forgottenAfter(this.state, to);
     const fired = after === undefined ? [] : firedSlotsAfter(this.#ledger.path, after);
     await this.append([
-      {
+      defined({
         type: "clock.stepped",
         from: iso(from),
         to: iso(to),
         through: iso(to),
         because: "the clock went back: what fired stays so, the rest is decided anew",
-        ...(fired.length === 0 ? {} : { fired: packSlots(fired) }),
-      },
+        fired: fired.length === 0 ? undefined : packSlots(fired),
+      }),
     ]);
     this.#cursor = to;
     this.#decider.reset(this.schedules);

@@ -8,6 +8,7 @@
  * asked for meanwhile are written; and only then does anything start.
  */
 import { statSync } from "node:fs";
+import { defined } from "../core/defined.ts";
 import type { PipelineEvent } from "../core/event.ts";
 import { parseRunId, runIdForSlot } from "../core/run-id.ts";
 import type { Clock } from "../clock.ts";
@@ -86,10 +87,7 @@ async function recoverPipeline(desk: PipelineDesk, ports: RecoveryPorts): Promis
     const type = adopted.kind === "catch_up" ? "slot.caught_up" : "slot.fired";
     const because =
       "its run was there already: a crash came before this line, and the clock was ahead";
-    lines.push(
-      { type, slot, run, because, ...(schedule === undefined ? {} : { schedule }) },
-      ...adopted.lines,
-    );
+    lines.push(defined({ type, slot, run, because, schedule }), ...adopted.lines);
   }
   if (lines.length > 0) await desk.append(lines);
   return ports.runs.of(desk.name).length;

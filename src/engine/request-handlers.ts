@@ -9,6 +9,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "../clock.ts";
+import { defined } from "../core/defined.ts";
 import { didYouMean } from "../core/did-you-mean.ts";
 import type { RunHeader, RunLine } from "../core/event.ts";
 import { checkGivenParams } from "../core/given-params.ts";
@@ -151,11 +152,11 @@ export class RequestHandlers {
       if (runs.get(run) !== undefined || store.exists(run)) continue;
       const made = runHeader(loaded, {
         run,
-        trigger: {
+        trigger: defined({
           kind: "manual",
           requestId: taken.id,
-          ...(request.noCache === true ? { noCache: true } : {}),
-        },
+          noCache: request.noCache === true || undefined,
+        }),
         params: request.params,
         because: `asked for by ${taken.by}`,
       });
@@ -240,14 +241,14 @@ export class RequestHandlers {
     for (;;) {
       const run = store.nextRerun(request.run);
       const { scheduledFor, schedule } = header.trigger;
-      const trigger = {
-        kind: "rerun" as const,
+      const trigger = defined({
+        kind: "rerun",
         of: request.run,
-        ...(request.from === undefined ? {} : { from: request.from }),
+        from: request.from,
         requestId: taken.id,
-        ...(scheduledFor === undefined ? {} : { scheduledFor }),
-        ...(schedule === undefined ? {} : { schedule }),
-      };
+        scheduledFor,
+        schedule,
+      });
       const made = frozenHeader(of, {
         run,
         trigger,
@@ -283,12 +284,13 @@ export class RequestHandlers {
 
   #made(run: string): Reply {
     const entry = this.#ports.runs.get(run);
-    return {
+    const waits = entry !== undefined && !entry.going;
+    return defined({
       accepted: true,
       run,
-      ...(entry !== undefined && !entry.going ? { reason: `it waits: ${entry.because}` } : {}),
-      ...(entry?.handle?.isSynchronous === true ? { result: { synchronous: true } } : {}),
-    };
+      reason: waits ? `it waits: ${entry.because}` : undefined,
+      result: entry?.handle?.isSynchronous === true ? { synchronous: true } : undefined,
+    });
   }
 
   #madeBefore(taken: TakenRequest, pipeline: string): Reply | undefined {

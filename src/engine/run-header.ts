@@ -1,4 +1,5 @@
 import { snapshotFor } from "../core/compile.ts";
+import { defined } from "../core/defined.ts";
 import type { RunHeader, Trigger } from "../core/event.ts";
 import { LEDGER_FORMAT } from "../core/ledger-format.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
@@ -80,6 +81,6 @@ export function frozenHeader(
     snapshot: of.snapshot,
     tags: [...of.tags],
     because: order.because,
-    ...(of.group === undefined ? {} : { group: of.group }),
+    ...defined({ group: of.group }),
   };
 }

@@ -6,6 +6,7 @@
  * It is synchronous, because a thousand pipelines may be due in the same second.
  */
 import { activeLimit, decideOverlap } from "../core/admission.ts";
+import { defined } from "../core/defined.ts";
 import { decideCatchUp, surveyCatchUp, type CatchUpDecision } from "../core/schedule/catch-up.ts";
 import type { PipelineEvent, RunHeader } from "../core/event.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
@@ -299,11 +300,11 @@ export class SlotDecider {
     }
     const made = runHeader(loaded, {
       run,
-      trigger: {
+      trigger: defined({
         kind: firing.kind,
         scheduledFor: iso(slot.slot),
-        ...(slot.schedule.name === undefined ? {} : { schedule: slot.schedule.name }),
-      },
+        schedule: slot.schedule.name,
+      }),
       params: slot.schedule.params,
       because,
     });

@@ -5,6 +5,7 @@
  * go in the order of the decisions; those with the same `through` are one write, of which the last
  * carries it (semantics.md 3), so that no crash leaves a watermark ahead of a slot without a line.
  */
+import { defined } from "../core/defined.ts";
 import type { PipelineEvent, RunHeader } from "../core/event.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { DueSlot } from "../core/schedule/schedule.ts";
@@ -100,10 +101,10 @@ export class SlotRecorder {
   async #begin(entry: ActiveRun, header: RunHeader, decidedAt?: string): Promise<PipelineEvent> {
     this.#ports.runs.attach(entry, await this.#create(entry, header, decidedAt));
     const { run, trigger } = header;
-    const asked = trigger.requestId === undefined ? {} : { requestId: trigger.requestId };
+    const { requestId } = trigger;
     return entry.going
-      ? { type: "run.started", run, trigger: trigger.kind, ...asked }
-      : { type: "run.queued", run, because: entry.because, ...asked };
+      ? defined({ type: "run.started", run, trigger: trigger.kind, requestId })
+      : defined({ type: "run.queued", run, because: entry.because, requestId });
   }
 
   /** Appends lines, among them those of runs: their ends may follow from now on. */

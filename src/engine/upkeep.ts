@@ -137,7 +137,7 @@ export class Upkeep {
       pipeline: request.pipeline,
       dryRun: request.dryRun,
       alsoActive: engine.runs.ids(),
-      ...(known ? { bundlesInUse: bundles } : {}),
+      bundlesInUse: known ? bundles : undefined,
       linesWait: this.#ports.linesWait?.() ?? false,
       signal: this.#ports.signal,
     };

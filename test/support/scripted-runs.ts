@@ -3,6 +3,7 @@
  * virtual clock.
  */
 import type { Clock, Timer } from "../../src/clock.ts";
+import { defined } from "../../src/core/defined.ts";
 import type { RunEvent, RunHeader, RunLine } from "../../src/core/event.ts";
 import { evolve, type RunState } from "../../src/core/run-state.ts";
 import type { FinalRunStatus } from "../../src/core/status.ts";
@@ -108,9 +109,7 @@ export class ScriptedRun implements RunHandle {
   }
 
   async queue(because: string, limits?: QueueLimits): Promise<void> {
-    await this.#append([
-      { type: "run.queued", because, ...(limits === undefined ? {} : { limits: { ...limits } }) },
-    ]);
+    await this.#append([defined({ type: "run.queued", because, limits: limits && { ...limits } })]);
   }
 
   async requestStop({ mode, by, requestId, because }: StopOrder): Promise<StopAnswer> {
@@ -118,15 +117,7 @@ export class ScriptedRun implements RunHandle {
       return { accepted: false, reason: "it has finished" };
     if (this.state.stop !== undefined && (this.state.stop.mode === "force" || mode === "graceful"))
       return { accepted: false, reason: "it is stopping already" };
-    await this.#append([
-      {
-        type: "run.stop_requested",
-        mode,
-        by,
-        ...(requestId === undefined ? {} : { requestId }),
-        ...(because === undefined ? {} : { because }),
-      },
-    ]);
+    await this.#append([defined({ type: "run.stop_requested", mode, by, requestId, because })]);
     this.#timer?.cancel();
     const stopMs =
       mode === "force" || this.state.phase !== "started"
