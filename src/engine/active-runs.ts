@@ -23,7 +23,7 @@ import type { Log } from "../log.ts";
 import type { QueueLimits, RunEnd, RunHandle } from "./ports.ts";
 
 /** What is known of a run when it is decided on. */
-export interface RunPlace extends Waiting {
+export interface RunTicket extends Waiting {
   /** What a `cancel` gives it between the graceful stop and the forced one, in milliseconds. */
   readonly gracePeriodMs: number;
   /** It belongs to a backfill, which has a limit of its own. */
@@ -32,9 +32,12 @@ export interface RunPlace extends Waiting {
   readonly kind: "schedule" | "catch_up" | "manual" | "backfill" | "rerun";
 }
 
+/** What a ticket has from its pipeline: how the pipeline's runs queue. */
+export type QueueTerms = Pick<RunTicket, "lane" | "limit" | "group" | "priority">;
+
 /** One run that goes on or waits. */
 export interface ActiveRun {
-  place: RunPlace;
+  ticket: RunTicket;
   /** It may start, or has started. */
   going: boolean;
   /** Why it may start, or what it waits for. */
@@ -128,8 +131,8 @@ export class ActiveRuns {
     const running: string[] = [];
     const queued: string[] = [];
     for (const entry of this.#byPipeline.get(pipeline) ?? []) {
-      if (entry.place.backfill === undefined)
-        (entry.going ? running : queued).push(entry.place.run);
+      if (entry.ticket.backfill === undefined)
+        (entry.going ? running : queued).push(entry.ticket.run);
     }
     return { running, queued };
   }
@@ -137,20 +140,20 @@ export class ActiveRuns {
   /** How many runs wait for a place in a concurrency group. */
   waitingFor(group: string): number {
     let count = 0;
-    for (const entry of this.#waiting) if (entry.place.group === group) count += 1;
+    for (const entry of this.#waiting) if (entry.ticket.group === group) count += 1;
     return count;
   }
 
   /** Whether a run that came now would have to wait. */
-  mustWait(place: Waiting): boolean {
-    return this.#holding || waitsFor(place, this.#load(), this.#limits) !== undefined;
+  mustWait(run: Waiting): boolean {
+    return this.#holding || waitsFor(run, this.#load(), this.#limits) !== undefined;
   }
 
   /** How many runs of a backfill go on or wait. */
   ofBackfill(pipeline: string, id: string): number {
     let count = 0;
     for (const entry of this.#byPipeline.get(pipeline) ?? [])
-      if (entry.place.backfill === id) count += 1;
+      if (entry.ticket.backfill === id) count += 1;
     return count;
   }
 
@@ -165,11 +168,11 @@ export class ActiveRuns {
    * @param reason why it waits, where the caller knows better
    * @param because why it may start
    */
-  reserve(place: RunPlace, because: string, reason?: string): ActiveRun {
-    const entry = this.#add(makeEntry(place, because, this.#clock.monotonic()));
+  reserve(ticket: RunTicket, because: string, reason?: string): ActiveRun {
+    const entry = this.#add(makeEntry(ticket, because, this.#clock.monotonic()));
     // Those that wait already were looked at when they came, and whenever a run ended: what keeps
     // them is no reason for this one to wait.
-    const waits = waitsFor(place, this.#load(), this.#limits);
+    const waits = waitsFor(ticket, this.#load(), this.#limits);
     if (waits !== undefined) entry.because = reason ?? waits;
     else if (this.#holding) entry.because = "the daemon is not ready yet";
     else this.#go(entry);
@@ -180,12 +183,12 @@ export class ActiveRuns {
    * A run of an earlier daemon. One that had begun goes on, whatever the limits say now; one that
    * had not waits. Neither moves before {@link release} and {@link goOn}.
    */
-  takeOver(place: RunPlace, handle: RunHandle): ActiveRun {
+  takeOver(ticket: RunTicket, handle: RunHandle): ActiveRun {
     const begun = handle.state.phase === "started";
     const because = begun
       ? "it was running when the daemon ended"
       : "the daemon was restarted before its turn came";
-    const entry = this.#add(makeEntry(place, because, this.#clock.monotonic()));
+    const entry = this.#add(makeEntry(ticket, because, this.#clock.monotonic()));
     if (begun) this.#go(entry);
     this.#watch(entry, handle);
     entry.record();
@@ -201,17 +204,17 @@ export class ActiveRuns {
    * The limits are known: what waits may start. Runs that were taken over and had begun wait for
    * {@link goOn}.
    *
-   * @param placeOf what is to be known of a run from now on
+   * @param termsOf what is to be known of a run from now on
    */
-  release(placeOf: (run: ActiveRun) => Partial<RunPlace>): void {
+  release(termsOf: (run: ActiveRun) => Partial<QueueTerms>): void {
     this.#lanes.clear();
     this.#groups.clear();
     this.#going = 0;
     for (const entry of this.#entries.values()) {
-      const { backfill, lane, limit } = entry.place;
-      entry.place = {
-        ...entry.place,
-        ...placeOf(entry),
+      const { backfill, lane, limit } = entry.ticket;
+      entry.ticket = {
+        ...entry.ticket,
+        ...termsOf(entry),
         ...(backfill === undefined ? {} : { lane, limit }),
       };
       if (entry.going) this.#countIn(entry);
@@ -233,10 +236,10 @@ export class ActiveRuns {
     if (entry.going) handle.start(entry.because);
     else {
       handle
-        .queue(entry.because, this.#limitsOf(entry.place))
+        .queue(entry.because, this.#limitsOf(entry.ticket))
         .catch((error: unknown) =>
           this.#log.error(
-            { run: entry.place.run, err: error },
+            { run: entry.ticket.run, err: error },
             "a waiting run could not be recorded",
           ),
         );
@@ -246,7 +249,7 @@ export class ActiveRuns {
   /**
    * As far as they are known: while the daemon comes up, those of a run that it took over are not.
    */
-  #limitsOf({ limit, group }: RunPlace): QueueLimits {
+  #limitsOf({ limit, group }: RunTicket): QueueLimits {
     const { groups, maxActiveRuns: total } = this.#limits;
     const inGroup = group === undefined ? undefined : groups[group];
     return defined({
@@ -267,7 +270,7 @@ export class ActiveRuns {
       })
       .catch((error: unknown) =>
         this.#log.error(
-          { run: entry.place.run, err: error },
+          { run: entry.ticket.run, err: error },
           "the end of a run could not be recorded",
         ),
       );
@@ -311,7 +314,7 @@ export class ActiveRuns {
       };
       ask(mode);
       if (mode === "force") continue;
-      const timer = this.#clock.after(entry.place.gracePeriodMs, () => {
+      const timer = this.#clock.after(entry.ticket.gracePeriodMs, () => {
         if (!entry.ended) ask("force");
       });
       void entry.ready.then((handle) => handle?.finished.then(() => timer.cancel()));
@@ -334,7 +337,7 @@ export class ActiveRuns {
   }
 
   #add(entry: Entry): Entry {
-    const { run, pipeline } = entry.place;
+    const { run, pipeline } = entry.ticket;
     this.#entries.set(run, entry);
     let siblings = this.#byPipeline.get(pipeline);
     if (siblings === undefined) this.#byPipeline.set(pipeline, (siblings = new Set()));
@@ -346,7 +349,7 @@ export class ActiveRuns {
   #remove(entry: Entry): void {
     if (entry.ended) return;
     entry.ended = true;
-    const { run, pipeline } = entry.place;
+    const { run, pipeline } = entry.ticket;
     if (this.#entries.get(run) === entry) this.#entries.delete(run);
     const siblings = this.#byPipeline.get(pipeline);
     siblings?.delete(entry);
@@ -356,9 +359,9 @@ export class ActiveRuns {
     this.#serve();
   }
 
-  #leave({ place }: Entry): void {
-    add(this.#lanes, place.lane, -1);
-    if (place.group !== undefined) add(this.#groups, place.group, -1);
+  #leave({ ticket }: Entry): void {
+    add(this.#lanes, ticket.lane, -1);
+    if (ticket.group !== undefined) add(this.#groups, ticket.group, -1);
     this.#going -= 1;
   }
 
@@ -370,8 +373,8 @@ export class ActiveRuns {
   }
 
   #countIn(entry: Entry): void {
-    add(this.#lanes, entry.place.lane, 1);
-    if (entry.place.group !== undefined) add(this.#groups, entry.place.group, 1);
+    add(this.#lanes, entry.ticket.lane, 1);
+    if (entry.ticket.group !== undefined) add(this.#groups, entry.ticket.group, 1);
     this.#going += 1;
   }
 
@@ -382,7 +385,7 @@ export class ActiveRuns {
   /** Lets those start that may now. */
   #serve(): void {
     if (this.#holding || this.#waiting.size === 0) return;
-    const waiting = [...this.#waiting].map(({ place }) => place);
+    const waiting = [...this.#waiting].map(({ ticket }) => ticket);
     for (const said of admit(waiting, this.#load(), this.#limits)) {
       const entry = this.#entries.get(said.run)!;
       if (!said.start || entry.handle?.state.stop !== undefined) continue;
@@ -395,12 +398,12 @@ export class ActiveRuns {
   }
 }
 
-function makeEntry(place: RunPlace, because: string, since: number): Entry {
+function makeEntry(ticket: RunTicket, because: string, since: number): Entry {
   let settle!: (handle: RunHandle | undefined) => void;
   let record!: () => void;
   const ready = new Promise<RunHandle | undefined>((resolve) => (settle = resolve));
   const recorded = new Promise<void>((resolve) => (record = resolve));
-  return { place, because, since, going: false, ready, settle, recorded, record, ended: false };
+  return { ticket, because, since, going: false, ready, settle, recorded, record, ended: false };
 }
 
 function add(counts: Map<string, number>, key: string, by: number): void {

@@ -11,7 +11,7 @@ import { fold, type RunState } from "../core/run-state.ts";
 import { LedgerDamaged, LedgerFormatError } from "../ledger/ledger-error.ts";
 import { readLedger } from "../ledger/ledger-reader.ts";
 import type { RunStore } from "../ledger/run-store.ts";
-import type { ActiveRuns, RunPlace } from "./active-runs.ts";
+import type { ActiveRuns, QueueTerms, RunTicket } from "./active-runs.ts";
 import type { Log } from "../log.ts";
 import type { RunHandle, RunMaker } from "./ports.ts";
 
@@ -27,7 +27,7 @@ export interface AdoptPorts {
 export interface Adopted {
   /** Its slot has a line already. */
   readonly recorded: boolean;
-  readonly kind: RunPlace["kind"];
+  readonly kind: RunTicket["kind"];
   /** The lines of its pipeline's ledger that go with its slot's. */
   readonly lines: readonly PipelineEvent[];
 }
@@ -43,11 +43,11 @@ export async function adoptRun(
   run: string,
   pipeline: string,
   ports: AdoptPorts,
-  place: Pick<RunPlace, "lane" | "limit" | "group" | "priority">,
+  terms: QueueTerms,
 ): Promise<Adopted> {
   const kind = readRunState(ports.store, run)?.trigger.kind ?? "schedule";
   if (hasSlotLine(ports.store, pipeline, run)) return { recorded: true, kind, lines: [] };
-  return { recorded: false, kind, lines: await takeOver(run, pipeline, ports, place) };
+  return { recorded: false, kind, lines: await takeOver(run, pipeline, ports, terms) };
 }
 
 /**
@@ -75,7 +75,7 @@ export async function takeOver(
   run: string,
   pipeline: string,
   ports: AdoptPorts,
-  place: Pick<RunPlace, "lane" | "limit" | "group" | "priority">,
+  terms: QueueTerms,
   reopening: Promise<Reopened> = reopen(run, ports),
 ): Promise<PipelineEvent[]> {
   const reopened = await reopening;
@@ -94,8 +94,8 @@ export async function takeOver(
     kind === "backfill" && requestId !== undefined
       ? { lane: `backfill ${requestId}`, backfill: requestId }
       : {};
-  const whole: RunPlace = {
-    ...place,
+  const whole: RunTicket = {
+    ...terms,
     ...own,
     run,
     pipeline,

@@ -200,8 +200,8 @@ export class Backfills {
         requestId: id,
         schedule: slot.lane,
       });
-      const place = {
-        ...desk.place(),
+      const ticket = {
+        ...desk.queueTerms(),
         lane: `backfill ${id}`,
         limit: maxActive,
         run,
@@ -210,7 +210,7 @@ export class Backfills {
         order: slot.slot,
       };
       try {
-        await desk.makeRun(made.header, place, [backfilled]);
+        await desk.makeRun(made.header, ticket, [backfilled]);
         const backfill = this.#open.get(id);
         if (backfill !== undefined) backfill.made += 1;
         return;

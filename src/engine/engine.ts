@@ -143,16 +143,16 @@ export class Engine {
       holding: true,
       handlers: {
         onStarted: (run) => {
-          this.#written(run.place.pipeline, (desk) => desk.recordStart(run)).catch(
+          this.#written(run.ticket.pipeline, (desk) => desk.recordStart(run)).catch(
             (error: unknown) =>
               log.error(
-                { run: run.place.run, err: error },
+                { run: run.ticket.run, err: error },
                 "the start of a run could not be recorded",
               ),
           );
         },
         onFinished: async (run, end) => {
-          const { run: id, pipeline } = run.place;
+          const { run: id, pipeline } = run.ticket;
           this.#overdue.ended(id, pipeline, end.durationMs);
           await this.#written(pipeline, (desk) => desk.recordEnd(id, end));
           this.#backfills.poke(pipeline);
@@ -249,8 +249,8 @@ export class Engine {
     if (this.#stopping !== undefined) return;
     await this.#files.firstReadingDone();
     this.#runs.release((run) => {
-      const desk = this.#desks.get(run.place.pipeline);
-      return desk === undefined ? {} : desk.place();
+      const desk = this.#desks.get(run.ticket.pipeline);
+      return desk === undefined ? {} : desk.queueTerms();
     });
     for (const desk of this.#desks.values()) desk.decide();
     await Promise.all([...this.#desks.values()].map((desk) => desk.settled()));
@@ -268,7 +268,12 @@ export class Engine {
   /** Drives a run on that could not be taken over before. */
   async takeOver(run: string, pipeline: string): Promise<void> {
     const desk = await this.desk(pipeline);
-    const lines = await takeOver(run, pipeline, { ...this.#ports, runs: this.#runs }, desk.place());
+    const lines = await takeOver(
+      run,
+      pipeline,
+      { ...this.#ports, runs: this.#runs },
+      desk.queueTerms(),
+    );
     if (lines.length > 0) await desk.append(lines);
   }
 

@@ -41,7 +41,7 @@ export class OverdueWatch {
     const now = this.#ports.clock.monotonic();
     const there = new Set<string>();
     for (const run of this.#ports.runs()) {
-      const { run: id, pipeline, kind } = run.place;
+      const { run: id, pipeline, kind } = run.ticket;
       const elapsedMs = now - run.since;
       there.add(id);
       const said = this.#saidOf(id, pipeline);

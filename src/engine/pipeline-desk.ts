@@ -24,10 +24,10 @@ import type { Json } from "../core/snapshot.ts";
 import { iso } from "../core/time.ts";
 import { firedSlotsAfter } from "../ledger/fired-slots.ts";
 import type { PipelineLedger } from "../ledger/pipeline-ledger.ts";
-import type { ActiveRun, RunPlace } from "./active-runs.ts";
+import type { ActiveRun, QueueTerms, RunTicket } from "./active-runs.ts";
 import type { RunEnd } from "./ports.ts";
 import type { ClockStep } from "./scheduler.ts";
-import { placeOf, SlotDecider, type DeciderPorts, type DeciderView } from "./slot-decider.ts";
+import { queueTermsOf, SlotDecider, type DeciderPorts, type DeciderView } from "./slot-decider.ts";
 import { SlotRecorder, type RecorderPorts, type RecorderView } from "./slot-recorder.ts";
 
 /** What a desk shares with all others. */
@@ -284,24 +284,24 @@ export class PipelineDesk implements DeciderView, RecorderView {
    */
   async makeRun(
     header: RunHeader,
-    place: Omit<RunPlace, "pipeline" | "gracePeriodMs">,
+    ticket: Omit<RunTicket, "pipeline" | "gracePeriodMs">,
     lines: readonly PipelineEvent[] = [],
   ): Promise<void> {
     const entry = this.#ports.runs.reserve(
-      { ...place, pipeline: this.name, gracePeriodMs: header.snapshot.gracePeriodMs },
+      { ...ticket, pipeline: this.name, gracePeriodMs: header.snapshot.gracePeriodMs },
       header.because ?? "asked for",
     );
     await this.#recorder.make(entry, header, lines);
   }
 
   /** The lane, limit, group and priority of this pipeline's runs, as far as they are known. */
-  place(): Pick<RunPlace, "lane" | "limit" | "group" | "priority"> {
-    return placeOf(this.name, this.#loaded);
+  queueTerms(): QueueTerms {
+    return queueTermsOf(this.name, this.#loaded);
   }
 
   /** A run that waited starts: its line. */
   recordStart(run: ActiveRun): Promise<unknown> {
-    return this.append([{ type: "run.started", run: run.place.run, trigger: run.place.kind }]);
+    return this.append([{ type: "run.started", run: run.ticket.run, trigger: run.ticket.kind }]);
   }
 
   /** A run ended: its line. */

@@ -76,13 +76,13 @@ async function recoverPipeline(desk: PipelineDesk, ports: RecoveryPorts): Promis
     const { slot, schedule } = parseRunId(run) ?? {};
     if (opened !== undefined || slot === undefined) {
       lines.push(
-        ...(await takeOver(run, desk.name, ports, desk.place(), opened)).filter(
+        ...(await takeOver(run, desk.name, ports, desk.queueTerms(), opened)).filter(
           (line) => !isKnown(desk, line),
         ),
       );
       continue;
     }
-    const adopted = await adoptRun(run, desk.name, ports, desk.place());
+    const adopted = await adoptRun(run, desk.name, ports, desk.queueTerms());
     if (adopted.recorded) continue;
     const type = adopted.kind === "catch_up" ? "slot.caught_up" : "slot.fired";
     const because =

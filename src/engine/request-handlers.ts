@@ -161,9 +161,9 @@ export class RequestHandlers {
         because: `asked for by ${taken.by}`,
       });
       if (!made.ok) return refuse(made.message);
-      const place = { ...desk.place(), run, kind: "manual" as const, order: stamp };
+      const ticket = { ...desk.queueTerms(), run, kind: "manual" as const, order: stamp };
       try {
-        await desk.makeRun(made.header, place);
+        await desk.makeRun(made.header, ticket);
       } catch (error) {
         if (error instanceof LedgerExists) continue;
         throw error;
@@ -257,7 +257,7 @@ export class RequestHandlers {
       try {
         await desk.makeRun(
           { ...made, reuse: planned.reuse },
-          { ...desk.place(), run, kind: "rerun", order: this.#ports.clock.now() },
+          { ...desk.queueTerms(), run, kind: "rerun", order: this.#ports.clock.now() },
         );
       } catch (error) {
         if (error instanceof LedgerExists) continue;
@@ -302,7 +302,7 @@ export class RequestHandlers {
   #madeBy(taken: TakenRequest, pipeline: string): string | undefined {
     const { runs, store } = this.#ports;
     for (const run of runs.of(pipeline))
-      if (run.handle?.state.trigger.requestId === taken.id) return run.place.run;
+      if (run.handle?.state.trigger.requestId === taken.id) return run.ticket.run;
     const rerun = taken.request.type === "rerun" ? parseRunId(taken.request.run)?.first : undefined;
     for (const run of store.list(pipeline, { newestFirst: true, limit: RUNS_SEARCHED })) {
       const id = parseRunId(run)!;

@@ -24,7 +24,7 @@ import {
 import type { OrchdSettings } from "../core/settings.ts";
 import { iso } from "../core/time.ts";
 import type { RunStore } from "../ledger/run-store.ts";
-import type { ActiveRun, ActiveRuns, RunPlace } from "./active-runs.ts";
+import type { ActiveRun, ActiveRuns, QueueTerms, RunTicket } from "./active-runs.ts";
 import { runHeader } from "./run-header.ts";
 import type { ClockStep } from "./scheduler.ts";
 
@@ -309,8 +309,8 @@ export class SlotDecider {
       because,
     });
     if (!made.ok) return line({ type: "slot.missed", ...slotFields(slot), because: made.message });
-    const place: RunPlace = {
-      ...placeOf(name, loaded),
+    const ticket: RunTicket = {
+      ...queueTermsOf(name, loaded),
       run,
       pipeline: name,
       order: slot.slot,
@@ -319,7 +319,7 @@ export class SlotDecider {
     };
     // Runs that are caught up wait for each other in slot order, whatever overlap says: none would
     // be left of them otherwise.
-    const room = late ? {} : this.#makeRoom(slot, loaded, place);
+    const room = late ? {} : this.#makeRoom(slot, loaded, ticket);
     if (room.skip !== undefined)
       return line({ type: "slot.skipped", ...slotFields(slot), because: room.skip });
     this.#count(slot.schedule);
@@ -328,7 +328,7 @@ export class SlotDecider {
       through,
       slot,
       header: made.header,
-      entry: runs.reserve(place, because, room.waits),
+      entry: runs.reserve(ticket, because, room.waits),
       late,
       latenessMs: Math.max(0, firing.now - slot.due),
       decidedAt: late ? undefined : iso(firing.now),
@@ -339,7 +339,7 @@ export class SlotDecider {
   #makeRoom(
     slot: DueSlot,
     loaded: LoadedPipeline,
-    place: RunPlace,
+    ticket: RunTicket,
   ): { readonly skip?: string; readonly waits?: string } {
     const { runs } = this.#ports;
     const overlap = decideOverlap(
@@ -357,12 +357,12 @@ export class SlotDecider {
       );
       return { waits: overlap.because };
     }
-    const { group } = place;
+    const { group } = ticket;
     const most =
       group === undefined ? undefined : this.#ports.settings().concurrency[group]?.maxQueued;
     // One that need not wait takes nobody's place: those that do wait for something else, such as
     // their own pipeline's turn.
-    if (most !== undefined && runs.mustWait(place) && runs.waitingFor(group!) >= most)
+    if (most !== undefined && runs.mustWait(ticket) && runs.waitingFor(group!) >= most)
       return {
         skip: `${most} runs wait for the concurrency group "${group!}" already, the most that may`,
       };
@@ -371,10 +371,7 @@ export class SlotDecider {
 }
 
 /** The lane, limit, group and priority of a pipeline's runs. */
-export function placeOf(
-  name: string,
-  loaded: LoadedPipeline | undefined,
-): Pick<RunPlace, "lane" | "limit" | "group" | "priority"> {
+export function queueTermsOf(name: string, loaded: LoadedPipeline | undefined): QueueTerms {
   return {
     lane: name,
     limit:

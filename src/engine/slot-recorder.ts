@@ -16,7 +16,7 @@ import type { ActiveRun } from "./active-runs.ts";
 import type { Burst } from "./burst.ts";
 import type { RunHandle } from "./ports.ts";
 import type { ClockStep } from "./scheduler.ts";
-import { placeOf, slotFields, type Outcome, type SlotEvent } from "./slot-decider.ts";
+import { queueTermsOf, slotFields, type Outcome, type SlotEvent } from "./slot-decider.ts";
 
 /** Slots whose lines are one write at most, unless they are due together. */
 const SLOTS_A_WRITE = 250;
@@ -219,7 +219,7 @@ export class SlotRecorder {
   /** The slot has a run that has no line here, or the clock went back over it. */
   async #adopt(slot: DueSlot, run: string): Promise<Made> {
     const { name, loaded } = this.#view;
-    const adopted = await adoptRun(run, name, this.#ports, placeOf(name, loaded));
+    const adopted = await adoptRun(run, name, this.#ports, queueTermsOf(name, loaded));
     if (adopted.recorded) return { more: [] };
     const type = adopted.kind === "catch_up" ? "slot.caught_up" : "slot.fired";
     return {
