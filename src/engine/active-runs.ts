@@ -1,12 +1,12 @@
 /**
- * The runs that go on and those that wait for their turn, of all pipelines.
+ * The active runs of all pipelines, and the runs that wait for their turn.
  *
- * An entry is reserved the moment a run is decided on, before its ledger exists, so that the next
- * decision counts it. It then gets its handle (the ledger is durable) and is recorded (its line is
- * on its way into the pipeline's ledger, so that its end comes after it). Whenever a run ends, all
- * that wait are looked at again (core/admission.ts).
+ * An entry is reserved at the moment of the decision, before the run's ledger exists: the next
+ * decision counts it. When the ledger is durable, the entry gets its handle. When the run's line is
+ * given to the pipeline's ledger, the entry is recorded: the line of its end comes later. When a
+ * run ends, all that wait are looked at again (core/admission.ts).
  *
- * A run leaves with its end, and with nothing else.
+ * A run is removed only when it ends.
  */
 import type { Clock } from "../clock.ts";
 import {
@@ -22,34 +22,36 @@ import type { StopAnswer, StopOrder } from "../core/stop-order.ts";
 import type { Log } from "../log.ts";
 import type { QueueLimits, RunEnd, RunHandle } from "./ports.ts";
 
-/** What is known of a run when it is decided on. */
+/** What is known of a run at the moment of the decision. */
 export interface RunTicket extends Waiting {
-  /** What a `cancel` gives it between the graceful stop and the forced one, in milliseconds. */
+  /**
+   * The time that a `cancel` gives it between the graceful and the forced stop, in milliseconds.
+   */
   readonly gracePeriodMs: number;
-  /** It belongs to a backfill, which has a limit of its own. */
+  /** The backfill that it belongs to: one has a limit of its own. */
   readonly backfill?: string | undefined;
-  /** It counts for its pipeline's overlap and nothing else waits for it. */
+  /** Why the run exists. */
   readonly kind: "schedule" | "catch_up" | "manual" | "backfill" | "rerun";
 }
 
 /** What a ticket has from its pipeline: how the pipeline's runs queue. */
 export type QueueTerms = Pick<RunTicket, "lane" | "limit" | "group" | "priority">;
 
-/** One run that goes on or waits. */
+/** One run that is active or waits. */
 export interface ActiveRun {
   ticket: RunTicket;
-  /** It may start, or has started. */
+  /** It may start, or has started: it is active. */
   going: boolean;
   /** Why it may start, or what it waits for. */
   because: string;
-  /** Since when it has gone on, or waited, under this daemon: monotonic milliseconds. */
+  /** Since when it has been active, or has waited, under this daemon: monotonic milliseconds. */
   since: number;
-  /** Resolves once its ledger exists; undefined if that came to nothing. */
+  /** Resolves once its ledger exists; with undefined where the ledger could not be made. */
   readonly ready: Promise<RunHandle | undefined>;
   handle?: RunHandle;
 }
 
-/** Who is told; each call comes after the run's slot line is on its way. */
+/** Who is told. Each call comes after the run was recorded. */
 export interface ActiveRunHandlers {
   /** A run that waited starts. */
   readonly onStarted: (run: ActiveRun) => void;
@@ -61,25 +63,25 @@ interface Entry extends ActiveRun {
   readonly recorded: Promise<void>;
   readonly record: () => void;
   ended: boolean;
-  /** Its end is recorded. */
+  /** Resolves once its end is recorded. */
   end?: Promise<void>;
 }
 
-/** See the head of this file. */
+/** The active and the waiting runs of one daemon. */
 export class ActiveRuns {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #handlers: ActiveRunHandlers;
   #limits: Limits;
-  /**
-   * Nothing that waits may start: what limits hold is not known yet, or the daemon is about to end.
-   */
+  /** No waiting run may start: the limits are not known yet, or the daemon is about to end. */
   #holding: boolean;
   readonly #entries = new Map<string, Entry>();
-  /** The same entries by pipeline, in the order in which they were decided on. */
+  /** The same entries by pipeline, in the order of the decisions. */
   readonly #byPipeline = new Map<string, Set<Entry>>();
   readonly #waiting = new Set<Entry>();
-  /** Taken over, had begun, and are to go on once what came due is decided. */
+  /**
+   * Runs that were taken over and had started. They go on once the slots that came due are decided.
+   */
   readonly #toGoOn: Entry[] = [];
   readonly #lanes = new Map<string, number>();
   readonly #groups = new Map<string, number>();
@@ -100,33 +102,33 @@ export class ActiveRuns {
     this.#handlers = options.handlers;
   }
 
-  /** The limits that pipelines share, from now on. */
+  /** Changes the limits that pipelines share. */
   setLimits(limits: Limits): void {
     this.#limits = limits;
     this.#serve();
   }
 
-  /** A run that goes on or waits; undefined if there is no such run. */
+  /** An active or waiting run; undefined if there is no such run. */
   get(run: string): ActiveRun | undefined {
     return this.#entries.get(run);
   }
 
-  /** How many runs go on or wait. */
+  /** How many runs are active or wait. */
   get size(): number {
     return this.#entries.size;
   }
 
-  /** All runs that go on or wait. */
+  /** All runs that are active or wait. */
   all(): Iterable<ActiveRun> {
     return this.#entries.values();
   }
 
-  /** The ids of all runs that go on or wait. */
+  /** The ids of all runs that are active or wait. */
   ids(): Set<string> {
     return new Set(this.#entries.keys());
   }
 
-  /** The runs of a pipeline that its overlap rule counts, oldest first. */
+  /** The runs of a pipeline that its overlap policy counts, oldest first. */
   busy(pipeline: string): Busy {
     const running: string[] = [];
     const queued: string[] = [];
@@ -137,19 +139,19 @@ export class ActiveRuns {
     return { running, queued };
   }
 
-  /** How many runs wait for a place in a concurrency group. */
+  /** How many runs of a concurrency group wait. */
   waitingFor(group: string): number {
     let count = 0;
     for (const entry of this.#waiting) if (entry.ticket.group === group) count += 1;
     return count;
   }
 
-  /** Whether a run that came now would have to wait. */
+  /** Whether a new run would have to wait. */
   mustWait(run: Waiting): boolean {
     return this.#holding || waitsFor(run, this.#load(), this.#limits) !== undefined;
   }
 
-  /** How many runs of a backfill go on or wait. */
+  /** How many runs of a backfill are active or wait. */
   ofBackfill(pipeline: string, id: string): number {
     let count = 0;
     for (const entry of this.#byPipeline.get(pipeline) ?? [])
@@ -157,21 +159,21 @@ export class ActiveRuns {
     return count;
   }
 
-  /** Runs of a pipeline, whatever made them. */
+  /** All runs of a pipeline, backfills included. */
   of(pipeline: string): ActiveRun[] {
     return [...(this.#byPipeline.get(pipeline) ?? [])];
   }
 
   /**
-   * Counts a run from now on, and says whether it may start.
+   * Counts a run from now on, and decides whether it may start.
    *
-   * @param reason why it waits, where the caller knows better
    * @param because why it may start
+   * @param reason why it waits, where the caller knows better
    */
   reserve(ticket: RunTicket, because: string, reason?: string): ActiveRun {
     const entry = this.#add(makeEntry(ticket, because, this.#clock.monotonic()));
-    // Those that wait already were looked at when they came, and whenever a run ended: what keeps
-    // them is no reason for this one to wait.
+    // The runs that wait already were looked at when they came, and each time a run ended. What
+    // they wait for is no reason for this run to wait.
     const waits = waitsFor(ticket, this.#load(), this.#limits);
     if (waits !== undefined) entry.because = reason ?? waits;
     else if (this.#holding) entry.because = "the daemon is not ready yet";
@@ -180,8 +182,8 @@ export class ActiveRuns {
   }
 
   /**
-   * A run of an earlier daemon. One that had begun goes on, whatever the limits say now; one that
-   * had not waits. Neither moves before {@link release} and {@link goOn}.
+   * Takes over a run of an earlier daemon. A run that had started goes on, whatever the limits are
+   * now. A run that had not waits. Neither moves before {@link release} and {@link goOn}.
    */
   takeOver(ticket: RunTicket, handle: RunHandle): ActiveRun {
     const begun = handle.state.phase === "started";
@@ -201,10 +203,10 @@ export class ActiveRuns {
   }
 
   /**
-   * The limits are known: what waits may start. Runs that were taken over and had begun wait for
-   * {@link goOn}.
+   * The limits are known: waiting runs may start. Runs that were taken over and had started wait
+   * for {@link goOn}.
    *
-   * @param termsOf what is to be known of a run from now on
+   * @param termsOf the terms of a run's pipeline, as far as they are known now
    */
   release(termsOf: (run: ActiveRun) => Partial<QueueTerms>): void {
     this.#lanes.clear();
@@ -223,13 +225,13 @@ export class ActiveRuns {
     this.#serve();
   }
 
-  /** Runs that were taken over and had begun go on. */
+  /** Lets the runs go on that were taken over and had started. */
   goOn(): void {
     for (const entry of this.#toGoOn.splice(0))
       if (!entry.ended) entry.handle?.start(entry.because);
   }
 
-  /** The run's ledger exists: it starts or waits. */
+  /** The run's ledger exists: the run starts or waits. */
   attach(run: ActiveRun, handle: RunHandle): void {
     const entry = run as Entry;
     this.#watch(entry, handle);
@@ -247,7 +249,8 @@ export class ActiveRuns {
   }
 
   /**
-   * As far as they are known: while the daemon comes up, those of a run that it took over are not.
+   * The limits that a waiting run has to fit under, as far as they are known. For a run that was
+   * taken over they are not known until {@link release}.
    */
   #limitsOf({ limit, group }: RunTicket): QueueLimits {
     const { groups, maxActiveRuns: total } = this.#limits;
@@ -276,12 +279,12 @@ export class ActiveRuns {
       );
   }
 
-  /** The run's line is on its way into its pipeline's ledger. */
+  /** The run's line was given to its pipeline's ledger. */
   record(run: ActiveRun): void {
     (run as Entry).record();
   }
 
-  /** The run came to nothing: its ledger could not be made, or somebody else's is there. */
+  /** There is no run after all: its ledger could not be made, or exists already. */
   drop(run: ActiveRun): void {
     const entry = run as Entry;
     entry.settle(undefined);
@@ -290,8 +293,8 @@ export class ActiveRuns {
   }
 
   /**
-   * Asks a run to stop; one that is still being made is asked as soon as it exists. Durable when
-   * this resolves.
+   * Asks a run to stop. Where its ledger does not exist yet, it is asked as soon as it does. The
+   * stop is durable when this resolves.
    */
   async stop(run: string, order: StopOrder): Promise<StopAnswer> {
     const handle = await this.#entries.get(run)?.ready;
@@ -300,8 +303,9 @@ export class ActiveRuns {
   }
 
   /**
-   * Makes room for a newer run: these are stopped, gracefully and after their grace period by
-   * force, or by force at once.
+   * Stops runs to make room for a newer one.
+   *
+   * @param mode graceful: by force after their grace period. force: at once
    */
   makeRoom(runs: readonly string[], mode: "graceful" | "force", because: string): void {
     for (const run of runs) {
@@ -322,8 +326,8 @@ export class ActiveRuns {
   }
 
   /**
-   * Nothing that waits starts any more; what goes on is drained. Resolves when all have ended or
-   * were interrupted.
+   * Drains the active runs; no waiting run starts any more. Resolves when all have ended or were
+   * interrupted.
    */
   async drain(periodMs: number): Promise<void> {
     this.#holding = true;
@@ -382,7 +386,7 @@ export class ActiveRuns {
     return { lanes: this.#lanes, groups: this.#groups, total: this.#going };
   }
 
-  /** Lets those start that may now. */
+  /** Starts the waiting runs that may start now. */
   #serve(): void {
     if (this.#holding || this.#waiting.size === 0) return;
     const waiting = [...this.#waiting].map(({ ticket }) => ticket);

@@ -1,6 +1,6 @@
 /**
- * Taking over runs that an earlier daemon made: those its pipeline's ledger calls active, and those
- * whose header was durable when a crash came before the line.
+ * Takes over runs that an earlier daemon made: runs that the pipeline's ledger calls active, and
+ * runs whose header was durable when a crash came before the pipeline's line.
  */
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import { join } from "node:path";
@@ -23,22 +23,22 @@ export interface AdoptPorts {
   readonly log: Log;
 }
 
-/** What became of a run that was there already. */
+/** What taking over a slot's run gave. */
 export interface Adopted {
-  /** Its slot has a line already. */
+  /** The slot has a line already: nothing was taken over. */
   readonly recorded: boolean;
   readonly kind: RunTicket["kind"];
-  /** The lines of its pipeline's ledger that go with its slot's. */
+  /** The lines that follow the slot's line in the pipeline's ledger. */
   readonly lines: readonly PipelineEvent[];
 }
 
-/** A run as its ledger says; undefined where there is none, or none that can be read. */
+/** A run as its ledger says; undefined where there is no ledger, or no readable header. */
 export function readRunState(store: RunStore, run: string): RunState | undefined {
   const path = store.runLedger(run);
   return existsSync(path) ? fold(readLedger<RunLine>(path).lines) : undefined;
 }
 
-/** Takes over a run that a slot was found to have. */
+/** Takes over the run that a slot has already. */
 export async function adoptRun(
   run: string,
   pipeline: string,
@@ -51,11 +51,12 @@ export async function adoptRun(
 }
 
 /**
- * What opening a run's ledger again gave: its handle, none if it had finished, or why it cannot be.
+ * What opening a run's ledger again gave: the run's handle, no handle where the run had finished,
+ * or why the ledger cannot be opened.
  */
 export type Reopened = { readonly handle: RunHandle | undefined } | { readonly error: unknown };
 
-/** Opens a run's ledger again, which ends its running steps as interrupted. Never rejects. */
+/** Opens a run's ledger again; its running steps end as interrupted. Never rejects. */
 export async function reopen(run: string, { maker, runs }: AdoptPorts): Promise<Reopened> {
   if (runs.get(run) !== undefined) return { handle: undefined };
   try {
@@ -66,9 +67,9 @@ export async function reopen(run: string, { maker, runs }: AdoptPorts): Promise<
 }
 
 /**
- * Drives an unfinished run on, or says how it ended.
+ * Lets an unfinished run go on, or finds out how it ended.
  *
- * @param reopening its ledger, where several are opened at once
+ * @param reopening its ledger, being opened: a caller may open several at once
  * @returns the lines that its pipeline's ledger lacks
  */
 export async function takeOver(
@@ -112,8 +113,8 @@ export async function takeOver(
 }
 
 /**
- * A run that cannot go on: one whose ledger is gone has ended; a damaged one is left alone until it
- * is repaired.
+ * A run that cannot go on. Where its ledger is gone, the run has failed. Where the ledger is
+ * damaged, nothing touches the run until it is repaired.
  */
 function refuse(run: string, error: unknown, { log }: AdoptPorts): PipelineEvent[] {
   if ((error as { code?: unknown }).code === "ENOENT") {
@@ -133,8 +134,8 @@ function refuse(run: string, error: unknown, { log }: AdoptPorts): PipelineEvent
 }
 
 /**
- * Whether any file of the pipeline's ledger names the run's slot line. Read whole: this is asked
- * only after a crash or a clock that went back.
+ * Whether any file of the pipeline's ledger holds the line of the run's slot. It reads them whole:
+ * it is called only after a crash, or after the clock went back.
  */
 export function hasSlotLine(store: RunStore, pipeline: string, run: string): boolean {
   const directory = store.pipelineDir(pipeline);
@@ -153,8 +154,8 @@ export function hasSlotLine(store: RunStore, pipeline: string, run: string): boo
 }
 
 /**
- * The first line of a run's ledger, parsed; undefined where it cannot be. Cheap: it reads no more
- * than the header.
+ * The first line of a run's ledger, parsed; undefined where it cannot be parsed. Cheap: it reads
+ * hardly more than that line.
  */
 export function readHeaderLine(path: string): RunLine | undefined {
   const fd = openSync(path, "r");

@@ -1,10 +1,10 @@
 /**
- * Backfills: runs for past slots, a few at a time, oldest first. They alter no decision
- * (semantics.md 2): a slot that was missed stays missed, and gets a `slot.backfilled` line besides.
+ * Backfills make runs for past slots, a few at a time, oldest first. They change no decision
+ * (semantics.md 2): a slot that was missed stays missed, and gets a `slot.backfilled` line as well.
  *
- * A backfill is a line in its pipeline's ledger (`backfill.started`) until another ends it, so it
- * goes on after a crash: its slots are gone over again, and one that has a run with its request's
- * id is done. Nothing else is kept.
+ * A backfill is a line in its pipeline's ledger (`backfill.started`), until a second line ends it.
+ * So it goes on after a crash: it goes over its slots again, and passes over each slot that has a
+ * run with its request's id. It keeps nothing else.
  */
 import { statSync } from "node:fs";
 import type { Clock } from "../clock.ts";
@@ -25,7 +25,7 @@ import type { Log } from "../log.ts";
 import type { TakenRequest } from "./request-inbox.ts";
 import { runHeader } from "./run-header.ts";
 
-/** The most slots of one backfill. */
+/** The most slots that one backfill may have. */
 const MOST_SLOTS = 100_000;
 
 type BackfillRequest = Extract<Request, { type: "backfill" }>;
@@ -45,7 +45,7 @@ interface Backfill {
   readonly maxActive: number;
   readonly params: { readonly [key: string]: Json };
   readonly slots: readonly DueSlot[];
-  /** The runs that slots had when the backfill began, by the slot's own run id. */
+  /** The runs that its slots had when it began, by the run id of the slot itself. */
   readonly history: ReadonlyMap<string, readonly string[]>;
   next: number;
   made: number;
@@ -53,7 +53,7 @@ interface Backfill {
   busy: boolean;
 }
 
-/** See the head of this file. */
+/** The backfills that are not over, of all pipelines. */
 export class Backfills {
   readonly #ports: BackfillPorts;
   readonly #open = new Map<string, Backfill>();
@@ -99,7 +99,7 @@ export class Backfills {
     return { accepted: true, result: { slots: slots.length } };
   }
 
-  /** Goes on with what a pipeline's ledger calls unfinished. */
+  /** Goes on with the backfills that a pipeline's ledger calls unfinished. */
   resume(desk: PipelineDesk): void {
     for (const accepted of desk.state.backfills.values()) {
       if (this.#open.has(accepted.requestId)) continue;
@@ -111,7 +111,7 @@ export class Backfills {
     }
   }
 
-  /** Ends a backfill; its runs that have begun go on. */
+  /** Ends a backfill. Its active runs go on. */
   async cancel(id: string, taken: TakenRequest): Promise<Reply> {
     const backfill = this.#open.get(id);
     if (backfill === undefined) return { accepted: false, reason: `no backfill ${id} is going on` };
@@ -120,13 +120,13 @@ export class Backfills {
     return { accepted: true };
   }
 
-  /** A run of this pipeline ended, or a version came into force: there may be room. */
+  /** A run of this pipeline ended: its backfills may have room. */
   poke(pipeline: string): void {
     for (const backfill of this.#open.values())
       if (backfill.desk.name === pipeline) void this.#pump(backfill);
   }
 
-  /** Makes no more runs; what is unfinished goes on with the next daemon. */
+  /** Makes no more runs. The next daemon goes on with unfinished backfills. */
   stop(): void {
     this.#stopped = true;
   }
@@ -149,7 +149,7 @@ export class Backfills {
     void this.#pump(backfill);
   }
 
-  /** Makes runs while there is room. */
+  /** Makes runs while there is room for them. */
   async #pump(backfill: Backfill): Promise<void> {
     if (backfill.busy) return;
     backfill.busy = true;
@@ -220,7 +220,7 @@ export class Backfills {
     }
   }
 
-  /** Whether a slot needs a run, and has none of this backfill yet. */
+  /** Whether the slot needs a run, and has no run of this backfill yet. */
   #wanted({ desk, id, which, history }: Backfill, slot: DueSlot): boolean {
     const { store } = this.#ports;
     const runs = history.get(runIdForSlot(desk.name, slot.slot, slot.lane)) ?? [];
@@ -240,7 +240,7 @@ export class Backfills {
     return status === "failed" || status === "stopped";
   }
 
-  /** The runs of every slot, by the slot's own run id: each month folder is listed once. */
+  /** The runs of every slot, by the run id of the slot itself. It lists each month folder once. */
   #history(pipeline: string, slots: readonly DueSlot[]): Map<string, string[]> {
     const history = new Map<string, string[]>(
       slots.map((slot) => [runIdForSlot(pipeline, slot.slot, slot.lane), []]),

@@ -1,12 +1,15 @@
 /**
- * Runs that are made because many pipelines were due in the same moment. Their headers come first:
- * what follows a header (its slot's line, its first steps) would take the disk and the processors
- * from headers that are still to come, and a slot is safe once its header is. So in a burst that
- * follows only when the last header is durable; a run that is made alone goes on at once.
+ * Runs that are made together because many pipelines were due at the same moment.
+ *
+ * A slot is safe once its run's header is durable. The slot's line and the run's first steps would
+ * take disk and processors from headers that are still to come. So in a burst they wait until the
+ * last header is durable. A run that is made alone goes on at once.
  */
+
+/** This many runs together, or fewer, are no burst: none of them waits. */
 const SMALL = 16;
 
-/** See the head of this file. All join before the first of them leaves. */
+/** One burst. All its runs join before the first of them leaves. */
 export class Burst {
   #size = 0;
   #open = 0;
@@ -23,13 +26,13 @@ export class Burst {
     this.#open += 1;
   }
 
-  /** A run's header is durable, or came to nothing. */
+  /** A run's header is durable, or could not be written. */
   leave(): void {
     this.#open -= 1;
     if (this.#open === 0) this.#settle();
   }
 
-  /** Resolves when what follows a header may be done; undefined: at once. */
+  /** Resolves when a run of the burst may go on after its header. Undefined: it may at once. */
   get over(): Promise<void> | undefined {
     return this.#size <= SMALL || this.#open === 0 ? undefined : this.#settled;
   }

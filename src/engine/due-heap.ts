@@ -1,9 +1,8 @@
 /**
- * Which pipeline is due next: a binary heap of numbers beside names, since there may be ten
- * thousand.
+ * Which pipeline is due next: a binary heap, because there may be ten thousand pipelines.
  *
- * A pipeline whose due time changes gets a new entry; the old one is passed over when it comes up,
- * because `#due` says otherwise.
+ * A pipeline whose due time changes gets a new entry. The old entry is dropped when it comes up:
+ * `#due` has another time for that pipeline.
  */
 export class DueHeap {
   readonly #entries: { readonly due: number; readonly key: string }[] = [];
@@ -31,7 +30,7 @@ export class DueHeap {
     return this.#entries[0]?.due;
   }
 
-  /** Takes out every key due at or before `now`, the earliest first. */
+  /** Removes and returns every key that is due at or before `now`, the earliest first. */
   take(now: number): string[] {
     const keys: string[] = [];
     for (;;) {

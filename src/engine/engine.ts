@@ -1,14 +1,17 @@
 /**
- * The engine owns many runs; a run-loop drives one; an orchestrator says where steps run.
+ * The **engine** owns many runs. (A run-loop drives one; an orchestrator says how a run's steps
+ * come to run; a place is where one runs.)
  *
- * It puts the parts of this room together and holds what they share: the desks (one a pipeline),
- * the runs that go on, the scheduler's one timer, the files and the requests. It begins in an order
- * that a crash cannot confuse (semantics.md 23): ledgers are opened, unfinished runs are taken over
- * without starting anything, stops that were asked for meanwhile are written, then the drop folder
- * is read once, what was due is decided, and only then is it ready.
+ * It puts the parts of this room together, and holds what they share: one desk for each pipeline,
+ * the active runs, the scheduler with its one timer, the files and the requests.
  *
- * Absences: it never runs a user's code, never reads a run's ledger while that run goes on, and
- * keeps nothing that the ledgers do not say.
+ * It starts in an order that a crash cannot confuse (semantics.md 23). It opens the ledgers, and
+ * takes over unfinished runs without starting anything. It writes the stops that were asked for
+ * meanwhile. Then it reads the drop folder once and decides the slots that were due. After that it
+ * is ready.
+ *
+ * What it never does: run a user's code, read the ledger of an active run, keep a state that the
+ * ledgers do not hold.
  */
 import type { Timer } from "../clock.ts";
 import type { LineListener } from "../core/durable-line.ts";
@@ -42,43 +45,48 @@ export interface EnginePorts extends LedgerHost {
   readonly maker: RunMaker;
   readonly settings: OrchdSettings;
   /**
-   * When this daemon took the lock, in milliseconds since 1970: slots due before were due while
-   * none was up.
+   * When this daemon took the lock, in milliseconds since 1970. Slots that were due before it were
+   * due while no daemon was up.
    */
   readonly upSince: number;
-  /** The time-zone data's version. */
+  /** The version of the time-zone data. */
+
   readonly tzdata: string;
+  /** Loads a pipeline file. */
   readonly load: (path: string) => Promise<LoadResult>;
+  /** The files that belong to a pipeline file: see `PipelineFilesPorts`. */
   readonly watch: (path: string, watched: readonly string[], since?: number) => void;
   /**
-   * Looks at the drop folder now; what changed has been given to {@link Engine.filesChanged} when
-   * this resolves.
+   * Looks at the drop folder now. When this resolves, {@link Engine.filesChanged} has been given
+   * what changed.
    */
   readonly rescan: () => Promise<void>;
-  /** A run's header, what went into artifacts put back. @throws where it cannot be read */
+  /**
+   * A run's header, with the values that were spilled to artifacts. @throws where it cannot be read
+   */
   readonly header: (run: string) => RunHeader;
-  /** Slots were missed, durably. */
+  /** Slots were missed; their lines are durable. */
   readonly onMissed?: DeskPorts["onMissed"];
   /** Told the durable lines of every pipeline. */
   readonly onDurableLine?: LineListener | undefined;
-  /** Runs every hour: retention. */
+  /** Called every hour: retention. */
   readonly onHour?: ((engine: Engine) => Promise<void>) | undefined;
-  /** Asked every minute: whether `onHour` is wanted before its hour. */
+  /** Asked every minute: whether to call `onHour` before its hour. */
   readonly wantsHour?: ((engine: Engine) => boolean) | undefined;
   /** Carries out prune, repair and rebuild. */
   readonly upkeep?: ((request: UpkeepRequest, engine: Engine) => Promise<Reply>) | undefined;
-  /** How often the requests folder is read whatever its watcher says; default: a second. */
+  /** How often the requests folder is read even if its watcher reports nothing; default: one second. */
   readonly requestRescanMs?: number | undefined;
 }
 
-/** How many ledgers are opened at once. */
+/** How many ledgers are opened at the same time. */
 const OPEN_AT_ONCE = 16;
-/** How often runs that take long are looked for, at most. */
+/** The shortest time between two looks for runs that take long. */
 const LOOK_MS = 15_000;
-/** The year before which a clock has surely not been set: no release of orchd is older. */
+/** A clock that is earlier than this has not been set: no release of orchd is older. */
 const CLOCK_FLOOR = Date.UTC(2026, 0, 1);
 
-/** See the head of this file. */
+/** The engine of one daemon. */
 export class Engine {
   readonly #ports: EnginePorts;
   readonly #desks = new Map<string, PipelineDesk>();
@@ -196,7 +204,7 @@ export class Engine {
     });
   }
 
-  /** The runs that go on or wait. */
+  /** The runs that are active or wait. */
   get runs(): ActiveRuns {
     return this.#runs;
   }
@@ -206,7 +214,7 @@ export class Engine {
     return this.#desks.values();
   }
 
-  /** A pipeline's desk; its ledger is opened if it is not yet. */
+  /** A pipeline's desk. Opens its ledger where that is not open yet. */
   desk(name: string): Promise<PipelineDesk> {
     const known = this.#desks.get(name);
     if (known !== undefined) return Promise.resolve(known);
@@ -219,8 +227,9 @@ export class Engine {
   }
 
   /**
-   * Takes over what an earlier daemon left, and carries out what may not wait for the drop folder:
-   * stops. Call it first, then {@link filesChanged} with the first reading, then {@link begin}.
+   * Takes over the runs that an earlier daemon left, and carries out the requests that may not wait
+   * for the drop folder: stops. Call it first, then {@link filesChanged} with the first reading,
+   * then {@link begin}.
    */
   async recover(): Promise<Recovered> {
     const { store } = this.#ports;
@@ -235,15 +244,15 @@ export class Engine {
     );
   }
 
-  /** Files in the drop folder changed; resolves once they are in force or refused. */
+  /** Files in the drop folder changed. Resolves once they are in force, or refused. */
   async filesChanged(changes: FileChanges): Promise<void> {
     await this.#files.apply(changes);
     await this.#makeFolders(this.#ports.clock.now());
   }
 
   /**
-   * The first reading of the drop folder is done: decides what was due, takes up what was asked
-   * for, and starts the timer.
+   * The first reading of the drop folder is done. Decides the slots that were due, takes up the
+   * requests, and starts the timer.
    */
   async begin(): Promise<void> {
     if (this.#stopping !== undefined) return;
@@ -255,7 +264,7 @@ export class Engine {
     for (const desk of this.#desks.values()) desk.decide();
     await Promise.all([...this.#desks.values()].map((desk) => desk.settled()));
     if (this.#stopping !== undefined) return;
-    // What came due does not wait behind what an earlier daemon left.
+    // Slots that came due do not wait behind the runs of an earlier daemon.
     this.#runs.goOn();
     this.#scheduler.start();
     await this.#inbox.takeUpAll();
@@ -265,7 +274,7 @@ export class Engine {
     return this.#makeFolders(this.#ports.clock.now() + DAY_MS);
   }
 
-  /** Drives a run on that could not be taken over before. */
+  /** Takes over a run that could not be taken over before: its ledger was repaired. */
   async takeOver(run: string, pipeline: string): Promise<void> {
     const desk = await this.desk(pipeline);
     const lines = await takeOver(
@@ -290,8 +299,9 @@ export class Engine {
   }
 
   /**
-   * No new slot, request or step; running steps get so many milliseconds and are interrupted then;
-   * everything is written and closed. A second call with a shorter period cuts the first one short.
+   * Starts no new slot, request or step. Running steps get the drain period, in milliseconds, and
+   * are then interrupted. All is written and closed when this resolves. A second call with a
+   * shorter period cuts the first one short.
    */
   async stop(drainPeriodMs: number): Promise<void> {
     const first = this.#stopping === undefined;
@@ -344,7 +354,7 @@ export class Engine {
     return desk;
   }
 
-  /** Not at every wake: with much due each second there are many. */
+  /** Not at every wake: there are many wakes where much is due each second. */
   #lookForLate(): void {
     const now = this.#ports.clock.monotonic();
     if (now - this.#lookedAt < LOOK_MS) return;
@@ -383,8 +393,9 @@ export class Engine {
   }
 
   /**
-   * A machine without a battery begins in 1970: nothing is decided by such a clock. One that is
-   * merely behind the ledgers was set back while no daemon was up.
+   * Waits while the clock has not been set: a machine without a battery starts in 1970, and nothing
+   * is decided by that clock. A clock that is only behind the ledgers was set back while no daemon
+   * was up.
    */
   async #waitForClock(): Promise<void> {
     const { clock, log } = this.#ports;
@@ -437,7 +448,7 @@ export class Engine {
     if (desk !== undefined) await write(desk);
   }
 
-  /** A file that was saved a moment ago may not have been noticed yet. */
+  /** Reads a pipeline's file again: it may have been saved a moment ago. */
   async #refresh(name: string): Promise<Refreshed> {
     if (!this.#files.knows(name)) await this.#ports.rescan();
     return this.#files.refresh(name);

@@ -1,7 +1,7 @@
 /**
- * One run without a daemon (`orchd run --foreground`): this process holds the daemon's lock for it,
- * drives it to its end, and honours requests that name it. It decides no slot, recovers nothing
- * else, and leaves every other request for the next daemon (semantics.md 25).
+ * One run without a daemon (`orchd run --foreground`). This process holds the daemon's lock for the
+ * run, drives it to its end, and carries out requests that name it. It decides no slot, takes over
+ * no other run, and leaves every other request to the next daemon (semantics.md 25).
  */
 import { readdirSync } from "node:fs";
 import { basename, extname, join } from "node:path";
@@ -43,8 +43,8 @@ export interface ForegroundOptions {
 }
 
 /**
- * The run that is being driven, or why there is none. `finished` resolves once its end is recorded
- * and the lock is given back.
+ * The run that this process drives, or why there is none. `finished` resolves once the run's end is
+ * recorded and the lock is released.
  */
 export type Foreground =
   | { readonly accepted: false; readonly reason: string }
@@ -56,7 +56,8 @@ export type Foreground =
     };
 
 /**
- * Takes the daemon's place for one run. SIGINT and SIGTERM ask it to stop, the second one by force.
+ * Makes one run and drives it, without a daemon. SIGINT and SIGTERM ask the run to stop, a second
+ * one by force.
  */
 export async function runForeground(options: ForegroundOptions): Promise<Foreground> {
   const { root, runs, pipeline } = options;
@@ -106,13 +107,13 @@ function refuse(reason: string): Foreground {
   return { accepted: false, reason };
 }
 
-/** Ends the process: nothing more may be written. */
+/** Ends the process: it may write nothing more. */
 function die(error: Error): never {
   process.stderr.write(`orchd: ${error.message}\n`);
   process.exit(1);
 }
 
-/** Takes the daemon's lock for one run, or says why that cannot be. */
+/** Takes the daemon's lock for one run, or says who has it. */
 async function takeLock(
   orchdDir: string,
   run: string,
@@ -158,7 +159,7 @@ async function makeHeader(
   return { ok: true, header: made.header, remark: params.remark };
 }
 
-/** Follows the run to its end, honouring signals and requests, and gives everything back. */
+/** Drives the run to its end, carries out signals and requests, and closes everything. */
 async function drive(
   handle: RunHandle,
   parts: {
@@ -220,7 +221,7 @@ async function stop(
     : { accepted: false, run, reason: answer.reason };
 }
 
-/** The file that holds the pipeline: the one of its name first, then any. */
+/** Finds the pipeline: in the file of its name first, then in any other. */
 async function findPipeline(
   options: ForegroundOptions,
   workshop: Workshop,

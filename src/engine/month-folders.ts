@@ -1,6 +1,6 @@
 /**
- * A month's folders, made before its first runs need them, so that the first slot of a month costs
- * no more than any other.
+ * Makes a month's folders before its first runs need them: the first slot of a month then costs no
+ * more than any other.
  */
 import { join } from "node:path";
 import { iso } from "../core/time.ts";
@@ -13,7 +13,7 @@ import type { Log } from "../log.ts";
 
 const AT_ONCE = 4;
 
-/** What the making of folders needs. */
+/** What making the folders needs. */
 export interface MonthFoldersPorts {
   readonly log: Log;
   readonly store: RunStore;
@@ -22,12 +22,12 @@ export interface MonthFoldersPorts {
 }
 
 /**
- * Makes the folders in which runs of these pipelines lie at a moment. Never rejects: the run that
- * needs a folder makes it, or says why it cannot. A sync that failed is fatal here as anywhere
+ * Makes the month folders of these pipelines for one moment. Never rejects: a run that needs its
+ * folder makes it, or says why it cannot. A sync that failed is fatal here as everywhere
  * (semantics.md 29).
  *
  * @param at milliseconds since 1970
- * @param goesOn whether they are still wanted
+ * @param goesOn whether the folders are still wanted
  */
 export async function makeMonthFolders(
   pipelines: readonly string[],

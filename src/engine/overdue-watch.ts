@@ -1,7 +1,8 @@
 /**
- * Notices, without settings, a slot whose run does not get to start, and a run that takes far
- * longer than its pipeline's own history. Each is said once: a line in the pipeline's ledger, and a
- * warning; after a restart that line is what says that it was said. It changes nothing.
+ * Notices two things, without settings: a slot whose run does not start, and a run that takes far
+ * longer than earlier runs of its pipeline. It reports each once: a line in the pipeline's ledger,
+ * which the log repeats as a warning. After a restart that line shows that it was reported. It
+ * changes nothing else.
  */
 import type { Clock } from "../clock.ts";
 import { formatDuration } from "../core/duration.ts";
@@ -10,12 +11,15 @@ import type { PipelineState } from "../core/pipeline-state.ts";
 import { parseRunId } from "../core/run-id.ts";
 import type { ActiveRun } from "./active-runs.ts";
 
-/** A slot's run that has not started by then is late, in milliseconds. */
+/** A slot's run that has waited for this long is late, in milliseconds. */
 const GRACE_MS = 60_000;
-/** A history says something from so many runs on. */
+/** A history of fewer runs says nothing. */
 const ENOUGH_RUNS = 20;
+/** A run is overdue when it takes this many times as long as the history. */
 const TIMES = 3;
-/** Less than this is never overdue: three times next to nothing is next to nothing. */
+/**
+ * A shorter run is never overdue: three times next to nothing is next to nothing. In milliseconds.
+ */
 const SHORTEST_MS = 1_000;
 
 /** What the watch needs. */
@@ -26,17 +30,17 @@ export interface OverduePorts {
   readonly append: (pipeline: string, event: PipelineEvent) => void;
 }
 
-/** See the head of this file. */
+/** Watches the runs of one daemon. */
 export class OverdueWatch {
   readonly #ports: OverduePorts;
-  /** What was said of each run; its line may still be on its way. */
+  /** What was reported of each run. Its line may not be durable yet. */
   readonly #said = new Map<string, { late: boolean; overdue: boolean }>();
 
   constructor(ports: OverduePorts) {
     this.#ports = ports;
   }
 
-  /** Looks at every run that goes on or waits. */
+  /** Looks at every run that is active or waits. */
   look(): void {
     const now = this.#ports.clock.monotonic();
     const there = new Set<string>();
@@ -60,8 +64,8 @@ export class OverdueWatch {
   }
 
   /**
-   * A run ended. One that was short in all, and long for its pipeline, may have come and gone
-   * between two looks.
+   * A run ended. It may have been long for its pipeline and still have come and gone between two
+   * looks.
    */
   ended(run: string, pipeline: string, durationMs: number): void {
     if (!this.#saidOf(run, pipeline).overdue) this.#overdue(run, pipeline, durationMs, "took");
@@ -104,8 +108,8 @@ export class OverdueWatch {
 }
 
 /**
- * The 99th percentile: of fewer than a hundred the longest, of a hundred the one before it. One
- * pass, since a thousand runs may be looked at.
+ * The 99th percentile: the longest of fewer than a hundred durations, the second longest of a
+ * hundred. One pass, because a look may have a thousand runs to check.
  */
 function longest(durations: readonly number[]): number {
   let first = 0;

@@ -1,17 +1,21 @@
 /**
- * One pipeline under the engine: its ledger, the version in force, and the decision of each of its
- * slots. (The engine owns many runs, a run-loop drives one, an orchestrator says where steps run; a
- * desk owns a pipeline's slots.)
+ * One pipeline under the engine: its ledger, the version in force, and the decision on each of its
+ * slots. (The engine owns many runs, a run-loop drives one; a desk owns the slots of a pipeline.)
  *
- * `cursor` is the watermark in memory: what was due up to it is decided, and its lines are written
- * or on their way. The ledger's `through` follows it. Everything that changes the pipeline takes
- * its turn (`#turn`), so that a load, a pause and the slots before it are decided in that order; a
- * decision on slots begins at once if nobody has the turn, and is synchronous until headers are
- * written, because a thousand pipelines may be due in the same second.
+ * `#cursor` is the watermark in memory: all slots that were due up to it are decided, and their
+ * lines are written or given to the ledger. The ledger's `through` follows it.
  *
- * Invariants: lines go into the ledger in the order of due times, those of equal due time in one
- * write, of which the last carries `through`; a run's header is durable before its slot's line is
- * written (semantics.md 3 and 4); a slot that fired never fires again.
+ * Everything that changes the pipeline takes its turn (`#turn`). So the slots that were due before
+ * a load or a pause are decided before it. A decision on slots starts at once where nobody has the
+ * turn. It is synchronous until the headers are written, because a thousand pipelines may be due in
+ * the same second.
+ *
+ * Invariants:
+ *
+ * - Lines go into the ledger in the order of due times. Lines of equal due time are one write, and
+ *   the last of them carries `through` (semantics.md 3).
+ * - A run's header is durable before its slot's line is written (semantics.md 4).
+ * - A slot that fired never fires again.
  */
 import type { Clock } from "../clock.ts";
 import { defined } from "../core/defined.ts";
@@ -30,22 +34,22 @@ import type { ClockStep } from "./scheduler.ts";
 import { queueTermsOf, SlotDecider, type DeciderPorts, type DeciderView } from "./slot-decider.ts";
 import { SlotRecorder, type RecorderPorts, type RecorderView } from "./slot-recorder.ts";
 
-/** What a desk shares with all others. */
+/** What all desks share. */
 export interface DeskPorts extends DeciderPorts, RecorderPorts {
   readonly clock: Clock;
-  /** When this pipeline has something due next. */
+  /** Told when the pipeline's next slot is due. */
   readonly onNext: (pipeline: string, due: number | undefined) => void;
-  /** The time-zone data's version, for the record. */
+  /** The version of the time-zone data, for `pipeline.loaded`. */
   readonly tzdata: string;
 }
 
-/** One pipeline: see the head of this file. */
+/** One pipeline. */
 export class PipelineDesk implements DeciderView, RecorderView {
   readonly name: string;
   readonly #ledger: PipelineLedger;
   readonly #ports: DeskPorts;
   #loaded: LoadedPipeline | undefined;
-  /** Why there is no version in force; undefined while there is one. */
+  /** Why there is no version in force, as a clause; undefined while there is one. */
   #without: string | undefined = "its file has not been read yet";
   readonly #decider: SlotDecider;
   readonly #recorder: SlotRecorder;
@@ -88,7 +92,7 @@ export class PipelineDesk implements DeciderView, RecorderView {
     return this.#decider.schedules;
   }
 
-  /** What the ledger said of slots up to when the daemon came up was lost. */
+  /** The ledger was damaged: what it said of slots before this daemon's start is lost. */
   get damaged(): boolean {
     return this.#ledger.damage !== undefined;
   }
@@ -104,14 +108,14 @@ export class PipelineDesk implements DeciderView, RecorderView {
       : Date.parse(damage.lastAt ?? "1970-01-01T00:00:00.000Z");
   }
 
-  /** The pipeline's ledger, for those that write lines of their own into it. */
+  /** Appends lines to the pipeline's ledger. Durable when it resolves. */
   append(events: readonly PipelineEvent[]): Promise<unknown> {
     return this.#ledger.append(events);
   }
 
   /**
-   * Decides all that is due. The decision is made before this returns, unless the pipeline is being
-   * changed; then right after that.
+   * Decides the slots that are due. The decision is made before this returns, or right after a
+   * change of the pipeline that is under way.
    */
   decide(): void {
     if (this.#decideQueued) return;
@@ -124,12 +128,12 @@ export class PipelineDesk implements DeciderView, RecorderView {
     );
   }
 
-  /** Waits until all that was begun is durable. */
+  /** Resolves once the turns taken so far are over: all that they wrote is durable. */
   settled(): Promise<void> {
     return this.#turn(() => Promise.resolve());
   }
 
-  /** Puts a version in force. Slots of the text before it are decided first. */
+  /** Puts a version in force. The slots of the version before it are decided first. */
   load(loaded: LoadedPipeline): Promise<void> {
     return this.#turn(async () => {
       const { state } = this;
@@ -139,8 +143,8 @@ export class PipelineDesk implements DeciderView, RecorderView {
         state.removed ||
         JSON.stringify(state.schedules) !== JSON.stringify(json);
       const same = !rescheduled && state.digest === loaded.digest && state.errors.length === 0;
-      // On a restart nothing else is known of the old version: what is left of its slots runs what
-      // is there now.
+      // After a restart nothing but the schedules is known of the old version: its slots that are
+      // left run the new one.
       this.#loaded ??= loaded;
       this.#without = undefined;
       if (same) {
@@ -148,8 +152,8 @@ export class PipelineDesk implements DeciderView, RecorderView {
         return this.#next();
       }
       const now = this.#ports.clock.now();
-      // The clock may have gone back a moment ago, unnoticed: the new schedules count from now, and
-      // not from where the old ones had come.
+      // The clock may have gone back a moment ago, unnoticed. The new schedules count from now, not
+      // from the cursor of the old ones.
       if (rescheduled && this.#cursor !== undefined)
         await this.#goBack({ from: this.#cursor, to: now });
       if (rescheduled) await this.#decideOld(now);
@@ -174,7 +178,8 @@ export class PipelineDesk implements DeciderView, RecorderView {
   }
 
   /**
-   * Puts the version back that was in force when the last daemon ended; its file is not good now.
+   * Puts a version in force again that was in force when the last daemon ended: its file is bad
+   * now.
    */
   restore(loaded: LoadedPipeline): Promise<void> {
     return this.#turn(async () => {
@@ -185,7 +190,7 @@ export class PipelineDesk implements DeciderView, RecorderView {
     });
   }
 
-  /** The file was refused: what was in force stays so. */
+  /** The file was refused: the version in force stays in force. */
   invalid(errors: readonly string[], file: string): Promise<void> {
     return this.#turn(async () => {
       if (this.#loaded === undefined)
@@ -196,14 +201,14 @@ export class PipelineDesk implements DeciderView, RecorderView {
     });
   }
 
-  /** The file is gone: nothing fires any more. */
+  /** The file is gone: no slot fires any more. */
   remove(file: string | undefined): Promise<void> {
     return this.#turn(async () => {
       this.#without = "its file was removed";
       await this.#decideOld(this.#ports.clock.now());
       this.#loaded = undefined;
       this.#decider.reset([]);
-      // A file that came back bad and went again leaves no error behind.
+      // A removed file that came back bad, and went again, leaves no error behind.
       if (
         this.state.errors.length > 0 ||
         (!this.state.removed && this.state.digest !== undefined)
@@ -215,8 +220,9 @@ export class PipelineDesk implements DeciderView, RecorderView {
   }
 
   /**
-   * Pauses or resumes the schedule; what was due until now is decided first. @returns whether
-   * anything changed
+   * Pauses or resumes the schedule. The slots that were due until now are decided first.
+   *
+   * @returns whether anything changed
    */
   setPaused(
     paused: boolean,
@@ -248,8 +254,8 @@ export class PipelineDesk implements DeciderView, RecorderView {
   }
 
   /**
-   * The wall clock went back: what lies ahead once more is decided anew, save what fired
-   * (semantics.md 8).
+   * The wall clock went back: slots that are in the future again are decided again, except those
+   * that fired (semantics.md 8).
    */
   stepBack(step: ClockStep): Promise<void> {
     return this.#turn(async () => {
@@ -294,17 +300,17 @@ export class PipelineDesk implements DeciderView, RecorderView {
     await this.#recorder.make(entry, header, lines);
   }
 
-  /** The lane, limit, group and priority of this pipeline's runs, as far as they are known. */
+  /** How this pipeline's runs queue, as far as that is known. */
   queueTerms(): QueueTerms {
     return queueTermsOf(this.name, this.#loaded);
   }
 
-  /** A run that waited starts: its line. */
+  /** Writes the line of a waiting run that starts. */
   recordStart(run: ActiveRun): Promise<unknown> {
     return this.append([{ type: "run.started", run: run.ticket.run, trigger: run.ticket.kind }]);
   }
 
-  /** A run ended: its line. */
+  /** Writes the line of a run that ended. */
   recordEnd(run: string, end: RunEnd): Promise<unknown> {
     return this.append([
       {
@@ -317,7 +323,7 @@ export class PipelineDesk implements DeciderView, RecorderView {
     ]);
   }
 
-  /** Closes the ledger; nothing may be asked of the desk after that. */
+  /** Closes the ledger. Call nothing else of the desk after that. */
   async close(): Promise<void> {
     await this.settled();
     await this.#ledger.close();
@@ -352,13 +358,13 @@ export class PipelineDesk implements DeciderView, RecorderView {
   }
 
   /**
-   * Decides what the schedules that are about to go have left: all that is due, and slots that only
-   * jitter still holds back.
+   * Decides the slots that are left of schedules that are about to go: all that are due, and those
+   * that only jitter still holds back.
    */
   async #decideOld(now: number): Promise<void> {
     await this.#decideDue(now);
-    // Should a crash come now, slots that only jitter held back are found by their own lines: their
-    // due time is still to come.
+    // After a crash here, slots that only jitter held back are known by their own lines: their due
+    // time is in the future.
     if (this.#cursor !== undefined)
       await this.#recorder.record(this.#decider.decideEarly(this.#cursor, now), now);
   }

@@ -1,16 +1,16 @@
 /**
- * Which file says what a pipeline is: from changes in the drop folder to versions in force.
+ * From changes in the drop folder to versions in force: which file defines which pipeline.
  *
- * A file gives at most one pipeline, and a pipeline comes from one file: of several that claim a
- * name, the first by file name has it and the others are refused. A file that cannot be read keeps
- * the name it had, and its last good version stays in force, across a restart too: each version
- * that comes into force is kept beside the ledgers (`.orchd/in-force/NAME.json`; derived, and used
- * only if the ledger knows its digest).
+ * A file defines at most one pipeline, and a pipeline comes from one file. Where several files
+ * claim a name, the first by file name has it, and the others are refused. A file that is bad now
+ * keeps the name that it had, and its last good version stays in force. That holds across a restart
+ * too: each version that comes into force is kept beside the ledgers (`.orchd/in-force/NAME.json`).
+ * The kept version is derived, and used only if the ledger knows its digest.
  *
- * Files are loaded a few at a time, and what they mean is settled name by name, so that a file that
- * is renamed is no removal. A file in code may take long to be evaluated, or hang until its time
- * limit: after some seconds the others no longer wait for it. What it was before stays in force
- * meanwhile, and it is taken in when it is done, unless it changed or went since.
+ * Files are loaded a few at a time, and then settled name by name: so a file that is renamed
+ * removes no pipeline. Evaluating a file of code may take long, or hang until its time limit. After
+ * some seconds the other files no longer wait for it. Its last version stays in force meanwhile.
+ * The file is taken in when it is loaded, unless it changed or went since then.
  */
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, extname, join } from "node:path";
@@ -28,63 +28,64 @@ import type { Log } from "../log.ts";
 
 const LOADS_AT_ONCE = 8;
 /**
- * How long a file's loading may hold the others up, in milliseconds: all that is there should be
- * known when the daemon is ready, and edits within 15 s.
+ * How long a slow file may keep the others waiting, in milliseconds. The first reading has more
+ * patience: all files should be known when the daemon is ready. Later, edits should be in force
+ * within 15 s.
  */
 const FIRST_PATIENCE_MS = 10_000;
 const PATIENCE_MS = 4_000;
 
-/** What changed in the drop folder: absolute paths. */
+/** What changed in the drop folder, by absolute path. */
 export interface FileChanges {
   readonly changed: readonly string[];
   readonly removed: readonly string[];
 }
 
-/** What this needs. */
+/** What reading pipeline files needs. */
 export interface PipelineFilesPorts {
   readonly clock: Clock;
   readonly log: Log;
   /** `.orchd` */
   readonly orchdDir: string;
   readonly load: (path: string) => Promise<LoadResult>;
-  /** The desk of a pipeline, made if there is none. */
+  /** The desk of a pipeline; made where there is none. */
   readonly desk: (name: string) => Promise<PipelineDesk>;
   /** All desks there are. */
   readonly desks: () => Iterable<PipelineDesk>;
   /**
-   * These files belong to that pipeline file: their change is its change, also if they were written
-   * since then (wall time, milliseconds).
+   * Watches the files that belong to a pipeline file: their change is its change. That includes
+   * changes after `since` (wall time, in milliseconds since 1970).
    */
   readonly watch: (path: string, watched: readonly string[], since?: number) => void;
 }
 
 interface Read {
-  /** The pipeline it is, or was when it was last good. */
+  /** The pipeline that the file defines, or defined when it was last good. */
   readonly name: string;
   readonly loaded?: LoadedPipeline;
   readonly errors: readonly string[];
-  /** Its first loading is still under way: nothing is known of it but its name. */
+  /** Its first loading is still under way: only its name is known. */
   readonly loading?: true;
 }
 
-/** What came of loading a file, not yet taken in. */
+/** The result of loading a file, not taken in yet. */
 interface Loaded {
   readonly read: Read;
   readonly watched?: readonly string[];
   readonly since: number;
 }
 
-/** See the head of this file. */
+/** The pipeline files of one drop folder. */
 export class PipelineFiles {
   readonly #ports: PipelineFilesPorts;
   readonly #read = new Map<string, Read>();
-  /** The files of each name. */
+  /** The files that define, or defined, each pipeline, by its name. */
   readonly #named = new Map<string, Set<string>>();
-  /** Loads that the others no longer wait for, by path; the newest of each path counts. */
+  /** Loads that the other files no longer wait for, by path. The newest of each path counts. */
   readonly #late = new Map<string, Promise<void>>();
   /**
-   * Files that claim another's name, and the pipeline under whose name that is told: one that no
-   * file gives.
+   * Files that claim a name that another file has, and the pipeline in whose ledger the refusal is
+   * written: one that no file defines.
    */
   readonly #strays = new Map<string, string>();
   #turn: Promise<unknown> = Promise.resolve();
@@ -101,17 +102,17 @@ export class PipelineFiles {
     return this.#read.size;
   }
 
-  /** Whether a file gives this pipeline, or gave it when it was last good. */
+  /** Whether a file defines this pipeline, or defined it when it was last good. */
   knows(name: string): boolean {
     return this.#named.has(name);
   }
 
-  /** Takes in what changed; resolves once it is in force, or refused. Calls are served in order. */
+  /** Takes changes in; resolves once they are in force, or refused. Calls are served in order. */
   apply(changes: FileChanges): Promise<void> {
     return this.#inTurn(() => this.#apply(changes));
   }
 
-  /** The first reading is done: pipelines that no file gives any more are removed. */
+  /** The first reading is done: removes the pipelines that no file defines any more. */
   async firstReadingDone(): Promise<void> {
     this.#first = false;
     const told = new Set(this.#strays.values());
@@ -132,7 +133,7 @@ export class PipelineFiles {
   }
 
   /**
-   * Reads a pipeline's file once more, so that what was just saved is what runs (semantics.md 0).
+   * Reads a pipeline's file again: what was just saved is what runs (semantics.md 0).
    *
    * @returns the version in force, or in one sentence why there is none
    */
@@ -142,7 +143,7 @@ export class PipelineFiles {
     | { readonly ok: true; readonly loaded: LoadedPipeline; readonly desk: PipelineDesk }
     | { readonly ok: false; readonly reason: string }
   > {
-    // What a slow file holds is not known before it is loaded.
+    // A slow file may define it: that is not known before the file is loaded.
     if (!this.knows(name)) await Promise.all(this.#late.values());
     const path = await this.#inTurn(async () => {
       const found = this.#claims(name)[0] ?? this.#named.get(name)?.values().next().value;
@@ -154,7 +155,7 @@ export class PipelineFiles {
         ok: false,
         reason: `there is no pipeline ${JSON.stringify(name)}${didYouMean(name, [...this.#named.keys()])}`,
       };
-    // Only who asked for it waits for a slow file.
+    // Only this caller waits for a slow file.
     await this.#late.get(path);
     return this.#inTurn(async () => {
       const read = this.#read.get(path);
@@ -168,12 +169,12 @@ export class PipelineFiles {
     });
   }
 
-  /** Reads every file once more: settings that go into pipelines changed. */
+  /** Reads every file again: settings that go into pipelines changed. */
   reload(): Promise<void> {
     return this.#inTurn(() => this.#apply({ changed: [...this.#read.keys()], removed: [] }));
   }
 
-  /** Loads that are under way are forgotten. */
+  /** Forgets the loads that are under way. */
   close(): void {
     this.#closed = true;
   }
@@ -211,8 +212,8 @@ export class PipelineFiles {
   }
 
   /**
-   * Loads a file; undefined where that takes long: it goes on by itself then, and is taken in at
-   * its end.
+   * Loads a file. Undefined where that takes long: the load goes on by itself, and takes the file
+   * in at its end.
    */
   async #loadSoon(path: string): Promise<Loaded | undefined> {
     const { clock, log } = this.#ports;
@@ -321,8 +322,8 @@ export class PipelineFiles {
   }
 
   /**
-   * That there is no room for its bundle, or no descriptor to read it with, says nothing about a
-   * file: it is loaded when there is.
+   * Loads a file once the machine can: no room for its bundle, or no descriptor to read it, says
+   * nothing about the file.
    */
   #loadOnceItCan(path: string): Promise<LoadResult> {
     const { clock, log, load } = this.#ports;
@@ -338,8 +339,8 @@ export class PipelineFiles {
   }
 
   /**
-   * The pipeline that a file which was never good stands for: the one that its path had before,
-   * else its own name.
+   * The name of the pipeline that a file stands for while it was never good: the pipeline that came
+   * from its path before, else the file's own name.
    */
   #nameFor(path: string): string {
     for (const desk of this.#ports.desks())
@@ -354,7 +355,7 @@ export class PipelineFiles {
     return PIPELINE_NAME.test(plain) ? plain : "unnamed";
   }
 
-  /** The good files that claim a name, the one that has it first. */
+  /** The good files that claim a name; the first of them has it. */
   #claims(name: string): string[] {
     return [...(this.#named.get(name) ?? [])]
       .filter((path) => this.#read.get(path)?.loaded !== undefined)
@@ -386,7 +387,7 @@ export class PipelineFiles {
       if (winner === undefined) await this.#restore(desk);
       await desk.invalid(errors, path);
     }
-    // What is only being loaded may be what it was when the last daemon ended.
+    // A file that is still being loaded may be the same as when the last daemon ended.
     if (winner === undefined && broken.length < others.length) await this.#restore(desk);
     if (winner === undefined && others.length === 0 && ![...this.#strays.values()].includes(name)) {
       if (!desk.state.removed) log.info({ pipeline: name }, `pipeline ${name} was removed`);
@@ -406,7 +407,7 @@ export class PipelineFiles {
     for (const warning of loaded.warnings)
       this.#ports.log.warn({ pipeline: loaded.name, file: loaded.file }, warning);
     const path = this.#keptPath(loaded.name);
-    // Not synced: if it is lost, a bad file at the next start has no version in force, and says so.
+    // Not synced. If it is lost and the file is bad at the next start, no version is in force then.
     try {
       writeFileSync(`${path}.new`, JSON.stringify(loaded), { mode: 0o640 });
       renameSync(`${path}.new`, path);
@@ -419,8 +420,8 @@ export class PipelineFiles {
   }
 
   /**
-   * Brings back the last good version of an earlier daemon, if its ledger still calls it the one in
-   * force.
+   * Puts the last good version of an earlier daemon in force again, if the ledger still says that
+   * it is in force.
    */
   async #restore(desk: PipelineDesk): Promise<void> {
     if (desk.loaded !== undefined || desk.state.removed || desk.state.digest === undefined) return;
@@ -428,8 +429,8 @@ export class PipelineFiles {
       const kept = JSON.parse(readFileSync(this.#keptPath(desk.name), "utf8")) as LoadedPipeline;
       if (kept.digest === desk.state.digest && kept.name === desk.name) await desk.restore(kept);
     } catch {
-      // It was never kept, or not whole: there is no version in force, and the desk says so for
-      // each slot.
+      // It was never kept, or is not whole. No version is in force, and the desk gives that reason
+      // for each slot.
     }
   }
 

@@ -1,6 +1,6 @@
 /**
- * What the engine needs of the rooms below it, as narrow as it uses them, so that a simulation can
- * put its own in their place.
+ * What the engine needs of the rooms below it, and nothing more than it uses: a simulation can give
+ * it others.
  */
 import type { RunHeader } from "../core/event.ts";
 import type { RunState } from "../core/run-state.ts";
@@ -15,8 +15,8 @@ export interface RunEnd {
 }
 
 /**
- * The most runs of a run's lane, its group and the whole root that may go on at once; what is left
- * out has no limit.
+ * The most runs that may be active at the same time: of a run's lane, of its concurrency group, in
+ * the whole root. A member that is left out has no limit.
  */
 export interface QueueLimits {
   readonly lane?: number;
@@ -24,33 +24,41 @@ export interface QueueLimits {
   readonly total?: number;
 }
 
-/** A run that is being driven (a `RunLoop`). */
+/** A run that a run-loop drives (a `RunLoop`). */
 export interface RunHandle {
   readonly state: RunState;
-  /** The orchestrator is a synchronous one: whoever asks for the run waits for its end. */
+  /** The orchestrator is synchronous: a caller that asks for the run waits for its end. */
   readonly isSynchronous?: boolean;
   /** Resolves once the run's last line is durable; never rejects. */
   readonly finished: Promise<RunEnd>;
-  /** Lets the run's steps start; one that was taken over goes on. Does nothing the second time. */
+  /**
+   * Lets the run's steps start; a run that was taken over goes on. Does nothing the second time.
+   */
   start(because: string): void;
-  /** Records that the run waits for its turn. */
+  /** Records that the run waits for its turn. Durable when it resolves. */
   queue(because: string, limits?: QueueLimits): Promise<void>;
   /** Resolves once the stop is durable. */
   requestStop(order: StopOrder): Promise<StopAnswer>;
-  /** Starts nothing new; what runs gets so many milliseconds and is then interrupted. */
+  /**
+   * Starts nothing new. Running steps get the period, in milliseconds, and are then interrupted.
+   */
   drain(periodMs: number): Promise<void>;
 }
 
-/** Makes runs, and takes over those of an earlier daemon. */
+/** Makes runs, and takes over the runs of an earlier daemon. */
 export interface RunMaker {
   /**
-   * Creates the run's ledger with its header, durably. @param decidedAt the header's time; default:
-   * now @throws LedgerExists if the run has been made already
+   * Creates the run's ledger with its header, durably.
+   *
+   * @param decidedAt the header's time; default: now
+   * @throws LedgerExists if the run was made already
    */
   create(header: RunHeader, decidedAt?: string): Promise<RunHandle>;
   /**
-   * Takes an unfinished run over; it does not move before it is told to start. undefined if it had
-   * finished. @throws LedgerDamaged, LedgerFormatError, a Node error
+   * Takes over an unfinished run. The run does not move before `start`.
+   *
+   * @returns undefined if the run had finished
+   * @throws LedgerDamaged, LedgerFormatError, a Node error
    */
   recover(run: string): Promise<RunHandle | undefined>;
 }

@@ -1,11 +1,12 @@
 /**
- * What an earlier daemon left: the runs that its pipelines' ledgers call active, and those whose
- * header is newer than the last line (a crash came in between). Slots are not this file's business,
- * since the desks go over every slot after the watermark anyway; save those whose run was made by a
- * clock that was ahead, and that the clock of now may never come to by the same schedules.
+ * Takes over what an earlier daemon left: the runs that the pipelines' ledgers call active, and the
+ * runs whose header is newer than the ledger's last line (a crash came in between).
  *
- * All are opened first, which makes their running steps end as interrupted; then stops that were
- * asked for meanwhile are written; and only then does anything start.
+ * Slots are left to the desks, which go over every slot after the watermark anyway, except slots
+ * whose run was made while the clock was ahead: the present schedules may never reach them again.
+ *
+ * All runs are opened first: their running steps end as interrupted. Then the stops that were asked
+ * for meanwhile are written. After that runs may start.
  */
 import { statSync } from "node:fs";
 import { defined } from "../core/defined.ts";
@@ -15,23 +16,24 @@ import type { Clock } from "../clock.ts";
 import { adoptRun, readRunState, reopen, takeOver, type AdoptPorts } from "./adopted-run.ts";
 import type { PipelineDesk } from "./pipeline-desk.ts";
 
-/** What was found. */
+/** What recovery found. */
 export interface Recovered {
   readonly pipelines: number;
   readonly runs: number;
 }
 
+/** Pipelines that are recovered at the same time. */
 const AT_ONCE = 8;
 /**
- * A header may be older than the last line by as much as a write can be held up before the daemon
- * gives up.
+ * How much older than the ledger's last line a header may be, and still have no line: a write can
+ * be held up for that long before the daemon gives up.
  */
 const SLACK_MS = 120_000;
 
 /**
  * Takes over every unfinished run.
  *
- * @param beforeStart called when all are opened and none has started anything
+ * @param beforeStart called when all are opened, before any of them starts anything
  */
 export async function recoverRuns(
   desks: readonly PipelineDesk[],
@@ -56,7 +58,7 @@ export interface RecoveryPorts extends AdoptPorts {
 async function recoverPipeline(desk: PipelineDesk, ports: RecoveryPorts): Promise<number> {
   const { active, queued } = desk.state;
   const names = new Set([...active.keys(), ...queued, ...unrecorded(desk, ports)]);
-  // Those that had begun come before those that waited; among these the older first.
+  // Started runs come before runs that waited; among equals the older comes first.
   const inOrder = [...names].sort(
     (a, b) =>
       Number(queued.has(a)) - Number(queued.has(b)) ||
@@ -66,7 +68,7 @@ async function recoverPipeline(desk: PipelineDesk, ports: RecoveryPorts): Promis
     const { slot, suffix } = parseRunId(run) ?? {};
     return slot === undefined || suffix !== "" || active.has(run) || queued.has(run);
   };
-  // Their syncs are shared; the order is that in which they count from then on.
+  // All are opened at once, so that they share their syncs. The loop below keeps their order.
   const reopening = new Map(
     inOrder.filter(isKnownOrAsked).map((run) => [run, reopen(run, ports)] as const),
   );
@@ -93,17 +95,16 @@ async function recoverPipeline(desk: PipelineDesk, ports: RecoveryPorts): Promis
   return ports.runs.of(desk.name).length;
 }
 
-/** Whether the pipeline's ledger says so already. */
+/** Whether the pipeline's ledger says the same already. */
 function isKnown(desk: PipelineDesk, line: PipelineEvent): boolean {
   if (line.type === "run.started") return desk.state.active.get(line.run)?.startedAt !== undefined;
   return line.type === "run.queued" && desk.state.queued.has(line.run);
 }
 
 /**
- * Runs by hand, re-runs and backfills whose header was durable when the crash came and whose line
- * was not. Their folders are listed only if something was put into them after the ledger's last
- * line. Scheduled runs are left to the desk, which finds them by their slots, unless these are
- * still to come.
+ * Runs by hand, re-runs and backfills whose header was durable when the crash came, and whose line
+ * was not. A month folder is listed only if it changed after the ledger's last line. Scheduled runs
+ * are left to the desk, which finds them by their slots, unless the slots are in the future.
  */
 function unrecorded(desk: PipelineDesk, { store, clock }: RecoveryPorts): string[] {
   const { active, ended } = desk.state;
@@ -111,7 +112,7 @@ function unrecorded(desk: PipelineDesk, { store, clock }: RecoveryPorts): string
   const since = (desk.damagedSince ?? ledger?.mtimeMs ?? 0) - SLACK_MS;
   const lastDue = runIdForSlot(desk.name, Math.floor(clock.now() / 1_000) * 1_000);
   /**
-   * Most runs of a month, and told by the name alone: names of one length are in the order of their
+   * True for most runs of a month, and the name alone tells: names of equal length sort by their
    * slots.
    */
   const isDueSlot = (run: string): boolean => run.length === lastDue.length && run <= lastDue;

@@ -1,7 +1,8 @@
 /**
- * Repairing a run that was set aside: its ledger is cut back to its good lines, and the damaged one
- * is kept beside it. Nothing is invented. A run that had not ended goes on from its last good line;
- * of one that had, the pipeline's own ledger says how, and that becomes the last line.
+ * Repairs a run that is quarantined: cuts its ledger back to the good lines, and keeps a copy of
+ * the damaged file beside it. Nothing is invented. A run that had not ended goes on from its last
+ * good line. Of a run that had ended, the pipeline's ledger says how, and that becomes its last
+ * line.
  */
 import {
   closeSync,
@@ -37,8 +38,9 @@ export interface RepairPorts {
 type RunEnd = Extract<PipelineLine, { type: "run.finished" }>;
 
 /**
- * Repairs a run's ledger, or says why there is nothing to repair. @throws a Node error; the damaged
- * ledger is then as it was
+ * Repairs a run's ledger, or says why there is nothing to repair.
+ *
+ * @throws a Node error; the damaged ledger is then unchanged
  */
 export async function repairRun(run: string, engine: Engine, ports: RepairPorts): Promise<Reply> {
   const { store, log } = ports;
@@ -99,7 +101,7 @@ export async function repairRun(run: string, engine: Engine, ports: RepairPorts)
   };
 }
 
-/** What the pipeline's own ledger says of a run's end; undefined if it says nothing. */
+/** What the pipeline's ledger says of a run's end; undefined if it says nothing. */
 function endOf(store: RunStore, pipeline: string, run: string): RunEnd | undefined {
   let found: RunEnd | undefined;
   const folder = store.pipelineDir(pipeline);
@@ -113,7 +115,7 @@ function endOf(store: RunStore, pipeline: string, run: string): RunEnd | undefin
   return found;
 }
 
-/** Lines after the damage are lost, and with them how the steps ended; how the run ended is not. */
+/** Writes the run's last line. How the steps ended is lost with the lines after the damage. */
 async function writeEnd(
   path: string,
   { status, durationMs }: RunEnd,
@@ -144,7 +146,7 @@ function keepCopy(path: string): string {
     syncFile(copy);
     syncFile(dirname(path));
   } catch (error) {
-    // Half a copy is no evidence.
+    // Half a copy proves nothing.
     rmSync(copy, { force: true });
     throw error;
   }

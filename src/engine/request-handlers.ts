@@ -1,10 +1,10 @@
 /**
- * What each request does, and when it is refused (semantics.md 23). Each answer comes after what it
- * reports is durable.
+ * What each request does, and when it is refused (semantics.md 23). What a reply reports is durable
+ * before the reply.
  *
- * A request that was there when the daemon came up may have been carried out by the one before:
- * what it would have left behind, a line or a header with its id, is looked for first, and then it
- * is only answered again.
+ * A request that was there when the daemon started may have been carried out by an earlier daemon.
+ * It would have left a line or a header with its id. The handlers look for that first; where they
+ * find it, they only answer again.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -31,10 +31,10 @@ import type { TakenRequest } from "./request-inbox.ts";
 import { frozenHeader, runHeader } from "./run-header.ts";
 import { bundlesOf } from "./snapshot-bundles.ts";
 
-/** Runs whose headers are read to find the one that a request made. */
+/** The most runs whose headers are read to find the run that a request made. */
 const RUNS_SEARCHED = 2_000;
 
-/** What a pipeline's file says now, or why it says nothing. */
+/** The version that a pipeline's file defines now, or why there is none. */
 export type Refreshed =
   | { readonly ok: true; readonly loaded: LoadedPipeline; readonly desk: PipelineDesk }
   | { readonly ok: false; readonly reason: string };
@@ -46,7 +46,7 @@ export interface HandlerPorts {
   readonly store: RunStore;
   readonly runs: ActiveRuns;
   readonly backfills: Backfills;
-  /** Reads a pipeline's file once more. */
+  /** Reads a pipeline's file again. */
   readonly refresh: (name: string) => Promise<Refreshed>;
   readonly find: (name: string) => PipelineDesk | undefined;
   readonly names: () => readonly string[];
@@ -57,7 +57,7 @@ export interface HandlerPorts {
 
 type Of<T extends Request["type"]> = Extract<Request, { type: T }>;
 
-/** See the head of this file. */
+/** Carries out requests, one method for each type. */
 export class RequestHandlers {
   readonly #ports: HandlerPorts;
 
@@ -66,8 +66,9 @@ export class RequestHandlers {
   }
 
   /**
-   * Carries a request out. @throws only where nothing may be acknowledged any more; the request
-   * then stays
+   * Carries a request out.
+   *
+   * @throws LedgerFailed, LedgerClosed: nothing may be acknowledged any more, and the request stays
    */
   async carryOut(taken: TakenRequest): Promise<Reply> {
     try {
@@ -106,8 +107,8 @@ export class RequestHandlers {
   }
 
   /**
-   * What an earlier daemon did for a request, and may not have answered; undefined where it left no
-   * trace.
+   * The reply to a request that an earlier daemon carried out and may not have answered; undefined
+   * where it left no trace.
    */
   #doneBefore(taken: TakenRequest): Reply | undefined {
     const { request } = taken;
@@ -135,7 +136,7 @@ export class RequestHandlers {
       case "prune":
       case "repair":
       case "rebuild":
-        // Doing these again finds nothing left to do.
+        // Done again, these find nothing left to do.
         return undefined;
     }
   }
@@ -298,7 +299,7 @@ export class RequestHandlers {
     return run === undefined ? undefined : { accepted: true, run };
   }
 
-  /** The run that a request has made already. */
+  /** The run that a request made already. */
   #madeBy(taken: TakenRequest, pipeline: string): string | undefined {
     const { runs, store } = this.#ports;
     for (const run of runs.of(pipeline))
@@ -329,7 +330,7 @@ export class RequestHandlers {
   }
 }
 
-/** The requests that a run's ledger has a stop of. */
+/** The ids of the requests whose stops a run's ledger holds. */
 function stopsOf(store: RunStore, run: string): ReadonlySet<string | undefined> {
   const stops = new Set<string | undefined>();
   if (!store.exists(run)) return stops;

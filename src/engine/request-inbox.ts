@@ -1,16 +1,16 @@
 /**
- * Takes up what other processes ask for (semantics.md 23).
+ * Takes up the requests of other processes (semantics.md 23).
  *
- * A request is a file that stays until it was answered; so nothing here has to be remembered across
- * a crash. Each goes through the same three steps, each durable before the next: what it asks for
+ * A request is a file that stays until it is answered, so the inbox has nothing to remember across
+ * a crash. Each request goes through three steps, each durable before the next: what it asks for
  * (in a ledger, with the request's id), the reply, the removal of the file. A file that was there
- * when the daemon came up may be half-way through them, so what it asked for is looked for before
- * it is done.
+ * when the daemon started may be half-way through them: the handlers look for its trace before they
+ * do anything.
  *
- * A reply that could not be written (the disk is full) is remembered, so that trying again answers
- * again and does nothing twice.
+ * A reply that could not be written (the disk is full) is kept in memory: trying again writes the
+ * reply again, and does nothing twice.
  *
- * A watcher makes it quick and is not trusted: the folder is read anew every second.
+ * A watcher makes it quick, and is not trusted: the folder is read again every second.
  */
 import { chmodSync, watch, type FSWatcher } from "node:fs";
 import { errorCode } from "../disk/disk-error.ts";
@@ -31,12 +31,12 @@ import {
 import type { RunStore } from "../ledger/run-store.ts";
 import type { Log } from "../log.ts";
 
-/** How often the folder is read whatever the watcher says, in milliseconds. */
+/** How often the folder is read even if the watcher reports nothing, in milliseconds. */
 const RESCAN_MS = 1_000;
-/** How often replies that nobody will read any more are removed. */
+/** How often old replies are removed, in milliseconds. */
 const EXPIRE_MS = 600_000;
 
-/** A request that is taken up. */
+/** A request that was taken up. */
 export interface TakenRequest {
   readonly id: string;
   readonly request: Request;
@@ -44,9 +44,9 @@ export interface TakenRequest {
   readonly by: string;
   /** When the file was written, in milliseconds since 1970. */
   readonly writtenAt: number;
-  /** It was there when the daemon came up: an earlier one may have carried it out. */
+  /** It was there when the daemon started: an earlier daemon may have carried it out. */
   readonly left: boolean;
-  /** Why it is too late to carry it out; an earlier daemon may have done so in time. */
+  /** Why it is too late to carry it out. An earlier daemon may have carried it out in time. */
   readonly late?: string | undefined;
 }
 
@@ -55,24 +55,24 @@ export interface InboxPorts {
   readonly clock: Clock;
   readonly log: Log;
   readonly store: RunStore;
-  /** Carries a request out; what it caused is durable when this resolves. */
+  /** Carries a request out. What it caused is durable when this resolves. */
   readonly carryOut: (request: TakenRequest) => Promise<Reply>;
   /**
-   * The disk failed under an answer (semantics.md 29): end the process. Default: the request stays
-   * and is tried again.
+   * The disk failed while a reply was written (semantics.md 29): end the process. Default: the
+   * request stays and is tried again.
    */
   readonly onFatal?: ((error: LedgerFailed) => void) | undefined;
-  /** How often the folder is read whatever the watcher says; default: a second. */
+  /** How often the folder is read even if the watcher reports nothing; default: one second. */
   readonly rescanMs?: number | undefined;
-  /** Requests that are this process's business; the others stay for a daemon. Default: all. */
+  /** Which requests this process takes up; the others stay for a daemon. Default: all. */
   readonly accepts?: ((request: ReadRequest) => boolean) | undefined;
 }
 
-/** See the head of this file. */
+/** The requests folder of one runs folder. */
 export class RequestInbox {
   readonly #ports: InboxPorts;
   readonly #underWay = new Map<string, Promise<void>>();
-  /** What was answered and is not yet removed. */
+  /** Replies to requests whose files are not removed yet. */
   readonly #answered = new Map<string, Reply>();
   #left = true;
   #watcher: FSWatcher | undefined;
@@ -85,23 +85,23 @@ export class RequestInbox {
 
   constructor(ports: InboxPorts) {
     this.#ports = ports;
-    // Writable by the group, whatever the umask: who may ask is who is in it.
+    // Writable by the group, whatever the umask: the group's members may leave requests.
     if (makeFolder(ports.store.requests)) chmodSync(ports.store.requests, 0o770);
   }
 
-  /** Takes up all that is there, and waits until it is answered. */
+  /** Takes up all requests that are there, and waits until they are answered. */
   async takeUpAll(filter: (request: ReadRequest) => boolean = () => true): Promise<void> {
     await Promise.all(this.#scan(filter));
   }
 
-  /** From now on requests are taken up as they come. */
+  /** Takes up requests as they come, from now on. */
   start(): void {
     this.#left = false;
     this.#watch();
     this.#look();
   }
 
-  /** Takes up no more, and waits for those under way. */
+  /** Takes up no more requests, and waits for those under way. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#watcher?.close();
@@ -119,12 +119,12 @@ export class RequestInbox {
         this.#watcher = undefined;
       });
     } catch {
-      // No watcher to be had: the rescan finds everything within a second.
+      // There is no watcher: reading the folder again finds every request within a second.
       this.#watcher = undefined;
     }
   }
 
-  /** Many events come at once: one reading answers them all. */
+  /** Reads the folder once for many events that come together. */
   #lookSoon(): void {
     if (this.#soon || this.#closed) return;
     this.#soon = true;
@@ -191,7 +191,7 @@ export class RequestInbox {
     const { clock, log, store } = this.#ports;
     const { id } = read;
     if (!isRequestId(id)) {
-      // There is nowhere to put a reply.
+      // No file name can hold its reply.
       log.warn(
         { request: id },
         "a file in the requests folder has a name that no request can have; it was removed",

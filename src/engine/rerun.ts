@@ -3,20 +3,20 @@ import { endedWell, upstreamOf, type RunState } from "../core/run-state.ts";
 import type { Snapshot } from "../core/snapshot.ts";
 
 /**
- * What a re-run takes over from the run before: step -> the run whose outputs stand in; or why it
- * cannot be made.
+ * What a re-run reuses, as step -> the run whose outputs stand in for it; or why there can be no
+ * re-run.
  */
 export type RerunPlan =
   | { readonly ok: true; readonly reuse: Record<string, string> }
   | { readonly ok: false; readonly reason: string };
 
 /**
- * Which steps of a run need not run again, if what they are made of is still the same (their key
- * says so as they come to run). Under `failed`: those that ended well. With `from`: those of them
- * that do not come after that step; it and all others run anew. Otherwise the cache decides as in
- * any run.
+ * Which steps of a run need not run again, provided that they are still the same (their cache key
+ * tells, when their turn comes). Under `failed`: the steps that ended well. With `from`: the steps
+ * that ended well and do not come after that step; that step and all others run again. Without
+ * either, the cache decides as in any run.
  *
- * @param snapshot what the re-run will run: the frozen one, or the edited one
+ * @param snapshot what the re-run will run: the frozen snapshot, or the edited one
  */
 export function planRerun(
   state: RunState,
@@ -48,16 +48,19 @@ export function planRerun(
   return { ok: true, reuse };
 }
 
-/** A step and all that come after it. */
+/** A step, and all steps that come after it. */
 function downstreamOf(snapshot: Snapshot, from: string): Set<string> {
   const again = new Set<string>();
-  // Steps stand in an order in which each comes after all that it needs.
+  // Each step stands after all steps that it needs.
   for (const step of snapshot.steps)
     if (step.id === from || [...upstreamOf(step)].some((id) => again.has(id))) again.add(step.id);
   return again.has(from) ? again : new Set();
 }
 
-/** A dynamic pipeline's invocations from one on, in the order in which they were asked for. */
+/**
+ * A dynamic pipeline's invocations from this one on, in the order in which the function asked for
+ * them.
+ */
 function startedSince(state: RunState, from: string): Set<string> {
   const ids = [...state.steps.keys()];
   const start = ids.indexOf(from);

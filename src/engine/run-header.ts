@@ -5,18 +5,18 @@ import { LEDGER_FORMAT } from "../core/ledger-format.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { Json, Snapshot } from "../core/snapshot.ts";
 
-/** What a run is made of besides its pipeline. */
+/** What a run is made from, besides its pipeline. */
 export interface RunOrder {
   readonly run: string;
   readonly trigger: Trigger;
-  /** Params over the pipeline's own. */
+  /** Params that replace the pipeline's own. */
   readonly params?: { readonly [key: string]: Json } | undefined;
   readonly because: string;
 }
 
 /**
- * What a version's runs share if nobody gives them params: found once, since a thousand may be made
- * in one second.
+ * What the runs of a version share that get no params: computed once, because a thousand runs may
+ * be made in one second.
  */
 const plain = new WeakMap<LoadedPipeline, ReturnType<typeof snapshotFor>>();
 
@@ -31,8 +31,8 @@ function bind(
 }
 
 /**
- * The header of a run of this version of the pipeline; or, in one sentence, why its params cannot
- * be taken.
+ * The header of a run of this version of the pipeline; or why its params are refused, in one
+ * sentence.
  */
 export function runHeader(
   loaded: LoadedPipeline,
@@ -57,7 +57,7 @@ export function runHeader(
   };
 }
 
-/** The header of a run of a snapshot that is frozen already. */
+/** The header of a run whose snapshot is frozen already. */
 export function frozenHeader(
   of: {
     readonly pipeline: string;
@@ -73,8 +73,8 @@ export function frozenHeader(
     format: LEDGER_FORMAT,
     run: order.run,
     pipeline: of.pipeline,
-    // Unique across runs and the same for all steps of one; a flavor that has an id of its own puts
-    // it in `submit.accepted`.
+    // Unique across runs, and the same for all steps of one run. A flavor with an id of its own
+    // puts that in `submit.accepted`.
     orchestratorRunId: order.run,
     trigger: order.trigger,
     params: of.params,

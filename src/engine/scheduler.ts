@@ -1,15 +1,16 @@
 /**
- * When to look: one heap of due times and one timer. It decides nothing; it says which pipelines
- * have something due, and when the clock jumped.
+ * Says when pipelines are due, with one heap of due times and one timer, and when the clock jumped.
+ * It decides nothing.
  *
- * The timer is never longer than {@link LONGEST_WAIT_MS}, so that whatever the wall clock does (a
- * person sets it, NTP steps it, the machine sleeps) is noticed by comparing it with monotonic time
- * well within a minute. It never trusts the timer: libuv may wake a millisecond early, and a slot
- * must never fire before its time, so each wake compares the wall clock with the heap and sleeps
- * again if it must.
+ * The timer is never longer than {@link LONGEST_WAIT_MS}. So a jump of the wall clock (a person
+ * sets it, NTP steps it, the machine sleeps) shows well within a minute, when the wall clock is
+ * compared with monotonic time. The timer is not trusted: libuv may wake a millisecond early, and a
+ * slot must never fire before its time. So each wake compares the wall clock with the heap, and
+ * sleeps again where nothing is due.
  *
- * Rejected: a timer a pipeline (1,000 of them in one second are 7 to 1,000 ms late, by library); a
- * tick every second (idle cost, and late by half a second on average).
+ * Rejected: a timer for each pipeline (1,000 of them in one second are 7 to 1,000 ms late,
+ * depending on the library); a tick every second (it costs while idle, and is half a second late on
+ * average).
  */
 import type { Clock, Timer } from "../clock.ts";
 import { DueHeap } from "./due-heap.ts";
@@ -17,14 +18,14 @@ import { DueHeap } from "./due-heap.ts";
 /** The longest sleep, in milliseconds. */
 export const LONGEST_WAIT_MS = 30_000;
 /**
- * Wall time that differs from monotonic time by so much since the last wake has been set; what is
- * less is NTP slewing it.
+ * The wall clock was set if it moved this much more or less than monotonic time since the last
+ * wake, in milliseconds. NTP slews it by less.
  */
 const STEP_MS = 1_000;
 
 /**
- * A jump of the wall clock: where it would have stood, and where it stands. Milliseconds since
- * 1970.
+ * A jump of the wall clock, in milliseconds since 1970: the time that it would show without the
+ * jump, and the time that it shows.
  */
 export interface ClockStep {
   readonly from: number;
@@ -33,15 +34,15 @@ export interface ClockStep {
 
 /** Who is told. */
 export interface SchedulerHandlers {
-  /** These have something due; `now` is the wall time it was compared with. */
+  /** These keys are due. `now` is the wall time that was compared. */
   readonly onDue: (keys: readonly string[], now: number) => void;
   /** The wall clock jumped; called before `onDue`. */
   readonly onStep: (step: ClockStep) => void;
-  /** Each wake, at least every {@link LONGEST_WAIT_MS}. */
+  /** Called at each wake, at least every {@link LONGEST_WAIT_MS}. */
   readonly onWake?: (now: number) => void;
 }
 
-/** One heap, one timer: see the head of this file. */
+/** The scheduler of one engine. */
 export class Scheduler {
   readonly #clock: Clock;
   readonly #handlers: SchedulerHandlers;
@@ -57,7 +58,7 @@ export class Scheduler {
     this.#handlers = handlers;
   }
 
-  /** Begins to wake. */
+  /** Starts the timer. */
   start(): void {
     this.#running = true;
     this.#lastWall = this.#clock.now();
@@ -65,14 +66,14 @@ export class Scheduler {
     this.#arm();
   }
 
-  /** Wakes no more. */
+  /** Stops the timer. */
   stop(): void {
     this.#running = false;
     this.#timer?.cancel();
     this.#timer = undefined;
   }
 
-  /** When a pipeline has something due; undefined: nothing ever. */
+  /** Sets when a pipeline is due next; undefined: never. */
   set(key: string, due: number | undefined): void {
     this.#heap.set(key, due);
     if (this.#running && due !== undefined && due < this.#wakeAt) this.#arm();
@@ -91,7 +92,7 @@ export class Scheduler {
 
   #wake(): void {
     if (!this.#running) return;
-    // Nothing that is set meanwhile needs a timer of its own: the end of this wake sets one.
+    // A due time that is set meanwhile needs no timer: the end of this wake sets one.
     this.#wakeAt = Number.NEGATIVE_INFINITY;
     const now = this.#clock.now();
     const monotonic = this.#clock.monotonic();

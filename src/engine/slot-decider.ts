@@ -1,9 +1,9 @@
 /**
  * Decides the slots of one pipeline: fired, caught up, skipped or missed, each with its reason. It
- * counts runs the moment it decides on them (active-runs.ts) and writes nothing; slot-recorder.ts
- * does.
+ * reserves a run at the moment of the decision (active-runs.ts), and writes nothing:
+ * slot-recorder.ts does.
  *
- * It is synchronous, because a thousand pipelines may be due in the same second.
+ * It is synchronous: a thousand pipelines may be due in the same second.
  */
 import { activeLimit, decideOverlap } from "../core/admission.ts";
 import { defined } from "../core/defined.ts";
@@ -28,18 +28,21 @@ import type { ActiveRun, ActiveRuns, QueueTerms, RunTicket } from "./active-runs
 import { runHeader } from "./run-header.ts";
 import type { ClockStep } from "./scheduler.ts";
 
-/** A slot that is reached later than this is caught up rather than fired (semantics.md 7). */
+/**
+ * A slot that is reached later than this is caught up, not fired (semantics.md 7). In milliseconds.
+ */
 const LATE_MS = 60_000;
 
-/** A slot's line. */
+/** The line of one slot. */
 export type SlotEvent = Extract<
   PipelineEvent,
   { type: "slot.fired" | "slot.caught_up" | "slot.skipped" | "slot.missed" }
 >;
 
 /**
- * What was decided about one slot, or one stretch of them. All that is due up to `through` is
- * decided once this and all before it with the same are; undefined: it moves no watermark.
+ * The decision on one slot, or on a stretch of slots. `through` moves the watermark: all slots that
+ * are due up to it are decided, once this outcome and the earlier ones with the same `through` are
+ * written. Undefined: the outcome moves no watermark.
  */
 export type Outcome = { readonly through: number | undefined } & (
   | { readonly kind: "line"; readonly event: SlotEvent }
@@ -51,8 +54,9 @@ export type Outcome = { readonly through: number | undefined } & (
       readonly late: boolean;
       readonly latenessMs: number;
       /**
-       * For the header: a thousand that are due together are decided on before the first of them is
-       * written. Undefined for what is caught up, one by one.
+       * The header's time, ISO 8601: a thousand runs that are due together are decided before the
+       * first header is written. Undefined for a run that is caught up: it takes the time of its
+       * writing.
        */
       readonly decidedAt: string | undefined;
     }
@@ -60,28 +64,29 @@ export type Outcome = { readonly through: number | undefined } & (
   | { readonly kind: "adopt"; readonly slot: DueSlot; readonly run: string }
 );
 
-/** What a decider shares with those of other pipelines. */
+/** What the deciders of all pipelines share. */
 export interface DeciderPorts {
   readonly store: RunStore;
   readonly runs: ActiveRuns;
   readonly settings: () => OrchdSettings;
   /**
-   * Since when the daemon has been up: slots due before were missed by no fault of their own.
-   * Milliseconds since 1970.
+   * Since when the daemon has been up, in milliseconds since 1970. Slots that were due before it
+   * are caught up.
    */
   readonly upSince: () => number;
   /** The last forward jump of the clock. */
   readonly lastJump: () => ClockStep | undefined;
 }
 
-/** What of its pipeline it looks at. */
+/** What a decider sees of its pipeline. */
 export interface DeciderView {
   readonly name: string;
   readonly state: PipelineState;
-  /** The version in force; undefined if there is none, and then why. */
+  /** The version in force; undefined if there is none. */
   readonly loaded: LoadedPipeline | undefined;
+  /** Why there is no version in force, as a clause. */
   readonly without: string | undefined;
-  /** What the ledger said of slots up to when the daemon came up was lost. */
+  /** The ledger was damaged: what it said of slots before this daemon's start is lost. */
   readonly damaged: boolean;
 }
 
@@ -92,13 +97,13 @@ interface Firing {
   readonly through: number;
 }
 
-/** See the head of this file. */
+/** Decides the slots of one pipeline. */
 export class SlotDecider {
   readonly #view: DeciderView;
   readonly #ports: DeciderPorts;
   #schedules: readonly Schedule[];
   #table: Timetable;
-  /** How many runs each schedule has had, for `stopAfter`. */
+  /** How many runs each schedule has had: `stopAfter` counts them. */
   #ran: Record<string, number>;
 
   constructor(view: DeciderView, ports: DeciderPorts, schedules: readonly Schedule[]) {
@@ -114,19 +119,19 @@ export class SlotDecider {
     return this.#schedules;
   }
 
-  /** Other schedules are in force, or count from another moment: the state says so already. */
+  /** Puts schedules in force, or counts them from another moment. The state has either already. */
   reset(schedules: readonly Schedule[]): void {
     this.#schedules = schedules;
     this.#ran = { ...this.#view.state.ran };
     this.#table = this.#makeTable();
   }
 
-  /** When something is due next, in milliseconds since 1970. */
+  /** When the next slot is due, in milliseconds since 1970; undefined: never. */
   nextDue(after: number): number | undefined {
     return this.#table.next(after)?.due;
   }
 
-  /** Decides all that is due in (from, now]. */
+  /** Decides the slots that are due in (from, now]. */
   decide(from: number, now: number): Outcome[] {
     const outcomes: Outcome[] = [];
     const boundary = Math.min(now, Math.max(this.#ports.upSince(), now - LATE_MS - 1));
@@ -137,7 +142,8 @@ export class SlotDecider {
   }
 
   /**
-   * Decides slots that have passed and that jitter still holds back. Their lines move no watermark.
+   * Decides slots that have passed and that only jitter still holds back. Their lines move no
+   * watermark.
    */
   decideEarly(from: number, now: number): Outcome[] {
     const reach = Math.max(0, ...this.#schedules.map(({ jitterSeconds }) => jitterSeconds * 1_000));
@@ -152,12 +158,12 @@ export class SlotDecider {
     return timetable(this.#view.name, this.#active(), this.#view.state.since);
   }
 
-  /** The schedules that have not ended with their last run. */
+  /** The schedules that have runs left. */
   #active(): readonly Schedule[] {
     return this.#schedules.filter((schedule) => this.#left(schedule) > 0);
   }
 
-  /** How many runs the schedule has left. */
+  /** How many runs a schedule has left. */
   #left(schedule: Schedule): number {
     return schedule.stopAfter === undefined
       ? Number.POSITIVE_INFINITY
@@ -279,7 +285,7 @@ export class SlotDecider {
       this.#fire(slot, { kind: "schedule", because: "its slot was due", now, through }, outcomes);
   }
 
-  /** The slot's run, unless overlap or a limit is against it. */
+  /** Decides that the slot runs, unless overlap or a limit forbids it. */
   #fire(slot: DueSlot, firing: Firing, outcomes: Outcome[]): void {
     const { name, loaded } = this.#view;
     const { runs } = this.#ports;
@@ -317,8 +323,8 @@ export class SlotDecider {
       kind: firing.kind,
       gracePeriodMs: loaded.snapshot.gracePeriodMs,
     };
-    // Runs that are caught up wait for each other in slot order, whatever overlap says: none would
-    // be left of them otherwise.
+    // Runs that are caught up wait for each other in slot order, whatever overlap says: it would
+    // skip all but one of them.
     const room = late ? {} : this.#makeRoom(slot, loaded, ticket);
     if (room.skip !== undefined)
       return line({ type: "slot.skipped", ...slotFields(slot), because: room.skip });
@@ -335,7 +341,7 @@ export class SlotDecider {
     });
   }
 
-  /** What overlap and the queue's limits say: why the slot is skipped, or why its run waits. */
+  /** Asks overlap and the limits of the queue: why the slot is skipped, or why its run waits. */
   #makeRoom(
     slot: DueSlot,
     loaded: LoadedPipeline,
@@ -360,8 +366,8 @@ export class SlotDecider {
     const { group } = ticket;
     const most =
       group === undefined ? undefined : this.#ports.settings().concurrency[group]?.maxQueued;
-    // One that need not wait takes nobody's place: those that do wait for something else, such as
-    // their own pipeline's turn.
+    // A run that need not wait adds nothing to the queue: the runs in it wait for something else,
+    // such as their own pipeline's turn.
     if (most !== undefined && runs.mustWait(ticket) && runs.waitingFor(group!) >= most)
       return {
         skip: `${most} runs wait for the concurrency group "${group!}" already, the most that may`,
@@ -370,7 +376,7 @@ export class SlotDecider {
   }
 }
 
-/** The lane, limit, group and priority of a pipeline's runs. */
+/** How a pipeline's runs queue. Without a version in force nothing limits them. */
 export function queueTermsOf(name: string, loaded: LoadedPipeline | undefined): QueueTerms {
   return {
     lane: name,
@@ -383,7 +389,7 @@ export function queueTermsOf(name: string, loaded: LoadedPipeline | undefined): 
   };
 }
 
-/** The fields that say which slot a line is about. */
+/** The fields of a line that name its slot. */
 export function slotFields(slot: DueSlot): { slot: string; schedule?: string; of?: string } {
   const { name } = slot.schedule;
   if (slot.lane !== undefined) return { slot: iso(slot.slot), schedule: slot.lane };

@@ -1,9 +1,9 @@
 /**
- * Carries out what was decided about a pipeline's slots: makes the runs, and writes the lines.
+ * Carries out the decisions on a pipeline's slots: makes the runs, and writes the lines.
  *
  * A run's header is durable before its slot's line is given to the ledger (semantics.md 4). Lines
- * go in the order of the decisions; those with the same `through` are one write, of which the last
- * carries it (semantics.md 3), so that no crash leaves a watermark ahead of a slot without a line.
+ * go in the order of the decisions. Lines with the same `through` are one write, and the last of
+ * them carries it (semantics.md 3): so no crash leaves a watermark ahead of a slot without a line.
  */
 import { defined } from "../core/defined.ts";
 import type { PipelineEvent, RunHeader } from "../core/event.ts";
@@ -18,43 +18,42 @@ import type { RunHandle } from "./ports.ts";
 import type { ClockStep } from "./scheduler.ts";
 import { queueTermsOf, slotFields, type Outcome, type SlotEvent } from "./slot-decider.ts";
 
-/** Slots whose lines are one write at most, unless they are due together. */
+/** The most slots whose lines are one write; slots with the same `through` may be more. */
 const SLOTS_A_WRITE = 250;
 
-/** What a recorder shares with those of other pipelines. */
+/** What the recorders of all pipelines share. */
 export interface RecorderPorts extends AdoptPorts {
-  /**
-   * The runs that are being made because they were due in this very moment; undefined outside of
-   * one.
-   */
+  /** The burst of the runs that are due at this moment; undefined where nothing is due. */
   readonly burst: () => Burst | undefined;
   /** The last forward jump of the clock. */
   readonly lastJump: () => ClockStep | undefined;
-  /** Slots of a pipeline were missed, durably. */
+  /** Slots of a pipeline were missed; their lines are durable. */
   readonly onMissed?: ((loaded: LoadedPipeline, missed: readonly MissedSlot[]) => void) | undefined;
 }
 
-/** Missed slots, as a line says it. */
+/** The line of a missed slot, or of a stretch of them. */
 export type MissedSlot = Extract<PipelineEvent, { type: "slot.missed" }>;
 
-/** What of its pipeline it uses. */
+/** What a recorder uses of its pipeline. */
 export interface RecorderView {
   readonly name: string;
   readonly loaded: LoadedPipeline | undefined;
   append(events: readonly PipelineEvent[]): Promise<unknown>;
 }
 
+/** What carrying out one outcome gave. */
 interface Made {
+  /** The slot's line; undefined where it has one already. */
   readonly event?: SlotEvent;
-  /** What else is to be written with it. */
+  /** Lines that are written with it. */
   readonly more: readonly PipelineEvent[];
 }
 
-/** See the head of this file. */
+/** Records the slots of one pipeline. */
 export class SlotRecorder {
   readonly #view: RecorderView;
   readonly #ports: RecorderPorts;
-  /** The jump of the clock that the ledger was told of. */
+  /** The jump of the clock that has its line already. */
   #told: ClockStep | undefined;
 
   constructor(view: RecorderView, ports: RecorderPorts) {
@@ -62,7 +61,7 @@ export class SlotRecorder {
     this.#ports = ports;
   }
 
-  /** Makes the runs that were decided on and writes every line; durable when it resolves. */
+  /** Makes the runs and writes the lines of these outcomes. Durable when it resolves. */
   async record(outcomes: readonly Outcome[], now: number): Promise<void> {
     for (let start = 0; start < outcomes.length;) {
       let end = Math.min(outcomes.length, start + SLOTS_A_WRITE);
@@ -114,7 +113,7 @@ export class SlotRecorder {
     return written;
   }
 
-  /** Makes a run's ledger; all that are made in the same moment wait for each other. */
+  /** Makes a run's ledger. The runs of a burst wait for each other. */
   async #create(entry: ActiveRun, header: RunHeader, decidedAt?: string): Promise<RunHandle> {
     const burst = this.#ports.burst();
     burst?.join();
@@ -155,7 +154,7 @@ export class SlotRecorder {
       this.#ports.onMissed?.(this.#view.loaded, missed);
   }
 
-  /** The line that says why slots are caught up, if the clock is to blame; once a jump. */
+  /** The line that explains why slots are caught up, if the clock jumped; once for each jump. */
   #jumpLine(chunk: readonly Outcome[]): PipelineEvent | undefined {
     const jump = this.#ports.lastJump();
     if (jump === undefined || this.#told === jump) return undefined;
@@ -216,7 +215,9 @@ export class SlotRecorder {
     return { event, more: [line] };
   }
 
-  /** The slot has a run that has no line here, or the clock went back over it. */
+  /**
+   * Takes over the slot's run: a crash came before its line, or the clock went back over the slot.
+   */
   async #adopt(slot: DueSlot, run: string): Promise<Made> {
     const { name, loaded } = this.#view;
     const adopted = await adoptRun(run, name, this.#ports, queueTermsOf(name, loaded));
@@ -234,7 +235,7 @@ export class SlotRecorder {
   }
 }
 
-/** Up to when all is decided once this outcome is; never ahead of the clock. */
+/** The watermark after this outcome; never ahead of the clock. */
 function throughOf({ through }: Outcome, now: number): number | undefined {
   return through === undefined ? undefined : Math.min(through, now);
 }

@@ -1,6 +1,6 @@
 import type { Snapshot } from "../core/snapshot.ts";
 
-/** The bundles (sha256) of all code that a snapshot may call. */
+/** The bundles of all code that a snapshot may call, by sha256. */
 export function bundlesOf(snapshot: Snapshot): Set<string> {
   const found = new Set<string>();
   const walk = (value: unknown): void => {
@@ -9,7 +9,7 @@ export function bundlesOf(snapshot: Snapshot): Set<string> {
     if (typeof bundle === "string" && typeof pick === "string") found.add(bundle);
     else for (const member of Object.values(value)) walk(member);
   };
-  // Only where code can stand: params may hold anything.
+  // Only members that hold code: params may hold anything.
   for (const step of snapshot.steps)
     walk({ code: step.code, hooks: step.hooks, cache: step.cache?.cacheFunction });
   walk({

@@ -1,7 +1,7 @@
 /**
- * Care for the ledgers themselves: retention, by itself every hour, sooner where much is written,
- * and on request, the cache's index, and damaged runs. Only the holder of the daemon's lock does
- * any of it (semantics.md 24).
+ * Keeps the ledgers in order: retention, the cache's index, damaged runs. Retention runs every
+ * hour, sooner where much is written, and on request. Only the holder of the daemon's lock does any
+ * of it (semantics.md 24).
  */
 import type { Clock } from "../clock.ts";
 import type { Reply } from "../core/request.ts";
@@ -27,29 +27,29 @@ export interface UpkeepPorts {
   readonly onFatal: (error: LedgerFailed) => void;
   /** Aborted when the lock is lost. */
   readonly signal: AbortSignal;
-  /** Whether ledgers wait for room on the disk. */
+  /** Whether lines wait for room on the disk. */
   readonly linesWait?: (() => boolean) | undefined;
-  /** How many bytes were written so far; default: those of this process. */
+  /** How many bytes were written so far; default: by this process. */
   readonly written?: (() => number) | undefined;
 }
 
 /**
- * Between two hours a limit in bytes is looked after once a tenth of it was written, and at least
- * so much.
+ * Within the hour a limit in bytes is checked once this part of it was written, and at least {@link
+ * LEAST_FILL_BYTES}.
  */
 const FILL_PART = 0.1;
 const LEAST_FILL_BYTES = 1_048_576;
 /**
- * A sweep is not repeated before it has been idle so many times as long as it took: a long history
- * is not read again and again.
+ * After a sweep retention is idle for at least this many times as long as the sweep took: a long
+ * history is not read again and again.
  */
 const IDLE_TIMES = 20;
 
-/** See the head of this file. */
+/** The upkeep of one runs folder. */
 export class Upkeep {
   readonly #ports: UpkeepPorts;
   #busy: Promise<unknown> = Promise.resolve();
-  /** What had been written when retention last began, and how long it took. */
+  /** The last sweep: what had been written when it began, when it ended, and how long it took. */
   #swept = { written: 0, endedMs: 0, tookMs: 0 };
 
   constructor(ports: UpkeepPorts) {
@@ -57,8 +57,8 @@ export class Upkeep {
   }
 
   /**
-   * Whether so much was written since the last sweep that a limit in bytes may be passed long
-   * before the hour is over.
+   * Whether enough was written since the last sweep to pass a limit in bytes long before the hour
+   * is over.
    */
   filling(engine: Engine): boolean {
     const { retention } = engine.settings;
@@ -75,7 +75,7 @@ export class Upkeep {
     );
   }
 
-  /** Retention by each pipeline's own rules, as it is done every hour. */
+  /** Applies retention by each pipeline's own rules: every hour's sweep. */
   async retain(engine: Engine): Promise<void> {
     const { clock } = this.#ports;
     const [written, began] = [this.#written(), clock.monotonic()];
@@ -124,7 +124,7 @@ export class Upkeep {
     const policyOf = (pipeline: string): RetentionPolicy =>
       policyUnder(desks.get(pipeline)?.loaded?.retention ?? engine.settings.retention, request);
     const bundles = new Set<string>();
-    // A pipeline whose version in force is not known may need any code.
+    // Where a pipeline's version in force is not known, any bundle may be in use.
     const known = [...desks.values()].every(
       (desk) => desk.loaded !== undefined || desk.state.removed || desk.state.digest === undefined,
     );
@@ -144,8 +144,8 @@ export class Upkeep {
     return this.#alone(async () => {
       const { store, cacheIndex } = this.#ports;
       const pruned = await prune(store.runsDir, options);
-      // The index may name runs that went another way too; but only runs that went make it worth
-      // reading.
+      // The index may name runs that were removed in other ways too. Reading it is worth the cost
+      // only after runs were removed.
       if (pruned.runs.length > 0 && request.dryRun !== true)
         await cacheIndex.compact((run) => store.exists(run));
       return pruned;
@@ -156,7 +156,7 @@ export class Upkeep {
     return (this.#ports.written ?? bytesWritten)();
   }
 
-  /** One at a time: each reads and removes what the others do. */
+  /** One at a time: all of them read and remove the same files. */
   #alone<T>(act: () => Promise<T>): Promise<T> {
     const result = this.#busy.then(act);
     this.#busy = result.catch(() => undefined);

@@ -1,15 +1,15 @@
 /**
- * Tells systemd how the daemon is: ready, alive, stopping. Node has no AF_UNIX datagram sockets, so
- * each word goes through the `systemd-notify` program (the unit has NotifyAccess=all for that).
- * Without NOTIFY_SOCKET nothing happens.
+ * Tells systemd the daemon's state: ready, alive, stopping. Node has no AF_UNIX datagram sockets,
+ * so each message goes through the `systemd-notify` program (the unit has NotifyAccess=all for
+ * that). Without NOTIFY_SOCKET nothing happens.
  */
 import { spawn } from "node:child_process";
 import type { Clock, Timer } from "../clock.ts";
 
-/** What this reads of the environment. */
+/** The environment of the daemon. */
 export type NotifyEnvironment = Readonly<Record<string, string | undefined>>;
 
-/** See the head of this file. */
+/** The systemd that started this process, if one did. */
 export class ServiceManager {
   readonly #environment: NotifyEnvironment;
   readonly #clock: Clock;
@@ -27,14 +27,17 @@ export class ServiceManager {
     this.#onError = options.onError;
   }
 
-  /** Whether there is somebody to tell. */
+  /** Whether systemd listens. */
   get listens(): boolean {
     return (this.#environment["NOTIFY_SOCKET"] ?? "") !== "";
   }
 
   /**
-   * The daemon is ready, in one sentence; from now on the watchdog is kept quiet, twice within its
-   * time.
+   * The daemon is ready.
+   *
+   * From now on the watchdog hears a sign of life twice within its time.
+   *
+   * @param status one sentence for `systemctl status`
    */
   ready(status: string): void {
     this.#tell(["READY=1", `STATUS=${status}`]);
@@ -53,7 +56,7 @@ export class ServiceManager {
     this.#tell(["STOPPING=1"]);
   }
 
-  /** Nothing more is told. */
+  /** Sends no more signs of life. */
   close(): void {
     this.#timer?.cancel();
   }
