@@ -107,12 +107,12 @@ async function serve(ground: Ground): Promise<void> {
     onError: (error) =>
       log.warn(
         { err: error },
-        "systemd-notify could not be run: systemd is not told how the daemon is",
+        "systemd-notify cannot be run: systemd does not learn the state of the daemon",
       ),
   });
   const onHangup = (): void => {
     reload(settings, parts).catch((error: unknown) =>
-      log.error({ err: error }, "reading everything again failed"),
+      log.error({ err: error }, "orchd.yaml and the drop folder could not be read again"),
     );
   };
   process.on("SIGHUP", onHangup);
@@ -247,7 +247,7 @@ async function comeUp(
   } catch (error) {
     log.fatal(
       { err: error },
-      "the daemon could not come up, and ends at once: see to what the error says, then start it again",
+      "the daemon could not start, and ends at once: put right what the error says, then start it",
     );
     process.exit(1);
   }

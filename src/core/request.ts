@@ -132,6 +132,11 @@ export interface Reply {
   readonly result?: Json | undefined;
 }
 
+/** The answer to a request that is refused, with the reason. */
+export function refused(reason: string): { readonly accepted: false; readonly reason: string } {
+  return { accepted: false, reason };
+}
+
 /**
  * Checks a request.
  *

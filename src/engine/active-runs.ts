@@ -18,6 +18,7 @@ import {
   type Waiting,
 } from "../core/admission.ts";
 import { defined } from "../core/defined.ts";
+import { refused } from "../core/request.ts";
 import type { StopAnswer, StopOrder } from "../core/stop-order.ts";
 import type { Log } from "../log.ts";
 import type { QueueLimits, RunEnd, RunHandle } from "./ports.ts";
@@ -298,7 +299,7 @@ export class ActiveRuns {
    */
   async stop(run: string, order: StopOrder): Promise<StopAnswer> {
     const handle = await this.#entries.get(run)?.ready;
-    if (handle === undefined) return { accepted: false, reason: `run ${run} is not going on` };
+    if (handle === undefined) return refused(`run ${run} is not going on`);
     return handle.requestStop(order);
   }
 

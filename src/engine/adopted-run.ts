@@ -81,7 +81,7 @@ export async function takeOver(
 ): Promise<PipelineEvent[]> {
   const reopened = await reopening;
   if (ports.runs.get(run) !== undefined) return [];
-  if ("error" in reopened) return refuse(run, reopened.error, ports);
+  if ("error" in reopened) return cannotGoOn(run, reopened.error, ports);
   const { handle } = reopened;
   if (handle === undefined) {
     const finished = readRunState(ports.store, run)?.finished;
@@ -116,7 +116,7 @@ export async function takeOver(
  * A run that cannot go on. Where its ledger is gone, the run has failed. Where the ledger is
  * damaged, nothing touches the run until it is repaired.
  */
-function refuse(run: string, error: unknown, { log }: AdoptPorts): PipelineEvent[] {
+function cannotGoOn(run: string, error: unknown, { log }: AdoptPorts): PipelineEvent[] {
   if ((error as { code?: unknown }).code === "ENOENT") {
     log.error({ run }, `run ${run} was active and its ledger is gone`);
     return [

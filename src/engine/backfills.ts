@@ -11,7 +11,7 @@ import type { Clock } from "../clock.ts";
 import { defined } from "../core/defined.ts";
 import type { PipelineEvent } from "../core/event.ts";
 import type { Backfill as Accepted } from "../core/pipeline-state.ts";
-import type { Reply, Request } from "../core/request.ts";
+import { refused, type Reply, type Request } from "../core/request.ts";
 import { parseRunId, runIdForSlot } from "../core/run-id.ts";
 import { timetable, type DueSlot } from "../core/schedule/schedule.ts";
 import type { Json } from "../core/snapshot.ts";
@@ -70,21 +70,18 @@ export class Backfills {
     const from = Date.parse(request.from);
     const to = Date.parse(request.to);
     if (to < from)
-      return {
-        accepted: false,
-        reason: `the backfill ends before it begins: ${request.from} to ${request.to}`,
-      };
+      return refused(`the backfill ends before it begins: ${request.from} to ${request.to}`);
     const slots = slotsOf(desk, from, to, request.schedule);
     if (slots.length === 0)
-      return {
-        accepted: false,
-        reason: `pipeline ${JSON.stringify(desk.name)} has no slot from ${request.from} to ${request.to}`,
-      };
+      return refused(
+        `pipeline ${JSON.stringify(desk.name)} has no slot ` +
+          `from ${request.from} to ${request.to}`,
+      );
     if (slots.length > MOST_SLOTS)
-      return {
-        accepted: false,
-        reason: `more than ${MOST_SLOTS} slots lie from ${request.from} to ${request.to}; ask for them in parts`,
-      };
+      return refused(
+        `more than ${MOST_SLOTS} slots lie from ${request.from} to ${request.to}; ` +
+          "ask for them in parts",
+      );
     const accepted: Accepted = defined({
       requestId: id,
       from: request.from,
@@ -114,7 +111,7 @@ export class Backfills {
   /** Ends a backfill. Its active runs go on. */
   async cancel(id: string, taken: TakenRequest): Promise<Reply> {
     const backfill = this.#open.get(id);
-    if (backfill === undefined) return { accepted: false, reason: `no backfill ${id} is going on` };
+    if (backfill === undefined) return refused(`no backfill ${id} is going on`);
     backfill.cancelled = `cancelled by ${taken.by}`;
     await this.#end(backfill, backfill.cancelled, taken.id);
     return { accepted: true };

@@ -66,7 +66,7 @@ export class Drain {
       if (held.count === 0) return;
       log.error(
         { files: held.count },
-        `${held.ranOut}: what waits is given up, and the daemon ends`,
+        `${held.ranOut}: the daemon gives up the writes that wait, and ends`,
       );
       giveUp();
     });

@@ -16,7 +16,7 @@
 import type { Timer } from "../clock.ts";
 import type { LineListener } from "../core/durable-line.ts";
 import type { RunHeader } from "../core/event.ts";
-import type { Reply } from "../core/request.ts";
+import { refused, type Reply } from "../core/request.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import { DAY_MS, HOUR_MS, MINUTE_MS, iso } from "../core/time.ts";
 import type { LedgerHost } from "../ledger/ledger-host.ts";
@@ -75,7 +75,7 @@ export interface EnginePorts extends LedgerHost {
   readonly wantsHour?: ((engine: Engine) => boolean) | undefined;
   /** Carries out prune, repair and rebuild. */
   readonly upkeep?: ((request: UpkeepRequest, engine: Engine) => Promise<Reply>) | undefined;
-  /** How often the requests folder is read even if its watcher reports nothing; default: one second. */
+  /** How often the requests folder is read even if its watcher is silent; default: one second. */
   readonly requestRescanMs?: number | undefined;
 }
 
@@ -197,10 +197,7 @@ export class Engine {
       names: () =>
         [...this.#desks.values()].filter(({ state }) => !state.removed).map(({ name }) => name),
       upkeep: async (request) =>
-        (await upkeep?.(request, this)) ?? {
-          accepted: false,
-          reason: "this daemon cannot do that",
-        },
+        (await upkeep?.(request, this)) ?? refused("this daemon cannot do that"),
     });
   }
 
@@ -332,7 +329,8 @@ export class Engine {
       const { line, fault, keptAs } = ledger.damage;
       log.error(
         { pipeline: name, line, keptAs },
-        `the ledger of pipeline ${name} was damaged at line ${line} (${fault}); it is kept as ${keptAs}, and a new one goes on`,
+        `the ledger of pipeline ${name} was damaged at line ${line} (${fault}); ` +
+          `it is kept as ${keptAs}, and a new one begins`,
       );
     }
     const ports: DeskPorts = {

@@ -10,6 +10,7 @@ import { defined } from "../core/defined.ts";
 import type { RunHeader } from "../core/event.ts";
 import { checkGivenParams } from "../core/given-params.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
+import { refused } from "../core/request.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import type { Json } from "../core/snapshot.ts";
 import { LedgerExists } from "../ledger/ledger-error.ts";
@@ -63,11 +64,11 @@ export async function runForeground(options: ForegroundOptions): Promise<Foregro
   const { root, runs, pipeline } = options;
   const store = new RunStore(runs);
   const read = await loadSettings(root, store.bundles);
-  if (!read.ok) return refuse(read.errors.map(formatProblem).join("\n"));
+  if (!read.ok) return refused(read.errors.map(formatProblem).join("\n"));
   const { settings } = read;
   const run = store.nextManual(pipeline, clock.now());
   const taken = await takeLock(store.orchdDir, run);
-  if (!taken.ok) return refuse(taken.reason);
+  if (!taken.ok) return refused(taken.reason);
   const { lock } = taken;
   const workshop = openWorkshop({
     runs,
@@ -86,7 +87,7 @@ export async function runForeground(options: ForegroundOptions): Promise<Foregro
     const made = await makeHeader(options, run, workshop, settings);
     if (!made.ok) {
       await close();
-      return refuse(made.reason);
+      return refused(made.reason);
     }
     const { header, remark } = made;
     const ledger = await PipelineLedger.open(runs, pipeline, { clock, onFatal: die });
@@ -98,13 +99,9 @@ export async function runForeground(options: ForegroundOptions): Promise<Foregro
     return { accepted: true, run, remark, finished };
   } catch (error) {
     await close();
-    if (error instanceof LedgerExists) return refuse(`run ${run} exists already; try again`);
+    if (error instanceof LedgerExists) return refused(`run ${run} exists already; try again`);
     throw error;
   }
-}
-
-function refuse(reason: string): Foreground {
-  return { accepted: false, reason };
 }
 
 /** Ends the process: it may write nothing more. */
@@ -213,7 +210,7 @@ async function stop(
   taken: TakenRequest,
 ): Promise<{ accepted: boolean; run?: string; reason?: string }> {
   if (taken.request.type !== "stop")
-    return { accepted: false, reason: "this process runs one run and does nothing else" };
+    return refused("this process runs one run and does nothing else");
   const { run, mode } = taken.request;
   const answer = await handle.requestStop({ mode, by: taken.by, requestId: taken.id });
   return answer.accepted

@@ -31,7 +31,7 @@ export class HeldWrites {
   readonly onHeld = (held: boolean, error?: unknown): void => {
     this.#count += held ? 1 : -1;
     if (!held) {
-      this.#log.info({}, "what waited was written");
+      this.#log.info({}, "a write that waited is done");
       return;
     }
     this.#ranOut = whatRanOut(error);

@@ -101,7 +101,9 @@ export class OverdueWatch {
     if (durations.length < ENOUGH_RUNS) return false;
     const usual = longest(durations);
     if (elapsedMs < TIMES * usual) return false;
-    const because = `run ${run} ${says} ${formatDuration(elapsedMs)}; 99 of 100 of the last ${durations.length} took no more than ${formatDuration(usual)}`;
+    const because =
+      `run ${run} ${says} ${formatDuration(elapsedMs)}; 99 of 100 of the last ` +
+      `${durations.length} took no more than ${formatDuration(usual)}`;
     this.#ports.append(pipeline, { type: "run.overdue", run, because });
     return true;
   }

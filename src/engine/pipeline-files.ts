@@ -150,11 +150,10 @@ export class PipelineFiles {
       if (found !== undefined) await this.#apply({ changed: [found], removed: [] });
       return found;
     });
-    if (path === undefined)
-      return {
-        ok: false,
-        reason: `there is no pipeline ${JSON.stringify(name)}${didYouMean(name, [...this.#named.keys()])}`,
-      };
+    if (path === undefined) {
+      const meant = didYouMean(name, [...this.#named.keys()]);
+      return { ok: false, reason: `there is no pipeline ${JSON.stringify(name)}${meant}` };
+    }
     // Only this caller waits for a slow file.
     await this.#late.get(path);
     return this.#inTurn(async () => {
@@ -298,15 +297,9 @@ export class PipelineFiles {
     try {
       result = await this.#loadOnceItCan(path);
     } catch (error) {
-      return {
-        read: {
-          name: before ?? this.#nameFor(path),
-          errors: [
-            `${path}: could not be loaded: ${error instanceof Error ? error.message : String(error)}`,
-          ],
-        },
-        since,
-      };
+      const why = error instanceof Error ? error.message : String(error);
+      const name = before ?? this.#nameFor(path);
+      return { read: { name, errors: [`${path}: could not be loaded: ${why}`] }, since };
     }
     if (result.ok)
       return {
@@ -375,7 +368,9 @@ export class PipelineFiles {
     const desk = await this.#ports.desk(name);
     if (winner !== undefined) await this.#putInForce(desk, this.#read.get(winner)!.loaded!);
     for (const loser of losers) {
-      const error = `${loser}: the name ${JSON.stringify(name)} is taken by ${winner!}; give this pipeline another name`;
+      const error =
+        `${loser}: the name ${JSON.stringify(name)} is taken by ${winner!}; ` +
+        "give this pipeline another name";
       log.error({ pipeline: name, file: loser }, error);
       const told = this.#strays.get(loser);
       const own = told === undefined ? desk : await this.#ports.desk(told);

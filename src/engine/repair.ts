@@ -17,7 +17,7 @@ import {
 import { dirname, join } from "node:path";
 import type { Clock } from "../clock.ts";
 import type { PipelineLine, RunEvent, RunLine } from "../core/event.ts";
-import type { Reply } from "../core/request.ts";
+import { refused, type Reply } from "../core/request.ts";
 import { parseRunId } from "../core/run-id.ts";
 import type { LedgerFailed } from "../ledger/ledger-error.ts";
 import { LedgerFile } from "../ledger/ledger-file.ts";
@@ -35,7 +35,7 @@ export interface RepairPorts {
   readonly onFatal: (error: LedgerFailed) => void;
 }
 
-type RunEnd = Extract<PipelineLine, { type: "run.finished" }>;
+type EndLine = Extract<PipelineLine, { type: "run.finished" }>;
 
 /**
  * Repairs a run's ledger, or says why there is nothing to repair.
@@ -46,15 +46,15 @@ export async function repairRun(run: string, engine: Engine, ports: RepairPorts)
   const { store, log } = ports;
   const { pipeline, suffix } = parseRunId(run)!;
   const path = store.runLedger(run);
-  if (!existsSync(path)) return refuse(`there is no run ${run}`);
+  if (!existsSync(path)) return refused(`there is no run ${run}`);
   if (engine.runs.get(run) !== undefined)
-    return refuse(`run ${run} is going on: its ledger is not damaged`);
+    return refused(`run ${run} is going on: its ledger is not damaged`);
   const { lines, end, size, validBytes } = readLedger<RunLine>(path);
   const told = endOf(store, pipeline, run);
   const endIsMissing = told !== undefined && lines.at(-1)?.type !== "run.finished";
   if (end === "whole" && lines.length > 0 && !endIsMissing) {
     const kept = newestCopy(path);
-    if (kept === undefined) return refuse(`the ledger of run ${run} is whole`);
+    if (kept === undefined) return refused(`the ledger of run ${run} is whole`);
     return {
       accepted: true,
       run,
@@ -67,8 +67,9 @@ export async function repairRun(run: string, engine: Engine, ports: RepairPorts)
     suffix === "" &&
     !hasSlotLine(store, pipeline, run)
   )
-    return refuse(
-      `the ledger of run ${run} has no readable header, and it alone says that its slot was fired: it stays, so that the slot does not fire again`,
+    return refused(
+      `the ledger of run ${run} has no readable header, and it alone says that its slot was ` +
+        "fired: it stays, so that the slot does not fire again",
     );
   const copy = keepCopy(path);
   const cut = size - validBytes;
@@ -102,8 +103,8 @@ export async function repairRun(run: string, engine: Engine, ports: RepairPorts)
 }
 
 /** What the pipeline's ledger says of a run's end; undefined if it says nothing. */
-function endOf(store: RunStore, pipeline: string, run: string): RunEnd | undefined {
-  let found: RunEnd | undefined;
+function endOf(store: RunStore, pipeline: string, run: string): EndLine | undefined {
+  let found: EndLine | undefined;
   const folder = store.pipelineDir(pipeline);
   for (const name of readdirSync(folder).filter((one) => /^pipeline.*\.jsonl$/.test(one))) {
     readLedger<PipelineLine>(join(folder, name), {
@@ -118,7 +119,7 @@ function endOf(store: RunStore, pipeline: string, run: string): RunEnd | undefin
 /** Writes the run's last line. How the steps ended is lost with the lines after the damage. */
 async function writeEnd(
   path: string,
-  { status, durationMs }: RunEnd,
+  { status, durationMs }: EndLine,
   { clock, onFatal }: RepairPorts,
 ): Promise<void> {
   const { file } = await LedgerFile.open<RunEvent>(path, { clock, onFatal });
@@ -170,8 +171,4 @@ function syncFile(path: string): void {
   } finally {
     closeSync(fd);
   }
-}
-
-function refuse(reason: string): Reply {
-  return { accepted: false, reason };
 }

@@ -14,7 +14,7 @@ import { didYouMean } from "../core/did-you-mean.ts";
 import type { RunHeader, RunLine } from "../core/event.ts";
 import { checkGivenParams } from "../core/given-params.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
-import type { Reply, Request } from "../core/request.ts";
+import { refused, type Reply, type Request } from "../core/request.ts";
 import { manualRunId, parseRunId } from "../core/run-id.ts";
 import { DAY_MS } from "../core/time.ts";
 import { LedgerClosed, LedgerExists, LedgerFailed } from "../ledger/ledger-error.ts";
@@ -76,7 +76,7 @@ export class RequestHandlers {
     } catch (error) {
       if (error instanceof LedgerFailed || error instanceof LedgerClosed) throw error;
       this.#ports.log.error({ request: taken.id, err: error }, "a request failed");
-      return refuse(error instanceof Error ? error.message : String(error));
+      return refused(error instanceof Error ? error.message : String(error));
     }
   }
 
@@ -84,7 +84,7 @@ export class RequestHandlers {
     const { request, late } = taken;
     const before = taken.left ? this.#doneBefore(taken) : undefined;
     if (before !== undefined) return Promise.resolve(before);
-    if (late !== undefined) return Promise.resolve(refuse(late));
+    if (late !== undefined) return Promise.resolve(refused(late));
     switch (request.type) {
       case "submit":
         return this.#submit(taken, request);
@@ -144,10 +144,10 @@ export class RequestHandlers {
   async #submit(taken: TakenRequest, request: Of<"submit">): Promise<Reply> {
     const { clock, store, runs } = this.#ports;
     const fresh = await this.#ports.refresh(request.pipeline);
-    if (!fresh.ok) return refuse(fresh.reason);
+    if (!fresh.ok) return refused(fresh.reason);
     const { desk, loaded } = fresh;
     const params = checkGivenParams(loaded, request.params);
-    if (!params.ok) return refuse(params.message);
+    if (!params.ok) return refused(params.message);
     for (let stamp = clock.now(); ; stamp += 1) {
       const run = manualRunId(request.pipeline, stamp);
       if (runs.get(run) !== undefined || store.exists(run)) continue;
@@ -161,7 +161,7 @@ export class RequestHandlers {
         params: request.params,
         because: `asked for by ${taken.by}`,
       });
-      if (!made.ok) return refuse(made.message);
+      if (!made.ok) return refused(made.message);
       const ticket = { ...desk.queueTerms(), run, kind: "manual" as const, order: stamp };
       try {
         await desk.makeRun(made.header, ticket);
@@ -179,18 +179,19 @@ export class RequestHandlers {
     const entry = this.#ports.runs.get(run);
     if (entry === undefined) {
       const state = readRunState(this.#ports.store, run);
-      if (state === undefined) return { ...refuse(`there is no run ${run}`), run };
+      if (state === undefined) return { ...refused(`there is no run ${run}`), run };
       if (state.finished !== undefined)
-        return { ...refuse(`run ${run} has finished already: ${state.finished.status}`), run };
+        return { ...refused(`run ${run} has finished already: ${state.finished.status}`), run };
       return {
-        ...refuse(
-          `run ${run} is not driven by this daemon: its ledger could not be taken over; see the daemon's log`,
+        ...refused(
+          `run ${run} is not driven by this daemon: its ledger could not be taken over; ` +
+            "see the daemon's log",
         ),
         run,
       };
     }
     const answer = await this.#ports.runs.stop(run, { mode, by: taken.by, requestId: taken.id });
-    return answer.accepted ? { accepted: true, run } : { ...refuse(answer.reason), run };
+    return answer.accepted ? { accepted: true, run } : { ...refused(answer.reason), run };
   }
 
   async #pause(taken: TakenRequest, request: Of<"pause"> | Of<"resume">): Promise<Reply> {
@@ -211,34 +212,35 @@ export class RequestHandlers {
     const { store } = this.#ports;
     const id = parseRunId(request.run)!;
     const state = readRunState(store, request.run);
-    if (state === undefined) return refuse(`there is no run ${request.run}`);
+    if (state === undefined) return refused(`there is no run ${request.run}`);
     if (state.finished === undefined)
-      return refuse(`run ${request.run} has not finished; stop it first, or wait for its end`);
+      return refused(`run ${request.run} has not finished; stop it first, or wait for its end`);
     const header = this.#ports.header(request.run);
     const desk = this.#desk(id.pipeline);
     if (desk === undefined) return this.#unknown(id.pipeline);
     let of: Parameters<typeof frozenHeader>[0] = header;
     if (request.edited === true) {
       const fresh = await this.#ports.refresh(id.pipeline);
-      if (!fresh.ok) return refuse(fresh.reason);
+      if (!fresh.ok) return refused(fresh.reason);
       const edited = runHeader(fresh.loaded, {
         run: request.run,
         trigger: header.trigger,
         params: header.params,
         because: "",
       });
-      if (!edited.ok) return refuse(edited.message);
+      if (!edited.ok) return refused(edited.message);
       of = edited.header;
     }
     const missing = [...bundlesOf(of.snapshot)].find(
       (sha) => !existsSync(join(store.bundles, `${sha}.mjs`)),
     );
     if (missing !== undefined)
-      return refuse(
-        `the code that run ${request.run} ran was pruned (bundle ${missing.slice(0, 12)}); use --edited to run it with the pipeline file of now`,
+      return refused(
+        `the code that run ${request.run} ran was pruned (bundle ${missing.slice(0, 12)}); ` +
+          "use --edited to run the pipeline file as it is now",
       );
     const planned = planRerun(state, of.snapshot, request);
-    if (!planned.ok) return refuse(planned.reason);
+    if (!planned.ok) return refused(planned.reason);
     for (;;) {
       const run = store.nextRerun(request.run);
       const { scheduledFor, schedule } = header.trigger;
@@ -270,9 +272,9 @@ export class RequestHandlers {
 
   async #backfill(taken: TakenRequest, request: Of<"backfill">): Promise<Reply> {
     const fresh = await this.#ports.refresh(request.pipeline);
-    if (!fresh.ok) return refuse(fresh.reason);
+    if (!fresh.ok) return refused(fresh.reason);
     const params = checkGivenParams(fresh.loaded, request.params);
-    if (!params.ok) return refuse(params.message);
+    if (!params.ok) return refused(params.message);
     const reply = await this.#ports.backfills.begin(fresh.desk, taken, request);
     return params.remark === undefined || reply.reason !== undefined
       ? reply
@@ -324,7 +326,7 @@ export class RequestHandlers {
   }
 
   #unknown(name: string): Reply {
-    return refuse(
+    return refused(
       `there is no pipeline ${JSON.stringify(name)}${didYouMean(name, this.#ports.names())}`,
     );
   }
@@ -340,8 +342,4 @@ function stopsOf(store: RunStore, run: string): ReadonlySet<string | undefined> 
     },
   });
   return stops;
-}
-
-function refuse(reason: string): Reply {
-  return { accepted: false, reason };
 }

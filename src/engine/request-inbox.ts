@@ -17,7 +17,7 @@ import { errorCode } from "../disk/disk-error.ts";
 import { LedgerFailed } from "../ledger/ledger-error.ts";
 import { makeFolder } from "../disk/make-folder.ts";
 import type { Clock, Timer } from "../clock.ts";
-import { parseRequest, type Reply, type Request } from "../core/request.ts";
+import { parseRequest, refused, type Reply, type Request } from "../core/request.ts";
 import { iso } from "../core/time.ts";
 import {
   expireReplies,
@@ -155,10 +155,7 @@ export class RequestInbox {
       found = readRequests(this.#ports.store.requests, parseRequest);
     } catch (error) {
       if (!this.#blind)
-        this.#ports.log.error(
-          { err: error },
-          "the requests folder cannot be read; what is asked for waits",
-        );
+        this.#ports.log.error({ err: error }, "the requests folder cannot be read; requests wait");
       this.#blind = true;
       return [];
     }
@@ -218,12 +215,12 @@ export class RequestInbox {
   }
 
   async #replyTo(read: ReadRequest): Promise<Reply> {
-    if (!read.ok) return { accepted: false, reason: read.reason };
+    if (!read.ok) return refused(read.reason);
     const { request } = read;
     const isLate =
       request.notAfter !== undefined && this.#ports.clock.now() > Date.parse(request.notAfter);
     const late = isLate ? `it was taken up after its notAfter, ${request.notAfter}` : undefined;
-    if (late !== undefined && !this.#left) return { accepted: false, reason: late };
+    if (late !== undefined && !this.#left) return refused(late);
     const by = request.by === undefined ? `uid ${read.owner}` : `${request.by} (uid ${read.owner})`;
     return this.#ports.carryOut({
       id: read.id,

@@ -246,7 +246,10 @@ export class SlotDecider {
     const jump = this.#ports.lastJump();
     if (from < upSince) return `no daemon was up until ${iso(upSince)}`;
     if (jump !== undefined && jump.to > from && jump.from < now)
-      return `the clock jumped from ${iso(jump.from)} to ${iso(jump.to)} (it was set, or the machine slept)`;
+      return (
+        `the clock jumped from ${iso(jump.from)} to ${iso(jump.to)} ` +
+        "(it was set, or the machine slept)"
+      );
     return `reached more than ${LATE_MS / 1_000} s late`;
   }
 

@@ -202,7 +202,8 @@ export class SlotRecorder {
         { pipeline: this.#view.name, run, err: error },
         "a run could not be made",
       );
-      const because = `its run could not be made: ${error instanceof Error ? error.message : String(error)}`;
+      const why = error instanceof Error ? error.message : String(error);
+      const because = `its run could not be made: ${why}`;
       return { event: { type: "slot.missed", ...slotFields(slot), because }, more: [] };
     }
     const event: SlotEvent = {
