@@ -1,6 +1,6 @@
 /**
- * Durable lines are told, and no others: one that the disk did not take is never heard of, each
- * that it took is told once and in order. The same for both kinds of ledger.
+ * A listener is told durable lines alone, of both kinds of ledger. It is never told a line that the
+ * disk did not take, and each durable line once, in order.
  */
 import { readdirSync } from "node:fs";
 import { dirname } from "node:path";
@@ -17,10 +17,10 @@ import { SyncDisk } from "../support/sync-disk.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
-/** What a disk does with a call: rejects it with this code, or carries it out. */
+/** The calls of a disk that fail, and the code of their error. */
 type Failures = { [call in "write" | "fdatasync"]?: string };
 
-/** A disk that fails as it is told while it runs. */
+/** A disk whose calls fail as long as the test says so. */
 function failingDisk(failures: Failures): SyncDisk {
   const disk = new SyncDisk();
   const { write, fdatasync } = disk;
@@ -31,15 +31,15 @@ function failingDisk(failures: Failures): SyncDisk {
   return disk;
 }
 
-/** An open ledger of a daemon that lives. */
+/** An open ledger, and what a listener was told. */
 interface Scene {
   readonly told: readonly DurableLine[];
   readonly failures: Failures;
   readonly path: string;
   readonly clock: VirtualClock;
-  /** Writes one line; resolves once it is durable. */
+  /** Writes a line; resolves once it is durable. */
   write(): Promise<unknown>;
-  /** The daemon is told to end. */
+  /** Lets the daemon end. */
   end(): Promise<unknown>;
 }
 

@@ -81,7 +81,7 @@ describe("catch-up", () => {
     ]);
   });
 
-  test("wherever a crash falls around a fire, the slot has one line and one run afterwards", async () => {
+  test("wherever a crash comes around a fire, the slot has one line and one run", async () => {
     const seen = new Set<string>();
     for (let call = 1; call <= 24; call += 1) {
       const there = rig();
@@ -194,13 +194,13 @@ describe("overlap", () => {
     expect(there.lines("b").find(({ type }) => type === "run.queued")!["because"]).toBe(
       'the concurrency group "db" is full: 1 of 1',
     );
-    // What holds it later is told from these.
+    // The reason for a later wait is derived from these limits.
     const own = readWholeLedger(there.store.runLedger("b@20261123T020100Z"));
     expect(own[0]!["group"]).toBe("db");
     expect(own.find(({ type }) => type === "run.queued")!["limits"]).toEqual({ lane: 1, group: 1 });
   });
 
-  test("a full queue of a concurrency group is no reason to skip a slot that need not wait in it", async () => {
+  test("a slot that need not wait is not skipped for the full queue of its group", async () => {
     const there = rig({
       script: long,
       settings: { concurrency: { db: { limit: 2, maxQueued: 1 } } },
@@ -212,7 +212,7 @@ describe("overlap", () => {
     there.put(pipelineOf("b", [scheduleOf({ cron: "3 2 * * *" })], group));
     await there.up();
     await there.clock.advance(181_000);
-    // The second run of a waits for the first, and not for a place in the group.
+    // The second run of a waits for the first run, not for the group.
     expect(there.slots("a")).toEqual(["fired 02:01:00", "fired 02:02:00"]);
     expect(there.slots("b")).toEqual(["fired 02:03:00"]);
     expect(there.runs.started).toEqual(["a@20261123T020100Z", "b@20261123T020300Z"]);
@@ -258,7 +258,7 @@ describe("files", () => {
     ).toEqual(["pipeline.loaded", "pipeline.invalid"]);
   });
 
-  test("a changed schedule counts from its load; what the old one was due is decided first", async () => {
+  test("a changed schedule counts from its load; the old one's due slots come first", async () => {
     const there = rig();
     await there.up();
     await there.drop(
@@ -268,14 +268,14 @@ describe("files", () => {
     const pending = there.slots("p").length;
     expect(pending).toBeLessThan(2);
     await there.drop(pipelineOf("p", [scheduleOf({ cron: "0 * * * *" })]));
-    // Both minutes had passed: jitter alone held one or both back.
+    // Both minutes had passed: only jitter held one or both of them back.
     expect(there.slots("p").filter((line) => line !== "").length).toBe(2);
     await there.clock.advance(3_600_000);
     expect(there.slots("p").at(-1)).toBe("fired 03:00:00");
     expect(there.slots("p")).toHaveLength(3);
   });
 
-  test("a removed pipeline fires no more; of two files with one name the first has it", async () => {
+  test("a removed pipeline fires no more; the first of two files has their name", async () => {
     const there = rig();
     const second = pipelineOf("p", [minutely], { file: "/nowhere/z.yaml", tags: ["second"] });
     there.put(pipelineOf("p", [minutely]));
@@ -284,7 +284,8 @@ describe("files", () => {
     expect(there.lines("z")[0]).toMatchObject({
       type: "pipeline.invalid",
       errors: [
-        '/nowhere/z.yaml: the name "p" is taken by /nowhere/p.yaml; give this pipeline another name',
+        '/nowhere/z.yaml: the name "p" is taken by /nowhere/p.yaml; ' +
+          "give this pipeline another name",
       ],
     });
     await there.take("p");
@@ -299,7 +300,7 @@ describe("files", () => {
   });
 });
 
-test("a removed pipeline whose file comes back bad is invalid, not removed, until that file goes too", async () => {
+test("a removed pipeline whose file comes back bad is invalid until it goes again", async () => {
   const there = rig();
   await there.up();
   await there.drop(pipelineOf("p", [minutely]));
@@ -324,7 +325,7 @@ describe("a file that claims another's name", () => {
   const typesOf = (there: EngineRig, name: string): string[] =>
     there.lines(name).map(({ type }) => type);
 
-  test("is told under its own, from the start on, until it no longer does", async () => {
+  test("is refused under its own name, from the start on, until it no longer does", async () => {
     const there = rig();
     const thief = pipelineOf("p", [], { file: "/nowhere/z.yaml" });
     there.put(pipelineOf("p", [minutely]));
@@ -339,7 +340,7 @@ describe("a file that claims another's name", () => {
     expect(typesOf(there, "q")).toEqual(["pipeline.loaded"]);
   });
 
-  test("stays what it was where it was something: that goes on firing, across a restart too", async () => {
+  test("leaves the pipeline that it defined before firing, across a restart too", async () => {
     const there = rig();
     await there.up();
     await there.drop(pipelineOf("p", []));
@@ -353,7 +354,7 @@ describe("a file that claims another's name", () => {
     expect(there.lines("z").filter(({ type }) => type === "pipeline.invalid")).toMatchObject([
       { errors: [taken] },
     ]);
-    // The other goes: the name is free, and the claim is good.
+    // The other file goes: the name is free, and the claim is good.
     await there.take("p");
     await there.clock.advance(120_000);
     expect(there.slots("z")).toEqual(["fired 02:01:00", "fired 02:02:00"]);
@@ -362,7 +363,7 @@ describe("a file that claims another's name", () => {
 });
 
 describe("a file that takes long to be loaded", () => {
-  /** A file whose loading ends when the test says so. */
+  /** A file that is loaded when the test says so. */
   function slow(there: EngineRig, path: string): (content: FileContent) => Promise<void> {
     let end!: (content: FileContent) => void;
     there.files.set(path, new Promise<FileContent>((resolve) => (end = resolve)));
@@ -373,7 +374,7 @@ describe("a file that takes long to be loaded", () => {
     };
   }
 
-  test("holds the others up for some seconds only, and is in force once it is loaded", async () => {
+  test("keeps the others waiting for some seconds, and is in force once loaded", async () => {
     const there = rig();
     const end = slow(there, "/nowhere/slow.yaml");
     there.put(pipelineOf("p", [minutely]));
@@ -389,7 +390,7 @@ describe("a file that takes long to be loaded", () => {
     expect(there.clock.timers).toBe(0);
   });
 
-  test("leaves what it was in force meanwhile, across a restart too", async () => {
+  test("leaves its last version in force meanwhile, across a restart too", async () => {
     const there = rig();
     await there.up();
     await there.drop(pipelineOf("p", [minutely]));
@@ -406,7 +407,7 @@ describe("a file that takes long to be loaded", () => {
     expect(there.lines("p").filter(({ type }) => type.startsWith("pipeline."))).toHaveLength(1);
   });
 
-  test("is forgotten where it changed or went meanwhile", async () => {
+  test("is forgotten if it changed or went meanwhile", async () => {
     const there = rig();
     await there.up();
     const end = slow(there, "/nowhere/p.yaml");
@@ -457,11 +458,10 @@ describe("the clock", () => {
     expect(fired).toHaveLength(7);
   });
 
-  test("a jump back over more slots than are remembered tells none of them anything again", async () => {
+  test("a jump back over more slots than are remembered decides none of them again", async () => {
     const there = rig();
     await there.up();
-    // In shadow there is no run's ledger that would say so either; and what retention removed says
-    // nothing.
+    // In shadow no run's ledger says so either, nor does one that retention removed.
     await there.drop(pipelineOf("p", [scheduleOf({ cron: "* * * * * *" })], { shadow: true }));
     await there.clock.advance(2_400_000);
     expect(there.slots("p")).toHaveLength(2_400);
@@ -470,7 +470,7 @@ describe("the clock", () => {
     expect(there.lines("p").filter(({ type }) => type === "clock.stepped")).toHaveLength(1);
     const ahead = there.slots("p");
     expect(ahead).toHaveLength(2_400);
-    // Nor by the next daemon, which knows it from a checkpoint or this line.
+    // Nor does the next daemon, which knows of them from a checkpoint or this line.
     await there.down();
     await there.up();
     await there.clock.advance(2_400_000);
@@ -514,7 +514,7 @@ describe("the clock", () => {
     expect(there.slots("p").slice(-2)).toEqual(["fired 02:04:00", "fired 02:05:00"]);
   });
 
-  test("a run that a clock ahead made, and a crash left without a line, is told once the clock is right", async () => {
+  test("a run that a clock ahead made gets its lost line once the clock is right", async () => {
     const day = 86_400_000;
     let left = 0;
     for (let call = 1; call <= 16; call += 1) {
@@ -540,7 +540,7 @@ describe("the clock", () => {
     expect(left).toBeGreaterThan(0);
   });
 
-  test("a daemon that comes up before its clock was set waits", async () => {
+  test("a daemon that starts before its clock was set waits", async () => {
     const there = rig();
     await there.up();
     await there.drop(pipelineOf("p", [minutely]));
@@ -560,7 +560,7 @@ describe("the clock", () => {
   });
 });
 
-test("while a pipeline is paused its slots are skipped, and it goes on when it is resumed", async () => {
+test("a paused pipeline skips its slots, and goes on when it is resumed", async () => {
   const there = rig();
   await there.up();
   await there.drop(pipelineOf("p", [minutely]));

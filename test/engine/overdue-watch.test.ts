@@ -4,7 +4,7 @@ import { tempRoot } from "../support/temp-root.ts";
 
 const minutely = scheduleOf({ cron: "* * * * *" });
 
-/** A pipeline whose runs take two seconds each, but for those of the given minutes. */
+/** A pipeline whose runs take two seconds each, except those of the given minutes. */
 function rig(odd: Record<string, number>): EngineRig {
   return new EngineRig({
     runs: tempRoot().runs,
@@ -12,11 +12,11 @@ function rig(odd: Record<string, number>): EngineRig {
   });
 }
 
-test("a run beyond three times the slowest of its last hundred is overdue, said once and while it goes on", async () => {
+test("a run of three times its history's slowest is reported once, while it runs", async () => {
   const there = rig({ "0222": 5_000, "0223": 50_000, "0225": 7_000 });
   await there.up();
   await there.drop(pipelineOf("p", [minutely]));
-  // Twenty runs are a history; the one of 02:22 is long, and within it.
+  // Twenty runs are a history. The run of 02:22 is long, and not overdue.
   await there.clock.advance(23 * 60_000 + 55_000);
   const overdue = there.lines("p").filter(({ type }) => type === "run.overdue");
   expect(overdue.map(({ run }) => run)).toEqual(["p@20261123T022300Z"]);
@@ -29,7 +29,7 @@ test("a run beyond three times the slowest of its last hundred is overdue, said 
   expect(overdue[0]!.seq).toBeLessThan(ended.seq);
 });
 
-test("one that came and went between two looks is overdue too", async () => {
+test("a run that came and went between two looks is overdue too", async () => {
   const there = rig({ "0221": 7_000, "0222": 5_999 });
   await there.up();
   await there.drop(pipelineOf("p", [minutely]));
@@ -43,7 +43,7 @@ test("one that came and went between two looks is overdue too", async () => {
   ]);
 });
 
-test("without twenty runs nothing is overdue, and never what takes less than a second", async () => {
+test("no run is overdue without a history of twenty, or below one second", async () => {
   const there = rig({ "0210": 50_000 });
   await there.up();
   await there.drop(pipelineOf("p", [minutely]));
@@ -51,7 +51,7 @@ test("without twenty runs nothing is overdue, and never what takes less than a s
   expect(there.lines("p").filter(({ type }) => type === "run.overdue")).toEqual([]);
 });
 
-test("a slot whose run has not started within a minute is late, said once, with what it waits for", async () => {
+test("a slot whose run waits for a minute is reported once, with the reason", async () => {
   const there = rig({ "0201": 300_000 });
   await there.up();
   await there.drop(pipelineOf("p", [scheduleOf({ cron: "1,2 2 * * *" })], { overlap: "queue" }));
@@ -65,7 +65,7 @@ test("a slot whose run has not started within a minute is late, said once, with 
   );
 });
 
-test("what was said of a run before a restart is not said again after it", async () => {
+test("a run that was reported before a restart is not reported again after it", async () => {
   const there = rig({ "0222": 7_200_000, "0223": 300_000 });
   await there.up();
   await there.drop(pipelineOf("p", [minutely], { overlap: "queue" }));

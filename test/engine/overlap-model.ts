@@ -1,7 +1,7 @@
 /**
- * A second, naive telling of overlap: what becomes of each slot, and when each run starts and ends,
- * if pipelines wait for themselves and for each other as docs/semantics.md has it. It keeps one
- * list of runs and looks at all of it each time.
+ * A second, naive model of overlap: what happens to each slot, and when each run starts and ends,
+ * if pipelines wait for themselves and for each other as docs/semantics.md says. It keeps one list
+ * of runs, and looks at all of it each time.
  */
 import type { Overlap } from "../../src/core/pipeline.ts";
 
@@ -22,9 +22,9 @@ export interface ModelSettings {
   >;
   readonly maxActiveRuns?: number;
   readonly gracePeriodMs: number;
-  /** How long a run goes on once it starts. */
+  /** How long a run takes once it starts. */
   readonly durationOf: (run: string) => number;
-  /** How long one takes to end once it was asked to. */
+  /** How long a run takes to end once it is asked to. */
   readonly stopMs: number;
 }
 
@@ -40,7 +40,7 @@ interface Run {
   forceAt?: number;
 }
 
-/** See the head of this file. */
+/** The model of one set of pipelines. */
 export class OverlapModel {
   /** `TIME WHAT RUN`, in order. */
   readonly log: string[] = [];
@@ -51,7 +51,7 @@ export class OverlapModel {
     this.#settings = settings;
   }
 
-  /** Lets everything happen that comes before or at this moment. */
+  /** Lets everything happen up to this moment. */
   advance(to: number): void {
     for (;;) {
       const next = this.#runs

@@ -38,7 +38,7 @@ it("carries a request out once, however often its reply cannot be written", asyn
     return Promise.resolve({ accepted: true, run: `p@20261123T10151${taken.length}.000Z-m` });
   });
   await writeRequest(runs, { type: "submit", pipeline: "p" }, { id: "r1" });
-  // A file where the folder of replies should be: what a full disk is to a new file.
+  // A file in the place of the replies folder: no reply can be written, as on a full disk.
   writeFileSync(store.replies, "");
   for (let round = 0; round < 3; round += 1) await inbox.takeUpAll();
   expect(readdirSync(store.requests)).toEqual(["r1.json"]);
@@ -49,7 +49,7 @@ it("carries a request out once, however often its reply cannot be written", asyn
   expect(readdirSync(store.requests)).toEqual([]);
 });
 
-it("refuses what is no file, and puts it out of the way", async () => {
+it("refuses what is no file, and removes it", async () => {
   const { runs } = tempRoot();
   const store = new RunStore(runs);
   const inbox = inboxAt(runs, () => expect.fail("nothing of this is a request"));

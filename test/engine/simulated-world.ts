@@ -41,7 +41,7 @@ const ZONES = [
 ];
 const HOUR = 3_600_000;
 
-/** Lives through so many simulated days. `trace` hears what happens. */
+/** Lives through this many simulated days. `trace` hears what happens. */
 export async function simulate(
   seed: number,
   runs: string,
@@ -263,8 +263,8 @@ function writtenAs(one: PlainSchedule): Schedule {
 }
 
 /**
- * Every scheduled run has one line and every line one run; every run that is not going on has its
- * end told.
+ * Every scheduled run has one line, and every line one run. Every run that has ended has a line of
+ * its end.
  */
 function runsAgainstLines(rig: EngineRig, name: string, lines: readonly Line[]): string[] {
   const problems: string[] = [];

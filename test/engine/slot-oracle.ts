@@ -1,9 +1,9 @@
 /**
  * A second, deliberately naive reading of what the engine owes: which slots a pipeline's texts had,
- * minute by minute on the wall clock, and whether its ledger covers each with exactly one decision
- * that its text allows. It knows nothing of watermarks, heaps or windows of work, and shares no
- * line with src/: the clocks are those of wall-clock-oracle.ts, and the jitter's hash is written
- * again.
+ * minute by minute on the wall clock, and whether its ledger covers each slot with exactly one
+ * decision that its text allows. It has no watermark, no heap and no window of work, and shares no
+ * line with src/. Its clocks come from wall-clock-oracle.ts, and the hash of the jitter is written
+ * a second time.
  */
 import { createHash } from "node:crypto";
 import type { Line } from "../support/await-event.ts";
@@ -15,12 +15,12 @@ const DAY = 86_400_000;
 
 /** A schedule that a simulated pipeline may have. */
 export interface PlainSchedule {
-  /** Minutes past the hour; or else an interval. */
+  /** Minutes past the hour; unused where there is an interval. */
   readonly minutes: readonly number[];
   /** Undefined: every hour, which follows real time; named hours keep to the wall clock. */
   readonly hours?: readonly number[];
   /**
-   * Instead of minutes and hours: a slot every so many seconds, counted from {@link
+   * Instead of minutes and hours: the seconds from slot to slot, counted from {@link
    * INTERVAL_START}.
    */
   readonly everySeconds?: number;
@@ -35,7 +35,7 @@ export interface PlainSchedule {
   readonly lane?: string;
 }
 
-/** Where intervals count from. */
+/** The moment from which intervals count. */
 export const INTERVAL_START = Date.UTC(2026, 0, 1);
 
 export function cronOf({ minutes, hours }: PlainSchedule): string {
@@ -57,7 +57,7 @@ const clocks = new Map<
   { readonly offset: number; readonly transitions: readonly Transition[] }
 >();
 
-/** All that a zone's clocks do in the years that are simulated. */
+/** All changes of a zone's clocks in the simulated years. */
 function clockOf(zone: string): {
   readonly offset: number;
   readonly transitions: readonly Transition[];
@@ -108,7 +108,7 @@ function instantsOf(schedule: PlainSchedule, from: number, to: number): number[]
   return found;
 }
 
-/** A slot, when it is due, and the schedule whose rules count: the first that names it. */
+/** A slot, its due time, and the schedule whose rules count: the first that names the slot. */
 interface Slot {
   readonly key: string;
   readonly slot: number;
@@ -153,7 +153,7 @@ interface Decision {
   readonly slot: number;
 }
 
-/** One pipeline's ledger as it is gone through: see the head of this file. */
+/** The reading of one pipeline's ledger, line by line. */
 class Judge {
   readonly problems: string[] = [];
   readonly byKind: Record<string, number> = {};
@@ -166,12 +166,12 @@ class Judge {
   /** Slots of the text in force count after this instant; infinite while none is in force. */
   #since = Number.POSITIVE_INFINITY;
   #through = Number.NEGATIVE_INFINITY;
-  /** What was due up to here has been seen to be decided. */
+  /** All slots that were due up to here have their decision. */
   #seen = Number.NEGATIVE_INFINITY;
   #paused = false;
-  /** Caught-up runs of one moment, by lane. */
+  /** The runs that are caught up at one moment, by lane. */
   readonly #late = new Map<string, number>();
-  /** Slots that others were passed over for, and where that was said. */
+  /** Slots for which others were passed over, and the line that said so. */
   readonly #instead: { readonly key: string; readonly by: number }[] = [];
 
   constructor(pipeline: string) {
@@ -232,8 +232,8 @@ class Judge {
     const to = Date.parse(String(line["through"]));
     if (line.type !== "clock.stepped" && to < this.#through)
       this.#wrong(line, "the watermark goes back");
-    // A clock that went back unnoticed leaves the watermark ahead for a moment, which only a load
-    // repeats.
+    // A clock that went back unnoticed leaves the watermark ahead for a moment. Only a load writes
+    // that watermark again.
     if (to > at && line.type !== "pipeline.loaded")
       this.#wrong(line, "the watermark is ahead of the clock");
     this.#through = to;
@@ -255,8 +255,8 @@ class Judge {
   }
 
   /**
-   * All of the text in force that was due by `due`, or that lies at or before `slot` and only
-   * jitter held back, must have its decision.
+   * Every slot of the text in force must have its decision if it was due by `due`, or if it lies at
+   * or before `slot` and only jitter held it back.
    */
   #owed(due: number, slot: number): void {
     const reach = Math.max(0, ...this.#schedules.map(({ jitterSeconds }) => jitterSeconds * 1_000));
@@ -301,7 +301,7 @@ class Judge {
     );
     if (own === undefined) return this.#wrong(line, "the text in force has no such slot");
     this.#decide(line, own, kind);
-    // A slot whose run was there already ran by the rules of another moment.
+    // A slot whose run was there already was decided by the rules of another moment.
     if (kind === "missed" && String(line["because"]).includes("which runs the newer slot")) {
       const newer = /newer slot (\S+)$/.exec(String(line["because"]))![1]!;
       this.#instead.push({ key: lane === undefined ? newer : `${newer}.${lane}`, by: line.seq });
@@ -313,7 +313,7 @@ class Judge {
       return;
     const { rules, due } = own;
     if (this.#paused) this.#wrong(line, "it ran while the pipeline was paused");
-    // An edit decides at once what only jitter held back, and moves no watermark by that.
+    // An edit decides at once the slots that only jitter held back. That moves no watermark.
     if (at < slot || (at < due && line["through"] !== undefined))
       this.#wrong(line, "it ran before it was due");
     if (rules.blackoutHour !== undefined && new Date(slot).getUTCHours() === rules.blackoutHour)
@@ -351,19 +351,19 @@ class Judge {
     this.#runs.add(run);
   }
 
-  /** What lies ahead once more is decided anew, save what ran. */
+  /** Slots that are in the future again are decided again, except those that ran. */
   #step(line: Line, before: number): void {
     if (line["through"] === undefined) return;
     const to = Date.parse(String(line["through"]));
     this.#owed(Math.min(before, to), Number.NEGATIVE_INFINITY);
-    // A text that was loaded by the wrong clock counts from the step: that clock's time need not
+    // A text that was loaded by the wrong clock counts from the step: that clock's time may not
     // come again.
     if (this.#since !== Number.POSITIVE_INFINITY) this.#since = Math.min(this.#since, to);
     this.#seen = Math.min(this.#seen, to);
     for (const [key, { kind, slot }] of this.#decisions)
       if (slot > to && !ran(kind)) this.#decisions.delete(key);
-    // Those that had passed, and that jitter holds back beyond the step: as far as the text in
-    // force knows them.
+    // Slots that had passed, and that jitter holds back beyond the step: those that the text in
+    // force knows.
     const reach = Math.max(0, ...this.#schedules.map(({ jitterSeconds }) => jitterSeconds * 1_000));
     for (const { key, slot, due } of slotsOf(
       this.#pipeline,

@@ -9,7 +9,7 @@ import { VirtualClock } from "../support/virtual-clock.ts";
 const MIB = 1_048_576;
 const MINUTE = 60_000;
 
-/** A daemon that has written as much as it is said to, and when it swept. */
+/** A daemon that has written as many bytes as the test says, and when it swept. */
 async function daemon(retention: { keepMb?: number; totalMb?: number }): Promise<{
   readonly there: EngineRig;
   readonly disk: { written: number };
@@ -52,8 +52,8 @@ async function daemon(retention: { keepMb?: number; totalMb?: number }): Promise
 }
 
 /**
- * Lets minutes pass. A sweep reads and syncs real files, and the timer for the next is set when it
- * is done.
+ * Lets minutes pass. A sweep reads and syncs real files, and sets the timer for the next one when
+ * it is done.
  */
 async function pass(there: EngineRig, minutes: number): Promise<void> {
   const timers = there.clock.timers;
@@ -66,7 +66,7 @@ async function pass(there: EngineRig, minutes: number): Promise<void> {
   }
 }
 
-test("retention runs a minute after the start and then each hour, however much is written where no limit is in bytes", async () => {
+test("retention runs a minute after the start, then hourly, if no limit is in bytes", async () => {
   const { there, disk, sweeps } = await daemon({});
   for (let minute = 0; minute < 62; minute += 1) {
     disk.written += 1_000 * MIB;

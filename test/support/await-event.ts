@@ -1,12 +1,12 @@
 /**
- * Waits for a line of a ledger, so that no test sleeps for luck. Follows the file by `fs.watch` on
- * its folder, and looks every 50 ms as well since watchers lose events; the deadline is a failure
- * that shows what was there instead.
+ * Waits for a line of a ledger, so that no test sleeps for luck. It follows the file by `fs.watch`
+ * on the file's folder, and looks every 50 ms as well, because watchers lose events. A deadline
+ * that passes is a failure, which shows what was there instead.
  */
 import { existsSync, readFileSync, watch } from "node:fs";
 import { dirname } from "node:path";
 
-/** One parsed ledger line, as loosely as an outside reader sees it. */
+/** One parsed line of a ledger, as an outside reader sees it: without types of its own. */
 export type Line = Record<string, unknown> & {
   readonly seq: number;
   readonly type: string;
@@ -30,8 +30,8 @@ export function linesOf(path: string): Line[] {
 }
 
 /**
- * Waits until `look()` gives something; looks whenever `folder` (or the nearest folder above it
- * that exists) changes, and every 50 ms.
+ * Waits until `look()` returns something. It looks each time that `folder` changes (or the nearest
+ * existing folder above it), and every 50 ms.
  */
 export async function awaitSight<T>(
   folder: string,
@@ -87,7 +87,8 @@ export function awaitLine(
     () => linesOf(path).find(matches),
     () => {
       const there = linesOf(path).map((line) => `${line.seq} ${line.type}`);
-      return `a line of ${path} with ${String(matches)}; it holds ${there.length === 0 ? "nothing" : there.slice(-20).join(", ")}`;
+      const last = there.length === 0 ? "nothing" : there.slice(-20).join(", ");
+      return `a line of ${path} with ${String(matches)}; it holds ${last}`;
     },
     deadlineMs,
   );
@@ -106,8 +107,10 @@ export function awaitLines(
       const found = linesOf(path).filter(matches);
       return found.length >= count ? found.slice(0, count) : undefined;
     },
-    () =>
-      `${count} lines of ${path} with ${String(matches)}; ${linesOf(path).filter(matches).length} are there`,
+    () => {
+      const there = linesOf(path).filter(matches).length;
+      return `${count} lines of ${path} with ${String(matches)}; ${there} are there`;
+    },
     deadlineMs,
   );
 }

@@ -35,8 +35,8 @@ interface SpawnOptions {
 }
 
 /**
- * The environment a command gets: this one's, without what would reach through (colours, other
- * roots, a service manager's socket).
+ * The environment of a command: this process's, without variables that would change the command
+ * (colours, other roots, a service manager's socket).
  */
 function cleanEnv(extra: Record<string, string> = {}): NodeJS.ProcessEnv {
   const env: NodeJS.ProcessEnv = { ...process.env, NO_COLOR: "1", ...extra };
@@ -138,8 +138,8 @@ export interface DaemonOptions {
 }
 
 /**
- * A daemon over a root of these files, where code can import what the project can. For a whole
- * `describe`: end it when that is over.
+ * A daemon over a root of these files. Code there can import the project's packages. For a whole
+ * `describe`: the caller ends the daemon when that is over.
  */
 export async function daemonOver(
   files: Record<string, string>,
@@ -150,9 +150,9 @@ export async function daemonOver(
 }
 
 /**
- * Starts `orchd start` and waits until `orchd status --json` shows this daemon (it then holds the
- * lock, has recovered and has read the drop folder). When the test is over it is ended with SIGKILL
- * if it still lives.
+ * Starts `orchd start`, and waits until `orchd status --json` shows this daemon: it then holds the
+ * lock, has recovered, and has read the drop folder. When the test is over, a daemon that still
+ * lives is ended with SIGKILL.
  */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   requireBuild();
@@ -216,7 +216,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   try {
     onTestFinished(() => daemon.kill());
   } catch {
-    // Not inside a test: whoever started it ends it.
+    // Not inside a test: the caller ends the daemon.
   }
   if (options.ready !== false) await untilReady(daemon, options, () => over);
   return daemon;
@@ -232,13 +232,14 @@ async function untilReady(
     if (over())
       throw new Error(`The daemon ended before it was ready. Its log:\n${daemon.stderr()}`);
     const status = await orchd(options.root, "status", "--json");
-    // Through strace and the like the pid is another's: any daemon of this root will do.
+    // Through a program like strace the pid is another one: any daemon of this root will do.
     const shown =
       status.status === 0 ? status.json<{ daemon: { pid: number } | null }>().daemon : null;
     if (shown && (options.through || shown.pid === daemon.pid)) return;
     if (Date.now() > deadline)
       throw new Error(
-        `The daemon was not ready in time: ${status.stdout}${status.stderr}\nIts log:\n${daemon.stderr()}`,
+        `The daemon was not ready in time: ${status.stdout}${status.stderr}\n` +
+          `Its log:\n${daemon.stderr()}`,
       );
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The real engine on the virtual clock: its ledgers are real files, its pipelines are given, its
+ * The real engine on the virtual clock. Its ledgers are real files, its pipelines are given, its
  * runs are scripted.
  */
 import { mkdirSync } from "node:fs";
@@ -31,7 +31,7 @@ export function scheduleOf(parts: Partial<Schedule>): Schedule {
   };
 }
 
-/** A pipeline of one step, as loading its file would give it. */
+/** A pipeline of one step, as if it had been loaded from a file. */
 export function pipelineOf(
   name: string,
   schedules: readonly Schedule[],
@@ -58,7 +58,7 @@ export function pipelineOf(
   };
 }
 
-/** A pipeline, or what is wrong. */
+/** The content of a pipeline file: a pipeline, or what is wrong with it. */
 export type FileContent = LoadedPipeline | readonly string[];
 
 export interface RigOptions {
@@ -67,7 +67,7 @@ export interface RigOptions {
   readonly script?: Partial<Script>;
   readonly settings?: Partial<OrchdSettings>;
   readonly log?: Log;
-  /** What the engine is to do each hour, and when sooner. */
+  /** What the engine does each hour, and when it does so sooner. */
   readonly hourly?: Pick<EnginePorts, "onHour" | "wantsHour">;
   readonly onDurableLine?: LineListener;
 }
@@ -77,10 +77,7 @@ export class EngineRig {
   readonly clock: VirtualClock;
   readonly store: RunStore;
   readonly settings: OrchdSettings;
-  /**
-   * What each file holds: a pipeline, or errors; a promise where it takes its time to be loaded. By
-   * path.
-   */
+  /** What each file holds, by path; a promise where the file takes long to be loaded. */
   readonly files = new Map<string, FileContent | Promise<FileContent>>();
   disk: MortalDisk = new SyncDisk();
   engine!: Engine;
@@ -103,12 +100,12 @@ export class EngineRig {
     mkdirSync(this.store.orchdDir, { recursive: true });
   }
 
-  /** Puts a pipeline's file there, without telling anybody. */
+  /** Writes a pipeline's file; the engine is not told. */
   put(loaded: LoadedPipeline): void {
     this.files.set(loaded.file, loaded);
   }
 
-  /** Puts a pipeline's file there, and waits until it is in force. */
+  /** Writes a pipeline's file, and waits until it is in force. */
   async drop(loaded: LoadedPipeline): Promise<void> {
     this.put(loaded);
     await this.told([loaded.file]);
@@ -136,7 +133,7 @@ export class EngineRig {
   async up(disk: MortalDisk = new SyncDisk()): Promise<void> {
     this.fatal = undefined;
     this.disk = disk;
-    // As process.exit: nothing more is written.
+    // Like process.exit: nothing more is written.
     const onFatal = (error: Error): void => {
       if (this.disk === disk) this.fatal ??= error;
       disk.die();
@@ -187,23 +184,23 @@ export class EngineRig {
   /** SIGTERM. */
   async down(limitMs?: number): Promise<void> {
     await this.settling(this.engine.stop(0), limitMs);
-    // The process is no more; what it leaves open (runs that go on, what waits for room) is closed
+    // The process is gone. What it left open (active runs, writes that wait for room) is closed
     // with it.
     this.disk.forgets = false;
     this.disk.die();
   }
 
-  /** kill -9: whatever was under way stays as it is. */
+  /** kill -9: all that was under way stays as it is. */
   async kill(): Promise<void> {
     this.disk.die();
     await this.clock.settle();
-    // Its timers are cancelled at once. Nothing that it still waits for need ever come: a dead
-    // process waits for nothing.
+    // This cancels its timers at once. What it waits for may never come: a dead process waits for
+    // nothing.
     this.engine.stop(0).catch(() => undefined);
     for (let turn = 0; turn < 20; turn += 1) await this.clock.settle();
   }
 
-  /** The lines of a pipeline's ledger, checkpoints left out. */
+  /** The lines of a pipeline's ledger, without checkpoints. */
   lines(name: string): Line[] {
     return linesOf(join(this.store.runsDir, name, "pipeline.jsonl")).filter(
       ({ type }) => type !== "pipeline.checkpoint",
@@ -214,15 +211,16 @@ export class EngineRig {
   slots(name: string): string[] {
     return this.lines(name)
       .filter(({ type }) => type.startsWith("slot.") && type !== "slot.late")
-      .map(
-        (line) =>
-          `${line.type.slice(5)} ${String(line["slot"]).slice(11, 19)}${line["until"] === undefined ? "" : `..${String(line["until"]).slice(11, 19)}`}`,
-      );
+      .map((line) => {
+        const { type, slot, until } = line as Line & { slot: string; until?: string };
+        const stretch = until === undefined ? "" : `..${until.slice(11, 19)}`;
+        return `${type.slice(5)} ${slot.slice(11, 19)}${stretch}`;
+      });
   }
 
   /**
-   * Lets the clock's settling go on until a promise is settled, or the daemon has died. Requests
-   * and replies take real time.
+   * Settles the clock until a promise is settled, or the daemon has died. Requests and replies take
+   * real time.
    */
   async settling(promise: Promise<unknown>, limitMs = 10_000): Promise<void> {
     const until = performance.now() + limitMs;

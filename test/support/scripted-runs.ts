@@ -1,6 +1,6 @@
 /**
- * Runs without steps: each has a real ledger, and goes on for as long as the script says on the
- * virtual clock.
+ * Runs without steps. Each has a real ledger, and takes as long as the script says, on the virtual
+ * clock.
  */
 import type { Clock, Timer } from "../../src/clock.ts";
 import { defined } from "../../src/core/defined.ts";
@@ -14,9 +14,9 @@ import { LedgerFile } from "../../src/ledger/ledger-file.ts";
 import type { RunStore } from "../../src/ledger/run-store.ts";
 
 export interface Script {
-  /** How long a run goes on, in milliseconds. */
+  /** How long a run takes, in milliseconds. */
   durationOf(run: string): number;
-  /** What a graceful stop takes. Default: nothing. */
+  /** How long a graceful stop takes, in milliseconds. Default: 0. */
   stopMs?: number;
 }
 
@@ -73,7 +73,7 @@ export class ScriptedRun implements RunHandle {
   readonly finished: Promise<RunEnd>;
   #finish!: (end: RunEnd) => void;
   #timer: Timer | undefined;
-  /** When it went on, on the monotonic clock. */
+  /** When it started, or went on, in monotonic milliseconds. */
   #began: number | undefined;
   #ending = false;
   #drained = false;

@@ -1,8 +1,8 @@
 /**
- * A clock that only moves when a test says so. Timers fire in order of their due time, and in the
- * order they were set where that is equal; between two of them everything that promises and
- * finished I/O had to say is heard first. Wall time may be stepped without touching the timers,
- * which go by monotonic time as the real ones do.
+ * A clock that moves only when a test says so. Timers fire in the order of their due times, and of
+ * equal ones in the order in which they were set. Between two timers promises and finished I/O get
+ * their turn. Wall time can be stepped. That does not touch the timers, which follow monotonic time
+ * as real timers do.
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock, Timer } from "../../src/clock.ts";
@@ -70,7 +70,7 @@ export class VirtualClock implements Clock {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
   }
 
-  /** How many timers wait: a test that ends with more than it expects has found a leak. */
+  /** How many timers wait. More than a test expects at its end are a leak. */
   get timers(): number {
     return this.#pending.size;
   }
@@ -82,8 +82,8 @@ export class VirtualClock implements Clock {
   }
 
   /**
-   * Moves time on by `milliseconds`, firing what comes due on the way, and settles before, between
-   * and after.
+   * Moves time on by `milliseconds`, and fires the timers that come due on the way. It settles
+   * before, between and after them.
    */
   async advance(milliseconds: number): Promise<void> {
     const target = this.#monotonic + milliseconds;
@@ -109,10 +109,12 @@ export class VirtualClock implements Clock {
   }
 
   /**
-   * Moves on, timer by timer, until `done()` holds; where no timer waits, gives real I/O another
-   * turn. Throws after `limitMilliseconds` of virtual time, or after `limitTurns` turns of the event
-   * loop in which nothing came due, if those took {@link PATIENCE_MS} of real time: beside other
-   * work one sync of a disk can outlast any number of turns.
+   * Moves on, timer by timer, until `done()` holds. Where no timer waits, real I/O gets another
+   * turn.
+   *
+   * @throws Error after `limitMilliseconds` of virtual time, or after `limitTurns` turns of the
+   *   event loop without a due timer that took {@link PATIENCE_MS} of real time: beside other work
+   *   one sync of a disk can outlast any number of turns
    */
   async until(
     done: () => boolean,
@@ -129,9 +131,8 @@ export class VirtualClock implements Clock {
         await this.advance(next.due - this.#monotonic);
         idleSince = performance.now();
       } else if (next || (idle >= limitTurns && performance.now() - idleSince > PATIENCE_MS)) {
-        throw new Error(
-          `Not reached within ${next ? `${limitMilliseconds} ms of virtual time` : `${limitTurns} idle turns`}: ${String(done)}`,
-        );
+        const limit = next ? `${limitMilliseconds} ms of virtual time` : `${limitTurns} idle turns`;
+        throw new Error(`Not reached within ${limit}: ${String(done)}`);
       } else {
         idle += 1;
         await nextTurn();
@@ -140,14 +141,14 @@ export class VirtualClock implements Clock {
   }
 
   /**
-   * Jumps wall time by `milliseconds` (negative: back), as a person, NTP or a resume from suspend
-   * does. Timers do not notice.
+   * Steps wall time by `milliseconds` (negative: back), as a person, NTP or a resume from suspend
+   * does. The timers are not touched.
    */
   step(milliseconds: number): void {
     this.#offset += milliseconds;
   }
 
-  /** Lets promises and finished I/O speak. */
+  /** Gives promises and finished I/O their turn. */
   async settle(): Promise<void> {
     for (let turn = 0; turn < this.#turns; turn += 1) await nextTurn();
   }
