@@ -1,6 +1,6 @@
 /**
- * Every command, and the daemon for `orchd start`: src/cli knows nothing above itself, so it is
- * handed in here.
+ * Every command, and the daemon for `orchd start`. src/cli knows nothing above itself, so it gets
+ * the daemon from here.
  */
 import { runCommandLine } from "../src/cli/program.ts";
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /**
- * The command line's entry. `orchd status` is answered from here, by the little that it takes;
- * every other command comes in with commands.ts, which is built apart from this file
- * (esbuild.config.mjs) so that the quick one does not pay for the others.
+ * The entry of the command line. It answers `orchd status` with the few files that this takes.
+ * Every other command is loaded with commands.ts, which is built apart from this file
+ * (esbuild.config.mjs): the quick command does not pay for the others.
  */
 import { runFast } from "../src/cli/entry.ts";
 

@@ -10,15 +10,14 @@ const host = new RunnerHost(
   },
 );
 process.on("message", (batch: ToRunner[]) => {
-  // Nothing is asked for but a sign of life.
+  // An empty batch asks for a sign of life.
   if (batch.length === 0) process.send!([], undefined, {}, () => {});
   else host.receive(batch);
 });
 process.on("disconnect", () => {
   host.end();
-  // Not process.exit, which waits for every thread, and one in `execSync` or a long loop may never
-  // end.
+  // Not process.exit, which waits for every thread: one in `execSync` or a long loop may never end.
   process.kill(process.pid, "SIGKILL");
 });
-// Ctrl-C and a stop of the service reach the daemon, which says what is to become of the steps.
+// Ctrl-C and a stop of the service reach the daemon too, which decides what happens to the steps.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});

@@ -1,5 +1,5 @@
 /**
- * A worker thread's entry. Everything it imports delays the first step of a new thread, so it is
+ * The entry of a worker thread. Every import delays the first step of a new thread, so it imports
  * src/steps/ alone.
  */
 import { serveThread } from "../src/steps/thread.ts";

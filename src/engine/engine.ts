@@ -50,7 +50,6 @@ export interface EnginePorts extends LedgerHost {
    */
   readonly upSince: number;
   /** The version of the time-zone data. */
-
   readonly tzdata: string;
   /** Loads a pipeline file. */
   readonly load: (path: string) => Promise<LoadResult>;

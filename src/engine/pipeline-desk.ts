@@ -285,7 +285,7 @@ export class PipelineDesk implements DeciderView, RecorderView {
   /**
    * Makes a run that no slot asks for.
    *
-   * @param line the pipeline's line for it, besides its start
+   * @param lines the pipeline's lines that go before the line of its start
    * @throws an Error with a sentence if its params cannot be taken, or LedgerExists
    */
   async makeRun(
