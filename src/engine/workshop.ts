@@ -1,6 +1,6 @@
 /**
- * What runs are made with, wired together: ledgers, artifacts, the cache's index, the runners, and a
- * run-loop for each run. The daemon has one workshop, and so has each run in the foreground.
+ * What runs are made with, wired together: ledgers, artifacts, the cache's index, the runners, and
+ * a run-loop for each run. The daemon has one workshop, and so has each run in the foreground.
  */
 import { createHash } from "node:crypto";
 import { realpathSync, rmSync } from "node:fs";
