@@ -11,7 +11,9 @@ import type { OutputLine, Task, TaskResult } from "../core/task.ts";
 
 /** What is known of the death of a runner: of what a task runs in, and perhaps others with it. */
 export interface DeathInfo {
-  /** The ids of all tasks that may be to blame: those in the runner, and the one that just ended. */
+  /**
+   * The ids of all tasks that may be to blame: those in the runner, and the one that just ended.
+   */
   readonly inFlight: readonly string[];
   /** The task had the runner to itself. */
   readonly alone: boolean;

@@ -1,24 +1,21 @@
 /**
- * Finds what hangs below a process, parent by parent, and ends it.
+ * Finds the processes below a process, parent by parent, and ends them.
  *
- * A child that cleared its environment and made a session of its own carries neither token nor
- * process group, but as long as those between live it has its parent. When they end it loses that
- * too; so whoever is about to end them looks first, and remembers what was seen by pid and start
- * time: a pid alone may belong to somebody else by then. Linux only: elsewhere there is no /proc
- * and nothing is found.
+ * A child that cleared its environment and made a session of its own has neither the token nor the
+ * process group. It still has its parent, while the processes in between live. So they are looked
+ * for before those are ended, and remembered by pid and start time: later the pid alone may belong
+ * to another process. Linux only: elsewhere there is no /proc and nothing is found.
  */
 import { readdirSync, readFileSync } from "node:fs";
 
-/** A process, told from a later one with the same pid. */
+/** A process that cannot be mistaken for a later one with the same pid. */
 export interface Descendant {
   readonly pid: number;
   /** When it started, in the kernel's ticks since boot. */
   readonly started: string;
 }
 
-/**
- * The children of `roots`, their children, and so on; the caller's own process is never among them.
- */
+/** The children of `roots`, their children, and so on; never the caller's own process. */
 export function descendantsOf(roots: readonly number[]): Descendant[] {
   const children = new Map<number, Descendant[]>();
   for (const name of roots.length === 0 ? [] : processFolders()) {
@@ -43,7 +40,7 @@ export function descendantsOf(roots: readonly number[]): Descendant[] {
   return found;
 }
 
-/** Ends a process with SIGKILL, if it is still the same. @returns whether it was */
+/** Ends a process with SIGKILL if it is still the same one. @returns whether it was */
 export function killDescendant({ pid, started }: Descendant): boolean {
   if (statOf(pid)?.started !== started) return false;
   try {

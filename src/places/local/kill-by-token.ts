@@ -1,31 +1,29 @@
 /**
  * Finds processes by the token in their environment and ends them.
  *
- * Process groups catch what a step starts in the ordinary way; a child that made a session of its
- * own escapes them, but not its environment: `ORCHD_RUNNER_TOKEN` is inherited through every fork.
- * Its value is `TOKEN.N` for runner N itself and `TOKEN.N/ID` for what the piece of work ID
- * started, so one prefix names a daemon's processes, a runner's, or one attempt's. What hangs below
- * an attempt's processes is the attempt's too, though it cleared its environment. Linux only:
- * elsewhere there is no /proc and nothing is found.
+ * A process group catches what a step starts in the ordinary way. A child that makes a session of
+ * its own leaves the group, but keeps its environment: each fork inherits `ORCHD_RUNNER_TOKEN`. The
+ * value is `TOKEN.N` for runner N itself, and `TOKEN.N/ID` for what task ID started. So one prefix
+ * names the processes of a daemon, of a runner, or of one attempt. A process below an attempt's is
+ * the attempt's too, even if it cleared its environment. Linux only: elsewhere there is no /proc
+ * and nothing is found.
  */
 import { readFileSync } from "node:fs";
 import { descendantsOf, killDescendant, processFolders } from "./descendants.ts";
 import { TOKEN_VARIABLE } from "../../core/task.ts";
 
-/**
- * Passes over /proc until one finds nothing new: a process may fork while it is being looked for.
- */
+/** The most looks at /proc: a process may fork while it is looked for. */
 const PASSES = 5;
 
-/** A process that carries a token; `ofAttempt`: of an attempt, so that it is no runner. */
+/** A process that carries a token. `ofAttempt`: an attempt started it, so it is no runner. */
 interface Found {
   readonly pid: number;
   readonly ofAttempt: boolean;
 }
 
 /**
- * The processes whose token is `token`, or begins with it and goes on with `.` or `/`. The caller's
- * own process is never among them.
+ * The processes whose token is `token`, or begins with it and goes on with `.` or `/`. Never the
+ * caller's own process.
  *
  * @param token a daemon's, a runner's (`TOKEN.N`) or an attempt's (`TOKEN.N/ID`)
  */
@@ -47,9 +45,9 @@ function findByToken(token: string): Found[] {
 }
 
 /**
- * Ends every process whose token is `token`, or begins with it and goes on with `.` or `/`, and
- * what hangs below those of attempts, with SIGKILL, until none is left. The caller's own process is
- * never among them.
+ * Ends, with SIGKILL, each process whose token is `token`, or begins with it and goes on with `.`
+ * or `/`, and what is below the processes of attempts, until none is left. Never the caller's own
+ * process.
  *
  * @param token a daemon's, a runner's (`TOKEN.N`) or an attempt's (`TOKEN.N/ID`)
  * @returns how many were ended
@@ -58,7 +56,7 @@ export function killByToken(token: string): number {
   const ended = new Set<number>();
   for (let pass = 0; pass < PASSES; pass += 1) {
     const found = findByToken(token);
-    // A runner's guard hangs below it, and must outlive it.
+    // A runner's guard is below it, and must outlive it.
     const below = descendantsOf(found.filter(({ ofAttempt }) => ofAttempt).map(({ pid }) => pid));
     if (found.length === 0) break;
     for (const { pid } of found) if (killQuietly(pid, "SIGKILL")) ended.add(pid);
@@ -68,8 +66,9 @@ export function killByToken(token: string): number {
 }
 
 /**
- * Sends a signal to a process, or with a negative number to a process group; false if there is none
- * (any more).
+ * Sends a signal to a process, or with a negative number to a process group.
+ *
+ * @returns false if there is none, or none any more
  */
 export function killQuietly(pid: number, signal: NodeJS.Signals): boolean {
   try {
@@ -81,8 +80,8 @@ export function killQuietly(pid: number, signal: NodeJS.Signals): boolean {
 }
 
 /**
- * The environment as it was at exec, each entry after a NUL; empty where it may not be read, and
- * for what has just ended.
+ * The environment as it was at exec, a NUL before each entry. Empty where it may not be read, and
+ * for a process that has just ended.
  */
 function environmentOf(pid: number): string {
   try {

@@ -1,8 +1,9 @@
 /**
- * Everything that the daemon and a runner, and a runner and its worker threads, say to each other.
+ * What the daemon and a runner say to each other. (What a runner and its worker threads say is in
+ * steps/thread-protocol.ts.)
  *
- * A task (core/task.ts) ends with exactly one `done`. The daemon names it by `id`; nothing is ever
- * answered under another id.
+ * The daemon names a task (core/task.ts) by its `id`, and each answer names the same id. A task
+ * ends with exactly one `done`, `aside` or `stuck`, or with its runner.
  *
  * Messages travel in arrays, so that what is ready together costs one trip.
  */
@@ -11,14 +12,14 @@ import type { OutputLine, Task } from "../../core/task.ts";
 import type { StepError } from "../../core/failure.ts";
 
 /**
- * What a runner's main thread must know of a task to place, limit and end it; the task itself
+ * What a runner's main thread must know of a task to place, limit and end it. The task itself
  * travels as text and is parsed where it runs.
  */
 export interface TaskHead {
   readonly kind: Task["kind"];
   readonly run: string;
   readonly pipeline: string;
-  /** The step, or {@link logName} what is none: under this name its output stands. */
+  /** {@link logName}. */
   readonly step: string;
   readonly attempt: number;
   readonly bundle?: string | undefined;
@@ -34,8 +35,8 @@ export type ToRunner =
   /** `body` is the {@link Task} as JSON. */
   | { readonly type: "start"; readonly id: string; readonly head: TaskHead; readonly body: string }
   /**
-   * `graceful`: the signal, and nothing else. `force`: the signal, then the end after the grace
-   * period.
+   * `graceful`: the signal, and nothing else. `force`: the signal, and after the grace period the
+   * end.
    */
   | {
       readonly type: "stop";
@@ -77,7 +78,7 @@ export type FromRunner =
       readonly argument: Json;
     }
   /**
-   * Without what the daemon knows of the task, and a line no more than its text: a flood is short
+   * The lines are texts, without what the daemon knows of the task: a flood consists of short
    * lines.
    */
   | {
@@ -87,10 +88,7 @@ export type FromRunner =
       readonly stream: OutputLine["stream"];
       readonly lines: readonly string[];
     }
-  /**
-   * It was ended for what may have been the fault of others in the runner: it is to start again,
-   * alone.
-   */
+  /** It was ended for what may have been another task's fault: it must start again, alone. */
   | {
       readonly type: "aside";
       readonly id: string;
@@ -98,8 +96,9 @@ export type FromRunner =
       readonly because: string;
     }
   /**
-   * A thread does not end when told to: the runner asks to be replaced. `id` is the task at fault,
-   * `result` how it ends; `unstarted` were not begun and may be started elsewhere.
+   * A thread does not end when it is told to: the runner asks to be replaced. `id` is the task at
+   * fault and `result` is how it ends. The tasks of `unstarted` have not begun and may start
+   * elsewhere.
    */
   | {
       readonly type: "stuck";
@@ -113,21 +112,21 @@ export type FromRunner =
 /** What the daemon gives a runner when it starts it. */
 export interface RunnerSettings {
   readonly threads: number;
-  /** What the whole process may hold; default: three quarters of the machine's memory. */
+  /** How much memory the whole process may hold. Default: three quarters of the machine's. */
   readonly memoryMb?: number | undefined;
   /** The folder with bundles, `runs/.orchd/bundles`. */
   readonly bundles: string;
-  /** A folder for the files of shell steps, which the runner may fill and empty. */
+  /** A folder for the files of shell steps. The runner fills and empties it. */
   readonly scratch: string;
   /**
-   * Stands in the environment of every process a step starts, so that none is left behind:
-   * `ORCHD_RUNNER_TOKEN`. Each runner appends `.N` to it, so that one runner's processes can be
-   * ended (`killByToken`) and so can all of one daemon's.
+   * `ORCHD_RUNNER_TOKEN` in the environment of each process that a step starts, so that none is
+   * left behind. A runner's own token is this one with `.N`: so `killByToken` can end the processes
+   * of one runner, or all of one daemon.
    */
   readonly token: string;
 }
 
-/** The descriptor of a runner whose other end only the daemon holds. */
+/** A runner's descriptor whose other end only the daemon holds. */
 export const LIFELINE = 4;
 
 const NAMES: { readonly [kind in Task["kind"]]?: string } = {
@@ -136,8 +135,8 @@ const NAMES: { readonly [kind in Task["kind"]]?: string } = {
 };
 
 /**
- * The step, or what is no step, in brackets: no step's name has any, so what an orchestrator prints
- * is never taken for a step's.
+ * The name under which a task's output stands in the run's log: the step's name; for other tasks a
+ * name in brackets, which no step can have.
  */
 export function logName(task: Task): string {
   return task.step ?? `(${task.kind === "hook" ? task.hook : (NAMES[task.kind] ?? task.kind)})`;

@@ -1,18 +1,18 @@
 /**
- * One runner process as the daemon sees it: started, spoken to in batches, and known to be dead
- * only when nothing more can come from it.
+ * One runner process as the daemon sees it: started, sent messages in batches, and dead only when
+ * nothing more can come from it.
  *
- * It is watched from outside, since a step can do anything to the process it runs in: one that
- * holds more memory than it may, whose channel breaks (a step closed it), or that has not answered
- * for half a minute (a step stopped it) is ended.
+ * It is watched from outside, because a step can do anything to the process that it runs in. The
+ * runner is ended when it holds more memory than it may, when its channel breaks (a step closed
+ * it), and when it has not answered for half a minute (a step stopped it).
  *
  * States: waiting (for descriptors) -> alive -> closing (told to end) -> dead. `exit` is called
- * once, after the process is gone, its last messages were read and every process that carries its
- * token was ended; so whoever starts the same work again never meets a survivor.
+ * once: when the process is gone, its last messages are read, and each process that carries its
+ * token is ended. So a task that starts again never meets a survivor.
  *
- * What arrives on the process's own stdout and stderr passed by the capture in the threads (a child
- * of a step that inherited descriptor 1, `fs.writeSync(1)` from native code): it is handed on line
- * by line as stray output.
+ * What arrives on the process's own stdout and stderr passed by the capture in the threads: a child
+ * of a step inherited descriptor 1, or native code wrote to it. It is handed on, line by line, as
+ * stray output.
  */
 import { fork, type ChildProcess } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -27,18 +27,19 @@ import { TOKEN_VARIABLE } from "../../core/task.ts";
 import { LIFELINE, type FromRunner, type RunnerSettings, type ToRunner } from "./protocol.ts";
 import { StrayLines } from "./stray-lines.ts";
 
-/** How long messages that a dead runner had sent may take to be read. */
+/** How long the last messages of a dead runner may take to be read, in milliseconds. */
 const LAST_WORDS_MS = 250;
-/** How long a runner that was told to end may take. */
+/** How long a runner may take to end when it is told to, in milliseconds. */
 const CLOSE_MS = 2_000;
-/** How often its memory is looked at. */
+/** How often its memory is looked at, in milliseconds. */
 const LOOK_MS = 250;
-/** How often it is asked for a sign of life, and how many questions may go unanswered. */
+/** How often it is asked for a sign of life, in milliseconds. */
 const ASK_MS = 5_000;
+/** How many questions may go unanswered. */
 const UNANSWERED = 6;
-/** Bytes of a page, as /proc counts. */
+/** The bytes of a page, as /proc counts. */
 const PAGE = 4096;
-/** What the daemon's service manager says to the daemon alone. */
+/** Variables by which the service manager and Node speak to the daemon alone. */
 const DAEMON_ONLY = [
   "NOTIFY_SOCKET",
   "WATCHDOG_USEC",
@@ -57,19 +58,19 @@ export interface RunnerExit {
   readonly outOfMemory: boolean;
 }
 
-/** Who is told what a runner does. */
+/** Hears what a runner does. */
 export interface RunnerListener {
   messages(batch: readonly FromRunner[]): void;
   stray(stream: "stdout" | "stderr", lines: readonly string[]): void;
   exit(exit: RunnerExit): void;
 }
 
-/** A runner process. */
+/** One runner process. */
 export class RunnerChild {
   readonly alone: boolean;
-  /** This runner's token: {@link RunnerSettings.token}, a dot and its number. */
+  /** The runner's token: {@link RunnerSettings.token}, a dot and the runner's number. */
   readonly token: string;
-  /** The values of secrets that its steps were given. */
+  /** The values of the secrets that its tasks were given. */
   readonly secrets = new Set<string>();
   #process: ChildProcess | undefined;
   readonly #settings: RunnerSettings;
@@ -86,7 +87,7 @@ export class RunnerChild {
   /** Why it was ended from outside. */
   #verdict: RunnerExit | undefined;
 
-  /** Starts the process; it takes messages at once and works on them when it is up. */
+  /** Starts the process. It takes messages at once, and works on them when it is up. */
   constructor(settings: RunnerSettings, number: number, alone: boolean, listener: RunnerListener) {
     this.alone = alone;
     this.token = `${settings.token}.${number}`;
@@ -127,14 +128,14 @@ export class RunnerChild {
       if (batch.length > 0) listener.messages(batch);
     });
     child.on("disconnect", () => {
-      // A process that ends closes its channel too, and its own end says more.
+      // A process that ends closes its channel too, and its exit says more.
       setTimeout(
         () => this.#condemn({ detail: "lost its channel to the daemon", outOfMemory: false }),
         LAST_WORDS_MS,
       );
     });
-    // Never read or written: its end tells the runner's guard that the daemon is gone, however deaf
-    // the runner is.
+    // Never read or written. When it closes, the runner's guard knows that the daemon is gone, even
+    // if the runner hears nothing any more.
     (child.stdio?.[LIFELINE] as Socket | null | undefined)?.on("error", () => {}).unref();
     child.on("exit", (code, signal) => {
       output.end();
@@ -143,33 +144,33 @@ export class RunnerChild {
     this.#flush();
   }
 
-  /** The process's id; undefined where it is not, or no longer, there. */
+  /** The process's id. Undefined before it is started, and once it is dead. */
   get pid(): number | undefined {
     return this.#dead ? undefined : this.#process?.pid;
   }
 
-  /** Whether it takes new work. */
+  /** Whether it takes new tasks. */
   get open(): boolean {
     return !this.#closing && !this.#dead;
   }
 
-  /** Resolves when the process is gone and its last word is heard. */
+  /** Resolves when the process is gone and its last messages are read. */
   get exited(): Promise<void> {
     return this.#exited;
   }
 
-  /** Sends a message with all others of this turn of the event loop. */
+  /** Sends a message, together with all others of this turn of the event loop. */
   send(message: ToRunner): void {
     if (this.#dead) return;
     if (this.#outbox.push(message) === 1) setImmediate(() => this.#flush());
   }
 
-  /** Takes no new work from here on. */
+  /** From now on it takes no new tasks. */
   retire(): void {
     this.#closing = true;
   }
 
-  /** Lets it end its processes and itself. Resolves when it is gone, by force after two seconds. */
+  /** Has it end its processes and itself, by force after two seconds. Resolves when it is gone. */
   async close(): Promise<void> {
     this.#closing = true;
     if (this.#dead) return;
@@ -223,7 +224,7 @@ export class RunnerChild {
     if (this.#outbox.length === 0 || this.#process === undefined) return;
     const batch = this.#outbox;
     this.#outbox = [];
-    // A channel that breaks means a process that ends: `exit` answers for everything in flight.
+    // If the channel breaks, the process ends: `exit` answers for all that is in flight.
     if (this.#process.connected) this.#process.send(batch, () => {});
   }
 
@@ -252,7 +253,7 @@ export class RunnerChild {
 }
 
 /**
- * The memory of a process that is its own or shared: its resident set; 0 where there is no /proc.
+ * A process's resident set, in bytes: its own memory and shared memory. 0 where there is no /proc.
  */
 function heldBytes(pid: number | undefined): number {
   try {
@@ -275,17 +276,13 @@ function describeExit(
 function environmentFor(token: string, threads: number): NodeJS.ProcessEnv {
   const env: NodeJS.ProcessEnv = { ...process.env, [TOKEN_VARIABLE]: token };
   for (const name of DAEMON_ONLY) delete env[name];
-  // The threads share libuv's pool: with its default of four, eight reading steps would wait for
+  // The threads share libuv's pool. With its default of four, eight steps that read would wait for
   // each other.
   env["UV_THREADPOOL_SIZE"] ??= String(Math.max(4, threads));
   return env;
 }
 
-/**
- * The built entry of a runner.
- *
- * @throws Error with what to do, if the package was not built
- */
+/** The path of a runner's built entry. @throws Error, with what to do, if nothing was built */
 export function runnerProgram(): string {
   for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
     if (existsSync(join(folder, "package.json"))) {

@@ -1,18 +1,19 @@
 /**
- * The pool of runner processes: where the daemon puts user code, so that none of it ever runs in
+ * The **place** on this machine: a pool of runner processes. User code runs in them, and never in
  * the daemon.
  *
- * There is one shared runner, started when first needed and again after it died, any number of
- * times; and runners of their own for what must run alone, which end with it. Every piece of work
- * that was started ends in exactly one of `done` and `died`, or in neither once the pool is closed.
- * `died` comes when the runner's process is gone and nothing that it started is left, so the work
- * can start anew at once. Work that may be done twice (it loads a file, or asks a function or an
- * orchestrator something) starts anew by itself, once and in a runner of its own: only what dies
- * there as well is told `died`.
+ * There is one shared runner. It starts when it is first needed, and again after each death. A task
+ * that must run alone gets a runner of its own, which ends with the task.
  *
- * Room is counted here: a runner works on `threads` steps at once; a step more a thread may be sent
- * ahead, but only where steps have been short lately, since one sent ahead of a long step would
- * count as started and yet wait.
+ * A task that was started ends in exactly one of `done` and `died`, or in neither once the pool is
+ * closed. `died` comes when the runner's process is gone and nothing that it started is left, so
+ * the task can start again at once. A task that may run twice (it loads a file, or asks a function
+ * or an orchestrator something) starts again by itself, once, in a runner of its own. It hears
+ * `died` only if that runner dies too.
+ *
+ * The pool counts the room. A runner works on `threads` steps at once. One more step a thread may
+ * be sent ahead, but only while steps are short: behind a long step it would count as started, and
+ * wait.
  */
 import type { Clock, Timer } from "../../clock.ts";
 import type { Log } from "../../log.ts";
@@ -27,23 +28,20 @@ import { Reservations } from "../reservations.ts";
 import { headOf, type FromRunner, type RawResult, type RunnerSettings } from "./protocol.ts";
 import { RunnerChild, type RunnerExit } from "./runner-child.ts";
 
-/** A step that takes longer than this is not worth sending another ahead of. */
+/** The longest step that another step is sent ahead of, in milliseconds. */
 const SHORT_MS = 50;
-/** Begun so long ago, a step counts as a long one. */
+/** A step that has run for this long counts as a long one, in milliseconds. */
 const LONG_SINCE_MS = 100;
-/** What a forced stop may take after the grace period before the whole runner is ended. */
+/** How long after the grace period a forced stop may take, before the whole runner is ended. */
 const STOP_SLACK_MS = 1_250;
-/**
- * A thread that has answered may take its runner with it as it is ended: so long after, the death
- * may still be its doing.
- */
+/** Ending a thread can kill its runner. For this long after it answered, a task is a suspect. */
 const LATE_DEATH_MS = 5_000;
 
-/** What the pool is made of. */
+/** What the pool needs. */
 export interface RunnerPoolOptions {
   readonly clock: Clock;
   readonly settings: RunnerSettings;
-  /** Told of runners that start and die, and of output that belongs to no step. */
+  /** Hears of runners that start and die, and of output that belongs to no step. */
   readonly log?: Log | undefined;
 }
 
@@ -53,14 +51,15 @@ interface Entry {
   readonly handlers: TaskHandlers;
   child: RunnerChild;
   sentAt: number;
-  /** Told to end by force, and why. */
+  /** It was told to end by force, and why. */
   forced?: { readonly because: string; readonly timer: Timer };
-  /** How it ended, where only the runner's end is still to come. */
+  /** How it ended: its handlers hear it once the runner has ended too. */
   stuck?: { readonly result: RawResult; readonly durationMs: number; readonly startedAt: number };
+  /** How much it printed past the capture, in characters. */
   stray: number;
 }
 
-/** See the head of this file. */
+/** Runs tasks in runner processes on this machine. */
 export class RunnerPool implements Place {
   readonly #clock: Clock;
   readonly #settings: RunnerSettings;
@@ -68,12 +67,12 @@ export class RunnerPool implements Place {
   readonly #entries = new Map<string, Entry>();
   readonly #children = new Set<RunnerChild>();
   readonly #reservations = new Reservations();
-  /** What ended last in each runner. */
+  /** The task that ended last in each runner. */
   readonly #lastEnded = new WeakMap<RunnerChild, { readonly id: string; readonly at: number }>();
   readonly #capacityListeners = new Set<() => void>();
   #shared: RunnerChild | undefined;
   #started = 0;
-  /** How long a step takes, recent ones counting most; infinite before the first. */
+  /** How long a step takes, in milliseconds: recent steps count most. Infinite before the first. */
   #pace = Number.POSITIVE_INFINITY;
   #closed = false;
 
@@ -83,15 +82,17 @@ export class RunnerPool implements Place {
     this.#log = options.log;
   }
 
-  /** How many more steps may be started now. */
+  /** How many more steps may start now, without the room that is promised. */
   capacity(): Room {
     return this.#reservations.leave(this.#room());
   }
 
+  /** Keeps room for a step whose start is decided. */
   promise(lane: Lane): void {
     this.#reservations.promise(lane);
   }
 
+  /** Ends a promise. */
   redeem(lane: Lane): void {
     this.#reservations.redeem(lane);
   }
@@ -114,9 +115,9 @@ export class RunnerPool implements Place {
   }
 
   /**
-   * Starts a piece of work.
+   * Starts a task.
    *
-   * @param id its fencing token; everything about it comes under this name
+   * @param id its fencing token: all that is heard of it comes under this id
    * @param options.alone in a runner of its own
    * @throws Error if the pool is closed, if `id` is in use, or if the package was not built
    */
@@ -135,17 +136,17 @@ export class RunnerPool implements Place {
   }
 
   /**
-   * Tells a piece of work to end (semantics.md 10). Nothing happens where none is known by that id:
-   * it has just ended.
+   * Tells a task to end (docs/semantics.md 10). Does nothing where no task has this id: it has just
+   * ended.
    *
-   * @param because the reason its `context.signal` carries
+   * @param because the reason that its `context.signal` carries
    */
   stop(id: string, mode: "graceful" | "force", because: string): void {
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
     entry.child.send({ type: "stop", id, mode, because });
     if (mode === "force" && entry.forced === undefined) {
-      // The runner ends it; should the runner itself hang, it goes with all it holds.
+      // The runner ends the task. If the runner itself hangs, it is killed with all that it holds.
       const timer = this.#clock.after(entry.task.gracePeriodMs + STOP_SLACK_MS, () =>
         entry.child.kill(),
       );
@@ -153,30 +154,31 @@ export class RunnerPool implements Place {
     }
   }
 
-  /** A runner ends with the daemon that started it: nothing lives. */
+  /** Answers that nothing lives: a runner ends with the daemon that started it. */
   adopt(): Promise<ReadonlySet<string>> {
     return Promise.resolve(new Set());
   }
 
   /**
-   * Calls back, once for whatever ended together, when {@link capacity} may have grown. Returns how
-   * to end that.
+   * Calls back when {@link capacity} may have grown: once for all tasks that ended together.
+   *
+   * @returns a function that ends the calls
    */
   onCapacity(callback: () => void): () => void {
     this.#capacityListeners.add(callback);
     return () => void this.#capacityListeners.delete(callback);
   }
 
-  /** The processes of all runners that live. */
+  /** The pids of all runners that live. */
   pids(): number[] {
     return [...this.#children].flatMap((child) => (child.pid === undefined ? [] : [child.pid]));
   }
 
   /**
-   * Ends all runners and everything they started; no handler is called any more.
+   * Ends all runners and all that they started. No handler is called any more.
    *
-   * @param options.force at once, with SIGKILL; else the runners end their processes themselves, in
-   *   two seconds at most
+   * @param options.force at once, with SIGKILL; otherwise the runners end their processes
+   *   themselves, in two seconds at most
    */
   async close(options: { readonly force?: boolean } = {}): Promise<void> {
     this.#closed = true;
@@ -221,7 +223,7 @@ export class RunnerPool implements Place {
     let ended = false;
     for (const message of batch) {
       const entry = this.#entries.get(message.id);
-      // Answered already, or of another runner: a late word counts for nothing.
+      // The task has ended, or another runner has it now: a late message does not count.
       if (entry === undefined || entry.child !== child) continue;
       switch (message.type) {
         case "done":
@@ -267,7 +269,7 @@ export class RunnerPool implements Place {
     this.#lastEnded.set(entry.child, { id: entry.id, at: this.#clock.monotonic() });
     if (entry.task.kind === "module" && result.ok)
       this.#pace = Number.isFinite(this.#pace) ? this.#pace * 0.9 + durationMs * 0.1 : durationMs;
-    // A runner of its own ends with what it was for, and a retired one with its last.
+    // Close a dedicated runner after its task, a retired one after its last task.
     if ((entry.child.alone || !entry.child.open) && !this.#isBusy(entry.child))
       void entry.child.close();
     entry.handlers.done(
@@ -289,7 +291,7 @@ export class RunnerPool implements Place {
   }
 
   /**
-   * A thread of this runner cannot be ended: the runner must go; what it had not begun starts in
+   * Replaces a runner in which a thread cannot be ended. The tasks that it has not begun start in
    * the next one.
    */
   #replace(entry: Entry, message: Extract<FromRunner, { type: "stuck" }>): void {
@@ -363,15 +365,15 @@ export class RunnerPool implements Place {
   }
 
   /**
-   * Output that passed by the capture goes to the one piece of work that can have written it, and
-   * to the log where there are several.
+   * Takes output that passed by the capture. It belongs to the one task that can have written it;
+   * where there are several, it goes to the daemon's log.
    */
   #stray(child: RunnerChild, stream: "stdout" | "stderr", lines: readonly string[]): void {
     const suspects = [...this.#entries.values()].filter(
       (entry) => entry.child === child && entry.task.kind !== "shell",
     );
     const [only] = suspects;
-    // It may have been printed by a step that has ended since.
+    // A step that has ended since may have printed it.
     const masker = new Masker([...child.secrets]);
     if (suspects.length !== 1 || only === undefined) {
       this.#log?.warn(
@@ -383,7 +385,7 @@ export class RunnerPool implements Place {
     if (only.stray > OUTPUT_LIMIT) return;
     for (const line of lines) only.stray += line.length + LINE_OVERHEAD;
     const at = iso(this.#clock.now());
-    const { step, attempt } = { step: headOf(only.task).step, attempt: only.task.run.attempt };
+    const { step, attempt } = headOf(only.task);
     const kept = lines.map((line) => ({ at, step, attempt, stream, line: masker.text(line) }));
     if (only.stray > OUTPUT_LIMIT)
       kept.push({
@@ -407,8 +409,8 @@ export class RunnerPool implements Place {
 }
 
 /**
- * Whether work that its runner's death cut off may be done again without asking: it answers a
- * question, or (`onMissed`) runs at least once.
+ * Whether a task whose runner died may run again without asking: it answers a question, or it may
+ * run more than once (`onMissed`).
  */
 function mayRepeat(task: Task): boolean {
   switch (task.kind) {

@@ -1,21 +1,20 @@
-/**
- * Cuts what a runner's own stdout or stderr carries into lines, within a bound, and remembers the
- * last of it.
- */
+/** Cuts the text of a runner's own stdout or stderr into lines, and remembers the last of it. */
 import { StringDecoder } from "node:string_decoder";
 
+/** The longest line, in characters: a longer one is cut into several. */
 const LONGEST_LINE = 64 * 1024;
+/** How much is remembered, in characters. */
 const REMEMBERED = 8 * 1024;
 
-/** A stream's chunks as lines. */
+/** Cuts the chunks of one stream. */
 export class StrayLines {
-  /** The last few kilobytes, whole or not: why V8 gave up stands there. */
+  /** The last few kilobytes: they say why V8 gave up. */
   recent = "";
   readonly #decoder = new StringDecoder("utf8");
   readonly #give: (lines: readonly string[]) => void;
   #rest = "";
 
-  /** @param give is called with every batch of whole lines */
+  /** @param give called with each batch of whole lines */
   constructor(give: (lines: readonly string[]) => void) {
     this.#give = give;
   }
@@ -33,7 +32,7 @@ export class StrayLines {
     if (lines.length > 0) this.#give(lines);
   }
 
-  /** Gives what stands after the last line break. */
+  /** Gives what follows the last line break. */
   end(): void {
     const rest = this.#rest + this.#decoder.end();
     this.#rest = "";

@@ -1,21 +1,19 @@
 /**
- * A small process that outlives its runner by a moment, to end what the runner started.
+ * A small process that lives a moment longer than its runner, to end what the runner started.
  *
- * It reads the process groups of shell steps from a pipe whose only writer is the runner. When the
- * pipe closes, which the kernel sees to whatever ended the runner, it ends those groups, and then
- * every process whose environment carries the runner's token: over and over until two looks found
- * none, since a runner that dies between starting a shell and telling of its group leaves one that
- * still forks while it is looked for. A second process of it reads a pipe whose only writer is the
- * daemon, and ends the runner when that closes: a runner hears of the daemon's end by itself only
- * while it is well.
+ * It reads the process groups of shell steps from a pipe. Only the runner writes to the pipe, so
+ * the kernel closes it whatever ended the runner. Then the guard ends those groups, and each
+ * process whose environment carries the runner's token. It looks again until two looks find none: a
+ * runner that dies between starting a shell and telling the group leaves a shell that still forks.
+ *
+ * A second process of the guard reads a pipe that only the daemon writes to, and ends the runner
+ * when that pipe closes: a runner hears of the daemon's end by itself only while it is well.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { TOKEN_VARIABLE } from "../../../core/task.ts";
 import { LIFELINE } from "../protocol.ts";
 
-/**
- * Looks at all processes, at most: what forks faster than it can be looked for is not waited for.
- */
+/** The most looks at all processes: the guard does not wait for what forks faster than it looks. */
 const PASSES = 100;
 
 const SCRIPT = `trap '' HUP INT TERM
@@ -44,11 +42,11 @@ done
 [ -z "$folder" ] || rm -rf -- "$folder"
 `;
 
-/** See the head of this file. */
+/** Ends what a runner leaves behind. */
 export class Guard {
   readonly #process: ChildProcess;
 
-  /** @param token the runner's; the guard itself does not carry it */
+  /** @param token the runner's token; the guard itself does not carry it */
   constructor(token: string) {
     const env = { ...process.env };
     delete env[TOKEN_VARIABLE];
@@ -57,7 +55,7 @@ export class Guard {
       ["-c", SCRIPT, "orchd-guard", token.replaceAll(".", "\\."), String(process.pid)],
       {
         detached: true,
-        // It must not keep a folder from being removed or unmounted.
+        // In any other folder it would keep that from being removed or unmounted.
         cwd: "/",
         stdio: ["pipe", "ignore", "ignore", LIFELINE],
         env,
@@ -65,12 +63,12 @@ export class Guard {
     );
     this.#process.on("error", () => {});
     this.#process.stdin!.on("error", () => {});
-    // It ends when the runner does, and must not keep it.
+    // It ends after the runner, and must not keep the runner alive.
     this.#process.unref();
     (this.#process.stdin as unknown as { unref?(): void }).unref?.();
   }
 
-  /** A folder is to be removed with the runner. Its path has no blank. */
+  /** Removes a folder when the runner has ended. Its path has no blank. */
   keeps(folder: string): void {
     this.#process.stdin!.write(`d ${folder}\n`);
   }
@@ -80,7 +78,7 @@ export class Guard {
     this.#process.stdin!.write(`+ ${group}\n`);
   }
 
-  /** A process group has ended, all of it. */
+  /** A whole process group has ended. */
   ended(group: number): void {
     this.#process.stdin!.write(`- ${group}\n`);
   }

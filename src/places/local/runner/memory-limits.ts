@@ -1,20 +1,20 @@
 /**
- * Holds pieces of work to their memory limits, as far as that is seen from the runner's main thread
- * (outside-look.ts): what holds too much is given its fault and ended. Where others in the process
- * may have grown instead, it is set aside: to start again where nobody else can be to blame.
+ * Holds tasks to their memory limits, as far as the runner's main thread can see what they hold
+ * (outside-look.ts). A task that holds too much fails and is ended. Where another task in the
+ * process may have grown instead, it is set aside: it starts again where it is alone.
  */
 import { outOfMemory } from "../../../steps/memory-watch.ts";
 import { OutsideLook, groupHeldKib } from "./outside-look.ts";
 import { describeTask, type Piece } from "./piece.ts";
 
-/** How often the memory of what is limited is looked at. */
+/** How often the tasks with a limit are looked at, in milliseconds. */
 const LOOK_MS = 100;
 
 /**
- * Looks at what is limited until the process ends.
+ * Looks at the tasks with a limit until the process ends.
  *
- * @param pieces what there is now; read at each look
- * @param end ends a piece that holds too much, and has been marked with why
+ * @param pieces the tasks that there are; read at each look
+ * @param end ends a piece that holds too much; its `fault` or `aside` says why
  */
 export function watchMemoryLimits(
   pieces: ReadonlyMap<string, Piece>,
@@ -54,6 +54,8 @@ function weigh(
   if (heldKib <= limitMb * 1024) return;
   piece.fault = outOfMemory(piece.head.step, heldKib, limitMb);
   if (!certain)
-    piece.aside = `the runner grew beyond what ${describeTask(piece.head)} may hold, while that did not yield,`;
+    piece.aside =
+      `the runner grew beyond what ${describeTask(piece.head)} may hold, ` +
+      "while that did not yield,";
   end(piece);
 }

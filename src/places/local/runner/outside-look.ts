@@ -1,32 +1,32 @@
 /**
- * What a piece of work with a memory limit holds, seen from the runner's main thread.
+ * How much memory a task with a memory limit holds, seen from the runner's main thread.
  *
- * A thread says itself what it holds (steps/memory-watch.ts), as long as it comes to look. One that
- * is blocked in a loop does not; V8 holds its heap to the limit, but not its Buffers. So while it
- * is silent, what the process has grown by since its last word counts as its own, above a slack for
- * what V8 and the allocator need. Others in the process may have grown instead: such an estimate is
- * no proof.
+ * A thread itself says what it holds (steps/memory-watch.ts), as long as it can. A thread that is
+ * blocked in a loop cannot, and V8 holds its heap to the limit, but not its Buffers. So while a
+ * thread is silent, the growth of the process since its last word counts as the thread's own. A
+ * slack is taken off for what V8 and the allocator need. Another task in the process may have grown
+ * instead: an estimate is no proof.
  *
- * A shell step is its process group: what its processes hold of memory that is not a file's.
+ * A shell step is its process group: the memory of its processes that is not a file's.
  */
 import { readdirSync, readFileSync } from "node:fs";
 
-/** Growth of the process that is nobody's fault. */
+/** Growth of the process that is no task's fault, in KiB. */
 const SLACK_KIB = 64 * 1024;
 
-/** What is known of what it holds. */
+/** How much a task holds, as far as that is known. */
 export interface Held {
   readonly kib: number;
-  /** It is the thread's own word; else an estimate. */
+  /** The thread itself said so. Otherwise it is an estimate. */
   readonly certain: boolean;
 }
 
-/** Looks at one thread again and again. */
+/** Looks at one thread, again and again. */
 export class OutsideLook {
   #looks = -1;
   #base = { heldKib: 0, rssKib: 0 };
 
-  /** @param thread what the thread said last, and how often it has said anything */
+  /** @param thread what the thread said last, and how often it has spoken */
   look(thread: { readonly heldKib: number; readonly looks: number }, rssKib: number): Held {
     if (thread.looks !== this.#looks) {
       this.#looks = thread.looks;
@@ -40,10 +40,7 @@ export class OutsideLook {
   }
 }
 
-/**
- * KiB that the processes of a group hold, files and what is shared with them not counted; 0 where
- * there is no /proc.
- */
+/** The KiB that the processes of a group hold, files not counted. 0 where there is no /proc. */
 export function groupHeldKib(group: number): number {
   let held = 0;
   for (const pid of processes()) {

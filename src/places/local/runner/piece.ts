@@ -1,6 +1,7 @@
 /**
- * One piece of work as the runner's main thread sees it, and how it ends where it does not end by
- * itself: told to, ended for its own fault, or with its thread.
+ * A **piece** is a task as the runner's main thread sees it. This file also says how a piece ends
+ * that does not end by itself: it was told to, it was ended for a fault of its own, or its thread
+ * died.
  */
 import { FAILURE_CODES, toStepError, type StepError } from "../../../core/failure.ts";
 import { outOfMemory } from "../../../steps/memory-watch.ts";
@@ -9,21 +10,21 @@ import type { OutsideLook } from "./outside-look.ts";
 import type { ShellStep } from "./shell-step.ts";
 import type { Placed } from "./warm-threads.ts";
 
-/** See the head of this file. */
+/** A task that waits or runs. */
 export interface Piece extends Placed {
   shell?: ShellStep;
-  /** Why it was told to end. */
+  /** It was told to end, and why. */
   ending?: { outcome: "stopped" | "timeout"; because: string; forced: boolean; heard: boolean };
   readonly timers: NodeJS.Timeout[];
   killing?: boolean;
-  /** Why it was ended, where that was its own fault. */
+  /** Its own fault, for which it is ended. */
   fault?: StepError;
-  /** Why it was ended though it may not have been its fault: it is to start again, alone. */
+  /** Why it is ended though another may be to blame: it must start again, alone. */
   aside?: string;
   look?: OutsideLook;
 }
 
-/** How a piece ends that was told to, or was ended for its own fault. */
+/** The result of a piece that was told to end, or that was ended for its own fault. */
 export function endResult(piece: Piece): RawResult {
   if (piece.fault !== undefined) return { ok: false, outcome: "failed", error: piece.fault };
   const { outcome, because } = piece.ending ?? {
@@ -44,10 +45,10 @@ export function endResult(piece: Piece): RawResult {
 }
 
 /**
- * Why a thread ended that nobody had told to.
+ * The error of a piece whose thread ended without being told to.
  *
- * @param error what was thrown where nothing caught it
- * @param runnerMb what the whole runner may hold
+ * @param error what was thrown and not caught
+ * @param runnerMb how much memory the whole runner may hold
  */
 export function threadDeath(
   { head }: Piece,
@@ -56,8 +57,12 @@ export function threadDeath(
   runnerMb: number | undefined,
 ): StepError {
   if (error === undefined) {
-    const message = `${describeTask(head)} ended its own thread (process.exit(${exitCode})): return or throw instead`;
-    return { name: "WorkerExit", message, code: FAILURE_CODES.workerExit };
+    const exit = `process.exit(${exitCode})`;
+    return {
+      name: "WorkerExit",
+      message: `${describeTask(head)} ended its own thread (${exit}): return or throw instead`,
+      code: FAILURE_CODES.workerExit,
+    };
   }
   if ((error as NodeJS.ErrnoException).code !== "ERR_WORKER_OUT_OF_MEMORY")
     return toStepError(error);

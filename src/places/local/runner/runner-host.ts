@@ -1,14 +1,13 @@
 /**
- * The runner's main thread: it places what the daemon asks for on worker threads and shells, limits
- * it, ends it, and never runs a user's code.
+ * The runner's main thread. It places the daemon's tasks on worker threads and in shells, limits
+ * them, and ends them. It never runs a user's code.
  *
- * A piece of work is waiting, then running, then over; over means that exactly one `done` or
- * `stuck` was sent for it. Module steps and hooks share warm threads (warm-threads.ts); what is
- * isolated, limited in memory, or long-lived (a dynamic pipeline's function, an orchestrator) has a
- * thread of its own that is used once.
+ * A piece (piece.ts) waits, runs, and is over. It is over when exactly one `done`, `aside` or
+ * `stuck` was sent for it. Module steps and hooks share warm threads (warm-threads.ts). A piece
+ * that is isolated, limited in memory or long-lived (a dynamic pipeline's function, an
+ * orchestrator) has a thread of its own, which is used once.
  *
- * When the channel to the daemon closes, everything that was started is ended, and the process with
- * it.
+ * When the channel to the daemon closes, all that was started is ended, and the process with it.
  */
 import { availableParallelism } from "node:os";
 import { formatDuration } from "../../../core/duration.ts";
@@ -26,16 +25,16 @@ import { WarmThreads } from "./warm-threads.ts";
 import { WorkerThread } from "./worker-thread.ts";
 
 /**
- * How long a thread may take to say that it heard an abort before it is taken for blocked; a busy
- * machine makes it wait for its turn.
+ * How long a thread may take to say that it heard an abort, in milliseconds. After that it counts
+ * as blocked. On a busy machine a thread that is well has to wait for its turn.
  */
 const HEARING_MS = 750;
-/** How long a thread may take to end when told to. */
+/** How long a thread may take to end when it is told to, in milliseconds. */
 const ENDING_MS = 500;
-/** How long what a step did not wait for may go on after it. */
+/** How long after its end a step may finish what it did not wait for, in milliseconds. */
 const PENDING_MS = 1_000;
 
-/** See the head of this file. */
+/** Runs the tasks of one runner. */
 export class RunnerHost {
   readonly #settings: RunnerSettings;
   readonly #send: (batch: FromRunner[]) => void;
@@ -69,7 +68,7 @@ export class RunnerHost {
     watchMemoryLimits(this.#pieces, (piece) => void this.#kill(piece));
   }
 
-  /** Takes what the daemon says. */
+  /** Takes the daemon's messages. */
   receive(batch: readonly ToRunner[]): void {
     for (const message of batch) {
       switch (message.type) {
@@ -105,9 +104,9 @@ export class RunnerHost {
     this.#pump();
   }
 
-  /** Ends everything that was started. */
+  /** Ends all that was started. */
   end(): void {
-    // Before the groups: what hangs below a shell is found only while that lives.
+    // Before the groups: what is below a shell is found only while the shell lives.
     killByToken(this.#settings.token);
     for (const piece of this.#pieces.values()) piece.shell?.signal("SIGKILL");
   }
@@ -185,7 +184,8 @@ export class RunnerHost {
   #limit(piece: Piece): void {
     const { timeoutMs } = piece.head;
     if (timeoutMs === undefined || !this.#pieces.has(piece.id)) return;
-    const because = `${describeTask(piece.head)} was not done within its time limit of ${formatDuration(timeoutMs)}`;
+    const limit = formatDuration(timeoutMs);
+    const because = `${describeTask(piece.head)} was not done within its time limit of ${limit}`;
     piece.timers.push(setTimeout(() => this.#end(piece, "timeout", because, true), timeoutMs));
   }
 
@@ -207,8 +207,8 @@ export class RunnerHost {
   }
 
   /**
-   * Tells a running piece to end; with `forced`, ends it after its grace period, or at once if it
-   * cannot hear.
+   * Tells a running piece to end. With `forced` it is ended after its grace period, or at once if
+   * it cannot hear.
    */
   #end(piece: Piece, outcome: "stopped" | "timeout", because: string, forced: boolean): void {
     const before = piece.ending;
@@ -251,7 +251,7 @@ export class RunnerHost {
     if (holdsIt) this.#warm.leave(thread);
     this.#pump();
     if (!holdsIt) return;
-    // A thread in `execSync` cannot end before its child does.
+    // A thread in `execSync` cannot end before its child has ended.
     killByToken(`${this.#settings.token}/${piece.id}`);
     if (await thread.end(ENDING_MS)) return;
     if (!this.#pieces.has(piece.id)) return;
@@ -358,13 +358,13 @@ export class RunnerHost {
     this.#pump();
   }
 
-  /** One spare thread a core, once anything isolated was asked for. */
+  /** Keeps one spare thread a core, once there was an isolated step. */
   #refillSpares(): void {
     if (!this.#wantsSpares || this.#pieces.size > 0) return;
     while (this.#spares.length < this.#cores) this.#spares.push(this.#newThread());
   }
 
-  /** It may not have been to blame: it starts again where nobody else can be. */
+  /** Ends a piece that may not be to blame: it starts again where nothing else can be. */
   #setAside(piece: Piece, because: string): void {
     this.#pieces.delete(piece.id);
     for (const timer of piece.timers) clearTimeout(timer);
@@ -379,8 +379,8 @@ export class RunnerHost {
     if (!this.#pieces.delete(piece.id)) return;
     for (const timer of piece.timers) clearTimeout(timer);
     const asked = piece.ending;
-    // A step that was told to end and then failed has done as it was told; one whose time was up
-    // did not make it, whatever it says.
+    // A step that failed after it was told to end has done so. A step whose time was up was too
+    // late, whatever it answers.
     const told = asked !== undefined && (asked.outcome === "timeout" || !result.ok);
     this.#say({
       type: "done",

@@ -1,9 +1,9 @@
 /**
- * One shell step: a process group of its own, its output captured, its result read from the file it
- * was given (semantics.md 16).
+ * One shell step. It has a process group of its own, its output is captured, and its result is read
+ * from the file that it was given (docs/semantics.md 16).
  *
- * When the shell itself ends, the rest of its group is ended with it: no process outlives its step.
- * What hung below the shell when it was told to end goes as well, group or none (descendants.ts).
+ * When the shell ends, the rest of its group is ended: no process outlives its step. What was below
+ * the shell when that was told to end is ended too, whatever its group (descendants.ts).
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -25,9 +25,9 @@ import {
 import type { RawResult } from "../protocol.ts";
 import type { Guard } from "./guard.ts";
 
-/** A value longer than this, in bytes, is given as a file. */
+/** The longest value that is given as a variable, in bytes. A longer one is given as a file. */
 const IN_ENVIRONMENT = 32 * 1024;
-/** How long the output of a group that was ended may still come. */
+/** How long after its end a group's output may still come, in milliseconds. */
 const LAST_OUTPUT_MS = 500;
 
 /** What a shell step needs of its runner. */
@@ -37,13 +37,13 @@ export interface ShellHost {
   readonly guard: Guard;
   readonly baseEnv: Readonly<Record<string, string>>;
   output(stream: OutputLine["stream"], lines: readonly string[]): void;
-  /** It ended by itself: how. The runner knows whether it had been told to. */
+  /** It ended, by itself or because the runner told it to. */
   ended(result: RawResult, durationMs: number, startedAt: number): void;
 }
 
 let files = 0;
 
-/** See the head of this file. */
+/** Runs the text of one step in a shell. */
 export class ShellStep {
   readonly #id: string;
   readonly #task: ShellTask;
@@ -55,7 +55,7 @@ export class ShellStep {
   readonly #begin = performance.now();
   #process: ChildProcess | undefined;
   #lastError = "";
-  /** What hung below the shell when it was told to end. */
+  /** What was below the shell when that was told to end. */
   #below: readonly Descendant[] = [];
 
   constructor(id: string, task: ShellTask, host: ShellHost) {
@@ -66,7 +66,7 @@ export class ShellStep {
     this.#outputFile = this.#name("output");
   }
 
-  /** Starts the shell. Whatever goes wrong comes as `ended`. */
+  /** Starts the shell. What goes wrong is told to `ended`. */
   start(): void {
     const [program, ...options] = this.#task.shell;
     let child: ChildProcess;
@@ -101,7 +101,7 @@ export class ShellStep {
       settle(() => ({ ok: false, error: this.#cannotStart(error), outcome: "failed" })),
     );
     child.on("exit", (status, signal) => {
-      // Whatever it left in the background goes with it.
+      // What it left in the background is ended.
       if (child.pid !== undefined) killQuietly(-child.pid, "SIGKILL");
       for (const process of this.#below) killDescendant(process);
       const end = (): void => {
@@ -109,8 +109,7 @@ export class ShellStep {
         settle(() => this.#result(status, signal));
       };
       const timer = setTimeout(() => {
-        // Something that left the group still holds the pipe: it is a process of this step all the
-        // same.
+        // A process that left the group still holds the pipe. It is of this step all the same.
         killByToken(this.#token());
         child.stdout!.destroy();
         child.stderr!.destroy();
@@ -120,14 +119,14 @@ export class ShellStep {
     });
   }
 
-  /** Its process group, while it runs. */
+  /** The step's process group, while it runs. */
   get group(): number | undefined {
     return this.#process?.exitCode === null && this.#process.signalCode === null
       ? this.#process.pid
       : undefined;
   }
 
-  /** Sends a signal to the whole group. */
+  /** Sends a signal to the group. */
   signal(signal: NodeJS.Signals): void {
     const pid = this.group;
     if (pid === undefined) return;
@@ -135,7 +134,7 @@ export class ShellStep {
     killQuietly(-pid, signal);
   }
 
-  /** Ends the group and everything else that carries the attempt's token. */
+  /** Ends the group, and all else that carries the attempt's token. */
   kill(): void {
     this.signal("SIGKILL");
     killByToken(this.#token());
@@ -173,7 +172,7 @@ export class ShellStep {
     return own;
   }
 
-  /** Short scalars as text, all else as the path of a file. */
+  /** A short scalar as text, all else as the path of a file. */
   #given(name: string, value: Json): string {
     if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") {
       const text = String(value);
@@ -220,20 +219,20 @@ export class ShellStep {
     }
   }
 
-  /** What the command wrote to `$ORCHD_OUTPUT`; null where it wrote nothing. */
+  /** What the command wrote to `$ORCHD_OUTPUT`. Null if it wrote nothing. */
   #output(): unknown {
+    const step = `step "${this.#task.step ?? ""}"`;
     const size = statSync(this.#outputFile, { throwIfNoEntry: false })?.size;
     if (size === undefined || size === 0) return null;
     if (size > RESULT_LIMIT)
       throw new BadOutput(
-        `step "${this.#task.step ?? ""}" wrote ${size} bytes to $ORCHD_OUTPUT; at most ${RESULT_LIMIT} can be kept`,
+        `${step} wrote ${size} bytes to $ORCHD_OUTPUT; at most ${RESULT_LIMIT} can be kept`,
       );
     try {
       return JSON.parse(readFileSync(this.#outputFile, "utf8"));
     } catch (error) {
-      throw new BadOutput(
-        `step "${this.#task.step ?? ""}" wrote something to $ORCHD_OUTPUT that is not JSON: ${(error as Error).message}`,
-      );
+      const { message } = error as Error;
+      throw new BadOutput(`${step} wrote something to $ORCHD_OUTPUT that is not JSON: ${message}`);
     }
   }
 

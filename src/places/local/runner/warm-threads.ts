@@ -1,29 +1,30 @@
 /**
- * The threads that module steps and hooks share: which piece of work goes to which, and when there
- * is another thread.
+ * The threads that module steps and hooks share: which piece goes to which thread, and when another
+ * thread starts.
  *
- * A piece waits, is given to a thread, and is begun by it; until then it can be taken back
- * (`claimCell`: whoever changes the cell first has it). As a rule a thread has one piece at a time,
- * another thread is started only if work has waited a moment for those there are, and no more start
- * at once than there are cores. Brief work, which takes less time than waking a thread does, is
- * different: it goes to as many threads as there are cores and no more, several pieces ahead.
- * Whether work is brief is known of its source from how long it took before. Where that was wrong,
- * what waits behind a long piece is taken back after the same moment and goes elsewhere, so no
- * piece ever waits for one that does not end.
+ * A piece waits, is given to a thread, and begins there. Until it begins it can be taken back
+ * (`claimCell`: the side that changes the cell first has the piece).
+ *
+ * As a rule a thread has one piece at a time. Another thread starts only when a piece has waited a
+ * moment for the threads that there are, and no more start at once than there are cores. Brief
+ * pieces, which take less time than waking a thread, are different: they go to as many threads as
+ * there are cores, and several are sent ahead. How long the pieces of a source took before tells
+ * whether they are brief. Where that was wrong, the pieces behind a long one are taken back after
+ * the same moment and go elsewhere: no piece ever waits for one that does not end.
  */
 import type { TaskHead } from "../protocol.ts";
 import type { WorkerThread } from "./worker-thread.ts";
 
-/** How long work waits for a busy thread before another is started. */
+/** How long a piece waits for a busy thread before another starts, in milliseconds. */
 const PATIENCE_MS = 3;
-/** Work that takes no longer than this is brief. */
+/** The longest time that a brief piece takes, in milliseconds. */
 const BRIEF_MS = 0.5;
-/** Pieces of brief work that a thread may have, the one that it works on included. */
+/** The most brief pieces that a thread has, with the one that it works on. */
 const MOST_HELD = 32;
-/** Sources whose pace is remembered. */
+/** The most sources whose pace is remembered. */
 const MOST_PACES = 1_000;
 
-/** A piece of work as far as placing it goes. */
+/** What of a piece matters for placing it. */
 export interface Placed {
   readonly id: string;
   readonly head: TaskHead;
@@ -38,13 +39,13 @@ export interface WarmThreadsPorts<P extends Placed> {
   /** The most threads there may be. */
   readonly threads: number;
   newThread(): WorkerThread;
-  /** Ends a thread that is used no more. */
+  /** Ends a thread that is no longer used. */
   end(thread: WorkerThread): void;
   /** A thread was given the piece. */
   given(piece: P): void;
 }
 
-/** See the head of this file. */
+/** Places pieces on the shared threads. */
 export class WarmThreads<P extends Placed> {
   readonly #ports: WarmThreadsPorts<P>;
   readonly #threads = new Set<WorkerThread>();
@@ -57,7 +58,7 @@ export class WarmThreads<P extends Placed> {
     this.#ports = ports;
   }
 
-  /** Puts a piece of work in line; {@link pump} places it. */
+  /** Puts a piece in line. {@link pump} places it. */
   add(piece: P): void {
     this.#waiting.push(piece);
   }
@@ -68,8 +69,9 @@ export class WarmThreads<P extends Placed> {
   }
 
   /**
-   * Takes a piece out that was not begun. @returns false if it was begun, or is none of these
-   * threads'
+   * Takes out a piece that has not begun.
+   *
+   * @returns false if it has begun, or if none of these threads has it
    */
   withdraw(piece: P): boolean {
     const at = this.#waiting.indexOf(piece);
@@ -78,7 +80,7 @@ export class WarmThreads<P extends Placed> {
     return true;
   }
 
-  /** A piece ended that took so many milliseconds. */
+  /** A piece has ended. @param durationMs how long it took */
   ended(thread: WorkerThread, piece: P, durationMs: number): void {
     const held = this.#held.get(thread);
     if (held === undefined) return;
@@ -91,11 +93,11 @@ export class WarmThreads<P extends Placed> {
   }
 
   /**
-   * Takes back what the thread has not begun, for the piece that it works on is to be ended with
-   * it.
+   * Takes back what a thread has not begun, before the thread is ended with the piece that it works
+   * on.
    *
-   * @returns false where it has begun another since: the piece is over, its answer on the way, and
-   *   the thread must live
+   * @returns false if it has begun another piece since: this one has ended, its answer is on the
+   *   way, and the thread must live
    */
   isolate(thread: WorkerThread, piece: P): boolean {
     if (!this.#threads.has(thread)) return true;
@@ -103,19 +105,20 @@ export class WarmThreads<P extends Placed> {
     return this.#held.get(thread)!.every((held) => held === piece);
   }
 
-  /** Gives a thread nothing more, and what it has not begun to others. */
+  /** Gives a thread nothing more. What it has not begun goes to others. */
   leave(thread: WorkerThread): void {
     if (!this.#threads.delete(thread)) return;
     this.#takeBackAll(thread);
     this.#held.delete(thread);
   }
 
-  /** Places what waits as far as it can be. */
+  /** Places as many of the waiting pieces as it can. */
   pump(): void {
     const rest: P[] = [];
     let unplaced = 0;
     for (const piece of this.#waiting) {
-      // Looking on pays for pieces of other sources; behind so many that have no thread, hardly.
+      // A piece of another source may still find a thread. Behind this many pieces without a
+      // thread that is unlikely.
       const thread = unplaced < this.#ports.threads ? this.#threadFor(piece) : undefined;
       if (thread === undefined) {
         unplaced += 1;
@@ -170,18 +173,18 @@ export class WarmThreads<P extends Placed> {
     for (const thread of this.#threads) {
       const [first] = this.#held.get(thread)!;
       if (first === undefined || thread.busyMs < PATIENCE_MS) continue;
-      // It is not as brief as it was.
+      // Its source is not as brief as it was.
       this.#paces.set(first.head.source ?? "", PATIENCE_MS);
       this.#takeBackAll(thread);
     }
     this.pump();
-    // Brief work waits for its turn on the threads that it has.
+    // Brief pieces wait for the threads that there are.
     if (this.#waiting.some((piece) => !this.#isBrief(piece))) this.#grow();
   }
 
   #isBrief({ head }: P): boolean {
-    // A piece with a time limit is given only to a thread that begins it at once: the limit counts
-    // from then.
+    // A piece with a time limit goes only to a thread that begins it at once: the limit counts from
+    // then.
     return (
       head.timeoutMs === undefined &&
       (this.#paces.get(head.source ?? "") ?? BRIEF_MS + 1) <= BRIEF_MS
@@ -190,7 +193,8 @@ export class WarmThreads<P extends Placed> {
 
   #grow(): void {
     if (this.#threads.size >= this.#ports.threads) {
-      // Full: an idle thread that does not suit what waits makes room for one that does.
+      // There are as many as there may be: an idle thread that does not suit makes room for one
+      // that does.
       const idle = [...this.#threads].find(
         (thread) => thread.ready && this.#held.get(thread)!.length === 0,
       );

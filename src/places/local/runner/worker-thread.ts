@@ -1,9 +1,8 @@
 /**
- * One worker thread as the runner's main thread sees it: started, given one piece of work at a
- * time, and known to be gone only when it is.
+ * One worker thread as the runner's main thread sees it.
  *
- * States: starting -> idle <-> busy -> gone. A thread that is told to end while its step blocks it
- * (`execSync`) does not end until the call returns; `end` answers whether it did in time.
+ * States: starting -> idle <-> busy -> gone. A thread whose step blocks it (`execSync`) ends only
+ * when the call returns. `end` says whether that was in time.
  */
 import { Worker, type ResourceLimits } from "node:worker_threads";
 import {
@@ -17,39 +16,34 @@ import {
 } from "../../../steps/thread-protocol.ts";
 import { inheritedEnvironment } from "../../inherited-environment.ts";
 
-/** After so many bundles a thread is used no more: what was imported stays in its memory. */
+/** The most bundles that a thread imports: what it imported stays in its memory. */
 const MOST_BUNDLES = 16;
 
-/** Who is told what a thread does. */
+/** Hears what a thread does. */
 export interface ThreadListener {
   message(thread: WorkerThread, message: FromThread): void;
-  /** It is gone; `error` is what was thrown where nothing caught it. */
+  /** It is gone. `error` was thrown and not caught. */
   gone(thread: WorkerThread, error: Error | undefined, exitCode: number): void;
 }
 
-/** What a thread is made with. */
+/** What a thread is started with. */
 export interface ThreadOptions {
   readonly program: URL;
   readonly bundles: string;
   readonly token: string;
-  /** What it may hold, heap and Buffers together; it is watched. */
+  /** How much it may hold, heap and Buffers together. It is watched. */
   readonly memoryMb?: number | undefined;
-  /** What its heap may hold where it has no limit of its own. */
+  /** How much its heap may hold where it has no limit of its own. */
   readonly heapMb?: number | undefined;
 }
 
-/** See the head of this file. */
+/** Starts a worker thread, gives it pieces, and ends it. */
 export class WorkerThread {
-  /**
-   * Bundles that it has imported, by what the person wrote: another version of the same source
-   * wants another thread.
-   */
+  /** The bundle that it has imported of each source. Another version needs another thread. */
   readonly sources = new Map<string, string>();
-  /**
-   * What it was given and has not answered for, in order; it works on the first that it has begun.
-   */
+  /** The pieces that it has and has not answered, in order. It works on the first. */
   #given: { readonly seq: number; readonly id: string }[] = [];
-  /** What it is yet to be told of. */
+  /** The pieces that it has not been told of yet. */
   #sent: SentPiece[] = [];
   #busySince = 0;
   ready = false;
@@ -94,59 +88,59 @@ export class WorkerThread {
     });
   }
 
-  /** Whether it may still be given work of this bundle. */
+  /** Whether it can still be given pieces of this bundle. */
   suits(bundle: string, source: string): boolean {
     const loaded = this.sources.get(source);
     return loaded === undefined ? this.sources.size < MOST_BUNDLES : loaded === bundle;
   }
 
-  /** Whether it has this bundle in memory already. */
+  /** Whether it has imported this bundle. */
   knows(bundle: string, source: string): boolean {
     return this.sources.get(source) === bundle;
   }
 
-  /** Bytes held at the thread's last look, in KiB. */
+  /** How much it held at its last look, in KiB. */
   get heldKib(): number {
     return Atomics.load(this.#cells, CELLS.heldKib);
   }
 
-  /** How often the thread has looked. */
+  /** How often it has looked at what it holds. */
   get looks(): number {
     return Atomics.load(this.#cells, CELLS.looks);
   }
 
-  /** Under which number it knows a piece of work; undefined where it has none of that id. */
+  /** The number under which it knows a piece. Undefined if it has none of this id. */
   seqOf(id: string): number | undefined {
     return this.#given.find((given) => given.id === id)?.seq;
   }
 
-  /** The id of a piece of work that it has; undefined once it has answered. */
+  /** The id of a piece that it has. Undefined once it has answered. */
   idOf(seq: number): string | undefined {
     return this.#given.find((given) => given.seq === seq)?.id;
   }
 
-  /** The piece of work that it works on, or will begin next. */
+  /** The id of the piece that it works on, or begins next. */
   get current(): string | undefined {
     return this.#given[0]?.id;
   }
 
-  /** How long it has been at its first piece of work, in milliseconds. */
+  /** How long it has worked on its first piece, in milliseconds. */
   get busyMs(): number {
     return this.#given.length === 0 ? 0 : performance.now() - this.#busySince;
   }
 
-  /** Gives it a piece of work, to be begun after what it has. */
+  /** Gives it a piece. It begins the piece after those that it has. */
   run(id: string, body: string, bundle: string, source: string): void {
     this.#seq += 1;
     if (this.#given.length === 0) this.#busySince = performance.now();
     this.#given.push({ seq: this.#seq, id });
     this.sources.set(source, bundle);
     Atomics.store(this.#cells, claimCell(this.#seq), this.#seq);
-    // With whatever else it is given in this turn: a message costs more than most of what it says.
+    // One message for all pieces of this turn: a message costs more than most of what it says.
     if (this.#sent.push({ seq: this.#seq, id, body }) === 1) queueMicrotask(() => this.#flush());
   }
 
-  /** Takes a piece of work back. @returns false where it has been begun */
+  /** Takes a piece back. @returns false if it has begun */
   takeBack(id: string): boolean {
     const seq = this.seqOf(id);
     if (seq === undefined || Atomics.compareExchange(this.#cells, claimCell(seq), seq, 0) !== seq)
@@ -155,13 +149,13 @@ export class WorkerThread {
     return true;
   }
 
-  /** It has nothing to do any more with a piece of work. */
+  /** A piece is no longer its own. */
   answered(seq: number): void {
     if (this.#given[0]?.seq === seq) this.#busySince = performance.now();
     this.#given = this.#given.filter((given) => given.seq !== seq);
   }
 
-  /** Says something to it. */
+  /** Sends it a message. */
   post(message: ToThread): void {
     this.#flush();
     this.#worker.postMessage(message);
@@ -173,7 +167,7 @@ export class WorkerThread {
     this.#sent = [];
   }
 
-  /** An output message went on to the daemon: the thread may print more. */
+  /** An output message has gone on to the daemon: the thread may print more. */
   heard(): void {
     Atomics.add(this.#cells, CELLS.heard, 1);
     Atomics.notify(this.#cells, CELLS.heard);
