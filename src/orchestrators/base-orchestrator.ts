@@ -1,14 +1,14 @@
 /**
- * An **orchestrator** says where steps run. (The engine owns many runs; the run-loop drives one.)
+ * An **orchestrator** says how a run's steps come to run. (The engine owns many runs; the run-loop
+ * drives one; a place is where one step runs.)
  *
- * `BaseOrchestrator` is ZenML's class of that name in TypeScript: docs/zenml.md has a row for each
- * member. A flavor of one's own writes `getOrchestratorRunId` and `submitPipeline`, and declares
- * what else it can do in `capabilities`. An instance lives where user code lives, in a runner
- * process, never in the daemon; what it asks of the daemon goes through the host that the runner
- * puts in place.
+ * `BaseOrchestrator` is ZenML's class of that name, in TypeScript: docs/zenml.md has a row for each
+ * member. A user's flavor implements `getOrchestratorRunId` and `submitPipeline`, and declares in
+ * `capabilities` what else it can do. An instance lives where user code lives: in a runner process,
+ * never in the daemon. It asks the daemon through the host that the runner provides.
  *
- * Not as in ZenML: capabilities are declared data rather than found by comparing methods, an
- * instance keeps no state between runs (each submission gets a new one), and nothing polls.
+ * Unlike ZenML: capabilities are declared data and are not found by comparing methods, an instance
+ * keeps no state between runs (each submission gets a new one), and nothing polls.
  */
 import type * as z from "zod";
 import { didYouMean } from "../core/did-you-mean.ts";
@@ -25,7 +25,7 @@ import type {
   SubmissionResult,
 } from "./submission.ts";
 
-/** What the process around an orchestrator does for it. */
+/** What the process does for the orchestrator in it. */
 interface OrchestratorHost {
   /** Asks the daemon. Rejects with the error that it answers. */
   call(method: string, argument: Json): Promise<Json>;
@@ -61,8 +61,8 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
   readonly type = "orchestrator" as const;
 
   /**
-   * Steps run on another machine. The config may say so with a member or a getter `isRemote`, as in
-   * ZenML.
+   * Whether steps run on another machine. The config may say so with a member or a getter
+   * `isRemote`, as in ZenML.
    */
   get isRemote(): boolean {
     return (this.config as { isRemote?: unknown } | undefined)?.isRemote === true;
@@ -111,42 +111,43 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
   }
 
   /**
-   * The id of the orchestrator's run that this is: the same in every step of a run, another in the
-   * next (ZenML `get_orchestrator_run_id`). Steps find it in `ORCHD_ORCHESTRATOR_RUN_ID`. Asked for
-   * with the first step that is run, and when the run was taken; `process.env` then holds
-   * `ORCHD_RUN_ID`. A flavor that cannot say yet throws or returns an empty text, and the run's own
-   * id stands in.
+   * The orchestrator's own id of this run: the same in each step of a run, another in the next run
+   * (ZenML `get_orchestrator_run_id`). Steps find it in `ORCHD_ORCHESTRATOR_RUN_ID`. It is called
+   * with the first step that runs, and when the run is accepted; `process.env` then has
+   * `ORCHD_RUN_ID`. A flavor that does not know the id yet throws or returns an empty text: then
+   * the run's own id is used.
    */
   abstract getOrchestratorRunId(): string;
 
   /**
-   * Submits a pipeline whose steps are known (ZenML `submit_pipeline`). Does not have to wait for
-   * its end. A rejection makes a run that has not ended fail.
+   * Submits a pipeline whose steps are known (ZenML `submit_pipeline`). It need not wait for the
+   * end. If it rejects, a run that has not ended fails.
    */
   abstract submitPipeline(
     submission: PipelineSubmission,
   ): Promise<SubmissionResult | undefined | void>;
 
   /**
-   * Submits a pipeline that decides as it runs (ZenML `submit_dynamic_pipeline`). Default: rejects,
-   * since it is not supported.
+   * Submits a pipeline that decides as it runs (ZenML `submit_dynamic_pipeline`). Default: it
+   * rejects, because dynamic pipelines are not supported.
    */
   submitDynamicPipeline(
     _submission: DynamicPipelineSubmission,
   ): Promise<SubmissionResult | undefined | void> {
     return Promise.reject(
       new Error(
-        `The orchestrator ${this.name} does not support dynamic pipelines: it has no submitDynamicPipeline.`,
+        `The orchestrator ${this.name} does not support dynamic pipelines: ` +
+          "it has no submitDynamicPipeline.",
       ),
     );
   }
 
   /**
-   * Runs one step of the run that is being submitted, with its cache, retries and hooks, and
-   * resolves once it has ended well (ZenML `run_step`).
+   * Runs one step of the run that is being submitted, with its cache, retries and hooks (ZenML
+   * `run_step`). Resolves when the step has ended well.
    *
    * @param step a step of the snapshot, or its id
-   * @throws the step's own error; an error where it was skipped or stopped, or where this is not
+   * @throws the step's own error; an Error if the step was skipped or stopped, and if this is not
    *   called within a submission
    */
   async runStep(step: Pick<SnapshotStep, "id"> | string): Promise<void> {
@@ -159,18 +160,19 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
   }
 
   /**
-   * Has the function of the dynamic pipeline that is being submitted run by orchd, and resolves
-   * once it has ended well. What `submitDynamicPipeline` does around it is the flavor's.
+   * Has orchd run the function of the dynamic pipeline that is being submitted. Resolves when the
+   * function has ended well. What `submitDynamicPipeline` does before and after is up to the
+   * flavor.
    *
-   * @throws the function's own error; an error where this is not called within a submission
+   * @throws the function's own error; an Error if this is not called within a submission
    */
   async runPipelineFunction(): Promise<void> {
     await hostOf("runPipelineFunction").call("runFunction", null);
   }
 
   /**
-   * Runs the pipeline's init hook, once a run; what it returns is every step's `context.state`
-   * (ZenML `run_init_hook`).
+   * Runs the pipeline's init hook, once a run (ZenML `run_init_hook`). What the hook returns is the
+   * `context.state` of each step.
    */
   static async runInitHook(_snapshot: Snapshot): Promise<void> {
     await hostOf("runInitHook").call("runInitHook", null);
@@ -182,9 +184,9 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
   }
 
   /**
-   * How a run stands elsewhere (ZenML `fetch_status`). Asked after a restart of the daemon, every 5
-   * seconds. A run that has ended or is stopping never goes back, whatever this says. Default:
-   * nothing is known.
+   * Says how a run stands elsewhere (ZenML `fetch_status`). After a restart of the daemon it is
+   * called every 5 seconds. A run that has ended or is stopping never goes back, whatever this
+   * returns. Default: nothing is known.
    */
   fetchStatus(
     _run: PlaceholderRun,
@@ -194,24 +196,26 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
   }
 
   /**
-   * Stops a run elsewhere (ZenML `stop_run`). Steps that run through `runStep` are stopped by
-   * orchd; this is for what was started in another way. Default: nothing to do.
+   * Stops a run elsewhere (ZenML `stop_run`). orchd itself stops the steps that run through
+   * `runStep`: this is for what was started in another way. Default: it does nothing.
    */
   stopRun(_run: PlaceholderRun, _options: { readonly graceful: boolean }): Promise<void> {
     return Promise.resolve();
   }
 
   /**
-   * All that this flavor declares, defaults filled in: what the daemon knows of it.
+   * All that this flavor declares, with the defaults filled in: what the daemon knows of it.
    *
-   * @throws Error where a declaration and a method contradict each other
+   * @throws Error if a declaration is unknown, or contradicts a method
    */
   describe(): { readonly flavor: string; readonly capabilities: Capabilities } {
     const { capabilities: declared = {}, supportsDynamicPipelines: implemented, name } = this;
-    const unknown = Object.keys(declared).find((key) => !Object.hasOwn(DEFAULT_CAPABILITIES, key));
+    const known = Object.keys(DEFAULT_CAPABILITIES);
+    const unknown = Object.keys(declared).find((key) => !known.includes(key));
     if (unknown !== undefined) {
       throw new Error(
-        `The orchestrator ${name} declares ${JSON.stringify(unknown)}, which is no capability${didYouMean(unknown, Object.keys(DEFAULT_CAPABILITIES))}`,
+        `The orchestrator ${name} declares ${JSON.stringify(unknown)}, which is no capability` +
+          didYouMean(unknown, known),
       );
     }
     if (
@@ -219,9 +223,11 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
       declared.supportsDynamicPipelines !== implemented
     ) {
       throw new Error(
-        implemented
-          ? `The orchestrator ${name} declares that it does not support dynamic pipelines, and has submitDynamicPipeline; remove one of the two.`
-          : `The orchestrator ${name} declares supportsDynamicPipelines, but has no submitDynamicPipeline.`,
+        `The orchestrator ${name} declares ` +
+          (implemented
+            ? "that it does not support dynamic pipelines, and has submitDynamicPipeline; " +
+              "remove one of the two."
+            : "supportsDynamicPipelines, but has no submitDynamicPipeline."),
       );
     }
     const capabilities: Capabilities = {
@@ -257,10 +263,10 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
 }
 
 /**
- * Merged with the class, so that a flavor may declare it as a member or as a getter: a class can
- * allow only one of the two.
+ * Merged with the class, so that a flavor may declare `capabilities` as a member or as a getter: a
+ * class allows only one of the two. The property is optional, so none is left uninitialised.
  */
-// oxlint-disable-next-line typescript/no-unsafe-declaration-merging, no-unused-vars -- the one property is optional, so none is left uninitialised
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging, no-unused-vars -- see above
 export interface BaseOrchestrator<C extends z.ZodType = z.ZodType> {
   /** What this flavor can do, where it differs from the defaults of {@link Capabilities}. */
   readonly capabilities?: Partial<Capabilities>;

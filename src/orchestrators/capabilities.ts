@@ -1,16 +1,13 @@
 /**
- * What an orchestrator can do, as data: declared by each flavor, checked before anything is written
- * (docs/zenml.md "Members").
+ * What an orchestrator can do, as data (docs/zenml.md "Members"). Each flavor declares it, and it
+ * is checked before anything is written.
  */
 import type { ExecutionMode } from "../core/status.ts";
 
-/**
- * An orchestrator's capabilities. The names and defaults are ZenML's, but for the last three, which
- * are orchd's.
- */
+/** An orchestrator's capabilities. Names and defaults are ZenML's; the last three are orchd's own. */
 export interface Capabilities {
   /**
-   * Whether earlier results may stand for steps, where neither step nor pipeline says anything.
+   * An earlier result may be used for a step where neither the step nor the pipeline says anything.
    * ZenML `enable_cache`. Default true.
    */
   readonly enableCache: boolean;
@@ -19,38 +16,38 @@ export interface Capabilities {
   /** Pipelines with a schedule are accepted. ZenML `is_schedulable`. Default false. */
   readonly isSchedulable: boolean;
   /**
-   * Steps that the cache answers are taken out before the orchestrator is called. ZenML
+   * The steps that the cache answers are left out before the orchestrator is called. ZenML
    * `supports_client_side_caching`. Default true.
    */
   readonly supportsClientSideCaching: boolean;
   /**
-   * The orchestrator retries failed steps by itself, so orchd does not. ZenML
-   * `handles_step_retries`. Default false.
+   * The orchestrator retries failed steps itself, so orchd does not. ZenML `handles_step_retries`.
+   * Default false.
    */
   readonly handlesStepRetries: boolean;
   /**
-   * `submitDynamicPipeline` is implemented. ZenML `supports_dynamic_pipelines`. Default: whether it
+   * `submitDynamicPipeline` is implemented. ZenML `supports_dynamic_pipelines`. Default: true if it
    * is.
    */
   readonly supportsDynamicPipelines: boolean;
-  /** Steps can be run in isolation. ZenML `can_run_isolated_steps`. Default false. */
+  /** A step can run isolated from others. ZenML `can_run_isolated_steps`. Default false. */
   readonly canRunIsolatedSteps: boolean;
-  /** ZenML `supported_execution_modes`. Default: `continue_on_failure` alone, as in ZenML. */
+  /** ZenML `supported_execution_modes`. Default: only `continue_on_failure`, as in ZenML. */
   readonly supportedExecutionModes: readonly ExecutionMode[];
   /**
    * Runs can be stopped: `stopRun` is implemented, or steps run through `runStep`. Default true.
    */
   readonly canStop: boolean;
-  /** A submission that a crash cut off may simply be made again. Default false. */
+  /** A submission that a crash cut off may be made again. Default false. */
   readonly resubmits: boolean;
   /**
-   * Runs outlive the daemon: after a restart `fetchStatus` tells how they stand. Default: whether
-   * it is implemented.
+   * Runs go on without the daemon, and `fetchStatus` says after a restart how they stand. Default:
+   * true if it is implemented.
    */
   readonly reportsStatus: boolean;
 }
 
-/** What an orchestrator that declares nothing can do. */
+/** The capabilities of an orchestrator that declares none. */
 export const DEFAULT_CAPABILITIES: Capabilities = {
   enableCache: true,
   isSynchronous: false,

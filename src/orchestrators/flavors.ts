@@ -2,8 +2,8 @@
  * Finds the orchestrator that a snapshot names: `local`, one of orchd.yaml's, or a class in a
  * user's file.
  *
- * The daemon never runs a user's code. Of a user's class it knows what a runner tells of it: its
- * flavor's name and what it declares, asked for once for each version of the code and each config.
+ * The daemon never runs a user's code. A runner tells it the name of a user's flavor, and what the
+ * class declares. It asks once for each version of the code and each config.
  */
 import { canonicalHash } from "../core/canonical-json.ts";
 import { toStepError, type StepError } from "../core/failure.ts";
@@ -19,15 +19,15 @@ import { awaitTask } from "../places/run-task.ts";
 export interface Flavor {
   readonly name: string;
   readonly capabilities: Capabilities;
-  /** The user's class and its config; undefined for `local`. */
+  /** The user's class and its config. Undefined for `local`. */
   readonly ref?: OrchestratorRef & { readonly code: NonNullable<OrchestratorRef["code"]> };
-  /** A run that was taken over names an orchestrator that is no more: why the run cannot go on. */
+  /** Why a run of an earlier daemon cannot go on: its orchestrator is not there any more. */
   readonly lost?: StepError;
 }
 
 /**
- * A run or pipeline that an orchestrator cannot take; `message` is a sentence, `fault` the same
- * with its place in the pipeline's file. Nothing was written.
+ * An orchestrator cannot take a run or a pipeline. `message` is a sentence; `fault` also says where
+ * in the pipeline's file. Nothing was written.
  */
 export class SubmissionRefused extends Error {
   override readonly name = "SubmissionRefused";
@@ -40,6 +40,7 @@ export class SubmissionRefused extends Error {
 }
 
 const LOCAL = localFlavor();
+/** The most descriptions that are kept. */
 const DESCRIPTIONS_KEPT = 256;
 
 /** The orchestrators of one daemon. */
@@ -65,9 +66,9 @@ export class Flavors {
   /**
    * The orchestrator that a snapshot names.
    *
-   * @returns at once where no code of a user's has to be asked
-   * @throws SubmissionRefused, or rejects with it, where there is none of that name, or its class
-   *   is not what it should be
+   * @returns a promise only where a user's code has to be asked
+   * @throws SubmissionRefused, or rejects with it, if there is none of that name, or if its class
+   *   cannot be used
    */
   resolve(ref: OrchestratorRef | undefined): Flavor | Promise<Flavor> {
     if (ref === undefined) return LOCAL;
@@ -76,7 +77,9 @@ export class Flavors {
     const named = Object.hasOwn(this.#named, ref.flavor) ? this.#named[ref.flavor] : undefined;
     if (named === undefined) {
       const known = ["local", ...Object.keys(this.#named)].join(", ");
-      const message = `names ${JSON.stringify(ref.flavor)}, and there is no orchestrator of that name; orchd.yaml and orchd itself have ${known}`;
+      const message =
+        `names ${JSON.stringify(ref.flavor)}, and there is no orchestrator of that name; ` +
+        `orchd.yaml and orchd itself have ${known}`;
       throw new SubmissionRefused({ path: ["orchestrator"], message });
     }
     const config = { ...named.config, ...ref.config };
@@ -86,8 +89,8 @@ export class Flavors {
   }
 
   /**
-   * Why the orchestrator that a snapshot names cannot take it, there being none of that name
-   * included; undefined where it can. Never rejects.
+   * Why the orchestrator that a snapshot names cannot take it, or is not there. Undefined if it
+   * can. Never rejects.
    */
   async refuses(snapshot: Snapshot, scheduled: boolean): Promise<Fault | undefined> {
     try {
@@ -153,7 +156,7 @@ function unusable(why: string): Fault {
   return { path: ["orchestrator"], message: `cannot be used: ${why}` };
 }
 
-/** Takes what a runner said of a class; a newer or older class may say more or less. */
+/** The flavor of a user's class, by a runner's answer. Another orchd may say more or less. */
 function describedFlavor(ref: NonNullable<Flavor["ref"]>, answer: Json): Flavor {
   const { flavor, capabilities } = (answer ?? {}) as {
     flavor?: unknown;
@@ -172,8 +175,8 @@ function describedFlavor(ref: NonNullable<Flavor["ref"]>, answer: Json): Flavor 
 }
 
 /**
- * Why an orchestrator cannot take a pipeline, and which of its keys says so; undefined where it
- * can. Asked as a file is loaded, and again before anything of a run is written.
+ * Why an orchestrator cannot take a pipeline, and for which of the pipeline's keys. Undefined if it
+ * can. It is asked when a file is loaded, and again before anything of a run is written.
  *
  * @param scheduled the run is for a slot, or the pipeline has a schedule
  */
@@ -187,19 +190,25 @@ export function refusalOf(
     const modes = capabilities.supportedExecutionModes.join(", ");
     return {
       path: ["executionMode"],
-      message: `is refused: the orchestrator ${name} does not support the execution mode ${snapshot.executionMode}; it supports ${modes === "" ? "none" : modes}`,
+      message:
+        `is refused: the orchestrator ${name} does not support the execution mode ` +
+        `${snapshot.executionMode}; it supports ${modes === "" ? "none" : modes}`,
     };
   }
   if (scheduled && !capabilities.isSchedulable) {
     return {
       path: ["schedule"],
-      message: `is refused: the orchestrator ${name} cannot be scheduled; let it declare isSchedulable, or remove the schedule and run the pipeline by hand`,
+      message:
+        `is refused: the orchestrator ${name} cannot be scheduled; let it declare ` +
+        "isSchedulable, or remove the schedule and run the pipeline by hand",
     };
   }
   if (snapshot.dynamic !== undefined && !capabilities.supportsDynamicPipelines) {
     return {
       path: ["orchestrator"],
-      message: `is refused: ${name} does not support dynamic pipelines, and this is one; use the orchestrator local`,
+      message:
+        `is refused: ${name} does not support dynamic pipelines, and this is one; ` +
+        "use the orchestrator local",
     };
   }
   const isolated = snapshot.steps.find((step) => step.isolated);
@@ -210,13 +219,16 @@ export function refusalOf(
 }
 
 /**
- * Why an orchestrator cannot take a step because it is isolated; undefined where it can. A dynamic
- * pipeline's steps are asked for as they come.
+ * Why an orchestrator cannot take a step that is isolated. Undefined if it can. For a dynamic
+ * pipeline it is asked step by step.
  */
 export function isolationRefusal(
   { name, capabilities }: Flavor,
   step: SnapshotStep,
 ): string | undefined {
   if (!step.isolated || capabilities.canRunIsolatedSteps) return undefined;
-  return `is refused: the orchestrator ${name} cannot run isolated steps; let it declare canRunIsolatedSteps, or remove isolated`;
+  return (
+    `is refused: the orchestrator ${name} cannot run isolated steps; ` +
+    "let it declare canRunIsolatedSteps, or remove isolated"
+  );
 }

@@ -1,13 +1,12 @@
 /**
- * The **orchestrator** `local`: the run-loop plans each step of a run itself, and starts it on this
- * machine. So there is nothing to submit, and the daemon never calls this class to run a pipeline:
- * it only asks what the class declares. Where the steps run is src/places/local/.
+ * The orchestrator `local`: the run-loop itself plans each step of a run, and starts it in a place.
+ * So there is nothing to submit: the daemon only asks this class what it can do.
  */
 import { EXECUTION_MODES } from "../core/status.ts";
 import { BaseOrchestrator } from "./base-orchestrator.ts";
 import { DEFAULT_CAPABILITIES, type Capabilities } from "./capabilities.ts";
 
-/** See the head of this file. */
+/** Declares what runs without an orchestrator of the user's can do. */
 export class LocalOrchestrator extends BaseOrchestrator {
   static flavor = "local";
 
@@ -15,7 +14,7 @@ export class LocalOrchestrator extends BaseOrchestrator {
     super({}, "local");
   }
 
-  /** All that there is. */
+  /** It can do everything. */
   override get capabilities(): Capabilities {
     return {
       ...DEFAULT_CAPABILITIES,
@@ -28,11 +27,7 @@ export class LocalOrchestrator extends BaseOrchestrator {
     };
   }
 
-  /**
-   * Each run has its own id, which its steps find in their environment.
-   *
-   * @throws Error outside a step
-   */
+  /** The id of the run that the calling step belongs to. @throws Error outside a step */
   override getOrchestratorRunId(): string {
     const id = process.env["ORCHD_ORCHESTRATOR_RUN_ID"];
     if (id === undefined)

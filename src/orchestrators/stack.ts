@@ -1,20 +1,19 @@
 import type { StackComponent } from "./stack-component.ts";
 
 /**
- * What a pipeline runs on (ZenML `Stack`): an orchestrator, the store that artifacts go to, and
- * whoever is to be told.
+ * What a pipeline runs on (ZenML `Stack`): an orchestrator, a store for artifacts, and alerters.
  *
- * Plain data where it meets user code: a custom orchestrator runs outside the daemon, and gets
- * names and environment, not live components.
+ * User code gets it as plain data: a user's orchestrator runs outside the daemon, so it gets names
+ * and environment and no live components.
  */
 export interface Stack {
   readonly name: string;
   /** The orchestrator's flavor. */
   readonly orchestrator: StackPart;
-  /** Where outputs over 64 KiB are kept. */
+  /** It keeps the outputs over 64 KiB. */
   readonly artifactStore: StackPart;
   readonly alerters: readonly StackPart[];
-  /** The layer of every step's environment between the base and the pipeline's. */
+  /** In each step's environment, the layer between the base and the pipeline's. */
   readonly environment: Readonly<Record<string, string>>;
 }
 
@@ -24,7 +23,7 @@ export interface StackPart {
   readonly name: string;
 }
 
-/** The stack that consists of an orchestrator and the runs folder. */
+/** The stack of an orchestrator and the runs folder. */
 export function stackOf(
   orchestrator: string,
   environment: Readonly<Record<string, string>> = {},

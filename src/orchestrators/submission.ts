@@ -1,17 +1,16 @@
 /**
- * The words of a submission: what an orchestrator is given, and what it gives back (docs/zenml.md
- * "Members"; ZenML `submit_pipeline`).
+ * What an orchestrator is given in a submission, and what it returns (docs/zenml.md "Members";
+ * ZenML `submit_pipeline`).
  *
- * All of it is plain JSON but for `waitForCompletion`, because a custom orchestrator's code runs
- * outside the daemon.
+ * All but `waitForCompletion` is plain JSON, because a user's orchestrator runs outside the daemon.
  */
 import type { Json, Snapshot } from "../core/snapshot.ts";
 import type { Status } from "../core/status.ts";
 import type { Stack } from "./stack.ts";
 
 /**
- * The run that a submission is for (ZenML's placeholder run): its ledger's header is durable before
- * the orchestrator is called, so that a crash in between leaves a run that says so, not a lost one.
+ * The run that is submitted (ZenML's placeholder run). Its ledger's header is durable before the
+ * orchestrator is called: a crash in between leaves a run that says so, and loses none.
  */
 export interface PlaceholderRun {
   /** The run's id. */
@@ -20,18 +19,18 @@ export interface PlaceholderRun {
   /** `initializing` when the orchestrator is called. */
   readonly status: Status;
   readonly orchestratorRunId: string;
-  /** ISO 8601, UTC; undefined for a run asked for by hand. */
+  /** ISO 8601, UTC. Undefined for a run that a person asked for. */
   readonly scheduledFor?: string | undefined;
   readonly params: { readonly [name: string]: Json };
-  /** What the orchestrator gave back when it took the run; empty before. */
+  /** What the orchestrator returned when it accepted the run. Empty before. */
   readonly metadata: { readonly [name: string]: Json };
 }
 
 /** What {@link BaseOrchestrator.submitPipeline} gets. */
 export interface PipelineSubmission {
   /**
-   * The frozen pipeline. `steps` are in an order in which each comes after all it needs; those that
-   * the cache answered are left out.
+   * The frozen pipeline. In `steps` each step comes after all that it needs. The steps that the
+   * cache answered are left out.
    */
   readonly snapshot: Snapshot;
   readonly stack: Stack;
@@ -44,7 +43,7 @@ export interface PipelineSubmission {
 
 /** What {@link BaseOrchestrator.submitDynamicPipeline} gets. */
 export interface DynamicPipelineSubmission {
-  /** The frozen pipeline; `steps` is empty, because its function decides as it runs. */
+  /** The frozen pipeline. `steps` is empty: the pipeline's function decides as it runs. */
   readonly snapshot: Snapshot;
   readonly stack: Stack;
   /** Variables for the environment in which the function runs. */
@@ -52,15 +51,15 @@ export interface DynamicPipelineSubmission {
   readonly placeholderRun: PlaceholderRun;
 }
 
-/** What an orchestrator gives back when it has taken a run (ZenML `SubmissionResult`). */
+/** What an orchestrator returns when it has accepted a run (ZenML `SubmissionResult`). */
 export interface SubmissionResult {
-  /** Recorded in the run's ledger: whatever helps to find the run elsewhere. JSON. */
+  /** JSON that helps to find the run elsewhere. It is recorded in the run's ledger. */
   readonly metadata?: { readonly [name: string]: Json } | undefined;
   /** Waits for the run's end. An error from it never makes the run fail. */
   readonly waitForCompletion?: (() => Promise<void>) | undefined;
 }
 
-/** What {@link BaseOrchestrator.fetchStatus} knows; undefined members: not known. */
+/** What {@link BaseOrchestrator.fetchStatus} knows. An undefined member is not known. */
 export interface FetchedStatus {
   readonly status?: Status | undefined;
   readonly steps?: Readonly<Record<string, Status>> | undefined;
