@@ -181,7 +181,7 @@ export class Backfills {
     const { store } = this.#ports;
     const scheduledFor = iso(slot.slot);
     for (;;) {
-      const run = store.nextBackfill(desk.name, slot.slot, slot.lane);
+      const run = store.nextBackfill(desk.name, slot.slot, slot.track);
       const { name } = slot.schedule;
       const made = runHeader(desk.loaded!, {
         run,
@@ -195,7 +195,7 @@ export class Backfills {
         slot: scheduledFor,
         run,
         requestId: id,
-        schedule: slot.lane,
+        schedule: slot.track,
       });
       const ticket = {
         ...desk.queueTerms(),
@@ -220,7 +220,7 @@ export class Backfills {
   /** Whether the slot needs a run, and has no run of this backfill yet. */
   #wanted({ desk, id, which, history }: Backfill, slot: DueSlot): boolean {
     const { store } = this.#ports;
-    const runs = history.get(runIdForSlot(desk.name, slot.slot, slot.lane)) ?? [];
+    const runs = history.get(runIdForSlot(desk.name, slot.slot, slot.track)) ?? [];
     for (const run of runs) {
       if (parseRunId(run)?.backfill === undefined) continue;
       const header = readHeaderLine(store.runLedger(run));
@@ -240,7 +240,7 @@ export class Backfills {
   /** The runs of every slot, by the run id of the slot itself. It lists each month folder once. */
   #history(pipeline: string, slots: readonly DueSlot[]): Map<string, string[]> {
     const history = new Map<string, string[]>(
-      slots.map((slot) => [runIdForSlot(pipeline, slot.slot, slot.lane), []]),
+      slots.map((slot) => [runIdForSlot(pipeline, slot.slot, slot.track), []]),
     );
     for (const run of this.#ports.store.list(pipeline)) {
       const id = parseRunId(run);

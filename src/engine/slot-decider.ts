@@ -190,7 +190,7 @@ export class SlotDecider {
     if (slots.length === 0) return;
     const taken = new Set(
       slots
-        .filter((slot) => this.#ports.store.exists(runIdForSlot(name, slot.slot, slot.lane)))
+        .filter((slot) => this.#ports.store.exists(runIdForSlot(name, slot.slot, slot.track)))
         .map(slotId),
     );
     const decisions = decideCatchUp(survey, {
@@ -214,7 +214,7 @@ export class SlotDecider {
           kind: "adopt",
           through,
           slot,
-          run: runIdForSlot(this.#view.name, slot.slot, slot.lane),
+          run: runIdForSlot(this.#view.name, slot.slot, slot.track),
         });
         break;
       case "skipped":
@@ -293,7 +293,7 @@ export class SlotDecider {
     const { name, loaded } = this.#view;
     const { runs } = this.#ports;
     const { through, because } = firing;
-    const run = runIdForSlot(name, slot.slot, slot.lane);
+    const run = runIdForSlot(name, slot.slot, slot.track);
     if (loaded === undefined || runs.get(run) !== undefined) return;
     const late = firing.kind === "catch_up";
     const line = (event: SlotEvent): void => void outcomes.push({ kind: "line", through, event });
@@ -395,6 +395,6 @@ export function queueTermsOf(name: string, loaded: LoadedPipeline | undefined): 
 /** The fields of a line that name its slot. */
 export function slotFields(slot: DueSlot): { slot: string; schedule?: string; of?: string } {
   const { name } = slot.schedule;
-  if (slot.lane !== undefined) return { slot: iso(slot.slot), schedule: slot.lane };
+  if (slot.track !== undefined) return { slot: iso(slot.slot), schedule: slot.track };
   return name === undefined ? { slot: iso(slot.slot) } : { slot: iso(slot.slot), of: name };
 }

@@ -97,8 +97,8 @@ function slotsBetween(loaded: LoadedPipeline, from: number, to: number): DueSlot
     .filter(({ slot }) => slot >= from && slot <= to);
 }
 
-function slotRun(pipeline: string, { slot, lane }: DueSlot): string {
-  return runIdForSlot(pipeline, slot, lane);
+function slotRun(pipeline: string, { slot, track }: DueSlot): string {
+  return runIdForSlot(pipeline, slot, track);
 }
 
 /** The newest run of each slot that has any, by the id of the slot's scheduled run. */

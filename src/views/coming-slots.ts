@@ -30,7 +30,7 @@ export function comingSlots(planned: readonly Planned[], from: number, number: n
 }
 
 /** One slot, with its notes. */
-export function nextSlot(planned: Planned, { slot, due, schedule, lane }: DueSlot): NextSlot {
+export function nextSlot(planned: Planned, { slot, due, schedule, track }: DueSlot): NextSlot {
   const notes = [
     daylightNote(slot, schedule),
     blackoutNote(schedule, slot),
@@ -42,7 +42,7 @@ export function nextSlot(planned: Planned, { slot, due, schedule, lane }: DueSlo
     local: localText(slot, schedule.timezone),
     ...defined({
       due: due === slot ? undefined : iso(due),
-      schedule: lane,
+      schedule: track,
       note: notes.length === 0 ? undefined : notes.join("; "),
     }),
   };

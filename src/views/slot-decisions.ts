@@ -86,7 +86,7 @@ function firstSlot(
   // Without the text, the line is all that is known.
   if (!("since" in text) || text.schedules.length === 0) return iso(from);
   const found = slotsWithin(timetable(pipeline, text.schedules), from, until).find(
-    ({ lane }) => (lane ?? null) === schedule,
+    ({ track }) => (track ?? null) === schedule,
   );
   return found === undefined ? undefined : iso(found.slot);
 }

@@ -41,7 +41,7 @@ export function undecidedSlot(
       : outsideOf(store, pipeline, state, text, due, now);
   if (due === undefined || outside !== undefined)
     return none(outside ?? "", nearSlots(store, pipeline, time));
-  const slot = { slot: iso(due.slot), schedule: due.lane ?? null };
+  const slot = { slot: iso(due.slot), schedule: due.track ?? null };
   if (due.due > now)
     return { ...noSlot(pipeline, comingNote(state, due)), ...slot, decision: "coming" };
   if (state.through !== undefined && due.due <= state.through)

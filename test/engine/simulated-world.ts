@@ -70,7 +70,7 @@ export async function simulate(
   let cuts = 0;
   let steps = 0;
 
-  const anyPlain = (lane?: string): PlainSchedule => {
+  const anyPlain = (track?: string): PlainSchedule => {
     const zone = pick(ZONES);
     return {
       minutes: pick([[0], [0, 30], [7, 8, 9], [0, 10, 20, 30, 40, 50], [59], [15, 45]]),
@@ -84,7 +84,7 @@ export async function simulate(
       catchUpWindowMs: pick([HOUR, 24 * HOUR]),
       maxCatchUp: pick([1, 3, 100]),
       ...(zone === "UTC" && chance.random() < 0.2 ? { blackoutHour: pick([2, 3, 12]) } : {}),
-      ...(lane === undefined ? {} : { lane }),
+      ...(track === undefined ? {} : { track }),
     };
   };
   const write = (name: string): void => {
@@ -245,7 +245,7 @@ function writtenAs(one: PlainSchedule): Schedule {
     maxCatchUp,
     everySeconds,
     blackoutHour,
-    lane,
+    track,
   } = one;
   return scheduleOf({
     ...(everySeconds === undefined
@@ -258,7 +258,7 @@ function writtenAs(one: PlainSchedule): Schedule {
     maxCatchUp,
     blackout:
       blackoutHour === undefined ? [] : [{ cron: `0 ${blackoutHour} * * *`, durationMs: HOUR }],
-    ...(lane === undefined ? {} : { name: lane, params: { extra: true } }),
+    ...(track === undefined ? {} : { name: track, params: { extra: true } }),
   });
 }
 

@@ -31,8 +31,8 @@ export interface PlainSchedule {
   readonly maxCatchUp: number;
   /** Slots in this hour of UTC are blacked out; only with the zone UTC. */
   readonly blackoutHour?: number;
-  /** Its own lane. */
-  readonly lane?: string;
+  /** Its own track. */
+  readonly track?: string;
 }
 
 /** The moment from which intervals count. */
@@ -127,7 +127,7 @@ function slotsOf(
   for (const schedule of schedules) {
     for (const slot of instantsOf(schedule, from, to)) {
       const iso = new Date(slot).toISOString();
-      const key = schedule.lane === undefined ? iso : `${iso}.${schedule.lane}`;
+      const key = schedule.track === undefined ? iso : `${iso}.${schedule.track}`;
       const due = slot + plainJitter(pipeline, slot, schedule.jitterSeconds);
       const before = found.get(key);
       found.set(key, {
@@ -169,7 +169,7 @@ class Judge {
   /** All slots that were due up to here have their decision. */
   #seen = Number.NEGATIVE_INFINITY;
   #paused = false;
-  /** The runs that are caught up at one moment, by lane. */
+  /** The runs that are caught up at one moment, by track. */
   readonly #late = new Map<string, number>();
   /** Slots for which others were passed over, and the line that said so. */
   readonly #instead: { readonly key: string; readonly by: number }[] = [];
@@ -281,7 +281,7 @@ class Judge {
   #slot(line: Line, at: number): void {
     const kind = line.type.slice(5);
     const slot = Date.parse(String(line["slot"]));
-    const lane = line["schedule"] === undefined ? undefined : String(line["schedule"]);
+    const track = line["schedule"] === undefined ? undefined : String(line["schedule"]);
     if (line["until"] !== undefined) {
       const until = Date.parse(String(line["until"]));
       const window = Math.max(...this.#schedules.map(({ catchUpWindowMs }) => catchUpWindowMs));
@@ -297,14 +297,14 @@ class Judge {
       return;
     }
     const own = slotsOf(this.#pipeline, this.#schedules, slot - 1, slot).find(
-      ({ rules }) => rules.lane === lane,
+      ({ rules }) => rules.track === track,
     );
     if (own === undefined) return this.#wrong(line, "the text in force has no such slot");
     this.#decide(line, own, kind);
     // A slot whose run was there already was decided by the rules of another moment.
     if (kind === "missed" && String(line["because"]).includes("which runs the newer slot")) {
       const newer = /newer slot (\S+)$/.exec(String(line["because"]))![1]!;
-      this.#instead.push({ key: lane === undefined ? newer : `${newer}.${lane}`, by: line.seq });
+      this.#instead.push({ key: track === undefined ? newer : `${newer}.${track}`, by: line.seq });
     }
     if (
       (kind !== "fired" && kind !== "caught_up") ||
@@ -325,7 +325,7 @@ class Judge {
     if (rules.catchUp === "none") this.#wrong(line, "it was caught up, and catchUp is none");
     if (at - due > rules.catchUpWindowMs)
       this.#wrong(line, "it was caught up, and is older than its window");
-    const together = `${line.at} ${lane ?? ""} ${rules.catchUp}`;
+    const together = `${line.at} ${track ?? ""} ${rules.catchUp}`;
     const count = (this.#late.get(together) ?? 0) + 1;
     this.#late.set(together, count);
     const most =

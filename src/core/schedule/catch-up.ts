@@ -213,7 +213,7 @@ function decideOld(
       slot,
       through: Math.min(edge, until.slot),
       kind: "missed",
-      ...(one && slot.lane === until.lane ? {} : { until }),
+      ...(one && slot.track === until.track ? {} : { until }),
       because,
     });
   };
@@ -237,7 +237,7 @@ function decideOld(
     first = still.next(mark);
     if (first !== undefined && first.slot > last.slot) first = undefined;
   }
-  // The slots of the last instant go together: each lane may have one there, and the watermark
+  // The slots of the last instant go together: each track may have one there, and the watermark
   // passes all of them with the last one.
   const end = decisions.at(-1)?.through;
   return decisions.map((decision) =>
@@ -272,15 +272,15 @@ type Verdict = { readonly kind: "run" | "skipped" | "missed"; readonly because: 
 function chooseRuns(slots: readonly DueSlot[], facts: CatchUpFacts): Map<DueSlot, Verdict> {
   const verdicts = new Map<DueSlot, Verdict>();
   if (facts.paused !== undefined || facts.impossible !== undefined) return verdicts;
-  const lanes = new Map<string, DueSlot[]>();
-  /** The newest slot of each lane that has a run already. */
+  const tracks = new Map<string, DueSlot[]>();
+  /** The newest slot of each track that has a run already. */
   const ran = new Map<string, DueSlot>();
   for (const slot of slots) {
     const { schedule } = slot;
     const id = slotId(slot);
-    const lane = `${slot.lane ?? ""}\n${schedule.catchUp}`;
+    const track = `${slot.track ?? ""}\n${schedule.catchUp}`;
     if (facts.taken.has(id) || facts.decided.has(id)) {
-      if (facts.taken.has(id)) ran.set(lane, slot);
+      if (facts.taken.has(id)) ran.set(track, slot);
       continue;
     }
     const blackout = blackoutOf(schedule, slot.slot);
@@ -290,17 +290,17 @@ function chooseRuns(slots: readonly DueSlot[], facts: CatchUpFacts): Map<DueSlot
     } else if (schedule.catchUp === "none")
       verdicts.set(slot, { kind: "missed", because: `${facts.cause}; catchUp is none` });
     else {
-      const list = lanes.get(lane);
-      if (list === undefined) lanes.set(lane, [slot]);
+      const list = tracks.get(track);
+      if (list === undefined) tracks.set(track, [slot]);
       else list.push(slot);
     }
   }
   const used = new Map<string, number>();
-  for (const [lane, list] of lanes) chooseLane(list, ran.get(lane), facts, used, verdicts);
+  for (const [track, list] of tracks) chooseOfTrack(list, ran.get(track), facts, used, verdicts);
   return verdicts;
 }
 
-function chooseLane(
+function chooseOfTrack(
   list: readonly DueSlot[],
   ran: DueSlot | undefined,
   facts: CatchUpFacts,

@@ -6,6 +6,7 @@
 import { defined } from "../defined.ts";
 import { checkedDuration } from "../duration.ts";
 import type { FieldPath, Fault } from "../fault.ts";
+import { SCHEDULE_NAME } from "../run-id.ts";
 import { MINUTE_MS, iso } from "../time.ts";
 import { cronCalculator } from "./cron-calculator.ts";
 import { checkCron, cronWarnings } from "./cron-check.ts";
@@ -108,6 +109,12 @@ class Resolution {
       this.#fault(
         [],
         "has params of its own, so it needs a name, which tells its slots from others",
+      );
+    if (params !== undefined && written.name !== undefined && !SCHEDULE_NAME.test(written.name))
+      this.#fault(
+        ["name"],
+        `${JSON.stringify(written.name)} ends as a run's id does (-m, -b1, -r1): a schedule with ` +
+          "params of its own has its name in its run ids, so choose another",
       );
     if (start !== undefined && end !== undefined && end < start)
       this.#fault(["endTime"], "lies before startTime, so the schedule never fires");

@@ -38,7 +38,9 @@ export const scheduleSchema = z
   .strictObject({
     name: nameSchema
       .optional()
-      .describe("required if the schedule has params of its own; default: none"),
+      .describe(
+        "required if the schedule has params of its own, and then not ending in -m, -bN or -rN; default: none",
+      ),
     cron: cron
       .optional()
       .describe(

@@ -4,8 +4,8 @@
  * A slot is a whole second in UTC. It is due at slot + jitter. The jitter is a hash of pipeline and
  * slot, so every daemon computes the same one, also after a restart.
  *
- * Slots come in lanes. Schedules without params share one lane, in which equal slots are one slot.
- * A schedule with params is a lane of its own, and its name is in its run ids (semantics.md 1). If
+ * Slots come in tracks. Schedules without params share one track, in which equal slots are one slot.
+ * A schedule with params is a track of its own, and its name is in its run ids (semantics.md 1). If
  * several schedules name the same slot, the earliest due time counts, and the rules (catch-up,
  * blackout) of the first one in the file.
  *
@@ -25,14 +25,14 @@ export interface DueSlot {
   readonly due: number;
   /** The schedule whose rules count for this slot. */
   readonly schedule: Schedule;
-  /** The schedule's name if its slots are a lane of their own. It is part of the run's id. */
-  readonly lane?: string;
+  /** The schedule's name if its slots are a track of their own. It is part of the run's id. */
+  readonly track?: string;
 }
 
 /** All slots of a pipeline. */
 export interface Timetable {
   /**
-   * The slots that are due in (from, to], ordered by due time, then slot, then lane.
+   * The slots that are due in (from, to], ordered by due time, then slot, then track.
    *
    * @param limit the most slots to return: the earliest
    */
@@ -71,19 +71,19 @@ export function timetable(
   since?: number,
   calculator: CronSource = cronCalculator,
 ): Timetable {
-  const lanes = lanesOf(schedules).map(
-    (lane) => new Lane(pipeline, lane, since ?? Number.NEGATIVE_INFINITY, calculator),
+  const tracks = tracksOf(schedules).map(
+    (track) => new Track(pipeline, track, since ?? Number.NEGATIVE_INFINITY, calculator),
   );
   return {
     dueSlots(from, to, limit = Number.POSITIVE_INFINITY) {
-      if (lanes.length === 1) return lanes[0]!.between(from, to, limit);
-      const all = lanes.flatMap((lane) => lane.between(from, to, limit)).sort(byDue);
+      if (tracks.length === 1) return tracks[0]!.between(from, to, limit);
+      const all = tracks.flatMap((track) => track.between(from, to, limit)).sort(byDue);
       return all.length > limit ? all.slice(0, limit) : all;
     },
     next(after) {
       let first: DueSlot | undefined;
-      for (const lane of lanes) {
-        const candidate = lane.next(after, first?.due);
+      for (const track of tracks) {
+        const candidate = track.next(after, first?.due);
         if (candidate !== undefined && (first === undefined || byDue(candidate, first) < 0))
           first = candidate;
       }
@@ -92,8 +92,8 @@ export function timetable(
     newest(from, to) {
       for (let span = 900_000; ; span *= 8) {
         const start = Math.max(from, to - span);
-        const found = lanes
-          .flatMap((lane) => lane.between(start, to))
+        const found = tracks
+          .flatMap((track) => track.between(start, to))
           .sort(byDue)
           .at(-1);
         if (found !== undefined || start <= from) return found;
@@ -102,17 +102,17 @@ export function timetable(
   };
 }
 
-/** Orders slots as they are decided: by due time, then slot, then lane. */
+/** Orders slots as they are decided: by due time, then slot, then track. */
 export function byDue(a: DueSlot, b: DueSlot): number {
   if (a.due !== b.due) return a.due - b.due;
   if (a.slot !== b.slot) return a.slot - b.slot;
-  return (a.lane ?? "") < (b.lane ?? "") ? -1 : (a.lane ?? "") > (b.lane ?? "") ? 1 : 0;
+  return (a.track ?? "") < (b.track ?? "") ? -1 : (a.track ?? "") > (b.track ?? "") ? 1 : 0;
 }
 
 /** A slot's identity within its pipeline: its key in `decided` of a pipeline's state. */
 export function slotId(slot: DueSlot): string {
   const time = iso(slot.slot);
-  return slot.lane === undefined ? time : `${time}.${slot.lane}`;
+  return slot.track === undefined ? time : `${time}.${slot.track}`;
 }
 
 /**
@@ -182,7 +182,7 @@ function ceilSecond(milliseconds: number): number {
   return Math.ceil(milliseconds / 1_000) * 1_000;
 }
 
-function lanesOf(schedules: readonly Schedule[]): Schedule[][] {
+function tracksOf(schedules: readonly Schedule[]): Schedule[][] {
   const shared = schedules.filter((schedule) => schedule.params === undefined);
   const own = schedules
     .filter((schedule) => schedule.params !== undefined)
@@ -191,14 +191,14 @@ function lanesOf(schedules: readonly Schedule[]): Schedule[][] {
 }
 
 /** Schedules whose slots are one sequence. */
-class Lane {
+class Track {
   readonly #pipeline: string;
   readonly #schedules: readonly { readonly schedule: Schedule; readonly source: SlotSource }[];
   readonly #since: number;
   readonly #name: string | undefined;
   /** The longest time between a slot and its due time, in milliseconds. */
   readonly #reach: number;
-  /** The lane's schedule, if there is only one and it has no jitter. */
+  /** The track's schedule, if there is only one and it has no jitter. */
   readonly #only: { readonly schedule: Schedule; readonly source: SlotSource } | undefined;
 
   constructor(
@@ -263,7 +263,7 @@ class Lane {
   }
 
   /**
-   * The lane's slots in order: from the first that can be due after `from` to the last that can be
+   * The track's slots in order: from the first that can be due after `from` to the last that can be
    * due at `to`.
    */
   *#walk(from: number, to: number): Generator<DueSlot> {
@@ -296,6 +296,6 @@ class Lane {
   #dueSlot(slot: number, due: number, schedule: Schedule): DueSlot {
     return this.#name === undefined
       ? { slot, due, schedule }
-      : { slot, due, schedule, lane: this.#name };
+      : { slot, due, schedule, track: this.#name };
   }
 }

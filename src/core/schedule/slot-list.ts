@@ -6,7 +6,7 @@
 
 import { iso } from "../time.ts";
 
-/** Packed slots, by the schedule whose lane they are in. `` stands for the shared lane. */
+/** Packed slots, by the schedule whose track they are in. `` stands for the shared track. */
 export type SlotList = Readonly<Record<string, string>>;
 
 /** `2026-11-23T02:00:00.000Z` */
@@ -17,32 +17,32 @@ export function slotOfKey(key: string): number {
   return Date.parse(key.slice(0, ISO_LENGTH));
 }
 
-/** Packs the keys of slots. Within a lane their order is kept. */
+/** Packs the keys of slots. Within a track their order is kept. */
 export function packSlots(keys: Iterable<string>): SlotList {
-  const lanes = new Map<string, { last: number; text: string[] }>();
+  const tracks = new Map<string, { last: number; text: string[] }>();
   for (const key of keys) {
-    const lane = key.slice(ISO_LENGTH + 1);
+    const track = key.slice(ISO_LENGTH + 1);
     const second = slotOfKey(key) / 1_000;
-    const known = lanes.get(lane);
-    if (known === undefined) lanes.set(lane, { last: second, text: [second.toString(36)] });
+    const known = tracks.get(track);
+    if (known === undefined) tracks.set(track, { last: second, text: [second.toString(36)] });
     else {
       known.text.push((second - known.last).toString(36));
       known.last = second;
     }
   }
-  return Object.fromEntries([...lanes].map(([lane, { text }]) => [lane, text.join(",")]));
+  return Object.fromEntries([...tracks].map(([track, { text }]) => [track, text.join(",")]));
 }
 
 /** The keys of packed slots, schedule by schedule. Empty if the value is not such a list. */
 export function unpackSlots(list: unknown): string[] {
   if (list === null || typeof list !== "object" || Array.isArray(list)) return [];
-  return Object.entries(list).flatMap(([lane, text]) => {
+  return Object.entries(list).flatMap(([track, text]) => {
     if (typeof text !== "string") return [];
     let second = 0;
     return text.split(",").map((part) => {
       second += Number.parseInt(part, 36);
       const slot = iso(second * 1_000);
-      return lane === "" ? slot : `${slot}.${lane}`;
+      return track === "" ? slot : `${slot}.${track}`;
     });
   });
 }

@@ -166,24 +166,24 @@ describe("catch-up", () => {
   });
 });
 
-test("lanes with a slot at the end of a split old stretch pass the watermark together", () => {
-  const lane = (name: string) =>
+test("tracks with a slot at the end of a split old stretch pass the watermark together", () => {
+  const track = (name: string) =>
     schedule({ cron: "0 * * * *", name, params: {}, catchUp: "none", catchUpWindowMs: 3_600_000 });
-  const lanes = [lane("a"), lane("b"), lane("c")];
+  const tracks = [track("a"), track("b"), track("c")];
   const span = { from: NOW - 4 * 3_600_000 - 1, to: NOW, now: NOW };
   const decided = new Set(
-    timetable("p", lanes)
+    timetable("p", tracks)
       .dueSlots(NOW - 2 * 3_600_000 - 1, NOW - 2 * 3_600_000)
-      .filter(({ lane: of }) => of === "b")
+      .filter(({ track: of }) => of === "b")
       .map(slotId),
   );
-  const old = decideCatchUp(surveyCatchUp("p", lanes, span), {
+  const old = decideCatchUp(surveyCatchUp("p", tracks, span), {
     now: NOW,
     cause: "down",
     decided,
     taken: new Set(),
   }).filter(({ slot }) => slot.slot === NOW - 2 * 3_600_000);
-  expect(old.map(({ slot }) => slot.lane)).toEqual(["a", "c"]);
+  expect(old.map(({ slot }) => slot.track)).toEqual(["a", "c"]);
   expect(new Set(old.map(({ through }) => through)).size).toBe(1);
 });
 

@@ -2,7 +2,9 @@
  * What written schedules become: the three ways, zones, times without an offset, defaults,
  * warnings.
  */
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { parseRunId, runIdForSlot } from "../../../src/core/run-id.ts";
 import { parseMoment, resolveSchedules } from "../../../src/core/schedule/resolve-schedule.ts";
 import type { ScheduleDefinition } from "../../../src/core/schedule/schedule-schema.ts";
 
@@ -151,6 +153,33 @@ describe("what is refused", () => {
       expect.stringContaining("schedule.0: has params of its own, so it needs a name"),
     ]);
     expect(faults([{ cron: "@daily", params: {} }])).toEqual([]);
+  });
+
+  it("is a name that run ids cannot hold, where the schedule's slots are its own", () => {
+    for (const name of ["a-m", "a-b1", "a-r1", "nightly-m", "a-m-b12", "a-b0"]) {
+      expect(faults([{ cron: "@daily", name, params: { x: 1 } }])).toEqual([
+        expect.stringContaining(`schedule.0.name: ${JSON.stringify(name)} ends as a run's id does`),
+      ]);
+      // Without params of its own its name is in no run's id.
+      expect(faults([{ cron: "@daily", name }])).toEqual([]);
+    }
+  });
+
+  it("leaves no name that a run's id refuses", () => {
+    const slot = Date.UTC(2026, 10, 23, 2);
+    const ends = fc.constantFrom("", "-m", "-b1", "-r22", "m", "-b", "-mm", "-r1x");
+    fc.assert(
+      fc.property(fc.stringMatching(/^[a-z0-9][a-z0-9_-]{0,20}$/), ends, (start, end) => {
+        const name = `${start}${end}`;
+        const { schedules } = resolveSchedules(
+          { cron: "@daily", name, params: { x: 1 } },
+          { timezone: "UTC", now: slot },
+        );
+        if (schedules.length === 0) return;
+        expect(parseRunId(runIdForSlot("p", slot, name))?.schedule).toBe(name);
+      }),
+      { seed: 16 },
+    );
   });
 
   it("are all reported at once", () => {

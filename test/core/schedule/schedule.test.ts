@@ -61,7 +61,7 @@ describe("slots", () => {
     ]);
   });
 
-  test("schedules without params that meet are one slot; one with params has its own lane", () => {
+  test("schedules without params that meet are one slot; one with params has its own track", () => {
     const found = slots(
       [
         schedule({ cron: "0 * * * *" }),
