@@ -1,22 +1,22 @@
 /**
- * The cache before the orchestrator (ZenML's client-side caching): steps whose upstreams are all
- * cached are answered before anything is started, so that a run of which nothing is left to do
- * costs neither a submission nor an init hook.
+ * The cache before the orchestrator (ZenML's client-side caching). Steps whose upstream steps are
+ * all cached are answered before anything starts. So a run with nothing left to do costs neither a
+ * submission nor an init hook.
  *
- * It is not for scheduled runs, and not for dynamic ones, whose steps nobody knows before
- * (docs/zenml.md); `ORCHD_PREVENT_CLIENT_SIDE_CACHING` turns it off.
+ * Scheduled runs do not have it, nor do dynamic ones: their steps are not known before
+ * (docs/zenml.md). `ORCHD_PREVENT_CLIENT_SIDE_CACHING` turns it off.
  */
 import type { Flavor } from "../orchestrators/flavors.ts";
 import type { RunParts } from "./run-parts.ts";
 import type { Preparation } from "./step-preparation.ts";
 import type { StepRuns } from "./step-runs.ts";
 
-/** See the head of this file. */
+/** Answers a run's steps from the cache before the run's orchestrator is called. */
 export class CachePrepass {
   readonly #parts: RunParts;
   readonly #steps: StepRuns;
   readonly #flavor: Flavor;
-  /** Of steps that took a while to prepare. */
+  /** The preparations of steps that took a while. */
   readonly #known = new Map<string, Preparation>();
 
   constructor(parts: RunParts, steps: StepRuns, flavor: Flavor) {
@@ -45,7 +45,9 @@ export class CachePrepass {
   }
 
   /**
-   * Answers what can be; `proceed` is called, in a turn, once that is all, or once the run is over.
+   * Answers as many steps as it can.
+   *
+   * @param proceed called in a turn: when no more can be answered, or when the run is over
    */
   run(proceed: () => void): void {
     const { state, arrive } = this.#parts;
@@ -55,7 +57,7 @@ export class CachePrepass {
     else proceed();
   }
 
-  /** Answers what can be at once. @returns the steps that were begun to be prepared */
+  /** Answers the steps that are prepared at once. @returns the preparations that take a while */
   answer(): Promise<unknown>[] {
     const tried = new Set<string>();
     const slow: Promise<unknown>[] = [];

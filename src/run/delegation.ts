@@ -3,9 +3,9 @@
  * `runStep`. A step that it asks for runs like any other, with its cache, retries and hooks. A step
  * that it does not ask for does not run.
  *
- * States: asked (`submit.started`) -> accepted (`submit.accepted`) -> ended (its task has ended and,
- * where it reports by `fetchStatus`, the run is over there too). After a crash in the state asked
- * nobody knows whether the orchestrator has the run: `fetchStatus` decides, or `resubmits`;
+ * States: asked (`submit.started`) -> accepted (`submit.accepted`) -> ended (its task has ended
+ * and, where it reports by `fetchStatus`, the run is over there too). After a crash in the state
+ * asked nobody knows whether the orchestrator has the run: `fetchStatus` decides, or `resubmits`;
  * otherwise the run fails with `submission unknown` (docs/semantics.md 22). The planner learns all
  * this from {@link Delegation.facts}.
  */

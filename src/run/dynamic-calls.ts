@@ -1,16 +1,16 @@
 /**
- * A dynamic pipeline's function while it runs, and what it calls (docs/zenml.md "Dynamic
+ * A dynamic pipeline's function while it runs, and the calls that it makes (docs/zenml.md "Dynamic
  * pipelines").
  *
- * The function has no state that survives: after a crash it runs again from its first line. Each of
- * its calls was recorded (`step.added`, with the text of the call), so calls that were made before
- * are answered from the ledger, and the function comes to where it was. That needs a function that
- * calls the same again. A call of a recorded id that reads otherwise, and a recorded call that is
- * never made again, end the run: going on would mix two programs' results.
+ * The function has no state that survives: after a crash it runs again from its first line. Each
+ * call is recorded (`step.added`, with the text of the call). So a call that was made before is
+ * answered from the ledger, and the function comes back to where it was. For that it must make the
+ * same calls again. The run ends if a call with a recorded id has another text, or if a recorded
+ * call is not made again: going on would mix the results of two programs.
  *
- * While recorded calls are still to come a new one is held back. What the recorded ones depend on
- * has ended, so nothing keeps the function from making them but its own work; a function that stays
- * away from them for {@link QUIET_MS} has left the recorded path.
+ * A new call is held back while recorded calls are missing. All that those depend on has ended, so
+ * only the function's own work keeps it from making them. A function that makes none of them for
+ * {@link QUIET_MS} after a new call has left the recorded path.
  */
 import type { Timer } from "../clock.ts";
 import { compileInvocation } from "../core/compile-invocation.ts";
@@ -25,8 +25,9 @@ import { resultOf, runTask } from "../places/run-task.ts";
 import { runInfoOf } from "./run-info.ts";
 import type { RunParts } from "./run-parts.ts";
 
-/** How long a function may keep away from its recorded calls once it made a new one. */
+/** How long after a new call a function may make no recorded one, in milliseconds. */
 const QUIET_MS = 3_000;
+/** How often a function is started again after another task ended its runner. */
 const MAX_RESTARTS = 3;
 
 interface Asked {
@@ -36,7 +37,7 @@ interface Asked {
   readonly reject: (error: Error) => void;
 }
 
-/** See the head of this file. */
+/** Runs the function of one dynamic pipeline, and records its calls. */
 export class DynamicCalls {
   readonly #parts: RunParts;
   readonly #flavor: Flavor;
@@ -55,7 +56,7 @@ export class DynamicCalls {
   #quiet: Timer | undefined;
   #onEnd: ((error: StepError | undefined) => void)[] = [];
 
-  /** @param flavor the orchestrator that is to run what the function asks for */
+  /** @param flavor the orchestrator that runs what the function asks for */
   constructor(parts: RunParts, flavor: Flavor) {
     this.#parts = parts;
     this.#flavor = flavor;
@@ -104,8 +105,9 @@ export class DynamicCalls {
   }
 
   /**
-   * The run halts: the function is ended. @returns whether that is recorded already, because it
-   * does not run
+   * Ends the function, because the run halts.
+   *
+   * @returns whether its end is recorded already, because it does not run
    */
   stop(because: string): boolean {
     const { state, journal, deps, emit } = this.#parts;
@@ -120,7 +122,7 @@ export class DynamicCalls {
     return false;
   }
 
-  /** The run is let go of: the function is ended, and nothing is recorded of it any more. */
+  /** The run is no longer driven: the function is ended, and nothing of it is recorded any more. */
   end(): void {
     this.#over = true;
     this.#quiet?.cancel();
@@ -275,7 +277,7 @@ export class DynamicCalls {
         this.#recording = false;
         if (this.#over || state.function !== "owed") return false;
         journal.afterwards(() => asked.resolve({ id: call.id }));
-        // What waited for this one comes in a turn of its own, once this event is folded in.
+        // The next call is recorded in a turn of its own: this event must be folded in first.
         if (this.#queue.length > 0) this.#parts.arrive(() => this.#recordNext());
         return true;
       },
@@ -288,7 +290,9 @@ export class DynamicCalls {
   }
 
   #diverge(recorded: string, called: string, asked?: Asked): void {
-    const message = `nondeterministic pipeline: the ledger has ${recorded}, and the function now ${called}. A function has to make the same calls when it runs again; take time and chance from a step.`;
+    const message =
+      `nondeterministic pipeline: the ledger has ${recorded}, and the function now ${called}. ` +
+      "A function has to make the same calls when it runs again; take time and chance from a step.";
     const error: StepError = {
       name: "NondeterministicPipeline",
       message: message.slice(0, 8_000),
@@ -337,7 +341,7 @@ export class DynamicCalls {
   }
 }
 
-/** A call as a person would write it. */
+/** A call as a person writes it. */
 function describeCall(text: string): string {
   let call: Partial<DynamicCall>;
   try {

@@ -1,10 +1,10 @@
 /**
- * The environment that a run's code gets: base < stack < pipeline < step, and orchd's own names
- * last, which nothing overrides.
+ * The environment that a run's code gets, in layers: base < stack < pipeline < step. orchd's own
+ * names come last, and nothing overrides them.
  *
- * `base` is what any program needs of the daemon's environment (PATH, HOME, LANG, TZ) and `env` of
- * orchd.yaml. All values are text. The daemon's own environment is read and never written: two runs
- * at once must not see each other's.
+ * The base is what any program needs of the daemon's environment (PATH, HOME, LANG, TZ), and `env`
+ * of orchd.yaml. All values are text. The daemon's own environment is read and never written: two
+ * runs at once must not see each other's.
  */
 import type { RunState } from "../core/run-state.ts";
 import type { EnvValue, Json } from "../core/snapshot.ts";
@@ -12,16 +12,16 @@ import { bindRunEnv } from "../core/template.ts";
 import { inheritedEnvironment } from "../places/inherited-environment.ts";
 import type { SecretSource } from "./secrets.ts";
 
-/** An environment, and the values in it that must be masked wherever they show. */
+/** An environment, and the values in it that must be masked everywhere. */
 export interface ResolvedEnvironment {
   readonly env: { [name: string]: string };
   readonly secrets: string[];
 }
 
-/** Variables as written: text or secrets by name. */
+/** Variables as they are written: text, or the name of a secret. */
 export type Layer = Readonly<Record<string, EnvValue>>;
 
-/** The layer below all others: of the daemon's own environment, and `env` of orchd.yaml. */
+/** The layer below all others: some of the daemon's own environment, and `env` of orchd.yaml. */
 export function baseLayer(
   own: Readonly<Record<string, string | undefined>>,
   settings: Layer,
@@ -29,7 +29,7 @@ export function baseLayer(
   return { ...inheritedEnvironment(own), ...settings };
 }
 
-/** One run's environments. The layers below the step's are put together once. */
+/** The environments of one run. The layers below the step's are put together once. */
 export class RunEnvironment {
   readonly #state: RunState;
   readonly #secrets: SecretSource;
@@ -45,8 +45,9 @@ export class RunEnvironment {
   }
 
   /**
-   * What all steps share: `baseEnvironment` of `submitPipeline`. @throws Error, a sentence, where a
-   * secret is not there
+   * What all steps share: `baseEnvironment` of `submitPipeline`.
+   *
+   * @throws Error, a sentence, if a secret is not there
    */
   shared(): ResolvedEnvironment {
     this.#shared ??= this.#resolveShared();
@@ -55,8 +56,9 @@ export class RunEnvironment {
   }
 
   /**
-   * What one attempt of a step, or its hook, gets. @throws Error, a sentence, where a secret is not
-   * there
+   * What one attempt of a step gets, or its hook.
+   *
+   * @throws Error, a sentence, if a secret is not there
    */
   forStep(step: string, own: Layer, attempt: number): ResolvedEnvironment {
     this.#shared ??= this.#resolveShared();
@@ -68,14 +70,14 @@ export class RunEnvironment {
       };
     const env = { ...this.#shared.env };
     this.#lay(env, secrets, own);
-    // A step's own layer must not take the place of these.
+    // A step's own layer must not override these.
     Object.assign(env, this.#ids(), { ORCHD_STEP: step, ORCHD_ATTEMPT: String(attempt) });
     return { env, secrets };
   }
 
   /**
-   * What every step without a layer of its own gets but for its name and attempt; made once for
-   * each name that the orchestrator gives the run.
+   * What a step without a layer of its own gets, except its name and attempt. It is made once for
+   * each id that the orchestrator gives the run.
    */
   #common(): { readonly [name: string]: string } {
     const { orchestratorRunId } = this.#state;
@@ -122,10 +124,11 @@ export class RunEnvironment {
 }
 
 /**
- * Puts secrets' values in the place of `{secret: NAME}` anywhere in params.
+ * Replaces each `{secret: NAME}` in params by the secret's value.
  *
- * @returns the params, the same object where there is no secret in them
- * @throws Error, a sentence, where a secret is not there
+ * @param found gets the values
+ * @returns the params; the same object if there is no secret in them
+ * @throws Error, a sentence, if a secret is not there
  */
 export function resolveSecrets(
   params: { readonly [name: string]: Json },

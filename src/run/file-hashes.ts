@@ -1,26 +1,27 @@
 /**
- * The content hashes of files that steps depend on. A file that looks as it did when it was hashed
- * is not read again, unless it was written so shortly before that a second write could hide behind
- * the same time.
+ * The content hashes of the files that steps depend on. A file that looks the same as when it was
+ * hashed is not read again. A file that was written just before is read again: a second write could
+ * have the same time.
  */
 import { createHash } from "node:crypto";
 import { createReadStream, readFileSync, statSync, type Stats } from "node:fs";
 
-/** Longer than any file system's tick. */
+/** How long a file counts as just written, in milliseconds: longer than any file system's tick. */
 const YOUNG_MS = 2_000;
+/** The most hashes that are kept. */
 const KEPT = 16_384;
-/** A greater file is read piece by piece, so that the daemon does other things meanwhile. */
+/** The largest file that is read in one go. A larger one is streamed: the daemon must not wait. */
 const AT_ONCE_BYTES = 262_144;
 
-/** See the head of this file. */
+/** Hashes files, and remembers the hashes. */
 export class FileHashes {
   readonly #known = new Map<string, { readonly seen: Stats; readonly hash: string }>();
 
   /**
-   * A file's sha256, in hex; a promise of it where that takes a while.
+   * A file's sha256, in hex; a promise of it if that takes a while.
    *
-   * @throws Error, or rejects with one, that says why it cannot be read: the rest of a sentence
-   *   that begins with its name
+   * @throws Error, or rejects with one, that says why the file cannot be read: the rest of a
+   *   sentence that begins with the file's name
    */
   of(path: string): string | Promise<string> {
     const now = Date.now();
@@ -67,8 +68,8 @@ export class FileHashes {
 }
 
 /**
- * Whoever writes to a file, replaces it or puts another in its place changes one of these; the time
- * of the last change cannot be set back.
+ * Whether a file is unchanged. Writing to it, and putting another file in its place, changes one of
+ * these fields: the time of the last change (ctime) cannot be set back.
  */
 function looksTheSame(a: Stats, b: Stats): boolean {
   return (

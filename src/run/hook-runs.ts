@@ -1,7 +1,7 @@
 /**
- * A run's hooks while they run. The planner says which are owed; a hook is owed until its end is in
+ * A run's hooks while they run. The planner says which are owed. A hook is owed until its end is in
  * the ledger, so it runs at least once, and after a crash perhaps twice. A hook that throws changes
- * no status, an init hook's excepted (docs/zenml.md "Hooks").
+ * no status, except an init hook (docs/zenml.md "Hooks").
  */
 import { clipError, FAILURE_CODES, toStepError, type StepError } from "../core/failure.ts";
 import { defined } from "../core/defined.ts";
@@ -18,9 +18,9 @@ import type { RunParts } from "./run-parts.ts";
 
 type HookName = Extract<Action, { kind: "hook" }>["hook"];
 
-/** See the head of this file. */
+/** Runs the hooks of one run. */
 export class HookRuns {
-  /** `HOOK` or `HOOK:STEP` of each that runs. */
+  /** `HOOK` or `HOOK:STEP` of each hook that runs. */
   readonly running = new Set<string>();
   readonly #parts: RunParts;
   readonly #ids = new Map<string, string>();
@@ -31,18 +31,18 @@ export class HookRuns {
     this.#parts = parts;
   }
 
-  /** Whether none runs that anybody waits for. */
+  /** Whether no hook runs that the run waits for. */
   get idle(): boolean {
     return this.#abandoned || this.running.size === 0;
   }
 
-  /** Starts a hook once what made it due is durable. */
+  /** Starts a hook, as soon as the line that made it due is durable. */
   start(hook: HookName, step: string | undefined, because: string): void {
     this.running.add(keyOf(hook, step));
     if (!this.#abandoned) this.#begin(hook, step, because, false);
   }
 
-  /** Tells all that run to end; each gets the grace period. */
+  /** Tells all hooks that run to end. Each gets the grace period. */
   stop(because: string): void {
     const { journal, deps } = this.#parts;
     for (const id of this.#ids.values())
@@ -50,8 +50,8 @@ export class HookRuns {
   }
 
   /**
-   * The daemon ends: those that run are ended, and run again at the next start. They still count as
-   * running, or the plan would start them anew.
+   * Ends all hooks that run, because the daemon ends. They run again at its next start. They still
+   * count as running: otherwise the planner would start them again now.
    */
   abandon(): void {
     this.#abandoned = true;
@@ -66,8 +66,8 @@ export class HookRuns {
     try {
       task = this.#task(hook, step, because);
     } catch (error) {
-      // Nothing is wrong with the hook: it begins when its secrets can be read. Under a forced stop
-      // nothing may hold the run up.
+      // The hook is not at fault: it starts when its secrets can be read. Under a forced stop the
+      // run does not wait for that.
       if (lacksDescriptor(error) && this.#parts.state.stop?.mode !== "force") {
         deps.clock.after(RETRY_MS, () =>
           arrive(() => !this.#abandoned && this.#begin(hook, step, because, alone)),
@@ -109,7 +109,7 @@ export class HookRuns {
     };
     if (!result.ok)
       return failed({ ...result.error, code: result.error.code ?? FAILURE_CODES.hook });
-    // Only an init hook's value means something: it is every step's `context.state`.
+    // Only an init hook's value is used: it is each step's `context.state`.
     const state: Json | undefined =
       hook === "init" && result.value !== null ? result.value : undefined;
     this.#parts.emitWhole(defined({ type: "hook.completed", hook, step, state }), still, (error) =>
@@ -141,7 +141,7 @@ export class HookRuns {
       env,
       secrets: secrets.length === 0 ? undefined : secrets,
       gracePeriodMs: snapshot.gracePeriodMs,
-      // Under a forced stop nothing may hold the run up.
+      // Under a forced stop the run must not wait long for a hook.
       timeoutMs: state.stop?.mode === "force" ? Math.max(1, snapshot.gracePeriodMs) : undefined,
       state: state.hookState,
       error: failure,

@@ -1,6 +1,6 @@
 /**
- * A run that can be driven: its ledger, open, what that says, and its orchestrator. It is made with
- * its header, or opened again after an earlier daemon.
+ * A run that can be driven: its open ledger, the ledger's fold, and its orchestrator. The ledger is
+ * created with its header, or opened again after an earlier daemon.
  */
 import type { RunEvent, RunHeader, RunLine } from "../core/event.ts";
 import { FAILURE_CODES, toStepError } from "../core/failure.ts";
@@ -10,7 +10,7 @@ import { needsSpilling, restoreEvent, spillEvent } from "../ledger/spill-event.t
 import { refusalOf, SubmissionRefused, type Flavor } from "../orchestrators/flavors.ts";
 import type { RunDeps } from "./run-deps.ts";
 
-/** See the head of this file. */
+/** What a run-loop starts from. */
 export interface OpenRun {
   readonly state: RunState;
   readonly file: LedgerFile<RunEvent>;
@@ -18,11 +18,11 @@ export interface OpenRun {
 }
 
 /**
- * Makes a run: its ledger with the header, durably.
+ * Creates a run: its ledger with the header, durably.
  *
- * @param decidedAt when it was decided on, ISO 8601, for the header; default: now
- * @throws SubmissionRefused, with nothing written, where its orchestrator cannot take it;
- *   LedgerExists if the run has been made already
+ * @param decidedAt the header's time, ISO 8601: when the run was decided. Default: now
+ * @throws SubmissionRefused, with nothing written, if its orchestrator cannot take it; LedgerExists
+ *   if the run has been created already
  */
 export async function createRun(
   header: RunHeader,
@@ -48,13 +48,13 @@ export async function createRun(
 /**
  * Opens a run of an earlier daemon.
  *
- * @returns undefined if it had finished
+ * @returns undefined if it has finished
  * @throws LedgerDamaged, LedgerFormatError, ArtifactUnusable, a Node error
  */
 export async function reopenRun(run: string, deps: RunDeps): Promise<OpenRun | undefined> {
   const { file, lines } = await LedgerFile.open<RunEvent>(deps.runStore.runLedger(run), {
     ...ledgerOptions(run, deps),
-    // Nothing is done before the line that says that it was taken over is durable.
+    // Nothing happens before the line is durable that says that the run was taken over.
     withFirstWrite: true,
   });
   try {
@@ -69,7 +69,7 @@ export async function reopenRun(run: string, deps: RunDeps): Promise<OpenRun | u
   return undefined;
 }
 
-/** Whether a run is for a slot, so that only a schedulable orchestrator may take it. */
+/** Whether a run is for a slot: then only a schedulable orchestrator may take it. */
 function isScheduled({ trigger }: RunHeader): boolean {
   return trigger.kind === "schedule" || trigger.kind === "catch_up";
 }
@@ -95,7 +95,8 @@ function ledgerOptions(
 }
 
 /**
- * The orchestrator of a run that is taken over; where it is no more, one that can only end the run.
+ * The orchestrator of a run of an earlier daemon. If that is not there any more, one that can only
+ * end the run.
  */
 async function flavorOrRemains(state: RunState, deps: RunDeps): Promise<Flavor> {
   try {

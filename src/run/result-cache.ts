@@ -1,15 +1,16 @@
 /**
- * Finds the earlier result that may stand for a step, and says why there is none (docs/zenml.md
+ * Finds an earlier result that can be used for a step, or says why there is none (docs/zenml.md
  * "Cache").
  *
- * The index names candidates and is never believed: a hit needs the producer's line in its run's
- * ledger, completed and not itself cached, and outputs that are there and whole. So candidates are
- * folded from their ledgers; a few folded runs are kept, since a run that hits at all mostly hits
- * the run before it. Runs that are being driven are looked at in memory: their newest lines are on
- * the disk too, but folding them over and over would be dear.
+ * The index only names candidates. A hit needs the producer's line in its run's ledger (completed,
+ * and not itself cached), and outputs that are there and whole. So the candidates' ledgers are
+ * folded. A few folded runs are kept: a run that hits at all mostly hits the run before it. Runs
+ * that are driven now are read in memory: their newest lines are on the disk too, but folding them
+ * again and again would cost too much.
  *
- * The reason for a miss compares the parts of the key with those of the same step's newest start:
- * remembered where this daemon saw it, else made again from the previous run's ledger.
+ * The reason for a miss comes from comparing the parts of the key with those of the step's newest
+ * start. They are remembered if this daemon saw that start; otherwise they are made again from the
+ * previous run's ledger.
  */
 import { cacheKeyParts, changedPart, contentHash, type CacheKeyParts } from "../core/cache-key.ts";
 import type { RunLine } from "../core/event.ts";
@@ -23,32 +24,35 @@ import type { RunStore } from "../ledger/run-store.ts";
 import { restoreEvent } from "../ledger/spill-event.ts";
 import type { CacheIndexPort, RunDeps } from "./run-deps.ts";
 
+/** The most folded runs that are kept. */
 const FOLDED_KEPT = 4;
+/** The most steps of a folded run that is kept. */
 const FOLDED_STEPS_KEPT = 20_000;
+/** The most starts of steps that are remembered. */
 const STARTS_KEPT = 8_192;
 
 const shared = new WeakMap<CacheIndexPort, ResultCache>();
 
-/** A result that stands for a step. */
+/** An earlier result that is used for a step. */
 export interface CacheHit {
   readonly source: { readonly run: string; readonly step: string };
-  /** As a ledger holds them: spilled. */
+  /** As they are in a ledger: spilled. */
   readonly outputs: Readonly<Record<string, Json>>;
 }
 
-/** What looking up a key gave. */
+/** The answer to a key. */
 export type CacheAnswer =
   | { readonly hit: CacheHit }
   | { readonly miss: "expired" | "output missing" | undefined };
 
-/** The results of one runs folder. */
+/** Knows the results of one runs folder. */
 export class ResultCache {
   readonly #index: CacheIndexPort;
   readonly #store: RunStore;
   readonly #artifacts: Artifacts;
   readonly #previousRun: ((pipeline: string, except: string) => string | undefined) | undefined;
   readonly #live = new Map<string, RunState>();
-  /** The one that was used longest ago stands first. */
+  /** The one that was used longest ago comes first. */
   readonly #folded = new Map<string, RunState | null>();
   #latest = "";
   readonly #starts = new Map<
@@ -57,10 +61,7 @@ export class ResultCache {
   >();
   /** The newest run of each pipeline that this daemon has seen. */
   readonly #newest = new Map<string, string>();
-  /**
-   * Outputs that were found whole in this turn of a run-loop: an artifact is not hashed a thousand
-   * times for a fan-out.
-   */
+  /** The content hashes of outputs: a fan-out would hash one artifact a thousand times. */
   readonly #content = new WeakMap<object, Map<string, string>>();
 
   constructor(parts: {
@@ -92,7 +93,7 @@ export class ResultCache {
     return found;
   }
 
-  /** A run is driven from now on. */
+  /** A run is driven from now on: it is read in memory. */
   begin(state: RunState): void {
     this.#live.set(state.run, state);
     this.#folded.delete(state.run);
@@ -105,14 +106,15 @@ export class ResultCache {
     if (state.steps.size > 0) this.#keep(state.run, state);
   }
 
-  /** Notes that steps completed under these keys. Call it once their lines are durable. */
+  /** Records that steps completed under these keys. Call it when their lines are durable. */
   record(completed: readonly (readonly [key: string, candidate: CacheCandidate])[]): void {
     this.#index.recordAll(completed);
   }
 
   /**
-   * The newest result with this key that may be used, or why there is none. @param nowMs
-   * milliseconds since 1970
+   * The newest result with this key that can be used, or why there is none.
+   *
+   * @param nowMs milliseconds since 1970
    */
   lookup(key: string, expiresAfterMs: number | undefined, nowMs: number): CacheAnswer {
     let miss: "expired" | "output missing" | undefined;
@@ -138,9 +140,9 @@ export class ResultCache {
   }
 
   /**
-   * The result that a re-run takes over from a run before it: whether the step is cached or not,
-   * and whenever it expires, but only under the same key. A step that ran elsewhere has no key, and
-   * is taken by its name.
+   * The result that a re-run takes over from an earlier run. The step need not be cached, and the
+   * result need not be fresh, but the key must be the same. A step that ran elsewhere has no key:
+   * its name is enough.
    */
   reuse(run: string, step: string, key: string): CacheHit | undefined {
     const producer = this.stateOf(run)?.steps.get(step);
@@ -155,8 +157,8 @@ export class ResultCache {
   }
 
   /**
-   * Whether every artifact that outputs refer to is there and whole, and stays so until a line can
-   * say that they were used.
+   * Whether each artifact that outputs refer to is there and whole. If so, it is kept until a line
+   * can say that it was used.
    */
   #areWhole(outputs: Readonly<Record<string, Json>>): boolean {
     const refs: ArtifactRef[] = [];
@@ -171,8 +173,10 @@ export class ResultCache {
   }
 
   /**
-   * The content hash of one of a step's outputs as its ledger holds them; `undefined` names the
-   * object of all.
+   * The content hash of one output of a step.
+   *
+   * @param outputs as they are in the ledger
+   * @param name undefined: the object of all outputs
    */
   outputHash(outputs: Readonly<Record<string, Json>>, name: string | undefined): string {
     let known = this.#content.get(outputs);
@@ -188,13 +192,13 @@ export class ResultCache {
   }
 
   /**
-   * Why a key is not that of the step's last start: `code changed`, `param "path" changed`, …;
-   * `first run` where it never ran. Remembers the parts for next time.
+   * Why a key differs from that of the step's last start: `code changed`, `param "path" changed`,
+   * …; `first run` if it never ran. Remembers the parts for the next time.
    */
   explain(state: RunState, step: string, parts: CacheKeyParts): string | undefined {
     const name = `${state.pipeline}/${step}`;
     const last = this.#starts.get(name);
-    // Asked before the orchestrator was called, and again as the step starts.
+    // It is asked twice: before the orchestrator is called, and as the step starts.
     if (last?.run === state.run) return last.reason;
     const before = last?.parts ?? this.#partsOfPrevious(state, step, parts);
     const reason = before === undefined ? "first run" : changedPart(before, parts);
@@ -204,7 +208,7 @@ export class ResultCache {
     return reason;
   }
 
-  /** Why a key is not that of the step in a certain run, as far as that run's ledger tells. */
+  /** Why a key differs from that of the step in a given run, as far as that run's ledger says. */
   changedSince(run: string, step: string, parts: CacheKeyParts): string | undefined {
     const state = this.stateOf(run);
     const there = state?.steps.get(step);
@@ -230,7 +234,7 @@ export class ResultCache {
     return found;
   }
 
-  /** A run as its ledger has it, or as it is driven; undefined if it is gone or damaged. */
+  /** A run as it is driven now, or as its ledger says. Undefined if it is gone or damaged. */
   stateOf(run: string): RunState | undefined {
     const live = this.#live.get(run);
     if (live !== undefined) return live;
@@ -266,8 +270,8 @@ function foldLedger(store: RunStore, run: string, artifacts: Artifacts): RunStat
 }
 
 /**
- * The parts of a step's key in a run before, as far as its ledger tells: what files held and cache
- * functions said is taken to be as now.
+ * The parts of a step's key in an earlier run, as far as its ledger says. The ledger does not have
+ * the content of files and the answers of cache functions: those are taken to be as they are now.
  */
 function partsOf(
   state: RunState,
@@ -299,8 +303,8 @@ function partsOf(
 }
 
 /**
- * Which member of a step's outputs an input means: a declared one, the one result, or (undefined)
- * the object of all declared ones.
+ * The member of a step's outputs that an input means: a declared output, or `result`. Undefined:
+ * the object of all declared outputs.
  */
 export function outputName(upstream: StepState, output: string | undefined): string | undefined {
   return output ?? (upstream.spec.outputs === undefined ? "result" : undefined);

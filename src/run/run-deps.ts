@@ -1,6 +1,6 @@
 /**
- * What a run-loop needs from the rest of the daemon, as ports: the real ones are RunStore,
- * Artifacts, CacheIndex and Flavors; a test gives what it likes.
+ * What a run-loop needs from the rest of the daemon, as ports. The real ones are RunStore,
+ * Artifacts, CacheIndex, RunnerPool and Flavors. A test provides its own.
  */
 import type { LineListener } from "../core/durable-line.ts";
 import type { OrchdSettings } from "../core/settings.ts";
@@ -13,28 +13,28 @@ import type { Flavors } from "../orchestrators/flavors.ts";
 import type { Place } from "../places/place.ts";
 import type { SecretSource } from "./secrets.ts";
 
-/** Which results have which key: `CacheIndex`. */
+/** Says which results have which key: `CacheIndex`. */
 export type CacheIndexPort = Pick<CacheIndex, "recordAll" | "lookup">;
 
-/** What every run-loop of one daemon is given. */
+/** What each run-loop of one daemon is given. */
 export interface RunDeps extends LedgerHost {
   readonly runStore: RunStore;
   readonly cacheIndex: CacheIndexPort;
   readonly artifacts: Artifacts;
-  /** Where steps run, whichever orchestrator says that they do. */
+  /** Where steps run, whatever their orchestrator. */
   readonly place: Place;
   readonly orchestrators: Flavors;
   readonly settings: OrchdSettings;
   readonly log: Log;
-  /** Told the durable lines of every run. */
+  /** Hears the durable lines of each run. */
   readonly onDurableLine?: LineListener | undefined;
-  /** Where `{secret: NAME}` comes from; default: `$CREDENTIALS_DIRECTORY`. */
+  /** Where `{secret: NAME}` comes from. Default: `$CREDENTIALS_DIRECTORY`. */
   readonly secrets?: SecretSource | undefined;
-  /** The daemon's environment; default: `process.env`. Read, never written. */
+  /** The daemon's environment. It is read, never written. Default: `process.env`. */
   readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
   /**
-   * The newest run of a pipeline but for one, to say what changed since; default: looked up in the
-   * runs folder.
+   * The newest run of a pipeline except one, to say what changed since. Default: it is looked up in
+   * the runs folder.
    */
   readonly previousRun?: ((pipeline: string, except: string) => string | undefined) | undefined;
 }

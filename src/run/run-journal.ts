@@ -1,12 +1,12 @@
 /**
- * Append -> evolve -> act, in that order as far as anybody outside can tell.
+ * Append -> evolve -> act: in this order for all that can be seen from outside.
  *
- * An event is folded into the state at once, so that the next decision sees it, and goes to the
- * disk with everything else that was decided in the same turn: one append, one fdatasync. What an
- * event allows (starting a step, answering a request) is given to `afterwards` and happens when all
- * that was said before it is durable. So the state may be ahead of the disk, and no act ever is.
+ * An event is folded into the state at once, so that the next decision sees it. It goes to the disk
+ * with all else that was decided in the same turn: one append, one fdatasync. What an event allows
+ * (starting a step, answering a request) is given to `afterwards`, and happens when all events
+ * before it are durable. So the state may be ahead of the disk, but an act never is.
  *
- * The journal is its ledger's only writer; that is why it may know a line's seq before the line is
+ * The journal is the only writer of its ledger. So it knows a line's seq before the line is
  * written. A step's fencing token is that seq.
  */
 import type { Clock } from "../clock.ts";
@@ -16,7 +16,7 @@ import { iso } from "../core/time.ts";
 import type { LedgerFile } from "../ledger/ledger-file.ts";
 import type { Log } from "../log.ts";
 
-/** See the head of this file. */
+/** Writes one run's ledger. */
 export class RunJournal {
   readonly state: RunState;
   readonly #file: LedgerFile<RunEvent>;
@@ -37,35 +37,34 @@ export class RunJournal {
     this.#log = log;
   }
 
-  /** The ledger can no longer be written: nothing is decided or done any more. */
+  /** Whether the ledger can no longer be written. Then nothing is decided or done any more. */
   get broken(): boolean {
     return this.#broken;
   }
 
   /**
-   * Folds an event in, to be written with this turn's others. Gives the time that its line will
-   * carry.
+   * Folds an event into the state. Its line is written with the others of this turn.
    *
-   * @param line what is written, where long fields were put aside
+   * @param line what is written, if long fields were put aside
+   * @returns the time of the line, ISO 8601
    */
   emit(event: RunEvent, line: RunEvent = event): string {
     if (this.#at === "") this.#at = iso(this.#clock.now());
     const seq = this.state.lastSeq + 1;
-    // The spread stands last: a copied object that gets further members costs V8 forty times as
-    // much.
+    // The spread comes last: adding members to a copied object costs V8 forty times as much.
     evolve(this.state, { seq, b: seq, at: this.#at, ...event });
     this.#events.push(line);
     return this.#at;
   }
 
-  /** Does something once everything that was emitted so far is durable. */
+  /** Acts as soon as all that was emitted so far is durable. */
   afterwards(act: () => void): void {
     this.#acts.push(act);
   }
 
   /**
-   * Ends the turn: writes what was emitted. Resolves when it is durable and its acts are done;
-   * never where the ledger broke.
+   * Ends the turn: writes what was emitted. Resolves when that is durable and its acts are done;
+   * never if the ledger is broken.
    */
   flush(): Promise<void> {
     if (this.#events.length === 0 && this.#acts.length === 0) return this.#durable;
@@ -81,7 +80,7 @@ export class RunJournal {
     return this.#durable;
   }
 
-  /** Writes what is left and closes the ledger. */
+  /** Writes the rest and closes the ledger. */
   async close(): Promise<void> {
     if (!this.#broken) await this.flush();
     await this.#file.close();

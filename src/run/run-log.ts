@@ -1,20 +1,21 @@
 /**
- * What a run's steps printed: RUN.log beside its ledger, JSON Lines of {at, step, attempt, stream,
- * line} (docs/ledger.md).
+ * What a run's steps printed: RUN.log beside the run's ledger, JSON Lines of {at, step, attempt,
+ * stream, line} (docs/ledger.md).
  *
- * The file is made with its first line and never synced: a lost log line is a pity, a waiting step
- * is worse. One write is in flight; what comes meanwhile is the next. If the disk cannot keep up,
- * or is full, what is over {@link MAX_WAITING} is dropped and counted in a line of its own.
+ * The file is created with its first line and never synced: a lost log line is a pity, a waiting
+ * step is worse. One write is in flight. What comes meanwhile is in the next one. If the disk is
+ * too slow, or full, what is over {@link MAX_WAITING} is dropped. A line says how many were
+ * dropped.
  */
 import { constants } from "node:fs";
 import type { OutputLine } from "../core/task.ts";
 import { systemDisk, writeAll, type Disk } from "../disk/disk.ts";
 
-/** Characters that may wait for the disk. */
+/** The most characters that wait for the disk. */
 const MAX_WAITING = 16 * 1024 * 1024;
 const FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW;
 
-/** One run's log. */
+/** Writes one run's log. */
 export class RunLog {
   readonly #path: string;
   readonly #disk: Disk;
@@ -32,12 +33,12 @@ export class RunLog {
     this.#onError = onError;
   }
 
-  /** Whether everything that was given is written. */
+  /** Whether all lines so far are written, or given up. */
   get idle(): boolean {
     return this.#writing === undefined;
   }
 
-  /** Takes lines; never waits and never throws. */
+  /** Takes lines. Never waits and never throws. */
   write(lines: readonly OutputLine[]): void {
     for (const { at, step, attempt, stream, line } of lines) {
       if (this.#size > MAX_WAITING) {
@@ -52,7 +53,7 @@ export class RunLog {
     this.#writing ??= this.#drain();
   }
 
-  /** When all that was given so far is written, or given up. */
+  /** Resolves when all lines so far are written, or given up. */
   async flushed(): Promise<void> {
     await this.#writing;
   }
@@ -72,7 +73,7 @@ export class RunLog {
         this.#waiting = [];
         this.#size = 0;
         this.#fd ??= await this.#disk.open(this.#path, FLAGS, 0o640);
-        // Under O_APPEND the position means nothing.
+        // Under O_APPEND the position is ignored.
         await writeAll(this.#disk, this.#fd, bytes, 0);
         if (this.#dropped > 0) this.#noteDropped();
       }

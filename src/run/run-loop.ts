@@ -1,15 +1,16 @@
 /**
- * A **run-loop** drives one run. (The engine owns many runs; an orchestrator says where steps run.)
+ * A **run-loop** drives one run. (The engine owns many runs; an orchestrator says how a run's steps
+ * come to run; a place is where one step runs.)
  *
- * It turns in a circle: what arrived (results, requests, timers) is folded in, the planner says
- * what follows, the decisions are folded in and planned on until there are none, and all of that is
- * one write. What is to be done about it waits for the disk (run-journal.ts). So a result and its
- * successors' starts cost one sync, and results that arrive together are planned together.
+ * It works in turns. What arrived (results, requests, timers) is folded in. The planner says what
+ * follows. Each decision is folded in and planned on, until there are no more. All this is one
+ * write, and what it allows waits for the disk (run-journal.ts). So a result and the starts that
+ * follow from it cost one sync, and results that arrive together are planned together.
  *
- * It decides nothing: what happens next, and why, is core/plan.ts's. Nor does it carry out much:
- * each part of a run has a file that looks after it (steps, hooks, a dynamic pipeline's calls,
- * another orchestrator's, the cache before them, the times). The loop passes the planner's actions
- * on to these, and what they hear from outside comes back to it by `arrive`.
+ * It decides nothing: core/plan.ts says what happens next, and why. It carries out little: each
+ * part of a run has a file that looks after it (steps, hooks, a dynamic pipeline's calls, a user's
+ * orchestrator, the cache before that, the times). The loop passes the planner's actions on to
+ * these, and what they hear from outside comes back by `arrive`.
  */
 import type { Timer } from "../clock.ts";
 import { defined } from "../core/defined.ts";
@@ -37,13 +38,13 @@ import { stackOf } from "../orchestrators/stack.ts";
 import { StepRuns } from "./step-runs.ts";
 import { StepWaiters } from "./step-waiters.ts";
 
-/** See the head of this file. */
+/** Drives one run from its first line to its last. */
 export class RunLoop {
-  /** The fold of the ledger, and of what is about to be in it. Not to be changed by others. */
+  /** The fold of the ledger, and of what is about to be in it. Others must not change it. */
   readonly state: RunState;
-  /** Resolves once the run's last line is durable; never rejects. */
+  /** Resolves when the run's last line is durable. Never rejects. */
   readonly finished: Promise<FinishedRun>;
-  /** Whoever asks for the run waits for its end (ZenML `is_synchronous`). */
+  /** Who asks for the run waits for its end (ZenML `is_synchronous`). */
   readonly isSynchronous: boolean;
   readonly #deps: RunDeps;
   readonly #flavor: Flavor;
@@ -62,7 +63,7 @@ export class RunLoop {
   #arrived: (() => void)[] = [];
   #turnDue = false;
   #turning = false;
-  /** It was told to go: a run that was taken over waits until then. */
+  /** It was told to start. A run of an earlier daemon waits for that too. */
   #working = false;
   #draining = false;
   #drained:
@@ -115,21 +116,21 @@ export class RunLoop {
   }
 
   /**
-   * Makes a run: its ledger with the header, durably.
+   * Creates a run: its ledger with the header, durably.
    *
-   * @param decidedAt when it was decided on, ISO 8601, for the header; default: now
-   * @throws SubmissionRefused, with nothing written, where its orchestrator cannot take it;
-   *   LedgerExists if the run has been made already
+   * @param decidedAt the header's time, ISO 8601: when the run was decided. Default: now
+   * @throws SubmissionRefused, with nothing written, if its orchestrator cannot take it;
+   *   LedgerExists if the run has been created already
    */
   static async create(header: RunHeader, deps: RunDeps, decidedAt?: string): Promise<RunLoop> {
     return new RunLoop(await createRun(header, deps, decidedAt), deps);
   }
 
   /**
-   * Takes over a run of an earlier daemon: its running steps end as interrupted, durably. It goes
-   * on when it is told to {@link start}.
+   * Takes over a run of an earlier daemon: its running steps end as interrupted, durably. The run
+   * goes on when {@link start} is called.
    *
-   * @returns undefined if it had finished
+   * @returns undefined if it has finished
    * @throws LedgerDamaged, LedgerFormatError, ArtifactUnusable, a Node error
    */
   static async recover(
@@ -144,7 +145,7 @@ export class RunLoop {
     return loop;
   }
 
-  /** Lets the run's steps start, or go on. Does nothing the second time. */
+  /** Lets the run's steps start, or go on. A second call does nothing. */
   start(because: string): void {
     if (this.#working || this.state.finished !== undefined || this.#draining) return;
     this.#working = true;
@@ -158,14 +159,14 @@ export class RunLoop {
         if (begins) this.#delegation.begin(this.#prepass);
         else this.#delegation.resume();
       }
-      // A local run's steps ask the cache as they start; only an init hook would otherwise run for
-      // nothing.
+      // A local run's steps ask the cache as they start. This is for the init hook: without it the
+      // hook could run for nothing.
       else if (this.state.init === "owed" && this.#prepass.isAllowed) void this.#prepass.answer();
     });
     this.#turn();
   }
 
-  /** Records that the run waits for its turn. Durable when it resolves. */
+  /** Records that the run waits for its turn. Resolves when that is durable. */
   queue(because: string, limits?: RunState["limits"]): Promise<void> {
     const event = defined({ type: "run.queued", because: because.slice(0, 1_000), limits });
     if (this.state.phase === "submitted") this.#arrived.push(() => void this.#emit(event));
@@ -173,7 +174,7 @@ export class RunLoop {
     return this.#journal.flush();
   }
 
-  /** Asks the run to stop. Durable when it resolves (docs/zenml.md `stop_run`). */
+  /** Asks the run to stop (docs/zenml.md `stop_run`). Resolves when that is durable. */
   async requestStop(order: StopOrder): Promise<StopAnswer> {
     const { state } = this;
     if (state.finished !== undefined)
@@ -187,10 +188,8 @@ export class RunLoop {
         reason: `The orchestrator ${this.#flavor.name} cannot stop a run.`,
       };
     if (state.stop !== undefined && (state.stop.mode === "force" || order.mode === "graceful")) {
-      return {
-        accepted: false,
-        reason: `Run ${state.run} is being stopped already${state.stop.mode === "force" ? "" : "; --force ends it at once"}.`,
-      };
+      const more = state.stop.mode === "force" ? "" : "; --force ends it at once";
+      return { accepted: false, reason: `Run ${state.run} is being stopped already${more}.` };
     }
     this.#arrived.push(() => {
       this.#emit(
@@ -210,16 +209,16 @@ export class RunLoop {
     return { accepted: true };
   }
 
-  /** Room for steps came free. */
+  /** Room for steps may have come free. */
   poke(): void {
     if (this.#working && (this.state.ready.size > 0 || this.state.delayed.size > 0))
       this.#schedule();
   }
 
   /**
-   * Starts nothing new; what runs gets so many milliseconds and is then interrupted, to go on at
-   * the next start. Resolves when the run has ended, or nothing of it runs any more, and its ledger
-   * is closed. A second call can only shorten the time.
+   * Starts nothing new. What runs gets this many milliseconds; then it is interrupted, and goes on
+   * with the next daemon. Resolves when the run has ended, or nothing of it runs any more, and its
+   * ledger is closed. A second call can only shorten the time.
    */
   drain(periodMs: number): Promise<void> {
     if (this.#journal.broken || (this.#closed && this.#drained === undefined))
@@ -342,10 +341,7 @@ export class RunLoop {
     return at;
   }
 
-  /**
-   * Emits an event whose fields may be too long for a line; later, where they have to be put aside
-   * first.
-   */
+  /** Emits an event, in a later turn if fields that are too long for a line are put aside first. */
   #emitWhole(event: RunEvent, still: () => boolean, failed: (error: unknown) => void): void {
     if (!needsSpilling(event)) {
       if (still()) this.#emit(event);
@@ -361,7 +357,7 @@ export class RunLoop {
 
   #finish({ status, because }: Extract<Action, { kind: "finish" }>): ActOutcome {
     if (!this.#log.idle) {
-      // Whoever sees the last line finds all that was printed.
+      // All that was printed is in the log before the last line is in the ledger.
       void this.#log.flushed().then(() => this.#schedule());
       return "later";
     }
@@ -412,14 +408,14 @@ export class RunLoop {
     await this.#journal.flush();
   }
 
-  /** The drain's time is up. */
+  /** The time of the drain is up. */
   #endDrain(): void {
     if (this.#closed || this.state.finished !== undefined) return;
     this.#steps.abandon();
     this.#hooks.abandon();
   }
 
-  /** While it drains: whether nothing of the run runs any more. */
+  /** Ends the drain if nothing of the run runs any more. */
   #checkDrained(): void {
     if (
       !this.#steps.idle ||

@@ -8,14 +8,14 @@ import type { SecretSource } from "./secrets.ts";
 import type { StepWaiters } from "./step-waiters.ts";
 
 /**
- * What became of an action. `now`: an event came of it; `later`: nothing did yet; `replan`: one
- * did, and what was planned with it may no longer hold.
+ * What came of an action. `now`: an event. `later`: nothing yet. `replan`: an event, and what was
+ * planned together with the action may no longer hold.
  */
 export type ActOutcome = "now" | "later" | "replan";
 
 /**
- * What a run-loop gives to those that look after a part of its run: its steps, its hooks, a dynamic
- * pipeline's calls, an orchestrator's.
+ * What a run-loop gives to the files that each look after a part of its run: steps, hooks, a
+ * dynamic pipeline's calls, a user's orchestrator.
  */
 export interface RunParts {
   readonly state: RunState;
@@ -24,20 +24,20 @@ export interface RunParts {
   readonly secrets: SecretSource;
   readonly environment: RunEnvironment;
   readonly waiters: StepWaiters;
-  /** Folds an event in; only within a turn. Gives the time of its line. */
+  /** Folds an event in. Only within a turn. @returns the time of its line */
   emit(event: RunEvent): string;
   /**
-   * The same for an event whose fields may be too long for a line: at once, or after they were put
-   * aside, if it is `still` wanted then.
+   * The same for an event whose fields may be too long for a line. If they are, they are put aside
+   * first, and the event is emitted in a later turn.
+   *
+   * @param still whether the event still holds when it is to be emitted
+   * @param failed called in a turn if the fields cannot be put aside
    */
   emitWhole(event: RunEvent, still: () => boolean, failed: (error: unknown) => void): void;
-  /**
-   * Something came from outside: it is heard in the next turn, and what follows from it is planned
-   * then.
-   */
+  /** Something came from outside: `arrival` is called in the next turn, which then plans. */
   arrive(arrival: () => void): void;
-  /** Something was printed. */
+  /** Writes what was printed to the run's log. */
   output(lines: readonly OutputLine[]): void;
-  /** The daemon ends: nothing new starts. */
+  /** Whether the daemon is about to end: then nothing new starts. */
   draining(): boolean;
 }

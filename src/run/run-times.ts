@@ -1,18 +1,18 @@
 /**
- * The times of one run that is driven: when it has to be planned again, what its limit leaves it,
- * how long it has worked.
+ * The times of one run: when it must be planned again, what is left of its limit, and how long it
+ * was worked on.
  *
- * A limit is measured in the time that daemons worked on the run (docs/semantics.md 15): the clock
- * is the monotonic one, and what passed while no daemon was up does not count.
+ * A limit is measured in the time that daemons worked on the run (docs/semantics.md 15). The clock
+ * is the monotonic one, and time without a daemon does not count.
  */
 import type { Timer } from "../clock.ts";
 import { formatDuration } from "../core/duration.ts";
 import type { RunParts } from "./run-parts.ts";
 
-/** See the head of this file. */
+/** Keeps the times of one run. */
 export class RunTimes {
   readonly #parts: RunParts;
-  /** Since when this daemon works on it, in monotonic milliseconds. */
+  /** When this daemon began to work on the run, in monotonic milliseconds. */
   #since: number | undefined;
   #wake: { readonly at: number; readonly timer: Timer } | undefined;
   #limit: Timer | undefined;
@@ -21,14 +21,14 @@ export class RunTimes {
     this.#parts = parts;
   }
 
-  /** How long it has been worked on, in milliseconds, by this daemon and those before it. */
+  /** How long this daemon and earlier ones have worked on the run, in milliseconds. */
   get workedMs(): number {
     const { state, deps } = this.#parts;
     if (state.startedAt === undefined) return 0;
     return state.workedMs + (this.#since === undefined ? 0 : deps.clock.monotonic() - this.#since);
   }
 
-  /** Work on it begins, or goes on; its limit counts from now. */
+  /** Work on the run begins, or goes on. Its limit counts from now. */
   begin(): void {
     const { state, deps, arrive, emit } = this.#parts;
     this.#since = deps.clock.monotonic();
@@ -45,7 +45,7 @@ export class RunTimes {
     );
   }
 
-  /** Has it planned again at a time, in milliseconds since 1970. */
+  /** Plans the run again at a time, in milliseconds since 1970. */
   wakeAt(at: number): void {
     if (this.#wake !== undefined && this.#wake.at <= at) return;
     this.#wake?.timer.cancel();
@@ -57,7 +57,7 @@ export class RunTimes {
     this.#wake = { at, timer };
   }
 
-  /** The run is let go of. */
+  /** The run is no longer driven. */
   end(): void {
     this.#wake?.timer.cancel();
     this.#limit?.cancel();

@@ -1,22 +1,22 @@
 /**
- * Where `{secret: NAME}` gets its value: a file of that name in `$CREDENTIALS_DIRECTORY` (systemd's
- * LoadCredential), else in the folder that the daemon was given. A value is read when a step starts
- * and goes to that step alone; ledgers and logs hold its name.
+ * Where `{secret: NAME}` gets its value: from a file of that name in `$CREDENTIALS_DIRECTORY`
+ * (systemd's LoadCredential). A value is read when a step starts, and only that step gets it.
+ * Ledgers and logs have the name.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** Gives secrets by name. */
+/** Finds secrets by name. */
 export interface SecretSource {
-  /** @throws Error, a sentence, where there is none */
+  /** @throws Error, a sentence, if there is none */
   get(name: string): string;
 }
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
 /**
- * Secrets as files, in the first of these folders that has one. A trailing line feed is not part of
- * the value.
+ * Reads secrets from files: the first folder that has the file counts. A line feed at the end is
+ * not part of the value.
  */
 export class SecretFiles implements SecretSource {
   readonly #folders: readonly string[];
@@ -28,7 +28,8 @@ export class SecretFiles implements SecretSource {
   get(name: string): string {
     if (!NAME.test(name))
       throw new Error(
-        `${JSON.stringify(name)} is no name of a secret: letters, digits, dots, dashes and underscores.`,
+        `${JSON.stringify(name)} is no name of a secret: ` +
+          "letters, digits, dots, dashes and underscores.",
       );
     for (const folder of this.#folders) {
       try {
@@ -45,7 +46,8 @@ export class SecretFiles implements SecretSource {
         ? "$CREDENTIALS_DIRECTORY is not set"
         : `there is no such file in ${this.#folders.join(" or ")}`;
     throw new Error(
-      `The secret ${name} is not there: ${where}. Add LoadCredential=${name}:FILE to the unit, or put the file there.`,
+      `The secret ${name} is not there: ${where}. ` +
+        `Add LoadCredential=${name}:FILE to the unit, or put the file there.`,
     );
   }
 }

@@ -1,11 +1,11 @@
 /**
- * From what a step returned to what its ledger holds: `{result: VALUE}`, or one member a declared
- * output (semantics.md 17).
+ * Turns what a step returned into what its ledger keeps: `{result: VALUE}`, or one member for each
+ * declared output (docs/semantics.md 17).
  */
 import { FAILURE_CODES, type StepError } from "../core/failure.ts";
 import type { Json, SnapshotStep } from "../core/snapshot.ts";
 
-/** A step's outputs, or why its result is none. */
+/** A step's outputs, or why its result cannot be used. */
 export type StepOutputs =
   | { readonly ok: true; readonly outputs: { readonly [name: string]: Json } }
   | { readonly ok: false; readonly error: StepError };
@@ -16,7 +16,8 @@ export function outputsOf(spec: SnapshotStep, value: Json): StepOutputs {
   const declared = spec.outputs;
   if (value === null || typeof value !== "object" || Array.isArray(value)) {
     return bad(
-      `step "${spec.id}" declares the outputs ${declared.join(", ")}, so it has to return an object with these members; it returned ${describe(value)}`,
+      `step "${spec.id}" declares the outputs ${declared.join(", ")}, so it has to return ` +
+        `an object with these members; it returned ${describe(value)}`,
     );
   }
   const members = value as { readonly [name: string]: Json };
@@ -24,13 +25,12 @@ export function outputsOf(spec: SnapshotStep, value: Json): StepOutputs {
     (name) => !Object.hasOwn(members, name) || members[name] === undefined,
   );
   if (missing.length > 0)
-    return bad(
-      `step "${spec.id}" returned no ${missing.map((name) => JSON.stringify(name)).join(", ")}, which it declares as output`,
-    );
+    return bad(`step "${spec.id}" returned no ${quoted(missing)}, which it declares as output`);
   const undeclared = Object.keys(members).filter((name) => !declared.includes(name));
   if (undeclared.length > 0) {
     return bad(
-      `step "${spec.id}" returned ${undeclared.map((name) => JSON.stringify(name)).join(", ")}, which it does not declare; its outputs are ${declared.join(", ")}`,
+      `step "${spec.id}" returned ${quoted(undeclared)}, which it does not declare; ` +
+        `its outputs are ${declared.join(", ")}`,
     );
   }
   return { ok: true, outputs: Object.fromEntries(declared.map((name) => [name, members[name]!])) };
@@ -38,6 +38,10 @@ export function outputsOf(spec: SnapshotStep, value: Json): StepOutputs {
 
 function bad(message: string): StepOutputs {
   return { ok: false, error: { name: "OutputError", message, code: FAILURE_CODES.output } };
+}
+
+function quoted(names: readonly string[]): string {
+  return names.map((name) => JSON.stringify(name)).join(", ");
 }
 
 function describe(value: Json): string {

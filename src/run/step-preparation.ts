@@ -1,10 +1,10 @@
 /**
- * What has to be known before a step may start: does its condition hold, may an earlier result
- * stand for it, and with which inputs, params and environment does it run.
+ * What must be known before a step may start: whether its condition holds, whether an earlier
+ * result can be used for it, and the inputs, params and environment that it runs with.
  *
- * The answer is a value; the run-loop writes and acts. Most steps are prepared in one go. One with
- * file dependencies or a cache function takes a while, and is then answered by a promise; the
- * planner decides afresh once it is there.
+ * The answer is a value: the run-loop writes and acts. Most steps are prepared at once. A step with
+ * file dependencies or a cache function may take a while: then the answer is a promise, and the
+ * planner decides again when it is there.
  */
 import { dirname, isAbsolute, join } from "node:path";
 import { cacheKey, cacheKeyParts, contentHash, type CacheKeyParts } from "../core/cache-key.ts";
@@ -24,7 +24,7 @@ import type { RunDeps } from "./run-deps.ts";
 import { runInfoOf } from "./run-info.ts";
 import type { SecretSource } from "./secrets.ts";
 
-/** What is to become of a step that may start. */
+/** What happens to a step that may start. */
 export type Preparation =
   | {
       readonly kind: "start";
@@ -48,7 +48,7 @@ export interface PreparationContext {
   readonly secrets: SecretSource;
   readonly results: ResultCache;
   readonly environment: RunEnvironment;
-  /** Whether the orchestrator reuses results where neither step nor pipeline says anything. */
+  /** Whether earlier results are used where neither the step nor the pipeline says anything. */
   readonly enableCache: boolean;
   /** Runs a cache function. */
   callCacheFunction(task: CacheFunctionTask): Promise<TaskResult>;
@@ -59,8 +59,8 @@ const SHELL: readonly string[] = ["/bin/sh", "-eu"];
 const fileHashes = new FileHashes();
 
 /**
- * Whether earlier results may stand for a step: its own word, the pipeline's, the orchestrator's; a
- * shell step has to ask itself.
+ * Whether earlier results may be used for a step. The step's own setting counts first, then the
+ * pipeline's, then the orchestrator's. A shell step must ask for it itself.
  */
 export function isCacheEnabled(
   state: RunState,
@@ -72,7 +72,7 @@ export function isCacheEnabled(
   return state.snapshot.enableCache ?? orchestrator;
 }
 
-/** Prepares an attempt of a step; see the head of this file. Never throws, never rejects. */
+/** Prepares an attempt of a step. Never throws and never rejects. */
 export function prepareStep(
   state: RunState,
   step: StepState,
@@ -81,7 +81,7 @@ export function prepareStep(
 ): Preparation | Promise<Preparation> {
   const spoiled = (error: unknown): Preparation | Promise<Preparation> => {
     if (!lacksDescriptor(error)) return { kind: "fail", error: asError(error) };
-    // Nothing is wrong with the step: it is prepared anew when files can be opened.
+    // The step is not at fault: it is prepared again when files can be opened.
     return new Promise(
       (resolve) =>
         void context.deps.clock.after(RETRY_MS, () =>
@@ -97,7 +97,7 @@ export function prepareStep(
   }
 }
 
-/** An error with a code of orchd's, for what is found out before a step runs. */
+/** What is found wrong with a step before it runs, with one of orchd's codes. */
 class PreparationError extends Error {
   readonly code: string;
   constructor(name: string, code: string, message: string, cause?: unknown) {
@@ -152,7 +152,7 @@ class StepPreparation {
     if (cache.cacheFunction === undefined && files.every(isKnown))
       return this.#decide(files, undefined);
     return this.#withFacts(files).catch((error: unknown): Preparation => {
-      // A step whose key cannot be known runs all the same where nobody asks for it.
+      // The key cannot be known. Without caching nobody needs it, and the step runs.
       if (this.#enabled()) throw error;
       return this.#start(undefined, undefined);
     });
@@ -186,7 +186,8 @@ class StepPreparation {
       throw new PreparationError(
         "CacheFunctionError",
         FAILURE_CODES.input,
-        `the cache function ${code.source} gave ${JSON.stringify(result.value)}; it has to give a string`,
+        `the cache function ${code.source} gave ${JSON.stringify(result.value)}; ` +
+          "it has to give a string",
       );
     }
     return this.#decide(files, result.value);
@@ -225,7 +226,7 @@ class StepPreparation {
     };
   }
 
-  /** A file's content hash, at once where it is known; rejects with a PreparationError. */
+  /** A file's content hash; a promise if that takes a while. Rejects with a PreparationError. */
   #hash(path: string): string | Promise<string> {
     const absolute = isAbsolute(path) ? path : join(dirname(this.#state.snapshot.file), path);
     const failed = (error: unknown): Promise<never> => {
@@ -282,7 +283,7 @@ class StepPreparation {
     return upstream;
   }
 
-  /** Every input's value, loaded. */
+  /** The values of the inputs, loaded. */
   #values(): { readonly [name: string]: Json } {
     this.#inputs ??= this.#loadInputs();
     return this.#inputs;
@@ -306,7 +307,8 @@ class StepPreparation {
         throw new PreparationError(
           "InputError",
           FAILURE_CODES.input,
-          `input "${name}" of step "${this.#spec.id}" is "${from.step}.${output}", but step "${from.step}" has no output "${output}"; it has ${there === "" ? "none" : there}`,
+          `input "${name}" of step "${this.#spec.id}" is "${from.step}.${output}", but step ` +
+            `"${from.step}" has no output "${output}"; it has ${there === "" ? "none" : there}`,
         );
       }
       values[name] = value;

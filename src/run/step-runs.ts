@@ -1,12 +1,12 @@
 /**
  * A run's steps, from the decision to start one to the line that says how its attempt ended.
  *
- * It decides nothing: what a failure or an interruption means is `afterFailure` and
- * `afterInterruption`'s. It knows what no ledger holds: which steps are being prepared, what
- * running ones were told, whose results are being put into artifacts.
+ * It decides nothing: `afterFailure` and `afterInterruption` say what a failure or an interruption
+ * means. It knows what no ledger has: which steps are being prepared, what the running ones were
+ * told, and whose results are being put into artifacts.
  *
- * A result counts only under the fencing token of the attempt that is current (docs/semantics.md
- * 14); any other is refused and noted.
+ * A result counts only under the fencing token of the current attempt (docs/semantics.md 14). Any
+ * other is refused, and a line says so.
  */
 import type { RunEvent } from "../core/event.ts";
 import { clipError, toStepError, type StepError } from "../core/failure.ts";
@@ -31,11 +31,11 @@ import { prepareStep, type Preparation, type PreparationContext } from "./step-p
 
 type Launch = Extract<Action, { kind: "launch" }>;
 
-/** See the head of this file. */
+/** Runs the steps of one run. */
 export class StepRuns {
-  /** Those that are being prepared. */
+  /** The steps that are being prepared. */
   readonly launching = new Set<string>();
-  /** Running ones that were told to end, and how. */
+  /** The running steps that were told to end, and how. */
   readonly told = new Map<string, "graceful" | "force">();
   readonly #parts: RunParts;
   readonly #flavor: Flavor;
@@ -46,9 +46,9 @@ export class StepRuns {
     { readonly attempt: number; readonly preparation: Preparation }
   >();
   readonly #toldWhy = new Map<string, string>();
-  /** Those whose result is being put into artifacts. */
+  /** The steps whose result is being put into artifacts. */
   readonly #settling = new Set<string>();
-  /** What completed in this turn, for the cache's index. */
+  /** The steps that completed in this turn, for the cache's index. */
   #completions: [key: string, candidate: CacheCandidate][] = [];
   #cacheFunctions = 0;
 
@@ -68,18 +68,18 @@ export class StepRuns {
     };
   }
 
-  /** Whether no step runs, and no result is on its way into the ledger. */
+  /** Whether no step runs and no result is on its way into the ledger. */
   get idle(): boolean {
     return this.#parts.state.running.size === 0 && this.#settling.size === 0;
   }
 
-  /** What is to become of an attempt of a step, or the promise of it. */
+  /** Prepares an attempt of a step; a promise if that takes a while. */
   prepare(id: string, attempt: number): Preparation | Promise<Preparation> {
     const { state } = this.#parts;
     return prepareStep(state, state.steps.get(id)!, attempt, this.#context);
   }
 
-  /** Starts an attempt, or what stands in its place: an earlier result, or nothing. */
+  /** Starts an attempt, uses an earlier result instead, or skips the step. */
   launch(action: Launch): ActOutcome {
     const { step: id, attempt } = action;
     const known = this.#prepared.get(id);
@@ -112,7 +112,7 @@ export class StepRuns {
     }
   }
 
-  /** Lets an earlier result stand for a step. */
+  /** Uses an earlier result for a step. */
   answer(step: string, { hit, cacheKey, because }: Extract<Preparation, { kind: "cached" }>): void {
     this.#parts.emit({
       type: "step.cached",
@@ -133,7 +133,7 @@ export class StepRuns {
     journal.afterwards(() => deps.place.stop(this.#taskId(token), mode, because));
   }
 
-  /** Notes that a step will not run, or not again, because the run was stopped. */
+  /** Records that a step does not run, or not again, because the run was stopped. */
   stopped(id: string, because: string): void {
     const { state, emit } = this.#parts;
     emit({
@@ -144,15 +144,15 @@ export class StepRuns {
     });
   }
 
-  /** The daemon before this one ended while these were running. */
+  /** Interrupts the steps that were running when the daemon before this one ended. */
   interruptAll(): void {
     for (const id of Array.from(this.#parts.state.running))
       this.#interrupted(id, "daemon", "the daemon ended while it was running");
   }
 
   /**
-   * The daemon ends, and those that still run have had their time. What is on its way into the
-   * ledger is let in.
+   * Interrupts the steps that still run, because the daemon ends and their time is up. A result
+   * that is on its way into the ledger still gets there.
    */
   abandon(): void {
     const { state, journal, deps } = this.#parts;
@@ -165,8 +165,8 @@ export class StepRuns {
   }
 
   /**
-   * A turn is over: what completes from now on is written with the next turn's lines, and may not
-   * be in the cache's index before they are durable.
+   * A turn is over. What completes from now on is written with the next turn's lines, and may be in
+   * the cache's index only when those are durable.
    */
   endTurn(): void {
     this.#completions = [];
@@ -194,7 +194,7 @@ export class StepRuns {
     journal.afterwards(() => {
       place.redeem(lane);
       runTask(place, { id: this.#taskId(token), task, alone, output }, (end) => {
-        // It starts again with the next daemon.
+        // The drain interrupts it: it starts again with the next daemon.
         if (end.kind === "unstarted" && draining()) return;
         arrive(() => this.#ended(step, token, end));
       });
@@ -216,7 +216,9 @@ export class StepRuns {
       emit({
         type: "step.result_refused",
         step,
-        because: `a result came for the attempt that began at line ${token}, which is no longer the current one`,
+        because:
+          `a result came for the attempt that began at line ${token}, ` +
+          "which is no longer the current one",
       });
     else
       deps.log.warn(

@@ -1,6 +1,6 @@
 /**
- * Who waits for a step's end: a dynamic pipeline's function for its value, an orchestrator's
- * `runStep` for its success. They hear of it when the line is durable.
+ * Who waits for a step's end: a dynamic pipeline's function for the value, an orchestrator's
+ * `runStep` for the success. They hear of it when its line is durable.
  */
 import { defined } from "../core/defined.ts";
 import type { StepError } from "../core/failure.ts";
@@ -14,7 +14,7 @@ interface Waiter {
   readonly reject: (error: Error) => void;
 }
 
-/** See the head of this file. */
+/** Keeps those who wait for the steps of one run. */
 export class StepWaiters {
   readonly #state: RunState;
   readonly #artifacts: Artifacts;
@@ -25,7 +25,7 @@ export class StepWaiters {
     this.#artifacts = artifacts;
   }
 
-  /** Whether somebody waits for a step that has ended. */
+  /** Whether a step has ended that somebody waits for. */
   awaits(step: string): boolean {
     return (
       this.#waiting.size > 0 &&
@@ -35,7 +35,7 @@ export class StepWaiters {
   }
 
   /**
-   * A step's outputs, loaded, once it has ended well. Rejects with the step's own error, or with
+   * A step's outputs, loaded, when it has ended well. Rejects with the step's own error, or with
    * why it did not run.
    */
   outputsOf(step: string): Promise<{ readonly [name: string]: Json }> {
@@ -46,7 +46,7 @@ export class StepWaiters {
     });
   }
 
-  /** Tells those who wait for a step that has ended. */
+  /** Tells those who wait for a step, if it has ended. */
   settle(step: string): void {
     const state = this.#state.steps.get(step);
     const waiters = this.#waiting.get(step);
@@ -77,7 +77,7 @@ export class StepWaiters {
   }
 }
 
-/** An error to reject with, that has what a ledger keeps of one. */
+/** A ledger's error as one that can be thrown. */
 export function asThrown({ name, message, code, stack }: StepError): Error {
   return Object.assign(new Error(message), defined({ name, code, stack }));
 }
