@@ -12,7 +12,7 @@ import { canonicalHash, canonicalJson } from "./canonical-json.ts";
 import type { EnvValue, Json, SnapshotStep } from "./snapshot.ts";
 
 /** Raised when the meaning of a part changes, so that an old key never equals a new one. */
-export const CACHE_KEY_FORMAT = 1;
+export const CACHE_KEY_FORMAT = 2;
 
 /** All parts of a key, in this order. */
 export interface CacheKeyParts {
@@ -41,7 +41,10 @@ export interface CacheKeyParts {
   readonly inputs: { readonly [name: string]: string };
   /** Declared outputs, in the order of their declaration. */
   readonly outputs: readonly string[] | null;
-  /** The step's own environment. A secret is given by its name, never by its value. */
+  /**
+   * The environment that somebody set for the step: orchd.yaml's `env`, the pipeline's and its own.
+   * A secret is given by its name, never by its value. What it gets of the host is not in it.
+   */
   readonly env: { readonly [name: string]: EnvValue };
   /** The path and content hash of each file dependency, in the order of their declaration. */
   readonly files: readonly (readonly [path: string, hash: string])[];
@@ -61,6 +64,8 @@ export interface CacheKeyFacts {
   readonly params: { readonly [name: string]: Json };
   /** Every input's {@link contentHash}. */
   readonly inputs: { readonly [name: string]: string };
+  /** All that was set for the step: `setEnvironment`. Undefined: only its own `env`. */
+  readonly env?: { readonly [name: string]: EnvValue } | undefined;
   /** The path and content hash of every file in `fileDependencies`. */
   readonly files: readonly (readonly [path: string, hash: string])[];
   readonly cacheFunction?: string | undefined;
@@ -90,7 +95,7 @@ export function cacheKeyParts(step: SnapshotStep, facts: CacheKeyFacts): CacheKe
             Object.entries(facts.inputs).filter(([name]) => !ignored.includes(name)),
           ),
     outputs: step.outputs ?? null,
-    env: step.env,
+    env: facts.env ?? step.env,
     files: facts.files,
     cacheFunction: facts.cacheFunction ?? null,
     scheduledFor: cache?.acrossSlots === true ? null : (facts.scheduledFor ?? null),

@@ -246,6 +246,7 @@ function snapshotOf(
     enableCache: definition.enableCache,
     timeoutMs,
     gracePeriodMs: checkedDuration(definition.gracePeriod) ?? settings.gracePeriodMs,
+    baseEnv: Object.keys(settings.env).length === 0 ? undefined : settings.env,
     env,
     hooks,
     orchestrator: orchestratorOf(input, faults),

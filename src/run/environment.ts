@@ -8,6 +8,7 @@
  */
 import type { RunState } from "../core/run-state.ts";
 import type { EnvValue, Json } from "../core/snapshot.ts";
+import { setEnvironment } from "../core/set-environment.ts";
 import { bindRunEnv } from "../core/template.ts";
 import { inheritedEnvironment } from "../places/inherited-environment.ts";
 import type { SecretSource } from "./secrets.ts";
@@ -34,6 +35,7 @@ export class RunEnvironment {
   readonly #state: RunState;
   readonly #secrets: SecretSource;
   readonly #layers: readonly Layer[];
+  #set: Layer | undefined;
   #shared: ResolvedEnvironment | undefined;
   #commonEnv: { readonly [name: string]: string } = {};
   #commonOf: string | undefined;
@@ -87,6 +89,15 @@ export class RunEnvironment {
       this.#commonOf = orchestratorRunId;
     }
     return this.#commonEnv;
+  }
+
+  /** What was set for a step, as its cache key has it. */
+  setFor(own: Layer): Layer {
+    const { snapshot, run, trigger } = this.#state;
+    const words = { id: run, scheduledFor: trigger.scheduledFor };
+    if (Object.keys(own).length > 0) return setEnvironment(snapshot, own, words);
+    this.#set ??= setEnvironment(snapshot, {}, words);
+    return this.#set;
   }
 
   /** A step's own layer, for `stepEnvironments` of `submitPipeline`. */

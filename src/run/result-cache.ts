@@ -16,6 +16,7 @@ import { cacheKeyParts, changedPart, contentHash, type CacheKeyParts } from "../
 import type { RunLine } from "../core/event.ts";
 import { evolve, type RunState, type StepState } from "../core/run-state.ts";
 import type { Json } from "../core/snapshot.ts";
+import { setEnvironment } from "../core/set-environment.ts";
 import { bindRun } from "../core/template.ts";
 import { isArtifactRef, type ArtifactRef, type Artifacts } from "../ledger/artifacts.ts";
 import type { CacheCandidate } from "../ledger/cache-index.ts";
@@ -293,6 +294,7 @@ function partsOf(
       project: now.project,
       params: bindRun(step.spec.params, { id: state.run, scheduledFor }),
       inputs: Object.fromEntries([...inputs, ...direct]),
+      env: setEnvironment(state.snapshot, step.spec.env, { id: state.run, scheduledFor }),
       files: now.files,
       cacheFunction: now.cacheFunction ?? undefined,
       scheduledFor,

@@ -93,7 +93,7 @@ export class RunLoop {
       journal: this.#journal,
       secrets,
       environment: new RunEnvironment(state, secrets, [
-        baseLayer(own, deps.settings.env),
+        baseLayer(own, state.snapshot.baseEnv ?? deps.settings.env),
         stack.environment,
       ]),
       waiters: this.#waiters,

@@ -265,6 +265,7 @@ class StepPreparation {
       project: this.#context.deps.settings.project,
       params: this.#params,
       inputs,
+      env: this.#context.environment.setFor(this.#spec.env),
       files,
       cacheFunction,
       scheduledFor: this.#state.trigger.scheduledFor,

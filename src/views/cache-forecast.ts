@@ -13,6 +13,7 @@ import { cacheKey, cacheKeyParts, contentHash } from "../core/cache-key.ts";
 import { upstreamOf, type StepState } from "../core/run-state.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import type { Json, Snapshot, SnapshotStep } from "../core/snapshot.ts";
+import { setEnvironment } from "../core/set-environment.ts";
 import { bindRun } from "../core/template.ts";
 import { Artifacts, isArtifactRef, type ArtifactRef } from "../ledger/artifacts.ts";
 import { CacheIndex } from "../ledger/cache-index.ts";
@@ -96,6 +97,7 @@ export class CacheForecast {
         project: this.#settings.project,
         params: bindRun(step.params as Json, run) as SnapshotStep["params"],
         inputs,
+        env: setEnvironment(snapshot, step.env, run),
         files,
         scheduledFor: run.scheduledFor,
       }),

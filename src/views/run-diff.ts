@@ -4,6 +4,7 @@
  */
 import { canonicalJson } from "../core/canonical-json.ts";
 import type { RunState, StepState } from "../core/run-state.ts";
+import { setEnvironment } from "../core/set-environment.ts";
 import type { SnapshotStep } from "../core/snapshot.ts";
 
 /** `orchd diff --json`. */
@@ -76,7 +77,8 @@ function changesOf(one: StepState, two: StepState, before: RunState, after: RunS
   }
   for (const name of changedKeys(one.values ?? {}, two.values ?? {}))
     changes.push(`input "${name}" changed`);
-  if (differs(a.env, b.env)) changes.push("env changed");
+  for (const name of changedKeys(envOf(before, a), envOf(after, b)))
+    changes.push(`env "${name}" changed`);
   if (differs(a.outputs ?? null, b.outputs ?? null)) changes.push("declared outputs changed");
   if (
     changes.length === 0 &&
@@ -95,6 +97,11 @@ function changesOf(one: StepState, two: StepState, before: RunState, after: RunS
 
 function codeOf(spec: SnapshotStep): string {
   return spec.run ?? (spec.code === undefined ? "" : `${spec.code.bundle} ${spec.code.pick}`);
+}
+
+/** What was set for the step in that run. */
+function envOf({ snapshot, run, trigger }: RunState, { env }: SnapshotStep): Members {
+  return setEnvironment(snapshot, env, { id: run, scheduledFor: trigger.scheduledFor });
 }
 
 /** Outputs that became artifacts are compared by their hashes, which is by content too. */

@@ -6,7 +6,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { awaitSight, linesOf } from "../support/await-event.ts";
-import { daemonOver, type Daemon } from "../support/daemon.ts";
+import { daemonOver, orchd, type Daemon } from "../support/daemon.ts";
 import { outcomeOf, runsOf, type PlainRun } from "../support/ledgers.ts";
 import { ended, submit } from "../support/request.ts";
 import type { TempRoot } from "../support/temp-root.ts";
@@ -163,6 +163,22 @@ describe("a daemon", () => {
           { env: 'env "LEVEL" changed' },
         ],
         [
+          "the pipeline's environment, which every step sees",
+          () => edit("params: { label: one }", "params: { label: one }\nenv: { REGION: eu }"),
+          Object.fromEntries(
+            steps.filter((name) => name !== "shell").map((name) => [name, 'env "REGION" added']),
+          ),
+        ],
+        [
+          "a variable of the pipeline that the step overrides with what it had",
+          () => edit("REGION: eu", "REGION: eu, LEVEL: none"),
+          Object.fromEntries(
+            steps
+              .filter((name) => name !== "shell" && name !== "env")
+              .map((name) => [name, 'env "LEVEL" added']),
+          ),
+        ],
+        [
           "declared outputs",
           () => edit("outputs: [a, b]", "outputs: [b, a]"),
           { declares: "declared outputs changed" },
@@ -235,6 +251,53 @@ ${pipeline}steps:
     });
     root.write("schedules/layers.yaml", written("enableCache: true\n"));
     expect((await run("layers")).cached).toEqual(["silent", "asks"]);
+  });
+
+  it("counts orchd.yaml's env too, and a run keeps the one that it was made with", async () => {
+    const settings = async (text: string): Promise<void> => {
+      root.write("orchd.yaml", text);
+      const again = (): number =>
+        daemon.log().filter(({ msg }) => msg === "orchd.yaml was read again").length;
+      const before = again();
+      process.kill(daemon.pid, "SIGHUP");
+      await awaitSight(root.runs, () => again() > before || undefined, "the settings");
+    };
+    root.write(
+      "schedules/stage.yaml",
+      `steps:
+  one: { uses: ./steps/stage.ts }
+  own: { uses: ./steps/stage.ts, env: { STAGE: own } }
+  named: { uses: ./steps/stage.ts, env: { STAGE: own, RUN: "\${run.id}" } }
+`,
+    );
+    root.write("schedules/steps/stage.ts", "export default ({ env }: any) => env.STAGE;\n");
+    await settings("env: { STAGE: test }\n");
+    await run("stage");
+    const second = await ended(root.runs, await submit(root.runs, "stage"));
+    // A step that sees the run's id is another step in every run.
+    expect(told(second)).toEqual({
+      ran: { named: expect.stringContaining('env "RUN" changed') },
+      cached: ["one", "own"],
+    });
+    await settings("env: { STAGE: live }\n");
+    const third = await ended(root.runs, await submit(root.runs, "stage"));
+    expect(told(third)).toMatchObject({
+      ran: { one: expect.stringContaining('env "STAGE" changed') },
+      cached: ["own"],
+    });
+    const diff = await orchd(root.root, "diff", second.run, third.run, "--json");
+    expect(diff.json<{ steps: { changes: string[] }[] }>().steps[0]!.changes).toEqual([
+      'env "STAGE" changed',
+    ]);
+    const again = await orchd(root.root, "rerun", second.run, "--from", "own", "--wait");
+    expect(again.status).toBe(0);
+    const rerun = runsOf(root.runs, "stage").find((one) => one.run === `${second.run}-r1`)!;
+    expect(told(rerun).cached).toContain("one");
+    await settings("env: { STAGE: live, OTHER: x }\n");
+    expect((await run("stage")).ran).toMatchObject({
+      one: expect.stringContaining('env "OTHER" added'),
+    });
+    await settings("");
   });
 
   it("takes a result into another slot only where the step says so", async () => {
