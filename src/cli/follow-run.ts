@@ -12,11 +12,13 @@ import { daemonRuns } from "../ledger/ask.ts";
 import type { CommandContext } from "./command.ts";
 import { CliError, EXIT, type ExitStatus } from "./exit.ts";
 import { eventText } from "./event-text.ts";
-import { LineFollower, parseObject } from "../views/line-follower.ts";
+import { parseObject } from "../views/json-line.ts";
+import { LineFollower } from "../views/line-follower.ts";
 import { LOOK_MS, pause } from "./pace.ts";
 import { statusMark, statusSpan } from "./render.ts";
 import { countText } from "../views/counted.ts";
-import { restored, viewRun, type RunView } from "../views/run-view.ts";
+import { restored } from "../views/run-reading.ts";
+import { viewRun, type RunView } from "../views/run-view.ts";
 import { span, type Part, type Terminal } from "./terminal.ts";
 import { betweenText } from "./time-text.ts";
 

@@ -15,7 +15,8 @@ import { loadPipelineFile } from "../schedules/load-file.ts";
 import { loadSettings } from "../schedules/load-settings.ts";
 import { formatProblem, type Problem } from "../schedules/problem.ts";
 import { CliError, EXIT, usageError } from "./exit.ts";
-import { pipelineFiles, readPipeline } from "../views/pipeline-view.ts";
+import { pipelineFiles } from "../views/pipeline-file-list.ts";
+import { readPipeline } from "../views/pipeline-reading.ts";
 import type { Roots } from "../views/roots.ts";
 
 /** One file, loaded or refused. `name` is the pipeline's, or where that is not known the file's. */

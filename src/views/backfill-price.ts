@@ -12,7 +12,7 @@ import { iso } from "../core/time.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { CacheForecast } from "./cache-forecast.ts";
 import { runsBackwards } from "./run-history.ts";
-import { stateOfRun } from "./run-view.ts";
+import { stateOfRun } from "./run-reading.ts";
 
 /** The most slots that are looked at. */
 const MOST_SLOTS = 1_000_000;

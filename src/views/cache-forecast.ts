@@ -18,7 +18,7 @@ import { bindRun } from "../core/template.ts";
 import { Artifacts, isArtifactRef, type ArtifactRef } from "../ledger/artifacts.ts";
 import { CacheIndex } from "../ledger/cache-index.ts";
 import type { RunStore } from "../ledger/run-store.ts";
-import { stateOfRun } from "./run-view.ts";
+import { stateOfRun } from "./run-reading.ts";
 
 type Outputs = Readonly<Record<string, Json>>;
 

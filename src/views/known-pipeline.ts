@@ -6,7 +6,7 @@ import { nameOfFile } from "../core/pipeline-file-name.ts";
 import { PIPELINE_NAME } from "../core/run-id.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import { unknown, type NoView } from "./no-view.ts";
-import { pipelineFiles } from "./pipeline-view.ts";
+import { pipelineFiles } from "./pipeline-file-list.ts";
 import type { Roots } from "./roots.ts";
 
 const MOST_BYTES = 1_048_576;

@@ -106,15 +106,3 @@ export class LineFollower {
     if (start < block.length) this.#rest = Buffer.concat([this.#rest, block.subarray(start)]);
   }
 }
-
-/** A line's JSON object; undefined where it is none. */
-export function parseObject(line: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(line);
-    return value !== null && typeof value === "object" && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined;
-  } catch {
-    return undefined;
-  }
-}

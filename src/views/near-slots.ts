@@ -4,7 +4,8 @@ import { scheduleKey, timetable, type DueSlot } from "../core/schedule/schedule.
 import { DAY_MS, iso } from "../core/time.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { countText, listText } from "./counted.ts";
-import { readPipeline, schedulesInForce } from "./pipeline-view.ts";
+import { readPipeline } from "./pipeline-reading.ts";
+import { schedulesInForce } from "./recorded-schedule.ts";
 import { linesBackwards } from "./run-history.ts";
 import { textAt } from "./schedule-history.ts";
 

@@ -2,7 +2,7 @@
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { PipelineState } from "../core/pipeline-state.ts";
 import { timetable, type DueSlot, type Timetable } from "../core/schedule/schedule.ts";
-import { schedulesInForce } from "./pipeline-view.ts";
+import { schedulesInForce } from "./recorded-schedule.ts";
 
 /** A pipeline and when its slots are. */
 export interface Planned {

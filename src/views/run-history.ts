@@ -6,7 +6,7 @@ import { closeSync, openSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { LinesBackwards } from "../ledger/lines-backwards.ts";
 import type { RunStore } from "../ledger/run-store.ts";
-import { parseObject } from "./line-follower.ts";
+import { parseObject } from "./json-line.ts";
 
 /** A run as its pipeline's ledger knows it. */
 export interface RunMention {

@@ -4,7 +4,8 @@
  */
 import type { RunStore } from "../ledger/run-store.ts";
 import { runsBackwards, type RunMention } from "./run-history.ts";
-import { stateOfRun, viewRun, type RunView } from "./run-view.ts";
+import { stateOfRun } from "./run-reading.ts";
+import { viewRun, type RunView } from "./run-view.ts";
 
 /** One run of `orchd runs --json`. */
 export type RunSummary = Omit<RunView, "steps" | "fault"> & {

@@ -1,18 +1,10 @@
-/**
- * One run as `orchd status RUN` shows it: a fold over its ledger, in a shape that scripts rely on.
- */
-import { existsSync } from "node:fs";
-import type { RunEvent, RunLine, Trigger } from "../core/event.ts";
+/** One run as `orchd status RUN` shows it, in a shape that scripts rely on. */
+import { defined } from "../core/defined.ts";
+import type { Trigger } from "../core/event.ts";
 import type { StepError } from "../core/failure.ts";
-import { parseRunId } from "../core/run-id.ts";
-import { evolve, type RunState, type StepState } from "../core/run-state.ts";
+import type { StepState } from "../core/run-state.ts";
 import { runStatus } from "../core/run-status.ts";
-import { Artifacts } from "../ledger/artifacts.ts";
-import { readLedger } from "../ledger/ledger-reader.ts";
-import type { RunStore } from "../ledger/run-store.ts";
-import { restoreEvent } from "../ledger/spill-event.ts";
-import { listText } from "./counted.ts";
-import { damaged, unknown, unlessDamaged, type NoView } from "./no-view.ts";
+import type { RunReading } from "./run-reading.ts";
 
 /** `orchd status RUN --json`. Times are ISO 8601 in UTC; null where there is none yet. */
 export interface RunView {
@@ -26,7 +18,7 @@ export interface RunView {
   readonly finishedAt: string | null;
   readonly because: string | null;
   readonly steps: readonly StepView[];
-  /** What is wrong with the ledger, if anything is: what stands after it was not read. */
+  /** What is wrong with the ledger, if anything is: the lines after it were not read. */
   readonly fault?: string;
 }
 
@@ -34,7 +26,7 @@ export interface RunView {
 export interface StepView {
   readonly step: string;
   readonly status: string;
-  /** How many attempts have begun. */
+  /** How many attempts have started. */
   readonly attempts: number;
   readonly because: string | null;
   readonly startedAt: string | null;
@@ -42,101 +34,7 @@ export interface StepView {
   readonly error?: StepError;
 }
 
-/** A run's ledger, read and folded. */
-export interface RunReading {
-  readonly ok: true;
-  readonly state: RunState;
-  /** What is wrong with the ledger: lines after that are not in the state. */
-  readonly fault?: string;
-}
-
-/** Whether a text has the form of a run's id rather than a pipeline's name. */
-export function looksLikeRun(text: string): boolean {
-  return text.includes("@");
-}
-
-/** Where a run's ledger is. */
-export function findRun(
-  store: RunStore,
-  run: string,
-): { readonly ok: true; readonly path: string } | NoView {
-  const path = parseRunId(run) === undefined ? undefined : store.runLedger(run);
-  return path === undefined || !existsSync(path)
-    ? unknown(`there is no run "${run}"; \`orchd runs\` lists those that there are.`)
-    : { ok: true, path };
-}
-
-/**
- * Reads and folds a run's ledger.
- *
- * @param until lines after this moment (milliseconds since 1970) are left out
- * @throws a Node error where the file cannot be read
- */
-export function readRun(
-  store: RunStore,
-  run: string,
-  until = Number.POSITIVE_INFINITY,
-): RunReading | NoView {
-  const found = findRun(store, run);
-  return found.ok ? unlessDamaged(() => foldRun(store, run, found.path, until)) : found;
-}
-
-function foldRun(store: RunStore, run: string, path: string, until: number): RunReading | NoView {
-  let state: RunState | undefined;
-  const reading = readLedger<RunEvent>(path, {
-    each(line: RunLine) {
-      if (Date.parse(line.at) > until) return false;
-      state = evolve(state, restored(store, line));
-      return undefined;
-    },
-  });
-  if (state === undefined)
-    return until === Number.POSITIVE_INFINITY
-      ? damaged(
-          `the run "${run}" cannot be shown: its ledger has no whole header; ` +
-            "`orchd verify` says what is wrong with it.",
-        )
-      : unknown(`the run "${run}" cannot be shown: it had not been submitted by then.`);
-  if (reading.end !== "damaged" || reading.fault === undefined) return { ok: true, state };
-  return { ok: true, state, fault: `line ${reading.fault.line}: ${reading.fault.fault}` };
-}
-
-/**
- * A run's state for an answer that can do without it: undefined where there is no such run, or its
- * ledger cannot be read for any reason. `orchd verify` is what speaks of bad ledgers.
- */
-export function stateOfRun(store: RunStore, run: string): RunState | undefined {
-  try {
-    const reading = readRun(store, run);
-    return reading.ok ? reading.state : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** That a run has no step of a name. */
-export function noSuchStep({ run, steps }: RunState, step: string): NoView {
-  return unknown(
-    `the run "${run}" has no step "${step}"; its steps are ${listText([...steps.keys()])}.`,
-  );
-}
-
-/** The pipeline's name in a run's id; the text before the first `@`. */
-export function pipelineOfRun(run: string): string {
-  return run.slice(0, run.indexOf("@"));
-}
-
-/**
- * A line with what it says of steps in place: a long snapshot is an artifact (semantics.md 18).
- * @throws ArtifactUnusable
- */
-export function restored(store: RunStore, line: RunLine): RunLine {
-  return line.type === "run.submitted" || line.type === "step.added"
-    ? restoreEvent(line, new Artifacts(store.artifacts))
-    : line;
-}
-
-/** The shape that is printed. */
+/** The view of a run that was read. */
 export function viewRun({ state, fault }: Pick<RunReading, "state" | "fault">): RunView {
   const { status, inProgress } = runStatus(state);
   return {
@@ -150,7 +48,7 @@ export function viewRun({ state, fault }: Pick<RunReading, "state" | "fault">): 
     finishedAt: state.finished?.at ?? null,
     because: state.finished?.because ?? state.stop?.because ?? state.because ?? null,
     steps: [...state.steps].map(([step, it]) => viewStep(step, it)),
-    ...(fault === undefined ? {} : { fault }),
+    ...defined({ fault }),
   };
 }
 
@@ -162,6 +60,6 @@ function viewStep(step: string, state: StepState): StepView {
     because: state.because ?? null,
     startedAt: state.startedAt ?? null,
     finishedAt: state.finishedAt ?? null,
-    ...(state.error === undefined ? {} : { error: state.error }),
+    ...defined({ error: state.error }),
   };
 }

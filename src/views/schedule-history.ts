@@ -1,7 +1,7 @@
 /** Which text of a pipeline was in force at a moment, by its ledger. */
 import type { Schedule } from "../core/schedule/schedule-schema.ts";
 import type { RunStore } from "../ledger/run-store.ts";
-import { wholeSchedule } from "./pipeline-view.ts";
+import { wholeSchedule } from "./recorded-schedule.ts";
 import { linesBackwards } from "./run-history.ts";
 
 /** What was in force. Times are milliseconds since 1970. */

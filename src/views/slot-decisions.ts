@@ -4,7 +4,7 @@ import { timetable, type DueSlot, type Timetable } from "../core/schedule/schedu
 import { DAY_MS, iso } from "../core/time.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { linesBackwards } from "./run-history.ts";
-import { stateOfRun } from "./run-view.ts";
+import { stateOfRun } from "./run-reading.ts";
 import { textAt } from "./schedule-history.ts";
 import type { SlotDecision, SlotOutcome } from "./slot-outcome.ts";
 

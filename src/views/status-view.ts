@@ -8,13 +8,9 @@ import { PIPELINE_NAME } from "../core/run-id.ts";
 import { readDaemon } from "../ledger/daemon-info.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import { unknown, type NoView } from "./no-view.ts";
-import {
-  readPipeline,
-  unreadFiles,
-  unreadText,
-  viewPipeline,
-  type PipelineView,
-} from "./pipeline-view.ts";
+import { unreadFiles } from "./pipeline-file-list.ts";
+import { readPipeline } from "./pipeline-reading.ts";
+import { unreadText, viewPipeline, type PipelineView } from "./pipeline-view.ts";
 import { PresentRuns } from "./present-runs.ts";
 import type { Roots } from "./roots.ts";
 

@@ -7,7 +7,7 @@ import { blackoutOf, timetable, type DueSlot, type Schedule } from "../core/sche
 import { iso } from "../core/time.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { endOfSlots, nearSlots } from "./near-slots.ts";
-import { readPipeline } from "./pipeline-view.ts";
+import { readPipeline } from "./pipeline-reading.ts";
 import { textAt, type BeforeLedger, type TextInForce } from "./schedule-history.ts";
 import { slotsWithin } from "./slot-decisions.ts";
 import type { SlotOutcome } from "./slot-outcome.ts";

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { readPipeline, viewPipeline } from "../../src/views/pipeline-view.ts";
+import { readPipeline } from "../../src/views/pipeline-reading.ts";
+import { viewPipeline } from "../../src/views/pipeline-view.ts";
 import { EngineRig, pipelineOf, scheduleOf, type FileContent } from "../support/engine-rig.ts";
 import { readWholeLedger } from "../support/independent-ledger.ts";
 import { tempRoot } from "../support/temp-root.ts";

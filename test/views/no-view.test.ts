@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { knownPipeline } from "../../src/views/known-pipeline.ts";
 import { readPastStatus } from "../../src/views/past-status.ts";
-import { findRun, noSuchStep, readRun, stateOfRun } from "../../src/views/run-view.ts";
+import { findRun, noSuchStep, readRun, stateOfRun } from "../../src/views/run-reading.ts";
 import { slotAnswers } from "../../src/views/slot-answer.ts";
 import { readStatus } from "../../src/views/status-view.ts";
 import { completedRun, header, loaded, writePipeline, writeRun } from "../support/hand-ledger.ts";

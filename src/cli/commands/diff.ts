@@ -1,7 +1,7 @@
 /** `orchd diff RUN RUN`: which steps ran in the second, and what changed since the first. */
 import { RunStore } from "../../ledger/run-store.ts";
 import { diffRuns } from "../../views/run-diff.ts";
-import { readRun } from "../../views/run-view.ts";
+import { readRun } from "../../views/run-reading.ts";
 import type { CommandContext } from "../command.ts";
 import { EXIT, seen, type ExitStatus } from "../exit.ts";
 import { statusSpan } from "../render.ts";

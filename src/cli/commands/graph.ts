@@ -8,7 +8,7 @@ import { statusMark, statusSpan } from "../render.ts";
 import { levels, needsOf, pipelineGraph, runGraph, type Graph } from "../../views/graph.ts";
 import { knownPipeline } from "../../views/known-pipeline.ts";
 import { runsBackwards } from "../../views/run-history.ts";
-import { looksLikeRun, readRun } from "../../views/run-view.ts";
+import { looksLikeRun, readRun } from "../../views/run-reading.ts";
 import { span, type Part, type Terminal } from "../terminal.ts";
 
 /** Runs the command. */

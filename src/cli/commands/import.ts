@@ -24,7 +24,7 @@ import {
   type CronRefusal,
 } from "../crontab.ts";
 import { CliError, EXIT, usageError, type ExitStatus } from "../exit.ts";
-import { readPipeline } from "../../views/pipeline-view.ts";
+import { readPipeline } from "../../views/pipeline-reading.ts";
 import { countText } from "../../views/counted.ts";
 import { linesBackwards } from "../../views/run-history.ts";
 import { span } from "../terminal.ts";

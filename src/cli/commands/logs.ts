@@ -2,9 +2,10 @@
 import { RunStore } from "../../ledger/run-store.ts";
 import type { CommandContext } from "../command.ts";
 import { EXIT, seen, type ExitStatus } from "../exit.ts";
-import { LineFollower, parseObject } from "../../views/line-follower.ts";
+import { parseObject } from "../../views/json-line.ts";
+import { LineFollower } from "../../views/line-follower.ts";
 import { LOOK_MS, pause } from "../pace.ts";
-import { noSuchStep, readRun } from "../../views/run-view.ts";
+import { noSuchStep, readRun } from "../../views/run-reading.ts";
 import { safeLogLine } from "../terminal-text.ts";
 import { span, type Style, type Terminal } from "../terminal.ts";
 

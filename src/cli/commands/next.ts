@@ -6,7 +6,7 @@ import type { PipelineState } from "../../core/pipeline-state.ts";
 import { RunStore } from "../../ledger/run-store.ts";
 import { comingSlots } from "../../views/coming-slots.ts";
 import { knownPipeline } from "../../views/known-pipeline.ts";
-import { readPipeline } from "../../views/pipeline-view.ts";
+import { readPipeline } from "../../views/pipeline-reading.ts";
 import { plannedByFile, plannedByLedger, type Planned } from "../../views/planned.ts";
 import { rehearse } from "../../views/rehearsal.ts";
 import type { CommandContext } from "../command.ts";

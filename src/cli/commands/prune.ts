@@ -14,7 +14,7 @@ import type { CommandContext } from "../command.ts";
 import { EXIT, seen, usageError, type ExitStatus } from "../exit.ts";
 import { knownPipeline } from "../../views/known-pipeline.ts";
 import { parseCount } from "../number-text.ts";
-import { readPipeline } from "../../views/pipeline-view.ts";
+import { readPipeline } from "../../views/pipeline-reading.ts";
 import { countText } from "../../views/counted.ts";
 import type { Roots } from "../../views/roots.ts";
 import { span } from "../terminal.ts";

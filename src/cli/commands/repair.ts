@@ -6,7 +6,7 @@ import { RunStore } from "../../ledger/run-store.ts";
 import { askDaemon, report } from "../ask.ts";
 import type { CommandContext } from "../command.ts";
 import { seen, type ExitStatus } from "../exit.ts";
-import { findRun } from "../../views/run-view.ts";
+import { findRun } from "../../views/run-reading.ts";
 
 /** Runs the command. */
 export async function run(context: CommandContext): Promise<ExitStatus> {

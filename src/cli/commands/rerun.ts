@@ -3,7 +3,7 @@ import { RunStore } from "../../ledger/run-store.ts";
 import type { CommandContext } from "../command.ts";
 import { seen, usageError, type ExitStatus } from "../exit.ts";
 import { askForRun } from "./run.ts";
-import { noSuchStep, readRun } from "../../views/run-view.ts";
+import { noSuchStep, readRun } from "../../views/run-reading.ts";
 
 /** Runs the command. */
 export async function run(context: CommandContext): Promise<ExitStatus> {

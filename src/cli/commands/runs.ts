@@ -8,7 +8,7 @@ import { parseCount } from "../number-text.ts";
 import { countText } from "../../views/counted.ts";
 import { knownPipeline } from "../../views/known-pipeline.ts";
 import { timeText } from "../../views/moment.ts";
-import { readPipeline } from "../../views/pipeline-view.ts";
+import { readPipeline } from "../../views/pipeline-reading.ts";
 import { newestRuns } from "../../views/run-list.ts";
 import { statusMark, statusSpan } from "../render.ts";
 import { printTable } from "../table.ts";

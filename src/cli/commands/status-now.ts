@@ -6,7 +6,7 @@ import { RunStore } from "../../ledger/run-store.ts";
 import type { CommandContext } from "../command.ts";
 import { EXIT, seen, type ExitStatus } from "../exit.ts";
 import { viewRunNow } from "../../views/present-runs.ts";
-import { looksLikeRun } from "../../views/run-view.ts";
+import { looksLikeRun } from "../../views/run-reading.ts";
 import { printRun, printStatus } from "../status-render.ts";
 import { readStatus } from "../../views/status-view.ts";
 

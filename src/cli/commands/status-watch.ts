@@ -4,7 +4,7 @@ import type { CommandContext } from "../command.ts";
 import { seen, usageError, type ExitStatus } from "../exit.ts";
 import { pause } from "../pace.ts";
 import { viewRunNow } from "../../views/present-runs.ts";
-import { looksLikeRun } from "../../views/run-view.ts";
+import { looksLikeRun } from "../../views/run-reading.ts";
 import { printRun, printStatus } from "../status-render.ts";
 import { readStatus } from "../../views/status-view.ts";
 

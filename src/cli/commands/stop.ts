@@ -3,7 +3,7 @@ import { RunStore } from "../../ledger/run-store.ts";
 import { askDaemon, report } from "../ask.ts";
 import type { CommandContext } from "../command.ts";
 import { CliError, EXIT, seen, type ExitStatus } from "../exit.ts";
-import { readRun } from "../../views/run-view.ts";
+import { readRun } from "../../views/run-reading.ts";
 
 /** Runs the command. */
 export async function run(context: CommandContext): Promise<ExitStatus> {

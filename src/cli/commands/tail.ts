@@ -11,11 +11,12 @@ import { PIPELINE_NAME } from "../../core/run-id.ts";
 import type { CommandContext } from "../command.ts";
 import { EXIT, unknownError, type ExitStatus } from "../exit.ts";
 import { eventText } from "../event-text.ts";
-import { LineFollower, parseObject } from "../../views/line-follower.ts";
+import { parseObject } from "../../views/json-line.ts";
+import { LineFollower } from "../../views/line-follower.ts";
 import { parseCount } from "../number-text.ts";
 import { LOOK_MS, pause } from "../pace.ts";
-import { readPipeline } from "../../views/pipeline-view.ts";
-import { pipelineOfRun } from "../../views/run-view.ts";
+import { readPipeline } from "../../views/pipeline-reading.ts";
+import { pipelineOfRun } from "../../views/run-reading.ts";
 import { span, type Terminal } from "../terminal.ts";
 
 const DEFAULT_LINES = 10;

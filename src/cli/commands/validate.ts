@@ -7,7 +7,8 @@ import { join, relative, resolve } from "node:path";
 import type { CommandContext } from "../command.ts";
 import { EXIT, usageError, type ExitStatus } from "../exit.ts";
 import { loadPipelines, readSettings, type LoadedFile } from "../load-pipelines.ts";
-import { pipelineFiles, scheduleText } from "../../views/pipeline-view.ts";
+import { pipelineFiles } from "../../views/pipeline-file-list.ts";
+import { scheduleText } from "../../views/recorded-schedule.ts";
 import { countText, listText } from "../../views/counted.ts";
 import { span } from "../terminal.ts";
 
