@@ -135,7 +135,9 @@ function isWanted(store: RunStore, which: BackfillChoice, run: string | undefine
   return status === "failed" || status === "stopped";
 }
 
-/** What the cache would answer of runs for these slots; a dynamic pipeline's steps are not known. */
+/**
+ * What the cache would answer of runs for these slots; a dynamic pipeline's steps are not known.
+ */
 function askCache(
   store: RunStore,
   loaded: LoadedPipeline,

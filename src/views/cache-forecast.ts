@@ -1,10 +1,10 @@
 /**
- * What the cache would answer of a run that does not exist yet, as far as it can be known without
+ * What the cache would answer in a run that does not exist yet, as far as it can be known without
  * running anything.
  *
- * A step can be foretold only if all that goes into its key is known: so one after a step that will
- * run counts as one that will run, though its inputs may turn out the same; and so does one with a
- * cache function, which is a user's code.
+ * A step's answer can be known only if all that goes into its key is known. So a step after one
+ * that will run counts as one that will run, though its inputs may turn out the same. So does a
+ * step with a cache function, which is a user's code, and one with a condition.
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -22,13 +22,15 @@ import { stateOfRun } from "./run-reading.ts";
 
 type Outputs = Readonly<Record<string, Json>>;
 
-/** See the head of this file. */
+/** Asks the cache for steps that have not run. Close it after use. */
 export class CacheForecast {
   readonly #store: RunStore;
   readonly #settings: OrchdSettings;
   readonly #index: CacheIndex;
   readonly #artifacts: Artifacts;
+  /** Each file's sha256; undefined where it cannot be read. */
   readonly #files = new Map<string, string | undefined>();
+  /** The steps of the runs that produced cached results, by run. */
   readonly #producers = new Map<string, ReadonlyMap<string, StepState> | undefined>();
 
   constructor(store: RunStore, settings: OrchdSettings) {
@@ -39,8 +41,9 @@ export class CacheForecast {
   }
 
   /**
-   * The steps that the cache would answer in a run of this id for this slot (ISO 8601). @param now
-   * milliseconds since 1970
+   * The steps that the cache would answer in a run of this id for this slot (ISO 8601).
+   *
+   * @param now milliseconds since 1970
    */
   cachedSteps(snapshot: Snapshot, run: string, scheduledFor: string, now: number): string[] {
     const outputs = new Map<string, Outputs>();
@@ -63,8 +66,8 @@ export class CacheForecast {
   }
 
   /**
-   * The step's own word, the pipeline's, the orchestrator's; a shell step has to ask itself
-   * (docs/zenml.md, Cache).
+   * The step decides, else the pipeline, else the settings. A shell step is cached only if it has a
+   * `cache` of its own (docs/zenml.md, Cache).
    */
   #enabled(snapshot: Snapshot, step: SnapshotStep): boolean {
     if (step.enableCache !== undefined) return step.enableCache;

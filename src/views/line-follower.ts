@@ -1,17 +1,17 @@
 /**
  * A growing file, line by line.
  *
- * Only whole lines are given: what stands after the last line feed may still be being written. A
- * file that is not there yet has no lines so far. A file that was cut back (recovery takes a torn
- * tail away) is gone on with from where it now ends, and one that was renamed and made anew
- * (rotation) is read to its old end first.
+ * Only whole lines are given: a writer may still be at work on what follows the last line feed. A
+ * missing file has no lines so far. A file that becomes shorter (recovery cuts a torn tail) is
+ * followed from its new end. A file that is renamed and made again (rotation) is read to its old
+ * end first.
  */
 import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 
 const LF = 0x0a;
 const BLOCK_BYTES = 262_144;
 
-/** See the head of this file. */
+/** Follows one file. Close it after use. */
 export class LineFollower {
   readonly path: string;
   #fd: number | undefined;
@@ -24,15 +24,16 @@ export class LineFollower {
   }
 
   /**
-   * The whole lines that have come since the last call. @throws a Node error other than that the
-   * file is missing
+   * The whole lines that were written since the last call.
+   *
+   * @throws a Node error, except where the file is missing
    */
   read(): string[] {
     const lines: string[] = [];
     if (this.#fd === undefined && !this.#open()) return lines;
     this.#drain(lines);
-    // The old file is drained before the new one is looked at: its last lines were written before
-    // the new one's first.
+    // The old file is drained before the new one: its last lines were written before the new
+    // file's first.
     if (this.#replaced()) {
       this.#drain(lines);
       this.close();
@@ -63,7 +64,7 @@ export class LineFollower {
     try {
       return statSync(this.path).ino !== this.#inode;
     } catch (error) {
-      // Between a rotation's rename and the new file's link there is none for a moment.
+      // Between a rotation's rename and the new file's link there is no file for a moment.
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
       throw error;
     }

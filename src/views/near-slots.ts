@@ -13,8 +13,8 @@ import { textAt } from "./schedule-history.ts";
 const NEAR_MS = 400 * DAY_MS;
 
 /**
- * The slots before and after `time` (milliseconds since 1970) in words, by the schedules that are in
- * force there; an empty text where there are none.
+ * The slots before and after `time` (milliseconds since 1970) in words, by the schedules that are
+ * in force there; an empty text where there are none.
  */
 export function nearSlots(store: RunStore, pipeline: string, time: number): string {
   const text = textAt(store, pipeline, time);

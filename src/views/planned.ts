@@ -1,4 +1,6 @@
-/** When a pipeline's coming slots are: by its file, or by the version that its ledger has in force. */
+/**
+ * When a pipeline's coming slots are: by its file, or by the version that its ledger has in force.
+ */
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { PipelineState } from "../core/pipeline-state.ts";
 import { timetable, type DueSlot, type Timetable } from "../core/schedule/schedule.ts";

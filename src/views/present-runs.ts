@@ -1,8 +1,9 @@
 /**
- * What a run that waits is waiting for now, told from ledgers alone. What it was queued for is in
- * its own; since then that may have ended and another have its place, or another limit hold it. It
- * is asked in the order in which the daemon asks (core/admission.ts): its own pipeline's runs,
- * those of its concurrency group, all.
+ * What a waiting run waits for now, by ledgers alone.
+ *
+ * A run's own ledger says why it was queued. Since then that may have ended: another run may have
+ * taken the place, or another limit may hold it. The order of the questions is the daemon's
+ * (core/admission.ts): the runs of its own pipeline, then those of its concurrency group, then all.
  */
 import { waitsFor, type Load } from "../core/admission.ts";
 import type { RunEvent } from "../core/event.ts";
@@ -14,13 +15,13 @@ import type { NoView } from "./no-view.ts";
 import { pipelineOfRun, readRun, stateOfRun } from "./run-reading.ts";
 import { viewRun, type RunView } from "./run-view.ts";
 
-/** A pipeline's runs that go on, and those that wait, in the order in which they came. */
+/** A pipeline's active runs and its waiting ones, each in the order in which they came. */
 export interface OwnRuns {
   readonly active: readonly string[];
   readonly queued: readonly string[];
 }
 
-/** What is to be known of a run that waits. */
+/** What a waiting run's ledger says. */
 export interface WaitingRun {
   readonly run: string;
   /** Why it was queued. */
@@ -33,21 +34,22 @@ const RUN_ID = /[a-z0-9][a-z0-9_-]*@\d{8}T[\w.-]*[\w-]/g;
 const OF_BACKFILL = /-b\d+$/;
 const NO_LIMIT = Number.POSITIVE_INFINITY;
 
-/** The runs that go on under a runs folder, read when they are first asked for. */
+/** The active runs under a runs folder, read when they are first needed. */
 export class PresentRuns {
   readonly #store: RunStore;
   #pipelines: readonly OwnRuns[] | undefined;
   #load: Pick<Load, "groups" | "total"> | undefined;
 
-  /** @param pipelines the runs of all pipelines, where they are known */
+  /** @param pipelines the runs of all pipelines, where the caller knows them */
   constructor(store: RunStore, pipelines?: readonly OwnRuns[]) {
     this.#store = store;
     this.#pipelines = pipelines;
   }
 
   /**
-   * What a run waits for. @param own its pipeline's runs; default: as the pipeline's ledger has
-   * them
+   * What a run waits for.
+   *
+   * @param own its pipeline's runs; default: as the pipeline's ledger has them
    */
   waitsFor(run: string, own?: OwnRuns): string {
     const pipeline = pipelineOfRun(run);
@@ -71,14 +73,14 @@ export class PresentRuns {
         };
   }
 
-  /** What goes on in all pipelines. */
+  /** The active runs of all pipelines, counted. */
   #shared(): Pick<Load, "groups" | "total"> {
     if (this.#load !== undefined) return this.#load;
     this.#pipelines ??= this.#store.pipelines().flatMap((name) => {
       try {
         return this.#own(name) ?? [];
       } catch {
-        // What cannot be read is said of it elsewhere.
+        // Other views say that this ledger cannot be read.
         return [];
       }
     });
@@ -101,13 +103,13 @@ export class PresentRuns {
         },
       });
     } catch {
-      // It is said to go on and cannot be read: it counts for no group.
+      // It is active and cannot be read, so it counts for no group.
     }
     return group;
   }
 }
 
-/** A run as `orchd status RUN` shows it: of one that waits, what it waits for now. */
+/** A run as `orchd status RUN` shows it: a waiting one says what it waits for now. */
 export function viewRunNow(
   store: RunStore,
   run: string,
@@ -124,8 +126,10 @@ export function viewRunNow(
 }
 
 /**
- * What a run waits for now. @param shared what goes on in all pipelines; asked only where its own
- * pipeline does not hold it
+ * What a run waits for now.
+ *
+ * @param shared the active runs of all pipelines; called only where its own pipeline does not hold
+ *   the run
  */
 export function reasonNow(
   { run, said, group, limits }: WaitingRun,
@@ -137,11 +141,11 @@ export function reasonNow(
   const ahead = queued.slice(0, Math.max(0, queued.indexOf(run))).filter(alike);
   const lane = limits?.lane ?? (limits === undefined ? 1 : NO_LIMIT);
   const named = said.match(RUN_ID) ?? [];
-  // A ledger of an older release does not tell the limits: a reason that names no run is one, and
-  // holds as long as the run waits.
+  // A ledger of an older release does not tell the limits. A reason that names no run is a limit,
+  // and holds as long as the run waits.
   if (limits === undefined && named.length === 0) return said;
   if (running.length >= lane) {
-    // What it was told holds as long as one of those that were named goes on.
+    // The recorded reason holds as long as one of the runs that it names goes on.
     if (named.some((one) => running.includes(one))) return said;
     return running.length === 1
       ? `run ${running[0]!} goes on`
@@ -159,5 +163,8 @@ export function reasonNow(
     );
     if (because !== undefined) return because;
   }
-  return `its turn, which comes when the daemon is up and a place is free; it was queued because ${said}`;
+  return (
+    "its turn, which comes when the daemon is up and a place is free; " +
+    `it was queued because ${said}`
+  );
 }

@@ -1,11 +1,11 @@
 /**
  * When a pattern fires next, for `orchd status`, which has a few milliseconds.
  *
- * The calculator itself is exact everywhere and slow to come up: 2 ms, and 20 more for the first
- * zone but UTC, which is what Intl takes. Most questions are simpler: a plain pattern
- * (core/plain-cron.ts), and no change of the zone's offset anywhere near. Then local time is UTC
- * shifted by a constant, and the shift is what `Date` says under that TZ, for 1 ms. Any other
- * question goes to the calculator.
+ * The calculator itself is exact everywhere and slow to start: 2 ms, and 20 ms more for the first
+ * zone other than UTC, which is what Intl takes. Most questions are simpler: a plain pattern
+ * (core/schedule/plain-cron.ts), and no change of the zone's offset anywhere near. Then local time
+ * is UTC plus a constant, and `Date` under that TZ says the constant in 1 ms. Every other question
+ * goes to the calculator.
  */
 import { cronCalculator } from "../core/schedule/cron-calculator.ts";
 import { plainCron } from "../core/schedule/plain-cron.ts";
@@ -13,16 +13,16 @@ import type { CronSource } from "../core/schedule/schedule.ts";
 import { DAY_MS, MINUTE_MS } from "../core/time.ts";
 
 /**
- * So far around the question no change may lie: what a change does to fixed times reaches a day at
- * most.
+ * How far around the question there must be no change of offset, in milliseconds: what a change
+ * does to fixed times reaches a day at most.
  */
 const MARGIN_MS = 90_000_000;
-/** Offsets are looked at so often; no zone changes twice within it. */
+/** The step between two looks at the offset: no zone changes twice within it. */
 const LOOK_MS = 43_200_000;
-/** A slot further away than this is not worth looking at every half day between. */
+/** For a slot further away than this, so many looks cost more than the calculator. */
 const FAR_MS = 40 * DAY_MS;
 
-/** {@link cronCalculator}'s answers, where they can be had more quickly. */
+/** Gives {@link cronCalculator}'s answers, faster where that is possible. */
 export const quickCalculator: CronSource = (pattern, timezone) => {
   const plain = plainCron(pattern);
   if (plain === undefined) return cronCalculator(pattern, timezone);
@@ -34,8 +34,8 @@ export const quickCalculator: CronSource = (pattern, timezone) => {
 };
 
 /**
- * The next slot if no change of offset lies anywhere near; undefined where the calculator has to
- * say.
+ * The next slot, if no change of offset is anywhere near; undefined where the calculator has to
+ * answer.
  */
 function inZone(
   plain: (after: number) => number | undefined,

@@ -1,9 +1,10 @@
 /**
- * Runs of the past, the newest first, found through the pipelines' ledgers read backwards: no month
- * folder is listed, and only as much is read as is asked for.
+ * Past runs, the newest first. They are found by reading the pipelines' ledgers backwards: no month
+ * folder is listed, and no more is read than is asked for.
  */
 import { closeSync, openSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { defined } from "../core/defined.ts";
 import { LinesBackwards } from "../ledger/lines-backwards.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { parseObject } from "./json-line.ts";
@@ -20,9 +21,7 @@ export interface RunMention {
 
 const ROTATED = /^pipeline-.+\.jsonl$/;
 
-/**
- * A pipeline's ledgers, the one in use first, then those that were rotated away, the newest first.
- */
+/** A pipeline's ledgers: the one in use, then the rotated ones, the newest first. */
 export function pipelineLedgers(store: RunStore, pipeline: string): string[] {
   const folder = store.pipelineDir(pipeline);
   const rotated = namesIn(folder)
@@ -41,8 +40,9 @@ function namesIn(folder: string): string[] {
 }
 
 /**
- * A pipeline's ledger lines from the newest to the oldest, rotated files included. Lines that are
- * no JSON objects are passed over.
+ * A pipeline's ledger lines from the newest to the oldest, those of rotated files too. Lines that
+ * hold no JSON object are skipped. A generator that is left early has to be closed (`for` does so):
+ * it holds a file open.
  */
 export function* linesBackwards(
   store: RunStore,
@@ -78,8 +78,10 @@ export function* runsBackwards(store: RunStore, pipeline: string): Generator<Run
     yield {
       run,
       at,
-      ...(ended ? { status } : {}),
-      ...(ended && typeof durationMs === "number" ? { durationMs } : {}),
+      ...defined({
+        status: ended ? status : undefined,
+        durationMs: ended && typeof durationMs === "number" ? durationMs : undefined,
+      }),
     };
   }
 }

@@ -1,4 +1,5 @@
-/** Which text of a pipeline was in force at a moment, by its ledger. */
+/** Which version of a pipeline's file was in force at a moment, by its ledger. */
+import { defined } from "../core/defined.ts";
 import type { Schedule } from "../core/schedule/schedule-schema.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { wholeSchedule } from "./recorded-schedule.ts";
@@ -7,19 +8,19 @@ import { linesBackwards } from "./run-history.ts";
 /** What was in force. Times are milliseconds since 1970. */
 export interface TextInForce {
   readonly schedules: readonly Schedule[];
-  /** Its slots count from here on. */
+  /** Its slots count from this moment on. */
   readonly since: number;
-  /** When the next text came, or the file went; infinite while it is still in force. */
+  /** When the next text came, or the file was removed; infinite while it is still in force. */
   readonly until: number;
-  /** The file was gone then, since this moment. */
+  /** The file was gone then; it was removed at this moment. */
   readonly removedAt?: number;
 }
 
-/** Nothing was, as far as the ledger goes back. */
+/** Nothing was in force, as far back as the ledger goes. */
 export interface BeforeLedger {
   /** When the pipeline was first loaded; undefined where it never was. */
   readonly firstLoad?: number;
-  /** There was an older ledger, which is gone. */
+  /** There was an older ledger, and it is gone. */
   readonly older: boolean;
 }
 
@@ -35,8 +36,8 @@ export function textAt(
   let newer: Readonly<Record<string, unknown>> | undefined;
   for (const line of linesBackwards(store, pipeline)) {
     const at = Date.parse(String(line["at"]));
-    // A new file begins with what the one before it said last: no load of its own, and its
-    // checkpoint knows since when.
+    // A rotated ledger's successor begins with a copy of the last load. The copy is no load: the
+    // checkpoint after it says since when the text is in force.
     const repeated =
       line["type"] === "pipeline.loaded" &&
       line["since"] === undefined &&
@@ -57,12 +58,12 @@ export function textAt(
           : [],
         since: Number.isNaN(since) ? at : since,
         until,
-        ...(removed ? { removedAt: at } : {}),
+        ...defined({ removedAt: removed ? at : undefined }),
       };
     }
     if (told) continue;
     until = at;
     if (!removed) firstLoad = at;
   }
-  return { ...(firstLoad === undefined ? {} : { firstLoad }), older };
+  return { ...defined({ firstLoad }), older };
 }

@@ -5,8 +5,9 @@ import { gapsBetween, instantOf, offsetAt } from "../core/schedule/zone.ts";
 import { DAY_MS, MINUTE_MS, iso } from "../core/time.ts";
 
 /**
- * `2026-10-25T02:30:00+02:00`: local time with the offset that holds then. @param slot milliseconds
- * since 1970
+ * Local time with the offset that holds then: `2026-10-25T02:30:00+02:00`.
+ *
+ * @param slot milliseconds since 1970
  */
 export function localText(slot: number, timezone: string): string {
   const offset = offsetAt(slot, timezone);
@@ -17,7 +18,7 @@ export function localText(slot: number, timezone: string): string {
 }
 
 /**
- * What daylight saving does to a slot, as a remark that begins with `gap` or `overlap`; undefined
+ * What daylight saving does to a slot, in a text that begins with `gap` or `overlap`; undefined
  * where it does nothing.
  */
 export function daylightNote(slot: number, schedule: Schedule): string | undefined {
@@ -26,16 +27,18 @@ export function daylightNote(slot: number, schedule: Schedule): string | undefin
   const local = slot + offsetAt(slot, timezone);
   const gap = gapsBetween(slot - DAY_MS, slot, timezone).find(({ at }) => at === slot);
   if (gap !== undefined && cronCalculator(cron, timezone).fixedTime) {
-    // The pattern asked on a clock that never changes names the time that does not exist here.
+    // The pattern in UTC, which never changes, names the local time that does not exist here.
     const meant = cronCalculator(cron, "UTC").next(gap.fromLocal - 1_000);
     if (meant !== undefined && meant < gap.toLocal)
       return `gap: ${clock(meant)} does not exist on this day, so it runs at ${clock(local)}`;
   }
   const twice = instantOf(local, timezone);
   if (twice.note !== "overlap") return undefined;
-  if (cronCalculator(cron, timezone).fixedTime)
-    return `overlap: ${clock(local)} comes twice on this day, and it runs the ${twice.instant === slot ? "first" : "second"} time only`;
-  return `overlap: ${clock(local)} comes twice on this day; this is the ${twice.instant === slot ? "first" : "second"}`;
+  const which = twice.instant === slot ? "first" : "second";
+  const comesTwice = `overlap: ${clock(local)} comes twice on this day`;
+  return cronCalculator(cron, timezone).fixedTime
+    ? `${comesTwice}, and it runs the ${which} time only`
+    : `${comesTwice}; this is the ${which}`;
 }
 
 function clock(local: number): string {

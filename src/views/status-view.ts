@@ -1,6 +1,6 @@
 /**
- * `orchd status` as data: the daemon and its pipelines, read from files alone, so that it works
- * with the daemon down.
+ * What `orchd status` shows, as data: the daemon and the pipelines. It is read from files alone, so
+ * it works with the daemon down.
  */
 import { join } from "node:path";
 import { nameOfFile } from "../core/pipeline-file-name.ts";
@@ -14,7 +14,7 @@ import { unreadText, viewPipeline, type PipelineView } from "./pipeline-view.ts"
 import { PresentRuns } from "./present-runs.ts";
 import type { Roots } from "./roots.ts";
 
-/** Of so many waiting runs the reason is looked up: a queue may be long. */
+/** For how many waiting runs the reason is looked up: a queue may be long. */
 const WAITING_SHOWN = 10;
 
 /** The daemon that is up, as `orchd status --json` shows it. */
@@ -28,14 +28,14 @@ export interface DaemonView {
 /** `orchd status --json`. */
 export interface StatusView {
   /**
-   * Null until it holds the lock, has recovered and has read the drop folder once (semantics.md
-   * 27a).
+   * Null until the daemon holds the lock, has recovered and has read the drop folder once
+   * (semantics.md 27a).
    */
   readonly daemon: DaemonView | null;
   readonly pipelines: readonly PipelineView[];
 }
 
-/** All pipelines, or one. */
+/** The status of all pipelines, or of one. @param now milliseconds since 1970 */
 export function readStatus(
   roots: Pick<Roots, "schedules" | "runs">,
   target: string | undefined,
@@ -60,13 +60,13 @@ export function readStatus(
             .map((run) => ({ run, because: present.waitsFor(run, view) })),
         },
   );
-  // Removed pipelines are history; they are shown while they still run, and to whoever asks for one
-  // by name.
+  // A removed pipeline is history: it is shown while a run of it is left, or if it is asked for by
+  // name.
   const shown = told.filter(
     (view) =>
       target !== undefined || view.removed !== true || view.active.length + view.queued.length > 0,
   );
-  // With a daemon up, a file that no ledger speaks of is one it is about to read.
+  // A daemon that is up is about to read a file that no ledger speaks of.
   const unread =
     info === null
       ? unreadFiles(roots.schedules, views).map((file) => unreadView(roots.schedules, file))
