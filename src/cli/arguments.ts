@@ -1,5 +1,5 @@
 /**
- * A command's options and positionals, read by name; the hand-written parser and yargs both make
+ * A command's options and positionals, read by name. The hand-written parser and yargs both make
  * one.
  */
 export class Arguments {

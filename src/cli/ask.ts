@@ -61,9 +61,10 @@ function userName(): string {
 }
 
 /**
- * Says what came of a request that has no more to it than that.
+ * Says what came of a request, for commands that do no more than ask.
  *
  * @param done the sentence for an accepted request
+ * @returns the exit status
  */
 export function report(
   { args, terminal }: CommandContext,
@@ -90,7 +91,7 @@ export function answerJson(answer: LeftAnswer): Readonly<Record<string, unknown>
     : { request: answer.id, ...answer.reply };
 }
 
-/** Says that a request is kept for the daemon's return. */
+/** Says that a request is kept for the next daemon. */
 export function sayKept(terminal: CommandContext["terminal"], id: string): void {
   terminal.note(
     `no daemon runs: the request is kept (${id}) and will be honoured once \`orchd start\` runs.`,

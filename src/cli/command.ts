@@ -1,17 +1,17 @@
 /** What a command is, to the program that finds it and to the command itself. */
+import type { Roots } from "../views/roots.ts";
 import type { Arguments } from "./arguments.ts";
 import type { ExitStatus } from "./exit.ts";
-import type { Roots } from "../views/roots.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** All that a command is given. */
+/** What a command gets. */
 export interface CommandContext {
   readonly args: Arguments;
   readonly roots: Roots;
   readonly terminal: Terminal;
-  /** Every command, for the one that describes them. */
+  /** Every command, for the completion script. */
   readonly commands: readonly CommandSpec[];
-  /** Runs the daemon until it ends; handed in, because the command line knows nothing above it. */
+  /** Runs the daemon until it ends. It is given, because the command line does not know it. */
   readonly startDaemon: (options: StartOptions) => Promise<number>;
 }
 
@@ -24,12 +24,11 @@ export interface StartOptions extends Roots {
 }
 
 /**
- * A command's own file exports one of these as `run`. Throws a CliError for whatever a person can
- * put right.
+ * Runs a command. Throws a CliError for everything that a person can correct.
  */
 export type CommandHandler = (context: CommandContext) => Promise<ExitStatus>;
 
-/** One option, as yargs, the completion script and the docs need it. */
+/** One option, for yargs, the completion script and the docs. */
 export interface OptionSpec {
   readonly type: "string" | "boolean" | "number";
   readonly describe: string;
@@ -38,7 +37,7 @@ export interface OptionSpec {
   readonly choices?: readonly string[];
 }
 
-/** One command; `load` brings in its file only when it is called. */
+/** One command. `load` imports its file, when it is called. */
 export interface CommandSpec {
   readonly name: string;
   /** The positionals as yargs writes them: `<run> [step]`. */

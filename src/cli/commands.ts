@@ -1,18 +1,20 @@
 /**
- * Every command, as data: what yargs parses by, what `--help` and the completion script say.
+ * Every command, as data: yargs parses by it, and `--help` and the completion script show it.
  *
- * Nothing here loads a command; its file comes in when it is called, so that a command pays for
- * itself alone.
+ * Nothing here loads a command's file. It is loaded when the command is called, so that no command
+ * pays for another.
  */
 import type { CommandSpec, OptionSpec } from "./command.ts";
-
-export { COMMON_OPTIONS } from "./common-options.ts";
 
 const wait: OptionSpec = {
   type: "boolean",
   describe: "follow the run until it ends; exit 1 if it failed or was stopped",
 };
-const follow: OptionSpec = { type: "boolean", alias: "f", describe: "go on as more is written" };
+const follow: OptionSpec = {
+  type: "boolean",
+  alias: "f",
+  describe: "go on printing as more is written",
+};
 
 /** Every command, as docs/command-line.md lists them. */
 export const COMMANDS: readonly CommandSpec[] = [
@@ -27,11 +29,12 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: "status",
     positionals: "[target]",
     describe:
-      "What is scheduled, running and failing, and when each pipeline fires next; or one pipeline, or one run",
+      "What is scheduled, running and failing, and when each pipeline fires next; " +
+      "or one pipeline, or one run",
     completes: "run",
     options: {
       at: { type: "string", describe: "as it was at that time" },
-      watch: { type: "boolean", describe: "show it anew every second" },
+      watch: { type: "boolean", describe: "show it again every second" },
     },
     load: () => import("./commands/status.ts"),
   },
@@ -109,11 +112,11 @@ export const COMMANDS: readonly CommandSpec[] = [
       },
       from: {
         type: "string",
-        describe: "run anew this step and all that comes after it, cached or not",
+        describe: "run this step and all that come after it again, cached or not",
       },
       edited: {
         type: "boolean",
-        describe: "with the pipeline as its file says now, not as it was",
+        describe: "with the pipeline as its file is now, not as it was",
       },
       wait,
     },
@@ -181,7 +184,8 @@ export const COMMANDS: readonly CommandSpec[] = [
       days: {
         type: "string",
         describe:
-          "rehearse so many days: pile-ups, runs that will overlap, slots that daylight saving moves",
+          "rehearse this many days: pile-ups, runs that will overlap, " +
+          "slots that daylight saving moves",
       },
       "pile-up": {
         type: "string",
@@ -225,7 +229,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     positionals: "",
     describe: "Check every ledger",
     options: {
-      rebuild: { type: "boolean", describe: "also make anew what is derived from the ledgers" },
+      rebuild: { type: "boolean", describe: "also rebuild what is derived from the ledgers" },
     },
     load: () => import("./commands/verify.ts"),
   },
@@ -236,16 +240,17 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: {
       "keep-days": {
         type: "string",
-        describe: "runs of so many days stay (default: orchd.yaml, else 30)",
+        describe: "keep the runs of this many days (default: orchd.yaml, else 30)",
       },
       "keep-runs": {
         type: "string",
-        describe: "so many runs of a pipeline stay (default: orchd.yaml, else 10000)",
+        describe: "keep this many runs of a pipeline (default: orchd.yaml, else 10000)",
       },
       "keep-bytes": {
         type: "string",
         describe:
-          "so many bytes of a pipeline's ledgers and logs stay (default: orchd.yaml, else no limit)",
+          "keep this many bytes of a pipeline's ledgers and logs " +
+          "(default: orchd.yaml, else no limit)",
       },
       pipeline: { type: "string", describe: "only this pipeline's runs (default: all)" },
       "dry-run": { type: "boolean", describe: "say what would go, and remove nothing" },
@@ -277,11 +282,11 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: {
       system: {
         type: "boolean",
-        describe: "the file has a user column, as /etc/crontab does (default: told by its path)",
+        describe: "the file has a user column, as /etc/crontab does (default: by its path)",
       },
       user: {
         type: "string",
-        describe: "of a system crontab, the lines of this user, as whom the daemon runs",
+        describe: "take this user's lines of a system crontab; the daemon has to run as that user",
       },
       shadow: {
         type: "boolean",
@@ -290,7 +295,8 @@ export const COMMANDS: readonly CommandSpec[] = [
       compare: {
         type: "string",
         describe:
-          "write nothing; compare the slots of pipelines that were imported with what cron did, by its log in this file",
+          "write nothing; compare the slots of imported pipelines with what cron did, " +
+          "by its log in this file",
       },
       "dry-run": { type: "boolean", describe: "print the files, and write nothing" },
     },

@@ -1,14 +1,13 @@
 /**
- * What cron says that it did, from its log, and how that compares with the slots of the pipelines
- * that were imported in shadow.
+ * What cron did, by its log, compared with the slots of pipelines that were imported in shadow.
  *
- * Pure. cron writes one `CMD` line a start, a second or so after the minute, as syslog and the
+ * Pure. cron writes one `CMD` line for each start, a second or so after the minute; syslog and the
  * journal keep it.
  */
 
 import { DAY_MS, MINUTE_MS, iso } from "../core/time.ts";
 
-/** One start, by the log. */
+/** One start in the log. */
 export interface CronStart {
   /** The minute it was for, milliseconds since 1970. */
   readonly minute: number;
@@ -31,9 +30,9 @@ const CMD = /\bCRON(?:D)?(?:\[\d+\])?: \([^)]*\) CMD \((.*)\)\s*$/i;
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /**
- * The starts that a log tells of; lines about anything else are passed over.
+ * The starts in a log; other lines are skipped.
  *
- * @param now milliseconds since 1970: syslog writes no year, and means the last one that is over
+ * @param now milliseconds since 1970. Syslog writes no year: a line is of the past year
  */
 export function parseCronLog(text: string, now: number): CronStart[] {
   return text.split("\n").flatMap((line) => {
@@ -69,7 +68,7 @@ function timeOf(line: string, now: number): number | undefined {
     : time;
 }
 
-/** A command as it is compared: cron's log keeps its blanks as they came. */
+/** A command in the form that is compared: cron's log keeps its blanks. */
 export function plain(command: string): string {
   return command.trim().replaceAll(/\s+/g, " ");
 }
@@ -78,8 +77,8 @@ export function plain(command: string): string {
  * Compares one command's starts with one pipeline's slots, over the time that both cover.
  *
  * @param slots those that fired, milliseconds since 1970
- * @param through all is decided up to here: what cron started after the last slot that fired, and
- *   before this, orchd missed or skipped
+ * @param through orchd has decided all slots up to this moment: a slot that cron started before it,
+ *   and after the last slot that fired, was missed or skipped
  */
 export function compareWithCron(
   pipeline: string,

@@ -1,10 +1,11 @@
 /**
- * A crontab, read as cron(8) and crontab(5) have it, in both forms: a user's, and the system's with
- * its user column.
+ * A crontab, read as cron(8) and crontab(5) describe it, in both forms: a user's, and the system's
+ * with its user column.
  *
- * Pure: text in, entries out. What orchd has no like of is refused line by line with its reason,
- * never guessed at.
+ * Pure: text in, entries out. A line that orchd has no equivalent for is refused with its reason,
+ * never guessed.
  */
+import { defined } from "../core/defined.ts";
 
 /** A line that can become a pipeline. */
 export interface CronEntry {
@@ -12,40 +13,40 @@ export interface CronEntry {
   readonly line: number;
   /** Five fields, or a nickname such as `@daily`. */
   readonly cron: string;
-  /** The zone that a `CRON_TZ` line above set. */
+  /** The zone that a `CRON_TZ` line above it sets. */
   readonly timezone?: string;
-  /** The command, its `%` resolved. */
+  /** The command, with its `%` resolved. */
   readonly command: string;
-  /** The command as it stands in the crontab, which is how cron's log has it. */
+  /** The command as the crontab, and cron's log, have it. */
   readonly text: string;
-  /** What follows the first unescaped `%`: the command's input. */
+  /** The command's input: what follows the first unescaped `%`. */
   readonly stdin?: string;
-  /** The variables that lines above it set, `CRON_TZ`, `MAILTO`, `SHELL` and `HOME` left out. */
+  /** The variables that lines above it set, without those that are cron's own. */
   readonly env: Readonly<Record<string, string>>;
   readonly shell?: string;
   readonly home?: string;
 }
 
-/** A line that cannot. */
+/** A line that cannot become one. */
 export interface CronRefusal {
   readonly line: number;
   readonly text: string;
   readonly reason: string;
 }
 
-/** A crontab, taken apart. */
+/** A crontab's lines. */
 export interface Crontab {
   readonly entries: readonly CronEntry[];
   readonly refused: readonly CronRefusal[];
-  /** What a person should know beside that, a sentence each. */
+  /** What else a person should know, a sentence each. */
   readonly notes: readonly string[];
 }
 
-/** How to read. */
+/** How to read a crontab. */
 export interface CrontabForm {
   /** Each line has a user after its time, as in /etc/crontab. */
   readonly system: boolean;
-  /** Of a system crontab, take the lines of this user: orchd's daemon runs as them. */
+  /** Take the lines of this user of a system crontab: orchd's daemon runs as that user. */
   readonly user?: string | undefined;
 }
 
@@ -59,7 +60,7 @@ const NICKNAMES = new Set([
   "@hourly",
 ]);
 const VARIABLE = /^\s*(?:"([^"]*)"|'([^']*)'|([A-Za-z_][A-Za-z0-9_]*))\s*=\s*(.*?)\s*$/;
-/** Told by cron itself, or of no use to a step. */
+/** Variables for cron itself, or of no use to a step. */
 const CRONS_OWN = new Set([
   "MAILTO",
   "MAILFROM",
@@ -91,7 +92,8 @@ export function parseCrontab(text: string, form: CrontabForm): Crontab {
       variables.set(name, value);
       if (name === "MAILTO" && value !== "") {
         notes.push(
-          `line ${line}: orchd sends no mail to ${value}; what a step prints is kept in its run's log, and a hook (hooks.onRunFailure) can tell somebody.`,
+          `line ${line}: orchd sends no mail to ${value}; what a step prints is kept in its ` +
+            "run's log, and a hook (hooks.onRunFailure) can tell somebody.",
         );
       }
       if (name === "RANDOM_DELAY")
@@ -119,7 +121,8 @@ function entryOf(
   const nickname = /^@\S+/.exec(body)?.[0];
   if (nickname?.toLowerCase() === "@reboot")
     return refuse(
-      "@reboot has no slot: orchd fires by the clock; start it from a systemd unit, or run it with `orchd run` there",
+      "@reboot has no slot: orchd fires by the clock; start it from a systemd unit, " +
+        "or run it with `orchd run` there",
     );
   if (nickname !== undefined && !NICKNAMES.has(nickname.toLowerCase()))
     return refuse(`${nickname} is no schedule that orchd knows`);
@@ -135,7 +138,8 @@ function entryOf(
     return refuse("it has no user and command after its time, as a system crontab has");
   if (user !== undefined && user !== form.user) {
     return refuse(
-      `it runs as ${user}, and orchd has no run-as: every step has the daemon's rights; run a daemon as ${user} and import with --user ${user}`,
+      `it runs as ${user}, and orchd has no run-as: every step has the daemon's rights; ` +
+        `run a daemon as ${user} and import with --user ${user}`,
     );
   }
   if (whole === "") return refuse("it has no command");
@@ -149,11 +153,13 @@ function entryOf(
     cron: time.join(" "),
     command,
     text: whole,
-    ...(stdin === undefined ? {} : { stdin }),
     env,
-    ...(timezone === undefined || timezone === "" ? {} : { timezone }),
-    ...(shell === undefined || shell === "" ? {} : { shell }),
-    ...(home === undefined || home === "" ? {} : { home }),
+    ...defined({
+      stdin,
+      timezone: timezone === "" ? undefined : timezone,
+      shell: shell === "" ? undefined : shell,
+      home: home === "" ? undefined : home,
+    }),
   };
 }
 
@@ -170,8 +176,8 @@ function splitUser(text: string): { readonly user: string | undefined; readonly 
 }
 
 /**
- * crontab(5): the first `%` that no backslash escapes ends the command, the others are line feeds
- * of its input; `\%` is a percent sign.
+ * crontab(5): the first `%` without a backslash ends the command; the others are line feeds in its
+ * input; `\%` is a percent sign.
  */
 function splitPercent(text: string): { readonly command: string; readonly stdin?: string } {
   const parts = text.split(/(?<!\\)%/).map((part) => part.replaceAll("\\%", "%"));
@@ -185,7 +191,7 @@ function unquoted(value: string): string {
   return match === null ? value : match[2]!;
 }
 
-/** The shell text that does what cron did: the command, and its input where it has one. */
+/** The shell text that does what cron does: the command, and its input where it has one. */
 export function shellText({ command, stdin }: Pick<CronEntry, "command" | "stdin">): string {
   if (stdin === undefined) return `${command}\n`;
   let word = "ORCHD_STDIN";
@@ -215,7 +221,7 @@ const SHELL_WORDS = new Set([
   "run-parts",
 ]);
 
-/** A pipeline's name after what the command runs: `/usr/local/bin/backup.sh --all` is `backup`. */
+/** A pipeline's name, after the command: `/usr/local/bin/backup.sh --all` gives `backup`. */
 export function pipelineName(command: string): string {
   const words = command
     .split(/[\s;&|()<>"'`${}[\]]+/)

@@ -1,18 +1,17 @@
-/**
- * From the words on the command line to an exit status: what the quick way and the long one share.
- */
+/** From the words on the command line to an exit status: what the quick and the long way share. */
+import { folderSentence } from "../disk/folder-sentence.ts";
+import type { Roots } from "../views/roots.ts";
 import type { Arguments } from "./arguments.ts";
+import { showStatus } from "./commands/status-now.ts";
 import { CliError, EXIT } from "./exit.ts";
 import { parseFastStatus } from "./fast-path.ts";
-import { folderSentence } from "../disk/folder-sentence.ts";
 import { checkRoots, resolveRoots } from "./roots.ts";
-import type { Roots } from "../views/roots.ts";
-import { showStatus } from "./commands/status-now.ts";
 import { Terminal } from "./terminal.ts";
 
 /**
- * Answers `orchd status …` if its words are plain. @returns the exit status; undefined where yargs
- * has to read the words
+ * Answers `orchd status …` if its words are plain.
+ *
+ * @returns the exit status; undefined where yargs has to read the words
  */
 export async function runFast(words: readonly string[]): Promise<number | undefined> {
   const args = parseFastStatus(words);
@@ -25,14 +24,16 @@ export async function runFast(words: readonly string[]): Promise<number | undefi
       });
 }
 
-/** The project's folders by options and environment. */
+/** The project's folders, by this process's environment and working folder. */
 export function rootsOf(args: Arguments): Roots {
   return resolveRoots(args, process.env, process.cwd());
 }
 
 /**
  * Runs something on the process's terminal. Never throws: everything that goes wrong is one
- * sentence on stderr. @returns the exit status
+ * sentence on stderr.
+ *
+ * @returns the exit status
  */
 export async function guarded(act: (terminal: Terminal) => Promise<number>): Promise<number> {
   const terminal = new Terminal(process);

@@ -1,8 +1,9 @@
-/** A ledger line as a person reads it: what happened, in a few words, and why. */
+/** A ledger line for people: what happened, in a few words, and why. */
+import { defined } from "../core/defined.ts";
 import { formatDuration } from "../core/duration.ts";
 import type { Style } from "./terminal.ts";
 
-/** What is said of one line. */
+/** One line in words. */
 export interface EventText {
   readonly text: string;
   readonly style?: Style;
@@ -37,10 +38,9 @@ const ENDS: Readonly<Record<string, Style>> = {
 };
 
 /**
- * The words for a ledger line of any type; one that this release does not know is named by its
- * type.
+ * The words for a ledger line of any type, also of one that this release does not know.
  *
- * @param ofPipeline the line is of a pipeline's ledger: the run it is about is named
+ * @param ofPipeline the line is of a pipeline's ledger, so the words name its run
  */
 export function eventText(line: Line, ofPipeline = false): EventText {
   const type = String(line["type"]);
@@ -51,7 +51,7 @@ export function eventText(line: Line, ofPipeline = false): EventText {
   const style = type === "run.finished" ? ENDS[text(line["status"])] : STYLES[type];
   return {
     text: because === "" ? words : `${words}: ${because}`,
-    ...(style === undefined ? {} : { style }),
+    ...defined({ style }),
   };
 }
 

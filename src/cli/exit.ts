@@ -2,9 +2,9 @@
  * How a command ends: the exit statuses of docs/command-line.md, and the one kind of error that a
  * command throws.
  *
- * A command returns a status or throws a {@link CliError}; daemon/orchd.ts turns either into the
- * process's exit. Whatever else is thrown is a bug, and even that is told in one sentence, without
- * a stack.
+ * A command returns a status or throws a {@link CliError}; entry.ts makes a status of either, and
+ * daemon/orchd.ts exits with it. Everything else that is thrown is a bug or a Node error: even that
+ * is told in one sentence, without a stack.
  */
 import type { NoView } from "../views/no-view.ts";
 
@@ -27,7 +27,7 @@ export const EXIT = {
 /** One of {@link EXIT}'s values. */
 export type ExitStatus = (typeof EXIT)[keyof typeof EXIT];
 
-/** Ends a command with a status and one sentence on stderr that says what to do. */
+/** Ends a command with a status, and with one sentence on stderr that says what to do. */
 export class CliError extends Error {
   readonly status: ExitStatus;
 
@@ -48,8 +48,13 @@ export function unknownError(sentence: string): CliError {
   return new CliError(EXIT.unknown, sentence);
 }
 
-/** A view that was given. @throws CliError where there is none, with the status for its kind */
+/** An error for a view that cannot be given. */
+export function noViewError({ kind, sentence }: NoView): CliError {
+  return new CliError(kind === "unknown" ? EXIT.unknown : EXIT.failed, sentence);
+}
+
+/** The view that was asked for. @throws CliError where it cannot be given */
 export function seen<T extends { readonly ok: true }>(view: T | NoView): T {
   if (view.ok) return view;
-  throw new CliError(view.kind === "unknown" ? EXIT.unknown : EXIT.failed, view.sentence);
+  throw noViewError(view);
 }

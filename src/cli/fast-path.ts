@@ -1,16 +1,16 @@
 /**
- * Reads the command lines of `orchd status` by hand, so that the question that is asked most often
- * does not pay for yargs (docs/performance.md).
+ * Reads the command lines of `orchd status` by hand, so that the most frequent question does not
+ * pay for yargs (docs/performance.md).
  *
- * It knows a few plain options and nothing else: any other word gives undefined, and yargs takes
- * over, with its errors and its help.
+ * It knows a few plain options and nothing else. Any other word gives undefined: then yargs reads
+ * the words, with its errors and its help.
  */
 import { Arguments } from "./arguments.ts";
 
 const FLAGS: ReadonlySet<string> = new Set(["json"]);
 const TEXTS: ReadonlySet<string> = new Set(["root", "schedules", "runs"]);
 
-/** The arguments of `orchd status …`, or undefined where yargs must read the words. */
+/** The arguments of `orchd status …`; undefined where yargs has to read the words. */
 export function parseFastStatus(words: readonly string[]): Arguments | undefined {
   const values: Record<string, unknown> = {};
   const plain: string[] = [];

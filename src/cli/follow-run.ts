@@ -1,41 +1,41 @@
 /**
- * Watching a run until it ends: on a terminal its steps are drawn over and over, elsewhere each
+ * Watches a run until it ends. On a terminal its steps are drawn again and again; elsewhere each
  * event is a line.
  *
- * The ledger is read as it grows, and folded; nothing is asked of the daemon.
+ * The ledger is read and folded as it grows; the daemon is asked nothing.
  */
 import type { RunLine } from "../core/event.ts";
 import { evolve, type RunState, type StepState } from "../core/run-state.ts";
 import { runStatus } from "../core/run-status.ts";
-import { RunStore } from "../ledger/run-store.ts";
 import { daemonRuns } from "../ledger/ask.ts";
-import type { CommandContext } from "./command.ts";
-import { CliError, EXIT, type ExitStatus } from "./exit.ts";
-import { eventText } from "./event-text.ts";
+import { RunStore } from "../ledger/run-store.ts";
+import { countText } from "../views/counted.ts";
 import { parseObject } from "../views/json-line.ts";
 import { LineFollower } from "../views/line-follower.ts";
-import { LOOK_MS, pause } from "./pace.ts";
-import { statusMark, statusSpan } from "./render.ts";
-import { countText } from "../views/counted.ts";
 import { restored } from "../views/run-reading.ts";
 import { viewRun, type RunView } from "../views/run-view.ts";
+import type { CommandContext } from "./command.ts";
+import { eventText } from "./event-text.ts";
+import { CliError, EXIT, type ExitStatus } from "./exit.ts";
+import { LOOK_MS, sleep } from "./pace.ts";
+import { statusMark, statusSpan } from "./render.ts";
 import { span, type Part, type Terminal } from "./terminal.ts";
 import { betweenText } from "./time-text.ts";
 
-/** How long the daemon may be away before waiting for the run makes no sense, in milliseconds. */
+/** How long the daemon may be away before the wait for the run ends, in milliseconds. */
 const AWAY_MS = 3_000;
 
 /** How to follow. */
 export interface FollowOptions {
   /**
-   * This process drives the run itself, so no daemon need be there; settles when it has stopped
-   * doing so.
+   * Settles when this process, which drives the run itself, has stopped doing so. Until then no
+   * daemon is needed.
    */
   readonly driven?: Promise<unknown>;
 }
 
 /**
- * Follows a run to its end, showing it as it goes unless `--json` was given.
+ * Follows a run to its end, and shows it meanwhile unless `--json` was given.
  *
  * @throws CliError (exit 4) where the daemon goes away before the run has ended
  */
@@ -73,7 +73,7 @@ export async function followRun(
           EXIT.noDaemon,
           `the daemon has ended before ${run} did; the run goes on once \`orchd start\` runs.`,
         );
-      await pause(LOOK_MS);
+      await sleep(LOOK_MS);
     }
   } finally {
     terminal.settle();
@@ -81,7 +81,7 @@ export async function followRun(
   }
 }
 
-/** Says how a run that was followed ended. @returns 1 if it failed or was stopped */
+/** Says how a run that was followed ended. @returns status 1 if it failed or was stopped */
 export function reportEnd({ args, terminal }: CommandContext, view: RunView): ExitStatus {
   if (args.flag("json")) terminal.json(view);
   else {
@@ -111,19 +111,20 @@ function printEvent(terminal: Terminal, line: Readonly<Record<string, unknown>>)
   );
 }
 
-/** @param most how many steps there is room for */
+/** @param most how many steps have room */
 function drawing(state: RunState, now: number, most: number): Part[] {
   const { status } = runStatus(state);
+  const took = betweenText(state.startedAt ?? state.submittedAt, state.finished?.at ?? now);
   const head: Part = [
     statusMark(status),
     " ",
     span("bold", state.run),
     " ",
     statusSpan(status),
-    `  ${state.ended} of ${countText(state.steps.size, "step")}, ${betweenText(state.startedAt ?? state.submittedAt, state.finished?.at ?? now)}`,
+    `  ${state.ended} of ${countText(state.steps.size, "step")}, ${took}`,
   ];
   const steps = [...state.steps];
-  // What moves is what one wants to see; what has ended goes first where there is no room for all.
+  // Where there is no room for all, the steps that move are shown, and those that failed.
   const shown =
     steps.length <= most
       ? steps

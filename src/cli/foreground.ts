@@ -1,16 +1,16 @@
 /**
  * The command line's one door to the engine: `orchd run --foreground` where no daemon runs
- * (semantics.md 25). This process takes the daemon's place, its lock too, for one run.
+ * (semantics.md 25). For one run this process takes the daemon's place, and its lock.
  */
-import { runForeground } from "../engine/foreground.ts";
+import type { Json } from "../core/snapshot.ts";
 import { readHolder } from "../ledger/daemon-info.ts";
 import { RunStore } from "../ledger/run-store.ts";
-import type { Json } from "../core/snapshot.ts";
+import { runForeground } from "../engine/foreground.ts";
 import type { CommandContext } from "./command.ts";
 import { CliError, EXIT, type ExitStatus } from "./exit.ts";
 import { followRun, reportEnd } from "./follow-run.ts";
 
-/** Makes the run, drives it here and shows it to its end. */
+/** Makes the run, drives it in this process and shows it until it ends. */
 export async function runInForeground(
   context: CommandContext,
   submit: {

@@ -1,8 +1,7 @@
 /**
- * Pipeline files read as the daemon reads them, for the commands that speak of files rather than of
- * ledgers.
+ * Reads pipeline files as the daemon does, for commands about files rather than ledgers.
  *
- * Code files are evaluated in a runner (evaluate.ts), which is started only if there is one.
+ * Code files are evaluated in a runner (evaluate.ts), which is started only if there are any.
  */
 import { existsSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
@@ -14,12 +13,12 @@ import { stopBundler } from "../schedules/bundler.ts";
 import { loadPipelineFile } from "../schedules/load-file.ts";
 import { loadSettings } from "../schedules/load-settings.ts";
 import { formatProblem, type Problem } from "../schedules/problem.ts";
-import { CliError, EXIT, usageError } from "./exit.ts";
 import { pipelineFiles } from "../views/pipeline-file-list.ts";
 import { readPipeline } from "../views/pipeline-reading.ts";
 import type { Roots } from "../views/roots.ts";
+import { CliError, EXIT, usageError } from "./exit.ts";
 
-/** One file, loaded or refused. `name` is the pipeline's, or where that is not known the file's. */
+/** One file, loaded or refused. `name` is the pipeline's; where it is not known, the file's. */
 export type LoadedFile =
   | {
       readonly ok: true;
@@ -35,7 +34,7 @@ export type LoadedFile =
       readonly problems: readonly Problem[];
     };
 
-/** orchd.yaml's settings, or its defaults. @throws CliError (exit 2) where the file is invalid */
+/** The settings of orchd.yaml, or the defaults. @throws CliError (exit 2) where it is invalid */
 export async function readSettings(roots: Roots): Promise<OrchdSettings> {
   const result = await loadSettings(roots.root, new RunStore(roots.runs).bundles);
   if (!result.ok) throw usageError(result.errors.map(formatProblem).join("; "));
@@ -43,7 +42,7 @@ export async function readSettings(roots: Roots): Promise<OrchdSettings> {
 }
 
 /**
- * Loads pipeline files; by default all of the drop folder.
+ * Loads pipeline files; default: all files of the drop folder.
  *
  * @throws CliError (exit 2) where orchd.yaml is invalid; (exit 1) where orchd's own folders cannot
  *   be written
@@ -86,7 +85,8 @@ export async function loadPipelines(
     if (code !== "EACCES" && code !== "EROFS" && code !== "EPERM") throw error;
     throw new CliError(
       EXIT.failed,
-      `compiled step code cannot be written (${message}); run the command as a user who may write ${roots.runs}, or point --runs at another folder.`,
+      `compiled step code cannot be written (${message}); run the command as a user who may ` +
+        `write ${roots.runs}, or point --runs at another folder.`,
     );
   } finally {
     await evaluator.close();
@@ -94,12 +94,12 @@ export async function loadPipelines(
   }
 }
 
-/** A file outside the root is bundled in its own folder, so that what it imports is found. */
+/** A file outside the root is bundled in its own folder, so that its imports are found. */
 function rootOf(roots: Roots, file: string): string {
   return file.startsWith(`${roots.root}/`) ? roots.root : dirname(file);
 }
 
-/** A pipeline's file, loaded; undefined where it has none any more. */
+/** A pipeline's file, loaded; undefined where it has none now. */
 export async function loadPipeline(roots: Roots, name: string): Promise<LoadedFile | undefined> {
   const recorded = readPipeline(new RunStore(roots.runs), name)?.state.file;
   const names = pipelineFiles(roots.schedules);

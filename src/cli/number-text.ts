@@ -1,4 +1,4 @@
-/** Counts as people type them. */
+/** Counts, as people type them. */
 import { usageError } from "./exit.ts";
 
 const MOST = 1_000_000;
@@ -7,8 +7,9 @@ const MOST = 1_000_000;
  * Reads a whole number.
  *
  * @param what the option's name, for the error
- * @param least the smallest that makes sense
- * @throws CliError where the text is none, or is out of bounds
+ * @param otherwise the number where there is no text
+ * @param least the smallest number that is allowed
+ * @throws CliError where the text is no whole number, or is out of bounds
  */
 export function parseCount(
   text: string | undefined,

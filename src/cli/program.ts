@@ -1,22 +1,25 @@
 /**
- * The command line as yargs parses it. Only reached where the fast path (fast-path.ts) does not
- * know the words.
+ * The command line as yargs parses it. It is used where the fast path (fast-path.ts) does not know
+ * the words.
  *
- * yargs runs a handler even after `.fail()` returns, so failing throws; and it never writes or
- * exits by itself here, because errors go through the terminal that makes them safe.
+ * yargs runs a handler even after `.fail()` returns, so failing throws. Here yargs never writes or
+ * exits by itself, because errors go through the terminal, which makes them safe.
  */
 import yargs, { type Argv, type Options } from "yargs";
+import { defined } from "../core/defined.ts";
 import { didYouMean } from "../core/did-you-mean.ts";
 import { VERSION } from "../version.ts";
 import { Arguments } from "./arguments.ts";
-import { COMMANDS, COMMON_OPTIONS } from "./commands.ts";
 import type { CommandContext, CommandSpec, OptionSpec } from "./command.ts";
+import { COMMANDS } from "./commands.ts";
+import { COMMON_OPTIONS } from "./common-options.ts";
 import { guarded, rootsOf } from "./entry.ts";
 import { CliError, EXIT, usageError } from "./exit.ts";
 import { checkRoots } from "./roots.ts";
 
 /**
- * Runs one command to its end. Never throws; everything that goes wrong is one sentence on stderr.
+ * Runs one command to its end. Never throws: everything that goes wrong is one sentence on stderr.
+ *
  * @returns the exit status
  */
 export function runCommandLine(
@@ -36,13 +39,13 @@ export function runCommandLine(
   });
 }
 
-/** Commands that need no project's folder. */
+/** Commands that need no project. */
 const WITHOUT_ROOT: ReadonlySet<string> = new Set(["init", "schema", "completion"]);
 
-/** What a file named `-` is. */
+/** The path that stands for a file named `-`. */
 const STANDARD_INPUT = "/dev/stdin";
 
-/** A command line that was understood. */
+/** A command line that was parsed. */
 export type Parsed =
   | { readonly kind: "command"; readonly command: CommandSpec; readonly args: Arguments }
   /** `--help` or `--version`: text to print. */
@@ -51,14 +54,14 @@ export type Parsed =
 /**
  * Parses the words after `orchd`.
  *
- * @throws CliError with a sentence where they make no command
+ * @throws CliError with a sentence where they are no command
  */
 export async function parseProgram(
   given: readonly string[],
   version: string,
   columns: number | undefined,
 ): Promise<Parsed> {
-  // yargs loses a lone dash among the positionals.
+  // yargs loses a single dash among the positionals.
   const words = given.map((word) => (word === "-" ? STANDARD_INPUT : word));
   if (words.length === 0)
     return { kind: "text", text: await helpText(["--help"], version, columns) };
@@ -145,36 +148,31 @@ function optionsOf(specs: Readonly<Record<string, OptionSpec>>): Record<string, 
           type,
           describe,
           requiresArg: type !== "boolean",
-          ...(alias === undefined ? {} : { alias }),
-          ...(array === undefined ? {} : { array }),
-          ...(choices === undefined ? {} : { choices }),
+          ...defined({ alias, array, choices }),
         },
       ],
     ),
   );
 }
 
-/**
- * yargs says what is wrong in its own few words; here they become a sentence that says what to do.
- */
+/** Makes a sentence that says what to do of the few words in which yargs says what is wrong. */
 function sentence(said: string | null | undefined, words: readonly string[]): string {
   const name = words.find((word, index) => !word.startsWith("-") && !takesValue(words[index - 1]));
   const command = COMMANDS.find((one) => one.name === name);
   if (command === undefined && name !== undefined) {
-    return `there is no command "${name}"${
-      didYouMean(
-        name,
-        COMMANDS.map((one) => one.name),
-      ) || "."
-    } \`orchd --help\` lists the commands.`;
+    const names = COMMANDS.map((one) => one.name);
+    const near = didYouMean(name, names) || ".";
+    return `there is no command "${name}"${near} \`orchd --help\` lists the commands.`;
   }
   const message = (said ?? "the command line makes no sense").trim().replaceAll(/\s*\n\s*/g, " ");
-  const help = `\`orchd ${command === undefined ? "" : `${command.name} `}--help\` shows what there is.`;
+  const own = command === undefined ? "" : `${command.name} `;
+  const help = `\`orchd ${own}--help\` shows what there is.`;
   const unknown = /^Unknown arguments?: (.+)$/.exec(message)?.[1]?.split(", ");
   if (command !== undefined && unknown !== undefined) {
     const options = Object.keys({ ...command.options, ...COMMON_OPTIONS });
     const near = unknown.length === 1 ? didYouMean(unknown[0]!, options).replace('"', '"--') : "";
-    return `orchd ${command.name} does not know ${unknown.map((word) => `"${word}"`).join(", ")}${near || "."} ${help}`;
+    const quoted = unknown.map((word) => `"${word}"`).join(", ");
+    return `orchd ${command.name} does not know ${quoted}${near || "."} ${help}`;
   }
   if (command !== undefined && message.startsWith("Not enough non-option arguments"))
     return `orchd ${command.name} needs ${command.positionals}. ${help}`;

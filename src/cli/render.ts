@@ -1,4 +1,4 @@
-/** How orchd's words look on a terminal: one place, so that a status has one colour everywhere. */
+/** How statuses look on a terminal: a status has one colour and one mark everywhere. */
 import type { Status } from "../core/status.ts";
 import { span, type Span, type Style } from "./terminal.ts";
 
@@ -28,7 +28,7 @@ const STATUS_MARKS: Readonly<Record<Status, string>> = {
   skipped: "-",
 };
 
-/** A status word in its colour; words that this release does not know stay plain. */
+/** A status in its colour; one that this release does not know stays plain. */
 export function statusSpan(status: string): Span {
   return span(STATUS_STYLES[status as Status], status);
 }

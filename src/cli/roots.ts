@@ -1,13 +1,13 @@
-/** A project's folders by options and environment. */
+/** Finds a project's folders, by options and environment. */
 import { statSync } from "node:fs";
 import { resolve } from "node:path";
-import type { Arguments } from "./arguments.ts";
 import type { Roots } from "../views/roots.ts";
+import type { Arguments } from "./arguments.ts";
 import { usageError } from "./exit.ts";
 
 /**
- * `--root` or `ORCHD_ROOT` (default: the working folder), with `--schedules` and `--runs`
- * overriding the two folders.
+ * `--root` or `ORCHD_ROOT` names the root (default: the working folder); `--schedules` and `--runs`
+ * name the two folders in its place.
  */
 export function resolveRoots(args: Arguments, env: NodeJS.ProcessEnv, cwd: string): Roots {
   const fromEnv = env["ORCHD_ROOT"];
@@ -23,13 +23,16 @@ export function resolveRoots(args: Arguments, env: NodeJS.ProcessEnv, cwd: strin
 }
 
 /**
- * Refuses a root that is not there, and folders that are files: what is shown of a misspelt one
- * would look like an empty project. @throws CliError (exit 2)
+ * Refuses a missing root, and folders that are files: a misspelt one would look like an empty
+ * project.
+ *
+ * @throws CliError (exit 2)
  */
 export function checkRoots({ root, schedules, runs }: Roots): void {
   if (isFolder(root) !== true)
     throw usageError(
-      `the root ${root} is no folder; name one with --root or ORCHD_ROOT, or make one with \`orchd init ${root}\`.`,
+      `the root ${root} is no folder; name one with --root or ORCHD_ROOT, ` +
+        `or make one with \`orchd init ${root}\`.`,
     );
   if (isFolder(schedules) === false)
     throw usageError(`${schedules} is no folder; name the drop folder with --schedules.`);
@@ -37,7 +40,7 @@ export function checkRoots({ root, schedules, runs }: Roots): void {
     throw usageError(`${runs} is no folder; name the folder of ledgers with --runs.`);
 }
 
-/** Undefined where there is nothing, or nothing that can be seen. */
+/** Undefined where the path is missing or cannot be looked at. */
 function isFolder(path: string): boolean | undefined {
   try {
     return statSync(path).isDirectory();

@@ -1,18 +1,20 @@
-/** `orchd status` for people. */
+/** `orchd status`, for people. */
 import { formatDuration } from "../core/duration.ts";
 import { countText } from "../views/counted.ts";
 import { timeText } from "../views/moment.ts";
 import type { PipelineView } from "../views/pipeline-view.ts";
-import { statusMark, statusSpan } from "./render.ts";
 import type { RunView, StepView } from "../views/run-view.ts";
 import type { DaemonView, StatusView } from "../views/status-view.ts";
+import { statusMark, statusSpan } from "./render.ts";
 import { printTable } from "./table.ts";
 import { span, type Part, type Terminal } from "./terminal.ts";
 import { betweenText, relativeText } from "./time-text.ts";
 
 /**
- * Prints the daemon and every pipeline. @param detail one pipeline was asked for: its counts are
- * shown too @param past said in the daemon's place, of a moment that is over
+ * Prints the daemon and every pipeline.
+ *
+ * @param detail one pipeline was asked for, so its counts are printed too
+ * @param past for a moment of the past, the line that stands in the daemon's place
  */
 export function printStatus(
   terminal: Terminal,
@@ -55,7 +57,8 @@ export function daemonLine(daemon: DaemonView | null, now: number): Part {
   const since = Date.parse(daemon.since);
   return [
     span("green", "daemon up"),
-    `: pid ${daemon.pid}, orchd ${daemon.version}, since ${timeText(since)} (${formatDuration(Math.max(0, now - since))})`,
+    `: pid ${daemon.pid}, orchd ${daemon.version}, since ${timeText(since)} ` +
+      `(${formatDuration(Math.max(0, now - since))})`,
   ];
 }
 
@@ -113,23 +116,28 @@ function notesOf(pipeline: PipelineView, detail: boolean): Part[] {
       statusMark("initializing"),
       ` ${countText(more, "more run")} of ${pipeline.name} wait`,
     ]);
-  const { skipped = 0, missed = 0, failed = 0 } = pipeline.counts;
-  if (skipped + missed > 0) {
-    notes.push([
+  const { skipped = 0, missed = 0 } = pipeline.counts;
+  if (skipped + missed > 0)
+    notes.push(
       span(
         "dim",
-        `  ${pipeline.name}: ${countText(skipped, "slot")} skipped, ${missed} missed; \`orchd why ${pipeline.name} TIME\` says why`,
+        `  ${pipeline.name}: ${countText(skipped, "slot")} skipped, ${missed} missed; ` +
+          `\`orchd why ${pipeline.name} TIME\` says why`,
       ),
-    ]);
-  }
-  if (!detail) return notes;
-  if (pipeline.file !== null) notes.push(["  file      ", pipeline.file]);
-  if (pipeline.lastRun !== null) notes.push(["  last run  ", pipeline.lastRun.run]);
-  const counts = Object.entries(pipeline.counts).map(([kind, count]) => `${kind} ${count}`);
-  if (counts.length > 0) notes.push(["  so far    ", counts.join(", ")]);
-  if (failed > 0)
-    notes.push(["  failed    ", `\`orchd runs ${pipeline.name} --status failed\` lists them`]);
+    );
+  if (detail) notes.push(...detailsOf(pipeline));
   return notes;
+}
+
+function detailsOf({ name, file, lastRun, counts }: PipelineView): Part[] {
+  const details: Part[] = [];
+  if (file !== null) details.push(["  file      ", file]);
+  if (lastRun !== null) details.push(["  last run  ", lastRun.run]);
+  const kinds = Object.entries(counts).map(([kind, count]) => `${kind} ${count}`);
+  if (kinds.length > 0) details.push(["  so far    ", kinds.join(", ")]);
+  if ((counts["failed"] ?? 0) > 0)
+    details.push(["  failed    ", `\`orchd runs ${name} --status failed\` lists them`]);
+  return details;
 }
 
 /** Prints one run and its steps. */
@@ -142,18 +150,7 @@ export function printRun(terminal: Terminal, view: RunView, now: number): void {
     statusSpan(view.status),
     view.because === null ? "" : `: ${view.because}`,
   );
-  const took =
-    view.startedAt === null
-      ? ""
-      : `, ${view.finishedAt === null ? "for" : "took"} ${betweenText(view.startedAt, view.finishedAt ?? now)}`;
-  const slot =
-    view.trigger.scheduledFor === undefined ? "" : ` for ${timeText(view.trigger.scheduledFor)}`;
-  terminal.line(
-    span(
-      "dim",
-      `${view.trigger.kind}${slot}, submitted ${timeText(view.submittedAt)}${view.startedAt === null ? ", not started" : `, started ${timeText(view.startedAt)}`}${took}`,
-    ),
-  );
+  terminal.line(span("dim", originOf(view, now)));
   if (view.fault !== undefined)
     terminal.line(
       span("red", `the ledger is damaged at ${view.fault}; what came after is not shown`),
@@ -174,7 +171,18 @@ export function printRun(terminal: Terminal, view: RunView, now: number): void {
   );
 }
 
-function reasonOf(step: StepView): string {
-  if (step.error === undefined) return step.because ?? "";
-  return `${step.error.name}: ${step.error.message}${step.error.code === undefined ? "" : ` (${step.error.code})`}`;
+/** What triggered a run, and its times. */
+function originOf({ trigger, submittedAt, startedAt, finishedAt }: RunView, now: number): string {
+  const slot = trigger.scheduledFor === undefined ? "" : ` for ${timeText(trigger.scheduledFor)}`;
+  const submitted = `${trigger.kind}${slot}, submitted ${timeText(submittedAt)}`;
+  if (startedAt === null) return `${submitted}, not started`;
+  const took = betweenText(startedAt, finishedAt ?? now);
+  const length = finishedAt === null ? `for ${took}` : `took ${took}`;
+  return `${submitted}, started ${timeText(startedAt)}, ${length}`;
+}
+
+function reasonOf({ error, because }: StepView): string {
+  if (error === undefined) return because ?? "";
+  const code = error.code === undefined ? "" : ` (${error.code})`;
+  return `${error.name}: ${error.message}${code}`;
 }

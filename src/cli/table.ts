@@ -1,13 +1,13 @@
-/** Rows and columns, as wide as what is in them. */
+/** Tables, whose columns are as wide as their widest cell. */
 import { cutParts, partWidth, span, type Part, type Terminal } from "./terminal.ts";
 
 const GAP = 2;
 
 /**
- * Prints a table. The last column is not padded; on a terminal it is cut where the line ends, so
- * that a row stays a row.
+ * Prints a table. The last column is not padded. On a terminal a row is cut at the end of the line,
+ * so that it stays one line.
  *
- * @param head one title a column
+ * @param head a title for each column
  */
 export function printTable(
   terminal: Terminal,

@@ -1,30 +1,34 @@
 /**
  * Text from outside (names, logs, errors) made safe to print.
  *
- * A terminal obeys what it is sent: an escape sequence in a pipeline's name could retitle a window,
- * hide a line or worse. So every character that a terminal might act on is shown as an escape: the
- * C0 and C1 controls, DEL, line separators, marks that turn the direction of writing (they make a
- * line read otherwise than it is), and lone surrogates.
+ * A terminal obeys what it receives: an escape sequence in a pipeline's name could change a
+ * window's title, hide a line or worse. So every character that a terminal might act on is printed
+ * as an escape: the C0 and C1 controls, DEL, line separators, marks that change the direction of
+ * writing (with them a line reads differently from what it is), and lone surrogates.
  */
-const UNSAFE =
-  /[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
-const UNSAFE_IN_JSON =
-  /[\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;
+
+/** Beside the C0 controls, the characters that are never printed: parts of a character class. */
+const NEVER =
+  "\\u007f-\\u009f\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u2069\\ufeff\\ufff9-\\ufffb";
+const LONE_SURROGATE =
+  "[\\ud800-\\udbff](?![\\udc00-\\udfff])|(?<![\\ud800-\\udbff])[\\udc00-\\udfff]";
+const UNSAFE = new RegExp(`[\\u0000-\\u001f${NEVER}]|${LONE_SURROGATE}`, "g");
+/** JSON.stringify escapes the others itself. */
+const UNSAFE_IN_JSON = new RegExp(`[${NEVER}]`, "g");
 const STYLES = /\u001b\[[0-9;:]{0,64}m/g;
 const NAMED: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 const TAB_STOP = 8;
 
 /**
- * The text with every unsafe character shown as an escape (`\x1b`, `\u202e`, `\n`): one line,
- * always.
+ * The text with every unsafe character as an escape (`\x1b`, `\u202e`, `\n`): always one line.
  */
 export function safeText(text: string): string {
   return text.replace(UNSAFE, escapeCharacter);
 }
 
 /**
- * A line that a step printed: colours are taken out, tabs become spaces, the rest is {@link
- * safeText}.
+ * A line that a step printed: colours are removed and tabs become spaces; the rest is as in
+ * {@link safeText}.
  */
 export function safeLogLine(line: string): string {
   const [first = "", ...rest] = line.replace(STYLES, "").split("\t");
@@ -35,8 +39,7 @@ export function safeLogLine(line: string): string {
 }
 
 /**
- * JSON whose text holds no unsafe character: `JSON.stringify` leaves DEL and the C1 controls as
- * they are.
+ * JSON text without an unsafe character: `JSON.stringify` does not escape DEL and the C1 controls.
  */
 export function safeJson(value: unknown, indent?: number): string {
   return escapeJson(JSON.stringify(value, null, indent));
@@ -60,8 +63,8 @@ function escapeCharacter(character: string): string {
 }
 
 /**
- * How many columns a safe text takes: two for wide East Asian characters and emoji, none for
- * combining marks.
+ * How many columns a safe text takes: two for a wide East Asian character or an emoji, none for a
+ * combining mark.
  */
 export function textWidth(text: string): number {
   if (/^[\u0020-\u007e]*$/.test(text)) return text.length;
@@ -91,7 +94,7 @@ function characterWidth(code: number): number {
   return wide ? 2 : 1;
 }
 
-/** The text cut to so many columns, with `…` where something was taken. */
+/** The text, cut to `columns`; a text that was cut ends in `…`. */
 export function cutText(text: string, columns: number): string {
   if (textWidth(text) <= columns) return text;
   let width = 0;

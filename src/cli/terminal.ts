@@ -1,10 +1,10 @@
 /**
  * The only way to stdout and stderr.
  *
- * Commands hand over parts: plain strings and styled spans. Every part is made safe here, so that
- * no command can forget to; colours are added after that, and only where the stream is a terminal
- * (or FORCE_COLOR asks for them, and NO_COLOR does not forbid them). stdout carries results, stderr
- * everything said about them, so that `--json` output is never mixed with words.
+ * Commands give parts: plain strings and styled spans. Every part is made safe here, so that no
+ * command can forget it. Colours are added after that, and only where the stream is a terminal (or
+ * FORCE_COLOR asks for them, and NO_COLOR does not forbid them). Results go to stdout, and
+ * everything that is said about them to stderr, so that `--json` output is never mixed with words.
  */
 import { fstatSync, writeSync } from "node:fs";
 import pc from "picocolors";
@@ -20,15 +20,15 @@ export interface Span {
   readonly style: Style | undefined;
 }
 
-/** What a line is made of. */
+/** A part of a line. */
 export type Part = string | Span | readonly Part[];
 
-/** A styled piece of a line. */
+/** Text with a style. */
 export function span(style: Style | undefined, text: string): Span {
   return { text, style };
 }
 
-/** How many columns parts take. */
+/** How many columns a part takes. */
 export function partWidth(part: Part): number {
   if (typeof part === "string") return textWidth(safeText(part));
   if (isSpan(part)) return textWidth(safeText(part.text));
@@ -41,27 +41,27 @@ function isSpan(part: Span | readonly Part[]): part is Span {
 
 type Colors = ReturnType<typeof pc.createColors>;
 
-/** What a terminal is made of; `process` fits. */
+/** What a terminal writes to; `process` is one. */
 export interface TerminalStreams {
   readonly stdout: NodeJS.WriteStream;
   readonly stderr: NodeJS.WriteStream;
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** Between two tries at a pipe that somebody has made non-blocking, in milliseconds. */
+/** The wait between two tries at a pipe that somebody has made non-blocking, in milliseconds. */
 const FULL_PIPE_MS = 5;
 
-/** See the head of this file. */
+/** Prints to stdout and stderr. */
 export class Terminal {
   readonly #streams: TerminalStreams;
   /**
-   * stdout is a file or a pipe: it is written to directly, since the stream for it takes 3 ms to
-   * come up.
+   * stdout is a file or a pipe. It is written to directly, because Node's stream for it takes 3 ms
+   * to start.
    */
   readonly #direct: boolean;
   #out: Colors | undefined;
   #err: Colors | undefined;
-  /** Lines that {@link live} drew last and will draw over. */
+  /** How many lines {@link live} drew last, and will draw over. */
   #drawn = 0;
 
   constructor(streams: TerminalStreams) {
@@ -70,22 +70,22 @@ export class Terminal {
     if (!this.#direct) streams.stdout.on("error", endOfReading);
   }
 
-  /** Whether a person looks at stdout right now. */
+  /** Whether stdout is a terminal that a person looks at. */
   get interactive(): boolean {
     return (
       !this.#direct && this.#streams.stdout.isTTY === true && this.#streams.env["TERM"] !== "dumb"
     );
   }
 
-  /** Columns of the terminal; undefined where stdout is none, and nothing should be cut. */
+  /** Columns of the terminal; undefined where stdout is no terminal, and nothing is cut. */
   get columns(): number | undefined {
     if (this.#direct) return undefined;
-    // A pseudo-terminal whose size nobody has set says 0.
+    // A pseudo-terminal whose size nobody has set has 0 columns.
     const { isTTY, columns } = this.#streams.stdout;
     return isTTY === true && columns > 0 ? columns : undefined;
   }
 
-  /** Lines of the terminal, or 24 where it does not say. */
+  /** Lines of the terminal; 24 where they are not known. */
   get rows(): number {
     if (this.#direct) return 24;
     const { rows } = this.#streams.stdout;
@@ -107,15 +107,12 @@ export class Terminal {
     this.#write(`${safeJson(value)}\n`);
   }
 
-  /** A line that is JSON already. */
+  /** Prints a line that is JSON already. */
   rawJsonLine(json: string): void {
     this.#write(`${escapeJson(json)}\n`);
   }
 
-  /**
-   * Text of orchd's own, with its line ends (a script, a schema): no character of it comes from
-   * outside.
-   */
+  /** Prints orchd's own text with its line ends: a script, a schema. No part is from outside. */
   ownText(text: string): void {
     this.#write(text.split("\n").map(safeText).join("\n"));
   }
@@ -130,7 +127,7 @@ export class Terminal {
     this.#say(`${this.#errColors().red("orchd:")} ${safeText(sentence)}`);
   }
 
-  /** Draws lines over those that the last call drew; only on an interactive terminal. */
+  /** Draws lines over those of the last call. For an interactive terminal only. */
   live(lines: readonly Part[]): void {
     const columns = this.columns ?? 80;
     let text = this.#drawn > 0 ? `\u001b[${this.#drawn}A` : "";
@@ -141,12 +138,12 @@ export class Terminal {
     this.#write(text);
   }
 
-  /** Leaves what {@link live} drew where it is. */
+  /** Keeps what {@link live} drew last. */
   settle(): void {
     this.#drawn = 0;
   }
 
-  /** Empties the screen, for a display that is drawn anew. */
+  /** Clears the screen. */
   clear(): void {
     this.#write("\u001b[2J\u001b[H");
   }
@@ -192,7 +189,7 @@ export class Terminal {
   }
 }
 
-/** Parts cut to so many columns. */
+/** The part, cut to `columns`. */
 export function cutParts(part: Part, columns: number): Part {
   let left = columns;
   const cut = (inner: Part): Part => {
@@ -213,8 +210,8 @@ export function cutParts(part: Part, columns: number): Part {
 }
 
 /**
- * `orchd tail | head` closes the pipe; that is how a reader says it has had enough. Anything else
- * is a result that is lost.
+ * Ends the process. `orchd tail | head` closes the pipe: the reader has had enough. After any other
+ * error a result is lost.
  */
 function endOfReading(error: NodeJS.ErrnoException): never {
   if (error.code === "EPIPE") process.exit(EXIT.done);
@@ -224,12 +221,12 @@ function endOfReading(error: NodeJS.ErrnoException): never {
       `orchd: the result cannot be written (${error.code ?? "?"}); see where stdout goes.\n`,
     );
   } catch {
-    // stderr is gone too: the exit status is left.
+    // stderr is gone too: only the exit status is left.
   }
   process.exit(EXIT.failed);
 }
 
-/** What would have been said on a stderr that nobody reads is nobody's loss. */
+/** Ignores an error of stderr: nobody reads it, so nothing is lost. */
 function nobodyReads(): void {}
 
 function wantsColor(env: NodeJS.ProcessEnv, isTerminal: () => boolean): boolean {

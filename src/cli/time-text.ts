@@ -1,7 +1,4 @@
-/**
- * Times as people type them and read them. Everything shown is UTC, as run ids are, so that two
- * machines' outputs can be compared.
- */
+/** Times as people type them, and lengths of time as they read them. */
 import { formatDuration, parseDuration } from "../core/duration.ts";
 import { DAY_MS, iso } from "../core/time.ts";
 import { usageError } from "./exit.ts";
@@ -12,7 +9,7 @@ const STAMP = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(?:\.(\d{3}))?Z$/;
 const AGO = /^-?(.+?)(?:\s+ago)?$/;
 
 /**
- * Reads a time: ISO 8601 (without an offset: UTC), a date, a run id's stamp, `now`, `today`,
+ * Reads a time: ISO 8601 (without an offset: UTC), a date, the stamp of a run's id, `now`, `today`,
  * `yesterday`, or how long ago (`2h`, `90m ago`).
  *
  * @param what the option's name, for the error
@@ -29,10 +26,11 @@ export function parseTime(text: string, what: string, now: number): number {
   if (exact !== undefined) return exact;
   const ago = AGO.exec(trimmed);
   const duration = ago === null ? undefined : parseDuration(ago[1]!);
-  // A bare number could be a year, a day or seconds, so it is none.
+  // A bare number could be a year, a day or seconds, so it is no time.
   if (duration !== undefined && !/^-?[\d.]+$/.test(trimmed)) return now - duration;
   throw usageError(
-    `${what}: ${JSON.stringify(text)} is no time; write it like 2026-11-23T02:00:00Z, 2026-11-23, today, or 2h for two hours ago.`,
+    `${what}: ${JSON.stringify(text)} is no time; write it like 2026-11-23T02:00:00Z, ` +
+      "2026-11-23, today, or 2h for two hours ago.",
   );
 }
 
@@ -49,8 +47,7 @@ function exactTime(text: string): number | undefined {
 }
 
 /**
- * Date.parse takes the 31st of June for the 1st of July; that is a mistake, and not the reader's
- * meaning.
+ * Undefined for a day that does not exist: Date.parse takes the 31st of June for the 1st of July.
  */
 function valid(text: string): number | undefined {
   const time = Date.parse(text);
@@ -67,7 +64,7 @@ export function relativeText(time: number, now: number): string {
   return time > now ? `in ${whole}` : `${whole} ago`;
 }
 
-/** From one time to another as a duration, or `-`. */
+/** How long it is from one time to another; `-` where either is missing. */
 export function betweenText(
   from: string | null | undefined,
   to: string | number | null | undefined,

@@ -18,7 +18,7 @@ import { stateOfRun } from "./run-reading.ts";
 const MOST_SLOTS = 1_000_000;
 /** The typical duration is that of this many newest completed runs. */
 const HISTORY_RUNS = 100;
-/** For so many slots, the first ones, the cache is asked. */
+/** The cache is asked about this many slots, the first ones. */
 export const FORECAST_SLOTS = 2_000;
 
 /** Which of the slots a backfill runs: those without a run, those that failed, all. */

@@ -10,8 +10,8 @@ import type { RunEvent } from "../core/event.ts";
 import type { RunState } from "../core/run-state.ts";
 import { readLedger } from "../ledger/ledger-reader.ts";
 import type { RunStore } from "../ledger/run-store.ts";
-import { readPipeline } from "./pipeline-reading.ts";
 import type { NoView } from "./no-view.ts";
+import { readPipeline } from "./pipeline-reading.ts";
 import { pipelineOfRun, readRun, stateOfRun } from "./run-reading.ts";
 import { viewRun, type RunView } from "./run-view.ts";
 

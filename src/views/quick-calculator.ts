@@ -19,7 +19,7 @@ import { DAY_MS, MINUTE_MS } from "../core/time.ts";
 const MARGIN_MS = 90_000_000;
 /** The step between two looks at the offset: no zone changes twice within it. */
 const LOOK_MS = 43_200_000;
-/** For a slot further away than this, so many looks cost more than the calculator. */
+/** A slot further away than this needs more looks than the calculator costs, in milliseconds. */
 const FAR_MS = 40 * DAY_MS;
 
 /** Gives {@link cronCalculator}'s answers, faster where that is possible. */

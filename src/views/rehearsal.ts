@@ -31,7 +31,7 @@ export interface Rehearsal {
   readonly slots: number;
   /** Pipelines with more slots than are looked at, and the due time of the last one that is. */
   readonly cut: readonly { readonly pipeline: string; readonly through: string }[];
-  /** The fullest first. */
+  /** Those with the most slots first. */
   readonly pileUps: readonly PileUp[];
   readonly overlaps: readonly Overlap[];
   /** Slots that daylight saving moves or doubles. */

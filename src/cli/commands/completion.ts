@@ -1,6 +1,10 @@
 /**
  * `orchd completion [bash|zsh]`: a script that completes commands, options, and the names of
  * pipelines and runs.
+ *
+ * Both scripts look into the runs folder themselves: to start orchd at each key press would be too
+ * slow. bash expands the words that compgen gets, so only names without anything to expand get
+ * there.
  */
 import { basename } from "node:path";
 import type { CommandContext, CommandSpec } from "../command.ts";
@@ -22,11 +26,6 @@ function optionsOf(options: Readonly<Record<string, unknown>>): string {
     .join(" ");
 }
 
-/**
- * Both scripts look into the runs folder themselves: starting orchd for each key press would be
- * felt. bash expands the words that compgen is given, so only names that hold nothing to expand get
- * there.
- */
 function bashScript(commands: readonly CommandSpec[]): string {
   const cases = commands.map(({ name, options, completes, words }) => {
     const targets = {
@@ -36,10 +35,15 @@ function bashScript(commands: readonly CommandSpec[]): string {
       file: "",
       none: "",
     }[completes ?? "none"];
-    return `    ${name}) options="${optionsOf(options)}"; targets="${targets}"; files=${completes === "file" ? 1 : 0} ;;`;
+    const files = completes === "file" ? 1 : 0;
+    return `    ${name})
+      options="${optionsOf(options)}"
+      targets="${targets}"
+      files=${files} ;;`;
   });
+  const names = commands.map(({ name }) => name).join(" ");
   return `# orchd completion for bash: put \`source <(orchd completion bash)\` into ~/.bashrc
-# A run's id holds an @, at which bash would part the word.
+# A run's id holds an @, at which bash would split the word.
 COMP_WORDBREAKS="\${COMP_WORDBREAKS//@/}"
 _orchd_runs_folder() {
   local word before="" root="\${ORCHD_ROOT:-.}" runs=""
@@ -51,18 +55,22 @@ _orchd_runs_folder() {
 }
 _orchd_pipelines() {
   local folder
-  for folder in "$(_orchd_runs_folder)"/*/; do [ -f "$folder/pipeline.jsonl" ] && basename "$folder"; done | grep -x '[a-z0-9][a-z0-9_-]*'
+  for folder in "$(_orchd_runs_folder)"/*/; do
+    [ -f "$folder/pipeline.jsonl" ] && basename "$folder"
+  done | grep -x '[a-z0-9][a-z0-9_-]*'
 }
 _orchd_runs() {
   local pipeline="\${1%%@*}" month
   case "$1" in *@*) ;; *) return ;; esac
   month="$(ls -d "$(_orchd_runs_folder)/$pipeline"/[0-9]*-[0-9]* 2>/dev/null | tail -n 1)"
-  [ -n "$month" ] && ls -t "$month" | sed -n 's/\\.jsonl$//p' | grep -x '[a-z0-9][A-Za-z0-9_.@-]*' | head -n 50
+  [ -n "$month" ] && ls -t "$month" | sed -n 's/\\.jsonl$//p' |
+    grep -x '[a-z0-9][A-Za-z0-9_.@-]*' | head -n 50
 }
 _orchd() {
-  local cur="\${COMP_WORDS[COMP_CWORD]}" command="\${COMP_WORDS[1]}" options="" targets="" files=0
+  local cur="\${COMP_WORDS[COMP_CWORD]}" command="\${COMP_WORDS[1]}"
+  local options="" targets="" files=0
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=( $(compgen -W "${commands.map(({ name }) => name).join(" ")} --help --version" -- "$cur") )
+    COMPREPLY=( $(compgen -W "${names} --help --version" -- "$cur") )
     return
   fi
   case "$command" in
@@ -71,7 +79,9 @@ ${cases.join("\n")}
   esac
   case "$cur" in
     -*) COMPREPLY=( $(compgen -W "$options" -- "$cur") ) ;;
-    *) if [ "$files" -eq 1 ]; then COMPREPLY=( $(compgen -f -- "$cur") ); else COMPREPLY=( $(compgen -W "$targets" -- "$cur") ); fi ;;
+    *)
+      if [ "$files" -eq 1 ]; then COMPREPLY=( $(compgen -f -- "$cur") )
+      else COMPREPLY=( $(compgen -W "$targets" -- "$cur") ); fi ;;
   esac
 }
 complete -F _orchd orchd
@@ -90,14 +100,19 @@ function zshScript(commands: readonly CommandSpec[]): string {
       file: "_files",
       none: ":",
     }[completes ?? "none"];
-    return `    ${name}) if [[ "$PREFIX" == -* ]]; then compadd -- ${optionsOf(options)}; else ${targets}; fi ;;`;
+    return `    ${name})
+      if [[ "$PREFIX" == -* ]]; then compadd -- ${optionsOf(options)}
+      else ${targets}; fi ;;`;
   });
   return `#compdef orchd
 # orchd completion for zsh: put \`source <(orchd completion zsh)\` into ~/.zshrc, after compinit
 _orchd_runs_folder() {
   local root="\${ORCHD_ROOT:-.}" runs="" index
   for (( index = 1; index < \${#words}; index++ )); do
-    case "\${words[index]}" in --root) root="\${words[index + 1]}" ;; --runs) runs="\${words[index + 1]}" ;; esac
+    case "\${words[index]}" in
+      --root) root="\${words[index + 1]}" ;;
+      --runs) runs="\${words[index + 1]}" ;;
+    esac
   done
   print -r -- "\${runs:-$root/runs}"
 }

@@ -1,14 +1,15 @@
 /** `orchd graph PIPELINE|RUN`: the steps and what each needs, as text, Mermaid or DOT. */
+import { defined } from "../../core/defined.ts";
 import { RunStore } from "../../ledger/run-store.ts";
+import { levels, needsOf, pipelineGraph, runGraph, type Graph } from "../../views/graph.ts";
+import { knownPipeline } from "../../views/known-pipeline.ts";
+import { runsBackwards } from "../../views/run-history.ts";
+import { looksLikeRun, readRun } from "../../views/run-reading.ts";
 import type { CommandContext } from "../command.ts";
 import { CliError, EXIT, seen, type ExitStatus } from "../exit.ts";
 import { dot, mermaid } from "../graph-text.ts";
 import { loadPipeline } from "../load-pipelines.ts";
 import { statusMark, statusSpan } from "../render.ts";
-import { levels, needsOf, pipelineGraph, runGraph, type Graph } from "../../views/graph.ts";
-import { knownPipeline } from "../../views/known-pipeline.ts";
-import { runsBackwards } from "../../views/run-history.ts";
-import { looksLikeRun, readRun } from "../../views/run-reading.ts";
 import { span, type Part, type Terminal } from "../terminal.ts";
 
 /** Runs the command. */
@@ -22,7 +23,7 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
     terminal.json({
       name: graph.name,
       dynamic: graph.dynamic,
-      ...(graph.status === undefined ? {} : { status: graph.status }),
+      ...defined({ status: graph.status }),
       steps: graph.steps.map((step) => ({ ...step, needs: needsOf(step) })),
     });
   else if (args.text("format") === "mermaid") terminal.ownText(mermaid(graph.steps));
@@ -31,26 +32,25 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
   return EXIT.done;
 }
 
-/** As the file has it now; where that is invalid or gone, as the newest run had it. */
+/** A pipeline's steps by its file; where that is invalid or gone, by its newest run. */
 async function graphOf(context: CommandContext, pipeline: string): Promise<Graph> {
   seen(knownPipeline(context.roots, pipeline));
   const loaded = await loadPipeline(context.roots, pipeline);
   if (loaded?.ok === true) {
     const { snapshot } = loaded.loaded;
-    if (snapshot.dynamic !== undefined) {
+    if (snapshot.dynamic !== undefined)
       context.terminal.note(
-        `${pipeline} is dynamic: its function decides the steps as it runs. \`orchd graph RUN\` draws what a run did.`,
+        `${pipeline} is dynamic: its function decides the steps as it runs. ` +
+          "`orchd graph RUN` draws what a run did.",
       );
-    }
     return pipelineGraph(pipeline, snapshot);
   }
   const store = new RunStore(context.roots.runs);
   for (const { run } of runsBackwards(store, pipeline)) {
     if (!store.exists(run)) continue;
     const { snapshot } = seen(readRun(store, run)).state;
-    context.terminal.note(
-      `the file of ${pipeline} ${loaded === undefined ? "is gone" : "is invalid"}: this is what its run ${run} had.`,
-    );
+    const why = loaded === undefined ? "is gone" : "is invalid";
+    context.terminal.note(`the file of ${pipeline} ${why}: this is what its run ${run} had.`);
     return pipelineGraph(pipeline, snapshot);
   }
   throw new CliError(

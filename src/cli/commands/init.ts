@@ -1,6 +1,6 @@
 /**
- * `orchd init [FOLDER]`: a project root with one pipeline that does something, and comments that
- * say what else there is.
+ * `orchd init [FOLDER]`: makes a project root. Its one pipeline does something, and comments say
+ * what else there is.
  */
 import { existsSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
@@ -9,20 +9,24 @@ import type { CommandContext } from "../command.ts";
 import { EXIT, type ExitStatus } from "../exit.ts";
 
 const FILES: Readonly<Record<string, string>> = {
-  "orchd.yaml": `# Settings of this project; every key is optional. \`orchd schema settings\` prints them all.
-# timezone: Europe/Berlin        # of schedules that name none; default: UTC
+  "orchd.yaml": `# Settings of this project; every key is optional.
+# \`orchd schema settings\` prints them all.
+# timezone: Europe/Berlin        # for schedules that name none; default: UTC
 # retention: { keepDays: 30, keepRuns: 10000 }
 `,
-  "schedules/disk-report.yaml": `# One pipeline a file: save it and it is in force. \`orchd validate\` checks it, \`orchd schema\` describes every key.
+  "schedules/disk-report.yaml": `# One pipeline in a file: save it and it is in force.
+# \`orchd validate\` checks it, \`orchd schema\` describes every key.
 description: Notes how full the disk is, once a minute
 schedule:
   cron: "* * * * *"
   catchUp: none
 steps:
   measure:
-    # A shell step: inputs and params arrive in the environment, the result goes into the file that ORCHD_OUTPUT names.
+    # A shell step: inputs and params arrive in the environment, and the result goes into the file
+    # that ORCHD_OUTPUT names.
     run: |
-      df -Pk . | awk 'NR == 2 { printf "{\\"usedKb\\": %s, \\"freeKb\\": %s}", $3, $4 }' > "$ORCHD_OUTPUT"
+      df -Pk . |
+        awk 'NR == 2 { printf "{\\"usedKb\\": %s, \\"freeKb\\": %s}", $3, $4 }' > "$ORCHD_OUTPUT"
       df -Ph .
   judge:
     # A module step: a plain async function in a file of your own.
@@ -30,11 +34,12 @@ steps:
     inputs: { disk: measure }
     params: { leastFreeKb: 1048576 }
 `,
-  "schedules/steps/judge.mjs": `/** Fails when less is free than there should be, so that \`orchd status\` shows it. */
+  "schedules/steps/judge.mjs": `// Fails when too little is free, so that \`orchd status\` shows it.
 export default async function judge({ inputs, params, log }) {
   const { freeKb, usedKb } = inputs.disk;
   log.info(\`\${Math.round((100 * usedKb) / (usedKb + freeKb))} % used\`);
-  if (freeKb < params.leastFreeKb) throw new Error(\`only \${freeKb} KiB are free, \${params.leastFreeKb} should be\`);
+  if (freeKb < params.leastFreeKb)
+    throw new Error(\`only \${freeKb} KiB are free, \${params.leastFreeKb} should be\`);
   return { freeKb };
 }
 `,
@@ -49,7 +54,7 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
   const kept: string[] = [];
   for (const [name, text] of Object.entries(FILES)) {
     const path = join(root, name);
-    // What is there is a person's; nothing is written over.
+    // An existing file belongs to a person: it is never replaced.
     if (existsSync(path)) {
       kept.push(name);
       continue;
@@ -69,7 +74,8 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
   const option = where === "" ? "" : ` --root ${where}`;
   terminal.line("");
   terminal.line(
-    `next: \`orchd start${option}\` runs the daemon; in a second terminal, \`orchd status${option}\` and \`orchd tail -f${option}\`.`,
+    `next: \`orchd start${option}\` runs the daemon; in a second terminal, ` +
+      `\`orchd status${option}\` and \`orchd tail -f${option}\`.`,
   );
   return EXIT.done;
 }

@@ -1,11 +1,11 @@
 /** `orchd logs RUN [STEP] [-f]`: what a run's steps printed. */
 import { RunStore } from "../../ledger/run-store.ts";
-import type { CommandContext } from "../command.ts";
-import { EXIT, seen, type ExitStatus } from "../exit.ts";
 import { parseObject } from "../../views/json-line.ts";
 import { LineFollower } from "../../views/line-follower.ts";
-import { LOOK_MS, pause } from "../pace.ts";
 import { noSuchStep, readRun } from "../../views/run-reading.ts";
+import type { CommandContext } from "../command.ts";
+import { EXIT, noViewError, seen, type ExitStatus } from "../exit.ts";
+import { LOOK_MS, sleep } from "../pace.ts";
 import { safeLogLine } from "../terminal-text.ts";
 import { span, type Style, type Terminal } from "../terminal.ts";
 
@@ -17,7 +17,7 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
   const step = args.text("step");
   const store = new RunStore(roots.runs);
   const { state } = seen(readRun(store, id));
-  if (step !== undefined && !state.steps.has(step)) seen(noSuchStep(state, step));
+  if (step !== undefined && !state.steps.has(step)) throw noViewError(noSuchStep(state, step));
   const log = new LineFollower(store.runLog(id));
   const width =
     step === undefined ? Math.max(0, ...[...state.steps.keys()].map((name) => name.length)) : 0;
@@ -40,28 +40,27 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
     return EXIT.done;
   }
   for (;;) {
-    // The end is looked for before the lines are read: what was printed before it is then read for
-    // certain.
+    // Look for the end first: then all lines that were printed before it are read.
     const ended = seen(readRun(store, id)).state.finished !== undefined;
     show(log.read());
     if (ended) return EXIT.done;
-    await pause(LOOK_MS);
+    await sleep(LOOK_MS);
   }
 }
 
 /** How {@link printLogLine} prints. */
-export interface LogLook {
+interface LogLook {
   /** Only this step's lines. */
   readonly step: string | undefined;
-  /** Columns for the step's name; 0: it is not shown. */
+  /** Columns for the step's name; 0: it is not printed. */
   readonly width: number;
   readonly json: boolean;
-  /** The run's steps, for a colour each. */
+  /** The run's steps: each has a colour. */
   readonly names: readonly string[];
 }
 
-/** Prints one line of a run's log, if it is to be shown. */
-export function printLogLine(terminal: Terminal, raw: string, look: LogLook): void {
+/** Prints one line of a run's log, if it is wanted. */
+function printLogLine(terminal: Terminal, raw: string, look: LogLook): void {
   const line = parseObject(raw);
   if (line === undefined || (look.step !== undefined && line["step"] !== look.step)) return;
   if (look.json) {
@@ -84,7 +83,9 @@ export function printLogLine(terminal: Terminal, raw: string, look: LogLook): vo
   );
 }
 
-/** What `context.log` wrote, for people: `info: 3 files {"bytes":12}`; any other line as it is. */
+/**
+ * A line of `context.log` for people: `info: 3 files {"bytes":12}`. Other lines stay as they are.
+ */
 function spoken(line: string): string {
   if (!line.startsWith('{"level":"')) return line;
   const { level, message, ...rest } = parseObject(line) ?? {};

@@ -10,13 +10,13 @@ import { readPipeline } from "../../views/pipeline-reading.ts";
 import { plannedByFile, plannedByLedger, type Planned } from "../../views/planned.ts";
 import { rehearse } from "../../views/rehearsal.ts";
 import type { CommandContext } from "../command.ts";
+import { printRehearsal } from "./rehearsal.ts";
 import { EXIT, seen, unknownError, usageError, type ExitStatus } from "../exit.ts";
 import { loadPipelines, type LoadedFile } from "../load-pipelines.ts";
 import { parseCount } from "../number-text.ts";
 import { printTable } from "../table.ts";
 import { span } from "../terminal.ts";
 import { parseTime, relativeText } from "../time-text.ts";
-import { printRehearsal } from "./rehearsal.ts";
 
 const DEFAULT_NUMBER = 10;
 const DEFAULT_DAYS = 7;

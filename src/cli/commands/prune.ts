@@ -1,75 +1,100 @@
 /**
- * `orchd prune`: removes runs that retention no longer keeps. With a daemon up it is the daemon's
- * to do (semantics.md 24).
+ * `orchd prune`: removes runs that retention no longer keeps. A daemon that is up does it itself
+ * (semantics.md 24).
  */
 import { systemClock } from "../../clock.ts";
+import { defined } from "../../core/defined.ts";
 import type { Json } from "../../core/snapshot.ts";
+import { daemonRuns } from "../../ledger/ask.ts";
 import type { PruneOptions } from "../../ledger/prune.ts";
 import type { AskedLimits, RetentionPolicy } from "../../ledger/retention.ts";
 import { RunStore } from "../../ledger/run-store.ts";
 import { VERSION } from "../../version.ts";
-import { daemonRuns } from "../../ledger/ask.ts";
+import { countText } from "../../views/counted.ts";
+import { knownPipeline } from "../../views/known-pipeline.ts";
+import { readPipeline } from "../../views/pipeline-reading.ts";
+import type { Roots } from "../../views/roots.ts";
+import type { Arguments } from "../arguments.ts";
 import { answerJson, askDaemon, refusal, sayKept } from "../ask.ts";
 import type { CommandContext } from "../command.ts";
 import { EXIT, seen, usageError, type ExitStatus } from "../exit.ts";
-import { knownPipeline } from "../../views/known-pipeline.ts";
 import { parseCount } from "../number-text.ts";
-import { readPipeline } from "../../views/pipeline-reading.ts";
-import { countText } from "../../views/counted.ts";
-import type { Roots } from "../../views/roots.ts";
 import { span } from "../terminal.ts";
 
+/** A run and why it goes or stays. */
 interface Removal {
   readonly run: string;
   readonly because: string;
 }
 
+/** What was pruned, or would be. */
 interface Pruning {
   readonly runs: readonly Removal[];
+  /** Runs that stay though a limit is passed. */
   readonly kept: readonly Removal[];
   readonly bytes: number;
+  /** How many other files go: artifacts and bundles without a use, and old ledgers. */
   readonly files: number;
+}
+
+/** What the command line asks for. */
+interface PruneWish {
+  readonly limits: AskedLimits;
+  /** Only this pipeline's runs; undefined: all. */
+  readonly pipeline: string | undefined;
+  readonly dryRun: boolean;
 }
 
 /** Runs the command. */
 export async function run(context: CommandContext): Promise<ExitStatus> {
-  const { args, roots, terminal } = context;
+  const { args, roots } = context;
+  const limits = parseLimits(args);
+  const pipeline = args.text("pipeline");
+  if (pipeline !== undefined) seen(knownPipeline(roots, pipeline));
+  const wish = { limits, pipeline, dryRun: args.flag("dry-run") };
+  if (daemonRuns(roots.runs)) return askForPruning(context, wish);
+  return report(context, await pruneHere(roots, wish), undefined, wish.dryRun);
+}
+
+function parseLimits(args: Arguments): AskedLimits {
   const days = args.text("keep-days");
   const keepDays = days === undefined ? undefined : Number(days);
   if (keepDays !== undefined && !(keepDays >= 0 && /^\d+(\.\d+)?$/.test(days!)))
     throw usageError(`--keep-days: "${days}" is no number of days; give one such as 30.`);
-  const runsText = args.text("keep-runs");
-  const keepRuns = runsText === undefined ? undefined : parseCount(runsText, "--keep-runs", 0, 0);
-  const bytesText = args.text("keep-bytes");
-  if (bytesText !== undefined && !/^\d{1,15}$/.test(bytesText))
+  const runs = args.text("keep-runs");
+  const keepRuns = runs === undefined ? undefined : parseCount(runs, "--keep-runs", 0, 0);
+  const bytes = args.text("keep-bytes");
+  if (bytes !== undefined && !/^\d{1,15}$/.test(bytes))
     throw usageError(
-      `--keep-bytes: "${bytesText}" is no number of bytes; give a whole number such as 1000000000.`,
+      `--keep-bytes: "${bytes}" is no number of bytes; ` +
+        "give a whole number such as 1000000000.",
     );
-  const keepBytes = bytesText === undefined ? undefined : Number(bytesText);
-  const pipeline = args.text("pipeline");
-  if (pipeline !== undefined) seen(knownPipeline(roots, pipeline));
-  const dryRun = args.flag("dry-run");
-  const limits: AskedLimits = {
-    ...(keepDays === undefined ? {} : { keepDays }),
-    ...(keepRuns === undefined ? {} : { keepRuns }),
-    ...(keepBytes === undefined ? {} : { keepBytes }),
-  };
-  const only = pipeline === undefined ? {} : { pipeline };
-  if (daemonRuns(roots.runs)) {
-    const answer = await askDaemon(context, {
-      type: "prune",
-      ...limits,
-      ...only,
-      ...(dryRun ? { dryRun } : {}),
-    });
-    if (answer.kind === "kept" || !answer.reply.accepted) {
-      if (args.flag("json")) terminal.json(answerJson(answer));
-      if (answer.kind === "kept") sayKept(terminal, answer.id);
-      else terminal.error(refusal(answer.reply));
-      return answer.kind === "kept" ? EXIT.done : EXIT.refused;
-    }
+  const keepBytes = bytes === undefined ? undefined : Number(bytes);
+  return defined({ keepDays, keepRuns, keepBytes });
+}
+
+async function askForPruning(
+  context: CommandContext,
+  { limits, pipeline, dryRun }: PruneWish,
+): Promise<ExitStatus> {
+  const { args, terminal } = context;
+  const answer = await askDaemon(context, {
+    type: "prune",
+    ...limits,
+    ...defined({ pipeline, dryRun: dryRun ? true : undefined }),
+  });
+  if (answer.kind === "answered" && answer.reply.accepted)
     return report(context, pruningOf(answer.reply.result), answer.reply.reason, dryRun);
+  if (args.flag("json")) terminal.json(answerJson(answer));
+  if (answer.kind === "kept") {
+    sayKept(terminal, answer.id);
+    return EXIT.done;
   }
+  terminal.error(refusal(answer.reply));
+  return EXIT.refused;
+}
+
+async function pruneHere(roots: Roots, { limits, pipeline, dryRun }: PruneWish): Promise<Pruning> {
   const [{ withFolderLock }, { prune }] = await Promise.all([
     import("../../ledger/folder-lock.ts"),
     import("../../ledger/prune.ts"),
@@ -79,24 +104,17 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
     prune(roots.runs, {
       nowMs: Date.now(),
       ...rules,
-      ...only,
-      dryRun,
-      ...(signal === undefined ? {} : { signal }),
+      ...defined({ pipeline, dryRun, signal }),
     });
   // A dry run writes nothing, so it needs no lock.
-  const pruned = dryRun
-    ? await act()
-    : await withFolderLock(
-        new RunStore(roots.runs).orchdDir,
-        { clock: systemClock, version: VERSION },
-        act,
-      );
-  return report(context, pruned, undefined, dryRun);
+  if (dryRun) return act();
+  const owner = { clock: systemClock, version: VERSION };
+  return withFolderLock(new RunStore(roots.runs).orchdDir, owner, act);
 }
 
 /**
- * Each pipeline's own rules, as the daemon would have them; of one whose file cannot be loaded
- * nothing goes, since its rules are not known.
+ * Each pipeline's own rules, as the daemon has them. Where a file cannot be loaded its rules are
+ * not known, so nothing of its pipeline goes.
  */
 async function policies(
   roots: Roots,
@@ -135,14 +153,8 @@ function report(
   dryRun: boolean,
 ): ExitStatus {
   if (args.flag("json")) {
-    terminal.json({
-      dryRun,
-      runs: pruned?.runs ?? [],
-      kept: pruned?.kept ?? [],
-      bytes: pruned?.bytes ?? 0,
-      files: pruned?.files ?? 0,
-      ...(remark === undefined ? {} : { reason: remark }),
-    });
+    const { runs = [], kept = [], bytes = 0, files = 0 } = pruned ?? {};
+    terminal.json({ dryRun, runs, kept, bytes, files, ...defined({ reason: remark }) });
     return EXIT.done;
   }
   if (pruned === undefined) {
@@ -151,8 +163,12 @@ function report(
   }
   for (const { run, because } of pruned.runs)
     terminal.line(dryRun ? "would remove " : "removed ", run, span("dim", `: ${because}`));
+  const [runs, files] = [pruned.runs.length, pruned.files];
+  const mebibytes = (pruned.bytes / 1_048_576).toFixed(1);
   terminal.line(
-    `${countText(pruned.runs.length, "run")} and ${countText(pruned.files, "other file")} ${dryRun ? "would be removed" : "removed"}, ${(pruned.bytes / 1_048_576).toFixed(1)} MiB; ${countText(pruned.kept.length, "more run")} kept though a limit is passed`,
+    `${countText(runs, "run")} and ${countText(files, "other file")} ` +
+      `${dryRun ? "would be removed" : "removed"}, ${mebibytes} MiB; ` +
+      `${countText(pruned.kept.length, "more run")} kept though a limit is passed`,
   );
   return EXIT.done;
 }

@@ -9,7 +9,7 @@ import { span, type Terminal } from "../terminal.ts";
 const LINES_SHOWN = 20;
 const NAMES_SHOWN = 5;
 
-/** Prints a rehearsal of so many pipelines. */
+/** Prints a rehearsal. @param pipelines how many were rehearsed */
 export function printRehearsal(terminal: Terminal, view: Rehearsal, pipelines: number): void {
   terminal.line(
     `${countText(view.slots, "slot")} of ${countText(pipelines, "pipeline")} ` +

@@ -1,12 +1,12 @@
 /**
- * `orchd repair RUN`: asks the daemon to cut a damaged run's ledger back to what is whole, keeping
- * a copy.
+ * `orchd repair RUN`: asks the daemon to cut a damaged run's ledger back to its good lines. The
+ * daemon keeps a copy.
  */
 import { RunStore } from "../../ledger/run-store.ts";
+import { findRun } from "../../views/run-reading.ts";
 import { askDaemon, report } from "../ask.ts";
 import type { CommandContext } from "../command.ts";
 import { seen, type ExitStatus } from "../exit.ts";
-import { findRun } from "../../views/run-reading.ts";
 
 /** Runs the command. */
 export async function run(context: CommandContext): Promise<ExitStatus> {

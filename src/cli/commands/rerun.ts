@@ -1,9 +1,10 @@
 /** `orchd rerun RUN`: asks for a new run that reuses what is still valid (semantics.md 26). */
+import { defined } from "../../core/defined.ts";
 import { RunStore } from "../../ledger/run-store.ts";
-import type { CommandContext } from "../command.ts";
-import { seen, usageError, type ExitStatus } from "../exit.ts";
-import { askForRun } from "./run.ts";
 import { noSuchStep, readRun } from "../../views/run-reading.ts";
+import type { CommandContext } from "../command.ts";
+import { askForRun } from "./run.ts";
+import { noViewError, seen, usageError, type ExitStatus } from "../exit.ts";
 
 /** Runs the command. */
 export async function run(context: CommandContext): Promise<ExitStatus> {
@@ -14,15 +15,13 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
   if (failed && from !== undefined)
     throw usageError("--failed and --from exclude each other; give one of them.");
   const { state } = seen(readRun(new RunStore(roots.runs), id));
-  // An edited file may have steps that the run did not.
+  // An edited file may have steps that the run does not have.
   if (from !== undefined && !args.flag("edited") && !state.steps.has(from))
-    seen(noSuchStep(state, from));
-  const question = {
-    type: "rerun" as const,
-    run: id,
-    ...(failed ? { failed } : {}),
-    ...(from === undefined ? {} : { from }),
-    ...(args.flag("edited") ? { edited: true } : {}),
-  };
-  return askForRun(context, question, args.flag("wait"));
+    throw noViewError(noSuchStep(state, from));
+  const how = defined({
+    failed: failed ? true : undefined,
+    from,
+    edited: args.flag("edited") ? true : undefined,
+  });
+  return askForRun(context, { type: "rerun", run: id, ...how }, args.flag("wait"));
 }

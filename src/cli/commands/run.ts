@@ -1,14 +1,15 @@
 /**
- * `orchd run PIPELINE`: asks the daemon for a run; with `--wait` or `--foreground` it is followed
- * to its end.
+ * `orchd run PIPELINE`: asks the daemon for a run. With `--wait` or `--foreground` it follows the
+ * run to its end.
  */
+import { defined } from "../../core/defined.ts";
 import type { Json } from "../../core/snapshot.ts";
 import { daemonRuns } from "../../ledger/ask.ts";
+import { knownPipeline } from "../../views/known-pipeline.ts";
 import { answerJson, askDaemon, refusal, sayKept, type Question } from "../ask.ts";
 import type { CommandContext } from "../command.ts";
 import { EXIT, seen, usageError, type ExitStatus } from "../exit.ts";
 import { followRun, reportEnd } from "../follow-run.ts";
-import { knownPipeline } from "../../views/known-pipeline.ts";
 
 /** Runs the command. */
 export async function run(context: CommandContext): Promise<ExitStatus> {
@@ -18,8 +19,10 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
   seen(knownPipeline(roots, pipeline));
   const submit = {
     pipeline,
-    ...(Object.keys(params).length === 0 ? {} : { params }),
-    ...(args.flag("no-cache") ? { noCache: true } : {}),
+    ...defined({
+      params: Object.keys(params).length === 0 ? undefined : params,
+      noCache: args.flag("no-cache") ? true : undefined,
+    }),
   };
   if (args.flag("foreground") && !daemonRuns(roots.runs))
     return (await import("../foreground.ts")).runInForeground(context, submit);
@@ -30,7 +33,7 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
   );
 }
 
-/** Asks for a run, by `submit` or `rerun`, and follows it if that is wanted. */
+/** Asks for a run, by `submit` or `rerun`, and follows it if `wait` is set. */
 export async function askForRun(
   context: CommandContext,
   question: Question,
@@ -51,7 +54,7 @@ export async function askForRun(
     return EXIT.refused;
   }
   if (answer.reply.reason !== undefined && !json) terminal.note(answer.reply.reason);
-  // The pipeline's orchestrator is a synchronous one.
+  // Who asks for a run of a synchronous orchestrator waits for its end (docs/requests.md).
   const synchronous =
     (answer.reply.result as { synchronous?: unknown } | null | undefined)?.synchronous === true;
   if (wait || synchronous) return reportEnd(context, await followRun(context, id));
@@ -61,16 +64,18 @@ export async function askForRun(
 }
 
 /**
- * `NAME=VALUE` texts as params. A value that is JSON just as JSON would write it is that value
- * (`5`, `true`, `["a"]`, `"5"`); any other is text, so that `1.10` and `007` stay what they are.
+ * `NAME=VALUE` texts as params. A value that stands exactly as JSON would write it is that value
+ * (`5`, `true`, `["a"]`, `"5"`), and so is any JSON array or object. Every other value is a text,
+ * so that `1.10` and `007` stay what they are.
  */
-export function parseParams(texts: readonly string[]): Record<string, Json> {
+function parseParams(texts: readonly string[]): Record<string, Json> {
   const params = Object.create(null) as Record<string, Json>;
   for (const text of texts) {
     const equals = text.indexOf("=");
     if (equals < 1)
       throw usageError(
-        `--param: ${JSON.stringify(text)} is no NAME=VALUE; write it like -p path=/var/log/dpkg.log.`,
+        `--param: ${JSON.stringify(text)} is no NAME=VALUE; ` +
+          "write it like -p path=/var/log/dpkg.log.",
       );
     params[text.slice(0, equals)] = paramValue(text.slice(equals + 1));
   }

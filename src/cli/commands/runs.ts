@@ -2,14 +2,14 @@
 import type { PipelineCounts } from "../../core/pipeline-state.ts";
 import { STATUSES } from "../../core/status.ts";
 import { RunStore } from "../../ledger/run-store.ts";
-import type { CommandContext } from "../command.ts";
-import { EXIT, seen, usageError, type ExitStatus } from "../exit.ts";
-import { parseCount } from "../number-text.ts";
 import { countText } from "../../views/counted.ts";
 import { knownPipeline } from "../../views/known-pipeline.ts";
 import { timeText } from "../../views/moment.ts";
 import { readPipeline } from "../../views/pipeline-reading.ts";
 import { newestRuns } from "../../views/run-list.ts";
+import type { CommandContext } from "../command.ts";
+import { EXIT, seen, usageError, type ExitStatus } from "../exit.ts";
+import { parseCount } from "../number-text.ts";
 import { statusMark, statusSpan } from "../render.ts";
 import { printTable } from "../table.ts";
 import { span, type Terminal } from "../terminal.ts";
@@ -62,7 +62,7 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
   return EXIT.done;
 }
 
-/** Slots that made no run are no runs, and yet part of the history. */
+/** Slots without a run are part of the history too. */
 function sayCounts(
   terminal: Terminal,
   pipeline: string,
@@ -70,6 +70,7 @@ function sayCounts(
 ): void {
   if (skipped + missed > 0)
     terminal.note(
-      `${countText(skipped, "slot")} of ${pipeline} skipped, ${missed} missed; \`orchd why ${pipeline} TIME\` says why.`,
+      `${countText(skipped, "slot")} of ${pipeline} skipped, ${missed} missed; ` +
+        `\`orchd why ${pipeline} TIME\` says why.`,
     );
 }

@@ -1,14 +1,14 @@
 /**
- * The status as it is now. It is on the fast path: whatever is imported here is paid by every
- * `orchd status`.
+ * The status as it is now. This file is on the fast path: every `orchd status` pays for what is
+ * imported here.
  */
 import { RunStore } from "../../ledger/run-store.ts";
-import type { CommandContext } from "../command.ts";
-import { EXIT, seen, type ExitStatus } from "../exit.ts";
 import { viewRunNow } from "../../views/present-runs.ts";
 import { looksLikeRun } from "../../views/run-reading.ts";
-import { printRun, printStatus } from "../status-render.ts";
 import { readStatus } from "../../views/status-view.ts";
+import type { CommandContext } from "../command.ts";
+import { EXIT, seen, type ExitStatus } from "../exit.ts";
+import { printRun, printStatus } from "../status-render.ts";
 
 /** What the status needs of a command's context. */
 export type StatusContext = Pick<CommandContext, "args" | "roots" | "terminal">;

@@ -1,16 +1,16 @@
-/** `orchd status --watch`: the same, anew every second, until the command is interrupted. */
+/** `orchd status --watch`: the status every second, until the command is interrupted. */
 import { RunStore } from "../../ledger/run-store.ts";
-import type { CommandContext } from "../command.ts";
-import { seen, usageError, type ExitStatus } from "../exit.ts";
-import { pause } from "../pace.ts";
 import { viewRunNow } from "../../views/present-runs.ts";
 import { looksLikeRun } from "../../views/run-reading.ts";
-import { printRun, printStatus } from "../status-render.ts";
 import { readStatus } from "../../views/status-view.ts";
+import type { CommandContext } from "../command.ts";
+import { seen, usageError, type ExitStatus } from "../exit.ts";
+import { sleep } from "../pace.ts";
+import { printRun, printStatus } from "../status-render.ts";
 
 const EVERY_MS = 1_000;
 
-/** Shows the status until it is interrupted; as JSON Lines with `--json`. */
+/** Prints the status again and again; as JSON Lines with `--json`. */
 export async function watch(context: CommandContext): Promise<ExitStatus> {
   const { args, roots, terminal } = context;
   if (args.text("at") !== undefined)
@@ -28,6 +28,6 @@ export async function watch(context: CommandContext): Promise<ExitStatus> {
       if ("pipelines" in view) printStatus(terminal, view, target !== undefined, now);
       else printRun(terminal, view, now);
     }
-    await pause(EVERY_MS);
+    await sleep(EVERY_MS);
   }
 }

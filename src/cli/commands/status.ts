@@ -1,7 +1,7 @@
-/** `orchd status [PIPELINE or RUN]`, now, at a moment that is over, or anew every second. */
+/** `orchd status [PIPELINE or RUN]`: now, at a moment of the past, or again every second. */
 import type { CommandContext } from "../command.ts";
-import type { ExitStatus } from "../exit.ts";
 import { showStatus } from "./status-now.ts";
+import type { ExitStatus } from "../exit.ts";
 
 /** Runs the command. */
 export async function run(context: CommandContext): Promise<ExitStatus> {

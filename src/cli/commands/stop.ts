@@ -1,9 +1,9 @@
-/** `orchd stop RUN [--force]`: a stop request; waits for the daemon's word. */
+/** `orchd stop RUN [--force]`: leaves a stop request and waits for the daemon's answer. */
 import { RunStore } from "../../ledger/run-store.ts";
+import { readRun } from "../../views/run-reading.ts";
 import { askDaemon, report } from "../ask.ts";
 import type { CommandContext } from "../command.ts";
 import { CliError, EXIT, seen, type ExitStatus } from "../exit.ts";
-import { readRun } from "../../views/run-reading.ts";
 
 /** Runs the command. */
 export async function run(context: CommandContext): Promise<ExitStatus> {
@@ -13,7 +13,8 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
   if (state.finished !== undefined)
     throw new CliError(
       EXIT.refused,
-      `refused: the run "${id}" has ended already, ${state.finished.status}; there is nothing to stop.`,
+      `refused: the run "${id}" has ended already, ${state.finished.status}; ` +
+        "there is nothing to stop.",
     );
   const answer = await askDaemon(context, {
     type: "stop",

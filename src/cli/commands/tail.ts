@@ -2,28 +2,29 @@
  * `orchd tail [PIPELINE] [-f]`: the newest ledger lines, of pipelines and of their runs, in the
  * order in which they were written.
  *
- * Runs are found through the pipeline's ledger, which names each as it begins and ends; no month
- * folder is listed. With `-f` the ledgers of active runs are followed until they end, and a
- * pipeline's across its rotation.
+ * Runs are found through the pipeline's ledger, which names each run as it starts and ends; no
+ * month folder is listed. With `-f` the ledger of an active run is followed until the run ends, and
+ * a pipeline's ledger across its rotation.
  */
-import { RunStore } from "../../ledger/run-store.ts";
+import { defined } from "../../core/defined.ts";
 import { PIPELINE_NAME } from "../../core/run-id.ts";
-import type { CommandContext } from "../command.ts";
-import { EXIT, unknownError, type ExitStatus } from "../exit.ts";
-import { eventText } from "../event-text.ts";
+import { RunStore } from "../../ledger/run-store.ts";
 import { parseObject } from "../../views/json-line.ts";
 import { LineFollower } from "../../views/line-follower.ts";
-import { parseCount } from "../number-text.ts";
-import { LOOK_MS, pause } from "../pace.ts";
 import { readPipeline } from "../../views/pipeline-reading.ts";
 import { pipelineOfRun } from "../../views/run-reading.ts";
+import type { CommandContext } from "../command.ts";
+import { eventText } from "../event-text.ts";
+import { EXIT, unknownError, type ExitStatus } from "../exit.ts";
+import { parseCount } from "../number-text.ts";
+import { LOOK_MS, sleep } from "../pace.ts";
 import { span, type Terminal } from "../terminal.ts";
 
 const DEFAULT_LINES = 10;
-/** New pipelines are looked for every so many looks. */
+/** How many looks there are from one search for new pipelines to the next. */
 const LOOKS_PER_LISTING = 10;
 
-/** One ledger line and whose it is. */
+/** One ledger line, and its pipeline and run. */
 interface TailLine {
   readonly pipeline: string;
   readonly run?: string;
@@ -51,12 +52,12 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
   print(tail.begin(count));
   if (!follow) return EXIT.done;
   for (let look = 1; ; look += 1) {
-    await pause(LOOK_MS);
+    await sleep(LOOK_MS);
     print(tail.look(look % LOOKS_PER_LISTING === 0));
   }
 }
 
-/** All the ledgers that are followed. */
+/** The ledgers that are followed. */
 class Tail {
   readonly #store: RunStore;
   readonly #only: string | undefined;
@@ -68,7 +69,7 @@ class Tail {
     this.#only = only;
   }
 
-  /** The last `count` lines of all; from here on {@link look} gives what is new. */
+  /** The last `count` lines of all ledgers; after this {@link look} gives the new ones. */
   begin(count: number): TailLine[] {
     this.#list();
     const own: TailLine[] = [];
@@ -77,7 +78,7 @@ class Tail {
         this.#followRun(run);
       own.push(...this.#linesOf(pipeline, undefined, follower.read().slice(-Math.max(1, count))));
     }
-    // A line of an ended run is among the last ones only if the pipeline's line about its end is.
+    // A line of an ended run is among the last lines only if the pipeline's line about the end is.
     const last = inOrder(own).slice(-count);
     const named = new Set(
       last.flatMap(({ line }) => (typeof line["run"] === "string" ? [line["run"]] : [])),
@@ -113,8 +114,8 @@ class Tail {
     }
     for (const [run, follower] of this.#runs)
       lines.push(...this.#linesOf(pipelineOfRun(run), run, follower.read()));
-    // A run's own last line is written before the pipeline's line about it, and was read after that
-    // line: nothing is left to come.
+    // A run's own last line is written before the pipeline's line about the end, and the run's
+    // ledger was read after that line: no more lines can come.
     for (const run of ended) this.#leaveRun(run);
     return inOrder(lines);
   }
@@ -134,7 +135,7 @@ class Tail {
       this.#runs.set(run, follower);
       return follower;
     } catch {
-      // The ledger names something that is no run's id: there is no file to follow.
+      // The line names something that is no run's id: there is no file to follow.
       return undefined;
     }
   }
@@ -147,14 +148,14 @@ class Tail {
   #linesOf(pipeline: string, run: string | undefined, raw: readonly string[]): TailLine[] {
     return raw.flatMap((text) => {
       const line = parseObject(text);
-      return line === undefined ? [] : [{ pipeline, ...(run === undefined ? {} : { run }), line }];
+      return line === undefined ? [] : [{ pipeline, ...defined({ run }), line }];
     });
   }
 }
 
 /**
- * By time; lines of one ledger stay in their order, and of one moment the pipeline's comes last, as
- * it is written last.
+ * Lines by time. Lines of one ledger stay in their order. Of one moment the pipeline's line comes
+ * last, because it is written last.
  */
 function inOrder(lines: readonly TailLine[]): TailLine[] {
   const time = ({ line }: TailLine): string => (typeof line["at"] === "string" ? line["at"] : "");
@@ -168,7 +169,7 @@ function printLine(
   one: boolean,
 ): void {
   if (json) {
-    terminal.jsonLine({ pipeline, ...(run === undefined ? {} : { run }), ...line });
+    terminal.jsonLine({ pipeline, ...defined({ run }), ...line });
     return;
   }
   const at =

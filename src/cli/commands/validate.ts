@@ -1,16 +1,16 @@
 /**
- * `orchd validate [FILE or FOLDER…]`: loads files as the daemon would, and says what is wrong and
- * what is surprising; nothing is run.
+ * `orchd validate [FILE or FOLDER…]`: loads files as the daemon does, and says what is wrong and
+ * what may surprise. It runs nothing.
  */
 import { existsSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
+import { countText } from "../../views/counted.ts";
+import { pipelineFiles } from "../../views/pipeline-file-list.ts";
+import { scheduleText } from "../../views/recorded-schedule.ts";
 import type { CommandContext } from "../command.ts";
 import { EXIT, usageError, type ExitStatus } from "../exit.ts";
 import { loadPipelines, readSettings, type LoadedFile } from "../load-pipelines.ts";
-import { pipelineFiles } from "../../views/pipeline-file-list.ts";
-import { scheduleText } from "../../views/recorded-schedule.ts";
-import { countText, listText } from "../../views/counted.ts";
-import { span } from "../terminal.ts";
+import { span, type Terminal } from "../terminal.ts";
 
 /** One file of `orchd validate --json`. */
 export interface FileCheck {
@@ -20,7 +20,7 @@ export interface FileCheck {
   readonly errors: readonly string[];
   readonly warnings: readonly string[];
   readonly schedule: string | null;
-  /** How many steps it has; 0 where its function decides that as it runs. */
+  /** How many steps it has; 0 where its function decides them as it runs. */
   readonly steps: number;
   readonly dynamic: boolean;
 }
@@ -31,9 +31,10 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
   const paths = wanted.flatMap((file) => findFiles(file, roots.schedules));
   if (wanted.length === 0 && !existsSync(roots.schedules))
     throw usageError(
-      `the folder ${roots.schedules} is not there; name it with --schedules or --root, or make one with \`orchd init\`.`,
+      `the folder ${roots.schedules} is not there; name it with --schedules or --root, ` +
+        "or make one with `orchd init`.",
     );
-  // Its own file is checked first: everything else is read by it.
+  // orchd.yaml is checked first: every other file is read by it.
   await readSettings(roots);
   const checks = withDuplicates(
     await loadPipelines(roots, wanted.length === 0 ? undefined : paths),
@@ -41,29 +42,33 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
   const invalid = checks.filter(({ valid }) => !valid).length;
   if (args.flag("json")) terminal.json(checks);
   else {
-    for (const check of checks) {
-      if (check.valid)
-        terminal.line(
-          span("green", "✓ "),
-          relative(process.cwd(), check.file) || check.file,
-          `: ${check.name}, ${check.dynamic ? "dynamic" : countText(check.steps, "step")}${check.schedule === null ? ", no schedule" : `, ${check.schedule}`}`,
-        );
-      else for (const error of check.errors) terminal.line(span("red", "✗ "), error);
-      for (const warning of check.warnings)
-        terminal.line(span("yellow", "! "), `${check.name}: ${warning}`);
-    }
+    for (const check of checks) printCheck(terminal, check);
     if (checks.length === 0) terminal.note(`no pipeline file is in ${roots.schedules}.`);
   }
   if (invalid > 0)
     terminal.error(
-      `${countText(invalid, "file")} of ${checks.length} ${invalid === 1 ? "is" : "are"} invalid; correct what is said above and validate again.`,
+      `${countText(invalid, "file")} of ${checks.length} ${invalid === 1 ? "is" : "are"} ` +
+        "invalid; correct what is said above and validate again.",
     );
   return invalid > 0 ? EXIT.usage : EXIT.done;
 }
 
+function printCheck(terminal: Terminal, check: FileCheck): void {
+  const steps = check.dynamic ? "dynamic" : countText(check.steps, "step");
+  if (check.valid)
+    terminal.line(
+      span("green", "✓ "),
+      relative(process.cwd(), check.file) || check.file,
+      `: ${check.name}, ${steps}, ${check.schedule ?? "no schedule"}`,
+    );
+  else for (const error of check.errors) terminal.line(span("red", "✗ "), error);
+  for (const warning of check.warnings)
+    terminal.line(span("yellow", "! "), `${check.name}: ${warning}`);
+}
+
 /**
- * A path as it is from here, or else a file of the drop folder by its name; of a folder, the
- * pipeline files in it.
+ * The files that a word names: a path from the working folder, or else a file of the drop folder. A
+ * folder stands for the pipeline files in it.
  */
 function findFiles(file: string, schedules: string): string[] {
   const path = existsSync(file) ? resolve(file) : join(schedules, file);
@@ -72,15 +77,13 @@ function findFiles(file: string, schedules: string): string[] {
   const names = pipelineFiles(path);
   if (names.length === 0)
     throw usageError(
-      `no pipeline file is in the folder ${path}; one ends in .yaml, .yml, .json, .ts, .mts, .js or .mjs.`,
+      `no pipeline file is in the folder ${path}; ` +
+        "one ends in .yaml, .yml, .json, .ts, .mts, .js or .mjs.",
     );
   return names.map((name) => join(path, name));
 }
 
-/**
- * Of several files that claim a name the first has it, as it does in the daemon; the others are
- * refused.
- */
+/** Of several files with one name the first has it, as in the daemon; the others are refused. */
 function withDuplicates(files: readonly LoadedFile[]): FileCheck[] {
   const owners = new Map<string, string>();
   return files.map((it) => {
@@ -102,7 +105,8 @@ function withDuplicates(files: readonly LoadedFile[]): FileCheck[] {
       owner === undefined
         ? []
         : [
-            `${file}: name ${JSON.stringify(name)} is taken by ${listText([owner])}; give one of them another name`,
+            `${file}: name ${JSON.stringify(name)} is taken by ${owner}; ` +
+              "give one of them another name",
           ];
     return {
       file,
