@@ -37,7 +37,7 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
     expect(second.status).toBe("completed");
   });
 
-  it("2. a step's setting stands over the pipeline's, and that over the orchestrator's", async () => {
+  it("2. the step's setting counts, else the pipeline's, else the orchestrator's", async () => {
     const Off = class extends MinimalOrchestrator {
       override get capabilities() {
         return { enableCache: false };
@@ -67,7 +67,7 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
     expect(await statuses(true, false)).toBe("cached");
   });
 
-  it("5. an ignored input that changes leaves the key", async () => {
+  it("5. the key is the same when an ignored input changes", async () => {
     let given = 0;
     const world = new World(flavor, { up: () => (given += 1), work: ({ inputs }) => inputs["x"] });
     const steps = (ignored: string[]): SnapshotStep[] => [
@@ -105,7 +105,7 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
     });
   });
 
-  it("6. a body that changed leaves the key under includeStepCode: false, and says so otherwise", async () => {
+  it("6. changed code keeps the key under includeStepCode: false; else it is named", async () => {
     const world = new World(flavor, count().functions);
     const step = (bundle: string, withCode: boolean): SnapshotStep =>
       moduleStep("a", { does: "work", bundle, cache: cache({ includeStepCode: withCode }) });
@@ -118,7 +118,7 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
     });
   });
 
-  it("7. a file dependency that is missing fails the step by name; one that changed is another key", async () => {
+  it("7. a missing file dependency fails the step; a changed one changes the key", async () => {
     const { root } = tempRoot();
     const world = new World(flavor, count().functions);
     const run = () =>
@@ -153,7 +153,7 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
     });
   });
 
-  it("9. a cached or a failed step is no candidate", async () => {
+  it("9. neither a cached nor a failed step is a candidate", async () => {
     let broken = true;
     const world = new World(flavor, {
       work: () => {
@@ -167,7 +167,7 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
     const first = await world.run(steps);
     expect(first.statuses()["a"]).toBe("completed");
     const cached = await world.run(steps);
-    // Though the index should name it, which is never believed.
+    // The index may name the cached step: it is not believed.
     const { cacheKey, at } = cached.of("step.cached")[0]!;
     world.deps.cacheIndex.recordAll([[String(cacheKey), { run: cached.run, step: "a", at }]]);
     expect((await world.run(steps)).of("step.cached")[0]).toMatchObject({
@@ -227,7 +227,7 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
       });
   });
 
-  it("12. with all steps cached the orchestrator is never called and the run completes, init hook unrun", async () => {
+  it("12. all cached: completed; neither the orchestrator nor the init hook runs", async () => {
     const world = new World(flavor, { ...count().functions, open: () => "state" });
     const steps = [
       moduleStep("a", { does: "work" }),
@@ -244,7 +244,7 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
     expect(second.of("submit.started")).toEqual([]);
   });
 
-  it("13. the kill switch turns the pre-pass off, and steps are still cached as they start", async () => {
+  it("13. the kill switch turns off the pre-pass; starting steps are still cached", async () => {
     const world = new World(
       flavor,
       { ...count().functions, open: () => 1 },
@@ -254,12 +254,12 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
     await world.run(steps);
     const second = await world.run(steps, {}, { hooks: { init: fakeCode("open") } });
     expect(second.statuses()).toEqual({ a: "cached" });
-    // Had the pre-pass run, nothing would have been left to set up.
+    // With the pre-pass there is nothing left to set up, and the hook does not run.
     expect(second.of("hook.completed")).toHaveLength(1);
     if (flavor.ref.code !== undefined) expect(second.of("submit.started")).toHaveLength(1);
   });
 
-  it("14. a scheduled run has no pre-pass; its steps are cached as they start, in the same slot", async () => {
+  it("14. a scheduled run has no pre-pass; its steps are cached within its slot", async () => {
     const world = new World(flavor, { ...count().functions, open: () => 1 });
     const steps = [moduleStep("a", { does: "work" })];
     const hooks = { hooks: { init: fakeCode("open") } };
@@ -332,7 +332,7 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
     expect(second.of("step.started")).toEqual([]);
   });
 
-  it("17. an output that is gone, or is not what was put there, is a miss with its reason", async () => {
+  it("17. an output that is gone, or was changed, is a miss, with the reason", async () => {
     const world = new World(flavor, { work: () => "x".repeat(100_000) });
     const steps = [moduleStep("a", { does: "work" })];
     const first = await world.run(steps);
@@ -374,7 +374,7 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
     });
   });
 
-  it("a re-run takes over what is still the same, cached or not; what changed runs, and says why", async () => {
+  it("a re-run takes over what is the same; what changed runs, and says why", async () => {
     const world = new World(flavor, { ...count().functions, other: () => "other" });
     const steps = (params = {}): SnapshotStep[] => [
       moduleStep("a", { does: "work", enableCache: false, params }),
@@ -398,14 +398,14 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
     expect(edited.of("step.started", "a")[0]).toMatchObject({
       because: expect.stringContaining('param "n" added'),
     });
-    // What was taken over can itself be taken over, from where it was made.
+    // A result that was taken over can be taken over again, from the run that made it.
     const again = await world.run(steps(), { ...rerun, reuse: { a: same.run, b: same.run } });
     expect(again.of("step.cached", "a")[0]).toMatchObject({
       source: { run: first.run, step: "a" },
     });
   });
 
-  it("a re-run from a step on runs that and all after it anew, though the cache has them", async () => {
+  it("a re-run from a step on runs it and all after it, even if the cache has them", async () => {
     const world = new World(flavor, count().functions);
     const steps = [
       moduleStep("a", { does: "work" }),

@@ -61,7 +61,7 @@ it.each(unable)("$name refuses a dynamic pipeline before anything is written", a
   );
 });
 
-it("57c. an isolated invocation is refused where the orchestrator cannot run one, with its name; the others run", async () => {
+it("57c. without canRunIsolatedSteps an isolated call is refused; others run", async () => {
   class Shared extends MinimalOrchestrator {
     override async submitDynamicPipeline(): Promise<SubmissionResult> {
       return { waitForCompletion: () => this.runPipelineFunction() };
@@ -167,7 +167,7 @@ describe.each(able)("dynamic pipelines with $name", (flavor) => {
   });
 
   describe("59. a failure", () => {
-    it("under continue_on_failure: unawaited, the run completes with a warning; awaited, it rejects with the step's own error", async () => {
+    it("under continue_on_failure: unawaited, a warning; awaited, its own error", async () => {
       const unawaited = await run(flavor, { boom, square }, async (run, { boom, square }) => {
         run.submit(boom);
         await run.step(square, { inputs: { x: 1 } });
@@ -187,7 +187,7 @@ describe.each(able)("dynamic pipelines with $name", (flavor) => {
       expect(thrown.because).toContain("boom");
     });
 
-    it("under stop_on_failure: the run fails, what runs may end", async () => {
+    it("under stop_on_failure: the run fails, and what runs may end", async () => {
       const slow = held();
       const bench = world(
         flavor,
@@ -226,7 +226,7 @@ describe.each(able)("dynamic pipelines with $name", (flavor) => {
   });
 
   describe("60. after a crash", () => {
-    /** Runs `first` until its step `wait` has begun, then a new daemon with `second`. */
+    /** Runs `first` until its step `wait` runs, then `second` in a new daemon. */
     async function crash(
       first: Body,
       second: Body = first,
@@ -260,7 +260,7 @@ describe.each(able)("dynamic pipelines with $name", (flavor) => {
       await run.step(square, { inputs: { x: squares[2] } });
     };
 
-    it("the function runs again; completed invocations answer from the ledger, one that was running follows its policy", async () => {
+    it("completed calls answer from the ledger; a running one follows its policy", async () => {
       const { two, again } = await crash(body);
       const ended = await two.end(again);
       expect(ended.status).toBe("completed");
@@ -270,7 +270,7 @@ describe.each(able)("dynamic pipelines with $name", (flavor) => {
       expect(ended.of("step.added")).toHaveLength(5);
     });
 
-    it("a call that reads otherwise ends the run, with both calls", async () => {
+    it("a call with another text ends the run, with both calls", async () => {
       const { two, again } = await crash(body, async (run, { square }) => {
         await run.map(square, { x: [1, 2, 4] });
       });
@@ -294,7 +294,7 @@ describe.each(able)("dynamic pipelines with $name", (flavor) => {
       );
     });
 
-    it("so does a function that calls something else in its place", async () => {
+    it("so does a function that makes another call in its place", async () => {
       const clock = new VirtualClock();
       const { two, again } = await crash(
         body,

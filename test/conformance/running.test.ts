@@ -44,7 +44,7 @@ describe("status, as a pure function", () => {
     expect(status(given().start("a").complete("a").start("b").complete("b"))).toBe("completed");
   });
 
-  it("19. stopping while one runs; stopped once all have ended, even with a failure", () => {
+  it("19. stopping while one runs; stopped when all have ended, even with a failure", () => {
     const run = given()
       .start("a")
       .start("b")
@@ -87,7 +87,8 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
   const { capabilities } = flavor;
   const isCode = flavor.ref.code !== undefined;
 
-  describe("execution modes: 1 -> {2, 3, 4}, 2 -> 5, 3 -> 6, 4 -> 7, {5, 6, 7} -> 8; 2 fails while 3 and 4 run", () => {
+  describe("execution modes: 2 of the contract's DAG fails while 3 and 4 run", () => {
+    /** 1 -> {2, 3, 4}, 2 -> 5, 3 -> 6, 4 -> 7, {5, 6, 7} -> 8. */
     const dag = (): SnapshotStep[] => [
       moduleStep("s1", { does: "one" }),
       ...["s2", "s3", "s4"].map((id) => moduleStep(id, { does: id, needs: ["s1"] })),
@@ -125,7 +126,7 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
       return world.end(loop);
     }
 
-    it("22. continue_on_failure: 3, 4, 6, 7 complete; 5 and 8 are skipped; failed, because of step 2", async () => {
+    it("22. continue_on_failure: 3, 4, 6, 7 complete; 5, 8 skipped; 2 is to blame", async () => {
       const ended = await runDag("continue_on_failure");
       expect(ended?.statuses()).toEqual({
         s1: "completed",
@@ -291,7 +292,7 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
       expect(ended.status).toBe("stopped");
     });
 
-    it("31b. nor is what fails once nothing new may start", async () => {
+    it("31b. nor is a failure when nothing new may start", async () => {
       const [a, b] = [held(), held()];
       const world = new World(flavor, { a, b });
       if (!world.can("stop_on_failure")) return;
@@ -331,7 +332,7 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
       }
     });
 
-    it("a time limit is each attempt's, and a failure with its own code", async () => {
+    it("a time limit is for each attempt, and fails it with a code of its own", async () => {
       const timeout = (): never => {
         throw Object.assign(new Error("took too long"), {
           outcome: "timeout",
@@ -379,7 +380,7 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
       });
     });
 
-    it("34. a step's own stands over the pipeline's", async () => {
+    it("34. a step's own hook counts before the pipeline's", async () => {
       const called: string[] = [];
       const world = new World(flavor, {
         a: () => 1,
@@ -423,7 +424,7 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
       expect(world.ran()).toEqual([]);
     });
 
-    it("36b. init's value is every step's state, and cleanup's", async () => {
+    it("36b. init's value is the state of each step, and of cleanup", async () => {
       const world = new World(flavor, {
         a: ({ task }) => (task as { state?: unknown }).state,
         open: () => ({ db: "x" }),
@@ -542,7 +543,7 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
       expect(await error([1])).toMatch(/step "a" declares the outputs rows, sum/);
     });
 
-    it("40b. declared outputs are members, big ones spilled one by one, and inputs take one or all", async () => {
+    it("40b. declared outputs spill one by one; an input takes one or all", async () => {
       const big = "x".repeat(70_000);
       const world = new World(flavor, {
         a: () => ({ big, small: 1 }),
@@ -638,7 +639,7 @@ describe.each(FLAVORS)("running with $name", (flavor) => {
       expect(world.ran()).toEqual([]);
     });
 
-    it("45. where one stop throws, the others are stopped still", async () => {
+    it("45. if one stop throws, the others are stopped all the same", async () => {
       const a = held();
       const b = held();
       const world = new World(flavor, { a, b });

@@ -1,4 +1,6 @@
-/** Conformance 47 to 54: schedules and submission (docs/zenml.md "Members", semantics.md 22). */
+/**
+ * Conformance 47 to 54: schedules and submission (docs/zenml.md "Members", docs/semantics.md 22).
+ */
 import { describe, expect, it } from "vitest";
 import { compile } from "../../src/core/compile.ts";
 import { pipelineSchema } from "../../src/core/pipeline.ts";
@@ -23,7 +25,7 @@ import { FLAVORS, MinimalOrchestrator, World, refTo } from "./world.ts";
 const context = { timezone: "Europe/Berlin", now: Date.UTC(2026, 10, 24) };
 
 describe("schedules", () => {
-  it("47. an empty one is refused; cron, start and interval, both (cron wins, with a warning), once", () => {
+  it("47. an empty one is refused; cron, interval, once; of two, cron wins with a warning", () => {
     expect(resolveSchedules({}, context).faults[0]?.message).toMatch(/empty/);
     expect(resolveSchedules({ cron: "@daily" }, context).faults).toEqual([]);
     expect(
@@ -106,7 +108,7 @@ function worldOf(
 }
 
 describe("submission", () => {
-  it("starts with a durable placeholder, then tells of the call and what came of it", async () => {
+  it("starts with a durable placeholder; then come the call and its outcome", async () => {
     const world = worldOf(MinimalOrchestrator, { a: () => 1 });
     const ended = await world.run([moduleStep("a")]);
     expect(ended.types().slice(0, 4)).toEqual([
@@ -121,7 +123,7 @@ describe("submission", () => {
     expect(ended.state.metadata).toEqual({ steps: 1 });
   });
 
-  it("53b. gives the orchestrator the snapshot in order, the stack, the environments and the run", async () => {
+  it("53b. gives the orchestrator snapshot, stack, environments and run", async () => {
     let given: PipelineSubmission | undefined;
     class Looking extends MinimalOrchestrator {
       override submitPipeline(submission: PipelineSubmission): Promise<SubmissionResult> {
@@ -148,7 +150,7 @@ describe("submission", () => {
     expect(given!.snapshot.steps.map(({ id }) => id)).toEqual(["a", "b"]);
   });
 
-  it("51. that throws makes an unfinished run fail, with the orchestrator's own error", async () => {
+  it("51. that throws fails an unfinished run with the orchestrator's own error", async () => {
     class Refusing extends MinimalOrchestrator {
       override submitPipeline(): Promise<SubmissionResult> {
         return Promise.reject(
@@ -163,7 +165,7 @@ describe("submission", () => {
     expect(ended.statuses()).toEqual({ a: "skipped" });
   });
 
-  it("52. whose waiting throws does not make the run fail", async () => {
+  it("52. whose waiting throws does not fail the run", async () => {
     class Impatient extends MinimalOrchestrator {
       override async submitPipeline({ snapshot }: PipelineSubmission): Promise<SubmissionResult> {
         for (const step of snapshot.steps) await this.runStep(step);
@@ -175,7 +177,7 @@ describe("submission", () => {
     expect(ended.status).toBe("completed");
   });
 
-  it("52b. that runs elsewhere and is waited for completes with its wait; one whose waiting throws does not fail", async () => {
+  it("52b. of a run elsewhere completes with its wait; a throwing wait fails none", async () => {
     const elsewhere = (wait: () => Promise<void>): unknown =>
       class Elsewhere extends MinimalOrchestrator {
         override submitPipeline(): Promise<SubmissionResult> {
@@ -228,7 +230,7 @@ describe("submission", () => {
     expect(ended.because).toContain('step "b" failed: bad row');
   });
 
-  it("53c. a synchronous orchestrator's run is waited for by who asks for it, any other's only where they say so", async () => {
+  it("53c. who asks for a run waits for its end if the orchestrator is synchronous", async () => {
     class Waiting extends MinimalOrchestrator {
       override readonly capabilities = { isSynchronous: true };
     }
@@ -243,7 +245,7 @@ describe("submission", () => {
     }
   });
 
-  it("that passes a failed step's error on fails because of the step", async () => {
+  it("that passes on a failed step's error fails because of the step", async () => {
     class Passing extends MinimalOrchestrator {
       override async submitPipeline({ snapshot }: PipelineSubmission): Promise<SubmissionResult> {
         for (const step of snapshot.steps) await this.runStep(step);
@@ -276,7 +278,7 @@ describe("submission", () => {
     expect(ended.because).toContain('ended without running "b"');
   });
 
-  it("54. a stop is refused where the orchestrator cannot stop, on a run that has ended, and twice; a forced one is taken after a graceful", async () => {
+  it("54. a stop is refused where it must be; a forced one may follow a graceful one", async () => {
     class Unstoppable extends MinimalOrchestrator {
       override get capabilities() {
         return { canStop: false };
@@ -364,7 +366,7 @@ describe("submission", () => {
   });
 
   it.each(FLAVORS)(
-    "54c. $name takes an isolated step if it can run one, else refuses it before anything is written",
+    "54c. $name takes an isolated step if it can, or refuses it and writes nothing",
     async (flavor) => {
       const world = new World(flavor, { a: () => 1 });
       const ended = await world.runIf(
@@ -377,7 +379,7 @@ describe("submission", () => {
     },
   );
 
-  it("what an orchestrator cannot take is known as the file is loaded, with the key that says so", async () => {
+  it("what an orchestrator cannot take is known at loading, with its key", async () => {
     const [local, minimal] = FLAVORS;
     const faultOf = (flavor: typeof local, more: Partial<Snapshot>, scheduled = false) => {
       const world = new World(flavor!);
@@ -398,18 +400,19 @@ describe("submission", () => {
     expect(await faultOf(minimal, {})).toBeUndefined();
   });
 
-  it("an orchestrator that is not there is named, with those that are", async () => {
+  it("an orchestrator that is not there is named, and so are those that are", async () => {
     const world = new World(FLAVORS[0]!);
     await expect(
       world.begin(world.snapshot([], { orchestrator: { flavor: "loca", config: {} } })),
     ).rejects.toThrow(
-      'orchestrator names "loca", and there is no orchestrator of that name; orchd.yaml and orchd itself have local',
+      'orchestrator names "loca", and there is no orchestrator of that name; ' +
+        "orchd.yaml and orchd itself have local",
     );
   });
 });
 
 describe("a submission that a crash cut off", () => {
-  /** Runs until the orchestrator is at work, and takes the run over in another daemon. */
+  /** Runs until the orchestrator works, and takes the run over in another daemon. */
   async function crashed(
     type: unknown,
     next: unknown = type,
@@ -432,14 +435,14 @@ describe("a submission that a crash cut off", () => {
     return { second, again };
   }
 
-  it("fails where nobody can say what became of it", async () => {
+  it("fails if nobody can say what became of it", async () => {
     const { second, again } = await crashed(MinimalOrchestrator);
     const ended = await second.end(again);
     expect(ended.status).toBe("failed");
     expect(ended.because).toContain("submission unknown");
   });
 
-  it("is made again where the orchestrator declares resubmits; what has ended is not run again", async () => {
+  it("is made again if the orchestrator declares resubmits; ended steps stay so", async () => {
     class Again extends MinimalOrchestrator {
       override get capabilities() {
         return { resubmits: true };
@@ -483,7 +486,7 @@ describe("a submission that a crash cut off", () => {
     expect(asked).toEqual([0, 5_000]);
   });
 
-  it("fails, and says so, where the orchestrator's class is no more", async () => {
+  it("fails, and says so, if the orchestrator's class is gone", async () => {
     const { second, again } = await crashed(
       MinimalOrchestrator,
       class NoOrchestrator {

@@ -1,9 +1,9 @@
 /**
- * The orchestrators that the conformance suite is run against, and a place to run pipelines with
+ * The orchestrators that the conformance suite runs against, and a world to run pipelines in with
  * one of them.
  *
- * To run the suite against another flavor, add it to {@link FLAVORS}. What a flavor does not
- * declare, the suite checks that it refuses.
+ * To run the suite against another flavor, add it to {@link FLAVORS}. The suite checks that a
+ * flavor refuses what it does not declare.
  */
 import { expect } from "vitest";
 import type { RunHeader } from "../../src/core/event.ts";
@@ -17,7 +17,7 @@ import type { FakeClass, FakeFunction } from "../support/fake-pool.ts";
 import { snapshotOf } from "../support/given-run.ts";
 import { RunBench, type Ended, type RunBenchOptions } from "../support/run-bench.ts";
 
-/** The smallest orchestrator there can be: the two methods that every one has to have. */
+/** The smallest possible orchestrator: it has the two methods that each one must have. */
 export class MinimalOrchestrator extends BaseOrchestrator {
   static flavor = "minimal";
   #run = "";
@@ -55,7 +55,7 @@ export interface FlavorUnderTest {
   readonly classes: { readonly [name: string]: FakeClass };
 }
 
-/** A class as a snapshot names it. */
+/** The name of a class in a snapshot. */
 export function refTo(name: string, config: OrchestratorRef["config"] = {}): OrchestratorRef {
   return {
     flavor: name,
@@ -64,7 +64,7 @@ export function refTo(name: string, config: OrchestratorRef["config"] = {}): Orc
   };
 }
 
-/** Every flavor that the suite is run against. */
+/** The flavors that the suite runs against. */
 export const FLAVORS: readonly FlavorUnderTest[] = [
   {
     name: "local",
@@ -80,7 +80,7 @@ export const FLAVORS: readonly FlavorUnderTest[] = [
   },
 ];
 
-/** A place to run pipelines with one flavor. */
+/** Runs pipelines with one flavor. */
 export class World extends RunBench {
   readonly flavor: FlavorUnderTest;
 
@@ -113,7 +113,7 @@ export class World extends RunBench {
     return super.run("length" in steps ? this.snapshot(steps, snapshot) : steps, more);
   }
 
-  /** The steps whose code ran, in order, since the last time this was asked. */
+  /** The steps whose code ran since the last call of this, in order. */
   ran(): string[] {
     const all = this.pool.started.flatMap(({ task }) =>
       (task.kind === "module" || task.kind === "shell") && task.step !== undefined
@@ -127,8 +127,9 @@ export class World extends RunBench {
   #seen = 0;
 
   /**
-   * Runs a pipeline that needs a capability, or holds the flavor to its refusal. Gives undefined
-   * after a refusal.
+   * Runs a pipeline that needs a capability, or checks that the flavor refuses it.
+   *
+   * @returns undefined after a refusal
    */
   async runIf(
     able: boolean,
@@ -139,7 +140,7 @@ export class World extends RunBench {
   ): Promise<Ended | undefined> {
     if (able) return this.run(steps, more, snapshot);
     await expect(this.begin(steps, more, snapshot)).rejects.toThrow(refusal);
-    // Refused before anything was written.
+    // It is refused before anything is written.
     expect(this.store.pipelines()).toEqual([]);
     return undefined;
   }

@@ -14,7 +14,7 @@ const task: CacheFunctionTask = {
 };
 const output = (): void => undefined;
 
-/** How a task ends whose runner dies so. */
+/** How a task ends if its runner dies like this. */
 function endOf(
   death: { readonly alone: boolean; readonly inFlight: readonly string[] },
   alone = false,

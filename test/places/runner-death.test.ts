@@ -1,7 +1,4 @@
-/**
- * What becomes of work whose runner dies under it through the fault of other work, in real runner
- * processes.
- */
+/** What happens to a task whose runner dies by another task's fault, in real runner processes. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -9,11 +6,16 @@ import { awaitSight } from "../support/await-event.ts";
 import { processesWith } from "../support/ledgers.ts";
 import { PoolRig, type AnyTask } from "../support/pool-rig.ts";
 
-/** Notes each time that it is evaluated or called, and takes until the file `go` is there. */
+/** Waits until a file is there. */
+const awaitFile = (path: string): string =>
+  `while (!existsSync(${JSON.stringify(path)}))
+     await new Promise((resolve) => setTimeout(resolve, 10));`;
+
+/** Notes each evaluation and each call, and takes until the file `go` is there. */
 const SLOW = (folder: string): string => `
 import { appendFileSync, existsSync } from "node:fs";
 const note = (what) => appendFileSync(${JSON.stringify(join(folder, "calls"))}, what + "\\n");
-const wait = async () => { note("begun"); while (!existsSync(${JSON.stringify(join(folder, "go"))})) await new Promise((resolve) => setTimeout(resolve, 10)); };
+const wait = async () => { note("begun"); ${awaitFile(join(folder, "go"))} };
 export const slow = async () => { await wait(); return "answer"; };
 export class Cluster {
   getOrchestratorRunId() { return "x"; }
@@ -76,9 +78,9 @@ function rigFor(): PoolRig {
   return rig;
 }
 
-describe("work that may be done twice", () => {
+describe("a task that may run twice", () => {
   it.each(Object.entries(KINDS))(
-    "begins anew in a runner of its own when a step ends the runner: %s",
+    "starts again in a runner of its own when a step ends the runner: %s",
     async (_what, task) => {
       const rig = rigFor();
       const asked = rig.startTask(task);
@@ -93,7 +95,7 @@ describe("work that may be done twice", () => {
     },
   );
 
-  it("is told of the death where it was its own doing", async () => {
+  it("hears of the death if it was its own doing", async () => {
     const rig = new PoolRig();
     rig.module("killer", `export const it = () => { ${KILL} };`);
     const code = { bundle: "killer", pick: "export:it", source: "./killer.ts" };
@@ -107,7 +109,7 @@ describe("work that may be done twice", () => {
 });
 
 describe("a runner that dies just after a step ended in it", () => {
-  it("leaves open whose doing it was", async () => {
+  it("leaves open who is to blame", async () => {
     const rig = new PoolRig();
     const left = rig.startBody("return 1;");
     const beside = rig.startBody("await new Promise(() => {});");
@@ -118,7 +120,7 @@ describe("a runner that dies just after a step ended in it", () => {
   });
 });
 
-it("a runner's death leaves alone those whose numbers begin with its own", async () => {
+it("a runner's death spares the runners whose numbers begin with its own", async () => {
   const token = `rig-${process.pid}-${Math.random().toString(36).slice(2)}`;
   const rig = new PoolRig({ token });
   const go = join(rig.folder, "go");
@@ -128,7 +130,7 @@ it("a runner's death leaves alone those whose numbers begin with its own", async
     await rig.startBody("return 1;", { alone: true }).ended;
   const tenth = rig.startBody(
     `const { existsSync } = await import("node:fs"); console.log("begun");
-     while (!existsSync(${JSON.stringify(go)})) await new Promise((resolve) => setTimeout(resolve, 10)); return "alive";`,
+     ${awaitFile(go)} return "alive";`,
     { alone: true },
   );
   await tenth.firstLine;
@@ -136,7 +138,7 @@ it("a runner's death leaves alone those whose numbers begin with its own", async
   expect(guards()).toHaveLength(2);
   rig.startBody(KILL);
   expect((await first.ended).death).toBeDefined();
-  // The first one's guard, and what watches the daemon for it, have looked about and ended.
+  // The two processes of the first runner's guard have looked for survivors and ended.
   await awaitSight(
     "/proc",
     () => (guards().length === 0 ? true : undefined),

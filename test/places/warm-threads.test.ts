@@ -6,7 +6,7 @@ import type { WorkerThread } from "../../src/places/local/runner/worker-thread.t
 const CORES = 2;
 const MOST = 4;
 
-/** A thread that begins what it is told to, when it is told to. */
+/** A thread that begins a piece when the test says so. */
 class PlayedThread {
   ready = true;
   busyMs = 0;
@@ -77,7 +77,7 @@ function place(...pieces: Placed[]): void {
   warm.pump();
 }
 
-/** The first piece of a thread ends, and its next is begun. */
+/** A thread's first piece ends, and its next one begins. */
 function end(thread: PlayedThread, all: readonly Placed[], durationMs: number): void {
   const id = thread.given.shift()!;
   thread.begun.delete(id);
@@ -89,7 +89,7 @@ function end(thread: PlayedThread, all: readonly Placed[], durationMs: number): 
   );
 }
 
-/** Two threads that have shown that the work is brief. */
+/** Makes two threads that have shown that the pieces are brief. */
 function brisk(): void {
   const first = ["x", "y"].map((id) => piece(id));
   place(...first);
@@ -100,7 +100,7 @@ function brisk(): void {
 }
 
 describe("threads that steps share", () => {
-  it("take one piece each, and are joined by another only once work has waited", () => {
+  it("take one piece each; another starts only when a piece has waited", () => {
     place(piece("a"), piece("b"), piece("c"));
     expect(threads).toHaveLength(1);
     warm.pump();
@@ -122,7 +122,7 @@ describe("threads that steps share", () => {
     expect(threads).toHaveLength(CORES);
   });
 
-  it("have brief work sent ahead, on as many as there are cores", () => {
+  it("get brief pieces ahead, on as many threads as there are cores", () => {
     brisk();
     const many = Array.from({ length: 68 }, (_, index) => piece(`s${index}`));
     place(...many);
@@ -134,7 +134,7 @@ describe("threads that steps share", () => {
     expect(warm.waiting).toHaveLength(3);
   });
 
-  it("give back what waits behind a piece that turns out to be long", () => {
+  it("give back what waits behind a piece that turns out long", () => {
     brisk();
     const many = ["a", "b", "c", "d"].map((id) => piece(id));
     place(...many);
@@ -142,13 +142,13 @@ describe("threads that steps share", () => {
     threads[0]!.busyMs = 5;
     vi.advanceTimersByTime(3);
     expect(threads[0]!.given).toEqual(["a"]);
-    // No thread is free for it, and it is no longer taken to be brief: another is started.
+    // No thread is free for it, and it no longer counts as brief: another thread starts.
     expect(threads.length).toBeGreaterThan(CORES);
     vi.advanceTimersByTime(6);
     expect(threads.flatMap(({ given }) => given).sort()).toEqual(["a", "b", "c", "d"]);
   });
 
-  it("begin at once what has a time limit, or not at all", () => {
+  it("begin a piece with a time limit at once, or not at all", () => {
     brisk();
     const limited = ["a", "b", "c"].map((id) => piece(id, { timeoutMs: 50 }));
     place(...limited);
@@ -156,7 +156,7 @@ describe("threads that steps share", () => {
     expect(warm.waiting.map(({ id }) => id)).toEqual(["c"]);
   });
 
-  it("let go of what is withdrawn before it was begun, and of nothing else", () => {
+  it("give up a piece that is withdrawn before it begins, and no other", () => {
     brisk();
     const many = ["a", "b", "c", "d", "e"].map((id) => piece(id));
     place(...many);
@@ -167,7 +167,7 @@ describe("threads that steps share", () => {
     expect(threads.flatMap(({ given }) => given)).toContain("a");
   });
 
-  it("leave to others what a thread that ends had not begun", () => {
+  it("take over what a thread that ends has not begun", () => {
     brisk();
     const many = ["a", "b", "c", "d"].map((id) => piece(id));
     place(...many);

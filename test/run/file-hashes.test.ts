@@ -1,4 +1,4 @@
-/** A file that a step depends on is read again exactly where it may have changed. */
+/** A file that a step depends on is read again exactly when it may have changed. */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdirSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
@@ -9,7 +9,7 @@ import { tempRoot } from "../support/temp-root.ts";
 
 const sha = (text: string): string => createHash("sha256").update(text).digest("hex");
 
-it("gives a file's sha256, whatever its size, and says why it cannot", async () => {
+it("gives a file's sha256, whatever its size, or says why it cannot", async () => {
   const { root } = tempRoot();
   const hashes = new FileHashes();
   const path = join(root, "f");
@@ -23,12 +23,12 @@ it("gives a file's sha256, whatever its size, and says why it cannot", async () 
   mkdirSync(path);
   expect(() => hashes.of(path)).toThrow("is no file");
   rmSync(path, { recursive: true });
-  // A reader of a FIFO that nobody writes to would wait for ever.
+  // Reading a FIFO that nobody writes to would never end.
   execFileSync("mkfifo", [path]);
   expect(() => hashes.of(path)).toThrow("is no file");
 });
 
-it("sees every change: at the same length, with the old time put back, by a rename, and within the same tick", () => {
+it("sees each change: of equal length, with the time set back, by a rename, in one tick", () => {
   const { root } = tempRoot();
   const hashes = new FileHashes();
   const path = join(root, "f");
@@ -38,7 +38,7 @@ it("sees every change: at the same length, with the old time put back, by a rena
     writeFileSync(path, text);
     expect(hashes.of(path)).toBe(sha(text));
   }
-  // As if all of this were long ago, so that prints are believed.
+  // The files seem to be old: a young one would be read again anyway.
   const realNow = Date.now.bind(Date);
   vi.spyOn(Date, "now").mockImplementation(() => realNow() + 10_000);
   onTestFinished(() => void vi.restoreAllMocks());

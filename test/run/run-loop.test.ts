@@ -1,4 +1,4 @@
-/** The run-loop over real ledgers and a pool of the test's own. */
+/** The run-loop with real ledgers and a place of the test's own. */
 import { describe, expect, it } from "vitest";
 import { fakeCode, held } from "../support/fake-pool.ts";
 import { moduleStep, RunBench } from "../support/run-bench.ts";
@@ -34,7 +34,7 @@ describe("a run", () => {
     expect(ended.lines.map((line) => line.b)).toEqual([1, 2, 2, 4, 4, 6, 6, 8, 8]);
   });
 
-  it("waits for descriptors where a secret of a step, or of its hook, cannot be read without one", async () => {
+  it("waits for a descriptor if a step's or hook's secret cannot be read", async () => {
     const clock = new VirtualClock();
     const none = Object.assign(new Error("EMFILE: planted"), { code: "EMFILE" });
     let short = true;
@@ -105,7 +105,7 @@ describe("a run", () => {
     });
   });
 
-  it("refuses a result under an old token and notes it", async () => {
+  it("refuses a result under an old token, and a line says so", async () => {
     const a = held();
     const bench = new RunBench({ functions: { a } });
     const loop = await bench.begin([
@@ -136,7 +136,7 @@ describe("a run", () => {
       moduleStep("b", { needs: ["a"], onInterruption: "rerun" }),
     ]);
     await b.began;
-    // The first daemon is gone; its loop hears nothing any more.
+    // The first daemon is gone: its loop hears nothing any more.
     const second = new RunBench({
       runsDir: bench.store.runsDir,
       functions: { a: () => 1, b: () => 2 },
@@ -156,7 +156,7 @@ describe("a run", () => {
     expect(await RunLoop.recover(loop.state.run, second.deps)).toBeUndefined();
   });
 
-  it("drains: what runs may end, what does not is interrupted, and the ledger is closed", async () => {
+  it("drains: what runs may end, the rest is interrupted, and the ledger is closed", async () => {
     const a = held();
     const b = held();
     const bench = new RunBench({ functions: { a, b, c: () => 1 } });

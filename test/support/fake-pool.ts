@@ -1,7 +1,7 @@
 /**
- * A pool that runs tasks in this process: each step's code is a function that the test gives by the
- * name in its CodeRef's `pick`. Everything is answered in a later turn of the event loop, as a
- * runner does; a test may also hold a task and end it by hand.
+ * A place that runs tasks in this process. A task's code is a function of the test, found by the
+ * `pick` of its CodeRef. Each answer comes in a later turn of the event loop, as a runner's does. A
+ * test can also end a task by hand.
  */
 import { systemClock, type Clock } from "../../src/clock.ts";
 import { toStepError } from "../../src/core/failure.ts";
@@ -14,7 +14,7 @@ import { DynamicCaller, type DynamicRun } from "../../src/steps/dynamic-run.ts";
 import { runFlavor } from "../../src/steps/flavor-host.ts";
 import type { LoadedModule } from "../../src/steps/resolve-code.ts";
 
-/** What a function of a test is given. */
+/** What a test's function is given. */
 export interface FakeContext {
   readonly id: string;
   readonly task: Task;
@@ -44,10 +44,10 @@ interface Running {
   ended: boolean;
 }
 
-/** See the head of this file. */
+/** Runs tasks in this process. */
 export class FakePool implements Place {
   readonly functions: { [name: string]: FakeFunction | FakeClass };
-  /** Every task that was started, in order. */
+  /** All tasks that were started, in order. */
   readonly started: { readonly id: string; readonly task: Task; readonly alone: boolean }[] = [];
   readonly stops: { readonly id: string; readonly mode: string; readonly because: string }[] = [];
   readonly running = new Map<string, Running>();
@@ -145,7 +145,7 @@ export class FakePool implements Place {
     for (const listener of this.#listeners) listener();
   }
 
-  /** The runner dies: all in it, but what runs alone. */
+  /** The shared runner dies, with all tasks but those that run alone. */
   die(info: Partial<DeathInfo> = {}): void {
     const lost = [...this.running].filter(([, { alone }]) => !alone);
     const inFlight = lost.map(([id]) => id);
@@ -162,7 +162,7 @@ export class FakePool implements Place {
     }
   }
 
-  /** The runners die of all that run alone. */
+  /** The runners of all tasks that run alone die. */
   dieAlone(): void {
     for (const [id, running] of [...this.running].filter(([, { alone }]) => alone)) {
       running.ended = true;
@@ -176,7 +176,7 @@ export class FakePool implements Place {
     }
   }
 
-  /** Ids of the tasks of a step that run now. */
+  /** The ids of a step's tasks that run now. */
   of(step: string): string[] {
     return [...this.running].filter(([, { task }]) => task.step === step).map(([id]) => id);
   }
@@ -238,7 +238,7 @@ export class FakePool implements Place {
   }
 }
 
-/** A function that ends when the test says so, or throws when it is told to stop. */
+/** A function that returns when the test releases it, and throws when it is told to stop. */
 export function held(): FakeFunction & {
   readonly release: (value?: unknown) => void;
   readonly began: Promise<void>;
@@ -266,8 +266,8 @@ type StepFunction = (context: {
 }) => unknown;
 
 /**
- * A dynamic pipeline whose module exports these steps, as functions for a {@link FakePool}: the
- * pipeline's own is called `function`.
+ * A dynamic pipeline whose module exports these steps, as functions for a {@link FakePool}. The
+ * pipeline's own function is called `function`.
  */
 export function dynamicModule(
   steps: { [name: string]: StepFunction },

@@ -1,14 +1,11 @@
-/**
- * A run without a disk: events are framed and folded at once, as the run-loop would after its
- * write.
- */
+/** A run without a disk: events are framed and folded at once, as the run-loop does. */
 import type { RunEvent, RunLine } from "../../src/core/event.ts";
 import { plan, type Action, type PlanFacts } from "../../src/core/plan.ts";
 import { NO_RETRY } from "../../src/core/retry.ts";
 import { evolve, type RunState } from "../../src/core/run-state.ts";
 import type { Snapshot, SnapshotStep } from "../../src/core/snapshot.ts";
 
-/** A step that does nothing, after the steps it names. */
+/** A step that does nothing. @param more `needs` names the steps that come before it */
 export function stepSpec(
   id: string,
   more: Partial<SnapshotStep> & { needs?: readonly string[] } = {},
@@ -46,7 +43,7 @@ export function snapshotOf(steps: readonly SnapshotStep[], more: Partial<Snapsho
   };
 }
 
-/** Plays the shell's part for one run. */
+/** Plays the part of a run-loop for one run. */
 export class GivenRun {
   state: RunState;
   readonly lines: RunLine[] = [];
@@ -136,7 +133,7 @@ export class GivenRun {
     });
   }
 
-  /** Carries out skips, delayed ends and the finish until the planner has none left. */
+  /** Carries out skips, ends of delayed steps and the finish, until the planner has no more. */
   settle(): this {
     for (let round = 0; round < 1_000; round += 1) {
       const events = this.plan().flatMap((action): RunEvent[] => {

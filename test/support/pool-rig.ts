@@ -1,4 +1,4 @@
-/** Runs pieces of work in real runner processes, with no daemon above them. */
+/** Runs tasks in real runner processes, without a daemon above them. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
@@ -9,7 +9,7 @@ import type { DeathInfo } from "../../src/places/place.ts";
 import { RunnerPool } from "../../src/places/local/runner-pool.ts";
 import { tempRoot } from "./temp-root.ts";
 
-/** How a piece of work ended, and what it printed. */
+/** How a task ended, and what it printed. */
 export interface Ended {
   readonly result: TaskResult | undefined;
   readonly death: DeathInfo | undefined;
@@ -17,7 +17,7 @@ export interface Ended {
   readonly lines: readonly OutputLine[];
 }
 
-/** A piece of work under way. */
+/** A task that was started. */
 export interface Started {
   readonly id: string;
   readonly ended: Promise<Ended>;
@@ -25,7 +25,7 @@ export interface Started {
   readonly firstLine: Promise<OutputLine>;
 }
 
-/** What of a task a test says; the rest is ordinary. */
+/** What a test says of a task. The rest has defaults. */
 export interface TaskParts {
   readonly params?: Extract<Task, { kind: "module" }>["params"];
   readonly inputs?: Extract<Task, { kind: "module" }>["inputs"];
@@ -42,14 +42,14 @@ export interface TaskParts {
 }
 
 type Common = "run" | "step" | "env" | "gracePeriodMs";
-/** A task of any kind without what all have. */
+/** A task of any kind, without the members that all kinds have. */
 export type AnyTask = Task extends infer One
   ? One extends Task
     ? Omit<One, Common>
     : never
   : never;
 
-/** A pool of its own for one test; it is closed when the test is over. */
+/** A pool for one test. It is closed when the test is over. */
 export class PoolRig {
   readonly pool: RunnerPool;
   readonly folder: string;
@@ -94,7 +94,7 @@ export class PoolRig {
     );
   }
 
-  /** Starts a module with `body` as its default export's, which gets `context`. */
+  /** Starts a module whose default export has this body, and gets `context`. */
   startBody(body: string, parts: TaskParts = {}): Started {
     const name = `body-${this.#count}`;
     this.module(name, `export default async (context) => { ${body} };`);
@@ -118,7 +118,7 @@ export class PoolRig {
     );
   }
 
-  /** Starts a piece of work of any kind, in the shared runner. */
+  /** Starts a task of any kind, in the shared runner. */
   startTask(task: AnyTask): Started {
     return this.#start({ ...this.#common(), ...task });
   }
