@@ -2,7 +2,8 @@
  * Cron as a calculator: it computes the next instant that a pattern names in a zone, and nothing
  * else. It has no timer and does not ask for the time.
  *
- * croner does the arithmetic, daylight saving included. With `fixedTimeRule: "no-wildcard"`, the
+ * croner does the arithmetic, daylight saving included. cron-reading.ts says how a text is read.
+ * With `fixedTimeRule: "no-wildcard"`, the
  * pattern `30 2,14 * * *` runs once in an overlap, and at the first valid instant of a gap. Only
  * croner's `nextRun` is used. Four things are added:
  *
@@ -16,12 +17,12 @@
  *   quarter ends. Fixed-time patterns are never walked this way, because a slot that moved out of a
  *   gap does not match its own pattern.
  */
-import { Cron, CronPattern } from "croner";
+import { Cron, CronPattern, type CronOptions } from "croner";
 import { MINUTE_MS } from "../time.ts";
+import { cronerText, cronFields, daysJoin } from "./cron-reading.ts";
 import { gapsOfYear } from "./zone.ts";
 
-/** How croner reads a pattern. */
-export const CRON_OPTIONS = { mode: "5-or-6-parts", fixedTimeRule: "no-wildcard" } as const;
+const CRON_OPTIONS = { mode: "5-or-6-parts", fixedTimeRule: "no-wildcard" } as const;
 
 const QUARTER_MS = 900_000;
 /**
@@ -66,6 +67,41 @@ export function cronCalculator(pattern: string, timezone: string): CronCalculato
   return made;
 }
 
+/** The fields of a pattern. @throws an error that says what is wrong with the pattern */
+function parsedFields(pattern: string): CronPattern {
+  return new CronPattern(cronerText(pattern), "UTC", CRON_OPTIONS);
+}
+
+/**
+ * A pattern in an IANA zone, for croner.
+ *
+ * UTC is given as an offset: loading the zones of Intl takes 20 ms, and `orchd status` has 25 in
+ * all.
+ */
+function cronerOf(pattern: string, timezone: string): Cron {
+  const options: CronOptions = {
+    ...CRON_OPTIONS,
+    domAndDow: daysJoin(cronFields(pattern)) === "both",
+  };
+  return new Cron(
+    cronerText(pattern),
+    timezone === "UTC" ? { ...options, utcOffset: 0 } : { ...options, timezone },
+  );
+}
+
+/**
+ * The first instant of a pattern in this century, by UTC. Undefined if no date matches it.
+ *
+ * @throws an error that says what is wrong with the pattern
+ */
+export function firstOfPattern(pattern: string): number | undefined {
+  // Cron takes a text with a colon for a date, so the text is first read as a pattern only.
+  void parsedFields(pattern);
+  return cronerOf(pattern, "UTC")
+    .nextRun(new Date(Date.UTC(2000, 0, 1) - 1_000))
+    ?.getTime();
+}
+
 /** A pattern in a zone. It remembers its last answers, since callers go from slot to slot. */
 class PatternInZone implements CronCalculator {
   readonly fixedTime: boolean;
@@ -84,13 +120,8 @@ class PatternInZone implements CronCalculator {
   constructor(pattern: string, timezone: string) {
     this.#pattern = pattern;
     this.#timezone = timezone;
-    // UTC is given as an offset: loading the zones of Intl takes 20 ms, and `orchd status` has 25
-    // in all.
-    this.#cron = new Cron(
-      pattern,
-      timezone === "UTC" ? { ...CRON_OPTIONS, utcOffset: 0 } : { ...CRON_OPTIONS, timezone },
-    );
-    this.#fields = new CronPattern(pattern, timezone, CRON_OPTIONS);
+    this.#cron = cronerOf(pattern, timezone);
+    this.#fields = parsedFields(pattern);
     this.fixedTime = this.#fields.isFixedTime;
     shareYears(this.#fields);
     // croner keeps its own copy here. If that changes, only the saving is lost.

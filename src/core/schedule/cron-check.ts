@@ -2,12 +2,12 @@
  * Checks whether a text is a cron pattern, and warns about what may surprise a person.
  * cron-calculator.ts says when it fires.
  *
- * A pattern has five or six fields. Day-of-month and day-of-week are joined by "or", as in cron(8).
- * A pattern that matches no date is refused.
+ * A pattern has five or six fields; cron-reading.ts says how they are read. A pattern that matches
+ * no date is refused.
  */
-import { Cron, CronPattern } from "croner";
 import { DAY_MS, iso } from "../time.ts";
-import { CRON_OPTIONS, cronCalculator } from "./cron-calculator.ts";
+import { cronCalculator, firstOfPattern } from "./cron-calculator.ts";
+import { CRON_FIELDS, cronFields, daysJoin, isStarred, steppedFrom } from "./cron-reading.ts";
 import { CRON_TOO_LONG, MAX_CRON_LENGTH } from "./schedule-schema.ts";
 import { gapsOfYear, offsetAt, type Gap } from "./zone.ts";
 
@@ -21,14 +21,14 @@ const NICKNAMES: Readonly<Record<string, string>> = {
   "@hourly": "0 * * * *",
 };
 
-/** What each field may hold, for the end of a sentence. The key is croner's name for the field. */
-const RANGES: readonly (readonly [RegExp, string])[] = [
-  [/second/, "seconds are 0-59"],
-  [/minute/, "minutes are 0-59"],
-  [/hour/, "hours are 0-23"],
-  [/dayOfWeek/, "days of the week are 0-7 or SUN-SAT, 0 and 7 both Sunday"],
-  [/month/, "months are 1-12 or JAN-DEC"],
-  [/day/, "days of the month are 1-31, L or 15W"],
+/** Which field croner's message is about: its word for the field, and the field's place. */
+const CRONERS_WORDS: readonly (readonly [RegExp, number])[] = [
+  [/second/, 0],
+  [/minute/, 1],
+  [/hour/, 2],
+  [/dayOfWeek/, 5],
+  [/month/, 4],
+  [/day/, 3],
 ];
 
 /** A pattern with single blanks and without a nickname; or why the text is not one. */
@@ -51,17 +51,32 @@ export function checkCron(text: string): CronCheck {
   const fields = trimmed.split(/[ \t]+/);
   if (fields.length < 5 || fields.length > 6) return refuse(fieldCount(fields, shown));
   const pattern = fields.join(" ");
-  let next: Date | null;
+  const stepped = stepFault(pattern);
+  if (stepped !== undefined) return refuse(`${shown} is no cron pattern: ${stepped}`);
+  let first: number | undefined;
   try {
-    // Cron takes a text with a colon for a date, so the text is first read as a pattern only.
-    void new CronPattern(pattern, "UTC", CRON_OPTIONS);
-    next = new Cron(pattern, { ...CRON_OPTIONS, timezone: "UTC" }).nextRun(
-      new Date(Date.UTC(2000, 0, 1) - 1_000),
-    );
+    first = firstOfPattern(pattern);
   } catch (thrown) {
     return refuse(`${shown} is no cron pattern: ${plainly((thrown as Error).message, fields)}`);
   }
-  return next === null ? refuse(`${shown} never fires: no date matches it`) : { ok: true, pattern };
+  return first === undefined
+    ? refuse(`${shown} never fires: no date matches it`)
+    : { ok: true, pattern };
+}
+
+/** What is wrong with the start of an `N/step` of a pattern. */
+function stepFault(pattern: string): string | undefined {
+  for (const [index, text] of cronFields(pattern).entries()) {
+    const field = CRON_FIELDS[index]!;
+    for (const part of text.replace(/^\+/, "").split(",")) {
+      const from = steppedFrom(part, field);
+      if (from === undefined || (from >= field.least && from <= field.most)) continue;
+      return field.names[0] === "sun" && from === 7
+        ? `${part} begins with the last Sunday; write ${part.replace("7", "0")}, from the first one`
+        : `${part} begins outside its field (${field.range})`;
+    }
+  }
+  return undefined;
 }
 
 /**
@@ -70,30 +85,17 @@ export function checkCron(text: string): CronCheck {
  * @param now milliseconds since 1970: warnings look ahead from here
  */
 export function cronWarnings(pattern: string, timezone: string, now: number): string[] {
-  const fields = pattern.split(" ");
-  const six = fields.length === 6;
-  const [second, , , dayOfMonth, , dayOfWeek] = (six ? fields : ["0", ...fields]) as [
-    string,
-    string,
-    string,
-    string,
-    string,
-    string,
-  ];
+  const fields = cronFields(pattern);
   const shown = JSON.stringify(pattern);
   const warnings: string[] = [];
-  if (six && isWild(second)) {
+  if (isWild(fields[0]!)) {
     warnings.push(
       `${shown} has * in its first field, which of six fields is seconds: ` +
         "within each matching minute it fires every second",
     );
   }
-  if (!isWild(dayOfMonth) && !isWild(dayOfWeek) && !dayOfWeek.startsWith("+")) {
-    warnings.push(
-      `${shown} names days of the month and of the week: it fires on days that match either; ` +
-        `write +${dayOfWeek} as the last field for days that match both`,
-    );
-  }
+  const days = dayWarning(pattern);
+  if (days !== undefined) warnings.push(`${shown} ${days}`);
   const calculator = cronCalculator(pattern, timezone);
   const next = calculator.next(now);
   if (next === undefined) warnings.push(`${shown} does not fire any more`);
@@ -101,6 +103,29 @@ export function cronWarnings(pattern: string, timezone: string, now: number): st
     warnings.push(`${shown} hardly ever fires: the next time is ${localDay(next, timezone)}`);
   if (calculator.fixedTime) warnings.push(...gapWarnings(pattern, timezone, now));
   return warnings;
+}
+
+/**
+ * How the two day fields of a checked pattern join, as the rest of a sentence about it. Undefined
+ * if one of them is not restricted: then nobody can expect the other way.
+ */
+export function dayWarning(pattern: string): string | undefined {
+  const fields = cronFields(pattern);
+  const [month, week] = [fields[3]!, fields[5]!];
+  if (isWild(month) || isWild(week) || week.startsWith("+")) return undefined;
+  const names = "names days of the month and of the week";
+  if (daysJoin(fields) === "either")
+    return (
+      `${names}: it fires on days that match either; ` +
+      `write +${week} as the last field for days that match both`
+    );
+  const stars = [month, week].filter(isStarred).join(" and ");
+  const ranges = [month.replace(/^[*?]/, "1-31"), week.replace(/^[*?]/, "0-6")];
+  const instead = [month, week].flatMap((one, index) => (isStarred(one) ? ranges[index]! : []));
+  return (
+    `${names}, and ${stars} counts as a star, as in cron: it fires on days that match both; ` +
+    `write ${instead.join(" and ")} for days that match either`
+  );
 }
 
 /** The day that clocks in the zone show at an instant: `2028-02-29`. */
@@ -160,12 +185,15 @@ function plainly(message: string, fields: readonly string[]): string {
     .replace(/^./, (first) => first.toLowerCase());
   if (fields.some((field) => /^(\D*\/)?H\b/i.test(field) && !/^\d/.test(field)))
     return "H is not known here; use jitterSeconds to spread the load";
-  const range = RANGES.find(([field]) => field.test(text))?.[1];
-  return (range === undefined ? text : `${text} (${range})`).replace(/[. ]+$/, "");
+  const field = CRONERS_WORDS.find(([word]) => word.test(text))?.[1];
+  return (field === undefined ? text : `${text} (${CRON_FIELDS[field]!.range})`).replace(
+    /[. ]+$/,
+    "",
+  );
 }
 
 function isWild(field: string): boolean {
-  return field === "*" || field === "?";
+  return /^[*?](?:\/1)?$/.test(field);
 }
 
 function refuse(message: string): CronCheck {

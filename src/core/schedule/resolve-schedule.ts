@@ -9,7 +9,7 @@ import type { FieldPath, Fault } from "../fault.ts";
 import { SCHEDULE_NAME } from "../run-id.ts";
 import { MINUTE_MS, iso } from "../time.ts";
 import { cronCalculator } from "./cron-calculator.ts";
-import { checkCron, cronWarnings } from "./cron-check.ts";
+import { checkCron, cronWarnings, dayWarning } from "./cron-check.ts";
 import {
   SCHEDULE_DEFAULTS,
   type Blackout,
@@ -243,7 +243,10 @@ class Resolution {
         const cron = this.#cron(one.cron, [...path, "cron"]);
         const durationMs = checkedDuration(one.duration);
         if (durationMs < 1_000) this.#fault([...path, "duration"], "must be at least 1s");
-        return cron === undefined ? [] : [{ cron, durationMs }];
+        if (cron === undefined) return [];
+        const days = dayWarning(cron);
+        if (days !== undefined) this.#warn(`blackout ${JSON.stringify(cron)} ${days}`);
+        return [{ cron, durationMs }];
       }
       if (
         one.from !== undefined &&

@@ -39,13 +39,14 @@ export const scheduleSchema = z
     name: nameSchema
       .optional()
       .describe(
-        "required if the schedule has params of its own, and then not ending in -m, -bN or -rN; default: none",
+        "required if the schedule has params of its own, and then not ending in -m, -bN or -rN; " +
+          "default: none",
       ),
     cron: cron
       .optional()
       .describe(
-        "a pattern of 5 fields, or 6 with seconds first; names, L, W, # and @daily are known; " +
-          "wins over the other two ways",
+        "a pattern of 5 fields, or 6 with seconds first; names, N/step, L, W, # and @daily are " +
+          "known; the day fields join as in cron; wins over the other two ways",
       ),
     intervalSeconds: z
       .int()

@@ -4,10 +4,10 @@
  * A slot is a whole second in UTC. It is due at slot + jitter. The jitter is a hash of pipeline and
  * slot, so every daemon computes the same one, also after a restart.
  *
- * Slots come in tracks. Schedules without params share one track, in which equal slots are one slot.
- * A schedule with params is a track of its own, and its name is in its run ids (semantics.md 1). If
- * several schedules name the same slot, the earliest due time counts, and the rules (catch-up,
- * blackout) of the first one in the file.
+ * Slots come in tracks. Schedules without params share one track, in which equal slots are one
+ * slot. A schedule with params is a track of its own, and its name is in its run ids (semantics.md
+ * 1). If several schedules name the same slot, the earliest due time counts, and the rules
+ * (catch-up, blackout) of the first one in the file.
  *
  * Every question is by due time, over a half-open stretch (from, to]: the watermark means the same
  * (semantics.md 3).

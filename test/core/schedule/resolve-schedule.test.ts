@@ -215,6 +215,14 @@ describe("blackouts", () => {
   });
 });
 
+it("says how the day fields of a blackout join", () => {
+  expect(
+    one({ cron: "@daily", blackout: { cron: "0 2 */2 * 1", duration: "1h" } }).warnings,
+  ).toEqual([
+    expect.stringMatching(/^schedule: blackout "0 2 \*\/2 \* 1" names days .* match both/),
+  ]);
+});
+
 it("warns of what has passed", () => {
   expect(one({ runOnceAt: "2020-01-01" }).warnings).toEqual([
     expect.stringContaining("has passed"),
