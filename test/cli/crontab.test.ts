@@ -42,7 +42,8 @@ CRON_TZ=Europe/Berlin
     expect(notes[0]).toMatch(/line 2: orchd sends no mail to ops@example.org/);
   });
 
-  it("reads % as cron does: the first ends the command, the others are line feeds, an escaped one is itself", () => {
+  // The first % ends the command, the others are line feeds, and an escaped one is itself.
+  it("reads % as cron does", () => {
     const [entry] = parseCrontab("0 0 * * * date +\\%F; cat%first%second 50\\%", USER).entries;
     expect(entry).toMatchObject({ command: "date +%F; cat", stdin: "first\nsecond 50%" });
     expect(
@@ -73,7 +74,7 @@ CRON_TZ=Europe/Berlin
 });
 
 describe("a system crontab", () => {
-  it("refuses its user column, since orchd has no run-as, unless that user is named", () => {
+  it("has a user column, which is refused unless that user is named: orchd has no run-as", () => {
     const text = "17 * * * *\troot\tcd / && run-parts --report /etc/cron.hourly\n";
     const { refused } = parseCrontab(text, { system: true });
     expect(refused[0]?.reason).toMatch(/it runs as root, and orchd has no run-as.*--user root/);
@@ -90,7 +91,7 @@ describe("cron's log", () => {
   const NOW = Date.parse("2027-01-02T00:00:00Z");
   const at = (minute: number): number => Date.UTC(2026, 10, 23, 2, minute);
 
-  it("is read in ISO and in syslog's own form, of the last year that is over", () => {
+  it("is read in ISO and in syslog's own form, which has no year", () => {
     const local = new Date(2026, 10, 23, 2, 5, 1);
     const starts = parseCronLog(
       `2026-11-23T02:00:01.123456+00:00 host CRON[77]: (root) CMD (  cd / &&  run-parts x)
@@ -106,7 +107,7 @@ nonsense CMD (x)
     ]);
   });
 
-  it("is compared as far as orchd has decided, not only as far as it fired", () => {
+  it("is compared up to the last decision, not only up to the last slot that fired", () => {
     const minute = (of: number): number => Date.UTC(2026, 10, 23, 2, of);
     const starts = [0, 5, 10, 15].map((of) => ({ minute: minute(of), command: "poll" }));
     const alone = (through?: number): readonly string[] =>

@@ -10,7 +10,8 @@ describe("orchd validate", () => {
   it("exits 0 where every file is good, and says what each is", async () => {
     const { root } = tempRoot({
       "schedules/a.yaml":
-        'schedule: { cron: "* * * * * *" }\nsteps: { one: { run: "true" }, two: { run: "true", after: one } }\n',
+        'schedule: { cron: "* * * * * *" }\n' +
+        'steps: { one: { run: "true" }, two: { run: "true", after: one } }\n',
       "schedules/b.json": '{"steps": {"one": {"uses": "./steps/x.ts"}}}',
       "schedules/steps/x.ts": "export default async (): Promise<number> => 1;\n",
       "schedules/.hidden.yaml": "nonsense: [",
@@ -38,7 +39,7 @@ describe("orchd validate", () => {
     expect(json<{ warnings: string[] }[]>()[0]!.warnings.join()).toMatch(/seconds/);
   });
 
-  it("exits 2 with file, line, field and what was meant, and leaves nothing behind but compiled code", async () => {
+  it("exits 2 with file, line, field and a near name, and leaves only compiled code", async () => {
     const { root, runs } = tempRoot({
       "schedules/a.yaml": 'schedule:\n  crom: "* * * * *"\nsteps: { one: { run: "true" } }\n',
       "schedules/b.yaml": 'name: c\nsteps: { one: { run: "true" } }\n',
@@ -98,16 +99,18 @@ interface Next {
   readonly note?: string;
 }
 
+/** A pipeline file of one step with a schedule. */
+const yaml = (schedule: string): string =>
+  `schedule: { ${schedule} }\nsteps: { one: { run: "true" } }\n`;
+
 describe("orchd next", () => {
   const next = async (root: string, ...words: string[]): Promise<Next[]> =>
     (await orchd(root, "next", "--json", ...words)).json<Next[]>();
 
-  it("lists slots strictly after --from, of all pipelines by time, though no daemon ever ran", async () => {
+  it("lists slots strictly after --from, of all pipelines by time, without a daemon", async () => {
     const { root } = tempRoot({
-      "schedules/a.yaml":
-        'schedule: { cron: "*/10 * * * *", timezone: Europe/Berlin }\nsteps: { one: { run: "true" } }\n',
-      "schedules/b.yaml":
-        'schedule: { intervalSeconds: 1200, startTime: "2026-11-23T00:05:00Z" }\nsteps: { one: { run: "true" } }\n',
+      "schedules/a.yaml": yaml('cron: "*/10 * * * *", timezone: Europe/Berlin'),
+      "schedules/b.yaml": yaml('intervalSeconds: 1200, startTime: "2026-11-23T00:05:00Z"'),
       "schedules/c.yaml": 'steps: { one: { run: "true" } }\n',
     });
     expect(await next(root, "--from", "2026-11-23T02:00:00Z", "-n", "4")).toEqual([
@@ -125,8 +128,7 @@ describe("orchd next", () => {
 
   it("marks what daylight saving does to a fixed time", async () => {
     const { root } = tempRoot({
-      "schedules/a.yaml":
-        'schedule: { cron: "30 2 * * *", timezone: Europe/Berlin }\nsteps: { one: { run: "true" } }\n',
+      "schedules/a.yaml": yaml('cron: "30 2 * * *", timezone: Europe/Berlin'),
     });
     expect(await next(root, "--from", "2027-03-27T12:00:00Z", "-n", "2")).toEqual([
       {
@@ -150,8 +152,7 @@ describe("orchd next", () => {
 
   it("marks both passes of a pattern that follows real time", async () => {
     const { root } = tempRoot({
-      "schedules/a.yaml":
-        'schedule: { cron: "*/30 * * * *", timezone: Europe/Berlin }\nsteps: { one: { run: "true" } }\n',
+      "schedules/a.yaml": yaml('cron: "*/30 * * * *", timezone: Europe/Berlin'),
     });
     const slots = await next(root, "--from", "2027-10-30T23:59:59Z", "-n", "5");
     expect(slots.map(({ local, note }) => [local, note?.slice(-6)])).toEqual([
@@ -163,10 +164,12 @@ describe("orchd next", () => {
     ]);
   });
 
-  it("says what a pause or a blackout will skip, and goes by the version in force where the file is bad", async () => {
+  it("says what a pause or a blackout skips, and uses the good version of a bad file", async () => {
     const { root, runs } = tempRoot({
-      "schedules/a.yaml":
-        'schedule: { cron: "0 * * * *", blackout: { from: "2026-11-23T03:00:00Z", to: "2026-11-23T04:00:00Z" } }\nsteps: { one: { run: "true" } }\n',
+      "schedules/a.yaml": yaml(
+        'cron: "0 * * * *", ' +
+          'blackout: { from: "2026-11-23T03:00:00Z", to: "2026-11-23T04:00:00Z" }',
+      ),
       "schedules/b.yaml": "steps: 1\n",
     });
     writePipeline(runs, "a", [loaded("0 * * * *"), { type: "pipeline.paused" }]);
@@ -190,10 +193,9 @@ describe("orchd next", () => {
 
   it("rehearses days: pile-ups, overlaps by history, slots that move", async () => {
     const { root, runs } = tempRoot({
-      "schedules/a.yaml": 'schedule: { cron: "*/5 * * * *" }\nsteps: { one: { run: "true" } }\n',
-      "schedules/b.yaml": 'schedule: { cron: "0 * * * *" }\nsteps: { one: { run: "true" } }\n',
-      "schedules/c.yaml":
-        'schedule: { cron: "30 2 * * *", timezone: Europe/Berlin }\nsteps: { one: { run: "true" } }\n',
+      "schedules/a.yaml": yaml('cron: "*/5 * * * *"'),
+      "schedules/b.yaml": yaml('cron: "0 * * * *"'),
+      "schedules/c.yaml": yaml('cron: "30 2 * * *", timezone: Europe/Berlin'),
     });
     const ends = [1, 2, 3, 4].map((minute) => ({
       type: "run.finished",
@@ -233,10 +235,9 @@ describe("orchd next", () => {
     expect((await orchd(root, "next", "--days", "2")).stdout).toMatch(/pile-ups: none/);
   });
 
-  it("says where it stopped looking at a pipeline that has more slots than it counts", async () => {
+  it("says where it stopped, for a pipeline with more slots than it counts", async () => {
     const { root } = tempRoot({
-      "schedules/fast.yaml":
-        'schedule: { intervalSeconds: 1, startTime: 2026-01-01T00:00:00Z }\nsteps: { one: { run: "true" } }\n',
+      "schedules/fast.yaml": yaml("intervalSeconds: 1, startTime: 2026-01-01T00:00:00Z"),
     });
     const { stdout } = await orchd(root, "next", "--days", "8", "--from", "2027-01-01T00:00:00Z");
     expect(stdout).toMatch(
@@ -298,7 +299,7 @@ describe("orchd backfill --dry-run", () => {
 });
 
 describe("getting started", () => {
-  it("init makes a root whose pipeline is valid, and writes over nothing", async () => {
+  it("init makes a root whose pipeline is valid, and replaces no file", async () => {
     const { root } = tempRoot();
     const made = await orchd(root, "init", "new", "--json");
     expect(made.json()).toMatchObject({ root: join(root, "new"), kept: [] });
@@ -311,12 +312,18 @@ describe("getting started", () => {
     expect(readFileSync(join(root, "new/orchd.yaml"), "utf8")).toBe("mine");
   });
 
-  it("import crontab makes pipelines that are valid, once, and refuses the rest with reasons", async () => {
+  it("import crontab makes valid pipelines, once, and refuses the rest with reasons", async () => {
     const { root, schedules } = tempRoot();
     const crontab = join(root, "crontab");
     writeFileSync(
       crontab,
-      "CRON_TZ=Europe/Berlin\nPATH=/opt/bin:/bin\n*/5 * * * * backup.sh --to=x%line one%line two\n@reboot agent\n61 * * * * never\n0 3 * * * backup.sh\n",
+      `CRON_TZ=Europe/Berlin
+PATH=/opt/bin:/bin
+*/5 * * * * backup.sh --to=x%line one%line two
+@reboot agent
+61 * * * * never
+0 3 * * * backup.sh
+`,
     );
     const { status, json } = await orchd(root, "import", "crontab", crontab, "--shadow", "--json");
     expect(status).toBe(1);
@@ -350,7 +357,8 @@ describe("getting started", () => {
     writeFileSync(join(root, "crontab"), "0 * * * * /opt/backup.sh --all\n");
     writeFileSync(
       join(root, "log"),
-      "2026-11-23T02:00:01+00:00 h CRON[1]: (root) CMD (/opt/backup.sh --all)\n2026-11-23T03:00:01+00:00 h CRON[1]: (root) CMD (/opt/backup.sh --all)\n",
+      "2026-11-23T02:00:01+00:00 h CRON[1]: (root) CMD (/opt/backup.sh --all)\n" +
+        "2026-11-23T03:00:01+00:00 h CRON[1]: (root) CMD (/opt/backup.sh --all)\n",
     );
     const fired = ["02", "03"].map((hour) => ({
       type: "slot.fired",
@@ -400,23 +408,26 @@ describe("getting started", () => {
     expect((await orchd(root, "schema", "nonsense")).status).toBe(2);
   });
 
-  it("completion completes commands, options and names, and runs nothing that a name holds", async () => {
+  it("completion completes commands, options and names, and runs nothing in a name", async () => {
     const { root, runs } = tempRoot();
     writePipeline(runs, "log-digest", [loaded("* * * * *")]);
     writePipeline(runs, "$(touch owned)", [loaded("* * * * *")]);
     const script = join(root, "completion.bash");
     writeFileSync(script, (await orchd(root, "completion", "bash")).stdout);
-    const complete = (...words: string[]): string[] =>
-      execFileSync(
-        "bash",
-        [
-          "-c",
-          `source "${script}"; COMP_WORDS=(${words.map((word) => `'${word}'`).join(" ")}); COMP_CWORD=${words.length - 1}; _orchd; printf '%s\\n' "\${COMPREPLY[@]}"`,
-        ],
-        { cwd: root, encoding: "utf8" },
-      )
-        .trim()
-        .split("\n");
+    const complete = (...words: string[]): string[] => {
+      const program = [
+        `source "${script}"`,
+        `COMP_WORDS=(${words.map((word) => `'${word}'`).join(" ")})`,
+        `COMP_CWORD=${words.length - 1}`,
+        "_orchd",
+        `printf '%s\\n' "\${COMPREPLY[@]}"`,
+      ];
+      const given = execFileSync("bash", ["-c", program.join("; ")], {
+        cwd: root,
+        encoding: "utf8",
+      });
+      return given.trim().split("\n");
+    };
     expect(complete("orchd", "sta")).toEqual(["start", "status"]);
     expect(complete("orchd", "run", "--w")).toEqual(["--wait"]);
     expect(complete("orchd", "run", "")).toEqual(["log-digest"]);
@@ -428,7 +439,7 @@ describe("getting started", () => {
 });
 
 describe("help", () => {
-  it("lists every command, and is what orchd says without words", async () => {
+  it("lists every command, and is what orchd prints without words", async () => {
     const { root } = tempRoot();
     const { status, stdout, stderr } = await orchd(root);
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });

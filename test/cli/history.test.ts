@@ -19,7 +19,7 @@ const at = (minute: number): string => new Date(Date.UTC(2026, 10, 23, 2, minute
 const idOf = (pipeline: string, minute: number): string =>
   `${pipeline}@${at(minute).slice(0, 19).replaceAll(/[-:]/g, "")}Z`;
 
-/** A pipeline whose slots of these minutes ran, each ending as it says. */
+/** A pipeline whose slots of these minutes ran, with the status that each ended in. */
 function writeHistory(
   runs: string,
   pipeline: string,
@@ -84,7 +84,7 @@ describe("orchd runs", () => {
     expect(await names("--since", at(3))).toEqual([idOf("a", 5), idOf("a", 4), idOf("b", 3)]);
   });
 
-  it("goes on into ledgers that were rotated away, and passes over runs that are gone", async () => {
+  it("goes on into rotated ledgers, and skips runs that are gone", async () => {
     const { root, runs } = tempRoot();
     writeHistory(runs, "a", [
       [1, "completed"],
@@ -158,7 +158,7 @@ describe("orchd logs", () => {
     expect(none.stderr).toMatch(/has no step "raed"; its steps are read and write/);
   });
 
-  it("follows a run that goes on, to its last line", async () => {
+  it("follows an active run to its last line", async () => {
     const { root, runs } = tempRoot();
     const run = idOf("a", 1);
     const events = completedRun(run);
@@ -177,7 +177,7 @@ describe("orchd logs", () => {
   });
 });
 
-/** A command that goes on until it ends or the test does. */
+/** A command that runs until it ends or the test does. */
 function follow(
   root: string,
   ...words: string[]
@@ -321,7 +321,10 @@ describe("orchd why", () => {
     [
       "2026-11-23T02:01:30Z",
       "none",
-      /no slot of a at 2026-11-23T02:01:30.000Z was due; the one before is 2026-11-23T02:01:00.000Z and the one after 2026-11-23T02:02:00.000Z\./,
+      new RegExp(
+        "no slot of a at 2026-11-23T02:01:30.000Z was due; the one before is " +
+          String.raw`2026-11-23T02:01:00.000Z and the one after 2026-11-23T02:02:00.000Z\.`,
+      ),
     ],
     [at(20), "pending", /due and not decided yet: no daemon runs/],
     ["2099-01-01T00:00:00Z", "coming", /still to come/],
@@ -359,7 +362,8 @@ describe("orchd why", () => {
       [ticks()],
       at(0),
       "none",
-      `no slot of a at ${at(0)} was due: its schedule counts from ${at(2)}, when it was loaded; the one after is ${at(5)}.`,
+      `no slot of a at ${at(0)} was due: its schedule counts from ${at(2)}, when it was loaded; ` +
+        `the one after is ${at(5)}.`,
     ],
     [
       "of no slot, after the load",
@@ -373,49 +377,56 @@ describe("orchd why", () => {
       [ticks()],
       "2099-01-01T00:07:00.000Z",
       "none",
-      "no slot of a at 2099-01-01T00:07:00.000Z will be due; the one before is 2099-01-01T00:05:00.000Z and the one after 2099-01-01T00:10:00.000Z.",
+      "no slot of a at 2099-01-01T00:07:00.000Z will be due; the one before is " +
+        "2099-01-01T00:05:00.000Z and the one after 2099-01-01T00:10:00.000Z.",
     ],
     [
       "after stopAfter",
       [ticks({ stopAfter: 2 }), fired(5), fired(10)],
       at(15),
       "none",
-      `no slot of a at ${at(15)} was due: its schedule stops after 2 slots, the last of them ${at(10)}.`,
+      `no slot of a at ${at(15)} was due: its schedule stops after 2 slots, ` +
+        `the last of them ${at(10)}.`,
     ],
     [
       "after stopAfter, ahead",
       [ticks({ stopAfter: 1 }), fired(5)],
       far,
       "none",
-      `no slot of a at ${far} will be due: its schedule stops after 1 slot, the last of them ${at(5)}.`,
+      `no slot of a at ${far} will be due: its schedule stops after 1 slot, ` +
+        `the last of them ${at(5)}.`,
     ],
     [
       "after endTime",
       [ticks({ endTime: at(12) }), fired(5), fired(10)],
       at(15),
       "none",
-      `no slot of a at ${at(15)} was due: its schedule ended at ${at(12)}; the one before is ${at(10)}.`,
+      `no slot of a at ${at(15)} was due: its schedule ended at ${at(12)}; ` +
+        `the one before is ${at(10)}.`,
     ],
     [
       "before startTime",
       [ticks({ startTime: at(12) })],
       at(10),
       "none",
-      `no slot of a at ${at(10)} was due: its schedule starts at ${at(12)}; the one after is ${at(15)}.`,
+      `no slot of a at ${at(10)} was due: its schedule starts at ${at(12)}; ` +
+        `the one after is ${at(15)}.`,
     ],
     [
       "in a blackout, ahead",
       [ticks({ blackout: [{ from: "2098-12-31T00:00:00.000Z", to: "2099-01-02T00:00:00.000Z" }] })],
       far,
       "coming",
-      `the slot ${far} of a is still to come: it will be skipped, in the blackout from 2098-12-31T00:00:00.000Z to 2099-01-02T00:00:00.000Z.`,
+      `the slot ${far} of a is still to come: it will be skipped, in the blackout from ` +
+        "2098-12-31T00:00:00.000Z to 2099-01-02T00:00:00.000Z.",
     ],
     [
       "while paused, ahead",
       [ticks(), { type: "pipeline.paused" }],
       far,
       "coming",
-      `the slot ${far} of a is still to come: the schedule is paused, so it will be skipped unless it is resumed before.`,
+      `the slot ${far} of a is still to come: the schedule is paused, so it will be skipped ` +
+        "unless it is resumed before.",
     ],
     [
       "after it was removed",
@@ -467,7 +478,8 @@ describe("orchd why", () => {
       [{ type: "pipeline.invalid", at: at(2), errors: ["a.yaml:1: no steps"] }],
       at(7),
       "none",
-      `no slot of a at ${at(7)} was due: no version of its file has been good so far (a.yaml:1: no steps).`,
+      `no slot of a at ${at(7)} was due: no version of its file has been good so far ` +
+        "(a.yaml:1: no steps).",
     ],
     [
       "of a time whose ledger is gone",
@@ -507,7 +519,7 @@ describe("orchd why", () => {
     });
   });
 
-  it("tells of a backfill beside what had been decided", async () => {
+  it("tells of a backfill beside the decision", async () => {
     const { root, runs } = tempRoot();
     writePipeline(runs, "a", lines, at(0));
     const answers = (await orchd(root, "why", "a", at(2), "--json")).json<{ decision: string }[]>();
@@ -516,7 +528,7 @@ describe("orchd why", () => {
 });
 
 describe("orchd diff", () => {
-  it("names what ran anew and what changed", async () => {
+  it("names what ran again and what changed", async () => {
     const { root, runs } = tempRoot();
     const one = idOf("a", 1);
     const two = `${one}-r1`;
@@ -577,7 +589,7 @@ describe("orchd diff", () => {
 });
 
 describe("orchd graph RUN", () => {
-  it("draws steps, what each needs and how it stands", async () => {
+  it("draws the steps, what each needs and its status", async () => {
     const { root, runs } = tempRoot();
     const run = idOf("a", 1);
     writeRun(runs, run, [
@@ -668,7 +680,7 @@ describe("orchd prune", () => {
     expect((await orchd(root, "prune", "--keep-days", "-1")).status).toBe(2);
   });
 
-  it("goes by size, and by one pipeline alone", async () => {
+  it("can go by size, and be for one pipeline alone", async () => {
     const { root, runs } = tempRoot();
     for (const pipeline of ["a", "b"])
       writeHistory(runs, pipeline, [
@@ -687,7 +699,7 @@ describe("orchd prune", () => {
     expect((await orchd(root, "prune", "--pipeline", "nobody")).status).toBe(3);
   });
 
-  it("goes by each pipeline's own rules without a daemon too, and touches none whose rules cannot be read", async () => {
+  it("keeps each pipeline's own rules, and touches none whose rules are unknown", async () => {
     const pipeline = (retention: string): string =>
       `retention: { ${retention} }\nsteps: { a: { run: "true" } }\n`;
     const { root, runs } = tempRoot({

@@ -1,6 +1,6 @@
 /**
- * Where a command works and where its result goes: a folder that is none and a stdout that takes
- * nothing get a sentence, never a stack.
+ * Where a command works and where its result goes. A folder that is no folder, and a stdout that
+ * takes nothing, get a sentence and never a stack.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -42,7 +42,7 @@ it.each([
   expect([ended.status, ended.stdout]).toEqual([2, ""]);
 });
 
-// A file system that makes no folders, whoever asks, and root too.
+// /proc makes no folders, not even for root.
 it
   .runIf(existsSync("/proc/self"))
   .each(["run p", "run p --foreground", "pause p", "prune", "verify --rebuild", "start"])(
@@ -51,7 +51,8 @@ it
     const { root } = tempRoot({ "schedules/p.yaml": 'steps: { it: { run: "true" } }\n' });
     const ended = await orchd(root, ...words.split(" "), "--runs", "/proc/x/runs");
     const sentence =
-      "the folder /proc/x cannot be made: its file system makes no folders there (ENOENT); name a folder that can be written with --runs or --root.";
+      "the folder /proc/x cannot be made: its file system makes no folders there (ENOENT); " +
+      "name a folder that can be written with --runs or --root.";
     const said =
       words === "start" ? (JSON.parse(ended.stderr) as { msg: string }).msg : ended.stderr;
     expect(said).toContain(sentence);
@@ -59,7 +60,7 @@ it
   },
 );
 
-it("init makes a root that is not there", async () => {
+it("init makes a root that is missing", async () => {
   const { root } = tempRoot();
   expect(
     (await orchd(root, "init", "new", { env: { ORCHD_ROOT: join(root, "new") } })).status,

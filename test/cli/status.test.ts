@@ -2,7 +2,6 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { orchd } from "../support/daemon.ts";
-import { reasonNow } from "../../src/views/present-runs.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import {
   completedRun,
@@ -77,7 +76,7 @@ describe("orchd status --json", () => {
     });
   });
 
-  it("tells what keeps a pipeline from firing: a pause, a bad file, its removal", async () => {
+  it("tells why a pipeline does not fire: a pause, a bad file, its removal", async () => {
     const { root, runs } = tempRoot();
     writePipeline(runs, "paused", [
       loaded("* * * * *"),
@@ -129,7 +128,7 @@ describe("orchd status --json", () => {
     ]);
   });
 
-  it("names a file that no daemon has read yet, and one that is named by its ledger only once", async () => {
+  it("names a file that no daemon has read yet, and a file with a ledger only once", async () => {
     const { root, runs } = tempRoot({
       "schedules/new.yaml": "steps: {}",
       "schedules/p.yaml": "name: other",
@@ -146,7 +145,7 @@ describe("orchd status --json", () => {
     });
   });
 
-  it("says of a pipeline that was only run in the foreground that no daemon has read it", async () => {
+  it("says that no daemon has read a pipeline that only ran in the foreground", async () => {
     const { root, runs } = tempRoot({ "schedules/p.yaml": "steps: {}" });
     writePipeline(runs, "p", [
       { type: "run.started", run: RUN },
@@ -158,7 +157,7 @@ describe("orchd status --json", () => {
     ]);
   });
 
-  it("shows what a damaged ledger said up to the damage, and that it is damaged", async () => {
+  it("shows what a damaged ledger says up to the damage, and that it is damaged", async () => {
     const { root, runs } = tempRoot();
     writePipeline(runs, "p", [
       loaded("* * * * *"),
@@ -245,7 +244,7 @@ describe("orchd status RUN --json", () => {
     });
   });
 
-  it("is running while its last line is not written, whatever a torn tail holds", async () => {
+  it("goes on until its last line is written, whatever a torn tail holds", async () => {
     const { root, runs } = tempRoot();
     const path = writeRun(runs, RUN, completedRun(RUN));
     writeFileSync(path, readFileSync(path, "utf8").slice(0, -20));
@@ -271,7 +270,7 @@ describe("orchd status RUN --json", () => {
     expect(stderr).toMatch(/^orchd: there is no (run|pipeline) .*\n$/);
   });
 
-  it("says of a ledger without a header what to do", async () => {
+  it("says what to do about a ledger without a header", async () => {
     const { root, runs } = tempRoot();
     writeRun(runs, RUN, []);
     const { status, stderr } = await orchd(root, "status", RUN);
@@ -345,92 +344,8 @@ describe("orchd status for people", () => {
   });
 });
 
-it.each<[said: string, active: string[], ahead: string[], now: string]>([
-  [
-    `run ${id(1)} still goes on; overlap is queue`,
-    [id(1)],
-    [],
-    `run ${id(1)} still goes on; overlap is queue`,
-  ],
-  [
-    `run ${id(1)} still goes on; overlap is queue`,
-    [`${id(2)}-b1`, id(3)],
-    [],
-    `run ${id(3)} goes on`,
-  ],
-  [
-    `run ${id(1)} still goes on; overlap is queue_all`,
-    [id(2), id(3)],
-    [],
-    `2 runs go on, the oldest is ${id(2)}`,
-  ],
-  [
-    `run ${id(1)} still goes on; overlap is queue_all`,
-    [],
-    [id(2), id(3)],
-    `run ${id(2)} waits before it`,
-  ],
-  [
-    `run ${id(1)} still goes on; overlap is queue`,
-    [],
-    [],
-    `its turn, which comes when the daemon is up and a place is free; it was queued because run ${id(1)} still goes on; overlap is queue`,
-  ],
-  [
-    'the concurrency group "db" is full: 1 of 1',
-    [],
-    [id(2)],
-    'the concurrency group "db" is full: 1 of 1',
-  ],
-])(
-  "a run that was queued because %s, while %j go on and %j wait, waits for what holds it now",
-  (said, active, ahead, now) => {
-    expect(
-      reasonNow({ run: id(9), said }, { active, queued: [...ahead, id(9)] }, () => ({
-        groups: new Map(),
-        total: 0,
-      })),
-    ).toBe(now);
-  },
-);
-
-describe("a run that waits tells the limit that holds it now", () => {
-  const waits = (
-    more: object,
-    active: string[],
-    groups: Record<string, number>,
-    total: number,
-  ): string =>
-    reasonNow(
-      {
-        run: id(9),
-        said: `run ${id(1)} still goes on; overlap is queue`,
-        group: "db",
-        limits: { lane: 2, group: 2, total: 5 },
-        ...more,
-      },
-      { active, queued: [id(9)] },
-      () => ({ groups: new Map(Object.entries(groups)), total }),
-    );
-
-  it("its own pipeline's, then its group's, then that of all", () => {
-    expect(waits({}, [id(1), id(2)], { db: 2 }, 5)).toBe(
-      `run ${id(1)} still goes on; overlap is queue`,
-    );
-    expect(waits({}, [id(2), id(3)], { db: 2 }, 5)).toBe(`2 runs go on, the oldest is ${id(2)}`);
-    expect(waits({}, [id(2)], { db: 2, other: 1 }, 5)).toBe(
-      'the concurrency group "db" is full: 2 of 2',
-    );
-    expect(waits({}, [], { db: 1, other: 4 }, 5)).toBe(
-      "5 runs go on, the most that orchd.yaml allows",
-    );
-    expect(waits({ said: 'the concurrency group "db" is full: 2 of 2' }, [], { db: 1 }, 5)).toBe(
-      "5 runs go on, the most that orchd.yaml allows",
-    );
-    expect(waits({}, [], { db: 1 }, 4)).toMatch(/^its turn, /);
-  });
-
-  it("as the ledgers of all pipelines tell it, of the run and of its pipeline alike", async () => {
+describe("a run that waits", () => {
+  it("tells by the ledgers of all pipelines what holds it now, for itself and its pipeline", async () => {
     const { root, runs } = tempRoot();
     const [waiting, holding] = ["p@20261123T020000Z", "q@20261123T020000Z"];
     const base = completedRun(waiting)[0]! as Record<string, unknown>;
@@ -469,7 +384,3 @@ describe("a run that waits tells the limit that holds it now", () => {
     expect((await orchd(root, "status", waiting)).stdout).toContain(`it waits: ${now}`);
   });
 });
-
-function id(minute: number): string {
-  return `p@20261123T02${String(minute).padStart(2, "0")}00Z`;
-}

@@ -10,8 +10,8 @@ import {
 } from "../../src/cli/terminal-text.ts";
 
 /**
- * What a terminal could act on, or what could make a line read otherwise than it is. Written apart
- * from the source's own pattern.
+ * What a terminal could act on, or what makes a line read differently from what it is. This does
+ * not use the source's own pattern.
  */
 function isDangerous(text: string): boolean {
   for (const character of text) {
@@ -69,7 +69,7 @@ describe("text from outside", () => {
     );
   });
 
-  it("stays readable: what was harmless is left, what was not is shown as an escape", () => {
+  it("stays readable: harmless text is kept, the rest becomes escapes", () => {
     expect(safeText("größe 漢字 😀 ok")).toBe("größe 漢字 😀 ok");
     expect(safeText("a\u001b[31mb\r\nc\u009b\u202e")).toBe("a\\x1b[31mb\\r\\nc\\x9b\\u202e");
     expect(safeText("\ud83d")).toBe("\\ud83d");
@@ -81,7 +81,7 @@ describe("text from outside", () => {
     expect(safeLogLine("\u001b[2Jgone")).toBe("\\x1b[2Jgone");
   });
 
-  it("means the same as JSON after its C1 controls were written out", () => {
+  it("means the same as JSON with its C1 controls as escapes", () => {
     fc.assert(
       fc.property(hostile, (text) => {
         const json = safeJson({ text });
@@ -100,7 +100,7 @@ describe("columns", () => {
     expect(textWidth("e\u0301")).toBe(1);
   });
 
-  it("cuts to so many columns at most, and says that it did", () => {
+  it("cuts to that many columns at most, and marks the cut", () => {
     expect(cutText("abcdef", 4)).toBe("abc…");
     expect(cutText("漢字漢字", 5)).toBe("漢字…");
     expect(cutText("abc", 3)).toBe("abc");

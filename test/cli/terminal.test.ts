@@ -1,6 +1,6 @@
 /**
- * What reaches a terminal: a PTY is captured while every command prints names, logs and errors that
- * carry control characters.
+ * What reaches a terminal. A PTY is captured while every command prints names, logs and errors with
+ * control characters.
  */
 import { spawn } from "node:child_process";
 import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
@@ -15,7 +15,7 @@ const HOSTILE = "\u001b]0;owned\u0007\u001b[2J\u009b31m\r\b\u007f\u0000\u202e\nn
 const RUN = "p@20261123T020000Z";
 const SLOT = "2026-11-23T02:00:00.000Z";
 
-/** Runs a command on a pseudo-terminal of its own and gives all the bytes it was sent. */
+/** Runs a command on its own pseudo-terminal, and gives all bytes that the terminal got. */
 function onTerminal(
   root: string,
   words: readonly string[],
@@ -41,7 +41,7 @@ function onTerminal(
   );
 }
 
-/** Every character that a terminal may act on, beside line ends and colours. */
+/** Every character that a terminal may act on, except line ends and colours. */
 function controls(text: string): string[] {
   const plain = text.replaceAll(/\u001b\[\d+(?:;\d+)*m/g, "").replaceAll("\r\n", "");
   return [...plain].filter((character) => {
@@ -136,13 +136,16 @@ const COMMANDS: readonly (readonly string[])[] = [
   ["status", `--${HOSTILE.replace("\u0000", "")}`],
 ];
 
-it("says to a person at a terminal in a sentence why a second daemon does not start, and to a log in its line", async () => {
+it("tells a person in a sentence, and a log in a line, why no second daemon starts", async () => {
   const { root } = tempRoot({ "schedules/p.yaml": 'steps: { it: { run: "true" } }\n' });
   const first = await startDaemon({ root });
   const sentence = `is held by a daemon, process ${first.pid}, since `;
   const seen = await onTerminal(root, ["start"]);
   expect(seen.replaceAll(/\u001b\[\d+m/g, "")).toMatch(
-    /^orchd: \S+\.orchd is held by a daemon, process \d+, since \S+\. Stop it first, or use another runs folder\.\r\n$/,
+    new RegExp(
+      String.raw`^orchd: \S+\.orchd is held by a daemon, process \d+, since \S+\. ` +
+        String.raw`Stop it first, or use another runs folder\.\r\n$`,
+    ),
   );
   expect(seen).toContain(sentence);
   const logged = await orchd(root, "start");
@@ -161,9 +164,10 @@ describe("a terminal", () => {
     "gets no control character from outside by %j",
     async (words) => {
       const root = hostileRoot();
+      const hostile = HOSTILE.replaceAll("\n", " ");
       writeFileSync(
         join(root, "crontab"),
-        `* * * * * echo ${HOSTILE.replaceAll("\n", " ")}\n@reboot ${HOSTILE.replaceAll("\n", " ")}\nMAILTO=${HOSTILE.replaceAll("\n", " ")}\n`,
+        `* * * * * echo ${hostile}\n@reboot ${hostile}\nMAILTO=${hostile}\n`,
       );
       const sent = await onTerminal(root, words);
       expect(sent.length).toBeGreaterThan(0);
@@ -171,7 +175,7 @@ describe("a terminal", () => {
     },
   );
 
-  it("has colours, which NO_COLOR takes away and a pipe does not get", async () => {
+  it("has colours, which NO_COLOR removes and a pipe does not get", async () => {
     const root = hostileRoot();
     const colour = /\u001b\[\d+m/;
     expect(await onTerminal(root, ["status"])).toMatch(colour);

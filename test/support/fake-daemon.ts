@@ -1,6 +1,6 @@
 /**
- * Plays a daemon for the command line: it is shown by an epoch file of this very process, and
- * answers requests as it is told.
+ * Plays a daemon: an epoch file names this process as the holder, and the test answers the
+ * requests.
  */
 import {
   existsSync,
@@ -29,7 +29,7 @@ export function requestsIn(runs: string): LeftRequest[] {
     .map((name) => JSON.parse(readFileSync(join(folder, name), "utf8")) as LeftRequest);
 }
 
-/** Shows this process as the holder of the lock until the test is over. */
+/** Names this process as the holder of the lock. */
 export function holdEpoch(runs: string, more: Readonly<Record<string, unknown>> = {}): void {
   mkdirSync(join(runs, ".orchd/epoch"), { recursive: true });
   const stat = readFileSync("/proc/self/stat", "latin1");
@@ -49,8 +49,8 @@ export function holdEpoch(runs: string, more: Readonly<Record<string, unknown>> 
 }
 
 /**
- * Holds the epoch and answers requests. `act` may write ledgers before its answer is given; a
- * request that it gives none for is left.
+ * Holds the epoch and answers requests. `act` may write ledgers before it gives the answer; a
+ * request without an answer stays.
  */
 export function fakeDaemon(
   runs: string,

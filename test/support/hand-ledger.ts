@@ -1,19 +1,19 @@
 /**
- * Ledgers written by hand, line by line from docs/ledger.md: no daemon has to have run for a
- * command to be tried over them.
+ * Ledgers written by hand, line by line from docs/ledger.md. So a reader of ledgers is tested
+ * without a daemon.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
 
-/** An event without its framing; `at` is given beside it. */
+/** An event without its framing, and its time if that matters. */
 export type HandEvent = { readonly type: string; readonly at?: string } & Readonly<
   Record<string, unknown>
 >;
 
 /**
- * The bytes of a ledger of these events, each a write of its own. Times go on by a second from
- * `start` where an event gives none.
+ * The text of a ledger of these events, each in a write of its own. The Nth event is N-1 seconds
+ * after `start`, unless it has a time of its own.
  */
 export function ledgerText(
   events: readonly HandEvent[],
@@ -92,7 +92,7 @@ export function loaded(cron: string, more: Readonly<Record<string, unknown>> = {
   };
 }
 
-/** A snapshot of shell steps, each after those that it names. */
+/** A snapshot of shell steps, each after the steps that it names. */
 export function snapshot(
   pipeline: string,
   steps: Readonly<Record<string, readonly string[]>>,
