@@ -1,6 +1,6 @@
 /**
- * The command line's one door to the runners: pipeline files written in code are evaluated in a
- * process of their own, never in this one, just as the daemon does it.
+ * The command line's one door to the runners. As in the daemon, a pipeline file written in code is
+ * evaluated in a runner, and never in this process.
  */
 import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -22,7 +22,7 @@ export interface EvaluatorOptions {
   readonly settings: OrchdSettings;
 }
 
-/** Evaluates code files; the runner is started for the first. */
+/** Evaluates code files. The first one starts the runner. */
 export class Evaluator {
   readonly #options: EvaluatorOptions;
   #pool: RunnerPool | undefined;
@@ -35,8 +35,9 @@ export class Evaluator {
   }
 
   /**
-   * What a code file's bundle exports by default, described. @throws what the code threw, or why
-   * its runner died
+   * What a code file exports by default, described.
+   *
+   * @throws what the code threw, or why its runner died
    */
   async evaluate(code: CodeRef): Promise<LoadedDefinition> {
     const pool = await this.#start();
@@ -45,8 +46,8 @@ export class Evaluator {
   }
 
   /**
-   * Why the orchestrator that a pipeline names cannot take it; undefined where it can. The local
-   * one takes everything, and is not asked.
+   * Why the orchestrator that a pipeline names cannot take it. Undefined if it can. The local one
+   * takes everything and is not asked.
    */
   async refuses(snapshot: Snapshot, scheduled: boolean): Promise<Fault | undefined> {
     const { orchestrator } = snapshot;
@@ -70,7 +71,7 @@ export class Evaluator {
 
   async #start(): Promise<RunnerPool> {
     if (this.#pool !== undefined) return this.#pool;
-    // Not the daemon's scratch folder: a runner empties its own.
+    // Not the daemon's scratch folder: a runner empties its scratch folder.
     this.#scratch = await mkdtemp(join(tmpdir(), "orchd-evaluate-"));
     const { bundlesDir, settings } = this.#options;
     const { memoryMb } = settings.runner;

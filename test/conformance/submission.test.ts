@@ -1,7 +1,7 @@
 /**
  * Conformance 47 to 54: schedules and submission (docs/zenml.md "Members", docs/semantics.md 22).
  */
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { compile } from "../../src/core/compile.ts";
 import { pipelineSchema } from "../../src/core/pipeline.ts";
 import { resolveSchedules } from "../../src/core/schedule/resolve-schedule.ts";
@@ -9,6 +9,7 @@ import { runIdForSlot } from "../../src/core/run-id.ts";
 import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
 import type { Capabilities } from "../../src/orchestrators/capabilities.ts";
 import { BaseOrchestrator } from "../../src/orchestrators/base-orchestrator.ts";
+import { LocalOrchestrator } from "../../src/orchestrators/local-orchestrator.ts";
 import { RunLoop } from "../../src/run/run-loop.ts";
 import type {
   FetchedStatus,
@@ -409,6 +410,16 @@ describe("submission", () => {
         "orchd.yaml and orchd itself have local",
     );
   });
+});
+
+it("the local orchestrator submits nothing, and knows a run's id only within a step", async () => {
+  const local = new LocalOrchestrator();
+  expect(await local.submitPipeline()).toBeUndefined();
+  expect(await local.submitDynamicPipeline()).toBeUndefined();
+  expect(() => local.getOrchestratorRunId()).toThrow("Outside a step there is no one run");
+  vi.stubEnv("ORCHD_ORCHESTRATOR_RUN_ID", "p@1");
+  onTestFinished(() => void vi.unstubAllEnvs());
+  expect(local.getOrchestratorRunId()).toBe("p@1");
 });
 
 describe("a submission that a crash cut off", () => {
