@@ -1,6 +1,6 @@
 /**
- * Promise 26: one run, killed in the same step again and again: counted attempts never exceed the
- * maximum, uncounted re-runs never three.
+ * Promise 26: a run is killed in the same step again and again. Counted attempts never exceed the
+ * maximum, and uncounted re-runs never exceed three.
  */
 import { expect, it } from "vitest";
 import { awaitSight } from "../support/await-event.ts";
@@ -16,13 +16,13 @@ const NAMES = ["retry", "rerun"] as const;
 
 interface Case {
   readonly victim: (kill: number) => "daemon" | "runner";
-  /** Which attempts each pipeline's step has made in the end, where that is certain. */
+  /** The attempts that each pipeline's step has made at the end, where that is certain. */
   readonly made?: Record<(typeof NAMES)[number], readonly number[]>;
 }
 
 const CASES: Record<string, Case> = {
   daemon: { victim: () => "daemon", made: { retry: [1, 2, 3, 4, 5], rerun: [1, 1, 1, 1] } },
-  // Each is first the other's innocent sibling; alone, it is to blame, and has its retries.
+  // Each step is first an innocent sibling of the other. Alone it is to blame, and is retried.
   runner: { victim: () => "runner" },
   ...(fullFigures
     ? {
@@ -37,11 +37,15 @@ const startsOf = (run: PlainRun): PlainRun["lines"] =>
   run.lines.filter((line) => line.type === "step.started");
 
 it.each(Object.entries(CASES))(
-  "holds when the %s is killed five times",
+  "attempts and re-runs keep their limits when the %s is killed five times",
   { timeout: 900_000 },
   async (what, { victim, made }) => {
     const root = tempRoot({
-      "schedules/retry.yaml": `onInterruption: retry\nretry: { maxRetries: ${MAX_ATTEMPTS - 1}, delay: 0s }\nsteps:\n  it: { run: "sleep 3600" }\n`,
+      "schedules/retry.yaml": `onInterruption: retry
+retry: { maxRetries: ${MAX_ATTEMPTS - 1}, delay: 0s }
+steps:
+  it: { run: "sleep 3600" }
+`,
       "schedules/rerun.yaml": `onInterruption: rerun\nsteps:\n  it: { run: "sleep 3600" }\n`,
     });
     let daemon: Daemon = await startDaemon({ root: root.root });
@@ -57,7 +61,7 @@ it.each(Object.entries(CASES))(
       );
       const look = (): PlainRun[] =>
         NAMES.map((name, index) => runsOf(root.runs, name).find(({ run }) => run === ids[index])!);
-      /** Every run has ended, or is in an attempt that began after the last kill. */
+      /** Waits until every run has ended or is in an attempt that began after the last kill. */
       const settled = async (): Promise<PlainRun[]> =>
         awaitSight(
           "/proc",
@@ -74,7 +78,8 @@ it.each(Object.entries(CASES))(
             return runs.every(isUp) ? runs : undefined;
           },
           () =>
-            `each run under way or ended: ${JSON.stringify(look().map(({ lines }) => lines.slice(1)))}`,
+            "each run running or ended: " +
+            JSON.stringify(look().map(({ lines }) => lines.slice(1))),
           30_000,
         );
       for (let kill = 0; kill < KILLS; kill += 1) {

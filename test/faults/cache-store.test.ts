@@ -1,6 +1,6 @@
 /**
- * Promise 27: whatever happened to the store (ledgers, artifacts, index), a cache hit gives exactly
- * what the step had given, or is a miss.
+ * Promise 27: whatever happens to the store (ledgers, artifacts, index), a lookup gives exactly
+ * what the step gave, or it is a miss.
  */
 import { createHash } from "node:crypto";
 import {
@@ -32,11 +32,12 @@ import { LedgerFile } from "../../src/ledger/ledger-file.ts";
 const RUNS = 4;
 const keyOf = (n: number): string => createHash("sha256").update(`key ${n}`).digest("hex");
 /**
- * Every second one is too long for a line; the others are most of theirs, so that damage hits them.
+ * Every second value is too long for a line. The others are most of their lines, so that damage
+ * hits them.
  */
 const valueOf = (n: number): Json => ({ n, text: `${n}`.repeat(n % 2 === 0 ? 2_000 : 70_000) });
 
-/** Four runs with a completed step each; every second result is an artifact. */
+/** Makes four runs with a completed step each; every second result is an artifact. */
 async function makeStore(runs: string): Promise<void> {
   const store = new RunStore(runs);
   const artifacts = new Artifacts(store.artifacts);
@@ -82,7 +83,7 @@ function filesBelow(folder: string): string[] {
     .toSorted();
 }
 
-/** A store's files as the one who looks up results opens them. */
+/** A store's files, opened to look up results. */
 interface Opened {
   readonly index: CacheIndex;
   readonly store: RunStore;
@@ -97,8 +98,9 @@ const checked = ({ index, store, artifacts }: Opened): Lookup => {
 };
 
 /**
- * Damages copies of one store, and asks each for every result. @returns how many stores gave no
- * false hit, and how many true ones there were
+ * Damages copies of one store, and asks each for every result.
+ *
+ * @returns how many stores gave no false hit, and how many true hits there were
  */
 async function play(
   mutants: number,
@@ -153,22 +155,18 @@ async function play(
   return { truthful, hits };
 }
 
-it(
-  "gives what the step gave or nothing, from a store that was cut, flipped, mixed up or robbed",
-  { timeout: 3_600_000 },
-  async () => {
-    const mutants = trials(60, 5_000);
-    const { truthful, hits } = await play(mutants, checked);
-    reached(27, `mutated stores without a false hit (${hits} true ones)`, truthful, mutants);
-    expect(truthful).toBe(mutants);
-    expect(hits).toBeGreaterThan(0);
-  },
-);
+it("a damaged store gives what the step gave, or nothing", { timeout: 3_600_000 }, async () => {
+  const mutants = trials(60, 5_000);
+  const { truthful, hits } = await play(mutants, checked);
+  reached(27, `mutated stores without a false hit (${hits} true ones)`, truthful, mutants);
+  expect(truthful).toBe(mutants);
+  expect(hits).toBeGreaterThan(0);
+});
 
-describe("is seen to give something else", () => {
+describe("the test sees a false hit", () => {
   const MUTANTS = 60;
 
-  it("where an artifact is believed to be what its name says", async () => {
+  it("where an artifact is not checked against its name", async () => {
     class Believed extends Artifacts {
       override verify = (ref: ArtifactRef): boolean => existsSync(this.path(ref));
       override get = (ref: ArtifactRef): Json =>
@@ -204,7 +202,7 @@ describe("is seen to give something else", () => {
     expect(truthful).toBeLessThan(MUTANTS);
   });
 
-  it("where the index is believed, and the producer not asked for its key", async () => {
+  it("where the index is believed and the producer's key is not compared", async () => {
     const { truthful } = await play(MUTANTS, ({ index, store, artifacts }) => {
       const cache = ResultCache.of({ cacheIndex: index, runStore: store, artifacts });
       return (key) => {

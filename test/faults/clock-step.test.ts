@@ -1,6 +1,6 @@
 /**
- * Promises 15 and 16: the wall clock of a real daemon is set by libfaketime; monotonic time goes on
- * as it is.
+ * Promises 15 and 16: libfaketime sets the wall clock of a real daemon, while its monotonic time
+ * goes on.
  */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -13,12 +13,12 @@ import { tempRoot } from "../support/temp-root.ts";
 
 const HOURLY = `schedule: { cron: "0 * * * *", catchUp: latest }\nsteps:\n  it: { run: "true" }\n`;
 
-/** For what takes minutes. */
+/** For a test that takes minutes. */
 const inFull = fullFigures ? it : undefined;
 
-describe.runIf(fakeTimeLibrary !== undefined)("a wall clock that is set", () => {
+describe.runIf(fakeTimeLibrary !== undefined)("a daemon whose clock jumps", () => {
   it(
-    "forward by six hours has every slot decided within 60 s, and the newest caught up",
+    "forward by six hours decides every slot within 60 s, and catches up the newest",
     { timeout: 120_000 },
     async () => {
       const root = tempRoot({ "schedules/hourly.yaml": HOURLY });
@@ -50,9 +50,13 @@ describe.runIf(fakeTimeLibrary !== undefined)("a wall clock that is set", () => 
     },
   );
 
-  const SECONDLY = `schedule: { cron: "* * * * * *" }\noverlap: allow\nsteps:\n  it: { run: "true" }\n`;
+  const SECONDLY = `schedule: { cron: "* * * * * *" }
+overlap: allow
+steps:
+  it: { run: "true" }
+`;
   const since1970 = `-${Math.floor(Date.now() / 1_000) - 100}`;
-  /** A day of the window holds fewer of these. */
+  /** A catch-up window of a day holds fewer of these slots. */
   const OFTEN = SECONDLY.replace("* * * * * *", "*/10 * * * * *");
   const backwards: readonly (readonly [string, readonly string[]])[] = [
     ["back by two hours", ["-2h"]],
@@ -62,7 +66,7 @@ describe.runIf(fakeTimeLibrary !== undefined)("a wall clock that is set", () => 
   ];
 
   it.each(backwards.slice(0, fullFigures ? undefined : 1))(
-    "%s fires nothing again, and scheduling goes on",
+    "%s fires nothing again, and goes on scheduling",
     { timeout: 240_000 },
     async (name, offsets) => {
       const root = tempRoot({ "schedules/tick.yaml": offsets.length > 1 ? OFTEN : SECONDLY });
@@ -92,7 +96,7 @@ describe.runIf(fakeTimeLibrary !== undefined)("a wall clock that is set", () => 
   );
 
   inFull?.(
-    "a machine that boots before its clock is set decides nothing until it is",
+    "from 1970 to the present after a boot decides nothing before it",
     { timeout: 240_000 },
     async () => {
       const root = tempRoot({ "schedules/tick.yaml": SECONDLY });
@@ -105,9 +109,9 @@ describe.runIf(fakeTimeLibrary !== undefined)("a wall clock that is set", () => 
       await awaitSight(
         root.root,
         () => (daemon.stderr().includes("the clock has not been set") ? true : undefined),
-        "a word about the clock",
+        "a log line about the clock",
       );
-      // A few of its looks at the clock.
+      // Time for the daemon to look at the clock a few times.
       await new Promise((resolve) => setTimeout(resolve, 3_000));
       expect(linesOf(ledger)).toHaveLength(before);
       set("+0");
@@ -124,7 +128,7 @@ describe.runIf(fakeTimeLibrary !== undefined)("a wall clock that is set", () => 
   );
 
   it(
-    "that stood still while the process was stopped has every slot decided once",
+    "while it is stopped decides every slot once when it is continued",
     { timeout: 60_000 },
     async () => {
       const root = tempRoot({ "schedules/tick.yaml": SECONDLY });

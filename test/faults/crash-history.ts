@@ -1,12 +1,12 @@
 /**
  * The real engine and its ledgers over a disk that forgets (support/forgetful-disk.ts), on the
- * virtual clock: kills and power cuts in the middle of any call, syncs that fail, disks that fill
- * up and get room again, retention, requests that were left while no daemon was up. One seed, one
- * history, to the byte.
+ * virtual clock. The faults: kills and power cuts in the middle of any call, syncs that fail, disks
+ * that fill up and get room again; beside them retention, and requests that were left while no
+ * daemon was up. The same seed gives the same history, to the byte.
  *
- * What was acknowledged is what the engine acted on: lines that it folded, runs that it started,
- * requests that it answered. After each crash, before anything is recovered, all of it must be on
- * the disk; at the end each slot must have one decision, each run one line, and each ledger must be
+ * Acknowledged is what the engine acted on: lines that it folded, runs that it started, requests
+ * that it answered. After each crash, before anything is recovered, all of this must be on the
+ * disk. At the end each slot must have one decision, each run one line, and each ledger must be
  * whole.
  */
 import { createHash } from "node:crypto";
@@ -20,9 +20,9 @@ import { goodLines, readWholeLedger } from "../support/independent-ledger.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
 export interface History {
-  /** The first thing that is wrong, or undefined. */
+  /** The first thing that is wrong; undefined: nothing. */
   readonly problem: string | undefined;
-  /** sha256 of every call to the disk and every action. */
+  /** A SHA-256 of every call to the disk and every action. */
   readonly trace: string;
   readonly counts: Readonly<
     Record<"kills" | "cuts" | "failedSyncs" | "fillings" | "pruned" | "decided", number>
@@ -32,10 +32,10 @@ export interface History {
 const MINUTE = 60_000;
 const NAMES = ["a", "b"];
 
-/** Something that must not be was seen. */
+/** Something that must never be. */
 class Problem extends Error {}
 
-/** Lives through so many rounds, each with a fault. `tell` hears every step. */
+/** Makes a history of some rounds, each with a fault. `tell` is told every action and call. */
 export async function crashHistory(
   seed: number,
   runs: string,
@@ -58,7 +58,7 @@ export async function crashHistory(
     script: { durationOf: (run) => (run.length % 3) * 40_000 + 500 },
   });
   const platter = new Platter(runs, chance, trace);
-  /** How many syncs from now one fails; undefined: none. */
+  /** A sync fails after this many more; undefined: none fails. */
   let failsIn: number | undefined;
   let full: RegExp | undefined;
   const faults = {
@@ -87,13 +87,13 @@ export async function crashHistory(
       started.add(run);
     }
   };
-  /** What was acknowledged is there. */
+  /** Throws if something that was acknowledged is not on the disk. */
   const check = (): void => {
     for (const [path, seq] of acknowledged) {
       const there = existsSync(path) ? goodLines(path) : 0;
       if (there < seq)
         throw new Problem(
-          `${path.slice(runs.length + 1)} has ${there} good lines, and ${seq} were acknowledged`,
+          `${path.slice(runs.length + 1)} has ${there} good lines; ${seq} were acknowledged`,
         );
     }
     for (const run of started)
@@ -110,8 +110,9 @@ export async function crashHistory(
         try {
           readWholeLedger(path);
         } catch (error) {
+          const ledger = path.slice(runs.length + 1);
           throw new Problem(
-            `after a clean end ${path.slice(runs.length + 1)} is not whole: ${(error as Error).message}`,
+            `after a clean end ${ledger} is not whole: ${(error as Error).message}`,
           );
         }
       }
@@ -205,7 +206,7 @@ export async function crashHistory(
             await survive(clock.advance(2 * MINUTE));
             rig.disk.diesAt = undefined;
           } else if (end === 1) {
-            // What waits for room does not come to an end: the daemon ends without it.
+            // A write that waits for room never ends: the daemon ends without it.
             await rig.down(0).catch(() => rig.kill());
             whole();
             full = undefined;
@@ -246,7 +247,7 @@ export async function crashHistory(
     return { problem: error.message, trace: hash.digest("hex"), counts };
   }
 
-  /** Retention keeps the three newest runs of each pipeline, and none for their age. */
+  /** Retention keeps the three newest runs of each pipeline; age does not matter. */
   async function retain(): Promise<void> {
     remember();
     for (const name of NAMES) platter.syncNow(rig.store.pipelineLedger(name));
@@ -265,7 +266,7 @@ export async function crashHistory(
   }
 }
 
-/** Every minute since the pipeline was loaded has a run. */
+/** What is wrong where every minute since the pipeline was loaded must have one run. */
 function everyMinute(
   rig: EngineRig,
   name: string,
@@ -294,8 +295,8 @@ function everyMinute(
 }
 
 /**
- * Every scheduled run has one line, and every line one run, or one that retention removed; every
- * end is told once.
+ * What is wrong where every scheduled run must have one slot line, every slot line a run (there or
+ * removed by retention), and every run one end.
  */
 function runsAgainstLines(rig: EngineRig, name: string, pruned: ReadonlySet<string>): string[] {
   const problems: string[] = [];
@@ -323,7 +324,7 @@ function runsAgainstLines(rig: EngineRig, name: string, pruned: ReadonlySet<stri
   return problems;
 }
 
-/** Nothing was taken for damaged: only writes that were never acknowledged were torn. */
+/** Files that were taken for damaged: there must be none, since only unacknowledged writes tear. */
 function strays(rig: EngineRig, name: string): string[] {
   const folder = rig.store.pipelineDir(name);
   const damaged = readdirSync(folder).filter((one) => one.includes(".damaged-"));

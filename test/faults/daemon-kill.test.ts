@@ -1,7 +1,7 @@
 /**
  * Promises 1, 5, 11, 28 and 29 with the real daemon: SIGKILL and EIO at chosen system calls, again
  * and again on the same root, while it fires each second and is asked for runs and stops. What it
- * answered, it has done; what it was asked for it does, however often it dies over it.
+ * answered is done, and what it was asked for gets done, however often it dies meanwhile.
  */
 import {
   existsSync,
@@ -31,7 +31,8 @@ import { buildPlanted, type Plant } from "../support/program.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 
 /**
- * libuv makes these for files, and nothing else makes them: a kill at the nth hits what is durable.
+ * Only libuv makes these calls, and only for files: a kill at the nth of them hits what is being
+ * made durable.
  */
 const CALLS =
   "pwrite64,fdatasync,fsync,link,linkat,unlink,unlinkat,ftruncate,rename,renameat,renameat2";
@@ -56,17 +57,18 @@ export function ok({ run }) {
 }
 `;
 
-/** Acknowledges lines a second before it writes them. */
+/** A daemon that acknowledges lines a second before it writes them. */
 const EARLY: Plant = {
   file: "src/ledger/ledger-file.ts",
   from: "    const unproven = this.#unproven;\n    if (unproven?.torn === true)",
   to: `    this.#options.onDurable?.(lines);
-    groups.forEach((group, index) => group.resolve(lines.slice(counts.slice(0, index).reduce((a, b) => a + b, 0)).slice(0, counts[index])));
+    let done = 0;
+    groups.forEach((group, index) => group.resolve(lines.slice(done, (done += counts[index]))));
     await new Promise((resolve) => setTimeout(resolve, 1_000));
     const unproven = this.#unproven;
     if (unproven?.torn === true)`,
 };
-/** Takes a sync that failed for one that did not. */
+/** A daemon that takes a failed sync for a good one. */
 const DEAF: Plant = {
   file: "src/ledger/ledger-file.ts",
   from: 'throw this.#fail("Syncing", error);',
@@ -79,7 +81,7 @@ interface Reply {
   readonly run?: string;
 }
 
-/** Leaves a request as any program may. */
+/** Leaves a request, as any program may. */
 function ask(root: TempRoot, id: string, request: object): void {
   const folder = join(root.runs, ".orchd/requests");
   mkdirSync(folder, { recursive: true });
@@ -97,9 +99,11 @@ function unanswered(root: TempRoot): string[] {
 }
 
 /**
- * @param trace where strace notes each call, with its time and the files that its descriptors stand
- *   for; default: nowhere
- * @param only the file whose calls are meant; default: all
+ * Starts a daemon under strace.
+ *
+ * @param trace where strace notes each call, with its time and the files of its descriptors;
+ *   default: nowhere
+ * @param only the file whose calls `inject` is for; default: all files
  */
 function traced(
   root: TempRoot,
@@ -130,7 +134,7 @@ function traced(
   });
 }
 
-/** Waits for its end, or ends it. strace would let go of a daemon when it is killed itself. */
+/** Waits for a daemon's end, or kills it. A kill of strace alone would leave the daemon alive. */
 async function endOf(daemon: Daemon, milliseconds: number): Promise<boolean> {
   const timer = new Promise<"late">(
     (resolve) => void setTimeout(() => resolve("late"), milliseconds),
@@ -141,7 +145,7 @@ async function endOf(daemon: Daemon, milliseconds: number): Promise<boolean> {
   return false;
 }
 
-/** The runs that a request made, by its id. */
+/** The runs that each request made, by the request's id. */
 function madeBy(runs: readonly PlainRun[]): Map<string, string[]> {
   const made = new Map<string, string[]>();
   for (const { run, lines } of runs) {
@@ -151,24 +155,24 @@ function madeBy(runs: readonly PlainRun[]): Map<string, string[]> {
   return made;
 }
 
-/** What a daemon that comes after all the deaths makes of the requests, and of what was fired. */
+/** What became of requests and slots, seen after the last of many daemons. */
 interface Verdict {
-  /** Requests for runs that were accepted, and made one run. */
+  /** How many requests for runs were accepted and made one run. */
   readonly kept: number;
-  /** Stops that were accepted, as all have to be whose run had not ended. */
+  /** How many stops were accepted: each must be, unless its run had ended. */
   readonly accepted: number;
-  /** Of these those whose run was stopped. */
+  /** For how many of these the run was stopped. */
   readonly honoured: number;
   readonly fired: readonly string[];
   readonly completed: number;
   readonly hooked: number;
-  /** What was lost, or done twice, as sentences. */
+  /** What was lost or done twice, as sentences. */
   readonly faults: readonly string[];
 }
 
 /**
- * Has one more daemon finish what the others left, ends it, and holds against each other what was
- * answered and what was done.
+ * Has one more daemon finish what the others left, ends it, and compares what was answered with
+ * what was done.
  */
 async function verdictOn(
   root: TempRoot,
@@ -201,7 +205,7 @@ async function verdictOn(
     () => `the end of ${going().join(", ")}, which were stopped`,
     () => going().length === 0,
   );
-  // Those that nobody stopped hold the places in which what ticks would run.
+  // Runs that nobody stopped occupy the threads that the runs of tick need.
   const others = [...outcomes()].filter(
     ([run, outcome]) => outcome === undefined && !stopped.has(run),
   );
@@ -223,7 +227,8 @@ async function verdictOn(
     if (reply?.accepted === true && runs.length === 1 && runs[0] === reply.run) kept += 1;
     else
       faults.push(
-        `run-${point} was answered ${JSON.stringify(reply)}, and made ${runs.length === 0 ? "no run" : runs.join(", ")}`,
+        `run-${point} was answered ${JSON.stringify(reply)}, ` +
+          `and made ${runs.length === 0 ? "no run" : runs.join(", ")}`,
       );
   }
   let honoured = 0;
@@ -231,7 +236,7 @@ async function verdictOn(
   for (const [id, run] of stops) {
     const reply = replyTo(root, id);
     const outcome = outcomes().get(run);
-    // One that three daemons died under has failed before it could be stopped.
+    // A run that three daemons died under had failed before it could be stopped.
     if (
       reply?.accepted === false &&
       outcome === "failed" &&
@@ -250,7 +255,7 @@ async function verdictOn(
   );
   if (ticks.map(({ run }) => run).join() !== fired.toSorted().join())
     faults.push(
-      `${fired.length} runs were told, ${ticks.length} are there, and they are not the same`,
+      `${fired.length} runs have a slot line, ${ticks.length} are there, and they differ`,
     );
   const called = new Set(
     existsSync(join(root.root, "hooks"))
@@ -273,7 +278,7 @@ const FILES = {
   "schedules/steps/hooks.mjs": HOOKS,
 };
 
-/** A root whose last daemon has made a run of `hold`, which was asked for as `run--1`. */
+/** A root whose killed daemon has made a run of `hold`, by the request `run--1`. */
 async function begun(): Promise<TempRoot> {
   const root = tempRoot(FILES);
   ask(root, "run--1", { type: "submit", pipeline: "hold" });
@@ -285,7 +290,7 @@ async function begun(): Promise<TempRoot> {
 
 describe.runIf(hasProgram("strace"))("a daemon", () => {
   it(
-    "that is killed at any system call keeps what it answered, and does what it was asked for",
+    "that is killed at any system call keeps its word and does what it was asked for",
     { timeout: 7_200_000 },
     async () => {
       const root = await begun();
@@ -295,7 +300,7 @@ describe.runIf(hasProgram("strace"))("a daemon", () => {
       let killed = 0;
       for (let point = 0; point < points; point += 1) {
         ask(root, `run-${point}`, { type: "submit", pipeline: "hold" });
-        // Many die before they answer; what was answered at all is stopped by and by.
+        // Many daemons die before they answer. Each run that was answered is stopped later.
         const answered = Array.from(
           { length: point + 1 },
           (_, nth) => replyTo(root, `run-${nth - 1}`)?.run,
@@ -339,7 +344,7 @@ describe.runIf(hasProgram("strace"))("a daemon", () => {
   );
 
   it(
-    "would be seen to lose what it answered, if it answered before it wrote",
+    "that answers before it writes is seen to lose what it answered",
     { timeout: 240_000 },
     async () => {
       const killedOnceAnswered = async (program?: string): Promise<Verdict> => {
@@ -368,7 +373,7 @@ describe.runIf(hasProgram("strace"))("a daemon", () => {
   );
 
   it(
-    "whose sync or write fails ends within a second, and the next one goes on",
+    "whose sync or write fails ends within a second, and the next daemon goes on",
     { timeout: 3_600_000 },
     async () => {
       const root = tempRoot(FILES);
@@ -376,7 +381,7 @@ describe.runIf(hasProgram("strace"))("a daemon", () => {
       const faults: string[] = [];
       let longest = 0;
       for (let point = 0; point < points; point += 1) {
-        // The first fails the word that it is ready, which is written when all else has begun.
+        // The first fails the write that says "ready", which comes when all else has begun.
         const call = ["fdatasync", "fsync", "pwrite64"][point % 3]!;
         const { fault, endMs } = await failing(
           root,
@@ -403,7 +408,8 @@ describe.runIf(hasProgram("strace"))("a daemon", () => {
       const good = points - faults.length;
       reached(
         5,
-        `failed syncs and writes of a daemon after which it ended at once, the slowest after ${Math.round(longest)} ms`,
+        "failed syncs and writes of a daemon after which it ended at once, " +
+          `the slowest after ${Math.round(longest)} ms`,
         good,
         points,
       );
@@ -414,7 +420,7 @@ describe.runIf(hasProgram("strace"))("a daemon", () => {
   );
 
   it.each([".orchd/replies", ".orchd/artifacts"])(
-    "whose sync of %s fails ends too",
+    "whose sync of %s fails ends too, and the next one does what was asked for",
     { timeout: 120_000 },
     async (folder) => {
       const root = tempRoot({
@@ -429,7 +435,6 @@ describe.runIf(hasProgram("strace"))("a daemon", () => {
       expect(await endOf(daemon, 60_000), "its end").toBe(true);
       expect((await daemon.ended).status).not.toBe(0);
       expect(daemon.stderr()).toContain("Nothing more is acknowledged");
-      // The next one does what was asked for.
       const next = await startDaemon({ root: root.root });
       await awaitSight(
         root.runs,
@@ -445,32 +450,28 @@ describe.runIf(hasProgram("strace"))("a daemon", () => {
     },
   );
 
-  it(
-    "is seen to go on where it takes a failed sync for a good one",
-    { timeout: 120_000 },
-    async () => {
-      const program = await buildPlanted("deaf-daemon", DEAF);
-      // By the twelfth the daemon is ready for sure: the word that it is may be the sixth, and is
-      // no ledger's.
-      const { fault } = await failing(tempRoot(FILES), "fdatasync:error=EIO:when=12", {
-        program,
-        patienceMs: 9_000,
-      });
-      expect(fault).toContain("did not end");
-    },
-  );
+  it("that takes a failed sync for a good one is seen to go on", { timeout: 120_000 }, async () => {
+    const program = await buildPlanted("deaf-daemon", DEAF);
+    // By the twelfth sync the daemon is ready for certain. The sync that says so may be the
+    // sixth, and is not a ledger's.
+    const { fault } = await failing(tempRoot(FILES), "fdatasync:error=EIO:when=12", {
+      program,
+      patienceMs: 9_000,
+    });
+    expect(fault).toContain("did not end");
+  });
 });
 
 /**
- * How many milliseconds after a failed call the daemon may still be there: a second, and as many
- * times longer as the machine has more to do than it can.
+ * How many milliseconds a daemon may live after a failed call: a second, times the load of each
+ * processor where that is over 1.
  */
 const endLimitMs = (): number => 1_000 * Math.max(1, loadavg()[0]! / availableParallelism());
 
 /**
- * Has a call of a daemon fail. strace's own times say how long after that the daemon was gone.
+ * Has a call of a daemon fail. The times of strace say how long after it the daemon was gone.
  *
- * @returns what is wrong, or how long it took
+ * @returns what is wrong, or how long the end took
  */
 async function failing(
   root: TempRoot,
@@ -511,11 +512,11 @@ interface Call {
   /** Seconds since 1970. */
   readonly at: number;
   readonly text: string;
-  /** The file of its descriptor. */
+  /** The file that its descriptor is for. */
   readonly file: string;
 }
 
-/** What strace noted; a call that another's came between is put together again. */
+/** The calls that strace noted. One that another call interrupted is put together again. */
 function callsIn(trace: string): Call[] {
   const begun = new Map<number, string>();
   return trace.split("\n").flatMap((line) => {

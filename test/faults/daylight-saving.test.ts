@@ -1,6 +1,6 @@
 /**
- * Promise 17: what the calculator says around every moment at which any zone's clocks are set,
- * against a reading minute by minute.
+ * Promise 17: what the calculator says around every moment at which the clocks of a zone are set is
+ * compared with a count minute by minute.
  */
 import { expect, it } from "vitest";
 import { cronCalculator } from "../../src/core/schedule/cron-calculator.ts";
@@ -14,8 +14,8 @@ import {
 import { fullFigures, reached } from "../support/figures.ts";
 
 /**
- * The quick form: half an hour, two hours, over midnight both ways, a month without, and the end of
- * a day.
+ * The zones of the quick form: a change of half an hour, of two hours, over midnight both ways, a
+ * month without summer time, and the end of a day.
  */
 const QUICK_ZONES = [
   "Australia/Lord_Howe",
@@ -30,11 +30,11 @@ const [FROM, TO] = fullFigures
   : [Date.UTC(2026, 0, 1), Date.UTC(2028, 0, 1)];
 const REACH = 27 * 3_600_000;
 
-/** Patterns that have something to do with a moment, and some that may not care. */
+/** Patterns that fire around a transition, and some that it may not touch. */
 function patternsAround({ at, before, after }: Transition): PlainPattern[] {
   const low = at + Math.min(before, after);
   const high = at + Math.max(before, after);
-  // The wall times that do not come, or come twice: the first, one within, the last, and both
+  // Wall times that are left out or come twice: the first, one within, the last, and both
   // neighbours.
   const walls = [low - 60_000, low, (low + high) / 2, high - 60_000, high].map(
     (wall) => new Date(wall),
@@ -66,7 +66,7 @@ it(
     for (const zone of zones) {
       const ofZone = transitionsOf(zone, FROM, TO);
       for (const [index, transition] of ofZone.entries()) {
-        // A zone's transitions are far apart, or the window would have to know of both.
+        // Transitions of a zone must be far apart: the window looks at one of them.
         expect(
           index === 0 || transition.at - ofZone[index - 1]!.at > 2 * REACH,
           `${zone} has two transitions close together`,
@@ -88,8 +88,9 @@ it(
             ...found.filter((slot) => !expected.includes(slot)),
             ...expected.filter((slot) => !found.includes(slot)),
           ];
+          const iso = (time: number): string => new Date(time).toISOString();
           wrong.push(
-            `${pattern.text} in ${zone} at ${new Date(transition.at).toISOString()}: ${odd.map((slot) => new Date(slot).toISOString()).join(" ")}`,
+            `${pattern.text} in ${zone} at ${iso(transition.at)}: ${odd.map(iso).join(" ")}`,
           );
         }
       }

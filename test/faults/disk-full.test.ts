@@ -1,6 +1,6 @@
 /**
- * Promise 6: out of blocks, of inodes or of descriptors nothing is acknowledged or fired
- * unrecorded, and scheduling goes on by itself once there is room.
+ * Promise 6: without blocks, inodes or descriptors nothing is acknowledged or fired unrecorded, and
+ * scheduling goes on by itself when there is room again.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -26,7 +26,7 @@ steps:
   note: { run: "true" }
 `;
 
-/** Has a run go on in a file without a name, elsewhere, where there is no room for its ledger. */
+/** A daemon that, without room for a run's ledger, writes it to a nameless file elsewhere. */
 const IMPATIENT: Plant = {
   file: "src/ledger/ledger-creation.ts",
   from: "fd = await untilRoom(host, () => writeAside(disk, path, creation));",
@@ -36,7 +36,7 @@ const IMPATIENT: Plant = {
     });`,
 };
 
-/** Takes a missing descriptor for an error that nothing cures. */
+/** A daemon that takes a missing descriptor for an error that will not pass. */
 const UNFORGIVING: Plant = {
   file: "src/disk/disk-error.ts",
   from: 'if (code === "EMFILE" || code === "ENFILE") return true;',
@@ -64,7 +64,7 @@ function fillInodes(folder: string): void {
   }
 }
 
-/** A root whose runs lie on a small file system of their own. */
+/** A root whose runs folder is a small file system of its own. */
 function smallRoot(options: string): { readonly root: TempRoot; readonly runs: string } {
   const root = tempRoot({
     "schedules/tick.yaml": TICK,
@@ -78,8 +78,8 @@ function smallRoot(options: string): { readonly root: TempRoot; readonly runs: s
 }
 
 /**
- * Leaves a process so many descriptors: the limit is on their numbers, of which lower ones may be
- * free. The soft limit alone: lowering the hard one cannot be taken back by everybody.
+ * Leaves a process `left` free descriptors. The limit is on their numbers, and some lower numbers
+ * may be free. Only the soft limit: not everybody may raise a hard limit again.
  */
 function leaveDescriptors({ pid }: Daemon, left: number): void {
   const held = new Set(readdirSync(`/proc/${pid}/fd`).map(Number));
@@ -88,7 +88,7 @@ function leaveDescriptors({ pid }: Daemon, left: number): void {
   execFileSync("prlimit", [`--pid=${pid}`, `--nofile=${limit}:`]);
 }
 
-/** Lets it open files again. */
+/** Lets a daemon open files again. */
 async function giveDescriptors(daemon: Daemon): Promise<void> {
   const there = spawnSync("prlimit", [`--pid=${daemon.pid}`, "--nofile=512:"]).status === 0;
   if (there) return;
@@ -98,15 +98,16 @@ async function giveDescriptors(daemon: Daemon): Promise<void> {
   );
 }
 
-/** Runs that have ended. */
+/** How many runs have ended. */
 function finished(runs: string): number {
   return linesOf(join(runs, "tick/pipeline.jsonl")).filter((line) => line.type === "run.finished")
     .length;
 }
 
 /**
- * A pipeline whose code is edited each time that something is short. @returns what edits it, and
- * what it was taken for
+ * A pipeline whose code is edited each time that something is short.
+ *
+ * @returns what edits it, and the lines that say how each edit was taken
  */
 function edited(
   root: TempRoot,
@@ -130,8 +131,8 @@ function edited(
 }
 
 /**
- * What is wrong where every slot is to be decided once, every run that was told is to be there and
- * run once, and every ledger whole.
+ * What is wrong where every slot must be decided once, every run with a slot line must be there and
+ * run once, and every ledger must be whole.
  */
 async function faultsIn(root: TempRoot, runs: string): Promise<string[]> {
   const there = runsOf(runs, "tick");
@@ -154,8 +155,8 @@ async function faultsIn(root: TempRoot, runs: string): Promise<string[]> {
 }
 
 /**
- * Takes something away and gives it back, so many times; after each, runs end again within 30 s,
- * and what else `healed` asks for.
+ * Takes something away and gives it back, `times` times. After each time runs end again within 30
+ * s, and `healed` holds.
  */
 async function cycle(
   daemon: Daemon,
@@ -183,7 +184,7 @@ async function cycle(
 }
 
 describe.runIf(canMount())("a disk that fills up", () => {
-  it("holds what waits and goes on by itself", { timeout: 1_800_000 }, async () => {
+  it("holds back what has no room, and goes on by itself", { timeout: 1_800_000 }, async () => {
     const { root, runs } = smallRoot("size=4m");
     const { edit, taken } = edited(root, runs);
     const daemon = await startDaemon({
@@ -206,18 +207,18 @@ describe.runIf(canMount())("a disk that fills up", () => {
     );
     expect(taken()).toEqual(Array(cycles + 1).fill("pipeline.loaded"));
     reached(6, "times that scheduling went on after a full disk", resumed, cycles);
-    // Told to end while nothing can be written, it ends, and every ledger is whole.
+    // A daemon that is told to end while nothing can be written ends, and every ledger is whole.
     fill(join(runs, "filler"));
     await awaitSight(
       runs,
       () => (daemon.stderr().includes("the disk is full") ? true : undefined),
-      "a word about the full disk",
+      "a log line about the full disk",
       30_000,
     );
     await new Promise((resolve) => setTimeout(resolve, 1_500));
     await daemon.end();
     rmSync(join(runs, "filler"));
-    // What was told and given up is the next daemon's to do.
+    // What this daemon gave up, the next one does.
     const before = finished(runs);
     const next = await startDaemon({
       root: root.root,
@@ -239,7 +240,7 @@ describe.runIf(canMount())("a disk that fills up", () => {
     ["no block", "size=4m", (runs: string) => fill(join(runs, ".filler"))],
     ["no inode", "size=64m,nr_inodes=4000", (runs: string) => fillInodes(join(runs, ".filler"))],
   ])(
-    "is seen to lose what was to be written, where that does not wait though %s is left",
+    "is seen to lose a run where a write does not wait for room: %s is left",
     { timeout: 120_000 },
     async (_what, options, take) => {
       const { root, runs } = smallRoot(options);
@@ -263,7 +264,7 @@ describe.runIf(canMount())("a disk that fills up", () => {
     },
   );
 
-  it("and one that has no inode left", { timeout: 1_800_000 }, async () => {
+  it("does the same when no inode is left", { timeout: 1_800_000 }, async () => {
     const { root, runs } = smallRoot("size=64m,nr_inodes=4000");
     const { edit, taken } = edited(root, runs);
     const daemon = await startDaemon({
@@ -292,7 +293,7 @@ describe.runIf(canMount())("a disk that fills up", () => {
 });
 
 it.runIf(hasProgram("prlimit"))(
-  "a daemon that has no descriptor left holds what waits and goes on by itself",
+  "a daemon without a free descriptor holds back what needs one, and goes on by itself",
   { timeout: 1_800_000 },
   async () => {
     const root = tempRoot({
@@ -311,7 +312,7 @@ it.runIf(hasProgram("prlimit"))(
       cycles,
       () => {
         toldBefore = told();
-        // How many are left decides which call is the first to go without.
+        // How many are left decides which call is the first to get none.
         leaveDescriptors(daemon, cycled % 4);
         writeFileSync(
           join(root.schedules, `steps/s${cycled}.mjs`),
@@ -336,14 +337,14 @@ it.runIf(hasProgram("prlimit"))(
         return giveDescriptors(daemon);
       },
     );
-    // What was dropped and asked for meanwhile was loaded and done, as it would have been before.
+    // Files that were dropped meanwhile are loaded, and runs that were asked for are made.
     const ended = (): PlainRun[] =>
       Array.from({ length: cycles }, (_, n) => runsOf(root.runs, `new${n}`)).flat();
     await awaitSight(
       root.runs,
       () =>
         ended().filter((run) => outcomeOf(run) !== undefined).length === cycles ? true : undefined,
-      () => `${cycles} runs that were asked for meanwhile; ${ended().length} have begun`,
+      () => `${cycles} runs that were asked for meanwhile; ${ended().length} are there`,
       30_000,
     );
     expect(
@@ -356,11 +357,12 @@ it.runIf(hasProgram("prlimit"))(
     );
     expect(
       daemon.log().filter(({ msg }) => String(msg).startsWith("the drop folder")).length,
-      "words about the drop folder",
+      "log lines about the drop folder",
     ).toBeLessThan(20 * cycles);
     reached(
       6,
-      `times that scheduling went on after there was no descriptor (${wentWithout} times something waited for one)`,
+      "times that scheduling went on after there was no descriptor " +
+        `(${wentWithout} times something waited for one)`,
       resumed,
       cycles,
     );
@@ -370,7 +372,7 @@ it.runIf(hasProgram("prlimit"))(
 );
 
 it.runIf(hasProgram("prlimit"))(
-  "and is seen to end of it, where a missing descriptor is not waited for",
+  "a daemon that does not wait for a descriptor is seen to end",
   { timeout: 30_000 },
   async () => {
     const root = tempRoot({ "schedules/tick.yaml": TICK });

@@ -1,6 +1,6 @@
 /**
- * Promises 18, 20 and 35: hostile cron texts, bursts of files, and mutants of pipeline files: an
- * answer each, and soon.
+ * Promises 18, 20 and 35: hostile cron texts, bursts of files, and mutants of pipeline files. Each
+ * gets an answer, and soon.
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -65,8 +65,7 @@ it("answers every cron text within 50 ms", { timeout: 1_800_000 }, () => {
     fc.string({ maxLength: 400 }),
   );
   const texts = fc.sample(text, trials(3_000, 100_000));
-  // What this machine takes for one text when something else has the core is not the text's doing:
-  // a slow one is asked again.
+  // A text can be slow because something else has the processor: a slow one is asked again.
   const slow = texts.filter((one) => [1, 2, 3].every(() => timed(() => checkCron(one)) > 50));
   reached(18, "hostile cron texts answered within 50 ms", texts.length - slow.length, texts.length);
   expect(slow).toEqual([]);
@@ -93,7 +92,7 @@ steps:
 `;
 
 it(
-  "answers every mutant of a pipeline file with a pipeline or sentences",
+  "answers every mutant of a pipeline file with a pipeline or with sentences",
   { timeout: 1_800_000 },
   async () => {
     onTestFinished(stopBundler);
@@ -161,7 +160,7 @@ it(
   },
 );
 
-it("misses no file of a burst", { timeout: 600_000 }, async () => {
+it("notices every file of a burst", { timeout: 600_000 }, async () => {
   const { schedules } = tempRoot();
   const seen = new Set<string>();
   const folder = new DropFolder({

@@ -1,8 +1,8 @@
 /**
  * Promises 1, 5 and 8: SIGKILL and EIO at chosen system calls of a process that writes a ledger.
  *
- * strace counts system calls a thread, so libuv gets one thread; only calls that libuv makes for
- * files are named, so that `when=N` hits the ledger.
+ * strace counts system calls for each thread, so libuv gets one thread. Only calls that libuv makes
+ * for files are named, so that `when=N` hits the ledger.
  */
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync } from "node:fs";
@@ -75,14 +75,15 @@ function write(path: string, inject: string, ...planted: string[]): Promise<Outc
 }
 
 /**
- * Recovers, and checks that the lines are those that were written, without a gap. Gives how many
- * there are.
+ * Recovers a ledger, and checks that its lines are those that were written, without a gap.
+ *
+ * @returns how many lines there are
  */
 async function recovered(path: string): Promise<number> {
   if (!existsSync(path)) return 0;
   const { file } = await LedgerFile.open<{ type: string }>(path, {
     clock: systemClock,
-    onFatal: () => expect.fail("the disk is well now"),
+    onFatal: () => expect.fail("the disk does not fail any more"),
   });
   await file.close();
   const lines = readWholeLedger(path);
@@ -92,7 +93,7 @@ async function recovered(path: string): Promise<number> {
 
 describe.runIf(hasProgram("strace"))("a process that writes a ledger", () => {
   it(
-    "loses no acknowledged line to kill -9 at any system call, recovery's own included",
+    "loses no acknowledged line to kill -9 at any system call, those of recovery too",
     { timeout: 1_800_000 },
     async () => {
       const root = tempRoot();
@@ -120,7 +121,7 @@ describe.runIf(hasProgram("strace"))("a process that writes a ledger", () => {
       reached(1, "acknowledged lines kept through kill -9", points - lost, points);
       reached(
         8,
-        "recoveries after such a kill that were killed themselves, and whose next one has every line",
+        "recoveries that were killed too, after which the next one has every line",
         killedAgain - lost,
         killedAgain,
       );
@@ -129,7 +130,7 @@ describe.runIf(hasProgram("strace"))("a process that writes a ledger", () => {
     },
   );
 
-  it("would be seen to lose them if it acknowledged too early", { timeout: 120_000 }, async () => {
+  it("is seen to lose lines if it acknowledges them too early", { timeout: 120_000 }, async () => {
     const root = tempRoot();
     let lost = 0;
     for (let point = 0; point < 8; point += 1) {

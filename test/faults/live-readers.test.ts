@@ -1,5 +1,5 @@
 /**
- * Promise 10: four readers follow a ledger while a thousand lines a second are written to it, and
+ * Promise 10: four readers follow a ledger while a thousand lines a second are written to it. They
  * never see half a fact.
  */
 import { spawn, type ChildProcess } from "node:child_process";
@@ -25,7 +25,7 @@ interface Seen {
   readonly faults: readonly string[];
 }
 
-/** What a program printed when it ended. */
+/** What a program printed, once it has ended. */
 function output(child: ChildProcess): Promise<string> {
   let text = "";
   child.stdout!.setEncoding("utf8").on("data", (more: string) => (text += more));
@@ -38,8 +38,9 @@ function output(child: ChildProcess): Promise<string> {
 }
 
 /**
- * Writes so many groups while readers follow. @returns how many lines there are, and what each
- * reader saw of them
+ * Writes groups of lines while readers follow.
+ *
+ * @returns how many lines there are, and what each reader saw of them
  */
 async function follow(
   groups: number,
@@ -88,13 +89,13 @@ it("readers of a ledger that is being written see whole facts", { timeout: 600_0
 });
 
 it(
-  "and no half one, though each write reaches the file in two pieces; without the rule of the line feed they do",
+  "readers see no half line of a write in two pieces, thanks to the rule of the line feed",
   { timeout: 120_000 },
   async () => {
     const { results, good } = await follow(60, 100, { writer: "torn" });
     reached(
       10,
-      "readers of a ledger whose writes come in two pieces that saw each line once and no fault",
+      "readers that saw each line once and no fault, where writes come in two pieces",
       good,
       READERS,
     );

@@ -1,8 +1,8 @@
 /**
- * Promise 13 in bare processes: two to four of them race for the lock, round after round, with
- * everything done to the holder and to its files that may happen. Whoever has it writes to one
- * ledger. What must be seen: the ledger is whole, and each writer's lines stand together, so that
- * nobody wrote once another had begun.
+ * Promise 13 in bare processes: two to four of them race for the lock, round after round, while all
+ * that can happen to the holder and to its files is done to them. The process that has the lock
+ * writes to one ledger. This must hold: the ledger is whole, and the lines of each writer stand
+ * together, so nobody wrote after another had begun.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -26,14 +26,14 @@ beforeAll(async () => {
 interface Contender {
   readonly who: string;
   readonly child: ChildProcess;
-  /** `held` or `refused`. */
+  /** What it said first: `held` or `refused`. */
   readonly answer: Promise<string>;
-  /** Whether it wrote. */
+  /** Whether it wrote a line. */
   readonly acted: Promise<boolean>;
   readonly ended: Promise<unknown>;
 }
 
-/** One round: a runs folder, and those who want its lock. */
+/** One round: a runs folder, and the processes that want its lock. */
 class Round {
   readonly #runs: string;
   readonly #planted: readonly string[];
@@ -45,8 +45,8 @@ class Round {
   }
 
   /**
-   * Starts so many at once, the last with a clock that is 11 s ahead. Gives those that have it and
-   * acted.
+   * Starts `count` processes at once, the last with a clock that is 11 s ahead. Gives those that
+   * got the lock and acted.
    */
   async compete(count: number): Promise<Contender[]> {
     const all = Array.from({ length: count }, (_, index) =>
@@ -87,7 +87,7 @@ class Round {
       rmSync(join(this.#runs, ".orchd", name), { recursive: true, force: true });
   }
 
-  /** Waits for one more line by somebody who is at it. */
+  /** Waits for one more line by a process that is writing. */
   async goesOn({ who }: Contender): Promise<void> {
     const path = join(this.#runs, "ledger.jsonl");
     const count = (): number => linesOf(path).filter((line) => line["who"] === who).length;
@@ -105,8 +105,7 @@ class Round {
   }
 
   /**
-   * Those who wrote, in the order of the ledger; one who wrote again after another stands there
-   * twice.
+   * The writers, in the order of the ledger. One that wrote again after another is named twice.
    */
   writers(): string[] {
     const writers: string[] = [];
@@ -116,7 +115,7 @@ class Round {
   }
 }
 
-/** While the holder is stopped, files are removed: nobody else acts before it has ended. */
+/** Removes files while the holder is stopped. Nobody else acts before the holder has ended. */
 async function robbed(
   round: Round,
   holder: Contender,
@@ -132,8 +131,8 @@ async function robbed(
 }
 
 /**
- * What is done to the one that holds the lock. Gives who is expected to have written, in this
- * order.
+ * What is done to the process that holds the lock. Each gives the processes that must have written,
+ * in this order.
  */
 const FAULTS: Record<
   string,
@@ -170,12 +169,12 @@ const FAULTS: Record<
     robbed(round, holder, rivals, "daemon.lock", "epoch"),
 };
 
-/** In memory where that can be had: what is raced for here is the lock, and not the disk. */
+/** A folder in memory, where there is one: the race is for the lock, not for the disk. */
 function memoryFolder(): string {
   return existsSync("/dev/shm") ? mkdtempSync("/dev/shm/orchd-lock-race-") : tempRoot().runs;
 }
 
-/** Plays one round. @returns what is wrong, or undefined */
+/** Plays one round, and gives what is wrong; undefined: nothing. */
 async function play(
   number: number,
   name: string,
@@ -203,7 +202,7 @@ async function play(
 }
 
 it(
-  "leaves one that writes, whatever happens to it and to its files",
+  "one process writes, whatever happens to it and to its files",
   { timeout: 3_600_000 },
   async () => {
     const rounds = trials(6, 1_000);
@@ -228,7 +227,7 @@ it(
 );
 
 it(
-  "is seen to fail where nobody asks for the lock, or the ledger is open to others",
+  "two writers are seen where nobody asks for the lock or the ledger is open to others",
   { timeout: 120_000 },
   async () => {
     expect(await play(0, "is killed", "no-lock", "open-ledger")).toMatch(

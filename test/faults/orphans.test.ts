@@ -1,7 +1,7 @@
 /**
- * Promises 24, 25 and 26: whatever is killed in the middle of a step, nothing that the step started
- * lives on, not even what made a session of its own and ignores TERM; the step is `interrupted`
- * within 5 s of the restart; and counted attempts never exceed the maximum.
+ * Promises 24, 25 and 26: whatever is killed in the middle of a step, no process that the step
+ * started lives on, not even one that made a session of its own and ignores TERM. The step is
+ * `interrupted` within 5 s of the restart. Counted attempts never exceed the maximum.
  */
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
@@ -11,16 +11,17 @@ import { reached, trials } from "../support/figures.ts";
 import { childrenOf, outcomeOf, processesWith, runsOf } from "../support/ledgers.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
-const GRANDCHILDREN = `for n in 1 2; do setsid sh -c 'trap "" TERM INT HUP; while :; do sleep 3600; done' & done`;
+const GRANDCHILD = `trap "" TERM INT HUP; while :; do sleep 3600; done`;
+const GRANDCHILDREN = `for n in 1 2; do setsid sh -c '${GRANDCHILD}' & done`;
 
 /**
- * The daemon's other child: it ends when it sees its input closed, which it could not if it were
- * stopped too.
+ * Whether a process is the daemon's other child, the bundler. It ends when its input is closed; it
+ * could not if it were stopped.
  */
 const isBundler = (pid: number): boolean =>
   readFileSync(`/proc/${pid}/cmdline`, "latin1").includes("esbuild");
 
-/** What is killed, and whether the daemon goes on. */
+/** What is killed; each gives whether the daemon lives on. */
 const KILLS: Record<string, (daemon: Daemon) => Promise<"lives" | "dead">> = {
   daemon: async (daemon) => {
     await daemon.kill();
@@ -30,13 +31,13 @@ const KILLS: Record<string, (daemon: Daemon) => Promise<"lives" | "dead">> = {
     for (const pid of childrenOf(daemon.pid)) process.kill(pid, "SIGKILL");
     return Promise.resolve("lives");
   },
-  "runner, then daemon": async (daemon) => {
+  "runner and then the daemon": async (daemon) => {
     for (const pid of childrenOf(daemon.pid)) process.kill(pid, "SIGKILL");
     await daemon.kill();
     return "dead";
   },
-  // A runner that is stopped cannot hear that the daemon is gone.
-  "daemon, its runner stopped": async (daemon) => {
+  // A stopped runner cannot notice that the daemon is gone.
+  "daemon whose runner is stopped": async (daemon) => {
     for (const pid of childrenOf(daemon.pid)) if (!isBundler(pid)) process.kill(pid, "SIGSTOP");
     await daemon.kill();
     return "dead";
@@ -69,8 +70,13 @@ steps:
   it: { run: "sleep 3600" }
 `,
         "schedules/steps/family.mjs": `import { spawn } from "node:child_process";
-export default () => { spawn("sh", ["-c", ${JSON.stringify(GRANDCHILDREN)}], { detached: true, stdio: "ignore" }); return new Promise(() => {}); };`,
-        "schedules/steps/blocked.mjs": `import { execSync } from "node:child_process"; export default () => execSync("trap '' TERM; sleep 3600");`,
+const text = ${JSON.stringify(GRANDCHILDREN)};
+export default () => {
+  spawn("sh", ["-c", text], { detached: true, stdio: "ignore" });
+  return new Promise(() => {});
+};`,
+        "schedules/steps/blocked.mjs": `import { execSync } from "node:child_process";
+export default () => execSync("trap '' TERM; sleep 3600");`,
       });
       let daemon = await startDaemon({ root: root.root });
       let [gone, interrupted, counted] = [0, 0, 0];
@@ -81,8 +87,8 @@ export default () => { spawn("sh", ["-c", ${JSON.stringify(GRANDCHILDREN)}], { d
               (await orchd(root.root, "run", name, "--json")).json<{ run: string }>().run,
           ),
         );
-        // Two and their shells for each of two steps, the shell itself, two blocked, one counted:
-        // all under way.
+        // Wait for all: two grandchildren and their shells for each of two steps, the step's shell,
+        // two of the blocked step, one of the counted.
         await awaitSight(
           "/proc",
           () => (processesWith(`MARKER=${marker}`).length >= 12 ? true : undefined),
@@ -96,7 +102,7 @@ export default () => { spawn("sh", ["-c", ${JSON.stringify(GRANDCHILDREN)}], { d
           () =>
             processesWith(`MARKER=${marker}`).some((pid) => before.has(pid)) ? undefined : true,
           () =>
-            `an end of ${processesWith(`MARKER=${marker}`).join(", ")} after the ${what} was killed`,
+            `an end of ${processesWith(`MARKER=${marker}`).join(", ")} after a kill of the ${what}`,
         );
         gone += 1;
         if (fate === "dead") daemon = await startDaemon({ root: root.root });
@@ -117,7 +123,7 @@ export default () => { spawn("sh", ["-c", ${JSON.stringify(GRANDCHILDREN)}], { d
         const ends = lines.filter((line) => line.type === "step.interrupted");
         if (ends.length === 3 && ends.every((line) => Date.parse(line.at) - restarted < 5_000))
           interrupted += 1;
-        // Killed once more, its attempts are used up.
+        // It had one retry: stopped in its second attempt, it has no attempt left.
         await awaitSight(
           "/proc",
           () => (processesWith(other!).length > 0 ? true : undefined),
@@ -154,37 +160,44 @@ export default () => { spawn("sh", ["-c", ${JSON.stringify(GRANDCHILDREN)}], { d
     },
   );
 
-  it("end though some show only when others have been ended", { timeout: 120_000 }, async () => {
-    const marker = `late-${process.pid}-${Math.random().toString(36).slice(2)}`;
-    // What is forked while all are looked for is seen by the next look alone: here what nobody can
-    // find until the first look's find is dead.
-    const root = tempRoot({
-      "schedules/steps/late.sh": `setsid sleep 3600 &
-env -i PATH="$PATH" setsid sh -c 'while grep -q sleep /proc/$1/cmdline; do :; done 2>/dev/null; exec env MARKER="$3" ORCHD_RUNNER_TOKEN="$2" sleep 3600' - $! "$ORCHD_RUNNER_TOKEN" "$MARKER" &
+  it(
+    "end even if some can be found only when others have ended",
+    { timeout: 120_000 },
+    async () => {
+      const marker = `late-${process.pid}-${Math.random().toString(36).slice(2)}`;
+      // A process that is forked during a search is found by the next search only. Here one cannot
+      // be found until the process that the first search finds is dead.
+      const root = tempRoot({
+        "schedules/steps/late.sh": `setsid sleep 3600 &
+env -i PATH="$PATH" setsid sh -c '
+  while grep -q sleep /proc/$1/cmdline; do :; done 2>/dev/null
+  exec env MARKER="$3" ORCHD_RUNNER_TOKEN="$2" sleep 3600
+' - $! "$ORCHD_RUNNER_TOKEN" "$MARKER" &
 sleep 3600
 `,
-      "schedules/late.yaml": `env: { MARKER: ${marker} }
+        "schedules/late.yaml": `env: { MARKER: ${marker} }
 steps:
   it: { run: ". ./steps/late.sh" }
 `,
-    });
-    const daemon = await startDaemon({ root: root.root });
-    await orchd(root.root, "run", "late");
-    await awaitSight(
-      "/proc",
-      () =>
-        processesWith(`MARKER=${marker}`).length >= 3 && processesWith(marker).length >= 4
-          ? true
-          : undefined,
-      "all four",
-    );
-    // The runner's guard is alone with them.
-    await KILLS["daemon, its runner stopped"]!(daemon);
-    await awaitSight(
-      "/proc",
-      () => (processesWith(marker).length === 0 ? true : undefined),
-      () => `an end of ${processesWith(marker).join(", ")}`,
-    );
-    reached(24, "processes of a step that showed late, and ended all the same", 1, 1);
-  });
+      });
+      const daemon = await startDaemon({ root: root.root });
+      await orchd(root.root, "run", "late");
+      await awaitSight(
+        "/proc",
+        () =>
+          processesWith(`MARKER=${marker}`).length >= 3 && processesWith(marker).length >= 4
+            ? true
+            : undefined,
+        "all four processes",
+      );
+      // Only the runner's guard is left to end them.
+      await KILLS["daemon whose runner is stopped"]!(daemon);
+      await awaitSight(
+        "/proc",
+        () => (processesWith(marker).length === 0 ? true : undefined),
+        () => `an end of ${processesWith(marker).join(", ")}`,
+      );
+      reached(24, "processes of a step that could be found late, and ended", 1, 1);
+    },
+  );
 });

@@ -1,6 +1,6 @@
 /**
- * Promise 21: what the decider and the admission do with any sequence of slots, stops and ends,
- * against a model.
+ * Promise 21: what the decider and the admission do with any sequence of slots, stops and ends is
+ * compared with a model.
  */
 import fc from "fast-check";
 import { expect, it } from "vitest";
@@ -30,7 +30,7 @@ interface World {
   readonly log: string[];
 }
 
-/** A run without ledger and steps: it goes on for as long as the world says. */
+/** A run without ledger and steps: it takes as long as the world says. */
 class PlainRun implements RunHandle {
   readonly finished: Promise<RunEnd>;
   readonly #id: string;
@@ -52,9 +52,8 @@ class PlainRun implements RunHandle {
 
   start(because: string): void {
     this.#phase = "started";
-    this.#world.log.push(
-      `${this.#world.clock.now()} ${because.startsWith("its turn came") ? "begins" : "starts"} ${this.#id}`,
-    );
+    const word = because.startsWith("its turn came") ? "begins" : "starts";
+    this.#world.log.push(`${this.#world.clock.now()} ${word} ${this.#id}`);
     this.#endIn(this.#world.durationOf(this.#id), "completed");
   }
 
@@ -90,7 +89,7 @@ const anyPipeline = fc.record({
   maxQueuedRuns: fc.constantFrom(1, 2, 100),
   group: fc.constantFrom(undefined, "g", "g", "g", "h"),
   priority: fc.integer({ min: 0, max: 2 }),
-  /** In which minutes it has a slot. */
+  /** It has a slot every so many minutes. */
   every: fc.integer({ min: 1, max: 3 }),
 });
 
@@ -109,7 +108,7 @@ const anySequence = fc.record({
     minLength: 1,
     maxLength: 7,
   }),
-  /** After which minute a person stops what run, and how. */
+  /** The minute after which a person stops a run, which run, and how. */
   stops: fc.array(
     fc.tuple(
       fc.integer({ min: 1, max: 14 }),
@@ -126,7 +125,7 @@ type Sequence = typeof anySequence extends fc.Arbitrary<infer T> ? T : never;
 async function live(sequence: Sequence): Promise<{ found: string[]; expected: string[] }> {
   const clock = new VirtualClock({ turns: 1 });
   const start = clock.now();
-  // Hardly ever do two ends meet, so that there is but one right order.
+  // Two ends almost never meet in one moment, so that there is one right order.
   const durationOf = (run: string): number => {
     const minute =
       (Date.parse(
@@ -210,7 +209,8 @@ async function live(sequence: Sequence): Promise<{ found: string[]; expected: st
     for (const [index, decider] of deciders.entries()) {
       const pipeline = pipelines[index]!;
       for (const outcome of decider.decide(now - MINUTE, now)) {
-        const id = `${pipeline.name}@${new Date(now).toISOString().slice(0, 19).replaceAll(/[-:]/g, "")}Z`;
+        const stamp = new Date(now).toISOString().slice(0, 19).replaceAll(/[-:]/g, "");
+        const id = `${pipeline.name}@${stamp}Z`;
         if (outcome.kind === "line") world.log.push(`${now} ${outcome.event.type.slice(5)} ${id}`);
         else if (outcome.kind === "run") {
           runs.attach(outcome.entry, new PlainRun(id, world));
@@ -218,7 +218,7 @@ async function live(sequence: Sequence): Promise<{ found: string[]; expected: st
         }
         model.slot(pipeline, now, id);
       }
-      // What a slot set going (a forced stop) is over before the next pipeline's slot is decided.
+      // What a slot causes (a forced stop) ends before the next pipeline's slot is decided.
       await clock.advance(0);
       model.advance(now);
     }
@@ -238,12 +238,12 @@ async function live(sequence: Sequence): Promise<{ found: string[]; expected: st
   }
   await clock.advance(60 * MINUTE);
   model.advance(clock.now());
-  // Lines are numbered by their moment: those of one moment have no order among themselves.
+  // Lines begin with their moment; lines of one moment have no order among themselves.
   return { found: world.log.sort(), expected: model.log.sort() };
 }
 
 it(
-  "any sequence of slots under any policy goes as the model says",
+  "any sequence of slots, under any policy, goes as the model says",
   { timeout: 1_200_000 },
   async () => {
     const sequences = trials(200, 5_000);

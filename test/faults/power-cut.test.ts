@@ -1,7 +1,8 @@
 /**
- * Promise 2: a power cut. The writer's file system is ext4 on a loop device; at a random moment the
+ * Promise 2: a power cut. The writer's file system is ext4 on a loop device. At a random moment the
  * writer is stopped and the image is copied: the copy holds what had reached the "disk", and
- * nothing that was only in memory. Mounted, it shows what a machine would find.
+ * nothing that was only in memory. The copy is mounted, as a machine would mount its disk after the
+ * cut.
  */
 import { execFileSync, spawn } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";

@@ -1,7 +1,7 @@
 /**
  * The unit under a real systemd: pid 1 of namespaces of its own, over a throw-away copy of this
- * machine's root, with the package as `npm pack` gives it (real-systemd.sh). Wants root and
- * FAULTS=1; where it cannot be, the reason is printed.
+ * machine's root, with the package as `npm pack` makes it (real-systemd.sh). It needs root and
+ * FAULTS=1; where it cannot run, the reason is printed.
  */
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -15,7 +15,8 @@ import { projectRoot, tempRoot } from "../support/temp-root.ts";
 const WATCHDOG_S = 6;
 const DROP_IN = `[Service]
 ExecStart=
-ExecStart=/usr/lib/orchd/node /usr/lib/orchd/node_modules/.bin/orchd start --root /var/lib/orchd --schedules /etc/orchd/schedules
+ExecStart=/usr/lib/orchd/node /usr/lib/orchd/node_modules/.bin/orchd start \\
+  --root /var/lib/orchd --schedules /etc/orchd/schedules
 WatchdogSec=${WATCHDOG_S}
 `;
 const TARGET = "[Unit]\nRequires=sysinit.target\nAfter=sysinit.target\nAllowIsolate=yes\n";
@@ -122,8 +123,10 @@ it.runIf(reason === undefined)(
       awaitSight(
         folder,
         () => (holds(shown()) ? shown() : undefined),
-        () =>
-          `${what}: ${JSON.stringify(shown())}\n${inside("journalctl", "-u", "orchd", "-n", "20", "--no-pager").stdout}`,
+        () => {
+          const log = inside("journalctl", "-u", "orchd", "-n", "20", "--no-pager").stdout;
+          return `${what}: ${JSON.stringify(shown())}\n${log}`;
+        },
         60_000,
       );
 
@@ -136,7 +139,7 @@ it.runIf(reason === undefined)(
     );
     expect(inside("systemd-sysusers").status).toBe(0);
 
-    // `systemctl start` returns once READY=1 was heard.
+    // `systemctl start` returns when systemd has heard READY=1.
     expect(inside("systemctl", "start", "orchd")).toMatchObject({ status: 0 });
     expect(inside("systemctl", "is-active", "orchd").stdout).toBe("active\n");
     const up = shown();
@@ -170,7 +173,7 @@ it.runIf(reason === undefined)(
   },
 );
 
-/** The process that real-systemd.sh became the parent of. */
+/** The pid of systemd: the child of the process that real-systemd.sh became. */
 function pidOfSystemd(unshare: number): number | undefined {
   const child = Number(
     spawnSync("ps", ["-o", "pid=", "--ppid", String(unshare)], { encoding: "utf8" }).stdout.trim(),
@@ -179,8 +182,8 @@ function pidOfSystemd(unshare: number): number | undefined {
 }
 
 /**
- * Removes what real-systemd.sh made, the innermost first. A cgroup can go once its processes have
- * ended, which they do a moment after the one that made them.
+ * Removes the cgroups that real-systemd.sh made, the innermost first. A cgroup can be removed when
+ * its processes have ended, a moment after the process that made them.
  */
 function removeCgroups(name: string): Promise<true> {
   const all = ["systemd", "unified", "."].map((hierarchy) =>
@@ -194,6 +197,6 @@ function removeCgroups(name: string): Promise<true> {
         spawnSync("find", [path, "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"]);
       return all.some((path) => existsSync(path)) ? undefined : true;
     },
-    `the end of ${all.join(", ")}`,
+    `an end of ${all.join(", ")}`,
   );
 }

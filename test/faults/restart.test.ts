@@ -1,4 +1,4 @@
-/** Promise 9: a daemon's start costs what is unfinished, not what has ever run. */
+/** Promise 9: a daemon's start costs what is unfinished, not all that has ever run. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -11,14 +11,14 @@ import { readWholeLedger } from "../support/independent-ledger.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
 const UNFINISHED = trials(20, 200);
-/** In full, a gigabyte: nine of ten bytes are the results of runs that have finished. */
+/** A gigabyte in the full form. Nine of ten bytes are results of finished runs. */
 const RESULT_BYTES = trials(100, 9_000);
 const PEAK_MIB = 300;
 const READY_MS = 10_000;
 
 describe("a start over a long history", () => {
   it.skipIf(!hasProgram("strace"))(
-    "opens the ledger of no run that has finished, takes over all that have not, and stays small",
+    "opens no ledger of a finished run, takes over all unfinished ones, and stays small",
     { timeout: 600_000 },
     async () => {
       const root = tempRoot();
@@ -45,9 +45,9 @@ describe("a start over a long history", () => {
         (run) => run <= newest.replace(/^[^@]*/, run.split("@")[0]!) && !unfinished.includes(run),
       );
       expect(strangers).toEqual([]);
-      // The control: the trace does show ledgers being opened.
+      // The control: the trace shows that ledgers are opened.
       expect(unfinished.filter((run) => opened.has(run)).length).toBe(unfinished.length);
-      // The daemon itself: strace keeps the signals that it is sent while it has a child.
+      // The signal goes to the daemon itself: strace keeps signals while it has a child.
       const ready = daemon.log().find(({ readyMs }) => readyMs !== undefined)!;
       expect(Number(ready["readyMs"])).toBeLessThan(READY_MS);
       const pid = Number(ready["pid"]);
@@ -56,7 +56,8 @@ describe("a start over a long history", () => {
       expect(peak).toBeLessThan(PEAK_MIB);
       process.kill(pid, "SIGTERM");
       await daemon.ended;
-      const cost = `ready after ${(Number(ready["readyMs"]) / 1_000).toFixed(1)} s under strace, ${Math.round(peak)} MiB at most`;
+      const seconds = (Number(ready["readyMs"]) / 1_000).toFixed(1);
+      const cost = `ready after ${seconds} s under strace, ${Math.round(peak)} MiB at most`;
       reached(
         9,
         `unfinished runs taken over, no ledger of a finished one opened, ${cost}`,

@@ -1,7 +1,7 @@
 /**
- * Promises 1 and 8 where a pipeline's ledger reaches its 16 MiB and a new one begins: SIGKILL at
- * each system call of that, and again at one of the recovery that follows. Every line that was
- * acknowledged is in one of the files, and in one only.
+ * Promises 1 and 8 where a pipeline's ledger reaches 16 MiB and a new file begins: SIGKILL at each
+ * system call of the rotation, and again at one of the recovery that follows. Every line that was
+ * acknowledged is in exactly one of the files.
  */
 import { spawn } from "node:child_process";
 import { cpSync, readdirSync, statSync } from "node:fs";
@@ -16,8 +16,8 @@ import { tempRoot } from "../support/temp-root.ts";
 import { firedAndEnded } from "./programs/pipeline-lines.ts";
 
 /**
- * strace counts each of them by itself. The second name, the rename and the folder's sync come
- * first: the quick form has the first two.
+ * The system calls at which it is killed; strace counts each kind by itself. The second name, the
+ * rename and the folder's sync stand first: the quick form uses the first two.
  */
 const POINTS = [
   "link:1",
@@ -38,8 +38,9 @@ beforeAll(async () => {
 });
 
 /**
- * Has the ledger gone on with. @returns the last run that was acknowledged, and whether it was
- * killed
+ * Runs the program `by`, which appends runs to the ledger.
+ *
+ * @returns the last run that was acknowledged, and whether the program was killed
  */
 function goOn(
   by: string,
@@ -82,7 +83,7 @@ function goOn(
 }
 
 /**
- * A runs folder with a ledger that the next line makes begin anew, and how many runs it tells of.
+ * A runs folder with a full ledger, whose next line begins a new file, and how many runs it holds.
  */
 async function fullLedger(): Promise<{ readonly runs: string; readonly told: number }> {
   const { runs } = tempRoot();
@@ -108,10 +109,10 @@ async function fullLedger(): Promise<{ readonly runs: string; readonly told: num
   return { runs, told };
 }
 
-/** What there is after a rotation that was killed, and a recovery that was. */
+/** What is there after a rotation and a recovery that were both killed. */
 interface Aftermath {
   readonly kills: number;
-  /** Whether each line is in one of the two files, and in one only. */
+  /** Whether each line is in exactly one of the two files. */
   readonly whole: boolean;
 }
 
@@ -148,7 +149,7 @@ async function killedTwice(
 
 describe.runIf(hasProgram("strace"))("a pipeline's ledger", () => {
   it(
-    "that is killed as it goes on in a new file loses no line, and tells none twice",
+    "that is killed in its rotation loses no line, and has none twice",
     { timeout: 1_800_000 },
     async () => {
       const full = await fullLedger();
@@ -162,14 +163,15 @@ describe.runIf(hasProgram("strace"))("a pipeline's ledger", () => {
       }
       reached(
         1,
-        `pipeline ledgers of 16 MiB that were killed as they rotated (${kills} kills), each line told once`,
+        `pipeline ledgers of 16 MiB that were killed as they rotated (${kills} kills), ` +
+          "with each line once",
         good,
         points,
       );
       expect(good).toBe(points);
       expect(kills).toBeGreaterThanOrEqual(points);
-      // The control: without its second name the old file goes when the new one comes, and that is
-      // seen.
+      // The control: without a second name the old file is lost when the new one comes, and the
+      // test sees that.
       const careless = await buildProgram("pipeline-writer", {
         file: "src/ledger/ledger-creation.ts",
         from: "await linkOnce(disk, path, keepAs);",

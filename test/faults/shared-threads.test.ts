@@ -1,7 +1,7 @@
 /**
- * Promise 22, of threads that steps share: among brief steps that are sent ahead to a thread, one
- * that ends the thread, or makes it unfit, fails alone. Every sibling completes, at its first
- * attempt, and runs exactly once.
+ * Promise 22 for threads that steps share. Brief steps are sent ahead to a thread; one that ends
+ * the thread, or makes it unfit, fails alone. Every sibling completes at its first attempt, and
+ * runs exactly once.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +10,8 @@ import { reached, trials } from "../support/figures.ts";
 import { PoolRig, type Ended } from "../support/pool-rig.ts";
 
 /**
- * What a bad step does, and what must come of it: an error, or none unless its own comes in time.
+ * What a bad step does, and the error that it must end with. One that `mayComplete` has no error,
+ * unless its error comes in time.
  */
 const BAD: Record<
   string,
@@ -66,11 +67,11 @@ ${Object.entries(BAD)
 
 const SIBLINGS = 20;
 
-it("lose nothing but the bad step", { timeout: 600_000 }, async () => {
+it("a bad step on a shared thread fails alone", { timeout: 600_000 }, async () => {
   const rig = new PoolRig({ threads: 4 });
   const calls = join(rig.folder, "calls");
   rig.module("steps", MODULE(calls));
-  // By now it is known to be brief.
+  // After these the step is known to be brief.
   for (let n = 0; n < 5; n += 1) await rig.start("steps", { params: { n: `warm-${n}` } }).ended;
   const kinds = Object.keys(BAD);
   const rounds = trials(kinds.length * 2, 200);

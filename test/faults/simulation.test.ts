@@ -2,8 +2,8 @@
  * Promises 11 and 12 against a naive oracle: many histories of a simulated daemon, each decided by
  * its seed alone.
  *
- *     SEED=n npx vitest run test/faults/simulation.test.ts         one history, again; with TRACE=1, what happens in it
- *     SEEDS=n FIRST=n DAYS=n FAULTS=1 npx vitest run …             so many, from that one on, so long
+ *     SEED=n npx vitest run test/faults/simulation.test.ts   one history again; TRACE=1 tells it
+ *     SEEDS=n FIRST=n DAYS=n FAULTS=1 npx vitest run …       n histories of n days, from seed n on
  */
 import { expect, test } from "vitest";
 import { simulate } from "../engine/simulated-world.ts";
@@ -16,7 +16,7 @@ const first = Number(SEED ?? FIRST ?? 1);
 const days = Number(DAYS ?? trials(4, 30));
 
 test(
-  `${count} histories of ${days} days: every due slot has exactly one decision, and no run is made twice`,
+  `${count} histories of ${days} days: each due slot has one decision, and no run is made twice`,
   { timeout: 14_400_000 },
   async () => {
     const wrong: string[] = [];
@@ -33,7 +33,8 @@ test(
       if (outcome.problems.length === 0) good += 1;
       else
         wrong.push(
-          `SEED=${seed} DAYS=${days}: ${outcome.problems.length} problems, the first: ${outcome.problems.slice(0, 3).join("; ")}`,
+          `SEED=${seed} DAYS=${days}: ${outcome.problems.length} problems, the first: ` +
+            outcome.problems.slice(0, 3).join("; "),
         );
       for (const sum of Object.keys(sums) as (keyof typeof sums)[]) sums[sum] += outcome[sum];
       for (const [kind, of] of Object.entries(outcome.byKind))
@@ -43,7 +44,9 @@ test(
     const { decided, kills, cuts, steps } = sums;
     reached(
       12,
-      `seeds from ${first} on, ${((count * days) / 365).toFixed(1)} simulated years, ${decided} slots owed and decided (${kinds.join(", ")}), ${kills} kills, ${cuts} power cuts, ${steps} clock steps`,
+      `seeds from ${first} on, ${((count * days) / 365).toFixed(1)} simulated years, ` +
+        `${decided} slots owed and decided (${kinds.join(", ")}), ` +
+        `${kills} kills, ${cuts} power cuts, ${steps} clock steps`,
       good,
       count,
     );

@@ -1,6 +1,6 @@
 /**
- * Promise 13: several daemons on one root never both act, whatever becomes of the lock file, of the
- * holder, or of its clock.
+ * Promise 13: of several daemons on one root, never two act, whatever happens to the lock file, to
+ * the holder or to its clock.
  */
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -29,7 +29,7 @@ const ELEVEN_AHEAD: Record<string, string> =
       };
 
 /**
- * What must hold after any of this: each slot decided once, each run run once, each ledger whole.
+ * What must hold afterwards: each slot is decided once, each run runs once, each ledger is whole.
  */
 function check(root: { root: string; runs: string }): void {
   const lines = pipelineLedger(root.runs, "tick");
@@ -41,46 +41,50 @@ function check(root: { root: string; runs: string }): void {
 }
 
 describe("several daemons on one root", () => {
-  it("leave one that acts; the others end with a sentence", { timeout: 3_600_000 }, async () => {
-    const rounds = trials(2, 100);
-    let good = 0;
-    for (let round = 0; round < rounds; round += 1) {
-      const root = tempRoot({ "schedules/tick.yaml": TICK });
-      // Two to four, the last with a clock that is 11 s ahead.
-      const count = 2 + ((round + 1) % 3);
-      const clocks = Array.from({ length: count }, (_, index) =>
-        index === count - 1 ? ELEVEN_AHEAD : {},
-      );
-      const daemons = await Promise.all(
-        clocks.map((env) => startDaemon({ root: root.root, ready: false, env })),
-      );
-      await awaitLines(
-        join(root.runs, "tick/pipeline.jsonl"),
-        2,
-        (line) => line.type === "run.finished",
-        60_000,
-      );
-      const status = (await orchd(root.root, "status", "--json")).json<{
-        daemon: { pid: number };
-      }>();
-      const others = daemons.filter((daemon) => daemon.pid !== status.daemon.pid);
-      expect(others.length).toBe(count - 1);
-      for (const other of others) {
-        expect((await other.ended).status).not.toBe(0);
-        expect(other.stderr()).toContain(String(status.daemon.pid));
+  it(
+    "leave one that acts; the others end with a sentence that names it",
+    { timeout: 3_600_000 },
+    async () => {
+      const rounds = trials(2, 100);
+      let good = 0;
+      for (let round = 0; round < rounds; round += 1) {
+        const root = tempRoot({ "schedules/tick.yaml": TICK });
+        // Two to four daemons, the last with a clock that is 11 s ahead.
+        const count = 2 + ((round + 1) % 3);
+        const clocks = Array.from({ length: count }, (_, index) =>
+          index === count - 1 ? ELEVEN_AHEAD : {},
+        );
+        const daemons = await Promise.all(
+          clocks.map((env) => startDaemon({ root: root.root, ready: false, env })),
+        );
+        await awaitLines(
+          join(root.runs, "tick/pipeline.jsonl"),
+          2,
+          (line) => line.type === "run.finished",
+          60_000,
+        );
+        const status = (await orchd(root.root, "status", "--json")).json<{
+          daemon: { pid: number };
+        }>();
+        const others = daemons.filter((daemon) => daemon.pid !== status.daemon.pid);
+        expect(others.length).toBe(count - 1);
+        for (const other of others) {
+          expect((await other.ended).status).not.toBe(0);
+          expect(other.stderr()).toContain(String(status.daemon.pid));
+        }
+        await daemons.find((daemon) => daemon.pid === status.daemon.pid)!.end();
+        check(root);
+        good += 1;
       }
-      await daemons.find((daemon) => daemon.pid === status.daemon.pid)!.end();
-      check(root);
-      good += 1;
-    }
-    reached(13, "rounds of two to four daemons at once of which one acted", good, rounds);
-  });
+      reached(13, "rounds of two to four daemons at once of which one acted", good, rounds);
+    },
+  );
 
   it.each([
     ["the lock file is", ["daemon.lock"]],
     ["the lock file and the epoch are", ["daemon.lock", "epoch"]],
   ])(
-    "keep out while the holder is stopped, though %s deleted",
+    "stay out while the holder is stopped, even if %s deleted",
     { timeout: 1_800_000 },
     async (_what, names) => {
       const rounds = trials(1, 20);
@@ -99,7 +103,7 @@ describe("several daemons on one root", () => {
           names.length === 1 ? String(holder.pid) : "another process has it open to write it",
         );
         holder.process.kill("SIGCONT");
-        // Its lock file is no longer its own: it ends by itself, and the next one starts at once.
+        // The lock file is no longer the holder's: it ends, and the next daemon starts at once.
         await holder.ended;
         const third = await startDaemon({ root: root.root });
         const before = linesOf(ledger).filter((line) => line.type === "run.finished").length;
@@ -109,7 +113,8 @@ describe("several daemons on one root", () => {
       }
       reached(
         13,
-        `rounds in which nobody took the place of a stopped daemon, whose ${names.join(" and ")} was deleted`,
+        "rounds in which nobody took the place of a stopped daemon, " +
+          `whose ${names.join(" and ")} was deleted`,
         rounds,
         rounds,
       );

@@ -1,8 +1,8 @@
 /**
- * Promise 20 where the kernel's queue of watcher events overflows, and events are lost: files are
- * noticed within 15 s all the same. The queue's length is the machine's, and an inotify instance
- * has the one of the moment in which it is made: it is put back as soon as the watchers stand. A
- * watcher that believes its events, beside the daemon, is the control: it must miss some.
+ * Promise 20 where the kernel's queue of watcher events overflows and events are lost: files are
+ * noticed within 15 s even so. The length of the queue is a setting of the machine, and an inotify
+ * instance takes it when it is made. So it is set back as soon as the watchers are made. The
+ * control is a second watcher, which believes its events: it must miss some.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -18,11 +18,15 @@ const LENGTH = "/proc/sys/fs/inotify/max_queued_events";
 const EVENTS = 4;
 const NOTICED_MS = 15_000;
 
-/** Says `watching`, and once its stdin is closed how many files it heard of. */
+/** Prints `watching`, and when its stdin is closed, how many files it heard of. */
 const BELIEVER = `
   const heard = new Set();
   require("node:fs").watch(process.argv[1], (_event, name) => heard.add(name));
-  process.stdin.on("end", () => setTimeout(() => { process.stdout.write(String(heard.size)); process.exit(); }, 300)).resume();
+  const tell = () => {
+    process.stdout.write(String(heard.size));
+    process.exit();
+  };
+  process.stdin.on("end", () => setTimeout(tell, 300)).resume();
   process.stdout.write("watching");
 `;
 
@@ -39,7 +43,7 @@ const reason = whyNot();
 if (reason !== undefined)
   process.stdout.write(`no watcher's queue is made to overflow: ${reason}\n`);
 
-/** Makes watchers whose queues hold but a few events. */
+/** Calls `make`, whose watchers get queues of a few events. */
 async function withShortQueues<T>(make: () => Promise<T>): Promise<T> {
   const usual = readFileSync(LENGTH);
   const putBack = (): void => writeFileSync(LENGTH, usual);
@@ -54,7 +58,7 @@ async function withShortQueues<T>(make: () => Promise<T>): Promise<T> {
 }
 
 it.runIf(reason === undefined)(
-  "files are noticed though the watcher's queue overflows",
+  "files are noticed even if the watcher's queue overflows",
   { timeout: 300_000 },
   async () => {
     const root = tempRoot({ "schedules/first.yaml": 'steps: { a: { run: "true" } }\n' });
@@ -73,7 +77,7 @@ it.runIf(reason === undefined)(
       ).length;
     let noticed = 0;
     for (const [index, command] of ["true", "false"].entries()) {
-      // Nobody empties the queues meanwhile.
+      // While both are stopped, nobody empties the queues.
       for (const { pid } of [daemon, believer]) process.kill(pid!, "SIGSTOP");
       for (const name of names)
         writeFileSync(
@@ -81,14 +85,13 @@ it.runIf(reason === undefined)(
           `steps: { a: { run: "${command}" } }\n`,
         );
       for (const { pid } of [daemon, believer]) process.kill(pid!, "SIGCONT");
-      // One that is loaded is not looked at again: who looks shall not take the time of what is
-      // looked at.
+      // A file that is loaded is not looked at again: the looks must not take the daemon's time.
       const left = [...names];
       const seen = (): true | undefined => {
         while (left.length > 0 && loads(left.at(-1)!) > index) left.pop();
         return left.length === 0 ? true : undefined;
       };
-      await awaitSight(root.runs, seen, "all of them", NOTICED_MS).catch(() => undefined);
+      await awaitSight(root.runs, seen, "all files loaded", NOTICED_MS).catch(() => undefined);
       noticed += names.filter((name) => loads(name) > index).length;
     }
     const heard = once(believer.stdout, "data");

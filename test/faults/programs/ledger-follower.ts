@@ -1,8 +1,8 @@
 /**
- * Follows a ledger that is being written, as fast as it can: reads on from where it was, and from
- * time to time all of it. Says on stdout how many lines it saw, and every fault, as JSON, once its
- * stdin is closed. Arguments: the path, and `half-lines` to take out the rule that a line is none
- * before its line feed.
+ * Follows a ledger that is being written, as fast as it can. It reads on from where it was, and
+ * from time to time all of it. When its stdin is closed, it prints how many lines it saw and every
+ * fault, as JSON. Arguments: the path, and `half-lines` to drop the rule that a line ends in a line
+ * feed.
  */
 import { existsSync, readFileSync, writeSync } from "node:fs";
 import {
@@ -44,7 +44,7 @@ function look(): void {
   if (tail.end === "damaged") faults.push(`at the end: ${tail.fault!.fault}`);
 }
 
-/** Takes whatever there is for lines, and goes on behind it. */
+/** Takes all that is there for lines, half ones too, and goes on after it. */
 let taken = 0;
 function lookWithoutRule(): void {
   looks += 1;

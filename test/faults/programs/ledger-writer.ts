@@ -1,9 +1,9 @@
 /**
- * Writes a ledger and says on stdout what was acknowledged: `ack SEQ`, one write a line. Ends with
+ * Writes a ledger and prints what was acknowledged: `ack SEQ`, each line in one write. It ends with
  * status 7 when the ledger says that it has failed. Arguments: the path, how many groups to append,
  * and faults to plant: `early` acknowledges before the write, `unsynced` has an fdatasync that does
- * nothing, `torn` has each write reach the file in two pieces, 5 ms apart. `a-second=N` appends so
- * many groups a second; default: as fast as it can.
+ * nothing, `torn` has each write reach the file in two pieces, 5 ms apart. `a-second=N` appends N
+ * groups a second; default: as fast as it can.
  */
 import { existsSync, writeSync } from "node:fs";
 import { systemClock } from "../../../src/clock.ts";
@@ -17,7 +17,7 @@ interface Note {
 }
 
 const [path = "", groups = "10", ...planted] = process.argv.slice(2);
-/** The second piece is what the ledger writes next, as after any short write. */
+/** Writes half. The ledger then writes the other half, as after any short write. */
 async function writeHalf(
   ...[fd, bytes, offset, position]: Parameters<Disk["write"]>
 ): Promise<number> {

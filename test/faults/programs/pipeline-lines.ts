@@ -1,13 +1,13 @@
-/** The lines of pipeline-writer.ts, for it and for the test that begins its ledger. */
+/** The lines that pipeline-writer.ts writes, and before it the test that makes its ledger. */
 import type { PipelineEvent } from "../../../src/core/event.ts";
 import type { PipelineState } from "../../../src/core/pipeline-state.ts";
 
-/** To come: what is due before a pipeline was first seen is none of its slots. */
+/** In the future: a time before a pipeline is first seen is not one of its slots. */
 const BEGIN = Date.UTC(2100, 0, 1);
-/** Makes a line of 4 KiB: 16 MiB are soon there. */
+/** Makes a line 4 KiB long, so that 16 MiB are soon reached. */
 const LONG = "x".repeat(4_000);
 
-/** A run, from its slot to its end. */
+/** The lines of a run, from its slot to its end. */
 export function firedAndEnded(n: number): PipelineEvent[] {
   const slot = new Date(BEGIN + n * 1_000).toISOString();
   const run = `p@${n}-${LONG}`;

@@ -1,7 +1,7 @@
 /**
- * Goes on with a pipeline's ledger: a run fired and ended, again and again, with `ack N` on stdout
- * once that is durable. Arguments: the runs folder, and how many. The number of a run is in its
- * slot, and so is known from the ledger.
+ * Appends to a pipeline's ledger: a run that fires and ends, again and again. It prints `ack N`
+ * when run N is durable. Arguments: the runs folder, and how many runs. A run's number is in its
+ * slot, so the ledger tells how far it got.
  */
 import { writeSync } from "node:fs";
 import { systemClock } from "../../../src/clock.ts";
