@@ -1,15 +1,13 @@
 /**
- * Tables in the documents that come from the code. A test holds each against what the code gives;
- * `UPDATE_DOCS=1` writes them anew.
+ * Tables in the documents that come from the code. A test compares each with what the code gives;
+ * `UPDATE_DOCS=1` writes them again.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { projectRoot } from "../support/temp-root.ts";
 
-/**
- * Checks that what stands in a document between `<!-- NAME -->` and `<!-- /NAME -->` is `expected`.
- */
+/** Checks that a document has `expected` between `<!-- NAME -->` and `<!-- /NAME -->`. */
 export function expectTable(document: string, name: string, expected: string): void {
   const path = join(projectRoot, document);
   const text = readFileSync(path, "utf8");

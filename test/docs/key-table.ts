@@ -1,10 +1,10 @@
 /**
  * The keys of a JSON Schema as the rows of a Markdown table: key, type, default, meaning.
- * docs/pipeline-files.md holds what this gives.
+ * docs/pipeline-files.md has these tables.
  */
 import { markdownTable } from "./held-table.ts";
 
-/** As much of JSON Schema as zod writes. */
+/** The part of JSON Schema that zod writes. */
 export interface Schema {
   readonly type?: string | readonly string[];
   readonly description?: string;
@@ -22,7 +22,7 @@ export interface Schema {
 const unique = (words: readonly string[]): string[] => [...new Set(words)];
 
 function range({ minimum, maximum }: Schema): string {
-  // zod gives every integer the limits of what a double holds exactly; nobody wrote those.
+  // zod gives every integer the limits of what a double holds exactly: nobody wrote those.
   const from = minimum !== undefined && minimum > Number.MIN_SAFE_INTEGER ? minimum : undefined;
   const to = maximum !== undefined && maximum < Number.MAX_SAFE_INTEGER ? maximum : undefined;
   if (from !== undefined && to !== undefined) return `, ${from} to ${to}`;
@@ -47,7 +47,7 @@ function typeOf(schema: Schema): string {
   return "any JSON";
 }
 
-/** The blocks that a key may hold: itself, an alternative, a list's elements, or a map's values. */
+/** The blocks that a key may hold: itself, an alternative, elements of a list, values of a map. */
 function blocksOf(
   schema: Schema,
   path: string,
@@ -67,7 +67,7 @@ function cells(key: string, schema: Schema): string[] {
   return [`\`${key}\``, typeOf(schema), fallback, before];
 }
 
-/** One row a key: key, type, default, meaning. */
+/** One row for each key: key, type, default, meaning. */
 export function rowsOf(schema: Schema, path = ""): string[][] {
   const rows: string[][] = [];
   const seen = new Set<string>();

@@ -1,6 +1,6 @@
 /**
- * Nothing that is named is missing: links between documents, documents that the code cites, and
- * tests that documents cite.
+ * What is named is there: links between documents, documents that the code cites, and tests that
+ * documents cite.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
@@ -28,7 +28,7 @@ const code = ["src", "daemon", "test", "bench", "schedules", "examples", "system
 );
 
 describe("documents", () => {
-  it("link to what is there", () => {
+  it("link to files that are there", () => {
     const broken = documents.flatMap((document) =>
       [...read(document).matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)]
         .map((match) => match[1]!)
@@ -53,7 +53,7 @@ describe("documents", () => {
           (path) =>
             !path.startsWith("schedules/data/") &&
             !existsSync(join(projectRoot, path)) &&
-            // An example speaks of its own root.
+            // An example names the files of its own root.
             !(
               document.startsWith("examples/") &&
               existsSync(join(projectRoot, dirname(document), path))
@@ -119,7 +119,7 @@ describe("documents", () => {
     }
   });
 
-  it("are there if the code cites them", () => {
+  it("are there where the code cites them", () => {
     const known = new Set(documents.flatMap((document) => [document, basename(document)]));
     const missing = code.flatMap((file) =>
       [...read(file).matchAll(/(?<![\w*`$}/-])((?:docs\/)?(?:adr\/)?[A-Za-z][\w-]*\.md)\b/g)]

@@ -1,4 +1,4 @@
-/** What the documents list is what the code has: every key, every event, every command. */
+/** The documents list what the code has: every key, every event, every command. */
 import { describe, expect, it } from "vitest";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { COMMON_OPTIONS } from "../../src/cli/common-options.ts";
@@ -13,7 +13,7 @@ describe.each([
   ["pipeline", pipelineJsonSchema],
   ["orchd.yaml", settingsJsonSchema],
 ])("the keys of %s", (name, schema) => {
-  it("each say their type, and their default where they have one", () => {
+  it("each say their type, and their default if they have one", () => {
     const rows = rowsOf(schema());
     expect(rows.length).toBeGreaterThan(5);
     expect(
@@ -66,15 +66,17 @@ describe("the command line", () => {
   const option = ([name, { alias, type, describe: says, choices }]: [
     string,
     OptionSpec,
-  ]): string[] => [
-    `\`${alias === undefined ? "" : `-${alias}, `}--${name}${type === "boolean" ? "" : ` ${choices ? choices.join("\\|") : name.toUpperCase()}`}\``,
-    says,
-  ];
+  ]): string[] => {
+    const short = alias === undefined ? "" : `-${alias}, `;
+    const value = choices ? choices.join("\\|") : name.toUpperCase();
+    return [`\`${short}--${name}${type === "boolean" ? "" : ` ${value}`}\``, says];
+  };
 
   it("stands in docs/command-line.md", () => {
     const blocks = COMMANDS.map((command) => {
       const options = Object.entries(command.options);
-      const head = `### orchd ${[command.name, command.positionals].filter(Boolean).join(" ")}\n\n${command.describe}.`;
+      const words = [command.name, command.positionals].filter(Boolean).join(" ");
+      const head = `### orchd ${words}\n\n${command.describe}.`;
       return options.length === 0
         ? head
         : `${head}\n\n${markdownTable(["option", "meaning"], options.map(option))}`;

@@ -28,7 +28,7 @@ interface Comparison {
 }
 
 describe("the crontab", () => {
-  it("is imported to the pipelines that are beside it, but for the line that has no slot", async () => {
+  it("is imported to the pipelines beside it, without the line that has no slot", async () => {
     const root = tempRoot({ crontab: readFileSync(join(FOLDER, "crontab"), "utf8") });
     const imported = await orchd(root.root, "import", "crontab", "crontab", "--shadow");
     expect(imported.status).toBe(1);
@@ -38,7 +38,7 @@ describe("the crontab", () => {
   });
 
   it.runIf(fakeTimeLibrary !== undefined)(
-    "has the slots that cron has, and runs nothing in its shadow period",
+    "has the slots that cron has in its shadow period, and runs nothing",
     async () => {
       const root = exampleRoot("crontab");
       // It wakes the daemon each second, so that a clock that is set is seen at once.

@@ -1,4 +1,4 @@
-/** The example etl: what the cache answers, in one slot and across slots, and a shell step's secret. */
+/** The example etl: what the cache answers, also across slots, and a shell step's secret. */
 import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
@@ -29,7 +29,7 @@ const reasons = (run: PlainRun): Record<string, string> =>
     ]),
   );
 
-it.runIf(hasProgram("curl"))("does again what has changed, and nothing else", async () => {
+it.runIf(hasProgram("curl"))("the ETL does again what has changed, and nothing else", async () => {
   const root = exampleRoot("etl");
   const store = await listen(() => 200);
   edit(root, "schedules/etl.yaml", "file:///tmp/orders-by-country.json", `${store.url}orders`);

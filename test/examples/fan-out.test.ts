@@ -46,7 +46,7 @@ describe("the fan-out", () => {
     expect(outputsOf(second, "report")).toMatchObject({ result: { totals: { ERROR: 4 } } });
   });
 
-  it("makes the report of the other files when one cannot be scanned, and ends failed", async () => {
+  it("reports on the other files when one cannot be scanned, and ends failed", async () => {
     const root = exampleRoot("fan-out");
     writeFileSync(join(root.root, "logs/broken.log"), Buffer.from([0xff, 0xfe]));
     const run = await scan(root);

@@ -14,14 +14,16 @@ import { tempRoot } from "../support/temp-root.ts";
 const SIZE = fullFigures ? 1_024 : 64;
 const GROWTH_MIB = 64;
 
+/** As it stands within a text in quotes. */
+const ONE_LINE = `head -c ${SIZE}M /dev/zero | tr '\\\\0' x`;
+
 const STEPS: Record<string, string> = {
   "lines of a module": `{ uses: "./steps/flood.mjs#lines" }`,
   "one line of a module": `{ uses: "./steps/flood.mjs#line" }`,
   "a module that never yields": `{ uses: "./steps/flood.mjs#sync" }`,
   "a child of a module": `{ uses: "./steps/flood.mjs#child" }`,
   "a shell": `{ run: "echo first; yes ${"0123456789".repeat(4)} | head -c ${SIZE}M; printf last" }`,
-  "one line of a shell":
-    `{ run: "echo first; head -c ${SIZE}M /dev/zero | tr '\\\\0' x; ` + 'printf last" }',
+  "one line of a shell": `{ run: "echo first; ${ONE_LINE}; printf last" }`,
 };
 
 /** Those of them that `npm test` runs. */

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# A systemd of one's own as pid 1 of new namespaces, over a throw-away copy of this machine's root (an overlay in memory), in a cgroup of its own.
-# real-systemd.sh FOLDER: FOLDER/files is laid over the copy, FOLDER/console is its console. It ends when this process is killed.
+# A systemd as pid 1 of new namespaces, in a cgroup of its own, over a throw-away copy of this
+# machine's root (an overlay in memory). real-systemd.sh FOLDER: FOLDER/files is laid over the copy,
+# and FOLDER/console is its console. It ends when this process is killed.
 set -euo pipefail
 folder=$1 root=$1/root
 if [ "${2:-}" != inside ]; then
@@ -8,13 +9,15 @@ if [ "${2:-}" != inside ]; then
     [ -e "$hierarchy/cgroup.procs" ] || continue
     mkdir -p "$hierarchy/orchd-test-$$" && echo $$ > "$hierarchy/orchd-test-$$/cgroup.procs"
   done
-  exec unshare --mount --uts --ipc --pid --fork --kill-child --cgroup --net bash "$0" "$folder" inside
+  exec unshare --mount --uts --ipc --pid --fork --kill-child --cgroup --net \
+    bash "$0" "$folder" inside
 fi
 mount --make-rprivate /
 mkdir -p "$folder/memory" "$root"
 mount -t tmpfs tmpfs "$folder/memory"
 mkdir "$folder/memory/upper" "$folder/memory/work"
-mount -t overlay overlay -o "lowerdir=/,upperdir=$folder/memory/upper,workdir=$folder/memory/work" "$root"
+memory=$folder/memory
+mount -t overlay overlay -o "lowerdir=/,upperdir=$memory/upper,workdir=$memory/work" "$root"
 mount -t proc proc "$root/proc"
 mount -t sysfs sysfs "$root/sys"
 for path in run dev; do mount -t tmpfs tmpfs "$root/$path"; done
@@ -22,7 +25,9 @@ mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
 mkdir "$root/dev/pts" "$root/dev/shm"
 mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
 ln -s pts/ptmx "$root/dev/ptmx"
-for name in null zero full random urandom tty; do touch "$root/dev/$name" && mount --bind "/dev/$name" "$root/dev/$name"; done
+for name in null zero full random urandom tty; do
+  touch "$root/dev/$name" && mount --bind "/dev/$name" "$root/dev/$name"
+done
 touch "$root/dev/console" "$folder/console" && mount --bind "$folder/console" "$root/dev/console"
 if [ -e /sys/fs/cgroup/cgroup.procs ]; then
   mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
@@ -35,7 +40,7 @@ fi
 cp -a "$folder/files/." "$root/"
 chown -R 0:0 "$root/etc/orchd" "$root/usr/lib/orchd"
 exec < /dev/null
-# Not chroot: the unit's own namespaces start from the root of this one.
+# No chroot: the namespaces of the unit start from the root of this one.
 mkdir -p "$root/old" && cd "$root" && pivot_root . old
 umount -l /old
 exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin \

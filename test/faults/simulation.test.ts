@@ -3,7 +3,7 @@
  * its seed alone.
  *
  *     SEED=n npx vitest run test/faults/simulation.test.ts   one history again; TRACE=1 tells it
- *     SEEDS=n FIRST=n DAYS=n FAULTS=1 npx vitest run …       n histories of n days, from seed n on
+ *     SEEDS=a FIRST=b DAYS=c FAULTS=1 npx vitest run …       a histories of c days, from seed b
  */
 import { expect, test } from "vitest";
 import { simulate } from "../engine/simulated-world.ts";

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the tests with each Node of package.json: `npm run test:matrix`, or with names `npm run test:matrix -- node24`. Further words after `--` go to vitest.
+# Runs the tests with each Node of package.json: `npm run test:matrix`. With names, only with those:
+# `npm run test:matrix -- node24`. Words after a further `--` go to vitest.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../.."

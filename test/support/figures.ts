@@ -1,8 +1,8 @@
 /**
  * How often a fault is injected, and what was reached.
  *
- * `npm test` does each kind of fault a few times; `npm run test:faults` (FAULTS=1) as often as
- * docs/failure-model.md says. Either way a line a promise says what was reached, of how many.
+ * `npm test` does each kind of fault a few times, `npm run test:faults` (FAULTS=1) as often as
+ * docs/failure-model.md says. Both print lines that say what was reached of how many.
  */
 import { spawnSync } from "node:child_process";
 import { appendFileSync } from "node:fs";
@@ -11,18 +11,18 @@ import { afterAll, afterEach } from "vitest";
 /** Whether the full figures are wanted. */
 export const fullFigures = process.env["FAULTS"] === "1";
 
-/** What part of the promised figures is wanted, where somebody has not the time for all of it. */
+/** The part of the promised figures that is wanted, for a person without time for all of it. */
 const share = Number(process.env["FAULTS_SHARE"] ?? "1");
 
 /**
- * The number of trials: a few, or the promised figure (or the wanted part of it, and never fewer
- * than the few).
+ * The number of trials: `quick`, or with FAULTS=1 the wanted part of the promised figure, and never
+ * fewer than `quick`.
  */
 export function trials(quick: number, full: number): number {
   return fullFigures ? Math.max(quick, Math.round(full * share)) : quick;
 }
 
-/** What a test reached of a promise of docs/failure-model.md. */
+/** How much of a promise of docs/failure-model.md a test reached. */
 export interface Figure {
   readonly promise: number;
   readonly what: string;
@@ -30,7 +30,7 @@ export interface Figure {
   readonly of: number;
 }
 
-/** Prints what a promise reached, and notes it for promise-reporter.ts. */
+/** Prints what was reached of a promise, and notes it for promise-reporter.ts. */
 export function reached(promise: number, what: string, good: number, of: number): void {
   process.stdout.write(`promise ${promise}: ${what}: ${good} / ${of}\n`);
   const figures = process.env["ORCHD_FIGURES"];
@@ -39,7 +39,7 @@ export function reached(promise: number, what: string, good: number, of: number)
 }
 
 /**
- * Has every test of this file (or `describe`) be one trial of a promise, and says at their end how
+ * Makes every test of this file (or `describe`) one trial of a promise, and says at the end how
  * many of them passed.
  */
 export function reachedByTests(promise: number, what: string): void {

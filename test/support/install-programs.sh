@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs programs that tests use and that are missing, where this is a Debian and we are root or may become it. Arguments: PROGRAM:PACKAGE.
-# Never fails: a test whose program is missing says so and is skipped, so this is a help and not a condition.
+# Installs the missing programs that tests use, on Debian and its like, as root or with sudo.
+# Arguments: PROGRAM:PACKAGE. It never fails: a test whose program is missing says so and is
+# skipped, so this is a help and not a condition.
 set -uo pipefail
 command -v apt-get >/dev/null 2>&1 || exit 0
 as_root=()
@@ -11,7 +12,8 @@ for pair in "$@"; do
   PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || missing+=("${pair##*:}")
 done
 if [ "${#missing[@]}" -eq 0 ]; then exit 0; fi
-if "${as_root[@]}" apt-get update -qq && "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"; then
+install=(apt-get install -y -qq --no-install-recommends)
+if "${as_root[@]}" apt-get update -qq && "${as_root[@]}" "${install[@]}" "${missing[@]}"; then
   echo "Installed ${missing[*]}."
 else
   echo "Could not install ${missing[*]}; the tests that need them are skipped." >&2

@@ -1,5 +1,5 @@
 /**
- * Vitest's global set-up. Every temporary root of one test run lies in one folder; when the run is
+ * Vitest's global set-up. All temporary roots of one test run are in one folder. When the run is
  * over, a process that still names that folder (in its command line or as its working directory)
  * was leaked by a test, and fails the run.
  */
@@ -7,7 +7,7 @@ import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** Processes that name `folder`, as `pid command` lines; none where there is no /proc. */
+/** The processes that name `folder`, as `pid command` lines; none where there is no /proc. */
 export function processesNaming(folder: string): string[] {
   const found: string[] = [];
   let pids: string[];
@@ -21,24 +21,23 @@ export function processesNaming(folder: string): string[] {
     try {
       const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
       const directory = readlinkSync(`/proc/${pid}/cwd`);
-      // A vitest worker names the test file only; a zombie has an empty command line and no folder.
+      // A vitest worker names only the test file; a zombie has no command line and no folder.
       if (command.includes(folder) || directory === folder || directory.startsWith(`${folder}/`))
         found.push(`${pid} ${command}`);
     } catch {
-      // It ended while it was looked at, or belongs to somebody else.
+      // It ended meanwhile, or it belongs to another user.
     }
   }
   return found;
 }
 
-/** Makes the folder of this test run, and says at the end whether anything still lives in it. */
+/** Makes the folder of this test run. What it gives fails if a process still lives in it. */
 export default function setup(): () => Promise<void> {
   const session = mkdtempSync(join(tmpdir(), "orchd-test-"));
   process.env["ORCHD_TEST_SESSION"] = session;
   return async () => {
     let left = processesNaming(session);
-    // A daemon that a test killed is outlived for a moment by its bundler, which ends when it sees
-    // its input closed.
+    // The bundler of a killed daemon lives a moment longer: it ends when its input is closed.
     for (let looks = 0; left.length > 0 && looks < 20; looks += 1) {
       await new Promise((resolve) => setTimeout(resolve, 250));
       left = processesNaming(session);
@@ -47,12 +46,12 @@ export default function setup(): () => Promise<void> {
       try {
         process.kill(Number(line.split(" ", 1)[0]), "SIGKILL");
       } catch {
-        // Already gone.
+        // It has ended already.
       }
     }
     rmSync(session, { recursive: true, force: true, maxRetries: 3 });
     if (left.length === 0) return;
-    // Vitest prints what a teardown throws, and calls the run good nevertheless.
+    // Vitest prints what a teardown throws, and still calls the run good.
     process.exitCode = 1;
     throw new Error(`Tests left ${left.length} process(es) behind:\n${left.join("\n")}`);
   };

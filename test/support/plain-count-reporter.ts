@@ -1,6 +1,6 @@
 /**
- * The last line of every test run: `N passed, N failed`, for machines that read no summary. A file
- * that could not be collected counts as failed.
+ * Prints the last line of every test run: `N passed, N failed`, for machines that do not read a
+ * summary. A file that could not be collected counts as failed.
  */
 import type { Reporter, SerializedError, TestModule } from "vitest/node";
 

@@ -1,28 +1,27 @@
 /**
- * Programs that tests start as processes of their own, in TypeScript: bundled by esbuild, since
- * Node 20 runs none.
+ * Programs in TypeScript that tests start as processes of their own. esbuild bundles them, since
+ * Node 20 runs no TypeScript.
  *
- * One can be built with a protection taken out, as the control of a test that holds that
- * protection: one passage of the sources is replaced in the build, so that no switch for it stands
- * in the program. A passage that is no longer there fails the build: the control has to follow the
- * code.
+ * A program can be built without a protection, as the control of the test of that protection: one
+ * passage of the sources is replaced in the build, so the program needs no switch for it. The build
+ * fails if the passage is not there: the control must follow the code.
  */
 import { build, type Plugin } from "esbuild";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { projectRoot } from "./temp-root.ts";
 
-/** A passage of a source file, and what stands in its place. */
+/** A passage of a source file, and what replaces it. */
 export interface Plant {
-  /** Below the project's folder. */
+  /** The file's path below the project's folder. */
   readonly file: string;
   readonly from: string;
   readonly to: string;
 }
 
 /**
- * Bundles `test/faults/programs/NAME.ts` and gives the JavaScript file's path. Packages stay
- * outside, and resolve from the project.
+ * Bundles `test/faults/programs/NAME.ts` and gives the path of the JavaScript file. Packages are
+ * not bundled; they are found from the project.
  */
 export function buildProgram(name: string, plant?: Plant): Promise<string> {
   return bundle(
@@ -34,7 +33,7 @@ export function buildProgram(name: string, plant?: Plant): Promise<string> {
 
 /**
  * Builds `orchd` with a passage replaced, and gives the program's path, for `startDaemon({ program
- * })`. Its runners are the build's own.
+ * })`. Its runners are those of dist/.
  */
 export function buildPlanted(name: string, plant: Plant): Promise<string> {
   return bundle("daemon/orchd.ts", name, plant);

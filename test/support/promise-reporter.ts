@@ -1,6 +1,6 @@
 /**
- * The last lines of `npm run test:faults`: one a promise of docs/failure-model.md, with what was
- * reached, of how many.
+ * Prints the last lines of `npm run test:faults`: one for each promise of docs/failure-model.md,
+ * with what was reached of how many.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
@@ -35,7 +35,7 @@ export default class PromiseReporter implements Reporter {
   }
 }
 
-/** The rows of the table: every promise, and the tests that hold it. */
+/** The rows of the table: each promise and the tests that hold it. */
 function promises(): {
   readonly number: number;
   readonly promise: string;
@@ -49,7 +49,7 @@ function promises(): {
   }));
 }
 
-/** What was counted, and where nothing was, how many tests passed. */
+/** What was counted; where nothing was counted, how many tests passed. */
 function resultOf(figures: readonly Figure[], counts: readonly Counts[]): string {
   const sum = (of: keyof Counts): number => counts.reduce((total, one) => total + one[of], 0);
   const failed = sum("failed") > 0 ? `, ${sum("failed")} TESTS FAILED` : "";

@@ -1,6 +1,6 @@
 /**
- * Asks a daemon as any process may, by a file in its requests folder (docs/requests.md): no process
- * of the command line for each.
+ * Asks a daemon as any process may, by a file in its requests folder (docs/requests.md). This needs
+ * no process of the command line.
  */
 import { readFileSync, writeFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { outcomeOf, runsOf, type PlainRun } from "./ledgers.ts";
 
 let asked = 0;
 
-/** Submits a run; resolves with its id once the daemon has accepted it. */
+/** Submits a run, and gives its id once the daemon has accepted it. */
 export async function submit(
   runs: string,
   pipeline: string,

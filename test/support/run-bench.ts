@@ -1,4 +1,4 @@
-/** A place to run snapshots in: real ledgers in a temporary folder, a pool that the test owns. */
+/** Runs snapshots with real ledgers in a temporary folder, on a pool that the test owns. */
 import { readFileSync } from "node:fs";
 import { systemClock, type Clock } from "../../src/clock.ts";
 import type { RunHeader, Trigger } from "../../src/core/event.ts";
@@ -30,7 +30,7 @@ export interface RunBenchOptions {
   readonly runsDir?: string;
 }
 
-/** A step whose code is the function of its own name, or of `does`. */
+/** A step whose code is the function named like the step, or named `does`. */
 export function moduleStep(
   id: string,
   more: Partial<SnapshotStep> & { needs?: readonly string[]; does?: string; bundle?: string } = {},
@@ -42,7 +42,7 @@ export function moduleStep(
 
 let runs = 0;
 
-/** See the head of this file. */
+/** The stores, the pool and the log of some runs. */
 export class RunBench {
   readonly store: RunStore;
   readonly pool: FakePool;
@@ -89,7 +89,7 @@ export class RunBench {
     };
   }
 
-  /** Makes a run, started. */
+  /** Makes a run and starts it. */
   async begin(
     steps: readonly SnapshotStep[] | Snapshot,
     more: Partial<RunHeader> = {},
@@ -110,10 +110,10 @@ export class RunBench {
     return this.end(await this.begin(steps, more, snapshot));
   }
 
-  /** Waits for a run's end, and holds its ledger against its state. */
+  /** Waits for a run's end. */
   async end(loop: RunLoop): Promise<Ended> {
     const info = await loop.finished;
-    return new Ended(this, info, loop.state);
+    return new Ended(this, info);
   }
 
   lines(run: string): PlainLine[] {
@@ -134,10 +134,10 @@ export class Ended {
   readonly info: FinishedRun;
   readonly run: string;
   readonly lines: PlainLine[];
-  /** The fold of what is on the disk. */
+  /** The fold of the ledger on the disk. */
   readonly state: RunState;
 
-  constructor(bench: RunBench, info: FinishedRun, _live: RunState) {
+  constructor(bench: RunBench, info: FinishedRun) {
     this.info = info;
     this.run = info.run;
     this.lines = bench.lines(info.run);

@@ -1,4 +1,4 @@
-/** A project root of one's own in a temporary folder, removed when the test is over. */
+/** A project root in a temporary folder, removed when the test is over. */
 import {
   mkdirSync,
   mkdtempSync,
@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
 
-/** The project's own folder: where package.json, dist/ and node_modules/ lie. */
+/** The project's own folder, with package.json, dist/ and node_modules/. */
 export const projectRoot = realpathSync(new URL("../..", import.meta.url).pathname).replace(
   /\/$/,
   "",
@@ -24,18 +24,18 @@ export interface TempRoot {
   readonly schedules: string;
   readonly runs: string;
   /**
-   * Writes a file below the root as an editor that saves safely does (a dot-name, then a rename),
-   * and gives its path.
+   * Writes a file below the root as a careful editor does (a dot-name, then a rename), and gives
+   * its path.
    */
   write(path: string, text: string): string;
-  /** Makes the project's packages importable from the root's code. */
+  /** Lets the root's code import the project's packages. */
   linkPackages(): void;
 }
 
 /**
- * Makes a root with `schedules/` and `runs/`, and the given files (path below the root -> text).
- * Inside a test it is removed when the test is over; elsewhere (`beforeAll`) with the whole test
- * run, see no-leftovers.ts.
+ * Makes a root with `schedules/`, `runs/` and the given files (path below the root -> text). Made
+ * inside a test, it is removed when the test is over; made elsewhere (`beforeAll`), at the end of
+ * the test run (no-leftovers.ts).
  */
 export function tempRoot(files: Record<string, string> = {}): TempRoot {
   const root = realpathSync(
@@ -61,7 +61,7 @@ export function tempRoot(files: Record<string, string> = {}): TempRoot {
   try {
     onTestFinished(() => rmSync(root, { recursive: true, force: true, maxRetries: 5 }));
   } catch {
-    // Not inside a test: the session's end removes it.
+    // Not inside a test: it is removed at the end of the test run.
   }
   return made;
 }

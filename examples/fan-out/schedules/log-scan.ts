@@ -1,9 +1,9 @@
 /**
  * Counts warnings and errors in every log file of a folder. Each file is a step of its own.
  *
- * How many steps a run has is only known while it runs, so the pipeline is a function. After a crash
- * the function runs again and must make the same calls. So it only calls steps: whatever reads the
- * disk, the clock or the network is a step.
+ * How many steps a run has is only known while it runs, so the pipeline is a function. After a
+ * crash the function runs again and must make the same calls. So it only calls steps: whatever
+ * reads the disk, the clock or the network is a step.
  */
 import { isUtf8 } from "node:buffer";
 import { readdir, readFile, stat } from "node:fs/promises";
