@@ -4,7 +4,9 @@
  */
 import type { ExecutionMode } from "../core/status.ts";
 
-/** An orchestrator's capabilities. Names and defaults are ZenML's; the last three are orchd's own. */
+/**
+ * An orchestrator's capabilities. Names and defaults are ZenML's; the last three are orchd's own.
+ */
 export interface Capabilities {
   /**
    * An earlier result may be used for a step where neither the step nor the pipeline says anything.
