@@ -89,7 +89,7 @@ const anyPipeline = fc.record({
   maxQueuedRuns: fc.constantFrom(1, 2, 100),
   group: fc.constantFrom(undefined, "g", "g", "g", "h"),
   priority: fc.integer({ min: 0, max: 2 }),
-  /** It has a slot every so many minutes. */
+  /** It has a slot in every nth minute, where n is this. */
   every: fc.integer({ min: 1, max: 3 }),
 });
 
