@@ -150,7 +150,7 @@ export interface Snapshot {
   readonly enableCache?: boolean | undefined;
   readonly timeoutMs?: number | undefined;
   readonly gracePeriodMs: number;
-  /** `env` of orchd.yaml: the layer below `env`. Undefined: none, or an older version's snapshot. */
+  /** `env` of orchd.yaml, the layer below `env`. Undefined: none, or an older version's. */
   readonly baseEnv?: { readonly [name: string]: EnvValue } | undefined;
   readonly env: { readonly [name: string]: EnvValue };
   readonly hooks: Hooks;

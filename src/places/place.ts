@@ -38,7 +38,7 @@ export interface TaskHandlers {
   died(info: DeathInfo): void;
 }
 
-/** See above; the pool of runners on this machine is one. */
+/** A place: the pool of runners on this machine is one. */
 export interface Place {
   /** How many more steps may start now. What was promised is taken off. */
   capacity(): Room;

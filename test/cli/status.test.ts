@@ -345,7 +345,7 @@ describe("orchd status for people", () => {
 });
 
 describe("a run that waits", () => {
-  it("tells by the ledgers of all pipelines what holds it now, for itself and its pipeline", async () => {
+  it("tells by all ledgers what holds it now, for itself and its pipeline", async () => {
     const { root, runs } = tempRoot();
     const [waiting, holding] = ["p@20261123T020000Z", "q@20261123T020000Z"];
     const base = completedRun(waiting)[0]! as Record<string, unknown>;

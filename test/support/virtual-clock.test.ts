@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { VirtualClock } from "./virtual-clock.ts";
 
 describe("the virtual clock", () => {
-  it("fires timers in order of their due time, and in the order they were set where that is equal", async () => {
+  it("fires timers in order of their due time, then in the order they were set", async () => {
     const clock = new VirtualClock({ start: 0 });
     const fired: string[] = [];
     clock.after(20, () => fired.push(`b@${clock.now()}`));
@@ -15,7 +15,7 @@ describe("the virtual clock", () => {
     expect(clock.timers).toBe(0);
   });
 
-  it("hears promises out before it fires the next timer, and fires timers that they set", async () => {
+  it("hears promises out before it fires the next timer, and fires what they set", async () => {
     const clock = new VirtualClock({ start: 0 });
     const fired: number[] = [];
     const chain = async (): Promise<void> => {
