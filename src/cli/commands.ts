@@ -72,7 +72,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: "logs",
     positionals: "<run> [step]",
-    describe: "What a run's steps printed",
+    describe: "What a run's steps printed, and the errors of those that failed",
     completes: "run",
     options: { follow },
     load: () => import("./commands/logs.ts"),

@@ -1,6 +1,7 @@
 /** A ledger line for people: what happened, in a few words, and why. */
 import { defined } from "../core/defined.ts";
 import { formatDuration } from "../core/duration.ts";
+import { failureText, type StepError } from "../core/failure.ts";
 import type { Style } from "./terminal.ts";
 
 /** One line in words. */
@@ -73,9 +74,9 @@ function detail(line: Line): string {
   if (typeof line["mode"] === "string") parts.push(line["mode"]);
   if (typeof line["durationMs"] === "number")
     parts.push(`in ${formatDuration(line["durationMs"])}`);
-  const error = line["error"] as { name?: unknown; message?: unknown } | undefined;
+  const error = line["error"] as StepError | undefined;
   if (error !== undefined && error !== null)
-    parts.push(`${text(error.name)}: ${text(error.message)}`);
+    parts.push(`${text(error.name)}: ${failureText({ ...error, message: text(error.message) })}`);
   if (typeof line["retryAt"] === "string") parts.push(`again at ${line["retryAt"]}`);
   if (Array.isArray(line["errors"])) parts.push(line["errors"].map(String).join("; "));
   if (typeof line["digest"] === "string" && line["type"] === "pipeline.loaded")

@@ -5,6 +5,7 @@
  * The ledger is read and folded as it grows; the daemon is asked nothing.
  */
 import type { RunLine } from "../core/event.ts";
+import { failureText } from "../core/failure.ts";
 import { evolve, type RunState, type StepState } from "../core/run-state.ts";
 import { runStatus } from "../core/run-status.ts";
 import { daemonRuns } from "../ledger/ask.ts";
@@ -96,7 +97,11 @@ export function reportEnd({ args, terminal }: CommandContext, view: RunView): Ex
     );
     for (const step of view.steps) {
       if (step.status === "failed" && step.error !== undefined)
-        terminal.line("  ", span("red", step.step), `: ${step.error.name}: ${step.error.message}`);
+        terminal.line(
+          "  ",
+          span("red", step.step),
+          `: ${step.error.name}: ${failureText(step.error)}`,
+        );
     }
   }
   return view.status === "completed" || view.status === "cached" ? EXIT.done : EXIT.failed;
@@ -148,7 +153,9 @@ function drawStep(id: string, step: StepState, now: number): Part {
   const attempt = step.attempt > 1 ? ` attempt ${step.attempt}` : "";
   const why =
     step.status === "failed" || step.status === "retrying"
-      ? (step.error?.message ?? step.because)
+      ? step.error === undefined
+        ? step.because
+        : failureText(step.error)
       : step.status === "skipped" || step.status === "cached"
         ? step.because
         : undefined;

@@ -1,5 +1,6 @@
 /** `orchd status`, for people. */
 import { formatDuration } from "../core/duration.ts";
+import { failureText } from "../core/failure.ts";
 import { countText } from "../views/counted.ts";
 import { timeText } from "../views/moment.ts";
 import type { PipelineView } from "../views/pipeline-view.ts";
@@ -184,5 +185,5 @@ function originOf({ trigger, submittedAt, startedAt, finishedAt }: RunView, now:
 function reasonOf({ error, because }: StepView): string {
   if (error === undefined) return because ?? "";
   const code = error.code === undefined ? "" : ` (${error.code})`;
-  return `${error.name}: ${error.message}${code}`;
+  return `${error.name}: ${failureText(error)}${code}`;
 }

@@ -17,6 +17,7 @@
  * safe. Changing what one means needs a new `format`.
  */
 import * as z from "zod";
+import type { StepError } from "./failure.ts";
 import { FINAL_RUN_STATUSES } from "./status.ts";
 import type { Json, Snapshot } from "./snapshot.ts";
 
@@ -49,7 +50,12 @@ const error = z.looseObject({
   message: z.string(),
   code: z.string().optional(),
   stack: z.string().optional(),
+  cause: z.lazy(() => cause).optional(),
+  errors: z.lazy(() => causes).optional(),
 });
+// The types of a schema that holds itself have to be written down.
+const cause = error as unknown as z.ZodType<StepError>;
+const causes = z.array(cause) as unknown as z.ZodType<readonly StepError[]>;
 const step = z.string();
 const attempt = z.int().min(1);
 const outputs = z.record(z.string(), json);

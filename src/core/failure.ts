@@ -10,6 +10,10 @@ export interface StepError {
   /** The error's own code (`ECONNRESET`), or one of orchd's, which begin with `ORCHD_`. */
   readonly code?: string | undefined;
   readonly stack?: string | undefined;
+  /** The error that it was thrown because of (`error.cause`). */
+  readonly cause?: StepError | undefined;
+  /** The errors that an AggregateError holds. */
+  readonly errors?: readonly StepError[] | undefined;
 }
 
 /** The codes that orchd itself gives to a step's error. docs/pipeline-files.md documents each. */
@@ -30,31 +34,135 @@ export const FAILURE_CODES = {
   hook: "ORCHD_HOOK",
 } as const;
 
-/** Turns any thrown value (an Error, a string, null) into a {@link StepError}. Never throws. */
+/** How much of an error's message, and of its stack, a ledger keeps: UTF-16 code units. */
+export const ERROR_CHARACTERS = 8_192;
+/** How much of a cause's message, and of its stack. */
+const CAUSE_CHARACTERS = 2_048;
+/** How much of an error's name, and of its code. */
+const NAME_CHARACTERS = 256;
+/** How many causes of one error are kept, whether one below the other or side by side. */
+const CAUSES_KEPT = 8;
+
+/**
+ * Turns any thrown value (an Error, a string, null) into a {@link StepError}, with what caused it.
+ * Never throws.
+ */
 export function toStepError(thrown: unknown): StepError {
-  if (thrown !== null && typeof thrown === "object") {
-    const { name, message, code, stack } = thrown as Record<string, unknown>;
-    return {
-      name: typeof name === "string" && name !== "" ? name : "Error",
-      message: typeof message === "string" ? message : describeThrown(thrown),
-      ...(typeof code === "string" || typeof code === "number" ? { code: String(code) } : {}),
-      ...(typeof stack === "string" ? { stack } : {}),
-    };
-  }
+  if (thrown !== null && typeof thrown === "object")
+    return errorOf(thrown, { left: CAUSES_KEPT, seen: new Set([thrown]) });
   return { name: "Error", message: `the step threw ${describeThrown(thrown)} instead of an Error` };
 }
 
-/** How much of an error's message, and of its stack, a ledger keeps: UTF-16 code units. */
-export const ERROR_CHARACTERS = 8_192;
+/** How many more causes may be read, and those that were: causes may form a circle. */
+interface Reading {
+  left: number;
+  readonly seen: Set<object>;
+}
 
-/** Shortens an error's message and stack so that they fit into a ledger's line. */
+function errorOf(thrown: object, reading: Reading): StepError {
+  const [name, message, code, stack] = (["name", "message", "code", "stack"] as const).map((key) =>
+    read(thrown, key),
+  );
+  const cause = causeOf(read(thrown, "cause"), reading);
+  const all = read(thrown, "errors");
+  const errors = !Array.isArray(all)
+    ? []
+    : all.slice(0, CAUSES_KEPT).flatMap((each: unknown) => causeOf(each, reading) ?? []);
+  return defined({
+    name: typeof name === "string" && name !== "" ? name : "Error",
+    message: typeof message === "string" ? message : describeThrown(thrown),
+    code: typeof code === "string" || typeof code === "number" ? String(code) : undefined,
+    stack: typeof stack === "string" ? stack : undefined,
+    cause,
+    errors: errors.length === 0 ? undefined : errors,
+  });
+}
+
+function causeOf(value: unknown, reading: Reading): StepError | undefined {
+  if (value === undefined || value === null || reading.left === 0) return undefined;
+  reading.left -= 1;
+  if (typeof value !== "object")
+    return { name: "Error", message: typeof value === "string" ? value : describeThrown(value) };
+  if (reading.seen.has(value)) return undefined;
+  reading.seen.add(value);
+  return errorOf(value, reading);
+}
+
+/** A member of a value that somebody threw: a getter or a proxy may throw. */
+function read(thrown: object, key: string): unknown {
+  try {
+    return (thrown as Record<string, unknown>)[key];
+  } catch {
+    return undefined;
+  }
+}
+
+/** An error that can be thrown, as it was before {@link toStepError}, with its causes. */
+export function thrownFrom({ name, message, code, stack, cause, errors }: StepError): Error {
+  const because = cause === undefined ? undefined : { cause: thrownFrom(cause) };
+  const thrown =
+    errors === undefined
+      ? new Error(message, because)
+      : new AggregateError(errors.map(thrownFrom), message, because);
+  return Object.assign(thrown, defined({ name, code, stack }));
+}
+
+/** Shortens an error's texts, and those of its causes, so that they fit into a ledger's line. */
 export function clipError(error: StepError): StepError {
-  const { message, stack } = error;
-  return {
+  return mapTexts(error, (text, part, depth) =>
+    text.slice(
+      0,
+      part === "name" || part === "code"
+        ? NAME_CHARACTERS
+        : depth === 0
+          ? ERROR_CHARACTERS
+          : CAUSE_CHARACTERS,
+    ),
+  );
+}
+
+/**
+ * The error with each of its texts, and of its causes', replaced.
+ *
+ * @param replace gets a text, which member it is, and how many causes stand above it
+ */
+export function mapTexts(
+  error: StepError,
+  replace: (text: string, part: "name" | "message" | "code" | "stack", depth: number) => string,
+  depth = 0,
+): StepError {
+  const { name, message, code, stack, cause, errors } = error;
+  return defined({
     ...error,
-    message: message.slice(0, ERROR_CHARACTERS),
-    ...defined({ stack: stack?.slice(0, ERROR_CHARACTERS) }),
-  };
+    name: replace(name, "name", depth),
+    message: replace(message, "message", depth),
+    code: code === undefined ? undefined : replace(code, "code", depth),
+    stack: stack === undefined ? undefined : replace(stack, "stack", depth),
+    cause: cause === undefined ? undefined : mapTexts(cause, replace, depth + 1),
+    errors: errors?.map((each) => mapTexts(each, replace, depth + 1)),
+  });
+}
+
+/** An error and all its causes, each once. */
+export function* errorTree(error: StepError): Generator<StepError> {
+  yield error;
+  if (error.cause !== undefined) yield* errorTree(error.cause);
+  for (const each of error.errors ?? []) yield* errorTree(each);
+}
+
+/**
+ * An error's message and its causes', for one sentence: `fetch failed (cause: connect ECONNREFUSED
+ * 127.0.0.1:80)`. A cause that a message above it quotes is not said again.
+ */
+export function failureText(error: StepError): string {
+  const said = [error.message];
+  for (const { message, code, name } of [...errorTree(error)].slice(1)) {
+    const text =
+      [message, code, name].find((part) => typeof part === "string" && part !== "") ?? "";
+    if (text !== "" && !said.some((earlier) => earlier.includes(text))) said.push(text);
+  }
+  const [own, ...causes] = said;
+  return causes.length === 0 ? own! : `${own} (cause: ${causes.join("; ")})`.trim();
 }
 
 function describeThrown(thrown: unknown): string {

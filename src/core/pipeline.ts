@@ -57,7 +57,9 @@ export const retrySchema = z
       .max(1)
       .optional()
       .describe("the share of a wait that chance may add or subtract, 0 to 1; default: 0"),
-    on: words.optional().describe("the error codes or names that are retried; default: all"),
+    on: words
+      .optional()
+      .describe("the codes or names of errors, or of their causes, that are retried; default: all"),
   })
   .describe("when a failed attempt is tried again");
 

@@ -10,7 +10,7 @@
  * steps.
  */
 import type { RunEvent } from "./event.ts";
-import { FAILURE_CODES, type StepError } from "./failure.ts";
+import { FAILURE_CODES, failureText, type StepError } from "./failure.ts";
 import { laneOf, type Lane, type Room } from "./lane.ts";
 import { isRetried, retryDelay } from "./retry.ts";
 import type { OwedHook, RunState, StepState } from "./run-state.ts";
@@ -306,7 +306,7 @@ function outcomeOf(
     ) {
       return {
         status: "failed",
-        because: `step "${step.spec.id}" failed: ${step.error?.message ?? "no reason given"}`,
+        because: `step "${step.spec.id}" failed: ${step.error === undefined ? "no reason given" : failureText(step.error)}`,
       };
     }
     return { status: "failed", because: halt?.because ?? "the run failed" };

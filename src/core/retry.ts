@@ -1,4 +1,4 @@
-import type { StepError } from "./failure.ts";
+import { errorTree, type StepError } from "./failure.ts";
 import type { RetryPolicy } from "./snapshot.ts";
 
 /**
@@ -7,13 +7,15 @@ import type { RetryPolicy } from "./snapshot.ts";
  */
 export const NO_RETRY: RetryPolicy = { maxRetries: 0, delayMs: 0, backoff: 1, jitter: 0 };
 
-/** Whether the policy retries this error: it retries all, or those whose code or name it lists. */
-export function isRetried(policy: RetryPolicy, error: Pick<StepError, "name" | "code">): boolean {
-  return (
-    policy.on === undefined ||
-    policy.on.includes(error.name) ||
-    (error.code !== undefined && policy.on.includes(error.code))
-  );
+/**
+ * Whether the policy retries this error: it retries all, or those whose code or name it lists. An
+ * error also counts as what caused it: `fetch failed` is retried for its ECONNREFUSED.
+ */
+export function isRetried({ on }: RetryPolicy, error: StepError): boolean {
+  if (on === undefined) return true;
+  for (const { name, code } of errorTree(error))
+    if (on.includes(name) || (code !== undefined && on.includes(code))) return true;
+  return false;
 }
 
 /**

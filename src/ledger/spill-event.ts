@@ -6,9 +6,8 @@
  * If the rest is still too long, the whole field is spilled. A reader of outputs resolves the
  * field, then the member: {@link outputOf}.
  */
-import { defined } from "../core/defined.ts";
 import type { RunEvent } from "../core/event.ts";
-import { ERROR_CHARACTERS, type StepError } from "../core/failure.ts";
+import { ERROR_CHARACTERS, mapTexts, type StepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
 import { isArtifactRef, SPILL_BYTES, type Artifacts } from "./artifacts.ts";
 
@@ -107,18 +106,9 @@ async function spillOutputs(outputs: Json, artifacts: Artifacts, fresh: boolean)
 }
 
 function trimError(error: StepError): StepError {
-  const message = trim(error.message, ERROR_CHARACTERS);
-  const stack = error.stack === undefined ? undefined : trim(error.stack, ERROR_CHARACTERS);
-  const name = trim(error.name, 256);
-  const code = error.code === undefined ? undefined : trim(error.code, 256);
-  if (
-    message === error.message &&
-    stack === error.stack &&
-    name === error.name &&
-    code === error.code
-  )
-    return error;
-  return defined({ ...error, name, message, code, stack });
+  return mapTexts(error, (text, part) =>
+    trim(text, part === "name" || part === "code" ? 256 : ERROR_CHARACTERS),
+  );
 }
 
 function trim(text: string, characters: number): string {

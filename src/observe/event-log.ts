@@ -5,6 +5,7 @@
 import type { DurableLine } from "../core/durable-line.ts";
 import { formatDuration } from "../core/duration.ts";
 import type { PipelineLine, RunLine } from "../core/event.ts";
+import { failureText } from "../core/failure.ts";
 import type { Log } from "../log.ts";
 
 type PipelineLineOf<T extends PipelineLine["type"]> = Extract<PipelineLine, { readonly type: T }>;
@@ -119,7 +120,7 @@ function logRunLine(log: Log, run: string, line: RunLine): void {
   switch (line.type) {
     case "step.failed": {
       const { step, attempt, retryAt } = line;
-      const error = line.error.message;
+      const error = failureText(line.error);
       const fields = { run, step, attempt, error, retryAt };
       return log.warn(fields, `step ${step} of ${run} failed: ${error}`);
     }
@@ -130,7 +131,7 @@ function logRunLine(log: Log, run: string, line: RunLine): void {
     }
     case "hook.failed": {
       const { hook, step } = line;
-      const error = line.error.message;
+      const error = failureText(line.error);
       const fields = { run, hook, step, error };
       return log.warn(fields, `the ${hook} hook of ${run} failed: ${error}`);
     }

@@ -1,3 +1,4 @@
+import { thrownFrom } from "../core/failure.ts";
 import type { LoadedDefinition } from "../core/loaded-definition.ts";
 import type { CodeRef } from "../core/snapshot.ts";
 import type { Place } from "./place.ts";
@@ -34,6 +35,5 @@ export async function evaluateCode(
   });
   if (end.kind !== "result") throw new Error(`${end.death.because} while the file was evaluated`);
   if (end.result.ok) return end.result.value as unknown as LoadedDefinition;
-  const { name, message, stack } = end.result.error;
-  throw Object.assign(new Error(message), { name, stack });
+  throw thrownFrom(end.result.error);
 }

@@ -108,8 +108,9 @@ class PreparationError extends Error {
 }
 
 function asError(error: unknown): StepError {
-  const { stack: _stack, ...rest } = toStepError(error);
-  return rest;
+  // The stack is orchd's own, and says nothing to the user.
+  const { stack: _stack, cause, ...rest } = toStepError(error);
+  return cause === undefined ? rest : { ...rest, cause: asError(cause) };
 }
 
 function isKnown(

@@ -2,8 +2,7 @@
  * Who waits for a step's end: a dynamic pipeline's function for the value, an orchestrator's
  * `runStep` for the success. They hear of it when its line is durable.
  */
-import { defined } from "../core/defined.ts";
-import type { StepError } from "../core/failure.ts";
+import { thrownFrom } from "../core/failure.ts";
 import type { RunState, StepState } from "../core/run-state.ts";
 import type { Json } from "../core/snapshot.ts";
 import type { Artifacts } from "../ledger/artifacts.ts";
@@ -62,7 +61,7 @@ export class StepWaiters {
       } catch (error) {
         reject(error as Error);
       }
-    } else if (step.status === "failed" && step.error !== undefined) reject(asThrown(step.error));
+    } else if (step.status === "failed" && step.error !== undefined) reject(thrownFrom(step.error));
     else
       reject(
         Object.assign(
@@ -75,9 +74,4 @@ export class StepWaiters {
         ),
       );
   }
-}
-
-/** A ledger's error as one that can be thrown. */
-export function asThrown({ name, message, code, stack }: StepError): Error {
-  return Object.assign(new Error(message), defined({ name, code, stack }));
 }

@@ -1,4 +1,5 @@
 /** What the functions of steps, hooks and caches get. */
+import { clipError, toStepError, type StepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
 import type { RunInfo } from "../core/task.ts";
 
@@ -13,7 +14,7 @@ export type Loose = { readonly [name: string]: any };
  * Writes structured lines to the run's log, which `orchd logs` shows.
  *
  * `log.info("read", { lines: 12 })` writes `{"level":"info","message":"read","lines":12}`. An
- * `Error` as `fields` becomes `{ error: { name, message, stack } }`. Fields that JSON cannot hold
+ * `Error` as `fields` becomes `{ error: { name, message, code?, stack, cause? } }`. Fields that JSON cannot hold
  * never fail the step: their kind is logged instead.
  */
 export interface StepLog {
@@ -54,12 +55,7 @@ export interface HookContext {
   /** The step that ended: for `onSuccess` and `onFailure`. */
   readonly step?: string;
   /** Why the step failed, for `onFailure`, or the run, for `onRunFailure`. */
-  readonly error?: {
-    readonly name: string;
-    readonly message: string;
-    readonly code?: string;
-    readonly stack?: string;
-  };
+  readonly error?: StepError;
   /** Why the run failed or the slot was missed: for `onRunFailure` and `onMissed`. */
   readonly because?: string;
   /** The hook's environment variables, frozen. */
@@ -97,10 +93,7 @@ export function stepLog(write: (line: string) => void): StepLog {
 function line(level: string, message: string, fields: object): string {
   const head = { level, message };
   try {
-    const own =
-      fields instanceof Error
-        ? { error: { name: fields.name, message: fields.message, stack: fields.stack } }
-        : fields;
+    const own = fields instanceof Error ? { error: clipError(toStepError(fields)) } : fields;
     return JSON.stringify({ ...head, ...own, ...head }, (_key, value: unknown) =>
       typeof value === "bigint" ? String(value) : value,
     );

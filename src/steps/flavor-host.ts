@@ -4,7 +4,7 @@
  * What the instance asks of the daemon (`runStep`) goes through a host that stands at a registered
  * symbol, because the class may come from another copy of the package.
  */
-import { toStepError, type StepError } from "../core/failure.ts";
+import { thrownFrom, toStepError } from "../core/failure.ts";
 import type { CodeRef, Json } from "../core/snapshot.ts";
 import { HOST_SYMBOL, WAIT_CODE, type FlavorTask } from "../core/task.ts";
 import { LoadError, pickValue, type LoadedModule } from "./resolve-code.ts";
@@ -104,11 +104,7 @@ async function submit(
   try {
     await (wait as () => Promise<unknown>).call(submission);
   } catch (error) {
-    throw Object.assign(new Error(toStepError(error).message), {
-      name: toStepError(error).name,
-      code: WAIT_CODE,
-      stack: (error as StepError | null)?.stack,
-    });
+    throw thrownFrom({ ...toStepError(error), code: WAIT_CODE });
   }
   return null;
 }

@@ -5,7 +5,7 @@
  * several lines is also looked for line by line, because output is cut into lines before it is
  * masked.
  */
-import type { StepError } from "../core/failure.ts";
+import { mapTexts, type StepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
 
 /** What takes the place of a secret. */
@@ -72,12 +72,7 @@ export class Masker {
   /** An error without secrets. */
   error(error: StepError): StepError {
     if (this.longest === 0) return error;
-    return {
-      name: this.text(error.name),
-      message: this.text(error.message),
-      ...(error.code === undefined ? {} : { code: this.text(error.code) }),
-      ...(error.stack === undefined ? {} : { stack: this.text(error.stack) }),
-    };
+    return mapTexts(error, (text) => this.text(text));
   }
 
   /** A JSON text without secrets in its strings and names; undefined if it holds none. */

@@ -100,7 +100,9 @@ function nameByOrigin(step: unknown, path: string, text: string): void {
 
 function asLoadError(code: CodeRef, error: unknown): LoadError {
   const because = error instanceof Error ? error.message : String(error);
-  const failed = new LoadError(`${code.source} could not be loaded: ${because}`);
+  const failed = new LoadError(`${code.source} could not be loaded: ${because}`, {
+    cause: error,
+  });
   if (error instanceof Error && error.stack !== undefined)
     failed.stack = `${failed.name}: ${failed.message}\n${error.stack}`;
   return failed;

@@ -15,7 +15,7 @@
  * go on waits, so nothing piles up in memory.
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { toStepError, type StepError } from "../core/failure.ts";
+import { thrownFrom, toStepError, type StepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
 import { stepLog, type StepLog } from "./context.ts";
 import { LineCapture, type Stream } from "./line-capture.ts";
@@ -124,7 +124,7 @@ class Thread {
         if (waiting === undefined) break;
         this.#current!.calls.delete(message.call);
         if (message.error === undefined) waiting.resolve(message.value ?? null);
-        else waiting.reject(Object.assign(new Error(message.error.message), message.error));
+        else waiting.reject(thrownFrom(message.error));
         break;
       }
     }

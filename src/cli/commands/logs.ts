@@ -1,9 +1,14 @@
-/** `orchd logs RUN [STEP] [-f]`: what a run's steps printed. */
+/**
+ * `orchd logs RUN [STEP] [-f]`: what a run's steps printed, and the errors of those that failed,
+ * with their stacks.
+ */
+import type { RunState } from "../../core/run-state.ts";
 import { RunStore } from "../../ledger/run-store.ts";
 import { parseObject } from "../../views/json-line.ts";
 import { LineFollower } from "../../views/line-follower.ts";
 import { noSuchStep, readRun } from "../../views/run-reading.ts";
 import type { CommandContext } from "../command.ts";
+import { errorLines } from "../error-text.ts";
 import { EXIT, noViewError, seen, type ExitStatus } from "../exit.ts";
 import { LOOK_MS, sleep } from "../pace.ts";
 import { safeLogLine } from "../terminal-text.ts";
@@ -30,9 +35,19 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
         names: [...state.steps.keys()],
       });
   };
+  const showErrors = ({ steps }: RunState): void => {
+    if (args.flag("json")) return;
+    for (const [name, { status, error }] of steps) {
+      if (status !== "failed" || error === undefined || (step !== undefined && name !== step))
+        continue;
+      terminal.line(span("red", `${name} failed:`));
+      for (const line of errorLines(error)) terminal.line("  ", safeLogLine(line));
+    }
+  };
   if (!args.flag("follow")) {
     const lines = log.read();
     show(lines);
+    showErrors(state);
     if (lines.length === 0 && !args.flag("json"))
       terminal.note(
         `nothing was printed in ${id}${state.finished === undefined ? " so far" : ""}.`,
@@ -41,9 +56,12 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
   }
   for (;;) {
     // Look for the end first: then all lines that were printed before it are read.
-    const ended = seen(readRun(store, id)).state.finished !== undefined;
+    const now = seen(readRun(store, id)).state;
     show(log.read());
-    if (ended) return EXIT.done;
+    if (now.finished !== undefined) {
+      showErrors(now);
+      return EXIT.done;
+    }
     await sleep(LOOK_MS);
   }
 }

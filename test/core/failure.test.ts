@@ -1,0 +1,118 @@
+/** What a ledger keeps of an error: its causes, their texts cut, and no circle. */
+import { describe, expect, it } from "vitest";
+import {
+  clipError,
+  errorTree,
+  failureText,
+  thrownFrom,
+  toStepError,
+} from "../../src/core/failure.ts";
+import { isRetried } from "../../src/core/retry.ts";
+
+const refused = (): Error =>
+  Object.assign(new Error("connect ECONNREFUSED 127.0.0.1:9"), { code: "ECONNREFUSED" });
+
+describe("an error's causes", () => {
+  it("are kept, nested and side by side, with their codes", () => {
+    const error = toStepError(
+      new TypeError("fetch failed", { cause: new AggregateError([refused(), "late"], "") }),
+    );
+    expect(error).toMatchObject({
+      name: "TypeError",
+      message: "fetch failed",
+      cause: {
+        name: "AggregateError",
+        errors: [{ code: "ECONNREFUSED", stack: expect.any(String) }, { message: "late" }],
+      },
+    });
+    expect(error.cause).not.toHaveProperty("cause");
+  });
+
+  it.each<[string, () => unknown, string[]]>([
+    ["a text", () => new Error("a", { cause: "b" }), ["a", "b"]],
+    ["no error at all", () => new Error("a", { cause: { status: 503 } }), ["a", '{"status":503}']],
+    ["null", () => new Error("a", { cause: null }), ["a"]],
+    [
+      "a getter that throws",
+      () =>
+        Object.defineProperty(new Error("a"), "cause", {
+          get() {
+            throw new Error("no");
+          },
+        }),
+      ["a"],
+    ],
+    [
+      "a circle",
+      () => {
+        const [a, b] = [new Error("a"), new Error("b")];
+        return Object.assign(a, { cause: Object.assign(b, { cause: a }) });
+      },
+      ["a", "b"],
+    ],
+  ])("may be %s", (_what, thrown, messages) => {
+    expect([...errorTree(toStepError(thrown()))].map(({ message }) => message)).toEqual(messages);
+  });
+
+  it("are few and short enough for one line of a ledger, whatever is thrown", () => {
+    const long = (): Error => {
+      const error = new Error("\u0000".repeat(1e6));
+      error.name = "\u0000".repeat(1e6);
+      return Object.assign(error, { code: "\u0000".repeat(1e6) });
+    };
+    let chain: Error = new AggregateError(Array.from({ length: 1_000 }, long));
+    for (let depth = 0; depth < 3; depth += 1) chain = Object.assign(long(), { cause: chain });
+    let deep: Error = long();
+    for (let depth = 0; depth < 50_000; depth += 1)
+      deep = Object.assign(new Error("x"), { cause: deep });
+    for (const thrown of [chain, deep]) {
+      const kept = clipError(toStepError(thrown));
+      expect([...errorTree(kept)]).toHaveLength(9);
+      expect(Buffer.byteLength(JSON.stringify(kept))).toBeLessThan(800_000);
+    }
+  });
+
+  it("come back as errors that can be thrown", () => {
+    const error = toStepError(new Error("a", { cause: new AggregateError([refused()], "b") }));
+    const again = thrownFrom(error);
+    expect(again.cause).toBeInstanceOf(AggregateError);
+    expect(toStepError(again)).toEqual(error);
+  });
+
+  it("are said in one sentence, unless the message says them already", () => {
+    const said = (thrown: unknown): string => failureText(toStepError(thrown));
+    expect(said(new Error("fetch failed", { cause: refused() }))).toBe(
+      "fetch failed (cause: connect ECONNREFUSED 127.0.0.1:9)",
+    );
+    expect(said(new Error(`no: ${refused().message}`, { cause: refused() }))).toBe(
+      "no: connect ECONNREFUSED 127.0.0.1:9",
+    );
+    expect(said(new AggregateError([new Error("one"), new Error("two")], "both failed"))).toBe(
+      "both failed (cause: one; two)",
+    );
+  });
+});
+
+describe("a retry policy", () => {
+  const policy = {
+    maxRetries: 1,
+    delayMs: 0,
+    backoff: 1,
+    jitter: 0,
+    on: ["ECONNREFUSED", "TooSlow"],
+  };
+  const slow = Object.assign(new Error("x"), { name: "TooSlow" });
+
+  it.each<[string, unknown, boolean]>([
+    ["its own code", refused(), true],
+    ["its own name", slow, true],
+    ["its cause's code", new Error("fetch failed", { cause: refused() }), true],
+    ["its cause's cause", new Error("a", { cause: new Error("b", { cause: slow }) }), true],
+    ["an error among several", new AggregateError([new Error("a"), refused()]), true],
+    ["several errors as a cause", new Error("a", { cause: new AggregateError([slow]) }), true],
+    ["a message only", new Error("ECONNREFUSED"), false],
+    ["another cause", new Error("a", { cause: new RangeError("b") }), false],
+  ])("goes by %s", (_what, thrown, retried) => {
+    expect(isRetried(policy, toStepError(thrown))).toBe(retried);
+  });
+});
