@@ -78,7 +78,7 @@ function summarize(
     return undefined;
   const state = stateOfRun(store, mention.run);
   if (state === undefined) return undefined;
-  const { steps, fault: _fault, ...view } = viewRun({ state });
+  const { steps, ...view } = viewRun({ state });
   if ((status !== undefined && view.status !== status) || Date.parse(view.submittedAt) < sinceMs)
     return undefined;
   return {

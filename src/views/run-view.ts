@@ -4,7 +4,10 @@ import type { Trigger } from "../core/event.ts";
 import type { StepError } from "../core/failure.ts";
 import type { StepState } from "../core/run-state.ts";
 import { runStatus } from "../core/run-status.ts";
-import type { RunReading } from "./run-reading.ts";
+import type { RunStore } from "../ledger/run-store.ts";
+import type { NoView } from "./no-view.ts";
+import { PresentRuns } from "./present-runs.ts";
+import { readRun, type RunReading } from "./run-reading.ts";
 
 /** `orchd status RUN --json`. Times are ISO 8601 in UTC; null where there is none yet. */
 export interface RunView {
@@ -50,6 +53,22 @@ export function viewRun({ state, fault }: Pick<RunReading, "state" | "fault">): 
     steps: [...state.steps].map(([step, it]) => viewStep(step, it)),
     ...defined({ fault }),
   };
+}
+
+/** A run as `orchd status RUN` shows it: a waiting one says what it waits for now. */
+export function viewRunNow(
+  store: RunStore,
+  run: string,
+): { readonly ok: true; readonly view: RunView } | NoView {
+  const reading = readRun(store, run);
+  if (!reading.ok) return reading;
+  const view = viewRun(reading);
+  return reading.state.phase !== "queued" || reading.state.stop !== undefined
+    ? { ok: true, view }
+    : {
+        ok: true,
+        view: { ...view, because: `it waits: ${new PresentRuns(store).waitsFor(run)}` },
+      };
 }
 
 function viewStep(step: string, state: StepState): StepView {

@@ -3,8 +3,8 @@
  * imported here.
  */
 import { RunStore } from "../../ledger/run-store.ts";
-import { viewRunNow } from "../../views/present-runs.ts";
 import { looksLikeRun } from "../../views/run-reading.ts";
+import { viewRunNow } from "../../views/run-view.ts";
 import { readStatus } from "../../views/status-view.ts";
 import type { CommandContext } from "../command.ts";
 import { EXIT, seen, type ExitStatus } from "../exit.ts";

@@ -1,7 +1,7 @@
 /** `orchd status --watch`: the status every second, until the command is interrupted. */
 import { RunStore } from "../../ledger/run-store.ts";
-import { viewRunNow } from "../../views/present-runs.ts";
 import { looksLikeRun } from "../../views/run-reading.ts";
+import { viewRunNow } from "../../views/run-view.ts";
 import { readStatus } from "../../views/status-view.ts";
 import type { CommandContext } from "../command.ts";
 import { seen, usageError, type ExitStatus } from "../exit.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { reasonNow } from "../../src/views/present-runs.ts";
+import { reasonNow } from "../../src/views/wait-reason.ts";
 
 it.each<[said: string, active: string[], ahead: string[], now: string]>([
   [
