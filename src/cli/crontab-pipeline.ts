@@ -1,7 +1,7 @@
 /** The pipeline that does what a crontab's line does, as a pipeline file has it. */
 import { homedir } from "node:os";
 import { checkCron } from "../core/schedule/cron-check.ts";
-import { isTimeZone } from "../core/schedule/zone.ts";
+import { readZoneName } from "../core/schedule/zone-name.ts";
 import { shellText, type CronEntry } from "./crontab.ts";
 
 const CRONS_PATH = "/usr/bin:/bin";
@@ -10,9 +10,9 @@ const CRONS_PATH = "/usr/bin:/bin";
 export function faultOf(entry: CronEntry): string | undefined {
   const checked = checkCron(entry.cron);
   if (!checked.ok) return checked.message.replace(/[.]$/, "");
-  return entry.timezone !== undefined && !isTimeZone(entry.timezone)
-    ? `CRON_TZ=${entry.timezone} is no time zone that this Node knows`
-    : undefined;
+  if (entry.timezone === undefined) return undefined;
+  const zone = readZoneName(entry.timezone);
+  return zone.ok ? undefined : `its CRON_TZ ${zone.message}`;
 }
 
 /**

@@ -9,7 +9,7 @@ import { defined } from "./defined.ts";
 import { checkedDuration } from "./duration.ts";
 import { retentionSchema, orchestratorSchema } from "./pipeline.ts";
 import { durationSchema, envSchema, nameSchema } from "./schema-parts.ts";
-import { isTimeZone, zoneFault } from "./schedule/zone.ts";
+import { readZoneName } from "./schedule/zone-name.ts";
 import type { EnvValue, OrchestratorRef } from "./snapshot.ts";
 
 const limitSchema = z.strictObject({
@@ -151,13 +151,13 @@ export function resolveSettings(
 ):
   | { readonly ok: true; readonly settings: OrchdSettings }
   | { readonly ok: false; readonly path: readonly string[]; readonly message: string } {
-  const timezone = written.timezone ?? DEFAULT_SETTINGS.timezone;
-  if (!isTimeZone(timezone)) return { ok: false, path: ["timezone"], message: zoneFault(timezone) };
+  const zone = readZoneName(written.timezone ?? DEFAULT_SETTINGS.timezone);
+  if (!zone.ok) return { ok: false, path: ["timezone"], message: zone.message };
   return {
     ok: true,
     settings: defined({
       project: written.project ?? DEFAULT_SETTINGS.project,
-      timezone,
+      timezone: zone.zone,
       gracePeriodMs: checkedDuration(written.gracePeriod) ?? DEFAULT_SETTINGS.gracePeriodMs,
       drainPeriodMs: checkedDuration(written.drainPeriod) ?? DEFAULT_SETTINGS.drainPeriodMs,
       maxActiveRuns: written.maxActiveRuns,

@@ -1,3 +1,4 @@
+import { zoneWarning } from "../core/schedule/zone-name.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import type { Log } from "../log.ts";
 import { loadSettings } from "../schedules/load-settings.ts";
@@ -18,6 +19,7 @@ export class LiveSettings {
     this.#root = options.root;
     this.#bundlesDir = options.bundlesDir;
     this.#log = options.log;
+    this.#warn();
   }
 
   /** The settings in force. */
@@ -38,7 +40,13 @@ export class LiveSettings {
       return;
     }
     this.#current = again.settings;
+    this.#warn();
     await apply(again.settings);
     this.#log.info({}, "orchd.yaml was read again");
+  }
+
+  #warn(): void {
+    const warning = zoneWarning(this.#current.timezone, Date.now());
+    if (warning !== undefined) this.#log.warn({}, `orchd.yaml: ${warning}`);
   }
 }

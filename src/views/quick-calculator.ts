@@ -27,6 +27,8 @@ export const quickCalculator: CronSource = (pattern, timezone) => {
   const plain = plainCron(pattern);
   if (plain === undefined) return cronCalculator(pattern, timezone);
   if (timezone === "UTC") return { next: plain };
+  // Node's `Date` shows summer time all year under TZ=Eire, and no other name is wrong.
+  if (timezone === "Eire") return cronCalculator(pattern, timezone);
   return {
     next: (instant) =>
       inZone(plain, instant, timezone) ?? cronCalculator(pattern, timezone).next(instant),

@@ -90,6 +90,20 @@ describe("orchd validate", () => {
     expect(status).toBe(2);
     expect(stderr).toMatch(/orchd\.yaml:1:1: .*timezon.*timezone/);
   });
+
+  it("says of orchd.yaml's zone what may surprise, and refuses an abbreviation there", async () => {
+    const { root } = tempRoot({
+      "orchd.yaml": "timezone: est\n",
+      "schedules/a.yaml": 'steps: { one: { run: "true" } }\n',
+    });
+    const { status, stderr } = await orchd(root, "validate");
+    expect(status).toBe(0);
+    expect(stderr).toMatch(/orchd\.yaml: the IANA time zone EST is UTC-05:00 all year/);
+    writeFileSync(join(root, "orchd.yaml"), "timezone: BST\n");
+    const bad = await orchd(root, "validate");
+    expect(bad.status).toBe(2);
+    expect(bad.stderr).toMatch(/orchd\.yaml:1:11: timezone "BST" is an abbreviation.*London/);
+  });
 });
 
 interface Next {

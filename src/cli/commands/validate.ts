@@ -7,6 +7,7 @@ import { join, relative, resolve } from "node:path";
 import { countText } from "../../views/counted.ts";
 import { pipelineFiles } from "../../views/pipeline-file-list.ts";
 import { scheduleText } from "../../views/recorded-schedule.ts";
+import { zoneWarning } from "../../core/schedule/zone-name.ts";
 import type { CommandContext } from "../command.ts";
 import { EXIT, usageError, type ExitStatus } from "../exit.ts";
 import { loadPipelines, readSettings, type LoadedFile } from "../load-pipelines.ts";
@@ -35,7 +36,9 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
         "or make one with `orchd init`.",
     );
   // orchd.yaml is checked first: every other file is read by it.
-  await readSettings(roots);
+  const { timezone } = await readSettings(roots);
+  const warning = zoneWarning(timezone, Date.now());
+  if (warning !== undefined) terminal.note(span("yellow", "! "), `orchd.yaml: ${warning}`);
   const checks = withDuplicates(
     await loadPipelines(roots, wanted.length === 0 ? undefined : paths),
   );

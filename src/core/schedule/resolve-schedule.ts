@@ -16,7 +16,8 @@ import {
   type Schedule,
   type ScheduleDefinition,
 } from "./schedule-schema.ts";
-import { instantOf, isTimeZone, zoneFault } from "./zone.ts";
+import { readZoneName, zoneWarning } from "./zone-name.ts";
+import { instantOf } from "./zone.ts";
 
 /** What is known besides the text. */
 export interface ScheduleContext {
@@ -169,9 +170,15 @@ class Resolution {
   }
 
   #zoneOf(own: string | undefined, standard: string): string {
-    if (own === undefined || isTimeZone(own)) return own ?? standard;
-    this.#fault(["timezone"], zoneFault(own));
-    return "UTC";
+    if (own === undefined) return standard;
+    const name = readZoneName(own);
+    if (!name.ok) {
+      this.#fault(["timezone"], name.message);
+      return "UTC";
+    }
+    const warning = zoneWarning(name.zone, this.#now);
+    if (warning !== undefined) this.#warn(warning);
+    return name.zone;
   }
 
   /**

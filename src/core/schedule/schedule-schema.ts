@@ -61,7 +61,7 @@ export const scheduleSchema = z
       .min(1)
       .max(64)
       .optional()
-      .describe("IANA time zone; default: orchd.yaml's, else UTC"),
+      .describe("IANA time zone, no abbreviation and no offset; default: orchd.yaml's, else UTC"),
     startTime: moment.optional().describe("no slot before it; default: none"),
     endTime: moment.optional().describe("no slot after it; default: none"),
     stopAfter: z

@@ -1,11 +1,10 @@
 /**
- * Time zones: whether one exists, and what its wall clocks show.
+ * What the wall clocks of a time zone show. zone-name.ts says which zones there are.
  *
  * Everything goes through `Intl`, so it agrees with the time-zone data of Node. A local time that
  * does not exist (the clock was set forward over it) means the first instant after the gap. A local
  * time that exists twice means the first one (docs/failure-model.md 17).
  */
-import { didYouMean } from "../did-you-mean.ts";
 import { DAY_MS } from "../time.ts";
 
 /** A moment as a wall clock shows it. Month and day count from 1. */
@@ -34,37 +33,6 @@ export interface Gap {
 /** A formatter takes 50 kB, and a project uses few zones. */
 const FORMATTERS_KEPT = 64;
 const formatters = new Map<string, Intl.DateTimeFormat>();
-
-/**
- * Whether this is the IANA name of a time zone (`Europe/Berlin`, `UTC`). An offset such as `+02:00`
- * is not.
- */
-export function isTimeZone(zone: string): boolean {
-  if (!/^[A-Za-z][A-Za-z0-9_+/-]{0,63}$/.test(zone)) return false;
-  try {
-    formatterOf(zone);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/**
- * Why a text is not a time zone, as the rest of a sentence, with the zone that it probably means.
- */
-export function zoneFault(zone: string): string {
-  const shown = JSON.stringify(zone.slice(0, 64));
-  if (/^[+-]?\d/.test(zone) || /^(UTC|GMT)[+-]/i.test(zone))
-    return (
-      `${shown} is an offset, not a time zone; ` +
-      'use an IANA name such as "Europe/Berlin", or "UTC"'
-    );
-  const near = didYouMean(zone, ["UTC", ...Intl.supportedValuesOf("timeZone")]);
-  return (
-    `${shown} is no time zone that this Node knows` +
-    (near === "" ? '; use an IANA name such as "Europe/Berlin"' : near)
-  );
-}
 
 /** How far the zone's wall clocks are ahead of UTC at an instant, in milliseconds. */
 export function offsetAt(instant: number, zone: string): number {
@@ -177,7 +145,8 @@ function firstWithOffset(from: number, to: number, offset: number, zone: string)
   return high * 1_000;
 }
 
-function formatterOf(zone: string): Intl.DateTimeFormat {
+/** A formatter of a zone's wall time. @throws RangeError if this Node has no such zone */
+export function formatterOf(zone: string): Intl.DateTimeFormat {
   let formatter = formatters.get(zone);
   if (formatter === undefined) {
     formatter = new Intl.DateTimeFormat("en-US", {

@@ -22,8 +22,8 @@ const DAY: Field = { least: 1, most: 31 };
 const MONTH: Field = { least: 1, most: 12, names: MONTHS, first: 1 };
 const WEEKDAY: Field = { least: 0, most: 6, names: WEEKDAYS, first: 0 };
 
-/** Whether a field of five names a value. */
-export function names(text: string, value: number, field: Field): boolean {
+/** Whether a field names a value. */
+function names(text: string, value: number, field: Field): boolean {
   const number = (word: string): number => {
     const index = field.names?.indexOf(word.toLowerCase()) ?? -1;
     return index < 0 ? Number(word) : index + field.first!;
@@ -43,26 +43,33 @@ export function names(text: string, value: number, field: Field): boolean {
   });
 }
 
-/** Whether a pattern of five fields names a wall time, counted in milliseconds as if in UTC. */
-export function matches(pattern: string, wall: number): boolean {
-  const [minute, hour, day, month, weekday] = pattern.split(" ") as [
-    string,
-    string,
-    string,
-    string,
-    string,
-  ];
+/** Whether a pattern of five fields names the day of a wall time, in milliseconds as if in UTC. */
+export function matchesDay(pattern: string, wall: number): boolean {
+  const [, , day, month, weekday] = fieldsOf(pattern);
   const date = new Date(wall);
   const ofMonth = names(day, date.getUTCDate(), DAY);
   const ofWeek = names(weekday, date.getUTCDay(), WEEKDAY);
   const star = /^[*?]/;
   return (
-    date.getUTCSeconds() === 0 &&
-    names(minute, date.getUTCMinutes(), MINUTE) &&
-    names(hour, date.getUTCHours(), HOUR) &&
     names(month, date.getUTCMonth() + 1, MONTH) &&
     (star.test(day) || star.test(weekday) ? ofMonth && ofWeek : ofMonth || ofWeek)
   );
+}
+
+/** Whether a pattern of five fields names a wall time, in milliseconds as if in UTC. */
+export function matches(pattern: string, wall: number): boolean {
+  const [minute, hour] = fieldsOf(pattern);
+  const date = new Date(wall);
+  return (
+    wall % 60_000 === 0 &&
+    names(minute, date.getUTCMinutes(), MINUTE) &&
+    names(hour, date.getUTCHours(), HOUR) &&
+    matchesDay(pattern, wall)
+  );
+}
+
+function fieldsOf(pattern: string): [string, string, string, string, string] {
+  return pattern.split(" ") as [string, string, string, string, string];
 }
 
 function fieldText({ least, most, names: words, first }: Field): fc.Arbitrary<string> {
