@@ -3,7 +3,9 @@
  * a run-loop for each run. The daemon has one workshop, and so has each run in the foreground.
  */
 import { createHash } from "node:crypto";
-import { realpathSync, rmSync } from "node:fs";
+import { readdirSync, realpathSync } from "node:fs";
+import { join } from "node:path";
+import { removeTrees } from "../disk/remove-tree.ts";
 import { makeFolder } from "../disk/make-folder.ts";
 import type { RunHeader, RunLine } from "../core/event.ts";
 import type { LoadedDefinition } from "../core/loaded-definition.ts";
@@ -125,9 +127,9 @@ function openPool(
   { runs, epoch, clock, log, settings }: WorkshopOptions,
   { bundles, scratch }: RunStore,
 ): RunnerPool {
-  // What an earlier process left there belongs to steps that have ended.
-  rmSync(scratch, { recursive: true, force: true });
   makeFolder(scratch, 0o750);
+  // What an earlier process left there belongs to steps that have ended.
+  void removeTrees(readdirSync(scratch).map((name) => join(scratch, name)));
   const token = `${tokenOf(runs)}.${epoch}`;
   return new RunnerPool({ clock, log, settings: { ...settings.runner, bundles, scratch, token } });
 }

@@ -20,11 +20,12 @@ const SCRIPT = `trap '' HUP INT TERM
 { read -r _ <&3; kill -KILL "-$2"; } 2>/dev/null &
 watch=$!
 exec 3<&-
-groups=' ' folder=
+token=$1 prefix=$3 groups=' '
+shift 3
 while read -r op group; do
   case $op in
     +) groups="$groups$group " ;;
-    d) folder=$group ;;
+    d) set -- "$@" "$group" ;;
     -) groups="\${groups%%" $group "*} \${groups#*" $group "}" ;;
   esac
 done
@@ -33,26 +34,30 @@ for group in $groups; do kill -KILL "-$group"; done 2>/dev/null
 empty=0 passes=0
 while [ $empty -lt 2 ] && [ $passes -lt ${PASSES} ]; do
   empty=$((empty + 1)) passes=$((passes + 1))
-  for file in $(LC_ALL=C grep -lsaE "${TOKEN_VARIABLE}=$1([^0-9]|$)" /proc/[0-9]*/environ); do
+  for file in $(LC_ALL=C grep -lsaE "${TOKEN_VARIABLE}=$token([^0-9]|$)" /proc/[0-9]*/environ); do
     pid=\${file#/proc/}; pid=\${pid%/environ}
     [ "$pid" = "$$" ] || { kill -KILL "$pid" && empty=0; }
   done 2>/dev/null
   sleep 0.05
 done
-[ -z "$folder" ] || rm -rf -- "$folder"
+for folder in "$prefix"*; do [ -d "$folder" ] && set -- "$@" "$folder"; done
+[ $# -eq 0 ] || rm -rf -- "$@" || { chmod -R u+rwx -- "$@"; rm -rf -- "$@"; }
 `;
 
 /** Ends what a runner leaves behind. */
 export class Guard {
   readonly #process: ChildProcess;
 
-  /** @param token the runner's token; the guard itself does not carry it */
-  constructor(token: string) {
+  /**
+   * @param token the runner's token; the guard itself does not carry it
+   * @param prefix the folders whose paths begin with it are removed when the runner has ended
+   */
+  constructor(token: string, prefix: string) {
     const env = { ...process.env };
     delete env[TOKEN_VARIABLE];
     this.#process = spawn(
       "/bin/sh",
-      ["-c", SCRIPT, "orchd-guard", token.replaceAll(".", "\\."), String(process.pid)],
+      ["-c", SCRIPT, "orchd-guard", token.replaceAll(".", "\\."), String(process.pid), prefix],
       {
         detached: true,
         // In any other folder it would keep that from being removed or unmounted.
@@ -68,7 +73,7 @@ export class Guard {
     (this.#process.stdin as unknown as { unref?(): void }).unref?.();
   }
 
-  /** Removes a folder when the runner has ended. Its path has no blank. */
+  /** Removes a folder when the runner has ended. Its path has no line break. */
   keeps(folder: string): void {
     this.#process.stdin!.write(`d ${folder}\n`);
   }

@@ -10,6 +10,7 @@
  * When the channel to the daemon closes, all that was started is ended, and the process with it.
  */
 import { availableParallelism } from "node:os";
+import { join } from "node:path";
 import { formatDuration } from "../../../core/duration.ts";
 import type { FromThread } from "../../../steps/thread-protocol.ts";
 import { inheritedEnvironment } from "../../inherited-environment.ts";
@@ -19,7 +20,7 @@ import type { FromRunner, RawResult, RunnerSettings, ToRunner } from "../protoco
 import { Guard } from "./guard.ts";
 import { watchMemoryLimits } from "./memory-limits.ts";
 import { endResult, describeTask, threadDeath, type Piece } from "./piece.ts";
-import { Scratch } from "./scratch.ts";
+import { Scratch, attemptPrefix } from "./scratch.ts";
 import { ShellStep } from "./shell-step.ts";
 import { WarmThreads } from "./warm-threads.ts";
 import { WorkerThread } from "./worker-thread.ts";
@@ -56,7 +57,7 @@ export class RunnerHost {
     this.#settings = settings;
     this.#program = program;
     this.#send = send;
-    this.#guard = new Guard(settings.token);
+    this.#guard = new Guard(settings.token, join(settings.scratch, attemptPrefix(process.pid)));
     this.#scratch = new Scratch(settings.scratch, this.#guard);
     this.#warm = new WarmThreads({
       cores: this.#cores,
@@ -166,7 +167,7 @@ export class RunnerHost {
     this.#shells += 1;
     const task = JSON.parse(piece.body) as ShellTask;
     piece.shell = new ShellStep(piece.id, task, {
-      scratch: this.#scratch.for(task),
+      scratch: this.#scratch,
       token: this.#settings.token,
       guard: this.#guard,
       baseEnv: inheritedEnvironment(process.env),

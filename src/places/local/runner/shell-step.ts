@@ -6,8 +6,6 @@
  * the shell when that was told to end is ended too, whatever its group (descendants.ts).
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { defined } from "../../../core/defined.ts";
 import { FAILURE_CODES, type StepError } from "../../../core/failure.ts";
 import type { Json } from "../../../core/snapshot.ts";
@@ -16,14 +14,11 @@ import { MASKED_RESULT, Masker } from "../../../steps/mask.ts";
 import { BadOutput, resultJson } from "../../../steps/step-result.ts";
 import { descendantsOf, killDescendant, type Descendant } from "../descendants.ts";
 import { killByToken, killQuietly } from "../kill-by-token.ts";
-import {
-  RESULT_LIMIT,
-  TOKEN_VARIABLE,
-  type OutputLine,
-  type ShellTask,
-} from "../../../core/task.ts";
+import { TOKEN_VARIABLE, type OutputLine, type ShellTask } from "../../../core/task.ts";
 import type { RawResult } from "../protocol.ts";
+import type { AttemptFiles } from "./attempt-files.ts";
 import type { Guard } from "./guard.ts";
+import type { Scratch } from "./scratch.ts";
 
 /** The longest value that is given as a variable, in bytes. A longer one is given as a file. */
 const IN_ENVIRONMENT = 32 * 1024;
@@ -32,7 +27,7 @@ const LAST_OUTPUT_MS = 500;
 
 /** What a shell step needs of its runner. */
 export interface ShellHost {
-  readonly scratch: string;
+  readonly scratch: Scratch;
   readonly token: string;
   readonly guard: Guard;
   readonly baseEnv: Readonly<Record<string, string>>;
@@ -41,16 +36,14 @@ export interface ShellHost {
   ended(result: RawResult, durationMs: number, startedAt: number): void;
 }
 
-let files = 0;
-
 /** Runs the text of one step in a shell. */
 export class ShellStep {
   readonly #id: string;
   readonly #task: ShellTask;
   readonly #host: ShellHost;
   readonly #masker: Masker;
-  readonly #written: string[] = [];
-  readonly #outputFile: string;
+  /** Undefined until the command is about to start, and where the folder cannot be made. */
+  #files: AttemptFiles | undefined;
   readonly #startedAt = Date.now();
   readonly #begin = performance.now();
   #process: ChildProcess | undefined;
@@ -63,17 +56,24 @@ export class ShellStep {
     this.#task = task;
     this.#host = host;
     this.#masker = new Masker(task.secrets);
-    this.#outputFile = this.#name("output");
   }
 
   /** Starts the shell. What goes wrong is told to `ended`. */
   start(): void {
     const [program, ...options] = this.#task.shell;
+    let env: NodeJS.ProcessEnv;
+    try {
+      this.#files = this.#host.scratch.attempt(this.#task);
+      env = this.#environment(this.#files);
+    } catch (error) {
+      this.#finish({ ok: false, error: cannotWrite(error as Error), outcome: "failed" });
+      return;
+    }
     let child: ChildProcess;
     try {
       child = spawn(program!, [...options, "-c", this.#task.text], {
         cwd: this.#task.cwd,
-        env: this.#environment(),
+        env,
         detached: true,
         stdio: ["ignore", "pipe", "pipe"],
       });
@@ -87,8 +87,9 @@ export class ShellStep {
       if (stream === "stderr") this.#lastError = lines.at(-1) ?? this.#lastError;
       this.#host.output(stream, lines);
     });
-    child.stdout!.on("data", (chunk: Buffer) => capture.drain("stdout", chunk));
-    child.stderr!.on("data", (chunk: Buffer) => capture.drain("stderr", chunk));
+    // With no descriptor left there are no streams, and "error" says so.
+    child.stdout?.on("data", (chunk: Buffer) => capture.drain("stdout", chunk));
+    child.stderr?.on("data", (chunk: Buffer) => capture.drain("stderr", chunk));
     let over = false;
     const settle = (result: () => RawResult): void => {
       if (over) return;
@@ -144,41 +145,21 @@ export class ShellStep {
     return `${this.#host.token}/${this.#id}`;
   }
 
-  #name(kind: string): string {
-    files += 1;
-    return join(this.#host.scratch, `${process.pid}-${files}.${kind}`);
-  }
-
-  #write(kind: string, value: Json | { readonly [name: string]: Json }): string {
-    const path = `${this.#name(kind)}.json`;
-    writeFileSync(path, JSON.stringify(value), { mode: 0o600, flag: "wx" });
-    this.#written.push(path);
-    return path;
-  }
-
-  #environment(): NodeJS.ProcessEnv {
+  #environment(files: AttemptFiles): NodeJS.ProcessEnv {
     const { params, inputs, env } = this.#task;
     const own: Record<string, string> = { ...this.#host.baseEnv, ...env };
     for (const [prefix, values] of [
       ["ORCHD_PARAM", params],
       ["ORCHD_INPUT", inputs],
     ] as const) {
-      own[`${prefix}S`] = this.#write(`${prefix.slice(6).toLowerCase()}s`, values);
+      const all = `${prefix.slice(6).toLowerCase()}s`;
+      own[`${prefix}S`] = files.write(all, JSON.stringify(values));
       for (const [name, value] of Object.entries(values))
-        own[`${prefix}_${name}`] = this.#given(name, value);
+        own[`${prefix}_${name}`] = given(files, name, value);
     }
-    own["ORCHD_OUTPUT"] = this.#outputFile;
+    own["ORCHD_OUTPUT"] = files.output;
     own[TOKEN_VARIABLE] = this.#token();
     return own;
-  }
-
-  /** A short scalar as text, all else as the path of a file. */
-  #given(name: string, value: Json): string {
-    if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") {
-      const text = String(value);
-      if (Buffer.byteLength(text) <= IN_ENVIRONMENT && !text.includes("\0")) return text;
-    }
-    return this.#write(name.replaceAll(/[^\w-]/g, "_").slice(0, 64), value);
   }
 
   #result(status: number | null, signal: NodeJS.Signals | null): RawResult {
@@ -222,14 +203,10 @@ export class ShellStep {
   /** What the command wrote to `$ORCHD_OUTPUT`. Null if it wrote nothing. */
   #output(): unknown {
     const step = `step "${this.#task.step ?? ""}"`;
-    const size = statSync(this.#outputFile, { throwIfNoEntry: false })?.size;
-    if (size === undefined || size === 0) return null;
-    if (size > RESULT_LIMIT)
-      throw new BadOutput(
-        `${step} wrote ${size} bytes to $ORCHD_OUTPUT; at most ${RESULT_LIMIT} can be kept`,
-      );
+    const bytes = this.#files?.readOutput(step);
+    if (bytes === undefined) return null;
     try {
-      return JSON.parse(readFileSync(this.#outputFile, "utf8"));
+      return JSON.parse(bytes.toString("utf8"));
     } catch (error) {
       const { message } = error as Error;
       throw new BadOutput(`${step} wrote something to $ORCHD_OUTPUT that is not JSON: ${message}`);
@@ -250,7 +227,7 @@ export class ShellStep {
   }
 
   #finish(result: RawResult): void {
-    for (const path of [...this.#written, this.#outputFile]) rmSync(path, { force: true });
+    this.#files?.remove();
     const durationMs = performance.now() - this.#begin;
     if (!result.ok)
       return this.#host.ended(
@@ -262,4 +239,21 @@ export class ShellStep {
     if (masked !== undefined) this.#host.output("orchd", [MASKED_RESULT]);
     this.#host.ended({ ok: true, json: masked ?? result.json }, durationMs, this.#startedAt);
   }
+}
+
+function cannotWrite(error: Error): StepError {
+  return defined({
+    name: "SpawnError",
+    message: `the command could not be started: its files cannot be written: ${error.message}`,
+    code: (error as NodeJS.ErrnoException).code,
+  });
+}
+
+/** A short scalar as text, all else as the path of a file. */
+function given(files: AttemptFiles, name: string, value: Json): string {
+  if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") {
+    const text = String(value);
+    if (Buffer.byteLength(text) <= IN_ENVIRONMENT && !text.includes("\0")) return text;
+  }
+  return files.write(name.replaceAll(/[^\w-]/g, "_").slice(0, 64), JSON.stringify(value));
 }

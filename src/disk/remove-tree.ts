@@ -1,0 +1,33 @@
+/**
+ * Removes a folder that anybody may have filled: many files, deep folders, folders without rights,
+ * names of any bytes. It is done by a process of its own (`rm`), because that takes its time and
+ * needs no turn of this process, and because `rm` copes with paths of any length.
+ */
+import { spawn } from "node:child_process";
+
+/** A folder without rights is opened, and the rest is removed in a second pass. */
+const SCRIPT = `rm -rf -- "$@" || { chmod -R u+rwx -- "$@"; rm -rf -- "$@"; }`;
+
+/**
+ * Removes files and folders with all that is in them. Links are removed, not followed. Never
+ * throws: what cannot be removed (it is immutable, its disk is read-only) is left.
+ *
+ * @returns a promise that resolves when the attempt is over
+ */
+export function removeTrees(paths: readonly string[]): Promise<void> {
+  return new Promise((resolve) => {
+    if (paths.length === 0) return resolve();
+    try {
+      const child = spawn("/bin/sh", ["-c", SCRIPT, "orchd-remove", ...paths], {
+        cwd: "/",
+        env: { PATH: process.env["PATH"] },
+        stdio: "ignore",
+      });
+      child.on("error", () => resolve()).on("close", () => resolve());
+      child.unref();
+    } catch {
+      // There are no processes or descriptors left.
+      resolve();
+    }
+  });
+}
