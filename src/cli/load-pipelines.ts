@@ -3,9 +3,9 @@
  *
  * Code files are evaluated in a runner (evaluate.ts), which is started only if there are any.
  */
-import { existsSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
+import { isSameFile, nameHolder, wasInForce } from "../core/name-holder.ts";
 import { nameOfFile } from "../core/pipeline-file-name.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import { RunStore } from "../ledger/run-store.ts";
@@ -32,6 +32,8 @@ export type LoadedFile =
       readonly name: string;
       readonly errors: readonly string[];
       readonly problems: readonly Problem[];
+      /** The file that holds the name that this one claims; absent where it is refused as such. */
+      readonly takenBy?: string;
     };
 
 /** The settings of orchd.yaml, or the defaults. @throws CliError (exit 2) where it is invalid */
@@ -42,7 +44,8 @@ export async function readSettings(roots: Roots): Promise<OrchdSettings> {
 }
 
 /**
- * Loads pipeline files; default: all files of the drop folder.
+ * Loads pipeline files; default: all files of the drop folder. Where several claim a name, those
+ * that do not hold it are refused.
  *
  * @throws CliError (exit 2) where orchd.yaml is invalid; (exit 1) where orchd's own folders cannot
  *   be written
@@ -51,15 +54,13 @@ export async function loadPipelines(
   roots: Roots,
   files?: readonly string[],
 ): Promise<LoadedFile[]> {
-  const paths = files ?? pipelineFiles(roots.schedules).map((name) => join(roots.schedules, name));
+  const paths = files?.map((file) => resolve(file)) ?? droppedFiles(roots);
   const settings = await readSettings(roots);
   const { bundles } = new RunStore(roots.runs);
   const { Evaluator } = await import("./evaluate.ts");
   const evaluator = new Evaluator({ root: roots.root, bundlesDir: bundles, settings });
   try {
-    const results: LoadedFile[] = [];
-    for (const path of paths) {
-      const file = resolve(path);
+    const load = async (file: string): Promise<LoadedFile> => {
       const result = await loadPipelineFile(file, {
         root: rootOf(roots, file),
         bundlesDir: bundles,
@@ -68,18 +69,18 @@ export async function loadPipelines(
         refuses: (snapshot, scheduled) => evaluator.refuses(snapshot, scheduled),
         now: Date.now(),
       });
-      if (result.ok)
-        results.push({ ok: true, file, name: result.loaded.name, loaded: result.loaded });
-      else
-        results.push({
-          ok: false,
-          file,
-          name: nameOfFile(basename(file)),
-          errors: result.errors.map(formatProblem),
-          problems: result.errors,
-        });
-    }
-    return results;
+      if (result.ok) return { ok: true, file, name: result.loaded.name, loaded: result.loaded };
+      return {
+        ok: false,
+        file,
+        name: nameOfFile(basename(file)),
+        errors: result.errors.map(formatProblem),
+        problems: result.errors,
+      };
+    };
+    const results: LoadedFile[] = [];
+    for (const path of paths) results.push(await load(path));
+    return await refuseTaken(roots, results, load);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code !== "EACCES" && code !== "EROFS" && code !== "EPERM") throw error;
@@ -94,6 +95,46 @@ export async function loadPipelines(
   }
 }
 
+function droppedFiles(roots: Roots): string[] {
+  return pipelineFiles(roots.schedules).map((name) => join(roots.schedules, name));
+}
+
+/** The files, of which those are refused that claim the name of another one. */
+async function refuseTaken(
+  roots: Roots,
+  files: readonly LoadedFile[],
+  load: (file: string) => Promise<LoadedFile>,
+): Promise<LoadedFile[]> {
+  const store = new RunStore(roots.runs);
+  const dropped = droppedFiles(roots);
+  const holders = new Map<string, string | undefined>();
+  for (const name of new Set(files.flatMap((file) => (file.ok ? [file.name] : [])))) {
+    const inForce = readPipeline(store, name)?.state;
+    const recorded = dropped.find((path) => wasInForce(inForce, path));
+    const read = [...files];
+    // It may hold the name without being among the files that were asked for.
+    if (recorded !== undefined && files.every(({ file }) => file !== recorded))
+      if (files.some((file) => file.ok && file.name === name && dropped.includes(file.file)))
+        read.push(await load(recorded));
+    const claims = read.flatMap((file) => {
+      if (file.ok)
+        return file.name === name ? [{ path: file.file, digest: file.loaded.digest }] : [];
+      return file.file === recorded ? [{ path: file.file }] : [];
+    });
+    holders.set(name, nameHolder(claims, inForce)?.path);
+  }
+  return files.map((file) => {
+    const holder = file.ok ? holders.get(file.name) : file.file;
+    return holder === undefined || holder === file.file ? file : takenFile(file, holder);
+  });
+}
+
+function takenFile({ file, name }: LoadedFile, holder: string): LoadedFile {
+  const message = `name ${JSON.stringify(name)} is taken by ${holder}; give one of them another name`;
+  const problems = [{ file, message }];
+  return { ok: false, file, name, errors: problems.map(formatProblem), problems, takenBy: holder };
+}
+
 /** A file outside the root is bundled in its own folder, so that its imports are found. */
 function rootOf(roots: Roots, file: string): string {
   return file.startsWith(`${roots.root}/`) ? roots.root : dirname(file);
@@ -101,16 +142,19 @@ function rootOf(roots: Roots, file: string): string {
 
 /** A pipeline's file, loaded; undefined where it has none now. */
 export async function loadPipeline(roots: Roots, name: string): Promise<LoadedFile | undefined> {
-  const recorded = readPipeline(new RunStore(roots.runs), name)?.state.file;
-  const names = pipelineFiles(roots.schedules);
+  const inForce = readPipeline(new RunStore(roots.runs), name)?.state;
+  const dropped = droppedFiles(roots);
   const likely = [
-    ...(recorded === undefined ? [] : [join(roots.schedules, basename(recorded))]),
-    ...names.filter((file) => nameOfFile(file) === name).map((file) => join(roots.schedules, file)),
-  ].filter((path) => existsSync(path));
+    ...dropped.filter((path) => isSameFile(inForce?.file, path)),
+    ...dropped.filter((path) => nameOfFile(basename(path)) === name),
+  ];
   for (const path of new Set(likely)) {
     const [loaded] = await loadPipelines(roots, [path]);
-    if (loaded !== undefined && loaded.name === name) return loaded;
+    if (loaded === undefined || (!loaded.ok && loaded.takenBy !== undefined)) continue;
+    // The file that holds the name keeps it while it is bad.
+    if (loaded.name === name || (!loaded.ok && wasInForce(inForce, path))) return loaded;
   }
   // A file may name its pipeline itself.
-  return (await loadPipelines(roots)).find((file) => file.name === name);
+  const claims = (await loadPipelines(roots)).filter((file) => file.name === name);
+  return claims.find((file) => file.ok || file.takenBy === undefined);
 }

@@ -128,6 +128,7 @@ export class Engine {
       load: ports.load,
       desk: (name) => this.desk(name),
       desks: () => this.#desks.values(),
+      known: (name) => this.#desks.get(name),
       watch: ports.watch,
     });
     const handlers = this.#requestHandlers();

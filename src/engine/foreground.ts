@@ -10,6 +10,7 @@ import { defined } from "../core/defined.ts";
 import type { RunHeader } from "../core/event.ts";
 import { checkGivenParams } from "../core/given-params.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
+import { wasInForce, type InForce } from "../core/name-holder.ts";
 import { refused } from "../core/request.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import type { Json } from "../core/snapshot.ts";
@@ -84,13 +85,14 @@ export async function runForeground(options: ForegroundOptions): Promise<Foregro
     await lock.release();
   };
   try {
-    const made = await makeHeader(options, run, workshop, settings);
+    const ledger = await PipelineLedger.open(runs, pipeline, { clock, onFatal: die });
+    const made = await makeHeader(options, run, workshop, { settings, inForce: ledger.state });
     if (!made.ok) {
+      await ledger.close();
       await close();
       return refused(made.reason);
     }
     const { header, remark } = made;
-    const ledger = await PipelineLedger.open(runs, pipeline, { clock, onFatal: die });
     const handle = await workshop.maker.create(header);
     const recorded = ledger.append([{ type: "run.started", run, trigger: "manual" }]);
     handle.start(header.because ?? "asked for");
@@ -132,17 +134,24 @@ async function takeLock(
   }
 }
 
+/** What is known before the pipeline's file is read. */
+interface Known {
+  readonly settings: OrchdSettings;
+  /** The version that the last daemon had in force. */
+  readonly inForce: InForce;
+}
+
 /** The run's header, and a remark on its params; or why there can be no run. */
 async function makeHeader(
   options: ForegroundOptions,
   run: string,
   workshop: Workshop,
-  settings: OrchdSettings,
+  known: Known,
 ): Promise<
   | { readonly ok: true; readonly header: RunHeader; readonly remark: string | undefined }
   | { readonly ok: false; readonly reason: string }
 > {
-  const found = await findPipeline(options, workshop, settings);
+  const found = await findPipeline(options, workshop, known);
   if (!found.ok) return found;
   const params = checkGivenParams(found.loaded, options.params);
   if (!params.ok) return { ok: false, reason: params.message };
@@ -222,16 +231,17 @@ async function stop(
 async function findPipeline(
   options: ForegroundOptions,
   workshop: Workshop,
-  settings: OrchdSettings,
+  { settings, inForce }: Known,
 ): Promise<
   | { readonly ok: true; readonly loaded: LoadedPipeline }
   | { readonly ok: false; readonly reason: string }
 > {
   const { root, schedules, pipeline } = options;
   const own = (name: string): boolean => basename(name, extname(name)) === pipeline;
+  const rank = (name: string): number => (wasInForce(inForce, name) ? 0 : own(name) ? 1 : 2);
   const files = readdirSync(schedules)
     .filter(isPipelineFileName)
-    .sort((a, b) => Number(own(b)) - Number(own(a)) || (a < b ? -1 : 1));
+    .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
   let fault: string | undefined;
   for (const name of files) {
     const path = join(schedules, name);
@@ -245,7 +255,11 @@ async function findPipeline(
       now: clock.now(),
     });
     if (result.ok && result.loaded.name === pipeline) return result;
-    if (!result.ok && own(name)) fault = result.errors.map(formatProblem).join("\n");
+    if (result.ok) continue;
+    const errors = result.errors.map(formatProblem).join("\n");
+    // The file that holds the name keeps it while it is bad.
+    if (wasInForce(inForce, name)) return { ok: false, reason: errors };
+    if (own(name)) fault = errors;
   }
   return {
     ok: false,

@@ -21,6 +21,7 @@ import type { Clock } from "../clock.ts";
 import { defined } from "../core/defined.ts";
 import type { PipelineEvent, RunHeader } from "../core/event.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
+import { isSameFile } from "../core/name-holder.ts";
 import { forgottenAfter, type PipelineState } from "../core/pipeline-state.ts";
 import { packSlots } from "../core/schedule/slot-list.ts";
 import type { Schedule } from "../core/schedule/schedule-schema.ts";
@@ -142,7 +143,12 @@ export class PipelineDesk implements DeciderView, RecorderView {
         state.digest === undefined ||
         state.removed ||
         JSON.stringify(state.schedules) !== JSON.stringify(json);
-      const same = !rescheduled && state.digest === loaded.digest && state.errors.length === 0;
+      // The ledger says which file holds the name, so a renamed file has a line too.
+      const same =
+        !rescheduled &&
+        state.digest === loaded.digest &&
+        state.errors.length === 0 &&
+        isSameFile(state.file, loaded.file);
       // After a restart nothing but the schedules is known of the old version: its slots that are
       // left run the new one.
       this.#loaded ??= loaded;

@@ -2,10 +2,11 @@
  * From changes in the drop folder to versions in force: which file defines which pipeline.
  *
  * A file defines at most one pipeline, and a pipeline comes from one file. Where several files
- * claim a name, the first by file name has it, and the others are refused. A file that is bad now
- * keeps the name that it had, and its last good version stays in force. That holds across a restart
- * too: each version that comes into force is kept beside the ledgers (`.orchd/in-force/NAME.json`).
- * The kept version is derived, and used only if the ledger knows its digest.
+ * claim a name, one holds it (name-holder.ts): the file that the pipeline was last loaded from, by
+ * its ledger. The others are refused. A file that is bad now keeps the name that it had, and its
+ * last good version stays in force. That holds across a restart too: each version that comes into
+ * force is kept beside the ledgers (`.orchd/in-force/NAME.json`). The kept version is derived, and
+ * used only if the ledger knows its digest.
  *
  * Files are loaded a few at a time, and then settled name by name: so a file that is renamed
  * removes no pipeline. Evaluating a file of code may take long, or hang until its time limit. After
@@ -20,6 +21,7 @@ import { makeFolder } from "../disk/make-folder.ts";
 import type { Clock } from "../clock.ts";
 import { didYouMean } from "../core/did-you-mean.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
+import { isSameFile, nameHolder } from "../core/name-holder.ts";
 import { PIPELINE_NAME } from "../core/run-id.ts";
 import type { LoadResult } from "../schedules/load-file.ts";
 import { formatProblem } from "../schedules/problem.ts";
@@ -39,6 +41,8 @@ const PATIENCE_MS = 4_000;
 export interface FileChanges {
   readonly changed: readonly string[];
   readonly removed: readonly string[];
+  /** Files that are gone since a moment ago: they may come back, or count as removed soon. */
+  readonly missing?: readonly string[];
 }
 
 /** What reading pipeline files needs. */
@@ -52,6 +56,8 @@ export interface PipelineFilesPorts {
   readonly desk: (name: string) => Promise<PipelineDesk>;
   /** All desks there are. */
   readonly desks: () => Iterable<PipelineDesk>;
+  /** The desk of a pipeline; undefined where there is none. */
+  readonly known: (name: string) => PipelineDesk | undefined;
   /**
    * Watches the files that belong to a pipeline file: their change is its change. That includes
    * changes after `since` (wall time, in milliseconds since 1970).
@@ -88,6 +94,8 @@ export class PipelineFiles {
    * written: one that no file defines.
    */
   readonly #strays = new Map<string, string>();
+  /** Files that are gone and do not count as removed yet. */
+  #missing: ReadonlySet<string> = new Set();
   #turn: Promise<unknown> = Promise.resolve();
   #first = true;
   #closed = false;
@@ -146,7 +154,7 @@ export class PipelineFiles {
     // A slow file may define it: that is not known before the file is loaded.
     if (!this.knows(name)) await Promise.all(this.#late.values());
     const path = await this.#inTurn(async () => {
-      const found = this.#claims(name)[0] ?? this.#named.get(name)?.values().next().value;
+      const found = this.#holder(name) ?? this.#named.get(name)?.values().next().value;
       if (found !== undefined) await this.#apply({ changed: [found], removed: [] });
       return found;
     });
@@ -184,7 +192,8 @@ export class PipelineFiles {
     return result;
   }
 
-  async #apply({ changed, removed }: FileChanges): Promise<void> {
+  async #apply({ changed, removed, missing = [] }: FileChanges): Promise<void> {
+    this.#missing = new Set(missing);
     const affected = new Set<string>();
     for (const path of removed) {
       const before = this.#read.get(path);
@@ -217,7 +226,7 @@ export class PipelineFiles {
   async #loadSoon(path: string): Promise<Loaded | undefined> {
     const { clock, log } = this.#ports;
     this.#late.delete(path);
-    const load = this.#load(path, this.#read.get(path)?.name);
+    const load = this.#load(path, this.#heldName(path));
     let stop!: () => void;
     const patience = new Promise<undefined>((resolve) => {
       const timer = clock.after(this.#first ? FIRST_PATIENCE_MS : PATIENCE_MS, () =>
@@ -258,9 +267,9 @@ export class PipelineFiles {
 
   async #settleAll(affected: ReadonlySet<string>): Promise<void> {
     for (const name of affected) {
-      for (const loser of this.#claims(name).slice(1)) {
+      for (const loser of this.#losers(name)) {
         const told = this.#nameFor(loser);
-        if (this.#claims(told).length === 0) this.#strays.set(loser, told);
+        if (this.#good(told).length === 0) this.#strays.set(loser, told);
       }
     }
     const names = [...affected].sort().values();
@@ -270,7 +279,7 @@ export class PipelineFiles {
     await Promise.all(Array.from({ length: Math.min(LOADS_AT_ONCE, affected.size) }, settle));
     for (const [path, told] of this.#strays) {
       const read = this.#read.get(path);
-      if (read?.loaded !== undefined && this.#claims(read.name)[0] !== path) continue;
+      if (read?.loaded !== undefined && this.#holder(read.name) !== path) continue;
       this.#strays.delete(path);
       if (!affected.has(told)) await this.#settle(told);
     }
@@ -337,7 +346,7 @@ export class PipelineFiles {
    */
   #nameFor(path: string): string {
     for (const desk of this.#ports.desks())
-      if (desk.state.file === path && !desk.state.removed) return desk.name;
+      if (isSameFile(desk.state.file, path) && !desk.state.removed) return desk.name;
     const stem = basename(path, extname(path));
     if (PIPELINE_NAME.test(stem)) return stem;
     const plain = stem
@@ -348,28 +357,52 @@ export class PipelineFiles {
     return PIPELINE_NAME.test(plain) ? plain : "unnamed";
   }
 
-  /** The good files that claim a name; the first of them has it. */
-  #claims(name: string): string[] {
-    return [...(this.#named.get(name) ?? [])]
-      .filter((path) => this.#read.get(path)?.loaded !== undefined)
-      .sort((a, b) =>
-        basename(a) < basename(b) ? -1 : basename(a) > basename(b) ? 1 : a < b ? -1 : 1,
-      );
+  /** The good files that claim a name. */
+  #good(name: string): string[] {
+    return [...(this.#named.get(name) ?? [])].filter(
+      (path) => this.#read.get(path)?.loaded !== undefined,
+    );
+  }
+
+  /** The file that holds a name, which may be bad now. */
+  #holder(name: string): string | undefined {
+    const claims = [...(this.#named.get(name) ?? [])].map((path) => ({
+      path,
+      digest: this.#read.get(path)?.loaded?.digest,
+    }));
+    return nameHolder(claims, this.#ports.known(name)?.state)?.path;
+  }
+
+  /** The good files that claim a name and do not hold it. */
+  #losers(name: string): string[] {
+    const holder = this.#holder(name);
+    // A holder that is missing may only be renamed: then there is nothing to refuse.
+    if (holder === undefined || this.#missing.has(holder)) return [];
+    return this.#good(name).filter((path) => path !== holder);
+  }
+
+  /** The name that a file holds: it keeps it if it is bad now. */
+  #heldName(path: string): string | undefined {
+    const name = this.#read.get(path)?.name;
+    return name !== undefined && this.#holder(name) === path ? name : undefined;
   }
 
   async #settle(name: string): Promise<void> {
     const { log } = this.#ports;
-    const [winner, ...losers] = this.#claims(name);
+    const holder = this.#holder(name);
+    const loaded = holder === undefined ? undefined : this.#read.get(holder)?.loaded;
+    const winner = loaded === undefined ? undefined : holder;
+    const losers = this.#losers(name);
     const others = [...(this.#named.get(name) ?? [])].flatMap((path) => {
       const read = this.#read.get(path)!;
       return read.loaded === undefined ? [{ path, ...read }] : [];
     });
     const broken = others.filter(({ loading }) => loading !== true);
     const desk = await this.#ports.desk(name);
-    if (winner !== undefined) await this.#putInForce(desk, this.#read.get(winner)!.loaded!);
+    if (loaded !== undefined) await this.#putInForce(desk, loaded);
     for (const loser of losers) {
       const error =
-        `${loser}: the name ${JSON.stringify(name)} is taken by ${winner!}; ` +
+        `${loser}: the name ${JSON.stringify(name)} is taken by ${holder!}; ` +
         "give this pipeline another name";
       log.error({ pipeline: name, file: loser }, error);
       const told = this.#strays.get(loser);
@@ -392,12 +425,13 @@ export class PipelineFiles {
   }
 
   async #putInForce(desk: PipelineDesk, loaded: LoadedPipeline): Promise<void> {
-    const before = desk.loaded?.digest;
+    const before = desk.loaded;
     await desk.load(loaded);
-    if (before === loaded.digest) return;
+    if (before?.digest === loaded.digest && before.file === loaded.file) return;
+    const what = before === undefined ? "loaded" : "changed";
     this.#ports.log.info(
       { pipeline: loaded.name, file: loaded.file, digest: loaded.digest.slice(0, 12) },
-      `pipeline ${loaded.name} ${before === undefined ? "loaded" : "changed"}`,
+      `pipeline ${loaded.name} ${before?.digest === loaded.digest ? "has another file" : what}`,
     );
     for (const warning of loaded.warnings)
       this.#ports.log.warn({ pipeline: loaded.name, file: loaded.file }, warning);

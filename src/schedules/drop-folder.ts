@@ -35,6 +35,8 @@ export interface DropFolderChanges {
   /** New files, changed files, and files with a changed module. */
   readonly changed: readonly string[];
   readonly removed: readonly string[];
+  /** Files that are gone and do not count as removed yet. */
+  readonly missing: readonly string[];
 }
 
 /** What a drop folder needs. */
@@ -226,7 +228,9 @@ export class DropFolder {
     for (const path of paths) {
       const before = this.#files.get(path);
       const now = lookAgain(path, before);
-      if (now.changed) changed.add(path);
+      // A file that was missing is told even if it is the same again: others may have been told of
+      // its absence.
+      if (now.changed || this.#goneSince.has(path)) changed.add(path);
       young ||= now.sight.young;
       this.#files.set(path, now.sight);
       await breathe();
@@ -249,7 +253,8 @@ export class DropFolder {
     const there = [...changed].filter((file) => this.#files.has(file)).sort(byText);
     if (this.#closed || (there.length === 0 && removed.length === 0)) return;
     try {
-      await this.#options.onChange({ changed: there, removed });
+      const missing = [...this.#goneSince.keys()];
+      await this.#options.onChange({ changed: there, removed, missing });
     } catch (error) {
       this.#options.onError?.(error, "onChange");
     }

@@ -363,6 +363,155 @@ describe("a file that claims another's name", () => {
   });
 });
 
+describe("the file that a pipeline was loaded from", () => {
+  const at = (file: string, ...tags: string[]) =>
+    pipelineOf("p", [minutely], { file: `/nowhere/${file}.yaml`, tags });
+  const refusal = (copy: string, holder: string): string =>
+    `/nowhere/${copy}.yaml: the name "p" is taken by /nowhere/${holder}.yaml; ` +
+    "give this pipeline another name";
+  const ofType = (there: EngineRig, name: string, type: string) =>
+    there.lines(name).filter((line) => line.type === type);
+  /** The files that the pipeline was loaded from, in order. */
+  const loads = (there: EngineRig): unknown[] =>
+    ofType(there, "p", "pipeline.loaded").map(({ file }) => file);
+  const restart = async (there: EngineRig): Promise<void> => {
+    await there.down();
+    await there.up();
+  };
+  const inForce = (there: EngineRig): readonly string[] | undefined =>
+    [...there.engine.desks()].find(({ name }) => name === "p")?.loaded?.tags;
+
+  test("keeps its name beside a copy that sorts before it, over restarts too", async () => {
+    const there = rig();
+    await there.up();
+    await there.drop(at("p", "first"));
+    await there.drop(at("a-p", "copy"));
+    expect(ofType(there, "a-p", "pipeline.invalid")).toMatchObject([
+      { errors: [refusal("a-p", "p")] },
+    ]);
+    await there.drop(at("p", "edited"));
+    expect(inForce(there)).toEqual(["edited"]);
+    await restart(there);
+    expect(inForce(there)).toEqual(["edited"]);
+    await there.drop(at("p", "again"));
+    await there.clock.advance(61_000);
+    expect(inForce(there)).toEqual(["again"]);
+    expect(loads(there)).toEqual(Array(3).fill("/nowhere/p.yaml"));
+    expect(ofType(there, "p", "pipeline.invalid")).toEqual([]);
+    expect(ofType(there, "a-p", "pipeline.invalid")).toHaveLength(1);
+  });
+
+  test("keeps its name while it is bad, and while it takes long to be loaded", async () => {
+    const there = rig();
+    await there.up();
+    await there.drop(at("p", "good"));
+    await there.drop(at("a-p", "copy"));
+    await there.spoil("p");
+    expect(inForce(there)).toEqual(["good"]);
+    await restart(there);
+    expect(inForce(there)).toEqual(["good"]);
+    await there.drop(at("a-p", "edited copy"));
+    expect(inForce(there)).toEqual(["good"]);
+    await there.down();
+    there.files.set("/nowhere/p.yaml", new Promise<FileContent>(() => undefined));
+    const up = there.up();
+    await there.clock.advance(10_001);
+    await up;
+    expect(inForce(there)).toEqual(["good"]);
+    await there.clock.advance(60_000);
+    expect(there.slots("p").at(-1)).toMatch(/^fired/);
+    expect(loads(there)).toEqual(["/nowhere/p.yaml"]);
+  });
+
+  test("is not marked by what becomes of the copy", async () => {
+    const there = rig();
+    await there.up();
+    await there.drop(at("p"));
+    await there.drop(at("a-p", "copy"));
+    await there.spoil("a-p");
+    await restart(there);
+    expect(ofType(there, "p", "pipeline.invalid")).toEqual([]);
+    expect(ofType(there, "a-p", "pipeline.invalid").at(-1)).toMatchObject({
+      errors: ["/nowhere/a-p.yaml: it is bad"],
+    });
+    await there.take("a-p");
+    expect(ofType(there, "a-p", "pipeline.removed")).toHaveLength(1);
+    expect(ofType(there, "p", "pipeline.removed")).toEqual([]);
+  });
+
+  test("gives its name to a copy when it goes, or takes another name", async () => {
+    const there = rig();
+    await there.up();
+    await there.drop(at("p"));
+    await there.drop(at("a-p", "copy"));
+    await there.drop(at("z-p", "other copy"));
+    await there.take("p");
+    expect(inForce(there)).toEqual(["copy"]);
+    // Now the copy holds the name, also against the file that comes back.
+    await there.drop(at("p", "back"));
+    await restart(there);
+    expect(inForce(there)).toEqual(["copy"]);
+    expect(ofType(there, "p", "pipeline.invalid").at(-1)).toMatchObject({
+      errors: [refusal("p", "a-p")],
+    });
+    await there.drop(pipelineOf("q", [], { file: "/nowhere/a-p.yaml" }));
+    expect(inForce(there)).toEqual(["back"]);
+    expect(ofType(there, "p", "pipeline.removed")).toEqual([]);
+  });
+
+  test("is renamed without a gap and without a word, and keeps its name under the new one", async () => {
+    const there = rig();
+    await there.up();
+    await there.drop(at("p"));
+    await there.clock.advance(61_000);
+    // The new name is seen at once; that the old one is gone counts a moment later.
+    there.files.delete("/nowhere/p.yaml");
+    there.put({ ...at("p"), file: "/nowhere/z.yaml" });
+    await there.settling(
+      there.engine.filesChanged({
+        changed: ["/nowhere/z.yaml"],
+        removed: [],
+        missing: ["/nowhere/p.yaml"],
+      }),
+    );
+    await there.settling(there.engine.filesChanged({ changed: [], removed: ["/nowhere/p.yaml"] }));
+    await there.clock.advance(60_000);
+    expect(there.slots("p")).toEqual(["fired 02:01:00", "fired 02:02:00"]);
+    expect(there.lines("p").filter(({ type }) => /invalid|removed/.test(type))).toEqual([]);
+    expect(loads(there)).toEqual(["/nowhere/p.yaml", "/nowhere/z.yaml"]);
+    await there.drop(at("a-p", "copy"));
+    await restart(there);
+    expect(inForce(there)).toEqual([]);
+    await there.clock.advance(60_000);
+    expect(there.slots("p")).toHaveLength(3);
+  });
+
+  test("is known under another name by what it says, if it was renamed while all was down", async () => {
+    const there = rig();
+    await there.up();
+    await there.drop(at("p"));
+    await there.drop(at("a-p", "copy"));
+    await there.down();
+    there.files.delete("/nowhere/p.yaml");
+    there.put({ ...at("p"), file: "/nowhere/z.yaml" });
+    await there.up();
+    expect(inForce(there)).toEqual([]);
+    expect(loads(there)).toEqual(["/nowhere/p.yaml", "/nowhere/z.yaml"]);
+  });
+
+  test("is found again after a move of the whole folder", async () => {
+    const there = rig();
+    await there.up();
+    await there.drop(at("p"));
+    await there.down();
+    there.files.clear();
+    there.put({ ...at("p"), file: "/moved/p.yaml" });
+    there.put({ ...at("a-p", "copy"), file: "/moved/a-p.yaml" });
+    await there.up();
+    expect(inForce(there)).toEqual([]);
+  });
+});
+
 describe("a file that takes long to be loaded", () => {
   /** A file that is loaded when the test says so. */
   function slow(there: EngineRig, path: string): (content: FileContent) => Promise<void> {

@@ -101,10 +101,10 @@ async function plannedPipelines(
 }
 
 function invalidText(
-  { file, errors }: Extract<LoadedFile, { readonly ok: false }>,
+  { file, errors, takenBy }: Extract<LoadedFile, { readonly ok: false }>,
   state: PipelineState | undefined,
 ): string {
-  const hasGoodVersion = state?.digest !== undefined && !state.removed;
+  const hasGoodVersion = takenBy === undefined && state?.digest !== undefined && !state.removed;
   const error = errors[0] ?? `${file} is invalid`;
   return `${error}${hasGoodVersion ? "; its last good version counts" : ""}`;
 }

@@ -39,9 +39,8 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
   const { timezone } = await readSettings(roots);
   const warning = zoneWarning(timezone, Date.now());
   if (warning !== undefined) terminal.note(span("yellow", "! "), `orchd.yaml: ${warning}`);
-  const checks = withDuplicates(
-    await loadPipelines(roots, wanted.length === 0 ? undefined : paths),
-  );
+  const files = await loadPipelines(roots, wanted.length === 0 ? undefined : paths);
+  const checks = files.map(checkOf);
   const invalid = checks.filter(({ valid }) => !valid).length;
   if (args.flag("json")) terminal.json(checks);
   else {
@@ -86,40 +85,28 @@ function findFiles(file: string, schedules: string): string[] {
   return names.map((name) => join(path, name));
 }
 
-/** Of several files with one name the first has it, as in the daemon; the others are refused. */
-function withDuplicates(files: readonly LoadedFile[]): FileCheck[] {
-  const owners = new Map<string, string>();
-  return files.map((it) => {
-    if (!it.ok)
-      return {
-        file: it.file,
-        name: it.name,
-        valid: false,
-        errors: it.errors,
-        warnings: [],
-        schedule: null,
-        steps: 0,
-        dynamic: false,
-      };
-    const { loaded, file, name } = it;
-    const owner = owners.get(name);
-    if (owner === undefined) owners.set(name, file);
-    const errors =
-      owner === undefined
-        ? []
-        : [
-            `${file}: name ${JSON.stringify(name)} is taken by ${owner}; ` +
-              "give one of them another name",
-          ];
+function checkOf(it: LoadedFile): FileCheck {
+  const { ok: valid, file, name } = it;
+  if (!valid)
     return {
       file,
       name,
-      valid: owner === undefined,
-      errors,
-      warnings: loaded.warnings,
-      schedule: scheduleText(loaded.schedules),
-      steps: loaded.snapshot.steps.length,
-      dynamic: loaded.snapshot.dynamic !== undefined,
+      valid,
+      errors: it.errors,
+      warnings: [],
+      schedule: null,
+      steps: 0,
+      dynamic: false,
     };
-  });
+  const { warnings, schedules, snapshot } = it.loaded;
+  return {
+    file,
+    name,
+    valid,
+    errors: [],
+    warnings,
+    schedule: scheduleText(schedules),
+    steps: snapshot.steps.length,
+    dynamic: snapshot.dynamic !== undefined,
+  };
 }
