@@ -130,7 +130,8 @@ async function refuseTaken(
 }
 
 function takenFile({ file, name }: LoadedFile, holder: string): LoadedFile {
-  const message = `name ${JSON.stringify(name)} is taken by ${holder}; give one of them another name`;
+  const taken = `name ${JSON.stringify(name)} is taken by ${holder}`;
+  const message = `${taken}; give one of them another name`;
   const problems = [{ file, message }];
   return { ok: false, file, name, errors: problems.map(formatProblem), problems, takenBy: holder };
 }

@@ -459,7 +459,7 @@ describe("the file that a pipeline was loaded from", () => {
     expect(ofType(there, "p", "pipeline.removed")).toEqual([]);
   });
 
-  test("is renamed without a gap and without a word, and keeps its name under the new one", async () => {
+  test("is renamed without a gap and without a word, and keeps its name then", async () => {
     const there = rig();
     await there.up();
     await there.drop(at("p"));
@@ -486,7 +486,7 @@ describe("the file that a pipeline was loaded from", () => {
     expect(there.slots("p")).toHaveLength(3);
   });
 
-  test("is known under another name by what it says, if it was renamed while all was down", async () => {
+  test("is known by what it says, if it was renamed while no daemon was up", async () => {
     const there = rig();
     await there.up();
     await there.drop(at("p"));

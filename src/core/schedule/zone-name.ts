@@ -113,8 +113,8 @@ export function zoneWarning(zone: string, now: number): string | undefined {
   const other = WITHOUT_SUMMER_TIME[zone];
   if (other !== undefined)
     return (
-      `the IANA time zone ${zone} is ${offset} all year and has no summer time (daylight saving); ` +
-      `for clocks that have it write ${other}`
+      `the IANA time zone ${zone} is ${offset} all year and has no summer time ` +
+      `(daylight saving); for clocks that have it write ${other}`
     );
   return /^Etc\/GMT[+-][1-9]/.test(zone)
     ? `the IANA time zone ${zone} is ${offset} all year: the sign in these names is reversed`
