@@ -304,10 +304,8 @@ function outcomeOf(
       state.functionError === undefined &&
       state.submissionError === undefined
     ) {
-      return {
-        status: "failed",
-        because: `step "${step.spec.id}" failed: ${step.error === undefined ? "no reason given" : failureText(step.error)}`,
-      };
+      const reason = step.error === undefined ? "no reason given" : failureText(step.error);
+      return { status: "failed", because: `step "${step.spec.id}" failed: ${reason}` };
     }
     return { status: "failed", because: halt?.because ?? "the run failed" };
   }

@@ -14,8 +14,8 @@ export type Loose = { readonly [name: string]: any };
  * Writes structured lines to the run's log, which `orchd logs` shows.
  *
  * `log.info("read", { lines: 12 })` writes `{"level":"info","message":"read","lines":12}`. An
- * `Error` as `fields` becomes `{ error: { name, message, code?, stack, cause? } }`. Fields that JSON cannot hold
- * never fail the step: their kind is logged instead.
+ * `Error` as `fields` becomes `{ error: { name, message, code?, stack, cause? } }`. Fields that
+ * JSON cannot hold never fail the step: their kind is logged instead.
  */
 export interface StepLog {
   debug(message: string, fields?: object): void;
