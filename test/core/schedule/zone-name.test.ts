@@ -184,7 +184,8 @@ describe("a zone without summer time", () => {
     ["HST", "UTC-10:00", "America/Adak"],
   ])("whose name sounds as if it had some is told of: %s", (zone, offset, other) => {
     const expected =
-      `the IANA time zone ${zone} is ${offset} all year and has no summer time (daylight saving); ` +
+      `the IANA time zone ${zone} is ${offset} all year ` +
+      `and has no summer time (daylight saving); ` +
       `for clocks that have it write ${other}`;
     expect(zoneWarning(zone, NOW)).toBe(expected);
     const { schedules, warnings } = resolveSchedules(

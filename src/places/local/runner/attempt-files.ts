@@ -15,7 +15,7 @@ import { removeTrees } from "../../../disk/remove-tree.ts";
 import { BadOutput } from "../../../steps/step-result.ts";
 import { RESULT_LIMIT } from "../../../core/task.ts";
 
-/** See above. */
+/** One folder of files for one attempt. */
 export class AttemptFiles {
   /** The path that the command finds in `ORCHD_OUTPUT`. */
   readonly output: string;
