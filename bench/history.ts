@@ -5,15 +5,27 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
-import { DAY_MS, MINUTE_MS, iso } from "../src/core/time.ts";
+import { DAY_MS, HOUR_MS, MINUTE_MS, iso } from "../src/core/time.ts";
 import { ledgerPath, writeFiles } from "./bench-root.ts";
 import { PLAIN_STEP } from "./plain-step.ts";
 
-const PIPELINES = 10;
-/** The schedule of each pipeline, as its ledger records it. */
-const SCHEDULES = [
+/** How many pipelines there are, and what their schedule is. */
+export interface Shape {
+  readonly pipelines: number;
+  readonly cron: string;
+  /** The time from one slot to the next, in milliseconds. */
+  readonly everyMs: number;
+}
+
+/** Ten minutely pipelines: few ledgers of pipelines, each of them long. */
+export const FEW: Shape = { pipelines: 10, cron: "* * * * *", everyMs: MINUTE_MS };
+/** Three hundred hourly pipelines: many ledgers, and a month of history in each. */
+export const MANY: Shape = { pipelines: 300, cron: "0 * * * *", everyMs: HOUR_MS };
+
+/** The schedules of a pipeline, as its ledger records them. */
+const schedulesOf = ({ cron }: Shape): readonly Record<string, unknown>[] => [
   {
-    cron: "* * * * *",
+    cron,
     timezone: "UTC",
     jitterSeconds: 0,
     catchUp: "none",
@@ -55,23 +67,31 @@ export interface History {
 }
 
 /**
- * Writes a root of ten minutely pipelines, with their ledgers. The last slot of each is due in the
- * minute before now.
+ * Writes a root of pipelines with their ledgers. The last slot of each is the newest one that is
+ * due.
  *
- * @param runs how many runs to write, in equal parts over the ten pipelines
+ * @param runs how many runs to write, in equal parts over the pipelines
  * @param unfinished how many of them have not finished: the last ones of each pipeline
  * @param resultBytes the length of the text that each run's step gave as its result; 0: null
  */
-export function history(root: string, runs: number, unfinished = 0, resultBytes = 0): History {
+export function history(
+  root: string,
+  runs: number,
+  unfinished = 0,
+  resultBytes = 0,
+  shape: Shape = FEW,
+): History {
+  const { pipelines, everyMs } = shape;
   const plan: Plan = {
-    runs: runs / PIPELINES,
-    finished: runs / PIPELINES - unfinished / PIPELINES,
-    from: (Math.floor(Date.now() / MINUTE_MS) - runs / PIPELINES + 1) * MINUTE_MS,
+    shape,
+    runs: runs / pipelines,
+    finished: runs / pipelines - unfinished / pipelines,
+    from: (Math.floor(Date.now() / everyMs) - runs / pipelines + 1) * everyMs,
     result: resultBytes === 0 ? null : "r".repeat(resultBytes),
   };
   let newest = "";
   const left: string[] = [];
-  for (let index = 0; index < PIPELINES; index += 1) {
+  for (let index = 0; index < pipelines; index += 1) {
     const written = pipelineHistory(root, `p${index}`, plan);
     newest = written.newest ?? newest;
     left.push(...written.unfinished);
@@ -81,6 +101,7 @@ export function history(root: string, runs: number, unfinished = 0, resultBytes 
 
 /** What each pipeline's history is. */
 interface Plan {
+  readonly shape: Shape;
   readonly runs: number;
   /** How many of them have finished: the first ones. */
   readonly finished: number;
@@ -103,9 +124,10 @@ function pipelineHistory(
 ): { readonly newest: string | undefined; readonly unfinished: readonly string[] } {
   writeFiles(root, {
     [`schedules/${pipeline}.yaml`]:
-      'schedule: { cron: "* * * * *", catchUp: none }\noverlap: allow\n' +
+      `schedule: { cron: "${plan.shape.cron}", catchUp: none }\noverlap: allow\n` +
       'steps: { nothing: { run: "true" } }\n',
   });
+  const schedules = schedulesOf(plan.shape);
   const lines: Record<string, unknown>[] = [
     {
       type: "pipeline.loaded",
@@ -113,7 +135,7 @@ function pipelineHistory(
       pipeline,
       digest: "d",
       file: `schedules/${pipeline}.yaml`,
-      schedules: SCHEDULES,
+      schedules,
       tz: "UTC",
     },
   ];
@@ -121,7 +143,7 @@ function pipelineHistory(
   let newest: string | undefined;
   const active: string[] = [];
   for (let at = 0; at < plan.runs; at += 1) {
-    const slot = plan.from + at * MINUTE_MS;
+    const slot = plan.from + at * plan.shape.everyMs;
     const run = `${pipeline}@${stamp(slot)}`;
     const ends = at < plan.finished;
     lines.push(
@@ -134,7 +156,7 @@ function pipelineHistory(
     sinceCheckpoint += ends ? 3 : 2;
     if (sinceCheckpoint >= CHECKPOINT_LINES - 3) {
       sinceCheckpoint = 0;
-      lines.push(checkpoint(slot, run, [...active], at + 1));
+      lines.push(checkpoint(schedules, slot, run, [...active], at + 1));
     }
     const path = ledgerPath(root, run);
     mkdirSync(dirname(path), { recursive: true });
@@ -145,6 +167,7 @@ function pipelineHistory(
 }
 
 function checkpoint(
+  schedules: readonly Record<string, unknown>[],
   slot: number,
   run: string,
   active: readonly string[],
@@ -154,7 +177,7 @@ function checkpoint(
     type: "pipeline.checkpoint",
     through: iso(slot),
     paused: false,
-    schedules: SCHEDULES,
+    schedules,
     active,
     queued: [],
     last: { run, status: "completed", startedAt: iso(slot), finishedAt: iso(slot) },
