@@ -21,6 +21,7 @@ import type { OrchdSettings } from "../core/settings.ts";
 import { DAY_MS, HOUR_MS, MINUTE_MS, iso } from "../core/time.ts";
 import type { LedgerHost } from "../ledger/ledger-host.ts";
 import { PipelineLedger } from "../ledger/pipeline-ledger.ts";
+import type { ReadRequest } from "../ledger/requests.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { LoadResult } from "../schedules/load-file.ts";
 import { takeOver } from "./adopted-run.ts";
@@ -139,6 +140,7 @@ export class Engine {
       rescanMs: ports.requestRescanMs,
       onFatal: ports.onFatal,
       carryOut: (request) => handlers.carryOut(request),
+      onNothingLeft: () => handlers.nothingLeft(),
     });
   }
 
@@ -237,8 +239,25 @@ export class Engine {
     await Promise.all(Array.from({ length: OPEN_AT_ONCE }, walk));
     await this.#waitForClock();
     return recoverRuns([...this.#desks.values()], { ...this.#ports, runs: this.#runs }, () =>
-      this.#inbox.takeUpAll((read) => read.ok && read.request.type === "stop"),
+      this.#inbox.takeUpAll(this.#stopsInTime()),
     );
+  }
+
+  /**
+   * Which requests may not wait until the runs go on: stops of runs that were taken over. One for
+   * each run and mode is enough: many may ask for the same.
+   */
+  #stopsInTime(): (read: ReadRequest) => boolean {
+    const seen = new Set<string>();
+    return (read) => {
+      if (!read.ok || read.request.type !== "stop") return false;
+      const { run, mode, notAfter } = read.request;
+      const isLate = notAfter !== undefined && this.#ports.clock.now() > Date.parse(notAfter);
+      const asked = `${mode} ${run}`;
+      if (isLate || seen.has(asked) || this.#runs.get(run) === undefined) return false;
+      seen.add(asked);
+      return true;
+    };
   }
 
   /** Files in the drop folder changed. Resolves once they are in force, or refused. */

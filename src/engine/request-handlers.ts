@@ -16,13 +16,13 @@ import { checkGivenParams } from "../core/given-params.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import { refused, type Reply, type Request } from "../core/request.ts";
 import { manualRunId, parseRunId } from "../core/run-id.ts";
-import { DAY_MS } from "../core/time.ts";
 import { LedgerClosed, LedgerExists, LedgerFailed } from "../ledger/ledger-error.ts";
-import { readLedger } from "../ledger/ledger-reader.ts";
+import { readTail } from "../ledger/ledger-reader.ts";
 import type { RunStore } from "../ledger/run-store.ts";
-import { readHeaderLine, readRunState } from "./adopted-run.ts";
+import { readRunState } from "./adopted-run.ts";
 import type { ActiveRuns } from "./active-runs.ts";
 import type { Backfills } from "./backfills.ts";
+import { EarlierTraces } from "./earlier-traces.ts";
 import type { PipelineDesk } from "./pipeline-desk.ts";
 import type { Log } from "../log.ts";
 import type { UpkeepRequest } from "./ports.ts";
@@ -30,9 +30,6 @@ import { planRerun } from "./rerun.ts";
 import type { TakenRequest } from "./request-inbox.ts";
 import { frozenHeader, runHeader } from "./run-header.ts";
 import { bundlesOf } from "./snapshot-bundles.ts";
-
-/** The most runs whose headers are read to find the run that a request made. */
-const RUNS_SEARCHED = 2_000;
 
 /** The version that a pipeline's file defines now, or why there is none. */
 export type Refreshed =
@@ -60,9 +57,16 @@ type Of<T extends Request["type"]> = Extract<Request, { type: T }>;
 /** Carries out requests, one method for each type. */
 export class RequestHandlers {
   readonly #ports: HandlerPorts;
+  readonly #traces: EarlierTraces;
 
   constructor(ports: HandlerPorts) {
     this.#ports = ports;
+    this.#traces = new EarlierTraces(ports.store);
+  }
+
+  /** No request is left that an earlier daemon may have carried out. */
+  nothingLeft(): void {
+    this.#traces.forget();
   }
 
   /**
@@ -80,11 +84,11 @@ export class RequestHandlers {
     }
   }
 
-  #carryOut(taken: TakenRequest): Promise<Reply> {
+  async #carryOut(taken: TakenRequest): Promise<Reply> {
     const { request, late } = taken;
-    const before = taken.left ? this.#doneBefore(taken) : undefined;
-    if (before !== undefined) return Promise.resolve(before);
-    if (late !== undefined) return Promise.resolve(refused(late));
+    const before = taken.left ? await this.#doneBefore(taken) : undefined;
+    if (before !== undefined) return before;
+    if (late !== undefined) return refused(late);
     switch (request.type) {
       case "submit":
         return this.#submit(taken, request);
@@ -110,15 +114,15 @@ export class RequestHandlers {
    * The reply to a request that an earlier daemon carried out and may not have answered; undefined
    * where it left no trace.
    */
-  #doneBefore(taken: TakenRequest): Reply | undefined {
+  async #doneBefore(taken: TakenRequest): Promise<Reply | undefined> {
     const { request } = taken;
     switch (request.type) {
       case "submit":
-        return this.#madeBefore(taken, request.pipeline);
+        return made(await this.#traces.runBy(taken.id, request.pipeline));
       case "rerun":
-        return this.#madeBefore(taken, parseRunId(request.run)!.pipeline);
+        return made(await this.#traces.rerunBy(taken.id, request.run));
       case "stop":
-        return stopsOf(this.#ports.store, request.run).has(taken.id)
+        return this.#traces.hasStop(taken.id, request.run)
           ? { accepted: true, run: request.run }
           : undefined;
       case "pause":
@@ -178,10 +182,11 @@ export class RequestHandlers {
     const { run, mode } = request;
     const entry = this.#ports.runs.get(run);
     if (entry === undefined) {
+      const status = statusOfFinished(this.#ports.store, run);
+      if (status !== undefined)
+        return { ...refused(`run ${run} has finished already: ${status}`), run };
       const state = readRunState(this.#ports.store, run);
       if (state === undefined) return { ...refused(`there is no run ${run}`), run };
-      if (state.finished !== undefined)
-        return { ...refused(`run ${run} has finished already: ${state.finished.status}`), run };
       return {
         ...refused(
           `run ${run} is not driven by this daemon: its ledger could not be taken over; ` +
@@ -296,30 +301,6 @@ export class RequestHandlers {
     });
   }
 
-  #madeBefore(taken: TakenRequest, pipeline: string): Reply | undefined {
-    const run = this.#madeBy(taken, pipeline);
-    return run === undefined ? undefined : { accepted: true, run };
-  }
-
-  /** The run that a request made already. */
-  #madeBy(taken: TakenRequest, pipeline: string): string | undefined {
-    const { runs, store } = this.#ports;
-    for (const run of runs.of(pipeline))
-      if (run.handle?.state.trigger.requestId === taken.id) return run.ticket.run;
-    const rerun = taken.request.type === "rerun" ? parseRunId(taken.request.run)?.first : undefined;
-    for (const run of store.list(pipeline, { newestFirst: true, limit: RUNS_SEARCHED })) {
-      const id = parseRunId(run)!;
-      const candidate =
-        rerun === undefined
-          ? id.manual && id.rerun === undefined && id.stampMs >= taken.writtenAt - DAY_MS
-          : id.first === rerun && id.rerun !== undefined;
-      if (!candidate) continue;
-      const header = readHeaderLine(store.runLedger(run));
-      if (header?.type === "run.submitted" && header.trigger.requestId === taken.id) return run;
-    }
-    return undefined;
-  }
-
   #desk(name: string): PipelineDesk | undefined {
     const desk = this.#ports.find(name);
     return desk === undefined || desk.state.removed ? undefined : desk;
@@ -332,14 +313,17 @@ export class RequestHandlers {
   }
 }
 
-/** The ids of the requests whose stops a run's ledger holds. */
-function stopsOf(store: RunStore, run: string): ReadonlySet<string | undefined> {
-  const stops = new Set<string | undefined>();
-  if (!store.exists(run)) return stops;
-  readLedger<RunLine>(store.runLedger(run), {
-    each: (line) => {
-      if (line.type === "run.stop_requested") stops.add(line.requestId);
-    },
-  });
-  return stops;
+function made(run: string | undefined): Reply | undefined {
+  return run === undefined ? undefined : { accepted: true, run };
+}
+
+/**
+ * How a run ended; undefined if it has not, or has no ledger. Only the end of the ledger is read:
+ * it may be long, and many may ask.
+ */
+function statusOfFinished(store: RunStore, run: string): string | undefined {
+  if (!store.exists(run)) return undefined;
+  const { lines, end } = readTail<RunLine>(store.runLedger(run), () => true);
+  const last = lines.at(-1);
+  return end === "whole" && last?.type === "run.finished" ? last.status : undefined;
 }

@@ -8,7 +8,7 @@
  * request: the daemon finds that it was carried out, and answers again.
  *
  * The command line writes requests and waits with this file, so it does not load zod: the caller
- * gives {@link readRequests} the check.
+ * gives {@link readRequest} the check.
  */
 import {
   constants,
@@ -16,10 +16,12 @@ import {
   fstatSync,
   lstatSync,
   openSync,
+  opendirSync,
   readdirSync,
   readSync,
   statSync,
   unlinkSync,
+  type Dir,
   type Stats,
 } from "node:fs";
 import { randomBytes } from "node:crypto";
@@ -41,6 +43,14 @@ const POLL_MS = 20;
 /** No descriptor or no memory is left: that says nothing about the file. */
 const OWN_TROUBLE = new Set<string | undefined>(["EMFILE", "ENFILE", "ENOMEM"]);
 
+/**
+ * The mode of a request and of a reply, whatever the umask of the one who writes it. Another user
+ * has to read it: the daemon's, or the one who asked. Their folders decide who may.
+ */
+const FOR_ALL = { mode: 0o644, exactly: true } as const;
+/** How many replies are looked at in one turn of the event loop. */
+const REPLIES_AT_ONCE = 100;
+
 /** How long a reply is kept, in milliseconds: an hour. */
 export const REPLY_LIFE_MS = HOUR_MS;
 
@@ -51,6 +61,8 @@ export type ReadRequest = {
   readonly owner: number;
   /** When it was written, in milliseconds since 1970. */
   readonly writtenAt: number;
+  /** The size of the file. */
+  readonly bytes: number;
 } & (
   | { readonly ok: true; readonly request: Request }
   | { readonly ok: false; readonly reason: string }
@@ -84,7 +96,7 @@ export async function writeRequest(
   await writeFileAtomically(
     join(new RunStore(runsDir).requests, checked(id) + SUFFIX),
     `${JSON.stringify(request)}\n`,
-    { mode: 0o644 },
+    FOR_ALL,
   );
   return id;
 }
@@ -103,25 +115,47 @@ function checked(id: string): string {
 }
 
 /**
- * Reads every request, oldest first. Dot-names are skipped. Every other file that cannot be taken
- * comes with the reason to refuse it: none is dropped silently.
+ * The ids of the files that may be requests, in no order. Dot-names are skipped. The folder is read
+ * as the ids are asked for, so what comes into it meanwhile may be among them or not.
  *
- * @throws a Node error if the folder exists and cannot be read, or if no descriptor is left
+ * @throws a Node error if the folder exists and cannot be read
  */
-export function readRequests(requestsDir: string, check: CheckRequest): ReadRequest[] {
-  const found: ReadRequest[] = [];
-  for (const name of namesIn(requestsDir)) {
-    if (name.startsWith(".") || !name.endsWith(SUFFIX)) continue;
-    const id = name.slice(0, -SUFFIX.length);
-    const read = readOne(join(requestsDir, name));
-    if (read === undefined) continue;
-    const { stats, value } = read;
-    const base = { id, owner: stats.uid, writtenAt: stats.mtimeMs };
-    if (!isRequestId(id)) found.push({ ...base, ok: false, reason: "its name is no request's id" });
-    else if ("reason" in value) found.push({ ...base, ok: false, reason: value.reason });
-    else found.push({ ...base, ...check(value.json) });
+export function* requestIds(requestsDir: string): Generator<string, void> {
+  let folder: Dir;
+  try {
+    folder = opendirSync(requestsDir, { bufferSize: 256 });
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return;
+    throw error;
   }
-  return found.toSorted((a, b) => a.writtenAt - b.writtenAt || (a.id < b.id ? -1 : 1));
+  try {
+    for (let entry = folder.readSync(); entry !== null; entry = folder.readSync())
+      if (!entry.name.startsWith(".") && entry.name.endsWith(SUFFIX))
+        yield entry.name.slice(0, -SUFFIX.length);
+  } finally {
+    folder.closeSync();
+  }
+}
+
+/**
+ * Reads a request. A file that cannot be taken comes with the reason to refuse it: none is dropped
+ * silently.
+ *
+ * @returns undefined if it is gone
+ * @throws a Node error if no descriptor is left
+ */
+export function readRequest(
+  requestsDir: string,
+  id: string,
+  check: CheckRequest,
+): ReadRequest | undefined {
+  const read = readOne(join(requestsDir, id + SUFFIX));
+  if (read === undefined) return undefined;
+  const { stats, value } = read;
+  const base = { id, owner: stats.uid, writtenAt: stats.mtimeMs, bytes: stats.size };
+  if (!isRequestId(id)) return { ...base, ok: false, reason: "its name is no request's id" };
+  if ("reason" in value) return { ...base, ok: false, reason: value.reason };
+  return { ...base, ...check(value.json) };
 }
 
 type Value = { readonly json: unknown } | { readonly reason: string };
@@ -183,7 +217,7 @@ export async function writeReply(runsDir: string, id: string, reply: Reply): Pro
   await writeFileAtomically(
     join(new RunStore(runsDir).replies, checked(id) + SUFFIX),
     `${JSON.stringify(reply)}\n`,
-    { mode: 0o644 },
+    FOR_ALL,
   );
 }
 
@@ -239,11 +273,18 @@ export async function removeRequest(runsDir: string, id: string): Promise<void> 
   await syncDirectory(systemDisk, requests);
 }
 
-/** Removes replies older than {@link REPLY_LIFE_MS}. @returns how many */
-export function expireReplies(runsDir: string, nowMs: number): number {
+/**
+ * Removes replies older than {@link REPLY_LIFE_MS}, a few in each turn of the event loop.
+ *
+ * @returns how many
+ */
+export async function expireReplies(runsDir: string, nowMs: number): Promise<number> {
   const { replies } = new RunStore(runsDir);
   let removed = 0;
+  let seen = 0;
   for (const name of namesIn(replies)) {
+    seen += 1;
+    if (seen % REPLIES_AT_ONCE === 0) await new Promise((resume) => void setImmediate(resume));
     const path = join(replies, name);
     const stats = statSync(path, { throwIfNoEntry: false });
     if (stats === undefined || nowMs - stats.mtimeMs <= REPLY_LIFE_MS) continue;

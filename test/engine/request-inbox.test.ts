@@ -10,22 +10,33 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
 import type { Reply, RequestInput } from "../../src/core/request.ts";
-import { RequestInbox, type TakenRequest } from "../../src/engine/request-inbox.ts";
+import {
+  RequestInbox,
+  type InboxPorts,
+  type TakenRequest,
+} from "../../src/engine/request-inbox.ts";
 import { readReply, writeRequest } from "../../src/ledger/requests.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { silentLog } from "../../src/log.ts";
+import { awaitSight } from "../support/await-event.ts";
 import { EngineRig, pipelineOf, scheduleOf } from "../support/engine-rig.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
-function inboxAt(runs: string, carryOut: (request: TakenRequest) => Promise<Reply>): RequestInbox {
+function inboxAt(
+  runs: string,
+  carryOut: (request: TakenRequest) => Promise<Reply>,
+  more: Partial<InboxPorts> = {},
+): RequestInbox {
   return new RequestInbox({
     clock: new VirtualClock(),
     log: silentLog,
     store: new RunStore(runs),
     carryOut,
+    ...more,
   });
 }
 
@@ -74,6 +85,7 @@ it("makes a folder that the group may write, whatever the umask", () => {
   try {
     inboxAt(runs, () => expect.fail("there is no request"));
     expect(statSync(new RunStore(runs).requests).mode & 0o777).toBe(0o770);
+    expect(statSync(new RunStore(runs).requests).mode & 0o7777).toBe(0o3770);
     // What an administrator changed stays.
     chmodSync(new RunStore(runs).requests, 0o700);
     inboxAt(runs, () => expect.fail("there is no request"));
@@ -82,6 +94,209 @@ it("makes a folder that the group may write, whatever the umask", () => {
     process.umask(umask);
   }
 });
+
+it.each([
+  ["of an older release", 0o2770, 0o3770],
+  ["that everybody may write", 0o777, 0o1777],
+  ["of one user alone", 0o750, 0o750],
+])("lets nobody rename another's request in a folder %s", (_, mode, wanted) => {
+  const { requests, runsDir } = new RunStore(tempRoot().runs);
+  mkdirSync(requests, { recursive: true });
+  chmodSync(requests, mode);
+  inboxAt(runsDir, () => expect.fail("there is no request"));
+  expect(statSync(requests).mode & 0o7777).toBe(wanted);
+});
+
+/** Leaves requests as a flood does: whole files, not synced. */
+function leave(runs: string, ids: readonly string[], request: RequestInput): void {
+  const { requests } = new RunStore(runs);
+  mkdirSync(requests, { recursive: true });
+  for (const id of ids) writeFileSync(join(requests, `${id}.json`), JSON.stringify(request));
+}
+
+const numbered = (name: string, count: number): string[] =>
+  Array.from({ length: count }, (_, n) => `${name}${n}`);
+
+it("carries out the requests of a pipeline in the order in which they were written", async () => {
+  const { runs } = tempRoot();
+  const taken: string[] = [];
+  const inbox = inboxAt(runs, ({ id }) => {
+    taken.push(id);
+    return Promise.resolve({ accepted: true });
+  });
+  for (const [id, at] of [
+    ["a", 30],
+    ["b", 10],
+    ["c", 20],
+  ] as const) {
+    await writeRequest(runs, { type: "submit", pipeline: "p" }, { id });
+    utimesSync(join(new RunStore(runs).requests, `${id}.json`), at, at);
+  }
+  await inbox.takeUpAll();
+  expect(taken).toEqual(["b", "c", "a"]);
+});
+
+describe("a flood of requests", () => {
+  it("has a few under way at a time, and each once", async () => {
+    const { runs } = tempRoot();
+    let now = 0;
+    let most = 0;
+    const taken: string[] = [];
+    const inbox = inboxAt(runs, async ({ id }) => {
+      taken.push(id);
+      most = Math.max(most, (now += 1));
+      await nextTurn();
+      now -= 1;
+      return { accepted: true };
+    });
+    const ids = numbered("f", 700);
+    leave(runs, ids, { type: "submit", pipeline: "p" });
+    inbox.start();
+    await answered(runs, ids);
+    expect(taken.toSorted()).toEqual(ids.toSorted());
+    expect(most).toBeLessThanOrEqual(32);
+    await inbox.close();
+  });
+
+  it("gives way to the event loop while it is found", async () => {
+    const { runs } = tempRoot();
+    const inbox = inboxAt(runs, () => Promise.resolve({ accepted: true }));
+    const large = { type: "submit", pipeline: "p", params: { text: "x".repeat(900_000) } } as const;
+    leave(runs, numbered("large", 20), large);
+    leave(runs, numbered("f", 500), { type: "submit", pipeline: "p" });
+    let turns = 0;
+    let over = false;
+    const turn = (): void => {
+      turns += 1;
+      if (!over) setImmediate(turn);
+    };
+    turn();
+    // Nothing matches, so this only finds them: each large file has a turn of its own.
+    await inbox.takeUpAll(() => false);
+    over = true;
+    expect(turns).toBeGreaterThanOrEqual(20);
+  });
+
+  it("does not hold up the request of another pipeline", async () => {
+    const { runs } = tempRoot();
+    const taken: string[] = [];
+    const inbox = inboxAt(runs, async ({ id }) => {
+      taken.push(id);
+      await nextTurn();
+      return { accepted: false, reason: "there is no such run" };
+    });
+    leave(runs, numbered("f", 600), { type: "stop", run: "p@20260101T000000Z" });
+    leave(runs, ["mine"], { type: "submit", pipeline: "q" });
+    inbox.start();
+    await answered(runs, ["mine"]);
+    expect(taken.indexOf("mine")).toBeLessThan(100);
+    await inbox.close();
+  });
+
+  it("of requests that never end does not hold up others", async () => {
+    const { runs } = tempRoot();
+    const clock = new VirtualClock();
+    let hung = 0;
+    const inbox = inboxAt(
+      runs,
+      ({ id }) => {
+        if (!id.startsWith("h")) return Promise.resolve({ accepted: true });
+        hung += 1;
+        return hanging;
+      },
+      { clock },
+    );
+    let end: (reply: Reply) => void = () => undefined;
+    const hanging = new Promise<Reply>((resolve) => (end = resolve));
+    leave(runs, numbered("h", 200), { type: "submit", pipeline: "hangs" });
+    inbox.start();
+    await clock.until(() => hung >= 32);
+    leave(runs, ["mine"], { type: "submit", pipeline: "q" });
+    // Those that hang give up their places after a second, and no more than 64 of them begin.
+    await clock.advance(1_100);
+    await clock.advance(1_100);
+    await answered(runs, ["mine"], clock);
+    expect(hung).toBe(64);
+    end({ accepted: true });
+    await answered(runs, numbered("h", 200), clock);
+    await inbox.close();
+  });
+
+  it("is answered in part before the daemon is ready, and the rest afterwards", async () => {
+    const { runs } = tempRoot();
+    const left: boolean[] = [];
+    const told: string[] = [];
+    const inbox = inboxAt(
+      runs,
+      (request) => {
+        left.push(request.left);
+        return Promise.resolve({ accepted: true });
+      },
+      { onNothingLeft: () => told.push("nothing left") },
+    );
+    leave(runs, numbered("f", 350), { type: "submit", pipeline: "p" });
+    await inbox.takeUpAll();
+    expect(left).toHaveLength(250);
+    inbox.start();
+    await answered(runs, numbered("f", 350));
+    // All were there when the daemon started: an earlier one may have carried them out.
+    expect(left).toEqual(Array.from({ length: 350 }, () => true));
+    await inbox.close();
+    expect(told).toEqual(["nothing left"]);
+  });
+
+  it("is not tried without end while no reply can be written", async () => {
+    const { runs } = tempRoot();
+    const clock = new VirtualClock();
+    const errors: string[] = [];
+    const log = { ...silentLog, error: (_: object, text: string) => void errors.push(text) };
+    const inbox = inboxAt(runs, () => Promise.resolve({ accepted: true }), { clock, log });
+    const ids = numbered("f", 300);
+    leave(runs, ids, { type: "submit", pipeline: "p" });
+    const { replies } = new RunStore(runs);
+    writeFileSync(replies, "");
+    inbox.start();
+    await clock.until(() => errors.length >= 16);
+    await clock.settle();
+    // What was under way when the sixteenth failed may fail too.
+    expect(errors.length).toBeLessThan(64);
+    rmSync(replies);
+    await clock.advance(1_000);
+    await answered(runs, ids, clock);
+    await inbox.close();
+  });
+});
+
+it("does not carry out what was withdrawn while it waited", async () => {
+  const { runs } = tempRoot();
+  const taken: string[] = [];
+  let end: (reply: Reply) => void = () => undefined;
+  const first = new Promise<Reply>((resolve) => (end = resolve));
+  const inbox = inboxAt(runs, ({ id, request }) => {
+    taken.push(id);
+    return request.type === "prune" ? first : Promise.resolve({ accepted: true });
+  });
+  // One prune at a time: the second waits.
+  leave(runs, ["a", "b"], { type: "prune" });
+  inbox.start();
+  await awaitSight(runs, () => (taken.length > 0 ? true : undefined), "the first prune");
+  rmSync(join(new RunStore(runs).requests, `${taken[0] === "a" ? "b" : "a"}.json`));
+  leave(runs, ["c"], { type: "submit", pipeline: "q" });
+  end({ accepted: true });
+  await answered(runs, [taken[0]!, "c"]);
+  await inbox.close();
+  expect(taken.toSorted()).toEqual([taken[0]!, "c"].toSorted());
+});
+
+/** Waits until requests are answered and removed. */
+async function answered(runs: string, ids: readonly string[], clock?: VirtualClock): Promise<void> {
+  const { requests } = new RunStore(runs);
+  const isDone = (): boolean =>
+    ids.every((id) => readReply(runs, id) !== null && !existsSync(join(requests, `${id}.json`)));
+  if (clock === undefined)
+    await awaitSight(runs, () => (isDone() ? true : undefined), `${ids.length} answers`);
+  else await clock.until(isDone);
+}
 
 it.each([
   ["submit", { type: "submit", pipeline: "p" }],

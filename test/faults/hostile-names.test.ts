@@ -7,7 +7,7 @@ import { join, resolve, sep } from "node:path";
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { parseRequest, type RequestInput } from "../../src/core/request.ts";
-import { isRequestId, readRequests } from "../../src/ledger/requests.ts";
+import { isRequestId, readRequest, requestIds } from "../../src/ledger/requests.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { loader } from "../schedules/support.ts";
 import { orchd } from "../support/daemon.ts";
@@ -200,7 +200,8 @@ it(
       );
       writeFileSync(join(folder, "m.json"), text);
       try {
-        const [read] = readRequests(folder, parseRequest);
+        const [id] = requestIds(folder);
+        const read = id === undefined ? undefined : readRequest(folder, id, parseRequest);
         if (read === undefined || (!read.ok && read.reason === "")) bad.push(text);
       } catch (error) {
         bad.push(`${String(error)}: ${text}`);
