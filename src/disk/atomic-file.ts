@@ -9,12 +9,13 @@ let names = 0;
  * this returns: a file with a dot-name beside it is written, synced and renamed, then the folder is
  * synced. Makes the folder if it is missing.
  *
+ * @param options `exactly`: the file gets this mode whatever the umask
  * @throws a Node error; the old file is then still there
  */
 export async function writeFileAtomically(
   path: string,
   text: string | Uint8Array,
-  options: { readonly disk?: Disk; readonly mode?: number } = {},
+  options: { readonly disk?: Disk; readonly mode?: number; readonly exactly?: boolean } = {},
 ): Promise<void> {
   const { disk = systemDisk, mode = 0o640 } = options;
   const directory = dirname(path);
@@ -22,6 +23,7 @@ export async function writeFileAtomically(
   const fd = await createFile(disk, aside, mode);
   try {
     try {
+      if (options.exactly === true) await disk.fchmod(fd, mode);
       await writeAll(disk, fd, typeof text === "string" ? Buffer.from(text) : text, 0);
       await disk.fdatasync(fd);
     } finally {

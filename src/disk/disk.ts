@@ -15,6 +15,8 @@ export interface Disk {
   write(fd: number, bytes: Uint8Array, offset: number, position: number): Promise<number>;
   fdatasync(fd: number): Promise<void>;
   fsync(fd: number): Promise<void>;
+  /** Sets the mode, whatever the umask. */
+  fchmod(fd: number, mode: number): Promise<void>;
   ftruncate(fd: number, length: number): Promise<void>;
   close(fd: number): Promise<void>;
   link(existing: string, path: string): Promise<void>;
@@ -51,6 +53,8 @@ export const systemDisk: Disk = {
   fdatasync: (fd) =>
     call((done: Done<void>) => fs.fdatasync(fd, (error) => done(error, undefined))),
   fsync: (fd) => call((done: Done<void>) => fs.fsync(fd, (error) => done(error, undefined))),
+  fchmod: (fd, mode) =>
+    call((done: Done<void>) => fs.fchmod(fd, mode, (error) => done(error, undefined))),
   ftruncate: (fd, length) =>
     call((done: Done<void>) => fs.ftruncate(fd, length, (error) => done(error, undefined))),
   close: (fd) =>

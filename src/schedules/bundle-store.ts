@@ -15,7 +15,8 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { makeFolder } from "../disk/make-folder.ts";
+import { errorCode } from "../disk/disk-error.ts";
+import { giveToOwner, makeOwnersFolder } from "../disk/give-to-owner.ts";
 import { sha256 } from "./sha256.ts";
 
 /** The path of the bundle with this sha256. */
@@ -42,18 +43,14 @@ export function storeBundle(folder: string, text: string): string {
   const sha = sha256(text);
   const path = bundlePath(folder, sha);
   const content = Buffer.from(text);
-  if (
-    existsSync(path) &&
-    statSync(path).size === content.length &&
-    readFileSync(path).equals(content)
-  )
-    return sha;
-  makeFolder(folder);
+  if (holds(path, content)) return sha;
+  makeOwnersFolder(folder);
   const aside = join(folder, `.${sha}.mjs.${randomBytes(6).toString("hex")}`);
   const descriptor = openSync(aside, "wx", 0o640);
   try {
     for (let written = 0; written < content.length;)
       written += writeSync(descriptor, content, written);
+    giveToOwner(descriptor, folder);
     fsyncSync(descriptor);
   } catch (thrown) {
     rmSync(aside, { force: true });
@@ -64,6 +61,20 @@ export function storeBundle(folder: string, text: string): string {
   renameSync(aside, path);
   syncFolder(folder);
   return sha;
+}
+
+/** Whether the file is there and whole. One that this user may not read counts as missing. */
+function holds(path: string, content: Buffer): boolean {
+  try {
+    return (
+      existsSync(path) &&
+      statSync(path).size === content.length &&
+      readFileSync(path).equals(content)
+    );
+  } catch (error) {
+    if (errorCode(error) !== "EACCES" && errorCode(error) !== "ENOENT") throw error;
+    return false;
+  }
 }
 
 function syncFolder(folder: string): void {

@@ -7,7 +7,8 @@
  * Watchers lose events silently (an overflowing queue, a folder that is removed and made again,
  * links that are flipped elsewhere). So an event means only "look", and looking is a rescan: it
  * compares every file's inode, size, times, owner and mode with the last look, and the content's
- * hash where these differ. A rescan begins 60 ms after the last event, at the latest 400 ms after
+ * hash where these differ. If the folder's own owner or mode differs, every file counts as changed.
+ * A rescan begins 60 ms after the last event, at the latest 400 ms after
  * the first. Without any event it begins every 15 s: promise 20 rests on that.
  *
  * chokidar watches the drop folder, its parent (which sees the folder come and go) and the folders
@@ -70,6 +71,8 @@ export class DropFolder {
   readonly #dir: string;
   readonly #options: DropFolderOptions;
   readonly #files = new Map<string, Sight>();
+  /** The folder's owner and mode at the last look. */
+  #rights: string | undefined;
   readonly #goneSince = new Map<string, number>();
   #folderGoneSince: number | undefined;
   /** For each pipeline file the modules and other files that it was made from. */
@@ -220,6 +223,10 @@ export class DropFolder {
     if (paths === undefined) return;
     const changed = new Set<string>(this.#again);
     this.#again.clear();
+    // Who may write the folder decides whether its files are safe to run.
+    const rights = rightsOf(this.#dir);
+    if (rights !== this.#rights) for (const path of this.#files.keys()) changed.add(path);
+    this.#rights = rights;
     let young = false;
     let count = 0;
     const breathe = async (): Promise<void> => {
@@ -384,6 +391,15 @@ function closeWatcher(watcher: FSWatcher): Promise<void> {
 function inodeOf(folder: string): bigint | undefined {
   try {
     return statSync(folder, { bigint: true, throwIfNoEntry: false })?.ino;
+  } catch {
+    return undefined;
+  }
+}
+
+function rightsOf(folder: string): string | undefined {
+  try {
+    const stats = statSync(folder, { throwIfNoEntry: false });
+    return stats === undefined ? undefined : `${stats.uid} ${stats.gid} ${stats.mode}`;
   } catch {
     return undefined;
   }

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, readlinkSync, symlinkSync, unlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { makeFolder } from "../disk/make-folder.ts";
+import { makeOwnersFolder } from "../disk/give-to-owner.ts";
 
 let root: string | undefined;
 
@@ -36,7 +36,7 @@ export function linkOwnPackage(bundlesDir: string): void {
   } catch (thrown) {
     if ((thrown as NodeJS.ErrnoException).code !== "ENOENT") throw thrown;
   }
-  makeFolder(dirname(link));
+  makeOwnersFolder(dirname(link));
   try {
     symlinkSync(target, link, "dir");
   } catch (thrown) {

@@ -3,7 +3,8 @@
  * with crontabs (docs/failure-model.md 30).
  *
  * The file must be regular, owned by root or by the user that the daemon runs as, writable by
- * neither group nor others, and at most 1 MiB. If a folder is given, the file must lie in it. Links
+ * neither group nor others, and at most 1 MiB. If a folder is given, the file must lie in it, and
+ * for the folder the same holds as for the file, or it is sticky as /tmp is. Links
  * that stay inside are followed, because Kubernetes mounts files that way; other links are refused.
  * The checks are made on the open descriptor that the bytes then come from, so the bytes that were
  * checked are the bytes that count.
@@ -56,9 +57,8 @@ export function readSafeFile(path: string, options: SafeFileOptions = {}): SafeF
           `is a link that leaves the folder: it leads to ${realPath}; ` +
             "copy the file into the folder instead",
         );
-      const loose = looseFolder(dirname(realPath), folder);
-      if (loose !== undefined)
-        return refuse(`lies in ${loose}, which everybody may write to: run chmod o-w ${loose}`);
+      const fault = folderFault(dirname(realPath), folder);
+      if (fault !== undefined) return refuse(fault);
     }
     const before = kindFault(lstatSync(realPath));
     if (before !== undefined) return refuse(before);
@@ -137,16 +137,32 @@ function sizeFault(maxBytes: number): string {
 }
 
 /**
- * The first folder from the file's folder up to the given one that anybody may put files into. A
- * sticky folder is none: it keeps users from replacing one another's files.
+ * What is wrong with the folders from the file's own up to the given one: another user may put
+ * files into one of them, or rename those that are there. A sticky folder that others may write is
+ * none of these: it keeps users from touching one another's files.
  */
-function looseFolder(from: string, to: string): string | undefined {
+function folderFault(from: string, to: string): string | undefined {
   for (let folder = from; isWithin(folder, to); folder = dirname(folder)) {
-    const { mode } = statSync(folder);
-    if ((mode & 0o002) !== 0 && (mode & 0o1000) === 0) return folder;
+    const fault = othersMay(statSync(folder), folder);
+    if (fault !== undefined) return fault;
     if (folder === to || folder === "/") return undefined;
   }
   return undefined;
+}
+
+function othersMay({ uid, mode }: Stats, folder: string): string | undefined {
+  const self = process.geteuid?.() ?? uid;
+  if (uid !== 0 && uid !== self)
+    return (
+      `lies in ${folder}, which belongs to user ${uid}, neither to root nor to the user that ` +
+      `orchd runs as (${self}): run chown on that folder if you trust what is in it`
+    );
+  if ((mode & 0o022) === 0 || (mode & 0o1000) !== 0) return undefined;
+  const who = (mode & 0o002) !== 0 ? "everybody" : "its group";
+  return (
+    `lies in ${folder}, which ${who} may write to (mode ${(mode & 0o7777).toString(8)}): ` +
+    `run chmod go-w ${folder}`
+  );
 }
 
 /**

@@ -193,6 +193,18 @@ describe("with the real watcher", () => {
     expect(at.log).toEqual(["+a.yaml", "+a.yaml"]);
   });
 
+  it("tells every file where the folder's mode changed, for the same reason", async () => {
+    const at = await watched({ before: { "a.yaml": "1", "b.yaml": "1" } });
+    await at.folder.rescan();
+    chmodSync(at.dir, 0o775);
+    await at.seen("+b.yaml", 2);
+    chmodSync(at.dir, 0o755);
+    await at.seen("+b.yaml", 3);
+    expect(at.log.filter((one) => one === "+a.yaml")).toHaveLength(3);
+    await at.folder.rescan();
+    expect(at.log).toHaveLength(6);
+  });
+
   it("sees a folder that is removed and made again", async () => {
     const at = await watched({ before: { "a.yaml": "1" } });
     rmSync(at.dir, { recursive: true });

@@ -156,6 +156,36 @@ describe("a file is refused", () => {
     expect(at.read("a.yaml")).toMatch(/which everybody may write to/);
   });
 
+  it("in a folder that its group may write to", () => {
+    const at = folder();
+    at.file("a.yaml");
+    chmodSync(at.dir, 0o775);
+    expect(at.read("a.yaml")).toBe(
+      `lies in ${at.dir}, which its group may write to (mode 775): run chmod go-w ${at.dir}`,
+    );
+    chmodSync(at.dir, 0o1775);
+    expect(at.read("a.yaml")).toMatch(/^ok/);
+    chmodSync(at.dir, 0o755);
+    expect(at.read("a.yaml")).toMatch(/^ok/);
+  });
+
+  it.runIf(isRoot)("in a folder of another user, also below the given one", () => {
+    const at = folder();
+    mkdirSync(join(at.dir, "..data"));
+    at.file("..data/a.yaml");
+    symlinkSync("..data/a.yaml", join(at.dir, "a.yaml"));
+    for (const foreign of [at.dir, join(at.dir, "..data")]) {
+      chownSync(foreign, 4242, 4242);
+      // The sticky bit keeps nobody from renaming what lies in a folder of one's own.
+      for (const mode of [0o755, 0o1755]) {
+        chmodSync(foreign, mode);
+        expect(at.read("a.yaml")).toMatch(/^lies in .*, which belongs to user 4242, neither/);
+      }
+      chownSync(foreign, 0, 0);
+    }
+    expect(at.read("a.yaml")).toMatch(/^ok/);
+  });
+
   it("that is not there", () => {
     expect(folder().read("a.yaml")).toBe("does not exist");
     expect(readSafeFile("/nowhere/at/all")).toMatchObject({ ok: false, missing: true });

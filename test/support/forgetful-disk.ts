@@ -238,6 +238,9 @@ export class ForgetfulDisk implements MortalDisk {
   fsync(fd: number): Promise<void> {
     return this.#sync("fsync", fd);
   }
+  fchmod(fd: number, mode: number): Promise<void> {
+    return this.#call("fchmod", this.#open.get(fd)?.path ?? "", () => fs.fchmodSync(fd, mode));
+  }
   ftruncate(fd: number, length: number): Promise<void> {
     const { path, what } = this.#open.get(fd)!;
     return this.#call(`ftruncate ${length}`, path, () => {

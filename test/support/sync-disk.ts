@@ -83,6 +83,9 @@ export class SyncDisk implements MortalDisk {
       for (const name of this.#unnamed) if (dirname(name) === path) this.#unnamed.delete(name);
     });
   }
+  fchmod(fd: number, mode: number): Promise<void> {
+    return this.#call(() => fs.fchmodSync(fd, mode));
+  }
   ftruncate(fd: number, length: number): Promise<void> {
     return this.#call(() => {
       fs.ftruncateSync(fd, length);

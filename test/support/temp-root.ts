@@ -48,14 +48,15 @@ export function tempRoot(files: Record<string, string> = {}): TempRoot {
     write(path, text) {
       const target = join(root, path);
       const aside = join(dirname(target), `.${Math.random().toString(36).slice(2)}.tmp`);
-      mkdirSync(dirname(target), { recursive: true });
-      writeFileSync(aside, text);
+      mkdirSync(dirname(target), { recursive: true, mode: 0o755 });
+      writeFileSync(aside, text, { mode: 0o644 });
       renameSync(aside, target);
       return target;
     },
     linkPackages: () => symlinkSync(join(projectRoot, "node_modules"), join(root, "node_modules")),
   };
-  mkdirSync(made.schedules);
+  // What a group may write is refused, and some umasks let it.
+  mkdirSync(made.schedules, { mode: 0o755 });
   mkdirSync(made.runs);
   for (const [path, text] of Object.entries(files)) made.write(path, text);
   try {

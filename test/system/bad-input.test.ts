@@ -209,6 +209,33 @@ it(
 );
 
 it(
+  "a drop folder that others may write is refused with what to do, and comes back by itself",
+  { timeout: 60_000 },
+  async () => {
+    const root = goodRoot(["good.yaml"]);
+    const ledger = join(root.runs, "good/pipeline.jsonl");
+    const daemon = await startDaemon({ root: root.root });
+    chmodSync(root.schedules, 0o775);
+    const line = await awaitLine(ledger, ({ type }) => type === "pipeline.invalid", 30_000);
+    const said =
+      `${join(root.schedules, "good.yaml")}: lies in ${root.schedules}, which its group may ` +
+      `write to (mode 775): run chmod go-w ${root.schedules}`;
+    expect(line["errors"]).toEqual([said]);
+    const refused = await orchd(root.root, "run", "good", "--wait");
+    expect(refused.stderr).toContain(`run chmod go-w ${root.schedules}`);
+    expect((await orchd(root.root, "validate")).status).toBe(2);
+    chmodSync(root.schedules, 0o755);
+    await awaitLine(
+      ledger,
+      ({ type, seq }) => type === "pipeline.loaded" && seq > line.seq,
+      30_000,
+    );
+    expect((await orchd(root.root, "run", "good", "--wait")).status).toBe(0);
+    await daemon.end();
+  },
+);
+
+it(
   "hidden names, names that editors make, and subfolders are never read",
   { timeout: 30_000 },
   async () => {

@@ -131,7 +131,7 @@ function placed(entry: CronEntry, schedules: string, made: readonly Made[], text
 
 function write(schedules: string, made: readonly Made[]): void {
   if (made.length === 0) return;
-  makeFolder(schedules);
+  makeFolder(schedules, 0o755);
   for (const { file, text, unchanged } of made)
     if (!unchanged) writeFileSync(file, text, { flag: "wx", mode: 0o644 });
 }

@@ -59,8 +59,8 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
       kept.push(name);
       continue;
     }
-    makeFolder(dirname(path));
-    writeFileSync(path, text, { flag: "wx" });
+    makeFolder(dirname(path), 0o755);
+    writeFileSync(path, text, { flag: "wx", mode: 0o644 });
     made.push(name);
   }
   makeFolder(join(root, "runs"));
