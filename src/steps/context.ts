@@ -80,20 +80,32 @@ export interface CacheContext<P = Loose, I = Loose> {
   readonly run: RunInfo;
 }
 
-/** Makes a log whose calls each become one line of JSON. */
-export function stepLog(write: (line: string) => void): StepLog {
+/**
+ * Makes a log whose calls each become one line of JSON.
+ *
+ * @param mask takes the secrets out of an error, before its texts are cut
+ */
+export function stepLog(
+  write: (line: string) => void,
+  mask: (error: StepError) => StepError = (error) => error,
+): StepLog {
   const at =
     (level: string) =>
     // Code without types may pass anything as the message.
     (message: unknown, fields: object = {}): void =>
-      write(line(level, String(message), fields));
+      write(line(level, String(message), fields, mask));
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }
 
-function line(level: string, message: string, fields: object): string {
+function line(
+  level: string,
+  message: string,
+  fields: object,
+  mask: (error: StepError) => StepError,
+): string {
   const head = { level, message };
   try {
-    const own = fields instanceof Error ? { error: clipError(toStepError(fields)) } : fields;
+    const own = fields instanceof Error ? { error: clipError(mask(toStepError(fields))) } : fields;
     return JSON.stringify({ ...head, ...own, ...head }, (_key, value: unknown) =>
       typeof value === "bigint" ? String(value) : value,
     );

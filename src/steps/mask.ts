@@ -1,12 +1,14 @@
 /**
- * Keeps the values of secrets out of everything that is recorded.
+ * Keeps the values of secrets out of everything that is recorded: texts, the names, texts, numbers
+ * and truth values in a JSON text, and errors.
  *
- * A value is looked for as it is, and in the form that it has inside a JSON text. A value of
- * several lines is also looked for line by line, because output is cut into lines before it is
- * masked.
+ * A value is looked for in the forms of secret-forms.ts. The beginning of a long value is looked
+ * for too, because libraries shorten what they quote. What V8's JSON parser quotes is masked whole:
+ * it is a piece from the middle of a text that may be a secret.
  */
 import { mapTexts, type StepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
+import { formsOf } from "./secret-forms.ts";
 
 /** What takes the place of a secret. */
 export const MASK = "***";
@@ -14,8 +16,19 @@ export const MASK = "***";
 export const MASKED_RESULT =
   "[orchd: a secret in the result is masked, since results are recorded; " +
   "a step gets a secret only by its own env and params]";
-/** Shorter lines of a secret (a closing brace, a blank) are not masked by themselves. */
-const SHORTEST_LINE = 4;
+/** Values of at least this length are masked even where only their beginning is there. */
+const LONG = 32;
+/** How much of its beginning must be there. */
+const BEGINNING = 16;
+
+/** What V8's JSON parser says of a text, with the piece that it quotes; also if it is cut. */
+const QUOTED_BY_PARSER = new RegExp(
+  String.raw`(?:Unexpected token [^]{1,8}?, (?:\.\.\.)?\\*"|(?:\.\.\.)?"|^)[^]{0,60}?` +
+    String.raw`"(?:\.\.\.)? is not valid JSON` +
+    String.raw`|Unexpected token [^]{1,8}?, (?:\.\.\.)?\\*"[^]{0,60}$`,
+  "g",
+);
+const NOT_JSON = `"${MASK}" is not valid JSON`;
 
 const NO_SECRETS: readonly string[] = [];
 
@@ -26,26 +39,30 @@ export class Masker {
    * longer one must not stay.
    */
   readonly #forms: readonly string[];
+  /** The forms of which the beginning is looked for too. */
+  readonly #long: readonly string[];
+  /** The secrets that are numbers. */
+  readonly #numbers: ReadonlySet<number>;
+  /** A JSON text that holds none of these holds no secret. */
+  readonly #signs: readonly string[];
   /** The length of the longest form; 0 if there are no secrets. */
   readonly longest: number;
 
   constructor(secrets: readonly string[] = NO_SECRETS) {
-    if (secrets.length === 0) {
-      this.#forms = NO_SECRETS;
-      this.longest = 0;
-      return;
-    }
-    const forms = new Set<string>();
-    for (const secret of secrets) {
-      if (secret.trim() === "") continue;
-      forms.add(secret);
-      forms.add(JSON.stringify(secret).slice(1, -1));
-      if (secret.includes("\n"))
-        for (const line of secret.split(/\r?\n/))
-          if (line.trim().length >= SHORTEST_LINE) forms.add(line);
-    }
-    this.#forms = [...forms].sort((a, b) => b.length - a.length);
+    this.#forms =
+      secrets.length === 0
+        ? NO_SECRETS
+        : [...new Set(secrets.flatMap(formsOf))].sort((a, b) => b.length - a.length);
+    this.#long =
+      secrets.length === 0 ? NO_SECRETS : this.#forms.filter((form) => form.length >= LONG);
+    this.#numbers = new Set(
+      secrets
+        .filter((secret) => secret.trim() !== "")
+        .map(Number)
+        .filter((number) => Number.isFinite(number)),
+    );
     this.longest = this.#forms[0]?.length ?? 0;
+    this.#signs = this.longest === 0 ? NO_SECRETS : this.#allSigns();
   }
 
   /** The text without secrets. */
@@ -53,6 +70,9 @@ export class Masker {
     let masked = text;
     for (const form of this.#forms)
       if (masked.includes(form)) masked = masked.replaceAll(form, MASK);
+    for (const form of this.#long) masked = withoutBeginning(masked, form);
+    if (this.longest > 0 && (masked.includes("not valid JSON") || masked.includes("ected token ")))
+      masked = masked.replaceAll(QUOTED_BY_PARSER, NOT_JSON);
     return masked;
   }
 
@@ -75,18 +95,58 @@ export class Masker {
     return mapTexts(error, (text) => this.text(text));
   }
 
-  /** A JSON text without secrets in its strings and names; undefined if it holds none. */
+  /** A JSON text without secrets; undefined if it holds none. */
   json(text: string): string | undefined {
-    if (!this.#forms.some((form) => text.includes(form))) return undefined;
-    return JSON.stringify(this.#value(JSON.parse(text) as Json));
+    if (!this.#signs.some((sign) => text.includes(sign))) return undefined;
+    const value = JSON.parse(text) as Json;
+    const masked = this.#value(value);
+    return masked === value ? undefined : JSON.stringify(masked);
   }
 
+  /** The value without secrets; the same value if it holds none. */
   #value(value: Json): Json {
     if (typeof value === "string") return this.text(value);
-    if (value === null || typeof value !== "object") return value;
-    if (Array.isArray(value)) return value.map((element: Json) => this.#value(element));
-    return Object.fromEntries(
-      Object.entries(value).map(([name, member]) => [this.text(name), this.#value(member)]),
-    );
+    if (typeof value === "number")
+      return this.#numbers.has(value) || this.#holds(String(value)) ? MASK : value;
+    if (value === null || typeof value === "boolean")
+      return this.#forms.includes(String(value)) ? MASK : value;
+    if (Array.isArray(value)) {
+      const copy = (value as readonly Json[]).map((element) => this.#value(element));
+      return copy.every((element, index) => element === value[index]) ? value : copy;
+    }
+    let differs = false;
+    const copy = Object.entries(value).map(([name, member]) => {
+      const masked = [this.text(name), this.#value(member)] as const;
+      differs ||= masked[0] !== name || masked[1] !== member;
+      return masked;
+    });
+    return differs ? Object.fromEntries(copy) : value;
   }
+
+  #allSigns(): string[] {
+    const texts = [
+      ...this.#forms,
+      ...this.#long.map((form) => form.slice(0, BEGINNING)),
+      ...[...this.#numbers].map(String),
+      "not valid JSON",
+      "ected token ",
+    ];
+    return [...new Set([...texts, ...texts.map((text) => JSON.stringify(text).slice(1, -1))])];
+  }
+
+  #holds(text: string): boolean {
+    return this.#forms.some((form) => text.includes(form));
+  }
+}
+
+/** The text without what begins like a value and was cut. */
+function withoutBeginning(text: string, form: string): string {
+  const beginning = form.slice(0, BEGINNING);
+  let masked = text;
+  for (let at = 0; (at = masked.indexOf(beginning, at)) !== -1; at += MASK.length) {
+    let end = at + BEGINNING;
+    while (end < masked.length && masked[end] === form[end - at]) end += 1;
+    masked = masked.slice(0, at) + MASK + masked.slice(end);
+  }
+  return masked;
 }

@@ -79,7 +79,10 @@ class Thread {
     this.#port = port;
     this.#cells = new Int32Array(data.shared);
     this.#env = new StepEnv(data.baseEnv, data.token);
-    this.#log = stepLog((line) => this.#current?.capture.lines("log", [line]));
+    this.#log = stepLog(
+      (line) => this.#current?.capture.lines("log", [line]),
+      (error) => this.#current?.masker.error(error) ?? error,
+    );
     this.#modules = new Modules(data.bundles, (text) => {
       if (!maySpawn(text)) return;
       watchSpawns({

@@ -20,12 +20,26 @@ import { tempRoot } from "../support/temp-root.ts";
 
 const CANARY = 'c4n4ry/"quoted"\\tail';
 const KEY = "-----BEGIN KEY-----\nMIIEc4n4ryFirstLine\nMIIEc4n4rySecondLine\n-----END KEY-----";
+const PIN = "8412094417733";
+const LONG = "QXKZWVJHPLMNTRBDFGCS-abcdefghijklmnopqrstuvwxyz-0123456789-and-more-to-make-it-long";
 /** Any of these in a file is a leak. */
 const TRACES = [
   CANARY,
   JSON.stringify(CANARY).slice(1, -1),
+  CANARY.replaceAll("\\", "\\\\"),
+  encodeURIComponent(CANARY),
+  Buffer.from(CANARY).toString("hex"),
+  // Whole and behind "user:", without the characters that depend on what stands beside it.
+  ...["", "user:"].map((before) =>
+    Buffer.from(before + CANARY)
+      .toString("base64url")
+      .slice(before.length * 2, -4),
+  ),
   "MIIEc4n4ryFirstLine",
   "MIIEc4n4rySecondLine",
+  PIN,
+  LONG.slice(0, 6),
+  LONG.slice(3, 9),
 ];
 
 const STEPS: Record<string, string> = {
@@ -63,6 +77,39 @@ const STEPS: Record<string, string> = {
   callback: `setTimeout(() => { throw new Error(context.env.KEY); }, 5);
     await new Promise(() => {});`,
   exits: `process.stdout.write(process.env.TOKEN); process.exit(1);`,
+  digits: `const pin = Number(context.env.PIN);
+    console.log(pin, { pin });
+    context.log.info("pin", { pin });
+    return { pin, list: [-pin, { pin }], text: context.env.PIN, half: pin * 10, [pin]: 1 };`,
+  encoded: `const t = context.env.TOKEN;
+    const forms = [
+      Buffer.from(t).toString("base64"),
+      Buffer.from("user:" + t).toString("base64url"),
+      Buffer.from(t).toString("hex"),
+      encodeURIComponent(t),
+      JSON.stringify(JSON.stringify({ t })),
+    ];
+    console.log(forms.join(" "), { t });
+    return { forms, long: forms.map((form) => form.repeat(2000)) };`,
+  bytes: `const bytes = Buffer.from(context.env.LONG + "\\n");
+    const fs = await import("node:fs");
+    for (let at = 1; at < bytes.length; at += 1) {
+      process.stdout.write(bytes.subarray(0, at));
+      fs.writeSync(1, bytes, at, bytes.length - at);
+    }`,
+  parsed: `try { JSON.parse(context.env.LONG); } catch (error) {
+      console.log(error);
+      context.log.error("no JSON", error);
+      throw error;
+    }`,
+  caused: `const { TOKEN, PIN, LONG } = context.env;
+    const cause = Object.assign(new Error("Received '" + LONG.slice(0, 40) + "...'"), {
+      code: Number(PIN),
+    });
+    const all = new AggregateError([new Error(TOKEN), PIN], "all", { cause });
+    throw Object.assign(new Error("outer", { cause: all }), { code: Number(PIN), name: TOKEN });`,
+  later: `setTimeout(() => console.log(context.env.TOKEN, process.env.PIN), 30).unref();
+    setTimeout(() => { throw new Error(context.env.LONG); }, 60).unref();`,
   unserialisable: `return { [context.env.TOKEN]: () => 1 };`,
 };
 const SHELLS: Record<string, string> = {
@@ -74,6 +121,10 @@ const SHELLS: Record<string, string> = {
     `printf %.6s "$TOKEN"; sleep 0.05; printf '%s\\n' "$TOKEN" | cut -c7-; ` +
     'cat "$ORCHD_PARAMS" > "$ORCHD_OUTPUT"',
   shellwhere: `dirname "$ORCHD_PARAMS"`,
+  shelldigits: 'printf %s "$PIN"; printf %s "$PIN" > "$ORCHD_OUTPUT"',
+  shellobject: `printf '{"pin": [%s, "%s"]}' "$PIN" "$PIN" > "$ORCHD_OUTPUT"`,
+  shellnojson: 'printf %s "$LONG" > "$ORCHD_OUTPUT"',
+  shelltraced: 'set -x; : "$TOKEN" "$LONG"',
   shellfails: `printf 'no such token: %s\\n' "$TOKEN" >&2; exit 3`,
 };
 
@@ -85,11 +136,12 @@ describe("a secret", () => {
     const names = [...Object.keys(STEPS), ...Object.keys(SHELLS)];
     const body = (name: string): string =>
       name in STEPS ? `uses: ./steps/${name}.mjs` : `run: ${JSON.stringify(SHELLS[name])}`;
+    const env = "{ TOKEN: { secret: token }, PIN: { secret: pin }, LONG: { secret: long } }";
     const secretParams = "{ token: { secret: token }, deep: { list: [{ key: { secret: key } }] } }";
     const root = tempRoot({
       "orchd.yaml": "env: { KEY: { secret: key } }\n",
       "schedules/canary.yaml": `enableCache: false
-env: { TOKEN: { secret: token } }
+env: ${env}
 retry: { maxRetries: 1 }
 hooks:
   init: "./steps/hooks.mjs#open"
@@ -133,6 +185,8 @@ export const close = tell("close");`,
     mkdirSync(credentials, { mode: 0o700 });
     writeFileSync(join(credentials, "token"), `${CANARY}\n`);
     writeFileSync(join(credentials, "key"), `${KEY}\n`);
+    writeFileSync(join(credentials, "pin"), PIN);
+    writeFileSync(join(credentials, "long"), `${LONG}\n`);
     const daemon = await startDaemon({
       root: root.root,
       env: { CREDENTIALS_DIRECTORY: credentials },
@@ -158,6 +212,9 @@ export const close = tell("close");`,
       "rejected",
       "callback",
       "exits",
+      "parsed",
+      "caused",
+      "shellnojson",
       "unserialisable",
       "shellfails",
     ]);

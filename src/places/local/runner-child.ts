@@ -24,6 +24,7 @@ import { hasDescriptors } from "../../disk/descriptors.ts";
 import { RETRY_MS } from "../../disk/until-room.ts";
 import { killByToken, killQuietly } from "./kill-by-token.ts";
 import { TOKEN_VARIABLE } from "../../core/task.ts";
+import { Masker } from "../../steps/mask.ts";
 import { LIFELINE, type FromRunner, type RunnerSettings, type ToRunner } from "./protocol.ts";
 import { StrayLines } from "./stray-lines.ts";
 
@@ -94,7 +95,7 @@ export class RunnerChild {
     this.#listener = listener;
     this.#exited = new Promise((resolve) => (this.#resolveExited = resolve));
     this.#settings = { ...settings, token: this.token, threads: alone ? 1 : settings.threads };
-    this.#lastErrors = new StrayLines((lines) => listener.stray("stderr", lines));
+    this.#lastErrors = this.#strayLines("stderr");
     this.#limitMb = settings.memoryMb ?? Math.floor((0.75 * totalmem()) / 1024 / 1024);
     this.#begin();
     this.#watches = [
@@ -120,7 +121,7 @@ export class RunnerChild {
     });
     this.#process = child;
     child.on("error", () => this.#afterExit(null, null));
-    const output = new StrayLines((lines) => listener.stray("stdout", lines));
+    const output = this.#strayLines("stdout");
     child.stdout?.on("data", (chunk: Buffer) => output.add(chunk)).on("error", () => {});
     child.stderr?.on("data", (chunk: Buffer) => this.#lastErrors.add(chunk)).on("error", () => {});
     child.on("message", (batch: FromRunner[]) => {
@@ -190,6 +191,13 @@ export class RunnerChild {
     const { pid } = this.#process;
     if (pid === undefined) return;
     if (!killQuietly(-pid, "SIGKILL")) killQuietly(pid, "SIGKILL");
+  }
+
+  #strayLines(stream: "stdout" | "stderr"): StrayLines {
+    return new StrayLines(
+      () => new Masker([...this.secrets]),
+      (lines) => this.#listener.stray(stream, lines),
+    );
   }
 
   #weigh(): void {

@@ -1,5 +1,6 @@
 /** Cuts the text of a runner's own stdout or stderr into lines, and remembers the last of it. */
 import { StringDecoder } from "node:string_decoder";
+import type { Masker } from "../../steps/mask.ts";
 
 /** The longest line, in characters: a longer one is cut into several. */
 const LONGEST_LINE = 64 * 1024;
@@ -12,10 +13,15 @@ export class StrayLines {
   recent = "";
   readonly #decoder = new StringDecoder("utf8");
   readonly #give: (lines: readonly string[]) => void;
+  readonly #masker: () => Masker;
   #rest = "";
 
-  /** @param give called with each batch of whole lines */
-  constructor(give: (lines: readonly string[]) => void) {
+  /**
+   * @param masker knows the secrets, in which no line may be cut
+   * @param give called with each batch of whole lines
+   */
+  constructor(masker: () => Masker, give: (lines: readonly string[]) => void) {
+    this.#masker = masker;
     this.#give = give;
   }
 
@@ -25,11 +31,17 @@ export class StrayLines {
     this.recent = (this.recent + text).slice(-REMEMBERED);
     const lines = (this.#rest + text).split("\n");
     this.#rest = lines.pop()!;
-    while (this.#rest.length > LONGEST_LINE) {
-      lines.push(this.#rest.slice(0, LONGEST_LINE));
-      this.#rest = this.#rest.slice(LONGEST_LINE);
-    }
+    if (this.#rest.length > LONGEST_LINE) this.#cut(lines);
     if (lines.length > 0) this.#give(lines);
+  }
+
+  #cut(lines: string[]): void {
+    const masker = this.#masker();
+    while (this.#rest.length > LONGEST_LINE + masker.longest) {
+      const at = masker.cut(this.#rest, LONGEST_LINE);
+      lines.push(this.#rest.slice(0, at));
+      this.#rest = this.#rest.slice(at);
+    }
   }
 
   /** Gives what follows the last line break. */

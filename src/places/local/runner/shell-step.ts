@@ -22,6 +22,9 @@ import type { Scratch } from "./scratch.ts";
 
 /** The longest value that is given as a variable, in bytes. A longer one is given as a file. */
 const IN_ENVIRONMENT = 32 * 1024;
+/** How much is quoted of a result that is not JSON, and how much of it is masked before. */
+const QUOTED = 60;
+const QUOTED_AHEAD = 64 * 1024;
 /** How long after its end a group's output may still come, in milliseconds. */
 const LAST_OUTPUT_MS = 500;
 
@@ -205,11 +208,17 @@ export class ShellStep {
     const step = `step "${this.#task.step ?? ""}"`;
     const bytes = this.#files?.readOutput(step);
     if (bytes === undefined) return null;
+    const text = bytes.toString("utf8");
     try {
-      return JSON.parse(bytes.toString("utf8"));
-    } catch (error) {
-      const { message } = error as Error;
-      throw new BadOutput(`${step} wrote something to $ORCHD_OUTPUT that is not JSON: ${message}`);
+      return JSON.parse(text);
+    } catch {
+      // The parser quotes a piece of the text, which may be a piece of a secret. So the text is
+      // masked whole, and then cut.
+      const beginning = this.#masker.text(text.slice(0, QUOTED_AHEAD)).slice(0, QUOTED);
+      throw new BadOutput(
+        `${step} wrote something to $ORCHD_OUTPUT that is not JSON: ` +
+          `it begins with ${JSON.stringify(beginning)}`,
+      );
     }
   }
 
