@@ -31,7 +31,7 @@ describe.runIf(fakeTimeLibrary !== undefined)("a daemon whose clock jumps", () =
         root.runs,
         () => {
           const slots = linesOf(ledger).filter((line) =>
-            ["slot.missed", "slot.caught_up", "slot.fired"].includes(line.type),
+            ["slot.missed", "slot.caught_up", "slot.fired", "slot.skipped"].includes(line.type),
           );
           return slots.length >= 6 ? true : undefined;
         },
