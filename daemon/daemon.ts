@@ -13,6 +13,7 @@ import type { LineListener } from "../src/core/durable-line.ts";
 import type { OrchdSettings } from "../src/core/settings.ts";
 import { takeDaemonLock } from "../src/engine/daemon-lock.ts";
 import { Drain } from "../src/engine/drain.ts";
+import { endProcess } from "../src/engine/end-process.ts";
 import { Engine } from "../src/engine/engine.ts";
 import { HeldWrites } from "../src/engine/held-writes.ts";
 import { LiveSettings } from "../src/engine/live-settings.ts";
@@ -36,6 +37,8 @@ import { formatProblem } from "../src/schedules/problem.ts";
 import { VERSION } from "../src/version.ts";
 
 const clock = systemClock;
+/** How long after its end the process may still be there, in milliseconds. */
+const LEFT_MS = 500;
 
 /** What stands when a daemon may serve: nothing else writes this runs folder. */
 interface Ground {
@@ -116,6 +119,7 @@ async function serve(ground: Ground): Promise<void> {
     );
   };
   process.on("SIGHUP", onHangup);
+  let closing: string | undefined;
   const drain = new Drain({
     clock,
     log,
@@ -123,7 +127,8 @@ async function serve(ground: Ground): Promise<void> {
     settings: () => settings.current,
     onBegin: () => manager.stopping(),
     stop: (periodMs) => engine.stop(periodMs),
-    giveUp: () => process.exit(1),
+    waitsFor: () => closing ?? runsOf(engine),
+    giveUp: () => endProcess(1),
   });
   const recovered = await comeUp(parts, lock, log);
   const status = `${engine.inForce} pipelines, ${recovered.runs} runs taken over`;
@@ -135,14 +140,26 @@ async function serve(ground: Ground): Promise<void> {
   );
   manager.ready(`ready: ${status}`);
   await drain.done;
+  closing = "the drop folder";
   await drops.close();
+  closing = "the runners";
   await workshop.close(false);
+  closing = "the bundler";
   await stopBundler();
   manager.close();
+  closing = "the lock";
   await lock.release();
   log.info("ended");
   drain.close();
   process.off("SIGHUP", onHangup);
+  // Nothing is left to do. What keeps the process (a file that is still being read) is left behind.
+  setTimeout(() => endProcess(0), LEFT_MS).unref();
+}
+
+/** The runs that still go on, for the log of a daemon that cannot wait for them. */
+function runsOf(engine: Engine): string {
+  const runs = [...engine.runs.ids()];
+  return runs.length === 0 ? "requests or ledgers" : `the runs ${runs.slice(0, 5).join(", ")}`;
 }
 
 function wire(

@@ -107,7 +107,11 @@ export function thrownFrom({ name, message, code, stack, cause, errors }: StepEr
   return Object.assign(thrown, defined({ name, code, stack }));
 }
 
-/** Shortens an error's texts, and those of its causes, so that they fit into a ledger's line. */
+/**
+ * Shortens an error's texts, and those of its causes, so that they fit into a ledger's line. Call
+ * it where an error leaves the code that threw it, after secrets were masked: a cut could leave
+ * half of one.
+ */
 export function clipError(error: StepError): StepError {
   return mapTexts(error, (text, part, depth) =>
     text.slice(

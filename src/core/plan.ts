@@ -113,6 +113,11 @@ interface Halt {
   readonly stop?: "graceful" | "force";
 }
 
+/** Whether nothing new may start in a run any more. */
+export function isHalted(state: RunState): boolean {
+  return haltReason(state) !== undefined;
+}
+
 function haltReason(state: RunState): Halt | undefined {
   if (state.stop !== undefined)
     return { because: "the run was asked to stop", stop: state.stop.mode };

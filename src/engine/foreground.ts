@@ -5,7 +5,7 @@
  */
 import { readdirSync } from "node:fs";
 import { basename, extname, join } from "node:path";
-import { systemClock } from "../clock.ts";
+import { systemClock, type Timer } from "../clock.ts";
 import { defined } from "../core/defined.ts";
 import type { RunHeader } from "../core/event.ts";
 import { checkGivenParams } from "../core/given-params.ts";
@@ -29,10 +29,13 @@ import { silentLog } from "../log.ts";
 import type { RunEnd, RunHandle } from "./ports.ts";
 import { RequestInbox, type TakenRequest } from "./request-inbox.ts";
 import { runHeader } from "./run-header.ts";
+import { endProcess } from "./end-process.ts";
 import { onStopSignals } from "./stop-signals.ts";
 import { openWorkshop, type Workshop } from "./workshop.ts";
 
 const clock = systemClock;
+/** How long after a forced stop and the grace period the process may be there, in milliseconds. */
+const LAST_MS = 3_000;
 
 /** What to run, and where. */
 export interface ForegroundOptions {
@@ -95,9 +98,10 @@ export async function runForeground(options: ForegroundOptions): Promise<Foregro
     const { header, remark } = made;
     const handle = await workshop.maker.create(header);
     const recorded = ledger.append([{ type: "run.started", run, trigger: "manual" }]);
+    // It hears signals from before the run starts: no Ctrl-C may leave a run that has no end.
+    const finished = drive(handle, { run, store, ledger, close });
     handle.start(header.because ?? "asked for");
     await recorded;
-    const finished = drive(handle, { run, store, ledger, close });
     return { accepted: true, run, remark, finished };
   } catch (error) {
     await close();
@@ -183,8 +187,12 @@ async function drive(
     accepts: (read) => names(read, run),
     carryOut: (taken) => stop(handle, taken),
   });
+  const { gracePeriodMs } = handle.state.snapshot;
+  let last: Timer | undefined;
   const ignoreSignals = onStopSignals((signal, insists) => {
     const mode = insists ? "force" : "graceful";
+    // Whatever keeps the run after that (a file system that has stopped) is left behind.
+    if (insists) last ??= clock.after(gracePeriodMs + LAST_MS, () => endProcess(1));
     handle
       .requestStop({ mode, by: "terminal", because: `stopped by ${signal}` })
       .catch(() => undefined);
@@ -207,6 +215,7 @@ async function drive(
     await inbox.close();
     await ledger.close();
     await parts.close();
+    last?.cancel();
   }
 }
 

@@ -70,6 +70,8 @@ export interface LedgerOptions<E> extends LedgerHost {
   readonly onDurable?: ((lines: readonly Framed<E>[]) => void) | undefined;
   /** Called with the lines of a write that is about to be made; may add events to it. */
   readonly complete?: ((lines: readonly Framed<E>[]) => readonly E[]) | undefined;
+  /** Cuts an event that is too long for a line. Default: the append throws LineTooLong. */
+  readonly shorten?: ((event: E) => E) | undefined;
   /** The newest format that is understood. */
   readonly format?: number | undefined;
   /** Whether the file is locked in the kernel while it is open; default: false. */
@@ -180,7 +182,7 @@ export class LedgerFile<E extends { readonly type: string }> {
     at: string,
     keepAs?: string,
   ): Promise<LedgerFile<E>> {
-    const write = frame<E>(LEDGER_START, [{ events: first, bodies: bodiesOf(path, first), at }]);
+    const write = frame<E>(LEDGER_START, [{ ...bodiesOf(path, first, options.shorten), at }]);
     const { bytes } = write;
     const fd = await createLedger(
       path,
@@ -249,10 +251,8 @@ export class LedgerFile<E extends { readonly type: string }> {
       if (this.#closing) throw new LedgerClosed(this.path);
       if (events.length === 0) return resolve([]);
       // Made into text now: later changes to the caller's objects must not reach the disk.
-      const bodies = bodiesOf(this.path, events);
       this.#waiting.push({
-        events,
-        bodies,
+        ...bodiesOf(this.path, events, this.#options.shorten),
         at: at ?? iso(this.#options.clock.now()),
         resolve,
         reject,
@@ -317,8 +317,7 @@ export class LedgerFile<E extends { readonly type: string }> {
   async #write(groups: readonly Waiting<E>[]): Promise<void> {
     const from = this.#mark;
     const { bytes, lines, mark, counts } = frame(from, groups, (more) => {
-      const added = this.#options.complete?.(more) ?? [];
-      return { events: added, bodies: bodiesOf(this.path, added) };
+      return bodiesOf(this.path, this.#options.complete?.(more) ?? []);
     });
     const unproven = this.#unproven;
     if (unproven?.torn === true) await this.#cutBack(from.offset);

@@ -11,20 +11,37 @@ import { MAX_LINE_BYTES } from "./line-limit.ts";
 /** Bytes for `"seq":…,"b":…,"at":"…",`, for `,"crc":"…"` and for the line feed. */
 const FRAME_BYTES = 120;
 
-/** The text of each event without the framing: `{"type":…}`. @throws LineTooLong */
+/**
+ * Events, and the text of each without the framing: `{"type":…}`.
+ *
+ * @param shorten cuts an event that is too long for a line
+ * @throws LineTooLong where an event stays too long
+ */
 export function bodiesOf<E extends { readonly type: string }>(
   path: string,
-  events: readonly E[],
-): string[] {
-  return events.map((event) => {
+  given: readonly E[],
+  shorten?: (event: E) => E,
+): { readonly events: readonly E[]; readonly bodies: string[] } {
+  let events = given;
+  const bodies = given.map((event, index) => {
     const body = bodyOf(event);
-    // A character takes at most three bytes: short texts need no counting.
-    if (body.length * 3 + FRAME_BYTES >= MAX_LINE_BYTES) {
-      const bytes = Buffer.byteLength(body) + FRAME_BYTES;
-      if (bytes >= MAX_LINE_BYTES) throw new LineTooLong(path, event.type, bytes);
-    }
-    return body;
+    if (tooLong(body) === undefined) return body;
+    const short = shorten?.(event) ?? event;
+    events = events.with(index, short);
+    const shortBody = bodyOf(short);
+    const bytes = tooLong(shortBody);
+    if (bytes !== undefined) throw new LineTooLong(path, event.type, bytes);
+    return shortBody;
   });
+  return { events, bodies };
+}
+
+/** How long a line with this body would be, in bytes, where that is too long. */
+function tooLong(body: string): number | undefined {
+  // A character takes at most three bytes: short texts need no counting.
+  if (body.length * 3 + FRAME_BYTES < MAX_LINE_BYTES) return undefined;
+  const bytes = Buffer.byteLength(body) + FRAME_BYTES;
+  return bytes < MAX_LINE_BYTES ? undefined : bytes;
 }
 
 function bodyOf(event: { readonly type: string }): string {

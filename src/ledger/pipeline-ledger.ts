@@ -29,6 +29,7 @@ import type { LedgerHost } from "./ledger-host.ts";
 import { readTail } from "./ledger-reader.ts";
 import { MAX_LINE_BYTES } from "./line-limit.ts";
 import { RunStore } from "./run-store.ts";
+import { shortened } from "./short-line.ts";
 
 const CHECKPOINT_LINES = 256;
 const ROTATE_BYTES = 16 * 1_048_576;
@@ -157,6 +158,7 @@ export class PipelineLedger {
     return {
       ...this.#options,
       locked: true,
+      shorten: shortened,
       onDurable: (lines) => {
         for (const line of lines) evolvePipeline(this.#state, line);
         for (const line of lines) onDurableLine?.({ ledger: "pipeline", pipeline, line });

@@ -10,6 +10,7 @@ import type { RunEvent } from "../core/event.ts";
 import { ERROR_CHARACTERS, mapTexts, type StepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
 import { isArtifactRef, SPILL_BYTES, type Artifacts } from "./artifacts.ts";
+import { trim } from "./short-line.ts";
 
 /** The fields that become artifacts if they are too long. */
 export const SPILLED_FIELDS = [
@@ -109,12 +110,6 @@ function trimError(error: StepError): StepError {
   return mapTexts(error, (text, part) =>
     trim(text, part === "name" || part === "code" ? 256 : ERROR_CHARACTERS),
   );
-}
-
-function trim(text: string, characters: number): string {
-  return text.length <= characters
-    ? text
-    : `${text.slice(0, characters)}… (${text.length - characters} characters more)`;
 }
 
 /**

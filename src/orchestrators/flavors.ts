@@ -42,6 +42,8 @@ export class SubmissionRefused extends Error {
 const LOCAL = localFlavor();
 /** The most descriptions that are kept. */
 const DESCRIPTIONS_KEPT = 256;
+/** How much of the name that a class gives itself is kept, in UTF-16 code units. */
+const NAME_CHARACTERS = 256;
 
 /** The orchestrators of one daemon. */
 export class Flavors {
@@ -166,7 +168,8 @@ function describedFlavor(ref: NonNullable<Flavor["ref"]>, answer: Json): Flavor 
   const modes = (
     given.supportedExecutionModes ?? DEFAULT_CAPABILITIES.supportedExecutionModes
   ).filter((mode) => EXECUTION_MODES.includes(mode));
-  const name = typeof flavor === "string" && flavor !== "" ? flavor : ref.flavor;
+  const name =
+    typeof flavor === "string" && flavor !== "" ? flavor.slice(0, NAME_CHARACTERS) : ref.flavor;
   return {
     name,
     ref,

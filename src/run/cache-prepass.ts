@@ -47,10 +47,13 @@ export class CachePrepass {
   /**
    * Answers as many steps as it can.
    *
-   * @param proceed called in a turn: when no more can be answered, or when the run is over
+   * @param proceed called in a turn: when no more can be answered, or when the run is over. Not if
+   *   the daemon is about to end
    */
   run(proceed: () => void): void {
-    const { state, arrive } = this.#parts;
+    const { state, arrive, draining } = this.#parts;
+    // The next daemon goes on with the run.
+    if (draining()) return;
     if (state.stop !== undefined || state.finished !== undefined) return proceed();
     const slow = this.answer();
     if (slow.length > 0) void Promise.all(slow).then(() => arrive(() => this.run(proceed)));

@@ -29,6 +29,8 @@ import type { RunParts } from "./run-parts.ts";
 const QUIET_MS = 3_000;
 /** How often a function is started again after another task ended its runner. */
 const MAX_RESTARTS = 3;
+/** The longest id of an invocation, in UTF-16 code units: many lines hold it. */
+const ID_CHARACTERS = 1_000;
 
 interface Asked {
   readonly call: DynamicCall;
@@ -188,6 +190,10 @@ export class DynamicCalls {
         new Error(
           `there is an invocation ${JSON.stringify(id)} already; give this one an id of its own`,
         ),
+      );
+    if (id.length > ID_CHARACTERS)
+      return asked.reject(
+        new Error(`the id of an invocation may have at most ${ID_CHARACTERS} characters`),
       );
     this.#called.add(id);
     const recorded = this.#parts.state.steps.get(id);

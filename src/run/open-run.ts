@@ -3,9 +3,10 @@
  * created with its header, or opened again after an earlier daemon.
  */
 import type { RunEvent, RunHeader, RunLine } from "../core/event.ts";
-import { FAILURE_CODES, toStepError } from "../core/failure.ts";
+import { clipError, FAILURE_CODES, toStepError } from "../core/failure.ts";
 import { evolve, fold, type RunState } from "../core/run-state.ts";
 import { LedgerFile, type LedgerOptions } from "../ledger/ledger-file.ts";
+import { shortened } from "../ledger/short-line.ts";
 import { needsSpilling, restoreEvent, spillEvent } from "../ledger/spill-event.ts";
 import { refusalOf, SubmissionRefused, type Flavor } from "../orchestrators/flavors.ts";
 import type { RunDeps } from "./run-deps.ts";
@@ -85,6 +86,7 @@ function ledgerOptions(
     disk,
     onFatal,
     onHeld,
+    shorten: shortened,
     onDurable: (lines) => {
       for (const line of lines) {
         first?.(line);
@@ -104,7 +106,7 @@ async function flavorOrRemains(state: RunState, deps: RunDeps): Promise<Flavor> 
   } catch (error) {
     const lost = {
       name: "SubmissionError",
-      message: toStepError(error).message,
+      message: clipError(toStepError(error)).message,
       code: FAILURE_CODES.submission,
     };
     return {

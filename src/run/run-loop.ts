@@ -15,7 +15,7 @@
 import type { Timer } from "../clock.ts";
 import { defined } from "../core/defined.ts";
 import type { RunEvent, RunHeader } from "../core/event.ts";
-import { plan, type Action, type PlanFacts } from "../core/plan.ts";
+import { isHalted, plan, type Action, type PlanFacts } from "../core/plan.ts";
 import type { RunState } from "../core/run-state.ts";
 import type { StopAnswer, StopOrder } from "../core/stop-order.ts";
 import { needsSpilling, spillEvent } from "../ledger/spill-event.ts";
@@ -261,6 +261,7 @@ export class RunLoop {
         const arrived = this.#arrived;
         this.#arrived = [];
         for (const arrival of arrived) arrival();
+        if (this.#draining || isHalted(this.state)) this.#steps.stopPreparing();
         this.#plan();
       } while (this.#arrived.length > 0);
     } finally {
@@ -391,6 +392,7 @@ export class RunLoop {
     this.#closed = true;
     this.#times.end();
     this.#drained?.timer?.cancel();
+    this.#steps.stopPreparing();
     this.#calls?.end();
     this.#delegation?.end();
     this.#results.end(this.state);

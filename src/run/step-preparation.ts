@@ -4,7 +4,7 @@
  *
  * The answer is a value: the run-loop writes and acts. Most steps are prepared at once. A step with
  * file dependencies or a cache function may take a while: then the answer is a promise, and the
- * planner decides again when it is there.
+ * planner decides again when it is there. A run that starts no more steps cuts that short.
  */
 import { dirname, isAbsolute, join } from "node:path";
 import { cacheKey, cacheKeyParts, contentHash, type CacheKeyParts } from "../core/cache-key.ts";
@@ -40,7 +40,9 @@ export type Preparation =
     }
   | { readonly kind: "skip"; readonly because: string }
   /** The attempt fails before any of its code runs. */
-  | { readonly kind: "fail"; readonly error: StepError };
+  | { readonly kind: "fail"; readonly error: StepError }
+  /** The run starts no more steps. Nothing is known of this one. */
+  | { readonly kind: "dropped" };
 
 /** What a preparation needs besides the run. */
 export interface PreparationContext {
@@ -50,7 +52,9 @@ export interface PreparationContext {
   readonly environment: RunEnvironment;
   /** Whether earlier results are used where neither the step nor the pipeline says anything. */
   readonly enableCache: boolean;
-  /** Runs a cache function. */
+  /** Aborted when the run starts no more steps. */
+  readonly signal: AbortSignal;
+  /** Runs a cache function. Rejects when the signal comes. */
   callCacheFunction(task: CacheFunctionTask): Promise<TaskResult>;
 }
 
@@ -79,7 +83,9 @@ export function prepareStep(
   attempt: number,
   context: PreparationContext,
 ): Preparation | Promise<Preparation> {
+  if (context.signal.aborted) return { kind: "dropped" };
   const spoiled = (error: unknown): Preparation | Promise<Preparation> => {
+    if (context.signal.aborted) return { kind: "dropped" };
     if (!lacksDescriptor(error)) return { kind: "fail", error: asError(error) };
     // The step is not at fault: it is prepared again when files can be opened.
     return new Promise(
@@ -153,6 +159,7 @@ class StepPreparation {
     if (cache.cacheFunction === undefined && files.every(isKnown))
       return this.#decide(files, undefined);
     return this.#withFacts(files).catch((error: unknown): Preparation => {
+      if (this.#context.signal.aborted) return { kind: "dropped" };
       // The key cannot be known. Without caching nobody needs it, and the step runs.
       if (this.#enabled()) throw error;
       return this.#start(undefined, undefined);
@@ -237,7 +244,7 @@ class StepPreparation {
       );
     };
     try {
-      const hash = fileHashes.of(absolute);
+      const hash = fileHashes.of(absolute, this.#context.signal);
       return typeof hash === "string" ? hash : hash.catch(failed);
     } catch (error) {
       return failed(error);

@@ -8,6 +8,7 @@
  * A result counts only under the fencing token of the current attempt (docs/semantics.md 14). Any
  * other is refused, and a line says so.
  */
+import { setMaxListeners } from "node:events";
 import type { RunEvent } from "../core/event.ts";
 import { clipError, toStepError, type StepError } from "../core/failure.ts";
 import {
@@ -51,12 +52,16 @@ export class StepRuns {
   /** The steps that completed in this turn, for the cache's index. */
   #completions: [key: string, candidate: CacheCandidate][] = [];
   #cacheFunctions = 0;
+  /** Aborted when the run starts no more steps. */
+  readonly #preparing = new AbortController();
 
   constructor(parts: RunParts, flavor: Flavor, results: ResultCache) {
     const { deps, secrets, environment } = parts;
     this.#parts = parts;
     this.#flavor = flavor;
     this.#results = results;
+    // Every preparation listens.
+    setMaxListeners(0, this.#preparing.signal);
     this.#context = {
       deps,
       secrets,
@@ -64,6 +69,7 @@ export class StepRuns {
       environment,
       enableCache:
         flavor.ref === undefined ? deps.settings.enableCache : flavor.capabilities.enableCache,
+      signal: this.#preparing.signal,
       callCacheFunction: (task) => this.#callCacheFunction(task),
     };
   }
@@ -90,7 +96,8 @@ export class StepRuns {
       void preparation.then((prepared) =>
         this.#parts.arrive(() => {
           this.launching.delete(id);
-          this.#prepared.set(id, { attempt, preparation: prepared });
+          if (prepared.kind !== "dropped")
+            this.#prepared.set(id, { attempt, preparation: prepared });
         }),
       );
       return "later";
@@ -109,7 +116,15 @@ export class StepRuns {
       case "start":
         this.#begin(action, preparation);
         return "now";
+      case "dropped":
+        return "later";
     }
+  }
+
+  /** The run starts no more steps: what is being prepared is dropped. */
+  stopPreparing(): void {
+    if (!this.#preparing.signal.aborted)
+      this.#preparing.abort(new Error("the run starts no more steps"));
   }
 
   /** Uses an earlier result for a step. */
@@ -339,7 +354,16 @@ export class StepRuns {
   async #callCacheFunction(task: CacheFunctionTask): Promise<TaskResult> {
     const { state, deps, output } = this.#parts;
     const id = `${state.run}#cache-${(this.#cacheFunctions += 1)}`;
-    const end = await awaitTask(deps.place, { id, task, output });
+    const { signal } = this.#preparing;
+    const cut = new Promise<never>((_, reject) => {
+      const stop = (): void => {
+        deps.place.stop(id, "force", "the run starts no more steps");
+        reject(signal.reason as Error);
+      };
+      signal.addEventListener("abort", stop, { once: true });
+    });
+    cut.catch(() => undefined);
+    const end = await Promise.race([awaitTask(deps.place, { id, task, output }), cut]);
     return resultOf(end, (death) => runnerDeath("the cache function", death));
   }
 }

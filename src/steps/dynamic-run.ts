@@ -9,7 +9,7 @@
  * at the end (`DynamicEnd.unawaited`). They are never raised as unhandled rejections: a promise or
  * a handle counts as awaited only once `then` or `result` was called on it.
  */
-import { toStepError } from "../core/failure.ts";
+import { clipError, toStepError } from "../core/failure.ts";
 import type { CodeRef, Json } from "../core/snapshot.ts";
 import type { DynamicCall, DynamicEnd, DynamicInput } from "../core/task.ts";
 import {
@@ -176,7 +176,7 @@ export class DynamicCaller {
       const failure = await handle.settled();
       if (failure === undefined || handle.isAwaited) continue;
       if (!handle.isRecorded) throw failure.thrown;
-      unawaited.push({ id: handle.id, message: toStepError(failure.thrown).message });
+      unawaited.push({ id: handle.id, message: clipError(toStepError(failure.thrown)).message });
     }
     for (const mapped of this.#mapped) {
       const failure = await mapped.settled();

@@ -15,7 +15,7 @@
  * go on waits, so nothing piles up in memory.
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { thrownFrom, toStepError, type StepError } from "../core/failure.ts";
+import { clipError, thrownFrom, toStepError, type StepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
 import { stepLog, type StepLog } from "./context.ts";
 import { LineCapture, type Stream } from "./line-capture.ts";
@@ -199,7 +199,9 @@ class Thread {
     this.#say({
       type: "done",
       seq: current.seq,
-      ...(error === undefined ? { json: masked ?? json } : { error: current.masker.error(error) }),
+      ...(error === undefined
+        ? { json: masked ?? json }
+        : { error: clipError(current.masker.error(error)) }),
       startedAt: current.startedAt,
       durationMs,
       spawned: current.spawned,

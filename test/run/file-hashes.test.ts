@@ -1,7 +1,8 @@
 /** A file that a step depends on is read again exactly when it may have changed. */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { setMaxListeners } from "node:events";
+import { mkdirSync, renameSync, rmSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { FileHashes } from "../../src/run/file-hashes.ts";
@@ -52,4 +53,49 @@ it("sees each change: of equal length, with the time set back, by a rename, in o
   utimesSync(`${path}2`, old, old);
   renameSync(`${path}2`, path);
   expect(hashes.of(path)).toBe(sha("two"));
+});
+
+it("gives up at once what nobody waits for any more, and reads a file once for all", async () => {
+  const { root } = tempRoot();
+  const path = join(root, "big");
+  writeFileSync(path, "");
+  truncateSync(path, 40 * 2 ** 30);
+  const hashes = new FileHashes();
+  const [one, two] = [new AbortController(), new AbortController()];
+  setMaxListeners(0, two.signal);
+  const first = hashes.of(path, one.signal) as Promise<string>;
+  const second = hashes.of(path, two.signal) as Promise<string>;
+  // More than are read at the same time.
+  const waiting = Array.from({ length: 20 }, (_, n) => {
+    const other = join(root, `big${n}`);
+    writeFileSync(other, "");
+    truncateSync(other, 40 * 2 ** 30);
+    return hashes.of(other, two.signal) as Promise<string>;
+  });
+  const ends = Promise.allSettled([second, ...waiting]);
+  const began = performance.now();
+  one.abort(new Error("enough"));
+  await expect(first).rejects.toThrow("enough");
+  two.abort(new Error("enough too"));
+  for (const end of await ends) expect(end).toMatchObject({ reason: { message: "enough too" } });
+  expect(performance.now() - began).toBeLessThan(2_000);
+  await expect(hashes.of(path, one.signal)).rejects.toThrow("enough");
+  // The next caller is served: nothing is left that keeps its turn.
+  const text = "x".repeat(1_000_000);
+  writeFileSync(join(root, "f"), text);
+  expect(await hashes.of(join(root, "f"))).toBe(sha(text));
+});
+
+it("reads only so many small files within one turn", async () => {
+  const { root } = tempRoot();
+  const hashes = new FileHashes();
+  const text = "x".repeat(200_000);
+  const given = Array.from({ length: 100 }, (_, n) => {
+    const path = join(root, `f${n}`);
+    writeFileSync(path, text);
+    return hashes.of(path);
+  });
+  const atOnce = given.filter((hash) => typeof hash === "string").length;
+  expect(atOnce).toBe(20);
+  expect(new Set(await Promise.all(given.map(async (hash) => hash)))).toEqual(new Set([sha(text)]));
 });

@@ -17,7 +17,7 @@
  */
 import type { Clock, Timer } from "../../clock.ts";
 import type { Log } from "../../log.ts";
-import { FAILURE_CODES, toStepError } from "../../core/failure.ts";
+import { clipError, FAILURE_CODES, toStepError } from "../../core/failure.ts";
 import type { Lane, Room } from "../../core/lane.ts";
 import type { Json } from "../../core/snapshot.ts";
 import { iso } from "../../core/time.ts";
@@ -286,7 +286,8 @@ export class RunnerPool implements Place {
       Promise.reject(new Error(`nobody answers the call "${method}" here`));
     answer.then(
       (value) => child.send({ type: "reply", id, call, value }),
-      (error: unknown) => child.send({ type: "reply", id, call, error: toStepError(error) }),
+      (error: unknown) =>
+        child.send({ type: "reply", id, call, error: clipError(toStepError(error)) }),
     );
   }
 

@@ -3,7 +3,7 @@
  * that does not end by itself: it was told to, it was ended for a fault of its own, or its thread
  * died.
  */
-import { FAILURE_CODES, toStepError, type StepError } from "../../../core/failure.ts";
+import { clipError, FAILURE_CODES, toStepError, type StepError } from "../../../core/failure.ts";
 import { outOfMemory } from "../../../steps/memory-watch.ts";
 import type { RawResult, TaskHead } from "../protocol.ts";
 import type { OutsideLook } from "./outside-look.ts";
@@ -65,7 +65,7 @@ export function threadDeath(
     };
   }
   if ((error as NodeJS.ErrnoException).code !== "ERR_WORKER_OUT_OF_MEMORY")
-    return toStepError(error);
+    return clipError(toStepError(error));
   if (head.memoryMb !== undefined) return outOfMemory(head.step, undefined, head.memoryMb);
   if (runnerMb !== undefined)
     return outOfMemory(head.step, undefined, runnerMb, "runner.memoryMb in orchd.yaml");

@@ -7,7 +7,7 @@
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { defined } from "../../../core/defined.ts";
-import { FAILURE_CODES, type StepError } from "../../../core/failure.ts";
+import { clipError, FAILURE_CODES, type StepError } from "../../../core/failure.ts";
 import type { Json } from "../../../core/snapshot.ts";
 import { LineCapture } from "../../../steps/line-capture.ts";
 import { MASKED_RESULT, Masker } from "../../../steps/mask.ts";
@@ -240,7 +240,7 @@ export class ShellStep {
     const durationMs = performance.now() - this.#begin;
     if (!result.ok)
       return this.#host.ended(
-        { ...result, error: this.#masker.error(result.error) },
+        { ...result, error: clipError(this.#masker.error(result.error)) },
         durationMs,
         this.#startedAt,
       );
