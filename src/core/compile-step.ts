@@ -7,10 +7,12 @@ import { parseCondition } from "./condition.ts";
 import { didYouMean } from "./did-you-mean.ts";
 import { defined } from "./defined.ts";
 import { checkedDuration } from "./duration.ts";
+import { HALF_A_PAIR } from "./environment-limits.ts";
 import type { FieldPath, Fault } from "./fault.ts";
 import type { PipelineDefinition, RetryDefinition, StepDefinition } from "./pipeline.ts";
 import { NO_RETRY } from "./retry.ts";
 import { envOf } from "./settings.ts";
+import { placeholderFaults, readsSubstitutions } from "./shell-text.ts";
 import type {
   CacheSettings,
   CodeRef,
@@ -146,22 +148,46 @@ function checkKind(written: StepDefinition, fault: Complain): void {
     fault([], "needs either uses (a module) or run (a shell text)");
   if (written.uses !== undefined && written.run !== undefined)
     fault(["run"], "cannot go with uses: a step is either a module or a shell text", true);
-  if (written.run?.includes("\0") === true) fault(["run"], "must not hold a NUL character");
+  if (written.run !== undefined) checkText(written, written.run, fault);
   if (written.run === undefined) {
     for (const key of ["shell", "cwd"] as const)
       if (written[key] !== undefined) fault([key], "belongs to a shell step (run)", true);
   }
 }
 
+/** Checks what a shell step's text and its neighbours hold: nothing is replaced in them. */
+function checkText(written: StepDefinition, run: string, fault: Complain): void {
+  if (run.includes("\0")) fault(["run"], "must not hold a NUL character");
+  if (HALF_A_PAIR.test(run))
+    fault(["run"], "holds half of a surrogate pair, which is no character");
+  const shell = shellWords(written.shell);
+  if (readsSubstitutions(shell)) {
+    const own = {
+      params: Object.keys(written.params ?? {}),
+      inputs: Object.keys(written.inputs ?? {}),
+    };
+    for (const { message } of placeholderFaults(run, own)) fault(["run"], message);
+  }
+  const texts = { shell: shell ?? [], cwd: listOf(written.cwd) };
+  for (const [key, words] of Object.entries(texts))
+    for (const word of words)
+      if (/\$\{(?:params|run|inputs|env)\./.test(word))
+        fault([key], `has ${word.slice(0, 80)}, but placeholders stand in params and env only`);
+}
+
+/** A written shell and its arguments, as a list; undefined for the usual one. */
+function shellWords(written: StepDefinition["shell"]): readonly string[] | undefined {
+  const shell = typeof written === "string" ? written.trim().split(/\s+/) : written;
+  return shell === undefined || shell.length === 0 || shell[0] === "" ? undefined : shell;
+}
+
 function shellOf(
   written: StepDefinition,
   folder: string,
 ): Pick<SnapshotStep, "run" | "shell" | "cwd"> {
-  const shell =
-    typeof written.shell === "string" ? written.shell.trim().split(/\s+/) : written.shell;
   return defined({
     run: written.run!,
-    shell: shell === undefined || shell.length === 0 || shell[0] === "" ? undefined : shell,
+    shell: shellWords(written.shell),
     cwd: written.cwd === undefined ? undefined : absolutePath(folder, written.cwd),
   });
 }

@@ -15,6 +15,7 @@ import {
 } from "./compile-step.ts";
 import { defined } from "./defined.ts";
 import { didYouMean } from "./did-you-mean.ts";
+import { environmentFault } from "./environment-limits.ts";
 import { checkedDuration } from "./duration.ts";
 import type { FieldPath, Fault } from "./fault.ts";
 import type { LoadedPipeline } from "./loaded-pipeline.ts";
@@ -120,6 +121,8 @@ export function compile(input: CompileInput): Compiled {
     retention: mergeRetention(settings.retention, definition.retention),
   });
   const bound = bindSnapshot(template, params, {});
+  const tooLarge = environmentFaults(bound.ok ? bound.snapshot : template);
+  if (tooLarge.length > 0) return { ok: false, faults: tooLarge };
   return {
     ok: true,
     loaded: {
@@ -157,7 +160,29 @@ export function snapshotFor(
     Object.keys(given).length === 0 && loaded.snapshot !== loaded.template
       ? { ok: true as const, snapshot: loaded.snapshot }
       : bindSnapshot(loaded.template, loaded.params, given);
-  return bound.ok ? { ...bound, params: { ...loaded.params, ...given } } : bound;
+  if (!bound.ok) return bound;
+  const [fault] = Object.keys(given).length === 0 ? [] : environmentFaults(bound.snapshot);
+  if (fault !== undefined)
+    return { ok: false, message: `${fault.path.join(".")} ${fault.message}` };
+  return { ...bound, params: { ...loaded.params, ...given } };
+}
+
+/** What no process can have, in the environments of the pipeline and its steps. */
+function environmentFaults({ baseEnv, env, steps }: Snapshot): Fault[] {
+  const shared = { ...baseEnv, ...env };
+  const fault = environmentFault(shared);
+  if (fault !== undefined) return [{ path: envPath(["env"], fault.name), message: fault.message }];
+  return steps.flatMap((step) => {
+    const own =
+      Object.keys(step.env).length === 0 ? undefined : environmentFault({ ...shared, ...step.env });
+    return own === undefined
+      ? []
+      : [{ path: envPath(["steps", step.id, "env"], own.name), message: own.message }];
+  });
+}
+
+function envPath(path: FieldPath, name: string | undefined): FieldPath {
+  return name === undefined ? path : [...path, name];
 }
 
 function bindSnapshot(

@@ -14,6 +14,7 @@
  */
 import { canonicalJson } from "./canonical-json.ts";
 import { didYouMean } from "./did-you-mean.ts";
+import { alteredNumber } from "./exact-json.ts";
 import type { Json } from "./snapshot.ts";
 
 const MAX_LENGTH = 2_048;
@@ -328,8 +329,21 @@ class ConditionParser {
       return { kind: "operator", text: operator, value: null, offset };
     }
     if (word !== undefined) return { kind: "word", text: word, value: null, offset };
-    if (number !== undefined)
+    if (number !== undefined) {
+      const altered = /^0\d/.test(number)
+        ? `has ${number}, which would be the number ${Number(number)}: ` +
+          "put it in quotes for the text"
+        : alteredNumber(number);
+      if (altered !== undefined) throw new ConditionError(altered, offset);
       return { kind: "number", text: number, value: Number(number), offset };
+    }
+    const escape = /\\(?:\\|(?![ntr])([A-Za-z0-9]))/g;
+    for (const [, letter] of text!.matchAll(escape))
+      if (letter !== undefined)
+        throw new ConditionError(
+          `has \\${letter} in a text, which means nothing here; for a backslash write \\\\`,
+          offset,
+        );
     return { kind: "text", text: text!, value: unquote(text!), offset };
   }
 

@@ -28,6 +28,7 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { isUtf8 } from "node:buffer";
 import { systemClock, type Clock } from "../clock.ts";
+import { readJson } from "../core/exact-json.ts";
 import type { Reply, Request, RequestInput } from "../core/request.ts";
 import { HOUR_MS, iso } from "../core/time.ts";
 import { writeFileAtomically } from "../disk/atomic-file.ts";
@@ -192,11 +193,9 @@ function contentOf(fd: number, stats: Stats): Value {
     read = readSync(fd, bytes, length, bytes.length - length, length);
   const text = bytes.subarray(0, length);
   if (!isUtf8(text)) return { reason: "it is not UTF-8" };
-  try {
-    return { json: JSON.parse(text.toString()) as unknown };
-  } catch {
-    return { reason: "it is not JSON" };
-  }
+  const read = readJson(text.toString());
+  if (read.ok) return { json: read.value };
+  return { reason: `it ${read.message}` };
 }
 
 function namesIn(directory: string): string[] {

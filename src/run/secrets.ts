@@ -3,6 +3,7 @@
  * (systemd's LoadCredential). A value is read when a step starts, and only that step gets it.
  * Ledgers and logs have the name.
  */
+import { isUtf8 } from "node:buffer";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -13,6 +14,15 @@ export interface SecretSource {
 }
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+
+/** A secret whose bytes are no text. The message is a sentence. */
+class NoText extends Error {}
+
+function textOf(bytes: Buffer, name: string): string {
+  if (!isUtf8(bytes))
+    throw new NoText(`The secret ${name} is not UTF-8, so it cannot be given as text. Encode it.`);
+  return bytes.toString();
+}
 
 /**
  * Reads secrets from files: the first folder that has the file counts. A line feed at the end is
@@ -33,8 +43,9 @@ export class SecretFiles implements SecretSource {
       );
     for (const folder of this.#folders) {
       try {
-        return readFileSync(join(folder, name), "utf8").replace(/\r?\n$/, "");
+        return textOf(readFileSync(join(folder, name)), name).replace(/\r?\n$/, "");
       } catch (error) {
+        if (error instanceof NoText) throw error;
         if ((error as NodeJS.ErrnoException).code !== "ENOENT")
           throw new Error(`The secret ${name} cannot be read: ${(error as Error).message}.`, {
             cause: error,

@@ -26,6 +26,7 @@ import { positionIn, problemOf, type Position, type Problem } from "./problem.ts
 import { readSafeFile } from "./safe-file.ts";
 import { sha256 } from "./sha256.ts";
 import { decodeUtf8, MAX_DEPTH, readSourceText } from "./source-text.ts";
+import { roundedNumber } from "./written-values.ts";
 
 /** What loading needs besides the file. */
 export interface LoadContext {
@@ -120,6 +121,7 @@ class Loading {
   readonly #marks: CodeMark[] = [];
   readonly #bundles = new Map<string, Promise<Bundle>>();
   #locate: (path: FieldPath, atKey?: boolean) => Position | undefined = () => undefined;
+  #remarks: readonly string[] = [];
 
   constructor(path: string, context: LoadContext) {
     this.#path = path;
@@ -157,7 +159,8 @@ class Loading {
     const { snapshot, schedules } = compiled.loaded;
     const refusal = await this.#context.refuses(snapshot, schedules.length > 0);
     if (refusal !== undefined) return this.#failed([refusal]);
-    const result = { ok: true, loaded: compiled.loaded } as const;
+    const warnings = [...compiled.loaded.warnings, ...this.#remarks];
+    const result = { ok: true, loaded: { ...compiled.loaded, warnings } } as const;
     if (source.kind !== "code") await this.#remember(source, result);
     return result;
   }
@@ -235,7 +238,8 @@ class Loading {
       return undefined;
     }
     this.#locate = (path, atKey) => parsed.source.locate(path, atKey);
-    const { value } = parsed.source;
+    const { value, remarks } = parsed.source;
+    this.#remarks = remarks;
     if (value === null || typeof value !== "object" || Array.isArray(value))
       return this.#problem(
         "must hold a map of keys and values, such as name:, schedule: and steps:",
@@ -289,9 +293,16 @@ class Loading {
     }
     this.#locate = (path) => findInCode(text, path);
     const value = this.#withMarks(loaded.definition, 0);
-    return value === undefined
-      ? this.#problem(`exports a definition that is nested more than ${MAX_DEPTH} deep`)
-      : { value, kind: loaded.kind, own: bundle.sha };
+    if (value === undefined)
+      return this.#problem(`exports a definition that is nested more than ${MAX_DEPTH} deep`);
+    const rounded = roundedNumber(value);
+    if (rounded !== undefined) {
+      const message =
+        "is a number beyond 2^53, whose last digits are lost as the code is read: write a text";
+      this.#problems.push(problemOf(this.#path, { path: rounded, message }, this.#locate(rounded)));
+      return undefined;
+    }
+    return { value, kind: loaded.kind, own: bundle.sha };
   }
 
   /**

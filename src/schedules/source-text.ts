@@ -25,6 +25,7 @@ import {
 } from "yaml";
 import type { FieldPath } from "../core/fault.ts";
 import { positionIn, type Position } from "./problem.ts";
+import { keepWritten } from "./written-values.ts";
 
 /** How deep a definition may be nested. No pipeline that a person reads is deeper. */
 export const MAX_DEPTH = 64;
@@ -42,7 +43,10 @@ export interface TextFault {
 
 /** A text's value. */
 export interface SourceText {
+  /** Environment variables are in it as the texts that stand in the file (written-values.ts). */
   readonly value: unknown;
+  /** What may be otherwise than it was meant, each with its line. */
+  readonly remarks: readonly string[];
   /**
    * The place of a part of the value: of its key if `atKey` or if the part is a map or a list, else
    * of its value. If the part is not in the text, the place of the nearest part around it.
@@ -100,10 +104,18 @@ export function readSourceText(
     if (document.contents === null) return refuse([{ message: EMPTY, position: START }]);
     const value = format === "json" ? { value: json } : documentValue(document, at);
     if ("fault" in value) return refuse([value.fault]);
+    const written = keepWritten(document, value.value);
+    if (written.faults.length > 0)
+      return refuse(
+        written.faults.map(({ message, offset }) => ({ message, position: at(offset) })),
+      );
     return {
       ok: true,
       source: {
-        value: value.value,
+        value: written.value,
+        remarks: written.remarks.map(
+          ({ message, offset }) => `line ${at(offset).line}: ${message}`,
+        ),
         locate: (path, atKey) => locate(document, path, atKey === true, at),
       },
     };
@@ -293,6 +305,11 @@ function checkKeys(top: Node | null, at: (offset: number) => Position, faults: T
         continue;
       }
       const key = String(pair.key.value);
+      if (typeof pair.key.value !== "string" && pair.key.source !== key)
+        faults.push({
+          message: `has the key ${pair.key.source}, which would become ${key}: put it in quotes`,
+          position,
+        });
       if (key === "__proto__")
         faults.push({ message: 'has the key "__proto__", which is refused', position });
       if (seen.has(key)) {

@@ -1,5 +1,8 @@
 /** From what a step's function returned to JSON, or to the reason why that is impossible. */
+import { isUtf8 } from "node:buffer";
+import { readJson } from "../core/exact-json.ts";
 import { FAILURE_CODES } from "../core/failure.ts";
+import type { Json } from "../core/snapshot.ts";
 import { RESULT_LIMIT } from "../core/task.ts";
 
 /** A result that cannot be recorded. The message names the step and the place in the value. */
@@ -42,6 +45,32 @@ export function resultJson(
     );
   }
   return json;
+}
+
+/**
+ * The value of the JSON text that a command wrote to `$ORCHD_OUTPUT`: exactly what it wrote.
+ *
+ * @param step `step "archive"`
+ * @param beginning how a text begins, without secrets
+ * @throws BadOutput if it is not JSON in UTF-8, or if its value would not stay what was written
+ */
+export function writtenResult(
+  bytes: Uint8Array,
+  step: string,
+  beginning: (text: string) => string,
+): Json {
+  const wrote = `${step} wrote something to $ORCHD_OUTPUT that`;
+  if (!isUtf8(bytes))
+    throw new BadOutput(
+      `${wrote} is not UTF-8, so its text cannot be kept; ` +
+        "convert it, as with iconv -f latin1 -t utf8",
+    );
+  const text = new TextDecoder().decode(bytes);
+  const read = readJson(text);
+  if (read.ok) return read.value;
+  const quoted =
+    read.kind === "syntax" ? `: it begins with ${JSON.stringify(beginning(text))}` : "";
+  throw new BadOutput(`${wrote} ${read.message}${quoted}`);
 }
 
 function check(value: unknown, step: string, path: string, above: unknown[]): void {

@@ -403,6 +403,13 @@ PATH=/opt/bin:/bin
     });
     expect(status).toBe(0);
     expect(stdout).toMatch(/cron: 0 0 \* \* \*/);
+    writeFileSync(
+      join(root, "latin"),
+      Buffer.from("0 0 * * * true\n0 1 * * * caf\xe9\n", "latin1"),
+    );
+    const latin = await orchd(root, "import", "crontab", "latin");
+    expect(latin).toMatchObject({ status: 2, stdout: "" });
+    expect(latin.stderr).toContain("line 2 of the crontab is not UTF-8");
     expect(readdirSync(schedules)).toEqual([]);
   });
 

@@ -82,6 +82,11 @@ describe("what is refused, with a sentence and a place", () => {
     ["params.a-b == 1", /the end was expected/, 8],
     ["params[1.5]", /a number or a text/, 7],
     ["`x`", /means nothing/, 0],
+    ["params.id == 1285704473650888702", /would become 1285704473650888700/, 13],
+    ["params.x > 1e400", /no number at all/, 11],
+    ["params.code == 007", /has 007, which would be the number 7/, 15],
+    ["params.x == '\\u00e9'", /has \\u in a text/, 12],
+    ["params.x == 'a\\\\b\\d'", /has \\d in a text/, 12],
   ])("%s", (text, message, offset) => {
     const parsed = parseCondition(text);
     expect(parsed).toMatchObject({ ok: false, message: expect.stringMatching(message) as string });

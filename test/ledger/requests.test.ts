@@ -112,6 +112,16 @@ describe("a file that is no request", () => {
     bad("half a file", (path) => writeFileSync(path, '{"type":"submit",'), /^it is not JSON$/),
     bad("an empty file", (path) => writeFileSync(path, ""), /^it is not JSON$/),
     bad(
+      "a number that would be rounded",
+      (path) => writeFileSync(path, '{"type":"submit","pipeline":"p","params":{"a":[1e400]}}'),
+      /^it holds the number 1e400, which would become no number at all/,
+    ),
+    bad(
+      "a key that stands twice",
+      (path) => writeFileSync(path, '{"type":"pause","pipeline":"p","pipeline":"q"}'),
+      /^it has the key "pipeline" twice in one map/,
+    ),
+    bad(
       "bad UTF-8",
       (path) => writeFileSync(path, Buffer.from([0x22, 0xff, 0x22])),
       /^it is not UTF-8$/,

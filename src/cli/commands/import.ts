@@ -8,6 +8,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { makeFolder } from "../../disk/make-folder.ts";
+import { decodeUtf8 } from "../../schedules/source-text.ts";
 import { countText } from "../../views/counted.ts";
 import type { Arguments } from "../arguments.ts";
 import type { CommandContext } from "../command.ts";
@@ -66,9 +67,10 @@ function isSystemCrontab(source: string | undefined): boolean {
 
 function readCrontab(source: string | undefined): string {
   try {
-    if (source === STANDARD_INPUT) return readFileSync(0, "utf8");
-    if (source !== undefined) return readFileSync(source, "utf8");
+    if (source === STANDARD_INPUT) return crontabText(readFileSync(0));
+    if (source !== undefined) return crontabText(readFileSync(source));
   } catch (error) {
+    if (error instanceof CliError) throw error;
     const code = (error as NodeJS.ErrnoException).code ?? "unknown";
     throw usageError(
       `the crontab ${source} cannot be read (${code}); ` +
@@ -76,15 +78,28 @@ function readCrontab(source: string | undefined): string {
     );
   }
   try {
-    return execFileSync("crontab", ["-l"], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+    return crontabText(execFileSync("crontab", ["-l"], { stdio: ["ignore", "pipe", "pipe"] }));
   } catch (error) {
-    const stderr = ((error as { stderr?: string }).stderr ?? "").trim();
+    if (error instanceof CliError) throw error;
+    const stderr = String((error as { stderr?: Buffer }).stderr ?? "").trim();
     const said = stderr === "" ? "" : ` (${stderr})`;
     throw new CliError(
       EXIT.usage,
       `\`crontab -l\` gave nothing${said}; name a crontab: \`orchd import crontab FILE\`.`,
     );
   }
+}
+
+/** Cron takes any bytes. A file of orchd is UTF-8, and another text would be another command. */
+function crontabText(bytes: Buffer): string {
+  const decoded = decodeUtf8(bytes);
+  if (decoded.ok) return decoded.text;
+  const line = decoded.position?.line ?? 1;
+  throw usageError(
+    `line ${line} of the crontab is not UTF-8; ` +
+      "convert it (iconv -f latin1 -t utf8), see that its commands mean the same, " +
+      "and import it again.",
+  );
 }
 
 async function makeFiles(

@@ -2,7 +2,10 @@
  * `orchd run PIPELINE`: asks the daemon for a run. With `--wait` or `--foreground` it follows the
  * run to its end.
  */
+import { isUtf8 } from "node:buffer";
+import { readFileSync } from "node:fs";
 import { defined } from "../../core/defined.ts";
+import { readJson } from "../../core/exact-json.ts";
 import type { Json } from "../../core/snapshot.ts";
 import { daemonRuns } from "../../ledger/ask.ts";
 import { knownPipeline } from "../../views/known-pipeline.ts";
@@ -66,9 +69,10 @@ export async function askForRun(
 /**
  * `NAME=VALUE` texts as params. A value that stands exactly as JSON would write it is that value
  * (`5`, `true`, `["a"]`, `"5"`), and so is any JSON array or object. Every other value is a text,
- * so that `1.10` and `007` stay what they are.
+ * so that `1.10`, `007` and a number beyond 2^53 stay what they are.
  */
 function parseParams(texts: readonly string[]): Record<string, Json> {
+  checkUtf8(texts);
   const params = Object.create(null) as Record<string, Json>;
   for (const text of texts) {
     const equals = text.indexOf("=");
@@ -77,18 +81,39 @@ function parseParams(texts: readonly string[]): Record<string, Json> {
         `--param: ${JSON.stringify(text)} is no NAME=VALUE; ` +
           "write it like -p path=/var/log/dpkg.log.",
       );
-    params[text.slice(0, equals)] = paramValue(text.slice(equals + 1));
+    const name = text.slice(0, equals);
+    if (Object.hasOwn(params, name))
+      throw usageError(`--param: ${JSON.stringify(name)} is given twice; only one could count.`);
+    params[name] = paramValue(name, text.slice(equals + 1));
   }
   return params;
 }
 
-function paramValue(text: string): Json {
-  try {
-    const value = JSON.parse(text) as Json;
-    return (value !== null && typeof value === "object") || JSON.stringify(value) === text
-      ? value
+function paramValue(name: string, text: string): Json {
+  const read = readJson(text);
+  if (read.ok)
+    return (read.value !== null && typeof read.value === "object") ||
+      JSON.stringify(read.value) === text
+      ? read.value
       : text;
+  // A number that JSON cannot hold is a text as it stands. In a list or map it would be altered.
+  if (read.kind === "altered" && /^\s*[[{]/.test(text))
+    throw usageError(`--param: the value of ${JSON.stringify(name)} ${read.message}.`);
+  return text;
+}
+
+/**
+ * Node makes U+FFFD of every byte of an argument that is no UTF-8, so the arguments are looked at
+ * as they were given.
+ */
+function checkUtf8(texts: readonly string[]): void {
+  if (!texts.some((text) => text.includes("\ufffd"))) return;
+  let given: Buffer;
+  try {
+    given = readFileSync("/proc/self/cmdline");
   } catch {
-    return text;
+    return;
   }
+  if (!isUtf8(given))
+    throw usageError("--param: a value is not UTF-8; convert it, as with iconv -f latin1 -t utf8.");
 }

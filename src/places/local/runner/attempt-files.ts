@@ -31,11 +31,12 @@ export class AttemptFiles {
   /**
    * Writes what the command is given.
    *
+   * @param ending of the file's name
    * @returns the file's path. The names of two files never meet
    * @throws a Node error
    */
-  write(name: string, text: string): string {
-    const path = join(this.#folder, `${this.#written.length + 1}-${name}.json`);
+  write(name: string, text: string, ending = ".json"): string {
+    const path = join(this.#folder, `${this.#written.length + 1}-${name}${ending}`);
     writeFileSync(path, text, { mode: 0o600, flag: "wx" });
     this.#written.push(path);
     return path;

@@ -7,21 +7,20 @@
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { defined } from "../../../core/defined.ts";
+import { byteLength, TEXT_LIMIT } from "../../../core/environment-limits.ts";
 import { clipError, FAILURE_CODES, type StepError } from "../../../core/failure.ts";
-import type { Json } from "../../../core/snapshot.ts";
 import { LineCapture } from "../../../steps/line-capture.ts";
 import { MASKED_RESULT, Masker } from "../../../steps/mask.ts";
-import { BadOutput, resultJson } from "../../../steps/step-result.ts";
+import { resultJson, writtenResult } from "../../../steps/step-result.ts";
 import { descendantsOf, killDescendant, type Descendant } from "../descendants.ts";
 import { killByToken, killQuietly } from "../kill-by-token.ts";
 import { TOKEN_VARIABLE, type OutputLine, type ShellTask } from "../../../core/task.ts";
 import type { RawResult } from "../protocol.ts";
 import type { AttemptFiles } from "./attempt-files.ts";
 import type { Guard } from "./guard.ts";
+import { NotGivable, shellEnvironment } from "./shell-environment.ts";
 import type { Scratch } from "./scratch.ts";
 
-/** The longest value that is given as a variable, in bytes. A longer one is given as a file. */
-const IN_ENVIRONMENT = 32 * 1024;
 /** How much is quoted of a result that is not JSON, and how much of it is masked before. */
 const QUOTED = 60;
 const QUOTED_AHEAD = 64 * 1024;
@@ -65,16 +64,18 @@ export class ShellStep {
   start(): void {
     const [program, ...options] = this.#task.shell;
     let env: NodeJS.ProcessEnv;
+    let text: string[];
     try {
       this.#files = this.#host.scratch.attempt(this.#task);
       env = this.#environment(this.#files);
+      text = this.#text(this.#files);
     } catch (error) {
       this.#finish({ ok: false, error: cannotWrite(error as Error), outcome: "failed" });
       return;
     }
     let child: ChildProcess;
     try {
-      child = spawn(program!, [...options, "-c", this.#task.text], {
+      child = spawn(program!, [...options, ...text], {
         cwd: this.#task.cwd,
         env,
         detached: true,
@@ -149,20 +150,19 @@ export class ShellStep {
   }
 
   #environment(files: AttemptFiles): NodeJS.ProcessEnv {
-    const { params, inputs, env } = this.#task;
-    const own: Record<string, string> = { ...this.#host.baseEnv, ...env };
-    for (const [prefix, values] of [
-      ["ORCHD_PARAM", params],
-      ["ORCHD_INPUT", inputs],
-    ] as const) {
-      const all = `${prefix.slice(6).toLowerCase()}s`;
-      own[`${prefix}S`] = files.write(all, JSON.stringify(values));
-      for (const [name, value] of Object.entries(values))
-        own[`${prefix}_${name}`] = given(files, name, value);
-    }
-    own["ORCHD_OUTPUT"] = files.output;
-    own[TOKEN_VARIABLE] = this.#token();
-    return own;
+    return {
+      ...shellEnvironment(this.#task, this.#host.baseEnv, files),
+      ORCHD_OUTPUT: files.output,
+      [TOKEN_VARIABLE]: this.#token(),
+    };
+  }
+
+  /** The text, or the file that holds it, as the shell's last arguments. */
+  #text(files: AttemptFiles): string[] {
+    const { text } = this.#task;
+    return text.length <= TEXT_LIMIT && byteLength(text) <= TEXT_LIMIT
+      ? ["-c", text]
+      : [files.write("run", text, ".sh")];
   }
 
   #result(status: number | null, signal: NodeJS.Signals | null): RawResult {
@@ -208,18 +208,11 @@ export class ShellStep {
     const step = `step "${this.#task.step ?? ""}"`;
     const bytes = this.#files?.readOutput(step);
     if (bytes === undefined) return null;
-    const text = bytes.toString("utf8");
-    try {
-      return JSON.parse(text);
-    } catch {
-      // The parser quotes a piece of the text, which may be a piece of a secret. So the text is
-      // masked whole, and then cut.
-      const beginning = this.#masker.text(text.slice(0, QUOTED_AHEAD)).slice(0, QUOTED);
-      throw new BadOutput(
-        `${step} wrote something to $ORCHD_OUTPUT that is not JSON: ` +
-          `it begins with ${JSON.stringify(beginning)}`,
-      );
-    }
+    // A parser would quote a piece of the text, which may be a piece of a secret. So the text is
+    // masked whole, and then cut.
+    return writtenResult(bytes, step, (text) =>
+      this.#masker.text(text.slice(0, QUOTED_AHEAD)).slice(0, QUOTED),
+    );
   }
 
   #cannotStart(error: Error): StepError {
@@ -227,7 +220,10 @@ export class ShellStep {
     const where =
       code === "ENOENT"
         ? ` (is there a folder ${this.#task.cwd}, and a program ${this.#task.shell[0]}?)`
-        : "";
+        : code === "E2BIG"
+          ? " (its environment and arguments are more than the system takes: " +
+            "give fewer inputs and params, or one list of them)"
+          : "";
     return defined({
       name: "SpawnError",
       message: `the command could not be started: ${error.message}${where}`,
@@ -251,18 +247,11 @@ export class ShellStep {
 }
 
 function cannotWrite(error: Error): StepError {
+  if (error instanceof NotGivable)
+    return { name: "SpawnError", message: `the command could not be started: ${error.message}` };
   return defined({
     name: "SpawnError",
     message: `the command could not be started: its files cannot be written: ${error.message}`,
     code: (error as NodeJS.ErrnoException).code,
   });
-}
-
-/** A short scalar as text, all else as the path of a file. */
-function given(files: AttemptFiles, name: string, value: Json): string {
-  if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") {
-    const text = String(value);
-    if (Buffer.byteLength(text) <= IN_ENVIRONMENT && !text.includes("\0")) return text;
-  }
-  return files.write(name.replaceAll(/[^\w-]/g, "_").slice(0, 64), JSON.stringify(value));
 }

@@ -1,0 +1,61 @@
+import { describe, expect, it } from "vitest";
+import { placeholderFaults, readsSubstitutions } from "../../src/core/shell-text.ts";
+
+const said = (text: string, params: string[] = [], inputs: string[] = []): string[] =>
+  placeholderFaults(text, { params, inputs }).map(({ message }) => message);
+
+describe("a placeholder in a shell text is told with what to write", () => {
+  it.each([
+    ["echo ${params.x}", ["x"], 'write "$ORCHD_PARAM_x"'],
+    ["echo ${params.x}", [], 'and give the step params: { x: "${params.x}" }'],
+    ['echo "a ${params.x} b"', ["x"], "${params.x}"],
+    ['echo "it\'s ${params.x}"', ["x"], "${params.x}"],
+    ["echo ${params.log-dir}", ["log-dir"], '"$(printenv ORCHD_PARAM_log-dir)"'],
+    ["echo ${inputs.rows}", [], "and give the step inputs: { rows: STEP }"],
+    ["echo ${run.id}", [], 'write "$ORCHD_RUN_ID"'],
+    ["echo ${run.scheduledFor}", [], 'write "$ORCHD_SCHEDULED_FOR"'],
+    ["echo ${env.HOME}", [], 'write "$HOME"'],
+    ["echo ${{ params.x }}", ["x"], 'write "$ORCHD_PARAM_x"'],
+    ["echo ${steps.read.result}", [], "$ORCHD_INPUTS"],
+    ["cat <<END\n${params.x}\nEND", ["x"], "${params.x}"],
+    ["cat <<'END'\nfine ${params.y}\nEND\necho ${params.x}", ["x"], "${params.x}"],
+    ["x=$#; echo ${params.x}", ["x"], "${params.x}"],
+  ])("%j", (text, params, sentence) => {
+    const faults = said(text, params);
+    expect(faults).toHaveLength(1);
+    expect(faults[0]).toContain(sentence);
+  });
+
+  it("each one once, however often it stands there", () => {
+    expect(said("echo ${params.x} ${params.x} ${params.y}", ["x", "y"])).toHaveLength(2);
+  });
+});
+
+it.each([
+  "echo '${params.x}'",
+  "echo \\${params.x}",
+  'echo "\\${params.x}"',
+  "true # ${params.x}",
+  "# it's ${params.x}\necho ${x:-1}",
+  "cat <<'END'\n${params.x}\nEND",
+  'cat <<-"END" > f\n\t${params.x}\n\tEND\necho $x',
+  "cat <<\\END\n${params.x}\nEND",
+  "node -e 'console.log(`${params.x}`)'",
+  "echo ${x%.y} ${x##*.} ${x:-a.b} ${#x} $x.y",
+])("%j is text to the shell", (text) => {
+  expect(said(text)).toEqual([]);
+});
+
+it("is linear in the text's length", () => {
+  const before = process.cpuUsage().user;
+  for (const piece of ["'", '"', "<<'E'\n", "#", "${params.x}", "\\", "${{{", "<<<<"])
+    said(piece.repeat(Math.floor(262_144 / piece.length)));
+  expect(process.cpuUsage().user - before).toBeLessThan(5_000_000);
+});
+
+it("only shells that would say Bad substitution are looked at", () => {
+  expect(readsSubstitutions(undefined)).toBe(true);
+  expect(readsSubstitutions(["/bin/bash", "-eu"])).toBe(true);
+  expect(readsSubstitutions(["python3"])).toBe(false);
+  expect(readsSubstitutions(["ksh93"])).toBe(false);
+});
