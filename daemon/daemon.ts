@@ -205,12 +205,12 @@ function wire(
     settings: settings.current,
     upSince,
     tzdata,
-    load: (path) =>
+    load: (path, signal) =>
       loadPipelineFile(path, {
         root: options.root,
         bundlesDir: store.bundles,
         settings: settings.current,
-        evaluate: (code) => workshop.evaluate(code),
+        evaluate: (code) => workshop.evaluate(code, signal),
         refuses: (snapshot, scheduled) => workshop.refuses(snapshot, scheduled),
         folder: options.schedules,
         now: clock.now(),

@@ -23,7 +23,6 @@ import type { LedgerHost } from "../ledger/ledger-host.ts";
 import { PipelineLedger } from "../ledger/pipeline-ledger.ts";
 import type { ReadRequest } from "../ledger/requests.ts";
 import type { RunStore } from "../ledger/run-store.ts";
-import type { LoadResult } from "../schedules/load-file.ts";
 import { takeOver } from "./adopted-run.ts";
 import { ActiveRuns } from "./active-runs.ts";
 import { Backfills } from "./backfills.ts";
@@ -31,7 +30,7 @@ import { Burst } from "./burst.ts";
 import { makeMonthFolders } from "./month-folders.ts";
 import { OverdueWatch } from "./overdue-watch.ts";
 import { PipelineDesk, type DeskPorts } from "./pipeline-desk.ts";
-import { PipelineFiles, type FileChanges } from "./pipeline-files.ts";
+import { PipelineFiles, type FileChanges, type PipelineFilesPorts } from "./pipeline-files.ts";
 import type { Log } from "../log.ts";
 import type { RunMaker, UpkeepRequest } from "./ports.ts";
 import { recoverRuns, type Recovered } from "./recovery.ts";
@@ -53,7 +52,7 @@ export interface EnginePorts extends LedgerHost {
   /** The version of the time-zone data. */
   readonly tzdata: string;
   /** Loads a pipeline file. */
-  readonly load: (path: string) => Promise<LoadResult>;
+  readonly load: PipelineFilesPorts["load"];
   /** The files that belong to a pipeline file: see `PipelineFilesPorts`. */
   readonly watch: (path: string, watched: readonly string[], since?: number) => void;
   /**

@@ -10,8 +10,9 @@
  *
  * Files are loaded a few at a time, and then settled name by name: so a file that is renamed
  * removes no pipeline. Evaluating a file of code may take long, or hang until its time limit. After
- * some seconds the other files no longer wait for it. Its last version stays in force meanwhile.
- * The file is taken in when it is loaded, unless it changed or went since then.
+ * some seconds the other files no longer wait for it (load-patience.ts). Its last version stays in
+ * force meanwhile. The file is taken in when it is loaded. If it changed or went meanwhile, that
+ * load is ended.
  */
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, extname, join } from "node:path";
@@ -25,17 +26,11 @@ import { isSameFile, nameHolder } from "../core/name-holder.ts";
 import { PIPELINE_NAME } from "../core/run-id.ts";
 import type { LoadResult } from "../schedules/load-file.ts";
 import { formatProblem } from "../schedules/problem.ts";
+import { LoadPatience } from "./load-patience.ts";
 import type { PipelineDesk } from "./pipeline-desk.ts";
 import type { Log } from "../log.ts";
 
 const LOADS_AT_ONCE = 8;
-/**
- * How long a slow file may keep the others waiting, in milliseconds. The first reading has more
- * patience: all files should be known when the daemon is ready. Later, edits should be in force
- * within 15 s.
- */
-const FIRST_PATIENCE_MS = 10_000;
-const PATIENCE_MS = 4_000;
 
 /** What changed in the drop folder, by absolute path. */
 export interface FileChanges {
@@ -51,7 +46,8 @@ export interface PipelineFilesPorts {
   readonly log: Log;
   /** `.orchd` */
   readonly orchdDir: string;
-  readonly load: (path: string) => Promise<LoadResult>;
+  /** @param signal nobody waits for the result any more */
+  readonly load: (path: string, signal: AbortSignal) => Promise<LoadResult>;
   /** The desk of a pipeline; made where there is none. */
   readonly desk: (name: string) => Promise<PipelineDesk>;
   /** All desks there are. */
@@ -81,6 +77,13 @@ interface Loaded {
   readonly since: number;
 }
 
+/** A load that goes on by itself. */
+interface LateLoad {
+  /** Resolves once the file is taken in. */
+  readonly taken: Promise<void>;
+  readonly abort: AbortController;
+}
+
 /** The pipeline files of one drop folder. */
 export class PipelineFiles {
   readonly #ports: PipelineFilesPorts;
@@ -88,7 +91,8 @@ export class PipelineFiles {
   /** The files that define, or defined, each pipeline, by its name. */
   readonly #named = new Map<string, Set<string>>();
   /** Loads that the other files no longer wait for, by path. The newest of each path counts. */
-  readonly #late = new Map<string, Promise<void>>();
+  readonly #late = new Map<string, LateLoad>();
+  readonly #patience: LoadPatience;
   /**
    * Files that claim a name that another file has, and the pipeline in whose ledger the refusal is
    * written: one that no file defines.
@@ -97,11 +101,11 @@ export class PipelineFiles {
   /** Files that are gone and do not count as removed yet. */
   #missing: ReadonlySet<string> = new Set();
   #turn: Promise<unknown> = Promise.resolve();
-  #first = true;
   #closed = false;
 
   constructor(ports: PipelineFilesPorts) {
     this.#ports = ports;
+    this.#patience = new LoadPatience(ports.clock);
     makeFolder(join(ports.orchdDir, "in-force"), 0o750);
   }
 
@@ -122,7 +126,7 @@ export class PipelineFiles {
 
   /** The first reading is done: removes the pipelines that no file defines any more. */
   async firstReadingDone(): Promise<void> {
-    this.#first = false;
+    this.#patience.firstReadingDone();
     const told = new Set(this.#strays.values());
     for (const desk of this.#ports.desks()) {
       if (
@@ -152,18 +156,21 @@ export class PipelineFiles {
     | { readonly ok: false; readonly reason: string }
   > {
     // A slow file may define it: that is not known before the file is loaded.
-    if (!this.knows(name)) await Promise.all(this.#late.values());
-    const path = await this.#inTurn(async () => {
-      const found = this.#holder(name) ?? this.#named.get(name)?.values().next().value;
-      if (found !== undefined) await this.#apply({ changed: [found], removed: [] });
-      return found;
-    });
+    if (!this.knows(name))
+      await Promise.all([...this.#late.keys()].map((path) => this.#noLongerLate(path)));
+    const path = await this.#patience.hastily(() =>
+      this.#inTurn(async () => {
+        const found = this.#holder(name) ?? this.#named.get(name)?.values().next().value;
+        if (found !== undefined) await this.#apply({ changed: [found], removed: [] });
+        return found;
+      }),
+    );
     if (path === undefined) {
       const meant = didYouMean(name, [...this.#named.keys()]);
       return { ok: false, reason: `there is no pipeline ${JSON.stringify(name)}${meant}` };
     }
     // Only this caller waits for a slow file.
-    await this.#late.get(path);
+    await this.#noLongerLate(path);
     return this.#inTurn(async () => {
       const read = this.#read.get(path);
       const desk = await this.#ports.desk(name);
@@ -200,7 +207,8 @@ export class PipelineFiles {
       if (before === undefined) continue;
       affected.add(before.name);
       this.#remember(path, undefined);
-      this.#late.delete(path);
+      this.#endLate(path);
+      this.#patience.forget(path);
       this.#ports.watch(path, []);
     }
     const rest = changed.values();
@@ -224,37 +232,48 @@ export class PipelineFiles {
    * in at its end.
    */
   async #loadSoon(path: string): Promise<Loaded | undefined> {
-    const { clock, log } = this.#ports;
-    this.#late.delete(path);
-    const load = this.#load(path, this.#heldName(path));
-    let stop!: () => void;
-    const patience = new Promise<undefined>((resolve) => {
-      const timer = clock.after(this.#first ? FIRST_PATIENCE_MS : PATIENCE_MS, () =>
-        resolve(undefined),
+    this.#endLate(path);
+    const abort = new AbortController();
+    const load = this.#load(path, this.#heldName(path), abort.signal);
+    const soon = await this.#patience.soon(path, load);
+    if (soon !== undefined) {
+      this.#patience.forget(path);
+      return soon;
+    }
+    const { log } = this.#ports;
+    if (!this.#patience.isSlow(path))
+      log.warn(
+        { file: path },
+        `${path} takes long to be loaded; the other files no longer wait for it`,
       );
-      stop = () => timer.cancel();
-    });
-    const soon = await Promise.race([load, patience]);
-    stop();
-    if (soon !== undefined) return soon;
-    log.warn(
-      { file: path },
-      `${path} takes long to be loaded; the other files no longer wait for it`,
-    );
-    const late: Promise<void> = load.then((loaded) =>
+    const ended = this.#patience.late(path);
+    const taken: Promise<void> = load.then((loaded) =>
       this.#inTurn(async () => {
-        if (this.#closed || this.#late.get(path) !== late) return;
+        if (this.#late.get(path)?.abort !== abort) return;
         this.#late.delete(path);
+        if (this.#closed) return;
+        ended();
         const affected = new Set<string>();
         this.#take(path, loaded, affected);
         await this.#settleAll(affected);
       }),
     );
-    late.catch((error: unknown) =>
+    taken.catch((error: unknown) =>
       log.error({ file: path, err: error }, "a file could not be taken in"),
     );
-    this.#late.set(path, late);
+    this.#late.set(path, { taken, abort });
     return undefined;
+  }
+
+  /** Ends a load whose file is loaded again, or is gone. */
+  #endLate(path: string): void {
+    this.#late.get(path)?.abort.abort();
+    this.#late.delete(path);
+  }
+
+  /** Resolves once no load of the file is late: a load that was superseded has a successor. */
+  async #noLongerLate(path: string): Promise<void> {
+    while (this.#late.has(path)) await this.#late.get(path)!.taken;
   }
 
   #take(path: string, { read, watched, since }: Loaded, affected: Set<string>): void {
@@ -300,11 +319,11 @@ export class PipelineFiles {
     else paths.add(path);
   }
 
-  async #load(path: string, before: string | undefined): Promise<Loaded> {
+  async #load(path: string, before: string | undefined, signal: AbortSignal): Promise<Loaded> {
     const since = Date.now();
     let result: LoadResult;
     try {
-      result = await this.#loadOnceItCan(path);
+      result = await this.#loadOnceItCan(path, signal);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       const name = before ?? this.#nameFor(path);
@@ -327,7 +346,7 @@ export class PipelineFiles {
    * Loads a file once the machine can: no room for its bundle, or no descriptor to read it, says
    * nothing about the file.
    */
-  #loadOnceItCan(path: string): Promise<LoadResult> {
+  #loadOnceItCan(path: string, signal: AbortSignal): Promise<LoadResult> {
     const { clock, log, load } = this.#ports;
     const onHeld = (held: boolean, error?: unknown): void => {
       if (held)
@@ -335,8 +354,8 @@ export class PipelineFiles {
     };
     return untilRoom(
       { clock, onHeld },
-      () => load(path),
-      (error) => isExhausted(error) && !this.#closed,
+      () => load(path, signal),
+      (error) => isExhausted(error) && !this.#closed && !signal.aborted,
     );
   }
 

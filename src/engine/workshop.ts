@@ -43,8 +43,11 @@ export interface Workshop {
   readonly store: RunStore;
   readonly maker: RunMaker;
   readonly cacheIndex: CacheIndex;
-  /** Evaluates a pipeline file's code in a runner. @throws what the code threw */
-  evaluate(code: CodeRef): Promise<LoadedDefinition>;
+  /**
+   * Evaluates a pipeline file's code in a runner. @param signal ends it. @throws what the code
+   * threw
+   */
+  evaluate(code: CodeRef, signal?: AbortSignal): Promise<LoadedDefinition>;
   /** Why the orchestrator that a pipeline names cannot take it. Undefined: it can. */
   refuses(snapshot: Snapshot, scheduled: boolean): Promise<Fault | undefined>;
   /** A run's header, with its long fields. @throws Error where it cannot be read */
@@ -96,7 +99,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
     store,
     cacheIndex,
     maker: makerOf(deps, pool),
-    evaluate: (code) => evaluateCode(pool, `load#${(evaluations += 1)}`, code),
+    evaluate: (code, signal) => evaluateCode(pool, `load#${(evaluations += 1)}`, code, signal),
     refuses: (snapshot, scheduled) => orchestrators.refuses(snapshot, scheduled),
     header(run) {
       const line = readHeaderLine(store.runLedger(run));

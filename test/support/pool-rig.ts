@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import { systemClock } from "../../src/clock.ts";
+import { systemClock, type Clock } from "../../src/clock.ts";
 import type { OutputLine, Task, TaskResult } from "../../src/core/task.ts";
 import type { RunnerSettings } from "../../src/places/local/protocol.ts";
 import type { DeathInfo } from "../../src/places/place.ts";
@@ -55,12 +55,12 @@ export class PoolRig {
   readonly folder: string;
   #count = 0;
 
-  constructor(settings: Partial<RunnerSettings> = {}) {
+  constructor(settings: Partial<RunnerSettings> = {}, clock: Clock = systemClock) {
     this.folder = tempRoot().root;
     const bundles = join(this.folder, "bundles");
     mkdirSync(bundles);
     this.pool = new RunnerPool({
-      clock: systemClock,
+      clock,
       settings: {
         threads: 2,
         bundles,

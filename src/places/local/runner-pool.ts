@@ -2,8 +2,12 @@
  * The **place** on this machine: a pool of runner processes. User code runs in them, and never in
  * the daemon.
  *
- * There is one shared runner. It starts when it is first needed, and again after each death. A task
- * that must run alone gets a runner of its own, which ends with the task.
+ * There are two shared runners, one for each use. Steps, hooks and all else of a pipeline in force
+ * have one. What only asks what code says before it is in force has the other: a file that was just
+ * dropped may do anything as it is loaded, and must not hurt the steps of others. Each starts when
+ * it is first needed, and again after each death. The one for loads ends when it was idle for a
+ * while, and holds less memory. A task that must run alone gets a runner of its own, which ends
+ * with the task.
  *
  * A task that was started ends in exactly one of `done` and `died`, or in neither once the pool is
  * closed. `died` comes when the runner's process is gone and nothing that it started is left, so
@@ -15,6 +19,7 @@
  * be sent ahead, but only while steps are short: behind a long step it would count as started, and
  * wait.
  */
+import { totalmem } from "node:os";
 import type { Clock, Timer } from "../../clock.ts";
 import type { Log } from "../../log.ts";
 import { clipError, FAILURE_CODES, toStepError } from "../../core/failure.ts";
@@ -34,6 +39,11 @@ const SHORT_MS = 50;
 const LONG_SINCE_MS = 100;
 /** How long after the grace period a forced stop may take, before the whole runner is ended. */
 const STOP_SLACK_MS = 1_250;
+/** How long the runner for loads waits for the next load before it ends, in milliseconds. */
+const LOADS_IDLE_MS = 30_000;
+/** The part of the machine's memory that a runner for loads may use, and how many MiB at least. */
+const LOADS_PART = 0.25;
+const LOADS_LEAST_MB = 512;
 /** Ending a thread can kill its runner. For this long after it answered, a task is a suspect. */
 const LATE_DEATH_MS = 5_000;
 
@@ -44,6 +54,9 @@ export interface RunnerPoolOptions {
   /** Hears of runners that start and die, and of output that belongs to no step. */
   readonly log?: Log | undefined;
 }
+
+/** What a shared runner is for. */
+type Use = "steps" | "loads";
 
 interface Entry {
   readonly id: string;
@@ -70,7 +83,11 @@ export class RunnerPool implements Place {
   /** The task that ended last in each runner. */
   readonly #lastEnded = new WeakMap<RunnerChild, { readonly id: string; readonly at: number }>();
   readonly #capacityListeners = new Set<() => void>();
-  #shared: RunnerChild | undefined;
+  readonly #shared: { -readonly [use in Use]?: RunnerChild | undefined } = {};
+  /** Runs while the runner for loads has nothing to do. */
+  #loadsIdle: Timer | undefined;
+  /** The one that was ended for that. */
+  #idle: RunnerChild | undefined;
   #started = 0;
   /** How long a step takes, in milliseconds: recent steps count most. Infinite before the first. */
   #pace = Number.POSITIVE_INFINITY;
@@ -129,7 +146,7 @@ export class RunnerPool implements Place {
   ): void {
     if (this.#closed) throw new Error(`"${id}" cannot be started: the runners are closed`);
     if (this.#entries.has(id)) throw new Error(`"${id}" was started already and has not ended`);
-    const child = this.#childFor(options.alone === true);
+    const child = this.#childFor(useOf(task), options.alone === true);
     const entry: Entry = { id, task, handlers, child, sentAt: this.#clock.monotonic(), stray: 0 };
     this.#entries.set(id, entry);
     this.#give(entry, child);
@@ -182,6 +199,7 @@ export class RunnerPool implements Place {
    */
   async close(options: { readonly force?: boolean } = {}): Promise<void> {
     this.#closed = true;
+    this.#loadsIdle?.cancel();
     for (const entry of this.#entries.values()) entry.forced?.timer.cancel();
     this.#entries.clear();
     await Promise.all(
@@ -200,22 +218,25 @@ export class RunnerPool implements Place {
     child.send({ type: "start", id, head: headOf(task), body: JSON.stringify(task) });
   }
 
-  #childFor(alone: boolean): RunnerChild {
-    if (!alone && this.#shared?.open === true) return this.#shared;
+  #childFor(use: Use, alone: boolean): RunnerChild {
+    if (use === "loads" && !alone) this.#loadsIdle?.cancel();
+    const shared = alone ? undefined : this.#shared[use];
+    if (shared?.open === true) return shared;
     this.#started += 1;
-    const child: RunnerChild = new RunnerChild(this.#settings, this.#started, alone, {
+    const settings = use === "loads" ? forLoads(this.#settings) : this.#settings;
+    const child: RunnerChild = new RunnerChild(settings, this.#started, alone, {
       messages: (batch) => this.#receive(child, batch),
       stray: (stream, lines) => this.#stray(child, stream, lines),
       exit: (exit) => this.#buried(child, exit),
     });
     this.#children.add(child);
-    if (!alone) this.#shared = child;
+    if (!alone) this.#shared[use] = child;
     if (child.pid === undefined)
       this.#log?.warn(
-        { alone },
+        { use, alone },
         "too few descriptors are left to start a runner: it is started when there are some",
       );
-    else this.#log?.info({ runner: child.pid, alone }, "a runner was started");
+    else this.#log?.info({ runner: child.pid, use, alone }, "a runner was started");
     return child;
   }
 
@@ -269,14 +290,27 @@ export class RunnerPool implements Place {
     this.#lastEnded.set(entry.child, { id: entry.id, at: this.#clock.monotonic() });
     if (entry.task.kind === "module" && result.ok)
       this.#pace = Number.isFinite(this.#pace) ? this.#pace * 0.9 + durationMs * 0.1 : durationMs;
-    // Close a dedicated runner after its task, a retired one after its last task.
-    if ((entry.child.alone || !entry.child.open) && !this.#isBusy(entry.child))
-      void entry.child.close();
+    this.#rest(entry.child);
     entry.handlers.done(
       result.ok ? { ok: true, value: JSON.parse(result.json) as Json } : result,
       durationMs,
       startedAt,
     );
+  }
+
+  /**
+   * Closes a runner without tasks that is dedicated or retired. The one for loads is closed later.
+   */
+  #rest(child: RunnerChild): void {
+    if (this.#isBusy(child)) return;
+    if (child.alone || !child.open) void child.close();
+    else if (child === this.#shared.loads) {
+      this.#loadsIdle?.cancel();
+      this.#loadsIdle = this.#clock.after(LOADS_IDLE_MS, () => {
+        this.#idle = child;
+        void child.close();
+      });
+    }
   }
 
   #answer(entry: Entry, call: number, method: string, argument: Json): void {
@@ -299,11 +333,11 @@ export class RunnerPool implements Place {
     const old = entry.child;
     entry.stuck = message;
     old.retire();
-    if (this.#shared === old) this.#shared = undefined;
+    this.#forget(old);
     for (const id of message.unstarted) {
       const moved = this.#entries.get(id);
       if (moved === undefined || moved.child !== old) continue;
-      this.#give(moved, this.#childFor(false));
+      this.#give(moved, this.#childFor(useOf(moved.task), false));
     }
     this.#log?.warn(
       { runner: old.pid, at: entry.id },
@@ -314,10 +348,12 @@ export class RunnerPool implements Place {
 
   #buried(child: RunnerChild, exit: RunnerExit): void {
     this.#children.delete(child);
-    if (this.#shared === child) this.#shared = undefined;
+    this.#forget(child);
     if (this.#closed) return;
     const lost = [...this.#entries.values()].filter((entry) => entry.child === child);
-    if (lost.length > 0 || !child.alone)
+    if (lost.length === 0 && child === this.#idle)
+      this.#log?.info({ use: "loads" }, "a runner had no more files to load and was ended");
+    else if (lost.length > 0 || !child.alone)
       this.#log?.[lost.length > 0 ? "warn" : "info"](
         { inFlight: lost.map((entry) => entry.id) },
         `a runner ${exit.detail}`,
@@ -332,6 +368,11 @@ export class RunnerPool implements Place {
     }
     for (const entry of lost) this.#answerDeath(entry, child, exit, inFlight);
     this.#tellCapacity();
+  }
+
+  #forget(child: RunnerChild): void {
+    for (const use of ["steps", "loads"] as const)
+      if (this.#shared[use] === child) this.#shared[use] = undefined;
   }
 
   #answerDeath(
@@ -358,7 +399,7 @@ export class RunnerPool implements Place {
     } else if (!child.alone && mayRepeat(entry.task)) {
       entry.sentAt = this.#clock.monotonic();
       this.#entries.set(entry.id, entry);
-      this.#give(entry, this.#childFor(true));
+      this.#give(entry, this.#childFor(useOf(entry.task), true));
     } else {
       const code = exit.outOfMemory ? FAILURE_CODES.memory : FAILURE_CODES.runnerDied;
       handlers.died({ inFlight, alone: child.alone, because: `the runner ${exit.detail}`, code });
@@ -407,6 +448,27 @@ export class RunnerPool implements Place {
   #tellCapacity(): void {
     for (const callback of this.#capacityListeners) callback();
   }
+}
+
+/**
+ * Which shared runner a task uses. To load a file, and to ask what an orchestrator declares, is
+ * done before anything is in force. A cache function, a hook, `fetchStatus` and `stopRun` belong to
+ * runs of what is.
+ */
+function useOf(task: Task): Use {
+  return task.kind === "load" || (task.kind === "flavor" && task.method === "describe")
+    ? "loads"
+    : "steps";
+}
+
+/** A load that eats memory must be ended before the machine looks for somebody to end. */
+function forLoads(settings: RunnerSettings): RunnerSettings {
+  const part = Math.floor((LOADS_PART * totalmem()) / 1024 / 1024);
+  const memoryMb = Math.min(
+    settings.memoryMb ?? Number.POSITIVE_INFINITY,
+    Math.max(LOADS_LEAST_MB, part),
+  );
+  return { ...settings, memoryMb };
 }
 
 /**
