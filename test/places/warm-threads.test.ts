@@ -14,15 +14,17 @@ class PlayedThread {
   begun = new Set<string>();
   ended = false;
   source: string | undefined;
+  bundle: string | undefined;
 
-  suits(_bundle: string, source: string): boolean {
-    return this.source === undefined || this.source === source;
+  suits(bundle: string, source: string): boolean {
+    return this.source === undefined || this.knows(bundle, source);
   }
-  knows(_bundle: string, source: string): boolean {
-    return this.source === source;
+  knows(bundle: string, source: string): boolean {
+    return this.source === source && this.bundle === bundle;
   }
-  run(id: string, _body: string, _bundle: string, source: string): void {
+  run(id: string, _body: string, bundle: string, source: string): void {
     this.source = source;
+    this.bundle = bundle;
     if (this.given.length === 0) this.begun.add(id);
     this.given.push(id);
   }
@@ -132,6 +134,20 @@ describe("threads that steps share", () => {
     end(threads[0]!, many, 0.05);
     warm.pump();
     expect(warm.waiting).toHaveLength(3);
+  });
+
+  it("make room for a brief piece that none of them may run: its code has changed", () => {
+    brisk();
+    const changed = piece("changed", { bundle: "new" });
+    place(changed);
+    vi.advanceTimersByTime(12);
+    expect(threads).toHaveLength(CORES + 1);
+    expect(threads.at(-1)!.given).toEqual(["changed"]);
+    // As many threads as there may be, all with the old code.
+    place(...["c", "d", "e"].map((id) => piece(id, { bundle: `new ${id}` })));
+    vi.advanceTimersByTime(50);
+    expect(warm.waiting).toEqual([]);
+    expect(threads.filter(({ ended }) => !ended)).toHaveLength(MOST);
   });
 
   it("give back what waits behind a piece that turns out long", () => {

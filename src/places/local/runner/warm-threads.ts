@@ -178,8 +178,16 @@ export class WarmThreads<P extends Placed> {
       this.#takeBackAll(thread);
     }
     this.pump();
-    // Brief pieces wait for the threads that there are.
-    if (this.#waiting.some((piece) => !this.#isBrief(piece))) this.#grow();
+    // Brief pieces wait for the threads that there are, if one of these can ever run them.
+    if (this.#waiting.some((piece) => !this.#isBrief(piece) || !this.#isSuited(piece)))
+      this.#grow();
+  }
+
+  /** Whether there is a thread that may run it: not one that holds another version of its code. */
+  #isSuited({ head }: P): boolean {
+    for (const thread of this.#threads)
+      if (thread.suits(head.bundle ?? "", head.source ?? "")) return true;
+    return false;
   }
 
   #isBrief({ head }: P): boolean {
