@@ -38,7 +38,7 @@ export function compileInvocation(
   const code = new Map<string, CodeRef>([
     [
       codeKey(["steps", call.id, "uses"]),
-      { bundle: own.bundle, pick: call.pick, source: `${own.source}#${call.name}` },
+      { ...own, pick: call.pick, source: `${own.source}#${call.name}` },
     ],
   ]);
   const options = takeMarks(call.options, ["steps", call.id], own, code) as {

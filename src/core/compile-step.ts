@@ -98,7 +98,8 @@ export function compileStep(
   const cache = cacheOf(path, written, context, fault);
   const shell = written.run !== undefined;
   const code = context.code.get(codeKey([...path, "uses"]));
-  const asks = written.enableCache ?? (shell && written.cache === undefined ? false : undefined);
+  const isOpen = shell || code?.runtimeImports === true;
+  const asks = written.enableCache ?? (isOpen && written.cache === undefined ? false : undefined);
   return defined({
     id,
     ...(shell ? shellOf(written, context.folder) : {}),

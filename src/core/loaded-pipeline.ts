@@ -44,7 +44,7 @@ export interface LoadedPipeline {
   readonly warnings: readonly string[];
   /**
    * Absolute paths of all files that make this pipeline out of date when they change: its file, its
-   * modules, what they import, and the lockfile.
+   * modules, what they import, and what an install writes.
    */
   readonly watched: readonly string[];
 }

@@ -45,6 +45,11 @@ export interface CodeRef {
   readonly pick: string;
   /** What the person wrote, for messages: `./steps/read.ts#main`. */
   readonly source: string;
+  /**
+   * Whether the code also loads what is not in the bundle, by names that it computes as it runs.
+   * Then nobody knows all of its code before, and a step of it is cached only where it asks.
+   */
+  readonly runtimeImports?: boolean | undefined;
 }
 
 /** A retry policy with every default filled in (semantics.md 9). */

@@ -33,7 +33,7 @@ import { SPILLED_FIELDS } from "./spill-event.ts";
  * takes. An hour would be too long: everything written in it would escape a limit in bytes.
  */
 const YOUNG_MS = 600_000;
-const SHA_NAME = /^([0-9a-f]{64})(\.mjs)?$/;
+const SHA_NAME = /^([0-9a-f]{64})(\.mjs(?:\.map)?)?$/;
 /**
  * A reference to an artifact or a bundle, in a ledger or in a spilled field. It comes with the name
  * of the field, if that field may refer to more.

@@ -14,7 +14,7 @@ import {
   statSync,
   writeSync,
 } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { errorCode } from "../disk/disk-error.ts";
 import { giveToOwner, makeOwnersFolder } from "../disk/give-to-owner.ts";
 import { sha256 } from "./sha256.ts";
@@ -22,6 +22,15 @@ import { sha256 } from "./sha256.ts";
 /** The path of the bundle with this sha256. */
 export function bundlePath(folder: string, sha: string): string {
   return join(folder, `${sha}.mjs`);
+}
+
+/**
+ * The path of a bundle's source map. It is no part of what the bundle is: it only helps to say
+ * where an error was thrown, and the newest one counts, since comments may move what stays the
+ * same.
+ */
+function mapPath(folder: string, sha: string): string {
+  return `${bundlePath(folder, sha)}.map`;
 }
 
 /** Whether a bundle is there and undamaged. */
@@ -45,13 +54,27 @@ export function storeBundle(folder: string, text: string): string {
   const content = Buffer.from(text);
   if (holds(path, content)) return sha;
   makeOwnersFolder(folder);
-  const aside = join(folder, `.${sha}.mjs.${randomBytes(6).toString("hex")}`);
+  writeAside(folder, path, content, true);
+  syncFolder(folder);
+  return sha;
+}
+
+/** Writes a bundle's source map. It is not synced. @throws a Node error if it cannot be written */
+export function storeMap(folder: string, sha: string, map: string): void {
+  const path = mapPath(folder, sha);
+  const content = Buffer.from(map);
+  if (!holds(path, content)) writeAside(folder, path, content, false);
+}
+
+/** A reader sees the old file or the new one. */
+function writeAside(folder: string, path: string, content: Buffer, sync: boolean): void {
+  const aside = join(folder, `.${basename(path)}.${randomBytes(6).toString("hex")}`);
   const descriptor = openSync(aside, "wx", 0o640);
   try {
     for (let written = 0; written < content.length;)
       written += writeSync(descriptor, content, written);
     giveToOwner(descriptor, folder);
-    fsyncSync(descriptor);
+    if (sync) fsyncSync(descriptor);
   } catch (thrown) {
     rmSync(aside, { force: true });
     throw thrown;
@@ -59,8 +82,6 @@ export function storeBundle(folder: string, text: string): string {
     closeSync(descriptor);
   }
   renameSync(aside, path);
-  syncFolder(folder);
-  return sha;
 }
 
 /** Whether the file is there and whole. One that this user may not read counts as missing. */

@@ -1,25 +1,36 @@
 /**
  * A user's module and all that it imports, as one file whose sha256 is the code's identity.
  *
- * What goes into it stands in user-code.ts. Packages stay outside; the hash of the lockfile stands
- * for their content and becomes part of the bundle's text.
+ * What goes into it stands in user-code.ts. Packages stay outside; what is installed of them
+ * (installed-packages.ts) stands in the bundle's last line, and so is part of its identity. A
+ * runner reads that line too: it never runs a bundle in a thread that has another version loaded.
  *
  * The same sources give the same bytes, so a bundle is written once and never changed: running runs
  * keep theirs. It is on disk, synced, before its hash is given out, because a run's first line
  * refers to it.
  */
-import { existsSync, readFileSync } from "node:fs";
-import { SourceMap, type SourceMapPayload } from "node:module";
+import { readdirSync } from "node:fs";
+import { isBuiltin, type SourceMapPayload } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import type { BuildFailure, Message, Metafile } from "esbuild";
+import type { BuildFailure, Message, Metafile, OutputFile } from "esbuild";
+import { HEADS_MEMBER, packagesLine } from "../core/bundle-text.ts";
 import { lacksDescriptor } from "../disk/disk-error.ts";
 import { BundleMemory } from "./bundle-memory.ts";
-import { bundlePath, isStored, storeBundle } from "./bundle-store.ts";
+import { isStored, storeBundle, storeMap } from "./bundle-store.ts";
 import { withBundler } from "./bundler.ts";
+import { installedPackages } from "./installed-packages.ts";
 import { linkOwnPackage } from "./own-package.ts";
-import { sha256 } from "./sha256.ts";
-import { BuildFindings, buildOptions, type BundleOptions } from "./user-code.ts";
+import {
+  adviceOn,
+  BuildFindings,
+  buildOptions,
+  packagePlaces,
+  REQUIRED,
+  runtimeImports,
+  SOURCE_ENDINGS,
+  type BundleOptions,
+} from "./user-code.ts";
 
 /** Something wrong with a module, with its place where that is known. */
 export interface BundleFault {
@@ -41,8 +52,13 @@ export type Bundle =
       readonly sha: string;
       readonly inputs: readonly string[];
       readonly exports: readonly string[];
-      /** Whether it re-exports all names of a package, so that `exports` is not the whole list. */
+      /**
+       * Whether `exports` is not the whole list: it re-exports all names of a package, or is a
+       * CommonJS module, whose names are known only when it runs.
+       */
       readonly open: boolean;
+      /** Whether it also loads code that is not in it: imports by computed names. */
+      readonly runtimeImports: boolean;
     }
   | {
       readonly ok: false;
@@ -50,17 +66,13 @@ export type Bundle =
       readonly inputs: readonly string[];
     };
 
-type GoodBundle = Bundle & { readonly ok: true };
+/** A bundle that was made. */
+export type GoodBundle = Bundle & { readonly ok: true };
 
-const LOCKFILES = [
-  "package-lock.json",
-  "npm-shrinkwrap.json",
-  "pnpm-lock.yaml",
-  "yarn.lock",
-  "bun.lock",
-];
 /** How many faults of one module are told. */
 const FAULTS_TOLD = 5;
+/** How many folders below the one that an import names are watched. */
+const MOST_FOLDERS = 256;
 
 const memory = new BundleMemory<GoodBundle>();
 
@@ -80,12 +92,17 @@ export async function bundleModule(entry: string, options: BundleOptions): Promi
   }
   const began = Date.now();
   return withBundler(async (esbuild) => {
-    const findings = new BuildFindings(entry, within);
+    let findings = new BuildFindings(entry, within);
     try {
-      const result = await esbuild.build(buildOptions(entry, options, findings));
-      const output = result.outputFiles.find((file) => file.path.endsWith(".mjs"))!;
-      const bundle = finish(entry, options, findings, output.text, result.metafile);
-      memory.remember(key, [...bundle.inputs, ...findings.files], root, began, bundle);
+      let result = await esbuild.build(buildOptions(entry, options, findings));
+      const computed = runtimeImports(result.warnings, root, findings);
+      if (computed.size > 0) {
+        findings = new BuildFindings(entry, within, computed);
+        result = await esbuild.build(buildOptions(entry, options, findings));
+      }
+      const { bundle, files } = finish(entry, options, findings, result);
+      const read = [...bundle.inputs, ...findings.files, ...files];
+      memory.remember(key, read, root, began, bundle);
       return bundle;
     } catch (thrown) {
       const { errors } = thrown as Partial<BuildFailure>;
@@ -101,33 +118,98 @@ export async function bundleModule(entry: string, options: BundleOptions): Promi
   });
 }
 
-/** Completes what esbuild gave, and stores it. */
+/** Completes what esbuild gave, and stores it. @returns also the files that it looked at */
 function finish(
   entry: string,
   { root, bundlesDir }: BundleOptions,
   findings: BuildFindings,
-  output: string,
-  metafile: Metafile,
-): GoodBundle {
+  { outputFiles, metafile }: { outputFiles: OutputFile[]; metafile: Metafile },
+): { readonly bundle: GoodBundle; readonly files: readonly string[] } {
+  const [output, map] = [".mjs", ".mjs.map"].map(
+    (ending) => outputFiles.find(({ path }) => path.endsWith(ending))!.text,
+  );
   const { exports } = Object.values(metafile.outputs).find(
     ({ entryPoint }) => entryPoint !== undefined,
   )!;
-  const inputs = new Set([
-    entry,
-    ...Object.keys(metafile.inputs).map((path) => resolve(root, path)),
-  ]);
-  let text = output;
-  if (/\b__require\(/.test(text)) text = `${requireFrom(entry)}${text}`;
-  if (findings.packages) {
-    const lockfile = lockfileOf(dirname(entry), root);
-    if (lockfile !== undefined) {
-      inputs.add(lockfile);
-      text += `// packages: ${sha256(readFileSync(lockfile))}\n`;
+  const runtime = findings.computed.size > 0 || findings.makesRequire;
+  const installed = installedPackages(findings.packages, runtime, dirname(entry));
+  const head = /\b__require\(/.test(output!) ? requireFrom(entry) : "";
+  const tail = Object.keys(installed.packages).length === 0 ? "" : packagesLine(installed.packages);
+  linkOwnPackage(bundlesDir);
+  const sha = storeBundle(bundlesDir, `${head}${output!}${tail}`);
+  storeMap(bundlesDir, sha, placedMap(map!, head, bundlesDir, findings));
+  const bundle: GoodBundle = {
+    ok: true,
+    sha,
+    inputs: [...inputsOf(entry, root, metafile), ...installed.watched],
+    exports,
+    open: /^export \* from /m.test(output!) || isCommonJs(entry, root, metafile),
+    runtimeImports: runtime,
+  };
+  return { bundle, files: installed.files };
+}
+
+function isCommonJs(entry: string, root: string, { inputs }: Metafile): boolean {
+  return Object.entries(inputs).some(
+    ([path, { format }]) => format === "cjs" && resolve(root, path) === entry,
+  );
+}
+
+/** The files, and the folders, whose change would make another bundle. */
+function inputsOf(entry: string, root: string, { inputs }: Metafile): Set<string> {
+  const found = new Set([entry]);
+  for (const [input, { imports }] of Object.entries(inputs)) {
+    if (input.startsWith(`${REQUIRED}:`)) continue;
+    const path = resolve(root, input);
+    found.add(path);
+    for (const { path: asked, external } of imports) {
+      if (external !== true || isBuiltin(asked)) continue;
+      // What a module asks for and what is not there: it may come.
+      if (/^\.{1,2}\//.test(asked))
+        for (const each of asked.includes("*")
+          ? foldersOf(dirname(path), asked)
+          : SOURCE_ENDINGS.map((ending) => resolve(dirname(path), asked) + ending))
+          found.add(each);
+      else if (/^[\w@]/.test(asked) && !/^(?:orchd(?:\/|$)|\w+:)/.test(asked))
+        for (const each of packagePlaces(asked, dirname(path))) found.add(each);
     }
   }
-  linkOwnPackage(bundlesDir);
-  const sha = storeBundle(bundlesDir, text);
-  return { ok: true, sha, inputs: [...inputs], exports, open: /^export \* from /m.test(text) };
+  return found;
+}
+
+/** The folders in which an import with an open end looks for files. */
+function foldersOf(folder: string, pattern: string): string[] {
+  const top = resolve(folder, dirname(`${pattern.slice(0, pattern.indexOf("*"))}x`));
+  if (!pattern.includes("**")) return [top];
+  try {
+    const below = readdirSync(top, { withFileTypes: true, recursive: true });
+    return [
+      top,
+      ...below
+        .filter((each) => each.isDirectory())
+        .map((each) => join(each.parentPath, each.name))
+        .slice(0, MOST_FOLDERS),
+    ];
+  } catch {
+    return [top];
+  }
+}
+
+/** A bundle's source map, with what stands before each module's own first line and before all. */
+function placedMap(
+  map: string,
+  head: string,
+  bundlesDir: string,
+  { heads }: BuildFindings,
+): string {
+  const { sources, ...rest } = JSON.parse(map) as SourceMapPayload;
+  const shift = ";".repeat(head.split("\n").length - 1);
+  return JSON.stringify({
+    ...rest,
+    sources,
+    mappings: shift + rest.mappings,
+    [HEADS_MEMBER]: sources.map((source) => heads.get(resolve(bundlesDir, source))?.length ?? 0),
+  });
 }
 
 /** Lines that give a bundle of CommonJS modules a `require`, which an ES module lacks. */
@@ -139,52 +221,27 @@ function requireFrom(entry: string): string {
 }
 
 /**
- * Finds where in the user's files an error was thrown, for an error that a bundle threw while it
- * was loaded. Builds the bundle a second time, with a source map.
+ * Where in the user's files an error was thrown, for an error that a bundle threw while it was
+ * loaded.
  *
- * @param stack the error's, which names the bundle by its file
- * @returns undefined if no frame is in the bundle, or if the files have changed since
+ * @param stack the error's, in terms of the sources
+ * @param inputs the bundle's files
+ * @returns undefined if no frame is in one of them
  */
-export async function placeInSource(
+export function placeInSource(
   stack: string,
-  entry: string,
-  sha: string,
-  options: BundleOptions,
-): Promise<Omit<BundleFault, "message"> | undefined> {
-  const frame = new RegExp(String.raw`/${sha}\.mjs:(\d+):(\d+)`).exec(stack);
-  if (frame === null) return undefined;
-  try {
-    const { outputFiles } = await withBundler((esbuild) =>
-      esbuild.build({
-        ...buildOptions(entry, options, new BuildFindings(entry, options.within)),
-        sourcemap: "external",
-      }),
-    );
-    const [map, output] = [".mjs.map", ".mjs"].map(
-      (ending) => outputFiles.find(({ path }) => path.endsWith(ending))!.text,
-    );
-    const stored = readFileSync(bundlePath(options.bundlesDir, sha), "utf8");
-    const start = stored.indexOf(output!);
-    if (start === -1) return undefined;
-    const before = stored.slice(0, start).split("\n").length - 1;
-    const entryOf = new SourceMap(JSON.parse(map!) as SourceMapPayload).findEntry(
-      Number(frame[1]) - 1 - before,
-      Number(frame[2]) - 1,
-    );
-    if (!("originalSource" in entryOf)) return undefined;
-    return {
-      file: resolve(options.bundlesDir, entryOf.originalSource),
-      line: entryOf.originalLine + 1,
-      column: entryOf.originalColumn + 1,
-    };
-  } catch {
-    // The error itself is what matters; its place only helps.
-    return undefined;
-  }
+  inputs: readonly string[],
+): Omit<BundleFault, "message"> | undefined {
+  const files = new Set(inputs);
+  for (const [, file, line, column] of stack.matchAll(/(\/[^\n()]*?):(\d+):(\d+)\)?$/gm))
+    if (files.has(file!)) return { file: file!, line: Number(line), column: Number(column) };
+  return undefined;
 }
 
 function bundleFaultOf({ location, text }: Message, entry: string, root: string): BundleFault {
-  const message = text.replace(/\s+/g, " ");
+  const said = text.replace(/\s+/g, " ");
+  const advice = adviceOn(said);
+  const message = advice === undefined ? said : `${said}: ${advice}`;
   return location === null
     ? { file: entry, message }
     : {
@@ -193,18 +250,4 @@ function bundleFaultOf({ location, text }: Message, entry: string, root: string)
         column: location.column + 1,
         message,
       };
-}
-
-/**
- * The lockfile that says which packages are installed: the nearest one from the module's folder up,
- * else from the root up.
- */
-function lockfileOf(folder: string, root: string): string | undefined {
-  for (const start of [folder, root]) {
-    for (let at = start; ; at = dirname(at)) {
-      for (const name of LOCKFILES) if (existsSync(join(at, name))) return join(at, name);
-      if (dirname(at) === at) break;
-    }
-  }
-  return undefined;
 }

@@ -21,7 +21,7 @@ import { pipelineSchema, type PipelineDefinition } from "../core/pipeline.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import { checkShape } from "../core/shape-faults.ts";
 import type { CodeRef, Json, Snapshot } from "../core/snapshot.ts";
-import { bundleModule, placeInSource, type Bundle } from "./bundle.ts";
+import { bundleModule, placeInSource, type Bundle, type GoodBundle } from "./bundle.ts";
 import { positionIn, problemOf, type Position, type Problem } from "./problem.ts";
 import { readSafeFile } from "./safe-file.ts";
 import { sha256 } from "./sha256.ts";
@@ -109,7 +109,7 @@ interface Source {
 interface ReadDefinition {
   readonly value: unknown;
   readonly kind: "pipeline" | "dynamic";
-  readonly own?: string;
+  readonly own?: GoodBundle;
 }
 
 /** The loading of one file. */
@@ -148,7 +148,7 @@ class Loading {
       code,
       dynamic:
         read.kind === "dynamic"
-          ? { bundle: read.own!, pick: "function", source: `./${basename(this.#path)}` }
+          ? refTo(read.own!, "function", `./${basename(this.#path)}`)
           : undefined,
       settings: this.#context.settings,
       now: this.#context.now,
@@ -280,8 +280,7 @@ class Loading {
       // The sentence begins with the file, as a problem's own place does: it is cut off.
       const about = message.slice(source.length);
       const sentence = about.replace(/^:? /, "");
-      const place =
-        stack === undefined ? undefined : await placeInSource(stack, realPath, bundle.sha, options);
+      const place = stack === undefined ? undefined : placeInSource(stack, bundle.inputs);
       if (place !== undefined) {
         const file = place.file === realPath ? this.#path : place.file;
         this.#problems.push({ ...place, file, message: sentence });
@@ -302,7 +301,7 @@ class Loading {
       this.#problems.push(problemOf(this.#path, { path: rounded, message }, this.#locate(rounded)));
       return undefined;
     }
-    return { value, kind: loaded.kind, own: bundle.sha };
+    return { value, kind: loaded.kind, own: bundle };
   }
 
   /**
@@ -332,7 +331,7 @@ class Loading {
   /** Bundles every module that the definition names, each once; a few at a time. */
   async #bundleAll(
     definition: PipelineDefinition,
-    own: string | undefined,
+    own: GoodBundle | undefined,
   ): Promise<Map<string, CodeRef>> {
     const code = new Map<string, CodeRef>();
     const uses = codeUses(definition);
@@ -359,13 +358,13 @@ class Loading {
   async #codeFor(
     text: string,
     path: FieldPath,
-    own: string | undefined,
+    own: GoodBundle | undefined,
   ): Promise<CodeRef | undefined> {
     const file = basename(this.#path);
     const mark = text.startsWith(MARK) ? this.#marks[Number(text.slice(MARK.length))] : undefined;
     if (mark !== undefined && own !== undefined) {
       const fragment = mark.name === undefined ? "" : `#${mark.name}`;
-      return { bundle: own, pick: mark.$code, source: `./${file}${fragment}` };
+      return refTo(own, mark.$code, `./${file}${fragment}`);
     }
     const hash = text.indexOf("#");
     const module = hash === -1 ? text : text.slice(0, hash);
@@ -401,7 +400,7 @@ class Loading {
           `which exports ${all}${didYouMean(name, bundle.exports)}`,
       );
     }
-    return { bundle: bundle.sha, pick: `export:${name}`, source: text };
+    return refTo(bundle, `export:${name}`, text);
   }
 
   /** Why a module is not there, with the file that was probably meant; undefined if it is there. */
@@ -431,6 +430,10 @@ class Loading {
       ? `names ${written}, which is no module${near}`
       : `names ${written}, but there is no file ${entry}${near}`;
   }
+}
+
+function refTo({ sha, runtimeImports }: GoodBundle, pick: string, source: string): CodeRef {
+  return { bundle: sha, pick, source, ...(runtimeImports ? { runtimeImports } : {}) };
 }
 
 /**

@@ -125,9 +125,21 @@ export function step<P = Loose, I = Loose, O = unknown>(
     collector.push(made);
     // `export const read = step(async () => …)` gives its function no name. In a module that the
     // pipeline's file imports, only the place of the call tells it.
-    if (made.name === "") Object.defineProperty(made, ORIGIN_SYMBOL, { value: new Error().stack });
+    if (made.name === "") Object.defineProperty(made, ORIGIN_SYMBOL, { value: bundleStack() });
   }
   return made;
+}
+
+/** The stack of this call in terms of the bundle: a thread gives stacks in terms of the sources. */
+function bundleStack(): string | undefined {
+  const { prepareStackTrace } = Error;
+  // eslint-disable-next-line unicorn/no-useless-undefined -- V8's own format, for one error
+  Reflect.set(Error, "prepareStackTrace", undefined);
+  try {
+    return new Error().stack;
+  } finally {
+    Reflect.set(Error, "prepareStackTrace", prepareStackTrace);
+  }
 }
 
 /** What `step()` was given to make this value; undefined for any other value. */

@@ -5,9 +5,10 @@
  * which the module makes steps (`made:N`). The same bundle always gives the same number.
  */
 import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
-import { FAILURE_CODES } from "../core/failure.ts";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { FAILURE_CODES, mapTexts, type StepError } from "../core/failure.ts";
 import { KIND_SYMBOL } from "../core/loaded-definition.ts";
 import type { CodeRef } from "../core/snapshot.ts";
 import {
@@ -17,6 +18,14 @@ import {
   stepParts,
   type StepParts,
 } from "./authoring.ts";
+import { RuntimeImports } from "./runtime-import.ts";
+import { SourcePlaces } from "./source-places.ts";
+
+/** The last statement of a bundle whose entry is a CommonJS module; esbuild writes no other one. */
+const COMMON_JS = /^export default require_\w*\(\);$/m;
+/** Every CommonJS module that this thread has loaded, by its path. */
+const required = createRequire(import.meta.url).cache;
+const OWN_FOLDER = fileURLToPath(new URL("..", import.meta.url));
 
 /** User code that is not there, or that does not load. */
 export class LoadError extends Error {
@@ -39,11 +48,32 @@ export class Modules {
   readonly #folder: string;
   readonly #loaded = new Map<string, LoadedModule>();
   readonly #onText: (text: string) => void;
+  readonly #places: SourcePlaces;
+  readonly #runtime = new RuntimeImports();
+  /** Whether a bundle makes a `require` of its own, which nobody sees into. */
+  #makesRequire = false;
 
   /** @param onText gets a bundle's text before it is evaluated */
   constructor(folder: string, onText: (text: string) => void) {
     this.#folder = folder;
     this.#onText = onText;
+    this.#places = new SourcePlaces(folder);
+    this.#places.install();
+    this.#runtime.install();
+  }
+
+  /** An error with all its stacks in terms of the sources. */
+  placed(error: StepError): StepError {
+    return mapTexts(error, (text, part) => (part === "stack" ? this.#places.text(text) : text));
+  }
+
+  /** A file of the user's own that was loaded beside the bundles; undefined if there is none. */
+  get loadedBeside(): string | undefined {
+    if (this.#runtime.loaded === undefined && this.#makesRequire)
+      this.#runtime.loaded = Object.keys(required).find(
+        (path) => !path.includes("/node_modules/") && !path.startsWith(OWN_FOLDER),
+      );
+    return this.#runtime.loaded;
   }
 
   /** A module that was imported before: with it a step need not wait for a promise. */
@@ -66,11 +96,13 @@ export class Modules {
       );
     }
     this.#onText(text);
+    this.#makesRequire ||= /\bcreateRequire\b(?! as __orchd_)/.test(text);
     const made: unknown[] = [];
     const global = globalThis as Record<symbol, unknown>;
     global[COLLECTOR_SYMBOL] = made;
     try {
-      const exports = (await import(pathToFileURL(path).href)) as LoadedModule["exports"];
+      const imported = (await import(pathToFileURL(path).href)) as LoadedModule["exports"];
+      const exports = COMMON_JS.test(text) ? namesOf(imported["default"]) : imported;
       for (const step of made) nameByOrigin(step, path, text);
       const module = { exports, made };
       this.#loaded.set(code.bundle, module);
@@ -81,6 +113,25 @@ export class Modules {
       delete global[COLLECTOR_SYMBOL];
     }
   }
+}
+
+/**
+ * What a CommonJS module exports, as an ES module would: `module.exports` is the default export,
+ * unless it says itself what is (`exports.default`, as compilers write it), and each of its members
+ * is an export of that name.
+ */
+function namesOf(whole: unknown): LoadedModule["exports"] {
+  if (whole === null || (typeof whole !== "object" && typeof whole !== "function"))
+    return { default: whole };
+  // Getters stay: compilers write them for what is exported from another module.
+  const exports = Object.defineProperties({}, Object.getOwnPropertyDescriptors(whole)) as Table;
+  return typeof whole === "object" && Object.hasOwn(whole, "default")
+    ? exports
+    : Object.defineProperty(exports, "default", {
+        value: whole,
+        enumerable: true,
+        configurable: true,
+      });
 }
 
 /**
@@ -138,8 +189,7 @@ export function pickValue(module: LoadedModule, code: CodeRef): unknown {
   const definition = exports["default"] as { steps?: Table; hooks?: Table } | undefined;
   switch (kind) {
     case "export":
-      // The bundle of a CommonJS module has only a default export, which holds the others.
-      return name in exports ? exports[name] : (exports["default"] as Table | undefined)?.[name];
+      return Object.hasOwn(exports, name) ? exports[name] : undefined;
     case "step":
       return usesOf(definition?.steps?.[name]);
     case "hook":

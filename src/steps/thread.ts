@@ -194,14 +194,18 @@ class Thread {
     current.capture.end();
     this.#current = undefined;
     const left = this.#health.after();
-    const retire = this.#spoiled ?? left?.because;
+    const beside = this.#modules.loadedBeside;
+    const retire =
+      this.#spoiled ??
+      left?.because ??
+      (beside === undefined ? undefined : `it imported ${beside} by a computed name`);
     this.#retired ||= retire !== undefined;
     this.#say({
       type: "done",
       seq: current.seq,
       ...(error === undefined
         ? { json: masked ?? json }
-        : { error: clipError(current.masker.error(error)) }),
+        : { error: clipError(current.masker.error(this.#modules.placed(error))) }),
       startedAt: current.startedAt,
       durationMs,
       spawned: current.spawned,

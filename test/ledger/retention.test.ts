@@ -427,6 +427,11 @@ describe("pruning", () => {
       writeFileSync(join(store.bundles, `${bundle(letter)}.mjs`), "");
       old(join(store.bundles, `${bundle(letter)}.mjs`));
     }
+    // A source map stays as long as its bundle.
+    for (const letter of ["a", "d"]) {
+      writeFileSync(join(store.bundles, `${bundle(letter)}.mjs.map`), "");
+      old(join(store.bundles, `${bundle(letter)}.mjs.map`));
+    }
     for (const ref of [used, unused, nested, outputs, spilled]) old(artifacts.path(ref));
     utimesSync(artifacts.path(young), NOW / 1_000, NOW / 1_000);
     const id = "p@20260531T120000Z";
@@ -458,12 +463,12 @@ describe("pruning", () => {
     expect(readdirSync(store.artifacts).toSorted()).toEqual(
       [used, young, spilled, outputs, nested].map(({ $artifact }) => $artifact).toSorted(),
     );
-    expect(readdirSync(store.bundles)).toHaveLength(4);
+    expect(readdirSync(store.bundles)).toHaveLength(6);
     expect(
       await prune(store.runsDir, { ...options, bundlesInUse: new Set([bundle("c")]) }),
-    ).toMatchObject({ files: 1 });
+    ).toMatchObject({ files: 2 });
     expect(readdirSync(store.bundles)).toEqual(
-      ["a", "b", "c"].map((letter) => `${bundle(letter)}.mjs`),
+      ["a.mjs", "a.mjs.map", "b.mjs", "c.mjs"].map((name) => bundle(name[0]!) + name.slice(1)),
     );
     expect(runs).toHaveLength(3);
   });

@@ -437,7 +437,6 @@ describe("a bundle", () => {
       "schedules/node_modules/a-package/package.json":
         '{"name":"a-package","type":"module","exports":"./index.js"}',
       "schedules/node_modules/a-package/index.js": 'export const word = "found";\n',
-      "schedules/package-lock.json": "{}",
     });
     const loaded = await root.good("x.yaml");
     const { bundle } = loaded.snapshot.steps[0]!.code!;
@@ -451,9 +450,6 @@ describe("a bundle", () => {
       here("other.ts"),
       "found",
     ]);
-    expect(loaded.watched).toContain(join(root.schedules, "package-lock.json"));
-    root.write("schedules/package-lock.json", '{"changed":1}');
-    expect((await root.good("x.yaml")).snapshot.steps[0]!.code!.bundle).not.toBe(bundle);
   });
 
   it("may use require, and imports orchd by its name", async () => {

@@ -14,11 +14,12 @@ export async function submit(
   runs: string,
   pipeline: string,
   params: Record<string, unknown> = {},
+  more: { readonly noCache?: boolean } = {},
 ): Promise<string> {
   const id = `test-${process.pid}-${(asked += 1)}.json`;
   writeFileSync(
     join(runs, ".orchd/requests", `.${id}`),
-    JSON.stringify({ type: "submit", pipeline, params }),
+    JSON.stringify({ type: "submit", pipeline, params, ...more }),
   );
   renameSync(join(runs, ".orchd/requests", `.${id}`), join(runs, ".orchd/requests", id));
   const reply = await awaitSight(

@@ -17,6 +17,7 @@ import { inheritedEnvironment } from "../../inherited-environment.ts";
 import { killByToken } from "../kill-by-token.ts";
 import type { OutputLine, ShellTask } from "../../../core/task.ts";
 import type { FromRunner, RawResult, RunnerSettings, ToRunner } from "../protocol.ts";
+import { BundlePackages } from "./bundle-packages.ts";
 import { Guard } from "./guard.ts";
 import { watchMemoryLimits } from "./memory-limits.ts";
 import { endResult, describeTask, threadDeath, type Piece } from "./piece.ts";
@@ -38,6 +39,7 @@ const PENDING_MS = 1_000;
 /** Runs the tasks of one runner. */
 export class RunnerHost {
   readonly #settings: RunnerSettings;
+  readonly #packages: BundlePackages;
   readonly #send: (batch: FromRunner[]) => void;
   readonly #program: URL;
   readonly #guard: Guard;
@@ -55,6 +57,7 @@ export class RunnerHost {
   /** @param program the built entry of a worker thread */
   constructor(settings: RunnerSettings, program: URL, send: (batch: FromRunner[]) => void) {
     this.#settings = settings;
+    this.#packages = new BundlePackages(settings.bundles);
     this.#program = program;
     this.#send = send;
     this.#guard = new Guard(settings.token, join(settings.scratch, attemptPrefix(process.pid)));
@@ -146,6 +149,7 @@ export class RunnerHost {
       {
         program: this.#program,
         bundles: this.#settings.bundles,
+        packages: this.#packages,
         token: this.#settings.token,
         memoryMb,
         heapMb: this.#settings.memoryMb,

@@ -14,6 +14,7 @@ import {
   type ThreadData,
   type ToThread,
 } from "../../../steps/thread-protocol.ts";
+import { LoadedPackages, type BundlePackages } from "./bundle-packages.ts";
 import { inheritedEnvironment } from "../../inherited-environment.ts";
 
 /** The most bundles that a thread imports: what it imported stays in its memory. */
@@ -30,6 +31,7 @@ export interface ThreadListener {
 export interface ThreadOptions {
   readonly program: URL;
   readonly bundles: string;
+  readonly packages: BundlePackages;
   readonly token: string;
   /** How much it may hold, heap and Buffers together. It is watched. */
   readonly memoryMb?: number | undefined;
@@ -41,12 +43,14 @@ export interface ThreadOptions {
 export class WorkerThread {
   /** The bundle that it has imported of each source. Another version needs another thread. */
   readonly sources = new Map<string, string>();
+  readonly #packages = new LoadedPackages();
   /** The pieces that it has and has not answered, in order. It works on the first. */
   #given: { readonly seq: number; readonly id: string }[] = [];
   /** The pieces that it has not been told of yet. */
   #sent: SentPiece[] = [];
   #busySince = 0;
   ready = false;
+  readonly #bundles: BundlePackages;
   readonly #worker: Worker;
   readonly #shared = new SharedArrayBuffer(SHARED_BYTES);
   readonly #cells = new Int32Array(this.#shared);
@@ -55,6 +59,7 @@ export class WorkerThread {
   #seq = 0;
 
   constructor(options: ThreadOptions, listener: ThreadListener) {
+    this.#bundles = options.packages;
     const heapMb = options.memoryMb ?? options.heapMb;
     const resourceLimits: ResourceLimits =
       heapMb === undefined ? {} : { maxOldGenerationSizeMb: heapMb };
@@ -91,7 +96,8 @@ export class WorkerThread {
   /** Whether it can still be given pieces of this bundle. */
   suits(bundle: string, source: string): boolean {
     const loaded = this.sources.get(source);
-    return loaded === undefined ? this.sources.size < MOST_BUNDLES : loaded === bundle;
+    if (loaded !== undefined) return loaded === bundle;
+    return this.sources.size < MOST_BUNDLES && this.#packages.suit(this.#bundles.of(bundle));
   }
 
   /** Whether it has imported this bundle. */
@@ -134,7 +140,10 @@ export class WorkerThread {
     this.#seq += 1;
     if (this.#given.length === 0) this.#busySince = performance.now();
     this.#given.push({ seq: this.#seq, id });
-    this.sources.set(source, bundle);
+    if (this.sources.get(source) !== bundle) {
+      this.sources.set(source, bundle);
+      if (bundle !== "") this.#packages.add(this.#bundles.of(bundle));
+    }
     Atomics.store(this.#cells, claimCell(this.#seq), this.#seq);
     // One message for all pieces of this turn: a message costs more than most of what it says.
     if (this.#sent.push({ seq: this.#seq, id, body }) === 1) queueMicrotask(() => this.#flush());
