@@ -146,7 +146,9 @@ describe("a step's code", () => {
     const root = project({
       ...lib("node_modules/lib"),
       "node_modules/.package-lock.json": "{}",
-      "schedules/steps/a.ts": `${STEP}export const more = async () => import("fast").catch(() => "slow");\n`,
+      "schedules/steps/a.ts": `${STEP}
+export const more = async () => import("fast").catch(() => "slow");
+`,
     });
     const { watched } = await root.good("x.yaml");
     expect(watched).toEqual(

@@ -15,7 +15,10 @@ const BUILT = `"use strict";
 Object.defineProperty(exports, "__esModule", { value: true });
 exports.extra = extra;
 exports.told = () => console.log("told");
-Object.defineProperty(exports, "other", { enumerable: true, get: () => require("./plain.cjs").task });
+Object.defineProperty(exports, "other", {
+  enumerable: true,
+  get: () => require("./plain.cjs").task,
+});
 async function extra() { return "extra"; }
 exports.default = async function run() { return "default"; };
 `;
@@ -56,7 +59,11 @@ module.exports = () => [fast, own].map((one) => one ?? "none");
   "schedules/steps/imported.mjs":
     'export default async () => (await import("some-addon").catch(() => ({}))).word ?? "none";\n',
   "schedules/steps/tried.ts": `export default async () => {
-  try { return (await import("@scope/some-addon/deep.js")).word; } catch (error: any) { return error.code; }
+  try {
+    return (await import("@scope/some-addon/deep.js")).word;
+  } catch (error: any) {
+    return error.code;
+  }
 };
 `,
   "schedules/missing.yaml": "steps: { a: { uses: ./steps/missing.ts } }\n",
@@ -73,14 +80,21 @@ steps:
   made: { uses: ./steps/made.mjs }
 `,
   "schedules/steps/computed.ts":
-    '/* ä */ const own = import.meta.url; export default async ({ params }: any) => { const { default: word } = await import(/* ü */ params.name); return typeof word === "object" ? "object" : word; };\n',
+    "/* ä */ const own = import.meta.url; export default async ({ params }: any) => " +
+    "{ const { default: word } = await import(/* ü */ params.name); " +
+    'return typeof word === "object" ? "object" : word; };\n',
   "schedules/steps/lib/deep/computed.mjs":
-    'export default async ({ params }) => "ü" + (await import(`${params.name}`)).default;\n',
+    'const ü="ü"; export default async ({ params }) => ü + (await import(params.name)).default;\n',
   "schedules/steps/computed.cjs": `const load = require;
-module.exports = ({ params }) => [require(params.name).n, load(params.name).n, require.resolve("./jobs/data.json")];
+module.exports = ({ params }) => [
+  require(params.name).n,
+  load(params.name).n,
+  require.resolve("./jobs/data.json"),
+];
 `,
   "schedules/steps/resolved.mjs":
-    'export default () => [import.meta.resolve("./jobs/a.mjs"), new URL("./jobs/data.json", import.meta.url).href];\n',
+    'const url = new URL("./jobs/data.json", import.meta.url);\n' +
+    'export default () => [import.meta.resolve("./jobs/a.mjs"), url.href];\n',
   "schedules/steps/made.mjs": `import { createRequire } from "node:module";
 const require = createRequire(import.meta.url);
 export default () => require("./jobs/data.json").n;
@@ -88,7 +102,8 @@ export default () => require("./jobs/data.json").n;
   "schedules/steps/jobs/a.mjs": 'export default "a";\n',
   "schedules/steps/jobs/data.json": '{"n":1}\n',
   "schedules/node_modules/installed/package.json":
-    '{"name":"installed","version":"1.0.0","type":"module","exports":{"import":"./index.js","require":"./index.cjs"}}',
+    '{"name":"installed","version":"1.0.0","type":"module",' +
+    '"exports":{"import":"./index.js","require":"./index.cjs"}}',
   "schedules/node_modules/installed/index.js": 'export default "installed";\n',
   "schedules/node_modules/installed/index.cjs": 'module.exports = "installed";\n',
   "schedules/lost.yaml": `steps:
@@ -191,7 +206,7 @@ describe("a daemon", () => {
     });
   });
 
-  it("finds what a step imports by a computed name from the source file, each time as it is", async () => {
+  it("finds what is imported by a computed name from the source file, as it then is", async () => {
     const path = join(root.schedules, "steps/jobs");
     const expected = (word: string, n: number): Record<string, unknown> => ({
       step: word,
@@ -225,7 +240,7 @@ describe("a daemon", () => {
     });
   });
 
-  it("brings a folder that an import names into the bundle, with every file that comes later", async () => {
+  it("bundles a folder that an import names, with every file that comes later", async () => {
     expect(resultsOf(await run("folder", { job: "one.ts" }))).toEqual({ run: "one" });
     root.write("schedules/steps/folder/two.ts", 'export default "two" as string;\n');
     expect(resultsOf(await run("folder", { job: "two.ts" }))).toEqual({ run: "two" });
@@ -242,7 +257,7 @@ describe("a daemon", () => {
     });
   });
 
-  it("never runs an old package after an install, in a thread that has it loaded or from the cache", async () => {
+  it("never runs an old package after an install, cached or warm", async () => {
     expect(resultsOf(await run("first"))).toEqual({ a: "first v1" });
     install(root, 2);
     // Another module, in a warm thread that has the old package loaded.
