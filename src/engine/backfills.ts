@@ -5,9 +5,14 @@
  * A backfill is a line in its pipeline's ledger (`backfill.started`), until a second line ends it.
  * So it goes on after a crash: it goes over its slots again, and passes over each slot that has a
  * run with its request's id. It keeps nothing else.
+ *
+ * A backfill waits for room under its own limit, for a version of its pipeline in force, and for a
+ * trouble to pass. Each of these wakes it: a run's end, a version that comes into force, and after a
+ * trouble a timer. Its slots are those of the version that was in force when it was accepted; after
+ * a restart, those of the first version that is in force again.
  */
 import { statSync } from "node:fs";
-import type { Clock } from "../clock.ts";
+import type { Clock, Timer } from "../clock.ts";
 import { defined } from "../core/defined.ts";
 import type { PipelineEvent } from "../core/event.ts";
 import type { Backfill as Accepted } from "../core/pipeline-state.ts";
@@ -27,6 +32,8 @@ import { runHeader } from "./run-header.ts";
 
 /** The most slots that one backfill may have. */
 const MOST_SLOTS = 100_000;
+/** How long a backfill that met a trouble waits until it is tried again, in milliseconds. */
+const AGAIN_MS = 60_000;
 
 type BackfillRequest = Extract<Request, { type: "backfill" }>;
 
@@ -44,9 +51,11 @@ interface Backfill {
   readonly which: string;
   readonly maxActive: number;
   readonly params: { readonly [key: string]: Json };
-  readonly slots: readonly DueSlot[];
-  /** The runs that its slots had when it began, by the run id of the slot itself. */
-  readonly history: ReadonlyMap<string, readonly string[]>;
+  /** Gives the slots, once a version is in force. */
+  readonly plan: () => readonly DueSlot[];
+  slots: readonly DueSlot[] | undefined;
+  /** The runs that its slots had when they were planned, by the run id of the slot itself. */
+  history: ReadonlyMap<string, readonly string[]>;
   next: number;
   made: number;
   cancelled: string | undefined;
@@ -57,6 +66,8 @@ interface Backfill {
 export class Backfills {
   readonly #ports: BackfillPorts;
   readonly #open = new Map<string, Backfill>();
+  /** Wakes a backfill that met a trouble, by its id. */
+  readonly #timers = new Map<string, Timer>();
   #stopped = false;
 
   constructor(ports: BackfillPorts) {
@@ -92,7 +103,7 @@ export class Backfills {
       params: request.params,
     });
     await desk.append([{ type: "backfill.started", ...accepted, slots: slots.length }]);
-    this.#start(desk, accepted, slots);
+    this.#start(desk, accepted, () => slots);
     return { accepted: true, result: { slots: slots.length } };
   }
 
@@ -100,9 +111,7 @@ export class Backfills {
   resume(desk: PipelineDesk): void {
     for (const accepted of desk.state.backfills.values()) {
       if (this.#open.has(accepted.requestId)) continue;
-      this.#start(
-        desk,
-        accepted,
+      this.#start(desk, accepted, () =>
         slotsOf(desk, Date.parse(accepted.from), Date.parse(accepted.to), accepted.schedule),
       );
     }
@@ -117,7 +126,7 @@ export class Backfills {
     return { accepted: true };
   }
 
-  /** A run of this pipeline ended: its backfills may have room. */
+  /** A run of this pipeline ended, or a version of it came into force: its backfills may go on. */
   poke(pipeline: string): void {
     for (const backfill of this.#open.values())
       if (backfill.desk.name === pipeline) void this.#pump(backfill);
@@ -126,17 +135,19 @@ export class Backfills {
   /** Makes no more runs. The next daemon goes on with unfinished backfills. */
   stop(): void {
     this.#stopped = true;
+    for (const timer of this.#timers.values()) timer.cancel();
   }
 
-  #start(desk: PipelineDesk, accepted: Accepted, slots: readonly DueSlot[]): void {
+  #start(desk: PipelineDesk, accepted: Accepted, plan: () => readonly DueSlot[]): void {
     const backfill: Backfill = {
       desk,
       id: accepted.requestId,
       which: accepted.which,
       maxActive: accepted.maxActive ?? 1,
       params: accepted.params ?? {},
-      slots,
-      history: this.#history(desk.name, slots),
+      plan,
+      slots: undefined,
+      history: new Map(),
       next: 0,
       made: 0,
       cancelled: undefined,
@@ -151,8 +162,9 @@ export class Backfills {
     if (backfill.busy) return;
     backfill.busy = true;
     try {
-      const { desk, id, maxActive, slots } = backfill;
+      const { desk, id, maxActive } = backfill;
       while (!this.#stopped && backfill.cancelled === undefined && desk.loaded !== undefined) {
+        const slots = this.#slotsOf(backfill);
         if (backfill.next >= slots.length) {
           if (this.#ports.runs.ofBackfill(desk.name, id) === 0)
             await this.#end(
@@ -167,14 +179,35 @@ export class Backfills {
         backfill.next += 1;
       }
     } catch (error) {
-      if (!(error instanceof LedgerClosed))
-        this.#ports.log.error(
-          { pipeline: backfill.desk.name, backfill: backfill.id, err: error },
-          "a backfill cannot go on; it is tried again at the next start",
-        );
+      if (!(error instanceof LedgerClosed)) this.#tryAgain(backfill, error);
     } finally {
       backfill.busy = false;
     }
+  }
+
+  #slotsOf(backfill: Backfill): readonly DueSlot[] {
+    if (backfill.slots !== undefined) return backfill.slots;
+    const slots = backfill.plan();
+    backfill.history = this.#history(backfill.desk.name, slots);
+    return (backfill.slots = slots);
+  }
+
+  #tryAgain({ desk: { name }, id }: Backfill, error: unknown): void {
+    const { log, clock } = this.#ports;
+    log.error(
+      { pipeline: name, backfill: id, err: error },
+      "a backfill cannot go on; it is tried again in a minute",
+    );
+    this.#timers.get(id)?.cancel();
+    if (this.#stopped) return;
+    this.#timers.set(
+      id,
+      clock.after(AGAIN_MS, () => {
+        this.#timers.delete(id);
+        const backfill = this.#open.get(id);
+        if (backfill !== undefined) void this.#pump(backfill);
+      }),
+    );
   }
 
   async #make({ desk, id, maxActive, params }: Backfill, slot: DueSlot): Promise<void> {

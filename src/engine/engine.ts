@@ -362,6 +362,7 @@ export class Engine {
       lastJump: () => this.#lastJump,
       burst: () => this.#burst,
       onMissed: this.#ports.onMissed,
+      onInForce: (pipeline) => this.#backfills.poke(pipeline),
       onNext: (pipeline, due) => this.#scheduler.set(pipeline, due),
       tzdata,
     };

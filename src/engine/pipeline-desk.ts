@@ -40,6 +40,8 @@ export interface DeskPorts extends DeciderPorts, RecorderPorts {
   readonly clock: Clock;
   /** Told when the pipeline's next slot is due. */
   readonly onNext: (pipeline: string, due: number | undefined) => void;
+  /** Told when a version came into force. */
+  readonly onInForce: (pipeline: string) => void;
   /** The version of the time-zone data, for `pipeline.loaded`. */
   readonly tzdata: string;
 }
@@ -155,7 +157,7 @@ export class PipelineDesk implements DeciderView, RecorderView {
       this.#without = undefined;
       if (same) {
         this.#loaded = loaded;
-        return this.#next();
+        return this.#inForce();
       }
       const now = this.#ports.clock.now();
       // The clock may have gone back a moment ago, unnoticed. The new schedules count from now, not
@@ -179,7 +181,7 @@ export class PipelineDesk implements DeciderView, RecorderView {
       ]);
       if (rescheduled) this.#cursor = Math.max(now, this.#cursor ?? now);
       this.#decider.reset(loaded.schedules);
-      this.#next();
+      this.#inForce();
     });
   }
 
@@ -192,7 +194,7 @@ export class PipelineDesk implements DeciderView, RecorderView {
       if (this.#loaded !== undefined || this.state.digest !== loaded.digest) return;
       this.#loaded = loaded;
       this.#without = undefined;
-      this.#next();
+      this.#inForce();
     });
   }
 
@@ -345,6 +347,11 @@ export class PipelineDesk implements DeciderView, RecorderView {
       if (next === undefined) this.#busy = false;
       else next();
     }
+  }
+
+  #inForce(): void {
+    this.#next();
+    this.#ports.onInForce(this.name);
   }
 
   #next(): void {

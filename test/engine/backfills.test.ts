@@ -1,0 +1,146 @@
+/** Backfills under the engine: whatever they wait for, they go on when it is there. */
+import { describe, expect, it } from "vitest";
+import type { RequestInput } from "../../src/core/request.ts";
+import { readReply, writeRequest } from "../../src/ledger/requests.ts";
+import { silentLog } from "../../src/log.ts";
+import type { Line } from "../support/await-event.ts";
+import { EngineRig, pipelineOf, scheduleOf, type RigOptions } from "../support/engine-rig.ts";
+import { tempRoot } from "../support/temp-root.ts";
+
+const HOUR_MS = 3_600_000;
+const P = pipelineOf("p", [scheduleOf({ cron: "0 * * * *", catchUp: "none" })]);
+/** Four slots, before the clock's beginning. */
+const FOUR = {
+  type: "backfill",
+  pipeline: "p",
+  from: "2026-11-22T01:00:00Z",
+  to: "2026-11-22T04:00:00Z",
+} as const;
+
+async function rigWith(options: Partial<RigOptions> = {}): Promise<EngineRig> {
+  const rig = new EngineRig({ runs: tempRoot().runs, ...options });
+  await rig.up();
+  await rig.drop(P);
+  return rig;
+}
+
+async function ask(rig: EngineRig, id: string, request: RequestInput): Promise<void> {
+  await writeRequest(rig.store.runsDir, request, { id });
+  // Time stands still: a run that has begun goes on.
+  const until = performance.now() + 10_000;
+  while (readReply(rig.store.runsDir, id) === null && performance.now() < until)
+    await rig.clock.settle();
+}
+
+const backfilled = (rig: EngineRig): number =>
+  rig.lines("p").filter(({ type }) => type === "slot.backfilled").length;
+
+const ends = (rig: EngineRig): readonly Line[] =>
+  rig.lines("p").filter(({ type }) => type === "backfill.finished");
+
+/** All four slots have a run, and the backfill is over. */
+async function expectWhole(rig: EngineRig): Promise<void> {
+  // No other run of the pipeline ends meanwhile.
+  await rig.clock.advance(HOUR_MS / 2);
+  expect(backfilled(rig)).toBe(4);
+  expect(ends(rig)).toHaveLength(1);
+  await rig.down();
+}
+
+describe("a backfill goes on", () => {
+  it("after its pipeline's file was removed and came back", async () => {
+    const rig = await rigWith();
+    await ask(rig, "b1", FOUR);
+    await rig.take("p");
+    // Its run ends while there is no version in force.
+    await rig.clock.advance(10_000);
+    expect(backfilled(rig)).toBe(1);
+    await rig.drop(P);
+    await expectWhole(rig);
+  });
+
+  it("after its last run ended while the file was gone", async () => {
+    const rig = await rigWith();
+    await ask(rig, "b1", { ...FOUR, to: FOUR.from });
+    await rig.take("p");
+    await rig.clock.advance(10_000);
+    await rig.drop(P);
+    await rig.clock.advance(1_000);
+    expect(ends(rig)).toHaveLength(1);
+    await rig.down();
+  });
+
+  it("with the slots it has left, where the file came back with another schedule", async () => {
+    const rig = await rigWith();
+    await ask(rig, "b1", FOUR);
+    await rig.take("p");
+    await rig.clock.advance(10_000);
+    await rig.drop(pipelineOf("p", [scheduleOf({ cron: "30 5 * * *", catchUp: "none" })]));
+    await expectWhole(rig);
+  });
+
+  it("where the daemon started without the file, and it came back then", async () => {
+    const rig = await rigWith();
+    await ask(rig, "b1", FOUR);
+    await rig.take("p");
+    await rig.clock.advance(10_000);
+    await rig.down();
+    rig.files.clear();
+    await rig.up();
+    await rig.clock.advance(10_000);
+    expect(ends(rig)).toEqual([]);
+    await rig.drop(P);
+    await expectWhole(rig);
+  });
+
+  it("where the daemon started with a bad file and no good version, once it is mended", async () => {
+    const rig = await rigWith();
+    await ask(rig, "b1", FOUR);
+    await rig.down();
+    await rig.up();
+    await rig.take("p");
+    await rig.spoil("p");
+    await rig.clock.advance(10_000);
+    await rig.drop(P);
+    await expectWhole(rig);
+  });
+
+  it("while its pipeline is paused, and after it is resumed", async () => {
+    const rig = await rigWith();
+    await ask(rig, "pause", { type: "pause", pipeline: "p" });
+    await ask(rig, "b1", { ...FOUR, maxActive: 2 });
+    await rig.clock.advance(1_500);
+    await ask(rig, "resume", { type: "resume", pipeline: "p" });
+    await expectWhole(rig);
+  });
+
+  it("after its file was bad for a while", async () => {
+    const rig = await rigWith();
+    await ask(rig, "b1", FOUR);
+    await rig.spoil("p");
+    await rig.clock.advance(1_500);
+    await rig.drop(P);
+    await expectWhole(rig);
+  });
+
+  it("after a limit of all runs held it up", async () => {
+    const rig = await rigWith({ settings: { maxActiveRuns: 1 } });
+    await rig.drop(pipelineOf("q", [], { overlap: "allow" }));
+    await ask(rig, "q1", { type: "submit", pipeline: "q" });
+    await ask(rig, "b1", FOUR);
+    await expectWhole(rig);
+  });
+
+  it("after a trouble that passes by itself", async () => {
+    const errors: string[] = [];
+    const log = { ...silentLog, error: (_: object, text: string) => void errors.push(text) };
+    const rig = await rigWith({ log });
+    await ask(rig, "b1", FOUR);
+    const make = rig.runs.create.bind(rig.runs);
+    rig.runs.create = () => Promise.reject(new Error("no descriptor is left"));
+    await rig.clock.advance(10_000);
+    expect(errors.filter((text) => text.startsWith("a backfill cannot go on"))).toHaveLength(1);
+    rig.runs.create = make;
+    await expectWhole(rig);
+  });
+});
