@@ -14,6 +14,7 @@
  * force meanwhile. The file is taken in when it is loaded. If it changed or went meanwhile, that
  * load is ended.
  */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, extname, join } from "node:path";
 import { isExhausted, whatRanOut } from "../disk/disk-error.ts";
@@ -31,6 +32,11 @@ import type { PipelineDesk } from "./pipeline-desk.ts";
 import type { Log } from "../log.ts";
 
 const LOADS_AT_ONCE = 8;
+/**
+ * After how many files the event loop gets a turn. Loading a declared file waits for nothing, and
+ * slots are due while thousands are loaded.
+ */
+const FILES_A_TURN = 8;
 
 /** What changed in the drop folder, by absolute path. */
 export interface FileChanges {
@@ -212,8 +218,10 @@ export class PipelineFiles {
       this.#ports.watch(path, []);
     }
     const rest = changed.values();
+    let count = 0;
     const walk = async (): Promise<void> => {
       for (const path of rest) {
+        if ((count += 1) % FILES_A_TURN === 0) await nextTurn();
         const soon = await this.#loadSoon(path);
         if (soon !== undefined) this.#take(path, soon, affected);
         else if (!this.#read.has(path)) {
