@@ -7,9 +7,9 @@
  * run with its request's id. It keeps nothing else.
  *
  * A backfill waits for room under its own limit, for a version of its pipeline in force, and for a
- * trouble to pass. Each of these wakes it: a run's end, a version that comes into force, and after a
- * trouble a timer. Its slots are those of the version that was in force when it was accepted; after
- * a restart, those of the first version that is in force again.
+ * trouble to pass. Each of these wakes it: a run's end, a version that comes into force, and after
+ * a trouble a timer. Its slots are those of the version that was in force when it was accepted;
+ * after a restart, those of the first version that is in force again.
  */
 import { statSync } from "node:fs";
 import type { Clock, Timer } from "../clock.ts";

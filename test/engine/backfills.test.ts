@@ -93,7 +93,7 @@ describe("a backfill goes on", () => {
     await expectWhole(rig);
   });
 
-  it("where the daemon started with a bad file and no good version, once it is mended", async () => {
+  it("where the daemon started with a bad file alone, once it is mended", async () => {
     const rig = await rigWith();
     await ask(rig, "b1", FOUR);
     await rig.down();

@@ -15,6 +15,7 @@
 import { createHash } from "node:crypto";
 import { iso } from "../time.ts";
 import { cronCalculator, type CronCalculator } from "./cron-calculator.ts";
+import { DueWindow } from "./due-window.ts";
 import type { Schedule } from "./schedule-schema.ts";
 
 export type { Schedule } from "./schedule-schema.ts";
@@ -198,6 +199,8 @@ class Track {
   readonly #name: string | undefined;
   /** The longest time between a slot and its due time, in milliseconds. */
   readonly #reach: number;
+  /** The slots of a track with jitter, as they are due. */
+  #window: DueWindow<DueSlot> | undefined;
   /** The track's schedule, if there is only one and it has no jitter. */
   readonly #only: { readonly schedule: Schedule; readonly source: SlotSource } | undefined;
 
@@ -233,17 +236,23 @@ class Track {
       }
       return found;
     }
-    // The limit counts by due time, and jitter can order slots differently: so look one reach
-    // further before it counts.
-    let enough = Number.POSITIVE_INFINITY;
-    for (const slot of this.#walk(from, to)) {
-      if (slot.slot > enough) break;
-      if (slot.due > from && slot.due <= to) found.push(slot);
-      if (found.length >= limit && enough === Number.POSITIVE_INFINITY)
-        enough = slot.slot + this.#reach;
+    if (this.#reach === 0) {
+      for (const slot of this.#walk(from, to)) {
+        if (found.length >= limit) break;
+        if (slot.due > from) found.push(slot);
+      }
+      return found;
     }
-    if (this.#reach > 0) found.sort(byDue);
-    return found.length > limit ? found.slice(0, limit) : found;
+    const window = this.#windowAt(from);
+    for (
+      let slot = window.first(to);
+      slot !== undefined && slot.due <= to && found.length < limit;
+      slot = window.first(to)
+    ) {
+      found.push(slot);
+      window.take();
+    }
+    return found;
   }
 
   next(after: number, before = Number.POSITIVE_INFINITY): DueSlot | undefined {
@@ -254,12 +263,21 @@ class Track {
         ? undefined
         : this.#dueSlot(slot, slot, only.schedule);
     }
-    let best: DueSlot | undefined;
-    for (const slot of this.#walk(after, before)) {
-      if (best !== undefined && slot.slot >= best.due) break;
-      if (slot.due > after && (best === undefined || byDue(slot, best) < 0)) best = slot;
-    }
-    return best;
+    if (this.#reach > 0) return this.#windowAt(after).first(before);
+    for (const slot of this.#walk(after, before)) if (slot.due > after) return slot;
+    return undefined;
+  }
+
+  /** The slots that are due after a moment. */
+  #windowAt(after: number): DueWindow<DueSlot> {
+    if (this.#window?.moveTo(after) !== true)
+      this.#window = new DueWindow(
+        this.#walk(after, Number.POSITIVE_INFINITY),
+        after,
+        this.#reach,
+        byDue,
+      );
+    return this.#window;
   }
 
   /**
