@@ -32,7 +32,6 @@ import { killByToken } from "../src/places/local/kill-by-token.ts";
 import { stopBundler } from "../src/schedules/bundler.ts";
 import { DropFolder } from "../src/schedules/drop-folder.ts";
 import { loadPipelineFile } from "../src/schedules/load-file.ts";
-import { installedCheck } from "../src/schedules/installed-packages.ts";
 import { loadSettings } from "../src/schedules/load-settings.ts";
 import { formatProblem } from "../src/schedules/problem.ts";
 import { VERSION } from "../src/version.ts";
@@ -187,7 +186,6 @@ function wire(
     log,
     settings: settings.current,
     epoch: lock.epoch,
-    isCurrent: installedCheck(store.bundles),
   });
   const upkeep = new Upkeep({
     clock,

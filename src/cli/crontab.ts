@@ -21,8 +21,10 @@ export interface CronEntry {
   readonly text: string;
   /** The command's input: what follows the first unescaped `%`. */
   readonly stdin?: string;
-  /** The variables that lines above it set, without those that are cron's own. */
+  /** The variables that lines above it set. `SHELL`, `HOME` and `LOGNAME` are not among them. */
   readonly env: Readonly<Record<string, string>>;
+  /** The user of a system crontab's line. */
+  readonly user?: string;
   readonly shell?: string;
   readonly home?: string;
 }
@@ -59,21 +61,10 @@ const NICKNAMES = new Set([
   "@midnight",
   "@hourly",
 ]);
+const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,255}$/;
 const VARIABLE = /^\s*(?:"([^"]*)"|'([^']*)'|([A-Za-z_][A-Za-z0-9_]*))\s*=\s*(.*?)\s*$/;
-/** Variables for cron itself, or of no use to a step. */
-const CRONS_OWN = new Set([
-  "MAILTO",
-  "MAILFROM",
-  "CRON_TZ",
-  "SHELL",
-  "HOME",
-  "LOGNAME",
-  "USER",
-  "RANDOM_DELAY",
-  "START_HOURS_RANGE",
-  "CONTENT_TYPE",
-  "CONTENT_TRANSFER_ENCODING",
-]);
+/** Variables that have a place of their own, or that cron sets whatever the crontab says. */
+const OWN_PLACE = new Set(["SHELL", "HOME", "LOGNAME"]);
 
 /** Reads a crontab. Never throws. */
 export function parseCrontab(text: string, form: CrontabForm): Crontab {
@@ -89,24 +80,38 @@ export function parseCrontab(text: string, form: CrontabForm): Crontab {
     if (variable !== null) {
       const name = variable[1] ?? variable[2] ?? variable[3]!;
       const value = unquoted(variable[4]!);
-      variables.set(name, value);
-      if (name === "MAILTO" && value !== "") {
-        notes.push(
-          `line ${line}: orchd sends no mail to ${value}; what a step prints is kept in its ` +
-            "run's log, and a hook (hooks.onRunFailure) can tell somebody.",
-        );
-      }
-      if (name === "RANDOM_DELAY")
-        notes.push(
-          `line ${line}: RANDOM_DELAY is left out; jitterSeconds in a schedule spreads runs.`,
-        );
+      const note = variableNote(name, value);
+      if (note !== undefined) notes.push(`line ${line}: ${note}.`);
+      if (ENV_NAME.test(name)) variables.set(name, value);
       continue;
     }
     const entry = entryOf(trimmed, line, form, variables);
     if ("reason" in entry) refused.push(entry);
-    else entries.push(entry);
+    else {
+      notes.push(...entry.notes.map((note) => `line ${line}: ${note}.`));
+      entries.push(entry.entry);
+    }
   }
   return { entries, refused, notes };
+}
+
+/** What a person should know of a variable, as a sentence without its end. */
+function variableNote(name: string, value: string): string | undefined {
+  if (!ENV_NAME.test(name)) return `the variable ${JSON.stringify(name)} is left out: bad name`;
+  if (name === "MAILTO" && value !== "")
+    return (
+      `orchd sends no mail to ${value}; what a step prints is kept in its ` +
+      "run's log, and a hook (hooks.onRunFailure) can tell somebody"
+    );
+  if (name === "RANDOM_DELAY")
+    return "RANDOM_DELAY delays nothing here; jitterSeconds in a schedule spreads runs";
+  if (name === "LOGNAME") return "LOGNAME stays the user's name, as under cron";
+  if (name === "TZ")
+    return (
+      `TZ=${value} reaches the commands and moves no schedule, as under cron; ` +
+      "CRON_TZ moves the schedule"
+    );
+  return undefined;
 }
 
 function entryOf(
@@ -114,7 +119,7 @@ function entryOf(
   line: number,
   form: CrontabForm,
   variables: ReadonlyMap<string, string>,
-): CronEntry | CronRefusal {
+): { readonly entry: CronEntry; readonly notes: readonly string[] } | CronRefusal {
   const refuse = (reason: string): CronRefusal => ({ line, text, reason });
   // cronie: a leading dash keeps the line out of syslog.
   const body = text.replace(/^-(?=[\d*@])/, "");
@@ -142,24 +147,38 @@ function entryOf(
         `run a daemon as ${user} and import with --user ${user}`,
     );
   }
-  if (whole === "") return refuse("it has no command");
-  const { command, stdin } = splitPercent(whole);
-  const env = Object.fromEntries([...variables].filter(([name]) => !CRONS_OWN.has(name)));
-  const timezone = variables.get("CRON_TZ");
-  const shell = variables.get("SHELL");
-  const home = variables.get("HOME");
+  // cronie: mail only if the command fails.
+  const mailsFailures = /^-n[ \t]/.test(whole);
+  const words = mailsFailures ? whole.slice(2).trimStart() : whole;
+  if (words === "") return refuse("it has no command");
+  const { command, stdin, cutWithinQuotes } = splitPercent(words);
+  if (command.trim() === "") return refuse("it has no command");
+  const ofLine = [...variables].filter(([name]) => !OWN_PLACE.has(name));
+  // An empty value is as none.
+  const value = (name: string): string | undefined => variables.get(name) || undefined;
+  const notes: string[] = [];
+  if (mailsFailures) notes.push("-n is left out: orchd sends no mail, after a failure or without");
+  if (cutWithinQuotes === true)
+    notes.push(
+      "cron ends the command at its first %, within quotes, so no shell takes it; " +
+        "here each % is taken as it stands (cron wants \\%)",
+    );
   return {
-    line,
-    cron: time.join(" "),
-    command,
-    text: whole,
-    env,
-    ...defined({
-      stdin,
-      timezone: timezone === "" ? undefined : timezone,
-      shell: shell === "" ? undefined : shell,
-      home: home === "" ? undefined : home,
-    }),
+    notes,
+    entry: {
+      line,
+      cron: time.join(" "),
+      command,
+      text: words,
+      env: Object.fromEntries(ofLine),
+      ...defined({
+        stdin,
+        user,
+        timezone: value("CRON_TZ"),
+        shell: value("SHELL"),
+        home: value("HOME"),
+      }),
+    },
   };
 }
 
@@ -175,15 +194,70 @@ function splitUser(text: string): { readonly user: string | undefined; readonly 
     : { user: match[1]!, command: match[2]! };
 }
 
+/** A command and its input. */
+interface Split {
+  readonly command: string;
+  readonly stdin?: string;
+  /** cron ends the command within quotes, at a `%` that was meant as itself. */
+  readonly cutWithinQuotes?: true;
+}
+
 /**
- * crontab(5): the first `%` without a backslash ends the command; the others are line feeds in its
- * input; `\%` is a percent sign.
+ * crontab(5): the first `%` that no backslash escapes ends the command, and what follows is its
+ * input. There every other one is a line feed. `\%` is a percent sign; a backslash before another
+ * character stays, and escapes that one: `\\%` ends the command.
+ *
+ * `stdin` is without its last line feed. cron adds one where there is none.
+ *
+ * A command that cron ends within quotes is none that a shell takes, so it never ran. There a `%`
+ * is taken as it stands.
  */
-function splitPercent(text: string): { readonly command: string; readonly stdin?: string } {
-  const parts = text.split(/(?<!\\)%/).map((part) => part.replaceAll("\\%", "%"));
-  return parts.length === 1
-    ? { command: parts[0]! }
-    : { command: parts[0]!.trimEnd(), stdin: parts.slice(1).join("\n") };
+function splitPercent(text: string): Split {
+  const first = firstPercent(text);
+  const rest = text.slice(first.at + 1);
+  if (isWithinQuotes(first.command))
+    return { command: text.replaceAll("\\%", "%"), cutWithinQuotes: true };
+  return rest === ""
+    ? { command: first.command }
+    : { command: first.command.trimEnd(), stdin: inputOf(rest) };
+}
+
+/** The text before the first `%` that ends the command, and where that stands. */
+function firstPercent(text: string): { readonly command: string; readonly at: number } {
+  let command = "";
+  let escaped = false;
+  let at = 0;
+  for (; at < text.length && (escaped || text[at] !== "%"); at += 1) {
+    const one = text[at]!;
+    command = escaped && one === "%" ? `${command.slice(0, -1)}%` : command + one;
+    escaped = !escaped && one === "\\";
+  }
+  return { command, at };
+}
+
+/** Whether a shell finds a quote at the end of the text that nothing closes. */
+function isWithinQuotes(text: string): boolean {
+  let quote = "";
+  for (let at = 0; at < text.length; at += 1) {
+    const one = text[at]!;
+    if (one === "\\" && quote !== "'") at += 1;
+    else if (quote === "" && (one === "'" || one === '"')) quote = one;
+    else if (one === quote) quote = "";
+  }
+  return quote !== "";
+}
+
+/** cron's reading of the input: a backslash before a backslash escapes what follows it, too. */
+function inputOf(text: string): string {
+  let input = "";
+  let escaped = false;
+  for (const one of text) {
+    if (escaped) input += one === "%" ? "" : "\\";
+    const written: string = !escaped && one === "%" ? "\n" : one;
+    escaped = written === "\\";
+    if (!escaped) input += written;
+  }
+  return (escaped ? `${input}\\` : input).replace(/\n$/, "");
 }
 
 function unquoted(value: string): string {

@@ -1,6 +1,6 @@
 /**
- * What stands in a bundle and its source map besides the code. It is written where a bundle is made
- * and read where one runs.
+ * What stands in a bundle and its source map besides the code: written where it is made, read where
+ * it runs.
  */
 
 /** Begins the last line of a bundle that imports packages. */
@@ -9,23 +9,28 @@ const PACKAGES = "// packages: ";
 /** A member of a bundle's source map: how long the text is that was put before each source. */
 export const HEADS_MEMBER = "x_orchd_heads";
 
-/** What is installed: a hash for each package's folder, and for each file that counts by itself. */
-export type PackagePrints = { readonly [path: string]: string };
+/** By the folder of each package: a hash of what is installed there. */
+export type PackagePrints = { readonly [folder: string]: string };
 
-const NONE: PackagePrints = {};
-
-/** The line that says what was installed when a bundle was made. */
+/** The line that says which packages were installed when a bundle was made. */
 export function packagesLine(packages: PackagePrints): string {
   return `${PACKAGES}${JSON.stringify(packages)}\n`;
 }
 
-/** What {@link packagesLine} says, from a bundle's last line. Empty if it says nothing. */
-export function packagesIn(lastLine: string): PackagePrints {
-  if (!lastLine.startsWith(PACKAGES)) return NONE;
+/**
+ * What {@link packagesLine} says, from a bundle's text or its end.
+ *
+ * @returns undefined if the line is not whole; an empty record if there is none
+ */
+export function packagesIn(text: string): PackagePrints | undefined {
+  const start = text.lastIndexOf("\n", text.length - 2) + 1;
+  const line = text.slice(start);
+  if (start === 0 && !line.startsWith(PACKAGES)) return undefined;
+  if (!line.startsWith(PACKAGES)) return {};
   try {
-    return JSON.parse(lastLine.slice(PACKAGES.length)) as PackagePrints;
+    return JSON.parse(line.slice(PACKAGES.length)) as PackagePrints;
   } catch {
     // An older release wrote a hash there.
-    return NONE;
+    return {};
   }
 }

@@ -47,6 +47,11 @@ export function hasParams(value: Json): boolean {
   return found;
 }
 
+/** A text of which nothing is replaced: both passes give `text` again. */
+export function literalText(text: string): string {
+  return text.replace(/(\$+)(?=\{[^{}]*\})/g, "$1$1");
+}
+
 /** Checks every placeholder in a value against the known params. */
 export function templateFaults(value: Json, path: FieldPath, known: ReadonlySet<string>): Fault[] {
   const faults: Fault[] = [];

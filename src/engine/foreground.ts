@@ -22,7 +22,6 @@ import { RunStore } from "../ledger/run-store.ts";
 import { stopBundler } from "../schedules/bundler.ts";
 import { isPipelineFileName } from "../core/pipeline-file-name.ts";
 import { loadPipelineFile } from "../schedules/load-file.ts";
-import { installedCheck } from "../schedules/installed-packages.ts";
 import { loadSettings } from "../schedules/load-settings.ts";
 import { formatProblem } from "../schedules/problem.ts";
 import { VERSION } from "../version.ts";
@@ -81,7 +80,6 @@ export async function runForeground(options: ForegroundOptions): Promise<Foregro
     log: silentLog,
     settings,
     epoch: lock.epoch,
-    isCurrent: installedCheck(store.bundles),
     onFatal: die,
   });
   const close = async (): Promise<void> => {

@@ -31,7 +31,7 @@ import type { MissedSlot } from "./slot-recorder.ts";
 
 /** What a workshop is made from. */
 export interface WorkshopOptions
-  extends LedgerHost, Pick<RunDeps, "log" | "settings" | "isCurrent" | "onDurableLine"> {
+  extends LedgerHost, Pick<RunDeps, "log" | "settings" | "onDurableLine"> {
   /** The runs folder. */
   readonly runs: string;
   /** The lock's epoch: part of the token by which this daemon's processes are found. */
@@ -92,7 +92,6 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
     },
     log,
     secrets,
-    isCurrent: options.isCurrent,
     onDurableLine,
   };
   let evaluations = 0;

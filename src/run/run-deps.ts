@@ -26,11 +26,6 @@ export interface RunDeps extends LedgerHost {
   readonly orchestrators: Flavors;
   readonly settings: OrchdSettings;
   readonly log: Log;
-  /**
-   * Whether the packages that a bundle imports are still those that it was made with; default: they
-   * are.
-   */
-  readonly isCurrent?: ((bundle: string) => boolean) | undefined;
   /** Hears the durable lines of each run. */
   readonly onDurableLine?: LineListener | undefined;
   /** Where `{secret: NAME}` comes from. Default: `$CREDENTIALS_DIRECTORY`. */

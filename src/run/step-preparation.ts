@@ -209,9 +209,6 @@ class StepPreparation {
     const key = cacheKey(parts);
     const { results, deps } = this.#context;
     const first = this.#attempt === 1 && this.#step.attempts.length === 0;
-    // Under its key, what other packages give would stand for what these give.
-    if (this.#isOutdated() && !this.#isReused(key))
-      return this.#start(undefined, "other packages are installed than it was compiled with");
     if (!first) return this.#start(key, undefined);
     const { id } = this.#spec;
     const { reuse, trigger } = this.#state;
@@ -252,22 +249,6 @@ class StepPreparation {
     } catch (error) {
       return failed(error);
     }
-  }
-
-  /** Whether other packages are installed than the step's code was made with. */
-  #isOutdated(): boolean {
-    const { code, cache } = this.#spec;
-    const { isCurrent } = this.#context.deps;
-    if (code === undefined || isCurrent === undefined) return false;
-    return cache?.includeStepCode !== false && !isCurrent(code.bundle);
-  }
-
-  /** Whether a re-run takes over the step's result from the run before it. */
-  #isReused(key: string): boolean {
-    const { id } = this.#spec;
-    const { reuse } = this.#state;
-    const before = Object.hasOwn(reuse, id) ? reuse[id] : undefined;
-    return before !== undefined && this.#context.results.reuse(before, id, key) !== undefined;
   }
 
   #enabled(): boolean {

@@ -1,5 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { execFileSync } from "node:child_process";
+import { faultOf, importedLine } from "../../src/cli/crontab-pipeline.ts";
+import { machineZone, zoneOfVariable } from "../../src/cli/crontab-zone.ts";
+import { bindParams, bindRunEnv } from "../../src/core/template.ts";
 import { compareWithCron, parseCronLog } from "../../src/cli/cron-log.ts";
 import { parseCrontab, pipelineName, shellText } from "../../src/cli/crontab.ts";
 
@@ -26,14 +29,23 @@ CRON_TZ=Europe/Berlin
         cron: "*/5 * * * *",
         command: "/usr/local/bin/backup.sh --all",
         text: "/usr/local/bin/backup.sh --all",
-        env: { PATH: "/usr/local/bin:/usr/bin", GREETING: "hello there" },
+        env: {
+          MAILTO: "ops@example.org",
+          PATH: "/usr/local/bin:/usr/bin",
+          GREETING: "hello there",
+        },
       },
       {
         line: 8,
         cron: "@daily",
         command: "cleanup",
         text: "cleanup",
-        env: { PATH: "/usr/local/bin:/usr/bin", GREETING: "hello there" },
+        env: {
+          MAILTO: "ops@example.org",
+          PATH: "/usr/local/bin:/usr/bin",
+          GREETING: "hello there",
+          CRON_TZ: "Europe/Berlin",
+        },
         shell: "/bin/bash",
         timezone: "Europe/Berlin",
       },
@@ -55,6 +67,82 @@ CRON_TZ=Europe/Berlin
     ).toBe("first\nsecond 50%\nend\n");
   });
 
+  it.each([
+    // A backslash escapes the next character, also another backslash.
+    ["echo a\\%b", "echo a%b", undefined],
+    ["cat %a\\%b", "cat", "a%b"],
+    ["echo \\\\%a", "echo \\\\", "a"],
+    ["cat %a\\\\%b\\c", "cat", "a\\%b\\c"],
+    ["cat %a\\", "cat", "a\\"],
+    // An input that ends in a line feed gets no second one.
+    ["cat %a%", "cat", "a"],
+    ["cat %", "cat ", undefined],
+    ["cat %%", "cat", ""],
+    ["cat %%a", "cat", "\na"],
+  ])("reads the %% of %j as cron does", (text, command, stdin) => {
+    const [entry] = parseCrontab(`0 0 * * * ${text}\n`, USER).entries;
+    expect({ command: entry!.command, stdin: entry!.stdin }).toEqual({ command, stdin });
+    if (stdin === undefined) return;
+    const printed = execFileSync("/bin/sh", ["-c", shellText({ command: "cat", stdin })]);
+    expect(printed.toString()).toBe(`${stdin}\n`);
+  });
+
+  it("takes a % as it stands where cron would end the command within quotes, and says so", () => {
+    const { entries, notes } = parseCrontab(
+      "0 0 * * * printf \"%s\\\\n\" 'a%b'\n0 0 * * * echo 'it''s' %in\n",
+      USER,
+    );
+    expect(entries).toMatchObject([
+      { command: "printf \"%s\\\\n\" 'a%b'" },
+      { command: "echo 'it''s'", stdin: "in" },
+    ]);
+    expect(notes).toEqual([
+      expect.stringMatching(/^line 1: cron ends the command at its first %, within quotes/),
+    ]);
+  });
+
+  it("keeps every variable, or says why not", () => {
+    const { entries, notes } = parseCrontab(
+      `LOGNAME=other
+USER=other
+SHELL=/bin/bash
+HOME=
+TZ=:/etc/localtime
+RANDOM_DELAY=5
+MAILTO=""
+"two words"=x
+A=\${HOME}/bin
+0 0 * * * -n true
+`,
+      USER,
+    );
+    expect(entries).toEqual([
+      {
+        line: 10,
+        cron: "0 0 * * *",
+        command: "true",
+        text: "true",
+        shell: "/bin/bash",
+        env: {
+          USER: "other",
+          TZ: ":/etc/localtime",
+          RANDOM_DELAY: "5",
+          MAILTO: "",
+          A: "${HOME}/bin",
+        },
+      },
+    ]);
+    expect(notes).toEqual([
+      expect.stringMatching(/^line 1: LOGNAME stays the user's name/),
+      expect.stringMatching(
+        /^line 5: TZ=:\/etc\/localtime reaches the commands and moves no schedule/,
+      ),
+      expect.stringMatching(/^line 6: RANDOM_DELAY delays nothing here/),
+      expect.stringMatching(/^line 8: the variable "two words" is left out/),
+      expect.stringMatching(/^line 10: -n is left out/),
+    ]);
+  });
+
   it("does not let a command's input end the here-document early", () => {
     const text = shellText({ command: "cat", stdin: "a\nORCHD_STDIN\nb" });
     expect(execFileSync("/bin/sh", ["-c", text], { encoding: "utf8" })).toBe("a\nORCHD_STDIN\nb\n");
@@ -65,6 +153,7 @@ CRON_TZ=Europe/Berlin
     ["@fortnightly x", /@fortnightly is no schedule/],
     ["* * * *", /no crontab line/],
     ["hello", /no crontab line/],
+    ["* * * * * %input", /no command/],
   ])("refuses %j with a reason", (text, reason) => {
     const { entries, refused } = parseCrontab(`\n${text}\n`, USER);
     expect(entries).toEqual([]);
@@ -84,6 +173,140 @@ describe("a system crontab", () => {
     expect(
       parseCrontab("* * * * * root", { system: true, user: "root" }).refused[0]?.reason,
     ).toMatch(/no user and command/);
+  });
+});
+
+describe("the pipeline of a line", () => {
+  const target = {
+    machine: { zone: { ok: true, zone: "Europe/Berlin" } },
+    account: { user: "shop", home: "/home/shop" },
+    crontab: "tab",
+    shadow: false,
+    now: Date.UTC(2026, 10, 28),
+  } as const;
+  const line = (text: string): ReturnType<typeof importedLine> =>
+    importedLine(parseCrontab(text, USER).entries[0]!, target);
+  const fault = (text: string): string | undefined =>
+    faultOf(parseCrontab(text, USER).entries[0]!, target.machine);
+
+  it("has the environment that cron gives, each value as it stands", () => {
+    const { definition, env } = line(
+      "PATH=${HOME}/bin\nA=$${x} ${run.id} $ ${}\nSHELL=/bin/bash\nHOME=/srv\n* * * * * true",
+    );
+    expect(env).toEqual({
+      PATH: "${HOME}/bin",
+      A: "$${x} ${run.id} $ ${}",
+      SHELL: "/bin/bash",
+      HOME: "/srv",
+      USER: "shop",
+      LOGNAME: "shop",
+    });
+    const written = definition["env"] as Record<string, string>;
+    expect(written["PATH"]).toBe("$${HOME}/bin");
+    const read = bindRunEnv(bindParams(written, {}) as Record<string, string>, { id: "p@x" });
+    expect(read).toEqual(env);
+    expect(definition).toMatchObject({ steps: { run: { shell: "/bin/bash", cwd: "/srv" } } });
+  });
+
+  it.each([
+    ["0 0 * * *", "0 0 * * *"],
+    ["0-30/10 2 * * *", "0,10,20,30 2 * * *"],
+    ["0 8-18/2 * * mon-fri", "0 8,10,12,14,16,18 * * mon-fri"],
+    ["*/10 2 * * *", "*/10 2 * * *"],
+    ["5 */2 * * *", "5 */2 * * *"],
+    ["0 0 */2 * 1", "0 0 */2 * 1"],
+    ["@hourly", "@hourly"],
+  ])("has the times of %s, as fixed as cron takes them: %s", (cron, pattern) => {
+    const made = line(`${cron} true`);
+    expect(made.cron).toBe(pattern);
+    expect(made.notes).toHaveLength(cron === pattern ? 0 : 1);
+    // Where no clock is set, nothing has to be written otherwise.
+    expect(line(`CRON_TZ=Asia/Tokyo\n${cron} true`).cron).toBe(cron);
+  });
+
+  it.each([
+    ["0/15 * * * *", /^0\/15 runs from its number to the end .* reads the number alone$/],
+    ["0 0 * * Mon/2", /^Mon\/2 runs from its number/],
+    ["0 0 L * *", /^L means something here, and cron does not know it/],
+    ["0 0 ? * 1", /^\? means something here/],
+    ["0 0 * * 5#2", /^5#2 means/],
+    ["0 0 1 * +1", /^\+1 means/],
+  ])("says of %s that cron reads it otherwise", (cron, note) => {
+    expect(line(`${cron} true`).notes).toEqual([expect.stringMatching(note)]);
+    expect(line(`${cron} true`).cron).toBe(cron);
+  });
+
+  it.each(["50/15 * * * *", "0 0 * * 1-5/2", "0 0 * jan,MAR-dec sun", "*/61 * * * *"])(
+    "says nothing of %s",
+    (cron) => expect(line(`${cron} true`).notes).toEqual([]),
+  );
+
+  it.each([
+    ["6~15 * * * *", /~, a time that cron picks at random/],
+    ["HOME=app\n* * * * *", /HOME app is no absolute path/],
+    ["SHELL=/bin/bash -x\n* * * * *", /SHELL \/bin\/bash -x is no absolute path/],
+    ["SHELL=bash\n* * * * *", /SHELL bash is no absolute path/],
+    ["CRON_TZ=BST\n* * * * *", /its CRON_TZ "BST" is an abbreviation/],
+    ["CRON_TZ=CET-1CEST\n* * * * *", /its CRON_TZ "CET-1CEST" is a rule/],
+    ["CRON_TZ=europe/berlin\n* * * * *", /is UTC to cron, which knows Europe\/Berlin by its exact/],
+  ])("is refused for %j", (text, reason) => {
+    expect(fault(`${text} true`)).toMatch(reason);
+  });
+
+  it("is refused where its shell cannot take its input", () => {
+    expect(fault("SHELL=/usr/bin/python3\n* * * * * print(1) %a")).toMatch(/has an input/);
+    expect(fault("SHELL=/usr/bin/python3\n* * * * * print(1)")).toBeUndefined();
+    expect(fault("SHELL=/bin/bash\n* * * * * cat %a")).toBeUndefined();
+  });
+});
+
+describe("the zone of a crontab", () => {
+  it.each([
+    ["Europe/Berlin", "Europe/Berlin"],
+    [":Europe/Berlin", "Europe/Berlin"],
+    ["/usr/share/zoneinfo/Asia/Tokyo", "Asia/Tokyo"],
+    [":/usr/share/zoneinfo/posix/Asia/Tokyo", "Asia/Tokyo"],
+    ["posix/Asia/Tokyo", "Asia/Tokyo"],
+    [":/etc/localtime", "America/Lima"],
+    ["localtime", "America/Lima"],
+    ["", "UTC"],
+    ["UTC0", "UTC"],
+    ["UTC", "UTC"],
+    ["GMT0", "GMT0"],
+    ["EST5", "Etc/GMT+5"],
+    ["EST5EDT", "EST5EDT"],
+    ["JST-9", "Etc/GMT-9"],
+    ["<+03>-3", "Etc/GMT-3"],
+    ["<-05>5:00", "Etc/GMT+5"],
+  ])("is read from %j as the C library reads it: %s", (text, zone) => {
+    expect(zoneOfVariable(text, "America/Lima")).toEqual({ ok: true, zone });
+  });
+
+  it.each([
+    "CET-1CEST",
+    "CET-1CEST,M3.5.0,M10.5.0/3",
+    "IST-5:30",
+    "BST",
+    "utc",
+    "right/Asia/Tokyo",
+  ])("is not guessed from %s", (text) =>
+    expect(zoneOfVariable(text, "America/Lima").ok).toBe(false),
+  );
+
+  it("is the machine's, or the variable TZ's, and both are told where they differ", () => {
+    expect(machineZone(undefined, "Asia/Tokyo")).toEqual({
+      zone: { ok: true, zone: "Asia/Tokyo" },
+    });
+    expect(machineZone(":/etc/localtime", "Asia/Tokyo")).toEqual({
+      zone: { ok: true, zone: "Asia/Tokyo" },
+    });
+    expect(machineZone("UTC0", "Asia/Tokyo")).toEqual({
+      zone: { ok: true, zone: "UTC" },
+      note: expect.stringMatching(/imported for UTC, .* import with TZ=Asia\/Tokyo/) as string,
+    });
+    expect(machineZone("CET-1CEST", "Asia/Tokyo")).toMatchObject({
+      zone: { ok: false, message: expect.stringMatching(/TZ gives no zone.*rule/) as string },
+    });
   });
 });
 

@@ -1,7 +1,9 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { userInfo } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { readZoneName } from "../../src/core/schedule/zone-name.ts";
 import { orchd } from "../support/daemon.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { completedRun, loaded, writePipeline, writeRun } from "../support/hand-ledger.ts";
@@ -364,6 +366,60 @@ PATH=/opt/bin:/bin
       imported: [{ unchanged: true }, { unchanged: true }],
     });
     expect(readdirSync(schedules)).toHaveLength(2);
+  });
+
+  it("import crontab keeps cron's variables, shell and zone for the command", async () => {
+    const { root, schedules } = tempRoot();
+    const crontab = join(root, "crontab");
+    writeFileSync(
+      crontab,
+      `PATH=\${HOME}/bin:/usr/bin:/bin
+SHELL=/bin/bash
+NOTE=\${run.id} and $\${x} 012
+TZ=CET-1CEST
+0 5 * * * echo "$LOGNAME|$SHELL|$TZ|$PATH|$NOTE|$(cat)" %in \\% put
+`,
+    );
+    const { status, stderr } = await orchd(root, "import", "crontab", crontab, {
+      env: { TZ: ":/etc/localtime" },
+    });
+    expect({ status, stderr }).toMatchObject({
+      status: 0,
+      stderr: expect.stringMatching(/line 4: TZ=CET-1CEST reaches the commands/) as string,
+    });
+    expect((await orchd(root, "validate")).status).toBe(0);
+    const zone = /timezone: (.*)/.exec(readFileSync(join(schedules, "echo.yaml"), "utf8"))?.[1];
+    expect(readZoneName(zone ?? "")).toEqual({ ok: true, zone });
+    const run = (await orchd(root, "run", "echo", "--foreground", "--json")).jsonLines<{
+      run: string;
+    }>()[0]!.run;
+    const printed = (await orchd(root, "logs", run, "--json")).jsonLines<{ line: string }>();
+    expect(printed.map(({ line }) => line)).toEqual([
+      `${userInfo().username}|/bin/bash|CET-1CEST|\${HOME}/bin:/usr/bin:/bin|` +
+        "${run.id} and $${x} 012|in % put",
+    ]);
+  });
+
+  it("import crontab writes no file that is invalid, or whose zone is a guess", async () => {
+    const { root, schedules } = tempRoot();
+    const env = { TZ: "CET-1CEST" };
+    const input = "0 5 * * * true\n";
+    const { status, stderr } = await orchd(root, "import", "crontab", "-", { input, env });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(
+      /line 1 .* was not imported: the variable TZ gives no zone: .*is a rule/,
+    );
+    expect(readdirSync(schedules)).toEqual([]);
+    const bad = await orchd(root, "import", "crontab", "-", {
+      input: "0 5 * * * echo ${params.x}\n0 6 * * * true\n",
+    });
+    expect(bad.status).toBe(1);
+    expect(bad.stderr).toMatch(/line 1 .*: the file for it would be invalid: .*params\.x/);
+    expect(readdirSync(schedules)).toEqual(["cron.yaml"]);
+    rmSync(join(schedules, "cron.yaml"));
+    const named = `CRON_TZ=UTC0\n${input}`;
+    expect((await orchd(root, "import", "crontab", "-", { input: named, env })).status).toBe(0);
+    expect(readFileSync(join(schedules, "cron.yaml"), "utf8")).toMatch(/timezone: UTC\n/);
   });
 
   it("import crontab compares what was imported in shadow with cron's log", async () => {

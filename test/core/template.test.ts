@@ -6,6 +6,7 @@ import {
   bindRun,
   bindRunEnv,
   hasParams,
+  literalText,
   TemplateError,
   templateFaults,
 } from "../../src/core/template.ts";
@@ -51,6 +52,21 @@ describe("the first pass", () => {
   it("gives back the same object where nothing is to be replaced", () => {
     const value = { a: ["x", 1, null], b: "${run.id}" };
     expect(bindParams(value, {})).toBe(value);
+  });
+});
+
+describe("a literal text", () => {
+  it("is what both passes give back, whatever it holds", () => {
+    const piece = fc.constantFrom("$", "$$", "{", "}", "${run.id}", "${params.a}", "${HOME}", "x");
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 8 }), (pieces) => {
+        const text = pieces.join("");
+        const written = { A: literalText(text) };
+        expect(templateFaults(written, [], new Set())).toEqual([]);
+        const bound = bindParams(written, {}) as Record<string, string>;
+        expect(bindRunEnv(bound, run)).toEqual({ A: text });
+      }),
+    );
   });
 });
 

@@ -4,10 +4,9 @@
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
 import { awaitSight } from "../support/await-event.ts";
-import { daemonOver, orchd, type Daemon } from "../support/daemon.ts";
+import { daemonOver, type Daemon } from "../support/daemon.ts";
 import { outcomeOf, runsOf, type PlainRun } from "../support/ledgers.ts";
 import { ended, submit } from "../support/request.ts";
 import type { TempRoot } from "../support/temp-root.ts";
@@ -272,25 +271,6 @@ describe("a daemon", () => {
     expect(resultsOf(await run("first", undefined, { noCache: true }))).toEqual({ a: "first v3" });
   });
 
-  it("keeps no result of other packages than those that its key says", async () => {
-    install(root, 5);
-    const before = await run("first");
-    expect(resultsOf(before)).toEqual({ a: "first v5" });
-    install(root, 6);
-    // An answer about what is installed holds for a tenth of a second.
-    await setTimeout(150);
-    // A re-run has the code of its run, and the packages of today.
-    const again = await orchd(root.root, "rerun", before.run, "--from", "a", "--wait");
-    expect(again.status).toBe(0);
-    const rerun = runsOf(root.runs, "first").find(({ run: id }) => id === `${before.run}-r1`)!;
-    expect(rerun.lines.find(({ type }) => type === "step.started")).toMatchObject({
-      because: expect.stringContaining("other packages are installed than it was compiled with"),
-    });
-    expect(rerun.lines.find(({ type }) => type === "step.started")).not.toHaveProperty("cacheKey");
-    install(root, 5);
-    expect(resultsOf(await run("first"))).toEqual({ a: "first v5" });
-  });
-
   it("sees an install by itself, before a slot is due", async () => {
     root.write(
       "schedules/nightly.yaml",
@@ -305,9 +285,9 @@ describe("a daemon", () => {
           ) || undefined,
         `a run with version ${version}`,
       );
-    await seen(5);
-    install(root, 6);
-    await seen(6);
+    await seen(3);
+    install(root, 4);
+    await seen(4);
     rmSync(join(root.schedules, "nightly.yaml"));
   });
 });

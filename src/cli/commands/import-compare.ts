@@ -9,12 +9,19 @@ import { linesBackwards } from "../../views/run-history.ts";
 import type { CommandContext } from "../command.ts";
 import { compareWithCron, parseCronLog, type CronComparison } from "../cron-log.ts";
 import { faultOf } from "../crontab-pipeline.ts";
+import type { MachineZone } from "../crontab-zone.ts";
 import { pipelineName, type CronEntry } from "../crontab.ts";
 import { EXIT, usageError, type ExitStatus } from "../exit.ts";
 import { span, type Terminal } from "../terminal.ts";
 
 /** How many differences of a kind are printed for a pipeline. */
 const DIFFERENCES_SHOWN = 10;
+
+/** The crontab's entries, and the machine's zone. */
+export interface Compared {
+  readonly entries: readonly CronEntry[];
+  readonly machine: MachineZone;
+}
 
 /**
  * Compares and prints.
@@ -25,7 +32,7 @@ const DIFFERENCES_SHOWN = 10;
  */
 export function compareImport(
   { args, roots, terminal }: CommandContext,
-  entries: readonly CronEntry[],
+  crontab: Compared,
   path: string,
   log: string,
 ): ExitStatus {
@@ -38,7 +45,7 @@ export function compareImport(
     );
   const store = new RunStore(roots.runs);
   const compared: CronComparison[] = [];
-  for (const { name, entry } of named(entries)) {
+  for (const { name, entry } of named(crontab)) {
     const slots = existsSync(store.pipelineLedger(name)) ? slotsOf(store, name) : [];
     if (slots.length === 0)
       terminal.note(
@@ -57,12 +64,13 @@ export function compareImport(
 }
 
 /** The entries that an import takes, with the names that it gives them. */
-function named(
-  entries: readonly CronEntry[],
-): { readonly name: string; readonly entry: CronEntry }[] {
+function named({
+  entries,
+  machine,
+}: Compared): { readonly name: string; readonly entry: CronEntry }[] {
   const taken = new Set<string>();
   return entries
-    .filter((entry) => faultOf(entry) === undefined)
+    .filter((entry) => faultOf(entry, machine) === undefined)
     .map((entry) => {
       const wanted = pipelineName(entry.command);
       let name = wanted;

@@ -1,5 +1,7 @@
 /**
- * `orchd import crontab [FILE]`: makes a pipeline file of each line (crontab-pipeline.ts).
+ * `orchd import crontab [FILE]`: makes a pipeline file of each line (crontab-pipeline.ts). Each
+ * file is loaded before it is written: what cannot be loaded, or would be read otherwise, is
+ * refused.
  *
  * With `--shadow` the pipelines record their slots and run nothing, so that cron can go on
  * meanwhile. `--compare` then says where the two differ (import-compare.ts).
@@ -7,16 +9,32 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
+import { bindRunEnv } from "../../core/template.ts";
 import { makeFolder } from "../../disk/make-folder.ts";
+import type { LoadResult } from "../../schedules/load-file.ts";
 import { decodeUtf8 } from "../../schedules/source-text.ts";
 import { countText } from "../../views/counted.ts";
+import type { Roots } from "../../views/roots.ts";
 import type { Arguments } from "../arguments.ts";
 import type { CommandContext } from "../command.ts";
-import { compareImport } from "./import-compare.ts";
-import { definitionOf, faultOf } from "../crontab-pipeline.ts";
-import { parseCrontab, pipelineName, type CronEntry, type CronRefusal } from "../crontab.ts";
+import { accountOf } from "../crontab-account.ts";
+import {
+  faultOf,
+  importedLine,
+  type ImportedLine,
+  type ImportTarget,
+} from "../crontab-pipeline.ts";
+import { machineZone } from "../crontab-zone.ts";
+import {
+  parseCrontab,
+  pipelineName,
+  shellText,
+  type CronEntry,
+  type CronRefusal,
+} from "../crontab.ts";
 import { CliError, EXIT, usageError, type ExitStatus } from "../exit.ts";
 import { span, type Terminal } from "../terminal.ts";
+import { compareImport } from "./import-compare.ts";
 
 /** What program.ts makes of a file named `-`. */
 const STANDARD_INPUT = "/dev/stdin";
@@ -52,12 +70,21 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
   const form = { system, user: args.text("user") };
   const { entries, refused, notes } = parseCrontab(readCrontab(source), form);
   const log = args.text("compare");
-  if (log !== undefined) return compareImport(context, entries, log, readCrontab(log));
-  const { made, rejected } = await makeFiles(entries, source, args, roots.schedules);
+  const machine = machineZone();
+  if (log !== undefined) return compareImport(context, { entries, machine }, log, readCrontab(log));
+  const target = {
+    machine,
+    account: accountOf(args.text("user")),
+    crontab: describe(source),
+    shadow: args.flag("shadow"),
+    now: Date.now(),
+  };
+  const { made, rejected, remarks } = await makeFiles(entries, target, roots);
   const all = [...refused, ...rejected].toSorted((a, b) => a.line - b.line);
+  const told = [...notes, ...remarks];
   if (!args.flag("dry-run")) write(roots.schedules, made);
-  if (args.flag("json")) printJson(terminal, { made, refused: all, notes });
-  else print(terminal, args, { made, refused: all, notes });
+  if (args.flag("json")) printJson(terminal, { made, refused: all, notes: told });
+  else print(terminal, args, { made, refused: all, notes: told });
   return all.length === 0 ? EXIT.done : EXIT.failed;
 }
 
@@ -102,26 +129,67 @@ function crontabText(bytes: Buffer): string {
   );
 }
 
+function describe(source: string | undefined): string {
+  if (source === undefined) return "a user's crontab";
+  return source === STANDARD_INPUT ? "a crontab" : source;
+}
+
 async function makeFiles(
   entries: readonly CronEntry[],
-  source: string | undefined,
-  args: Arguments,
-  schedules: string,
-): Promise<{ readonly made: readonly Made[]; readonly rejected: readonly CronRefusal[] }> {
+  target: ImportTarget,
+  roots: Roots,
+): Promise<{
+  readonly made: readonly Made[];
+  readonly rejected: readonly CronRefusal[];
+  readonly remarks: readonly string[];
+}> {
   const { stringify } = await import("yaml");
-  const crontab =
-    source === undefined ? "a user's crontab" : source === STANDARD_INPUT ? "a crontab" : source;
+  const { trialLoad } = await import("../trial-load.ts");
+  const { readSettings } = await import("../load-pipelines.ts");
+  const settings = await readSettings(roots);
   const made: Made[] = [];
   const rejected: CronRefusal[] = [];
+  const remarks: string[] = [];
+  const { machine, account } = target;
+  if (machine.note !== undefined && entries.some(({ timezone }) => timezone === undefined))
+    remarks.push(machine.note);
+  if (account.note !== undefined && entries.some(({ home }) => home === undefined))
+    remarks.push(account.note);
   for (const entry of entries) {
-    const fault = faultOf(entry);
-    if (fault === undefined) {
-      const definition = definitionOf(entry, crontab, args.flag("shadow"));
-      made.push(placed(entry, schedules, made, stringify(definition, { lineWidth: 0 })));
-    } else
-      rejected.push({ line: entry.line, text: `${entry.cron} ${entry.command}`, reason: fault });
+    const reject = (reason: string): void =>
+      void rejected.push({ line: entry.line, text: `${entry.cron} ${entry.command}`, reason });
+    const fault = faultOf(entry, machine);
+    if (fault !== undefined) {
+      reject(fault);
+      continue;
+    }
+    const line = importedLine(entry, target);
+    const text = stringify(line.definition, { lineWidth: 0 });
+    const wrong = unlike(await trialLoad("line.yaml", text, settings), entry, line);
+    if (wrong !== undefined) {
+      reject(wrong);
+      continue;
+    }
+    made.push(placed({ ...entry, cron: line.cron }, roots.schedules, made, text));
+    remarks.push(...line.notes.map((one) => `line ${entry.line}: ${one}.`));
   }
-  return { made, rejected };
+  return { made, rejected, remarks };
+}
+
+/** Why a file would not do what its line does; undefined where it does. */
+function unlike(result: LoadResult, entry: CronEntry, line: ImportedLine): string | undefined {
+  if (!result.ok) {
+    const errors = result.errors.map(({ message }) => message).join("; ");
+    return `the file for it would be invalid: ${errors}`;
+  }
+  const { snapshot } = result.loaded;
+  const env = bindRunEnv(snapshot.env, { id: "" });
+  for (const [name, value] of Object.entries(line.env))
+    if (env[name] !== value)
+      return `the variable ${name} would reach the command with another value`;
+  return snapshot.steps[0]?.run === shellText(entry)
+    ? undefined
+    : "its command would be read otherwise";
 }
 
 /**

@@ -4,10 +4,12 @@
  * A thread that has loaded a package keeps it, whatever is installed later. So a bundle that was
  * made with another version must not run in it: it would run with the old one.
  */
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { packagesIn, type PackagePrints } from "../../../core/bundle-text.ts";
-import { lastLineOf } from "../../../disk/last-line.ts";
 
+/** How much of a bundle's end is read at first, in bytes: the line is rarely longer. */
+const TAIL_BYTES = 65_536;
 const KEPT = 1_024;
 const NONE: PackagePrints = {};
 
@@ -33,14 +35,25 @@ export class BundlePackages {
 }
 
 function readPackages(path: string): PackagePrints {
+  let descriptor: number | undefined;
   try {
-    return packagesIn(lastLineOf(path));
+    descriptor = openSync(path, "r");
+    const { size } = fstatSync(descriptor);
+    for (let length = Math.min(size, TAIL_BYTES); ; length = Math.min(size, length * 8)) {
+      const tail = Buffer.alloc(length);
+      readSync(descriptor, tail, 0, length, size - length);
+      const found = packagesIn(tail.toString("utf8"));
+      if (found !== undefined) return found;
+      if (length === size) return NONE;
+    }
   } catch {
     return NONE;
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
   }
 }
 
-/** The packages that a thread has loaded, and whether a bundle goes with them. */
+/** The packages that threads have loaded, and whether a bundle goes with them. */
 export class LoadedPackages {
   readonly #prints = new Map<string, string>();
 
