@@ -24,9 +24,10 @@ import { openWorkshop, tokenOf, type Workshop } from "../src/engine/workshop.ts"
 import type { LedgerHost } from "../src/ledger/ledger-host.ts";
 import type { DaemonLock } from "../src/ledger/lock.ts";
 import { RunStore } from "../src/ledger/run-store.ts";
-import { openDaemonLog } from "../src/observe/daemon-log.ts";
+import { badLogLevel, openDaemonLog } from "../src/observe/daemon-log.ts";
 import { logDurableLine } from "../src/observe/event-log.ts";
 import { ServiceManager } from "../src/observe/service-manager.ts";
+import { tooFewDescriptors } from "../src/observe/descriptor-limit.ts";
 import { checkTimeZoneData } from "../src/observe/time-zone-data.ts";
 import { killByToken } from "../src/places/local/kill-by-token.ts";
 import { stopBundler } from "../src/schedules/bundler.ts";
@@ -61,11 +62,21 @@ interface Parts {
  * could not start, 2 for a bad orchd.yaml
  */
 export async function runDaemon(options: StartOptions): Promise<number> {
+  const badLevel = badLogLevel();
+  if (badLevel !== undefined) {
+    options.tell(badLevel);
+    return 2;
+  }
   const log = openDaemonLog(options.pretty);
   const refuse = (sentence: string): void => {
-    if (process.stderr.isTTY && !options.pretty) options.tell(sentence);
+    if (options.isTerminal) options.tell(sentence);
     else log.fatal(sentence);
   };
+  const few = tooFewDescriptors();
+  if (few !== undefined) {
+    refuse(few);
+    return 1;
+  }
   const store = new RunStore(options.runs);
   const unwritable = makeRunsFolder(store);
   if (unwritable !== undefined) {
@@ -139,6 +150,7 @@ async function serve(ground: Ground): Promise<void> {
     `ready: ${status}`,
   );
   manager.ready(`ready: ${status}`);
+  if (engine.inForce === 0) tellEmpty(options.schedules, log);
   await drain.done;
   closing = "the drop folder";
   await drops.close();
@@ -154,6 +166,11 @@ async function serve(ground: Ground): Promise<void> {
   process.off("SIGHUP", onHangup);
   // Nothing is left to do. What keeps the process (a file that is still being read) is left behind.
   setTimeout(() => endProcess(0), LEFT_MS).unref();
+}
+
+function tellEmpty(schedules: string, log: pino.Logger): void {
+  const sentence = `no pipeline is in force: put a file into ${schedules}, or see \`orchd init\``;
+  log.warn({ schedules }, sentence);
 }
 
 /** The runs that still go on, for the log of a daemon that cannot wait for them. */

@@ -4,8 +4,18 @@
  * Every other command is loaded with commands.ts, which is built apart from this file
  * (esbuild.config.mjs): the quick command does not pay for the others.
  */
-import { runFast } from "../src/cli/entry.ts";
+import { runFast, TOO_FEW_DESCRIPTORS } from "../src/cli/entry.ts";
 
 const words = process.argv.slice(2);
-process.exitCode =
-  (await runFast(words)) ?? (await (await import("./commands.ts")).runCommands(words));
+process.exitCode = (await runFast(words)) ?? (await runOther());
+
+async function runOther(): Promise<number> {
+  try {
+    return await (await import("./commands.ts")).runCommands(words);
+  } catch (error) {
+    // The program's own files could not be opened. Everything later is told by `guarded`.
+    if ((error as NodeJS.ErrnoException).code !== "EMFILE") throw error;
+    process.stderr.write(`orchd: ${TOO_FEW_DESCRIPTORS}\n`);
+    return 1;
+  }
+}

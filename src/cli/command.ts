@@ -19,6 +19,8 @@ export interface CommandContext {
 export interface StartOptions extends Roots {
   /** Logs for people rather than JSON. */
   readonly pretty: boolean;
+  /** A person looks at the log. */
+  readonly isTerminal: boolean;
   /** Tells a person at the terminal, in a sentence, why the daemon does not start. */
   readonly tell: (sentence: string) => void;
 }

@@ -22,7 +22,12 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: "start",
     positionals: "",
     describe: "Run the daemon in the foreground",
-    options: { pretty: { type: "boolean", describe: "logs for people instead of JSON" } },
+    options: {
+      pretty: {
+        type: "boolean",
+        describe: "logs for people instead of JSON (default: on a terminal, without --json)",
+      },
+    },
     load: () => import("./commands/start.ts"),
   },
   {
@@ -34,7 +39,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     completes: "run",
     options: {
       at: { type: "string", describe: "as it was at that time" },
-      watch: { type: "boolean", describe: "show it again every second" },
+      watch: { type: "boolean", describe: "show it again every second, until q is pressed" },
     },
     load: () => import("./commands/status.ts"),
   },
@@ -62,7 +67,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: "stop",
     positionals: "<run>",
-    describe: "Ask the daemon to stop a run",
+    describe: "Ask the daemon to stop a run, or the one run of a pipeline that is active",
     completes: "run",
     options: {
       force: { type: "boolean", describe: "end running steps after the grace period" },
@@ -196,8 +201,8 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: "why",
-    positionals: "<pipeline> <time>",
-    describe: "Why a slot did or did not run",
+    positionals: "<pipeline> [time]",
+    describe: "Why a slot did or did not run; without a time, the newest one",
     completes: "pipeline",
     options: {},
     load: () => import("./commands/why.ts"),

@@ -8,6 +8,11 @@ import { parseFastStatus } from "./fast-path.ts";
 import { checkRoots, resolveRoots } from "./roots.ts";
 import { Terminal } from "./terminal.ts";
 
+/** What to do where a process may open no further file. */
+export const TOO_FEW_DESCRIPTORS: string =
+  "this process may open no further file (EMFILE); " +
+  "raise the limit (ulimit -n 1024, LimitNOFILE= in a unit) and run the command again.";
+
 /**
  * Answers `orchd status …` if its words are plain.
  *
@@ -55,6 +60,7 @@ function sentenceOf(error: unknown): string {
   if (typeof message !== "string" || message === "")
     return "something went wrong that gave no reason; run the command again.";
   if (syscall === "mkdir") return folderSentence(String(path), String(code));
+  if (code === "EMFILE" || code === "ENFILE") return TOO_FEW_DESCRIPTORS;
   if (code === "EROFS")
     return `${message}; name a folder that can be written with --runs or --root.`;
   if (code === "ENOSPC" || code === "EDQUOT")

@@ -64,7 +64,8 @@ export async function followRun(
         const line = parseObject(raw);
         if (line === undefined) continue;
         state = evolve(state, restored(store, line as unknown as RunLine));
-        if (!live && !json) printEvent(terminal, line);
+        // How the run ended is said once, by whoever called this.
+        if (!live && !json && line["type"] !== "run.finished") printEvent(terminal, line);
       }
       if (live && state !== undefined) terminal.live(drawing(state, Date.now(), terminal.rows - 4));
       if (state?.finished !== undefined) return viewRun({ state });
@@ -86,7 +87,7 @@ export async function followRun(
 export function reportEnd({ args, terminal }: CommandContext, view: RunView): ExitStatus {
   if (args.flag("json")) terminal.json(view);
   else {
-    const why = view.because === null ? "" : `: ${view.because}`;
+    const why = view.because === null ? "" : `: ${briefReason(view)}`;
     terminal.line(
       statusMark(view.status),
       " ",
@@ -95,16 +96,16 @@ export function reportEnd({ args, terminal }: CommandContext, view: RunView): Ex
       statusSpan(view.status),
       ` in ${betweenText(view.startedAt, view.finishedAt)}${why}`,
     );
-    for (const step of view.steps) {
-      if (step.status === "failed" && step.error !== undefined)
-        terminal.line(
-          "  ",
-          span("red", step.step),
-          `: ${step.error.name}: ${failureText(step.error)}`,
-        );
-    }
   }
   return view.status === "completed" || view.status === "cached" ? EXIT.done : EXIT.failed;
+}
+
+/** Why the run ended, without the message of a step's error: the step has shown that already. */
+function briefReason({ because, steps }: RunView): string {
+  let brief = because ?? "";
+  for (const { error } of steps)
+    if (error !== undefined) brief = brief.replace(`: ${failureText(error)}`, () => "");
+  return brief;
 }
 
 function printEvent(terminal: Terminal, line: Readonly<Record<string, unknown>>): void {
@@ -126,7 +127,7 @@ function drawing(state: RunState, now: number, most: number): Part[] {
     span("bold", state.run),
     " ",
     statusSpan(status),
-    `  ${state.ended} of ${countText(state.steps.size, "step")}, ${took}`,
+    `  ${progressOf(state)}, ${took}`,
   ];
   const steps = [...state.steps];
   // Where there is no room for all, the steps that move are shown, and those that failed.
@@ -145,6 +146,13 @@ function drawing(state: RunState, now: number, most: number): Part[] {
     ...shown.map(([id, step]) => drawStep(id, step, now)),
     ...(rest === 0 ? [] : [span("dim", `  and ${countText(rest, "step")} more`)]),
   ];
+}
+
+/** `3 of 4 steps, 1 skipped`: a step that is skipped is none that was done. */
+function progressOf({ ended, steps }: RunState): string {
+  const skipped = [...steps.values()].filter(({ status }) => status === "skipped").length;
+  const done = `${ended - skipped} of ${countText(steps.size, "step")}`;
+  return skipped === 0 ? done : `${done}, ${skipped} skipped`;
 }
 
 function drawStep(id: string, step: StepState, now: number): Part {

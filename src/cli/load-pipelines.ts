@@ -7,6 +7,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import { isSameFile, nameHolder, wasInForce } from "../core/name-holder.ts";
 import { nameOfFile } from "../core/pipeline-file-name.ts";
+import type { PipelineState } from "../core/pipeline-state.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import { stopBundler } from "../schedules/bundler.ts";
@@ -109,7 +110,7 @@ async function refuseTaken(
   const dropped = droppedFiles(roots);
   const holders = new Map<string, string | undefined>();
   for (const name of new Set(files.flatMap((file) => (file.ok ? [file.name] : [])))) {
-    const inForce = readPipeline(store, name)?.state;
+    const inForce = inForceOf(store, name);
     const recorded = dropped.find((path) => wasInForce(inForce, path));
     const read = [...files];
     // It may hold the name without being among the files that were asked for.
@@ -127,6 +128,17 @@ async function refuseTaken(
     const holder = file.ok ? holders.get(file.name) : file.file;
     return holder === undefined || holder === file.file ? file : takenFile(file, holder);
   });
+}
+
+/** What the ledger has in force; undefined too where this user may not read it. */
+function inForceOf(store: RunStore, name: string): PipelineState | undefined {
+  try {
+    return readPipeline(store, name)?.state;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EACCES" || code === "EPERM") return undefined;
+    throw error;
+  }
 }
 
 function takenFile({ file, name }: LoadedFile, holder: string): LoadedFile {

@@ -1,13 +1,14 @@
 /** `orchd status`, for people. */
 import { formatDuration } from "../core/duration.ts";
 import { failureText } from "../core/failure.ts";
+import { DAY_MS } from "../core/time.ts";
 import { countText } from "../views/counted.ts";
 import { timeText } from "../views/moment.ts";
 import type { PipelineView } from "../views/pipeline-view.ts";
 import type { RunView, StepView } from "../views/run-view.ts";
 import type { DaemonView, StatusView } from "../views/status-view.ts";
 import { statusMark, statusSpan } from "./render.ts";
-import { printTable } from "./table.ts";
+import { printTable, tableWidth } from "./table.ts";
 import { span, type Part, type Terminal } from "./terminal.ts";
 import { betweenText, relativeText } from "./time-text.ts";
 
@@ -32,17 +33,19 @@ export function printStatus(
     return;
   }
   terminal.line("");
-  printTable(
-    terminal,
-    ["PIPELINE", "STATE", "NEXT FIRE", "LAST RUN", "SCHEDULE"],
+  const head = ["PIPELINE", "STATE", "NEXT FIRE", "LAST RUN", "SCHEDULE"];
+  const rows = (brevity: Brevity): Part[][] =>
     view.pipelines.map((pipeline) => [
       span("bold", pipeline.name),
       stateOf(pipeline),
-      nextOf(pipeline, now),
-      lastOf(pipeline, now),
+      nextOf(pipeline, now, brevity),
+      lastOf(pipeline, now, brevity),
       pipeline.schedule ?? "-",
-    ]),
-  );
+    ]);
+  const { columns } = terminal;
+  const brevity =
+    columns === undefined ? 0 : BREVITIES.find((each) => tableWidth(head, rows(each)) <= columns);
+  printTable(terminal, head, rows(brevity ?? BRIEFEST));
   const notes = view.pipelines.flatMap((pipeline) => notesOf(pipeline, detail));
   if (notes.length > 0) terminal.line("");
   for (const note of notes) terminal.line(note);
@@ -75,13 +78,24 @@ function stateOf(pipeline: PipelineView): Part {
     : span("green", "ok");
 }
 
-function nextOf(pipeline: PipelineView, now: number): Part {
+/**
+ * What a line leaves out so that the schedule stays on it: nothing, the date, also how long the
+ * last run took, also the time.
+ */
+type Brevity = 0 | 1 | 2 | 3;
+const BRIEFEST = 3;
+const BREVITIES: readonly Brevity[] = [0, 1, 2, BRIEFEST];
+
+function nextOf(pipeline: PipelineView, now: number, brevity: Brevity): Part {
   if (pipeline.nextFire === null) return "-";
   const next = Date.parse(pipeline.nextFire);
-  return `${timeText(next)} (${relativeText(next, now)})`;
+  const [date, time] = timeText(next).split(" ");
+  const relative = relativeText(next, now);
+  if (brevity === 0) return `${date} ${time} (${relative})`;
+  return brevity < BRIEFEST && next - now < DAY_MS ? `${time} (${relative})` : relative;
 }
 
-function lastOf({ lastRun }: PipelineView, now: number): Part {
+function lastOf({ lastRun }: PipelineView, now: number, brevity: Brevity): Part {
   if (lastRun === null) return "-";
   if (lastRun.finishedAt === null)
     return [
@@ -91,7 +105,7 @@ function lastOf({ lastRun }: PipelineView, now: number): Part {
       ` for ${betweenText(lastRun.startedAt, now)}`,
     ];
   const took =
-    lastRun.startedAt === null
+    lastRun.startedAt === null || brevity > 1
       ? ""
       : `, took ${betweenText(lastRun.startedAt, lastRun.finishedAt)}`;
   return [
@@ -108,6 +122,13 @@ function notesOf(pipeline: PipelineView, detail: boolean): Part[] {
     span("bold", pipeline.name),
     `: ${error}`,
   ]);
+  if (pipeline.lastRun?.because !== undefined)
+    notes.push([
+      statusMark(pipeline.lastRun.status),
+      " ",
+      pipeline.lastRun.run,
+      ` ${pipeline.lastRun.status}: ${pipeline.lastRun.because}`,
+    ]);
   for (const run of pipeline.active) notes.push([statusMark("running"), " ", run]);
   for (const { run, because } of pipeline.waiting ?? [])
     notes.push([statusMark("initializing"), " ", run, ` waits: ${because}`]);

@@ -50,6 +50,7 @@ const error = z.looseObject({
   message: z.string(),
   code: z.string().optional(),
   stack: z.string().optional(),
+  exitStatus: z.int().optional(),
   cause: z.lazy(() => cause).optional(),
   errors: z.lazy(() => causes).optional(),
 });

@@ -10,6 +10,8 @@ export interface StepError {
   /** The error's own code (`ECONNRESET`), or one of orchd's, which begin with `ORCHD_`. */
   readonly code?: string | undefined;
   readonly stack?: string | undefined;
+  /** The status with which a shell step's command ended, 1 to 255. */
+  readonly exitStatus?: number | undefined;
   /** The error that it was thrown because of (`error.cause`). */
   readonly cause?: StepError | undefined;
   /** The errors that an AggregateError holds. */

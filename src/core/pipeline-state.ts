@@ -14,12 +14,17 @@ import type { PipelineEvent, PipelineLine } from "./event.ts";
 import { slotOfKey, unpackSlots } from "./schedule/slot-list.ts";
 import type { Json } from "./snapshot.ts";
 
+/** How much of the reason of a run's end is remembered, in characters. */
+const REASON_CHARACTERS = 300;
+
 /** A pipeline's newest run: how it ended, or that it is still active. */
 export interface LastRun {
   readonly run: string;
   readonly status: string;
   readonly startedAt: string | null;
   readonly finishedAt: string | null;
+  /** Why it failed or was stopped. */
+  readonly because?: string;
 }
 
 /** A run that has begun and not ended, by the pipeline's ledger. */
@@ -403,7 +408,11 @@ function finishRun(
     if (state.durations.length > DURATIONS_KEPT) state.durations.shift();
   }
   count(state, line.status);
-  state.last = { run: line.run, status: line.status, startedAt, finishedAt: line.at };
+  const ended = { run: line.run, status: line.status, startedAt, finishedAt: line.at };
+  state.last =
+    line.status === "completed" || line.because === undefined
+      ? ended
+      : { ...ended, because: line.because.slice(0, REASON_CHARACTERS) };
 }
 
 function keepEnded(state: PipelineState, run: string): void {

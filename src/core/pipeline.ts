@@ -7,6 +7,7 @@
  * description, and `orchd schema` prints the descriptions for editors.
  */
 import * as z from "zod";
+import { EXIT_STATUS } from "./retry.ts";
 import { EXECUTION_MODES } from "./status.ts";
 import { scheduleSchema } from "./schedule/schedule-schema.ts";
 import {
@@ -58,8 +59,15 @@ export const retrySchema = z
       .optional()
       .describe("the share of a wait that chance may add or subtract, 0 to 1; default: 0"),
     on: words
+      .refine(
+        (on) => [on].flat().every((word) => !word.startsWith("exit:") || EXIT_STATUS.test(word)),
+        "must name a status from 1 to 255 after exit:, as in exit:75",
+      )
       .optional()
-      .describe("the codes or names of errors, or of their causes, that are retried; default: all"),
+      .describe(
+        "the codes or names of errors, or of their causes, that are retried, and exit:75 for a " +
+          "command that ended with that status; default: all",
+      ),
   })
   .describe("when a failed attempt is tried again");
 

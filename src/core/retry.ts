@@ -7,14 +7,19 @@ import type { RetryPolicy } from "./snapshot.ts";
  */
 export const NO_RETRY: RetryPolicy = { maxRetries: 0, delayMs: 0, backoff: 1, jitter: 0 };
 
+/** How `retry.on` names the status of a command: `exit:75`. */
+export const EXIT_STATUS: RegExp = /^exit:(?:[1-9]\d?|1\d\d|2[0-4]\d|25[0-5])$/;
+
 /**
- * Whether the policy retries this error: it retries all, or those whose code or name it lists. An
- * error also counts as what caused it: `fetch failed` is retried for its ECONNREFUSED.
+ * Whether the policy retries this error: it retries all, or those whose code, name or exit status
+ * it lists. An error also counts as what caused it: `fetch failed` is retried for its ECONNREFUSED.
  */
 export function isRetried({ on }: RetryPolicy, error: StepError): boolean {
   if (on === undefined) return true;
-  for (const { name, code } of errorTree(error))
+  for (const { name, code, exitStatus } of errorTree(error)) {
     if (on.includes(name) || (code !== undefined && on.includes(code))) return true;
+    if (exitStatus !== undefined && on.includes(`exit:${exitStatus}`)) return true;
+  }
   return false;
 }
 

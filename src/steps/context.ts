@@ -48,6 +48,18 @@ export interface StepContext<P = Loose, I = Loose, S = Loose | null> {
   readonly state: S;
 }
 
+/** A slot that was missed, as an `onMissed` hook is told of it. */
+export interface HookSlot {
+  /** ISO 8601, UTC. */
+  readonly slot: string;
+  /** The last one of a stretch that begins with `slot`. */
+  readonly until?: string;
+  /** Why it was missed, as `orchd why` says it. */
+  readonly because: string;
+  /** The schedule's name, where it has one. */
+  readonly schedule?: string;
+}
+
 /** What a hook's function gets; the function may ignore it. */
 export interface HookContext {
   /** Which run this is. */
@@ -58,6 +70,10 @@ export interface HookContext {
   readonly error?: StepError;
   /** Why the run failed or the slot was missed: for `onRunFailure` and `onMissed`. */
   readonly because?: string;
+  /** The slots that were missed, the first ones of many: for `onMissed`. */
+  readonly slots?: readonly HookSlot[];
+  /** The pipeline's params, for `onMissed`. */
+  readonly params?: Loose;
   /** The hook's environment variables, frozen. */
   readonly env: Readonly<Record<string, string>>;
   /** Aborts when the hook is told to end. */

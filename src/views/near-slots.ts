@@ -40,6 +40,16 @@ export function nearSlots(store: RunStore, pipeline: string, time: number): stri
   ]);
 }
 
+const DECISIONS = new Set(["slot.fired", "slot.caught_up", "slot.skipped", "slot.missed"]);
+
+/** The newest slot that has a decision, in milliseconds since 1970; undefined without one. */
+export function newestSlot(store: RunStore, pipeline: string): number | undefined {
+  for (const line of linesBackwards(store, pipeline))
+    if (DECISIONS.has(String(line["type"])))
+      return Date.parse(String(line["until"] ?? line["slot"]));
+  return undefined;
+}
+
 /**
  * Why a slot does not come, where its schedule has `stopAfter` and all its slots are over by then;
  * else undefined.

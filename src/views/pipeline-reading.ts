@@ -4,6 +4,7 @@
  */
 import type { PipelineEvent } from "../core/event.ts";
 import { emptyPipelineState, evolvePipeline, type PipelineState } from "../core/pipeline-state.ts";
+import { PIPELINE_NAME } from "../core/run-id.ts";
 import { readTail } from "../ledger/ledger-reader.ts";
 import { readQuickTail } from "../ledger/quick-tail.ts";
 import type { RunStore } from "../ledger/run-store.ts";
@@ -22,6 +23,8 @@ export interface PipelineReading {
  *   be read
  */
 export function readPipeline(store: RunStore, name: string): PipelineReading | undefined {
+  // A file that cannot be loaded may have any name.
+  if (!PIPELINE_NAME.test(name)) return undefined;
   try {
     const path = store.pipelineLedger(name);
     const state = emptyPipelineState();

@@ -34,9 +34,16 @@ export function pipelineLedgers(store: RunStore, pipeline: string): string[] {
 function namesIn(folder: string): string[] {
   try {
     return readdirSync(folder);
-  } catch {
+  } catch (error) {
+    throwIfForbidden(error);
     return [];
   }
+}
+
+/** What this user may not read is not the same as what is not there. @throws the error */
+function throwIfForbidden(error: unknown): void {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === "EACCES" || code === "EPERM") throw error;
 }
 
 /**
@@ -52,7 +59,8 @@ export function* linesBackwards(
     let fd: number;
     try {
       fd = openSync(path, "r");
-    } catch {
+    } catch (error) {
+      throwIfForbidden(error);
       continue;
     }
     try {

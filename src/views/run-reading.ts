@@ -1,5 +1,5 @@
 /** A run's ledger, read and folded. */
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
 import type { RunEvent, RunLine } from "../core/event.ts";
 import { parseRunId } from "../core/run-id.ts";
 import { evolve, type RunState } from "../core/run-state.ts";
@@ -28,13 +28,13 @@ export function pipelineOfRun(run: string): string {
   return run.slice(0, run.indexOf("@"));
 }
 
-/** Where a run's ledger is. */
+/** Where a run's ledger is. @throws a Node error where this user may not look */
 export function findRun(
   store: RunStore,
   run: string,
 ): { readonly ok: true; readonly path: string } | NoView {
   const path = parseRunId(run) === undefined ? undefined : store.runLedger(run);
-  return path === undefined || !existsSync(path)
+  return path === undefined || statSync(path, { throwIfNoEntry: false }) === undefined
     ? unknown(`there is no run "${run}"; \`orchd runs\` lists those that there are.`)
     : { ok: true, path };
 }

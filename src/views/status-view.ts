@@ -8,7 +8,7 @@ import { PIPELINE_NAME } from "../core/run-id.ts";
 import { readDaemon } from "../ledger/daemon-info.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import { unknown, type NoView } from "./no-view.ts";
-import { unreadFiles } from "./pipeline-file-list.ts";
+import { pipelineFiles, unreadFiles } from "./pipeline-file-list.ts";
 import { readPipeline } from "./pipeline-reading.ts";
 import { unreadText, viewPipeline, type PipelineView } from "./pipeline-view.ts";
 import { PresentRuns } from "./present-runs.ts";
@@ -45,10 +45,7 @@ export function readStatus(
   const info = readDaemon(store.orchdDir);
   const names =
     target === undefined ? store.pipelines() : PIPELINE_NAME.test(target) ? [target] : [];
-  const views = names.flatMap((name) => {
-    const view = readView(store, name, now);
-    return view === undefined ? [] : [view];
-  });
+  const views = readViews(store, names, now);
   const present = new PresentRuns(store, target === undefined ? views : undefined);
   const told = views.map((view) =>
     view.queued.length === 0
@@ -60,9 +57,19 @@ export function readStatus(
             .map((run) => ({ run, because: present.waitsFor(run, view) })),
         },
   );
+  // A run in the foreground leaves a ledger that does not know the pipeline's file.
+  const dropped = told.some(lacksFile) ? pipelineFiles(roots.schedules) : [];
+  const found = told.map((view) => {
+    const file = lacksFile(view)
+      ? dropped.find((name) => nameOfFile(name) === view.name)
+      : undefined;
+    return file === undefined
+      ? view
+      : { ...view, file: join(roots.schedules, file), errors: [unreadText(file, file)] };
+  });
   // A removed pipeline is history: it is shown while a run of it is left, or if it is asked for by
   // name.
-  const shown = told.filter(
+  const shown = found.filter(
     (view) =>
       target !== undefined || view.removed !== true || view.active.length + view.queued.length > 0,
   );
@@ -85,14 +92,27 @@ export function readStatus(
   return { ok: true, view: { daemon, pipelines } };
 }
 
-function readView(store: RunStore, name: string, now: number): PipelineView | undefined {
-  try {
-    const reading = readPipeline(store, name);
-    if (reading === undefined) return undefined;
-    return viewPipeline(name, reading, now);
-  } catch (error) {
-    return { ...emptyView(name), errors: [error instanceof Error ? error.message : String(error)] };
+function lacksFile(view: PipelineView): boolean {
+  return view.file === null && view.errors[0] === unreadText(view.name);
+}
+
+/** @throws a Node error where this user may read none of the ledgers: it is said once, for all */
+function readViews(store: RunStore, names: readonly string[], now: number): PipelineView[] {
+  const views: PipelineView[] = [];
+  let forbidden = 0;
+  for (const name of names) {
+    try {
+      const reading = readPipeline(store, name);
+      if (reading !== undefined) views.push(viewPipeline(name, reading, now));
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      const isForbidden = code === "EACCES" || code === "EPERM";
+      if (isForbidden && (forbidden += 1) === names.length) throw error;
+      const view = { ...emptyView(name), errors: [message] };
+      views.push(isForbidden ? { ...view, unread: true } : view);
+    }
   }
+  return views;
 }
 
 function unreadView(schedules: string, file: string): PipelineView {

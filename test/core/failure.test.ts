@@ -7,7 +7,7 @@ import {
   thrownFrom,
   toStepError,
 } from "../../src/core/failure.ts";
-import { isRetried } from "../../src/core/retry.ts";
+import { EXIT_STATUS, isRetried } from "../../src/core/retry.ts";
 
 const refused = (): Error =>
   Object.assign(new Error("connect ECONNREFUSED 127.0.0.1:9"), { code: "ECONNREFUSED" });
@@ -114,5 +114,15 @@ describe("a retry policy", () => {
     ["another cause", new Error("a", { cause: new RangeError("b") }), false],
   ])("goes by %s", (_what, thrown, retried) => {
     expect(isRetried(policy, toStepError(thrown))).toBe(retried);
+  });
+
+  it("goes by the status of a command", () => {
+    const ended = { name: "ExitError", message: "x", code: "ORCHD_EXIT_STATUS", exitStatus: 75 };
+    expect(isRetried({ ...policy, on: ["exit:75"] }, ended)).toBe(true);
+    expect(isRetried({ ...policy, on: ["exit:7", "exit:175", "75"] }, ended)).toBe(false);
+    expect(isRetried({ ...policy, on: ["ORCHD_EXIT_STATUS"] }, ended)).toBe(true);
+    for (const word of ["exit:1", "exit:75", "exit:255"]) expect(word).toMatch(EXIT_STATUS);
+    for (const word of ["exit:0", "exit:256", "exit:075", "exit:7x", "exit:"])
+      expect(word).not.toMatch(EXIT_STATUS);
   });
 });

@@ -167,6 +167,26 @@ steps: { s: { run: "true" } }\n`,
   expect(refused.stderr).toContain("steps.s.env.BIG has 140004 bytes with its name");
 });
 
+it("a command is tried again for the statuses that retry.on lists", async () => {
+  const step = (status: number): string =>
+    `{ run: "exit ${status}", retry: { maxRetries: 1, on: ["exit:75", "exit:111"] } }`;
+  const root = tempRoot({
+    "schedules/p.yaml": `steps:
+  { a: ${step(75)}, b: ${step(2)}, c: ${step(111)}, d: ${step(175)} }
+`,
+    "schedules/q.yaml": 'steps: { a: { run: "true", retry: { on: "exit:300" } } }\n',
+  });
+  const { run } = await runInFront(root, "p");
+  const attempts = (id: string): number =>
+    run.lines.filter((line) => line.type === "step.started" && line["step"] === id).length;
+  expect(["a", "b", "c", "d"].map(attempts)).toEqual([2, 1, 2, 1]);
+  const failed = run.lines.find((line) => line.type === "step.failed" && line["step"] === "b");
+  expect(failed!["error"]).toMatchObject({ code: "ORCHD_EXIT_STATUS", exitStatus: 2 });
+  const bad = await orchd(root.root, "validate", "schedules/q.yaml");
+  expect(bad).toMatchObject({ status: 2 });
+  expect(bad.stdout).toContain("must name a status from 1 to 255 after exit:, as in exit:75");
+});
+
 it("a secret that no environment can hold fails the step with a sentence", async () => {
   const root = tempRoot({
     "schedules/p.yaml": `steps:

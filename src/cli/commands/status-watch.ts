@@ -1,10 +1,10 @@
-/** `orchd status --watch`: the status every second, until the command is interrupted. */
+/** `orchd status --watch`: the status every second, until `q` or an interrupt. */
 import { RunStore } from "../../ledger/run-store.ts";
 import { looksLikeRun } from "../../views/run-reading.ts";
 import { viewRunNow } from "../../views/run-view.ts";
 import { readStatus } from "../../views/status-view.ts";
 import type { CommandContext } from "../command.ts";
-import { seen, usageError, type ExitStatus } from "../exit.ts";
+import { EXIT, seen, usageError, type ExitStatus } from "../exit.ts";
 import { sleep } from "../pace.ts";
 import { printRun, printStatus } from "../status-render.ts";
 
@@ -12,11 +12,26 @@ const EVERY_MS = 1_000;
 
 /** Prints the status again and again; as JSON Lines with `--json`. */
 export async function watch(context: CommandContext): Promise<ExitStatus> {
-  const { args, roots, terminal } = context;
+  const { args, terminal } = context;
   if (args.text("at") !== undefined)
     throw usageError("--watch and --at exclude each other: the past does not change.");
   const target = args.text("target");
-  for (;;) {
+  const keys = terminal.interactive && !args.flag("json") ? new QuitKey(process.stdin) : undefined;
+  try {
+    await show(context, target, keys);
+  } finally {
+    keys?.close();
+  }
+  return EXIT.done;
+}
+
+/** Shows it every second until `keys` says that it is enough. */
+async function show(
+  { args, roots, terminal }: CommandContext,
+  target: string | undefined,
+  keys: QuitKey | undefined,
+): Promise<void> {
+  while (keys?.pressed !== true) {
     const now = Date.now();
     const { view } =
       target !== undefined && looksLikeRun(target)
@@ -28,6 +43,33 @@ export async function watch(context: CommandContext): Promise<ExitStatus> {
       if ("pipelines" in view) printStatus(terminal, view, target !== undefined, now);
       else printRun(terminal, view, now);
     }
-    await sleep(EVERY_MS);
+    await Promise.race([sleep(EVERY_MS), ...(keys === undefined ? [] : [keys.quit])]);
+  }
+}
+
+/** Hears `q`, and the keys that end a command anywhere. A terminal is as it was after `close`. */
+class QuitKey {
+  readonly quit: Promise<void>;
+  pressed = false;
+  readonly #input: NodeJS.ReadStream;
+
+  constructor(input: NodeJS.ReadStream) {
+    this.#input = input;
+    this.quit = new Promise((resolve) => {
+      if (!input.isTTY) return;
+      // Without this the terminal gives whole lines only. Ctrl-C is then a key like the others.
+      input.setRawMode(true);
+      input.on("data", (typed: Buffer) => {
+        if (!/[qQ\u0003\u0004]/.test(typed.toString("latin1"))) return;
+        this.pressed = true;
+        resolve();
+      });
+    });
+  }
+
+  close(): void {
+    if (!this.#input.isTTY) return;
+    this.#input.setRawMode(false);
+    this.#input.pause();
   }
 }

@@ -1,13 +1,22 @@
-/** `orchd stop RUN [--force]`: leaves a stop request and waits for the daemon's answer. */
+/**
+ * `orchd stop RUN [--force]`: leaves a stop request and waits for the daemon's answer. A pipeline's
+ * name stands for its run, if it has one that is active.
+ */
+import { PIPELINE_NAME } from "../../core/run-id.ts";
 import { RunStore } from "../../ledger/run-store.ts";
+import { listText } from "../../views/counted.ts";
+import { knownPipeline } from "../../views/known-pipeline.ts";
 import { readRun } from "../../views/run-reading.ts";
+import { readStatus } from "../../views/status-view.ts";
+import type { Roots } from "../../views/roots.ts";
 import { askDaemon, report } from "../ask.ts";
 import type { CommandContext } from "../command.ts";
-import { CliError, EXIT, seen, type ExitStatus } from "../exit.ts";
+import { CliError, EXIT, seen, unknownError, usageError, type ExitStatus } from "../exit.ts";
 
 /** Runs the command. */
 export async function run(context: CommandContext): Promise<ExitStatus> {
-  const id = context.args.text("run")!;
+  const target = context.args.text("run")!;
+  const id = PIPELINE_NAME.test(target) ? runOfPipeline(context.roots, target) : target;
   const force = context.args.flag("force");
   const { state } = seen(readRun(new RunStore(context.roots.runs), id));
   if (state.finished !== undefined)
@@ -22,4 +31,23 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
     mode: force ? "force" : "graceful",
   });
   return report(context, answer, () => `${id} is stopping${force ? ", by force" : ""}`);
+}
+
+/** The one run of a pipeline that goes on; else the one that waits. */
+function runOfPipeline(roots: Roots, pipeline: string): string {
+  seen(knownPipeline(roots, pipeline));
+  const [view] = seen(readStatus(roots, pipeline, Date.now())).view.pipelines;
+  const { active = [], queued = [] } = view ?? {};
+  const present = active.length > 0 ? active : queued;
+  const [run, ...more] = present;
+  if (run === undefined)
+    throw unknownError(
+      `no run of "${pipeline}" is active; \`orchd runs ${pipeline}\` lists those that ended.`,
+    );
+  if (more.length > 0)
+    throw usageError(
+      `${present.length} runs of "${pipeline}" are ${active.length > 0 ? "active" : "queued"}; ` +
+        `name one of them: ${listText(present.slice(0, 10))}.`,
+    );
+  return run;
 }

@@ -186,6 +186,7 @@ export class ShellStep {
           name: "ExitError",
           message: `the command ended with status ${status}${said}`,
           code: FAILURE_CODES.exitStatus,
+          exitStatus: status ?? undefined,
         },
       };
     }
