@@ -7,36 +7,40 @@
  * attempt.
  */
 import { constants } from "node:fs";
-import { closeSync, fstatSync, lstatSync, openSync, readSync, rmdirSync } from "node:fs";
+import { closeSync, fstatSync, lstatSync, openSync, readSync, readdirSync } from "node:fs";
 import { statSync, unlinkSync, writeFileSync, type Stats } from "node:fs";
 import { join } from "node:path";
 import { errorCode } from "../../../disk/disk-error.ts";
-import { removeTrees } from "../../../disk/remove-tree.ts";
 import { BadOutput } from "../../../steps/step-result.ts";
 import { RESULT_LIMIT } from "../../../core/task.ts";
 
-/** One folder of files for one attempt. */
+let files = 0;
+
+/** The folder of one attempt. */
 export class AttemptFiles {
+  readonly folder: string;
+  /** The folder's inode, where another attempt may have the folder later. */
+  readonly ino: number | undefined;
   /** The path that the command finds in `ORCHD_OUTPUT`. */
   readonly output: string;
-  readonly #folder: string;
   readonly #written: string[] = [];
 
   /** @param folder an empty one, for this attempt alone */
-  constructor(folder: string) {
-    this.#folder = folder;
-    this.output = join(folder, "output");
+  constructor(folder: string, ino?: number) {
+    this.folder = folder;
+    this.ino = ino;
+    this.output = this.#name("output");
   }
 
   /**
    * Writes what the command is given.
    *
    * @param ending of the file's name
-   * @returns the file's path. The names of two files never meet
+   * @returns the file's path
    * @throws a Node error
    */
   write(name: string, text: string, ending = ".json"): string {
-    const path = join(this.#folder, `${this.#written.length + 1}-${name}${ending}`);
+    const path = `${this.#name(name)}${ending}`;
     writeFileSync(path, text, { mode: 0o600, flag: "wx" });
     this.#written.push(path);
     return path;
@@ -64,14 +68,24 @@ export class AttemptFiles {
     }
   }
 
-  /** Removes them. Never throws: what takes longer than a moment is removed beside the steps. */
-  remove(): void {
+  /**
+   * Removes them. Never throws.
+   *
+   * @returns what is left: an empty folder, a folder with more files, or nothing
+   */
+  remove(): "folder" | "files" | "nothing" {
     try {
       for (const path of [...this.#written, this.output]) removeFile(path);
-      rmdirSync(this.#folder);
+      return readdirSync(this.folder).length === 0 ? "folder" : "files";
     } catch (error) {
-      if (errorCode(error) !== "ENOENT") void removeTrees([this.#folder]);
+      return errorCode(error) === "ENOENT" ? "nothing" : "files";
     }
+  }
+
+  /** The names of two files never meet. */
+  #name(kind: string): string {
+    files += 1;
+    return join(this.folder, `${files}-${kind}`);
   }
 
   #kindOfOutput(step: string): string | undefined {

@@ -21,6 +21,7 @@ import { BundlePackages } from "./bundle-packages.ts";
 import { Guard } from "./guard.ts";
 import { watchMemoryLimits } from "./memory-limits.ts";
 import { endResult, describeTask, threadDeath, type Piece } from "./piece.ts";
+import { LeftBehind } from "./left-behind.ts";
 import { Scratch, attemptPrefix } from "./scratch.ts";
 import { ShellStep } from "./shell-step.ts";
 import { WarmThreads } from "./warm-threads.ts";
@@ -44,6 +45,7 @@ export class RunnerHost {
   readonly #program: URL;
   readonly #guard: Guard;
   readonly #scratch: Scratch;
+  readonly #leftBehind = new LeftBehind();
   readonly #pieces = new Map<string, Piece>();
   readonly #warm: WarmThreads<Piece>;
   readonly #waitingShells: Piece[] = [];
@@ -174,6 +176,7 @@ export class RunnerHost {
       scratch: this.#scratch,
       token: this.#settings.token,
       guard: this.#guard,
+      leftBehind: this.#leftBehind,
       baseEnv: inheritedEnvironment(process.env),
       output: (stream, lines) => this.#output(piece, new Date().toISOString(), stream, lines),
       ended: (result, durationMs, startedAt) => {

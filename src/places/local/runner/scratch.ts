@@ -4,24 +4,40 @@
  * holds a value, even if the machine loses power. The runner's guard removes them with all else
  * that the runner leaves.
  *
+ * To make and remove a folder on a disk costs as much as a brief step. So one that an attempt left
+ * empty, and as it was, is kept for a moment and given to another; file names never come again.
+ *
  * A step may remove the folders above its own, and other runners and daemons use them too. So they
  * are made when they are needed, and again when they are gone.
  */
-import { lstatSync, mkdtempSync } from "node:fs";
+import { lstatSync, mkdtempSync, rmdir } from "node:fs";
 import { join } from "node:path";
 import { errorCode } from "../../../disk/disk-error.ts";
 import { makeFolder } from "../../../disk/make-folder.ts";
+import { removeTrees } from "../../../disk/remove-tree.ts";
 import { AttemptFiles } from "./attempt-files.ts";
 import type { Guard } from "./guard.ts";
 
 const MEMORY = "/dev/shm";
 
+/** How long free folders are kept for the next attempt, in milliseconds. */
+const KEPT_MS = 250;
+
+/** A folder, and what it was when it was made. */
+interface Made {
+  readonly path: string;
+  readonly ino: number;
+}
+
 /** The scratch folders of one runner. */
 export class Scratch {
   readonly #folder: string;
   readonly #guard: Guard;
-  /** The folder in memory and what it was when it was made. */
-  #inMemory: { readonly path: string; readonly ino: number } | undefined;
+  /** Folders on the disk that are empty and wait for the next attempt. */
+  readonly #free: Made[] = [];
+  /** Goes on as long as no attempt comes. */
+  readonly #unused = setTimeout(() => this.#tidy(), KEPT_MS).unref();
+  #inMemory: Made | undefined;
 
   /** @param folder for files without secrets */
   constructor(folder: string, guard: Guard) {
@@ -30,14 +46,45 @@ export class Scratch {
   }
 
   /**
-   * Makes the folder for the files of an attempt. Where it is depends on whether the step has
-   * secrets.
+   * Gives the files of an attempt a folder. Where it is depends on whether the step has secrets.
    *
+   * @param fresh one that nobody has had before
    * @throws a Node error if there is no room, or no right to make it
    */
-  attempt({ secrets }: { readonly secrets?: readonly string[] | undefined }): AttemptFiles {
+  begin(
+    { secrets }: { readonly secrets?: readonly string[] | undefined },
+    fresh: boolean,
+  ): AttemptFiles {
     const hasSecrets = secrets !== undefined && secrets.length > 0;
-    return new AttemptFiles((hasSecrets ? this.#makeInMemory() : undefined) ?? this.#make());
+    const inMemory = hasSecrets ? this.#makeInMemory() : undefined;
+    if (inMemory !== undefined) return new AttemptFiles(inMemory);
+    for (let made = fresh ? undefined : this.#free.pop(); made; made = this.#free.pop()) {
+      if (isStill(made)) return new AttemptFiles(made.path, made.ino);
+      void removeTrees([made.path]);
+    }
+    const path = this.#make();
+    return new AttemptFiles(path, lstatSync(path).ino);
+  }
+
+  /** Removes the files of an attempt. Never throws: what takes long is removed beside the steps. */
+  end(files: AttemptFiles): void {
+    const { folder: path, ino } = files;
+    const left = files.remove();
+    if (left === "nothing") return;
+    if (left === "files") void removeTrees([path]);
+    else if (ino === undefined) rmdir(path, () => {});
+    else {
+      this.#free.push({ path, ino });
+      this.#unused.refresh();
+    }
+  }
+
+  /** To remove a folder can take milliseconds, which no step waits for. */
+  #tidy(): void {
+    for (const made of this.#free.splice(0))
+      rmdir(made.path, (error) => {
+        if (error !== null && errorCode(error) !== "ENOENT") void removeTrees([made.path]);
+      });
   }
 
   #make(): string {
@@ -75,8 +122,15 @@ export function attemptPrefix(pid: number): string {
   return `${pid}-`;
 }
 
-/** Whether a folder is the one that was made: once it is removed, anybody can take its name. */
-function isStill({ path, ino }: { readonly path: string; readonly ino: number }): boolean {
+/**
+ * Whether a folder is as it was made. Once it is removed, anybody can take its name.
+ */
+function isStill({ path, ino }: Made): boolean {
   const stats = lstatSync(path, { throwIfNoEntry: false });
-  return stats?.ino === ino && stats.isDirectory() && stats.uid === process.geteuid?.();
+  return (
+    stats?.ino === ino &&
+    stats.isDirectory() &&
+    (stats.mode & 0o7777) === 0o700 &&
+    stats.uid === process.geteuid?.()
+  );
 }

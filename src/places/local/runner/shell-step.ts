@@ -2,8 +2,9 @@
  * One shell step. It has a process group of its own, its output is captured, and its result is read
  * from the file that it was given (docs/semantics.md 16).
  *
- * When the shell ends, the rest of its group is ended: no process outlives its step. What was below
- * the shell when that was told to end is ended too, whatever its group (descendants.ts).
+ * When the shell ends, the rest of its group is ended, and what left the group (left-behind.ts): no
+ * process outlives its step. What was below the shell when that was told to end is ended too, even
+ * if it cleared its environment (descendants.ts).
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { defined } from "../../../core/defined.ts";
@@ -18,6 +19,7 @@ import { TOKEN_VARIABLE, type OutputLine, type ShellTask } from "../../../core/t
 import type { RawResult } from "../protocol.ts";
 import type { AttemptFiles } from "./attempt-files.ts";
 import type { Guard } from "./guard.ts";
+import type { LeftBehind } from "./left-behind.ts";
 import { NotGivable, shellEnvironment } from "./shell-environment.ts";
 import type { Scratch } from "./scratch.ts";
 
@@ -32,10 +34,17 @@ export interface ShellHost {
   readonly scratch: Scratch;
   readonly token: string;
   readonly guard: Guard;
+  readonly leftBehind: LeftBehind;
   readonly baseEnv: Readonly<Record<string, string>>;
   output(stream: OutputLine["stream"], lines: readonly string[]): void;
   /** It ended, by itself or because the runner told it to. */
   ended(result: RawResult, durationMs: number, startedAt: number): void;
+}
+
+/** What a shell is started with. */
+interface Given {
+  readonly env: NodeJS.ProcessEnv;
+  readonly text: readonly string[];
 }
 
 /** Runs the text of one step in a shell. */
@@ -63,21 +72,18 @@ export class ShellStep {
   /** Starts the shell. What goes wrong is told to `ended`. */
   start(): void {
     const [program, ...options] = this.#task.shell;
-    let env: NodeJS.ProcessEnv;
-    let text: string[];
+    let given: Given;
     try {
-      this.#files = this.#host.scratch.attempt(this.#task);
-      env = this.#environment(this.#files);
-      text = this.#text(this.#files);
+      given = this.#prepare();
     } catch (error) {
       this.#finish({ ok: false, error: cannotWrite(error as Error), outcome: "failed" });
       return;
     }
     let child: ChildProcess;
     try {
-      child = spawn(program!, [...options, ...text], {
+      child = spawn(program!, [...options, ...given.text], {
         cwd: this.#task.cwd,
-        env,
+        env: given.env,
         detached: true,
         stdio: ["ignore", "pipe", "pipe"],
       });
@@ -87,6 +93,7 @@ export class ShellStep {
     }
     this.#process = child;
     if (child.pid !== undefined) this.#host.guard.began(child.pid);
+    const mark = child.pid === undefined ? undefined : this.#host.leftBehind.began(child.pid);
     const capture = new LineCapture(this.#masker, (stream, lines) => {
       if (stream === "stderr") this.#lastError = lines.at(-1) ?? this.#lastError;
       this.#host.output(stream, lines);
@@ -109,6 +116,7 @@ export class ShellStep {
       // What it left in the background is ended.
       if (child.pid !== undefined) killQuietly(-child.pid, "SIGKILL");
       for (const process of this.#below) killDescendant(process);
+      if (mark !== undefined) this.#host.leftBehind.end(mark, this.#token());
       const end = (): void => {
         clearTimeout(timer);
         settle(() => this.#result(status, signal));
@@ -122,6 +130,20 @@ export class ShellStep {
       }, LAST_OUTPUT_MS);
       child.on("close", end);
     });
+  }
+
+  /** Writes the command's files. Where the one before did something to the folder: into another. */
+  #prepare(isAgain = false): Given {
+    const files = this.#host.scratch.begin(this.#task, isAgain);
+    this.#files = files;
+    try {
+      return { env: this.#environment(files), text: this.#text(files) };
+    } catch (error) {
+      if (isAgain) throw error;
+      this.#host.scratch.end(files);
+      this.#files = undefined;
+      return this.#prepare(true);
+    }
   }
 
   /** The step's process group, while it runs. */
@@ -233,7 +255,7 @@ export class ShellStep {
   }
 
   #finish(result: RawResult): void {
-    this.#files?.remove();
+    if (this.#files !== undefined) this.#host.scratch.end(this.#files);
     const durationMs = performance.now() - this.#begin;
     if (!result.ok)
       return this.#host.ended(

@@ -1,0 +1,130 @@
+/**
+ * Ends what a shell step leaves behind, whatever it made of itself: `&`, `nohup`, `setsid`, a
+ * daemon. Its process group is ended with its shell. This finds what left the group.
+ *
+ * A process carries its attempt's token in its environment (kill-by-token.ts). To read the
+ * environment of every process costs more than a brief step, tens of milliseconds on a full
+ * machine. But the kernel gives pids in order, and `/proc/loadavg` says which it gave last. So what
+ * a step left has a pid between its shell's and the last one. These are few, and often none.
+ *
+ * The order tells nothing once the pids have gone round. That takes more forks in a second than a
+ * machine can do; for a longer step the kernel's count of forks says it. Where it may have been so,
+ * and where `/proc/loadavg` is not what it should be, every process is looked at.
+ */
+import { readFileSync } from "node:fs";
+import { killByToken } from "../kill-by-token.ts";
+import { processFolders } from "../descendants.ts";
+import { TOKEN_VARIABLE } from "../../../core/task.ts";
+
+/** A shorter step cannot have seen the pids go round, in milliseconds. */
+const BRIEF_MS = 1_000;
+/** How many pids are tried one by one. For more of them the list of all processes is read. */
+const FEW = 64;
+/** The lowest pids are not given again. */
+const RESERVED = 300;
+/** How old the count of forks may be when a step starts, in milliseconds. */
+const COUNT_AGE_MS = 1_000;
+/** The most looks: a process may fork while it is looked for. */
+const LOOKS = 5;
+/** When to look again at what had no environment yet: it was becoming another program. */
+const AGAIN_MS = 50;
+
+/** A step's shell, as it was when it began. */
+export interface ShellMark {
+  readonly pid: number;
+  readonly at: number;
+  /** How many forks the kernel had done then, or a little before. Undefined where it tells none. */
+  readonly forks: number | undefined;
+}
+
+/** Looks for what the shell steps of one runner leave. */
+export class LeftBehind {
+  readonly #mostPids = numberIn("/proc/sys/kernel/pid_max", /(\d+)/);
+  #isOrdered: boolean | undefined;
+  #counted = { at: Number.NEGATIVE_INFINITY, forks: undefined as number | undefined };
+
+  /** A shell has just been started. */
+  began(pid: number): ShellMark {
+    const at = performance.now();
+    if (at - this.#counted.at > COUNT_AGE_MS) this.#counted = { at, forks: forkCount() };
+    this.#isOrdered ??= this.#isSoonAfter(lastPid(), pid);
+    return { pid, at, forks: this.#counted.forks };
+  }
+
+  /** Ends, with SIGKILL, all that carries the token of a step whose shell has ended. */
+  end(mark: ShellMark, token: string): void {
+    if (this.#isOrdered !== true || !this.#sameRound(mark)) {
+      killByToken(token);
+      return;
+    }
+    const wanted = `\0${TOKEN_VARIABLE}=${token}\0`;
+    const becoming: number[] = [];
+    let from = mark.pid;
+    for (let look = 0; look < LOOKS; look += 1) {
+      const last = lastPid();
+      if (last === undefined || last === from) break;
+      for (const pid of this.#between(from, last)) {
+        const environment = environmentOf(pid);
+        if (environment === "") becoming.push(pid);
+        if (environment?.includes(wanted) !== true) continue;
+        killByToken(token);
+        return;
+      }
+      from = last;
+    }
+    if (becoming.length > 0)
+      setTimeout(() => {
+        if (becoming.some((pid) => environmentOf(pid)?.includes(wanted))) killByToken(token);
+      }, AGAIN_MS).unref();
+  }
+
+  /** Whether no pid can have been given twice since the shell began. */
+  #sameRound({ at, forks }: ShellMark): boolean {
+    if (performance.now() - at < BRIEF_MS) return true;
+    const now = forkCount();
+    if (forks === undefined || now === undefined || this.#mostPids === undefined) return false;
+    // A pid that is in use is passed over, so a round takes fewer forks than there are pids.
+    return now - forks < (this.#mostPids - RESERVED) / 2;
+  }
+
+  /** The pids that were given after one and up to another, threads' included. */
+  #between(from: number, to: number): number[] {
+    const isIn = (pid: number): boolean =>
+      from < to ? pid > from && pid <= to : pid > from || pid <= to;
+    if (to > from && to - from <= FEW)
+      return Array.from({ length: to - from }, (_, index) => from + 1 + index);
+    return processFolders().map(Number).filter(isIn);
+  }
+
+  #isSoonAfter(last: number | undefined, pid: number): boolean {
+    if (last === undefined || this.#mostPids === undefined) return false;
+    return (last - pid + this.#mostPids) % this.#mostPids < this.#mostPids / 2;
+  }
+}
+
+function lastPid(): number | undefined {
+  return numberIn("/proc/loadavg", /(\d+)\s*$/);
+}
+
+function forkCount(): number | undefined {
+  return numberIn("/proc/stat", /^processes (\d+)$/m);
+}
+
+function numberIn(path: string, pattern: RegExp): number | undefined {
+  try {
+    const found = Number(pattern.exec(readFileSync(path, "latin1"))?.[1]);
+    return found > 0 ? found : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Empty for a process that has ended, or that is becoming another program. */
+function environmentOf(pid: number): string | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/environ`, "latin1");
+    return text === "" ? "" : `\0${text}`;
+  } catch {
+    return undefined;
+  }
+}
