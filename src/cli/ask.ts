@@ -4,7 +4,10 @@
  */
 import { userInfo } from "node:os";
 import type { Reply, RequestInput } from "../core/request.ts";
+import { systemClock } from "../clock.ts";
 import { ask, type Answer } from "../ledger/ask.ts";
+import type { WorkSign } from "../ledger/work-sign.ts";
+import { countText } from "../views/counted.ts";
 import type { CommandContext } from "./command.ts";
 import { CliError, EXIT, type ExitStatus } from "./exit.ts";
 
@@ -25,10 +28,19 @@ export type LeftAnswer = Extract<Answer, { readonly kind: "answered" | "kept" }>
  *   a Node error where it cannot be written for another reason
  */
 export async function askDaemon(
-  { roots }: CommandContext,
+  { roots, terminal }: CommandContext,
   question: Question,
 ): Promise<LeftAnswer> {
-  const answer = await ask(roots.runs, { ...question, by: `cli:${userName()}` });
+  let told = false;
+  const answer = await ask(
+    roots.runs,
+    { ...question, by: `cli:${userName()}` },
+    systemClock,
+    (sign, id) => {
+      if (!told) terminal.note(workText(sign, id));
+      told = true;
+    },
+  );
   switch (answer.kind) {
     case "answered":
     case "kept":
@@ -50,6 +62,14 @@ export async function askDaemon(
       );
     }
   }
+}
+
+/** What is said, once, where the answer takes long. */
+function workText({ waiting, underWay }: WorkSign, id: string): string {
+  const goesOn = `it goes on with request ${id} if this command is interrupted`;
+  return underWay.includes(id)
+    ? `the daemon is at work on it; ${goesOn}.`
+    : `the daemon is at work on other requests, ${countText(waiting, "request")} wait; ${goesOn}.`;
 }
 
 function userName(): string {

@@ -11,7 +11,7 @@
  * meanwhile. So a request is **found** first: its file is read, and what is kept of it is its place
  * in the queue (request-queue.ts). It is read again when its turn comes. A few are under way at a
  * time ({@link SLOTS}), whose files are not large together. Finding and taking give way to the
- * event loop: each turn reads {@link FILES_AT_ONCE} files or {@link BYTES_AT_ONCE}. A file that is
+ * event loop: each turn reads a few files (turn-budget.ts). A file that is
  * known is not read again, and the folder is listed a tenth of the time at most. What is not listed
  * because too many are known comes later.
  *
@@ -44,6 +44,8 @@ import type { RunStore } from "../ledger/run-store.ts";
 import type { Log } from "../log.ts";
 import { laneOf, RequestQueue, type WaitingRequest } from "./request-queue.ts";
 import { makeRequestsFolder } from "./requests-folder.ts";
+import { BYTES_AT_ONCE, TurnBudget } from "./turn-budget.ts";
+import { WorkTeller } from "./work-teller.ts";
 
 /** How often the folder is read even if the watcher reports nothing, in milliseconds. */
 const RESCAN_MS = 1_000;
@@ -59,12 +61,6 @@ const MOST_UNDER_WAY = 1_000;
  * How many bytes the files of the requests that hold a slot may have together, if two or more do.
  */
 const SLOT_BYTES = 4_194_304;
-/** How many files are read in one turn of the event loop. */
-const FILES_AT_ONCE = 50;
-/** No further file is read in a turn once those read have this many bytes. */
-const BYTES_AT_ONCE = 262_144;
-/** How many names of the folder are passed over in one turn. */
-const NAMES_AT_ONCE = 1_000;
 /** How many requests are known at most. The others wait in the folder. */
 const MOST_KNOWN = 100_000;
 /** The folder is listed again after this many times as long as listing it took. */
@@ -146,11 +142,13 @@ export class RequestInbox {
   #listFrom = Number.NEGATIVE_INFINITY;
   #pumping = false;
   #nextExpiry = 0;
+  readonly #work: WorkTeller;
   /** The folder could not be read at the last look. */
   #blind = false;
 
   constructor(ports: InboxPorts) {
     this.#ports = ports;
+    this.#work = new WorkTeller(ports.store.orchdDir, ports);
     makeRequestsFolder(ports.store.requests, ports.log);
   }
 
@@ -193,6 +191,7 @@ export class RequestInbox {
     this.#watcher?.close();
     this.#timer?.cancel();
     this.#listTimer?.cancel();
+    this.#work.end();
     await Promise.all([...this.#known.values()].map(async ({ begun }) => begun));
   }
 
@@ -233,6 +232,7 @@ export class RequestInbox {
     this.#retry();
     this.#pump();
     this.#listSoon();
+    this.#tellWork();
     const now = this.#ports.clock.now();
     if (now >= this.#nextExpiry) {
       this.#nextExpiry = now + EXPIRE_MS;
@@ -241,6 +241,12 @@ export class RequestInbox {
       );
     }
     this.#timer = this.#ports.clock.after(this.#ports.rescanMs ?? RESCAN_MS, () => this.#look());
+  }
+
+  #tellWork(): void {
+    this.#work.tell(this.#known.size, () =>
+      [...this.#known.values()].filter(({ begun }) => begun !== undefined).map(({ id }) => id),
+    );
   }
 
   /** What failed gets a new turn. */
@@ -270,7 +276,7 @@ export class RequestInbox {
 
   async #find(found: (read: ReadRequest, known: Known) => void): Promise<void> {
     const { store, accepts, log } = this.#ports;
-    const turn = new Turn();
+    const turn = new TurnBudget();
     const fresh: Known[] = [];
     const passedOver = new Set<string>();
     let whole = true;
@@ -463,33 +469,6 @@ export class RequestInbox {
       left,
       late,
     });
-  }
-}
-
-/** How much was done in this turn of the event loop. */
-class Turn {
-  names = 0;
-  #files = 0;
-  #bytes = 0;
-
-  /** A file was read. */
-  count(bytes: number): void {
-    this.#files += 1;
-    this.#bytes += bytes;
-  }
-
-  get isOver(): boolean {
-    return (
-      this.names >= NAMES_AT_ONCE || this.#files >= FILES_AT_ONCE || this.#bytes >= BYTES_AT_ONCE
-    );
-  }
-
-  /** Waits for the next one. */
-  async next(): Promise<void> {
-    await new Promise((resume) => void setImmediate(resume));
-    this.names = 0;
-    this.#files = 0;
-    this.#bytes = 0;
   }
 }
 

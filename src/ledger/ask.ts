@@ -10,8 +10,9 @@ import type { Reply, RequestInput } from "../core/request.ts";
 import { readHolder } from "./daemon-info.ts";
 import { waitForReply, writeRequest } from "./requests.ts";
 import { RunStore } from "./run-store.ts";
+import { readWorkSign, type WorkSign } from "./work-sign.ts";
 
-/** How long a living daemon may take to answer, in milliseconds. */
+/** How long a living daemon may give neither an answer nor a sign of its work, in milliseconds. */
 const PATIENCE_MS = 60_000;
 /** How long to wait between two looks at whether the daemon still lives, in milliseconds. */
 const LOOK_MS = 500;
@@ -21,7 +22,7 @@ export type Answer =
   | { readonly kind: "answered"; readonly id: string; readonly reply: Reply }
   /** No daemon runs. The request stays, and the next daemon answers it. */
   | { readonly kind: "kept"; readonly id: string }
-  /** A daemon lives and did not answer for a minute. The request stays. */
+  /** A daemon lives, and gave neither an answer nor a sign for a minute. The request stays. */
   | { readonly kind: "silent"; readonly id: string }
   /** The request could not be written, so nothing was asked. */
   | { readonly kind: "unwritten"; readonly error: NodeJS.ErrnoException };
@@ -39,11 +40,17 @@ export function daemonRuns(runsDir: string, run?: string): boolean {
   );
 }
 
-/** Leaves a request and waits for the daemon's reply, if a daemon runs. */
+/**
+ * Leaves a request and waits for the daemon's reply, if a daemon runs. It waits as long as the
+ * daemon gives a sign that it is at work (work-sign.ts).
+ *
+ * @param onWork told that it is, each time that this is looked at
+ */
 export async function ask(
   runsDir: string,
   request: RequestInput,
   clock: Clock = systemClock,
+  onWork?: (sign: WorkSign, id: string) => void,
 ): Promise<Answer> {
   let id: string;
   try {
@@ -54,11 +61,16 @@ export async function ask(
     return { kind: "unwritten", error: failed };
   }
   const run = "run" in request ? request.run : undefined;
-  for (let waited = 0; waited < PATIENCE_MS; waited += LOOK_MS) {
+  const { orchdDir } = new RunStore(runsDir);
+  for (let silent = 0; silent < PATIENCE_MS; silent += LOOK_MS) {
     const alive = daemonRuns(runsDir, run);
     const reply = await waitForReply(runsDir, id, alive ? LOOK_MS : 0, clock);
     if (reply !== null) return { kind: "answered", id, reply };
     if (!alive) return { kind: "kept", id };
+    const sign = readWorkSign(orchdDir, clock.now());
+    if (sign === undefined) continue;
+    silent = 0;
+    onWork?.(sign, id);
   }
   return { kind: "silent", id };
 }

@@ -15,9 +15,9 @@ import { DAY_MS, HOUR_MS, iso } from "../core/time.ts";
 import { syncDirectory } from "../disk/directories.ts";
 import { errorCode } from "../disk/disk-error.ts";
 import { systemDisk } from "../disk/disk.ts";
-import { readLedger, readTail } from "./ledger-reader.ts";
+import { readTail } from "./ledger-reader.ts";
+import { PruneDecision } from "./prune-decision.ts";
 import {
-  decideRetention,
   KEEP_ALL,
   type ArtifactFacts,
   type FileFacts,
@@ -103,36 +103,40 @@ export async function prune(runsDir: string, options: PruneOptions): Promise<Pru
   const store = new RunStore(runsDir);
   const references: ReferencesOfRuns = new Map();
   const artifactBytes = sizesIn(store.artifacts);
-  const facts: PipelineFacts[] = [];
-  for (const pipeline of store.pipelines())
-    facts.push(await factsOf(store, pipeline, options, references, artifactBytes));
-  const decided = decideRetention(
-    facts,
-    options.nowMs,
-    (run) => sourcesOf(store, run),
-    options.totalBytes,
-  );
-  const size = new Map<string, number>();
-  for (const { runs, files = [] } of facts) {
-    for (const { run, bytes } of runs) size.set(run, bytes);
-    for (const { path, bytes } of files) size.set(path, bytes);
+  const pipelines = store.pipelines();
+  const collect = (pipeline: string): Promise<PipelineFacts> =>
+    factsOf(store, pipeline, options, references, artifactBytes);
+  const { nowMs } = options;
+  const decision = new PruneDecision();
+  if (options.totalBytes === undefined) {
+    // No limit is over all of them, so the facts of one pipeline at a time are in memory.
+    for (const pipeline of pipelines) decision.add([await collect(pipeline)], nowMs);
+  } else {
+    const all: PipelineFacts[] = [];
+    for (const pipeline of pipelines) all.push(await collect(pipeline));
+    decision.add(all, nowMs, options.totalBytes);
   }
+  const { prune: going, kept, files } = decision;
+  await decision.keepUsed(store, () => giveWay(options));
   if (options.dryRun !== true) {
-    await removeRuns(store, [...decided.prune.keys()], options);
-    for (const path of decided.files.keys()) {
+    await removeRuns(store, going.keys(), options);
+    for (const path of files.keys()) {
       await removeFile(path);
       await giveWay(options);
     }
-    for (const { pipeline } of facts) await removeOldFiles(store, pipeline, options);
+    for (const pipeline of pipelines) await removeOldFiles(store, pipeline, options);
   }
-  const swept = await sweep(store, options, decided.prune, references);
-  const gone = [...decided.prune.keys(), ...decided.files.keys()];
+  const swept = await sweep(store, options, going, references);
   return {
-    runs: [...decided.prune].map(([run, because]) => ({ run, because })),
-    kept: [...decided.kept].map(([run, because]) => ({ run, because })),
-    bytes: gone.reduce((sum, name) => sum + (size.get(name) ?? 0), swept.bytes),
-    files: decided.files.size + swept.files,
+    runs: listed(going),
+    kept: listed(kept),
+    bytes: decision.bytes + swept.bytes,
+    files: files.size + swept.files,
   };
+}
+
+function listed(runs: ReadonlyMap<string, string>): { run: string; because: string }[] {
+  return Array.from(runs, ([run, because]) => ({ run, because }));
 }
 
 async function factsOf(
@@ -296,26 +300,9 @@ function runFacts(store: RunStore, run: string): RunFacts | undefined {
   };
 }
 
-/** The runs whose results this run uses. */
-function sourcesOf(store: RunStore, run: string): Set<string> {
-  const sources = new Set<string>();
-  try {
-    readLedger<RunLine>(store.runLedger(run), {
-      each: (line) => {
-        if (line.type === "step.cached") sources.add(line.source.run);
-        if (line.type === "run.submitted" && line.reuse !== undefined)
-          for (const source of Object.values(line.reuse)) sources.add(source);
-      },
-    });
-  } catch (error) {
-    if (errorCode(error) !== "ENOENT") throw error;
-  }
-  return sources;
-}
-
 async function removeRuns(
   store: RunStore,
-  runs: readonly string[],
+  runs: Iterable<string>,
   options: PruneOptions,
 ): Promise<void> {
   const directories = new Set<string>();

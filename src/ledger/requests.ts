@@ -40,6 +40,8 @@ import { RunStore } from "./run-store.ts";
 const SUFFIX = ".json";
 const ID = /^(?!\.)[A-Za-z0-9._-]{1,64}$/;
 const MAX_BYTES = 1_048_576;
+/** A reply is the daemon's own. That to a prune names each run that was removed. */
+const MAX_REPLY_BYTES = 268_435_456;
 const POLL_MS = 20;
 /** No descriptor or no memory is left: that says nothing about the file. */
 const OWN_TROUBLE = new Set<string | undefined>(["EMFILE", "ENFILE", "ENOMEM"]);
@@ -165,7 +167,10 @@ type Value = { readonly json: unknown } | { readonly reason: string };
  * A file and its content; undefined if it is gone. @throws a Node error that comes from this
  * process and not from the file: another try may succeed
  */
-function readOne(path: string): { readonly stats: Stats; readonly value: Value } | undefined {
+function readOne(
+  path: string,
+  maxBytes = MAX_BYTES,
+): { readonly stats: Stats; readonly value: Value } | undefined {
   let fd: number;
   try {
     // Links are not followed: one could name any file. Nothing waits for a pipe, which would block.
@@ -178,15 +183,15 @@ function readOne(path: string): { readonly stats: Stats; readonly value: Value }
   }
   try {
     const stats = fstatSync(fd);
-    return { stats, value: contentOf(fd, stats) };
+    return { stats, value: contentOf(fd, stats, maxBytes) };
   } finally {
     closeSync(fd);
   }
 }
 
-function contentOf(fd: number, stats: Stats): Value {
+function contentOf(fd: number, stats: Stats, maxBytes: number): Value {
   if (!stats.isFile()) return { reason: "it is no regular file" };
-  if (stats.size > MAX_BYTES) return { reason: "it is longer than 1 MiB" };
+  if (stats.size > maxBytes) return { reason: "it is longer than 1 MiB" };
   const bytes = Buffer.alloc(stats.size);
   let length = 0;
   for (let read = -1; read !== 0 && length < bytes.length; length += read)
@@ -224,7 +229,7 @@ export async function writeReply(runsDir: string, id: string, reply: Reply): Pro
  * The daemon's reply, or null if there is none (yet, or any more). @throws RangeError for a bad id
  */
 export function readReply(runsDir: string, id: string): Reply | null {
-  const read = readOne(join(new RunStore(runsDir).replies, checked(id) + SUFFIX));
+  const read = readOne(join(new RunStore(runsDir).replies, checked(id) + SUFFIX), MAX_REPLY_BYTES);
   return read === undefined || !("json" in read.value) ? null : (read.value.json as Reply);
 }
 

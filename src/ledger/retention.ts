@@ -289,8 +289,14 @@ function whyKept(
     : "its pipeline's ledger does not tell its end yet";
 }
 
-/** Keeps the runs whose results others use. Those runs may use others' results themselves. */
-function keepSources(
+/**
+ * Keeps the runs whose results others use. Those runs may use others' results themselves.
+ *
+ * @param staying the runs that stay; emptied
+ * @param prune the runs that are removed; those that have to stay are taken out
+ * @param kept gets those, each with what keeps it
+ */
+export function keepSources(
   staying: string[],
   prune: Map<string, string>,
   kept: Map<string, string>,

@@ -20,6 +20,7 @@ import {
 } from "../../src/engine/request-inbox.ts";
 import { readReply, writeRequest } from "../../src/ledger/requests.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
+import { readWorkSign } from "../../src/ledger/work-sign.ts";
 import { silentLog } from "../../src/log.ts";
 import { awaitSight } from "../support/await-event.ts";
 import { EngineRig, pipelineOf, scheduleOf } from "../support/engine-rig.ts";
@@ -265,6 +266,25 @@ describe("a flood of requests", () => {
     await answered(runs, ids, clock);
     await inbox.close();
   });
+});
+
+it("gives a sign while it is at work for long, and takes it back", async () => {
+  const { runs } = tempRoot();
+  const clock = new VirtualClock();
+  const { orchdDir } = new RunStore(runs);
+  let end: (reply: Reply) => void = () => undefined;
+  const pruning = new Promise<Reply>((resolve) => (end = resolve));
+  const inbox = inboxAt(runs, () => pruning, { clock });
+  leave(runs, ["a", "b"], { type: "prune" });
+  inbox.start();
+  await clock.advance(4_000);
+  expect(readWorkSign(orchdDir, clock.now())).toBeUndefined();
+  await clock.advance(60_000);
+  expect(readWorkSign(orchdDir, clock.now())).toMatchObject({ waiting: 1, underWay: ["a"] });
+  end({ accepted: true });
+  await answered(runs, ["a", "b"], clock);
+  await clock.until(() => !existsSync(join(orchdDir, "work.json")));
+  await inbox.close();
 });
 
 it("does not carry out what was withdrawn while it waited", async () => {

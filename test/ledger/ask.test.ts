@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { ask, daemonRuns } from "../../src/ledger/ask.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
+import { giveWorkSign } from "../../src/ledger/work-sign.ts";
 import { fakeDaemon, holdEpoch, requestsIn } from "../support/fake-daemon.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
@@ -44,6 +45,32 @@ describe("asking the daemon", () => {
     const [name] = readdirSync(new RunStore(runs).requests);
     expect(await asking).toEqual({ kind: "silent", id: name!.replace(/\.json$/, "") });
     expect(clock.monotonic()).toBe(60_000);
+  });
+
+  it("is waited for as long as the daemon gives a sign of its work", async () => {
+    const { runs } = tempRoot();
+    const { orchdDir } = new RunStore(runs);
+    const clock = new VirtualClock({ turns: 1 });
+    holdEpoch(runs);
+    const told: string[] = [];
+    let answer: unknown;
+    void ask(runs, PAUSE, clock, ({ waiting }, id) => {
+      told.push(`${id} ${waiting}`);
+    }).then((given) => (answer = given));
+    while (clock.timers === 0) await clock.settle();
+    for (let minute = 0; minute < 10; minute += 1) {
+      giveWorkSign(orchdDir, clock.now(), { waiting: 7, underWay: [] });
+      await clock.advance(25_000);
+    }
+    expect(answer).toBeUndefined();
+    expect(new Set(told)).toEqual(
+      new Set([`${readdirSync(new RunStore(runs).requests)[0]!.replace(/\.json$/, "")} 7`]),
+    );
+    // A daemon that stands still gives no sign: then there is silence, after a minute.
+    await clock.advance(31_000);
+    expect(answer).toBeUndefined();
+    await clock.advance(61_000);
+    expect(answer).toMatchObject({ kind: "silent" });
   });
 
   it("is told why where the request cannot be written", async () => {

@@ -215,6 +215,13 @@ describe("a reply", () => {
     expect(await expireReplies("/nowhere", now)).toBe(0);
   });
 
+  it("may name a hundred thousand runs, as that to a prune does", async () => {
+    const { runs } = folders();
+    const removed = Array.from({ length: 100_000 }, (_, n) => ({ run: `p@${n}`, because: "old" }));
+    await writeReply(runs, "r1", { accepted: true, result: { runs: removed } });
+    expect(readReply(runs, "r1")?.result).toEqual({ runs: removed });
+  });
+
   it("survives a move of the whole folder", async () => {
     const { runs } = folders();
     await writeRequest(runs, submit, { id: "r1" });
