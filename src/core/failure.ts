@@ -109,14 +109,32 @@ export function thrownFrom({ name, message, code, stack, cause, errors }: StepEr
   return Object.assign(thrown, defined({ name, code, stack }));
 }
 
+/** Escape sequences (colours, titles), and the other controls but tabs and line ends. */
+const CONTROLS = new RegExp(
+  [
+    /\u001b\[[0-?]*[ -/]*[@-~]/, // colours and the cursor
+    /\u001b[\]PX^_][^\u0007\u001b]*(?:\u0007|\u001b\\)?/, // titles, links
+    /\u001b[ -/]*[0-~]?/,
+    /\r(?=\n)|[\u0000-\u0008\u000b-\u000c\u000e-\u001f\u007f-\u009f]/,
+  ]
+    .map(({ source }) => source)
+    .join("|"),
+  "g",
+);
+
+/** A text without what a terminal would act on: it is a reason, and stands in lists and mails. */
+export function withoutControls(text: string): string {
+  return text.replace(CONTROLS, "").replaceAll("\r", "\n");
+}
+
 /**
- * Shortens an error's texts, and those of its causes, so that they fit into a ledger's line. Call
- * it where an error leaves the code that threw it, after secrets were masked: a cut could leave
- * half of one.
+ * Shortens an error's texts, and those of its causes, so that they fit into a ledger's line, and
+ * takes escape sequences out. Call it where an error leaves the code that threw it, after secrets
+ * were masked: a cut could leave half of one.
  */
 export function clipError(error: StepError): StepError {
   return mapTexts(error, (text, part, depth) =>
-    text.slice(
+    withoutControls(text).slice(
       0,
       part === "name" || part === "code"
         ? NAME_CHARACTERS

@@ -52,13 +52,15 @@ export class SecretFiles implements SecretSource {
           });
       }
     }
-    const where =
-      this.#folders.length === 0
-        ? "$CREDENTIALS_DIRECTORY is not set"
-        : `there is no such file in ${this.#folders.join(" or ")}`;
     throw new Error(
-      `The secret ${name} is not there: ${where}. ` +
-        `Add LoadCredential=${name}:FILE to the unit, or put the file there.`,
+      this.#folders.length === 0
+        ? `The secret ${name} is not there: secrets are the files of the folder that ` +
+            "$CREDENTIALS_DIRECTORY names, and that is not set. " +
+            `Write LoadCredential=${name}:FILE into the unit; without systemd put the value into ` +
+            `a file ${name} of a folder of your own, and start orchd with the variable set to it.`
+        : `The secret ${name} is not there: there is no such file in ` +
+            `${this.#folders.join(" or ")}. ` +
+            `Add LoadCredential=${name}:FILE to the unit, or put the file there.`,
     );
   }
 }

@@ -364,7 +364,13 @@ function positionAt(lines: LineCounter, offset: number): Position {
   return { line: Math.max(1, line), column: Math.max(1, col) };
 }
 
-/** The parser's message, with what to do: for unquoted patterns and nicknames, for tabs. */
+/** What the parser says of an unquoted text with a colon and a blank, alone and within braces. */
+const COLON_FAULTS = [
+  "Nested mappings are not allowed",
+  "Block collections are not allowed within flow",
+];
+
+/** The parser's message, with what to do: for unquoted patterns, texts with colons, and tabs. */
 function hinted(message: string, code: string, text: string, offset: number): string {
   const start = text.lastIndexOf("\n", offset - 1) + 1;
   const end = text.indexOf("\n", offset);
@@ -380,6 +386,11 @@ function hinted(message: string, code: string, text: string, offset: number): st
   ) {
     return `a text that starts with ${pattern[0]} must be quoted: write "${pattern}" (${plain})`;
   }
+  if (COLON_FAULTS.some((fault) => plain.startsWith(fault)))
+    return (
+      "a text that holds a colon and a blank must be in quotes, " +
+      `or stand on lines of its own below |: ${plain}`
+    );
   if (code === "TAG_RESOLVE_FAILED") return `has a tag (!) that is not known here: ${plain}`;
   if (/^\s*\t/.test(line)) return `${plain} (YAML is indented with blanks, never tabs)`;
   return `is not valid YAML: ${plain}`;

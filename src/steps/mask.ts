@@ -6,7 +6,7 @@
  * for too, because libraries shorten what they quote. What V8's JSON parser quotes is masked whole:
  * it is a piece from the middle of a text that may be a secret.
  */
-import { mapTexts, type StepError } from "../core/failure.ts";
+import { mapTexts, withoutControls, type StepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
 import { formsOf } from "./secret-forms.ts";
 
@@ -92,7 +92,8 @@ export class Masker {
   /** An error without secrets. */
   error(error: StepError): StepError {
     if (this.longest === 0) return error;
-    return mapTexts(error, (text) => this.text(text));
+    // A sequence in the midst of a secret would hide it now, and be taken out afterwards.
+    return mapTexts(error, (text) => this.text(withoutControls(text)));
   }
 
   /** A JSON text without secrets; undefined if it holds none. */

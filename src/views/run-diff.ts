@@ -30,6 +30,8 @@ export interface StepDiff {
    */
   readonly changes: readonly string[];
   readonly because: string | null;
+  /** Why the first run skipped it; present only if it did. */
+  readonly skippedBefore?: string;
 }
 
 /** What is different between two runs. */
@@ -59,6 +61,9 @@ function diffStep(id: string, before: RunState, after: RunState): StepDiff {
           ? ["step is gone"]
           : changesOf(one, two, before, after),
     because: two?.because ?? null,
+    ...(one?.status === "skipped" && one.because !== undefined
+      ? { skippedBefore: one.because }
+      : {}),
   };
 }
 

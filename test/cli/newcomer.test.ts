@@ -1,6 +1,6 @@
 /** What somebody meets in the first hour: each is told once, with what to do. */
 import { spawn, spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { awaitLine } from "../support/await-event.ts";
@@ -103,6 +103,37 @@ describe("the documents", () => {
       const done = spawnSync("/bin/bash", ["-c", `set -o pipefail; ${recipe}`], { cwd: root });
       expect([recipe, done.status, String(done.stderr)]).toEqual([recipe, 0, ""]);
     }
+  });
+});
+
+it("an editor finds the schema by a file's first line, and it is no pipeline", async () => {
+  const { root, schedules } = tempRoot();
+  const recipe = readFileSync(join(projectRoot, "docs/pipeline-files.md"), "utf8");
+  expect(recipe).toContain("orchd schema > schedules/.pipeline.schema.json");
+  const [, example] = /```yaml\n(# yaml-language-server: [^`]*)```/.exec(recipe)!;
+  writeFileSync(join(schedules, "p.yaml"), example!);
+  writeFileSync(join(schedules, ".pipeline.schema.json"), (await orchd(root, "schema")).stdout);
+  const done = await orchd(root, "validate");
+  expect(done).toMatchObject({ status: 0 });
+  expect(done.stdout).toMatch(/^✓ \S*p\.yaml: p, 1 step, [^\n]*\n$/);
+});
+
+it("`orchd diff` gives the reason why a step was skipped", async () => {
+  const { root, runs } = tempRoot();
+  const [one, two] = ["p@20261123T020000Z", "p@20261123T030000Z"] as const;
+  const skip = (because: string) => [{ type: "step.skipped", step: "a", because }];
+  writeRun(runs, one, [header(one, { a: [] }), ...skip("its condition does not hold: 1 == 2")]);
+  const changed = { a: [], b: [] };
+  writeRun(runs, two, [header(two, changed), ...skip('upstream step "b" failed')]);
+  const diff = await orchd(root, "diff", one, two);
+  expect(diff.stdout).toMatch(
+    /a +skipped +skipped +no +skipped: upstream step "b" failed; was skipped: its condition/,
+  );
+  expect((await orchd(root, "diff", one, two, "--json")).json()).toMatchObject({
+    steps: [
+      { because: 'upstream step "b" failed', skippedBefore: expect.anything() as string },
+      {},
+    ],
   });
 });
 

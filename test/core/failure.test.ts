@@ -93,6 +93,18 @@ describe("an error's causes", () => {
   });
 });
 
+it("leaves nothing in an error that a terminal would act on", () => {
+  const text =
+    "\u001b[1;31mred\u001b[0m \u001b]0;title\u0007" +
+    "\u001b]8;;http://x\u001b\\link\u001b]8;;\u001b\\" +
+    "\ta\r\nb\rc\u0000\u009b\u007f \u001b(B\u001b[K\u001b";
+  const { message, cause } = clipError(
+    toStepError(new Error(text, { cause: new Error("\u001b[2Jcleared") })),
+  );
+  expect(message).toBe("red link\ta\nb\nc ");
+  expect(cause!.message).toBe("cleared");
+});
+
 describe("a retry policy", () => {
   const policy = {
     maxRetries: 1,

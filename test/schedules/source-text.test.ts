@@ -247,3 +247,14 @@ it("says where JSON is broken, whatever the engine says", () => {
   expect(placeOf('{"a": 1')).toBe("1:8");
   expect(placeOf(`[${"{},".repeat(300_000)}x]`)).toBe("1:900002");
 });
+
+it("a text with a colon and a blank is told to be put in quotes", () => {
+  for (const text of [
+    "description: a: b\n",
+    "steps: { a: { run: echo a: b } }\n",
+    "a:\n  - b: c: d\n",
+  ])
+    expect(messageOf(text)).toMatch(
+      /^a text that holds a colon and a blank must be in quotes, or .* below \|: (?:Nested|Block)/,
+    );
+});

@@ -187,6 +187,30 @@ it("a command is tried again for the statuses that retry.on lists", async () => 
   expect(bad.stdout).toContain("must name a status from 1 to 255 after exit:, as in exit:75");
 });
 
+it("what a command says last is a reason without escapes, and without its secrets", async () => {
+  const root = tempRoot({
+    "schedules/p.yaml": `steps:
+  red: { run: 'printf "\\033[31mno \\033]0;title\\007such host\\033[0m\\n" >&2; exit 1' }
+  split:
+    run: 'printf "%s\\033[0m%s\\n" "$(echo $T | cut -c1-4)" "$(echo $T | cut -c5-)" >&2; exit 1'
+    env: { T: { secret: token } }
+  lost: { run: "true", env: { T: { secret: token2 } } }
+`,
+  });
+  const folder = join(root.root, "credentials");
+  mkdirSync(folder);
+  writeFileSync(join(folder, "token"), "hunter2hunter3");
+  const { run, end } = await runInFront(root, "p", { CREDENTIALS_DIRECTORY: folder });
+  expect(end("red")).toBe("the command ended with status 1: no such host");
+  expect(end("split")).toBe("the command ended with status 1: ***");
+  expect(end("lost")).toContain("LoadCredential=token2:FILE");
+  expect(JSON.stringify(run.lines)).not.toContain("\\u001b");
+  const { end: without } = await runInFront(root, "p", { CREDENTIALS_DIRECTORY: "" });
+  expect(without("lost")).toContain(
+    "secrets are the files of the folder that $CREDENTIALS_DIRECTORY names, and that is not set",
+  );
+});
+
 it("a secret that no environment can hold fails the step with a sentence", async () => {
   const root = tempRoot({
     "schedules/p.yaml": `steps:

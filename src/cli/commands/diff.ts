@@ -1,6 +1,6 @@
 /** `orchd diff RUN RUN`: which steps ran in the second, and what changed since the first. */
 import { RunStore } from "../../ledger/run-store.ts";
-import { diffRuns } from "../../views/run-diff.ts";
+import { diffRuns, type StepDiff } from "../../views/run-diff.ts";
 import { readRun } from "../../views/run-reading.ts";
 import type { CommandContext } from "../command.ts";
 import { EXIT, seen, type ExitStatus } from "../exit.ts";
@@ -37,10 +37,23 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
       step.before === null ? "-" : statusSpan(step.before),
       step.after === null ? "-" : statusSpan(step.after),
       step.ranAnew ? "yes" : "no",
-      step.changes.join(", ") || (step.because ?? "nothing"),
+      whatChanged(step),
     ]),
   );
   return EXIT.done;
+}
+
+/** What is different about a step. The reason of a skip comes first: it explains the rest. */
+function whatChanged({ after, because, skippedBefore, changes }: StepDiff): string {
+  const isSkipped = after === "skipped" && because !== null;
+  const parts = [
+    ...(isSkipped ? [`skipped: ${because}`] : []),
+    ...(skippedBefore === undefined || skippedBefore === because
+      ? []
+      : [`was skipped: ${skippedBefore}`]),
+    ...(changes.length === 0 ? [] : [changes.join(", ")]),
+  ];
+  return parts.join("; ") || (because ?? "nothing");
 }
 
 function short(value: unknown): string {
