@@ -26,6 +26,7 @@ import type { DaemonLock } from "../src/ledger/lock.ts";
 import { RunStore } from "../src/ledger/run-store.ts";
 import { badLogLevel, openDaemonLog } from "../src/observe/daemon-log.ts";
 import { logDurableLine } from "../src/observe/event-log.ts";
+import { LoopWatch } from "../src/observe/loop-watch.ts";
 import { ServiceManager } from "../src/observe/service-manager.ts";
 import { tooFewDescriptors } from "../src/observe/descriptor-limit.ts";
 import { checkTimeZoneData } from "../src/observe/time-zone-data.ts";
@@ -55,6 +56,7 @@ interface Parts {
   readonly workshop: Workshop;
   readonly engine: Engine;
   readonly drops: DropFolder;
+  readonly turns: LoopWatch;
 }
 
 /**
@@ -114,7 +116,7 @@ async function serve(ground: Ground): Promise<void> {
     log.warn({ processes: left }, `${left} processes that an earlier daemon left were ended`);
   const held = new HeldWrites(log);
   const parts = wire(ground, { upSince, tzdata, held, lost: lost.signal });
-  const { workshop, engine, drops } = parts;
+  const { workshop, engine, drops, turns } = parts;
   const manager = new ServiceManager({
     environment: process.env,
     clock,
@@ -161,7 +163,8 @@ async function serve(ground: Ground): Promise<void> {
   manager.close();
   closing = "the lock";
   await lock.release();
-  log.info("ended");
+  turns.close();
+  log.info({ ...turns.figures }, "ended");
   drain.close();
   process.off("SIGHUP", onHangup);
   // Nothing is left to do. What keeps the process (a file that is still being read) is left behind.
@@ -177,6 +180,14 @@ function tellEmpty(schedules: string, log: pino.Logger): void {
 function runsOf(engine: Engine): string {
   const runs = [...engine.runs.ids()];
   return runs.length === 0 ? "requests or ledgers" : `the runs ${runs.slice(0, 5).join(", ")}`;
+}
+
+/** Hears each durable line, of a run or of a pipeline. */
+function listener(log: pino.Logger, turns: LoopWatch): LineListener {
+  return (durable) => {
+    turns.stir();
+    logDurableLine(log, durable);
+  };
 }
 
 function wire(
@@ -195,7 +206,8 @@ function wire(
     process.exit(1);
   };
   const host: LedgerHost = { clock, onFatal, onHeld: held.onHeld };
-  const onDurableLine: LineListener = (durable) => logDurableLine(log, durable);
+  const turns: LoopWatch = new LoopWatch({ log, underWay: () => [...engine.runs.ids()] });
+  const onDurableLine = listener(log, turns);
   const workshop = openWorkshop({
     ...host,
     onDurableLine,
@@ -246,7 +258,7 @@ function wire(
     onChange: (changes) => engine.filesChanged(changes),
     onError: (error, what) => log.error({ err: error }, `the drop folder: ${what} failed`),
   });
-  return { workshop, engine, drops };
+  return { workshop, engine, drops, turns };
 }
 
 /** Reads orchd.yaml and the drop folder again. */

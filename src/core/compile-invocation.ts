@@ -12,6 +12,9 @@ import { checkShape } from "./shape-faults.ts";
 import type { CodeRef, InputRef, Json, Snapshot, SnapshotStep } from "./snapshot.ts";
 import type { DynamicCall } from "./task.ts";
 
+/** A schema that is made takes longer than what it checks. */
+const invocationSchema = stepSchema.omit({ run: true, inputs: true, after: true });
+
 /**
  * Compiles an invocation of the dynamic pipeline of `snapshot`. The caller checks that the
  * invocations exist that this one refers to.
@@ -52,7 +55,7 @@ export function compileInvocation(
       ...call.params,
     },
   };
-  const shape = checkShape(stepSchema.omit({ run: true, inputs: true, after: true }), written);
+  const shape = checkShape(invocationSchema, written);
   if (!shape.ok) return refuse(call.id, shape.faults);
   const faults: Fault[] = [];
   const anyUpstream = Object.fromEntries(

@@ -8,6 +8,7 @@
  * dynamic pipeline asks for a step, an orchestrator runs one.
  */
 import type { StepError } from "./failure.ts";
+import type { ArtifactRef } from "./artifact-ref.ts";
 import type { CodeRef, InputRef, Json } from "./snapshot.ts";
 
 /** What the code of a run is told about the run (`context.run`). */
@@ -32,6 +33,45 @@ interface TaskBase {
   readonly timeoutMs?: number | undefined;
   readonly gracePeriodMs: number;
   readonly memoryMb?: number | undefined;
+  /** The folder of values that are in files. A large result is written into it too. */
+  readonly artifacts?: string | undefined;
+  /** Inputs besides `inputs`. Only for tasks that have inputs. */
+  readonly stored?: readonly StoredInputs[] | undefined;
+}
+
+/**
+ * Inputs that are in files, at least in part: the outputs of one step. They are loaded where the
+ * task runs, from the folder `artifacts`, so that the daemon need not read them.
+ */
+export interface StoredInputs {
+  readonly step: string;
+  /** As a ledger has them: an object or a reference, whose members may be references. */
+  readonly outputs: Json;
+  /** For each input the output that it is. Null: the object of all outputs. */
+  readonly inputs: { readonly [name: string]: string | null };
+}
+
+/** The names of files that a runner wrote beside the artifacts begin like this. */
+export const STAGED_PREFIX = ".staged-";
+
+/** A file that a runner wrote beside the artifacts, and what it will be. */
+export interface StagedFile {
+  readonly ref: ArtifactRef;
+  readonly file: string;
+}
+
+/** A step's outputs as a ledger has them, for a task that loads them itself. */
+export class StoredOutputs {
+  readonly outputs: Json;
+  constructor(outputs: Json) {
+    this.outputs = outputs;
+  }
+}
+
+/** A large result: as a ledger has it, with the files that it refers to. */
+export interface StagedValue {
+  readonly value: Json;
+  readonly files: readonly StagedFile[];
 }
 
 /** A module step. */
@@ -184,6 +224,8 @@ export type Task =
 /** How a task ended. */
 export type TaskResult =
   | { readonly ok: true; readonly value: Json }
+  /** A large result of a step or of an init hook, in files. */
+  | { readonly ok: true; readonly staged: StagedValue; readonly value?: undefined }
   | {
       readonly ok: false;
       readonly error: StepError;

@@ -18,10 +18,12 @@ import { CacheIndex } from "../ledger/cache-index.ts";
 import type { LedgerHost } from "../ledger/ledger-host.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import { restoreEvent } from "../ledger/spill-event.ts";
+import { ValueThread } from "../ledger/value-thread.ts";
 import { Flavors } from "../orchestrators/flavors.ts";
 import { RunLoop } from "../run/run-loop.ts";
 import type { RunDeps } from "../run/run-deps.ts";
 import { evaluateCode } from "../places/evaluate-code.ts";
+import { STAGED_PREFIX } from "../core/task.ts";
 import { RunnerPool } from "../places/local/runner-pool.ts";
 import { readHeaderLine } from "./adopted-run.ts";
 import { SecretFiles } from "../run/secrets.ts";
@@ -75,6 +77,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
   const host: LedgerHost = { clock, disk, onFatal, onHeld };
   const store = new RunStore(options.runs);
   const artifacts = new Artifacts(store.artifacts, host);
+  const values = new ValueThread(store.artifacts);
   const cacheIndex = new CacheIndex(store.cache);
   let { settings } = options;
   const pool = openPool(options, store);
@@ -85,6 +88,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
     runStore: store,
     cacheIndex,
     artifacts,
+    values,
     place: pool,
     orchestrators,
     get settings() {
@@ -120,7 +124,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
       orchestrators.reload(next.orchestrators);
     },
     async close(force) {
-      await pool.close({ force });
+      await Promise.all([pool.close({ force }), values.close()]);
       cacheIndex.close();
     },
   };
@@ -128,9 +132,13 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
 
 function openPool(
   { runs, epoch, clock, log, settings }: WorkshopOptions,
-  { bundles, scratch }: RunStore,
+  { artifacts, bundles, scratch }: RunStore,
 ): RunnerPool {
   makeFolder(scratch, 0o750);
+  // The runners write large results into it, and leave behind those that nobody took.
+  makeFolder(artifacts, 0o750);
+  const left = readdirSync(artifacts).filter((name) => name.startsWith(STAGED_PREFIX));
+  void removeTrees(left.map((name) => join(artifacts, name)));
   // What an earlier process left there belongs to steps that have ended.
   void removeTrees(readdirSync(scratch).map((name) => join(scratch, name)));
   const token = `${tokenOf(runs)}.${epoch}`;

@@ -10,8 +10,16 @@
 import { createHash } from "node:crypto";
 import { readFileSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
+import {
+  artifactValue,
+  ArtifactUnusable,
+  isArtifactRef,
+  type ArtifactRef,
+} from "../core/artifact-ref.ts";
 import type { Json } from "../core/snapshot.ts";
+import type { StagedFile } from "../core/task.ts";
 import { writeFileAtomically } from "../disk/atomic-file.ts";
+import { syncDirectory } from "../disk/directories.ts";
 import { errorCode } from "../disk/disk-error.ts";
 import { systemDisk, type Disk } from "../disk/disk.ts";
 import { untilRoom } from "../disk/until-room.ts";
@@ -24,32 +32,10 @@ import { fatal, type LedgerHost } from "./ledger-host.ts";
  */
 export const SPILL_BYTES = 65_536;
 
-/** What a ledger's line holds in place of a value that is in a file. */
-export interface ArtifactRef {
-  readonly $artifact: string;
-  readonly bytes: number;
-}
-
-/** The file of an artifact is gone, or no longer holds the value. */
-export class ArtifactUnusable extends Error {
-  override readonly name = "ArtifactUnusable";
-  constructor(path: string, why: string, cause?: unknown) {
-    super(`The artifact ${path} ${why}. Run the step that gave it again.`, { cause });
-  }
-}
-
-/** Whether a value is a reference to an artifact. */
-export function isArtifactRef(value: unknown): value is ArtifactRef {
-  if (value === null || typeof value !== "object" || Object.keys(value).length !== 2) return false;
-  const { $artifact, bytes } = value as Record<string, unknown>;
-  return (
-    typeof $artifact === "string" && /^[0-9a-f]{64}$/.test($artifact) && Number.isInteger(bytes)
-  );
-}
-
 /** The artifacts of one runs folder. */
 export class Artifacts {
-  readonly #directory: string;
+  /** The folder of the files. */
+  readonly directory: string;
   readonly #disk: Disk;
   readonly #host: LedgerHost | undefined;
   /** For each frozen value: its artifact, and how the file looked when it was last known whole. */
@@ -60,7 +46,7 @@ export class Artifacts {
    * @param host the writer of ledgers; without one, a full disk is an error and is not waited for
    */
   constructor(directory: string, host?: LedgerHost) {
-    this.#directory = directory;
+    this.directory = directory;
     this.#disk = host?.disk ?? systemDisk;
     this.#host = host;
   }
@@ -81,9 +67,12 @@ export class Artifacts {
     return ref;
   }
 
-  async #write(path: string, bytes: Uint8Array): Promise<void> {
+  #write(path: string, bytes: Uint8Array): Promise<void> {
+    return this.#whenRoom(path, () => writeFileAtomically(path, bytes, { disk: this.#disk }));
+  }
+
+  async #whenRoom(path: string, write: () => Promise<void>): Promise<void> {
     const host = this.#host;
-    const write = (): Promise<void> => writeFileAtomically(path, bytes, { disk: this.#disk });
     if (host === undefined) return write();
     try {
       await untilRoom(host, write);
@@ -127,6 +116,30 @@ export class Artifacts {
   }
 
   /**
+   * Takes over a file that a runner wrote: it is durable and has its name when this resolves.
+   *
+   * @throws a Node error if it is gone
+   */
+  async adopt({ ref, file }: StagedFile): Promise<void> {
+    const disk = this.#disk;
+    await this.#whenRoom(file, async () => {
+      const fd = await disk.open(file, "r+");
+      try {
+        await disk.fdatasync(fd);
+      } finally {
+        await disk.close(fd);
+      }
+      await disk.rename(file, this.path(ref));
+      await syncDirectory(disk, this.directory);
+    });
+  }
+
+  /** Removes files that a runner wrote and that nothing will name. */
+  discard(files: readonly StagedFile[]): void {
+    for (const { file } of files) void this.#disk.unlink(file).catch(() => undefined);
+  }
+
+  /**
    * Makes the file young again. A line that refers to it is about to be written, and retention
    * removes no young artifact.
    */
@@ -150,9 +163,7 @@ export class Artifacts {
     } catch (error) {
       throw new ArtifactUnusable(path, "cannot be read", error);
     }
-    if (bytes.length !== ref.bytes || sha256(bytes) !== ref.$artifact)
-      throw new ArtifactUnusable(path, "is damaged");
-    return JSON.parse(bytes.toString()) as Json;
+    return artifactValue(ref, bytes, path);
   }
 
   /** The value itself; of a reference, the value behind it. @throws ArtifactUnusable */
@@ -191,7 +202,7 @@ export class Artifacts {
       throw new RangeError(
         "A reference to an artifact holds 64 hex digits and a length, and nothing else.",
       );
-    return join(this.#directory, ref.$artifact);
+    return join(this.directory, ref.$artifact);
   }
 }
 

@@ -4,12 +4,13 @@
  *
  * `outputs` is spilled member by member first, so a step that takes one output loads only that one.
  * If the rest is still too long, the whole field is spilled. A reader of outputs resolves the
- * field, then the member: {@link outputOf}.
+ * field, then the member (core/stored-values.ts).
  */
+import { isArtifactRef } from "../core/artifact-ref.ts";
 import type { RunEvent } from "../core/event.ts";
 import { ERROR_CHARACTERS, mapTexts, type StepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
-import { isArtifactRef, SPILL_BYTES, type Artifacts } from "./artifacts.ts";
+import { SPILL_BYTES, type Artifacts } from "./artifacts.ts";
 import { trim } from "./short-line.ts";
 
 /** The fields that become artifacts if they are too long. */
@@ -113,8 +114,8 @@ function trimError(error: StepError): StepError {
 }
 
 /**
- * The same event with the values of artifacts back in their fields, except `outputs`: those are
- * loaded one by one, by {@link outputOf}. A header must be restored before it is folded.
+ * The same event with the values of artifacts back in their fields, except `outputs` and `state`:
+ * those are loaded where they are needed. A header must be restored before it is folded.
  *
  * @throws ArtifactUnusable if a file is gone or damaged
  */
@@ -122,35 +123,9 @@ export function restoreEvent<E extends object>(event: E, artifacts: Artifacts): 
   const fields = event as E & Record<string, unknown>;
   let changed: Record<string, unknown> | undefined;
   for (const name of SPILLED_FIELDS) {
-    if (name === "outputs" || !(name in fields)) continue;
+    if (name === "outputs" || name === "state" || !(name in fields)) continue;
     const value = artifacts.resolve(fields[name] as Json);
     if (value !== fields[name]) (changed ??= { ...fields })[name] = value;
   }
   return (changed ?? event) as E;
-}
-
-/**
- * Loads one of a step's outputs from a ledger's line; undefined if there is none of that name.
- *
- * @param outputs the `outputs` of a `step.completed` or `step.cached` line
- * @throws ArtifactUnusable if its file is gone or damaged
- */
-export function outputOf(
-  outputs: { readonly [name: string]: Json },
-  name: string,
-  artifacts: Artifacts,
-): Json | undefined {
-  const all = artifacts.resolve(outputs) as { readonly [name: string]: Json };
-  return Object.hasOwn(all, name) ? artifacts.resolve(all[name]!) : undefined;
-}
-
-/** All of a step's outputs, loaded. @throws ArtifactUnusable if a file is gone or damaged */
-export function allOutputs(
-  outputs: { readonly [name: string]: Json },
-  artifacts: Artifacts,
-): { readonly [name: string]: Json } {
-  const all = artifacts.resolve(outputs) as { readonly [name: string]: Json };
-  return Object.fromEntries(
-    Object.entries(all).map(([name, value]) => [name, artifacts.resolve(value)]),
-  );
 }

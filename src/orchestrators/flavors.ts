@@ -145,7 +145,7 @@ export class Flavors {
         unusable(message.startsWith(source) ? message : `${source}: ${message}`),
       );
     }
-    return describedFlavor(ref, end.result.value);
+    return describedFlavor(ref, end.result.value ?? null);
   }
 }
 

@@ -7,7 +7,7 @@
  */
 import type { Lane, Room } from "../core/lane.ts";
 import type { Json } from "../core/snapshot.ts";
-import type { OutputLine, Task, TaskResult } from "../core/task.ts";
+import type { OutputLine, StoredOutputs, Task, TaskResult } from "../core/task.ts";
 
 /** What is known of the death of a runner: of what a task runs in, and perhaps others with it. */
 export interface DeathInfo {
@@ -32,8 +32,11 @@ export interface TaskHandlers {
   done(result: TaskResult, durationMs: number, startedAt: number): void;
   /** It printed or logged. */
   output(lines: readonly OutputLine[]): void;
-  /** It asks the daemon for something. A rejection becomes the error that it gets. */
-  readonly call?: ((method: string, argument: Json) => Promise<Json>) | undefined;
+  /**
+   * It asks the daemon for something. A rejection becomes the error that it gets. The outputs of a
+   * step that are in files are loaded where the task runs.
+   */
+  readonly call?: ((method: string, argument: Json) => Promise<Json | StoredOutputs>) | undefined;
   /** Its runner died under it. Nothing that it started is left, so it may start again at once. */
   died(info: DeathInfo): void;
 }

@@ -13,6 +13,7 @@
  * {@link QUIET_MS} after a new call has left the recorded path.
  */
 import type { Timer } from "../clock.ts";
+import { holdsArtifacts } from "../core/artifact-ref.ts";
 import { compileInvocation } from "../core/compile-invocation.ts";
 import { defined } from "../core/defined.ts";
 import { FAILURE_CODES, clipError, toStepError, type StepError } from "../core/failure.ts";
@@ -20,7 +21,13 @@ import { runnerDeath } from "../core/plan.ts";
 import type { Json } from "../core/snapshot.ts";
 import { resolveSecrets } from "./environment.ts";
 import { isolationRefusal, type Flavor } from "../orchestrators/flavors.ts";
-import type { DynamicCall, DynamicEnd, DynamicTask, TaskResult } from "../core/task.ts";
+import {
+  StoredOutputs,
+  type DynamicCall,
+  type DynamicEnd,
+  type DynamicTask,
+  type TaskResult,
+} from "../core/task.ts";
 import { resultOf, runTask } from "../places/run-task.ts";
 import { runInfoOf } from "./run-info.ts";
 import type { RunParts } from "./run-parts.ts";
@@ -144,7 +151,7 @@ export class DynamicCalls {
   }
 
   #taskOf(): DynamicTask {
-    const { state, environment, secrets: source } = this.#parts;
+    const { state, environment, secrets: source, deps } = this.#parts;
     const { snapshot, hookState } = state;
     const { env, secrets } = environment.shared();
     const all = [...secrets];
@@ -158,10 +165,11 @@ export class DynamicCalls {
       gracePeriodMs: snapshot.gracePeriodMs,
       params,
       state: hookState,
+      artifacts: deps.artifacts.directory,
     });
   }
 
-  #call(id: string, method: string, argument: Json): Promise<Json> {
+  #call(id: string, method: string, argument: Json): Promise<Json | StoredOutputs> {
     const { arrive, journal, state, waiters } = this.#parts;
     if (method === "step") {
       const call = argument as unknown as DynamicCall;
@@ -176,7 +184,7 @@ export class DynamicCalls {
         if (state.steps.get(step)?.phase === "ended")
           journal.afterwards(() => waiters.settle(step));
       });
-      return outputs;
+      return outputs.then((found) => (holdsArtifacts(found) ? new StoredOutputs(found) : found));
     }
     return Promise.reject(new Error(`a dynamic pipeline's function cannot call "${method}"`));
   }

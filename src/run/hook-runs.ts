@@ -11,7 +11,7 @@ import { stepHook } from "../core/run-state.ts";
 import type { Json } from "../core/snapshot.ts";
 import { lacksDescriptor } from "../disk/disk-error.ts";
 import { RETRY_MS } from "../disk/until-room.ts";
-import type { HookTask, TaskResult } from "../core/task.ts";
+import type { HookTask, StagedValue, TaskResult } from "../core/task.ts";
 import { resultOf, runTask } from "../places/run-task.ts";
 import { runInfoOf } from "./run-info.ts";
 import type { RunParts } from "./run-parts.ts";
@@ -109,6 +109,7 @@ export class HookRuns {
     };
     if (!result.ok)
       return failed({ ...result.error, code: result.error.code ?? FAILURE_CODES.hook });
+    if ("staged" in result) return this.#endedInFiles(hook, result.staged, still, failed);
     // Only an init hook's value is used: it is each step's `context.state`.
     const state: Json | undefined =
       hook === "init" && result.value !== null ? result.value : undefined;
@@ -117,8 +118,22 @@ export class HookRuns {
     );
   }
 
+  /** An init hook gave a large state. */
+  #endedInFiles(
+    hook: HookName,
+    { value, files }: StagedValue,
+    still: () => boolean,
+    failed: (error: StepError) => void,
+  ): void {
+    const { deps, arrive, emit } = this.#parts;
+    Promise.all(files.map((file) => deps.artifacts.adopt(file))).then(
+      () => arrive(() => void (still() && emit({ type: "hook.completed", hook, state: value }))),
+      (error: unknown) => arrive(() => failed(toStepError(error))),
+    );
+  }
+
   #task(hook: HookName, step: string | undefined, because: string): HookTask {
-    const { state, environment } = this.#parts;
+    const { state, environment, deps } = this.#parts;
     const { snapshot } = state;
     const of = step === undefined ? undefined : state.steps.get(step);
     const code =
@@ -144,6 +159,7 @@ export class HookRuns {
       // Under a forced stop the run must not wait long for a hook.
       timeoutMs: state.stop?.mode === "force" ? Math.max(1, snapshot.gracePeriodMs) : undefined,
       state: state.hookState,
+      artifacts: deps.artifacts.directory,
       error: failure,
       because,
     });

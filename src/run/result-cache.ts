@@ -11,24 +11,38 @@
  * The reason for a miss comes from comparing the parts of the key with those of the step's newest
  * start. They are remembered if this daemon saw that start; otherwise they are made again from the
  * previous run's ledger.
+ *
+ * Large outputs are read elsewhere (value-thread.ts). Until that is done, what needs them throws
+ * {@link Pending}.
  */
 import { cacheKeyParts, changedPart, contentHash, type CacheKeyParts } from "../core/cache-key.ts";
+import { holdsArtifacts, isArtifactRef } from "../core/artifact-ref.ts";
 import type { RunLine } from "../core/event.ts";
 import { evolve, type RunState, type StepState } from "../core/run-state.ts";
 import type { Json } from "../core/snapshot.ts";
 import { setEnvironment } from "../core/set-environment.ts";
 import { bindRun } from "../core/template.ts";
-import { isArtifactRef, type ArtifactRef, type Artifacts } from "../ledger/artifacts.ts";
+import type { Artifacts } from "../ledger/artifacts.ts";
 import type { CacheCandidate } from "../ledger/cache-index.ts";
 import { readLedger } from "../ledger/ledger-reader.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { restoreEvent } from "../ledger/spill-event.ts";
-import type { CacheIndexPort, RunDeps } from "./run-deps.ts";
+import {
+  answerJob,
+  AT_ONCE_BYTES,
+  bytesOf,
+  type ValueAnswers,
+  type ValueJob,
+} from "../ledger/value-job.ts";
+import { Pending } from "./pending.ts";
+import type { CacheIndexPort, RunDeps, ValuesPort } from "./run-deps.ts";
 
 /** The most folded runs that are kept. */
 const FOLDED_KEPT = 4;
 /** The most steps of a folded run that is kept. */
 const FOLDED_STEPS_KEPT = 20_000;
+/** How long files count as whole after they were read, in milliseconds. */
+const WHOLE_MS = 1_000;
 /** The most starts of steps that are remembered. */
 const STARTS_KEPT = 8_192;
 
@@ -51,6 +65,7 @@ export class ResultCache {
   readonly #index: CacheIndexPort;
   readonly #store: RunStore;
   readonly #artifacts: Artifacts;
+  readonly #values: ValuesPort | undefined;
   readonly #previousRun: ((pipeline: string, except: string) => string | undefined) | undefined;
   readonly #live = new Map<string, RunState>();
   /** The one that was used longest ago comes first. */
@@ -64,22 +79,26 @@ export class ResultCache {
   readonly #newest = new Map<string, string>();
   /** The content hashes of outputs: a fan-out would hash one artifact a thousand times. */
   readonly #content = new WeakMap<object, Map<string, string>>();
+  /** Large outputs whose files were read a moment ago. */
+  readonly #read = new WeakMap<object, { readonly whole: boolean; readonly at: number }>();
 
   constructor(parts: {
     readonly index: CacheIndexPort;
     readonly store: RunStore;
     readonly artifacts: Artifacts;
+    readonly values?: ValuesPort | undefined;
     readonly previousRun?: ((pipeline: string, except: string) => string | undefined) | undefined;
   }) {
     this.#index = parts.index;
     this.#store = parts.store;
     this.#artifacts = parts.artifacts;
+    this.#values = parts.values;
     this.#previousRun = parts.previousRun;
   }
 
   /** The one that all runs of a daemon share. */
   static of(
-    deps: Pick<RunDeps, "cacheIndex" | "runStore" | "artifacts" | "previousRun">,
+    deps: Pick<RunDeps, "cacheIndex" | "runStore" | "artifacts" | "values" | "previousRun">,
   ): ResultCache {
     let found = shared.get(deps.cacheIndex);
     if (found === undefined) {
@@ -87,6 +106,7 @@ export class ResultCache {
         index: deps.cacheIndex,
         store: deps.runStore,
         artifacts: deps.artifacts,
+        values: deps.values,
         previousRun: deps.previousRun,
       });
       shared.set(deps.cacheIndex, found);
@@ -116,6 +136,7 @@ export class ResultCache {
    * The newest result with this key that can be used, or why there is none.
    *
    * @param nowMs milliseconds since 1970
+   * @throws Pending
    */
   lookup(key: string, expiresAfterMs: number | undefined, nowMs: number): CacheAnswer {
     let miss: "expired" | "output missing" | undefined;
@@ -144,6 +165,8 @@ export class ResultCache {
    * The result that a re-run takes over from an earlier run. The step need not be cached, and the
    * result need not be fresh, but the key must be the same. A step that ran elsewhere has no key:
    * its name is enough.
+   *
+   * @throws Pending
    */
   reuse(run: string, step: string, key: string): CacheHit | undefined {
     const producer = this.stateOf(run)?.steps.get(step);
@@ -162,15 +185,22 @@ export class ResultCache {
    * can say that it was used.
    */
   #areWhole(outputs: Readonly<Record<string, Json>>): boolean {
-    const refs: ArtifactRef[] = [];
-    if (isArtifactRef(outputs)) {
-      if (!this.#artifacts.hold(outputs)) return false;
-      for (const value of Object.values(this.#artifacts.get(outputs) as object))
-        if (isArtifactRef(value)) refs.push(value);
-    } else {
-      for (const value of Object.values(outputs)) if (isArtifactRef(value)) refs.push(value);
-    }
-    return refs.every((ref) => this.#artifacts.hold(ref));
+    if (!holdsArtifacts(outputs)) return true;
+    const job = { kind: "whole", outputs } as const;
+    if (!this.#isLarge(job)) return answerJob(job, this.#artifacts);
+    const read = this.#read.get(outputs);
+    if (read !== undefined && performance.now() - read.at < WHOLE_MS) return read.whole;
+    const keep = (whole: boolean): void =>
+      void this.#read.set(outputs, { whole, at: performance.now() });
+    throw new Pending(
+      this.#values!.ask(job).then(keep, () => {
+        keep(false);
+      }),
+    );
+  }
+
+  #isLarge(job: ValueJob): boolean {
+    return this.#values !== undefined && bytesOf(job) > AT_ONCE_BYTES;
   }
 
   /**
@@ -178,16 +208,26 @@ export class ResultCache {
    *
    * @param outputs as they are in the ledger
    * @param name undefined: the object of all outputs
+   * @throws Pending; ArtifactUnusable
    */
   outputHash(outputs: Readonly<Record<string, Json>>, name: string | undefined): string {
     let known = this.#content.get(outputs);
     if (known === undefined) this.#content.set(outputs, (known = new Map()));
     const cached = known.get(name ?? "*");
     if (cached !== undefined) return cached;
-    const all = (
-      name !== undefined && isArtifactRef(outputs) ? this.#artifacts.get(outputs) : outputs
-    ) as Readonly<Record<string, Json>>;
-    const hash = contentHash(name === undefined ? all : (all[name] ?? null));
+    if (name !== undefined && isArtifactRef(outputs)) {
+      const hashes = known;
+      const keep = (found: ValueAnswers["hashes"]): void => {
+        for (const [output, hash] of Object.entries(found)) hashes.set(output, hash);
+        // It has no output of this name: the step's start says so.
+        if (!hashes.has(name)) hashes.set(name, contentHash(null));
+      };
+      const job = { kind: "hashes", outputs } as const;
+      if (this.#isLarge(job)) throw new Pending(this.#values!.ask(job).then(keep));
+      keep(answerJob(job, this.#artifacts));
+      return known.get(name)!;
+    }
+    const hash = contentHash(name === undefined ? outputs : (outputs[name] ?? null));
     known.set(name ?? "*", hash);
     return hash;
   }
@@ -299,7 +339,8 @@ function partsOf(
       cacheFunction: now.cacheFunction ?? undefined,
       scheduledFor,
     });
-  } catch {
+  } catch (error) {
+    if (error instanceof Pending) throw error;
     return undefined;
   }
 }

@@ -8,6 +8,7 @@ import type { Artifacts } from "../ledger/artifacts.ts";
 import type { CacheIndex } from "../ledger/cache-index.ts";
 import type { LedgerHost } from "../ledger/ledger-host.ts";
 import type { RunStore } from "../ledger/run-store.ts";
+import type { ValueThread } from "../ledger/value-thread.ts";
 import type { Log } from "../log.ts";
 import type { Flavors } from "../orchestrators/flavors.ts";
 import type { Place } from "../places/place.ts";
@@ -16,11 +17,16 @@ import type { SecretSource } from "./secrets.ts";
 /** Says which results have which key: `CacheIndex`. */
 export type CacheIndexPort = Pick<CacheIndex, "recordAll" | "lookup">;
 
+/** Answers questions about large values without keeping the daemon waiting: `ValueThread`. */
+export type ValuesPort = Pick<ValueThread, "ask">;
+
 /** What each run-loop of one daemon is given. */
 export interface RunDeps extends LedgerHost {
   readonly runStore: RunStore;
   readonly cacheIndex: CacheIndexPort;
   readonly artifacts: Artifacts;
+  /** Default: large values are read like small ones. */
+  readonly values?: ValuesPort | undefined;
   /** Where steps run, whatever their orchestrator. */
   readonly place: Place;
   readonly orchestrators: Flavors;

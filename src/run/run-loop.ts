@@ -38,6 +38,11 @@ import { stackOf } from "../orchestrators/stack.ts";
 import { StepRuns } from "./step-runs.ts";
 import { StepWaiters } from "./step-waiters.ts";
 
+/** How much one run decides before others get their turn: thousands of steps may end together. */
+const ACTS_AT_ONCE = 200;
+/** How much of what came from outside one run takes up before others get their turn. */
+const ARRIVALS_AT_ONCE = 40;
+
 /** Drives one run from its first line to its last. */
 export class RunLoop {
   /** The fold of the ledger, and of what is about to be in it. Others must not change it. */
@@ -86,7 +91,7 @@ export class RunLoop {
     const own = deps.environment ?? process.env;
     const secrets = deps.secrets ?? new SecretFiles([own["CREDENTIALS_DIRECTORY"]]);
     const stack = stackOf(flavor.name);
-    this.#waiters = new StepWaiters(state, deps.artifacts);
+    this.#waiters = new StepWaiters(state);
     const parts: RunParts = {
       state,
       deps,
@@ -249,24 +254,28 @@ export class RunLoop {
   #schedule(): void {
     if (this.#turnDue || this.#turning) return;
     this.#turnDue = true;
-    queueMicrotask(() => this.#turn());
+    queueMicrotask(() => this.#turn(ARRIVALS_AT_ONCE));
   }
 
-  #turn(): void {
+  /** @param most how many arrivals it takes up; the others come in a later turn of the loop */
+  #turn(most = Number.POSITIVE_INFINITY): void {
     this.#turnDue = false;
     if (this.#turning || this.#closed || this.#journal.broken) return;
     this.#turning = true;
+    let left = most;
     try {
       do {
         const arrived = this.#arrived;
-        this.#arrived = [];
+        this.#arrived = arrived.length <= left ? [] : arrived.splice(left);
+        left -= arrived.length;
         for (const arrival of arrived) arrival();
         if (this.#draining || isHalted(this.state)) this.#steps.stopPreparing();
         this.#plan();
-      } while (this.#arrived.length > 0);
+      } while (this.#arrived.length > 0 && left > 0);
     } finally {
       this.#turning = false;
     }
+    if (this.#arrived.length > 0) setImmediate(() => this.#schedule());
     this.#steps.endTurn();
     void this.#journal.flush();
     if (this.#draining) this.#checkDrained();
@@ -274,9 +283,15 @@ export class RunLoop {
 
   #plan(): void {
     if (!this.#working && this.state.stop === undefined) return;
+    let acts = 0;
     for (let again = true; again;) {
       again = false;
       for (const action of plan(this.state, this.#facts())) {
+        acts += 1;
+        if (acts > ACTS_AT_ONCE) {
+          setImmediate(() => this.#schedule());
+          return;
+        }
         const outcome = this.#act(action);
         if (outcome !== "later") again = true;
         if (outcome === "replan") break;
@@ -349,7 +364,12 @@ export class RunLoop {
       return;
     }
     spillEvent(event, this.#deps.artifacts).then(
-      (whole) => this.#arrive(() => void (still() && this.#emit(event, whole))),
+      (whole) =>
+        this.#arrive(() => {
+          if (!still()) return;
+          // An init hook's state stays as the ledger has it: each task loads it where it runs.
+          this.#emit(event.type === "hook.completed" ? whole : event, whole);
+        }),
       (error: unknown) => this.#arrive(() => failed(error)),
     );
   }

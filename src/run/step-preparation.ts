@@ -7,18 +7,21 @@
  * planner decides again when it is there. A run that starts no more steps cuts that short.
  */
 import { dirname, isAbsolute, join } from "node:path";
+import { holdsArtifacts, isArtifactRef } from "../core/artifact-ref.ts";
 import { cacheKey, cacheKeyParts, contentHash, type CacheKeyParts } from "../core/cache-key.ts";
-import { evaluateWhen } from "../core/condition.ts";
+import { evaluateWhen, parseCondition } from "../core/condition.ts";
 import { FAILURE_CODES, toStepError, type StepError } from "../core/failure.ts";
 import type { RunState, StepState } from "../core/run-state.ts";
 import type { Json, SnapshotStep } from "../core/snapshot.ts";
 import { bindRun } from "../core/template.ts";
 import { lacksDescriptor } from "../disk/disk-error.ts";
 import { RETRY_MS } from "../disk/until-room.ts";
-import { outputOf, allOutputs } from "../ledger/spill-event.ts";
+import { answerJob, AT_ONCE_BYTES, bytesOf } from "../ledger/value-job.ts";
 import { resolveSecrets, type RunEnvironment } from "./environment.ts";
 import { FileHashes } from "./file-hashes.ts";
-import type { CacheFunctionTask, Task, TaskResult } from "../core/task.ts";
+import { StoredValues } from "../core/stored-values.ts";
+import type { CacheFunctionTask, StoredInputs, Task, TaskResult } from "../core/task.ts";
+import { decideWhenKnown, Pending } from "./pending.ts";
 import { outputName, type CacheHit, type ResultCache } from "./result-cache.ts";
 import type { RunDeps } from "./run-deps.ts";
 import { runInfoOf } from "./run-info.ts";
@@ -96,7 +99,8 @@ export function prepareStep(
     );
   };
   try {
-    const preparation = new StepPreparation(state, step, attempt, context).prepare();
+    const of = new StepPreparation(state, step, attempt, context);
+    const preparation = decideWhenKnown(() => of.prepare());
     return preparation instanceof Promise ? preparation.catch(spoiled) : preparation;
   } catch (error) {
     return spoiled(error);
@@ -125,6 +129,26 @@ function isKnown(
   return typeof file[1] === "string";
 }
 
+/** A step's inputs: the values, and those that are in files. */
+interface GivenInputs {
+  /** All of them, in their order; null for one that is in a file. */
+  readonly inputs: { readonly [name: string]: Json };
+  readonly stored?: readonly StoredInputs[];
+}
+
+type Named = { [input: string]: string | null };
+
+/** For outputs that are in no file. */
+const NO_FILES = new StoredValues((ref) => {
+  throw new Error(`the artifact ${ref.$artifact} is not loaded here`);
+});
+
+/** Whether an output is in a file; null: any of them. */
+function isInFile(outputs: { readonly [name: string]: Json }, output: string | null): boolean {
+  if (output === null || isArtifactRef(outputs)) return holdsArtifacts(outputs);
+  return Object.hasOwn(outputs, output) && isArtifactRef(outputs[output]);
+}
+
 class StepPreparation {
   readonly #state: RunState;
   readonly #step: StepState;
@@ -132,7 +156,9 @@ class StepPreparation {
   readonly #attempt: number;
   readonly #context: PreparationContext;
   readonly #params: { readonly [name: string]: Json };
-  #inputs: { readonly [name: string]: Json } | undefined;
+  #inputs: GivenInputs | undefined;
+  /** Whether its condition holds, once that is known. */
+  #condition: ReturnType<typeof evaluateWhen> | undefined;
 
   constructor(state: RunState, step: StepState, attempt: number, context: PreparationContext) {
     this.#state = state;
@@ -180,7 +206,7 @@ class StepPreparation {
       kind: "cacheFunction",
       code,
       params: this.#params,
-      inputs: this.#values(),
+      ...this.#given(),
       env,
       secrets,
       ...this.#common(),
@@ -202,6 +228,13 @@ class StepPreparation {
   }
 
   #decide(
+    files: readonly (readonly [string, string])[],
+    cacheFunction: string | undefined,
+  ): Preparation | Promise<Preparation> {
+    return decideWhenKnown(() => this.#decideNow(files, cacheFunction));
+  }
+
+  #decideNow(
     files: readonly (readonly [string, string])[],
     cacheFunction: string | undefined,
   ): Preparation {
@@ -292,45 +325,42 @@ class StepPreparation {
     return upstream;
   }
 
-  /** The values of the inputs, loaded. */
-  #values(): { readonly [name: string]: Json } {
-    this.#inputs ??= this.#loadInputs();
+  #given(): GivenInputs {
+    this.#inputs ??= this.#findInputs();
     return this.#inputs;
   }
 
-  #loadInputs(): { readonly [name: string]: Json } {
-    const names = Object.keys(this.#spec.inputs);
-    if (names.length === 0 && this.#step.values === undefined) return {};
-    const { artifacts } = this.#context.deps;
-    const values: { [name: string]: Json } = {};
-    for (const name of names) {
-      const from = this.#spec.inputs[name]!;
+  /** What is in a file is loaded where the step runs. */
+  #findInputs(): GivenInputs {
+    const inputs: { [name: string]: Json } = {};
+    const stored = new Map<string, { step: string; outputs: Json; inputs: Named }>();
+    for (const [name, from] of Object.entries(this.#spec.inputs)) {
       const upstream = this.#upstream(name, from.step);
-      const output = outputName(upstream, from.output);
-      const value =
-        output === undefined
-          ? allOutputs(upstream.outputs!, artifacts)
-          : outputOf(upstream.outputs!, output, artifacts);
-      if (value === undefined) {
-        const there = Object.keys(allOutputs(upstream.outputs!, artifacts)).join(", ");
-        throw new PreparationError(
-          "InputError",
-          FAILURE_CODES.input,
-          `input "${name}" of step "${this.#spec.id}" is "${from.step}.${output}", but step ` +
-            `"${from.step}" has no output "${output}"; it has ${there === "" ? "none" : there}`,
-        );
+      const outputs = upstream.outputs!;
+      const output = outputName(upstream, from.output) ?? null;
+      const one: StoredInputs = { step: from.step, outputs, inputs: { [name]: output } };
+      if (!isInFile(outputs, output)) {
+        inputs[name] = NO_FILES.inputs(this.#spec.id, [one])[name]!;
+        continue;
       }
-      values[name] = value;
+      inputs[name] = null;
+      let group = stored.get(from.step);
+      if (group === undefined) {
+        const all = isArtifactRef(outputs) ? outputs : {};
+        stored.set(from.step, (group = { step: from.step, outputs: all, inputs: {} }));
+      }
+      group.inputs[name] = output;
+      if (output === null) group.outputs = outputs;
+      else if (group.outputs !== outputs && !isArtifactRef(outputs))
+        (group.outputs as { [name: string]: Json })[output] = outputs[output]!;
     }
-    for (const [name, value] of Object.entries(this.#step.values ?? {})) values[name] = value;
-    return values;
+    Object.assign(inputs, this.#step.values);
+    return stored.size === 0 ? { inputs } : { inputs, stored: [...stored.values()] };
   }
 
   #holds(when: string): boolean {
-    const answer = evaluateWhen(when, {
-      params: { ...this.#state.params, ...this.#params },
-      inputs: this.#values(),
-    });
+    this.#condition ??= this.#evaluate(when);
+    const answer = this.#condition;
     if (!answer.ok)
       throw new PreparationError(
         "ConditionError",
@@ -340,12 +370,42 @@ class StepPreparation {
     return answer.holds;
   }
 
+  #evaluate(when: string): ReturnType<typeof evaluateWhen> {
+    const params = { ...this.#state.params, ...this.#params };
+    const { inputs, stored } = this.#given();
+    const parsed = parseCondition(when);
+    const reads = new Set(
+      parsed.ok
+        ? parsed.reads.flatMap(({ root, keys }) => (root === "inputs" ? [keys[0]] : []))
+        : [],
+    );
+    const needed = (stored ?? [])
+      .map((one) => ({
+        ...one,
+        inputs: Object.fromEntries(Object.entries(one.inputs).filter(([name]) => reads.has(name))),
+      }))
+      .filter((one) => Object.keys(one.inputs).length > 0);
+    if (needed.length === 0) return evaluateWhen(when, { params, inputs });
+    const job = {
+      kind: "holds",
+      when,
+      params,
+      inputs,
+      step: this.#spec.id,
+      stored: needed,
+    } as const;
+    const { artifacts, values } = this.#context.deps;
+    if (values === undefined || bytesOf(job) <= AT_ONCE_BYTES) return answerJob(job, artifacts);
+    throw new Pending(values.ask(job).then((answer) => (this.#condition = answer)));
+  }
+
   #environment(): { env: { [name: string]: string }; secrets: string[] } {
     return this.#context.environment.forStep(this.#spec.id, this.#spec.env, this.#attempt);
   }
 
-  #common(): Pick<Task, "run" | "step" | "gracePeriodMs"> {
+  #common(): Pick<Task, "run" | "step" | "gracePeriodMs" | "artifacts"> {
     return {
+      artifacts: this.#context.deps.artifacts.directory,
       run: runInfoOf(this.#state, this.#attempt),
       step: this.#spec.id,
       gracePeriodMs: this.#state.snapshot.gracePeriodMs,
@@ -361,7 +421,7 @@ class StepPreparation {
       env,
       ...(secrets.length === 0 ? {} : { secrets }),
       params,
-      inputs: this.#values(),
+      ...this.#given(),
       ...(spec.timeoutMs === undefined ? {} : { timeoutMs: spec.timeoutMs }),
       ...(spec.memoryMb === undefined ? {} : { memoryMb: spec.memoryMb }),
       ...(spec.outputs === undefined ? {} : { outputs: spec.outputs }),

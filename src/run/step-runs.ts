@@ -19,11 +19,12 @@ import {
   type Interruption,
 } from "../core/plan.ts";
 import { laneOf } from "../core/lane.ts";
+import type { StepState } from "../core/run-state.ts";
 import type { Json } from "../core/snapshot.ts";
 import type { CacheCandidate } from "../ledger/cache-index.ts";
 import { needsSpilling, spillEvent } from "../ledger/spill-event.ts";
 import type { Flavor } from "../orchestrators/flavors.ts";
-import type { CacheFunctionTask, TaskResult } from "../core/task.ts";
+import type { CacheFunctionTask, StagedValue, TaskResult } from "../core/task.ts";
 import { awaitTask, resultOf, runTask, type TaskEnd } from "../places/run-task.ts";
 import type { ResultCache } from "./result-cache.ts";
 import type { ActOutcome, RunParts } from "./run-parts.ts";
@@ -243,11 +244,17 @@ export class StepRuns {
   }
 
   #ended(id: string, token: number, end: TaskEnd): void {
-    if (!this.#isCurrent(id, token)) return this.#refuse(id, token);
+    if (!this.#isCurrent(id, token)) {
+      if (end.kind === "result" && "staged" in end.result)
+        this.#parts.deps.artifacts.discard(end.result.staged.files);
+      return this.#refuse(id, token);
+    }
     switch (end.kind) {
       case "result":
-        if (end.result.ok) this.#endedWell(id, token, end.result.value, end.durationMs);
-        else this.#endedBadly(id, end.result);
+        if (!end.result.ok) this.#endedBadly(id, end.result);
+        else if ("staged" in end.result)
+          this.#endedInFiles(id, token, end.result.staged, end.durationMs);
+        else this.#endedWell(id, token, end.result.value, end.durationMs);
         break;
       case "unstarted":
         this.#failed(id, toStepError(end.error));
@@ -260,20 +267,39 @@ export class StepRuns {
   }
 
   #endedWell(id: string, token: number, value: Json, durationMs: number): void {
-    const { state, deps, arrive } = this.#parts;
+    const { state, deps } = this.#parts;
     const step = state.steps.get(id)!;
     const outputs = outputsOf(step.spec, value);
     if (!outputs.ok) return this.#failed(id, outputs.error);
-    const event: RunEvent = {
-      type: "step.completed",
-      step: id,
-      attempt: step.attempt,
-      outputs: outputs.outputs,
-      durationMs: Math.round(durationMs * 1_000) / 1_000,
-    };
+    const event = completion(step, outputs.outputs, durationMs);
     if (!needsSpilling(event)) return this.#completed(id, event);
+    this.#whenStored(id, token, spillEvent(event, deps.artifacts));
+  }
+
+  /** The step's result is large, and in files. */
+  #endedInFiles(
+    id: string,
+    token: number,
+    { value, files }: StagedValue,
+    durationMs: number,
+  ): void {
+    const { state, deps } = this.#parts;
+    const step = state.steps.get(id)!;
+    const outputs = step.spec.outputs === undefined ? { result: value } : value;
+    const event = completion(step, outputs as { readonly [name: string]: Json }, durationMs);
+    const adopted = Promise.all(files.map((file) => deps.artifacts.adopt(file)));
+    this.#whenStored(
+      id,
+      token,
+      adopted.then(() => event),
+    );
+  }
+
+  /** Records a step's end when its long outputs are in files, durably. */
+  #whenStored(id: string, token: number, stored: Promise<RunEvent>): void {
+    const { arrive } = this.#parts;
     this.#settling.add(id);
-    spillEvent(event, deps.artifacts).then(
+    stored.then(
       (whole) => arrive(() => this.#settle(id, token, () => this.#completed(id, whole))),
       (error: unknown) =>
         arrive(() => this.#settle(id, token, () => this.#failed(id, toStepError(error)))),
@@ -366,4 +392,18 @@ export class StepRuns {
     const end = await Promise.race([awaitTask(deps.place, { id, task, output }), cut]);
     return resultOf(end, (death) => runnerDeath("the cache function", death));
   }
+}
+
+function completion(
+  { spec, attempt }: StepState,
+  outputs: { readonly [name: string]: Json },
+  durationMs: number,
+): RunEvent {
+  return {
+    type: "step.completed",
+    step: spec.id,
+    attempt,
+    outputs,
+    durationMs: Math.round(durationMs * 1_000) / 1_000,
+  };
 }

@@ -1,12 +1,11 @@
 /**
  * Who waits for a step's end: a dynamic pipeline's function for the value, an orchestrator's
- * `runStep` for the success. They hear of it when its line is durable.
+ * `runStep` for the success. They hear of it when its line is durable. Outputs that are in files
+ * are not loaded here: whoever needs the values does that.
  */
 import { thrownFrom } from "../core/failure.ts";
 import type { RunState, StepState } from "../core/run-state.ts";
 import type { Json } from "../core/snapshot.ts";
-import type { Artifacts } from "../ledger/artifacts.ts";
-import { allOutputs } from "../ledger/spill-event.ts";
 
 interface Waiter {
   readonly resolve: (outputs: { readonly [name: string]: Json }) => void;
@@ -16,12 +15,10 @@ interface Waiter {
 /** Keeps those who wait for the steps of one run. */
 export class StepWaiters {
   readonly #state: RunState;
-  readonly #artifacts: Artifacts;
   readonly #waiting = new Map<string, Waiter[]>();
 
-  constructor(state: RunState, artifacts: Artifacts) {
+  constructor(state: RunState) {
     this.#state = state;
-    this.#artifacts = artifacts;
   }
 
   /** Whether a step has ended that somebody waits for. */
@@ -34,8 +31,8 @@ export class StepWaiters {
   }
 
   /**
-   * A step's outputs, loaded, when it has ended well. Rejects with the step's own error, or with
-   * why it did not run.
+   * A step's outputs, as its ledger has them, when it has ended well. Rejects with the step's own
+   * error, or with why it did not run.
    */
   outputsOf(step: string): Promise<{ readonly [name: string]: Json }> {
     return new Promise((resolve, reject) => {
@@ -55,13 +52,9 @@ export class StepWaiters {
   }
 
   #answer(step: StepState, resolve: Waiter["resolve"], reject: Waiter["reject"]): void {
-    if (step.outputs !== undefined && (step.status === "completed" || step.status === "cached")) {
-      try {
-        resolve(allOutputs(step.outputs, this.#artifacts));
-      } catch (error) {
-        reject(error as Error);
-      }
-    } else if (step.status === "failed" && step.error !== undefined) reject(thrownFrom(step.error));
+    if (step.outputs !== undefined && (step.status === "completed" || step.status === "cached"))
+      resolve(step.outputs);
+    else if (step.status === "failed" && step.error !== undefined) reject(thrownFrom(step.error));
     else
       reject(
         Object.assign(

@@ -9,7 +9,7 @@
  */
 import type { StepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
-import type { OutputLine } from "../core/task.ts";
+import type { OutputLine, StagedValue } from "../core/task.ts";
 
 /** A task on its way to a thread. `body` is the task as JSON. */
 export interface SentPiece {
@@ -33,6 +33,8 @@ export type ToThread =
       readonly seq: number;
       readonly call: number;
       readonly value?: Json | undefined;
+      /** The value is a step's outputs as a ledger has them: those in files are loaded first. */
+      readonly stored?: boolean | undefined;
       readonly error?: StepError | undefined;
     };
 
@@ -44,6 +46,8 @@ export type FromThread =
       readonly seq: number;
       /** The value as JSON; undefined if the task failed. */
       readonly json?: string | undefined;
+      /** The value, where it is large. */
+      readonly staged?: StagedValue | undefined;
       readonly error?: StepError | undefined;
       readonly startedAt: number;
       readonly durationMs: number;

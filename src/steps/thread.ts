@@ -17,6 +17,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { clipError, thrownFrom, toStepError, type StepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
+import type { StagedValue } from "../core/task.ts";
 import { stepLog, type StepLog } from "./context.ts";
 import { LineCapture, type Stream } from "./line-capture.ts";
 import { MASKED_RESULT, Masker } from "./mask.ts";
@@ -25,6 +26,8 @@ import { Modules } from "./resolve-code.ts";
 import { maySpawn, watchSpawns } from "./spawn-watch.ts";
 import { StepEnv } from "./step-env.ts";
 import { perform, type ThreadTask } from "./step-runner.ts";
+import { stageResult } from "./staged-result.ts";
+import { valuesIn, withValues } from "./task-values.ts";
 import { ThreadHealth } from "./thread-health.ts";
 import { redirectOutput } from "./thread-output.ts";
 import {
@@ -43,6 +46,10 @@ const OUTPUT_AHEAD = 8;
 interface CurrentTask {
   readonly seq: number;
   readonly step: string;
+  /** The folder of values that are in files. */
+  readonly artifacts: string | undefined;
+  /** The declared outputs of a step; null: the result goes into no file. */
+  readonly outputs: readonly string[] | undefined | null;
   readonly capture: LineCapture;
   readonly masker: Masker;
   readonly calls: Map<
@@ -126,10 +133,22 @@ class Thread {
           this.#current?.seq === message.seq ? this.#current.calls.get(message.call) : undefined;
         if (waiting === undefined) break;
         this.#current!.calls.delete(message.call);
-        if (message.error === undefined) waiting.resolve(message.value ?? null);
+        if (message.error === undefined) this.#answer(waiting, message);
         else waiting.reject(thrownFrom(message.error));
         break;
       }
+    }
+  }
+
+  #answer(
+    { resolve, reject }: { resolve: (value: Json) => void; reject: (error: Error) => void },
+    { value = null, stored }: Extract<ToThread, { type: "reply" }>,
+  ): void {
+    if (stored !== true) return resolve(value);
+    try {
+      resolve(valuesIn(this.#current!.artifacts ?? "").allOutputs(value));
+    } catch (error) {
+      reject(error as Error);
     }
   }
 
@@ -143,11 +162,14 @@ class Thread {
   }
 
   #run(seq: number, id: string, body: string): void {
-    const task = JSON.parse(body) as ThreadTask;
-    const masker = new Masker(task.secrets);
+    const given = JSON.parse(body) as ThreadTask;
+    const { env, secrets, artifacts } = given;
+    const masker = new Masker(secrets);
     const current: CurrentTask = {
       seq,
-      step: task.step ?? task.kind,
+      step: given.step ?? given.kind,
+      artifacts,
+      outputs: stagedOutputs(given),
       masker,
       capture: new LineCapture(masker, (stream, lines) => this.#output(seq, stream, lines)),
       calls: new Map(),
@@ -158,14 +180,14 @@ class Thread {
       spawned: false,
     };
     this.#current = current;
-    this.#env.begin(task.env, id);
-    const isNew = this.#modules.loaded(task.code) === undefined;
+    this.#env.begin(env, id);
+    const isNew = this.#modules.loaded(given.code) === undefined;
     // One turn later, when it is known whether there was a rejection that nobody handled.
     const succeed = (json: string): void => void setImmediate(() => this.#end(current, { json }));
     const fail = (error: unknown): void =>
       void setImmediate(() => this.#end(current, { error: toStepError(error) }));
     try {
-      const given = perform(task, {
+      const value = perform(withValues(given), {
         modules: this.#modules,
         log: this.#log,
         signal: () => this.#signal(current),
@@ -176,8 +198,8 @@ class Thread {
         },
         call: (method, argument) => this.#call(current, method, argument),
       });
-      if (typeof given === "string") succeed(given);
-      else given.then(succeed, fail);
+      if (typeof value === "string") succeed(value);
+      else value.then(succeed, fail);
     } catch (error) {
       fail(error);
     }
@@ -191,6 +213,8 @@ class Thread {
     if (this.#current !== current) return;
     const durationMs = performance.now() - current.begin;
     const masked = json === undefined ? undefined : this.#masked(current, json);
+    const text = masked ?? json;
+    const staged = text === undefined ? undefined : this.#staged(current, text);
     current.capture.end();
     this.#current = undefined;
     const left = this.#health.after();
@@ -204,7 +228,9 @@ class Thread {
       type: "done",
       seq: current.seq,
       ...(error === undefined
-        ? { json: masked ?? json }
+        ? staged === undefined
+          ? { json: text }
+          : { staged }
         : { error: clipError(current.masker.error(this.#modules.placed(error))) }),
       startedAt: current.startedAt,
       durationMs,
@@ -213,6 +239,13 @@ class Thread {
       ...(left?.pending === true ? { pending: true } : {}),
     });
     this.#next();
+  }
+
+  /** A large result in files. Undefined where it is short, or where the daemon takes no files. */
+  #staged({ artifacts, outputs }: CurrentTask, json: string): StagedValue | undefined {
+    return artifacts === undefined || outputs === null
+      ? undefined
+      : stageResult(json, outputs, artifacts);
   }
 
   /** An error was thrown that nobody caught. */
@@ -283,6 +316,12 @@ class Thread {
         return;
     }
   }
+}
+
+/** The parts of a task's result that may go into files; null where none may. */
+function stagedOutputs(task: ThreadTask): readonly string[] | undefined | null {
+  if (task.kind === "module") return task.outputs;
+  return task.kind === "hook" && task.hook === "init" ? undefined : null;
 }
 
 /** Serves tasks. Called once, by the thread's entry. @throws Error outside a worker thread */

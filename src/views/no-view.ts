@@ -2,7 +2,7 @@
  * What a view gives where it has nothing to show. A missing run and a damaged ledger are expected,
  * so they are values: a command makes an exit status of one, a page an answer.
  */
-import { ArtifactUnusable } from "../ledger/artifacts.ts";
+import { ArtifactUnusable } from "../core/artifact-ref.ts";
 import { LedgerFormatError } from "../ledger/ledger-error.ts";
 
 /** Nothing to show, and why. */

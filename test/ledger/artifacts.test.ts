@@ -13,20 +13,10 @@ import { describe, expect, it } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import type { RunEvent } from "../../src/core/event.ts";
 import type { Json } from "../../src/core/snapshot.ts";
-import {
-  Artifacts,
-  ArtifactUnusable,
-  isArtifactRef,
-  SPILL_BYTES,
-  type ArtifactRef,
-} from "../../src/ledger/artifacts.ts";
-import {
-  allOutputs,
-  needsSpilling,
-  outputOf,
-  restoreEvent,
-  spillEvent,
-} from "../../src/ledger/spill-event.ts";
+import { ArtifactUnusable, isArtifactRef, type ArtifactRef } from "../../src/core/artifact-ref.ts";
+import { Artifacts, SPILL_BYTES } from "../../src/ledger/artifacts.ts";
+import { needsSpilling, restoreEvent, spillEvent } from "../../src/ledger/spill-event.ts";
+import { allOutputs, outputOf } from "../support/outputs.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 import { diskError, faultyDisk } from "../disk/faulty-disk.ts";

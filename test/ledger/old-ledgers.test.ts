@@ -21,7 +21,8 @@ import { runStatus } from "../../src/core/run-status.ts";
 import { Artifacts } from "../../src/ledger/artifacts.ts";
 import { readLedger } from "../../src/ledger/ledger-reader.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
-import { outputOf, restoreEvent } from "../../src/ledger/spill-event.ts";
+import { restoreEvent } from "../../src/ledger/spill-event.ts";
+import { outputOf } from "../support/outputs.ts";
 import { verifyRoot } from "../../src/ledger/verify.ts";
 import { projectRoot } from "../support/temp-root.ts";
 

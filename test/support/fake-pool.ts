@@ -7,10 +7,11 @@ import { systemClock, type Clock } from "../../src/clock.ts";
 import { toStepError } from "../../src/core/failure.ts";
 import type { Lane, Room } from "../../src/core/lane.ts";
 import type { CodeRef, Json } from "../../src/core/snapshot.ts";
-import type { Task, TaskResult } from "../../src/core/task.ts";
+import { StoredOutputs, type Task, type TaskResult } from "../../src/core/task.ts";
 import type { DeathInfo, Place, TaskHandlers } from "../../src/places/place.ts";
 import { Reservations } from "../../src/places/reservations.ts";
 import { DynamicCaller, type DynamicRun } from "../../src/steps/dynamic-run.ts";
+import { valuesIn, withValues } from "../../src/steps/task-values.ts";
 import { runFlavor } from "../../src/steps/flavor-host.ts";
 import type { LoadedModule } from "../../src/steps/resolve-code.ts";
 
@@ -185,9 +186,13 @@ export class FakePool implements Place {
     const { task, handlers } = running;
     const name = task.kind === "shell" ? task.text : task.code.pick;
     const given = this.functions[name];
-    const call = (method: string, argument: Json): Promise<Json> =>
-      handlers.call?.(method, argument) ??
-      Promise.reject(new Error(`nobody answers the call "${method}" here`));
+    const call = async (method: string, argument: Json): Promise<Json> => {
+      if (handlers.call === undefined) throw new Error(`nobody answers the call "${method}" here`);
+      const reply = await handlers.call(method, argument);
+      return reply instanceof StoredOutputs
+        ? valuesIn(task.artifacts!).allOutputs(reply.outputs)
+        : reply;
+    };
     let result: TaskResult;
     try {
       if (task.kind === "flavor") {
@@ -207,7 +212,7 @@ export class FakePool implements Place {
         id,
         task,
         params: ("params" in task ? task.params : undefined) ?? {},
-        inputs: "inputs" in task ? task.inputs : {},
+        inputs: "inputs" in task ? withValues(task).inputs : {},
         signal: running.abort.signal,
         alone: running.alone,
         call,

@@ -8,7 +8,8 @@
  * Messages travel in arrays, so that what is ready together costs one trip.
  */
 import type { Json } from "../../core/snapshot.ts";
-import type { OutputLine, Task } from "../../core/task.ts";
+import { removeStaged } from "../../steps/staged-result.ts";
+import type { OutputLine, StagedValue, Task, TaskResult } from "../../core/task.ts";
 import type { StepError } from "../../core/failure.ts";
 
 /**
@@ -49,17 +50,29 @@ export type ToRunner =
       readonly id: string;
       readonly call: number;
       readonly value?: Json;
+      readonly stored?: boolean;
       readonly error?: StepError;
     };
 
-/** How a task ended, its value still as JSON text. */
+/** How a task ended, its value still as JSON text, or in files. */
 export type RawResult =
   | { readonly ok: true; readonly json: string }
+  | { readonly ok: true; readonly staged: StagedValue }
   | {
       readonly ok: false;
       readonly error: StepError;
       readonly outcome: "failed" | "stopped" | "timeout";
     };
+
+/** Removes the files of a result that comes too late to be taken. */
+export function dropResult(result: RawResult): void {
+  if ("staged" in result) removeStaged(result.staged.files);
+}
+
+/** The result that a task's end is told with. */
+export function taskResult(result: RawResult): TaskResult {
+  return "json" in result ? { ok: true, value: JSON.parse(result.json) as Json } : result;
+}
 
 /** Runner to daemon. */
 export type FromRunner =

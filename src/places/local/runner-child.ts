@@ -15,11 +15,10 @@
  * stray output.
  */
 import { fork, type ChildProcess } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { totalmem } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { builtProgram } from "../../disk/built-program.ts";
 import { hasDescriptors } from "../../disk/descriptors.ts";
 import { RETRY_MS } from "../../disk/until-room.ts";
 import { killByToken, killQuietly } from "./kill-by-token.ts";
@@ -112,7 +111,7 @@ export class RunnerChild {
       return;
     }
     const listener = this.#listener;
-    const child = fork(runnerProgram(), [JSON.stringify(this.#settings)], {
+    const child = fork(builtProgram("runner"), [JSON.stringify(this.#settings)], {
       detached: true,
       serialization: "json",
       stdio: ["ignore", "pipe", "pipe", "ipc", "pipe"],
@@ -288,19 +287,4 @@ function environmentFor(token: string, threads: number): NodeJS.ProcessEnv {
   // each other.
   env["UV_THREADPOOL_SIZE"] ??= String(Math.max(4, threads));
   return env;
-}
-
-/** The path of a runner's built entry. @throws Error, with what to do, if nothing was built */
-export function runnerProgram(): string {
-  for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
-    if (existsSync(join(folder, "package.json"))) {
-      const program = join(folder, "dist", "daemon", "runner.js");
-      if (existsSync(program)) return program;
-      throw new Error(
-        `${program} does not exist: steps run in built JavaScript, so run "npm run build" first`,
-      );
-    }
-    if (folder === dirname(folder))
-      throw new Error("the package's folder was not found: no package.json above this module");
-  }
 }

@@ -27,10 +27,17 @@ import type { Lane, Room } from "../../core/lane.ts";
 import type { Json } from "../../core/snapshot.ts";
 import { iso } from "../../core/time.ts";
 import { Masker } from "../../steps/mask.ts";
-import { LINE_OVERHEAD, OUTPUT_LIMIT, type Task } from "../../core/task.ts";
+import { LINE_OVERHEAD, OUTPUT_LIMIT, StoredOutputs, type Task } from "../../core/task.ts";
 import type { Place, TaskHandlers } from "../place.ts";
 import { Reservations } from "../reservations.ts";
-import { headOf, type FromRunner, type RawResult, type RunnerSettings } from "./protocol.ts";
+import {
+  dropResult,
+  headOf,
+  taskResult,
+  type FromRunner,
+  type RawResult,
+  type RunnerSettings,
+} from "./protocol.ts";
 import { RunnerChild, type RunnerExit } from "./runner-child.ts";
 
 /** The longest step that another step is sent ahead of, in milliseconds. */
@@ -245,7 +252,10 @@ export class RunnerPool implements Place {
     for (const message of batch) {
       const entry = this.#entries.get(message.id);
       // The task has ended, or another runner has it now: a late message does not count.
-      if (entry === undefined || entry.child !== child) continue;
+      if (entry === undefined || entry.child !== child) {
+        if (message.type === "done") dropResult(message.result);
+        continue;
+      }
       switch (message.type) {
         case "done":
           ended = true;
@@ -291,11 +301,7 @@ export class RunnerPool implements Place {
     if (entry.task.kind === "module" && result.ok)
       this.#pace = Number.isFinite(this.#pace) ? this.#pace * 0.9 + durationMs * 0.1 : durationMs;
     this.#rest(entry.child);
-    entry.handlers.done(
-      result.ok ? { ok: true, value: JSON.parse(result.json) as Json } : result,
-      durationMs,
-      startedAt,
-    );
+    entry.handlers.done(taskResult(result), durationMs, startedAt);
   }
 
   /**
@@ -315,11 +321,16 @@ export class RunnerPool implements Place {
 
   #answer(entry: Entry, call: number, method: string, argument: Json): void {
     const { id, child, handlers } = entry;
-    const answer =
+    const answer: Promise<Json | StoredOutputs> =
       handlers.call?.(method, argument) ??
       Promise.reject(new Error(`nobody answers the call "${method}" here`));
     answer.then(
-      (value) => child.send({ type: "reply", id, call, value }),
+      (value) =>
+        child.send(
+          value instanceof StoredOutputs
+            ? { type: "reply", id, call, value: value.outputs, stored: true }
+            : { type: "reply", id, call, value },
+        ),
       (error: unknown) =>
         child.send({ type: "reply", id, call, error: clipError(toStepError(error)) }),
     );
@@ -384,11 +395,7 @@ export class RunnerPool implements Place {
     const { handlers, stuck, forced } = entry;
     const durationMs = this.#clock.monotonic() - entry.sentAt;
     if (stuck !== undefined) {
-      handlers.done(
-        stuck.result.ok ? { ok: true, value: JSON.parse(stuck.result.json) as Json } : stuck.result,
-        stuck.durationMs,
-        stuck.startedAt,
-      );
+      handlers.done(taskResult(stuck.result), stuck.durationMs, stuck.startedAt);
     } else if (forced !== undefined) {
       const error = { name: "StepStopped", message: `stopped with its runner: ${forced.because}` };
       handlers.done(

@@ -16,7 +16,13 @@ import type { FromThread } from "../../../steps/thread-protocol.ts";
 import { inheritedEnvironment } from "../../inherited-environment.ts";
 import { killByToken } from "../kill-by-token.ts";
 import type { OutputLine, ShellTask } from "../../../core/task.ts";
-import type { FromRunner, RawResult, RunnerSettings, ToRunner } from "../protocol.ts";
+import {
+  dropResult,
+  type FromRunner,
+  type RawResult,
+  type RunnerSettings,
+  type ToRunner,
+} from "../protocol.ts";
 import { BundlePackages } from "./bundle-packages.ts";
 import { Guard } from "./guard.ts";
 import { watchMemoryLimits } from "./memory-limits.ts";
@@ -36,6 +42,9 @@ const HEARING_MS = 750;
 const ENDING_MS = 500;
 /** How long after its end a step may finish what it did not wait for, in milliseconds. */
 const PENDING_MS = 1_000;
+
+/** How many lines of output the daemon gets in one message: short lines may be very many. */
+const LINES_AT_ONCE = 2_000;
 
 /** Runs the tasks of one runner. */
 export class RunnerHost {
@@ -101,6 +110,7 @@ export class RunnerHost {
               seq,
               call: message.call,
               value: message.value,
+              stored: message.stored,
               error: message.error,
             });
           break;
@@ -311,16 +321,18 @@ export class RunnerHost {
           this.#warm.ended(thread, piece, message.durationMs);
           if (message.spawned) killByToken(`${this.#settings.token}/${piece.id}`);
           const result: RawResult =
-            message.json === undefined
-              ? {
-                  ok: false,
-                  outcome: "failed",
-                  error: message.error ?? {
-                    name: "Error",
-                    message: "the step failed and gave no reason",
-                  },
-                }
-              : { ok: true, json: message.json };
+            message.staged !== undefined
+              ? { ok: true, staged: message.staged }
+              : message.json === undefined
+                ? {
+                    ok: false,
+                    outcome: "failed",
+                    error: message.error ?? {
+                      name: "Error",
+                      message: "the step failed and gave no reason",
+                    },
+                  }
+                : { ok: true, json: message.json };
           this.#finish(piece, result, message.durationMs, message.startedAt);
         }
         if (this.#single.has(thread) || message.retire !== undefined)
@@ -380,7 +392,16 @@ export class RunnerHost {
   }
 
   #output(piece: Piece, at: string, stream: OutputLine["stream"], lines: readonly string[]): void {
-    this.#say({ type: "output", id: piece.id, at, stream, lines });
+    for (let from = 0; from < lines.length; from += LINES_AT_ONCE) {
+      this.#say({
+        type: "output",
+        id: piece.id,
+        at,
+        stream,
+        lines: lines.length <= LINES_AT_ONCE ? lines : lines.slice(from, from + LINES_AT_ONCE),
+      });
+      if (lines.length > LINES_AT_ONCE) this.#flush();
+    }
   }
 
   #finish(piece: Piece, result: RawResult, durationMs: number, startedAt: number): void {
@@ -390,6 +411,7 @@ export class RunnerHost {
     // A step that failed after it was told to end has done so. A step whose time was up was too
     // late, whatever it answers.
     const told = asked !== undefined && (asked.outcome === "timeout" || !result.ok);
+    if (told || piece.fault !== undefined) dropResult(result);
     this.#say({
       type: "done",
       id: piece.id,
@@ -402,10 +424,13 @@ export class RunnerHost {
 
   #say(message: FromRunner): void {
     if (this.#outbox.push(message) > 1) return;
-    setImmediate(() => {
-      const batch = this.#outbox;
-      this.#outbox = [];
-      this.#send(batch);
-    });
+    setImmediate(() => this.#flush());
+  }
+
+  #flush(): void {
+    if (this.#outbox.length === 0) return;
+    const batch = this.#outbox;
+    this.#outbox = [];
+    this.#send(batch);
   }
 }

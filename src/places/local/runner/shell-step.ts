@@ -9,10 +9,12 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { defined } from "../../../core/defined.ts";
 import { byteLength, TEXT_LIMIT } from "../../../core/environment-limits.ts";
-import { clipError, FAILURE_CODES, type StepError } from "../../../core/failure.ts";
+import { clipError, FAILURE_CODES, toStepError, type StepError } from "../../../core/failure.ts";
 import { LineCapture } from "../../../steps/line-capture.ts";
 import { MASKED_RESULT, Masker } from "../../../steps/mask.ts";
+import { stageResult } from "../../../steps/staged-result.ts";
 import { resultJson, writtenResult } from "../../../steps/step-result.ts";
+import { withValues } from "../../../steps/task-values.ts";
 import { descendantsOf, killDescendant, type Descendant } from "../descendants.ts";
 import { killByToken, killQuietly } from "../kill-by-token.ts";
 import { TOKEN_VARIABLE, type OutputLine, type ShellTask } from "../../../core/task.ts";
@@ -50,7 +52,7 @@ interface Given {
 /** Runs the text of one step in a shell. */
 export class ShellStep {
   readonly #id: string;
-  readonly #task: ShellTask;
+  #task: ShellTask;
   readonly #host: ShellHost;
   readonly #masker: Masker;
   /** Undefined until the command is about to start, and where the folder cannot be made. */
@@ -73,6 +75,12 @@ export class ShellStep {
   start(): void {
     const [program, ...options] = this.#task.shell;
     let given: Given;
+    try {
+      this.#task = withValues(this.#task);
+    } catch (error) {
+      this.#finish({ ok: false, error: toStepError(error), outcome: "failed" });
+      return;
+    }
     try {
       given = this.#prepare();
     } catch (error) {
@@ -263,9 +271,21 @@ export class ShellStep {
         durationMs,
         this.#startedAt,
       );
-    const masked = this.#masker.json(result.json);
+    this.#host.ended(
+      "json" in result ? this.#recorded(result.json) : result,
+      durationMs,
+      this.#startedAt,
+    );
+  }
+
+  /** The result without secrets; in files, if it is large. */
+  #recorded(json: string): RawResult {
+    const masked = this.#masker.json(json);
     if (masked !== undefined) this.#host.output("orchd", [MASKED_RESULT]);
-    this.#host.ended({ ok: true, json: masked ?? result.json }, durationMs, this.#startedAt);
+    const { artifacts, outputs } = this.#task;
+    const text = masked ?? json;
+    const staged = artifacts === undefined ? undefined : stageResult(text, outputs, artifacts);
+    return staged === undefined ? { ok: true, json: text } : { ok: true, staged };
   }
 }
 

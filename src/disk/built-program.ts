@@ -1,0 +1,23 @@
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/**
+ * The path of one of the package's built programs: `dist/daemon/NAME.js`. Whatever this module was
+ * built into, the package's folder is above it.
+ *
+ * @throws Error, with what to do, if nothing was built
+ */
+export function builtProgram(name: string): string {
+  for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
+    if (existsSync(join(folder, "package.json"))) {
+      const program = join(folder, "dist", "daemon", `${name}.js`);
+      if (existsSync(program)) return program;
+      throw new Error(
+        `${program} does not exist: it has to be built JavaScript, so run "npm run build" first`,
+      );
+    }
+    if (folder === dirname(folder))
+      throw new Error("the package's folder was not found: no package.json above this module");
+  }
+}
