@@ -1,4 +1,6 @@
+import { readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import type { Schedule } from "../../src/core/schedule/schedule-schema.ts";
 import { readPipeline } from "../../src/views/pipeline-reading.ts";
 import { viewPipeline } from "../../src/views/pipeline-view.ts";
 import { EngineRig, pipelineOf, scheduleOf, type FileContent } from "../support/engine-rig.ts";
@@ -34,6 +36,49 @@ describe("a slot that is due", () => {
     readWholeLedger(there.store.pipelineLedger("p"));
     await there.down();
     expect(there.clock.timers).toBe(0);
+  });
+});
+
+describe("the slots of one due time", () => {
+  const lane = (name: string): Schedule =>
+    scheduleOf({ cron: "* * * * *", name, params: { name } });
+
+  test.each([1, 2])("have one decision each where a torn write left %i of 3", async (left) => {
+    const there = rig();
+    there.put(pipelineOf("p", ["x", "y", "z"].map(lane), { overlap: "allow" }));
+    await there.up();
+    await there.clock.advance(61_000);
+    await there.kill();
+    const path = there.store.pipelineLedger("p");
+    const text = readFileSync(path, "utf8");
+    const fired = text.split("\n").filter((line) => line.includes('"type":"slot.fired"'));
+    expect(fired).toHaveLength(3);
+    // What the disk kept: some whole lines of the write, and a part of the next one.
+    writeFileSync(path, text.slice(0, text.indexOf(fired[left]!) + 20));
+    await there.up();
+    await there.clock.advance(1_000);
+    const decided = there.lines("p").filter(({ type }) => type === "slot.fired");
+    expect(decided.map(({ slot, schedule }) => `${String(slot)} ${String(schedule)}`)).toEqual([
+      "2026-11-23T02:01:00.000Z x",
+      "2026-11-23T02:01:00.000Z y",
+      "2026-11-23T02:01:00.000Z z",
+    ]);
+    await there.down();
+  });
+
+  test("are one write, however many, and only the last line moves the watermark", async () => {
+    const there = rig();
+    const lanes = Array.from({ length: 260 }, (_, index) => lane(`s${index}`));
+    await there.up();
+    await there.drop(pipelineOf("p", lanes, { overlap: "allow", shadow: true }));
+    await there.clock.advance(61_000);
+    const fired = there.lines("p").filter(({ type }) => type === "slot.fired");
+    expect(fired).toHaveLength(260);
+    expect(new Set(fired.map(({ b }) => b)).size).toBe(1);
+    expect(fired.flatMap(({ through }, index) => (through === undefined ? [] : [index]))).toEqual([
+      259,
+    ]);
+    await there.down();
   });
 });
 

@@ -12,6 +12,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { slotKey } from "../../src/core/pipeline-state.ts";
 import { prune } from "../../src/ledger/prune.ts";
 import { readReply, writeRequest } from "../../src/ledger/requests.ts";
 import { EngineRig, pipelineOf, scheduleOf } from "../support/engine-rig.ts";
@@ -30,7 +31,15 @@ export interface History {
 }
 
 const MINUTE = 60_000;
-const NAMES = ["a", "b"];
+/**
+ * The pipelines, and the schedules of each. The two of "b" have lanes of their own: both have a
+ * slot each minute, and the lines of both are one write.
+ */
+const LANES: Readonly<Record<string, readonly (string | undefined)[]>> = {
+  a: [undefined],
+  b: ["one", "two"],
+};
+const NAMES = Object.keys(LANES);
 
 /** Something that must never be. */
 class Problem extends Error {}
@@ -165,13 +174,16 @@ export async function crashHistory(
 
   try {
     for (const name of NAMES) {
-      const schedule = scheduleOf({
-        cron: "* * * * *",
-        catchUp: "all",
-        catchUpWindowMs: 7 * 86_400_000,
-        maxCatchUp: 100_000,
-      });
-      rig.put(pipelineOf(name, [schedule], { overlap: "allow" }));
+      const schedules = LANES[name]!.map((lane) =>
+        scheduleOf({
+          cron: "* * * * *",
+          catchUp: "all",
+          catchUpWindowMs: 7 * 86_400_000,
+          maxCatchUp: 100_000,
+          ...(lane === undefined ? {} : { name: lane, params: { lane } }),
+        }),
+      );
+      rig.put(pipelineOf(name, schedules, { overlap: "allow" }));
     }
     await up();
     for (let round = 0; round < rounds; round += 1) {
@@ -266,17 +278,17 @@ export async function crashHistory(
   }
 }
 
-/** What is wrong where every minute since the pipeline was loaded must have one run. */
+/** What is wrong where every minute since the pipeline was loaded must have one run in each lane. */
 function everyMinute(
   rig: EngineRig,
   name: string,
 ): { readonly problems: string[]; readonly decided: number } {
   const lines = rig.lines(name);
-  const fired = new Map<number, number>();
-  for (const { type, slot } of lines) {
+  const fired = new Map<string, number>();
+  for (const { type, slot, schedule } of lines) {
     if (type !== "slot.fired" && type !== "slot.caught_up") continue;
-    const minute = Date.parse(String(slot)) / MINUTE;
-    fired.set(minute, (fired.get(minute) ?? 0) + 1);
+    const key = slotKey(String(slot), schedule as string | undefined);
+    fired.set(key, (fired.get(key) ?? 0) + 1);
   }
   const problems = lines.flatMap(({ type, seq }) =>
     type === "slot.missed" || type === "slot.skipped" ? [`line ${seq} is a ${type}`] : [],
@@ -287,9 +299,11 @@ function everyMinute(
     minute <= last;
     minute += 1
   ) {
-    const times = fired.get(minute) ?? 0;
-    if (times !== 1)
-      problems.push(`${new Date(minute * MINUTE).toISOString()} was fired ${times} times`);
+    for (const lane of LANES[name]!) {
+      const key = slotKey(new Date(minute * MINUTE).toISOString(), lane);
+      const times = fired.get(key) ?? 0;
+      if (times !== 1) problems.push(`${key} was fired ${times} times`);
+    }
   }
   return { problems, decided: fired.size };
 }
