@@ -111,6 +111,41 @@ describe("the watermark", () => {
   });
 });
 
+describe("the runs that stopAfter counts", () => {
+  const since = (seconds: number, digest: string): PipelineEvent => ({
+    ...loaded,
+    digest,
+    since: iso(seconds),
+  });
+  const fired = (seconds: number, schedule?: string): PipelineEvent => ({
+    type: "slot.fired",
+    slot: iso(seconds),
+    run: `p@${seconds}.${schedule}`,
+    through: iso(seconds),
+    ...(schedule === undefined ? {} : { schedule }),
+  });
+
+  it("stay counted through an edit that leaves the schedules as they are", () => {
+    const state = foldEvents([since(0, "d"), fired(60), fired(120), fired(120, "x")]);
+    foldEvents([since(0, "other steps")], state);
+    expect(state.ran).toEqual({ "": 2, x: 1 });
+    foldEvents([fired(180)], state);
+    expect(state.ran).toEqual({ "": 3, x: 1 });
+  });
+
+  it("are none once the schedules were edited, and then count again", () => {
+    const state = foldEvents([since(0, "d"), fired(60), since(90, "other times")]);
+    expect(state.ran).toEqual({});
+    foldEvents([fired(120), since(90, "other steps")], state);
+    expect(state.ran).toEqual({ "": 1 });
+  });
+
+  it("stay counted through a load that does not say since when, as older versions wrote it", () => {
+    const state = foldEvents([since(0, "d"), fired(60), loaded]);
+    expect(state.ran).toEqual({ "": 1 });
+  });
+});
+
 describe("runs", () => {
   it("are active from their slot's line to their end", () => {
     const state = foldEvents([

@@ -164,6 +164,39 @@ describe("retries", () => {
   });
 });
 
+describe("the reason of a start", () => {
+  it("says what a step has waited for", () => {
+    const steps = [
+      stepSpec("first"),
+      stepSpec("second", { needs: ["first"] }),
+      stepSpec("third", { inputs: { x: { step: "first" } } }),
+      stepSpec("fourth", { needs: ["first"], inputs: { x: { step: "first" } } }),
+    ];
+    const run = new GivenRun(snapshotOf(steps)).happen(STARTED);
+    for (const { id } of steps) {
+      run.start(id);
+      if (id === "first") run.complete(id);
+    }
+    expect([...run.state.steps].map(([id, { because }]) => [id, because])).toEqual([
+      ["first", "the run began"],
+      ["second", "upstream steps ended"],
+      ["third", "inputs ready"],
+      ["fourth", "inputs ready"],
+    ]);
+  });
+
+  it("says which retry it is", () => {
+    const retry = { ...NO_RETRY, maxRetries: 2 };
+    const run = new GivenRun(snapshotOf([stepSpec("a", { retry })])).happen(STARTED).start("a");
+    const facts = { now: run.now, chance: 0.5, mayRetry: true };
+    const error = { name: "Error", message: "no" };
+    for (const because of ["retry 1 of 2", "retry 2 of 2"]) {
+      run.happen(afterFailure(run.state, "a", error, facts)).start("a");
+      expect(run.state.steps.get("a")?.because).toBe(because);
+    }
+  });
+});
+
 describe("interruptions", () => {
   const facts = { now: 0, chance: 0.5, because: "the daemon died" };
 
@@ -188,6 +221,21 @@ describe("interruptions", () => {
       expect(run.state.steps.get("a")).toMatchObject({ attempt: 1, reruns: rerun });
     }
     expect(afterInterruption(run.state, "a", "daemon", facts)).toMatchObject({ next: "fail" });
+  });
+
+  it("a failure after a rerun is followed by the next attempt, under its own number", () => {
+    const retry = { ...NO_RETRY, maxRetries: 2 };
+    const run = new GivenRun(snapshotOf([stepSpec("a", { onInterruption: "rerun", retry })]))
+      .happen(STARTED)
+      .start("a");
+    run.happen(afterInterruption(run.state, "a", "daemon", facts)).start("a");
+    expect(run.state.steps.get("a")).toMatchObject({ attempt: 1, reruns: 1 });
+    const error = { name: "Error", message: "no" };
+    for (const attempt of [2, 3]) {
+      const failure = { now: run.now, chance: 0.5, mayRetry: true };
+      run.happen(afterFailure(run.state, "a", error, failure)).start("a");
+      expect(run.state.steps.get("a")).toMatchObject({ attempt, reruns: 1 });
+    }
   });
 
   it("starts an innocent sibling of a runner's death again, alone and uncounted", () => {
@@ -230,6 +278,24 @@ describe("stops", () => {
     run.complete("a").settle();
     expect(run.state.finished?.status).toBe("stopped");
     expect(run.statuses()).toEqual({ a: "completed", b: "skipped" });
+  });
+
+  it("a time limit kills what runs, and a stop that was graceful does not soften it", () => {
+    const run = new GivenRun(snapshotOf([stepSpec("a"), stepSpec("b", { needs: ["a"] })]))
+      .happen(STARTED)
+      .start("a");
+    run.happen({ type: "run.timed_out", because: "it ran longer than its limit of 1m" });
+    expect(run.plan({ stopping: new Map([["a", "graceful"]]) })).toContainEqual({
+      kind: "stopStep",
+      step: "a",
+      mode: "force",
+      because: "it ran longer than its limit of 1m",
+    });
+    run.happen({ type: "step.stopped", step: "a", attempt: 1, because: "the limit" }).settle();
+    expect(run.state.finished).toMatchObject({
+      status: "failed",
+      because: "it ran longer than its limit of 1m",
+    });
   });
 
   it("ends a queued run at once", () => {

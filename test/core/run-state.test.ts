@@ -72,6 +72,37 @@ describe("a run's status, by ZenML's precedence", () => {
   });
 });
 
+describe("the time that a run has worked", () => {
+  it("is the sum of the times it was worked on, over any number of recoveries", () => {
+    const run = new GivenRun(snapshotOf([stepSpec("a")])).happen(STARTED);
+    const pass = (seconds: number): void => void (run.now += seconds * 1_000);
+    pass(10);
+    run.start("a");
+    for (const [worked, down] of [
+      [0, 100],
+      [7, 1_000],
+      [5, 50],
+    ] as const) {
+      pass(worked);
+      // The last line that the daemon wrote before it died.
+      run.happen({ type: "step.dreamt" } as unknown as RunEvent);
+      pass(down);
+      run.happen({ type: "run.recovered", because: "a daemon came up" });
+    }
+    expect(run.state.recoveries).toBe(3);
+    expect(run.state.workedMs).toBe((10 + 7 + 5) * 1_000);
+    expect(run.state.resumedAt).toBe(new Date(run.now).toISOString());
+  });
+
+  it("does not count what a queued run waited, before or after a recovery", () => {
+    const run = new GivenRun(snapshotOf([stepSpec("a")]));
+    run.happen({ type: "run.queued", because: "another run is active" });
+    run.now += 60_000;
+    run.happen({ type: "run.recovered", because: "a daemon came up" });
+    expect(run.state.workedMs).toBe(0);
+  });
+});
+
 describe("evolve", () => {
   it("passes over events and fields it does not know", () => {
     const run = two();

@@ -278,7 +278,9 @@ export async function crashHistory(
   }
 }
 
-/** What is wrong where every minute since the pipeline was loaded must have one run in each lane. */
+/**
+ * What is wrong where every minute since the pipeline was loaded must have one run in each lane.
+ */
 function everyMinute(
   rig: EngineRig,
   name: string,

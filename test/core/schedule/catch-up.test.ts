@@ -81,6 +81,36 @@ describe("catch-up", () => {
     ).toEqual(["missed 11-24T03:00..11-24T10:00", "missed 11-24T11:00", "run 11-24T12:00"]);
   });
 
+  test("a slot exactly as old as the window runs, and one a second older does not", () => {
+    const one = (seconds: number): string[] => {
+      const runOnceAt = new Date(NOW - seconds * 1_000).toISOString();
+      return decide([schedule({ runOnceAt, catchUpWindowMs: 3_600_000 })], NOW - 10 * 3_600_000);
+    };
+    expect(one(3_600)).toEqual(["run 11-24T11:00"]);
+    expect(one(3_601)).toEqual(["missed 11-24T10:59"]);
+  });
+
+  test("each schedule has its own window, where another's is longer", () => {
+    const both = [
+      schedule({ ...hourly, name: "a", params: { x: 1 }, catchUp: "all" }),
+      schedule({
+        ...hourly,
+        name: "b",
+        params: { x: 2 },
+        catchUp: "all",
+        catchUpWindowMs: 3_600_000,
+      }),
+    ];
+    expect(decide(both, NOW - 3 * 3_600_000)).toEqual([
+      "run 11-24T10:00",
+      "missed 11-24T10:00",
+      "run 11-24T11:00",
+      "run 11-24T11:00",
+      "run 11-24T12:00",
+      "run 11-24T12:00",
+    ]);
+  });
+
   test("a run without a line is adopted, within the window and before it", () => {
     const taken = new Set(["2026-11-24T03:00:00.000Z", "2026-11-24T11:00:00.000Z"]);
     expect(

@@ -235,6 +235,20 @@ it("warns of what has passed", () => {
   ]);
 });
 
+describe("a warning of a pattern that hardly ever fires", () => {
+  const leap = "0 0 29 2 *";
+  const hardly = [expect.stringContaining("hardly ever fires: the next time is 2028-02-29")];
+
+  it("looks ahead from now", () => {
+    expect(one({ cron: leap }).warnings).toEqual(hardly);
+    expect(one({ cron: leap, startTime: "2020-01-01" }).warnings).toEqual(hardly);
+  });
+
+  it("looks ahead from a startTime that is still to come", () => {
+    expect(one({ cron: leap, startTime: "2028-01-01" }).warnings).toEqual([]);
+  });
+});
+
 it.each([
   ["2026-12-01", { localMs: Date.UTC(2026, 11, 1) }],
   ["2026-12-01T05:06Z", { localMs: Date.UTC(2026, 11, 1, 5, 6), offsetMs: 0 }],

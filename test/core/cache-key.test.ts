@@ -1,0 +1,93 @@
+/** Which differences between two steps give two keys, and which do not. */
+import { describe, expect, it } from "vitest";
+import { cacheKey, cacheKeyParts, changedPart } from "../../src/core/cache-key.ts";
+import type { CacheKeyFacts, CacheKeyParts } from "../../src/core/cache-key.ts";
+import type { CacheSettings, SnapshotStep } from "../../src/core/snapshot.ts";
+import { stepSpec } from "../support/given-run.ts";
+
+const FACTS: CacheKeyFacts = {
+  project: "default",
+  params: { a: 1 },
+  inputs: { x: "h1", y: "h2" },
+  files: [["/data/in", "h3"]],
+  scheduledFor: "2026-11-23T02:00:00.000Z",
+};
+const CACHE: CacheSettings = {
+  acrossSlots: false,
+  fileDependencies: [],
+  ignoredInputs: [],
+  includeStepCode: true,
+};
+const CODE = { bundle: "b".repeat(64), pick: "export:default", source: "./read.ts" };
+
+const parts = (step: Partial<SnapshotStep>, facts: Partial<CacheKeyFacts> = {}): CacheKeyParts =>
+  cacheKeyParts(stepSpec("s", step), { ...FACTS, ...facts });
+
+describe("two keys differ", () => {
+  const shell = { run: "make", shell: ["/bin/sh", "-eu"], cwd: "/srv/a" };
+  const module = { run: undefined, code: CODE };
+  const noCode = { ...module, cache: { ...CACHE, includeStepCode: false } };
+  it.each<[string, Partial<SnapshotStep>, Partial<SnapshotStep>, string]>([
+    ["the text of a command", shell, { ...shell, run: "make all" }, "code changed"],
+    ["the shell", shell, { ...shell, shell: ["/bin/bash"] }, "code changed"],
+    ["the folder of a command", shell, { ...shell, cwd: "/srv/b" }, "code changed"],
+    ["a folder where there was none", { run: "make" }, { run: "make", cwd: "/b" }, "code changed"],
+    ["a module's bundle", module, { code: { ...CODE, bundle: "c" } }, "code changed"],
+    [
+      "the function of a module",
+      module,
+      { code: { ...CODE, pick: "export:other" } },
+      "the step's function changed",
+    ],
+    [
+      "the module, where its code does not count",
+      noCode,
+      { ...noCode, code: { ...CODE, source: "./write.ts" } },
+      "the step's function changed",
+    ],
+    [
+      "the function, where its code does not count",
+      noCode,
+      { ...noCode, code: { ...CODE, pick: "export:other" } },
+      "the step's function changed",
+    ],
+    ["the declared outputs", {}, { outputs: ["rows"] }, "declared outputs changed"],
+    ["the environment", { env: { A: "1" } }, { env: { A: "2" } }, 'env "A" changed'],
+  ])("by %s", (_what, before, now, because) => {
+    expect(cacheKey(parts(now))).not.toBe(cacheKey(parts(before)));
+    expect(changedPart(parts(before), parts(now))).toBe(because);
+  });
+
+  it.each<[string, Partial<CacheKeyFacts>, string]>([
+    ["the project", { project: "other" }, "the project changed"],
+    ["a param", { params: { a: 2 } }, 'param "a" changed'],
+    ["an input", { inputs: { x: "h1", y: "h9" } }, 'input "y" changed'],
+    ["a file", { files: [["/data/in", "h9"]] }, 'file "/data/in" changed'],
+    ["the cache function", { cacheFunction: "x" }, "the cache function's answer changed"],
+    ["the slot", { scheduledFor: "2026-11-24T02:00:00.000Z" }, "slot changed"],
+  ])("by %s", (_what, facts, because) => {
+    expect(cacheKey(parts({}, facts))).not.toBe(cacheKey(parts({})));
+    expect(changedPart(parts({}), parts({}, facts))).toBe(because);
+  });
+});
+
+describe("two keys are the same", () => {
+  it("whatever the bundle, where the code does not count", () => {
+    const noCode = { run: undefined, cache: { ...CACHE, includeStepCode: false } };
+    expect(parts({ ...noCode, code: { ...CODE, bundle: "c" } })).toEqual(
+      parts({ ...noCode, code: CODE }),
+    );
+  });
+
+  it("wherever a module lies, where its code counts", () => {
+    expect(parts({ run: undefined, code: { ...CODE, source: "./moved.ts" } })).toEqual(
+      parts({ run: undefined, code: CODE }),
+    );
+  });
+
+  it("in every slot under acrossSlots, and whatever an ignored input holds", () => {
+    const cache = { ...CACHE, acrossSlots: true, ignoredInputs: ["x"] };
+    const later = { scheduledFor: "2026-11-24T02:00:00.000Z", inputs: { x: "h9", y: "h2" } };
+    expect(parts({ cache }, later)).toEqual(parts({ cache }));
+  });
+});
