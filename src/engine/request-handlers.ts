@@ -26,6 +26,7 @@ import { EarlierTraces } from "./earlier-traces.ts";
 import type { PipelineDesk } from "./pipeline-desk.ts";
 import type { Log } from "../log.ts";
 import type { UpkeepRequest } from "./ports.ts";
+import { movedSnapshot } from "./moved-root.ts";
 import { planRerun } from "./rerun.ts";
 import type { TakenRequest } from "./request-inbox.ts";
 import { frozenHeader, runHeader } from "./run-header.ts";
@@ -223,7 +224,10 @@ export class RequestHandlers {
     const header = this.#ports.header(request.run);
     const desk = this.#desk(id.pipeline);
     if (desk === undefined) return this.#unknown(id.pipeline);
-    let of: Parameters<typeof frozenHeader>[0] = header;
+    let of: Parameters<typeof frozenHeader>[0] = {
+      ...header,
+      snapshot: movedSnapshot(header.snapshot, desk.loaded?.file, store.bundles),
+    };
     if (request.edited === true) {
       const fresh = await this.#ports.refresh(id.pipeline);
       if (!fresh.ok) return refused(fresh.reason);
