@@ -519,6 +519,29 @@ describe("orchd why", () => {
     });
   });
 
+  it.each([
+    ["2026-11-23T02:05Z", "fired"],
+    ["2026-11-23T03:05+01:00", "fired"],
+    ["2026-11-23T02:05:30Z", "fired"],
+    ["2026-11-23T02:05:00Z", "none"],
+    ["2026-11-23T02:04Z", "none"],
+    ["2026-11-23T02:06Z", "none"],
+  ])("takes a time without seconds for its whole minute: %s is %s", async (time, decision) => {
+    const { root, runs } = tempRoot();
+    const slot = "2026-11-23T02:05:30.000Z";
+    const run = "a@20261123T020530Z";
+    writePipeline(
+      runs,
+      "a",
+      [
+        { ...loaded("30 */5 * * * *"), at: at(2), since: at(2) },
+        { type: "slot.fired", at: slot, slot, run, through: at(9) },
+      ],
+      at(2),
+    );
+    expect((await orchd(root, "why", "a", time, "--json")).json()).toMatchObject({ decision });
+  });
+
   it("tells of a backfill beside the decision", async () => {
     const { root, runs } = tempRoot();
     writePipeline(runs, "a", lines, at(0));

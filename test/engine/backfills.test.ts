@@ -47,6 +47,24 @@ async function expectWhole(rig: EngineRig): Promise<void> {
   await rig.down();
 }
 
+it("a backfill has the slots at both of its ends, and none beyond", async () => {
+  const rig = await rigWith();
+  await ask(rig, "b1", { ...FOUR, from: "2026-11-22T01:00:00Z", to: "2026-11-22T02:00:00Z" });
+  await ask(rig, "b2", { ...FOUR, from: "2026-11-22T03:00:01Z", to: "2026-11-22T04:59:59Z" });
+  await rig.clock.advance(60_000);
+  const slots = rig
+    .lines("p")
+    .flatMap(({ type, slot, requestId }) =>
+      type === "slot.backfilled" ? [`${String(requestId)} ${String(slot)}`] : [],
+    );
+  expect(slots.sort()).toEqual([
+    "b1 2026-11-22T01:00:00.000Z",
+    "b1 2026-11-22T02:00:00.000Z",
+    "b2 2026-11-22T04:00:00.000Z",
+  ]);
+  await rig.down();
+});
+
 describe("a backfill goes on", () => {
   it("after its pipeline's file was removed and came back", async () => {
     const rig = await rigWith();

@@ -3,6 +3,7 @@ import {
   existsSync,
   mkdirSync,
   readdirSync,
+  rmdirSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -57,6 +58,30 @@ it("carries a request out once, however often its reply cannot be written", asyn
   rmSync(store.replies);
   await inbox.takeUpAll();
   expect(taken).toEqual(["r1"]);
+  expect(readReply(runs, "r1")).toMatchObject({ accepted: true, run: "p@20261123T101511.000Z-m" });
+  expect(readdirSync(store.requests)).toEqual([]);
+});
+
+it("carries a request out once where only writing its reply fails", async () => {
+  const { runs } = tempRoot();
+  const store = new RunStore(runs);
+  let taken = 0;
+  const inbox = inboxAt(runs, () => {
+    taken += 1;
+    return Promise.resolve({ accepted: true, run: `p@20261123T10151${taken}.000Z-m` });
+  });
+  await writeRequest(runs, { type: "submit", pipeline: "p" }, { id: "r1" });
+  // A folder in the place of the reply: it can be looked for, and not be written.
+  const inTheWay = join(store.replies, "r1.json");
+  mkdirSync(inTheWay, { recursive: true });
+  for (let round = 0; round < 2; round += 1) {
+    await inbox.takeUpAll();
+    expect(taken).toBe(1);
+    expect(readdirSync(store.requests)).toEqual(["r1.json"]);
+  }
+  rmdirSync(inTheWay);
+  await inbox.takeUpAll();
+  expect(taken).toBe(1);
   expect(readReply(runs, "r1")).toMatchObject({ accepted: true, run: "p@20261123T101511.000Z-m" });
   expect(readdirSync(store.requests)).toEqual([]);
 });

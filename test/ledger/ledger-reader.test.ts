@@ -172,6 +172,26 @@ describe("a ledger that was changed", () => {
     ]);
   });
 
+  it.each([
+    ["b", '"b":4', '"b":6'],
+    ["seq", '"seq":4', '"seq":6'],
+  ])(
+    "in the %s of its last line is torn, though that line then names a later one",
+    async (_what, from, to) => {
+      const path = await writeLedger(tempRoot().root, SEVEN.slice(0, 3));
+      const text = readFileSync(path, "latin1");
+      expect(text.split(from)).toHaveLength(2);
+      const reading = parseLedger<Note>(Buffer.from(text.replace(from, to), "latin1"));
+      expect([reading.end, reading.lines.length]).toEqual(["torn", 3]);
+    },
+  );
+
+  it("in the b of a line that is not the last is damaged", async () => {
+    const text = readFileSync(await writeLedger(tempRoot().root, SEVEN), "latin1");
+    const reading = parseLedger<Note>(Buffer.from(text.replace('"b":4', '"b":6'), "latin1"));
+    expect([reading.end, reading.lines.length]).toEqual(["damaged", 3]);
+  });
+
   it("by a missing line is damaged, though the next line begins a later write", async () => {
     const bytes = readFileSync(
       await writeLedger(tempRoot().root, [...SEVEN.slice(0, 3), [{ type: "note" }]]),

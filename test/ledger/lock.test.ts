@@ -1,8 +1,10 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import {
+  closeSync,
   existsSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -13,6 +15,8 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { tryLock, unlock } from "fs-native-extensions";
 import { describe, expect, it, onTestFinished } from "vitest";
 import {
   isAlive,
@@ -96,6 +100,19 @@ describe("the lock", () => {
     await next.release();
     await next.release();
     expect(readdirSync(join(orchdDir, "epoch")).toSorted()).toEqual(["1", "2"]);
+  });
+
+  it("says before it is free that its holder has left, so a prompt restart may begin", async () => {
+    const orchdDir = folder();
+    const lock = await acquire(orchdDir);
+    const fd = openSync(join(orchdDir, "daemon.lock"), "a+");
+    onTestFinished(() => closeSync(fd));
+    expect(tryLock(fd)).toBe(false);
+    const released = lock.release();
+    while (!tryLock(fd)) await nextTurn();
+    expect(readEpoch(orchdDir, 1)).toMatchObject({ released: true, ready: false });
+    unlock(fd);
+    await released;
   });
 
   it("is free after kill -9, even before the process is reaped", async () => {

@@ -82,6 +82,20 @@ describe("deciding what is removed", () => {
     expect(undecided.kept.get("r43")).toBe("its slot is not durably decided");
   });
 
+  it("keeps the run that ended last, however many newer ones have not finished", () => {
+    const runs = [
+      run(0, { finishedAt: undefined }),
+      run(1, { finishedAt: undefined }),
+      // It began earlier than the next one, and ended later.
+      run(42, { finishedAt: NOW - 38 * DAY }),
+      run(41),
+      run(43),
+    ];
+    const { prune: going, kept } = decideRetention([pipeline(runs)], NOW, none);
+    expect([...going.keys()]).toEqual(["r41", "r43"]);
+    expect([...kept]).toEqual([["r42", "it is the newest"]]);
+  });
+
   it("without a watermark removes only runs that no slot asked for", () => {
     const runs = [run(40), run(41), run(42, { scheduled: false })];
     expect([

@@ -66,6 +66,19 @@ describe("a run", () => {
     expect(clock.timers).toBe(0);
   });
 
+  it("asks a condition with the step's own param where the run has one of that name", async () => {
+    const bench = new RunBench({ functions: { a: () => 1 } });
+    const ended = await bench.run(
+      [
+        moduleStep("a", { params: { env: "prod" }, when: 'params.env == "prod"' }),
+        moduleStep("b", { does: "a", params: { env: "prod" }, when: 'params.env == "test"' }),
+        moduleStep("c", { does: "a", when: 'params.env == "test"' }),
+      ],
+      { params: { env: "test" } },
+    );
+    expect(ended.statuses()).toEqual({ a: "completed", b: "skipped", c: "completed" });
+  });
+
   it("ends at once when it has no steps", async () => {
     const ended = await new RunBench().run([]);
     expect(ended.types()).toEqual(["run.submitted", "run.started", "run.finished"]);

@@ -91,6 +91,21 @@ describe("a secret in a text", () => {
     }
   });
 
+  it("is found where a line that never ends is cut, wherever the writes part it", () => {
+    const secret = "hunter2x";
+    for (let ahead = 65_526; ahead <= 65_537; ahead += 1) {
+      for (let written = 1; written <= secret.length; written += 1) {
+        const lines: string[] = [];
+        const capture = new LineCapture(masker(secret), (_stream, more) => lines.push(...more));
+        capture.write("stdout", `${"x".repeat(ahead)}${secret.slice(0, written)}`);
+        capture.write("stdout", `${secret.slice(written)}${"y".repeat(70_000)}`);
+        capture.end();
+        expect(lines.length).toBeGreaterThan(1);
+        expect(lines.join("")).toBe(`${"x".repeat(ahead)}${MASK}${"y".repeat(70_000)}`);
+      }
+    }
+  });
+
   it("is found where a line past the capture is cut", () => {
     for (let ahead = 65_530; ahead <= 65_536; ahead += 1) {
       const lines: string[] = [];

@@ -1,4 +1,6 @@
 /** A worker thread in a real runner: what it captures, when it is reused, what ends a step. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { PoolRig } from "../support/pool-rig.ts";
 
@@ -49,6 +51,28 @@ describe("what a module step prints", () => {
     const ended = await spinning.ended;
     expect(ended.result).toMatchObject({ ok: false, outcome: "stopped" });
     expect(texts(ended.lines, "stdout")).toEqual(["on and on"]);
+  });
+});
+
+describe("the signal of a step", () => {
+  it("is aborted, with its reason, where the step looks at it first after the stop", async () => {
+    const rig = new PoolRig();
+    const go = join(rig.folder, "go");
+    const step = rig.startBody(
+      `const { existsSync } = await import("node:fs");
+      console.log("begun");
+      while (!existsSync(${JSON.stringify(go)})) await new Promise((next) => setTimeout(next, 5));
+      const { signal } = context;
+      console.log(signal.aborted, signal.reason?.message);`,
+      { gracePeriodMs: 60_000 },
+    );
+    await step.firstLine;
+    rig.pool.stop(step.id, "graceful", "enough");
+    // What the runner is told later has happened: so the thread was told of the stop.
+    await rig.startBody("").ended;
+    writeFileSync(go, "");
+    const { lines } = await step.ended;
+    expect(texts(lines, "stdout")).toEqual(["begun", "true enough"]);
   });
 });
 
