@@ -21,6 +21,7 @@ import type { Recovered } from "../src/engine/recovery.ts";
 import { makeRunsFolder } from "../src/engine/runs-folder.ts";
 import { Upkeep } from "../src/engine/upkeep.ts";
 import { openWorkshop, tokenOf, type Workshop } from "../src/engine/workshop.ts";
+import { DaemonHistory } from "../src/ledger/daemon-history.ts";
 import type { LedgerHost } from "../src/ledger/ledger-host.ts";
 import type { DaemonLock } from "../src/ledger/lock.ts";
 import { RunStore } from "../src/ledger/run-store.ts";
@@ -104,6 +105,7 @@ export async function runDaemon(options: StartOptions): Promise<number> {
 async function serve(ground: Ground): Promise<void> {
   const { options, log, settings, lock } = ground;
   const upSince = clock.now();
+  const history = await beginHistory(ground, upSince);
   const tzdata = checkTimeZoneData(log);
   const lost = new AbortController();
   lock.onLost(() => {
@@ -146,9 +148,8 @@ async function serve(ground: Ground): Promise<void> {
   const recovered = await comeUp(parts, lock, log);
   const status = `${engine.inForce} pipelines, ${recovered.runs} runs taken over`;
   const readyMs = Math.round(clock.now() - upSince);
-  const { root } = options;
   log.info(
-    { pid: process.pid, epoch: lock.epoch, version: VERSION, tzdata, root, readyMs },
+    { pid: process.pid, epoch: lock.epoch, version: VERSION, tzdata, root: options.root, readyMs },
     `ready: ${status}`,
   );
   manager.ready(`ready: ${status}`);
@@ -162,6 +163,7 @@ async function serve(ground: Ground): Promise<void> {
   await stopBundler();
   manager.close();
   closing = "the lock";
+  history.ended();
   await lock.release();
   turns.close();
   log.info({ ...turns.figures }, "ended");
@@ -169,6 +171,13 @@ async function serve(ground: Ground): Promise<void> {
   process.off("SIGHUP", onHangup);
   // Nothing is left to do. What keeps the process (a file that is still being read) is left behind.
   setTimeout(() => endProcess(0), LEFT_MS).unref();
+}
+
+async function beginHistory({ store, lock }: Ground, at: number): Promise<DaemonHistory> {
+  const own = { pid: process.pid, epoch: lock.epoch, version: VERSION };
+  const history = new DaemonHistory(store.orchdDir, clock, own);
+  await history.began(at);
+  return history;
 }
 
 function tellEmpty(schedules: string, log: pino.Logger): void {

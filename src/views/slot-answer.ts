@@ -5,6 +5,7 @@
 import { formatDuration } from "../core/duration.ts";
 import { iso } from "../core/time.ts";
 import { daemonRuns } from "../ledger/ask.ts";
+import { endBefore } from "../ledger/daemon-history.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { unlessDamaged, type NoView } from "./no-view.ts";
 import { slotDecisions } from "./slot-decisions.ts";
@@ -49,7 +50,7 @@ export function slotAnswers(
 
 function sentenceOf(outcome: SlotOutcome, store: RunStore, time: number, now: number): string {
   const { pipeline, slot, decision, because, decidedAt } = outcome;
-  const why = because === null ? "" : `: ${because}`;
+  const why = because === null ? "" : `: ${because}${downSince(because, store)}`;
   const what =
     slot === null
       ? `${pipeline} at ${iso(time)}`
@@ -85,6 +86,16 @@ function sentenceOf(outcome: SlotOutcome, store: RunStore, time: number, now: nu
       return `no slot of ${what} ${time > now ? "will be" : "was"} due${reason}.`;
     }
   }
+}
+
+/** When the time without a daemon began, for a reason that tells when it ended. */
+function downSince(because: string, store: RunStore): string {
+  const until = /^no daemon was up until (\S+Z)/.exec(because)?.[1];
+  const end = until === undefined ? undefined : endBefore(store.orchdDir, Date.parse(until));
+  if (end === undefined) return "";
+  return end.type === "daemon.ended"
+    ? ` (the one before ended at ${end.at})`
+    : ` (the one before was last seen at ${end.at}, and ended without a word)`;
 }
 
 function runText({ run, status }: SlotOutcome, store: RunStore): string {

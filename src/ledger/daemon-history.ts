@@ -1,0 +1,123 @@
+/**
+ * When each daemon of a root began and ended: `runs/.orchd/daemon.jsonl`, a line each, for people
+ * and for `orchd why`. Nothing is decided by it, and it is not synced.
+ *
+ * A daemon that is killed writes no end. So its file is touched every few seconds, and the next
+ * daemon writes when the one before was last seen.
+ */
+import { appendFileSync, readFileSync, statSync, utimesSync } from "node:fs";
+import { join } from "node:path";
+import type { Clock, Timer } from "../clock.ts";
+import { iso } from "../core/time.ts";
+import { writeFileAtomically } from "../disk/atomic-file.ts";
+
+const TOUCH_MS = 5_000;
+/** A longer file is cut to its newest lines when a daemon begins. */
+const MOST_LINES = 2_000;
+
+/** One line. `at` of an end without a word is when that daemon was last seen. */
+export interface DaemonLine {
+  readonly at: string;
+  readonly type: "daemon.began" | "daemon.ended" | "daemon.lost";
+  readonly pid: number;
+  readonly epoch: number;
+  readonly version: string;
+}
+
+/** The history as the daemon that is up writes it. Never throws: it is a help and nothing more. */
+export class DaemonHistory {
+  readonly #path: string;
+  readonly #clock: Clock;
+  readonly #own: Pick<DaemonLine, "pid" | "epoch" | "version">;
+  #timer: Timer | undefined;
+
+  constructor(orchdDir: string, clock: Clock, own: Pick<DaemonLine, "pid" | "epoch" | "version">) {
+    this.#path = historyPath(orchdDir);
+    this.#clock = clock;
+    this.#own = own;
+  }
+
+  /** Writes that this daemon began. @param at milliseconds since 1970 */
+  async began(at: number): Promise<void> {
+    try {
+      await this.#closeLast();
+      this.#append("daemon.began", at);
+      this.#touch();
+    } catch {
+      // A disk without room: the next daemon writes its own lines.
+    }
+  }
+
+  /** Writes that this daemon ended as it was told to. */
+  ended(): void {
+    this.#timer?.cancel();
+    try {
+      this.#append("daemon.ended", this.#clock.now());
+    } catch {
+      // As above.
+    }
+  }
+
+  async #closeLast(): Promise<void> {
+    const lines = readDaemonLines(this.#path);
+    const last = lines.at(-1);
+    if (lines.length > MOST_LINES) {
+      const newest = lines.slice(-MOST_LINES / 2).map((line) => `${JSON.stringify(line)}\n`);
+      const seen = statSync(this.#path).mtime;
+      await writeFileAtomically(this.#path, newest.join(""), { mode: 0o640 });
+      utimesSync(this.#path, seen, seen);
+    }
+    if (last?.type !== "daemon.began") return;
+    const { type: _began, at: _at, ...of } = last;
+    const seen = Math.max(Date.parse(last.at), statSync(this.#path).mtimeMs);
+    this.#write({ at: iso(Math.floor(seen)), type: "daemon.lost", ...of });
+  }
+
+  #append(type: DaemonLine["type"], at: number): void {
+    this.#write({ at: iso(at), type, ...this.#own });
+  }
+
+  #write(line: DaemonLine): void {
+    appendFileSync(this.#path, `${JSON.stringify(line)}\n`, { mode: 0o640 });
+  }
+
+  #touch(): void {
+    this.#timer = this.#clock.after(TOUCH_MS, () => {
+      try {
+        const now = this.#clock.now() / 1_000;
+        utimesSync(this.#path, now, now);
+      } catch {
+        // Somebody removed it.
+      }
+      this.#touch();
+    });
+  }
+}
+
+/** The end of the daemon before the one that began at a moment; undefined where it is not known. */
+export function endBefore(orchdDir: string, began: number): DaemonLine | undefined {
+  const ends = readDaemonLines(historyPath(orchdDir)).filter(({ type }) => type !== "daemon.began");
+  return ends.findLast(({ at }) => Date.parse(at) <= began);
+}
+
+function historyPath(orchdDir: string): string {
+  return join(orchdDir, "daemon.jsonl");
+}
+
+/** The lines that can be read; none where there is no file. */
+function readDaemonLines(path: string): DaemonLine[] {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch {
+    return [];
+  }
+  return text.split("\n").flatMap((line) => {
+    try {
+      const value = JSON.parse(line) as DaemonLine;
+      return typeof value.at === "string" ? [value] : [];
+    } catch {
+      return [];
+    }
+  });
+}
