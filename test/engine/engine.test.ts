@@ -82,6 +82,29 @@ describe("the slots of one due time", () => {
   });
 });
 
+test("a run's end stands after its beginning, though another run takes long to make", async () => {
+  const there = rig();
+  await there.up();
+  const lanes = ["x", "y"].map((name) => scheduleOf({ cron: "* * * * *", name, params: { name } }));
+  await there.drop(pipelineOf("p", lanes, { overlap: "allow" }));
+  const create = there.runs.create.bind(there.runs);
+  there.runs.create = async (header) => {
+    if (header.run.endsWith(".y"))
+      await new Promise<void>((resolve) => void there.clock.after(20_000, resolve));
+    return create(header);
+  };
+  // The run of lane x takes a second, and its line waits for the run of lane y.
+  await there.clock.advance(90_000);
+  const of = (lane: string): string[] =>
+    there
+      .lines("p")
+      .filter(({ run }) => String(run).endsWith(`.${lane}`))
+      .map(({ type }) => type);
+  expect(of("x")).toEqual(["slot.fired", "run.started", "run.finished"]);
+  expect(of("y")).toEqual(["slot.fired", "run.started", "run.finished"]);
+  await there.down();
+});
+
 describe("catch-up", () => {
   test("a daemon that was down decides each slot once, and names the downtime", async () => {
     const there = rig();

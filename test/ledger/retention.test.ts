@@ -1,10 +1,11 @@
 import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type { PipelineEvent, RunEvent } from "../../src/core/event.ts";
 import { runIdForSlot } from "../../src/core/run-id.ts";
 import type { Json } from "../../src/core/snapshot.ts";
+import { systemDisk } from "../../src/disk/disk.ts";
 import { Artifacts } from "../../src/ledger/artifacts.ts";
 import { LedgerFile } from "../../src/ledger/ledger-file.ts";
 import { prune, type PruneOptions } from "../../src/ledger/prune.ts";
@@ -366,6 +367,59 @@ describe("pruning", () => {
     ).toEqual(runs.slice(35));
     expect(store.months("p")).toEqual(["2026-05"]);
     expect((await prune(store.runsDir, options)).runs).toEqual([]);
+  });
+
+  it("removes nothing before the watermark is durable, and makes what it removed so", async () => {
+    const { store, runs, options } = await history(12);
+    const calls: string[] = [];
+    const paths = new Map<number, string>();
+    const { open, fsync, unlink } = systemDisk;
+    const spies = [
+      vi.spyOn(systemDisk, "open").mockImplementation(async (path, ...rest) => {
+        const fd = await open.call(systemDisk, path, ...rest);
+        paths.set(fd, path);
+        return fd;
+      }),
+      vi.spyOn(systemDisk, "fsync").mockImplementation((fd) => {
+        calls.push(`sync ${paths.get(fd)!}`);
+        return fsync.call(systemDisk, fd);
+      }),
+      vi.spyOn(systemDisk, "unlink").mockImplementation((path) => {
+        calls.push("unlink");
+        return unlink.call(systemDisk, path);
+      }),
+    ];
+    onTestFinished(() => {
+      for (const spy of spies) spy.mockRestore();
+    });
+    await prune(store.runsDir, options);
+    const watermark = calls.indexOf(`sync ${store.pipelineLedger("p")}`);
+    expect(watermark).toBeGreaterThanOrEqual(0);
+    expect(watermark).toBeLessThan(calls.indexOf("unlink"));
+    expect(calls.lastIndexOf(`sync ${store.runDir(runs[0]!)}`)).toBeGreaterThan(
+      calls.lastIndexOf("unlink"),
+    );
+  });
+
+  it("leaves no log without its ledger where it is killed, and goes on the next time", async () => {
+    for (let dies = 0; dies < 4; dies += 1) {
+      const { store, runs, options } = await history(12);
+      const unlink = systemDisk.unlink.bind(systemDisk);
+      let calls = 0;
+      const spy = vi.spyOn(systemDisk, "unlink").mockImplementation((path) => {
+        calls += 1;
+        return calls > dies ? Promise.reject(new Error("killed")) : unlink(path);
+      });
+      onTestFinished(() => spy.mockRestore());
+      await expect(prune(store.runsDir, options)).rejects.toThrow("killed");
+      spy.mockRestore();
+      expect(
+        runs.filter((id) => existsSync(store.runLog(id)) && !existsSync(store.runLedger(id))),
+      ).toEqual([]);
+      await prune(store.runsDir, options);
+      expect(runs.filter((id) => existsSync(store.runLog(id)))).toEqual(runs.slice(2));
+      expect(store.list("p")).toEqual(runs.slice(2));
+    }
   });
 
   it("spares other pipelines, runs that feed a cache, and runs that still go on", async () => {

@@ -1,5 +1,7 @@
 /** The run-loop with real ledgers and a place of the test's own. */
-import { describe, expect, it } from "vitest";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { systemDisk } from "../../src/disk/disk.ts";
 import { fakeCode, held } from "../support/fake-pool.ts";
 import { moduleStep, RunBench } from "../support/run-bench.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
@@ -139,6 +141,85 @@ describe("a run", () => {
     expect(ended.of("step.result_refused")).toHaveLength(2);
     expect(ended.output("a")).toBe("right");
     expect(bench.pool.started[1]!.alone).toBe(true);
+  });
+
+  it("fails a step that was alone in the runner that died, and starts it no more", async () => {
+    const never = new Promise<void>(() => undefined);
+    const a = held();
+    const bench = new RunBench({
+      functions: { a: (context) => (bench.pool.started.length > 1 ? 1 : (void a(context), never)) },
+    });
+    const loop = await bench.begin([moduleStep("a")]);
+    await a.began;
+    bench.pool.die();
+    const ended = await bench.end(loop);
+    expect(ended.statuses()).toEqual({ a: "failed" });
+    expect(bench.pool.started).toHaveLength(1);
+  });
+
+  it("fails a step that ends its runner again when it is started alone", async () => {
+    const never = new Promise<void>(() => undefined);
+    const [a, alone] = [held(), held()];
+    const bench = new RunBench({
+      functions: { a: (context) => (void (context.alone ? alone : a)(context), never) },
+    });
+    const loop = await bench.begin([moduleStep("a"), moduleStep("b", { does: "a" })]);
+    while (bench.pool.running.size < 2) await nextTurn();
+    bench.pool.die();
+    await alone.began;
+    while (bench.pool.running.size < 2) await nextTurn();
+    bench.pool.dieAlone();
+    const ended = await bench.end(loop);
+    expect(ended.statuses()).toEqual({ a: "failed", b: "failed" });
+    expect(bench.pool.started).toHaveLength(4);
+  });
+
+  it("gives a hook under a forced stop the grace period, and no limit otherwise", async () => {
+    const limits: unknown[] = [];
+    for (const mode of ["graceful", "force"] as const) {
+      const a = held();
+      const bench = new RunBench({ functions: { a, open: () => null, close: () => null } });
+      const loop = await bench.begin(
+        [moduleStep("a")],
+        {},
+        {
+          hooks: { init: fakeCode("open"), cleanup: fakeCode("close") },
+          gracePeriodMs: 700,
+        },
+      );
+      await a.began;
+      await loop.requestStop({ mode, by: "cli:me" });
+      await bench.end(loop);
+      for (const { task } of bench.pool.started)
+        if (task.kind === "hook") limits.push([mode, task.hook, task.timeoutMs]);
+    }
+    expect(limits).toEqual([
+      ["graceful", "init", undefined],
+      ["graceful", "cleanup", undefined],
+      ["force", "init", undefined],
+      ["force", "cleanup", 700],
+    ]);
+  });
+
+  it("says that it has finished only after all it printed is in its log", async () => {
+    const write = systemDisk.write.bind(systemDisk);
+    let letGo!: () => void;
+    const free = new Promise<void>((resolve) => (letGo = resolve));
+    const spy = vi.spyOn(systemDisk, "write").mockImplementation(async (fd, bytes, ...rest) => {
+      if (Buffer.from(bytes).includes('"line":"last words"')) await free;
+      return write(fd, bytes, ...rest);
+    });
+    onTestFinished(() => spy.mockRestore());
+    const bench = new RunBench({ functions: { a: ({ print }) => print("last words") } });
+    const loop = await bench.begin([moduleStep("a")]);
+    while (loop.state.steps.get("a")!.phase !== "ended") await nextTurn();
+    // Another run on the same disk goes from its beginning to its end.
+    await new RunBench({ functions: { b: () => 1 } }).run([moduleStep("b")]);
+    expect(loop.state.finished).toBeUndefined();
+    letGo();
+    const ended = await bench.end(loop);
+    expect(ended.status).toBe("completed");
+    expect(bench.printed(loop.state.run).map(({ line }) => line)).toEqual(["last words"]);
   });
 
   it("goes on after a crash: what was running is interrupted and follows its policy", async () => {
