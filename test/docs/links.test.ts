@@ -119,6 +119,15 @@ describe("documents", () => {
     }
   });
 
+  it("are decisions of one number each, which their first line repeats", () => {
+    const decisions = documents.filter((document) => document.startsWith("docs/adr/"));
+    const numbers = decisions.map((document) => Number(basename(document).slice(0, 4)));
+    expect(new Set(numbers).size).toBe(decisions.length);
+    expect(decisions.map((document) => Number(/^# (\d+)\./.exec(read(document))?.[1]))).toEqual(
+      numbers,
+    );
+  });
+
   it("are there where the code cites them", () => {
     const known = new Set(documents.flatMap((document) => [document, basename(document)]));
     const missing = code.flatMap((file) =>
