@@ -22,7 +22,6 @@ import { makeRunsFolder } from "../src/engine/runs-folder.ts";
 import { Upkeep } from "../src/engine/upkeep.ts";
 import { openWorkshop, tokenOf, type Workshop } from "../src/engine/workshop.ts";
 import { DaemonHistory } from "../src/ledger/daemon-history.ts";
-import type { LedgerHost } from "../src/ledger/ledger-host.ts";
 import type { DaemonLock } from "../src/ledger/lock.ts";
 import { RunStore } from "../src/ledger/run-store.ts";
 import { badLogLevel, openDaemonLog } from "../src/observe/daemon-log.ts";
@@ -214,12 +213,11 @@ function wire(
     log.fatal({ err: error }, "a ledger can no longer be written: the daemon ends at once");
     process.exit(1);
   };
-  const host: LedgerHost = { clock, onFatal, onHeld: held.onHeld };
   const turns: LoopWatch = new LoopWatch({ log, underWay: () => [...engine.runs.ids()] });
-  const onDurableLine = listener(log, turns);
+  const host = { clock, onFatal, onHeld: held.onHeld, onDurableLine: listener(log, turns) };
   const workshop = openWorkshop({
     ...host,
-    onDurableLine,
+    onLedgerRestored: (run, because) => engine.disturbedRun(run, because),
     runs: options.runs,
     log,
     settings: settings.current,
@@ -236,7 +234,6 @@ function wire(
   });
   const engine: Engine = new Engine({
     ...host,
-    onDurableLine,
     log,
     store,
     maker: workshop.maker,

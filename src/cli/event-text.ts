@@ -28,6 +28,7 @@ const STYLES: Readonly<Record<string, Style>> = {
   "run.overdue": "yellow",
   "run.stop_requested": "yellow",
   "clock.stepped": "yellow",
+  "ledger.disturbed": "red",
   "pipeline.checkpoint": "dim",
 };
 

@@ -12,6 +12,9 @@ import { printTable, tableWidth } from "./table.ts";
 import { span, type Part, type Terminal } from "./terminal.ts";
 import { betweenText, relativeText } from "./time-text.ts";
 
+/** How long `orchd status` says that somebody touched ledgers: as long as evidence is kept. */
+const TOLD_MS = 7 * DAY_MS;
+
 /**
  * Prints the daemon and every pipeline.
  *
@@ -46,7 +49,7 @@ export function printStatus(
   const brevity =
     columns === undefined ? 0 : BREVITIES.find((each) => tableWidth(head, rows(each)) <= columns);
   printTable(terminal, head, rows(brevity ?? BRIEFEST));
-  const notes = view.pipelines.flatMap((pipeline) => notesOf(pipeline, detail));
+  const notes = view.pipelines.flatMap((pipeline) => notesOf(pipeline, detail, now));
   if (notes.length > 0) terminal.line("");
   for (const note of notes) terminal.line(note);
 }
@@ -69,6 +72,7 @@ export function daemonLine(daemon: DaemonView | null, now: number): Part {
 function stateOf(pipeline: PipelineView): Part {
   if (pipeline.removed) return span("dim", "removed");
   if (pipeline.unread) return span("dim", "not read");
+  if (pipeline.aside) return span("red", "set aside");
   if (!pipeline.valid) return span("red", "invalid");
   if (pipeline.paused) return span("yellow", "paused");
   if (pipeline.active.length > 0)
@@ -116,7 +120,7 @@ function lastOf({ lastRun }: PipelineView, now: number, brevity: Brevity): Part 
   ];
 }
 
-function notesOf(pipeline: PipelineView, detail: boolean): Part[] {
+function notesOf(pipeline: PipelineView, detail: boolean, now: number): Part[] {
   const notes: Part[] = pipeline.errors.map((error) => [
     pipeline.unread ? span("dim", "· ") : span("red", "✗ "),
     span("bold", pipeline.name),
@@ -128,6 +132,13 @@ function notesOf(pipeline: PipelineView, detail: boolean): Part[] {
       " ",
       pipeline.lastRun.run,
       ` ${pipeline.lastRun.status}: ${pipeline.lastRun.because}`,
+    ]);
+  const { disturbed } = pipeline;
+  if (disturbed !== undefined && now - Date.parse(disturbed.at) < TOLD_MS)
+    notes.push([
+      span("yellow", "! "),
+      span("bold", pipeline.name),
+      `: ${timeText(Date.parse(disturbed.at))}: ${disturbed.because}`,
     ]);
   for (const run of pipeline.active) notes.push([statusMark("running"), " ", run]);
   for (const { run, because } of pipeline.waiting ?? [])

@@ -367,6 +367,16 @@ const pipelineEvents = [
       counts: z.record(z.string(), z.number()),
     })
     .meta({ description: "Everything that a reader needs from the lines before." }),
+  z.looseObject({ type: z.literal("runs.pruned"), until: time, runs: z.int() }).meta({
+    description:
+      "Retention is about to remove this many runs. `until`: the newest slot or time of asking " +
+      "among them.",
+  }),
+  z.looseObject({ type: z.literal("ledger.disturbed"), run: z.string().optional(), because }).meta({
+    description:
+      "Somebody removed, replaced or changed this ledger, or a run's, under the daemon. " +
+      "`because`: what was found, and what became of it.",
+  }),
   z
     .looseObject({
       type: z.literal("clock.stepped"),

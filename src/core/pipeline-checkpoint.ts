@@ -42,5 +42,8 @@ export function checkpointOf(
     ran: { ...state.ran },
     ended: [...state.ended].slice(-64),
     durations: [...state.durations],
+    // Always present: it says that retention is told in this ledger from here on.
+    prunedUntil: state.prunedUntil === undefined ? null : iso(state.prunedUntil),
+    ...(state.disturbed === undefined ? {} : { disturbed: { ...state.disturbed } }),
   };
 }

@@ -113,6 +113,13 @@ export interface PipelineState {
    * decided by these.
    */
   readonly durations: number[];
+  /** When somebody last touched ledgers under the daemon, and what became of it. */
+  disturbed?: { readonly at: string; readonly because: string };
+  /**
+   * The newest slot, or time of asking, among the runs that retention removed; milliseconds since
+   * 1970.
+   */
+  prunedUntil?: number;
   linesSinceCheckpoint: number;
   lastSeq: number;
 }
@@ -246,11 +253,17 @@ export function evolvePipeline(state: PipelineState, line: PipelineLine): Pipeli
     case "pipeline.checkpoint":
       restore(state, line);
       break;
+    case "ledger.disturbed":
+      state.disturbed = { at: line.at, because: line.because };
+      break;
     case "slot.late":
       if (line.run !== undefined) mark(state, line.run, { late: true });
       break;
     case "run.overdue":
       mark(state, line.run, { overdue: true });
+      break;
+    case "runs.pruned":
+      notePruning(state, line.until);
       break;
     case "request.noted":
       break;
@@ -415,6 +428,11 @@ function finishRun(
       : { ...ended, because: line.because.slice(0, REASON_CHARACTERS) };
 }
 
+function notePruning(state: PipelineState, until: unknown): void {
+  const to = typeof until === "string" ? Date.parse(until) : Number.NaN;
+  if (!Number.isNaN(to)) state.prunedUntil = Math.max(to, state.prunedUntil ?? to);
+}
+
 function keepEnded(state: PipelineState, run: string): void {
   state.ended.add(run);
   if (state.ended.size > ENDED_KEPT) state.ended.delete(state.ended.values().next().value!);
@@ -467,6 +485,11 @@ function restore(
   state.ended.clear();
   for (const run of (more["ended"] ?? []) as string[]) state.ended.add(run);
   state.durations.splice(0, Infinity, ...((more["durations"] ?? []) as number[]));
+  const disturbed = more["disturbed"] as PipelineState["disturbed"];
+  if (typeof disturbed?.at === "string") state.disturbed = disturbed;
+  else delete state.disturbed;
+  delete state.prunedUntil;
+  notePruning(state, more["prunedUntil"]);
   state.linesSinceCheckpoint = 0;
 }
 

@@ -2,13 +2,23 @@
  * Takes over runs that an earlier daemon made: runs that the pipeline's ledger calls active, and
  * runs whose header was durable when a crash came before the pipeline's line.
  */
-import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+} from "node:fs";
 import { join } from "node:path";
 import { defined } from "../core/defined.ts";
 import type { PipelineEvent, RunLine } from "../core/event.ts";
 import { parseRunId } from "../core/run-id.ts";
 import { fold, type RunState } from "../core/run-state.ts";
-import { LedgerDamaged, LedgerFormatError } from "../ledger/ledger-error.ts";
+import { errorCode } from "../disk/disk-error.ts";
+import { isPathFault, PathFault, regularFile } from "../disk/path-fault.ts";
+import { LedgerBlocked, LedgerDamaged, LedgerFormatError } from "../ledger/ledger-error.ts";
 import { readLedger } from "../ledger/ledger-reader.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { ActiveRuns, QueueTerms, RunTicket } from "./active-runs.ts";
@@ -21,6 +31,8 @@ export interface AdoptPorts {
   readonly maker: RunMaker;
   readonly runs: ActiveRuns;
   readonly log: Log;
+  /** The path of an unfinished run's ledger is bad: the run is taken over once it is mended. */
+  readonly onBlockedRun?: ((run: string, error: unknown) => void) | undefined;
 }
 
 /** What taking over a slot's run gave. */
@@ -38,13 +50,19 @@ export function readRunState(store: RunStore, run: string): RunState | undefined
   return existsSync(path) ? fold(readLedger<RunLine>(path).lines) : undefined;
 }
 
-/** Takes over the run that a slot has already. */
+/**
+ * Takes over the run that a slot has already.
+ *
+ * @throws PathFault if what has its ledger's name is no file; a Node error if that cannot be read
+ */
 export async function adoptRun(
   run: string,
   pipeline: string,
   ports: AdoptPorts,
   terms: QueueTerms,
 ): Promise<Adopted> {
+  const path = ports.store.runLedger(run);
+  if (regularFile(path) === undefined) throw new PathFault(path, "ENOENT");
   const kind = readRunState(ports.store, run)?.trigger.kind ?? "schedule";
   if (hasSlotLine(ports.store, pipeline, run)) return { recorded: true, kind, lines: [] };
   return { recorded: false, kind, lines: await takeOver(run, pipeline, ports, terms) };
@@ -114,10 +132,19 @@ export async function takeOver(
 
 /**
  * A run that cannot go on. Where its ledger is gone, the run has failed. Where the ledger is
- * damaged, nothing touches the run until it is repaired.
+ * damaged, nothing touches the run until it is repaired. Where the path is bad, it waits.
  */
-function cannotGoOn(run: string, error: unknown, { log }: AdoptPorts): PipelineEvent[] {
-  if ((error as { code?: unknown }).code === "ENOENT") {
+function cannotGoOn(
+  run: string,
+  error: unknown,
+  { log, onBlockedRun }: AdoptPorts,
+): PipelineEvent[] {
+  const isGone = errorCode(error) === "ENOENT" && !(error instanceof LedgerBlocked);
+  if (isPathFault(error) && !isGone) {
+    onBlockedRun?.(run, error);
+    return [];
+  }
+  if (isGone) {
     log.error({ run }, `run ${run} was active and its ledger is gone`);
     return [
       { type: "run.finished", run, status: "failed", durationMs: 0, because: "its ledger is gone" },
@@ -140,8 +167,9 @@ function cannotGoOn(run: string, error: unknown, { log }: AdoptPorts): PipelineE
 export function hasSlotLine(store: RunStore, pipeline: string, run: string): boolean {
   const directory = store.pipelineDir(pipeline);
   const needle = `"run":${JSON.stringify(run)}`;
-  return readdirSync(directory)
-    .filter((name) => /^pipeline.*\.jsonl$/.test(name))
+  return readdirSync(directory, { withFileTypes: true })
+    .filter((entry) => /^pipeline.*\.jsonl$/.test(entry.name) && entry.isFile())
+    .map(({ name }) => name)
     .some((name) =>
       readFileSync(join(directory, name), "utf8")
         .split("\n")
@@ -158,8 +186,10 @@ export function hasSlotLine(store: RunStore, pipeline: string, run: string): boo
  * hardly more than that line.
  */
 export function readHeaderLine(path: string): RunLine | undefined {
-  const fd = openSync(path, "r");
+  let fd: number | undefined;
   try {
+    // Something else may have the ledger's name: a pipe must not block, and a folder is no ledger.
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const chunks: Buffer[] = [];
     for (;;) {
       const chunk = Buffer.alloc(65_536);
@@ -172,6 +202,6 @@ export function readHeaderLine(path: string): RunLine | undefined {
   } catch {
     return undefined;
   } finally {
-    closeSync(fd);
+    if (fd !== undefined) closeSync(fd);
   }
 }

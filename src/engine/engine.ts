@@ -12,14 +12,19 @@
  *
  * What it never does: run a user's code, read the ledger of an active run, keep a state that the
  * ledgers do not hold.
+ *
+ * It is long because it is the one place where all parts meet; none of them knows another.
  */
 import type { Timer } from "../clock.ts";
+import { defined } from "../core/defined.ts";
 import type { LineListener } from "../core/durable-line.ts";
 import type { RunHeader } from "../core/event.ts";
 import { refused, type Reply } from "../core/request.ts";
+import { parseRunId } from "../core/run-id.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import { DAY_MS, HOUR_MS, MINUTE_MS, iso } from "../core/time.ts";
 import type { LedgerHost } from "../ledger/ledger-host.ts";
+import { LedgerBlocked } from "../ledger/ledger-error.ts";
 import { PipelineLedger } from "../ledger/pipeline-ledger.ts";
 import type { ReadRequest } from "../ledger/requests.ts";
 import type { RunStore } from "../ledger/run-store.ts";
@@ -27,16 +32,18 @@ import { takeOver } from "./adopted-run.ts";
 import { ActiveRuns } from "./active-runs.ts";
 import { Backfills } from "./backfills.ts";
 import { Burst } from "./burst.ts";
+import { LedgerWatch } from "./ledger-watch.ts";
 import { makeMonthFolders } from "./month-folders.ts";
 import { OverdueWatch } from "./overdue-watch.ts";
 import { PipelineDesk, type DeskPorts } from "./pipeline-desk.ts";
 import { PipelineFiles, type FileChanges, type PipelineFilesPorts } from "./pipeline-files.ts";
 import type { Log } from "../log.ts";
 import type { RunMaker, UpkeepRequest } from "./ports.ts";
-import { recoverRuns, type Recovered } from "./recovery.ts";
+import { recoverRuns, type Recovered, type RecoveryPorts } from "./recovery.ts";
 import { RequestHandlers, type Refreshed } from "./request-handlers.ts";
 import { RequestInbox } from "./request-inbox.ts";
 import { Scheduler, type ClockStep } from "./scheduler.ts";
+import { SetAside } from "./set-aside.ts";
 
 /** What the engine is given. */
 export interface EnginePorts extends LedgerHost {
@@ -76,6 +83,8 @@ export interface EnginePorts extends LedgerHost {
   readonly upkeep?: ((request: UpkeepRequest, engine: Engine) => Promise<Reply>) | undefined;
   /** How often the requests folder is read even if its watcher is silent; default: one second. */
   readonly requestRescanMs?: number | undefined;
+  /** How often it looks whether somebody touched ledgers, in milliseconds; default: 2.4 s. */
+  readonly ledgerLookMs?: number | undefined;
 }
 
 /** How many ledgers are opened at the same time. */
@@ -100,6 +109,8 @@ export class Engine {
   #upSince: number;
   #burst: Burst | undefined;
   readonly #overdue: OverdueWatch;
+  readonly #setAside: SetAside;
+  readonly #watch: LedgerWatch;
   #lookedAt = Number.NEGATIVE_INFINITY;
   #stopping: Promise<void> | undefined;
   #hourly: Timer | undefined;
@@ -109,6 +120,9 @@ export class Engine {
     this.#settings = ports.settings;
     this.#upSince = ports.upSince;
     this.#runs = this.#activeRuns();
+    const { clock, log, store } = ports;
+    this.#setAside = new SetAside({ clock, log, orchdDir: store.orchdDir });
+    this.#watch = this.#ledgerWatch();
     this.#backfills = new Backfills({
       clock: ports.clock,
       log: ports.log,
@@ -129,6 +143,7 @@ export class Engine {
       desk: (name) => this.desk(name),
       desks: () => this.#desks.values(),
       known: (name) => this.#desks.get(name),
+      unlessAside: (name, work) => this.#setAside.unlessAside(name, work),
       watch: ports.watch,
     });
     const handlers = this.#requestHandlers();
@@ -138,6 +153,7 @@ export class Engine {
       store: ports.store,
       rescanMs: ports.requestRescanMs,
       onFatal: ports.onFatal,
+      accepts: (read) => !this.#mustWait(read),
       carryOut: (request) => handlers.carryOut(request),
       onNothingLeft: () => handlers.nothingLeft(),
     });
@@ -199,7 +215,71 @@ export class Engine {
         [...this.#desks.values()].filter(({ state }) => !state.removed).map(({ name }) => name),
       upkeep: async (request) =>
         (await upkeep?.(request, this)) ?? refused("this daemon cannot do that"),
+      setAside: (name) => this.#setAside.because(name),
     });
+  }
+
+  #ledgerWatch(): LedgerWatch {
+    const { clock, log, store } = this.#ports;
+    return new LedgerWatch({
+      clock,
+      log,
+      store,
+      runs: this.#runs,
+      setAside: this.#setAside,
+      desks: () => this.#desks.values(),
+      lookMs: this.#ports.ledgerLookMs,
+      bringBack: (name) => this.#bringBack(name),
+      takeOver: (run, pipeline) => this.takeOver(run, pipeline),
+    });
+  }
+
+  get #recoveryPorts(): RecoveryPorts {
+    return {
+      ...this.#ports,
+      runs: this.#runs,
+      onBlockedRun: (run, error) => this.#watch.cannotTakeOver(run, error),
+    };
+  }
+
+  /** Takes in a pipeline whose ledger could not be opened before. @throws LedgerBlocked */
+  async #bringBack(name: string): Promise<void> {
+    const desk = await this.desk(name);
+    this.#setAside.remove(name, "ledger");
+    await this.#stepBackTo(desk, this.#ports.clock.now());
+    await recoverRuns([desk], this.#recoveryPorts, () => Promise.resolve());
+    await this.#files.settleAgain(name);
+    desk.decide();
+    this.#resumeBackfills(desk);
+  }
+
+  /** Somebody touched ledgers of a pipeline: its own ledger says so, and with it the log. */
+  disturbed(pipeline: string, because: string, run?: string): void {
+    const line = defined({ type: "ledger.disturbed" as const, run, because });
+    this.#written(pipeline, (desk) => desk.append([line])).catch((error: unknown) =>
+      this.#ports.log.error({ pipeline, run, err: error }, `ledgers were touched: ${because}`),
+    );
+  }
+
+  /** As {@link disturbed}, of the ledger of one run. */
+  disturbedRun(run: string, because: string): void {
+    this.disturbed(parseRunId(run)!.pipeline, because, run);
+  }
+
+  #resumeBackfills(desk: PipelineDesk): void {
+    try {
+      this.#backfills.resume(desk);
+    } catch (error) {
+      const { log } = this.#ports;
+      log.error({ pipeline: desk.name, err: error }, "backfills could not go on");
+    }
+  }
+
+  /** A stop of a run that is not known yet is carried out when its pipeline is back. */
+  #mustWait(read: ReadRequest): boolean {
+    if (!read.ok || read.request.type !== "stop") return false;
+    const { pipeline } = parseRunId(read.request.run) ?? {};
+    return pipeline !== undefined && this.#watch.unopened(pipeline) !== undefined;
   }
 
   /** The runs that are active or wait. */
@@ -217,6 +297,8 @@ export class Engine {
     const known = this.#desks.get(name);
     if (known !== undefined) return Promise.resolve(known);
     let opening = this.#opening.get(name);
+    const unopened = this.#watch.unopened(name);
+    if (opening === undefined && unopened !== undefined) return Promise.reject(unopened);
     if (opening === undefined) {
       opening = this.#open(name).finally(() => this.#opening.delete(name));
       this.#opening.set(name, opening);
@@ -233,11 +315,15 @@ export class Engine {
     const { store } = this.#ports;
     const names = store.pipelines().values();
     const walk = async (): Promise<void> => {
-      for (const name of names) await this.desk(name);
+      for (const name of names) {
+        await this.desk(name).catch((error: unknown) => {
+          if (!(error instanceof LedgerBlocked)) throw error;
+        });
+      }
     };
     await Promise.all(Array.from({ length: OPEN_AT_ONCE }, walk));
     await this.#waitForClock();
-    return recoverRuns([...this.#desks.values()], { ...this.#ports, runs: this.#runs }, () =>
+    return recoverRuns([...this.#desks.values()], this.#recoveryPorts, () =>
       this.#inbox.takeUpAll(this.#stopsInTime()),
     );
   }
@@ -277,14 +363,19 @@ export class Engine {
       return desk === undefined ? {} : desk.queueTerms();
     });
     for (const desk of this.#desks.values()) desk.decide();
-    await Promise.all([...this.#desks.values()].map((desk) => desk.settled()));
+    await Promise.all(
+      [...this.#desks.values()].map((desk) =>
+        this.#setAside.unlessAside(desk.name, desk.settled()),
+      ),
+    );
     if (this.#stopping !== undefined) return;
     // Slots that came due do not wait behind the runs of an earlier daemon.
     this.#runs.goOn();
     this.#scheduler.start();
     await this.#inbox.takeUpAll();
     this.#inbox.start();
-    for (const desk of this.#desks.values()) this.#backfills.resume(desk);
+    for (const desk of this.#desks.values()) this.#resumeBackfills(desk);
+    this.#watch.start();
     this.#everyHour(MINUTE_MS);
     return this.#makeFolders(this.#ports.clock.now() + DAY_MS);
   }
@@ -292,12 +383,7 @@ export class Engine {
   /** Takes over a run that could not be taken over before: its ledger was repaired. */
   async takeOver(run: string, pipeline: string): Promise<void> {
     const desk = await this.desk(pipeline);
-    const lines = await takeOver(
-      run,
-      pipeline,
-      { ...this.#ports, runs: this.#runs },
-      desk.queueTerms(),
-    );
+    const lines = await takeOver(run, pipeline, this.#recoveryPorts, desk.queueTerms());
     if (lines.length > 0) await desk.append(lines);
   }
 
@@ -330,6 +416,7 @@ export class Engine {
 
   async #drain(periodMs: number): Promise<void> {
     this.#scheduler.stop();
+    this.#watch.close();
     this.#hourly?.cancel();
     this.#files.close();
     this.#backfills.stop();
@@ -338,11 +425,29 @@ export class Engine {
     await closed;
   }
 
+  async #openLedger(name: string): Promise<PipelineLedger> {
+    const { clock, disk, onDurableLine, onFatal, onHeld, store } = this.#ports;
+    try {
+      return await PipelineLedger.open(store.runsDir, name, {
+        clock,
+        disk,
+        onDurableLine,
+        onFatal,
+        onHeld: (held, error) => {
+          onHeld?.(held, error);
+          this.#watch.held(name, held, error);
+        },
+        onRestored: (because) => this.disturbed(name, because),
+      });
+    } catch (error) {
+      if (error instanceof LedgerBlocked) this.#watch.cannotOpen(name, error);
+      throw error;
+    }
+  }
+
   async #open(name: string): Promise<PipelineDesk> {
     const { clock, log, store, maker, tzdata } = this.#ports;
-    const { disk, onDurableLine, onFatal, onHeld } = this.#ports;
-    const host = { clock, disk, onDurableLine, onFatal, onHeld };
-    const ledger = await PipelineLedger.open(store.runsDir, name, host);
+    const ledger = await this.#openLedger(name);
     if (ledger.damage !== undefined) {
       const { line, fault, keptAs } = ledger.damage;
       log.error(
@@ -363,6 +468,10 @@ export class Engine {
       burst: () => this.#burst,
       onMissed: this.#ports.onMissed,
       onInForce: (pipeline) => this.#backfills.poke(pipeline),
+      onBlocked: (pipeline, run, error) => this.#watch.cannotMake(pipeline, run, error),
+      onBlockedRun: (run, error) => this.#watch.cannotTakeOver(run, error),
+      onDisturbed: (pipeline, because) => this.disturbed(pipeline, because),
+      asidePeriod: (pipeline) => this.#setAside.lastPeriod(pipeline),
       onNext: (pipeline, due) => this.#scheduler.set(pipeline, due),
       tzdata,
     };
@@ -428,10 +537,12 @@ export class Engine {
       });
     }
     const now = clock.now();
-    for (const desk of this.#desks.values()) {
-      const { through } = desk.state;
-      if (through !== undefined && through > now) await desk.stepBack({ from: through, to: now });
-    }
+    for (const desk of this.#desks.values()) await this.#stepBackTo(desk, now);
+  }
+
+  async #stepBackTo(desk: PipelineDesk, now: number): Promise<void> {
+    const { through } = desk.state;
+    if (through !== undefined && through > now) await desk.stepBack({ from: through, to: now });
   }
 
   #everyHour(inMs: number): void {

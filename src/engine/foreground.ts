@@ -14,7 +14,7 @@ import { wasInForce, type InForce } from "../core/name-holder.ts";
 import { refused } from "../core/request.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import type { Json } from "../core/snapshot.ts";
-import { LedgerExists } from "../ledger/ledger-error.ts";
+import { LedgerBlocked, LedgerExists } from "../ledger/ledger-error.ts";
 import { acquireDaemonLock, DaemonLockHeld, type DaemonLock } from "../ledger/lock.ts";
 import { PipelineLedger } from "../ledger/pipeline-ledger.ts";
 import type { ReadRequest } from "../ledger/requests.ts";
@@ -30,6 +30,7 @@ import type { RunEnd, RunHandle } from "./ports.ts";
 import { RequestInbox, type TakenRequest } from "./request-inbox.ts";
 import { runHeader } from "./run-header.ts";
 import { endProcess } from "./end-process.ts";
+import { foreignRunsFolder } from "./runs-folder.ts";
 import { onStopSignals } from "./stop-signals.ts";
 import { openWorkshop, type Workshop } from "./workshop.ts";
 
@@ -67,6 +68,8 @@ export type Foreground =
 export async function runForeground(options: ForegroundOptions): Promise<Foreground> {
   const { root, runs, pipeline } = options;
   const store = new RunStore(runs);
+  const foreign = foreignRunsFolder(store);
+  if (foreign !== undefined) return refused(foreign);
   const read = await loadSettings(root, store.bundles);
   if (!read.ok) return refused(read.errors.map(formatProblem).join("\n"));
   const { settings } = read;
@@ -106,6 +109,7 @@ export async function runForeground(options: ForegroundOptions): Promise<Foregro
   } catch (error) {
     await close();
     if (error instanceof LedgerExists) return refused(`run ${run} exists already; try again`);
+    if (error instanceof LedgerBlocked) return refused(error.message);
     throw error;
   }
 }

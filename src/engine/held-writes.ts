@@ -5,6 +5,7 @@
  * that is closed while it waits never goes on: it stays counted.
  */
 import { whatRanOut } from "../disk/disk-error.ts";
+import { isPathFault } from "../disk/path-fault.ts";
 import type { Log } from "../log.ts";
 
 /** Counts the writes that wait, and logs when one begins to wait and when it goes on. */
@@ -22,7 +23,7 @@ export class HeldWrites {
     return this.#count;
   }
 
-  /** What the last write that began to wait had no more of: the beginning of a sentence. */
+  /** What the last write that began to wait waits for: the beginning of a sentence. */
   get ranOut(): string {
     return this.#ranOut;
   }
@@ -34,7 +35,9 @@ export class HeldWrites {
       this.#log.info({}, "a write that waited is done");
       return;
     }
-    this.#ranOut = whatRanOut(error);
+    this.#ranOut = isPathFault(error)
+      ? (error as Error).message.replace(/\.$/, "")
+      : whatRanOut(error);
     this.#log.error({ err: error }, `${this.#ranOut}: what cannot be written waits`);
   };
 }

@@ -38,14 +38,16 @@ export async function makeMonthFolders(
   const month = iso(at).slice(0, 7);
   const rest = pipelines.values();
   const walk = async (): Promise<void> => {
-    for (const name of rest)
-      if (goesOn()) await ensureDirectory(disk, join(store.pipelineDir(name), month));
+    for (const pipeline of rest) {
+      if (!goesOn()) return;
+      try {
+        await ensureDirectory(disk, join(store.pipelineDir(pipeline), month));
+      } catch (error) {
+        if (errorCode(error) === "EIO")
+          onFatal(new LedgerFailed(store.runsDir, "Making a month's folder in", error));
+        else log.warn({ pipeline, err: error }, "a month's folder could not be made ahead");
+      }
+    }
   };
-  try {
-    await Promise.all(Array.from({ length: AT_ONCE }, walk));
-  } catch (error) {
-    if (errorCode(error) === "EIO")
-      onFatal(new LedgerFailed(store.runsDir, "Making a month's folder in", error));
-    else log.warn({ err: error }, "a month's folder could not be made ahead");
-  }
+  await Promise.all(Array.from({ length: AT_ONCE }, walk));
 }

@@ -17,6 +17,7 @@
  * - A run's header is durable before its slot's line is written (semantics.md 4).
  * - A slot that fired never fires again.
  */
+import { statSync } from "node:fs";
 import type { Clock } from "../clock.ts";
 import { defined } from "../core/defined.ts";
 import type { PipelineEvent, RunHeader } from "../core/event.ts";
@@ -42,6 +43,8 @@ export interface DeskPorts extends DeciderPorts, RecorderPorts {
   readonly onNext: (pipeline: string, due: number | undefined) => void;
   /** Told when a version came into force. */
   readonly onInForce: (pipeline: string) => void;
+  /** Somebody touched ledgers of a pipeline under the daemon: what happened, as a clause. */
+  readonly onDisturbed?: ((pipeline: string, because: string) => void) | undefined;
   /** The version of the time-zone data, for `pipeline.loaded`. */
   readonly tzdata: string;
 }
@@ -60,6 +63,8 @@ export class PipelineDesk implements DeciderView, RecorderView {
   #busy = false;
   readonly #queue: (() => void)[] = [];
   #decideQueued = false;
+  /** The folder of the last run's ledger at the last look. */
+  #folder: { readonly path: string; readonly folder: string | undefined } | undefined;
 
   constructor(ledger: PipelineLedger, ports: DeskPorts) {
     this.name = ledger.pipeline;
@@ -114,6 +119,33 @@ export class PipelineDesk implements DeciderView, RecorderView {
   /** Appends lines to the pipeline's ledger. Durable when it resolves. */
   append(events: readonly PipelineEvent[]): Promise<unknown> {
     return this.#ledger.append(events);
+  }
+
+  /** The seq of the last durable line of the pipeline's ledger. */
+  get lastSeq(): number {
+    return this.#ledger.lastSeq;
+  }
+
+  /** Looks whether somebody touched the pipeline's ledger, or removed the folder of its runs. */
+  look(): void {
+    this.#ledger.look();
+    const run = this.state.last?.run;
+    if (run === undefined) return;
+    const path = this.#ports.store.runDir(run);
+    let folder: string | undefined;
+    try {
+      folder = identityOf(path);
+    } catch {
+      // It cannot be looked at now. That is told where a run of it is made.
+      return;
+    }
+    const before = this.#folder;
+    this.#folder = { path, folder };
+    if (before?.path !== path || before.folder === undefined || before.folder === folder) return;
+    this.#ports.onDisturbed?.(
+      this.name,
+      `the folder ${path} was removed or replaced; the ledgers of the finished runs in it are gone`,
+    );
   }
 
   /**
@@ -381,4 +413,13 @@ export class PipelineDesk implements DeciderView, RecorderView {
     if (this.#cursor !== undefined)
       await this.#recorder.record(this.#decider.decideEarly(this.#cursor, now), now);
   }
+}
+
+/**
+ * A text that tells a folder from any other that has its name later; undefined: it is not there.
+ * @throws a Node error
+ */
+function identityOf(path: string): string | undefined {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  return stats === undefined ? undefined : `${stats.ino} ${stats.birthtimeMs}`;
 }

@@ -28,6 +28,7 @@ import { PIPELINE_NAME } from "../core/run-id.ts";
 import type { LoadResult } from "../schedules/load-file.ts";
 import { formatProblem } from "../schedules/problem.ts";
 import { LoadPatience } from "./load-patience.ts";
+import { LedgerBlocked } from "../ledger/ledger-error.ts";
 import type { PipelineDesk } from "./pipeline-desk.ts";
 import type { Log } from "../log.ts";
 
@@ -60,6 +61,8 @@ export interface PipelineFilesPorts {
   readonly desks: () => Iterable<PipelineDesk>;
   /** The desk of a pipeline; undefined where there is none. */
   readonly known: (name: string) => PipelineDesk | undefined;
+  /** Waits for work on a pipeline, but not while the pipeline is set aside. */
+  readonly unlessAside: (name: string, work: Promise<void>) => Promise<void>;
   /**
    * Watches the files that belong to a pipeline file: their change is its change. That includes
    * changes after `since` (wall time, in milliseconds since 1970).
@@ -179,7 +182,11 @@ export class PipelineFiles {
     await this.#noLongerLate(path);
     return this.#inTurn(async () => {
       const read = this.#read.get(path);
-      const desk = await this.#ports.desk(name);
+      const desk = await this.#ports.desk(name).catch((error: unknown) => {
+        if (error instanceof LedgerBlocked) return error;
+        throw error;
+      });
+      if (desk instanceof LedgerBlocked) return { ok: false, reason: desk.message };
       if (read === undefined) return { ok: false, reason: `${path} was removed` };
       if (read.loaded === undefined)
         return { ok: false, reason: read.errors[0] ?? "its file is invalid" };
@@ -187,6 +194,11 @@ export class PipelineFiles {
         return { ok: false, reason: `${path} no longer holds pipeline ${JSON.stringify(name)}` };
       return { ok: true, loaded: desk.loaded, desk };
     });
+  }
+
+  /** A pipeline could not be opened, and can be now: puts in force what its files say. */
+  settleAgain(name: string): Promise<void> {
+    return this.#inTurn(() => this.#settle(name));
   }
 
   /** Reads every file again: settings that go into pipelines changed. */
@@ -414,7 +426,19 @@ export class PipelineFiles {
     return name !== undefined && this.#holder(name) === path ? name : undefined;
   }
 
-  async #settle(name: string): Promise<void> {
+  /**
+   * Puts in force what the files of a name say. A pipeline that is set aside is not waited for: its
+   * ledger takes what came meanwhile once it can be written.
+   */
+  #settle(name: string): Promise<void> {
+    const settled = this.#settleNow(name).catch((error: unknown) => {
+      // It is settled again when it can be opened.
+      if (!(error instanceof LedgerBlocked)) throw error;
+    });
+    return this.#ports.unlessAside(name, settled);
+  }
+
+  async #settleNow(name: string): Promise<void> {
     const { log } = this.#ports;
     const holder = this.#holder(name);
     const loaded = holder === undefined ? undefined : this.#read.get(holder)?.loaded;
@@ -446,7 +470,7 @@ export class PipelineFiles {
     if (winner === undefined && broken.length < others.length) await this.#restore(desk);
     if (winner === undefined && others.length === 0 && ![...this.#strays.values()].includes(name)) {
       if (!desk.state.removed) log.info({ pipeline: name }, `pipeline ${name} was removed`);
-      rmSync(this.#keptPath(name), { force: true });
+      rmSync(this.#keptPath(name), { recursive: true, force: true });
       await desk.remove(desk.state.file);
     }
   }

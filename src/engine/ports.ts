@@ -39,6 +39,8 @@ export interface RunHandle {
   queue(because: string, limits?: QueueLimits): Promise<void>;
   /** Resolves once the stop is durable. */
   requestStop(order: StopOrder): Promise<StopAnswer>;
+  /** Looks whether somebody touched the run's ledger, and mends it if so. Cheap. */
+  look?(): void;
   /**
    * Starts nothing new. Running steps get the period, in milliseconds, and are then interrupted.
    */

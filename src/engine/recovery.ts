@@ -13,7 +13,15 @@ import { defined } from "../core/defined.ts";
 import type { PipelineEvent } from "../core/event.ts";
 import { parseRunId, runIdForSlot } from "../core/run-id.ts";
 import type { Clock } from "../clock.ts";
-import { adoptRun, readRunState, reopen, takeOver, type AdoptPorts } from "./adopted-run.ts";
+import { isPathFault, regularFile } from "../disk/path-fault.ts";
+import {
+  adoptRun,
+  type Adopted,
+  readRunState,
+  reopen,
+  takeOver,
+  type AdoptPorts,
+} from "./adopted-run.ts";
 import type { PipelineDesk } from "./pipeline-desk.ts";
 
 /** What recovery found. */
@@ -84,7 +92,14 @@ async function recoverPipeline(desk: PipelineDesk, ports: RecoveryPorts): Promis
       );
       continue;
     }
-    const adopted = await adoptRun(run, desk.name, ports, desk.queueTerms());
+    let adopted: Adopted;
+    try {
+      adopted = await adoptRun(run, desk.name, ports, desk.queueTerms());
+    } catch (error) {
+      if (!isPathFault(error)) throw error;
+      ports.log.warn({ run, err: error }, `run ${run} could not be taken over`);
+      continue;
+    }
     if (adopted.recorded) continue;
     const type = adopted.kind === "catch_up" ? "slot.caught_up" : "slot.fired";
     const because =
@@ -106,7 +121,7 @@ function isKnown(desk: PipelineDesk, line: PipelineEvent): boolean {
  * was not. A month folder is listed only if it changed after the ledger's last line. Scheduled runs
  * are left to the desk, which finds them by their slots, unless the slots are in the future.
  */
-function unrecorded(desk: PipelineDesk, { store, clock }: RecoveryPorts): string[] {
+function unrecorded(desk: PipelineDesk, { store, clock, log }: RecoveryPorts): string[] {
   const { active, ended } = desk.state;
   const ledger = statSync(store.pipelineLedger(desk.name), { throwIfNoEntry: false });
   const since = (desk.damagedSince ?? ledger?.mtimeMs ?? 0) - SLACK_MS;
@@ -117,26 +132,41 @@ function unrecorded(desk: PipelineDesk, { store, clock }: RecoveryPorts): string
    */
   const isDueSlot = (run: string): boolean => run.length === lastDue.length && run <= lastDue;
   const found: string[] = [];
-  for (const month of store.months(desk.name)) {
+  const findIn = (month: string): void => {
     const folder = statSync(`${store.pipelineDir(desk.name)}/${month}`, { throwIfNoEntry: false });
-    if (folder === undefined || (folder.mtimeMs < since && ledger !== undefined)) continue;
+    if (folder === undefined || (folder.mtimeMs < since && ledger !== undefined)) return;
     for (const run of store.listMonth(desk.name, month, (name) => !isDueSlot(name))) {
       const id = parseRunId(run);
       if (
         id === undefined ||
         (id.suffix === "" && id.stampMs <= clock.now()) ||
         active.has(run) ||
-        ended.has(run)
+        ended.has(run) ||
+        !isFile(store.runLedger(run))
       )
         continue;
-      const written = statSync(store.runLedger(run), { throwIfNoEntry: false });
-      if (
-        written === undefined ||
-        (written.birthtimeMs < since && written.mtimeMs < since && ledger !== undefined)
-      )
-        continue;
+      const written = statSync(store.runLedger(run));
+      if (written.birthtimeMs < since && written.mtimeMs < since && ledger !== undefined) continue;
       if (readRunState(store, run)?.finished === undefined) found.push(run);
+    }
+  };
+  for (const month of store.months(desk.name)) {
+    try {
+      findIn(month);
+    } catch (error) {
+      if (!isPathFault(error)) throw error;
+      log.warn({ pipeline: desk.name, month, err: error }, "a month's folder cannot be read");
     }
   }
   return found;
+}
+
+/** Whether a path is a regular file that can be looked at. */
+function isFile(path: string): boolean {
+  try {
+    return regularFile(path) !== undefined;
+  } catch (error) {
+    if (isPathFault(error)) return false;
+    throw error;
+  }
 }

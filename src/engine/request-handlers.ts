@@ -51,6 +51,8 @@ export interface HandlerPorts {
   /** A finished run's header, whole. @throws where it cannot be read */
   readonly header: (run: string) => RunHeader;
   readonly upkeep: (request: UpkeepRequest) => Promise<Reply>;
+  /** Why nothing of a pipeline can be decided now, in a sentence; undefined: it can. */
+  readonly setAside: (pipeline: string) => string | undefined;
 }
 
 type Of<T extends Request["type"]> = Extract<Request, { type: T }>;
@@ -90,6 +92,9 @@ export class RequestHandlers {
     const before = taken.left ? await this.#doneBefore(taken) : undefined;
     if (before !== undefined) return before;
     if (late !== undefined) return refused(late);
+    const pipeline = "pipeline" in request ? request.pipeline : undefined;
+    const aside = pipeline === undefined ? undefined : this.#ports.setAside(pipeline);
+    if (aside !== undefined) return refused(`pipeline ${pipeline!} is set aside: ${aside}`);
     switch (request.type) {
       case "submit":
         return this.#submit(taken, request);

@@ -27,6 +27,7 @@ import type { RunStore } from "../ledger/run-store.ts";
 import type { ActiveRun, ActiveRuns, QueueTerms, RunTicket } from "./active-runs.ts";
 import { runHeader } from "./run-header.ts";
 import type { ClockStep } from "./scheduler.ts";
+import type { AsidePeriod } from "./set-aside.ts";
 
 /**
  * A slot that is reached later than this is caught up, not fired (semantics.md 7). In milliseconds.
@@ -76,6 +77,8 @@ export interface DeciderPorts {
   readonly upSince: () => number;
   /** The last forward jump of the clock. */
   readonly lastJump: () => ClockStep | undefined;
+  /** The last time in which nothing could be decided, because the pipeline was set aside. */
+  readonly asidePeriod?: ((pipeline: string) => AsidePeriod | undefined) | undefined;
 }
 
 /** What a decider sees of its pipeline. */
@@ -134,7 +137,9 @@ export class SlotDecider {
   /** Decides the slots that are due in (from, now]. */
   decide(from: number, now: number): Outcome[] {
     const outcomes: Outcome[] = [];
-    const boundary = Math.min(now, Math.max(this.#ports.upSince(), now - LATE_MS - 1));
+    const { upSince, asidePeriod } = this.#ports;
+    const until = asidePeriod?.(this.#view.name)?.until ?? 0;
+    const boundary = Math.min(now, Math.max(upSince(), now - LATE_MS - 1, until));
     if (boundary > from) this.#catchUp(from, boundary, now, outcomes);
     for (const slot of this.#table.dueSlots(Math.max(from, boundary), now))
       this.#decideLive(slot, now, outcomes);
@@ -244,6 +249,8 @@ export class SlotDecider {
   #cause(from: number, now: number): string {
     const upSince = this.#ports.upSince();
     const jump = this.#ports.lastJump();
+    const aside = this.#ports.asidePeriod?.(this.#view.name);
+    if (aside !== undefined && from < aside.until) return aside.because;
     if (from < upSince) return `no daemon was up until ${iso(upSince)}`;
     if (jump !== undefined && jump.to > from && jump.from < now)
       return (

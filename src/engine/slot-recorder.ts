@@ -10,8 +10,9 @@ import type { PipelineEvent, RunHeader } from "../core/event.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { DueSlot } from "../core/schedule/schedule.ts";
 import { iso } from "../core/time.ts";
-import { LedgerExists } from "../ledger/ledger-error.ts";
-import { adoptRun, type AdoptPorts } from "./adopted-run.ts";
+import { isPathFault } from "../disk/path-fault.ts";
+import { LedgerBlocked, LedgerExists } from "../ledger/ledger-error.ts";
+import { adoptRun, type Adopted, type AdoptPorts } from "./adopted-run.ts";
 import type { ActiveRun } from "./active-runs.ts";
 import type { Burst } from "./burst.ts";
 import type { RunHandle } from "./ports.ts";
@@ -27,6 +28,8 @@ export interface RecorderPorts extends AdoptPorts {
   readonly burst: () => Burst | undefined;
   /** The last forward jump of the clock. */
   readonly lastJump: () => ClockStep | undefined;
+  /** A run could not be made, because a path is bad. */
+  readonly onBlocked?: ((pipeline: string, run: string, error: LedgerBlocked) => void) | undefined;
   /** Slots of a pipeline were missed; their lines are durable. */
   readonly onMissed?: ((loaded: LoadedPipeline, missed: readonly MissedSlot[]) => void) | undefined;
 }
@@ -198,13 +201,7 @@ export class SlotRecorder {
       line = await this.#begin(entry, header, decidedAt);
     } catch (error) {
       if (error instanceof LedgerExists) return this.#adopt(slot, run);
-      this.#ports.log.error(
-        { pipeline: this.#view.name, run, err: error },
-        "a run could not be made",
-      );
-      const why = error instanceof Error ? error.message : String(error);
-      const because = `its run could not be made: ${why}`;
-      return { event: { type: "slot.missed", ...slotFields(slot), because }, more: [] };
+      return this.#missed(slot, run, "its run could not be made", error);
     }
     const event: SlotEvent = {
       type: late ? "slot.caught_up" : "slot.fired",
@@ -216,12 +213,28 @@ export class SlotRecorder {
     return { event, more: [line] };
   }
 
+  /** The slot cannot have its run, so it is missed. The next slot tries again. */
+  #missed(slot: DueSlot, run: string, what: string, error: unknown): Made {
+    const pipeline = this.#view.name;
+    const { log, onBlocked } = this.#ports;
+    if (error instanceof LedgerBlocked) onBlocked?.(pipeline, run, error);
+    else log.error({ pipeline, run, err: error }, `a run could not be made: ${what}`);
+    const because = `${what}: ${error instanceof Error ? error.message : String(error)}`;
+    return { event: { type: "slot.missed", ...slotFields(slot), because }, more: [] };
+  }
+
   /**
    * Takes over the slot's run: a crash came before its line, or the clock went back over the slot.
    */
   async #adopt(slot: DueSlot, run: string): Promise<Made> {
     const { name, loaded } = this.#view;
-    const adopted = await adoptRun(run, name, this.#ports, queueTermsOf(name, loaded));
+    let adopted: Adopted;
+    try {
+      adopted = await adoptRun(run, name, this.#ports, queueTermsOf(name, loaded));
+    } catch (error) {
+      if (!isPathFault(error)) throw error;
+      return this.#missed(slot, run, "its run's name is taken by what is no ledger", error);
+    }
     if (adopted.recorded) return { more: [] };
     const type = adopted.kind === "catch_up" ? "slot.caught_up" : "slot.fired";
     return {

@@ -33,7 +33,7 @@ import type { MissedSlot } from "./slot-recorder.ts";
 
 /** What a workshop is made from. */
 export interface WorkshopOptions
-  extends LedgerHost, Pick<RunDeps, "log" | "settings" | "onDurableLine"> {
+  extends LedgerHost, Pick<RunDeps, "log" | "settings" | "onDurableLine" | "onLedgerRestored"> {
   /** The runs folder. */
   readonly runs: string;
   /** The lock's epoch: part of the token by which this daemon's processes are found. */
@@ -97,6 +97,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
     log,
     secrets,
     onDurableLine,
+    onLedgerRestored: options.onLedgerRestored,
   };
   let evaluations = 0;
   return {

@@ -14,6 +14,7 @@ import { join } from "node:path";
 import type { RunLine } from "../core/event.ts";
 import { errorCode } from "../disk/disk-error.ts";
 import { makeFolder } from "../disk/make-folder.ts";
+import { isPathFault, regularFile } from "../disk/path-fault.ts";
 import { LedgerFormatError } from "./ledger-error.ts";
 import { readLedger } from "./ledger-reader.ts";
 import { OffsetTable } from "./offset-table.ts";
@@ -116,7 +117,15 @@ export class CacheIndex {
   lookup(key: string): CacheCandidate[] {
     if (!KEY.test(key)) return [];
     const found: CacheCandidate[] = [];
-    let offset = this.#load().find(bitsOf(key), (there) => this.#entry(there)?.key === key);
+    let table: OffsetTable;
+    try {
+      table = this.#load();
+    } catch (error) {
+      // Without the index a step runs again, and nothing worse happens.
+      if (isPathFault(error)) return [];
+      throw error;
+    }
+    let offset = table.find(bitsOf(key), (there) => this.#entry(there)?.key === key);
     while (offset >= 0 && found.length < CANDIDATES) {
       const entry = this.#entry(offset);
       if (entry === undefined || entry.key !== key) break;
@@ -186,8 +195,8 @@ export class CacheIndex {
   #load(): OffsetTable {
     if (this.#table !== undefined) return this.#table;
     const table = new OffsetTable();
-    this.#table = table;
     const bytes = readOrEmpty(this.#path);
+    this.#table = table;
     let start = 0;
     for (let end = bytes.indexOf(LF); end >= 0; end = bytes.indexOf(LF, start)) {
       const at = start;
@@ -241,10 +250,20 @@ async function* entriesOfLedgers(
   store: RunStore,
 ): AsyncGenerator<readonly [string, CacheCandidate]> {
   for (const pipeline of store.pipelines()) {
-    for (const run of store.list(pipeline)) {
+    for (const run of runsOf(store, pipeline)) {
       yield* cacheableSteps(store.runLedger(run), run);
       await giveWay();
     }
+  }
+}
+
+/** A pipeline's runs; none where its folder cannot be read: its steps run again. */
+function runsOf(store: RunStore, pipeline: string): string[] {
+  try {
+    return store.list(pipeline);
+  } catch (error) {
+    if (isPathFault(error)) return [];
+    throw error;
   }
 }
 
@@ -304,14 +323,14 @@ function cacheableSteps(path: string, run: string): Map<string, CacheCandidate> 
     });
     return end === "damaged" ? new Map() : found;
   } catch (error) {
-    if (error instanceof LedgerFormatError || errorCode(error) === "ENOENT") return new Map();
+    if (error instanceof LedgerFormatError || isPathFault(error)) return new Map();
     throw error;
   }
 }
 
 function readOrEmpty(path: string): Buffer {
   try {
-    return readFileSync(path);
+    return regularFile(path) === undefined ? Buffer.alloc(0) : readFileSync(path);
   } catch (error) {
     if (errorCode(error) === "ENOENT") return Buffer.alloc(0);
     throw error;

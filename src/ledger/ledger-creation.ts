@@ -16,7 +16,8 @@ import { createFile, syncDirectory } from "../disk/directories.ts";
 import { errorCode, lacksDescriptor } from "../disk/disk-error.ts";
 import { systemDisk, writeAll, type Disk } from "../disk/disk.ts";
 import { untilRoom } from "../disk/until-room.ts";
-import { LedgerExists, LedgerFailed } from "./ledger-error.ts";
+import { isPathFault } from "../disk/path-fault.ts";
+import { LedgerBlocked, LedgerExists, LedgerFailed } from "./ledger-error.ts";
 import { fatal, type LedgerHost } from "./ledger-host.ts";
 
 const MODE = 0o640;
@@ -43,7 +44,8 @@ export interface LedgerCreation {
  * Creates a ledger at a path, durably, folder included. Waits while the disk is full.
  *
  * @returns its descriptor
- * @throws LedgerExists if the name is taken; LedgerFailed, after `onFatal`
+ * @throws LedgerExists if the name is taken; LedgerBlocked if its path is bad; LedgerFailed, after
+ *   `onFatal`
  */
 export async function createLedger(
   path: string,
@@ -57,6 +59,7 @@ export async function createLedger(
     fd = await untilRoom(host, () => writeAside(disk, path, creation));
   } catch (error) {
     if (error instanceof LedgerExists) throw error;
+    if (isPathFault(error)) throw new LedgerBlocked(path, error);
     throw fatal(host, new LedgerFailed(path, "Creating", error));
   } finally {
     endTurn();
@@ -64,7 +67,12 @@ export async function createLedger(
   try {
     await syncNameOf(path, host);
   } catch (error) {
-    throw fatal(host, new LedgerFailed(dirname(path), "Syncing", error));
+    if (!isPathFault(error)) throw fatal(host, new LedgerFailed(dirname(path), "Syncing", error));
+    // The folder can be written and not be opened, so the name is not durable. A ledger that nobody
+    // was told of must not keep it.
+    if (creation.keepAs === undefined) await disk.unlink(path).catch(() => undefined);
+    await disk.close(fd);
+    throw new LedgerBlocked(path, error);
   }
   return fd;
 }

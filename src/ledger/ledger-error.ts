@@ -1,8 +1,11 @@
 /**
  * What can be wrong with a ledger. Each fault is a class of its own, because each asks for another
  * answer: the slot of an existing ledger is taken, a damaged ledger is quarantined, a ledger of a
- * newer format waits for a newer orchd, and after a failed write the daemon ends.
+ * newer format waits for a newer orchd, a blocked one waits until its path is mended, one that
+ * another program changed is not gone on with, and after a failed write the daemon ends.
  */
+import { errorCode } from "../disk/disk-error.ts";
+import { pathReason } from "../disk/path-fault.ts";
 
 /** The ledger exists already: another writer fired this slot. Nothing was written. */
 export class LedgerExists extends Error {
@@ -60,6 +63,40 @@ export class LedgerFailed extends Error {
       `${what} ${path} failed: ${why}. Nothing more is acknowledged; ` +
         "check the disk and restart orchd.",
       { cause },
+    );
+    this.path = path;
+  }
+}
+
+/**
+ * The ledger cannot be written, because its path is bad (path-fault.ts). Nothing was written. Other
+ * ledgers are well, and this one can be written once the path is mended.
+ */
+export class LedgerBlocked extends Error {
+  override readonly name = "LedgerBlocked";
+  readonly path: string;
+  /** The code of the Node error that says so. */
+  readonly code: string | undefined;
+  constructor(path: string, cause: unknown) {
+    super(`The ledger ${path} cannot be written: ${pathReason(cause)}.`, { cause });
+    this.path = path;
+    this.code = errorCode(cause);
+  }
+}
+
+/**
+ * Another program changed what was in the ledger while this process was writing it, and nobody can
+ * say what it held. Nothing more is written to it.
+ */
+export class LedgerOverwritten extends Error {
+  override readonly name = "LedgerOverwritten";
+  readonly path: string;
+  constructor(path: string, size: number, expected: number) {
+    super(
+      `Another program changed the ledger ${path}: ` +
+        (size === expected
+          ? "its last line is another one."
+          : `it has ${size} bytes where ${expected} were written.`),
     );
     this.path = path;
   }

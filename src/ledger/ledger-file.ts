@@ -37,20 +37,34 @@
  * before any run's. Looking at the daemon's lock before each write was tried, and is not enough: a
  * process can be stopped between the look and the write.
  *
+ * ## Under somebody's hands
+ *
+ * Somebody may remove, replace or change the file while it is open. It is looked for before writes
+ * and now and then, and put back (docs/adr/0016-a-ledger-is-put-back.md). That and the writes share
+ * the descriptor and the mark, so both are here, and the file is long.
+ *
  * Rejected: O_APPEND (a write must land where the good lines end, whatever the file's length); a
  * length prefix (`jq` reads these files); one checksum a write (`tail -F` shows lines); a
  * write-ahead log beside it (the ledger is one).
  */
-import { readSync, openSync, closeSync } from "node:fs";
+import { fstatSync, readSync, statSync, type Stats } from "node:fs";
 import { tryLock } from "fs-native-extensions";
 import type { Timer } from "../clock.ts";
 import type { Framed } from "../core/event.ts";
 import { iso } from "../core/time.ts";
-import { isExhausted } from "../disk/disk-error.ts";
+import { errorCode, isExhausted } from "../disk/disk-error.ts";
+import { isPathFault, isThere, regularFile } from "../disk/path-fault.ts";
 import { systemDisk, writeAll, type Disk } from "../disk/disk.ts";
 import { RETRY_MS, untilRoom } from "../disk/until-room.ts";
 import { createLedger, syncNameOf } from "./ledger-creation.ts";
-import { LedgerClosed, LedgerDamaged, LedgerFailed } from "./ledger-error.ts";
+import {
+  LedgerBlocked,
+  LedgerClosed,
+  LedgerDamaged,
+  LedgerExists,
+  LedgerFailed,
+  LedgerOverwritten,
+} from "./ledger-error.ts";
 import { fatal, type LedgerHost } from "./ledger-host.ts";
 import {
   LEDGER_START,
@@ -59,7 +73,19 @@ import {
   type LedgerMark,
   type LedgerReading,
 } from "./ledger-reader.ts";
-import { bodiesOf, frame } from "./line-frame.ts";
+import { bodiesOf, frame, type Frame } from "./line-frame.ts";
+
+/**
+ * How often at most a run's ledger is looked for before a write, in milliseconds. A look costs a
+ * few microseconds, and most runs are over sooner.
+ */
+const LOOK_MS = 1_000;
+
+/**
+ * What somebody did to an open ledger: its name is gone, another file has it, it does not end where
+ * this process left it, or there are other bytes in it.
+ */
+type Trouble = "gone" | "replaced" | "resized" | "edited";
 
 /** How a ledger is written. */
 export interface LedgerOptions<E> extends LedgerHost {
@@ -74,6 +100,13 @@ export interface LedgerOptions<E> extends LedgerHost {
   readonly shorten?: ((event: E) => E) | undefined;
   /** The newest format that is understood. */
   readonly format?: number | undefined;
+  /**
+   * The first lines of a new ledger that says all that this one said. Without it, a ledger that
+   * another program changed is not gone on with.
+   */
+  readonly rebuild?: (() => readonly E[]) | undefined;
+  /** Somebody removed, replaced or changed the file, and it was mended: what happened, a clause. */
+  readonly onRestored?: ((because: string) => void) | undefined;
   /** Whether the file is locked in the kernel while it is open; default: false. */
   readonly locked?: boolean | undefined;
 }
@@ -106,13 +139,20 @@ interface Waiting<E> {
 export class LedgerFile<E extends { readonly type: string }> {
   /** The file's path. */
   readonly path: string;
-  readonly #fd: number;
+  #fd: number;
+  /** The open file as it was when it was first looked at. */
+  #own: Stats | undefined;
+  /** When it was last looked at for edits: where it ended, and when it was last changed. */
+  #unedited: { readonly offset: number; readonly ctimeMs: number } | undefined;
+  #lookedAt: number;
+  /** Whether a file keeps its inode number here. */
+  #trustsInodes = true;
   readonly #options: LedgerOptions<E>;
   readonly #disk: Disk;
   #mark: LedgerMark;
   #waiting: Waiting<E>[] = [];
   #writing: Promise<void> | undefined;
-  #failed: LedgerFailed | undefined;
+  #failed: LedgerFailed | LedgerOverwritten | undefined;
   #closing = false;
   #hold: { readonly timer: Timer; readonly wake: () => void } | undefined;
   /**
@@ -127,6 +167,7 @@ export class LedgerFile<E extends { readonly type: string }> {
     this.#mark = mark;
     this.#options = options;
     this.#disk = options.disk ?? systemDisk;
+    this.#lookedAt = options.clock.monotonic();
   }
 
   /** The seq of the last durable line. */
@@ -182,7 +223,7 @@ export class LedgerFile<E extends { readonly type: string }> {
     at: string,
     keepAs?: string,
   ): Promise<LedgerFile<E>> {
-    const write = frame<E>(LEDGER_START, [{ ...bodiesOf(path, first, options.shorten), at }]);
+    const write = framed(path, first, at, options.shorten);
     const { bytes } = write;
     const fd = await createLedger(
       path,
@@ -229,10 +270,15 @@ export class LedgerFile<E extends { readonly type: string }> {
     }
     const { mark } = reading;
     const cut = reading.size - reading.validBytes;
-    const batch = readBytes(path, mark.batchOffset, mark.offset);
+    const batch = readBytes(fd, mark.batchOffset, mark.offset);
     const file = new LedgerFile<E>(path, fd, mark, options);
     file.#unproven = { batch, torn: cut > 0 };
-    if (options.withFirstWrite !== true) await file.#prove();
+    if (options.withFirstWrite !== true) {
+      await file.#prove().catch(async (error: unknown) => {
+        await disk.close(fd);
+        throw error;
+      });
+    }
     return { file, lines: reading.lines, cut };
   }
 
@@ -271,8 +317,11 @@ export class LedgerFile<E extends { readonly type: string }> {
     this.#closing = true;
     this.#hold?.wake();
     await this.#writing;
-    if (this.#failed === undefined) await this.#prove();
-    await this.#disk.close(this.#fd);
+    try {
+      if (this.#failed === undefined) await this.#prove();
+    } finally {
+      await this.#disk.close(this.#fd);
+    }
   }
 
   /** Makes durable what was in the file when it was opened, unless a write has done so. */
@@ -287,7 +336,7 @@ export class LedgerFile<E extends { readonly type: string }> {
       });
       await this.#syncAll();
     } catch (error) {
-      throw this.#fail("Recovering", error);
+      throw this.#unlessBlocked("Recovering", error);
     }
     this.#unproven = undefined;
   }
@@ -297,7 +346,10 @@ export class LedgerFile<E extends { readonly type: string }> {
    * before its folder was synced.
    */
   async #syncAll(): Promise<void> {
-    await Promise.all([this.#disk.fsync(this.#fd), syncNameOf(this.path, this.#options)]);
+    const syncs = [this.#disk.fsync(this.#fd), syncNameOf(this.path, this.#options)];
+    // The folder may be closed to this user. A failed sync of the file is worse, and is told first.
+    for (const sync of await Promise.allSettled(syncs))
+      if (sync.status === "rejected") throw sync.reason;
   }
 
   async #writeAll(): Promise<void> {
@@ -315,37 +367,194 @@ export class LedgerFile<E extends { readonly type: string }> {
   }
 
   async #write(groups: readonly Waiting<E>[]): Promise<void> {
-    const from = this.#mark;
-    const { bytes, lines, mark, counts } = frame(from, groups, (more) => {
+    const { lines, mark, counts } = await this.#whenItCan(async () => {
+      if (this.#looksNow()) await this.#keepName(this.#trouble());
+      const framed = this.#frame(groups);
+      const unproven = this.#unproven;
+      if (unproven?.torn === true) await this.#cutBack(this.#mark.offset);
+      const { bytes } = framed;
+      const whole = unproven === undefined ? bytes : Buffer.concat([unproven.batch, bytes]);
+      const at = this.#mark.offset - whole.length + bytes.length;
+      await writeAll(this.#disk, this.#fd, whole, at);
+      return framed;
+    });
+    try {
+      if (this.#unproven === undefined) await this.#disk.fdatasync(this.#fd);
+      else await this.#syncAll();
+    } catch (error) {
+      throw this.#unlessBlocked("Syncing", error);
+    }
+    this.#unproven = undefined;
+    this.#mark = mark;
+    if (this.#options.locked === true)
+      this.#unedited = { offset: mark.offset, ctimeMs: fstatSync(this.#fd).ctimeMs };
+    this.#options.onDurable?.(lines);
+    let next = 0;
+    groups.forEach((group, index) => group.resolve(lines.slice(next, (next += counts[index]!))));
+  }
+
+  #frame(groups: readonly Waiting<E>[]): Frame<E> {
+    return frame(this.#mark, groups, (more) => {
       return bodiesOf(this.path, this.#options.complete?.(more) ?? []);
     });
-    const unproven = this.#unproven;
-    if (unproven?.torn === true) await this.#cutBack(from.offset);
-    const whole = unproven === undefined ? bytes : Buffer.concat([unproven.batch, bytes]);
+  }
+
+  /**
+   * Tries a write, every second again while there is no room or while the path is bad.
+   *
+   * @throws LedgerBlocked, if nothing was proven since the opening: then nobody counts on the file
+   *   yet, and the caller opens it again; LedgerClosed; LedgerOverwritten; LedgerFailed
+   */
+  async #whenItCan<T>(act: () => Promise<T>): Promise<T> {
     for (let held = false; ; held = true) {
       try {
-        await writeAll(this.#disk, this.#fd, whole, from.offset - whole.length + bytes.length);
+        const result = await act();
         if (held) this.#options.onHeld?.(false);
-        break;
+        return result;
       } catch (error) {
-        if (!isExhausted(error)) throw this.#fail("Writing to", error);
-        await this.#cutBack(from.offset);
+        if (error instanceof LedgerFailed || error instanceof LedgerOverwritten)
+          throw (this.#failed ??= error);
+        const blocked = isPathFault(error);
+        if ((!blocked && !isExhausted(error)) || (blocked && this.#unproven !== undefined))
+          throw this.#unlessBlocked("Writing to", error);
+        if (!blocked) await this.#cutBack(this.#mark.offset);
         if (!held) this.#options.onHeld?.(true, error);
         await this.#pause();
         if (this.#closing) throw new LedgerClosed(this.path);
       }
     }
+  }
+
+  // --- The file under somebody's hands ---
+
+  /**
+   * Looks whether the file still has its name and is as it was left, and mends it if not. For a
+   * ledger that is seldom written: writes look, too. Costs one stat.
+   *
+   * @returns undefined if nothing was to be done; else a promise that resolves when it is mended,
+   *   or rejects with LedgerOverwritten, LedgerFailed or LedgerClosed
+   */
+  look(): Promise<void> | undefined {
+    if (this.#writing !== undefined || this.#closing || this.#failed !== undefined)
+      return this.#writing;
+    if (this.#unproven !== undefined || !this.#trustsInodes) return undefined;
+    const trouble = this.#trouble();
+    if (trouble === undefined) return undefined;
+    const mended = this.#whenItCan(() => this.#keepName(trouble));
+    this.#writing = mended.catch(() => undefined).then(() => this.#writeAll());
+    return mended;
+  }
+
+  /** Whether it is time to look before a write: always for a pipeline's ledger. */
+  #looksNow(): boolean {
+    if (this.#unproven !== undefined || !this.#trustsInodes) return false;
+    if (this.#options.locked === true) return true;
+    const now = this.#options.clock.monotonic();
+    if (now - this.#lookedAt < LOOK_MS) return false;
+    this.#lookedAt = now;
+    return true;
+  }
+
+  /** What somebody did to the file; undefined: nothing, or it cannot be found out. */
+  #trouble(): Trouble | undefined {
+    this.#own ??= fstatSync(this.#fd);
+    let there: Stats | undefined;
     try {
-      if (unproven === undefined) await this.#disk.fdatasync(this.#fd);
-      else await this.#syncAll();
+      there = statSync(this.path, { throwIfNoEntry: false });
+    } catch (error) {
+      // It may be there all the same, behind a folder that this user may not enter. What is
+      // written reaches the open file, whatever its name.
+      return ["EACCES", "EPERM"].includes(errorCode(error) ?? "") ? undefined : "gone";
+    }
+    if (there === undefined) return "gone";
+    if (there.ino !== this.#own.ino || there.dev !== this.#own.dev) return "replaced";
+    if (there.size !== this.#mark.offset) return "resized";
+    return this.#isEdited(there.ctimeMs) ? "edited" : undefined;
+  }
+
+  /**
+   * Whether somebody changed lines in place, as an editor does, and kept the length. The file is
+   * read only if it was touched since the last look or write, and not by this process. Where that
+   * is not known, only its end is looked at.
+   */
+  #isEdited(ctimeMs: number): boolean {
+    const { offset, crc } = this.#mark;
+    const before = this.#unedited;
+    this.#unedited = { offset, ctimeMs };
+    if (before?.offset !== offset) return !this.#endIsOwn();
+    if (before.ctimeMs === ctimeMs) return false;
+    try {
+      const reading = readLedger<E>(this.path, { each: () => undefined });
+      return reading.end !== "whole" || reading.mark.crc !== crc;
+    } catch {
+      return true;
+    }
+  }
+
+  /**
+   * Puts the file back where somebody moved, removed or replaced it: this process still has it
+   * open, whole. Where somebody changed what is in it, a new one begins with what is known, if
+   * that can be said in a few lines.
+   *
+   * @throws PathFault, LedgerBlocked, LedgerOverwritten, LedgerFailed; a Node error
+   */
+  async #keepName(found: Trouble | undefined): Promise<void> {
+    for (let trouble = found; trouble !== undefined; trouble = this.#trouble()) {
+      const { offset } = this.#mark;
+      const { size } = fstatSync(this.#fd);
+      const whole = trouble !== "edited" && size >= offset && this.#endIsOwn();
+      if (trouble === "resized" && whole) {
+        await this.#cutOff(offset, size - offset);
+        continue;
+      }
+      const { rebuild } = this.#options;
+      if (!whole && rebuild === undefined) throw new LedgerOverwritten(this.path, size, offset);
+      const keepAs = regularFile(this.path) === undefined ? undefined : evidenceName(this.path);
+      const again = whole
+        ? { bytes: readBytes(this.#fd, 0, offset), mark: this.#mark, lines: [] }
+        : framed<E>(this.path, rebuild!(), iso(this.#options.clock.now()));
+      const { bytes, mark, lines } = again;
+      const locked = this.#options.locked === true;
+      let fd: number;
+      try {
+        fd = await createLedger(this.path, { bytes, locked, keepAs }, this.#options);
+      } catch (error) {
+        if (error instanceof LedgerExists) continue;
+        throw error;
+      }
+      const old = this.#fd;
+      this.#fd = fd;
+      this.#own = undefined;
+      this.#unedited = undefined;
+      this.#mark = mark;
+      await this.#disk.close(old);
+      if (lines.length > 0) this.#options.onDurable?.(lines);
+      this.#options.onRestored?.(restoredText(trouble, whole, keepAs));
+      // On a file system that gives a file another number each time, nothing can be told.
+      this.#trustsInodes = this.#trouble() === undefined;
+      return;
+    }
+  }
+
+  async #cutOff(offset: number, bytes: number): Promise<void> {
+    await this.#disk.ftruncate(this.#fd, offset);
+    this.#unedited = undefined;
+    try {
+      await this.#disk.fsync(this.#fd);
     } catch (error) {
       throw this.#fail("Syncing", error);
     }
-    this.#unproven = undefined;
-    this.#mark = mark;
-    this.#options.onDurable?.(lines);
-    let next = 0;
-    groups.forEach((group, index) => group.resolve(lines.slice(next, (next += counts[index]!))));
+    this.#options.onRestored?.(
+      `another program appended ${bytes} bytes to the ledger; they were cut off`,
+    );
+  }
+
+  /** Whether the last line of the open file is the one that this process wrote. */
+  #endIsOwn(): boolean {
+    const { offset, crc } = this.#mark;
+    const end = `"crc":"${crc.toString(16).padStart(8, "0")}"}\n`;
+    const from = Math.max(0, offset - end.length);
+    return readBytes(this.#fd, from, offset).toString("latin1") === end;
   }
 
   async #cutBack(length: number): Promise<void> {
@@ -365,9 +574,16 @@ export class LedgerFile<E extends { readonly type: string }> {
     this.#hold = undefined;
   }
 
+  /** A bad path is no failure of the disk: the process goes on. */
+  #unlessBlocked(what: string, error: unknown): LedgerFailed | LedgerBlocked {
+    if (error instanceof LedgerBlocked) return error;
+    return isPathFault(error) ? new LedgerBlocked(this.path, error) : this.#fail(what, error);
+  }
+
   #fail(what: string, error: unknown): LedgerFailed {
-    this.#failed = fatal(this.#options, new LedgerFailed(this.path, what, error));
-    return this.#failed;
+    const failed = fatal(this.#options, new LedgerFailed(this.path, what, error));
+    this.#failed = failed;
+    return failed;
   }
 }
 
@@ -395,17 +611,38 @@ function checkWhole<E extends { readonly type: string }>(
     );
 }
 
-function readBytes(path: string, from: number, to: number): Buffer {
+function readBytes(fd: number, from: number, to: number): Buffer {
   const bytes = Buffer.alloc(to - from);
-  const fd = openSync(path, "r");
-  try {
-    for (let read = 0; read < bytes.length;) {
-      const more = readSync(fd, bytes, read, bytes.length - read, from + read);
-      if (more === 0) throw new Error(`${path} became shorter while it was read`);
-      read += more;
-    }
-  } finally {
-    closeSync(fd);
+  for (let read = 0; read < bytes.length;) {
+    const more = readSync(fd, bytes, read, bytes.length - read, from + read);
+    if (more === 0) throw new Error("a ledger became shorter while it was read");
+    read += more;
   }
   return bytes;
+}
+
+/** The whole content of a ledger that begins with these events. */
+function framed<E extends { readonly type: string }>(
+  path: string,
+  first: readonly E[],
+  at: string,
+  shorten?: (event: E) => E,
+): Frame<E> {
+  return frame<E>(LEDGER_START, [{ ...bodiesOf(path, first, shorten), at }]);
+}
+
+/** The first free name beside a ledger for what stands in its place. */
+function evidenceName(path: string): string {
+  let n = 1;
+  while (isThere(`${path}.damaged-${n}`)) n += 1;
+  return `${path}.damaged-${n}`;
+}
+
+function restoredText(trouble: Trouble, whole: boolean, keptAs: string | undefined): string {
+  const kept = keptAs === undefined ? "" : `; what was there is kept as ${keptAs}`;
+  if (!whole)
+    return `another program changed the ledger; a new one begins with what is known${kept}`;
+  return trouble === "gone"
+    ? "the ledger was removed or moved away; it was written again, whole"
+    : `another file took the ledger's place; the ledger was written again, whole${kept}`;
 }

@@ -11,16 +11,19 @@
  * has 70 ms in all.
  */
 import { isAscii, isUtf8 } from "node:buffer";
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import type { Framed } from "../core/event.ts";
 import { LEDGER_FORMAT } from "../core/ledger-format.ts";
+import { PathFault } from "../disk/path-fault.ts";
 import { LedgerFormatError } from "./ledger-error.ts";
 import { MAX_LINE_BYTES } from "./line-limit.ts";
 import { LinesBackwards } from "./lines-backwards.ts";
 
 const BLOCK_BYTES = 2 * MAX_LINE_BYTES;
 const LF = 0x0a;
+/** A pipe that has the name of a ledger must not block the reader. */
+const READING = constants.O_RDONLY | constants.O_NONBLOCK;
 const CRC_MARK = Buffer.from(',"crc":"');
 /** `,"crc":"9f0a11c2"}` */
 const CRC_BYTES = CRC_MARK.length + 10;
@@ -87,7 +90,7 @@ export interface ReadOptions<E> {
  *   read
  */
 export function readLedger<E>(path: string, options: ReadOptions<E> = {}): LedgerReading<E> {
-  const fd = openSync(path, "r");
+  const fd = openSync(path, READING);
   try {
     return scanFile(fd, path, options);
   } finally {
@@ -108,7 +111,9 @@ export function parseLedger<E>(
 
 function scanFile<E>(fd: number, path: string, options: ReadOptions<E>): LedgerReading<E> {
   const scan = new Scan<E>(path, options);
-  const size = fstatSync(fd).size;
+  const stats = fstatSync(fd);
+  if (!stats.isFile()) throw new PathFault(path, stats.isDirectory() ? "EISDIR" : "EFTYPE");
+  const { size } = stats;
   let position = options.from?.offset ?? 0;
   const buffer = Buffer.allocUnsafe(Math.max(1, Math.min(BLOCK_BYTES, size - position)));
   let kept = 0;
@@ -389,7 +394,7 @@ export function readTail<E>(
   found: string | ((line: Framed<E>) => boolean),
   options: Pick<ReadOptions<E>, "each" | "format"> = {},
 ): LedgerReading<E> {
-  const fd = openSync(path, "r");
+  const fd = openSync(path, READING);
   try {
     const back = new LinesBackwards(fd);
     const wanted =

@@ -67,6 +67,16 @@ export interface Group<E> {
   readonly at: string;
 }
 
+/** One write. */
+export interface Frame<E> {
+  readonly bytes: Buffer;
+  readonly lines: Framed<E>[];
+  /** The place after it. */
+  readonly mark: LedgerMark;
+  /** How many lines each group has. */
+  readonly counts: number[];
+}
+
 /**
  * Makes groups of events into one write that begins at `from`. `more` sees its lines, and may add a
  * group.
@@ -75,7 +85,7 @@ export function frame<E extends { readonly type: string }>(
   from: LedgerMark,
   groups: readonly Group<E>[],
   more?: (lines: readonly Framed<E>[]) => Omit<Group<E>, "at">,
-): { bytes: Buffer; lines: Framed<E>[]; mark: LedgerMark; counts: number[] } {
+): Frame<E> {
   const b = from.seq + 1;
   const lines: Framed<E>[] = [];
   const counts: number[] = [];

@@ -15,7 +15,7 @@
  * In both cases the new file takes the name in one rename: a whole `pipeline.jsonl` exists at every
  * moment.
  */
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { accessSync, constants, readdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { LineListener } from "../core/durable-line.ts";
 import type { PipelineEvent, PipelineLine } from "../core/event.ts";
@@ -23,7 +23,9 @@ import { LEDGER_FORMAT } from "../core/ledger-format.ts";
 import { checkpointOf } from "../core/pipeline-checkpoint.ts";
 import { emptyPipelineState, evolvePipeline, type PipelineState } from "../core/pipeline-state.ts";
 import { iso } from "../core/time.ts";
-import { LedgerClosed, LedgerDamaged } from "./ledger-error.ts";
+import { isPathFault, isThere, regularFile } from "../disk/path-fault.ts";
+import { untilRoom } from "../disk/until-room.ts";
+import { LedgerBlocked, LedgerClosed, LedgerDamaged } from "./ledger-error.ts";
 import { LedgerFile, type LedgerOptions } from "./ledger-file.ts";
 import type { LedgerHost } from "./ledger-host.ts";
 import { readTail } from "./ledger-reader.ts";
@@ -39,6 +41,8 @@ const ROTATED = /^pipeline-.+\.jsonl$/;
 export interface PipelineLedgerOptions extends LedgerHost {
   /** Called with each durable line. */
   readonly onDurableLine?: LineListener | undefined;
+  /** Somebody touched the file, and it was mended: what happened, as a clause. */
+  readonly onRestored?: ((because: string) => void) | undefined;
   /** How many lines from one checkpoint to the next; default 256. */
   readonly checkpointLines?: number | undefined;
   /** The length at which a new file begins, in bytes; default 16 MiB. */
@@ -85,7 +89,8 @@ export class PipelineLedger {
   /**
    * Opens a pipeline's ledger, and recovers it. If there is none, the first append creates it.
    *
-   * @throws LedgerFormatError if a newer release wrote it; LedgerFailed, after `onFatal`
+   * @throws LedgerBlocked if its path is bad; LedgerFormatError if a newer release wrote it;
+   *   LedgerFailed, after `onFatal`
    */
   static async open(
     runsDir: string,
@@ -93,8 +98,8 @@ export class PipelineLedger {
     options: PipelineLedgerOptions,
   ): Promise<PipelineLedger> {
     const ledger = new PipelineLedger(new RunStore(runsDir), pipeline, options);
-    if (!existsSync(ledger.path)) return ledger;
     try {
+      if (!isUsable(ledger.path)) return ledger;
       const { file, lines } = await LedgerFile.open<PipelineEvent>(ledger.path, {
         ...ledger.#fileOptions(),
         since: "pipeline.checkpoint",
@@ -102,6 +107,7 @@ export class PipelineLedger {
       for (const line of lines) evolvePipeline(ledger.#state, line);
       ledger.#file = file;
     } catch (error) {
+      if (isPathFault(error)) throw asBlocked(ledger.path, error);
       if (!(error instanceof LedgerDamaged)) throw error;
       await ledger.#beginAfter(error);
     }
@@ -145,6 +151,11 @@ export class PipelineLedger {
     }
   }
 
+  /** Looks whether somebody touched the file, and mends it if so. Cheap. */
+  look(): void {
+    if (this.#changing === undefined) this.#file?.look()?.catch(() => undefined);
+  }
+
   /** Writes the lines that still wait, and closes the file. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -159,6 +170,7 @@ export class PipelineLedger {
       ...this.#options,
       locked: true,
       shorten: shortened,
+      rebuild: () => firstLines(this.#state),
       onDurable: (lines) => {
         for (const line of lines) evolvePipeline(this.#state, line);
         for (const line of lines) onDurableLine?.({ ledger: "pipeline", pipeline, line });
@@ -187,21 +199,27 @@ export class PipelineLedger {
       const at = iso(this.#options.clock.now());
       const checkpoint = checkpointAfter(this.#state, [{ ...first, seq: 1, b: 1, at }]);
       const options = this.#fileOptions();
-      this.#file = await LedgerFile.create<PipelineEvent>(this.path, [first, checkpoint, ...rest], {
-        ...options,
-        onDurable: (lines) => {
-          written = lines.filter((line) => line.type !== "pipeline.checkpoint");
-          options.onDurable!(lines);
-        },
-      });
+      const create = (): Promise<LedgerFile<PipelineEvent>> =>
+        LedgerFile.create<PipelineEvent>(this.path, [first, checkpoint, ...rest], {
+          ...options,
+          onDurable: (lines) => {
+            written = lines.filter((line) => line.type !== "pipeline.checkpoint");
+            options.onDurable!(lines);
+          },
+        });
+      this.#file = await this.#onceUnblocked(create);
     });
     return [...written];
   }
 
   async #rotate(): Promise<void> {
     const old = this.#file!;
+    // Somebody may have removed it: then it is put back before it gets its second name.
+    await old.look();
     await old.close();
-    this.#file = await this.#replace(rotatedName(this.path, this.#options.clock.now()));
+    this.#file = await this.#onceUnblocked(() =>
+      this.#replace(rotatedName(this.path, this.#options.clock.now())),
+    );
     // Otherwise a file that begins with a long checkpoint would be full from the start.
     this.#rotateAt = Math.max(this.#options.rotateBytes ?? ROTATE_BYTES, 2 * this.#file.size);
   }
@@ -217,24 +235,12 @@ export class PipelineLedger {
   }
 
   #replace(keepAs: string): Promise<LedgerFile<PipelineEvent>> {
-    const state = this.#state;
-    const checkpoint = checkpointOf(state);
-    const first: PipelineEvent[] =
-      state.digest === undefined
-        ? [{ ...checkpoint, format: LEDGER_FORMAT }]
-        : [
-            {
-              type: "pipeline.loaded",
-              format: LEDGER_FORMAT,
-              digest: state.digest,
-              schedules: [...state.schedules],
-              tz: state.tz ?? "",
-              tzdata: state.tzdata ?? "",
-              ...(state.file === undefined ? {} : { file: state.file }),
-            },
-            { ...checkpoint, format: LEDGER_FORMAT },
-          ];
-    return LedgerFile.replace<PipelineEvent>(this.path, keepAs, first, this.#fileOptions());
+    return LedgerFile.replace(this.path, keepAs, firstLines(this.#state), this.#fileOptions());
+  }
+
+  /** Waits while the path is bad, as the file's own writes do. */
+  #onceUnblocked<T>(act: () => Promise<T>): Promise<T> {
+    return untilRoom(this.#options, act, (error) => isPathFault(error) && !this.#closed);
   }
 
   async #change(act: () => Promise<void>): Promise<void> {
@@ -249,6 +255,24 @@ export class PipelineLedger {
     await settled;
     await change;
   }
+}
+
+/** The first lines of a new file, which say all that a state says. */
+function firstLines(state: PipelineState): PipelineEvent[] {
+  const checkpoint = { ...checkpointOf(state), format: LEDGER_FORMAT };
+  if (state.digest === undefined) return [checkpoint];
+  return [
+    {
+      type: "pipeline.loaded",
+      format: LEDGER_FORMAT,
+      digest: state.digest,
+      schedules: [...state.schedules],
+      tz: state.tz ?? "",
+      tzdata: state.tzdata ?? "",
+      ...(state.file === undefined ? {} : { file: state.file }),
+    },
+    checkpoint,
+  ];
 }
 
 /** The checkpoint that is due after these lines, which `state` does not have yet. */
@@ -270,6 +294,22 @@ function checkpointAfter(state: PipelineState, lines: readonly PipelineLine[]): 
  */
 function fits(checkpoint: PipelineEvent): boolean {
   return Buffer.byteLength(JSON.stringify(checkpoint)) < MAX_LINE_BYTES - 1_024;
+}
+
+/**
+ * Whether there is a ledger to open, in a folder that this user may use. @throws PathFault or a
+ * Node error if a path is bad
+ */
+function isUsable(path: string): boolean {
+  const exists = regularFile(path) !== undefined;
+  const folder = dirname(path);
+  const rights = constants.R_OK | constants.X_OK | (exists ? 0 : constants.W_OK);
+  if (isThere(folder)) accessSync(`${folder}/.`, rights);
+  return exists;
+}
+
+function asBlocked(path: string, error: unknown): LedgerBlocked {
+  return error instanceof LedgerBlocked ? error : new LedgerBlocked(path, error);
 }
 
 function rotatedName(path: string, nowMs: number): string {

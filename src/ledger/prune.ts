@@ -4,17 +4,20 @@
  *
  * retention.ts decides. This file collects the facts, and removes. Only the holder of the daemon's
  * lock may prune. Pruning gives way to other work between files. A run's log is removed before its
- * ledger: a crash in between leaves a run without a log, and never a log without a run.
+ * ledger: a crash in between leaves a run without a log, and never a log without a run. Collecting
+ * and removing walk the same folders, so the file is long.
  */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { rmdir } from "node:fs/promises";
 import { join } from "node:path";
-import type { PipelineLine, RunLine } from "../core/event.ts";
+import type { PipelineEvent, PipelineLine, RunLine } from "../core/event.ts";
 import { emptyPipelineState, evolvePipeline, type PipelineState } from "../core/pipeline-state.ts";
+import { parseRunId } from "../core/run-id.ts";
 import { DAY_MS, HOUR_MS, iso } from "../core/time.ts";
 import { syncDirectory } from "../disk/directories.ts";
 import { errorCode } from "../disk/disk-error.ts";
 import { systemDisk } from "../disk/disk.ts";
+import { isPathFault } from "../disk/path-fault.ts";
 import { readTail } from "./ledger-reader.ts";
 import { PruneDecision } from "./prune-decision.ts";
 import {
@@ -62,6 +65,11 @@ export interface PruneOptions {
   readonly bundlesInUse?: ReadonlySet<string> | undefined;
   /** Lines wait for room on the disk: an artifact may have waited a long time for its line. */
   readonly linesWait?: boolean | undefined;
+  /**
+   * Writes the line of a pipeline's ledger that says that runs are about to be removed. It may give
+   * up: removing makes room on a full disk.
+   */
+  readonly onPruning?: ((pipeline: string, line: PipelineEvent) => Promise<void>) | undefined;
   /** Aborts when the lock is lost. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -103,30 +111,44 @@ export async function prune(runsDir: string, options: PruneOptions): Promise<Pru
   const store = new RunStore(runsDir);
   const references: ReferencesOfRuns = new Map();
   const artifactBytes = sizesIn(store.artifacts);
-  const pipelines = store.pipelines();
-  const collect = (pipeline: string): Promise<PipelineFacts> =>
-    factsOf(store, pipeline, options, references, artifactBytes);
+  const pipelines: string[] = [];
+  let unread = 0;
+  const collect = async (pipeline: string): Promise<PipelineFacts[]> => {
+    const facts: PipelineFacts[] = [];
+    await unlessBlocked(
+      async () =>
+        void facts.push(await factsOf(store, pipeline, options, references, artifactBytes)),
+      () => (unread += 1),
+    );
+    if (facts.length > 0) pipelines.push(pipeline);
+    return facts;
+  };
   const { nowMs } = options;
   const decision = new PruneDecision();
   if (options.totalBytes === undefined) {
     // No limit is over all of them, so the facts of one pipeline at a time are in memory.
-    for (const pipeline of pipelines) decision.add([await collect(pipeline)], nowMs);
+    for (const pipeline of store.pipelines()) decision.add(await collect(pipeline), nowMs);
   } else {
     const all: PipelineFacts[] = [];
-    for (const pipeline of pipelines) all.push(await collect(pipeline));
+    for (const pipeline of store.pipelines()) all.push(...(await collect(pipeline)));
     decision.add(all, nowMs, options.totalBytes);
   }
   const { prune: going, kept, files } = decision;
   await decision.keepUsed(store, () => giveWay(options));
   if (options.dryRun !== true) {
+    for (const [pipeline, line] of prunedLines(going.keys()))
+      await options.onPruning?.(pipeline, line);
     await removeRuns(store, going.keys(), options);
     for (const path of files.keys()) {
-      await removeFile(path);
+      await unlessBlocked(() => removeFile(path));
       await giveWay(options);
     }
-    for (const pipeline of pipelines) await removeOldFiles(store, pipeline, options);
+    for (const pipeline of pipelines)
+      await unlessBlocked(() => removeOldFiles(store, pipeline, options));
   }
-  const swept = await sweep(store, options, going, references);
+  // Runs that cannot be read may refer to any of them.
+  const swept =
+    unread > 0 ? { files: 0, bytes: 0 } : await sweep(store, options, going, references);
   return {
     runs: listed(going),
     kept: listed(kept),
@@ -137,6 +159,22 @@ export async function prune(runsDir: string, options: PruneOptions): Promise<Pru
 
 function listed(runs: ReadonlyMap<string, string>): { run: string; because: string }[] {
   return Array.from(runs, ([run, because]) => ({ run, because }));
+}
+
+/** What the ledgers say of the runs that are about to be removed, by pipeline. */
+function prunedLines(runs: Iterable<string>): Map<string, PipelineEvent> {
+  const found = new Map<string, { until: number; count: number }>();
+  for (const run of runs) {
+    const { pipeline, stampMs } = parseRunId(run)!;
+    const { until, count } = found.get(pipeline) ?? { until: stampMs, count: 0 };
+    found.set(pipeline, { until: Math.max(until, stampMs), count: count + 1 });
+  }
+  return new Map(
+    Array.from(found, ([pipeline, { until, count }]) => [
+      pipeline,
+      { type: "runs.pruned", until: iso(until), runs: count },
+    ]),
+  );
 }
 
 async function factsOf(
@@ -226,7 +264,7 @@ function evidenceIn(folder: string): Map<string, FileFacts[]> {
     const ledger = EVIDENCE.exec(name)?.[1];
     const file =
       ledger === undefined ? undefined : statSync(join(folder, name), { throwIfNoEntry: false });
-    if (ledger === undefined || file === undefined) continue;
+    if (ledger === undefined || file?.isFile() !== true) continue;
     const facts = {
       path: join(folder, name),
       stampMs: file.ctimeMs,
@@ -287,7 +325,8 @@ async function syncFile(path: string): Promise<void> {
 function runFacts(store: RunStore, run: string): RunFacts | undefined {
   const id = store.parseRunId(run);
   const ledger = statSync(store.runLedger(run), { throwIfNoEntry: false });
-  if (ledger === undefined) return undefined;
+  // What has the name of a ledger may be none.
+  if (ledger?.isFile() !== true) return undefined;
   const { lines, end } = readTail<RunLine>(store.runLedger(run), () => true);
   const last = end === "whole" ? lines.at(-1) : undefined;
   return {
@@ -307,9 +346,11 @@ async function removeRuns(
 ): Promise<void> {
   const directories = new Set<string>();
   for (const run of runs) {
-    await removeFile(store.runLog(run));
-    await removeFile(store.runLedger(run));
-    directories.add(store.runDir(run));
+    await unlessBlocked(async () => {
+      await removeFile(store.runLog(run));
+      await removeFile(store.runLedger(run));
+      directories.add(store.runDir(run));
+    });
     await giveWay(options);
   }
   for (const directory of directories) await syncDirectory(systemDisk, directory);
@@ -449,6 +490,16 @@ async function removeFolder(path: string): Promise<void> {
   await rmdir(path).catch((error: unknown) => {
     if (errorCode(error) !== "ENOTEMPTY" && errorCode(error) !== "ENOENT") throw error;
   });
+}
+
+/** Does something for one pipeline, unless a path of it is bad: the others are not held up. */
+async function unlessBlocked(act: () => Promise<void>, blocked?: () => void): Promise<void> {
+  try {
+    await act();
+  } catch (error) {
+    if (!isPathFault(error)) throw error;
+    blocked?.();
+  }
 }
 
 async function giveWay({ signal }: PruneOptions): Promise<void> {

@@ -9,11 +9,13 @@
  * exact reader reads the file.
  */
 import { isAscii } from "node:buffer";
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import type { Framed } from "../core/event.ts";
 import { LEDGER_FORMAT } from "../core/ledger-format.ts";
 
+/** A pipe that has the name of a ledger must not block the reader. */
+const READING = constants.O_RDONLY | constants.O_NONBLOCK;
 const FIRST_BLOCK = 65_536;
 const LAST_BLOCK = 1_048_576;
 /** `,"crc":"9f0a11c2"}` */
@@ -26,9 +28,11 @@ const CRC_LENGTH = 18;
  * @throws a Node error if the file cannot be opened
  */
 export function readQuickTail<E>(path: string, type: string): Framed<E>[] | undefined {
-  const fd = openSync(path, "r");
+  const fd = openSync(path, READING);
   try {
-    const { size } = fstatSync(fd);
+    const stats = fstatSync(fd);
+    if (!stats.isFile()) return undefined;
+    const { size } = stats;
     for (let length = FIRST_BLOCK; length <= LAST_BLOCK; length *= 4) {
       const text = blockText(fd, size, Math.min(length, size));
       if (text === undefined) return undefined;

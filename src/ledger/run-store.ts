@@ -4,7 +4,7 @@
  *
  * Every path is made from checked names (run-id.ts), so no path can lead out of the folder.
  */
-import { existsSync, readdirSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import {
   backfillRunId,
@@ -15,6 +15,7 @@ import {
   type RunId,
 } from "../core/run-id.ts";
 import { errorCode } from "../disk/disk-error.ts";
+import { isThere } from "../disk/path-fault.ts";
 
 const MONTH = /^\d{4}-\d\d$/;
 const LEDGER = ".jsonl";
@@ -114,9 +115,12 @@ export class RunStore {
     return parsed;
   }
 
-  /** Whether a run's ledger exists. False if the id is not a run's. */
+  /**
+   * Whether the name of a run's ledger is taken, by a ledger or by anything else. False if the id
+   * is not a run's.
+   */
   exists(run: string): boolean {
-    return parseRunId(run) !== undefined && existsSync(this.runLedger(run));
+    return parseRunId(run) !== undefined && isThere(this.runLedger(run));
   }
 
   /** The pipelines that have a folder, by name. */

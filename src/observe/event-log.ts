@@ -35,6 +35,11 @@ function logPipelineLine(log: Log, pipeline: string, line: PipelineLine): void {
       return log.info({ pipeline, by: line.by }, `pipeline ${pipeline} paused`);
     case "pipeline.resumed":
       return log.info({ pipeline, by: line.by }, `pipeline ${pipeline} resumed`);
+    case "ledger.disturbed": {
+      const { run, because } = line;
+      const what = run === undefined ? `pipeline ${pipeline}` : `run ${run}`;
+      return log.error({ pipeline, run, because }, `ledgers of ${what} were touched: ${because}`);
+    }
     case "clock.stepped": {
       const { from, to } = line;
       return log.warn({ pipeline, from, to }, `the clock jumped from ${from} to ${to}`);
@@ -48,6 +53,7 @@ function logPipelineLine(log: Log, pipeline: string, line: PipelineLine): void {
     case "pipeline.removed":
     case "pipeline.checkpoint":
     case "request.noted":
+    case "runs.pruned":
       // The engine logs files and requests when it handles them: it knows more than the ledger
       // keeps.
       return;

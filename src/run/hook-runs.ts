@@ -59,6 +59,12 @@ export class HookRuns {
     this.#ids.clear();
   }
 
+  /** Ends all hooks that run, at once, where nothing can be recorded of them any more. */
+  kill(because: string): void {
+    this.#abandoned = true;
+    for (const id of this.#ids.values()) this.#parts.deps.place.stop(id, "force", because);
+  }
+
   #begin(hook: HookName, step: string | undefined, because: string, alone: boolean): void {
     const { journal, deps, arrive, output } = this.#parts;
     const key = keyOf(hook, step);

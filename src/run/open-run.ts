@@ -80,13 +80,14 @@ function ledgerOptions(
   deps: RunDeps,
   first?: (line: RunLine) => void,
 ): LedgerOptions<RunEvent> {
-  const { clock, disk, onDurableLine, onFatal, onHeld } = deps;
+  const { clock, disk, onDurableLine, onFatal, onHeld, onLedgerRestored } = deps;
   return {
     clock,
     disk,
     onFatal,
     onHeld,
     shorten: shortened,
+    onRestored: (because) => onLedgerRestored?.(run, because),
     onDurable: (lines) => {
       for (const line of lines) {
         first?.(line);

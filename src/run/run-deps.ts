@@ -32,6 +32,8 @@ export interface RunDeps extends LedgerHost {
   readonly orchestrators: Flavors;
   readonly settings: OrchdSettings;
   readonly log: Log;
+  /** Somebody touched a run's ledger, and it was mended: what happened, as a clause. */
+  readonly onLedgerRestored?: ((run: string, because: string) => void) | undefined;
   /** Hears the durable lines of each run. */
   readonly onDurableLine?: LineListener | undefined;
   /** Where `{secret: NAME}` comes from. Default: `$CREDENTIALS_DIRECTORY`. */

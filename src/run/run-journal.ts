@@ -13,12 +13,15 @@ import type { Clock } from "../clock.ts";
 import type { RunEvent } from "../core/event.ts";
 import { evolve, type RunState } from "../core/run-state.ts";
 import { iso } from "../core/time.ts";
+import { LedgerOverwritten } from "../ledger/ledger-error.ts";
 import type { LedgerFile } from "../ledger/ledger-file.ts";
 import type { Log } from "../log.ts";
 
 /** Writes one run's ledger. */
 export class RunJournal {
   readonly state: RunState;
+  /** Resolves, with the reason, when the ledger can no longer be written. */
+  readonly broke: Promise<Error>;
   readonly #file: LedgerFile<RunEvent>;
   readonly #clock: Clock;
   readonly #log: Log;
@@ -28,6 +31,7 @@ export class RunJournal {
   #inFlight = 0;
   #durable: Promise<void> = Promise.resolve();
   #broken = false;
+  #resolveBroke!: (error: Error) => void;
 
   /** @param state the fold of all that the file holds */
   constructor(state: RunState, file: LedgerFile<RunEvent>, clock: Clock, log: Log) {
@@ -35,6 +39,25 @@ export class RunJournal {
     this.#file = file;
     this.#clock = clock;
     this.#log = log;
+    this.broke = new Promise((resolve) => (this.#resolveBroke = resolve));
+  }
+
+  /** Looks whether somebody touched the ledger, and mends it if so. Cheap. */
+  look(): void {
+    this.#file.look()?.catch((error: unknown) => {
+      if (error instanceof LedgerOverwritten) this.break(error);
+    });
+  }
+
+  /** The ledger can no longer be written. */
+  break(error: Error): void {
+    if (this.#broken) return;
+    this.#broken = true;
+    this.#log.error(
+      { run: this.state.run, err: error },
+      `the ledger of run ${this.state.run} can no longer be written`,
+    );
+    this.#resolveBroke(error);
   }
 
   /** Whether the ledger can no longer be written. Then nothing is decided or done any more. */
@@ -98,11 +121,7 @@ export class RunJournal {
         this.#act(acts);
       })
       .catch((error: unknown) => {
-        this.#broken = true;
-        this.#log.error(
-          { run: this.state.run, err: error },
-          `the ledger of run ${this.state.run} can no longer be written`,
-        );
+        this.break(error instanceof Error ? error : new Error(String(error)));
         return new Promise<void>(() => undefined);
       });
   }

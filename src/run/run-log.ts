@@ -13,7 +13,13 @@ import { systemDisk, writeAll, type Disk } from "../disk/disk.ts";
 
 /** The most characters that wait for the disk. */
 const MAX_WAITING = 16 * 1024 * 1024;
-const FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW;
+/** Never blocks: somebody may have put a pipe there that nobody reads. */
+const FLAGS =
+  constants.O_WRONLY |
+  constants.O_CREAT |
+  constants.O_APPEND |
+  constants.O_NOFOLLOW |
+  constants.O_NONBLOCK;
 
 /** Writes one run's log. */
 export class RunLog {

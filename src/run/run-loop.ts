@@ -18,6 +18,8 @@ import type { RunEvent, RunHeader } from "../core/event.ts";
 import { isHalted, plan, type Action, type PlanFacts } from "../core/plan.ts";
 import type { RunState } from "../core/run-state.ts";
 import type { StopAnswer, StopOrder } from "../core/stop-order.ts";
+import { iso } from "../core/time.ts";
+import { LedgerClosed, LedgerFailed } from "../ledger/ledger-error.ts";
 import { needsSpilling, spillEvent } from "../ledger/spill-event.ts";
 import { CachePrepass } from "./cache-prepass.ts";
 import { Delegation } from "./delegation.ts";
@@ -118,6 +120,7 @@ export class RunLoop {
       flavor.ref === undefined
         ? undefined
         : new Delegation(parts, { flavor, ref: flavor.ref, stack, calls: this.#calls });
+    void this.#journal.broke.then((error) => this.#giveUp(error));
   }
 
   /**
@@ -136,7 +139,7 @@ export class RunLoop {
    * goes on when {@link start} is called.
    *
    * @returns undefined if it has finished
-   * @throws LedgerDamaged, LedgerFormatError, ArtifactUnusable, a Node error
+   * @throws LedgerDamaged, LedgerFormatError, LedgerBlocked, ArtifactUnusable, a Node error
    */
   static async recover(
     run: string,
@@ -212,6 +215,11 @@ export class RunLoop {
     this.#turn();
     await this.#journal.flush();
     return { accepted: true };
+  }
+
+  /** Looks whether somebody touched the run's ledger, and mends it if so. Cheap. */
+  look(): void {
+    if (!this.#closed && !this.#journal.broken) this.#journal.look();
   }
 
   /** Room for steps may have come free. */
@@ -421,13 +429,47 @@ export class RunLoop {
     );
   }
 
+  /**
+   * The run's own ledger can no longer be written, and the process goes on: the run ends here, and
+   * only its pipeline's ledger says how. A process that is about to end leaves it to the next one.
+   */
+  #giveUp(error: Error): void {
+    const isEnding = error instanceof LedgerFailed || error instanceof LedgerClosed;
+    if (isEnding || this.#closed || this.state.finished !== undefined) return;
+    const because = `its ledger can no longer be written: ${error.message}`;
+    this.#steps.kill(because);
+    this.#hooks.kill(because);
+    const { run, pipeline, snapshot, startedAt } = this.state;
+    void this.#closeDrained();
+    this.#resolveFinished({
+      run,
+      pipeline,
+      status: "failed",
+      because: because.slice(0, 4_096),
+      durationMs: Math.round(this.#times.workedMs),
+      startedAt,
+      finishedAt: iso(this.#deps.clock.now()),
+      snapshot,
+    });
+  }
+
+  async #closeDrained(): Promise<void> {
+    await this.#close();
+    this.#drained?.resolve();
+  }
+
+  /** @throws why the run's ledger cannot be written */
   async #interrupt(because: string): Promise<void> {
     this.#arrived.push(() => {
       this.#emit({ type: "run.recovered", because });
       this.#steps.interruptAll();
     });
     this.#turn();
-    await this.#journal.flush();
+    const broke = await Promise.race([
+      this.#journal.flush().then(() => undefined),
+      this.#journal.broke,
+    ]);
+    if (broke !== undefined) throw broke;
   }
 
   /** The time of the drain is up. */

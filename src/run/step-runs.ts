@@ -180,6 +180,13 @@ export class StepRuns {
     }
   }
 
+  /** Ends the steps that run, at once, where nothing can be recorded of them any more. */
+  kill(because: string): void {
+    const { state, deps } = this.#parts;
+    for (const id of state.running)
+      deps.place.stop(this.#taskId(state.steps.get(id)!.token), "force", because);
+  }
+
   /**
    * A turn is over. What completes from now on is written with the next turn's lines, and may be in
    * the cache's index only when those are durable.

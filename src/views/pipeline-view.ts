@@ -34,6 +34,10 @@ export interface PipelineView {
   readonly counts: PipelineCounts;
   /** Present, and true, once the file is gone. */
   readonly removed?: true;
+  /** Present, and true, while the daemon cannot use files of the pipeline. */
+  readonly aside?: true;
+  /** When somebody last touched its ledgers under the daemon, and what became of it. */
+  readonly disturbed?: { readonly at: string; readonly because: string };
   /** Present, and true, for a file that no daemon has read yet. */
   readonly unread?: true;
 }
@@ -65,6 +69,7 @@ export function viewPipeline(
     active: [...state.active.keys()].filter((run) => !state.queued.has(run)),
     queued,
     counts: state.counts,
+    ...(state.disturbed === undefined ? {} : { disturbed: state.disturbed }),
     // A bad file under the name of one that was removed is there to be corrected.
     ...(state.removed && state.errors.length === 0 ? { removed: true as const } : {}),
     ...(unread ? { unread: true as const } : {}),

@@ -7,6 +7,7 @@ import { nameOfFile } from "../core/pipeline-file-name.ts";
 import { PIPELINE_NAME } from "../core/run-id.ts";
 import { readDaemon } from "../ledger/daemon-info.ts";
 import { RunStore } from "../ledger/run-store.ts";
+import { readSetAside, type SetAsideEntry } from "../ledger/set-aside-file.ts";
 import { unknown, type NoView } from "./no-view.ts";
 import { pipelineFiles, unreadFiles } from "./pipeline-file-list.ts";
 import { readPipeline } from "./pipeline-reading.ts";
@@ -45,7 +46,10 @@ export function readStatus(
   const info = readDaemon(store.orchdDir);
   const names =
     target === undefined ? store.pipelines() : PIPELINE_NAME.test(target) ? [target] : [];
-  const views = readViews(store, names, now);
+  // What a daemon that is gone could not use may be well by now.
+  const aside = info === null ? new Map<string, SetAsideEntry>() : readSetAside(store.orchdDir);
+  const missing = [...aside.keys()].filter((name) => target === undefined || name === target);
+  const views = readViews(store, [...new Set([...names, ...missing])], now, aside);
   const present = new PresentRuns(store, target === undefined ? views : undefined);
   const told = views.map((view) =>
     view.queued.length === 0
@@ -97,22 +101,36 @@ function lacksFile(view: PipelineView): boolean {
 }
 
 /** @throws a Node error where this user may read none of the ledgers: it is said once, for all */
-function readViews(store: RunStore, names: readonly string[], now: number): PipelineView[] {
+function readViews(
+  store: RunStore,
+  names: readonly string[],
+  now: number,
+  aside: ReadonlyMap<string, SetAsideEntry>,
+): PipelineView[] {
   const views: PipelineView[] = [];
   let forbidden = 0;
   for (const name of names) {
+    const entry = aside.get(name);
     try {
       const reading = readPipeline(store, name);
-      if (reading !== undefined) views.push(viewPipeline(name, reading, now));
+      const view = reading === undefined ? undefined : viewPipeline(name, reading, now);
+      if (entry !== undefined) views.push(asideView(view ?? emptyView(name), entry));
+      else if (view !== undefined) views.push(view);
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
       const isForbidden = code === "EACCES" || code === "EPERM";
-      if (isForbidden && (forbidden += 1) === names.length) throw error;
       const view = { ...emptyView(name), errors: [message] };
-      views.push(isForbidden ? { ...view, unread: true } : view);
+      if (entry !== undefined) views.push(asideView(emptyView(name), entry));
+      else if (isForbidden && (forbidden += 1) === names.length) throw error;
+      else views.push(isForbidden ? { ...view, unread: true } : view);
     }
   }
   return views;
+}
+
+function asideView(view: PipelineView, { since, because }: SetAsideEntry): PipelineView {
+  const errors = [...view.errors, `set aside since ${since}: ${because}`];
+  return { ...view, valid: false, errors, aside: true };
 }
 
 function unreadView(schedules: string, file: string): PipelineView {

@@ -34,6 +34,7 @@ class Rig {
       },
       desks: () => desks.values(),
       known: (name) => desks.get(name),
+      unlessAside: (_, work) => work,
       watch: () => undefined,
     });
   }

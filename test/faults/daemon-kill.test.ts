@@ -60,18 +60,21 @@ export function ok({ run }) {
 /** A daemon that acknowledges lines a second before it writes them. */
 const EARLY: Plant = {
   file: "src/ledger/ledger-file.ts",
-  from: "    const unproven = this.#unproven;\n    if (unproven?.torn === true)",
-  to: `    this.#options.onDurable?.(lines);
-    let done = 0;
-    groups.forEach((group, index) => group.resolve(lines.slice(done, (done += counts[index]))));
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
-    const unproven = this.#unproven;
-    if (unproven?.torn === true)`,
+  from: "      const unproven = this.#unproven;\n      if (unproven?.torn === true)",
+  to: `      const early = framed;
+      this.#options.onDurable?.(early.lines);
+      let done = 0;
+      groups.forEach((group, index) =>
+        group.resolve(early.lines.slice(done, (done += early.counts[index]))),
+      );
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      const unproven = this.#unproven;
+      if (unproven?.torn === true)`,
 };
 /** A daemon that takes a failed sync for a good one. */
 const DEAF: Plant = {
   file: "src/ledger/ledger-file.ts",
-  from: 'throw this.#fail("Syncing", error);',
+  from: 'throw this.#unlessBlocked("Syncing", error);',
   to: "void error;",
 };
 

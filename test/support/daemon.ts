@@ -27,6 +27,8 @@ export interface CommandResult {
 interface SpawnOptions {
   readonly env?: Record<string, string>;
   readonly cwd?: string;
+  /** Program and words put before node: `["setpriv", "--reuid=1000"]`. */
+  readonly through?: readonly string[];
   /** Written to stdin, which is empty otherwise. */
   readonly input?: string;
   readonly deadlineMs?: number;
@@ -68,8 +70,9 @@ export function orchd(
   const last = parameters.at(-1);
   const options = typeof last === "object" ? last : {};
   const words = parameters.filter((parameter) => typeof parameter === "string");
+  const [program, ...before] = [...(options.through ?? []), process.execPath];
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [options.program ?? orchdProgram, ...words], {
+    const child = spawn(program, [...before, options.program ?? orchdProgram, ...words], {
       cwd: options.cwd ?? root,
       env: cleanEnv({ ORCHD_ROOT: root, ...options.env }),
       stdio: ["pipe", "pipe", "pipe"],

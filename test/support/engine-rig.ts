@@ -70,6 +70,8 @@ export interface RigOptions {
   /** What the engine does each hour, and when it does so sooner. */
   readonly hourly?: Pick<EnginePorts, "onHour" | "wantsHour">;
   readonly onDurableLine?: LineListener;
+  /** How often the engine looks at ledgers; default: never. */
+  readonly ledgerLookMs?: number;
 }
 
 /** One runs folder, and the daemons that come and go over it. */
@@ -88,6 +90,7 @@ export class EngineRig {
   readonly #log: Log;
   readonly #hourly: RigOptions["hourly"];
   readonly #onDurableLine: LineListener | undefined;
+  readonly #ledgerLookMs: number;
 
   constructor(options: RigOptions) {
     this.clock = options.clock ?? new VirtualClock({ turns: 4 });
@@ -97,6 +100,7 @@ export class EngineRig {
     this.#log = options.log ?? silentLog;
     this.#hourly = options.hourly;
     this.#onDurableLine = options.onDurableLine;
+    this.#ledgerLookMs = options.ledgerLookMs ?? Number.POSITIVE_INFINITY;
     mkdirSync(this.store.orchdDir, { recursive: true });
   }
 
@@ -172,6 +176,7 @@ export class EngineRig {
       onFatal,
       disk,
       requestRescanMs: Number.POSITIVE_INFINITY,
+      ledgerLookMs: this.#ledgerLookMs,
       onDurableLine: this.#onDurableLine,
       ...this.#hourly,
     });

@@ -1,0 +1,102 @@
+/**
+ * Something stands in the way of one pipeline's files: another pipeline never notices, no slot is
+ * left undecided, and the pipeline goes on by itself once its path is mended.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { EngineRig, pipelineOf, scheduleOf } from "../support/engine-rig.ts";
+import { tempRoot } from "../support/temp-root.ts";
+
+const minutely = scheduleOf({ cron: "* * * * *" });
+
+/** Things that are no regular file, by what somebody would call them. */
+const OBSTACLES: Record<string, (path: string) => void> = {
+  "a folder": (path) => mkdirSync(path),
+  "a folder with a file in it": (path) => {
+    mkdirSync(path);
+    writeFileSync(join(path, "note"), "");
+  },
+  "a link to nothing": (path) => symlinkSync("nothing", path),
+  "a link to itself": (path) => symlinkSync(path, path),
+  "a link to a folder": (path) => symlinkSync("..", path),
+  "a pipe": (path) => void execFileSync("mkfifo", [path]),
+};
+
+function rigOver(names: readonly string[]): EngineRig {
+  const there = new EngineRig({ runs: tempRoot().runs });
+  for (const name of names) there.put(pipelineOf(name, [minutely]));
+  return there;
+}
+
+/** Puts an obstacle at a path, with the folders above it. */
+function block(path: string, obstacle: (path: string) => void): void {
+  mkdirSync(dirname(path), { recursive: true });
+  obstacle(path);
+}
+
+describe("the name of a run's ledger is taken", () => {
+  test.each(Object.keys(OBSTACLES))(
+    "by %s: the slot is missed, with the reason, and the next one fires",
+    async (kind) => {
+      const there = rigOver(["p", "q"]);
+      await there.up();
+      block(there.store.runLedger("p@20261123T020200Z"), OBSTACLES[kind]!);
+      await there.clock.advance(185_000);
+      expect(there.slots("p")).toEqual(["fired 02:01:00", "missed 02:02:00", "fired 02:03:00"]);
+      expect(there.slots("q")).toEqual(["fired 02:01:00", "fired 02:02:00", "fired 02:03:00"]);
+      const missed = there.lines("p").find(({ type }) => type === "slot.missed")!;
+      expect(missed["because"]).toMatch(/name is taken by what is no ledger: .*020200Z.jsonl /);
+      expect(missed["through"]).toBe("2026-11-23T02:02:00.000Z");
+      expect(there.fatal).toBeUndefined();
+    },
+  );
+
+  test.each(Object.keys(OBSTACLES))(
+    "by %s, and the daemon comes up after the slot: missed too",
+    async (kind) => {
+      const there = rigOver(["p"]);
+      await there.up();
+      await there.clock.advance(65_000);
+      await there.down();
+      block(there.store.runLedger("p@20261123T020200Z"), OBSTACLES[kind]!);
+      block(there.store.runLedger("p@20261123T020105.000Z-m"), OBSTACLES[kind]!);
+      await there.clock.advance(60_000);
+      await there.up();
+      await there.clock.advance(60_000);
+      expect(there.slots("p")).toEqual(["fired 02:01:00", "missed 02:02:00", "fired 02:03:00"]);
+    },
+  );
+});
+
+describe("the month's folder is bad", () => {
+  const kinds = {
+    ...OBSTACLES,
+    "a file": (path: string) => writeFileSync(path, ""),
+  } as Record<string, (path: string) => void>;
+  delete kinds["a folder"];
+  delete kinds["a folder with a file in it"];
+  delete kinds["a link to a folder"];
+
+  test.each(Object.keys(kinds))(
+    "it is %s: slots are missed with the reason, another pipeline fires, and mending it is enough",
+    async (kind) => {
+      const there = rigOver(["p", "q"]);
+      const month = join(there.store.pipelineDir("p"), "2026-11");
+      block(month, kinds[kind]!);
+      await there.up();
+      await there.clock.advance(125_000);
+      expect(there.slots("p")).toEqual(["missed 02:01:00", "missed 02:02:00"]);
+      unlinkSync(month);
+      await there.clock.advance(60_000);
+      expect(there.slots("p")).toEqual(["missed 02:01:00", "missed 02:02:00", "fired 02:03:00"]);
+      expect(there.slots("q")).toEqual(["fired 02:01:00", "fired 02:02:00", "fired 02:03:00"]);
+      const missed = there.lines("p").find(({ type }) => type === "slot.missed");
+      expect(missed!["because"]).toMatch(
+        /^its run could not be made: The ledger .* cannot be writ/,
+      );
+      expect(there.fatal).toBeUndefined();
+    },
+  );
+});
