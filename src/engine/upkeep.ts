@@ -3,7 +3,7 @@
  * hour, sooner where much is written, and on request. Only the holder of the daemon's lock does any
  * of it (semantics.md 24).
  */
-import type { Clock } from "../clock.ts";
+import type { Clock, Timer } from "../clock.ts";
 import type { Reply } from "../core/request.ts";
 import type { CacheIndex } from "../ledger/cache-index.ts";
 import { bytesWritten } from "../disk/disk.ts";
@@ -16,6 +16,9 @@ import type { Log } from "../log.ts";
 import type { UpkeepRequest } from "./ports.ts";
 import { repairRun } from "./repair.ts";
 import { bundlesOf } from "./snapshot-bundles.ts";
+
+/** How long removing runs waits for the line that says so, in milliseconds. */
+const LINE_MS = 5_000;
 
 /** What upkeep needs. */
 export interface UpkeepPorts {
@@ -139,6 +142,7 @@ export class Upkeep {
       alsoActive: engine.runs.ids(),
       bundlesInUse: known ? bundles : undefined,
       linesWait: this.#ports.linesWait?.() ?? false,
+      onPruning: (pipeline, line) => this.#soon(desks.get(pipeline)?.append([line])),
       signal: this.#ports.signal,
     };
     return this.#alone(async () => {
@@ -150,6 +154,18 @@ export class Upkeep {
         await cacheIndex.compact((run) => store.exists(run));
       return pruned;
     });
+  }
+
+  /** Waits for a line, but not for room on the disk: removing runs makes it. */
+  async #soon(written: Promise<unknown> | undefined): Promise<void> {
+    const { clock, log } = this.#ports;
+    const line = Promise.resolve(written).catch((error: unknown) =>
+      log.warn({ err: error }, "retention could not be recorded"),
+    );
+    let timer: Timer | undefined;
+    const late = new Promise<void>((resolve) => (timer = clock.after(LINE_MS, resolve)));
+    await Promise.race([line, late]);
+    timer?.cancel();
   }
 
   #written(): number {

@@ -3,16 +3,19 @@
  *
  * It is stricter than recovery. A torn tail is a fault here, although the daemon would cut it off
  * and go on. So is a ledger that is empty or has no whole header. A run that has not finished is
- * not a fault.
+ * not a fault. A run whose slot has no line is, and so is a line whose run is gone
+ * (verify-slots.ts).
  */
 import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Framed, PipelineLine } from "../core/event.ts";
 import { parseRunId } from "../core/run-id.ts";
 import { errorCode } from "../disk/disk-error.ts";
+import { isThere } from "../disk/path-fault.ts";
 import { LedgerFormatError } from "./ledger-error.ts";
 import { readLedger, type LedgerFault, type LedgerReading } from "./ledger-reader.ts";
 import { RunStore } from "./run-store.ts";
+import { NO_SLOT_LINE, noLedgerText, SlotsTold } from "./verify-slots.ts";
 
 /** What is wrong with one file. */
 export interface FileFault {
@@ -29,40 +32,98 @@ export interface Verification {
   readonly faults: FileFault[];
 }
 
-const PIPELINE_LEDGER = /^pipeline(-\d{4}-\d\d-\d\d(-\d+)?)?\.jsonl$/;
+const PIPELINE_LEDGER = /^pipeline(-(?<date>\d{4}-\d\d-\d\d)(-(?<n>\d+))?)?\.jsonl$/;
 /** How often to look at a young file: a write that is under way looks like a torn tail. */
 const LOOKS = 5;
 const LOOK_AGAIN_MS = 20;
+/** How long a young run's slot may be without its line: jitter may hold the watermark back. */
+const LINE_COMES_MS = 10_000;
 
-/**
- * Checks every ledger. A daemon may write them meanwhile. @throws a Node error if a folder cannot
- * be read
- */
+/** Checks every ledger. A daemon may write them meanwhile. */
 export async function verifyRoot(runsDir: string): Promise<Verification> {
   const store = new RunStore(runsDir);
   const faults: FileFault[] = [];
   let checked = 0;
   for (const pipeline of store.pipelines()) {
-    const finished = new Set<string>();
-    for (const name of namesIn(store.pipelineDir(pipeline))) {
-      if (!PIPELINE_LEDGER.test(name)) continue;
-      checked += 1;
-      const file = join(store.pipelineDir(pipeline), name);
-      const fault = await verifyFile<PipelineLine>(file, {}, (line) => {
-        if (line.type === "run.finished") finished.add(line.run);
-      });
-      if (fault !== undefined) faults.push({ file, ...fault });
+    try {
+      checked += await verifyPipeline(store, pipeline, faults);
+    } catch (error) {
+      const fault = `it cannot be read: ${(error as Error).message}`;
+      faults.push({ file: store.pipelineDir(pipeline), line: 0, fault });
     }
-    for (const run of store.list(pipeline)) {
-      checked += 1;
-      const file = store.runLedger(run);
-      const fault = await verifyFile(file, { run, finishedElsewhere: finished.has(run) });
-      if (fault !== undefined) faults.push({ file, ...fault });
-    }
-    for (const stray of straysOf(store, pipeline))
-      faults.push({ file: stray, line: 0, fault: "its name is no run's id" });
   }
   return { checked, faults };
+}
+
+/** Checks one pipeline's ledgers. @returns how many @throws a Node error if a folder is bad */
+async function verifyPipeline(
+  store: RunStore,
+  pipeline: string,
+  faults: FileFault[],
+): Promise<number> {
+  const finished = new Set<string>();
+  const told = new SlotsTold();
+  const own = ledgerNames(store, pipeline);
+  for (const name of own) {
+    const file = join(store.pipelineDir(pipeline), name);
+    const fault = await verifyFile<PipelineLine>(file, {}, (line) => {
+      told.add(file, line);
+      if (line.type === "run.finished") finished.add(line.run);
+    });
+    if (fault !== undefined) faults.push({ file, ...fault });
+  }
+  const runs = store.list(pipeline);
+  for (const run of runs) {
+    const file = store.runLedger(run);
+    const fault = await verifyFile(file, { run, finishedElsewhere: finished.has(run) });
+    if (fault !== undefined) faults.push({ file, ...fault });
+    else if (told.lacksLine(run) && !isYoung(file, LINE_COMES_MS))
+      faults.push({ file, line: 1, fault: NO_SLOT_LINE });
+  }
+  if (runs.length > 0 && !own.includes("pipeline.jsonl")) {
+    const fault = "it is missing, and there are runs";
+    faults.push({ file: store.pipelineLedger(pipeline), line: 0, fault });
+  }
+  faults.push(...missingRuns(store, pipeline, told, new Set(runs)));
+  for (const stray of straysOf(store, pipeline))
+    faults.push({ file: stray, line: 0, fault: "its name is no run's id" });
+  return own.length + runs.length;
+}
+
+/** The files of a pipeline's own ledger, the oldest first. */
+function ledgerNames(store: RunStore, pipeline: string): string[] {
+  const names = namesIn(store.pipelineDir(pipeline)).filter((name) => PIPELINE_LEDGER.test(name));
+  const order = (name: string): string => {
+    const { date = "9", n = "1" } = PIPELINE_LEDGER.exec(name)!.groups ?? {};
+    return `${date} ${n.padStart(9, "0")}`;
+  };
+  return names.toSorted((a, b) => (order(a) < order(b) ? -1 : 1));
+}
+
+/** Runs that lines tell of, and whose ledgers are gone without retention. */
+function missingRuns(
+  store: RunStore,
+  pipeline: string,
+  told: SlotsTold,
+  there: ReadonlySet<string>,
+): FileFault[] {
+  const missing = [...told.runs.keys()].filter((run) => !there.has(run) && !store.exists(run));
+  if (missing.length === 0) return [];
+  // Retention may have begun meanwhile; its line comes before it removes anything.
+  const own = store.pipelineLedger(pipeline);
+  if (statSync(own, { throwIfNoEntry: false })?.isFile() === true)
+    readLedger<PipelineLine>(own, {
+      each: (line) => {
+        if (line.type === "runs.pruned") told.add(own, line);
+      },
+    });
+  return missing
+    .filter((run) => !told.mayBePruned(run) && !isThere(`${store.runLedger(run)}.damaged-1`))
+    .map((run) => ({
+      file: store.runLedger(run),
+      line: 0,
+      fault: noLedgerText(told.runs.get(run)!),
+    }));
 }
 
 /** What other files say about a ledger that is checked. */
@@ -90,9 +151,9 @@ async function verifyFile<E extends Framed<object>>(
   }
 }
 
-function isYoung(path: string): boolean {
+function isYoung(path: string, ageMs = 1_000): boolean {
   const changed = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  return Math.abs(Date.now() - changed) < 1_000;
+  return Math.abs(Date.now() - changed) < ageMs;
 }
 
 function judge<E extends Framed<object>>(

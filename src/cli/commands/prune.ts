@@ -95,15 +95,17 @@ async function askForPruning(
 }
 
 async function pruneHere(roots: Roots, { limits, pipeline, dryRun }: PruneWish): Promise<Pruning> {
-  const [{ withFolderLock }, { prune }] = await Promise.all([
+  const [{ withFolderLock }, { prune }, { appendLine }] = await Promise.all([
     import("../../ledger/folder-lock.ts"),
     import("../../ledger/prune.ts"),
+    import("../../ledger/append-line.ts"),
   ]);
   const rules = await policies(roots, limits);
   const act = (signal?: AbortSignal): Promise<Pruning> =>
     prune(roots.runs, {
       nowMs: Date.now(),
       ...rules,
+      onPruning: (name, line) => appendLine(roots.runs, name, line, systemClock),
       ...defined({ pipeline, dryRun, signal }),
     });
   // A dry run writes nothing, so it needs no lock.
