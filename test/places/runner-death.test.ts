@@ -1,9 +1,10 @@
 /** What happens to a task whose runner dies by another task's fault, in real runner processes. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { awaitSight } from "../support/await-event.ts";
-import { processesWith } from "../support/ledgers.ts";
+import { childrenOf, processesWith } from "../support/ledgers.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
 import { PoolRig, type AnyTask } from "../support/pool-rig.ts";
 
 /** Waits until a file is there. */
@@ -157,4 +158,41 @@ it("a runner's death spares the runners whose numbers begin with its own", async
   );
   writeFileSync(go, "");
   expect((await tenth.ended).result).toMatchObject({ ok: true, value: "alive" });
+});
+
+// Without the forced stop it would be ended too, for not answering: after half a minute.
+it(
+  "a runner that hangs is ended by a forced stop that it does not hear",
+  { timeout: 20_000 },
+  async () => {
+    const clock = new VirtualClock();
+    const rig = new PoolRig({}, clock);
+    const step = rig.startBody(`console.log(process.pid); await new Promise(() => {});`);
+    const runner = Number((await step.firstLine).line);
+    process.kill(runner, "SIGSTOP");
+    rig.pool.stop(step.id, "force", "enough");
+    await clock.advance(2_000);
+    const { result, death } = await step.ended;
+    expect(result ?? death).toMatchObject({ ok: false, outcome: "stopped" });
+    const isGone = (): true | undefined => (existsSync(`/proc/${runner}`) ? undefined : true);
+    await awaitSight("/proc", isGone, "the end of the runner");
+  },
+);
+
+it("a guard that is told to end stays, and ends what its runner leaves behind", async () => {
+  const rig = new PoolRig();
+  const marker = `3611.${process.pid}`;
+  const left = rig.startShell(`echo begun; exec sleep ${marker}`);
+  await left.firstLine;
+  const step = rig.startBody(`console.log(process.pid); await new Promise(() => {});`);
+  const runner = Number((await step.firstLine).line);
+  const guards = childrenOf(runner).filter((pid) =>
+    readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("orchd-guard"),
+  );
+  expect(guards).toHaveLength(1);
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) process.kill(guards[0]!, signal);
+  process.kill(runner, "SIGKILL");
+  await Promise.all([left.ended, step.ended]);
+  const areGone = (): true | undefined => (processesWith(marker).length === 0 ? true : undefined);
+  await awaitSight("/proc", areGone, "the end of what the runner left");
 });

@@ -1,0 +1,52 @@
+/** The reason of a slot that is reached late. */
+import { expect, it } from "vitest";
+import { emptyPipelineState } from "../../src/core/pipeline-state.ts";
+import { SlotDecider, type DeciderPorts } from "../../src/engine/slot-decider.ts";
+import type { ClockStep } from "../../src/engine/scheduler.ts";
+import { RunStore } from "../../src/ledger/run-store.ts";
+import { pipelineOf, scheduleOf } from "../support/engine-rig.ts";
+import { tempRoot } from "../support/temp-root.ts";
+
+const NOW = Date.UTC(2026, 10, 23, 12, 0, 30);
+const minute = (count: number): number => NOW - count * 60_000;
+const LATE = "reached more than 60 s late; catchUp is none";
+const JUMPED = expect.stringMatching(/^the clock jumped from \S+ to \S+ \(it was set/) as string;
+
+/** What a daemon that has been up since `upSince` says of slots from five minutes ago. */
+function becauseOf(jump: ClockStep | undefined, upSince = minute(600)): unknown {
+  const loaded = pipelineOf("p", [scheduleOf({ cron: "56 11 * * *", catchUp: "none" })]);
+  const view = {
+    name: "p",
+    state: emptyPipelineState(),
+    loaded,
+    without: undefined,
+    damaged: false,
+  };
+  const ports = {
+    store: new RunStore(tempRoot().runs),
+    upSince: () => upSince,
+    lastJump: () => jump,
+  } as unknown as DeciderPorts;
+  const [first] = new SlotDecider(view, ports, loaded.schedules).decide(minute(5), minute(2));
+  return first?.kind === "line" && "because" in first.event ? first.event.because : undefined;
+}
+
+it("is no jump of the clock where there was none", () => {
+  expect(becauseOf(undefined)).toBe(LATE);
+});
+
+it("is the jump that passed over it", () => {
+  expect(becauseOf({ from: minute(5), to: minute(3) })).toEqual(JUMPED);
+});
+
+it.each([
+  ["long before it", { from: minute(300), to: minute(200) }],
+  ["to the moment up to which all was decided", { from: minute(9), to: minute(5) }],
+  ["after it", { from: minute(1), to: minute(0) }],
+])("is no jump %s", (_when, jump) => {
+  expect(becauseOf(jump)).toBe(LATE);
+});
+
+it("is the downtime before the daemon came up, whatever the clock did", () => {
+  expect(becauseOf({ from: minute(5), to: minute(3) }, minute(4))).toMatch(/^no daemon was up/);
+});
