@@ -661,6 +661,7 @@ describe("orchd verify", () => {
   it("rebuilds the cache's index where no daemon runs", async () => {
     const { root, runs } = tempRoot();
     const run = idOf("a", 1);
+    writeHistory(runs, "a", [[1, "completed"]]);
     writeRun(
       runs,
       run,
@@ -671,7 +672,7 @@ describe("orchd verify", () => {
     const { status, json } = await orchd(root, "verify", "--rebuild", "--json");
     expect(status).toBe(0);
     expect(json()).toMatchObject({
-      checked: 1,
+      checked: 2,
       faults: [],
       rebuilt: "the cache's index was rebuilt: 1 result",
     });
