@@ -11,6 +11,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { FAILURE_CODES, mapTexts, type StepError } from "../core/failure.ts";
 import { KIND_SYMBOL } from "../core/loaded-definition.ts";
 import type { CodeRef } from "../core/snapshot.ts";
+import { bundleFactory, type BundleFactory } from "./bundle-factory.ts";
 import {
   COLLECTOR_SYMBOL,
   FUNCTION_SYMBOL,
@@ -43,23 +44,36 @@ export interface LoadedModule {
   readonly made: readonly unknown[];
 }
 
-/** The bundles that a thread has imported. */
+/** A bundle, and its instances by pipeline. */
+interface Bundle {
+  readonly text: string;
+  readonly url: string;
+  /** Made for the second instance. */
+  factory?: Promise<BundleFactory | undefined>;
+  readonly instances: Map<string, LoadedModule>;
+}
+
+/**
+ * The bundles that a thread has imported: once for each pipeline, because what a module keeps (a
+ * client, a counter) belongs to the pipeline that made it do so.
+ */
 export class Modules {
   readonly #folder: string;
-  readonly #loaded = new Map<string, LoadedModule>();
-  readonly #onText: (text: string) => void;
+  readonly #loaded = new Map<string, Bundle>();
+  readonly #onText: (text: string) => Promise<void> | undefined;
   readonly #places: SourcePlaces;
   readonly #runtime = new RuntimeImports();
   /** Whether a bundle makes a `require` of its own, which nobody sees into. */
   #makesRequire = false;
 
   /** @param onText gets a bundle's text before it is evaluated */
-  constructor(folder: string, onText: (text: string) => void) {
+  constructor(folder: string, onText: (text: string) => Promise<void> | undefined) {
     this.#folder = folder;
     this.#onText = onText;
     this.#places = new SourcePlaces(folder);
     this.#places.install();
     this.#runtime.install();
+    (globalThis as Record<symbol, unknown>)[COLLECTOR_SYMBOL] = undefined;
   }
 
   /** An error with all its stacks in terms of the sources. */
@@ -77,14 +91,37 @@ export class Modules {
   }
 
   /** A module that was imported before: with it a step need not wait for a promise. */
-  loaded(code: CodeRef): LoadedModule | undefined {
-    return this.#loaded.get(code.bundle);
+  loaded(code: CodeRef, pipeline: string): LoadedModule | undefined {
+    return this.#loaded.get(code.bundle)?.instances.get(pipeline);
   }
 
   /** Imports a bundle. @throws LoadError if it is not there, or throws while it is evaluated */
-  async load(code: CodeRef): Promise<LoadedModule> {
+  async load(code: CodeRef, pipeline: string): Promise<LoadedModule> {
     const known = this.#loaded.get(code.bundle);
-    if (known !== undefined) return known;
+    const own = known?.instances.get(pipeline);
+    if (own !== undefined) return own;
+    const bundle = known ?? (await this.#read(code));
+    const { text } = bundle;
+    const made: unknown[] = [];
+    const global = globalThis as Record<symbol, unknown>;
+    global[COLLECTOR_SYMBOL] = made;
+    try {
+      const imported = await evaluate(bundle);
+      const exports = COMMON_JS.test(text) ? namesOf(imported["default"]) : imported;
+      for (const step of made) nameByOrigin(step, join(this.#folder, `${code.bundle}.mjs`), text);
+      const module = { exports, made };
+      bundle.instances.set(pipeline, module);
+      this.#loaded.set(code.bundle, bundle);
+      return module;
+    } catch (error) {
+      throw asLoadError(code, error);
+    } finally {
+      // Not deleted: V8 forgets what it compiled when a global goes.
+      global[COLLECTOR_SYMBOL] = undefined;
+    }
+  }
+
+  async #read(code: CodeRef): Promise<Bundle> {
     const path = join(this.#folder, `${code.bundle}.mjs`);
     let text: string;
     try {
@@ -95,24 +132,23 @@ export class Modules {
           '("orchd validate"), or start a new run instead of re-running this one',
       );
     }
-    this.#onText(text);
+    await this.#onText(text);
     this.#makesRequire ||= /\bcreateRequire\b(?! as __orchd_)/.test(text);
-    const made: unknown[] = [];
-    const global = globalThis as Record<symbol, unknown>;
-    global[COLLECTOR_SYMBOL] = made;
-    try {
-      const imported = (await import(pathToFileURL(path).href)) as LoadedModule["exports"];
-      const exports = COMMON_JS.test(text) ? namesOf(imported["default"]) : imported;
-      for (const step of made) nameByOrigin(step, path, text);
-      const module = { exports, made };
-      this.#loaded.set(code.bundle, module);
-      return module;
-    } catch (error) {
-      throw asLoadError(code, error);
-    } finally {
-      delete global[COLLECTOR_SYMBOL];
-    }
+    const url = pathToFileURL(path).href;
+    return { text, url, instances: new Map() };
   }
+}
+
+/** Makes an instance of a bundle's module. */
+async function evaluate(bundle: Bundle): Promise<LoadedModule["exports"]> {
+  const { text, url, instances } = bundle;
+  if (instances.size === 0) return (await import(url)) as LoadedModule["exports"];
+  bundle.factory ??= bundleFactory(text, url);
+  const factory = await bundle.factory;
+  // Another query is another instance of the module.
+  return factory === undefined
+    ? ((await import(`${url}?${instances.size}`)) as LoadedModule["exports"])
+    : factory();
 }
 
 /**

@@ -32,7 +32,11 @@ export class SourcePlaces {
     const forms = [pathToFileURL(folder).href, folder].map((form) =>
       form.replaceAll(/[$()*+.?[\\\]^{|}]/g, String.raw`\$&`),
     );
-    this.#frame = new RegExp(`(?:${forms.join("|")})/([0-9a-f]{64})\\.mjs:(\\d+):(\\d+)`, "g");
+    this.#frame = new RegExp(
+      // A query tells the instances of a bundle apart.
+      `(?:${forms.join("|")})/([0-9a-f]{64})\\.mjs(?:\\?\\d+)?:(\\d+):(\\d+)`,
+      "g",
+    );
   }
 
   /** Makes all stacks of this thread name sources. */
@@ -47,7 +51,7 @@ export class SourcePlaces {
 
   /** The text with each place in a bundle replaced by the place in the source. */
   text(text: string): string {
-    if (!text.includes(".mjs:")) return text;
+    if (!/\.mjs[:?]/.test(text)) return text;
     return text.replaceAll(
       this.#frame,
       (place, sha: string, line: string, column: string) =>

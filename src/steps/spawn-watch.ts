@@ -10,7 +10,7 @@
  * The watch is installed only for modules that may start processes, because loading
  * `node:child_process` costs a new thread a millisecond.
  */
-import { createRequire, syncBuiltinESMExports } from "node:module";
+import { createRequire, isBuiltin, syncBuiltinESMExports } from "node:module";
 import type * as childProcess from "node:child_process";
 import type { Readable } from "node:stream";
 import { TOKEN_VARIABLE } from "../core/task.ts";
@@ -25,6 +25,14 @@ export interface SpawnHost {
   output(stream: "stdout" | "stderr", chunk: Buffer): void;
 }
 
+/** Node's own function: the one that steps find is wrapped (tripwires.ts). */
+const syncExports = syncBuiltinESMExports;
+/** What is imported: a name in quotes, or something computed. */
+const IMPORTS = new RegExp(
+  String.raw`(?:\bfrom\s*|\bimport\s*\(\s*|\bimport\s*|\brequire\s*\(\s*)` +
+    String.raw`(?:["']([^"'\n]*)["']|(?<=\()[^"'\s)])`,
+  "g",
+);
 let isInstalled = false;
 
 /** Whether a bundle may start processes: it names the module, or imports packages. */
@@ -32,8 +40,15 @@ export function maySpawn(bundle: string): boolean {
   return (
     bundle.includes("child_process") ||
     bundle.includes("process.binding") ||
-    /(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\s*\(\s*)["'](?!node:|orchd["'])/.test(bundle)
+    importsPackages(bundle)
   );
+}
+
+/** Whether a bundle imports what is neither Node's nor orchd's, or by computed names. */
+export function importsPackages(bundle: string): boolean {
+  for (const [, quoted] of bundle.matchAll(IMPORTS))
+    if (quoted === undefined || !(isBuiltin(quoted) || quoted === "orchd")) return true;
+  return false;
 }
 
 /** Installs the watch, once a thread. */
@@ -51,7 +66,7 @@ export function watchSpawns(host: SpawnHost): void {
       return original(...args.map((argument) => withToken(argument, host)));
     }) as never;
   }
-  syncBuiltinESMExports();
+  syncExports();
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };

@@ -29,9 +29,10 @@ export type ThreadTask = Exclude<Task, { kind: "shell" }>;
  * @throws what the user's code throws; LoadError, BadOutput
  */
 export function perform(task: ThreadTask, host: TaskHost): Promise<string> | string {
-  const module = host.modules.loaded(task.code);
+  const { pipeline } = task.run;
+  const module = host.modules.loaded(task.code, pipeline);
   return module === undefined
-    ? host.modules.load(task.code).then((loaded) => performIn(loaded, task, host))
+    ? host.modules.load(task.code, pipeline).then((loaded) => performIn(loaded, task, host))
     : performIn(module, task, host);
 }
 

@@ -15,6 +15,8 @@ import type { OutputLine, StagedValue } from "../core/task.ts";
 export interface SentPiece {
   readonly seq: number;
   readonly id: string;
+  /** The pipeline that it is a task of. */
+  readonly pipeline: string;
   readonly body: string;
 }
 
@@ -58,6 +60,8 @@ export type FromThread =
        * a moment to end it.
        */
       readonly pending?: boolean | undefined;
+      /** No other pipeline may use the thread. */
+      readonly bound?: boolean | undefined;
       /** Whether it started processes. */
       readonly spawned: boolean;
     }
@@ -75,7 +79,10 @@ export type FromThread =
       readonly method: string;
       readonly argument: Json;
     }
-  /** Something was thrown between two tasks: the thread must not be used again. */
+  /**
+   * The thread must not be used again: something was thrown between two tasks, or the next one is
+   * another pipeline's and not all is as it was at first.
+   */
   | { readonly type: "spoiled" }
   /** The abort arrived, so the thread is not blocked. */
   | { readonly type: "heard"; readonly seq: number };
@@ -90,6 +97,8 @@ export interface ThreadData {
   readonly token: string;
   /** The runner's PATH, HOME, LANG and TZ: every task's environment has them. */
   readonly baseEnv: Readonly<Record<string, string>>;
+  /** Whether tasks of several pipelines may come. If not, it is used once. */
+  readonly reused: boolean;
   /** How many bytes this thread may hold, heap and Buffers together; undefined: no limit. */
   readonly memoryLimit?: number | undefined;
 }

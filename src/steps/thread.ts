@@ -4,8 +4,12 @@
  *
  * States: idle -> (a claimed task) running -> idle, or retired. A retired thread begins nothing
  * more: tasks that were sent to it stay unclaimed and go to another thread. A thread retires when
- * an error was thrown in it that nobody caught, or when a step left something behind
- * (thread-health.ts).
+ * an error was thrown in it that nobody caught, when a step left something behind
+ * (thread-health.ts), or when a task of another pipeline comes and not all is as it was at first.
+ *
+ * Each task runs in an async context of its own, below a clean one. So what is printed and thrown
+ * is known by where it comes from: what a step prints after its end is dropped, and what it throws
+ * then ends the thread, but fails no other step.
  *
  * An error that nobody catches fails the task that runs. A task ends one turn after its code, so
  * that a rejection that nobody handled is charged to this task and never to the next one.
@@ -14,6 +18,7 @@
  * order, and reaches the daemon before the result. A thread that prints faster than its lines can
  * go on waits, so nothing piles up in memory.
  */
+import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
 import { parentPort, workerData } from "node:worker_threads";
 import { clipError, thrownFrom, toStepError, type StepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
@@ -25,7 +30,7 @@ import { outOfMemory, watchMemory } from "./memory-watch.ts";
 import { Modules } from "./resolve-code.ts";
 import { maySpawn, watchSpawns } from "./spawn-watch.ts";
 import { StepEnv } from "./step-env.ts";
-import { perform, type ThreadTask } from "./step-runner.ts";
+import { perform, type TaskHost, type ThreadTask } from "./step-runner.ts";
 import { stageResult } from "./staged-result.ts";
 import { valuesIn, withValues } from "./task-values.ts";
 import { ThreadHealth } from "./thread-health.ts";
@@ -71,7 +76,16 @@ class Thread {
   readonly #env: StepEnv;
   readonly #modules: Modules;
   readonly #log: StepLog;
-  readonly #health: ThreadHealth;
+  #health!: ThreadHealth;
+  /** The task that code belongs to. */
+  readonly #scope = new AsyncLocalStorage<CurrentTask>();
+  /** The context in which the thread was made: no task ran in it. */
+  readonly #clean = new AsyncResource("orchd");
+  /** The pipeline whose tasks it ran so far. */
+  #pipeline: string | undefined;
+  /** The secrets of that pipeline that it was given. */
+  readonly #secrets = new Set<string>();
+  #masker = new Masker();
   /** The tasks that were sent ahead. */
   readonly #ahead: SentPiece[] = [];
   #current: CurrentTask | undefined;
@@ -87,27 +101,43 @@ class Thread {
     this.#cells = new Int32Array(data.shared);
     this.#env = new StepEnv(data.baseEnv, data.token);
     this.#log = stepLog(
-      (line) => this.#current?.capture.lines("log", [line]),
-      (error) => this.#current?.masker.error(error) ?? error,
+      (line) => this.#running()?.capture.lines("log", [line]),
+      (error) => this.#masker.error(error),
     );
     this.#modules = new Modules(data.bundles, (text) => {
-      if (!maySpawn(text)) return;
-      watchSpawns({
-        token: () => this.#env.token,
-        spawned: () => {
-          if (this.#current !== undefined) this.#current.spawned = true;
-        },
-        output: (stream, chunk) => this.#current?.capture.drain(stream, chunk),
-      });
+      const looked = this.#health.foresee(text);
+      if (maySpawn(text)) this.#watchSpawns();
+      return looked;
     });
-    redirectOutput((stream, chunk) => this.#current?.capture.write(stream, chunk));
+    redirectOutput((stream, chunk) => this.#running()?.capture.write(stream, chunk));
     process.on("unhandledRejection", (reason) => this.#spoil(reason));
     process.on("uncaughtException", (error) => this.#spoil(error));
     process.on("exit", () => this.#current?.capture.end());
     if (data.memoryLimit !== undefined) this.#watchMemory(data.memoryLimit);
-    this.#health = new ThreadHealth();
-    port.on("message", (message: ToThread) => this.#take(message));
-    this.#say({ type: "ready" });
+    // While the entry is evaluated, Node has listeners of its own on `process`.
+    setImmediate(() => {
+      port.on("message", (message: ToThread) => this.#take(message));
+      this.#health = new ThreadHealth(data.reused, (module) => {
+        if (module === "child_process") this.#watchSpawns();
+      });
+      this.#say({ type: "ready" });
+    });
+  }
+
+  #watchSpawns(): void {
+    watchSpawns({
+      token: () => this.#env.token,
+      spawned: () => {
+        if (this.#current !== undefined) this.#current.spawned = true;
+      },
+      output: (stream, chunk) => this.#running()?.capture.drain(stream, chunk),
+    });
+  }
+
+  /** The task that the code that runs now belongs to; undefined if that has ended. */
+  #running(): CurrentTask | undefined {
+    const owner = this.#scope.getStore();
+    return owner === undefined || owner === this.#current ? this.#current : undefined;
   }
 
   #say(message: FromThread): void {
@@ -154,17 +184,45 @@ class Thread {
 
   #next(): void {
     while (this.#current === undefined && !this.#retired && this.#ahead.length > 0) {
-      const { seq, id, body } = this.#ahead.shift()!;
+      const { seq, id, body, pipeline } = this.#ahead[0]!;
+      const isTaken = Atomics.load(this.#cells, claimCell(seq)) !== seq;
+      if (!isTaken && !this.#mayServe(pipeline)) return;
+      this.#ahead.shift();
+      if (isTaken) continue;
       // The first to change the cell has the task: the main thread may have taken it back.
       if (Atomics.compareExchange(this.#cells, claimCell(seq), seq, 0) === seq)
-        this.#run(seq, id, body);
+        this.#clean.runInAsyncScope(() => this.#run(seq, id, body));
     }
+  }
+
+  /** Whether a task of this pipeline may run here. If not, the thread retires. */
+  #mayServe(pipeline: string): boolean {
+    if (this.#pipeline === pipeline) return true;
+    if (this.#pipeline !== undefined) {
+      if (this.#health.unfit() !== undefined) {
+        this.#retired = true;
+        this.#say({ type: "spoiled" });
+        return false;
+      }
+      this.#secrets.clear();
+      this.#masker = new Masker();
+    }
+    this.#pipeline = pipeline;
+    return true;
+  }
+
+  /** Masks the task's secrets, and those of earlier tasks: a step may print late. */
+  #maskerFor({ secrets = [] }: ThreadTask): Masker {
+    const before = this.#secrets.size;
+    for (const secret of secrets) this.#secrets.add(secret);
+    if (this.#secrets.size !== before) this.#masker = new Masker([...this.#secrets]);
+    return this.#masker;
   }
 
   #run(seq: number, id: string, body: string): void {
     const given = JSON.parse(body) as ThreadTask;
-    const { env, secrets, artifacts } = given;
-    const masker = new Masker(secrets);
+    const { env, artifacts } = given;
+    const masker = this.#maskerFor(given);
     const current: CurrentTask = {
       seq,
       step: given.step ?? given.kind,
@@ -181,23 +239,27 @@ class Thread {
     };
     this.#current = current;
     this.#env.begin(env, id);
-    const isNew = this.#modules.loaded(given.code) === undefined;
+    const isNew = this.#modules.loaded(given.code, given.run.pipeline) === undefined;
     // One turn later, when it is known whether there was a rejection that nobody handled.
     const succeed = (json: string): void => void setImmediate(() => this.#end(current, { json }));
     const fail = (error: unknown): void =>
       void setImmediate(() => this.#end(current, { error: toStepError(error) }));
+    const host: TaskHost = {
+      modules: this.#modules,
+      log: this.#log,
+      signal: () => this.#signal(current),
+      begins: () => {
+        current.startedAt = Date.now();
+        current.begin = performance.now();
+        if (isNew) this.#health.before();
+      },
+      call: (method, argument) => this.#call(current, method, argument),
+    };
     try {
-      const value = perform(withValues(given), {
-        modules: this.#modules,
-        log: this.#log,
-        signal: () => this.#signal(current),
-        begins: () => {
-          current.startedAt = Date.now();
-          current.begin = performance.now();
-          if (isNew) this.#health.before();
-        },
-        call: (method, argument) => this.#call(current, method, argument),
-      });
+      // A resource of its own: `enterWith` in a step changes the one that it runs in.
+      const value = new AsyncResource(given.kind).runInAsyncScope(() =>
+        this.#scope.run(current, () => perform(withValues(given), host)),
+      );
       if (typeof value === "string") succeed(value);
       else value.then(succeed, fail);
     } catch (error) {
@@ -237,6 +299,7 @@ class Thread {
       spawned: current.spawned,
       ...(retire === undefined ? {} : { retire }),
       ...(left?.pending === true ? { pending: true } : {}),
+      ...(this.#health.isBound ? { bound: true } : {}),
     });
     this.#next();
   }
@@ -258,6 +321,9 @@ class Thread {
         "by a promise that was not awaited, or in a callback)",
     };
     this.#spoiled = "an error was thrown in it that nobody caught";
+    const owner = this.#scope.getStore();
+    // A step that has ended threw it. The one that runs is not to blame, and may end.
+    if (owner !== undefined && owner !== this.#current && this.#current !== undefined) return;
     if (this.#current === undefined) {
       this.#retired = true;
       this.#say({ type: "spoiled" });

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { TaskHead } from "../../src/places/local/protocol.ts";
 import { WarmThreads, type Placed } from "../../src/places/local/runner/warm-threads.ts";
-import type { WorkerThread } from "../../src/places/local/runner/worker-thread.ts";
+import type { Code, WorkerThread } from "../../src/places/local/runner/worker-thread.ts";
 
 const CORES = 2;
 const MOST = 4;
@@ -16,13 +16,20 @@ class PlayedThread {
   source: string | undefined;
   bundle: string | undefined;
 
-  suits(bundle: string, source: string): boolean {
-    return this.source === undefined || this.knows(bundle, source);
+  reused = true;
+  isFull = false;
+  bound = false;
+
+  suits(code: Code): boolean {
+    return this.source === undefined || this.knows(code);
   }
-  knows(bundle: string, source: string): boolean {
+  knows({ bundle, source }: Code): boolean {
     return this.source === source && this.bundle === bundle;
   }
-  run(id: string, _body: string, bundle: string, source: string): void {
+  has(bundle: string): boolean {
+    return this.bundle === bundle;
+  }
+  run(id: string, _body: string, { bundle, source }: Code): void {
     this.source = source;
     this.bundle = bundle;
     if (this.given.length === 0) this.begun.add(id);

@@ -27,6 +27,8 @@ export interface Started {
 
 /** What a test says of a task. The rest has defaults. */
 export interface TaskParts {
+  /** Default: "rig". */
+  readonly pipeline?: string;
   readonly params?: Extract<Task, { kind: "module" }>["params"];
   readonly inputs?: Extract<Task, { kind: "module" }>["inputs"];
   readonly env?: Record<string, string>;
@@ -78,7 +80,10 @@ export class PoolRig {
   }
 
   /** Starts the default export of a module made by {@link module}. */
-  start(name: string, { alone, shell: _shell, cwd: _cwd, ...parts }: TaskParts = {}): Started {
+  start(
+    name: string,
+    { alone, shell: _shell, cwd: _cwd, pipeline, ...parts }: TaskParts = {},
+  ): Started {
     const code = { bundle: name, pick: "export:default", source: `./${name}.ts` };
     return this.#start(
       {
@@ -87,7 +92,7 @@ export class PoolRig {
         isolated: false,
         params: {},
         inputs: {},
-        ...this.#common(),
+        ...this.#common(pipeline),
         ...parts,
       },
       alone,
@@ -102,7 +107,10 @@ export class PoolRig {
   }
 
   /** Starts a shell step. */
-  startShell(text: string, { alone, isolated: _isolated, ...parts }: TaskParts = {}): Started {
+  startShell(
+    text: string,
+    { alone, isolated: _isolated, pipeline, ...parts }: TaskParts = {},
+  ): Started {
     return this.#start(
       {
         kind: "shell",
@@ -111,7 +119,7 @@ export class PoolRig {
         cwd: this.folder,
         params: {},
         inputs: {},
-        ...this.#common(),
+        ...this.#common(pipeline),
         ...parts,
       },
       alone,
@@ -123,9 +131,9 @@ export class PoolRig {
     return this.#start({ ...this.#common(), ...task });
   }
 
-  #common(): Pick<Task, "run" | "step" | "env" | "gracePeriodMs"> {
+  #common(pipeline = "rig"): Pick<Task, "run" | "step" | "env" | "gracePeriodMs"> {
     return {
-      run: { id: "rig@1", pipeline: "rig", attempt: 1 },
+      run: { id: "rig@1", pipeline, attempt: 1 },
       step: "it",
       env: {},
       gracePeriodMs: 500,

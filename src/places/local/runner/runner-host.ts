@@ -26,12 +26,13 @@ import {
 import { BundlePackages } from "./bundle-packages.ts";
 import { Guard } from "./guard.ts";
 import { watchMemoryLimits } from "./memory-limits.ts";
+import { codeOf } from "./warm-threads.ts";
 import { endResult, describeTask, threadDeath, type Piece } from "./piece.ts";
 import { LeftBehind } from "./left-behind.ts";
 import { Scratch, attemptPrefix } from "./scratch.ts";
 import { ShellStep } from "./shell-step.ts";
 import { WarmThreads } from "./warm-threads.ts";
-import { WorkerThread } from "./worker-thread.ts";
+import { WorkerThread, type ThreadOptions } from "./worker-thread.ts";
 
 /**
  * How long a thread may take to say that it heard an abort, in milliseconds. After that it counts
@@ -76,7 +77,7 @@ export class RunnerHost {
     this.#warm = new WarmThreads({
       cores: this.#cores,
       threads: settings.threads,
-      newThread: () => this.#newThread(),
+      newThread: (reused) => this.#newThread({ reused }),
       end: (thread) => void thread.end(ENDING_MS),
       given: (piece) => this.#limit(piece),
     });
@@ -145,7 +146,7 @@ export class RunnerHost {
     }
     if (head.isolated) this.#wantsSpares = true;
     const spare = head.memoryMb === undefined ? this.#spares.shift() : undefined;
-    const thread = spare ?? this.#newThread(head.memoryMb);
+    const thread = spare ?? this.#newThread({ reused: false, memoryMb: head.memoryMb });
     this.#single.add(thread);
     this.#run(thread, piece);
   }
@@ -156,14 +157,14 @@ export class RunnerHost {
     this.#warm.pump();
   }
 
-  #newThread(memoryMb?: number): WorkerThread {
+  #newThread(own: Pick<ThreadOptions, "reused" | "memoryMb">): WorkerThread {
     return new WorkerThread(
       {
         program: this.#program,
         bundles: this.#settings.bundles,
         packages: this.#packages,
         token: this.#settings.token,
-        memoryMb,
+        ...own,
         heapMb: this.#settings.memoryMb,
       },
       {
@@ -175,7 +176,7 @@ export class RunnerHost {
 
   #run(thread: WorkerThread, piece: Piece): void {
     piece.thread = thread;
-    thread.run(piece.id, piece.body, piece.head.bundle ?? "", piece.head.source ?? "");
+    thread.run(piece.id, piece.body, codeOf(piece.head));
     this.#limit(piece);
   }
 
@@ -317,6 +318,7 @@ export class RunnerHost {
         break;
       case "done": {
         thread.answered(message.seq);
+        if (message.bound === true) thread.bound = true;
         if (piece !== undefined) {
           this.#warm.ended(thread, piece, message.durationMs);
           if (message.spawned) killByToken(`${this.#settings.token}/${piece.id}`);
@@ -381,7 +383,7 @@ export class RunnerHost {
   /** Keeps one spare thread a core, once there was an isolated step. */
   #refillSpares(): void {
     if (!this.#wantsSpares || this.#pieces.size > 0) return;
-    while (this.#spares.length < this.#cores) this.#spares.push(this.#newThread());
+    while (this.#spares.length < this.#cores) this.#spares.push(this.#newThread({ reused: false }));
   }
 
   /** Ends a piece that may not be to blame: it starts again where nothing else can be. */

@@ -13,10 +13,15 @@
  * the same moment and go elsewhere: no piece ever waits for one that does not end.
  */
 import type { TaskHead } from "../protocol.ts";
-import type { WorkerThread } from "./worker-thread.ts";
+import type { Code, WorkerThread } from "./worker-thread.ts";
 
 /** How long a piece waits for a busy thread before another starts, in milliseconds. */
 const PATIENCE_MS = 3;
+/**
+ * How long a piece waits behind one whose code is new to its thread: to import it takes a while,
+ * and a new thread takes longer.
+ */
+const NEW_CODE_MS = 100;
 /** The longest time that a brief piece takes, in milliseconds. */
 const BRIEF_MS = 0.5;
 /** The most brief pieces that a thread has, with the one that it works on. */
@@ -31,6 +36,13 @@ export interface Placed {
   readonly body: string;
   /** The thread that has it. */
   thread?: WorkerThread;
+  /** Its code is new to that thread. */
+  isNew?: boolean;
+}
+
+/** What decides which thread may run a piece. */
+export function codeOf({ pipeline, bundle = "", source = "" }: TaskHead): Code {
+  return { pipeline, bundle, source };
 }
 
 /** What the shared threads need of the runner. */
@@ -38,7 +50,8 @@ export interface WarmThreadsPorts<P extends Placed> {
   readonly cores: number;
   /** The most threads there may be. */
   readonly threads: number;
-  newThread(): WorkerThread;
+  /** @param reused whether several pipelines may use it, one after the other */
+  newThread(reused: boolean): WorkerThread;
   /** Ends a thread that is no longer used. */
   end(thread: WorkerThread): void;
   /** A thread was given the piece. */
@@ -133,25 +146,28 @@ export class WarmThreads<P extends Placed> {
 
   #give(thread: WorkerThread, piece: P): void {
     piece.thread = thread;
+    piece.isNew = !thread.knows(codeOf(piece.head));
     this.#held.get(thread)!.push(piece);
-    thread.run(piece.id, piece.body, piece.head.bundle ?? "", piece.head.source ?? "");
+    thread.run(piece.id, piece.body, codeOf(piece.head));
     this.#ports.given(piece);
   }
 
   #threadFor(piece: P): WorkerThread | undefined {
-    const bundle = piece.head.bundle ?? "";
-    const source = piece.head.source ?? "";
+    const code = codeOf(piece.head);
     const brief = this.#isBrief(piece);
     let best: WorkerThread | undefined;
+    let cost = Number.POSITIVE_INFINITY;
     let looked = 0;
     for (const thread of this.#threads) {
       if (brief && looked >= this.#ports.cores) break;
-      if (!thread.ready || !thread.suits(bundle, source)) continue;
+      if (!thread.ready || !thread.suits(code)) continue;
       looked += 1;
       const held = this.#held.get(thread)!.length;
-      if (held === 0 && thread.knows(bundle, source)) return thread;
-      if (held === 0 || (brief && held < MOST_HELD && thread.knows(bundle, source))) {
-        if (best === undefined || held < this.#held.get(best)!.length) best = thread;
+      if (held === 0 && thread.knows(code)) return thread;
+      if (held === 0 || (brief && held < MOST_HELD && thread.has(code.bundle))) {
+        // A thread of this pipeline need not be looked at, and keeps its own warm.
+        const is = held * 2 + (thread.pipeline === code.pipeline ? 0 : 1);
+        if (is < cost) [best, cost] = [thread, is];
       }
     }
     return best;
@@ -172,7 +188,8 @@ export class WarmThreads<P extends Placed> {
     this.#patience = undefined;
     for (const thread of this.#threads) {
       const [first] = this.#held.get(thread)!;
-      if (first === undefined || thread.busyMs < PATIENCE_MS) continue;
+      const patience = first?.isNew === true ? NEW_CODE_MS : PATIENCE_MS;
+      if (first === undefined || thread.busyMs < patience) continue;
       // Its source is not as brief as it was.
       this.#paces.set(first.head.source ?? "", PATIENCE_MS);
       this.#takeBackAll(thread);
@@ -185,8 +202,8 @@ export class WarmThreads<P extends Placed> {
 
   /** Whether there is a thread that may run it: not one that holds another version of its code. */
   #isSuited({ head }: P): boolean {
-    for (const thread of this.#threads)
-      if (thread.suits(head.bundle ?? "", head.source ?? "")) return true;
+    const code = codeOf(head);
+    for (const thread of this.#threads) if (thread.suits(code)) return true;
     return false;
   }
 
@@ -213,7 +230,11 @@ export class WarmThreads<P extends Placed> {
     let starting = 0;
     for (const thread of this.#threads) if (!thread.ready) starting += 1;
     if (starting >= this.#ports.cores) return;
-    const thread = this.#ports.newThread();
+    // To be usable by several pipelines costs a thread as much as its start. So many as there are
+    // cores work off what is brief; the others serve one pipeline each.
+    let reused = 0;
+    for (const thread of this.#threads) if (thread.reused && !thread.isFull) reused += 1;
+    const thread = this.#ports.newThread(reused < this.#ports.cores);
     this.#threads.add(thread);
     this.#held.set(thread, []);
   }

@@ -18,7 +18,14 @@ import { LoadedPackages, type BundlePackages } from "./bundle-packages.ts";
 import { inheritedEnvironment } from "../../inherited-environment.ts";
 
 /** The most bundles that a thread imports: what it imported stays in its memory. */
-const MOST_BUNDLES = 16;
+const MOST_BUNDLES = 512;
+
+/** What of a task decides which thread may run it. */
+export interface Code {
+  readonly pipeline: string;
+  readonly bundle: string;
+  readonly source: string;
+}
 
 /** Hears what a thread does. */
 export interface ThreadListener {
@@ -37,13 +44,26 @@ export interface ThreadOptions {
   readonly memoryMb?: number | undefined;
   /** How much its heap may hold where it has no limit of its own. */
   readonly heapMb?: number | undefined;
+  /** Whether tasks of several pipelines may come. */
+  readonly reused: boolean;
 }
 
 /** Starts a worker thread, gives it pieces, and ends it. */
 export class WorkerThread {
-  /** The bundle that it has imported of each source. Another version needs another thread. */
-  readonly sources = new Map<string, string>();
+  /**
+   * The bundle that it has imported of each source, by pipeline. Another version needs another
+   * thread.
+   */
+  readonly #sources = new Map<string, string>();
+  /** The bundles that it has imported, for any pipeline. */
+  readonly #imported = new Set<string>();
   readonly #packages = new LoadedPackages();
+  /** The pipeline whose task it was given last. */
+  pipeline: string | undefined;
+  /** Whether it was made to be used by several pipelines. */
+  readonly reused: boolean;
+  /** No other pipeline than its first may use it. */
+  bound: boolean;
   /** The pieces that it has and has not answered, in order. It works on the first. */
   #given: { readonly seq: number; readonly id: string }[] = [];
   /** The pieces that it has not been told of yet. */
@@ -60,6 +80,8 @@ export class WorkerThread {
 
   constructor(options: ThreadOptions, listener: ThreadListener) {
     this.#bundles = options.packages;
+    this.reused = options.reused;
+    this.bound = !options.reused;
     const heapMb = options.memoryMb ?? options.heapMb;
     const resourceLimits: ResourceLimits =
       heapMb === undefined ? {} : { maxOldGenerationSizeMb: heapMb };
@@ -67,6 +89,7 @@ export class WorkerThread {
       shared: this.#shared,
       bundles: options.bundles,
       token: options.token,
+      reused: options.reused,
       baseEnv: inheritedEnvironment(process.env),
       memoryLimit: options.memoryMb === undefined ? undefined : options.memoryMb * 1024 * 1024,
     };
@@ -93,16 +116,27 @@ export class WorkerThread {
     });
   }
 
-  /** Whether it can still be given pieces of this bundle. */
-  suits(bundle: string, source: string): boolean {
-    const loaded = this.sources.get(source);
-    if (loaded !== undefined) return loaded === bundle;
-    return this.sources.size < MOST_BUNDLES && this.#packages.suit(this.#bundles.of(bundle));
+  /** Whether it can still be given pieces of this code. */
+  suits(code: Code): boolean {
+    if (this.bound && this.pipeline !== undefined && this.pipeline !== code.pipeline) return false;
+    const loaded = this.#sources.get(keyOf(code));
+    if (loaded !== undefined) return loaded === code.bundle;
+    return !this.isFull && this.#packages.suit(this.#bundles.of(code.bundle));
   }
 
-  /** Whether it has imported this bundle. */
-  knows(bundle: string, source: string): boolean {
-    return this.sources.get(source) === bundle;
+  /** Whether it imports nothing more. */
+  get isFull(): boolean {
+    return this.#sources.size >= MOST_BUNDLES;
+  }
+
+  /** Whether it has imported this code for its pipeline. */
+  knows(code: Code): boolean {
+    return this.#sources.get(keyOf(code)) === code.bundle;
+  }
+
+  /** Whether it has imported this bundle, for any pipeline. */
+  has(bundle: string): boolean {
+    return this.#imported.has(bundle);
   }
 
   /** How much it held at its last look, in KiB. */
@@ -136,17 +170,20 @@ export class WorkerThread {
   }
 
   /** Gives it a piece. It begins the piece after those that it has. */
-  run(id: string, body: string, bundle: string, source: string): void {
+  run(id: string, body: string, code: Code): void {
     this.#seq += 1;
     if (this.#given.length === 0) this.#busySince = performance.now();
     this.#given.push({ seq: this.#seq, id });
-    if (this.sources.get(source) !== bundle) {
-      this.sources.set(source, bundle);
-      if (bundle !== "") this.#packages.add(this.#bundles.of(bundle));
+    if (!this.knows(code)) {
+      this.#sources.set(keyOf(code), code.bundle);
+      this.#imported.add(code.bundle);
+      if (code.bundle !== "") this.#packages.add(this.#bundles.of(code.bundle));
     }
+    this.pipeline = code.pipeline;
     Atomics.store(this.#cells, claimCell(this.#seq), this.#seq);
     // One message for all pieces of this turn: a message costs more than most of what it says.
-    if (this.#sent.push({ seq: this.#seq, id, body }) === 1) queueMicrotask(() => this.#flush());
+    const piece = { seq: this.#seq, id, pipeline: code.pipeline, body };
+    if (this.#sent.push(piece) === 1) queueMicrotask(() => this.#flush());
   }
 
   /** Takes a piece back. @returns false if it has begun */
@@ -193,4 +230,8 @@ export class WorkerThread {
     clearTimeout(timer);
     return ended;
   }
+}
+
+function keyOf({ pipeline, source }: Code): string {
+  return `${pipeline}\n${source}`;
 }
