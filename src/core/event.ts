@@ -156,7 +156,10 @@ const stepEvents = [
       spec: z.custom<Snapshot["steps"][number]>(
         (value) => typeof value === "object" && value !== null,
       ),
-      /** The call's text: it shows whether a function decides differently when it runs again. */
+      /**
+       * The call's text: it shows whether a function decides differently when it runs again. A text
+       * of over 16,384 characters is its beginning and the sha256 of the whole.
+       */
       call: z.string().optional(),
       /** Input values that are given directly and are not another step's output. */
       values: z.record(z.string(), json).optional(),

@@ -23,7 +23,8 @@ export const SPILLED_FIELDS = [
   "spec",
   "values",
 ] as const;
-const TEXT_CHARACTERS = 16_384;
+/** The longest text that a line keeps whole, in UTF-16 code units. */
+export const TEXT_CHARACTERS = 16_384;
 /** `\u0000`, and `-1.7976931348623157e+308`. */
 const LONGEST_ESCAPE = 6;
 const LONGEST_NUMBER = 24;

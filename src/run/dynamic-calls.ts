@@ -3,10 +3,10 @@
  * pipelines").
  *
  * The function has no state that survives: after a crash it runs again from its first line. Each
- * call is recorded (`step.added`, with the text of the call). So a call that was made before is
- * answered from the ledger, and the function comes back to where it was. For that it must make the
- * same calls again. The run ends if a call with a recorded id has another text, or if a recorded
- * call is not made again: going on would mix the results of two programs.
+ * call is recorded (`step.added`, with the text of the call; call-text.ts). So a call that was made
+ * before is answered from the ledger, and the function comes back to where it was. For that it must
+ * make the same calls again. The run ends if a call with a recorded id has another text, or if a
+ * recorded call is not made again: going on would mix the results of two programs.
  *
  * A new call is held back while recorded calls are missing. All that those depend on has ended, so
  * only the function's own work keeps it from making them. A function that makes none of them for
@@ -19,6 +19,7 @@ import { defined } from "../core/defined.ts";
 import { FAILURE_CODES, clipError, toStepError, type StepError } from "../core/failure.ts";
 import { runnerDeath } from "../core/plan.ts";
 import type { Json } from "../core/snapshot.ts";
+import { isKeptCall, keptCall } from "./call-text.ts";
 import { resolveSecrets } from "./environment.ts";
 import { isolationRefusal, type Flavor } from "../orchestrators/flavors.ts";
 import {
@@ -210,8 +211,12 @@ export class DynamicCalls {
       else this.#enqueue(asked);
       return;
     }
-    if (recorded.call !== undefined && recorded.call !== asked.text)
-      return this.#diverge(describeCall(recorded.call), `calls ${describeCall(asked.text)}`, asked);
+    if (recorded.call !== undefined && !isKeptCall(recorded.call, asked.text))
+      return this.#diverge(
+        describeCall(recorded.call),
+        `calls ${describeCall(keptCall(asked.text))}`,
+        asked,
+      );
     this.#recorded.delete(id);
     this.#parts.journal.afterwards(() => asked.resolve({ id }));
     this.#quiet?.cancel();
@@ -236,7 +241,7 @@ export class DynamicCalls {
         if (held === undefined || missing === undefined || this.#over) return;
         this.#diverge(
           describeCall(this.#parts.state.steps.get(missing)?.call ?? missing),
-          `calls ${describeCall(held.text)}`,
+          `calls ${describeCall(keptCall(held.text))}`,
           held,
         );
       }),
@@ -283,7 +288,7 @@ export class DynamicCalls {
         type: "step.added",
         step: call.id,
         spec,
-        call: text,
+        call: keptCall(text),
         ...(Object.keys(values).length === 0 ? {} : { values }),
         because: "the function asked for it",
       },
@@ -355,13 +360,13 @@ export class DynamicCalls {
   }
 }
 
-/** A call as a person writes it. */
-function describeCall(text: string): string {
+/** A call as a person writes it. Of a long one, its beginning and its hash. */
+function describeCall(kept: string): string {
   let call: Partial<DynamicCall>;
   try {
-    call = JSON.parse(text) as Partial<DynamicCall>;
+    call = JSON.parse(kept) as Partial<DynamicCall>;
   } catch {
-    return text.slice(0, 400);
+    return `${kept.slice(0, 400)}${/… \([^()]*\)$/.exec(kept)?.[0] ?? ""}`;
   }
   const parts = [
     ...(call.id === call.name ? [] : [`id ${JSON.stringify(call.id)}`]),
