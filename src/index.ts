@@ -9,15 +9,14 @@
 export { pipeline, step, unmapped } from "./steps/authoring.ts";
 export { dynamicPipeline } from "./steps/dynamic-pipeline.ts";
 export type { DynamicPipeline } from "./steps/dynamic-pipeline.ts";
+export type { Pipeline, Unmapped } from "./steps/authoring.ts";
 export type {
-  Pipeline,
   PipelineSettings,
   Step,
   StepEntry,
   StepOptions,
   StepSettings,
-  Unmapped,
-} from "./steps/authoring.ts";
+} from "./steps/step-entry.ts";
 export type { CacheContext, HookContext, Loose, StepContext, StepLog } from "./steps/context.ts";
 export type {
   CallArguments,

@@ -6,8 +6,9 @@
  * Marks are registered symbols, because a bundle may hold a second copy of this module.
  */
 import { KIND_SYMBOL } from "../core/loaded-definition.ts";
-import type { PipelineDefinition, StepDefinition } from "../core/pipeline.ts";
-import type { CacheContext, HookContext, Loose, StepContext } from "./context.ts";
+import type { CheckedSettings, CheckedSteps } from "./checked-steps.ts";
+import type { Loose, StepContext } from "./context.ts";
+import type { PipelineSettings, Step, StepEntry, StepOptions } from "./step-entry.ts";
 
 /** The symbol under which a step carries its parts ({@link StepParts}). */
 export const STEP_SYMBOL: symbol = Symbol.for("orchd.step");
@@ -20,67 +21,6 @@ export const COLLECTOR_SYMBOL: symbol = Symbol.for("orchd.collector");
 /** The symbol under which a step without a name carries the stack of its `step()` call. */
 export const ORIGIN_SYMBOL: symbol = Symbol.for("orchd.origin");
 const UNMAPPED_SYMBOL: symbol = Symbol.for("orchd.unmapped");
-
-/**
- * The type of a value after JSON: a `Date` is a string, and an object with `toJSON` is what that
- * returns.
- */
-export type Jsonified<T> = unknown extends T
-  ? T
-  : T extends { toJSON(): infer J }
-    ? J
-    : T extends readonly (infer E)[]
-      ? Jsonified<E>[]
-      : T extends object
-        ? { [K in keyof T]: Jsonified<T[K]> }
-        : T extends undefined
-          ? null
-          : T;
-
-/** A function, or the name of a module. */
-type Hook = string | ((context: HookContext) => unknown);
-type CacheDefinition = Omit<NonNullable<StepDefinition["cache"]>, "cacheFunction"> & {
-  readonly cacheFunction?:
-    | string
-    | ((context: CacheContext) => string | Promise<string>)
-    | undefined;
-};
-type StepHooks = { readonly [K in keyof NonNullable<StepDefinition["hooks"]>]?: Hook | undefined };
-type PipelineHooks = {
-  readonly [K in keyof NonNullable<PipelineDefinition["hooks"]>]?: Hook | undefined;
-};
-
-/**
- * The keys of a step, as in a pipeline file (docs/pipeline-files.md). Functions may stand where a
- * file names modules.
- */
-export type StepSettings = Omit<StepDefinition, "uses" | "run" | "cache" | "hooks"> & {
-  readonly cache?: CacheDefinition | undefined;
-  readonly hooks?: StepHooks | undefined;
-};
-
-/**
- * What `step()` takes besides the function. It holds wherever the step is used, unless the pipeline
- * overrides it there.
- */
-export type StepOptions = Omit<StepSettings, "inputs" | "after" | "when"> & {
-  /** The step's name. Default: the name of its export, else of its function. */
-  readonly name?: string | undefined;
-};
-
-/**
- * A step written in code: what {@link step} returns.
- *
- * @typeParam P its params
- * @typeParam I its inputs
- * @typeParam O what it returns
- */
-export interface Step<P = Loose, I = Loose, O = unknown> {
-  /** Calls the step's function, as a test may do. Nothing is checked, masked or recorded. */
-  (context: StepContext<P, I>): Promise<O>;
-  readonly [STEP_TYPES]?: { readonly params: P; readonly inputs: I; readonly output: O };
-}
-declare const STEP_TYPES: unique symbol;
 
 /** What `step()` was given. */
 export interface StepParts {
@@ -149,97 +89,6 @@ export function stepParts(value: unknown): StepParts | undefined {
     : undefined;
 }
 
-type AnyStep = Step<never, never>;
-type AnyFunction = (context: never) => unknown;
-
-/**
- * One entry of a pipeline's `steps`. It has `uses` (a step, a function, or `MODULE#export`) or
- * `run` (a shell text).
- */
-export type StepEntry = StepSettings & {
-  readonly uses?: string | AnyStep | AnyFunction | undefined;
-  readonly run?: string | undefined;
-};
-
-/** The keys that a value of this type must have; none if it takes any name. */
-export type RequiredKeys<T> = string extends keyof T
-  ? never
-  : { [K in keyof T]-?: object extends Pick<T, K> ? never : K }[keyof T];
-/**
- * What a pipeline may write for a value: the value, a text with `${params.NAME}` or `${run.…}` in
- * it, or a secret's name.
- */
-type Written<T> =
-  | (T extends readonly (infer E)[]
-      ? readonly Written<E>[]
-      : T extends object
-        ? { readonly [K in keyof T]: Written<T[K]> }
-        : T)
-  | `${string}\${${string}}${string}`
-  | { readonly secret: string };
-type ParamsOf<E> = E extends { readonly uses: (context: infer C) => unknown }
-  ? C extends { readonly params: infer P }
-    ? P
-    : Loose
-  : Loose;
-/**
- * Params may be left out, because `step()` may have given them. A param that the step does not know
- * is refused.
- */
-type CheckedParams<E> = string extends keyof ParamsOf<E>
-  ? unknown
-  : unknown extends ParamsOf<E>
-    ? unknown
-    : E extends { readonly params: infer G }
-      ? {
-          readonly params: {
-            readonly [N in keyof G]: N extends keyof ParamsOf<E> ? Written<ParamsOf<E>[N]> : never;
-          };
-        }
-      : unknown;
-type InputsOf<E> = E extends { readonly uses: (context: infer C) => unknown }
-  ? C extends { readonly inputs: infer I }
-    ? I
-    : Loose
-  : Loose;
-type ResultOf<E> = E extends { readonly uses: (context: never) => infer R }
-  ? Jsonified<Awaited<R>>
-  : E extends { readonly run: string }
-    ? Loose
-    : Loose;
-/** All names of results whose type fits T: `step`, or `step.output` for a declared output. */
-type SourceOf<S, T> = {
-  [K in keyof S & string]: S[K] extends { readonly uses: string } | { readonly run: string }
-    ? K | `${K}.${string}`
-    :
-        | (ResultOf<S[K]> extends T ? K : never)
-        | {
-            [N in keyof ResultOf<S[K]> & string]: ResultOf<S[K]>[N] extends T ? `${K}.${N}` : never;
-          }[keyof ResultOf<S[K]> & string];
-}[keyof S & string];
-type CheckedInputs<S, E> = string extends keyof InputsOf<E>
-  ? { readonly [name: string]: SourceOf<S, unknown> }
-  : { readonly [N in keyof InputsOf<E>]: SourceOf<S, InputsOf<E>[N]> };
-type StepNames<S> = (keyof S & string) | readonly (keyof S & string)[];
-/**
- * The checks of a pipeline's steps: `inputs` name steps whose results fit, no input that a step
- * needs is missing, `params` fit, and `after` names steps.
- */
-type CheckedSteps<S> = {
-  readonly [K in keyof S]: ([RequiredKeys<InputsOf<S[K]>>] extends [never]
-    ? { readonly inputs?: CheckedInputs<S, S[K]> | undefined }
-    : { readonly inputs: CheckedInputs<S, S[K]> }) &
-    CheckedParams<S[K]> & { readonly after?: StepNames<S> | undefined };
-};
-
-/**
- * The keys of a pipeline, as in a pipeline file (docs/pipeline-files.md), without `steps`.
- * Functions may stand where a file names modules.
- */
-export type PipelineSettings = Omit<PipelineDefinition, "steps" | "hooks"> & {
-  readonly hooks?: PipelineHooks | undefined;
-};
-
 /** What {@link pipeline} returns. A pipeline's file exports it by default. */
 export interface Pipeline<S = unknown> extends PipelineSettings {
   readonly steps?: S;
@@ -267,9 +116,10 @@ export interface Pipeline<S = unknown> extends PipelineSettings {
  *
  * @throws TypeError if the definition is not an object
  */
-export function pipeline<const S extends { readonly [id: string]: StepEntry }>(
-  definition: PipelineSettings & { readonly steps: S & CheckedSteps<S> },
-): Pipeline<S> {
+export function pipeline<
+  const S extends { readonly [id: string]: StepEntry },
+  const D extends PipelineSettings & { readonly [key: string]: unknown },
+>(definition: D & CheckedSettings<D> & { readonly steps: S & CheckedSteps<S> }): Pipeline<S> {
   return markDefinition("pipeline", definition, "pipeline({ steps: { … } })");
 }
 

@@ -1,5 +1,6 @@
 /** What a person writes a dynamic pipeline with: `dynamicPipeline()`. */
-import { FUNCTION_SYMBOL, markDefinition, type PipelineSettings } from "./authoring.ts";
+import { FUNCTION_SYMBOL, markDefinition } from "./authoring.ts";
+import type { PipelineSettings } from "./step-entry.ts";
 import type { DynamicRun } from "./dynamic-run.ts";
 
 /** What {@link dynamicPipeline} returns. A pipeline's file exports it by default. */

@@ -12,14 +12,9 @@
 import { clipError, toStepError } from "../core/failure.ts";
 import type { CodeRef, Json } from "../core/snapshot.ts";
 import type { DynamicCall, DynamicEnd, DynamicInput } from "../core/task.ts";
-import {
-  isUnmapped,
-  stepParts,
-  type Jsonified,
-  type RequiredKeys,
-  type Step,
-  type Unmapped,
-} from "./authoring.ts";
+import { isUnmapped, stepParts, type Unmapped } from "./authoring.ts";
+import type { Jsonified, RequiredKeys } from "./checked-steps.ts";
+import type { Step } from "./step-entry.ts";
 import type { Loose, StepContext, StepLog } from "./context.ts";
 import { locateStep } from "./load-definition.ts";
 import { LoadError, type LoadedModule } from "./resolve-code.ts";
