@@ -88,6 +88,23 @@ describe("the watermark", () => {
     expect([...state.firedAhead]).toEqual([iso(600)]);
   });
 
+  it("counts slots from the step on where the clock went back behind the load", () => {
+    const since = { ...loaded, since: iso(600) } as PipelineEvent;
+    const state = foldEvents([
+      since,
+      { type: "slot.fired", slot: iso(660), run: "p@1", through: iso(660) },
+    ]);
+    const back = (to: number): PipelineState =>
+      foldEvents(
+        [{ type: "clock.stepped", from: iso(to + 60), to: iso(to), through: iso(to) }],
+        state,
+      );
+    expect(back(630).since).toBe(T0 + 600_000);
+    expect(back(120).since).toBe(T0 + 120_000);
+    expect(state.ran).toEqual({ "": 1 });
+    expect(foldEvents([checkpointOf(state)]).since).toBe(T0 + 120_000);
+  });
+
   it("remembers what fired for two thousand slots, through a checkpoint", () => {
     const fired = Array.from({ length: 3_000 }, (_, index) => iso(60 * (index + 1)));
     const state = foldEvents([
@@ -159,6 +176,41 @@ describe("runs", () => {
     expect(state.active.size).toBe(0);
     expect(state.last).toMatchObject({ run: "p@1", status: "completed" });
     expect(state.counts).toEqual({ fired: 1, completed: 1 });
+  });
+});
+
+describe("what is remembered of the past", () => {
+  const ends = (status: "completed" | "failed" | "stopped" | "cached", durationMs: number) =>
+    ({ type: "run.finished", run: `p@${durationMs}`, status, durationMs }) as const;
+
+  it("is how long completed runs took, and no others", () => {
+    const state = foldEvents([loaded, ends("completed", 5), ends("failed", 6), ends("stopped", 7)]);
+    foldEvents([ends("cached", 8), ends("completed", 9)], state);
+    expect(state.durations).toEqual([5, 9]);
+  });
+
+  it("is the newest requests, newest last, through a checkpoint and a second one", () => {
+    const noted = (from: number, to: number): PipelineEvent[] =>
+      Array.from({ length: to - from }, (_, index) => ({
+        type: "request.noted",
+        requestId: `r${from + index}`,
+        because: "done",
+      }));
+    const again = (state: PipelineState): PipelineState =>
+      foldEvents([JSON.parse(JSON.stringify(checkpointOf(state))) as PipelineEvent]);
+    const ids = (from: number, to: number): string[] => noted(from, to).map((line) => idOf(line));
+    const idOf = (line: PipelineEvent): string => (line as { requestId: string }).requestId;
+    const restored = again(foldEvents([loaded, ...noted(0, 100)]));
+    expect([...restored.requests]).toEqual(ids(36, 100));
+    foldEvents(noted(100, 110), restored);
+    expect([...again(restored).requests]).toEqual(ids(46, 110));
+  });
+
+  it("is the newest run that ended, through a checkpoint", () => {
+    const runs = Array.from({ length: 70 }, (_, index) => ends("failed", index));
+    const state = foldEvents([loaded, ...runs]);
+    const restored = foldEvents([checkpointOf(state)]);
+    expect([...restored.ended]).toEqual(runs.slice(6).map(({ run }) => run));
   });
 });
 

@@ -114,6 +114,26 @@ describe("retries", () => {
     ]);
   });
 
+  it.each([
+    ["a", "b"],
+    ["b", "a"],
+  ])("wakes for the retry that is due first, whether %s or %s failed first", (...order) => {
+    const waits = (delayMs: number) => ({ ...NO_RETRY, maxRetries: 1, delayMs });
+    const run = new GivenRun(
+      snapshotOf([stepSpec("a", { retry: waits(1_000) }), stepSpec("b", { retry: waits(60_000) })]),
+    ).happen(STARTED);
+    run.start("a").start("b");
+    const facts = { now: run.now, chance: 0.5, mayRetry: true };
+    for (const id of order)
+      run.happen(afterFailure(run.state, id, { name: "Error", message: "no" }, facts));
+    expect(run.plan()).toMatchObject([{ kind: "wake", at: run.now + 1_000 }]);
+    run.now += 1_000;
+    expect(run.plan()).toMatchObject([
+      { kind: "launch", step: "a" },
+      { kind: "wake", at: facts.now + 60_000 },
+    ]);
+  });
+
   it("retries only the errors that are listed, by code or name", () => {
     const run = new GivenRun(
       snapshotOf([stepSpec("a", { retry: { ...retry, on: ["ECONNRESET", "TypeError"] } })]),
@@ -244,6 +264,31 @@ describe("interruptions", () => {
     expect(run.plan()).toMatchObject([{ kind: "launch", step: "a", attempt: 1, alone: true }]);
   });
 
+  it.each<[string, ExecutionMode, RunEvent | undefined, "rerun" | "fail"]>([
+    ["goes on", "continue_on_failure", undefined, "rerun"],
+    ["starts nothing new and lets steps end", "stop_on_failure", undefined, "rerun"],
+    ["ends what runs", "fail_fast", undefined, "fail"],
+    [
+      "was asked to stop",
+      "continue_on_failure",
+      { type: "run.stop_requested", mode: "graceful", by: "cli:root" },
+      "fail",
+    ],
+    [
+      "is past its limit",
+      "continue_on_failure",
+      { type: "run.timed_out", because: "the limit" },
+      "fail",
+    ],
+  ])("a step of a run that %s (%s) ends by that", (_, executionMode, event, next) => {
+    const steps = [stepSpec("a"), stepSpec("b", { onInterruption: "rerun" })];
+    const run = new GivenRun(snapshotOf(steps, { executionMode })).happen(STARTED);
+    run.start("a").start("b").fail("a");
+    if (event !== undefined) run.happen(event);
+    for (const cause of ["daemon", "drain", "runner"] as const)
+      expect(afterInterruption(run.state, "b", cause, facts)).toMatchObject({ next });
+  });
+
   it("never starts again under onInterruption: fail", () => {
     const run = new GivenRun(snapshotOf([stepSpec("a", { onInterruption: "fail" })]))
       .happen(STARTED)
@@ -298,6 +343,31 @@ describe("stops", () => {
     });
   });
 
+  it.each<[string, RunEvent]>([
+    [
+      "it ran longer than its limit of 1m",
+      { type: "run.timed_out", because: "it ran longer than its limit of 1m" },
+    ],
+    [
+      "the orchestrator did not take the run: gone",
+      { type: "submit.failed", error: { name: "Error", message: "gone" } },
+    ],
+  ])("a run ends by %j, also where a step failed before", (because, event) => {
+    const run = new GivenRun(snapshotOf([stepSpec("a"), stepSpec("b")])).happen(STARTED);
+    run.start("a").start("b").fail("a").happen(event);
+    run.happen({ type: "step.stopped", step: "b", attempt: 1, because: "told to" }).settle();
+    expect(run.state.finished).toMatchObject({ status: "failed", because });
+  });
+
+  it("ends without the cleanup hook where the init hook has not run", () => {
+    const code = { bundle: "x", pick: "export:open", source: "./h.ts#open" };
+    const hooks = { init: code, cleanup: code };
+    const run = new GivenRun(snapshotOf([stepSpec("a")], { hooks })).happen(STARTED);
+    run.happen({ type: "run.stop_requested", mode: "graceful", by: "cli:root" }).settle();
+    expect(run.plan()).toEqual([]);
+    expect(run.state.finished?.status).toBe("stopped");
+  });
+
   it("ends a queued run at once", () => {
     const run = new GivenRun(snapshotOf([stepSpec("a")])).happen({
       type: "run.queued",
@@ -316,6 +386,21 @@ describe("limits", () => {
     expect(run.launches({ launching: new Set(["s0", "s1"]) })).toEqual(["s2"]);
     expect(run.start("s0").start("s1").launches()).toEqual(["s2"]);
     expect(run.launches({ capacity: { module: 0, shell: 0 } })).toEqual([]);
+  });
+
+  it("gives retries and steps that are ready the same places", () => {
+    const retry = { ...NO_RETRY, maxRetries: 1 };
+    const steps = Array.from({ length: 6 }, (_, index) => stepSpec(`s${index}`, { retry }));
+    const run = new GivenRun(snapshotOf(steps, { maxParallelSteps: 3 })).happen(STARTED);
+    for (const id of ["s0", "s1", "s2"]) run.start(id);
+    const facts = { now: run.now, chance: 0.5, mayRetry: true };
+    for (const id of ["s0", "s1"])
+      run.happen(afterFailure(run.state, id, { name: "Error", message: "no" }, facts));
+    expect(run.launches()).toEqual(["s0", "s1"]);
+    expect(run.launches({ launching: new Set(["s0"]) })).toEqual(["s1"]);
+    expect(run.launches({ capacity: { module: 0, shell: 1 } })).toEqual(["s0"]);
+    run.start("s0").complete("s2");
+    expect(run.launches()).toEqual(["s1", "s3"]);
   });
 
   it("gives modules and shells the room of their own lane, and passes over a full one", () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { RunEvent } from "../../src/core/event.ts";
 import { runStatus } from "../../src/core/run-status.ts";
+import { NO_RETRY } from "../../src/core/retry.ts";
 import { GivenRun, snapshotOf, stepSpec } from "../support/given-run.ts";
 
 const STARTED: RunEvent = { type: "run.started", because: "scheduled" };
@@ -97,9 +98,62 @@ describe("the time that a run has worked", () => {
   it("does not count what a queued run waited, before or after a recovery", () => {
     const run = new GivenRun(snapshotOf([stepSpec("a")]));
     run.happen({ type: "run.queued", because: "another run is active" });
+    for (let recovery = 0; recovery < 2; recovery += 1) {
+      run.now += 60_000;
+      run.happen({ type: "run.queued", because: "another run is active" });
+      run.now += 60_000;
+      run.happen({ type: "run.recovered", because: "a daemon came up" });
+      expect(run.state.workedMs).toBe(0);
+    }
+  });
+});
+
+describe("a step with several attempts", () => {
+  const failed = (attempt: number, retryAt?: string): RunEvent => ({
+    type: "step.failed",
+    step: "a",
+    attempt,
+    error: { name: "Error", message: `no ${attempt}` },
+    ...(retryAt === undefined ? {} : { retryAt }),
+  });
+
+  it("began with its first one, and ended with its last one", () => {
+    const retry = { ...NO_RETRY, maxRetries: 2 };
+    const run = new GivenRun(snapshotOf([stepSpec("a", { retry })])).happen(STARTED);
+    const began = new Date(run.now).toISOString();
+    run.start("a").happen(failed(1, began));
     run.now += 60_000;
-    run.happen({ type: "run.recovered", because: "a daemon came up" });
-    expect(run.state.workedMs).toBe(0);
+    run.start("a");
+    run.now += 5_000;
+    run.complete("a");
+    const step = run.state.steps.get("a")!;
+    expect(step).toMatchObject({
+      startedAt: began,
+      finishedAt: new Date(run.now).toISOString(),
+      attempt: 2,
+    });
+    expect(step.attempts.map(({ startedAt }) => Date.parse(startedAt))).toEqual([
+      run.now - 65_000,
+      run.now - 5_000,
+    ]);
+  });
+
+  it("has the error of the attempt that counts: none once one completed", () => {
+    const retry = { ...NO_RETRY, maxRetries: 2 };
+    const run = new GivenRun(snapshotOf([stepSpec("a", { retry })])).happen(STARTED);
+    const at = new Date(run.now).toISOString();
+    run.start("a").happen(failed(1, at));
+    expect(run.state.steps.get("a")?.error?.message).toBe("no 1");
+    run.start("a").happen(failed(2, at));
+    expect(run.state.steps.get("a")?.error?.message).toBe("no 2");
+    run.start("a").complete("a");
+    expect(run.state.steps.get("a")).toMatchObject({ status: "completed", attempt: 3 });
+    expect(run.state.steps.get("a")).not.toHaveProperty("error");
+    expect(run.state.steps.get("a")?.attempts.map(({ error }) => error?.message)).toEqual([
+      "no 1",
+      "no 2",
+      undefined,
+    ]);
   });
 });
 
