@@ -1,8 +1,9 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { makeMonthFolders } from "../../src/engine/month-folders.ts";
-import { ensureDirectory } from "../../src/disk/directories.ts";
+import { ensureDirectory, syncDirectory } from "../../src/disk/directories.ts";
 import type { LedgerFailed } from "../../src/ledger/ledger-error.ts";
 import { systemDisk, type Disk } from "../../src/disk/disk.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
@@ -29,6 +30,50 @@ it("does not trust a folder whose sync failed, though a second sync would succee
   await expect(ensureDirectory(disk, join(root, "month"))).rejects.toThrow(
     /the sync of .* failed: EIO/,
   );
+});
+
+it("syncs again for names that came while a sync was under way, once for all", async () => {
+  const { root } = tempRoot();
+  const under: (() => void)[] = [];
+  let begun = 0;
+  const disk: Disk = {
+    ...systemDisk,
+    fsync: async () => {
+      begun += 1;
+      await new Promise<void>((resolve) => under.push(resolve));
+    },
+  };
+  const until = async (count: number): Promise<void> => {
+    while (begun < count) await nextTurn();
+  };
+  const done: string[] = [];
+  const sync = (name: string): Promise<void> =>
+    syncDirectory(disk, root).then(() => void done.push(name));
+  const first = sync("first");
+  await until(1);
+  const later = [sync("second"), sync("third")];
+  under.shift()!();
+  await first;
+  await until(2);
+  expect(done).toEqual(["first"]);
+  const last = sync("fourth");
+  under.shift()!();
+  await Promise.all(later);
+  expect(done).toEqual(["first", "second", "third"]);
+  await until(3);
+  under.shift()!();
+  await last;
+  expect(begun).toBe(3);
+});
+
+it("syncs for those that came later, also where the sync before failed", async () => {
+  const { root } = tempRoot();
+  const disk = failsOnce("fsync", "EIO");
+  const [first, second] = await Promise.allSettled([
+    syncDirectory(disk, root),
+    syncDirectory(disk, root),
+  ]);
+  expect([first.status, second.status]).toEqual(["rejected", "fulfilled"]);
 });
 
 it("tries again to make a folder that found no room", async () => {

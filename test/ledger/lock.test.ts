@@ -33,6 +33,7 @@ import {
   type DaemonLock,
 } from "../../src/ledger/lock.ts";
 import { folderLockOwnerPath, folderLockPath } from "../../src/ledger/stale-folder-lock.ts";
+import { recordDiskCalls } from "../support/disk-calls.ts";
 import { projectRoot, tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
@@ -100,6 +101,17 @@ describe("the lock", () => {
     await next.release();
     await next.release();
     expect(readdirSync(join(orchdDir, "epoch")).toSorted()).toEqual(["1", "2"]);
+  });
+
+  it("is taken under an epoch that is durable: no power cut gives it to another", async () => {
+    const orchdDir = folder();
+    await (await acquire(orchdDir)).release();
+    const calls = recordDiskCalls();
+    const lock = await acquire(orchdDir);
+    const epochs = join(orchdDir, "epoch");
+    expect(calls.filter((call) => call.startsWith("sync "))).toEqual([`sync ${epochs}`]);
+    await lock.setReady();
+    expect(calls.slice(-2)).toEqual([`rename ${join(epochs, "2")}`, `sync ${epochs}`]);
   });
 
   it("says before it is free that its holder has left, so a prompt restart may begin", async () => {

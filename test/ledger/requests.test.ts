@@ -25,6 +25,7 @@ import {
   type ReadRequest,
 } from "../../src/ledger/requests.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
+import { recordDiskCalls } from "../support/disk-calls.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
@@ -54,6 +55,25 @@ describe("a request", () => {
     await removeRequest(runs, id);
     await removeRequest(runs, id);
     expect(readRequests(requests)).toEqual([]);
+  });
+
+  it("is durable, name included, once it is left, and gone for good once removed", async () => {
+    const { runs, requests } = folders();
+    const path = join(requests, "mine.json");
+    const calls = recordDiskCalls();
+    await writeRequest(runs, submit, { id: "mine" });
+    expect(calls.slice(-4).map((call) => call.replace(/\.mine\S+/, "ASIDE"))).toEqual([
+      `write ${requests}/ASIDE`,
+      `datasync ${requests}/ASIDE`,
+      `rename ${path}`,
+      `sync ${requests}`,
+    ]);
+    await removeRequest(runs, "mine");
+    expect(calls.slice(-2)).toEqual([`unlink ${path}`, `sync ${requests}`]);
+    mkdirSync(path);
+    await removeRequest(runs, "mine");
+    expect(calls.at(-1)).toBe(`sync ${requests}`);
+    expect(calls.at(-2)).toMatch(/^rename \S+\/\.mine/);
   });
 
   it("with the same id twice is one request", async () => {
@@ -220,6 +240,20 @@ describe("a reply", () => {
     const removed = Array.from({ length: 100_000 }, (_, n) => ({ run: `p@${n}`, because: "old" }));
     await writeReply(runs, "r1", { accepted: true, result: { runs: removed } });
     expect(readReply(runs, "r1")?.result).toEqual({ runs: removed });
+  });
+
+  it("is durable before its request is removed", async () => {
+    const { runs, requests, replies } = folders();
+    await writeRequest(runs, submit, { id: "r1" });
+    const calls = recordDiskCalls();
+    await writeReply(runs, "r1", { accepted: true });
+    await removeRequest(runs, "r1");
+    const named = calls.indexOf(`rename ${join(replies, "r1.json")}`);
+    const synced = calls.indexOf(`sync ${replies}`, named);
+    expect(calls[named - 1]).toMatch(/^datasync /);
+    expect(named).toBeGreaterThan(0);
+    expect(synced).toBeGreaterThan(named);
+    expect(calls.indexOf(`unlink ${join(requests, "r1.json")}`)).toBeGreaterThan(synced);
   });
 
   it("survives a move of the whole folder", async () => {

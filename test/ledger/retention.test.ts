@@ -541,6 +541,23 @@ describe("pruning", () => {
     expect(runs).toHaveLength(3);
   });
 
+  it("leaves an artifact that is put again while others are removed", async () => {
+    const { store, options } = await history(2);
+    const artifacts = new Artifacts(store.artifacts);
+    const paths = await Promise.all(
+      ["one", "two"].map(async (text) => artifacts.path(await artifacts.put(text))),
+    );
+    for (const path of paths) old(path);
+    // A step spills the same value again: the line that refers to it comes after the sweep.
+    const putAgain = (): void => {
+      const left = paths.filter((path) => existsSync(path));
+      if (left.length === 1) utimesSync(left[0]!, NOW / 1_000, NOW / 1_000);
+    };
+    const signal = { throwIfAborted: putAgain } as AbortSignal;
+    expect(await prune(store.runsDir, { ...options, signal })).toMatchObject({ files: 1 });
+    expect(paths.filter((path) => existsSync(path))).toHaveLength(1);
+  });
+
   it("removes what crashes left behind, and rotated ledgers that are too old", async () => {
     const { store, runs, options } = await history(3);
     const rotated = join(store.pipelineDir("p"), "pipeline-2026-01-01.jsonl");

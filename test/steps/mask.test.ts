@@ -48,6 +48,17 @@ describe("a secret in a text", () => {
     }
   });
 
+  it("is found whole where another secret is a part of it, in any order", () => {
+    const [short, long] = ["hunter2x", "hunter2x-and-more"];
+    for (const secrets of [
+      [short, long],
+      [long, short],
+    ]) {
+      expect(masker(...secrets).text(`${long} ${short}.`)).toBe(`${MASK} ${MASK}.`);
+      expect(json(masker(...secrets), { [long]: [long, short] })).toEqual({ [MASK]: [MASK, MASK] });
+    }
+  });
+
   it("is found where a library cut it, if it is long", () => {
     expect(masker(JWT).text(`Received '${JWT.slice(0, 128)}...`)).toBe(`Received '${MASK}...`);
     expect(masker(JWT).text("nothing of it")).toBe("nothing of it");
