@@ -247,6 +247,7 @@ function wire(
         settings: settings.current,
         evaluate: (code) => workshop.evaluate(code, signal),
         refuses: (snapshot, scheduled) => workshop.refuses(snapshot, scheduled),
+        stackEnv: (snapshot) => workshop.stackEnv(snapshot),
         folder: options.schedules,
         now: clock.now(),
       }),

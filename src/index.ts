@@ -32,7 +32,9 @@ export { BaseOrchestrator } from "./orchestrators/base-orchestrator.ts";
 export type { Capabilities } from "./orchestrators/capabilities.ts";
 export { StackComponent } from "./orchestrators/stack-component.ts";
 export type { StackComponentType } from "./orchestrators/stack-component.ts";
-export type { Stack, StackPart } from "./orchestrators/stack.ts";
+export { LocalArtifactStore } from "./orchestrators/local-artifact-store.ts";
+export { Stack } from "./orchestrators/stack.ts";
+export type { StackOptions } from "./orchestrators/stack.ts";
 export type {
   DynamicPipelineSubmission,
   FetchedStatus,

@@ -50,23 +50,28 @@ export class Evaluator {
    * takes everything and is not asked.
    */
   async refuses(snapshot: Snapshot, scheduled: boolean): Promise<Fault | undefined> {
-    const { orchestrator } = snapshot;
-    if (
-      orchestrator === undefined ||
-      (orchestrator.flavor === "local" && orchestrator.code === undefined)
-    )
-      return undefined;
-    this.#flavors ??= new Flavors({
-      place: await this.#start(),
-      orchestrators: this.#options.settings.orchestrators,
-    });
-    return this.#flavors.refuses(snapshot, scheduled);
+    if (isLocal(snapshot)) return undefined;
+    return (await this.#orchestrators()).refuses(snapshot, scheduled);
+  }
+
+  /** The environment of the stack that a pipeline runs on, once its orchestrator took it. */
+  async stackEnv(snapshot: Snapshot): Promise<Snapshot["stackEnv"]> {
+    if (isLocal(snapshot)) return undefined;
+    return (await this.#orchestrators()).stackEnv(snapshot);
   }
 
   /** Ends the runner, if one was started. */
   async close(): Promise<void> {
     await this.#pool?.close();
     if (this.#scratch !== undefined) await rm(this.#scratch, { recursive: true, force: true });
+  }
+
+  async #orchestrators(): Promise<Flavors> {
+    this.#flavors ??= new Flavors({
+      place: await this.#start(),
+      orchestrators: this.#options.settings.orchestrators,
+    });
+    return this.#flavors;
   }
 
   async #start(): Promise<RunnerPool> {
@@ -87,4 +92,11 @@ export class Evaluator {
     });
     return this.#pool;
   }
+}
+
+function isLocal({ orchestrator }: Snapshot): boolean {
+  return (
+    orchestrator === undefined ||
+    (orchestrator.flavor === "local" && orchestrator.code === undefined)
+  );
 }

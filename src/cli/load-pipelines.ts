@@ -68,6 +68,7 @@ export async function loadPipelines(
         settings,
         evaluate: (code) => evaluator.evaluate(code),
         refuses: (snapshot, scheduled) => evaluator.refuses(snapshot, scheduled),
+        stackEnv: (snapshot) => evaluator.stackEnv(snapshot),
         now: Date.now(),
       });
       if (result.ok) return { ok: true, file, name: result.loaded.name, loaded: result.loaded };

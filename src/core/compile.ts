@@ -139,6 +139,27 @@ export function compile(input: CompileInput): Compiled {
 }
 
 /**
+ * A pipeline whose stack has an environment: in its snapshot, and in its digest.
+ *
+ * @returns the faults if the environment is too large with what orchd.yaml and the pipeline set
+ */
+export function withStackEnv(loaded: LoadedPipeline, stackEnv: Snapshot["stackEnv"]): Compiled {
+  if (stackEnv === undefined || Object.keys(stackEnv).length === 0) return { ok: true, loaded };
+  const faults = environmentFaults({ ...loaded.snapshot, stackEnv });
+  if (faults.length > 0) return { ok: false, faults };
+  const { file: _file, digest: _digest, ...body } = loaded.template;
+  const digest = canonicalHash({ ...body, stackEnv });
+  const template = { ...loaded.template, digest, stackEnv };
+  // They are one object where a param has no value: see snapshotFor.
+  const isBound = loaded.snapshot !== loaded.template;
+  const snapshot = isBound ? { ...loaded.snapshot, digest, stackEnv } : template;
+  return {
+    ok: true,
+    loaded: { ...loaded, digest: canonicalHash([loaded.digest, digest]), snapshot, template },
+  };
+}
+
+/**
  * The snapshot of a run with its own params, which override the pipeline's defaults. Its digest
  * stays the pipeline's: it says which version of the pipeline ran. The params are in the run's
  * header.
@@ -168,8 +189,8 @@ export function snapshotFor(
 }
 
 /** What no process can have, in the environments of the pipeline and its steps. */
-function environmentFaults({ baseEnv, env, steps }: Snapshot): Fault[] {
-  const shared = { ...baseEnv, ...env };
+function environmentFaults({ baseEnv, stackEnv, env, steps }: Snapshot): Fault[] {
+  const shared = { ...baseEnv, ...stackEnv, ...env };
   const fault = environmentFault(shared);
   if (fault !== undefined) return [{ path: envPath(["env"], fault.name), message: fault.message }];
   return steps.flatMap((step) => {

@@ -157,6 +157,11 @@ export interface Snapshot {
   readonly gracePeriodMs: number;
   /** `env` of orchd.yaml, the layer below `env`. Undefined: none, or an older version's. */
   readonly baseEnv?: { readonly [name: string]: EnvValue } | undefined;
+  /**
+   * The environment of the stack's components, the layer between `baseEnv` and `env`. Nothing in it
+   * is replaced. Undefined: none, or an older version's.
+   */
+  readonly stackEnv?: { readonly [name: string]: string } | undefined;
   readonly env: { readonly [name: string]: EnvValue };
   readonly hooks: Hooks;
   readonly orchestrator: OrchestratorRef;

@@ -208,6 +208,12 @@ export interface FlavorTask extends TaskBase {
  */
 export const HOST_SYMBOL: symbol = Symbol.for("orchd.host");
 
+/**
+ * The symbol of the method by which the code that runs a {@link FlavorTask} has an instance make
+ * its live stack: the `Stack` of the same copy of orchd as the class.
+ */
+export const STACK_SYMBOL: unique symbol = Symbol.for("orchd.stack") as never;
+
 /** The code of an error of `waitForCompletion`. */
 export const WAIT_CODE = "ORCHD_WAIT";
 

@@ -264,6 +264,7 @@ async function findPipeline(
       settings,
       evaluate: (code) => workshop.evaluate(code),
       refuses: (snapshot, scheduled) => workshop.refuses(snapshot, scheduled),
+      stackEnv: (snapshot) => workshop.stackEnv(snapshot),
       folder: schedules,
       now: clock.now(),
     });

@@ -68,7 +68,8 @@ function taskOf(
 ): HookTask {
   const secrets: string[] = [];
   const env: Record<string, string> = {};
-  const layers = { ...baseLayer(ports.environment, ports.settingsEnv()), ...snapshot.env };
+  const base = baseLayer(ports.environment, ports.settingsEnv());
+  const layers = { ...base, ...snapshot.stackEnv, ...snapshot.env };
   for (const [name, value] of Object.entries(layers)) {
     if (typeof value === "string") env[name] = value;
     else secrets.push((env[name] = ports.secrets.get(value.secret)));

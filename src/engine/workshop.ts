@@ -52,6 +52,8 @@ export interface Workshop {
   evaluate(code: CodeRef, signal?: AbortSignal): Promise<LoadedDefinition>;
   /** Why the orchestrator that a pipeline names cannot take it. Undefined: it can. */
   refuses(snapshot: Snapshot, scheduled: boolean): Promise<Fault | undefined>;
+  /** The environment of the stack that a pipeline runs on, once its orchestrator took it. */
+  stackEnv(snapshot: Snapshot): Promise<Snapshot["stackEnv"]>;
   /** A run's header, with its long fields. @throws Error where it cannot be read */
   header(run: string): RunHeader;
   /** Calls a pipeline's `onMissed` hook, if it has one. */
@@ -106,6 +108,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
     maker: makerOf(deps, pool),
     evaluate: (code, signal) => evaluateCode(pool, `load#${(evaluations += 1)}`, code, signal),
     refuses: (snapshot, scheduled) => orchestrators.refuses(snapshot, scheduled),
+    stackEnv: (snapshot) => orchestrators.stackEnv(snapshot),
     header(run) {
       const line = readHeaderLine(store.runLedger(run));
       if (line?.type !== "run.submitted")

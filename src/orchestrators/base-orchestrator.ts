@@ -14,9 +14,10 @@ import type * as z from "zod";
 import { didYouMean } from "../core/did-you-mean.ts";
 import type { Json, Snapshot, SnapshotStep } from "../core/snapshot.ts";
 import type { ExecutionMode } from "../core/status.ts";
-import { HOST_SYMBOL } from "../core/task.ts";
+import { HOST_SYMBOL, STACK_SYMBOL } from "../core/task.ts";
 import { DEFAULT_CAPABILITIES, type Capabilities } from "./capabilities.ts";
-import { StackComponent } from "./stack-component.ts";
+import { Stack } from "./stack.ts";
+import { environmentOf, StackComponent } from "./stack-component.ts";
 import type {
   DynamicPipelineSubmission,
   FetchedStatus,
@@ -206,9 +207,14 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
   /**
    * All that this flavor declares, with the defaults filled in: what the daemon knows of it.
    *
-   * @throws Error if a declaration is unknown, or contradicts a method
+   * @throws Error if a declaration is unknown, or contradicts a method; if the environment cannot
+   *   be read, or holds anything but texts
    */
-  describe(): { readonly flavor: string; readonly capabilities: Capabilities } {
+  describe(): {
+    readonly flavor: string;
+    readonly capabilities: Capabilities;
+    readonly environment: Readonly<Record<string, string>>;
+  } {
     const { capabilities: declared = {}, supportsDynamicPipelines: implemented, name } = this;
     const known = Object.keys(DEFAULT_CAPABILITIES);
     const unknown = Object.keys(declared).find((key) => !known.includes(key));
@@ -244,7 +250,12 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
       reportsStatus:
         declared.reportsStatus ?? this.fetchStatus !== BaseOrchestrator.prototype.fetchStatus,
     };
-    return { flavor: name, capabilities };
+    return { flavor: name, capabilities, environment: environmentOf(this) };
+  }
+
+  /** The live stack of a submission to this orchestrator. For the code that calls it. */
+  [STACK_SYMBOL](name: string): Stack {
+    return new Stack({ name, orchestrator: this });
   }
 
   #runIdOrNothing(): string {

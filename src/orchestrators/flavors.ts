@@ -12,6 +12,7 @@ import type { Json, OrchestratorRef, Snapshot, SnapshotStep } from "../core/snap
 import { EXECUTION_MODES } from "../core/status.ts";
 import { DEFAULT_CAPABILITIES, type Capabilities } from "./capabilities.ts";
 import { LocalOrchestrator } from "./local-orchestrator.ts";
+import { environmentOf } from "./stack-component.ts";
 import type { Place } from "../places/place.ts";
 import { awaitTask } from "../places/run-task.ts";
 
@@ -19,6 +20,8 @@ import { awaitTask } from "../places/run-task.ts";
 export interface Flavor {
   readonly name: string;
   readonly capabilities: Capabilities;
+  /** The environment of the stack that it makes: of the component itself, and of no other. */
+  readonly environment: Readonly<Record<string, string>>;
   /** The user's class and its config. Undefined for `local`. */
   readonly ref?: OrchestratorRef & { readonly code: NonNullable<OrchestratorRef["code"]> };
   /** Why a run of an earlier daemon cannot go on: its orchestrator is not there any more. */
@@ -104,6 +107,14 @@ export class Flavors {
     }
   }
 
+  /**
+   * The environment of a snapshot's stack: a layer of each step's environment. Its orchestrator has
+   * been asked whether it {@link refuses} the snapshot.
+   */
+  async stackEnv(snapshot: Snapshot): Promise<Snapshot["stackEnv"]> {
+    return (await this.resolve(snapshot.orchestrator)).environment;
+  }
+
   #describe(ref: Required<OrchestratorRef>): Promise<Flavor> {
     const key = canonicalHash([ref.flavor, ref.code, ref.config]);
     let found = this.#described.get(key);
@@ -150,8 +161,8 @@ export class Flavors {
 }
 
 function localFlavor(): Flavor {
-  const { flavor, capabilities } = new LocalOrchestrator().describe();
-  return { name: flavor, capabilities };
+  const { flavor, capabilities, environment } = new LocalOrchestrator().describe();
+  return { name: flavor, capabilities, environment };
 }
 
 function unusable(why: string): Fault {
@@ -160,8 +171,9 @@ function unusable(why: string): Fault {
 
 /** The flavor of a user's class, by a runner's answer. Another orchd may say more or less. */
 function describedFlavor(ref: NonNullable<Flavor["ref"]>, answer: Json): Flavor {
-  const { flavor, capabilities } = (answer ?? {}) as {
+  const { flavor, capabilities, environment } = (answer ?? {}) as {
     flavor?: unknown;
+    environment?: Record<string, string>;
     capabilities?: Partial<Capabilities>;
   };
   const given = capabilities ?? {};
@@ -173,8 +185,21 @@ function describedFlavor(ref: NonNullable<Flavor["ref"]>, answer: Json): Flavor 
   return {
     name,
     ref,
+    environment: environmentIn(name, environment ?? {}),
     capabilities: { ...DEFAULT_CAPABILITIES, ...given, supportedExecutionModes: modes },
   };
+}
+
+/** @throws SubmissionRefused where a class answered something else than texts */
+function environmentIn(
+  name: string,
+  environment: Record<string, string>,
+): Readonly<Record<string, string>> {
+  try {
+    return environmentOf({ type: "orchestrator", name, environment });
+  } catch (error) {
+    throw new SubmissionRefused(unusable(toStepError(error).message));
+  }
 }
 
 /**

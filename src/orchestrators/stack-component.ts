@@ -1,4 +1,6 @@
 import type * as z from "zod";
+import { environmentFault } from "../core/environment-limits.ts";
+import { toStepError } from "../core/failure.ts";
 
 /** The kinds of stack components (those of ZenML's `StackComponentType` that orchd has). */
 export type StackComponentType = "orchestrator" | "artifact_store" | "alerter";
@@ -36,8 +38,73 @@ export abstract class StackComponent<C extends z.ZodType = z.ZodType> {
     this.config = (schema === undefined ? config : schema.parse(config)) as z.infer<C>;
   }
 
-  /** Variables for each step's environment (ZenML `environment`). Default: none. */
+  /**
+   * Variables for each step's environment (ZenML `environment`). Default: none. It is read when a
+   * pipeline is loaded, and recorded with each run: so put no secret into it.
+   */
   get environment(): Readonly<Record<string, string>> {
     return {};
   }
+}
+
+/** How messages call a component of this type. */
+export function componentTitle(type: StackComponentType): string {
+  return type.replaceAll("_", " ");
+}
+
+/**
+ * A component's environment, checked: a copy.
+ *
+ * @throws Error, a sentence that names the component, if reading it throws or a value is no text
+ */
+export function environmentOf(component: Pick<StackComponent, "type" | "name" | "environment">): {
+  [name: string]: string;
+} {
+  const who = `the ${componentTitle(component.type)} ${component.name}`;
+  let given: unknown;
+  try {
+    given = component.environment;
+    return checkedEnvironment({ ...(given as object) }, given, who);
+  } catch (error) {
+    if (error instanceof EnvironmentError) throw error;
+    const { message } = toStepError(error);
+    throw new EnvironmentError(`The environment of ${who} cannot be read: ${message}`);
+  }
+}
+
+/** A component's environment cannot be used. `message` is a sentence. */
+class EnvironmentError extends Error {}
+
+const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,255}$/;
+
+function checkedEnvironment(
+  copy: { readonly [name: string]: unknown },
+  given: unknown,
+  who: string,
+): { [name: string]: string } {
+  const refuse = (why: string): never => {
+    throw new EnvironmentError(`The environment of ${who} ${why}`);
+  };
+  if (typeof given !== "object" || given === null || Array.isArray(given) || isPromise(given))
+    return refuse(`is ${kindOf(given)}: give an object of texts, such as { REGION: "eu" }.`);
+  for (const [name, value] of Object.entries(copy)) {
+    const shown = JSON.stringify(name.slice(0, 256));
+    if (!VARIABLE_NAME.test(name))
+      refuse(`names ${shown}: a name has letters, digits and _, and does not begin with a digit.`);
+    if (typeof value !== "string") refuse(`has ${name}, which is ${kindOf(value)}: give a text.`);
+  }
+  const env = copy as { [name: string]: string };
+  const fault = environmentFault(env);
+  return fault === undefined ? env : refuse([fault.name, fault.message].join(" ").trim() + ".");
+}
+
+function isPromise(value: object): boolean {
+  return typeof (value as { then?: unknown }).then === "function";
+}
+
+function kindOf(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (Array.isArray(value)) return "a list";
+  if (typeof value === "object") return isPromise(value) ? "a promise" : "an object";
+  return `a ${typeof value}`;
 }

@@ -2,7 +2,8 @@
  * What an orchestrator is given in a submission, and what it returns (docs/zenml.md "Members";
  * ZenML `submit_pipeline`).
  *
- * All but `waitForCompletion` is plain JSON, because a user's orchestrator runs outside the daemon.
+ * All but the stack and `waitForCompletion` is plain JSON, because a user's orchestrator runs
+ * outside the daemon. The stack's components live where the orchestrator does.
  */
 import type { Json, Snapshot } from "../core/snapshot.ts";
 import type { Status } from "../core/status.ts";

@@ -2,7 +2,6 @@
 import type { RunState } from "../core/run-state.ts";
 import { runStatus } from "../core/run-status.ts";
 import type { Json, Snapshot } from "../core/snapshot.ts";
-import type { Stack } from "../orchestrators/stack.ts";
 import type { PlaceholderRun } from "../orchestrators/submission.ts";
 import type { RunParts } from "./run-parts.ts";
 
@@ -23,17 +22,26 @@ export function placeholderOf(state: RunState, began: boolean): PlaceholderRun {
 
 /**
  * The argument of `submitPipeline`, or of `submitDynamicPipeline` where the pipeline is dynamic.
+ * The live stack is made where the orchestrator's code runs: here are its names alone.
  *
+ * @param flavor the orchestrator's name
  * @throws Error, a sentence, where a secret is not there
  */
 export function submissionOf(
   { state, environment }: Pick<RunParts, "state" | "environment">,
-  stack: Stack,
+  flavor: string,
   placeholderRun: PlaceholderRun,
 ): Json {
   const shared = { ...environment.shared().env };
   const steps = state.snapshot.steps.filter(({ id }) => state.steps.get(id)?.phase !== "ended");
   const snapshot: Snapshot = { ...state.snapshot, steps };
+  const stack = {
+    name: flavor,
+    orchestrator: { type: "orchestrator", name: flavor },
+    artifactStore: { type: "artifact_store", name: "runs" },
+    alerters: [],
+    environment: state.snapshot.stackEnv ?? {},
+  };
   const common = { snapshot, stack, placeholderRun };
   if (state.snapshot.dynamic !== undefined)
     return { ...common, environment: shared } as unknown as Json;

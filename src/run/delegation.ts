@@ -17,7 +17,6 @@ import type { Json } from "../core/snapshot.ts";
 import type { FinalRunStatus } from "../core/status.ts";
 import { WAIT_CODE, type TaskResult } from "../core/task.ts";
 import type { Flavor } from "../orchestrators/flavors.ts";
-import type { Stack } from "../orchestrators/stack.ts";
 import type { PlaceholderRun } from "../orchestrators/submission.ts";
 import type { CachePrepass } from "./cache-prepass.ts";
 import { placeholderOf, submissionOf } from "./delegated-submission.ts";
@@ -33,7 +32,6 @@ const RUN_ID_CHARACTERS = 1_000;
 export interface DelegationParts {
   readonly flavor: Flavor;
   readonly ref: NonNullable<Flavor["ref"]>;
-  readonly stack: Stack;
   /** A dynamic pipeline's function. */
   readonly calls?: DynamicCalls | undefined;
 }
@@ -143,7 +141,7 @@ export class Delegation {
     emit({ type: "submit.started", because: `handed to the orchestrator ${this.#of.flavor.name}` });
     let argument: Json;
     try {
-      argument = submissionOf(this.#parts, this.#of.stack, this.#placeholder());
+      argument = submissionOf(this.#parts, this.#of.flavor.name, this.#placeholder());
     } catch (error) {
       return this.#fail(toStepError(error));
     }

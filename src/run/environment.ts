@@ -3,8 +3,8 @@
  * names come last, and nothing overrides them.
  *
  * The base is what any program needs of the daemon's environment (PATH, HOME, LANG, TZ), and `env`
- * of orchd.yaml. All values are text. The daemon's own environment is read and never written: two
- * runs at once must not see each other's.
+ * of orchd.yaml. The stack's layer is as the run's header has it. All values are text. The daemon's
+ * own environment is read and never written: two runs at once must not see each other's.
  */
 import type { RunState } from "../core/run-state.ts";
 import type { EnvValue, Json } from "../core/snapshot.ts";
@@ -34,16 +34,16 @@ export function baseLayer(
 export class RunEnvironment {
   readonly #state: RunState;
   readonly #secrets: SecretSource;
-  readonly #layers: readonly Layer[];
+  readonly #base: Layer;
   #set: Layer | undefined;
   #shared: ResolvedEnvironment | undefined;
   #commonEnv: { readonly [name: string]: string } = {};
   #commonOf: string | undefined;
 
-  constructor(state: RunState, secrets: SecretSource, below: readonly Layer[]) {
+  constructor(state: RunState, secrets: SecretSource, base: Layer) {
     this.#state = state;
     this.#secrets = secrets;
-    this.#layers = [...below, state.snapshot.env];
+    this.#base = base;
   }
 
   /**
@@ -109,7 +109,10 @@ export class RunEnvironment {
 
   #resolveShared(): ResolvedEnvironment {
     const resolved: ResolvedEnvironment = { env: {}, secrets: [] };
-    for (const layer of this.#layers) this.#lay(resolved.env, resolved.secrets, layer);
+    const { stackEnv, env } = this.#state.snapshot;
+    this.#lay(resolved.env, resolved.secrets, this.#base);
+    Object.assign(resolved.env, stackEnv);
+    this.#lay(resolved.env, resolved.secrets, env);
     return resolved;
   }
 

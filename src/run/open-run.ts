@@ -26,13 +26,14 @@ export interface OpenRun {
  *   if the run has been created already
  */
 export async function createRun(
-  header: RunHeader,
+  given: RunHeader,
   deps: RunDeps,
   decidedAt?: string,
 ): Promise<OpenRun> {
-  const flavor = await deps.orchestrators.resolve(header.snapshot.orchestrator);
-  const refusal = refusalOf(flavor, header.snapshot, isScheduled(header));
+  const flavor = await deps.orchestrators.resolve(given.snapshot.orchestrator);
+  const refusal = refusalOf(flavor, given.snapshot, isScheduled(given));
   if (refusal !== undefined) throw new SubmissionRefused(refusal);
+  const header = withStack(given, flavor);
   const whole = needsSpilling(header) ? await spillEvent(header, deps.artifacts) : header;
   let at = "";
   const options = ledgerOptions(header.run, deps, (line) => (at ||= line.at));
@@ -68,6 +69,16 @@ export async function reopenRun(run: string, deps: RunDeps): Promise<OpenRun | u
   }
   await file.close();
   return undefined;
+}
+
+/**
+ * A header whose snapshot has the stack's environment, so that the run has the same one after a
+ * crash. A pipeline that is loaded has it already.
+ */
+function withStack(header: RunHeader, { environment }: Flavor): RunHeader {
+  const { snapshot } = header;
+  if (snapshot.stackEnv !== undefined || Object.keys(environment).length === 0) return header;
+  return { ...header, snapshot: { ...snapshot, stackEnv: environment } };
 }
 
 /** Whether a run is for a slot: then only a schedulable orchestrator may take it. */

@@ -36,7 +36,6 @@ import type { FinishedRun } from "./finished-run.ts";
 import type { RunDeps } from "./run-deps.ts";
 import { RunTimes } from "./run-times.ts";
 import { SecretFiles } from "./secrets.ts";
-import { stackOf } from "../orchestrators/stack.ts";
 import { StepRuns } from "./step-runs.ts";
 import { StepWaiters } from "./step-waiters.ts";
 
@@ -92,17 +91,17 @@ export class RunLoop {
     this.#results.begin(state);
     const own = deps.environment ?? process.env;
     const secrets = deps.secrets ?? new SecretFiles([own["CREDENTIALS_DIRECTORY"]]);
-    const stack = stackOf(flavor.name);
     this.#waiters = new StepWaiters(state);
     const parts: RunParts = {
       state,
       deps,
       journal: this.#journal,
       secrets,
-      environment: new RunEnvironment(state, secrets, [
+      environment: new RunEnvironment(
+        state,
+        secrets,
         baseLayer(own, state.snapshot.baseEnv ?? deps.settings.env),
-        stack.environment,
-      ]),
+      ),
       waiters: this.#waiters,
       emit: (event) => this.#emit(event),
       emitWhole: (event, still, failed) => this.#emitWhole(event, still, failed),
@@ -119,7 +118,7 @@ export class RunLoop {
     this.#delegation =
       flavor.ref === undefined
         ? undefined
-        : new Delegation(parts, { flavor, ref: flavor.ref, stack, calls: this.#calls });
+        : new Delegation(parts, { flavor, ref: flavor.ref, calls: this.#calls });
     void this.#journal.broke.then((error) => this.#giveUp(error));
   }
 

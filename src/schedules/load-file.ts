@@ -12,7 +12,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname, extname, resolve } from "node:path";
 import { codeKey, codeUses } from "../core/compile-step.ts";
-import { compile, isModulePath } from "../core/compile.ts";
+import { compile, isModulePath, withStackEnv } from "../core/compile.ts";
 import { didYouMean } from "../core/did-you-mean.ts";
 import type { FieldPath, Fault } from "../core/fault.ts";
 import type { CodeMark, LoadedDefinition } from "../core/loaded-definition.ts";
@@ -44,6 +44,11 @@ export interface LoadContext {
    * Why the orchestrator that a pipeline names cannot run it; undefined if it can. Never rejects.
    */
   refuses(snapshot: Snapshot, scheduled: boolean): Promise<Fault | undefined>;
+  /**
+   * The environment of the stack that a pipeline runs on. It is asked for where the orchestrator
+   * does not refuse the pipeline. Default: none.
+   */
+  stackEnv?(snapshot: Snapshot): Promise<Snapshot["stackEnv"]>;
   /** The folder that the file must not leave; default: the file's own. */
   readonly folder?: string | undefined;
   /** Milliseconds since 1970, for warnings about future slots. */
@@ -159,8 +164,10 @@ class Loading {
     const { snapshot, schedules } = compiled.loaded;
     const refusal = await this.#context.refuses(snapshot, schedules.length > 0);
     if (refusal !== undefined) return this.#failed([refusal]);
-    const warnings = [...compiled.loaded.warnings, ...this.#remarks];
-    const result = { ok: true, loaded: { ...compiled.loaded, warnings } } as const;
+    const stacked = withStackEnv(compiled.loaded, await this.#context.stackEnv?.(snapshot));
+    if (!stacked.ok) return this.#failed(stacked.faults);
+    const warnings = [...stacked.loaded.warnings, ...this.#remarks];
+    const result = { ok: true, loaded: { ...stacked.loaded, warnings } } as const;
     if (source.kind !== "code") await this.#remember(source, result);
     return result;
   }

@@ -6,7 +6,7 @@
  */
 import { thrownFrom, toStepError } from "../core/failure.ts";
 import type { CodeRef, Json } from "../core/snapshot.ts";
-import { HOST_SYMBOL, WAIT_CODE, type FlavorTask } from "../core/task.ts";
+import { HOST_SYMBOL, STACK_SYMBOL, WAIT_CODE, type FlavorTask } from "../core/task.ts";
 import { LoadError, pickValue, type LoadedModule } from "./resolve-code.ts";
 import type { DaemonCall } from "./thread-protocol.ts";
 
@@ -87,7 +87,7 @@ async function submit(
   let metadata: unknown;
   let wait: unknown;
   if (typeof instance[method] !== "function") throw new Error(`the orchestrator has no ${method}`);
-  const submission = await instance[method](argument);
+  const submission = await instance[method](withLiveStack(instance, argument));
   if (submission !== undefined && submission !== null)
     ({ metadata, waitForCompletion: wait } = submission as {
       metadata?: unknown;
@@ -107,6 +107,14 @@ async function submit(
     throw thrownFrom({ ...toStepError(error), code: WAIT_CODE });
   }
   return null;
+}
+
+/** A submission with live components in its stack. An older copy of orchd has no such stack. */
+function withLiveStack(instance: Methods, argument: Json): unknown {
+  const make = (instance as { [STACK_SYMBOL]?: (name: string) => unknown })[STACK_SYMBOL];
+  const given = argument as { readonly stack: { readonly name: string } };
+  if (typeof make !== "function") return given;
+  return { ...given, stack: make.call(instance, given.stack.name) };
 }
 
 /** The orchestrator's own id of the run; undefined if the class does not know one yet. */
