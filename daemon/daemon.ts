@@ -8,6 +8,7 @@
 import { setFlagsFromString } from "node:v8";
 import type pino from "pino";
 import type { StartOptions } from "../src/cli/command.ts";
+import { NO_REAPER } from "../src/cli/first-process.ts";
 import { systemClock } from "../src/clock.ts";
 import type { LineListener } from "../src/core/durable-line.ts";
 import type { OrchdSettings } from "../src/core/settings.ts";
@@ -95,6 +96,7 @@ export async function runDaemon(options: StartOptions): Promise<number> {
     refuse(taken.reason);
     return 1;
   }
+  if (process.pid === 1) log.warn(NO_REAPER);
   const { root } = options;
   const settings = new LiveSettings(read.settings, { root, bundlesDir: store.bundles, log });
   await serve({ options, log, store, settings, lock: taken.lock });

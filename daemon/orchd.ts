@@ -5,9 +5,15 @@
  * (esbuild.config.mjs): the quick command does not pay for the others.
  */
 import { runFast, TOO_FEW_DESCRIPTORS } from "../src/cli/entry.ts";
+import { runBelowReaper } from "../src/cli/first-process.ts";
 
 const words = process.argv.slice(2);
-process.exitCode = (await runFast(words)) ?? (await runOther());
+process.exitCode = (await runFast(words)) ?? (await runApart()) ?? (await runOther());
+
+/** As process 1 of a container, the command runs below a reaper. */
+async function runApart(): Promise<number | undefined> {
+  return process.pid === 1 ? runBelowReaper() : undefined;
+}
 
 async function runOther(): Promise<number> {
   try {

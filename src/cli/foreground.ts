@@ -8,6 +8,7 @@ import { RunStore } from "../ledger/run-store.ts";
 import { runForeground } from "../engine/foreground.ts";
 import type { CommandContext } from "./command.ts";
 import { CliError, EXIT, type ExitStatus } from "./exit.ts";
+import { NO_REAPER } from "./first-process.ts";
 import { followRun, reportEnd } from "./follow-run.ts";
 
 /** Makes the run, drives it in this process and shows it until it ends. */
@@ -19,6 +20,7 @@ export async function runInForeground(
     readonly noCache?: boolean;
   },
 ): Promise<ExitStatus> {
+  if (process.pid === 1) context.terminal.note(`${NO_REAPER}.`);
   const started = await runForeground({ ...context.roots, ...submit });
   if (!started.accepted) {
     const held = readHolder(new RunStore(context.roots.runs).orchdDir) !== null;
