@@ -487,9 +487,13 @@ export class PipelineFiles {
     for (const warning of loaded.warnings)
       this.#ports.log.warn({ pipeline: loaded.name, file: loaded.file }, warning);
     const path = this.#keptPath(loaded.name);
+    const text = JSON.stringify(loaded);
+    // After a restart most versions are those that were kept. To write them again costs more than
+    // the rest of the start.
+    if (isText(path, text)) return;
     // Not synced. If it is lost and the file is bad at the next start, no version is in force then.
     try {
-      writeFileSync(`${path}.new`, JSON.stringify(loaded), { mode: 0o640 });
+      writeFileSync(`${path}.new`, text, { mode: 0o640 });
       renameSync(`${path}.new`, path);
     } catch (error) {
       this.#ports.log.warn(
@@ -516,5 +520,14 @@ export class PipelineFiles {
 
   #keptPath(name: string): string {
     return join(this.#ports.orchdDir, "in-force", `${name}.json`);
+  }
+}
+
+/** Whether a file holds this text. */
+function isText(path: string, text: string): boolean {
+  try {
+    return readFileSync(path, "utf8") === text;
+  } catch {
+    return false;
   }
 }

@@ -1,4 +1,6 @@
 /** Files that take long to be loaded, and who waits for them. */
+import { statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { PipelineFiles } from "../../src/engine/pipeline-files.ts";
 import type { PipelineDesk } from "../../src/engine/pipeline-desk.ts";
@@ -21,12 +23,12 @@ class Rig {
   readonly inForce = new Map<string, LoadedPipeline>();
   readonly files: PipelineFiles;
 
-  constructor() {
+  constructor(orchdDir = tempRoot().root) {
     const desks = new Map<string, PipelineDesk>();
     this.files = new PipelineFiles({
       clock: this.clock,
       log: silentLog,
-      orchdDir: tempRoot().root,
+      orchdDir,
       load: (path, signal) => this.#load(path, signal),
       desk: (name) => {
         if (!desks.has(name)) desks.set(name, this.#desk(name));
@@ -143,4 +145,19 @@ test("who asks for a run of a file that hangs waits for the newest load of it", 
   rig.hanging.at(-1)!.end({ ok: true, loaded: pipelineOf("hangs-a", []) });
   await rig.clock.settle();
   expect(await asked).toMatchObject({ ok: true, loaded: { name: "hangs-a" } });
+});
+
+test("a version that is kept already is not written again at a start", async () => {
+  const { root } = tempRoot();
+  const kept = join(root, "in-force", "a.json");
+  const start = async (): Promise<number> => {
+    const rig = new Rig(root);
+    await rig.files.apply({ changed: [rig.good("a")], removed: [] });
+    return statSync(kept).ino;
+  };
+  const first = await start();
+  expect(await start()).toBe(first);
+  // What a crash left of it is no version.
+  writeFileSync(kept, "{");
+  expect(await start()).not.toBe(first);
 });
