@@ -50,10 +50,13 @@ function throwIfForbidden(error: unknown): void {
  * A pipeline's ledger lines from the newest to the oldest, those of rotated files too. Lines that
  * hold no JSON object are skipped. A generator that is left early has to be closed (`for` does so):
  * it holds a file open.
+ *
+ * @param wanted asked before each line: what the line must hold; undefined: anything
  */
 export function* linesBackwards(
   store: RunStore,
   pipeline: string,
+  wanted: () => Buffer | undefined = () => undefined,
 ): Generator<Readonly<Record<string, unknown>>> {
   for (const path of pipelineLedgers(store, pipeline)) {
     let fd: number;
@@ -65,7 +68,8 @@ export function* linesBackwards(
     }
     try {
       const lines = new LinesBackwards(fd);
-      for (let line = lines.previous(); line !== undefined; line = lines.previous()) {
+      const previous = (): Buffer | undefined => lines.previous(wanted());
+      for (let line = previous(); line !== undefined; line = previous()) {
         const parsed = parseObject(line.toString("utf8"));
         if (parsed !== undefined) yield parsed;
       }

@@ -1,7 +1,8 @@
 /** The slots of a stretch of time that a pipeline's ledger has decided. */
 import { runStatus } from "../core/run-status.ts";
 import { timetable, type DueSlot, type Timetable } from "../core/schedule/schedule.ts";
-import { DAY_MS, iso } from "../core/time.ts";
+import { slotOfKey, unpackSlots } from "../core/schedule/slot-list.ts";
+import { DAY_MS, HOUR_MS, iso } from "../core/time.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { linesBackwards } from "./run-history.ts";
 import { stateOfRun } from "./run-reading.ts";
@@ -15,6 +16,9 @@ const DECISIONS: Readonly<Record<string, SlotDecision>> = {
   "slot.missed": "missed",
   "slot.backfilled": "backfilled",
 };
+const BACKFILLED = Buffer.from('"type":"slot.backfilled"');
+/** The most that a clock can go back without a line that tells it, with room to spare. */
+const UNTOLD_STEP_MS = HOUR_MS;
 /** The most slots that one stretch of a timetable is asked for. */
 const MOST_SLOTS = 1_000;
 
@@ -33,7 +37,12 @@ export function slotDecisions(
 ): SlotOutcome[] {
   const found: SlotOutcome[] = [];
   const decided = new Set<string>();
-  for (const line of linesBackwards(store, pipeline)) {
+  let wanted: Buffer | undefined;
+  for (const line of linesBackwards(store, pipeline, () => wanted)) {
+    if (wanted === undefined && isBefore(line, from)) {
+      if (!hasBackfills(line)) break;
+      wanted = BACKFILLED;
+    }
     const decision = DECISIONS[String(line["type"])];
     if (decision === undefined || typeof line["slot"] !== "string") continue;
     const first = Date.parse(line["slot"]);
@@ -63,6 +72,28 @@ export function slotDecisions(
     });
   }
   return found.toReversed();
+}
+
+/**
+ * Whether a line is a checkpoint before which no line decides a slot at or after `from`. A slot is
+ * decided once it is due, so no line decides a slot that is later than the line. A clock that was
+ * ahead breaks this. What fired under it is in the checkpoint, and the rest is decided again
+ * (semantics.md 8).
+ */
+function isBefore(line: Readonly<Record<string, unknown>>, from: number): boolean {
+  if (line["type"] !== "pipeline.checkpoint") return false;
+  if (!(Date.parse(String(line["at"])) < from - UNTOLD_STEP_MS)) return false;
+  const { decided, firedAhead, covered } = line;
+  const ahead = [...Object.keys(decided ?? {}), ...unpackSlots(firedAhead)];
+  return (
+    ahead.every((key) => slotOfKey(key) < from) &&
+    (!Array.isArray(covered) || (covered as number[][]).every(([, last]) => last! < from))
+  );
+}
+
+/** A backfill may be of slots that were still to come: only its own line tells. */
+function hasBackfills({ counts }: Readonly<Record<string, unknown>>): boolean {
+  return Number((counts as Readonly<Record<string, unknown>> | undefined)?.["backfilled"] ?? 0) > 0;
 }
 
 /** Slots, not due times, from `from` through `until`: jitter can make one due a day later. */

@@ -1,4 +1,6 @@
-import { expect, it } from "vitest";
+import fs from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { slotDecisions } from "../../src/views/slot-decisions.ts";
 import { loaded, writePipeline, type HandEvent } from "../support/hand-ledger.ts";
@@ -58,4 +60,63 @@ it("a slot at either end of the time asked for is among the answers, and none be
     "fired 02:03",
   ]);
   expect(decisions([missed(1, { until: at(2) })], 2, 3)).toEqual(["missed 02:02"]);
+});
+
+const checkpoint = (more: object = {}): HandEvent => ({
+  type: "pipeline.checkpoint",
+  through: at(0),
+  paused: false,
+  schedules: [],
+  active: [],
+  queued: [],
+  last: null,
+  counts: {},
+  ...more,
+});
+
+it("a slot that fired while the clock was ahead is found before a checkpoint that names it", () => {
+  const ahead = fired(200);
+  const stepped = { type: "clock.stepped", from: at(201), to: at(0), through: at(0) };
+  const packed = { "": (Date.parse(at(200)) / 1_000).toString(36) };
+  const named = checkpoint({ firedAhead: packed });
+  expect(decisions([ahead, stepped, named], 200, 200)).toEqual(["fired 05:20"]);
+  const decided = checkpoint({ decided: { [at(200)]: "fired" } });
+  expect(decisions([ahead, stepped, decided], 200, 200)).toEqual(["fired 05:20"]);
+  const covered = checkpoint({ covered: [[Date.parse(at(190)), Date.parse(at(210))]] });
+  const stretch = missed(190, { until: at(210) });
+  expect(decisions([stretch, covered], 200, 200)).toEqual(["missed 05:20"]);
+  // No checkpoint names it: the clock has not come so far again, and it is decided again.
+  expect(decisions([ahead, stepped, checkpoint()], 200, 200)).toEqual([]);
+});
+
+it("a backfill of a slot that was still to come is found before later checkpoints", () => {
+  const backfilled = { type: "slot.backfilled", slot: at(1_000), run: "p@1000-b1" };
+  const later = checkpoint({ at: at(10), counts: { backfilled: 1 } });
+  const events = [backfilled, missed(1), later, missed(2), { ...later, at: at(20) }];
+  expect(decisions([...events, fired(1_000)], 1_000, 1_000)).toEqual([
+    "backfilled 18:40",
+    "fired 18:40",
+  ]);
+});
+
+it("reads no further back than the checkpoint before the time that is asked for", () => {
+  const { runs } = tempRoot();
+  const old = Array.from({ length: 20_000 }, () => missed(1));
+  writePipeline(runs, "p", [loaded("* * * * *"), ...old, checkpoint(), fired(1_000)], at(0));
+  const real = fs.readSync;
+  let bytes = 0;
+  const counted = vi.spyOn(fs, "readSync").mockImplementation(((...words: unknown[]) => {
+    const read = Reflect.apply(real, fs, words) as number;
+    bytes += read;
+    return read;
+  }) as typeof fs.readSync);
+  syncBuiltinESMExports();
+  onTestFinished(() => {
+    counted.mockRestore();
+    syncBuiltinESMExports();
+  });
+  const time = Date.parse(at(1_000));
+  expect(slotDecisions(new RunStore(runs), "p", time, time)).toHaveLength(1);
+  expect(fs.statSync(new RunStore(runs).pipelineLedger("p")).size).toBeGreaterThan(2_000_000);
+  expect(bytes).toBeLessThanOrEqual(131_072);
 });
