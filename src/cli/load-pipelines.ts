@@ -5,7 +5,7 @@
  */
 import { basename, dirname, join, resolve } from "node:path";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
-import { isSameFile, nameHolder, wasInForce } from "../core/name-holder.ts";
+import { isSameFile, nameHolder, wasInForce, type NameClaim } from "../core/name-holder.ts";
 import { nameOfFile } from "../core/pipeline-file-name.ts";
 import type { PipelineState } from "../core/pipeline-state.ts";
 import type { OrchdSettings } from "../core/settings.ts";
@@ -14,6 +14,7 @@ import { stopBundler } from "../schedules/bundler.ts";
 import { loadPipelineFile } from "../schedules/load-file.ts";
 import { loadSettings } from "../schedules/load-settings.ts";
 import { formatProblem, type Problem } from "../schedules/problem.ts";
+import { mayNamePipeline } from "../views/known-pipeline.ts";
 import { pipelineFiles } from "../views/pipeline-file-list.ts";
 import { readPipeline } from "../views/pipeline-reading.ts";
 import type { Roots } from "../views/roots.ts";
@@ -108,27 +109,49 @@ async function refuseTaken(
   load: (file: string) => Promise<LoadedFile>,
 ): Promise<LoadedFile[]> {
   const store = new RunStore(roots.runs);
-  const dropped = droppedFiles(roots);
+  const dropped = new Map(droppedFiles(roots).map((path) => [basename(path), path]));
+  const read = new Map(files.map((file) => [file.file, file]));
+  // Where every file is read and good, only files that claim the same name can contest it: the
+  // ledgers need not be asked.
+  const isContested =
+    files.some(({ ok }) => !ok) || [...dropped.values()].some((path) => !read.has(path));
   const holders = new Map<string, string | undefined>();
-  for (const name of new Set(files.flatMap((file) => (file.ok ? [file.name] : [])))) {
+  for (const [name, own] of claimsByName(files)) {
+    if (own.length === 1 && !isContested) continue;
     const inForce = inForceOf(store, name);
-    const recorded = dropped.find((path) => wasInForce(inForce, path));
-    const read = [...files];
-    // It may hold the name without being among the files that were asked for.
-    if (recorded !== undefined && files.every(({ file }) => file !== recorded))
-      if (files.some((file) => file.ok && file.name === name && dropped.includes(file.file)))
-        read.push(await load(recorded));
-    const claims = read.flatMap((file) => {
-      if (file.ok)
-        return file.name === name ? [{ path: file.file, digest: file.loaded.digest }] : [];
-      return file.file === recorded ? [{ path: file.file }] : [];
-    });
+    const recorded = dropped.get(basename(inForce?.file ?? ""));
+    const claims: NameClaim[] = own;
+    if (recorded !== undefined && wasInForce(inForce, recorded)) {
+      let held = read.get(recorded);
+      // It may hold the name without being among the files that were asked for.
+      if (held === undefined && own.some(({ path }) => dropped.get(basename(path)) === path)) {
+        held = await load(recorded);
+        if (held.ok && held.name === name) claims.push(claimOf(held));
+      }
+      if (held?.ok === false) claims.push({ path: recorded });
+    }
     holders.set(name, nameHolder(claims, inForce)?.path);
   }
   return files.map((file) => {
     const holder = file.ok ? holders.get(file.name) : file.file;
     return holder === undefined || holder === file.file ? file : takenFile(file, holder);
   });
+}
+
+/** The good files that claim each name. */
+function claimsByName(files: readonly LoadedFile[]): Map<string, NameClaim[]> {
+  const claimed = new Map<string, NameClaim[]>();
+  for (const file of files) {
+    if (!file.ok) continue;
+    const claims = claimed.get(file.name);
+    if (claims === undefined) claimed.set(file.name, [claimOf(file)]);
+    else claims.push(claimOf(file));
+  }
+  return claimed;
+}
+
+function claimOf({ file, loaded }: Extract<LoadedFile, { readonly ok: true }>): NameClaim {
+  return { path: file, digest: loaded.digest };
 }
 
 /** What the ledger has in force; undefined too where this user may not read it. */
@@ -152,6 +175,30 @@ function takenFile({ file, name }: LoadedFile, holder: string): LoadedFile {
 /** A file outside the root is bundled in its own folder, so that its imports are found. */
 function rootOf(roots: Roots, file: string): string {
   return file.startsWith(`${roots.root}/`) ? roots.root : dirname(file);
+}
+
+/**
+ * The files that can be about one pipeline, loaded: the one that holds its name by the ledger, and
+ * those that say or seem to say the name too. Without a holder all files are loaded: code may make
+ * the name as it runs.
+ */
+export async function loadFilesAbout(roots: Roots, name: string): Promise<LoadedFile[]> {
+  const inForce = inForceOf(new RunStore(roots.runs), name);
+  const dropped = droppedFiles(roots);
+  if (!dropped.some((path) => wasInForce(inForce, path))) return loadPipelines(roots);
+  const files = await loadPipelines(
+    roots,
+    dropped.filter(
+      (path) =>
+        wasInForce(inForce, path) ||
+        nameOfFile(basename(path)) === name ||
+        mayNamePipeline(path, name),
+    ),
+  );
+  const isHeld = files.some(
+    (file) => wasInForce(inForce, file.file) && (!file.ok || file.name === name),
+  );
+  return isHeld ? files : loadPipelines(roots);
 }
 
 /** A pipeline's file, loaded; undefined where it has none now. */

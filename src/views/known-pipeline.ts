@@ -27,7 +27,9 @@ export function knownPipeline(roots: Roots, name: string): { readonly ok: true }
   const files = pipelineFiles(roots.schedules);
   if (
     isName &&
-    files.some((file) => nameOfFile(file) === name || mayName(join(roots.schedules, file), name))
+    files.some(
+      (file) => nameOfFile(file) === name || mayNamePipeline(join(roots.schedules, file), name),
+    )
   )
     return { ok: true };
   const near = nearest(name, [...store.pipelines(), ...files.map(nameOfFile)]);
@@ -47,7 +49,7 @@ function looksLikeFile(text: string): boolean {
  * Whether a file may name its pipeline so. The daemon alone can say whether it does: here the text
  * is enough.
  */
-function mayName(path: string, name: string): boolean {
+export function mayNamePipeline(path: string, name: string): boolean {
   try {
     const stats = statSync(path);
     if (!stats.isFile() || stats.size > MOST_BYTES) return false;

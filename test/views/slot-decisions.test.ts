@@ -105,11 +105,11 @@ it("reads no further back than the checkpoint before the time that is asked for"
   writePipeline(runs, "p", [loaded("* * * * *"), ...old, checkpoint(), fired(1_000)], at(0));
   const real = fs.readSync;
   let bytes = 0;
-  const counted = vi.spyOn(fs, "readSync").mockImplementation(((...words: unknown[]) => {
+  const counted = vi.spyOn(fs, "readSync").mockImplementation((...words: unknown[]) => {
     const read = Reflect.apply(real, fs, words) as number;
     bytes += read;
     return read;
-  }) as typeof fs.readSync);
+  });
   syncBuiltinESMExports();
   onTestFinished(() => {
     counted.mockRestore();

@@ -12,7 +12,7 @@ import { rehearse } from "../../views/rehearsal.ts";
 import type { CommandContext } from "../command.ts";
 import { printRehearsal } from "./rehearsal.ts";
 import { EXIT, seen, unknownError, usageError, type ExitStatus } from "../exit.ts";
-import { loadPipelines, type LoadedFile } from "../load-pipelines.ts";
+import { loadFilesAbout, loadPipelines, type LoadedFile } from "../load-pipelines.ts";
 import { parseCount } from "../number-text.ts";
 import { printTable } from "../table.ts";
 import { span } from "../terminal.ts";
@@ -69,7 +69,10 @@ async function plannedPipelines(
   const { roots, terminal } = context;
   if (wanted !== undefined) seen(knownPipeline(roots, wanted));
   const store = new RunStore(roots.runs);
-  const loaded = await loadPipelines(roots);
+  const loaded = await (wanted === undefined
+    ? loadPipelines(roots)
+    : loadFilesAbout(roots, wanted));
+  const files = new Set(loaded.map(({ file }) => file));
   const planned = new Map<string, Planned>();
   for (const file of loaded) {
     const stateOf = (): PipelineState | undefined => readPipeline(store, file.name)?.state;
@@ -77,12 +80,12 @@ async function plannedPipelines(
     else if (wanted === undefined || file.name === wanted)
       terminal.note(invalidText(file, stateOf()));
   }
-  for (const name of store.pipelines()) {
+  for (const name of wanted === undefined ? store.pipelines() : [wanted]) {
     const state = planned.has(name) ? undefined : readPipeline(store, name)?.state;
     if (
       state === undefined ||
       state.removed ||
-      (state.file !== undefined && loaded.every(({ file }) => file !== state.file))
+      (state.file !== undefined && !files.has(state.file))
     )
       continue;
     planned.set(name, plannedByLedger(name, state));
