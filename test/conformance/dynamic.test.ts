@@ -313,6 +313,29 @@ describe.each(able)("dynamic pipelines with $name", (flavor) => {
     });
   });
 
+  it("60b. a function whose runner died runs again, and its calls answer from the ledger", async () => {
+    const wait = held();
+    let deaths = 0;
+    const bench = world(
+      flavor,
+      { square, wait: ((context: Anything) => (deaths === 2 ? 1 : wait(context))) as never },
+      async (run, { square, wait }) => {
+        await run.step(square, { inputs: { x: 3 } });
+        await run.step(wait);
+        await run.step(square, { inputs: { x: 4 } });
+      },
+    );
+    const loop = await bench.begin([], {}, dynamic());
+    await wait.began;
+    deaths = 2;
+    bench.pool.die();
+    const ended = await bench.end(loop);
+    expect(ended.because).toBe("all steps ended well");
+    expect(bench.ran()).toEqual(["square", "wait", "wait", "square_2"]);
+    expect(ended.of("step.added")).toHaveLength(3);
+    expect(ended.output("square_2")).toBe(16);
+  });
+
   it("takes the run's params, caches its steps, and stops", async () => {
     const bench = world(flavor, { square }, async (run, { square }) => {
       await run.step(square, { inputs: { x: (run.params as { n: number }).n } });

@@ -401,6 +401,17 @@ describe("submission", () => {
     expect(await faultOf(minimal, {})).toBeUndefined();
   });
 
+  it("an orchestrator that could not be loaded is asked again; one that could is not", async () => {
+    const [, minimal] = FLAVORS;
+    const world = new World({ ...minimal!, classes: {} });
+    const refuses = () =>
+      world.deps.orchestrators.refuses(world.snapshot([moduleStep("a")]), false);
+    expect((await refuses())?.message).toMatch(/^cannot be used: /);
+    world.pool.functions["export:minimal"] = MinimalOrchestrator;
+    expect([await refuses(), await refuses()]).toEqual([undefined, undefined]);
+    expect(world.pool.started).toHaveLength(2);
+  });
+
   it("an orchestrator that is not there is named, and so are those that are", async () => {
     const world = new World(FLAVORS[0]!);
     await expect(
@@ -495,6 +506,37 @@ describe("a submission that a crash cut off", () => {
     expect(ended.status).toBe("completed");
     expect(ended.statuses()).toEqual({ a: "completed", b: "completed" });
     expect(asked).toEqual([0, 5_000]);
+  });
+
+  it("54e. leaves the steps that orchd runs to orchd, whatever fetchStatus says of them", async () => {
+    const clock = new VirtualClock();
+    const a = held();
+    const answers: FetchedStatus[] = [
+      { status: "running", steps: { a: "completed", b: "completed" } },
+      { status: "running", steps: { a: "failed" } },
+      { status: "completed", steps: { a: "skipped" } },
+    ];
+    class Half extends MinimalOrchestrator {
+      override submitPipeline(): Promise<SubmissionResult> {
+        void this.runStep("a");
+        return Promise.resolve({});
+      }
+      override fetchStatus(): Promise<FetchedStatus> {
+        return Promise.resolve(answers.shift()!);
+      }
+    }
+    const world = worldOf(Half, { a }, { clock });
+    const loop = await world.begin([moduleStep("a"), moduleStep("b"), moduleStep("c")]);
+    await a.began;
+    await clock.until(() => answers.length === 0);
+    await clock.advance(1_000);
+    expect(loop.state.finished).toBeUndefined();
+    a.release(7);
+    await clock.until(() => loop.state.finished !== undefined);
+    const ended = await world.end(loop);
+    expect(ended.statuses()).toEqual({ a: "completed", b: "completed", c: "completed" });
+    expect(ended.output("a")).toBe(7);
+    expect(ended.of("step.completed", "a")).toHaveLength(1);
   });
 
   it("fails, and says so, if the orchestrator's class is gone", async () => {

@@ -2,11 +2,32 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { setMaxListeners } from "node:events";
-import { mkdirSync, renameSync, rmSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
+import type * as Fs from "node:fs";
+import {
+  mkdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+  type Stats,
+} from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { FileHashes } from "../../src/run/file-hashes.ts";
 import { tempRoot } from "../support/temp-root.ts";
+
+/** What every look at a file sees, if that is set. */
+const sight = vi.hoisted((): { stats: Stats | undefined } => ({ stats: undefined }));
+vi.mock("node:fs", async (original) => {
+  const real = await original<typeof Fs>();
+  return {
+    ...real,
+    statSync: (...given: Parameters<typeof real.statSync>) =>
+      sight.stats ?? real.statSync(...given),
+  };
+});
 
 const sha = (text: string): string => createHash("sha256").update(text).digest("hex");
 
@@ -53,6 +74,31 @@ it("sees each change: of equal length, with the time set back, by a rename, in o
   utimesSync(`${path}2`, old, old);
   renameSync(`${path}2`, path);
   expect(hashes.of(path)).toBe(sha("two"));
+});
+
+it("is read again while an edit in the same tick could look the same", async () => {
+  const { root } = tempRoot();
+  for (const length of [10, 300_000]) {
+    const hashes = new FileHashes();
+    const path = join(root, `f${length}`);
+    const write = (letter: string): string => {
+      writeFileSync(path, letter.repeat(length));
+      return sha(letter.repeat(length));
+    };
+    const one = write("1");
+    sight.stats = statSync(path);
+    expect(await hashes.of(path)).toBe(one);
+    const two = write("2");
+    expect(await hashes.of(path)).toBe(two);
+    // What looks the same two seconds later is the same.
+    const realNow = Date.now.bind(Date);
+    const spy = vi.spyOn(Date, "now").mockImplementation(() => realNow() + 2_500);
+    expect(await hashes.of(path)).toBe(two);
+    write("3");
+    expect(await hashes.of(path)).toBe(two);
+    spy.mockRestore();
+    sight.stats = undefined;
+  }
 });
 
 it("gives up at once what nobody waits for any more, and reads a file once for all", async () => {

@@ -250,6 +250,59 @@ describe("a run", () => {
     expect(await RunLoop.recover(loop.state.run, second.deps)).toBeUndefined();
   });
 
+  it("has its time limit once, over all the daemons that worked on it", async () => {
+    const clock = new VirtualClock();
+    const [a, b] = [held(), held()];
+    const bench = new RunBench({ clock, functions: { a, b } });
+    const loop = await bench.begin(
+      [moduleStep("a"), moduleStep("b", { needs: ["a"], onInterruption: "rerun" })],
+      {},
+      { timeoutMs: 60_000 },
+    );
+    await a.began;
+    await clock.advance(40_000);
+    a.release(1);
+    await b.began;
+    // The first daemon is gone, and with it its clock. The time without one does not count.
+    const later = new VirtualClock({ start: clock.now() + 3_600_000 });
+    const again = held();
+    const second = new RunBench({
+      clock: later,
+      runsDir: bench.store.runsDir,
+      functions: { a: () => 1, b: again },
+    });
+    const { RunLoop } = await import("../../src/run/run-loop.ts");
+    const next = (await RunLoop.recover(loop.state.run, second.deps))!;
+    next.start("it goes on");
+    await again.began;
+    await later.advance(19_000);
+    expect(next.state.timedOut).toBeUndefined();
+    await later.advance(1_000);
+    expect(next.state.timedOut).toBe("the run took longer than its limit of 1m");
+    await later.until(() => next.state.finished !== undefined);
+    expect(next.state.finished).toMatchObject({ status: "failed", durationMs: 60_000 });
+  });
+
+  it("starts a step again that was interrupted, though another run has its result", async () => {
+    const a = held();
+    const bench = new RunBench({ functions: { a } });
+    const loop = await bench.begin([moduleStep("a", { onInterruption: "rerun" })]);
+    await a.began;
+    const second = new RunBench({
+      runsDir: bench.store.runsDir,
+      functions: { a: () => second.pool.started.length },
+    });
+    await second.run([moduleStep("a", { onInterruption: "rerun" })]);
+    const { RunLoop } = await import("../../src/run/run-loop.ts");
+    const again = (await RunLoop.recover(loop.state.run, second.deps))!;
+    again.start("it goes on");
+    const ended = await second.end(again);
+    expect(ended.statuses()).toEqual({ a: "completed" });
+    expect(ended.output("a")).toBe(2);
+    // A run that comes later takes the newer result.
+    expect((await second.run([moduleStep("a")])).statuses()).toEqual({ a: "cached" });
+  });
+
   it("drains: what runs may end, the rest is interrupted, and the ledger is closed", async () => {
     const a = held();
     const b = held();

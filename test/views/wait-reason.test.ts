@@ -86,6 +86,19 @@ describe("a run that waits tells the limit that holds it now", () => {
     );
     expect(waits({}, [], { db: 1 }, 4)).toMatch(/^its turn, /);
   });
+
+  it("or the runs before it, where they take the places that are left", () => {
+    const behind = (active: string[], ahead: string[]): string =>
+      reasonNow(
+        { run: id(9), said: `run ${id(1)} still goes on; overlap is queue`, limits: { lane: 2 } },
+        { active, queued: [...ahead, id(9), id(10)] },
+        () => ({ groups: new Map(), total: 0 }),
+      );
+    expect(behind([id(2)], [id(3)])).toBe(`run ${id(3)} waits before it`);
+    expect(behind([], [id(3), id(4)])).toBe(`run ${id(3)} waits before it`);
+    expect(behind([], [id(3)])).toMatch(/^its turn, /);
+    expect(behind([id(2)], [`${id(3)}-b1`])).toMatch(/^its turn, /);
+  });
 });
 
 function id(minute: number): string {
