@@ -198,7 +198,7 @@ export class ActiveRuns {
     if (begun) this.#toGoOn.push(entry);
     if (!this.#holding) {
       this.goOn();
-      this.#serve();
+      this.#serve(entry);
     }
     return entry;
   }
@@ -387,8 +387,12 @@ export class ActiveRuns {
     return { lanes: this.#lanes, groups: this.#groups, total: this.#going };
   }
 
-  /** Starts the waiting runs that may start now. */
-  #serve(): void {
+  /**
+   * Starts the waiting runs that may start now.
+   *
+   * @param told a run whose beginning the caller records
+   */
+  #serve(told?: Entry): void {
     if (this.#holding || this.#waiting.size === 0) return;
     const waiting = [...this.#waiting].map(({ ticket }) => ticket);
     for (const said of admit(waiting, this.#load(), this.#limits)) {
@@ -398,7 +402,7 @@ export class ActiveRuns {
       entry.because = `its turn came: ${entry.because}`;
       if (entry.handle === undefined) continue;
       entry.handle.start(entry.because);
-      void entry.recorded.then(() => this.#handlers.onStarted(entry));
+      if (entry !== told) void entry.recorded.then(() => this.#handlers.onStarted(entry));
     }
   }
 }

@@ -114,7 +114,7 @@ export async function takeOver(
       ? { lane: `backfill ${requestId}`, backfill: requestId }
       : {};
   const whole: RunTicket = {
-    ...terms,
+    ...termsOf(terms, state),
     ...own,
     run,
     pipeline,
@@ -128,6 +128,16 @@ export async function takeOver(
       ? defined({ type: "run.started", run, trigger: kind, requestId })
       : defined({ type: "run.queued", run, because, requestId }),
   ];
+}
+
+/**
+ * The terms under which a run waits. No limit may mean that no version of its pipeline is in force:
+ * then those count that it was queued under.
+ */
+function termsOf(terms: QueueTerms, { limits, group }: RunState): QueueTerms {
+  return terms.limit === Number.POSITIVE_INFINITY
+    ? { ...terms, limit: limits?.lane ?? terms.limit, group: terms.group ?? group }
+    : terms;
 }
 
 /**

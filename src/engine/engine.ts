@@ -360,7 +360,7 @@ export class Engine {
     await this.#files.firstReadingDone();
     this.#runs.release((run) => {
       const desk = this.#desks.get(run.ticket.pipeline);
-      return desk === undefined ? {} : desk.queueTerms();
+      return desk?.loaded === undefined ? {} : desk.queueTerms();
     });
     for (const desk of this.#desks.values()) desk.decide();
     await Promise.all(

@@ -3,9 +3,12 @@
  * left undecided, and the pipeline goes on by itself once its path is mended.
  */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, rmdirSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { jitterOf } from "../../src/core/schedule/schedule.ts";
+import { waitForReply, writeRequest } from "../../src/ledger/requests.ts";
+import { readPipeline } from "../../src/views/pipeline-reading.ts";
 import { EngineRig, pipelineOf, scheduleOf } from "../support/engine-rig.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
@@ -99,4 +102,60 @@ describe("the month's folder is bad", () => {
       expect(there.fatal).toBeUndefined();
     },
   );
+});
+
+test("a pipeline that comes back goes on with what ran, and then with what waited", async () => {
+  const there = new EngineRig({
+    runs: tempRoot().runs,
+    ledgerLookMs: 1_000,
+    script: { durationOf: (run) => (run.endsWith("-m") ? 600_000 : 1_000) },
+  });
+  // The slot of 02:00:30 is due only after somebody asked for a run: its run waits for that one.
+  const jitter = scheduleOf({ cron: "30 0 2 * * *", jitterSeconds: 1_800 });
+  const due = 30_000 + jitterOf("p", Date.UTC(2026, 10, 23, 2, 0, 30), 1_800);
+  expect(due).toBeGreaterThan(120_000);
+  await there.up();
+  await there.drop(pipelineOf("p", [jitter], { overlap: "queue" }));
+  await there.clock.advance(due - 60_000);
+  await writeRequest(there.store.runsDir, { type: "submit", pipeline: "p" }, { id: "r1" });
+  await there.settling(waitForReply(there.store.runsDir, "r1", 10_000));
+  await there.clock.advance(120_000);
+  const waits = "p@20261123T020030Z";
+  expect(readPipeline(there.store, "p")!.state.queued).toEqual(new Set([waits]));
+  await there.kill();
+  const ledger = there.store.pipelineLedger("p");
+  renameSync(ledger, `${ledger}.kept`);
+  mkdirSync(ledger);
+  await there.up();
+  rmdirSync(ledger);
+  renameSync(`${ledger}.kept`, ledger);
+  await there.clock.advance(5_000);
+  expect([...there.engine.runs.all()].map(({ ticket, going }) => [ticket.kind, going])).toEqual([
+    ["manual", true],
+    ["schedule", false],
+  ]);
+  await there.clock.advance(620_000);
+  expect(readPipeline(there.store, "p")!.state.active.size).toBe(0);
+  expect(there.slots("p")).toEqual(["fired 02:00:30"]);
+  const started = there.lines("p").filter(({ type }) => type === "run.started");
+  expect(started.map(({ run }) => String(run).slice(-2))).toEqual(["-m", "0Z"]);
+  await there.down();
+});
+
+test("a run that was queued waits for what ran, also where its pipeline's file is gone", async () => {
+  const there = new EngineRig({
+    runs: tempRoot().runs,
+    script: { durationOf: (run) => (run.endsWith("0100Z") ? 600_000 : 1_000) },
+  });
+  await there.up();
+  await there.drop(pipelineOf("p", [minutely], { overlap: "queue" }));
+  await there.clock.advance(125_000);
+  await there.kill();
+  there.files.clear();
+  await there.up();
+  await there.clock.advance(60_000);
+  expect([...there.engine.runs.all()].map(({ going }) => going)).toEqual([true, false]);
+  await there.clock.advance(600_000);
+  expect([...there.engine.runs.all()]).toEqual([]);
+  await there.down();
 });
