@@ -132,6 +132,43 @@ describe("a backfill goes on", () => {
     await expectWhole(rig);
   });
 
+  it("once for each slot, where it was asked for while no daemon was up", async () => {
+    const rig = await rigWith();
+    await rig.down();
+    await writeRequest(rig.store.runsDir, { ...FOUR, which: "all" }, { id: "b1" });
+    await rig.up();
+    await expectWhole(rig);
+    expect(ends(rig)[0]!["because"]).toBe("all 4 slots were gone over, 4 runs were made");
+  });
+
+  it.each([
+    ["all", 4],
+    ["missing", 0],
+    ["failed", 0],
+  ] as const)(
+    "once for each slot over two restarts: of four that completed, %s are %i",
+    async (which, count) => {
+      const rig = await rigWith();
+      await ask(rig, "b0", FOUR);
+      await rig.clock.advance(10_000);
+      expect(backfilled(rig)).toBe(4);
+      await ask(rig, "b1", { ...FOUR, which });
+      for (let restart = 0; restart < 2; restart += 1) {
+        await rig.clock.advance(500);
+        await rig.kill();
+        await rig.up();
+        await rig.clock.advance(1_000);
+      }
+      await rig.clock.advance(20_000);
+      const own = rig.lines("p").filter(({ requestId }) => requestId === "b1");
+      const slots = own.flatMap(({ type, slot }) => (type === "slot.backfilled" ? [slot] : []));
+      expect(slots).toHaveLength(count);
+      expect(new Set(slots).size).toBe(slots.length);
+      expect(own.filter(({ type }) => type === "backfill.finished")).toHaveLength(1);
+      await rig.down();
+    },
+  );
+
   it("after its file was bad for a while", async () => {
     const rig = await rigWith();
     await ask(rig, "b1", FOUR);

@@ -1,6 +1,9 @@
 import { expect, test } from "vitest";
+import { emptyPipelineState } from "../../src/core/pipeline-state.ts";
+import { OverdueWatch } from "../../src/engine/overdue-watch.ts";
 import { EngineRig, pipelineOf, scheduleOf } from "../support/engine-rig.ts";
 import { tempRoot } from "../support/temp-root.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
 
 const minutely = scheduleOf({ cron: "* * * * *" });
 
@@ -42,6 +45,33 @@ test("a run that came and went between two looks is overdue too", async () => {
     ],
   ]);
 });
+
+test.each([
+  [99, [9_000], 26_999, undefined],
+  [99, [9_000], 27_000, "9s"],
+  // One of a hundred is an exception: the next longest counts.
+  [100, [9_000], 5_999, undefined],
+  [100, [9_000], 6_000, "2s"],
+  [100, [9_000, 8_000], 23_999, undefined],
+  [100, [9_000, 8_000], 24_000, "8s"],
+])(
+  "of %i runs of 2 s but those of %j ms, one of %i ms is over what is usual: %s",
+  (count, longer, tookMs, usual) => {
+    const state = emptyPipelineState();
+    state.durations.push(...longer, ...Array<number>(count - longer.length).fill(2_000));
+    const said: string[] = [];
+    const watch = new OverdueWatch({
+      clock: new VirtualClock(),
+      runs: () => [],
+      stateOf: () => state,
+      append: (_, event) => void said.push(String("because" in event && event.because)),
+    });
+    watch.ended("p@20261123T020000Z", "p", tookMs);
+    expect(said.map((because) => /no more than (\S+)$/.exec(because)?.[1])).toEqual(
+      usual === undefined ? [] : [usual],
+    );
+  },
+);
 
 test("no run is overdue without a history of twenty, or below one second", async () => {
   const there = rig({ "0210": 50_000 });

@@ -1,4 +1,4 @@
-/** The reason of a slot that is reached late. */
+/** When a slot is late, and the reason of one that is. */
 import { expect, it } from "vitest";
 import { emptyPipelineState } from "../../src/core/pipeline-state.ts";
 import { SlotDecider, type DeciderPorts } from "../../src/engine/slot-decider.ts";
@@ -30,6 +30,32 @@ function becauseOf(jump: ClockStep | undefined, upSince = minute(600)): unknown 
   const [first] = new SlotDecider(view, ports, loaded.schedules).decide(minute(5), minute(2));
   return first?.kind === "line" && "because" in first.event ? first.event.because : undefined;
 }
+
+it.each([
+  [59_999, "slot.fired"],
+  [60_000, "slot.fired"],
+  [60_001, "slot.missed"],
+])("a slot is on time for a minute: reached %i ms late it is %s", (lateMs, type) => {
+  const loaded = pipelineOf("p", [scheduleOf({ cron: "56 11 * * *", catchUp: "none" })], {
+    shadow: true,
+  });
+  const view = {
+    name: "p",
+    state: emptyPipelineState(),
+    loaded,
+    without: undefined,
+    damaged: false,
+  };
+  const ports = {
+    store: new RunStore(tempRoot().runs),
+    runs: { get: () => undefined },
+    upSince: () => minute(600),
+    lastJump: () => undefined,
+  } as unknown as DeciderPorts;
+  const slot = Date.UTC(2026, 10, 23, 11, 56);
+  const outcomes = new SlotDecider(view, ports, loaded.schedules).decide(slot - 1, slot + lateMs);
+  expect(outcomes.map((one) => (one.kind === "line" ? one.event.type : one.kind))).toEqual([type]);
+});
 
 it("is no jump of the clock where there was none", () => {
   expect(becauseOf(undefined)).toBe(LATE);
