@@ -313,7 +313,7 @@ describe.each(able)("dynamic pipelines with $name", (flavor) => {
     });
   });
 
-  it("60b. a function whose runner died runs again, and its calls answer from the ledger", async () => {
+  it("60b. whose runner died runs again, and its calls answer from the ledger", async () => {
     const wait = held();
     let deaths = 0;
     const bench = world(

@@ -508,7 +508,7 @@ describe("a submission that a crash cut off", () => {
     expect(asked).toEqual([0, 5_000]);
   });
 
-  it("54e. leaves the steps that orchd runs to orchd, whatever fetchStatus says of them", async () => {
+  it("54e. leaves the steps that orchd runs to orchd, whatever fetchStatus says", async () => {
     const clock = new VirtualClock();
     const a = held();
     const answers: FetchedStatus[] = [

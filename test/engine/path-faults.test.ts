@@ -142,7 +142,7 @@ test("a pipeline that comes back goes on with what ran, and then with what waite
   await there.down();
 });
 
-test("a run that was queued waits for what ran, also where its pipeline's file is gone", async () => {
+test("a run that was queued waits for what ran, also where its file is gone", async () => {
   const there = new EngineRig({
     runs: tempRoot().runs,
     script: { durationOf: (run) => (run.endsWith("0100Z") ? 600_000 : 1_000) },
