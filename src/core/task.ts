@@ -183,6 +183,9 @@ export interface DynamicEnd {
  *
  * - `describe` returns what the class declares.
  * - `runStep(step)` inside a method becomes a `call` of method `runStep` with `{step: ID}`.
+ * - Before `submitPipeline` or `submitDynamicPipeline`, an id that `getOrchestratorRunId` gives is
+ *   sent as a `call` of method `identify`. The reply is the id that the run has: it goes into the
+ *   environments of the submission.
  * - When `submitPipeline` or `submitDynamicPipeline` returns, `{orchestratorRunId?, metadata,
  *   waits}` is sent at once, as a `call` of method `accepted`. The task ends when
  *   `waitForCompletion` ends. An error of waiting carries the code {@link WAIT_CODE}, so that it

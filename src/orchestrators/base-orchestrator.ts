@@ -49,7 +49,7 @@ interface OrchestratorHost {
  *   }
  *
  *   async submitPipeline({ snapshot }: PipelineSubmission): Promise<SubmissionResult> {
- *     for (const step of snapshot.steps) await this.runStep(step);
+ *     await Promise.all(snapshot.steps.map((step) => this.runStep(step)));
  *     return { metadata: { endpoint: this.config.endpoint } };
  *   }
  * }
@@ -114,9 +114,10 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
   /**
    * The orchestrator's own id of this run: the same in each step of a run, another in the next run
    * (ZenML `get_orchestrator_run_id`). Steps find it in `ORCHD_ORCHESTRATOR_RUN_ID`. It is called
-   * with the first step that runs, and when the run is accepted; `process.env` then has
+   * before the submission, and the first id that it returns stays; `process.env` then has
    * `ORCHD_RUN_ID`. A flavor that does not know the id yet throws or returns an empty text: then
-   * the run's own id is used.
+   * the submission has the run's own id, and this is called again with the first step that runs,
+   * and when the run is accepted.
    */
   abstract getOrchestratorRunId(): string;
 

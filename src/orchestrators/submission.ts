@@ -35,9 +35,9 @@ export interface PipelineSubmission {
    */
   readonly snapshot: Snapshot;
   readonly stack: Stack;
-  /** Variables that all steps share. */
+  /** Variables that all steps share: orchd.yaml's `env`, the stack's and the pipeline's. */
   readonly baseEnvironment: Readonly<Record<string, string>>;
-  /** Each step's own variables, by step id. */
+  /** Each step's whole environment, by step id: the base, merged with the step's own. */
   readonly stepEnvironments: Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly placeholderRun: PlaceholderRun;
 }

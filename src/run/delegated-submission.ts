@@ -20,6 +20,17 @@ export function placeholderOf(state: RunState, began: boolean): PlaceholderRun {
   };
 }
 
+/** A submission as it is sent to the orchestrator's code. */
+export interface SubmissionArgument {
+  /**
+   * Plain JSON. A step's environment in it is only what lies above `baseEnvironment`: the two are
+   * merged where the code runs, because thousands of steps share one base.
+   */
+  readonly argument: Json;
+  /** The values in it that must be masked. */
+  readonly secrets: readonly string[];
+}
+
 /**
  * The argument of `submitPipeline`, or of `submitDynamicPipeline` where the pipeline is dynamic.
  * The live stack is made where the orchestrator's code runs: here are its names alone.
@@ -31,8 +42,8 @@ export function submissionOf(
   { state, environment }: Pick<RunParts, "state" | "environment">,
   flavor: string,
   placeholderRun: PlaceholderRun,
-): Json {
-  const shared = { ...environment.shared().env };
+): SubmissionArgument {
+  const shared = environment.shared();
   const steps = state.snapshot.steps.filter(({ id }) => state.steps.get(id)?.phase !== "ended");
   const snapshot: Snapshot = { ...state.snapshot, steps };
   const stack = {
@@ -44,9 +55,14 @@ export function submissionOf(
   };
   const common = { snapshot, stack, placeholderRun };
   if (state.snapshot.dynamic !== undefined)
-    return { ...common, environment: shared } as unknown as Json;
-  const stepEnvironments = Object.fromEntries(
-    steps.map(({ id, env }) => [id, environment.own(env).env]),
-  );
-  return { ...common, baseEnvironment: shared, stepEnvironments } as unknown as Json;
+    return {
+      argument: { ...common, environment: shared.env } as unknown as Json,
+      secrets: shared.secrets,
+    };
+  const own = steps.map(({ id, env }) => [id, environment.above(id, env)] as const);
+  const stepEnvironments = Object.fromEntries(own.map(([id, { env }]) => [id, env]));
+  return {
+    argument: { ...common, baseEnvironment: shared.env, stepEnvironments } as unknown as Json,
+    secrets: [...new Set([shared, ...own.map(([, above]) => above)].flatMap((of) => of.secrets))],
+  };
 }

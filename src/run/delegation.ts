@@ -19,7 +19,7 @@ import { WAIT_CODE, type TaskResult } from "../core/task.ts";
 import type { Flavor } from "../orchestrators/flavors.ts";
 import type { PlaceholderRun } from "../orchestrators/submission.ts";
 import type { CachePrepass } from "./cache-prepass.ts";
-import { placeholderOf, submissionOf } from "./delegated-submission.ts";
+import { placeholderOf, submissionOf, type SubmissionArgument } from "./delegated-submission.ts";
 import type { DynamicCalls } from "./dynamic-calls.ts";
 import { FlavorTasks } from "./flavor-tasks.ts";
 import { RunElsewhere } from "./run-elsewhere.ts";
@@ -50,6 +50,8 @@ export class Delegation {
   #over = false;
   /** The task of the submission, while it runs. */
   #submitting: string | undefined;
+  /** It has told its own id of the run: the environments of the submission have it. */
+  #identified = false;
   /** It gave a `waitForCompletion`. */
   #waits = false;
 
@@ -139,9 +141,9 @@ export class Delegation {
   #submit(alone = false): void {
     const { emit, state, journal } = this.#parts;
     emit({ type: "submit.started", because: `handed to the orchestrator ${this.#of.flavor.name}` });
-    let argument: Json;
+    let submission: SubmissionArgument;
     try {
-      argument = submissionOf(this.#parts, this.#of.flavor.name, this.#placeholder());
+      submission = submissionOf(this.#parts, this.#of.flavor.name, this.#placeholder());
     } catch (error) {
       return this.#fail(toStepError(error));
     }
@@ -150,7 +152,7 @@ export class Delegation {
     journal.afterwards(() => {
       this.#submitting = this.#tasks.start({
         method,
-        argument,
+        ...submission,
         alone,
         done: (result) => this.#submitted(result),
         lost: this.#of.flavor.capabilities.resubmits ? () => this.#submit(true) : undefined,
@@ -162,6 +164,7 @@ export class Delegation {
     const { arrive } = this.#parts;
     if (method === "runStep")
       return this.#runStep(argument as { step: string; orchestratorRunId?: string });
+    if (method === "identify") return this.#askedToIdentify(argument as string);
     if (method === "accepted")
       return new Promise((resolve) =>
         arrive(() => this.#accepted(argument as Record<string, Json>, () => resolve(null))),
@@ -195,20 +198,32 @@ export class Delegation {
     return ended.then(() => null);
   }
 
+  /** The orchestrator names its run before it is given it. Answers the id that is in force. */
+  #askedToIdentify(orchestratorRunId: string): Promise<Json> {
+    const { arrive, journal, state } = this.#parts;
+    return new Promise((resolve) =>
+      arrive(() => {
+        if (!this.#over) this.#identify(orchestratorRunId);
+        journal.afterwards(() => resolve(state.orchestratorRunId));
+      }),
+    );
+  }
+
   /** Records the orchestrator's own run id before the first step: all steps must see the same. */
   #identify(orchestratorRunId: string | undefined): void {
     const { state, emit } = this.#parts;
-    if (
-      this.#requested.size > 0 ||
-      state.submission !== "started" ||
-      orchestratorRunId === undefined ||
-      orchestratorRunId === state.orchestratorRunId
-    )
+    if (orchestratorRunId === undefined || !this.#mayIdentify() || state.submission !== "started")
       return;
-    emit({
-      type: "submit.identified",
-      orchestratorRunId: orchestratorRunId.slice(0, RUN_ID_CHARACTERS),
-    });
+    this.#identified = true;
+    const named = orchestratorRunId.slice(0, RUN_ID_CHARACTERS);
+    if (named !== state.orchestratorRunId)
+      emit({ type: "submit.identified", orchestratorRunId: named });
+  }
+
+  /** Whether nobody has been given an id of the run yet: neither the orchestrator nor a step. */
+  #mayIdentify(): boolean {
+    if (this.#identified || this.#requested.size > 0 || this.runsFunction) return false;
+    return ![...this.#parts.state.steps.values()].some(({ attempts }) => attempts.length > 0);
   }
 
   #runFunction(): Promise<Json> {
@@ -237,8 +252,7 @@ export class Delegation {
       typeof orchestratorRunId === "string" && orchestratorRunId !== ""
         ? orchestratorRunId.slice(0, RUN_ID_CHARACTERS)
         : undefined;
-    // Once a step has run, the id may not change.
-    const id = this.#requested.size === 0 ? named : state.orchestratorRunId;
+    const id = this.#mayIdentify() ? named : state.orchestratorRunId;
     emitWhole(
       defined({
         type: "submit.accepted",

@@ -100,10 +100,16 @@ export class RunEnvironment {
     return this.#set;
   }
 
-  /** A step's own layer, for `stepEnvironments` of `submitPipeline`. */
-  own(own: Layer): ResolvedEnvironment {
+  /**
+   * What a step's first attempt has above {@link shared}: its own layer, with orchd's names.
+   *
+   * @throws Error, a sentence, if a secret is not there
+   */
+  above(step: string, own: Layer): ResolvedEnvironment {
     const resolved: ResolvedEnvironment = { env: {}, secrets: [] };
     this.#lay(resolved.env, resolved.secrets, own);
+    for (const name of Object.keys(this.#ids())) delete resolved.env[name];
+    Object.assign(resolved.env, { ORCHD_STEP: step, ORCHD_ATTEMPT: "1" });
     return resolved;
   }
 

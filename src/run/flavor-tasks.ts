@@ -19,6 +19,8 @@ const ANSWER_MS = 30_000;
 export interface FlavorCall {
   readonly method: Exclude<FlavorTask["method"], "describe">;
   readonly argument: Json;
+  /** Values in the argument that must be masked, besides those in the run's own environment. */
+  readonly secrets?: readonly string[] | undefined;
   /** In a runner of its own. */
   readonly alone?: boolean | undefined;
   /** How it ended; in a turn. */
@@ -47,13 +49,13 @@ export class FlavorTasks {
   }
 
   /** Calls a method. @returns the id of its task */
-  start({ method, argument, alone, done, lost }: FlavorCall): string {
+  start({ method, argument, secrets, alone, done, lost }: FlavorCall): string {
     const { state, deps, arrive, output } = this.#parts;
     const id = `${state.run}#${method}-${(this.#calls += 1)}`;
     const hear = (act: () => void): void => arrive(() => void (this.#over || act()));
     runTask(
       deps.place,
-      { id, task: this.#taskOf(method, argument), alone, output, call: this.#call },
+      { id, task: this.#taskOf(method, argument, secrets), alone, output, call: this.#call },
       (end) => {
         if (end.kind === "lost" && lost !== undefined) hear(lost);
         else hear(() => done(resultOf(end, deathError)));
@@ -67,9 +69,10 @@ export class FlavorTasks {
     this.#over = true;
   }
 
-  #taskOf(method: FlavorCall["method"], argument: Json): FlavorTask {
+  #taskOf(method: FlavorCall["method"], argument: Json, more: readonly string[] = []): FlavorTask {
     const { state, environment } = this.#parts;
-    const { env, secrets } = environment.shared();
+    const { env, secrets: shared } = environment.shared();
+    const secrets = [...new Set([...shared, ...more])];
     return defined({
       kind: "flavor",
       code: this.#ref.code,

@@ -87,15 +87,16 @@ async function submit(
   let metadata: unknown;
   let wait: unknown;
   if (typeof instance[method] !== "function") throw new Error(`the orchestrator has no ${method}`);
-  const submission = await instance[method](withLiveStack(instance, argument));
+  const early = runIdOf(instance);
+  const id = early === undefined ? undefined : ((await call("identify", early)) as string);
+  const submission = await instance[method](submissionOf(instance, argument, id));
   if (submission !== undefined && submission !== null)
     ({ metadata, waitForCompletion: wait } = submission as {
       metadata?: unknown;
       waitForCompletion?: unknown;
     });
-  const orchestratorRunId = runIdOf(instance);
   const accepted = {
-    orchestratorRunId,
+    orchestratorRunId: id ?? runIdOf(instance),
     metadata: metadata ?? {},
     waits: typeof wait === "function",
   };
@@ -109,12 +110,46 @@ async function submit(
   return null;
 }
 
-/** A submission with live components in its stack. An older copy of orchd has no such stack. */
-function withLiveStack(instance: Methods, argument: Json): unknown {
+type Variables = Readonly<Record<string, string>>;
+
+/** A submission as the daemon sends it. */
+interface SentSubmission {
+  readonly stack: { readonly name: string };
+  readonly placeholderRun: object;
+  readonly environment?: Variables;
+  readonly baseEnvironment?: Variables;
+  /** Only what lies above `baseEnvironment`. */
+  readonly stepEnvironments?: Readonly<Record<string, Variables>>;
+}
+
+/**
+ * A submission as the class gets it: with live components in its stack, whole environments, and the
+ * id that the orchestrator gave the run.
+ */
+function submissionOf(instance: Methods, argument: Json, id: string | undefined): unknown {
+  const sent = argument as unknown as SentSubmission;
+  const named = id === undefined ? {} : { ORCHD_ORCHESTRATOR_RUN_ID: id };
+  const placeholderRun = {
+    ...sent.placeholderRun,
+    ...(id === undefined ? {} : { orchestratorRunId: id }),
+  };
+  const common = { ...sent, stack: liveStack(instance, sent.stack), placeholderRun };
+  if (sent.environment !== undefined)
+    return { ...common, environment: { ...sent.environment, ...named } };
+  const baseEnvironment = { ...sent.baseEnvironment, ...named };
+  const stepEnvironments = Object.fromEntries(
+    Object.entries(sent.stepEnvironments ?? {}).map(([step, above]) => [
+      step,
+      { ...baseEnvironment, ...above },
+    ]),
+  );
+  return { ...common, baseEnvironment, stepEnvironments };
+}
+
+/** The stack with live components. A class of an older orchd makes none, and gets the names. */
+function liveStack(instance: Methods, named: SentSubmission["stack"]): unknown {
   const make = (instance as { [STACK_SYMBOL]?: (name: string) => unknown })[STACK_SYMBOL];
-  const given = argument as { readonly stack: { readonly name: string } };
-  if (typeof make !== "function") return given;
-  return { ...given, stack: make.call(instance, given.stack.name) };
+  return typeof make === "function" ? make.call(instance, named.name) : named;
 }
 
 /** The orchestrator's own id of the run; undefined if the class does not know one yet. */

@@ -210,13 +210,22 @@ export default step(
         "GET /runs/12345",
         "GET /runs/12345",
       ]);
-      expect(JSON.parse(asked[0]!.body)).toEqual({
+      const posted = JSON.parse(asked[0]!.body) as { steps: { environment: object }[] };
+      const ids = {
+        PATH: expect.any(String) as string,
+        ORCHD_RUN_ID: run,
+        ORCHD_ORCHESTRATOR_RUN_ID: `custom-${run}`,
+        ORCHD_PIPELINE: pipeline,
+        ORCHD_ATTEMPT: "1",
+      };
+      expect(posted).toMatchObject({
         pipeline,
         steps: [
-          { id: "first", environment: { OWN: "1" } },
-          { id: "second", environment: {} },
+          { id: "first", environment: { ...ids, OWN: "1", ORCHD_STEP: "first" } },
+          { id: "second", environment: { ...ids, ORCHD_STEP: "second" } },
         ],
       });
+      expect(posted.steps[1]!.environment).not.toHaveProperty("OWN");
     }
     elsewhere.write("schedules/misfit.yaml", `orchestrator: ./orchestrators/custom.ts\n${steps}`);
     const misfit = installed("validate", join(elsewhere.schedules, "misfit.yaml"));
