@@ -42,7 +42,7 @@ import {
 } from "../ledger/requests.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { Log } from "../log.ts";
-import { laneOf, RequestQueue, type WaitingRequest } from "./request-queue.ts";
+import { RequestQueue, subjectOf, type WaitingRequest } from "./request-queue.ts";
 import { makeRequestsFolder } from "./requests-folder.ts";
 import { BYTES_AT_ONCE, TurnBudget } from "./turn-budget.ts";
 import { WorkTeller } from "./work-teller.ts";
@@ -302,8 +302,8 @@ export class RequestInbox {
           continue;
         }
         const { owner, writtenAt, bytes } = read;
-        const lane = laneOf(read, (other) => this.#known.get(other)?.lane);
-        const known: Known = { id, owner, lane, writtenAt, bytes, left: this.#left };
+        const subject = subjectOf(read, (other) => this.#known.get(other)?.subject);
+        const known: Known = { id, owner, subject, writtenAt, bytes, left: this.#left };
         this.#known.set(id, known);
         if (known.left) this.#leftOver += 1;
         fresh.push(known);

@@ -1,10 +1,10 @@
 /**
  * Which request comes next, where many wait.
  *
- * The requests that concern one pipeline are a **lane**: they are taken in the order in which they
- * were written. Lanes take turns, and so do the users who asked. So a flood of requests holds up
- * neither another user nor another pipeline: a request waits for its own lane, and for one request
- * of each of the others.
+ * What a request concerns is its **subject**: mostly a pipeline. The requests of one subject are
+ * taken in the order in which they were written. Subjects take turns, and so do the users who
+ * asked. So a flood of requests holds up neither another user nor another pipeline: a request waits
+ * for those before it of its own subject, and for one request of each of the others.
  *
  * Rejected: one order by time for all. A person's `orchd run` then waits behind each of 30,000
  * requests that a script left before it.
@@ -13,18 +13,18 @@ import { parseRunId } from "../core/run-id.ts";
 import type { ReadRequest } from "../ledger/requests.ts";
 
 /**
- * How many requests of one lane may be under way. A lane whose requests take long (a pipeline file
- * that hangs) leaves room for the others.
+ * How many requests of one subject may be under way. A subject whose requests take long (a pipeline
+ * file that hangs) leaves room for the others.
  */
-const LANE_LIMIT = 64;
-/** How many requests of a lane are taken before they are cut off its list. */
+const SUBJECT_LIMIT = 64;
+/** How many requests of a subject are taken before they are cut off its list. */
 const CUT_AT = 1_024;
 /**
- * The lane of prune, repair and rebuild, of which one is under way at a time: they may take
+ * The subject of prune, repair and rebuild, of which one is under way at a time: they may take
  * minutes. No pipeline's name begins with a blank.
  */
 const UPKEEP = " upkeep";
-/** The lane of what concerns no pipeline: files that are no requests above all. */
+/** The subject of what concerns no pipeline: files that are no requests above all. */
 const OTHERS = " others";
 
 /** A request that waits for its turn: what is kept in memory of its file. */
@@ -32,7 +32,7 @@ export interface WaitingRequest {
   readonly id: string;
   /** The user id of the one who asked. */
   readonly owner: number;
-  readonly lane: string;
+  readonly subject: string;
   /** When it was written, in milliseconds since 1970. */
   readonly writtenAt: number;
   /** The size of its file. */
@@ -42,11 +42,11 @@ export interface WaitingRequest {
 }
 
 /**
- * The lane of a request.
+ * The subject of a request.
  *
- * @param laneOfId the lane of another request that waits, by its id
+ * @param known the subject of another request that waits, by its id
  */
-export function laneOf(read: ReadRequest, laneOfId: (id: string) => string | undefined): string {
+export function subjectOf(read: ReadRequest, known: (id: string) => string | undefined): string {
   if (!read.ok) return OTHERS;
   const { request } = read;
   switch (request.type) {
@@ -60,7 +60,7 @@ export function laneOf(read: ReadRequest, laneOfId: (id: string) => string | und
       return parseRunId(request.run)!.pipeline;
     case "cancel_backfill":
       // Not before the backfill that it cancels.
-      return laneOfId(request.id) ?? OTHERS;
+      return known(request.id) ?? OTHERS;
     case "prune":
     case "repair":
     case "rebuild":
@@ -68,7 +68,8 @@ export function laneOf(read: ReadRequest, laneOfId: (id: string) => string | und
   }
 }
 
-interface Lane {
+/** The requests of one user and one subject. */
+interface Line {
   readonly waiting: WaitingRequest[];
   /** How many of `waiting` were taken. */
   taken: number;
@@ -77,32 +78,32 @@ interface Lane {
 
 /** The requests that wait. */
 export class RequestQueue {
-  /** By owner, then by lane. The order of the members is the order of their turns. */
-  readonly #owners = new Map<number, Map<string, Lane>>();
+  /** By owner, then by subject. The order of the members is the order of their turns. */
+  readonly #owners = new Map<number, Map<string, Line>>();
 
-  /** Puts a request behind those of its lane. */
+  /** Puts a request behind those of its user and subject. */
   add(request: WaitingRequest): void {
-    this.#lane(request).waiting.push(request);
+    this.#line(request).waiting.push(request);
   }
 
   /** Takes the next request that may begin; undefined if there is none. */
   take(): WaitingRequest | undefined {
-    for (const [owner, lanes] of this.#owners)
-      for (const [name, lane] of lanes) {
-        const limit = name === UPKEEP ? 1 : LANE_LIMIT;
-        const request = lane.underWay < limit ? lane.waiting[lane.taken] : undefined;
+    for (const [owner, lines] of this.#owners)
+      for (const [subject, line] of lines) {
+        const limit = subject === UPKEEP ? 1 : SUBJECT_LIMIT;
+        const request = line.underWay < limit ? line.waiting[line.taken] : undefined;
         if (request === undefined) continue;
-        lane.taken += 1;
-        lane.underWay += 1;
-        if (lane.taken >= CUT_AT) {
-          lane.waiting.splice(0, lane.taken);
-          lane.taken = 0;
+        line.taken += 1;
+        line.underWay += 1;
+        if (line.taken >= CUT_AT) {
+          line.waiting.splice(0, line.taken);
+          line.taken = 0;
         }
         // To the end of both orders.
-        lanes.delete(name);
-        lanes.set(name, lane);
+        lines.delete(subject);
+        lines.set(subject, line);
         this.#owners.delete(owner);
-        this.#owners.set(owner, lanes);
+        this.#owners.set(owner, lines);
         return request;
       }
     return undefined;
@@ -110,19 +111,19 @@ export class RequestQueue {
 
   /** A request that was taken is no longer under way. */
   done(request: WaitingRequest): void {
-    const lane = this.#lane(request);
-    lane.underWay -= 1;
-    if (lane.underWay > 0 || lane.taken < lane.waiting.length) return;
-    const lanes = this.#owners.get(request.owner)!;
-    lanes.delete(request.lane);
-    if (lanes.size === 0) this.#owners.delete(request.owner);
+    const line = this.#line(request);
+    line.underWay -= 1;
+    if (line.underWay > 0 || line.taken < line.waiting.length) return;
+    const lines = this.#owners.get(request.owner)!;
+    lines.delete(request.subject);
+    if (lines.size === 0) this.#owners.delete(request.owner);
   }
 
-  #lane({ owner, lane: name }: WaitingRequest): Lane {
-    let lanes = this.#owners.get(owner);
-    if (lanes === undefined) this.#owners.set(owner, (lanes = new Map<string, Lane>()));
-    let lane = lanes.get(name);
-    if (lane === undefined) lanes.set(name, (lane = { waiting: [], taken: 0, underWay: 0 }));
-    return lane;
+  #line({ owner, subject }: WaitingRequest): Line {
+    let lines = this.#owners.get(owner);
+    if (lines === undefined) this.#owners.set(owner, (lines = new Map<string, Line>()));
+    let line = lines.get(subject);
+    if (line === undefined) lines.set(subject, (line = { waiting: [], taken: 0, underWay: 0 }));
+    return line;
   }
 }

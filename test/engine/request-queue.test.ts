@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { parseRequest } from "../../src/core/request.ts";
-import { laneOf, RequestQueue, type WaitingRequest } from "../../src/engine/request-queue.ts";
+import { RequestQueue, subjectOf, type WaitingRequest } from "../../src/engine/request-queue.ts";
 
-const waits = (id: string, lane: string, owner = 0): WaitingRequest => ({
+const waits = (id: string, subject: string, owner = 0): WaitingRequest => ({
   id,
   owner,
-  lane,
+  subject,
   writtenAt: 0,
   bytes: 10,
   left: false,
@@ -41,7 +41,7 @@ describe("the queue of requests", () => {
     expect(order([...flood, waits("mine", "q")]).indexOf("mine")).toBe(1);
   });
 
-  it("lets a second user have a turn, whatever lanes the first one fills", () => {
+  it("lets a second user have a turn, whatever subjects the first one fills", () => {
     const flood = Array.from({ length: 100 }, (_, n) => waits(`f${n}`, `p${n}`, 1));
     expect(order([...flood, waits("mine", "p0", 2)]).indexOf("mine")).toBe(1);
   });
@@ -52,7 +52,7 @@ describe("the queue of requests", () => {
     ).toEqual(["a1", "b1", "c1", "a2", "a3"]);
   });
 
-  it("leaves room for others where the requests of a lane take long", () => {
+  it("leaves room for others where the requests of a subject take long", () => {
     const queue = new RequestQueue();
     for (let n = 0; n < 1_000; n += 1) queue.add(waits(`f${n}`, "hangs"));
     const taken = takeAll(queue);
@@ -64,17 +64,17 @@ describe("the queue of requests", () => {
   });
 
   it("has one prune, repair or rebuild under way at a time", () => {
-    const lane = laneOf(readOf({ type: "prune" }), () => undefined);
-    expect(laneOf(readOf({ type: "rebuild" }), () => undefined)).toBe(lane);
+    const subject = subjectOf(readOf({ type: "prune" }), () => undefined);
+    expect(subjectOf(readOf({ type: "rebuild" }), () => undefined)).toBe(subject);
     const queue = new RequestQueue();
-    for (const id of ["a", "b"]) queue.add(waits(id, lane));
+    for (const id of ["a", "b"]) queue.add(waits(id, subject));
     const [first, ...more] = takeAll(queue);
     expect([first?.id, more]).toEqual(["a", []]);
     queue.done(first!);
     expect(takeAll(queue).map(({ id }) => id)).toEqual(["b"]);
   });
 
-  it("keeps nothing of lanes that are over", () => {
+  it("keeps nothing of subjects that are over", () => {
     const queue = new RequestQueue();
     for (let n = 0; n < 10; n += 1) queue.add(waits(`f${n}`, `p${n}`, n));
     for (const taken of takeAll(queue)) queue.done(taken);
@@ -84,29 +84,29 @@ describe("the queue of requests", () => {
   });
 });
 
-describe("a lane", () => {
+describe("a subject", () => {
   it("is the pipeline that a request is about", () => {
-    const lanes = [
+    const subjects = [
       { type: "submit", pipeline: "p" },
       { type: "pause", pipeline: "p" },
       { type: "resume", pipeline: "p" },
       { type: "stop", run: "p@20260101T000000Z" },
       { type: "rerun", run: "p@20260101T000000Z-r1" },
       { type: "backfill", pipeline: "p", from: "2026-01-01T00:00:00Z", to: "2026-01-02T00:00:00Z" },
-    ].map((request) => laneOf(readOf(request), () => undefined));
-    expect(new Set(lanes)).toEqual(new Set(["p"]));
+    ].map((request) => subjectOf(readOf(request), () => undefined));
+    expect(new Set(subjects)).toEqual(new Set(["p"]));
   });
 
   it("of a cancelled backfill is that of the backfill", () => {
     const cancel = readOf({ type: "cancel_backfill", id: "b1" });
-    expect(laneOf(cancel, (id) => (id === "b1" ? "p" : undefined))).toBe("p");
+    expect(subjectOf(cancel, (id) => (id === "b1" ? "p" : undefined))).toBe("p");
   });
 
   it("of what is no request is no pipeline's", () => {
-    expect(laneOf(readOf({ type: "explode" }), () => undefined)).toMatch(/^ /);
+    expect(subjectOf(readOf({ type: "explode" }), () => undefined)).toMatch(/^ /);
   });
 });
 
-function readOf(value: unknown): Parameters<typeof laneOf>[0] {
+function readOf(value: unknown): Parameters<typeof subjectOf>[0] {
   return { id: "r", owner: 0, writtenAt: 0, bytes: 1, ...parseRequest(value) };
 }
