@@ -12,8 +12,7 @@
  *
  * Invariants: a step is in at most one of `ready`, `running`, `delayed`, `doomed`; `ended` counts
  * the steps whose phase is "ended"; a step in phase "waiting" has `unmet` > 0. A finished run never
- * changes. The case of every event keeps these invariants, so all cases stand in this one file,
- * although it is long.
+ * changes. The case of every event keeps these invariants, so they stay one file.
  */
 import type { RunLine, Trigger } from "./event.ts";
 import type { StepError } from "./failure.ts";

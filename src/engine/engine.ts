@@ -13,7 +13,7 @@
  * What it never does: run a user's code, read the ledger of an active run, keep a state that the
  * ledgers do not hold.
  *
- * It is long, and stays one file: all parts meet here, and none of them knows another.
+ * It stays one file: all parts meet here, and none of them knows another.
  */
 import type { Timer } from "../clock.ts";
 import { defined } from "../core/defined.ts";

@@ -4,30 +4,22 @@
  * A file defines at most one pipeline, and a pipeline comes from one file. Where several files
  * claim a name, one holds it (name-holder.ts): the file that the pipeline was last loaded from, by
  * its ledger. The others are refused. A file that is bad now keeps the name that it had, and its
- * last good version stays in force. That holds across a restart too: each version that comes into
- * force is kept beside the ledgers (`.orchd/in-force/NAME.json`). The kept version is derived, and
- * used only if the ledger knows its digest.
+ * last good version stays in force. That holds across a restart too (kept-versions.ts).
  *
  * Files are loaded a few at a time, and then settled name by name: so a file that is renamed
- * removes no pipeline. Evaluating a file of code may take long, or hang until its time limit. After
- * some seconds the other files no longer wait for it (load-patience.ts). Its last version stays in
- * force meanwhile. The file is taken in when it is loaded. If it changed or went meanwhile, that
- * load is ended.
+ * removes no pipeline. The others do not wait for a file that takes long (file-loads.ts). Its last
+ * version stays in force meanwhile.
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { basename, extname, join } from "node:path";
-import { isExhausted, whatRanOut } from "../disk/disk-error.ts";
-import { untilRoom } from "../disk/until-room.ts";
-import { makeFolder } from "../disk/make-folder.ts";
+import { basename, extname } from "node:path";
 import type { Clock } from "../clock.ts";
 import { didYouMean } from "../core/did-you-mean.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import { isSameFile, nameHolder } from "../core/name-holder.ts";
 import { PIPELINE_NAME } from "../core/run-id.ts";
-import type { LoadResult } from "../schedules/load-file.ts";
 import { formatProblem } from "../schedules/problem.ts";
-import { LoadPatience } from "./load-patience.ts";
+import { FileLoads, type FileLoad, type FileLoadsPorts } from "./file-loads.ts";
+import { KeptVersions } from "./kept-versions.ts";
 import { LedgerBlocked } from "../ledger/ledger-error.ts";
 import type { PipelineDesk } from "./pipeline-desk.ts";
 import type { Log } from "../log.ts";
@@ -53,8 +45,7 @@ export interface PipelineFilesPorts {
   readonly log: Log;
   /** `.orchd` */
   readonly orchdDir: string;
-  /** @param signal nobody waits for the result any more */
-  readonly load: (path: string, signal: AbortSignal) => Promise<LoadResult>;
+  readonly load: FileLoadsPorts["load"];
   /** The desk of a pipeline; made where there is none. */
   readonly desk: (name: string) => Promise<PipelineDesk>;
   /** All desks there are. */
@@ -79,29 +70,14 @@ interface Read {
   readonly loading?: true;
 }
 
-/** The result of loading a file, not taken in yet. */
-interface Loaded {
-  readonly read: Read;
-  readonly watched?: readonly string[];
-  readonly since: number;
-}
-
-/** A load that goes on by itself. */
-interface LateLoad {
-  /** Resolves once the file is taken in. */
-  readonly taken: Promise<void>;
-  readonly abort: AbortController;
-}
-
 /** The pipeline files of one drop folder. */
 export class PipelineFiles {
   readonly #ports: PipelineFilesPorts;
   readonly #read = new Map<string, Read>();
   /** The files that define, or defined, each pipeline, by its name. */
   readonly #named = new Map<string, Set<string>>();
-  /** Loads that the other files no longer wait for, by path. The newest of each path counts. */
-  readonly #late = new Map<string, LateLoad>();
-  readonly #patience: LoadPatience;
+  readonly #loads: FileLoads;
+  readonly #kept: KeptVersions;
   /**
    * Files that claim a name that another file has, and the pipeline in whose ledger the refusal is
    * written: one that no file defines.
@@ -110,12 +86,21 @@ export class PipelineFiles {
   /** Files that are gone and do not count as removed yet. */
   #missing: ReadonlySet<string> = new Set();
   #turn: Promise<unknown> = Promise.resolve();
-  #closed = false;
 
   constructor(ports: PipelineFilesPorts) {
     this.#ports = ports;
-    this.#patience = new LoadPatience(ports.clock);
-    makeFolder(join(ports.orchdDir, "in-force"), 0o750);
+    this.#kept = new KeptVersions(ports.orchdDir, ports.log);
+    this.#loads = new FileLoads({
+      clock: ports.clock,
+      log: ports.log,
+      load: ports.load,
+      inTurn: (act) => this.#inTurn(act),
+      take: async (path, loaded) => {
+        const affected = new Set<string>();
+        this.#take(path, loaded, affected);
+        await this.#settleAll(affected);
+      },
+    });
   }
 
   /** How many files are known. */
@@ -135,7 +120,7 @@ export class PipelineFiles {
 
   /** The first reading is done: removes the pipelines that no file defines any more. */
   async firstReadingDone(): Promise<void> {
-    this.#patience.firstReadingDone();
+    this.#loads.firstReadingDone();
     const told = new Set(this.#strays.values());
     for (const desk of this.#ports.desks()) {
       if (
@@ -165,9 +150,8 @@ export class PipelineFiles {
     | { readonly ok: false; readonly reason: string }
   > {
     // A slow file may define it: that is not known before the file is loaded.
-    if (!this.knows(name))
-      await Promise.all([...this.#late.keys()].map((path) => this.#noLongerLate(path)));
-    const path = await this.#patience.hastily(() =>
+    if (!this.knows(name)) await this.#loads.noneLate();
+    const path = await this.#loads.hastily(() =>
       this.#inTurn(async () => {
         const found = this.#holder(name) ?? this.#named.get(name)?.values().next().value;
         if (found !== undefined) await this.#apply({ changed: [found], removed: [] });
@@ -179,7 +163,7 @@ export class PipelineFiles {
       return { ok: false, reason: `there is no pipeline ${JSON.stringify(name)}${meant}` };
     }
     // Only this caller waits for a slow file.
-    await this.#noLongerLate(path);
+    await this.#loads.noLongerLate(path);
     return this.#inTurn(async () => {
       const read = this.#read.get(path);
       const desk = await this.#ports.desk(name).catch((error: unknown) => {
@@ -208,7 +192,7 @@ export class PipelineFiles {
 
   /** Forgets the loads that are under way. */
   close(): void {
-    this.#closed = true;
+    this.#loads.close();
   }
 
   #inTurn<T>(act: () => Promise<T>): Promise<T> {
@@ -225,8 +209,7 @@ export class PipelineFiles {
       if (before === undefined) continue;
       affected.add(before.name);
       this.#remember(path, undefined);
-      this.#endLate(path);
-      this.#patience.forget(path);
+      this.#loads.gone(path);
       this.#ports.watch(path, []);
     }
     const rest = changed.values();
@@ -234,7 +217,7 @@ export class PipelineFiles {
     const walk = async (): Promise<void> => {
       for (const path of rest) {
         if ((count += 1) % FILES_A_TURN === 0) await nextTurn();
-        const soon = await this.#loadSoon(path);
+        const soon = await this.#loads.soon(path, this.#heldName(path));
         if (soon !== undefined) this.#take(path, soon, affected);
         else if (!this.#read.has(path)) {
           const name = this.#nameFor(path);
@@ -247,58 +230,12 @@ export class PipelineFiles {
     await this.#settleAll(affected);
   }
 
-  /**
-   * Loads a file. Undefined where that takes long: the load goes on by itself, and takes the file
-   * in at its end.
-   */
-  async #loadSoon(path: string): Promise<Loaded | undefined> {
-    this.#endLate(path);
-    const abort = new AbortController();
-    const load = this.#load(path, this.#heldName(path), abort.signal);
-    const soon = await this.#patience.soon(path, load);
-    if (soon !== undefined) {
-      this.#patience.forget(path);
-      return soon;
-    }
-    const { log } = this.#ports;
-    if (!this.#patience.isSlow(path))
-      log.warn(
-        { file: path },
-        `${path} takes long to be loaded; the other files no longer wait for it`,
-      );
-    const ended = this.#patience.late(path);
-    const taken: Promise<void> = load.then((loaded) =>
-      this.#inTurn(async () => {
-        if (this.#late.get(path)?.abort !== abort) return;
-        this.#late.delete(path);
-        if (this.#closed) return;
-        ended();
-        const affected = new Set<string>();
-        this.#take(path, loaded, affected);
-        await this.#settleAll(affected);
-      }),
-    );
-    taken.catch((error: unknown) =>
-      log.error({ file: path, err: error }, "a file could not be taken in"),
-    );
-    this.#late.set(path, { taken, abort });
-    return undefined;
-  }
-
-  /** Ends a load whose file is loaded again, or is gone. */
-  #endLate(path: string): void {
-    this.#late.get(path)?.abort.abort();
-    this.#late.delete(path);
-  }
-
-  /** Resolves once no load of the file is late: a load that was superseded has a successor. */
-  async #noLongerLate(path: string): Promise<void> {
-    while (this.#late.has(path)) await this.#late.get(path)!.taken;
-  }
-
-  #take(path: string, { read, watched, since }: Loaded, affected: Set<string>): void {
+  #take(path: string, { result, since, held }: FileLoad, affected: Set<string>): void {
     const before = this.#read.get(path)?.name;
+    const read = this.#readOf(path, result, held);
     this.#remember(path, read);
+    const watched =
+      result.ok === true ? result.loaded.watched : result.ok ? undefined : result.watched;
     if (watched !== undefined) this.#ports.watch(path, watched, since);
     if (before !== undefined) affected.add(before);
     affected.add(read.name);
@@ -339,44 +276,13 @@ export class PipelineFiles {
     else paths.add(path);
   }
 
-  async #load(path: string, before: string | undefined, signal: AbortSignal): Promise<Loaded> {
-    const since = Date.now();
-    let result: LoadResult;
-    try {
-      result = await this.#loadOnceItCan(path, signal);
-    } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      const name = before ?? this.#nameFor(path);
-      return { read: { name, errors: [`${path}: could not be loaded: ${why}`] }, since };
-    }
-    if (result.ok)
-      return {
-        read: { name: result.loaded.name, loaded: result.loaded, errors: [] },
-        watched: result.loaded.watched,
-        since,
-      };
-    return {
-      read: { name: before ?? this.#nameFor(path), errors: result.errors.map(formatProblem) },
-      watched: result.watched,
-      since,
-    };
-  }
-
-  /**
-   * Loads a file once the machine can: no room for its bundle, or no descriptor to read it, says
-   * nothing about the file.
-   */
-  #loadOnceItCan(path: string, signal: AbortSignal): Promise<LoadResult> {
-    const { clock, log, load } = this.#ports;
-    const onHeld = (held: boolean, error?: unknown): void => {
-      if (held)
-        log.error({ file: path, err: error }, `${whatRanOut(error)}: ${path} waits to be loaded`);
-    };
-    return untilRoom(
-      { clock, onHeld },
-      () => load(path, signal),
-      (error) => isExhausted(error) && !this.#closed && !signal.aborted,
-    );
+  #readOf(path: string, result: FileLoad["result"], held: string | undefined): Read {
+    if (result.ok === true) return { name: result.loaded.name, loaded: result.loaded, errors: [] };
+    const errors =
+      result.ok === "failed"
+        ? [`${path}: could not be loaded: ${result.why}`]
+        : result.errors.map(formatProblem);
+    return { name: held ?? this.#nameFor(path), errors };
   }
 
   /**
@@ -458,19 +364,19 @@ export class PipelineFiles {
       log.error({ pipeline: name, file: loser }, error);
       const told = this.#strays.get(loser);
       const own = told === undefined ? desk : await this.#ports.desk(told);
-      if (told !== undefined) await this.#restore(own);
+      if (told !== undefined) await this.#kept.restore(own);
       await own.invalid([error], loser);
     }
     for (const { path, errors } of broken) {
       for (const error of errors) log.error({ pipeline: name, file: path }, error);
-      if (winner === undefined) await this.#restore(desk);
+      if (winner === undefined) await this.#kept.restore(desk);
       await desk.invalid(errors, path);
     }
     // A file that is still being loaded may be the same as when the last daemon ended.
-    if (winner === undefined && broken.length < others.length) await this.#restore(desk);
+    if (winner === undefined && broken.length < others.length) await this.#kept.restore(desk);
     if (winner === undefined && others.length === 0 && ![...this.#strays.values()].includes(name)) {
       if (!desk.state.removed) log.info({ pipeline: name }, `pipeline ${name} was removed`);
-      rmSync(this.#keptPath(name), { recursive: true, force: true });
+      this.#kept.forget(name);
       await desk.remove(desk.state.file);
     }
   }
@@ -486,48 +392,6 @@ export class PipelineFiles {
     );
     for (const warning of loaded.warnings)
       this.#ports.log.warn({ pipeline: loaded.name, file: loaded.file }, warning);
-    const path = this.#keptPath(loaded.name);
-    const text = JSON.stringify(loaded);
-    // After a restart most versions are those that were kept. To write them again costs more than
-    // the rest of the start.
-    if (isText(path, text)) return;
-    // Not synced. If it is lost and the file is bad at the next start, no version is in force then.
-    try {
-      writeFileSync(`${path}.new`, text, { mode: 0o640 });
-      renameSync(`${path}.new`, path);
-    } catch (error) {
-      this.#ports.log.warn(
-        { pipeline: loaded.name, err: error },
-        `the version of ${loaded.name} in force could not be kept for the next daemon`,
-      );
-    }
-  }
-
-  /**
-   * Puts the last good version of an earlier daemon in force again, if the ledger still says that
-   * it is in force.
-   */
-  async #restore(desk: PipelineDesk): Promise<void> {
-    if (desk.loaded !== undefined || desk.state.removed || desk.state.digest === undefined) return;
-    try {
-      const kept = JSON.parse(readFileSync(this.#keptPath(desk.name), "utf8")) as LoadedPipeline;
-      if (kept.digest === desk.state.digest && kept.name === desk.name) await desk.restore(kept);
-    } catch {
-      // It was never kept, or is not whole. No version is in force, and the desk gives that reason
-      // for each slot.
-    }
-  }
-
-  #keptPath(name: string): string {
-    return join(this.#ports.orchdDir, "in-force", `${name}.json`);
-  }
-}
-
-/** Whether a file holds this text. */
-function isText(path: string, text: string): boolean {
-  try {
-    return readFileSync(path, "utf8") === text;
-  } catch {
-    return false;
+    this.#kept.keep(loaded);
   }
 }

@@ -41,7 +41,7 @@
  *
  * Somebody may remove, replace or change the file while it is open. It is looked for before writes
  * and now and then, and put back (docs/adr/0020-a-ledger-is-put-back.md). That and the writes share
- * the descriptor and the mark, so they stay in one file.
+ * the descriptor and the mark, so they stay one file.
  *
  * Rejected: O_APPEND (a write must land where the good lines end, whatever the file's length); a
  * length prefix (`jq` reads these files); one checksum a write (`tail -F` shows lines); a

@@ -5,7 +5,7 @@
  * retention.ts decides. This file collects the facts, and removes. Only the holder of the daemon's
  * lock may prune. Pruning gives way to other work between files. A run's log is removed before its
  * ledger: a crash in between leaves a run without a log, and never a log without a run. Collecting
- * and removing walk the same folders, so they stay in one file.
+ * and removing walk the same folders, so they stay one file.
  */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { rmdir } from "node:fs/promises";
