@@ -1,8 +1,8 @@
 /**
  * The public API: with it a person writes pipelines in code, steps and orchestrators.
  *
- * Every name is listed by hand. What is not listed here may change at any time. Nothing here runs
- * anything: the daemon is a program, not a library.
+ * Every name is listed by hand. What is not listed here may change at any time. Importing this runs
+ * nothing and loads no engine: `openRoot` loads one when it is called.
  */
 
 // Pipelines and steps
@@ -27,8 +27,9 @@ export type {
 } from "./steps/dynamic-run.ts";
 export type { RunInfo } from "./core/task.ts";
 
-// The user's own orchestrators
+// Orchestrators: the user's own, and that of this host
 export { BaseOrchestrator } from "./orchestrators/base-orchestrator.ts";
+export { LocalOrchestrator } from "./orchestrators/local-orchestrator.ts";
 export type { Capabilities } from "./orchestrators/capabilities.ts";
 export { StackComponent } from "./orchestrators/stack-component.ts";
 export type { StackComponentType } from "./orchestrators/stack-component.ts";
@@ -57,6 +58,10 @@ export type {
   SnapshotStep,
 } from "./core/snapshot.ts";
 export type { ExecutionMode, Status } from "./core/status.ts";
+
+// Programs
+export { openRoot } from "./program/open-root.ts";
+export type { OpenRoot, OpenRootOptions, PlaceholderOptions } from "./program/open-root.ts";
 
 /**
  * The schema library (zod) that an orchestrator's config is written with. With it here, an

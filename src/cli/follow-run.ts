@@ -4,16 +4,13 @@
  *
  * The ledger is read and folded as it grows; the daemon is asked nothing.
  */
-import type { RunLine } from "../core/event.ts";
 import { failureText } from "../core/failure.ts";
-import { evolve, type RunState, type StepState } from "../core/run-state.ts";
+import type { RunState, StepState } from "../core/run-state.ts";
 import { runStatus } from "../core/run-status.ts";
 import { daemonRuns } from "../ledger/ask.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import { countText } from "../views/counted.ts";
-import { parseObject } from "../views/json-line.ts";
-import { LineFollower } from "../views/line-follower.ts";
-import { restored } from "../views/run-reading.ts";
+import { FollowedRun } from "../views/followed-run.ts";
 import { viewRun, type RunView } from "../views/run-view.ts";
 import type { CommandContext } from "./command.ts";
 import { eventText } from "./event-text.ts";
@@ -46,11 +43,9 @@ export async function followRun(
   options: FollowOptions = {},
 ): Promise<RunView> {
   const { terminal, roots } = context;
-  const store = new RunStore(roots.runs);
-  const follower = new LineFollower(store.runLedger(run));
+  const followed = new FollowedRun(new RunStore(roots.runs), run);
   const json = context.args.flag("json");
   const live = terminal.interactive && !json;
-  let state: RunState | undefined;
   let away = 0;
   let driven = options.driven !== undefined;
   void options.driven?.then(
@@ -60,13 +55,10 @@ export async function followRun(
   try {
     for (;;) {
       const stillDriven = driven;
-      for (const raw of follower.read()) {
-        const line = parseObject(raw);
-        if (line === undefined) continue;
-        state = evolve(state, restored(store, line as unknown as RunLine));
+      for (const line of followed.read())
         // How the run ended is said once, by whoever called this.
-        if (!live && !json && line["type"] !== "run.finished") printEvent(terminal, line);
-      }
+        if (!live && !json && line.type !== "run.finished") printEvent(terminal, line);
+      const { state } = followed;
       if (live && state !== undefined) terminal.live(drawing(state, Date.now(), terminal.rows - 4));
       if (state?.finished !== undefined) return viewRun({ state });
       if (!stillDriven) away = daemonRuns(roots.runs, run) ? 0 : away + LOOK_MS;
@@ -79,7 +71,7 @@ export async function followRun(
     }
   } finally {
     terminal.settle();
-    follower.close();
+    followed.close();
   }
 }
 

@@ -40,6 +40,9 @@ export const triggerSchema = z.looseObject({
     .optional()
     .meta({ description: "the step from which a re-run runs everything again" }),
   noCache: z.boolean().optional(),
+  placeholder: z.boolean().optional().meta({
+    description: "a program made the run, and starts it with a later call; if never, it is stopped",
+  }),
 });
 
 /** Why a run exists: {@link triggerSchema}. */

@@ -108,6 +108,8 @@ export async function takeOver(
     return [{ type: "run.finished", run, status, durationMs, because }];
   }
   const { state } = handle;
+  const left = await endPlaceholder(handle);
+  if (left !== undefined) return [left];
   const { kind, requestId } = state.trigger;
   const own =
     kind === "backfill" && requestId !== undefined
@@ -138,6 +140,21 @@ function termsOf(terms: QueueTerms, { limits, group }: RunState): QueueTerms {
   return terms.limit === Number.POSITIVE_INFINITY
     ? { ...terms, limit: limits?.lane ?? terms.limit, group: terms.group ?? group }
     : terms;
+}
+
+/**
+ * Ends a run that a program made and has not submitted: nobody asked for it to run.
+ *
+ * @returns the line of its end; undefined if it was submitted, or made in another way
+ */
+async function endPlaceholder(handle: RunHandle): Promise<PipelineEvent | undefined> {
+  const { run, phase, trigger } = handle.state;
+  if (trigger.placeholder !== true || phase !== "submitted") return undefined;
+  const because = "its program ended before it submitted the run";
+  const answer = await handle.requestStop({ mode: "graceful", by: "daemon", because });
+  if (!answer.accepted) return undefined;
+  const { status, durationMs } = await handle.finished;
+  return { type: "run.finished", run, status, durationMs, because };
 }
 
 /**

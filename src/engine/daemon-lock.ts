@@ -4,8 +4,8 @@ import type { Log } from "../log.ts";
 import { VERSION } from "../version.ts";
 
 /**
- * Takes the lock for a daemon. A run in the foreground, or a command that writes, is waited for and
- * logged; beside another daemon there is no lock.
+ * Takes the lock for a daemon. A run in the foreground, a program, or a command that writes, is
+ * waited for and logged; beside another daemon there is no lock.
  *
  * @returns the lock, or why this daemon cannot have it, in a sentence
  */
@@ -24,7 +24,9 @@ export async function takeDaemonLock(
         const whom =
           holder?.role === "foreground"
             ? `a run in the foreground (${holder.run ?? "not yet begun"})`
-            : "another process";
+            : holder?.role === "program"
+              ? "a program that opened the root"
+              : "another process";
         log.info({ holder: holder?.pid }, `waiting for ${whom} to end`);
       },
     });

@@ -47,6 +47,13 @@ export interface RunHandle {
   drain(periodMs: number): Promise<void>;
 }
 
+/** A run whose header is durable, and that nothing drives yet. */
+export interface ReservedRun {
+  readonly state: RunState;
+  /** Drives it, from now to its end. Call it once. */
+  drive(): RunHandle;
+}
+
 /** Makes runs, and takes over the runs of an earlier daemon. */
 export interface RunMaker {
   /**

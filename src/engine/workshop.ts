@@ -1,6 +1,7 @@
 /**
  * What runs are made with, wired together: ledgers, artifacts, the cache's index, the runners, and
- * a run-loop for each run. The daemon has one workshop, and so has each run in the foreground.
+ * a run-loop for each run. The daemon has one workshop, and so has a root that is held without
+ * one.
  */
 import { createHash } from "node:crypto";
 import { readdirSync, realpathSync } from "node:fs";
@@ -20,6 +21,7 @@ import { RunStore } from "../ledger/run-store.ts";
 import { restoreEvent } from "../ledger/spill-event.ts";
 import { ValueThread } from "../ledger/value-thread.ts";
 import { Flavors } from "../orchestrators/flavors.ts";
+import { createRun } from "../run/open-run.ts";
 import { RunLoop } from "../run/run-loop.ts";
 import type { RunDeps } from "../run/run-deps.ts";
 import { evaluateCode } from "../places/evaluate-code.ts";
@@ -28,7 +30,7 @@ import { RunnerPool } from "../places/local/runner-pool.ts";
 import { readHeaderLine } from "./adopted-run.ts";
 import { SecretFiles } from "../run/secrets.ts";
 import { callMissedHook } from "./missed-hook.ts";
-import type { RunMaker } from "./ports.ts";
+import type { ReservedRun, RunMaker } from "./ports.ts";
 import type { MissedSlot } from "./slot-recorder.ts";
 
 /** What a workshop is made from. */
@@ -45,6 +47,12 @@ export interface Workshop {
   readonly store: RunStore;
   readonly maker: RunMaker;
   readonly cacheIndex: CacheIndex;
+  /**
+   * Makes a run whose steps wait until it is driven.
+   *
+   * @throws LedgerExists if the run was made already; SubmissionRefused
+   */
+  reserve(header: RunHeader): Promise<ReservedRun>;
   /**
    * Evaluates a pipeline file's code in a runner. @param signal ends it. @throws what the code
    * threw
@@ -105,7 +113,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
   return {
     store,
     cacheIndex,
-    maker: makerOf(deps, pool),
+    ...makersOf(deps, pool),
     evaluate: (code, signal) => evaluateCode(pool, `load#${(evaluations += 1)}`, code, signal),
     refuses: (snapshot, scheduled) => orchestrators.refuses(snapshot, scheduled),
     stackEnv: (snapshot) => orchestrators.stackEnv(snapshot),
@@ -150,7 +158,7 @@ function openPool(
 }
 
 /** Makes and recovers runs, and tells each of them when room comes free. */
-function makerOf(deps: RunDeps, pool: RunnerPool): RunMaker {
+function makersOf(deps: RunDeps, pool: RunnerPool): Pick<Workshop, "maker" | "reserve"> {
   const driven = new Set<RunLoop>();
   pool.onCapacity(() => {
     for (const run of driven) run.poke();
@@ -160,13 +168,18 @@ function makerOf(deps: RunDeps, pool: RunnerPool): RunMaker {
     void run.finished.then(() => driven.delete(run));
     return run;
   };
-  return {
+  const maker: RunMaker = {
     create: async (header, decidedAt) => keep(await RunLoop.create(header, deps, decidedAt)),
     recover: async (run) => {
       const found = await RunLoop.recover(run, deps);
       return found === undefined ? undefined : keep(found);
     },
   };
+  const reserve = async (header: RunHeader): Promise<ReservedRun> => {
+    const open = await createRun(header, deps);
+    return { state: open.state, drive: () => keep(new RunLoop(open, deps)) };
+  };
+  return { maker, reserve };
 }
 
 /** A header as it was given, without the framing that the ledger gave it. */

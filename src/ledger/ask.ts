@@ -29,14 +29,15 @@ export type Answer =
 
 /**
  * Whether a process that answers requests holds these ledgers: a daemon, also one that still
- * recovers; or, for requests that name `run`, the foreground process of that run (semantics.md 25).
+ * recovers; or, for requests that name `run`, the process that drives that run without a daemon
+ * (semantics.md 25).
  */
 export function daemonRuns(runsDir: string, run?: string): boolean {
   const holder = readHolder(new RunStore(runsDir).orchdDir);
   return (
     holder !== null &&
     (holder.role === "daemon" ||
-      (holder.role === "foreground" && run !== undefined && holder.run === run))
+      (run !== undefined && (holder.run === run || holder.runs?.includes(run) === true)))
   );
 }
 

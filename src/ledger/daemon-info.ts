@@ -10,8 +10,11 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { errorCode } from "../disk/disk-error.ts";
 
-/** What holds the lock: a daemon, one run in the foreground, or a command that writes briefly. */
-export type HolderRole = "daemon" | "foreground" | "command";
+/**
+ * What holds the lock: a daemon, one run in the foreground, a program that opened the root, or a
+ * command that writes briefly.
+ */
+export type HolderRole = "daemon" | "foreground" | "program" | "command";
 
 /** What `epoch/N` holds, as JSON. */
 export interface Holder {
@@ -33,6 +36,8 @@ export interface Holder {
   readonly ready: boolean;
   /** The one run that a foreground holder runs. */
   readonly run?: string;
+  /** The unfinished runs of a program that holds the root. */
+  readonly runs?: readonly string[];
   /** The holder gave the lock back; its process may go on. */
   readonly released?: boolean;
 }

@@ -75,6 +75,7 @@ function holderText(holder: Holder | null): string {
   const what = {
     daemon: "a daemon",
     foreground: `a run in the foreground (${holder.run ?? "not yet begun"})`,
+    program: "a program that opened the root",
     command: "a command that writes",
   }[holder.role];
   return `${what}, process ${holder.pid}, since ${holder.since}`;
@@ -107,6 +108,8 @@ export interface DaemonLock {
    * Records that the daemon has recovered and knows its pipelines: `orchd status` then shows it.
    */
   setReady(): Promise<void>;
+  /** Records which unfinished runs a program drives: who asks for one of them gets an answer. */
+  setRuns(runs: readonly string[]): Promise<void>;
   /** Gives the lock back. */
   release(): Promise<void>;
 }
@@ -134,8 +137,8 @@ export async function acquireDaemonLock(
 }
 
 /**
- * Takes the lock. Waits while a run in the foreground or a command has it, and does not wait for a
- * daemon.
+ * Takes the lock. Waits while a run in the foreground, a program or a command has it, and does not
+ * wait for a daemon.
  *
  * @param onWaiting called once, with the holder that it waits for
  * @throws DaemonLockHeld if a daemon has it, or once `signal` is aborted
@@ -273,6 +276,11 @@ class HeldLock implements DaemonLock {
 
   async setReady(): Promise<void> {
     this.#holder = { ...this.#holder, ready: true };
+    await this.#record();
+  }
+
+  async setRuns(runs: readonly string[]): Promise<void> {
+    this.#holder = { ...this.#holder, runs };
     await this.#record();
   }
 

@@ -16,6 +16,7 @@ import type { Json, Snapshot, SnapshotStep } from "../core/snapshot.ts";
 import type { ExecutionMode } from "../core/status.ts";
 import { HOST_SYMBOL, STACK_SYMBOL } from "../core/task.ts";
 import { DEFAULT_CAPABILITIES, type Capabilities } from "./capabilities.ts";
+import { ownMethod, standBefore } from "./program-runs.ts";
 import { Stack } from "./stack.ts";
 import { environmentOf, StackComponent } from "./stack-component.ts";
 import type {
@@ -62,6 +63,16 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
   readonly type = "orchestrator" as const;
 
   /**
+   * @param config as written; the class's `static config` checks it and fills in the defaults
+   * @param name default: the class's flavor
+   * @throws z.ZodError if the config does not fit
+   */
+  constructor(config: unknown = {}, name?: string) {
+    super(config, name);
+    standBefore(this);
+  }
+
+  /**
    * Whether steps run on another machine. The config may say so with a member or a getter
    * `isRemote`, as in ZenML.
    */
@@ -96,7 +107,8 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
 
   /** ZenML `supports_dynamic_pipelines`: `submitDynamicPipeline` is implemented. */
   get supportsDynamicPipelines(): boolean {
-    return this.submitDynamicPipeline !== BaseOrchestrator.prototype.submitDynamicPipeline;
+    const base = BaseOrchestrator.prototype.submitDynamicPipeline;
+    return ownMethod(this, "submitDynamicPipeline") !== base;
   }
 
   /** ZenML `can_run_isolated_steps`. */
@@ -192,7 +204,7 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
    */
   fetchStatus(
     _run: PlaceholderRun,
-    _options: { readonly includeSteps: boolean },
+    _options?: { readonly includeSteps?: boolean },
   ): Promise<FetchedStatus> {
     return Promise.resolve({});
   }
@@ -201,7 +213,7 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
    * Stops a run elsewhere (ZenML `stop_run`). orchd itself stops the steps that run through
    * `runStep`: this is for what was started in another way. Default: it does nothing.
    */
-  stopRun(_run: PlaceholderRun, _options: { readonly graceful: boolean }): Promise<void> {
+  stopRun(_run: PlaceholderRun, _options?: { readonly graceful?: boolean }): Promise<void> {
     return Promise.resolve();
   }
 
@@ -249,7 +261,8 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
       supportedExecutionModes: this.supportedExecutionModes,
       supportsDynamicPipelines: implemented,
       reportsStatus:
-        declared.reportsStatus ?? this.fetchStatus !== BaseOrchestrator.prototype.fetchStatus,
+        declared.reportsStatus ??
+        ownMethod(this, "fetchStatus") !== BaseOrchestrator.prototype.fetchStatus,
     };
     return { flavor: name, capabilities, environment: environmentOf(this) };
   }

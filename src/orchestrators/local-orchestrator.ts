@@ -1,12 +1,22 @@
 /**
  * The orchestrator `local`: the run-loop itself plans each step of a run, and starts it in a place.
- * So there is nothing to submit: the daemon only asks this class what it can do.
+ *
+ * The daemon only asks this class what it can do. In a program, where `openRoot` has opened a root,
+ * its methods work: the root stands before them (program-runs.ts), starts the run of a placeholder,
+ * and reads how it stands. What stands here is what they say without a root.
  */
 import { EXECUTION_MODES } from "../core/status.ts";
 import { BaseOrchestrator } from "./base-orchestrator.ts";
 import { DEFAULT_CAPABILITIES, type Capabilities } from "./capabilities.ts";
+import type {
+  DynamicPipelineSubmission,
+  FetchedStatus,
+  PipelineSubmission,
+  PlaceholderRun,
+  SubmissionResult,
+} from "./submission.ts";
 
-/** Declares what runs without an orchestrator of the user's can do. */
+/** Runs a pipeline's steps on this host. */
 export class LocalOrchestrator extends BaseOrchestrator {
   static flavor = "local";
 
@@ -37,13 +47,38 @@ export class LocalOrchestrator extends BaseOrchestrator {
     return id;
   }
 
-  /** Does nothing: the run-loop starts the steps. */
-  override submitPipeline(): Promise<undefined> {
-    return Promise.resolve(undefined);
+  /** Starts the run of a placeholder. Rejects where no open root has the run. */
+  override submitPipeline(_submission: PipelineSubmission): Promise<SubmissionResult | undefined> {
+    return rootless("submitPipeline");
   }
 
-  /** Does nothing: the run-loop runs the function, and starts the steps that it asks for. */
-  override submitDynamicPipeline(): Promise<undefined> {
-    return Promise.resolve(undefined);
+  /** The same for a dynamic pipeline, whose function says which steps there are. */
+  override submitDynamicPipeline(
+    _submission: DynamicPipelineSubmission,
+  ): Promise<SubmissionResult | undefined> {
+    return rootless("submitDynamicPipeline");
   }
+
+  /** How a run stands, as its ledger says. Rejects where no open root has the run. */
+  override fetchStatus(
+    _run: PlaceholderRun,
+    _options?: { readonly includeSteps?: boolean },
+  ): Promise<FetchedStatus> {
+    return rootless("fetchStatus");
+  }
+
+  /** Stops a run. Rejects where no open root has the run, or where the run has ended. */
+  override stopRun(
+    _run: PlaceholderRun,
+    _options?: { readonly graceful?: boolean },
+  ): Promise<void> {
+    return rootless("stopRun");
+  }
+}
+
+function rootless(method: string): Promise<never> {
+  const message =
+    `${method} of the orchestrator local needs a run of an open root: ` +
+    'open one with openRoot("/path"), and take the run from its placeholder().';
+  return Promise.reject(new Error(message));
 }

@@ -77,7 +77,8 @@ export class RunLoop {
     | undefined;
   #closed = false;
 
-  private constructor({ state, file, flavor }: OpenRun, deps: RunDeps) {
+  /** @param open a run that {@link createRun} has made */
+  constructor({ state, file, flavor }: OpenRun, deps: RunDeps) {
     this.state = state;
     this.#deps = deps;
     this.#flavor = flavor;

@@ -12,6 +12,7 @@ import { BaseOrchestrator } from "../../src/orchestrators/base-orchestrator.ts";
 import { LocalOrchestrator } from "../../src/orchestrators/local-orchestrator.ts";
 import { RunLoop } from "../../src/run/run-loop.ts";
 import type {
+  DynamicPipelineSubmission,
   FetchedStatus,
   PipelineSubmission,
   PlaceholderRun,
@@ -423,10 +424,13 @@ describe("submission", () => {
   });
 });
 
-it("the local orchestrator submits nothing, and knows a run's id only within a step", async () => {
+it("local needs an open root, and knows a run's id only within a step", async () => {
   const local = new LocalOrchestrator();
-  expect(await local.submitPipeline()).toBeUndefined();
-  expect(await local.submitDynamicPipeline()).toBeUndefined();
+  const rootless = "needs a run of an open root";
+  await expect(local.submitPipeline({} as PipelineSubmission)).rejects.toThrow(rootless);
+  await expect(local.submitDynamicPipeline({} as DynamicPipelineSubmission)).rejects.toThrow(
+    rootless,
+  );
   expect(() => local.getOrchestratorRunId()).toThrow("Outside a step there is no one run");
   vi.stubEnv("ORCHD_ORCHESTRATOR_RUN_ID", "p@1");
   onTestFinished(() => void vi.unstubAllEnvs());

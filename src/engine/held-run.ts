@@ -1,0 +1,72 @@
+/**
+ * One run of a root that this process holds without a daemon (held-root.ts).
+ *
+ * States: reserved (its header is durable, and nothing drives it) -> driven -> finished, which its
+ * pipeline's ledger says too. A reserved run that is stopped is driven to its end at once, and none
+ * of its steps starts.
+ */
+import type { RunState } from "../core/run-state.ts";
+import type { StopAnswer, StopOrder } from "../core/stop-order.ts";
+import type { PipelineLedger } from "../ledger/pipeline-ledger.ts";
+import type { ReservedRun, RunEnd, RunHandle } from "./ports.ts";
+
+/** A run that this process makes and drives. */
+export class HeldRun {
+  readonly id: string;
+  /** Resolves once the run's end is in its own ledger and in its pipeline's. */
+  readonly finished: Promise<RunEnd>;
+  /** Resolves once the pipeline's ledger says that the run has started. */
+  recorded: Promise<unknown> = Promise.resolve();
+  readonly #reserved: ReservedRun;
+  readonly #ledger: PipelineLedger;
+  #handle: RunHandle | undefined;
+  #isStarted = false;
+  #finish!: (end: Promise<RunEnd>) => void;
+
+  constructor(reserved: ReservedRun, ledger: PipelineLedger) {
+    this.id = reserved.state.run;
+    this.#reserved = reserved;
+    this.#ledger = ledger;
+    this.finished = new Promise((resolve) => (this.#finish = resolve));
+    this.finished.catch(() => undefined);
+  }
+
+  /** The run, as its ledger says or is about to say. */
+  get state(): RunState {
+    return this.#reserved.state;
+  }
+
+  /** Whether it was started. */
+  get isStarted(): boolean {
+    return this.#isStarted;
+  }
+
+  /** Lets its steps start. A second call does nothing. */
+  start(because: string): void {
+    if (this.#isStarted) return;
+    this.#isStarted = true;
+    const { id: run } = this;
+    this.recorded = this.#ledger.append([{ type: "run.started", run, trigger: "manual" }]);
+    this.#drive().start(because);
+  }
+
+  /** Asks it to stop. Resolves once that is durable. */
+  requestStop(order: StopOrder): Promise<StopAnswer> {
+    return this.#drive().requestStop(order);
+  }
+
+  #drive(): RunHandle {
+    if (this.#handle !== undefined) return this.#handle;
+    this.#handle = this.#reserved.drive();
+    this.#finish(this.#handle.finished.then((end) => this.#record(end)));
+    return this.#handle;
+  }
+
+  async #record(end: RunEnd): Promise<RunEnd> {
+    const { status, durationMs, because } = end;
+    await this.#ledger.append([
+      { type: "run.finished", run: this.id, status, durationMs, because },
+    ]);
+    return end;
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * `openRoot`: how a program runs pipelines itself (docs/programs.md).
+ *
+ * This file is part of what `import "orchd"` loads in every step and every pipeline file. So it
+ * holds nothing: what stands behind it is loaded with the first call.
+ */
+import type { PlaceholderRun } from "../orchestrators/submission.ts";
+import type { BaseOrchestrator } from "../orchestrators/base-orchestrator.ts";
+import type { Json, Snapshot } from "../core/snapshot.ts";
+
+/** Which folders a root has, where they are not `schedules` and `runs` in it. */
+export interface OpenRootOptions {
+  /** The drop folder. */
+  readonly schedules?: string | undefined;
+  /** The ledgers. */
+  readonly runs?: string | undefined;
+}
+
+/** What a placeholder run is made with. */
+export interface PlaceholderOptions {
+  /** Params that replace the pipeline's own. */
+  readonly params?: { readonly [name: string]: Json } | undefined;
+  /** No earlier result is used. Default: false. */
+  readonly noCache?: boolean | undefined;
+}
+
+/** A root that a program has open: what {@link openRoot} gives. */
+export interface OpenRoot extends AsyncDisposable {
+  /** The root's folder, absolute. */
+  readonly path: string;
+  /**
+   * An orchestrator: `local`, or one that orchd.yaml names.
+   *
+   * @throws Error, a sentence, if there is none of that name
+   */
+  orchestrator(name: string): BaseOrchestrator;
+  /**
+   * Compiles a pipeline and checks it, as the daemon does.
+   *
+   * @param of a pipeline's name, or the path of a pipeline file
+   * @throws Error with a sentence for each thing that is wrong, with file, line and field
+   */
+  snapshot(of: string): Promise<Snapshot>;
+  /**
+   * Makes a run of a snapshot. Its steps start with `submitPipeline` of an orchestrator.
+   *
+   * @param snapshot from this root's {@link snapshot}
+   * @throws Error, a sentence, if its params are refused
+   */
+  placeholder(snapshot: Snapshot, options?: PlaceholderOptions): Promise<PlaceholderRun>;
+  /**
+   * Closes the root. Where the program holds it, runs that still run are stopped first.
+   *
+   * @param options.force running steps are ended too. Default: false
+   */
+  close(options?: { readonly force?: boolean }): Promise<void>;
+}
+
+/**
+ * Opens a root. With a daemon, what the program does becomes requests to it. Without one, the
+ * program takes the daemon's lock and runs the engine itself, until it closes the root.
+ *
+ * ```ts
+ * import { openRoot, Stack } from "orchd";
+ *
+ * await using root = await openRoot("/var/lib/orchd");
+ * const orchestrator = root.orchestrator("local");
+ * const stack = new Stack({ name: "default", orchestrator });
+ * const snapshot = await root.snapshot("etl");
+ * const placeholderRun = await root.placeholder(snapshot);
+ * const submission = { snapshot, stack, baseEnvironment: {}, stepEnvironments: {}, placeholderRun };
+ * const result = await orchestrator.submitPipeline(submission);
+ * await result?.waitForCompletion?.();
+ * ```
+ *
+ * @param path the root's folder: that of orchd.yaml, `schedules` and `runs`
+ * @throws Error, a sentence, if the root is not there, or if another process holds it
+ */
+export async function openRoot(path: string, options: OpenRootOptions = {}): Promise<OpenRoot> {
+  const { ProgramRoot } = await import("./program-root.ts");
+  return ProgramRoot.open(path, options);
+}

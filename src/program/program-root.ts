@@ -1,0 +1,196 @@
+/**
+ * A root that a program has open. It stands before the orchestrators that the program uses
+ * (orchestrators/program-runs.ts): their submissions, stops and questions about its runs come here.
+ *
+ * States: open -> closed. While it is open, the process does not end by itself: like a server, it
+ * goes on until the root is closed.
+ */
+import { realpathSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { didYouMean } from "../core/did-you-mean.ts";
+import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
+import { PIPELINE_NAME } from "../core/run-id.ts";
+import { runStatus } from "../core/run-status.ts";
+import type { Snapshot } from "../core/snapshot.ts";
+import { HeldRoot } from "../engine/held-root.ts";
+import { RunStore } from "../ledger/run-store.ts";
+import type { BaseOrchestrator } from "../orchestrators/base-orchestrator.ts";
+import { LocalOrchestrator } from "../orchestrators/local-orchestrator.ts";
+import { openRoots, type ProgramRuns } from "../orchestrators/program-runs.ts";
+import type {
+  DynamicPipelineSubmission,
+  FetchedStatus,
+  PipelineSubmission,
+  PlaceholderRun,
+  SubmissionResult,
+} from "../orchestrators/submission.ts";
+import { formatProblem } from "../schedules/problem.ts";
+import { FollowedRun } from "../views/followed-run.ts";
+import type { Roots } from "../views/roots.ts";
+import { HeldRuns } from "./held-runs.ts";
+import type { OpenRoot, OpenRootOptions, PlaceholderOptions } from "./open-root.ts";
+import type { RootRuns } from "./root-runs.ts";
+
+/** The runs folders that this process has open: real paths. */
+const opened = new Set<string>();
+
+/** What {@link openRoot} gives. */
+export class ProgramRoot implements OpenRoot, ProgramRuns {
+  readonly path: string;
+  readonly #store: RunStore;
+  readonly #runs: RootRuns;
+  readonly #key: string;
+  readonly #loaded = new WeakMap<Snapshot, LoadedPipeline>();
+  /** The snapshots of the runs that it made, by id. */
+  readonly #made = new Map<string, Snapshot>();
+  readonly #followed = new Map<string, FollowedRun>();
+  #closing: Promise<void> | undefined;
+
+  private constructor(roots: Roots, key: string, runs: RootRuns) {
+    this.path = roots.root;
+    this.#store = new RunStore(roots.runs);
+    this.#key = key;
+    this.#runs = runs;
+    openRoots().add(this);
+  }
+
+  /** Opens a root. @throws Error, a sentence */
+  static async open(path: string, options: OpenRootOptions): Promise<ProgramRoot> {
+    const roots = foldersOf(path, options);
+    const key = realPathOf(roots.runs);
+    if (opened.has(key))
+      throw new Error(
+        `this program has ${roots.root} open already: use the root that it has, or close it first.`,
+      );
+    opened.add(key);
+    try {
+      const holding = await HeldRoot.open({ ...roots, role: "program" });
+      if (!holding.ok) throw new Error(holding.reason);
+      return new ProgramRoot(roots, key, new HeldRuns(holding.held));
+    } catch (error) {
+      opened.delete(key);
+      throw error;
+    }
+  }
+
+  orchestrator(name: string): BaseOrchestrator {
+    this.#checkOpen();
+    if (name === "local") return new LocalOrchestrator();
+    const known = ["local", ...Object.keys(this.#runs.settings.orchestrators)];
+    throw new Error(
+      `there is no orchestrator ${JSON.stringify(name)}: orchd.yaml and orchd itself have ` +
+        `${known.join(", ")}${didYouMean(name, known)}`,
+    );
+  }
+
+  async snapshot(of: string): Promise<Snapshot> {
+    this.#checkOpen();
+    const loaded = await this.#load(of);
+    const snapshot = { ...loaded.snapshot };
+    this.#loaded.set(snapshot, loaded);
+    return snapshot;
+  }
+
+  async placeholder(snapshot: Snapshot, options: PlaceholderOptions = {}): Promise<PlaceholderRun> {
+    this.#checkOpen();
+    const loaded = this.#loaded.get(snapshot);
+    if (loaded === undefined)
+      throw new Error("placeholder() takes a snapshot that snapshot() of this root gave.");
+    const run = await this.#runs.placeholder(loaded, options);
+    this.#made.set(run.id, snapshot);
+    return run;
+  }
+
+  close(options: { readonly force?: boolean } = {}): Promise<void> {
+    const closing = this.#runs.close(options.force === true ? "force" : "graceful");
+    this.#closing ??= closing.finally(() => {
+      openRoots().delete(this);
+      opened.delete(this.#key);
+      for (const followed of this.#followed.values()) followed.close();
+    });
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  has({ id }: Pick<PlaceholderRun, "id">): boolean {
+    return this.#made.has(id);
+  }
+
+  async submit(
+    orchestrator: object,
+    { placeholderRun: { id } }: PipelineSubmission | DynamicPipelineSubmission,
+  ): Promise<SubmissionResult> {
+    this.#checkOpen();
+    await this.#runs.submit(id, { orchestrator });
+    return { metadata: {}, waitForCompletion: () => this.#runs.finished(id) };
+  }
+
+  fetchStatus(
+    _orchestrator: object,
+    { id }: PlaceholderRun,
+    { includeSteps = false }: { readonly includeSteps?: boolean },
+  ): Promise<FetchedStatus> {
+    const followed = this.#followed.get(id) ?? new FollowedRun(this.#store, id);
+    this.#followed.set(id, followed);
+    followed.read();
+    const { state } = followed;
+    if (state?.finished !== undefined) {
+      followed.close();
+      this.#followed.delete(id);
+    }
+    const status = state === undefined ? "initializing" : runStatus(state).status;
+    if (!includeSteps) return Promise.resolve({ status });
+    const steps =
+      state === undefined
+        ? this.#made.get(id)!.steps.map((step) => [step.id, "initializing"] as const)
+        : [...state.steps].map(([step, { status: own }]) => [step, own] as const);
+    return Promise.resolve({ status, steps: Object.fromEntries(steps) });
+  }
+
+  stopRun(
+    _orchestrator: object,
+    { id }: PlaceholderRun,
+    { graceful = false }: { readonly graceful?: boolean },
+  ): Promise<void> {
+    return this.#runs.stop(id, graceful ? "graceful" : "force");
+  }
+
+  async #load(of: string): Promise<LoadedPipeline> {
+    if (PIPELINE_NAME.test(of)) {
+      const found = await this.#runs.find(of);
+      if (!found.ok) throw new Error(found.reason);
+      return found.loaded;
+    }
+    const result = await this.#runs.load(resolve(of));
+    if (!result.ok) throw new Error(result.errors.map(formatProblem).join("\n"));
+    return result.loaded;
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== undefined) throw new Error(`the root ${this.path} is closed.`);
+  }
+}
+
+/** The folders of a root. @throws Error, a sentence, if the root is none */
+function foldersOf(path: string, { schedules, runs }: OpenRootOptions): Roots {
+  const root = resolve(path);
+  if (statSync(root, { throwIfNoEntry: false })?.isDirectory() !== true)
+    throw new Error(`the root ${root} is no folder; make one with \`orchd init ${root}\`.`);
+  return {
+    root,
+    schedules: resolve(schedules ?? join(root, "schedules")),
+    runs: resolve(runs ?? join(root, "runs")),
+  };
+}
+
+/** The path by which a folder is known, whatever links lead to it. It may not be there yet. */
+function realPathOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
+}

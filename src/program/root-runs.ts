@@ -1,0 +1,32 @@
+import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
+import type { OrchdSettings } from "../core/settings.ts";
+import type { PlaceholderRun } from "../orchestrators/submission.ts";
+import type { FoundPipeline } from "../engine/find-pipeline.ts";
+import type { LoadResult } from "../schedules/load-file.ts";
+import type { PlaceholderOptions } from "./open-root.ts";
+
+/** What a program gives with a submission. */
+export interface ProgramSubmission {
+  readonly orchestrator: object;
+}
+
+/**
+ * How the runs of an open root come to be: this process makes and drives them (held-runs.ts), or
+ * the daemon is asked to (asked-runs.ts).
+ */
+export interface RootRuns {
+  readonly settings: OrchdSettings;
+  /** Finds a pipeline by its name. */
+  find(name: string): Promise<FoundPipeline>;
+  /** Loads a pipeline file. */
+  load(path: string): Promise<LoadResult>;
+  /** Makes a run, or takes an id for one. @throws Error, a sentence */
+  placeholder(loaded: LoadedPipeline, options: PlaceholderOptions): Promise<PlaceholderRun>;
+  /** Lets a run start. Once this resolves it starts. @throws Error, a sentence */
+  submit(run: string, submission: ProgramSubmission): Promise<void>;
+  /** Resolves once the run has ended, and its ledger says so. */
+  finished(run: string): Promise<void>;
+  /** Asks a run to stop. Resolves once that is durable. @throws Error, a sentence */
+  stop(run: string, mode: "graceful" | "force"): Promise<void>;
+  close(mode: "graceful" | "force"): Promise<void>;
+}
