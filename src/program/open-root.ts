@@ -68,7 +68,8 @@ export interface OpenRoot extends AsyncDisposable {
  * const stack = new Stack({ name: "default", orchestrator });
  * const snapshot = await root.snapshot("etl");
  * const placeholderRun = await root.placeholder(snapshot);
- * const submission = { snapshot, stack, baseEnvironment: {}, stepEnvironments: {}, placeholderRun };
+ * const environments = { baseEnvironment: {}, stepEnvironments: {} };
+ * const submission = { snapshot, stack, ...environments, placeholderRun };
  * const result = await orchestrator.submitPipeline(submission);
  * await result?.waitForCompletion?.();
  * ```

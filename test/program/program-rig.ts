@@ -24,7 +24,8 @@ export interface Program {
 /** What each program has besides its own text. */
 const HEAD = `
 import * as orchd from "orchd";
-const { openRoot, Stack, LocalOrchestrator, BaseOrchestrator, pipeline, dynamicPipeline, step } = orchd;
+const { openRoot, Stack, LocalOrchestrator, BaseOrchestrator } = orchd;
+const { pipeline, dynamicPipeline, step } = orchd;
 const say = (value) => process.stdout.write(JSON.stringify(value ?? null) + "\\n");
 `;
 
