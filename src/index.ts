@@ -7,6 +7,7 @@
 
 // Pipelines and steps
 export { pipeline, step, unmapped } from "./steps/authoring.ts";
+export { Schedule } from "./steps/schedule.ts";
 export { dynamicPipeline } from "./steps/dynamic-pipeline.ts";
 export type { DynamicPipeline } from "./steps/dynamic-pipeline.ts";
 export type { Pipeline, Unmapped } from "./steps/authoring.ts";
@@ -57,7 +58,25 @@ export type {
   Snapshot,
   SnapshotStep,
 } from "./core/snapshot.ts";
-export type { ExecutionMode, Status } from "./core/status.ts";
+export { ExecutionMode, ExecutionStatus } from "./core/status.ts";
+
+// What ledgers, replies and views hold
+export type {
+  PipelineEvent,
+  PipelineLine,
+  RunEvent,
+  RunHeader,
+  RunLine,
+  Trigger,
+} from "./core/event.ts";
+export type { StepError } from "./core/failure.ts";
+export type { Reply, Request, RequestInput } from "./core/request.ts";
+export type { FinalRunStatus, Status } from "./core/status.ts";
+export type { DaemonView, StatusView } from "./views/status-view.ts";
+export type { PipelineView } from "./views/pipeline-view.ts";
+export type { RunSummary } from "./views/run-list.ts";
+export type { RunView, StepView } from "./views/run-view.ts";
+export type { SlotDecision, SlotOutcome } from "./views/slot-outcome.ts";
 
 // Programs
 export { openRoot } from "./program/open-root.ts";

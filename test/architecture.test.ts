@@ -61,10 +61,21 @@ const ARROWS: Record<string, readonly string[]> = {
   ],
   views: ["core", "clock", "version", "ledger"],
   observe: ["core", "clock", "version", "log"],
-  cli: ["core", "clock", "version", "disk", "ledger", "schedules", "views"],
+  client: ["core", "clock", "ledger", "views"],
+  cli: ["core", "clock", "version", "disk", "ledger", "schedules", "views", "client"],
   "cli/foreground": ["core", "clock", "version", "disk", "ledger", "schedules", "views", "engine"],
   "cli/evaluate": ["core", "clock", "disk", "places", "places/local", "orchestrators"],
-  index: ["core", "clock", "version", "schedules", "steps", "orchestrators", "places", "program"],
+  index: [
+    "core",
+    "clock",
+    "version",
+    "schedules",
+    "steps",
+    "orchestrators",
+    "places",
+    "program",
+    "views",
+  ],
   "daemon/worker": ["core", "steps"],
 };
 
@@ -82,6 +93,9 @@ const ROOMS = [
  */
 const FORBIDDEN: readonly (readonly [from: string, to: string, because: string])[] = [
   ["views", "cli", "a page and a program show the same views, without a terminal"],
+  ["client", "engine", "a program that reads and asks holds nothing and runs nothing"],
+  ["client", "run", "a program that reads and asks holds nothing and runs nothing"],
+  ["client", "places", "a program that reads and asks holds nothing and runs nothing"],
   ["page", "engine", "the page reads ledgers and writes requests, and drives nothing"],
   ["page", "run", "the page reads ledgers and writes requests, and drives nothing"],
   ["page", "places", "the page reads ledgers and writes requests, and drives nothing"],

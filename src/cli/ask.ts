@@ -2,24 +2,13 @@
  * What a command makes of a request: it asks, says what came of it, and ends with the exit status
  * for that.
  */
-import { userInfo } from "node:os";
-import type { Reply, RequestInput } from "../core/request.ts";
-import { systemClock } from "../clock.ts";
-import { ask, type Answer } from "../ledger/ask.ts";
+import type { Reply } from "../core/request.ts";
+import { answerOf, askDaemonOf, type LeftAnswer, type Question } from "../client/asking.ts";
+import { ClientError } from "../client/client-error.ts";
 import type { WorkSign } from "../ledger/work-sign.ts";
 import { countText } from "../views/counted.ts";
 import type { CommandContext } from "./command.ts";
 import { CliError, EXIT, type ExitStatus } from "./exit.ts";
-
-/** A request without the remark on who asks, which {@link askDaemon} adds. */
-export type Question = RequestInput extends infer R
-  ? R extends RequestInput
-    ? Omit<R, "by">
-    : never
-  : never;
-
-/** A request that was left: a daemon answered it, or it is kept for the next one. */
-export type LeftAnswer = Extract<Answer, { readonly kind: "answered" | "kept" }>;
 
 /**
  * Leaves a request and waits for the daemon's reply, if a daemon runs.
@@ -32,35 +21,17 @@ export async function askDaemon(
   question: Question,
 ): Promise<LeftAnswer> {
   let told = false;
-  const answer = await ask(
-    roots.runs,
-    { ...question, by: `cli:${userName()}` },
-    systemClock,
-    (sign, id) => {
-      if (!told) terminal.note(workText(sign, id));
-      told = true;
-    },
-  );
-  switch (answer.kind) {
-    case "answered":
-    case "kept":
-      return answer;
-    case "silent":
-      throw new CliError(
-        EXIT.noDaemon,
-        `the daemon has not answered request ${answer.id} for a minute; it is kept and will be ` +
-          "honoured. See the daemon's log for what holds it up.",
-      );
-    case "unwritten": {
-      const { code, message, syscall } = answer.error;
-      const denied = code === "EACCES" || code === "EPERM" || code === "EROFS";
-      if (syscall === "mkdir" || !denied) throw answer.error;
-      throw new CliError(
-        EXIT.failed,
-        `the request cannot be written (${message}); run the command as a user who may write ` +
-          `${roots.runs}, or point --runs at another folder.`,
-      );
-    }
+  try {
+    return await askDaemonOf(roots.runs, question, {
+      by: "cli",
+      onWork(sign, id) {
+        if (!told) terminal.note(workText(sign, id));
+        told = true;
+      },
+    });
+  } catch (error) {
+    if (!(error instanceof ClientError)) throw error;
+    throw new CliError(error.code === "silent" ? EXIT.noDaemon : EXIT.failed, error.message);
   }
 }
 
@@ -70,14 +41,6 @@ function workText({ waiting, underWay }: WorkSign, id: string): string {
   return underWay.includes(id)
     ? `the daemon is at work on it; ${goesOn}.`
     : `the daemon is at work on other requests, ${countText(waiting, "request")} wait; ${goesOn}.`;
-}
-
-function userName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return String(process.getuid?.() ?? "unknown");
-  }
 }
 
 /**
@@ -91,7 +54,7 @@ export function report(
   answer: LeftAnswer,
   done: (reply: Reply) => string,
 ): ExitStatus {
-  if (args.flag("json")) terminal.json(answerJson(answer));
+  if (args.flag("json")) terminal.json(answerOf(answer));
   if (answer.kind === "kept") {
     sayKept(terminal, answer.id);
     return EXIT.done;
@@ -102,13 +65,6 @@ export function report(
   }
   if (!args.flag("json")) terminal.line(done(answer.reply));
   return EXIT.done;
-}
-
-/** A request and what came of it, as JSON: `accepted` is null while no daemon has seen it. */
-export function answerJson(answer: LeftAnswer): Readonly<Record<string, unknown>> {
-  return answer.kind === "kept"
-    ? { request: answer.id, accepted: null }
-    : { request: answer.id, ...answer.reply };
 }
 
 /** Says that a request is kept for the next daemon. */

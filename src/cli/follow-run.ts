@@ -15,7 +15,7 @@ import { viewRun, type RunView } from "../views/run-view.ts";
 import type { CommandContext } from "./command.ts";
 import { eventText } from "./event-text.ts";
 import { CliError, EXIT, type ExitStatus } from "./exit.ts";
-import { LOOK_MS, sleep } from "./pace.ts";
+import { LOOK_MS, pause } from "../client/looking.ts";
 import { statusMark, statusSpan } from "./render.ts";
 import { span, type Part, type Terminal } from "./terminal.ts";
 import { betweenText } from "./time-text.ts";
@@ -67,7 +67,7 @@ export async function followRun(
           EXIT.noDaemon,
           `the daemon has ended before ${run} did; the run goes on once \`orchd start\` runs.`,
         );
-      await sleep(LOOK_MS);
+      await pause(LOOK_MS);
     }
   } finally {
     terminal.settle();

@@ -18,6 +18,23 @@ export const STATUSES = [
 /** One of {@link STATUSES}. */
 export type Status = (typeof STATUSES)[number];
 
+/** The statuses by name, for programs: ZenML's `ExecutionStatus`, and `skipped`. */
+export const ExecutionStatus = {
+  initializing: "initializing",
+  running: "running",
+  completed: "completed",
+  failed: "failed",
+  cached: "cached",
+  retrying: "retrying",
+  retried: "retried",
+  stopping: "stopping",
+  stopped: "stopped",
+  skipped: "skipped",
+} as const satisfies { readonly [S in Status]: S };
+
+/** One of {@link STATUSES}. */
+export type ExecutionStatus = Status;
+
 /** The statuses in which a run can end. They never change again. */
 export const FINAL_RUN_STATUSES = ["completed", "failed", "cached", "stopped"] as const;
 
@@ -31,6 +48,13 @@ export function isFinal(status: Status): status is FinalRunStatus {
 
 /** What happens to the rest of a run when one of its steps fails (ZenML's `ExecutionMode`). */
 export const EXECUTION_MODES = ["continue_on_failure", "stop_on_failure", "fail_fast"] as const;
+
+/** The execution modes by name, for programs: ZenML's `ExecutionMode`. */
+export const ExecutionMode = {
+  continueOnFailure: "continue_on_failure",
+  stopOnFailure: "stop_on_failure",
+  failFast: "fail_fast",
+} as const;
 
 /** One of {@link EXECUTION_MODES}. */
 export type ExecutionMode = (typeof EXECUTION_MODES)[number];

@@ -9,10 +9,10 @@ import type { PipelineEvent } from "../core/event.ts";
 import { slotKey } from "../core/pipeline-state.ts";
 import { slotOfKey } from "../core/schedule/slot-list.ts";
 import { readLedger } from "./ledger-reader.ts";
+import { rotatedLedgers } from "./rotated-ledgers.ts";
 
 /** How many fit into a line: fourteen hours of one slot a second, a month of one a minute. */
 const MAX_SLOTS = 50_000;
-const ROTATED = /^pipeline-(\d{4}-\d\d-\d\d)(?:-(\d+))?\.jsonl$/;
 
 /**
  * The keys of the slots that fired and lie after `afterMs` (milliseconds since 1970), earliest
@@ -23,7 +23,9 @@ const ROTATED = /^pipeline-(\d{4}-\d\d-\d\d)(?:-(\d+))?\.jsonl$/;
  */
 export function firedSlotsAfter(path: string, afterMs: number): string[] {
   const found = new Set<string>();
-  for (const file of [path, ...rotatedLedgers(dirname(path))]) {
+  const folder = dirname(path);
+  const names = existsSync(folder) ? readdirSync(folder) : [];
+  for (const file of [path, ...rotatedLedgers(names).map((name) => join(folder, name))]) {
     const before = found.size;
     if (existsSync(file)) {
       readLedger<PipelineEvent>(file, {
@@ -37,16 +39,4 @@ export function firedSlotsAfter(path: string, afterMs: number): string[] {
     if (found.size === before && file !== path) break;
   }
   return [...found].toSorted((a, b) => slotOfKey(a) - slotOfKey(b)).slice(0, MAX_SLOTS);
-}
-
-/** The rotated files beside a pipeline's ledger, newest first. */
-function rotatedLedgers(folder: string): string[] {
-  const names = existsSync(folder) ? readdirSync(folder) : [];
-  return names
-    .flatMap((name) => {
-      const [, date, nth = "1"] = ROTATED.exec(name) ?? [];
-      return date === undefined ? [] : [{ name, date, nth: Number(nth) }];
-    })
-    .toSorted((a, b) => (a.date === b.date ? b.nth - a.nth : a.date < b.date ? 1 : -1))
-    .map(({ name }) => join(folder, name));
 }

@@ -19,6 +19,7 @@ import { errorCode } from "../disk/disk-error.ts";
 import { systemDisk } from "../disk/disk.ts";
 import { isPathFault } from "../disk/path-fault.ts";
 import { readTail } from "./ledger-reader.ts";
+import { isRotatedLedger } from "./rotated-ledgers.ts";
 import { PruneDecision } from "./prune-decision.ts";
 import {
   KEEP_ALL,
@@ -45,7 +46,6 @@ const REFERENCE = new RegExp(
   String.raw`(?:"(${SPILLED_FIELDS.join("|")})":\{)?"(?:\$artifact|bundle)":"([0-9a-f]{64})"`,
   "g",
 );
-const OLD_PIPELINE_LEDGER = /^pipeline-\d{4}-\d\d-\d\d(-\d+)?\.jsonl$/;
 /** The name of a damaged ledger that was set aside; it holds the name that the ledger had. */
 const EVIDENCE = /^(.+\.jsonl)\.damaged-\d+$/;
 
@@ -245,7 +245,7 @@ function artifactsOf(
 function rotatedLedgers(store: RunStore, pipeline: string): FileFacts[] {
   const folder = store.pipelineDir(pipeline);
   return readdirSync(folder).flatMap((name) => {
-    const file = OLD_PIPELINE_LEDGER.test(name)
+    const file = isRotatedLedger(name)
       ? statSync(join(folder, name), { throwIfNoEntry: false })
       : undefined;
     return file === undefined

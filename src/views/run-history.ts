@@ -6,6 +6,7 @@ import { closeSync, openSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { defined } from "../core/defined.ts";
 import { LinesBackwards } from "../ledger/lines-backwards.ts";
+import { rotatedLedgers } from "../ledger/rotated-ledgers.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { parseObject } from "./json-line.ts";
 
@@ -19,15 +20,10 @@ export interface RunMention {
   readonly durationMs?: number;
 }
 
-const ROTATED = /^pipeline-.+\.jsonl$/;
-
 /** A pipeline's ledgers: the one in use, then the rotated ones, the newest first. */
 export function pipelineLedgers(store: RunStore, pipeline: string): string[] {
   const folder = store.pipelineDir(pipeline);
-  const rotated = namesIn(folder)
-    .filter((name) => ROTATED.test(name))
-    .toSorted()
-    .toReversed();
+  const rotated = rotatedLedgers(namesIn(folder));
   return [store.pipelineLedger(pipeline), ...rotated.map((name) => join(folder, name))];
 }
 

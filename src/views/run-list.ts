@@ -21,8 +21,6 @@ export interface RunFilter {
   readonly status: string | undefined;
   /** Runs made before this moment (milliseconds since 1970) are left out. */
   readonly sinceMs: number;
-  /** How many at most. */
-  readonly number: number;
 }
 
 /** A pipeline's history, read as far as its next run. */
@@ -35,37 +33,56 @@ interface Head {
 export function newestRuns(
   store: RunStore,
   pipelines: readonly string[],
-  filter: RunFilter,
+  { number, ...filter }: RunFilter & { /** How many at most. */ readonly number: number },
 ): RunSummary[] {
+  const found: RunSummary[] = [];
+  if (number > 0)
+    for (const run of runsByMention(store, pipelines, filter)) {
+      found.push(run);
+      if (found.length >= number) break;
+    }
+  return found.toSorted((a, b) =>
+    a.submittedAt < b.submittedAt ? 1 : a.submittedAt > b.submittedAt ? -1 : 0,
+  );
+}
+
+/**
+ * Runs, those first of which a pipeline's ledger spoke last; runs that are gone or cannot be read
+ * are left out. No more is read than is asked for.
+ */
+export function* runsByMention(
+  store: RunStore,
+  pipelines: readonly string[],
+  filter: RunFilter,
+): Generator<RunSummary> {
   const heads = pipelines.flatMap((pipeline): Head[] => {
     const source = runsBackwards(store, pipeline);
     const first = source.next();
     return first.done === true ? [] : [{ source, mention: first.value }];
   });
-  const found: RunSummary[] = [];
-  while (found.length < filter.number && heads.length > 0) {
-    let best = 0;
-    for (let index = 1; index < heads.length; index += 1)
-      if (heads[index]!.mention.at > heads[best]!.mention.at) best = index;
-    const { source, mention } = heads[best]!;
-    // A line is never older than what it tells of, and the newest come first: nothing that follows
-    // in this pipeline is newer.
-    if (Date.parse(mention.at) < filter.sinceMs) {
-      heads.splice(best, 1);
-      source.return(undefined);
-      continue;
+  try {
+    while (heads.length > 0) {
+      let best = 0;
+      for (let index = 1; index < heads.length; index += 1)
+        if (heads[index]!.mention.at > heads[best]!.mention.at) best = index;
+      const { source, mention } = heads[best]!;
+      // A line is never older than what it tells of, and the newest come first: nothing that
+      // follows in this pipeline is newer.
+      if (Date.parse(mention.at) < filter.sinceMs) {
+        heads.splice(best, 1);
+        source.return(undefined);
+        continue;
+      }
+      const next = source.next();
+      if (next.done === true) heads.splice(best, 1);
+      else heads[best]!.mention = next.value;
+      const summary = summarize(store, mention, filter);
+      if (summary !== undefined) yield summary;
     }
-    const next = source.next();
-    if (next.done === true) heads.splice(best, 1);
-    else heads[best]!.mention = next.value;
-    const summary = summarize(store, mention, filter);
-    if (summary !== undefined) found.push(summary);
+  } finally {
+    // A history that was not read to its end still has its file open.
+    for (const { source } of heads) source.return(undefined);
   }
-  // A history that was not read to its end still has its file open.
-  for (const { source } of heads) source.return(undefined);
-  return found.toSorted((a, b) =>
-    a.submittedAt < b.submittedAt ? 1 : a.submittedAt > b.submittedAt ? -1 : 0,
-  );
 }
 
 function summarize(

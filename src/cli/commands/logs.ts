@@ -10,7 +10,7 @@ import { noSuchStep, readRun } from "../../views/run-reading.ts";
 import type { CommandContext } from "../command.ts";
 import { errorLines } from "../error-text.ts";
 import { EXIT, noViewError, seen, type ExitStatus } from "../exit.ts";
-import { LOOK_MS, sleep } from "../pace.ts";
+import { LOOK_MS, pause } from "../../client/looking.ts";
 import { safeLogLine } from "../terminal-text.ts";
 import { span, type Style, type Terminal } from "../terminal.ts";
 
@@ -62,7 +62,7 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
       showErrors(now);
       return EXIT.done;
     }
-    await sleep(LOOK_MS);
+    await pause(LOOK_MS);
   }
 }
 

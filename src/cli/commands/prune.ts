@@ -15,7 +15,8 @@ import { knownPipeline } from "../../views/known-pipeline.ts";
 import { readPipeline } from "../../views/pipeline-reading.ts";
 import type { Roots } from "../../views/roots.ts";
 import type { Arguments } from "../arguments.ts";
-import { answerJson, askDaemon, refusal, sayKept } from "../ask.ts";
+import { answerOf } from "../../client/asking.ts";
+import { askDaemon, refusal, sayKept } from "../ask.ts";
 import type { CommandContext } from "../command.ts";
 import { EXIT, seen, usageError, type ExitStatus } from "../exit.ts";
 import { parseCount } from "../number-text.ts";
@@ -85,7 +86,7 @@ async function askForPruning(
   });
   if (answer.kind === "answered" && answer.reply.accepted)
     return report(context, pruningOf(answer.reply.result), answer.reply.reason, dryRun);
-  if (args.flag("json")) terminal.json(answerJson(answer));
+  if (args.flag("json")) terminal.json(answerOf(answer));
   if (answer.kind === "kept") {
     sayKept(terminal, answer.id);
     return EXIT.done;

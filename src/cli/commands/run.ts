@@ -9,7 +9,8 @@ import { readJson } from "../../core/exact-json.ts";
 import type { Json } from "../../core/snapshot.ts";
 import { daemonRuns } from "../../ledger/ask.ts";
 import { knownPipeline } from "../../views/known-pipeline.ts";
-import { answerJson, askDaemon, refusal, sayKept, type Question } from "../ask.ts";
+import { answerOf, type Question } from "../../client/asking.ts";
+import { askDaemon, refusal, sayKept } from "../ask.ts";
 import type { CommandContext } from "../command.ts";
 import { EXIT, seen, usageError, type ExitStatus } from "../exit.ts";
 import { followRun, reportEnd } from "../follow-run.ts";
@@ -46,13 +47,13 @@ export async function askForRun(
   const answer = await askDaemon(context, question);
   const json = args.flag("json");
   if (answer.kind === "kept") {
-    if (json) terminal.json(answerJson(answer));
+    if (json) terminal.json(answerOf(answer));
     sayKept(terminal, answer.id);
     return wait ? EXIT.noDaemon : EXIT.done;
   }
   const { accepted, run: id } = answer.reply;
   if (!accepted || id === undefined) {
-    if (json) terminal.json(answerJson(answer));
+    if (json) terminal.json(answerOf(answer));
     terminal.error(refusal(answer.reply));
     return EXIT.refused;
   }
@@ -61,7 +62,7 @@ export async function askForRun(
   const synchronous =
     (answer.reply.result as { synchronous?: unknown } | null | undefined)?.synchronous === true;
   if (wait || synchronous) return reportEnd(context, await followRun(context, id));
-  if (json) terminal.json(answerJson(answer));
+  if (json) terminal.json(answerOf(answer));
   else terminal.line(id);
   return EXIT.done;
 }

@@ -5,7 +5,7 @@ import { viewRunNow } from "../../views/run-view.ts";
 import { readStatus } from "../../views/status-view.ts";
 import type { CommandContext } from "../command.ts";
 import { EXIT, seen, usageError, type ExitStatus } from "../exit.ts";
-import { sleep } from "../pace.ts";
+import { pause } from "../../client/looking.ts";
 import { printRun, printStatus } from "../status-render.ts";
 
 const EVERY_MS = 1_000;
@@ -43,7 +43,7 @@ async function show(
       if ("pipelines" in view) printStatus(terminal, view, target !== undefined, now);
       else printRun(terminal, view, now);
     }
-    await Promise.race([sleep(EVERY_MS), ...(keys === undefined ? [] : [keys.quit])]);
+    await Promise.race([pause(EVERY_MS), ...(keys === undefined ? [] : [keys.quit])]);
   }
 }
 

@@ -1,0 +1,52 @@
+/** What a run's steps printed. */
+import type { RunStore } from "../ledger/run-store.ts";
+import { parseObject } from "../views/json-line.ts";
+import { LineFollower } from "../views/line-follower.ts";
+import { noSuchStep, readRun } from "../views/run-reading.ts";
+import { seen } from "./seen.ts";
+import { LOOK_MS, pause } from "./looking.ts";
+
+/** One line that a step printed. */
+export interface LogLine {
+  /** ISO 8601, UTC. */
+  readonly at: string;
+  readonly step: string;
+  readonly attempt: number;
+  readonly stream: "stdout" | "stderr";
+  readonly line: string;
+}
+
+/** Which lines are given. */
+export interface LogOptions {
+  /** Only this step's. */
+  readonly step?: string | undefined;
+  /** Go on until the run has ended. Default: only what is there. */
+  readonly follow?: boolean | undefined;
+  /** Ends the lines. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The lines of a run's log, in the order in which they were printed. @throws ClientError */
+export async function* runOutput(
+  store: RunStore,
+  run: string,
+  { step, follow = false, signal }: LogOptions,
+): AsyncGenerator<LogLine> {
+  const { state } = seen(readRun(store, run));
+  if (step !== undefined && !state.steps.has(step)) seen(noSuchStep(state, step));
+  const log = new LineFollower(store.runLog(run));
+  try {
+    for (;;) {
+      // Look for the end first: then all lines that were printed before it are read.
+      const ended = seen(readRun(store, run)).state.finished !== undefined;
+      for (const raw of log.read()) {
+        const line = parseObject(raw) as unknown as LogLine | undefined;
+        if (line !== undefined && (step === undefined || line.step === step)) yield line;
+      }
+      if (ended || !follow || signal?.aborted === true) return;
+      await pause(LOOK_MS, signal);
+    }
+  } finally {
+    log.close();
+  }
+}
