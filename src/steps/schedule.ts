@@ -4,7 +4,7 @@ import { scheduleSchema, type ScheduleDefinition } from "../core/schedule/schedu
 import { checkShape } from "../core/shape-faults.ts";
 
 /** The keys of a schedule, as in a pipeline file (docs/pipeline-files.md). */
-// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- the keys are copied
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- see below
 export interface Schedule extends ScheduleDefinition {}
 
 /**
@@ -23,7 +23,8 @@ export interface Schedule extends ScheduleDefinition {}
  *   only a calendar knows (a pattern that never fires, an unknown zone) is found when the file is
  *   loaded.
  */
-// oxlint-disable-next-line typescript/no-unsafe-declaration-merging, typescript/no-extraneous-class -- see above
+/* oxlint-disable typescript/no-unsafe-declaration-merging -- the keys are copied */
+/* oxlint-disable typescript/no-extraneous-class -- a class, as ZenML's is */
 export class Schedule {
   constructor(definition: ScheduleDefinition) {
     const checked = checkShape(scheduleSchema, definition);

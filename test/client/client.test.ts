@@ -71,7 +71,7 @@ describe("a client of a root with a daemon", () => {
     expect(header).toMatchObject({ trigger: { kind: "manual", requestId: answer.request } });
   });
 
-  it("stops, reruns, pauses, resumes, backfills and prunes, each with the daemon's reply", async () => {
+  it("stops, reruns, pauses, backfills and prunes, each with the daemon's reply", async () => {
     const { run } = await client.submit("long");
     expect(await client.stop(run!)).toMatchObject({ accepted: true, run });
     // A refusal is a reply: the run may have ended by now, or be stopping.
