@@ -14,7 +14,8 @@
  * 5. add a ledger that holds it to test/fixtures/ledgers.
  *
  * A reader keeps and ignores an event or a field that it does not know, so adding one is always
- * safe. Changing what one means needs a new `format`.
+ * safe. Changing what one means needs a new `format`. All of them stand in this one file, although
+ * it is long: the JSON Schemas and the tables of docs/ledger.md are made from it.
  */
 import * as z from "zod";
 import type { StepError } from "./failure.ts";
@@ -63,6 +64,12 @@ const causes = z.array(cause) as unknown as z.ZodType<readonly StepError[]>;
 const step = z.string();
 const attempt = z.int().min(1);
 const outputs = z.record(z.string(), json);
+const durationMs = z.number().meta({
+  description: "from the run's start to its end by the wall clock, in milliseconds",
+});
+const workedMs = z.number().optional().meta({
+  description: "how long daemons worked on the run, where that is not its duration",
+});
 
 /** The limits that a waiting run must fit under. An absent one does not limit it. */
 const limitsSchema = z.looseObject({
@@ -132,7 +139,13 @@ const runEvents = [
     .looseObject({ type: z.literal("run.timed_out"), because })
     .meta({ description: "The run's own time limit passed." }),
   z
-    .looseObject({ type: z.literal("run.recovered"), because })
+    .looseObject({
+      type: z.literal("run.recovered"),
+      because,
+      workedUntil: time
+        .optional()
+        .meta({ description: "when the earlier daemon was last seen, after its last line" }),
+    })
     .meta({ description: "A new daemon took the run over after a crash or a restart." }),
   z
     .looseObject({ type: z.literal("run.overdue"), because })
@@ -145,7 +158,8 @@ const runEvents = [
       type: z.literal("run.finished"),
       status: z.enum(FINAL_RUN_STATUSES),
       because,
-      durationMs: z.number(),
+      durationMs,
+      workedMs,
     })
     .meta({ description: "The run ended; the ledger's last line." }),
 ] as const;
@@ -413,7 +427,8 @@ const pipelineEvents = [
       type: z.literal("run.finished"),
       run: z.string(),
       status: z.enum(FINAL_RUN_STATUSES),
-      durationMs: z.number(),
+      durationMs,
+      workedMs,
       because: because.optional(),
     })
     .meta({

@@ -109,8 +109,8 @@ export interface PipelineState {
    */
   readonly ended: Set<string>;
   /**
-   * How long the last completed runs took, in milliseconds. Newest last, bounded. `run.overdue` is
-   * decided by these.
+   * How long the last completed runs were worked on, in milliseconds. Newest last, bounded.
+   * `run.overdue` is decided by these: time without a daemon says nothing about a pipeline.
    */
   readonly durations: number[];
   /** When somebody last touched ledgers under the daemon, and what became of it. */
@@ -417,7 +417,7 @@ function finishRun(
   state.queued.delete(line.run);
   keepEnded(state, line.run);
   if (line.status === "completed") {
-    state.durations.push(line.durationMs);
+    state.durations.push(line.workedMs ?? line.durationMs);
     if (state.durations.length > DURATIONS_KEPT) state.durations.shift();
   }
   count(state, line.status);

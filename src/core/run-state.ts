@@ -156,6 +156,7 @@ export interface RunState {
     readonly because: string;
     readonly at: string;
     readonly durationMs: number;
+    readonly workedMs?: number;
   };
   recoveries: number;
   lastSeq: number;
@@ -224,7 +225,10 @@ export function evolve(state: RunState | undefined, line: RunLine): RunState | u
     case "run.recovered":
       state.recoveries += 1;
       if (state.startedAt !== undefined)
-        state.workedMs += Math.max(0, Date.parse(from) - Date.parse(workedFrom(state)));
+        state.workedMs += Math.max(
+          0,
+          Date.parse(line.workedUntil ?? from) - Date.parse(workedFrom(state)),
+        );
       state.resumedAt = line.at;
       break;
     case "run.function_ended":
@@ -238,6 +242,7 @@ export function evolve(state: RunState | undefined, line: RunLine): RunState | u
         because: line.because,
         at: line.at,
         durationMs: line.durationMs,
+        ...(line.workedMs === undefined ? {} : { workedMs: line.workedMs }),
       };
       break;
     case "run.overdue":

@@ -104,8 +104,8 @@ export async function takeOver(
   if (handle === undefined) {
     const finished = readRunState(ports.store, run)?.finished;
     if (finished === undefined) return [];
-    const { status, durationMs, because } = finished;
-    return [{ type: "run.finished", run, status, durationMs, because }];
+    const { status, durationMs, workedMs, because } = finished;
+    return [defined({ type: "run.finished", run, status, durationMs, workedMs, because })];
   }
   const { state } = handle;
   const left = await endPlaceholder(handle);

@@ -178,7 +178,7 @@ export class Engine {
         },
         onFinished: async (run, end) => {
           const { run: id, pipeline } = run.ticket;
-          this.#overdue.ended(id, pipeline, end.durationMs);
+          this.#overdue.ended(id, pipeline, end.workedMs ?? end.durationMs);
           await this.#written(pipeline, (desk) => desk.recordEnd(id, end));
           this.#backfills.poke(pipeline);
         },

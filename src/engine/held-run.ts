@@ -5,6 +5,7 @@
  * pipeline's ledger says too. A reserved run that is stopped is driven to its end at once, and none
  * of its steps starts.
  */
+import { defined } from "../core/defined.ts";
 import type { RunState } from "../core/run-state.ts";
 import type { StopAnswer, StopOrder } from "../core/stop-order.ts";
 import type { PipelineLedger } from "../ledger/pipeline-ledger.ts";
@@ -63,9 +64,9 @@ export class HeldRun {
   }
 
   async #record(end: RunEnd): Promise<RunEnd> {
-    const { status, durationMs, because } = end;
+    const { status, durationMs, workedMs, because } = end;
     await this.#ledger.append([
-      { type: "run.finished", run: this.id, status, durationMs, because },
+      defined({ type: "run.finished", run: this.id, status, durationMs, workedMs, because }),
     ]);
     return end;
   }

@@ -49,9 +49,11 @@ export class OverdueWatch {
       const elapsedMs = now - run.since;
       there.add(id);
       const said = this.#saidOf(id, pipeline);
-      if (run.going)
-        said.overdue = said.overdue || this.#overdue(id, pipeline, elapsedMs, "goes on for");
-      else if (
+      if (run.going) {
+        // Earlier daemons worked on it too.
+        const workedMs = elapsedMs + (run.handle?.state.workedMs ?? 0);
+        said.overdue = said.overdue || this.#overdue(id, pipeline, workedMs, "goes on for");
+      } else if (
         !said.late &&
         (kind === "schedule" || kind === "catch_up") &&
         elapsedMs >= GRACE_MS
@@ -66,9 +68,11 @@ export class OverdueWatch {
   /**
    * A run ended. It may have been long for its pipeline and still have come and gone between two
    * looks.
+   *
+   * @param workedMs how long daemons worked on it
    */
-  ended(run: string, pipeline: string, durationMs: number): void {
-    if (!this.#saidOf(run, pipeline).overdue) this.#overdue(run, pipeline, durationMs, "took");
+  ended(run: string, pipeline: string, workedMs: number): void {
+    if (!this.#saidOf(run, pipeline).overdue) this.#overdue(run, pipeline, workedMs, "took");
     this.#said.delete(run);
   }
 

@@ -353,13 +353,14 @@ export class PipelineDesk implements DeciderView, RecorderView {
   /** Writes the line of a run that ended. */
   recordEnd(run: string, end: RunEnd): Promise<unknown> {
     return this.append([
-      {
+      defined({
         type: "run.finished",
         run,
         status: end.status,
         durationMs: end.durationMs,
+        workedMs: end.workedMs,
         because: end.because,
-      },
+      }),
     ]);
   }
 

@@ -12,6 +12,7 @@ export interface RunEnd {
   readonly status: FinalRunStatus;
   readonly because: string;
   readonly durationMs: number;
+  readonly workedMs?: number | undefined;
 }
 
 /**

@@ -16,6 +16,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Clock } from "../clock.ts";
+import { defined } from "../core/defined.ts";
 import type { PipelineLine, RunEvent, RunLine } from "../core/event.ts";
 import { refused, type Reply } from "../core/request.ts";
 import { parseRunId } from "../core/run-id.ts";
@@ -119,19 +120,20 @@ function endOf(store: RunStore, pipeline: string, run: string): EndLine | undefi
 /** Writes the run's last line. How the steps ended is lost with the lines after the damage. */
 async function writeEnd(
   path: string,
-  { status, durationMs }: EndLine,
+  { status, durationMs, workedMs }: EndLine,
   { clock, onFatal }: RepairPorts,
 ): Promise<void> {
   const { file } = await LedgerFile.open<RunEvent>(path, { clock, onFatal });
   try {
     await file.append([
-      {
+      defined({
         type: "run.finished",
         status,
         durationMs,
+        workedMs,
         because:
           "the pipeline's ledger says so; this one was damaged, and lines before this are missing",
-      },
+      }),
     ]);
   } finally {
     await file.close();

@@ -17,6 +17,7 @@ import type { CodeRef, Snapshot } from "../core/snapshot.ts";
 import { Artifacts } from "../ledger/artifacts.ts";
 import { CacheIndex } from "../ledger/cache-index.ts";
 import type { LedgerHost } from "../ledger/ledger-host.ts";
+import { daemonsSeen } from "../ledger/daemon-history.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import { restoreEvent } from "../ledger/spill-event.ts";
 import { ValueThread } from "../ledger/value-thread.ts";
@@ -160,6 +161,7 @@ function openPool(
 /** Makes and recovers runs, and tells each of them when room comes free. */
 function makersOf(deps: RunDeps, pool: RunnerPool): Pick<Workshop, "maker" | "reserve"> {
   const driven = new Set<RunLoop>();
+  let seen: ReturnType<typeof daemonsSeen> | undefined;
   pool.onCapacity(() => {
     for (const run of driven) run.poke();
   });
@@ -171,7 +173,8 @@ function makersOf(deps: RunDeps, pool: RunnerPool): Pick<Workshop, "maker" | "re
   const maker: RunMaker = {
     create: async (header, decidedAt) => keep(await RunLoop.create(header, deps, decidedAt)),
     recover: async (run) => {
-      const found = await RunLoop.recover(run, deps);
+      seen ??= daemonsSeen(deps.runStore.orchdDir);
+      const found = await RunLoop.recover(run, deps, undefined, seen);
       return found === undefined ? undefined : keep(found);
     },
   };

@@ -1,6 +1,6 @@
 /**
  * When each daemon of a root began and ended: `runs/.orchd/daemon.jsonl`, a line each, for people
- * and for `orchd why`. Nothing is decided by it, and it is not synced.
+ * and for `orchd why`. It also says how long a killed daemon worked on its runs. It is not synced.
  *
  * A daemon that is killed writes no end. So its file is touched every few seconds, and the next
  * daemon writes when the one before was last seen.
@@ -98,6 +98,19 @@ export class DaemonHistory {
 export function endBefore(orchdDir: string, began: number): DaemonLine | undefined {
   const ends = readDaemonLines(historyPath(orchdDir)).filter(({ type }) => type !== "daemon.began");
   return ends.findLast(({ at }) => Date.parse(at) <= began);
+}
+
+/**
+ * Reads the history once. @returns until when the daemon was seen that was up at a moment (both ISO
+ * 8601); undefined if that is not known
+ */
+export function daemonsSeen(orchdDir: string): (moment: string) => string | undefined {
+  const lines = readDaemonLines(historyPath(orchdDir));
+  return (moment) => {
+    const began = lines.findLastIndex(({ type, at }) => type === "daemon.began" && at <= moment);
+    const end = began === -1 ? undefined : lines[began + 1];
+    return end === undefined || end.type === "daemon.began" ? undefined : end.at;
+  };
 }
 
 function historyPath(orchdDir: string): string {

@@ -7,7 +7,10 @@ export interface FinishedRun {
   readonly pipeline: string;
   readonly status: FinalRunStatus;
   readonly because: string;
+  /** From its start to its end by the wall clock: the difference of two lines' times. */
   readonly durationMs: number;
+  /** How long daemons worked on it, where that is not its duration. */
+  readonly workedMs?: number | undefined;
   readonly startedAt?: string | undefined;
   readonly finishedAt: string;
   readonly snapshot: Snapshot;

@@ -65,6 +65,12 @@ export class RunJournal {
     return this.#broken;
   }
 
+  /** The time of this turn's lines, ISO 8601. */
+  get at(): string {
+    if (this.#at === "") this.#at = iso(this.#clock.now());
+    return this.#at;
+  }
+
   /**
    * Folds an event into the state. Its line is written with the others of this turn.
    *
@@ -72,12 +78,12 @@ export class RunJournal {
    * @returns the time of the line, ISO 8601
    */
   emit(event: RunEvent, line: RunEvent = event): string {
-    if (this.#at === "") this.#at = iso(this.#clock.now());
+    const { at } = this;
     const seq = this.state.lastSeq + 1;
     // The spread comes last: adding members to a copied object costs V8 forty times as much.
-    evolve(this.state, { seq, b: seq, at: this.#at, ...event });
+    evolve(this.state, { seq, b: seq, at, ...event });
     this.#events.push(line);
-    return this.#at;
+    return at;
   }
 
   /** Acts as soon as all that was emitted so far is durable. */

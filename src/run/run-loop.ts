@@ -138,6 +138,7 @@ export class RunLoop {
    * Takes over a run of an earlier daemon: its running steps end as interrupted, durably. The run
    * goes on when {@link start} is called.
    *
+   * @param seen until when the earlier daemon was seen that was up at a moment; ISO 8601
    * @returns undefined if it has finished
    * @throws LedgerDamaged, LedgerFormatError, LedgerBlocked, ArtifactUnusable, a Node error
    */
@@ -145,11 +146,12 @@ export class RunLoop {
     run: string,
     deps: RunDeps,
     because = "the daemon was started again",
+    seen: (at: string) => string | undefined = () => undefined,
   ): Promise<RunLoop | undefined> {
     const open = await reopenRun(run, deps);
     if (open === undefined) return undefined;
     const loop = new RunLoop(open, deps);
-    await loop.#interrupt(because);
+    await loop.#interrupt(because, seen(loop.state.lastAt));
     return loop;
   }
 
@@ -391,22 +393,22 @@ export class RunLoop {
       return "later";
     }
     const { state } = this;
-    const durationMs = Math.round(this.#times.workedMs);
+    const times = this.#times.ends(this.#journal.at);
     const at = this.#emit({
       type: "run.finished",
       status,
       because: because.slice(0, 4_096),
-      durationMs,
+      ...times,
     });
     this.#journal.afterwards(() => {
       const { run, pipeline, snapshot, startedAt } = state;
-      void this.#close().then(() => this.#drained?.resolve());
+      void this.#closeDrained();
       this.#resolveFinished({
         run,
         pipeline,
         status,
         because,
-        durationMs,
+        ...times,
         startedAt,
         finishedAt: at,
         snapshot,
@@ -440,15 +442,16 @@ export class RunLoop {
     this.#steps.kill(because);
     this.#hooks.kill(because);
     const { run, pipeline, snapshot, startedAt } = this.state;
+    const finishedAt = iso(this.#deps.clock.now());
     void this.#closeDrained();
     this.#resolveFinished({
       run,
       pipeline,
       status: "failed",
       because: because.slice(0, 4_096),
-      durationMs: Math.round(this.#times.workedMs),
+      ...this.#times.ends(finishedAt),
       startedAt,
-      finishedAt: iso(this.#deps.clock.now()),
+      finishedAt,
       snapshot,
     });
   }
@@ -459,9 +462,9 @@ export class RunLoop {
   }
 
   /** @throws why the run's ledger cannot be written */
-  async #interrupt(because: string): Promise<void> {
+  async #interrupt(because: string, seen: string | undefined): Promise<void> {
     this.#arrived.push(() => {
-      this.#emit({ type: "run.recovered", because });
+      this.#emit({ type: "run.recovered", because, ...this.#times.before(seen) });
       this.#steps.interruptAll();
     });
     this.#turn();
@@ -489,9 +492,6 @@ export class RunLoop {
       this.#arrived.length > 0
     )
       return;
-    void this.#journal
-      .flush()
-      .then(() => this.#close())
-      .then(() => this.#drained?.resolve());
+    void this.#journal.flush().then(() => this.#closeDrained());
   }
 }

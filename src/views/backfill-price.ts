@@ -163,8 +163,8 @@ function askCache(
 /** The median of what its completed runs took; null without any. */
 function typicalMs(store: RunStore, pipeline: string): number | null {
   const durations: number[] = [];
-  for (const { durationMs, status } of runsBackwards(store, pipeline)) {
-    if (durationMs !== undefined && status === "completed") durations.push(durationMs);
+  for (const { workedMs, status } of runsBackwards(store, pipeline)) {
+    if (workedMs !== undefined && status === "completed") durations.push(workedMs);
     if (durations.length === HISTORY_RUNS) break;
   }
   return durations.length === 0

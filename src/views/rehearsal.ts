@@ -126,8 +126,8 @@ function overlapOf(
   slots: readonly DueSlot[],
 ): Overlap | undefined {
   const durations: number[] = [];
-  for (const { durationMs } of runsBackwards(store, pipeline)) {
-    if (durationMs !== undefined) durations.push(durationMs);
+  for (const { workedMs } of runsBackwards(store, pipeline)) {
+    if (workedMs !== undefined) durations.push(workedMs);
     if (durations.length === HISTORY_RUNS) break;
   }
   if (durations.length < LEAST_HISTORY) return undefined;

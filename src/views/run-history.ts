@@ -17,7 +17,8 @@ export interface RunMention {
   readonly at: string;
   /** How it ended; undefined while it goes on. */
   readonly status?: string;
-  readonly durationMs?: number;
+  /** How long daemons worked on it; undefined while it goes on. */
+  readonly workedMs?: number;
 }
 
 /** A pipeline's ledgers: the one in use, then the rotated ones, the newest first. */
@@ -79,7 +80,7 @@ export function* linesBackwards(
 export function* runsBackwards(store: RunStore, pipeline: string): Generator<RunMention> {
   const seen = new Set<string>();
   for (const line of linesBackwards(store, pipeline)) {
-    const { run, at, type, status, durationMs } = line;
+    const { run, at, type, status, durationMs, workedMs = durationMs } = line;
     if (typeof run !== "string" || typeof at !== "string" || seen.has(run)) continue;
     seen.add(run);
     const ended = type === "run.finished" && typeof status === "string";
@@ -88,7 +89,7 @@ export function* runsBackwards(store: RunStore, pipeline: string): Generator<Run
       at,
       ...defined({
         status: ended ? status : undefined,
-        durationMs: ended && typeof durationMs === "number" ? durationMs : undefined,
+        workedMs: ended && typeof workedMs === "number" ? workedMs : undefined,
       }),
     };
   }

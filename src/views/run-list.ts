@@ -103,7 +103,7 @@ function summarize(
     durationMs:
       view.startedAt === null || view.finishedAt === null
         ? null
-        : Date.parse(view.finishedAt) - Date.parse(view.startedAt),
+        : Math.max(0, Date.parse(view.finishedAt) - Date.parse(view.startedAt)),
     steps: steps.length,
   };
 }
