@@ -14,8 +14,9 @@
  * 5. add a ledger that holds it to test/fixtures/ledgers.
  *
  * A reader keeps and ignores an event or a field that it does not know, so adding one is always
- * safe. Changing what one means needs a new `format`. All of them stand in this one file, although
- * it is long: the JSON Schemas and the tables of docs/ledger.md are made from it.
+ * safe. Changing what one means needs a new `format`.
+ *
+ * It stays one file: the JSON Schemas and the tables of docs/ledger.md are made from all of it.
  */
 import * as z from "zod";
 import type { StepError } from "./failure.ts";
