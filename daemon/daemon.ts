@@ -15,7 +15,7 @@ import type { OrchdSettings } from "../src/core/settings.ts";
 import { takeDaemonLock } from "../src/engine/daemon-lock.ts";
 import { Drain } from "../src/engine/drain.ts";
 import { endProcess } from "../src/engine/end-process.ts";
-import { Engine } from "../src/engine/engine.ts";
+import { Engine, type EnginePorts } from "../src/engine/engine.ts";
 import { HeldWrites } from "../src/engine/held-writes.ts";
 import { LiveSettings } from "../src/engine/live-settings.ts";
 import type { Recovered } from "../src/engine/recovery.ts";
@@ -34,6 +34,7 @@ import { checkTimeZoneData } from "../src/observe/time-zone-data.ts";
 import { killByToken } from "../src/places/local/kill-by-token.ts";
 import { stopBundler } from "../src/schedules/bundler.ts";
 import { DropFolder } from "../src/schedules/drop-folder.ts";
+import { DefinitionThread } from "../src/schedules/definition-thread.ts";
 import { loadPipelineFile } from "../src/schedules/load-file.ts";
 import { loadSettings } from "../src/schedules/load-settings.ts";
 import { formatProblem } from "../src/schedules/problem.ts";
@@ -56,6 +57,7 @@ interface Ground {
 interface Parts {
   readonly workshop: Workshop;
   readonly engine: Engine;
+  readonly definitions: DefinitionThread;
   readonly drops: DropFolder;
   readonly turns: LoopWatch;
 }
@@ -161,7 +163,7 @@ async function serve(ground: Ground): Promise<void> {
   closing = "the runners";
   await workshop.close(false);
   closing = "the bundler";
-  await stopBundler();
+  await Promise.all([stopBundler(), parts.definitions.close()]);
   manager.close();
   closing = "the lock";
   history.ended();
@@ -201,7 +203,7 @@ function listener(log: pino.Logger, turns: LoopWatch): LineListener {
 }
 
 function wire(
-  { options, log, store, settings, lock }: Ground,
+  ground: Ground,
   more: {
     readonly upSince: number;
     readonly tzdata: string;
@@ -210,6 +212,7 @@ function wire(
     readonly lost: AbortSignal;
   },
 ): Parts {
+  const { options, log, store, settings, lock } = ground;
   const { upSince, tzdata, held } = more;
   const onFatal = (error: Error): void => {
     log.fatal({ err: error }, "a ledger can no longer be written: the daemon ends at once");
@@ -234,6 +237,7 @@ function wire(
     signal: more.lost,
     linesWait: () => held.count > 0,
   });
+  const definitions = new DefinitionThread();
   const engine: Engine = new Engine({
     ...host,
     log,
@@ -242,17 +246,7 @@ function wire(
     settings: settings.current,
     upSince,
     tzdata,
-    load: (path, signal) =>
-      loadPipelineFile(path, {
-        root: options.root,
-        bundlesDir: store.bundles,
-        settings: settings.current,
-        evaluate: (code) => workshop.evaluate(code, signal),
-        refuses: (snapshot, scheduled) => workshop.refuses(snapshot, scheduled),
-        stackEnv: (snapshot) => workshop.stackEnv(snapshot),
-        folder: options.schedules,
-        now: clock.now(),
-      }),
+    ...loading(ground, workshop, definitions),
     watch: (path, watched, since) => drops.follow(path, watched, since),
     rescan: () => drops.rescan(),
     header: (run) => workshop.header(run),
@@ -267,7 +261,30 @@ function wire(
     onChange: (changes) => engine.filesChanged(changes),
     onError: (error, what) => log.error({ err: error }, `the drop folder: ${what} failed`),
   });
-  return { workshop, engine, drops, turns };
+  return { workshop, engine, definitions, drops, turns };
+}
+
+/** How the engine comes by pipelines. */
+function loading(
+  { options, store, settings }: Ground,
+  workshop: Workshop,
+  definitions: DefinitionThread,
+): Pick<EnginePorts, "load" | "kept"> {
+  return {
+    load: (path, signal) =>
+      loadPipelineFile(path, {
+        root: options.root,
+        bundlesDir: store.bundles,
+        settings: settings.current,
+        evaluate: (code) => workshop.evaluate(code, signal),
+        refuses: (snapshot, scheduled) => workshop.refuses(snapshot, scheduled),
+        stackEnv: (snapshot) => workshop.stackEnv(snapshot),
+        readerOf: (file) => definitions.readerOf(file),
+        folder: options.schedules,
+        now: clock.now(),
+      }),
+    kept: (path) => definitions.kept(path),
+  };
 }
 
 /** Reads orchd.yaml and the drop folder again. */

@@ -60,6 +60,8 @@ export interface EnginePorts extends LedgerHost {
   readonly tzdata: string;
   /** Loads a pipeline file. */
   readonly load: PipelineFilesPorts["load"];
+  /** Reads a version that was kept: see `PipelineFilesPorts`. */
+  readonly kept?: PipelineFilesPorts["kept"];
   /** The files that belong to a pipeline file: see `PipelineFilesPorts`. */
   readonly watch: (path: string, watched: readonly string[], since?: number) => void;
   /**
@@ -140,6 +142,7 @@ export class Engine {
       log: ports.log,
       orchdDir: ports.store.orchdDir,
       load: ports.load,
+      kept: ports.kept,
       desk: (name) => this.desk(name),
       desks: () => this.#desks.values(),
       known: (name) => this.#desks.get(name),

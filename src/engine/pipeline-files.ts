@@ -19,7 +19,7 @@ import { isSameFile, nameHolder } from "../core/name-holder.ts";
 import { PIPELINE_NAME } from "../core/run-id.ts";
 import { formatProblem } from "../schedules/problem.ts";
 import { FileLoads, type FileLoad, type FileLoadsPorts } from "./file-loads.ts";
-import { KeptVersions } from "./kept-versions.ts";
+import { KeptVersions, type ReadLarge } from "./kept-versions.ts";
 import { LedgerBlocked } from "../ledger/ledger-error.ts";
 import type { PipelineDesk } from "./pipeline-desk.ts";
 import type { Log } from "../log.ts";
@@ -46,6 +46,8 @@ export interface PipelineFilesPorts {
   /** `.orchd` */
   readonly orchdDir: string;
   readonly load: FileLoadsPorts["load"];
+  /** Reads a large version that was kept: see {@link KeptVersions}. */
+  readonly kept?: ReadLarge | undefined;
   /** The desk of a pipeline; made where there is none. */
   readonly desk: (name: string) => Promise<PipelineDesk>;
   /** All desks there are. */
@@ -89,7 +91,7 @@ export class PipelineFiles {
 
   constructor(ports: PipelineFilesPorts) {
     this.#ports = ports;
-    this.#kept = new KeptVersions(ports.orchdDir, ports.log);
+    this.#kept = new KeptVersions(ports.orchdDir, ports.log, ports.kept);
     this.#loads = new FileLoads({
       clock: ports.clock,
       log: ports.log,
@@ -392,6 +394,6 @@ export class PipelineFiles {
     );
     for (const warning of loaded.warnings)
       this.#ports.log.warn({ pipeline: loaded.name, file: loaded.file }, warning);
-    this.#kept.keep(loaded);
+    await this.#kept.keep(loaded);
   }
 }

@@ -11,22 +11,24 @@
  */
 import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname, extname, resolve } from "node:path";
-import { codeKey, codeUses } from "../core/compile-step.ts";
-import { compile, isModulePath, withStackEnv } from "../core/compile.ts";
+import { isModulePath, withStackEnv } from "../core/compile.ts";
 import { didYouMean } from "../core/did-you-mean.ts";
-import type { FieldPath, Fault } from "../core/fault.ts";
+import type { Fault } from "../core/fault.ts";
 import type { CodeMark, LoadedDefinition } from "../core/loaded-definition.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
-import { pipelineSchema, type PipelineDefinition } from "../core/pipeline.ts";
 import type { OrchdSettings } from "../core/settings.ts";
-import { checkShape } from "../core/shape-faults.ts";
 import type { CodeRef, Json, Snapshot } from "../core/snapshot.ts";
 import { bundleModule, placeInSource, type Bundle, type GoodBundle } from "./bundle.ts";
-import { positionIn, problemOf, type Position, type Problem } from "./problem.ts";
+import {
+  DefinitionReading,
+  type DefinitionReader,
+  type DefinitionText,
+  type NamedCode,
+} from "./definition-reading.ts";
+import { positionIn, type Position, type Problem } from "./problem.ts";
 import { readSafeFile } from "./safe-file.ts";
 import { sha256 } from "./sha256.ts";
-import { decodeUtf8, MAX_DEPTH, readSourceText } from "./source-text.ts";
-import { roundedNumber } from "./written-values.ts";
+import { decodeUtf8 } from "./source-text.ts";
 
 /** What loading needs besides the file. */
 export interface LoadContext {
@@ -49,6 +51,8 @@ export interface LoadContext {
    * does not refuse the pipeline. Default: none.
    */
   stackEnv?(snapshot: Snapshot): Promise<Snapshot["stackEnv"]>;
+  /** Reads a large definition beside the daemon's events; default: it is read here. */
+  readonly readerOf?: ((file: string) => DefinitionReader) | undefined;
   /** The folder that the file must not leave; default: the file's own. */
   readonly folder?: string | undefined;
   /** Milliseconds since 1970, for warnings about future slots. */
@@ -68,11 +72,10 @@ export type LoadResult =
     };
 
 const CODE_ENDINGS = new Set([".ts", ".mts", ".js", ".mjs"]);
-/**
- * Begins the text that takes the place of a function in a code file's definition; the mark's number
- * follows. No text that a person writes begins like this.
- */
-const MARK = "\u0001orchd:";
+/** A definition is large if it has more characters than this. */
+const LARGE = 8_192;
+/** How many characters a value of a definition in code counts for, besides those of its text. */
+const A_VALUE = 16;
 const BUNDLES_AT_ONCE = 8;
 const REMEMBERED = 1_024;
 
@@ -110,11 +113,17 @@ interface Source {
   readonly realPath: string;
 }
 
-/** A definition as JSON; `own` is the bundle of a code file. */
-interface ReadDefinition {
-  readonly value: unknown;
+/** A definition that can be read; `own` is the bundle of a code file. */
+interface Found {
+  readonly text: DefinitionText;
   readonly kind: "pipeline" | "dynamic";
   readonly own?: GoodBundle;
+}
+
+/** The code of a definition, by the text that names it, and why code cannot be used. */
+interface Code {
+  readonly refs: Map<string, CodeRef>;
+  readonly faults: Map<string, string>;
 }
 
 /** The loading of one file. */
@@ -123,10 +132,7 @@ class Loading {
   readonly #context: LoadContext;
   readonly #watched: Set<string>;
   readonly #problems: Problem[] = [];
-  readonly #marks: CodeMark[] = [];
   readonly #bundles = new Map<string, Promise<Bundle>>();
-  #locate: (path: FieldPath, atKey?: boolean) => Position | undefined = () => undefined;
-  #remarks: readonly string[] = [];
 
   constructor(path: string, context: LoadContext) {
     this.#path = path;
@@ -139,37 +145,43 @@ class Loading {
     if (source === undefined) return this.#failed();
     const known = source.kind === "code" ? undefined : await this.#recall(source);
     if (known !== undefined) return known;
-    const read =
+    const found: Found | undefined =
       source.kind === "code"
         ? await this.#evaluate(source.text, source.realPath)
-        : this.#parse(source);
-    if (read === undefined) return this.#failed();
-    const shape = checkShape(pipelineSchema, read.value);
-    if (!shape.ok) return this.#failed(shape.faults);
-    const code = await this.#bundleAll(shape.value, read.own);
-    const compiled = compile({
-      definition: shape.value,
-      file: this.#path,
-      code,
+        : { text: { kind: source.kind, text: source.text }, kind: "pipeline" };
+    if (found === undefined) return this.#failed();
+    const readerOf = isLarge(found.text) ? this.#context.readerOf : undefined;
+    const reader = readerOf?.(this.#path) ?? new DefinitionReading(this.#path);
+    try {
+      const result = await this.#read(reader, found);
+      if (source.kind !== "code" && result.ok) await this.#remember(source, result);
+      return result;
+    } finally {
+      reader.end();
+    }
+  }
+
+  async #read(reader: DefinitionReader, { text, kind, own }: Found): Promise<LoadResult> {
+    const read = await reader.read(text);
+    if (!read.ok) return this.#failed(read.problems);
+    const code = await this.#bundleAll(read.code, own);
+    const compiled = await reader.compile({
+      code: code.refs,
+      faults: code.faults,
       dynamic:
-        read.kind === "dynamic"
-          ? refTo(read.own!, "function", `./${basename(this.#path)}`)
-          : undefined,
+        kind === "dynamic" ? refTo(own!, "function", `./${basename(this.#path)}`) : undefined,
       settings: this.#context.settings,
       now: this.#context.now,
       watched: [...this.#watched],
     });
-    if (!compiled.ok) return this.#failed(compiled.faults);
+    if (!compiled.ok) return this.#failed(compiled.problems);
     if (this.#problems.length > 0) return this.#failed();
-    const { snapshot, schedules } = compiled.loaded;
-    const refusal = await this.#context.refuses(snapshot, schedules.length > 0);
-    if (refusal !== undefined) return this.#failed([refusal]);
-    const stacked = withStackEnv(compiled.loaded, await this.#context.stackEnv?.(snapshot));
-    if (!stacked.ok) return this.#failed(stacked.faults);
-    const warnings = [...stacked.loaded.warnings, ...this.#remarks];
-    const result = { ok: true, loaded: { ...stacked.loaded, warnings } } as const;
-    if (source.kind !== "code") await this.#remember(source, result);
-    return result;
+    const { loaded } = compiled;
+    const refusal = await this.#context.refuses(loaded.snapshot, loaded.schedules.length > 0);
+    if (refusal !== undefined) return this.#failed(await reader.locate([refusal]));
+    const stacked = withStackEnv(loaded, await this.#context.stackEnv?.(loaded.snapshot));
+    if (!stacked.ok) return this.#failed(await reader.locate(stacked.faults));
+    return { ok: true, loaded: stacked.loaded };
   }
 
   async #recall({ text, realPath }: Source): Promise<LoadResult | undefined> {
@@ -206,10 +218,8 @@ class Loading {
     });
   }
 
-  #failed(faults: readonly Fault[] = []): LoadResult {
-    this.#problems.push(
-      ...faults.map((fault) => problemOf(this.#path, fault, this.#locate(fault.path, fault.atKey))),
-    );
+  #failed(problems: readonly Problem[] = []): LoadResult {
+    this.#problems.push(...problems);
     const errors = [...this.#problems].sort(
       (a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0),
     );
@@ -238,24 +248,7 @@ class Loading {
     return { kind: ending === ".json" ? "json" : "yaml", text: decoded.text, realPath };
   }
 
-  #parse({ text, kind }: Source): ReadDefinition | undefined {
-    const parsed = readSourceText(text, kind === "json" ? "json" : "yaml");
-    if (!parsed.ok) {
-      for (const fault of parsed.faults) this.#problem(fault.message, fault.position);
-      return undefined;
-    }
-    this.#locate = (path, atKey) => parsed.source.locate(path, atKey);
-    const { value, remarks } = parsed.source;
-    this.#remarks = remarks;
-    if (value === null || typeof value !== "object" || Array.isArray(value))
-      return this.#problem(
-        "must hold a map of keys and values, such as name:, schedule: and steps:",
-        this.#locate([]),
-      );
-    return { value, kind: "pipeline" };
-  }
-
-  async #evaluate(text: string, realPath: string): Promise<ReadDefinition | undefined> {
+  async #evaluate(text: string, realPath: string): Promise<Found | undefined> {
     const options = {
       root: this.#context.root,
       bundlesDir: this.#context.bundlesDir,
@@ -297,104 +290,59 @@ class Loading {
       const at = about.startsWith(":") ? /^export\s+default\b/m.exec(text)?.index : undefined;
       return this.#problem(sentence, at === undefined ? undefined : positionIn(text, at));
     }
-    this.#locate = (path) => findInCode(text, path);
-    const value = this.#withMarks(loaded.definition, 0);
-    if (value === undefined)
-      return this.#problem(`exports a definition that is nested more than ${MAX_DEPTH} deep`);
-    const rounded = roundedNumber(value);
-    if (rounded !== undefined) {
-      const message =
-        "is a number beyond 2^53, whose last digits are lost as the code is read: write a text";
-      this.#problems.push(problemOf(this.#path, { path: rounded, message }, this.#locate(rounded)));
-      return undefined;
-    }
-    return { value, kind: loaded.kind, own: bundle };
-  }
-
-  /**
-   * Puts a text in the place of each mark, so that the definition fits the schema. `#codeFor` finds
-   * the mark by that text.
-   *
-   * @returns undefined if the definition is nested too deeply
-   */
-  #withMarks(value: Json, depth: number): Json | undefined {
-    if (depth > MAX_DEPTH) return undefined;
-    if (value === null || typeof value !== "object") return value;
-    if ("$code" in value && typeof value["$code"] === "string")
-      return `${MARK}${this.#marks.push(value as unknown as CodeMark) - 1}`;
-    if (Array.isArray(value)) {
-      const copy = (value as readonly Json[]).map((member) => this.#withMarks(member, depth + 1));
-      return copy.includes(undefined) ? undefined : (copy as Json[]);
-    }
-    const copy: [string, Json][] = [];
-    for (const [key, member] of Object.entries(value)) {
-      const inner = this.#withMarks(member, depth + 1);
-      if (inner === undefined) return undefined;
-      copy.push([key, inner]);
-    }
-    return Object.fromEntries(copy);
+    const { definition } = loaded;
+    return { text: { kind: "code", text, definition }, kind: loaded.kind, own: bundle };
   }
 
   /** Bundles every module that the definition names, each once; a few at a time. */
-  async #bundleAll(
-    definition: PipelineDefinition,
-    own: GoodBundle | undefined,
-  ): Promise<Map<string, CodeRef>> {
-    const code = new Map<string, CodeRef>();
-    const uses = codeUses(definition);
-    const orchestrator =
-      typeof definition.orchestrator === "string"
-        ? definition.orchestrator
-        : definition.orchestrator?.uses;
-    const orchestratorPath: FieldPath =
-      typeof definition.orchestrator === "string" ? ["orchestrator"] : ["orchestrator", "uses"];
-    const wanted = uses.map(({ path, uses: text }) => ({ path, uses: text, key: codeKey(path) }));
-    if (orchestrator !== undefined && (isModulePath(orchestrator) || orchestrator.startsWith(MARK)))
-      wanted.push({ path: orchestratorPath, uses: orchestrator, key: "orchestrator" });
-    const rest = wanted.values();
+  async #bundleAll(named: readonly NamedCode[], own: GoodBundle | undefined): Promise<Code> {
+    const code: Code = { refs: new Map(), faults: new Map() };
+    const rest = named.values();
     const walk = async (): Promise<void> => {
-      for (const { path, uses: text, key } of rest) {
-        const ref = await this.#codeFor(text, path, own);
-        if (ref !== undefined) code.set(key, ref);
+      for (const one of rest) {
+        const { mark, uses } = one;
+        const found =
+          mark !== undefined && own !== undefined
+            ? this.#markedCode(mark, own)
+            : await this.#codeFor(one);
+        if (typeof found === "string") code.faults.set(uses, found);
+        else if (found !== undefined) code.refs.set(uses, found);
       }
     };
     await Promise.all(Array.from({ length: BUNDLES_AT_ONCE }, walk));
     return code;
   }
 
-  async #codeFor(
-    text: string,
-    path: FieldPath,
-    own: GoodBundle | undefined,
-  ): Promise<CodeRef | undefined> {
-    const file = basename(this.#path);
-    const mark = text.startsWith(MARK) ? this.#marks[Number(text.slice(MARK.length))] : undefined;
-    if (mark !== undefined && own !== undefined) {
-      const fragment = mark.name === undefined ? "" : `#${mark.name}`;
-      return refTo(own, mark.$code, `./${file}${fragment}`);
-    }
+  #markedCode(mark: CodeMark, own: GoodBundle): CodeRef {
+    const fragment = mark.name === undefined ? "" : `#${mark.name}`;
+    return refTo(own, mark.$code, `./${basename(this.#path)}${fragment}`);
+  }
+
+  /**
+   * The code of a module; a sentence where it cannot be used. Undefined: it cannot, and the reason
+   * is among the problems.
+   */
+  async #codeFor({ uses: text, path }: NamedCode): Promise<CodeRef | string | undefined> {
     const hash = text.indexOf("#");
     const module = hash === -1 ? text : text.slice(0, hash);
     const name = hash === -1 ? "default" : text.slice(hash + 1);
-    const fault = (message: string): undefined =>
-      void this.#problems.push(problemOf(this.#path, { path, message }, this.#locate(path)));
     if (!isModulePath(module)) {
       const isThere = existsSync(resolve(dirname(this.#path), module));
-      return fault(
+      return (
         `names ${JSON.stringify(module)}, which is no path: ` +
-          `begin it with ./ for a file beside this one${isThere ? ` (./${module})` : ""}`,
+        `begin it with ./ for a file beside this one${isThere ? ` (./${module})` : ""}`
       );
     }
     const entry = resolve(dirname(this.#path), module);
     const first = !this.#bundles.has(entry);
     const missing = first ? this.#missingModule(entry, module) : undefined;
-    if (missing !== undefined) return fault(missing);
+    if (missing !== undefined) return missing;
     const { root, bundlesDir } = this.#context;
     if (first) this.#bundles.set(entry, bundleModule(entry, { root, bundlesDir }));
     const bundle = await this.#bundles.get(entry)!;
     for (const input of bundle.inputs) this.#watched.add(input);
     if (!bundle.ok) {
-      const where = `in the code of ${path.join(".")} in ${file}`;
+      const where = `in the code of ${path.join(".")} in ${basename(this.#path)}`;
       if (first)
         for (const { message, ...place } of bundle.faults)
           this.#problems.push({ ...place, message: `${message} (${where})` });
@@ -402,9 +350,9 @@ class Loading {
     }
     if (!bundle.exports.includes(name) && !bundle.open) {
       const all = bundle.exports.length === 0 ? "nothing" : bundle.exports.join(", ");
-      return fault(
+      return (
         `names export ${JSON.stringify(name)} of ${module}, ` +
-          `which exports ${all}${didYouMean(name, bundle.exports)}`,
+        `which exports ${all}${didYouMean(name, bundle.exports)}`
       );
     }
     return refTo(bundle, `export:${name}`, text);
@@ -443,24 +391,20 @@ function refTo({ sha, runtimeImports }: GoodBundle, pick: string, source: string
   return { bundle: sha, pick, source, ...(runtimeImports ? { runtimeImports } : {}) };
 }
 
-/**
- * Where a field probably stands in a code file. Each key of its path is looked for after the one
- * before it.
- */
-function findInCode(text: string, path: FieldPath): Position | undefined {
-  let from = 0;
-  let found: number | undefined;
-  for (const part of path) {
-    if (typeof part === "number") continue;
-    const key = new RegExp(
-      `(?<![\\w$.])(["']?)${part.replace(/[^\w-]/g, "\\$&")}\\1\\s*[:,}]`,
-      "g",
-    );
-    key.lastIndex = from;
-    const match = key.exec(text);
-    if (match === null) break;
-    found = match.index;
-    from = match.index + match[0].length;
+/** Whether reading a definition may take long. */
+function isLarge(definition: DefinitionText): boolean {
+  return definition.kind === "code"
+    ? roomAfter(definition.definition, LARGE) < 0
+    : definition.text.length > LARGE;
+}
+
+/** How much of some room is left after a value; negative if it is too little. */
+function roomAfter(value: Json, room: number): number {
+  let left = room - A_VALUE - (typeof value === "string" ? value.length : 0);
+  if (value === null || typeof value !== "object") return left;
+  for (const member of Object.values(value)) {
+    if (left < 0) break;
+    left = roomAfter(member, left);
   }
-  return found === undefined ? undefined : positionIn(text, found);
+  return left;
 }
