@@ -249,7 +249,7 @@ function wire(
     ...loading(ground, workshop, definitions),
     watch: (path, watched, since) => drops.follow(path, watched, since),
     rescan: () => drops.rescan(),
-    header: (run) => workshop.header(run),
+    folded: (run) => workshop.folded(run),
     onMissed: (loaded, slots) => workshop.missed(loaded, slots),
     onHour: (running) => upkeep.retain(running),
     wantsHour: (running) => upkeep.filling(running),

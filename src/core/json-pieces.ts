@@ -47,3 +47,26 @@ function* partsOf(value: unknown, depth: number): Generator<string, void> {
   }
   yield before === "{" ? "{}" : "}";
 }
+
+/**
+ * A list as the texts of several lists, which together hold its members.
+ *
+ * @param textOf the text of a member; default: its JSON
+ */
+export function* listPieces<T>(
+  list: readonly T[],
+  textOf: (member: T, index: number) => string = (member) => JSON.stringify(member),
+): Generator<string, void> {
+  let texts: string[] = [];
+  let length = 0;
+  for (const [index, member] of list.entries()) {
+    const text = textOf(member, index);
+    texts.push(text);
+    length += text.length;
+    if (length < PIECE_LENGTH) continue;
+    yield `[${texts.join(",")}]`;
+    texts = [];
+    length = 0;
+  }
+  if (texts.length > 0) yield `[${texts.join(",")}]`;
+}

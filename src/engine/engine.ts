@@ -18,7 +18,6 @@
 import type { Timer } from "../clock.ts";
 import { defined } from "../core/defined.ts";
 import type { LineListener } from "../core/durable-line.ts";
-import type { RunHeader } from "../core/event.ts";
 import { refused, type Reply } from "../core/request.ts";
 import { parseRunId } from "../core/run-id.ts";
 import type { OrchdSettings } from "../core/settings.ts";
@@ -27,6 +26,7 @@ import type { LedgerHost } from "../ledger/ledger-host.ts";
 import { LedgerBlocked } from "../ledger/ledger-error.ts";
 import { PipelineLedger } from "../ledger/pipeline-ledger.ts";
 import type { ReadRequest } from "../ledger/requests.ts";
+import type { FoldedRun } from "../ledger/run-fold.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { takeOver } from "./adopted-run.ts";
 import { ActiveRuns } from "./active-runs.ts";
@@ -69,10 +69,8 @@ export interface EnginePorts extends LedgerHost {
    * what changed.
    */
   readonly rescan: () => Promise<void>;
-  /**
-   * A run's header, with the values that were spilled to artifacts. @throws where it cannot be read
-   */
-  readonly header: (run: string) => RunHeader;
+  /** A run as its ledger says, with its long fields; undefined if it has no header. */
+  readonly folded: (run: string) => Promise<FoldedRun | undefined>;
   /** Slots were missed; their lines are durable. */
   readonly onMissed?: DeskPorts["onMissed"];
   /** Told the durable lines of every pipeline. */
@@ -204,14 +202,14 @@ export class Engine {
   }
 
   #requestHandlers(): RequestHandlers {
-    const { clock, log, store, header, upkeep } = this.#ports;
+    const { clock, log, store, folded, upkeep } = this.#ports;
     return new RequestHandlers({
       clock,
       log,
       store,
       runs: this.#runs,
       backfills: this.#backfills,
-      header,
+      folded,
       refresh: (name) => this.#refresh(name),
       find: (name) => this.#desks.get(name),
       names: () =>

@@ -11,13 +11,14 @@ import { join } from "node:path";
 import type { Clock } from "../clock.ts";
 import { defined } from "../core/defined.ts";
 import { didYouMean } from "../core/did-you-mean.ts";
-import type { RunHeader, RunLine } from "../core/event.ts";
+import type { RunLine } from "../core/event.ts";
 import { checkGivenParams } from "../core/given-params.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import { refused, type Reply, type Request } from "../core/request.ts";
 import { manualRunId, parseRunId } from "../core/run-id.ts";
 import { LedgerClosed, LedgerExists, LedgerFailed } from "../ledger/ledger-error.ts";
 import { readTail } from "../ledger/ledger-reader.ts";
+import type { FoldedRun } from "../ledger/run-fold.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { readRunState } from "./adopted-run.ts";
 import type { ActiveRuns } from "./active-runs.ts";
@@ -48,8 +49,8 @@ export interface HandlerPorts {
   readonly refresh: (name: string) => Promise<Refreshed>;
   readonly find: (name: string) => PipelineDesk | undefined;
   readonly names: () => readonly string[];
-  /** A finished run's header, whole. @throws where it cannot be read */
-  readonly header: (run: string) => RunHeader;
+  /** A run as its ledger says, with its long fields; undefined if it has no header. */
+  readonly folded: (run: string) => Promise<FoldedRun | undefined>;
   readonly upkeep: (request: UpkeepRequest) => Promise<Reply>;
   /** Why nothing of a pipeline can be decided now, in a sentence; undefined: it can. */
   readonly setAside: (pipeline: string) => string | undefined;
@@ -222,11 +223,11 @@ export class RequestHandlers {
   async #rerun(taken: TakenRequest, request: Of<"rerun">): Promise<Reply> {
     const { store } = this.#ports;
     const id = parseRunId(request.run)!;
-    const state = readRunState(store, request.run);
-    if (state === undefined) return refused(`there is no run ${request.run}`);
+    const folded = store.exists(request.run) ? await this.#ports.folded(request.run) : undefined;
+    if (folded === undefined) return refused(`there is no run ${request.run}`);
+    const { header, state } = folded;
     if (state.finished === undefined)
       return refused(`run ${request.run} has not finished; stop it first, or wait for its end`);
-    const header = this.#ports.header(request.run);
     const desk = this.#desk(id.pipeline);
     if (desk === undefined) return this.#unknown(id.pipeline);
     let of: Parameters<typeof frozenHeader>[0] = {

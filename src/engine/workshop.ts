@@ -8,7 +8,7 @@ import { readdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { removeTrees } from "../disk/remove-tree.ts";
 import { makeFolder } from "../disk/make-folder.ts";
-import type { RunHeader, RunLine } from "../core/event.ts";
+import type { RunHeader } from "../core/event.ts";
 import type { LoadedDefinition } from "../core/loaded-definition.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { OrchdSettings } from "../core/settings.ts";
@@ -18,8 +18,8 @@ import { Artifacts } from "../ledger/artifacts.ts";
 import { CacheIndex } from "../ledger/cache-index.ts";
 import type { LedgerHost } from "../ledger/ledger-host.ts";
 import { daemonsSeen } from "../ledger/daemon-history.ts";
+import { foldInTurns, type FoldedRun } from "../ledger/run-fold.ts";
 import { RunStore } from "../ledger/run-store.ts";
-import { restoreEvent } from "../ledger/spill-event.ts";
 import { ValueThread } from "../ledger/value-thread.ts";
 import { Flavors } from "../orchestrators/flavors.ts";
 import { createRun } from "../run/open-run.ts";
@@ -28,7 +28,6 @@ import type { RunDeps } from "../run/run-deps.ts";
 import { evaluateCode } from "../places/evaluate-code.ts";
 import { STAGED_PREFIX } from "../core/task.ts";
 import { RunnerPool } from "../places/local/runner-pool.ts";
-import { readHeaderLine } from "./adopted-run.ts";
 import { SecretFiles } from "../run/secrets.ts";
 import { callMissedHook } from "./missed-hook.ts";
 import type { ReservedRun, RunMaker } from "./ports.ts";
@@ -63,8 +62,11 @@ export interface Workshop {
   refuses(snapshot: Snapshot, scheduled: boolean): Promise<Fault | undefined>;
   /** The environment of the stack that a pipeline runs on, once its orchestrator took it. */
   stackEnv(snapshot: Snapshot): Promise<Snapshot["stackEnv"]>;
-  /** A run's header, with its long fields. @throws Error where it cannot be read */
-  header(run: string): RunHeader;
+  /**
+   * A run as its ledger says, with its long fields; undefined if it has no header. Rejects where
+   * its ledger or its artifacts cannot be read.
+   */
+  folded(run: string): Promise<FoldedRun | undefined>;
   /** Calls a pipeline's `onMissed` hook, if it has one. */
   missed(loaded: LoadedPipeline, slots: readonly MissedSlot[]): void;
   /** Takes the settings of an orchd.yaml that was read again. */
@@ -118,12 +120,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
     evaluate: (code, signal) => evaluateCode(pool, `load#${(evaluations += 1)}`, code, signal),
     refuses: (snapshot, scheduled) => orchestrators.refuses(snapshot, scheduled),
     stackEnv: (snapshot) => orchestrators.stackEnv(snapshot),
-    header(run) {
-      const line = readHeaderLine(store.runLedger(run));
-      if (line?.type !== "run.submitted")
-        throw new Error(`The ledger of run ${run} has no header that can be read.`);
-      return headerOf(restoreEvent(line, artifacts));
-    },
+    folded: (run) => foldInTurns(store.runLedger(run), { artifacts, values }),
     missed: (loaded, slots) =>
       callMissedHook(loaded, slots, {
         place: pool,
@@ -183,16 +180,4 @@ function makersOf(deps: RunDeps, pool: RunnerPool): Pick<Workshop, "maker" | "re
     return { state: open.state, drive: () => keep(new RunLoop(open, deps)) };
   };
   return { maker, reserve };
-}
-
-/** A header as it was given, without the framing that the ledger gave it. */
-function headerOf(line: RunHeader & RunLine): RunHeader {
-  const {
-    seq: _seq,
-    b: _b,
-    at: _at,
-    crc: _crc,
-    ...event
-  } = line as RunHeader & Record<"seq" | "b" | "at" | "crc", unknown>;
-  return event;
 }

@@ -12,6 +12,7 @@
  */
 import { isAscii, isUtf8 } from "node:buffer";
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import type { Framed } from "../core/event.ts";
 import { LEDGER_FORMAT } from "../core/ledger-format.ts";
@@ -21,6 +22,8 @@ import { MAX_LINE_BYTES } from "./line-limit.ts";
 import { LinesBackwards } from "./lines-backwards.ts";
 
 const BLOCK_BYTES = 2 * MAX_LINE_BYTES;
+/** How many bytes are read in one turn of the event loop, where others must not wait. */
+const TURN_BYTES = 131_072;
 const LF = 0x0a;
 /** A pipe that has the name of a ledger must not block the reader. */
 const READING = constants.O_RDONLY | constants.O_NONBLOCK;
@@ -98,6 +101,27 @@ export function readLedger<E>(path: string, options: ReadOptions<E> = {}): Ledge
   }
 }
 
+/**
+ * As {@link readLedger}, a part in each turn of the event loop: the ledger of a run of thousands of
+ * steps takes long.
+ */
+export async function readLedgerInTurns<E>(
+  path: string,
+  options: ReadOptions<E> = {},
+): Promise<LedgerReading<E>> {
+  const fd = openSync(path, READING);
+  try {
+    const blocks = scanBlocks(fd, path, options, TURN_BYTES);
+    for (;;) {
+      const next = blocks.next();
+      if (next.done === true) return next.value;
+      await nextTurn();
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** Reads a ledger from memory; messages name it `path`. @throws LedgerFormatError */
 export function parseLedger<E>(
   bytes: Buffer,
@@ -110,6 +134,20 @@ export function parseLedger<E>(
 }
 
 function scanFile<E>(fd: number, path: string, options: ReadOptions<E>): LedgerReading<E> {
+  const blocks = scanBlocks(fd, path, options, BLOCK_BYTES);
+  for (;;) {
+    const next = blocks.next();
+    if (next.done === true) return next.value;
+  }
+}
+
+/** Reads a file; gives the word after each block of at most `most` bytes. */
+function* scanBlocks<E>(
+  fd: number,
+  path: string,
+  options: ReadOptions<E>,
+  most: number,
+): Generator<void, LedgerReading<E>> {
   const scan = new Scan<E>(path, options);
   const stats = fstatSync(fd);
   if (!stats.isFile()) throw new PathFault(path, stats.isDirectory() ? "EISDIR" : "EFTYPE");
@@ -121,7 +159,13 @@ function scanFile<E>(fd: number, path: string, options: ReadOptions<E>): LedgerR
   for (;;) {
     const read =
       position < size
-        ? readSync(fd, buffer, kept, Math.min(buffer.length - kept, size - position), position)
+        ? readSync(
+            fd,
+            buffer,
+            kept,
+            Math.min(buffer.length - kept, size - position, most),
+            position,
+          )
         : 0;
     if (read === 0 || scan.ended) return scan.finish(size, kept);
     position += read;
@@ -134,6 +178,7 @@ function scanFile<E>(fd: number, path: string, options: ReadOptions<E>): LedgerR
     } else {
       buffer.copyWithin(0, rest, filled);
     }
+    if (position < size) yield;
   }
 }
 

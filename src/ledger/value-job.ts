@@ -5,7 +5,8 @@
 import { contentHash } from "../core/cache-key.ts";
 import { isArtifactRef, type ArtifactRef } from "../core/artifact-ref.ts";
 import { evaluateWhen } from "../core/condition.ts";
-import type { Json } from "../core/snapshot.ts";
+import { listPieces } from "../core/json-pieces.ts";
+import type { Json, Snapshot } from "../core/snapshot.ts";
 import { StoredValues } from "../core/stored-values.ts";
 import type { StoredInputs } from "../core/task.ts";
 import type { Artifacts } from "./artifacts.ts";
@@ -18,6 +19,8 @@ export type ValueJob =
   | { readonly kind: "hashes"; readonly outputs: ArtifactRef }
   /** Whether each file that outputs refer to is whole. The files are made young first. */
   | { readonly kind: "whole"; readonly outputs: Json }
+  /** A snapshot's text, in pieces: without its steps, and then lists of steps. */
+  | { readonly kind: "snapshot"; readonly ref: ArtifactRef }
   /** Whether a condition holds. */
   | {
       readonly kind: "holds";
@@ -32,6 +35,7 @@ export type ValueJob =
 export interface ValueAnswers {
   readonly hashes: { readonly [output: string]: string };
   readonly whole: boolean;
+  readonly snapshot: readonly string[];
   readonly holds: ReturnType<typeof evaluateWhen>;
 }
 
@@ -45,6 +49,8 @@ export function bytesOf(job: ValueJob): number {
       return job.outputs.bytes;
     case "whole":
       return referredBytes(job.outputs);
+    case "snapshot":
+      return job.ref.bytes;
     case "holds":
       return job.stored.reduce((sum, { outputs }) => sum + referredBytes(outputs), 0);
   }
@@ -68,6 +74,10 @@ function answerTo(job: ValueJob, artifacts: Artifacts): ValueAnswers[ValueJob["k
     }
     case "whole":
       return areWhole(job.outputs, artifacts);
+    case "snapshot": {
+      const snapshot = artifacts.get(job.ref) as unknown as Snapshot;
+      return [JSON.stringify({ ...snapshot, steps: [] }), ...listPieces(snapshot.steps)];
+    }
     case "holds": {
       const values = new StoredValues((ref) => artifacts.get(ref));
       const inputs = { ...job.inputs, ...values.inputs(job.step, job.stored) };

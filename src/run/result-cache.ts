@@ -15,6 +15,7 @@
  * Large outputs are read elsewhere (value-thread.ts). Until that is done, what needs them throws
  * {@link Pending}.
  */
+import { statSync } from "node:fs";
 import { cacheKeyParts, changedPart, contentHash, type CacheKeyParts } from "../core/cache-key.ts";
 import { holdsArtifacts, isArtifactRef } from "../core/artifact-ref.ts";
 import type { RunLine } from "../core/event.ts";
@@ -26,6 +27,7 @@ import type { Artifacts } from "../ledger/artifacts.ts";
 import type { CacheCandidate } from "../ledger/cache-index.ts";
 import { readLedger } from "../ledger/ledger-reader.ts";
 import type { RunStore } from "../ledger/run-store.ts";
+import { foldInTurns } from "../ledger/run-fold.ts";
 import { restoreEvent } from "../ledger/spill-event.ts";
 import {
   answerJob,
@@ -39,7 +41,7 @@ import type { CacheIndexPort, RunDeps, ValuesPort } from "./run-deps.ts";
 
 /** The most folded runs that are kept. */
 const FOLDED_KEPT = 4;
-/** The most steps of a folded run that is kept. */
+/** The most steps of all folded runs that are kept; the run that was used last is kept anyhow. */
 const FOLDED_STEPS_KEPT = 20_000;
 /** How long files count as whole after they were read, in milliseconds. */
 const WHOLE_MS = 1_000;
@@ -71,6 +73,7 @@ export class ResultCache {
   /** The one that was used longest ago comes first. */
   readonly #folded = new Map<string, RunState | null>();
   #latest = "";
+  readonly #folding = new Map<string, Promise<void>>();
   readonly #starts = new Map<
     string,
     { readonly run: string; readonly parts: CacheKeyParts; readonly reason: string | undefined }
@@ -124,7 +127,7 @@ export class ResultCache {
   end(state: RunState): void {
     this.#live.delete(state.run);
     this.#newest.set(state.pipeline, state.run);
-    if (state.steps.size > 0) this.#keep(state.run, state);
+    if (state.steps.size > 0 && state.steps.size <= FOLDED_STEPS_KEPT) this.#keep(state.run, state);
   }
 
   /** Records that steps completed under these keys. Call it when their lines are durable. */
@@ -275,24 +278,62 @@ export class ResultCache {
     return found;
   }
 
-  /** A run as it is driven now, or as its ledger says. Undefined if it is gone or damaged. */
+  /**
+   * A run as it is driven now, or as its ledger says. Undefined if it is gone or damaged.
+   *
+   * @throws Pending
+   */
   stateOf(run: string): RunState | undefined {
     const live = this.#live.get(run);
     if (live !== undefined) return live;
     let folded = this.#folded.get(run);
     if (folded === undefined) {
+      if (this.#isLong(run)) throw new Pending(this.#foldLong(run));
       folded = foldLedger(this.#store, run, this.#artifacts) ?? null;
       this.#keep(run, folded);
     } else if (this.#latest !== run) this.#keep(run, folded);
     return folded ?? undefined;
   }
 
+  #isLong(run: string): boolean {
+    if (this.#values === undefined) return false;
+    try {
+      return statSync(this.#store.runLedger(run)).size > AT_ONCE_BYTES;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Folds a long ledger beside other events; those who wait for it share the fold. */
+  #foldLong(run: string): Promise<void> {
+    let folding = this.#folding.get(run);
+    if (folding === undefined) {
+      folding = foldInTurns(this.#store.runLedger(run), {
+        artifacts: this.#artifacts,
+        values: this.#values,
+      })
+        .then(
+          (folded) => this.#keep(run, folded === undefined || folded.damaged ? null : folded.state),
+          () => this.#keep(run, null),
+        )
+        .finally(() => this.#folding.delete(run));
+      this.#folding.set(run, folding);
+    }
+    return folding;
+  }
+
+  /** Keeps a folded run, and forgets those that were used longest ago. */
   #keep(run: string, state: RunState | null): void {
     this.#folded.delete(run);
-    if (state !== null && state.steps.size > FOLDED_STEPS_KEPT) return;
     this.#folded.set(run, state);
     this.#latest = run;
-    if (this.#folded.size > FOLDED_KEPT) this.#folded.delete(this.#folded.keys().next().value!);
+    let steps = 0;
+    for (const folded of this.#folded.values()) steps += folded?.steps.size ?? 0;
+    for (const [oldest, folded] of this.#folded) {
+      if (oldest === run || (this.#folded.size <= FOLDED_KEPT && steps <= FOLDED_STEPS_KEPT)) break;
+      this.#folded.delete(oldest);
+      steps -= folded?.steps.size ?? 0;
+    }
   }
 }
 

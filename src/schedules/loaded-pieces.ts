@@ -5,11 +5,9 @@
  * The first piece is the pipeline without its steps. Each further piece is a list of steps. A step
  * of the snapshot that is the template's own is a number: its place in the template.
  */
+import { listPieces } from "../core/json-pieces.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { SnapshotStep } from "../core/snapshot.ts";
-
-/** How many characters of steps a piece has at least, but the last one. */
-const PIECE_LENGTH = 65_536;
 
 interface Head {
   readonly loaded: LoadedPipeline;
@@ -41,18 +39,9 @@ function* stepPieces(
   steps: readonly SnapshotStep[],
   known: readonly SnapshotStep[],
 ): Generator<string, void> {
-  let texts: string[] = [];
-  let length = 0;
-  for (const [index, step] of steps.entries()) {
-    const text = step === known[index] ? String(index) : JSON.stringify(step);
-    texts.push(text);
-    length += text.length;
-    if (length < PIECE_LENGTH) continue;
-    yield `{"of":"${of}","steps":[${texts.join(",")}]}`;
-    texts = [];
-    length = 0;
-  }
-  if (texts.length > 0) yield `{"of":"${of}","steps":[${texts.join(",")}]}`;
+  const textOf = (step: SnapshotStep, index: number): string =>
+    step === known[index] ? String(index) : JSON.stringify(step);
+  for (const list of listPieces(steps, textOf)) yield `{"of":"${of}","steps":${list}}`;
 }
 
 /** Puts a pipeline together from its pieces. */

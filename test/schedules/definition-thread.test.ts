@@ -33,7 +33,7 @@ export default { kind: "pipeline", definition: { steps: Object.fromEntries(
 `,
 };
 const BAD: Record<string, string> = {
-  "words.yaml": `steps:\n${lines(900, (n) => (n % 300 === 7 ? '{ runs: "x" }' : '{ run: "x" }'))}\n`,
+  "words.yaml": `steps:\n${lines(900, (n) => (n % 300 === 7 ? "{ runs: x }" : "{ run: x }"))}\n`,
   "yaml.yaml": `steps:\n${lines(900, () => '{ run: "true" }')}\n  s: { run: a: b }\n`,
   "export.yaml":
     `steps:\n${lines(400, () => '{ run: "true" }')}\n` +

@@ -170,7 +170,7 @@ export class EngineRig {
       },
       watch: () => undefined,
       rescan: () => Promise.resolve(),
-      header: () => {
+      folded: () => {
         throw new Error("no run is run again here");
       },
       onFatal,
