@@ -47,6 +47,35 @@ const WALKED_THROUGH = /```ts\n(\/\/ schedules\/orchestrators\/custom\.ts\n[^]*?
   readFileSync(join(projectRoot, "docs/orchestrators.md"), "utf8"),
 )![1]!;
 
+/** The programs of docs/programs.md: each names its file in its first line. */
+const PROGRAMS: Readonly<Record<string, string>> = Object.fromEntries(
+  [
+    ...readFileSync(join(projectRoot, "docs/programs.md"), "utf8").matchAll(
+      /```ts\n\/\/ (\S+\.ts)\n([^]*?)```/g,
+    ),
+  ].map(([, name, text]) => [`programs/${name!}`, `${text!}\nexport {};\n`]),
+);
+
+/** The ways in which TypeScript finds a package, with what else each needs. */
+const RESOLUTIONS = {
+  nodenext: { module: "nodenext" },
+  node16: { module: "node16" },
+  bundler: { module: "esnext", moduleResolution: "bundler" },
+} as const;
+
+/** A strict user's settings. */
+const STRICT = {
+  target: "es2023",
+  lib: ["es2023", "esnext.disposable"],
+  types: ["node"],
+  strict: true,
+  exactOptionalPropertyTypes: true,
+  noUncheckedIndexedAccess: true,
+  noEmit: true,
+  skipLibCheck: false,
+  allowImportingTsExtensions: true,
+} as const;
+
 const npm = (cwd: string, ...parameters: string[]): string =>
   execFileSync("npm", [...parameters, "--no-audit", "--no-fund", "--loglevel=error"], {
     cwd,
@@ -62,20 +91,17 @@ describe("the package", () => {
     elsewhere = tempRoot({
       "package.json": JSON.stringify({ name: "elsewhere", private: true, type: "module" }),
       "consumer.ts": CONSUMER,
-      "tsconfig.json": JSON.stringify({
-        compilerOptions: {
-          module: "nodenext",
-          target: "es2023",
-          lib: ["es2023"],
-          types: ["node"],
-          strict: true,
-          noEmit: true,
-          skipLibCheck: false,
-          allowImportingTsExtensions: true,
-        },
-        files: ["consumer.ts", "schedules/orchestrators/custom.ts"],
-        include: ["examples"],
-      }),
+      ...Object.fromEntries(
+        Object.entries(RESOLUTIONS).map(([name, resolution]) => [
+          `tsconfig.${name}.json`,
+          JSON.stringify({
+            compilerOptions: { ...STRICT, ...resolution },
+            files: ["consumer.ts", "schedules/orchestrators/custom.ts"],
+            include: ["examples", "programs"],
+          }),
+        ]),
+      ),
+      ...PROGRAMS,
       "schedules/orchestrators/custom.ts": WALKED_THROUGH,
       "schedules/hello.yaml":
         'steps:\n  greet: { uses: ./steps/greet.ts, params: { name: "${params.name}" } }\n' +
@@ -236,15 +262,21 @@ export default step(
     rmSync(join(elsewhere.schedules, "misfit.yaml"));
   }, 90_000);
 
-  it("has types and examples that hold for a strict user, the library's own included", () => {
-    const checked = spawnSync(
-      process.execPath,
-      [join(projectRoot, "node_modules/typescript/bin/tsc"), "-p", elsewhere.root],
-      {
-        encoding: "utf8",
-        timeout: 60_000,
-      },
-    );
-    expect({ status: checked.status, said: checked.stdout }).toEqual({ status: 0, said: "" });
-  }, 60_000);
+  it.each(Object.keys(RESOLUTIONS))(
+    "has types, examples and programs that hold for a strict user, by %s",
+    (name) => {
+      expect(Object.keys(PROGRAMS).length).toBeGreaterThan(1);
+      const checked = spawnSync(
+        process.execPath,
+        [
+          join(projectRoot, "node_modules/typescript/bin/tsc"),
+          "-p",
+          join(elsewhere.root, `tsconfig.${name}.json`),
+        ],
+        { encoding: "utf8", timeout: 60_000 },
+      );
+      expect({ status: checked.status, said: checked.stdout }).toEqual({ status: 0, said: "" });
+    },
+    60_000,
+  );
 });
