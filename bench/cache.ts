@@ -39,7 +39,7 @@ import type { RunDeps } from "../src/run/run-deps.ts";
 import type { Place } from "../src/places/place.ts";
 import { BenchDaemon, inFolder, ledgerPath, linesOf, writeFiles, type Line } from "./bench-root.ts";
 import { peerPackages } from "./peer-packages.ts";
-import { PLAIN_SNAPSHOT, PLAIN_STEP } from "./plain-step.ts";
+import { PLAIN_SNAPSHOT, PLAIN_STEP } from "../test/support/plain-step.ts";
 import { timed, type Row } from "./row.ts";
 
 const STEPS = 1_000;

@@ -13,7 +13,7 @@ import { readLedger } from "../src/ledger/ledger-reader.ts";
 import { inFolder } from "./bench-root.ts";
 import { median, timed } from "./row.ts";
 import type { Row } from "./row.ts";
-import { PLAIN_SNAPSHOT, PLAIN_STEP } from "./plain-step.ts";
+import { PLAIN_SNAPSHOT, PLAIN_STEP } from "../test/support/plain-step.ts";
 
 const STEPS = 10_000;
 const ROUNDS = 9;

@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
 import { DAY_MS, HOUR_MS, MINUTE_MS, iso } from "../src/core/time.ts";
 import { ledgerPath, writeFiles } from "./bench-root.ts";
-import { PLAIN_STEP } from "./plain-step.ts";
+import { PLAIN_STEP } from "../test/support/plain-step.ts";
 
 /** How many pipelines there are, and what their schedule is. */
 export interface Shape {

@@ -16,7 +16,7 @@ import type { CommandContext } from "./command.ts";
 import { eventText } from "./event-text.ts";
 import { CliError, EXIT, type ExitStatus } from "./exit.ts";
 import { LOOK_MS, pause } from "../client/looking.ts";
-import { statusMark, statusSpan } from "./render.ts";
+import { runHead, statusMark, statusSpan } from "./render.ts";
 import { span, type Part, type Terminal } from "./terminal.ts";
 import { betweenText } from "./time-text.ts";
 
@@ -80,14 +80,7 @@ export function reportEnd({ args, terminal }: CommandContext, view: RunView): Ex
   if (args.flag("json")) terminal.json(view);
   else {
     const why = view.because === null ? "" : `: ${briefReason(view)}`;
-    terminal.line(
-      statusMark(view.status),
-      " ",
-      span("bold", view.run),
-      " ",
-      statusSpan(view.status),
-      ` in ${betweenText(view.startedAt, view.finishedAt)}${why}`,
-    );
+    terminal.line(...runHead(view), ` in ${betweenText(view.startedAt, view.finishedAt)}${why}`);
   }
   return view.status === "completed" || view.status === "cached" ? EXIT.done : EXIT.failed;
 }

@@ -1,6 +1,6 @@
 /** How statuses look on a terminal: a status has one colour and one mark everywhere. */
 import type { Status } from "../core/status.ts";
-import { span, type Span, type Style } from "./terminal.ts";
+import { span, type Part, type Span, type Style } from "./terminal.ts";
 
 const STATUS_STYLES: Readonly<Record<Status, Style>> = {
   initializing: "dim",
@@ -36,4 +36,15 @@ export function statusSpan(status: string): Span {
 /** One character that stands for a status, in its colour. */
 export function statusMark(status: string): Span {
   return span(STATUS_STYLES[status as Status], STATUS_MARKS[status as Status] ?? "?");
+}
+
+/** The head of a line about a run. */
+export function runHead({
+  run,
+  status,
+}: {
+  readonly run: string;
+  readonly status: string;
+}): Part[] {
+  return [statusMark(status), " ", span("bold", run), " ", statusSpan(status)];
 }

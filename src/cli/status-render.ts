@@ -7,7 +7,7 @@ import { timeText } from "../views/moment.ts";
 import type { PipelineView } from "../views/pipeline-view.ts";
 import type { RunView, StepView } from "../views/run-view.ts";
 import type { DaemonView, StatusView } from "../views/status-view.ts";
-import { statusMark, statusSpan } from "./render.ts";
+import { runHead, statusMark, statusSpan } from "./render.ts";
 import { printTable, tableWidth } from "./table.ts";
 import { span, type Part, type Terminal } from "./terminal.ts";
 import { betweenText, relativeText } from "./time-text.ts";
@@ -175,14 +175,7 @@ function detailsOf({ name, file, lastRun, counts }: PipelineView): Part[] {
 
 /** Prints one run and its steps. */
 export function printRun(terminal: Terminal, view: RunView, now: number): void {
-  terminal.line(
-    statusMark(view.status),
-    " ",
-    span("bold", view.run),
-    " ",
-    statusSpan(view.status),
-    view.because === null ? "" : `: ${view.because}`,
-  );
+  terminal.line(...runHead(view), view.because === null ? "" : `: ${view.because}`);
   terminal.line(span("dim", originOf(view, now)));
   if (view.fault !== undefined)
     terminal.line(

@@ -4,20 +4,12 @@
  * good line. Of a run that had ended, the pipeline's ledger says how, and that becomes its last
  * line.
  */
-import {
-  closeSync,
-  copyFileSync,
-  existsSync,
-  fsyncSync,
-  openSync,
-  readdirSync,
-  rmSync,
-  truncateSync,
-} from "node:fs";
+import { copyFileSync, existsSync, readdirSync, rmSync, truncateSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Clock } from "../clock.ts";
 import { defined } from "../core/defined.ts";
 import type { PipelineLine, RunEvent, RunLine } from "../core/event.ts";
+import { syncPath } from "../disk/sync-path.ts";
 import { refused, type Reply } from "../core/request.ts";
 import { parseRunId } from "../core/run-id.ts";
 import type { LedgerFailed } from "../ledger/ledger-error.ts";
@@ -76,7 +68,7 @@ export async function repairRun(run: string, engine: Engine, ports: RepairPorts)
   const cut = size - validBytes;
   if (lines.length === 0) {
     rmSync(path);
-    syncFile(dirname(path));
+    syncPath(dirname(path));
     log.warn(
       { run, kept: copy },
       `the ledger of run ${run} had no readable header and was put aside`,
@@ -87,7 +79,7 @@ export async function repairRun(run: string, engine: Engine, ports: RepairPorts)
       await desk.append([{ type: "run.finished", run, status: "failed", durationMs: 0, because }]);
   } else {
     truncateSync(path, validBytes);
-    syncFile(path);
+    syncPath(path);
     log.warn(
       { run, kept: copy, bytes: cut },
       `the ledger of run ${run} was cut back to its ${lines.length} good lines`,
@@ -146,8 +138,8 @@ function keepCopy(path: string): string {
   const copy = copyName(path, n);
   try {
     copyFileSync(path, copy);
-    syncFile(copy);
-    syncFile(dirname(path));
+    syncPath(copy);
+    syncPath(dirname(path));
   } catch (error) {
     // Half a copy proves nothing.
     rmSync(copy, { force: true });
@@ -164,13 +156,4 @@ function newestCopy(path: string): string | undefined {
 
 function copyName(path: string, n: number): string {
   return `${path}.damaged-${n}`;
-}
-
-function syncFile(path: string): void {
-  const fd = openSync(path, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }

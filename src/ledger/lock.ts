@@ -34,6 +34,7 @@ import { iso } from "../core/time.ts";
 import { writeFileAtomically } from "../disk/atomic-file.ts";
 import { ensureDirectory, syncDirectory } from "../disk/directories.ts";
 import { errorCode } from "../disk/disk-error.ts";
+import { removeFile } from "../disk/remove-file.ts";
 import { systemDisk } from "../disk/disk.ts";
 import {
   bootId,
@@ -222,17 +223,9 @@ async function claimEpoch(orchdDir: string, options: LockOptions): Promise<Holde
   await syncDirectory(systemDisk, epochs);
   for (const name of readdirSync(epochs)) {
     if (Number(name) < newest || (name.startsWith(".") && !name.endsWith(`.${process.pid}`)))
-      removeIfThere(join(epochs, name));
+      removeFile(join(epochs, name));
   }
   return holder;
-}
-
-function removeIfThere(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    if (errorCode(error) !== "ENOENT") throw error;
-  }
 }
 
 function holderLine(holder: Holder): string {

@@ -16,6 +16,7 @@ import { parseRunId } from "../core/run-id.ts";
 import { DAY_MS, HOUR_MS, iso } from "../core/time.ts";
 import { syncDirectory } from "../disk/directories.ts";
 import { errorCode } from "../disk/disk-error.ts";
+import { namesIn } from "../disk/names-in.ts";
 import { systemDisk } from "../disk/disk.ts";
 import { isPathFault } from "../disk/path-fault.ts";
 import { readTail } from "./ledger-reader.ts";
@@ -445,15 +446,6 @@ function oldFiles(
       (file): file is { path: string; sha: string; minAge: number } =>
         file.sha !== undefined && ageOf(file.path, nowMs) > minAge,
     );
-}
-
-function namesIn(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch (error) {
-    if (errorCode(error) === "ENOENT") return [];
-    throw error;
-  }
 }
 
 function noReferences(): References {

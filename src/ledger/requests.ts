@@ -17,7 +17,6 @@ import {
   lstatSync,
   openSync,
   opendirSync,
-  readdirSync,
   readSync,
   statSync,
   unlinkSync,
@@ -34,6 +33,7 @@ import { HOUR_MS, iso } from "../core/time.ts";
 import { writeFileAtomically } from "../disk/atomic-file.ts";
 import { syncDirectory } from "../disk/directories.ts";
 import { errorCode } from "../disk/disk-error.ts";
+import { namesIn } from "../disk/names-in.ts";
 import { systemDisk } from "../disk/disk.ts";
 import { RunStore } from "./run-store.ts";
 
@@ -201,15 +201,6 @@ function contentOf(fd: number, stats: Stats, maxBytes: number): Value {
   const read = readJson(text.toString());
   if (read.ok) return { json: read.value };
   return { reason: `it ${read.message}` };
-}
-
-function namesIn(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch (error) {
-    if (errorCode(error) === "ENOENT") return [];
-    throw error;
-  }
 }
 
 /**

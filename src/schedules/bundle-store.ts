@@ -16,6 +16,7 @@ import {
 } from "node:fs";
 import { basename, join } from "node:path";
 import { errorCode } from "../disk/disk-error.ts";
+import { syncPath } from "../disk/sync-path.ts";
 import { giveToOwner, makeOwnersFolder } from "../disk/give-to-owner.ts";
 import { sha256 } from "./sha256.ts";
 
@@ -55,7 +56,7 @@ export function storeBundle(folder: string, text: string): string {
   if (holds(path, content)) return sha;
   makeOwnersFolder(folder);
   writeAside(folder, path, content, true);
-  syncFolder(folder);
+  syncPath(folder);
   return sha;
 }
 
@@ -95,14 +96,5 @@ function holds(path: string, content: Buffer): boolean {
   } catch (error) {
     if (errorCode(error) !== "EACCES" && errorCode(error) !== "ENOENT") throw error;
     return false;
-  }
-}
-
-function syncFolder(folder: string): void {
-  const descriptor = openSync(folder, "r");
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
   }
 }

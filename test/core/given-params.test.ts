@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { checkGivenParams } from "../../src/core/given-params.ts";
-import { pipelineOf, scheduleOf } from "../support/engine-rig.ts";
+import { pipelineOf } from "../support/engine-rig.ts";
+import { scheduleOf } from "../support/given-schedule.ts";
 
 const declares = pipelineOf("p", [scheduleOf({ name: "n", params: { depth: 1 } })], {
   params: { path: "/", lines: 3 },

@@ -4,7 +4,8 @@ import type { RequestInput } from "../../src/core/request.ts";
 import { readReply, writeRequest } from "../../src/ledger/requests.ts";
 import { silentLog } from "../../src/log.ts";
 import type { Line } from "../support/await-event.ts";
-import { EngineRig, pipelineOf, scheduleOf, type RigOptions } from "../support/engine-rig.ts";
+import { EngineRig, pipelineOf, type RigOptions } from "../support/engine-rig.ts";
+import { scheduleOf } from "../support/given-schedule.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
 const HOUR_MS = 3_600_000;

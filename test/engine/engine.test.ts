@@ -3,7 +3,8 @@ import { describe, expect, test } from "vitest";
 import type { Schedule } from "../../src/core/schedule/schedule-schema.ts";
 import { readPipeline } from "../../src/views/pipeline-reading.ts";
 import { viewPipeline } from "../../src/views/pipeline-view.ts";
-import { EngineRig, pipelineOf, scheduleOf, type FileContent } from "../support/engine-rig.ts";
+import { EngineRig, pipelineOf, type FileContent } from "../support/engine-rig.ts";
+import { scheduleOf } from "../support/given-schedule.ts";
 import { readWholeLedger } from "../support/independent-ledger.ts";
 import { tempRoot } from "../support/temp-root.ts";
 

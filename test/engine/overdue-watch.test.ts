@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { emptyPipelineState } from "../../src/core/pipeline-state.ts";
 import { OverdueWatch } from "../../src/engine/overdue-watch.ts";
-import { EngineRig, pipelineOf, scheduleOf } from "../support/engine-rig.ts";
+import { EngineRig, pipelineOf } from "../support/engine-rig.ts";
+import { scheduleOf } from "../support/given-schedule.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 

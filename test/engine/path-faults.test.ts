@@ -9,7 +9,8 @@ import { describe, expect, test } from "vitest";
 import { jitterOf } from "../../src/core/schedule/schedule.ts";
 import { waitForReply, writeRequest } from "../../src/ledger/requests.ts";
 import { readPipeline } from "../../src/views/pipeline-reading.ts";
-import { EngineRig, pipelineOf, scheduleOf } from "../support/engine-rig.ts";
+import { EngineRig, pipelineOf } from "../support/engine-rig.ts";
+import { scheduleOf } from "../support/given-schedule.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
 const minutely = scheduleOf({ cron: "* * * * *" });

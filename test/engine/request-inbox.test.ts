@@ -24,7 +24,8 @@ import { RunStore } from "../../src/ledger/run-store.ts";
 import { readWorkSign } from "../../src/ledger/work-sign.ts";
 import { silentLog } from "../../src/log.ts";
 import { awaitSight } from "../support/await-event.ts";
-import { EngineRig, pipelineOf, scheduleOf } from "../support/engine-rig.ts";
+import { EngineRig, pipelineOf } from "../support/engine-rig.ts";
+import { scheduleOf } from "../support/given-schedule.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 

@@ -6,7 +6,8 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Schedule } from "../../src/core/schedule/schedule-schema.ts";
-import { EngineRig, pipelineOf, scheduleOf } from "../support/engine-rig.ts";
+import { EngineRig, pipelineOf } from "../support/engine-rig.ts";
+import { scheduleOf } from "../support/given-schedule.ts";
 import type { Line } from "../support/await-event.ts";
 import { readWholeLedger } from "../support/independent-ledger.ts";
 import { SyncDisk } from "../support/sync-disk.ts";

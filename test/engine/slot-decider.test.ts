@@ -4,7 +4,8 @@ import { emptyPipelineState } from "../../src/core/pipeline-state.ts";
 import { SlotDecider, type DeciderPorts } from "../../src/engine/slot-decider.ts";
 import type { ClockStep } from "../../src/engine/scheduler.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
-import { pipelineOf, scheduleOf } from "../support/engine-rig.ts";
+import { pipelineOf } from "../support/engine-rig.ts";
+import { scheduleOf } from "../support/given-schedule.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
 const NOW = Date.UTC(2026, 10, 23, 12, 0, 30);

@@ -2,7 +2,8 @@ import { expect, test } from "vitest";
 import { Upkeep } from "../../src/engine/upkeep.ts";
 import { CacheIndex } from "../../src/ledger/cache-index.ts";
 import { silentLog } from "../../src/log.ts";
-import { EngineRig, pipelineOf, scheduleOf } from "../support/engine-rig.ts";
+import { EngineRig, pipelineOf } from "../support/engine-rig.ts";
+import { scheduleOf } from "../support/given-schedule.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 

@@ -17,7 +17,8 @@ import type { RunStore } from "../../src/ledger/run-store.ts";
 import type { Clock, Timer } from "../../src/clock.ts";
 import { silentLog } from "../../src/log.ts";
 import { OverlapModel, type ModelPipeline } from "../engine/overlap-model.ts";
-import { pipelineOf, scheduleOf } from "../support/engine-rig.ts";
+import { pipelineOf } from "../support/engine-rig.ts";
+import { scheduleOf } from "../support/given-schedule.ts";
 import { reached, trials } from "../support/figures.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 

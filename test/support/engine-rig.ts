@@ -18,19 +18,6 @@ import { ScriptedRuns, type Script } from "./scripted-runs.ts";
 import { SyncDisk, type MortalDisk } from "./sync-disk.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
-/** A schedule with every default filled in. */
-export function scheduleOf(parts: Partial<Schedule>): Schedule {
-  return {
-    timezone: "UTC",
-    jitterSeconds: 0,
-    catchUp: "latest",
-    catchUpWindowMs: 86_400_000,
-    maxCatchUp: 100,
-    blackout: [],
-    ...parts,
-  };
-}
-
 /** A pipeline of one step, as if it had been loaded from a file. */
 export function pipelineOf(
   name: string,

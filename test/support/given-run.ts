@@ -1,9 +1,9 @@
 /** A run without a disk: events are framed and folded at once, as the run-loop does. */
 import type { RunEvent, RunLine } from "../../src/core/event.ts";
 import { plan, type Action, type PlanFacts } from "../../src/core/plan.ts";
-import { NO_RETRY } from "../../src/core/retry.ts";
 import { evolve, type RunState } from "../../src/core/run-state.ts";
 import type { Snapshot, SnapshotStep } from "../../src/core/snapshot.ts";
+import { PLAIN_SNAPSHOT, PLAIN_STEP } from "./plain-step.ts";
 
 /** A step that does nothing. @param more `needs` names the steps that come before it */
 export function stepSpec(
@@ -14,14 +14,8 @@ export function stepSpec(
   return {
     id,
     run: "true",
-    params: {},
-    inputs: {},
+    ...PLAIN_STEP,
     after: needs ?? [],
-    env: {},
-    retry: NO_RETRY,
-    onInterruption: "retry",
-    isolated: false,
-    hooks: {},
     ...rest,
   };
 }
@@ -29,15 +23,9 @@ export function stepSpec(
 /** A snapshot of these steps. */
 export function snapshotOf(steps: readonly SnapshotStep[], more: Partial<Snapshot> = {}): Snapshot {
   return {
+    ...PLAIN_SNAPSHOT,
     name: "p",
-    digest: "d",
     file: "/nowhere/p.yaml",
-    executionMode: "continue_on_failure",
-    maxParallelSteps: 8,
-    gracePeriodMs: 10_000,
-    env: {},
-    hooks: {},
-    orchestrator: { flavor: "local", config: {} },
     steps,
     ...more,
   };

@@ -9,21 +9,10 @@ import { cronCalculator } from "../../../src/core/schedule/cron-calculator.ts";
 import { slotId, timetable } from "../../../src/core/schedule/schedule.ts";
 import type { Schedule } from "../../../src/core/schedule/schedule-schema.ts";
 import { reached, trials } from "../../support/figures.ts";
+import { scheduleOf } from "../../support/given-schedule.ts";
 
 const at = (iso: string): number => Date.parse(iso);
 const NOW = at("2026-11-24T12:00:00Z");
-
-function schedule(parts: Partial<Schedule>): Schedule {
-  return {
-    timezone: "UTC",
-    jitterSeconds: 0,
-    catchUp: "latest",
-    catchUpWindowMs: 86_400_000,
-    maxCatchUp: 100,
-    blackout: [],
-    ...parts,
-  };
-}
 
 function decide(
   schedules: Schedule[],
@@ -51,7 +40,7 @@ describe("catch-up", () => {
   const hourly = { cron: "0 * * * *" };
 
   test("latest runs the newest and misses the rest", () => {
-    expect(decide([schedule(hourly)], NOW - 3 * 3_600_000)).toEqual([
+    expect(decide([scheduleOf(hourly)], NOW - 3 * 3_600_000)).toEqual([
       "missed 11-24T10:00",
       "missed 11-24T11:00",
       "run 11-24T12:00",
@@ -59,11 +48,11 @@ describe("catch-up", () => {
   });
 
   test("none misses all, all runs all", () => {
-    expect(decide([schedule({ ...hourly, catchUp: "none" })], NOW - 2 * 3_600_000)).toEqual([
+    expect(decide([scheduleOf({ ...hourly, catchUp: "none" })], NOW - 2 * 3_600_000)).toEqual([
       "missed 11-24T11:00",
       "missed 11-24T12:00",
     ]);
-    expect(decide([schedule({ ...hourly, catchUp: "all" })], NOW - 2 * 3_600_000)).toEqual([
+    expect(decide([scheduleOf({ ...hourly, catchUp: "all" })], NOW - 2 * 3_600_000)).toEqual([
       "run 11-24T11:00",
       "run 11-24T12:00",
     ]);
@@ -71,20 +60,20 @@ describe("catch-up", () => {
 
   test("all runs the newest maxCatchUp", () => {
     expect(
-      decide([schedule({ ...hourly, catchUp: "all", maxCatchUp: 1 })], NOW - 2 * 3_600_000),
+      decide([scheduleOf({ ...hourly, catchUp: "all", maxCatchUp: 1 })], NOW - 2 * 3_600_000),
     ).toEqual(["missed 11-24T11:00", "run 11-24T12:00"]);
   });
 
   test("older than the window is one line; a slot exactly as old as the window is in it", () => {
     expect(
-      decide([schedule({ ...hourly, catchUpWindowMs: 3_600_000 })], NOW - 10 * 3_600_000),
+      decide([scheduleOf({ ...hourly, catchUpWindowMs: 3_600_000 })], NOW - 10 * 3_600_000),
     ).toEqual(["missed 11-24T03:00..11-24T10:00", "missed 11-24T11:00", "run 11-24T12:00"]);
   });
 
   test("a slot exactly as old as the window runs, and one a second older does not", () => {
     const one = (seconds: number): string[] => {
       const runOnceAt = new Date(NOW - seconds * 1_000).toISOString();
-      return decide([schedule({ runOnceAt, catchUpWindowMs: 3_600_000 })], NOW - 10 * 3_600_000);
+      return decide([scheduleOf({ runOnceAt, catchUpWindowMs: 3_600_000 })], NOW - 10 * 3_600_000);
     };
     expect(one(3_600)).toEqual(["run 11-24T11:00"]);
     expect(one(3_601)).toEqual(["missed 11-24T10:59"]);
@@ -92,8 +81,8 @@ describe("catch-up", () => {
 
   test("each schedule has its own window, where another's is longer", () => {
     const both = [
-      schedule({ ...hourly, name: "a", params: { x: 1 }, catchUp: "all" }),
-      schedule({
+      scheduleOf({ ...hourly, name: "a", params: { x: 1 }, catchUp: "all" }),
+      scheduleOf({
         ...hourly,
         name: "b",
         params: { x: 2 },
@@ -114,7 +103,7 @@ describe("catch-up", () => {
   test("a run without a line is adopted, within the window and before it", () => {
     const taken = new Set(["2026-11-24T03:00:00.000Z", "2026-11-24T11:00:00.000Z"]);
     expect(
-      decide([schedule({ ...hourly, catchUpWindowMs: 2 * 3_600_000 })], NOW - 10 * 3_600_000, {
+      decide([scheduleOf({ ...hourly, catchUpWindowMs: 2 * 3_600_000 })], NOW - 10 * 3_600_000, {
         taken,
       }),
     ).toEqual([
@@ -127,7 +116,7 @@ describe("catch-up", () => {
   });
 
   test("paused slots are skipped", () => {
-    expect(decide([schedule(hourly)], NOW - 2 * 3_600_000, { paused: "paused" })).toEqual([
+    expect(decide([scheduleOf(hourly)], NOW - 2 * 3_600_000, { paused: "paused" })).toEqual([
       "skipped 11-24T11:00",
       "skipped 11-24T12:00",
     ]);
@@ -135,15 +124,15 @@ describe("catch-up", () => {
 
   test("each schedule with params catches up by itself", () => {
     const both = [
-      schedule({ ...hourly, name: "a", params: { x: 1 } }),
-      schedule({ ...hourly, name: "b", params: { x: 2 }, catchUp: "none" }),
+      scheduleOf({ ...hourly, name: "a", params: { x: 1 } }),
+      scheduleOf({ ...hourly, name: "b", params: { x: 2 }, catchUp: "none" }),
     ];
     expect(decide(both, NOW - 3_600_000)).toEqual(["run 11-24T12:00", "missed 11-24T12:00"]);
   });
 
   test("stopAfter leaves no more runs than are left", () => {
     expect(
-      decide([schedule({ ...hourly, catchUp: "all", stopAfter: 5 })], NOW - 3 * 3_600_000, {
+      decide([scheduleOf({ ...hourly, catchUp: "all", stopAfter: 5 })], NOW - 3 * 3_600_000, {
         left: () => 2,
       }),
     ).toEqual(["run 11-24T10:00", "run 11-24T11:00", "missed 11-24T12:00"]);
@@ -161,7 +150,7 @@ describe("catch-up", () => {
   test.each(downtimes)(
     "%s of minutely slots in a named zone is decided within a second, under %s",
     (name, catchUp, hours) => {
-      const minutely = [schedule({ cron: "* * * * *", timezone: "Europe/Berlin", catchUp })];
+      const minutely = [scheduleOf({ cron: "* * * * *", timezone: "Europe/Berlin", catchUp })];
       // Processor time: what else the machine does must not count.
       const before = process.cpuUsage();
       const lines = decide(minutely, NOW - hours * 3_600_000);
@@ -198,7 +187,13 @@ describe("catch-up", () => {
 
 test("tracks with a slot at the end of a split old stretch pass the watermark together", () => {
   const track = (name: string) =>
-    schedule({ cron: "0 * * * *", name, params: {}, catchUp: "none", catchUpWindowMs: 3_600_000 });
+    scheduleOf({
+      cron: "0 * * * *",
+      name,
+      params: {},
+      catchUp: "none",
+      catchUpWindowMs: 3_600_000,
+    });
   const tracks = [track("a"), track("b"), track("c")];
   const span = { from: NOW - 4 * 3_600_000 - 1, to: NOW, now: NOW };
   const decided = new Set(
@@ -234,7 +229,7 @@ test("every slot is covered by exactly one decision, whatever is decided and tak
       fc.boolean(),
       (parts, back, seed, paused) => {
         const schedules = parts.map(({ own, ...rest }, index) =>
-          schedule({ ...rest, ...(own ? { name: `n${index}`, params: {} } : {}) }),
+          scheduleOf({ ...rest, ...(own ? { name: `n${index}`, params: {} } : {}) }),
         );
         const table = timetable("p", schedules);
         const from = NOW - back;

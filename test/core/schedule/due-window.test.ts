@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { cronCalculator } from "../../../src/core/schedule/cron-calculator.ts";
 import { byDue, jitterOf, timetable, type DueSlot } from "../../../src/core/schedule/schedule.ts";
-import { scheduleOf } from "../../support/engine-rig.ts";
+import { scheduleOf } from "../../support/given-schedule.ts";
 
 const FROM = Date.UTC(2026, 10, 23, 2);
 const END = FROM + 3_600_000;

@@ -4,21 +4,10 @@ import { Cron } from "croner";
 import { cronCalculator } from "../../../src/core/schedule/cron-calculator.ts";
 import { blackoutOf, jitterOf, slotId, timetable } from "../../../src/core/schedule/schedule.ts";
 import type { Schedule } from "../../../src/core/schedule/schedule-schema.ts";
+import { scheduleOf } from "../../support/given-schedule.ts";
 
 const at = (iso: string): number => Date.parse(iso);
 const iso = (ms: number): string => new Date(ms).toISOString();
-
-function schedule(parts: Partial<Schedule>): Schedule {
-  return {
-    timezone: "UTC",
-    jitterSeconds: 0,
-    catchUp: "latest",
-    catchUpWindowMs: 86_400_000,
-    maxCatchUp: 100,
-    blackout: [],
-    ...parts,
-  };
-}
 
 function slots(schedules: Schedule[], from: string, to: string): string[] {
   return timetable("p", schedules).dueSlots(at(from), at(to)).map(slotId);
@@ -27,12 +16,12 @@ function slots(schedules: Schedule[], from: string, to: string): string[] {
 describe("slots", () => {
   test("a stretch leaves out its start and takes in its end", () => {
     expect(
-      slots([schedule({ cron: "*/5 * * * *" })], "2026-11-24T10:00:00Z", "2026-11-24T10:10:00Z"),
+      slots([scheduleOf({ cron: "*/5 * * * *" })], "2026-11-24T10:00:00Z", "2026-11-24T10:10:00Z"),
     ).toEqual(["2026-11-24T10:05:00.000Z", "2026-11-24T10:10:00.000Z"]);
   });
 
   test("an interval counts from its start, which is its first slot", () => {
-    const every90 = schedule({ intervalSeconds: 90, startTime: "2026-11-24T10:00:30Z" });
+    const every90 = scheduleOf({ intervalSeconds: 90, startTime: "2026-11-24T10:00:30Z" });
     expect(slots([every90], "2026-11-24T09:00:00Z", "2026-11-24T10:04:00Z")).toEqual([
       "2026-11-24T10:00:30.000Z",
       "2026-11-24T10:02:00.000Z",
@@ -41,7 +30,7 @@ describe("slots", () => {
   });
 
   test("a one-off is due once", () => {
-    const once = schedule({ runOnceAt: "2026-11-24T10:00:00Z" });
+    const once = scheduleOf({ runOnceAt: "2026-11-24T10:00:00Z" });
     expect(slots([once], "2026-11-24T09:00:00Z", "2027-11-24T10:04:00Z")).toEqual([
       "2026-11-24T10:00:00.000Z",
     ]);
@@ -49,7 +38,7 @@ describe("slots", () => {
   });
 
   test("startTime and endTime belong to the schedule themselves", () => {
-    const bounded = schedule({
+    const bounded = scheduleOf({
       cron: "0 * * * *",
       startTime: "2026-11-24T10:00:00Z",
       endTime: "2026-11-24T12:00:00Z",
@@ -64,9 +53,9 @@ describe("slots", () => {
   test("schedules without params that meet are one slot; one with params has its own track", () => {
     const found = slots(
       [
-        schedule({ cron: "0 * * * *" }),
-        schedule({ cron: "0 */2 * * *", name: "even" }),
-        schedule({ cron: "0 12 * * *", name: "noon", params: { a: 1 } }),
+        scheduleOf({ cron: "0 * * * *" }),
+        scheduleOf({ cron: "0 */2 * * *", name: "even" }),
+        scheduleOf({ cron: "0 12 * * *", name: "noon", params: { a: 1 } }),
       ],
       "2026-11-24T11:00:00Z",
       "2026-11-24T13:00:00Z",
@@ -81,7 +70,7 @@ describe("slots", () => {
   test("slots before `since` do not count", () => {
     const table = timetable(
       "p",
-      [schedule({ cron: "* * * * *", jitterSeconds: 30 })],
+      [scheduleOf({ cron: "* * * * *", jitterSeconds: 30 })],
       at("2026-11-24T10:00:00Z"),
     );
     expect(table.next(at("2026-11-24T09:00:00Z"))?.slot).toBe(at("2026-11-24T10:01:00Z"));
@@ -99,7 +88,7 @@ describe("slots", () => {
   });
 
   test("a blackout covers from its start and leaves out its end", () => {
-    const windowed = schedule({
+    const windowed = scheduleOf({
       cron: "* * * * *",
       blackout: [{ cron: "0 2 * * *", durationMs: 3_600_000 }],
     });
@@ -107,7 +96,7 @@ describe("slots", () => {
     expect(blackoutOf(windowed, at("2026-11-24T02:00:00Z"))).toBe('blackout "0 2 * * *"');
     expect(blackoutOf(windowed, at("2026-11-24T02:59:00Z"))).toBeDefined();
     expect(blackoutOf(windowed, at("2026-11-24T03:00:00Z"))).toBeUndefined();
-    const dated = schedule({
+    const dated = scheduleOf({
       cron: "* * * * *",
       blackout: [{ from: "2026-12-24T00:00:00Z", to: "2026-12-26T00:00:00Z" }],
     });
@@ -145,7 +134,7 @@ describe("any schedules", () => {
     timetable(
       "p",
       all.map(({ name, own, ...rest }, index) =>
-        schedule({
+        scheduleOf({
           ...rest,
           ...(own
             ? { name: `${name ?? "x"}${index}`, params: {} }

@@ -8,9 +8,10 @@
  */
 import { constants } from "node:fs";
 import { closeSync, fstatSync, lstatSync, openSync, readSync, readdirSync } from "node:fs";
-import { statSync, unlinkSync, writeFileSync, type Stats } from "node:fs";
+import { statSync, writeFileSync, type Stats } from "node:fs";
 import { join } from "node:path";
 import { errorCode } from "../../../disk/disk-error.ts";
+import { removeFile } from "../../../disk/remove-file.ts";
 import { BadOutput } from "../../../steps/step-result.ts";
 import { RESULT_LIMIT } from "../../../core/task.ts";
 
@@ -119,14 +120,6 @@ export class AttemptFiles {
     } finally {
       closeSync(fd);
     }
-  }
-}
-
-function removeFile(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    if (errorCode(error) !== "ENOENT") throw error;
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * The defaults of a step and of a snapshot: what they hold if the pipeline's file says nothing. For
- * the benches that write snapshots themselves.
+ * the tests and benches that write snapshots themselves.
  */
 export const PLAIN_STEP = {
   params: {},
