@@ -47,6 +47,7 @@ const ARROWS: Record<string, readonly string[]> = {
     "places",
     "places/local",
   ],
+  "engine/evaluator": ["core", "clock", "disk", "places", "places/local", "orchestrators"],
   program: [
     "core",
     "clock",
@@ -57,14 +58,24 @@ const ARROWS: Record<string, readonly string[]> = {
     "orchestrators",
     "run",
     "engine",
+    "engine/evaluator",
     "views",
   ],
   views: ["core", "clock", "version", "ledger"],
   observe: ["core", "clock", "version", "log"],
   client: ["core", "clock", "ledger", "views"],
-  cli: ["core", "clock", "version", "disk", "ledger", "schedules", "views", "client"],
+  cli: [
+    "core",
+    "clock",
+    "version",
+    "disk",
+    "ledger",
+    "schedules",
+    "views",
+    "client",
+    "engine/evaluator",
+  ],
   "cli/foreground": ["core", "clock", "version", "disk", "ledger", "schedules", "views", "engine"],
-  "cli/evaluate": ["core", "clock", "disk", "places", "places/local", "orchestrators"],
   index: [
     "core",
     "clock",
@@ -82,8 +93,8 @@ const ARROWS: Record<string, readonly string[]> = {
 /** Files that are a room of their own within one. */
 const ROOMS = [
   "src/engine/workshop.ts",
+  "src/engine/evaluator.ts",
   "src/cli/foreground.ts",
-  "src/cli/evaluate.ts",
   "daemon/worker.ts",
 ];
 

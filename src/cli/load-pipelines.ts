@@ -1,7 +1,8 @@
 /**
  * Reads pipeline files as the daemon does, for commands about files rather than ledgers.
  *
- * Code files are evaluated in a runner (evaluate.ts), which is started only if there are any.
+ * Code files are evaluated in a runner (engine/evaluator.ts), which is started only if there are
+ * any.
  */
 import { basename, dirname, join, resolve } from "node:path";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
@@ -59,7 +60,7 @@ export async function loadPipelines(
   const paths = files?.map((file) => resolve(file)) ?? droppedFiles(roots);
   const settings = await readSettings(roots);
   const { bundles } = new RunStore(roots.runs);
-  const { Evaluator } = await import("./evaluate.ts");
+  const { Evaluator } = await import("../engine/evaluator.ts");
   const evaluator = new Evaluator({ root: roots.root, bundlesDir: bundles, settings });
   try {
     const load = async (file: string): Promise<LoadedFile> => {

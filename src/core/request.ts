@@ -45,6 +45,12 @@ export const requestSchema = z.discriminatedUnion("type", [
       pipeline,
       params: params.optional(),
       noCache: z.boolean().optional(),
+      run: run.optional().meta({
+        description: "the id that the run gets, of a run by hand; refused if it is taken",
+      }),
+      digest: z.string().optional().meta({
+        description: "refused unless this is the digest of the version that would run",
+      }),
       ...common,
     })
     .meta({ description: "Run a pipeline now." }),

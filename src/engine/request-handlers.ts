@@ -20,7 +20,7 @@ import { LedgerClosed, LedgerExists, LedgerFailed } from "../ledger/ledger-error
 import { readTail } from "../ledger/ledger-reader.ts";
 import type { FoldedRun } from "../ledger/run-fold.ts";
 import type { RunStore } from "../ledger/run-store.ts";
-import { readRunState } from "./adopted-run.ts";
+import { readHeaderLine, readRunState } from "./adopted-run.ts";
 import type { ActiveRuns } from "./active-runs.ts";
 import type { Backfills } from "./backfills.ts";
 import { EarlierTraces } from "./earlier-traces.ts";
@@ -157,10 +157,19 @@ export class RequestHandlers {
     const fresh = await this.#ports.refresh(request.pipeline);
     if (!fresh.ok) return refused(fresh.reason);
     const { desk, loaded } = fresh;
+    const { digest } = request;
+    if (digest !== undefined && digest !== loaded.digest)
+      return refused(
+        `version ${digest.slice(0, 12)} of pipeline ${loaded.name} was asked for, and its file ` +
+          `${loaded.file} is version ${loaded.digest.slice(0, 12)} now`,
+      );
     const params = checkGivenParams(loaded, request.params);
     if (!params.ok) return refused(params.message);
-    for (let stamp = clock.now(); ; stamp += 1) {
+    const wanted = request.run === undefined ? undefined : this.#wantedId(taken, request.run);
+    if (wanted?.reply !== undefined) return wanted.reply;
+    for (let stamp = wanted?.stamp ?? clock.now(); ; stamp += 1) {
       const run = manualRunId(request.pipeline, stamp);
+      if (run !== (request.run ?? run)) return isTaken(request.run!);
       if (runs.get(run) !== undefined || store.exists(run)) continue;
       const made = runHeader(loaded, {
         run,
@@ -183,6 +192,24 @@ export class RequestHandlers {
       const reply = this.#made(run);
       return params.remark === undefined ? reply : { ...reply, reason: params.remark };
     }
+  }
+
+  /**
+   * The moment in the id that a submit asks for; or the reply, where this very request has made the
+   * run, or where no such run can have the id.
+   */
+  #wantedId(
+    taken: TakenRequest,
+    run: string,
+  ): { readonly stamp: number; readonly reply?: undefined } | { readonly reply: Reply } {
+    const id = parseRunId(run)!;
+    const { pipeline } = taken.request as Of<"submit">;
+    if (id.pipeline !== pipeline || !id.manual || id.rerun !== undefined)
+      return { reply: refused(`${run} is no id of a run of ${pipeline} by hand`) };
+    if (!this.#ports.store.exists(run)) return { stamp: id.stampMs };
+    const header = readHeaderLine(this.#ports.store.runLedger(run));
+    const isOwn = header?.type === "run.submitted" && header.trigger.requestId === taken.id;
+    return { reply: isOwn ? this.#made(run) : isTaken(run) };
   }
 
   async #stop(taken: TakenRequest, request: Of<"stop">): Promise<Reply> {
@@ -321,6 +348,10 @@ export class RequestHandlers {
       `there is no pipeline ${JSON.stringify(name)}${didYouMean(name, this.#ports.names())}`,
     );
   }
+}
+
+function isTaken(run: string): Reply {
+  return refused(`there is a run ${run} already`);
 }
 
 function made(run: string | undefined): Reply | undefined {

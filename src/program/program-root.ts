@@ -13,10 +13,12 @@ import { PIPELINE_NAME } from "../core/run-id.ts";
 import { runStatus } from "../core/run-status.ts";
 import type { Snapshot } from "../core/snapshot.ts";
 import { HeldRoot } from "../engine/held-root.ts";
+import { readDaemon } from "../ledger/daemon-info.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import type { BaseOrchestrator } from "../orchestrators/base-orchestrator.ts";
 import { LocalOrchestrator } from "../orchestrators/local-orchestrator.ts";
 import { openRoots, type ProgramRuns } from "../orchestrators/program-runs.ts";
+import type { Stack } from "../orchestrators/stack.ts";
 import type {
   DynamicPipelineSubmission,
   FetchedStatus,
@@ -24,12 +26,14 @@ import type {
   PlaceholderRun,
   SubmissionResult,
 } from "../orchestrators/submission.ts";
+import { loadSettings } from "../schedules/load-settings.ts";
 import { formatProblem } from "../schedules/problem.ts";
 import { FollowedRun } from "../views/followed-run.ts";
 import type { Roots } from "../views/roots.ts";
+import { AskedRuns } from "./asked-runs.ts";
 import { HeldRuns } from "./held-runs.ts";
 import type { OpenRoot, OpenRootOptions, PlaceholderOptions } from "./open-root.ts";
-import type { RootRuns } from "./root-runs.ts";
+import type { ProgramSubmission, RootRuns } from "./root-runs.ts";
 
 /** The runs folders that this process has open: real paths. */
 const opened = new Set<string>();
@@ -64,9 +68,7 @@ export class ProgramRoot implements OpenRoot, ProgramRuns {
       );
     opened.add(key);
     try {
-      const holding = await HeldRoot.open({ ...roots, role: "program" });
-      if (!holding.ok) throw new Error(holding.reason);
-      return new ProgramRoot(roots, key, new HeldRuns(holding.held));
+      return new ProgramRoot(roots, key, await runsOf(roots));
     } catch (error) {
       opened.delete(key);
       throw error;
@@ -121,10 +123,11 @@ export class ProgramRoot implements OpenRoot, ProgramRuns {
 
   async submit(
     orchestrator: object,
-    { placeholderRun: { id } }: PipelineSubmission | DynamicPipelineSubmission,
+    submission: PipelineSubmission | DynamicPipelineSubmission,
   ): Promise<SubmissionResult> {
     this.#checkOpen();
-    await this.#runs.submit(id, { orchestrator });
+    const { id } = submission.placeholderRun;
+    await this.#runs.submit(id, submissionOf(orchestrator as BaseOrchestrator, submission));
     return { metadata: {}, waitForCompletion: () => this.#runs.finished(id) };
   }
 
@@ -171,6 +174,59 @@ export class ProgramRoot implements OpenRoot, ProgramRuns {
 
   #checkOpen(): void {
     if (this.#closing !== undefined) throw new Error(`the root ${this.path} is closed.`);
+  }
+}
+
+/** What was given, with nothing left out. @throws Error, a sentence, where it cannot be taken */
+function submissionOf(
+  orchestrator: BaseOrchestrator,
+  given: PipelineSubmission | DynamicPipelineSubmission,
+): ProgramSubmission {
+  const { stack } = given as { readonly stack?: Stack };
+  const {
+    environment,
+    baseEnvironment = environment,
+    stepEnvironments,
+  } = given as Partial<PipelineSubmission & DynamicPipelineSubmission>;
+  return {
+    orchestrator,
+    stackEnvironment: checkedTexts("the stack's environment", stack?.environment),
+    baseEnvironment: checkedTexts("baseEnvironment", baseEnvironment),
+    stepEnvironments: Object.fromEntries(
+      Object.entries(stepEnvironments ?? {})
+        .map(([step, own]) => [step, checkedTexts(`stepEnvironments.${step}`, own)] as const)
+        .filter(([, own]) => Object.keys(own).length > 0),
+    ),
+  };
+}
+
+/** @throws Error if a name is one of orchd's own, or a value is no text */
+function checkedTexts(
+  what: string,
+  given: Readonly<Record<string, unknown>> = {},
+): Readonly<Record<string, string>> {
+  for (const [name, value] of Object.entries(given)) {
+    if (name.startsWith("ORCHD_"))
+      throw new Error(`${what} has ${name}: names that begin with ORCHD_ are orchd's own.`);
+    if (typeof value !== "string")
+      throw new Error(`${what} has ${name}, which is no text: an environment holds texts.`);
+  }
+  return given as Readonly<Record<string, string>>;
+}
+
+/** Asks the daemon where one runs, and holds the root itself otherwise. */
+async function runsOf(roots: Roots): Promise<RootRuns> {
+  const store = new RunStore(roots.runs);
+  for (;;) {
+    if (readDaemon(store.orchdDir) !== null) {
+      const read = await loadSettings(roots.root, store.bundles);
+      if (!read.ok) throw new Error(read.errors.map(formatProblem).join("\n"));
+      return new AskedRuns(roots, read.settings);
+    }
+    const holding = await HeldRoot.open({ ...roots, role: "program" });
+    if (holding.ok) return new HeldRuns(holding.held);
+    // A daemon may have taken the lock a moment ago.
+    if (readDaemon(store.orchdDir) === null) throw new Error(holding.reason);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { OrchdSettings } from "../core/settings.ts";
+import type { BaseOrchestrator } from "../orchestrators/base-orchestrator.ts";
 import type { PlaceholderRun } from "../orchestrators/submission.ts";
 import type { FoundPipeline } from "../engine/find-pipeline.ts";
 import type { LoadResult } from "../schedules/load-file.ts";
@@ -7,7 +8,13 @@ import type { PlaceholderOptions } from "./open-root.ts";
 
 /** What a program gives with a submission. */
 export interface ProgramSubmission {
-  readonly orchestrator: object;
+  readonly orchestrator: BaseOrchestrator;
+  /** The environment of the stack's components. */
+  readonly stackEnvironment: Readonly<Record<string, string>>;
+  /** Laid over the base layer of the run's environment. */
+  readonly baseEnvironment: Readonly<Record<string, string>>;
+  /** Laid over each step's own `env`, by step id. */
+  readonly stepEnvironments: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 
 /**

@@ -1,6 +1,6 @@
 /**
- * The command line's one door to the runners. As in the daemon, a pipeline file written in code is
- * evaluated in a runner, and never in this process.
+ * Runners for a process that only reads pipeline files: the command line, and a program beside a
+ * daemon. As in the daemon, a file in code is evaluated in a runner, and never in this process.
  */
 import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -11,7 +11,7 @@ import type { LoadedDefinition } from "../core/loaded-definition.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import type { Fault } from "../core/fault.ts";
 import type { CodeRef, Snapshot } from "../core/snapshot.ts";
-import { Flavors } from "../orchestrators/flavors.ts";
+import { Flavors, type Flavor } from "../orchestrators/flavors.ts";
 import { evaluateCode } from "../places/evaluate-code.ts";
 import { RunnerPool } from "../places/local/runner-pool.ts";
 
@@ -58,6 +58,11 @@ export class Evaluator {
   async stackEnv(snapshot: Snapshot): Promise<Snapshot["stackEnv"]> {
     if (isLocal(snapshot)) return undefined;
     return (await this.#orchestrators()).stackEnv(snapshot);
+  }
+
+  /** The orchestrator that a pipeline names. @throws SubmissionRefused if it cannot be used */
+  async flavor(snapshot: Snapshot): Promise<Flavor> {
+    return (await this.#orchestrators()).resolve(snapshot.orchestrator);
   }
 
   /** Ends the runner, if one was started. */
