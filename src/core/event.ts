@@ -99,6 +99,8 @@ const runEvents = [
       reuse: z.record(z.string(), z.string()).optional(),
       /** The concurrency group that it shares with runs of other pipelines. */
       group: z.string().optional(),
+      /** The hooks of the run that its orchestrator's class overrides. */
+      orchestratorHooks: z.array(z.enum(["init", "cleanup"])).optional(),
     })
     .meta({ description: "The header: the run exists, with everything that it needs." }),
   z

@@ -39,6 +39,8 @@ export interface PlanFacts {
    * ask for more.
    */
   readonly delegated?: { readonly requested: ReadonlySet<string>; readonly open: boolean };
+  /** The init hook waits: the orchestrator calls it at a moment of its own. */
+  readonly holdsInit?: boolean;
 }
 
 /** One thing to do. Every action says why. */
@@ -91,7 +93,7 @@ export function plan(state: RunState, facts: PlanFacts): Action[] {
     // If nothing is left to run (every step came from the cache), there is nothing to set up
     // either.
     if (state.init === "owed" && !allEnded(state)) {
-      if (!facts.hooks.has("init"))
+      if (!facts.hooks.has("init") && facts.holdsInit !== true)
         actions.push({ kind: "hook", hook: "init", because: "the run begins" });
       return actions;
     }

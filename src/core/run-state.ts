@@ -98,6 +98,8 @@ export interface RunState {
   readonly reuse: Readonly<Record<string, string>>;
   readonly submittedAt: string;
   phase: "submitted" | "queued" | "started" | "finished";
+  /** The hooks that the orchestrator's class overrides: they are called in the pipeline's place. */
+  readonly orchestratorHooks: readonly ("init" | "cleanup")[];
   /** How far handing the run to its orchestrator has come. */
   submission: "none" | "started" | "accepted" | "failed";
   /** Why the orchestrator did not take the run. */
@@ -352,6 +354,7 @@ function evolveStep(state: RunState, line: StepLine): void {
 
 function begin(line: Extract<RunLine, { type: "run.submitted" }>): RunState {
   const { hooks, steps, dynamic } = line.snapshot;
+  const overridden = line.orchestratorHooks ?? [];
   const state: RunState = {
     run: line.run,
     pipeline: line.pipeline,
@@ -363,6 +366,7 @@ function begin(line: Extract<RunLine, { type: "run.submitted" }>): RunState {
     reuse: line.reuse ?? {},
     submittedAt: line.at,
     ...(line.group === undefined ? {} : { group: line.group }),
+    orchestratorHooks: overridden,
     phase: "submitted",
     submission: "none",
     steps: new Map(),
@@ -376,8 +380,8 @@ function begin(line: Extract<RunLine, { type: "run.submitted" }>): RunState {
     ended: 0,
     failed: 0,
     stoppedSteps: 0,
-    init: hooks?.init === undefined ? "none" : "owed",
-    cleanup: hooks?.cleanup === undefined ? "none" : "owed",
+    init: hooks?.init === undefined && !overridden.includes("init") ? "none" : "owed",
+    cleanup: hooks?.cleanup === undefined && !overridden.includes("cleanup") ? "none" : "owed",
     runFailureHook: hooks?.onRunFailure === undefined ? "none" : "owed",
     function: dynamic === undefined ? "none" : "owed",
     workedMs: 0,

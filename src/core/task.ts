@@ -186,6 +186,10 @@ export interface DynamicEnd {
  * - Before `submitPipeline` or `submitDynamicPipeline`, an id that `getOrchestratorRunId` gives is
  *   sent as a `call` of method `identify`. The reply is the id that the run has: it goes into the
  *   environments of the submission.
+ * - `runInitHook` and `runCleanupHook` call the static methods of the class. There, a `call` of
+ *   the same name is `super`'s: it runs the pipeline's own hook. In every other method it has the
+ *   daemon call the class's method, once a run. The reply is a {@link HookReply}; so is the value
+ *   of the task.
  * - When `submitPipeline` or `submitDynamicPipeline` returns, `{orchestratorRunId?, metadata,
  *   waits}` is sent at once, as a `call` of method `accepted`. The task ends when
  *   `waitForCompletion` ends. An error of waiting carries the code {@link WAIT_CODE}, so that it
@@ -200,8 +204,15 @@ export interface FlavorTask extends TaskBase {
     | "submitPipeline"
     | "submitDynamicPipeline"
     | "fetchStatus"
-    | "stopRun";
+    | "stopRun"
+    | "runInitHook"
+    | "runCleanupHook";
   readonly argument: Json;
+}
+
+/** What a hook returned; no member where it returned nothing. */
+export interface HookReply {
+  readonly state?: Json;
 }
 
 /**

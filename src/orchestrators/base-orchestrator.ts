@@ -14,7 +14,7 @@ import type * as z from "zod";
 import { didYouMean } from "../core/did-you-mean.ts";
 import type { Json, Snapshot, SnapshotStep } from "../core/snapshot.ts";
 import type { ExecutionMode } from "../core/status.ts";
-import { HOST_SYMBOL, STACK_SYMBOL } from "../core/task.ts";
+import { HOST_SYMBOL, STACK_SYMBOL, type HookReply } from "../core/task.ts";
 import { DEFAULT_CAPABILITIES, type Capabilities } from "./capabilities.ts";
 import { ownMethod, standBefore } from "./program-runs.ts";
 import { Stack } from "./stack.ts";
@@ -31,6 +31,16 @@ import type {
 interface OrchestratorHost {
   /** Asks the daemon. Rejects with the error that it answers. */
   call(method: string, argument: Json): Promise<Json>;
+}
+
+/** What a class does about the hooks of a run. */
+export interface OverriddenHooks {
+  /** It has a `runInitHook` of its own. */
+  readonly init: boolean;
+  /** It has a `runCleanupHook` of its own. */
+  readonly cleanup: boolean;
+  /** It calls `runInitHook` itself: that is the moment for it, and not before the submission. */
+  readonly callsInit: boolean;
 }
 
 /**
@@ -185,16 +195,30 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
   }
 
   /**
-   * Runs the pipeline's init hook, once a run (ZenML `run_init_hook`). What the hook returns is the
-   * `context.state` of each step.
+   * Runs the pipeline's init hook, once a run, and resolves with what that returns (ZenML
+   * `run_init_hook`): it is the `context.state` of each step.
+   *
+   * orchd calls it before it submits the run, or, where the class's submission calls it, at that
+   * moment. A class that overrides it decides whether the pipeline's hook runs: `super.runInitHook`
+   * runs it. What the override returns is the state, unless it returns nothing. If it rejects, the
+   * run fails before any step.
+   *
+   * @throws Error if this is not called within a run
    */
-  static async runInitHook(_snapshot: Snapshot): Promise<void> {
-    await hostOf("runInitHook").call("runInitHook", null);
+  static runInitHook(_snapshot: Snapshot): Promise<unknown> {
+    return callHook("runInitHook");
   }
 
-  /** Runs the pipeline's cleanup hook, once a run (ZenML `run_cleanup_hook`). */
-  static async runCleanupHook(_snapshot: Snapshot): Promise<void> {
-    await hostOf("runCleanupHook").call("runCleanupHook", null);
+  /**
+   * Runs the pipeline's cleanup hook, once a run (ZenML `run_cleanup_hook`). orchd calls it when
+   * the run has ended, also after a failure, a stop and a crash, unless the init hook did not
+   * complete. A class that overrides it decides whether the pipeline's hook runs. If it rejects,
+   * that is recorded and changes nothing.
+   *
+   * @throws Error if this is not called within a run
+   */
+  static runCleanupHook(_snapshot: Snapshot): Promise<unknown> {
+    return callHook("runCleanupHook");
   }
 
   /**
@@ -227,6 +251,7 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
     readonly flavor: string;
     readonly capabilities: Capabilities;
     readonly environment: Readonly<Record<string, string>>;
+    readonly hooks: OverriddenHooks;
   } {
     const { capabilities: declared = {}, supportsDynamicPipelines: implemented, name } = this;
     const known = Object.keys(DEFAULT_CAPABILITIES);
@@ -264,7 +289,8 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
         declared.reportsStatus ??
         ownMethod(this, "fetchStatus") !== BaseOrchestrator.prototype.fetchStatus,
     };
-    return { flavor: name, capabilities, environment: environmentOf(this) };
+    const hooks = overriddenHooks(this.constructor as typeof BaseOrchestrator);
+    return { flavor: name, capabilities, environment: environmentOf(this), hooks };
   }
 
   /** The live stack of a submission to this orchestrator. For the code that calls it. */
@@ -295,6 +321,26 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
 export interface BaseOrchestrator<C extends z.ZodType = z.ZodType> {
   /** What this flavor can do, where it differs from the defaults of {@link Capabilities}. */
   readonly capabilities?: Partial<Capabilities>;
+}
+
+async function callHook(method: "runInitHook" | "runCleanupHook"): Promise<unknown> {
+  return ((await hostOf(method).call(method, null)) as HookReply | null)?.state;
+}
+
+/** A call of the init hook that is no call of the parent class's. */
+const INIT_CALL = /(?<!\bsuper)\.runInitHook\s*\(/;
+
+function overriddenHooks(type: typeof BaseOrchestrator): OverriddenHooks {
+  let callsInit = false;
+  for (let one = type; one !== BaseOrchestrator && typeof one === "function";) {
+    callsInit ||= INIT_CALL.test(Function.prototype.toString.call(one));
+    one = Object.getPrototypeOf(one) as typeof BaseOrchestrator;
+  }
+  return {
+    init: type.runInitHook !== BaseOrchestrator.runInitHook,
+    cleanup: type.runCleanupHook !== BaseOrchestrator.runCleanupHook,
+    callsInit,
+  };
 }
 
 function hostOf(method: string): OrchestratorHost {

@@ -10,6 +10,7 @@ import { toStepError, type StepError } from "../core/failure.ts";
 import { formatPath, type Fault } from "../core/fault.ts";
 import type { Json, OrchestratorRef, Snapshot, SnapshotStep } from "../core/snapshot.ts";
 import { EXECUTION_MODES } from "../core/status.ts";
+import type { OverriddenHooks } from "./base-orchestrator.ts";
 import { DEFAULT_CAPABILITIES, type Capabilities } from "./capabilities.ts";
 import { LocalOrchestrator } from "./local-orchestrator.ts";
 import { environmentOf } from "./stack-component.ts";
@@ -22,6 +23,8 @@ export interface Flavor {
   readonly capabilities: Capabilities;
   /** The environment of the stack that it makes: of the component itself, and of no other. */
   readonly environment: Readonly<Record<string, string>>;
+  /** The hooks of a run that its class overrides or calls. Undefined: none. */
+  readonly hooks?: OverriddenHooks | undefined;
   /** The user's class and its config. Undefined for `local`. */
   readonly ref?: OrchestratorRef & { readonly code: NonNullable<OrchestratorRef["code"]> };
   /** Why a run of an earlier daemon cannot go on: its orchestrator is not there any more. */
@@ -171,8 +174,9 @@ function unusable(why: string): Fault {
 
 /** The flavor of a user's class, by a runner's answer. Another orchd may say more or less. */
 function describedFlavor(ref: NonNullable<Flavor["ref"]>, answer: Json): Flavor {
-  const { flavor, capabilities, environment } = (answer ?? {}) as {
+  const { flavor, capabilities, environment, hooks } = (answer ?? {}) as {
     flavor?: unknown;
+    hooks?: OverriddenHooks;
     environment?: Record<string, string>;
     capabilities?: Partial<Capabilities>;
   };
@@ -185,6 +189,7 @@ function describedFlavor(ref: NonNullable<Flavor["ref"]>, answer: Json): Flavor 
   return {
     name,
     ref,
+    hooks,
     environment: environmentIn(name, environment ?? {}),
     capabilities: { ...DEFAULT_CAPABILITIES, ...given, supportedExecutionModes: modes },
   };

@@ -11,17 +11,18 @@
  */
 import { defined } from "../core/defined.ts";
 import { FAILURE_CODES, clipError, toStepError, type StepError } from "../core/failure.ts";
-import type { PlanFacts } from "../core/plan.ts";
+import { isHalted, type PlanFacts } from "../core/plan.ts";
 import { allEnded } from "../core/run-status.ts";
 import type { Json } from "../core/snapshot.ts";
 import type { FinalRunStatus } from "../core/status.ts";
-import { WAIT_CODE, type TaskResult } from "../core/task.ts";
+import { WAIT_CODE, type StoredOutputs, type TaskResult } from "../core/task.ts";
 import type { Flavor } from "../orchestrators/flavors.ts";
 import type { PlaceholderRun } from "../orchestrators/submission.ts";
 import type { CachePrepass } from "./cache-prepass.ts";
 import { placeholderOf, submissionOf, type SubmissionArgument } from "./delegated-submission.ts";
 import type { DynamicCalls } from "./dynamic-calls.ts";
 import { FlavorTasks } from "./flavor-tasks.ts";
+import type { HookRuns } from "./hook-runs.ts";
 import { RunElsewhere } from "./run-elsewhere.ts";
 import type { RunParts } from "./run-parts.ts";
 
@@ -32,6 +33,7 @@ const RUN_ID_CHARACTERS = 1_000;
 export interface DelegationParts {
   readonly flavor: Flavor;
   readonly ref: NonNullable<Flavor["ref"]>;
+  readonly hooks: HookRuns;
   /** A dynamic pipeline's function. */
   readonly calls?: DynamicCalls | undefined;
 }
@@ -52,12 +54,17 @@ export class Delegation {
   #submitting: string | undefined;
   /** It has told its own id of the run: the environments of the submission have it. */
   #identified = false;
+  /** The cache is asked before it. */
+  #asksCache = false;
+  /** It calls the init hook itself, and has asked for nothing that must come after that. */
+  #callsInit: boolean;
   /** It gave a `waitForCompletion`. */
   #waits = false;
 
   constructor(parts: RunParts, of: DelegationParts) {
     this.#parts = parts;
     this.#of = of;
+    this.#callsInit = of.flavor.hooks?.callsInit === true;
     this.#tasks = new FlavorTasks(parts, of.ref, (name, given) => this.#call(name, given));
     this.#elsewhere = new RunElsewhere(parts, {
       tasks: this.#tasks,
@@ -77,15 +84,22 @@ export class Delegation {
       : undefined;
   }
 
+  /** Whether the init hook waits. */
+  get holdsInit(): boolean {
+    return this.#asksCache || (this.#callsInit && this.#open);
+  }
+
   /** Hands the run over, without the steps that the cache answers. */
   begin(prepass: CachePrepass): void {
-    if (!prepass.isAllowed) return this.#submit();
+    if (!prepass.isAllowed) return this.#submitOnceSetUp();
     const { state } = this.#parts;
+    this.#asksCache = true;
     prepass.run(() => {
+      this.#asksCache = false;
       const nothingLeft =
         state.stop !== undefined || state.finished !== undefined || allEnded(state);
       if (nothingLeft) this.#skip();
-      else this.#submit();
+      else this.#submitOnceSetUp();
     });
   }
 
@@ -95,9 +109,9 @@ export class Delegation {
     if (submission === "failed" || stop !== undefined || allEnded(this.#parts.state))
       return this.#skip();
     const { capabilities } = this.#of.flavor;
-    if (submission === "none") return this.#submit();
+    if (submission === "none") return this.#submitOnceSetUp();
     if (capabilities.reportsStatus) return this.#elsewhere.ask(true);
-    if (capabilities.resubmits) return this.#submit();
+    if (capabilities.resubmits) return this.#submitOnceSetUp();
     this.#unknown();
   }
 
@@ -137,6 +151,19 @@ export class Delegation {
     this.#open = false;
   }
 
+  /** Calls the orchestrator after the init hook, unless it calls that itself. */
+  #submitOnceSetUp(): void {
+    const { state, arrive } = this.#parts;
+    if (state.init !== "owed" || this.#callsInit) return this.#submit();
+    void this.#of.hooks.ended("init").then(() =>
+      arrive(() => {
+        if (this.#over) return;
+        if (isHalted(state) || allEnded(state)) this.#skip();
+        else this.#submit();
+      }),
+    );
+  }
+
   /** Calls the orchestrator. */
   #submit(alone = false): void {
     const { emit, state, journal } = this.#parts;
@@ -160,7 +187,7 @@ export class Delegation {
     });
   }
 
-  #call(method: string, argument: Json): Promise<Json> {
+  #call(method: string, argument: Json): Promise<Json | StoredOutputs> {
     const { arrive } = this.#parts;
     if (method === "runStep")
       return this.#runStep(argument as { step: string; orchestratorRunId?: string });
@@ -170,8 +197,8 @@ export class Delegation {
         arrive(() => this.#accepted(argument as Record<string, Json>, () => resolve(null))),
       );
     if (method === "runFunction") return this.#runFunction();
-    // The planner runs both hooks, once a run, when their time comes.
-    if (method === "runInitHook" || method === "runCleanupHook") return Promise.resolve(null);
+    if (method === "runInitHook") return this.#of.hooks.ask("init");
+    if (method === "runCleanupHook") return this.#of.hooks.ask("cleanup");
     return Promise.reject(new Error(`an orchestrator cannot call "${method}"`));
   }
 
@@ -191,6 +218,7 @@ export class Delegation {
     const ended = waiters.outputsOf(step);
     arrive(() => {
       if (this.#over) return;
+      this.#callsInit = false;
       this.#identify(orchestratorRunId);
       if (known.phase === "ended") journal.afterwards(() => waiters.settle(step));
       else this.#requested.add(step);
@@ -233,7 +261,10 @@ export class Delegation {
         new Error("the pipeline is not a dynamic one: it has no function to run"),
       );
     const ended = calls.ended();
-    this.#parts.arrive(() => void (this.runsFunction = true));
+    this.#parts.arrive(() => {
+      this.#callsInit = false;
+      this.runsFunction = true;
+    });
     return ended.then((error) => {
       if (error !== undefined)
         throw Object.assign(new Error(error.message), { name: error.name, code: error.code });
@@ -247,6 +278,7 @@ export class Delegation {
   ): void {
     const { emitWhole, journal, state } = this.#parts;
     this.#waits = waits === true;
+    this.#callsInit = false;
     if (this.#over || state.finished !== undefined) return recorded();
     const named =
       typeof orchestratorRunId === "string" && orchestratorRunId !== ""
@@ -270,6 +302,7 @@ export class Delegation {
   /** The orchestrator's task has ended: it returned, and what it waited for came. */
   #submitted(result: TaskResult): void {
     this.#submitting = undefined;
+    this.#callsInit = false;
     const { state, emit } = this.#parts;
     if (state.finished !== undefined) return;
     const waitFailed = !result.ok && result.error.code === WAIT_CODE;
@@ -293,7 +326,8 @@ export class Delegation {
       state.failed > 0 ||
       state.stop !== undefined ||
       state.timedOut !== undefined ||
-      state.functionError !== undefined;
+      state.functionError !== undefined ||
+      state.init === "failed";
     if (passedOn || allEnded(state)) this.#close();
     else this.#fail(error);
   }

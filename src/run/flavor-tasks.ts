@@ -21,6 +21,8 @@ export interface FlavorCall {
   readonly argument: Json;
   /** Values in the argument that must be masked, besides those in the run's own environment. */
   readonly secrets?: readonly string[] | undefined;
+  /** The limit of the call, in milliseconds. Default: that of the method, if it has one. */
+  readonly timeoutMs?: number | undefined;
   /** In a runner of its own. */
   readonly alone?: boolean | undefined;
   /** How it ended; in a turn. */
@@ -49,13 +51,14 @@ export class FlavorTasks {
   }
 
   /** Calls a method. @returns the id of its task */
-  start({ method, argument, secrets, alone, done, lost }: FlavorCall): string {
+  start(call: FlavorCall): string {
+    const { method, alone, done, lost } = call;
     const { state, deps, arrive, output } = this.#parts;
     const id = `${state.run}#${method}-${(this.#calls += 1)}`;
     const hear = (act: () => void): void => arrive(() => void (this.#over || act()));
     runTask(
       deps.place,
-      { id, task: this.#taskOf(method, argument, secrets), alone, output, call: this.#call },
+      { id, task: this.#taskOf(call), alone, output, call: this.#call },
       (end) => {
         if (end.kind === "lost" && lost !== undefined) hear(lost);
         else hear(() => done(resultOf(end, deathError)));
@@ -69,7 +72,7 @@ export class FlavorTasks {
     this.#over = true;
   }
 
-  #taskOf(method: FlavorCall["method"], argument: Json, more: readonly string[] = []): FlavorTask {
+  #taskOf({ method, argument, secrets: more = [], timeoutMs }: FlavorCall): FlavorTask {
     const { state, environment } = this.#parts;
     const { env, secrets: shared } = environment.shared();
     const secrets = [...new Set([...shared, ...more])];
@@ -83,7 +86,8 @@ export class FlavorTasks {
       env,
       secrets: secrets.length === 0 ? undefined : secrets,
       gracePeriodMs: state.snapshot.gracePeriodMs,
-      timeoutMs: method === "fetchStatus" || method === "stopRun" ? ANSWER_MS : undefined,
+      timeoutMs:
+        timeoutMs ?? (method === "fetchStatus" || method === "stopRun" ? ANSWER_MS : undefined),
     });
   }
 }

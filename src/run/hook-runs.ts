@@ -2,21 +2,47 @@
  * A run's hooks while they run. The planner says which are owed. A hook is owed until its end is in
  * the ledger, so it runs at least once, and after a crash perhaps twice. A hook that throws changes
  * no status, except an init hook (docs/zenml.md "Hooks").
+ *
+ * Where the orchestrator's class overrides the run's init or cleanup hook, its static method is
+ * called in the place of the pipeline's hook. What `super` asks for there is the pipeline's hook: a
+ * second task, beside that of the method. An orchestrator may also ask for a hook while it submits
+ * the run. Then the hook runs at that moment, and the planner finds it done.
  */
-import { clipError, FAILURE_CODES, toStepError, type StepError } from "../core/failure.ts";
+import { isArtifactRef } from "../core/artifact-ref.ts";
+import {
+  clipError,
+  FAILURE_CODES,
+  thrownFrom,
+  toStepError,
+  type StepError,
+} from "../core/failure.ts";
 import { defined } from "../core/defined.ts";
 import type { Action } from "../core/plan.ts";
-import { runnerDeath } from "../core/plan.ts";
+import { isHalted, runnerDeath } from "../core/plan.ts";
 import { stepHook } from "../core/run-state.ts";
 import type { Json } from "../core/snapshot.ts";
 import { lacksDescriptor } from "../disk/disk-error.ts";
 import { RETRY_MS } from "../disk/until-room.ts";
-import type { HookTask, StagedValue, TaskResult } from "../core/task.ts";
-import { resultOf, runTask } from "../places/run-task.ts";
+import {
+  StoredOutputs,
+  type HookReply,
+  type HookTask,
+  type StagedValue,
+  type TaskResult,
+} from "../core/task.ts";
+import type { Flavor } from "../orchestrators/flavors.ts";
+import { resultOf, runTask, type TaskEnd } from "../places/run-task.ts";
+import { FlavorTasks } from "./flavor-tasks.ts";
 import { runInfoOf } from "./run-info.ts";
 import type { RunParts } from "./run-parts.ts";
 
 type HookName = Extract<Action, { kind: "hook" }>["hook"];
+/** A hook that an orchestrator's class can override, and call. */
+type ClassHook = "init" | "cleanup";
+/** What a class's hook, or a call for one, is answered with. */
+type HookAnswer = Json | StoredOutputs;
+
+const METHODS = { init: "runInitHook", cleanup: "runCleanupHook" } as const;
 
 /** Runs the hooks of one run. */
 export class HookRuns {
@@ -24,11 +50,25 @@ export class HookRuns {
   readonly running = new Set<string>();
   readonly #parts: RunParts;
   readonly #ids = new Map<string, string>();
+  readonly #flavor: Flavor;
+  /** Calls the class's own methods. Undefined where there is no class. */
+  readonly #tasks: FlavorTasks | undefined;
+  /** The pipeline's hooks that the class's methods asked for: each once. */
+  readonly #own = new Map<ClassHook, Promise<HookAnswer>>();
+  /** What the pipeline's init hook gave to the class's method, as the ledger would have it. */
+  #ownState: Json | undefined;
+  /** Who waits for the end of a hook. */
+  readonly #waiting = new Map<HookName, (() => void)[]>();
   #started = 0;
   #abandoned = false;
 
-  constructor(parts: RunParts) {
+  constructor(parts: RunParts, flavor: Flavor) {
     this.#parts = parts;
+    this.#flavor = flavor;
+    this.#tasks =
+      flavor.ref === undefined
+        ? undefined
+        : new FlavorTasks(parts, flavor.ref, (method) => this.#calledByClass(method));
   }
 
   /** Whether no hook runs that the run waits for. */
@@ -40,6 +80,42 @@ export class HookRuns {
   start(hook: HookName, step: string | undefined, because: string): void {
     this.running.add(keyOf(hook, step));
     if (!this.#abandoned) this.#begin(hook, step, because, false);
+  }
+
+  /**
+   * The orchestrator calls a hook of the run. It runs now, unless it has run or runs already.
+   * Resolves with a {@link HookReply} once it has ended. Rejects with the init hook's own error.
+   */
+  ask(hook: ClassHook): Promise<HookAnswer> {
+    const { state, arrive } = this.#parts;
+    return new Promise((resolve, reject) =>
+      arrive(() => {
+        const answer = (): void => {
+          if (hook === "cleanup") resolve({});
+          else if (state.initError !== undefined) reject(thrownFrom(state.initError));
+          else resolve(replyOf(state.hookState));
+        };
+        // Without its init a run has nothing to clean up.
+        if (state[hook] !== "owed" || (hook === "cleanup" && state.init === "owed"))
+          return answer();
+        if (hook === "init" && isHalted(state) && !this.running.has(hook))
+          return reject(new Error("the run is ending: its init hook does not run"));
+        this.#whenEnded(hook, answer);
+        if (!this.running.has(hook)) this.start(hook, undefined, "the orchestrator asked for it");
+      }),
+    );
+  }
+
+  /** Resolves once a hook's end is durable. */
+  ended(hook: ClassHook): Promise<void> {
+    return new Promise((resolve) => this.#whenEnded(hook, resolve));
+  }
+
+  /** A hook's end is durable. */
+  settle(hook: string): void {
+    const waiting = this.#waiting.get(hook as HookName) ?? [];
+    this.#waiting.delete(hook as HookName);
+    for (const hear of waiting) hear();
   }
 
   /** Tells all hooks that run to end. Each gets the grace period. */
@@ -55,6 +131,7 @@ export class HookRuns {
    */
   abandon(): void {
     this.#abandoned = true;
+    this.#tasks?.end();
     this.stop("the daemon ends");
     this.#ids.clear();
   }
@@ -66,11 +143,12 @@ export class HookRuns {
   }
 
   #begin(hook: HookName, step: string | undefined, because: string, alone: boolean): void {
-    const { journal, deps, arrive, output } = this.#parts;
-    const key = keyOf(hook, step);
-    let task: HookTask;
+    const { journal, deps, arrive } = this.#parts;
+    let begin: () => void;
     try {
-      task = this.#task(hook, step, because);
+      begin = this.#isOverridden(hook)
+        ? this.#classHook(hook, because, alone)
+        : this.#pipelineHook(hook, step, because, alone);
     } catch (error) {
       // The hook is not at fault: it starts when its secrets can be read. Under a forced stop the
       // run does not wait for that.
@@ -85,21 +163,119 @@ export class HookRuns {
       );
       return;
     }
-    const id = `${this.#parts.state.run}#hook-${(this.#started += 1)}-${key}`;
+    journal.afterwards(begin);
+  }
+
+  #isOverridden(hook: HookName): hook is ClassHook {
+    return (this.#parts.state.orchestratorHooks as readonly HookName[]).includes(hook);
+  }
+
+  /** What starts a hook of the pipeline or a step. @throws Error where a secret cannot be read */
+  #pipelineHook(
+    hook: HookName,
+    step: string | undefined,
+    because: string,
+    alone: boolean,
+  ): () => void {
+    const task = this.#task(hook, step, because);
+    return this.#run(keyOf(hook, step), task, alone, (end) => {
+      if (end.kind === "lost") this.#begin(hook, step, because, true);
+      else this.#ended(hook, step, this.#resultOf(hook, end));
+    });
+  }
+
+  /** What runs a hook's task, under a name by which it can be stopped. */
+  #run(key: string, task: HookTask, alone: boolean, ended: (end: TaskEnd) => void): () => void {
+    const { deps, arrive, output, state } = this.#parts;
+    const id = `${state.run}#hook-${(this.#started += 1)}-${key}`;
     this.#ids.set(key, id);
-    journal.afterwards(() =>
-      runTask(deps.place, { id, task, alone, output }, (end) =>
-        arrive(() => {
-          if (end.kind === "lost") this.#begin(hook, step, because, true);
-          else
-            this.#ended(
-              hook,
-              step,
-              resultOf(end, (death) => runnerDeath(`the hook ${hook}`, death)),
-            );
-        }),
-      ),
-    );
+    return () =>
+      runTask(deps.place, { id, task, alone, output }, (end) => arrive(() => ended(end)));
+  }
+
+  #resultOf(hook: HookName, end: Exclude<TaskEnd, { kind: "lost" }>): TaskResult {
+    return resultOf(end, (death) => runnerDeath(`the hook ${hook}`, death));
+  }
+
+  /** What calls the class's method. @throws Error where a secret cannot be read, or no class is */
+  #classHook(hook: ClassHook, because: string, alone: boolean): () => void {
+    const { state, environment } = this.#parts;
+    const tasks = this.#tasks;
+    if (tasks === undefined)
+      throw new Error(`the orchestrator ${this.#flavor.name}, whose hook it is, is not there`);
+    environment.shared();
+    this.#own.delete(hook);
+    return () => {
+      const id = tasks.start({
+        method: METHODS[hook],
+        argument: state.snapshot as unknown as Json,
+        timeoutMs: this.#timeoutMs,
+        alone,
+        done: (result) => {
+          const left = this.#ids.get(ownKey(hook));
+          if (left !== undefined)
+            this.#parts.deps.place.stop(left, "force", "the orchestrator's hook has ended");
+          this.#ended(hook, undefined, this.#withOwnState(result));
+        },
+        lost: () => this.#begin(hook, undefined, because, true),
+      });
+      this.#ids.set(hook, id);
+    };
+  }
+
+  /** What the class's method returned is the state, or else what the pipeline's hook gave it. */
+  #withOwnState(result: TaskResult): TaskResult {
+    if (!result.ok || "staged" in result) return result;
+    return { ok: true, value: (result.value as HookReply | null)?.state ?? this.#ownState ?? null };
+  }
+
+  /** The class's method asks for something. */
+  #calledByClass(method: string): Promise<HookAnswer> {
+    const hook = method === METHODS.init ? "init" : method === METHODS.cleanup ? "cleanup" : null;
+    if (hook === null)
+      return Promise.reject(new Error(`a hook of an orchestrator cannot call "${method}"`));
+    let own = this.#own.get(hook);
+    if (own === undefined) this.#own.set(hook, (own = this.#ownHook(hook, false)));
+    return own;
+  }
+
+  /** Runs the pipeline's own hook for the class's method. */
+  #ownHook(hook: ClassHook, alone: boolean): Promise<HookAnswer> {
+    if (this.#parts.state.snapshot.hooks[hook] === undefined) return Promise.resolve({});
+    return new Promise((resolve, reject) => {
+      const task = this.#task(hook, undefined, "the orchestrator's hook calls it");
+      this.#run(ownKey(hook), task, alone, (end) => {
+        this.#ids.delete(ownKey(hook));
+        if (end.kind === "lost") return void this.#ownHook(hook, true).then(resolve, reject);
+        const result = this.#resultOf(hook, end);
+        if (!result.ok) return reject(thrownFrom(result.error));
+        if (hook === "cleanup") return resolve({});
+        void this.#adopted(result).then((state) => {
+          this.#ownState = state;
+          resolve(replyOf(state));
+        }, reject);
+      })();
+    });
+  }
+
+  /** What an init hook gave, with its files where artifacts are. */
+  async #adopted(result: TaskResult & { readonly ok: true }): Promise<Json | undefined> {
+    if (!("staged" in result)) return result.value ?? undefined;
+    const { artifacts } = this.#parts.deps;
+    await Promise.all(result.staged.files.map((file) => artifacts.adopt(file)));
+    return result.staged.value;
+  }
+
+  #whenEnded(hook: HookName, hear: () => void): void {
+    const waiting = this.#waiting.get(hook);
+    if (waiting === undefined) this.#waiting.set(hook, [hear]);
+    else waiting.push(hear);
+  }
+
+  /** Under a forced stop the run must not wait long for a hook. */
+  get #timeoutMs(): number | undefined {
+    const { stop, snapshot } = this.#parts.state;
+    return stop?.mode === "force" ? Math.max(1, snapshot.gracePeriodMs) : undefined;
   }
 
   #ended(hook: HookName, step: string | undefined, result: TaskResult): void {
@@ -162,14 +338,24 @@ export class HookRuns {
       env,
       secrets: secrets.length === 0 ? undefined : secrets,
       gracePeriodMs: snapshot.gracePeriodMs,
-      // Under a forced stop the run must not wait long for a hook.
-      timeoutMs: state.stop?.mode === "force" ? Math.max(1, snapshot.gracePeriodMs) : undefined,
+      timeoutMs: this.#timeoutMs,
       state: state.hookState,
       artifacts: deps.artifacts.directory,
       error: failure,
       because,
     });
   }
+}
+
+/** The pipeline's hook that the class's method runs. */
+function ownKey(hook: ClassHook): string {
+  return `${hook}/own`;
+}
+
+/** The state as a call is answered with it: one in a file is loaded where the caller runs. */
+function replyOf(state: Json | undefined): HookAnswer {
+  if (state === undefined) return {};
+  return isArtifactRef(state) ? new StoredOutputs({ state }) : { state };
 }
 
 function keyOf(hook: string, step: string | undefined): string {

@@ -33,7 +33,7 @@ export async function createRun(
   const flavor = await deps.orchestrators.resolve(given.snapshot.orchestrator);
   const refusal = refusalOf(flavor, given.snapshot, isScheduled(given));
   if (refusal !== undefined) throw new SubmissionRefused(refusal);
-  const header = withStack(given, flavor);
+  const header = withHooks(withStack(given, flavor), flavor);
   const whole = needsSpilling(header) ? await spillEvent(header, deps.artifacts) : header;
   let at = "";
   const options = ledgerOptions(header.run, deps, (line) => (at ||= line.at));
@@ -79,6 +79,12 @@ function withStack(header: RunHeader, { environment }: Flavor): RunHeader {
   const { snapshot } = header;
   if (snapshot.stackEnv !== undefined || Object.keys(environment).length === 0) return header;
   return { ...header, snapshot: { ...snapshot, stackEnv: environment } };
+}
+
+/** A header that names the hooks that the orchestrator's class overrides. */
+function withHooks(header: RunHeader, { hooks }: Flavor): RunHeader {
+  const overridden = (["init", "cleanup"] as const).filter((hook) => hooks?.[hook] === true);
+  return overridden.length === 0 ? header : { ...header, orchestratorHooks: overridden };
 }
 
 /** Whether a run is for a slot: then only a schedulable orchestrator may take it. */

@@ -92,17 +92,14 @@ export class RunLoop {
     this.#results.begin(state);
     const own = deps.environment ?? process.env;
     const secrets = deps.secrets ?? new SecretFiles([own["CREDENTIALS_DIRECTORY"]]);
+    const base = baseLayer(own, state.snapshot.baseEnv ?? deps.settings.env);
     this.#waiters = new StepWaiters(state);
     const parts: RunParts = {
       state,
       deps,
       journal: this.#journal,
       secrets,
-      environment: new RunEnvironment(
-        state,
-        secrets,
-        baseLayer(own, state.snapshot.baseEnv ?? deps.settings.env),
-      ),
+      environment: new RunEnvironment(state, secrets, base),
       waiters: this.#waiters,
       emit: (event) => this.#emit(event),
       emitWhole: (event, still, failed) => this.#emitWhole(event, still, failed),
@@ -113,13 +110,12 @@ export class RunLoop {
     this.#times = new RunTimes(parts);
     this.#steps = new StepRuns(parts, flavor, this.#results);
     this.#prepass = new CachePrepass(parts, this.#steps, flavor);
-    this.#hooks = new HookRuns(parts);
+    this.#hooks = new HookRuns(parts, flavor);
     this.#calls =
       state.snapshot.dynamic === undefined ? undefined : new DynamicCalls(parts, flavor);
+    const of = { flavor, hooks: this.#hooks, calls: this.#calls };
     this.#delegation =
-      flavor.ref === undefined
-        ? undefined
-        : new Delegation(parts, { flavor, ref: flavor.ref, calls: this.#calls });
+      flavor.ref === undefined ? undefined : new Delegation(parts, { ...of, ref: flavor.ref });
     void this.#journal.broke.then((error) => this.#giveUp(error));
   }
 
@@ -320,6 +316,7 @@ export class RunLoop {
       hooks: this.#hooks.running,
       functionRunning: this.#calls?.running ?? false,
       ...(delegated === undefined ? {} : { delegated }),
+      holdsInit: this.#delegation?.holdsInit ?? false,
     };
   }
 
@@ -355,6 +352,8 @@ export class RunLoop {
 
   #emit(event: RunEvent, line?: RunEvent): string {
     const at = this.#journal.emit(event, line);
+    if ((event.type === "hook.completed" || event.type === "hook.failed") && !event.step)
+      this.#journal.afterwards(() => this.#hooks.settle(event.hook));
     if (
       "step" in event &&
       typeof event.step === "string" &&

@@ -4,9 +4,16 @@
  * What the instance asks of the daemon (`runStep`) goes through a host that stands at a registered
  * symbol, because the class may come from another copy of the package.
  */
+import { AsyncLocalStorage } from "node:async_hooks";
 import { thrownFrom, toStepError } from "../core/failure.ts";
 import type { CodeRef, Json } from "../core/snapshot.ts";
-import { HOST_SYMBOL, STACK_SYMBOL, WAIT_CODE, type FlavorTask } from "../core/task.ts";
+import {
+  HOST_SYMBOL,
+  STACK_SYMBOL,
+  WAIT_CODE,
+  type FlavorTask,
+  type HookReply,
+} from "../core/task.ts";
 import { LoadError, pickValue, type LoadedModule } from "./resolve-code.ts";
 import type { DaemonCall } from "./thread-protocol.ts";
 
@@ -22,8 +29,28 @@ export async function runFlavor(
   task: FlavorTask,
   call: DaemonCall,
 ): Promise<unknown> {
-  const instance = instantiate(module, task.code, task.config);
-  (globalThis as Record<symbol, unknown>)[HOST_SYMBOL] = { call };
+  const type = classOf(module, task.code);
+  const isHook = task.method === "runInitHook" || task.method === "runCleanupHook";
+  (globalThis as Record<symbol, unknown>)[HOST_SYMBOL] = HOST;
+  return called.run({ call, isHook }, () => callMethod(type, task, call));
+}
+
+/** Who asks: each call of a method has its own way to the daemon. */
+const called = new AsyncLocalStorage<{ readonly call: DaemonCall; readonly isHook: boolean }>();
+
+const HOST = {
+  call(method: string, argument: Json): Promise<Json> {
+    const caller = called.getStore();
+    if (caller === undefined) throw new Error(`${method} works within submitPipeline only.`);
+    return caller.call(method, argument);
+  },
+};
+
+async function callMethod(type: FlavorClass, task: FlavorTask, call: DaemonCall): Promise<unknown> {
+  if (task.method === "runInitHook" || task.method === "runCleanupHook")
+    return callHook(type, task.method, task.argument);
+  const instance = instantiate(type, task.code, task.config);
+  standBeforeHooks(type);
   switch (task.method) {
     case "describe":
       return describe(instance, task.code);
@@ -42,11 +69,51 @@ export async function runFlavor(
   }
 }
 
-function instantiate(
-  module: LoadedModule,
-  code: CodeRef,
-  config: { readonly [key: string]: Json },
-): Methods {
+/** A flavor's class. */
+type FlavorClass = (new (config: unknown) => Methods) & Methods;
+
+const HOOKS = ["runInitHook", "runCleanupHook"] as const;
+/** The static method that stands behind one that {@link standBeforeHooks} has put there. */
+const behind = new WeakMap<object, Methods[string]>();
+
+/**
+ * Calls the class's own hook. @returns a HookReply: what it returned, no member for nothing
+ */
+async function callHook(type: FlavorClass, method: (typeof HOOKS)[number], snapshot: Json) {
+  const own = type[method];
+  if (own === undefined) throw new Error(`the orchestrator has no static ${method}`);
+  const state = await (behind.get(own) ?? own).call(type, snapshot);
+  return method === "runCleanupHook" || state === undefined ? {} : { state };
+}
+
+/**
+ * Puts methods before the hooks that a class overrides. In a submission a call of a hook goes to
+ * the daemon, which calls the class's method once a run. In the hook itself it goes to the method.
+ */
+function standBeforeHooks(type: FlavorClass): void {
+  for (const name of HOOKS) {
+    for (let one = type; isUsersClass(one); one = Object.getPrototypeOf(one) as FlavorClass) {
+      const own = Object.hasOwn(one, name) ? one[name] : undefined;
+      if (own === undefined || behind.has(own)) continue;
+      const before = function (this: unknown, ...args: unknown[]): unknown {
+        const caller = called.getStore();
+        if (caller === undefined || caller.isHook) return own.apply(this, args);
+        return caller.call(name, null).then((reply) => (reply as HookReply | null)?.state);
+      };
+      behind.set(before, own);
+      Object.defineProperty(one, name, { value: before, writable: true, configurable: true });
+    }
+  }
+}
+
+/** Whether a class is above BaseOrchestrator, which makes the stack. */
+function isUsersClass(type: FlavorClass): boolean {
+  const { prototype } = type as { readonly prototype?: object };
+  return prototype !== undefined && !Object.hasOwn(prototype, STACK_SYMBOL);
+}
+
+/** @throws LoadError if the export is no orchestrator class */
+function classOf(module: LoadedModule, code: CodeRef): FlavorClass {
   const found = pickValue(module, code);
   if (
     typeof found !== "function" ||
@@ -63,8 +130,16 @@ function instantiate(
         "which every orchestrator needs",
     );
   }
+  return found as unknown as FlavorClass;
+}
+
+function instantiate(
+  type: FlavorClass,
+  code: CodeRef,
+  config: { readonly [key: string]: Json },
+): Methods {
   try {
-    return new (found as unknown as new (config: unknown) => Methods)(config);
+    return new type(config);
   } catch (error) {
     if (!isZodError(error)) throw error;
     const issues = error.issues.map(({ path, message }) => `${path.join(".") || "it"}: ${message}`);
