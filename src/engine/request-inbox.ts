@@ -123,6 +123,10 @@ export class RequestInbox {
   /** Those that failed since the last look. */
   #failed: Known[] = [];
   #failures = 0;
+  /** Those that failed and are not over, by id. */
+  readonly #unanswered = new Set<string>();
+  /** Why the last of them failed: the code of its error. */
+  #trouble = "";
   #underWay = 0;
   /** How many of those under way hold a slot, and how large their files are. */
   #slots = { count: 0, bytes: 0 };
@@ -376,6 +380,8 @@ export class RequestInbox {
       () => {
         this.#failures = 0;
         this.#known.delete(known.id);
+        if (this.#unanswered.delete(known.id) && this.#unanswered.size === 0)
+          this.#ports.log.info({ request: known.id }, "requests can be answered again");
         if (known.left && --this.#leftOver === 0 && !this.#left) this.#ports.onNothingLeft?.();
       },
       (error: unknown) => this.#failedOnce(known, error),
@@ -407,10 +413,15 @@ export class RequestInbox {
 
   #failedOnce(known: Known, error: unknown): void {
     const { log, store, onFatal } = this.#ports;
-    log.error(
-      { request: known.id, err: error },
-      "a request could not be answered; it stays and is tried again",
-    );
+    // It is tried each second: said once, until requests are answered again.
+    const code = errorCode(error) ?? "unknown";
+    if (this.#unanswered.size === 0 || code !== this.#trouble)
+      log.error(
+        { request: known.id, err: error },
+        "a request could not be answered; it stays and is tried again",
+      );
+    this.#trouble = code;
+    this.#unanswered.add(known.id);
     this.#failed.push(known);
     this.#failures += 1;
     if (errorCode(error) === "EIO")

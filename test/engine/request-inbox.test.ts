@@ -275,22 +275,38 @@ describe("a flood of requests", () => {
   it("is not tried without end while no reply can be written", async () => {
     const { runs } = tempRoot();
     const clock = new VirtualClock();
-    const errors: string[] = [];
-    const log = { ...silentLog, error: (_: object, text: string) => void errors.push(text) };
-    const inbox = inboxAt(runs, () => Promise.resolve({ accepted: true }), { clock, log });
+    let tried = 0;
+    const said: string[] = [];
+    const say = (_: object, text: string): void => void said.push(text);
+    const log = { ...silentLog, error: say, info: say };
+    const carryOut = (): Promise<Reply> => {
+      tried += 1;
+      return Promise.resolve({ accepted: true });
+    };
+    const inbox = inboxAt(runs, carryOut, { clock, log });
     const ids = numbered("f", 300);
     leave(runs, ids, { type: "submit", pipeline: "p" });
     const { replies } = new RunStore(runs);
-    writeFileSync(replies, "");
+    // It can be looked into as a folder that is not there, and not be made.
+    symlinkSync("/nowhere/at/all", replies);
     inbox.start();
-    await clock.until(() => errors.length >= 16);
+    await clock.until(() => tried >= 16);
     await clock.settle();
     // What was under way when the sixteenth failed may fail too.
-    expect(errors.length).toBeLessThan(64);
+    expect(tried).toBeLessThan(64);
+    for (let second = 0; second < 20; second += 1) {
+      await clock.advance(1_000);
+      await clock.settle();
+    }
+    const trouble = "a request could not be answered; it stays and is tried again";
+    expect(said).toEqual([trouble]);
     rmSync(replies);
     await clock.advance(1_000);
     await answered(runs, ids, clock);
     await inbox.close();
+    const healed = "requests can be answered again";
+    expect(said.filter((text) => text !== "request accepted")).toEqual([trouble, healed]);
+    expect(tried).toBe(300);
   });
 });
 
