@@ -3,7 +3,7 @@ import { readdirSync } from "node:fs";
 import { basename, extname, join } from "node:path";
 import { didYouMean } from "../core/did-you-mean.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
-import { wasInForce, type InForce } from "../core/name-holder.ts";
+import { nameHolder, wasInForce, type InForce, type NameClaim } from "../core/name-holder.ts";
 import { isPipelineFileName } from "../core/pipeline-file-name.ts";
 import type { LoadResult } from "../schedules/load-file.ts";
 import { formatProblem } from "../schedules/problem.ts";
@@ -23,22 +23,28 @@ export interface PipelineSearch {
 }
 
 /**
- * Finds a pipeline: in the file that was last in force, then in the file of its name, then in any
- * other.
+ * Finds a pipeline as a daemon would: the file that was last in force holds the name. If there is
+ * none, the other files that claim it contest it (core/name-holder.ts).
  */
 export async function findPipeline(name: string, search: PipelineSearch): Promise<FoundPipeline> {
   const { schedules, inForce } = search;
-  const own = (file: string): boolean => basename(file, extname(file)) === name;
   const held = (file: string): boolean => wasInForce(inForce, file);
-  const rank = (file: string): number => (held(file) ? 0 : own(file) ? 1 : 2);
   const files = readdirSync(schedules)
     .filter(isPipelineFileName)
-    .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
+    .sort((a, b) => Number(held(b)) - Number(held(a)) || (a < b ? -1 : 1));
+  // A file that says the same as the one that is gone takes its name over: all have to be read.
+  const before = inForce?.removed === true ? undefined : inForce?.digest;
+  const claims: (NameClaim & { readonly loaded: LoadedPipeline })[] = [];
   const others: string[] = [];
   let fault: string | undefined;
   for (const file of files) {
     const result = await search.load(join(schedules, file));
-    if (result.ok && result.loaded.name === name) return result;
+    if (result.ok && result.loaded.name === name) {
+      const { digest } = result.loaded;
+      claims.push({ path: file, digest, loaded: result.loaded });
+      if (held(file) || before === undefined || digest === before) break;
+      continue;
+    }
     if (result.ok) {
       others.push(result.loaded.name);
       continue;
@@ -46,8 +52,10 @@ export async function findPipeline(name: string, search: PipelineSearch): Promis
     const errors = result.errors.map(formatProblem).join("\n");
     // The file that holds the name keeps it while it is bad.
     if (held(file)) return { ok: false, reason: errors };
-    if (own(file)) fault = errors;
+    if (basename(file, extname(file)) === name) fault = errors;
   }
+  const holder = nameHolder(claims, inForce);
+  if (holder !== undefined) return { ok: true, loaded: holder.loaded };
   const near = didYouMean(name, others);
   return {
     ok: false,
