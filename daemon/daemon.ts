@@ -19,7 +19,7 @@ import { Engine, type EnginePorts } from "../src/engine/engine.ts";
 import { HeldWrites } from "../src/engine/held-writes.ts";
 import { LiveSettings } from "../src/engine/live-settings.ts";
 import type { Recovered } from "../src/engine/recovery.ts";
-import { makeRunsFolder } from "../src/engine/runs-folder.ts";
+import { foreignDaemonsFolder, makeRunsFolder } from "../src/engine/runs-folder.ts";
 import { Upkeep } from "../src/engine/upkeep.ts";
 import { openWorkshop, tokenOf, type Workshop } from "../src/engine/workshop.ts";
 import { DaemonHistory } from "../src/ledger/daemon-history.ts";
@@ -83,7 +83,7 @@ export async function runDaemon(options: StartOptions): Promise<number> {
     return 1;
   }
   const store = new RunStore(options.runs);
-  const unwritable = makeRunsFolder(store);
+  const unwritable = foreignDaemonsFolder(store) ?? makeRunsFolder(store);
   if (unwritable !== undefined) {
     refuse(unwritable);
     return 1;

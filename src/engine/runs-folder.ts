@@ -1,4 +1,4 @@
-import { accessSync, constants, statSync } from "node:fs";
+import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { folderSentence } from "../disk/folder-sentence.ts";
 import { makeFolder } from "../disk/make-folder.ts";
 import type { RunStore } from "../ledger/run-store.ts";
@@ -30,16 +30,37 @@ export function makeRunsFolder({ runsDir, orchdDir }: RunStore): string | undefi
  *
  * @returns why this process must not write there, in a sentence; undefined where it may
  */
-export function foreignRunsFolder({ runsDir, orchdDir }: RunStore): string | undefined {
+export function foreignRunsFolder(store: RunStore): string | undefined {
+  const owners = foreignOwners(store);
+  return owners === undefined
+    ? undefined
+    : `${owners.sentence} Run it as that user (\`sudo -u '#${owners.owner}' orchd run …\`), or leave ` +
+        "--foreground out to ask the daemon.";
+}
+
+/**
+ * As {@link foreignRunsFolder}, for a daemon. A folder in which no daemon has been is nobody's yet:
+ * in a container root may begin in a folder of the host.
+ */
+export function foreignDaemonsFolder(store: RunStore): string | undefined {
+  const owners = existsSync(store.orchdDir) ? foreignOwners(store) : undefined;
+  return owners === undefined
+    ? undefined
+    : `${owners.sentence} Run it as that user (\`sudo -u '#${owners.owner}' orchd start\`).`;
+}
+
+function foreignOwners({
+  runsDir,
+  orchdDir,
+}: RunStore): { readonly owner: number; readonly sentence: string } | undefined {
   const own = process.geteuid?.();
   const owners = [runsDir, orchdDir].flatMap(
     (path) => statSync(path, { throwIfNoEntry: false })?.uid ?? [],
   );
   if (own === undefined || owners.length === 0 || owners.includes(own)) return undefined;
-  return (
-    `the runs folder ${runsDir} belongs to user ${owners[0]!}, and this is user ${own}: ` +
-    "a daemon of that user could not go on with what is written here. " +
-    `Run it as that user (\`sudo -u '#${owners[0]!}' orchd run …\`), or leave --foreground out ` +
-    "to ask the daemon."
-  );
+  const owner = owners[0]!;
+  const sentence =
+    `the runs folder ${runsDir} belongs to user ${owner}, and this is user ${own}: ` +
+    "a daemon of that user could not go on with what is written here.";
+  return { owner, sentence };
 }

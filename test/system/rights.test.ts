@@ -118,6 +118,28 @@ describe.runIf(canBecomeOthers)("a daemon of its own user", () => {
     await daemon.end();
   });
 
+  it("is not started by another user over its folder, not even by root", async () => {
+    const root = serviceRoot({ "schedules/p.yaml": PIPELINE });
+    const { status, stderr } = await command(root, 0, "022", "start");
+    expect(status).toBe(1);
+    expect(stderr).toMatch(
+      new RegExp(
+        `belongs to user ${DAEMON}, and this is user 0: .*sudo -u '#${DAEMON}' orchd start`,
+      ),
+    );
+    expect(execFileSync("find", [root.runs, "-user", "root"]).toString()).toBe("");
+  });
+
+  it("begins in a folder of another user in which no daemon has been", async () => {
+    const root = tempRoot({ "schedules/p.yaml": PIPELINE });
+    mkdirSync(root.runs, { recursive: true });
+    chownSync(root.runs, DAEMON, DAEMON);
+    for (let round = 0; round < 2; round += 1) {
+      const daemon = await startDaemon({ root: root.root });
+      expect((await daemon.end()).status).toBe(0);
+    }
+  });
+
   it("says what to do where the folder for requests is another's", async () => {
     const root = serviceRoot({ "schedules/p.yaml": PIPELINE });
     const requests = join(root.runs, ".orchd/requests");
