@@ -34,8 +34,8 @@ export function foreignRunsFolder(store: RunStore): string | undefined {
   const owners = foreignOwners(store);
   return owners === undefined
     ? undefined
-    : `${owners.sentence} Run it as that user (\`sudo -u '#${owners.owner}' orchd run …\`), or leave ` +
-        "--foreground out to ask the daemon.";
+    : `${owners.sentence} Run it as that user (\`sudo -u '#${owners.owner}' orchd run …\`), ` +
+        "or leave --foreground out to ask the daemon.";
 }
 
 /**

@@ -422,6 +422,29 @@ TZ=CET-1CEST
     expect(readFileSync(join(schedules, "cron.yaml"), "utf8")).toMatch(/timezone: UTC\n/);
   });
 
+  it("import crontab leaves a name alone that another file claims", async () => {
+    const taken = {
+      "schedules/nightly.yaml": "name: backup\nsteps: { s: { run: 'true' } }\n",
+      "schedules/old.json": '{ "name": "sync", "steps": { "s": { "run": "true" } } }\n',
+      "schedules/code.ts": "export default pipeline({ name: 'clean', steps: {} });\n",
+    };
+    const { root, schedules } = tempRoot(taken);
+    const input = ["backup", "sync", "clean", "other"].map((c) => `0 5 * * * /opt/${c}\n`).join("");
+    const imported = [];
+    for (let round = 0; round < 2; round += 1) {
+      expect((await orchd(root, "import", "crontab", "-", { input })).status).toBe(0);
+      imported.push(readdirSync(schedules).filter((name) => !(`schedules/${name}` in taken)));
+      // A schedule's name is none of a pipeline: what was imported before is still known.
+      writeFileSync(
+        join(schedules, "nightly.yaml"),
+        "name: backup\nschedule: [{ name: other, cron: '0 1 * * *' }]\n" +
+          "steps: { s: { run: 'true' } }\n",
+      );
+    }
+    const files = ["backup-2.yaml", "clean-2.yaml", "other.yaml", "sync-2.yaml"];
+    expect(imported).toEqual([files, files]);
+  });
+
   it("import crontab compares what was imported in shadow with cron's log", async () => {
     const { root, runs } = tempRoot();
     writeFileSync(join(root, "crontab"), "0 * * * * /opt/backup.sh --all\n");

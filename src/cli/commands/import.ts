@@ -14,6 +14,8 @@ import { makeFolder } from "../../disk/make-folder.ts";
 import type { LoadResult } from "../../schedules/load-file.ts";
 import { decodeUtf8 } from "../../schedules/source-text.ts";
 import { countText } from "../../views/counted.ts";
+import { mayNamePipeline } from "../../views/known-pipeline.ts";
+import { pipelineFiles } from "../../views/pipeline-file-list.ts";
 import type { Roots } from "../../views/roots.ts";
 import type { Arguments } from "../arguments.ts";
 import type { CommandContext } from "../command.ts";
@@ -207,7 +209,11 @@ function placed(entry: CronEntry, schedules: string, made: readonly Made[], text
       .filter((path) => existsSync(path));
     const unchanged =
       taken.length === 1 && taken[0] === file && readFileSync(file, "utf8") === text;
-    if (taken.length === 0 || unchanged)
+    // A file of another name may claim this one by its text.
+    const isClaimed = pipelineFiles(schedules).some((other) =>
+      mayNamePipeline(join(schedules, other), name),
+    );
+    if (unchanged || (taken.length === 0 && !isClaimed))
       return { name, file, line: entry.line, cron: entry.cron, text, unchanged };
   }
 }
