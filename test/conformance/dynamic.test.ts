@@ -158,6 +158,20 @@ describe.each(able)("dynamic pipelines with $name", (flavor) => {
     ).toContain('"a" already');
   });
 
+  it("57d. a call that is refused fails the run, awaited or not, beside good ones", async () => {
+    const long = "x".repeat(1_001);
+    for (const isAwaited of [true, false]) {
+      const ended = await run(flavor, { square }, async (run, { square }) => {
+        const call = run.submit(square, { inputs: { x: 1 }, id: long });
+        await run.step(square, { inputs: { x: 2 } });
+        if (isAwaited) await call.result();
+      });
+      expect(ended.status).toBe("failed");
+      expect(ended.because).toContain("may have at most 1000 characters");
+      expect(ended.statuses()).toEqual({ square: "completed" });
+    }
+  });
+
   it("58. product is every combination", async () => {
     let result: unknown;
     await run(flavor, { add }, async (run, { add }) => {

@@ -109,6 +109,21 @@ describe("a warm thread", () => {
   });
 });
 
+it("masks no secret of the pipeline that had the thread before, and all of its own", async () => {
+  const rig = new PoolRig({ threads: 1 });
+  rig.module("prints", `export default () => { console.log("hunter2x, s3cret-7"); return 1; };`);
+  const printed = async (pipeline: string, secrets: readonly string[]): Promise<string[]> => {
+    const { lines } = await rig.start("prints", { pipeline, secrets }).ended;
+    return texts(lines, "stdout");
+  };
+  expect(await printed("one", ["hunter2x"])).toEqual(["***, s3cret-7"]);
+  expect(await printed("two", [])).toEqual(["hunter2x, s3cret-7"]);
+  expect(await printed("two", ["s3cret-7"])).toEqual(["hunter2x, ***"]);
+  // What a step of the pipeline was given before, this one may have kept.
+  expect(await printed("two", [])).toEqual(["hunter2x, ***"]);
+  expect(await printed("one", [])).toEqual(["hunter2x, s3cret-7"]);
+});
+
 describe("an error that nothing catches", () => {
   it.each([
     [
