@@ -201,6 +201,31 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
     });
   });
 
+  it("10b. expires, of a step with retries, counted from the attempt that gave it", async () => {
+    const clock = new VirtualClock();
+    let calls = 0;
+    const work = (): number => {
+      calls += 1;
+      if (calls === 1) throw new Error("not yet");
+      return calls;
+    };
+    const world = new World(flavor, { work }, { clock });
+    const steps = [
+      moduleStep("a", {
+        does: "work",
+        cache: cache({ expiresAfterMs: 60_000 }),
+        retry: { maxRetries: 1, delayMs: 50_000, backoff: 1, jitter: 0 },
+      }),
+    ];
+    const loop = await world.begin(steps);
+    await clock.until(() => loop.state.finished !== undefined);
+    expect(loop.state.steps.get("a")).toMatchObject({ attempt: 2, status: "completed" });
+    await clock.advance(59_000);
+    expect((await world.run(steps)).statuses()["a"]).toBe("cached");
+    await clock.advance(1_000);
+    expect((await world.run(steps)).statuses()["a"]).toBe("completed");
+  });
+
   it("11. 1 -> {2, 3 uncached}, 3 -> 4: a second run submits exactly {3, 4}", async () => {
     const world = new World(flavor, { work: () => 1, fresh: () => Math.random() });
     const steps = [

@@ -821,3 +821,62 @@ test(
     await there.down();
   },
 );
+
+test("a jump of the clock is recorded once, however many writes its slots take", async () => {
+  const there = rig();
+  const secondly = scheduleOf({ cron: "* * * * * *", catchUp: "all", maxCatchUp: 10_000 });
+  await there.up();
+  await there.drop(pipelineOf("p", [secondly], { shadow: true }));
+  const jumps = (): unknown[] =>
+    there
+      .lines("p")
+      .flatMap(({ type, from, to }) => (type === "clock.stepped" ? [[from, to]] : []));
+  await there.clock.advance(2_000);
+  for (const [count, from, to] of [
+    [1, "02:00:03", "02:15:03"],
+    [2, "02:15:04", "02:30:04"],
+  ] as const) {
+    there.clock.step(900_000);
+    await there.clock.advance(1_000);
+    expect(jumps()).toHaveLength(count);
+    expect(jumps().at(-1)).toEqual([`2026-11-23T${from}.000Z`, `2026-11-23T${to}.000Z`]);
+  }
+  const decided = there.lines("p").filter(({ type }) => type.startsWith("slot."));
+  expect(new Set(decided.map(({ slot }) => slot)).size).toBe(1_804);
+  await there.down();
+});
+
+describe("runs that a restart took over count once", () => {
+  const long = { script: { durationOf: () => 600_000 } };
+
+  test.each<[string, Partial<Parameters<typeof rig>[0]>, object]>([
+    ["of all", { settings: { maxActiveRuns: 2 } }, {}],
+    [
+      "of a group",
+      { settings: { concurrency: { db: { limit: 2 } } } },
+      { concurrency: { group: "db", priority: 0 } },
+    ],
+  ])("for the limit %s", async (_, settings, more) => {
+    const there = rig({ ...long, ...settings });
+    const at = (name: string, minute: number) =>
+      pipelineOf(name, [scheduleOf({ cron: `${minute} 2 * * *` })], more);
+    for (const [index, name] of ["p", "q", "r"].entries()) there.put(at(name, 1 + 2 * index));
+    await there.up();
+    await there.clock.advance(90_000);
+    for (let restart = 0; restart < 2; restart += 1) {
+      await there.kill();
+      await there.up();
+    }
+    await there.clock.advance(240_000);
+    const going = [...there.engine.runs.all()].map(({ ticket, going: goes }) => [
+      ticket.pipeline,
+      goes,
+    ]);
+    expect(going).toEqual([
+      ["p", true],
+      ["q", true],
+      ["r", false],
+    ]);
+    await there.down();
+  });
+});

@@ -9,7 +9,11 @@ const said = ({ result }: Ended): string => (result?.ok === false ? result.error
 it.each([
   ["the last line of its stderr", `printf 'one\\ntwo\\nthree\\n' >&2; exit 3`, ": three"],
   ["that line without an end", `printf 'one\\n' >&2; printf 'two' >&2; exit 3`, ": two"],
-  ["that line, whatever stdout says after it", `echo one >&2; sleep 0.1; echo two; exit 3`, ": one"],
+  [
+    "that line, whatever stdout says after it",
+    `echo one >&2; sleep 0.1; echo two; exit 3`,
+    ": one",
+  ],
   ["nothing where there is none", `echo out; exit 3`, ""],
 ])("a command that failed is told by %s", async (_, text, end) => {
   const rig = new PoolRig();

@@ -2,8 +2,11 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { systemDisk } from "../../src/disk/disk.ts";
+import { Artifacts } from "../../src/ledger/artifacts.ts";
+import { RunStore } from "../../src/ledger/run-store.ts";
 import { fakeCode, held } from "../support/fake-pool.ts";
 import { moduleStep, RunBench } from "../support/run-bench.ts";
+import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
 describe("a run", () => {
@@ -201,6 +204,30 @@ describe("a run", () => {
     ]);
   });
 
+  it.each(["init", "cleanup", "onSuccess"] as const)(
+    "ends a hook that runs (%s) when it is stopped by force, and not before",
+    async (hook) => {
+      const hangs = held();
+      const bench = new RunBench({ functions: { a: () => 1, hangs } });
+      const loop = await bench.begin(
+        [moduleStep("a")],
+        {},
+        { hooks: { [hook]: fakeCode("hangs") } },
+      );
+      await hangs.began;
+      await loop.requestStop({ mode: "graceful", by: "cli:me" });
+      expect(bench.pool.stops).toEqual([]);
+      expect(loop.state.finished).toBeUndefined();
+      await loop.requestStop({ mode: "force", by: "cli:me" });
+      expect(bench.pool.stops.map(({ id, mode }) => [id.split("#")[1], mode])).toEqual([
+        [expect.stringMatching(new RegExp(`^hook-1-${hook}`)), "force"],
+      ]);
+      const ended = await bench.end(loop);
+      expect(ended.status).toBe("stopped");
+      expect(ended.of("hook.failed")).toHaveLength(1);
+    },
+  );
+
   it("says that it has finished only after all it printed is in its log", async () => {
     const write = systemDisk.write.bind(systemDisk);
     let letGo!: () => void;
@@ -325,6 +352,60 @@ describe("a run", () => {
     expect(types).toContain("step.interrupted b");
     expect(types).not.toContain("step.started c");
     expect(bench.pool.running.size).toBe(0);
+  });
+
+  it("drains: a step that finds no place any more starts again later", async () => {
+    const bench = new RunBench({ functions: { a: () => 1 } });
+    let loop!: Awaited<ReturnType<typeof bench.begin>>;
+    const asked = new Promise<void>((resolve) => {
+      bench.pool.start = () => {
+        void loop.drain(60_000);
+        resolve();
+        throw new Error("the runners are closed");
+      };
+    });
+    loop = await bench.begin([moduleStep("a", { onInterruption: "rerun" })]);
+    await asked;
+    await loop.drain(0);
+    const types = bench.lines(loop.state.run).map(({ type }) => type);
+    expect(types).toContain("step.interrupted");
+    expect(types).not.toContain("step.failed");
+  });
+
+  it("drains: a step whose value is being stored has completed", async () => {
+    let letGo!: () => void;
+    const free = new Promise<void>((resolve) => (letGo = resolve));
+    const disk = {
+      ...systemDisk,
+      fdatasync: async (fd: number) => {
+        await free;
+        return systemDisk.fdatasync(fd);
+      },
+    };
+    const clock = new VirtualClock();
+    const runsDir = tempRoot().runs;
+    const artifacts = new Artifacts(new RunStore(runsDir).artifacts, {
+      clock,
+      disk,
+      onFatal: (error) => expect.fail(error.message),
+    });
+    const bench = new RunBench({
+      runsDir,
+      functions: { a: () => "x".repeat(100_000) },
+      deps: { artifacts },
+    });
+    const loop = await bench.begin([moduleStep("a", { onInterruption: "rerun" })]);
+    while (bench.pool.running.size > 0 || bench.pool.started.length === 0) await nextTurn();
+    await nextTurn();
+    const drained = loop.drain(0);
+    await nextTurn();
+    letGo();
+    await drained;
+    const types = bench.lines(loop.state.run).map(({ type }) => type);
+    expect(types.filter((type) => type.startsWith("step."))).toEqual([
+      "step.started",
+      "step.completed",
+    ]);
   });
 
   it("writes what steps print, and the last line comes after it", async () => {
