@@ -36,7 +36,7 @@ describe.each(DEAF)("%s that hears nothing", (_, start) => {
     rig.pool.stop(step.id, "graceful", "please");
     // Longer than a runner waits for a thread that hears nothing.
     await rig.startShell("sleep 0.8").ended;
-    expect(await Promise.race([step.ended, "goes on"])).toBe("goes on");
+    expect(await Promise.race([step.ended, Promise.resolve("goes on")])).toBe("goes on");
     rig.pool.stop(step.id, "force", "at once");
     expect(errorOf(await step.ended)).toMatchObject({ outcome: "stopped", message: "please" });
     expect((await beside.ended).result).toEqual({ ok: true, value: 7 });

@@ -1,4 +1,4 @@
-/** How much of a step's output is kept: what its lines cost in the log counts, not their letters. */
+/** How much of a step's output is kept: what its lines cost in the log, not their letters. */
 import { expect, it } from "vitest";
 import { LINE_OVERHEAD } from "../../src/core/task.ts";
 import { LineCapture } from "../../src/steps/line-capture.ts";

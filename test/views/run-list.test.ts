@@ -41,3 +41,30 @@ it.runIf(existsSync("/proc/self/fd"))(
     expect(open()).toBe(before);
   },
 );
+
+it("the newest runs since a time are those that were asked for since then", () => {
+  const { runs } = tempRoot();
+  const [long, brief] = [idOf("a", 1), idOf("a", 5)];
+  writePipeline(runs, "a", [
+    loaded("* * * * *"),
+    { type: "slot.fired", at: slot(1), slot: slot(1), run: long, through: slot(1) },
+    { type: "slot.fired", at: slot(5), slot: slot(5), run: brief, through: slot(5) },
+    // It began before, and ended after that time.
+    { type: "run.finished", at: slot(9), run: long, status: "completed", durationMs: 480_000 },
+  ]);
+  for (const [run, minute] of [
+    [long, 1],
+    [brief, 5],
+  ] as const)
+    writeRun(runs, run, completedRun(run), slot(minute));
+  const since = (minute: number): string[] =>
+    newestRuns(new RunStore(runs), ["a"], {
+      status: undefined,
+      sinceMs: Date.parse(slot(minute)),
+      number: 9,
+    }).map(({ run }) => run);
+  expect(since(1)).toEqual([brief, long]);
+  expect(since(2)).toEqual([brief]);
+  expect(since(5)).toEqual([brief]);
+  expect(since(6)).toEqual([]);
+});

@@ -1,0 +1,130 @@
+/** Which of the runs that wait starts next, with runs that end when the test says so. */
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { expect, it } from "vitest";
+import type { RunState } from "../../src/core/run-state.ts";
+import type { Limits } from "../../src/core/admission.ts";
+import { ActiveRuns, type ActiveRun, type RunTicket } from "../../src/engine/active-runs.ts";
+import type { RunEnd, RunHandle } from "../../src/engine/ports.ts";
+import { silentLog } from "../../src/log.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
+
+const END: RunEnd = { status: "completed", because: "it is over", durationMs: 1 };
+
+/** A run of the test's own: what it was told, and how it ends. */
+class OwnRun implements RunHandle {
+  readonly state = { phase: "queued" } as RunState;
+  readonly told: string[] = [];
+  end!: (end?: RunEnd) => void;
+  readonly finished = new Promise<RunEnd>((resolve) => (this.end = (end = END) => resolve(end)));
+
+  start(): void {
+    this.told.push("start");
+  }
+  queue(): Promise<void> {
+    this.told.push("queue");
+    return Promise.resolve();
+  }
+  requestStop({ mode }: { readonly mode: "graceful" | "force" }): Promise<{ accepted: true }> {
+    this.told.push(mode);
+    this.state.stop = { mode, by: "a test" };
+    return Promise.resolve({ accepted: true });
+  }
+  drain(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+class World {
+  readonly clock = new VirtualClock();
+  readonly runs: ActiveRuns;
+  readonly started: string[] = [];
+  #order = 0;
+
+  constructor(limits: Limits) {
+    this.runs = new ActiveRuns({
+      clock: this.clock,
+      log: silentLog,
+      limits,
+      handlers: {
+        onStarted: (run) => void this.started.push(run.ticket.run),
+        onFinished: () => Promise.resolve(),
+      },
+    });
+  }
+
+  /** A run asks for a place. */
+  add(run: string, more: Partial<RunTicket> = {}): OwnRun & { readonly entry: ActiveRun } {
+    const ticket: RunTicket = {
+      run,
+      pipeline: "p",
+      lane: run,
+      limit: 1,
+      priority: 0,
+      order: (this.#order += 1),
+      kind: "schedule",
+      gracePeriodMs: 10_000,
+      ...more,
+    };
+    const handle = new OwnRun();
+    const entry = this.runs.reserve(ticket, "its slot was due");
+    this.runs.attach(entry, handle);
+    this.runs.record(entry);
+    return Object.assign(handle, { entry });
+  }
+
+  async end(run: OwnRun): Promise<void> {
+    run.end();
+    for (let turn = 0; turn < 3; turn += 1) await nextTurn();
+  }
+}
+
+it("starts no run that was stopped while it waited; its end passes the place on", async () => {
+  const world = new World({ groups: {}, maxActiveRuns: 1 });
+  const [first, second, third] = ["a", "b", "c"].map((run) => world.add(run));
+  await world.runs.stop("b", { mode: "graceful", by: "a test" });
+  await world.end(first!);
+  expect(second!.told).toEqual(["queue", "graceful"]);
+  await world.end(second!);
+  expect(third!.told).toEqual(["queue", "start"]);
+  expect(world.started).toEqual(["c"]);
+  expect(world.runs.size).toBe(1);
+});
+
+it("starts what waits by priority, then by slot, within each limit", async () => {
+  const world = new World({ groups: { db: 1 }, maxActiveRuns: 2 });
+  const a = world.add("a", { group: "db" });
+  const b = world.add("b");
+  const waiting = {
+    late: world.add("late", { order: 50 }),
+    grouped: world.add("grouped", { group: "db", priority: 9 }),
+    early: world.add("early", { order: 40 }),
+    urgent: world.add("urgent", { priority: 1, order: 60 }),
+  };
+  await world.end(b);
+  expect(world.started).toEqual(["urgent"]);
+  await world.end(waiting.urgent);
+  expect(world.started).toEqual(["urgent", "early"]);
+  await world.end(a);
+  expect(world.started).toEqual(["urgent", "early", "grouped"]);
+  expect(waiting.late.told).toEqual(["queue"]);
+  world.runs.setLimits({ groups: { db: 1 }, maxActiveRuns: 3 });
+  expect(waiting.late.told).toEqual(["queue", "start"]);
+});
+
+it("makes room by a graceful stop, by force after the grace period, and no sooner", async () => {
+  const world = new World({ groups: {} });
+  const [deaf, good] = [world.add("deaf"), world.add("good")];
+  world.runs.makeRoom(["deaf", "good", "gone"], "graceful", "a newer slot is due");
+  await nextTurn();
+  await world.end(good);
+  await world.clock.advance(9_999);
+  expect([deaf.told, good.told]).toEqual([
+    ["start", "graceful"],
+    ["start", "graceful"],
+  ]);
+  await world.clock.advance(1);
+  expect(deaf.told).toEqual(["start", "graceful", "force"]);
+  await world.clock.advance(60_000);
+  expect(good.told).toEqual(["start", "graceful"]);
+  expect(world.clock.timers).toBe(0);
+});

@@ -1,0 +1,52 @@
+/** What `orchd diff` names: the changes themselves; the rest only where nothing else changed. */
+import { expect, it } from "vitest";
+import type { RunEvent } from "../../src/core/event.ts";
+import type { SnapshotStep } from "../../src/core/snapshot.ts";
+import { diffRuns } from "../../src/views/run-diff.ts";
+import { GivenRun, snapshotOf, stepSpec } from "../support/given-run.ts";
+
+interface Given {
+  readonly step?: Partial<SnapshotStep>;
+  readonly cacheKey?: string;
+  readonly slot?: string;
+}
+
+function ran({ step, cacheKey, slot }: Given): GivenRun {
+  const run = new GivenRun(snapshotOf([stepSpec("a", step)]));
+  if (slot !== undefined)
+    run.state = { ...run.state, trigger: { kind: "schedule", scheduledFor: slot } };
+  const started: RunEvent = { type: "step.started", step: "a", attempt: 1, because: "ready" };
+  return run
+    .happen({ type: "run.started", because: "scheduled" })
+    .happen(cacheKey === undefined ? started : { ...started, cacheKey })
+    .complete("a");
+}
+
+const [MONDAY, TUESDAY] = ["2026-11-23T02:00:00.000Z", "2026-11-24T02:00:00.000Z"];
+
+it.each<[string, Given, Given, string[]]>([
+  ["nothing", { cacheKey: "1", slot: MONDAY }, { cacheKey: "1", slot: TUESDAY }, []],
+  ["a slot", { cacheKey: "1", slot: MONDAY }, { cacheKey: "2", slot: TUESDAY }, ["another slot"]],
+  [
+    "a file",
+    { cacheKey: "1", slot: MONDAY },
+    { cacheKey: "2", slot: MONDAY },
+    ["a file or cache function changed"],
+  ],
+  [
+    "a param, and the slot with it",
+    { cacheKey: "1", slot: MONDAY, step: { params: { x: 1 } } },
+    { cacheKey: "2", slot: TUESDAY, step: { params: { x: 2 } } },
+    ['param "x" changed'],
+  ],
+  [
+    "the command and the outputs, and a file with them",
+    { cacheKey: "1", slot: MONDAY, step: { run: "true" } },
+    { cacheKey: "2", slot: MONDAY, step: { run: "false", outputs: ["x"] } },
+    ["command changed", "declared outputs changed"],
+  ],
+  ["the slot of a step without a cache", { slot: MONDAY }, { slot: TUESDAY }, []],
+])("of a step: %s", (_, before, after, changes) => {
+  const [step] = diffRuns(ran(before).state, ran(after).state).steps;
+  expect(step!.changes).toEqual(changes);
+});
