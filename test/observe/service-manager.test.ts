@@ -1,0 +1,77 @@
+/** What systemd is told, by a `systemd-notify` of the test's own. */
+import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { ServiceManager } from "../../src/observe/service-manager.ts";
+import { awaitSight } from "../support/await-event.ts";
+import { tempRoot } from "../support/temp-root.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
+
+class World {
+  readonly clock = new VirtualClock();
+  readonly manager: ServiceManager;
+  readonly #said: string;
+
+  constructor(environment: Readonly<Record<string, string>>) {
+    const { root } = tempRoot();
+    this.#said = join(root, "said");
+    const program = join(root, "systemd-notify");
+    writeFileSync(program, `#!/bin/sh\necho "$*" >> ${this.#said}\n`);
+    chmodSync(program, 0o755);
+    this.manager = new ServiceManager({
+      environment: { PATH: `${root}:/usr/bin:/bin`, ...environment },
+      clock: this.clock,
+      onError: (error) => expect.fail(error.message),
+    });
+  }
+
+  /** What was said, once it is this much. */
+  said(count: number): Promise<string[]> {
+    const lines = (): string[] =>
+      existsSync(this.#said) ? readFileSync(this.#said, "utf8").split("\n").slice(0, -1) : [];
+    return awaitSight(
+      this.#said,
+      () => (lines().length >= count ? lines() : undefined),
+      `${count} words to systemd`,
+    );
+  }
+}
+
+it("a watchdog hears from the daemon twice in its time, until the daemon closes", async () => {
+  const world = new World({ NOTIFY_SOCKET: "/nowhere", WATCHDOG_USEC: "60000000" });
+  const { clock, manager } = world;
+  manager.ready("ready: 2 pipelines");
+  await world.said(2);
+  await clock.advance(29_999);
+  expect(clock.untilNext).toBe(1);
+  expect((await world.said(2)).toSorted()).toEqual([
+    "READY=1 STATUS=ready: 2 pipelines",
+    "WATCHDOG=1",
+  ]);
+  await clock.advance(1);
+  await world.said(3);
+  await clock.advance(30_000);
+  expect((await world.said(4)).filter((words) => words === "WATCHDOG=1")).toHaveLength(3);
+  manager.stopping();
+  expect((await world.said(5)).at(-1)).toBe("STOPPING=1");
+  manager.close();
+  expect(clock.timers).toBe(0);
+});
+
+it.each([
+  ["without a watchdog", { NOTIFY_SOCKET: "/nowhere" }],
+  ["with a watchdog of no time", { NOTIFY_SOCKET: "/nowhere", WATCHDOG_USEC: "0" }],
+  ["with a watchdog of no number", { NOTIFY_SOCKET: "/nowhere", WATCHDOG_USEC: "soon" }],
+])("the daemon says once that it is ready, %s", async (_, environment) => {
+  const world = new World(environment);
+  world.manager.ready("ready");
+  expect(await world.said(1)).toEqual(["READY=1 STATUS=ready"]);
+  expect(world.clock.timers).toBe(0);
+});
+
+it("nothing is said where systemd did not start the daemon", () => {
+  const world = new World({ WATCHDOG_USEC: "60000000" });
+  expect(world.manager.listens).toBe(false);
+  world.manager.ready("ready");
+  expect(world.clock.timers).toBe(0);
+});

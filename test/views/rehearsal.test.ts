@@ -1,0 +1,59 @@
+/** What `orchd next --days` warns of: overlaps and pile-ups, at their bounds. */
+import { expect, it } from "vitest";
+import { timetable } from "../../src/core/schedule/schedule.ts";
+import { RunStore } from "../../src/ledger/run-store.ts";
+import type { Planned } from "../../src/views/planned.ts";
+import { rehearse, type Rehearsal } from "../../src/views/rehearsal.ts";
+import { scheduleOf } from "../support/given-schedule.ts";
+import { loaded, writePipeline } from "../support/hand-ledger.ts";
+import { tempRoot } from "../support/temp-root.ts";
+
+const FROM = Date.UTC(2026, 10, 23);
+
+/** A day of pipelines that run every minute, whose runs took so long. */
+function dayOf(pipelines: Readonly<Record<string, readonly number[]>>, most = 10): Rehearsal {
+  const { runs } = tempRoot();
+  const planned = Object.entries(pipelines).map(([pipeline, tookMs]): Planned => {
+    const ends = tookMs.map((durationMs, index) => ({
+      type: "run.finished",
+      run: `${pipeline}@2026112200${String(index).padStart(2, "0")}00Z`,
+      status: "completed",
+      durationMs,
+    }));
+    writePipeline(runs, pipeline, [loaded("* * * * *"), ...ends]);
+    const table = timetable(pipeline, [scheduleOf({ cron: "* * * * *" })]);
+    return { pipeline, table, paused: false };
+  });
+  return rehearse(new RunStore(runs), planned, { from: FROM, days: 1, most });
+}
+
+it.each([
+  [59_999, 0],
+  [60_000, 0],
+  [60_001, 1_439],
+])("a run that takes %i ms every minute overlaps the next one %i times", (longMs, count) => {
+  const { overlaps, slots } = dayOf({ p: [1_000, longMs, longMs] });
+  expect(slots).toBe(1_440);
+  expect(overlaps.map((one) => [one.slots, one.longMs, one.everyMs])).toEqual(
+    count === 0 ? [] : [[count, longMs, 60_000]],
+  );
+});
+
+it("two runs are no history, and one long run of ten is an exception", () => {
+  expect(dayOf({ p: [90_000, 90_000] }).overlaps).toEqual([]);
+  const nine = Array<number>(9).fill(2_000);
+  expect(dayOf({ p: [...nine, 90_000] }).overlaps).toEqual([]);
+  expect(dayOf({ p: [...nine.slice(1), 90_000, 90_000] }).overlaps).toHaveLength(1);
+});
+
+it("a second is a pile-up if more pipelines are due in it than the limit", () => {
+  const pipelines = { p: [], q: [], r: [] };
+  expect(dayOf(pipelines, 3).pileUps).toEqual([]);
+  const [first, ...more] = dayOf(pipelines, 2).pileUps;
+  expect(more).toHaveLength(1_439);
+  expect(first).toEqual({
+    second: "2026-11-23T00:01:00.000Z",
+    count: 3,
+    pipelines: ["p", "q", "r"],
+  });
+});
