@@ -330,6 +330,19 @@ nonsense CMD (x)
     ]);
   });
 
+  it.each([
+    [2_000, 2026],
+    [86_400_000, 2026],
+    [86_401_000, 2025],
+    [300 * 86_400_000, 2026],
+  ])("a line without a year, up to %i ms ahead of the clock, is of %i", (aheadMs, year) => {
+    // A clock may be behind the one that wrote the log. A line of tomorrow is last year's.
+    const written = new Date(2026, 10, 24, 2, 5, 1);
+    const now = written.getTime() - (aheadMs < 100 * 86_400_000 ? aheadMs : -aheadMs / 3);
+    const [start] = parseCronLog("Nov 24 02:05:01 host CRON[78]: (root) CMD (backup)\n", now);
+    expect(new Date(start!.minute).getFullYear()).toBe(year);
+  });
+
   it("is compared up to the last decision, not only up to the last slot that fired", () => {
     const minute = (of: number): number => Date.UTC(2026, 10, 23, 2, of);
     const starts = [0, 5, 10, 15].map((of) => ({ minute: minute(of), command: "poll" }));
