@@ -66,7 +66,7 @@ export class EarlierTraces {
     for (const month of this.#store.months(pipeline).toReversed()) {
       if (found.length >= RUNS_SEARCHED) break;
       const runs = this.#store.listMonth(pipeline, month, (run) => run.endsWith("-m"));
-      found.push(...runs.toReversed());
+      for (const run of runs.toReversed()) found.push(run);
       await nextTurn();
     }
     return this.#requestsOf(found.slice(0, RUNS_SEARCHED));

@@ -10,19 +10,29 @@ import { statSync } from "node:fs";
 import type { RunLine } from "../core/event.ts";
 import { errorCode } from "../disk/disk-error.ts";
 import { readLedger } from "./ledger-reader.ts";
-import { decideRetention, keepSources, type PipelineFacts } from "./retention.ts";
+import { decideRetention, keepSources, noDecision, type PipelineFacts } from "./retention.ts";
 import type { RunStore } from "./run-store.ts";
 
 /** What is removed and what stays, each with the reason. */
 export class PruneDecision {
-  /** The runs to remove. */
-  readonly prune = new Map<string, string>();
-  /** The runs that a limit would remove and something else keeps. */
-  readonly kept = new Map<string, string>();
-  /** The files to remove that belong to no run, by path. */
-  readonly files = new Map<string, string>();
+  readonly #decision = noDecision();
   readonly #staying: string[] = [];
   #bytes = 0;
+
+  /** The runs to remove, each with the reason. */
+  get prune(): Map<string, string> {
+    return this.#decision.prune;
+  }
+
+  /** The runs that a limit would remove and something else keeps. */
+  get kept(): Map<string, string> {
+    return this.#decision.kept;
+  }
+
+  /** The files to remove that belong to no run, by path. */
+  get files(): Map<string, string> {
+    return this.#decision.files;
+  }
 
   /** How many bytes go. */
   get bytes(): number {
@@ -31,14 +41,15 @@ export class PruneDecision {
 
   /** Decides a part of the pipelines. @param totalBytes the limit for them together, if any */
   add(pipelines: readonly PipelineFacts[], nowMs: number, totalBytes?: number): void {
-    const decided = decideRetention(pipelines, nowMs, () => [], totalBytes);
-    for (const [run, because] of decided.prune) this.prune.set(run, because);
-    for (const [run, because] of decided.kept) this.kept.set(run, because);
-    for (const [path, because] of decided.files) this.files.set(path, because);
+    const decided = this.#decision;
+    // Who uses whose results is asked once, at the end: here every source is taken to be unused.
+    decideRetention(pipelines, nowMs, () => [], totalBytes, decided);
     for (const { runs, files = [] } of pipelines) {
-      for (const { run, bytes } of runs)
+      for (let index = 0; index < runs.length; index += 1) {
+        const { run, bytes } = runs.at(index)!;
         if (decided.prune.has(run)) this.#bytes += bytes;
         else this.#staying.push(run);
+      }
       for (const { path, bytes } of files) if (decided.files.has(path)) this.#bytes += bytes;
     }
   }

@@ -30,6 +30,7 @@ import {
   type RetentionPolicy,
   type RunFacts,
 } from "./retention.ts";
+import { RunFactsList } from "./run-facts-list.ts";
 import { RunStore } from "./run-store.ts";
 import { SPILLED_FIELDS } from "./spill-event.ts";
 
@@ -101,6 +102,9 @@ interface References {
   readonly fields: Set<string>;
 }
 
+/** What most runs refer to: nothing. It is one object for all of them. */
+const NONE = noReferences();
+
 /** What each run refers to. With it, no ledger is read twice in one sweep. */
 type ReferencesOfRuns = Map<string, References>;
 
@@ -131,7 +135,8 @@ export async function prune(runsDir: string, options: PruneOptions): Promise<Pru
     for (const pipeline of store.pipelines()) decision.add(await collect(pipeline), nowMs);
   } else {
     const all: PipelineFacts[] = [];
-    for (const pipeline of store.pipelines()) all.push(...(await collect(pipeline)));
+    for (const pipeline of store.pipelines())
+      for (const facts of await collect(pipeline)) all.push(facts);
     decision.add(all, nowMs, options.totalBytes);
   }
   const { prune: going, kept, files } = decision;
@@ -192,29 +197,31 @@ async function factsOf(
   const active = new Set([...state.active.keys(), ...state.queued, ...(options.alsoActive ?? [])]);
   const byBytes =
     artifactBytes.size > 0 && (policy.keepBytes !== undefined || options.totalBytes !== undefined);
-  const evidence = new Map<string, FileFacts[]>();
   const files = [
     ...rotatedLedgers(store, pipeline),
     ...evidenceIn(store.pipelineDir(pipeline)).values(),
   ].flat();
+  const runs = new RunFactsList();
   for (const month of store.months(pipeline)) {
-    for (const [ledger, kept] of evidenceIn(join(store.pipelineDir(pipeline), month)))
-      evidence.set(ledger, kept);
-  }
-  const runs: RunFacts[] = [];
-  for (const run of store.list(pipeline)) {
-    const facts = runFacts(store, run);
-    if (facts !== undefined) {
-      const kept = evidence.get(store.runLedger(run)) ?? [];
-      // Evidence beside a run stays as long as the run, and is counted with it.
-      evidence.delete(store.runLedger(run));
-      runs.push({
-        ...facts,
-        bytes: kept.reduce((sum, { bytes }) => sum + bytes, facts.bytes),
-        artifacts: byBytes ? artifactsOf(store, facts, references, artifactBytes) : undefined,
-      });
+    const evidence = evidenceIn(join(store.pipelineDir(pipeline), month));
+    const names = store.listMonth(pipeline, month);
+    runs.begin(names.length);
+    for (const run of names) {
+      const facts = runFacts(store, run);
+      if (facts !== undefined) {
+        const path = store.runLedger(run);
+        const kept = evidence.get(path) ?? [];
+        // Evidence beside a run stays as long as the run, and is counted with it.
+        evidence.delete(path);
+        runs.add({
+          ...facts,
+          bytes: kept.reduce((sum, { bytes }) => sum + bytes, facts.bytes),
+          artifacts: byBytes ? artifactsOf(store, facts, references, artifactBytes) : undefined,
+        });
+      }
+      await giveWay(options);
     }
-    await giveWay(options);
+    files.push(...[...evidence.values()].flat());
   }
   return {
     pipeline,
@@ -223,7 +230,7 @@ async function factsOf(
     recordedUntil,
     active,
     runs,
-    files: [...files, ...[...evidence.values()].flat()],
+    files,
   };
 }
 
@@ -236,7 +243,7 @@ function artifactsOf(
   const own = noReferences();
   collect(store.runLedger(run), own);
   // A run that has not finished may get more lines before the sweep.
-  if (finishedAt !== undefined) references.set(run, own);
+  if (finishedAt !== undefined) references.set(run, own.shas.size > 0 ? own : NONE);
   return [...own.shas].flatMap((sha) => {
     const bytes = sizes.get(sha);
     return bytes === undefined ? [] : [{ sha, bytes }];
@@ -325,10 +332,11 @@ async function syncFile(path: string): Promise<void> {
 
 function runFacts(store: RunStore, run: string): RunFacts | undefined {
   const id = store.parseRunId(run);
-  const ledger = statSync(store.runLedger(run), { throwIfNoEntry: false });
+  const path = store.runLedger(run);
+  const ledger = statSync(path, { throwIfNoEntry: false });
   // What has the name of a ledger may be none.
   if (ledger?.isFile() !== true) return undefined;
-  const { lines, end } = readTail<RunLine>(store.runLedger(run), () => true);
+  const { lines, end } = readTail<RunLine>(path, () => true);
   const last = end === "whole" ? lines.at(-1) : undefined;
   return {
     run,
@@ -406,7 +414,7 @@ async function sweep(
   if (old.length === 0) return swept;
   const used = noReferences();
   for (const pipeline of store.pipelines()) {
-    for (const run of store.list(pipeline)) {
+    for (const run of monthByMonth(store, pipeline)) {
       if (going.has(run)) continue;
       const known = references.get(run);
       if (known === undefined) collect(store.runLedger(run), used);
@@ -433,6 +441,11 @@ async function sweep(
     await giveWay(options);
   }
   return swept;
+}
+
+/** A pipeline's runs, oldest first. The names of one month at a time are in memory. */
+function* monthByMonth(store: RunStore, pipeline: string): Generator<string> {
+  for (const month of store.months(pipeline)) yield* store.listMonth(pipeline, month);
 }
 
 function oldFiles(

@@ -20,6 +20,7 @@
 import { defined } from "../core/defined.ts";
 import type { Retention } from "../core/settings.ts";
 import { DAY_MS } from "../core/time.ts";
+import { newerFirst, RemovableList, type Removable } from "./removable-list.ts";
 
 /** How much history is kept. */
 export interface RetentionPolicy {
@@ -53,6 +54,12 @@ export interface RunFacts {
   readonly artifacts?: readonly ArtifactFacts[] | undefined;
 }
 
+/** Runs by their index: an array, or a list that takes less memory (run-facts-list.ts). */
+export interface RunFactsByIndex {
+  readonly length: number;
+  at(index: number): RunFacts | undefined;
+}
+
 /** A value in a file of its own. Several runs may refer to it. */
 export interface ArtifactFacts {
   readonly sha: string;
@@ -82,18 +89,23 @@ export interface PipelineFacts {
   readonly recordedUntil?: number | undefined;
   /** Runs whose end the pipeline's ledger does not record. */
   readonly active: ReadonlySet<string>;
-  readonly runs: readonly RunFacts[];
+  readonly runs: RunFactsByIndex;
   readonly files?: readonly FileFacts[];
 }
 
 /** What is removed, and what stays. */
 export interface RetentionDecision {
   /** The runs to remove, each with the reason. */
-  readonly prune: ReadonlyMap<string, string>;
+  readonly prune: Map<string, string>;
   /** The runs that a limit would remove and something else keeps, each with what keeps it. */
-  readonly kept: ReadonlyMap<string, string>;
+  readonly kept: Map<string, string>;
   /** The files to remove that belong to no run, by path, each with the reason. */
-  readonly files: ReadonlyMap<string, string>;
+  readonly files: Map<string, string>;
+}
+
+/** A decision on nothing. */
+export function noDecision(): RetentionDecision {
+  return { prune: new Map(), kept: new Map(), files: new Map() };
 }
 
 /** Limits that a command asks for instead of those in the settings. */
@@ -105,21 +117,6 @@ export interface AskedLimits {
 
 /** How long evidence of damage stays at least, in days, so that a person can look at it. */
 export const EVIDENCE_DAYS = 7;
-
-/** A run, or a file that belongs to no run. Bytes are counted over all of them in one order. */
-interface Removable {
-  readonly name: string;
-  readonly run: boolean;
-  readonly stampMs: number;
-  readonly bytes: number;
-  readonly artifacts: readonly ArtifactFacts[];
-  /** Where to note the removal, by name. */
-  readonly removal: Map<string, string>;
-  /** Why it stays, whatever the limits; undefined: it may be removed. */
-  readonly stays: string | undefined;
-  /** Why it is removed, whatever its size; undefined: only a limit in bytes removes it. */
-  readonly overdue: string | undefined;
-}
 
 /** The policy of the settings, with the limits that were asked for in place of their own. */
 export function policyUnder(set: Retention, asked: AskedLimits): RetentionPolicy {
@@ -138,84 +135,120 @@ export function totalBytesOf({ totalMb }: { readonly totalMb?: number }): number
 }
 
 /**
- * Decides which runs are removed.
+ * Decides which runs are removed. Runs are taken one by one, so that no more of them is in memory
+ * than the lists that are given, and names.
  *
  * @param sourcesOf the runs that a run took results from; called only for runs that stay, and only
  *   if any run would be removed
  * @param totalBytes the limit for all pipelines together; undefined: no limit
+ * @param decision what is decided on other pipelines already; it is added to
  */
 export function decideRetention(
   pipelines: readonly PipelineFacts[],
   nowMs: number,
   sourcesOf: (run: string) => Iterable<string>,
   totalBytes = Infinity,
+  decision: RetentionDecision = noDecision(),
 ): RetentionDecision {
-  const prune = new Map<string, string>();
-  const kept = new Map<string, string>();
-  const files = new Map<string, string>();
-  const left: Removable[] = [];
+  const { prune, kept, files } = decision;
+  const staying: string[] = [];
+  const left = new RemovableList();
+  const stay = (removable: Removable): void => {
+    if (totalBytes !== Infinity) left.add(removable);
+    else if (removable.run) staying.push(removable.name);
+  };
+  const remove = ({ name, run }: Removable, because: string): void =>
+    void (run ? prune : files).set(name, because);
   for (const facts of pipelines) {
-    const removables = [
-      ...removableRuns(facts, nowMs, prune),
-      ...removableFiles(facts, nowMs, files),
-    ];
     const { keepBytes } = facts.policy;
-    left.push(...takeInTurn(removables, keepBytes, `newer runs fill ${keepBytes} bytes`, kept));
+    const limit = { bytes: keepBytes, tooMuch: `newer runs fill ${keepBytes} bytes` };
+    takeInTurn(removablesOf(facts, nowMs), limit, { remove, stay, kept });
   }
   if (totalBytes !== Infinity) {
-    const byBytes = left.map((removable) => ({ ...removable, overdue: undefined }));
-    takeInTurn(byBytes, totalBytes, `newer runs of all pipelines fill ${totalBytes} bytes`, kept);
+    const tooMuch = `newer runs of all pipelines fill ${totalBytes} bytes`;
+    const stayAfterAll = ({ name, run }: Removable): void => void (run && staying.push(name));
+    takeInTurn(
+      left.newestFirst(),
+      { bytes: totalBytes, tooMuch },
+      { remove, stay: stayAfterAll, kept },
+    );
   }
-  const staying = left.filter(({ name, run }) => run && !prune.has(name)).map(({ name }) => name);
   if (prune.size > 0) keepSources(staying, prune, kept, sourcesOf);
-  return { prune, kept, files };
+  return decision;
 }
 
-function removableRuns(
-  facts: PipelineFacts,
-  nowMs: number,
-  removal: Map<string, string>,
-): Removable[] {
+/** A pipeline's runs and files, from the newest to the oldest. */
+function* removablesOf(facts: PipelineFacts, nowMs: number): Generator<Removable> {
+  const files = removableFiles(facts, nowMs).toSorted(newerFirst);
+  let next = 0;
+  for (const run of removableRuns(facts, nowMs)) {
+    while (next < files.length && newerFirst(files[next]!, run) < 0) yield files[next++]!;
+    yield run;
+  }
+  yield* files.slice(next);
+}
+
+/** A pipeline's runs, from the newest to the oldest. */
+function* removableRuns(facts: PipelineFacts, nowMs: number): Generator<Removable> {
   const { policy } = facts;
-  const newestFirst = facts.runs.toSorted(
-    (a, b) => b.stampMs - a.stampMs || (a.run < b.run ? 1 : -1),
-  );
-  const lastFinished = newestFirst.reduce<RunFacts | undefined>(
-    (last, one) => ((one.finishedAt ?? -1) > (last?.finishedAt ?? -1) ? one : last),
-    undefined,
-  );
-  return newestFirst.map((one, index) => ({
-    name: one.run,
-    run: true,
-    stampMs: one.stampMs,
-    bytes: one.bytes,
-    artifacts: one.artifacts ?? [],
-    removal,
-    stays:
-      index === 0 || one === lastFinished
-        ? "it is the newest"
-        : (whyKept(one, facts) ??
-          (policy.keepRuns === Infinity ? "its pipeline is left alone" : undefined)),
-    overdue:
-      tooOld(one.finishedAt ?? one.stampMs, policy, nowMs) ??
-      (index >= policy.keepRuns ? `${policy.keepRuns} newer runs are kept` : undefined),
-  }));
+  const runs = oldestFirst(facts.runs);
+  let lastFinished: string | undefined;
+  let lastEnd = -1;
+  for (let index = runs.length - 1; index >= 0; index -= 1) {
+    const { run, finishedAt = -1 } = runs.at(index)!;
+    if (finishedAt > lastEnd) [lastFinished, lastEnd] = [run, finishedAt];
+  }
+  // Many runs share these sentences, each of which is one text in memory.
+  const tooMany = `${policy.keepRuns} newer runs are kept`;
+  const old = tooOldText(policy);
+  for (let index = runs.length - 1; index >= 0; index -= 1) {
+    const one = runs.at(index)!;
+    const newer = runs.length - 1 - index;
+    yield {
+      name: one.run,
+      run: true,
+      stampMs: one.stampMs,
+      bytes: one.bytes,
+      artifacts: one.artifacts,
+      stays:
+        newer === 0 || one.run === lastFinished
+          ? "it is the newest"
+          : (whyKept(one, facts) ??
+            (policy.keepRuns === Infinity ? "its pipeline is left alone" : undefined)),
+      overdue: isTooOld(one.finishedAt ?? one.stampMs, policy, nowMs)
+        ? old
+        : newer >= policy.keepRuns
+          ? tooMany
+          : undefined,
+    };
+  }
+}
+
+function oldestFirst(runs: RunFactsByIndex): RunFactsByIndex {
+  const older = (a: RunFacts, b: RunFacts): number =>
+    a.stampMs - b.stampMs || (a.run < b.run ? -1 : 1);
+  let before = runs.at(0);
+  for (let index = 1; index < runs.length; index += 1) {
+    const one = runs.at(index)!;
+    if (older(before!, one) > 0)
+      return Array.from({ length: runs.length }, (_, at) => runs.at(at)!).toSorted(older);
+    before = one;
+  }
+  return runs;
 }
 
 function removableFiles(
   { files = [], policy, runs, active }: PipelineFacts,
   nowMs: number,
-  removal: Map<string, string>,
 ): Removable[] {
   // If a run's own ledger does not tell its end, repairing it looks for the end in the pipeline's.
-  const asked = runs.some(({ run, finishedAt }) => finishedAt === undefined && !active.has(run));
+  const asked = files.length > 0 && hasUntoldEnd(runs, active);
   return files.map(({ path, stampMs, bytes, evidence }) => ({
     name: path,
     run: false,
     stampMs,
     bytes,
-    artifacts: [],
-    removal,
+    artifacts: undefined,
     stays:
       policy.keepRuns === Infinity
         ? "its pipeline is left alone"
@@ -224,50 +257,62 @@ function removableFiles(
           : asked && !evidence
             ? "a run's own ledger does not tell its end"
             : undefined,
-    overdue: tooOld(stampMs, policy, nowMs),
+    overdue: isTooOld(stampMs, policy, nowMs) ? tooOldText(policy) : undefined,
   }));
 }
 
-/**
- * Goes from the newest to the oldest. Notes what is removed, and what would be removed without a
- * reason to stay. @returns what is left
- */
+function hasUntoldEnd(runs: RunFactsByIndex, active: ReadonlySet<string>): boolean {
+  for (let index = 0; index < runs.length; index += 1) {
+    const { run, finishedAt } = runs.at(index)!;
+    if (finishedAt === undefined && !active.has(run)) return true;
+  }
+  return false;
+}
+
+/** What becomes of each in turn. */
+interface Outcome {
+  readonly remove: (removable: Removable, because: string) => void;
+  readonly stay: (removable: Removable) => void;
+  /** Gets the runs that would be removed without a reason to stay. */
+  readonly kept: Map<string, string>;
+}
+
+/** Goes from the newest to the oldest. */
 function takeInTurn(
-  removables: readonly Removable[],
-  limit: number | undefined,
-  tooMuch: string,
-  kept: Map<string, string>,
-): Removable[] {
-  const left: Removable[] = [];
+  newestFirst: Iterable<Removable>,
+  limit: { readonly bytes: number | undefined; readonly tooMuch: string },
+  { remove, stay, kept }: Outcome,
+): void {
   const counted = new Set<string>();
   let bytes = 0;
-  for (const removable of removables.toSorted(
-    (a, b) => b.stampMs - a.stampMs || (a.name < b.name ? 1 : -1),
-  )) {
-    const { name, run, removal, stays, overdue } = removable;
+  for (const removable of newestFirst) {
+    const { name, run, stays, overdue } = removable;
     // What is removed anyway takes no room from what is older.
     if (overdue !== undefined && stays === undefined) {
-      removal.set(name, overdue);
+      remove(removable, overdue);
       continue;
     }
     bytes += removable.bytes;
-    for (const artifact of removable.artifacts) {
+    for (const artifact of removable.artifacts ?? []) {
       if (!counted.has(artifact.sha)) bytes += artifact.bytes;
       counted.add(artifact.sha);
     }
-    const because = overdue ?? (bytes > (limit ?? Infinity) ? tooMuch : undefined);
+    const because = overdue ?? (bytes > (limit.bytes ?? Infinity) ? limit.tooMuch : undefined);
     if (because !== undefined && stays === undefined) {
-      removal.set(name, because);
+      remove(removable, because);
     } else {
-      left.push(removable);
+      stay(removable);
       if (because !== undefined && run) kept.set(name, stays!);
     }
   }
-  return left;
 }
 
-function tooOld(sinceMs: number, { keepDays }: RetentionPolicy, nowMs: number): string | undefined {
-  return nowMs - sinceMs > keepDays * DAY_MS ? `it is older than ${keepDays} days` : undefined;
+function isTooOld(sinceMs: number, { keepDays }: RetentionPolicy, nowMs: number): boolean {
+  return nowMs - sinceMs > keepDays * DAY_MS;
+}
+
+function tooOldText({ keepDays }: RetentionPolicy): string {
+  return `it is older than ${keepDays} days`;
 }
 
 function whyKept(

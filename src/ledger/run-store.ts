@@ -27,10 +27,19 @@ export interface ListOptions {
   readonly limit?: number | undefined;
 }
 
+/** A run's id in its parts, and the folder of its files. */
+interface TakenId {
+  readonly run: string;
+  readonly id: RunId;
+  readonly dir: string;
+}
+
 /** The layout of one runs folder. */
 export class RunStore {
   /** The runs folder, as the constructor got it. */
   readonly runsDir: string;
+  /** The id that was taken apart last, and its folder: paths of one run are asked for in a row. */
+  #last: TakenId | undefined;
 
   constructor(runsDir: string) {
     this.runsDir = runsDir;
@@ -85,7 +94,7 @@ export class RunStore {
 
   /** A run's ledger. @throws RangeError if the id is not a run's */
   runLedger(run: string): string {
-    return join(this.runDir(run), run + LEDGER);
+    return `${this.runDir(run)}/${run}${LEDGER}`;
   }
 
   /**
@@ -93,13 +102,12 @@ export class RunStore {
    * not a run's
    */
   runLog(run: string): string {
-    return join(this.runDir(run), `${run}.log`);
+    return `${this.runDir(run)}/${run}.log`;
   }
 
   /** The month folder of a run's files. @throws RangeError if the id is not a run's */
   runDir(run: string): string {
-    const { pipeline, month } = this.parseRunId(run);
-    return join(this.runsDir, pipeline, month);
+    return this.#taken(run).dir;
   }
 
   /**
@@ -107,12 +115,21 @@ export class RunStore {
    * core/run-id.ts does not throw
    */
   parseRunId(run: string): RunId {
-    const parsed = parseRunId(run);
-    if (parsed === undefined)
+    return this.#taken(run).id;
+  }
+
+  #taken(run: string): TakenId {
+    const last = this.#last;
+    if (last?.run === run) return last;
+    const id = parseRunId(run);
+    if (id === undefined)
       throw new RangeError(
         `${JSON.stringify(run)} is no run's id; it looks like log-digest@20261123T020000Z.`,
       );
-    return parsed;
+    const { pipeline, month } = id;
+    const isSameDir = last?.id.pipeline === pipeline && last.id.month === month;
+    const dir = isSameDir ? last.dir : join(this.runsDir, pipeline, month);
+    return (this.#last = { run, id, dir });
   }
 
   /**
@@ -144,7 +161,9 @@ export class RunStore {
     const runs: string[] = [];
     for (const month of months) {
       if (runs.length >= limit) break;
-      runs.push(...this.#runsOf(pipeline, month, newestFirst));
+      // One by one: the arguments of a call have to fit on the stack, and a month may hold a
+      // million runs.
+      for (const run of this.#runsOf(pipeline, month, newestFirst)) runs.push(run);
     }
     return runs.length > limit ? runs.slice(0, limit) : runs;
   }
@@ -166,15 +185,25 @@ export class RunStore {
     newestFirst: boolean,
     isWanted: (run: string) => boolean = () => true,
   ): string[] {
-    const runs = namesIn(join(this.pipelineDir(pipeline), month))
-      .filter((name) => name.endsWith(LEDGER))
-      .map((name) => name.slice(0, -LEDGER.length))
-      .filter(isWanted)
-      .map((run) => ({ run, id: parseRunId(run) }))
-      .filter(({ id }) => id?.pipeline === pipeline && id.month === month)
-      .toSorted((a, b) => a.id!.stampMs - b.id!.stampMs || (a.run < b.run ? -1 : 1))
-      .map(({ run }) => run);
-    return newestFirst ? runs.toReversed() : runs;
+    const runs: string[] = [];
+    const stamps: number[] = [];
+    let inOrder = true;
+    // Ids of one kind are in order by their names. No more of them is kept than the time: a month
+    // may hold a million runs.
+    for (const name of namesIn(join(this.pipelineDir(pipeline), month)).sort()) {
+      const run = name.endsWith(LEDGER) ? name.slice(0, -LEDGER.length) : "";
+      const id = run !== "" && isWanted(run) ? parseRunId(run) : undefined;
+      if (id?.pipeline !== pipeline || id.month !== month) continue;
+      if (id.stampMs < (stamps.at(-1) ?? 0)) inOrder = false;
+      runs.push(run);
+      stamps.push(id.stampMs);
+    }
+    const sorted = inOrder
+      ? runs
+      : [...runs.keys()]
+          .sort((a, b) => stamps[a]! - stamps[b]! || (runs[a]! < runs[b]! ? -1 : 1))
+          .map((index) => runs[index]!);
+    return newestFirst ? sorted.reverse() : sorted;
   }
 
   /** The first free id of a run by hand, at or after `nowMs`. Creating the ledger takes the id. */

@@ -84,7 +84,7 @@ async function verifyPipeline(
     const fault = "it is missing, and there are runs";
     faults.push({ file: store.pipelineLedger(pipeline), line: 0, fault });
   }
-  faults.push(...missingRuns(store, pipeline, told, new Set(runs)));
+  for (const fault of missingRuns(store, pipeline, told, new Set(runs))) faults.push(fault);
   for (const stray of straysOf(store, pipeline))
     faults.push({ file: stray, line: 0, fault: "its name is no run's id" });
   return own.length + runs.length;

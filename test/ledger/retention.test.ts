@@ -15,7 +15,9 @@ import {
   KEEP_ALL,
   type PipelineFacts,
   type RunFacts,
+  type RunFactsByIndex,
 } from "../../src/ledger/retention.ts";
+import { RunFactsList } from "../../src/ledger/run-facts-list.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
@@ -34,7 +36,7 @@ const run = (daysAgo: number, more: Partial<RunFacts> = {}): RunFacts => ({
   bytes: 100,
   ...more,
 });
-const pipeline = (runs: readonly RunFacts[], more: Partial<PipelineFacts> = {}): PipelineFacts => ({
+const pipeline = (runs: RunFactsByIndex, more: Partial<PipelineFacts> = {}): PipelineFacts => ({
   pipeline: "p",
   policy: DEFAULT_RETENTION,
   through: NOW,
@@ -215,6 +217,25 @@ describe("deciding what is removed", () => {
     expect([
       ...decideRetention([pipeline([run(0)], { policy, files })], NOW, none, 0).files.keys(),
     ]).toEqual(["e8"]);
+  });
+
+  it("decides on more runs than a call has room for arguments", () => {
+    const list = new RunFactsList();
+    for (let month = 0; month < 2; month += 1) {
+      list.begin(200_000);
+      for (let nth = 0; nth < 150_000; nth += 1) {
+        const at = NOW - 400 * DAY + (month * 150_000 + nth) * 60_000;
+        list.add(run(0, { run: `r${month}-${nth}`, stampMs: at, finishedAt: at }));
+      }
+    }
+    expect(list.length).toBe(300_000);
+    expect(list.at(150_000)).toMatchObject({ run: "r1-0", finishedAt: NOW - 400 * DAY + 9e9 });
+    expect(list.at(300_000)).toBeUndefined();
+    const policy = { keepDays: 1_000, keepRuns: 1_000_000 };
+    const left = decideRetention([pipeline(list, { policy })], NOW, none);
+    expect(left.prune.size).toBe(0);
+    const facts = pipeline(list, { policy });
+    expect(decideRetention([facts], NOW, none, 20_000_000).prune.size).toBe(100_000);
   });
 
   it("asks for no sources if nothing would be removed", () => {

@@ -1,6 +1,7 @@
-import { mkdirSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
-import { describe, expect, it } from "vitest";
+import fs, { mkdirSync, writeFileSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
+import { dirname, join } from "node:path";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
@@ -114,4 +115,25 @@ describe("the runs in the folder", () => {
     expect(store.nextBackfill("p", slot, "weekly")).toBe("p@20260101T000000Z.weekly-b1");
     expect(store.nextRerun("p@20260101T000000Z-r1")).toBe("p@20260101T000000Z-r2");
   });
+});
+
+it("lists more runs of one month than a call has room for arguments, in order", () => {
+  const { runs } = tempRoot();
+  mkdirSync(join(runs, "p", "2026-06"), { recursive: true });
+  const stamp = (second: number): string =>
+    new Date(Date.UTC(2026, 5, 1) + second * 1_000).toISOString().replaceAll(/[-:]|\.\d{3}/g, "");
+  const names = Array.from({ length: 200_000 }, (_, second) => `p@${stamp(second)}`);
+  const { readdirSync } = fs;
+  const spy = vi
+    .spyOn(fs, "readdirSync")
+    .mockImplementation(((path: string) =>
+      path.endsWith("2026-06")
+        ? names.toReversed().map((name) => `${name}.jsonl`)
+        : readdirSync(path)) as typeof readdirSync);
+  syncBuiltinESMExports();
+  onTestFinished(() => {
+    spy.mockRestore();
+    syncBuiltinESMExports();
+  });
+  expect(new RunStore(runs).list("p")).toEqual(names);
 });
