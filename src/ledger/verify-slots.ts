@@ -10,8 +10,8 @@
  */
 import { basename } from "node:path";
 import type { PipelineLine } from "../core/event.ts";
-import { slotKey } from "../core/pipeline-state.ts";
-import { parseRunId } from "../core/run-id.ts";
+import { parseRunId, type RunId } from "../core/run-id.ts";
+import { Times } from "./times.ts";
 
 /** Where a line tells of a run: a file and the line's number, from 1. */
 interface Told {
@@ -20,11 +20,23 @@ interface Told {
   readonly type: string;
 }
 
-/** What one pipeline's ledger says of its slots and runs. */
+/** The lines that tell of a run. */
+const TELLING = ["slot.fired", "slot.caught_up", "slot.backfilled", "run.started"];
+/** What is known of a run, as one number: these bits, and where a line tells of it. */
+const FINISHED = 1;
+const THERE = 2;
+const PLACE = 4;
+/** More than any file has lines. */
+const LINES = 2 ** 28;
+
+/**
+ * What one pipeline's ledger says of its slots and runs. There may be hundreds of thousands of them:
+ * a slot is kept as a time, and all that is known of a run is one number.
+ */
 export class SlotsTold {
-  /** Runs that lines tell of, each with the first such line. */
-  readonly runs = new Map<string, Told>();
-  readonly #slots = new Set<string>();
+  readonly #runs = new Map<string, number>();
+  readonly #files: string[] = [];
+  readonly #slots = new Map<string, Times>();
   readonly #stretches: (readonly [first: number, last: number])[] = [];
   /** What is not after it was told by files that are gone. */
   #from: number | undefined;
@@ -35,18 +47,19 @@ export class SlotsTold {
 
   /** Takes a line in. Files come in their order, the oldest first. */
   add(file: string, line: PipelineLine): void {
+    if (line.type === "run.finished") this.#mark(line.run, FINISHED);
     const through = (line as { readonly through?: unknown }).through;
     const at = typeof through === "string" ? Date.parse(through) : Number.NaN;
     if (!Number.isNaN(at)) this.#through = Math.max(this.#through, at);
     switch (line.type) {
       case "slot.fired":
       case "slot.caught_up":
-        this.#slots.add(slotKey(line.slot, line.schedule));
+        this.#decide(line.slot, line.schedule);
         if (line.shadow !== true) this.#tell(line.run, file, line);
         break;
       case "slot.skipped":
       case "slot.missed": {
-        this.#slots.add(slotKey(line.slot, line.schedule));
+        this.#decide(line.slot, line.schedule);
         const until = line.type === "slot.missed" ? line.until : undefined;
         if (until !== undefined) this.#stretches.push([Date.parse(line.slot), Date.parse(until)]);
         break;
@@ -70,18 +83,49 @@ export class SlotsTold {
     }
   }
 
+  /** Whether the pipeline's ledger says that a run finished. */
+  hasFinished(run: string): boolean {
+    return ((this.#runs.get(run) ?? 0) & FINISHED) !== 0;
+  }
+
+  /** Notes that a run's ledger is there. */
+  isThere(run: string): void {
+    if (this.#runs.has(run)) this.#mark(run, THERE);
+  }
+
+  /** The runs that lines tell of and whose ledgers were not seen, with the first such line. */
+  *missing(): Generator<readonly [run: string, told: Told]> {
+    for (const [run, known] of this.#runs) {
+      if (known < PLACE || (known & THERE) !== 0) continue;
+      const place = Math.floor(known / PLACE);
+      const rest = Math.floor(place / TELLING.length);
+      const [file, line] = [this.#files[Math.floor(rest / LINES)]!, rest % LINES];
+      yield [run, { file, line, type: TELLING[place % TELLING.length]! }];
+    }
+  }
+
   /** Whether a run's slot should have a line, and has none. */
-  lacksLine(run: string): boolean {
-    const id = parseRunId(run);
-    if (id?.slot === undefined || id.suffix !== "" || id.stampMs > this.#through) return false;
+  lacksLine(id: RunId): boolean {
+    if (id.slot === undefined || id.suffix !== "" || id.stampMs > this.#through) return false;
     if (this.#from !== undefined && id.stampMs <= this.#from) return false;
-    if (this.#slots.has(slotKey(id.slot, id.schedule))) return false;
+    if (this.#slots.get(id.schedule ?? "")?.has(id.stampMs) === true) return false;
     return !this.#stretches.some(([first, last]) => id.stampMs >= first && id.stampMs <= last);
   }
 
   /** Whether retention removed a run, or may have. */
   mayBePruned(run: string): boolean {
     return (parseRunId(run)?.stampMs ?? 0) <= this.#prunedUntil;
+  }
+
+  #decide(slot: string, schedule: string | undefined): void {
+    let times = this.#slots.get(schedule ?? "");
+    if (times === undefined) this.#slots.set(schedule ?? "", (times = new Times()));
+    times.add(Date.parse(slot));
+  }
+
+  #mark(run: string, bit: number): void {
+    const known = this.#runs.get(run) ?? 0;
+    if ((known & bit) === 0) this.#runs.set(run, known + bit);
   }
 
   #seeCheckpoint({ prunedUntil }: { readonly prunedUntil?: unknown }): void {
@@ -92,7 +136,11 @@ export class SlotsTold {
   }
 
   #tell(run: string, file: string, { seq, type }: PipelineLine): void {
-    if (this.#pruningIsTold && !this.runs.has(run)) this.runs.set(run, { file, line: seq, type });
+    const known = this.#runs.get(run) ?? 0;
+    if (!this.#pruningIsTold || known >= PLACE) return;
+    if (this.#files.at(-1) !== file) this.#files.push(file);
+    const line = (this.#files.length - 1) * LINES + seq;
+    this.#runs.set(run, known + PLACE * (TELLING.indexOf(type) + TELLING.length * line));
   }
 }
 

@@ -61,33 +61,34 @@ async function verifyPipeline(
   pipeline: string,
   faults: FileFault[],
 ): Promise<number> {
-  const finished = new Set<string>();
   const told = new SlotsTold();
   const own = ledgerNames(store, pipeline);
   for (const name of own) {
     const file = join(store.pipelineDir(pipeline), name);
-    const fault = await verifyFile<PipelineLine>(file, {}, (line) => {
-      told.add(file, line);
-      if (line.type === "run.finished") finished.add(line.run);
-    });
+    const fault = await verifyFile<PipelineLine>(file, {}, (line) => told.add(file, line));
     if (fault !== undefined) faults.push({ file, ...fault });
   }
-  const runs = store.list(pipeline);
-  for (const run of runs) {
-    const file = store.runLedger(run);
-    const fault = await verifyFile(file, { run, finishedElsewhere: finished.has(run) });
-    if (fault !== undefined) faults.push({ file, ...fault });
-    else if (told.lacksLine(run) && !isYoung(file, LINE_COMES_MS))
-      faults.push({ file, line: 1, fault: NO_SLOT_LINE });
+  let runs = 0;
+  // The names of one month at a time are in memory.
+  for (const month of store.months(pipeline)) {
+    for (const run of store.listMonth(pipeline, month)) {
+      runs += 1;
+      told.isThere(run);
+      const file = store.runLedger(run);
+      const fault = await verifyFile(file, { run, finishedElsewhere: told.hasFinished(run) });
+      if (fault !== undefined) faults.push({ file, ...fault });
+      else if (told.lacksLine(store.parseRunId(run)) && !isYoung(file, LINE_COMES_MS))
+        faults.push({ file, line: 1, fault: NO_SLOT_LINE });
+    }
   }
-  if (runs.length > 0 && !own.includes("pipeline.jsonl")) {
+  if (runs > 0 && !own.includes("pipeline.jsonl")) {
     const fault = "it is missing, and there are runs";
     faults.push({ file: store.pipelineLedger(pipeline), line: 0, fault });
   }
-  for (const fault of missingRuns(store, pipeline, told, new Set(runs))) faults.push(fault);
+  for (const fault of missingRuns(store, pipeline, told)) faults.push(fault);
   for (const stray of straysOf(store, pipeline))
     faults.push({ file: stray, line: 0, fault: "its name is no run's id" });
-  return own.length + runs.length;
+  return own.length + runs;
 }
 
 /** The files of a pipeline's own ledger, the oldest first. */
@@ -101,13 +102,8 @@ function ledgerNames(store: RunStore, pipeline: string): string[] {
 }
 
 /** Runs that lines tell of, and whose ledgers are gone without retention. */
-function missingRuns(
-  store: RunStore,
-  pipeline: string,
-  told: SlotsTold,
-  there: ReadonlySet<string>,
-): FileFault[] {
-  const missing = [...told.runs.keys()].filter((run) => !there.has(run) && !store.exists(run));
+function missingRuns(store: RunStore, pipeline: string, told: SlotsTold): FileFault[] {
+  const missing = [...told.missing()].filter(([run]) => !store.exists(run));
   if (missing.length === 0) return [];
   // Retention may have begun meanwhile; its line comes before it removes anything.
   const own = store.pipelineLedger(pipeline);
@@ -118,12 +114,8 @@ function missingRuns(
       },
     });
   return missing
-    .filter((run) => !told.mayBePruned(run) && !isThere(`${store.runLedger(run)}.damaged-1`))
-    .map((run) => ({
-      file: store.runLedger(run),
-      line: 0,
-      fault: noLedgerText(told.runs.get(run)!),
-    }));
+    .filter(([run]) => !told.mayBePruned(run) && !isThere(`${store.runLedger(run)}.damaged-1`))
+    .map(([run, line]) => ({ file: store.runLedger(run), line: 0, fault: noLedgerText(line) }));
 }
 
 /** What other files say about a ledger that is checked. */
@@ -214,6 +206,7 @@ function faultOf<E extends Framed<object>>(
   return undefined;
 }
 
+/** Files that have the ending of a run's ledger and no run's name. */
 function straysOf(store: RunStore, pipeline: string): string[] {
   return store.months(pipeline).flatMap((month) => {
     const directory = join(store.pipelineDir(pipeline), month);
