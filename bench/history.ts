@@ -22,6 +22,9 @@ export const FEW: Shape = { pipelines: 10, cron: "* * * * *", everyMs: MINUTE_MS
 /** Three hundred hourly pipelines: many ledgers, and a month of history in each. */
 export const MANY: Shape = { pipelines: 300, cron: "0 * * * *", everyMs: HOUR_MS };
 
+/** One minutely pipeline: all history is in its ledger. */
+export const ONE: Shape = { pipelines: 1, cron: "* * * * *", everyMs: MINUTE_MS };
+
 /** The schedules of a pipeline, as its ledger records them. */
 const schedulesOf = ({ cron }: Shape): readonly Record<string, unknown>[] => [
   {
@@ -156,7 +159,7 @@ function pipelineHistory(
     sinceCheckpoint += ends ? 3 : 2;
     if (sinceCheckpoint >= CHECKPOINT_LINES - 3) {
       sinceCheckpoint = 0;
-      lines.push(checkpoint(schedules, slot, run, [...active], at + 1));
+      lines.push(checkpoint(pipeline, schedules, slot, run, [...active], at + 1));
     }
     const path = ledgerPath(root, run);
     mkdirSync(dirname(path), { recursive: true });
@@ -167,6 +170,7 @@ function pipelineHistory(
 }
 
 function checkpoint(
+  pipeline: string,
   schedules: readonly Record<string, unknown>[],
   slot: number,
   run: string,
@@ -182,6 +186,8 @@ function checkpoint(
     queued: [],
     last: { run, status: "completed", startedAt: iso(slot), finishedAt: iso(slot) },
     counts: { fired },
+    digest: "d",
+    file: `schedules/${pipeline}.yaml`,
   };
 }
 

@@ -3,8 +3,8 @@
  *
  * Each bench measures orchd and, in the same run, the raw primitive under it or a peer. The ratio
  * holds from machine to machine. `--json` prints the samples. `--check` exits with 1 if a goal is
- * missed. A number (or BENCH_RUNS) sets how many runs `status`, `restart` and `soak` use. `soak`
- * takes an hour and runs only if it is named.
+ * missed. A number (or BENCH_RUNS) sets how many runs `status`, `restart`, `history` and `soak`
+ * use. `soak` takes an hour and runs only if it is named.
  */
 import { cpus } from "node:os";
 import type { Bench, Row } from "./row.ts";
@@ -18,6 +18,7 @@ const BENCHES: Record<string, () => Promise<Bench>> = {
   fire: () => import("./fire.ts"),
   status: () => import("./status.ts"),
   restart: () => import("./restart.ts"),
+  history: () => import("./long-history.ts"),
   idle: () => import("./idle.ts"),
   cache: () => import("./cache.ts"),
   peers: () => import("./peers.ts"),
