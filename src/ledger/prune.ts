@@ -22,9 +22,9 @@ import { isPathFault } from "../disk/path-fault.ts";
 import { readTail } from "./ledger-reader.ts";
 import { isRotatedLedger } from "./rotated-ledgers.ts";
 import { PruneDecision } from "./prune-decision.ts";
+import type { ArtifactFacts } from "./removable-list.ts";
 import {
   KEEP_ALL,
-  type ArtifactFacts,
   type FileFacts,
   type PipelineFacts,
   type RetentionPolicy,

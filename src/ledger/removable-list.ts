@@ -2,7 +2,12 @@
  * What retention may remove, kept as columns: a number takes eight bytes, and a run no object. With
  * a limit over all pipelines, every run that is left is in it at once.
  */
-import type { ArtifactFacts } from "./retention.ts";
+
+/** A value in a file of its own. Several runs may refer to it. */
+export interface ArtifactFacts {
+  readonly sha: string;
+  readonly bytes: number;
+}
 
 /** A run, or a file that belongs to no run. Bytes are counted over all of them in one order. */
 export interface Removable {

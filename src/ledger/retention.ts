@@ -20,7 +20,7 @@
 import { defined } from "../core/defined.ts";
 import type { Retention } from "../core/settings.ts";
 import { DAY_MS } from "../core/time.ts";
-import { newerFirst, RemovableList, type Removable } from "./removable-list.ts";
+import { newerFirst, RemovableList, type ArtifactFacts, type Removable } from "./removable-list.ts";
 
 /** How much history is kept. */
 export interface RetentionPolicy {
@@ -58,12 +58,6 @@ export interface RunFacts {
 export interface RunFactsByIndex {
   readonly length: number;
   at(index: number): RunFacts | undefined;
-}
-
-/** A value in a file of its own. Several runs may refer to it. */
-export interface ArtifactFacts {
-  readonly sha: string;
-  readonly bytes: number;
 }
 
 /** A file of a pipeline that belongs to no run: a rotated ledger, or evidence of damage. */

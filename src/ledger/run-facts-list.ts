@@ -3,7 +3,8 @@
  * have hundreds of thousands of runs. They come in parts whose size is known, a month each: columns
  * that grow would leave as much behind as they hold.
  */
-import type { ArtifactFacts, RunFacts, RunFactsByIndex } from "./retention.ts";
+import type { ArtifactFacts } from "./removable-list.ts";
+import type { RunFacts, RunFactsByIndex } from "./retention.ts";
 
 /** Some runs, in the order in which they were added. */
 class Part {

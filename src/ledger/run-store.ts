@@ -203,7 +203,7 @@ export class RunStore {
       : [...runs.keys()]
           .sort((a, b) => stamps[a]! - stamps[b]! || (runs[a]! < runs[b]! ? -1 : 1))
           .map((index) => runs[index]!);
-    return newestFirst ? sorted.reverse() : sorted;
+    return newestFirst ? sorted.toReversed() : sorted;
   }
 
   /** The first free id of a run by hand, at or after `nowMs`. Creating the ledger takes the id. */

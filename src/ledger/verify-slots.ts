@@ -30,8 +30,8 @@ const PLACE = 4;
 const LINES = 2 ** 28;
 
 /**
- * What one pipeline's ledger says of its slots and runs. There may be hundreds of thousands of them:
- * a slot is kept as a time, and all that is known of a run is one number.
+ * What one pipeline's ledger says of its slots and runs. There may be hundreds of thousands of
+ * them: a slot is kept as a time, and all that is known of a run is one number.
  */
 export class SlotsTold {
   readonly #runs = new Map<string, number>();
