@@ -88,7 +88,7 @@ export async function runDaemon(options: StartOptions): Promise<number> {
     refuse(unwritable);
     return 1;
   }
-  const read = await loadSettings(options.root, store.bundles);
+  const read = await loadSettings(options.root, store.bundles, { modules: "later" });
   if (!read.ok) {
     for (const problem of read.errors) refuse(formatProblem(problem));
     return 2;
@@ -100,7 +100,13 @@ export async function runDaemon(options: StartOptions): Promise<number> {
   }
   if (process.pid === 1) log.warn(NO_REAPER);
   const { root } = options;
-  const settings = new LiveSettings(read.settings, { root, bundlesDir: store.bundles, log });
+  const { problems } = read;
+  const settings = new LiveSettings(read.settings, {
+    root,
+    bundlesDir: store.bundles,
+    log,
+    problems,
+  });
   await serve({ options, log, store, settings, lock: taken.lock });
   return 0;
 }

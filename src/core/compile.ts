@@ -374,7 +374,12 @@ function orchestratorOf(input: CompileInput, faults: Fault[]): OrchestratorRef {
   const named = Object.hasOwn(input.settings.orchestrators, uses)
     ? input.settings.orchestrators[uses]
     : undefined;
-  if (named !== undefined) return { ...named, config: { ...named.config, ...config } };
+  if (named !== undefined)
+    return defined({
+      flavor: named.flavor,
+      code: input.code.get("orchestrator") ?? named.code,
+      config: { ...named.config, ...config },
+    });
   const known = ["local", ...Object.keys(input.settings.orchestrators)];
   faults.push({
     path: typeof written === "string" ? ["orchestrator"] : ["orchestrator", "uses"],

@@ -105,6 +105,15 @@ export interface Retention {
   readonly keepMb?: number;
 }
 
+/**
+ * An orchestrator of orchd.yaml. `code` is its module as it was when the settings were loaded
+ * (load-settings.ts). Each pipeline that names it reads the module itself (load-file.ts).
+ */
+export interface NamedOrchestrator extends OrchestratorRef {
+  /** The module as written, where it cannot be used at present: then there is no `code`. */
+  readonly uses?: string | undefined;
+}
+
 /** The settings with every default filled in (semantics.md 9). */
 export interface OrchdSettings {
   readonly project: string;
@@ -119,8 +128,7 @@ export interface OrchdSettings {
    */
   readonly retention: Retention & { readonly totalMb?: number };
   readonly runner: { readonly threads: number; readonly memoryMb?: number };
-  /** By name. `code` is there once the module is bundled (load-settings.ts). */
-  readonly orchestrators: { readonly [name: string]: OrchestratorRef };
+  readonly orchestrators: { readonly [name: string]: NamedOrchestrator };
   readonly env: { readonly [name: string]: EnvValue };
   readonly enableCache: boolean;
 }

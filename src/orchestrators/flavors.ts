@@ -8,6 +8,7 @@
 import { canonicalHash } from "../core/canonical-json.ts";
 import { toStepError, type StepError } from "../core/failure.ts";
 import { formatPath, type Fault } from "../core/fault.ts";
+import type { OrchdSettings } from "../core/settings.ts";
 import type { Json, OrchestratorRef, Snapshot, SnapshotStep } from "../core/snapshot.ts";
 import { EXECUTION_MODES } from "../core/status.ts";
 import type { OverriddenHooks } from "./base-orchestrator.ts";
@@ -54,20 +55,20 @@ const NAME_CHARACTERS = 256;
 /** The orchestrators of one daemon. */
 export class Flavors {
   readonly #place: Place;
-  #named: Readonly<Record<string, OrchestratorRef>>;
+  #named: OrchdSettings["orchestrators"];
   readonly #described = new Map<string, Promise<Flavor>>();
   #descriptions = 0;
 
   constructor(parts: {
     readonly place: Place;
-    readonly orchestrators?: Readonly<Record<string, OrchestratorRef>>;
+    readonly orchestrators?: OrchdSettings["orchestrators"];
   }) {
     this.#place = parts.place;
     this.#named = parts.orchestrators ?? {};
   }
 
   /** Takes the orchestrators of an orchd.yaml that was read again. */
-  reload(orchestrators: Readonly<Record<string, OrchestratorRef>>): void {
+  reload(orchestrators: OrchdSettings["orchestrators"]): void {
     this.#named = orchestrators;
   }
 
@@ -90,6 +91,8 @@ export class Flavors {
         `orchd.yaml and orchd itself have ${known}`;
       throw new SubmissionRefused({ path: ["orchestrator"], message });
     }
+    if (named.uses !== undefined)
+      throw new SubmissionRefused(unusable(`its module ${named.uses} of orchd.yaml is bad`));
     const config = { ...named.config, ...ref.config };
     return named.code === undefined
       ? LOCAL

@@ -24,6 +24,8 @@ import { roundedNumber } from "./written-values.ts";
  * follows. No text that a person writes begins like this.
  */
 const MARK = "\u0001orchd:";
+/** Begins the text that stands for an orchestrator of orchd.yaml; its name follows. */
+const NAMED = "\u0001orchestrator:";
 
 /** What is read. */
 export type DefinitionText =
@@ -37,6 +39,8 @@ export interface NamedCode {
   readonly uses: string;
   /** The function of a code file. */
   readonly mark?: CodeMark | undefined;
+  /** The name of an orchestrator of orchd.yaml, or what may be one. */
+  readonly orchestrator?: string | undefined;
   /** The first place that names it. */
   readonly path: FieldPath;
 }
@@ -208,10 +212,13 @@ export class DefinitionReading implements DefinitionReader {
     const written = definition.orchestrator;
     const orchestrator = typeof written === "string" ? written : written?.uses;
     const path = typeof written === "string" ? ["orchestrator"] : ["orchestrator", "uses"];
-    if (orchestrator !== undefined && (isModulePath(orchestrator) || orchestrator.startsWith(MARK)))
-      this.#place(orchestrator, path, "orchestrator");
+    if (orchestrator !== undefined) {
+      const isCode = isModulePath(orchestrator) || orchestrator.startsWith(MARK);
+      this.#place(isCode ? orchestrator : `${NAMED}${orchestrator}`, path, "orchestrator");
+    }
     return [...this.#places].map(([uses, [first]]) => ({
       uses,
+      orchestrator: uses.startsWith(NAMED) ? uses.slice(NAMED.length) : undefined,
       mark: uses.startsWith(MARK) ? this.#marks[Number(uses.slice(MARK.length))] : undefined,
       path: first!.path,
     }));

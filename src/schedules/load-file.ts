@@ -25,6 +25,7 @@ import {
   type DefinitionText,
   type NamedCode,
 } from "./definition-reading.ts";
+import { loadOrchestrator } from "./load-settings.ts";
 import { positionIn, type Position, type Problem } from "./problem.ts";
 import { readSafeFile } from "./safe-file.ts";
 import { sha256 } from "./sha256.ts";
@@ -300,11 +301,13 @@ class Loading {
     const rest = named.values();
     const walk = async (): Promise<void> => {
       for (const one of rest) {
-        const { mark, uses } = one;
+        const { mark, uses, orchestrator } = one;
         const found =
           mark !== undefined && own !== undefined
             ? this.#markedCode(mark, own)
-            : await this.#codeFor(one);
+            : orchestrator !== undefined
+              ? await this.#namedOrchestrator(orchestrator)
+              : await this.#codeFor(one);
         if (typeof found === "string") code.faults.set(uses, found);
         else if (found !== undefined) code.refs.set(uses, found);
       }
@@ -316,6 +319,32 @@ class Loading {
   #markedCode(mark: CodeMark, own: GoodBundle): CodeRef {
     const fragment = mark.name === undefined ? "" : `#${mark.name}`;
     return refTo(own, mark.$code, `./${basename(this.#path)}${fragment}`);
+  }
+
+  /**
+   * The module of an orchestrator of orchd.yaml. It is read with each pipeline that names it, as
+   * the pipeline's own modules are: so its edit is the pipeline's, and a bad one leaves the last
+   * good version of the pipeline in force. Undefined: there is no such module, or the reason why it
+   * cannot be used is among the problems.
+   */
+  async #namedOrchestrator(name: string): Promise<CodeRef | string | undefined> {
+    const { root, bundlesDir, settings } = this.#context;
+    const { orchestrators } = settings;
+    const named = Object.hasOwn(orchestrators, name) ? orchestrators[name]! : undefined;
+    const uses = named?.code?.source ?? named?.uses;
+    if (uses === undefined) return undefined;
+    const loaded = await loadOrchestrator(name, uses, root, bundlesDir);
+    for (const file of loaded.watched) this.#watched.add(file);
+    const where = `in the code of the orchestrator ${name} of orchd.yaml`;
+    for (const { message, ...place } of loaded.problems ?? [])
+      this.#problems.push({ ...place, message: `${message} (${where})` });
+    const [fault] = loaded.faults ?? [];
+    if (fault !== undefined)
+      return `names ${name}, an orchestrator of orchd.yaml that ${fault.message}`;
+    if (loaded.ref?.code === undefined) return undefined;
+    const entry = resolve(root, uses.split("#")[0]!);
+    this.#bundles.set(entry, bundleModule(entry, { root, bundlesDir }));
+    return loaded.ref.code;
   }
 
   /**

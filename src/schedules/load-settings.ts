@@ -7,11 +7,11 @@ import {
   DEFAULT_SETTINGS,
   orchdSettingsSchema,
   resolveSettings,
+  type NamedOrchestrator,
   type OrchdSettings,
   type OrchdSettingsDefinition,
 } from "../core/settings.ts";
 import { checkShape } from "../core/shape-faults.ts";
-import type { OrchestratorRef } from "../core/snapshot.ts";
 import { bundleModule } from "./bundle.ts";
 import { problemOf, type Problem } from "./problem.ts";
 import { readSafeFile } from "./safe-file.ts";
@@ -22,7 +22,13 @@ import { decodeUtf8, readSourceText, type SourceText } from "./source-text.ts";
  * whose change may change the answer.
  */
 export type SettingsResult =
-  | { readonly ok: true; readonly settings: OrchdSettings; readonly watched: readonly string[] }
+  | {
+      readonly ok: true;
+      readonly settings: OrchdSettings;
+      /** What is wrong with modules of orchestrators, where that is left to the pipelines. */
+      readonly problems: readonly Problem[];
+      readonly watched: readonly string[];
+    }
   | {
       readonly ok: false;
       readonly errors: readonly Problem[];
@@ -33,31 +39,40 @@ export type SettingsResult =
  * Loads `ROOT/orchd.yaml`. Without that file the defaults hold.
  *
  * @param bundlesDir where bundles are kept: `runs/.orchd/bundles`, absolute
+ * @param modules `later`: a bad module of an orchestrator makes no bad settings; the pipelines that
+ *   name it say what is wrong, each when it is loaded. Default: it does
  * @throws a Node error for what is wrong with orchd's own folders
  */
-export async function loadSettings(root: string, bundlesDir: string): Promise<SettingsResult> {
+export async function loadSettings(
+  root: string,
+  bundlesDir: string,
+  { modules = "now" }: { readonly modules?: "now" | "later" } = {},
+): Promise<SettingsResult> {
   const path = join(resolve(root), "orchd.yaml");
   const file = readSettingsFile(path);
   if (!file.ok) return { ok: false, errors: file.errors, watched: [path] };
   const { source } = file;
-  if (source === undefined) return { ok: true, settings: DEFAULT_SETTINGS, watched: [path] };
+  if (source === undefined)
+    return { ok: true, settings: DEFAULT_SETTINGS, problems: [], watched: [path] };
   const problem = (fault: Fault): Problem =>
     problemOf(path, fault, source.locate(fault.path, fault.atKey));
   const shape = checkShape(orchdSettingsSchema, source.value);
   if (!shape.ok) return { ok: false, errors: shape.faults.map(problem), watched: [path] };
   const watched = new Set([path]);
   const errors: Problem[] = [];
-  const orchestrators: Record<string, OrchestratorRef> = {};
+  const problems: Problem[] = [];
+  const orchestrators: Record<string, NamedOrchestrator> = {};
   for (const [name, written] of Object.entries(shape.value.orchestrators ?? {})) {
     const loaded = await loadOrchestrator(name, written, resolve(root), bundlesDir);
     for (const input of loaded.watched) watched.add(input);
-    errors.push(...(loaded.faults ?? []).map(problem), ...(loaded.problems ?? []));
+    const bad = [...(loaded.faults ?? []).map(problem), ...(loaded.problems ?? [])];
+    (modules === "later" && loaded.ref?.uses !== undefined ? problems : errors).push(...bad);
     if (loaded.ref !== undefined) orchestrators[name] = loaded.ref;
   }
   const resolved = resolveSettings(shape.value, orchestrators);
   if (!resolved.ok) errors.push(problem({ path: resolved.path, message: resolved.message }));
   return resolved.ok && errors.length === 0
-    ? { ok: true, settings: resolved.settings, watched: [...watched] }
+    ? { ok: true, settings: resolved.settings, problems, watched: [...watched] }
     : { ok: false, errors, watched: [...watched] };
 }
 
@@ -82,9 +97,10 @@ function readSettingsFile(
     : fail(...parsed.faults.map(({ message, position }) => ({ file: path, ...position, message })));
 }
 
-/** One entry of `orchestrators`: its code, or what is wrong with it. */
-interface LoadedOrchestrator {
-  readonly ref?: OrchestratorRef;
+/** One entry of `orchestrators`, and what is wrong with it. */
+export interface LoadedOrchestrator {
+  /** Undefined where it names no module. Without `code` where its module is bad. */
+  readonly ref?: NamedOrchestrator;
   /** What is wrong in orchd.yaml. */
   readonly faults?: readonly Fault[];
   /** What is wrong in the module. */
@@ -94,7 +110,8 @@ interface LoadedOrchestrator {
 
 type WrittenOrchestrator = NonNullable<OrchdSettingsDefinition["orchestrators"]>[string];
 
-async function loadOrchestrator(
+/** Reads and bundles the module of an orchestrator of orchd.yaml. */
+export async function loadOrchestrator(
   name: string,
   written: WrittenOrchestrator,
   root: string,
@@ -112,20 +129,21 @@ async function loadOrchestrator(
   const hash = uses.indexOf("#");
   const entry = resolve(root, hash === -1 ? uses : uses.slice(0, hash));
   const exported = hash === -1 ? "default" : uses.slice(hash + 1);
+  const bad = { flavor: name, uses, config };
   const file = readSafeFile(entry);
   if (extname(entry) === "" || !file.ok) {
     const why = file.ok ? "is no module" : file.message;
     const message = `names ${uses}, but ${basename(entry)} ${why}`;
-    return { faults: [{ path, message }], watched: [entry] };
+    return { ref: bad, faults: [{ path, message }], watched: [entry] };
   }
   const bundle = await bundleModule(entry, { root, bundlesDir });
   const watched = [entry, ...bundle.inputs];
-  if (!bundle.ok) return { problems: bundle.faults, watched };
+  if (!bundle.ok) return { ref: bad, problems: bundle.faults, watched };
   if (!bundle.exports.includes(exported) && !bundle.open) {
     const message =
       `names ${uses}, which has no ${exported} export; ` +
       "an orchestrator's class is exported by default";
-    return { faults: [{ path, message }], watched };
+    return { ref: bad, faults: [{ path, message }], watched };
   }
   const code = { bundle: bundle.sha, pick: `export:${exported}`, source: uses };
   return { ref: { flavor: name, code, config }, watched };
