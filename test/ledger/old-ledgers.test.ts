@@ -109,3 +109,30 @@ describe("ledgers of format 1", () => {
     expect(pipelineOf("night").counts).toMatchObject({ completed: 2, failed: 1, stopped: 1 });
   });
 });
+
+describe("a pipeline's ledger that somebody replaced, and whose runs were pruned", () => {
+  const root = new RunStore(join(projectRoot, "test/fixtures/ledgers/v1-upkeep/runs"));
+  const { lines } = readLedger<PipelineLine>(root.pipelineLedger("kept"));
+
+  it("is whole, and holds only known events", async () => {
+    expect(await verifyRoot(root.runsDir)).toEqual({ checked: 3, faults: [] });
+    for (const line of lines)
+      expect(pipelineEventSchema.safeParse(line).error?.message, line.type).toBeUndefined();
+  });
+
+  it("says when and why it was replaced, and until when runs are gone", () => {
+    const state = lines.reduce(evolvePipeline, emptyPipelineState());
+    const [touched, pruned] = ["ledger.disturbed", "runs.pruned"].map((type) =>
+      lines.find((line) => line.type === type)!,
+    );
+    expect(state.disturbed).toEqual({
+      at: touched!.at,
+      because: expect.stringMatching(
+        /^another file took the ledger's place; .*damaged-1$/,
+      ) as string,
+    });
+    expect(pruned).toMatchObject({ runs: 2 });
+    expect(state.prunedUntil).toBe(Date.parse((pruned as { until?: string }).until!));
+    expect(state.counts).toMatchObject({ completed: 4 });
+  });
+});

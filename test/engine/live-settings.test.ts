@@ -1,0 +1,53 @@
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import type { OrchdSettings } from "../../src/core/settings.ts";
+import { LiveSettings } from "../../src/engine/live-settings.ts";
+import { silentLog } from "../../src/log.ts";
+import { loadSettings } from "../../src/schedules/load-settings.ts";
+import { tempRoot } from "../support/temp-root.ts";
+
+it("are read again, put in force as a whole, or kept where the file is bad", async () => {
+  const { root, runs } = tempRoot({ "orchd.yaml": "timezone: Europe/Berlin\n" });
+  const file = join(root, "orchd.yaml");
+  const bundlesDir = join(runs, ".orchd/bundles");
+  const said: string[] = [];
+  const say = (_: object, text: string): void => void said.push(text);
+  const read = await loadSettings(root, bundlesDir);
+  if (!read.ok) throw new Error("orchd.yaml is bad");
+  const log = { ...silentLog, error: say, warn: say, info: say };
+  const live = new LiveSettings(read.settings, { root, bundlesDir, log, problems: [] });
+  const applied: OrchdSettings[] = [];
+  const apply = (settings: OrchdSettings): Promise<void> => {
+    // Who applies them already finds them in force.
+    expect(live.current).toBe(settings);
+    applied.push(settings);
+    return Promise.resolve();
+  };
+  expect(said).toEqual([]);
+
+  writeFileSync(file, "timezone: UTC\ndrainPeriod: 5s\n");
+  await live.reload(apply);
+  expect(live.current).toMatchObject({ timezone: "UTC", drainPeriodMs: 5_000 });
+  expect(said.splice(0)).toEqual(["orchd.yaml was read again"]);
+
+  writeFileSync(file, "timezone: Nowhere/Here\ndrainPeriod: 7s\n");
+  await live.reload(apply);
+  expect(live.current).toMatchObject({ timezone: "UTC", drainPeriodMs: 5_000 });
+  expect(said.splice(0)).toEqual([
+    expect.stringMatching(/orchd\.yaml:1:.*Nowhere.*; the settings that were in force stay$/),
+  ]);
+
+  // A zone without summer time is probably not what was meant.
+  writeFileSync(file, "timezone: EST\n");
+  await live.reload(apply);
+  expect(said.splice(0)).toEqual([
+    expect.stringMatching(/^orchd\.yaml: .*EST/),
+    "orchd.yaml was read again",
+  ]);
+
+  rmSync(file);
+  await live.reload(apply);
+  expect(live.current.drainPeriodMs).toBe(30_000);
+  expect(applied).toHaveLength(3);
+});
