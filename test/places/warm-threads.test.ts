@@ -51,8 +51,9 @@ beforeEach(() => {
   warm = new WarmThreads<Placed>({
     cores: CORES,
     threads: MOST,
-    newThread: () => {
+    newThread: (reused) => {
       const thread = new PlayedThread();
+      thread.reused = reused;
       threads.push(thread);
       return thread as unknown as WorkerThread;
     },
@@ -141,6 +142,36 @@ describe("threads that steps share", () => {
     end(threads[0]!, many, 0.05);
     warm.pump();
     expect(warm.waiting).toHaveLength(3);
+  });
+
+  it("do not become more while they end pieces faster than one would start", () => {
+    const many = Array.from({ length: 12 }, (_, index) => piece(`s${index}`));
+    place(...many);
+    vi.advanceTimersByTime(3);
+    warm.pump();
+    expect(threads).toHaveLength(2);
+    for (let turn = 0; turn < 4; turn += 1) {
+      end(threads[0]!, many, 1);
+      warm.pump();
+    }
+    vi.advanceTimersByTime(3);
+    expect(threads).toHaveLength(2);
+    vi.advanceTimersByTime(3);
+    expect(threads).toHaveLength(3);
+  });
+
+  it("can change hands where one that could not had to make room", () => {
+    const all = Array.from({ length: 6 }, (_, index) =>
+      piece(`s${index}`, { source: `s${index}.ts` }),
+    );
+    place(...all.slice(0, 4));
+    for (let ms = 0; ms < 30; ms += 3) vi.advanceTimersByTime(3);
+    expect(threads.map(({ reused }) => reused)).toEqual([true, true, false, false]);
+    end(threads[2]!, all, 20);
+    place(all[4]!);
+    vi.advanceTimersByTime(3);
+    expect(threads[2]!.ended).toBe(true);
+    expect(threads[4]!.reused).toBe(true);
   });
 
   it("make room for a brief piece that none of them may run: its code has changed", () => {

@@ -24,6 +24,8 @@ const PATIENCE_MS = 3;
 const NEW_CODE_MS = 100;
 /** The longest time that a brief piece takes, in milliseconds. */
 const BRIEF_MS = 0.5;
+/** How many times longer than before a piece counts, at most. */
+const AT_MOST_TIMES = 10;
 /** The most brief pieces that a thread has, with the one that it works on. */
 const MOST_HELD = 32;
 /** The most sources whose pace is remembered. */
@@ -64,6 +66,8 @@ export class WarmThreads<P extends Placed> {
   readonly #threads = new Set<WorkerThread>();
   readonly #held = new Map<WorkerThread, P[]>();
   readonly #paces = new Map<string, number>();
+  /** How many pieces of each source have ended since somebody waited last. */
+  readonly #ended = new Map<string, number>();
   #waiting: P[] = [];
   #patience: NodeJS.Timeout | undefined;
 
@@ -100,8 +104,15 @@ export class WarmThreads<P extends Placed> {
     const at = held.indexOf(piece);
     if (at !== -1) held.splice(at, 1);
     const source = piece.head.source ?? "";
+    this.#ended.set(source, (this.#ended.get(source) ?? 0) + 1);
     const before = this.#paces.get(source);
-    this.#paces.set(source, before === undefined ? durationMs : before * 0.8 + durationMs * 0.2);
+    // On a busy machine a brief piece takes long now and then. Two in a row count in full.
+    this.#paces.set(
+      source,
+      before === undefined
+        ? durationMs
+        : before * 0.8 + Math.min(durationMs, before * AT_MOST_TIMES) * 0.2,
+    );
     if (this.#paces.size > MOST_PACES) this.#paces.delete(this.#paces.keys().next().value!);
   }
 
@@ -196,8 +207,21 @@ export class WarmThreads<P extends Placed> {
     }
     this.pump();
     // Brief pieces wait for the threads that there are, if one of these can ever run them.
-    if (this.#waiting.some((piece) => !this.#isBrief(piece) || !this.#isSuited(piece)))
+    if (
+      this.#waiting.some(
+        (piece) => !this.#isSuited(piece) || !(this.#isBrief(piece) || this.#isWorkedOff(piece)),
+      )
+    )
       this.#grow();
+    this.#ended.clear();
+  }
+
+  /**
+   * Whether the threads end pieces of its source faster than one would start. After a moment in
+   * which the machine did something else, sources look slower than they are.
+   */
+  #isWorkedOff({ head }: P): boolean {
+    return (this.#ended.get(head.source ?? "") ?? 0) > this.#threads.size;
   }
 
   /** Whether there is a thread that may run it: not one that holds another version of its code. */
@@ -217,7 +241,8 @@ export class WarmThreads<P extends Placed> {
   }
 
   #grow(): void {
-    if (this.#threads.size >= this.#ports.threads) {
+    const madeRoom = this.#threads.size >= this.#ports.threads;
+    if (madeRoom) {
       // There are as many as there may be: an idle thread that does not suit makes room for one
       // that does.
       const idle = [...this.#threads].find(
@@ -231,10 +256,11 @@ export class WarmThreads<P extends Placed> {
     for (const thread of this.#threads) if (!thread.ready) starting += 1;
     if (starting >= this.#ports.cores) return;
     // To be usable by several pipelines costs a thread as much as its start. So many as there are
-    // cores work off what is brief; the others serve one pipeline each.
+    // cores work off what is brief; the others serve one pipeline each. Where one of these had to
+    // make room, it is cheaper if the next one need not.
     let reused = 0;
     for (const thread of this.#threads) if (thread.reused && !thread.isFull) reused += 1;
-    const thread = this.#ports.newThread(reused < this.#ports.cores);
+    const thread = this.#ports.newThread(madeRoom || reused < this.#ports.cores);
     this.#threads.add(thread);
     this.#held.set(thread, []);
   }

@@ -48,6 +48,14 @@ export interface ThreadOptions {
   readonly reused: boolean;
 }
 
+interface Given {
+  readonly seq: number;
+  readonly id: string;
+  readonly key: string;
+  /** The thread imports the code for it. */
+  isFirst: boolean;
+}
+
 /** Starts a worker thread, gives it pieces, and ends it. */
 export class WorkerThread {
   /**
@@ -65,7 +73,7 @@ export class WorkerThread {
   /** No other pipeline than its first may use it. */
   bound: boolean;
   /** The pieces that it has and has not answered, in order. It works on the first. */
-  #given: { readonly seq: number; readonly id: string }[] = [];
+  #given: Given[] = [];
   /** The pieces that it has not been told of yet. */
   #sent: SentPiece[] = [];
   #busySince = 0;
@@ -173,9 +181,11 @@ export class WorkerThread {
   run(id: string, body: string, code: Code): void {
     this.#seq += 1;
     if (this.#given.length === 0) this.#busySince = performance.now();
-    this.#given.push({ seq: this.#seq, id });
-    if (!this.knows(code)) {
-      this.#sources.set(keyOf(code), code.bundle);
+    const key = keyOf(code);
+    const isFirst = this.#sources.get(key) !== code.bundle;
+    this.#given.push({ seq: this.#seq, id, key, isFirst });
+    if (isFirst) {
+      this.#sources.set(key, code.bundle);
       this.#imported.add(code.bundle);
       if (code.bundle !== "") this.#packages.add(this.#bundles.of(code.bundle));
     }
@@ -188,10 +198,15 @@ export class WorkerThread {
 
   /** Takes a piece back. @returns false if it has begun */
   takeBack(id: string): boolean {
-    const seq = this.seqOf(id);
-    if (seq === undefined || Atomics.compareExchange(this.#cells, claimCell(seq), seq, 0) !== seq)
-      return false;
+    const given = this.#given.find((each) => each.id === id);
+    if (given === undefined) return false;
+    const { seq, key, isFirst } = given;
+    if (Atomics.compareExchange(this.#cells, claimCell(seq), seq, 0) !== seq) return false;
     this.answered(seq);
+    if (!isFirst) return true;
+    const next = this.#given.find((each) => each.key === key);
+    if (next === undefined) this.#sources.delete(key);
+    else next.isFirst = true;
     return true;
   }
 
