@@ -6,7 +6,8 @@
  * Looking at all 13,000 members takes several milliseconds, and a thread looks whenever another
  * pipeline's step comes. So the functions without members of their own, which are most objects, are
  * frozen instead: nobody gives these members, and what is frozen need not be looked at. What is
- * often patched (prototypes, namespaces, classes) stays as changeable as it was.
+ * often patched (prototypes, namespaces, classes) stays as changeable as it was. It is looked at
+ * quickly (quick-look.ts), and thoroughly (taken-object.ts) only where that does not suffice.
  *
  * Some things are only made when they are first used (a module, `fetch`). Nobody knows afterwards
  * whether a step changed them, so what code names is taken in before the code is evaluated
@@ -15,9 +16,17 @@
  * State that is no member of an object cannot be seen here: see tripwires.ts.
  */
 import { createRequire, builtinModules, syncBuiltinESMExports } from "node:module";
-import { promisify } from "node:util";
+import { promisify, types } from "node:util";
+import { QuickLook } from "./quick-look.ts";
+import { TakenObject } from "./taken-object.ts";
 
 const { ownKeys, getOwnPropertyDescriptor, getPrototypeOf } = Reflect;
+const { isProxy } = types;
+/** `set.has(value)` that no step can change. */
+const has = Function.prototype.call.bind(Set.prototype.has) as unknown as (
+  set: ReadonlySet<object>,
+  value: object,
+) => boolean;
 const require = createRequire(import.meta.url);
 /** Node's own function: the one that steps find is wrapped (tripwires.ts). */
 const syncExports = syncBuiltinESMExports;
@@ -40,22 +49,14 @@ const LISTED = "NativeModule ";
 /** A specifier of an import, or of what imports at run time. */
 const IMPORTED = /(?:\bfrom|\bimport|\brequire\w*|\bgetBuiltinModule)\s*\(?\s*["']([^"']+)["']/g;
 
-interface Taken {
-  readonly object: object;
-  readonly prototype: object | null;
-  readonly keys: readonly PropertyKey[];
-  /** Undefined for a member that can never change. */
-  readonly members: (PropertyDescriptor | undefined)[];
-  readonly size: number | undefined;
-}
-
 /** Hears of a module before it is taken in, and may change what has to be changed in it. */
 export type Prepare = (name: string, module: object) => void;
 
 /** All that steps share, as it was. */
 export class Pristine {
   readonly #seen = new Set<object>();
-  readonly #taken: Taken[] = [];
+  readonly #taken: TakenObject[] = [];
+  readonly #quick = new QuickLook();
   readonly #modules = new Map<string, object>();
   readonly #prepare: Prepare;
   /**
@@ -64,6 +65,8 @@ export class Pristine {
   readonly #late = new Map<string, object[]>();
   #listed = 0;
   #unsure: string | undefined;
+  /** The quick look does not suffice. */
+  #isRedefined = false;
 
   /** @param prepare hears of each module before it is taken in, and of `globalThis` */
   constructor(prepare: Prepare) {
@@ -119,8 +122,8 @@ export class Pristine {
   /** A member was made just now, by the thread itself: it is as Node makes it. */
   #retake(holder: object, name: string): void {
     const taken = this.#taken.find(({ object }) => object === holder);
-    const at = taken?.keys.indexOf(name) ?? -1;
-    if (at !== -1) taken!.members[at] = getOwnPropertyDescriptor(holder, name)!;
+    const at = taken?.retake(name) ?? -1;
+    if (at !== -1) this.#quick.retake(taken!, at);
   }
 
   #expectLate(holder: object): void {
@@ -155,11 +158,20 @@ export class Pristine {
       if (unforeseen !== undefined) return `node:${unforeseen} was used unforeseen`;
       this.#listed = listed().length;
     }
-    for (const taken of this.#taken) {
-      const changed = changeOf(taken);
+    if (!this.#isRedefined && !this.#quick.isTouched) return undefined;
+    const taken = this.#taken;
+    for (let at = 0; at < taken.length; at += 1) {
+      const changed = taken[at]!.change();
       if (changed !== undefined) return `${changed} was changed`;
     }
+    if (this.#quick.isTouched) return "something was changed";
+    this.#isRedefined = false;
     return undefined;
+  }
+
+  /** Something was given members with attributes: if steps share it, the next look is thorough. */
+  redefined(target: unknown): void {
+    if (isProxy(target) || has(this.#seen, target as object)) this.#isRedefined = true;
   }
 
   /** Loads modules, and takes note of those that they load. @returns what is to be walked */
@@ -211,14 +223,14 @@ export class Pristine {
     }
   }
 
-  #take(object: object): Taken | undefined {
+  #take(object: object): TakenObject | undefined {
     if (this.#seen.has(object)) return undefined;
     this.#seen.add(object);
     // The bytes of a buffer are no members.
     if (ArrayBuffer.isView(object)) return undefined;
-    const taken = takenOf(object);
+    const taken = new TakenObject(object);
     const own = typeof object === "function" ? this.#plainPrototypeOf(object, taken) : false;
-    if (own === false) this.#taken.push(taken);
+    if (own === false) this.#add(taken);
     else {
       Object.freeze(object);
       if (own !== undefined) {
@@ -229,11 +241,16 @@ export class Pristine {
     return taken;
   }
 
+  #add(taken: TakenObject): void {
+    this.#taken.push(taken);
+    this.#quick.add(taken);
+  }
+
   /**
    * Whether nothing can be hung on a function except on itself: false if it has members or a
    * prototype that people use; else its empty prototype, or undefined without one.
    */
-  #plainPrototypeOf(value: object, { keys, members }: Taken): object | false | undefined {
+  #plainPrototypeOf(value: object, { keys, members }: TakenObject): object | false | undefined {
     if (keys.some((key) => key !== "length" && key !== "name" && key !== "prototype")) return false;
     const at = keys.indexOf("prototype");
     if (at === -1) return undefined;
@@ -289,58 +306,6 @@ function promisifyAll(module: object): void {
 
 function isLate(holder: object, name: string): boolean {
   return getOwnPropertyDescriptor(holder, name)?.get !== undefined;
-}
-
-function takenOf(object: object): Taken {
-  const keys = ownKeys(object);
-  return {
-    object,
-    prototype: getPrototypeOf(object),
-    keys,
-    members: keys.map((key) => {
-      const member = getOwnPropertyDescriptor(object, key)!;
-      return member.configurable === true || member.writable === true ? member : undefined;
-    }),
-    size: sizeOf(object),
-  };
-}
-
-function sizeOf(object: object): number | undefined {
-  return object instanceof Map || object instanceof Set ? object.size : undefined;
-}
-
-/** The name of the first member that changed; undefined if none did. */
-function changeOf({ object, prototype, keys, members, size }: Taken): string | undefined {
-  const now = ownKeys(object);
-  if (getPrototypeOf(object) !== prototype) return nameOf(object, "a prototype");
-  for (let at = 0; at < keys.length; at += 1) {
-    const key = keys[at]!;
-    if (now[at] !== key) return nameOf(object, String(now[at] ?? key));
-    const was = members[at];
-    // What can never change is not kept.
-    if (was === undefined) continue;
-    const is = getOwnPropertyDescriptor(object, key)!;
-    if (
-      is.value !== was.value ||
-      is.get !== was.get ||
-      is.set !== was.set ||
-      is.writable !== was.writable ||
-      is.enumerable !== was.enumerable ||
-      is.configurable !== was.configurable
-    )
-      return nameOf(object, String(key));
-  }
-  if (now.length !== keys.length) return nameOf(object, String(now[keys.length]));
-  return size === sizeOf(object) ? undefined : nameOf(object, "what it holds");
-}
-
-function nameOf(object: object, member: string): string {
-  const holder =
-    typeof object === "function"
-      ? object.name
-      : (getOwnPropertyDescriptor(object, "constructor")?.value as { name?: string } | undefined)
-          ?.name;
-  return holder === undefined || holder === "" ? member : `${holder} (${member})`;
 }
 
 /** The modules that Node has loaded so far, its internal ones too. It is not in Node's types. */

@@ -100,7 +100,7 @@ export class ThreadHealth {
   constructor(reused = false, prepare: (name: string) => void = () => undefined) {
     if (reused) {
       const trip = (what: string): void => void (this.#tripped ??= `${what} was used`);
-      guardLanguage(trip);
+      guardLanguage(trip, (target) => this.#pristine?.redefined(target));
       this.#pristine = new Pristine((name, module) => {
         prepare(name);
         this.#unref.watchModule(name, module);

@@ -42,6 +42,7 @@ const FUNCTIONS: Readonly<Record<string, readonly string[]>> = {
   ],
   stream: ["setDefaultHighWaterMark"],
   tls: ["setDefaultCACertificates"],
+  vm: ["createContext", "Script.prototype.__proto__.runInContext"],
   v8: ["setFlagsFromString", "setHeapSnapshotNearHeapLimit"],
   worker_threads: ["setEnvironmentData"],
 };
@@ -51,14 +52,20 @@ const GLOBALS = ["FinalizationRegistry.prototype.register", "Atomics.waitAsync"]
 /** Members of `process` that are set again for each step. */
 const SET_FOR_EACH_STEP: ReadonlySet<PropertyKey> = new Set(["env", "exitCode", "_exiting"]);
 
-/** Wraps what the language has. */
-export function guardLanguage(trip: Trip): void {
-  for (const path of GLOBALS) wrap(globalThis, path, path, trip);
+/** What gives a member attributes: to its first argument, or to `this`. */
+const DEFINERS = ["Object.defineProperty", "Object.defineProperties", "Reflect.defineProperty"];
+const DEFINERS_OF_THIS = ["Object.prototype.__defineGetter__", "Object.prototype.__defineSetter__"];
+
+/** Wraps what the language has. @param redefined hears of each object that is given attributes */
+export function guardLanguage(trip: Trip, redefined: (target: unknown) => void): void {
+  for (const path of GLOBALS) wrap(globalThis, path, () => trip(path));
+  for (const path of DEFINERS) wrap(globalThis, path, (_, target) => redefined(target));
+  for (const path of DEFINERS_OF_THIS) wrap(globalThis, path, (target) => redefined(target));
 }
 
 /** Wraps what a module of Node has, and its members that hide what was assigned to them. */
 export function guardModule(name: string, module: object, trip: Trip): void {
-  for (const path of FUNCTIONS[name] ?? []) wrap(module, path, `${name}.${path}`, trip);
+  for (const path of FUNCTIONS[name] ?? []) wrap(module, path, () => trip(`${name}.${path}`));
   for (const key of Reflect.ownKeys(module)) {
     const member = Reflect.getOwnPropertyDescriptor(module, key)!;
     const { set } = member;
@@ -73,7 +80,7 @@ export function guardModule(name: string, module: object, trip: Trip): void {
   }
 }
 
-function wrap(root: object, path: string, label: string, trip: Trip): void {
+function wrap(root: object, path: string, called: (self: unknown, first: unknown) => void): void {
   const names = path.split(".");
   const last = names.pop()!;
   let holder: unknown = root;
@@ -86,7 +93,7 @@ function wrap(root: object, path: string, label: string, trip: Trip): void {
   if (typeof original !== "function" || member?.configurable !== true) return;
   const wrapped = {
     [last](this: unknown, ...given: unknown[]): unknown {
-      trip(label);
+      called(this, given[0]);
       return apply(original, this, given);
     },
   }[last]!;

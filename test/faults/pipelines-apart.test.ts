@@ -299,6 +299,131 @@ const POLLUTIONS: readonly Pollution[] = [
     see: `await (async () => { const cells = Array.cells;
       return cells === undefined ? "unseen" : Atomics.load(cells, 0) > 0; })()`,
   },
+  // What a look that is cheaper than reading every member's descriptor could miss.
+  {
+    what: "as many members as before, one of another name",
+    evil: `const { at } = Array.prototype; delete Array.prototype.at;
+      Object.defineProperty(Array.prototype, "bt", { value: at, configurable: true });`,
+    see: `[typeof [].at, typeof [].bt]`,
+  },
+  {
+    what: "a getter in the place of a getter",
+    evil: `const { get } = Object.getOwnPropertyDescriptor(URL.prototype, "href");
+      Object.defineProperty(URL.prototype, "href", { get() { return "EVIL" + get.call(this); } });`,
+    see: `new URL("http://h/").href`,
+  },
+  {
+    what: "a getter that gives the same value",
+    evil: `const { parse } = JSON; JSON.__defineGetter__("parse", () => parse);`,
+    see: `"get" in Object.getOwnPropertyDescriptor(JSON, "parse")`,
+  },
+  {
+    what: "another setter alone",
+    evil: `URL.prototype.__defineSetter__("href", () => {});`,
+    see: `(() => { const url = new URL("http://h/"); url.href = "http://g/"; return url.href; })()`,
+  },
+  {
+    what: "a class's parent",
+    imports: `import { Readable } from "node:stream";`,
+    evil: `Object.setPrototypeOf(Readable, class { static polluted = 1; });`,
+    see: "Readable.polluted ?? null",
+  },
+  {
+    what: "a parent that Node gives to a class",
+    imports: `import { inherits } from "node:util";`,
+    evil: `inherits(WeakSet, class { polluted() {} });`,
+    see: `[typeof new WeakSet().polluted, typeof WeakSet.super_]`,
+  },
+  {
+    what: "a new symbol",
+    evil: `Array.prototype[Symbol.for("left")] = 1;`,
+    see: `[][Symbol.for("left")] ?? null`,
+  },
+  {
+    what: "a new symbol that no loop shows, given by Node",
+    imports: `import { promisify } from "node:util";`,
+    evil: `const f = () => {}; f[promisify.custom] = Map; promisify(f);`,
+    see: "Object.hasOwn(Map, promisify.custom)",
+  },
+  {
+    what: "an object that takes nothing new",
+    evil: "Object.preventExtensions(Map.prototype);",
+    see: "Object.isExtensible(Map.prototype)",
+  },
+  {
+    what: "an attribute alone",
+    evil: `Object.defineProperty(JSON, "parse", { writable: false });`,
+    see: `Object.getOwnPropertyDescriptor(JSON, "parse").writable`,
+  },
+  {
+    what: "an attribute alone, by a class's field",
+    evil: `class Given { constructor(given) { return given; } }
+      class Field extends Given { at = [].at; }
+      new Field(Array.prototype);`,
+    see: `Object.getOwnPropertyDescriptor(Array.prototype, "at").enumerable`,
+  },
+  {
+    what: "a value in the place of a getter, by a class's field",
+    evil: `class Given { constructor(given) { return given; } }
+      class Field extends Given { crypto = "EVIL"; }
+      new Field(globalThis);`,
+    see: "typeof crypto",
+  },
+  { what: "an entry of every list", evil: `Array.prototype[3] = "EVIL";`, see: "[1][3] ?? null" },
+  {
+    what: "an entry of every list that no loop shows",
+    evil: `Object.defineProperty(Array.prototype, 3, { value: "EVIL" });`,
+    see: "[1][3] ?? null",
+  },
+  {
+    what: "a member of a module's default export",
+    imports: `import path, { join } from "node:path";`,
+    evil: `path.posix.join = () => "EVIL";`,
+    see: `[path.join("a", "b"), path.posix.join("a", "b"), join("a", "b")]`,
+  },
+  {
+    what: "a member by way of a proxy",
+    evil: `Object.defineProperty(new Proxy(Array.prototype, {}), "left", { value: 1 });`,
+    see: "[].left ?? null",
+  },
+  {
+    what: "a member by way of another realm",
+    imports: `import vm from "node:vm";`,
+    evil: `vm.runInNewContext("Object.defineProperty")(Array.prototype, "left", { value: 1 });`,
+    see: "[].left ?? null",
+  },
+  {
+    what: "a constant of all scripts",
+    imports: `import vm from "node:vm";`,
+    evil: `new vm.Script('const fetch = () => "EVIL"').runInThisContext();`,
+    see: "String(fetch).slice(0, 40)",
+  },
+  {
+    what: "a stack of a prototype",
+    evil: "Error.captureStackTrace(Array.prototype);",
+    see: "typeof [].stack",
+  },
+  {
+    what: "a deleted method that a parent has too",
+    evil: "delete Date.prototype.toString;",
+    see: "Date.prototype.toString === Object.prototype.toString",
+  },
+  {
+    what: "an empty loop over every list",
+    evil: "Array.prototype[Symbol.iterator] = function* () {};",
+    see: "[...[1]]",
+  },
+  {
+    what: "a member that was made while sets and calls said what the step wanted",
+    evil: `const { has } = Set.prototype; const { apply } = Reflect;
+      const { apply: applied, call } = Function.prototype;
+      Set.prototype.has = () => false; Reflect.apply = () => {};
+      Function.prototype.apply = Function.prototype.call = () => false;
+      Object.defineProperty(Array.prototype, "left", { value: 1 });
+      Set.prototype.has = has; Reflect.apply = apply;
+      Function.prototype.apply = applied; Function.prototype.call = call;`,
+    see: "[].left ?? null",
+  },
 ];
 
 /** The module of evil and victim is one: the params say which it is. */
