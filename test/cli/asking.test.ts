@@ -273,3 +273,19 @@ describe("with a daemon", () => {
     expect((await orchd(root, "run", "p", "--wait")).status).toBe(4);
   });
 });
+
+it("`orchd stop PIPELINE` takes the run that is active, else the one that waits", async () => {
+  const { root, runs } = tempRoot(YAML);
+  const waits = "p@20261123T030000Z";
+  for (const run of [RUN, waits]) writeRun(runs, run, [header(run, { only: [] })]);
+  const active = { type: "run.started", run: RUN };
+  const queued = { type: "run.queued", run: waits, because: "another run goes on" };
+  const { taken } = fakeDaemon(runs, ({ type }) =>
+    type === "stop" ? { accepted: true } : undefined,
+  );
+  writePipeline(runs, "p", [loaded("0 * * * *"), active, queued]);
+  expect((await orchd(root, "stop", "p")).stdout).toBe(`${RUN} is stopping\n`);
+  writePipeline(runs, "p", [loaded("0 * * * *"), queued]);
+  expect((await orchd(root, "stop", "p")).stdout).toBe(`${waits} is stopping\n`);
+  expect(taken.map(({ run }) => run)).toEqual([RUN, waits]);
+});

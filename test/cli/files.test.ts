@@ -263,6 +263,24 @@ describe("orchd next", () => {
 });
 
 describe("orchd backfill --dry-run", () => {
+  it("counts no slot that is still to come", async () => {
+    const { root } = tempRoot({
+      "schedules/p.yaml": 'schedule: { cron: "* * * * *" }\nsteps: { a: { run: "true" } }\n',
+    });
+    const now = Date.now();
+    const time = (minutes: number): string => new Date(now + minutes * 60_000).toISOString();
+    const words = ["--from", time(-10), "--to", time(600), "--dry-run", "--json"];
+    const price = (await orchd(root, "backfill", "p", ...words)).json<{
+      slots: number;
+      to: string;
+      last: string;
+    }>();
+    expect(price.slots).toBeGreaterThanOrEqual(10);
+    expect(price.slots).toBeLessThanOrEqual(12);
+    expect(Date.parse(price.last)).toBeLessThanOrEqual(Date.now());
+    expect(Date.parse(price.to)).toBeLessThanOrEqual(Date.now());
+  });
+
   it("says how many slots there are, how many would run, and how long by history", async () => {
     const { root, runs } = tempRoot({
       "schedules/p.yaml": 'schedule: { cron: "0 * * * *" }\nsteps: { only: { run: "true" } }\n',

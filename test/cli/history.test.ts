@@ -158,6 +158,24 @@ describe("orchd logs", () => {
     expect(none.stderr).toMatch(/has no step "raed"; its steps are read and write/);
   });
 
+  it("follows a run that fails to the error of its step", async () => {
+    const { root, runs } = tempRoot();
+    const run = idOf("a", 1);
+    const [first, second] = completedRun(run);
+    const error = { name: "Error", message: "no room", stack: "Error: no room\n    at x.ts:1" };
+    const failed = { type: "step.failed", step: "only", attempt: 1, error };
+    const ends = { type: "run.finished", status: "failed", because: "no room", durationMs: 1 };
+    const started = { type: "step.started", step: "only", attempt: 1, because: "ready" };
+    const events = [first!, second!, started];
+    const path = writeRun(runs, run, events);
+    writeFileSync(path.replace(/jsonl$/, "log"), logLine("only", "one"));
+    const following = follow(root, "logs", run, "-f");
+    await following.sight(/one/);
+    writeFileSync(path, ledgerText([...events, failed, ends]));
+    expect(await following.ended).toBe(0);
+    expect(following.text()).toMatch(/\| one\nonly failed:\n {2}Error: no room\n {6}at x\.ts:1\n$/);
+  });
+
   it("follows an active run to its last line", async () => {
     const { root, runs } = tempRoot();
     const run = idOf("a", 1);
@@ -702,6 +720,19 @@ describe("orchd prune", () => {
       (await orchd(root, "runs", "--json")).json<{ run: string }[]>().map(({ run }) => run),
     ).toEqual([idOf("a", 3)]);
     expect((await orchd(root, "prune", "--keep-days", "-1")).status).toBe(2);
+  });
+
+  it("takes 0 for no run but the newest, and refuses what is no count", async () => {
+    const { root, runs } = tempRoot();
+    writeHistory(runs, "a", [
+      [1, "completed"],
+      [2, "completed"],
+    ]);
+    const { status, json } = await orchd(root, "prune", "--keep-runs", "0", "--json");
+    expect(status).toBe(0);
+    expect(json<{ runs: { run: string }[] }>().runs.map(({ run }) => run)).toEqual([idOf("a", 1)]);
+    for (const count of ["-1", "1.5", "many", "1000001"])
+      expect((await orchd(root, "prune", `--keep-runs=${count}`)).status).toBe(2);
   });
 
   it("can go by size, and be for one pipeline alone", async () => {

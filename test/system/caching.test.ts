@@ -297,6 +297,10 @@ ${pipeline}steps:
     expect((await run("stage")).ran).toMatchObject({
       one: expect.stringContaining('env "OTHER" added'),
     });
+    await settings("env: { STAGE: live, OTHER: x }\nproject: another\n");
+    expect((await run("stage")).ran).toMatchObject({
+      one: expect.stringContaining("the project changed"),
+    });
     await settings("");
   });
 

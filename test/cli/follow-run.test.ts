@@ -1,0 +1,66 @@
+/** How long a command that follows a run waits for a daemon that is away. */
+import { writeFileSync } from "node:fs";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import type { CommandContext } from "../../src/cli/command.ts";
+import { CliError } from "../../src/cli/exit.ts";
+import { followRun } from "../../src/cli/follow-run.ts";
+import type { RunView } from "../../src/views/run-view.ts";
+import { holdEpoch } from "../support/fake-daemon.ts";
+import { completedRun, ledgerText, writeRun } from "../support/hand-ledger.ts";
+import { tempRoot } from "../support/temp-root.ts";
+
+const RUN = "p@20261123T020000Z";
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }));
+afterEach(() => void vi.useRealTimers());
+
+function followed(): {
+  readonly end: Promise<RunView | CliError>;
+  daemon(isUp: boolean): void;
+  finish(): void;
+} {
+  const { root, runs } = tempRoot();
+  const events = completedRun(RUN);
+  const path = writeRun(runs, RUN, events.slice(0, -1));
+  const context = {
+    args: { flag: () => true },
+    roots: { root, schedules: `${root}/schedules`, runs },
+    terminal: { interactive: false, rows: 24, settle: () => undefined, live: () => undefined },
+  } as unknown as CommandContext;
+  holdEpoch(runs);
+  return {
+    end: followRun(context, RUN).catch((error: unknown) => error as CliError),
+    daemon: (isUp) => holdEpoch(runs, isUp ? {} : { released: true }),
+    finish: () => writeFileSync(path, ledgerText(events)),
+  };
+}
+
+it("waits through any number of short restarts", async () => {
+  const { end, daemon, finish } = followed();
+  for (let restart = 0; restart < 4; restart += 1) {
+    daemon(false);
+    await vi.advanceTimersByTimeAsync(2_500);
+    daemon(true);
+    await vi.advanceTimersByTimeAsync(300);
+  }
+  finish();
+  await vi.advanceTimersByTimeAsync(200);
+  expect(await end).toMatchObject({ run: RUN, status: "completed" });
+});
+
+it("gives up once the daemon is away for three seconds, and says what comes then", async () => {
+  const { end, daemon } = followed();
+  await vi.advanceTimersByTimeAsync(60_000);
+  daemon(false);
+  let gaveUp = false;
+  void end.then(() => (gaveUp = true));
+  await vi.advanceTimersByTimeAsync(2_900);
+  expect(gaveUp).toBe(false);
+  await vi.advanceTimersByTimeAsync(400);
+  const error = await end;
+  expect(error).toBeInstanceOf(CliError);
+  expect(error).toMatchObject({
+    status: 4,
+    message: expect.stringContaining("the run goes on once `orchd start` runs") as string,
+  });
+});
