@@ -65,6 +65,7 @@ const causes = z.array(cause) as unknown as z.ZodType<readonly StepError[]>;
 const step = z.string();
 const attempt = z.int().min(1);
 const outputs = z.record(z.string(), json);
+const texts = z.record(z.string(), z.string());
 const durationMs = z.number().meta({
   description: "from the run's start to its end by the wall clock, in milliseconds",
 });
@@ -103,6 +104,21 @@ const runEvents = [
       orchestratorHooks: z.array(z.enum(["init", "cleanup"])).optional(),
     })
     .meta({ description: "The header: the run exists, with everything that it needs." }),
+  z
+    .looseObject({
+      type: z.literal("submit.given"),
+      orchestrator: z
+        .custom<Snapshot["orchestrator"]>((value) => typeof value === "object" && value !== null)
+        .optional(),
+      baseEnvironment: texts.optional(),
+      stackEnvironment: texts.optional(),
+      stepEnvironments: z.record(z.string(), texts).optional(),
+      orchestratorHooks: z.array(z.enum(["init", "cleanup"])).optional(),
+    })
+    .meta({
+      description:
+        "A program submits the run, with an orchestrator or environments of its own choice.",
+    }),
   z
     .looseObject({ type: z.literal("submit.started"), because: because.optional() })
     .meta({ description: "The orchestrator is about to be called." }),

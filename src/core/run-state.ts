@@ -25,7 +25,7 @@ export type StepPhase = "waiting" | "ready" | "running" | "delayed" | "ended";
 
 /** One step of a run. */
 export interface StepState {
-  readonly spec: SnapshotStep;
+  spec: SnapshotStep;
   phase: StepPhase;
   status: Status;
   /**
@@ -93,13 +93,13 @@ export interface RunState {
   orchestratorRunId: string;
   readonly trigger: Trigger;
   readonly params: Readonly<Record<string, Json>>;
-  readonly snapshot: Snapshot;
+  snapshot: Snapshot;
   readonly tags: readonly string[];
   readonly reuse: Readonly<Record<string, string>>;
   readonly submittedAt: string;
   phase: "submitted" | "queued" | "started" | "finished";
   /** The hooks that the orchestrator's class overrides: they are called in the pipeline's place. */
-  readonly orchestratorHooks: readonly ("init" | "cleanup")[];
+  orchestratorHooks: readonly ("init" | "cleanup")[];
   /** How far handing the run to its orchestrator has come. */
   submission: "none" | "started" | "accepted" | "failed";
   /** Why the orchestrator did not take the run. */
@@ -188,6 +188,9 @@ export function evolve(state: RunState | undefined, line: RunLine): RunState | u
   switch (line.type) {
     case "run.submitted":
       break;
+    case "submit.given":
+      takeGiven(state, line);
+      break;
     case "submit.started":
       state.submission = "started";
       break;
@@ -265,6 +268,27 @@ export function evolve(state: RunState | undefined, line: RunLine): RunState | u
       evolveStep(state, line);
   }
   return state;
+}
+
+/** What was given with the submission stands in the snapshot from here on. */
+function takeGiven(state: RunState, line: Extract<RunLine, { type: "submit.given" }>): void {
+  const { snapshot } = state;
+  const given = line.stepEnvironments ?? {};
+  const steps = snapshot.steps.map((step) => {
+    const own = Object.hasOwn(given, step.id) ? given[step.id] : undefined;
+    return own === undefined ? step : { ...step, env: { ...step.env, ...own } };
+  });
+  state.snapshot = {
+    ...snapshot,
+    orchestrator: line.orchestrator ?? snapshot.orchestrator,
+    baseEnv: { ...snapshot.baseEnv, ...line.baseEnvironment },
+    stackEnv: line.stackEnvironment ?? snapshot.stackEnv,
+    steps,
+  };
+  for (const spec of steps) state.steps.get(spec.id)!.spec = spec;
+  if (line.orchestratorHooks === undefined) return;
+  state.orchestratorHooks = line.orchestratorHooks;
+  Object.assign(state, owedHooks(snapshot, state.orchestratorHooks));
 }
 
 function workedFrom(state: RunState): string {
@@ -352,6 +376,16 @@ function evolveStep(state: RunState, line: StepLine): void {
   }
 }
 
+/** Which hooks a run owes that its pipeline has, or that its orchestrator's class overrides. */
+function owedHooks(
+  { hooks }: Snapshot,
+  overridden: RunState["orchestratorHooks"],
+): { init: "none" | "owed"; cleanup: "none" | "owed" } {
+  const owed = (hook: "init" | "cleanup"): "none" | "owed" =>
+    hooks?.[hook] === undefined && !overridden.includes(hook) ? "none" : "owed";
+  return { init: owed("init"), cleanup: owed("cleanup") };
+}
+
 function begin(line: Extract<RunLine, { type: "run.submitted" }>): RunState {
   const { hooks, steps, dynamic } = line.snapshot;
   const overridden = line.orchestratorHooks ?? [];
@@ -380,8 +414,7 @@ function begin(line: Extract<RunLine, { type: "run.submitted" }>): RunState {
     ended: 0,
     failed: 0,
     stoppedSteps: 0,
-    init: hooks?.init === undefined && !overridden.includes("init") ? "none" : "owed",
-    cleanup: hooks?.cleanup === undefined && !overridden.includes("cleanup") ? "none" : "owed",
+    ...owedHooks(line.snapshot, overridden),
     runFailureHook: hooks?.onRunFailure === undefined ? "none" : "owed",
     function: dynamic === undefined ? "none" : "owed",
     workedMs: 0,

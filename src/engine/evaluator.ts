@@ -10,7 +10,7 @@ import { systemClock } from "../clock.ts";
 import type { LoadedDefinition } from "../core/loaded-definition.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import type { Fault } from "../core/fault.ts";
-import type { CodeRef, Snapshot } from "../core/snapshot.ts";
+import type { CodeRef, OrchestratorRef, Snapshot } from "../core/snapshot.ts";
 import { Flavors, type Flavor } from "../orchestrators/flavors.ts";
 import { evaluateCode } from "../places/evaluate-code.ts";
 import { RunnerPool } from "../places/local/runner-pool.ts";
@@ -60,9 +60,9 @@ export class Evaluator {
     return (await this.#orchestrators()).stackEnv(snapshot);
   }
 
-  /** The orchestrator that a pipeline names. @throws SubmissionRefused if it cannot be used */
-  async flavor(snapshot: Snapshot): Promise<Flavor> {
-    return (await this.#orchestrators()).resolve(snapshot.orchestrator);
+  /** An orchestrator that a pipeline names. @throws SubmissionRefused if it cannot be used */
+  async flavor(ref: OrchestratorRef): Promise<Flavor> {
+    return (await this.#orchestrators()).resolve(ref);
   }
 
   /** Ends the runner, if one was started. */

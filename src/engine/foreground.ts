@@ -62,8 +62,7 @@ export async function runForeground(options: ForegroundOptions): Promise<Foregro
     }
     // It hears signals from before the run starts: no Ctrl-C may leave a run that has no end.
     const finished = drive(made.run, held);
-    made.run.start(BECAUSE);
-    await made.run.recorded;
+    await made.run.start(BECAUSE);
     return { accepted: true, run, remark: made.remark, finished };
   } catch (error) {
     await held.close();

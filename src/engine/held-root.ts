@@ -16,7 +16,7 @@ import { checkGivenParams } from "../core/given-params.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import { refused, type Reply } from "../core/request.ts";
 import type { OrchdSettings } from "../core/settings.ts";
-import type { Json } from "../core/snapshot.ts";
+import type { Json, OrchestratorRef } from "../core/snapshot.ts";
 import type { StopOrder } from "../core/stop-order.ts";
 import type { HolderRole } from "../ledger/daemon-info.ts";
 import { LedgerExists } from "../ledger/ledger-error.ts";
@@ -24,6 +24,7 @@ import { acquireDaemonLock, DaemonLockHeld, type DaemonLock } from "../ledger/lo
 import { PipelineLedger } from "../ledger/pipeline-ledger.ts";
 import type { ReadRequest } from "../ledger/requests.ts";
 import { RunStore } from "../ledger/run-store.ts";
+import type { Flavor } from "../orchestrators/flavors.ts";
 import { silentLog } from "../log.ts";
 import { stopBundler } from "../schedules/bundler.ts";
 import { loadPipelineFile, type LoadResult } from "../schedules/load-file.ts";
@@ -154,6 +155,11 @@ export class HeldRoot {
     const made = (): void => void this.#making.delete(making);
     making.then(made, made);
     return making;
+  }
+
+  /** An orchestrator of orchd.yaml, or `local`. @throws SubmissionRefused if it cannot be used */
+  flavor(ref: OrchestratorRef): Promise<Flavor> {
+    return this.#workshop.flavor(ref);
   }
 
   /** An unfinished run of this process; undefined if it has finished, or is none. */

@@ -9,18 +9,17 @@ import { defined } from "../core/defined.ts";
 import type { RunState } from "../core/run-state.ts";
 import type { StopAnswer, StopOrder } from "../core/stop-order.ts";
 import type { PipelineLedger } from "../ledger/pipeline-ledger.ts";
-import type { ReservedRun, RunEnd, RunHandle } from "./ports.ts";
+import type { Flavor } from "../orchestrators/flavors.ts";
+import type { ReservedRun, RunEnd, RunHandle, SubmissionGiven } from "./ports.ts";
 
 /** A run that this process makes and drives. */
 export class HeldRun {
   readonly id: string;
   /** Resolves once the run's end is in its own ledger and in its pipeline's. */
   readonly finished: Promise<RunEnd>;
-  /** Resolves once the pipeline's ledger says that the run has started. */
-  recorded: Promise<unknown> = Promise.resolve();
   readonly #reserved: ReservedRun;
   readonly #ledger: PipelineLedger;
-  #handle: RunHandle | undefined;
+  #handle: Promise<RunHandle> | undefined;
   #isStarted = false;
   #finish!: (end: Promise<RunEnd>) => void;
 
@@ -42,24 +41,31 @@ export class HeldRun {
     return this.#isStarted;
   }
 
-  /** Lets its steps start. A second call does nothing. */
-  start(because: string): void {
-    if (this.#isStarted) return;
+  /**
+   * Lets its steps start. Resolves once its pipeline's ledger says so.
+   *
+   * @param given what its submission has in place of the snapshot's
+   * @param flavor the orchestrator, where it is not the snapshot's
+   */
+  async start(because: string, given?: SubmissionGiven, flavor?: Flavor): Promise<void> {
     this.#isStarted = true;
     const { id: run } = this;
-    this.recorded = this.#ledger.append([{ type: "run.started", run, trigger: "manual" }]);
-    this.#drive().start(because);
+    const driven = this.#drive(given, flavor).then((handle) => handle.start(because));
+    await Promise.all([
+      driven,
+      this.#ledger.append([{ type: "run.started", run, trigger: "manual" }]),
+    ]);
   }
 
   /** Asks it to stop. Resolves once that is durable. */
-  requestStop(order: StopOrder): Promise<StopAnswer> {
-    return this.#drive().requestStop(order);
+  async requestStop(order: StopOrder): Promise<StopAnswer> {
+    return (await this.#drive()).requestStop(order);
   }
 
-  #drive(): RunHandle {
+  #drive(given?: SubmissionGiven, flavor?: Flavor): Promise<RunHandle> {
     if (this.#handle !== undefined) return this.#handle;
-    this.#handle = this.#reserved.drive();
-    this.#finish(this.#handle.finished.then((end) => this.#record(end)));
+    this.#handle = this.#reserved.drive(given, flavor);
+    this.#finish(this.#handle.then(({ finished }) => finished).then((end) => this.#record(end)));
     return this.#handle;
   }
 

@@ -2,10 +2,11 @@
  * What the engine needs of the rooms below it, and nothing more than it uses: a simulation can give
  * it others.
  */
-import type { RunHeader } from "../core/event.ts";
+import type { RunEvent, RunHeader } from "../core/event.ts";
 import type { RunState } from "../core/run-state.ts";
 import type { FinalRunStatus } from "../core/status.ts";
 import type { StopAnswer, StopOrder } from "../core/stop-order.ts";
+import type { Flavor } from "../orchestrators/flavors.ts";
 
 /** How a run ended. */
 export interface RunEnd {
@@ -51,9 +52,17 @@ export interface RunHandle {
 /** A run whose header is durable, and that nothing drives yet. */
 export interface ReservedRun {
   readonly state: RunState;
-  /** Drives it, from now to its end. Call it once. */
-  drive(): RunHandle;
+  /**
+   * Drives it, from now to its end. Call it once.
+   *
+   * @param given what its submission has in place of the snapshot's; durable first
+   * @param flavor the orchestrator, where it is not the snapshot's
+   */
+  drive(given?: SubmissionGiven, flavor?: Flavor): Promise<RunHandle>;
 }
+
+/** What a program gives with a submission. */
+export type SubmissionGiven = Extract<RunEvent, { type: "submit.given" }>;
 
 /** Makes runs, and takes over the runs of an earlier daemon. */
 export interface RunMaker {

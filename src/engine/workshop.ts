@@ -13,7 +13,7 @@ import type { LoadedDefinition } from "../core/loaded-definition.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import type { Fault } from "../core/fault.ts";
-import type { CodeRef, Snapshot } from "../core/snapshot.ts";
+import type { CodeRef, OrchestratorRef, Snapshot } from "../core/snapshot.ts";
 import { Artifacts } from "../ledger/artifacts.ts";
 import { CacheIndex } from "../ledger/cache-index.ts";
 import type { LedgerHost } from "../ledger/ledger-host.ts";
@@ -21,8 +21,8 @@ import { daemonsSeen } from "../ledger/daemon-history.ts";
 import { foldInTurns, type FoldedRun } from "../ledger/run-fold.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import { ValueThread } from "../ledger/value-thread.ts";
-import { Flavors } from "../orchestrators/flavors.ts";
-import { createRun } from "../run/open-run.ts";
+import { Flavors, type Flavor } from "../orchestrators/flavors.ts";
+import { createRun, give } from "../run/open-run.ts";
 import { RunLoop } from "../run/run-loop.ts";
 import type { RunDeps } from "../run/run-deps.ts";
 import { evaluateCode } from "../places/evaluate-code.ts";
@@ -58,6 +58,8 @@ export interface Workshop {
    * threw
    */
   evaluate(code: CodeRef, signal?: AbortSignal): Promise<LoadedDefinition>;
+  /** An orchestrator of orchd.yaml, or `local`. @throws SubmissionRefused if it cannot be used */
+  flavor(ref: OrchestratorRef): Promise<Flavor>;
   /** Why the orchestrator that a pipeline names cannot take it. Undefined: it can. */
   refuses(snapshot: Snapshot, scheduled: boolean): Promise<Fault | undefined>;
   /** The environment of the stack that a pipeline runs on, once its orchestrator took it. */
@@ -118,6 +120,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
     cacheIndex,
     ...makersOf(deps, pool),
     evaluate: (code, signal) => evaluateCode(pool, `load#${(evaluations += 1)}`, code, signal),
+    flavor: async (ref) => orchestrators.resolve(ref),
     refuses: (snapshot, scheduled) => orchestrators.refuses(snapshot, scheduled),
     stackEnv: (snapshot) => orchestrators.stackEnv(snapshot),
     folded: (run) => foldInTurns(store.runLedger(run), { artifacts, values }),
@@ -177,7 +180,13 @@ function makersOf(deps: RunDeps, pool: RunnerPool): Pick<Workshop, "maker" | "re
   };
   const reserve = async (header: RunHeader): Promise<ReservedRun> => {
     const open = await createRun(header, deps);
-    return { state: open.state, drive: () => keep(new RunLoop(open, deps)) };
+    return {
+      state: open.state,
+      async drive(given, flavor = open.flavor) {
+        if (given !== undefined) await give(open, given);
+        return keep(new RunLoop({ ...open, flavor }, deps));
+      },
+    };
   };
   return { maker, reserve };
 }

@@ -31,6 +31,8 @@ import type {
 interface OrchestratorHost {
   /** Asks the daemon. Rejects with the error that it answers. */
   call(method: string, argument: Json): Promise<Json>;
+  /** Asks for the run's id where the process serves several runs. Default: straight. */
+  identified?(ask: () => string): string;
 }
 
 /** What a class does about the hooks of a run. */
@@ -300,7 +302,11 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
 
   #runIdOrNothing(): string {
     try {
-      return this.getOrchestratorRunId() ?? "";
+      const ask = (): string => this.getOrchestratorRunId() ?? "";
+      const host = (globalThis as Record<symbol, unknown>)[HOST_SYMBOL] as
+        | OrchestratorHost
+        | undefined;
+      return host?.identified?.(ask) ?? ask();
     } catch {
       return "";
     }

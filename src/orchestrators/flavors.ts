@@ -15,8 +15,24 @@ import type { OverriddenHooks } from "./base-orchestrator.ts";
 import { DEFAULT_CAPABILITIES, type Capabilities } from "./capabilities.ts";
 import { LocalOrchestrator } from "./local-orchestrator.ts";
 import { environmentOf } from "./stack-component.ts";
-import type { Place } from "../places/place.ts";
+import type { Place, TaskHandlers } from "../places/place.ts";
 import { awaitTask } from "../places/run-task.ts";
+
+/** An instance of an orchestrator that lives in this process, because a program holds it. */
+export interface LiveOrchestrator {
+  /**
+   * Calls a method, as a runner does for a FlavorTask.
+   *
+   * @param ask what the instance asks of the run meanwhile
+   * @param artifacts the folder of values that are in files
+   */
+  call(
+    method: string,
+    argument: Json,
+    ask: NonNullable<TaskHandlers["call"]>,
+    artifacts: string,
+  ): Promise<Json>;
+}
 
 /** An orchestrator as the daemon knows it. */
 export interface Flavor {
@@ -28,6 +44,8 @@ export interface Flavor {
   readonly hooks?: OverriddenHooks | undefined;
   /** The user's class and its config. Undefined for `local`. */
   readonly ref?: OrchestratorRef & { readonly code: NonNullable<OrchestratorRef["code"]> };
+  /** The instance, where a program holds it. */
+  readonly live?: LiveOrchestrator;
   /** Why a run of an earlier daemon cannot go on: its orchestrator is not there any more. */
   readonly lost?: StepError;
 }
@@ -196,6 +214,11 @@ function describedFlavor(ref: NonNullable<Flavor["ref"]>, answer: Json): Flavor 
     environment: environmentIn(name, environment ?? {}),
     capabilities: { ...DEFAULT_CAPABILITIES, ...given, supportedExecutionModes: modes },
   };
+}
+
+/** The hooks of a run that the orchestrator's class overrides. */
+export function overriddenBy({ hooks }: Flavor): ("init" | "cleanup")[] {
+  return (["init", "cleanup"] as const).filter((hook) => hooks?.[hook] === true);
 }
 
 /** @throws SubmissionRefused where a class answered something else than texts */

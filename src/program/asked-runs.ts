@@ -23,7 +23,8 @@ import { ask } from "../ledger/ask.ts";
 import { readReply } from "../ledger/requests.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import type { BaseOrchestrator } from "../orchestrators/base-orchestrator.ts";
-import type { PlaceholderRun } from "../orchestrators/submission.ts";
+import type { Flavor } from "../orchestrators/flavors.ts";
+import type { PlaceholderRun, SubmissionResult } from "../orchestrators/submission.ts";
 import { stopBundler } from "../schedules/bundler.ts";
 import { loadPipelineFile, type LoadResult } from "../schedules/load-file.ts";
 import { FollowedRun } from "../views/followed-run.ts";
@@ -103,7 +104,11 @@ export class AskedRuns implements RootRuns {
     });
   }
 
-  async submit(run: string, submission: ProgramSubmission): Promise<void> {
+  flavor(ref: OrchestratorRef): Promise<Flavor> {
+    return this.#evaluator.flavor(ref);
+  }
+
+  async submit(run: string, submission: ProgramSubmission): Promise<SubmissionResult> {
     const reserved = this.#reserved.get(run);
     if (reserved?.submitted !== false) throw new Error(`run ${run} was submitted already`);
     const { loaded, options } = reserved;
@@ -118,6 +123,7 @@ export class AskedRuns implements RootRuns {
       reserved.submitted = false;
       throw error;
     }
+    return { metadata: {}, waitForCompletion: () => this.finished(run) };
   }
 
   async finished(run: string): Promise<void> {
@@ -132,6 +138,10 @@ export class AskedRuns implements RootRuns {
     } finally {
       followed.close();
     }
+  }
+
+  elsewhere(): Promise<undefined> {
+    return Promise.resolve(undefined);
   }
 
   async stop(run: string, mode: "graceful" | "force"): Promise<void> {
@@ -175,7 +185,7 @@ export class AskedRuns implements RootRuns {
         );
     const named = snapshot.orchestrator;
     const isLocal = named.flavor === "local" && named.code === undefined;
-    const flavor = isLocal ? undefined : await this.#evaluator.flavor(snapshot);
+    const flavor = isLocal ? undefined : await this.flavor(named);
     if (!isNamed(orchestrator, named, flavor?.name))
       return (
         `${daemon}, and pipeline ${snapshot.name} names the orchestrator ${named.flavor}: ` +

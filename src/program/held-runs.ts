@@ -1,20 +1,59 @@
-/** The runs of a root that this program holds: it makes and drives them. */
+/**
+ * The runs of a root that this program holds: it makes and drives them.
+ *
+ * A run is submitted to the orchestrator that the program calls, whichever its pipeline names. What
+ * differs from the run's header is a line of its ledger (`submit.given`), so that the run is the
+ * same if the next daemon has to go on with it. A live instance ends with its program: the line
+ * names it without code, and the next daemon says that it is not there.
+ */
+import { canonicalHash } from "../core/canonical-json.ts";
+import { defined } from "../core/defined.ts";
+import { didYouMean } from "../core/did-you-mean.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
+import type { RunState } from "../core/run-state.ts";
 import type { OrchdSettings } from "../core/settings.ts";
-import type { PlaceholderRun } from "../orchestrators/submission.ts";
+import type { Json, OrchestratorRef } from "../core/snapshot.ts";
 import type { FoundPipeline } from "../engine/find-pipeline.ts";
 import type { HeldRoot } from "../engine/held-root.ts";
 import type { HeldRun } from "../engine/held-run.ts";
-import type { LoadResult } from "../schedules/load-file.ts";
+import type { SubmissionGiven } from "../engine/ports.ts";
+import {
+  overriddenBy,
+  refusalOf,
+  SubmissionRefused,
+  type Flavor,
+} from "../orchestrators/flavors.ts";
+import { LocalOrchestrator } from "../orchestrators/local-orchestrator.ts";
+import { ownMethod } from "../orchestrators/program-runs.ts";
+import type {
+  FetchedStatus,
+  PlaceholderRun,
+  SubmissionResult,
+} from "../orchestrators/submission.ts";
 import { placeholderOf } from "../run/delegated-submission.ts";
+import type { LoadResult } from "../schedules/load-file.ts";
+import { LiveSubmission } from "./live-submission.ts";
+import { NamedOrchestrator } from "./named-orchestrator.ts";
 import type { PlaceholderOptions } from "./open-root.ts";
-import type { RootRuns } from "./root-runs.ts";
+import type { ProgramSubmission, RootRuns } from "./root-runs.ts";
 
 const BECAUSE = "asked for by a program that holds the root";
+/** How large what is given with a submission may be, in bytes of JSON: it is a ledger's line. */
+const MOST_GIVEN_BYTES = 65_536;
+const LOCAL: OrchestratorRef = { flavor: "local", config: {} };
+
+/** The orchestrator that a run is submitted to. */
+interface Chosen {
+  readonly ref: OrchestratorRef;
+  readonly flavor: Flavor;
+  readonly live?: LiveSubmission;
+}
 
 /** Makes and drives runs in this process. */
 export class HeldRuns implements RootRuns {
   readonly #held: HeldRoot;
+  /** The live instances that say how their runs stand, by run; while the runs have not ended. */
+  readonly #telling = new Map<string, LiveSubmission>();
 
   constructor(held: HeldRoot) {
     this.#held = held;
@@ -32,6 +71,10 @@ export class HeldRuns implements RootRuns {
     return this.#held.load(path);
   }
 
+  flavor(ref: OrchestratorRef): Promise<Flavor> {
+    return this.#held.flavor(ref);
+  }
+
   async placeholder(
     loaded: LoadedPipeline,
     { params, noCache }: PlaceholderOptions,
@@ -42,15 +85,41 @@ export class HeldRuns implements RootRuns {
     return placeholderOf(made.run.state, false);
   }
 
-  async submit(id: string): Promise<void> {
+  async submit(id: string, submission: ProgramSubmission): Promise<SubmissionResult> {
     const run = this.#unfinished(id);
+    const { snapshot, stop } = run.state;
     if (run.isStarted) throw new Error(`run ${id} was submitted already`);
-    run.start("its program submitted it");
-    await run.recorded;
+    if (stop !== undefined) throw new Error(`run ${id} was stopped`);
+    const chosen = await this.#choose(run, submission);
+    const fault = refusalOf(chosen.flavor, snapshot, false);
+    if (fault !== undefined) throw new SubmissionRefused(fault);
+    const given = givenOf(run.state, chosen, submission);
+    if (run.isStarted) throw new Error(`run ${id} was submitted already`);
+    await run.start("its program submitted it", given, chosen.flavor);
+    const ended = async (): Promise<void> => void (await run.finished);
+    if (chosen.live === undefined) return { metadata: {}, waitForCompletion: ended };
+    if (chosen.flavor.capabilities.reportsStatus) {
+      this.#telling.set(id, chosen.live);
+      const forget = (): void => void this.#telling.delete(id);
+      run.finished.then(forget, forget);
+    }
+    // Where the cache answers every step, the orchestrator is never called.
+    const nothing: SubmissionResult = {};
+    const result = await Promise.race([chosen.live.accepted, run.finished.then(() => nothing)]);
+    const { metadata = {}, waitForCompletion: wait } = result;
+    return { metadata, waitForCompletion: async () => (await wait?.(), await ended()) };
   }
 
   async finished(id: string): Promise<void> {
     await this.#held.run(id)?.finished;
+  }
+
+  async elsewhere(run: PlaceholderRun, includeSteps: boolean): Promise<FetchedStatus | undefined> {
+    const live = this.#telling.get(run.id);
+    if (live === undefined) return undefined;
+    const argument = { run, includeSteps } as unknown as Json;
+    const nothing = (): Promise<Json> => Promise.reject(new Error("fetchStatus only asks."));
+    return (await live.call("fetchStatus", argument, nothing, "")) as FetchedStatus;
   }
 
   async stop(id: string, mode: "graceful" | "force"): Promise<void> {
@@ -67,4 +136,64 @@ export class HeldRuns implements RootRuns {
     if (run === undefined) throw new Error(`run ${id} has finished already`);
     return run;
   }
+
+  async #choose(
+    { id, state }: HeldRun,
+    { orchestrator, stack }: ProgramSubmission,
+  ): Promise<Chosen> {
+    if (orchestrator instanceof NamedOrchestrator) {
+      const { ref } = orchestrator;
+      return { ref, flavor: await this.flavor(ref) };
+    }
+    const isLocal =
+      orchestrator instanceof LocalOrchestrator &&
+      ownMethod(orchestrator, "submitPipeline") === LocalOrchestrator.prototype.submitPipeline;
+    if (isLocal) return { ref: LOCAL, flavor: await this.flavor(LOCAL) };
+    const { flavor: name, ...described } = orchestrator.describe();
+    if (name === "local")
+      throw new Error(
+        'the name "local" is taken: let the class extend BaseOrchestrator, ' +
+          "with a flavor of its own.",
+      );
+    const live = new LiveSubmission(orchestrator, { id, pipeline: state.pipeline }, stack);
+    const config = jsonOf(orchestrator.config) as OrchestratorRef["config"];
+    return { ref: { flavor: name, config }, flavor: { name, ...described, live }, live };
+  }
+}
+
+/** What the ledger has to say of a submission; undefined if it is what the header says. */
+function givenOf(
+  { snapshot, orchestratorHooks: hooks }: RunState,
+  { ref, flavor }: Chosen,
+  { baseEnvironment, stackEnvironment, stepEnvironments }: ProgramSubmission,
+): SubmissionGiven | undefined {
+  const ids = snapshot.steps.map((step) => step.id);
+  const unknown = Object.keys(stepEnvironments).find((step) => !ids.includes(step));
+  if (unknown !== undefined)
+    throw new Error(
+      `stepEnvironments names ${JSON.stringify(unknown)}, and pipeline ${snapshot.name} has no ` +
+        `such step${didYouMean(unknown, ids)}`,
+    );
+  const differs = (one: unknown, other: unknown): boolean =>
+    canonicalHash(one) !== canonicalHash(other);
+  const isEmpty = (given: object): boolean => Object.keys(given).length === 0;
+  const given = defined({
+    type: "submit.given",
+    orchestrator: differs(ref, snapshot.orchestrator) ? ref : undefined,
+    baseEnvironment: isEmpty(baseEnvironment) ? undefined : baseEnvironment,
+    stackEnvironment: differs(stackEnvironment, snapshot.stackEnv ?? {})
+      ? stackEnvironment
+      : undefined,
+    stepEnvironments: isEmpty(stepEnvironments) ? undefined : stepEnvironments,
+    orchestratorHooks: differs(overriddenBy(flavor), hooks) ? overriddenBy(flavor) : undefined,
+  });
+  if (Object.keys(given).length === 1) return undefined;
+  if (JSON.stringify(given).length > MOST_GIVEN_BYTES)
+    throw new Error("what is given with the submission is larger than 64 KiB: use a file.");
+  return given;
+}
+
+/** A config as JSON, without what JSON cannot hold. */
+function jsonOf(config: unknown): Json {
+  return JSON.parse(JSON.stringify(config ?? {})) as Json;
 }

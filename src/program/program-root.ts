@@ -10,12 +10,15 @@ import { join, resolve } from "node:path";
 import { didYouMean } from "../core/did-you-mean.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import { PIPELINE_NAME } from "../core/run-id.ts";
+import type { RunState } from "../core/run-state.ts";
 import { runStatus } from "../core/run-status.ts";
-import type { Snapshot } from "../core/snapshot.ts";
+import type { OrchestratorRef, Snapshot } from "../core/snapshot.ts";
+import { isFinal, type Status } from "../core/status.ts";
 import { HeldRoot } from "../engine/held-root.ts";
 import { readDaemon } from "../ledger/daemon-info.ts";
 import { RunStore } from "../ledger/run-store.ts";
 import type { BaseOrchestrator } from "../orchestrators/base-orchestrator.ts";
+import type { Flavor } from "../orchestrators/flavors.ts";
 import { LocalOrchestrator } from "../orchestrators/local-orchestrator.ts";
 import { openRoots, type ProgramRuns } from "../orchestrators/program-runs.ts";
 import type { Stack } from "../orchestrators/stack.ts";
@@ -32,11 +35,18 @@ import { FollowedRun } from "../views/followed-run.ts";
 import type { Roots } from "../views/roots.ts";
 import { AskedRuns } from "./asked-runs.ts";
 import { HeldRuns } from "./held-runs.ts";
+import { NamedOrchestrator } from "./named-orchestrator.ts";
 import type { OpenRoot, OpenRootOptions, PlaceholderOptions } from "./open-root.ts";
 import type { ProgramSubmission, RootRuns } from "./root-runs.ts";
 
 /** The runs folders that this process has open: real paths. */
 const opened = new Set<string>();
+
+/** An orchestrator of orchd.yaml. */
+interface Named {
+  readonly ref: OrchestratorRef;
+  readonly flavor: Flavor;
+}
 
 /** What {@link openRoot} gives. */
 export class ProgramRoot implements OpenRoot, ProgramRuns {
@@ -48,9 +58,16 @@ export class ProgramRoot implements OpenRoot, ProgramRuns {
   /** The snapshots of the runs that it made, by id. */
   readonly #made = new Map<string, Snapshot>();
   readonly #followed = new Map<string, FollowedRun>();
+  readonly #named: Readonly<Record<string, Named | Error>>;
   #closing: Promise<void> | undefined;
 
-  private constructor(roots: Roots, key: string, runs: RootRuns) {
+  private constructor(
+    roots: Roots,
+    key: string,
+    runs: RootRuns,
+    orchestrators: Readonly<Record<string, Named | Error>>,
+  ) {
+    this.#named = orchestrators;
     this.path = roots.root;
     this.#store = new RunStore(roots.runs);
     this.#key = key;
@@ -68,7 +85,8 @@ export class ProgramRoot implements OpenRoot, ProgramRuns {
       );
     opened.add(key);
     try {
-      return new ProgramRoot(roots, key, await runsOf(roots));
+      const runs = await runsOf(roots);
+      return new ProgramRoot(roots, key, runs, await orchestratorsOf(runs));
     } catch (error) {
       opened.delete(key);
       throw error;
@@ -78,6 +96,9 @@ export class ProgramRoot implements OpenRoot, ProgramRuns {
   orchestrator(name: string): BaseOrchestrator {
     this.#checkOpen();
     if (name === "local") return new LocalOrchestrator();
+    const ref = Object.hasOwn(this.#named, name) ? this.#named[name] : undefined;
+    if (ref instanceof Error) throw ref;
+    if (ref !== undefined) return new NamedOrchestrator(name, ref.ref, ref.flavor);
     const known = ["local", ...Object.keys(this.#runs.settings.orchestrators)];
     throw new Error(
       `there is no orchestrator ${JSON.stringify(name)}: orchd.yaml and orchd itself have ` +
@@ -127,30 +148,26 @@ export class ProgramRoot implements OpenRoot, ProgramRuns {
   ): Promise<SubmissionResult> {
     this.#checkOpen();
     const { id } = submission.placeholderRun;
-    await this.#runs.submit(id, submissionOf(orchestrator as BaseOrchestrator, submission));
-    return { metadata: {}, waitForCompletion: () => this.#runs.finished(id) };
+    return this.#runs.submit(id, submissionOf(orchestrator as BaseOrchestrator, submission));
   }
 
-  fetchStatus(
+  async fetchStatus(
     _orchestrator: object,
-    { id }: PlaceholderRun,
+    run: PlaceholderRun,
     { includeSteps = false }: { readonly includeSteps?: boolean },
   ): Promise<FetchedStatus> {
-    const followed = this.#followed.get(id) ?? new FollowedRun(this.#store, id);
-    this.#followed.set(id, followed);
-    followed.read();
-    const { state } = followed;
-    if (state?.finished !== undefined) {
-      followed.close();
-      this.#followed.delete(id);
-    }
-    const status = state === undefined ? "initializing" : runStatus(state).status;
-    if (!includeSteps) return Promise.resolve({ status });
-    const steps =
+    const told = await this.#runs.elsewhere(run, includeSteps);
+    const state = this.#read(run.id);
+    const status = statusOf(state, told);
+    if (!includeSteps) return { status };
+    const known =
       state === undefined
-        ? this.#made.get(id)!.steps.map((step) => [step.id, "initializing"] as const)
-        : [...state.steps].map(([step, { status: own }]) => [step, own] as const);
-    return Promise.resolve({ status, steps: Object.fromEntries(steps) });
+        ? this.#made.get(run.id)!.steps.map(({ id }) => [id, "initializing"] as const)
+        : [...state.steps].map(([id, step]) => {
+            const said = step.phase === "ended" ? undefined : told?.steps?.[id];
+            return [id, said ?? step.status] as const;
+          });
+    return { status, steps: Object.fromEntries(known) };
   }
 
   stopRun(
@@ -159,6 +176,19 @@ export class ProgramRoot implements OpenRoot, ProgramRuns {
     { graceful = false }: { readonly graceful?: boolean },
   ): Promise<void> {
     return this.#runs.stop(id, graceful ? "graceful" : "force");
+  }
+
+  /** A run as its ledger says; undefined while it has none. */
+  #read(run: string): RunState | undefined {
+    const followed = this.#followed.get(run) ?? new FollowedRun(this.#store, run);
+    this.#followed.set(run, followed);
+    followed.read();
+    const { state } = followed;
+    if (state?.finished !== undefined) {
+      followed.close();
+      this.#followed.delete(run);
+    }
+    return state;
   }
 
   async #load(of: string): Promise<LoadedPipeline> {
@@ -177,6 +207,14 @@ export class ProgramRoot implements OpenRoot, ProgramRuns {
   }
 }
 
+/** A run's status. What is told never takes back an end, or a stop. */
+function statusOf(state: RunState | undefined, told: FetchedStatus | undefined): Status {
+  if (state === undefined) return "initializing";
+  const { status } = runStatus(state);
+  const said = state.finished === undefined ? told?.status : undefined;
+  return said === undefined || (status === "stopping" && !isFinal(said)) ? status : said;
+}
+
 /** What was given, with nothing left out. @throws Error, a sentence, where it cannot be taken */
 function submissionOf(
   orchestrator: BaseOrchestrator,
@@ -188,9 +226,11 @@ function submissionOf(
     baseEnvironment = environment,
     stepEnvironments,
   } = given as Partial<PipelineSubmission & DynamicPipelineSubmission>;
+  const stackEnvironment = (stack ?? orchestrator).environment;
   return {
     orchestrator,
-    stackEnvironment: checkedTexts("the stack's environment", stack?.environment),
+    stack,
+    stackEnvironment: checkedTexts("the stack's environment", stackEnvironment),
     baseEnvironment: checkedTexts("baseEnvironment", baseEnvironment),
     stepEnvironments: Object.fromEntries(
       Object.entries(stepEnvironments ?? {})
@@ -228,6 +268,18 @@ async function runsOf(roots: Roots): Promise<RootRuns> {
     // A daemon may have taken the lock a moment ago.
     if (readDaemon(store.orchdDir) === null) throw new Error(holding.reason);
   }
+}
+
+/** The orchestrators of orchd.yaml; for one that cannot be used, why. */
+async function orchestratorsOf(runs: RootRuns): Promise<Record<string, Named | Error>> {
+  const each = Object.entries(runs.settings.orchestrators).map(async ([name, ref]) => {
+    const found = await runs.flavor(ref).then(
+      (flavor) => ({ ref, flavor }),
+      (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
+    );
+    return [name, found] as const;
+  });
+  return Object.fromEntries(await Promise.all(each));
 }
 
 /** The folders of a root. @throws Error, a sentence, if the root is none */

@@ -1,7 +1,14 @@
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { OrchdSettings } from "../core/settings.ts";
+import type { OrchestratorRef } from "../core/snapshot.ts";
 import type { BaseOrchestrator } from "../orchestrators/base-orchestrator.ts";
-import type { PlaceholderRun } from "../orchestrators/submission.ts";
+import type { Flavor } from "../orchestrators/flavors.ts";
+import type { Stack } from "../orchestrators/stack.ts";
+import type {
+  FetchedStatus,
+  PlaceholderRun,
+  SubmissionResult,
+} from "../orchestrators/submission.ts";
 import type { FoundPipeline } from "../engine/find-pipeline.ts";
 import type { LoadResult } from "../schedules/load-file.ts";
 import type { PlaceholderOptions } from "./open-root.ts";
@@ -9,6 +16,7 @@ import type { PlaceholderOptions } from "./open-root.ts";
 /** What a program gives with a submission. */
 export interface ProgramSubmission {
   readonly orchestrator: BaseOrchestrator;
+  readonly stack: Stack | undefined;
   /** The environment of the stack's components. */
   readonly stackEnvironment: Readonly<Record<string, string>>;
   /** Laid over the base layer of the run's environment. */
@@ -29,10 +37,21 @@ export interface RootRuns {
   load(path: string): Promise<LoadResult>;
   /** Makes a run, or takes an id for one. @throws Error, a sentence */
   placeholder(loaded: LoadedPipeline, options: PlaceholderOptions): Promise<PlaceholderRun>;
-  /** Lets a run start. Once this resolves it starts. @throws Error, a sentence */
-  submit(run: string, submission: ProgramSubmission): Promise<void>;
+  /** An orchestrator of orchd.yaml. @throws SubmissionRefused if it cannot be used */
+  flavor(ref: OrchestratorRef): Promise<Flavor>;
+  /**
+   * Lets a run start, and resolves once its orchestrator has accepted it.
+   *
+   * @throws Error, a sentence; what a live instance throws
+   */
+  submit(run: string, submission: ProgramSubmission): Promise<SubmissionResult>;
   /** Resolves once the run has ended, and its ledger says so. */
   finished(run: string): Promise<void>;
+  /**
+   * How a live instance says that a run stands elsewhere; undefined where none is asked. Rejects
+   * with what it throws.
+   */
+  elsewhere(run: PlaceholderRun, includeSteps: boolean): Promise<FetchedStatus | undefined>;
   /** Asks a run to stop. Resolves once that is durable. @throws Error, a sentence */
   stop(run: string, mode: "graceful" | "force"): Promise<void>;
   close(mode: "graceful" | "force"): Promise<void>;

@@ -21,7 +21,7 @@ import type { PlaceholderRun } from "../orchestrators/submission.ts";
 import type { CachePrepass } from "./cache-prepass.ts";
 import { placeholderOf, submissionOf, type SubmissionArgument } from "./delegated-submission.ts";
 import type { DynamicCalls } from "./dynamic-calls.ts";
-import { FlavorTasks } from "./flavor-tasks.ts";
+import { flavorCalls, type FlavorCalls } from "./flavor-calls.ts";
 import type { HookRuns } from "./hook-runs.ts";
 import { RunElsewhere } from "./run-elsewhere.ts";
 import type { RunParts } from "./run-parts.ts";
@@ -32,7 +32,6 @@ const RUN_ID_CHARACTERS = 1_000;
 /** What a delegation needs besides its run. */
 export interface DelegationParts {
   readonly flavor: Flavor;
-  readonly ref: NonNullable<Flavor["ref"]>;
   readonly hooks: HookRuns;
   /** A dynamic pipeline's function. */
   readonly calls?: DynamicCalls | undefined;
@@ -44,7 +43,7 @@ export class Delegation {
   runsFunction = false;
   readonly #parts: RunParts;
   readonly #of: DelegationParts;
-  readonly #tasks: FlavorTasks;
+  readonly #tasks: FlavorCalls;
   readonly #elsewhere: RunElsewhere;
   readonly #requested = new Set<string>();
   /** It may still ask for steps. */
@@ -65,7 +64,7 @@ export class Delegation {
     this.#parts = parts;
     this.#of = of;
     this.#callsInit = of.flavor.hooks?.callsInit === true;
-    this.#tasks = new FlavorTasks(parts, of.ref, (name, given) => this.#call(name, given));
+    this.#tasks = flavorCalls(parts, of.flavor, (name, given) => this.#call(name, given));
     this.#elsewhere = new RunElsewhere(parts, {
       tasks: this.#tasks,
       flavor: of.flavor.name,

@@ -86,10 +86,14 @@ export class FlavorTasks {
       env,
       secrets: secrets.length === 0 ? undefined : secrets,
       gracePeriodMs: state.snapshot.gracePeriodMs,
-      timeoutMs:
-        timeoutMs ?? (method === "fetchStatus" || method === "stopRun" ? ANSWER_MS : undefined),
+      timeoutMs: timeoutMs ?? answerLimit(method),
     });
   }
+}
+
+/** How long a method may take, in milliseconds; undefined for a submission. */
+export function answerLimit(method: FlavorCall["method"]): number | undefined {
+  return method === "fetchStatus" || method === "stopRun" ? ANSWER_MS : undefined;
 }
 
 function deathError({ because, code }: DeathInfo): StepError {

@@ -32,7 +32,7 @@ import {
 } from "../core/task.ts";
 import type { Flavor } from "../orchestrators/flavors.ts";
 import { resultOf, runTask, type TaskEnd } from "../places/run-task.ts";
-import { FlavorTasks } from "./flavor-tasks.ts";
+import { flavorCalls, type FlavorCalls } from "./flavor-calls.ts";
 import { runInfoOf } from "./run-info.ts";
 import type { RunParts } from "./run-parts.ts";
 
@@ -52,7 +52,7 @@ export class HookRuns {
   readonly #ids = new Map<string, string>();
   readonly #flavor: Flavor;
   /** Calls the class's own methods. Undefined where there is no class. */
-  readonly #tasks: FlavorTasks | undefined;
+  readonly #tasks: FlavorCalls | undefined;
   /** The pipeline's hooks that the class's methods asked for: each once. */
   readonly #own = new Map<ClassHook, Promise<HookAnswer>>();
   /** What the pipeline's init hook gave to the class's method, as the ledger would have it. */
@@ -66,9 +66,9 @@ export class HookRuns {
     this.#parts = parts;
     this.#flavor = flavor;
     this.#tasks =
-      flavor.ref === undefined
+      flavor.ref === undefined && flavor.live === undefined
         ? undefined
-        : new FlavorTasks(parts, flavor.ref, (method) => this.#calledByClass(method));
+        : flavorCalls(parts, flavor, (method) => this.#calledByClass(method));
   }
 
   /** Whether no hook runs that the run waits for. */

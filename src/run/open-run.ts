@@ -8,7 +8,12 @@ import { evolve, fold, type RunState } from "../core/run-state.ts";
 import { LedgerFile, type LedgerOptions } from "../ledger/ledger-file.ts";
 import { shortened } from "../ledger/short-line.ts";
 import { needsSpilling, restoreEvent, spillEvent } from "../ledger/spill-event.ts";
-import { refusalOf, SubmissionRefused, type Flavor } from "../orchestrators/flavors.ts";
+import {
+  overriddenBy,
+  refusalOf,
+  SubmissionRefused,
+  type Flavor,
+} from "../orchestrators/flavors.ts";
 import type { RunDeps } from "./run-deps.ts";
 
 /** What a run-loop starts from. */
@@ -47,6 +52,11 @@ export async function createRun(
   return { state: state!, file, flavor };
 }
 
+/** Records what a program gives with the submission of a run that nothing drives yet. */
+export async function give({ state, file }: OpenRun, given: RunEvent): Promise<void> {
+  for (const line of await file.append([given])) evolve(state, line);
+}
+
 /**
  * Opens a run of an earlier daemon.
  *
@@ -82,8 +92,8 @@ function withStack(header: RunHeader, { environment }: Flavor): RunHeader {
 }
 
 /** A header that names the hooks that the orchestrator's class overrides. */
-function withHooks(header: RunHeader, { hooks }: Flavor): RunHeader {
-  const overridden = (["init", "cleanup"] as const).filter((hook) => hooks?.[hook] === true);
+function withHooks(header: RunHeader, flavor: Flavor): RunHeader {
+  const overridden = overriddenBy(flavor);
   return overridden.length === 0 ? header : { ...header, orchestratorHooks: overridden };
 }
 

@@ -11,7 +11,7 @@ import type { Json } from "../core/snapshot.ts";
 import { isFinal, STATUSES, type FinalRunStatus, type Status } from "../core/status.ts";
 import type { TaskResult } from "../core/task.ts";
 import type { FetchedStatus, PlaceholderRun } from "../orchestrators/submission.ts";
-import type { FlavorTasks } from "./flavor-tasks.ts";
+import type { FlavorCalls } from "./flavor-calls.ts";
 import type { RunParts } from "./run-parts.ts";
 
 /** How often a run elsewhere is asked after, in milliseconds. */
@@ -20,7 +20,7 @@ const BECAUSE = "the orchestrator said so";
 
 /** What a run elsewhere is followed with. */
 export interface RunElsewhereParts {
-  readonly tasks: FlavorTasks;
+  readonly tasks: FlavorCalls;
   /** The orchestrator's name. */
   readonly flavor: string;
   /** The steps that orchd runs itself. */

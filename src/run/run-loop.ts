@@ -115,7 +115,7 @@ export class RunLoop {
       state.snapshot.dynamic === undefined ? undefined : new DynamicCalls(parts, flavor);
     const of = { flavor, hooks: this.#hooks, calls: this.#calls };
     this.#delegation =
-      flavor.ref === undefined ? undefined : new Delegation(parts, { ...of, ref: flavor.ref });
+      flavor.ref === undefined && flavor.live === undefined ? undefined : new Delegation(parts, of);
     void this.#journal.broke.then((error) => this.#giveUp(error));
   }
 

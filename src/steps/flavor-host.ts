@@ -17,7 +17,8 @@ import {
 import { LoadError, pickValue, type LoadedModule } from "./resolve-code.ts";
 import type { DaemonCall } from "./thread-protocol.ts";
 
-type Methods = { readonly [name: string]: (...args: unknown[]) => unknown };
+/** An instance of an orchestrator, by its methods. */
+export type Methods = { readonly [name: string]: (...args: unknown[]) => unknown };
 
 /**
  * Calls one method of a flavor; see FlavorTask.
@@ -30,13 +31,29 @@ export async function runFlavor(
   call: DaemonCall,
 ): Promise<unknown> {
   const type = classOf(module, task.code);
-  const isHook = task.method === "runInitHook" || task.method === "runCleanupHook";
-  (globalThis as Record<symbol, unknown>)[HOST_SYMBOL] = HOST;
-  return called.run({ call, isHook }, () => callMethod(type, task, call));
+  const instance = (): Methods => instantiate(type, task.code, task.config);
+  if (task.method !== "describe")
+    return callFlavor({ type, instance }, task.method, task.argument, call);
+  const described = instance();
+  standBeforeHooks(type);
+  return describe(described, task.code);
+}
+
+/** A flavor to call. */
+export interface CalledFlavor {
+  readonly type: FlavorClass;
+  /** Gives an instance, or what stands for one. */
+  instance(): Methods;
+  /** Has an instance say the run's id, where the process serves several runs. */
+  readonly identified?: ((ask: () => string) => string) | undefined;
 }
 
 /** Who asks: each call of a method has its own way to the daemon. */
-const called = new AsyncLocalStorage<{ readonly call: DaemonCall; readonly isHook: boolean }>();
+const called = new AsyncLocalStorage<{
+  readonly call: DaemonCall;
+  readonly isHook: boolean;
+  readonly identified: CalledFlavor["identified"];
+}>();
 
 const HOST = {
   call(method: string, argument: Json): Promise<Json> {
@@ -44,25 +61,46 @@ const HOST = {
     if (caller === undefined) throw new Error(`${method} works within submitPipeline only.`);
     return caller.call(method, argument);
   },
+  identified(ask: () => string): string {
+    return called.getStore()?.identified?.(ask) ?? ask();
+  },
 };
 
-async function callMethod(type: FlavorClass, task: FlavorTask, call: DaemonCall): Promise<unknown> {
-  if (task.method === "runInitHook" || task.method === "runCleanupHook")
-    return callHook(type, task.method, task.argument);
-  const instance = instantiate(type, task.code, task.config);
+/** Calls one method of a flavor. @throws what the method throws */
+export function callFlavor(
+  flavor: CalledFlavor,
+  method: Exclude<FlavorTask["method"], "describe">,
+  argument: Json,
+  call: DaemonCall,
+): Promise<unknown> {
+  const isHook = method === "runInitHook" || method === "runCleanupHook";
+  (globalThis as Record<symbol, unknown>)[HOST_SYMBOL] = HOST;
+  return called.run({ call, isHook, identified: flavor.identified }, () =>
+    callMethod(flavor, method, argument, call),
+  );
+}
+
+async function callMethod(
+  flavor: CalledFlavor,
+  method: Exclude<FlavorTask["method"], "describe">,
+  argument: Json,
+  call: DaemonCall,
+): Promise<unknown> {
+  const { type } = flavor;
+  if (method === "runInitHook" || method === "runCleanupHook")
+    return callHook(type, method, argument);
+  const instance = flavor.instance();
   standBeforeHooks(type);
-  switch (task.method) {
-    case "describe":
-      return describe(instance, task.code);
+  switch (method) {
     case "submitPipeline":
     case "submitDynamicPipeline":
-      return submit(instance, task.method, task.argument, call);
+      return submit(instance, method, argument, call);
     case "fetchStatus": {
-      const { run, includeSteps } = task.argument as { run: Json; includeSteps?: boolean };
+      const { run, includeSteps } = argument as { run: Json; includeSteps?: boolean };
       return (await instance["fetchStatus"]!(run, { includeSteps: includeSteps === true })) ?? {};
     }
     case "stopRun": {
-      const { run, graceful } = task.argument as { run: Json; graceful?: boolean };
+      const { run, graceful } = argument as { run: Json; graceful?: boolean };
       await instance["stopRun"]!(run, { graceful: graceful === true });
       return null;
     }
@@ -70,7 +108,7 @@ async function callMethod(type: FlavorClass, task: FlavorTask, call: DaemonCall)
 }
 
 /** A flavor's class. */
-type FlavorClass = (new (config: unknown) => Methods) & Methods;
+export type FlavorClass = (new (config: unknown) => Methods) & Methods;
 
 const HOOKS = ["runInitHook", "runCleanupHook"] as const;
 /** The static method that stands behind one that {@link standBeforeHooks} has put there. */
