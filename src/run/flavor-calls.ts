@@ -3,7 +3,6 @@
  * an instance that a program in this process holds.
  */
 import { toStepError } from "../core/failure.ts";
-import type { Json } from "../core/snapshot.ts";
 import type { TaskResult } from "../core/task.ts";
 import type { TaskHandlers } from "../places/place.ts";
 import type { Flavor, LiveOrchestrator } from "../orchestrators/flavors.ts";
