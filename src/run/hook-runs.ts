@@ -125,6 +125,17 @@ export class HookRuns {
       journal.afterwards(() => deps.place.stop(id, "force", because));
   }
 
+  /** The run's time is up: an init hook is told to end, as steps are. Others still run. */
+  timeIsUp(because: string): void {
+    const { journal, deps } = this.#parts;
+    journal.afterwards(() => {
+      for (const key of ["init", ownKey("init")]) {
+        const id = this.#ids.get(key);
+        if (id !== undefined) deps.place.stop(id, "force", because);
+      }
+    });
+  }
+
   /**
    * Ends all hooks that run, because the daemon ends. They run again at its next start. They still
    * count as running: otherwise the planner would start them again now.

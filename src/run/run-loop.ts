@@ -354,6 +354,7 @@ export class RunLoop {
     const at = this.#journal.emit(event, line);
     if ((event.type === "hook.completed" || event.type === "hook.failed") && !event.step)
       this.#journal.afterwards(() => this.#hooks.settle(event.hook));
+    if (event.type === "run.timed_out") this.#hooks.timeIsUp(event.because);
     if (
       "step" in event &&
       typeof event.step === "string" &&

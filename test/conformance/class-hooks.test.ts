@@ -15,6 +15,7 @@ import {
   type FakeContext,
 } from "../support/fake-pool.ts";
 import { moduleStep } from "../support/run-bench.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
 import { FLAVORS, MinimalOrchestrator, World, refTo } from "./world.ts";
 
 type Options = ConstructorParameters<typeof World>[2];
@@ -323,6 +324,24 @@ it("a stop by force ends a class's init hook, and the pipeline's hook in it", as
   expect(ended.status).toBe("stopped");
   expect(ended.of("hook.failed")).toMatchObject([{ hook: "init" }]);
   expect(seen).not.toContain("pipeline cleanup");
+  expect(world.pool.running.size).toBe(0);
+});
+
+it.each([
+  ["the pipeline's", Noting],
+  ["a class's", Around],
+])("the limit of a run ends %s init hook, and the run fails with it", async (_, type) => {
+  const init = held();
+  const clock = new VirtualClock();
+  const world = worldOf(type, { init }, { clock });
+  const loop = await world.begin([moduleStep("a")], {}, { ...HOOKS, timeoutMs: 60_000 });
+  await init.began;
+  await clock.until(() => loop.state.finished !== undefined);
+  const ended = await world.end(loop);
+  expect(ended.status).toBe("failed");
+  expect(ended.because).toBe("the run took longer than its limit of 1m");
+  expect(ended.of("hook.failed")).toMatchObject([{ hook: "init" }]);
+  expect(ended.statuses()).toEqual({ a: "skipped" });
   expect(world.pool.running.size).toBe(0);
 });
 
