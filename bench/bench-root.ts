@@ -116,10 +116,15 @@ export class BenchDaemon {
       daemon.#child.kill("SIGTERM");
       await new Promise((resolve) =>
         daemon.#child.exitCode === null && daemon.#child.signalCode === null
-          ? daemon.#child.once("exit", resolve)
+          ? daemon.#child.once("close", resolve)
           : resolve(undefined),
       );
     }
+  }
+
+  /** The last figure of this name in the log, once {@link during} is over; NaN: there is none. */
+  figure(name: string): number {
+    return Number([...this.#log.matchAll(new RegExp(`"${name}":([\\d.]+)`, "g"))].at(-1)?.[1]);
   }
 
   /** Waits until something holds; looks every `everyMs`. @throws Error after `limitMs` */

@@ -24,7 +24,8 @@ export interface Row {
     | "bytes"
     | "KiB"
     | "files"
-    | "open";
+    | "open"
+    | "turns";
   readonly orchd: Measured;
   /**
    * The floor, or a peer that does the same work. The ratio is orchd's median divided by this one.

@@ -10,7 +10,8 @@
  *
  * The verdict leaves out the first tenth as warm-up, and compares the last third of the rest with
  * its first third. Two columns of the curve have no verdict: a pipeline's own ledger is its history
- * (a new file begins at 16 MiB), and a reply is kept for an hour. A full soak writes its curve to
+ * (a new file begins at 16 MiB), and a reply is kept for an hour. Beside that the daemon's own
+ * watch says how long the turns of its event loop were. A full soak writes its curve to
  * bench/soak.tsv.
  */
 import {
@@ -24,6 +25,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { LONG_TURN_MS } from "../src/observe/loop-watch.ts";
 import { BenchDaemon, inFolder, writeFiles } from "./bench-root.ts";
 import { figuresOf, folderFigures, runnerOf } from "./resources.ts";
 import { median, type Row } from "./row.ts";
@@ -178,8 +180,18 @@ function leaveRequest(root: string, id: string, request: object): void {
   renameSync(join(folder, `.${id}`), join(folder, `${id}.json`));
 }
 
-async function soak(count: number, onSample: (sample: Sample) => void): Promise<Sample[]> {
+/** The figures of the daemon's last line of its log: docs/failure-model.md 37. */
+interface Turns {
+  readonly longestTurnMs: number;
+  readonly longTurns: number;
+}
+
+async function soak(
+  count: number,
+  onSample: (sample: Sample) => void,
+): Promise<{ readonly samples: Sample[]; readonly turns: Turns }> {
   const samples: Sample[] = [];
+  let turns: Turns = { longestTurnMs: Number.NaN, longTurns: Number.NaN };
   await inFolder(async (root) => {
     const names = Array.from(
       { length: PIPELINES },
@@ -199,7 +211,7 @@ async function soak(count: number, onSample: (sample: Sample) => void): Promise<
         ]),
       ),
     });
-    await BenchDaemon.during(root, async (daemon) => {
+    const ended = await BenchDaemon.during(root, async (daemon) => {
       const finished = new FinishedRuns(root, [...names, "by-hand"]);
       const start = performance.now();
       let [nextSample, nextPrune, nextAsk, asked] = [0, PRUNE_EVERY, 0, 0];
@@ -228,9 +240,14 @@ async function soak(count: number, onSample: (sample: Sample) => void): Promise<
         }
         await sleep(LOOK_MS);
       }
+      return daemon;
     });
+    turns = {
+      longestTurnMs: ended.figure("longestTurnMs"),
+      longTurns: ended.figure("longTurns"),
+    };
   });
-  return samples;
+  return { samples, turns };
 }
 
 const line = (sample: Sample): string =>
@@ -242,13 +259,13 @@ export async function run(): Promise<Row[]> {
   const curve = join(import.meta.dirname, "../../bench/soak.tsv");
   if (count >= FULL) writeFileSync(curve, `${COLUMNS.join("\t")}\n`);
   process.stderr.write(`${COLUMNS.join("\t")}\n`);
-  const samples = await soak(count, (sample) => {
+  const { samples, turns } = await soak(count, (sample) => {
     process.stderr.write(line(sample));
     if (count >= FULL) appendFileSync(curve, line(sample));
   });
   const warm = samples.slice(Math.floor(samples.length / 10));
   const third = Math.floor(warm.length / 3);
-  return FLAT.map(({ column, what, unit, times, plus }) => {
+  const flat = FLAT.map(({ column, what, unit, times, plus }): Row => {
     const early = warm.slice(0, third).map((sample) => sample[column]);
     const atMost = median(early) * times + plus;
     return {
@@ -262,4 +279,20 @@ export async function run(): Promise<Row[]> {
       goal: { of: "orchd", atMost },
     };
   });
+  return [...flat, ...turnRows(turns, samples.at(-1)!.runs)];
+}
+
+/** What the daemon says of the turns of its event loop (promise 37). */
+function turnRows({ longestTurnMs, longTurns }: Turns, runs: number): Row[] {
+  const over = `over ${runs.toLocaleString("en")} runs`;
+  const rows: readonly [what: string, unit: Row["unit"], seen: number, atMost: number][] = [
+    [`the longest turn of the event loop ${over}`, "ms", longestTurnMs, LONG_TURN_MS],
+    [`turns of over ${LONG_TURN_MS} ms ${over}`, "turns", longTurns, 0],
+  ];
+  return rows.map(([what, unit, seen, atMost]) => ({
+    what,
+    unit,
+    orchd: { name: "the daemon's own watch", samples: [seen] },
+    goal: { of: "orchd", atMost },
+  }));
 }

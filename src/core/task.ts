@@ -277,3 +277,13 @@ export const OUTPUT_LIMIT = 8 * 1024 * 1024;
 export const LINE_OVERHEAD = 96;
 /** The largest result, in bytes of JSON. */
 export const RESULT_LIMIT = 32 * 1024 * 1024;
+/**
+ * The longest JSON of what passes the daemon whole, in UTF-16 code units: a call of a dynamic
+ * pipeline's function or of an orchestrator. Results are longer: they pass by name.
+ */
+export const CALL_LIMIT = 1024 * 1024;
+/**
+ * The longest JSON, in UTF-16 code units, of what user code other than a step answers: a pipeline's
+ * definition, the text of a cache function, what an orchestrator says. It passes the daemon whole.
+ */
+export const ANSWER_LIMIT = 4 * 1024 * 1024;

@@ -37,8 +37,22 @@ import type { RunParts } from "./run-parts.ts";
 const QUIET_MS = 3_000;
 /** How often a function is started again after another task ended its runner. */
 const MAX_RESTARTS = 3;
+/**
+ * How many calls are taken in at once, and how many characters of them: the daemon's other events
+ * must not wait for thousands of calls, or for large values.
+ */
+const CALLS_AT_ONCE = 40;
+const CHARACTERS_AT_ONCE = 262_144;
 /** The longest id of an invocation, in UTF-16 code units: many lines hold it. */
 const ID_CHARACTERS = 1_000;
+
+/** A call that came, and is not taken in yet. */
+interface Incoming {
+  readonly task: string;
+  readonly call: DynamicCall;
+  readonly resolve: (reply: Json) => void;
+  readonly reject: (error: Error) => void;
+}
 
 interface Asked {
   readonly call: DynamicCall;
@@ -59,7 +73,10 @@ export class DynamicCalls {
   readonly #called = new Set<string>();
   /** Recorded ids that it has not called again. */
   readonly #recorded = new Set<string>();
-  /** Calls in their order; the first is being recorded. */
+  /** Calls in their order. */
+  #incoming: Incoming[] = [];
+  #takingIn = false;
+  /** Calls that were taken in, in their order; the first is being recorded. */
   #queue: Asked[] = [];
   #recording = false;
   #held: Asked[] = [];
@@ -174,9 +191,10 @@ export class DynamicCalls {
     const { arrive, journal, state, waiters } = this.#parts;
     if (method === "step") {
       const call = argument as unknown as DynamicCall;
-      return new Promise((resolve, reject) =>
-        arrive(() => this.#asked(id, { call, text: JSON.stringify(call), resolve, reject })),
-      );
+      return new Promise((resolve, reject) => {
+        this.#incoming.push({ task: id, call, resolve, reject });
+        this.#takeIn();
+      });
     }
     if (method === "result") {
       const { id: step } = argument as { id: string };
@@ -188,6 +206,27 @@ export class DynamicCalls {
       return outputs.then((found) => (holdsArtifacts(found) ? new StoredOutputs(found) : found));
     }
     return Promise.reject(new Error(`a dynamic pipeline's function cannot call "${method}"`));
+  }
+
+  #takeIn(): void {
+    if (this.#takingIn || this.#incoming.length === 0) return;
+    this.#takingIn = true;
+    this.#parts.arrive(() => {
+      let characters = 0;
+      let count = 0;
+      while (count < CALLS_AT_ONCE && characters < CHARACTERS_AT_ONCE) {
+        const next = this.#incoming[count];
+        if (next === undefined) break;
+        count += 1;
+        const { task, call, resolve, reject } = next;
+        const text = JSON.stringify(call);
+        characters += text.length;
+        this.#asked(task, { call, text, resolve, reject });
+      }
+      this.#incoming.splice(0, count);
+      this.#takingIn = false;
+      if (this.#incoming.length > 0) setImmediate(() => this.#takeIn());
+    });
   }
 
   #asked(task: string, asked: Asked): void {

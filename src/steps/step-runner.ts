@@ -3,9 +3,9 @@
  * returns into JSON.
  */
 import { defined } from "../core/defined.ts";
-import type { Task } from "../core/task.ts";
+import { ANSWER_LIMIT, type Task } from "../core/task.ts";
 import type { StepLog } from "./context.ts";
-import { pickFunction, type Modules, type LoadedModule } from "./resolve-code.ts";
+import { LoadError, pickFunction, type Modules, type LoadedModule } from "./resolve-code.ts";
 import { resultJson } from "./step-result.ts";
 import type { DaemonCall } from "./thread-protocol.ts";
 
@@ -67,16 +67,26 @@ function performIn(
       return cacheText(module, task, host);
     case "load":
       return import("./load-definition.ts").then(({ describeDefinition }) =>
-        JSON.stringify(describeDefinition(module, task.code)),
+        answer(JSON.stringify(describeDefinition(module, task.code)), task, "the definition"),
       );
     case "dynamic":
       return dynamic(module, task, host);
     case "flavor":
       return import("./flavor-host.ts").then(async ({ runFlavor }) => {
         host.begins();
-        return resultJson(await runFlavor(module, task, host.call), step, undefined);
+        const said = resultJson(await runFlavor(module, task, host.call), step, undefined);
+        return answer(said, task, `what ${task.method} gave`);
       });
   }
+}
+
+/** An answer that passes the daemon whole. @throws LoadError if it is too long */
+function answer(json: string, { code }: Pick<ThreadTask, "code">, what: string): string {
+  if (json.length <= ANSWER_LIMIT) return json;
+  const [size, limit] = [(json.length / 1_048_576).toFixed(1), ANSWER_LIMIT / 1_048_576];
+  throw new LoadError(
+    `${code.source}: ${what} is ${size} MiB of JSON, and at most ${limit} MiB can be taken`,
+  );
 }
 
 async function hook(
@@ -115,7 +125,7 @@ async function cacheText(
       `the cache function of step "${task.step ?? ""}" returned ${kind}; it has to return a text`,
     );
   }
-  return JSON.stringify(text);
+  return answer(JSON.stringify(text), task, "the text of the cache function");
 }
 
 async function dynamic(

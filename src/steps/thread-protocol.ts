@@ -76,6 +76,8 @@ export type FromThread =
       readonly type: "call";
       readonly seq: number;
       readonly call: number;
+      /** How long the argument's JSON is, in UTF-16 code units. */
+      readonly length: number;
       readonly method: string;
       readonly argument: Json;
     }

@@ -22,7 +22,7 @@ import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
 import { parentPort, workerData } from "node:worker_threads";
 import { clipError, thrownFrom, toStepError, type StepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
-import type { StagedValue } from "../core/task.ts";
+import { CALL_LIMIT, type StagedValue } from "../core/task.ts";
 import { stepLog, type StepLog } from "./context.ts";
 import { LineCapture, type Stream } from "./line-capture.ts";
 import { MASKED_RESULT, Masker } from "./mask.ts";
@@ -354,8 +354,10 @@ class Thread {
   }
 
   #call(current: CurrentTask, method: string, argument: Json): Promise<Json> {
-    const masked =
-      current.masker.longest === 0 ? undefined : this.#masked(current, JSON.stringify(argument));
+    const json = JSON.stringify(argument ?? null);
+    const tooLong = callFault(method, argument, json.length);
+    if (tooLong !== undefined) return Promise.reject(new Error(tooLong));
+    const masked = current.masker.longest === 0 ? undefined : this.#masked(current, json);
     this.#calls += 1;
     const call = this.#calls;
     return new Promise((resolve, reject) => {
@@ -364,6 +366,7 @@ class Thread {
         type: "call",
         seq: current.seq,
         call,
+        length: json.length,
         method,
         argument: masked === undefined ? argument : (JSON.parse(masked) as Json),
       });
@@ -388,6 +391,23 @@ class Thread {
 function stagedOutputs(task: ThreadTask): readonly string[] | undefined | null {
   if (task.kind === "module") return task.outputs;
   return task.kind === "hook" && task.hook === "init" ? undefined : null;
+}
+
+/** Why a call cannot be made, in a sentence: it would hold up the daemon. Undefined: it can. */
+function callFault(method: string, argument: Json, length: number): string | undefined {
+  if (length <= CALL_LIMIT) return undefined;
+  const [size, limit] = [(length / 1_048_576).toFixed(1), CALL_LIMIT / 1_048_576];
+  const most = `and at most ${limit} MiB can`;
+  if (method === "step") {
+    const { id } = argument as { readonly id?: string };
+    return (
+      `step "${id}" is given ${size} MiB of JSON directly, ${most} be given so: ` +
+      "let a step return the value, and give its result"
+    );
+  }
+  if (method === "accepted")
+    return `the orchestrator's metadata is ${size} MiB of JSON, ${most} be recorded`;
+  return `the call of "${method}" has ${size} MiB of JSON, ${most} pass`;
 }
 
 /** Serves tasks. Called once, by the thread's entry. @throws Error outside a worker thread */

@@ -4,7 +4,9 @@
  * daemon says itself how long its longest turn was: without the time in which the machine had
  * something else to do.
  */
+import { unlinkSync } from "node:fs";
 import { availableParallelism, loadavg } from "node:os";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import { awaitLine, awaitSight } from "../support/await-event.ts";
 import { orchd, startDaemon } from "../support/daemon.ts";
@@ -66,6 +68,51 @@ export default dynamicPipeline({ name: "dynamic" }, async (run) => {
   await run.map(part, { item: run.submit(list) });
 });
 `;
+
+/** Values that the function gives directly: each near its limit, many at once. */
+const DIRECT = `import { dynamicPipeline, step } from "orchd";
+export const count = step(({ inputs, params }) =>
+  JSON.stringify([inputs, params]).length);
+const nested = (bytes) => Array.from({ length: bytes / 64 }, (_, n) =>
+  ({ n, name: "name of " + n, list: [1, 2, 3], ok: true }));
+export default dynamicPipeline({ name: "direct" }, async (run) => {
+  await Promise.all(Array.from({ length: 20 }, (_, n) =>
+    run.step(count, { inputs: { n, big: nested(900_000) } })));
+  await run.step(count, { params: { big: nested(900_000) } });
+  await run.map(count, { item: Array.from({ length: 300 }, (_, n) => "x".repeat(100_000) + n) });
+  await run.map(count, { item: Array.from({ length: 3_000 }, (_, n) => n) });
+});
+`;
+
+const CODE = `import { pipeline, step } from "orchd";
+export const one = step(() => 1);
+export const bad = step(() => { throw new Error("no"); });
+export default pipeline({ name: "code", executionMode: "fail_fast", steps: {
+  bad, ...Object.fromEntries(Array.from({ length: 10_000 }, (_, n) =>
+    ["s" + n, { uses: one, after: ["bad"] }])) } });
+`;
+
+const ORCHESTRATOR = `import { BaseOrchestrator } from "orchd";
+export default class extends BaseOrchestrator {
+  getOrchestratorRunId() { return "r" + Math.random(); }
+  async submitPipeline() {
+    return { metadata: { list: Array.from({ length: 15_000 }, (_, n) =>
+      ({ n, name: "name of " + n, list: [1, 2, 3], ok: true })) } };
+  }
+  async fetchStatus() { return { status: "completed" }; }
+}
+`;
+
+/** A megabyte: as many steps as a file can have. */
+const FULL = JSON.stringify({
+  executionMode: "fail_fast",
+  steps: {
+    first: { uses: "./m/give.mjs#bad" },
+    ...Object.fromEntries(
+      Array.from({ length: 25_000 }, (_, n) => [`s${n}`, { run: "1", after: "first" }]),
+    ),
+  },
+});
 
 /** A pipeline for each limit; those that are cached run twice. */
 const ZOO: Record<string, string> = {
@@ -131,16 +178,31 @@ steps:
   first: { uses: "./m/give.mjs#bad" }
 ${steps(300, () => `{ uses: "./m/give.mjs#one", after: [first] }`)}
 `,
+  thousands: `steps:
+  first: { uses: "./m/give.mjs#one" }
+${steps(3_000, (n) => `{ uses: "./m/give.mjs#one", after: [first], params: { n: ${n} } }`)}
+`,
+  elsewhere: `orchestrator: "./m/orchestrator.mjs"
+steps:
+${steps(1_000, () => `{ uses: "./m/give.mjs#one" }`)}
+`,
   errors: `enableCache: false
 steps:
   s: { uses: "./m/give.mjs#fails" }
 `,
 };
 
+/** Pipelines whose runs fail. */
+const FAILING = new Set(["errors", "halted", "code", "full"]);
+
 it("no turn of the daemon takes long", { timeout: 1_800_000 }, async () => {
   const root = tempRoot({
     "schedules/m/give.mjs": MODULE,
     "schedules/dynamic.pipeline.mjs": DYNAMIC,
+    "schedules/direct.mjs": DIRECT,
+    "schedules/code.mjs": CODE,
+    "schedules/full.json": FULL,
+    "schedules/m/orchestrator.mjs": ORCHESTRATOR,
     ...Object.fromEntries(
       Object.entries(ZOO).map(([name, text]) => [`schedules/${name}.yaml`, text]),
     ),
@@ -158,13 +220,24 @@ steps: { s: { uses: "./m/give.mjs#one" } }
   const daemon = await startDaemon({ root: root.root, env: { ORCHD_LOG_LEVEL: "debug" } });
   const asked: string[] = [];
   for (let round = 0; round < trials(1, 5); round += 1) {
-    for (const name of [...Object.keys(ZOO), "dynamic"]) {
+    for (const name of [...Object.keys(ZOO), "dynamic", "direct", "code", "full"]) {
       for (let time = 0; time < 2; time += 1) {
         const ended = await orchd(root.root, "run", name, "--wait", { deadlineMs: 240_000 });
-        if (ended.status !== 0 && name !== "errors" && name !== "halted")
+        if (ended.status !== 0 && !FAILING.has(name))
           asked.push(`${name}: ${ended.stderr}${ended.stdout}`);
       }
     }
+    for (const name of ["thousands", "code", "full"]) {
+      const { run } = runsOf(root.runs, name)[0]!;
+      await orchd(root.root, "rerun", run, "--wait", { deadlineMs: 240_000 });
+    }
+    // Each is read, refused and read again.
+    root.write("schedules/late.yaml", ZOO["thousands"]!.replaceAll("uses:", "us:"));
+    const late = join(root.runs, "late/pipeline.jsonl");
+    await awaitLine(late, (line) => line.type === "pipeline.invalid", 60_000);
+    root.write("schedules/late.yaml", ZOO["thousands"]!);
+    await awaitLine(late, (line) => line.type === "pipeline.loaded", 60_000);
+    unlinkSync(join(root.schedules, "late.yaml"));
     const text = "p".repeat(1_000_000);
     root.write(
       `runs/.orchd/requests/params-${round}.json`,

@@ -44,6 +44,8 @@ const ENDING_MS = 500;
 /** How long after its end a step may finish what it did not wait for, in milliseconds. */
 const PENDING_MS = 1_000;
 
+/** How long the calls of one batch are at most, but its last: UTF-16 code units of JSON. */
+const BATCH_LENGTH = 262_144;
 /** How many lines of output the daemon gets in one message: short lines may be very many. */
 const LINES_AT_ONCE = 2_000;
 
@@ -64,6 +66,8 @@ export class RunnerHost {
   readonly #cores = availableParallelism();
   #shells = 0;
   #outbox: FromRunner[] = [];
+  /** How long the calls in it are, in UTF-16 code units of JSON. */
+  #callLength = 0;
   #wantsSpares = false;
 
   /** @param program the built entry of a worker thread */
@@ -311,6 +315,8 @@ export class RunnerHost {
             method: message.method,
             argument: message.argument,
           });
+        // The daemon takes in a batch at once.
+        if ((this.#callLength += message.length) > BATCH_LENGTH) this.#flush();
         break;
       case "output":
         if (piece !== undefined) this.#output(piece, message.at, message.stream, message.lines);
@@ -433,6 +439,7 @@ export class RunnerHost {
     if (this.#outbox.length === 0) return;
     const batch = this.#outbox;
     this.#outbox = [];
+    this.#callLength = 0;
     this.#send(batch);
   }
 }
