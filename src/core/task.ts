@@ -278,9 +278,11 @@ export const LINE_OVERHEAD = 96;
 /** The largest result, in bytes of JSON. */
 export const RESULT_LIMIT = 32 * 1024 * 1024;
 /**
- * The longest JSON of what passes the daemon whole, in UTF-16 code units: a call of a dynamic
- * pipeline's function or of an orchestrator. Results are longer: they pass by name.
+ * The longest JSON, in UTF-16 code units, of an invocation that a dynamic pipeline's function asks
+ * for. It passes the daemon whole, which also hashes it. Results are longer: they pass by name.
  */
+export const INVOCATION_LIMIT = 256 * 1024;
+/** The longest JSON of another call, in UTF-16 code units: an orchestrator's metadata. */
 export const CALL_LIMIT = 1024 * 1024;
 /**
  * The longest JSON, in UTF-16 code units, of what user code other than a step answers: a pipeline's

@@ -26,10 +26,11 @@ import type { Log } from "../log.ts";
 
 const LOADS_AT_ONCE = 8;
 /**
- * After how many files the event loop gets a turn. Loading a declared file waits for nothing, and
- * slots are due while thousands are loaded.
+ * After how many files, or milliseconds, the event loop gets a turn. Loading a declared file waits
+ * for nothing, and slots are due while thousands are loaded.
  */
 const FILES_A_TURN = 8;
+const MS_A_TURN = 20;
 
 /** What changed in the drop folder, by absolute path. */
 export interface FileChanges {
@@ -215,10 +216,10 @@ export class PipelineFiles {
       this.#ports.watch(path, []);
     }
     const rest = changed.values();
-    let count = 0;
+    const pace = new LoadPace(this.#ports.clock);
     const walk = async (): Promise<void> => {
       for (const path of rest) {
-        if ((count += 1) % FILES_A_TURN === 0) await nextTurn();
+        await pace.next();
         const soon = await this.#loads.soon(path, this.#heldName(path));
         if (soon !== undefined) this.#take(path, soon, affected);
         else if (!this.#read.has(path)) {
@@ -395,5 +396,36 @@ export class PipelineFiles {
     for (const warning of loaded.warnings)
       this.#ports.log.warn({ pipeline: loaded.name, file: loaded.file }, warning);
     await this.#kept.keep(loaded);
+  }
+}
+
+/** Says when the next file may be loaded: all who load share the turns of the event loop. */
+class LoadPace {
+  readonly #clock: Clock;
+  #files = 0;
+  #began = Number.NEGATIVE_INFINITY;
+  #turn: Promise<void> | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  async next(): Promise<void> {
+    while (this.#isOver) {
+      this.#turn ??= nextTurn().then(() => {
+        this.#files = 0;
+        this.#turn = undefined;
+      });
+      await this.#turn;
+    }
+    if (this.#files === 0) this.#began = this.#clock.monotonic();
+    this.#files += 1;
+  }
+
+  get #isOver(): boolean {
+    return (
+      this.#files >= FILES_A_TURN ||
+      (this.#files > 0 && this.#clock.monotonic() - this.#began >= MS_A_TURN)
+    );
   }
 }

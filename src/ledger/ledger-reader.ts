@@ -22,8 +22,11 @@ import { MAX_LINE_BYTES } from "./line-limit.ts";
 import { LinesBackwards } from "./lines-backwards.ts";
 
 const BLOCK_BYTES = 2 * MAX_LINE_BYTES;
-/** How many bytes are read in one turn of the event loop, where others must not wait. */
-const TURN_BYTES = 131_072;
+/**
+ * How many bytes are read in one turn of the event loop, where others must not wait. A line may name
+ * a megabyte that its reader looks at.
+ */
+const TURN_BYTES = 16_384;
 const LF = 0x0a;
 /** A pipe that has the name of a ledger must not block the reader. */
 const READING = constants.O_RDONLY | constants.O_NONBLOCK;

@@ -41,6 +41,8 @@ import { StepWaiters } from "./step-waiters.ts";
 
 /** How much one run decides before others get their turn: thousands of steps may end together. */
 const ACTS_AT_ONCE = 200;
+/** For how many milliseconds: one decision may have to hash a megabyte. */
+const ACTS_MS = 20;
 /** How much of what came from outside one run takes up before others get their turn. */
 const ARRIVALS_AT_ONCE = 40;
 
@@ -290,11 +292,13 @@ export class RunLoop {
   #plan(): void {
     if (!this.#working && this.state.stop === undefined) return;
     let acts = 0;
+    const { clock } = this.#deps;
+    const over = clock.monotonic() + ACTS_MS;
     for (let again = true; again;) {
       again = false;
       for (const action of plan(this.state, this.#facts())) {
         acts += 1;
-        if (acts > ACTS_AT_ONCE) {
+        if (acts > ACTS_AT_ONCE || (acts > 1 && clock.monotonic() > over)) {
           setImmediate(() => this.#schedule());
           return;
         }

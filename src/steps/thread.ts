@@ -22,7 +22,7 @@ import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
 import { parentPort, workerData } from "node:worker_threads";
 import { clipError, thrownFrom, toStepError, type StepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
-import { CALL_LIMIT, type StagedValue } from "../core/task.ts";
+import { CALL_LIMIT, INVOCATION_LIMIT, type StagedValue } from "../core/task.ts";
 import { stepLog, type StepLog } from "./context.ts";
 import { LineCapture, type Stream } from "./line-capture.ts";
 import { MASKED_RESULT, Masker } from "./mask.ts";
@@ -395,19 +395,19 @@ function stagedOutputs(task: ThreadTask): readonly string[] | undefined | null {
 
 /** Why a call cannot be made, in a sentence: it would hold up the daemon. Undefined: it can. */
 function callFault(method: string, argument: Json, length: number): string | undefined {
-  if (length <= CALL_LIMIT) return undefined;
-  const [size, limit] = [(length / 1_048_576).toFixed(1), CALL_LIMIT / 1_048_576];
-  const most = `and at most ${limit} MiB can`;
+  const limit = method === "step" ? INVOCATION_LIMIT : CALL_LIMIT;
+  if (length <= limit) return undefined;
+  const size = `${Math.ceil(length / 1024)} KiB of JSON`;
+  const most = `and at most ${limit / 1024} KiB can`;
   if (method === "step") {
     const { id } = argument as { readonly id?: string };
     return (
-      `step "${id}" is given ${size} MiB of JSON directly, ${most} be given so: ` +
+      `step "${id}" is given ${size} directly, ${most} be given so: ` +
       "let a step return the value, and give its result"
     );
   }
-  if (method === "accepted")
-    return `the orchestrator's metadata is ${size} MiB of JSON, ${most} be recorded`;
-  return `the call of "${method}" has ${size} MiB of JSON, ${most} pass`;
+  if (method === "accepted") return `the orchestrator's metadata is ${size}, ${most} be recorded`;
+  return `the call of "${method}" has ${size}, ${most} pass`;
 }
 
 /** Serves tasks. Called once, by the thread's entry. @throws Error outside a worker thread */

@@ -77,8 +77,8 @@ const nested = (bytes) => Array.from({ length: bytes / 64 }, (_, n) =>
   ({ n, name: "name of " + n, list: [1, 2, 3], ok: true }));
 export default dynamicPipeline({ name: "direct" }, async (run) => {
   await Promise.all(Array.from({ length: 20 }, (_, n) =>
-    run.step(count, { inputs: { n, big: nested(900_000) } })));
-  await run.step(count, { params: { big: nested(900_000) } });
+    run.step(count, { inputs: { n, big: nested(250_000) } })));
+  await run.step(count, { params: { big: nested(250_000) } });
   await run.map(count, { item: Array.from({ length: 300 }, (_, n) => "x".repeat(100_000) + n) });
   await run.map(count, { item: Array.from({ length: 3_000 }, (_, n) => n) });
 });

@@ -50,8 +50,8 @@ steps: { s: { uses: "./m/cache.mjs#one" } }
     const { stdout, stderr } = await orchd(root.root, "run", name, "--wait", ...words);
     return stdout + stderr;
   };
-  await run("dynamic", "--param", `length=${MIB - 1_000}`);
-  await run("dynamic", "--param", `length=${MIB + 1_000}`);
+  await run("dynamic", "--param", `length=${MIB / 4 - 1_000}`);
+  await run("dynamic", "--param", `length=${MIB / 4 + 1_000}`);
   const told = [await run("elsewhere"), await run("cached")];
   await awaitSight(
     root.runs,
@@ -62,11 +62,11 @@ steps: { s: { uses: "./m/cache.mjs#one" } }
   expect(outcomeOf(good!)).toBe("completed");
   expect(outcomeOf(bad!)).toBe("failed");
   expect(JSON.stringify(bad!.lines)).toContain(
-    'step \\"size\\" is given 1.0 MiB of JSON directly, and at most 1 MiB can be given so: ' +
+    'step \\"size\\" is given 258 KiB of JSON directly, and at most 256 KiB can be given so: ' +
       "let a step return the value, and give its result",
   );
   expect(told[0]).toContain(
-    "the orchestrator's metadata is 2.0 MiB of JSON, and at most 1 MiB can be recorded",
+    "the orchestrator's metadata is 2049 KiB of JSON, and at most 1024 KiB can be recorded",
   );
   expect(JSON.stringify(runsOf(root.runs, "cached")[0]!.lines)).toContain(
     "the text of the cache function is 5.0 MiB of JSON, and at most 4 MiB can be taken",
