@@ -23,8 +23,8 @@ import { LinesBackwards } from "./lines-backwards.ts";
 
 const BLOCK_BYTES = 2 * MAX_LINE_BYTES;
 /**
- * How many bytes are read in one turn of the event loop, where others must not wait. A line may name
- * a megabyte that its reader looks at.
+ * How many bytes are read in one turn of the event loop, where others must not wait. A line may
+ * name a megabyte that its reader looks at.
  */
 const TURN_BYTES = 16_384;
 const LF = 0x0a;
