@@ -41,8 +41,8 @@ import { StepWaiters } from "./step-waiters.ts";
 
 /** How much one run decides before others get their turn: thousands of steps may end together. */
 const ACTS_AT_ONCE = 200;
-/** For how many milliseconds: one decision may have to hash a megabyte. */
-const ACTS_MS = 20;
+/** The same where decisions take long, in milliseconds: one may hash a large value. */
+const [SLOW_ACTS, SLOW_MS] = [4, 20];
 /** How much of what came from outside one run takes up before others get their turn. */
 const ARRIVALS_AT_ONCE = 40;
 
@@ -292,13 +292,13 @@ export class RunLoop {
   #plan(): void {
     if (!this.#working && this.state.stop === undefined) return;
     let acts = 0;
-    const { clock } = this.#deps;
-    const over = clock.monotonic() + ACTS_MS;
+    const slow = this.#deps.clock.monotonic() + SLOW_MS;
     for (let again = true; again;) {
       again = false;
       for (const action of plan(this.state, this.#facts())) {
         acts += 1;
-        if (acts > ACTS_AT_ONCE || (acts > 1 && clock.monotonic() > over)) {
+        const isSlow = acts > SLOW_ACTS && this.#deps.clock.monotonic() > slow;
+        if (acts > ACTS_AT_ONCE || isSlow) {
           setImmediate(() => this.#schedule());
           return;
         }
