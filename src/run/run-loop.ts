@@ -41,8 +41,7 @@ import { StepWaiters } from "./step-waiters.ts";
 
 /** How much one run decides before others get their turn: thousands of steps may end together. */
 const ACTS_AT_ONCE = 200;
-/** The same where decisions take long, in milliseconds: one may hash a large value. */
-const [SLOW_ACTS, SLOW_MS] = [4, 20];
+const [SLOW_ACTS, SLOW_MS] = [4, 20]; // The same where decisions take long.
 /** How much of what came from outside one run takes up before others get their turn. */
 const ARRIVALS_AT_ONCE = 40;
 
@@ -297,8 +296,7 @@ export class RunLoop {
       again = false;
       for (const action of plan(this.state, this.#facts())) {
         acts += 1;
-        const isSlow = acts > SLOW_ACTS && this.#deps.clock.monotonic() > slow;
-        if (acts > ACTS_AT_ONCE || isSlow) {
+        if (acts > (this.#deps.clock.monotonic() > slow ? SLOW_ACTS : ACTS_AT_ONCE)) {
           setImmediate(() => this.#schedule());
           return;
         }
