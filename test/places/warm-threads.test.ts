@@ -20,8 +20,11 @@ class PlayedThread {
   isFull = false;
   bound = false;
 
+  /** Takes every source. */
+  isOpen = false;
+
   suits(code: Code): boolean {
-    return this.source === undefined || this.knows(code);
+    return this.isOpen || this.source === undefined || this.knows(code);
   }
   knows({ bundle, source }: Code): boolean {
     return this.source === source && this.bundle === bundle;
@@ -200,6 +203,40 @@ describe("threads that steps share", () => {
     expect(threads.length).toBeGreaterThan(CORES);
     vi.advanceTimersByTime(6);
     expect(threads.flatMap(({ given }) => given).sort()).toEqual(["a", "b", "c", "d"]);
+  });
+
+  it("let no brief piece wait for those of another source that do not end", () => {
+    brisk();
+    for (const thread of threads) thread.isOpen = true;
+    const long = ["l1", "l2"].map((id) => piece(id, { source: "long.ts", bundle: "l" }));
+    place(...long);
+    expect(threads.map(({ given }) => given)).toEqual([["l1"], ["l2"]]);
+    for (const thread of threads) thread.busyMs = 60_000;
+    const brief = Array.from({ length: 40 }, (_, index) => piece(`s${index}`));
+    place(...brief);
+    vi.advanceTimersByTime(3);
+    expect(threads).toHaveLength(CORES + 1);
+    vi.advanceTimersByTime(3);
+    expect(threads[2]!.given).toHaveLength(32);
+    while (threads[2]!.given.length > 0 || warm.waiting.length > 0) {
+      end(threads[2]!, brief, 0.05);
+      warm.pump();
+    }
+    expect(threads.slice(0, 2).map(({ given }) => given)).toEqual([["l1"], ["l2"]]);
+  });
+
+  it("let no brief piece wait behind threads of other pipelines that are full of long ones", () => {
+    brisk();
+    for (const thread of threads) thread.isOpen = true;
+    const long = ["l1", "l2", "l3"].map((id) => piece(id, { source: "long.ts", bundle: "l" }));
+    place(...long);
+    for (let ms = 0; ms < 12; ms += 3) vi.advanceTimersByTime(3);
+    expect(threads.map(({ given }) => given)).toEqual([["l1"], ["l2"], ["l3"]]);
+    for (const thread of threads) Object.assign(thread, { isOpen: true, busyMs: 60_000 });
+    const brief = ["a", "b", "c"].map((id) => piece(id));
+    place(...brief);
+    vi.advanceTimersByTime(6);
+    expect(threads[3]!.given).toEqual(["a", "b", "c"]);
   });
 
   it("begin a piece with a time limit at once, or not at all", () => {

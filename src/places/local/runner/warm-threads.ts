@@ -171,7 +171,7 @@ export class WarmThreads<P extends Placed> {
     let looked = 0;
     for (const thread of this.#threads) {
       if (brief && looked >= this.#ports.cores) break;
-      if (!thread.ready || !thread.suits(code)) continue;
+      if (!thread.ready || !thread.suits(code) || (brief && !this.#isQuick(thread))) continue;
       looked += 1;
       const held = this.#held.get(thread)!.length;
       if (held === 0 && thread.knows(code)) return thread;
@@ -182,6 +182,12 @@ export class WarmThreads<P extends Placed> {
       }
     }
     return best;
+  }
+
+  /** Whether it works on nothing that may be long: only then a brief piece may wait for it. */
+  #isQuick(thread: WorkerThread): boolean {
+    const [first] = this.#held.get(thread)!;
+    return first === undefined || this.#isBrief(first);
   }
 
   #someAhead(): boolean {
@@ -206,13 +212,12 @@ export class WarmThreads<P extends Placed> {
       this.#takeBackAll(thread);
     }
     this.pump();
-    // Brief pieces wait for the threads that there are, if one of these can ever run them.
-    if (
-      this.#waiting.some(
-        (piece) => !this.#isSuited(piece) || !(this.#isBrief(piece) || this.#isWorkedOff(piece)),
-      )
-    )
-      this.#grow();
+    // Brief pieces wait for the threads that there are, if one of these can run them soon.
+    const lacks = (piece: P): boolean => {
+      const brief = this.#isBrief(piece);
+      return !this.#isSuited(piece, brief) || !(brief || this.#isWorkedOff(piece));
+    };
+    if (this.#waiting.some(lacks)) this.#grow();
     this.#ended.clear();
   }
 
@@ -224,10 +229,15 @@ export class WarmThreads<P extends Placed> {
     return (this.#ended.get(head.source ?? "") ?? 0) > this.#threads.size;
   }
 
-  /** Whether there is a thread that may run it: not one that holds another version of its code. */
-  #isSuited({ head }: P): boolean {
+  /**
+   * Whether there is a thread that may run it: not one that holds another version of its code.
+   *
+   * @param soon nor one that works on a long piece
+   */
+  #isSuited({ head }: P, soon: boolean): boolean {
     const code = codeOf(head);
-    for (const thread of this.#threads) if (thread.suits(code)) return true;
+    for (const thread of this.#threads)
+      if (thread.suits(code) && (!soon || this.#isQuick(thread))) return true;
     return false;
   }
 
