@@ -63,13 +63,13 @@ export class StepRuns {
     this.#results = results;
     // Every preparation listens.
     setMaxListeners(0, this.#preparing.signal);
+    const isLocal = flavor.ref === undefined && flavor.live === undefined;
     this.#context = {
       deps,
       secrets,
       results,
       environment,
-      enableCache:
-        flavor.ref === undefined ? deps.settings.enableCache : flavor.capabilities.enableCache,
+      enableCache: isLocal ? deps.settings.enableCache : flavor.capabilities.enableCache,
       signal: this.#preparing.signal,
       callCacheFunction: (task) => this.#callCacheFunction(task),
     };

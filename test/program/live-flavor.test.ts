@@ -89,6 +89,28 @@ describe("an orchestrator that a program holds", () => {
     expect(new Set(keys.flat()).size).toBe(4);
   });
 
+  it("says whether results are reused where the pipeline says nothing", async () => {
+    const root = programRoot({
+      "schedules/etl.yaml": "steps: { one: { uses: ./steps/one.mjs } }\n",
+      "schedules/steps/one.mjs": "export default () => 1;\n",
+    });
+    await runProgram(
+      root,
+      `${HEAD}
+      for (const enableCache of [true, true, false]) {
+        const descriptor = { configurable: true, get: () => enableCache };
+        Object.defineProperty(Live.prototype, "enableCache", descriptor);
+        await (await submit()).result.waitForCompletion();
+        delete Live.prototype.enableCache;
+      }
+    `,
+    );
+    const types = runsOf(root.runs, "etl").map(({ lines }) =>
+      lines.map(({ type }) => type).find((type) => /^step\.(cached|completed)$/.test(type)),
+    );
+    expect(types).toEqual(["step.completed", "step.cached", "step.completed"]);
+  });
+
   it("fails a run by what it throws, and no run by what its waiting throws", async () => {
     const root = programRoot({ "schedules/etl.yaml": PIPELINE });
     const said = await runProgram(
