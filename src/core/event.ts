@@ -66,6 +66,7 @@ const step = z.string();
 const attempt = z.int().min(1);
 const outputs = z.record(z.string(), json);
 const texts = z.record(z.string(), z.string());
+const stopMode = z.enum(["graceful", "force"]);
 const durationMs = z.number().meta({
   description: "from the run's start to its end by the wall clock, in milliseconds",
 });
@@ -135,6 +136,17 @@ const runEvents = [
   z.looseObject({ type: z.literal("submit.failed"), error }).meta({
     description: "The orchestrator did not accept the run, or it is not known whether it did.",
   }),
+  z.looseObject({ type: z.literal("submit.warning"), error, because }).meta({
+    description:
+      "The orchestrator threw where that fails no run: while it waited, or after the end of all " +
+      "that it had asked for.",
+  }),
+  z.looseObject({ type: z.literal("stop.accepted"), mode: stopMode, because }).meta({
+    description: "The orchestrator's `stopRun` returned.",
+  }),
+  z.looseObject({ type: z.literal("stop.failed"), mode: stopMode, error, because }).meta({
+    description: "The orchestrator's `stopRun` threw, or did not return in time.",
+  }),
   z.looseObject({ type: z.literal("run.queued"), because, limits: limitsSchema.optional() }).meta({
     description:
       "The run waits for its turn. `limits` tell what it waits for, as other runs come and go.",
@@ -145,7 +157,7 @@ const runEvents = [
   z
     .looseObject({
       type: z.literal("run.stop_requested"),
-      mode: z.enum(["graceful", "force"]),
+      mode: stopMode,
       requestId: z.string().optional(),
       by: z.string(),
       because: because.optional(),
@@ -208,6 +220,8 @@ const stepEvents = [
       step,
       attempt,
       cacheKey: z.string().optional(),
+      /** The orchestrator started it: orchd only knows of it. */
+      elsewhere: z.boolean().optional(),
       because,
     })
     .meta({ description: "An attempt is about to begin; written before it does." }),

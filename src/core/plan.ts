@@ -9,14 +9,44 @@
  * and a stop all come from the same few lines. Planning costs what changed: it never walks all
  * steps.
  */
-import type { RunEvent } from "./event.ts";
+import { currentAttempt, NOT_ASKED } from "./attempt-end.ts";
 import { FAILURE_CODES, failureText, type StepError } from "./failure.ts";
+import { haltReason, type Halt } from "./halt.ts";
 import { laneOf, type Lane, type Room } from "./lane.ts";
-import { isRetried, retryDelay } from "./retry.ts";
 import type { OwedHook, RunState, StepState } from "./run-state.ts";
 import { allEnded, hasFailed } from "./run-status.ts";
 import type { FinalRunStatus } from "./status.ts";
-import { iso } from "./time.ts";
+
+/** What the planner must know of a user's orchestrator that has the run. */
+export interface DelegatedFacts {
+  /**
+   * The steps that it asked for. Undefined for a dynamic pipeline: its function says which steps
+   * there are.
+   */
+  readonly requested?: ReadonlySet<string>;
+  /** It may ask for more. */
+  readonly open: boolean;
+  /**
+   * If it retries steps itself: the attempt that it asked for last, by step. Undefined: orchd
+   * retries.
+   */
+  readonly again?: ReadonlyMap<string, number>;
+  /** It has a `stopRun`, and may have the run. Undefined: there is nothing to tell it. */
+  readonly stopRun?: {
+    /** The strongest stop that it was told. */
+    readonly told?: "graceful" | "force" | undefined;
+    /** It has not answered yet. */
+    readonly answering: boolean;
+    /** Steps that it did not ask for may run where it is, until it says that the run has ended. */
+    readonly elsewhere: boolean;
+  };
+}
+
+/**
+ * How long an orchestrator that retries steps itself may take to ask again, in milliseconds after
+ * the time that the step's policy gives, while a step that it asked for waits for this one.
+ */
+const ASK_AGAIN_MS = 60_000;
 
 /** What the planner must know besides the ledger. */
 export interface PlanFacts {
@@ -34,11 +64,8 @@ export interface PlanFacts {
   readonly hooks: ReadonlySet<string>;
   /** A dynamic pipeline's function is running. */
   readonly functionRunning: boolean;
-  /**
-   * If the orchestrator decides which steps run: the steps that it asked for, and whether it may
-   * ask for more.
-   */
-  readonly delegated?: { readonly requested: ReadonlySet<string>; readonly open: boolean };
+  /** If a user's orchestrator has the run. */
+  readonly delegated?: DelegatedFacts;
   /** The init hook waits: the orchestrator calls it at a moment of its own. */
   readonly holdsInit?: boolean;
 }
@@ -59,7 +86,15 @@ export type Action =
       readonly mode: "graceful" | "force";
       readonly because: string;
     }
-  /** A step that waits for its next attempt will not get it. */
+  /** The run's orchestrator stops what it started itself. */
+  | {
+      readonly kind: "stopElsewhere";
+      readonly mode: "graceful" | "force";
+      readonly because: string;
+    }
+  /** A step's failure stands: the orchestrator does not ask for the attempt that could follow. */
+  | { readonly kind: "giveUp"; readonly step: string; readonly because: string }
+  /** A step that waits for its next attempt will not get it; one elsewhere is not heard of. */
   | { readonly kind: "endDelayed"; readonly step: string; readonly because: string }
   | {
       readonly kind: "hook";
@@ -105,43 +140,6 @@ export function plan(state: RunState, facts: PlanFacts): Action[] {
   return actions;
 }
 
-/**
- * Why nothing new may start: a stop, a time limit, a failed init hook, or a failure under a mode
- * that ends the run.
- */
-interface Halt {
-  readonly because: string;
-  /** What running steps are told. Undefined: they may finish. */
-  readonly stop?: "graceful" | "force";
-}
-
-/** Whether nothing new may start in a run any more. */
-export function isHalted(state: RunState): boolean {
-  return haltReason(state) !== undefined;
-}
-
-function haltReason(state: RunState): Halt | undefined {
-  if (state.stop !== undefined)
-    return { because: "the run was asked to stop", stop: state.stop.mode };
-  if (state.timedOut !== undefined) return { because: state.timedOut, stop: "force" };
-  if (state.submissionError !== undefined)
-    return { because: `the orchestrator did not take the run: ${state.submissionError.message}` };
-  if (state.init === "failed")
-    return { because: `the init hook failed: ${state.initError?.message ?? "no reason given"}` };
-  if (state.functionError !== undefined)
-    return { because: `the pipeline's function failed: ${state.functionError.message}` };
-  if (state.failed === 0) return undefined;
-  const failed = `step "${state.firstFailure ?? ""}" failed`;
-  switch (state.snapshot.executionMode) {
-    case "continue_on_failure":
-      return undefined;
-    case "stop_on_failure":
-      return { because: `${failed} and the execution mode is stop_on_failure` };
-    case "fail_fast":
-      return { because: `${failed} and the execution mode is fail_fast`, stop: "force" };
-  }
-}
-
 function skipDoomed(state: RunState, facts: PlanFacts, actions: Action[]): void {
   for (const [step, because] of state.doomed) {
     if (!facts.launching.has(step)) actions.push({ kind: "skip", step, because });
@@ -164,18 +162,33 @@ function haltSteps(state: RunState, facts: PlanFacts, halt: Halt, actions: Actio
       if (
         (step.phase === "waiting" || step.phase === "ready") &&
         !facts.launching.has(id) &&
-        !state.doomed.has(id)
+        !state.doomed.has(id) &&
+        !mayRunElsewhere(id, facts)
       ) {
         actions.push({ kind: "skip", step: id, because: halt.because });
       }
     }
   }
   if (halt.stop === undefined) return;
+  const { stopRun } = facts.delegated ?? {};
+  if (stopRun !== undefined && stopRun.told !== halt.stop && stopRun.told !== "force")
+    actions.push({ kind: "stopElsewhere", mode: halt.stop, because: halt.because });
   for (const step of state.running) {
+    if (state.steps.get(step)!.elsewhere === true) {
+      // Nobody can tell any more what becomes of it.
+      if (!mayRunElsewhere(step, facts))
+        actions.push({ kind: "endDelayed", step, because: halt.because });
+      continue;
+    }
     const told = facts.stopping.get(step);
     if (told !== halt.stop && told !== "force")
       actions.push({ kind: "stopStep", step, mode: halt.stop, because: halt.because });
   }
+}
+
+/** Whether only the orchestrator can say what becomes of a step. */
+function mayRunElsewhere(step: string, { delegated }: PlanFacts): boolean {
+  return delegated?.stopRun?.elsewhere === true && delegated.requested?.has(step) === false;
 }
 
 function launchSteps(state: RunState, facts: PlanFacts, actions: Action[]): void {
@@ -187,7 +200,12 @@ function launchSteps(state: RunState, facts: PlanFacts, actions: Action[]): void
     const step = state.steps.get(id)!;
     const due = step.retryAt ?? 0;
     const lane = laneOf(step.spec);
-    if (due > facts.now) wakeAt = Math.min(wakeAt, due);
+    if (isUnasked(step, facts)) {
+      if (!isWaitedFor(id, state, facts)) continue;
+      if (due + ASK_AGAIN_MS > facts.now) wakeAt = Math.min(wakeAt, due + ASK_AGAIN_MS);
+      else actions.push({ kind: "giveUp", step: id, because: NOT_ASKED });
+    } else if (due > facts.now && facts.delegated?.again === undefined)
+      wakeAt = Math.min(wakeAt, due);
     else if (room > 0 && (roomIn[lane] ?? 0) > 0 && !facts.launching.has(id)) {
       actions.push(
         launch(
@@ -203,6 +221,7 @@ function launchSteps(state: RunState, facts: PlanFacts, actions: Action[]): void
   }
   // A step whose lane has no room is passed over only while a step of a lane that has room may
   // follow: `open` counts these lanes.
+  const requested = facts.delegated?.requested;
   const left: { [lane: Lane]: number } = { ...state.readyIn };
   let open = 0;
   for (const lane in left) if (left[lane]! > 0 && (roomIn[lane] ?? 0) > 0) open += 1;
@@ -213,17 +232,9 @@ function launchSteps(state: RunState, facts: PlanFacts, actions: Action[]): void
     const space = roomIn[lane] ?? 0;
     const behind = (left[lane]! -= 1);
     if (behind === 0 && space > 0) open -= 1;
-    if (
-      space <= 0 ||
-      facts.launching.has(id) ||
-      (facts.delegated !== undefined && !facts.delegated.requested.has(id))
-    )
-      continue;
+    if (space <= 0 || facts.launching.has(id) || requested?.has(id) === false) continue;
     actions.push(
-      launch(
-        step,
-        facts.delegated === undefined ? readyReason(step) : "the orchestrator asked for it",
-      ),
+      launch(step, requested === undefined ? readyReason(step) : "the orchestrator asked for it"),
     );
     roomIn[lane] = space - 1;
     if (space === 1 && behind > 0) open -= 1;
@@ -231,6 +242,30 @@ function launchSteps(state: RunState, facts: PlanFacts, actions: Action[]): void
   }
   if (wakeAt < Number.POSITIVE_INFINITY)
     actions.push({ kind: "wake", at: wakeAt, because: "a retry is due" });
+}
+
+/** Whether a step waits for an orchestrator that retries itself. */
+function isUnasked(step: StepState, { delegated }: PlanFacts): boolean {
+  return (
+    delegated?.again !== undefined &&
+    !step.rerun &&
+    delegated.again.get(step.spec.id) !== step.attempt + 1
+  );
+}
+
+/** Whether the orchestrator asked for a step that cannot start before this one has ended. */
+function isWaitedFor(id: string, state: RunState, { delegated }: PlanFacts): boolean {
+  const after = [id];
+  const seen = new Set(after);
+  for (const step of after) {
+    for (const dependent of state.dependents.get(step) ?? []) {
+      if (seen.has(dependent) || state.steps.get(dependent)?.phase === "ended") continue;
+      if (delegated?.requested?.has(dependent) === true) return true;
+      seen.add(dependent);
+      after.push(dependent);
+    }
+  }
+  return false;
 }
 
 function launch(step: StepState, because: string): Action {
@@ -264,9 +299,13 @@ function finish(
     facts.functionRunning
   )
     return;
-  if (facts.delegated !== undefined && facts.delegated.open && halt === undefined) return;
+  const { delegated } = facts;
+  // Its error is told before the run's last line.
+  if (delegated?.stopRun?.answering === true) return;
+  if (delegated?.open === true && (halt === undefined || isFunctionsEnd(state, halt))) return;
   if (
-    facts.delegated !== undefined &&
+    delegated?.requested !== undefined &&
+    delegated.stopRun?.elsewhere !== true &&
     !allEnded(state) &&
     state.running.size === 0 &&
     state.delayed.size === 0
@@ -294,6 +333,16 @@ function finish(
   else if (state.cleanup === "owed" && state.init !== "owed")
     actions.push({ kind: "hook", hook: "cleanup", because: "the run ends" });
   else actions.push({ kind: "finish", ...outcome });
+}
+
+/** Whether a run halts only because its function threw: the orchestrator is about to hear of it. */
+function isFunctionsEnd(state: RunState, halt: Halt): boolean {
+  return (
+    state.functionError !== undefined &&
+    halt.stop === undefined &&
+    state.submissionError === undefined &&
+    state.init !== "failed"
+  );
 }
 
 /** How a run ends whose steps have all ended, and why. */
@@ -328,104 +377,6 @@ function outcomeOf(
     status: "completed",
     because: state.steps.size === 0 ? "there was nothing to run" : "all steps ended well",
   };
-}
-
-/** What interrupted an attempt, for {@link afterInterruption}. */
-export type Interruption =
-  /** The daemon ended during the attempt (kill, crash, power). */
-  | "daemon"
-  /** The time of a drain was up. */
-  | "drain"
-  /** Its runner died, and the step was not alone in it. */
-  | "runner";
-
-/**
- * The line for an attempt that failed. It has `retryAt` if the policy allows another attempt
- * (semantics.md 9, docs/zenml.md "Retries").
- *
- * @param facts.chance a number in [0, 1), for jitter
- * @param facts.mayRetry false if the run is halting, or if the orchestrator retries by itself
- */
-export function afterFailure(
-  state: RunState,
-  id: string,
-  error: StepError,
-  facts: { readonly now: number; readonly chance: number; readonly mayRetry: boolean },
-): Extract<RunEvent, { type: "step.failed" }> {
-  const step = state.steps.get(id)!;
-  const { retry } = step.spec;
-  const event = {
-    type: "step.failed" as const,
-    step: id,
-    attempt: currentAttempt(step),
-    error: { ...error },
-  };
-  if (haltReason(state) !== undefined) return { ...event, because: "the run is ending: no retry" };
-  if (!facts.mayRetry || retry.maxRetries === 0) return event;
-  if (!isRetried(retry, error))
-    return {
-      ...event,
-      because: `${error.code ?? error.name} is not among the errors that are retried`,
-    };
-  if (step.attempt > retry.maxRetries)
-    return { ...event, because: `${step.attempt} attempts of ${retry.maxRetries + 1} were made` };
-  return {
-    ...event,
-    retryAt: nextAttemptAt(step, facts),
-    because: `retry ${step.attempt} of ${retry.maxRetries} follows`,
-  };
-}
-
-/** How often a step may start again without counting the attempt (semantics.md 13). */
-export const MAX_RERUNS = 3;
-
-/**
- * The line for an attempt that was interrupted, by the step's `onInterruption` (semantics.md 13).
- */
-export function afterInterruption(
-  state: RunState,
-  id: string,
-  cause: Interruption,
-  facts: { readonly now: number; readonly chance: number; readonly because: string },
-): Extract<RunEvent, { type: "step.interrupted" }> {
-  const step = state.steps.get(id)!;
-  const { onInterruption, retry } = step.spec;
-  const event = { type: "step.interrupted" as const, step: id, attempt: currentAttempt(step) };
-  const failed = (why: string) => ({
-    ...event,
-    next: "fail" as const,
-    because: `${facts.because}; ${why}`,
-  });
-  if (haltReason(state)?.stop !== undefined) return failed("the run is ending");
-  if (onInterruption === "fail") return failed("onInterruption is fail");
-  if (cause === "runner" || onInterruption === "rerun") {
-    if (step.reruns >= MAX_RERUNS)
-      return failed(`it was started again ${MAX_RERUNS} times already`);
-    return {
-      ...event,
-      next: "rerun",
-      because: facts.because,
-      ...(cause === "runner" ? { alone: true } : {}),
-    };
-  }
-  if (step.attempt > retry.maxRetries)
-    return failed(
-      retry.maxRetries === 0 ? "the step has no retries" : `${step.attempt} attempts were made`,
-    );
-  return { ...event, next: "retry", retryAt: nextAttemptAt(step, facts), because: facts.because };
-}
-
-/** The attempt that a line about a step names. Lines count attempts from 1. */
-function currentAttempt(step: StepState): number {
-  return Math.max(1, step.attempt);
-}
-
-/** When the next attempt may start, by the step's retry policy. */
-function nextAttemptAt(
-  step: StepState,
-  facts: { readonly now: number; readonly chance: number },
-): string {
-  return iso(facts.now + retryDelay(step.spec.retry, step.attempt, facts.chance));
 }
 
 /**

@@ -50,6 +50,8 @@ export interface StepState {
   because?: string;
   startedAt?: string;
   finishedAt?: string;
+  /** The orchestrator started it, in a place of its own. */
+  elsewhere?: boolean;
   cacheKey?: string;
   source?: { readonly run: string; readonly step: string };
   /** All attempts, in order; the last one may still run. */
@@ -84,6 +86,8 @@ export interface StopState {
   by: string;
   because?: string;
   requestId?: string;
+  /** Why the orchestrator could not stop the run, the last time that it was asked. */
+  failed?: StepError;
 }
 
 /** A run, folded from its ledger. */
@@ -224,6 +228,14 @@ export function evolve(state: RunState | undefined, line: RunLine): RunState | u
         ...(line.requestId === undefined ? {} : { requestId: line.requestId }),
       };
       break;
+    case "stop.failed":
+      if (state.stop !== undefined) state.stop.failed = line.error;
+      break;
+    case "stop.accepted":
+      if (state.stop?.failed !== undefined) delete state.stop.failed;
+      break;
+    case "submit.warning":
+      break;
     case "run.timed_out":
       state.timedOut = line.because;
       break;
@@ -311,6 +323,7 @@ function evolveStep(state: RunState, line: StepLine): void {
       step.token = line.seq;
       step.because = line.because;
       if (line.cacheKey !== undefined) step.cacheKey = line.cacheKey;
+      if (line.elsewhere === true) step.elsewhere = true;
       step.startedAt ??= line.at;
       // Even a delete of an absent member would make V8 keep the step as a dictionary.
       if (step.retryAt !== undefined) delete step.retryAt;
@@ -338,6 +351,8 @@ function evolveStep(state: RunState, line: StepLine): void {
       step.error = line.error;
       step.rerun = false;
       if (line.because !== undefined) step.because = line.because;
+      // Nobody asks for the attempt that could have followed: the last one was the last.
+      if (step.phase === "delayed" && line.retryAt === undefined) endRetries(step);
       endAttempt(step, line.retryAt === undefined ? "failed" : "retried", line.at, line.error);
       if (line.retryAt !== undefined) delay(state, step, Date.parse(line.retryAt));
       else fail(state, step, line.at);
@@ -519,6 +534,11 @@ function endAttempt(step: StepState, status: Status, at: string, error?: StepErr
   last.status = status;
   last.finishedAt = at;
   if (error !== undefined) last.error = error;
+}
+
+function endRetries({ attempts }: StepState): void {
+  const last = attempts.at(-1);
+  if (last?.status === "retried") last.status = "failed";
 }
 
 function delay(state: RunState, step: StepState, until: number): void {

@@ -1,4 +1,5 @@
 /** An order to stop a run, and the answer. */
+import type { RunState } from "./run-state.ts";
 
 /** What a stop asks of one run (docs/semantics.md 10). */
 export interface StopOrder {
@@ -16,3 +17,22 @@ export interface StopOrder {
 export type StopAnswer =
   | { readonly accepted: true }
   | { readonly accepted: false; readonly reason: string };
+
+/**
+ * Why a run does not accept a stop; undefined if it does. A graceful stop may become one by force,
+ * and one by force that the orchestrator could not carry out may be asked for again.
+ *
+ * @param unable the name of the run's orchestrator, where that cannot stop the run
+ */
+export function stopRefusal(
+  { run, finished, stop }: Pick<RunState, "run" | "finished" | "stop">,
+  { mode }: StopOrder,
+  unable: string | undefined,
+): string | undefined {
+  if (finished !== undefined) return `Run ${run} has ended already: ${finished.status}.`;
+  if (unable !== undefined) return `The orchestrator ${unable} cannot stop a run.`;
+  if (stop === undefined || (mode === "force" && stop.mode === "graceful")) return undefined;
+  if (mode === "force" && stop.failed !== undefined) return undefined;
+  const more = stop.mode === "force" ? "" : "; --force ends it at once";
+  return `Run ${run} is being stopped already${more}.`;
+}

@@ -170,7 +170,9 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
 
   /**
    * Runs one step of the run that is being submitted, with its cache, retries and hooks (ZenML
-   * `run_step`). Resolves when the step has ended well.
+   * `run_step`). Resolves when the step has ended well. A flavor that declares `handlesStepRetries`
+   * calls it again for the next attempt, up to the step's `maxRetries` times; while an attempt runs
+   * all calls wait for the same one.
    *
    * @param step a step of the snapshot, or its id
    * @throws the step's own error; an Error if the step was skipped or stopped, and if this is not
@@ -193,7 +195,9 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
    * @throws the function's own error; an Error if this is not called within a submission
    */
   async runPipelineFunction(): Promise<void> {
-    await hostOf("runPipelineFunction").call("runFunction", null);
+    const orchestratorRunId = this.#runIdOrNothing();
+    const named = orchestratorRunId === "" ? {} : { orchestratorRunId };
+    await hostOf("runPipelineFunction").call("runFunction", named);
   }
 
   /**
@@ -237,7 +241,11 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
 
   /**
    * Stops a run elsewhere (ZenML `stop_run`). orchd itself stops the steps that run through
-   * `runStep`: this is for what was started in another way. Default: it does nothing.
+   * `runStep`: this is for what was started in another way. The run is stopping until
+   * `waitForCompletion` or `fetchStatus` says that it has ended; where neither can, until this
+   * returns. It may be called again: by force after a graceful stop, and after a restart of the
+   * daemon. What it throws is told to those who asked. Default: it does nothing, and a run whose
+   * steps do not run through `runStep` cannot be stopped.
    */
   stopRun(_run: PlaceholderRun, _options?: { readonly graceful?: boolean }): Promise<void> {
     return Promise.resolve();
@@ -254,6 +262,10 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
     readonly capabilities: Capabilities;
     readonly environment: Readonly<Record<string, string>>;
     readonly hooks: OverriddenHooks;
+    /** `stopRun` is implemented. */
+    readonly hasStopRun: boolean;
+    /** `canStop` is declared. */
+    readonly declaresStop: boolean;
   } {
     const { capabilities: declared = {}, supportsDynamicPipelines: implemented, name } = this;
     const known = Object.keys(DEFAULT_CAPABILITIES);
@@ -292,7 +304,14 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
         ownMethod(this, "fetchStatus") !== BaseOrchestrator.prototype.fetchStatus,
     };
     const hooks = overriddenHooks(this.constructor as typeof BaseOrchestrator);
-    return { flavor: name, capabilities, environment: environmentOf(this), hooks };
+    return {
+      flavor: name,
+      capabilities,
+      environment: environmentOf(this),
+      hooks,
+      hasStopRun: ownMethod(this, "stopRun") !== BaseOrchestrator.prototype.stopRun,
+      declaresStop: declared.canStop === true,
+    };
   }
 
   /** The live stack of a submission to this orchestrator. For the code that calls it. */

@@ -23,7 +23,8 @@ export interface Capabilities {
    */
   readonly supportsClientSideCaching: boolean;
   /**
-   * The orchestrator retries failed steps itself, so orchd does not. ZenML `handles_step_retries`.
+   * The orchestrator retries failed steps itself, by asking for them again, so orchd does not. In a
+   * dynamic pipeline the function asks for steps, and orchd retries. ZenML `handles_step_retries`.
    * Default false.
    */
   readonly handlesStepRetries: boolean;
@@ -37,7 +38,8 @@ export interface Capabilities {
   /** ZenML `supported_execution_modes`. Default: only `continue_on_failure`, as in ZenML. */
   readonly supportedExecutionModes: readonly ExecutionMode[];
   /**
-   * Runs can be stopped: `stopRun` is implemented, or steps run through `runStep`. Default true.
+   * Runs can be stopped. Default: those whose steps all run through `runStep`, and every run if
+   * `stopRun` is implemented. False refuses every stop.
    */
   readonly canStop: boolean;
   /** A submission that a crash cut off may be made again. Default false. */

@@ -42,6 +42,10 @@ export interface Flavor {
   readonly environment: Readonly<Record<string, string>>;
   /** The hooks of a run that its class overrides or calls. Undefined: none. */
   readonly hooks?: OverriddenHooks | undefined;
+  /** It has a `stopRun` of its own. */
+  readonly hasStopRun: boolean;
+  /** It declares `canStop`: all its steps run through `runStep`, or orchd may let go of them. */
+  readonly declaresStop: boolean;
   /** The user's class and its config. Undefined for `local`. */
   readonly ref?: OrchestratorRef & { readonly code: NonNullable<OrchestratorRef["code"]> };
   /** The instance, where a program holds it. */
@@ -186,7 +190,8 @@ export class Flavors {
 
 function localFlavor(): Flavor {
   const { flavor, capabilities, environment } = new LocalOrchestrator().describe();
-  return { name: flavor, capabilities, environment };
+  // The run-loop stops the steps.
+  return { name: flavor, capabilities, environment, hasStopRun: false, declaresStop: true };
 }
 
 function unusable(why: string): Fault {
@@ -195,12 +200,15 @@ function unusable(why: string): Fault {
 
 /** The flavor of a user's class, by a runner's answer. Another orchd may say more or less. */
 function describedFlavor(ref: NonNullable<Flavor["ref"]>, answer: Json): Flavor {
-  const { flavor, capabilities, environment, hooks } = (answer ?? {}) as {
+  const described = (answer ?? {}) as {
     flavor?: unknown;
     hooks?: OverriddenHooks;
+    hasStopRun?: unknown;
+    declaresStop?: unknown;
     environment?: Record<string, string>;
     capabilities?: Partial<Capabilities>;
   };
+  const { flavor, capabilities, environment, hooks, hasStopRun, declaresStop } = described;
   const given = capabilities ?? {};
   const modes = (
     given.supportedExecutionModes ?? DEFAULT_CAPABILITIES.supportedExecutionModes
@@ -212,6 +220,9 @@ function describedFlavor(ref: NonNullable<Flavor["ref"]>, answer: Json): Flavor 
     ref,
     hooks,
     environment: environmentIn(name, environment ?? {}),
+    // An older orchd in the user's folder does not say: its `stopRun` is called, as before.
+    hasStopRun: hasStopRun !== false,
+    declaresStop: declaresStop === true,
     capabilities: { ...DEFAULT_CAPABILITIES, ...given, supportedExecutionModes: modes },
   };
 }

@@ -3,31 +3,46 @@
  * `runStep`. A step that it asks for runs like any other, with its cache, retries and hooks. A step
  * that it does not ask for does not run.
  *
+ * A step that the orchestrator retries itself (`handlesStepRetries`) is asked for again for each
+ * attempt: a `runStep` rejects with what its own attempt threw, and a step whose attempt failed
+ * waits until it is asked for again, or until nobody can ask any more. A stop of what the
+ * orchestrator started itself is stop-elsewhere.ts.
+ *
  * States: asked (`submit.started`) -> accepted (`submit.accepted`) -> ended (its task has ended
  * and, where it reports by `fetchStatus`, the run is over there too). After a crash in the state
  * asked nobody knows whether the orchestrator has the run: `fetchStatus` decides, or `resubmits`;
  * otherwise the run fails with `submission unknown` (docs/semantics.md 22). The planner learns all
  * this from {@link Delegation.facts}.
+ *
+ * It stays one file: what each call and each answer means depends on how far the submission is.
  */
 import { defined } from "../core/defined.ts";
-import { FAILURE_CODES, clipError, toStepError, type StepError } from "../core/failure.ts";
-import { isHalted, type PlanFacts } from "../core/plan.ts";
+import {
+  FAILURE_CODES,
+  clipError,
+  errorTree,
+  toStepError,
+  type StepError,
+} from "../core/failure.ts";
+import { isHalted, stopModeOf } from "../core/halt.ts";
+import type { PlanFacts } from "../core/plan.ts";
 import { allEnded } from "../core/run-status.ts";
 import type { Json } from "../core/snapshot.ts";
 import type { FinalRunStatus } from "../core/status.ts";
 import { WAIT_CODE, type StoredOutputs, type TaskResult } from "../core/task.ts";
 import type { Flavor } from "../orchestrators/flavors.ts";
 import type { PlaceholderRun } from "../orchestrators/submission.ts";
+import { AskedSteps } from "./asked-steps.ts";
 import type { CachePrepass } from "./cache-prepass.ts";
 import { placeholderOf, submissionOf, type SubmissionArgument } from "./delegated-submission.ts";
 import type { DynamicCalls } from "./dynamic-calls.ts";
 import { flavorCalls, type FlavorCalls } from "./flavor-calls.ts";
 import type { HookRuns } from "./hook-runs.ts";
+import { OrchestratorRunId } from "./orchestrator-run-id.ts";
 import { RunElsewhere } from "./run-elsewhere.ts";
 import type { RunParts } from "./run-parts.ts";
-
-/** How much of an orchestrator's own run id is kept, in UTF-16 code units. */
-const RUN_ID_CHARACTERS = 1_000;
+import type { RetriedBy } from "./step-runs.ts";
+import { StopElsewhere } from "./stop-elsewhere.ts";
 
 /** What a delegation needs besides its run. */
 export interface DelegationParts {
@@ -45,14 +60,14 @@ export class Delegation {
   readonly #of: DelegationParts;
   readonly #tasks: FlavorCalls;
   readonly #elsewhere: RunElsewhere;
-  readonly #requested = new Set<string>();
+  readonly #stop: StopElsewhere;
+  readonly #asked: AskedSteps;
+  readonly #runId: OrchestratorRunId;
   /** It may still ask for steps. */
   #open = true;
   #over = false;
   /** The task of the submission, while it runs. */
   #submitting: string | undefined;
-  /** It has told its own id of the run: the environments of the submission have it. */
-  #identified = false;
   /** The cache is asked before it. */
   #asksCache = false;
   /** It calls the init hook itself, and has asked for nothing that must come after that. */
@@ -64,23 +79,99 @@ export class Delegation {
     this.#parts = parts;
     this.#of = of;
     this.#callsInit = of.flavor.hooks?.callsInit === true;
+    const { reportsStatus, handlesStepRetries } = of.flavor.capabilities;
+    this.#asked = new AskedSteps(parts, handlesStepRetries && of.calls === undefined);
+    this.#runId = new OrchestratorRunId(
+      parts,
+      () => this.#asked.steps.size > 0 || this.runsFunction,
+    );
     this.#tasks = flavorCalls(parts, of.flavor, (name, given) => this.#call(name, given));
     this.#elsewhere = new RunElsewhere(parts, {
       tasks: this.#tasks,
       flavor: of.flavor.name,
-      requested: this.#requested,
+      requested: this.#asked.steps,
       placeholder: () => this.#placeholder(),
       settled: () => this.#close(),
-      unknown: () => (of.flavor.capabilities.resubmits ? this.#submit() : this.#unknown()),
+      unknown: (first) => this.#unknownElsewhere(first),
+      known: () => this.#stop.fetched(true),
       ended: (status) => this.#endAsElsewhere(status),
+    });
+    this.#stop = new StopElsewhere(parts, {
+      tasks: this.#tasks,
+      status: reportsStatus ? this.#elsewhere : undefined,
+      flavor: of.flavor.name,
+      placeholder: () => this.#placeholder(),
+      isElsewhere: () => this.#isElsewhere,
+      submitting: () => this.#submitting,
+      ended: (status) => this.#stoppedElsewhere(status),
     });
   }
 
-  /** For the planner. Undefined for a dynamic pipeline: its function says which steps there are. */
-  get facts(): NonNullable<PlanFacts["delegated"]> | undefined {
-    return this.#of.calls === undefined
-      ? { requested: this.#requested, open: this.#open }
-      : undefined;
+  /** For the planner. */
+  get facts(): NonNullable<PlanFacts["delegated"]> {
+    return defined({
+      requested: this.#of.calls === undefined ? this.#asked.steps : undefined,
+      open: this.#open,
+      again: this.#asked.again,
+      stopRun: this.#of.flavor.hasStopRun && this.#isGiven ? this.#stop.facts : undefined,
+    });
+  }
+
+  /** Who starts the attempt after one that failed. */
+  get retriedBy(): RetriedBy {
+    if (this.#asked.again === undefined) return "orchd";
+    return this.#open ? "orchestrator" : "nobody";
+  }
+
+  /** Whether nothing is under way that the daemon's end waits for. */
+  get idle(): boolean {
+    return this.#stop.idle;
+  }
+
+  /**
+   * Whether nobody could stop what the orchestrator does with the run. It has no `stopRun`, and did
+   * not ask orchd for the steps. A submission that was not accepted yet can be ended.
+   */
+  get cannotStop(): boolean {
+    const { flavor, calls } = this.#of;
+    const { state } = this.#parts;
+    if (flavor.hasStopRun || flavor.declaresStop || calls !== undefined) return false;
+    if (state.submission !== "accepted") return false;
+    for (const id of state.running) if (state.steps.get(id)!.elsewhere === true) return true;
+    return this.#asked.steps.size === 0 && !allEnded(state);
+  }
+
+  /** The orchestrator was given the run. */
+  get #isGiven(): boolean {
+    const { submission } = this.#parts.state;
+    return submission === "started" || submission === "accepted";
+  }
+
+  /** Steps that orchd was not asked for may run where the orchestrator is, and it can stop them. */
+  get #isElsewhere(): boolean {
+    return (
+      this.#open && this.#isGiven && this.#of.flavor.hasStopRun && this.#of.calls === undefined
+    );
+  }
+
+  /** Stops what the orchestrator started itself. The planner stops the steps of `runStep`. */
+  stopElsewhere(mode: "graceful" | "force"): void {
+    this.#stop.tell(mode);
+  }
+
+  /** The same stop was asked for again. */
+  tellAgain(): void {
+    this.#stop.forget();
+  }
+
+  /** A step's failure stands. */
+  giveUp(step: string): void {
+    this.#asked.giveUp(step);
+  }
+
+  /** The time of the drain is up: `stopRun` is called again by the next daemon. */
+  abandon(): void {
+    this.#stop.end();
   }
 
   /** Whether the init hook waits. */
@@ -104,36 +195,19 @@ export class Delegation {
 
   /** Goes on with a run that an earlier daemon handed over. */
   resume(): void {
-    const { submission, stop } = this.#parts.state;
-    if (submission === "failed" || stop !== undefined || allEnded(this.#parts.state))
+    const { state } = this.#parts;
+    const { submission } = state;
+    const { capabilities, hasStopRun } = this.#of.flavor;
+    const isStopping = state.stop !== undefined || state.timedOut !== undefined;
+    if (submission === "failed" || allEnded(state)) return this.#skip();
+    // The planner calls `stopRun` again, and its answer decides.
+    if (isStopping && (submission === "none" || !hasStopRun || this.#of.calls !== undefined))
       return this.#skip();
-    const { capabilities } = this.#of.flavor;
+    if (isStopping) return this.#stop.settle();
     if (submission === "none") return this.#submitOnceSetUp();
     if (capabilities.reportsStatus) return this.#elsewhere.ask(true);
     if (capabilities.resubmits) return this.#submitOnceSetUp();
     this.#unknown();
-  }
-
-  /**
-   * Passes a stop on, for what the orchestrator started by itself. The planner stops the steps that
-   * run through `runStep`.
-   */
-  stopRun(graceful: boolean): void {
-    const { state, journal } = this.#parts;
-    if (state.submission === "none" || state.submission === "failed") return;
-    journal.afterwards(() => {
-      this.#tasks.start({
-        method: "stopRun",
-        argument: { run: this.#placeholder() as unknown as Json, graceful },
-        done: (result) => {
-          if (!result.ok)
-            this.#warn(
-              `the orchestrator ${this.#of.flavor.name} could not stop the run: ` +
-                result.error.message,
-            );
-        },
-      });
-    });
   }
 
   /** The run is no longer driven: the orchestrator is ended, and nothing it says counts. */
@@ -141,6 +215,7 @@ export class Delegation {
     this.#over = true;
     this.#tasks.end();
     this.#elsewhere.end();
+    this.#stop.end();
     if (this.#submitting !== undefined)
       this.#parts.deps.place.stop(this.#submitting, "force", "the run is no longer driven");
   }
@@ -181,9 +256,15 @@ export class Delegation {
         ...submission,
         alone,
         done: (result) => this.#submitted(result),
-        lost: this.#of.flavor.capabilities.resubmits ? () => this.#submit(true) : undefined,
+        lost: this.#of.flavor.capabilities.resubmits ? (death) => this.#lost(death) : undefined,
       });
     });
+  }
+
+  /** The runner that had the submission died, and may not have been to blame. */
+  #lost(death: TaskResult): void {
+    if (stopModeOf(this.#parts.state) === undefined) this.#submit(true);
+    else this.#submitted(death);
   }
 
   #call(method: string, argument: Json): Promise<Json | StoredOutputs> {
@@ -195,7 +276,8 @@ export class Delegation {
       return new Promise((resolve) =>
         arrive(() => this.#accepted(argument as Record<string, Json>, () => resolve(null))),
       );
-    if (method === "runFunction") return this.#runFunction();
+    if (method === "runFunction")
+      return this.#runFunction((argument as { orchestratorRunId?: string } | null) ?? {});
     if (method === "runInitHook") return this.#of.hooks.ask("init");
     if (method === "runCleanupHook") return this.#of.hooks.ask("cleanup");
     return Promise.reject(new Error(`an orchestrator cannot call "${method}"`));
@@ -214,15 +296,18 @@ export class Delegation {
       return Promise.reject(
         new Error(`the pipeline ${state.pipeline} has no step ${JSON.stringify(step)}`),
       );
-    const ended = waiters.outputsOf(step);
-    arrive(() => {
-      if (this.#over) return;
-      this.#callsInit = false;
-      this.#identify(orchestratorRunId);
-      if (known.phase === "ended") journal.afterwards(() => waiters.settle(step));
-      else this.#requested.add(step);
-    });
-    return ended.then(() => null);
+    return new Promise((resolve, reject) =>
+      arrive(() => {
+        if (this.#over) return;
+        this.#callsInit = false;
+        this.#runId.tell(orchestratorRunId);
+        const spent = this.#asked.spent(known);
+        if (spent !== undefined) return journal.afterwards(() => reject(spent));
+        waiters.outputsOf(step).then(() => resolve(null), reject);
+        if (known.phase === "ended") return journal.afterwards(() => waiters.settle(step));
+        this.#asked.add(known);
+      }),
+    );
   }
 
   /** The orchestrator names its run before it is given it. Answers the id that is in force. */
@@ -230,30 +315,13 @@ export class Delegation {
     const { arrive, journal, state } = this.#parts;
     return new Promise((resolve) =>
       arrive(() => {
-        if (!this.#over) this.#identify(orchestratorRunId);
+        if (!this.#over) this.#runId.tell(orchestratorRunId);
         journal.afterwards(() => resolve(state.orchestratorRunId));
       }),
     );
   }
 
-  /** Records the orchestrator's own run id before the first step: all steps must see the same. */
-  #identify(orchestratorRunId: string | undefined): void {
-    const { state, emit } = this.#parts;
-    if (orchestratorRunId === undefined || !this.#mayIdentify() || state.submission !== "started")
-      return;
-    this.#identified = true;
-    const named = orchestratorRunId.slice(0, RUN_ID_CHARACTERS);
-    if (named !== state.orchestratorRunId)
-      emit({ type: "submit.identified", orchestratorRunId: named });
-  }
-
-  /** Whether nobody has been given an id of the run yet: neither the orchestrator nor a step. */
-  #mayIdentify(): boolean {
-    if (this.#identified || this.#requested.size > 0 || this.runsFunction) return false;
-    return ![...this.#parts.state.steps.values()].some(({ attempts }) => attempts.length > 0);
-  }
-
-  #runFunction(): Promise<Json> {
+  #runFunction({ orchestratorRunId }: { orchestratorRunId?: string }): Promise<Json> {
     const { calls } = this.#of;
     if (calls === undefined)
       return Promise.reject(
@@ -262,6 +330,7 @@ export class Delegation {
     const ended = calls.ended();
     this.#parts.arrive(() => {
       this.#callsInit = false;
+      this.#runId.tell(orchestratorRunId);
       this.runsFunction = true;
     });
     return ended.then((error) => {
@@ -279,19 +348,15 @@ export class Delegation {
     this.#waits = waits === true;
     this.#callsInit = false;
     if (this.#over || state.finished !== undefined) return recorded();
-    const named =
-      typeof orchestratorRunId === "string" && orchestratorRunId !== ""
-        ? orchestratorRunId.slice(0, RUN_ID_CHARACTERS)
-        : undefined;
-    const id = this.#mayIdentify() ? named : state.orchestratorRunId;
     emitWhole(
       defined({
         type: "submit.accepted",
-        orchestratorRunId: id,
+        orchestratorRunId: this.#runId.accepted(orchestratorRunId),
         metadata: (metadata ?? {}) as { [name: string]: Json },
       }),
       () => {
         journal.afterwards(recorded);
+        this.#stop.forget();
         return !this.#over && state.finished === undefined;
       },
       (error) => this.#fail(toStepError(error)),
@@ -304,17 +369,32 @@ export class Delegation {
     this.#callsInit = false;
     const { state, emit } = this.#parts;
     if (state.finished !== undefined) return;
+    this.#asked.noMore();
+    const { reportsStatus } = this.#of.flavor.capabilities;
     const waitFailed = !result.ok && result.error.code === WAIT_CODE;
-    if (waitFailed) this.#warn(`waiting for the run's end failed: ${result.error.message}`);
-    else if (!result.ok) return this.#refused(result.error);
+    if (waitFailed) this.#warn("waiting for the run's end failed", result.error);
+    else if (!result.ok && !this.#isWaitLost) return this.#refused(result.error);
     else if (state.submission !== "accepted") emit({ type: "submit.accepted", metadata: {} });
-    if (this.#of.flavor.capabilities.reportsStatus && !allEnded(state))
+    if (stopModeOf(state) !== undefined && this.#isElsewhere)
+      return this.#stop.waited(result.ok ? "well" : waitFailed ? "badly" : undefined);
+    if (reportsStatus && this.#of.calls === undefined && !allEnded(state))
       return this.#elsewhere.ask(false);
     // orchd was asked for no step, so the steps ran elsewhere, and the end of the wait is all that
     // is known of them. An error of waiting says nothing of them, and must not make the run fail.
-    if (this.#waits && this.#requested.size === 0 && this.#of.calls === undefined)
+    if (this.#waits && this.#asked.steps.size === 0 && this.#of.calls === undefined)
       return waitFailed ? this.#skip() : this.#endAsElsewhere("completed");
     this.#close();
+  }
+
+  /**
+   * Its runner died after it had accepted the run, or it was ended: only waiting has ended, and
+   * others can tell how the run goes on.
+   */
+  get #isWaitLost(): boolean {
+    const { state } = this.#parts;
+    if (state.submission !== "accepted" || this.#of.calls !== undefined) return false;
+    if (stopModeOf(state) !== undefined) return this.#isElsewhere;
+    return this.#of.flavor.capabilities.reportsStatus && this.#asked.steps.size === 0;
   }
 
   #refused(error: StepError): void {
@@ -327,8 +407,19 @@ export class Delegation {
       state.timedOut !== undefined ||
       state.functionError !== undefined ||
       state.init === "failed";
-    if (passedOn || allEnded(state)) this.#close();
-    else this.#fail(error);
+    if (!passedOn && !allEnded(state)) return this.#fail(error);
+    if (!this.#isKnown(error))
+      this.#warn("it threw after the end of all that it had asked for", error);
+    this.#close();
+  }
+
+  /** Whether the ledger has an error already: a step's, the function's, or that of a stop. */
+  #isKnown(error: StepError): boolean {
+    const { state } = this.#parts;
+    if (stopModeOf(state) !== undefined) return true;
+    const known = [state.functionError, ...[...state.steps.values()].map((step) => step.error)];
+    const messages = new Set(known.map((each) => each?.message));
+    return [...errorTree(error)].some(({ message }) => messages.has(message));
   }
 
   #fail(error: StepError): void {
@@ -354,6 +445,7 @@ export class Delegation {
 
   /** The orchestrator asks for nothing more. What it has not asked for does not run. */
   #close(): void {
+    this.#asked.noMore();
     this.#open = false;
     const { state } = this.#parts;
     if (this.#of.calls !== undefined) {
@@ -370,7 +462,7 @@ export class Delegation {
         step.phase !== "running" &&
         step.phase !== "delayed" &&
         !state.doomed.has(step.spec.id) &&
-        !this.#requested.has(step.spec.id),
+        !this.#asked.steps.has(step.spec.id),
     );
     const halted =
       state.failed > 0 ||
@@ -385,8 +477,32 @@ export class Delegation {
     });
   }
 
-  #warn(message: string): void {
-    this.#parts.deps.log.warn({ run: this.#parts.state.run }, message);
+  /** Records an error that makes no run fail. */
+  #warn(when: string, error: StepError): void {
+    const { deps, state, emit } = this.#parts;
+    const clipped = clipError(error);
+    const because = `${when}: ${clipped.message}`.slice(0, 4_096);
+    emit({ type: "submit.warning", error: { ...clipped }, because });
+    deps.log.warn({ run: state.run }, because);
+  }
+
+  /** `fetchStatus` does not know the run. @returns whether it need not be asked again */
+  #unknownElsewhere(first: boolean): boolean {
+    if (stopModeOf(this.#parts.state) !== undefined && this.#isElsewhere) {
+      this.#stop.fetched(false);
+      return !this.#open;
+    }
+    if (!first) return false;
+    if (this.#of.flavor.capabilities.resubmits) this.#submit();
+    else this.#unknown();
+    return true;
+  }
+
+  /** The run was stopped, and its end is known there. */
+  #stoppedElsewhere(status: FinalRunStatus): void {
+    // It asks orchd for its steps: those that it never asked for ran nowhere.
+    if (this.#asked.steps.size > 0 && status === "stopped") this.#close();
+    else this.#endAsElsewhere(status);
   }
 
   /** The run is over elsewhere: what is not known of its steps is recorded by its status. */
@@ -397,6 +513,6 @@ export class Delegation {
   }
 
   #placeholder(): PlaceholderRun {
-    return placeholderOf(this.#parts.state, this.#requested.size > 0);
+    return placeholderOf(this.#parts.state, this.#asked.steps.size > 0);
   }
 }

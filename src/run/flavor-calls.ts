@@ -26,6 +26,8 @@ class LiveCalls implements FlavorCalls {
   readonly #parts: RunParts;
   readonly #live: LiveOrchestrator;
   readonly #call: NonNullable<TaskHandlers["call"]>;
+  /** The calls that have not answered, by id: each ends as stopped. */
+  readonly #open = new Map<string, (because: string) => void>();
   #calls = 0;
   #over = false;
 
@@ -37,12 +39,18 @@ class LiveCalls implements FlavorCalls {
 
   start({ method, argument, timeoutMs, done }: FlavorCall): string {
     const { state, deps, arrive } = this.#parts;
+    const id = `${state.run}#live-${method}-${(this.#calls += 1)}`;
     const hear = (result: TaskResult): void => {
+      // What comes after a limit or a stop is not heard.
+      if (!this.#open.delete(id)) return;
       timer?.cancel();
       arrive(() => void (this.#over || done(result)));
     };
     const failed = (error: unknown): void =>
       hear({ ok: false, outcome: "failed", error: toStepError(error) });
+    this.#open.set(id, (because) =>
+      hear({ ok: false, outcome: "stopped", error: { name: "StepStopped", message: because } }),
+    );
     const limitMs = timeoutMs ?? answerLimit(method);
     const timer =
       limitMs === undefined
@@ -54,7 +62,12 @@ class LiveCalls implements FlavorCalls {
     this.#live
       .call(method, argument, this.#call, directory)
       .then((value) => hear({ ok: true, value }), failed);
-    return `${state.run}#live-${method}-${(this.#calls += 1)}`;
+    return id;
+  }
+
+  /** Listens to a call no more. The instance may still be at it. */
+  stop(id: string, because: string): void {
+    this.#open.get(id)?.(because);
   }
 
   end(): void {

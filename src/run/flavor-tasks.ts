@@ -28,7 +28,7 @@ export interface FlavorCall {
   /** How it ended; in a turn. */
   done(result: TaskResult): void;
   /** Another task ended its runner, and it may be called again, alone; in a turn. */
-  readonly lost?: (() => void) | undefined;
+  readonly lost?: ((death: TaskResult) => void) | undefined;
 }
 
 /** Calls the methods of one run's orchestrator. */
@@ -60,11 +60,16 @@ export class FlavorTasks {
       deps.place,
       { id, task: this.#taskOf(call), alone, output, call: this.#call },
       (end) => {
-        if (end.kind === "lost" && lost !== undefined) hear(lost);
-        else hear(() => done(resultOf(end, deathError)));
+        const heard = end.kind === "lost" && lost !== undefined ? lost : done;
+        hear(() => heard(resultOf(end, deathError)));
       },
     );
     return id;
+  }
+
+  /** Ends a call by force. */
+  stop(id: string, because: string): void {
+    this.#parts.deps.place.stop(id, "force", because);
   }
 
   /** Nothing is heard any more. */

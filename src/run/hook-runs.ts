@@ -18,7 +18,8 @@ import {
 } from "../core/failure.ts";
 import { defined } from "../core/defined.ts";
 import type { Action } from "../core/plan.ts";
-import { isHalted, runnerDeath } from "../core/plan.ts";
+import { isHalted } from "../core/halt.ts";
+import { runnerDeath } from "../core/plan.ts";
 import { stepHook } from "../core/run-state.ts";
 import type { Json } from "../core/snapshot.ts";
 import { lacksDescriptor } from "../disk/disk-error.ts";

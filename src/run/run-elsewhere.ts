@@ -6,6 +6,7 @@
  */
 import type { Timer } from "../clock.ts";
 import type { StepError } from "../core/failure.ts";
+import { stopModeOf } from "../core/halt.ts";
 import { allEnded } from "../core/run-status.ts";
 import type { Json } from "../core/snapshot.ts";
 import { isFinal, STATUSES, type FinalRunStatus, type Status } from "../core/status.ts";
@@ -28,8 +29,14 @@ export interface RunElsewhereParts {
   placeholder(): PlaceholderRun;
   /** Nothing is left to ask: all steps have ended. */
   settled(): void;
-  /** The orchestrator does not know the run, and never did. */
-  unknown(): void;
+  /**
+   * The orchestrator does not know the run. @param first it never did, since it was first asked
+   *
+   * @returns whether it need not be asked again
+   */
+  unknown(first: boolean): boolean;
+  /** The orchestrator knows the run, and it goes on there. */
+  known(): void;
   /** The run is over there. */
   ended(status: FinalRunStatus): void;
 }
@@ -39,6 +46,7 @@ export class RunElsewhere {
   readonly #parts: RunParts;
   readonly #of: RunElsewhereParts;
   #poll: Timer | undefined;
+  #asking = false;
   #over = false;
 
   constructor(parts: RunParts, of: RunElsewhereParts) {
@@ -46,8 +54,17 @@ export class RunElsewhere {
     this.#of = of;
   }
 
-  /** Asks now, and again until the run is over there. @param first it has never been known there */
+  /**
+   * Asks now, and again until the run is over there. Does nothing while it asks already.
+   *
+   * @param first it has never been known there
+   */
   ask(first: boolean): void {
+    if (!this.#asking) this.#askNow(first);
+  }
+
+  #askNow(first: boolean): void {
+    this.#asking = true;
     const argument = { run: this.#of.placeholder() as unknown as Json, includeSteps: true };
     this.#parts.journal.afterwards(() => {
       this.#of.tasks.start({
@@ -65,6 +82,8 @@ export class RunElsewhere {
    */
   recordEnd(status: FinalRunStatus): StepError | undefined {
     const { state } = this.#parts;
+    // A run that was told to stop has that as its reason.
+    if (status === "failed" && stopModeOf(state) !== undefined) return this.recordEnd("stopped");
     const left = [...state.steps.values()].filter(
       (step) => step.phase !== "ended" && !this.#of.requested.has(step.spec.id),
     );
@@ -93,6 +112,7 @@ export class RunElsewhere {
 
   #fetched(result: TaskResult, first: boolean): void {
     const { state, deps, arrive, emit } = this.#parts;
+    this.#asking = false;
     if (state.finished !== undefined || allEnded(state)) return this.#of.settled();
     if (!result.ok)
       deps.log.warn(
@@ -102,28 +122,38 @@ export class RunElsewhere {
       );
     const fetched = (result.ok ? (result.value ?? {}) : {}) as FetchedStatus;
     const known = fetched.status !== undefined && STATUSES.includes(fetched.status);
-    if (!known && first && result.ok) return this.#of.unknown();
+    if (!known && result.ok && this.#of.unknown(first)) return;
     if (known) {
       if (state.submission === "started") emit({ type: "submit.accepted", metadata: {} });
       for (const [id, status] of Object.entries(fetched.steps ?? {})) this.#record(id, status);
       if (isFinal(fetched.status)) return this.#of.ended(fetched.status);
+      this.#of.known();
     }
+    this.#asking = true;
     this.#poll = deps.clock.after(FETCH_MS, () =>
-      arrive(() => void (this.#over || this.ask(first && !known))),
+      arrive(() => void (this.#over || this.#askNow(first && !known))),
     );
   }
 
   #record(id: string, status: Status): void {
-    const { state, emit } = this.#parts;
+    const { state, emit, journal } = this.#parts;
     const step = state.steps.get(id);
     if (step === undefined || step.phase === "ended" || this.#of.requested.has(id)) return;
     const line = { step: id, attempt: Math.max(1, step.attempt) };
     if (step.phase !== "running" && ["running", "completed", "cached", "failed"].includes(status))
-      emit({ type: "step.started", ...line, because: BECAUSE });
+      emit({ type: "step.started", ...line, elsewhere: true, because: BECAUSE });
     switch (status) {
       case "completed":
       case "cached":
-        emit({ type: "step.completed", ...line, outputs: { result: null }, durationMs: 0 });
+        emit({
+          type: "step.completed",
+          ...line,
+          outputs: { result: null },
+          durationMs: Math.max(
+            0,
+            Date.parse(journal.at) - Date.parse(step.attempts.at(-1)!.startedAt),
+          ),
+        });
         break;
       case "failed":
         emit({

@@ -15,9 +15,10 @@
 import type { Timer } from "../clock.ts";
 import { defined } from "../core/defined.ts";
 import type { RunEvent, RunHeader } from "../core/event.ts";
-import { isHalted, plan, type Action, type PlanFacts } from "../core/plan.ts";
+import { isHalted } from "../core/halt.ts";
+import { plan, type Action, type PlanFacts } from "../core/plan.ts";
 import type { RunState } from "../core/run-state.ts";
-import type { StopAnswer, StopOrder } from "../core/stop-order.ts";
+import { stopRefusal, type StopAnswer, type StopOrder } from "../core/stop-order.ts";
 import { iso } from "../core/time.ts";
 import { LedgerClosed, LedgerFailed } from "../ledger/ledger-error.ts";
 import { needsSpilling, spillEvent } from "../ledger/spill-event.ts";
@@ -94,7 +95,9 @@ export class RunLoop {
     const own = deps.environment ?? process.env;
     const secrets = deps.secrets ?? new SecretFiles([own["CREDENTIALS_DIRECTORY"]]);
     const base = baseLayer(own, state.snapshot.baseEnv ?? deps.settings.env);
-    this.#waiters = new StepWaiters(state);
+    const { handlesStepRetries } = flavor.capabilities;
+    const isDynamic = state.snapshot.dynamic !== undefined;
+    this.#waiters = new StepWaiters(state, handlesStepRetries && !isDynamic);
     const parts: RunParts = {
       state,
       deps,
@@ -109,7 +112,12 @@ export class RunLoop {
       draining: () => this.#draining,
     };
     this.#times = new RunTimes(parts);
-    this.#steps = new StepRuns(parts, flavor, this.#results);
+    this.#steps = new StepRuns(
+      parts,
+      flavor,
+      this.#results,
+      () => this.#delegation?.retriedBy ?? "orchd",
+    );
     this.#prepass = new CachePrepass(parts, this.#steps, flavor);
     this.#hooks = new HookRuns(parts, flavor);
     this.#calls =
@@ -184,20 +192,11 @@ export class RunLoop {
   /** Asks the run to stop (docs/zenml.md `stop_run`). Resolves when that is durable. */
   async requestStop(order: StopOrder): Promise<StopAnswer> {
     const { state } = this;
-    if (state.finished !== undefined)
-      return {
-        accepted: false,
-        reason: `Run ${state.run} has ended already: ${state.finished.status}.`,
-      };
-    if (!this.#flavor.capabilities.canStop)
-      return {
-        accepted: false,
-        reason: `The orchestrator ${this.#flavor.name} cannot stop a run.`,
-      };
-    if (state.stop !== undefined && (state.stop.mode === "force" || order.mode === "graceful")) {
-      const more = state.stop.mode === "force" ? "" : "; --force ends it at once";
-      return { accepted: false, reason: `Run ${state.run} is being stopped already${more}.` };
-    }
+    const { name, capabilities } = this.#flavor;
+    const canStop = capabilities.canStop && this.#delegation?.cannotStop !== true;
+    const reason = stopRefusal(state, order, canStop ? undefined : name);
+    if (reason !== undefined) return { accepted: false, reason };
+    const again = state.stop?.mode === order.mode;
     this.#arrived.push(() => {
       this.#emit(
         defined({
@@ -208,7 +207,7 @@ export class RunLoop {
           because: order.because?.slice(0, 1_000),
         }),
       );
-      this.#delegation?.stopRun(order.mode === "graceful");
+      if (again) this.#delegation?.tellAgain();
       if (order.mode === "force") this.#hooks.stop("the run was asked to stop");
     });
     this.#turn();
@@ -329,6 +328,12 @@ export class RunLoop {
       case "skip":
         this.#emit({ type: "step.skipped", step: action.step, because: action.because });
         return "now";
+      case "stopElsewhere":
+        this.#delegation!.stopElsewhere(action.mode);
+        return "later";
+      case "giveUp":
+        this.#delegation!.giveUp(action.step);
+        return "now";
       case "endDelayed":
         this.#steps.stopped(action.step, action.because);
         return "now";
@@ -357,14 +362,9 @@ export class RunLoop {
     if ((event.type === "hook.completed" || event.type === "hook.failed") && !event.step)
       this.#journal.afterwards(() => this.#hooks.settle(event.hook));
     if (event.type === "run.timed_out") this.#hooks.timeIsUp(event.because);
-    if (
-      "step" in event &&
-      typeof event.step === "string" &&
-      event.type !== "step.started" &&
-      this.#waiters.awaits(event.step)
-    ) {
-      const { step } = event;
-      this.#journal.afterwards(() => this.#waiters.settle(step));
+    if ("step" in event && typeof event.step === "string" && event.type !== "step.started") {
+      const tell = this.#waiters.tellLater(event.step);
+      if (tell !== undefined) this.#journal.afterwards(tell);
     }
     return at;
   }
@@ -482,6 +482,7 @@ export class RunLoop {
     if (this.#closed || this.state.finished !== undefined) return;
     this.#steps.abandon();
     this.#hooks.abandon();
+    this.#delegation?.abandon();
   }
 
   /** Ends the drain if nothing of the run runs any more. */
@@ -489,6 +490,7 @@ export class RunLoop {
     if (
       !this.#steps.idle ||
       !this.#hooks.idle ||
+      this.#delegation?.idle === false ||
       this.#closed ||
       this.state.finished !== undefined ||
       this.#arrived.length > 0

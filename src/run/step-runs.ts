@@ -11,13 +11,8 @@
 import { setMaxListeners } from "node:events";
 import type { RunEvent } from "../core/event.ts";
 import { clipError, toStepError, type StepError } from "../core/failure.ts";
-import {
-  afterFailure,
-  afterInterruption,
-  runnerDeath,
-  type Action,
-  type Interruption,
-} from "../core/plan.ts";
+import { afterFailure, afterInterruption, type Interruption } from "../core/attempt-end.ts";
+import { runnerDeath, type Action } from "../core/plan.ts";
 import { laneOf } from "../core/lane.ts";
 import type { StepState } from "../core/run-state.ts";
 import type { Json } from "../core/snapshot.ts";
@@ -33,6 +28,9 @@ import { prepareStep, type Preparation, type PreparationContext } from "./step-p
 
 type Launch = Extract<Action, { kind: "launch" }>;
 
+/** Who starts the attempt after one that failed. */
+export type RetriedBy = "orchd" | "orchestrator" | "nobody";
+
 /** Runs the steps of one run. */
 export class StepRuns {
   /** The steps that are being prepared. */
@@ -40,7 +38,7 @@ export class StepRuns {
   /** The running steps that were told to end, and how. */
   readonly told = new Map<string, "graceful" | "force">();
   readonly #parts: RunParts;
-  readonly #flavor: Flavor;
+  readonly #retriedBy: () => RetriedBy;
   readonly #results: ResultCache;
   readonly #context: PreparationContext;
   readonly #prepared = new Map<
@@ -56,10 +54,10 @@ export class StepRuns {
   /** Aborted when the run starts no more steps. */
   readonly #preparing = new AbortController();
 
-  constructor(parts: RunParts, flavor: Flavor, results: ResultCache) {
+  constructor(parts: RunParts, flavor: Flavor, results: ResultCache, retriedBy: () => RetriedBy) {
     const { deps, secrets, environment } = parts;
+    this.#retriedBy = retriedBy;
     this.#parts = parts;
-    this.#flavor = flavor;
     this.#results = results;
     // Every preparation listens.
     setMaxListeners(0, this.#preparing.signal);
@@ -75,9 +73,12 @@ export class StepRuns {
     };
   }
 
-  /** Whether no step runs and no result is on its way into the ledger. */
+  /** Whether no step runs here and no result is on its way into the ledger. */
   get idle(): boolean {
-    return this.#parts.state.running.size === 0 && this.#settling.size === 0;
+    if (this.#settling.size > 0) return false;
+    const { running, steps } = this.#parts.state;
+    for (const id of running) if (steps.get(id)!.elsewhere !== true) return false;
+    return true;
   }
 
   /** Prepares an attempt of a step; a promise if that takes a while. */
@@ -162,7 +163,9 @@ export class StepRuns {
 
   /** Interrupts the steps that were running when the daemon before this one ended. */
   interruptAll(): void {
-    for (const id of Array.from(this.#parts.state.running))
+    const { running, steps } = this.#parts.state;
+    // A step that the orchestrator started in a place of its own goes on without a daemon.
+    for (const id of Array.from(running).filter((step) => steps.get(step)!.elsewhere !== true))
       this.#interrupted(id, "daemon", "the daemon ended while it was running");
   }
 
@@ -173,8 +176,8 @@ export class StepRuns {
   abandon(): void {
     const { state, journal, deps } = this.#parts;
     for (const id of Array.from(state.running)) {
-      if (this.#settling.has(id)) continue;
-      const { token } = state.steps.get(id)!;
+      const { token, elsewhere } = state.steps.get(id)!;
+      if (this.#settling.has(id) || elsewhere === true) continue;
       this.#interrupted(id, "drain", "the daemon was told to end and the step did not end in time");
       journal.afterwards(() => deps.place.stop(this.#taskId(token), "force", "the daemon ends"));
     }
@@ -351,12 +354,13 @@ export class StepRuns {
 
   #failed(id: string, error: StepError): void {
     const { state, deps, emit } = this.#parts;
-    const mayRetry = !this.#flavor.capabilities.handlesStepRetries;
+    const retriedBy = this.#retriedBy();
     emit(
       afterFailure(state, id, clipError(error), {
         now: deps.clock.now(),
         chance: deps.clock.random(),
-        mayRetry,
+        mayRetry: retriedBy !== "nobody",
+        isAsked: retriedBy === "orchestrator",
       }),
     );
   }

@@ -15,19 +15,31 @@ interface Waiter {
 /** Keeps those who wait for the steps of one run. */
 export class StepWaiters {
   readonly #state: RunState;
+  readonly #perAttempt: boolean;
   readonly #waiting = new Map<string, Waiter[]>();
 
-  constructor(state: RunState) {
+  /** @param perAttempt they hear how an attempt failed, also where another may follow */
+  constructor(state: RunState, perAttempt: boolean) {
     this.#state = state;
+    this.#perAttempt = perAttempt;
   }
 
-  /** Whether a step has ended that somebody waits for. */
-  awaits(step: string): boolean {
-    return (
-      this.#waiting.size > 0 &&
-      this.#waiting.has(step) &&
-      this.#state.steps.get(step)?.phase === "ended"
-    );
+  /**
+   * Tells those who wait for a step what was just decided of it; call it when that is durable.
+   * Undefined if there is nobody, or nothing to tell.
+   */
+  tellLater(step: string): (() => void) | undefined {
+    const waiters = this.#waiting.size === 0 ? undefined : this.#waiting.get(step);
+    if (waiters === undefined) return undefined;
+    const state = this.#state.steps.get(step);
+    if (state?.phase === "ended") return () => this.settle(step);
+    const error = state?.attempts.at(-1)?.error;
+    if (!this.#perAttempt || state?.phase !== "delayed" || error === undefined) return undefined;
+    // Who asks from now on waits for the next attempt.
+    this.#waiting.delete(step);
+    return () => {
+      for (const { reject } of waiters) reject(thrownFrom(error));
+    };
   }
 
   /**

@@ -308,7 +308,11 @@ describe("a run", () => {
     await later.advance(1_000);
     expect(next.state.timedOut).toBe("the run took longer than its limit of 1m");
     await later.until(() => next.state.finished !== undefined);
-    expect(next.state.finished?.status).toBe("failed");
+    expect(next.state.finished).toMatchObject({
+      status: "failed",
+      durationMs: 3_660_000,
+      workedMs: 60_000,
+    });
   });
 
   it("starts a step again that was interrupted, though another run has its result", async () => {
