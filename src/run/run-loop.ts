@@ -95,9 +95,7 @@ export class RunLoop {
     const own = deps.environment ?? process.env;
     const secrets = deps.secrets ?? new SecretFiles([own["CREDENTIALS_DIRECTORY"]]);
     const base = baseLayer(own, state.snapshot.baseEnv ?? deps.settings.env);
-    const { handlesStepRetries } = flavor.capabilities;
-    const isDynamic = state.snapshot.dynamic !== undefined;
-    this.#waiters = new StepWaiters(state, handlesStepRetries && !isDynamic);
+    this.#waiters = new StepWaiters(state, flavor.capabilities.handlesStepRetries);
     const parts: RunParts = {
       state,
       deps,

@@ -18,10 +18,13 @@ export class StepWaiters {
   readonly #perAttempt: boolean;
   readonly #waiting = new Map<string, Waiter[]>();
 
-  /** @param perAttempt they hear how an attempt failed, also where another may follow */
+  /**
+   * @param perAttempt an orchestrator hears how an attempt failed, also where another may follow. A
+   *   dynamic pipeline's function does not: orchd retries its steps
+   */
   constructor(state: RunState, perAttempt: boolean) {
     this.#state = state;
-    this.#perAttempt = perAttempt;
+    this.#perAttempt = perAttempt && state.snapshot.dynamic === undefined;
   }
 
   /**
