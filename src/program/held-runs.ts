@@ -14,7 +14,7 @@ import type { RunState } from "../core/run-state.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import type { Json, OrchestratorRef } from "../core/snapshot.ts";
 import type { FoundPipeline } from "../engine/find-pipeline.ts";
-import type { HeldRoot, LoadOptions } from "../engine/held-root.ts";
+import type { HeldRoot } from "../engine/held-root.ts";
 import type { HeldRun } from "../engine/held-run.ts";
 import type { SubmissionGiven } from "../engine/ports.ts";
 import {
@@ -67,8 +67,8 @@ export class HeldRuns implements RootRuns {
     return this.#held.find(name);
   }
 
-  load(path: string, options?: LoadOptions): Promise<LoadResult> {
-    return this.#held.load(path, options);
+  load(path: string): Promise<LoadResult> {
+    return this.#held.load(path);
   }
 
   flavor(ref: OrchestratorRef): Promise<Flavor> {
@@ -117,7 +117,10 @@ export class HeldRuns implements RootRuns {
   async elsewhere(run: PlaceholderRun, includeSteps: boolean): Promise<FetchedStatus | undefined> {
     const live = this.#telling.get(run.id);
     if (live === undefined) return undefined;
-    const argument = { run, includeSteps } as unknown as Json;
+    // The program's own copy is older than the orchestrator's id and its metadata.
+    const held = this.#held.run(run.id);
+    const known = held === undefined ? run : placeholderOf(held.state, true);
+    const argument = { run: known, includeSteps } as unknown as Json;
     const nothing = (): Promise<Json> => Promise.reject(new Error("fetchStatus only asks."));
     return (await live.call("fetchStatus", argument, nothing, "")) as FetchedStatus;
   }
