@@ -6,7 +6,7 @@ import { cacheKey, cacheKeyParts, type CacheKeyFacts } from "../../src/core/cach
 import type { CacheSettings, Json, SnapshotStep } from "../../src/core/snapshot.ts";
 import type { Trigger } from "../../src/core/event.ts";
 import { fakeCode, held } from "../support/fake-pool.ts";
-import { moduleStep } from "../support/run-bench.ts";
+import { moduleStep, type Ended } from "../support/run-bench.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 import { FLAVORS, submissions, World, MinimalOrchestrator } from "./world.ts";
@@ -20,6 +20,9 @@ const cache = (more: Partial<CacheSettings> = {}): CacheSettings => ({
   ...more,
 });
 const scheduled: Trigger = { kind: "schedule", scheduledFor: "2026-11-23T02:00:00.000Z" };
+
+/** The init hooks of a run; a class may have a cleanup hook besides. */
+const initsOf = (ended: Ended) => ended.of("hook.completed").filter(({ hook }) => hook === "init");
 
 describe.each(FLAVORS)("caching with $name", (flavor) => {
   const count = (): { calls: number; functions: { [name: string]: () => Json } } => {
@@ -280,7 +283,7 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
     const second = await world.run(steps, {}, { hooks: { init: fakeCode("open") } });
     expect(second.statuses()).toEqual({ a: "cached" });
     // With the pre-pass there is nothing left to set up, and the hook does not run.
-    expect(second.of("hook.completed")).toHaveLength(1);
+    expect(initsOf(second)).toHaveLength(1);
     if (flavor.ref.code !== undefined) expect(second.of("submit.started")).toHaveLength(1);
   });
 
@@ -302,7 +305,7 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
       hooks,
     );
     expect(backfill.statuses()).toEqual({ a: "cached" });
-    expect(backfill.of("hook.completed")).toHaveLength(1);
+    expect(initsOf(backfill)).toHaveLength(1);
     const night = await world.run(
       steps,
       {
@@ -344,7 +347,7 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
     const world = new World(flavor, { ...count().functions, hook: () => null });
     const steps = [moduleStep("a", { does: "work", hooks: { onSuccess: fakeCode("hook") } })];
     const first = await world.run(steps);
-    expect(first.of("hook.completed")).toHaveLength(1);
+    expect(first.of("hook.completed", "a")).toHaveLength(1);
     const tasks = world.pool.started.length;
     const second = await world.run(steps);
     expect(world.pool.started.length).toBe(tasks);

@@ -100,7 +100,8 @@ describe.each(able)("dynamic pipelines with $name", (flavor) => {
     expect(ended.status).toBe("completed");
     expect(Object.keys(ended.statuses())).toEqual(["square", "add", "square_2"]);
     expect(ended.of("step.added", "square")[0]).toMatchObject({ values: { x: 3 } });
-    expect(ended.types().slice(-2)).toEqual(["run.function_ended", "run.finished"]);
+    const types = ended.types().filter((type) => !type.startsWith("hook"));
+    expect(types.slice(-2)).toEqual(["run.function_ended", "run.finished"]);
   });
 
   it("56. at the same time, with handles as inputs and in `after`", async () => {

@@ -364,6 +364,7 @@ describe("submission", () => {
     ).toEqual([
       ["local", true],
       ["minimal", false],
+      ["maximal", true],
     ]);
   });
 
@@ -377,7 +378,9 @@ describe("submission", () => {
         [moduleStep("a", { isolated: true })],
       );
       if (ended !== undefined)
-        expect(world.pool.started.at(-1)?.task).toMatchObject({ isolated: true });
+        expect(
+          world.pool.started.findLast(({ task }) => task.kind === "module")?.task,
+        ).toMatchObject({ isolated: true });
     },
   );
 

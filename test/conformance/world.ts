@@ -15,6 +15,7 @@ import type { RunLoop } from "../../src/run/run-loop.ts";
 import type { OrchestratorRef, Snapshot, SnapshotStep } from "../../src/core/snapshot.ts";
 import type { FakeClass, FakeFunction } from "../support/fake-pool.ts";
 import { snapshotOf } from "../support/given-run.ts";
+import MaximalOrchestrator from "../support/maximal-orchestrator.ts";
 import { RunBench, type Ended, type RunBenchOptions } from "../support/run-bench.ts";
 
 /** The smallest possible orchestrator: it has the two methods that each one must have. */
@@ -44,7 +45,20 @@ export class MinimalOrchestrator extends BaseOrchestrator {
   }
 }
 
-/** What {@link MinimalOrchestrator} was given, newest last. */
+/** Overrides all that can be overridden; test/conformance/maximal.test.ts looks at each. */
+class Maximal extends MaximalOrchestrator {
+  override submitPipeline(submission: PipelineSubmission): Promise<SubmissionResult> {
+    const { snapshot, placeholderRun } = submission;
+    submissions.push({
+      run: placeholderRun.id,
+      steps: snapshot.steps.map(({ id }) => id),
+      status: placeholderRun.status,
+    });
+    return super.submitPipeline(submission);
+  }
+}
+
+/** What {@link MinimalOrchestrator} and the maximal one were given, newest last. */
 export const submissions: { run: string; steps: string[]; status: string }[] = [];
 
 /** A flavor under test. */
@@ -77,6 +91,12 @@ export const FLAVORS: readonly FlavorUnderTest[] = [
     ref: refTo("minimal"),
     capabilities: new MinimalOrchestrator().describe().capabilities,
     classes: { "export:minimal": MinimalOrchestrator },
+  },
+  {
+    name: "maximal",
+    ref: refTo("maximal"),
+    capabilities: new Maximal().describe().capabilities,
+    classes: { "export:maximal": Maximal },
   },
 ];
 
