@@ -80,7 +80,12 @@ export type { SlotDecision, SlotOutcome } from "./views/slot-outcome.ts";
 
 // Programs
 export { openRoot } from "./program/open-root.ts";
-export type { OpenRoot, OpenRootOptions, PlaceholderOptions } from "./program/open-root.ts";
+export type {
+  OpenRoot,
+  OpenRootOptions,
+  PlaceholderOptions,
+  RootOrchestrator,
+} from "./program/open-root.ts";
 
 /**
  * The schema library (zod) that an orchestrator's config is written with. With it here, an

@@ -34,3 +34,9 @@ export interface LoadedDefinition {
  * kind.
  */
 export const KIND_SYMBOL: symbol = Symbol.for("orchd.kind");
+
+/**
+ * The symbol under which a thread has what `openRoot` gives there: a program's file is loaded in it
+ * for the definitions that the program makes, and must not open a root.
+ */
+export const OPENING_SYMBOL: symbol = Symbol.for("orchd.opening");

@@ -40,7 +40,9 @@ export interface CodeRef {
    * - `step:NAME`: the function of step NAME of the pipeline that is the default export;
    * - `hook:NAME`: hook NAME of that pipeline; `hook:NAME:STEP`: a step's own hook;
    * - `cache:STEP`: a step's cache function;
-   * - `function`: the function of the dynamic pipeline that is the default export.
+   * - `function`: the function of the dynamic pipeline that is the default export;
+   * - `in:NAME:` and one of these: in the pipeline NAME that the module makes, exported or not;
+   *   `in:NAME:definition` is that pipeline. NAME is empty if it has none.
    */
   readonly pick: string;
   /** What the person wrote, for messages: `./steps/read.ts#main`. */

@@ -27,7 +27,7 @@ import { RunStore } from "../ledger/run-store.ts";
 import type { Flavor } from "../orchestrators/flavors.ts";
 import { silentLog } from "../log.ts";
 import { stopBundler } from "../schedules/bundler.ts";
-import { loadPipelineFile, type LoadResult } from "../schedules/load-file.ts";
+import { loadPipelineFile, type LoadContext, type LoadResult } from "../schedules/load-file.ts";
 import { loadSettings } from "../schedules/load-settings.ts";
 import { formatProblem } from "../schedules/problem.ts";
 import { VERSION } from "../version.ts";
@@ -49,6 +49,9 @@ export interface HeldRootOptions {
   /** The one run of a foreground holder. */
   readonly run?: string | undefined;
 }
+
+/** What of a file is loaded, where it is not a file of the drop folder. */
+export type LoadOptions = Pick<LoadContext, "folder" | "definition">;
 
 /** A held root, or why this process cannot hold it, in a sentence. */
 export type Holding =
@@ -124,12 +127,12 @@ export class HeldRoot {
     return await findPipeline(name, {
       schedules,
       inForce: state,
-      load: (path) => this.load(path, schedules),
+      load: (path) => this.load(path, { folder: schedules }),
     });
   }
 
-  /** Loads a pipeline file. @param folder the folder that it must not leave; default: its own */
-  load(path: string, folder?: string): Promise<LoadResult> {
+  /** Loads a pipeline file. */
+  load(path: string, options: LoadOptions = {}): Promise<LoadResult> {
     const { root } = this.#options;
     return loadPipelineFile(path, {
       root,
@@ -138,7 +141,7 @@ export class HeldRoot {
       evaluate: (code) => this.#workshop.evaluate(code),
       refuses: (snapshot, scheduled) => this.#workshop.refuses(snapshot, scheduled),
       stackEnv: (snapshot) => this.#workshop.stackEnv(snapshot),
-      folder,
+      ...options,
       now: clock.now(),
     });
   }

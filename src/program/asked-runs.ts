@@ -19,6 +19,7 @@ import type { OrchdSettings } from "../core/settings.ts";
 import type { OrchestratorRef, Snapshot } from "../core/snapshot.ts";
 import { Evaluator } from "../engine/evaluator.ts";
 import { findPipeline, type FoundPipeline } from "../engine/find-pipeline.ts";
+import type { LoadOptions } from "../engine/held-root.ts";
 import { ask } from "../ledger/ask.ts";
 import { readReply } from "../ledger/requests.ts";
 import { RunStore } from "../ledger/run-store.ts";
@@ -66,11 +67,11 @@ export class AskedRuns implements RootRuns {
     return findPipeline(name, {
       schedules,
       inForce: readPipeline(this.#store, name)?.state,
-      load: (path) => this.load(path, schedules),
+      load: (path) => this.load(path, { folder: schedules }),
     });
   }
 
-  load(path: string, folder?: string): Promise<LoadResult> {
+  load(path: string, options: LoadOptions = {}): Promise<LoadResult> {
     const evaluator = this.#evaluator;
     return loadPipelineFile(path, {
       root: this.#roots.root,
@@ -79,7 +80,7 @@ export class AskedRuns implements RootRuns {
       evaluate: (code) => evaluator.evaluate(code),
       refuses: (snapshot, scheduled) => evaluator.refuses(snapshot, scheduled),
       stackEnv: (snapshot) => evaluator.stackEnv(snapshot),
-      folder,
+      ...options,
       now: systemClock.now(),
     });
   }
@@ -177,6 +178,11 @@ export class AskedRuns implements RootRuns {
   async #unaskable(snapshot: Snapshot, given: ProgramSubmission): Promise<string | undefined> {
     const { orchestrator, stackEnvironment, baseEnvironment, stepEnvironments } = given;
     const daemon = "a daemon holds the root";
+    if (given.isInline)
+      return (
+        `${daemon}, and a request names a pipeline and brings no code: put pipeline ` +
+        `${snapshot.name} into a file of ${this.#roots.schedules}.`
+      );
     for (const [name, own] of Object.entries({ baseEnvironment, stepEnvironments }))
       if (Object.keys(own).length > 0)
         return (

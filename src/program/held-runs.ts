@@ -14,7 +14,7 @@ import type { RunState } from "../core/run-state.ts";
 import type { OrchdSettings } from "../core/settings.ts";
 import type { Json, OrchestratorRef } from "../core/snapshot.ts";
 import type { FoundPipeline } from "../engine/find-pipeline.ts";
-import type { HeldRoot } from "../engine/held-root.ts";
+import type { HeldRoot, LoadOptions } from "../engine/held-root.ts";
 import type { HeldRun } from "../engine/held-run.ts";
 import type { SubmissionGiven } from "../engine/ports.ts";
 import {
@@ -67,8 +67,8 @@ export class HeldRuns implements RootRuns {
     return this.#held.find(name);
   }
 
-  load(path: string): Promise<LoadResult> {
-    return this.#held.load(path);
+  load(path: string, options?: LoadOptions): Promise<LoadResult> {
+    return this.#held.load(path, options);
   }
 
   flavor(ref: OrchestratorRef): Promise<Flavor> {

@@ -40,4 +40,9 @@ export class NamedOrchestrator extends BaseOrchestrator {
   override submitPipeline(): Promise<undefined> {
     return Promise.reject(new Error(`submitPipeline of ${this.name} needs a run of its root.`));
   }
+
+  /** Rejects: no open root has the run. */
+  override submitDynamicPipeline(): Promise<undefined> {
+    return this.submitPipeline();
+  }
 }

@@ -4,7 +4,15 @@
  * This file is part of what `import "orchd"` loads in every step and every pipeline file. So it
  * holds nothing: what stands behind it is loaded with the first call.
  */
-import type { PlaceholderRun } from "../orchestrators/submission.ts";
+import { OPENING_SYMBOL } from "../core/loaded-definition.ts";
+import type { DynamicPipeline } from "../steps/dynamic-pipeline.ts";
+import type { Pipeline } from "../steps/authoring.ts";
+import type {
+  DynamicPipelineSubmission,
+  PipelineSubmission,
+  PlaceholderRun,
+  SubmissionResult,
+} from "../orchestrators/submission.ts";
 import type { BaseOrchestrator } from "../orchestrators/base-orchestrator.ts";
 import type { Json, Snapshot } from "../core/snapshot.ts";
 
@@ -24,6 +32,14 @@ export interface PlaceholderOptions {
   readonly noCache?: boolean | undefined;
 }
 
+/** An orchestrator of an open root. Its submissions always give a result, or nothing. */
+export type RootOrchestrator = {
+  submitPipeline(submission: PipelineSubmission): Promise<SubmissionResult | undefined>;
+  submitDynamicPipeline(
+    submission: DynamicPipelineSubmission,
+  ): Promise<SubmissionResult | undefined>;
+} & BaseOrchestrator;
+
 /** A root that a program has open: what {@link openRoot} gives. */
 export interface OpenRoot extends AsyncDisposable {
   /** The root's folder, absolute. */
@@ -33,14 +49,17 @@ export interface OpenRoot extends AsyncDisposable {
    *
    * @throws Error, a sentence, if there is none of that name
    */
-  orchestrator(name: string): BaseOrchestrator;
+  orchestrator(name: string): RootOrchestrator;
   /**
    * Compiles a pipeline and checks it, as the daemon does.
    *
-   * @param of a pipeline's name, or the path of a pipeline file
+   * A definition in code is loaded in a runner, from the file that called `pipeline()` or
+   * `dynamicPipeline()`: what stands in it before `openRoot` runs there too, in each thread.
+   *
+   * @param of a pipeline's name, the path of a pipeline file, or a definition in code
    * @throws Error with a sentence for each thing that is wrong, with file, line and field
    */
-  snapshot(of: string): Promise<Snapshot>;
+  snapshot(of: string | Pipeline | DynamicPipeline): Promise<Snapshot>;
   /**
    * Makes a run of a snapshot. Its steps start with `submitPipeline` of an orchestrator.
    *
@@ -78,6 +97,9 @@ export interface OpenRoot extends AsyncDisposable {
  * @throws Error, a sentence, if the root is not there, or if another process holds it
  */
 export async function openRoot(path: string, options: OpenRootOptions = {}): Promise<OpenRoot> {
+  // A thread loads the program's file for what the program makes before this call.
+  const opening = (globalThis as Record<symbol, unknown>)[OPENING_SYMBOL];
+  if (typeof opening === "function") return (opening as () => Promise<never>)();
   const { ProgramRoot } = await import("./program-root.ts");
   return ProgramRoot.open(path, options);
 }

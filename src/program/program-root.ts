@@ -6,10 +6,11 @@
  * goes on until the root is closed.
  */
 import { realpathSync, statSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { didYouMean } from "../core/did-you-mean.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import { PIPELINE_NAME } from "../core/run-id.ts";
+import { isPipelineFileName, nameOfFile } from "../core/pipeline-file-name.ts";
 import type { RunState } from "../core/run-state.ts";
 import { runStatus } from "../core/run-status.ts";
 import type { OrchestratorRef, Snapshot } from "../core/snapshot.ts";
@@ -30,13 +31,20 @@ import type {
   SubmissionResult,
 } from "../orchestrators/submission.ts";
 import { loadSettings } from "../schedules/load-settings.ts";
+import type { LoadResult } from "../schedules/load-file.ts";
 import { formatProblem } from "../schedules/problem.ts";
 import { FollowedRun } from "../views/followed-run.ts";
 import type { Roots } from "../views/roots.ts";
 import { AskedRuns } from "./asked-runs.ts";
 import { HeldRuns } from "./held-runs.ts";
 import { NamedOrchestrator } from "./named-orchestrator.ts";
-import type { OpenRoot, OpenRootOptions, PlaceholderOptions } from "./open-root.ts";
+import { originOf } from "./definition-origin.ts";
+import type {
+  OpenRoot,
+  OpenRootOptions,
+  PlaceholderOptions,
+  RootOrchestrator,
+} from "./open-root.ts";
 import type { ProgramSubmission, RootRuns } from "./root-runs.ts";
 
 /** The runs folders that this process has open: real paths. */
@@ -53,8 +61,11 @@ export class ProgramRoot implements OpenRoot, ProgramRuns {
   readonly path: string;
   readonly #store: RunStore;
   readonly #runs: RootRuns;
+  readonly #schedules: string;
   readonly #key: string;
   readonly #loaded = new WeakMap<Snapshot, LoadedPipeline>();
+  /** The snapshots of definitions that no file of the drop folder holds. */
+  readonly #inline = new WeakSet<Snapshot>();
   /** The snapshots of the runs that it made, by id. */
   readonly #made = new Map<string, Snapshot>();
   readonly #followed = new Map<string, FollowedRun>();
@@ -70,6 +81,7 @@ export class ProgramRoot implements OpenRoot, ProgramRuns {
     this.#named = orchestrators;
     this.path = roots.root;
     this.#store = new RunStore(roots.runs);
+    this.#schedules = roots.schedules;
     this.#key = key;
     this.#runs = runs;
     openRoots().add(this);
@@ -93,7 +105,7 @@ export class ProgramRoot implements OpenRoot, ProgramRuns {
     }
   }
 
-  orchestrator(name: string): BaseOrchestrator {
+  orchestrator(name: string): RootOrchestrator {
     this.#checkOpen();
     if (name === "local") return new LocalOrchestrator();
     const ref = Object.hasOwn(this.#named, name) ? this.#named[name] : undefined;
@@ -106,11 +118,12 @@ export class ProgramRoot implements OpenRoot, ProgramRuns {
     );
   }
 
-  async snapshot(of: string): Promise<Snapshot> {
+  async snapshot(of: string | object): Promise<Snapshot> {
     this.#checkOpen();
-    const loaded = await this.#load(of);
+    const loaded = typeof of === "string" ? await this.#load(of) : await this.#loadInline(of);
     const snapshot = { ...loaded.snapshot };
     this.#loaded.set(snapshot, loaded);
+    if (typeof of !== "string" && !this.#isDropped(loaded)) this.#inline.add(snapshot);
     return snapshot;
   }
 
@@ -148,7 +161,9 @@ export class ProgramRoot implements OpenRoot, ProgramRuns {
   ): Promise<SubmissionResult> {
     this.#checkOpen();
     const { id } = submission.placeholderRun;
-    return this.#runs.submit(id, submissionOf(orchestrator as BaseOrchestrator, submission));
+    const isInline = this.#inline.has(this.#made.get(id)!);
+    const given = submissionOf(orchestrator as BaseOrchestrator, submission);
+    return this.#runs.submit(id, { ...given, isInline });
   }
 
   async fetchStatus(
@@ -197,14 +212,38 @@ export class ProgramRoot implements OpenRoot, ProgramRuns {
       if (!found.ok) throw new Error(found.reason);
       return found.loaded;
     }
-    const result = await this.#runs.load(resolve(of));
-    if (!result.ok) throw new Error(result.errors.map(formatProblem).join("\n"));
-    return result.loaded;
+    return loadedOf(await this.#runs.load(resolve(of)));
+  }
+
+  /**
+   * Loads the file that made a definition. Where that is a pipeline file of the drop folder, the
+   * definition is what the file exports.
+   */
+  async #loadInline(definition: object): Promise<LoadedPipeline> {
+    const { file, name } = originOf(definition);
+    if (dirname(file) === this.#schedules && isPipelineFileName(basename(file))) {
+      const dropped = await this.#runs.load(file, { folder: this.#schedules });
+      if (dropped.ok && dropped.loaded.name === (name || nameOfFile(basename(file))))
+        return dropped.loaded;
+    }
+    return loadedOf(await this.#runs.load(file, { definition: name }));
+  }
+
+  /** Whether a pipeline is what a file of the drop folder exports. */
+  #isDropped({ file, snapshot }: LoadedPipeline): boolean {
+    const picks = JSON.stringify([snapshot.steps, snapshot.dynamic ?? null]);
+    return dirname(file) === this.#schedules && !picks.includes('"pick":"in:');
   }
 
   #checkOpen(): void {
     if (this.#closing !== undefined) throw new Error(`the root ${this.path} is closed.`);
   }
+}
+
+/** @throws Error with a sentence for each thing that is wrong */
+function loadedOf(result: LoadResult): LoadedPipeline {
+  if (!result.ok) throw new Error(result.errors.map(formatProblem).join("\n"));
+  return result.loaded;
 }
 
 /** A run's status. What is told never takes back an end, or a stop. */
@@ -219,7 +258,7 @@ function statusOf(state: RunState | undefined, told: FetchedStatus | undefined):
 function submissionOf(
   orchestrator: BaseOrchestrator,
   given: PipelineSubmission | DynamicPipelineSubmission,
-): ProgramSubmission {
+): Omit<ProgramSubmission, "isInline"> {
   const { stack } = given as { readonly stack?: Stack };
   const {
     environment,

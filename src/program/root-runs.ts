@@ -10,12 +10,15 @@ import type {
   SubmissionResult,
 } from "../orchestrators/submission.ts";
 import type { FoundPipeline } from "../engine/find-pipeline.ts";
+import type { LoadOptions } from "../engine/held-root.ts";
 import type { LoadResult } from "../schedules/load-file.ts";
 import type { PlaceholderOptions } from "./open-root.ts";
 
 /** What a program gives with a submission. */
 export interface ProgramSubmission {
   readonly orchestrator: BaseOrchestrator;
+  /** Its pipeline is a definition of the program's own code. */
+  readonly isInline: boolean;
   readonly stack: Stack | undefined;
   /** The environment of the stack's components. */
   readonly stackEnvironment: Readonly<Record<string, string>>;
@@ -34,7 +37,7 @@ export interface RootRuns {
   /** Finds a pipeline by its name. */
   find(name: string): Promise<FoundPipeline>;
   /** Loads a pipeline file. */
-  load(path: string): Promise<LoadResult>;
+  load(path: string, options?: LoadOptions): Promise<LoadResult>;
   /** Makes a run, or takes an id for one. @throws Error, a sentence */
   placeholder(loaded: LoadedPipeline, options: PlaceholderOptions): Promise<PlaceholderRun>;
   /** An orchestrator of orchd.yaml. @throws SubmissionRefused if it cannot be used */

@@ -56,6 +56,11 @@ export interface LoadContext {
   readonly readerOf?: ((file: string) => DefinitionReader) | undefined;
   /** The folder that the file must not leave; default: the file's own. */
   readonly folder?: string | undefined;
+  /**
+   * The name of the definition that the file makes, where a program gives one. Empty: it has none.
+   * Default: the file's default export is the pipeline.
+   */
+  readonly definition?: string | undefined;
   /** Milliseconds since 1970, for warnings about future slots. */
   readonly now: number;
 }
@@ -141,6 +146,12 @@ class Loading {
     this.#watched = new Set([path]);
   }
 
+  /** How picks begin that mean the definition of a program. */
+  get #within(): string {
+    const { definition } = this.#context;
+    return definition === undefined ? "" : `in:${definition}:`;
+  }
+
   async load(): Promise<LoadResult> {
     const source = this.#source();
     if (source === undefined) return this.#failed();
@@ -170,7 +181,9 @@ class Loading {
       code: code.refs,
       faults: code.faults,
       dynamic:
-        kind === "dynamic" ? refTo(own!, "function", `./${basename(this.#path)}`) : undefined,
+        kind === "dynamic"
+          ? refTo(own!, `${this.#within}function`, `./${basename(this.#path)}`)
+          : undefined,
       settings: this.#context.settings,
       now: this.#context.now,
       watched: [...this.#watched],
@@ -262,7 +275,8 @@ class Loading {
         this.#problems.push({ file: file === realPath ? this.#path : file, ...position, message });
       return undefined;
     }
-    if (!bundle.exports.includes("default") && !bundle.open) {
+    const isExport = this.#within === "";
+    if (isExport && !bundle.exports.includes("default") && !bundle.open) {
       return this.#problem("has no default export; write export default pipeline({…})", {
         line: 1,
         column: 1,
@@ -271,7 +285,11 @@ class Loading {
     let loaded: LoadedDefinition;
     const source = `./${basename(this.#path)}`;
     try {
-      loaded = await this.#context.evaluate({ bundle: bundle.sha, pick: "export:default", source });
+      loaded = await this.#context.evaluate({
+        bundle: bundle.sha,
+        pick: isExport ? "export:default" : `${this.#within}definition`,
+        source,
+      });
     } catch (thrown) {
       const { name, message, stack } = thrown as Partial<Error>;
       if (name !== "LoadError" || message?.startsWith(source) !== true) {

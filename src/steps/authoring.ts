@@ -18,7 +18,12 @@ export const FUNCTION_SYMBOL: symbol = Symbol.for("orchd.function");
  * The symbol of the global list that collects a module's steps, in order, while it is evaluated.
  */
 export const COLLECTOR_SYMBOL: symbol = Symbol.for("orchd.collector");
-/** The symbol under which a step without a name carries the stack of its `step()` call. */
+/** The same for its definitions: what `pipeline()` and `dynamicPipeline()` return. */
+export const DEFINITIONS_SYMBOL: symbol = Symbol.for("orchd.definitions");
+/**
+ * The symbol under which a step without a name carries the stack of its `step()` call,
+ * and a definition of a program that of its own call.
+ */
 export const ORIGIN_SYMBOL: symbol = Symbol.for("orchd.origin");
 const UNMAPPED_SYMBOL: symbol = Symbol.for("orchd.unmapped");
 
@@ -175,5 +180,9 @@ export function markDefinition(
     throw new TypeError(`the definition has to be an object: ${form}`);
   const made = { ...definition };
   Object.defineProperty(made, KIND_SYMBOL, { value: kind });
+  const collector = (globalThis as Record<symbol, unknown>)[DEFINITIONS_SYMBOL];
+  if (Array.isArray(collector)) collector.push(made);
+  // A program may run it: the file in which it was made is what a runner loads.
+  else Object.defineProperty(made, ORIGIN_SYMBOL, { value: bundleStack() });
   return made;
 }

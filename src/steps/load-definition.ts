@@ -11,6 +11,7 @@ import {
   LoadError,
   pickValue,
   settingsOf,
+  withinDefinition,
   type LoadedModule,
 } from "./resolve-code.ts";
 import type { LoadedDefinition } from "../core/loaded-definition.ts";
@@ -100,7 +101,10 @@ class Describer {
   }
 
   #mark(value: object, path: Path): Json {
-    const pick = this.#pickOf(value, path);
+    const found = this.#pickOf(value, path);
+    const within = withinDefinition(this.#code.pick);
+    const isOwn = found !== undefined && !found.startsWith("export:");
+    const pick = isOwn && within !== undefined ? `in:${within.name}:${found}` : found;
     if (pick === undefined) return this.#refuse(path, "is a function, which has no meaning there");
     const name = (value as { readonly name?: string }).name;
     return name === undefined || name === "" ? { $code: pick } : { $code: pick, name };

@@ -4,16 +4,18 @@
  * A step that a module makes but does not export can be picked too, by its number in the order in
  * which the module makes steps (`made:N`). The same bundle always gives the same number.
  */
+import { AsyncLocalStorage } from "node:async_hooks";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { FAILURE_CODES, mapTexts, type StepError } from "../core/failure.ts";
-import { KIND_SYMBOL } from "../core/loaded-definition.ts";
+import { KIND_SYMBOL, OPENING_SYMBOL } from "../core/loaded-definition.ts";
 import type { CodeRef } from "../core/snapshot.ts";
 import { bundleFactory, type BundleFactory } from "./bundle-factory.ts";
 import {
   COLLECTOR_SYMBOL,
+  DEFINITIONS_SYMBOL,
   FUNCTION_SYMBOL,
   ORIGIN_SYMBOL,
   stepParts,
@@ -42,6 +44,8 @@ export interface LoadedModule {
   readonly exports: { readonly [name: string]: unknown };
   /** The steps that were made while the module was evaluated, in order. */
   readonly made: readonly unknown[];
+  /** The definitions that were made meanwhile: by `pipeline()` and `dynamicPipeline()`. */
+  readonly defined: readonly unknown[];
 }
 
 /** A bundle, and its instances by pipeline. */
@@ -63,6 +67,8 @@ export class Modules {
   readonly #onText: (text: string) => Promise<void> | undefined;
   readonly #places: SourcePlaces;
   readonly #runtime = new RuntimeImports();
+  /** While a module is evaluated: what to call when it opens a root. */
+  readonly #loading = new AsyncLocalStorage<() => void>();
   /** Whether a bundle makes a `require` of its own, which nobody sees into. */
   #makesRequire = false;
 
@@ -73,7 +79,10 @@ export class Modules {
     this.#places = new SourcePlaces(folder);
     this.#places.install();
     this.#runtime.install();
-    (globalThis as Record<symbol, unknown>)[COLLECTOR_SYMBOL] = undefined;
+    const global = globalThis as Record<symbol, unknown>;
+    global[COLLECTOR_SYMBOL] = undefined;
+    global[DEFINITIONS_SYMBOL] = undefined;
+    global[OPENING_SYMBOL] = (): Promise<never> => this.#opening();
   }
 
   /** An error with all its stacks in terms of the sources. */
@@ -103,13 +112,15 @@ export class Modules {
     const bundle = known ?? (await this.#read(code));
     const { text } = bundle;
     const made: unknown[] = [];
+    const defined: unknown[] = [];
     const global = globalThis as Record<symbol, unknown>;
     global[COLLECTOR_SYMBOL] = made;
+    global[DEFINITIONS_SYMBOL] = defined;
     try {
-      const imported = await evaluate(bundle);
+      const imported = await this.#evaluated(bundle);
       const exports = COMMON_JS.test(text) ? namesOf(imported["default"]) : imported;
       for (const step of made) nameByOrigin(step, join(this.#folder, `${code.bundle}.mjs`), text);
-      const module = { exports, made };
+      const module = { exports, made, defined };
       bundle.instances.set(pipeline, module);
       this.#loaded.set(code.bundle, bundle);
       return module;
@@ -118,7 +129,33 @@ export class Modules {
     } finally {
       // Not deleted: V8 forgets what it compiled when a global goes.
       global[COLLECTOR_SYMBOL] = undefined;
+      global[DEFINITIONS_SYMBOL] = undefined;
     }
+  }
+
+  /**
+   * Evaluates a bundle, or as much of it as stands before a program opens its root: what it does
+   * with the root is for the program's own process.
+   */
+  async #evaluated(bundle: Bundle): Promise<LoadedModule["exports"]> {
+    let reach!: () => void;
+    const reached = new Promise<void>((resolve) => (reach = resolve));
+    // A program that does not wait at its top level ends its evaluation first, and has exports.
+    const opened = reached.then(() => new Promise<void>((resolve) => setImmediate(resolve)));
+    return await this.#loading.run(reach, () =>
+      Promise.race([evaluate(bundle), opened.then(() => ({}))]),
+    );
+  }
+
+  /** What `openRoot` gives in a thread. */
+  #opening(): Promise<never> {
+    const reach = this.#loading.getStore();
+    if (reach === undefined)
+      return Promise.reject(
+        new Error("openRoot is for programs: a step runs within a run of one."),
+      );
+    reach();
+    return new Promise(() => undefined);
   }
 
   async #read(code: CodeRef): Promise<Bundle> {
@@ -220,10 +257,40 @@ export function pickFunction(module: LoadedModule, code: CodeRef): UserFunction 
 
 /** The value that `code.pick` names; undefined if there is none. */
 export function pickValue(module: LoadedModule, code: CodeRef): unknown {
-  const [kind, name = "", owner = ""] = code.pick.split(":");
+  const within = withinDefinition(code.pick);
+  if (within !== undefined)
+    return pickIn(module, definitionNamed(module, code, within.name), within.pick);
+  return pickIn(module, module.exports["default"], code.pick);
+}
+
+/** `in:NAME:PICK` is PICK of the definition NAME that the module makes, exported or not. */
+export function withinDefinition(
+  pick: string,
+): { readonly name: string; readonly pick: string } | undefined {
+  const found = /^in:([^:]*):(.*)$/s.exec(pick);
+  return found === null ? undefined : { name: found[1]!, pick: found[2]! };
+}
+
+/** @throws LoadError where the module does not make exactly one definition of that name */
+function definitionNamed({ defined }: LoadedModule, code: CodeRef, name: string): unknown {
+  const found = defined.filter((each) => ((each as { name?: string }).name ?? "") === name);
+  if (found.length === 1) return found[0];
+  const which = name === "" ? "without a name" : JSON.stringify(name);
+  throw new LoadError(
+    found.length === 0
+      ? `${code.source} makes no pipeline ${which} before it opens a root; ` +
+          "make it before openRoot is called, or in a module of its own"
+      : `${code.source} makes ${found.length} pipelines ${which}; give each a name of its own`,
+  );
+}
+
+function pickIn(module: LoadedModule, whole: unknown, pick: string): unknown {
+  const [kind, name = "", owner = ""] = pick.split(":");
   const { exports } = module;
-  const definition = exports["default"] as { steps?: Table; hooks?: Table } | undefined;
+  const definition = whole as { steps?: Table; hooks?: Table } | undefined;
   switch (kind) {
+    case "definition":
+      return definition;
     case "export":
       return Object.hasOwn(exports, name) ? exports[name] : undefined;
     case "step":

@@ -199,6 +199,7 @@ export class FakePool implements Place {
         const module: LoadedModule = {
           exports: { [task.code.pick.replace("export:", "")]: given },
           made: [],
+          defined: [],
         };
         result = {
           ok: true,
@@ -278,7 +279,7 @@ export function dynamicModule(
   steps: { [name: string]: StepFunction },
   run: (run: DynamicRun<never>) => unknown,
 ): { [name: string]: FakeFunction } {
-  const module: LoadedModule = { exports: steps, made: [] };
+  const module: LoadedModule = { exports: steps, made: [], defined: [] };
   return {
     ...Object.fromEntries(
       Object.entries(steps).map(([name, step]) => [
