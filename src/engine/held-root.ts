@@ -39,6 +39,8 @@ import { foreignRunsFolder } from "./runs-folder.ts";
 import { openWorkshop, type Workshop } from "./workshop.ts";
 
 const clock = systemClock;
+/** How long after a forced stop and the grace period a run is waited for, in milliseconds. */
+const LAST_MS = 3_000;
 
 /** What to hold, and for whom. */
 export interface HeldRootOptions {
@@ -178,15 +180,14 @@ export class HeldRoot {
    */
   close(mode: "graceful" | "force" = "graceful"): Promise<void> {
     const closing = this.#closing;
-    if (closing !== undefined && mode === "force") this.#stopAll(mode);
+    if (closing !== undefined && mode === "force") void this.#endAll(mode);
     this.#closing ??= this.#close(mode);
     return this.#closing;
   }
 
   async #close(mode: "graceful" | "force"): Promise<void> {
     await Promise.allSettled(this.#making);
-    this.#stopAll(mode);
-    await Promise.allSettled([...this.#runs.values()].map(({ finished }) => finished));
+    await this.#endAll(mode);
     await this.#inbox?.close();
     for (const ledger of this.#ledgers.values())
       await ledger.then((open) => open.close()).catch(() => undefined);
@@ -195,13 +196,21 @@ export class HeldRoot {
     await this.#lock.release();
   }
 
-  #stopAll(mode: "graceful" | "force"): void {
-    for (const run of this.#runs.values()) {
-      const because = run.isStarted
-        ? "its program closed the root"
-        : "its program closed the root before it submitted the run";
-      run.requestStop({ mode, by: "program", because }).catch(() => undefined);
-    }
+  async #endAll(mode: "graceful" | "force"): Promise<void> {
+    await Promise.allSettled([...this.#runs.values()].map((run) => this.#end(run, mode)));
+  }
+
+  /** Stops a run, and waits for its end. One that cannot be stopped is left to the next daemon. */
+  async #end(run: HeldRun, mode: "graceful" | "force"): Promise<void> {
+    const because = run.isStarted
+      ? "its program closed the root"
+      : "its program closed the root before it submitted the run";
+    const answer = await run.requestStop({ mode, by: "program", because });
+    if (!answer.accepted && run.state.stop === undefined) return run.leave();
+    const { gracePeriodMs } = run.state.snapshot;
+    const last =
+      mode === "force" ? clock.after(gracePeriodMs + LAST_MS, () => void run.leave()) : undefined;
+    await run.finished.finally(() => last?.cancel());
   }
 
   async #reserve(loaded: LoadedPipeline, order: HeldRunOrder): Promise<Reservation> {

@@ -15,19 +15,26 @@ import type { ReservedRun, RunEnd, RunHandle, SubmissionGiven } from "./ports.ts
 /** A run that this process makes and drives. */
 export class HeldRun {
   readonly id: string;
-  /** Resolves once the run's end is in its own ledger and in its pipeline's. */
+  /**
+   * Resolves once the run's end is in its own ledger and in its pipeline's. Rejects where it is
+   * left to the next daemon.
+   */
   readonly finished: Promise<RunEnd>;
   readonly #reserved: ReservedRun;
   readonly #ledger: PipelineLedger;
   #handle: Promise<RunHandle> | undefined;
   #isStarted = false;
-  #finish!: (end: Promise<RunEnd>) => void;
+  #finish!: (end: RunEnd) => void;
+  #fail!: (error: unknown) => void;
 
   constructor(reserved: ReservedRun, ledger: PipelineLedger) {
     this.id = reserved.state.run;
     this.#reserved = reserved;
     this.#ledger = ledger;
-    this.finished = new Promise((resolve) => (this.#finish = resolve));
+    this.finished = new Promise((resolve, reject) => {
+      this.#finish = resolve;
+      this.#fail = reject;
+    });
     this.finished.catch(() => undefined);
   }
 
@@ -62,10 +69,19 @@ export class HeldRun {
     return (await this.#drive()).requestStop(order);
   }
 
+  /** Drives it no more: the next daemon goes on with it. */
+  async leave(): Promise<void> {
+    await (await this.#drive()).drain(0);
+    this.#fail(new Error(`run ${this.id} could not be stopped: the next daemon goes on with it`));
+  }
+
   #drive(given?: SubmissionGiven, flavor?: Flavor): Promise<RunHandle> {
     if (this.#handle !== undefined) return this.#handle;
     this.#handle = this.#reserved.drive(given, flavor);
-    this.#finish(this.#handle.then(({ finished }) => finished).then((end) => this.#record(end)));
+    this.#handle
+      .then(({ finished }) => finished)
+      .then((end) => this.#record(end))
+      .then(this.#finish, this.#fail);
     return this.#handle;
   }
 

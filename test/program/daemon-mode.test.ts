@@ -189,4 +189,55 @@ steps:
     await daemon.end();
     expect((await orchd(root.root, "verify")).status).toBe(0);
   });
+
+  it("takes a live instance for the orchestrator that the pipeline names", async () => {
+    const far = `
+      import { BaseOrchestrator, z } from "orchd";
+      const config = z.object({ at: z.string().default("here") });
+      export default class Far extends BaseOrchestrator {
+        static flavor = "far";
+        static config = config;
+        getOrchestratorRunId() { return "far-" + process.env.ORCHD_RUN_ID; }
+        async submitPipeline({ snapshot }) {
+          for (const step of snapshot.steps) await this.runStep(step);
+          return { metadata: { at: this.config.at } };
+        }
+      }
+    `;
+    const root = programRoot({
+      "schedules/lib/far.mjs": far,
+      "orchd.yaml": "orchestrators: { remote: { uses: ./schedules/lib/far.mjs } }\n",
+      "schedules/etl.yaml": `${ETL}orchestrator: ./lib/far.mjs\n`,
+      "schedules/named.yaml": `${ETL}orchestrator: remote\n`,
+    });
+    const daemon = await startDaemon({ root: root.root });
+    const said = await runProgram(
+      root,
+      `
+      import Far from "./schedules/lib/far.mjs";
+      await using root = await openRoot(".");
+      const submit = async (orchestrator, name) => {
+        const snapshot = await root.snapshot(name);
+        const placeholderRun = await root.placeholder(snapshot);
+        const stack = new Stack({ name: "default", orchestrator });
+        try {
+          const submission = { snapshot, stack, placeholderRun };
+          await (await orchestrator.submitPipeline(submission)).waitForCompletion();
+          return (await orchestrator.fetchStatus(placeholderRun)).status;
+        } catch ({ message }) {
+          return message;
+        }
+      };
+      say(await submit(new Far(), "etl"));
+      say(await submit(root.orchestrator("remote"), "named"));
+      say(await submit(new Far({ at: "there" }), "etl"));
+    `,
+    );
+    expect(said).toEqual([
+      "completed",
+      "completed",
+      expect.stringContaining("the daemon submits it to that one, and not to far"),
+    ]);
+    await daemon.end();
+  });
 });

@@ -304,4 +304,42 @@ describe("an orchestrator that a program holds", () => {
     );
     expect(outputs).toContainEqual({ result: "opened!" });
   });
+
+  it("leaves a run to the next daemon that it cannot stop; its placeholder ends", async () => {
+    const root = programRoot({
+      "orchd.yaml": "orchestrators: { stubborn: { uses: ./stubborn.mjs } }\n",
+      "stubborn.mjs": `
+        import { BaseOrchestrator } from "orchd";
+        export default class Stubborn extends BaseOrchestrator {
+          static flavor = "stubborn";
+          capabilities = { canStop: false };
+          getOrchestratorRunId() { return "s"; }
+          async submitPipeline() { return { waitForCompletion: () => new Promise(() => {}) }; }
+        }
+      `,
+      "schedules/etl.yaml": `${PIPELINE}orchestrator: stubborn\n`,
+    });
+    const said = await runProgram(
+      root,
+      `
+      import Stubborn from "./stubborn.mjs";
+      const root = await openRoot(".");
+      const snapshot = await root.snapshot("etl");
+      const placeholderRun = await root.placeholder(snapshot);
+      const second = await root.placeholder(snapshot);
+      const orchestrator = new Stubborn();
+      const result = await orchestrator.submitPipeline({ snapshot, placeholderRun });
+      await orchestrator.stopRun(placeholderRun).catch(({ message }) => say(message));
+      const waiting = result.waitForCompletion().catch(({ message }) => say(message));
+      await root.close();
+      say([placeholderRun.id, second.id]);
+    `,
+    );
+    const [id, second] = said.at(-1) as string[];
+    expect(said[0]).toContain("The orchestrator stubborn cannot stop a run");
+    expect(runsOf(root.runs, "etl").map((run) => [run.run, outcomeOf(run)])).toEqual([
+      [id, undefined],
+      [second, "stopped"],
+    ]);
+  });
 });
