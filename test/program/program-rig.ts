@@ -22,12 +22,14 @@ export interface Program {
 }
 
 /** What each program has besides its own text. */
+const SAY = `
+const say = (value) => process.stdout.write(JSON.stringify(value ?? null) + "\\n");
+`;
 const HEAD = `
 import * as orchd from "orchd";
 const { openRoot, Stack, LocalOrchestrator, BaseOrchestrator } = orchd;
 const { pipeline, dynamicPipeline, step } = orchd;
-const say = (value) => process.stdout.write(JSON.stringify(value ?? null) + "\\n");
-`;
+${SAY}`;
 
 /** A root with these files, whose programs and pipelines find the built package. */
 export function programRoot(files: Record<string, string> = {}): TempRoot {
@@ -40,12 +42,21 @@ export function programRoot(files: Record<string, string> = {}): TempRoot {
 /**
  * Starts a program in the root. Its text has all names of the package, and `say`.
  *
- * @param name its file's name, below the root
+ * @param options `imports`: whether it has the names of the package; default true
  */
-export function startProgram(root: TempRoot, text: string, name = "program.mjs"): Program {
+export function startProgram(
+  root: TempRoot,
+  text: string,
+  options: { readonly imports?: boolean } = {},
+): Program {
+  const head = options.imports === false ? SAY : HEAD;
   // Node 20 has no `await using`.
-  const { code } = transformSync(`${HEAD}${text}`, { target: "node20", format: "esm" });
-  const path = root.write(name, code);
+  const { code } = transformSync(`${head}${text}`, {
+    target: "node20",
+    format: "esm",
+    loader: "ts",
+  });
+  const path = root.write("program.mjs", code);
   const { VITEST: _vitest, NODE_OPTIONS: _options, ...env } = process.env;
   const child = spawn(process.execPath, [path], {
     cwd: root.root,
