@@ -8,7 +8,9 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { orchd } from "../support/daemon.ts";
+import { transformSync } from "esbuild";
+import { runProgram } from "../program/program-rig.ts";
+import { orchd, startDaemon } from "../support/daemon.ts";
 import { runsOf, type PlainRun } from "../support/ledgers.ts";
 import { projectRoot, tempRoot } from "../support/temp-root.ts";
 import type { TempRoot } from "../support/temp-root.ts";
@@ -56,6 +58,9 @@ const PROGRAMS: Readonly<Record<string, string>> = Object.fromEntries(
   ].map(([, name, text]) => [`programs/${name!}`, `${text!}\nexport {};\n`]),
 );
 
+/** The program that was promised; test/program/surface.test.ts runs it. */
+const PROMISED = readFileSync(join(projectRoot, "test/fixtures/promised-program.txt"), "utf8");
+
 /** The ways in which TypeScript finds a package, with what else each needs. */
 const RESOLUTIONS = {
   nodenext: { module: "nodenext" },
@@ -83,6 +88,73 @@ const npm = (cwd: string, ...parameters: string[]): string =>
     stdio: ["ignore", "pipe", "pipe"],
   });
 
+/** What was asked of a platform for jobs. */
+interface Asked {
+  readonly method: string;
+  readonly url: string;
+  readonly body: string;
+}
+
+/** A platform for jobs, whose only one is done when it is asked after for the second time. */
+async function jobPlatform(): Promise<{ readonly asked: Asked[]; readonly endpoint: string }> {
+  const asked: Asked[] = [];
+  const backend = createServer((request, response) => {
+    let body = "";
+    request.on("data", (text: Buffer) => (body += text.toString()));
+    request.on("end", () => {
+      asked.push({ method: request.method!, url: request.url!, body });
+      response.end(
+        JSON.stringify(request.method === "POST" ? { jobId: "12345" } : { done: asked.length > 2 }),
+      );
+    });
+  });
+  await new Promise<void>((resolve) => backend.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => {
+    backend.close();
+    backend.closeAllConnections();
+  });
+  const { port } = backend.address() as AddressInfo;
+  return { asked, endpoint: `http://127.0.0.1:${port}/runs` };
+}
+
+/** Two steps that fail where they run here. */
+const ELSEWHERE =
+  "steps:\n  first: { run: 'exit 9', env: { OWN: '1' } }\n" +
+  "  second: { run: 'exit 9', after: first }\n";
+
+/** A run that the orchestrator of docs/orchestrators.md had, and what it asked of its platform. */
+function checkSubmitted({ run, lines }: PlainRun, pipeline: string, asked: Asked[]): void {
+  expect(lines.find(({ type }) => type === "submit.accepted")).toMatchObject({
+    metadata: { jobId: "12345" },
+    orchestratorRunId: `custom-${run}`,
+  });
+  expect(lines.filter(({ type }) => type === "step.completed").map(({ step }) => step)).toEqual([
+    "first",
+    "second",
+  ]);
+  expect(asked.map(({ method, url }) => `${method} ${url}`)).toEqual([
+    "POST /runs",
+    "GET /runs/12345",
+    "GET /runs/12345",
+  ]);
+  const posted = JSON.parse(asked[0]!.body) as { steps: { environment: object }[] };
+  const ids = {
+    PATH: expect.any(String) as string,
+    ORCHD_RUN_ID: run,
+    ORCHD_ORCHESTRATOR_RUN_ID: `custom-${run}`,
+    ORCHD_PIPELINE: pipeline,
+    ORCHD_ATTEMPT: "1",
+  };
+  expect(posted).toMatchObject({
+    pipeline,
+    steps: [
+      { id: "first", environment: { ...ids, OWN: "1", ORCHD_STEP: "first" } },
+      { id: "second", environment: { ...ids, ORCHD_STEP: "second" } },
+    ],
+  });
+  expect(posted.steps[1]!.environment).not.toHaveProperty("OWN");
+}
+
 describe("the package", () => {
   let elsewhere: TempRoot;
   let files: string[];
@@ -102,6 +174,7 @@ describe("the package", () => {
         ]),
       ),
       ...PROGRAMS,
+      "programs/promised.ts": `const params = {};\n${PROMISED}`,
       "schedules/orchestrators/custom.ts": WALKED_THROUGH,
       "schedules/hello.yaml":
         'steps:\n  greet: { uses: ./steps/greet.ts, params: { name: "${params.name}" } }\n' +
@@ -186,34 +259,13 @@ export default step(
   });
 
   it("runs the orchestrator of docs/orchestrators.md, by path and by name", async () => {
-    const asked: { method: string; url: string; body: string }[] = [];
-    const backend = createServer((request, response) => {
-      let body = "";
-      request.on("data", (text: Buffer) => (body += text.toString()));
-      request.on("end", () => {
-        asked.push({ method: request.method!, url: request.url!, body });
-        response.end(
-          JSON.stringify(
-            request.method === "POST" ? { jobId: "12345" } : { done: asked.length > 2 },
-          ),
-        );
-      });
-    });
-    await new Promise<void>((resolve) => backend.listen(0, "127.0.0.1", resolve));
-    onTestFinished(() => {
-      backend.close();
-      backend.closeAllConnections();
-    });
-    const { port } = backend.address() as AddressInfo;
-    const config = `{ apiEndpoint: "http://127.0.0.1:${port}/runs" }`;
+    const { asked, endpoint } = await jobPlatform();
+    const config = `{ apiEndpoint: "${endpoint}" }`;
     const uses = (from: string): string =>
       `{ uses: ${from}/orchestrators/custom.ts, config: ${config} }`;
     elsewhere.write("orchd.yaml", `orchestrators:\n  remote: ${uses("./schedules")}\n`);
-    const steps =
-      "steps:\n  first: { run: 'exit 9', env: { OWN: '1' } }\n" +
-      "  second: { run: 'exit 9', after: first }\n";
-    elsewhere.write("schedules/by-config.yaml", `orchestrator: ${uses(".")}\n${steps}`);
-    elsewhere.write("schedules/by-name.yaml", `orchestrator: remote\n${steps}`);
+    elsewhere.write("schedules/by-config.yaml", `orchestrator: ${uses(".")}\n${ELSEWHERE}`);
+    elsewhere.write("schedules/by-name.yaml", `orchestrator: remote\n${ELSEWHERE}`);
     for (const pipeline of ["by-config", "by-name"]) {
       asked.length = 0;
       const ran = await orchd(elsewhere.root, "run", pipeline, "--foreground", "--json", {
@@ -223,37 +275,12 @@ export default step(
         status: 0,
         stderr: "",
       });
-      const [{ run, lines }] = runsOf(elsewhere.runs, pipeline) as [PlainRun];
-      expect(lines.find(({ type }) => type === "submit.accepted")).toMatchObject({
-        metadata: { jobId: "12345" },
-        orchestratorRunId: `custom-${run}`,
-      });
-      expect(lines.filter(({ type }) => type === "step.completed").map(({ step }) => step)).toEqual(
-        ["first", "second"],
-      );
-      expect(asked.map(({ method, url }) => `${method} ${url}`)).toEqual([
-        "POST /runs",
-        "GET /runs/12345",
-        "GET /runs/12345",
-      ]);
-      const posted = JSON.parse(asked[0]!.body) as { steps: { environment: object }[] };
-      const ids = {
-        PATH: expect.any(String) as string,
-        ORCHD_RUN_ID: run,
-        ORCHD_ORCHESTRATOR_RUN_ID: `custom-${run}`,
-        ORCHD_PIPELINE: pipeline,
-        ORCHD_ATTEMPT: "1",
-      };
-      expect(posted).toMatchObject({
-        pipeline,
-        steps: [
-          { id: "first", environment: { ...ids, OWN: "1", ORCHD_STEP: "first" } },
-          { id: "second", environment: { ...ids, ORCHD_STEP: "second" } },
-        ],
-      });
-      expect(posted.steps[1]!.environment).not.toHaveProperty("OWN");
+      checkSubmitted(runsOf(elsewhere.runs, pipeline).at(-1)!, pipeline, asked);
     }
-    elsewhere.write("schedules/misfit.yaml", `orchestrator: ./orchestrators/custom.ts\n${steps}`);
+    elsewhere.write(
+      "schedules/misfit.yaml",
+      `orchestrator: ./orchestrators/custom.ts\n${ELSEWHERE}`,
+    );
     const misfit = installed("validate", join(elsewhere.schedules, "misfit.yaml"));
     expect(misfit.status).toBe(2);
     expect(`${misfit.stdout}${misfit.stderr}`).toMatch(
@@ -261,6 +288,44 @@ export default step(
     );
     rmSync(join(elsewhere.schedules, "misfit.yaml"));
   }, 90_000);
+
+  it.each(["up", "down"])(
+    "has a program run the orchestrator of docs/orchestrators.md, with the daemon %s",
+    async (daemonIs) => {
+      const { asked, endpoint } = await jobPlatform();
+      const config = `{ apiEndpoint: "${endpoint}" }`;
+      const uses = `{ uses: ./orchestrators/custom.ts, config: ${config} }`;
+      const pipeline = `by-program-${daemonIs}`;
+      elsewhere.write(`schedules/${pipeline}.yaml`, `orchestrator: ${uses}\n${ELSEWHERE}`);
+      const { code } = transformSync(WALKED_THROUGH, { loader: "ts", target: "node20" });
+      elsewhere.write("custom.mjs", code);
+      const daemon = daemonIs === "up" ? await startDaemon({ root: elsewhere.root }) : undefined;
+      const said = await runProgram(
+        elsewhere,
+        `
+        import CustomOrchestrator from "./custom.mjs";
+        await using root = await openRoot(".");
+        const orchestrator = new CustomOrchestrator(${config});
+        say(orchestrator.isRemote);
+        const stack = new Stack({ name: "custom", orchestrator });
+        const snapshot = await root.snapshot("${pipeline}");
+        const placeholderRun = await root.placeholder(snapshot);
+        const environments = { baseEnvironment: {}, stepEnvironments: {} };
+        const submission = { snapshot, stack, ...environments, placeholderRun };
+        const result = await orchestrator.submitPipeline(submission);
+        await result?.waitForCompletion?.();
+        say(await orchestrator.fetchStatus(placeholderRun, { includeSteps: true }));
+      `,
+      );
+      await daemon?.end();
+      rmSync(join(elsewhere.schedules, `${pipeline}.yaml`));
+      expect(said).toEqual([
+        true,
+        { status: "completed", steps: { first: "completed", second: "completed" } },
+      ]);
+      checkSubmitted(runsOf(elsewhere.runs, pipeline).at(-1)!, pipeline, asked);
+    },
+  );
 
   it.each(Object.keys(RESOLUTIONS))(
     "has types, examples and programs that hold for a strict user, by %s",
