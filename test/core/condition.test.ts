@@ -162,3 +162,20 @@ it("never throws and never takes longer than a moment, whatever the text and the
     { numRuns: 2_000 },
   );
 });
+
+it("may have any number of terms beside each other, and sixty-four within each other", () => {
+  const scope = { params: { a: 1 }, inputs: {} };
+  const holds = (text: string): boolean => {
+    const parsed = parseCondition(text);
+    return parsed.ok && evaluateCondition(parsed.condition, scope);
+  };
+  const terms = Array<string>(120).fill("params.a == 1");
+  for (const operator of [" && ", " || "]) expect(holds(terms.join(operator))).toBe(true);
+  expect(holds(`${"!".repeat(62)}params.a`)).toBe(true);
+  const nested = (depth: number): string => `${"(".repeat(depth)}true${")".repeat(depth)}`;
+  expect(holds(nested(63))).toBe(true);
+  expect(parseCondition(nested(64))).toMatchObject({
+    ok: false,
+    message: "is nested more than 64 deep",
+  });
+});

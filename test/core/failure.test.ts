@@ -72,6 +72,16 @@ describe("an error's causes", () => {
     }
   });
 
+  it("keep 256 characters of a name and a code, 8,192 of a message, 2,048 of a cause's", () => {
+    const text = "x".repeat(10_000);
+    const long = { name: text, code: text, message: text, stack: text };
+    const { cause, ...kept } = clipError({ ...long, cause: long });
+    const lengths = ({ name, code, message, stack }: Partial<typeof long>): unknown =>
+      [name, code, message, stack].map((part) => part?.length);
+    expect(lengths(kept)).toEqual([256, 256, 8_192, 8_192]);
+    expect(lengths(cause!)).toEqual([256, 256, 2_048, 2_048]);
+  });
+
   it("come back as errors that can be thrown", () => {
     const error = toStepError(new Error("a", { cause: new AggregateError([refused()], "b") }));
     const again = thrownFrom(error);

@@ -206,6 +206,18 @@ describe("what is remembered of the past", () => {
     expect([...again(restored).requests]).toEqual(ids(46, 110));
   });
 
+  it("is when a run began, also where its end is told twice", () => {
+    const run = "p@20261123T020000Z";
+    const end = { type: "run.finished", run, status: "completed", durationMs: 5 } as const;
+    const state = foldEvents([loaded, { type: "run.started", run }]);
+    const startedAt = state.last?.startedAt;
+    expect(startedAt).toBe(iso(1));
+    foldEvents([end, end], state);
+    expect(state.last).toMatchObject({ run, status: "completed", startedAt });
+    foldEvents([{ ...end, run: "p@20261123T020100Z" }], state);
+    expect(state.last?.startedAt).toBeNull();
+  });
+
   it("is the newest run that ended, through a checkpoint", () => {
     const runs = Array.from({ length: 70 }, (_, index) => ends("failed", index));
     const state = foldEvents([loaded, ...runs]);

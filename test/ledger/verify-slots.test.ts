@@ -2,12 +2,16 @@
 import { mkdirSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { PipelineEvent, RunEvent } from "../../src/core/event.ts";
+import type { PipelineEvent, PipelineLine, RunEvent } from "../../src/core/event.ts";
+import { checkpointOf } from "../../src/core/pipeline-checkpoint.ts";
+import { emptyPipelineState } from "../../src/core/pipeline-state.ts";
+import { parseRunId } from "../../src/core/run-id.ts";
 import { iso } from "../../src/core/time.ts";
 import { LedgerFile } from "../../src/ledger/ledger-file.ts";
 import { PipelineLedger } from "../../src/ledger/pipeline-ledger.ts";
 import { prune } from "../../src/ledger/prune.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
+import { SlotsTold } from "../../src/ledger/verify-slots.ts";
 import { verifyRoot } from "../../src/ledger/verify.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { calm, header } from "./sample-ledgers.ts";
@@ -144,3 +148,25 @@ describe("runs and slots", () => {
 function age(path: string): void {
   utimesSync(path, new Date(0), new Date(0));
 }
+
+it("a run needs a line from the end of what was told before up to the watermark", () => {
+  const told = new SlotsTold();
+  const line = (seq: number, event: PipelineEvent): PipelineLine => ({
+    ...event,
+    seq,
+    b: seq,
+    at: slotAt(9),
+  });
+  const checkpoint: PipelineEvent = {
+    ...checkpointOf(emptyPipelineState()),
+    counts: { fired: 2 },
+    through: slotAt(2),
+  };
+  told.add("pipeline.jsonl", line(1, checkpoint));
+  told.add("pipeline.jsonl", line(2, { ...loaded, through: slotAt(5) }));
+  expect([1, 2, 3, 4, 5, 6].filter((minute) => told.lacksLine(parseRunId(runAt(minute))!))).toEqual(
+    [3, 4, 5],
+  );
+  told.add("pipeline.jsonl", line(3, { type: "slot.fired", slot: slotAt(4), run: runAt(4) }));
+  expect([3, 4, 5].filter((minute) => told.lacksLine(parseRunId(runAt(minute))!))).toEqual([3, 5]);
+});

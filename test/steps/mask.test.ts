@@ -59,6 +59,15 @@ describe("a secret in a text", () => {
     }
   });
 
+  it("is not cut, nor is one after it taken for the place to cut", () => {
+    const both = masker("hunter2x", "s3cret-7");
+    expect(both.cut(`${"-".repeat(10)}hunter2x${"-".repeat(4)}s3cret-7`, 14)).toBe(10);
+    expect(both.cut(`${"-".repeat(10)}s3cret-7${"-".repeat(4)}hunter2x`, 14)).toBe(10);
+    expect(both.cut(`${"-".repeat(10)}hunter2xs3cret-7`, 20)).toBe(18);
+    expect(both.cut(`${"-".repeat(20)}hunter2x`, 20)).toBe(20);
+    expect(both.cut("-".repeat(30), 20)).toBe(20);
+  });
+
   it("is found where a library cut it, if it is long", () => {
     expect(masker(JWT).text(`Received '${JWT.slice(0, 128)}...`)).toBe(`Received '${MASK}...`);
     expect(masker(JWT).text("nothing of it")).toBe("nothing of it");
