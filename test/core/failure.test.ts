@@ -6,6 +6,7 @@ import {
   failureText,
   thrownFrom,
   toStepError,
+  type StepError,
 } from "../../src/core/failure.ts";
 import { EXIT_STATUS, isRetried } from "../../src/core/retry.ts";
 
@@ -76,7 +77,7 @@ describe("an error's causes", () => {
     const text = "x".repeat(10_000);
     const long = { name: text, code: text, message: text, stack: text };
     const { cause, ...kept } = clipError({ ...long, cause: long });
-    const lengths = ({ name, code, message, stack }: Partial<typeof long>): unknown =>
+    const lengths = ({ name, code, message, stack }: Partial<StepError>): unknown =>
       [name, code, message, stack].map((part) => part?.length);
     expect(lengths(kept)).toEqual([256, 256, 8_192, 8_192]);
     expect(lengths(cause!)).toEqual([256, 256, 2_048, 2_048]);
