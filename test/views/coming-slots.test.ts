@@ -1,4 +1,4 @@
-/** What `orchd next` lists: slots of all pipelines, in order, with their due time where it differs. */
+/** What `orchd next` lists: slots of all pipelines in order, with a due time that differs. */
 import { expect, it } from "vitest";
 import { jitterOf, timetable } from "../../src/core/schedule/schedule.ts";
 import type { Schedule } from "../../src/core/schedule/schedule-schema.ts";
