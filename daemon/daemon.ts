@@ -257,8 +257,10 @@ function wire(
     rescan: () => drops.rescan(),
     folded: (run) => workshop.folded(run),
     onMissed: (loaded, slots) => workshop.missed(loaded, slots),
-    onHour: (running) => upkeep.retain(running),
-    wantsHour: (running) => upkeep.filling(running),
+    hourly: {
+      act: (running) => upkeep.retain(running),
+      isWanted: (running) => upkeep.filling(running),
+    },
     upkeep: (request, running) => upkeep.carryOut(request, running),
   });
   const drops: DropFolder = new DropFolder({

@@ -161,10 +161,12 @@ const runEvents = [
       requestId: z.string().optional(),
       by: z.string(),
       because: because.optional(),
+      asksOrchestrator: z.boolean().optional(),
     })
     .meta({
       description:
-        "A stop was asked for: graceful lets no new step start, force also ends running ones.",
+        "A stop was asked for: graceful lets no new step start, force also ends running ones. " +
+        "`asksOrchestrator`: `stopRun` is called, and a line says what it answered.",
     }),
   z
     .looseObject({ type: z.literal("run.timed_out"), because })

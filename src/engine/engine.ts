@@ -45,6 +45,13 @@ import { RequestInbox } from "./request-inbox.ts";
 import { Scheduler, type ClockStep } from "./scheduler.ts";
 import { SetAside } from "./set-aside.ts";
 
+/** What the engine does every hour. */
+export interface Hourly {
+  readonly act: (engine: Engine) => Promise<void>;
+  /** Asked every minute: whether to act before the hour is over. */
+  readonly isWanted: (engine: Engine) => boolean;
+}
+
 /** What the engine is given. */
 export interface EnginePorts extends LedgerHost {
   readonly log: Log;
@@ -75,10 +82,8 @@ export interface EnginePorts extends LedgerHost {
   readonly onMissed?: DeskPorts["onMissed"];
   /** Told the durable lines of every pipeline. */
   readonly onDurableLine?: LineListener | undefined;
-  /** Called every hour: retention. */
-  readonly onHour?: ((engine: Engine) => Promise<void>) | undefined;
-  /** Asked every minute: whether to call `onHour` before its hour. */
-  readonly wantsHour?: ((engine: Engine) => boolean) | undefined;
+  /** What is done every hour: retention. */
+  readonly hourly?: Hourly | undefined;
   /** Carries out prune, repair and rebuild. */
   readonly upkeep?: ((request: UpkeepRequest, engine: Engine) => Promise<Reply>) | undefined;
   /** How often the requests folder is read even if its watcher is silent; default: one second. */
@@ -547,15 +552,15 @@ export class Engine {
   }
 
   #everyHour(inMs: number): void {
-    const { clock, log, onHour, wantsHour } = this.#ports;
-    const waitMs = wantsHour === undefined ? inMs : Math.min(inMs, MINUTE_MS);
+    const { clock, log, hourly } = this.#ports;
+    const waitMs = hourly === undefined ? inMs : Math.min(inMs, MINUTE_MS);
     this.#hourly = clock.after(waitMs, () => {
-      if (waitMs < inMs && wantsHour?.(this) !== true) {
+      if (waitMs < inMs && hourly?.isWanted(this) !== true) {
         this.#everyHour(inMs - waitMs);
         return;
       }
       void this.#makeFolders(clock.now() + DAY_MS)
-        .then(() => onHour?.(this))
+        .then(() => hourly?.act(this))
         .catch((error: unknown) =>
           log.error({ err: error }, "retention failed; it is tried again in an hour"),
         )

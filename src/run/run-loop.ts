@@ -203,6 +203,7 @@ export class RunLoop {
           by: order.by.slice(0, 200),
           requestId: order.requestId,
           because: order.because?.slice(0, 1_000),
+          asksOrchestrator: this.#delegation?.facts.stopRun === undefined ? undefined : true,
         }),
       );
       if (again) this.#delegation?.tellAgain();
@@ -402,7 +403,7 @@ export class RunLoop {
     });
     this.#journal.afterwards(() => {
       const { run, pipeline, snapshot, startedAt } = state;
-      void this.#closeDrained();
+      void this.#close();
       this.#resolveFinished({
         run,
         pipeline,
@@ -429,6 +430,7 @@ export class RunLoop {
     await Promise.all([this.#journal.close(), this.#log.close()]).catch((error: unknown) =>
       this.#deps.log.warn({ run: this.state.run, err: error }, "a run's files could not be closed"),
     );
+    this.#drained?.resolve();
   }
 
   /**
@@ -443,7 +445,7 @@ export class RunLoop {
     this.#hooks.kill(because);
     const { run, pipeline, snapshot, startedAt } = this.state;
     const finishedAt = iso(this.#deps.clock.now());
-    void this.#closeDrained();
+    void this.#close();
     this.#resolveFinished({
       run,
       pipeline,
@@ -454,11 +456,6 @@ export class RunLoop {
       finishedAt,
       snapshot,
     });
-  }
-
-  async #closeDrained(): Promise<void> {
-    await this.#close();
-    this.#drained?.resolve();
   }
 
   /** @throws why the run's ledger cannot be written */
@@ -494,6 +491,6 @@ export class RunLoop {
       this.#arrived.length > 0
     )
       return;
-    void this.#journal.flush().then(() => this.#closeDrained());
+    void this.#journal.flush().then(() => this.#close());
   }
 }

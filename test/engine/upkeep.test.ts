@@ -26,11 +26,11 @@ async function daemon(retention: { keepMb?: number; totalMb?: number }): Promise
     clock,
     settings: { retention: { keepDays: 30, keepRuns: 10_000, ...retention } },
     hourly: {
-      onHour: async (engine) => {
+      act: async (engine) => {
         sweeps.push(Math.round((clock.monotonic() - began) / MINUTE));
         await upkeep.retain(engine);
       },
-      wantsHour: (engine) => upkeep.filling(engine),
+      isWanted: (engine) => upkeep.filling(engine),
     },
   });
   const upkeep = new Upkeep({

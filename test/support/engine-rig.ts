@@ -9,7 +9,7 @@ import type { LoadedPipeline } from "../../src/core/loaded-pipeline.ts";
 import type { Schedule } from "../../src/core/schedule/schedule-schema.ts";
 import { DEFAULT_SETTINGS, type OrchdSettings } from "../../src/core/settings.ts";
 import { canonicalHash } from "../../src/core/canonical-json.ts";
-import { Engine, type EnginePorts } from "../../src/engine/engine.ts";
+import { Engine, type Hourly } from "../../src/engine/engine.ts";
 import { silentLog, type Log } from "../../src/log.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { snapshotOf, stepSpec } from "./given-run.ts";
@@ -55,7 +55,7 @@ export interface RigOptions {
   readonly settings?: Partial<OrchdSettings>;
   readonly log?: Log;
   /** What the engine does each hour, and when it does so sooner. */
-  readonly hourly?: Pick<EnginePorts, "onHour" | "wantsHour">;
+  readonly hourly?: Hourly;
   readonly onDurableLine?: LineListener;
   /** How often the engine looks at ledgers; default: never. */
   readonly ledgerLookMs?: number;
@@ -165,7 +165,7 @@ export class EngineRig {
       requestRescanMs: Number.POSITIVE_INFINITY,
       ledgerLookMs: this.#ledgerLookMs,
       onDurableLine: this.#onDurableLine,
-      ...this.#hourly,
+      hourly: this.#hourly,
     });
     const recovered = this.engine
       .recover()
