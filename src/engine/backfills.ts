@@ -1,6 +1,7 @@
 /**
  * Backfills make runs for past slots, a few at a time, oldest first. They change no decision
  * (semantics.md 2): a slot that was missed stays missed, and gets a `slot.backfilled` line as well.
+ * A slot to come gets no run: a backfill ends at the moment when it is accepted.
  *
  * A backfill is a line in its pipeline's ledger (`backfill.started`), until a second line ends it.
  * So it goes on after a crash: it goes over its slots again, and passes over each slot that has a
@@ -78,25 +79,27 @@ export class Backfills {
   async begin(desk: PipelineDesk, taken: TakenRequest, request: BackfillRequest): Promise<Reply> {
     const { id } = taken;
     if (this.#open.has(id) || desk.state.requests.has(id)) return { accepted: true };
+    const now = this.#ports.clock.now();
     const from = Date.parse(request.from);
-    const to = Date.parse(request.to);
-    if (to < from)
+    const asked = Date.parse(request.to);
+    if (asked < from)
       return refused(`the backfill ends before it begins: ${request.from} to ${request.to}`);
-    const slots = slotsOf(desk, from, to, request.schedule);
+    if (from > now)
+      return refused(`a backfill makes runs of past slots, and ${request.from} lies in the future`);
+    const to = asked > now ? iso(now) : request.to;
+    const slots = slotsOf(desk, from, Date.parse(to), request.schedule);
     if (slots.length === 0)
       return refused(
-        `pipeline ${JSON.stringify(desk.name)} has no slot ` +
-          `from ${request.from} to ${request.to}`,
+        `pipeline ${JSON.stringify(desk.name)} has no slot from ${request.from} to ${to}`,
       );
     if (slots.length > MOST_SLOTS)
       return refused(
-        `more than ${MOST_SLOTS} slots lie from ${request.from} to ${request.to}; ` +
-          "ask for them in parts",
+        `more than ${MOST_SLOTS} slots lie from ${request.from} to ${to}; ask for them in parts`,
       );
     const accepted: Accepted = defined({
       requestId: id,
       from: request.from,
-      to: request.to,
+      to,
       which: request.which,
       maxActive: request.maxActive ?? 1,
       schedule: request.schedule,
@@ -104,7 +107,9 @@ export class Backfills {
     });
     await desk.append([{ type: "backfill.started", ...accepted, slots: slots.length }]);
     this.#start(desk, accepted, () => slots);
-    return { accepted: true, result: { slots: slots.length } };
+    const reason =
+      asked > now ? `its slots end at now, ${to}: ${request.to} lies in the future` : undefined;
+    return defined({ accepted: true, reason, result: { slots: slots.length } });
   }
 
   /** Goes on with the backfills that a pipeline's ledger calls unfinished. */

@@ -1,6 +1,7 @@
 /** Backfills under the engine: whatever they wait for, they go on when it is there. */
 import { describe, expect, it } from "vitest";
 import type { RequestInput } from "../../src/core/request.ts";
+import { iso } from "../../src/core/time.ts";
 import { readReply, writeRequest } from "../../src/ledger/requests.ts";
 import { silentLog } from "../../src/log.ts";
 import type { Line } from "../support/await-event.ts";
@@ -64,6 +65,63 @@ it("a backfill has the slots at both of its ends, and none beyond", async () => 
     "b2 2026-11-22T04:00:00.000Z",
   ]);
   await rig.down();
+});
+
+describe("a backfill makes no run of a slot to come", () => {
+  const started = (rig: EngineRig): readonly Line[] =>
+    rig.lines("p").filter(({ type }) => type === "backfill.started");
+
+  it("where it begins in the future: it is refused, with the reason", async () => {
+    const rig = await rigWith();
+    const from = iso(rig.clock.now() + 1);
+    await ask(rig, "b1", { ...FOUR, from, to: iso(rig.clock.now() + 9 * HOUR_MS) });
+    expect(readReply(rig.store.runsDir, "b1")).toMatchObject({
+      accepted: false,
+      reason: `a backfill makes runs of past slots, and ${from} lies in the future`,
+    });
+    await rig.clock.advance(60_000);
+    expect([started(rig), backfilled(rig)]).toEqual([[], 0]);
+    await rig.down();
+  });
+
+  it("where it ends in the future: it ends at now, and says so", async () => {
+    const rig = await rigWith();
+    const now = rig.clock.now();
+    const to = iso(now + 9 * HOUR_MS);
+    await ask(rig, "b1", { ...FOUR, from: iso(now - 2 * HOUR_MS), to, maxActive: 99 });
+    expect(readReply(rig.store.runsDir, "b1")).toMatchObject({
+      accepted: true,
+      reason: `its slots end at now, ${iso(now)}: ${to} lies in the future`,
+    });
+    await rig.clock.advance(60_000);
+    expect(started(rig)).toMatchObject([{ to: iso(now) }]);
+    for (const { type, slot } of rig.lines("p"))
+      if (type === "slot.backfilled") expect(Date.parse(String(slot))).toBeLessThanOrEqual(now);
+    expect(backfilled(rig)).toBe(Number(started(rig)[0]!["slots"]));
+    await rig.down();
+  });
+
+  it("where all of its slots are to come, though it begins in the past", async () => {
+    const rig = await rigWith();
+    const now = rig.clock.now();
+    await rig.clock.advance(HOUR_MS - (now % HOUR_MS) + 60_000);
+    const from = iso(rig.clock.now() - 1_000);
+    await ask(rig, "b1", { ...FOUR, from, to: iso(rig.clock.now() + 9 * HOUR_MS) });
+    expect(readReply(rig.store.runsDir, "b1")).toMatchObject({ accepted: false });
+    expect(started(rig)).toEqual([]);
+    await rig.down();
+  });
+
+  it("but the slot of this very moment is a past one", async () => {
+    const rig = await rigWith();
+    await rig.clock.advance(HOUR_MS - (rig.clock.now() % HOUR_MS));
+    const now = iso(rig.clock.now());
+    await ask(rig, "b1", { ...FOUR, from: now, to: now, which: "all" });
+    expect(readReply(rig.store.runsDir, "b1")?.reason).toBeUndefined();
+    await rig.clock.advance(60_000);
+    expect(backfilled(rig)).toBe(1);
+    await rig.down();
+  });
 });
 
 describe("a backfill goes on", () => {
