@@ -270,14 +270,14 @@ export class Delegation {
   #call(method: string, argument: Json): Promise<Json | StoredOutputs> {
     const { arrive } = this.#parts;
     if (method === "runStep")
-      return this.#runStep(argument as { step: string; orchestratorRunId?: string });
-    if (method === "identify") return this.#askedToIdentify(argument as string);
+      return this.#runStep(argument as { step: string; orchestratorRunId?: Json });
+    if (method === "identify") return this.#askedToIdentify(argument);
     if (method === "accepted")
       return new Promise((resolve) =>
         arrive(() => this.#accepted(argument as Record<string, Json>, () => resolve(null))),
       );
     if (method === "runFunction")
-      return this.#runFunction((argument as { orchestratorRunId?: string } | null) ?? {});
+      return this.#runFunction((argument as { orchestratorRunId?: Json } | null) ?? {});
     if (method === "runInitHook") return this.#of.hooks.ask("init");
     if (method === "runCleanupHook") return this.#of.hooks.ask("cleanup");
     return Promise.reject(new Error(`an orchestrator cannot call "${method}"`));
@@ -288,7 +288,7 @@ export class Delegation {
     orchestratorRunId,
   }: {
     step: string;
-    orchestratorRunId?: string;
+    orchestratorRunId?: Json;
   }): Promise<Json> {
     const { state, arrive, journal, waiters } = this.#parts;
     const known = state.steps.get(step);
@@ -311,7 +311,7 @@ export class Delegation {
   }
 
   /** The orchestrator names its run before it is given it. Answers the id that is in force. */
-  #askedToIdentify(orchestratorRunId: string): Promise<Json> {
+  #askedToIdentify(orchestratorRunId: Json): Promise<Json> {
     const { arrive, journal, state } = this.#parts;
     return new Promise((resolve) =>
       arrive(() => {
@@ -321,7 +321,7 @@ export class Delegation {
     );
   }
 
-  #runFunction({ orchestratorRunId }: { orchestratorRunId?: string }): Promise<Json> {
+  #runFunction({ orchestratorRunId }: { orchestratorRunId?: Json }): Promise<Json> {
     const { calls } = this.#of;
     if (calls === undefined)
       return Promise.reject(

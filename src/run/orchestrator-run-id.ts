@@ -20,12 +20,12 @@ export class OrchestratorRunId {
     this.#isUsed = isUsed;
   }
 
-  /** The orchestrator names its run, before its first step. */
-  tell(id: string | undefined): void {
+  /** The orchestrator names its run, before its first step. What is no text names nothing. */
+  tell(id: Json | undefined): void {
     const { state, emit } = this.#parts;
-    if (id === undefined || !this.#mayChange() || state.submission !== "started") return;
+    const named = textOf(id);
+    if (named === undefined || !this.#mayChange() || state.submission !== "started") return;
     this.#told = true;
-    const named = id.slice(0, CHARACTERS);
     if (named !== state.orchestratorRunId)
       emit({ type: "submit.identified", orchestratorRunId: named });
   }
@@ -33,7 +33,7 @@ export class OrchestratorRunId {
   /** The id for the line that the orchestrator accepted the run. Undefined: it names none. */
   accepted(id: Json | undefined): string | undefined {
     if (!this.#mayChange()) return this.#parts.state.orchestratorRunId;
-    return typeof id === "string" && id !== "" ? id.slice(0, CHARACTERS) : undefined;
+    return textOf(id);
   }
 
   /** Whether nobody has been given an id of the run yet: neither the orchestrator nor a step. */
@@ -41,4 +41,9 @@ export class OrchestratorRunId {
     if (this.#told || this.#isUsed()) return false;
     return ![...this.#parts.state.steps.values()].some(({ attempts }) => attempts.length > 0);
   }
+}
+
+/** A user's class may return anything. */
+function textOf(id: Json | undefined): string | undefined {
+  return typeof id === "string" && id !== "" ? id.slice(0, CHARACTERS) : undefined;
 }

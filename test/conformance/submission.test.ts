@@ -265,6 +265,25 @@ describe("submission", () => {
     expect(ended.statuses()).toEqual({ a: "failed", b: "skipped" });
   });
 
+  it.each([[7], [{ a: 1 }], [["x"]], [Promise.resolve("x")], [null], [7n]])(
+    "names nothing by an id that is no text: %s",
+    async (id) => {
+      class Odd extends MinimalOrchestrator {
+        override getOrchestratorRunId(): string {
+          return id as unknown as string;
+        }
+        override async submitPipeline({ snapshot }: PipelineSubmission): Promise<SubmissionResult> {
+          for (const step of snapshot.steps) await this.runStep(step);
+          return {};
+        }
+      }
+      const ended = await worldOf(Odd, { a: () => 1 }).run([moduleStep("a")]);
+      expect(ended.status).toBe("completed");
+      expect(ended.of("submit.identified")).toEqual([]);
+      expect(ended.state.orchestratorRunId).toBe(ended.run);
+    },
+  );
+
   it("that leaves steps out fails, and names them", async () => {
     class Lazy extends MinimalOrchestrator {
       override async submitPipeline({ snapshot }: PipelineSubmission): Promise<SubmissionResult> {
