@@ -5,6 +5,8 @@
  */
 import type { EnvValue } from "./snapshot.ts";
 
+/** A variable's name. */
+export const VARIABLE_NAME: RegExp = /^[A-Za-z_][A-Za-z0-9_]{0,255}$/;
 /** The longest variable in bytes: name, `=` and value. */
 export const VARIABLE_LIMIT = 131_071;
 /** The most bytes of all variables that `env` sets for a step. */

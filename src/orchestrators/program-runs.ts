@@ -31,6 +31,7 @@ export interface ProgramRuns {
   has(run: Pick<PlaceholderRun, "id">): boolean;
   submit(
     orchestrator: object,
+    method: "submitPipeline" | "submitDynamicPipeline",
     submission: PipelineSubmission | DynamicPipelineSubmission,
   ): Promise<SubmissionResult>;
   fetchStatus(
@@ -57,8 +58,7 @@ export function openRoots(): Set<ProgramRuns> {
 export function standBefore(orchestrator: object): void {
   for (const name of METHODS) {
     const wrapper = (argument: unknown, options?: unknown): unknown => {
-      const run = runIn(name, argument);
-      const root = run === undefined ? undefined : rootOf(run);
+      const root = rootOf(runIn(name, argument));
       return root === undefined
         ? ownMethod(orchestrator, name).call(orchestrator, argument, options)
         : callThrough(root, orchestrator, name, argument, options);
@@ -82,7 +82,9 @@ function runIn(name: ProgramMethod, argument: unknown): PlaceholderRun | undefin
   return name === "fetchStatus" || name === "stopRun" ? given : given?.placeholderRun;
 }
 
-function rootOf(run: PlaceholderRun): ProgramRuns | undefined {
+function rootOf(run: PlaceholderRun | null | undefined): ProgramRuns | undefined {
+  // In JavaScript anything may be given.
+  if (typeof run !== "object" || run === null) return undefined;
   return [...openRoots()].find((root) => root.has(run));
 }
 
@@ -96,7 +98,7 @@ function callThrough(
   switch (name) {
     case "submitPipeline":
     case "submitDynamicPipeline":
-      return root.submit(orchestrator, argument as PipelineSubmission);
+      return root.submit(orchestrator, name, argument as PipelineSubmission);
     case "fetchStatus":
       return root.fetchStatus(orchestrator, argument as PlaceholderRun, options ?? {});
     case "stopRun":

@@ -1,5 +1,5 @@
 import type * as z from "zod";
-import { environmentFault } from "../core/environment-limits.ts";
+import { environmentFault, VARIABLE_NAME } from "../core/environment-limits.ts";
 import { toStepError } from "../core/failure.ts";
 
 /** The kinds of stack components (those of ZenML's `StackComponentType` that orchd has). */
@@ -74,8 +74,6 @@ export function environmentOf(component: Pick<StackComponent, "type" | "name" | 
 
 /** A component's environment cannot be used. `message` is a sentence. */
 class EnvironmentError extends Error {}
-
-const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,255}$/;
 
 function checkedEnvironment(
   copy: { readonly [name: string]: unknown },

@@ -29,6 +29,7 @@ import type { PlaceholderRun, SubmissionResult } from "../orchestrators/submissi
 import { stopBundler } from "../schedules/bundler.ts";
 import { loadPipelineFile, type LoadResult } from "../schedules/load-file.ts";
 import { FollowedRun } from "../views/followed-run.ts";
+import { orchestratorFailure } from "../views/stop-answer.ts";
 import { readPipeline } from "../views/pipeline-reading.ts";
 import type { Roots } from "../views/roots.ts";
 import type { PlaceholderOptions } from "./open-root.ts";
@@ -148,13 +149,27 @@ export class AskedRuns implements RootRuns {
   async stop(run: string, mode: "graceful" | "force"): Promise<void> {
     if (this.#reserved.get(run)?.submitted !== true)
       throw new Error(`run ${run} was not submitted: there is nothing to stop`);
+    const lastSeq = this.#lastSeq(run);
     await this.#ask({ type: "stop", run, mode, by: BY });
+    const failure = await orchestratorFailure(this.#store, run, lastSeq);
+    if (failure !== undefined) throw new Error(failure);
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     await this.#evaluator.close();
     await stopBundler();
+  }
+
+  /** The number of a run's last line. */
+  #lastSeq(run: string): number {
+    const followed = new FollowedRun(this.#store, run);
+    try {
+      followed.read();
+      return followed.state?.lastSeq ?? 0;
+    } finally {
+      followed.close();
+    }
   }
 
   /** Asks, and waits for the reply, however long the daemon is away. @throws Error if refused */

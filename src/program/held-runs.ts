@@ -23,6 +23,7 @@ import {
   SubmissionRefused,
   type Flavor,
 } from "../orchestrators/flavors.ts";
+import type { BaseOrchestrator } from "../orchestrators/base-orchestrator.ts";
 import { LocalOrchestrator } from "../orchestrators/local-orchestrator.ts";
 import { ownMethod } from "../orchestrators/program-runs.ts";
 import type {
@@ -32,6 +33,7 @@ import type {
 } from "../orchestrators/submission.ts";
 import { placeholderOf } from "../run/delegated-submission.ts";
 import type { LoadResult } from "../schedules/load-file.ts";
+import { orchestratorFailure } from "../views/stop-answer.ts";
 import { LiveSubmission } from "./live-submission.ts";
 import { NamedOrchestrator } from "./named-orchestrator.ts";
 import type { PlaceholderOptions } from "./open-root.ts";
@@ -103,9 +105,8 @@ export class HeldRuns implements RootRuns {
       const forget = (): void => void this.#telling.delete(id);
       run.finished.then(forget, forget);
     }
-    // Where the cache answers every step, the orchestrator is never called.
-    const nothing: SubmissionResult = {};
-    const result = await Promise.race([chosen.live.accepted, run.finished.then(() => nothing)]);
+    const over = run.finished.then(() => neverAccepted(run.state));
+    const result = await Promise.race([chosen.live.accepted, over]);
     const { metadata = {}, waitForCompletion: wait } = result;
     return { metadata, waitForCompletion: async () => (await wait?.(), await ended()) };
   }
@@ -126,8 +127,12 @@ export class HeldRuns implements RootRuns {
   }
 
   async stop(id: string, mode: "graceful" | "force"): Promise<void> {
-    const answer = await this.#unfinished(id).requestStop({ mode, by: "program" });
+    const run = this.#unfinished(id);
+    const { lastSeq } = run.state;
+    const answer = await run.requestStop({ mode, by: "program" });
     if (!answer.accepted) throw new Error(answer.reason);
+    const failure = await orchestratorFailure(this.#held.store, id, lastSeq);
+    if (failure !== undefined) throw new Error(failure);
   }
 
   close(mode: "graceful" | "force"): Promise<void> {
@@ -152,6 +157,7 @@ export class HeldRuns implements RootRuns {
       orchestrator instanceof LocalOrchestrator &&
       ownMethod(orchestrator, "submitPipeline") === LocalOrchestrator.prototype.submitPipeline;
     if (isLocal) return { ref: LOCAL, flavor: await this.flavor(LOCAL) };
+    checkMethods(orchestrator);
     const { flavor: name, ...described } = orchestrator.describe();
     if (name === "local")
       throw new Error(
@@ -162,6 +168,28 @@ export class HeldRuns implements RootRuns {
     const config = jsonOf(orchestrator.config) as OrchestratorRef["config"];
     return { ref: { flavor: name, config }, flavor: { name, ...described, live }, live };
   }
+}
+
+/** @throws Error if the class has not what each orchestrator needs; only the compiler says so */
+function checkMethods(orchestrator: BaseOrchestrator): void {
+  const needed = { submitPipeline: ownMethod(orchestrator, "submitPipeline") as unknown };
+  const { getOrchestratorRunId } = orchestrator as { getOrchestratorRunId?: unknown };
+  for (const [name, method] of Object.entries({ ...needed, getOrchestratorRunId }))
+    if (typeof method !== "function")
+      throw new Error(
+        `the orchestrator ${orchestrator.name} has no ${name}, which every orchestrator needs.`,
+      );
+}
+
+/**
+ * The result of a run that ended before its orchestrator accepted it. Where the cache answers every
+ * step, the orchestrator is never called.
+ *
+ * @throws Error where it was called
+ */
+function neverAccepted({ submission, submissionError, finished }: RunState): SubmissionResult {
+  if (submission === "none" || submission === "accepted") return {};
+  throw new Error(submissionError?.message ?? `it was not accepted: ${finished?.because}`);
 }
 
 /** What the ledger has to say of a submission; undefined if it is what the header says. */

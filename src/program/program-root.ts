@@ -7,6 +7,7 @@
  */
 import { realpathSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import { defined } from "../core/defined.ts";
 import { didYouMean } from "../core/did-you-mean.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import { PIPELINE_NAME } from "../core/run-id.ts";
@@ -14,7 +15,7 @@ import { isPipelineFileName, nameOfFile } from "../core/pipeline-file-name.ts";
 import type { RunState } from "../core/run-state.ts";
 import { runStatus } from "../core/run-status.ts";
 import type { OrchestratorRef, Snapshot } from "../core/snapshot.ts";
-import { isFinal, type Status } from "../core/status.ts";
+import { isFinal, STATUSES, type Status } from "../core/status.ts";
 import { HeldRoot } from "../engine/held-root.ts";
 import { readDaemon } from "../ledger/daemon-info.ts";
 import { RunStore } from "../ledger/run-store.ts";
@@ -22,7 +23,6 @@ import type { BaseOrchestrator } from "../orchestrators/base-orchestrator.ts";
 import type { Flavor } from "../orchestrators/flavors.ts";
 import { LocalOrchestrator } from "../orchestrators/local-orchestrator.ts";
 import { openRoots, type ProgramRuns } from "../orchestrators/program-runs.ts";
-import type { Stack } from "../orchestrators/stack.ts";
 import type {
   DynamicPipelineSubmission,
   FetchedStatus,
@@ -39,13 +39,14 @@ import { AskedRuns } from "./asked-runs.ts";
 import { HeldRuns } from "./held-runs.ts";
 import { NamedOrchestrator } from "./named-orchestrator.ts";
 import { originOf } from "./definition-origin.ts";
+import { checkedOptions, submissionOf } from "./given-submission.ts";
 import type {
   OpenRoot,
   OpenRootOptions,
   PlaceholderOptions,
   RootOrchestrator,
 } from "./open-root.ts";
-import type { ProgramSubmission, RootRuns } from "./root-runs.ts";
+import type { RootRuns } from "./root-runs.ts";
 
 /** The runs folders that this process has open: real paths. */
 const opened = new Set<string>();
@@ -108,6 +109,7 @@ export class ProgramRoot implements OpenRoot, ProgramRuns {
   orchestrator(name: string): RootOrchestrator {
     this.#checkOpen();
     if (name === "local") return new LocalOrchestrator();
+    if (typeof name !== "string") throw new Error("orchestrator() takes a name.");
     const ref = Object.hasOwn(this.#named, name) ? this.#named[name] : undefined;
     if (ref instanceof Error) throw ref;
     if (ref !== undefined) return new NamedOrchestrator(name, ref.ref, ref.flavor);
@@ -132,7 +134,7 @@ export class ProgramRoot implements OpenRoot, ProgramRuns {
     const loaded = this.#loaded.get(snapshot);
     if (loaded === undefined)
       throw new Error("placeholder() takes a snapshot that snapshot() of this root gave.");
-    const run = await this.#runs.placeholder(loaded, options);
+    const run = await this.#runs.placeholder(loaded, checkedOptions(options));
     this.#made.set(run.id, snapshot);
     return run;
   }
@@ -157,13 +159,14 @@ export class ProgramRoot implements OpenRoot, ProgramRuns {
 
   async submit(
     orchestrator: object,
+    method: "submitPipeline" | "submitDynamicPipeline",
     submission: PipelineSubmission | DynamicPipelineSubmission,
   ): Promise<SubmissionResult> {
     this.#checkOpen();
     const { id } = submission.placeholderRun;
-    const isInline = this.#inline.has(this.#made.get(id)!);
-    const given = submissionOf(orchestrator as BaseOrchestrator, submission);
-    return this.#runs.submit(id, { ...given, isInline });
+    const made = this.#made.get(id)!;
+    const given = submissionOf(orchestrator as BaseOrchestrator, method, submission, made);
+    return this.#runs.submit(id, { ...given, isInline: this.#inline.has(made) });
   }
 
   async fetchStatus(
@@ -171,7 +174,7 @@ export class ProgramRoot implements OpenRoot, ProgramRuns {
     run: PlaceholderRun,
     { includeSteps = false }: { readonly includeSteps?: boolean },
   ): Promise<FetchedStatus> {
-    const told = await this.#runs.elsewhere(run, includeSteps);
+    const told = knownOf(await this.#runs.elsewhere(run, includeSteps));
     const state = this.#read(run.id);
     const status = statusOf(state, told);
     if (!includeSteps) return { status };
@@ -179,7 +182,7 @@ export class ProgramRoot implements OpenRoot, ProgramRuns {
       state === undefined
         ? this.#made.get(run.id)!.steps.map(({ id }) => [id, "initializing"] as const)
         : [...state.steps].map(([id, step]) => {
-            const said = step.phase === "ended" ? undefined : told?.steps?.[id];
+            const said = step.phase === "ended" ? undefined : told.steps?.[id];
             return [id, said ?? step.status] as const;
           });
     return { status, steps: Object.fromEntries(known) };
@@ -246,51 +249,23 @@ function loadedOf(result: LoadResult): LoadedPipeline {
   return result.loaded;
 }
 
+/** What an instance told, without what is no status. */
+function knownOf(told: FetchedStatus | undefined): FetchedStatus {
+  const isStatus = (said: unknown): said is Status =>
+    (STATUSES as readonly unknown[]).includes(said);
+  const steps = Object.entries(told?.steps ?? {}).filter(([, said]) => isStatus(said));
+  return defined({
+    status: isStatus(told?.status) ? told.status : undefined,
+    steps: Object.fromEntries(steps),
+  });
+}
+
 /** A run's status. What is told never takes back an end, or a stop. */
-function statusOf(state: RunState | undefined, told: FetchedStatus | undefined): Status {
+function statusOf(state: RunState | undefined, told: FetchedStatus): Status {
   if (state === undefined) return "initializing";
   const { status } = runStatus(state);
-  const said = state.finished === undefined ? told?.status : undefined;
+  const said = state.finished === undefined ? told.status : undefined;
   return said === undefined || (status === "stopping" && !isFinal(said)) ? status : said;
-}
-
-/** What was given, with nothing left out. @throws Error, a sentence, where it cannot be taken */
-function submissionOf(
-  orchestrator: BaseOrchestrator,
-  given: PipelineSubmission | DynamicPipelineSubmission,
-): Omit<ProgramSubmission, "isInline"> {
-  const { stack } = given as { readonly stack?: Stack };
-  const {
-    environment,
-    baseEnvironment = environment,
-    stepEnvironments,
-  } = given as Partial<PipelineSubmission & DynamicPipelineSubmission>;
-  const stackEnvironment = (stack ?? orchestrator).environment;
-  return {
-    orchestrator,
-    stack,
-    stackEnvironment: checkedTexts("the stack's environment", stackEnvironment),
-    baseEnvironment: checkedTexts("baseEnvironment", baseEnvironment),
-    stepEnvironments: Object.fromEntries(
-      Object.entries(stepEnvironments ?? {})
-        .map(([step, own]) => [step, checkedTexts(`stepEnvironments.${step}`, own)] as const)
-        .filter(([, own]) => Object.keys(own).length > 0),
-    ),
-  };
-}
-
-/** @throws Error if a name is one of orchd's own, or a value is no text */
-function checkedTexts(
-  what: string,
-  given: Readonly<Record<string, unknown>> = {},
-): Readonly<Record<string, string>> {
-  for (const [name, value] of Object.entries(given)) {
-    if (name.startsWith("ORCHD_"))
-      throw new Error(`${what} has ${name}: names that begin with ORCHD_ are orchd's own.`);
-    if (typeof value !== "string")
-      throw new Error(`${what} has ${name}, which is no text: an environment holds texts.`);
-  }
-  return given as Readonly<Record<string, string>>;
 }
 
 /** Asks the daemon where one runs, and holds the root itself otherwise. */

@@ -283,13 +283,7 @@ export class Delegation {
     return Promise.reject(new Error(`an orchestrator cannot call "${method}"`));
   }
 
-  #runStep({
-    step,
-    orchestratorRunId,
-  }: {
-    step: string;
-    orchestratorRunId?: Json;
-  }): Promise<Json> {
+  #runStep({ step, orchestratorRunId }: { step: string; orchestratorRunId?: Json }): Promise<Json> {
     const { state, arrive, journal, waiters } = this.#parts;
     const known = state.steps.get(step);
     if (known === undefined)

@@ -3,24 +3,17 @@
  * of the run's orchestrator if it has to stop the run. A pipeline's name stands for its run, if it
  * has one that is active.
  */
-import { setTimeout as sleep } from "node:timers/promises";
-import type { RunLine } from "../../core/event.ts";
 import { PIPELINE_NAME } from "../../core/run-id.ts";
-import { readLedger } from "../../ledger/ledger-reader.ts";
 import { RunStore } from "../../ledger/run-store.ts";
 import { listText } from "../../views/counted.ts";
 import { knownPipeline } from "../../views/known-pipeline.ts";
 import { readRun } from "../../views/run-reading.ts";
 import { readStatus } from "../../views/status-view.ts";
+import { orchestratorFailure } from "../../views/stop-answer.ts";
 import type { Roots } from "../../views/roots.ts";
 import { askDaemon, report } from "../ask.ts";
 import type { CommandContext } from "../command.ts";
 import { CliError, EXIT, seen, unknownError, usageError, type ExitStatus } from "../exit.ts";
-
-/** How long a `stopRun` is waited for, a little longer than it may take, in milliseconds. */
-const ANSWER_MS = 32_000;
-/** How often the run's ledger is looked at meanwhile. */
-const LOOK_MS = 200;
 
 /** Runs the command. */
 export async function run(context: CommandContext): Promise<ExitStatus> {
@@ -41,39 +34,14 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
   });
   const status = report(context, answer, () => `${id} is stopping${force ? ", by force" : ""}`);
   if (answer.kind === "kept" || !answer.reply.accepted) return status;
-  const failure = await orchestratorFailure(context.roots, id, state.lastSeq);
+  const store = new RunStore(context.roots.runs);
+  const failure = await orchestratorFailure(store, id, state.lastSeq);
   if (failure === undefined) return status;
   throw new CliError(
     EXIT.failed,
     `${failure}; ${id} is stopping until its orchestrator says that it has ended` +
       (force ? "." : `: \`orchd stop --force ${id}\` asks it once more.`),
   );
-}
-
-/**
- * What the run's orchestrator could not do, where it is asked to stop the run and answers within
- * {@link ANSWER_MS}.
- *
- * @param since the run's last line before the stop
- */
-async function orchestratorFailure(
-  roots: Roots,
-  run: string,
-  since: number,
-): Promise<string | undefined> {
-  const path = new RunStore(roots.runs).runLedger(run);
-  for (let waitedMs = 0; waitedMs < ANSWER_MS; waitedMs += LOOK_MS) {
-    const lines = readLedger<RunLine>(path).lines.filter(({ seq }) => seq > since);
-    const asked = lines.find(({ type }) => type === "run.stop_requested");
-    if (asked?.type !== "run.stop_requested" || asked.asksOrchestrator !== true) return undefined;
-    for (const line of lines) {
-      if (line.type === "stop.failed" && line.mode === asked.mode) return line.because;
-      if (line.type === "stop.accepted" && line.mode === asked.mode) return undefined;
-      if (line.type === "run.finished") return undefined;
-    }
-    await sleep(LOOK_MS);
-  }
-  return undefined;
 }
 
 /** The one run of a pipeline that goes on; else the one that waits. */
