@@ -2,7 +2,7 @@
  * The stop of a run that goes on where the orchestrator is (docs/semantics.md 10a): it is stopping
  * until the orchestrator says that it has ended.
  */
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { runStatus } from "../../src/core/run-status.ts";
 import type {
   FetchedStatus,
@@ -84,7 +84,8 @@ async function there(
   const clock = new VirtualClock();
   const world = worldOf(type, { clock, ...options });
   const loop = await world.begin(STEPS, {}, snapshot);
-  await clock.until(() => loop.state.submission === "accepted");
+  // Time stands still: a time limit would pass while a disk is slow.
+  await vi.waitUntil(() => loop.state.submission === "accepted", 10_000);
   const ended = async () => {
     await clock.until(() => loop.state.finished !== undefined);
     return world.end(loop);
