@@ -11,8 +11,9 @@
  * States: asked (`submit.started`) -> accepted (`submit.accepted`) -> ended (its task has ended
  * and, where it reports by `fetchStatus`, the run is over there too). After a crash in the state
  * asked nobody knows whether the orchestrator has the run: `fetchStatus` decides, or `resubmits`;
- * otherwise the run fails with `submission unknown` (docs/semantics.md 22). The planner learns all
- * this from {@link Delegation.facts}.
+ * otherwise the run fails with `submission unknown` (docs/semantics.md 22). The function of a
+ * dynamic pipeline runs here whatever the orchestrator is, so where that knows the run the function
+ * runs again at once. The planner learns all this from {@link Delegation.facts}.
  *
  * It stays one file: what each call and each answer means depends on how far the submission is.
  */
@@ -28,7 +29,7 @@ import { isHalted, stopModeOf } from "../core/halt.ts";
 import type { PlanFacts } from "../core/plan.ts";
 import { allEnded } from "../core/run-status.ts";
 import type { Json } from "../core/snapshot.ts";
-import type { FinalRunStatus } from "../core/status.ts";
+import type { FinalRunStatus, Status } from "../core/status.ts";
 import { WAIT_CODE, type StoredOutputs, type TaskResult } from "../core/task.ts";
 import type { Flavor } from "../orchestrators/flavors.ts";
 import type { PlaceholderRun } from "../orchestrators/submission.ts";
@@ -95,6 +96,7 @@ export class Delegation {
       unknown: (first) => this.#unknownElsewhere(first),
       known: () => this.#stop.fetched(true),
       ended: (status) => this.#endAsElsewhere(status),
+      dynamic: of.calls === undefined ? undefined : (status) => this.#knownDynamic(status),
     });
     this.#stop = new StopElsewhere(parts, {
       tasks: this.#tasks,
@@ -366,8 +368,10 @@ export class Delegation {
     this.#asked.noMore();
     const { reportsStatus } = this.#of.flavor.capabilities;
     const waitFailed = !result.ok && result.error.code === WAIT_CODE;
-    if (waitFailed) this.#warn("waiting for the run's end failed", result.error);
-    else if (!result.ok && !this.#isWaitLost) return this.#refused(result.error);
+    const waitLost = !result.ok && !waitFailed && this.#isWaitLost;
+    if (!result.ok && !waitFailed && !waitLost) return this.#refused(result.error);
+    if (!result.ok && (waitFailed || stopModeOf(state) === undefined))
+      this.#warn("waiting for the run's end failed", result.error);
     else if (state.submission !== "accepted") emit({ type: "submit.accepted", metadata: {} });
     if (stopModeOf(state) !== undefined && this.#isElsewhere)
       return this.#stop.waited(result.ok ? "well" : waitFailed ? "badly" : undefined);
@@ -376,19 +380,18 @@ export class Delegation {
     // orchd was asked for no step, so the steps ran elsewhere, and the end of the wait is all that
     // is known of them. An error of waiting says nothing of them, and must not make the run fail.
     if (this.#waits && this.#asked.steps.size === 0 && this.#of.calls === undefined)
-      return waitFailed ? this.#skip() : this.#endAsElsewhere("completed");
+      return result.ok ? this.#endAsElsewhere("completed") : this.#skip();
     this.#close();
   }
 
   /**
-   * Its runner died after it had accepted the run, or it was ended: only waiting has ended, and
-   * others can tell how the run goes on.
+   * Its runner died after it had accepted the run, or it was ended: only waiting has ended. What is
+   * known of the steps decides, as after a wait that threw.
    */
   get #isWaitLost(): boolean {
     const { state } = this.#parts;
-    if (state.submission !== "accepted" || this.#of.calls !== undefined) return false;
-    if (stopModeOf(state) !== undefined) return this.#isElsewhere;
-    return this.#of.flavor.capabilities.reportsStatus && this.#asked.steps.size === 0;
+    if (state.submission !== "accepted") return false;
+    return stopModeOf(state) === undefined || this.#isElsewhere;
   }
 
   #refused(error: StepError): void {
@@ -489,6 +492,29 @@ export class Delegation {
     if (!first) return false;
     if (this.#of.flavor.capabilities.resubmits) this.#submit();
     else this.#unknown();
+    return true;
+  }
+
+  /**
+   * `fetchStatus` knows the run of a dynamic pipeline. Its function ran here, under an earlier
+   * daemon, and goes on here; the submission that waited for it is gone.
+   *
+   * @returns whether it need not be asked again
+   */
+  #knownDynamic(status: Status): boolean {
+    if (status === "stopping") return false;
+    const { state, arrive } = this.#parts;
+    this.#callsInit = false;
+    if (status === "failed" || status === "stopped")
+      this.#fail({
+        name: "RunFailed",
+        message: `the orchestrator ${this.#of.flavor.name} reported that the run ${status}`,
+      });
+    else {
+      this.runsFunction = true;
+      void this.#of.calls!.ended().then(() => arrive(() => void (this.#over || this.#close())));
+      if (state.function !== "owed") this.#close();
+    }
     return true;
   }
 

@@ -39,6 +39,13 @@ export interface RunElsewhereParts {
   known(): void;
   /** The run is over there. */
   ended(status: FinalRunStatus): void;
+  /**
+   * The orchestrator knows the run of a dynamic pipeline, whose function orchd runs itself: nothing
+   * of its steps is recorded here. undefined for a static pipeline.
+   *
+   * @returns whether it need not be asked again
+   */
+  readonly dynamic?: ((status: Status) => boolean) | undefined;
 }
 
 /** Follows one run; every method is called within a turn. */
@@ -125,9 +132,13 @@ export class RunElsewhere {
     if (!known && result.ok && this.#of.unknown(first)) return;
     if (known) {
       if (state.submission === "started") emit({ type: "submit.accepted", metadata: {} });
-      for (const [id, status] of Object.entries(fetched.steps ?? {})) this.#record(id, status);
-      if (isFinal(fetched.status)) return this.#of.ended(fetched.status);
-      this.#of.known();
+      if (this.#of.dynamic !== undefined) {
+        if (this.#of.dynamic(fetched.status)) return;
+      } else {
+        for (const [id, status] of Object.entries(fetched.steps ?? {})) this.#record(id, status);
+        if (isFinal(fetched.status)) return this.#of.ended(fetched.status);
+        this.#of.known();
+      }
     }
     this.#asking = true;
     this.#poll = deps.clock.after(FETCH_MS, () =>

@@ -1,6 +1,7 @@
 /** What a submission of a dynamic pipeline tells, as that of a static one does. */
-import { expect, it } from "vitest";
-import type { SubmissionResult } from "../../src/orchestrators/submission.ts";
+import { describe, expect, it, vi } from "vitest";
+import type { FetchedStatus, SubmissionResult } from "../../src/orchestrators/submission.ts";
+import { RunLoop } from "../../src/run/run-loop.ts";
 import type { DynamicRun } from "../../src/steps/dynamic-run.ts";
 import { step } from "../../src/steps/authoring.ts";
 import {
@@ -11,6 +12,7 @@ import {
   type FakeFunction,
 } from "../support/fake-pool.ts";
 import { moduleStep, type Ended } from "../support/run-bench.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
 import { FLAVORS, MinimalOrchestrator, World, refTo } from "./world.ts";
 
 /** What `submitDynamicPipeline` does; `run` has orchd run the function. */
@@ -209,4 +211,146 @@ it("a flavor that retries itself leaves the retries of a dynamic pipeline to orc
   const run = await world.run([], {}, { dynamic: fakeCode("function") });
   expect(run.status).toBe("completed");
   expect(run.of("step.started")).toHaveLength(2);
+});
+
+/** A flavor that runs the function, and says `status` of each run. */
+function asked(fetched: FetchedStatus, own: object = {}) {
+  return class Asked extends flavorOf((run) => run().then(() => undefined)) {
+    override readonly capabilities = own;
+    override fetchStatus(): Promise<FetchedStatus> {
+      return Promise.resolve(fetched);
+    }
+  };
+}
+
+/** A daemon dies while step `b` of a function runs; another one takes the run over. */
+async function crash(
+  type: unknown,
+  clock?: VirtualClock,
+): Promise<{ readonly loop: RunLoop; readonly world: World }> {
+  const b = held();
+  const flavor = {
+    ...FLAVORS[0]!,
+    name: "own",
+    ref: refTo("own"),
+    classes: { "export:own": type as FakeClass },
+  };
+  const worldWith = (
+    does: unknown,
+    options: ConstructorParameters<typeof World>[2] = {},
+  ): World => {
+    const steps = { a: step(() => 1), b: step(does as never) };
+    const body = async (run: DynamicRun<never>): Promise<void> => {
+      await run.step(steps.a as never);
+      await run.step(steps.b as never);
+    };
+    return new World(flavor, dynamicModule(steps as never, body), options);
+  };
+  const one = worldWith(b);
+  const first = await one.begin([], {}, { dynamic: fakeCode("function"), stepDefaults: RETRIED });
+  await b.began;
+  const options = { runsDir: one.store.runsDir, ...(clock === undefined ? {} : { clock }) };
+  const world = worldWith(() => 2, options);
+  const loop = (await RunLoop.recover(first.state.run, world.deps))!;
+  loop.start("again");
+  return { loop, world };
+}
+
+const RETRIED = {
+  retry: { maxRetries: 1, delayMs: 0, backoff: 1, jitter: 0 },
+  onInterruption: "retry" as const,
+  hooks: {},
+};
+
+const count = (world: World, method: string): number =>
+  world.pool.started.filter(({ id }) => id.includes(`#${method}-`)).length;
+
+describe("after a crash a flavor that has fetchStatus is asked", () => {
+  it.each(["running", "initializing", "completed"] as const)(
+    "%s: orchd runs the function again, and submits nothing twice",
+    async (status) => {
+      const { loop, world } = await crash(asked({ status, steps: { a: "failed", b: "failed" } }));
+      const run = await world.end(loop);
+      expect(run.status).toBe("completed");
+      // What `fetchStatus` says of the steps is not heard: orchd runs them itself.
+      expect(run.statuses()).toEqual({ a: "completed", b: "completed" });
+      expect(world.ran()).toEqual(["b"]);
+      expect(count(world, "submitDynamicPipeline")).toBe(0);
+      expect(run.of("submit.started")).toHaveLength(1);
+      expect(count(world, "fetchStatus")).toBe(1);
+    },
+  );
+
+  it.each(["failed", "stopped"] as const)("%s: the run fails, with that", async (status) => {
+    const { loop, world } = await crash(asked({ status }));
+    const run = await world.end(loop);
+    expect(run.status).toBe("failed");
+    expect(run.because).toContain(`the orchestrator minimal reported that the run ${status}`);
+    expect(count(world, "function")).toBe(0);
+  });
+
+  it("nothing is known: the run fails with submission unknown", async () => {
+    const { loop, world } = await crash(asked({}));
+    const run = await world.end(loop);
+    expect(run.because).toContain("submission unknown");
+  });
+
+  it("nothing is known, and it resubmits: it is handed over again", async () => {
+    const { loop, world } = await crash(asked({}, { resubmits: true }));
+    const run = await world.end(loop);
+    expect(run.status).toBe("completed");
+    expect(count(world, "submitDynamicPipeline")).toBe(1);
+  });
+
+  it("where it cannot say, it is asked again, and then the function runs", async () => {
+    const clock = new VirtualClock();
+    let calls = 0;
+    class Shy extends asked({}) {
+      override fetchStatus(): Promise<FetchedStatus> {
+        calls += 1;
+        return calls < 3
+          ? Promise.reject(new Error("busy"))
+          : Promise.resolve({ status: "running" });
+      }
+    }
+    const { loop, world } = await crash(Shy, clock);
+    await clock.until(() => loop.state.finished !== undefined);
+    const run = await world.end(loop);
+    expect(run.status).toBe("completed");
+    expect(calls).toBe(3);
+  });
+
+  it("a stop while it is asked ends the run", async () => {
+    class Deaf extends asked({}) {
+      override fetchStatus(): Promise<FetchedStatus> {
+        return new Promise(() => undefined);
+      }
+    }
+    const { loop, world } = await crash(Deaf);
+    await loop.requestStop({ mode: "force", by: "me" });
+    const run = await world.end(loop);
+    expect(run.status).toBe("stopped");
+  });
+});
+
+it("a runner that dies while it waits fails no run: the function decides", async () => {
+  const a = held();
+  class Waits extends flavorOf(() => Promise.resolve(undefined)) {
+    override submitDynamicPipeline(): Promise<SubmissionResult> {
+      return Promise.resolve({
+        waitForCompletion: async () => {
+          await this.runPipelineFunction();
+          await new Promise(() => undefined);
+        },
+      });
+    }
+  }
+  const { world, ended } = runWith(Waits, undefined, { a });
+  await a.began;
+  a.release(1);
+  await vi.waitUntil(() => world.log.length > 0 || world.pool.running.size === 1);
+  world.pool.die();
+  const run = await ended;
+  expect(run.status).toBe("completed");
+  expect(run.of("submit.warning")).toMatchObject([{ error: { name: "RunnerDied" } }]);
 });

@@ -200,6 +200,100 @@ describe("submission", () => {
     expect(lost.statuses()).toEqual({ a: "skipped" });
   });
 
+  describe("52c. whose waiting is lost with its runner fails no run", () => {
+    /** Accepts the run, asks for the first `asks` steps while it waits, and waits for ever. */
+    const waiting = (asks: number, own: object = {}): unknown =>
+      class Waits extends MinimalOrchestrator {
+        override readonly capabilities = own;
+        override submitPipeline({ snapshot }: PipelineSubmission): Promise<SubmissionResult> {
+          return Promise.resolve({
+            waitForCompletion: async () => {
+              for (const step of snapshot.steps.slice(0, asks)) void this.runStep(step);
+              await new Promise(() => undefined);
+            },
+          });
+        }
+      };
+    async function lose(asks: number, capabilities: object = {}) {
+      const world = worldOf(waiting(asks, capabilities), { a: () => 1 });
+      const loop = await world.begin([moduleStep("a")]);
+      await vi.waitUntil(
+        () =>
+          world.lines(loop.state.run).some(({ type }) => type === "submit.accepted") &&
+          loop.state.steps.get("a")!.phase === (asks === 0 ? "ready" : "ended"),
+      );
+      world.pool.die();
+      return { world, ended: await world.end(loop) };
+    }
+
+    it("where its steps are elsewhere: nothing is known of them", async () => {
+      const { ended, world } = await lose(0);
+      expect(ended.status).toBe("completed");
+      expect(ended.statuses()).toEqual({ a: "skipped" });
+      expect(ended.of("submit.warning")).toMatchObject([
+        {
+          because:
+            "waiting for the run's end failed: " +
+            "the runner was ended by SIGKILL while the orchestrator was in it",
+          error: { code: "ORCHD_RUNNER_DIED" },
+        },
+      ]);
+      expect(world.log).toContainEqual(
+        expect.objectContaining({
+          level: "warn",
+          message: expect.stringContaining("waiting for the run's end failed") as string,
+        }),
+      );
+    });
+
+    it("where its steps run through runStep: they decide", async () => {
+      const { ended } = await lose(1);
+      expect(ended.status).toBe("completed");
+      expect(ended.statuses()).toEqual({ a: "completed" });
+      expect(ended.of("submit.warning")).toHaveLength(1);
+      expect(ended.of("submit.failed")).toEqual([]);
+    });
+
+    it("while a step that it asked for runs: the step goes on, and decides", async () => {
+      const a = held();
+      const world = worldOf(waiting(1), { a });
+      const loop = await world.begin([moduleStep("a", { onInterruption: "retry" })]);
+      await a.began;
+      const submission = [...world.pool.running.keys()].find((id) => id.includes("#submit"));
+      world.pool.die();
+      expect(submission).toBeDefined();
+      a.release(1);
+      const ended = await world.end(loop);
+      expect(ended.of("submit.failed")).toEqual([]);
+      expect(ended.of("submit.warning")).toHaveLength(1);
+    });
+
+    it("but a step that nobody asks for any more is named", async () => {
+      const world = worldOf(waiting(1), { a: () => 1 });
+      const loop = await world.begin([moduleStep("a"), moduleStep("b", { does: "a" })]);
+      await vi.waitUntil(() => loop.state.steps.get("a")!.phase === "ended");
+      world.pool.die();
+      const ended = await world.end(loop);
+      expect(ended.of("submit.warning")).toHaveLength(1);
+      expect(ended.because).toContain('ended without running "b"');
+    });
+
+    it("but a death before the run was accepted fails it, with the death", async () => {
+      class Never extends MinimalOrchestrator {
+        override submitPipeline(): Promise<SubmissionResult> {
+          return new Promise(() => undefined);
+        }
+      }
+      const world = worldOf(Never, { a: () => 1 });
+      const loop = await world.begin([moduleStep("a")]);
+      await vi.waitUntil(() => world.pool.running.size > 0);
+      world.pool.die();
+      const ended = await world.end(loop);
+      expect(ended.status).toBe("failed");
+      expect(ended.of("submit.failed")).toMatchObject([{ error: { name: "RunnerDied" } }]);
+    });
+  });
+
   it("53. runStep waits for the step, and rejects with the step's own error", async () => {
     const seen: string[] = [];
     class OneByOne extends BaseOrchestrator {
