@@ -18,6 +18,7 @@ import type { RunEvent, RunHeader } from "../core/event.ts";
 import { isHalted } from "../core/halt.ts";
 import { plan, type Action, type PlanFacts } from "../core/plan.ts";
 import type { RunState } from "../core/run-state.ts";
+import { allEnded } from "../core/run-status.ts";
 import { stopRefusal, type StopAnswer, type StopOrder } from "../core/stop-order.ts";
 import { iso } from "../core/time.ts";
 import { LedgerClosed, LedgerFailed } from "../ledger/ledger-error.ts";
@@ -167,7 +168,9 @@ export class RunLoop {
       if (begins) this.#emit({ type: "run.started", because: because.slice(0, 1_000) });
       this.#times.begin();
       const { lost } = this.#flavor;
-      if (lost !== undefined) this.#emit({ type: "submit.failed", error: { ...lost } });
+      // Where every step has ended, the orchestrator has nothing left to do.
+      if (lost !== undefined && !allEnded(this.state))
+        this.#emit({ type: "submit.failed", error: { ...lost } });
       else if (this.#delegation !== undefined) {
         if (begins) this.#delegation.begin(this.#prepass);
         else this.#delegation.resume();

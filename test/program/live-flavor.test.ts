@@ -1,4 +1,5 @@
 /** Orchestrators that a program holds itself, and those that orchd.yaml names. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { startDaemon } from "../support/daemon.ts";
 import { outcomeOf, runsOf } from "../support/ledgers.ts";
@@ -215,6 +216,38 @@ describe("an orchestrator that a program holds", () => {
       'names "Mine", and there is no orchestrator of that name',
     );
     await daemon.end();
+  });
+
+  it("is not missed by a run whose steps have all ended: only its cleanup hook is", async () => {
+    const root = programRoot({ "schedules/etl.yaml": PIPELINE });
+    const program = startProgram(
+      root,
+      `
+      class Mine extends BaseOrchestrator {
+        static async runCleanupHook() { say("cleanup"); await new Promise(() => {}); }
+        getOrchestratorRunId() { return "x"; }
+        async submitPipeline({ snapshot }) {
+          for (const step of snapshot.steps) await this.runStep(step);
+        }
+      }
+      await using root = await openRoot(".");
+      const snapshot = await root.snapshot("etl");
+      const placeholderRun = await root.placeholder(snapshot);
+      const result = await new Mine().submitPipeline({ snapshot, placeholderRun });
+      await result.waitForCompletion();
+    `,
+    );
+    expect(await program.next()).toBe("cleanup");
+    program.process.kill("SIGKILL");
+    await program.ended;
+    const daemon = await startDaemon({ root: root.root });
+    while (outcomeOf(runsOf(root.runs, "etl")[0]!) === undefined) await sleep(20);
+    await daemon.end();
+    const [run] = runsOf(root.runs, "etl");
+    expect(outcomeOf(run!)).toBe("completed");
+    expect(run!.lines.filter(({ type }) => type === "hook.failed")).toMatchObject([
+      { hook: "cleanup", error: { message: expect.stringContaining("is not there") as string } },
+    ]);
   });
 
   it("may be one of orchd.yaml's, whose class runs in a runner", async () => {
