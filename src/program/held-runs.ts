@@ -6,6 +6,7 @@
  * same if the next daemon has to go on with it. A live instance ends with its program: the line
  * names it without code, and the next daemon says that it is not there.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { canonicalHash } from "../core/canonical-json.ts";
 import { defined } from "../core/defined.ts";
 import { didYouMean } from "../core/did-you-mean.ts";
@@ -39,6 +40,8 @@ import { NamedOrchestrator } from "./named-orchestrator.ts";
 import type { PlaceholderOptions } from "./open-root.ts";
 import type { ProgramSubmission, RootRuns } from "./root-runs.ts";
 
+/** How often a run is looked at whose class is in a runner, in milliseconds. */
+const LOOK_MS = 20;
 const BECAUSE = "asked for by a program that holds the root";
 /** How large what is given with a submission may be, in bytes of JSON: it is a ledger's line. */
 const MOST_GIVEN_BYTES = 65_536;
@@ -99,7 +102,10 @@ export class HeldRuns implements RootRuns {
     if (run.isStarted) throw new Error(`run ${id} was submitted already`);
     await run.start("its program submitted it", given, chosen.flavor);
     const ended = async (): Promise<void> => void (await run.finished);
-    if (chosen.live === undefined) return { metadata: {}, waitForCompletion: ended };
+    if (chosen.live === undefined) {
+      const metadata = chosen.flavor.ref === undefined ? {} : await acceptedIn(run);
+      return { metadata, waitForCompletion: ended };
+    }
     if (chosen.flavor.capabilities.reportsStatus) {
       this.#telling.set(id, chosen.live);
       const forget = (): void => void this.#telling.delete(id);
@@ -179,6 +185,19 @@ function checkMethods(orchestrator: BaseOrchestrator): void {
       throw new Error(
         `the orchestrator ${orchestrator.name} has no ${name}, which every orchestrator needs.`,
       );
+}
+
+/**
+ * The metadata of a class in a runner, once it has accepted its run.
+ *
+ * @throws Error with what the class threw
+ */
+async function acceptedIn(run: HeldRun): Promise<NonNullable<SubmissionResult["metadata"]>> {
+  let isOver = false;
+  const over = (): void => void (isOver = true);
+  run.finished.then(over, over);
+  while (!isOver && !["accepted", "failed"].includes(run.state.submission)) await sleep(LOOK_MS);
+  return neverAccepted(run.state).metadata ?? run.state.metadata ?? {};
 }
 
 /**

@@ -258,7 +258,8 @@ describe("an orchestrator that a program holds", () => {
         export default class Far extends BaseOrchestrator {
           capabilities = { isSynchronous: true };
           getOrchestratorRunId() { return "far-1"; }
-          async submitPipeline({ snapshot }) {
+          async submitPipeline({ snapshot, placeholderRun }) {
+            if (placeholderRun.params.bad) throw new Error("no room");
             for (const step of snapshot.steps) await this.runStep(step);
             return { metadata: { at: this.config.at } };
           }
@@ -276,11 +277,15 @@ describe("an orchestrator that a program holds", () => {
       const placeholderRun = await root.placeholder(snapshot);
       const stack = new Stack({ name: "mine", orchestrator });
       const result = await orchestrator.submitPipeline({ snapshot, stack, placeholderRun });
+      say(result.metadata);
       await result.waitForCompletion();
       say((await orchestrator.fetchStatus(placeholderRun)).status);
+      const bad = await root.placeholder(snapshot, { params: { bad: true } });
+      const submission = { snapshot, stack, placeholderRun: bad };
+      await orchestrator.submitPipeline(submission).catch(({ message }) => say(message));
     `,
     );
-    expect(said).toEqual([["remote", true, false], "completed"]);
+    expect(said).toEqual([["remote", true, false], { at: "there" }, "completed", "no room"]);
     expect(
       runsOf(root.runs, "etl")[0]!.lines.find(({ type }) => type === "submit.accepted"),
     ).toMatchObject({ orchestratorRunId: "far-1", metadata: { at: "there" } });
