@@ -119,6 +119,41 @@ describe("documents", () => {
     }
   });
 
+  it("have a row for every member as a program uses it, each with a test that is there", () => {
+    const section = /^## As used from a program\n[^]*?(?=^## )/m.exec(read("docs/zenml.md"))![0];
+    for (const member of [
+      "BaseOrchestrator",
+      "config",
+      "is_remote",
+      "enable_cache",
+      "get_orchestrator_run_id",
+      "PipelineSnapshotResponse",
+      "placeholder_run",
+      "Stack",
+      "submit_pipeline",
+      "base_environment",
+      "step_environments",
+      "metadata",
+      "wait_for_completion",
+      "submit_dynamic_pipeline",
+      "run_step",
+      "supports_dynamic_pipelines",
+      "can_run_isolated_steps",
+      "supported_execution_modes",
+      "run_init_hook",
+      "run_cleanup_hook",
+      "fetch_status",
+      "stop_run",
+    ])
+      expect(section).toMatch(new RegExp(`^\\| [^|]*${member}`, "m"));
+    const rows = section.split("\n").filter((line) => /^\| (?!ZenML)/.test(line));
+    for (const row of rows)
+      for (const held of row.split("|").at(-2)!.trim().split(", ")) {
+        const room = held === "maximal" ? "conformance" : "program";
+        expect(existsSync(join(projectRoot, `test/${room}/${held}.test.ts`)), row).toBe(true);
+      }
+  });
+
   it("are decisions of one number each, which their first line repeats", () => {
     const decisions = documents.filter((document) => document.startsWith("docs/adr/"));
     const numbers = decisions.map((document) => Number(basename(document).slice(0, 4)));
