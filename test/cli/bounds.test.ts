@@ -81,7 +81,9 @@ describe("a count", () => {
       for (const text of least === 1 ? ["0", "x"] : ["-1", "x"])
         expect(await given(text)).toMatchObject({
           status: 2,
-          sentence: `--${option}: "${text}" is no count; give a whole number from ${least} to 1000000.`,
+          sentence:
+            `--${option}: "${text}" is no count; ` +
+            `give a whole number from ${least} to 1000000.`,
         });
     },
   );

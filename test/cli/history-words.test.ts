@@ -307,7 +307,7 @@ describe("orchd logs", () => {
     return made;
   };
 
-  it("has the time, the step, the stream and the text; errors come last, with their causes", async () => {
+  it("has the time, the step, the stream and the text; errors and causes come last", async () => {
     const { terminal } = await command(runLogs, printed(), { run: idOf(1) });
     expect(terminal.lines).toEqual([
       "02:00:01.234 a    | one     two",

@@ -127,10 +127,11 @@ describe("a terminal that is too narrow leaves out the date, then how long, then
   });
 });
 
+const NONE = { startedAt: null, finishedAt: null };
 it.each<[PipelineView["lastRun"], string]>([
   [null, "-"],
   [{ run: RUN, status: "running", startedAt: at(-5_000), finishedAt: null }, "▸ running for 5s"],
-  [{ run: RUN, status: "initializing", startedAt: null, finishedAt: null }, "· initializing for -"],
+  [{ run: RUN, status: "initializing", ...NONE }, "· initializing for -"],
   [
     { run: RUN, status: "failed", startedAt: at(-90_000), finishedAt: at(-60_000) },
     "✗ failed 1m ago, took 30s",

@@ -68,7 +68,7 @@ class Bench {
         },
         stop: (task: string, because: string) => void this.told.push(`ends ${task}: ${because}`),
         end: () => undefined,
-      } as never,
+      },
       status: status
         ? ({ ask: (now: boolean) => void this.told.push(`fetches ${now}`) } as never)
         : undefined,
@@ -185,7 +185,7 @@ describe("a stop by force after a graceful one", () => {
 
   it("a reason that is very long is cut", () => {
     const bench = new Bench().ask("graceful");
-    bench.answer({ ...BADLY, error: { name: "E", message: "x".repeat(9_000) } } as TaskResult);
+    bench.answer({ ...BADLY, error: { name: "E", message: "x".repeat(9_000) } });
     expect((bench.emitted[0] as { because: string }).because).toHaveLength(4_096);
   });
 });
@@ -238,7 +238,7 @@ describe("a time limit", () => {
     expect(bench.told).toEqual(["asks", "insists"]);
   });
 
-  it("does not insist once a person did, or the run has ended, or is no longer driven", async () => {
+  it("does not insist once a person did, or the run has ended or is not driven", async () => {
     const person = limited();
     person.stop.tell("force");
     person.ask("force");

@@ -92,7 +92,7 @@ describe("a pipeline's entry", () => {
   const view = (change: (state: Record<string, unknown>) => void, fault?: string) => {
     const state = emptyPipelineState();
     change(state as unknown as Record<string, unknown>);
-    return viewPipeline("p", { state, ...(fault === undefined ? {} : { fault }) } as never, NOW);
+    return viewPipeline("p", { state, ...(fault === undefined ? {} : { fault }) }, NOW);
   };
   const unread = "p has not been read yet; `orchd start` reads it, `orchd validate` checks it";
 
