@@ -17,6 +17,7 @@ import type { ExecutionMode } from "../core/status.ts";
 import { HOST_SYMBOL, STACK_SYMBOL, type HookReply } from "../core/task.ts";
 import { DEFAULT_CAPABILITIES, type Capabilities } from "./capabilities.ts";
 import { ownMethod, standBefore } from "./program-runs.ts";
+import { refuseFields } from "./run-methods.ts";
 import { Stack } from "./stack.ts";
 import { environmentOf, StackComponent } from "./stack-component.ts";
 import type {
@@ -254,8 +255,8 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
   /**
    * All that this flavor declares, with the defaults filled in: what the daemon knows of it.
    *
-   * @throws Error if a declaration is unknown, or contradicts a method; if the environment cannot
-   *   be read, or holds anything but texts
+   * @throws Error if a declaration is unknown, or contradicts a method; if a method that takes a
+   *   run is a field; if the environment cannot be read, or holds anything but texts
    */
   describe(): {
     readonly flavor: string;
@@ -267,6 +268,7 @@ export abstract class BaseOrchestrator<C extends z.ZodType = z.ZodType> extends 
     /** `canStop` is declared. */
     readonly declaresStop: boolean;
   } {
+    refuseFields(this);
     const { capabilities: declared = {}, supportsDynamicPipelines: implemented, name } = this;
     const known = Object.keys(DEFAULT_CAPABILITIES);
     const unknown = Object.keys(declared).find((key) => !known.includes(key));

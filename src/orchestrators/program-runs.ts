@@ -9,6 +9,7 @@
  *
  * The open roots stand at a registered symbol: a program may load a second copy of the package.
  */
+import { RUN_METHODS, WRAPPER_SYMBOL } from "./run-methods.ts";
 import type {
   DynamicPipelineSubmission,
   FetchedStatus,
@@ -17,13 +18,10 @@ import type {
   SubmissionResult,
 } from "./submission.ts";
 
-/** The methods that a root stands before. */
-const METHODS = ["submitPipeline", "submitDynamicPipeline", "fetchStatus", "stopRun"] as const;
 const ROOTS_SYMBOL: symbol = Symbol.for("orchd.roots");
-const WRAPPER_SYMBOL: symbol = Symbol.for("orchd.wrapper");
 
 /** What a person calls with a run. */
-export type ProgramMethod = (typeof METHODS)[number];
+export type ProgramMethod = (typeof RUN_METHODS)[number];
 
 /** A root that a program has open, for the orchestrators that the program uses. */
 export interface ProgramRuns {
@@ -54,9 +52,9 @@ export function openRoots(): Set<ProgramRuns> {
   return (global[ROOTS_SYMBOL] ??= new Set()) as Set<ProgramRuns>;
 }
 
-/** Puts the wrappers on an instance. They are not enumerable, and a class's own member wins. */
+/** Puts the wrappers on an instance: not enumerable, and never replaced (run-methods.ts). */
 export function standBefore(orchestrator: object): void {
-  for (const name of METHODS) {
+  for (const name of RUN_METHODS) {
     const wrapper = (argument: unknown, options?: unknown): unknown => {
       const root = rootOf(runIn(name, argument));
       return root === undefined

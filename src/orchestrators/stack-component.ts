@@ -19,6 +19,7 @@ export interface StackComponentClass {
  *
  * @typeParam C the config's zod schema: write `typeof config`
  */
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- see the interface below
 export abstract class StackComponent<C extends z.ZodType = z.ZodType> {
   /** What kind of component this is. */
   abstract readonly type: StackComponentType;
@@ -37,15 +38,25 @@ export abstract class StackComponent<C extends z.ZodType = z.ZodType> {
     this.name = name ?? flavor ?? new.target.name;
     this.config = (schema === undefined ? config : schema.parse(config)) as z.infer<C>;
   }
+}
 
+/**
+ * Merged with the class, so that a component may declare `environment` as a member or as a getter:
+ * a class allows only one of the two. Its default stands on the prototype, below.
+ */
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging, no-unused-vars -- see above
+export interface StackComponent<C extends z.ZodType = z.ZodType> {
   /**
    * Variables for each step's environment (ZenML `environment`). Default: none. It is read when a
    * pipeline is loaded, and recorded with each run: so put no secret into it.
    */
-  get environment(): Readonly<Record<string, string>> {
-    return {};
-  }
+  readonly environment: Readonly<Record<string, string>>;
 }
+
+Object.defineProperty(StackComponent.prototype, "environment", {
+  get: () => ({}),
+  configurable: true,
+});
 
 /** How messages call a component of this type. */
 export function componentTitle(type: StackComponentType): string {

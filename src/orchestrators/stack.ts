@@ -1,5 +1,6 @@
 import { componentTitle, environmentOf, type StackComponent } from "./stack-component.ts";
 import { LocalArtifactStore } from "./local-artifact-store.ts";
+import { refuseFields } from "./run-methods.ts";
 
 /** A component that can be a stack's orchestrator. */
 type OrchestratorComponent = StackComponent & { readonly type: "orchestrator" };
@@ -32,11 +33,13 @@ export class Stack<O extends OrchestratorComponent = OrchestratorComponent> {
   readonly alerters: readonly AlerterComponent[];
 
   /**
-   * @throws TypeError, a sentence, if a component is of another type than its place in the stack
+   * @throws TypeError, a sentence, if a component is of another type than its place in the stack;
+   *   Error, a sentence, if a method of the orchestrator that takes a run is a field of it
    */
   constructor({ name, orchestrator, artifactStore, alerters = [] }: StackOptions<O>) {
     this.name = name;
     this.orchestrator = ofType("orchestrator", orchestrator);
+    refuseFields(orchestrator);
     this.artifactStore = ofType("artifact_store", artifactStore ?? new LocalArtifactStore());
     this.alerters = alerters.map((alerter) => ofType("alerter", alerter));
   }

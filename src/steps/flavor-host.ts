@@ -30,7 +30,7 @@ export async function runFlavor(
   task: FlavorTask,
   call: DaemonCall,
 ): Promise<unknown> {
-  const type = classOf(module, task.code);
+  const type = classOf(module, task);
   const instance = (): Methods => instantiate(type, task.code, task.config);
   if (task.method !== "describe")
     return callFlavor({ type, instance }, task.method, task.argument, call);
@@ -150,25 +150,35 @@ function isUsersClass(type: FlavorClass): boolean {
   return prototype !== undefined && !Object.hasOwn(prototype, STACK_SYMBOL);
 }
 
-/** @throws LoadError if the export is no orchestrator class */
-function classOf(module: LoadedModule, code: CodeRef): FlavorClass {
+/**
+ * @throws LoadError if the export is no orchestrator class; what `describe` says of a class that
+ *   has a method as a field
+ */
+function classOf(module: LoadedModule, { code, config }: Pick<FlavorTask, "code" | "config">) {
   const found = pickValue(module, code);
-  if (
-    typeof found !== "function" ||
-    typeof (found.prototype as Methods | undefined)?.["submitPipeline"] !== "function"
-  ) {
+  const prototype = (typeof found === "function" ? found.prototype : undefined) as
+    | Methods
+    | undefined;
+  const has = (name: string): boolean => typeof prototype?.[name] === "function";
+  // What a class has as a field is only seen on an instance.
+  const instance =
+    has("describe") && !(has("submitPipeline") && has("getOrchestratorRunId"))
+      ? instantiate(found as FlavorClass, code, config)
+      : undefined;
+  if (!has("submitPipeline")) {
+    instance?.["describe"]!();
     throw new LoadError(
       `${code.source}: the export is no orchestrator; write export default class ` +
         "extends BaseOrchestrator, with getOrchestratorRunId and submitPipeline",
     );
   }
-  if (typeof (found.prototype as Methods)["getOrchestratorRunId"] !== "function") {
+  if (!has("getOrchestratorRunId") && typeof instance?.["getOrchestratorRunId"] !== "function") {
     throw new LoadError(
       `${code.source}: the orchestrator has no getOrchestratorRunId, ` +
         "which every orchestrator needs",
     );
   }
-  return found as unknown as FlavorClass;
+  return found as FlavorClass;
 }
 
 function instantiate(

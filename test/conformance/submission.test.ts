@@ -449,6 +449,25 @@ describe("submission", () => {
     expect(stopped).toEqual([[loop.state.run, true]]);
   });
 
+  it("51b. that is a field of its class is refused; the id may be one", async () => {
+    class Field extends BaseOrchestrator {
+      getOrchestratorRunId = (): string => "own";
+      submitPipeline = (): Promise<undefined> => Promise.resolve(undefined);
+    }
+    await expect(worldOf(Field).begin([moduleStep("a")])).rejects.toThrow(
+      /has submitPipeline as a field: .*Write it as a method of the class/,
+    );
+    class Named extends BaseOrchestrator {
+      getOrchestratorRunId = (): string => "own";
+      async submitPipeline({ snapshot }: PipelineSubmission): Promise<void> {
+        for (const one of snapshot.steps) await this.runStep(one);
+      }
+    }
+    const ended = await worldOf(Named, { a: () => 1 }).run([moduleStep("a")]);
+    expect(ended.status).toBe("completed");
+    expect(ended.state.orchestratorRunId).toBe("own");
+  });
+
   it("54b. a declaration and a method that contradict each other are refused", async () => {
     class Boasting extends MinimalOrchestrator {
       override get capabilities() {

@@ -131,3 +131,78 @@ describe("a stack", () => {
     expect(() => new Member().describe()).toThrow(`${sentence}no A`);
   });
 });
+
+describe("a component's environment", () => {
+  const build = (): string => "b";
+  it("may be a member or a getter", () => {
+    class Bare extends BaseOrchestrator {
+      readonly getOrchestratorRunId = (): string => "1";
+      submitPipeline(): Promise<void> {
+        return Promise.resolve();
+      }
+    }
+    class Member extends Bare {
+      override readonly environment = { OWN: build() };
+    }
+    class Again extends Member {}
+    class Above extends Bare {
+      override get environment(): Record<string, string> {
+        return { ...super.environment, MORE: "1" };
+      }
+    }
+    const expectAll = (orchestrator: BaseOrchestrator, expected: object): void => {
+      expect(orchestrator.environment).toEqual(expected);
+      expect(orchestrator.describe().environment).toEqual(expected);
+      expect(new Stack({ name: "s", orchestrator }).environment).toEqual(expected);
+    };
+    expectAll(new Member(), { OWN: "b" });
+    expectAll(new Again(), { OWN: "b" });
+    expectAll(new Bare(), {});
+    expectAll(new Above(), { MORE: "1" });
+    expect(new LocalArtifactStore().environment).toEqual({});
+  });
+});
+
+describe("a method that takes a run", () => {
+  const sentence = (name: string): string =>
+    `has ${name} as a field: orchd cannot hear of its calls. Write it as a method of the class`;
+  class Submits extends BaseOrchestrator {
+    getOrchestratorRunId = (): string => "1";
+    submitPipeline = (): Promise<void> => Promise.resolve();
+  }
+  class Dynamic extends Remote {
+    override submitDynamicPipeline = (): Promise<void> => Promise.resolve();
+  }
+  class Asks extends Remote {
+    override fetchStatus = (): Promise<object> => Promise.resolve({});
+  }
+  class Stops extends Remote {
+    override stopRun = (): Promise<void> => Promise.resolve();
+  }
+  class Binds extends Remote {
+    constructor() {
+      super();
+      // oxlint-disable-next-line typescript/no-misused-promises -- what people write
+      this.submitPipeline = this.submitPipeline.bind(this);
+    }
+  }
+
+  it.each([
+    ["submitPipeline", Submits],
+    ["submitDynamicPipeline", Dynamic],
+    ["fetchStatus", Asks],
+    ["stopRun", Stops],
+    ["submitPipeline", Binds],
+  ] as const)("is refused as a field, with what to write: %s", (name, type) => {
+    const orchestrator = new type();
+    expect(() => orchestrator.describe()).toThrow(sentence(name));
+    expect(() => new Stack({ name: "s", orchestrator })).toThrow(sentence(name));
+  });
+
+  it("is none of the others: getOrchestratorRunId may be a field", () => {
+    class Named extends Remote {
+      override getOrchestratorRunId = (): string => "2";
+    }
+    expect(new Named().describe().flavor).toBe("remote");
+  });
+});

@@ -171,6 +171,23 @@ it("an orchestrator's config has its schema's type, and capabilities may be a ge
   expectTypeOf<InstanceType<typeof Boasts>["capabilities"]>().toEqualTypeOf<
     Partial<Capabilities>
   >();
+  class Fields extends Member {
+    override readonly environment = { REGION: "eu" };
+  }
+  class Getter extends Member {
+    override get environment(): Readonly<Record<string, string>> {
+      return { ...super.environment, REGION: "eu" };
+    }
+  }
+  class Sentence extends Member {
+    // @ts-expect-error a component's environment holds texts
+    override readonly environment = { COUNT: 1 };
+  }
+  expectTypeOf<InstanceType<typeof Fields>["environment"]>().toEqualTypeOf<{ REGION: string }>();
+  expectTypeOf<InstanceType<typeof Getter>["environment"]>().toEqualTypeOf<
+    Readonly<Record<string, string>>
+  >();
+  expectTypeOf(Sentence).toBeConstructibleWith({ endpoint: "https://x.example" });
   expectTypeOf(Member).toBeConstructibleWith({ endpoint: "https://x.example" });
   // @ts-expect-error a flavor has to write both methods
   class Nothing extends BaseOrchestrator {}
