@@ -166,7 +166,7 @@ export class Client {
   }
 
   /** Asks for a run. `run` of the answer is its id. */
-  submit(pipeline: string, options: SubmitOptions = {}): Promise<Answer> {
+  async submit(pipeline: string, options: SubmitOptions = {}): Promise<Answer> {
     const { params, noCache, notAfter } = options;
     return this.#askOf(pipeline, {
       type: "submit",
@@ -207,7 +207,7 @@ export class Client {
   }
 
   /** Asks for runs of past slots. `request` of the answer is the backfill's id. */
-  backfill(pipeline: string, { from, to, which, ...more }: BackfillOptions): Promise<Answer> {
+  async backfill(pipeline: string, { from, to, which, ...more }: BackfillOptions): Promise<Answer> {
     const { schedule, params, maxActive } = more;
     return this.#askOf(pipeline, {
       type: "backfill",
@@ -253,7 +253,8 @@ export class Client {
 }
 
 function momentOf(moment: Moment, name: string): number {
-  const time = typeof moment === "string" ? Date.parse(moment) : moment.getTime();
+  // In JavaScript anything may be given.
+  const time = moment instanceof Date ? moment.getTime() : Date.parse(moment);
   if (Number.isNaN(time))
     throw new ClientError(
       "usage",

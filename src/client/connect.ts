@@ -28,6 +28,8 @@ export interface ConnectOptions {
  * @throws ClientError (`unknown`) where the root is no folder
  */
 export async function connect(root: string, options: ConnectOptions = {}): Promise<Client> {
+  if (typeof root !== "string" || root === "")
+    throw new ClientError("usage", "connect() takes the path of a root: the folder of orchd.yaml.");
   const at = resolve(root);
   if (statSync(at, { throwIfNoEntry: false })?.isDirectory() !== true)
     throw new ClientError(

@@ -114,12 +114,13 @@ export class AskedRuns implements RootRuns {
     const reserved = this.#reserved.get(run);
     if (reserved?.submitted !== false) throw new Error(`run ${run} was submitted already`);
     const { loaded, options } = reserved;
-    const fault = await this.#unaskable(loaded.snapshot, submission);
-    if (fault !== undefined) throw new Error(fault);
-    reserved.submitted = true;
     const { params, noCache } = options;
     const { name: pipeline, digest } = loaded;
+    // Before the first wait: of two calls at once, one is told.
+    reserved.submitted = true;
     try {
+      const fault = await this.#unaskable(loaded.snapshot, submission);
+      if (fault !== undefined) throw new Error(fault);
       await this.#ask(defined({ type: "submit", pipeline, params, noCache, run, digest, by: BY }));
     } catch (error) {
       reserved.submitted = false;

@@ -8,6 +8,7 @@ import type { Snapshot } from "../core/snapshot.ts";
 import type { BaseOrchestrator } from "../orchestrators/base-orchestrator.ts";
 import type { Stack } from "../orchestrators/stack.ts";
 import type { DynamicPipelineSubmission, PipelineSubmission } from "../orchestrators/submission.ts";
+import { checkJson } from "../steps/step-result.ts";
 import type { PlaceholderOptions } from "./open-root.ts";
 import type { ProgramSubmission } from "./root-runs.ts";
 
@@ -30,6 +31,9 @@ export function checkedOptions(options: unknown): PlaceholderOptions {
   const { params } = options as PlaceholderOptions;
   if (params !== undefined && !isObject(params))
     throw new Error("params is no object: give each param by its name.");
+  checkJson(params ?? {}, (path, what) => {
+    throw new Error(`the param ${path} is ${what}, which JSON cannot hold.`);
+  });
   return options;
 }
 

@@ -298,6 +298,9 @@ async function orchestratorsOf(runs: RootRuns): Promise<Record<string, Named | E
 
 /** The folders of a root. @throws Error, a sentence, if the root is none */
 function foldersOf(path: string, { schedules, runs }: OpenRootOptions): Roots {
+  // An empty text would be the folder that the program happens to run in.
+  if (typeof path !== "string" || path === "")
+    throw new Error("openRoot() takes the path of a root: the folder of orchd.yaml.");
   const root = resolve(path);
   if (statSync(root, { throwIfNoEntry: false })?.isDirectory() !== true)
     throw new Error(`the root ${root} is no folder; make one with \`orchd init ${root}\`.`);

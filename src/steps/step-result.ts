@@ -28,7 +28,7 @@ export function resultJson(
   step: string,
   outputs: readonly string[] | undefined,
 ): string {
-  check(value, step, "", []);
+  check(value, step);
   if (outputs !== undefined) checkOutputs(value, step, outputs);
   let json: string;
   try {
@@ -73,11 +73,24 @@ export function writtenResult(
   throw new BadOutput(`${wrote} ${read.message}${quoted}`);
 }
 
-function check(value: unknown, step: string, path: string, above: unknown[]): void {
-  const refuse = (what: string): never => {
-    const part = path === "" ? "the result" : `"${path.replace(/^\./, "")}" in the result`;
+function check(value: unknown, step: string): void {
+  checkJson(value, (path, what) => {
+    const part = path === "" ? "the result" : `"${path}" in the result`;
     throw new BadOutput(`step "${step}": ${part} is ${what}, which JSON cannot hold`);
-  };
+  });
+}
+
+/** What is told of the part of a value that JSON cannot hold. It throws. */
+type Refuse = (path: string, what: string) => never;
+
+/** Looks whether JSON can hold a value. */
+export function checkJson(
+  value: unknown,
+  refusePart: Refuse,
+  path = "",
+  above: unknown[] = [],
+): void {
+  const refuse = (what: string): never => refusePart(path.replace(/^\./, ""), what);
   switch (typeof value) {
     case "function":
       return refuse("a function");
@@ -108,10 +121,10 @@ function check(value: unknown, step: string, path: string, above: unknown[]): vo
   above.push(value);
   if (Array.isArray(value))
     for (let index = 0; index < value.length; index += 1)
-      check(value[index], step, `${path}[${index}]`, above);
+      checkJson(value[index], refusePart, `${path}[${index}]`, above);
   else
     for (const name of Object.keys(value))
-      check((value as Record<string, unknown>)[name], step, `${path}.${name}`, above);
+      checkJson((value as Record<string, unknown>)[name], refusePart, `${path}.${name}`, above);
   above.pop();
 }
 

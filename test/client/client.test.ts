@@ -38,6 +38,15 @@ const fault = async (what: Promise<unknown>): Promise<ClientError> => {
   return error as ClientError;
 };
 
+it("rejects what is no root and no moment, and throws nothing at the call", async () => {
+  for (const path of ["", undefined as unknown as string])
+    expect((await fault(connect(path))).message).toContain("takes the path of a root");
+  const client = await connect(tempRoot(FILES).root);
+  const moments = {} as { from: string; to: string };
+  expect((await fault(client.backfill("etl", moments))).message).toContain("from is no moment");
+  expect((await fault(client.submit("etl", { notAfter: "soon" }))).code).toBe("usage");
+});
+
 describe("a client of a root with a daemon", () => {
   let root: TempRoot;
   let daemon: Daemon;

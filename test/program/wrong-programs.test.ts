@@ -44,6 +44,8 @@ describe("a program that gives something wrong", () => {
       await told(root.placeholder(snapshot, null));
       await told(root.placeholder(snapshot, { parms: {} }));
       await told(root.placeholder(snapshot, { params: "day" }));
+      await told(root.placeholder(snapshot, { params: { a: [() => 1] } }));
+      await told(openRoot(""));
       await told(submit(local, { snapshot: await root.snapshot("other") }));
       await told(submit(local, { stack: {} }));
       class Mine extends BaseOrchestrator {
@@ -75,6 +77,8 @@ describe("a program that gives something wrong", () => {
       "the options of placeholder() are an object: { params?, noCache? }.",
       'placeholder() has no option "parms"; did you mean "params"?',
       "params is no object: give each param by its name.",
+      "the param a[0] is a function, which JSON cannot hold.",
+      "openRoot() takes the path of a root: the folder of orchd.yaml.",
       expect.stringMatching(
         /^the placeholder run is of pipeline etl, .* snapshot is another one\.$/,
       ),
@@ -96,6 +100,28 @@ describe("a program that gives something wrong", () => {
     ).toEqual([]);
     expect(new Set(runs.map(outcomeOf))).toEqual(new Set(is === "up" ? [] : ["stopped"]));
   });
+});
+
+it("is told that it submits a run twice at once, with a daemon, and the run goes on", async () => {
+  const root = programRoot(FILES);
+  const daemon = await startDaemon({ root: root.root });
+  const said = await runProgram(
+    root,
+    `${OPEN}
+    const placeholderRun = await root.placeholder(snapshot);
+    const first = local.submitPipeline({ snapshot, placeholderRun });
+    await told(local.submitPipeline({ snapshot, placeholderRun }));
+    await (await first).waitForCompletion();
+    await told(local.stopRun(placeholderRun));
+    await root.close();
+  `,
+  );
+  await daemon.end();
+  expect(said).toEqual([
+    expect.stringContaining("was submitted already"),
+    expect.stringContaining("has finished already"),
+  ]);
+  expect(runsOf(root.runs, "etl").map(outcomeOf)).toEqual(["completed"]);
 });
 
 describe("an orchestrator of a program that is wrong", () => {
