@@ -64,6 +64,8 @@ interface Entry extends ActiveRun {
   readonly recorded: Promise<void>;
   readonly record: () => void;
   ended: boolean;
+  /** It could not be stopped to make room, and the log says so. */
+  refused?: boolean;
   /** Resolves once its end is recorded. */
   end?: Promise<void>;
 }
@@ -304,17 +306,26 @@ export class ActiveRuns {
   }
 
   /**
-   * Stops runs to make room for a newer one.
+   * Stops runs to make room for a newer one. Where one refuses, the newer run says that it waits
+   * for a run that cannot be stopped, and the log says so once for each of these.
    *
    * @param mode graceful: by force after their grace period. force: at once
+   * @param newer the newer run, which is reserved in the same turn
    */
-  makeRoom(runs: readonly string[], mode: "graceful" | "force", because: string): void {
+  makeRoom(
+    runs: readonly string[],
+    mode: "graceful" | "force",
+    because: string,
+    newer: string,
+  ): void {
     for (const run of runs) {
       const entry = this.#entries.get(run);
       if (entry === undefined) continue;
       const ask = (how: "graceful" | "force"): void => {
-        this.stop(run, { mode: how, by: "orchd", because }).catch((error: unknown) =>
-          this.#log.error({ run, err: error }, "a run could not be stopped to make room"),
+        this.stop(run, { mode: how, by: "orchd", because }).then(
+          (answer) => void (answer.accepted || this.#refusedRoom(entry, newer, answer.reason)),
+          (error: unknown) =>
+            this.#log.error({ run, err: error }, "a run could not be stopped to make room"),
         );
       };
       ask(mode);
@@ -324,6 +335,23 @@ export class ActiveRuns {
       });
       void entry.ready.then((handle) => handle?.finished.then(() => timer.cancel()));
     }
+  }
+
+  #refusedRoom(entry: Entry, newer: string, reason: string): void {
+    const state = entry.handle?.state;
+    // Its end is under way already.
+    if (entry.ended || state?.finished !== undefined || state?.stop !== undefined) return;
+    const why = reason.charAt(0).toLowerCase() + reason.slice(1).replace(/\.$/, "");
+    const waiting = this.#entries.get(newer);
+    if (waiting?.going === false && waiting.handle === undefined)
+      waiting.because = `run ${entry.ticket.run} still goes on, and cannot be stopped: ${why}`;
+    if (entry.refused) return;
+    entry.refused = true;
+    const { run, pipeline } = entry.ticket;
+    this.#log.warn(
+      { run, pipeline, waits: newer },
+      `run ${run} cannot be stopped to make room for ${newer}, which waits: ${why}`,
+    );
   }
 
   /**

@@ -370,6 +370,7 @@ export class SlotDecider {
         overlap.stop,
         overlap.mode,
         `the newer slot ${iso(slot.slot)} is due; overlap is ${loaded.overlap}`,
+        ticket.run,
       );
       return { waits: overlap.because };
     }

@@ -5,6 +5,7 @@ import type { RunState } from "../../src/core/run-state.ts";
 import type { Limits } from "../../src/core/admission.ts";
 import { ActiveRuns, type ActiveRun, type RunTicket } from "../../src/engine/active-runs.ts";
 import type { RunEnd, RunHandle } from "../../src/engine/ports.ts";
+import type { StopAnswer } from "../../src/core/stop-order.ts";
 import { silentLog } from "../../src/log.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
@@ -20,12 +21,19 @@ class OwnRun implements RunHandle {
   start(): void {
     this.told.push("start");
   }
-  queue(): Promise<void> {
+  /** Why it was queued. */
+  because: string | undefined;
+  queue(because: string): Promise<void> {
     this.told.push("queue");
+    this.because = because;
     return Promise.resolve();
   }
-  requestStop({ mode }: { readonly mode: "graceful" | "force" }): Promise<{ accepted: true }> {
+  /** Why it refuses to stop. */
+  refuses: string | undefined;
+  requestStop({ mode }: { readonly mode: "graceful" | "force" }): Promise<StopAnswer> {
     this.told.push(mode);
+    if (this.refuses !== undefined)
+      return Promise.resolve({ accepted: false, reason: this.refuses });
     this.state.stop = { mode, by: "a test" };
     return Promise.resolve({ accepted: true });
   }
@@ -34,16 +42,31 @@ class OwnRun implements RunHandle {
   }
 }
 
+function ticketOf(run: string, more: Partial<RunTicket> = {}): RunTicket {
+  return {
+    run,
+    pipeline: "p",
+    lane: run,
+    limit: 1,
+    priority: 0,
+    order: 99,
+    kind: "schedule",
+    gracePeriodMs: 10_000,
+    ...more,
+  };
+}
+
 class World {
   readonly clock = new VirtualClock();
   readonly runs: ActiveRuns;
   readonly started: string[] = [];
+  readonly warned: string[] = [];
   #order = 0;
 
   constructor(limits: Limits) {
     this.runs = new ActiveRuns({
       clock: this.clock,
-      log: silentLog,
+      log: { ...silentLog, warn: (_, message) => void this.warned.push(message) },
       limits,
       handlers: {
         onStarted: (run) => void this.started.push(run.ticket.run),
@@ -54,17 +77,7 @@ class World {
 
   /** A run asks for a place. */
   add(run: string, more: Partial<RunTicket> = {}): OwnRun & { readonly entry: ActiveRun } {
-    const ticket: RunTicket = {
-      run,
-      pipeline: "p",
-      lane: run,
-      limit: 1,
-      priority: 0,
-      order: (this.#order += 1),
-      kind: "schedule",
-      gracePeriodMs: 10_000,
-      ...more,
-    };
+    const ticket = ticketOf(run, { order: (this.#order += 1), ...more });
     const handle = new OwnRun();
     const entry = this.runs.reserve(ticket, "its slot was due");
     this.runs.attach(entry, handle);
@@ -114,7 +127,7 @@ it("starts what waits by priority, then by slot, within each limit", async () =>
 it("makes room by a graceful stop, by force after the grace period, and no sooner", async () => {
   const world = new World({ groups: {} });
   const [deaf, good] = [world.add("deaf"), world.add("good")];
-  world.runs.makeRoom(["deaf", "good", "gone"], "graceful", "a newer slot is due");
+  world.runs.makeRoom(["deaf", "good", "gone"], "graceful", "a newer slot is due", "newer");
   await nextTurn();
   await world.end(good);
   await world.clock.advance(9_999);
@@ -127,4 +140,41 @@ it("makes room by a graceful stop, by force after the grace period, and no soone
   await world.clock.advance(60_000);
   expect(good.told).toEqual(["start", "graceful"]);
   expect(world.clock.timers).toBe(0);
+});
+
+it("says why a run waits for one that cannot be stopped, and once in the log", async () => {
+  const world = new World({ groups: {} });
+  const old = world.add("old", { lane: "p" });
+  old.refuses = "The orchestrator batch cannot stop a run.";
+  for (const mode of ["graceful", "force"] as const) {
+    world.runs.makeRoom(["old"], mode, "a newer slot is due", mode);
+    const entry = world.runs.reserve(ticketOf(mode, { lane: "p" }), "", "run old still goes on");
+    // Its ledger is made meanwhile.
+    await nextTurn();
+    const handle = new OwnRun();
+    world.runs.attach(entry, handle);
+    world.runs.record(entry);
+    const because =
+      "run old still goes on, and cannot be stopped: the orchestrator batch cannot stop a run";
+    expect([handle.because, entry.because]).toEqual([because, because]);
+  }
+  await world.clock.advance(60_000);
+  expect(old.told).toEqual(["start", "graceful", "force", "force"]);
+  expect(world.warned).toEqual([
+    "run old cannot be stopped to make room for graceful, which waits: " +
+      "the orchestrator batch cannot stop a run",
+  ]);
+});
+
+it("is silent where a run that makes room is being stopped already, or has ended", async () => {
+  const world = new World({ groups: {} });
+  const [old, gone] = [world.add("old", { lane: "p" }), world.add("gone", { lane: "q" })];
+  world.runs.makeRoom(["old"], "graceful", "a newer slot is due", "newer");
+  await nextTurn();
+  old.refuses = "Run old is being stopped already; --force ends it at once.";
+  gone.refuses = "Run gone has ended already: completed.";
+  (gone.state as { finished?: unknown }).finished = { status: "completed" };
+  world.runs.makeRoom(["old", "gone"], "graceful", "a newer slot is due", "newest");
+  await nextTurn();
+  expect(world.warned).toEqual([]);
 });
