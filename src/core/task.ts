@@ -284,6 +284,16 @@ export const RESULT_LIMIT = 32 * 1024 * 1024;
 export const INVOCATION_LIMIT = 256 * 1024;
 /** The longest JSON of another call, in UTF-16 code units: an orchestrator's metadata. */
 export const CALL_LIMIT = 1024 * 1024;
+
+/** Why an orchestrator's metadata cannot be recorded, in a sentence. @param length of its JSON */
+export function metadataFault(length: number): string | undefined {
+  if (length <= CALL_LIMIT) return undefined;
+  const [size, most] = [Math.ceil(length / 1024), CALL_LIMIT / 1024];
+  return (
+    `the orchestrator's metadata is ${size} KiB of JSON, ` +
+    `and at most ${most} KiB can be recorded`
+  );
+}
 /**
  * The longest JSON, in UTF-16 code units, of what user code other than a step answers: a pipeline's
  * definition, the text of a cache function, what an orchestrator says. It passes the daemon whole.

@@ -206,9 +206,11 @@ async function acceptedIn(run: HeldRun): Promise<NonNullable<SubmissionResult["m
  *
  * @throws Error where it was called
  */
-function neverAccepted({ submission, submissionError, finished }: RunState): SubmissionResult {
+function neverAccepted({ run, submission, ...rest }: RunState): SubmissionResult {
   if (submission === "none" || submission === "accepted") return {};
-  throw new Error(submissionError?.message ?? `it was not accepted: ${finished?.because}`);
+  const { submissionError, finished } = rest;
+  const ended = `run ${run} ended before its orchestrator had accepted it: ${finished?.because}`;
+  throw new Error(submissionError?.message ?? ended);
 }
 
 /** What the ledger has to say of a submission; undefined if it is what the header says. */

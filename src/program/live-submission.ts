@@ -6,7 +6,7 @@
  * call: several submissions may run at once, and one instance may have several.
  */
 import type { Json } from "../core/snapshot.ts";
-import { STACK_SYMBOL, StoredOutputs } from "../core/task.ts";
+import { metadataFault, STACK_SYMBOL, StoredOutputs } from "../core/task.ts";
 import type { BaseOrchestrator } from "../orchestrators/base-orchestrator.ts";
 import type { LiveOrchestrator } from "../orchestrators/flavors.ts";
 import { ownMethod, type ProgramMethod } from "../orchestrators/program-runs.ts";
@@ -49,6 +49,8 @@ export class LiveSubmission implements LiveOrchestrator {
 
   async call(method: string, argument: Json, ask: Ask, artifacts: string): Promise<Json> {
     const answered = async (name: string, given: Json): Promise<Json> => {
+      const fault = name === "accepted" ? metadataFault(JSON.stringify(given).length) : undefined;
+      if (fault !== undefined) throw new Error(fault);
       const answer = await ask(name, given);
       if (name === "accepted") this.#accept(this.#result);
       return answer instanceof StoredOutputs

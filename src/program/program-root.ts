@@ -123,7 +123,8 @@ export class ProgramRoot implements OpenRoot, ProgramRuns {
   async snapshot(of: string | object): Promise<Snapshot> {
     this.#checkOpen();
     const loaded = typeof of === "string" ? await this.#load(of) : await this.#loadInline(of);
-    const snapshot = { ...loaded.snapshot };
+    // A copy: what the program does to it must not reach the run, which has the file's digest.
+    const snapshot = frozen(structuredClone(loaded.snapshot));
     this.#loaded.set(snapshot, loaded);
     if (typeof of !== "string" && !this.#isDropped(loaded)) this.#inline.add(snapshot);
     return snapshot;
@@ -241,6 +242,12 @@ export class ProgramRoot implements OpenRoot, ProgramRuns {
   #checkOpen(): void {
     if (this.#closing !== undefined) throw new Error(`the root ${this.path} is closed.`);
   }
+}
+
+/** A value of JSON that nobody can change. */
+function frozen<T>(value: T): T {
+  if (typeof value === "object" && value !== null) Object.values(value).forEach(frozen);
+  return Object.freeze(value);
 }
 
 /** @throws Error with a sentence for each thing that is wrong */

@@ -22,7 +22,7 @@ import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
 import { parentPort, workerData } from "node:worker_threads";
 import { clipError, thrownFrom, toStepError, type StepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
-import { CALL_LIMIT, INVOCATION_LIMIT, type StagedValue } from "../core/task.ts";
+import { CALL_LIMIT, INVOCATION_LIMIT, metadataFault, type StagedValue } from "../core/task.ts";
 import { stepLog, type StepLog } from "./context.ts";
 import { LineCapture, type Stream } from "./line-capture.ts";
 import { MASKED_RESULT, Masker } from "./mask.ts";
@@ -406,7 +406,7 @@ function callFault(method: string, argument: Json, length: number): string | und
       "let a step return the value, and give its result"
     );
   }
-  if (method === "accepted") return `the orchestrator's metadata is ${size}, ${most} be recorded`;
+  if (method === "accepted") return metadataFault(length);
   return `the call of "${method}" has ${size}, ${most} pass`;
 }
 

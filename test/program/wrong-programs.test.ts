@@ -156,7 +156,8 @@ describe("an orchestrator of a program that is wrong", () => {
         async submitPipeline({ snapshot }) {
           const metadata = {};
           if (this.config.circular) metadata.it = metadata;
-          if (this.config.circular) return { metadata };
+          if (this.config.large) metadata.text = "x".repeat(2_000_000);
+          if (this.config.circular || this.config.large) return { metadata };
           if (!this.config.elsewhere) for (const step of snapshot.steps) await this.runStep(step);
           return { waitForCompletion: () => new Promise((resolve) => (this.end = resolve)) };
         }
@@ -166,6 +167,8 @@ describe("an orchestrator of a program that is wrong", () => {
         async stopRun() { this.end(); throw new Error("no permission"); }
       }
       await told(submit(new Odd({ circular: true })));
+      await told(submit(new Odd({ large: true })));
+      await told(() => (snapshot.steps[0].run = "exit 9"));
       const elsewhere = new Odd({ elsewhere: "done" });
       const { placeholderRun, result } = await submit(elsewhere);
       say(await elsewhere.fetchStatus(placeholderRun, { includeSteps: true }));
@@ -177,6 +180,8 @@ describe("an orchestrator of a program that is wrong", () => {
     );
     expect(said).toEqual([
       expect.stringContaining("Converting circular structure to JSON"),
+      "the orchestrator's metadata is 1954 KiB of JSON, and at most 1024 KiB can be recorded",
+      expect.stringContaining("Cannot assign to read only property 'run'"),
       { status: "running", steps: { a: "initializing", b: "completed" } },
       "the orchestrator Odd could not stop the run: no permission",
       "stopped",
