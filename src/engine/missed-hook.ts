@@ -1,12 +1,15 @@
 /**
  * Calls a pipeline's `onMissed` hook for slots that were missed, once their lines are durable. The
- * hook belongs to no run: what it throws is logged, and nothing waits for it.
+ * hook belongs to no run: what it throws is logged, and nothing waits for it. Its environment is
+ * that of the pipeline's other hooks; `${run.id}` is `PIPELINE#onMissed` in it, and
+ * `${run.scheduledFor}` the newest slot that was missed.
  */
 import { defined } from "../core/defined.ts";
 import { toStepError } from "../core/failure.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import type { CodeRef, EnvValue } from "../core/snapshot.ts";
-import { baseLayer } from "../run/environment.ts";
+import { bindRun, bindRunEnv } from "../core/template.ts";
+import { baseLayer, resolveSecrets } from "../run/environment.ts";
 import type { HookTask } from "../core/task.ts";
 import type { Place, TaskHandlers } from "../places/place.ts";
 import { resultOf, runTask } from "../places/run-task.ts";
@@ -25,7 +28,7 @@ export interface MissedHookPorts {
   readonly log: Log;
   readonly secrets: SecretSource;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** The `env` of orchd.yaml. */
+  /** The `env` of orchd.yaml, for a version that does not have it. */
   readonly settingsEnv: () => Readonly<Record<string, EnvValue>>;
 }
 
@@ -66,14 +69,22 @@ function taskOf(
   missed: readonly MissedSlot[],
   ports: MissedHookPorts,
 ): HookTask {
+  const id = `${pipeline}#onMissed`;
+  const { slot: newest, until = newest } = missed.at(-1)!;
+  const words = { id, scheduledFor: until };
   const secrets: string[] = [];
   const env: Record<string, string> = {};
-  const base = baseLayer(ports.environment, ports.settingsEnv());
-  const layers = { ...base, ...snapshot.stackEnv, ...snapshot.env };
+  const base = baseLayer(ports.environment, snapshot.baseEnv ?? ports.settingsEnv());
+  const layers = {
+    ...bindRunEnv(base, words),
+    ...snapshot.stackEnv,
+    ...bindRunEnv(snapshot.env, words),
+  };
   for (const [name, value] of Object.entries(layers)) {
     if (typeof value === "string") env[name] = value;
     else secrets.push((env[name] = ports.secrets.get(value.secret)));
   }
+  const given = resolveSecrets(bindRun(params, words), ports.secrets, secrets);
   const slots = missed
     .slice(0, SLOTS_TOLD)
     .map(({ slot, until, because, schedule }) => defined({ slot, because, until, schedule }));
@@ -81,9 +92,9 @@ function taskOf(
     kind: "hook",
     hook: "onMissed",
     code,
-    run: { id: `${pipeline}#onMissed`, pipeline, attempt: 1 },
+    run: { id, pipeline, attempt: 1 },
     env: { ...env, ORCHD_PIPELINE: pipeline },
-    secrets: secrets.length === 0 ? undefined : secrets,
+    secrets: secrets.length === 0 ? undefined : [...new Set(secrets)],
     timeoutMs: LIMIT_MS,
     gracePeriodMs: snapshot.gracePeriodMs,
     because:
@@ -91,6 +102,6 @@ function taskOf(
         ? missed[0]!.because
         : `${missed.length} slots were missed; the last: ${missed.at(-1)!.because}`,
     slots,
-    params,
+    params: given,
   });
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { LoadedPipeline } from "../../src/core/loaded-pipeline.ts";
+import type { Json, Snapshot } from "../../src/core/snapshot.ts";
 import type { HookTask } from "../../src/core/task.ts";
 import { callMissedHook } from "../../src/engine/missed-hook.ts";
 import { silentLog } from "../../src/log.ts";
@@ -13,6 +14,8 @@ const SLOT = { type: "slot.missed", ...TOLD } as const;
 function call(
   hook: FakeFunction | undefined,
   missed: Parameters<typeof callMissedHook>[1],
+  more: Partial<Snapshot> = {},
+  params: { readonly [name: string]: Json } = { a: 1 },
 ): { readonly pool: FakePool; readonly log: unknown[]; readonly ended: Promise<unknown> } {
   const pool = new FakePool(hook === undefined ? {} : { hook });
   const log: unknown[] = [];
@@ -20,9 +23,10 @@ function call(
   const snapshot = snapshotOf([], {
     env: { OWN: "1", KEY: { secret: "key" } },
     hooks: hook === undefined ? {} : { onMissed: fakeCode("hook") },
+    ...more,
   });
   const ended = new Promise((resolve) => pool.onCapacity(() => resolve(undefined)));
-  callMissedHook({ name: "p", snapshot, params: { a: 1 } } as unknown as LoadedPipeline, missed, {
+  callMissedHook({ name: "p", snapshot, params } as unknown as LoadedPipeline, missed, {
     place: pool,
     log: { ...silentLog, info: note, error: note },
     secrets: { get: (name) => `value of ${name}` },
@@ -47,6 +51,36 @@ describe("the onMissed hook", () => {
     });
     expect((task as HookTask).env["OTHER"]).toBeUndefined();
     expect(log).toEqual([[{ pipeline: "p", hook: "onMissed", stream: "stdout" }, "hello"]]);
+  });
+
+  it("has orchd.yaml's env as it was when the version was loaded, as other hooks", () => {
+    const { pool } = call(() => null, [SLOT], { baseEnv: { ALL: "1", BASE: "${run.id}" } });
+    const { env } = pool.started[0]!.task as HookTask;
+    expect(env).toMatchObject({ ALL: "1", BASE: "p#onMissed", OWN: "1" });
+  });
+
+  it("has the run's words and secrets filled in, in its environment and its params", () => {
+    const last = { ...SLOT, slot: "2026-11-23T03:00:00.000Z" };
+    const range = { ...SLOT, slot: last.slot, until: "2026-11-23T09:00:00.000Z" };
+    const texts = { ID: "of ${run.id}", AT: "${run.scheduledFor}", PLAIN: "$${run.id}" };
+    const params = { ...texts, key: { secret: "key" }, list: ["${run.id}"] };
+    for (const [missed, at] of [
+      [[SLOT], SLOT.slot],
+      [[SLOT, last], last.slot],
+      [[SLOT, range], range.until],
+    ] as const) {
+      const { pool } = call(
+        () => null,
+        missed,
+        { env: texts, stackEnv: { RAW: "${run.id}" } },
+        params,
+      );
+      const task = pool.started[0]!.task as HookTask;
+      const filled = { ID: "of p#onMissed", AT: at, PLAIN: "${run.id}" };
+      expect(task.env).toMatchObject({ ...filled, RAW: "${run.id}" });
+      expect(task.params).toEqual({ ...filled, key: "value of key", list: ["p#onMissed"] });
+      expect(task.secrets).toEqual(["value of key"]);
+    }
   });
 
   it("is told of 1,000 slots at most, and of how many there were", () => {
