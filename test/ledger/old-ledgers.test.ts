@@ -136,3 +136,70 @@ describe("a pipeline's ledger that somebody replaced, and whose runs were pruned
     expect(state.counts).toMatchObject({ completed: 4 });
   });
 });
+
+describe("runs that an orchestrator had elsewhere, or that a program submitted", () => {
+  const root = new RunStore(join(projectRoot, "test/fixtures/ledgers/v1-elsewhere/runs"));
+  const held = (run: string): RunLine[] => readLedger<RunLine>(root.runLedger(run)).lines;
+  const of = (run: string, type: string): object[] =>
+    held(run).filter((line) => line.type === type);
+  const batch = "batch@20261128T090158.833Z-m";
+  const reports = "reports@20261128T090200.212Z-m";
+  const gone = "gone@20261128T090200.905Z-m";
+  const given = "given@20261128T090239.041Z-m";
+
+  it("are whole, hold only known events, and fold to the same states as then", async () => {
+    expect(await verifyRoot(root.runsDir)).toEqual({ checked: 8, faults: [] });
+    for (const [run, status, step] of [
+      [batch, "stopped", "stopped"],
+      [reports, "completed", "completed"],
+      [gone, "completed", "skipped"],
+      [given, "completed", "completed"],
+    ] as const) {
+      for (const line of held(run))
+        expect(runEventSchema.safeParse(line).error?.message, line.type).toBeUndefined();
+      const state = fold(held(run))!;
+      expect(runStatus(state)).toEqual({ status, inProgress: false });
+      expect(state.steps.get("load")!.status).toBe(step);
+    }
+  });
+
+  it("say what a stop asked of the orchestrator, and what that answered", () => {
+    expect(of(batch, "run.stop_requested")).toMatchObject([
+      { mode: "graceful", asksOrchestrator: true },
+      { mode: "force", asksOrchestrator: true },
+    ]);
+    expect(of(batch, "stop.failed")).toMatchObject([
+      { mode: "graceful", error: { message: "no permission" } },
+    ]);
+    expect(of(batch, "stop.accepted")).toMatchObject([{ mode: "force" }]);
+    expect(fold(held(batch))!.stop).toMatchObject({ mode: "force" });
+    expect(held(batch)[0]).toMatchObject({ orchestratorHooks: ["init", "cleanup"] });
+    expect(fold(held(batch))!.snapshot.stackEnv).toEqual({ REGION: "eu" });
+  });
+
+  it("say until when a daemon worked on a run, how long, and which steps ran elsewhere", () => {
+    const [recovered] = of(reports, "run.recovered") as { at: string; workedUntil: string }[];
+    const [started] = of(reports, "run.started") as { at: string }[];
+    expect(recovered!.workedUntil > started!.at && recovered!.workedUntil < recovered!.at).toBe(
+      true,
+    );
+    const [end] = of(reports, "run.finished") as { durationMs: number; workedMs: number }[];
+    expect(end!.workedMs).toBeLessThan(end!.durationMs);
+    expect(of(reports, "step.started")).toMatchObject([{ step: "load", elsewhere: true }]);
+    const state = fold(held(reports))!;
+    expect(state).toMatchObject({ recoveries: 1, orchestratorRunId: `batch-${reports}` });
+    expect(state.steps.get("load")).toMatchObject({ attempt: 1, elsewhere: true });
+  });
+
+  it("keep the error of waiting, and what a program gave", () => {
+    expect(of(gone, "submit.warning")).toMatchObject([
+      { error: { message: "the connection is gone" } },
+    ]);
+    expect(of(given, "submit.given")).toMatchObject([{ baseEnvironment: { MORE: "base" } }]);
+    const { snapshot } = fold(held(given))!;
+    expect(snapshot).toMatchObject({
+      orchestrator: { flavor: "live" },
+      stackEnv: { REGION: "us" },
+    });
+  });
+});
