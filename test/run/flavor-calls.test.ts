@@ -167,6 +167,21 @@ describe("steps that an orchestrator asks for", () => {
     expect(run.state.steps.get("a")!.phase).toBe("ended");
   });
 
+  it("go on where they start again after an interruption: nobody has to ask for that", () => {
+    const { run, emitted, steps } = asked(true);
+    steps.add(run.state.steps.get("a")!);
+    run.start("a").happen({
+      type: "step.interrupted",
+      step: "a",
+      attempt: 1,
+      next: "rerun",
+      because: "the daemon was killed",
+    });
+    expect(run.state.steps.get("a")!.rerun).toBe(true);
+    steps.noMore();
+    expect(emitted).toEqual([]);
+  });
+
   it("are left alone while the run stops: the stop ends them", () => {
     const { run, emitted, steps } = asked(true);
     delayed(run);

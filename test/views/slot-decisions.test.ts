@@ -120,3 +120,13 @@ it("reads no further back than the checkpoint before the time that is asked for"
   expect(fs.statSync(new RunStore(runs).pipelineLedger("p")).size).toBeGreaterThan(2_000_000);
   expect(bytes).toBeLessThanOrEqual(131_072);
 });
+
+it("a slot is found before a checkpoint that the clock wrote within an hour before it", () => {
+  // Nothing tells that the clock went back between the two lines.
+  const ahead = { ...fired(200), at: at(200) };
+  for (const [minute, found] of [
+    [140, ["fired 05:20"]],
+    [139, []],
+  ] as const)
+    expect(decisions([ahead, checkpoint({ at: at(minute) })], 200, 200)).toEqual(found);
+});

@@ -66,6 +66,12 @@ it.each<[string, readonly HandEvent[], string, [string, string | null]]>([
     day(19, 2),
     ["none", `${COUNTS}; the one after is ${day(20, 2)}`],
   ],
+  [
+    "after the load, before the first slot",
+    [daily()],
+    day(20, 1),
+    ["none", `the one after is ${day(20, 2)}`],
+  ],
   ["due, and not decided", [daily()], day(23, 2), ["pending", null]],
   ["still to come", [daily()], day(24, 2), ["coming", null]],
   ["between two slots", [daily()], day(23, 3), ["none", near(23, 24)]],

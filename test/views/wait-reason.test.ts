@@ -87,6 +87,17 @@ describe("a run that waits tells the limit that holds it now", () => {
     expect(waits({}, [], { db: 1 }, 4)).toMatch(/^its turn, /);
   });
 
+  it("and none of its own pipeline's where that has none", () => {
+    const own = { limits: { group: 2, total: 5 } };
+    expect(waits(own, [id(2), id(3)], { db: 2 }, 4)).toBe(
+      'the concurrency group "db" is full: 2 of 2',
+    );
+    expect(waits(own, [id(2), id(3)], { db: 1 }, 4)).toMatch(/^its turn, /);
+    // An older ledger tells no limits: one run at a time was the rule.
+    expect(waits({ limits: undefined }, [id(2)], {}, 0)).toBe(`run ${id(2)} goes on`);
+    expect(waits({ limits: undefined }, [], {}, 9)).toMatch(/^its turn, /);
+  });
+
   it("or the runs before it, where they take the places that are left", () => {
     const behind = (active: string[], ahead: string[]): string =>
       reasonNow(
