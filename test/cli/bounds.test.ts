@@ -15,7 +15,7 @@ import { dot, mermaid } from "../../src/cli/graph-text.ts";
 import { parseCount } from "../../src/cli/number-text.ts";
 import { betweenText, parseTime, relativeText } from "../../src/cli/time-text.ts";
 import { damaged, unknown } from "../../src/views/no-view.ts";
-import { loaded, writePipeline } from "../support/hand-ledger.ts";
+import { loaded, writePipeline, type HandEvent } from "../support/hand-ledger.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { command, ToldTerminal } from "../support/told-terminal.ts";
 
@@ -280,4 +280,15 @@ it("next lists ten slots by default, each with its zone's time", async () => {
   expect(terminal.cells).toHaveLength(11);
   const [name, slot, , local] = terminal.cells[1]!;
   expect([name, slot, local]).toEqual(["p", "2026-11-23T20:30:00Z", "2026-11-24T02:00:00+05:30"]);
+});
+
+it("next lists what a ledger has in force, and nothing of a removed pipeline", async () => {
+  const listed = async (...events: HandEvent[]): Promise<unknown> => {
+    const roots = tempRoot();
+    writePipeline(roots.runs, "p", [{ ...loaded("0 2 * * *"), file: undefined }, ...events]);
+    const told = await command(runNext, roots, { number: "1", json: true });
+    return (told.terminal.values[0] as { pipeline: string }[]).map(({ pipeline }) => pipeline);
+  };
+  expect(await listed()).toEqual(["p"]);
+  expect(await listed({ type: "pipeline.removed" })).toEqual([]);
 });

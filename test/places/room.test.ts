@@ -108,7 +108,7 @@ it("no more shell steps run at once than there are threads", async () => {
   await Promise.all(steps.slice(0, 2).map(({ firstLine }) => firstLine));
   // The runner has placed all three by now: a fourth task has gone through it.
   await rig.startBody("return 1").ended;
-  expect(begun.toSorted()).toEqual([1, 2]);
+  expect(begun.toSorted((a, b) => a - b)).toEqual([1, 2]);
   go(1);
   await steps[2]!.firstLine;
   for (const step of [2, 3]) go(step);

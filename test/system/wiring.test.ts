@@ -80,3 +80,14 @@ it("a daemon from its start over a reload to its end", { timeout: 60_000 }, asyn
   ).toMatchObject([{ level: expect.anything(), schedules: root.schedules }]);
   await next.end();
 });
+
+it("a step of one run starts as soon as a step of another run makes room", async () => {
+  const root = tempRoot({
+    "orchd.yaml": "runner: { threads: 1 }\n",
+    "schedules/p.yaml": "overlap: allow\nsteps: { a: { run: 'sleep 0.5' } }\n",
+  });
+  const daemon = await startDaemon({ root: root.root });
+  const runs = [1, 2, 3].map(() => orchd(root.root, "run", "p", "--wait"));
+  for (const { status } of await Promise.all(runs)) expect(status).toBe(0);
+  await daemon.end();
+});
