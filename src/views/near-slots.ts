@@ -71,7 +71,11 @@ export function endOfSlots(
 
 function lastFired(store: RunStore, pipeline: string, key: string): number | undefined {
   for (const line of linesBackwards(store, pipeline)) {
-    if (line["type"] !== "slot.fired" && line["type"] !== "slot.caught_up") continue;
+    // A checkpoint that counts no run of the schedule: none of those before it is one of its runs.
+    const { type, ran } = line as { type?: unknown; ran?: Readonly<Record<string, unknown>> };
+    if (type === "pipeline.checkpoint" && ran !== undefined && (ran[key] ?? 0) === 0)
+      return undefined;
+    if (type !== "slot.fired" && type !== "slot.caught_up") continue;
     if ((line["schedule"] ?? line["of"] ?? "") === key) return Date.parse(String(line["slot"]));
   }
   return undefined;
