@@ -113,6 +113,14 @@ export function stepLog(
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }
 
+/** Fields as their own `toJSON` has them: spread, the method would stand for the whole line. */
+function asJson(fields: object): object {
+  const toJSON = (fields as { readonly toJSON?: unknown } | null | undefined)?.toJSON;
+  if (typeof toJSON !== "function") return fields;
+  const value: unknown = toJSON.call(fields, "");
+  return typeof value === "object" && value !== null ? value : { fields: value };
+}
+
 function line(
   level: string,
   message: string,
@@ -121,7 +129,8 @@ function line(
 ): string {
   const head = { level, message };
   try {
-    const own = fields instanceof Error ? { error: clipError(mask(toStepError(fields))) } : fields;
+    const own =
+      fields instanceof Error ? { error: clipError(mask(toStepError(fields))) } : asJson(fields);
     return JSON.stringify({ ...head, ...own, ...head }, (_key, value: unknown) =>
       typeof value === "bigint" ? String(value) : value,
     );

@@ -36,6 +36,12 @@ describe("a line of context.log", () => {
       { level: "fatal", message: "another", x: 1 },
       { ...head, x: 1 },
     ],
+    [{ toJSON: () => "short" }, { ...head, fields: "short" }],
+    [
+      { secret: 1, toJSON: () => ({ shown: 2 }) },
+      { ...head, shown: 2 },
+    ],
+    [new Date(0), { ...head, fields: "1970-01-01T00:00:00.000Z" }],
     [circle, { ...head, fields: "[object Object]" }],
   ])("with the fields %o", (fields, line) => {
     expect(said("m", fields)).toEqual(line);
