@@ -20,19 +20,19 @@ export type StopAnswer =
 
 /**
  * Why a run does not accept a stop; undefined if it does. A graceful stop may become one by force,
- * and one by force that the orchestrator could not carry out may be asked for again. A placeholder
- * that was never submitted can always be stopped: its orchestrator does not know it.
+ * and one by force that the orchestrator could not carry out may be asked for again. A run that has
+ * not started, because it waits for its turn or was never submitted, can always be stopped: its
+ * orchestrator does not know it.
  *
  * @param unable the name of the run's orchestrator, where that cannot stop the run
  */
 export function stopRefusal(
-  { run, finished, stop, trigger, phase }: RunState,
+  { run, finished, stop, phase }: RunState,
   { mode }: StopOrder,
   unable: string | undefined,
 ): string | undefined {
   if (finished !== undefined) return `Run ${run} has ended already: ${finished.status}.`;
-  const isUnsubmitted = trigger.placeholder === true && phase === "submitted";
-  if (unable !== undefined && !isUnsubmitted)
+  if (unable !== undefined && phase === "started")
     return `The orchestrator ${unable} cannot stop a run.`;
   if (stop === undefined || (mode === "force" && stop.mode === "graceful")) return undefined;
   if (mode === "force" && stop.failed !== undefined) return undefined;
