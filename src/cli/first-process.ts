@@ -6,7 +6,7 @@
  * here:
  *
  *     process 1 (this file)     passes signals down and the exit status up; loads nothing else
- *       └─ reaper               a child subreaper: orphans below it become its children; it waits
+ *       └─ reaper               a child subreaper: orphans below it become its children
  *            └─ orchd           the command itself
  *
  * - The reaper is a program that most images have: perl (in Debian's essential set, so in Node's

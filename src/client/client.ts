@@ -8,6 +8,7 @@ import type { Json } from "../core/snapshot.ts";
 import type { Status } from "../core/status.ts";
 import { DAY_MS, iso } from "../core/time.ts";
 import { RunStore } from "../ledger/run-store.ts";
+import { FollowedRun } from "../views/followed-run.ts";
 import { knownPipeline } from "../views/known-pipeline.ts";
 import type { PipelineView } from "../views/pipeline-view.ts";
 import type { Roots } from "../views/roots.ts";
@@ -158,11 +159,19 @@ export class Client {
     run: string,
     { signal }: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<RunView> {
-    for (;;) {
-      const view = await this.run(run);
-      if (view.finishedAt !== null || signal?.aborted === true) return view;
-      await pause(LOOK_MS, signal);
+    // A run that is not there rejects at once.
+    await this.run(run);
+    const followed = new FollowedRun(this.#store, run);
+    try {
+      for (;;) {
+        followed.read();
+        if (followed.state?.finished !== undefined || signal?.aborted === true) break;
+        await pause(LOOK_MS, signal);
+      }
+    } finally {
+      followed.close();
     }
+    return this.run(run);
   }
 
   /** Asks for a run. `run` of the answer is its id. */

@@ -1,20 +1,15 @@
 /** What a run's steps printed. */
+import type { OutputLine } from "../core/task.ts";
 import type { RunStore } from "../ledger/run-store.ts";
+import { FollowedRun } from "../views/followed-run.ts";
 import { parseObject } from "../views/json-line.ts";
 import { LineFollower } from "../views/line-follower.ts";
 import { noSuchStep, readRun } from "../views/run-reading.ts";
 import { seen } from "./seen.ts";
 import { LOOK_MS, pause } from "./looking.ts";
 
-/** One line that a step printed. */
-export interface LogLine {
-  /** ISO 8601, UTC. */
-  readonly at: string;
-  readonly step: string;
-  readonly attempt: number;
-  readonly stream: "stdout" | "stderr";
-  readonly line: string;
-}
+/** One line that a step printed, wrote with `context.log`, or that orchd says of its output. */
+export type LogLine = OutputLine;
 
 /** Which lines are given. */
 export interface LogOptions {
@@ -35,10 +30,12 @@ export async function* runOutput(
   const { state } = seen(readRun(store, run));
   if (step !== undefined && !state.steps.has(step)) seen(noSuchStep(state, step));
   const log = new LineFollower(store.runLog(run));
+  const followed = new FollowedRun(store, run);
   try {
     for (;;) {
       // Look for the end first: then all lines that were printed before it are read.
-      const ended = seen(readRun(store, run)).state.finished !== undefined;
+      followed.read();
+      const ended = followed.state?.finished !== undefined;
       for (const raw of log.read()) {
         const line = parseObject(raw) as unknown as LogLine | undefined;
         if (line !== undefined && (step === undefined || line.step === step)) yield line;
@@ -48,5 +45,6 @@ export async function* runOutput(
     }
   } finally {
     log.close();
+    followed.close();
   }
 }

@@ -7,6 +7,7 @@ import {
   type Answer,
   type Client,
   type FollowedLine,
+  type LogLine,
 } from "../../src/client.ts";
 import { daemonOver, startDaemon, type Daemon } from "../support/daemon.ts";
 import { runsOf, pipelineLedger } from "../support/ledgers.ts";
@@ -73,6 +74,7 @@ describe("a client of a root with a daemon", () => {
       ["bad", "stderr", "oh"],
     ]);
     expect(await all(client.logs(answer.run!, { step: "bad" }))).toHaveLength(1);
+    expectTypeOf<LogLine["stream"]>().toEqualTypeOf<"stdout" | "stderr" | "log" | "orchd">();
     const [newest] = await all(client.runs({ pipeline: "etl", limit: 1 }));
     expect(newest).toMatchObject({ run: answer.run, status: "failed", steps: 2 });
     expect(await all(client.runs({ pipeline: "etl", status: "completed" }))).toEqual([]);
