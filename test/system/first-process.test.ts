@@ -65,7 +65,8 @@ function start(
 } {
   const command = [...UNSHARE, process.execPath, options.program ?? orchdProgram, ...words];
   const [program, ...rest] = options.terminal
-    ? ["script", "-qec", command.join(" "), "/dev/null"]
+    ? // The shell is replaced: one that waited would see the Ctrl-C too, and end by it.
+      ["script", "-qec", `exec ${command.join(" ")}`, "/dev/null"]
     : command;
   const { NODE_OPTIONS: _options, NOTIFY_SOCKET: _socket, ...own } = process.env;
   const outside = spawn(program!, rest, {
