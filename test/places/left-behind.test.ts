@@ -52,7 +52,7 @@ const MODULE_WAYS: Record<string, string> = {
 
 const word = (): string => Math.random().toString().slice(2);
 
-describe("what a step leaves", () => {
+describe("what a step leaves", { timeout: 120_000 }, () => {
   it("is ended with the step, however it was started", async () => {
     const rig = new PoolRig({ threads: 2 });
     // A neighbour's processes live on.

@@ -8,40 +8,53 @@
  * the attempt's too, even if it cleared its environment. Linux only: elsewhere there is no /proc
  * and nothing is found.
  */
-import { readFileSync } from "node:fs";
-import { descendantsOf, killDescendant, processFolders } from "./descendants.ts";
+import { descendantsOf, killDescendant, processFolders, type Descendant } from "./descendants.ts";
+import { BECOMING, environmentOf } from "./process-environment.ts";
 import { TOKEN_VARIABLE } from "../../core/task.ts";
 
 /** The most looks at /proc: a process may fork while it is looked for. */
 const PASSES = 5;
+/** When to look again at a process between two programs, and how often. */
+const AGAIN_MS = 20;
+const AGAIN = 100;
+
+/** What a look at all processes found. */
+interface Found {
+  /** Those that carry the token. */
+  readonly carriers: readonly Carrier[];
+  /** Those between two programs: what they carry cannot be read yet. */
+  readonly becoming: readonly number[];
+}
 
 /** A process that carries a token. `ofAttempt`: an attempt started it, so it is no runner. */
-interface Found {
+interface Carrier {
   readonly pid: number;
   readonly ofAttempt: boolean;
 }
 
-/**
- * The processes whose token is `token`, or begins with it and goes on with `.` or `/`. Never the
- * caller's own process.
- *
- * @param token a daemon's, a runner's (`TOKEN.N`) or an attempt's (`TOKEN.N/ID`)
- */
-function findByToken(token: string): Found[] {
-  const wanted = `\0${TOKEN_VARIABLE}=${token}`;
-  const found: Found[] = [];
+/** The processes that carry `token`, or one that goes on from it. Never the caller's own. */
+function findByToken(token: string): Found {
+  const carriers: Carrier[] = [];
+  const becoming: number[] = [];
   for (const entry of processFolders()) {
     const pid = Number(entry);
     if (pid === process.pid) continue;
     const environment = environmentOf(pid);
-    const at = environment.indexOf(wanted);
-    if (at === -1) continue;
-    const next = environment[at + wanted.length];
-    if (next !== undefined && next !== "\0" && next !== "." && next !== "/") continue;
-    const [value = ""] = environment.slice(at + wanted.length - token.length).split("\0", 1);
-    found.push({ pid, ofAttempt: value.includes("/") });
+    if (environment === BECOMING) becoming.push(pid);
+    const value = tokenIn(environment, token);
+    if (value !== undefined) carriers.push({ pid, ofAttempt: value.includes("/") });
   }
-  return found;
+  return { carriers, becoming };
+}
+
+/** The token in an environment, where it is `token` or goes on from it with `.` or `/`. */
+function tokenIn(environment: ReturnType<typeof environmentOf>, token: string): string | undefined {
+  if (typeof environment !== "string") return undefined;
+  const entry = `\0${TOKEN_VARIABLE}=`;
+  const at = environment.indexOf(entry + token);
+  if (at === -1) return undefined;
+  const [value = ""] = environment.slice(at + entry.length).split("\0", 1);
+  return [undefined, ".", "/"].includes(value[token.length]) ? value : undefined;
 }
 
 /**
@@ -49,20 +62,58 @@ function findByToken(token: string): Found[] {
  * or `/`, and what is below the processes of attempts, until none is left. Never the caller's own
  * process.
  *
+ * All are stopped before the first is ended. What one forks meanwhile is found below it: a child
+ * with a cleared environment is found by its parent alone. What is between two programs is looked
+ * at again until it is one.
+ *
  * @param token a daemon's, a runner's (`TOKEN.N`) or an attempt's (`TOKEN.N/ID`)
- * @returns how many were ended
+ * @returns how many were ended by now
  */
 export function killByToken(token: string): number {
-  const ended = new Set<number>();
+  const carriers = new Set<number>();
+  const below = new Map<number, Descendant>();
+  let becoming: readonly number[] = [];
   for (let pass = 0; pass < PASSES; pass += 1) {
+    const before = carriers.size + below.size;
     const found = findByToken(token);
+    becoming = found.becoming;
+    for (const { pid } of found.carriers) if (stops(carriers, pid)) carriers.add(pid);
     // A runner's guard is below it, and must outlive it.
-    const below = descendantsOf(found.filter(({ ofAttempt }) => ofAttempt).map(({ pid }) => pid));
-    if (found.length === 0) break;
-    for (const { pid } of found) if (killQuietly(pid, "SIGKILL")) ended.add(pid);
-    for (const process of below) if (killDescendant(process)) ended.add(process.pid);
+    const attempts = found.carriers.filter(({ ofAttempt }) => ofAttempt).map(({ pid }) => pid);
+    for (const process of descendantsOf(attempts))
+      if (!carriers.has(process.pid) && stops(below, process.pid)) below.set(process.pid, process);
+    if (carriers.size + below.size === before) break;
   }
-  return ended.size;
+  let ended = 0;
+  for (const pid of carriers) if (killQuietly(pid, "SIGKILL")) ended += 1;
+  for (const process of below.values()) if (killDescendant(process)) ended += 1;
+  killOnceKnown(becoming, token);
+  return ended;
+}
+
+/** Stops a process that is not stopped yet. @returns whether it is new, and there */
+function stops(known: { has(pid: number): boolean }, pid: number): boolean {
+  return !known.has(pid) && killQuietly(pid, "SIGSTOP");
+}
+
+/**
+ * Ends all that carries the token if one of these processes does, once each of them is a program.
+ *
+ * @param becoming processes between two programs
+ */
+export function killOnceKnown(becoming: readonly number[], token: string, looks = AGAIN): void {
+  if (becoming.length === 0 || looks === 0) return;
+  setTimeout(() => {
+    const still: number[] = [];
+    let isOwn = false;
+    for (const pid of becoming) {
+      const environment = environmentOf(pid);
+      if (environment === BECOMING) still.push(pid);
+      isOwn ||= tokenIn(environment, token) !== undefined;
+    }
+    if (isOwn) killByToken(token);
+    else killOnceKnown(still, token, looks - 1);
+  }, AGAIN_MS).unref();
 }
 
 /**
@@ -76,17 +127,5 @@ export function killQuietly(pid: number, signal: NodeJS.Signals): boolean {
     return true;
   } catch {
     return false;
-  }
-}
-
-/**
- * The environment as it was at exec, a NUL before each entry. Empty where it may not be read, and
- * for a process that has just ended.
- */
-function environmentOf(pid: number): string {
-  try {
-    return `\0${readFileSync(`/proc/${pid}/environ`, "latin1")}`;
-  } catch {
-    return "";
   }
 }

@@ -12,7 +12,8 @@
  * and where `/proc/loadavg` is not what it should be, every process is looked at.
  */
 import { readFileSync } from "node:fs";
-import { killByToken } from "../kill-by-token.ts";
+import { killByToken, killOnceKnown } from "../kill-by-token.ts";
+import { BECOMING, environmentOf } from "../process-environment.ts";
 import { processFolders } from "../descendants.ts";
 import { TOKEN_VARIABLE } from "../../../core/task.ts";
 
@@ -26,8 +27,6 @@ const RESERVED = 300;
 const COUNT_AGE_MS = 1_000;
 /** The most looks: a process may fork while it is looked for. */
 const LOOKS = 5;
-/** When to look again at what had no environment yet: it was becoming another program. */
-const AGAIN_MS = 50;
 
 /** A step's shell, as it was when it began. */
 export interface ShellMark {
@@ -65,17 +64,14 @@ export class LeftBehind {
       if (last === undefined || last === from) break;
       for (const pid of this.#between(from, last)) {
         const environment = environmentOf(pid);
-        if (environment === "") becoming.push(pid);
-        if (environment?.includes(wanted) !== true) continue;
+        if (environment === BECOMING) becoming.push(pid);
+        if (typeof environment !== "string" || !environment.includes(wanted)) continue;
         killByToken(token);
         return;
       }
       from = last;
     }
-    if (becoming.length > 0)
-      setTimeout(() => {
-        if (becoming.some((pid) => environmentOf(pid)?.includes(wanted))) killByToken(token);
-      }, AGAIN_MS).unref();
+    killOnceKnown(becoming, token);
   }
 
   /** Whether no pid can have been given twice since the shell began. */
@@ -114,16 +110,6 @@ function numberIn(path: string, pattern: RegExp): number | undefined {
   try {
     const found = Number(pattern.exec(readFileSync(path, "latin1"))?.[1]);
     return found > 0 ? found : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Empty for a process that has ended, or that is becoming another program. */
-function environmentOf(pid: number): string | undefined {
-  try {
-    const text = readFileSync(`/proc/${pid}/environ`, "latin1");
-    return text === "" ? "" : `\0${text}`;
   } catch {
     return undefined;
   }
