@@ -4,6 +4,7 @@
  */
 import type { RunState } from "../../core/run-state.ts";
 import { RunStore } from "../../ledger/run-store.ts";
+import { FollowedRun } from "../../views/followed-run.ts";
 import { parseObject } from "../../views/json-line.ts";
 import { LineFollower } from "../../views/line-follower.ts";
 import { noSuchStep, readRun } from "../../views/run-reading.ts";
@@ -54,15 +55,21 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
       );
     return EXIT.done;
   }
-  for (;;) {
-    // Look for the end first: then all lines that were printed before it are read.
-    const now = seen(readRun(store, id)).state;
-    show(log.read());
-    if (now.finished !== undefined) {
-      showErrors(now);
-      return EXIT.done;
+  const followed = new FollowedRun(store, id);
+  try {
+    for (;;) {
+      // Look for the end first: then all lines that were printed before it are read.
+      followed.read();
+      const now = followed.state;
+      show(log.read());
+      if (now?.finished !== undefined) {
+        showErrors(now);
+        return EXIT.done;
+      }
+      await pause(LOOK_MS);
     }
-    await pause(LOOK_MS);
+  } finally {
+    followed.close();
   }
 }
 
