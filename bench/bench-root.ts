@@ -2,12 +2,27 @@
  * A root for a bench, the built daemon on it, and what its ledgers say. A bench reads the public
  * format, like any other program.
  */
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  fstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { LONG_TURN_MS } from "../src/observe/loop-watch.ts";
+import { familyUs } from "./processor.ts";
+import type { Took } from "./rounds.ts";
+import type { Row } from "./row.ts";
 
 /** The built command line. A bench runs in dist/bench/. */
 export const program = join(import.meta.dirname, "../bin/orchd.js");
@@ -28,6 +43,32 @@ export function linesOf(path: string): Line[] {
     .split("\n")
     .filter(Boolean)
     .map((line) => JSON.parse(line) as Line);
+}
+
+/** How much of a ledger's end is read to see whether its run is over. */
+const TAIL_BYTES = 8_192;
+
+/** The last whole lines of a ledger, as text; empty if the ledger is not there. */
+function tailOf(path: string): string {
+  let fd: number;
+  try {
+    fd = openSync(path, "r");
+  } catch {
+    return "";
+  }
+  try {
+    const { size } = fstatSync(fd);
+    const bytes = Buffer.alloc(Math.min(size, TAIL_BYTES));
+    const length = readSync(fd, bytes, 0, bytes.length, size - bytes.length);
+    return bytes.toString("utf8", 0, bytes.lastIndexOf(10, length - 1) + 1);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Whether a run's ledger has its last line. The rest of the ledger is not read. */
+export function hasEnded(path: string): boolean {
+  return tailOf(path).includes('"type":"run.finished"');
 }
 
 /**
@@ -56,21 +97,15 @@ export function writeFiles(folder: string, files: Record<string, string>): void 
   }
 }
 
-/** Runs a command of orchd. @returns its stdout @throws Error if it does not exit with 0 */
-export function orchd(root: string, ...words: string[]): string {
-  return execFileSync(process.execPath, [program, ...words], {
-    cwd: root,
-    encoding: "utf8",
-    env: { ...process.env, ORCHD_ROOT: root },
-    maxBuffer: 1 << 28,
-  });
-}
+/** How long a daemon has for what a run leaves behind, such as the cache's index. */
+const AFTERWARDS_MS = 150;
 
 /** A daemon on a root, in a process of its own. */
 export class BenchDaemon {
   readonly root: string;
   readonly #child: ChildProcess;
   #log = "";
+  #asked = 0;
   /** From the lock until ready, in milliseconds, as the daemon's log says. */
   readyMs = Number.NaN;
 
@@ -95,10 +130,7 @@ export class BenchDaemon {
     const daemon = new BenchDaemon(root, child);
     await daemon.until("its start", () => {
       if (child.exitCode !== null) throw new Error(`The daemon ended:\n${daemon.#log}`);
-      const status = JSON.parse(orchd(root, "status", "--json")) as {
-        daemon: { pid: number } | null;
-      };
-      return status.daemon?.pid === child.pid && !Number.isNaN(daemon.readyMs);
+      return !Number.isNaN(daemon.readyMs);
     });
     return daemon;
   }
@@ -127,6 +159,16 @@ export class BenchDaemon {
     return Number([...this.#log.matchAll(new RegExp(`"${name}":([\\d.]+)`, "g"))].at(-1)?.[1]);
   }
 
+  /** The longest turn of the event loop (promise 37), once {@link during} is over. */
+  turnRow(meanwhile: string): Row {
+    return {
+      what: `the longest turn of the daemon's event loop in ${meanwhile}`,
+      unit: "ms",
+      orchd: { name: "the daemon's own watch", samples: [this.figure("longestTurnMs")] },
+      goal: { of: "orchd", atMost: LONG_TURN_MS },
+    };
+  }
+
   /** Waits until something holds; looks every `everyMs`. @throws Error after `limitMs` */
   async until(what: string, holds: () => boolean, limitMs = 120_000, everyMs = 20): Promise<void> {
     for (const start = performance.now(); !holds(); await sleep(everyMs)) {
@@ -135,34 +177,71 @@ export class BenchDaemon {
     }
   }
 
-  /** Runs a pipeline once. @returns its ledger @throws Error if the run does not complete */
-  async runOnce(pipeline: string): Promise<Line[]> {
-    const { run } = JSON.parse(orchd(this.root, "run", pipeline, "--json")) as { run: string };
-    const path = ledgerPath(this.root, run);
-    let lines: Line[] = [];
-    await this.until(
-      `the end of ${run}`,
-      () => (lines = linesOf(path)).at(-1)?.type === "run.finished",
+  /**
+   * Asks for a run as any process may (docs/requests.md). So no process of a command runs beside
+   * what is measured.
+   *
+   * @returns the run's id @throws Error if the daemon refuses
+   */
+  async submit(pipeline: string): Promise<string> {
+    const id = `bench-${(this.#asked += 1)}`;
+    const requests = join(this.root, "runs/.orchd/requests");
+    writeFileSync(
+      join(requests, `.${id}`),
+      JSON.stringify({ type: "submit", pipeline, by: "bench" }),
     );
+    renameSync(join(requests, `.${id}`), join(requests, `${id}.json`));
+    const reply = join(this.root, "runs/.orchd/replies", `${id}.json`);
+    let text = "";
+    const isAnswered = (): boolean => {
+      try {
+        text = readFileSync(reply, "utf8");
+      } catch {
+        return false;
+      }
+      return true;
+    };
+    await this.until(`the answer to ${id}`, isAnswered, 120_000, 2);
+    const { run, reason } = JSON.parse(text) as { run?: string; reason?: string };
+    if (run === undefined) throw new Error(`The daemon refused ${pipeline}: ${reason}`);
+    return run;
+  }
+
+  /**
+   * Runs a pipeline once and waits for its end, which is seen in the ledger's tail.
+   *
+   * @throws Error if the run does not complete
+   */
+  async runOnce(pipeline: string): Promise<RanOnce> {
+    const before = familyUs(this.pid);
+    const run = await this.submit(pipeline);
+    const path = ledgerPath(this.root, run);
+    await this.until(`the end of ${run}`, () => hasEnded(path));
+    // What the run leaves to be done afterwards is part of its cost.
+    await sleep(AFTERWARDS_MS);
+    const cpuUs = familyUs(this.pid) - before;
+    const lines = linesOf(path);
     const last = lines.at(-1)!;
     if (last["status"] !== "completed")
       throw new Error(`${run} ended ${String(last["status"])}: ${String(last["because"])}`);
-    return lines;
+    const started = lines.find(({ type }) => type === "run.started");
+    return { lines, ms: between(started, last), cpuUs };
   }
+}
+
+/**
+ * What {@link BenchDaemon.runOnce} saw: the milliseconds from `run.started` to `run.finished`, and
+ * the processor time of the daemon, its runners and their children.
+ */
+export interface RanOnce extends Took {
+  /** The run's ledger. */
+  readonly lines: readonly Line[];
 }
 
 /** The path of a run's ledger. */
 export function ledgerPath(root: string, run: string): string {
   const [pipeline, stamp] = run.split("@") as [string, string];
   return join(root, "runs", pipeline, `${stamp.slice(0, 4)}-${stamp.slice(4, 6)}`, `${run}.jsonl`);
-}
-
-/** The ids of a pipeline's runs. */
-export function runsOf(root: string, pipeline: string): string[] {
-  const folder = join(root, "runs", pipeline);
-  return readdirSync(folder, { recursive: true, encoding: "utf8" })
-    .filter((name) => name.includes("@") && name.endsWith(".jsonl"))
-    .map((name) => name.slice(name.lastIndexOf("/") + 1, -".jsonl".length));
 }
 
 /** Milliseconds from one line to another; NaN if one is missing. */

@@ -11,17 +11,7 @@
  */
 import { createHash } from "node:crypto";
 import { spawnSync } from "node:child_process";
-import {
-  closeSync,
-  existsSync,
-  fdatasyncSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  statSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, existsSync, fdatasyncSync, openSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { systemClock } from "../src/clock.ts";
@@ -37,13 +27,24 @@ import { Flavors } from "../src/orchestrators/flavors.ts";
 import { RunLoop } from "../src/run/run-loop.ts";
 import type { RunDeps } from "../src/run/run-deps.ts";
 import type { Place } from "../src/places/place.ts";
-import { BenchDaemon, inFolder, ledgerPath, linesOf, writeFiles, type Line } from "./bench-root.ts";
+import {
+  BenchDaemon,
+  hasEnded,
+  inFolder,
+  ledgerPath,
+  linesOf,
+  writeFiles,
+  type Line,
+} from "./bench-root.ts";
 import { peerPackages } from "./peer-packages.ts";
 import { PLAIN_SNAPSHOT, PLAIN_STEP } from "../test/support/plain-step.ts";
-import { timed, type Row } from "./row.ts";
+import { familyUs } from "./processor.ts";
+import { Rounds, tookHere, type Took } from "./rounds.ts";
+import { timed, type BenchOptions, type Measured, type Row } from "./row.ts";
 
 const STEPS = 1_000;
 const ROUNDS = 15;
+const SHORT_ROUNDS = 9;
 const WARMUP = 5;
 const HUNDRED = 100;
 
@@ -58,41 +59,20 @@ const plain = pipelineOf(() => "");
 const files = pipelineOf((id) => `, cache: { fileDependencies: [./data/f${id}.txt] }`);
 
 /**
- * Asks for a run as any process may.
+ * Asks for a run.
  *
- * @returns its ledger, and the milliseconds until its end could be read
+ * @returns its ledger, and the milliseconds from its request until its end could be read
  */
 async function requestedRun(
   daemon: BenchDaemon,
   pipeline: string,
-  id: string,
-): Promise<{ lines: Line[]; ms: number }> {
-  const requests = join(daemon.root, "runs/.orchd/requests");
-  const reply = join(daemon.root, "runs/.orchd/replies", `${id}.json`);
-  writeFileSync(
-    join(requests, `.${id}`),
-    JSON.stringify({ type: "submit", pipeline, by: "bench" }),
-  );
+): Promise<Took & { readonly lines: Line[] }> {
+  const before = familyUs(daemon.pid);
   const start = performance.now();
-  renameSync(join(requests, `.${id}`), join(requests, `${id}.json`));
-  let lines: Line[] = [];
-  let ended = start;
-  const holds = (): boolean => {
-    let run: string | undefined;
-    try {
-      run = (JSON.parse(readFileSync(reply, "utf8")) as { run?: string }).run;
-    } catch {
-      return false;
-    }
-    const path = ledgerPath(daemon.root, run!);
-    // Parsed only once the run is over, because the daemon is what is measured.
-    if (!existsSync(path) || !readFileSync(path).includes('"type":"run.finished"')) return false;
-    ended = performance.now();
-    lines = linesOf(path);
-    return lines.at(-1)?.type === "run.finished";
-  };
-  await daemon.until(`the end of ${id}`, holds, 120_000, 2);
-  return { lines, ms: ended - start };
+  const path = ledgerPath(daemon.root, await daemon.submit(pipeline));
+  await daemon.until(`the end of ${path}`, () => hasEnded(path), 120_000, 2);
+  const ms = performance.now() - start;
+  return { lines: linesOf(path), ms, cpuUs: familyUs(daemon.pid) - before };
 }
 
 /** A place that answers at once: a step that is not cached gets its param `id` as its result. */
@@ -173,8 +153,8 @@ class PrePass {
     };
   }
 
-  /** Does one run. @returns its milliseconds, and its ledger */
-  async run(): Promise<{ ms: number; lines: Line[] }> {
+  /** Does one run. @returns what it took, and its ledger */
+  async run(): Promise<Took & { readonly lines: Line[] }> {
     const { name } = this.#snapshot;
     const run = manualRunId(name, Date.UTC(2026, 10, 23, 2) + (this.#runs += 1));
     const header = {
@@ -188,10 +168,11 @@ class PrePass {
       tags: [],
     } as const;
     const loop = await RunLoop.create({ type: "run.submitted", ...header, tags: [] }, this.#deps);
-    const start = performance.now();
-    loop.start("bench");
-    await loop.finished;
-    return { ms: performance.now() - start, lines: linesOf(this.#deps.runStore.runLedger(run)) };
+    const took = await tookHere(() => {
+      loop.start("bench");
+      return loop.finished;
+    });
+    return { ...took, lines: linesOf(this.#deps.runStore.runLedger(run)) };
   }
 
   get started(): number {
@@ -301,27 +282,31 @@ function writeRoot(root: string): void {
   for (const id of ids) writeFiles(root, { [`schedules/data/f${id}.txt`]: `${id}\n`.repeat(100) });
 }
 
-/** Milliseconds of the pre-pass alone, and of the floor beside it. */
-async function prePasses(
-  root: string,
-): Promise<{ plain: number[]; files: number[]; floor: number[] }> {
+/** The pre-pass alone, and the floor beside it: one of each a round. */
+interface PrePasses {
+  readonly ours: Record<"plain" | "files", Rounds>;
+  readonly floor: Record<"plain" | "files", Rounds>;
+}
+
+const FLOOR = "stat + compare + keys + one write + one fdatasync";
+
+async function prePasses(root: string, rounds: number): Promise<PrePasses> {
   const paths = ids.map((id) => join(root, `schedules/data/f${id}.txt`));
-  const measured: Record<"plain" | "files" | "floor", number[]> = {
-    plain: [],
-    files: [],
-    floor: [],
+  const measured: PrePasses = {
+    ours: { plain: new Rounds("plain"), files: new Rounds("files") },
+    floor: { plain: new Rounds(FLOOR), files: new Rounds(FLOOR) },
   };
   const known = new Map<string, FileFacts>();
   for (const pipeline of ["plain", "files"] as const) {
     const pass = new PrePass(root, pipeline === "files");
     await pass.run();
-    for (let round = -WARMUP; round < ROUNDS; round += 1) {
-      const { ms, lines } = await pass.run();
+    for (let round = -WARMUP; round < rounds; round += 1) {
+      const { lines, ...took } = await pass.run();
       const bytes = lines.slice(1).reduce((sum, line) => sum + JSON.stringify(line).length + 1, 0);
-      const [bare] = await timed(1, 0, () => raw(root, paths, known, bytes));
+      const bare = await tookHere(() => raw(root, paths, known, bytes));
       if (round < 0) continue;
-      measured[pipeline].push(ms);
-      measured.floor.push(bare!);
+      measured.ours[pipeline].add(took);
+      measured.floor[pipeline].add(bare);
     }
     if (pass.started !== STEPS)
       throw new Error(`${pass.started - STEPS} steps of ${pipeline} ran, and none should have`);
@@ -329,76 +314,71 @@ async function prePasses(
   return measured;
 }
 
-/** Milliseconds of whole runs on a daemon. */
+/** Samples of whole runs on a daemon. */
 async function wholeRuns(
   root: string,
-): Promise<{ plain: number[]; files: number[]; hundred: number[] }> {
-  const whole: Record<"plain" | "files" | "hundred", number[]> = {
-    plain: [],
-    files: [],
-    hundred: [],
+  rounds: number,
+): Promise<Record<"plain" | "files" | "hundred", Measured>> {
+  const whole = {
+    plain: { name: "plain", samples: [] as number[], cpuUs: [] as number[] },
+    files: { name: "files", samples: [] as number[], cpuUs: [] as number[] },
+    hundred: { name: "hundred", samples: [] as number[], cpuUs: [] as number[] },
   };
   await BenchDaemon.during(root, async (daemon) => {
     for (const pipeline of ["plain", "files", "hundred"] as const) {
       await daemon.runOnce(pipeline);
-      for (let round = -WARMUP; round < ROUNDS; round += 1) {
-        const { lines, ms } = await requestedRun(daemon, pipeline, `${pipeline}-${round + WARMUP}`);
+      let usedUs = 0;
+      for (let round = -WARMUP; round < rounds; round += 1) {
+        const { lines, ms, cpuUs } = await requestedRun(daemon, pipeline);
         if (lines.some(({ type }) => type === "step.started"))
           throw new Error(`steps of ${pipeline} ran, and none should have`);
-        if (round >= 0) whole[pipeline].push(ms);
+        if (round < 0) continue;
+        whole[pipeline].samples.push(ms);
+        usedUs += cpuUs;
       }
+      // One run is only a few ticks of 10 ms, so their sum is taken.
+      whole[pipeline].cpuUs.push(usedUs / rounds);
     }
   });
   return whole;
 }
 
-export async function run(): Promise<Row[]> {
+export async function run({ short, note }: BenchOptions): Promise<Row[]> {
   return inFolder(async (root) => {
     writeRoot(root);
     // A file that was written a moment ago is read each time; after this wait none is.
     await sleep(3_000);
-    const prePass = await prePasses(root);
-    const whole = await wholeRuns(root);
-    const beside = {
-      name: "stat + compare + keys + one write + one fdatasync",
-      samples: prePass.floor,
-    };
+    const rounds = short ? SHORT_ROUNDS : ROUNDS;
+    const { ours, floor } = await prePasses(root, rounds);
+    const whole = await wholeRuns(root, rounds);
     const goal = { of: "ratio", atMost: 3 } as const;
-    const rows: Row[] = [
-      {
-        what: `the pre-pass alone, ${STEPS} steps`,
-        unit: "ms",
-        orchd: { name: "plain", samples: prePass.plain },
-        beside,
-        goal,
-      },
-      {
-        what: "the same, each with a file of its own",
-        unit: "ms",
-        orchd: { name: "files", samples: prePass.files },
-        beside,
-        goal,
-      },
-      {
-        what: "the whole no-op run, from its request to its end",
-        unit: "ms",
-        orchd: { name: "plain", samples: whole.plain },
-        beside,
-      },
-      {
-        what: "the same, each with a file of its own",
-        unit: "ms",
-        orchd: { name: "files", samples: whole.files },
-        beside,
-      },
-    ];
+    const rows = (["plain", "files"] as const).flatMap((pipeline): Row[] => {
+      const each = pipeline === "plain" ? "" : ", each with a file of its own";
+      return [
+        {
+          what: `the pre-pass alone, ${STEPS.toLocaleString("en")} cached steps${each}`,
+          unit: "ms",
+          orchd: ours[pipeline],
+          beside: floor[pipeline],
+          goal,
+        },
+        {
+          what: `the whole no-op run, from its request to its end${each}`,
+          unit: "ms",
+          orchd: whole[pipeline],
+          beside: floor[pipeline],
+          goal,
+        },
+      ];
+    });
     if (existsSync(join(peerPackages, "wireit")))
       rows.push({
         what: `a no-op run of ${HUNDRED} steps with a file each`,
         unit: "ms",
-        orchd: { name: "hundred", samples: whole.hundred },
+        orchd: whole.hundred,
         beside: { name: `wireit, ${HUNDRED} unchanged tasks`, samples: await wireit(root) },
       });
+    else note("wireit is not installed: `npm ci --prefix bench/peers` installs it.");
     return rows;
   });
 }

@@ -11,7 +11,8 @@ import type { RunState } from "../src/core/run-state.ts";
 import { LedgerFile } from "../src/ledger/ledger-file.ts";
 import { readLedger } from "../src/ledger/ledger-reader.ts";
 import { inFolder } from "./bench-root.ts";
-import { median, timed } from "./row.ts";
+import { Rounds, tookHere } from "./rounds.ts";
+import { median } from "./row.ts";
 import type { Row } from "./row.ts";
 import { PLAIN_SNAPSHOT, PLAIN_STEP } from "../test/support/plain-step.ts";
 
@@ -92,35 +93,36 @@ export async function run(): Promise<Row[]> {
     await ledger.append(written.slice(1));
     await ledger.close();
     const lines = bareScan(path);
-    const rates = (samples: number[]): number[] => samples.map((sample) => (lines / sample) * 1000);
-    const raw: number[] = [];
-    const read: number[] = [];
-    const folded: number[] = [];
-    for (let round = 0; round < ROUNDS; round += 1) {
-      const warmup = round === 0 ? 2 : 0;
-      raw.push(...(await timed(1, warmup, () => bareScan(path))));
-      read.push(...(await timed(1, warmup, () => readLedger<RunEvent>(path))));
-      folded.push(
-        ...(await timed(1, warmup, () => {
-          let state: RunState | undefined;
-          readLedger<RunEvent>(path, { each: (line) => void (state = evolve(state, line)) });
-        })),
-      );
+    const raw = new Rounds("scan + JSON.parse");
+    const read = new Rounds("readLedger");
+    const folded = new Rounds("evolve");
+    const fold = (): void => {
+      let state: RunState | undefined;
+      readLedger<RunEvent>(path, { each: (line) => void (state = evolve(state, line)) });
+    };
+    for (let round = -2; round < ROUNDS; round += 1) {
+      for (const [rounds, once] of [
+        [raw, () => bareScan(path)],
+        [read, () => readLedger<RunEvent>(path)],
+        [folded, fold],
+      ] as const) {
+        const took = await tookHere(once);
+        if (round >= 0) rounds.addRate(took, lines);
+      }
     }
-    const bare = { name: "scan + JSON.parse", samples: rates(raw) };
     return [
       {
         what: "read and check a ledger",
         unit: "lines/s",
-        orchd: { name: "readLedger", samples: rates(read) },
-        beside: bare,
+        orchd: read,
+        beside: raw,
         goal: { of: "ratio", atLeast: 0.7 },
       },
       {
         what: "read, check and fold it",
         unit: "lines/s",
-        orchd: { name: "evolve", samples: rates(folded) },
-        beside: bare,
+        orchd: folded,
+        beside: raw,
         goal: { of: "ratio", atLeast: 0.7 },
       },
       {

@@ -3,44 +3,45 @@
  * and with 1,000. Beside it stands a Node that only waits.
  */
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BenchDaemon, inFolder, writeFiles } from "./bench-root.ts";
-import type { Row } from "./row.ts";
+import { familyUs } from "./processor.ts";
+import { figuresOf } from "./resources.ts";
+import type { BenchOptions, Row } from "./row.ts";
 
 const SETTLE_MS = 4_000;
 const WATCH_MS = 10_000;
-/** Linux counts processor time in ticks of 10 ms. */
-const TICK_MS = 10;
-
-const residentMiB = (pid: number): number =>
-  Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) / 1024;
-
-function processorMs(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+const SHORT_WATCH_MS = 6_000;
+interface Watched {
+  /** In MiB. */
+  readonly memory: number;
+  /** Percent of one processor. */
+  readonly share: number;
 }
 
-/** @returns MiB of memory, and percent of one processor */
-async function watch(pid: number): Promise<{ memory: number; share: number }> {
+async function watch(pid: number, ms: number): Promise<Watched> {
   await sleep(SETTLE_MS);
-  const before = processorMs(pid);
-  await sleep(WATCH_MS);
-  return { memory: residentMiB(pid), share: ((processorMs(pid) - before) / WATCH_MS) * 100 };
+  const before = familyUs(pid);
+  await sleep(ms);
+  return {
+    memory: figuresOf(pid).residentMiB,
+    share: ((familyUs(pid) - before) / (ms * 1_000)) * 100,
+  };
 }
 
-async function waiting(): Promise<{ memory: number; share: number }> {
+async function waiting(ms: number): Promise<Watched> {
   const child = spawn(process.execPath, ["-e", "setInterval(() => {}, 1e6)"], { stdio: "ignore" });
   try {
-    return await watch(child.pid!);
+    return await watch(child.pid!, ms);
   } finally {
     child.kill();
   }
 }
 
-export async function run(): Promise<Row[]> {
+export async function run({ short }: BenchOptions): Promise<Row[]> {
   if (process.platform !== "linux") return [];
-  const bare = await waiting();
+  const ms = short ? SHORT_WATCH_MS : WATCH_MS;
+  const bare = await waiting(ms);
   const rows: Row[] = [];
   for (const [count, limit] of [
     [0, 80],
@@ -56,7 +57,7 @@ export async function run(): Promise<Row[]> {
           ]),
         ),
       );
-      const seen = await BenchDaemon.during(root, (daemon) => watch(daemon.pid));
+      const seen = await BenchDaemon.during(root, (daemon) => watch(daemon.pid, ms));
       rows.push(
         {
           what: `resident memory, ${count} pipelines`,

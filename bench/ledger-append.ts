@@ -9,7 +9,9 @@ import { systemClock } from "../src/clock.ts";
 import type { RunEvent } from "../src/core/event.ts";
 import { LedgerFile } from "../src/ledger/ledger-file.ts";
 import { inFolder } from "./bench-root.ts";
-import { timed } from "./row.ts";
+import { ownUs } from "./processor.ts";
+import { Rounds, tookHere } from "./rounds.ts";
+import { median, timed } from "./row.ts";
 import type { Row } from "./row.ts";
 
 const openAsync = promisify(open);
@@ -38,7 +40,8 @@ const rawLine = Buffer.from(
     `${JSON.stringify(event(1000)).slice(1, -1)},"crc":"00000000"}\n`,
 );
 
-const SINGLE = 400;
+const SINGLE = 50;
+const SINGLE_ROUNDS = 8;
 const GROUPS = 30;
 const GROUP = 500;
 
@@ -52,46 +55,37 @@ export async function run(): Promise<Row[]> {
       },
     });
     // In turn, so that other work of the disk falls on both.
-    const single: number[] = [];
-    const floor: number[] = [];
-    for (let round = 0; round < 4; round += 1) {
-      floor.push(
-        ...(await timed(
-          SINGLE / 4,
-          20,
-          async () => (await writeAsync(raw, rawLine), syncAsync(raw)),
-        )),
-      );
-      single.push(...(await timed(SINGLE / 4, 20, (index) => ledger.append([event(index)]))));
+    const single = new Rounds("append");
+    const floor = new Rounds("write + fdatasync");
+    const one = async (rounds: Rounds, warmup: number, once: () => unknown): Promise<void> => {
+      const before = ownUs();
+      const samples = await timed(SINGLE, warmup, once);
+      const cpuUs = (ownUs() - before) / (SINGLE + warmup);
+      rounds.add({ ms: median(samples) * 1_000, cpuUs });
+    };
+    for (let round = 0; round < SINGLE_ROUNDS; round += 1) {
+      const warmup = round === 0 ? 20 : 0;
+      await one(floor, warmup, async () => (await writeAsync(raw, rawLine), syncAsync(raw)));
+      await one(single, warmup, () => ledger.append([event(round)]));
     }
-    const many: number[] = [];
-    const rawMany: number[] = [];
+    const many = new Rounds("append");
+    const rawMany = new Rounds("the same bytes in one write + fdatasync");
     const block = Buffer.concat(Array.from({ length: GROUP }, () => rawLine));
+    const appendAll = (): Promise<unknown> =>
+      Promise.all(Array.from({ length: GROUP }, (_, index) => ledger.append([event(index)])));
     for (let round = 0; round < GROUPS; round += 1) {
-      rawMany.push(
-        ...(await timed(1, 0, async () => (await writeAsync(raw, block), syncAsync(raw)))),
-      );
-      many.push(
-        ...(await timed(1, 0, () =>
-          Promise.all(Array.from({ length: GROUP }, (_, index) => ledger.append([event(index)]))),
-        )),
-      );
+      const written = await tookHere(async () => (await writeAsync(raw, block), syncAsync(raw)));
+      rawMany.addRate(written, GROUP);
+      many.addRate(await tookHere(appendAll), GROUP);
     }
     await ledger.close();
-    const micros = (samples: number[]): number[] => samples.map((sample) => sample * 1000);
-    const rates = (samples: number[]): number[] => samples.map((sample) => (GROUP / sample) * 1000);
     return [
-      {
-        what: "one durable line",
-        unit: "µs",
-        orchd: { name: "append", samples: micros(single) },
-        beside: { name: "write + fdatasync", samples: micros(floor) },
-      },
+      { what: "one durable line", unit: "µs", orchd: single, beside: floor },
       {
         what: `${GROUP} appends at once, durable`,
         unit: "lines/s",
-        orchd: { name: "append", samples: rates(many) },
-        beside: { name: "the same bytes in one write + fdatasync", samples: rates(rawMany) },
+        orchd: many,
+        beside: rawMany,
       },
     ];
   });

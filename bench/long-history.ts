@@ -7,9 +7,11 @@
 import { spawnSync } from "node:child_process";
 import { inFolder, program } from "./bench-root.ts";
 import { history, MANY, ONE } from "./history.ts";
-import type { Row } from "./row.ts";
+import type { BenchOptions, Measured, Row } from "./row.ts";
 
 const ROUNDS = 3;
+const RUNS = 219_000;
+const SHORT_RUNS = 9_000;
 /** Tells at its end, as the last line of stderr, what the process took. */
 const TELLS =
   'data:text/javascript,process.on("exit",()=>{const u=process.resourceUsage();' +
@@ -22,20 +24,23 @@ for (const entry of fs.readdirSync("runs", { recursive: true, withFileTypes: tru
       if (line !== "") JSON.parse(line);`;
 
 interface Cost {
+  readonly wallMs: number;
   readonly cpuMs: number;
   readonly peakMiB: number;
 }
 
 function cost(root: string, words: readonly string[]): Cost {
+  const start = performance.now();
   const { status, stderr } = spawnSync(process.execPath, ["--import", TELLS, ...words], {
     cwd: root,
     env: { ...process.env, ORCHD_ROOT: root },
     encoding: "utf8",
     maxBuffer: 1 << 28,
   });
+  const wallMs = performance.now() - start;
   if (status !== 0) throw new Error(`node ${words.join(" ")} exited ${status}: ${stderr}`);
   const [cpuUs, peakKiB] = JSON.parse(stderr.slice(stderr.lastIndexOf("\n"))) as [number, number];
-  return { cpuMs: cpuUs / 1_000, peakMiB: peakKiB / 1_024 };
+  return { wallMs, cpuMs: cpuUs / 1_000, peakMiB: peakKiB / 1_024 };
 }
 
 /** The samples of one command over two roots, taken in turn. */
@@ -49,14 +54,27 @@ interface Beside {
 }
 
 function rowsOf({ what, many, name, beside, ratio, peakMiB }: Beside): Row[] {
-  const row = (unit: "ms" | "MiB", of: (cost: Cost) => number): Row => ({
-    what: `${what}, ${unit === "ms" ? "processor time" : "peak memory"}`,
-    unit,
-    orchd: { name: what, samples: many.map(of) },
-    beside: { name, samples: beside.map(of) },
-    goal: unit === "ms" ? { of: "ratio", atMost: ratio } : { of: "orchd", atMost: peakMiB },
+  const measured = (of: readonly Cost[], called: string): Measured => ({
+    name: called,
+    samples: of.map(({ wallMs }) => wallMs),
+    cpuUs: of.map(({ cpuMs }) => cpuMs * 1_000),
   });
-  return [row("ms", ({ cpuMs }) => cpuMs), row("MiB", ({ peakMiB: peak }) => peak)];
+  return [
+    {
+      what,
+      unit: "ms",
+      orchd: measured(many, what),
+      beside: measured(beside, name),
+      cpuAtMost: ratio,
+    },
+    {
+      what: `${what}: peak memory`,
+      unit: "MiB",
+      orchd: { name: what, samples: many.map(({ peakMiB: peak }) => peak) },
+      beside: { name, samples: beside.map(({ peakMiB: peak }) => peak) },
+      goal: { of: "orchd", atMost: peakMiB },
+    },
+  ];
 }
 
 /** A command, what it stands beside, and how much memory it may take. */
@@ -82,8 +100,8 @@ const ASKED: readonly Asked[] = [
 ];
 const NAMES = { one: "one pipeline", bare: "two runs each" } as const;
 
-export async function run(): Promise<Row[]> {
-  const wanted = Number(process.env["BENCH_RUNS"] ?? 219_000);
+export async function run(options: BenchOptions): Promise<Row[]> {
+  const wanted = options.runs ?? (options.short ? SHORT_RUNS : RUNS);
   const runs = Math.ceil(wanted / MANY.pipelines) * MANY.pipelines;
   const rows: Row[] = [];
   await inFolder(async (many) => {

@@ -14,7 +14,7 @@ import { MINUTE_MS } from "../src/core/time.ts";
 import { BenchDaemon, inFolder, writeFiles } from "./bench-root.ts";
 import { peerPackages, versionOf } from "./peer-packages.ts";
 import { figuresOf } from "./resources.ts";
-import type { Row } from "./row.ts";
+import type { BenchOptions, Row } from "./row.ts";
 
 const COUNT = 100;
 /** The time before the minute: everything is loaded, and memory is read. */
@@ -116,14 +116,14 @@ function ours(root: string): Promise<SchedulerFigures> {
   return BenchDaemon.during(root, (daemon) => watch(daemon.pid, out));
 }
 
-export async function run(): Promise<Row[]> {
+export async function run({ note }: BenchOptions): Promise<Row[]> {
   if (
     !existsSync(peerPackages) ||
     spawnSync("date", ["+%3N"], { encoding: "utf8" }).stdout.length !== 4
   ) {
-    process.stderr.write(
+    note(
       "The peers are not installed (`npm ci --prefix bench/peers` installs them), " +
-        "or this `date` counts no milliseconds.\n",
+        "or this `date` counts no milliseconds.",
     );
     return [];
   }

@@ -1,23 +1,27 @@
 /**
- * The same work on peers, in the same run and in turn: a chain of 50 trivial steps on Dagu, one
- * trivial job in a thread on Bree, and a thousand trivial calls in warm threads on piscina, which
- * writes nothing down.
+ * The same work on peers, in the same run and in turn: chains of trivial steps on Dagu and BullMQ,
+ * one trivial job in a thread on Bree, and a thousand trivial calls on BullMQ and in warm threads
+ * of piscina, which writes nothing down.
  *
- * The peers are no dependency of orchd. `npm ci --prefix bench/peers` installs them. Without them
- * this bench says so and gives no row.
+ * The peers are no dependency of orchd. `npm ci --prefix bench/peers` installs them, and BullMQ
+ * needs a redis-server in the path. Of each that is missing this bench says so.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { BenchDaemon, between, inFolder, writeFiles } from "./bench-root.ts";
+import { BenchDaemon, inFolder, writeFiles } from "./bench-root.ts";
+import { PeerBullMq } from "./peer-bullmq.ts";
 import { peerPackages, versionOf } from "./peer-packages.ts";
+import { endedUs } from "./processor.ts";
+import { Rounds, tookHere, type Took } from "./rounds.ts";
 import { timed } from "./row.ts";
-import type { Row } from "./row.ts";
+import type { BenchOptions, Goal, Row } from "./row.ts";
 
 const CHAIN = 50;
+const LONG_CHAIN = 200;
 const FAN = 1_000;
 const ROUNDS = 7;
+const SHORT_ROUNDS = 5;
 const WARMUP = 2;
 
 /** The part of Bree that is used here; Bree has no types of its own. */
@@ -32,19 +36,42 @@ interface PiscinaLike {
   destroy(): Promise<void>;
 }
 
-type Pipeline = "shell" | "warm" | "alone" | "fan";
-
 const repeated = (count: number, one: (index: number) => string): string =>
   Array.from({ length: count }, (_, index) => one(index)).join("");
 
-/** Something that does the same work as orchd. */
+/** Something that does the same work as a pipeline of orchd. */
 interface Peer {
-  /** Does it once. Resolves with the milliseconds that it took. */
-  once(): Promise<number>;
+  /** How the table names it. */
+  readonly name: string;
+  /** Which of orchd's pipelines does the same. */
+  readonly works: readonly Work[];
   end(): Promise<unknown>;
 }
 
-function dagu(folder: string): Peer {
+interface Work {
+  readonly pipeline: Pipeline;
+  /** Said after the peer's name. */
+  readonly remark: string;
+  once(): Promise<Took>;
+  readonly goal?: Goal;
+}
+
+/** orchd's pipelines: how many steps each has, and whether its row is a rate. */
+const PIPELINES = {
+  shell: { steps: CHAIN, isRate: false, what: `a shell step in a chain of ${CHAIN}` },
+  warm: { steps: CHAIN, isRate: false, what: `a warm module step in a chain of ${CHAIN}` },
+  long: {
+    steps: LONG_CHAIN,
+    isRate: false,
+    what: `a warm module step in a chain of ${LONG_CHAIN}`,
+  },
+  alone: { steps: 1, isRate: false, what: "a module step in a thread of its own, run and all" },
+  fan: { steps: FAN, isRate: true, what: "a fan-out of 1,000 warm module steps" },
+} as const;
+type Pipeline = keyof typeof PIPELINES;
+
+function dagu(folder: string): Promise<Peer> {
+  const version = versionOf("@dagu-org/dagu-linux-x64");
   const steps = repeated(CHAIN, (index) => {
     const depends = index === 0 ? "" : `    depends: s${index - 1}\n`;
     return `  - name: s${index}\n    command: "true"\n${depends}`;
@@ -59,10 +86,23 @@ function dagu(folder: string): Peer {
     });
     if (status !== 0) throw new Error(`dagu exited ${status}: ${stderr}`);
   };
-  return { once: async () => (await timed(1, 0, start))[0]! / CHAIN, end: () => Promise.resolve() };
+  const once = async (): Promise<Took> => {
+    const before = endedUs();
+    const [ms] = await timed(1, 0, start);
+    return { ms: ms!, cpuUs: endedUs() - before };
+  };
+  return Promise.resolve({
+    name: `Dagu ${version}`,
+    works: [
+      { pipeline: "shell", remark: "", once, goal: { of: "ratio", atMost: 0.5 } },
+      { pipeline: "warm", remark: ", a shell step", once },
+    ],
+    end: () => Promise.resolve(),
+  });
 }
 
 async function bree(folder: string): Promise<Peer> {
+  const version = versionOf("bree");
   writeFiles(folder, {
     "work.mjs":
       'import { parentPort } from "node:worker_threads";\nparentPort.postMessage("done");\n',
@@ -79,11 +119,16 @@ async function bree(folder: string): Promise<Peer> {
     await scheduler.run("work");
     await ended;
   };
-  return { once: async () => (await timed(1, 0, work))[0]!, end: () => scheduler.stop() };
+  return {
+    name: `Bree ${version}`,
+    works: [{ pipeline: "alone", remark: ", one worker", once: () => tookHere(work) }],
+    end: () => scheduler.stop(),
+  };
 }
 
 /** Calls in two warm threads of this process, 64 given ahead. Nothing is durable. */
 async function piscina(folder: string): Promise<Peer> {
+  const version = versionOf("piscina");
   writeFiles(folder, { "nothing.mjs": "export default async () => null;\n" });
   const entry = pathToFileURL(join(peerPackages, "piscina/dist/esm-wrapper.mjs")).href;
   const { default: Piscina } = (await import(entry)) as {
@@ -101,101 +146,108 @@ async function piscina(folder: string): Promise<Peer> {
     };
     await Promise.all(Array.from({ length: 64 }, lane));
   };
-  return { once: async () => (await timed(1, 0, work))[0]!, end: () => pool.destroy() };
+  return {
+    name: `piscina ${version}`,
+    works: [{ pipeline: "fan", remark: ", nothing durable", once: () => tookHere(work) }],
+    end: () => pool.destroy(),
+  };
+}
+
+async function bullMq(folder: string): Promise<Peer> {
+  const name = `BullMQ ${versionOf("bullmq")}`;
+  const peer = await PeerBullMq.start(folder);
+  const remark = ", AOF always";
+  return {
+    name,
+    works: [
+      {
+        pipeline: "long",
+        remark,
+        once: () => peer.chain(LONG_CHAIN),
+        goal: { of: "ratio", atMost: 1 },
+      },
+      { pipeline: "fan", remark, once: () => peer.fan(FAN), goal: { of: "ratio", atLeast: 3 } },
+    ],
+    end: () => peer.end(),
+  };
+}
+
+const PEERS = { Dagu: dagu, Bree: bree, piscina, BullMQ: bullMq };
+
+/** The peers that are there. Of each that is not, `note` says why. */
+async function present(root: string, note: BenchOptions["note"]): Promise<Peer[]> {
+  const peers: Peer[] = [];
+  for (const [name, start] of Object.entries(PEERS)) {
+    try {
+      peers.push(await start(root));
+    } catch (error) {
+      const why = (error as Error).message.split("\n")[0];
+      note(`${name} is not there (\`npm ci --prefix bench/peers\` installs it): ${why}`);
+    }
+  }
+  return peers;
 }
 
 function writeRoot(root: string): void {
   const after = (index: number): string => (index === 0 ? "" : `, after: s${index - 1}`);
-  const shell = repeated(CHAIN, (index) => `  s${index}: { run: "true"${after(index)} }\n`);
   const module = "uses: ./steps/nothing.ts";
-  const warm = repeated(CHAIN, (index) => `  s${index}: { ${module}${after(index)} }\n`);
+  const shell = repeated(CHAIN, (index) => `  s${index}: { run: "true"${after(index)} }\n`);
+  const chain = (count: number): string =>
+    repeated(count, (index) => `  s${index}: { ${module}${after(index)} }\n`);
   const fan = repeated(FAN, (index) => `  s${index}: { ${module} }\n`);
   writeFiles(root, {
-    "schedules/shell.yaml": `steps:\n${shell}`,
-    "schedules/warm.yaml": `enableCache: false\nsteps:\n${warm}`,
+    "schedules/shell.yaml": `enableCache: false\nsteps:\n${shell}`,
+    "schedules/warm.yaml": `enableCache: false\nsteps:\n${chain(CHAIN)}`,
+    "schedules/long.yaml": `enableCache: false\nsteps:\n${chain(LONG_CHAIN)}`,
     "schedules/alone.yaml": `enableCache: false\nsteps:\n  s0: { ${module}, isolated: true }\n`,
     "schedules/fan.yaml": `enableCache: false\nmaxParallelSteps: 64\nsteps:\n${fan}`,
     "schedules/steps/nothing.ts": "export default async () => null;\n",
   });
 }
 
-/** Milliseconds of each round, of orchd's pipelines and of the peers. */
-interface Rounds {
-  readonly ours: Record<Pipeline, number[]>;
-  readonly theirs: Record<"dagu" | "bree" | "piscina", number[]>;
+/** Adds what a round of a pipeline took. */
+function add(rounds: Rounds, pipeline: Pipeline, took: Took): void {
+  const { steps, isRate } = PIPELINES[pipeline];
+  if (isRate) rounds.addRate(took, steps);
+  else rounds.add(took, steps);
 }
 
-async function measure(root: string): Promise<Rounds> {
-  const ours: Rounds["ours"] = { shell: [], warm: [], alone: [], fan: [] };
-  const theirs: Rounds["theirs"] = { dagu: [], bree: [], piscina: [] };
-  const peers = { dagu: dagu(root), bree: await bree(root), piscina: await piscina(root) };
+async function measure(root: string, peers: readonly Peer[], count: number): Promise<Row[]> {
+  const works = peers.flatMap(({ name, works: all }) =>
+    all.map((work) => ({ work, rounds: new Rounds(`${name}${work.remark}`) })),
+  );
+  const pipelines = [...new Set(works.map(({ work }) => work.pipeline))];
+  const ours = new Map(pipelines.map((pipeline) => [pipeline, new Rounds(pipeline)]));
   await BenchDaemon.during(root, async (daemon) => {
     // In turn, so that what else the machine does falls on all of them.
-    for (let round = -WARMUP; round < ROUNDS; round += 1) {
-      for (const pipeline of Object.keys(ours) as Pipeline[]) {
-        const lines = await daemon.runOnce(pipeline);
-        const ms = between(
-          lines.find(({ type }) => type === "run.started"),
-          lines.at(-1),
-        );
-        if (round >= 0) ours[pipeline].push(ms);
+    for (let round = -WARMUP; round < count; round += 1) {
+      for (const [pipeline, rounds] of ours) {
+        const ran = await daemon.runOnce(pipeline);
+        if (round >= 0) add(rounds, pipeline, ran);
       }
-      for (const peer of Object.keys(peers) as (keyof typeof peers)[]) {
-        const ms = await peers[peer].once();
-        if (round >= 0) theirs[peer].push(ms);
+      for (const { work, rounds } of works) {
+        const took = await work.once();
+        if (round >= 0) add(rounds, work.pipeline, took);
       }
     }
   });
-  for (const peer of Object.values(peers)) await peer.end();
-  return { ours, theirs };
+  return works.map(({ work: { pipeline, goal }, rounds }) => ({
+    what: PIPELINES[pipeline].what,
+    unit: PIPELINES[pipeline].isRate ? "steps/s" : "ms",
+    orchd: ours.get(pipeline)!,
+    beside: rounds,
+    goal,
+  }));
 }
 
-export async function run(): Promise<Row[]> {
-  if (!existsSync(peerPackages)) {
-    process.stderr.write(
-      "The peers are not installed; `npm ci --prefix bench/peers` installs them.\n",
-    );
-    return [];
-  }
+export async function run({ short, note }: BenchOptions): Promise<Row[]> {
   return inFolder(async (root) => {
     writeRoot(root);
-    const { ours, theirs } = await measure(root);
-    const each = (samples: readonly number[]): number[] => samples.map((ms) => ms / CHAIN);
-    const rate = (samples: readonly number[]): number[] => samples.map((ms) => (FAN / ms) * 1_000);
-    const chain = {
-      name: `Dagu ${versionOf("@dagu-org/dagu-linux-x64")}, a chain of ${CHAIN} shell steps`,
-      samples: theirs.dagu,
-    };
-    const thread = { name: `Bree ${versionOf("bree")}, one worker`, samples: theirs.bree };
-    const pool = {
-      name: `piscina ${versionOf("piscina")}, not durable`,
-      samples: rate(theirs.piscina),
-    };
-    return [
-      {
-        what: `a shell step in a chain of ${CHAIN}`,
-        unit: "ms",
-        orchd: { name: "shell", samples: each(ours.shell) },
-        beside: chain,
-      },
-      {
-        what: `a warm module step in a chain of ${CHAIN}`,
-        unit: "ms",
-        orchd: { name: "warm", samples: each(ours.warm) },
-        beside: chain,
-      },
-      {
-        what: "a module step in a thread of its own, run and all",
-        unit: "ms",
-        orchd: { name: "isolated", samples: ours.alone },
-        beside: thread,
-      },
-      {
-        what: `a fan-out of ${FAN} warm module steps`,
-        unit: "steps/s",
-        orchd: { name: "fan", samples: rate(ours.fan) },
-        beside: pool,
-      },
-    ];
+    const peers = await present(root, note);
+    try {
+      return peers.length === 0 ? [] : await measure(root, peers, short ? SHORT_ROUNDS : ROUNDS);
+    } finally {
+      for (const peer of peers) await peer.end();
+    }
   });
 }

@@ -106,6 +106,10 @@ export class RawFan {
     });
   }
 
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
   end(): void {
     this.#child.disconnect();
     closeSync(this.#fd);

@@ -61,6 +61,10 @@ export class RawRunner {
     await this.#file.datasync();
   }
 
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
   async end(): Promise<void> {
     this.#child.disconnect();
     await this.#file.close();

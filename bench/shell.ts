@@ -1,59 +1,69 @@
-/** A shell step, beside a bare spawn of the same shell from this process; two at once in both. */
-import { spawn } from "node:child_process";
-import { BenchDaemon, between, inFolder, writeFiles } from "./bench-root.ts";
-import { timed } from "./row.ts";
-import type { Row } from "./row.ts";
+/**
+ * A shell step, beside a bare spawn of the same shell from a process of 45 MiB: two at once, and in
+ * a chain.
+ */
+import { BenchDaemon, inFolder, writeFiles } from "./bench-root.ts";
+import { RawSpawner } from "./raw-spawner.ts";
+import { Rounds } from "./rounds.ts";
+import type { BenchOptions, Row } from "./row.ts";
 
 const STEPS = 200;
-const AT_ONCE = 2;
-const ROUNDS = 5;
+const CHAIN = 50;
+const ROUNDS = 7;
+const SHORT_ROUNDS = 4;
 
-const bare = (): Promise<void> =>
-  new Promise((resolve, reject) => {
-    spawn("/bin/sh", ["-c", "true"], { stdio: ["ignore", "pipe", "pipe"] })
-      .on("close", () => resolve())
-      .on("error", reject);
-  });
-
-async function bareSteps(): Promise<void> {
-  let left = STEPS;
-  const lane = async (): Promise<void> => {
-    while (left-- > 0) await bare();
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, lane));
+interface Shape {
+  readonly pipeline: string;
+  readonly steps: number;
+  readonly atOnce: number;
+  readonly what: string;
 }
 
-export async function run(): Promise<Row[]> {
+const SHAPES: readonly Shape[] = [
+  { pipeline: "two", steps: STEPS, atOnce: 2, what: "a shell step, two at once" },
+  { pipeline: "chain", steps: CHAIN, atOnce: 1, what: `a shell step in a chain of ${CHAIN}` },
+];
+
+function pipelineOf({ steps, atOnce }: Shape): string {
+  const lines = Array.from({ length: steps }, (_, index) => {
+    const after = atOnce > 1 || index === 0 ? "" : `, after: s${index - 1}`;
+    return `  s${index}: { run: "true"${after} }\n`;
+  });
+  return `enableCache: false\nmaxParallelSteps: ${atOnce}\nsteps:\n${lines.join("")}`;
+}
+
+export async function run({ short, note }: BenchOptions): Promise<Row[]> {
   return inFolder(async (root) => {
-    const steps = Array.from(
-      { length: STEPS },
-      (_, index) => `  s${index}: { run: "true" }\n`,
-    ).join("");
-    writeFiles(root, { "schedules/shell.yaml": `maxParallelSteps: ${AT_ONCE}\nsteps:\n${steps}` });
-    const floor: number[] = [];
-    const ours: number[] = [];
+    writeFiles(
+      root,
+      Object.fromEntries(
+        SHAPES.map((shape) => [`schedules/${shape.pipeline}.yaml`, pipelineOf(shape)]),
+      ),
+    );
+    const spawner = await RawSpawner.start(root);
+    const rows: Row[] = [];
     await BenchDaemon.during(root, async (daemon) => {
-      await daemon.runOnce("shell");
-      for (let round = 0; round < ROUNDS; round += 1) {
-        const [whole] = await timed(1, 0, bareSteps);
-        floor.push(whole! / STEPS);
-        const ran = await daemon.runOnce("shell");
-        ours.push(
-          between(
-            ran.find(({ type }) => type === "run.started"),
-            ran.at(-1),
-          ) / STEPS,
-        );
+      for (const { pipeline, steps, atOnce, what } of SHAPES) {
+        const ours = new Rounds("shell");
+        const bare = new Rounds("a bare spawn of it from a small process");
+        for (let round = -1; round < (short ? SHORT_ROUNDS : ROUNDS); round += 1) {
+          const raw = await spawner.run(steps, atOnce);
+          const ran = await daemon.runOnce(pipeline);
+          if (round < 0) continue;
+          bare.add(raw, steps);
+          ours.add(ran, steps);
+        }
+        rows.push({
+          what,
+          unit: "ms",
+          orchd: ours,
+          beside: bare,
+          ...(atOnce === 2 ? { goal: { of: "ratio", atMost: 1.15 } } : {}),
+        });
       }
     });
-    return [
-      {
-        what: `a shell step, ${AT_ONCE} at once`,
-        unit: "ms",
-        orchd: { name: "shell", samples: ours },
-        beside: { name: 'spawn("/bin/sh", ["-c", "true"])', samples: floor },
-        goal: { of: "ratio", atMost: 1.3 },
-      },
-    ];
+    note(`The process that spawns had ${Math.round(spawner.residentMiB)} MiB.`);
+    spawner.end();
+    return rows;
   });
 }

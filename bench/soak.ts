@@ -28,9 +28,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { LONG_TURN_MS } from "../src/observe/loop-watch.ts";
 import { BenchDaemon, inFolder, writeFiles } from "./bench-root.ts";
 import { figuresOf, folderFigures, runnerOf } from "./resources.ts";
-import { median, type Row } from "./row.ts";
+import { median, type BenchOptions, type Row } from "./row.ts";
 
 const FULL = 100_000;
+const SHORT = 2_000;
 const PIPELINES = 40;
 const SAMPLES = 200;
 const PRUNE_EVERY = 2_000;
@@ -253,9 +254,9 @@ async function soak(
 const line = (sample: Sample): string =>
   `${COLUMNS.map((column) => Math.round(sample[column] * 10) / 10).join("\t")}\n`;
 
-export async function run(): Promise<Row[]> {
+export async function run({ short, runs }: BenchOptions): Promise<Row[]> {
   if (process.platform !== "linux") return [];
-  const count = Number(process.env["BENCH_RUNS"] ?? FULL);
+  const count = runs ?? (short ? SHORT : FULL);
   const curve = join(import.meta.dirname, "../../bench/soak.tsv");
   if (count >= FULL) writeFileSync(curve, `${COLUMNS.join("\t")}\n`);
   process.stderr.write(`${COLUMNS.join("\t")}\n`);

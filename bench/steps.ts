@@ -1,121 +1,132 @@
 /**
- * What a warm module step costs in a durable run: in a chain of 200, where each step waits for the
- * one before, and in a fan-out of 1,000.
+ * What a warm module step costs in a durable run: in chains of 200 and 2,000, where each step waits
+ * for the one before, and in fan-outs of 1,000 and 5,000.
  *
- * Times come from the run's own ledger, from `run.started` to `run.finished`. Beside the fan-out
- * stands the same shape with nothing around it (raw-fan.ts), with as many steps under way. That is
- * 16 by default: `runner.threads` is 8, and one more step a thread is sent ahead. With 32 threads
- * it is 64, all that the run allows.
+ * Wall time comes from the run's own ledger, from `run.started` to `run.finished`. Processor time
+ * is that of the daemon and its runners, from the request on. Beside them stands the same shape
+ * with nothing around it, in turn: a chain beside raw-runner.ts, a fan-out beside raw-fan.ts with
+ * 16 and with 64 steps under way.
  */
-import { BenchDaemon, between, inFolder, writeFiles } from "./bench-root.ts";
+import { BenchDaemon, between, inFolder, writeFiles, type RanOnce } from "./bench-root.ts";
 import { RawFan } from "./raw-fan.ts";
 import { RawRunner } from "./raw-runner.ts";
-import { timed } from "./row.ts";
-import type { Row } from "./row.ts";
+import { Rounds, tookHere } from "./rounds.ts";
+import type { BenchOptions, Row } from "./row.ts";
 
-const CHAIN = 200;
-const FAN = 1_000;
+const CHAINS = [200, 2_000] as const;
+const FANS = [1_000, 5_000] as const;
+const UNDER_WAY = [16, 64] as const;
 const ROUNDS = 7;
-const WARMUP = 4;
+const SHORT_ROUNDS = 5;
+/** Rounds that warm up both sides. */
+const WARMUP = 2;
+/** The first steps of a chain, which may cost more than the rest. */
+const FIRST = 20;
 
 const step = (name: string, more: string): string =>
   `  ${name}: { uses: ./steps/nothing.ts${more} }\n`;
-const chained = Array.from({ length: CHAIN }, (_, index) =>
-  step(`s${index}`, index === 0 ? "" : `, after: s${index - 1}`),
-);
-const fanned = Array.from({ length: FAN }, (_, index) => step(`s${index}`, ""));
-const chain = `enableCache: false\nsteps:\n${chained.join("")}`;
-const fan = `enableCache: false\nmaxParallelSteps: 64\nsteps:\n${fanned.join("")}`;
+const chainOf = (count: number): string =>
+  "enableCache: false\nsteps:\n" +
+  Array.from({ length: count }, (_, index) =>
+    step(`s${index}`, index === 0 ? "" : `, after: s${index - 1}`),
+  ).join("");
+const fanOf = (count: number): string =>
+  "enableCache: false\nmaxParallelSteps: 64\nsteps:\n" +
+  Array.from({ length: count }, (_, index) => step(`s${index}`, "")).join("");
 
-/** Steps a second: of a fan-out, and of the raw one beside it. */
-async function fans(threads: number | undefined): Promise<{ ours: number[]; raw: number[] }> {
-  return inFolder(async (root) => {
-    writeFiles(root, {
-      "schedules/fan.yaml": fan,
-      "schedules/steps/nothing.ts": "export default async () => null;\n",
-      ...(threads === undefined ? {} : { "orchd.yaml": `runner: { threads: ${threads} }\n` }),
-    });
-    const bare = new RawFan(root);
-    const ours: number[] = [];
-    const raw: number[] = [];
-    await BenchDaemon.during(root, async (daemon) => {
-      for (let round = -WARMUP; round < ROUNDS; round += 1) {
-        const [whole] = await timed(1, 0, () => bare.run(FAN, 2 * (threads ?? 8)));
-        const spread = await daemon.runOnce("fan");
-        if (round < 0) continue;
-        raw.push((FAN / whole!) * 1000);
-        ours.push(
-          (FAN /
-            between(
-              spread.find(({ type }) => type === "run.started"),
-              spread.at(-1),
-            )) *
-            1000,
-        );
-      }
-    });
-    bare.end();
-    return { ours, raw };
-  });
+/** How long the first steps of a chain took, in milliseconds a step. */
+function firstSteps({ lines }: RanOnce): number {
+  const started = lines.find(({ type }) => type === "run.started");
+  const ended = lines.find(
+    ({ type, step: name }) => type === "step.completed" && name === `s${FIRST - 1}`,
+  );
+  return between(started, ended) / FIRST;
 }
 
-export async function run(): Promise<Row[]> {
-  const usual = await fans(undefined);
-  const wide = await fans(32);
-  const beside = "the same, raw: IPC, two threads, one fdatasync a batch";
-  return [
-    ...(await chains()),
-    {
-      what: `a fan-out of ${FAN}: 8 threads, 16 under way`,
-      unit: "steps/s",
-      orchd: { name: "fan", samples: usual.ours },
-      beside: { name: beside, samples: usual.raw },
-      goal: { of: "orchd", atLeast: 20_000 },
-    },
-    {
-      what: `a fan-out of ${FAN}: 32 threads, 64 under way`,
-      unit: "steps/s",
-      orchd: { name: "fan", samples: wide.ours },
-      beside: { name: beside, samples: wide.raw },
-    },
-  ];
-}
-
-async function chains(): Promise<Row[]> {
-  return inFolder(async (root) => {
-    writeFiles(root, {
-      "schedules/chain.yaml": chain,
-      "schedules/steps/nothing.ts": "export default async () => null;\n",
+async function chains(root: string, daemon: BenchDaemon, rounds: number): Promise<Row[]> {
+  const bare = await RawRunner.start(root);
+  const line = Buffer.from(`${"x".repeat(299)}\n`);
+  const rows: Row[] = [];
+  for (const count of CHAINS) {
+    const ours = new Rounds("chain");
+    const floor = new Rounds("IPC + worker round trip + write + fdatasync");
+    const first: number[] = [];
+    for (let round = -WARMUP; round < rounds; round += 1) {
+      const under = await tookHere(async () => {
+        for (let index = 0; index < count; index += 1) await bare.step(line);
+      }, bare.pid);
+      const ran = await daemon.runOnce(`chain${count}`);
+      if (round < 0) continue;
+      floor.add(under, count);
+      ours.add(ran, count);
+      first.push(firstSteps(ran));
+    }
+    rows.push({
+      what: `a step in a chain of ${count.toLocaleString("en")}`,
+      unit: "ms",
+      orchd: ours,
+      beside: floor,
+      goal: { of: "ratio", atMost: count === 200 ? 1.6 : 1.3 },
     });
-    const raw = await RawRunner.start(root);
-    const line = Buffer.from(`${"x".repeat(299)}\n`);
-    const floor: number[] = [];
-    const ours: number[] = [];
-    await BenchDaemon.during(root, async (daemon) => {
-      await daemon.runOnce("chain");
-      for (let round = 0; round < ROUNDS; round += 1) {
-        const [whole] = await timed(1, round === 0 ? 1 : 0, async () => {
-          for (let index = 0; index < CHAIN; index += 1) await raw.step(line);
-        });
-        floor.push(whole! / CHAIN);
-        const ran = await daemon.runOnce("chain");
-        ours.push(
-          between(
-            ran.find(({ type }) => type === "run.started"),
-            ran.at(-1),
-          ) / CHAIN,
-        );
-      }
-    });
-    await raw.end();
-    return [
-      {
-        what: `a step in a chain of ${CHAIN}`,
+    if (count === 200)
+      rows.push({
+        what: `… of which the first ${FIRST}`,
         unit: "ms",
-        orchd: { name: "chain", samples: ours },
-        beside: { name: "IPC + worker round trip + write + fdatasync", samples: floor },
-        goal: { of: "ratio", atMost: 1.6 },
-      },
-    ];
+        orchd: { name: "chain", samples: first },
+        beside: { name: floor.name, samples: floor.samples },
+      });
+  }
+  await bare.end();
+  return rows;
+}
+
+async function fans(root: string, daemon: BenchDaemon, rounds: number): Promise<Row[]> {
+  const bare = new RawFan(root);
+  const rows: Row[] = [];
+  for (const count of FANS) {
+    const ours = new Rounds("fan");
+    const floors = UNDER_WAY.map((atOnce) => ({
+      atOnce,
+      rounds: new Rounds(`the same, raw, ${atOnce} under way`),
+    }));
+    for (let round = -WARMUP; round < rounds; round += 1) {
+      for (const { atOnce, rounds: floor } of floors) {
+        const under = await tookHere(() => bare.run(count, atOnce), bare.pid);
+        if (round >= 0) floor.addRate(under, count);
+      }
+      const ran = await daemon.runOnce(`fan${count}`);
+      if (round >= 0) ours.addRate(ran, count);
+    }
+    for (const { atOnce, rounds: floor } of floors)
+      rows.push({
+        what: `a fan-out of ${count.toLocaleString("en")}`,
+        unit: "steps/s",
+        orchd: ours,
+        beside: floor,
+        ...(atOnce === 64
+          ? { goal: { of: "ratio", atLeast: count === 5_000 ? 0.65 : 0.5 }, cpuAtMost: 2 }
+          : {}),
+      });
+  }
+  bare.end();
+  return rows;
+}
+
+export async function run({ short }: BenchOptions): Promise<Row[]> {
+  return inFolder(async (root) => {
+    writeFiles(root, {
+      ...Object.fromEntries(
+        CHAINS.map((count) => [`schedules/chain${count}.yaml`, chainOf(count)]),
+      ),
+      ...Object.fromEntries(FANS.map((count) => [`schedules/fan${count}.yaml`, fanOf(count)])),
+      "schedules/steps/nothing.ts": "export default async () => null;\n",
+    });
+    const rounds = short ? SHORT_ROUNDS : ROUNDS;
+    const rows: Row[] = [];
+    const daemon = await BenchDaemon.during(root, async (own) => {
+      rows.push(...(await chains(root, own, rounds)), ...(await fans(root, own, rounds)));
+      return own;
+    });
+    return [...rows, daemon.turnRow("these runs")];
   });
 }
