@@ -96,6 +96,7 @@ class NoPool implements Place {
     );
   }
   stop(): void {}
+  forget(): void {}
   promise(): void {}
   redeem(): void {}
   adopt(): Promise<ReadonlySet<string>> {

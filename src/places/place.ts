@@ -8,6 +8,7 @@
 import type { Lane, Room } from "../core/lane.ts";
 import type { Json } from "../core/snapshot.ts";
 import type { OutputLine, StoredOutputs, Task, TaskResult } from "../core/task.ts";
+import type { TaskFrame } from "../core/task-frame.ts";
 
 /** What is known of the death of a runner: of what a task runs in, and perhaps others with it. */
 export interface DeathInfo {
@@ -65,6 +66,11 @@ export interface Place {
     handlers: TaskHandlers,
     options?: { readonly alone?: boolean },
   ): void;
+  /**
+   * No more tasks of a frame are started: what the place keeps of it may go. Tasks of it that were
+   * started go on.
+   */
+  forget(frame: TaskFrame): void;
   /**
    * Tells a task to end (docs/semantics.md 10). Does nothing where no task has this id: it has just
    * ended.

@@ -78,6 +78,17 @@ export class RunEnvironment {
   }
 
   /**
+   * What a step without a layer of its own gets, except its name and attempt: the same object until
+   * the run gets another id of the orchestrator. Undefined where secrets are in it.
+   *
+   * @throws Error, a sentence, if a secret is not there
+   */
+  common(): { readonly [name: string]: string } | undefined {
+    this.#shared ??= this.#resolveShared();
+    return this.#shared.secrets.length === 0 ? this.#common() : undefined;
+  }
+
+  /**
    * What a step without a layer of its own gets, except its name and attempt. It is made once for
    * each id that the orchestrator gives the run.
    */

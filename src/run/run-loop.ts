@@ -426,7 +426,7 @@ export class RunLoop {
     this.#closed = true;
     this.#times.end();
     this.#drained?.timer?.cancel();
-    this.#steps.stopPreparing();
+    this.#steps.end();
     this.#calls?.end();
     this.#delegation?.end();
     this.#results.end(this.state);

@@ -20,12 +20,14 @@ import { answerJob, AT_ONCE_BYTES, bytesOf } from "../ledger/value-job.ts";
 import { resolveSecrets, type RunEnvironment } from "./environment.ts";
 import { FileHashes } from "./file-hashes.ts";
 import { StoredValues } from "../core/stored-values.ts";
+import { FramedTask } from "../core/task-frame.ts";
 import type { CacheFunctionTask, StoredInputs, Task, TaskResult } from "../core/task.ts";
 import { decideWhenKnown, Pending } from "./pending.ts";
 import { outputName, type CacheHit, type ResultCache } from "./result-cache.ts";
 import type { RunDeps } from "./run-deps.ts";
 import { runInfoOf } from "./run-info.ts";
 import type { SecretSource } from "./secrets.ts";
+import type { StepFrames } from "./step-frames.ts";
 
 /** What happens to a step that may start. */
 export type Preparation =
@@ -53,6 +55,7 @@ export interface PreparationContext {
   readonly secrets: SecretSource;
   readonly results: ResultCache;
   readonly environment: RunEnvironment;
+  readonly frames: StepFrames;
   /** Whether earlier results are used where neither the step nor the pipeline says anything. */
   readonly enableCache: boolean;
   /** Aborted when the run starts no more steps. */
@@ -413,6 +416,24 @@ class StepPreparation {
   }
 
   #start(key: string | undefined, note: string | undefined): Preparation {
+    return { kind: "start", task: this.#framedTask() ?? this.#wholeTask(), cacheKey: key, note };
+  }
+
+  /** Undefined where a step has what no other has: secrets, limits, an environment of its own. */
+  #framedTask(): FramedTask | undefined {
+    const { code, env: own, timeoutMs, memoryMb, id } = this.#spec;
+    if (code === undefined || timeoutMs !== undefined || memoryMb !== undefined) return undefined;
+    const { environment, frames, secrets } = this.#context;
+    const env = Object.keys(own).length === 0 ? environment.common() : undefined;
+    const frame = env && frames.of(code, this.#spec, env);
+    if (frame === undefined) return undefined;
+    const found: string[] = [];
+    const params = resolveSecrets(this.#params, secrets, found);
+    if (found.length > 0) return undefined;
+    return new FramedTask(frame, id, this.#attempt, { params, ...this.#given() });
+  }
+
+  #wholeTask(): Task {
     const { env, secrets } = this.#environment();
     const params = resolveSecrets(this.#params, this.#context.secrets, secrets);
     const spec = this.#spec;
@@ -428,16 +449,14 @@ class StepPreparation {
     };
     const { hookState } = this.#state;
     const state = hookState === undefined ? {} : { state: hookState };
-    const task: Task =
-      spec.code === undefined
-        ? {
-            kind: "shell",
-            text: spec.run ?? "",
-            shell: spec.shell ?? SHELL,
-            cwd: spec.cwd ?? dirname(this.#state.snapshot.file),
-            ...shared,
-          }
-        : { kind: "module", code: spec.code, isolated: spec.isolated, ...state, ...shared };
-    return { kind: "start", task, cacheKey: key, note };
+    if (spec.code !== undefined)
+      return { kind: "module", code: spec.code, isolated: spec.isolated, ...state, ...shared };
+    return {
+      kind: "shell",
+      text: spec.run ?? "",
+      shell: spec.shell ?? SHELL,
+      cwd: spec.cwd ?? dirname(this.#state.snapshot.file),
+      ...shared,
+    };
   }
 }

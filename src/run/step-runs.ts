@@ -23,6 +23,7 @@ import type { CacheFunctionTask, StagedValue, TaskResult } from "../core/task.ts
 import { awaitTask, resultOf, runTask, type TaskEnd } from "../places/run-task.ts";
 import type { ResultCache } from "./result-cache.ts";
 import type { ActOutcome, RunParts } from "./run-parts.ts";
+import { StepFrames } from "./step-frames.ts";
 import { outputsOf } from "./step-outputs.ts";
 import { prepareStep, type Preparation, type PreparationContext } from "./step-preparation.ts";
 
@@ -67,6 +68,7 @@ export class StepRuns {
       secrets,
       results,
       environment,
+      frames: new StepFrames(parts.state, deps),
       enableCache: isLocal ? deps.settings.enableCache : flavor.capabilities.enableCache,
       signal: this.#preparing.signal,
       callCacheFunction: (task) => this.#callCacheFunction(task),
@@ -127,6 +129,12 @@ export class StepRuns {
   stopPreparing(): void {
     if (!this.#preparing.signal.aborted)
       this.#preparing.abort(new Error("the run starts no more steps"));
+  }
+
+  /** The run is over here: the place forgets its steps' frames. */
+  end(): void {
+    this.stopPreparing();
+    this.#context.frames.end();
   }
 
   /** Uses an earlier result for a step. */

@@ -11,19 +11,38 @@ import type { StepError } from "../core/failure.ts";
 import type { Json } from "../core/snapshot.ts";
 import type { OutputLine, StagedValue } from "../core/task.ts";
 
-/** A task on its way to a thread. `body` is the task as JSON. */
+/** A task on its way to a thread. */
 export interface SentPiece {
   readonly seq: number;
   readonly id: string;
   /** The pipeline that it is a task of. */
   readonly pipeline: string;
+  /** The task as JSON; of a step with a frame its own parts, or nothing. */
   readonly body: string;
+  /** The number of its frame (core/task-frame.ts), its name and its attempt. */
+  readonly frame?: number;
+  readonly step?: string;
+  readonly attempt?: number;
+}
+
+/** A frame on its way to a thread. */
+export interface SentFrame {
+  readonly number: number;
+  readonly text: string;
 }
 
 /** Main thread to worker thread. */
 export type ToThread =
-  /** Run these, one after the other. */
-  | { readonly type: "run"; readonly pieces: readonly SentPiece[] }
+  /**
+   * Run these, one after the other. `frames` are those that the thread does not know yet. Once the
+   * pieces are taken, the thread forgets those of `forget`.
+   */
+  | {
+      readonly type: "run";
+      readonly pieces: readonly SentPiece[];
+      readonly frames?: readonly SentFrame[];
+      readonly forget?: readonly number[];
+    }
   | {
       readonly type: "abort";
       readonly seq: number;

@@ -24,6 +24,7 @@ import { clipError, thrownFrom, toStepError, type StepError } from "../core/fail
 import type { Json } from "../core/snapshot.ts";
 import { CALL_LIMIT, INVOCATION_LIMIT, metadataFault, type StagedValue } from "../core/task.ts";
 import { stepLog, type StepLog } from "./context.ts";
+import { KnownFrames, taskOfPiece, type AheadPiece } from "./known-frames.ts";
 import { LineCapture, type Stream } from "./line-capture.ts";
 import { MASKED_RESULT, Masker } from "./mask.ts";
 import { outOfMemory, watchMemory } from "./memory-watch.ts";
@@ -39,7 +40,6 @@ import {
   CELLS,
   claimCell,
   type FromThread,
-  type SentPiece,
   type ThreadData,
   type ToThread,
 } from "./thread-protocol.ts";
@@ -87,7 +87,8 @@ class Thread {
   readonly #secrets = new Set<string>();
   #masker = new Masker();
   /** The tasks that were sent ahead. */
-  readonly #ahead: SentPiece[] = [];
+  readonly #ahead: AheadPiece[] = [];
+  readonly #frames = new KnownFrames();
   #current: CurrentTask | undefined;
   #sent = 0;
   #calls = 0;
@@ -147,7 +148,7 @@ class Thread {
   #take(message: ToThread): void {
     switch (message.type) {
       case "run":
-        this.#ahead.push(...message.pieces);
+        this.#frames.take(message, this.#ahead);
         if (this.#current === undefined) this.#next();
         break;
       case "abort":
@@ -184,14 +185,15 @@ class Thread {
 
   #next(): void {
     while (this.#current === undefined && !this.#retired && this.#ahead.length > 0) {
-      const { seq, id, body, pipeline } = this.#ahead[0]!;
+      const piece = this.#ahead[0]!;
+      const { seq, pipeline } = piece.sent;
       const isTaken = Atomics.load(this.#cells, claimCell(seq)) !== seq;
       if (!isTaken && !this.#mayServe(pipeline)) return;
       this.#ahead.shift();
       if (isTaken) continue;
       // The first to change the cell has the task: the main thread may have taken it back.
       if (Atomics.compareExchange(this.#cells, claimCell(seq), seq, 0) === seq)
-        this.#clean.runInAsyncScope(() => this.#run(seq, id, body));
+        this.#clean.runInAsyncScope(() => this.#run(piece));
     }
   }
 
@@ -219,8 +221,9 @@ class Thread {
     return this.#masker;
   }
 
-  #run(seq: number, id: string, body: string): void {
-    const given = JSON.parse(body) as ThreadTask;
+  #run(piece: AheadPiece): void {
+    const { seq, id } = piece.sent;
+    const given = taskOfPiece(piece);
     const { env, artifacts } = given;
     const masker = this.#maskerFor(given);
     const current: CurrentTask = {

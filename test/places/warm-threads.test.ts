@@ -32,7 +32,7 @@ class PlayedThread {
   has(bundle: string): boolean {
     return this.bundle === bundle;
   }
-  run(id: string, _body: string, { bundle, source }: Code): void {
+  run({ id }: { readonly id: string }, { bundle, source }: Code): void {
     this.source = source;
     this.bundle = bundle;
     if (this.given.length === 0) this.begun.add(id);

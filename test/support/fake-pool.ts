@@ -7,6 +7,7 @@ import { systemClock, type Clock } from "../../src/clock.ts";
 import { toStepError } from "../../src/core/failure.ts";
 import type { Lane, Room } from "../../src/core/lane.ts";
 import type { CodeRef, Json } from "../../src/core/snapshot.ts";
+import { FramedTask, wholeTask, type TaskFrame } from "../../src/core/task-frame.ts";
 import { StoredOutputs, type Task, type TaskResult } from "../../src/core/task.ts";
 import type { DeathInfo, Place, TaskHandlers } from "../../src/places/place.ts";
 import { Reservations } from "../../src/places/reservations.ts";
@@ -49,8 +50,15 @@ interface Running {
 export class FakePool implements Place {
   readonly functions: { [name: string]: FakeFunction | FakeClass };
   /** All tasks that were started, in order. */
-  readonly started: { readonly id: string; readonly task: Task; readonly alone: boolean }[] = [];
+  readonly started: {
+    readonly id: string;
+    readonly task: Task;
+    readonly frame: TaskFrame | undefined;
+    readonly alone: boolean;
+  }[] = [];
   readonly stops: { readonly id: string; readonly mode: string; readonly because: string }[] = [];
+  /** The frames of runs that have ended. */
+  readonly forgotten: TaskFrame[] = [];
   readonly running = new Map<string, Running>();
   most = 0;
   room: number;
@@ -96,14 +104,16 @@ export class FakePool implements Place {
 
   start(
     id: string,
-    task: Task,
+    given: Task,
     handlers: TaskHandlers,
     options: { readonly alone?: boolean } = {},
   ): void {
+    const task = wholeTask(given);
     if (this.closed) throw new Error("closed");
     if (this.running.has(id)) throw new Error(`${id} was started already`);
     const alone = options.alone === true;
-    this.started.push({ id, task, alone });
+    const frame = given instanceof FramedTask ? given.frame : undefined;
+    this.started.push({ id, task, frame, alone });
     const running: Running = {
       task: structuredClone(task),
       handlers,
@@ -118,6 +128,10 @@ export class FakePool implements Place {
       [...this.running.values()].filter(({ task: { kind } }) => kind === "module").length,
     );
     setImmediate(() => void this.#run(id, running));
+  }
+
+  forget(frame: TaskFrame): void {
+    this.forgotten.push(frame);
   }
 
   stop(id: string, mode: "graceful" | "force", because: string): void {

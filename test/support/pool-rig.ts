@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { systemClock, type Clock } from "../../src/clock.ts";
+import type { FramedTask } from "../../src/core/task-frame.ts";
 import type { OutputLine, Task, TaskResult } from "../../src/core/task.ts";
 import type { RunnerSettings } from "../../src/places/local/protocol.ts";
 import type { DeathInfo } from "../../src/places/place.ts";
@@ -129,6 +130,11 @@ export class PoolRig {
   /** Starts a task of any kind, in the shared runner. */
   startTask(task: AnyTask): Started {
     return this.#start({ ...this.#common(), ...task });
+  }
+
+  /** Starts a step with a frame. */
+  startFramed(task: FramedTask, alone = false): Started {
+    return this.#start(task, alone);
   }
 
   #common(pipeline = "rig"): Pick<Task, "run" | "step" | "env" | "gracePeriodMs"> {

@@ -5,12 +5,17 @@
  * The daemon names a task (core/task.ts) by its `id`, and each answer names the same id. A task
  * ends with exactly one `done`, `aside` or `stuck`, or with its runner.
  *
+ * The steps of a run have nearly all in common. That is a frame (core/task-frame.ts): it crosses
+ * once, under a number, and each step then names the number. A runner gets its numbers in order and
+ * never one twice. It is told a frame before the first step of it, and forgets it with the run.
+ *
  * Messages travel in arrays, so that what is ready together costs one trip.
  */
 import type { Json } from "../../core/snapshot.ts";
 import { removeStaged } from "../../steps/staged-result.ts";
 import type { OutputLine, StagedValue, Task, TaskResult } from "../../core/task.ts";
 import type { StepError } from "../../core/failure.ts";
+import type { TaskFrame } from "../../core/task-frame.ts";
 
 /**
  * What a runner's main thread must know of a task to place, limit and end it. The task itself
@@ -31,10 +36,31 @@ export interface TaskHead {
   readonly memoryMb?: number | undefined;
 }
 
+/** What a frame's steps have in common in their heads. */
+export type FrameHead = Omit<TaskHead, "step" | "attempt">;
+
 /** Daemon to runner. */
 export type ToRunner =
   /** `body` is the {@link Task} as JSON. */
   | { readonly type: "start"; readonly id: string; readonly head: TaskHead; readonly body: string }
+  /** `text` is the frame ({@link frameText}). */
+  | {
+      readonly type: "frame";
+      readonly frame: number;
+      readonly head: FrameHead;
+      readonly text: string;
+    }
+  /** A step of a frame. `parts` is its {@link StepParts} as JSON; undefined where it has none. */
+  | {
+      readonly type: "step";
+      readonly id: string;
+      readonly frame: number;
+      readonly step: string;
+      readonly attempt: number;
+      readonly parts?: string | undefined;
+    }
+  /** The runs of these frames have ended. */
+  | { readonly type: "forget"; readonly frames: readonly number[] }
   /**
    * `graceful`: the signal, and nothing else. `force`: the signal, and after the grace period the
    * end.
@@ -153,6 +179,13 @@ const NAMES: { readonly [kind in Task["kind"]]?: string } = {
  */
 export function logName(task: Task): string {
   return task.step ?? `(${task.kind === "hook" ? task.hook : (NAMES[task.kind] ?? task.kind)})`;
+}
+
+/** The head of a frame's steps. */
+export function headOfFrame({ run, code, isolated, gracePeriodMs }: TaskFrame): FrameHead {
+  const { id, pipeline } = run;
+  const { bundle, source } = code;
+  return { kind: "module", run: id, pipeline, bundle, source, isolated, gracePeriodMs };
 }
 
 /** The head of a task. */

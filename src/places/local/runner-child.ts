@@ -25,6 +25,7 @@ import { killByToken, killQuietly } from "./kill-by-token.ts";
 import { TOKEN_VARIABLE } from "../../core/task.ts";
 import { Masker } from "../../steps/mask.ts";
 import { LIFELINE, type FromRunner, type RunnerSettings, type ToRunner } from "./protocol.ts";
+import { SentFrames } from "./sent-frames.ts";
 import { StrayLines } from "./stray-lines.ts";
 
 /** How long the last messages of a dead runner may take to be read, in milliseconds. */
@@ -70,6 +71,8 @@ export class RunnerChild {
   readonly alone: boolean;
   /** The runner's token: {@link RunnerSettings.token}, a dot and the runner's number. */
   readonly token: string;
+  /** The frames that it was told. */
+  readonly frames = new SentFrames((message) => this.send(message));
   /** The values of the secrets that its tasks were given. */
   readonly secrets = new Set<string>();
   #process: ChildProcess | undefined;
@@ -230,6 +233,9 @@ export class RunnerChild {
   #flush(): void {
     if (this.#outbox.length === 0 || this.#process === undefined) return;
     const batch = this.#outbox;
+    // They wait for a message that has to go: a trip for them alone would cost more than they do.
+    const forgotten = this.frames.takeForgotten();
+    if (forgotten.length > 0) batch.push({ type: "forget", frames: forgotten });
     this.#outbox = [];
     // If the channel breaks, the process ends: `exit` answers for all that is in flight.
     if (this.#process.connected) this.#process.send(batch, () => {});

@@ -19,7 +19,6 @@
  * be sent ahead, but only while steps are short: behind a long step it would count as started, and
  * wait.
  */
-import { totalmem } from "node:os";
 import type { Clock, Timer } from "../../clock.ts";
 import type { Log } from "../../log.ts";
 import { clipError, FAILURE_CODES, toStepError } from "../../core/failure.ts";
@@ -28,6 +27,7 @@ import type { Json } from "../../core/snapshot.ts";
 import { iso } from "../../core/time.ts";
 import { Masker } from "../../steps/mask.ts";
 import { LINE_OVERHEAD, OUTPUT_LIMIT, StoredOutputs, type Task } from "../../core/task.ts";
+import { FramedTask, type TaskFrame } from "../../core/task-frame.ts";
 import type { Place, TaskHandlers } from "../place.ts";
 import { Reservations } from "../reservations.ts";
 import {
@@ -39,6 +39,7 @@ import {
   type RunnerSettings,
 } from "./protocol.ts";
 import { RunnerChild, type RunnerExit } from "./runner-child.ts";
+import { forLoads, mayRepeat, useOf, type Use } from "./runner-use.ts";
 
 /** The longest step that another step is sent ahead of, in milliseconds. */
 const SHORT_MS = 50;
@@ -48,9 +49,6 @@ const LONG_SINCE_MS = 100;
 const STOP_SLACK_MS = 1_250;
 /** How long the runner for loads waits for the next load before it ends, in milliseconds. */
 const LOADS_IDLE_MS = 30_000;
-/** The part of the machine's memory that a runner for loads may use, and how many MiB at least. */
-const LOADS_PART = 0.25;
-const LOADS_LEAST_MB = 512;
 /** Ending a thread can kill its runner. For this long after it answered, a task is a suspect. */
 const LATE_DEATH_MS = 5_000;
 
@@ -61,9 +59,6 @@ export interface RunnerPoolOptions {
   /** Hears of runners that start and die, and of output that belongs to no step. */
   readonly log?: Log | undefined;
 }
-
-/** What a shared runner is for. */
-type Use = "steps" | "loads";
 
 interface Entry {
   readonly id: string;
@@ -156,7 +151,14 @@ export class RunnerPool implements Place {
     const child = this.#childFor(useOf(task), options.alone === true);
     const entry: Entry = { id, task, handlers, child, sentAt: this.#clock.monotonic(), stray: 0 };
     this.#entries.set(id, entry);
-    this.#give(entry, child);
+    // A runner of its own has one task: a frame would not pay.
+    if (task instanceof FramedTask && !child.alone) child.frames.start(id, task);
+    else this.#give(entry, child);
+  }
+
+  /** No more tasks of a frame are started. */
+  forget(frame: TaskFrame): void {
+    for (const child of this.#children) child.frames.forget(frame);
   }
 
   /**
@@ -218,6 +220,7 @@ export class RunnerPool implements Place {
     );
   }
 
+  /** Gives a runner a whole task. Its run may have ended, so no frame is told for it. */
   #give(entry: Entry, child: RunnerChild): void {
     const { id, task } = entry;
     entry.child = child;
@@ -454,46 +457,5 @@ export class RunnerPool implements Place {
 
   #tellCapacity(): void {
     for (const callback of this.#capacityListeners) callback();
-  }
-}
-
-/**
- * Which shared runner a task uses. To load a file, and to ask what an orchestrator declares, is
- * done before anything is in force. A cache function, a hook, `fetchStatus` and `stopRun` belong to
- * runs of what is.
- */
-function useOf(task: Task): Use {
-  return task.kind === "load" || (task.kind === "flavor" && task.method === "describe")
-    ? "loads"
-    : "steps";
-}
-
-/** A load that eats memory must be ended before the machine looks for somebody to end. */
-function forLoads(settings: RunnerSettings): RunnerSettings {
-  const part = Math.floor((LOADS_PART * totalmem()) / 1024 / 1024);
-  const memoryMb = Math.min(
-    settings.memoryMb ?? Number.POSITIVE_INFINITY,
-    Math.max(LOADS_LEAST_MB, part),
-  );
-  return { ...settings, memoryMb };
-}
-
-/**
- * Whether a task whose runner died may run again without asking: it answers a question, or it may
- * run more than once (`onMissed`).
- */
-function mayRepeat(task: Task): boolean {
-  switch (task.kind) {
-    case "load":
-    case "cacheFunction":
-      return true;
-    case "flavor":
-      return task.method === "describe" || task.method === "fetchStatus";
-    case "hook":
-      return task.hook === "onMissed";
-    case "module":
-    case "shell":
-    case "dynamic":
-      return false;
   }
 }

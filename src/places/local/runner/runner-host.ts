@@ -29,6 +29,7 @@ import { watchMemoryLimits } from "./memory-limits.ts";
 import { codeOf } from "./warm-threads.ts";
 import { endResult, describeTask, threadDeath, type Piece } from "./piece.ts";
 import { LeftBehind } from "./left-behind.ts";
+import { RunnerFrames, type GivenPiece } from "./runner-frames.ts";
 import { Scratch, attemptPrefix } from "./scratch.ts";
 import { ShellStep } from "./shell-step.ts";
 import { WarmThreads } from "./warm-threads.ts";
@@ -59,6 +60,7 @@ export class RunnerHost {
   readonly #scratch: Scratch;
   readonly #leftBehind = new LeftBehind();
   readonly #pieces = new Map<string, Piece>();
+  readonly #frames = new RunnerFrames();
   readonly #warm: WarmThreads<Piece>;
   readonly #waitingShells: Piece[] = [];
   readonly #single = new Set<WorkerThread>();
@@ -92,17 +94,18 @@ export class RunnerHost {
   receive(batch: readonly ToRunner[]): void {
     for (const message of batch) {
       switch (message.type) {
-        case "start": {
-          const piece: Piece = {
-            id: message.id,
-            head: message.head,
-            body: message.body,
-            timers: [],
-          };
-          this.#pieces.set(piece.id, piece);
-          this.#place(piece);
+        case "start":
+          this.#take(message);
           break;
-        }
+        case "frame":
+          this.#frames.learn(message);
+          break;
+        case "step":
+          this.#take(this.#frames.piece(message));
+          break;
+        case "forget":
+          this.#frames.forget(message.frames);
+          break;
         case "stop":
           this.#stop(message.id, message.mode, message.because);
           break;
@@ -130,6 +133,12 @@ export class RunnerHost {
     // Before the groups: what is below a shell is found only while the shell lives.
     killByToken(this.#settings.token);
     for (const piece of this.#pieces.values()) piece.shell?.signal("SIGKILL");
+  }
+
+  #take({ id, head, body, frame }: GivenPiece): void {
+    const piece: Piece = { id, head, body, frame, timers: [] };
+    this.#pieces.set(id, piece);
+    this.#place(piece);
   }
 
   #place(piece: Piece): void {
@@ -180,7 +189,7 @@ export class RunnerHost {
 
   #run(thread: WorkerThread, piece: Piece): void {
     piece.thread = thread;
-    thread.run(piece.id, piece.body, codeOf(piece.head));
+    thread.run(piece, codeOf(piece.head));
     this.#limit(piece);
   }
 

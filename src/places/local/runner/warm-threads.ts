@@ -13,6 +13,7 @@
  * the same moment and go elsewhere: no piece ever waits for one that does not end.
  */
 import type { TaskHead } from "../protocol.ts";
+import type { GivenPiece } from "./runner-frames.ts";
 import type { Code, WorkerThread } from "./worker-thread.ts";
 
 /** How long a piece waits for a busy thread before another starts, in milliseconds. */
@@ -32,10 +33,7 @@ const MOST_HELD = 32;
 const MOST_PACES = 1_000;
 
 /** What of a piece matters for placing it. */
-export interface Placed {
-  readonly id: string;
-  readonly head: TaskHead;
-  readonly body: string;
+export interface Placed extends GivenPiece {
   /** The thread that has it. */
   thread?: WorkerThread;
   /** Its code is new to that thread. */
@@ -159,7 +157,7 @@ export class WarmThreads<P extends Placed> {
     piece.thread = thread;
     piece.isNew = !thread.knows(codeOf(piece.head));
     this.#held.get(thread)!.push(piece);
-    thread.run(piece.id, piece.body, codeOf(piece.head));
+    thread.run(piece, codeOf(piece.head));
     this.#ports.given(piece);
   }
 

@@ -10,12 +10,14 @@ import {
   SHARED_BYTES,
   claimCell,
   type FromThread,
+  type SentFrame,
   type SentPiece,
   type ThreadData,
   type ToThread,
 } from "../../../steps/thread-protocol.ts";
 import { LoadedPackages, type BundlePackages } from "./bundle-packages.ts";
 import { inheritedEnvironment } from "../../inherited-environment.ts";
+import type { GivenPiece, RunnerFrame } from "./runner-frames.ts";
 
 /** The most bundles that a thread imports: what it imported stays in its memory. */
 const MOST_BUNDLES = 512;
@@ -76,6 +78,10 @@ export class WorkerThread {
   #given: Given[] = [];
   /** The pieces that it has not been told of yet. */
   #sent: SentPiece[] = [];
+  /** The frames of these that it does not know yet. */
+  #frames: SentFrame[] = [];
+  /** The frames that it may forget. It is told with the next pieces. */
+  #forgotten: number[] = [];
   #busySince = 0;
   ready = false;
   readonly #bundles: BundlePackages;
@@ -178,7 +184,7 @@ export class WorkerThread {
   }
 
   /** Gives it a piece. It begins the piece after those that it has. */
-  run(id: string, body: string, code: Code): void {
+  run({ id, head, body, frame }: GivenPiece, code: Code): void {
     this.#seq += 1;
     if (this.#given.length === 0) this.#busySince = performance.now();
     const key = keyOf(code);
@@ -192,8 +198,27 @@ export class WorkerThread {
     this.pipeline = code.pipeline;
     Atomics.store(this.#cells, claimCell(this.#seq), this.#seq);
     // One message for all pieces of this turn: a message costs more than most of what it says.
-    const piece = { seq: this.#seq, id, pipeline: code.pipeline, body };
+    const { pipeline } = code;
+    const seq = this.#seq;
+    const piece: SentPiece =
+      frame === undefined
+        ? { seq, id, pipeline, body }
+        : { seq, id, pipeline, body, frame: frame.number, step: head.step, attempt: head.attempt };
+    if (frame !== undefined && !frame.threads.has(this)) this.#learn(frame);
     if (this.#sent.push(piece) === 1) queueMicrotask(() => this.#flush());
+  }
+
+  #learn(frame: RunnerFrame): void {
+    const { number, text } = frame;
+    this.#frames.push({ number, text });
+    // The run may have ended while the piece waited.
+    if (frame.forgotten) this.#forgotten.push(number);
+    else frame.threads.add(this);
+  }
+
+  /** The run of a frame that it was told has ended. */
+  forget(frame: number): void {
+    this.#forgotten.push(frame);
   }
 
   /** Takes a piece back. @returns false if it has begun */
@@ -224,8 +249,15 @@ export class WorkerThread {
 
   #flush(): void {
     if (this.#sent.length === 0) return;
-    this.#worker.postMessage({ type: "run", pieces: this.#sent } satisfies ToThread);
+    const [pieces, frames, forget] = [this.#sent, this.#frames, this.#forgotten];
+    const run: ToThread =
+      frames.length === 0 && forget.length === 0
+        ? { type: "run", pieces }
+        : { type: "run", pieces, frames, forget };
     this.#sent = [];
+    this.#frames = [];
+    this.#forgotten = [];
+    this.#worker.postMessage(run);
   }
 
   /** An output message has gone on to the daemon: the thread may print more. */
