@@ -2,7 +2,7 @@
  * What each command that reads ledgers says of one made-up root in JSON, to the letter. A member, a
  * unit or an order that changes is seen here.
  */
-import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { afterEach, beforeAll, beforeEach, expect, it, vi } from "vitest";
 import type { CommandHandler } from "../../src/cli/command.ts";
 import { run as runDiff } from "../../src/cli/commands/diff.ts";
 import { run as runGraph } from "../../src/cli/commands/graph.ts";
@@ -10,14 +10,16 @@ import { run as runRuns } from "../../src/cli/commands/runs.ts";
 import { run as runStatus } from "../../src/cli/commands/status.ts";
 import { run as runWhy } from "../../src/cli/commands/why.ts";
 import { at, idOf, madeUpRoot, NOW } from "../support/made-up-root.ts";
+import type { TempRoot } from "../support/temp-root.ts";
 import { command } from "../support/told-terminal.ts";
 
+let made: TempRoot;
+beforeAll(() => void (made = madeUpRoot()));
 beforeEach(() => void vi.useFakeTimers({ toFake: ["Date"], now: NOW }));
 afterEach(() => void vi.useRealTimers());
 
 /** What it says, with the root's own path left out. */
 async function json(run: CommandHandler, values: object): Promise<unknown> {
-  const made = madeUpRoot();
   const { terminal, status } = await command(run, made, { ...values, json: true });
   expect([status, terminal.lines, terminal.values.length]).toEqual([0, [], 1]);
   return JSON.parse(JSON.stringify(terminal.values[0]).replaceAll(made.root, "/root"));

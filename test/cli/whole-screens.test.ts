@@ -3,7 +3,7 @@
  * a column or an order that changes is seen here.
  */
 import { rmSync } from "node:fs";
-import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { afterEach, beforeAll, beforeEach, expect, it, vi } from "vitest";
 import type { CommandHandler } from "../../src/cli/command.ts";
 import { run as runDiff } from "../../src/cli/commands/diff.ts";
 import { run as runRuns } from "../../src/cli/commands/runs.ts";
@@ -15,6 +15,8 @@ import { at, idOf, madeUpRoot, NOW } from "../support/made-up-root.ts";
 import type { TempRoot } from "../support/temp-root.ts";
 import { command, type Told } from "../support/told-terminal.ts";
 
+let shared: TempRoot;
+beforeAll(() => void (shared = madeUpRoot()));
 beforeEach(() => void vi.useFakeTimers({ toFake: ["Date"], now: NOW }));
 afterEach(() => void vi.useRealTimers());
 
@@ -23,10 +25,9 @@ const asked = (run: CommandHandler, values: object, made: TempRoot): Promise<Tol
 
 /** The lines, then the notes with a mark before them; the root's own path is left out. */
 async function text(run: CommandHandler, values: object): Promise<string[]> {
-  const made = madeUpRoot();
-  const { terminal } = await asked(run, values, made);
+  const { terminal } = await asked(run, values, shared);
   return [...terminal.lines, ...terminal.notes.map((note) => `note: ${note}`)].map((line) =>
-    line.trimEnd().replaceAll(made.root, "/root"),
+    line.trimEnd().replaceAll(shared.root, "/root"),
   );
 }
 

@@ -91,8 +91,8 @@ function lines(hour: number, way: "completed" | "failed" | "stopped" | "goes on"
   ];
 }
 
-/** Pipelines of every state, and runs of every end. */
-export function madeUpRoot(): TempRoot {
+/** Pipelines of every state, and runs of every end. @param more lines of `etl` after its others */
+export function madeUpRoot(more: readonly HandEvent[] = []): TempRoot {
   const made = tempRoot({ "schedules/new.yaml": "steps: {a: {run: x}}\n" });
   const fired = (hour: number, more: object = {}): HandEvent => ({
     type: "slot.fired",
@@ -144,6 +144,7 @@ export function madeUpRoot(): TempRoot {
       run: idOf("etl", 9, 30),
       because: `run ${idOf("etl", 9)} goes on`,
     },
+    ...more,
   ]);
   writeRun(made.runs, idOf("etl", 1), lines(1, "completed"));
   writeRun(made.runs, idOf("etl", 2), lines(2, "failed"));
@@ -155,7 +156,13 @@ export function madeUpRoot(): TempRoot {
     { type: "run.queued", at: at(9, 30), because: `run ${idOf("etl", 9)} goes on` },
   ]);
   writePipeline(made.runs, "bad", [
-    { type: "pipeline.invalid", at: at(1), file: "/s/bad.yaml", errors: ["bad.yaml:1: no"] },
+    {
+      type: "pipeline.invalid",
+      format: 1,
+      at: at(1),
+      file: "/s/bad.yaml",
+      errors: ["bad.yaml:1: no"],
+    },
   ]);
   writePipeline(made.runs, "gone", [
     { ...loaded("0 0 * * *"), at: at(0) },
