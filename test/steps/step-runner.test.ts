@@ -1,7 +1,7 @@
 /** What each kind of task gives to the user's function, and what it makes of what comes back. */
 import { describe, expect, it } from "vitest";
 import type { CodeRef } from "../../src/core/snapshot.ts";
-import type { DaemonCall } from "../../src/steps/dynamic-run.ts";
+import type { DaemonCall } from "../../src/steps/thread-protocol.ts";
 import { dynamicPipeline } from "../../src/steps/dynamic-pipeline.ts";
 import type { LoadedModule, Modules } from "../../src/steps/resolve-code.ts";
 import { perform, type TaskHost, type ThreadTask } from "../../src/steps/step-runner.ts";
