@@ -238,7 +238,11 @@ it("orchd verify --rebuild says what became of the index", async () => {
   ]);
   expect(await told("verify --rebuild --json")).toEqual([
     0,
-    '> {"checked":10,"faults":[],"rebuilt":"the daemon has rebuilt the cache\'s index (9 results)"}',
+    `> ${JSON.stringify({
+      checked: 10,
+      faults: [],
+      rebuilt: "the daemon has rebuilt the cache's index (9 results)",
+    })}`,
   ]);
   answer = KEPT;
   expect(await told("verify --rebuild")).toEqual([

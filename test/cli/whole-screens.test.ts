@@ -62,7 +62,7 @@ it.each<[string, CommandHandler, object, readonly string[]]>([
       "daemon down: nothing fires; what is shown is what the ledgers last said. `orchd " +
         "start` starts it.",
       "",
-      "PIPELINE  STATE         NEXT FIRE                     LAST RUN               " + "SCHEDULE",
+      "PIPELINE  STATE         NEXT FIRE                     LAST RUN               SCHEDULE",
       "bad       invalid       -                             -                      -",
       "etl       1 run active  2026-11-23 11:00:00Z (in 1h)  ▸ running for 59m 59s  0 " +
         "* * * * Europe/Berlin",
@@ -86,7 +86,7 @@ it.each<[string, CommandHandler, object, readonly string[]]>([
       "daemon down: nothing fires; what is shown is what the ledgers last said. `orchd " +
         "start` starts it.",
       "",
-      "PIPELINE  STATE         NEXT FIRE                     LAST RUN               " + "SCHEDULE",
+      "PIPELINE  STATE         NEXT FIRE                     LAST RUN               SCHEDULE",
       "etl       1 run active  2026-11-23 11:00:00Z (in 1h)  ▸ running for 59m 59s  0 " +
         "* * * * Europe/Berlin",
       "",
@@ -95,7 +95,7 @@ it.each<[string, CommandHandler, object, readonly string[]]>([
       "  etl: 1 slot skipped, 1 missed; `orchd why etl TIME` says why",
       "  file      /s/etl.yaml",
       "  last run  etl@20261123T090000Z",
-      "  so far    fired 4, completed 2, failed 1, stopped 1, caughtUp 1, skipped 1, " + "missed 1",
+      "  so far    fired 4, completed 2, failed 1, stopped 1, caughtUp 1, skipped 1, missed 1",
       "  failed    `orchd runs etl --status failed` lists them",
     ],
   ],
@@ -106,7 +106,7 @@ it.each<[string, CommandHandler, object, readonly string[]]>([
     [
       "as the ledgers had it at 2026-11-23 09:45:00Z",
       "",
-      "PIPELINE  STATE         NEXT FIRE                      LAST RUN               " + "SCHEDULE",
+      "PIPELINE  STATE         NEXT FIRE                      LAST RUN               SCHEDULE",
       "bad       invalid       -                              -                      -",
       "etl       1 run active  2026-11-23 10:00:00Z (in 15m)  ▸ running for 44m 59s  0 " +
         "* * * * Europe/Berlin",
@@ -183,7 +183,7 @@ it.each<[string, CommandHandler, object, readonly string[]]>([
       "2026-11-23 02:00:01.000 etl@20261123T020000Z run.started: the slot is due",
       "2026-11-23 02:00:02.000 etl@20261123T020000Z step.started pull: ready",
       "2026-11-23 02:01:00.000 etl@20261123T020000Z step.completed pull in 58s",
-      "2026-11-23 02:01:00.000 etl@20261123T020000Z step.started load: all it needs is " + "there",
+      "2026-11-23 02:01:00.000 etl@20261123T020000Z step.started load: all it needs is there",
       "2026-11-23 02:02:00.000 etl@20261123T020000Z step.failed load Error: no room",
       "2026-11-23 02:02:01.000 etl@20261123T020000Z run.finished failed in 2m 1s: step " +
         '"load" failed',
@@ -196,13 +196,13 @@ it.each<[string, CommandHandler, object, readonly string[]]>([
         "by hand",
       "2026-11-23 03:00:04.000 etl@20261123T030000Z step.stopped pull: stopped",
       "2026-11-23 03:00:04.000 etl@20261123T030000Z step.skipped load: the run was stopped",
-      "2026-11-23 03:00:05.000 etl@20261123T030000Z run.finished stopped in 4s: asked " + "by hand",
+      "2026-11-23 03:00:05.000 etl@20261123T030000Z run.finished stopped in 4s: asked by hand",
       "2026-11-23 03:00:05.000 etl run.finished etl@20261123T030000Z stopped in 2m 1s: x",
       "2026-11-23 04:00:00.000 etl@20261123T040000Z run.submitted",
       "2026-11-23 04:00:01.000 etl@20261123T040000Z run.started: the slot is due",
       "2026-11-23 04:00:02.000 etl@20261123T040000Z step.started pull: ready",
       "2026-11-23 04:01:00.000 etl@20261123T040000Z step.completed pull in 58s",
-      "2026-11-23 04:01:00.000 etl@20261123T040000Z step.started load: all it needs is " + "there",
+      "2026-11-23 04:01:00.000 etl@20261123T040000Z step.started load: all it needs is there",
       "2026-11-23 04:02:00.000 etl@20261123T040000Z step.completed load in 1m",
       "2026-11-23 04:02:01.000 etl@20261123T040000Z run.finished completed in 2m 1s: " +
         "every step completed",
@@ -218,7 +218,7 @@ it.each<[string, CommandHandler, object, readonly string[]]>([
       "2026-11-23 09:00:01.000 etl run.started etl@20261123T090000Z",
       "2026-11-23 09:00:02.000 etl@20261123T090000Z step.started pull: ready",
       "2026-11-23 09:01:00.000 etl@20261123T090000Z step.completed pull in 58s",
-      "2026-11-23 09:01:00.000 etl@20261123T090000Z step.started load: all it needs is " + "there",
+      "2026-11-23 09:01:00.000 etl@20261123T090000Z step.started load: all it needs is there",
       "2026-11-23 09:30:00.000 etl@20261123T093000Z run.submitted",
       "2026-11-23 09:30:00.000 etl@20261123T093000Z run.queued: run " +
         "etl@20261123T090000Z goes on",

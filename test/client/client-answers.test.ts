@@ -192,7 +192,12 @@ describe("what a client reads", () => {
     const decided = async (options: object = {}): Promise<string[]> =>
       (await all(client.slots(options))).map((it) => `${it.decision} ${it.slot?.slice(11, 13)}`);
     const every = [
-      ...["fired 01", "fired 02", "fired 03", "caught_up 04", "skipped 05", "missed 06"],
+      "fired 01",
+      "fired 02",
+      "fired 03",
+      "caught_up 04",
+      "skipped 05",
+      "missed 06",
       "fired 09",
     ];
     expect(await decided()).toEqual(every);

@@ -9,12 +9,13 @@ import { systemClock } from "../../src/clock.ts";
 import type { RunHeader } from "../../src/core/event.ts";
 import type { RequestInput } from "../../src/core/request.ts";
 import type { StopOrder } from "../../src/core/stop-order.ts";
+import { systemDisk } from "../../src/disk/disk.ts";
 import { HeldRoot, type HeldRunOrder } from "../../src/engine/held-root.ts";
 import type { HeldRun } from "../../src/engine/held-run.ts";
 import { ask } from "../../src/ledger/ask.ts";
 import { readHolder } from "../../src/ledger/daemon-info.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
-import { SyncDisk } from "../support/sync-disk.ts";
+
 import { pipelineOf } from "../support/engine-rig.ts";
 import { pipelineLedger, runsOf } from "../support/ledgers.ts";
 import { ScriptedRuns } from "../support/scripted-runs.ts";
@@ -31,7 +32,7 @@ vi.mock("../../src/engine/workshop.ts", () => ({
     scripted = new ScriptedRuns({
       clock: systemClock,
       store,
-      disk: new SyncDisk(),
+      disk: systemDisk,
       script: { durationOf: () => 3_600_000, stopMs: 3_600_000 },
       onFatal: (error) => {
         throw error;
@@ -55,7 +56,7 @@ vi.mock("../../src/engine/workshop.ts", () => ({
             const drain = run.drain.bind(run);
             run.drain = () => {
               told.push(["drain"]);
-              return drain();
+              return drain(0);
             };
             return Promise.resolve(run);
           },
@@ -96,7 +97,7 @@ async function reserved(held: HeldRoot, order: Partial<HeldRunOrder> = {}): Prom
 }
 const holder = (made: TempRoot) => readHolder(join(made.runs, ".orchd"));
 const types = (made: TempRoot): string[] =>
-  pipelineLedger(made.runs, "p").map(({ type, run, ...line }) =>
+  pipelineLedger(made.runs, "p").map(({ type, ...line }) =>
     [type, line["status"] ?? line["because"] ?? ""].join(" ").trim(),
   );
 

@@ -18,7 +18,7 @@ function given(
   base: Readonly<Record<string, string>> = {},
 ): Record<string, string> {
   const { root } = tempRoot();
-  const made = shellEnvironment({ params, inputs, env } as never, base, new AttemptFiles(root));
+  const made = shellEnvironment({ params, inputs, env }, base, new AttemptFiles(root));
   return Object.fromEntries(
     Object.entries(made).map(([name, value]) => [
       name,
@@ -29,7 +29,7 @@ function given(
   );
 }
 
-it("short scalars are variables; all else is a file of JSON, and so are all values together", () => {
+it("short scalars are variables; all else is a file of JSON, and so are all together", () => {
   expect(
     given({ a: "x", n: 1.5, t: true, none: null, list: [1] }, { i: "y", o: { z: 1 } }),
   ).toEqual({

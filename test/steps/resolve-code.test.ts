@@ -57,7 +57,7 @@ const read = step(run, {
   name: "reads",
   hooks: { onSuccess: onOwn! },
   cache: { cacheFunction: ownKey! },
-} as never);
+});
 const bare = step(own!);
 const definition = pipeline({
   name: "p",
@@ -221,7 +221,9 @@ describe("a definition as JSON", () => {
   });
 
   it("of a program's has marks within it, except for exports", () => {
-    class Flavor {}
+    class Flavor {
+      kind = 1;
+    }
     const one = pipeline({
       name: "x",
       orchestrator: { flavor: Flavor },
@@ -247,12 +249,12 @@ describe("a definition as JSON", () => {
     const none =
       "./p.ts: the default export is no pipeline; write export default pipeline({ … }) " +
       "or export default dynamicPipeline({ … }, async (run) => { … })";
-    for (const other of [{ name: "p" }, null, undefined, [], run, new (class {})()])
+    for (const other of [{ name: "p" }, null, undefined, [], run, new Date(0)])
       expect(failure(() => described(other))).toBe(none);
   });
 
   it("keeps what JSON can hold", () => {
-    const schedule = new Schedule({ cron: "@daily" } as never);
+    const schedule = new Schedule({ cron: "@daily" });
     expect(
       described(
         pipeline({
@@ -304,7 +306,7 @@ describe("a definition as JSON", () => {
 describe("a step that a dynamic pipeline calls", () => {
   const plain = fn("plain");
   const nameless = step(fn(""));
-  const named = step(fn(""), { name: "named" } as never);
+  const named = step(fn(""), { name: "named" });
   const module = moduleOf({ read, other: nameless, default: bare, plain, anonymous: fn("") }, [
     read,
     nameless,

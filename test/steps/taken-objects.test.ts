@@ -15,6 +15,9 @@ class Shared {
 }
 const SYMBOL = Symbol("own");
 
+const setNothing = (): void => {};
+const setOther = (): void => {};
+
 /** An object of each sort of member. */
 function made(): Record<PropertyKey, unknown> {
   const object = Object.create({ inherited: 1, value: 2 }) as Record<PropertyKey, unknown>;
@@ -26,7 +29,7 @@ function made(): Record<PropertyKey, unknown> {
   Object.defineProperty(object, "fixed", { value: 1, writable: true, enumerable: true });
   Object.defineProperty(object, "accessed", {
     get: () => 1,
-    set: () => undefined,
+    set: setNothing,
     configurable: true,
   });
   return object;
@@ -79,7 +82,7 @@ describe("a change of attributes", () => {
     ["plain", attribute("plain", { configurable: false })],
     ["hidden", attribute("hidden", { enumerable: true })],
     ["accessed", attribute("accessed", { get: () => 2 })],
-    ["accessed", attribute("accessed", { set: () => 2 })],
+    ["accessed", attribute("accessed", { set: setOther })],
     ["accessed", attribute("accessed", { get: () => 1 })],
   ])("of %s is seen by the thorough look", (member, change) => {
     expect(seen(made(), change)[0]).toBe(member);
@@ -160,7 +163,7 @@ it("what no loop shows is seen where errors and old classes put it", () => {
       void Object.defineProperty(it, name, { value: 1, writable: true, configurable: true });
     expect(seen({ a: 1 }, put)).toEqual([name, true]);
     const object = { a: 1 };
-    put(object as never);
+    put(object);
     expect(seen(object, (it) => delete it[name])[1]).toBe(true);
   }
 });

@@ -29,7 +29,7 @@ const keyOf = (step: SnapshotStep, facts: Facts = {}): string =>
   cacheKey(
     cacheKeyParts(step, {
       project: DEFAULT_SETTINGS.project,
-      params: step.params as Record<string, Json>,
+      params: step.params,
       inputs: {},
       files: [],
       env: { ...step.env },
@@ -45,7 +45,7 @@ const moduleStep = (more: Partial<SnapshotStep> = {}): SnapshotStep =>
     cache: undefined,
     code: { bundle: "b", pick: "default", source: "./a.ts" },
     ...more,
-  } as never);
+  });
 
 class World {
   readonly made = tempRoot();
@@ -100,8 +100,8 @@ describe("a step whose result is there is answered", () => {
   it.each<[string, SnapshotStep, Partial<Snapshot>, Partial<OrchdSettings>, boolean]>([
     ["a shell step with a cache", step("a"), {}, {}, true],
     ["whatever the pipeline says", step("a"), off, off, true],
-    ["a shell step without one", step("a", { cache: undefined } as never), on, on, false],
-    ["but by its own word", step("a", { cache: undefined, ...on } as never), {}, off, true],
+    ["a shell step without one", step("a", { cache: undefined }), on, on, false],
+    ["but by its own word", step("a", { cache: undefined, ...on }), {}, off, true],
     ["a shell step that says no", step("a", off), on, on, false],
     ["a module's step, by the settings", moduleStep(), {}, on, true],
     ["a module's step, by the settings", moduleStep(), {}, off, false],
@@ -114,13 +114,13 @@ describe("a step whose result is there is answered", () => {
   });
 
   it("unless only the run can tell: a condition, or a user's function", () => {
-    expect(answered(step("a", { when: "${params.x} == 1" } as never))).toBe(false);
+    expect(answered(step("a", { when: "${params.x} == 1" }))).toBe(false);
     expect(answered(step("a", { cache: { cacheFunction: { pick: "key" } } } as never))).toBe(false);
   });
 });
 
 it("one thing that differs gives no answer", () => {
-  const given = step("a", { params: { n: 1 }, env: { A: "1" } } as never);
+  const given = step("a", { params: { n: 1 }, env: { A: "1" } });
   const world = new World().result("a", keyOf(given));
   expect(world.cached([given])).toEqual(["a"]);
   const others: Partial<SnapshotStep>[] = [
@@ -136,7 +136,7 @@ it("one thing that differs gives no answer", () => {
 });
 
 it("params and environment are those of the run that is thought of", () => {
-  const given = step("a", { params: { id: "${run.id}" }, env: { S: "x" } } as never);
+  const given = step("a", { params: { id: "${run.id}" }, env: { S: "x" } });
   const world = new World().result("a", keyOf(given, { params: { id: ASKER } }));
   expect(world.cached([given])).toEqual(["a"]);
 });
@@ -194,7 +194,7 @@ describe("a step that needs others", () => {
   const reads = (output?: string): SnapshotStep =>
     step("a", {
       inputs: { i: { step: "up", ...(output === undefined ? {} : { output }) } },
-    } as never);
+    });
   const world = (value: Json, given = reads(), from = up): World =>
     new World()
       .result("up", keyOf(from), value)
@@ -204,14 +204,14 @@ describe("a step that needs others", () => {
     expect(world({ result: 1 }).cached([up, reads()])).toEqual(["up", "a"]);
     expect(world({ result: 2 }).cached([up, reads()])).toEqual(["up"]);
     expect(world({ result: 1 }).cached([{ ...up, enableCache: false }, reads()])).toEqual([]);
-    const after = step("a", { after: ["up"] } as never);
+    const after = step("a", { after: ["up"] });
     const later = new World().result("a", keyOf(after));
     expect(later.cached([up, after])).toEqual([]);
     expect(later.result("up", keyOf(up)).cached([up, after])).toEqual(["up", "a"]);
   });
 
   it("gets one output by its name, all of a step that declares some, else its result", () => {
-    const some = step("up", { outputs: ["n"] } as never);
+    const some = step("up", { outputs: ["n"] });
     expect(world({ n: 1 }, reads("n"), some).cached([some, reads("n")])).toEqual(["up", "a"]);
     expect(world({ n: 2 }, reads("n"), some).cached([some, reads("n")])).toEqual(["up"]);
     expect(world({ m: 1 }, reads("n"), some).cached([some, reads("n")])).toEqual(["up"]);
@@ -229,7 +229,7 @@ describe("a step that needs others", () => {
     for (const spilled of ["a value", "all outputs"] as const) {
       const it = new World();
       const artifacts = new Artifacts(it.store.artifacts);
-      const ref = await artifacts.put((spilled === "a value" ? 1 : { result: 1 }) as Json);
+      const ref = await artifacts.put(spilled === "a value" ? 1 : { result: 1 });
       const outputs = spilled === "a value" ? { result: ref } : ref;
       const input = spilled === "a value" ? ref.$artifact : contentHash(1);
       it.result("up", keyOf(up), outputs as unknown as Json).result(
