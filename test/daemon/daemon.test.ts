@@ -1,6 +1,6 @@
 /**
- * What the daemon wires to what: each part is the real one, and each port that it is given is called
- * here, with the effect that it has to have. The daemon runs in this process.
+ * What the daemon wires to what: each part is the real one, and each port that it is given is
+ * called here, with the effect that it has to have. The daemon runs in this process.
  */
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { runDaemon } from "../../daemon/daemon.ts";
