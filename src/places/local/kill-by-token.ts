@@ -13,7 +13,7 @@ import { BECOMING, environmentOf } from "./process-environment.ts";
 import { TOKEN_VARIABLE } from "../../core/task.ts";
 
 /** The most looks at /proc: a process may fork while it is looked for. */
-const PASSES = 5;
+const PASSES = 12;
 /** When to look again at a process between two programs, and how often. */
 const AGAIN_MS = 20;
 const AGAIN = 100;
@@ -70,30 +70,37 @@ function tokenIn(environment: ReturnType<typeof environmentOf>, token: string): 
  * @returns how many were ended by now
  */
 export function killByToken(token: string): number {
+  const ended = new Set<number>();
   const carriers = new Set<number>();
   const below = new Map<number, Descendant>();
+  const isKnown = (pid: number): boolean => ended.has(pid) || carriers.has(pid) || below.has(pid);
+  const kill = (): void => {
+    for (const pid of carriers) if (killQuietly(pid, "SIGKILL")) ended.add(pid);
+    for (const process of below.values()) if (killDescendant(process)) ended.add(process.pid);
+    carriers.clear();
+    below.clear();
+  };
   let becoming: readonly number[] = [];
   for (let pass = 0; pass < PASSES; pass += 1) {
     const before = carriers.size + below.size;
     const found = findByToken(token);
     becoming = found.becoming;
-    for (const { pid } of found.carriers) if (stops(carriers, pid)) carriers.add(pid);
     // A runner's guard is below it, and must outlive it.
     const attempts = found.carriers.filter(({ ofAttempt }) => ofAttempt).map(({ pid }) => pid);
-    for (const process of descendantsOf(attempts))
-      if (!carriers.has(process.pid) && stops(below, process.pid)) below.set(process.pid, process);
-    if (carriers.size + below.size === before) break;
+    const belowThem = descendantsOf(attempts);
+    for (const { pid } of found.carriers)
+      if (!isKnown(pid) && killQuietly(pid, "SIGSTOP")) carriers.add(pid);
+    for (const process of belowThem)
+      if (!isKnown(process.pid) && killQuietly(process.pid, "SIGSTOP"))
+        below.set(process.pid, process);
+    if (carriers.size + below.size > before) continue;
+    if (before === 0) break;
+    // One that is told to stop within a fork ends that first. So all are looked for once more.
+    kill();
   }
-  let ended = 0;
-  for (const pid of carriers) if (killQuietly(pid, "SIGKILL")) ended += 1;
-  for (const process of below.values()) if (killDescendant(process)) ended += 1;
+  kill();
   killOnceKnown(becoming, token);
-  return ended;
-}
-
-/** Stops a process that is not stopped yet. @returns whether it is new, and there */
-function stops(known: { has(pid: number): boolean }, pid: number): boolean {
-  return !known.has(pid) && killQuietly(pid, "SIGSTOP");
+  return ended.size;
 }
 
 /**
