@@ -244,6 +244,13 @@ function launchSteps(state: RunState, facts: PlanFacts, actions: Action[]): void
     actions.push({ kind: "wake", at: wakeAt, because: "a retry is due" });
 }
 
+/** Whether any step could start with this much room. It says no more than that one may. */
+export function couldStart({ readyIn, delayed }: RunState, room: Room): boolean {
+  for (const lane in room)
+    if (room[lane]! > 0 && (delayed.size > 0 || (readyIn[lane] ?? 0) > 0)) return true;
+  return false;
+}
+
 /** Whether a step waits for an orchestrator that retries itself. */
 function isUnasked(step: StepState, { delegated }: PlanFacts): boolean {
   return (

@@ -29,6 +29,7 @@ import { evaluateCode } from "../places/evaluate-code.ts";
 import { STAGED_PREFIX } from "../core/task.ts";
 import { RunnerPool } from "../places/local/runner-pool.ts";
 import { SecretFiles } from "../run/secrets.ts";
+import { DrivenRuns } from "./driven-runs.ts";
 import { callMissedHook } from "./missed-hook.ts";
 import type { ReservedRun, RunMaker } from "./ports.ts";
 import type { MissedSlot } from "./slot-recorder.ts";
@@ -160,16 +161,9 @@ function openPool(
 
 /** Makes and recovers runs, and tells each of them when room comes free. */
 function makersOf(deps: RunDeps, pool: RunnerPool): Pick<Workshop, "maker" | "reserve"> {
-  const driven = new Set<RunLoop>();
+  const driven = new DrivenRuns<RunLoop>(pool);
+  const keep = (run: RunLoop): RunLoop => driven.keep(run);
   let seen: ReturnType<typeof daemonsSeen> | undefined;
-  pool.onCapacity(() => {
-    for (const run of driven) run.poke();
-  });
-  const keep = (run: RunLoop): RunLoop => {
-    driven.add(run);
-    void run.finished.then(() => driven.delete(run));
-    return run;
-  };
   const maker: RunMaker = {
     create: async (header, decidedAt) => keep(await RunLoop.create(header, deps, decidedAt)),
     recover: async (run) => {

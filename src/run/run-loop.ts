@@ -16,7 +16,7 @@ import type { Timer } from "../clock.ts";
 import { defined } from "../core/defined.ts";
 import type { RunEvent, RunHeader } from "../core/event.ts";
 import { isHalted } from "../core/halt.ts";
-import { plan, type Action, type PlanFacts } from "../core/plan.ts";
+import { couldStart, plan, type Action, type PlanFacts } from "../core/plan.ts";
 import type { RunState } from "../core/run-state.ts";
 import { allEnded } from "../core/run-status.ts";
 import { stopRefusal, type StopAnswer, type StopOrder } from "../core/stop-order.ts";
@@ -222,10 +222,11 @@ export class RunLoop {
     if (!this.#closed && !this.#journal.broken) this.#journal.look();
   }
 
-  /** Room for steps may have come free. */
-  poke(): void {
-    if (this.#working && (this.state.ready.size > 0 || this.state.delayed.size > 0))
-      this.#schedule();
+  /** Takes a turn if a step of it could start with this much room. @returns whether it did */
+  poke(room: PlanFacts["capacity"]): boolean {
+    if (!this.#working || !couldStart(this.state, room)) return false;
+    this.#turn(ARRIVALS_AT_ONCE);
+    return true;
   }
 
   /**
@@ -265,12 +266,11 @@ export class RunLoop {
     queueMicrotask(() => this.#turn(ARRIVALS_AT_ONCE));
   }
 
-  /** @param most how many arrivals it takes up; the others come in a later turn of the loop */
-  #turn(most = Number.POSITIVE_INFINITY): void {
+  /** @param left how many arrivals it takes up; the others come in a later turn of the loop */
+  #turn(left = Number.POSITIVE_INFINITY): void {
     this.#turnDue = false;
     if (this.#turning || this.#closed || this.#journal.broken) return;
     this.#turning = true;
-    let left = most;
     try {
       do {
         const arrived = this.#arrived;
