@@ -17,14 +17,14 @@ class Other extends BaseOrchestrator {
   }
 }
 const made = snapshotOf([stepSpec("a")], { digest: "d".repeat(64) });
-const dynamic = snapshotOf([], { dynamic: { bundle: "b", pick: "p", source: "s" } } as never);
+const dynamic = snapshotOf([], { dynamic: { bundle: "b", pick: "p", source: "s" } });
 const stack = new Stack({ name: "main", orchestrator: local });
 
 const given = (more: object, snapshot = made) =>
   submissionOf(
     local,
     snapshot.dynamic === undefined ? "submitPipeline" : "submitDynamicPipeline",
-    more as never,
+    more,
     snapshot,
   );
 

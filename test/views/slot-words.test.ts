@@ -176,7 +176,7 @@ describe("a pipeline's coming slots", () => {
       table: timetable(pipeline, [scheduleOf({ cron: "0 3 * * *", ...parts })]),
     });
     const slots = comingSlots(
-      [planned("b", { blackout: blackout as never }, true), planned("a", {})],
+      [planned("b", { blackout: blackout }, true), planned("a", {})],
       FROM,
       3,
     );

@@ -1,0 +1,378 @@
+/**
+ * The pool over runners that a test plays: what it makes of each message, of output that no task
+ * claims, and of a death, by who may be to blame.
+ */
+import { beforeEach, describe, expect, it, vi } from "vitest";
+import { OUTPUT_LIMIT, type Task } from "../../src/core/task.ts";
+import type { FromRunner, RunnerSettings, ToRunner } from "../../src/places/local/protocol.ts";
+import type { RunnerExit, RunnerListener } from "../../src/places/local/runner-child.ts";
+import { RunnerPool } from "../../src/places/local/runner-pool.ts";
+import type { Log } from "../../src/log.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
+
+/** A runner that does what the test says. */
+const played = vi.hoisted(() => {
+  class PlayedRunner {
+    static all: PlayedRunner[] = [];
+    readonly secrets = new Set<string>();
+    readonly sent: unknown[] = [];
+    readonly frames = { start: () => undefined, forget: () => undefined };
+    readonly happened: string[] = [];
+    open = true;
+    pid: number | undefined;
+    readonly alone: boolean;
+    readonly settings: unknown;
+    readonly listener: unknown;
+    readonly exited = Promise.resolve();
+    constructor(settings: unknown, number: number, alone: boolean, listener: unknown) {
+      this.settings = settings;
+      this.pid = 1_000 + number;
+      this.alone = alone;
+      this.listener = listener;
+      PlayedRunner.all.push(this);
+    }
+    send(message: unknown): void {
+      this.sent.push(message);
+    }
+    retire(): void {
+      this.open = false;
+      this.happened.push("retire");
+    }
+    close(): Promise<void> {
+      this.open = false;
+      this.happened.push("close");
+      return Promise.resolve();
+    }
+    kill(): void {
+      this.open = false;
+      this.happened.push("kill");
+    }
+  }
+  return PlayedRunner;
+});
+vi.mock("../../src/places/local/runner-child.ts", () => ({ RunnerChild: played }));
+type Played = InstanceType<typeof played>;
+
+let clock: VirtualClock;
+let pool: RunnerPool;
+let heard: unknown[];
+let log: unknown[];
+const SETTINGS: RunnerSettings = { threads: 2, bundles: "/b", scratch: "/s", token: "t" };
+const listener = (runner: Played): RunnerListener => runner.listener as RunnerListener;
+const says = (runner: Played, ...batch: FromRunner[]): void => listener(runner).messages(batch);
+const dies = (runner: Played, more: Partial<RunnerExit> = {}): void => {
+  runner.open = false;
+  runner.pid = undefined;
+  listener(runner).exit({ detail: "was ended by SIGKILL", outOfMemory: false, ...more });
+};
+const runner = (number: number): Played => played.all[number]!;
+
+beforeEach(() => {
+  played.all = [];
+  clock = new VirtualClock();
+  heard = [];
+  log = [];
+  const at =
+    (level: string) =>
+    (fields: object, sentence: string): void =>
+      void log.push([level, fields, sentence]);
+  const given = { info: at("info"), warn: at("warn") } as unknown as Log;
+  pool = new RunnerPool({ clock, settings: SETTINGS, log: given });
+});
+
+const task = (more: object = {}): Task =>
+  ({
+    kind: "module",
+    run: { id: "p@1", pipeline: "p", attempt: 1 },
+    step: "s",
+    code: { bundle: "b", pick: "x", source: "./s.ts" },
+    params: {},
+    inputs: {},
+    env: {},
+    isolated: false,
+    gracePeriodMs: 1_000,
+    ...more,
+  }) as never;
+
+function start(id: string, more: object = {}, alone = false): void {
+  pool.start(
+    id,
+    task(more),
+    {
+      done: (result, durationMs) => void heard.push([id, "done", result.ok, durationMs]),
+      output: (lines) => void heard.push([id, "output", ...lines.map(({ line }) => line)]),
+      died: (death) => void heard.push([id, "died", death]),
+    },
+    { alone },
+  );
+}
+const done = (id: string, more: object = {}): FromRunner => ({
+  type: "done",
+  id,
+  result: { ok: true, json: "1" },
+  durationMs: 7,
+  startedAt: 0,
+  ...more,
+});
+const output = (id: string, line: string): FromRunner => ({
+  type: "output",
+  id,
+  at: "2026-11-23T02:00:00.000Z",
+  stream: "stdout",
+  lines: [line],
+});
+const types = (it: Played): string[] => (it.sent as ToRunner[]).map((one) => one.type);
+const took = (ms: number): Promise<unknown> => clock.advance(ms);
+
+describe("a message", () => {
+  it("counts for the task that it names, until that has ended", () => {
+    start("a");
+    start("b");
+    says(runner(0), output("a", "one"), done("a"), output("a", "late"), done("a"), done("b"));
+    expect(heard).toEqual([
+      ["a", "output", "one"],
+      ["a", "done", true, 7],
+      ["b", "done", true, 7],
+    ]);
+  });
+
+  it("of a runner that was replaced does not count for what runs elsewhere by now", () => {
+    start("stuck");
+    start("moved");
+    const late: FromRunner = {
+      type: "stuck",
+      id: "stuck",
+      result: { ok: false, outcome: "stopped", error: { name: "E", message: "m" } },
+      durationMs: 9,
+      startedAt: 0,
+      unstarted: ["moved", "unknown"],
+    };
+    says(runner(0), late);
+    expect(runner(0).happened).toEqual(["retire", "kill"]);
+    expect(types(runner(1))).toEqual(["start"]);
+    // The old runner says something of the task that another one has now.
+    says(runner(0), output("moved", "old"), done("moved", { durationMs: 1 }));
+    expect(heard).toEqual([]);
+    says(runner(1), output("moved", "new"), done("moved"));
+    dies(runner(0));
+    expect(heard).toEqual([
+      ["moved", "output", "new"],
+      ["moved", "done", true, 7],
+      ["stuck", "done", false, 9],
+    ]);
+  });
+
+  it("that sets a task aside names all that were beside it", () => {
+    start("a");
+    says(runner(0), { type: "aside", id: "a", beside: ["b"], because: "it grew" });
+    const death = { inFlight: ["a", "b"], alone: false, because: "it grew" };
+    expect(heard).toEqual([["a", "died", { ...death, code: "ORCHD_OUT_OF_MEMORY" }]]);
+    says(runner(0), done("a"));
+    expect(heard).toHaveLength(1);
+  });
+});
+
+describe("output that passed by the capture", () => {
+  const stray = (it: Played, ...lines: string[]): void => listener(it).stray("stdout", lines);
+  it("is the one task's that can have written it", () => {
+    start("a");
+    start("sh", { kind: "shell", run: "x", code: undefined });
+    stray(runner(0), "x", "y");
+    expect(heard).toEqual([["a", "output", "x", "y"]]);
+  });
+
+  it("is nobody's where there are several tasks, or none, and stands in the log", () => {
+    start("a");
+    start("b");
+    stray(runner(0), "x".repeat(600), "y");
+    expect(heard).toEqual([]);
+    const sentence = "a runner printed what belongs to no step";
+    expect(log.at(-1)).toEqual([
+      "warn",
+      { stream: "stdout", line: "x".repeat(500), lines: 2 },
+      sentence,
+    ]);
+    says(runner(0), done("a"), done("b"));
+    heard = [];
+    stray(runner(0), "late");
+    expect(heard).toEqual([]);
+    expect(log.at(-1)).toEqual(["warn", { stream: "stdout", line: "late", lines: 1 }, sentence]);
+  });
+
+  it("is masked with all secrets that the runner was given, also of a step that has ended", () => {
+    start("a", { secrets: ["hunter2x"] });
+    says(runner(0), done("a"));
+    start("b");
+    heard = [];
+    stray(runner(0), "it is hunter2x");
+    expect(heard).toEqual([["b", "output", "it is ***"]]);
+  });
+
+  it("of a task is kept up to a limit, and a last line says so", () => {
+    start("a");
+    const line = "x".repeat(OUTPUT_LIMIT / 2);
+    stray(runner(0), line);
+    expect(heard).toHaveLength(1);
+    stray(runner(0), line);
+    expect((heard[1] as string[]).at(-1)).toBe(
+      "[orchd: more than 8 MiB was written past the capture; the rest is dropped]",
+    );
+    stray(runner(0), "more");
+    expect(heard).toHaveLength(2);
+  });
+});
+
+describe("a death", () => {
+  const death = (more: object): object => ({
+    alone: false,
+    because: "the runner was ended by SIGKILL",
+    code: "ORCHD_RUNNER_DIED",
+    ...more,
+  });
+
+  it("is told to each task in the runner, with all that may be to blame", () => {
+    start("a");
+    start("b");
+    start("c", {}, true);
+    dies(runner(0));
+    expect(heard).toEqual([
+      ["a", "died", death({ inFlight: ["a", "b"] })],
+      ["b", "died", death({ inFlight: ["a", "b"] })],
+    ]);
+    heard = [];
+    dies(runner(1), { outOfMemory: true, detail: "ran out of memory" });
+    expect(heard).toEqual([
+      [
+        "c",
+        "died",
+        {
+          inFlight: ["c"],
+          alone: true,
+          because: "the runner ran out of memory",
+          code: "ORCHD_OUT_OF_MEMORY",
+        },
+      ],
+    ]);
+  });
+
+  it.each([
+    [4_999, ["b", "a"]],
+    [5_000, ["b"]],
+  ])("%i ms after a task ended may be its doing", async (ms, inFlight) => {
+    start("a");
+    start("b");
+    says(runner(0), done("a"));
+    heard = [];
+    await took(ms);
+    dies(runner(0));
+    expect(heard).toEqual([["b", "died", death({ inFlight })]]);
+  });
+
+  it("lets what may run twice start again, once, in a runner of its own", () => {
+    start("load", { kind: "load" });
+    dies(runner(0));
+    expect(heard).toEqual([]);
+    expect([runner(1).alone, types(runner(1))]).toEqual([true, ["start"]]);
+    dies(runner(1));
+    expect(heard).toEqual([["load", "died", death({ alone: true, inFlight: ["load"] })]]);
+  });
+
+  it("of one that was told to end by force is its stop", async () => {
+    start("a");
+    pool.stop("a", "force", "asked");
+    await took(2_249);
+    expect(runner(0).happened).toEqual([]);
+    await took(1);
+    expect(runner(0).happened).toEqual(["kill"]);
+    dies(runner(0));
+    expect(heard).toEqual([["a", "done", false, 2_250]]);
+  });
+
+  it("does not come where the task ended in time, or was only asked", async () => {
+    start("a");
+    start("b");
+    pool.stop("a", "force", "asked");
+    pool.stop("a", "force", "again");
+    pool.stop("b", "graceful", "asked");
+    pool.stop("unknown", "force", "asked");
+    expect(types(runner(0))).toEqual(["start", "start", "stop", "stop", "stop"]);
+    says(runner(0), done("a"));
+    await took(60_000);
+    expect(runner(0).happened).toEqual([]);
+  });
+});
+
+describe("runners", () => {
+  it("are one for steps and one for loads, and one for each task that is alone", () => {
+    start("a");
+    start("b");
+    start("l", { kind: "load" });
+    start("c", {}, true);
+    expect(played.all.map((it) => [it.alone, types(it).length])).toEqual([
+      [false, 2],
+      [false, 1],
+      [true, 1],
+    ]);
+    expect(pool.pids()).toEqual([1_001, 1_002, 1_003]);
+    says(runner(2), done("c"));
+    says(runner(0), done("a"));
+    expect(played.all.map((it) => it.happened)).toEqual([[], [], ["close"]]);
+    runner(0).open = false;
+    start("d");
+    expect(types(runner(3))).toEqual(["start"]);
+    // A retired one closes after its last task.
+    says(runner(0), done("b"));
+    expect(runner(0).happened).toEqual(["close"]);
+  });
+
+  it("for loads ends after half a minute without a load", async () => {
+    start("l", { kind: "load" });
+    says(runner(0), done("l"));
+    await took(29_999);
+    start("m", { kind: "load" });
+    await took(60_000);
+    expect(runner(0).happened).toEqual([]);
+    says(runner(0), done("m"));
+    await took(29_999);
+    expect(runner(0).happened).toEqual([]);
+    await took(1);
+    expect(runner(0).happened).toEqual(["close"]);
+    dies(runner(0));
+    expect(log.at(-1)).toEqual([
+      "info",
+      { use: "loads" },
+      "a runner had no more files to load and was ended",
+    ]);
+  });
+
+  it("take no task twice, and none once the pool is closed", async () => {
+    start("a");
+    expect(() => start("a")).toThrow('"a" was started already and has not ended');
+    start("b", {}, true);
+    await pool.close();
+    expect(played.all.map((it) => it.happened)).toEqual([["close"], ["close"]]);
+    expect(() => start("c")).toThrow('"c" cannot be started: the runners are closed');
+    says(runner(0), done("a"));
+    dies(runner(0));
+    expect(heard).toEqual([]);
+    expect(pool.capacity()).toEqual({ module: 0, shell: 0 });
+  });
+
+  it("are killed where the pool is closed by force", async () => {
+    start("a");
+    await pool.close({ force: true });
+    expect(runner(0).happened).toEqual(["kill"]);
+  });
+});
+
+it("a call is answered, also where nobody answers", async () => {
+  start("a");
+  says(runner(0), { type: "call", id: "a", call: 3, method: "m", argument: null });
+  await vi.waitFor(() => expect(runner(0).sent).toHaveLength(2));
+  expect(runner(0).sent.at(-1)).toMatchObject({
+    type: "reply",
+    id: "a",
+    call: 3,
+    error: { message: 'nobody answers the call "m" here' },
+  });
+});
