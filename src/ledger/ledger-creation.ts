@@ -22,8 +22,11 @@ import { fatal, type LedgerHost } from "./ledger-host.ts";
 
 const MODE = 0o640;
 
-/** How many ledgers are created at the same time: as many as libuv has threads. */
-const AT_ONCE = 4;
+/**
+ * How many ledgers are created at the same time. libuv has four threads for the calls. With more
+ * creations than threads, a thread has its next call before the main thread has answered the last.
+ */
+const AT_ONCE = 16;
 let underWay = 0;
 const waiting: (() => void)[] = [];
 let dotNames = 0;
