@@ -4,6 +4,8 @@
  */
 import { hash } from "node:crypto";
 
+type Members = Readonly<Record<string, unknown>>;
+
 /**
  * A value's canonical text. Leaves out undefined members, as `JSON.stringify` does.
  *
@@ -21,7 +23,7 @@ export function canonicalJson(value: unknown): string {
     case "object": {
       if (value === null) return "null";
       if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
-      return objectText(value as Record<string, unknown>);
+      return objectText(value as Members);
     }
     default:
       throw new TypeError(`${typeof value} is not JSON`);
@@ -32,7 +34,7 @@ export function canonicalJson(value: unknown): string {
  * A loop instead of chained arrays: a run of a thousand cached steps calls this about ten thousand
  * times.
  */
-function objectText(value: Readonly<Record<string, unknown>>): string {
+function objectText(value: Members): string {
   const keys = Object.keys(value);
   // The default order is by code units.
   if (keys.length > 1) keys.sort();
@@ -48,4 +50,19 @@ function objectText(value: Readonly<Record<string, unknown>>): string {
 /** sha256 of a value's canonical text, in hex. Throws as {@link canonicalJson} does. */
 export function canonicalHash(value: unknown): string {
   return hash("sha256", canonicalJson(value));
+}
+
+/**
+ * Whether two values have the same canonical text, without making it. May say no where a member of
+ * one is undefined and the other lacks it.
+ */
+export function isSameJson(one: unknown, other: unknown): boolean {
+  if (one === other) return true;
+  if (one === null || other === null || typeof one !== "object" || typeof other !== "object")
+    return false;
+  if (Array.isArray(one) !== Array.isArray(other)) return false;
+  const [mine, its] = [one as Members, other as Members];
+  const names = Object.keys(mine);
+  if (names.length !== Object.keys(its).length) return false;
+  return names.every((name) => Object.hasOwn(its, name) && isSameJson(mine[name], its[name]));
 }

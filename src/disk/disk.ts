@@ -37,7 +37,8 @@ function call<T>(start: (done: Done<T>) => void): Promise<T> {
 let written = 0;
 
 /**
- * How many bytes this process has written through {@link systemDisk}: ledgers, logs and artifacts.
+ * How many bytes this process has written through {@link systemDisk}: ledgers, logs, artifacts and
+ * the cache's index.
  */
 export function bytesWritten(): number {
   return written;

@@ -94,7 +94,10 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
   const store = new RunStore(options.runs);
   const artifacts = new Artifacts(store.artifacts, host);
   const values = new ValueThread(store.artifacts);
-  const cacheIndex = new CacheIndex(store.cache);
+  const cacheIndex = new CacheIndex(store.cache, {
+    clock,
+    onLost: (error) => log.warn({ err: error }, "results could not be put into the cache's index"),
+  });
   let { settings } = options;
   const pool = openPool(options, store);
   const orchestrators = new Flavors({ place: pool, orchestrators: settings.orchestrators });
@@ -139,7 +142,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
     },
     async close(force) {
       await Promise.all([pool.close({ force }), values.close()]);
-      cacheIndex.close();
+      await cacheIndex.close();
     },
   };
 }

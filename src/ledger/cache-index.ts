@@ -8,11 +8,29 @@
  * It is one append-only file, `cache/index.jsonl`. Each line names the offset of the previous line
  * with the same key. Memory holds one offset a key (offset-table.ts), so a long history costs the
  * daemon little. Rejected: a file a key (a million small files); all entries in memory.
+ *
+ * ## A write
+ *
+ * What is recorded waits in memory for 50 ms, and all that came meanwhile is one write. A lookup
+ * finds what waits and what is being written, so this process never misses a result. A run's end
+ * does not wait. The write is off the thread: a disk that stops must not hold the daemon. One is
+ * under way at a time, and the descriptor is closed only while none is: otherwise its bytes could
+ * go into another file that got the same number.
+ *
+ * The table and the size say what is in the file, and change after a write. If a write fails, its
+ * entries are lost, and the next use reads the file again. A process that dies loses what waited;
+ * taking over its runs makes that good (docs/adr/0028-writes-stay-off-the-thread.md). Another
+ * process that reads the file may lag by 50 ms.
+ *
+ * A rebuild puts all that is recorded while it goes on into the new file too. What waits when the
+ * new file takes the old one's place is forgotten: it is in the new one, or recorded again.
  */
-import { closeSync, openSync, readFileSync, readSync, renameSync, writeSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readSync, renameSync } from "node:fs";
 import { join } from "node:path";
+import type { Clock, Timer } from "../clock.ts";
 import type { RunLine } from "../core/event.ts";
 import { errorCode } from "../disk/disk-error.ts";
+import { systemDisk, writeAll } from "../disk/disk.ts";
 import { makeFolder } from "../disk/make-folder.ts";
 import { isPathFault, regularFile } from "../disk/path-fault.ts";
 import { LedgerFormatError } from "./ledger-error.ts";
@@ -44,85 +62,98 @@ const MAX_FILE_BYTES = 2 ** 32 - MAX_ENTRY_BYTES;
 const CANDIDATES = 16;
 /** How many parsed entries stay in memory. */
 const RECENT = 4_096;
+/** How long an entry waits at most before it is written, in milliseconds. */
+const WAIT_MS = 50;
+/** How many entries of a rebuild are written at once. */
+const REBUILT_AT_ONCE = 1_000;
+
+/** Entries by their key, each key's in the order in which they were recorded. */
+type Batch = Map<string, CacheCandidate[]>;
+
+/** How an index is written. */
+export interface CacheIndexOptions {
+  /** With it entries are written by themselves. Without it only {@link CacheIndex.flush} writes. */
+  readonly clock?: Clock | undefined;
+  /** Called when entries could not be written. They are lost, and nothing depends on them. */
+  readonly onLost?: ((error: unknown) => void) | undefined;
+  /** The file's name; default: `index.jsonl`. */
+  readonly name?: string | undefined;
+}
 
 /** The index of one runs folder. Only the holder of the daemon's lock may record. */
 export class CacheIndex {
   readonly #path: string;
   readonly #directory: string;
+  readonly #options: CacheIndexOptions;
   #table: OffsetTable | undefined;
   #fd: number | undefined;
+  /** The length of the file's whole lines. The next write begins there. */
   #size = 0;
+  /** What was recorded and is not being written yet. */
+  #waiting: Batch = new Map();
+  /** What is being written; undefined while no write is under way. */
+  #writing: Batch | undefined;
+  #timer: Timer | undefined;
+  /** Resolves when every flush so far is done. */
+  #flushed: Promise<void> = Promise.resolve();
   readonly #recent = new Map<number, Entry>();
   readonly #block = Buffer.allocUnsafe(MAX_ENTRY_BYTES);
   /** What was recorded since a rebuild began; undefined while none is under way. */
   #meanwhile: [string, CacheCandidate][] | undefined;
 
   /** @param directory `runs/.orchd/cache`, made when the index is first written */
-  constructor(directory: string, name = "index.jsonl") {
+  constructor(directory: string, options: CacheIndexOptions = {}) {
     this.#directory = directory;
-    this.#path = join(directory, name);
+    this.#path = join(directory, options.name ?? "index.jsonl");
+    this.#options = options;
   }
 
   /**
-   * Notes that a step completed under this key.
+   * Notes that a step completed under this key. A lookup finds it at once.
    *
-   * @throws RangeError if the key is not 16 to 64 hex digits; a Node error if it cannot be written:
-   *   nothing depends on it
+   * @throws RangeError if the key is not 16 to 64 hex digits
    */
   record(key: string, candidate: CacheCandidate): void {
     this.recordAll([[key, candidate]]);
   }
 
-  /** Notes several, in this order, in one write. @throws as {@link record} */
+  /** Notes several, in this order. @throws as {@link record}: then none of them is noted */
   recordAll(completed: readonly (readonly [key: string, candidate: CacheCandidate])[]): void {
     const wrong = completed.find(([key]) => !KEY.test(key));
     if (wrong !== undefined) throw new RangeError(`${JSON.stringify(wrong[0])} is no cache key.`);
-    const table = this.#load();
-    let text = "";
-    let end = this.#size;
     for (const [key, { run, step, at }] of completed) {
-      const bits = bitsOf(key);
-      const isKey = (offset: number): boolean => this.#entry(offset)?.key === key;
-      const entry: Entry = { key, run, step, at, prev: table.find(bits, isKey) };
-      const line = `${JSON.stringify(entry)}\n`;
-      const length = Buffer.byteLength(line);
-      if (length > MAX_ENTRY_BYTES || end + length > MAX_FILE_BYTES) continue;
-      table.set(bits, end, isKey);
-      this.#remember(end, entry);
-      this.#meanwhile?.push([key, entry]);
-      text += line;
-      end += length;
+      const candidate = { run, step, at };
+      const alike = this.#waiting.get(key);
+      if (alike === undefined) this.#waiting.set(key, [candidate]);
+      else alike.push(candidate);
+      this.#meanwhile?.push([key, candidate]);
     }
-    if (text === "") return;
-    try {
-      const bytes = Buffer.from(text);
-      for (let written = 0; written < bytes.length;) {
-        written += writeSync(
-          this.#fileForWriting(),
-          bytes,
-          written,
-          bytes.length - written,
-          this.#size + written,
-        );
-      }
-      this.#size = end;
-    } catch (error) {
-      // Memory has entries now that the file does not have: the next use reads the file again.
-      this.close();
-      throw error;
-    }
+    if (this.#waiting.size > 0)
+      this.#timer ??= this.#options.clock?.after(WAIT_MS, () => void this.flush());
+  }
+
+  /** Writes what waits. Never rejects: `onLost` hears what could not be written. */
+  flush(): Promise<void> {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#flushed = this.#flushed
+      .then(() => this.#write())
+      .catch((error: unknown) => this.#options.onLost?.(error));
+    return this.#flushed;
   }
 
   /** The results with this key, newest first; at most 16. */
   lookup(key: string): CacheCandidate[] {
     if (!KEY.test(key)) return [];
     const found: CacheCandidate[] = [];
+    for (const batch of [this.#waiting, this.#writing])
+      found.push(...(batch?.get(key)?.slice(-CANDIDATES).toReversed() ?? []));
     let table: OffsetTable;
     try {
       table = this.#load();
     } catch (error) {
       // Without the index a step runs again, and nothing worse happens.
-      if (isPathFault(error)) return [];
+      if (isPathFault(error)) return newestFirst(found);
       throw error;
     }
     let offset = table.find(bitsOf(key), (there) => this.#entry(there)?.key === key);
@@ -133,11 +164,25 @@ export class CacheIndex {
       // A line names only a line before it. Anything else is damage, and could loop for ever.
       offset = entry.prev < offset ? entry.prev : -1;
     }
-    return found.toSorted((a, b) => (a.at > b.at ? -1 : a.at < b.at ? 1 : 0));
+    return newestFirst(found);
   }
 
-  /** Closes the file. The next use opens it again. */
-  close(): void {
+  /**
+   * Writes what waits and closes the file. The next use opens it again. Where nothing waits, it is
+   * closed when this returns.
+   */
+  async close(): Promise<void> {
+    while (!this.#isSettled()) await this.flush();
+    this.#forget();
+  }
+
+  /** Whether all that was recorded is in the file, or lost. */
+  #isSettled(): boolean {
+    return this.#waiting.size === 0 && this.#writing === undefined;
+  }
+
+  /** Forgets what the file says, and closes it. The next use reads it again. */
+  #forget(): void {
     if (this.#fd !== undefined) closeSync(this.#fd);
     this.#fd = undefined;
     this.#table = undefined;
@@ -160,14 +205,16 @@ export class CacheIndex {
    * Drops the entries of runs that are gone. Gives way to other work between runs. @returns how
    * many entries are left
    */
-  compact(exists: (run: string) => boolean): Promise<number> {
+  async compact(exists: (run: string) => boolean): Promise<number> {
+    // What is in the file when it is read, and what is recorded later, is all there is.
+    while (!this.#isSettled()) await this.flush();
     return this.#replaceWith(entriesOfFile(this.#path, exists));
   }
 
   async #replaceWith(
     entries: AsyncIterable<readonly [key: string, candidate: CacheCandidate]>,
   ): Promise<number> {
-    const next = new CacheIndex(this.#directory, `.index.jsonl.${process.pid}`);
+    const next = new CacheIndex(this.#directory, { name: `.index.jsonl.${process.pid}` });
     const meanwhile: [string, CacheCandidate][] = [];
     this.#meanwhile = meanwhile;
     let count = 0;
@@ -176,15 +223,69 @@ export class CacheIndex {
       for await (const [key, candidate] of entries) {
         next.record(key, candidate);
         count += 1;
+        if (count % REBUILT_AT_ONCE === 0) await next.#write();
       }
-      next.recordAll(meanwhile);
+      count += meanwhile.length;
+      next.recordAll(meanwhile.splice(0));
+      await next.#write();
+      while (this.#writing !== undefined) await this.#flushed;
       renameSync(next.#path, this.#path);
+      this.#forget();
+      this.#waiting.clear();
     } finally {
       this.#meanwhile = undefined;
-      next.close();
+      next.#forget();
     }
-    this.close();
+    // These came while the new file was finished.
+    this.recordAll(meanwhile);
     return count + meanwhile.length;
+  }
+
+  async #write(): Promise<void> {
+    if (this.#waiting.size === 0) return;
+    const batch = this.#waiting;
+    this.#waiting = new Map();
+    this.#writing = batch;
+    try {
+      const { text, entries, end } = this.#linesOf(batch);
+      await writeAll(systemDisk, this.#fileForWriting(), Buffer.from(text), this.#size);
+      this.#size = end;
+      entries.forEach(([offset, entry], index) => {
+        this.#remember(offset, entry);
+        const { key } = entry;
+        // The table has the newest entry of each key.
+        if (entries[index + 1]?.[1].key !== key)
+          this.#table!.set(bitsOf(key), offset, (there) => this.#entry(there)?.key === key);
+      });
+    } catch (error) {
+      // The file may have a part of them.
+      this.#forget();
+      throw error;
+    } finally {
+      this.#writing = undefined;
+    }
+  }
+
+  /** The lines of a batch, and their entries by offset, as they stand at the end of the file. */
+  #linesOf(batch: Batch): { text: string; entries: [number, Entry][]; end: number } {
+    const table = this.#load();
+    const entries: [number, Entry][] = [];
+    let text = "";
+    let end = this.#size;
+    for (const [key, candidates] of batch) {
+      let prev = table.find(bitsOf(key), (there) => this.#entry(there)?.key === key);
+      for (const { run, step, at } of candidates) {
+        const entry: Entry = { key, run, step, at, prev };
+        const line = `${JSON.stringify(entry)}\n`;
+        const length = Buffer.byteLength(line);
+        if (length > MAX_ENTRY_BYTES || end + length > MAX_FILE_BYTES) continue;
+        entries.push([end, entry]);
+        text += line;
+        prev = end;
+        end += length;
+      }
+    }
+    return { text, entries, end };
   }
 
   #truncate(): void {
@@ -286,6 +387,12 @@ async function* entriesOfFile(
     }
     if (there) yield [entry.key, entry];
   }
+}
+
+/** @param found the one that was recorded last comes first */
+function newestFirst(found: readonly CacheCandidate[]): CacheCandidate[] {
+  const last = found.slice(0, CANDIDATES);
+  return last.toSorted((a, b) => (a.at > b.at ? -1 : a.at < b.at ? 1 : 0));
 }
 
 function giveWay(): Promise<void> {

@@ -23,6 +23,7 @@ import { evolve, type RunState, type StepState } from "../core/run-state.ts";
 import type { Json } from "../core/snapshot.ts";
 import { setEnvironment } from "../core/set-environment.ts";
 import { bindRun } from "../core/template.ts";
+import { iso } from "../core/time.ts";
 import type { Artifacts } from "../ledger/artifacts.ts";
 import type { CacheCandidate } from "../ledger/cache-index.ts";
 import { readLedger } from "../ledger/ledger-reader.ts";
@@ -45,6 +46,11 @@ const FOLDED_KEPT = 4;
 const FOLDED_STEPS_KEPT = 20_000;
 /** How long files count as whole after they were read, in milliseconds. */
 const WHOLE_MS = 1_000;
+/**
+ * What completed this long before the last line of a run whose process died is recorded again, in
+ * milliseconds. An entry waits for 50 ms, and longer where the machine is busy.
+ */
+const AGAIN_MS = 1_000;
 /** The most starts of steps that are remembered. */
 const STARTS_KEPT = 8_192;
 
@@ -121,10 +127,12 @@ export class ResultCache {
   begin(state: RunState): void {
     this.#live.set(state.run, state);
     this.#folded.delete(state.run);
+    this.#recordAgain(state);
   }
 
-  /** A run has ended. */
+  /** A run has ended: its results are in the index's file soon. */
   end(state: RunState): void {
+    void this.#index.flush();
     this.#live.delete(state.run);
     this.#newest.set(state.pipeline, state.run);
     if (state.steps.size > 0 && state.steps.size <= FOLDED_STEPS_KEPT) this.#keep(state.run, state);
@@ -133,6 +141,25 @@ export class ResultCache {
   /** Records that steps completed under these keys. Call it when their lines are durable. */
   record(completed: readonly (readonly [key: string, candidate: CacheCandidate])[]): void {
     this.#index.recordAll(completed);
+  }
+
+  /**
+   * Where the run is an earlier process's: what completed in it just before that process died may
+   * have waited for the index, so it is recorded again. A result that is in the index twice does no
+   * harm.
+   */
+  #recordAgain(state: RunState): void {
+    const since = iso(Date.parse(state.lastAt) - AGAIN_MS);
+    const again: [key: string, candidate: CacheCandidate][] = [];
+    for (const [step, { status, cacheKey, finishedAt: at = "" }] of state.steps)
+      if (status === "completed" && cacheKey !== undefined && at >= since)
+        again.push([cacheKey, { run: state.run, step, at }]);
+    try {
+      this.record(again);
+    } catch (error) {
+      // A ledger may hold what is no key. It answers no step, and the run goes on.
+      if (!(error instanceof RangeError)) throw error;
+    }
   }
 
   /**

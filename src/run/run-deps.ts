@@ -15,7 +15,7 @@ import type { Place } from "../places/place.ts";
 import type { SecretSource } from "./secrets.ts";
 
 /** Says which results have which key: `CacheIndex`. */
-export type CacheIndexPort = Pick<CacheIndex, "recordAll" | "lookup">;
+export type CacheIndexPort = Pick<CacheIndex, "recordAll" | "lookup" | "flush">;
 
 /** Answers questions about large values without keeping the daemon waiting: `ValueThread`. */
 export type ValuesPort = Pick<ValueThread, "ask">;

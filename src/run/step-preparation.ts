@@ -8,7 +8,7 @@
  */
 import { dirname, isAbsolute, join } from "node:path";
 import { holdsArtifacts, isArtifactRef } from "../core/artifact-ref.ts";
-import { cacheKey, cacheKeyParts, contentHash, type CacheKeyParts } from "../core/cache-key.ts";
+import { cacheKeyParts, contentHash, type CacheKeyParts } from "../core/cache-key.ts";
 import { evaluateWhen, parseCondition } from "../core/condition.ts";
 import { FAILURE_CODES, toStepError, type StepError } from "../core/failure.ts";
 import type { RunState, StepState } from "../core/run-state.ts";
@@ -22,6 +22,7 @@ import { FileHashes } from "./file-hashes.ts";
 import { StoredValues } from "../core/stored-values.ts";
 import { FramedTask } from "../core/task-frame.ts";
 import type { CacheFunctionTask, StoredInputs, Task, TaskResult } from "../core/task.ts";
+import type { KnownKeys } from "./known-keys.ts";
 import { decideWhenKnown, Pending } from "./pending.ts";
 import { outputName, type CacheHit, type ResultCache } from "./result-cache.ts";
 import type { RunDeps } from "./run-deps.ts";
@@ -54,6 +55,7 @@ export interface PreparationContext {
   readonly deps: RunDeps;
   readonly secrets: SecretSource;
   readonly results: ResultCache;
+  readonly keys: KnownKeys;
   readonly environment: RunEnvironment;
   readonly frames: StepFrames;
   /** Whether earlier results are used where neither the step nor the pipeline says anything. */
@@ -242,8 +244,8 @@ class StepPreparation {
     cacheFunction: string | undefined,
   ): Preparation {
     const parts = this.#parts(files, cacheFunction);
-    const key = cacheKey(parts);
-    const { results, deps } = this.#context;
+    const { results, deps, keys } = this.#context;
+    const key = keys.of(parts);
     const first = this.#attempt === 1 && this.#step.attempts.length === 0;
     if (!first) return this.#start(key, undefined);
     const { id } = this.#spec;

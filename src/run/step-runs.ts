@@ -21,6 +21,7 @@ import { needsSpilling, spillEvent } from "../ledger/spill-event.ts";
 import type { Flavor } from "../orchestrators/flavors.ts";
 import type { CacheFunctionTask, StagedValue, TaskResult } from "../core/task.ts";
 import { awaitTask, resultOf, runTask, type TaskEnd } from "../places/run-task.ts";
+import { KnownKeys } from "./known-keys.ts";
 import type { ResultCache } from "./result-cache.ts";
 import type { ActOutcome, RunParts } from "./run-parts.ts";
 import { StepFrames } from "./step-frames.ts";
@@ -67,6 +68,7 @@ export class StepRuns {
       deps,
       secrets,
       results,
+      keys: new KnownKeys(),
       environment,
       frames: new StepFrames(parts.state, deps),
       enableCache: isLocal ? deps.settings.enableCache : flavor.capabilities.enableCache,

@@ -23,7 +23,10 @@ import { stateOfRun } from "./run-reading.ts";
 
 type Outputs = Readonly<Record<string, Json>>;
 
-/** Asks the cache for steps that have not run. Close it after use. */
+/**
+ * Asks the cache for steps that have not run. Close it after use. It may not know what completed in
+ * the last 50 ms: the daemon writes the cache's index that much later.
+ */
 export class CacheForecast {
   readonly #store: RunStore;
   readonly #settings: OrchdSettings;
@@ -63,7 +66,7 @@ export class CacheForecast {
   }
 
   close(): void {
-    this.#index.close();
+    void this.#index.close();
   }
 
   /**

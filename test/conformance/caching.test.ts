@@ -177,6 +177,7 @@ describe.each(FLAVORS)("caching with $name", (flavor) => {
       source: { run: first.run },
     });
     rmSync(world.store.runLedger(first.run));
+    await world.deps.cacheIndex.flush();
     const later = new World(flavor, { work: () => 2 }, { runsDir: world.store.runsDir });
     const miss = await later.run(steps);
     expect(miss.statuses()["a"]).toBe("completed");

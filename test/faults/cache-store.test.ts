@@ -74,7 +74,7 @@ async function makeStore(runs: string): Promise<void> {
     await file.close();
     index.record(keyOf(n), { run, step: "a", at: `2026-11-2${n}T02:00:00.000Z` });
   }
-  index.close();
+  await index.close();
 }
 
 function filesBelow(folder: string): string[] {
@@ -150,7 +150,7 @@ async function play(
       }
     };
     if (Array.from({ length: RUNS }, (_, n) => gaveTruth(n)).every(Boolean)) truthful += 1;
-    index.close();
+    await index.close();
     rmSync(copy, { recursive: true });
   }
   return { truthful, hits };

@@ -1,14 +1,27 @@
-import { appendFileSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { join } from "node:path";
+import {
+  appendFileSync,
+  existsSync,
+  readFileSync,
+  readlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, join } from "node:path";
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { systemClock } from "../../src/clock.ts";
 import type { RunEvent } from "../../src/core/event.ts";
+import { systemDisk } from "../../src/disk/disk.ts";
 import { CacheIndex } from "../../src/ledger/cache-index.ts";
 import { LedgerFile } from "../../src/ledger/ledger-file.ts";
 import { OffsetTable } from "../../src/ledger/offset-table.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
+import { recordDiskCalls } from "../support/disk-calls.ts";
+import { buildProgram } from "../support/program.ts";
 import { tempRoot } from "../support/temp-root.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
 import { calm, header } from "./sample-ledgers.ts";
 
 const key = (text: string): string => createHash("sha256").update(text).digest("hex");
@@ -20,7 +33,7 @@ const candidate = (n: number): { run: string; step: string; at: string } => ({
 });
 
 describe("the index", () => {
-  it("finds what was recorded, newest first, and still after it was closed", () => {
+  it("finds what was recorded, newest first, and still after it was closed", async () => {
     const folder = join(tempRoot().runs, "cache");
     const index = new CacheIndex(folder);
     expect(index.lookup(key("x"))).toEqual([]);
@@ -30,12 +43,12 @@ describe("the index", () => {
       expect(again.lookup(key("x"))).toEqual([3, 2, 1].map(candidate));
       expect(again.lookup(key("y"))).toEqual([candidate(4)]);
       expect(again.lookup(key("z"))).toEqual([]);
-      again.close();
+      await again.close();
       expect(again.lookup(key("y"))).toEqual([candidate(4)]);
     }
   });
 
-  it("takes several at once, also with one key twice, and none of them if one is no key", () => {
+  it("takes several at once, one key twice, and none of them if one is no key", async () => {
     const folder = join(tempRoot().runs, "cache");
     const index = new CacheIndex(folder);
     index.record(key("x"), candidate(1));
@@ -53,6 +66,7 @@ describe("the index", () => {
     for (const again of [index, new CacheIndex(folder)]) {
       expect(again.lookup(key("x"))).toEqual([4, 2, 1].map(candidate));
       expect(again.lookup(key("y"))).toEqual([candidate(3)]);
+      await again.close();
     }
   });
 
@@ -62,62 +76,81 @@ describe("the index", () => {
     expect(index.lookup(key("x"))).toEqual(Array.from({ length: 16 }, (_, n) => candidate(39 - n)));
   });
 
-  it("tells keys apart that begin with the same digits", () => {
+  it("tells keys apart that begin with the same digits", async () => {
     const index = new CacheIndex(join(tempRoot().runs, "cache"));
     const alike = ["0", "1", "2"].map((last) => "ab".repeat(31) + `a${last}`);
     alike.forEach((one, n) => index.record(one, candidate(n)));
     alike.forEach((one, n) => expect(index.lookup(one)).toEqual([candidate(n)]));
-    index.close();
+    await index.close();
     alike.forEach((one, n) => expect(index.lookup(one)).toEqual([candidate(n)]));
   });
 
-  it("behaves like a map, for any order of recording, looking and closing", () => {
-    const act = fc.record({ key: fc.nat(5), what: fc.constantFrom("record", "lookup", "close") });
-    fc.assert(
-      fc.property(fc.array(act, { maxLength: 60 }), (acts) => {
-        const index = new CacheIndex(join(tempRoot().runs, "cache"));
+  it("behaves like a map, for any order of recording, looking, writing and closing", async () => {
+    const act = fc.record({
+      key: fc.nat(5),
+      what: fc.constantFrom("record", "lookup", "flush", "await flush", "close", "rebuild"),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(act, { maxLength: 60 }), async (acts) => {
+        const folder = join(tempRoot().runs, "cache");
+        const index = new CacheIndex(folder);
         const model = new Map<number, number[]>();
-        acts.forEach((one, n) => {
+        const check = (found: CacheIndex, one: number): void =>
+          expect(found.lookup(key(String(one)))).toEqual(
+            (model.get(one) ?? []).slice(0, 16).map(candidate),
+          );
+        const waited: Promise<unknown>[] = [];
+        for (const [n, one] of acts.entries()) {
           if (one.what === "record") {
             index.record(key(String(one.key)), candidate(n));
             model.set(one.key, [n, ...(model.get(one.key) ?? [])]);
-          } else if (one.what === "close") index.close();
-          expect(index.lookup(key(String(one.key)))).toEqual(
-            (model.get(one.key) ?? []).slice(0, 16).map(candidate),
-          );
-        });
-        index.close();
+          } else if (one.what === "flush") waited.push(index.flush());
+          else if (one.what === "await flush") await index.flush();
+          else if (one.what === "close") await index.close();
+          else if (one.what === "rebuild") await index.compact(() => true);
+          check(index, one.key);
+        }
+        await Promise.all(waited);
+        await index.close();
+        const later = new CacheIndex(folder);
+        for (const one of model.keys()) check(later, one);
+        await later.close();
       }),
       { numRuns: 40 },
     );
   });
 
-  it("skips torn and damaged lines, and never gives what was not recorded", () => {
+  it("skips torn and damaged lines, and never gives what was not recorded", async () => {
     const folder = join(tempRoot().runs, "cache");
     const path = join(folder, "index.jsonl");
     const index = new CacheIndex(folder);
     for (let n = 0; n < 6; n += 1) index.record(key(String(n % 2)), candidate(n));
-    index.close();
+    await index.close();
     const whole = readFileSync(path);
     const known = new Set(Array.from({ length: 6 }, (_, n) => JSON.stringify(candidate(n))));
-    fc.assert(
-      fc.property(fc.nat(whole.length - 1), fc.nat(255), fc.boolean(), (place, byte, cut) => {
-        const bytes = Buffer.from(whole);
-        bytes[place] = byte;
-        writeFileSync(path, cut ? bytes.subarray(0, place) : bytes);
-        const reopened = new CacheIndex(folder);
-        // A run's name with a changed letter is still a name: the user of a candidate reads its
-        // ledger.
-        const found = [...reopened.lookup(key("0")), ...reopened.lookup(key("1"))].filter((one) =>
-          known.has(JSON.stringify(one)),
-        );
-        expect(found.length).toBeGreaterThanOrEqual(cut ? 0 : 2);
-        reopened.record(key("new"), candidate(9));
-        expect(reopened.lookup(key("new"))).toEqual([candidate(9)]);
-        reopened.close();
-        expect(reopened.lookup(key("new"))).toEqual([candidate(9)]);
-        reopened.close();
-      }),
+    await fc.assert(
+      fc.asyncProperty(
+        fc.nat(whole.length - 1),
+        fc.nat(255),
+        fc.boolean(),
+        async (place, byte, cut) => {
+          const bytes = Buffer.from(whole);
+          bytes[place] = byte;
+          writeFileSync(path, cut ? bytes.subarray(0, place) : bytes);
+          const reopened = new CacheIndex(folder);
+          // A run's name with a changed letter is still a name: the user of a candidate reads its
+          // ledger.
+          const found = [...reopened.lookup(key("0")), ...reopened.lookup(key("1"))].filter((one) =>
+            known.has(JSON.stringify(one)),
+          );
+          expect(found.length).toBeGreaterThanOrEqual(cut ? 0 : 2);
+          reopened.record(key("new"), candidate(9));
+          expect(reopened.lookup(key("new"))).toEqual([candidate(9)]);
+          await reopened.close();
+          expect(reopened.lookup(key("new"))).toEqual([candidate(9)]);
+          await reopened.close();
+        },
+      ),
       { numRuns: 100 },
     );
     truncateSync(path, 0);
@@ -129,6 +162,117 @@ describe("the index", () => {
     const index = new CacheIndex(join(tempRoot().runs, "cache"));
     expect(() => index.record('x","run":"', candidate(1))).toThrow(RangeError);
     expect(index.lookup("../x")).toEqual([]);
+  });
+});
+
+describe("the index's file", () => {
+  const linesIn = (folder: string): string[] => {
+    const path = join(folder, "index.jsonl");
+    return existsSync(path) ? readFileSync(path, "utf8").trimEnd().split("\n") : [];
+  };
+  const runsIn = (folder: string): string[] =>
+    linesIn(folder).map((line) => (JSON.parse(line) as { run: string }).run);
+
+  it("has what was recorded 50 ms later, in one write; a lookup has it at once", async () => {
+    const clock = new VirtualClock();
+    const folder = join(tempRoot().runs, "cache");
+    const index = new CacheIndex(folder, { clock });
+    const calls = recordDiskCalls();
+    for (let n = 0; n < 5; n += 1) {
+      index.record(key(String(n % 2)), candidate(n));
+      expect(index.lookup(key(String(n % 2)))[0]).toEqual(candidate(n));
+      await clock.advance(9);
+    }
+    expect(linesIn(folder)).toEqual([]);
+    await clock.advance(5);
+    await vi.waitFor(() => expect(calls).toHaveLength(1));
+    await index.flush();
+    expect(runsIn(folder).toSorted()).toEqual(["p@0", "p@1", "p@2", "p@3", "p@4"]);
+    index.record(key("0"), candidate(5));
+    await clock.advance(50);
+    await index.flush();
+    expect(calls).toHaveLength(2);
+    for (const found of [index, new CacheIndex(folder)]) {
+      expect(found.lookup(key("0"))).toEqual([5, 4, 2, 0].map(candidate));
+      await found.close();
+    }
+  });
+
+  it("is written off the thread: a disk that stops holds up nobody", async () => {
+    const folder = join(tempRoot().runs, "cache");
+    const index = new CacheIndex(folder);
+    index.record(key("x"), candidate(1));
+    await index.flush();
+    let goOn = (): void => {};
+    const stopped = new Promise<void>((resolve) => (goOn = resolve));
+    const { write } = systemDisk;
+    const spy = vi.spyOn(systemDisk, "write").mockImplementation(async (...call) => {
+      await stopped;
+      return write(...call);
+    });
+    onTestFinished(() => spy.mockRestore());
+    index.record(key("x"), candidate(2));
+    const flushed = index.flush();
+    await vi.waitFor(() => expect(spy).toHaveBeenCalledTimes(1));
+    index.record(key("x"), candidate(3));
+    // One waits, one is being written, one is in the file.
+    expect(index.lookup(key("x"))).toEqual([3, 2, 1].map(candidate));
+    const closed = index.close();
+    const compacted = index.compact(() => true);
+    goOn();
+    await Promise.all([flushed, closed, compacted]);
+    expect(index.lookup(key("x"))).toEqual([3, 2, 1].map(candidate));
+    await index.close();
+    expect(new CacheIndex(folder).lookup(key("x"))).toEqual([3, 2, 1].map(candidate));
+    expect(linesIn(folder)).toHaveLength(3);
+  });
+
+  it("loses what could not be written, says so, and takes what comes later", async () => {
+    const folder = join(tempRoot().runs, "cache");
+    const lost: unknown[] = [];
+    const index = new CacheIndex(folder, { onLost: (error) => lost.push(error) });
+    index.record(key("x"), candidate(1));
+    await index.flush();
+    const full = Object.assign(new Error("no space left"), { code: "ENOSPC" });
+    const { write } = systemDisk;
+    const spy = vi
+      .spyOn(systemDisk, "write")
+      // One line and a part of the next, and then no room.
+      .mockImplementationOnce((fd, bytes, offset, position) =>
+        write(fd, bytes.subarray(0, bytes.indexOf(10) + 40), offset, position),
+      )
+      .mockRejectedValueOnce(full);
+    onTestFinished(() => spy.mockRestore());
+    for (const n of [2, 3]) index.record(key("x"), candidate(n));
+    await index.flush();
+    expect(lost).toEqual([full]);
+    expect(index.lookup(key("x"))).toEqual([2, 1].map(candidate));
+    index.record(key("x"), candidate(4));
+    for (const found of [index, new CacheIndex(folder)]) {
+      expect(found.lookup(key("x"))).toEqual([4, 2, 1].map(candidate));
+      await found.close();
+    }
+    expect(lost).toHaveLength(1);
+  });
+
+  it("lacks at most what was recorded in the last 50 ms of a process that is killed", async () => {
+    const program = await buildProgram("index-recorder");
+    const killed = (...given: (number | string)[]): string[] => {
+      const folder = join(tempRoot().runs, "cache");
+      const { signal } = spawnSync(process.execPath, [program, folder, ...given.map(String)]);
+      expect(signal).toBe("SIGKILL");
+      // The next process finds what is there, whole, and goes on.
+      const index = new CacheIndex(folder);
+      const found = [0, 1, 2].flatMap((n) => index.lookup(String(n).repeat(64)));
+      expect(found.map(({ run }) => run).toSorted()).toEqual(runsIn(folder).toSorted());
+      index.record("f".repeat(64), candidate(9));
+      expect(index.lookup("f".repeat(64))).toEqual([candidate(9)]);
+      return found.map(({ run }) => run).toSorted();
+    };
+    // What waited is lost, and what was flushed is not.
+    expect(killed(9, 4, "now")).toEqual(["p@1", "p@2", "p@3", "p@4"]);
+    // The others come to the file by themselves.
+    expect(killed(9, 4, "written")).toHaveLength(9);
   });
 });
 
@@ -196,6 +340,68 @@ describe("rebuilding the index", () => {
     await rebuilt;
     expect(index.lookup(key("new"))).toEqual([candidate(7)]);
     expect(index.lookup(key("a"))).toHaveLength(1);
+  });
+
+  it("has each entry once, whenever it was recorded", async () => {
+    const store = new RunStore(tempRoot().runs);
+    const index = new CacheIndex(store.cache, { clock: systemClock });
+    let recorded = 0;
+    const record = (): void => index.record(key(String(recorded % 3)), candidate((recorded += 1)));
+    record();
+    for (let round = 0; round < 20; round += 1) {
+      let done = false;
+      record();
+      const compacted = index.compact(() => true).finally(() => (done = true));
+      while (!done) {
+        if (recorded < (round + 1) * 40) record();
+        if (recorded % 7 === 0) void index.flush();
+        await new Promise((resume) => setImmediate(resume));
+      }
+      await compacted;
+    }
+    await index.close();
+    const runs = readFileSync(join(store.cache, "index.jsonl"), "utf8")
+      .trimEnd()
+      .split("\n")
+      .map((line) => (JSON.parse(line) as { run: string }).run);
+    expect(runs.toSorted()).toEqual(
+      Array.from({ length: recorded }, (_, n) => `p@${n + 1}`).toSorted(),
+    );
+    expect(recorded).toBeGreaterThan(100);
+  });
+
+  it("waits for a write of the old file, and keeps what comes while it waits", async () => {
+    const folder = join(tempRoot().runs, "cache");
+    const index = new CacheIndex(folder);
+    index.record(key("x"), candidate(1));
+    let goOn = (): void => {};
+    const stopped = new Promise<void>((resolve) => (goOn = resolve));
+    await index.flush();
+    const { write } = systemDisk;
+    const written: string[] = [];
+    const spy = vi.spyOn(systemDisk, "write").mockImplementation(async (fd, ...call) => {
+      const path = basename(readlinkSync(`/proc/self/fd/${fd}`));
+      written.push(path);
+      if (path === "index.jsonl") await stopped;
+      else if (written.length === 1) {
+        index.record(key("x"), candidate(2));
+        void index.flush();
+      }
+      return write(fd, ...call);
+    });
+    onTestFinished(() => spy.mockRestore());
+    let done = false;
+    const compacted = index.compact(() => true).finally(() => (done = true));
+    await vi.waitFor(() => expect(written).toContain("index.jsonl"));
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((resume) => setImmediate(resume));
+    expect(done).toBe(false);
+    index.record(key("x"), candidate(3));
+    goOn();
+    expect(await compacted).toBe(3);
+    for (const found of [index, new CacheIndex(folder)]) {
+      expect(found.lookup(key("x"))).toEqual([3, 2, 1].map(candidate));
+      await found.close();
+    }
   });
 
   it("keeps the entries of the runs that are left, when others are gone", async () => {

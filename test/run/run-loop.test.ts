@@ -1,4 +1,6 @@
 /** The run-loop with real ledgers and a place of the test's own. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { systemDisk } from "../../src/disk/disk.ts";
@@ -38,6 +40,22 @@ describe("a run", () => {
     ]);
     expect(ended.output("c")).toBe(20);
     expect(ended.lines.map((line) => line.b)).toEqual([1, 2, 2, 4, 4, 6, 6, 8, 8]);
+  });
+
+  it("has its results in the cache's index when it ends, whatever the clock says", async () => {
+    const bench = new RunBench({
+      clock: new VirtualClock(),
+      functions: { a: () => 1, b: () => 2 },
+    });
+    const { run } = await bench.run([moduleStep("a"), moduleStep("b", { after: ["a"] })]);
+    const index = join(bench.store.cache, "index.jsonl");
+    await vi.waitFor(() => {
+      const results = readFileSync(index, "utf8").trimEnd().split("\n");
+      expect(results.map((line) => JSON.parse(line) as object)).toMatchObject([
+        { run, step: "a" },
+        { run, step: "b" },
+      ]);
+    });
   });
 
   it("waits for a descriptor if a step's or hook's secret cannot be read", async () => {

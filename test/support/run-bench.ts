@@ -59,7 +59,7 @@ export class RunBench {
     this.deps = {
       clock,
       runStore: this.store,
-      cacheIndex: new CacheIndex(this.store.cache),
+      cacheIndex: new CacheIndex(this.store.cache, { clock }),
       artifacts: new Artifacts(this.store.artifacts),
       place: this.pool,
       orchestrators: new Flavors({ place: this.pool }),
