@@ -6,8 +6,10 @@ export interface Arguments {
   readonly benches: readonly string[];
   readonly short: boolean;
   readonly runs: number | undefined;
-  /** Print JSON, and keep it. */
+  /** Print JSON in place of tables. */
   readonly json: boolean;
+  /** Keep what was measured; JSON is always kept. */
+  readonly keep: boolean;
   /** Fail if a goal is missed or something got worse. */
   readonly check: boolean;
   /** The file to compare with; "last": the last kept one. */
@@ -34,6 +36,7 @@ export function parseArguments(
     options: {
       short: { type: "boolean", default: false },
       json: { type: "boolean", default: false },
+      keep: { type: "boolean", default: false },
       check: { type: "boolean", default: false },
       list: { type: "boolean", default: false },
       against: { type: "string" },
@@ -56,6 +59,7 @@ export function parseArguments(
     short: values.short,
     runs: runs === undefined ? undefined : Number(runs),
     json: values.json,
+    keep: values.keep || values.json,
     check: values.check,
     against: values.against,
     list: values.list,

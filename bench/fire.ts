@@ -165,7 +165,7 @@ function rowsOf(what: string, { count }: Case, fired: readonly Fired[]): Row[] {
       goal: { of: "ratio", atMost: count === 1 ? 1.5 : 1.2 },
     },
     {
-      what: `${what}: a run, the time until the last had ended divided by their number`,
+      what: `${what}: until all had ended, a run`,
       unit: "ms",
       orchd: {
         name: "run",

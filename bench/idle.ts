@@ -10,8 +10,8 @@ import { figuresOf } from "./resources.ts";
 import type { BenchOptions, Row } from "./row.ts";
 
 const SETTLE_MS = 4_000;
-const WATCH_MS = 10_000;
-const SHORT_WATCH_MS = 6_000;
+const WATCH_MS = 20_000;
+const SHORT_WATCH_MS = 10_000;
 interface Watched {
   /** In MiB. */
   readonly memory: number;

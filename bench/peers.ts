@@ -53,6 +53,8 @@ interface Work {
   /** Said after the peer's name. */
   readonly remark: string;
   once(): Promise<Took>;
+  /** How many steps `once` does; the default is as many as the pipeline has. */
+  readonly steps?: number;
   readonly goal?: Goal;
 }
 
@@ -119,9 +121,19 @@ async function bree(folder: string): Promise<Peer> {
     await scheduler.run("work");
     await ended;
   };
+  const once = (): Promise<Took> => tookHere(work);
   return {
     name: `Bree ${version}`,
-    works: [{ pipeline: "alone", remark: ", one worker", once: () => tookHere(work) }],
+    works: [
+      { pipeline: "alone", remark: ", one worker", once },
+      {
+        pipeline: "long",
+        remark: ", a worker a step",
+        once,
+        steps: 1,
+        goal: { of: "ratio", atMost: 1 / 30 },
+      },
+    ],
     end: () => scheduler.stop(),
   };
 }
@@ -205,9 +217,10 @@ function writeRoot(root: string): void {
   });
 }
 
-/** Adds what a round of a pipeline took. */
-function add(rounds: Rounds, pipeline: Pipeline, took: Took): void {
-  const { steps, isRate } = PIPELINES[pipeline];
+/** Adds what a round of a pipeline, or of the same work, took. */
+function add(rounds: Rounds, pipeline: Pipeline, took: Took, given?: number): void {
+  const { isRate } = PIPELINES[pipeline];
+  const steps = given ?? PIPELINES[pipeline].steps;
   if (isRate) rounds.addRate(took, steps);
   else rounds.add(took, steps);
 }
@@ -227,7 +240,7 @@ async function measure(root: string, peers: readonly Peer[], count: number): Pro
       }
       for (const { work, rounds } of works) {
         const took = await work.once();
-        if (round >= 0) add(rounds, work.pipeline, took);
+        if (round >= 0) add(rounds, work.pipeline, took, work.steps);
       }
     }
   });

@@ -55,7 +55,7 @@ export interface Row {
 export interface BenchOptions {
   /** Fewer rounds and shorter histories. */
   readonly short: boolean;
-  /** How many runs a history has; undefined: the bench's own number. */
+  /** How many runs a history has, or how many pipelines fire; undefined: the bench's own number. */
   readonly runs: number | undefined;
   /** Prints a line below the table: what could not be measured, and why. */
   readonly note: (line: string) => void;

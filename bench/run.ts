@@ -1,11 +1,12 @@
 /**
  * Measures every claim of speed.
  *
- *     npm run bench                       # all but the soak: half an hour and more
+ *     npm run bench                       # all but the soak: about an hour
  *     npm run bench -- --short            # all short ones in turn: at most 12 minutes
  *     npm run bench -- fold shell         # by name; --list names them and says what they take
  *     npm run bench -- status 5000        # over a history of 5,000 runs
- *     npm run bench -- --short --json     # prints JSON, and keeps it in bench/results/VERSION.json
+ *     npm run bench -- --short --keep     # keeps what was measured in bench/results/VERSION.json
+ *     npm run bench -- --short --json     # the same, and prints JSON in place of tables
  *     npm run bench -- steps --against last     # what got worse; also a FILE
  *
  * Each bench measures orchd and, in the same run, the raw primitive under it or a peer. The ratio
@@ -32,19 +33,19 @@ const BENCHES: Readonly<Record<string, Known>> = {
     unnamed: "always",
   },
   fold: { load: () => import("./fold.ts"), takes: "20 s", unnamed: "always" },
-  steps: { load: () => import("./steps.ts"), takes: "2 min, short 1", unnamed: "always" },
-  shell: { load: () => import("./shell.ts"), takes: "1 min, short 30 s", unnamed: "always" },
-  fire: { load: () => import("./fire.ts"), takes: "4 min, short 2", unnamed: "always" },
-  firing: { load: () => import("./firing.ts"), takes: "8 min, short 2", unnamed: "always" },
-  status: { load: () => import("./status.ts"), takes: "2 min, short 30 s", unnamed: "always" },
-  restart: { load: () => import("./restart.ts"), takes: "8 min, short 1", unnamed: "always" },
+  steps: { load: () => import("./steps.ts"), takes: "2 min; short 1 min", unnamed: "always" },
+  shell: { load: () => import("./shell.ts"), takes: "1 min; short 30 s", unnamed: "always" },
+  fire: { load: () => import("./fire.ts"), takes: "6 min; short 3 min", unnamed: "always" },
+  firing: { load: () => import("./firing.ts"), takes: "7 min; short 2 min", unnamed: "always" },
+  status: { load: () => import("./status.ts"), takes: "2 min; short 30 s", unnamed: "always" },
+  restart: { load: () => import("./restart.ts"), takes: "10 min; short 1 min", unnamed: "always" },
   history: {
     load: () => import("./long-history.ts"),
-    takes: "15 min, short 1",
+    takes: "15 min; short 1 min",
     unnamed: "always",
   },
   idle: { load: () => import("./idle.ts"), takes: "1 min", unnamed: "always" },
-  cache: { load: () => import("./cache.ts"), takes: "1 min, short 30 s", unnamed: "always" },
+  cache: { load: () => import("./cache.ts"), takes: "1 min; short 30 s", unnamed: "always" },
   peers: { load: () => import("./peers.ts"), takes: "1 min", unnamed: "always" },
   "peers-fire": { load: () => import("./peers-fire.ts"), takes: "6 min", unnamed: "long" },
   soak: { load: () => import("./soak.ts"), takes: "1 h", unnamed: "never" },
@@ -128,10 +129,8 @@ async function main(): Promise<number> {
   }
   const before = path === undefined ? undefined : readKept(path);
   const { now, failed, missed } = await measure(asked);
-  if (asked.json) {
-    process.stdout.write(`${JSON.stringify(now)}\n`);
-    process.stderr.write(`Kept in ${keep(now)}\n`);
-  }
+  if (asked.json) process.stdout.write(`${JSON.stringify(now)}\n`);
+  if (asked.keep) process.stderr.write(`Kept in ${keep(now)}\n`);
   const all = before === undefined ? [] : changes(before, now);
   if (before !== undefined) {
     const text = `\n### Against ${before.version}\n\n${changesText(all)}\n`;

@@ -16,9 +16,10 @@ const processor = (us: number): string =>
 /** `1.39x: 1.21 ms beside 0.87 ms`, or without a peer `1.21 ms`. */
 function figureText(figure: Figure, text: (value: number) => string): string {
   const { orchd, beside, ratio } = figure;
-  return ratio === undefined || beside === undefined
-    ? text(orchd)
-    : `${digits(ratio)}x: ${text(orchd)} beside ${text(beside)}`;
+  if (ratio === undefined || beside === undefined) return text(orchd);
+  // Nothing divided by nothing is no ratio.
+  const head = Number.isFinite(ratio) ? `${digits(ratio)}x: ` : "";
+  return `${head}${text(orchd)} beside ${text(beside)}`;
 }
 
 function goalText({ goal, cpuAtMost, unit }: Row): string {

@@ -25,6 +25,7 @@ it("takes a number as the length of histories", () => {
     benches: ["fold"],
     runs: 500,
     json: true,
+    keep: true,
     check: false,
   });
 });

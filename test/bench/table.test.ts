@@ -30,8 +30,14 @@ it("puts wall time and processor time beside each other, each with its ratio", (
       goal: { of: "orchd", atLeast: 2_000 },
     },
   ];
+  rows.push({
+    what: "requests",
+    unit: "files",
+    orchd: { name: "late", samples: [0] },
+    beside: { name: "early", samples: [0] },
+  });
   const lines = tableOf(rows).split("\n");
-  expect(lines).toHaveLength(4);
+  expect(lines).toHaveLength(5);
   expect(new Set(lines.map((line) => line.length)).size).toBe(1);
   expect(lines.map((line) => line.replaceAll(/ +/g, " "))).toEqual([
     "| what | beside it | goal | wall time, rate or size | CPU | |",
@@ -39,5 +45,6 @@ it("puts wall time and processor time beside each other, each with its ratio", (
     "| a step | raw | at most 1.30x | 1.50x: 1.20 ms beside 0.80 ms " +
       "| 3.00x: 1.50 ms beside 500 µs | **missed** |",
     "| steps | – | at least 2,000 steps/s | 2,500 steps/s | – | reached |",
+    "| requests | early | – | 0.00 files beside 0.00 files | – | |",
   ]);
 });
