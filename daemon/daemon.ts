@@ -5,7 +5,6 @@
  * waits for a run in the foreground, and refuses beside another daemon); processes that an earlier
  * daemon left are ended; recovery; the first reading of the drop folder; ready.
  */
-import { setFlagsFromString } from "node:v8";
 import type pino from "pino";
 import type { StartOptions } from "../src/cli/command.ts";
 import { NO_REAPER } from "../src/cli/first-process.ts";
@@ -38,6 +37,7 @@ import { DefinitionThread } from "../src/schedules/definition-thread.ts";
 import { loadPipelineFile } from "../src/schedules/load-file.ts";
 import { loadSettings } from "../src/schedules/load-settings.ts";
 import { formatProblem } from "../src/schedules/problem.ts";
+import { widenYoungHeap } from "../src/small-heap.ts";
 import { VERSION } from "../src/version.ts";
 
 const clock = systemClock;
@@ -224,7 +224,11 @@ function wire(
     log.fatal({ err: error }, "a ledger can no longer be written: the daemon ends at once");
     process.exit(1);
   };
-  const turns: LoopWatch = new LoopWatch({ log, underWay: () => [...engine.runs.ids()] });
+  const turns: LoopWatch = new LoopWatch({
+    log,
+    underWay: () => [...engine.runs.ids()],
+    onTick: widenYoungHeap,
+  });
   const host = { clock, onFatal, onHeld: held.onHeld, onDurableLine: listener(log, turns) };
   const workshop = openWorkshop({
     ...host,
@@ -314,15 +318,11 @@ async function comeUp(
   lock: DaemonLock,
   log: pino.Logger,
 ): Promise<Recovered> {
-  // Reading all that is there makes garbage, and V8 widens its young heap to 32 MiB for it and
-  // keeps it so: with a thousand pipelines the process has 130 MiB, with this flag 90.
-  setFlagsFromString("--optimize-for-size");
   try {
     const recovered = await engine.recover();
     await drops.start();
     await engine.begin();
     await lock.setReady();
-    setFlagsFromString("--no-optimize-for-size");
     return recovered;
   } catch (error) {
     log.fatal(

@@ -6,6 +6,7 @@
  */
 import { runFast, TOO_FEW_DESCRIPTORS } from "../src/cli/entry.ts";
 import { runBelowReaper } from "../src/cli/first-process.ts";
+import { keepHeapSmall } from "../src/small-heap.ts";
 
 const words = process.argv.slice(2);
 process.exitCode = (await runFast(words)) ?? (await runApart()) ?? (await runOther());
@@ -16,6 +17,7 @@ async function runApart(): Promise<number | undefined> {
 }
 
 async function runOther(): Promise<number> {
+  keepHeapSmall();
   try {
     return await (await import("./commands.ts")).runCommands(words);
   } catch (error) {

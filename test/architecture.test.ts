@@ -16,6 +16,7 @@ const ARROWS: Record<string, readonly string[]> = {
   clock: [],
   version: [],
   log: [],
+  "small-heap": [],
   disk: ["clock"],
   ledger: ["core", "clock", "version", "disk"],
   schedules: ["core", "clock", "version", "disk"],

@@ -26,6 +26,8 @@ export interface LoopWatchPorts {
   readonly log: Log;
   /** What goes on, for the log; undefined: nothing. */
   readonly underWay: () => readonly string[];
+  /** Called now and then while something goes on. */
+  readonly onTick?: () => void;
 }
 
 /** What was seen since the start, in milliseconds. */
@@ -86,6 +88,7 @@ export class LoopWatch {
     this.#last = now;
     this.#saw(Math.min(late, usedUs / 1_000));
     this.#stirred += TICK_MS;
+    this.#ports.onTick?.();
     if (this.#stirred >= QUIET_MS && this.#ports.underWay().length === 0) this.close();
   }
 
