@@ -16,7 +16,7 @@ const DAEMON_YOUNG_BYTES = 8_388_608;
 const MOST_MADE = 1_000;
 
 // node:v8 takes milliseconds to load, and `orchd status` has none for it.
-const v8 = (): typeof import("node:v8") => process.getBuiltinModule("node:v8");
+const v8 = () => process.getBuiltinModule("node:v8");
 
 /** The young heap stays at its first 2 MiB, the old one within 1.5 times of what lives. */
 export function keepHeapSmall(): void {
