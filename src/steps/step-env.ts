@@ -4,9 +4,14 @@
  * A thread has one `process.env`, which its steps use one after the other. Comparing and resetting
  * it costs as much as a small step, and most steps never look at it. So it stands behind a getter,
  * and is set up when a step first touches it. From then on some code may have kept a reference
- * (`const { env } = process`), so it is set up before every step.
+ * (`const { env } = process`), so it is set up before every step. Node's module loader looks at a
+ * variable with each import, and keeps nothing: that does not count.
  */
 import { TOKEN_VARIABLE } from "../core/task.ts";
+
+const { captureStackTrace } = Error;
+/** The header of a stack, the getter, and a function of Node's module loader as its caller. */
+const LOADER = /^.*\n.*\n +at (?:.* \()?node:internal\/modules\//;
 
 /** The environment of one thread. */
 export class StepEnv {
@@ -27,7 +32,7 @@ export class StepEnv {
       configurable: true,
       enumerable: true,
       get: () => {
-        this.#wasTouched = true;
+        this.#wasTouched ||= !isAskedByLoader();
         this.#establish();
         return this.#real;
       },
@@ -71,4 +76,12 @@ export class StepEnv {
     for (const name of Object.keys(wanted))
       if (real[name] !== wanted[name]) real[name] = wanted[name];
   }
+}
+
+/** Whether the getter that calls this was called by Node's module loader. */
+function isAskedByLoader(): boolean {
+  const of: { stack?: unknown } = {};
+  captureStackTrace(of, isAskedByLoader);
+  // A step may have changed how stacks are made. Then they say nothing.
+  return typeof of.stack === "string" && LOADER.test(of.stack);
 }
