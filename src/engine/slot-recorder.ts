@@ -116,12 +116,17 @@ export class SlotRecorder {
     return written;
   }
 
-  /** Makes a run's ledger. The runs of a burst wait for each other. */
+  /**
+   * Makes a run's ledger. The runs of a burst wait for each other: the first ledger is made when
+   * all of them are decided.
+   */
   async #create(entry: ActiveRun, header: RunHeader, decidedAt?: string): Promise<RunHandle> {
     const burst = this.#ports.burst();
     burst?.join();
     let handle: RunHandle;
     try {
+      // All that is due is decided in one turn, which ends here.
+      if (burst !== undefined) await Promise.resolve();
       handle = await this.#ports.maker.create(header, decidedAt);
     } catch (error) {
       this.#ports.runs.drop(entry);
