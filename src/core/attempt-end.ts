@@ -13,10 +13,14 @@ export const NOT_ASKED = "the orchestrator asked for no further attempt";
 export type Interruption =
   /** The daemon ended during the attempt (kill, crash, power). */
   | "daemon"
+  /** The daemon ended before the attempt had begun: it waited in a runner, or on the way there. */
+  | "waiting"
   /** The time of a drain was up. */
   | "drain"
-  /** Its runner died, and the step was not alone in it. */
-  | "runner";
+  /** Its runner died, the step was not alone in it, and may be to blame. */
+  | "runner"
+  /** Its runner died, and other steps may be to blame: this one was behind them. */
+  | "behind";
 
 /**
  * The line for an attempt that failed. It has `retryAt` if the policy allows another attempt
@@ -85,8 +89,11 @@ export function afterInterruption(
     because: `${facts.because}; ${why}`,
   });
   if (stopModeOf(state) !== undefined) return failed("the run is ending");
+  // It did nothing yet: to start it again is no second run.
+  if (cause === "waiting" && step.reruns < MAX_RERUNS)
+    return { ...event, next: "rerun", because: facts.because };
   if (onInterruption === "fail") return failed("onInterruption is fail");
-  if (cause === "runner" || onInterruption === "rerun") {
+  if (cause === "runner" || cause === "behind" || onInterruption === "rerun") {
     if (step.reruns >= MAX_RERUNS)
       return failed(`it was started again ${MAX_RERUNS} times already`);
     return {

@@ -14,6 +14,7 @@ import { FAILURE_CODES, failureText, type StepError } from "./failure.ts";
 import { haltReason, type Halt } from "./halt.ts";
 import { laneOf, type Lane, type Room } from "./lane.ts";
 import type { OwedHook, RunState, StepState } from "./run-state.ts";
+import type { SnapshotStep } from "./snapshot.ts";
 import { allEnded, hasFailed } from "./run-status.ts";
 import type { FinalRunStatus } from "./status.ts";
 
@@ -54,6 +55,11 @@ export interface PlanFacts {
   readonly now: number;
   /** How many more steps may start right now. */
   readonly capacity: Room;
+  /**
+   * How much room a step takes that starts for the first time: 1, or a part of it where the step
+   * may be begun ahead of a free thread. Undefined: each step takes 1.
+   */
+  readonly share?: (spec: SnapshotStep) => number;
   /** The daemon is about to end: nothing new starts. */
   readonly draining: boolean;
   /** Steps that are being prepared (inputs, cache) and have no `step.started` line yet. */
@@ -77,6 +83,8 @@ export type Action =
       readonly step: string;
       readonly attempt: number;
       readonly alone: boolean;
+      /** How much room it takes, if less than 1. */
+      readonly share?: number;
       readonly because: string;
     }
   | { readonly kind: "skip"; readonly step: string; readonly because: string }
@@ -233,11 +241,11 @@ function launchSteps(state: RunState, facts: PlanFacts, actions: Action[]): void
     const behind = (left[lane]! -= 1);
     if (behind === 0 && space > 0) open -= 1;
     if (space <= 0 || facts.launching.has(id) || requested?.has(id) === false) continue;
-    actions.push(
-      launch(step, requested === undefined ? readyReason(step) : "the orchestrator asked for it"),
-    );
-    roomIn[lane] = space - 1;
-    if (space === 1 && behind > 0) open -= 1;
+    const because = requested === undefined ? readyReason(step) : "the orchestrator asked for it";
+    const share = facts.share?.(step.spec) ?? 1;
+    actions.push(share < 1 ? { ...launch(step, because), share } : launch(step, because));
+    roomIn[lane] = space - share;
+    if (space <= share && behind > 0) open -= 1;
     room -= 1;
   }
   if (wakeAt < Number.POSITIVE_INFINITY)
@@ -275,7 +283,7 @@ function isWaitedFor(id: string, state: RunState, { delegated }: PlanFacts): boo
   return false;
 }
 
-function launch(step: StepState, because: string): Action {
+function launch(step: StepState, because: string): Extract<Action, { kind: "launch" }> {
   const attempt = step.rerun ? currentAttempt(step) : step.attempt + 1;
   return { kind: "launch", step: step.spec.id, attempt, alone: step.alone, because };
 }

@@ -27,6 +27,7 @@ import { RunLoop } from "../run/run-loop.ts";
 import type { RunDeps } from "../run/run-deps.ts";
 import { evaluateCode } from "../places/evaluate-code.ts";
 import { STAGED_PREFIX } from "../core/task.ts";
+import { ClaimsFolder } from "../places/local/claims.ts";
 import { RunnerPool } from "../places/local/runner-pool.ts";
 import { SecretFiles } from "../run/secrets.ts";
 import { DrivenRuns } from "./driven-runs.ts";
@@ -149,7 +150,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
 
 function openPool(
   { runs, epoch, clock, log, settings }: WorkshopOptions,
-  { artifacts, bundles, scratch }: RunStore,
+  { artifacts, bundles, scratch, claims }: RunStore,
 ): RunnerPool {
   makeFolder(scratch, 0o750);
   // The runners write large results into it, and leave behind those that nobody took.
@@ -159,7 +160,12 @@ function openPool(
   // What an earlier process left there belongs to steps that have ended.
   void removeTrees(readdirSync(scratch).map((name) => join(scratch, name)));
   const token = `${tokenOf(runs)}.${epoch}`;
-  return new RunnerPool({ clock, log, settings: { ...settings.runner, bundles, scratch, token } });
+  return new RunnerPool({
+    clock,
+    log,
+    settings: { ...settings.runner, bundles, scratch, token },
+    claims: new ClaimsFolder(claims, epoch),
+  });
 }
 
 /** Makes and recovers runs, and tells each of them when room comes free. */

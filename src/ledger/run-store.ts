@@ -80,6 +80,11 @@ export class RunStore {
     return join(this.orchdDir, "scratch");
   }
 
+  /** What a runner leaves as its daemon dies: which steps had begun. */
+  get claims(): string {
+    return join(this.orchdDir, "claims");
+  }
+
   /** A pipeline's folder. @throws RangeError if the name is not a pipeline's */
   pipelineDir(pipeline: string): string {
     if (!PIPELINE_NAME.test(pipeline))

@@ -6,7 +6,7 @@
  * of `done` and `died`, or in neither once the place is closed.
  */
 import type { Lane, Room } from "../core/lane.ts";
-import type { Json } from "../core/snapshot.ts";
+import type { Json, SnapshotStep } from "../core/snapshot.ts";
 import type { OutputLine, StoredOutputs, Task, TaskResult } from "../core/task.ts";
 import type { TaskFrame } from "../core/task-frame.ts";
 
@@ -18,6 +18,8 @@ export interface DeathInfo {
   readonly inFlight: readonly string[];
   /** The task had the runner to itself. */
   readonly alone: boolean;
+  /** It waited behind others in its thread, so it is not to blame. Default: false. */
+  readonly behind?: boolean | undefined;
   /** For people: `the runner was ended by SIGKILL`. */
   readonly because: string;
   /** `FAILURE_CODES.memory` or `FAILURE_CODES.runnerDied`. */
@@ -42,30 +44,54 @@ export interface TaskHandlers {
   died(info: DeathInfo): void;
 }
 
+/** How a task starts. */
+export interface StartOptions {
+  /** In a runner of its own. Default: false. */
+  readonly alone?: boolean | undefined;
+  /** Ahead of a free thread: it took a part of the room. Default: false. */
+  readonly ahead?: boolean | undefined;
+}
+
+/** A place that takes brief steps ahead of a free thread (semantics.md 20). */
+export interface StepsAhead {
+  /**
+   * How much room a step takes: 1, or a part of it where steps of its function were brief lately,
+   * so that it may be begun ahead.
+   */
+  share(spec: SnapshotStep): number;
+  /** Steps of this run will start. Called before the first of them is recorded. */
+  expect(run: string): void;
+  /** Steps whose ends are durable now, by id: nobody asks any more whether they had begun. */
+  settle(ids: readonly string[]): void;
+  /**
+   * Whether a step that an earlier daemon started may have begun. Asked of steps that have no end
+   * in their ledger, and were not alone in a runner.
+   */
+  mayHaveBegun(run: string, id: string): boolean;
+}
+
 /** A place: the pool of runners on this machine is one. */
 export interface Place {
+  /** Undefined: each step takes the room of one, and all that are recorded as started had begun. */
+  readonly ahead?: StepsAhead;
   /** How many more steps may start now. What was promised is taken off. */
   capacity(): Room;
   /**
    * Keeps room for a step whose start is decided. Its line has to be durable before the step may
    * start, and until then nobody else may take the room.
+   *
+   * @param share how much it takes; default: 1
    */
-  promise(lane: Lane): void;
+  promise(lane: Lane, share?: number): void;
   /** Ends a promise: the step starts now, or never. */
-  redeem(lane: Lane): void;
+  redeem(lane: Lane, share?: number): void;
   /**
    * Starts a task.
    *
    * @param id its fencing token: all that is heard of it comes under this id
-   * @param options.alone in a runner of its own
    * @throws Error where it cannot be started: the place is closed, or `id` is in use
    */
-  start(
-    id: string,
-    task: Task,
-    handlers: TaskHandlers,
-    options?: { readonly alone?: boolean },
-  ): void;
+  start(id: string, task: Task, handlers: TaskHandlers, options?: StartOptions): void;
   /**
    * No more tasks of a frame are started: what the place keeps of it may go. Tasks of it that were
    * started go on.

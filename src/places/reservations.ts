@@ -7,14 +7,14 @@ import type { Lane, Room } from "../core/lane.ts";
 export class Reservations {
   readonly #promised = new Map<Lane, number>();
 
-  /** Keeps room for one step. */
-  promise(lane: Lane): void {
-    this.#promised.set(lane, (this.#promised.get(lane) ?? 0) + 1);
+  /** Keeps room for one step. @param share 1, or 1 divided by a power of 2: sums are exact */
+  promise(lane: Lane, share = 1): void {
+    this.#promised.set(lane, (this.#promised.get(lane) ?? 0) + share);
   }
 
   /** The step takes its room, or will not come. */
-  redeem(lane: Lane): void {
-    this.#promised.set(lane, (this.#promised.get(lane) ?? 0) - 1);
+  redeem(lane: Lane, share = 1): void {
+    this.#promised.set(lane, (this.#promised.get(lane) ?? 0) - share);
   }
 
   /** What is left of this much room. */

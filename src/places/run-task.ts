@@ -2,9 +2,9 @@
  * Runs one task in a place, and decides whose fault it was where the task's runner died.
  *
  * A task that was alone in its runner, or the only one that may be to blame, ended the runner
- * itself: that is its own failure. Of several any may be to blame, so each is lost: it may run
- * again, alone, and that is not counted as an attempt. If it ends its runner there as well, the
- * fault is its own.
+ * itself: that is its own failure. Of several each is lost: it may run again, and that is not
+ * counted as an attempt. One that may be to blame runs again alone. If it ends its runner there as
+ * well, the fault is its own.
  */
 import { toStepError, type StepError } from "../core/failure.ts";
 import type { Task, TaskResult } from "../core/task.ts";
@@ -17,6 +17,8 @@ export interface TaskStart extends Pick<TaskHandlers, "output" | "call"> {
   readonly task: Task;
   /** It runs in a runner of its own. Default: false. */
   readonly alone?: boolean | undefined;
+  /** It is begun ahead of a free thread. Default: false. */
+  readonly ahead?: boolean | undefined;
 }
 
 /** How a task ended. */
@@ -26,13 +28,13 @@ export type TaskEnd =
   | { readonly kind: "unstarted"; readonly error: unknown }
   /** It ended its runner. */
   | { readonly kind: "ownDeath"; readonly death: DeathInfo }
-  /** Its runner died, and another task may be to blame: it may run again, alone. */
+  /** Its runner died, and another task may be to blame: it may run again. */
   | { readonly kind: "lost"; readonly death: DeathInfo };
 
 /** Starts a task. Never throws. @param ended hears once how it ended */
 export function runTask(
   place: Place,
-  { id, task, alone = false, output, call }: TaskStart,
+  { id, task, alone = false, ahead = false, output, call }: TaskStart,
   ended: (end: TaskEnd) => void,
 ): void {
   try {
@@ -48,7 +50,7 @@ export function runTask(
           ended({ kind: own ? "ownDeath" : "lost", death });
         },
       },
-      { alone },
+      { alone, ahead },
     );
   } catch (error) {
     ended({ kind: "unstarted", error });

@@ -313,6 +313,7 @@ export class RunLoop {
     return {
       now: this.#deps.clock.now(),
       capacity: this.#deps.place.capacity(),
+      share: (spec) => this.#deps.place.ahead?.share(spec) ?? 1,
       draining: this.#draining,
       launching: this.#steps.launching,
       stopping: this.#steps.told,

@@ -50,6 +50,10 @@ export class StepRuns {
   readonly #toldWhy = new Map<string, string>();
   /** The steps whose result is being put into artifacts. */
   readonly #settling = new Set<string>();
+  /** The tasks whose ends are written with this turn's lines. */
+  #over: string[] = [];
+  /** The place knows that steps of this run start. */
+  #expected = false;
   /** The steps that completed in this turn, for the cache's index. */
   #completions: [key: string, candidate: CacheCandidate][] = [];
   #cacheFunctions = 0;
@@ -175,8 +179,16 @@ export class StepRuns {
   interruptAll(): void {
     const { running, steps } = this.#parts.state;
     // A step that the orchestrator started in a place of its own goes on without a daemon.
-    for (const id of Array.from(running).filter((step) => steps.get(step)!.elsewhere !== true))
-      this.#interrupted(id, "daemon", "the daemon ended while it was running");
+    for (const id of Array.from(running).filter((step) => steps.get(step)!.elsewhere !== true)) {
+      if (this.#mayHaveBegun(steps.get(id)!))
+        this.#interrupted(id, "daemon", "the daemon ended while it was running");
+      else this.#interrupted(id, "waiting", "the daemon ended before it had begun");
+    }
+  }
+
+  #mayHaveBegun({ alone, token }: StepState): boolean {
+    const { state, deps } = this.#parts;
+    return alone || (deps.place.ahead?.mayHaveBegun(state.run, this.#taskId(token)) ?? true);
   }
 
   /**
@@ -196,8 +208,9 @@ export class StepRuns {
   /** Ends the steps that run, at once, where nothing can be recorded of them any more. */
   kill(because: string): void {
     const { state, deps } = this.#parts;
-    for (const id of state.running)
-      deps.place.stop(this.#taskId(state.steps.get(id)!.token), "force", because);
+    const tasks = Array.from(state.running, (id) => this.#taskId(state.steps.get(id)!.token));
+    for (const task of tasks) deps.place.stop(task, "force", because);
+    deps.place.ahead?.settle([...tasks, ...this.#over]);
   }
 
   /**
@@ -206,10 +219,11 @@ export class StepRuns {
    */
   endTurn(): void {
     this.#completions = [];
+    this.#over = [];
   }
 
   #begin(
-    { step, attempt, alone, because }: Launch,
+    { step, attempt, alone, share = 1, because }: Launch,
     { task, cacheKey, note }: Extract<Preparation, { kind: "start" }>,
   ): void {
     const { state, deps, journal, emit, arrive, output, draining } = this.#parts;
@@ -226,10 +240,13 @@ export class StepRuns {
     this.told.delete(step);
     this.#toldWhy.delete(step);
     const lane = laneOf(state.steps.get(step)!.spec);
-    place.promise(lane);
+    place.promise(lane, share);
+    if (!this.#expected) place.ahead?.expect(state.run);
+    this.#expected = true;
+    const ahead = share < 1;
     journal.afterwards(() => {
-      place.redeem(lane);
-      runTask(place, { id: this.#taskId(token), task, alone, output }, (end) => {
+      place.redeem(lane, share);
+      runTask(place, { id: this.#taskId(token), task, alone, ahead, output }, (end) => {
         // The drain interrupts it: it starts again with the next daemon.
         if (end.kind === "unstarted" && draining()) return;
         arrive(() => this.#ended(step, token, end));
@@ -264,6 +281,20 @@ export class StepRuns {
   }
 
   #ended(id: string, token: number, end: TaskEnd): void {
+    this.#take(id, token, end);
+    if (!this.#settling.has(id)) this.#isOver(token);
+  }
+
+  /** The line that says how a task ended is written with this turn's lines. */
+  #isOver(token: number): void {
+    this.#over.push(this.#taskId(token));
+    if (this.#over.length > 1) return;
+    const over = this.#over;
+    const { deps, journal } = this.#parts;
+    journal.afterwards(() => deps.place.ahead?.settle(over));
+  }
+
+  #take(id: string, token: number, end: TaskEnd): void {
     if (!this.#isCurrent(id, token)) {
       if (end.kind === "result" && "staged" in end.result)
         this.#parts.deps.artifacts.discard(end.result.staged.files);
@@ -330,6 +361,7 @@ export class StepRuns {
     this.#settling.delete(id);
     if (this.#isCurrent(id, token)) act();
     else this.#refuse(id, token);
+    this.#isOver(token);
   }
 
   #completed(id: string, event: RunEvent): void {
@@ -393,7 +425,7 @@ export class StepRuns {
     else
       this.#interrupted(
         id,
-        "runner",
+        death.behind === true ? "behind" : "runner",
         `${death.because} with ${death.inFlight.length} pieces of work in it`,
       );
   }

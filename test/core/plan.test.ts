@@ -264,6 +264,28 @@ describe("interruptions", () => {
     expect(run.plan()).toMatchObject([{ kind: "launch", step: "a", attempt: 1, alone: true }]);
   });
 
+  it("starts one that was behind others again in the runner that all share, uncounted", () => {
+    const run = new GivenRun(snapshotOf([stepSpec("a")])).happen(STARTED).start("a");
+    run.happen(afterInterruption(run.state, "a", "behind", facts));
+    expect(run.plan()).toMatchObject([{ kind: "launch", step: "a", attempt: 1, alone: false }]);
+  });
+
+  it.each(["retry", "rerun", "fail"] as const)(
+    "starts what had not begun again under onInterruption: %s, uncounted, at most three times",
+    (onInterruption) => {
+      const run = new GivenRun(snapshotOf([stepSpec("a", { onInterruption })]))
+        .happen(STARTED)
+        .start("a");
+      for (let rerun = 1; rerun <= MAX_RERUNS; rerun += 1) {
+        const event = afterInterruption(run.state, "a", "waiting", facts);
+        expect(event).toMatchObject({ next: "rerun", attempt: 1 });
+        run.happen(event).start("a");
+        expect(run.state.steps.get("a")).toMatchObject({ attempt: 1, reruns: rerun });
+      }
+      expect(afterInterruption(run.state, "a", "waiting", facts)).toMatchObject({ next: "fail" });
+    },
+  );
+
   it.each<[string, ExecutionMode, RunEvent | undefined, "rerun" | "fail"]>([
     ["goes on", "continue_on_failure", undefined, "rerun"],
     ["starts nothing new and lets steps end", "stop_on_failure", undefined, "rerun"],
@@ -414,6 +436,20 @@ describe("limits", () => {
     run.start("s3").start("s7").start("s11");
     expect(run.launches({ capacity: { module: 0, shell: 64 } })).toEqual([]);
     expect(run.launches({ capacity: { module: 1, shell: 0 } })).toEqual(["s0"]);
+  });
+
+  it("gives brief steps a part of the room, and others what is left", () => {
+    const code = { bundle: "b", pick: "export:default", source: "./s.ts" };
+    const steps = Array.from({ length: 12 }, (_, index) => stepSpec(`s${index}`, { code }));
+    const run = new GivenRun(snapshotOf(steps, { maxParallelSteps: 64 })).happen(STARTED);
+    const capacity = { module: 2, shell: 0 };
+    const all = steps.map(({ id }) => id);
+    expect(run.launches({ capacity, share: () => 0.25 })).toEqual(all.slice(0, 8));
+    // One that takes more than is left is started, and nothing after it.
+    const share = ({ id }: { readonly id: string }): number => (id === "s7" ? 1 : 0.25);
+    expect(run.launches({ capacity, share })).toEqual(all.slice(0, 8));
+    const first = ({ id }: { readonly id: string }): number => (id === "s0" ? 1 : 0.25);
+    expect(run.launches({ capacity, share: first })).toEqual(all.slice(0, 5));
   });
 });
 

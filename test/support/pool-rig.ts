@@ -5,6 +5,7 @@ import { onTestFinished } from "vitest";
 import { systemClock, type Clock } from "../../src/clock.ts";
 import type { FramedTask } from "../../src/core/task-frame.ts";
 import type { OutputLine, Task, TaskResult } from "../../src/core/task.ts";
+import type { ClaimsFolder } from "../../src/places/local/claims.ts";
 import type { RunnerSettings } from "../../src/places/local/protocol.ts";
 import type { DeathInfo } from "../../src/places/place.ts";
 import { RunnerPool } from "../../src/places/local/runner-pool.ts";
@@ -58,12 +59,17 @@ export class PoolRig {
   readonly folder: string;
   #count = 0;
 
-  constructor(settings: Partial<RunnerSettings> = {}, clock: Clock = systemClock) {
+  constructor(
+    settings: Partial<RunnerSettings> = {},
+    clock: Clock = systemClock,
+    claims?: ClaimsFolder,
+  ) {
     this.folder = tempRoot().root;
     const bundles = join(this.folder, "bundles");
     mkdirSync(bundles);
     this.pool = new RunnerPool({
       clock,
+      claims,
       settings: {
         threads: 2,
         bundles,

@@ -16,6 +16,7 @@ import { removeStaged } from "../../steps/staged-result.ts";
 import type { OutputLine, StagedValue, Task, TaskResult } from "../../core/task.ts";
 import type { StepError } from "../../core/failure.ts";
 import type { TaskFrame } from "../../core/task-frame.ts";
+import type { Claims } from "./claims.ts";
 
 /**
  * What a runner's main thread must know of a task to place, limit and end it. The task itself
@@ -71,6 +72,15 @@ export type ToRunner =
       readonly mode: "graceful" | "force";
       readonly because: string;
     }
+  /**
+   * To the shared runner of steps, first of all: the file to leave its claims in (claims.ts), and
+   * what it adds its own to.
+   */
+  | ({ readonly type: "leave"; readonly path: string } & Claims)
+  /** Steps of this run will come. */
+  | { readonly type: "expect"; readonly run: string }
+  /** The ends of these steps are durable. */
+  | { readonly type: "settled"; readonly ids: readonly string[] }
   | {
       readonly type: "reply";
       readonly id: string;
@@ -127,6 +137,8 @@ export type FromRunner =
       readonly stream: OutputLine["stream"];
       readonly lines: readonly string[];
     }
+  /** Where several wait in a thread: the steps that the threads work on. */
+  | { readonly type: "begun"; readonly ids: readonly string[] }
   /** It was ended for what may have been another task's fault: it must start again, alone. */
   | {
       readonly type: "aside";

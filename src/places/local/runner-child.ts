@@ -79,6 +79,7 @@ export class RunnerChild {
   readonly #settings: RunnerSettings;
   readonly #listener: RunnerListener;
   #outbox: ToRunner[] = [];
+  #settled: string[] = [];
   #closing = false;
   #dead = false;
   readonly #exited: Promise<void>;
@@ -168,6 +169,12 @@ export class RunnerChild {
     if (this.#outbox.push(message) === 1) setImmediate(() => this.#flush());
   }
 
+  /** Tells it, with its next message, that the ends of these steps are durable. */
+  settle(ids: readonly string[]): void {
+    if (this.#dead) return;
+    for (const id of ids) this.#settled.push(id);
+  }
+
   /** From now on it takes no new tasks. */
   retire(): void {
     this.#closing = true;
@@ -236,6 +243,8 @@ export class RunnerChild {
     // They wait for a message that has to go: a trip for them alone would cost more than they do.
     const forgotten = this.frames.takeForgotten();
     if (forgotten.length > 0) batch.push({ type: "forget", frames: forgotten });
+    if (this.#settled.length > 0) batch.push({ type: "settled", ids: this.#settled });
+    this.#settled = [];
     this.#outbox = [];
     // If the channel breaks, the process ends: `exit` answers for all that is in flight.
     if (this.#process.connected) this.#process.send(batch, () => {});

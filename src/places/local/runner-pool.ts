@@ -19,17 +19,19 @@
  * be sent ahead, but only while steps are short: behind a long step it would count as started, and
  * wait.
  */
+import { availableParallelism } from "node:os";
 import type { Clock, Timer } from "../../clock.ts";
 import type { Log } from "../../log.ts";
 import { clipError, FAILURE_CODES, toStepError } from "../../core/failure.ts";
 import type { Lane, Room } from "../../core/lane.ts";
-import type { Json } from "../../core/snapshot.ts";
+import type { Json, SnapshotStep } from "../../core/snapshot.ts";
 import { iso } from "../../core/time.ts";
 import { Masker } from "../../steps/mask.ts";
-import { LINE_OVERHEAD, OUTPUT_LIMIT, StoredOutputs, type Task } from "../../core/task.ts";
+import { StoredOutputs, type Task } from "../../core/task.ts";
 import { FramedTask, type TaskFrame } from "../../core/task-frame.ts";
-import type { Place, TaskHandlers } from "../place.ts";
+import type { DeathInfo, Place, StartOptions, StepsAhead, TaskHandlers } from "../place.ts";
 import { Reservations } from "../reservations.ts";
+import { ClaimBook, type ClaimsFolder } from "./claims.ts";
 import {
   dropResult,
   headOf,
@@ -40,17 +42,17 @@ import {
 } from "./protocol.ts";
 import { RunnerChild, type RunnerExit } from "./runner-child.ts";
 import { forLoads, mayRepeat, useOf, type Use } from "./runner-use.ts";
+import { strayOutput } from "./stray-output.ts";
+import { suspectsAmong } from "./suspects.ts";
+import { ThreadRoom, type RoomTaken } from "./thread-room.ts";
 
-/** The longest step that another step is sent ahead of, in milliseconds. */
-const SHORT_MS = 50;
-/** A step that has run for this long counts as a long one, in milliseconds. */
-const LONG_SINCE_MS = 100;
 /** How long after the grace period a forced stop may take, before the whole runner is ended. */
 const STOP_SLACK_MS = 1_250;
 /** How long the runner for loads waits for the next load before it ends, in milliseconds. */
 const LOADS_IDLE_MS = 30_000;
 /** Ending a thread can kill its runner. For this long after it answered, a task is a suspect. */
 const LATE_DEATH_MS = 5_000;
+const CORES = availableParallelism();
 
 /** What the pool needs. */
 export interface RunnerPoolOptions {
@@ -58,14 +60,19 @@ export interface RunnerPoolOptions {
   readonly settings: RunnerSettings;
   /** Hears of runners that start and die, and of output that belongs to no step. */
   readonly log?: Log | undefined;
+  /** Where the runner leaves which steps had begun. Undefined: nobody asks for it. */
+  readonly claims?: ClaimsFolder | undefined;
 }
 
-interface Entry {
+interface Entry extends RoomTaken {
   readonly id: string;
   readonly task: Task;
   readonly handlers: TaskHandlers;
   child: RunnerChild;
+  alone: boolean;
   sentAt: number;
+  /** Of a step that was begun ahead: its thread had come to it. */
+  begun?: boolean;
   /** It was told to end by force, and why. */
   forced?: { readonly because: string; readonly timer: Timer };
   /** How it ended: its handlers hear it once the runner has ended too. */
@@ -75,7 +82,7 @@ interface Entry {
 }
 
 /** Runs tasks in runner processes on this machine. */
-export class RunnerPool implements Place {
+export class RunnerPool implements Place, StepsAhead {
   readonly #clock: Clock;
   readonly #settings: RunnerSettings;
   readonly #log: RunnerPoolOptions["log"];
@@ -91,65 +98,91 @@ export class RunnerPool implements Place {
   /** The one that was ended for that. */
   #idle: RunnerChild | undefined;
   #started = 0;
-  /** How long a step takes, in milliseconds: recent steps count most. Infinite before the first. */
-  #pace = Number.POSITIVE_INFINITY;
+  readonly #room: ThreadRoom;
+  readonly #claims: ClaimsFolder | undefined;
+  /** What the next shared runner of steps is told of those before it. */
+  readonly #book = new ClaimBook();
   #closed = false;
 
   constructor(options: RunnerPoolOptions) {
     this.#clock = options.clock;
     this.#settings = options.settings;
     this.#log = options.log;
+    this.#claims = options.claims;
+    this.#room = new ThreadRoom(options.settings.threads, CORES);
   }
 
   /** How many more steps may start now, without the room that is promised. */
   capacity(): Room {
-    return this.#reservations.leave(this.#room());
+    if (this.#closed) return { module: 0, shell: 0 };
+    return this.#reservations.leave(
+      this.#room.left(this.#entries.values(), this.#clock.monotonic()),
+    );
+  }
+
+  /** It takes brief steps ahead. */
+  get ahead(): StepsAhead {
+    return this;
+  }
+
+  /** How much room a step takes: less than 1 where steps of its function are brief. */
+  share(spec: SnapshotStep): number {
+    return this.#room.shareOf(spec);
   }
 
   /** Keeps room for a step whose start is decided. */
-  promise(lane: Lane): void {
-    this.#reservations.promise(lane);
+  promise(lane: Lane, share?: number): void {
+    this.#reservations.promise(lane, share);
   }
 
   /** Ends a promise. */
-  redeem(lane: Lane): void {
-    this.#reservations.redeem(lane);
+  redeem(lane: Lane, share?: number): void {
+    this.#reservations.redeem(lane, share);
   }
 
-  #room(): Room {
-    if (this.#closed) return { module: 0, shell: 0 };
-    let young = 0;
-    let old = 0;
-    let shells = 0;
-    const now = this.#clock.monotonic();
-    for (const entry of this.#entries.values()) {
-      if (entry.task.kind === "shell") shells += 1;
-      else if (entry.task.kind !== "module" || entry.child.alone) continue;
-      else if (now - entry.sentAt > LONG_SINCE_MS) old += 1;
-      else young += 1;
-    }
-    const { threads } = this.#settings;
-    const modules = this.#pace < SHORT_MS ? 2 * threads - young - 2 * old : threads - young - old;
-    return { module: Math.max(0, modules), shell: Math.max(0, threads - shells) };
+  /** Steps of this run will start. */
+  expect(run: string): void {
+    this.#book.expect(run);
+    // It is on its way before the run's first line of a step is durable.
+    if (this.#claims !== undefined) this.#shared.steps?.send({ type: "expect", run });
+  }
+
+  /** The ends of these steps are durable. */
+  settle(ids: readonly string[]): void {
+    this.#book.settle(ids);
+    if (this.#claims !== undefined) this.#shared.steps?.settle(ids);
+  }
+
+  /** Whether a step of an earlier daemon may have begun. */
+  mayHaveBegun(run: string, id: string): boolean {
+    return this.#claims?.mayHaveBegun(run, id) ?? true;
   }
 
   /**
    * Starts a task.
    *
    * @param id its fencing token: all that is heard of it comes under this id
-   * @param options.alone in a runner of its own
-   * @throws Error if the pool is closed, if `id` is in use, or if the package was not built
+   * @throws Error if the pool is closed, if `id` is in use, or if the package was not built; a Node
+   *   error if what an earlier daemon's runner left cannot be removed
    */
-  start(
-    id: string,
-    task: Task,
-    handlers: TaskHandlers,
-    options: { readonly alone?: boolean } = {},
-  ): void {
+  start(id: string, task: Task, handlers: TaskHandlers, options: StartOptions = {}): void {
     if (this.#closed) throw new Error(`"${id}" cannot be started: the runners are closed`);
     if (this.#entries.has(id)) throw new Error(`"${id}" was started already and has not ended`);
-    const child = this.#childFor(useOf(task), options.alone === true);
-    const entry: Entry = { id, task, handlers, child, sentAt: this.#clock.monotonic(), stray: 0 };
+    if (task.kind === "module" || task.kind === "shell") this.#claims?.clear();
+    const { alone = false, ahead = false } = options;
+    const child = this.#childFor(useOf(task), alone);
+    if (task.kind === "module" || task.kind === "shell") this.#book.add(id);
+    const entry: Entry = {
+      id,
+      kind: task.kind,
+      task,
+      handlers,
+      child,
+      alone,
+      sentAt: this.#clock.monotonic(),
+      ahead: ahead ? this.#room.aheadEnded : undefined,
+      stray: 0,
+    };
     this.#entries.set(id, entry);
     // A runner of its own has one task: a frame would not pay.
     if (task instanceof FramedTask && !child.alone) child.frames.start(id, task);
@@ -218,12 +251,14 @@ export class RunnerPool implements Place {
         return child.exited;
       }),
     );
+    this.#claims?.end();
   }
 
   /** Gives a runner a whole task. Its run may have ended, so no frame is told for it. */
   #give(entry: Entry, child: RunnerChild): void {
     const { id, task } = entry;
     entry.child = child;
+    entry.alone = child.alone;
     for (const secret of task.secrets ?? []) child.secrets.add(secret);
     child.send({ type: "start", id, head: headOf(task), body: JSON.stringify(task) });
   }
@@ -241,6 +276,10 @@ export class RunnerPool implements Place {
     });
     this.#children.add(child);
     if (!alone) this.#shared[use] = child;
+    if (!alone && use === "steps") {
+      const path = this.#claims?.begin(this.#started);
+      if (path !== undefined) child.send({ type: "leave", path, ...this.#book.claims });
+    }
     if (child.pid === undefined)
       this.#log?.warn(
         { use, alone },
@@ -253,6 +292,10 @@ export class RunnerPool implements Place {
   #receive(child: RunnerChild, batch: readonly FromRunner[]): void {
     let ended = false;
     for (const message of batch) {
+      if (message.type === "begun") {
+        for (const id of message.ids) this.#begun(child, id);
+        continue;
+      }
       const entry = this.#entries.get(message.id);
       // The task has ended, or another runner has it now: a late message does not count.
       if (entry === undefined || entry.child !== child) {
@@ -289,6 +332,11 @@ export class RunnerPool implements Place {
     if (ended) this.#tellCapacity();
   }
 
+  #begun(child: RunnerChild, id: string): void {
+    const entry = this.#entries.get(id);
+    if (entry?.child === child) entry.begun = true;
+  }
+
   #output(
     { task, handlers }: Entry,
     { at, stream, lines }: Extract<FromRunner, { type: "output" }>,
@@ -300,9 +348,10 @@ export class RunnerPool implements Place {
   #end(entry: Entry, result: RawResult, durationMs: number, startedAt: number): void {
     this.#entries.delete(entry.id);
     entry.forced?.timer.cancel();
-    this.#lastEnded.set(entry.child, { id: entry.id, at: this.#clock.monotonic() });
-    if (entry.task.kind === "module" && result.ok)
-      this.#pace = Number.isFinite(this.#pace) ? this.#pace * 0.9 + durationMs * 0.1 : durationMs;
+    const now = this.#clock.monotonic();
+    this.#lastEnded.set(entry.child, { id: entry.id, at: now });
+    this.#room.ended(entry, now);
+    if (entry.task.kind === "module" && result.ok) this.#room.paced(entry.task.code, durationMs);
     this.#rest(entry.child);
     entry.handlers.done(taskResult(result), durationMs, startedAt);
   }
@@ -380,7 +429,9 @@ export class RunnerPool implements Place {
       this.#entries.delete(entry.id);
       entry.forced?.timer.cancel();
     }
-    for (const entry of lost) this.#answerDeath(entry, child, exit, inFlight);
+    const suspects = suspectsAmong(lost, CORES);
+    for (const entry of lost)
+      this.#answerDeath(entry, child, exit, { inFlight, behind: !suspects.has(entry) });
     this.#tellCapacity();
   }
 
@@ -393,7 +444,7 @@ export class RunnerPool implements Place {
     entry: Entry,
     child: RunnerChild,
     exit: RunnerExit,
-    inFlight: readonly string[],
+    blame: Pick<DeathInfo, "inFlight" | "behind">,
   ): void {
     const { handlers, stuck, forced } = entry;
     const durationMs = this.#clock.monotonic() - entry.sentAt;
@@ -412,7 +463,7 @@ export class RunnerPool implements Place {
       this.#give(entry, this.#childFor(useOf(entry.task), true));
     } else {
       const code = exit.outOfMemory ? FAILURE_CODES.memory : FAILURE_CODES.runnerDied;
-      handlers.died({ inFlight, alone: child.alone, because: `the runner ${exit.detail}`, code });
+      handlers.died({ ...blame, alone: child.alone, because: `the runner ${exit.detail}`, code });
     }
   }
 
@@ -434,20 +485,8 @@ export class RunnerPool implements Place {
       );
       return;
     }
-    if (only.stray > OUTPUT_LIMIT) return;
-    for (const line of lines) only.stray += line.length + LINE_OVERHEAD;
-    const at = iso(this.#clock.now());
-    const { step, attempt } = headOf(only.task);
-    const kept = lines.map((line) => ({ at, step, attempt, stream, line: masker.text(line) }));
-    if (only.stray > OUTPUT_LIMIT)
-      kept.push({
-        at,
-        step,
-        attempt,
-        stream,
-        line: "[orchd: more than 8 MiB was written past the capture; the rest is dropped]",
-      });
-    only.handlers.output(kept);
+    const kept = strayOutput(only, stream, lines, masker, iso(this.#clock.now()));
+    if (kept.length > 0) only.handlers.output(kept);
   }
 
   #isBusy(child: RunnerChild): boolean {

@@ -7,7 +7,8 @@
  * runner that dies between starting a shell and telling the group leaves a shell that still forks.
  *
  * A second process of the guard reads a pipe that only the daemon writes to, and ends the runner
- * when that pipe closes: a runner hears of the daemon's end by itself only while it is well.
+ * when that pipe closes: a runner hears of the daemon's end by itself only while it is well. One
+ * that is well gets a moment to leave its claims (claims.ts), and ends itself.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { TOKEN_VARIABLE } from "../../../core/task.ts";
@@ -15,9 +16,11 @@ import { LIFELINE } from "../protocol.ts";
 
 /** The most looks at all processes: the guard does not wait for what forks faster than it looks. */
 const PASSES = 100;
+/** How long a runner may take to end by itself when the daemon is gone, in seconds. */
+const LAST_WORDS_S = 0.25;
 
 const SCRIPT = `trap '' HUP INT TERM
-{ read -r _ <&3; kill -KILL "-$2"; } 2>/dev/null &
+{ read -r _ <&3; sleep ${LAST_WORDS_S}; kill -KILL "-$2"; } 2>/dev/null &
 watch=$!
 exec 3<&-
 token=$1 prefix=$3 groups=' '

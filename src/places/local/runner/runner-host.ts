@@ -23,6 +23,7 @@ import {
   type RunnerSettings,
   type ToRunner,
 } from "../protocol.ts";
+import { ClaimBook, leaveClaims } from "../claims.ts";
 import { BundlePackages } from "./bundle-packages.ts";
 import { Guard } from "./guard.ts";
 import { watchMemoryLimits } from "./memory-limits.ts";
@@ -66,6 +67,10 @@ export class RunnerHost {
   readonly #single = new Set<WorkerThread>();
   readonly #spares: WorkerThread[] = [];
   readonly #cores = availableParallelism();
+  /** What is left in a file as the channel closes, and in which. */
+  #claims: { readonly path: string; readonly book: ClaimBook } | undefined;
+  /** The ids that the daemon was told last, in a text. */
+  #begun = "";
   #shells = 0;
   #outbox: FromRunner[] = [];
   /** How long the calls in it are, in UTF-16 code units of JSON. */
@@ -106,6 +111,15 @@ export class RunnerHost {
         case "forget":
           this.#frames.forget(message.frames);
           break;
+        case "leave":
+          this.#claims = { path: message.path, book: new ClaimBook(message) };
+          break;
+        case "expect":
+          this.#claims?.book.expect(message.run);
+          break;
+        case "settled":
+          this.#claims?.book.settle(message.ids);
+          break;
         case "stop":
           this.#stop(message.id, message.mode, message.because);
           break;
@@ -128,8 +142,9 @@ export class RunnerHost {
     this.#pump();
   }
 
-  /** Ends all that was started. */
+  /** Leaves who had begun, and ends all that was started. */
   end(): void {
+    this.#leaveClaims();
     // Before the groups: what is below a shell is found only while the shell lives.
     killByToken(this.#settings.token);
     for (const piece of this.#pieces.values()) piece.shell?.signal("SIGKILL");
@@ -138,7 +153,18 @@ export class RunnerHost {
   #take({ id, head, body, frame }: GivenPiece): void {
     const piece: Piece = { id, head, body, frame, timers: [] };
     this.#pieces.set(id, piece);
+    if (head.kind === "module" || head.kind === "shell") this.#claims?.book.add(id);
     this.#place(piece);
+  }
+
+  /** From here on no thread begins what has not begun: what is written stays true. */
+  #leaveClaims(): void {
+    if (this.#claims === undefined) return;
+    const { path, book } = this.#claims;
+    const waits = (piece: Piece): boolean =>
+      piece.shell === undefined && (piece.thread?.takeBack(piece.id) ?? true);
+    book.settle([...this.#pieces.values()].filter(waits).map(({ id }) => id));
+    leaveClaims(path, book.claims);
   }
 
   #place(piece: Piece): void {
@@ -287,8 +313,11 @@ export class RunnerHost {
     killByToken(`${this.#settings.token}/${piece.id}`);
     if (await thread.end(ENDING_MS)) return;
     if (!this.#pieces.has(piece.id)) return;
-    const unstarted = [...this.#warm.waiting, ...this.#waitingShells].map((waiting) => waiting.id);
-    this.#pieces.delete(piece.id);
+    // They start elsewhere, and nowhere here: this runner may live a moment longer.
+    const waiting = [...this.#warm.withdrawAll(), ...this.#waitingShells.splice(0)];
+    const unstarted = waiting.map(({ id }) => id);
+    for (const id of [...unstarted, piece.id]) this.#pieces.delete(id);
+    this.#claims?.book.settle(unstarted);
     this.#say({
       type: "stuck",
       id: piece.id,
@@ -449,6 +478,9 @@ export class RunnerHost {
     const batch = this.#outbox;
     this.#outbox = [];
     this.#callLength = 0;
+    const ids = this.#warm.firsts();
+    if (ids.length > 0 && ids.join() !== this.#begun) batch.push({ type: "begun", ids });
+    this.#begun = ids.join();
     this.#send(batch);
   }
 }

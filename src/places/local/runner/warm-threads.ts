@@ -14,6 +14,8 @@
  */
 import type { TaskHead } from "../protocol.ts";
 import type { GivenPiece } from "./runner-frames.ts";
+import { Paces } from "../paces.ts";
+import { AHEAD_A_CORE } from "../thread-room.ts";
 import type { Code, WorkerThread } from "./worker-thread.ts";
 
 /** How long a piece waits for a busy thread before another starts, in milliseconds. */
@@ -23,14 +25,6 @@ const PATIENCE_MS = 3;
  * and a new thread takes longer.
  */
 const NEW_CODE_MS = 100;
-/** The longest time that a brief piece takes, in milliseconds. */
-const BRIEF_MS = 0.5;
-/** How many times longer than before a piece counts, at most. */
-const AT_MOST_TIMES = 10;
-/** The most brief pieces that a thread has, with the one that it works on. */
-const MOST_HELD = 32;
-/** The most sources whose pace is remembered. */
-const MOST_PACES = 1_000;
 
 /** What of a piece matters for placing it. */
 export interface Placed extends GivenPiece {
@@ -63,7 +57,7 @@ export class WarmThreads<P extends Placed> {
   readonly #ports: WarmThreadsPorts<P>;
   readonly #threads = new Set<WorkerThread>();
   readonly #held = new Map<WorkerThread, P[]>();
-  readonly #paces = new Map<string, number>();
+  readonly #paces = new Paces();
   /** How many pieces of each source have ended since somebody waited last. */
   readonly #ended = new Map<string, number>();
   #waiting: P[] = [];
@@ -81,6 +75,14 @@ export class WarmThreads<P extends Placed> {
   /** The pieces that no thread has, in order. */
   get waiting(): readonly P[] {
     return this.#waiting;
+  }
+
+  /** The pieces that threads work on while others wait behind them, by id. */
+  firsts(): string[] {
+    const ids: string[] = [];
+    for (const [first, second] of this.#held.values())
+      if (first !== undefined && second !== undefined) ids.push(first.id);
+    return ids;
   }
 
   /**
@@ -103,15 +105,15 @@ export class WarmThreads<P extends Placed> {
     if (at !== -1) held.splice(at, 1);
     const source = piece.head.source ?? "";
     this.#ended.set(source, (this.#ended.get(source) ?? 0) + 1);
-    const before = this.#paces.get(source);
-    // On a busy machine a brief piece takes long now and then. Two in a row count in full.
-    this.#paces.set(
-      source,
-      before === undefined
-        ? durationMs
-        : before * 0.8 + Math.min(durationMs, before * AT_MOST_TIMES) * 0.2,
-    );
-    if (this.#paces.size > MOST_PACES) this.#paces.delete(this.#paces.keys().next().value!);
+    this.#paces.ended(source, durationMs);
+  }
+
+  /** Takes out all that has not begun. It is placed nowhere any more. */
+  withdrawAll(): readonly P[] {
+    for (const thread of this.#threads) this.#takeBackAll(thread);
+    const all = this.#waiting;
+    this.#waiting = [];
+    return all;
   }
 
   /**
@@ -173,7 +175,7 @@ export class WarmThreads<P extends Placed> {
       looked += 1;
       const held = this.#held.get(thread)!.length;
       if (held === 0 && thread.knows(code)) return thread;
-      if (held === 0 || (brief && held < MOST_HELD && thread.has(code.bundle))) {
+      if (held === 0 || (brief && held < AHEAD_A_CORE && thread.has(code.bundle))) {
         // A thread of this pipeline need not be looked at, and keeps its own warm.
         const is = held * 2 + (thread.pipeline === code.pipeline ? 0 : 1);
         if (is < cost) [best, cost] = [thread, is];
@@ -242,10 +244,7 @@ export class WarmThreads<P extends Placed> {
   #isBrief({ head }: P): boolean {
     // A piece with a time limit goes only to a thread that begins it at once: the limit counts from
     // then.
-    return (
-      head.timeoutMs === undefined &&
-      (this.#paces.get(head.source ?? "") ?? BRIEF_MS + 1) <= BRIEF_MS
-    );
+    return head.timeoutMs === undefined && this.#paces.isBrief(head.source ?? "");
   }
 
   #grow(): void {
