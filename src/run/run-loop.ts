@@ -8,9 +8,8 @@
  * follow from it cost one sync, and results that arrive together are planned together.
  *
  * It decides nothing: core/plan.ts says what happens next, and why. It carries out little: each
- * part of a run has a file that looks after it (steps, hooks, a dynamic pipeline's calls, a user's
- * orchestrator, the cache before that, the times). The loop passes the planner's actions on to
- * these, and what they hear from outside comes back by `arrive`.
+ * part of a run has a file that looks after it (steps, hooks, calls, a user's orchestrator, the
+ * cache, the times). The loop passes on the planner's actions, and hears of outside by `arrive`.
  */
 import type { Timer } from "../clock.ts";
 import { defined } from "../core/defined.ts";

@@ -27,7 +27,7 @@ describe("brief steps", () => {
     expect(room.left([], 0)["module"]).toBe(16);
     expect(room.left(taken({ ahead: 0 }, 63), 0)["module"]).toBe(0.25);
     expect(room.left(taken({ ahead: 0 }, 64), 0)["module"]).toBe(0);
-    // Fewer threads than cores, and a number of cores that is no power of 2: never more than 32 a core.
+    // Never more than 32 a core, with fewer threads than cores or with six cores.
     expect(brisk(1, 2).shareOf(plain)).toBe(1 / 16);
     expect(brisk(8, 6).shareOf(plain)).toBe(1 / 8);
     expect(brisk(64, 2).shareOf(plain)).toBe(1);
@@ -55,7 +55,7 @@ describe("brief steps", () => {
     expect(brisk().shareOf({ ...plain, ...more })).toBe(1);
   });
 
-  it("leave the room of a thread to each long step, and count as long once they are overtaken", () => {
+  it("leave a thread to each long step, and count as long once they are overtaken", () => {
     const room = brisk();
     const long = taken({}, 6);
     expect(room.left(long, 101)["module"]).toBe(4);

@@ -127,7 +127,7 @@ export class ClaimsFolder {
     this.#isCleared = true;
   }
 
-  /** Makes the file for a runner. Undefined where it cannot be made: then the runner leaves none. */
+  /** Makes the file for a runner. Undefined where it cannot: then the runner leaves none. */
   begin(runner: number): string | undefined {
     const path = join(this.#folder, `${this.#epoch}.${runner}`);
     try {

@@ -15,9 +15,7 @@
  * or an orchestrator something) starts again by itself, once, in a runner of its own. It hears
  * `died` only if that runner dies too.
  *
- * The pool counts the room. A runner works on `threads` steps at once. One more step a thread may
- * be sent ahead, but only while steps are short: behind a long step it would count as started, and
- * wait.
+ * It counts the room (thread-room.ts), and knows who had begun at a death (suspects.ts, claims.ts).
  */
 import { availableParallelism } from "node:os";
 import type { Clock, Timer } from "../../clock.ts";
