@@ -17,7 +17,7 @@ import { LIFELINE } from "../protocol.ts";
 /** The most looks at all processes: the guard does not wait for what forks faster than it looks. */
 const PASSES = 100;
 /** How long a runner may take to end by itself when the daemon is gone, in seconds. */
-const LAST_WORDS_S = 0.25;
+const LAST_WORDS_S = 1;
 
 const SCRIPT = `trap '' HUP INT TERM
 { read -r _ <&3; sleep ${LAST_WORDS_S}; kill -KILL "-$2"; } 2>/dev/null &
