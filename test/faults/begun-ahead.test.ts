@@ -9,10 +9,10 @@ import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync 
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
-import { awaitSight } from "../support/await-event.ts";
+import { awaitLine, awaitSight, linesOf } from "../support/await-event.ts";
 import { orchd, startDaemon, type Daemon } from "../support/daemon.ts";
 import { reached, trials } from "../support/figures.ts";
-import { childrenOf, outcomeOf, runsOf, type PlainRun } from "../support/ledgers.ts";
+import { childrenOf, outcomeOf, type PlainRun } from "../support/ledgers.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 
 const STEPS = 600;
@@ -136,16 +136,12 @@ async function start(root: TempRoot): Promise<string> {
   return run;
 }
 
-const finished = (root: TempRoot, run: string): Promise<PlainRun> =>
-  awaitSight(
-    root.runs,
-    () => {
-      const found = runsOf(root.runs, "fan").find((each) => each.run === run);
-      return found !== undefined && outcomeOf(found) !== undefined ? found : undefined;
-    },
-    `an end of ${run}`,
-    60_000,
-  );
+async function finished(root: TempRoot, run: string): Promise<PlainRun> {
+  const path = ledgerOf(root, run);
+  // It is read while it grows: only the whole lines.
+  await awaitLine(path, ({ type }) => type === "run.finished", 60_000);
+  return { run, path, lines: linesOf(path) as PlainRun["lines"] };
+}
 
 /** How long the ledger is when something is killed: from its first step to its last. */
 const momentOf = (kill: number, kills: number): number =>
@@ -190,8 +186,7 @@ it.each(Object.entries(KILLS))(
         if (claims.length === 1 && statSync(claims[0]!).size > 0) left += 1;
         const restarted = Date.now();
         daemon = await startDaemon({ root: root.root });
-        const found = runsOf(root.runs, "fan").find((each) => each.run === run)!;
-        const late = found.lines.find(
+        const late = linesOf(ledgerOf(root, run)).find(
           (line) =>
             line.type === "step.interrupted" &&
             Date.parse(line.at) > restarted &&
