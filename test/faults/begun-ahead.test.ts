@@ -140,7 +140,7 @@ async function finished(root: TempRoot, run: string): Promise<PlainRun> {
   const path = ledgerOf(root, run);
   // It is read while it grows: only the whole lines.
   await awaitLine(path, ({ type }) => type === "run.finished", 60_000);
-  return { run, path, lines: linesOf(path) as PlainRun["lines"] };
+  return { run, path, lines: linesOf(path) as unknown as PlainRun["lines"] };
 }
 
 /** How long the ledger is when something is killed: from its first step to its last. */
