@@ -429,7 +429,10 @@ export class RunnerPool implements Place, StepsAhead {
     }
     const suspects = suspectsAmong(lost, CORES);
     for (const entry of lost)
-      this.#answerDeath(entry, child, exit, { inFlight, behind: suspects.has(entry) ? undefined : true });
+      this.#answerDeath(entry, child, exit, {
+        inFlight,
+        behind: suspects.has(entry) ? undefined : true,
+      });
     this.#tellCapacity();
   }
 
