@@ -41,7 +41,7 @@ import {
 import { RunnerChild, type RunnerExit } from "./runner-child.ts";
 import { forLoads, mayRepeat, useOf, type Use } from "./runner-use.ts";
 import { strayOutput } from "./stray-output.ts";
-import { suspectsAmong } from "./suspects.ts";
+import { blameAmong } from "./suspects.ts";
 import { ThreadRoom, type RoomTaken } from "./thread-room.ts";
 
 /** How long after the grace period a forced stop may take, before the whole runner is ended. */
@@ -427,12 +427,8 @@ export class RunnerPool implements Place, StepsAhead {
       this.#entries.delete(entry.id);
       entry.forced?.timer.cancel();
     }
-    const suspects = suspectsAmong(lost, CORES);
-    for (const entry of lost)
-      this.#answerDeath(entry, child, exit, {
-        inFlight,
-        behind: suspects.has(entry) ? undefined : true,
-      });
+    const blame = blameAmong(lost, CORES, inFlight);
+    for (const entry of lost) this.#answerDeath(entry, child, exit, blame(entry));
     this.#tellCapacity();
   }
 

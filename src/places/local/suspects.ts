@@ -1,3 +1,5 @@
+import type { DeathInfo } from "../place.ts";
+
 /** A task whose runner died. */
 interface Lost {
   /** Defined for a step that was begun ahead of a free thread. */
@@ -27,4 +29,14 @@ export function suspectsAmong<T extends Lost>(lost: readonly T[], threads: numbe
     known += 1;
   }
   return suspects;
+}
+
+/** What each of a dead runner's tasks is told of blame ({@link suspectsAmong}). */
+export function blameAmong<T extends Lost>(
+  lost: readonly T[],
+  threads: number,
+  inFlight: readonly string[],
+): (task: T) => Pick<DeathInfo, "inFlight" | "behind"> {
+  const suspects = suspectsAmong(lost, threads);
+  return (task) => (suspects.has(task) ? { inFlight } : { inFlight, behind: true });
 }
