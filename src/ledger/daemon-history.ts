@@ -5,7 +5,7 @@
  * A daemon that is killed writes no end. So its file is touched every few seconds, and the next
  * daemon writes when the one before was last seen.
  */
-import { appendFileSync, readFileSync, statSync, utimesSync } from "node:fs";
+import { appendFileSync, readFileSync, statSync, utimes, utimesSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock, Timer } from "../clock.ts";
 import { iso } from "../core/time.ts";
@@ -30,6 +30,8 @@ export class DaemonHistory {
   readonly #clock: Clock;
   readonly #own: Pick<DaemonLine, "pid" | "epoch" | "version">;
   #timer: Timer | undefined;
+  /** A touch is under way. It is off the thread: a file system that is frozen holds it. */
+  #touching = false;
 
   constructor(orchdDir: string, clock: Clock, own: Pick<DaemonLine, "pid" | "epoch" | "version">) {
     this.#path = historyPath(orchdDir);
@@ -83,13 +85,12 @@ export class DaemonHistory {
 
   #touch(): void {
     this.#timer = this.#clock.after(TOUCH_MS, () => {
-      try {
-        const now = this.#clock.now() / 1_000;
-        utimesSync(this.#path, now, now);
-      } catch {
-        // Somebody removed it.
-      }
       this.#touch();
+      if (this.#touching) return;
+      this.#touching = true;
+      const now = this.#clock.now() / 1_000;
+      // It fails where somebody removed the file.
+      utimes(this.#path, now, now, () => (this.#touching = false));
     });
   }
 }

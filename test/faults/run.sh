@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 bash test/support/install-programs.sh strace:strace faketime:faketime mkfs.ext4:e2fsprogs \
-  mount:mount prlimit:util-linux
+  mount:mount prlimit:util-linux fsfreeze:util-linux
 export PATH="$PATH:/usr/sbin:/sbin"
 files=("$@")
 if [ "${#files[@]}" -eq 0 ]; then

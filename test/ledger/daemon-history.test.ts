@@ -1,7 +1,7 @@
 /** When each daemon was up: a killed one was last seen when it last touched the file. */
 import { mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { DaemonHistory, endBefore } from "../../src/ledger/daemon-history.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
@@ -63,8 +63,10 @@ it("touches the file every five seconds, until it ends", async () => {
   const clock = new VirtualClock({ start: T0 });
   const history = new DaemonHistory(dir, clock, own);
   await history.began(T0);
-  await clock.advance(14_000);
-  expect(statSync(path).mtimeMs).toBe(T0 + 10_000);
+  await clock.advance(5_000);
+  await vi.waitFor(() => expect(statSync(path).mtimeMs).toBe(T0 + 5_000));
+  await clock.advance(9_000);
+  await vi.waitFor(() => expect(statSync(path).mtimeMs).toBe(T0 + 10_000));
   history.ended();
   expect(clock.timers).toBe(0);
   expect(linesOf(path).at(-1)).toMatchObject({ type: "daemon.ended", at: iso(T0 + 14_000) });
