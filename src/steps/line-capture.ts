@@ -79,10 +79,7 @@ export class LineCapture {
    */
   drain(stream: "stdout" | "stderr", chunk: Buffer): void {
     this.write(stream, chunk);
-    const memory = chunk.buffer as ArrayBuffer & { transfer?(length: number): ArrayBuffer };
-    // Node 20 has no `transfer`, and collects sooner by itself. A chunk of the shared pool belongs
-    // to others too, so it stays.
-    if (chunk.byteLength === memory.byteLength) memory.transfer?.(0);
+    release(chunk);
   }
 
   /** Takes whole lines of another stream: what `context.log` wrote, or what orchd itself says. */
@@ -127,4 +124,14 @@ export class LineCapture {
     }
     if (kept.length > 0) this.#give(stream, kept);
   }
+}
+
+/**
+ * Frees the memory of a chunk that was read from a pipe and is no longer needed. A chunk of the
+ * shared pool belongs to others too, so it stays.
+ */
+export function release(chunk: Buffer): void {
+  const memory = chunk.buffer as ArrayBuffer & { transfer?(length: number): ArrayBuffer };
+  // Node 20 has no `transfer`, and collects sooner by itself.
+  if (chunk.byteLength === memory.byteLength) memory.transfer?.(0);
 }

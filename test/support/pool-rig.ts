@@ -133,6 +133,19 @@ export class PoolRig {
     );
   }
 
+  /**
+   * Starts shell steps until one is below the runner's spawner. The next ones are too.
+   *
+   * @returns the spawner's pid
+   */
+  async spawner(): Promise<number> {
+    for (;;) {
+      const { lines } = await this.startShell(`echo "$PPID $(cat /proc/$PPID/comm)"`).ended;
+      const [pid, name] = lines[0]!.line.split(" ");
+      if (name === "orchd-spawner") return Number(pid);
+    }
+  }
+
   /** Starts a task of any kind, in the shared runner. */
   startTask(task: AnyTask): Started {
     return this.#start({ ...this.#common(), ...task });

@@ -139,12 +139,16 @@ export type FromRunner =
     }
   /** Where several wait in a thread: the steps that the threads work on. */
   | { readonly type: "begun"; readonly ids: readonly string[] }
-  /** It was ended for what may have been another task's fault: it must start again, alone. */
+  /**
+   * It was ended for what may have been the fault of one of `beside`: then it must start again,
+   * alone. `code` is `FAILURE_CODES.memory` or `FAILURE_CODES.runnerDied`.
+   */
   | {
       readonly type: "aside";
       readonly id: string;
       readonly beside: readonly string[];
       readonly because: string;
+      readonly code: string;
     }
   /**
    * A thread does not end when it is told to: the runner asks to be replaced. `id` is the task at

@@ -319,7 +319,7 @@ export class RunnerPool implements Place, StepsAhead {
             inFlight: [entry.id, ...message.beside],
             alone: false,
             because: message.because,
-            code: FAILURE_CODES.memory,
+            code: message.code,
           });
           break;
         case "stuck":

@@ -12,6 +12,7 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { formatDuration } from "../../../core/duration.ts";
+import { FAILURE_CODES } from "../../../core/failure.ts";
 import type { FromThread } from "../../../steps/thread-protocol.ts";
 import { inheritedEnvironment } from "../../inherited-environment.ts";
 import { killByToken } from "../kill-by-token.ts";
@@ -33,6 +34,8 @@ import { LeftBehind } from "./left-behind.ts";
 import { RunnerFrames, type GivenPiece } from "./runner-frames.ts";
 import { Scratch, attemptPrefix } from "./scratch.ts";
 import { ShellStep } from "./shell-step.ts";
+import type { ShellListener } from "./shell-process.ts";
+import { Spawner } from "./spawner.ts";
 import { WarmThreads } from "./warm-threads.ts";
 import { WorkerThread, type ThreadOptions } from "./worker-thread.ts";
 
@@ -45,6 +48,9 @@ const HEARING_MS = 750;
 const ENDING_MS = 500;
 /** How long after its end a step may finish what it did not wait for, in milliseconds. */
 const PENDING_MS = 1_000;
+
+/** A shell step can end the spawner a little after its own end, in milliseconds. */
+const LATE_DEATH_MS = 1_000;
 
 /** How long the calls of one batch are at most, but its last: UTF-16 code units of JSON. */
 const BATCH_LENGTH = 262_144;
@@ -60,6 +66,7 @@ export class RunnerHost {
   readonly #guard: Guard;
   readonly #scratch: Scratch;
   readonly #leftBehind = new LeftBehind();
+  readonly #spawner: Spawner;
   readonly #pieces = new Map<string, Piece>();
   readonly #frames = new RunnerFrames();
   readonly #warm: WarmThreads<Piece>;
@@ -72,6 +79,8 @@ export class RunnerHost {
   /** The ids that the daemon was told last, in a text. */
   #begun = "";
   #shells = 0;
+  /** The shell step that ended last. */
+  #lastShell: { readonly id: string; readonly at: number } | undefined;
   #outbox: FromRunner[] = [];
   /** How long the calls in it are, in UTF-16 code units of JSON. */
   #callLength = 0;
@@ -85,6 +94,7 @@ export class RunnerHost {
     this.#send = send;
     this.#guard = new Guard(settings.token, join(settings.scratch, attemptPrefix(process.pid)));
     this.#scratch = new Scratch(settings.scratch, this.#guard);
+    this.#spawner = new Spawner(settings.token, (because, lost) => this.#loseShells(because, lost));
     this.#warm = new WarmThreads({
       cores: this.#cores,
       threads: settings.threads,
@@ -228,9 +238,11 @@ export class RunnerHost {
       guard: this.#guard,
       leftBehind: this.#leftBehind,
       baseEnv: inheritedEnvironment(process.env),
+      start: (command, listener) => this.#spawner.start(command, listener),
       output: (stream, lines) => this.#output(piece, new Date().toISOString(), stream, lines),
       ended: (result, durationMs, startedAt) => {
         this.#shells -= 1;
+        this.#lastShell = { id: piece.id, at: performance.now() };
         this.#finish(piece, result, durationMs, startedAt);
         this.#pump();
       },
@@ -405,7 +417,7 @@ export class RunnerHost {
       killByToken(`${this.#settings.token}/${piece.id}`);
       const told = piece.ending !== undefined || piece.fault !== undefined;
       if (piece.aside !== undefined && piece.ending === undefined)
-        this.#setAside(piece, piece.aside);
+        this.#setAside(piece, piece.aside, FAILURE_CODES.memory, [...this.#pieces.keys()]);
       else
         this.#finish(
           piece,
@@ -430,11 +442,33 @@ export class RunnerHost {
     while (this.#spares.length < this.#cores) this.#spares.push(this.#newThread({ reused: false }));
   }
 
-  /** Ends a piece that may not be to blame: it starts again where nothing else can be. */
-  #setAside(piece: Piece, because: string): void {
+  /** Ends the shell steps whose spawner died: any of them may have ended it. */
+  #loseShells(because: string, lost: ReadonlySet<ShellListener>): void {
+    const pieces = [...this.#pieces.values()].filter(
+      ({ shell }) => shell !== undefined && lost.has(shell),
+    );
+    for (const { shell } of pieces) shell!.abandon();
+    this.#shells -= lost.size;
+    const suspects = pieces.map(({ id }) => id);
+    const last = this.#lastShell;
+    if (last !== undefined && performance.now() - last.at < LATE_DEATH_MS) suspects.push(last.id);
+    for (const piece of pieces)
+      if (piece.ending !== undefined || piece.fault !== undefined)
+        this.#finish(piece, endResult(piece), 0, Date.now());
+      else this.#setAside(piece, because, FAILURE_CODES.runnerDied, suspects);
+    this.#pump();
+  }
+
+  /**
+   * Ends a piece that may not be to blame: it starts again where nothing else can be.
+   *
+   * @param suspects the ids of the pieces that may be to blame, perhaps its own among them
+   */
+  #setAside(piece: Piece, because: string, code: string, suspects: readonly string[]): void {
     this.#pieces.delete(piece.id);
     for (const timer of piece.timers) clearTimeout(timer);
-    this.#say({ type: "aside", id: piece.id, beside: [...this.#pieces.keys()], because });
+    const beside = suspects.filter((id) => id !== piece.id);
+    this.#say({ type: "aside", id: piece.id, beside, because, code });
   }
 
   #output(piece: Piece, at: string, stream: OutputLine["stream"], lines: readonly string[]): void {

@@ -6,7 +6,6 @@
  * process outlives its step. What was below the shell when that was told to end is ended too, even
  * if it cleared its environment (descendants.ts).
  */
-import { spawn, type ChildProcess } from "node:child_process";
 import { defined } from "../../../core/defined.ts";
 import { byteLength, TEXT_LIMIT } from "../../../core/environment-limits.ts";
 import { clipError, FAILURE_CODES, toStepError, type StepError } from "../../../core/failure.ts";
@@ -21,15 +20,20 @@ import { TOKEN_VARIABLE, type OutputLine, type ShellTask } from "../../../core/t
 import type { RawResult } from "../protocol.ts";
 import type { AttemptFiles } from "./attempt-files.ts";
 import type { Guard } from "./guard.ts";
-import type { LeftBehind } from "./left-behind.ts";
+import type { LeftBehind, ShellMark } from "./left-behind.ts";
 import { NotGivable, shellEnvironment } from "./shell-environment.ts";
 import type { Scratch } from "./scratch.ts";
+import type { ShellCommand, ShellListener, ShellProcess } from "./shell-process.ts";
 
 /** How much is quoted of a result that is not JSON, and how much of it is masked before. */
 const QUOTED = 60;
 const QUOTED_AHEAD = 64 * 1024;
 /** How long after its end a group's output may still come, in milliseconds. */
 const LAST_OUTPUT_MS = 500;
+/** When a signal is sent again that met no group, in milliseconds. */
+const AGAIN_MS = 10;
+/** A shell that is told of later than this, in milliseconds, may have begun long before. */
+const PROMPT_MS = 1_000;
 
 /** What a shell step needs of its runner. */
 export interface ShellHost {
@@ -38,19 +42,15 @@ export interface ShellHost {
   readonly guard: Guard;
   readonly leftBehind: LeftBehind;
   readonly baseEnv: Readonly<Record<string, string>>;
+  /** Starts a shell. The listener may hear of it before this returns. */
+  start(command: ShellCommand, listener: ShellListener): ShellProcess;
   output(stream: OutputLine["stream"], lines: readonly string[]): void;
   /** It ended, by itself or because the runner told it to. */
   ended(result: RawResult, durationMs: number, startedAt: number): void;
 }
 
-/** What a shell is started with. */
-interface Given {
-  readonly env: NodeJS.ProcessEnv;
-  readonly text: readonly string[];
-}
-
 /** Runs the text of one step in a shell. */
-export class ShellStep {
+export class ShellStep implements ShellListener {
   readonly #id: string;
   #task: ShellTask;
   readonly #host: ShellHost;
@@ -59,22 +59,34 @@ export class ShellStep {
   #files: AttemptFiles | undefined;
   readonly #startedAt = Date.now();
   readonly #begin = performance.now();
-  #process: ChildProcess | undefined;
   #lastError = "";
+  readonly #capture: LineCapture;
+  #shell: ShellProcess | undefined;
+  /** The shell's pid, which is its group's too, once it has begun. */
+  #pid: number | undefined;
+  #mark: ShellMark | undefined;
+  /** Signals that came before the shell had begun. */
+  readonly #early: NodeJS.Signals[] = [];
   /** What was below the shell when that was told to end. */
   #below: readonly Descendant[] = [];
+  /** How the shell ended, and until when its last output is waited for. */
+  #exit: { readonly result: () => RawResult; readonly timer: NodeJS.Timeout } | undefined;
+  #isOver = false;
 
   constructor(id: string, task: ShellTask, host: ShellHost) {
     this.#id = id;
     this.#task = task;
     this.#host = host;
     this.#masker = new Masker(task.secrets);
+    this.#capture = new LineCapture(this.#masker, (stream, lines) => {
+      if (stream === "stderr") this.#lastError = lines.at(-1) ?? this.#lastError;
+      host.output(stream, lines);
+    });
   }
 
   /** Starts the shell. What goes wrong is told to `ended`. */
   start(): void {
-    const [program, ...options] = this.#task.shell;
-    let given: Given;
+    let command: ShellCommand;
     try {
       this.#task = withValues(this.#task);
     } catch (error) {
@@ -82,70 +94,84 @@ export class ShellStep {
       return;
     }
     try {
-      given = this.#prepare();
+      command = this.#prepare();
     } catch (error) {
       this.#finish({ ok: false, error: cannotWrite(error as Error), outcome: "failed" });
       return;
     }
-    let child: ChildProcess;
-    try {
-      child = spawn(program!, [...options, ...given.text], {
-        cwd: this.#task.cwd,
-        env: given.env,
-        detached: true,
-        stdio: ["ignore", "pipe", "pipe"],
-      });
-    } catch (error) {
-      this.#finish({ ok: false, error: this.#cannotStart(error as Error), outcome: "failed" });
-      return;
+    this.#shell = this.#host.start(command, this);
+  }
+
+  began(pid: number): void {
+    this.#pid = pid;
+    this.#host.guard.began(pid);
+    if (performance.now() - this.#begin < PROMPT_MS) this.#mark = this.#host.leftBehind.began(pid);
+    for (const signal of this.#early.splice(0)) this.signal(signal);
+  }
+
+  output(stream: "stdout" | "stderr", chunk: Buffer): void {
+    if (!this.#isOver) this.#capture.drain(stream, chunk);
+  }
+
+  failed(error: Error): void {
+    this.#settle(() => ({ ok: false, error: this.#cannotStart(error), outcome: "failed" }));
+  }
+
+  exited(status: number | null, signal: string | null): void {
+    if (this.#isOver) return;
+    for (const process of this.#below) killDescendant(process);
+    if (this.#mark === undefined) killByToken(this.#token());
+    else this.#host.leftBehind.end(this.#mark, this.#token());
+    const timer = setTimeout(() => {
+      // A process that left the group still holds the pipe. It is of this step all the same.
+      killByToken(this.#token());
+      this.#shell?.mute();
+      this.closed();
+    }, LAST_OUTPUT_MS);
+    this.#exit = { result: () => this.#result(status, signal), timer };
+  }
+
+  closed(): void {
+    if (this.#exit !== undefined) this.#settle(this.#exit.result);
+  }
+
+  /**
+   * Ends all that it started, because its spawner died: how the shell ends will not be heard.
+   * `ended` is not called.
+   */
+  abandon(): void {
+    if (!this.#stop()) return;
+    if (this.#pid !== undefined) {
+      const below = descendantsOf([this.#pid]);
+      killQuietly(-this.#pid, "SIGKILL");
+      for (const process of [...this.#below, ...below]) killDescendant(process);
     }
-    this.#process = child;
-    if (child.pid !== undefined) this.#host.guard.began(child.pid);
-    const mark = child.pid === undefined ? undefined : this.#host.leftBehind.began(child.pid);
-    const capture = new LineCapture(this.#masker, (stream, lines) => {
-      if (stream === "stderr") this.#lastError = lines.at(-1) ?? this.#lastError;
-      this.#host.output(stream, lines);
-    });
-    // With no descriptor left there are no streams, and "error" says so.
-    child.stdout?.on("data", (chunk: Buffer) => capture.drain("stdout", chunk));
-    child.stderr?.on("data", (chunk: Buffer) => capture.drain("stderr", chunk));
-    let over = false;
-    const settle = (result: () => RawResult): void => {
-      if (over) return;
-      over = true;
-      capture.end();
-      if (child.pid !== undefined) this.#host.guard.ended(child.pid);
-      this.#finish(result());
-    };
-    child.on("error", (error) =>
-      settle(() => ({ ok: false, error: this.#cannotStart(error), outcome: "failed" })),
-    );
-    child.on("exit", (status, signal) => {
-      // What it left in the background is ended.
-      if (child.pid !== undefined) killQuietly(-child.pid, "SIGKILL");
-      for (const process of this.#below) killDescendant(process);
-      if (mark !== undefined) this.#host.leftBehind.end(mark, this.#token());
-      const end = (): void => {
-        clearTimeout(timer);
-        settle(() => this.#result(status, signal));
-      };
-      const timer = setTimeout(() => {
-        // A process that left the group still holds the pipe. It is of this step all the same.
-        killByToken(this.#token());
-        child.stdout!.destroy();
-        child.stderr!.destroy();
-        end();
-      }, LAST_OUTPUT_MS);
-      child.on("close", end);
-    });
+    killByToken(this.#token());
+    if (this.#files !== undefined) this.#host.scratch.end(this.#files);
+  }
+
+  #settle(result: () => RawResult): void {
+    if (this.#stop()) this.#finish(result());
+  }
+
+  /** @returns false if it had ended before */
+  #stop(): boolean {
+    if (this.#isOver) return false;
+    this.#isOver = true;
+    clearTimeout(this.#exit?.timer);
+    this.#capture.end();
+    if (this.#pid !== undefined) this.#host.guard.ended(this.#pid);
+    return true;
   }
 
   /** Writes the command's files. Where the one before did something to the folder: into another. */
-  #prepare(isAgain = false): Given {
+  #prepare(isAgain = false): ShellCommand {
     const files = this.#host.scratch.begin(this.#task, isAgain);
     this.#files = files;
     try {
-      return { env: this.#environment(files), text: this.#text(files) };
+      const { shell, cwd } = this.#task;
+      const [program, ...options] = [...shell, ...this.#text(files)];
+      return { words: [program!, ...options], cwd, env: this.#environment(files) };
     } catch (error) {
       if (isAgain) throw error;
       this.#host.scratch.end(files);
@@ -154,32 +180,33 @@ export class ShellStep {
     }
   }
 
-  /** The step's process group, while it runs. */
+  /** The step's process group, while its shell runs. */
   get group(): number | undefined {
-    return this.#process?.exitCode === null && this.#process.signalCode === null
-      ? this.#process.pid
-      : undefined;
+    return this.#isOver || this.#exit !== undefined ? undefined : this.#pid;
   }
 
-  /** Sends a signal to the group. */
+  /** Sends a signal to the group; as it begins, if it has not begun. */
   signal(signal: NodeJS.Signals): void {
+    if (this.#pid === undefined) this.#early.push(signal);
     const pid = this.group;
     if (pid === undefined) return;
     this.#below = [...this.#below, ...descendantsOf([pid])];
-    killQuietly(-pid, signal);
+    // Its process has the pid a moment before it makes the group.
+    if (!killQuietly(-pid, signal)) setTimeout(() => this.signal(signal), AGAIN_MS).unref();
   }
 
   /** Ends the group, and all else that carries the attempt's token. */
   kill(): void {
     this.signal("SIGKILL");
     killByToken(this.#token());
+    this.#shell?.expectEnd();
   }
 
   #token(): string {
     return `${this.#host.token}/${this.#id}`;
   }
 
-  #environment(files: AttemptFiles): NodeJS.ProcessEnv {
+  #environment(files: AttemptFiles): Record<string, string> {
     return {
       ...shellEnvironment(this.#task, this.#host.baseEnv, files),
       ORCHD_OUTPUT: files.output,
@@ -195,7 +222,7 @@ export class ShellStep {
       : [files.write("run", text, ".sh")];
   }
 
-  #result(status: number | null, signal: NodeJS.Signals | null): RawResult {
+  #result(status: number | null, signal: string | null): RawResult {
     const said = this.#lastError === "" ? "" : `: ${this.#lastError.slice(0, 500)}`;
     if (signal !== null) {
       return {

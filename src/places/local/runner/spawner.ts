@@ -1,0 +1,257 @@
+/**
+ * Starts shells below a small process. To fork a runner takes time that grows with its memory: the
+ * kernel copies its page tables, and then each page that either of the two writes. The spawner is
+ * perl with a few MiB (spawner-program.ts). Where there is no perl, and until it is ready, the
+ * runner starts shells itself (shell-process.ts); so it does with its first, which may stay its
+ * only one.
+ *
+ * States: none -> starting -> ready -> none, when it has died. Absent for good where it never
+ * becomes ready.
+ *
+ * It carries its runner's token with {@link SPAWNER} as if it were an attempt. So whatever ends
+ * what a runner leaves ends it too, and all that is below it. A child of it that has not become a
+ * shell yet carries the same.
+ *
+ * When it dies, each of its shells may have ended it, and nobody can tell how these end. `died`
+ * hears that when the spawner is gone and its last answers are read.
+ */
+import { spawn, type ChildProcess } from "node:child_process";
+import { constants } from "node:os";
+import { getSystemErrorName } from "node:util";
+import { TOKEN_VARIABLE } from "../../../core/task.ts";
+import { release } from "../../../steps/line-capture.ts";
+import { killByToken } from "../kill-by-token.ts";
+import {
+  startShell,
+  type ShellCommand,
+  type ShellListener,
+  type ShellProcess,
+} from "./shell-process.ts";
+import { SPAWNER_PROGRAM } from "./spawner-program.ts";
+
+/** Stands in the spawner's token where an attempt has its id. */
+const SPAWNER = "spawner";
+/** The number of the system call `setsid` by `process.arch`. */
+const SETSID: Readonly<Record<string, number>> = {
+  x64: 112,
+  ia32: 66,
+  arm: 66,
+  arm64: 157,
+  riscv64: 157,
+  loong64: 157,
+  ppc64: 66,
+  s390x: 66,
+};
+/** How often it may end before it is ready. Then there is none. */
+const TRIES = 3;
+/** How long the last answers of a dead spawner may take to be read, in milliseconds. */
+const LAST_WORDS_MS = 250;
+/** How often it is asked for a sign of life while it has shells, in milliseconds. */
+const ASK_MS = 5_000;
+/** How many questions may go unanswered. */
+const UNANSWERED = 6;
+/** How long it may take to tell the end of a shell that was sent SIGKILL, in milliseconds. */
+const END_MS = 750;
+/** The bytes of an answer before its text. */
+const HEAD = 9;
+const SIGNALS = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]));
+
+/** A shell below the spawner. */
+interface Spawned {
+  readonly listener: ShellListener;
+  readonly program: string;
+  hasEnded: boolean;
+}
+
+/** Starts the shells of one runner. */
+export class Spawner {
+  readonly #token: string;
+  readonly #died: (because: string, lost: ReadonlySet<ShellListener>) => void;
+  readonly #shells = new Map<number, Spawned>();
+  #process: ChildProcess | undefined;
+  #isReady = false;
+  /** How often it ended before it was ready. */
+  #failures = 0;
+  /** How many shells were started, by the runner too. */
+  #started = 0;
+  #rest: Buffer | undefined;
+  #unanswered = 0;
+  #verdict: string | undefined;
+
+  /**
+   * @param token the runner's
+   * @param died hears why the spawner died, and whose end is not known
+   */
+  constructor(token: string, died: (because: string, lost: ReadonlySet<ShellListener>) => void) {
+    this.#token = token;
+    this.#died = died;
+    setInterval(() => this.#ask(), ASK_MS).unref();
+  }
+
+  /** Starts a shell. Whoever started it hears all that becomes of it, at once or later. */
+  start(command: ShellCommand, listener: ShellListener): ShellProcess {
+    this.#started += 1;
+    if (this.#process === undefined && this.#started > 1 && this.#failures < TRIES) this.#begin();
+    const parts = [command.cwd, String(command.words.length), ...command.words];
+    for (const [name, value] of Object.entries(command.env)) parts.push(`${name}=${value}`);
+    // Node refuses a NUL in its own words.
+    if (!this.#isReady || parts.some((part) => part.includes("\0")))
+      return startShell(command, listener);
+    const id = this.#started;
+    this.#shells.set(id, { listener, program: command.words[0], hasEnded: false });
+    this.#request("s", `${id}\0${parts.join("\0")}`);
+    return {
+      mute: () => this.#request("m", String(id)),
+      expectEnd: () => {
+        setTimeout(() => {
+          if (this.#shells.get(id)?.hasEnded === false)
+            this.#condemn("did not tell the end of a shell");
+        }, END_MS).unref();
+      },
+    };
+  }
+
+  #begin(): void {
+    const setsid = process.platform === "linux" ? SETSID[process.arch] : undefined;
+    if (setsid === undefined) {
+      this.#failures = TRIES;
+      return;
+    }
+    let child: ChildProcess;
+    try {
+      child = spawn("perl", ["-e", SPAWNER_PROGRAM, String(setsid)], {
+        detached: true,
+        // In any other folder it would keep that from being removed or unmounted.
+        cwd: "/",
+        stdio: ["pipe", "pipe", "ignore"],
+        // Not the runner's own: variables such as PERL5OPT change what perl does.
+        env: { PATH: process.env["PATH"], [TOKEN_VARIABLE]: this.#spawnerToken },
+      });
+    } catch {
+      this.#failures += 1;
+      return;
+    }
+    this.#process = child;
+    child.on("error", () => this.#bury(child, "could not be started"));
+    child.stdin?.on("error", () => {});
+    child.stdout?.on("data", (chunk: Buffer) => this.#take(chunk)).on("error", () => {});
+    child.on("exit", (status, signal) => {
+      // A child that is no shell yet holds the pipe of the answers.
+      killByToken(this.#spawnerToken);
+      const end = (): void => {
+        clearTimeout(timer);
+        child.stdout?.destroy();
+        this.#bury(
+          child,
+          signal === null ? `ended with status ${status}` : `was ended by ${signal}`,
+        );
+      };
+      const timer = setTimeout(end, LAST_WORDS_MS);
+      child.on("close", end);
+    });
+    child.unref();
+    for (const pipe of [child.stdin, child.stdout]) (pipe as { unref?(): void } | null)?.unref?.();
+  }
+
+  get #spawnerToken(): string {
+    return `${this.#token}/${SPAWNER}`;
+  }
+
+  #bury(child: ChildProcess, how: string): void {
+    if (this.#process !== child) return;
+    if (!this.#isReady) this.#failures += 1;
+    this.#process = undefined;
+    this.#isReady = false;
+    this.#rest = undefined;
+    this.#unanswered = 0;
+    const because = `the spawner of the runner's shells ${this.#verdict ?? how}`;
+    this.#verdict = undefined;
+    const shells = [...this.#shells.values()];
+    this.#shells.clear();
+    const lost = shells.filter(({ hasEnded }) => !hasEnded).map(({ listener }) => listener);
+    if (lost.length > 0) this.#died(because, new Set(lost));
+    for (const { listener, hasEnded } of shells) if (hasEnded) listener.closed();
+  }
+
+  #condemn(verdict: string): void {
+    this.#verdict ??= verdict;
+    this.#process?.kill("SIGKILL");
+  }
+
+  #ask(): void {
+    if (!this.#isReady || this.#shells.size === 0) this.#unanswered = 0;
+    else if (this.#unanswered >= UNANSWERED)
+      this.#condemn(`did not answer for ${(UNANSWERED * ASK_MS) / 1_000} s`);
+    else {
+      this.#unanswered += 1;
+      this.#request("a", "");
+    }
+  }
+
+  #request(letter: string, text: string): void {
+    const bytes = Buffer.allocUnsafe(5 + Buffer.byteLength(text));
+    bytes.writeUInt32BE(bytes.length - 4);
+    bytes.write(letter, 4, "latin1");
+    bytes.write(text, 5);
+    this.#process?.stdin?.write(bytes);
+  }
+
+  #take(chunk: Buffer): void {
+    this.#unanswered = 0;
+    const bytes = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
+    let at = 0;
+    while (bytes.length - at >= HEAD) {
+      const end = at + HEAD + bytes.readUInt32BE(at + 5);
+      if (end > bytes.length) break;
+      const letter = String.fromCharCode(bytes[at + 4]!);
+      this.#hear(bytes.readUInt32BE(at), letter, bytes.subarray(at + HEAD, end));
+      at = end;
+    }
+    this.#rest = at === bytes.length ? undefined : Buffer.from(bytes.subarray(at));
+    release(chunk);
+    if (bytes !== chunk) release(bytes);
+  }
+
+  #hear(id: number, letter: string, text: Buffer): void {
+    if (letter === "r") this.#isReady = true;
+    const shell = this.#shells.get(id);
+    if (shell === undefined) return;
+    const { listener } = shell;
+    switch (letter) {
+      case "b":
+        listener.began(Number(text.toString()));
+        break;
+      case "o":
+        listener.output("stdout", text);
+        break;
+      case "e":
+        listener.output("stderr", text);
+        break;
+      case "x": {
+        shell.hasEnded = true;
+        const status = Number(text.toString());
+        const signal = status & 0x7f;
+        if (signal === 0) listener.exited(status >> 8, null);
+        else listener.exited(null, SIGNALS.get(signal) ?? `signal ${signal}`);
+        break;
+      }
+      case "c":
+        this.#shells.delete(id);
+        listener.closed();
+        break;
+      case "f":
+        this.#shells.delete(id);
+        listener.failed(spawnError(Number(text.toString()), shell.program));
+        break;
+    }
+  }
+}
+
+/** The error that Node gives where it starts a program itself. */
+function spawnError(number: number, program: string): Error {
+  const code = getSystemErrorName(-number);
+  return Object.assign(new Error(`spawn ${NAMED.has(code) ? `${program} ` : ""}${code}`), { code });
+}
+
+/** Errors in which Node names the program. */
+const NAMED: ReadonlySet<string> = new Set(["EACCES", "EAGAIN", "EMFILE", "ENFILE", "ENOENT"]);

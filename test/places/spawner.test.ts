@@ -1,0 +1,323 @@
+/**
+ * Shell steps that a spawner starts: they are as those that the runner starts itself, and the
+ * spawner's death is to them what a runner's death is to its tasks (promises 22, 23 and 24).
+ */
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { FAILURE_CODES } from "../../src/core/failure.ts";
+import { Spawner } from "../../src/places/local/runner/spawner.ts";
+import type { ShellListener } from "../../src/places/local/runner/shell-process.ts";
+import { awaitSight } from "../support/await-event.ts";
+import { reached, trials } from "../support/figures.ts";
+import { childrenOf, processesWith } from "../support/ledgers.ts";
+import { PoolRig, type Ended, type TaskParts } from "../support/pool-rig.ts";
+
+const word = (): string => Math.random().toString().slice(2);
+
+/** What is told of an end, in a form that two runs of the same have in common. */
+const told = ({ result, death, lines }: Ended): unknown => ({
+  result,
+  death,
+  lines: lines.map(({ stream, line }) => `${stream}: ${line}`),
+});
+
+/** Waits until the runner has taken what was sent before: a module's answer says so. */
+const settled = async (rig: PoolRig): Promise<void> => void (await rig.startBody("").ended);
+
+const BIG = "x".repeat(100_000);
+
+/** What a shell finds, without what differs from one process to the next. */
+const LOOK = `
+  grep -E '^(Sig(Blk|Ign|Cgt)|Umask|NoNewPrivs|Cpus_allowed)' /proc/$$/status
+  ls /proc/$$/fd | tr '\\n' ' '; readlink /proc/$$/fd/0; cat
+  ulimit -a; pwd; umask
+  set -- $(cut -d' ' -f1,5,6,7 /proc/$$/stat); echo "$(($2 - $1)) $(($3 - $1)) $4"
+  env -0 | sort -z | grep -zvE '^(ORCHD_|_=)' | od -c`;
+
+const SAME: Record<string, readonly [text: string, parts?: TaskParts]> = {
+  "what it finds": [LOOK, { env: { EMPTY: "", EQUALS: "a=b=", LINES: "a\nb\n", WIDE: "é€😀" } }],
+  "a status": ["exit 3"],
+  "a high status": ["echo no >&2; exit 255"],
+  "a signal": ["kill -TERM $$"],
+  SIGKILL: ["kill -KILL $$"],
+  "a shell that replaces itself": ["exec sh -c 'exit 4'"],
+  "both outputs, and no line break": ["printf out; printf 'err\\nmore' >&2"],
+  "characters cut in two": ["printf '\\303'; sleep 0.05; printf '\\251\\n'"],
+  "a result": ['printf \'{"a": 1}\' > "$ORCHD_OUTPUT"'],
+  "no such program": ["true", { shell: ["/no/such"] }],
+  "a program that PATH has": ["echo $0", { shell: ["sh", "-eu"] }],
+  "a program that PATH has not": ["true", { shell: ["no-such"] }],
+  "no program but a folder": ["true", { shell: ["/tmp"] }],
+  "no such folder": ["true", { cwd: "/no/such" }],
+  "no folder but a file": ["true", { cwd: "/etc/passwd" }],
+  "a text with a NUL": ["echo a\0b"],
+  "too much for the system": [
+    "true",
+    { shell: ["/bin/sh", ...Array.from({ length: 22 }, () => BIG), "-c"] },
+  ],
+};
+
+describe("a shell that the spawner starts", () => {
+  it.each(Object.entries(SAME))("is as one of the runner's own: %s", async (_, [text, parts]) => {
+    // The first shell of a runner is its own child.
+    const own = told(await new PoolRig().startShell(text, { cwd: "/", ...parts }).ended);
+    const rig = new PoolRig();
+    await rig.spawner();
+    expect(told(await rig.startShell(text, { cwd: "/", ...parts }).ended)).toEqual(own);
+  });
+
+  it("has a megabyte of output and sixteen neighbours", async () => {
+    const rig = new PoolRig({ threads: 16 });
+    await rig.spawner();
+    const text = `yes "$0 $ORCHD_PARAM_n" | head -n 50000; exit "$ORCHD_PARAM_n"`;
+    const all = Array.from({ length: 16 }, (_, n) => rig.startShell(text, { params: { n } }).ended);
+    for (const [n, { result, lines }] of (await Promise.all(all)).entries()) {
+      expect(result).toMatchObject(n === 0 ? { ok: true } : { error: { exitStatus: n } });
+      expect(lines).toHaveLength(50_000);
+      expect(new Set(lines.map(({ line }) => line))).toEqual(new Set([`/bin/sh ${n}`]));
+    }
+  });
+
+  it("ends though what cleared its environment holds its output", async () => {
+    const rig = new PoolRig();
+    await rig.spawner();
+    const { result, durationMs } = await rig.startShell("env -i setsid sleep 8 & sleep 0.1").ended;
+    expect(result).toMatchObject({ ok: true });
+    expect(durationMs).toBeLessThan(6_000);
+    // The spawner knows nothing of it any more, and goes on.
+    expect((await rig.startShell("exit 5").ended).result).toMatchObject({ ok: false });
+  });
+
+  it("hears what it was told before it had begun", async () => {
+    const rig = new PoolRig();
+    const spawner = await rig.spawner();
+    process.kill(spawner, "SIGSTOP");
+    const step = rig.startShell("sleep 3600", { gracePeriodMs: 60_000 });
+    await settled(rig);
+    rig.pool.stop(step.id, "graceful", "enough");
+    await settled(rig);
+    process.kill(spawner, "SIGCONT");
+    expect((await step.ended).result).toMatchObject({ outcome: "stopped" });
+  });
+});
+
+describe("without a spawner", () => {
+  const folderWith = (name: string, files: Record<string, string>): string => {
+    const bin = join(new PoolRig().folder, name);
+    mkdirSync(bin);
+    for (const program of ["sh", "sleep", "cat"])
+      symlinkSync(`/bin/${program}`, join(bin, program));
+    for (const [file, text] of Object.entries(files))
+      writeFileSync(join(bin, file), text, { mode: 0o755 });
+    return bin;
+  };
+
+  it.each([
+    ["there is no perl", {}],
+    ["perl ends at once", { perl: "#!/bin/sh\nexit 1\n" }],
+    ["perl never becomes ready", { perl: "#!/bin/sh\nexec sleep 3600\n" }],
+  ])("shells run all the same: %s", async (what, files) => {
+    vi.stubEnv("PATH", folderWith("bin", files));
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const rig = new PoolRig();
+    for (let n = 0; n < 6; n += 1) {
+      const { result, lines } = await rig.startShell(`read -r name < /proc/$PPID/comm; echo $name`)
+        .ended;
+      expect(result, what).toMatchObject({ ok: true });
+      expect(lines[0]?.line).not.toBe("orchd-spawner");
+    }
+  });
+});
+
+/** A step with processes that are deaf, and that left its group or cleared their environment. */
+const family = (mark: string): string => `
+  setsid sh -c 'trap "" TERM INT HUP; while :; do sleep 3600.${mark}; done' &
+  env -i sleep 3600.${mark} &
+  sleep 0.1; echo begun; sleep 3600.${mark}; :`;
+/** With one that did both. It is found while the shell lives above it. */
+const bigFamily = (mark: string): string =>
+  `env -i setsid sh -c 'sleep 3600.${mark}; :' & ${family(mark)}`;
+
+const goneOf = (mark: string): Promise<true> =>
+  awaitSight(
+    "/proc",
+    () => (processesWith(mark).length === 0 ? true : undefined),
+    () => `an end of ${processesWith(mark).join(", ")}`,
+  );
+
+describe("the death of a spawner", () => {
+  it("is the death of its shells, and touches nothing else", async () => {
+    const rig = new PoolRig({ threads: 4 });
+    const spawner = await rig.spawner();
+    const mark = word();
+    const steps = [rig.startShell(bigFamily(mark)), rig.startShell(bigFamily(mark))];
+    const module = rig.startBody(
+      "console.log('up'); await new Promise((end) => context.signal.onabort = end); return 7;",
+    );
+    await Promise.all([...steps, module].map(({ firstLine }) => firstLine));
+    process.kill(spawner, "SIGKILL");
+    const ends = await Promise.all(steps.map(({ ended }) => ended));
+    // Nothing is left once it is told.
+    expect(processesWith(mark)).toEqual([]);
+    for (const { death } of ends) {
+      expect(death).toMatchObject({
+        alone: false,
+        because: "the spawner of the runner's shells was ended by SIGKILL",
+        code: FAILURE_CODES.runnerDied,
+      });
+      expect(death!.inFlight).toEqual(expect.arrayContaining(steps.map(({ id }) => id)));
+      expect(death!.inFlight).not.toContain(module.id);
+    }
+    expect(await rig.spawner()).not.toBe(spawner);
+    rig.pool.stop(module.id, "graceful", "enough");
+    expect((await module.ended).result).toEqual({ ok: true, value: 7 });
+  });
+
+  it("leaves nothing, whenever it comes", { timeout: 600_000 }, async () => {
+    const rig = new PoolRig({ threads: 4 });
+    const rounds = trials(12, 200);
+    let good = 0;
+    for (let round = 0; round < rounds; round += 1) {
+      const spawner = await rig.spawner();
+      const mark = word();
+      const steps = Array.from({ length: 4 }, () => rig.startShell(family(mark)));
+      // A shell takes some milliseconds from its request to its first process.
+      const until = performance.now() + (round / rounds) * 20;
+      while (performance.now() < until) await new Promise(setImmediate);
+      process.kill(spawner, "SIGKILL");
+      const ends = await Promise.all(steps.map(({ ended }) => ended));
+      if (ends.every(({ death }) => death?.code === FAILURE_CODES.runnerDied)) good += 1;
+      expect(processesWith(mark)).toEqual([]);
+    }
+    reached(
+      24,
+      "kills of a spawner while it starts shells, after which none is left",
+      good,
+      rounds,
+    );
+    expect(good).toBe(rounds);
+  });
+
+  it.each(["kill -KILL $PPID; sleep 3600", "kill -KILL $PPID; exit 0"])(
+    "is the fault of the only step in it: %s",
+    async (text) => {
+      const rig = new PoolRig();
+      await rig.spawner();
+      // A step that has just ended is a suspect too.
+      const step = rig.startShell(`sleep 1.5; ${text}`);
+      expect((await step.ended).death?.inFlight).toEqual([step.id]);
+    },
+  );
+
+  it("leaves open who is to blame, of those that have just ended too", async () => {
+    const rig = new PoolRig();
+    await rig.spawner();
+    const other = rig.startShell("true");
+    await other.ended;
+    const step = rig.startShell("kill -KILL $PPID; sleep 3600");
+    expect(new Set((await step.ended).death?.inFlight)).toEqual(new Set([step.id, other.id]));
+  });
+
+  it("does not come by a signal that means the daemon", async () => {
+    const rig = new PoolRig();
+    const spawner = await rig.spawner();
+    for (const signal of ["SIGTERM", "SIGINT", "SIGHUP", "SIGPIPE"] as const)
+      process.kill(spawner, signal);
+    expect(await rig.spawner()).toBe(spawner);
+  });
+
+  it.each(["before its shell has begun", "after"])(
+    "is what a forced stop brings to one that hangs, %s",
+    async (when) => {
+      const rig = new PoolRig({ threads: 4 });
+      const spawner = await rig.spawner();
+      const mark = word();
+      const beside = rig.startShell(bigFamily(mark));
+      await beside.firstLine;
+      if (when !== "after") process.kill(spawner, "SIGSTOP");
+      const step = rig.startShell(bigFamily(mark), { gracePeriodMs: 200 });
+      if (when === "after") {
+        await step.firstLine;
+        process.kill(spawner, "SIGSTOP");
+      } else await settled(rig);
+      const since = performance.now();
+      rig.pool.stop(step.id, "force", "enough");
+      expect((await step.ended).result).toMatchObject({ outcome: "stopped" });
+      expect(performance.now() - since).toBeLessThan(2_200);
+      expect((await beside.ended).death?.inFlight).toContain(step.id);
+      await goneOf(mark);
+    },
+  );
+
+  it("with its runner's leaves nothing", async () => {
+    const rig = new PoolRig();
+    const spawner = await rig.spawner();
+    const mark = word();
+    const step = rig.startShell(family(mark));
+    await step.firstLine;
+    const [runner] = rig.pool.pids();
+    expect(childrenOf(runner!)).toContain(spawner);
+    process.kill(spawner, "SIGSTOP");
+    process.kill(runner!, "SIGKILL");
+    process.kill(spawner, "SIGKILL");
+    expect((await step.ended).death).toMatchObject({ because: "the runner was ended by SIGKILL" });
+    await goneOf(mark);
+  });
+
+  it("comes with its runner's, and takes what cleared its environment", async () => {
+    const rig = new PoolRig();
+    const spawner = await rig.spawner();
+    const mark = word();
+    const step = rig.startShell(family(mark));
+    await step.firstLine;
+    process.kill(rig.pool.pids()[0]!, "SIGKILL");
+    await step.ended;
+    await goneOf(mark);
+    const isGone = (): true | undefined =>
+      processesWith("orchd-spawner").includes(spawner) ? undefined : true;
+    await awaitSight("/proc", isGone, "the end of the spawner");
+  });
+
+  it("is brought where it gives no sign of life, and not while it lives", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    onTestFinished(() => void vi.useRealTimers());
+    let died!: (because: string) => void;
+    const death = new Promise<string>((resolve) => (died = resolve));
+    const spawner = new Spawner(`rig-${word()}.1`, died);
+    const start = (text: string, listener: Partial<ShellListener>): void =>
+      void spawner.start(
+        { words: ["/bin/sh", "-c", text], cwd: "/", env: { PATH: process.env["PATH"]! } },
+        {
+          began: () => {},
+          output: () => {},
+          failed: () => {},
+          exited: () => {},
+          closed: () => {},
+          ...listener,
+        },
+      );
+    const parentOf = (): Promise<number> =>
+      new Promise((resolve) => {
+        let text = "";
+        start("echo $PPID; exit 0", {
+          output: (_, chunk) => void (text += chunk.toString()),
+          closed: () => resolve(Number(text)),
+        });
+      });
+    let pid = process.pid;
+    while (pid === process.pid) pid = await parentOf();
+    const began = new Promise((resolve) => start("sleep 3600", { began: resolve }));
+    await began;
+    // It answers each time: a shell's end is heard after the answers before it.
+    for (let n = 0; n < 20; n += 1) {
+      vi.advanceTimersByTime(5_000);
+      expect(await parentOf()).toBe(pid);
+    }
+    process.kill(pid, "SIGSTOP");
+    vi.advanceTimersByTime(30_000);
+    expect(processesWith("orchd-spawner")).toContain(pid);
+    vi.advanceTimersByTime(5_000);
+    expect(await death).toBe("the spawner of the runner's shells did not answer for 30 s");
+  });
+});
