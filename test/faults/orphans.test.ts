@@ -21,6 +21,28 @@ const GRANDCHILDREN = `for n in 1 2; do setsid sh -c '${GRANDCHILD}' & done`;
 const isBundler = (pid: number): boolean =>
   readFileSync(`/proc/${pid}/cmdline`, "latin1").includes("esbuild");
 
+/** The spawner of a daemon's runner. Undefined until the runner has one. */
+const spawnerOf = (daemon: Daemon): number | undefined =>
+  childrenOf(daemon.pid)
+    .flatMap((runner) => childrenOf(runner))
+    .find((pid) => readFileSync(`/proc/${pid}/cmdline`, "latin1").startsWith("orchd-spawner"));
+
+/** Has a daemon run shells until its runner has a spawner, which starts the next ones. */
+async function withSpawner(root: string, daemon: Daemon): Promise<number> {
+  for (;;) {
+    await orchd(root, "run", "brief", "--wait");
+    const pid = spawnerOf(daemon);
+    if (pid !== undefined) return pid;
+  }
+}
+
+const BRIEF = `enableCache: false
+steps:
+  a: { run: "true" }
+  b: { run: "true" }
+  c: { run: "true" }
+`;
+
 /** What is killed; each gives whether the daemon lives on. */
 const KILLS: Record<string, (daemon: Daemon) => Promise<"lives" | "dead">> = {
   daemon: async (daemon) => {
@@ -29,6 +51,12 @@ const KILLS: Record<string, (daemon: Daemon) => Promise<"lives" | "dead">> = {
   },
   runner: (daemon) => {
     for (const pid of childrenOf(daemon.pid)) process.kill(pid, "SIGKILL");
+    return Promise.resolve("lives");
+  },
+  "runner, and its spawner at once,": (daemon) => {
+    const runners = childrenOf(daemon.pid);
+    const spawner = spawnerOf(daemon)!;
+    for (const pid of [spawner, ...runners]) process.kill(pid, "SIGKILL");
     return Promise.resolve("lives");
   },
   "runner and then the daemon": async (daemon) => {
@@ -53,6 +81,7 @@ describe("a step's processes", () => {
       const marker = `orphan-${process.pid}-${Math.random().toString(36).slice(2)}`;
       const root = tempRoot({
         "orchd.yaml": "gracePeriod: 500ms\n",
+        "schedules/brief.yaml": BRIEF,
         "schedules/family.yaml": `overlap: allow
 enableCache: false
 env: { MARKER: ${marker} }
@@ -81,6 +110,7 @@ export default () => execSync("trap '' TERM; sleep 3600");`,
       let daemon = await startDaemon({ root: root.root });
       let [gone, interrupted, counted] = [0, 0, 0];
       for (let round = 0; round < rounds; round += 1) {
+        await withSpawner(root.root, daemon);
         const [family, other] = await Promise.all(
           ["family", "counted"].map(
             async (name) =>
@@ -156,6 +186,80 @@ export default () => execSync("trap '' TERM; sleep 3600");`,
         interrupted: rounds,
         counted: rounds,
       });
+      expect((await orchd(root.root, "verify")).status).toBe(0);
+    },
+  );
+
+  it(
+    "end when the spawner is killed, and steps in threads go on",
+    { timeout: 1_800_000 },
+    async () => {
+      const rounds = trials(2, 50);
+      const marker = `spawned-${process.pid}-${Math.random().toString(36).slice(2)}`;
+      const root = tempRoot({
+        "orchd.yaml": "gracePeriod: 500ms\n",
+        "schedules/brief.yaml": BRIEF,
+        "schedules/family.yaml": `enableCache: false
+env: { MARKER: ${marker} }
+steps:
+  fails: { run: "${GRANDCHILDREN.replaceAll('"', '\\"')}; env -i sleep 3600", onInterruption: fail }
+  again: { run: "${GRANDCHILDREN.replaceAll('"', '\\"')}; sleep 3600" }
+  module: { uses: ./steps/module.mjs }
+`,
+        "schedules/steps/module.mjs": `export default ({ signal }) =>
+  new Promise((end) => signal.addEventListener("abort", () => end("heard")));`,
+      });
+      const daemon = await startDaemon({ root: root.root });
+      let good = 0;
+      for (let round = 0; round < rounds; round += 1) {
+        const spawner = await withSpawner(root.root, daemon);
+        const { run } = (await orchd(root.root, "run", "family", "--json")).json<{ run: string }>();
+        const until = async (what: string, count: number): Promise<Set<number>> =>
+          awaitSight(
+            "/proc",
+            () => {
+              const found = processesWith(`MARKER=${marker}`);
+              return found.length >= count ? new Set(found) : undefined;
+            },
+            () => `${count} processes ${what}, not ${processesWith(`MARKER=${marker}`).length}`,
+            30_000,
+          );
+        // Two grandchildren, their shells and the step's own, for each of two steps.
+        const before = await until("at first", 10);
+        process.kill(spawner, "SIGKILL");
+        await awaitSight(
+          "/proc",
+          () =>
+            processesWith(`MARKER=${marker}`).some((pid) => before.has(pid)) ? undefined : true,
+          () => `an end of ${processesWith(`MARKER=${marker}`).join(", ")}`,
+        );
+        await until("of the one that runs again", 5);
+        await orchd(root.root, "stop", run, "--force");
+        const lines = await awaitSight(
+          root.runs,
+          () => {
+            const found = runsOf(root.runs, "family").find((each) => each.run === run);
+            return found !== undefined && outcomeOf(found) !== undefined ? found.lines : undefined;
+          },
+          `an end of ${run}`,
+        );
+        const of = (step: string): unknown[] =>
+          lines
+            .filter((line) => line["step"] === step)
+            .map((line) => [line.type, line["attempt"], line["next"]].filter(Boolean).join(" "));
+        const because = lines.find((line) => line.type === "step.interrupted")?.["because"];
+        expect(of("fails").slice(0, 2)).toEqual(["step.started 1", "step.interrupted 1 fail"]);
+        expect(of("again").slice(0, 3)).toEqual([
+          "step.started 1",
+          "step.interrupted 1 rerun",
+          "step.started 1",
+        ]);
+        expect(of("module")).toHaveLength(2);
+        expect(because).toMatch(/^the spawner of the runner's shells was ended by SIGKILL with \d/);
+        good += 1;
+      }
+      reached(24, "kills of the spawner after which nothing lived on", good, rounds);
+      expect(good).toBe(rounds);
       expect((await orchd(root.root, "verify")).status).toBe(0);
     },
   );
