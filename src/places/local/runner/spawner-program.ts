@@ -42,6 +42,8 @@ my @DEAF = qw(HUP INT TERM PIPE);
 sub answer { $out .= pack "NaN/a*", @_ }
 sub leave { kill -9, $_->[1] for values %shell; exit }
 sub watch { my ($number) = @_; vec($ready, $number, 1) = 1; $number }
+# A shell's stdout before its stderr.
+sub numbers { sort { $a <=> $b } keys %stream }
 sub part { my ($id) = @_; delete $left{$id}, answer($id, "c", "") unless --$left{$id} }
 
 sub flush {
@@ -130,7 +132,7 @@ sub reap {
   kill -9, $pid;
   waitpid $pid, 0;
   my $status = $?;
-  for my $stream (grep { $stream{$_}[1] == $id } keys %stream) { drain($stream) for 1, 2 }
+  for my $number (grep { $stream{$_}[1] == $id } numbers()) { drain($number) for 1, 2 }
   answer($id, exists $error{$id} ? ("f", delete $error{$id}) : ("x", $status));
   part($id);
 }
@@ -144,7 +146,7 @@ while () {
   flush();
   my $now = $ready;
   if (select($now, undef, undef, undef) < 0) { next if $! == 4; leave() }
-  drain($_) for grep { vec $now, $_, 1 } keys %stream;
+  drain($_) for grep { vec $now, $_, 1 } numbers();
   reap($_) for grep { vec $now, $_, 1 } keys %shell;
   # The last: what it opens may have a number that was closed above.
   take() if vec $now, 0, 1;

@@ -74,7 +74,10 @@ export class Spawner {
   #failures = 0;
   /** How many shells were started, by the runner too. */
   #started = 0;
+  /** The beginning of an answer. */
   #rest: Buffer | undefined;
+  /** What a shell printed, whose end has not come: it may be long, and nobody waits for it. */
+  #printing = { id: 0, stream: "stdout" as "stdout" | "stderr", left: 0 };
   #unanswered = 0;
   #verdict: string | undefined;
 
@@ -163,6 +166,7 @@ export class Spawner {
     this.#process = undefined;
     this.#isReady = false;
     this.#rest = undefined;
+    this.#printing.left = 0;
     this.#unanswered = 0;
     const because = `the spawner of the runner's shells ${this.#verdict ?? how}`;
     this.#verdict = undefined;
@@ -199,12 +203,19 @@ export class Spawner {
   #take(chunk: Buffer): void {
     this.#unanswered = 0;
     const bytes = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
-    let at = 0;
+    let at = this.#print(bytes, 0);
     while (bytes.length - at >= HEAD) {
-      const end = at + HEAD + bytes.readUInt32BE(at + 5);
-      if (end > bytes.length) break;
+      const id = bytes.readUInt32BE(at);
       const letter = String.fromCharCode(bytes[at + 4]!);
-      this.#hear(bytes.readUInt32BE(at), letter, bytes.subarray(at + HEAD, end));
+      const length = bytes.readUInt32BE(at + 5);
+      if (letter === "o" || letter === "e") {
+        this.#printing = { id, stream: letter === "o" ? "stdout" : "stderr", left: length };
+        at = this.#print(bytes, at + HEAD);
+        continue;
+      }
+      const end = at + HEAD + length;
+      if (end > bytes.length) break;
+      this.#hear(id, letter, bytes.toString("latin1", at + HEAD, end));
       at = end;
     }
     this.#rest = at === bytes.length ? undefined : Buffer.from(bytes.subarray(at));
@@ -212,24 +223,28 @@ export class Spawner {
     if (bytes !== chunk) release(bytes);
   }
 
-  #hear(id: number, letter: string, text: Buffer): void {
+  /** Passes on what is there of an output that is under way. @returns where it ends */
+  #print(bytes: Buffer, at: number): number {
+    const { id, stream, left } = this.#printing;
+    if (left === 0 || at === bytes.length) return at;
+    const part = bytes.subarray(at, at + left);
+    this.#printing.left -= part.length;
+    this.#shells.get(id)?.listener.output(stream, part);
+    return at + part.length;
+  }
+
+  #hear(id: number, letter: string, text: string): void {
     if (letter === "r") this.#isReady = true;
     const shell = this.#shells.get(id);
     if (shell === undefined) return;
     const { listener } = shell;
     switch (letter) {
       case "b":
-        listener.began(Number(text.toString()));
-        break;
-      case "o":
-        listener.output("stdout", text);
-        break;
-      case "e":
-        listener.output("stderr", text);
+        listener.began(Number(text));
         break;
       case "x": {
         shell.hasEnded = true;
-        const status = Number(text.toString());
+        const status = Number(text);
         const signal = status & 0x7f;
         if (signal === 0) listener.exited(status >> 8, null);
         else listener.exited(null, SIGNALS.get(signal) ?? `signal ${signal}`);
@@ -241,7 +256,7 @@ export class Spawner {
         break;
       case "f":
         this.#shells.delete(id);
-        listener.failed(spawnError(Number(text.toString()), shell.program));
+        listener.failed(spawnError(Number(text), shell.program));
         break;
     }
   }
