@@ -164,9 +164,10 @@ describe("a message", () => {
 
   it("that sets a task aside names all that were beside it", () => {
     start("a");
-    says(runner(0), { type: "aside", id: "a", beside: ["b"], because: "it grew" });
-    const death = { inFlight: ["a", "b"], alone: false, because: "it grew" };
-    expect(heard).toEqual([["a", "died", { ...death, code: "ORCHD_OUT_OF_MEMORY" }]]);
+    const code = "ORCHD_OUT_OF_MEMORY";
+    says(runner(0), { type: "aside", id: "a", beside: ["b"], because: "it grew", code });
+    const death = { inFlight: ["a", "b"], alone: false, because: "it grew", code };
+    expect(heard).toEqual([["a", "died", death]]);
     says(runner(0), done("a"));
     expect(heard).toHaveLength(1);
   });

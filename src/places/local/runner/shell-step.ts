@@ -141,12 +141,10 @@ export class ShellStep implements ShellListener {
    */
   abandon(): void {
     if (!this.#stop()) return;
-    if (this.#pid !== undefined) {
-      const below = descendantsOf([this.#pid]);
-      killQuietly(-this.#pid, "SIGKILL");
-      for (const process of [...this.#below, ...below]) killDescendant(process);
-    }
+    // Before the group: what is below the shell is found only while the shell lives.
     killByToken(this.#token());
+    if (this.#pid !== undefined) killQuietly(-this.#pid, "SIGKILL");
+    for (const process of this.#below) killDescendant(process);
     if (this.#files !== undefined) this.#host.scratch.end(this.#files);
   }
 
