@@ -8,6 +8,8 @@
  * orchestrator) has a thread of its own, which is used once.
  *
  * When the channel to the daemon closes, all that was started is ended, and the process with it.
+ *
+ * All ways in which a piece ends meet here, and each must be the only one, so it stays one file.
  */
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
