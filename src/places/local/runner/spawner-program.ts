@@ -13,8 +13,9 @@
  * Its answers on stdout: an id (4 bytes), a letter, a length (4 bytes), and a text.
  *
  * - `r`, id 0: it is ready. `a`, id 0: it lives.
- * - `b`: the pid of the process that becomes the shell, in a session of its own. It waits until this
- *   is told, so no shell begins that its runner cannot find: if the spawner dies before, it ends.
+ * - `b`: the pid of the process that becomes the shell, in a session of its own. It waits until
+ *   this is told, so no shell begins that its runner cannot find: if the spawner dies before, it
+ *   ends.
  * - `f`: it cannot be started: the number of the error.
  * - `o`, `e`: what it printed to stdout, to stderr.
  * - `x`: it has ended, and its group with it: the status as wait(2) gives it.
