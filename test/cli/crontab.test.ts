@@ -189,6 +189,23 @@ describe("the pipeline of a line", () => {
   const fault = (text: string): string | undefined =>
     faultOf(parseCrontab(text, USER).entries[0]!, target.machine);
 
+  it("has cron's own path, shell and folder where the crontab says nothing", () => {
+    const { definition, env } = line("* * * * * true");
+    const { home, user } = target.account;
+    expect(env).toEqual({
+      PATH: "/usr/bin:/bin",
+      SHELL: "/bin/sh",
+      HOME: home,
+      USER: user,
+      LOGNAME: user,
+    });
+    expect(definition).toMatchObject({
+      overlap: "allow",
+      schedule: { catchUp: "none" },
+      steps: { run: { shell: "/bin/sh", cwd: home } },
+    });
+  });
+
   it("has the environment that cron gives, each value as it stands", () => {
     const { definition, env } = line(
       "PATH=${HOME}/bin\nA=$${x} ${run.id} $ ${}\nSHELL=/bin/bash\nHOME=/srv\n* * * * * true",

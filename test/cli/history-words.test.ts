@@ -322,6 +322,27 @@ describe("orchd logs", () => {
     ]);
   });
 
+  it("tell the error of a step that failed, and of none that goes on or has come to its end", async () => {
+    const made = tempRoot();
+    const error = { name: "E", message: "no" };
+    const started = (step: string, attempt: number) => ({
+      type: "step.started",
+      step,
+      attempt,
+      because: "ready",
+    });
+    writeRun(made.runs, idOf(1), [
+      header(idOf(1), { again: [], bad: [] }),
+      { type: "run.started", because: "scheduled" },
+      started("again", 1),
+      { type: "step.failed", step: "again", attempt: 1, error, retryAt: slotOf(59) },
+      started("bad", 1),
+      { type: "step.failed", step: "bad", attempt: 1, error },
+    ]);
+    const { terminal } = await command(runLogs, made, { run: idOf(1) });
+    expect(terminal.lines).toEqual(["bad failed:", "  E: no"]);
+  });
+
   it("of one step have no column for its name, and only its error", async () => {
     const roots = printed();
     const { terminal } = await command(runLogs, roots, { run: idOf(1), step: "a" });

@@ -240,8 +240,9 @@ describe("the status", () => {
   it("is watched until somebody presses q", async () => {
     const { root, runs } = tempRoot();
     writePipeline(runs, "p", [loaded("*/5 * * * *")]);
-    expect(await onTerminal(root, ["status", "--watch"], "q")).toMatch(/\[0\]$/);
-    expect(await onTerminal(root, ["status", "--watch"], "\u0003")).toMatch(/\[0\]$/);
+    const keys = ["q", "Q", "\u0003", "\u0004"];
+    const ends = keys.map((key) => onTerminal(root, ["status", "--watch"], key));
+    for (const end of await Promise.all(ends)) expect(end).toMatch(/\[0\]$/);
   });
 });
 

@@ -267,6 +267,9 @@ it("a run that is waited for, or is synchronous, is followed to its end", async 
   expect([failed, words.at(-1)]).toEqual([1, `> ✗ ${RUN} failed in 2m: step "load" failed`]);
   answer = accepted({ run: RUN, result: { synchronous: false } });
   expect(await told("run etl")).toEqual([0, `> ${RUN}`]);
+  // With a daemon up, a run in the foreground is the daemon's, and is followed.
+  const foreground = await told("run etl --foreground");
+  expect([foreground[0], foreground.at(-1)]).toEqual([failed, words.at(-1)]);
   answer = KEPT;
   expect(await told("run etl --wait")).toEqual([4, KEEPS]);
 });

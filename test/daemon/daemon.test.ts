@@ -7,6 +7,7 @@ import { runDaemon } from "../../daemon/daemon.ts";
 import type { DrainPorts } from "../../src/engine/drain.ts";
 import type { EnginePorts, Engine } from "../../src/engine/engine.ts";
 import type { HeldWrites } from "../../src/engine/held-writes.ts";
+import type { openWorkshop } from "../../src/engine/workshop.ts";
 import type { UpkeepPorts } from "../../src/engine/upkeep.ts";
 import { readDaemon } from "../../src/ledger/daemon-info.ts";
 import { VERSION } from "../../src/version.ts";
@@ -65,6 +66,16 @@ function noted(name: string, methods: readonly string[] = []) {
     return { ...real, [name]: Noted };
   };
 }
+vi.mock("../../src/engine/workshop.ts", async (original) => {
+  const real = await original<typeof import("../../src/engine/workshop.ts")>();
+  return {
+    ...real,
+    openWorkshop: (options: Parameters<typeof real.openWorkshop>[0]) => {
+      made.ports["Workshop"] = options;
+      return real.openWorkshop(options);
+    },
+  };
+});
 vi.mock("../../src/engine/upkeep.ts", noted("Upkeep", ["retain", "filling", "carryOut"]));
 vi.mock("../../src/engine/held-writes.ts", noted("HeldWrites"));
 vi.mock("../../src/engine/drain.ts", noted("Drain", ["close"]));
@@ -224,6 +235,16 @@ it("SIGHUP reads orchd.yaml and looks at the folder; a bad file changes nothing"
   expect(said("error").join()).toContain("; the settings that were in force stay");
   await end();
   expect(process.listenerCount("SIGHUP")).toBe(0);
+});
+
+it("a run's ledger that was put back is told to the engine", async () => {
+  const root = tempRoot(PIPELINE);
+  await started(root);
+  const told = vi.spyOn(part<Engine>("Engine itself"), "disturbedRun").mockReturnValue();
+  const workshop = part<Parameters<typeof openWorkshop>[0]>("Workshop");
+  workshop.onLedgerRestored!("p@1", "somebody cut it");
+  expect(told.mock.calls).toEqual([["p@1", "somebody cut it"]]);
+  expect([workshop.runs, workshop.epoch]).toEqual([root.runs, 1]);
 });
 
 it("the hour's work is the upkeep's, and a drain says what it waits for", async () => {

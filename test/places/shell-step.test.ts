@@ -15,6 +15,11 @@ it.each([
     ": one",
   ],
   ["nothing where there is none", `echo out; exit 3`, ""],
+  [
+    "the beginning of a long line",
+    `printf 'b%.0s' $(seq 499) >&2; echo ccc >&2; exit 3`,
+    `: ${"b".repeat(499)}c`,
+  ],
 ])("a command that failed is told by %s", async (_, text, end) => {
   const rig = new PoolRig();
   expect(said(await rig.startShell(text).ended)).toBe(`the command ended with status 3${end}`);

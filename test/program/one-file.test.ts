@@ -164,21 +164,29 @@ describe("a definition of a program", () => {
         import { pipeline } from "orchd";
         export default pipeline({ name: "dropped", steps: { one: { uses: async () => 1 } } });
       `,
+      // Its file names it.
+      "schedules/nameless.mjs": `
+        import { pipeline } from "orchd";
+        export default pipeline({ steps: { one: { uses: async () => 1 } } });
+      `,
     });
     const daemon = await startDaemon({ root: root.root });
     const said = await runProgram(
       root,
       `
       import dropped from "./schedules/dropped.mjs";
+      import nameless from "./schedules/nameless.mjs";
       const etl = pipeline({ name: "etl", steps: { one: { uses: async () => 1 } } });
       const root = await openRoot(".");
       ${RUN}
       say((await run(dropped)).status);
+      say((await run(nameless)).status);
       await run(etl).catch(({ message }) => say(message));
       await root.close();
     `,
     );
     expect(said).toEqual([
+      "completed",
       "completed",
       "a daemon holds the root, and a request names a pipeline and brings no code: " +
         `put pipeline etl into a file of ${root.schedules}.`,

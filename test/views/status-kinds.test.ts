@@ -147,3 +147,21 @@ it("a reason that names two runs holds as long as one of them goes on", () => {
   expect(now([a], `${own}-b12`)).toMatch(/^its turn, /);
   expect(now([`${a}-b3`], `${own}-b12`)).toBe(`run ${a}-b3 goes on`);
 });
+
+it("a run that waits for its group says so, by the runs of all pipelines", () => {
+  const made = tempRoot();
+  const [own, other] = [idOf("p", 1), idOf("q", 2)];
+  const because = `run ${idOf("p", 0)} goes on`;
+  writePipeline(made.runs, "p", [loaded("* * * * *"), { type: "run.queued", run: own, because }]);
+  writeRun(made.runs, own, [
+    header(own, { a: [] }, { group: "db" }),
+    { type: "run.queued", because, limits: { lane: 1, group: 1 } },
+  ]);
+  writePipeline(made.runs, "q", [loaded("* * * * *"), { type: "run.started", run: other }]);
+  const waits = (group: string): string => {
+    writeRun(made.runs, other, [header(other, { a: [] }, { group })]);
+    return read(made, "p").pipelines[0]!.waiting![0]!.because;
+  };
+  expect(waits("db")).toBe('the concurrency group "db" is full: 1 of 1');
+  expect(waits("other")).toMatch(/^its turn, /);
+});

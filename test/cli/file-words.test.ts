@@ -1,0 +1,145 @@
+/** Commands about files, with files that a person may have: what each takes, and what it says. */
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { run as runInit } from "../../src/cli/commands/init.ts";
+import { run as runImport } from "../../src/cli/commands/import.ts";
+import { run as runValidate } from "../../src/cli/commands/validate.ts";
+import { loaded, writePipeline, type HandEvent } from "../support/hand-ledger.ts";
+import { tempRoot, type TempRoot } from "../support/temp-root.ts";
+import { command } from "../support/told-terminal.ts";
+
+describe("orchd validate", () => {
+  const good = "steps: { a: { run: 'true' } }\n";
+  it("takes a file that is named where there is no drop folder, and else asks for one", async () => {
+    const made = tempRoot({ "p.yaml": good });
+    rmSync(made.schedules, { recursive: true });
+    const file = join(made.root, "p.yaml");
+    const named = await command(runValidate, made, { files: [file] });
+    expect([named.status, named.sentence]).toEqual([0, undefined]);
+    expect(await command(runValidate, made)).toMatchObject({
+      status: 2,
+      sentence:
+        `the folder ${made.schedules} is not there; name it with --schedules or --root, ` +
+        "or make one with `orchd init`.",
+    });
+  });
+
+  it("takes a folder for its files, and none for a sentence", async () => {
+    const made = tempRoot({ "schedules/p.yaml": good, "schedules/q.yaml": "steps: 7\n" });
+    const told = await command(runValidate, made, { files: [made.schedules], json: true });
+    expect(told.status).toBe(2);
+    expect(told.terminal.values).toEqual([
+      [
+        {
+          file: join(made.schedules, "p.yaml"),
+          name: "p",
+          valid: true,
+          errors: [],
+          warnings: [],
+          schedule: null,
+          steps: 1,
+          dynamic: false,
+        },
+        {
+          file: join(made.schedules, "q.yaml"),
+          name: "q",
+          valid: false,
+          errors: [expect.stringContaining("q.yaml:1:")],
+          warnings: [],
+          schedule: null,
+          steps: 0,
+          dynamic: false,
+        },
+      ],
+    ]);
+    expect(told.terminal.errors).toEqual([
+      "1 file of 2 is invalid; correct what is said above and validate again.",
+    ]);
+    const empty = join(made.root, "empty");
+    mkdirSync(empty);
+    expect((await command(runValidate, made, { files: [empty] })).sentence).toBe(
+      `no pipeline file is in the folder ${empty}; ` +
+        "one ends in .yaml, .yml, .json, .ts, .mts, .js or .mjs.",
+    );
+    expect((await command(runValidate, made, { files: ["no.yaml"] })).sentence).toBe(
+      `there is no file no.yaml, here or in ${made.schedules}.`,
+    );
+  });
+});
+
+describe("orchd import crontab --compare", () => {
+  const LINE = (time: string): string =>
+    `2026-11-23T${time}:01+00:00 h CRON[1]: (root) CMD (/opt/x.sh)\n`;
+  /** Two lines of one command: each is compared with the pipeline that an import made of it. */
+  const compared = async (made: TempRoot, json: boolean) => {
+    const [crontab, log] = [join(made.root, "crontab"), join(made.root, "log")];
+    writeFileSync(crontab, "0 * * * * /opt/x.sh\n30 * * * * /opt/x.sh\n");
+    writeFileSync(log, LINE("02:00") + LINE("02:30"));
+    return command(runImport, made, { kind: "crontab", file: crontab, compare: log, json });
+  };
+  const fired = (pipeline: string, time: string): HandEvent => ({
+    type: "slot.fired",
+    slot: `2026-11-23T${time}:00.000Z`,
+    run: `${pipeline}@20261123T${time.replace(":", "")}00Z`,
+    through: `2026-11-23T${time}:00.000Z`,
+  });
+
+  it("compares each line with a pipeline of its own", async () => {
+    const made = tempRoot();
+    writePipeline(made.runs, "x", [loaded("0 * * * *"), fired("x", "02:00")]);
+    writePipeline(made.runs, "x-2", [loaded("30 * * * *"), fired("x-2", "02:30")]);
+    const told = await compared(made, true);
+    const names = (told.terminal.values[0] as { pipeline: string }[]).map((it) => it.pipeline);
+    expect(names).toEqual(["x", "x-2"]);
+  });
+
+  it("says which has no slots yet, and exits 1 where nothing could be compared", async () => {
+    const told = await compared(tempRoot(), false);
+    expect(told.terminal.notes).toEqual(
+      ["x (line 1)", "x-2 (line 2)"].map(
+        (which) =>
+          `${which} has no slots yet: import it with --shadow ` +
+          "and let the daemon run beside cron for a while.",
+      ),
+    );
+    expect([told.status, told.terminal.lines]).toEqual([1, []]);
+  });
+});
+
+describe("orchd init", () => {
+  it("makes a step that judges what the other one measured", async () => {
+    const made = tempRoot();
+    const folder = join(made.root, "new");
+    const told = await command(runInit, made, { folder, json: true });
+    const files = ["orchd.yaml", "schedules/disk-report.yaml", "schedules/steps/judge.mjs"];
+    expect(told.terminal.values).toEqual([
+      { root: folder, made: expect.arrayContaining(files), kept: [] },
+    ]);
+    const path = join(folder, "schedules/steps/judge.mjs");
+    const { default: judge } = (await import(path)) as {
+      default: (context: object) => Promise<unknown>;
+    };
+    const said: string[] = [];
+    const judged = (freeKb: number): Promise<unknown> =>
+      judge({
+        inputs: { disk: { freeKb, usedKb: 300 } },
+        params: { leastFreeKb: 100 },
+        log: { info: (text: string) => void said.push(text) },
+      });
+    expect(await judged(100)).toEqual({ freeKb: 100 });
+    expect(said).toEqual(["75 % used"]);
+    await expect(judged(99)).rejects.toThrow("only 99 KiB are free, 100 should be");
+  });
+
+  it("keeps what is there, and says what to do next", async () => {
+    const made = tempRoot({ "new/.gitignore": "mine\n" });
+    const { terminal } = await command(runInit, made, { folder: join(made.root, "new") });
+    expect(terminal.lines.filter((line) => line.startsWith("kept "))).toEqual([
+      "kept .gitignore, which was there already",
+    ]);
+    expect(terminal.lines.at(-1)).toMatch(
+      /^next: `orchd start --root .*new` runs the daemon; in a second terminal, `orchd status /,
+    );
+  });
+});
