@@ -11,7 +11,7 @@ import { command } from "../support/told-terminal.ts";
 
 describe("orchd validate", () => {
   const good = "steps: { a: { run: 'true' } }\n";
-  it("takes a file that is named where there is no drop folder, and else asks for one", async () => {
+  it("takes a file that is named where there is no drop folder, else asks for one", async () => {
     const made = tempRoot({ "p.yaml": good });
     rmSync(made.schedules, { recursive: true });
     const file = join(made.root, "p.yaml");

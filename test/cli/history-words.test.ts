@@ -322,7 +322,7 @@ describe("orchd logs", () => {
     ]);
   });
 
-  it("tell the error of a step that failed, and of none that goes on or has come to its end", async () => {
+  it("tell the error of a step that failed, and of none that is tried again", async () => {
     const made = tempRoot();
     const error = { name: "E", message: "no" };
     const started = (step: string, attempt: number) => ({

@@ -7,7 +7,7 @@ import { runDaemon } from "../../daemon/daemon.ts";
 import type { DrainPorts } from "../../src/engine/drain.ts";
 import type { EnginePorts, Engine } from "../../src/engine/engine.ts";
 import type { HeldWrites } from "../../src/engine/held-writes.ts";
-import type { openWorkshop } from "../../src/engine/workshop.ts";
+import type { Workshop, WorkshopOptions } from "../../src/engine/workshop.ts";
 import type { UpkeepPorts } from "../../src/engine/upkeep.ts";
 import { readDaemon } from "../../src/ledger/daemon-info.ts";
 import { VERSION } from "../../src/version.ts";
@@ -67,10 +67,10 @@ function noted(name: string, methods: readonly string[] = []) {
   };
 }
 vi.mock("../../src/engine/workshop.ts", async (original) => {
-  const real = await original<typeof import("../../src/engine/workshop.ts")>();
+  const real = await original<{ openWorkshop: (options: WorkshopOptions) => Workshop }>();
   return {
     ...real,
-    openWorkshop: (options: Parameters<typeof real.openWorkshop>[0]) => {
+    openWorkshop: (options: WorkshopOptions) => {
       made.ports["Workshop"] = options;
       return real.openWorkshop(options);
     },
@@ -241,7 +241,7 @@ it("a run's ledger that was put back is told to the engine", async () => {
   const root = tempRoot(PIPELINE);
   await started(root);
   const told = vi.spyOn(part<Engine>("Engine itself"), "disturbedRun").mockReturnValue();
-  const workshop = part<Parameters<typeof openWorkshop>[0]>("Workshop");
+  const workshop = part<WorkshopOptions>("Workshop");
   workshop.onLedgerRestored!("p@1", "somebody cut it");
   expect(told.mock.calls).toEqual([["p@1", "somebody cut it"]]);
   expect([workshop.runs, workshop.epoch]).toEqual([root.runs, 1]);
