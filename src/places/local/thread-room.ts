@@ -58,13 +58,16 @@ export class ThreadRoom {
 
   /** How much room a step takes. */
   shareOf(spec: SnapshotStep): number {
-    return mayGoAhead(spec) && this.#paces.isBrief(nameOf(spec.code!)) ? this.#share : 1;
+    if (!mayGoAhead(spec)) return 1;
+    const { bundle, pick } = spec.code!;
+    return this.#paces.isBrief(bundle, pick) ? this.#share : 1;
   }
 
   /** A step ended well. */
-  paced(code: CodeRef, durationMs: number): void {
+  paced({ bundle, pick }: CodeRef, durationMs: number): void {
     this.#pace = Number.isFinite(this.#pace) ? this.#pace * 0.9 + durationMs * 0.1 : durationMs;
-    this.#paces.ended(nameOf(code), durationMs);
+    // By the function: others of the same file may take longer.
+    this.#paces.ended(bundle, durationMs, pick);
   }
 
   /** A task ended, well or badly. */
@@ -106,9 +109,4 @@ export class ThreadRoom {
       now - Math.max(sentAt, this.#aheadEndedAt) > LONG_SINCE_MS
     );
   }
-}
-
-/** A function, for its pace: others of the same file may take longer. */
-function nameOf({ bundle, pick }: CodeRef): string {
-  return `${bundle} ${pick}`;
 }
