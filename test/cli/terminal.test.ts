@@ -2,8 +2,8 @@
  * What reaches a terminal. A PTY is captured while every command prints names, logs and errors with
  * control characters.
  */
-import { spawn } from "node:child_process";
-import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { appendFileSync, closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { orchd, orchdProgram, startDaemon } from "../support/daemon.ts";
@@ -189,4 +189,23 @@ describe("a terminal", () => {
       colour,
     );
   });
+});
+
+it("a result that cannot be written is a failure, and is told", () => {
+  const { root } = tempRoot();
+  const told = (stdout: number | "pipe"): unknown => {
+    const words = [orchdProgram, "status", "--root", root];
+    const { status, stderr } = spawnSync(process.execPath, words, {
+      stdio: ["ignore", stdout, "pipe"],
+      encoding: "utf8",
+    });
+    return [status, stderr];
+  };
+  const full = openSync("/dev/full", "w");
+  expect(told(full)).toEqual([
+    1,
+    "orchd: the result cannot be written (ENOSPC); see where stdout goes.\n",
+  ]);
+  closeSync(full);
+  expect(told("pipe")).toEqual([0, ""]);
 });

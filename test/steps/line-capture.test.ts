@@ -52,3 +52,19 @@ it("keeps what comes without an end of line, and drops the CR before one", () =>
   capture.end();
   expect(lines).toEqual(["a", "b\r", "d", "c"]);
 });
+
+it("cuts a line that never ends at each 64 KiB, as it comes", () => {
+  const kib = 1_024;
+  for (const [written, whole] of [
+    [64, 0],
+    [65, 1],
+    [200, 3],
+    [600, 9],
+  ] as const) {
+    const { capture, lines } = captured(10 * kib * kib);
+    capture.write("stdout", "x".repeat(written * kib));
+    expect(lines.map((line) => line.length)).toEqual(Array(whole).fill(64 * kib));
+    capture.end();
+    expect(lines.join("")).toHaveLength(written * kib);
+  }
+});

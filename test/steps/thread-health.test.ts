@@ -31,3 +31,18 @@ it("a thread is used again after a step that left the listeners as they were", (
   process.off(EVENT, own);
   expect(health.after()).toBeUndefined();
 });
+
+it("a thread is not used again after a step that woke an old, unref'd timer", async () => {
+  const health = new ThreadHealth();
+  const timer = await new Promise<NodeJS.Timeout>((resolve) => {
+    const set = setTimeout(() => resolve(set), 1);
+  });
+  timer.unref();
+  health.before();
+  expect(health.after()).toBeUndefined();
+  timer.refresh();
+  expect(health.after()).toEqual({
+    because: "a step left something active that nobody waits for",
+  });
+  clearTimeout(timer);
+});
