@@ -15,8 +15,8 @@ import { PoolRig, type Started } from "../support/pool-rig.ts";
 
 const NONE: StepParts = { params: {}, inputs: {} };
 /** In each run a step takes this much as the run's state, in bytes. */
-const STATE_BYTES = 200_000;
-const RUNS = process.env["FAULTS"] === undefined ? 200 : 10_000;
+const STATE_BYTES = 20_000;
+const RUNS = process.env["FAULTS"] === undefined ? 2_000 : 10_000;
 
 function frameOf(run: string, more: Partial<TaskFrame> = {}): TaskFrame {
   return {
@@ -66,6 +66,9 @@ describe("the daemon's end of frames", () => {
     expect(sent.map(({ type }) => type)).toEqual(["frame", "step", "step"]);
     expect(sent[1]).toEqual({ type: "step", id: "p@1#1", frame: 1, step: "a", attempt: 1 });
     expect(JSON.stringify(sent[2])).not.toContain("WHO");
+    // An id of usual length.
+    frames.start("chain@20261128T103903Z#19", new FramedTask(frame, "step-19", 1, NONE));
+    expect(JSON.stringify(sent[3]).length).toBeLessThanOrEqual(90);
     expect(frames.takeForgotten()).toEqual([]);
   });
 
@@ -201,9 +204,9 @@ describe("steps with a frame, in a real runner", () => {
         rig.pool.forget(frame);
       }
     };
-    await runs(0, 60);
+    await runs(0, 500);
     const before = heldMb(rig.pool.pids()[0]!);
-    await runs(60, 60 + RUNS);
+    await runs(500, 500 + RUNS);
     // The main thread and each of two threads would hold the states once more.
     const states = (RUNS * STATE_BYTES) / 1_000_000;
     expect(heldMb(rig.pool.pids()[0]!) - before).toBeLessThan(2 * states);
