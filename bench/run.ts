@@ -123,10 +123,8 @@ async function main(): Promise<number> {
   }
   // Read first: what is measured now may be kept in the same file.
   const path = asked.against === "last" ? lastKept() : asked.against;
-  if (asked.against !== undefined && path === undefined) {
-    process.stderr.write("No results are kept.\n");
-    return 2;
-  }
+  if (asked.against !== undefined && path === undefined)
+    process.stderr.write("No results are kept yet: there is nothing to compare with.\n");
   const before = path === undefined ? undefined : readKept(path);
   const { now, failed, missed } = await measure(asked);
   if (asked.json) process.stdout.write(`${JSON.stringify(now)}\n`);
