@@ -64,16 +64,22 @@ class World {
     const steps = Object.fromEntries(this.#steps.map((one) => [one, []]));
     const begun = [header(PRODUCER, steps), { type: "run.started", because: "scheduled" }];
     writeRun(this.made.runs, PRODUCER, [...begun, ...this.#lines]);
+    return this.indexed(key, id);
+  }
+
+  /** Notes in the index alone that a step came to a result under this key. */
+  indexed(key: string, id: string): this {
     this.#index.record(key, { run: PRODUCER, step: id, at: SLOT });
     return this;
   }
 
   /** The steps that would be answered. */
-  cached(
+  async cached(
     steps: readonly SnapshotStep[],
     more: Partial<Snapshot> = {},
     { settings = {}, now = BEGAN }: { settings?: Partial<OrchdSettings>; now?: number } = {},
-  ): string[] {
+  ): Promise<string[]> {
+    await this.#index.flush();
     const forecast = new CacheForecast(this.store, { ...DEFAULT_SETTINGS, ...settings });
     const snapshot = snapshotOf(steps, { file: join(this.made.schedules, "p.yaml"), ...more });
     try {
@@ -85,13 +91,13 @@ class World {
 }
 
 describe("a step whose result is there is answered", () => {
-  const answered = (
+  const answered = async (
     given: SnapshotStep,
     more: Partial<Snapshot> = {},
     settings: Partial<OrchdSettings> = {},
-  ): boolean => {
+  ): Promise<boolean> => {
     const world = new World().result(given.id, keyOf(given));
-    return world.cached([given], more, { settings }).length > 0;
+    return (await world.cached([given], more, { settings })).length > 0;
   };
   const off = { enableCache: false };
   const on = { enableCache: true };
@@ -109,20 +115,22 @@ describe("a step whose result is there is answered", () => {
     ["by the pipeline before the settings", moduleStep(), off, on, false],
     ["by the step before the pipeline", moduleStep(on), off, off, true],
     ["by the step before the pipeline", moduleStep(off), on, on, false],
-  ])("%s: %#", (_, given, more, settings, expected) => {
-    expect(answered(given, more, settings)).toBe(expected);
+  ])("%s: %#", async (_, given, more, settings, expected) => {
+    expect(await answered(given, more, settings)).toBe(expected);
   });
 
-  it("unless only the run can tell: a condition, or a user's function", () => {
-    expect(answered(step("a", { when: "${params.x} == 1" }))).toBe(false);
-    expect(answered(step("a", { cache: { cacheFunction: { pick: "key" } } } as never))).toBe(false);
+  it("unless only the run can tell: a condition, or a user's function", async () => {
+    expect(await answered(step("a", { when: "${params.x} == 1" }))).toBe(false);
+    expect(await answered(step("a", { cache: { cacheFunction: { pick: "key" } } } as never))).toBe(
+      false,
+    );
   });
 });
 
-it("one thing that differs gives no answer", () => {
+it("one thing that differs gives no answer", async () => {
   const given = step("a", { params: { n: 1 }, env: { A: "1" } });
   const world = new World().result("a", keyOf(given));
-  expect(world.cached([given])).toEqual(["a"]);
+  expect(await world.cached([given])).toEqual(["a"]);
   const others: Partial<SnapshotStep>[] = [
     { run: "echo b" },
     { params: { n: 2 } },
@@ -130,15 +138,15 @@ it("one thing that differs gives no answer", () => {
     { outputs: ["x"] },
     { cwd: "/" },
   ];
-  for (const other of others) expect(world.cached([{ ...given, ...other }])).toEqual([]);
-  expect(world.cached([given], { env: { B: "1" } })).toEqual([]);
-  expect(world.cached([given], {}, { settings: { project: "another" } })).toEqual([]);
+  for (const other of others) expect(await world.cached([{ ...given, ...other }])).toEqual([]);
+  expect(await world.cached([given], { env: { B: "1" } })).toEqual([]);
+  expect(await world.cached([given], {}, { settings: { project: "another" } })).toEqual([]);
 });
 
-it("params and environment are those of the run that is thought of", () => {
+it("params and environment are those of the run that is thought of", async () => {
   const given = step("a", { params: { id: "${run.id}" }, env: { S: "x" } });
   const world = new World().result("a", keyOf(given, { params: { id: ASKER } }));
-  expect(world.cached([given])).toEqual(["a"]);
+  expect(await world.cached([given])).toEqual(["a"]);
 });
 
 describe("how old a result may be", () => {
@@ -148,44 +156,46 @@ describe("how old a result may be", () => {
     [A_MINUTE - 1, ["a"]],
     [A_MINUTE, []],
     [A_MINUTE + 1, []],
-  ])("%i ms after it began", (age, steps) => {
+  ])("%i ms after it began", async (age, steps) => {
     const world = new World().result("a", keyOf(given));
-    expect(world.cached([given], {}, { now: BEGAN + age })).toEqual(steps);
+    expect(await world.cached([given], {}, { now: BEGAN + age })).toEqual(steps);
   });
 });
 
-it("a result counts if its step completed under this very key, in a ledger that is there", () => {
+it("a result counts if its step completed under this very key, in a ledger that is there", async () => {
   const given = step("a");
   const key = keyOf(given);
-  expect(new World().result("a", key, { result: 1 }, "step.failed").cached([given])).toEqual([]);
+  expect(await new World().result("a", key, { result: 1 }, "step.failed").cached([given])).toEqual(
+    [],
+  );
   const other = new World().result("a", "f".repeat(64));
-  new CacheIndex(other.store.cache).record(key, { run: PRODUCER, step: "a", at: SLOT });
-  expect(other.cached([given])).toEqual([]);
+  other.indexed(key, "a");
+  expect(await other.cached([given])).toEqual([]);
   const unknown = new World().result("a", "f".repeat(64));
-  new CacheIndex(unknown.store.cache).record(key, { run: PRODUCER, step: "no", at: SLOT });
-  expect(unknown.cached([given])).toEqual([]);
+  unknown.indexed(key, "no");
+  expect(await unknown.cached([given])).toEqual([]);
   const gone = new World().result("a", key);
   rmSync(runPath(gone.made.runs, PRODUCER));
-  expect(gone.cached([given])).toEqual([]);
+  expect(await gone.cached([given])).toEqual([]);
 });
 
 describe("a file that the step depends on", () => {
   const given = step("a", { cache: { fileDependencies: ["data.txt"] } } as never);
   const hash = createHash("sha256").update("one").digest("hex");
   const world = (): World => new World().result("a", keyOf(given, { files: [["data.txt", hash]] }));
-  it("is read beside the pipeline's file, and counts by what it holds", () => {
+  it("is read beside the pipeline's file, and counts by what it holds", async () => {
     const it = world();
-    expect(it.cached([given])).toEqual([]);
+    expect(await it.cached([given])).toEqual([]);
     it.made.write("schedules/data.txt", "one");
-    expect(it.cached([given])).toEqual(["a"]);
+    expect(await it.cached([given])).toEqual(["a"]);
     it.made.write("schedules/data.txt", "two");
-    expect(it.cached([given])).toEqual([]);
+    expect(await it.cached([given])).toEqual([]);
   });
 
-  it("gives no answer where it cannot be read, whatever was recorded", () => {
+  it("gives no answer where it cannot be read, whatever was recorded", async () => {
     const it = new World().result("a", keyOf(given));
     mkdirSync(join(it.made.schedules, "data.txt"));
-    expect(it.cached([given])).toEqual([]);
+    expect(await it.cached([given])).toEqual([]);
   });
 });
 
@@ -200,29 +210,29 @@ describe("a step that needs others", () => {
       .result("up", keyOf(from), value)
       .result("a", keyOf(given, { inputs: { i: contentHash(1) } }));
 
-  it("is answered where they are, and what they gave is what it was given", () => {
-    expect(world({ result: 1 }).cached([up, reads()])).toEqual(["up", "a"]);
-    expect(world({ result: 2 }).cached([up, reads()])).toEqual(["up"]);
-    expect(world({ result: 1 }).cached([{ ...up, enableCache: false }, reads()])).toEqual([]);
+  it("is answered where they are, and what they gave is what it was given", async () => {
+    expect(await world({ result: 1 }).cached([up, reads()])).toEqual(["up", "a"]);
+    expect(await world({ result: 2 }).cached([up, reads()])).toEqual(["up"]);
+    expect(await world({ result: 1 }).cached([{ ...up, enableCache: false }, reads()])).toEqual([]);
     const after = step("a", { after: ["up"] });
     const later = new World().result("a", keyOf(after));
-    expect(later.cached([up, after])).toEqual([]);
-    expect(later.result("up", keyOf(up)).cached([up, after])).toEqual(["up", "a"]);
+    expect(await later.cached([up, after])).toEqual([]);
+    expect(await later.result("up", keyOf(up)).cached([up, after])).toEqual(["up", "a"]);
   });
 
-  it("gets one output by its name, all of a step that declares some, else its result", () => {
+  it("gets one output by its name, all of a step that declares some, else its result", async () => {
     const some = step("up", { outputs: ["n"] });
-    expect(world({ n: 1 }, reads("n"), some).cached([some, reads("n")])).toEqual(["up", "a"]);
-    expect(world({ n: 2 }, reads("n"), some).cached([some, reads("n")])).toEqual(["up"]);
-    expect(world({ m: 1 }, reads("n"), some).cached([some, reads("n")])).toEqual(["up"]);
+    expect(await world({ n: 1 }, reads("n"), some).cached([some, reads("n")])).toEqual(["up", "a"]);
+    expect(await world({ n: 2 }, reads("n"), some).cached([some, reads("n")])).toEqual(["up"]);
+    expect(await world({ m: 1 }, reads("n"), some).cached([some, reads("n")])).toEqual(["up"]);
     const all = new World()
       .result("up", keyOf(some), { n: 1 })
       .result("a", keyOf(reads(), { inputs: { i: contentHash({ n: 1 }) } }));
-    expect(all.cached([some, reads()])).toEqual(["up", "a"]);
+    expect(await all.cached([some, reads()])).toEqual(["up", "a"]);
     const missing = new World()
       .result("up", keyOf(up), { other: 1 })
       .result("a", keyOf(reads("x"), { inputs: { i: contentHash(null) } }));
-    expect(missing.cached([up, reads("x")])).toEqual(["up", "a"]);
+    expect(await missing.cached([up, reads("x")])).toEqual(["up", "a"]);
   });
 
   it("gets what lies in an artifact, if that is whole", async () => {
@@ -236,9 +246,9 @@ describe("a step that needs others", () => {
         "a",
         keyOf(reads(), { inputs: { i: input } }),
       );
-      expect(it.cached([up, reads()])).toEqual(["up", "a"]);
+      expect(await it.cached([up, reads()])).toEqual(["up", "a"]);
       writeFileSync(artifacts.path(ref), "torn");
-      expect(it.cached([up, reads()])).toEqual([]);
+      expect(await it.cached([up, reads()])).toEqual([]);
     }
   });
 });
