@@ -162,7 +162,7 @@ describe("how old a result may be", () => {
   });
 });
 
-it("a result counts if its step completed under this very key, in a ledger that is there", async () => {
+it("a result counts if its step completed under this very key, and has a ledger", async () => {
   const given = step("a");
   const key = keyOf(given);
   expect(await new World().result("a", key, { result: 1 }, "step.failed").cached([given])).toEqual(
