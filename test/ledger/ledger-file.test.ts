@@ -232,7 +232,7 @@ describe("creating", () => {
     await file.close();
   });
 
-  it("shares the folder's syncs among a thousand at once, and makes sixteen at a time", async () => {
+  it("makes a thousand sixteen at a time, and shares the folder's syncs among them", async () => {
     const disk = faultyDisk();
     const folder = join(tempRoot().root, "2026-11");
     let writing = 0;
