@@ -464,7 +464,7 @@ describe.runIf(hasProgram("strace"))("a daemon", () => {
     // sixth, and is not a ledger's.
     const { fault } = await failing(tempRoot(FILES), "fdatasync:error=EIO:when=12", {
       program,
-      patienceMs: 9_000,
+      patienceMs: 4_000,
     });
     expect(fault).toContain("did not end");
   });
@@ -491,12 +491,16 @@ async function failing(
     trace,
     ...(program === undefined ? {} : { program }),
   });
+  // Each thread counts its own calls, so it takes a while until one fails.
+  const hasFailed = (): true | undefined =>
+    daemon.process.exitCode !== null || callsIn(readFileSync(trace, "utf8")).some(isFailed)
+      ? true
+      : undefined;
+  await awaitSight(trace, hasFailed, "a call that fails", 60_000).catch(() => undefined);
   const ended = await endOf(daemon, patienceMs);
   const calls = callsIn(readFileSync(trace, "utf8"));
   rmSync(trace);
-  const failed = calls.find(
-    ({ text, file }) => text.includes("(INJECTED)") && file.includes("/runs/"),
-  );
+  const failed = calls.find(isFailed);
   const answer = (fault: string | undefined, endMs = 0) => ({ fault, endMs });
   if (failed === undefined) return answer("no call of the daemon failed");
   const said = `after ${failed.text}`;
@@ -523,6 +527,10 @@ interface Call {
   /** The file that its descriptor is for. */
   readonly file: string;
 }
+
+/** Whether strace had it fail, on a file of the daemon's. */
+const isFailed = ({ text, file }: Call): boolean =>
+  text.includes("(INJECTED)") && file.includes("/runs/");
 
 /** The calls that strace noted. One that another call interrupted is put together again. */
 function callsIn(trace: string): Call[] {
