@@ -347,6 +347,12 @@ const pipelineEvents = [
           "slots of these schedules count from here on; it moves when the schedules change",
       }),
       through,
+      description: z.string().optional(),
+      tags: z.array(z.string()).optional(),
+      params: z.record(z.string(), json).optional().meta({
+        description:
+          "the declared params with their defaults, a secret by its name; absent if they are long",
+      }),
     })
     .meta({ description: "A pipeline file was read and is in force." }),
   z

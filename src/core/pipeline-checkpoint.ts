@@ -44,6 +44,7 @@ export function checkpointOf(
     durations: [...state.durations],
     // Always present: it says that retention is told in this ledger from here on.
     prunedUntil: state.prunedUntil === undefined ? null : iso(state.prunedUntil),
+    ...state.about,
     ...(state.disturbed === undefined ? {} : { disturbed: { ...state.disturbed } }),
   };
 }

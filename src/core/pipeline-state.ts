@@ -11,6 +11,7 @@
  */
 import { defined } from "./defined.ts";
 import type { PipelineEvent, PipelineLine } from "./event.ts";
+import { aboutIn, type PipelineAbout } from "./pipeline-about.ts";
 import { slotOfKey, unpackSlots } from "./schedule/slot-list.ts";
 import type { Json } from "./snapshot.ts";
 
@@ -71,6 +72,8 @@ export interface PipelineState {
   tzdata?: string;
   file?: string;
   loadedAt?: string;
+  /** What the file in force says for people. */
+  about: PipelineAbout;
   /** Why the newest version of the file was refused. Empty if it was accepted. */
   errors: readonly string[];
   removed: boolean;
@@ -141,6 +144,7 @@ export function emptyPipelineState(): PipelineState {
   return {
     paused: false,
     schedules: [],
+    about: {},
     errors: [],
     removed: false,
     active: new Map(),
@@ -184,6 +188,7 @@ export function evolvePipeline(state: PipelineState, line: PipelineLine): Pipeli
       state.tzdata = line.tzdata;
       if (line.file !== undefined) state.file = line.file;
       state.loadedAt = line.at;
+      state.about = aboutIn(line);
       state.errors = [];
       state.removed = false;
       state.through ??= Date.parse(line.at);
@@ -460,6 +465,7 @@ function restore(
     if (typeof value === "string") state[key] = value;
     else delete state[key];
   }
+  state.about = aboutIn(more);
   const since = (more["activeSince"] ?? {}) as Record<string, Omit<ActiveRun, "run">>;
   refill(
     state.active,

@@ -23,6 +23,7 @@ import { defined } from "../core/defined.ts";
 import type { PipelineEvent, RunHeader } from "../core/event.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import { isSameFile } from "../core/name-holder.ts";
+import { aboutOf } from "../core/pipeline-about.ts";
 import { forgottenAfter, type PipelineState } from "../core/pipeline-state.ts";
 import { packSlots } from "../core/schedule/slot-list.ts";
 import type { Schedule } from "../core/schedule/schedule-schema.ts";
@@ -182,6 +183,8 @@ export class PipelineDesk implements DeciderView, RecorderView {
         !rescheduled &&
         state.digest === loaded.digest &&
         state.errors.length === 0 &&
+        // An older release did not record what the file says for people.
+        state.about.tags !== undefined &&
         isSameFile(state.file, loaded.file);
       // After a restart nothing but the schedules is known of the old version: its slots that are
       // left run the new one.
@@ -209,6 +212,7 @@ export class PipelineDesk implements DeciderView, RecorderView {
           file: loaded.file,
           since: since === undefined ? undefined : iso(since),
           through: rescheduled ? iso(Math.max(now, this.#cursor ?? now)) : undefined,
+          ...aboutOf(loaded),
         }),
       ]);
       if (rescheduled) this.#cursor = Math.max(now, this.#cursor ?? now);

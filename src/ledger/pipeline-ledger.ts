@@ -270,6 +270,7 @@ function firstLines(state: PipelineState): PipelineEvent[] {
       tz: state.tz ?? "",
       tzdata: state.tzdata ?? "",
       ...(state.file === undefined ? {} : { file: state.file }),
+      ...state.about,
     },
     checkpoint,
   ];

@@ -229,6 +229,12 @@ describe("what is remembered of the past", () => {
 const second = fc.integer({ min: 0, max: 10_000 });
 const events: fc.Arbitrary<PipelineEvent> = fc.oneof(
   fc.constant(loaded),
+  fc.constant<PipelineEvent>({
+    ...loaded,
+    description: "nightly",
+    tags: ["backup"],
+    params: { day: 1, key: { secret: "KEY" } },
+  }),
   fc.constant<PipelineEvent>({ type: "pipeline.paused", by: "cli:root" }),
   fc.constant<PipelineEvent>({ type: "pipeline.resumed", by: "cli:root" }),
   fc.constant<PipelineEvent>({ type: "pipeline.removed" }),
