@@ -8,6 +8,8 @@
  * the watermark passes. A backward clock step moves the watermark back: `firedAhead` keeps the
  * slots after it that fired, since a slot never fires twice. A checkpoint holds all of this, so
  * nobody reads further back than the last one.
+ *
+ * It stays one file: the fold has a case an event, and what each case changes is read beside it.
  */
 import { defined } from "./defined.ts";
 import type { PipelineEvent, PipelineLine } from "./event.ts";
