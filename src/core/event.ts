@@ -471,9 +471,14 @@ const pipelineEvents = [
       durationMs,
       workedMs,
       because: because.optional(),
+      trigger: z.string().optional(),
+      steps: z.record(z.string(), z.int()).optional(),
+      retries: z.int().optional(),
     })
     .meta({
-      description: "A run ended.",
+      description:
+        "A run ended. `steps`: how many ended in each status. `retries`: attempts after a failed " +
+        "one.",
     }),
   z
     .looseObject({ type: z.literal("run.overdue"), run: z.string(), because })

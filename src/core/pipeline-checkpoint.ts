@@ -6,6 +6,7 @@ import type { PipelineEvent } from "./event.ts";
 import type { PipelineState } from "./pipeline-state.ts";
 import { packSlots } from "./schedule/slot-list.ts";
 import type { Json } from "./snapshot.ts";
+import { copyOfTally } from "./tally.ts";
 import { iso } from "./time.ts";
 
 /** The checkpoint of a state. A ledger with this one line folds to the same state. */
@@ -42,6 +43,7 @@ export function checkpointOf(
     ran: { ...state.ran },
     ended: [...state.ended].slice(-64),
     durations: [...state.durations],
+    tally: copyOfTally(state.tally),
     // Always present: it says that retention is told in this ledger from here on.
     prunedUntil: state.prunedUntil === undefined ? null : iso(state.prunedUntil),
     ...state.about,

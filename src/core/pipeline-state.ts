@@ -16,6 +16,14 @@ import type { PipelineEvent, PipelineLine } from "./event.ts";
 import { aboutIn, type PipelineAbout } from "./pipeline-about.ts";
 import { slotOfKey, unpackSlots } from "./schedule/slot-list.ts";
 import type { Json } from "./snapshot.ts";
+import {
+  copyOfTally,
+  emptyTally,
+  tallyOfCounts,
+  tallyRun,
+  tallySlot,
+  type Tally,
+} from "./tally.ts";
 
 /** How much of the reason of a run's end is remembered, in characters. */
 const REASON_CHARACTERS = 300;
@@ -83,6 +91,8 @@ export interface PipelineState {
   readonly queued: Set<string>;
   last: LastRun | null;
   counts: PipelineCounts;
+  /** What metrics count. */
+  tally: Tally;
   /**
    * Slots that have a line and that the watermark has not passed: `SLOT` or `SLOT.SCHEDULE`, with
    * SLOT in ISO 8601.
@@ -153,6 +163,7 @@ export function emptyPipelineState(): PipelineState {
     queued: new Set(),
     last: null,
     counts: {},
+    tally: emptyTally(),
     decided: new Map(),
     covered: [],
     firedAhead: new Set(),
@@ -180,6 +191,7 @@ export function slotKey(slot: string, schedule?: string): string {
 export function evolvePipeline(state: PipelineState, line: PipelineLine): PipelineState {
   state.lastSeq = line.seq;
   state.linesSinceCheckpoint += 1;
+  state.tally.since ??= line.at;
   const requestId = (line as { requestId?: unknown }).requestId;
   if (typeof requestId === "string") remember(state, requestId);
   switch (line.type) {
@@ -217,6 +229,7 @@ export function evolvePipeline(state: PipelineState, line: PipelineLine): Pipeli
     case "slot.fired":
     case "slot.caught_up":
       count(state, line.type === "slot.fired" ? "fired" : "caughtUp");
+      tallySlot(state.tally, line.type === "slot.fired" ? "fired" : "caught_up", line.latenessMs);
       decide(state, line, "fired");
       countRun(state, line);
       // A shadow pipeline's slot has no run.
@@ -225,10 +238,12 @@ export function evolvePipeline(state: PipelineState, line: PipelineLine): Pipeli
     case "slot.skipped":
     case "slot.missed":
       count(state, line.type === "slot.skipped" ? "skipped" : "missed");
+      tallySlot(state.tally, line.type === "slot.skipped" ? "skipped" : "missed");
       decide(state, line, line.type === "slot.skipped" ? "skipped" : "missed");
       break;
     case "slot.backfilled":
       count(state, "backfilled");
+      tallySlot(state.tally, "backfilled");
       note(state, line.run, line.at);
       break;
     case "clock.stepped":
@@ -428,6 +443,7 @@ function finishRun(
     if (state.durations.length > DURATIONS_KEPT) state.durations.shift();
   }
   count(state, line.status);
+  tallyRun(state.tally, line);
   const ended = { run: line.run, status: line.status, startedAt, finishedAt: line.at };
   state.last =
     line.status === "completed" || line.because === undefined
@@ -460,6 +476,7 @@ function restore(
   state.schedules = line.schedules;
   state.counts = { ...line.counts };
   state.last = line.last as LastRun | null;
+  restoreTally(state, more["tally"], line.at);
   state.removed = more["removed"] === true;
   state.errors = Array.isArray(more["errors"]) ? (more["errors"] as string[]) : [];
   for (const key of ["digest", "tz", "tzdata", "file", "loadedAt", "pausedBecause"] as const) {
@@ -499,6 +516,18 @@ function restore(
   delete state.prunedUntil;
   notePruning(state, more["prunedUntil"]);
   state.linesSinceCheckpoint = 0;
+}
+
+function restoreTally(state: PipelineState, tally: unknown, at: string): void {
+  if (typeof tally === "object" && tally !== null) {
+    state.tally = copyOfTally(tally as Tally);
+    return;
+  }
+  // An older release wrote it.
+  state.tally = tallyOfCounts(state.counts);
+  state.tally.since = at;
+  const { last } = state;
+  if (typeof last?.finishedAt === "string") state.tally.ended[last.status] = last.finishedAt;
 }
 
 function refill<V>(map: Map<string, V>, entries: Iterable<readonly [string, V]>): void {

@@ -15,6 +15,7 @@ import { join } from "node:path";
 import { defined } from "../core/defined.ts";
 import type { PipelineEvent, RunLine } from "../core/event.ts";
 import { parseRunId } from "../core/run-id.ts";
+import { runResults } from "../core/run-results.ts";
 import { fold, type RunState } from "../core/run-state.ts";
 import { errorCode } from "../disk/disk-error.ts";
 import { isPathFault, PathFault, regularFile } from "../disk/path-fault.ts";
@@ -23,6 +24,7 @@ import { readLedger } from "../ledger/ledger-reader.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { ActiveRuns, QueueTerms, RunTicket } from "./active-runs.ts";
 import type { Log } from "../log.ts";
+import { endLine } from "./end-line.ts";
 import type { RunHandle, RunMaker } from "./ports.ts";
 
 /** What taking over needs. */
@@ -102,10 +104,9 @@ export async function takeOver(
   if ("error" in reopened) return cannotGoOn(run, reopened.error, ports);
   const { handle } = reopened;
   if (handle === undefined) {
-    const finished = readRunState(ports.store, run)?.finished;
-    if (finished === undefined) return [];
-    const { status, durationMs, workedMs, because } = finished;
-    return [defined({ type: "run.finished", run, status, durationMs, workedMs, because })];
+    const ended = readRunState(ports.store, run);
+    if (ended?.finished === undefined) return [];
+    return [endLine(run, { ...ended.finished, results: runResults(ended) })];
   }
   const { state } = handle;
   const left = await endPlaceholder(handle);
@@ -153,8 +154,8 @@ async function endPlaceholder(handle: RunHandle): Promise<PipelineEvent | undefi
   const because = "its program ended before it submitted the run";
   const answer = await handle.requestStop({ mode: "graceful", by: "daemon", because });
   if (!answer.accepted) return undefined;
-  const { status, durationMs } = await handle.finished;
-  return { type: "run.finished", run, status, durationMs, because };
+  const { status, durationMs, results } = await handle.finished;
+  return endLine(run, { status, durationMs, because, results });
 }
 
 /**

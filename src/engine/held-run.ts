@@ -5,11 +5,11 @@
  * pipeline's ledger says too. A reserved run that is stopped is driven to its end at once, and none
  * of its steps starts.
  */
-import { defined } from "../core/defined.ts";
 import type { RunState } from "../core/run-state.ts";
 import type { StopAnswer, StopOrder } from "../core/stop-order.ts";
 import type { PipelineLedger } from "../ledger/pipeline-ledger.ts";
 import type { Flavor } from "../orchestrators/flavors.ts";
+import { endLine } from "./end-line.ts";
 import type { ReservedRun, RunEnd, RunHandle, SubmissionGiven } from "./ports.ts";
 
 /** A run that this process makes and drives. */
@@ -86,10 +86,7 @@ export class HeldRun {
   }
 
   async #record(end: RunEnd): Promise<RunEnd> {
-    const { status, durationMs, workedMs, because } = end;
-    await this.#ledger.append([
-      defined({ type: "run.finished", run: this.id, status, durationMs, workedMs, because }),
-    ]);
+    await this.#ledger.append([endLine(this.id, end)]);
     return end;
   }
 }

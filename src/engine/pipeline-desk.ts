@@ -32,6 +32,7 @@ import { iso } from "../core/time.ts";
 import { firedSlotsAfter } from "../ledger/fired-slots.ts";
 import type { PipelineLedger } from "../ledger/pipeline-ledger.ts";
 import type { ActiveRun, QueueTerms, RunTicket } from "./active-runs.ts";
+import { endLine } from "./end-line.ts";
 import type { RunEnd } from "./ports.ts";
 import type { ClockStep } from "./scheduler.ts";
 import { queueTermsOf, SlotDecider, type DeciderPorts, type DeciderView } from "./slot-decider.ts";
@@ -356,16 +357,7 @@ export class PipelineDesk implements DeciderView, RecorderView {
 
   /** Writes the line of a run that ended. */
   recordEnd(run: string, end: RunEnd): Promise<unknown> {
-    return this.append([
-      defined({
-        type: "run.finished",
-        run,
-        status: end.status,
-        durationMs: end.durationMs,
-        workedMs: end.workedMs,
-        because: end.because,
-      }),
-    ]);
+    return this.append([endLine(run, end)]);
   }
 
   /** Closes the ledger. Call nothing else of the desk after that. */

@@ -3,6 +3,7 @@
  * it others.
  */
 import type { RunEvent, RunHeader } from "../core/event.ts";
+import type { RunResults } from "../core/run-results.ts";
 import type { RunState } from "../core/run-state.ts";
 import type { FinalRunStatus } from "../core/status.ts";
 import type { StopAnswer, StopOrder } from "../core/stop-order.ts";
@@ -14,6 +15,8 @@ export interface RunEnd {
   readonly because: string;
   readonly durationMs: number;
   readonly workedMs?: number | undefined;
+  /** What its pipeline's ledger says of it beside this. */
+  readonly results?: RunResults | undefined;
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { RunResults } from "../core/run-results.ts";
 import type { Snapshot } from "../core/snapshot.ts";
 import type { FinalRunStatus } from "../core/status.ts";
 
@@ -14,4 +15,5 @@ export interface FinishedRun {
   readonly startedAt?: string | undefined;
   readonly finishedAt: string;
   readonly snapshot: Snapshot;
+  readonly results: RunResults;
 }

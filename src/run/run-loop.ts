@@ -16,6 +16,7 @@ import { defined } from "../core/defined.ts";
 import type { RunEvent, RunHeader } from "../core/event.ts";
 import { isHalted } from "../core/halt.ts";
 import { couldStart, plan, type Action, type PlanFacts } from "../core/plan.ts";
+import { runResults } from "../core/run-results.ts";
 import type { RunState } from "../core/run-state.ts";
 import { allEnded } from "../core/run-status.ts";
 import { stopRefusal, type StopAnswer, type StopOrder } from "../core/stop-order.ts";
@@ -396,7 +397,6 @@ export class RunLoop {
       void this.#log.flushed().then(() => this.#schedule());
       return "later";
     }
-    const { state } = this;
     const times = this.#times.ends(this.#journal.at);
     const at = this.#emit({
       type: "run.finished",
@@ -405,20 +405,16 @@ export class RunLoop {
       ...times,
     });
     this.#journal.afterwards(() => {
-      const { run, pipeline, snapshot, startedAt } = state;
       void this.#close();
-      this.#resolveFinished({
-        run,
-        pipeline,
-        status,
-        because,
-        ...times,
-        startedAt,
-        finishedAt: at,
-        snapshot,
-      });
+      this.#tellEnd({ status, because, ...times, finishedAt: at });
     });
     return "now";
+  }
+
+  #tellEnd(end: Pick<FinishedRun, "status" | "because" | "durationMs" | "finishedAt">): void {
+    const { run, pipeline, snapshot, startedAt } = this.state;
+    const results = runResults(this.state);
+    this.#resolveFinished({ run, pipeline, ...end, startedAt, snapshot, results });
   }
 
   async #close(): Promise<void> {
@@ -446,19 +442,10 @@ export class RunLoop {
     const because = `its ledger can no longer be written: ${error.message}`;
     this.#steps.kill(because);
     this.#hooks.kill(because);
-    const { run, pipeline, snapshot, startedAt } = this.state;
     const finishedAt = iso(this.#deps.clock.now());
+    const times = this.#times.ends(finishedAt);
     void this.#close();
-    this.#resolveFinished({
-      run,
-      pipeline,
-      status: "failed",
-      because: because.slice(0, 4_096),
-      ...this.#times.ends(finishedAt),
-      startedAt,
-      finishedAt,
-      snapshot,
-    });
+    this.#tellEnd({ status: "failed", because: because.slice(0, 4_096), ...times, finishedAt });
   }
 
   /** @throws why the run's ledger cannot be written */
