@@ -1,5 +1,5 @@
 /**
- * Builds dist/: modules and types by tsc, the command line by esbuild.
+ * Builds dist/: modules and types by tsc, the command line and the page by esbuild.
  *
  * dist/ is in use while it is built: by a daemon, whose next runner starts from it, by commands in
  * other terminals, and by tests. So the build is made aside, in dist/.new-PID, and is moved in only
@@ -23,7 +23,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { bundle } from "./esbuild.config.mjs";
+import { bundle, bundlePage } from "./esbuild.config.mjs";
 
 process.chdir(import.meta.dirname);
 const clean = process.argv.includes("--clean");
@@ -37,6 +37,7 @@ const tsc = spawnSync("node_modules/.bin/tsc", ["-p", "tsconfig.build.json", "--
 if (tsc.error !== undefined) console.error(`${tsc.error.message}; run "npm ci" first`);
 if (tsc.status !== 0) process.exit(1);
 await bundle(aside);
+await bundlePage(aside);
 moveIn(filesOf(aside));
 
 function moveIn(files) {
@@ -53,7 +54,7 @@ function moveIn(files) {
     renameSync(made, target);
   }
   const wanted = new Set([...files, ...before]);
-  for (const folder of ["bin", "daemon", "src"])
+  for (const folder of ["bin", "daemon", "page", "src"])
     for (const file of filesOf(join("dist", folder)))
       if (!wanted.has(join(folder, file))) rmSync(join("dist", folder, file), { force: true });
   for (const name of readdirSync("dist"))
@@ -62,9 +63,10 @@ function moveIn(files) {
   renameSync(join(aside, ".files"), listed);
 }
 
-/** Chunks and modules, then the programs that import them, `bin` last. */
+/** Chunks and modules, then the programs and the page that load them, `bin` last. */
 function programsLast(one, other) {
-  const rank = (file) => (/^bin\/[^/]*$/.test(file) ? 2 : file.startsWith("daemon/") ? 1 : 0);
+  const rank = (file) =>
+    /^bin\/[^/]*$|^page\/index/.test(file) ? 2 : file.startsWith("daemon/") ? 1 : 0;
   return rank(one) - rank(other) || (one < other ? -1 : 1);
 }
 

@@ -1,10 +1,10 @@
 /**
- * Bundles the command line into a folder's bin/. orchd.js answers `orchd status` alone, and is one
- * file: every file that Node opens costs half a millisecond. commands.js and its chunks are for
- * everything else. Code that both need is in both.
+ * Bundles the command line into a folder's bin/, and the page's app into its page/. orchd.js
+ * answers `orchd status` alone, and is one file: every file that Node opens costs half a
+ * millisecond. commands.js and its chunks are for everything else. Code that both need is in both.
  */
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { build } from "esbuild";
 
 const shared = {
@@ -107,4 +107,52 @@ export async function bundle(folder) {
     splitting: true,
     chunkNames: "chunks/[name]-[hash]",
   });
+}
+
+const APP = "src/page/app";
+
+/**
+ * Writes FOLDER/page: index.html, and in assets/ what it loads, under names that hold a hash of
+ * their content. So a browser may keep each of them for ever.
+ */
+export async function bundlePage(folder) {
+  const outdir = join(folder, "page/assets");
+  const { metafile } = await build({
+    bundle: true,
+    platform: "browser",
+    format: "esm",
+    target: ["es2022", "chrome120", "firefox121", "safari17"],
+    jsx: "automatic",
+    jsxImportSource: "preact",
+    minify: true,
+    legalComments: "none",
+    logLevel: "warning",
+    splitting: true,
+    metafile: true,
+    outdir,
+    loader: { ".svg": "copy" },
+    entryPoints: [join(APP, "main.tsx"), join(APP, "style.css"), join(APP, "icon.svg")],
+    entryNames: "[name]-[hash]",
+    chunkNames: "[name]-[hash]",
+  });
+  const made = Object.entries(metafile.outputs).map(([path, output]) => ({
+    path: `assets/${basename(path)}`,
+    ...output,
+  }));
+  const madeOf = (source) =>
+    made.find(({ path, entryPoint }) =>
+      source.endsWith(".svg") ? path.endsWith(".svg") : entryPoint === join(APP, source),
+    ).path;
+  const main = made.find(({ entryPoint }) => entryPoint === join(APP, "main.tsx"));
+  // What main.tsx imports is fetched at once with it, not after it.
+  const preloads = main.imports
+    .filter(({ kind }) => kind === "import-statement")
+    .map(({ path }) => `<link rel="modulepreload" href="assets/${basename(path)}" />`);
+  const html = (await readFile(join(APP, "index.html"), "utf8"))
+    .replace("ICON", madeOf("icon.svg"))
+    .replace("STYLE", madeOf("style.css"))
+    .replace("MAIN", main.path)
+    .replace("  </head>", [...preloads.map((link) => `    ${link}`), "  </head>"].join("\n"));
+  await mkdir(outdir, { recursive: true });
+  await writeFile(join(folder, "page/index.html"), html);
 }

@@ -14,7 +14,7 @@ const NOT_OURS = /^test\/fixtures\/|package-lock\.json$/;
 
 const files = execFileSync("git", ["ls-files", "-z"], { cwd: projectRoot, encoding: "utf8" })
   .split("\0")
-  .filter((file) => /\.(ts|mjs)$/.test(file) && !NOT_OURS.test(file));
+  .filter((file) => /\.(tsx?|mjs)$/.test(file) && !NOT_OURS.test(file));
 
 const texts = files.map((file) => ({ file, text: readFileSync(join(projectRoot, file), "utf8") }));
 

@@ -1,0 +1,142 @@
+/**
+ * The dialog before anything is asked of the daemon: it says what will happen, and shows the
+ * command that does the same. What became of the request is told in it, so that it is never a
+ * guess. A request has one id: sent twice, it is made once.
+ */
+import { signal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { get, post, type Problem } from "./api.ts";
+import { Command } from "./command.tsx";
+import { isDown } from "./here.ts";
+import { refreshAll } from "./live.ts";
+import { hrefOf } from "./location.ts";
+import { ProblemBox } from "./problem-box.tsx";
+import { safeText } from "./safe-text.ts";
+
+/** What is about to be asked. */
+export interface Intent {
+  /** `Run cert-check now`. */
+  readonly title: string;
+  /** What will happen, in whole sentences. */
+  readonly what: ComponentChildren;
+  /** The button's text: `Run it`. */
+  readonly button: string;
+  /** The same as a command, word by word. */
+  readonly command: readonly string[];
+  /** The body, as a request file has it. */
+  readonly request: Readonly<Record<string, unknown>>;
+}
+
+const intent = signal<Intent | undefined>(undefined);
+
+/** Opens the dialog. Nothing is asked until its button is pressed. */
+export function confirmFirst(next: Intent): void {
+  intent.value = next;
+}
+
+/** What the API says of a request. */
+interface RequestView {
+  readonly state: "open" | "accepted" | "refused";
+  readonly run?: string | null;
+  readonly reason?: string | null;
+}
+
+type Progress =
+  | { readonly step: "ask" | "sending" }
+  | { readonly step: "waiting" | "answered"; readonly id: string; readonly view?: RequestView }
+  | { readonly step: "problem"; readonly problem: Problem };
+
+const ASK_EVERY_MS = 300;
+const ASK_TIMES = 40;
+
+/** The dialog's place; the frame has it once. */
+export function ConfirmDialog() {
+  const now = intent.value;
+  return now === undefined ? null : <OpenDialog key={now.title} intent={now} />;
+}
+
+function OpenDialog({ intent: { title, what, button, command, request } }: { intent: Intent }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const id = useRef(crypto.randomUUID());
+  const [progress, setProgress] = useState<Progress>({ step: "ask" });
+  useEffect(() => {
+    dialog.current?.showModal();
+  }, []);
+  const close = (): void => {
+    dialog.current?.close();
+    intent.value = undefined;
+  };
+  const send = async (): Promise<void> => {
+    setProgress({ step: "sending" });
+    const answer = await post(request, id.current);
+    if (!answer.ok) return setProgress({ step: "problem", problem: answer.problem });
+    await followRequest(answer.value.id, setProgress);
+    refreshAll();
+  };
+  const mayAsk = progress.step === "ask" || progress.step === "problem";
+  return (
+    <dialog ref={dialog} class="confirm" aria-labelledby="confirm-title" onClose={close}>
+      <h2 id="confirm-title">{safeText(title)}</h2>
+      <div class="what">{what}</div>
+      {isDown.value && mayAsk && (
+        <p>No daemon is up: the request waits, and the next daemon answers it.</p>
+      )}
+      <p class="note">The same in a terminal:</p>
+      <Command words={command} />
+      <Outcome progress={progress} />
+      <div class="actions">
+        <button type="button" class="button" onClick={close}>
+          {mayAsk ? "Cancel" : "Close"}
+        </button>
+        {mayAsk && (
+          <button type="button" class="button primary" onClick={() => void send()}>
+            {button}
+          </button>
+        )}
+      </div>
+    </dialog>
+  );
+}
+
+function Outcome({ progress }: { progress: Progress }) {
+  if (progress.step === "ask") return null;
+  if (progress.step === "problem") return <ProblemBox problem={progress.problem} />;
+  return (
+    <p role="status" class="outcome">
+      {"id" in progress ? <Answered {...progress} /> : "The request is being left."}
+    </p>
+  );
+}
+
+function Answered({ id, view }: { id: string; view?: RequestView }) {
+  const link = <a href={hrefOf(["requests"], { id })}>its request</a>;
+  if (view === undefined || view.state === "open")
+    return <>The request is left and waits for its answer: {link}.</>;
+  const because = view.reason ? `: ${safeText(view.reason)}` : "";
+  if (view.state === "refused")
+    return (
+      <>
+        <b>Refused</b>
+        {because}. See {link}.
+      </>
+    );
+  return (
+    <>
+      <b>Accepted</b>
+      {because}.{" "}
+      {view.run ? <a href={hrefOf(["runs", view.run])}>{safeText(view.run)}</a> : <>See {link}.</>}
+    </>
+  );
+}
+
+/** Asks what became of the request until it is answered; for some 12 s. */
+async function followRequest(id: string, tell: (progress: Progress) => void): Promise<void> {
+  tell({ step: "waiting", id });
+  for (let times = 0; times < ASK_TIMES; times += 1) {
+    const answer = await get<RequestView>(`requests/${encodeURIComponent(id)}`);
+    if (answer.ok && answer.value.state !== "open")
+      return tell({ step: "answered", id, view: answer.value });
+    await new Promise((resolve) => setTimeout(resolve, ASK_EVERY_MS));
+  }
+}

@@ -1,0 +1,127 @@
+/**
+ * A view of the API that stays fresh: fetched at once, and again when a line comes that it may be
+ * about. It is fetched at most twice a second, and never while the last answer is under way; a view
+ * that takes long is fetched less often. What is shown stays until the next answer is there.
+ */
+import { useEffect, useRef, useState } from "preact/hooks";
+import { get, type Problem } from "./api.ts";
+import { listen, type Scope } from "./live.ts";
+
+/** The view as it stands. */
+export interface View<T> {
+  /** Undefined until the first answer. */
+  readonly value: T | undefined;
+  /** Why the last question was not answered; the value before it stays. */
+  readonly problem: Problem | undefined;
+  /** Whether the value is of an earlier route, and the next is under way. */
+  readonly stale: boolean;
+  /** Asks again now. */
+  readonly refresh: () => void;
+}
+
+interface Held<T> {
+  readonly route: string | null;
+  readonly value: T | undefined;
+  readonly problem: Problem | undefined;
+}
+
+const LEAST_MS = 500;
+/** A view is asked for at most a fifth of the time. */
+const SHARE = 5;
+/** What no line tells: a daemon that died, a slot that is overdue. */
+const AT_LEAST_EVERY_MS = 15_000;
+
+/**
+ * @param route below /api/v1/; null: ask nothing
+ * @param scope which lines make it ask again
+ */
+export function useView<T>(route: string | null, scope: Scope = {}): View<T> {
+  const [held, setHeld] = useState<Held<T>>({ route, value: undefined, problem: undefined });
+  const ask = useRef<() => void>(() => {});
+  const { pipeline, run } = scope;
+  useEffect(() => {
+    if (route === null) return;
+    const poll = new Poll<T>(route, setHeld);
+    ask.current = () => poll.want(0);
+    const stop = listen(
+      { ...(pipeline === undefined ? {} : { pipeline }), ...(run === undefined ? {} : { run }) },
+      () => poll.want(),
+    );
+    poll.want(0);
+    return () => {
+      stop();
+      poll.end();
+    };
+  }, [route, pipeline, run]);
+  const isOther = pathOf(held.route) !== pathOf(route);
+  return {
+    value: isOther ? undefined : held.value,
+    problem: held.route === route ? held.problem : undefined,
+    stale: held.route !== route,
+    refresh: () => ask.current(),
+  };
+}
+
+function pathOf(route: string | null): string | undefined {
+  return route?.split("?")[0];
+}
+
+/** Asks one route, again and again, but not too often. */
+class Poll<T> {
+  readonly #route: string;
+  readonly #tell: (held: (before: Held<T>) => Held<T>) => void;
+  readonly #own = new AbortController();
+  #timer: number | undefined;
+  #isAsking = false;
+  #isWanted = false;
+  /** Not before this moment, by performance.now(). */
+  #notBefore = 0;
+
+  constructor(route: string, tell: (held: (before: Held<T>) => Held<T>) => void) {
+    this.#route = route;
+    this.#tell = tell;
+  }
+
+  /** Asks as soon as it may be. @param after at the earliest, in milliseconds */
+  want(after = Math.max(0, this.#notBefore - performance.now())): void {
+    if (this.#own.signal.aborted) return;
+    this.#isWanted = true;
+    if (this.#isAsking) return;
+    window.clearTimeout(this.#timer);
+    this.#timer = window.setTimeout(() => void this.#ask(), after);
+  }
+
+  end(): void {
+    window.clearTimeout(this.#timer);
+    this.#own.abort();
+  }
+
+  async #ask(): Promise<void> {
+    // A hidden tab asks nothing; when it is seen again, the stream opens and calls.
+    if (document.hidden) return;
+    [this.#isAsking, this.#isWanted] = [true, false];
+    const began = performance.now();
+    try {
+      const answer = await get<T>(this.#route, this.#own.signal);
+      const route = this.#route;
+      this.#tell((before) =>
+        answer.ok
+          ? { route, value: answer.value, problem: undefined }
+          : {
+              route,
+              value: pathOf(before.route) === pathOf(route) ? before.value : undefined,
+              problem: answer.problem,
+            },
+      );
+    } catch {
+      // It was given up.
+    }
+    this.#isAsking = false;
+    const now = performance.now();
+    this.#notBefore = now + Math.max(LEAST_MS, (now - began) * SHARE);
+    if (this.#own.signal.aborted) return;
+    window.clearTimeout(this.#timer);
+    const after = this.#isWanted ? this.#notBefore - now : AT_LEAST_EVERY_MS;
+    this.#timer = window.setTimeout(() => void this.#ask(), after);
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * A browser for tests of the page: Debian's Chromium, driven by playwright-core. One is started a
+ * test file; each test gets a context of its own, and its page's errors fail it.
+ */
+import { existsSync } from "node:fs";
+import { chromium, type Browser, type BrowserContextOptions, type Page } from "playwright-core";
+import { afterAll, beforeAll, expect, onTestFinished } from "vitest";
+
+const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
+
+/** Whether there is a browser; `.ci/run` installs one. */
+export const hasBrowser = existsSync(CHROMIUM);
+
+/** It asks nobody outside of this machine for anything. */
+const QUIET = [
+  "--no-sandbox",
+  "--disable-quic",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--no-first-run",
+];
+
+/** Opens pages in the file's browser. */
+export interface Pages {
+  /**
+   * A page at an address, once the app has drawn it. An error in its console, or a script that the
+   * security policy stops, fails the test; `expects` says which are meant.
+   */
+  open(url: string, options?: BrowserContextOptions & { readonly expects?: RegExp }): Promise<Page>;
+}
+
+/** Starts the browser before the file's tests, and closes it after them. */
+export function withBrowser(): Pages {
+  let browser: Browser | undefined;
+  beforeAll(async () => {
+    browser = await chromium.launch({ executablePath: CHROMIUM, args: QUIET });
+  });
+  afterAll(async () => browser?.close());
+  return {
+    async open(url, { expects, ...options } = {}) {
+      const context = await browser!.newContext({
+        viewport: { width: 1400, height: 900 },
+        ...options,
+      });
+      const page = await context.newPage();
+      const errors: string[] = [];
+      page.on("pageerror", (error) => errors.push(String(error)));
+      page.on("console", (message) => {
+        if (message.type() === "error" && expects?.test(message.text()) !== true)
+          errors.push(message.text());
+      });
+      onTestFinished(async () => {
+        await context.close();
+        expect(errors).toEqual([]);
+      });
+      await page.goto(url);
+      return page;
+    },
+  };
+}
