@@ -7,6 +7,7 @@
 import * as z from "zod";
 import { defined } from "./defined.ts";
 import { checkedDuration } from "./duration.ts";
+import { isLoopback, readListenAddress } from "./listen-address.ts";
 import { retentionSchema, orchestratorSchema } from "./pipeline.ts";
 import { durationSchema, envSchema, nameSchema } from "./schema-parts.ts";
 import { readZoneName } from "./schedule/zone-name.ts";
@@ -16,6 +17,58 @@ const limitSchema = z.strictObject({
   limit: z.int().min(1).describe("how many runs of the group's pipelines may be active at once"),
   maxQueued: z.int().min(1).optional().describe("how many may wait; default: no limit"),
 });
+
+const pageSchema = z
+  .strictObject({
+    listen: z
+      .string()
+      .superRefine((text, context) => {
+        const read = readListenAddress(text);
+        if (read.ok) return;
+        context.addIssue({ code: "custom", message: `is no place to listen: ${read.because}` });
+      })
+      .optional()
+      .describe(
+        "where it listens: HOST:PORT, or unix:PATH for a socket, from the root; " +
+          "default: unix:runs/.orchd/page.sock",
+      ),
+    requests: z
+      .boolean()
+      .optional()
+      .describe("whether who may operate can ask for runs, stops and more; default: false"),
+    tokenFile: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        "a file with the lines `read TOKEN` and `operate TOKEN`, from the root; " +
+          "default: one token, new at each start of the daemon",
+      ),
+    trustProxy: z
+      .boolean()
+      .optional()
+      .describe("whether a reverse proxy checks who asks; default: false"),
+    base: z
+      .string()
+      .regex(
+        /^(\/[A-Za-z0-9._~-]+)+\/?$/,
+        "must be a path such as /orchd: a / before each part, letters, digits and . _ ~ -",
+      )
+      .optional()
+      .describe("the path below which a reverse proxy shows it; default: none"),
+  })
+  .superRefine((page, context) => {
+    const read = page.listen === undefined ? undefined : readListenAddress(page.listen);
+    if (read?.ok !== true || read.address.kind === "unix" || isLoopback(read.address.host)) return;
+    if (page.tokenFile !== undefined || page.trustProxy === true) return;
+    context.addIssue({
+      code: "custom",
+      path: ["listen"],
+      message:
+        "is an address that other machines reach: it needs tokenFile, or trustProxy where a " +
+        "reverse proxy checks who asks",
+    });
+  });
 
 /** orchd.yaml as written. */
 export const orchdSettingsSchema = z
@@ -86,6 +139,9 @@ export const orchdSettingsSchema = z
       .boolean()
       .optional()
       .describe("whether the local orchestrator reuses results; default: true"),
+    page: pageSchema
+      .optional()
+      .describe("the page, which the daemon then starts and restarts; default: no page"),
   })
   .describe("orchd's settings");
 
@@ -114,6 +170,17 @@ export interface NamedOrchestrator extends OrchestratorRef {
   readonly uses?: string | undefined;
 }
 
+/** The page that the daemon starts. */
+export interface PageSettings {
+  /** As written; undefined: the socket `runs/.orchd/page.sock`. */
+  readonly listen?: string;
+  readonly requests: boolean;
+  /** As written: relative to the root. */
+  readonly tokenFile?: string;
+  readonly trustProxy: boolean;
+  readonly base?: string;
+}
+
 /** The settings with every default filled in (semantics.md 9). */
 export interface OrchdSettings {
   readonly project: string;
@@ -131,6 +198,8 @@ export interface OrchdSettings {
   readonly orchestrators: { readonly [name: string]: NamedOrchestrator };
   readonly env: { readonly [name: string]: EnvValue };
   readonly enableCache: boolean;
+  /** Undefined: the daemon starts none. */
+  readonly page?: PageSettings;
 }
 
 /** The settings if there is no orchd.yaml. */
@@ -181,8 +250,15 @@ export function resolveSettings(
       orchestrators,
       env: envOf(written.env),
       enableCache: written.enableCache ?? DEFAULT_SETTINGS.enableCache,
+      page: pageOf(written.page),
     }),
   };
+}
+
+function pageOf(written: OrchdSettingsDefinition["page"]): PageSettings | undefined {
+  if (written === undefined) return undefined;
+  const { listen, requests = false, tokenFile, trustProxy = false, base } = written;
+  return defined({ listen, requests, tokenFile, trustProxy, base });
 }
 
 /** Overrides a retention with a written one. */

@@ -34,6 +34,7 @@ const step = stepOf({});
 const retried = stepOf({ retry: { maxRetries: 1 } }).retry;
 const cached = stepOf({ cache: {} }).cache!;
 const { settings } = resolveSettings({}) as { readonly settings: OrchdSettings };
+const { page } = (resolveSettings({ page: {} }) as { readonly settings: OrchdSettings }).settings;
 
 /** What a key's value is if nobody wrote it; durations in milliseconds. */
 const PIPELINE: Readonly<Record<string, unknown>> = {
@@ -77,6 +78,8 @@ const SETTINGS: Readonly<Record<string, unknown>> = {
   "retention.keepRuns": settings.retention.keepRuns,
   "runner.threads": settings.runner.threads,
   enableCache: settings.enableCache,
+  "page.requests": page!.requests,
+  "page.trustProxy": page!.trustProxy,
 };
 
 /**

@@ -68,9 +68,35 @@ it.each([
   ["orchestrators: { x: locl }\n", 'did you mean "local"?'],
   ["orchestrators: { x: './o.ts#Gone' }\n", "has no Gone export"],
   ["- list\n", "orchd.yaml must be a map"],
+  ["page: { listn: x }\n", 'orchd.yaml:1:9: page.listn is not known here; did you mean "listen"?'],
+  ["listen: x\n", "orchd.yaml:1:1: listen is not known here; it belongs under page"],
+  ["page: true\n", "orchd.yaml:1:7: page must be a map of keys and values, not true"],
+  ["page: { listen: 4114 }\n", "orchd.yaml:1:17: page.listen must be text"],
+  ["page: { listen: '4114' }\n", 'page.listen is no place to listen: "4114" is no address'],
+  ["page: { listen: '0.0.0.0:80' }\n", "1:17: page.listen is an address that other machines reach"],
+  ["page: { base: orchd }\n", "orchd.yaml:1:15: page.base must be a path such as /orchd"],
 ])("refuses %j", async (text, message) => {
   const { errors } = await settings(text, { "o.ts": "export default class {}\n" });
   expect(errors[0]).toContain(message.replace("orchd.yaml must", "must"));
+});
+
+it("has a page where it says so", async () => {
+  const page = async (text: string): Promise<unknown> => {
+    const { result } = await settings(text);
+    return result.ok ? result.settings.page : result.errors;
+  };
+  expect(await page("timezone: UTC\n")).toBeUndefined();
+  expect(await page("page: {}\n")).toEqual({ requests: false, trustProxy: false });
+  expect(await page("page: { listen: '127.0.0.1:4114', requests: true }\n")).toEqual({
+    listen: "127.0.0.1:4114",
+    requests: true,
+    trustProxy: false,
+  });
+  const far = "page: { listen: '[::]:80', tokenFile: t, base: /o/page }\n";
+  expect(await page(far)).toMatchObject({ listen: "[::]:80", tokenFile: "t", base: "/o/page" });
+  expect(await page("page: { listen: '[::]:80', trustProxy: true }\n")).toMatchObject({
+    trustProxy: true,
+  });
 });
 
 it("is refused if others may write to it", async () => {
