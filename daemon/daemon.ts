@@ -3,7 +3,8 @@
  *
  * The order: settings (a bad orchd.yaml ends the daemon before it holds anything); the lock (it
  * waits for a run in the foreground, and refuses beside another daemon); processes that an earlier
- * daemon left are ended; recovery; the first reading of the drop folder; ready.
+ * daemon left are ended; recovery; the first reading of the drop folder; ready; the page, where one
+ * is wanted.
  */
 import type pino from "pino";
 import type { StartOptions } from "../src/cli/command.ts";
@@ -21,6 +22,7 @@ import type { Recovered } from "../src/engine/recovery.ts";
 import { foreignDaemonsFolder, makeRunsFolder } from "../src/engine/runs-folder.ts";
 import { Upkeep } from "../src/engine/upkeep.ts";
 import { openWorkshop, tokenOf, type Workshop } from "../src/engine/workshop.ts";
+import { builtProgram } from "../src/disk/built-program.ts";
 import { DaemonHistory } from "../src/ledger/daemon-history.ts";
 import type { DaemonLock } from "../src/ledger/lock.ts";
 import { RunStore } from "../src/ledger/run-store.ts";
@@ -38,6 +40,7 @@ import { loadPipelineFile } from "../src/schedules/load-file.ts";
 import { loadSettings } from "../src/schedules/load-settings.ts";
 import { formatProblem } from "../src/schedules/problem.ts";
 import { widenYoungHeap } from "../src/small-heap.ts";
+import { SupervisedPage } from "../src/supervise/supervised-page.ts";
 import { VERSION } from "../src/version.ts";
 
 const clock = systemClock;
@@ -60,6 +63,7 @@ interface Parts {
   readonly definitions: DefinitionThread;
   readonly drops: DropFolder;
   readonly turns: LoopWatch;
+  readonly page: SupervisedPage;
 }
 
 /**
@@ -127,16 +131,8 @@ async function serve(ground: Ground): Promise<void> {
     log.warn({ processes: left }, `${left} processes that an earlier daemon left were ended`);
   const held = new HeldWrites(log);
   const parts = wire(ground, { upSince, tzdata, held, lost: lost.signal });
-  const { workshop, engine, drops, turns } = parts;
-  const manager = new ServiceManager({
-    environment: process.env,
-    clock,
-    onError: (error) =>
-      log.warn(
-        { err: error },
-        "systemd-notify cannot be run: systemd does not learn the state of the daemon",
-      ),
-  });
+  const { workshop, engine, drops, turns, page } = parts;
+  const manager = serviceManager(log);
   const onHangup = (): void => {
     reload(settings, parts).catch((error: unknown) =>
       log.error({ err: error }, "orchd.yaml and the drop folder could not be read again"),
@@ -163,7 +159,10 @@ async function serve(ground: Ground): Promise<void> {
   );
   manager.ready(`ready: ${status}`);
   if (engine.inForce === 0) tellEmpty(options.schedules, log);
+  await page.begin();
   await drain.done;
+  closing = "the page";
+  await page.close();
   closing = "the drop folder";
   await drops.close();
   closing = "the runners";
@@ -180,6 +179,18 @@ async function serve(ground: Ground): Promise<void> {
   process.off("SIGHUP", onHangup);
   // Nothing is left to do. What keeps the process (a file that is still being read) is left behind.
   setTimeout(() => endProcess(0), LEFT_MS).unref();
+}
+
+function serviceManager(log: pino.Logger): ServiceManager {
+  return new ServiceManager({
+    environment: process.env,
+    clock,
+    onError: (error) =>
+      log.warn(
+        { err: error },
+        "systemd-notify cannot be run: systemd does not learn the state of the daemon",
+      ),
+  });
 }
 
 async function beginHistory({ store, lock }: Ground, at: number): Promise<DaemonHistory> {
@@ -273,7 +284,22 @@ function wire(
     onChange: (changes) => engine.filesChanged(changes),
     onError: (error, what) => log.error({ err: error }, `the drop folder: ${what} failed`),
   });
-  return { workshop, engine, definitions, drops, turns };
+  const page = supervisedPage(ground);
+  return { workshop, engine, definitions, drops, turns, page };
+}
+
+/** The page beside the daemon, which nothing starts yet. */
+function supervisedPage({ options, log, settings }: Ground): SupervisedPage {
+  return new SupervisedPage({
+    clock,
+    log,
+    roots: options,
+    settings: () => settings.current.page,
+    asked: options.page === true,
+    program: () => builtProgram("orchd", "bin"),
+    mark: `${tokenOf(options.runs)}.page`,
+    showLink: options.showLink,
+  });
 }
 
 /** How the engine comes by pipelines. */
@@ -300,10 +326,14 @@ function loading(
 }
 
 /** Reads orchd.yaml and the drop folder again. */
-async function reload(settings: LiveSettings, { workshop, engine, drops }: Parts): Promise<void> {
+async function reload(
+  settings: LiveSettings,
+  { workshop, engine, drops, page }: Parts,
+): Promise<void> {
   await settings.reload(async (fresh: OrchdSettings) => {
     workshop.setSettings(fresh);
     await engine.setSettings(fresh);
+    page.refresh();
   });
   await drops.rescan();
 }

@@ -69,6 +69,7 @@ const ARROWS: Record<string, readonly string[]> = {
   page: ["core", "clock", "version", "log", "ledger", "feed", "views"],
   "page/app": ["core", "views"],
   observe: ["core", "clock", "version", "log"],
+  supervise: ["core", "clock", "log"],
   client: ["core", "clock", "ledger", "feed", "views"],
   cli: [
     "core",
@@ -123,6 +124,7 @@ const FORBIDDEN: readonly (readonly [from: string, to: string, because: string])
   ["orchestrators", "run", "what drives a run knows its orchestrator, and not the reverse"],
   ["places/local", "ledger", "a place runs tasks; what came of them is for the run to write"],
   ["observe", "ledger", "what watches must not write the daemon's ledgers"],
+  ["supervise", "page", "the daemon starts the page as a program, and loads nothing of it"],
   ["notify", "ledger", "what tells people must not write the daemon's ledgers"],
 ];
 

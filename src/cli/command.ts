@@ -23,6 +23,10 @@ export interface StartOptions extends Roots {
   readonly isTerminal: boolean;
   /** Tells a person at the terminal, in a sentence, why the daemon does not start. */
   readonly tell: (sentence: string) => void;
+  /** Shows the page, although orchd.yaml may have none. */
+  readonly page?: boolean;
+  /** Shows the page's link, which holds its token. Undefined: it would stand in a log. */
+  readonly showLink?: ((link: string) => void) | undefined;
 }
 
 /**

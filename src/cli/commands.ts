@@ -27,6 +27,12 @@ export const COMMANDS: readonly CommandSpec[] = [
         type: "boolean",
         describe: "logs for people instead of JSON (default: on a terminal, without --json)",
       },
+      page: {
+        type: "boolean",
+        describe:
+          "show the page too, as orchd.yaml's `page` says; without that, with requests allowed, " +
+          "at 127.0.0.1:4114 or a free port",
+      },
     },
     load: () => import("./commands/start.ts"),
   },

@@ -117,6 +117,18 @@ export class Terminal {
     this.#write(text.split("\n").map(safeText).join("\n"));
   }
 
+  /**
+   * One line on stdout from a process that goes on whether somebody reads it or not: errors are
+   * ignored.
+   */
+  offer(...parts: readonly Part[]): void {
+    try {
+      writeSync(1, `${this.#paint(this.#outColors(), parts)}\n`);
+    } catch {
+      // Nobody reads it.
+    }
+  }
+
   /** One sentence about what happened, on stderr. */
   note(...parts: readonly Part[]): void {
     this.#say(this.#paint(this.#errColors(), parts));

@@ -1,5 +1,5 @@
 /** `orchd start`: the daemon, in the foreground. */
-import { existsSync } from "node:fs";
+import { existsSync, fstatSync } from "node:fs";
 import type { Roots } from "../../views/roots.ts";
 import type { CommandContext } from "../command.ts";
 import { usageError, type ExitStatus } from "../exit.ts";
@@ -15,7 +15,22 @@ export async function run(context: CommandContext): Promise<ExitStatus> {
   const isTerminal = process.stderr.isTTY === true;
   const pretty = args.flag("pretty") || (isTerminal && !args.flag("json"));
   const tell = (sentence: string): void => terminal.error(sentence);
-  return (await startDaemon({ ...roots, pretty, isTerminal, tell })) as ExitStatus;
+  const showLink =
+    pretty || isTerminal || !isLogOnStdout()
+      ? (link: string): void => terminal.offer(`page: ${link}`)
+      : undefined;
+  const options = { ...roots, pretty, isTerminal, tell, page: args.flag("page"), showLink };
+  return (await startDaemon(options)) as ExitStatus;
+}
+
+/** Whether what goes to stdout stands in the same file as the log, as under systemd. */
+function isLogOnStdout(): boolean {
+  try {
+    const [out, log] = [fstatSync(1), fstatSync(2)];
+    return out.dev === log.dev && out.ino === log.ino;
+  } catch {
+    return true;
+  }
 }
 
 /**

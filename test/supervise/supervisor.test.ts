@@ -1,0 +1,243 @@
+/** The supervisor under a virtual clock: when it starts a program, and what it tells. */
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { Supervisor, type ChildListener } from "../../src/supervise/supervisor.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
+
+interface Made {
+  readonly program: string;
+  readonly at: number;
+  readonly listener: ChildListener;
+  readonly told: string[];
+  alive: boolean;
+}
+
+function rig({ throws = false, obeys = true } = {}) {
+  const clock = new VirtualClock();
+  const log: [string, string][] = [];
+  const note = (level: string) => (_: object, sentence: string) => void log.push([level, sentence]);
+  const made: Made[] = [];
+  const supervisor = new Supervisor<string>("the page", {
+    clock,
+    log: { debug: note("debug"), info: note("info"), warn: note("warn"), error: note("error") },
+    start(program, listener) {
+      if (throws) throw new Error("EAGAIN");
+      const one: Made = { program, at: clock.monotonic(), listener, told: [], alive: true };
+      made.push(one);
+      const go = (how: string): void => {
+        if (!one.alive) return;
+        one.alive = false;
+        listener.gone(how);
+      };
+      return {
+        pid: made.length,
+        end: () => {
+          one.told.push("end");
+          if (obeys) queueMicrotask(() => go("ended with status 0"));
+        },
+        kill: () => {
+          one.told.push("kill");
+          queueMicrotask(() => go("was ended by SIGKILL"));
+        },
+      };
+    },
+  });
+  const die = (how = "ended with status 1"): void => {
+    const one = made.at(-1)!;
+    one.alive = false;
+    one.listener.gone(how);
+  };
+  return { clock, log, made, supervisor, die };
+}
+
+describe("the supervisor", () => {
+  it("starts nothing unasked, and what is wanted at once", async () => {
+    const { made, supervisor, clock } = rig();
+    expect(supervisor.state).toBe("idle");
+    supervisor.want(undefined);
+    await clock.advance(100_000);
+    expect(made).toEqual([]);
+    supervisor.want("a");
+    expect(supervisor.state).toBe("starting");
+    made[0]!.listener.serves();
+    expect([supervisor.state, supervisor.pid]).toEqual(["serving", 1]);
+    supervisor.want("a");
+    expect(made).toHaveLength(1);
+    await supervisor.close();
+    expect([supervisor.state, supervisor.pid, clock.timers]).toEqual(["idle", undefined, 0]);
+    supervisor.want("b");
+    expect(made).toHaveLength(1);
+  });
+
+  it("waits a second, then twice as long each time, a minute at most", async () => {
+    const { made, supervisor, clock, die } = rig();
+    supervisor.want("a");
+    for (let time = 0; time < 9; time += 1) {
+      die();
+      expect(supervisor.state).toBe("waiting");
+      await clock.advance(60_000);
+    }
+    const waits = made.slice(1).map(({ at }, index) => at - made[index]!.at);
+    // Each was killed where the minute of the one before had ended.
+    const shortest = [1, 2, 4, 8, 16, 32, 60, 60, 60].map((seconds) => seconds * 1_000);
+    let died = 0;
+    expect(made.slice(1).map(({ at }) => at - died++ * 60_000)).toEqual(shortest);
+    expect(Math.min(...waits)).toBeGreaterThanOrEqual(1_000);
+    await supervisor.close();
+    expect(clock.timers).toBe(0);
+  });
+
+  it("waits a second again once a program has served for ten", async () => {
+    const { made, supervisor, clock, die } = rig();
+    supervisor.want("a");
+    for (const [servedMs, waitMs] of [
+      [0, 1_000],
+      [500, 2_000],
+      [9_999, 4_000],
+      [10_000, 1_000],
+      [100, 2_000],
+    ] as const) {
+      made.at(-1)!.listener.serves();
+      await clock.advance(servedMs);
+      die();
+      const before = made.length;
+      await clock.advance(waitMs - 1);
+      expect(made).toHaveLength(before);
+      await clock.advance(1);
+      expect(made).toHaveLength(before + 1);
+    }
+  });
+
+  it("lets the next one start only when the process before is gone", async () => {
+    const { made, supervisor, clock } = rig({ obeys: false });
+    supervisor.want("a");
+    supervisor.want("b");
+    supervisor.want("c");
+    expect([made.length, supervisor.state]).toEqual([1, "ending"]);
+    await clock.advance(999);
+    expect(made[0]!.told).toEqual(["end"]);
+    await clock.advance(1);
+    expect(made[0]!.told).toEqual(["end", "kill"]);
+    expect(made.map(({ program }) => program)).toEqual(["a", "c"]);
+    const closed = supervisor.close();
+    await clock.advance(1_000);
+    await closed;
+    expect([supervisor.state, clock.timers]).toEqual(["idle", 0]);
+  });
+
+  it("ends one that does not serve within a minute", async () => {
+    const { made, supervisor, clock, log } = rig();
+    supervisor.want("a");
+    await clock.advance(60_000);
+    expect(made[0]!.told).toEqual(["kill"]);
+    expect(log).toEqual([
+      ["warn", "the page did not serve within 60 s: it ends"],
+      ["warn", "the page was ended by SIGKILL; it is started again in 1 s"],
+    ]);
+    await clock.advance(1_000);
+    expect(made).toHaveLength(2);
+  });
+
+  it("tells one reason once an hour, and a new one at once", async () => {
+    const { made, supervisor, clock, log, die } = rig();
+    const taken = "orchd: port 4114 of 127.0.0.1 is in use.";
+    supervisor.want("a");
+    const until = clock.monotonic() + 3_500_000;
+    while (clock.monotonic() < until) {
+      made.at(-1)!.listener.said(taken);
+      die();
+      await clock.advance(60_000);
+    }
+    expect(log.filter(([level]) => level === "warn")).toEqual([
+      ["warn", `the page ended with status 1: ${taken.slice(0, -1)}; it is started again in 1 s`],
+    ]);
+    made.at(-1)!.listener.said("another reason");
+    die();
+    expect(log.at(-1)).toEqual([
+      "warn",
+      "the page ended with status 1: another reason; it is started again in 60 s, and then every " +
+        "60 s at the latest",
+    ]);
+    await clock.advance(60_000);
+    made.at(-1)!.listener.said(taken);
+    die();
+    expect(log.at(-1)![0]).toBe("warn");
+  });
+
+  it("tells what a program prints, with its own level where it says one", () => {
+    const { made, supervisor, log, die } = rig();
+    supervisor.want("a");
+    const [{ listener }] = made as [Made];
+    listener.said("before");
+    expect(log).toEqual([]);
+    listener.serves();
+    listener.said('{"level":"info","msg":"hello"}');
+    listener.said('{"level":50,"msg":"number"}');
+    listener.said('{"level":"info"}');
+    listener.said("{no json");
+    expect(log.splice(0)).toEqual([
+      ["warn", "before"],
+      ["info", "hello"],
+      ["warn", "number"],
+      ["warn", '{"level":"info"}'],
+      ["warn", "{no json"],
+    ]);
+    die();
+    expect(log).toEqual([["warn", "the page ended with status 1; it is started again in 1 s"]]);
+  });
+
+  it("goes on where no process can be made", async () => {
+    const { supervisor, clock, log } = rig({ throws: true });
+    supervisor.want("a");
+    await clock.advance(10_000);
+    expect(log[0]).toEqual([
+      "warn",
+      "the page could not be started: EAGAIN; it is started again in 1 s",
+    ]);
+    expect(log.slice(1).every(([level]) => level === "debug")).toBe(true);
+    await supervisor.close();
+    expect(clock.timers).toBe(0);
+  });
+
+  it("hears nothing from a process that is gone", async () => {
+    const { made, supervisor, clock, die } = rig();
+    supervisor.want("a");
+    die();
+    await clock.advance(1_000);
+    made[0]!.listener.serves();
+    made[0]!.listener.gone("again");
+    expect(supervisor.state).toBe("starting");
+    expect(made).toHaveLength(2);
+  });
+
+  it("never has two processes, nor a hot loop, whatever happens in whatever order", async () => {
+    const act = fc.constantFrom("serve", "die", "want a", "want b", "want nothing", "wait", "long");
+    await fc.assert(
+      fc.asyncProperty(fc.array(act, { maxLength: 30 }), fc.boolean(), async (acts, obeys) => {
+        const { made, supervisor, clock } = rig({ obeys });
+        let changes = 0;
+        for (const one of acts) {
+          const last = made.at(-1);
+          if (one === "serve" && last?.alive) last.listener.serves();
+          if (one === "die" && last?.alive) {
+            last.alive = false;
+            last.listener.gone("ended with status 1");
+          }
+          if (one.startsWith("want")) {
+            changes += 1;
+            supervisor.want(one === "want nothing" ? undefined : one.slice(5));
+          }
+          await clock.advance(one === "long" ? 61_000 : one === "wait" ? 1_000 : 0);
+          expect(made.filter(({ alive }) => alive).length).toBeLessThanOrEqual(1);
+        }
+        expect(made.length).toBeLessThanOrEqual(1 + changes + clock.monotonic() / 1_000);
+        const closed = supervisor.close();
+        await clock.advance(1_000);
+        await closed;
+        expect(made.some(({ alive }) => alive)).toBe(false);
+        expect(clock.timers).toBe(0);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
