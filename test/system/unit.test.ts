@@ -9,8 +9,12 @@ import { describe, expect, it } from "vitest";
 import { projectRoot, tempRoot } from "../support/temp-root.ts";
 
 const text = (name: string): string => readFileSync(join(projectRoot, "systemd", name), "utf8");
+const settingsOf = (name: string): string[] =>
+  text(name)
+    .split("\n")
+    .filter((line) => /^[A-Z]/.test(line));
 const unit = text("orchd.service");
-const settings = unit.split("\n").filter((line) => /^[A-Z]/.test(line));
+const settings = settingsOf("orchd.service");
 
 /** Whether a program can be run here. */
 const exists = (program: string): boolean => spawnSync(program, ["--version"]).error === undefined;
@@ -73,40 +77,83 @@ describe("orchd.service", () => {
   });
 });
 
+describe("orchd-page.service", () => {
+  const page = settingsOf("orchd-page.service");
+
+  it("has a user of its own in the daemon's group", () => {
+    expect(page).toEqual(expect.arrayContaining(["User=orchd-page", "Group=orchd", "UMask=0027"]));
+    const users = text("orchd.sysusers").split("\n");
+    expect(users).toContain("m orchd-page orchd");
+    expect(users.some((line) => line.startsWith("u orchd-page "))).toBe(true);
+  });
+
+  it("may write requests and nothing else", () => {
+    expect(page).toContain("ProtectSystem=strict");
+    expect(page.filter((line) => /^(?:ReadWritePaths|State|Logs|Cache)/.test(line))).toEqual([
+      "ReadWritePaths=-/var/lib/orchd/runs/.orchd/requests",
+    ]);
+    expect(page.join("\n")).not.toContain("--allow-requests");
+  });
+
+  it("has its socket in a folder of its own, and no network", () => {
+    expect(page).toEqual(
+      expect.arrayContaining([
+        'Environment="ORCHD_PAGE_OPTIONS=--listen unix:/run/orchd-page/page.sock"',
+        "RuntimeDirectory=orchd-page",
+        "RuntimeDirectoryMode=0750",
+        "PrivateNetwork=yes",
+        "RestrictAddressFamilies=AF_UNIX",
+      ]),
+    );
+  });
+
+  it("has each wall of orchd.service but the one behind which the daemon would look dead", () => {
+    const wall = /^(?:Private|Protect|Restrict|SystemCall|NoNew|Capab|Ambient|Lock|Remove|Keyring)/;
+    const missing = settings.filter((line) => wall.test(line) && !page.includes(line));
+    expect(missing).toEqual([
+      "ProtectProc=invisible",
+      "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
+    ]);
+  });
+
+  it("yields to the daemon", () => {
+    expect(page).toEqual(expect.arrayContaining(["Nice=5", "CPUWeight=20", "IOWeight=20"]));
+  });
+});
+
+/** What systemd-analyze says of a unit, beside its drop-ins. */
+function verify(name: string, ...dropIns: readonly string[]): object {
+  const { root } = tempRoot();
+  cpSync(join(projectRoot, "systemd", name), join(root, name));
+  mkdirSync(join(root, `${name}.d`));
+  for (const one of dropIns)
+    cpSync(join(projectRoot, "systemd", one), join(root, `${name}.d`, one));
+  const { status, stdout, stderr } = analyze("verify", "--man=no", join(root, name));
+  return { status, said: stdout + stderr };
+}
+
 describe.runIf(exists("systemd-analyze"))("systemd-analyze", () => {
-  it("finds no fault in the unit", () => {
-    const verified = analyze("verify", "--man=no", join(projectRoot, "systemd/orchd.service"));
-    expect({ status: verified.status, said: verified.stdout + verified.stderr }).toEqual({
+  it.each([
+    ["orchd.service"],
+    ["orchd.service", "orchd-shell.conf"],
+    ["orchd-page.service"],
+    ["orchd-page.service", "orchd-page-loopback.conf"],
+  ])("finds no fault in %s %s", (name, ...dropIns) => {
+    expect(verify(name, ...dropIns.filter((one) => typeof one === "string"))).toEqual({
       status: 0,
       said: "",
     });
   });
 
-  it("rates its exposure at 1.5 or lower", () => {
-    const rated = analyze(
-      "security",
-      "--offline=true",
-      "--no-pager",
-      join(projectRoot, "systemd/orchd.service"),
-    );
-    const level = /Overall exposure level for orchd\.service: ([\d.]+)/.exec(rated.stdout)?.[1];
-    expect(Number(level)).toBeLessThanOrEqual(1.5);
-  });
-
-  it("finds no fault in the unit with the profile for shell steps", () => {
-    const { root } = tempRoot();
-    mkdirSync(join(root, "orchd.service.d"));
-    cpSync(join(projectRoot, "systemd/orchd.service"), join(root, "orchd.service"));
-    cpSync(
-      join(projectRoot, "systemd/orchd-shell.conf"),
-      join(root, "orchd.service.d/orchd-shell.conf"),
-    );
-    const verified = analyze("verify", "--man=no", join(root, "orchd.service"));
-    expect({ status: verified.status, said: verified.stdout + verified.stderr }).toEqual({
-      status: 0,
-      said: "",
-    });
-  });
+  it.each(["orchd.service", "orchd-page.service"])(
+    "rates the exposure of %s at 1.5 or lower",
+    (name) => {
+      const unitPath = join(projectRoot, "systemd", name);
+      const rated = analyze("security", "--offline=true", "--no-pager", unitPath);
+      const level = / exposure level for \S+: ([\d.]+)/.exec(rated.stdout)?.[1];
+      expect(Number(level)).toBeLessThanOrEqual(1.5);
+    },
+  );
 });
 
 describe.runIf(exists("systemd-tmpfiles"))("systemd-tmpfiles", () => {
