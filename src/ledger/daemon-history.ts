@@ -114,6 +114,21 @@ export function daemonsSeen(orchdDir: string): (moment: string) => string | unde
   };
 }
 
+/** The history of a root's daemons. */
+export interface DaemonPast {
+  /** Oldest first. */
+  readonly lines: readonly DaemonLine[];
+  /** When a daemon was last seen, in milliseconds since 1970; undefined where none ever was. */
+  readonly seenMs: number | undefined;
+}
+
+/** Reads the history; no lines where there is no file. */
+export function readDaemonPast(orchdDir: string): DaemonPast {
+  const path = historyPath(orchdDir);
+  const seenMs = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
+  return { lines: readDaemonLines(path), seenMs };
+}
+
 function historyPath(orchdDir: string): string {
   return join(orchdDir, "daemon.jsonl");
 }

@@ -13,7 +13,10 @@ export interface Overview {
   readonly host: string;
   readonly root: string;
   readonly daemon: DaemonView | null;
-  /** What the sentences speak of: the last 24 hours, or since the first slot if that is later. */
+  /**
+   * What the sentences speak of: the last 24 hours, to ten minutes, or since the first slot if that
+   * is later.
+   */
   readonly from: string;
   /** Did it run? What did not, and why? Of the time since `from`. */
   readonly slots: SlotSums;
@@ -21,7 +24,7 @@ export interface Overview {
   readonly downtimes: readonly Downtime[];
   /** Why slots did not run since `from`: the most frequent reasons first. */
   readonly reasons: readonly SlotReason[];
-  /** What runs now, the longest first. */
+  /** What runs now, the longest first, at most 50; rows name all of them in `active`. */
   readonly running: readonly RunningRun[];
   /** What comes next: the first slots of all pipelines, at most 5. */
   readonly next: readonly NextSlot[];
@@ -31,12 +34,13 @@ export interface Overview {
   readonly pipelines: readonly PipelineRow[];
 }
 
-/** How many slots there were, by what became of them. */
+/** How many slots there were, by what became of them. Runs by hand and backfills are none. */
 export interface SlotSums {
   readonly total: number;
   readonly ran: number;
   /** Of those that ran: caught up, or fired more than a second late. */
   readonly late: number;
+  /** Of those that ran: the run failed. */
   readonly failed: number;
   readonly skipped: number;
   readonly missed: number;
@@ -45,8 +49,11 @@ export interface SlotSums {
 /** Slots that did not run for one reason. */
 export interface SlotReason {
   readonly decision: "skipped" | "missed";
+  /** Where single slots name the run that was in the way, it says `the run before`. */
   readonly because: string;
   readonly slots: number;
+  /** How many of them a backfill has run since. */
+  readonly backfilled: number;
   readonly pipelines: readonly string[];
   /** The first and the last of them. */
   readonly from: string;

@@ -82,7 +82,11 @@ export function unreadText(what: string, file = ""): string {
   return `${what} has not been read yet; \`orchd start\` reads it, \`${check}\` checks it`;
 }
 
-function nextFire(name: string, state: PipelineState, now: number): string | null {
+/** What decides when a pipeline fires next. */
+export type FiringState = Pick<PipelineState, "paused" | "removed" | "schedules" | "since" | "ran">;
+
+/** When a pipeline fires next, ISO 8601; null while it is paused or removed, or never again. */
+export function nextFire(name: string, state: FiringState, now: number): string | null {
   if (state.paused || state.removed || state.schedules.length === 0) return null;
   try {
     const next = timetable(name, schedulesInForce(state), state.since, quickCalculator).next(now);

@@ -22,7 +22,10 @@ export function plannedByFile(loaded: LoadedPipeline, state: PipelineState | und
 }
 
 /** By its ledger alone. */
-export function plannedByLedger(pipeline: string, state: PipelineState): Planned {
+export function plannedByLedger(
+  pipeline: string,
+  state: Pick<PipelineState, "schedules" | "ran" | "paused">,
+): Planned {
   return {
     pipeline,
     table: timetable(pipeline, schedulesInForce(state)),

@@ -15,7 +15,7 @@ export function wholeSchedule(schedule: Schedule): Schedule {
 }
 
 /** The schedules that still fire: one with `stopAfter` ends with its last run. */
-export function schedulesInForce(state: PipelineState): Schedule[] {
+export function schedulesInForce(state: Pick<PipelineState, "schedules" | "ran">): Schedule[] {
   return (state.schedules as unknown as readonly Schedule[])
     .map(wholeSchedule)
     .filter(
@@ -23,6 +23,14 @@ export function schedulesInForce(state: PipelineState): Schedule[] {
         schedule.stopAfter === undefined ||
         (state.ran[scheduleKey(schedule)] ?? 0) < schedule.stopAfter,
     );
+}
+
+/** The time zones of the schedules, each once. */
+export function zonesOf({ schedules }: Pick<PipelineState, "schedules">): string[] {
+  const zones = (schedules as unknown as readonly Schedule[]).map(
+    (schedule) => wholeSchedule(schedule).timezone,
+  );
+  return [...new Set(zones)];
 }
 
 /** Schedules in a few words: the pattern, and the zone where it is not UTC; null without any. */

@@ -100,10 +100,20 @@ function summarize(
     return undefined;
   return {
     ...view,
-    durationMs:
-      view.startedAt === null || view.finishedAt === null
-        ? null
-        : Math.max(0, Date.parse(view.finishedAt) - Date.parse(view.startedAt)),
+    durationMs: durationOf(view),
     steps: steps.length,
   };
+}
+
+/** From a run's start to its end, in milliseconds; null while either is missing. */
+export function durationOf({
+  startedAt,
+  finishedAt,
+}: {
+  readonly startedAt: string | null;
+  readonly finishedAt: string | null;
+}): number | null {
+  return startedAt === null || finishedAt === null
+    ? null
+    : Math.max(0, Date.parse(finishedAt) - Date.parse(startedAt));
 }

@@ -25,12 +25,14 @@ export interface SlotGridRow {
   readonly schedule: string | null;
   readonly timezones: readonly string[];
   readonly paused: boolean;
-  /** Present where no cell holds two marks. */
+  /** Present where no cell holds marks of two slots. A backfill lies upon the slot's own mark. */
   readonly marks?: readonly StripMark[];
   /** Present instead where marks would lie upon each other: only cells that hold any. */
   readonly cells?: readonly SlotCell[];
-  /** What comes before `to`. */
+  /** What comes before `to`: of each cell the first. */
   readonly coming: readonly NextSlot[];
+  /** Present where there are too many marks: those before this moment are left out. */
+  readonly cut?: string;
 }
 
 /** The slots of one stretch of time. */

@@ -36,11 +36,17 @@ export interface StatusView {
   readonly pipelines: readonly PipelineView[];
 }
 
-/** The status of all pipelines, or of one. @param now milliseconds since 1970 */
+/**
+ * The status of all pipelines, or of one.
+ *
+ * @param now milliseconds since 1970
+ * @param viewOf gives a pipeline's view; default: its ledger is read
+ */
 export function readStatus(
   roots: Pick<Roots, "schedules" | "runs">,
   target: string | undefined,
   now: number,
+  viewOf?: ViewOf,
 ): { readonly ok: true; readonly view: StatusView } | NoView {
   const store = new RunStore(roots.runs);
   const info = readDaemon(store.orchdDir);
@@ -49,7 +55,11 @@ export function readStatus(
   // What a daemon that is gone could not use may be well by now.
   const aside = info === null ? new Map<string, SetAsideEntry>() : readSetAside(store.orchdDir);
   const missing = [...aside.keys()].filter((name) => target === undefined || name === target);
-  const views = readViews(store, [...new Set([...names, ...missing])], now, aside);
+  const views = readViews(
+    viewOf ?? ((name) => readView(store, name, now)),
+    [...new Set([...names, ...missing])],
+    aside,
+  );
   const present = new PresentRuns(store, target === undefined ? views : undefined);
   const told = views.map((view) =>
     view.queued.length === 0
@@ -96,15 +106,22 @@ export function readStatus(
   return { ok: true, view: { daemon, pipelines } };
 }
 
+/** A pipeline's view; undefined where it has no ledger. May throw as {@link readPipeline} does. */
+export type ViewOf = (name: string) => PipelineView | undefined;
+
+function readView(store: RunStore, name: string, now: number): PipelineView | undefined {
+  const reading = readPipeline(store, name);
+  return reading && viewPipeline(name, reading, now);
+}
+
 function lacksFile(view: PipelineView): boolean {
   return view.file === null && view.errors[0] === unreadText(view.name);
 }
 
 /** @throws a Node error where this user may read none of the ledgers: it is said once, for all */
 function readViews(
-  store: RunStore,
+  viewOf: ViewOf,
   names: readonly string[],
-  now: number,
   aside: ReadonlyMap<string, SetAsideEntry>,
 ): PipelineView[] {
   const views: PipelineView[] = [];
@@ -112,8 +129,7 @@ function readViews(
   for (const name of names) {
     const entry = aside.get(name);
     try {
-      const reading = readPipeline(store, name);
-      const view = reading === undefined ? undefined : viewPipeline(name, reading, now);
+      const view = viewOf(name);
       if (entry !== undefined) views.push(asideView(view ?? emptyView(name), entry));
       else if (view !== undefined) views.push(view);
     } catch (error) {

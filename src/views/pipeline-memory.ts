@@ -1,0 +1,175 @@
+/**
+ * What a page remembers of each pipeline's ledger, so that it reads again only what has changed.
+ *
+ * A pipeline is read again when its ledger's file is another one, or has another length or time:
+ * that costs one look at the file. What is kept is small and made from the ledger alone. It is never
+ * wrong for long and never written anywhere: a reader without a memory gives the same answers.
+ */
+import { statSync } from "node:fs";
+import { defined } from "../core/defined.ts";
+import type { PipelineAbout } from "../core/pipeline-about.ts";
+import { PIPELINE_NAME } from "../core/run-id.ts";
+import { runStatus } from "../core/run-status.ts";
+import type { RunStore } from "../ledger/run-store.ts";
+import { changesOf } from "./changes.ts";
+import { dayStart, DayTally } from "./day-tally.ts";
+import type { Change, StripMark } from "./overview.ts";
+import { readPipeline, type PipelineReading } from "./pipeline-reading.ts";
+import { nextFire, viewPipeline, type FiringState, type PipelineView } from "./pipeline-view.ts";
+import { zonesOf } from "./recorded-schedule.ts";
+import { stateOfRun } from "./run-reading.ts";
+import { recentLines, slotMarks } from "./slot-marks.ts";
+
+/** The most marks of a strip. */
+const STRIP_MARKS = 34;
+/** The most changes that are kept of one pipeline. */
+const MOST_CHANGES = 20;
+
+/** What is remembered of one pipeline. */
+export interface PipelineFacts {
+  readonly about: PipelineAbout;
+  readonly timezones: readonly string[];
+  readonly pausedBecause?: string;
+  /** The median of its last completed runs, in milliseconds; null without any. */
+  readonly usualMs: number | null;
+  /** Runs that take far longer than its history. */
+  readonly overdue: readonly string[];
+  /** When each active run started, ISO 8601. */
+  readonly startedAt: ReadonlyMap<string, string>;
+  /** Its last slots and runs by hand, oldest first. */
+  readonly strip: readonly StripMark[];
+  readonly tally: DayTally;
+  /** Newest first. */
+  readonly changes: readonly Change[];
+}
+
+/** How far a run that goes on has come. */
+export interface RunProgress {
+  readonly status: string;
+  readonly done: number;
+  readonly steps: number;
+}
+
+interface Remembered {
+  readonly stamp: string;
+  readonly firing: FiringState;
+  view: PipelineView;
+  facts: PipelineFacts | undefined;
+}
+
+/** The memory of one runs folder. */
+export class PipelineMemory {
+  readonly store: RunStore;
+  readonly #pipelines = new Map<string, Remembered>();
+  readonly #runs = new Map<string, { readonly size: number; readonly progress: RunProgress }>();
+
+  constructor(store: RunStore) {
+    this.store = store;
+  }
+
+  /**
+   * A pipeline as `orchd status` shows it; undefined where it has no ledger.
+   *
+   * @param now milliseconds since 1970
+   * @throws as {@link readPipeline} does
+   */
+  view(name: string, now: number): PipelineView | undefined {
+    return this.#look(name, now)?.view;
+  }
+
+  /** What else there is to know of it; undefined where it has no ledger. Throws as `view` does. */
+  facts(name: string, now: number): PipelineFacts | undefined {
+    const there = this.#look(name, now);
+    if (there === undefined) return undefined;
+    if (there.facts !== undefined) return there.facts;
+    const reading = readPipeline(this.store, name);
+    return reading && (there.facts = factsOf(this.store, name, reading, now));
+  }
+
+  /** What decides when it fires next; undefined where it has no ledger. Throws as `view` does. */
+  firing(name: string, now: number): FiringState | undefined {
+    return this.#look(name, now)?.firing;
+  }
+
+  /** How far a run that goes on has come; undefined where its ledger cannot be read. */
+  progress(run: string): RunProgress | undefined {
+    const size = sizeOf(this.store.runLedger(run));
+    const before = this.#runs.get(run);
+    if (before?.size === size) return before?.progress;
+    const state = stateOfRun(this.store, run);
+    if (state === undefined || size === undefined) return undefined;
+    const { status } = runStatus(state);
+    const progress = { status, done: state.ended, steps: state.steps.size };
+    this.#runs.set(run, { size, progress });
+    return progress;
+  }
+
+  /** Forgets runs other than these: they have ended. */
+  keepRuns(active: ReadonlySet<string>): void {
+    for (const run of this.#runs.keys()) if (!active.has(run)) this.#runs.delete(run);
+  }
+
+  #look(name: string, now: number): Remembered | undefined {
+    const stamp = PIPELINE_NAME.test(name) ? stampOf(this.store.pipelineLedger(name)) : undefined;
+    const before = this.#pipelines.get(name);
+    if (before !== undefined && before.stamp === stamp) {
+      const { nextFire: next } = before.view;
+      if (next !== null && Date.parse(next) <= now)
+        before.view = { ...before.view, nextFire: nextFire(name, before.firing, now) };
+      return before;
+    }
+    this.#pipelines.delete(name);
+    // The stamp is from before the reading: what is written meanwhile has another.
+    const reading = readPipeline(this.store, name);
+    if (reading === undefined) return undefined;
+    const { paused, removed, schedules, since, ran } = reading.state;
+    const remembered: Remembered = {
+      stamp: stamp ?? "",
+      firing: { paused, removed, schedules, ran, ...defined({ since }) },
+      view: viewPipeline(name, reading, now),
+      facts: undefined,
+    };
+    if (stamp !== undefined) this.#pipelines.set(name, remembered);
+    return remembered;
+  }
+}
+
+function factsOf(
+  store: RunStore,
+  pipeline: string,
+  { state }: PipelineReading,
+  now: number,
+): PipelineFacts {
+  const from = dayStart(now);
+  const { lines } = recentLines(store, pipeline, { from, least: STRIP_MARKS });
+  const marked = { store, pipeline, active: new Set(state.active.keys()), queued: state.queued };
+  const marks = slotMarks(marked, lines, { from, to: now, older: STRIP_MARKS });
+  const active = [...state.active.values()];
+  return {
+    about: state.about,
+    timezones: zonesOf(state),
+    ...defined({ pausedBecause: state.pausedBecause }),
+    usualMs: medianOf(state.durations),
+    overdue: active.flatMap(({ run, overdue }) => (overdue === true ? [run] : [])),
+    startedAt: new Map(
+      active.flatMap(({ run, startedAt }) => (startedAt === undefined ? [] : [[run, startedAt]])),
+    ),
+    strip: marks.filter(({ decision }) => decision !== "backfilled").slice(-STRIP_MARKS),
+    tally: new DayTally(pipeline, marks),
+    changes: changesOf(pipeline, lines, from).slice(0, MOST_CHANGES),
+  };
+}
+
+/** The median, in milliseconds; null of nothing. */
+export function medianOf(durations: readonly number[]): number | null {
+  return durations.toSorted((a, b) => a - b)[Math.floor((durations.length - 1) / 2)] ?? null;
+}
+
+function stampOf(path: string): string | undefined {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  return stats && `${stats.ino} ${stats.size} ${stats.mtimeMs}`;
+}
+
+function sizeOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.size;
+}
