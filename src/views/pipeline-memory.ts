@@ -2,8 +2,9 @@
  * What a page remembers of each pipeline's ledger, so that it reads again only what has changed.
  *
  * A pipeline is read again when its ledger's file is another one, or has another length or time:
- * that costs one look at the file. What is kept is small and made from the ledger alone. It is never
- * wrong for long and never written anywhere: a reader without a memory gives the same answers.
+ * that costs one look at the file. What is kept is small and made from the ledger alone. It is
+ * never wrong for long and never written anywhere: a reader without a memory gives the same
+ * answers.
  */
 import { statSync } from "node:fs";
 import { defined } from "../core/defined.ts";

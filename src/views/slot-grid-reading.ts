@@ -179,7 +179,9 @@ function wantedBy(decision: string | undefined): (mark: StripMark) => boolean {
   };
 }
 
-/** The slots after `now` and before the end of the axis, one a cell: more would lie upon each other. */
+/**
+ * The slots after `now` and before the end of the axis, one a cell: more would lie upon each other.
+ */
 function comingOf(memory: PipelineMemory, name: string, query: GridQuery, now: number): NextSlot[] {
   const after = Math.max(now, query.from - 1);
   const end = Math.min(query.to, now + AHEAD_MS);

@@ -221,7 +221,9 @@ class MarkFold {
     }
   }
 
-  /** The slots of a stretch, by the schedules of that time; the first alone where none are known. */
+  /**
+   * The slots of a stretch, by the schedules of that time; the first alone where none are known.
+   */
   #slotsOf(
     first: number,
     last: number,
