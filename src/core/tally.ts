@@ -96,6 +96,21 @@ export function tallyRun(tally: Tally, end: CountedEnd): void {
   for (const result in end.steps) add(tally.steps, result, end.steps[result]!);
 }
 
+/** Adds a tally to another: several pipelines as one. */
+export function addTally(to: Tally, tally: Tally): void {
+  for (const part of ["slots", "runs", "steps"] as const)
+    for (const [key, count] of Object.entries(tally[part])) add(to[part], key, count);
+  to.retries += tally.retries;
+  for (const part of ["durations", "lateness"] as const) {
+    const { counts } = to[part];
+    for (const [index, count] of tally[part].counts.entries())
+      counts[index] = (counts[index] ?? 0) + count;
+    to[part].sumMs += tally[part].sumMs;
+  }
+  for (const [status, at] of Object.entries(tally.ended))
+    if (at > (to.ended[status] ?? "")) to.ended[status] = at;
+}
+
 /** The tally that an older release's checkpoint allows: slots, and runs by status. */
 export function tallyOfCounts(counts: Readonly<Record<string, number>>): Tally {
   const tally = emptyTally();
