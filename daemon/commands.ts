@@ -1,10 +1,13 @@
 /**
- * Every command, and the daemon for `orchd start`. src/cli knows nothing above itself, so it gets
- * the daemon from here.
+ * Every command, and the programs that some of them start. src/cli knows nothing above itself, so
+ * it gets them from here, and each is loaded only when it is started.
  */
 import { runCommandLine } from "../src/cli/program.ts";
 
 /** Runs one command to its end. @returns the exit status */
 export function runCommands(words: readonly string[]): Promise<number> {
-  return runCommandLine(words, async (options) => (await import("./daemon.ts")).runDaemon(options));
+  return runCommandLine(words, {
+    startDaemon: async (options) => (await import("./daemon.ts")).runDaemon(options),
+    servePage: async (options) => (await import("./page.ts")).runPage(options),
+  });
 }

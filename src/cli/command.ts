@@ -5,14 +5,21 @@ import type { ExitStatus } from "./exit.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What a command gets. */
-export interface CommandContext {
+export interface CommandContext extends Programs {
   readonly args: Arguments;
   readonly roots: Roots;
   readonly terminal: Terminal;
   /** Every command, for the completion script. */
   readonly commands: readonly CommandSpec[];
-  /** Runs the daemon until it ends. It is given, because the command line does not know it. */
+}
+
+/**
+ * The programs that commands start. They are given, because the command line knows none of them.
+ * Each runs until it ends, and gives the exit status.
+ */
+export interface Programs {
   readonly startDaemon: (options: StartOptions) => Promise<number>;
+  readonly servePage: (options: PageOptions) => Promise<number>;
 }
 
 /** What `orchd start` tells the daemon. */
@@ -27,6 +34,31 @@ export interface StartOptions extends Roots {
   readonly page?: boolean;
   /** Shows the page's link, which holds its token. Undefined: it would stand in a log. */
   readonly showLink?: ((link: string) => void) | undefined;
+}
+
+/** What `orchd page` tells the page. */
+export interface PageOptions extends Roots {
+  /** `HOST:PORT` or `unix:PATH`; undefined: the socket in the runs folder. */
+  readonly listen: string | undefined;
+  readonly allowRequests: boolean;
+  readonly tokenFile: string | undefined;
+  readonly trustProxy: boolean;
+  /** The path below which everything is served; undefined: at the top. */
+  readonly base: string | undefined;
+  /** Called once the page serves. */
+  readonly serves: (where: PageAddress) => void;
+  /** Tells a person something in a sentence, on stderr. */
+  readonly tell: (sentence: string) => void;
+}
+
+/** Where a page serves: `orchd page --json`. */
+export interface PageAddress {
+  /** What a browser opens, or `unix:PATH`. A token that the page made stands behind `#token=`. */
+  readonly url: string;
+  /** The path of its unix socket; null where it has none. */
+  readonly socket: string | null;
+  /** The token that the page made; null where none is needed, or where a file has them. */
+  readonly token: string | null;
 }
 
 /**

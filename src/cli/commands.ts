@@ -37,6 +37,33 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import("./commands/start.ts"),
   },
   {
+    name: "page",
+    positionals: "",
+    describe: "Serve the page and the API, from the ledgers; the daemon may be down",
+    options: {
+      listen: {
+        type: "string",
+        describe:
+          "HOST:PORT, or unix:PATH (default: unix:RUNS/.orchd/page.sock); " +
+          "a host other than this machine needs --token-file or --trust-proxy",
+      },
+      "allow-requests": {
+        type: "boolean",
+        describe: "let those who open it run, stop, pause and backfill (default: it only shows)",
+      },
+      "token-file": {
+        type: "string",
+        describe: "lines `read TOKEN` and `operate TOKEN`; others must not be able to read it",
+      },
+      "trust-proxy": {
+        type: "boolean",
+        describe: "a reverse proxy stands before it, and says which host was asked for",
+      },
+      base: { type: "string", describe: "the path below which it is served, as /orchd" },
+    },
+    load: () => import("./commands/page.ts"),
+  },
+  {
     name: "status",
     positionals: "[target]",
     describe:

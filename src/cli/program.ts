@@ -10,7 +10,7 @@ import { defined } from "../core/defined.ts";
 import { didYouMean } from "../core/did-you-mean.ts";
 import { VERSION } from "../version.ts";
 import { Arguments } from "./arguments.ts";
-import type { CommandContext, CommandSpec, OptionSpec } from "./command.ts";
+import type { CommandSpec, OptionSpec, Programs } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
 import { COMMON_OPTIONS } from "./common-options.ts";
 import { guarded, rootsOf } from "./entry.ts";
@@ -22,10 +22,7 @@ import { checkRoots } from "./roots.ts";
  *
  * @returns the exit status
  */
-export function runCommandLine(
-  words: readonly string[],
-  startDaemon: CommandContext["startDaemon"],
-): Promise<number> {
+export function runCommandLine(words: readonly string[], programs: Programs): Promise<number> {
   return guarded(async (terminal) => {
     const parsed = await parseProgram(words, VERSION, terminal.columns);
     if (parsed.kind === "text") {
@@ -35,7 +32,7 @@ export function runCommandLine(
     const roots = rootsOf(parsed.args);
     if (!WITHOUT_ROOT.has(parsed.command.name)) checkRoots(roots);
     const { run } = await parsed.command.load();
-    return run({ args: parsed.args, roots, terminal, commands: COMMANDS, startDaemon });
+    return run({ args: parsed.args, roots, terminal, commands: COMMANDS, ...programs });
   });
 }
 

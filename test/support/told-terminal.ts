@@ -97,6 +97,7 @@ export async function command(
     terminal: terminal.it,
     commands: [],
     startDaemon: () => Promise.reject(new Error("no daemon is started here")),
+    servePage: () => Promise.reject(new Error("no page is served here")),
   };
   try {
     return { terminal, status: await run(context), sentence: undefined };

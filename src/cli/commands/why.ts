@@ -2,6 +2,7 @@
  * `orchd why PIPELINE [TIME]`: why a slot did or did not run, as a sentence, from the pipeline's
  * ledger. Without a time it is the newest slot that is decided.
  */
+import { namesMinute } from "../../core/given-time.ts";
 import { RunStore } from "../../ledger/run-store.ts";
 import { knownPipeline } from "../../views/known-pipeline.ts";
 import { newestSlot } from "../../views/near-slots.ts";
@@ -25,11 +26,4 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
   if (args.flag("json")) terminal.json(answers.length === 1 ? answers[0] : answers);
   else for (const { sentence } of answers) terminal.line(sentence);
   return EXIT.done;
-}
-
-/**
- * A time without seconds means its whole minute: people say "02:00" of a slot at 02:00:30 too.
- */
-function namesMinute(text: string): boolean {
-  return /T?\d\d:\d\d(Z|[+-]\d\d:?\d\d)?$/i.test(text.trim()) && !/\d\d:\d\d:\d\d/.test(text);
 }

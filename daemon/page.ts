@@ -1,0 +1,46 @@
+/** Wires the page: its options, its address and its end. It holds no logic. */
+import { dirname, join, resolve } from "node:path";
+import type { PageOptions } from "../src/cli/command.ts";
+import { systemClock } from "../src/clock.ts";
+import { readListenAddress } from "../src/core/listen-address.ts";
+import { builtProgram } from "../src/disk/built-program.ts";
+import { RunStore } from "../src/ledger/run-store.ts";
+import { startPage } from "../src/page/server/page-server.ts";
+
+const BASE = /^(?:\/[A-Za-z0-9._~-]+)+$/;
+
+/**
+ * Runs the page until it is told to end. @returns the exit status: 0 after that, 1 where it could
+ * not start, 2 where it was asked for wrongly
+ */
+export async function runPage(options: PageOptions): Promise<number> {
+  const refuse = (sentence: string, status: number): number => {
+    options.tell(sentence);
+    return status;
+  };
+  const socket = join(new RunStore(options.runs).orchdDir, "page.sock");
+  const read = readListenAddress(options.listen ?? `unix:${socket}`);
+  if (!read.ok) return refuse(`--listen: ${read.because}.`, 2);
+  const base = options.base === undefined || options.base === "/" ? "" : options.base;
+  if (base !== "" && !BASE.test(base))
+    return refuse(`--base: ${JSON.stringify(base)} is no path; write it like /orchd.`, 2);
+  const { address } = read;
+  const started = await startPage({
+    ...options,
+    listen: address.kind === "unix" ? { ...address, path: resolve(address.path) } : address,
+    base,
+    assets: join(dirname(dirname(builtProgram("daemon"))), "page"),
+    now: () => systemClock.now(),
+  });
+  if (!started.ok) return refuse(started.because, started.exitCode);
+  const { page } = started;
+  const { url, token } = page;
+  if (page.remark !== undefined) options.tell(page.remark);
+  const ended = new Promise<void>((end) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => end());
+  });
+  options.serves({ url, socket: page.socket, token });
+  await ended;
+  await page.close();
+  return 0;
+}

@@ -1,0 +1,72 @@
+/** The API's GET routes on hono: each reads its params, and answers as JSON. */
+import { Hono } from "hono";
+import type * as z from "zod";
+import { didYouMean } from "../../core/did-you-mean.ts";
+import { problemOf, PROBLEM_TYPE, refusal, type Problem } from "./problem.ts";
+import { Raw, type PageSource, type Route } from "./route.ts";
+
+/** Below this path the API is. */
+export const API = "/api/v1";
+
+/** An app with all routes of a list. */
+export function makeApi(routes: readonly Route[], source: PageSource): Hono {
+  const api = new Hono();
+  for (const route of routes)
+    api.get(API + route.path.replaceAll(/\{(\w+)\}/g, ":$1"), async (c) => {
+      const params = readParams(route, c.req.param(), new URL(c.req.url).searchParams);
+      const answer = await route.read(source, params, c.req.header("accept") ?? "");
+      return answer instanceof Raw
+        ? json(answer.text, 200, answer.type)
+        : json(JSON.stringify(answer), 200, "application/json");
+    });
+  api.onError((error) => answerOf(problemOf(error)));
+  return api;
+}
+
+/** A problem as an answer. */
+export function answerOf(problem: Problem): Response {
+  return json(JSON.stringify(problem), problem.status, PROBLEM_TYPE);
+}
+
+function json(text: string, status: number, type: string): Response {
+  return new Response(text, {
+    status,
+    headers: { "content-type": type, "cache-control": "no-store" },
+  });
+}
+
+/** @throws Refusal where they are not what the route takes */
+function readParams(
+  { params, path }: Route,
+  inPath: Readonly<Record<string, string>>,
+  query: URLSearchParams,
+): Record<string, unknown> {
+  const given = new Map<string, string>();
+  for (const [name, value] of query) {
+    if (given.has(name)) throw refusal(400, `"${name}" is given twice; give it once.`);
+    if (name in inPath || !Object.hasOwn(params.shape, name)) {
+      const known = Object.keys(params.shape).filter((own) => !path.includes(`{${own}}`));
+      const takes = known.length === 0 ? "it takes none" : `it takes ${known.join(", ")}`;
+      const near = didYouMean(name, known) || ".";
+      throw refusal(400, `this address takes no "${name}"${near} Of params ${takes}.`);
+    }
+    given.set(name, value);
+  }
+  const read = params.safeParse({ ...Object.fromEntries(given), ...inPath });
+  if (read.success) return read.data;
+  throw refusal(400, issueText(read.error.issues[0]!, given));
+}
+
+function issueText(issue: z.core.$ZodIssue, given: ReadonlyMap<string, string>): string {
+  const name = String(issue.path[0] ?? "");
+  const value = given.get(name);
+  if (value === undefined) return `"${name}" is needed; give it in the query.`;
+  const shown = JSON.stringify(value.slice(0, 60));
+  if (issue.code === "invalid_value")
+    return `${name}: ${shown} is none of ${issue.values.join(", ")}.`;
+  if (issue.code === "too_big" && issue.origin === "string")
+    return `${name}: it is longer than ${String(issue.maximum)} characters.`;
+  if (issue.code === "too_big" || issue.code === "too_small")
+    return `${name}: ${shown} is out of bounds; give a whole number within them.`;
+  return `${name}: ${shown} is no whole number.`;
+}

@@ -1,0 +1,84 @@
+/**
+ * What goes wrong, as an answer: RFC 9457, with the command line's sentence and exit status, so
+ * that a script which knows the one knows the other.
+ */
+import { STATUS_CODES } from "node:http";
+import type { NoView } from "../../views/no-view.ts";
+
+/** The type of the document. */
+export const PROBLEM_TYPE = "application/problem+json";
+
+/** `application/problem+json`. */
+export interface Problem {
+  readonly type: "about:blank";
+  /** The status in words. */
+  readonly title: string;
+  readonly status: number;
+  /** One sentence that says what to do: that of the command line, where it has one. */
+  readonly detail: string;
+  /** What the command line would exit with; docs/command-line.md. */
+  readonly exitCode: number;
+}
+
+/** The command line's exit status for each answer; 1 for all others. */
+const EXIT_CODES: Readonly<Record<number, number>> = {
+  400: 2,
+  401: 5,
+  403: 5,
+  404: 3,
+  405: 5,
+  409: 5,
+  413: 2,
+  415: 2,
+  421: 5,
+  422: 5,
+  431: 2,
+};
+
+/** A problem. @param status of HTTP */
+export function problem(status: number, detail: string, exitCode?: number): Problem {
+  return {
+    type: "about:blank",
+    title: STATUS_CODES[status] ?? "Error",
+    status,
+    detail,
+    exitCode: exitCode ?? EXIT_CODES[status] ?? 1,
+  };
+}
+
+/** Ends the making of an answer with a problem in its place. */
+export class Refusal extends Error {
+  readonly problem: Problem;
+
+  constructor(given: Problem) {
+    super(given.detail);
+    this.name = "Refusal";
+    this.problem = given;
+  }
+}
+
+/** A refusal. @param status of HTTP */
+export function refusal(status: number, sentence: string, exitCode?: number): Refusal {
+  return new Refusal(problem(status, sentence, exitCode));
+}
+
+/** The view that was asked for. @throws Refusal where it cannot be given */
+export function shown<T extends { readonly ok: true }>(view: T | NoView): T {
+  if (view.ok) return view;
+  throw view.kind === "unknown" ? refusal(404, view.sentence) : refusal(500, view.sentence);
+}
+
+/** The problem of whatever was thrown: never a stack. */
+export function problemOf(error: unknown): Problem {
+  if (error instanceof Refusal) return error.problem;
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
+  const said = typeof message === "string" && message !== "" ? message : "it gave no reason";
+  if (code === "EACCES" || code === "EPERM")
+    return problem(500, `${said}; let the page's user read the runs folder.`);
+  if (code === "EMFILE" || code === "ENFILE")
+    return problem(503, "the page may open no further file; raise its limit (LimitNOFILE=).");
+  return problem(
+    500,
+    `${said.slice(0, 500)}; \`orchd verify\` says whether the ledgers are whole.`,
+  );
+}

@@ -1,0 +1,89 @@
+/**
+ * One route of the API, as data: from a list of these both the server and the OpenAPI document are
+ * made, so the document cannot say anything else than what is served.
+ */
+import * as z from "zod";
+import { noTimeText, readGivenTime } from "../../core/given-time.ts";
+import type { RunStore } from "../../ledger/run-store.ts";
+import type { Roots } from "../../views/roots.ts";
+import { refusal } from "./problem.ts";
+
+/** What routes read from. */
+export interface PageSource {
+  readonly roots: Roots;
+  readonly store: RunStore;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+/** An answer whose bytes are made already. */
+export interface RawAnswer {
+  readonly type: string;
+  readonly text: string;
+}
+
+/** A GET route below `/api/v1`. */
+export interface Route<Params extends z.ZodObject = z.ZodObject> {
+  /** As OpenAPI writes it: `/pipelines/{pipeline}`. */
+  readonly path: string;
+  /** The operation's name in the document. */
+  readonly id: string;
+  /** A sentence without its full stop. */
+  readonly summary: string;
+  /** What the path and the query hold, by name. */
+  readonly params: Params;
+  /** What it answers. */
+  readonly answer: z.ZodType;
+  /** @throws Refusal */
+  readonly read: (
+    source: PageSource,
+    params: z.infer<Params>,
+    accept: string,
+  ) => object | Promise<object>;
+}
+
+/** A route. It gives `read` the types of its params. */
+export function route<Params extends z.ZodObject>(given: Route<Params>): Route {
+  return given;
+}
+
+/** An answer whose bytes are made already. */
+export class Raw implements RawAnswer {
+  readonly type: string;
+  readonly text: string;
+
+  constructor(type: string, text: string) {
+    this.type = type;
+    this.text = text;
+  }
+}
+
+const LONGEST = 200;
+const TIME_TEXT =
+  "ISO 8601, a date, `now`, `today`, `yesterday`, or how long ago: `90m`, `2d`; without an " +
+  "offset it is UTC";
+
+/** A text. */
+export function text(description: string): z.ZodString {
+  return z.string().max(LONGEST).meta({ description });
+}
+
+/** A time, as people type it; {@link timeOf} reads it. */
+export function moment(description: string): z.ZodString {
+  return z
+    .string()
+    .max(LONGEST)
+    .meta({ description: `${description}; ${TIME_TEXT}` });
+}
+
+/** A whole number. */
+export function count(description: string, otherwise: number, most: number): z.ZodDefault {
+  return z.coerce.number().int().min(1).max(most).default(otherwise).meta({ description });
+}
+
+/** The time that a param holds, in milliseconds since 1970. @throws Refusal where it holds none */
+export function timeOf(value: string, name: string, now: number): number {
+  const time = readGivenTime(value, now);
+  if (time === undefined) throw refusal(400, noTimeText(name, value));
+  return time;
+}

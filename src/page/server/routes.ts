@@ -1,0 +1,233 @@
+/** Every GET route of the API. */
+import * as z from "zod";
+import { namesMinute } from "../../core/given-time.ts";
+import { SCHEMAS } from "../../core/json-schemas.ts";
+import { STATUSES } from "../../core/status.ts";
+import { DAY_MS } from "../../core/time.ts";
+import { comingSlots } from "../../views/coming-slots.ts";
+import { runGraph } from "../../views/graph.ts";
+import { knownPipeline } from "../../views/known-pipeline.ts";
+import { newestSlot } from "../../views/near-slots.ts";
+import { readPipeline } from "../../views/pipeline-reading.ts";
+import { plannedByLedger } from "../../views/planned.ts";
+import { diffRuns } from "../../views/run-diff.ts";
+import { readLedgerLines } from "../../views/run-lines.ts";
+import { newestRuns } from "../../views/run-list.ts";
+import { readRunLog } from "../../views/run-log.ts";
+import { findRun, noSuchStep, readRun } from "../../views/run-reading.ts";
+import { viewRunNow } from "../../views/run-view.ts";
+import { slotAnswers } from "../../views/slot-answer.ts";
+import { slotDecisions } from "../../views/slot-decisions.ts";
+import { readStatus } from "../../views/status-view.ts";
+import { refusal, shown } from "./problem.ts";
+import { count, moment, Raw, route, text, timeOf, type PageSource, type Route } from "./route.ts";
+
+const pipeline = text("a pipeline's name");
+const run = text("a run's id");
+const any = z.unknown();
+const SECOND_MS = 1_000;
+
+const status = route({
+  path: "/status",
+  id: "getStatus",
+  summary: "What is scheduled, running and failing: as `orchd status --json`",
+  params: z.strictObject({}),
+  answer: any,
+  read: ({ roots, now }) => shown(readStatus(roots, undefined, now())).view,
+});
+
+const next = route({
+  path: "/next",
+  id: "getNext",
+  summary: "The coming slots: as `orchd next --json`, by the versions in force",
+  params: z.strictObject({
+    pipeline: pipeline.optional(),
+    n: count("how many at most", 10, 1_000),
+    from: moment("slots after this").optional(),
+  }),
+  answer: any,
+  read({ roots, store, now }, params) {
+    const from = params.from === undefined ? now() : timeOf(params.from, "from", now());
+    if (params.pipeline !== undefined) shown(knownPipeline(roots, params.pipeline));
+    const names = params.pipeline === undefined ? store.pipelines() : [params.pipeline];
+    const planned = names.flatMap((name) => {
+      const state = readPipeline(store, name)?.state;
+      return state === undefined || state.removed ? [] : [plannedByLedger(name, state)];
+    });
+    return comingSlots(planned, from, params.n as number);
+  },
+});
+
+const slots = route({
+  path: "/pipelines/{pipeline}/slots",
+  id: "getPipelineSlots",
+  summary: "The slots that were decided, in the order of the ledger",
+  params: z.strictObject({
+    pipeline,
+    from: moment("the first moment; default: a day before `to`").optional(),
+    to: moment("the last moment; default: now").optional(),
+    decision: z.enum(["fired", "caught_up", "skipped", "missed", "backfilled"]).optional(),
+  }),
+  answer: any,
+  read({ roots, store, now }, params) {
+    shown(knownPipeline(roots, params.pipeline));
+    const to = params.to === undefined ? now() : timeOf(params.to, "to", now());
+    const from = params.from === undefined ? to - DAY_MS : timeOf(params.from, "from", now());
+    const found = slotDecisions(store, params.pipeline, from, to);
+    return found.filter(
+      ({ decision }) => params.decision === undefined || decision === params.decision,
+    );
+  },
+});
+
+const why = route({
+  path: "/pipelines/{pipeline}/why",
+  id: "getWhy",
+  summary: "Why a slot did or did not run; without a time, the newest one",
+  params: z.strictObject({ pipeline, at: moment("the slot").optional() }),
+  answer: any,
+  read({ roots, store, now }, params) {
+    const present = now();
+    const whole = (time: number): number => Math.floor(time / SECOND_MS) * SECOND_MS;
+    const given = params.at === undefined ? undefined : whole(timeOf(params.at, "at", present));
+    shown(knownPipeline(roots, params.pipeline));
+    const time = given ?? newestSlot(store, params.pipeline) ?? whole(present);
+    const until = params.at !== undefined && namesMinute(params.at) ? time + 59_000 : time;
+    return shown(slotAnswers(store, params.pipeline, time, until, present)).answers;
+  },
+});
+
+const runs = route({
+  path: "/runs",
+  id: "getRuns",
+  summary: "The history of runs, newest first: as `orchd runs --json`, a page at a time",
+  params: z.strictObject({
+    pipeline: pipeline.optional(),
+    status: z.enum(STATUSES).optional(),
+    since: moment("only runs made since then").optional(),
+    limit: count("how many at most", 50, 500),
+  }),
+  answer: any,
+  read({ roots, store, now }, params) {
+    const since = params.since;
+    const sinceMs = since === undefined ? Number.NEGATIVE_INFINITY : timeOf(since, "since", now());
+    if (params.pipeline !== undefined) shown(knownPipeline(roots, params.pipeline));
+    const names = params.pipeline === undefined ? store.pipelines() : [params.pipeline];
+    return {
+      runs: newestRuns(store, names, {
+        status: params.status,
+        sinceMs,
+        number: params.limit as number,
+      }),
+      cursor: null,
+    };
+  },
+});
+
+const oneRun = route({
+  path: "/runs/{run}",
+  id: "getRun",
+  summary: "One run, with its steps",
+  params: z.strictObject({ run }),
+  answer: any,
+  read: ({ store }, params) => shown(viewRunNow(store, params.run)).view,
+});
+
+const ledger = route({
+  path: "/runs/{run}/ledger",
+  id: "getRunLedger",
+  summary: "A run's ledger, line by line, as it stands in its file",
+  params: z.strictObject({
+    run,
+    from: count("the number of the first line", 1, 1_000_000_000),
+    limit: count("how many at most", 1_000, 10_000),
+  }),
+  answer: any,
+  read({ store }, params, accept) {
+    const { path } = shown(findRun(store, params.run));
+    const page = readLedgerLines(path, params.from as number, params.limit as number);
+    if (accept.includes("application/x-ndjson"))
+      return new Raw("application/x-ndjson", page.lines.map((line) => `${line}\n`).join(""));
+    const { next: after, fault } = page;
+    const rest = JSON.stringify({ next: after, fault }).slice(1);
+    return new Raw("application/json", `{"lines":[${page.lines.join(",")}],${rest}`);
+  },
+});
+
+const log = route({
+  path: "/runs/{run}/log",
+  id: "getRunLog",
+  summary: "What a run's steps printed, in the order in which they printed it",
+  params: z.strictObject({
+    run,
+    step: text("only this step's lines").optional(),
+    stream: z.enum(["stdout", "stderr", "log", "orchd"]).optional(),
+    from: count("the number of the first line", 1, 1_000_000_000),
+    q: text("only lines with this text, in any case").optional(),
+    limit: count("how many at most", 500, 5_000),
+  }),
+  answer: any,
+  read({ store }, params) {
+    const { state } = shown(readRun(store, params.run));
+    if (params.step !== undefined && !state.steps.has(params.step))
+      shown(noSuchStep(state, params.step));
+    const { run: id, from, limit, step, stream, q } = params;
+    return readRunLog(store, id, {
+      from: from as number,
+      limit: limit as number,
+      step,
+      stream,
+      q,
+    });
+  },
+});
+
+const graph = route({
+  path: "/runs/{run}/graph",
+  id: "getRunGraph",
+  summary: "A run's steps, and what each needs",
+  params: z.strictObject({ run }),
+  answer: any,
+  read: ({ store }, params) => runGraph(shown(readRun(store, params.run)).state),
+});
+
+const diff = route({
+  path: "/diff",
+  id: "getDiff",
+  summary: "Two runs compared: as `orchd diff --json`",
+  params: z.strictObject({ a: run, b: run }),
+  answer: any,
+  read({ store }, { a, b }) {
+    const before = shown(readRun(store, a)).state;
+    return diffRuns(before, shown(readRun(store, b)).state);
+  },
+});
+
+const schema = route({
+  path: "/schema/{what}",
+  id: "getSchema",
+  summary: "A JSON Schema: as `orchd schema` prints it",
+  params: z.strictObject({ what: text("pipeline, ledger, request or settings") }),
+  answer: any,
+  read(_source: PageSource, { what }) {
+    const made = Object.hasOwn(SCHEMAS, what) ? SCHEMAS[what] : undefined;
+    if (made !== undefined) return made();
+    const names = Object.keys(SCHEMAS).join(", ");
+    throw refusal(404, `there is no schema of "${what}"; there is one of ${names}.`);
+  },
+});
+
+/** All of them. A path that stands for another one's begin comes after it. */
+export const ROUTES: readonly Route[] = [
+  status,
+  next,
+  slots,
+  why,
+  runs,
+  oneRun,
+  ledger,
+  log,
+  graph,
+  diff,
+  schema,
+];
