@@ -79,7 +79,8 @@ export class StaticFiles {
     if (stats?.isFile() !== true) return undefined;
     const extension = extname(name);
     const isCompressed = gzip && COMPRESSED.has(extension) && stats.size >= LEAST_COMPRESSED;
-    const etag = `"${stats.mtimeMs.toString(36)}-${stats.size.toString(36)}${isCompressed ? "-gz" : ""}"`;
+    const version = `${stats.mtimeMs.toString(36)}-${stats.size.toString(36)}`;
+    const etag = `"${version}${isCompressed ? "-gz" : ""}"`;
     const headers = {
       "content-type": TYPES[extension]!,
       etag,
