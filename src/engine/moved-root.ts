@@ -9,7 +9,7 @@ import { basename, dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { CodeRef, Snapshot } from "../core/snapshot.ts";
 import { bundlePath, storeBundle } from "../schedules/bundle-store.ts";
-import { bundlesOf } from "./snapshot-bundles.ts";
+import { bundlesOf } from "../core/snapshot-bundles.ts";
 
 /** The lines of a bundle that hold paths of source files; nobody wrote them but the bundler. */
 const PLACED = /__orchd_|Symbol\.for\("orchd\.runtime"\)/;

@@ -15,7 +15,9 @@ import type { RunLine } from "../core/event.ts";
 import { checkGivenParams } from "../core/given-params.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import { refused, type Reply, type Request } from "../core/request.ts";
+import { planRerun } from "../core/rerun.ts";
 import { manualRunId, parseRunId } from "../core/run-id.ts";
+import { bundlesOf } from "../core/snapshot-bundles.ts";
 import { LedgerClosed, LedgerExists, LedgerFailed } from "../ledger/ledger-error.ts";
 import { readTail } from "../ledger/ledger-reader.ts";
 import type { FoldedRun } from "../ledger/run-fold.ts";
@@ -28,10 +30,8 @@ import type { PipelineDesk } from "./pipeline-desk.ts";
 import type { Log } from "../log.ts";
 import type { UpkeepRequest } from "./ports.ts";
 import { movedSnapshot } from "./moved-root.ts";
-import { planRerun } from "./rerun.ts";
 import type { TakenRequest } from "./request-inbox.ts";
 import { frozenHeader, runHeader } from "./run-header.ts";
-import { bundlesOf } from "./snapshot-bundles.ts";
 
 /** The version that a pipeline's file defines now, or why there is none. */
 export type Refreshed =

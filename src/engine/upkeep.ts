@@ -15,7 +15,7 @@ import type { Engine } from "./engine.ts";
 import type { Log } from "../log.ts";
 import type { UpkeepRequest } from "./ports.ts";
 import { repairRun } from "./repair.ts";
-import { bundlesOf } from "./snapshot-bundles.ts";
+import { bundlesOf } from "../core/snapshot-bundles.ts";
 
 /** How long removing runs waits for the line that says so, in milliseconds. */
 const LINE_MS = 5_000;

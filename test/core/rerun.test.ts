@@ -1,7 +1,7 @@
 /** What a re-run takes over: by name, what ended well and does not follow what runs again. */
 import { expect, it } from "vitest";
 import type { RunEvent } from "../../src/core/event.ts";
-import { planRerun } from "../../src/engine/rerun.ts";
+import { planRerun } from "../../src/core/rerun.ts";
 import { GivenRun, snapshotOf, stepSpec } from "../support/given-run.ts";
 
 const STARTED: RunEvent = { type: "run.started", because: "scheduled" };

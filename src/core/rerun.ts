@@ -1,6 +1,6 @@
-import { didYouMean } from "../core/did-you-mean.ts";
-import { endedWell, upstreamOf, type RunState } from "../core/run-state.ts";
-import type { Snapshot } from "../core/snapshot.ts";
+import { didYouMean } from "./did-you-mean.ts";
+import { endedWell, upstreamOf, type RunState } from "./run-state.ts";
+import type { Snapshot } from "./snapshot.ts";
 
 /**
  * What a re-run reuses, as step -> the run whose outputs stand in for it; or why there can be no

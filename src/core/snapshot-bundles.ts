@@ -1,4 +1,4 @@
-import type { Snapshot } from "../core/snapshot.ts";
+import type { Snapshot } from "./snapshot.ts";
 
 /** The bundles of all code that a snapshot may call, by sha256. */
 export function bundlesOf(snapshot: Snapshot): Set<string> {
