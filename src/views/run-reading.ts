@@ -43,23 +43,32 @@ export function findRun(
  * Reads and folds a run's ledger.
  *
  * @param until lines after this moment (milliseconds since 1970) are left out
+ * @param each called with each line that is folded
  * @throws a Node error where the file cannot be read
  */
 export function readRun(
   store: RunStore,
   run: string,
   until = Number.POSITIVE_INFINITY,
+  each?: (line: RunLine) => void,
 ): RunReading | NoView {
   const found = findRun(store, run);
-  return found.ok ? unlessDamaged(() => foldRun(store, run, found.path, until)) : found;
+  return found.ok ? unlessDamaged(() => foldRun(store, run, found.path, until, each)) : found;
 }
 
-function foldRun(store: RunStore, run: string, path: string, until: number): RunReading | NoView {
+function foldRun(
+  store: RunStore,
+  run: string,
+  path: string,
+  until: number,
+  each?: (line: RunLine) => void,
+): RunReading | NoView {
   let state: RunState | undefined;
   const reading = readLedger<RunEvent>(path, {
     each(line: RunLine) {
       if (Date.parse(line.at) > until) return false;
       state = evolve(state, restored(store, line));
+      each?.(line);
       return undefined;
     },
   });

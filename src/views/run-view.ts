@@ -61,14 +61,16 @@ export function viewRunNow(
   run: string,
 ): { readonly ok: true; readonly view: RunView } | NoView {
   const reading = readRun(store, run);
-  if (!reading.ok) return reading;
+  return reading.ok ? { ok: true, view: viewNow(store, reading) } : reading;
+}
+
+/** The view of a run that was read just now. */
+export function viewNow(store: RunStore, reading: RunReading): RunView {
   const view = viewRun(reading);
-  return reading.state.phase !== "queued" || reading.state.stop !== undefined
-    ? { ok: true, view }
-    : {
-        ok: true,
-        view: { ...view, because: `it waits: ${new PresentRuns(store).waitsFor(run)}` },
-      };
+  const { run, phase, stop } = reading.state;
+  return phase !== "queued" || stop !== undefined
+    ? view
+    : { ...view, because: `it waits: ${new PresentRuns(store).waitsFor(run)}` };
 }
 
 function viewStep(step: string, state: StepState): StepView {
