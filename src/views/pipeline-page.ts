@@ -29,6 +29,13 @@ export interface PipelinePage extends PipelineRow {
     readonly valid: boolean;
     readonly errors: readonly string[];
   }[];
+  /** Backfills that are under way, the oldest first; `id` is the request's. */
+  readonly backfills: readonly {
+    readonly id: string;
+    readonly from: string;
+    readonly to: string;
+    readonly which: string;
+  }[];
   /** Its steps by the newest run; null where there was none. */
   readonly graph: Graph | null;
 }

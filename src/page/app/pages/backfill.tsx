@@ -1,7 +1,252 @@
-/** Backfill: to be filled. */
-import type { PageProps } from "../page-props.ts";
+/**
+ * Backfill: past slots are run, and their price is told before. The plan is in the address, so that
+ * a link carries it; only the button asks for anything.
+ */
+import type { JSX, TargetedSubmitEvent } from "preact";
+import type { BackfillPrice } from "../../../views/backfill-price.ts";
+import type { PipelinePage } from "../../../views/pipeline-page.ts";
+import type { StatusView } from "../../../views/status-view.ts";
+import type { Intent } from "../confirm.tsx";
+import { Command } from "../command.tsx";
+import { formText } from "../form-text.ts";
+import { address, hrefOf, setQuery } from "../location.ts";
+import { ProblemBox, Waiting } from "../problem-box.tsx";
+import { AskButton } from "../run/ask-button.tsx";
 import { safeText } from "../safe-text.ts";
+import { useView } from "../view.ts";
+import { countText, durationText } from "../words.ts";
+import { fullTime } from "../zone.ts";
 
-export function Backfill({ target }: PageProps) {
-  return <h1>Backfill {safeText(target)}</h1>;
+/** What a backfill takes, as it stands in the address. */
+interface Plan {
+  readonly pipeline: string;
+  readonly from: string;
+  readonly to: string;
+  readonly which: string;
+  readonly maxActive: string;
+}
+
+const CHOICES = [
+  ["missing", "slots without a run"],
+  ["failed", "slots whose newest run failed or was stopped"],
+  ["all", "every slot"],
+] as const;
+
+export function Backfill(): JSX.Element {
+  const plan = planOf(address.value.query);
+  const isWhole = plan.pipeline !== "" && plan.from !== "" && plan.to !== "";
+  const route = isWhole ? `backfill/price?${new URLSearchParams({ ...plan }).toString()}` : null;
+  const { value, problem } = useView<BackfillPrice>(route, { pipeline: plan.pipeline });
+  return (
+    <article class="backfill">
+      <h1>Backfill</h1>
+      <p class="lead mute">Runs past slots. The price comes first; nothing is asked for by it.</p>
+      <PlanForm key={JSON.stringify(plan)} plan={plan} />
+      {problem !== undefined && <ProblemBox problem={problem} />}
+      {isWhole && value === undefined && problem === undefined && <Waiting what="the price" />}
+      {isWhole && value !== undefined && problem === undefined && (
+        <Price price={value} plan={plan} />
+      )}
+      {plan.pipeline !== "" && <UnderWay pipeline={plan.pipeline} />}
+    </article>
+  );
+}
+
+function planOf(query: URLSearchParams): Plan {
+  const get = (name: string): string => query.get(name) ?? "";
+  const which = get("which");
+  return {
+    pipeline: get("pipeline"),
+    from: get("from"),
+    to: get("to"),
+    which: CHOICES.some(([choice]) => choice === which) ? which : "missing",
+    maxActive: get("maxActive") || "1",
+  };
+}
+
+function PlanForm({ plan }: { readonly plan: Plan }): JSX.Element {
+  const { value } = useView<StatusView>("status", { pipeline: "" });
+  const names = (value?.pipelines ?? []).map(({ name }) => name);
+  const price = (event: TargetedSubmitEvent<HTMLFormElement>): void => {
+    event.preventDefault();
+    const given = new FormData(event.currentTarget);
+    const keys = ["pipeline", "from", "to", "which", "maxActive"];
+    setQuery(Object.fromEntries(keys.map((key) => [key, formText(given, key)])), {
+      replace: false,
+    });
+  };
+  return (
+    <form class="card choice plan" onSubmit={price}>
+      <label>
+        Pipeline
+        <input
+          name="pipeline"
+          value={plan.pipeline}
+          list="pipelines"
+          required
+          spellcheck={false}
+          autocomplete="off"
+        />
+      </label>
+      <datalist id="pipelines">
+        {names.map((name) => (
+          <option key={name} value={name} />
+        ))}
+      </datalist>
+      <label>
+        From
+        <input name="from" value={plan.from} placeholder="7d, or 2026-11-23" required />
+      </label>
+      <label>
+        To
+        <input name="to" value={plan.to} placeholder="now" required />
+      </label>
+      <label>
+        Which
+        <select name="which" value={plan.which}>
+          {CHOICES.map(([choice, text]) => (
+            <option key={choice} value={choice}>
+              {`${choice}: ${text}`}
+            </option>
+          ))}
+        </select>
+      </label>
+      <label>
+        At once
+        <input name="maxActive" value={plan.maxActive} type="number" min="1" max="1000" required />
+      </label>
+      <button type="submit" class="button">
+        Tell the price
+      </button>
+    </form>
+  );
+}
+
+function Price({
+  price,
+  plan,
+}: {
+  readonly price: BackfillPrice;
+  readonly plan: Plan;
+}): JSX.Element {
+  const { slots, runs, executes, cached, steps, estimatedMs, first, last } = price;
+  const intent = intentOf(price, plan);
+  const time =
+    estimatedMs === null ? "no run of it has completed yet" : `about ${durationText(estimatedMs)}`;
+  return (
+    <section class="card price" aria-labelledby="price">
+      <h2 id="price">The price</h2>
+      <dl class="facts">
+        <div>
+          <dt>Slots</dt>
+          <dd>
+            {slots.toLocaleString("en")}
+            <small>{`${fullTime(price.from)} to ${fullTime(price.to)}`}</small>
+          </dd>
+        </div>
+        <div>
+          <dt>Runs</dt>
+          <dd>
+            {runs.toLocaleString("en")}
+            <small>{`of ${countText(slots, "slot")}: ${price.which}`}</small>
+          </dd>
+        </div>
+        <div>
+          <dt>Execute</dt>
+          <dd>
+            {executes.toLocaleString("en")}
+            <small>{`the cache answers ${countText(cached, "run")} whole`}</small>
+          </dd>
+        </div>
+        <div>
+          <dt>Steps</dt>
+          <dd>
+            {(steps.total - steps.cached).toLocaleString("en")}
+            <small>{`of ${steps.total.toLocaleString("en")}; the cache answers the rest`}</small>
+          </dd>
+        </div>
+        <div>
+          <dt>Takes</dt>
+          <dd>
+            {estimatedMs === null ? "not known" : time}
+            <small>{`${plan.maxActive} at once, by what its runs took so far`}</small>
+          </dd>
+        </div>
+      </dl>
+      {first !== null && last !== null && (
+        <p class="mute">{`The first slot is ${fullTime(first)}, the last ${fullTime(last)}.`}</p>
+      )}
+      <div class="acts">
+        <AskButton
+          isPrimary
+          intent={intent}
+          text={`Backfill ${countText(runs, "slot")}`}
+          note={estimatedMs === null ? "how long is not known" : time}
+          off={runs === 0 ? "there is nothing to run" : undefined}
+        />
+      </div>
+      <Command words={intent.command} />
+    </section>
+  );
+}
+
+function intentOf(price: BackfillPrice, plan: Plan): Intent {
+  const { pipeline, from, to, which, runs, executes, estimatedMs } = price;
+  const maxActive = Number(plan.maxActive);
+  const time = estimatedMs === null ? "" : ` It takes about ${durationText(estimatedMs)}.`;
+  return {
+    title: `Backfill ${pipeline}`,
+    what:
+      `${countText(runs, "run")} of past slots from ${fullTime(from)} to ${fullTime(to)} ` +
+      `begin, ${maxActive} at once; ${executes} of them execute at least one step.${time}`,
+    button: `Backfill ${countText(runs, "slot")}`,
+    command: [
+      "orchd",
+      "backfill",
+      pipeline,
+      "--from",
+      from,
+      "--to",
+      to,
+      `--${which}`,
+      ...(maxActive === 1 ? [] : ["--max-active", String(maxActive)]),
+    ],
+    request: { type: "backfill", pipeline, from, to, which, maxActive },
+  };
+}
+
+function UnderWay({ pipeline }: { readonly pipeline: string }): JSX.Element | null {
+  const { value } = useView<PipelinePage>(`pipelines/${encodeURIComponent(pipeline)}`, {
+    pipeline,
+  });
+  const backfills = value?.backfills ?? [];
+  if (backfills.length === 0) return null;
+  return (
+    <section class="card" aria-labelledby="under-way">
+      <h2 id="under-way">Under way</h2>
+      <ul class="reasons">
+        {backfills.map(({ id, from, to, which }) => (
+          <li key={id} class="under-way">
+            <span>
+              <a href={hrefOf(["requests"], { id })}>
+                <b>{safeText(id)}</b>
+              </a>
+              {` · ${fullTime(from)} to ${fullTime(to)}, ${safeText(which)}`}
+            </span>
+            <AskButton
+              text="Cancel"
+              note="runs that have begun go on"
+              intent={{
+                title: `Cancel the backfill ${id}`,
+                what: "It makes no more runs. Those that have begun go on.",
+                button: "Cancel the backfill",
+                command: ["orchd", "backfill", "--cancel", id],
+                request: { type: "cancel_backfill", id },
+              }}
+            />
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
 }

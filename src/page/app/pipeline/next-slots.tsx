@@ -1,0 +1,37 @@
+/** The next ten slots of a pipeline, with what is special about each. */
+import type { JSX } from "preact";
+import type { PipelinePage } from "../../../views/pipeline-page.ts";
+import { Command } from "../command.tsx";
+import { now } from "../clock.ts";
+import { safeText } from "../safe-text.ts";
+import { relativeText } from "../words.ts";
+import { shortTime, zoned } from "../zone.ts";
+
+export function NextSlots({ page }: { readonly page: PipelinePage }): JSX.Element {
+  return (
+    <section class="card" aria-labelledby="next">
+      <h2 id="next">
+        Next slots <small>{page.schedule === null ? "" : safeText(page.schedule)}</small>
+      </h2>
+      {page.next.length === 0 ? (
+        <p class="none">
+          {page.schedule === null ? "It has no schedule; it runs when it is asked to." : "None."}
+        </p>
+      ) : (
+        <ol class="next-slots">
+          {page.next.map((slot) => (
+            <li key={`${slot.slot} ${slot.schedule ?? ""}`}>
+              <time dateTime={slot.slot} title={safeText(slot.local)}>
+                {zoned(shortTime(slot.slot, now.value))}
+              </time>
+              <small>{relativeText(slot.due ?? slot.slot, now.value)}</small>
+              {slot.schedule !== undefined && <small>{safeText(slot.schedule)}</small>}
+              {slot.note !== undefined && <span class="noted">{safeText(slot.note)}</span>}
+            </li>
+          ))}
+        </ol>
+      )}
+      <Command words={["orchd", "next", page.name]} />
+    </section>
+  );
+}
