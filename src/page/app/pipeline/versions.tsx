@@ -34,7 +34,11 @@ function List({ versions }: { readonly versions: PipelinePage["versions"] }): JS
     <ul class="reasons">
       {versions.map(({ at, digest, valid, errors }, index) => (
         <li key={`${at} ${index}`}>
-          <Status status={valid ? "completed" : "failed"} text={valid ? "valid" : "not valid"} />{" "}
+          {valid ? (
+            <Status status="completed" text="valid" />
+          ) : (
+            <Status status="failed" text="not valid" />
+          )}{" "}
           <Read at={at} digest={digest} />
           {errors.map((error, line) => (
             <p key={line} class="bad">
