@@ -4,10 +4,12 @@ import type { Feed, FeedOptions } from "./feed-line.ts";
 
 /**
  * The lines of a runs folder's ledgers, for one reader. A process with several readers makes a
- * {@link FeedHub}.
+ * {@link FeedHub}. Ends with the `for await`, or by `close`.
  *
- * @throws TypeError where `from` is no position, or one of other ledgers
+ * @throws as {@link FeedHub.subscribe}
  */
 export function openFeed(store: RunStore, options: FeedOptions & FeedHost = {}): Feed {
-  return new FeedHub(store, options).subscribe(options);
+  const { pipeline, run } = options;
+  const hub = new FeedHub(store, options, { pipeline, run });
+  return hub.subscribe(options, () => hub.close());
 }

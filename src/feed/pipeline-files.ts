@@ -1,0 +1,68 @@
+/** The files that hold a pipeline's ledger: rotated ones, damaged ones, and the one in use. */
+import { fstatSync, readdirSync } from "node:fs";
+import { basename, join } from "node:path";
+import { rotatedLedgers } from "../ledger/rotated-ledgers.ts";
+import type { RunStore } from "../ledger/run-store.ts";
+import { fileKey } from "./feed-position.ts";
+import { firstCrc, withLedger } from "./find-place.ts";
+import { headOf, readBytes } from "./whole-lines.ts";
+
+const HEAD_BYTES = 256;
+
+/** One file of a pipeline's ledger. */
+export interface PipelineFile {
+  readonly path: string;
+  readonly kind: "rotated" | "damaged" | "current";
+  readonly key: number;
+  /** The checksum of its first line. */
+  readonly first: number;
+  /** When its first line was written, ISO 8601. */
+  readonly at: string;
+}
+
+/**
+ * A pipeline's files from the oldest to the one in use, each once: while a ledger is rotated it has
+ * two names. A file without a whole first line is left out.
+ */
+export function pipelineFiles(store: RunStore, pipeline: string): PipelineFile[] {
+  const folder = store.pipelineDir(pipeline);
+  const current = store.pipelineLedger(pipeline);
+  const names = namesIn(folder);
+  const files = rotatedLedgers(names)
+    .toReversed()
+    .flatMap((name) => fileOf(pipeline, join(folder, name), "rotated") ?? []);
+  const damaged = `${basename(current)}.damaged-`;
+  for (const name of names.filter((one) => one.startsWith(damaged))) {
+    const file = fileOf(pipeline, join(folder, name), "damaged");
+    if (file === undefined) continue;
+    const after = files.findLastIndex(({ at }) => at <= file.at);
+    files.splice(after + 1, 0, file);
+  }
+  const own = fileOf(pipeline, current, "current");
+  if (own !== undefined) files.push(own);
+  return files.filter(
+    (file, index) => files.findLastIndex(({ key }) => key === file.key) === index,
+  );
+}
+
+function fileOf(
+  pipeline: string,
+  path: string,
+  kind: PipelineFile["kind"],
+): PipelineFile | undefined {
+  return withLedger(path, (fd) => {
+    const first = firstCrc(fd);
+    if (first === undefined || fstatSync(fd).size === 0) return undefined;
+    const text = readBytes(fd, 0, HEAD_BYTES).toString("utf8");
+    const at = headOf(text)?.at ?? "";
+    return { path, kind, key: fileKey(pipeline, first), first, at };
+  });
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
