@@ -1,7 +1,7 @@
 /** What stands around every page: where one is, what is up, where one can go. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Here } from "../../views/here.ts";
-import { now } from "./clock.ts";
+import { now, setServerTime } from "./clock.ts";
 import { ConfirmDialog } from "./confirm.tsx";
 import { here, isDown } from "./here.ts";
 import { keys, useKeys } from "./keys.ts";
@@ -20,7 +20,9 @@ export function Frame() {
   const { value, problem } = useView<Here>("here", { pipeline: "" });
   const [isListed, setListed] = useState(false);
   useEffect(() => {
-    if (value !== undefined) here.value = value;
+    if (value === undefined) return;
+    here.value = value;
+    setServerTime(value.at);
   }, [value]);
   const { path } = address.value;
   useEffect(() => {

@@ -4,6 +4,7 @@
  */
 import type { StripMark } from "../../views/overview.ts";
 import { safeText } from "./safe-text.ts";
+import { sentence } from "./sentence.ts";
 import { durationText } from "./words.ts";
 import { clockText, zoned } from "./zone.ts";
 
@@ -94,7 +95,7 @@ export function markSentence(mark: StripMark, pipeline?: string): string {
     `${decisionText(mark).replace(" late", "")}${late}`,
     mark.status === null ? undefined : `${mark.status}${took}`,
   ].filter((part) => part !== undefined);
-  return safeText(`${head.join(", ")}${mark.because === null ? "" : `: ${mark.because}`}`);
+  return sentence(`${head.join(", ")}${mark.because === null ? "" : `: ${mark.because}`}`);
 }
 
 /**

@@ -96,6 +96,13 @@ export function fullTime(at: number | string): string {
   return `${dateText(at)} ${zoned(clockText(at))}`;
 }
 
+/** How far the chosen zone's clock is before UTC at a moment, in milliseconds. */
+export function zoneOffset(at: number): number {
+  if (zone.value.id === "UTC") return 0;
+  const whole = Math.floor(at / 1_000) * 1_000;
+  return Date.parse(`${dateText(whole)}T${clockText(whole)}Z`) - whole;
+}
+
 /** A text of a time, with the zone behind it. */
 export function zoned(text: string): string {
   return zone.value.label === "UTC" ? `${text}Z` : `${text} ${zone.value.label}`;

@@ -1,0 +1,42 @@
+/** What may be asked for a pipeline, each with its dialog. */
+import type { PipelineRow } from "../../views/overview.ts";
+import { confirmFirst } from "./confirm.tsx";
+import { hrefOf } from "./location.ts";
+import { safeText } from "./safe-text.ts";
+import { countText } from "./words.ts";
+
+/** Asks whether to run the pipeline now, with its defaults. */
+export function askToRun({ name, paused, active }: PipelineRow): void {
+  confirmFirst({
+    title: `Run ${name} now?`,
+    what: (
+      <p>
+        A run by hand begins, with the default params. {paused && "Its schedule stays paused. "}
+        {active.length > 0 &&
+          `${countText(active.length, "run")} of it goes on: its limits say whether this one waits. `}
+        <a href={hrefOf(["pipelines", name])}>Its page</a> has a form for other params.
+      </p>
+    ),
+    button: "Run it",
+    command: ["orchd", "run", name],
+    request: { type: "submit", pipeline: name },
+  });
+}
+
+/** Asks whether to pause the pipeline's schedule, or to let it go on. */
+export function askToPause({ name, paused }: PipelineRow): void {
+  const verb = paused ? "resume" : "pause";
+  confirmFirst({
+    title: paused ? `Let ${name} go on?` : `Pause ${name}?`,
+    what: (
+      <p>
+        {paused
+          ? `Slots of ${safeText(name)} fire again from now on. What was skipped stays skipped.`
+          : `Slots of ${safeText(name)} are skipped until it is resumed. Begun runs go on.`}
+      </p>
+    ),
+    button: paused ? "Resume it" : "Pause it",
+    command: ["orchd", verb, name],
+    request: { type: verb, pipeline: name },
+  });
+}
