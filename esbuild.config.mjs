@@ -23,6 +23,7 @@ const shared = {
     "pino",
     "pino-pretty",
     "chokidar",
+    "prom-client",
     "proper-lockfile",
     "yaml",
   ],

@@ -8,6 +8,7 @@ import { runCommandLine } from "../src/cli/program.ts";
 export function runCommands(words: readonly string[]): Promise<number> {
   return runCommandLine(words, {
     startDaemon: async (options) => (await import("./daemon.ts")).runDaemon(options),
+    readMetrics: async ({ runs }) => (await import("./metrics.ts")).readMetrics(runs),
     servePage: async (options) => (await import("./page.ts")).runPage(options),
   });
 }

@@ -15,11 +15,21 @@ export interface CommandContext extends Programs {
 
 /**
  * The programs that commands start. They are given, because the command line knows none of them.
- * Each runs until it ends, and gives the exit status.
+ * One that gives a number runs until it ends, and the number is the exit status.
  */
 export interface Programs {
+  /** Reads a root's metrics once. It starts nothing, and loads a package that only it needs. */
+  readonly readMetrics: (roots: Roots) => Promise<MetricsAnswer>;
   readonly startDaemon: (options: StartOptions) => Promise<number>;
   readonly servePage: (options: PageOptions) => Promise<number>;
+}
+
+/** A root's metrics. */
+export interface MetricsAnswer {
+  /** In Prometheus' text format. */
+  readonly text: string;
+  /** The same as values: `orchd metrics --json`. */
+  readonly values: unknown;
 }
 
 /** What `orchd start` tells the daemon. */

@@ -64,6 +64,18 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import("./commands/page.ts"),
   },
   {
+    name: "metrics",
+    positionals: "",
+    describe: "Print the metrics for Prometheus, or write them where node_exporter reads them",
+    options: {
+      textfile: {
+        type: "string",
+        describe: "write them to this file, whole or not at all; its name ends in .prom",
+      },
+    },
+    load: () => import("./commands/metrics.ts"),
+  },
+  {
     name: "status",
     positionals: "[target]",
     describe:

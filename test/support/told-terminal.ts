@@ -97,6 +97,7 @@ export async function command(
     terminal: terminal.it,
     commands: [],
     startDaemon: () => Promise.reject(new Error("no daemon is started here")),
+    readMetrics: () => Promise.reject(new Error("no metrics are read here")),
     servePage: () => Promise.reject(new Error("no page is served here")),
   };
   try {

@@ -67,6 +67,13 @@ export class Metrics {
    * @throws a Node error where the runs folder cannot be read
    */
   async text(now: number, accept?: string): Promise<MetricsText> {
+    const samples = await this.samples(now);
+    const contentType = contentTypeFor(accept);
+    return { contentType, body: await samples.text(contentType) };
+  }
+
+  /** The samples of a scrape. @throws as {@link text} */
+  async samples(now: number): Promise<Samples> {
     const out = new Samples();
     const { orchdDir } = this.#store;
     const daemon = readDaemon(orchdDir);
@@ -75,8 +82,7 @@ export class Metrics {
     addDaemon(out, daemon);
     this.#addPipelines(out, await this.#read(now, aside));
     out.add("oldestRequest", {}, seconds(oldestRequest(this.#store.requests, now)));
-    const contentType = contentTypeFor(accept);
-    return { contentType, body: await out.text(contentType) };
+    return out;
   }
 
   #addPipelines(out: Samples, read: readonly Read[]): void {

@@ -18,6 +18,19 @@ interface Sample {
   readonly metricName?: string;
 }
 
+/** One metric and its samples, as `orchd metrics --json` shows it. */
+export interface MetricValues {
+  readonly name: string;
+  readonly type: string;
+  readonly help: string;
+  /** `name` is that of the metric, or of a part of a histogram. */
+  readonly samples: readonly {
+    readonly name: string;
+    readonly labels: Labels;
+    readonly value: number;
+  }[];
+}
+
 /** Samples by metric. */
 export class Samples {
   readonly #samples = new Map<MetricKey, Sample[]>();
@@ -55,6 +68,20 @@ export class Samples {
       const own = this.#of(key);
       for (const sample of samples) own.push(sample);
     }
+  }
+
+  /** All metrics with their samples, as values for JSON. */
+  values(): MetricValues[] {
+    return Object.entries(METRICS).map(([key, { name, type, help }]) => ({
+      name,
+      type,
+      help,
+      samples: this.#of(key as MetricKey).map(({ metricName = name, sharedLabels, value }) => ({
+        name: metricName,
+        labels: sharedLabels,
+        value,
+      })),
+    }));
   }
 
   /** The whole text. */

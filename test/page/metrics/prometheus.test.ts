@@ -1,0 +1,125 @@
+/** A Prometheus of its own scrapes a live root, over a crash of the daemon. */
+import { spawn } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect, it, onTestFinished } from "vitest";
+import { METRICS } from "../../../src/page/metrics/metric-list.ts";
+import { Metrics } from "../../../src/page/metrics/metrics.ts";
+import { daemonOver, startDaemon } from "../../support/daemon.ts";
+import { hasProgram } from "../../support/figures.ts";
+import { projectRoot, tempRoot } from "../../support/temp-root.ts";
+
+const namesOf = (type: string): string[] =>
+  Object.values(METRICS)
+    .filter((metric) => metric.type === type && metric !== METRICS.notifications)
+    .map(({ name }) => name);
+const COUNTERS = namesOf("counter");
+const HISTOGRAMS = namesOf("histogram");
+const TICK = `
+name: tick
+schedule: { cron: "* * * * * *" }
+steps:
+  tick: { run: "true" }
+`;
+
+it.skipIf(!hasProgram("prometheus"))(
+  "reads every metric, and no counter goes back as the daemon is killed",
+  { timeout: 120_000 },
+  async () => {
+    const { root, daemon } = await daemonOver({ "schedules/tick.yaml": TICK });
+    onTestFinished(() => daemon.kill());
+    const ask = await prometheusOver(await serveMetrics(root.runs));
+    await until(async () => (await ask('sum(orchd_runs_total{status="completed"})'))[0]! > 2);
+    expect(await ask("up")).toEqual([1]);
+    expect(await ask("orchd_up")).toEqual([1]);
+    expect(await ask("scrape_samples_scraped")).toEqual([expect.toSatisfy((n) => n > 60)]);
+    expect((await ask('orchd_slots_total{pipeline="tick",decision="fired"}'))[0]).toBeGreaterThan(
+      2,
+    );
+    expect(await ask("histogram_quantile(1, orchd_run_duration_seconds_bucket)")).toHaveLength(1);
+    await daemon.kill();
+    await until(async () => (await ask("orchd_up"))[0] === 0);
+    await until(async () => (await ask("orchd_undecided_slots"))[0]! > 0);
+    const [before] = await ask('sum(orchd_runs_total{status="completed"})');
+    await startDaemon({ root: root.root });
+    await until(async () => (await ask('sum(orchd_runs_total{status="completed"})'))[0]! > before!);
+    expect(await ask("orchd_up")).toEqual([1]);
+    for (const name of [...COUNTERS, ...HISTOGRAMS.map((histogram) => `${histogram}_bucket`)])
+      expect(await ask(`max(resets(${name}[5m]))`), name).toEqual([0]);
+  },
+);
+
+/** Serves a root's metrics. @returns HOST:PORT */
+async function serveMetrics(runs: string): Promise<string> {
+  const metrics = new Metrics(runs);
+  const server = createServer((request, response) => {
+    void metrics.text(Date.now(), request.headers.accept).then(({ contentType, body }) => {
+      response.writeHead(200, { "content-type": contentType }).end(body);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** Starts a Prometheus. @returns the values of a query's series */
+async function prometheusOver(target: string): Promise<(query: string) => Promise<number[]>> {
+  const { root } = tempRoot();
+  const config = join(root, "prometheus.yml");
+  writeFileSync(
+    config,
+    JSON.stringify({
+      global: { scrape_interval: "1s", evaluation_interval: "1s" },
+      rule_files: [join(projectRoot, "docs/alert-rules.yml")],
+      scrape_configs: [{ job_name: "orchd", static_configs: [{ targets: [target] }] }],
+    }),
+  );
+  const address = `127.0.0.1:${await freePort()}`;
+  const words = [
+    `--config.file=${config}`,
+    `--storage.tsdb.path=${join(root, "data")}`,
+    `--web.listen-address=${address}`,
+    "--log.level=warn",
+  ];
+  const child = spawn("prometheus", words, { cwd: root, stdio: ["ignore", "ignore", "pipe"] });
+  let said = "";
+  child.stderr.on("data", (text: Buffer) => (said += String(text)));
+  const ended = new Promise((resolve) => child.on("exit", resolve));
+  onTestFinished(async () => {
+    child.kill("SIGKILL");
+    await ended;
+  });
+  await until(async () => {
+    if (child.exitCode !== null) throw new Error(`prometheus ended: ${said}`);
+    return (await fetch(`http://${address}/-/ready`).catch(() => undefined))?.ok === true;
+  });
+  return async (query) => {
+    const url = `http://${address}/api/v1/query?query=${encodeURIComponent(query)}`;
+    const { data } = (await (await fetch(url)).json()) as {
+      data: { result: { value: [number, string] }[] };
+    };
+    return data.result.map(({ value }) => Number(value[1]));
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+async function until(holds: () => Promise<boolean>, deadlineMs = 40_000): Promise<void> {
+  const deadline = Date.now() + deadlineMs;
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error(`not within ${deadlineMs} ms: ${String(holds)}`);
+    await sleep(200);
+  }
+}
