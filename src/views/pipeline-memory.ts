@@ -9,6 +9,7 @@
 import { statSync } from "node:fs";
 import { defined } from "../core/defined.ts";
 import type { PipelineAbout } from "../core/pipeline-about.ts";
+import type { Backfill } from "../core/pipeline-state.ts";
 import { PIPELINE_NAME } from "../core/run-id.ts";
 import { runStatus } from "../core/run-status.ts";
 import type { RunStore } from "../ledger/run-store.ts";
@@ -37,6 +38,8 @@ export interface PipelineFacts {
   readonly overdue: readonly string[];
   /** When each active run started, ISO 8601. */
   readonly startedAt: ReadonlyMap<string, string>;
+  /** Backfills that are under way, the oldest first. */
+  readonly backfills: readonly Backfill[];
   /** Its last slots and runs by hand, oldest first. */
   readonly strip: readonly StripMark[];
   readonly tally: DayTally;
@@ -155,6 +158,7 @@ function factsOf(
     startedAt: new Map(
       active.flatMap(({ run, startedAt }) => (startedAt === undefined ? [] : [[run, startedAt]])),
     ),
+    backfills: [...state.backfills.values()],
     strip: marks.filter(({ decision }) => decision !== "backfilled").slice(-STRIP_MARKS),
     tally: new DayTally(pipeline, marks),
     changes: changesOf(pipeline, lines, from).slice(0, MOST_CHANGES),
