@@ -2,9 +2,10 @@
  * What a run's steps printed, a page at a time. A log can be long: it is read in blocks, and no
  * more of it than a page asks for.
  */
-import { open } from "node:fs/promises";
+import { open, type FileHandle } from "node:fs/promises";
 import type { RunStore } from "../ledger/run-store.ts";
 import { parseObject } from "./json-line.ts";
+import { lineIndexOf } from "./line-index.ts";
 
 const LF = 0x0a;
 const BLOCK_BYTES = 262_144;
@@ -18,7 +19,7 @@ export interface RunLogFilter {
   /** Only this step's. */
   readonly step?: string | undefined;
   readonly stream?: string | undefined;
-  /** The first line that is looked at, from 1. */
+  /** The first line that is looked at, from 1; below 0: so many lines before the log's end. */
   readonly from: number;
   /** Only lines with this text, in any case. */
   readonly q?: string | undefined;
@@ -40,6 +41,8 @@ export interface NumberedLine {
 /** A page of a run's log. */
 export interface RunLogPage {
   readonly lines: readonly NumberedLine[];
+  /** The number of the first line that was looked at. */
+  readonly from: number;
   /** Where the next page begins: the number of the first line that was not looked at. */
   readonly next: number;
   /** Whether the file has more now. */
@@ -52,25 +55,49 @@ export async function readRunLog(
   run: string,
   filter: RunLogFilter,
 ): Promise<RunLogPage> {
+  const path = store.runLog(run);
+  const file = await open(path, "r").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT" || error.code === "ENOTDIR") return undefined;
+    throw error;
+  });
+  if (file === undefined) {
+    const from = Math.max(1, filter.from);
+    return { lines: [], from, next: from, more: false };
+  }
+  try {
+    return await readPage(path, file, filter);
+  } finally {
+    await file.close();
+  }
+}
+
+async function readPage(path: string, file: FileHandle, filter: RunLogFilter): Promise<RunLogPage> {
+  const index = await lineIndexOf(path, file);
+  const from = filter.from < 0 ? Math.max(1, index.lines + 1 + filter.from) : filter.from;
+  const { end } = index;
+  const { line: first, offset } = index.before(from);
+  const fits = filterOf(filter);
   const lines: NumberedLine[] = [];
-  const wanted = filter.q?.toLowerCase();
-  let n = 0;
+  let n = first - 1;
   let more = false;
-  for await (const raw of wholeLines(store.runLog(run))) {
+  for await (const raw of wholeLines(file, offset, end)) {
     if (raw === undefined || lines.length >= filter.limit) {
       more = true;
       break;
     }
     n += 1;
-    if (n < filter.from) continue;
-    const line = lineOf(n, raw);
-    if (line === undefined) continue;
-    if (filter.step !== undefined && line.step !== filter.step) continue;
-    if (filter.stream !== undefined && line.stream !== filter.stream) continue;
-    if (wanted !== undefined && !line.line.toLowerCase().includes(wanted)) continue;
-    lines.push(line);
+    const line = n < from ? undefined : lineOf(n, raw);
+    if (line !== undefined && fits(line)) lines.push(line);
   }
-  return { lines, next: Math.max(n + 1, filter.from), more };
+  return { lines, from, next: Math.max(n + 1, from), more };
+}
+
+function filterOf({ step, stream, q }: RunLogFilter): (line: NumberedLine) => boolean {
+  const wanted = q?.toLowerCase();
+  return (line) =>
+    (step === undefined || line.step === step) &&
+    (stream === undefined || line.stream === stream) &&
+    (wanted === undefined || line.line.toLowerCase().includes(wanted));
 }
 
 function lineOf(n: number, raw: Buffer): NumberedLine | undefined {
@@ -86,37 +113,33 @@ function lineOf(n: number, raw: Buffer): NumberedLine | undefined {
   };
 }
 
-/** The whole lines of a file; undefined as the last one where enough of it was read. */
-async function* wholeLines(path: string): AsyncGenerator<Buffer | undefined> {
-  const file = await open(path, "r").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT" || error.code === "ENOTDIR") return undefined;
-    throw error;
-  });
-  if (file === undefined) return;
-  try {
-    const block = Buffer.allocUnsafe(BLOCK_BYTES);
-    let parts: Buffer[] = [];
-    let length = 0;
-    for (let offset = 0; offset < MOST_BYTES;) {
-      const { bytesRead } = await file.read(block, 0, BLOCK_BYTES, offset);
-      if (bytesRead === 0) return;
-      offset += bytesRead;
-      const read = block.subarray(0, bytesRead);
-      let start = 0;
-      for (let lf = read.indexOf(LF); lf >= 0; lf = read.indexOf(LF, start)) {
-        const part = read.subarray(start, lf);
-        yield parts.length === 0 ? part : Buffer.concat([...parts, part]);
-        parts = [];
-        length = 0;
-        start = lf + 1;
-      }
-      if (start < bytesRead && length <= LONGEST_LINE_BYTES) {
-        parts.push(Buffer.from(read.subarray(start)));
-        length += bytesRead - start;
-      }
+/** The whole lines between two offsets; undefined as the last one where enough was read. */
+async function* wholeLines(
+  file: FileHandle,
+  from: number,
+  to: number,
+): AsyncGenerator<Buffer | undefined> {
+  const block = Buffer.allocUnsafe(Math.max(1, Math.min(BLOCK_BYTES, to - from)));
+  let parts: Buffer[] = [];
+  let length = 0;
+  for (let offset = from; offset < to;) {
+    if (offset - from >= MOST_BYTES && parts.length === 0) return yield undefined;
+    const wanted = Math.min(block.length, to - offset);
+    const { bytesRead } = await file.read(block, 0, wanted, offset);
+    if (bytesRead === 0) return;
+    offset += bytesRead;
+    const read = block.subarray(0, bytesRead);
+    let start = 0;
+    for (let lf = read.indexOf(LF); lf >= 0; lf = read.indexOf(LF, start)) {
+      const part = read.subarray(start, lf);
+      yield parts.length === 0 ? part : Buffer.concat([...parts, part]);
+      parts = [];
+      length = 0;
+      start = lf + 1;
     }
-    yield undefined;
-  } finally {
-    await file.close();
+    if (start < bytesRead && length <= LONGEST_LINE_BYTES) {
+      parts.push(Buffer.from(read.subarray(start)));
+      length += bytesRead - start;
+    }
   }
 }

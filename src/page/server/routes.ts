@@ -162,23 +162,27 @@ const log = route({
     run,
     step: text("only this step's lines").optional(),
     stream: z.enum(["stdout", "stderr", "log", "orchd"]).optional(),
-    from: count("the number of the first line", 1, 1_000_000_000),
+    from: z.coerce
+      .number()
+      .int()
+      .min(-100_000)
+      .max(1_000_000_000)
+      .default(1)
+      .meta({ description: "the number of the first line; below 0: lines before the end" }),
     q: text("only lines with this text, in any case").optional(),
     limit: count("how many at most", 500, 5_000),
   }),
   answer: any,
-  read({ store }, params) {
-    const { state } = shown(readRun(store, params.run));
-    if (params.step !== undefined && !state.steps.has(params.step))
-      shown(noSuchStep(state, params.step));
+  async read({ store }, params) {
     const { run: id, from, limit, step, stream, q } = params;
-    return readRunLog(store, id, {
-      from: from as number,
-      limit: limit as number,
-      step,
-      stream,
-      q,
-    });
+    shown(findRun(store, id));
+    const page = await readRunLog(store, id, { from, limit: limit as number, step, stream, q });
+    // A page that follows a log asks each second: the ledger is read only where nothing fits.
+    if (step !== undefined && page.lines.length === 0) {
+      const { state } = shown(readRun(store, id));
+      if (!state.steps.has(step)) shown(noSuchStep(state, step));
+    }
+    return page;
   },
 });
 

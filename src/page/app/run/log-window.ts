@@ -6,25 +6,7 @@
  * and no line that fits the filter is missing between the first and the last of them.
  */
 
-/** One line of `GET /api/v1/runs/{r}/log`. */
-export interface NumberedLine {
-  /** Its number in the whole log, from 1. */
-  readonly n: number;
-  readonly at: string;
-  readonly step: string;
-  readonly attempt: number;
-  readonly stream: string;
-  readonly line: string;
-}
-
-/** `GET /api/v1/runs/{r}/log`. */
-export interface RunLogPage {
-  readonly lines: readonly NumberedLine[];
-  /** Where the next lines begin. */
-  readonly next: number;
-  /** Whether the log has more of them already. */
-  readonly more: boolean;
-}
+import type { NumberedLine, RunLogPage } from "../../../views/run-log.ts";
 
 /** Which lines are wanted. An empty text is no filter. */
 export interface LogFilter {
@@ -36,8 +18,8 @@ export interface LogFilter {
 /** What the window holds. */
 export interface LogLines {
   readonly lines: readonly NumberedLine[];
-  /** Whether there may be lines before the first one. */
-  readonly before: boolean;
+  /** The first line that was looked at: there may be some before it, unless it is 1. */
+  readonly from: number;
   /** Whether there may be lines after the last one already. */
   readonly after: boolean;
   /** Where the next lines begin. */
@@ -64,7 +46,9 @@ export async function openLog(
   const page = await read(query(filter, from));
   if (page === undefined) return undefined;
   const { lines, next, more } = page;
-  return { lines, before: (lines[0]?.n ?? next) > 1, after: more, next };
+  const opened = { lines, from: page.from, after: more, next };
+  // Where a filter finds nothing near the end, it may further up.
+  return lines.length === 0 ? olderLines(read, filter, opened) : opened;
 }
 
 /** The window with the lines after its last one. @param keepAll whether none may be let go */
@@ -79,9 +63,10 @@ export async function newerLines(
   if (page.next === held.next) return held.after ? { ...held, after: false } : held;
   const all = [...held.lines, ...page.lines];
   const cut = keepAll ? 0 : Math.max(0, all.length - KEPT);
+  const lines = cut === 0 ? all : all.slice(cut);
   return {
-    lines: cut === 0 ? all : all.slice(cut),
-    before: held.before || cut > 0,
+    lines,
+    from: cut === 0 ? held.from : lines[0]!.n,
     after: page.more,
     next: page.next,
   };
@@ -93,15 +78,15 @@ export async function olderLines(
   filter: LogFilter,
   held: LogLines,
 ): Promise<LogLines> {
-  let until = held.lines[0]?.n ?? held.next;
+  let until = held.from;
   for (let look = 1; look <= LOOKS && until > 1; look += 1) {
     const from = Math.max(1, until - PAGE * look);
     const found = await linesBetween(read, filter, from, until);
     if (found === undefined) return held;
     until = from;
-    if (found.length > 0) return { ...held, lines: [...found, ...held.lines], before: from > 1 };
+    if (found.length > 0) return { ...held, lines: [...found, ...held.lines], from };
   }
-  return { ...held, before: until > 1 };
+  return { ...held, from: until };
 }
 
 async function linesBetween(

@@ -7,6 +7,7 @@
  */
 import type { JSX } from "preact";
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import type { NumberedLine, RunLogPage } from "../../../views/run-log.ts";
 import { get } from "../api.ts";
 import { Command } from "../command.tsx";
 import { address, setQuery, withQuery } from "../location.ts";
@@ -15,15 +16,7 @@ import { Segments } from "../segments.tsx";
 import { countText } from "../words.ts";
 import { clockText } from "../zone.ts";
 import { logPieces } from "./ansi.ts";
-import {
-  newerLines,
-  olderLines,
-  openLog,
-  type LogFilter,
-  type LogLines,
-  type NumberedLine,
-  type RunLogPage,
-} from "./log-window.ts";
+import { newerLines, olderLines, openLog, type LogFilter, type LogLines } from "./log-window.ts";
 import { VirtualList } from "./virtual-list.tsx";
 
 /** How often a run that goes on is asked for more lines, in milliseconds. */
@@ -74,10 +67,10 @@ export function Log({
 
 function countOf(held: LogLines | undefined, { q, step, stream }: LogFilter): string {
   if (held === undefined) return "";
-  const { lines, before } = held;
+  const { lines, from } = held;
   const filtered = q !== "" || step !== "" || stream !== "";
   if (lines.length === 0) return filtered ? "no line fits" : "nothing printed";
-  if (before)
+  if (from > 1)
     return `lines ${lines[0]!.n.toLocaleString("en")} – ${lines.at(-1)!.n.toLocaleString("en")}`;
   const errors = lines.filter((one) => one.stream === "stderr").length;
   const count = countText(lines.length, "line");
@@ -183,7 +176,7 @@ function Lines({
   const lines = held?.lines ?? [];
   return (
     <div class="log-body">
-      {held?.before === true && (
+      {(held?.from ?? 1) > 1 && (
         <p class="log-more">
           <button type="button" class="quiet" onClick={() => void older()}>
             Earlier lines
@@ -205,7 +198,7 @@ function Lines({
           else if (scrollTop < top.current - 1) setFollow(false);
           top.current = scrollTop;
           if (scrollHeight - scrollTop - clientHeight < 400 && held?.after === true) void newer();
-          if (scrollTop < 200 && held?.before === true && !follow) void older();
+          if (scrollTop < 200 && (held?.from ?? 1) > 1 && !follow) void older();
         }}
       >
         {(row) => <Line line={lines[row]!} q={filter.q} selected={lines[row]!.n === line} />}

@@ -2,6 +2,7 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { StepError } from "../../../core/failure.ts";
+import type { RunLogPage } from "../../../views/run-log.ts";
 import type { RunPage, StepPage } from "../../../views/run-page.ts";
 import { get } from "../api.ts";
 import { hrefOf, withQuery } from "../location.ts";
@@ -9,7 +10,6 @@ import { Status } from "../marks.tsx";
 import { safeText } from "../safe-text.ts";
 import { countText } from "../words.ts";
 import { logPieces } from "./ansi.ts";
-import type { RunLogPage } from "./log-window.ts";
 
 /** This many failed steps are explained, and this many steps' cache. */
 const MOST = { failed: 5, cache: 12 } as const;
@@ -97,7 +97,7 @@ function LastLines({
   const [page, setPage] = useState<RunLogPage>();
   useEffect(() => {
     const own = new AbortController();
-    const query = new URLSearchParams({ step, stream: "stderr", from: "-200", limit: "200" });
+    const query = new URLSearchParams({ step, stream: "stderr", from: "-2000", limit: "2000" });
     get<RunLogPage>(`runs/${encodeURIComponent(run)}/log?${query.toString()}`, own.signal).then(
       (answer) => answer.ok && setPage(answer.value),
       () => {},
