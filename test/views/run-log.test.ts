@@ -8,6 +8,7 @@ import { readRunLog, type RunLogFilter } from "../../src/views/run-log.ts";
 import { tempRoot } from "../support/temp-root.ts";
 
 const RUN = "etl@20261128T004900Z";
+const AT = "2026-11-28T00:49:00.000Z";
 const ALL = { from: 1, limit: 5_000 };
 
 function logOf(count: number, from = 1): string {
@@ -15,7 +16,7 @@ function logOf(count: number, from = 1): string {
     const n = from + index;
     const [step, stream] = [n % 3 === 0 ? "b" : "a", n % 5 === 0 ? "stderr" : "stdout"];
     const line = `line ${n} ${"x".repeat(n % 70)}`;
-    return `${JSON.stringify({ at: "2026-11-28T00:49:00.000Z", step, attempt: 1, stream, line })}\n`;
+    return `${JSON.stringify({ at: AT, step, attempt: 1, stream, line })}\n`;
   }).join("");
 }
 
