@@ -10,8 +10,9 @@
  * Invariants: at most one process; at least a second between two starts, but where a person changed
  * the settings; what happens to the program throws nothing here.
  *
- * The wait doubles from a second to a minute, and is a second again once a program has served for
- * ten. A program that does not serve within a minute is ended: something holds it up.
+ * The wait doubles from a second to a minute. Each three seconds of serving take one doubling back:
+ * a program that is killed now and then is back in a second. One that does not serve within a
+ * minute is ended: something holds it up.
  *
  * What it prints goes into the log. Of a program that ends before it serves, the same lines are
  * told once an hour, so a taken port does not fill the log.
@@ -25,8 +26,10 @@ import type { Log } from "../log.ts";
 /** The wait before the first restart and the longest, in milliseconds. */
 const SHORTEST_WAIT_MS = 1_000;
 const LONGEST_WAIT_MS = 60_000;
-/** A program that served this long is in order, in milliseconds. */
-const IN_ORDER_MS = 10_000;
+/**
+ * How long a program has to serve for one doubling of the wait to be taken back, in milliseconds.
+ */
+const FORGIVEN_MS = 3_000;
 /** How long it may take until it serves, in milliseconds. */
 const START_MS = 60_000;
 /** How long it may take to end when it is told to, in milliseconds. */
@@ -75,7 +78,7 @@ export class Supervisor<Program> {
   #wanted: Program | undefined;
   #child: Child | undefined;
   #timer: Timer | undefined;
-  /** How often in a row it ended without having served for long. */
+  /** How often in a row it ended. Serving takes some of that back. */
   #failures = 0;
   #servedSince: number | undefined;
   /** What it printed before it served. */
@@ -179,7 +182,10 @@ export class Supervisor<Program> {
     this.#servedSince = undefined;
     if (this.#state === "ending") return this.#begin();
     const { clock } = this.#ports;
-    if (since !== undefined && clock.monotonic() - since >= IN_ORDER_MS) this.#failures = 0;
+    if (since !== undefined) {
+      const forgiven = Math.floor((clock.monotonic() - since) / FORGIVEN_MS);
+      this.#failures = Math.max(0, this.#failures - forgiven);
+    }
     const waitMs = Math.min(LONGEST_WAIT_MS, SHORTEST_WAIT_MS * 2 ** this.#failures);
     this.#failures += 1;
     this.#state = "waiting";

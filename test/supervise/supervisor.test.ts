@@ -87,15 +87,18 @@ describe("the supervisor", () => {
     expect(clock.timers).toBe(0);
   });
 
-  it("waits a second again once a program has served for ten", async () => {
+  it("takes one doubling back for each three seconds of serving", async () => {
     const { made, supervisor, clock, die } = rig();
     supervisor.want("a");
     for (const [servedMs, waitMs] of [
       [0, 1_000],
       [500, 2_000],
-      [9_999, 4_000],
-      [10_000, 1_000],
-      [100, 2_000],
+      [2_999, 4_000],
+      [3_000, 4_000],
+      [6_000, 2_000],
+      [60_000, 1_000],
+      [3_000, 1_000],
+      [3_000, 1_000],
     ] as const) {
       made.at(-1)!.listener.serves();
       await clock.advance(servedMs);
