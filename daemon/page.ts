@@ -6,6 +6,8 @@ import { readListenAddress } from "../src/core/listen-address.ts";
 import { builtProgram } from "../src/disk/built-program.ts";
 import { RunStore } from "../src/ledger/run-store.ts";
 import { startPage } from "../src/page/server/page-server.ts";
+import { PAGE_TOKEN_VARIABLE } from "../src/supervise/page-program.ts";
+import { onParentGone } from "../src/supervise/parent-gone.ts";
 
 const BASE = /^(?:\/[A-Za-z0-9._~-]+)+$/;
 
@@ -29,6 +31,7 @@ export async function runPage(options: PageOptions): Promise<number> {
     ...options,
     listen: address.kind === "unix" ? { ...address, path: resolve(address.path) } : address,
     base,
+    token: process.env[PAGE_TOKEN_VARIABLE],
     assets: join(dirname(dirname(builtProgram("daemon"))), "page"),
     now: () => systemClock.now(),
   });
@@ -38,6 +41,7 @@ export async function runPage(options: PageOptions): Promise<number> {
   if (page.remark !== undefined) options.tell(page.remark);
   const ended = new Promise<void>((end) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => end());
+    onParentGone(end);
   });
   options.serves({ url, socket: page.socket, token });
   await ended;

@@ -339,6 +339,25 @@ describe("core/", () => {
   });
 });
 
+describe("the daemon", () => {
+  it("loads nothing of the page, which it starts as a program", () => {
+    const reached = new Set<string>();
+    const walk = (file: string): void => {
+      if (reached.has(file)) return;
+      reached.add(file);
+      for (const one of imports)
+        if (one.from === file && one.specifier.startsWith(".")) walk(target(one));
+    };
+    walk("daemon/daemon.ts");
+    expect(reached.has("src/supervise/supervisor.ts")).toBe(true);
+    expect([...reached].filter((file) => /^src\/(?:page|feed)\//.test(file))).toEqual([]);
+    const packages = imports
+      .filter(({ from, specifier }) => reached.has(from) && /^(@?hono|prom-client)/.test(specifier))
+      .map(({ from, specifier }) => `${from} imports ${specifier}`);
+    expect(packages).toEqual([]);
+  });
+});
+
 describe("the fast path of `orchd status`", () => {
   it("loads no schema library, however far the ledger reader's imports reach", () => {
     const reached = new Set<string>();

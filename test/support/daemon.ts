@@ -113,6 +113,8 @@ export interface Daemon {
   readonly process: ChildProcess;
   /** Everything it wrote to stderr so far: its log. */
   stderr(): string;
+  /** What it wrote to stdout, where that was asked for. */
+  stdout(): string;
   /** Its log lines, parsed (pino). Lines that are not JSON are left out. */
   log(): Record<string, unknown>[];
   /** Sends a signal and waits for the end. */
@@ -138,6 +140,8 @@ export interface DaemonOptions {
   readonly deadlineMs?: number;
   /** Another installation's command line; default: this build's. */
   readonly program?: string;
+  /** Keeps what it writes to stdout. */
+  readonly stdout?: boolean;
 }
 
 /**
@@ -169,10 +173,12 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const child = spawn(program!, words, {
     cwd: options.root,
     env: cleanEnv({ ORCHD_ROOT: options.root, ...options.env }),
-    stdio: ["ignore", "ignore", "pipe"],
+    stdio: ["ignore", options.stdout === true ? "pipe" : "ignore", "pipe"],
   });
   let stderr = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+  let stdout = "";
+  child.stderr!.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => (stdout += text));
   let over: { status: number | null; signal: NodeJS.Signals | null } | undefined;
   const ended = new Promise<{ status: number | null; signal: NodeJS.Signals | null }>((resolve) => {
     child.on("error", () => resolve((over = { status: null, signal: null })));
@@ -182,6 +188,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     pid: child.pid ?? -1,
     process: child,
     stderr: () => stderr,
+    stdout: () => stdout,
     log: () =>
       stderr.split("\n").flatMap((line) => {
         try {

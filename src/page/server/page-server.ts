@@ -53,6 +53,8 @@ export interface PageSettings extends Roots {
   readonly listen: ListenAddress;
   readonly allowRequests: boolean;
   readonly tokenFile: string | undefined;
+  /** The token of a page on loopback without a token file; undefined: a new one. */
+  readonly token?: string | undefined;
   readonly trustProxy: boolean;
   /** The path below which everything is served: `/orchd`; empty: at the top. */
   readonly base: string;
@@ -97,7 +99,9 @@ export async function startPage(
   const file = tokenFile === undefined ? undefined : readTokenFile(tokenFile);
   if (file?.ok === false) return { ok: false, exitCode: 2, because: file.because };
   const token =
-    file === undefined && listen.kind === "tcp" && isLoopback(listen.host) ? newToken() : null;
+    file === undefined && listen.kind === "tcp" && isLoopback(listen.host)
+      ? (settings.token ?? newToken())
+      : null;
   const tokens =
     file?.tokens ?? (token === null ? undefined : new Tokens([{ right: "operate", token }]));
   const gate = new Gate({ ...settings, tokens });
