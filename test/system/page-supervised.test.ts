@@ -84,7 +84,7 @@ describe("the page beside the daemon", () => {
     expect(await statusOf(`${url}api/v1/status`, `${token}x`)).toBe(401);
     expect(await told(daemon, /^the page is at/)).toBe(`the page is at ${url}`);
     expect(daemon.stderr()).not.toContain(token);
-    const [page] = childrenOf(daemon.pid).filter(({ command }) => command.includes(" page "));
+    const page = childrenOf(daemon.pid).find(({ command }) => command.includes(" page "));
     expect(page!.command).not.toContain(token);
     const environment = readFileSync(`/proc/${page!.pid}/environ`, "utf8");
     expect(environment).not.toContain("canary-of-a-step");
