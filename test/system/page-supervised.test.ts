@@ -74,7 +74,7 @@ async function gone(url: string): Promise<void> {
 }
 
 describe("the page beside the daemon", () => {
-  it("has a link that works and stands in no log, with a token that is in no argument", async () => {
+  it("has a link that works, with a token that is in no log and no argument", async () => {
     const { root, daemon, url, port } = await shown("", { API_KEY: "canary-of-a-step" });
     const link = await linkOf(daemon);
     expect(link).toMatch(new RegExp(`^http://127\\.0\\.0\\.1:${port}/#token=[\\w-]{32,}$`));
