@@ -239,7 +239,7 @@ export class DropFolder {
       // its absence.
       if (now.changed || this.#goneSince.has(path)) changed.add(path);
       young ||= now.sight.young;
-      this.#files.set(path, now.sight);
+      if (now.sight !== before) this.#files.set(path, now.sight);
       await breathe();
     }
     const touched = new Set<string>();
@@ -247,7 +247,7 @@ export class DropFolder {
       const now = lookAgain(path, before);
       if (now.changed) touched.add(path);
       young ||= now.sight.young;
-      this.#modules.set(path, now.sight);
+      if (now.sight !== before) this.#modules.set(path, now.sight);
       await breathe();
     }
     if (touched.size > 0)

@@ -39,14 +39,19 @@ export function sightOf(path: string): Sight {
   return { print: `${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs} ${rights}`, rights, young };
 }
 
-/** A file as it looks now, and whether it changed since `before`. */
+/**
+ * A file as it looks now, and whether it changed since `before`. A file that looks as before gives
+ * `before` itself: what is kept of thousands of files at rest stays the same objects, and the
+ * collector has nothing to do with them.
+ */
 export function lookAgain(
   path: string,
   before: Sight | undefined,
 ): { readonly sight: Sight; readonly changed: boolean } {
   const sight = sightOf(path);
   if (before !== undefined && sight.print === before.print && !before.young)
-    return { sight: { ...sight, hash: before.hash }, changed: false };
+    // It is young again only after the clock was set back.
+    return { sight: sight.young ? { ...sight, hash: before.hash } : before, changed: false };
   if (before === undefined && !sight.young) return { sight, changed: true };
   if (sight.print !== "" && sight.print !== "unreadable") sight.hash = hashOf(path);
   if (before === undefined) return { sight, changed: true };

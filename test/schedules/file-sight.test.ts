@@ -1,0 +1,51 @@
+/** How a file looks, again and again: what is kept of it, and when it counts as changed. */
+import { mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { lookAgain, sightOf, YOUNG_MS } from "../../src/schedules/file-sight.ts";
+
+let folder: string;
+let file: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "orchd-sight-"));
+  file = join(folder, "a.yaml");
+  writeFileSync(file, "a: 1");
+});
+afterEach(() => {
+  vi.useRealTimers();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** The file as it looks when it is not young any more. */
+function lookLater() {
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 2 * YOUNG_MS });
+  return sightOf(file);
+}
+
+describe("a second look", () => {
+  it("keeps the very sight of a file at rest", () => {
+    const before = lookLater();
+    const now = lookAgain(file, before);
+    expect(now.changed).toBe(false);
+    expect(now.sight).toBe(before);
+  });
+
+  it("does not keep the sight of a file that became young as the clock was set back", () => {
+    const before = { ...lookLater(), hash: "known" };
+    vi.useRealTimers();
+    const now = lookAgain(file, before);
+    expect(now).toEqual({ changed: false, sight: { ...before, young: true } });
+    expect(now.sight).not.toBe(before);
+  });
+
+  it("sees another content, and another time with the same content as none", () => {
+    const first = lookAgain(file, sightOf(file)).sight;
+    utimesSync(file, 1, 1);
+    const touched = lookAgain(file, first);
+    expect(touched.changed).toBe(false);
+    expect(touched.sight.print).not.toBe(first.print);
+    writeFileSync(file, "a: 2");
+    expect(lookAgain(file, touched.sight).changed).toBe(true);
+  });
+});
