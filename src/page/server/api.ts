@@ -1,26 +1,35 @@
 /** The API's GET routes on hono: each reads its params, and answers as JSON. */
+import type { HttpBindings } from "@hono/node-server";
 import { Hono } from "hono";
 import type * as z from "zod";
 import { didYouMean } from "../../core/did-you-mean.ts";
 import { problemOf, PROBLEM_TYPE, refusal, type Problem } from "./problem.ts";
-import { Raw, type PageSource, type Route } from "./route.ts";
+import { Raw, type PageSource, type Route, type RouteShape } from "./route.ts";
 
 /** Below this path the API is. */
 export const API = "/api/v1";
 
-/** An app with all routes of a list. */
-export function makeApi(routes: readonly Route[], source: PageSource): Hono {
-  const api = new Hono();
+/** An app that answers whatever is thrown with a problem. */
+export function makeApp(): Hono<{ Bindings: HttpBindings }> {
+  const app = new Hono<{ Bindings: HttpBindings }>();
+  app.onError((error) => answerOf(problemOf(error)));
+  return app;
+}
+
+/** Adds the routes of a list. */
+export function addRoutes(
+  app: Hono<{ Bindings: HttpBindings }>,
+  routes: readonly Route[],
+  source: PageSource,
+): void {
   for (const route of routes)
-    api.get(API + route.path.replaceAll(/\{(\w+)\}/g, ":$1"), async (c) => {
+    app.get(API + route.path.replaceAll(/\{(\w+)\}/g, ":$1"), async (c) => {
       const params = readParams(route, c.req.param(), new URL(c.req.url).searchParams);
       const answer = await route.read(source, params, c.req.header("accept") ?? "");
       return answer instanceof Raw
         ? json(answer.text, 200, answer.type)
         : json(JSON.stringify(answer), 200, "application/json");
     });
-  api.onError((error) => answerOf(problemOf(error)));
-  return api;
 }
 
 /** A problem as an answer. */
@@ -35,9 +44,9 @@ function json(text: string, status: number, type: string): Response {
   });
 }
 
-/** @throws Refusal where they are not what the route takes */
-function readParams(
-  { params, path }: Route,
+/** What the path and the query hold. @throws Refusal where they are not what the route takes */
+export function readParams(
+  { params, path }: RouteShape,
   inPath: Readonly<Record<string, string>>,
   query: URLSearchParams,
 ): Record<string, unknown> {

@@ -14,13 +14,13 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from "node:net";
 import { isLoopback, type ListenAddress } from "../../core/listen-address.ts";
 import { RunStore } from "../../ledger/run-store.ts";
+import { PipelineMemory } from "../../views/pipeline-memory.ts";
 import type { Roots } from "../../views/roots.ts";
-import { API, answerOf, makeApi } from "./api.ts";
+import { answerOf } from "./api.ts";
+import { EventStreams } from "./event-streams.ts";
 import { Gate } from "./gate.ts";
+import { pageApp } from "./page-app.ts";
 import { problem, problemOf, PROBLEM_TYPE, type Problem } from "./problem.ts";
-import type { PageSource } from "./route.ts";
-import { ROUTES } from "./routes.ts";
-import { StaticFiles } from "./static-files.ts";
 import { newToken, readTokenFile, Tokens } from "./tokens.ts";
 import { listenOnSocket } from "./unix-socket.ts";
 
@@ -105,7 +105,8 @@ export async function startPage(
   const tokens =
     file?.tokens ?? (token === null ? undefined : new Tokens([{ right: "operate", token }]));
   const gate = new Gate({ ...settings, tokens });
-  const server = makeServer(settings, gate);
+  const streams = new EventStreams(new RunStore(settings.runs));
+  const server = makeServer(settings, gate, streams);
   const listening = await listenOn(server, listen);
   if (!listening.ok) return { ok: false, exitCode: 1, because: `${listening.because}.` };
   const socket = listen.kind === "unix" ? listen.path : null;
@@ -119,34 +120,21 @@ export async function startPage(
       socket,
       token,
       remark,
-      close: () => closeServer(server),
+      close() {
+        streams.close();
+        return closeServer(server);
+      },
     },
   };
 }
 
-function makeServer(settings: PageSettings, gate: Gate): Server {
-  const { roots, source } = sourceOf(settings);
-  const api = makeApi(ROUTES, source);
-  const files = new StaticFiles(settings.assets, settings.base);
-  api.get("/healthz", () => plain("ok\n"));
-  api.get("/readyz", () => {
-    // Whatever cannot be read makes this throw: the page is up, and has nothing to show.
-    new RunStore(roots.runs).pipelines();
-    return plain("ok\n");
-  });
-  api.notFound((c) => {
-    const { path } = c.req;
-    if (path === "/api" || path.startsWith("/api/"))
-      return answerOf(
-        problem(404, `there is no ${path}; ${API}/openapi.json lists what there is.`),
-      );
-    const accepts = (c.req.header("accept-encoding") ?? "").includes("gzip");
-    const { bytes, headers } = files.find(path, accepts);
-    if (c.req.header("if-none-match") === headers["etag"])
-      return new Response(null, { status: 304, headers });
-    return new Response(new Uint8Array(bytes), { headers });
-  });
-  const listener = getRequestListener(api.fetch, {
+function makeServer(settings: PageSettings, gate: Gate, streams: EventStreams): Server {
+  const { root, schedules, runs, now, assets, base } = settings;
+  const store = new RunStore(runs);
+  const memory = new PipelineMemory(store);
+  const source = { roots: { root, schedules, runs }, store, memory, now };
+  const app = pageApp({ source, assets, base, streams });
+  const listener = getRequestListener(app.fetch, {
     overrideGlobalObjects: false,
     errorHandler: (error) => answerOf(problemOf(error)),
   });
@@ -173,20 +161,6 @@ function makeServer(settings: PageSettings, gate: Gate): Server {
   server.maxConnections = MOST_CONNECTIONS;
   server.on("clientError", refuseSocket);
   return server;
-}
-
-function sourceOf({ root, schedules, runs, now }: PageSettings): {
-  readonly roots: Roots;
-  readonly source: PageSource;
-} {
-  const roots = { root, schedules, runs };
-  return { roots, source: { roots, store: new RunStore(runs), now } };
-}
-
-function plain(text: string): Response {
-  return new Response(text, {
-    headers: { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" },
-  });
 }
 
 /**

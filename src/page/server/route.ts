@@ -5,6 +5,7 @@
 import * as z from "zod";
 import { noTimeText, readGivenTime } from "../../core/given-time.ts";
 import type { RunStore } from "../../ledger/run-store.ts";
+import type { PipelineMemory } from "../../views/pipeline-memory.ts";
 import type { Roots } from "../../views/roots.ts";
 import { refusal } from "./problem.ts";
 
@@ -12,19 +13,15 @@ import { refusal } from "./problem.ts";
 export interface PageSource {
   readonly roots: Roots;
   readonly store: RunStore;
+  /** What was read before of each pipeline: only what has changed is read again. */
+  readonly memory: PipelineMemory;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
 
-/** An answer whose bytes are made already. */
-export interface RawAnswer {
-  readonly type: string;
-  readonly text: string;
-}
-
-/** A GET route below `/api/v1`. */
-export interface Route<Params extends z.ZodObject = z.ZodObject> {
-  /** As OpenAPI writes it: `/pipelines/{pipeline}`. */
+/** A route as the document shows it. */
+export interface RouteShape<Params extends z.ZodObject = z.ZodObject> {
+  /** Below `/api/v1`, as OpenAPI writes it: `/pipelines/{pipeline}`. */
   readonly path: string;
   /** The operation's name in the document. */
   readonly id: string;
@@ -34,6 +31,10 @@ export interface Route<Params extends z.ZodObject = z.ZodObject> {
   readonly params: Params;
   /** What it answers. */
   readonly answer: z.ZodType;
+}
+
+/** A GET route. */
+export interface Route<Params extends z.ZodObject = z.ZodObject> extends RouteShape<Params> {
   /** @throws Refusal */
   readonly read: (
     source: PageSource,
@@ -48,7 +49,7 @@ export function route<Params extends z.ZodObject>(given: Route<Params>): Route {
 }
 
 /** An answer whose bytes are made already. */
-export class Raw implements RawAnswer {
+export class Raw {
   readonly type: string;
   readonly text: string;
 

@@ -9,16 +9,20 @@ import { runGraph } from "../../views/graph.ts";
 import { knownPipeline } from "../../views/known-pipeline.ts";
 import { newestSlot } from "../../views/near-slots.ts";
 import { readPipeline } from "../../views/pipeline-reading.ts";
+import { readOverview } from "../../views/overview-reading.ts";
 import { plannedByLedger } from "../../views/planned.ts";
+import { readRequestRow, readRequests } from "../../views/request-list.ts";
 import { diffRuns } from "../../views/run-diff.ts";
 import { readLedgerLines } from "../../views/run-lines.ts";
 import { newestRuns } from "../../views/run-list.ts";
 import { readRunLog } from "../../views/run-log.ts";
-import { findRun, noSuchStep, readRun } from "../../views/run-reading.ts";
+import { noSuchStep } from "../../views/run-reading.ts";
 import { viewRunNow } from "../../views/run-view.ts";
 import { slotAnswers } from "../../views/slot-answer.ts";
 import { slotDecisions } from "../../views/slot-decisions.ts";
+import { readSlotGrid } from "../../views/slot-grid-reading.ts";
 import { readStatus } from "../../views/status-view.ts";
+import { findRunNear, readRunNear } from "./near-run.ts";
 import { refusal, shown } from "./problem.ts";
 import { count, moment, Raw, route, text, timeOf, type PageSource, type Route } from "./route.ts";
 
@@ -33,7 +37,10 @@ const status = route({
   summary: "What is scheduled, running and failing: as `orchd status --json`",
   params: z.strictObject({}),
   answer: any,
-  read: ({ roots, now }) => shown(readStatus(roots, undefined, now())).view,
+  read({ roots, memory, now }) {
+    const at = now();
+    return shown(readStatus(roots, undefined, at, (name) => memory.view(name, at))).view;
+  },
 });
 
 const next = route({
@@ -130,7 +137,10 @@ const oneRun = route({
   summary: "One run, with its steps",
   params: z.strictObject({ run }),
   answer: any,
-  read: ({ store }, params) => shown(viewRunNow(store, params.run)).view,
+  read({ store }, params) {
+    shown(findRunNear(store, params.run));
+    return shown(viewRunNow(store, params.run)).view;
+  },
 });
 
 const ledger = route({
@@ -144,7 +154,7 @@ const ledger = route({
   }),
   answer: any,
   read({ store }, params, accept) {
-    const { path } = shown(findRun(store, params.run));
+    const { path } = shown(findRunNear(store, params.run));
     const page = readLedgerLines(path, params.from as number, params.limit as number);
     if (accept.includes("application/x-ndjson"))
       return new Raw("application/x-ndjson", page.lines.map((line) => `${line}\n`).join(""));
@@ -175,11 +185,11 @@ const log = route({
   answer: any,
   async read({ store }, params) {
     const { run: id, from, limit, step, stream, q } = params;
-    shown(findRun(store, id));
+    shown(findRunNear(store, id));
     const page = await readRunLog(store, id, { from, limit: limit as number, step, stream, q });
     // A page that follows a log asks each second: the ledger is read only where nothing fits.
     if (step !== undefined && page.lines.length === 0) {
-      const { state } = shown(readRun(store, id));
+      const { state } = shown(readRunNear(store, id));
       if (!state.steps.has(step)) shown(noSuchStep(state, step));
     }
     return page;
@@ -192,7 +202,7 @@ const graph = route({
   summary: "A run's steps, and what each needs",
   params: z.strictObject({ run }),
   answer: any,
-  read: ({ store }, params) => runGraph(shown(readRun(store, params.run)).state),
+  read: ({ store }, params) => runGraph(shown(readRunNear(store, params.run)).state),
 });
 
 const diff = route({
@@ -202,8 +212,8 @@ const diff = route({
   params: z.strictObject({ a: run, b: run }),
   answer: any,
   read({ store }, { a, b }) {
-    const before = shown(readRun(store, a)).state;
-    return diffRuns(before, shown(readRun(store, b)).state);
+    const before = shown(readRunNear(store, a)).state;
+    return diffRuns(before, shown(readRunNear(store, b)).state);
   },
 });
 
@@ -221,9 +231,71 @@ const schema = route({
   },
 });
 
+const overview = route({
+  path: "/overview",
+  id: "getOverview",
+  summary: "Did it run, what did not and why, what runs, what comes, what changed",
+  params: z.strictObject({}),
+  answer: any,
+  read: ({ roots, memory, now }) => readOverview(roots, now(), memory),
+});
+
+const grid = route({
+  path: "/slots",
+  id: "getSlots",
+  summary: "The decisions of all pipelines on one time axis",
+  params: z.strictObject({
+    from: moment("the first moment; default: a day before `to`").optional(),
+    to: moment("the last moment; default: now").optional(),
+    decision: text("decisions by commas, `late` or `not_run`: which marks are given").optional(),
+    pipeline: pipeline.optional(),
+    cells: count("how many cells the axis has", 240, 2_000),
+  }),
+  answer: any,
+  read({ roots, memory, now }, params) {
+    const present = now();
+    if (params.pipeline !== undefined) shown(knownPipeline(roots, params.pipeline));
+    const to = params.to === undefined ? present : timeOf(params.to, "to", present);
+    const from = params.from === undefined ? to - DAY_MS : timeOf(params.from, "from", present);
+    const { decision, cells } = params;
+    const query = { from, to, decision, pipeline: params.pipeline, cells: cells as number };
+    return readSlotGrid(roots, query, present, memory);
+  },
+});
+
+const requests = route({
+  path: "/requests",
+  id: "getRequests",
+  summary: "What was asked of the daemon and what became of it, newest first",
+  params: z.strictObject({
+    cursor: text("where the page before ended").optional(),
+    limit: count("how many at most", 50, 500),
+  }),
+  answer: any,
+  read: ({ store }, { cursor, limit }) => readRequests(store, { cursor, limit: limit as number }),
+});
+
+const oneRequest = route({
+  path: "/requests/{id}",
+  id: "getRequest",
+  summary: "One request",
+  params: z.strictObject({ id: text("the request's id") }),
+  answer: any,
+  read({ store }, { id }) {
+    const row = readRequestRow(store, id);
+    if (row !== undefined) return row;
+    throw refusal(
+      404,
+      `no request "${id}" is known; a refused one is forgotten an hour after its answer.`,
+    );
+  },
+});
+
 /** All of them. A path that stands for another one's begin comes after it. */
 export const ROUTES: readonly Route[] = [
   status,
+  overview,
+  grid,
   next,
   slots,
   why,
@@ -233,5 +305,7 @@ export const ROUTES: readonly Route[] = [
   log,
   graph,
   diff,
+  requests,
+  oneRequest,
   schema,
 ];

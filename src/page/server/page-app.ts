@@ -1,0 +1,106 @@
+/** Everything that the page answers: the API's routes, requests, events, metrics and the app. */
+import type { HttpBindings } from "@hono/node-server";
+import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
+import type { Context, Hono } from "hono";
+import { knownPipeline } from "../../views/known-pipeline.ts";
+import { Metrics } from "../metrics/metrics.ts";
+import { API, addRoutes, answerOf, makeApp, readParams } from "./api.ts";
+import type { EventStreams } from "./event-streams.ts";
+import { EVENTS, POST_REQUESTS } from "./other-routes.ts";
+import { problem, shown } from "./problem.ts";
+import { RequestDesk } from "./request-desk.ts";
+import type { PageSource } from "./route.ts";
+import { ROUTES } from "./routes.ts";
+import { findRunNear } from "./near-run.ts";
+import { StaticFiles } from "./static-files.ts";
+
+/** What an app is made of. */
+export interface PageParts {
+  readonly source: PageSource;
+  /** The folder of the app's files. */
+  readonly assets: string;
+  /** The path below which the page is served; empty: at the top. */
+  readonly base: string;
+  readonly streams: EventStreams;
+}
+
+type App = Hono<{ Bindings: HttpBindings }>;
+type Asked = Context<{ Bindings: HttpBindings }>;
+
+/** The app of one page, without the gate. */
+export function pageApp({ source, assets, base, streams }: PageParts): App {
+  const app = makeApp();
+  addRoutes(app, ROUTES, source);
+  addRequests(app, source, base);
+  addEvents(app, source, streams);
+  const metrics = new Metrics(source.roots.runs);
+  app.get("/metrics", async (c) => {
+    const { contentType, body } = await metrics.text(source.now(), c.req.header("accept"));
+    return plain(body, contentType);
+  });
+  app.get("/healthz", () => plain("ok\n"));
+  app.get("/readyz", () => {
+    // Whatever cannot be read makes this throw: the page is up, and has nothing to show.
+    source.store.pipelines();
+    return plain("ok\n");
+  });
+  addFiles(app, new StaticFiles(assets, base));
+  return app;
+}
+
+function addRequests(app: App, { store }: PageSource, base: string): void {
+  const desk = new RequestDesk(store);
+  app.post(API + POST_REQUESTS.path, async (c) => {
+    const taken = await desk.take(c.env.incoming, c.req.header("idempotency-key"));
+    const headers = {
+      "content-type": "application/json",
+      "cache-control": "no-store",
+      location: `${base}${API}/requests/${taken.id}`,
+    };
+    return new Response(JSON.stringify(taken), { status: 202, headers });
+  });
+}
+
+function addEvents(app: App, { roots, store }: PageSource, streams: EventStreams): void {
+  app.get(API + EVENTS.path, (c) => {
+    const query = readParams(EVENTS, {}, new URL(c.req.url).searchParams) as EventsQuery;
+    const { pipeline, run, ids } = query;
+    if (pipeline !== undefined) shown(knownPipeline(roots, pipeline));
+    if (run !== undefined) shown(findRunNear(store, run));
+    if (c.req.method === "HEAD")
+      return new Response(null, { headers: { "content-type": "text/event-stream" } });
+    const short = ids === "short";
+    const last = c.req.header("last-event-id") ?? "";
+    const from = short || last === "" ? query.from : last;
+    streams.serve(c.env.outgoing, { pipeline, run, from, short });
+    return RESPONSE_ALREADY_SENT;
+  });
+}
+
+interface EventsQuery {
+  readonly pipeline?: string;
+  readonly run?: string;
+  readonly from?: string;
+  readonly ids?: "short" | "full";
+}
+
+function addFiles(app: App, files: StaticFiles): void {
+  app.notFound((c: Asked) => {
+    const { path } = c.req;
+    if (path === "/api" || path.startsWith("/api/"))
+      return answerOf(
+        problem(404, `there is no ${path}; ${API}/openapi.json lists what there is.`),
+      );
+    if (c.req.method !== "GET" && c.req.method !== "HEAD")
+      return answerOf(problem(405, `${path} takes GET; requests go to ${API}/requests.`));
+    const accepts = (c.req.header("accept-encoding") ?? "").includes("gzip");
+    const { bytes, headers } = files.find(path, accepts);
+    if (c.req.header("if-none-match") === headers["etag"])
+      return new Response(null, { status: 304, headers });
+    return new Response(new Uint8Array(bytes), { headers });
+  });
+}
+
+function plain(text: string, type = "text/plain; charset=utf-8"): Response {
+  return new Response(text, { headers: { "content-type": type, "cache-control": "no-store" } });
+}
