@@ -34,7 +34,25 @@ export function addRoutes(
 
 /** A problem as an answer. */
 export function answerOf(problem: Problem): Response {
-  return json(JSON.stringify(problem), problem.status, PROBLEM_TYPE);
+  const { status, headers, text } = answerParts(problem);
+  return new Response(text, { status, headers });
+}
+
+/** A problem as an answer, in its parts. */
+export function answerParts(problem: Problem): {
+  readonly status: number;
+  readonly headers: Record<string, string>;
+  readonly text: string;
+} {
+  const { status } = problem;
+  const headers = {
+    "content-type": PROBLEM_TYPE,
+    "cache-control": "no-store",
+    ...(status === 401 ? { "www-authenticate": 'Bearer realm="orchd"' } : {}),
+    ...(status === 405 ? { allow: "GET, HEAD" } : {}),
+    ...(status === 503 ? { "retry-after": "5" } : {}),
+  };
+  return { status, headers, text: JSON.stringify(problem) };
 }
 
 function json(text: string, status: number, type: string): Response {

@@ -4,6 +4,9 @@
  * The order: the host (a page of another site that had its own name lead to this machine still
  * names itself there), the method, the origin of a POST, the token, and what a POST may do. What
  * stands outside of the API holds nothing of the root: the app's files, and whether the page lives.
+ *
+ * A path has many spellings (`/x/../api`, `/%61pi`). So the token is asked for by the path that the
+ * router goes by, and the rest, which no path changes, before there is a router.
  */
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { hostname, networkInterfaces } from "node:os";
@@ -37,12 +40,8 @@ export class Gate {
     this.#hosts = hostsOf(rules.listen);
   }
 
-  /**
-   * Why a request is refused; undefined where it may come in.
-   *
-   * @param path without the base path and the query
-   */
-  refuses({ method = "GET", headers }: IncomingMessage, path: string): Problem | undefined {
+  /** Why a request is refused, whatever it asks for; undefined where it may come in. */
+  refuses({ method = "GET", headers }: IncomingMessage): Problem | undefined {
     const asked = this.#hostOf(headers);
     if (asked === undefined)
       return problem(
@@ -54,7 +53,16 @@ export class Gate {
       return problem(405, `the page takes GET and POST, and no ${method.slice(0, 20)}.`);
     if (method === "POST" && isForeign(headers, asked))
       return problem(403, "a page of another origin may not ask for anything here.");
-    const right = isOpen(path) ? "read" : this.#rightOf(headers);
+    return undefined;
+  }
+
+  /**
+   * Why who asks may not have this; undefined where it may.
+   *
+   * @param path as the router has it
+   */
+  forbids({ method = "GET", headers }: IncomingMessage, path: string): Problem | undefined {
+    const right = method !== "POST" && isOpen(path) ? "read" : this.#rightOf(headers);
     if (right === undefined)
       return problem(
         401,

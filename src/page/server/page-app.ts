@@ -7,6 +7,7 @@ import { Metrics } from "../metrics/metrics.ts";
 import { API, addRoutes, answerOf, makeApp, readParams } from "./api.ts";
 import type { EventStreams } from "./event-streams.ts";
 import { EVENTS, POST_REQUESTS } from "./other-routes.ts";
+import type { Gate } from "./gate.ts";
 import { problem, shown } from "./problem.ts";
 import { RequestDesk } from "./request-desk.ts";
 import type { PageSource } from "./route.ts";
@@ -22,14 +23,20 @@ export interface PageParts {
   /** The path below which the page is served; empty: at the top. */
   readonly base: string;
   readonly streams: EventStreams;
+  readonly gate: Gate;
 }
 
 type App = Hono<{ Bindings: HttpBindings }>;
 type Asked = Context<{ Bindings: HttpBindings }>;
 
-/** The app of one page, without the gate. */
-export function pageApp({ source, assets, base, streams }: PageParts): App {
+/** The app of one page. */
+export function pageApp({ source, assets, base, streams, gate }: PageParts): App {
   const app = makeApp();
+  app.use(async (c, next) => {
+    const forbidden = gate.forbids(c.env.incoming, c.req.path);
+    if (forbidden !== undefined) return answerOf(forbidden);
+    return next();
+  });
   addRoutes(app, ROUTES, source);
   addRequests(app, source, base);
   addEvents(app, source, streams);

@@ -16,7 +16,7 @@ import { isLoopback, type ListenAddress } from "../../core/listen-address.ts";
 import { RunStore } from "../../ledger/run-store.ts";
 import { PipelineMemory } from "../../views/pipeline-memory.ts";
 import type { Roots } from "../../views/roots.ts";
-import { answerOf } from "./api.ts";
+import { answerOf, answerParts } from "./api.ts";
 import { EventStreams } from "./event-streams.ts";
 import { Gate } from "./gate.ts";
 import { pageApp } from "./page-app.ts";
@@ -47,6 +47,9 @@ const HEADERS: Readonly<Record<string, string>> = {
   "cross-origin-resource-policy": "same-origin",
   "permissions-policy": "camera=(), geolocation=(), microphone=()",
 };
+
+/** A request's path and query. A browser takes a backslash for a slash. */
+const PATH = /^\/(?!\/)[\x21-\x5b\x5d-\x7e]*$/;
 
 /** How a page serves. */
 export interface PageSettings extends Roots {
@@ -133,7 +136,7 @@ function makeServer(settings: PageSettings, gate: Gate, streams: EventStreams): 
   const store = new RunStore(runs);
   const memory = new PipelineMemory(store);
   const source = { roots: { root, schedules, runs }, store, memory, now };
-  const app = pageApp({ source, assets, base, streams });
+  const app = pageApp({ source, assets, base, streams, gate });
   const listener = getRequestListener(app.fetch, {
     overrideGlobalObjects: false,
     errorHandler: (error) => answerOf(problemOf(error)),
@@ -148,11 +151,9 @@ function makeServer(settings: PageSettings, gate: Gate, streams: EventStreams): 
     },
     (incoming, outgoing) => {
       for (const [name, value] of Object.entries(HEADERS)) outgoing.setHeader(name, value);
-      const path = withoutBase(incoming, settings.base);
-      const refused =
-        path === undefined
-          ? problem(400, "the request names no path of this page.")
-          : gate.refuses(incoming, path);
+      const refused = takeBase(incoming, settings.base)
+        ? gate.refuses(incoming)
+        : problem(400, "the request names no path of this page.");
       if (refused === undefined) void listener(incoming, outgoing);
       else sendProblem(incoming, outgoing, refused);
     },
@@ -164,27 +165,26 @@ function makeServer(settings: PageSettings, gate: Gate, streams: EventStreams): 
 }
 
 /**
- * The request's path below the base, without the query; undefined where it names none. The request
- * loses the base, so that what follows knows none. A proxy may take it away itself: a request
- * without it is as good.
+ * Takes the base out of the request, so that what follows knows none. A proxy may take it away
+ * itself: a request without it is as good.
+ *
+ * @returns false where the request names no path
  */
-function withoutBase(incoming: IncomingMessage, base: string): string | undefined {
-  let url = incoming.url ?? "";
-  if (!url.startsWith("/") || url.startsWith("//")) return undefined;
+function takeBase(incoming: IncomingMessage, base: string): boolean {
+  const url = incoming.url ?? "";
+  if (!PATH.test(url)) return false;
   if (base !== "" && (url === base || url.startsWith(`${base}/`) || url.startsWith(`${base}?`))) {
-    url = url.slice(base.length);
-    incoming.url = url = url.startsWith("/") ? url : `/${url}`;
+    const rest = url.slice(base.length);
+    incoming.url = rest.startsWith("/") ? rest : `/${rest}`;
   }
-  return url.split("?", 1)[0]!;
+  return PATH.test(incoming.url!);
 }
 
 function sendProblem(incoming: IncomingMessage, outgoing: ServerResponse, it: Problem): void {
-  if (it.status === 401) outgoing.setHeader("www-authenticate", 'Bearer realm="orchd"');
-  if (it.status === 405) outgoing.setHeader("allow", "GET, HEAD");
   // A body that nobody reads is not waited for.
   if (incoming.method !== "GET") outgoing.setHeader("connection", "close");
-  outgoing.writeHead(it.status, { "content-type": PROBLEM_TYPE, "cache-control": "no-store" });
-  outgoing.end(JSON.stringify(it));
+  const { status, headers, text } = answerParts(it);
+  outgoing.writeHead(status, headers).end(text);
 }
 
 /** Answers what Node's parser refuses: headers that are too long, or too slow. */
