@@ -206,7 +206,7 @@ describe("a request", () => {
     expect(requestsOf(rig)).toHaveLength(1);
   });
 
-  it("that another origin sends without a token, or to a page that shows, is refused as foreign", async () => {
+  it("of another origin is refused as foreign before anything else is", async () => {
     const rig = await pageRig();
     const headers = { origin: "https://evil.example" };
     expect(await statusOf(rig.ask("/api/v1/requests", { ...PAUSE, headers }))).toBe(403);
