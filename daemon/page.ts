@@ -5,8 +5,6 @@ import { systemClock } from "../src/clock.ts";
 import { readListenAddress } from "../src/core/listen-address.ts";
 import { builtProgram } from "../src/disk/built-program.ts";
 import { RunStore } from "../src/ledger/run-store.ts";
-import { PAGE_TOKEN_VARIABLE } from "../src/supervise/page-program.ts";
-import { onParentGone } from "../src/supervise/parent-gone.ts";
 import { startPage } from "../src/page/server/page-server.ts";
 import { PAGE_TOKEN_VARIABLE } from "../src/supervise/page-program.ts";
 import { onParentGone } from "../src/supervise/parent-gone.ts";
