@@ -52,7 +52,7 @@ import type { FeedItem } from "./feed-item.ts";
 import type { Feed, FeedOptions, FeedScope } from "./feed-line.ts";
 import type { FeedPosition } from "./feed-position.ts";
 import { FeedReader } from "./feed-reader.ts";
-import { FeedSubscription, type SubscriptionHub } from "./feed-subscription.ts";
+import { FeedSubscription, UNKNOWN, type SubscriptionHub } from "./feed-subscription.ts";
 import { FolderWatches } from "./folder-watches.ts";
 import { narrowed } from "./narrowed-position.ts";
 import { parsePosition } from "./position-text.ts";
@@ -232,7 +232,7 @@ export class FeedHub {
     const own = this.#head().position;
     const pipelines = new Set<string>();
     for (const marks of [own.unlike(position), position.unlike(own)])
-      for (const { pipeline } of marks) if (pipeline !== undefined) pipelines.add(pipeline);
+      for (const { pipeline } of marks) pipelines.add(pipeline ?? UNKNOWN);
     return pipelines;
   }
 
@@ -249,7 +249,10 @@ export class FeedHub {
     });
     const { pipeline, run } = this.#scope;
     const only = run === undefined ? pipeline : this.#store.parseRunId(run).pipeline;
+    const before = new Set(this.#pipelines);
     this.#pipelines = only === undefined ? this.#store.pipelines() : [only];
+    const come = this.#pipelines.filter((name) => !wasWatched || !before.has(name));
+    if (come.length > 0) for (const feed of this.#feeds.keys()) feed.came(new Set(come));
     for (const name of this.#pipelines)
       if (!this.#watchPipeline(name) || !wasWatched) this.#reader?.stirTouched(name);
   }
@@ -313,7 +316,10 @@ export class FeedHub {
     for (let index = this.#turn % LOOK_TURNS; index < count; index += LOOK_TURNS)
       this.#lookAt(this.#pipelines[index]!);
     for (const pipeline of [...this.#unwatched].slice(0, UNWATCHED_LOOKS)) this.#lookAt(pipeline);
-    for (const feed of this.#feeds.keys()) feed.rest();
+    for (const feed of this.#feeds.keys()) {
+      feed.rest();
+      if (this.#turn % LOOK_TURNS === 0) feed.came(undefined);
+    }
     this.#pumpSoon();
   }
 

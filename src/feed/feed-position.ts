@@ -5,7 +5,7 @@
  * ## What a mark says
  *
  * - A pipeline's ledger is known by a key of 32 bits, made of the pipeline's name and the checksum
- *   of the file's first line. Rotation renames the file and begins another: the key goes with the
+ *   of the file's first line: 8 bits of the name, and 24 of both. Rotation renames the file and begins another: the key goes with the
  *   lines and not with the name. A file that took the ledger's place has another key.
  * - A run's ledger is known by the run's id. It is in the position from the pipeline's line that
  *   begins the run to the one that ends it.
@@ -61,7 +61,13 @@ const EMPTY_BUCKET: Bucket = { marks: [] };
 
 /** The key of a pipeline's file. @param firstCrc the checksum of its first line */
 export function fileKey(pipeline: string, firstCrc: number): number {
-  return crc32(`${pipeline} ${firstCrc.toString(16).padStart(8, "0")}`);
+  const low = crc32(`${pipeline} ${firstCrc.toString(16).padStart(8, "0")}`) & LOW_BITS;
+  return ((nameBits(pipeline) << 24) | low) >>> 0;
+}
+
+/** The part of its files' keys that a pipeline's name decides. */
+export function nameBits(pipeline: string): number {
+  return crc32(pipeline) >>> 24;
 }
 
 /** The bits of a checksum that a mark keeps. */
@@ -98,6 +104,13 @@ export class FeedPosition {
   /** The mark of a run. */
   run(run: string): Mark | undefined {
     return this.#bucket(crc32(run)).marks.find((mark) => mark.run === run);
+  }
+
+  /** The marks of files of which the name is not known, of pipelines with these bits in theirs. */
+  unnamed(bits: number): readonly Mark[] {
+    return this.buckets[bits]!.marks.filter(
+      ({ run, pipeline }) => run === undefined && pipeline === undefined,
+    );
   }
 
   /** All marks. */

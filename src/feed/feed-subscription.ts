@@ -27,6 +27,9 @@ const MOST_CHARACTERS = 1_048_576;
 /** How many lines are given before others get their turn. */
 const LINES_A_TURN = 64;
 
+/** In the place of a pipeline's name: a mark tells it by a key alone, and the file is away. */
+export const UNKNOWN = "";
+
 /** What a subscription needs of its hub. */
 export interface SubscriptionHub {
   readonly store: RunStore;
@@ -58,6 +61,8 @@ export class FeedSubscription implements Feed {
   #taken: FeedPosition;
   #last: FeedLine | undefined;
   #reader: FeedReader | undefined;
+  /** The pipelines of which it may not have been given all: they were away as it caught up. */
+  #missing: ReadonlySet<string> = new Set();
   /** Whether the reader was used since the last look. */
   #isUsed = false;
   #lines = 0;
@@ -104,6 +109,16 @@ export class FeedSubscription implements Feed {
     const own = this.#queued;
     const its = this.#hub.position;
     if (isEmpty(own.unlike(its)) && isEmpty(its.unlike(own))) this.#state = "shared";
+  }
+
+  /** Pipelines have come, or come back; undefined: any may have. */
+  came(pipelines: ReadonlySet<string> | undefined): void {
+    if (this.#state !== "apart" || this.#missing.size === 0) return;
+    for (const one of this.#missing) {
+      if (pipelines !== undefined && one !== UNKNOWN && !pipelines.has(one)) continue;
+      this.#fallBehind();
+      return;
+    }
   }
 
   /** Drops what is read ahead, if nothing was asked for since the last call. */
@@ -208,15 +223,24 @@ export class FeedSubscription implements Feed {
     this.#queued = this.#taken = reader.position;
     this.#reader = undefined;
     this.#state = "apart";
+    this.#missing = this.#unlike();
     this.settle();
     return undefined;
+  }
+
+  #unlike(): ReadonlySet<string> {
+    const unlike = this.#hub.unlike(this.#taken);
+    const { pipeline, run } = this.#scope;
+    const only = run === undefined ? pipeline : run.slice(0, run.indexOf("@"));
+    if (only === undefined) return unlike;
+    return new Set([only, UNKNOWN].filter((name) => unlike.has(name)));
   }
 
   #stir(reader: FeedReader): void {
     const { run, pipeline } = this.#scope;
     if (run !== undefined) reader.stirRun(run);
     else if (pipeline !== undefined) reader.stir(pipeline);
-    else for (const one of this.#hub.unlike(reader.position)) reader.stir(one);
+    else for (const one of this.#hub.unlike(reader.position)) if (one !== UNKNOWN) reader.stir(one);
   }
 }
 

@@ -3,17 +3,19 @@
  * given last to the one that is in use.
  *
  * The file is looked for by its key (feed-position.ts), because rotation and damage give it other
- * names. It is one of three:
+ * names. It is one of four:
  *
  * - It is there, under whatever name: the reading goes on in it, and then in the files after it.
  *   `pipelineFiles` tells their order.
- * - None of the files is known. The pipeline is new, or the file was pruned, or somebody removed
- *   it. The lines of rotated files that are later than all that was given follow, and then the
- *   whole file that is in use.
+ * - None of the files is known, and no mark can be the pipeline's: it is new. All of its files
+ *   follow.
+ * - None of the files is known, and a mark was the pipeline's: the file was pruned, or somebody
+ *   removed it. The lines of rotated files that are later than all that was given follow, and then
+ *   the whole file that is in use.
  * - There is no file in use: the folder was moved away, or removed. The reading waits.
  */
 import type { RunStore } from "../ledger/run-store.ts";
-import type { FeedPosition, Mark } from "./feed-position.ts";
+import { nameBits, type FeedPosition, type Mark } from "./feed-position.ts";
 import { findPlace, placeAfterTime, withLedger } from "./find-place.ts";
 import { GivenCrcs } from "./given-crcs.ts";
 import { LedgerBuffer } from "./ledger-buffer.ts";
@@ -136,11 +138,12 @@ export class PipelineSource {
 
   /** Goes to what is later than all that was given: no file is known. */
   #jump(files: readonly PipelineFile[], position: FeedPosition): boolean {
-    this.hasJumped = this.#file !== undefined || position.at !== "";
+    this.hasJumped = this.#file !== undefined || this.#mayHaveMark(position);
+    const at = this.hasJumped ? position.at : "";
     let [first, place] = [files.at(-1)!, START];
     for (const file of files.slice(0, -1).toReversed()) {
       if (file.kind === "damaged") continue;
-      const from = placeAfterTime(file.path, position.at);
+      const from = placeAfterTime(file.path, at);
       const isOver = withLedger(file.path, (_fd, size) => from.offset >= size) ?? true;
       if (isOver) break;
       [first, place] = [file, from];
@@ -148,6 +151,18 @@ export class PipelineSource {
     }
     this.#goTo(first, place);
     return true;
+  }
+
+  /** Whether a mark that belongs to no file may be the one of a file that this pipeline had. */
+  #mayHaveMark(position: FeedPosition): boolean {
+    const bits = nameBits(this.pipeline);
+    const unnamed = position.unnamed(bits);
+    if (unnamed.length === 0) return false;
+    const keys = this.#store
+      .pipelines()
+      .filter((name) => nameBits(name) === bits)
+      .flatMap((name) => pipelineFiles(this.#store, name).map(({ key }) => key));
+    return unnamed.some(({ key }) => !keys.includes(key));
   }
 
   #goTo(file: PipelineFile, place: Place, crcs = new GivenCrcs()): void {
