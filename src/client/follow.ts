@@ -1,12 +1,7 @@
 /** The lines of all ledgers, one after the other, as they are written. */
 import type { PipelineLine, RunLine } from "../core/event.ts";
+import { openFeed } from "../feed/open-feed.ts";
 import type { RunStore } from "../ledger/run-store.ts";
-import { LedgerMark, type TailLine } from "../views/ledger-mark.ts";
-import { LedgerTail } from "../views/ledger-tail.ts";
-import { LOOK_MS, pause } from "./looking.ts";
-
-/** How many looks there are from one search for new pipelines to the next. */
-const LOOKS_PER_LISTING = 10;
 
 /** One line of a ledger. Types that a newer release writes come as they are. */
 export type FollowedLine =
@@ -37,30 +32,17 @@ export interface Follow extends AsyncIterable<FollowedLine> {
 
 /** Follows the ledgers of a root. @throws TypeError where `from` is no position */
 export function followLedgers(store: RunStore, options: FollowOptions): Follow {
-  const tail = new LedgerTail(store, options.pipeline);
-  const mark = options.from === undefined ? new LedgerMark() : LedgerMark.parse(options.from);
-  // Where the lines begin is settled now, and not with the first step of the `for await`.
-  const first = options.from === undefined ? tail.begin(0, mark) : undefined;
+  const { from, pipeline, signal } = options;
+  const feed = openFeed(store, { from, pipeline, signal });
   return {
     get position() {
-      return mark.toString();
+      return feed.position;
     },
     async *[Symbol.asyncIterator]() {
-      const give = function* (lines: readonly TailLine[]): Generator<FollowedLine> {
-        for (const line of lines) {
-          mark.took(line);
-          yield line as unknown as FollowedLine;
-        }
-      };
-      try {
-        yield* give(first ?? tail.resume(mark));
-        for (let look = 1; options.signal?.aborted !== true; look += 1) {
-          await pause(LOOK_MS, options.signal);
-          yield* give(tail.look(look % LOOKS_PER_LISTING === 0));
-        }
-      } finally {
-        tail.close();
-      }
+      for await (const { pipeline: of, run, line } of feed)
+        yield (run === undefined
+          ? { pipeline: of, line }
+          : { pipeline: of, run, line }) as unknown as FollowedLine;
     },
   };
 }

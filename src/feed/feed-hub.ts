@@ -61,6 +61,9 @@ import type { RunSource } from "./run-source.ts";
 
 /** Milliseconds from one slow look to the next. */
 const TURN_MS = 1_000;
+/** The same, while folders without a watch are looked at that are no more than {@link FEW}. */
+const QUICK_MS = 250;
+const FEW = 64;
 /** At each look, so many of the pipelines have their turn: one in this number. */
 const LOOK_TURNS = 15;
 /** The most pipelines without a watch that are looked at in one turn. */
@@ -298,7 +301,9 @@ export class FeedHub {
   // --- The slow look ---
 
   #wait(): void {
-    this.#timer = this.#clock.after(TURN_MS, () => {
+    const isBlind = !this.#watches.has(this.#store.runsDir) || this.#unwatched.size > 0;
+    const isQuick = isBlind && this.#unwatched.size <= FEW;
+    this.#timer = this.#clock.after(isQuick ? QUICK_MS : TURN_MS, () => {
       if (this.#isClosed) return;
       this.#look();
       this.#wait();

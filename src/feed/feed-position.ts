@@ -5,8 +5,9 @@
  * ## What a mark says
  *
  * - A pipeline's ledger is known by a key of 32 bits, made of the pipeline's name and the checksum
- *   of the file's first line: 8 bits of the name, and 24 of both. Rotation renames the file and begins another: the key goes with the
- *   lines and not with the name. A file that took the ledger's place has another key.
+ *   of the file's first line: 8 bits of the name, and 24 of both. Rotation renames the file and
+ *   begins another: the key goes with the lines and not with the name. A file that took the
+ *   ledger's place has another key.
  * - A run's ledger is known by the run's id. It is in the position from the pipeline's line that
  *   begins the run to the one that ends it.
  * - `seq` and 24 bits of the line's checksum say which line was given last. Each checksum follows

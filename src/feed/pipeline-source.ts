@@ -158,11 +158,10 @@ export class PipelineSource {
     const bits = nameBits(this.pipeline);
     const unnamed = position.unnamed(bits);
     if (unnamed.length === 0) return false;
-    const keys = this.#store
-      .pipelines()
-      .filter((name) => nameBits(name) === bits)
-      .flatMap((name) => pipelineFiles(this.#store, name).map(({ key }) => key));
-    return unnamed.some(({ key }) => !keys.includes(key));
+    const namesakes = this.#store.pipelines().filter((name) => nameBits(name) === bits);
+    const files = namesakes.flatMap((name) => pipelineFiles(this.#store, name));
+    const keys = new Set(files.map(({ key }) => key));
+    return unnamed.some(({ key }) => !keys.has(key));
   }
 
   #goTo(file: PipelineFile, place: Place, crcs = new GivenCrcs()): void {

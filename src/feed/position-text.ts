@@ -23,6 +23,8 @@ import type { FeedScope } from "./feed-line.ts";
 import { fileKey, FeedPosition, type Bucket, type Mark } from "./feed-position.ts";
 
 const VERSION = 1;
+/** The bytes of a position without a mark. */
+const LEAST_BYTES = 19;
 /** Of how many ledgers the lines before the last are told. */
 const RECENT = 8;
 /** No list of runs is longer, whatever a text claims. */
@@ -186,7 +188,7 @@ function writeRecent(bytes: Bytes, position: FeedPosition, scope: FeedScope): vo
 function parsedVector(text: string): Read | undefined {
   const semicolon = text.lastIndexOf(";");
   const whole = Buffer.from(text.slice(semicolon + 1), "base64url");
-  if (semicolon < 0 || whole.length < 20) return undefined;
+  if (semicolon < 0 || whole.length < LEAST_BYTES) return undefined;
   const body = whole.subarray(0, -4);
   if (whole.readUInt32BE(body.length) !== crc32(body)) return undefined;
   try {

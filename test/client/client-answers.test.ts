@@ -11,6 +11,7 @@ import type { Client } from "../../src/client/client.ts";
 import type { Answer } from "../../src/ledger/ask.ts";
 import { RunStore } from "../../src/ledger/run-store.ts";
 import { runPath } from "../support/hand-ledger.ts";
+import { plainCrc32, readWholeLedger, type PlainLine } from "../support/independent-ledger.ts";
 import { at, idOf, madeUpRoot, NOW } from "../support/made-up-root.ts";
 import type { TempRoot } from "../support/temp-root.ts";
 
@@ -247,8 +248,14 @@ describe("what a client reads", () => {
 });
 
 describe("the lines that a client follows", () => {
-  const lineOf = (type: string, more: object = {}): string =>
-    `${JSON.stringify({ seq: 99, b: 99, at: at(9, 59), type, ...more, crc: "00000000" })}\n`;
+  /** Appends the next line of a ledger. */
+  const append = (path: string, type: string): void => {
+    const last = readWholeLedger(path).at(-1)! as PlainLine & { readonly crc: string };
+    const seq = last.seq + 1;
+    const open = JSON.stringify({ seq, b: seq, at: at(9, 59), type }).slice(0, -1);
+    const crc = plainCrc32(Buffer.from(open), Number.parseInt(last.crc, 16));
+    appendFileSync(path, `${open},"crc":"${crc.toString(16).padStart(8, "0")}"}\n`);
+  };
 
   it("are those that come, and go on from a position", async () => {
     const abort = new AbortController();
@@ -263,8 +270,8 @@ describe("the lines that a client follows", () => {
       }
     })();
     await vi.waitFor(() => expect(follow.position).not.toBe(""));
-    appendFileSync(runPath(made.runs, idOf("etl", 9)), lineOf("step.waits"));
-    appendFileSync(join(made.runs, "held/pipeline.jsonl"), lineOf("pipeline.resumed"));
+    append(runPath(made.runs, idOf("etl", 9)), "step.waits");
+    append(join(made.runs, "held/pipeline.jsonl"), "pipeline.resumed");
     await reading;
     expect(given.toSorted()).toEqual([
       `etl ${idOf("etl", 9)} step.waits`,

@@ -75,7 +75,10 @@ export class WrittenWorld {
     }
     if (known.current === undefined && !known.isAway) {
       known.current = this.#file(this.store.pipelineLedger(name), name, name);
-      this.#append(known.current, [{ type: "pipeline.loaded", format: 1 }, this.#checkpoint(known)]);
+      this.#append(known.current, [
+        { type: "pipeline.loaded", format: 1 },
+        this.#checkpoint(known),
+      ]);
     }
     return known;
   }

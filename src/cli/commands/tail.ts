@@ -5,18 +5,15 @@
 import { defined } from "../../core/defined.ts";
 import { PIPELINE_NAME } from "../../core/run-id.ts";
 import { RunStore } from "../../ledger/run-store.ts";
-import type { TailLine } from "../../views/ledger-mark.ts";
-import { LedgerTail } from "../../views/ledger-tail.ts";
+import { openFeed } from "../../feed/open-feed.ts";
+import { recentLines, type RecentLine } from "../../feed/recent-lines.ts";
 import type { CommandContext } from "../command.ts";
 import { eventText } from "../event-text.ts";
 import { EXIT, unknownError, type ExitStatus } from "../exit.ts";
 import { parseCount } from "../number-text.ts";
-import { LOOK_MS, pause } from "../../client/looking.ts";
 import { span, type Terminal } from "../terminal.ts";
 
 const DEFAULT_LINES = 10;
-/** How many looks there are from one search for new pipelines to the next. */
-const LOOKS_PER_LISTING = 10;
 
 /** Runs the command. */
 export async function run({ args, roots, terminal }: CommandContext): Promise<ExitStatus> {
@@ -32,21 +29,17 @@ export async function run({ args, roots, terminal }: CommandContext): Promise<Ex
       `there is no ledger of a pipeline "${pipeline}"; \`orchd status\` lists the pipelines.`,
     );
   }
-  const tail = new LedgerTail(store, pipeline);
-  const print = (lines: readonly TailLine[]): void => {
-    for (const line of lines) printLine(terminal, line, args.flag("json"), pipeline !== undefined);
-  };
-  print(tail.begin(count));
-  if (!follow) return EXIT.done;
-  for (let look = 1; ; look += 1) {
-    await pause(LOOK_MS);
-    print(tail.look(look % LOOKS_PER_LISTING === 0));
-  }
+  const print = (line: RecentLine): void =>
+    printLine(terminal, line, args.flag("json"), pipeline !== undefined);
+  const { lines, position } = recentLines(store, { pipeline }, count);
+  for (const line of lines) print(line);
+  if (follow) for await (const line of openFeed(store, { pipeline, from: position })) print(line);
+  return EXIT.done;
 }
 
 function printLine(
   terminal: Terminal,
-  { pipeline, run, line }: TailLine,
+  { pipeline, run, line }: RecentLine,
   json: boolean,
   one: boolean,
 ): void {
