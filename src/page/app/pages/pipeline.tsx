@@ -18,11 +18,11 @@ import { Trend } from "../pipeline/trend.tsx";
 import { Versions } from "../pipeline/versions.tsx";
 import { ProblemBox, Waiting } from "../problem-box.tsx";
 import { AskButton } from "../run/ask-button.tsx";
-import { GraphDrawing } from "../run/graph.tsx";
-import { MOST_DRAWN } from "../run/graph-layout.ts";
+import { GraphDrawing, type GraphLabel } from "../run/graph.tsx";
+import { MOST_DRAWN, needsOf } from "../run/graph-layout.ts";
 import { safeText } from "../safe-text.ts";
 import { useView } from "../view.ts";
-import { countText, durationText, relativeText } from "../words.ts";
+import { countText, durationText, relativeText, someText } from "../words.ts";
 import { commonZone, fullTime, offered, shortTime, zoned } from "../zone.ts";
 
 export function Pipeline({ target }: PageProps): JSX.Element {
@@ -295,14 +295,26 @@ function Runs({ page: { name } }: { readonly page: PipelinePage }): JSX.Element 
 
 function Steps({ page: { graph, name } }: { readonly page: PipelinePage }): JSX.Element | null {
   if (graph === null || graph.steps.length === 0) return null;
-  const status = new Map(graph.steps.map((step) => [step.step, step.status ?? "initializing"]));
+  const steps = new Map(graph.steps.map((step) => [step.step, step]));
   const { name: run } = graph;
+  const isOfRun = run.includes("@");
   const link = (step: string): string =>
-    run.includes("@") ? hrefOf(["runs", run], { step }) : hrefOf(["pipelines", name]);
+    isOfRun ? hrefOf(["runs", run], { step }) : hrefOf(["pipelines", name, "file"]);
+  const labelOf = (name: string): GraphLabel => {
+    const step = steps.get(name);
+    const needs = step === undefined ? [] : needsOf(step).map(([need]) => need);
+    const needed = needs.length === 0 ? "needs nothing" : `needs ${someText(needs)}`;
+    return {
+      status: step?.status ?? "initializing",
+      note: step?.status ?? needed,
+      sentence: `${name}: ${step?.status === undefined ? needed : `${step.status}, ${needed}`}`,
+      href: link(name),
+    };
+  };
   return (
     <section class="card" aria-labelledby="its-steps">
       <h2 id="its-steps">
-        Steps <small>as in its newest run</small>
+        Steps <small>{isOfRun ? "as in its newest run" : "and what each needs"}</small>
       </h2>
       {graph.steps.length > MOST_DRAWN ? (
         <p>
@@ -310,16 +322,7 @@ function Steps({ page: { graph, name } }: { readonly page: PipelinePage }): JSX.
           <a href={hrefOf(["runs", run])}>the newest run lists them</a>.
         </p>
       ) : (
-        <GraphDrawing
-          graph={graph}
-          selected={undefined}
-          labelOf={(step) => ({
-            status: status.get(step) ?? "initializing",
-            note: status.get(step) ?? "",
-            sentence: `${step}: ${status.get(step) ?? "not yet"} in the newest run`,
-            href: link(step),
-          })}
-        />
+        <GraphDrawing graph={graph} selected={undefined} labelOf={labelOf} />
       )}
     </section>
   );

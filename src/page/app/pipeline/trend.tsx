@@ -11,11 +11,13 @@ import { Status, toneOf } from "../marks.tsx";
 import { safeText } from "../safe-text.ts";
 import { theme } from "../theme.ts";
 import { countText, durationText } from "../words.ts";
-import { clockText, fullTime, minuteText, zone } from "../zone.ts";
+import { clockText, dayText, fullTime, minuteText, zone } from "../zone.ts";
 
 type Points = PipelinePage["trend"];
 
 const HEIGHT = 170;
+/** In seconds, as uPlot counts. */
+const DAY = 86_400;
 
 export function Trend({ page: { trend, usualMs } }: { readonly page: PipelinePage }): JSX.Element {
   return (
@@ -91,11 +93,18 @@ function optionsFor(frame: HTMLElement, shown: { readonly current: Points }): uP
     height: HEIGHT,
     padding: [8, 8, 0, 0],
     legend: { show: false },
-    scales: { y: { range: (_plot, _min, max) => [0, Math.max(0.001, max * 1.08)] } },
+    scales: {
+      // One run alone stands in the middle of two minutes.
+      x: { range: (_plot, min, max) => (min === max ? [min - 60, max + 60] : [min, max]) },
+      y: { range: (_plot, _min, max) => [0, Math.max(0.001, max * 1.08)] },
+    },
     axes: [
       {
         ...axis,
-        values: (_plot, at) => at.map((one) => minuteText(one * 1_000)),
+        values: (plot, at) => {
+          const span = (plot.scales["x"]?.max ?? 0) - (plot.scales["x"]?.min ?? 0);
+          return at.map((one) => (span > 2 * DAY ? dayText : minuteText)(one * 1_000));
+        },
       },
       {
         ...axis,

@@ -19,7 +19,7 @@ const OSC = /(?:\u001b\]|\u009d)[^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c|
 const NO_COLOR = /\u001b\[[0-9;:<=>?]*[ -/]*[@-ln-~]/g;
 /** Anser loses a text around a carriage return. */
 const RETURNS = /\r/g;
-const RETURN_MARK = "\u240d";
+const RETURN_MARK = "\u27e80D\u27e9";
 /** More than this of one line is not coloured, in characters. */
 const MOST_COLORED = 20_000;
 const COLORS = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"];

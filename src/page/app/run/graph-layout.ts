@@ -115,7 +115,7 @@ function readLayout(
 }
 
 /** What a step needs, each once, and whether it needs it for its order alone. */
-function needsOf({ inputs, after }: Graph["steps"][number]): [string, boolean][] {
+export function needsOf({ inputs, after }: Graph["steps"][number]): [string, boolean][] {
   const data = new Set(inputs.map(({ from }) => from));
   return [
     ...[...data].map((from): [string, boolean] => [from, false]),

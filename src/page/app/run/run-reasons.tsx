@@ -38,8 +38,8 @@ export function WhyItFailed({ page }: { readonly page: RunPage }): JSX.Element |
 
 function FailedStep({ run, step }: { readonly run: string; readonly step: StepPage }): JSX.Element {
   const { error } = step;
-  const kind = [error?.name, error?.code, countText(step.attempts, "attempt"), step.because]
-    .filter((part) => part !== undefined && part !== null)
+  const kind = [error?.name, error?.code, step.because ?? countText(step.attempts, "attempt")]
+    .filter((part) => part !== undefined)
     .join(" · ");
   return (
     <div class="failed-step">
