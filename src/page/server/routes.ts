@@ -8,6 +8,8 @@ import { comingSlots } from "../../views/coming-slots.ts";
 import { runGraph } from "../../views/graph.ts";
 import { knownPipeline } from "../../views/known-pipeline.ts";
 import { newestSlot } from "../../views/near-slots.ts";
+import { readPipelineFile } from "../../views/pipeline-file.ts";
+import { readPipelinePage } from "../../views/pipeline-page-reading.ts";
 import { readPipeline } from "../../views/pipeline-reading.ts";
 import { readOverview } from "../../views/overview-reading.ts";
 import { plannedByLedger } from "../../views/planned.ts";
@@ -16,8 +18,8 @@ import { diffRuns } from "../../views/run-diff.ts";
 import { readLedgerLines } from "../../views/run-lines.ts";
 import { newestRuns } from "../../views/run-list.ts";
 import { readRunLog } from "../../views/run-log.ts";
+import { readRunPage } from "../../views/run-page-reading.ts";
 import { noSuchStep } from "../../views/run-reading.ts";
-import { viewRunNow } from "../../views/run-view.ts";
 import { slotAnswers } from "../../views/slot-answer.ts";
 import { slotDecisions } from "../../views/slot-decisions.ts";
 import { readSlotGrid } from "../../views/slot-grid-reading.ts";
@@ -63,6 +65,25 @@ const next = route({
     });
     return comingSlots(planned, from, params.n as number);
   },
+});
+
+const onePipeline = route({
+  path: "/pipelines/{pipeline}",
+  id: "getPipeline",
+  summary: "One pipeline: how it stands, what it did, what comes",
+  params: z.strictObject({ pipeline }),
+  answer: any,
+  read: ({ roots, memory, now }, params) =>
+    shown(readPipelinePage(roots, params.pipeline, now(), memory)).page,
+});
+
+const file = route({
+  path: "/pipelines/{pipeline}/file",
+  id: "getPipelineFile",
+  summary: "A pipeline's file as it stands, with what is wrong at its lines",
+  params: z.strictObject({ pipeline }),
+  answer: any,
+  read: ({ roots }, params) => shown(readPipelineFile(roots, params.pipeline)).page,
 });
 
 const slots = route({
@@ -134,12 +155,12 @@ const runs = route({
 const oneRun = route({
   path: "/runs/{run}",
   id: "getRun",
-  summary: "One run, with its steps",
+  summary: "One run, with its attempts, values and cache: more than `orchd status RUN --json`",
   params: z.strictObject({ run }),
   answer: any,
   read({ store }, params) {
     shown(findRunNear(store, params.run));
-    return shown(viewRunNow(store, params.run)).view;
+    return shown(readRunPage(store, params.run)).page;
   },
 });
 
@@ -297,6 +318,8 @@ export const ROUTES: readonly Route[] = [
   overview,
   grid,
   next,
+  onePipeline,
+  file,
   slots,
   why,
   runs,

@@ -1,5 +1,6 @@
 /** Requests: who asked for what, and what became of it. */
 import type { JSX } from "preact";
+import type { RequestPage, RequestRow } from "../../../views/request-list.ts";
 import { now } from "../clock.ts";
 import { address, hrefOf, withQuery } from "../location.ts";
 import { Status } from "../marks.tsx";
@@ -8,23 +9,6 @@ import { safeText } from "../safe-text.ts";
 import { useView } from "../view.ts";
 import { relativeText } from "../words.ts";
 import { fullTime } from "../zone.ts";
-
-/** One request of `GET /api/v1/requests`. */
-interface RequestRow {
-  readonly id: string;
-  readonly type: string;
-  readonly pipeline: string | null;
-  readonly run: string | null;
-  readonly by: string | null;
-  readonly at: string | null;
-  readonly state: "open" | "accepted" | "refused";
-  readonly reason: string | null;
-}
-
-interface RequestPage {
-  readonly requests: readonly RequestRow[];
-  readonly cursor: string | null;
-}
 
 const STATES = {
   open: ["initializing", "waits for the daemon"],
@@ -70,7 +54,7 @@ function Chosen({ id }: { readonly id: string }): JSX.Element {
       {value !== undefined && (
         <p role="status">
           <State row={value} /> <What row={value} />
-          {typeof value.reason === "string" && `: ${safeText(value.reason)}`}
+          {value.reason !== null && `: ${safeText(value.reason)}`}
         </p>
       )}
     </section>
@@ -108,9 +92,7 @@ function Table({
                   <What row={row} />
                 </td>
                 <td>{safeText(row.by ?? "not known")}</td>
-                <td title={row.at === null ? "" : fullTime(row.at)}>
-                  {row.at === null ? "–" : relativeText(row.at, now.value)}
-                </td>
+                <td title={fullTime(row.at)}>{relativeText(row.at, now.value)}</td>
                 <td>{safeText(row.reason ?? "")}</td>
                 <td>
                   <a href={withQuery({ id: row.id })}>
@@ -134,13 +116,11 @@ function State({ row: { state } }: { readonly row: RequestRow }): JSX.Element {
 function What({ row: { type, pipeline, run } }: { readonly row: RequestRow }): JSX.Element {
   return (
     <>
-      <b>{safeText(type.replaceAll("_", " "))}</b>{" "}
-      {typeof run === "string" ? (
+      <b>{safeText((type ?? "a request").replaceAll("_", " "))}</b>{" "}
+      {run !== null ? (
         <a href={hrefOf(["runs", run])}>{safeText(run)}</a>
       ) : (
-        typeof pipeline === "string" && (
-          <a href={hrefOf(["pipelines", pipeline])}>{safeText(pipeline)}</a>
-        )
+        pipeline !== null && <a href={hrefOf(["pipelines", pipeline])}>{safeText(pipeline)}</a>
       )}
     </>
   );
