@@ -6,11 +6,11 @@ import { snapshotFor } from "../core/compile.ts";
 import type { LoadedPipeline } from "../core/loaded-pipeline.ts";
 import { parseRunId, runIdForSlot } from "../core/run-id.ts";
 import { runStatus } from "../core/run-status.ts";
-import { timetable, type DueSlot } from "../core/schedule/schedule.ts";
-import type { OrchdSettings } from "../core/settings.ts";
+import { timetable, type DueSlot, type Schedule } from "../core/schedule/schedule.ts";
+import type { Snapshot } from "../core/snapshot.ts";
 import { iso } from "../core/time.ts";
 import type { RunStore } from "../ledger/run-store.ts";
-import { CacheForecast } from "./cache-forecast.ts";
+import { CacheForecast, type CacheSettings } from "./cache-forecast.ts";
 import { runsBackwards } from "./run-history.ts";
 import { stateOfRun } from "./run-reading.ts";
 
@@ -56,19 +56,43 @@ export interface BackfillPrice {
   readonly last: string | null;
 }
 
+/** A pipeline whose backfill is priced. */
+export interface PricedPipeline {
+  readonly name: string;
+  readonly schedules: readonly Schedule[];
+  /** What a slot's run would run; undefined where its steps are not known. */
+  snapshotOf(slot: DueSlot): Snapshot | undefined;
+}
+
 /** Prices a backfill of a pipeline as its file has it now. @param now milliseconds since 1970 */
 export function priceBackfill(
   store: RunStore,
   loaded: LoadedPipeline,
-  settings: OrchdSettings,
-  { from, to, which, maxActive }: BackfillPlan,
+  settings: CacheSettings,
+  plan: BackfillPlan,
   now: number,
 ): BackfillPrice {
-  const pipeline = loaded.name;
-  const slots = slotsBetween(loaded, from, to);
+  const { name, schedules } = loaded;
+  const snapshotOf = ({ schedule }: DueSlot): Snapshot | undefined => {
+    const bound = snapshotFor(loaded, schedule.params ?? {});
+    return bound.ok ? bound.snapshot : undefined;
+  };
+  const slots = slotsBetween({ name, schedules }, plan, MOST_SLOTS);
+  return priceSlots(store, { name, schedules, snapshotOf }, settings, { ...plan, slots, now });
+}
+
+/** Prices a backfill of these slots, which are those from `from` through `to`. */
+export function priceSlots(
+  store: RunStore,
+  priced: PricedPipeline,
+  settings: CacheSettings,
+  plan: BackfillPlan & { readonly slots: readonly DueSlot[]; readonly now: number },
+): BackfillPrice {
+  const { from, to, which, maxActive, slots, now } = plan;
+  const pipeline = priced.name;
   const runs = runsOfSlots(store, pipeline, from, to);
   const due = slots.filter((slot) => isWanted(store, which, runs.get(slotRun(pipeline, slot))));
-  const cache = askCache(store, loaded, settings, due.slice(0, FORECAST_SLOTS), now);
+  const cache = askCache(store, priced, settings, due.slice(0, FORECAST_SLOTS), now);
   const typical = typicalMs(store, pipeline);
   const executes = due.length - cache.runs;
   const [first, last] = [due[0], due.at(-1)];
@@ -88,12 +112,15 @@ export function priceBackfill(
   };
 }
 
-/** The slots, not the due times, from `from` through `to`. */
-function slotsBetween(loaded: LoadedPipeline, from: number, to: number): DueSlot[] {
-  const { name, schedules } = loaded;
+/** The slots, not the due times, from `from` through `to`: at most `most` are looked at. */
+export function slotsBetween(
+  { name, schedules }: Pick<PricedPipeline, "name" | "schedules">,
+  { from, to }: Pick<BackfillPlan, "from" | "to">,
+  most: number,
+): DueSlot[] {
   const reach = Math.max(0, ...schedules.map(({ jitterSeconds }) => jitterSeconds * 1_000));
   return timetable(name, schedules)
-    .dueSlots(from - 1, to + reach, MOST_SLOTS)
+    .dueSlots(from - 1, to + reach, most)
     .filter(({ slot }) => slot >= from && slot <= to);
 }
 
@@ -140,21 +167,21 @@ function isWanted(store: RunStore, which: BackfillChoice, run: string | undefine
  */
 function askCache(
   store: RunStore,
-  loaded: LoadedPipeline,
-  settings: OrchdSettings,
+  priced: PricedPipeline,
+  settings: CacheSettings,
   slots: readonly DueSlot[],
   now: number,
 ): { readonly runs: number; readonly steps: number; readonly cachedSteps: number } {
   const forecast = new CacheForecast(store, settings);
   let [runs, steps, cachedSteps] = [0, 0, 0];
   for (const slot of slots) {
-    const bound = snapshotFor(loaded, slot.schedule.params ?? {});
-    if (!bound.ok || bound.snapshot.dynamic !== undefined) continue;
-    const run = `${slotRun(loaded.name, slot)}-b1`;
-    const cached = forecast.cachedSteps(bound.snapshot, run, iso(slot.slot), now);
-    steps += bound.snapshot.steps.length;
+    const snapshot = priced.snapshotOf(slot);
+    if (snapshot === undefined || snapshot.dynamic !== undefined) continue;
+    const run = `${slotRun(priced.name, slot)}-b1`;
+    const cached = forecast.cachedSteps(snapshot, run, iso(slot.slot), now);
+    steps += snapshot.steps.length;
     cachedSteps += cached.length;
-    if (cached.length === bound.snapshot.steps.length && cached.length > 0) runs += 1;
+    if (cached.length === snapshot.steps.length && cached.length > 0) runs += 1;
   }
   forecast.close();
   return { runs, steps, cachedSteps };

@@ -21,6 +21,9 @@ import { CacheIndex } from "../ledger/cache-index.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { stateOfRun } from "./run-reading.ts";
 
+/** What the settings say about the cache. */
+export type CacheSettings = Pick<OrchdSettings, "project" | "enableCache">;
+
 type Outputs = Readonly<Record<string, Json>>;
 
 /**
@@ -29,7 +32,7 @@ type Outputs = Readonly<Record<string, Json>>;
  */
 export class CacheForecast {
   readonly #store: RunStore;
-  readonly #settings: OrchdSettings;
+  readonly #settings: CacheSettings;
   readonly #index: CacheIndex;
   readonly #artifacts: Artifacts;
   /** Each file's sha256; undefined where it cannot be read. */
@@ -37,7 +40,7 @@ export class CacheForecast {
   /** The steps of the runs that produced cached results, by run. */
   readonly #producers = new Map<string, ReadonlyMap<string, StepState> | undefined>();
 
-  constructor(store: RunStore, settings: OrchdSettings) {
+  constructor(store: RunStore, settings: CacheSettings) {
     this.#store = store;
     this.#settings = settings;
     this.#index = new CacheIndex(store.cache);
