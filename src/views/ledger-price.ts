@@ -67,8 +67,8 @@ export function priceByLedgers(
     const slots = slotsBetween({ name: pipeline, schedules }, clipped, MOST_SLOTS + 1);
     if (slots.length > MOST_SLOTS)
       return unknown(
-        `there are more than ${countText(MOST_SLOTS, "slot")} from then to then; choose a shorter ` +
-          "time, or ask `orchd backfill --dry-run`.",
+        `there are more than ${countText(MOST_SLOTS, "slot")} between the two; choose a ` +
+          "shorter time, or ask `orchd backfill --dry-run`.",
       );
     const known = new KnownSnapshots(store, pipeline, state);
     const priced: PricedPipeline = {

@@ -45,7 +45,7 @@ describe("the price of a backfill by ledgers", () => {
     });
   });
 
-  test("says that the version in force is newer, and takes any run of an older release's ledger", () => {
+  test("says that the version in force is newer; of an old ledger any run will do", () => {
     const { runs } = tempRoot();
     const before = made(runs, 1, 7, { day: 1 });
     writePipeline(runs, "p", [before, { ...loaded("0 * * * *"), at: at(2) }]);
