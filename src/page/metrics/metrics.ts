@@ -5,21 +5,16 @@
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { FINAL_RUN_STATUSES } from "../../core/status.ts";
-import {
-  addTally,
-  DURATION_BOUNDS,
-  emptyTally,
-  LATENESS_BOUNDS,
-  type Tally,
-} from "../../core/tally.ts";
+import type { Tally } from "../../core/tally.ts";
 import { readDaemon, type DaemonInfo } from "../../ledger/daemon-info.ts";
 import { RunStore } from "../../ledger/run-store.ts";
 import { readSetAside } from "../../ledger/set-aside-file.ts";
 import { VERSION } from "../../version.ts";
 import { contentTypeFor } from "./content-type.ts";
-import { Samples } from "./samples.ts";
+import { exposition } from "./exposition.ts";
 import { PipelineMetrics, UNUSABLE, type PipelineNumbers } from "./pipeline-numbers.ts";
+import { samplesOf, seconds, sum, together } from "./pipeline-samples.ts";
+import { Samples, type SampleLines } from "./samples.ts";
 
 /** How many pipelines have series of their own. The others are summed as {@link OTHER}. */
 const MOST_PIPELINES = 500;
@@ -32,15 +27,6 @@ const MOST_UNDECIDED = 1_000;
 /** How many pipelines are read in one turn of the event loop. */
 const AT_ONCE = 50;
 
-const DECISIONS = ["fired", "caught_up", "skipped", "missed", "backfilled"] as const;
-const TRIGGERS = ["schedule", "catch_up", "manual", "backfill", "rerun"] as const;
-const RESULTS = ["completed", "failed", "cached", "skipped", "stopped"] as const;
-
-/** Every series of runs that is there from the first scrape, as a tally names it. */
-const RUN_KINDS = FINAL_RUN_STATUSES.flatMap((status) =>
-  TRIGGERS.map((trigger) => `${status} ${trigger}`),
-);
-
 /** One text of metrics, and the media type that it has. */
 export interface MetricsText {
   readonly contentType: string;
@@ -51,8 +37,8 @@ export interface MetricsText {
 export class Metrics {
   readonly #store: RunStore;
   readonly #pipelines = new Map<string, PipelineMetrics>();
-  /** The counters of each tally, as samples: they change only with the ledger. */
-  readonly #counters = new WeakMap<Tally, { readonly pipeline: string; readonly of: Samples }>();
+  /** The text of each pipeline's samples, and the numbers that it was made of. */
+  #texts: ReadonlyMap<string, PipelineText> = new Map();
 
   /** @param runsDir the runs folder */
   constructor(runsDir: string) {
@@ -67,43 +53,48 @@ export class Metrics {
    * @throws a Node error where the runs folder cannot be read
    */
   async text(now: number, accept?: string): Promise<MetricsText> {
-    const samples = await this.samples(now);
+    const { pipelines, root } = await this.#scrape(now);
+    const texts = new Map<string, PipelineText>();
+    for (const [index, [pipeline, numbers]] of pipelines.entries()) {
+      if (index % AT_ONCE === AT_ONCE - 1) await nextTurn();
+      const { tally } = numbers;
+      const gauges = gaugesOf(numbers);
+      const known = this.#texts.get(pipeline);
+      if (known?.tally === tally && known.gauges === gauges) texts.set(pipeline, known);
+      else {
+        const lines = await samplesOf(pipeline, numbers).lines();
+        texts.set(pipeline, { tally, gauges, lines });
+      }
+    }
+    this.#texts = texts;
     const contentType = contentTypeFor(accept);
-    return { contentType, body: await samples.text(contentType) };
+    const blocks = [await root.lines(), ...Array.from(texts.values(), ({ lines }) => lines)];
+    return { contentType, body: await exposition(blocks, contentType) };
   }
 
   /** The samples of a scrape. @throws as {@link text} */
   async samples(now: number): Promise<Samples> {
-    const out = new Samples();
-    const { orchdDir } = this.#store;
+    const { pipelines, root } = await this.#scrape(now);
+    for (const [pipeline, numbers] of pipelines) root.addAll(samplesOf(pipeline, numbers));
+    return root;
+  }
+
+  async #scrape(now: number): Promise<{ readonly pipelines: Read[]; readonly root: Samples }> {
+    const root = new Samples();
+    const { orchdDir, requests } = this.#store;
     const daemon = readDaemon(orchdDir);
     // What a daemon that is gone could not use may be well by now.
     const aside = new Set(daemon === null ? [] : readSetAside(orchdDir).keys());
-    addDaemon(out, daemon);
-    this.#addPipelines(out, await this.#read(now, aside));
-    out.add("oldestRequest", {}, seconds(oldestRequest(this.#store.requests, now)));
-    return out;
-  }
-
-  #addPipelines(out: Samples, read: readonly Read[]): void {
-    const named = read.slice(0, MOST_PIPELINES);
-    const others = read.slice(MOST_PIPELINES).map(([, numbers]) => numbers);
-    if (others.length > 0) named.push([OTHER, together(others)]);
-    for (const [pipeline, numbers] of named) {
-      out.addAll(this.#countersOf(pipeline, numbers.tally));
-      addGauges(out, pipeline, numbers);
-    }
+    const read = await this.#read(now, aside);
     const all = read.map(([, numbers]) => numbers);
-    out.add("undecided", {}, sum(all, "undecided"));
-    out.add("ledgerBytes", {}, sum(all, "bytes"));
-  }
-
-  #countersOf(pipeline: string, tally: Tally): Samples {
-    const known = this.#counters.get(tally);
-    if (known?.pipeline === pipeline) return known.of;
-    const of = countersOf(pipeline, tally);
-    this.#counters.set(tally, { pipeline, of });
-    return of;
+    addDaemon(root, daemon);
+    root.add("undecided", {}, sum(all, "undecided"));
+    root.add("ledgerBytes", {}, sum(all, "bytes"));
+    root.add("oldestRequest", {}, seconds(oldestRequest(requests, now)));
+    const pipelines = read.slice(0, MOST_PIPELINES);
+    const others = all.slice(MOST_PIPELINES);
+    if (others.length > 0) pipelines.push([OTHER, together(others)]);
+    return { pipelines, root };
   }
 
   /** All pipelines, the oldest ledger first: those that have series of their own keep them. */
@@ -131,6 +122,18 @@ export class Metrics {
   }
 }
 
+/** The text of a pipeline's samples. */
+interface PipelineText {
+  readonly tally: Tally;
+  readonly gauges: string;
+  readonly lines: SampleLines;
+}
+
+/** What is of now, as one text to compare. */
+function gaugesOf({ removed, valid, paused, active, queued, nextFire }: PipelineNumbers): string {
+  return [removed, valid, paused, active, queued, nextFire].join(" ");
+}
+
 /** One pipeline, read. */
 type Read = readonly [pipeline: string, numbers: PipelineNumbers];
 
@@ -145,84 +148,6 @@ function addDaemon(out: Samples, daemon: DaemonInfo | null): void {
   out.add("up", {}, daemon === null ? 0 : 1);
   out.add("build", { version: VERSION }, 1);
   out.add("daemonStart", {}, daemon === null ? 0 : seconds(Date.parse(daemon.since)));
-}
-
-/** What is of now. */
-function addGauges(out: Samples, pipeline: string, numbers: PipelineNumbers): void {
-  const { tally } = numbers;
-  // Nobody wants to be told that a pipeline that is gone has not run for a week.
-  if (numbers.removed && numbers.active + numbers.queued === 0) return;
-  out.add("valid", { pipeline }, Number(numbers.valid));
-  out.add("paused", { pipeline }, Number(numbers.paused));
-  out.add("active", { pipeline }, numbers.active);
-  out.add("queued", { pipeline }, numbers.queued);
-  for (const status of FINAL_RUN_STATUSES)
-    out.add("lastRun", { pipeline, status }, endedAt(tally, status));
-  out.add(
-    "lastSuccess",
-    { pipeline },
-    Math.max(endedAt(tally, "completed"), endedAt(tally, "cached")),
-  );
-  const { nextFire } = numbers;
-  out.add("nextFire", { pipeline }, Number.isFinite(nextFire) ? seconds(nextFire) : 0);
-}
-
-function countersOf(pipeline: string, tally: Tally): Samples {
-  const out = new Samples();
-  for (const decision of keysOf(DECISIONS, tally.slots))
-    out.add("slots", { pipeline, decision }, tally.slots[decision] ?? 0);
-  for (const kind of keysOf(RUN_KINDS, tally.runs)) {
-    const [status = "", trigger = ""] = kind.split(" ");
-    out.add("runs", { pipeline, status, trigger }, tally.runs[kind] ?? 0);
-  }
-  for (const result of keysOf(RESULTS, tally.steps))
-    out.add("stepResults", { pipeline, result }, tally.steps[result] ?? 0);
-  out.add("retries", { pipeline }, tally.retries);
-  out.addHistogram("runDuration", { pipeline }, DURATION_BOUNDS, tally.durations);
-  out.addHistogram("slotLateness", { pipeline }, LATENESS_BOUNDS, tally.lateness);
-  return out;
-}
-
-/** The kinds that are always there, and those that another release counted. */
-function keysOf(always: readonly string[], counted: Readonly<Record<string, number>>): string[] {
-  return [...always, ...Object.keys(counted).filter((key) => !always.includes(key))];
-}
-
-/**
- * Several pipelines as one: sums, and of what cannot be added the one that a person looks for: any
- * that is not valid, any that is paused, the newest run, the next fire.
- */
-function together(all: readonly PipelineNumbers[]): PipelineNumbers {
-  const present = all.filter(({ removed }) => !removed);
-  const tally = emptyTally();
-  for (const one of all) addTally(tally, one.tally);
-  return {
-    tally,
-    removed: present.length === 0,
-    valid: present.every(({ valid }) => valid),
-    paused: present.some(({ paused }) => paused),
-    active: sum(all, "active"),
-    queued: sum(all, "queued"),
-    nextFire: Math.min(...present.map(({ nextFire }) => nextFire)),
-    undecided: sum(all, "undecided"),
-    bytes: sum(all, "bytes"),
-  };
-}
-
-function sum(
-  all: readonly PipelineNumbers[],
-  key: "active" | "queued" | "undecided" | "bytes",
-): number {
-  return all.reduce((total, one) => total + one[key], 0);
-}
-
-function endedAt({ ended }: Tally, status: string): number {
-  const at = ended[status];
-  return at === undefined ? 0 : seconds(Date.parse(at));
-}
-
-function seconds(ms: number): number {
-  return ms / 1_000;
 }
 
 /** For how long the oldest request has waited, in milliseconds; 0 without one. */

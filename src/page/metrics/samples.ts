@@ -1,11 +1,5 @@
-/**
- * Samples of one scrape, and their text in Prometheus' format or in OpenMetrics.
- *
- * A root of 500 pipelines has 35,000 samples, most of them the same as in the scrape before. So
- * samples are kept as blocks, and the labels of each as one object: prom-client keeps the text of
- * such labels (`sharedLabels`) as long as the object lives.
- */
-import { Registry, type Metric, type RegistryContentType } from "prom-client";
+/** Samples of metrics, before they become text. */
+import { Registry, type Metric } from "prom-client";
 import type { Histogram } from "../../core/tally.ts";
 import { METRICS, type MetricKey } from "./metric-list.ts";
 
@@ -13,7 +7,7 @@ type Labels = Readonly<Record<string, string>>;
 
 /** A sample, as prom-client renders it. */
 interface Sample {
-  readonly sharedLabels: Labels;
+  readonly labels: Labels;
   readonly value: number;
   readonly metricName?: string;
 }
@@ -31,13 +25,16 @@ export interface MetricValues {
   }[];
 }
 
+/** The text of samples by metric, one line each. It is the same in both formats. */
+export type SampleLines = ReadonlyMap<MetricKey, string>;
+
 /** Samples by metric. */
 export class Samples {
   readonly #samples = new Map<MetricKey, Sample[]>();
 
   /** Adds one sample of a counter or a gauge. */
-  add(key: MetricKey, sharedLabels: Labels, value: number): void {
-    this.#of(key).push({ sharedLabels, value });
+  add(key: MetricKey, labels: Labels, value: number): void {
+    this.#of(key).push({ labels, value });
   }
 
   /** Adds the samples of a histogram. @param bounds the upper bounds of its buckets, in seconds */
@@ -49,8 +46,8 @@ export class Samples {
   ): void {
     const samples = this.#of(key);
     const { name } = METRICS[key];
-    const add = (part: string, sharedLabels: Labels, value: number): void =>
-      void samples.push({ metricName: `${name}_${part}`, sharedLabels, value });
+    const add = (part: string, own: Labels, value: number): void =>
+      void samples.push({ metricName: `${name}_${part}`, labels: own, value });
     let count = 0;
     for (const [index, le] of bounds.entries()) {
       count += counts[index] ?? 0;
@@ -76,25 +73,27 @@ export class Samples {
       name,
       type,
       help,
-      samples: this.#of(key as MetricKey).map(({ metricName = name, sharedLabels, value }) => ({
-        name: metricName,
-        labels: sharedLabels,
-        value,
+      samples: this.#of(key as MetricKey).map(({ metricName, ...sample }) => ({
+        name: metricName ?? name,
+        ...sample,
       })),
     }));
   }
 
-  /** The whole text. */
-  text(contentType: RegistryContentType): Promise<string> {
-    const registry = new Registry<RegistryContentType>();
-    registry.setContentType(contentType);
-    for (const [key, { name, type, help }] of Object.entries(METRICS)) {
+  /** The text of the samples. */
+  async lines(): Promise<SampleLines> {
+    const lines = new Map<MetricKey, string>();
+    const registry = new Registry();
+    for (const [key, values] of this.#samples) {
+      const { name, type, help } = METRICS[key];
       // A metric of prom-client counts by itself. These numbers come from ledgers, ready-made.
-      const values = this.#of(key as MetricKey);
-      const metric = { name: name as string, type, get: () => ({ ...metric, help, values }) };
+      const metric = { name, get: () => ({ name, type, help, values }) };
       registry.registerMetric(metric as unknown as Metric);
+      const text = await registry.getSingleMetricAsString(name);
+      // Its first two lines are the help and the type.
+      lines.set(key, text.slice(text.indexOf("\n", text.indexOf("\n") + 1) + 1));
     }
-    return registry.metrics();
+    return lines;
   }
 
   #of(key: MetricKey): Sample[] {

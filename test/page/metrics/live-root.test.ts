@@ -121,7 +121,7 @@ function expectRecount(series: Series, runs: string, pipeline: string): void {
     const trigger = (lines[0]!["trigger"] as { kind: string }).kind;
     add(`run ${String(lines.at(-1)!["status"])} ${trigger}`);
     for (const line of lines) {
-      const result = /^step\.(completed|cached|skipped|stopped)$/.exec(String(line.type))?.[1];
+      const result = /^step\.(completed|cached|skipped|stopped)$/.exec(line.type)?.[1];
       if (result !== undefined) add(`step ${result}`);
       else if (line.type === "step.failed" && line["retryAt"] === undefined) add("step failed");
       else if (line.type === "step.failed") add("retry");
@@ -129,7 +129,7 @@ function expectRecount(series: Series, runs: string, pipeline: string): void {
   }
   expect(counted.size).toBeGreaterThan(1);
   const shown = new Map<string, number>();
-  for (const { status, trigger } of series.keysOf("orchd_runs_total") as Record<string, string>[]) {
+  for (const { status, trigger } of series.keysOf("orchd_runs_total")) {
     const labels = { pipeline, status: status!, trigger: trigger! };
     shown.set(`run ${status} ${trigger}`, series.value("orchd_runs_total", labels)!);
   }
