@@ -4,6 +4,7 @@
  * UTC is never without its zone's name.
  */
 import { computed, signal } from "@preact/signals";
+import { DAY_MS } from "../../core/time.ts";
 import { address } from "./location.ts";
 
 /** The browser's zone. */
@@ -41,11 +42,15 @@ function isZone(name: string): boolean {
   }
 }
 
-type Kind = "clock" | "minute" | "day" | "date";
+type Kind = "clock" | "minute" | "near" | "day" | "date";
+
+/** Within it a day needs no year. */
+const FAR_MS = 300 * DAY_MS;
 
 const SHAPES: Readonly<Record<Kind, Intl.DateTimeFormatOptions>> = {
   clock: { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" },
   minute: { hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
+  near: { day: "numeric", month: "short" },
   day: { weekday: "short", day: "numeric", month: "short" },
   date: { year: "numeric", month: "2-digit", day: "2-digit" },
 };
@@ -85,10 +90,14 @@ export function dateText(at: number | string): string {
   return formatter(zone.value.id, "date").format(new Date(at));
 }
 
-/** `00:52:00` of this day, `2026-11-27 00:52:00` of another. */
+/** `00:52:00` of this day, `27 Nov 00:52` of another, `2027-02-01` of a far one. */
 export function shortTime(at: number | string, now: number): string {
   const date = dateText(at);
-  return date === dateText(now) ? clockText(at) : `${date} ${clockText(at)}`;
+  if (date === dateText(now)) return clockText(at);
+  const isFar = Math.abs(new Date(at).getTime() - now) > FAR_MS;
+  return isFar
+    ? date
+    : `${formatter(zone.value.id, "near").format(new Date(at))} ${minuteText(at)}`;
 }
 
 /** A whole time with its zone: `2026-11-28 00:52:00Z`, `2026-11-28 01:52:00 Berlin`. */

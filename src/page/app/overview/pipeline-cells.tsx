@@ -1,6 +1,7 @@
 /** The cells of a pipeline's row. */
 import type { PipelineRow } from "../../../views/overview.ts";
 import { now } from "../clock.ts";
+import { here } from "../here.ts";
 import { hrefOf } from "../location.ts";
 import { Dot, Status } from "../marks.tsx";
 import { safeText } from "../safe-text.ts";
@@ -24,7 +25,7 @@ export function PipelineCells({ row }: { row: PipelineRow }) {
         )}
       </span>
       <span role="cell" class="c-schedule">
-        <code title={row.schedule ?? undefined}>{safeText(row.schedule ?? "–")}</code>
+        <code title={row.schedule ?? undefined}>{safeText(scheduleText(row))}</code>
         <small>{safeText(someText(row.timezones, 1))}</small>
       </span>
       <span role="cell" class="c-next">
@@ -37,10 +38,17 @@ export function PipelineCells({ row }: { row: PipelineRow }) {
         <Last row={row} />
       </span>
       <span role="cell" class="c-because" title={row.because ?? undefined}>
-        <span>{sentence(row.because)}</span>
+        <span>{sentence(row.because?.replaceAll(`${here.value?.root}/`, ""))}</span>
       </span>
     </>
   );
+}
+
+/** The schedules in words; the zone stands below. */
+function scheduleText({ schedule, timezones }: PipelineRow): string {
+  if (schedule === null) return "–";
+  const zone = timezones.length === 1 ? ` ${timezones[0]}` : "";
+  return zone !== "" && schedule.endsWith(zone) ? schedule.slice(0, -zone.length) : schedule;
 }
 
 function State({ row }: { row: PipelineRow }) {

@@ -89,7 +89,7 @@ function DidItRun({ view }: { view: Overview }) {
       {spanText(view)}
       {late > 0 && (
         <>
-          ; <a href={hrefOf(["slots"], { decision: "late" })}>{late} of them late</a>
+          ; <a href={hrefOf(["slots"], { span: "24h", decision: "late" })}>{late} of them late</a>
         </>
       )}
       .
@@ -101,20 +101,34 @@ function WhatDidNot({ view }: { view: Overview }) {
   const { failed, missed, skipped } = view.slots;
   if (failed + missed + skipped === 0) return <>Nothing failed, and no slot was missed.</>;
   const why = whyMissed(view);
+  const parts = [
+    failed > 0 && (
+      <a href={hrefOf(["runs"], { status: "failed", since: view.from })}>
+        <b class="big">{failed.toLocaleString("en")}</b> {failed === 1 ? "run" : "runs"} failed
+      </a>
+    ),
+    missed > 0 && (
+      <>
+        <a href={hrefOf(["slots"], { span: "24h", decision: "missed" })}>
+          <b>{missed.toLocaleString("en")}</b> {missed === 1 ? "slot" : "slots"} missed
+        </a>
+        {why !== undefined && `: ${why}`}
+      </>
+    ),
+    skipped > 0 && (
+      <a href={hrefOf(["slots"], { span: "24h", decision: "skipped" })}>
+        <b>{skipped.toLocaleString("en")}</b> skipped
+      </a>
+    ),
+  ].filter((part) => part !== false);
   return (
     <>
-      <a href={hrefOf(["runs"], { status: "failed", since: view.from })}>
-        <b class={failed > 0 ? "big" : ""}>{failed}</b> {failed === 1 ? "run" : "runs"} failed
-      </a>
-      {", "}
-      <a href={hrefOf(["slots"], { decision: "missed" })}>
-        <b>{missed}</b> {missed === 1 ? "slot" : "slots"} missed
-      </a>
-      {missed > 0 && why !== undefined && `: ${why}`}
-      {"; "}
-      <a href={hrefOf(["slots"], { decision: "skipped" })}>
-        <b>{skipped}</b> skipped
-      </a>
+      {parts.map((part, index) => (
+        <>
+          {index > 0 && "; "}
+          {part}
+        </>
+      ))}
       .
     </>
   );
