@@ -193,11 +193,11 @@ function ZoneSwitch() {
   const chosen = address.value.query.get("zone") ?? "UTC";
   const shown = offered.value ?? (chosen !== "UTC" && chosen !== "mine" ? chosen : undefined);
   const choices = [
-    { text: "UTC", zone: undefined, label: "Times in UTC" },
+    { text: "UTC", zone: undefined, label: "UTC: times in UTC" },
     ...(shown === undefined
       ? []
-      : [{ text: shortName(shown), zone: shown, label: `Times as in ${shown}` }]),
-    { text: "mine", zone: "mine", label: `Times as here, in ${MINE}` },
+      : [{ text: shortName(shown), zone: shown, label: `${shortName(shown)}: times as in ${shown}` }]),
+    { text: "mine", zone: "mine", label: `mine: times as here, in ${MINE}` },
   ];
   return (
     <Segments
