@@ -10,6 +10,7 @@ import type {
   Change,
   Overview,
   PipelineRow,
+  PipelineStrip,
   RunningRun,
   SlotReason,
   SlotSums,
@@ -31,12 +32,14 @@ const MOST_RUNNING = 50;
  *
  * @param now milliseconds since 1970
  * @param memory what was read before: only what has changed is read again
+ * @param strips how many rows get their strip, from the first; default: all
  * @throws a Node error where this user may read none of the ledgers
  */
 export function readOverview(
   roots: Roots,
   now: number,
   memory: PipelineMemory = new PipelineMemory(new RunStore(roots.runs)),
+  strips = Number.POSITIVE_INFINITY,
 ): Overview {
   const { daemon, pipelines } = readAll(roots, now, memory);
   const start = dayStart(now);
@@ -70,8 +73,22 @@ export function readOverview(
     running: runningRuns(memory, pipelines, known),
     next: nextSlots(memory, pipelines, now),
     changes: changes.toSorted(byTime).slice(0, MOST_CHANGES),
-    pipelines: rows.toSorted(byNeed),
+    pipelines: rows
+      .toSorted(byNeed)
+      .map((row, index) => (index < strips ? row : { ...row, strip: null })),
   };
+}
+
+/** The strips of some pipelines; those that there are not are left out. */
+export function readStrips(
+  names: readonly string[],
+  now: number,
+  memory: PipelineMemory,
+): PipelineStrip[] {
+  return names.flatMap((pipeline) => {
+    const strip = memory.view(pipeline, now) && memory.facts(pipeline, now)?.strip;
+    return strip === undefined ? [] : [{ pipeline, strip }];
+  });
 }
 
 /** The status of all pipelines. Throws as {@link readOverview} does. */

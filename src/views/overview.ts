@@ -5,7 +5,7 @@ import type { PipelineView } from "./pipeline-view.ts";
 import type { SlotOutcome } from "./slot-outcome.ts";
 import type { DaemonView } from "./status-view.ts";
 
-/** `GET /api/v1/overview`. Times are ISO 8601 in UTC. */
+/** `GET /api/v1/overview?strips`. Times are ISO 8601 in UTC. `strips`: how many rows have one. */
 export interface Overview {
   /** When the ledgers were read. */
   readonly at: string;
@@ -90,13 +90,28 @@ export interface PipelineRow extends PipelineView {
   readonly timezones: readonly string[];
   /** A failed last run, an invalid file, a missed newest slot, an overdue run. */
   readonly needsYou: boolean;
-  /** Its last slots and runs by hand, at most 34, oldest first. */
-  readonly strip: readonly StripMark[];
+  /**
+   * Its last slots and runs by hand, at most 34, oldest first. Null where it was not asked for:
+   * `GET /api/v1/strips?pipelines` gives it. A thousand strips are 8 MB.
+   */
+  readonly strip: readonly StripMark[] | null;
   /** The last run's duration, and the usual one. */
   readonly lastMs: number | null;
   readonly usualMs: number | null;
   /** Why it stands as it does: a sentence, or null where all is well. */
   readonly because: string | null;
+}
+
+/** A row that has its strip. */
+export interface WholeRow extends PipelineRow {
+  readonly strip: readonly StripMark[];
+}
+
+/** One entry of `GET /api/v1/strips?pipelines=a,b`. */
+export interface PipelineStrip {
+  readonly pipeline: string;
+  /** As {@link PipelineRow.strip}. */
+  readonly strip: readonly StripMark[];
 }
 
 /** One mark of a strip: a slot, or a run by hand (`decision` is `by_hand`, `slot` its time). */

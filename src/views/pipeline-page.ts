@@ -3,11 +3,11 @@ import type { Schedule } from "../core/schedule/schedule-schema.ts";
 import type { Json } from "../core/snapshot.ts";
 import type { NextSlot } from "./coming-slots.ts";
 import type { Graph } from "./graph.ts";
-import type { PipelineRow } from "./overview.ts";
+import type { WholeRow } from "./overview.ts";
 import type { Rehearsal } from "./rehearsal.ts";
 
 /** `GET /api/v1/pipelines/{p}`. Times are ISO 8601 in UTC. */
-export interface PipelinePage extends PipelineRow {
+export interface PipelinePage extends WholeRow {
   /** Declared params with their defaults; a secret is `{secret: NAME}`. */
   readonly params: Readonly<Record<string, Json>>;
   readonly schedules: readonly Schedule[];

@@ -1,5 +1,5 @@
 /** One pipeline's row of the Overview: how it stands, whether it needs a person, and why. */
-import type { PipelineRow, SlotReason } from "./overview.ts";
+import type { SlotReason, WholeRow } from "./overview.ts";
 import type { PipelineFacts } from "./pipeline-memory.ts";
 import type { PipelineView } from "./pipeline-view.ts";
 import { countText } from "./counted.ts";
@@ -10,7 +10,7 @@ export function pipelineRow(
   view: PipelineView,
   facts: PipelineFacts | undefined,
   reasons: readonly SlotReason[],
-): PipelineRow {
+): WholeRow {
   return {
     ...view,
     description: facts?.about.description ?? null,

@@ -100,9 +100,7 @@ export function readStatus(
     return unknown(
       `there is no pipeline "${target}"; \`orchd status\` lists those that there are.`,
     );
-  const daemon = info?.ready
-    ? { pid: info.pid, since: info.since, version: info.version, tz: info.tz }
-    : null;
+  const daemon = viewDaemon(info);
   return { ok: true, view: { daemon, pipelines } };
 }
 
@@ -112,6 +110,13 @@ export type ViewOf = (name: string) => PipelineView | undefined;
 function readView(store: RunStore, name: string, now: number): PipelineView | undefined {
   const reading = readPipeline(store, name);
   return reading && viewPipeline(name, reading, now);
+}
+
+/** The daemon, once it is ready; null while none is. */
+export function viewDaemon(info: ReturnType<typeof readDaemon>): DaemonView | null {
+  return info?.ready
+    ? { pid: info.pid, since: info.since, version: info.version, tz: info.tz }
+    : null;
 }
 
 function lacksFile(view: PipelineView): boolean {

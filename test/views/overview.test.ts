@@ -76,7 +76,7 @@ describe("the Overview", () => {
     ]);
     const etl = pipelines[1]!;
     expect(etl.timezones).toEqual(["Europe/Berlin"]);
-    expect(etl.strip.map(({ slot, decision, status }) => [slot, decision, status])).toEqual([
+    expect(etl.strip!.map(({ slot, decision, status }) => [slot, decision, status])).toEqual([
       [at(1), "fired", "completed"],
       [at(2), "fired", "failed"],
       [at(3), "fired", "stopped"],
@@ -87,7 +87,7 @@ describe("the Overview", () => {
       [at(8), "missed", null],
       [at(9), "fired", "running"],
     ]);
-    expect(etl.strip[3]).toMatchObject({ lateMs: 1_800_000, durationMs: 121_000 });
+    expect(etl.strip![3]).toMatchObject({ lateMs: 1_800_000, durationMs: 121_000 });
     expect(etl.because).toBe(`run ${idOf("etl", 9, 30)} waits: run ${idOf("etl", 9)} goes on`);
     expect(pipelines[0]!.because).toBe("bad.yaml:1: no");
   });
@@ -148,7 +148,7 @@ describe("the Overview", () => {
     expect(etl.valid).toBe(false);
     expect(etl.needsYou).toBe(true);
     expect(etl.because).toMatch(/^its ledger is damaged at line \d+ /);
-    expect(etl.strip).toHaveLength(9);
+    expect(etl.strip!).toHaveLength(9);
   });
 });
 

@@ -17,7 +17,7 @@ import { durationText, relativeText } from "./words.ts";
 import { MINE, offered, shortName } from "./zone.ts";
 
 export function Frame() {
-  const { value, problem } = useView<Here>("here", { pipeline: "" });
+  const { value, problem } = useView<Here>("here", { none: true });
   const [isListed, setListed] = useState(false);
   useEffect(() => {
     if (value === undefined) return;
@@ -196,7 +196,13 @@ function ZoneSwitch() {
     { text: "UTC", zone: undefined, label: "UTC: times in UTC" },
     ...(shown === undefined
       ? []
-      : [{ text: shortName(shown), zone: shown, label: `${shortName(shown)}: times as in ${shown}` }]),
+      : [
+          {
+            text: shortName(shown),
+            zone: shown,
+            label: `${shortName(shown)}: times as in ${shown}`,
+          },
+        ]),
     { text: "mine", zone: "mine", label: `mine: times as here, in ${MINE}` },
   ];
   return (

@@ -16,6 +16,8 @@ import { apiUrl, headers, problemOf, type Problem } from "./api.ts";
 export interface Scope {
   readonly pipeline?: string;
   readonly run?: string;
+  /** Only what the daemon itself records: no line of a pipeline or a run. */
+  readonly none?: true;
 }
 
 /** A durable line of a ledger. */
@@ -79,7 +81,8 @@ function plan(after: number): void {
 }
 
 function settle(): void {
-  if (listeners.size === 0 || document.hidden) return close();
+  const follows = [...listeners.values()].some(({ none }) => none !== true);
+  if (!follows || document.hidden) return close();
   const wanted = commonScope();
   if (stream !== undefined && wanted === openScope) return;
   close();
@@ -109,8 +112,8 @@ function close(): void {
 
 /** The narrowest query that all listeners can live with. */
 function commonScope(): string {
-  const scopes = [...listeners.values()];
-  const shared = (key: keyof Scope): string | undefined => {
+  const scopes = [...listeners.values()].filter(({ none }) => none !== true);
+  const shared = (key: "pipeline" | "run"): string | undefined => {
     const [first] = scopes;
     return scopes.every((scope) => scope[key] === first?.[key]) ? first?.[key] : undefined;
   };
@@ -160,9 +163,10 @@ function deliver(lines: readonly FeedLine[]): void {
 }
 
 /** Whether a line is about the pipeline or the run. */
-function concerns({ file }: FeedLine, { pipeline, run }: Scope): boolean {
+function concerns({ file }: FeedLine, { pipeline, run, none }: Scope): boolean {
   // What the daemon itself records is about everything.
   if (file.startsWith(".orchd/")) return true;
+  if (none === true) return false;
   if (run !== undefined) return file.includes(`/${run}.`) || file.endsWith("/pipeline.jsonl");
   return pipeline === undefined || file.startsWith(`${pipeline}/`);
 }

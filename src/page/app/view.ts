@@ -4,6 +4,7 @@
  * that takes long is fetched less often. What is shown stays until the next answer is there.
  */
 import { useEffect, useRef, useState } from "preact/hooks";
+import { defined } from "../../core/defined.ts";
 import { get, type Problem } from "./api.ts";
 import { listen, type Scope } from "./live.ts";
 
@@ -38,21 +39,18 @@ const AT_LEAST_EVERY_MS = 15_000;
 export function useView<T>(route: string | null, scope: Scope = {}): View<T> {
   const [held, setHeld] = useState<Held<T>>({ route, value: undefined, problem: undefined });
   const ask = useRef<() => void>(() => {});
-  const { pipeline, run } = scope;
+  const { pipeline, run, none } = scope;
   useEffect(() => {
     if (route === null) return;
     const poll = new Poll<T>(route, setHeld);
     ask.current = () => poll.want(0);
-    const stop = listen(
-      { ...(pipeline === undefined ? {} : { pipeline }), ...(run === undefined ? {} : { run }) },
-      () => poll.want(),
-    );
+    const stop = listen(defined({ pipeline, run, none }), () => poll.want());
     poll.want(0);
     return () => {
       stop();
       poll.end();
     };
-  }, [route, pipeline, run]);
+  }, [route, pipeline, run, none]);
   const isOther = pathOf(held.route) !== pathOf(route);
   return {
     value: isOther ? undefined : held.value,

@@ -80,6 +80,11 @@ export class Gate {
       : problem(403, "this token may only read; a request needs an `operate` token.");
   }
 
+  /** What who asks may do: `operate` where requests are allowed, and its token may leave them. */
+  may({ headers }: IncomingMessage): Right {
+    return this.#rules.allowRequests && this.#rightOf(headers) === "operate" ? "operate" : "read";
+  }
+
   /** The host that was asked for, in lower case; undefined where the page is not that host. */
   #hostOf(headers: IncomingHttpHeaders): string | undefined {
     const { trustProxy } = this.#rules;

@@ -1,4 +1,4 @@
-/** The two routes of the API that are no plain question: the event stream and the request. */
+/** The routes of the API that are no plain question of ledgers. */
 import * as z from "zod";
 import { text, type RouteShape } from "./route.ts";
 
@@ -27,6 +27,23 @@ export const EVENTS: RouteShape = {
       .meta({ description: "short: `FILE:SEQ` alone, and no stream can go on from it" }),
   }),
   answer: z.string(),
+};
+
+/** `GET /here`. */
+export const HERE: RouteShape = {
+  path: "/here",
+  id: "getHere",
+  summary: "Which root this is, whether its daemon is up, and what this token may ask",
+  params: z.strictObject({}),
+  answer: z.object({
+    at: z.string(),
+    host: z.string(),
+    root: z.string(),
+    daemon: z
+      .object({ pid: z.number(), since: z.string(), version: z.string(), tz: z.string() })
+      .nullable(),
+    may: z.enum(["read", "operate"]),
+  }),
 };
 
 /** `POST /requests`. */

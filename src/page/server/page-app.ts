@@ -2,11 +2,12 @@
 import type { HttpBindings } from "@hono/node-server";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { Context, Hono } from "hono";
+import { readHere } from "../../views/here.ts";
 import { knownPipeline } from "../../views/known-pipeline.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import { API, addRoutes, answerOf, makeApp, readParams } from "./api.ts";
 import type { EventStreams } from "./event-streams.ts";
-import { EVENTS, POST_REQUESTS } from "./other-routes.ts";
+import { EVENTS, HERE, POST_REQUESTS } from "./other-routes.ts";
 import type { Gate } from "./gate.ts";
 import { problem, shown } from "./problem.ts";
 import { RequestDesk } from "./request-desk.ts";
@@ -38,6 +39,11 @@ export function pageApp({ source, assets, base, streams, gate }: PageParts): App
     return next();
   });
   addRoutes(app, ROUTES, source);
+  app.get(API + HERE.path, (c) => {
+    const { roots, store, now } = source;
+    const here = readHere(roots, store, gate.may(c.env.incoming), now());
+    return plain(JSON.stringify(here), "application/json");
+  });
   addRequests(app, source, base);
   addEvents(app, source, streams);
   const metrics = new Metrics(source.roots.runs);

@@ -11,7 +11,7 @@ import { newestSlot } from "../../views/near-slots.ts";
 import { readPipelineFile } from "../../views/pipeline-file.ts";
 import { readPipelinePage } from "../../views/pipeline-page-reading.ts";
 import { readPipeline } from "../../views/pipeline-reading.ts";
-import { readOverview } from "../../views/overview-reading.ts";
+import { readOverview, readStrips } from "../../views/overview-reading.ts";
 import { plannedByLedger } from "../../views/planned.ts";
 import { readRequestRow, readRequests } from "../../views/request-list.ts";
 import { diffRuns } from "../../views/run-diff.ts";
@@ -32,6 +32,8 @@ const pipeline = text("a pipeline's name");
 const run = text("a run's id");
 const any = z.unknown();
 const SECOND_MS = 1_000;
+/** A hundred long names. */
+const LONGEST_NAMES = 8_192;
 
 const status = route({
   path: "/status",
@@ -256,9 +258,23 @@ const overview = route({
   path: "/overview",
   id: "getOverview",
   summary: "Did it run, what did not and why, what runs, what comes, what changed",
-  params: z.strictObject({}),
+  params: z.strictObject({
+    strips: count("how many pipelines get their strip of last slots, from the first", 1e6, 1e6),
+  }),
   answer: any,
-  read: ({ roots, memory, now }) => readOverview(roots, now(), memory),
+  read: ({ roots, memory, now }, { strips }) =>
+    readOverview(roots, now(), memory, strips as number),
+});
+
+const strips = route({
+  path: "/strips",
+  id: "getStrips",
+  summary: "The last slots of some pipelines, for the rows of the Overview",
+  params: z.strictObject({
+    pipelines: z.string().max(LONGEST_NAMES).meta({ description: "their names, by commas" }),
+  }),
+  answer: any,
+  read: ({ memory, now }, { pipelines }) => readStrips(pipelines.split(","), now(), memory),
 });
 
 const grid = route({
@@ -316,6 +332,7 @@ const oneRequest = route({
 export const ROUTES: readonly Route[] = [
   status,
   overview,
+  strips,
   grid,
   next,
   onePipeline,

@@ -1,5 +1,5 @@
 /** The cells of a pipeline's row. */
-import type { PipelineRow } from "../../../views/overview.ts";
+import type { PipelineRow, StripMark } from "../../../views/overview.ts";
 import { now } from "../clock.ts";
 import { here } from "../here.ts";
 import { hrefOf } from "../location.ts";
@@ -10,7 +10,14 @@ import { Strip } from "../strip.tsx";
 import { durationText, relativeText, someText } from "../words.ts";
 import { shortTime, zoned } from "../zone.ts";
 
-export function PipelineCells({ row }: { row: PipelineRow }) {
+export function PipelineCells({
+  row,
+  strip,
+}: {
+  row: PipelineRow;
+  /** Undefined until it is there. */
+  strip: readonly StripMark[] | undefined;
+}) {
   return (
     <>
       <span role="cell" class="c-state">
@@ -32,7 +39,7 @@ export function PipelineCells({ row }: { row: PipelineRow }) {
         <Next row={row} />
       </span>
       <span role="cell" class="c-strip">
-        <Strip pipeline={row.name} marks={row.strip} />
+        {strip !== undefined && <Strip pipeline={row.name} marks={strip} />}
       </span>
       <span role="cell" class="c-last">
         <Last row={row} />

@@ -11,6 +11,7 @@ import { askToPause, askToRun } from "../pipeline-requests.tsx";
 import { useRowsInSight } from "../rows-in-sight.ts";
 import { mayOperate } from "../here.ts";
 import { useSteady, type Hold } from "../steady.ts";
+import { useStrips } from "./strips.ts";
 import { PipelineCells } from "./pipeline-cells.tsx";
 
 const COLUMNS = [
@@ -49,6 +50,7 @@ export function PipelineTable({
   const [chosen, setChosen] = useRowKeys(shown, body, sight.scrollTo);
   const drawn = sight.items?.map(({ index, start }) => ({ index, top: start - sight.margin }));
   const items = drawn ?? shown.map((_, index) => ({ index, top: undefined }));
+  const strips = useStrips(items.flatMap(({ index }) => shown[index] ?? []));
   return (
     <div
       ref={box}
@@ -81,7 +83,7 @@ export function PipelineTable({
               style={rowStyle(top, heights.get(row.name))}
               onFocusCapture={() => setChosen(row.name)}
             >
-              <PipelineCells row={row} />
+              <PipelineCells row={row} strip={row.strip ?? strips.get(row.name)} />
             </div>
           );
         })}

@@ -27,8 +27,11 @@ const STATES: readonly (readonly [
   ["paused", "Paused", ({ paused }) => paused],
 ];
 
+/** The strips of the first rows come with the view; those further down when they are in sight. */
+const FIRST_STRIPS = 60;
+
 export function Overview() {
-  const { value, problem } = useView<OverviewView>("overview");
+  const { value, problem } = useView<OverviewView>(`overview?strips=${FIRST_STRIPS}`);
   useEffect(() => {
     offered.value = commonZone((value?.pipelines ?? []).map(({ timezones }) => timezones));
   }, [value]);
