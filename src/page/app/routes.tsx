@@ -4,6 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import { address } from "./location.ts";
 import type { PageProps } from "./page-props.ts";
 import { Overview } from "./pages/overview.tsx";
+import { PageGuard } from "./page-guard.tsx";
 import { ProblemBox, Waiting } from "./problem-box.tsx";
 
 /** A page, and the entry of the navigation that it belongs to. */
@@ -85,7 +86,12 @@ export function Page() {
   }, [name]);
   if (route === undefined) return <NoPage />;
   const Shown = loaded.get(name);
-  if (Shown !== undefined) return <Shown key={`${name} ${route.target}`} target={route.target} />;
+  if (Shown !== undefined)
+    return (
+      <PageGuard key={`${name} ${route.target}`}>
+        <Shown target={route.target} />
+      </PageGuard>
+    );
   if (failed === name)
     return (
       <ProblemBox

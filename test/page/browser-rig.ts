@@ -1,0 +1,74 @@
+/** A page in a real browser, over a root of made-up ledgers, in this process. */
+import { join } from "node:path";
+import { createRequire } from "node:module";
+import { readFileSync } from "node:fs";
+import type { BrowserContextOptions, Page } from "playwright-core";
+import { expect } from "vitest";
+import type { PageSettings } from "../../src/page/server/page-server.ts";
+import type { Pages } from "../support/browser.ts";
+import { projectRoot, type TempRoot } from "../support/temp-root.ts";
+import { pageRig, type PageRig } from "./page-rig.ts";
+
+/** The root's page, served and opened. */
+export interface OpenPage extends PageRig {
+  readonly browser: Page;
+  /** The URL of a path below the page, with the token: `slots?span=24h`. */
+  url(path: string): string;
+}
+
+/** Opens a path of the page, with the built app, and waits until the view is drawn. */
+export async function openPage(
+  pages: Pages,
+  path: string,
+  {
+    root,
+    expects,
+    browser: options,
+    ...settings
+  }: Partial<Omit<PageSettings, "root">> & {
+    readonly root?: TempRoot;
+    readonly browser?: BrowserContextOptions;
+    readonly expects?: RegExp;
+  } = {},
+): Promise<OpenPage> {
+  const rig = await pageRig(
+    { assets: join(projectRoot, "dist/page"), allowRequests: true, ...settings },
+    ...(root === undefined ? [] : ([root] as const)),
+  );
+  const url = (below: string): string => {
+    const base = new URL(rig.page.url);
+    return `${base.origin}${base.pathname}${below}#token=${rig.page.token}`;
+  };
+  const browser = await pages.open(url(path), {
+    ...options,
+    ...(expects === undefined ? {} : { expects }),
+  });
+  return { ...rig, browser, url };
+}
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** The rules of WCAG 2.2 AA that the page breaks, each with the element. */
+export async function violationsOf(page: Page): Promise<string[]> {
+  // By the debugger: the page's policy lets no script in, and that is as it should be.
+  await page.evaluate(axe);
+  return page.evaluate(async () => {
+    const run = (globalThis as unknown as { axe: { run: AxeRun } }).axe.run;
+    const { violations } = await run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag22aa"] });
+    return violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html}`));
+  });
+}
+
+type AxeRun = (
+  where: Document,
+  options: unknown,
+) => Promise<{ violations: { id: string; nodes: { html: string }[] }[] }>;
+
+/** Checks that nothing of the page is wider than the window. */
+export async function expectNoSidewaysScroll(page: Page): Promise<void> {
+  const [whole, seen] = await page.evaluate(() => [
+    document.documentElement.scrollWidth,
+    document.documentElement.clientWidth,
+  ]);
+  expect(whole).toBeLessThanOrEqual(seen!);
+}
