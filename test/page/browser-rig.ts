@@ -70,5 +70,5 @@ export async function expectNoSidewaysScroll(page: Page): Promise<void> {
     document.documentElement.scrollWidth,
     document.documentElement.clientWidth,
   ]);
-  expect(whole).toBeLessThanOrEqual(seen!);
+  expect(whole).toBeLessThanOrEqual(seen);
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { hasBrowser, withBrowser } from "../support/browser.ts";
 import { loaded, writePipeline } from "../support/hand-ledger.ts";
-import { at, idOf, madeUpRoot } from "../support/made-up-root.ts";
+import { at, idOf } from "../support/made-up-root.ts";
 import { tempRoot, type TempRoot } from "../support/temp-root.ts";
 import { expectNoSidewaysScroll, openPage, violationsOf } from "./browser-rig.ts";
 
