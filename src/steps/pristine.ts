@@ -21,7 +21,8 @@ import { QuickLook } from "./quick-look.ts";
 import { TakenObject } from "./taken-object.ts";
 
 const { ownKeys, getOwnPropertyDescriptor, getPrototypeOf } = Reflect;
-const { isProxy } = types;
+const { isFrozen } = Object;
+const { isMap, isProxy, isSet } = types;
 /** `set.has(value)` that no step can change. */
 const has = Function.prototype.call.bind(Set.prototype.has) as unknown as (
   set: ReadonlySet<object>,
@@ -242,6 +243,8 @@ export class Pristine {
   }
 
   #add(taken: TakenObject): void {
+    // Node gives out some frozen: nobody changes these.
+    if (isFrozen(taken.object) && !isMap(taken.object) && !isSet(taken.object)) return;
     this.#taken.push(taken);
     this.#quick.add(taken);
   }

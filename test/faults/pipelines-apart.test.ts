@@ -34,6 +34,21 @@ const POLLUTIONS: readonly Pollution[] = [
     see: "({}).polluted ?? null",
   },
   {
+    what: "a symbol that a constructor of Intl hides in what it is called on",
+    evil: `const { prototype } = Map;
+      Object.setPrototypeOf(prototype, Intl.NumberFormat.prototype);
+      Intl.NumberFormat.call(prototype);
+      Object.setPrototypeOf(prototype, Object.prototype);`,
+    see: "Object.getOwnPropertySymbols(Map.prototype).length",
+  },
+  {
+    what: "an accessor that a class field replaces, in its place",
+    evil: `class Shared { constructor() { return URL.prototype; } }
+      class Field extends Shared { host = "EVIL"; }
+      new Field();`,
+    see: `new URL("http://a.example").host`,
+  },
+  {
     what: "a member of every function",
     evil: `Object.defineProperty(Function.prototype, "polluted", { value: 1 });`,
     see: "(() => {}).polluted ?? null",

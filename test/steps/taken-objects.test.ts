@@ -109,6 +109,28 @@ describe("a change of attributes", () => {
   });
 });
 
+it("an accessor less is seen where its prototype has the same", () => {
+  const get = (): number => 1;
+  const accessor = { get, configurable: true };
+  const object = Object.create(Object.defineProperty({}, "got", accessor)) as object;
+  Object.defineProperty(object, "got", accessor);
+  expect(seen(object, (it) => delete it["got"])).toEqual(["got", true]);
+});
+
+it("a setter without a getter is seen to be another one", () => {
+  const object = Object.defineProperty({}, "put", { set: setNothing, configurable: true });
+  const swap: Change = (it) => void Object.defineProperty(it, "put", { set: setOther });
+  expect(seen(object, swap)).toEqual(["put", true]);
+});
+
+it("a symbol that Intl hides in what one of its constructors is called on is seen", () => {
+  const { NumberFormat } = Intl;
+  const object = Object.create(NumberFormat.prototype) as object;
+  const [member, isSeen] = seen(object, () => void NumberFormat.call(object));
+  expect(member).toMatch(/^NumberFormat|Symbol/);
+  expect(isSeen).toBe(true);
+});
+
 it("nothing is seen where all is as it was again", () => {
   for (const change of [
     (it) => ((it["plain"] = 2), (it["plain"] = 1)),
