@@ -32,3 +32,32 @@ it.each(["alert-rules.yml", "metrics.md", "grafana-dashboard.json"])(
     expect(named.filter((name) => !known.has(name))).toEqual([]);
   },
 );
+
+it("are asked of the data source that the dashboard's reader chose", () => {
+  const dashboard = JSON.parse(
+    readFileSync(join(projectRoot, "docs/grafana-dashboard.json"), "utf8"),
+  ) as Dashboard;
+  const { panels, templating, id } = dashboard;
+  // Grafana gives the number when it imports it.
+  expect(id).toBeNull();
+  expect(templating.list.map(({ name }) => name)).toEqual(["datasource", "instance", "pipeline"]);
+  expect(new Set(panels.map((panel) => panel.id)).size).toBe(panels.length);
+  for (const { title, datasource, targets, gridPos } of panels) {
+    for (const source of [datasource, ...targets.map((target) => target.datasource)])
+      expect(source, title).toEqual({ type: "prometheus", uid: "${datasource}" });
+    expect(gridPos.x + gridPos.w, title).toBeLessThanOrEqual(24);
+    expect(new Set(targets.map(({ refId }) => refId)).size, title).toBe(targets.length);
+  }
+});
+
+interface Dashboard {
+  readonly id: number | null;
+  readonly templating: { readonly list: readonly { readonly name: string }[] };
+  readonly panels: readonly {
+    readonly id: number;
+    readonly title: string;
+    readonly datasource: unknown;
+    readonly gridPos: { readonly x: number; readonly w: number };
+    readonly targets: readonly { readonly refId: string; readonly datasource: unknown }[];
+  }[];
+}

@@ -3,12 +3,14 @@ import { chmodSync, mkdirSync, rmSync, utimesSync, writeFileSync } from "node:fs
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { FINAL_RUN_STATUSES } from "../../../src/core/status.ts";
+import { RunStore } from "../../../src/ledger/run-store.ts";
+import { readPipeline } from "../../../src/views/pipeline-reading.ts";
 import { Metrics } from "../../../src/page/metrics/metrics.ts";
 import { METRICS } from "../../../src/page/metrics/metric-list.ts";
 import { at, idOf, madeUpRoot, NOW } from "../../support/made-up-root.ts";
 import { loaded, writePipeline, type HandEvent } from "../../support/hand-ledger.ts";
 import { hasProgram } from "../../support/figures.ts";
-import { tempRoot } from "../../support/temp-root.ts";
+import { projectRoot, tempRoot } from "../../support/temp-root.ts";
 import { parseMetrics, type Series } from "../../support/parse-metrics.ts";
 
 const scrape = async (runs: string, now = NOW): Promise<Series> =>
@@ -192,6 +194,24 @@ describe("the metrics of a root", () => {
       1,
       undefined,
     ]);
+  });
+
+  it("count what ledgers of an older release hold", async () => {
+    const runs = join(projectRoot, "test/fixtures/ledgers/v1/runs");
+    const series = await scrape(runs);
+    const ended = (pipeline: string, status: string): number =>
+      series
+        .keysOf("orchd_runs_total")
+        .filter((labels) => labels["pipeline"] === pipeline && labels["status"] === status)
+        .reduce((sum, labels) => sum + series.value("orchd_runs_total", labels)!, 0);
+    for (const pipeline of ["tick", "night"]) {
+      const { counts } = readPipeline(new RunStore(runs), pipeline)!.state;
+      for (const status of FINAL_RUN_STATUSES)
+        expect(ended(pipeline, status)).toBe(counts[status] ?? 0);
+      const slots = { pipeline, decision: "fired" };
+      expect(series.value("orchd_slots_total", slots)).toBe(counts["fired"] ?? 0);
+    }
+    expect(ended("tick", "completed")).toBe(20);
   });
 
   it("never have a run, a step or a reason as a label", async () => {

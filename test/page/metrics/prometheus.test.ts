@@ -1,16 +1,16 @@
 /** A Prometheus of its own scrapes a live root, over a crash of the daemon. */
 import { spawn } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it, onTestFinished } from "vitest";
 import { METRICS } from "../../../src/page/metrics/metric-list.ts";
-import { Metrics } from "../../../src/page/metrics/metrics.ts";
 import { daemonOver, startDaemon } from "../../support/daemon.ts";
 import { hasProgram } from "../../support/figures.ts";
 import { projectRoot, tempRoot } from "../../support/temp-root.ts";
+import { pageRig } from "../page-rig.ts";
 
 const namesOf = (type: string): string[] =>
   Object.values(METRICS)
@@ -31,7 +31,8 @@ it.skipIf(!hasProgram("prometheus"))(
   async () => {
     const { root, daemon } = await daemonOver({ "schedules/tick.yaml": TICK });
     onTestFinished(() => daemon.kill());
-    const ask = await prometheusOver(await serveMetrics(root.runs));
+    const { page, port } = await pageRig({ now: () => Date.now() }, root);
+    const ask = await prometheusOver(`127.0.0.1:${port}`, page.token!);
     await until(async () => (await ask('sum(orchd_runs_total{status="completed"})'))[0]! > 2);
     expect(await ask("up")).toEqual([1]);
     expect(await ask("orchd_up")).toEqual([1]);
@@ -40,6 +41,9 @@ it.skipIf(!hasProgram("prometheus"))(
       2,
     );
     expect(await ask("histogram_quantile(1, orchd_run_duration_seconds_bucket)")).toHaveLength(1);
+    // A rate needs two scrapes.
+    for (const query of dashboardQueries())
+      await until(async () => (await ask(query)).length > 0, `an answer to ${query}`);
     await daemon.kill();
     await until(async () => (await ask("orchd_up"))[0] === 0);
     await until(async () => (await ask("orchd_undecided_slots"))[0]! > 0);
@@ -52,24 +56,25 @@ it.skipIf(!hasProgram("prometheus"))(
   },
 );
 
-/** Serves a root's metrics. @returns HOST:PORT */
-async function serveMetrics(runs: string): Promise<string> {
-  const metrics = new Metrics(runs);
-  const server = createServer((request, response) => {
-    void metrics.text(Date.now(), request.headers.accept).then(({ contentType, body }) => {
-      response.writeHead(200, { "content-type": contentType }).end(body);
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+/** What the dashboard's panels ask. */
+function dashboardQueries(): string[] {
+  const file = readFileSync(join(projectRoot, "docs/grafana-dashboard.json"), "utf8");
+  const { panels } = JSON.parse(file) as { panels: { targets: { expr: string }[] }[] };
+  return panels.flatMap(({ targets }) =>
+    targets.map(({ expr }) =>
+      expr
+        .replaceAll(/\$(?:instance|pipeline)/g, ".*")
+        .replaceAll("$__rate_interval", "1m")
+        .replaceAll("$__range", "5m"),
+    ),
+  );
 }
 
 /** Starts a Prometheus. @returns the values of a query's series */
-async function prometheusOver(target: string): Promise<(query: string) => Promise<number[]>> {
+async function prometheusOver(
+  target: string,
+  token: string,
+): Promise<(query: string) => Promise<number[]>> {
   const { root } = tempRoot();
   const config = join(root, "prometheus.yml");
   writeFileSync(
@@ -77,7 +82,13 @@ async function prometheusOver(target: string): Promise<(query: string) => Promis
     JSON.stringify({
       global: { scrape_interval: "1s", evaluation_interval: "1s" },
       rule_files: [join(projectRoot, "docs/alert-rules.yml")],
-      scrape_configs: [{ job_name: "orchd", static_configs: [{ targets: [target] }] }],
+      scrape_configs: [
+        {
+          job_name: "orchd",
+          authorization: { credentials: token },
+          static_configs: [{ targets: [target] }],
+        },
+      ],
     }),
   );
   const address = `127.0.0.1:${await freePort()}`;
@@ -101,9 +112,11 @@ async function prometheusOver(target: string): Promise<(query: string) => Promis
   });
   return async (query) => {
     const url = `http://${address}/api/v1/query?query=${encodeURIComponent(query)}`;
-    const { data } = (await (await fetch(url)).json()) as {
-      data: { result: { value: [number, string] }[] };
+    const { data, error } = (await (await fetch(url)).json()) as {
+      data?: { result: { value: [number, string] }[] };
+      error?: string;
     };
+    if (data === undefined) throw new Error(`${query}: ${error}`);
     return data.result.map(({ value }) => Number(value[1]));
   };
 }
@@ -116,10 +129,10 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-async function until(holds: () => Promise<boolean>, deadlineMs = 40_000): Promise<void> {
-  const deadline = Date.now() + deadlineMs;
+async function until(holds: () => Promise<boolean>, what = String(holds)): Promise<void> {
+  const deadline = Date.now() + 40_000;
   while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`not within ${deadlineMs} ms: ${String(holds)}`);
+    if (Date.now() > deadline) throw new Error(`not in time: ${what}`);
     await sleep(200);
   }
 }
