@@ -76,12 +76,21 @@ export function* linesBackwards(
   }
 }
 
-/** A pipeline's runs from the newest mention to the oldest, each once. */
-export function* runsBackwards(store: RunStore, pipeline: string): Generator<RunMention> {
+/**
+ * A pipeline's runs from the newest mention to the oldest, each once.
+ *
+ * @param top lines after this moment (ISO 8601) are passed over, as if they were not written yet
+ */
+export function* runsBackwards(
+  store: RunStore,
+  pipeline: string,
+  top = "~",
+): Generator<RunMention> {
   const seen = new Set<string>();
   for (const line of linesBackwards(store, pipeline)) {
     const { run, at, type, status, durationMs, workedMs = durationMs } = line;
-    if (typeof run !== "string" || typeof at !== "string" || seen.has(run)) continue;
+    if (typeof run !== "string" || typeof at !== "string") continue;
+    if (at > top || seen.has(run)) continue;
     seen.add(run);
     const ended = type === "run.finished" && typeof status === "string";
     yield {

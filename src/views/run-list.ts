@@ -23,8 +23,15 @@ export interface RunFilter {
   readonly sinceMs: number;
 }
 
+/** A run that a pipeline's ledger mentions. */
+export interface PipelineMention {
+  readonly pipeline: string;
+  readonly mention: RunMention;
+}
+
 /** A pipeline's history, read as far as its next run. */
 interface Head {
+  readonly pipeline: string;
   readonly source: Generator<RunMention>;
   mention: RunMention;
 }
@@ -55,20 +62,38 @@ export function* runsByMention(
   pipelines: readonly string[],
   filter: RunFilter,
 ): Generator<RunSummary> {
+  for (const { mention } of mentions(store, pipelines, filter.sinceMs)) {
+    const summary = summarize(store, mention, filter);
+    if (summary !== undefined) yield summary;
+  }
+}
+
+/**
+ * The runs that ledgers mention, the newest mention first; of one moment by pipeline.
+ *
+ * @param sinceMs mentions before this moment (milliseconds since 1970) are left out
+ * @param top those after this moment (ISO 8601) are left out too
+ */
+export function* mentions(
+  store: RunStore,
+  pipelines: readonly string[],
+  sinceMs: number,
+  top?: string,
+): Generator<PipelineMention> {
   const heads = pipelines.flatMap((pipeline): Head[] => {
-    const source = runsBackwards(store, pipeline);
+    const source = runsBackwards(store, pipeline, top);
     const first = source.next();
-    return first.done === true ? [] : [{ source, mention: first.value }];
+    return first.done === true ? [] : [{ pipeline, source, mention: first.value }];
   });
   try {
     while (heads.length > 0) {
       let best = 0;
       for (let index = 1; index < heads.length; index += 1)
         if (heads[index]!.mention.at > heads[best]!.mention.at) best = index;
-      const { source, mention } = heads[best]!;
+      const { pipeline, source, mention } = heads[best]!;
       // A line is never older than what it tells of, and the newest come first: nothing that
       // follows in this pipeline is newer.
-      if (Date.parse(mention.at) < filter.sinceMs) {
+      if (Date.parse(mention.at) < sinceMs) {
         heads.splice(best, 1);
         source.return(undefined);
         continue;
@@ -76,8 +101,7 @@ export function* runsByMention(
       const next = source.next();
       if (next.done === true) heads.splice(best, 1);
       else heads[best]!.mention = next.value;
-      const summary = summarize(store, mention, filter);
-      if (summary !== undefined) yield summary;
+      yield { pipeline, mention };
     }
   } finally {
     // A history that was not read to its end still has its file open.
@@ -85,7 +109,8 @@ export function* runsByMention(
   }
 }
 
-function summarize(
+/** A run in short; undefined where the filter leaves it out, or where it cannot be read. */
+export function summarize(
   store: RunStore,
   mention: RunMention,
   { status, sinceMs }: RunFilter,

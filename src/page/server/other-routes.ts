@@ -1,5 +1,6 @@
 /** The routes of the API that are no plain question of ledgers. */
 import * as z from "zod";
+import { hereShape, takenShape } from "./shapes.ts";
 import { text, type RouteShape } from "./route.ts";
 
 /** `GET /events`. */
@@ -35,15 +36,7 @@ export const HERE: RouteShape = {
   id: "getHere",
   summary: "Which root this is, whether its daemon is up, and what this token may ask",
   params: z.strictObject({}),
-  answer: z.object({
-    at: z.string(),
-    host: z.string(),
-    root: z.string(),
-    daemon: z
-      .object({ pid: z.number(), since: z.string(), version: z.string(), tz: z.string() })
-      .nullable(),
-    may: z.enum(["read", "operate"]),
-  }),
+  answer: hereShape,
 };
 
 /** `POST /requests`. */
@@ -52,9 +45,5 @@ export const POST_REQUESTS: RouteShape = {
   id: "postRequest",
   summary: "Leave a request for the daemon: what a request file holds (docs/requests.md)",
   params: z.strictObject({}),
-  answer: z.object({
-    id: z.string(),
-    type: z.string(),
-    state: z.enum(["open", "accepted", "refused"]),
-  }),
+  answer: takenShape,
 };

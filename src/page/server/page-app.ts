@@ -9,6 +9,7 @@ import { API, addRoutes, answerOf, makeApp, readParams } from "./api.ts";
 import type { EventStreams } from "./event-streams.ts";
 import { EVENTS, HERE, POST_REQUESTS } from "./other-routes.ts";
 import type { Gate } from "./gate.ts";
+import { openApiDocument } from "./openapi.ts";
 import { problem, shown } from "./problem.ts";
 import { RequestDesk } from "./request-desk.ts";
 import type { PageSource } from "./route.ts";
@@ -46,6 +47,8 @@ export function pageApp({ source, assets, base, streams, gate }: PageParts): App
   });
   addRequests(app, source, base);
   addEvents(app, source, streams);
+  for (const path of [`${API}/openapi.json`, "/openapi.json"])
+    app.get(path, () => plain(JSON.stringify(openApiDocument()), "application/json"));
   const metrics = new Metrics(source.roots.runs);
   app.get("/metrics", async (c) => {
     const { contentType, body } = await metrics.text(source.now(), c.req.header("accept"));

@@ -16,7 +16,7 @@ import { plannedByLedger } from "../../views/planned.ts";
 import { readRequestRow, readRequests } from "../../views/request-list.ts";
 import { diffRuns } from "../../views/run-diff.ts";
 import { readLedgerLines } from "../../views/run-lines.ts";
-import { newestRuns } from "../../views/run-list.ts";
+import { readRunCursor, readRunPages } from "../../views/run-pages.ts";
 import { readRunLog } from "../../views/run-log.ts";
 import { readRunPage } from "../../views/run-page-reading.ts";
 import { noSuchStep } from "../../views/run-reading.ts";
@@ -27,10 +27,29 @@ import { readStatus } from "../../views/status-view.ts";
 import { findRunNear, readRunNear } from "./near-run.ts";
 import { refusal, shown } from "./problem.ts";
 import { count, moment, Raw, route, text, timeOf, type PageSource, type Route } from "./route.ts";
+import {
+  diffShape,
+  graphShape,
+  nextSlotsShape,
+  overviewShape,
+  pipelineFileShape,
+  pipelinePageShape,
+  requestShape,
+  requestsShape,
+  runLedgerShape,
+  runLogShape,
+  runPageShape,
+  runsShape,
+  schemaShape,
+  slotAnswersShape,
+  slotGridShape,
+  slotOutcomesShape,
+  statusShape,
+  stripsShape,
+} from "./shapes.ts";
 
 const pipeline = text("a pipeline's name");
 const run = text("a run's id");
-const any = z.unknown();
 const SECOND_MS = 1_000;
 /** A hundred long names. */
 const LONGEST_NAMES = 8_192;
@@ -40,7 +59,7 @@ const status = route({
   id: "getStatus",
   summary: "What is scheduled, running and failing: as `orchd status --json`",
   params: z.strictObject({}),
-  answer: any,
+  answer: statusShape,
   read({ roots, memory, now }) {
     const at = now();
     return shown(readStatus(roots, undefined, at, (name) => memory.view(name, at))).view;
@@ -56,7 +75,7 @@ const next = route({
     n: count("how many at most", 10, 1_000),
     from: moment("slots after this").optional(),
   }),
-  answer: any,
+  answer: nextSlotsShape,
   read({ roots, store, now }, params) {
     const from = params.from === undefined ? now() : timeOf(params.from, "from", now());
     if (params.pipeline !== undefined) shown(knownPipeline(roots, params.pipeline));
@@ -74,7 +93,7 @@ const onePipeline = route({
   id: "getPipeline",
   summary: "One pipeline: how it stands, what it did, what comes",
   params: z.strictObject({ pipeline }),
-  answer: any,
+  answer: pipelinePageShape,
   read: ({ roots, memory, now }, params) =>
     shown(readPipelinePage(roots, params.pipeline, now(), memory)).page,
 });
@@ -84,7 +103,7 @@ const file = route({
   id: "getPipelineFile",
   summary: "A pipeline's file as it stands, with what is wrong at its lines",
   params: z.strictObject({ pipeline }),
-  answer: any,
+  answer: pipelineFileShape,
   read: ({ roots }, params) => shown(readPipelineFile(roots, params.pipeline)).page,
 });
 
@@ -98,7 +117,7 @@ const slots = route({
     to: moment("the last moment; default: now").optional(),
     decision: z.enum(["fired", "caught_up", "skipped", "missed", "backfilled"]).optional(),
   }),
-  answer: any,
+  answer: slotOutcomesShape,
   read({ roots, store, now }, params) {
     shown(knownPipeline(roots, params.pipeline));
     const to = params.to === undefined ? now() : timeOf(params.to, "to", now());
@@ -115,7 +134,7 @@ const why = route({
   id: "getWhy",
   summary: "Why a slot did or did not run; without a time, the newest one",
   params: z.strictObject({ pipeline, at: moment("the slot").optional() }),
-  answer: any,
+  answer: slotAnswersShape,
   read({ roots, store, now }, params) {
     const present = now();
     const whole = (time: number): number => Math.floor(time / SECOND_MS) * SECOND_MS;
@@ -130,27 +149,29 @@ const why = route({
 const runs = route({
   path: "/runs",
   id: "getRuns",
-  summary: "The history of runs, newest first: as `orchd runs --json`, a page at a time",
+  summary: "The history of runs, newest first, a page at a time",
   params: z.strictObject({
     pipeline: pipeline.optional(),
     status: z.enum(STATUSES).optional(),
     since: moment("only runs made since then").optional(),
+    q: text("only runs with this text in their id, status, trigger or reason").optional(),
+    cursor: z.string().max(500).optional().meta({ description: "where the page before ended" }),
     limit: count("how many at most", 50, 500),
   }),
-  answer: any,
+  answer: runsShape,
   read({ roots, store, now }, params) {
-    const since = params.since;
+    const { pipeline: only, since, cursor, q } = params;
     const sinceMs = since === undefined ? Number.NEGATIVE_INFINITY : timeOf(since, "since", now());
-    if (params.pipeline !== undefined) shown(knownPipeline(roots, params.pipeline));
-    const names = params.pipeline === undefined ? store.pipelines() : [params.pipeline];
-    return {
-      runs: newestRuns(store, names, {
-        status: params.status,
-        sinceMs,
-        number: params.limit as number,
-      }),
-      cursor: null,
-    };
+    if (only !== undefined) shown(knownPipeline(roots, only));
+    const from = cursor === undefined ? undefined : readRunCursor(cursor);
+    if (from === null)
+      throw refusal(400, "cursor: it is none that this page gave; leave it out to begin again.");
+    return readRunPages(store, only === undefined ? store.pipelines() : [only], {
+      filter: { status: params.status, sinceMs },
+      q,
+      from,
+      limit: params.limit as number,
+    });
   },
 });
 
@@ -159,7 +180,7 @@ const oneRun = route({
   id: "getRun",
   summary: "One run, with its attempts, values and cache: more than `orchd status RUN --json`",
   params: z.strictObject({ run }),
-  answer: any,
+  answer: runPageShape,
   read({ store }, params) {
     shown(findRunNear(store, params.run));
     return shown(readRunPage(store, params.run)).page;
@@ -175,7 +196,7 @@ const ledger = route({
     from: count("the number of the first line", 1, 1_000_000_000),
     limit: count("how many at most", 1_000, 10_000),
   }),
-  answer: any,
+  answer: runLedgerShape,
   read({ store }, params, accept) {
     const { path } = shown(findRunNear(store, params.run));
     const page = readLedgerLines(path, params.from as number, params.limit as number);
@@ -205,7 +226,7 @@ const log = route({
     q: text("only lines with this text, in any case").optional(),
     limit: count("how many at most", 500, 5_000),
   }),
-  answer: any,
+  answer: runLogShape,
   async read({ store }, params) {
     const { run: id, from, limit, step, stream, q } = params;
     shown(findRunNear(store, id));
@@ -224,7 +245,7 @@ const graph = route({
   id: "getRunGraph",
   summary: "A run's steps, and what each needs",
   params: z.strictObject({ run }),
-  answer: any,
+  answer: graphShape,
   read: ({ store }, params) => runGraph(shown(readRunNear(store, params.run)).state),
 });
 
@@ -233,7 +254,7 @@ const diff = route({
   id: "getDiff",
   summary: "Two runs compared: as `orchd diff --json`",
   params: z.strictObject({ a: run, b: run }),
-  answer: any,
+  answer: diffShape,
   read({ store }, { a, b }) {
     const before = shown(readRunNear(store, a)).state;
     return diffRuns(before, shown(readRunNear(store, b)).state);
@@ -245,7 +266,7 @@ const schema = route({
   id: "getSchema",
   summary: "A JSON Schema: as `orchd schema` prints it",
   params: z.strictObject({ what: text("pipeline, ledger, request or settings") }),
-  answer: any,
+  answer: schemaShape,
   read(_source: PageSource, { what }) {
     const made = Object.hasOwn(SCHEMAS, what) ? SCHEMAS[what] : undefined;
     if (made !== undefined) return made();
@@ -261,7 +282,7 @@ const overview = route({
   params: z.strictObject({
     strips: count("how many pipelines get their strip of last slots, from the first", 1e6, 1e6),
   }),
-  answer: any,
+  answer: overviewShape,
   read: ({ roots, memory, now }, { strips }) =>
     readOverview(roots, now(), memory, strips as number),
 });
@@ -273,7 +294,7 @@ const strips = route({
   params: z.strictObject({
     pipelines: z.string().max(LONGEST_NAMES).meta({ description: "their names, by commas" }),
   }),
-  answer: any,
+  answer: stripsShape,
   read: ({ memory, now }, { pipelines }) => readStrips(pipelines.split(","), now(), memory),
 });
 
@@ -288,7 +309,7 @@ const grid = route({
     pipeline: pipeline.optional(),
     cells: count("how many cells the axis has", 240, 2_000),
   }),
-  answer: any,
+  answer: slotGridShape,
   read({ roots, memory, now }, params) {
     const present = now();
     if (params.pipeline !== undefined) shown(knownPipeline(roots, params.pipeline));
@@ -308,7 +329,7 @@ const requests = route({
     cursor: text("where the page before ended").optional(),
     limit: count("how many at most", 50, 500),
   }),
-  answer: any,
+  answer: requestsShape,
   read: ({ store }, { cursor, limit }) => readRequests(store, { cursor, limit: limit as number }),
 });
 
@@ -317,7 +338,7 @@ const oneRequest = route({
   id: "getRequest",
   summary: "One request",
   params: z.strictObject({ id: text("the request's id") }),
-  answer: any,
+  answer: requestShape,
   read({ store }, { id }) {
     const row = readRequestRow(store, id);
     if (row !== undefined) return row;
