@@ -38,7 +38,8 @@ const REFUSALS: Readonly<Record<string, string>> = {
 export function openApiDocument(): Part {
   const shapes = new Shapes();
   const paths: Record<string, Part> = {};
-  for (const route of [...ROUTES, HERE]) paths[API + route.path] = { get: operation(route, shapes) };
+  for (const route of [...ROUTES, HERE])
+    paths[API + route.path] = { get: operation(route, shapes) };
   paths[API + EVENTS.path] = { get: eventsOperation(shapes) };
   paths[API + POST_REQUESTS.path] = {
     ...paths[API + POST_REQUESTS.path],
