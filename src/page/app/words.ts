@@ -17,6 +17,11 @@ export function relativeText(at: number | string, now: number): string {
   return away > 0 ? `in ${length}` : `${length} ago`;
 }
 
+/** `in 26s` of what is to come; `now` once its moment is there. */
+export function comingText(at: number | string, now: number): string {
+  return relativeText(Math.max(new Date(at).getTime(), now), now);
+}
+
 /** `a, b and 3 more`. */
 export function someText(names: readonly string[], most = 3): string {
   const rest = names.length - most;

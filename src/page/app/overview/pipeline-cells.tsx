@@ -4,10 +4,11 @@ import { now } from "../clock.ts";
 import { here } from "../here.ts";
 import { hrefOf } from "../location.ts";
 import { Dot, Status } from "../marks.tsx";
+import { scheduleText } from "../schedule-text.ts";
 import { safeText } from "../safe-text.ts";
 import { sentence } from "../sentence.ts";
 import { Strip } from "../strip.tsx";
-import { durationText, relativeText, someText } from "../words.ts";
+import { comingText, durationText, relativeText, someText } from "../words.ts";
 import { shortTime, zoned } from "../zone.ts";
 
 export function PipelineCells({
@@ -32,7 +33,7 @@ export function PipelineCells({
         )}
       </span>
       <span role="cell" class="c-schedule">
-        <code title={row.schedule ?? undefined}>{safeText(scheduleText(row))}</code>
+        <code title={row.schedule ?? undefined}>{scheduleText(row)}</code>
         <small>{safeText(someText(row.timezones, 1))}</small>
       </span>
       <span role="cell" class="c-next">
@@ -51,13 +52,6 @@ export function PipelineCells({
   );
 }
 
-/** The schedules in words; the zone stands below. */
-function scheduleText({ schedule, timezones }: PipelineRow): string {
-  if (schedule === null) return "–";
-  const zone = timezones.length === 1 ? ` ${timezones[0]}` : "";
-  return zone !== "" && schedule.endsWith(zone) ? schedule.slice(0, -zone.length) : schedule;
-}
-
 function State({ row }: { row: PipelineRow }) {
   const status = row.lastRun?.status;
   if (!row.valid) return <Dot status="failed" sign="!" label="its file is not valid" />;
@@ -72,7 +66,7 @@ function Next({ row: { paused, nextFire } }: { row: PipelineRow }) {
   if (nextFire === null) return <span class="mute">–</span>;
   return (
     <>
-      {relativeText(nextFire, now.value)}
+      {comingText(nextFire, now.value)}
       <small title={zoned(shortTime(nextFire, now.value))}>{shortTime(nextFire, now.value)}</small>
     </>
   );

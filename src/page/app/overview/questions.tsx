@@ -7,7 +7,7 @@ import { now } from "../clock.ts";
 import { hrefOf } from "../location.ts";
 import { safeText } from "../safe-text.ts";
 import { sentence } from "../sentence.ts";
-import { countText, durationText, relativeText } from "../words.ts";
+import { comingText, countText, durationText } from "../words.ts";
 import { shortTime, zoned } from "../zone.ts";
 
 const SHOWN = 3;
@@ -42,7 +42,7 @@ export function Questions({ view }: { view: Overview }) {
         {next.slice(0, SHOWN).map(({ pipeline, slot }) => (
           <div class="next" key={`${pipeline} ${slot}`}>
             <a href={hrefOf(["pipelines", pipeline])}>{safeText(pipeline)}</a>
-            <small title={zoned(shortTime(slot, now.value))}>{relativeText(slot, now.value)}</small>
+            <small title={zoned(shortTime(slot, now.value))}>{comingText(slot, now.value)}</small>
           </div>
         ))}
       </Question>
@@ -63,7 +63,7 @@ function Question({
   children: ComponentChildren;
 }) {
   return (
-    <div class={isBad ? "question bad" : "question"}>
+    <div class={isBad ? "question alarming" : "question"}>
       <h2>{title}</h2>
       {children}
     </div>

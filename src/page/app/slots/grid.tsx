@@ -9,6 +9,7 @@ import { now } from "../clock.ts";
 import { useKeys } from "../keys.ts";
 import { hrefOf } from "../location.ts";
 import { safeText } from "../safe-text.ts";
+import { scheduleText } from "../schedule-text.ts";
 import { sentence } from "../sentence.ts";
 import { useRowsInSight } from "../rows-in-sight.ts";
 import { durationText } from "../words.ts";
@@ -58,7 +59,9 @@ export function Grid({
             >
               <div class="row-name">
                 <a href={hrefOf(["pipelines", row.pipeline])}>{safeText(row.pipeline)}</a>
-                <code title={row.schedule ?? undefined}>{safeText(row.schedule ?? "")}</code>
+                <code title={row.schedule ?? undefined}>
+                  {row.schedule === null ? "" : scheduleText(row)}
+                </code>
               </div>
               <GridMarks row={row} axis={axis} grid={grid} />
             </div>

@@ -1,0 +1,123 @@
+/** The frame in a real browser: what is up, what is live, where one can go. */
+import { appendFileSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { crc32 } from "node:zlib";
+import { describe, expect, it } from "vitest";
+import { hasBrowser, withBrowser } from "../support/browser.ts";
+import { at, madeUpRoot } from "../support/made-up-root.ts";
+import { openPage, violationsOf } from "./browser-rig.ts";
+
+/** Appends a line to a pipeline's ledger, as its daemon would. */
+function append(runs: string, pipeline: string, event: Readonly<Record<string, unknown>>): void {
+  const path = join(runs, pipeline, "pipeline.jsonl");
+  const last = JSON.parse(readFileSync(path, "utf8").trimEnd().split("\n").at(-1)!) as {
+    seq: number;
+    crc: string;
+  };
+  const seq = last.seq + 1;
+  const open = JSON.stringify({ seq, b: seq, ...event }).slice(0, -1);
+  const crc = crc32(Buffer.from(open), Number.parseInt(last.crc, 16));
+  appendFileSync(path, `${open},"crc":"${crc.toString(16).padStart(8, "0")}"}\n`);
+}
+
+describe.runIf(hasBrowser)("the frame", () => {
+  const pages = withBrowser();
+
+  it("says that no daemon is up, and that requests wait", async () => {
+    const { browser } = await openPage(pages, "alerts");
+    await browser.locator(".daemon.down").waitFor();
+    expect(await browser.locator(".notices").innerText()).toContain("No daemon is up.");
+    expect(await browser.locator("main").innerText()).toContain("No alerts are set up.");
+  });
+
+  it("follows the ledgers as lines become durable, and keeps what is typed", async () => {
+    const { browser, root } = await openPage(pages, "");
+    await browser.locator('[data-name="held"]').waitFor();
+    await expect.poll(() => browser.locator(".foot").innerText()).toContain("live");
+    const search = browser.getByRole("searchbox");
+    await search.fill("half a wo");
+    append(root.runs, "held", {
+      at: at(9, 59),
+      type: "pipeline.resumed",
+      because: "asked by hand",
+    });
+    const next = browser.locator('[data-name="held"] .c-next');
+    await expect.poll(() => next.innerText(), { timeout: 10_000 }).not.toContain("paused");
+    expect(await search.inputValue()).toBe("half a wo");
+    expect(await search.evaluate((input) => document.activeElement === input)).toBe(true);
+  });
+
+  it("says when it is not live, and comes back by itself", async () => {
+    const { browser } = await openPage(pages, "", { expects: /ERR_|Failed to load/ });
+    await expect.poll(() => browser.locator(".foot").innerText()).toContain("live");
+    await browser.route("**/api/v1/**", (route) => route.abort());
+    await browser.reload();
+    await browser.locator(".daemon.unknown").waitFor();
+    expect(await browser.locator(".notices").innerText()).toContain("Not live.");
+    await browser.unroute("**/api/v1/**");
+    await expect
+      .poll(() => browser.locator(".foot").innerText(), { timeout: 40_000 })
+      .toContain("live,");
+    await expect.poll(() => browser.locator(".notices").innerText()).not.toContain("Not live.");
+  });
+
+  it("says what is missing without a token, and for an address that is no page", async () => {
+    const { browser, url } = await openPage(pages, "", { expects: /401/ });
+    const bare = new URL(url(""));
+    await browser.evaluate(() => sessionStorage.clear());
+    await browser.goto("about:blank");
+    await browser.goto(bare.origin);
+    await expect.poll(() => browser.locator("main").innerText()).toMatch(/token/);
+    await browser.goto(`${bare.origin}/no/such/page`);
+    await expect.poll(() => browser.locator("main").innerText()).toContain("There is no such page");
+  });
+
+  it("works below a path of a reverse proxy", async () => {
+    const { browser } = await openPage(pages, "slots?span=24h", { base: "/ops/orchd" });
+    await browser.locator(".grid .mark").first().waitFor();
+    await browser.getByRole("link", { name: "Alerts" }).click();
+    await browser.getByText("No alerts are set up.").waitFor();
+    expect(new URL(browser.url()).pathname).toBe("/ops/orchd/alerts");
+    await browser.reload();
+    await browser.getByText("No alerts are set up.").waitFor();
+  });
+
+  it("keeps the chosen colours, and the zone from page to page", async () => {
+    const { browser } = await openPage(pages, "alerts");
+    const theme = browser.getByRole("button", { name: /^Colours/ });
+    await theme.click();
+    await theme.click();
+    expect(await browser.locator("html").getAttribute("data-theme")).toBe("dark");
+    expect(await violationsOf(browser)).toEqual([]);
+    await browser.getByRole("link", { name: /^mine/ }).click();
+    await browser.getByRole("link", { name: "Runs", exact: true }).click();
+    expect(new URL(browser.url()).searchParams.get("zone")).toBe("mine");
+    await browser.reload();
+    expect(await browser.locator("html").getAttribute("data-theme")).toBe("dark");
+  });
+
+  it("asks nothing while its tab is hidden", async () => {
+    const { browser, root } = await openPage(pages, "", { root: madeUpRoot() });
+    await expect.poll(() => browser.locator(".foot").innerText()).toContain("live");
+    await browser.evaluate(() => {
+      Object.defineProperty(document, "hidden", { configurable: true, get: () => true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    });
+    const asked: string[] = [];
+    browser.on("request", (request) => asked.push(request.url()));
+    append(root.runs, "held", {
+      at: at(9, 59),
+      type: "pipeline.resumed",
+      because: "asked by hand",
+    });
+    // A page that is seen asks within half a second of a line.
+    await browser.waitForTimeout(1_500);
+    expect(asked).toEqual([]);
+    await browser.evaluate(() => {
+      Object.defineProperty(document, "hidden", { configurable: true, get: () => false });
+      document.dispatchEvent(new Event("visibilitychange"));
+    });
+    const next = browser.locator('[data-name="held"] .c-next');
+    await expect.poll(() => next.innerText(), { timeout: 10_000 }).not.toContain("paused");
+  });
+});
