@@ -20,12 +20,12 @@ import { Samples, type SampleLines } from "./samples.ts";
 const MOST_PIPELINES = 500;
 /** The label of all other pipelines. No pipeline's name begins with an underscore. */
 const OTHER = "_other";
-/** How many requests are looked at for the oldest one. */
+/** How many requests are looked at for the oldest one, besides the one with the first id. */
 const MOST_REQUESTS = 1_000;
 /** The most slots that are counted as undecided. */
 const MOST_UNDECIDED = 1_000;
 /** How many pipelines are read in one turn of the event loop. */
-const AT_ONCE = 50;
+const AT_ONCE = 10;
 
 /** One text of metrics, and the media type that it has. */
 export interface MetricsText {
@@ -152,8 +152,12 @@ function addDaemon(out: Samples, daemon: DaemonInfo | null): void {
 
 /** For how long the oldest request has waited, in milliseconds; 0 without one. */
 function oldestRequest(folder: string, now: number): number {
+  const names = namesIn(folder);
+  const looked = names.slice(0, MOST_REQUESTS);
+  // An id begins with its time, unless the one who asked chose another.
+  if (names.length > MOST_REQUESTS) looked.push(names.reduce((a, b) => (a < b ? a : b)));
   let oldest = now;
-  for (const name of namesIn(folder).toSorted().slice(0, MOST_REQUESTS)) {
+  for (const name of looked) {
     const stats = statSync(join(folder, name), { throwIfNoEntry: false });
     if (stats !== undefined) oldest = Math.min(oldest, stats.mtimeMs);
   }
