@@ -1,4 +1,4 @@
-/** Run, Pipeline, Diff, Requests and File in a real browser, over a real daemon: seen and clicked. */
+/** Run, Pipeline, Diff, Requests and File in a real browser, over a real daemon. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
@@ -38,7 +38,10 @@ steps: { a: { run: 'echo night' } }
 name: hostile
 params: { p: "<img src=x onerror=alert(1)>" }
 steps:
-  a: { run: 'printf "<script>alert(1)</script> \\342\\200\\256gpj.exe\\n\\033]0;owned\\007\\033[2J\\033[8mseen\\033[0m 10%%\\r20%%\\n"' }
+  a:
+    run: |
+      printf '<script>alert(1)</script> \\342\\200\\256gpj.exe\\n'
+      printf '\\033]0;owned\\007\\033[2J\\033[8mseen\\033[0m 10%%\\r20%%\\n'
 `,
   "schedules/broken.yaml": `descripton: Sends <b>invoices</b>
 steps: { a: { run: 'true' } }
@@ -124,7 +127,7 @@ describe.runIf(hasBrowser)("the page over a daemon", () => {
     expect(new URL(page.url()).searchParams.get("a")).toBe(run);
   });
 
-  it("follows a log while a step prints, until somebody scrolls up; then stops the run", async () => {
+  it("follows a log until somebody scrolls up, and stops the run that prints it", async () => {
     const run = await started("slow");
     const page = await pages.open(served.link(`runs/${run}`));
     const log = page.getByRole("group", { name: "What the steps printed" });
@@ -254,4 +257,3 @@ describe.runIf(hasBrowser)("the page over a daemon", () => {
     await page.getByText("waits for the daemon").first().waitFor();
   });
 });
-

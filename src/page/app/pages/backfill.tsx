@@ -3,7 +3,7 @@
  * a link carries it; only the button asks for anything.
  */
 import type { JSX, TargetedSubmitEvent } from "preact";
-import type { BackfillPrice } from "../../../views/backfill-price.ts";
+import type { LedgerPrice } from "../../../views/ledger-price.ts";
 import type { PipelinePage } from "../../../views/pipeline-page.ts";
 import type { StatusView } from "../../../views/status-view.ts";
 import type { Intent } from "../confirm.tsx";
@@ -36,7 +36,7 @@ export function Backfill(): JSX.Element {
   const plan = planOf(address.value.query);
   const isWhole = plan.pipeline !== "" && plan.from !== "" && plan.to !== "";
   const route = isWhole ? `backfill/price?${new URLSearchParams({ ...plan }).toString()}` : null;
-  const { value, problem } = useView<BackfillPrice>(route, { pipeline: plan.pipeline });
+  const { value, problem } = useView<LedgerPrice>(route, { pipeline: plan.pipeline });
   return (
     <article class="backfill">
       <h1>Backfill</h1>
@@ -122,13 +122,7 @@ function PlanForm({ plan }: { readonly plan: Plan }): JSX.Element {
   );
 }
 
-function Price({
-  price,
-  plan,
-}: {
-  readonly price: BackfillPrice;
-  readonly plan: Plan;
-}): JSX.Element {
+function Price({ price, plan }: { readonly price: LedgerPrice; readonly plan: Plan }): JSX.Element {
   const { slots, runs, executes, cached, steps, estimatedMs, first, last } = price;
   const intent = intentOf(price, plan);
   const time =
@@ -173,6 +167,7 @@ function Price({
           </dd>
         </div>
       </dl>
+      <PricedBy price={price} />
       {first !== null && last !== null && (
         <p class="mute">{`The first slot is ${fullTime(first)}, the last ${fullTime(last)}.`}</p>
       )}
@@ -190,7 +185,25 @@ function Price({
   );
 }
 
-function intentOf(price: BackfillPrice, plan: Plan): Intent {
+/** By which run's steps it was priced. */
+function PricedBy({
+  price: { pricedBy, runs },
+}: {
+  readonly price: LedgerPrice;
+}): JSX.Element | null {
+  if (runs === 0) return null;
+  if (pricedBy === null)
+    return <p class="mute">It has never run, so its steps are not known and not counted.</p>;
+  return (
+    <p class="mute">
+      {"Priced by the steps of "}
+      <a href={hrefOf(["runs", pricedBy.run])}>{safeText(pricedBy.run)}</a>
+      {pricedBy.older && "; the file was changed since, so it may have other steps now"}.
+    </p>
+  );
+}
+
+function intentOf(price: LedgerPrice, plan: Plan): Intent {
   const { pipeline, from, to, which, runs, executes, estimatedMs } = price;
   const maxActive = Number(plan.maxActive);
   const time = estimatedMs === null ? "" : ` It takes about ${durationText(estimatedMs)}.`;

@@ -29,7 +29,7 @@ export function WhyItFailed({ page }: { readonly page: RunPage }): JSX.Element |
       {failed.length > MOST.failed && (
         <p class="mute">
           {`${failed.length - MOST.failed} more steps failed. `}
-          <a href={withQuery({ steps: "list" })}>The list of steps</a> tells why.
+          <a href={withQuery({ steps: "list", only: "failed" })}>The list of steps</a> tells why.
         </p>
       )}
     </section>

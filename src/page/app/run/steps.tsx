@@ -33,14 +33,46 @@ export function Steps({ page }: { readonly page: RunPage }): JSX.Element {
           />
         )}
       </div>
+      {isList && <StatusFilter steps={page.steps} />}
       {page.steps.length === 0 ? (
         <p class="none">No step has been added yet.</p>
       ) : isList ? (
-        <StepList steps={page.steps} selected={selected} />
+        <StepList steps={page.steps.filter(isWanted)} selected={selected} />
       ) : (
         <StepGraph page={page} selected={selected} />
       )}
     </section>
+  );
+}
+
+/** Whether the address asks for steps in this status. */
+function isWanted({ status }: StepPage): boolean {
+  const only = address.value.query.get("only");
+  return only === null || status === only;
+}
+
+/** Which steps are listed, with how many there are in each status. */
+function StatusFilter({ steps }: { readonly steps: readonly StepPage[] }): JSX.Element | null {
+  const counts = new Map<string, number>();
+  for (const { status } of steps) counts.set(status, (counts.get(status) ?? 0) + 1);
+  const only = address.value.query.get("only");
+  if (counts.size < 2 && only === null) return null;
+  const choices = [...counts].toSorted((a, b) => a[1] - b[1]);
+  return (
+    <div class="step-filter scrolls">
+      <Segments
+        isSmall
+        label="Which steps"
+        segments={[
+          { text: `All ${steps.length}`, href: withQuery({ only: null }), isChosen: only === null },
+          ...choices.map(([status, count]) => ({
+            text: `${status} ${count}`,
+            href: withQuery({ only: status }),
+            isChosen: only === status,
+          })),
+        ]}
+      />
+    </div>
   );
 }
 
