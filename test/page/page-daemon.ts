@@ -2,7 +2,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
 import type { Page } from "playwright-core";
-import { afterAll } from "vitest";
 import type { RunView } from "../../src/views/run-view.ts";
 import { daemonOver, orchd, orchdProgram, type Daemon } from "../support/daemon.ts";
 import type { TempRoot } from "../support/temp-root.ts";
@@ -17,16 +16,14 @@ export interface Served {
   cli<T>(...words: string[]): Promise<T>;
   /** Runs a pipeline to its end, and gives its view. */
   run(pipeline: string, ...words: string[]): Promise<RunView>;
+  /** Ends both. */
+  end(): Promise<void>;
 }
 
-/** Starts both. They end with the file's tests. */
+/** Starts both. The caller ends them. */
 export async function servedRoot(files: Record<string, string>): Promise<Served> {
   const { root, daemon } = await daemonOver(files);
   const { child, url } = await startPage(root.root);
-  afterAll(async () => {
-    await ended(child);
-    await daemon.end();
-  });
   const cli = async <T>(...words: string[]): Promise<T> => {
     const result = await orchd(root.root, ...words, "--json");
     if (result.stdout === "") throw new Error(`orchd ${words.join(" ")}: ${result.stderr}`);
@@ -43,6 +40,10 @@ export async function servedRoot(files: Record<string, string>): Promise<Served>
     },
     cli,
     run: (pipeline, ...words) => cli<RunView>("run", pipeline, "--wait", ...words),
+    async end() {
+      await ended(child);
+      await daemon.end();
+    },
   };
 }
 
@@ -71,11 +72,19 @@ function ended(child: ChildProcess): Promise<void> {
   });
 }
 
-/** Presses the dialog's own button, and gives what it then says of the request. */
-export async function confirmed(page: Page, button: RegExp | string): Promise<string> {
+/**
+ * Presses the dialog's own button, and gives what it then says of the request.
+ *
+ * @param until what it says once it is known: by default, the daemon's answer
+ */
+export async function confirmed(
+  page: Page,
+  button: RegExp | string,
+  until = /Accepted|Refused/,
+): Promise<string> {
   const dialog = page.getByRole("dialog");
   await dialog.getByRole("button", { name: button }).click();
   const outcome = dialog.locator(".outcome");
-  await outcome.filter({ hasText: /Accepted|Refused|waits/ }).waitFor();
+  await outcome.filter({ hasText: until }).waitFor();
   return outcome.innerText();
 }

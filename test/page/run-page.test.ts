@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
-import { beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseRunId } from "../../src/core/run-id.ts";
 import { hasBrowser, withBrowser } from "../support/browser.ts";
 import { expectNoSidewaysScroll, violationsOf } from "./browser-rig.ts";
@@ -55,6 +55,7 @@ describe.runIf(hasBrowser)("the page over a daemon", () => {
   beforeAll(async () => {
     served = await servedRoot(FILES);
   });
+  afterAll(() => served?.end());
 
   const ledger = (run: string): Record<string, unknown>[] =>
     readFileSync(ledgerPath(run), "utf8")
@@ -74,7 +75,7 @@ describe.runIf(hasBrowser)("the page over a daemon", () => {
     const page = await pages.open(served.link("pipelines/typed"));
     await page.getByLabel("limit").fill("7");
     await page.getByLabel("full").check();
-    await page.getByLabel("day").fill("");
+    await page.getByLabel("day", { exact: true }).fill("");
     await expect(page.getByLabel("token").innerText()).resolves.toContain("secret SHOP");
     await page.getByRole("button", { name: "Run typed 3 params changed" }).click();
     const dialog = page.getByRole("dialog");
@@ -121,7 +122,7 @@ describe.runIf(hasBrowser)("the page over a daemon", () => {
     await headed(page, /failed\s+etl@.*-r1/);
     expect(ledger(`${run}-r1`)[0]).toMatchObject({ trigger: { kind: "rerun", of: run } });
     await page.getByRole("link", { name: /^fetch: cached/ }).waitFor();
-    await page.getByText(`taken over from ${run}`).first().waitFor();
+    await page.locator(".cache").getByText(`taken over from ${run}`).waitFor();
     await page.getByRole("link", { name: "Compare…" }).click();
     await page.getByRole("heading", { name: "What changed" }).waitFor();
     expect(new URL(page.url()).searchParams.get("a")).toBe(run);
@@ -210,7 +211,10 @@ describe.runIf(hasBrowser)("the page over a daemon", () => {
     writeFileSync(ledgerPath(run), text.replace('"step.started"', '"step.xtarted"'));
     const damaged = await pages.open(served.link(`runs/${run}`));
     await damaged.getByText("Its ledger is damaged.").waitFor();
-    await damaged.getByText(/crc/).first().waitFor();
+    await damaged
+      .locator("[role=alert]")
+      .getByText(/line 3/)
+      .waitFor();
     writeFileSync(ledgerPath(run), text);
     const broken = await pages.open(served.link("pipelines/broken/file"));
     await broken.getByText('did you mean "description"').first().waitFor();
@@ -239,7 +243,7 @@ describe.runIf(hasBrowser)("the page over a daemon", () => {
       for (const path of paths) {
         await page.goto(served.link(path));
         await page.locator("main h1").waitFor();
-        await page.waitForLoadState("networkidle", { timeout: 2_000 }).catch(() => {});
+        await page.waitForFunction(() => document.querySelector("main .waiting") === null);
         expect([path, await violationsOf(page)]).toEqual([path, []]);
         await expectNoSidewaysScroll(page);
       }
@@ -251,7 +255,7 @@ describe.runIf(hasBrowser)("the page over a daemon", () => {
     const page = await pages.open(served.link("pipelines/typed"));
     await page.getByText("No daemon is up.").waitFor();
     await page.getByRole("button", { name: /^Run typed/ }).click();
-    const said = await confirmed(page, "Run typed");
+    const said = await confirmed(page, "Run typed", /waits/);
     expect(said).toContain("waits");
     await page.getByRole("dialog").getByRole("link", { name: "its request" }).click();
     await page.getByText("waits for the daemon").first().waitFor();

@@ -1,6 +1,6 @@
 /** What may be asked for a pipeline, each with its dialog. */
 import type { PipelineRow } from "../../views/overview.ts";
-import { confirmFirst } from "./confirm.tsx";
+import { confirmFirst, type Intent } from "./confirm.tsx";
 import { hrefOf } from "./location.ts";
 import { safeText } from "./safe-text.ts";
 import { countText } from "./words.ts";
@@ -24,9 +24,14 @@ export function askToRun({ name, paused, active }: PipelineRow): void {
 }
 
 /** Asks whether to pause the pipeline's schedule, or to let it go on. */
-export function askToPause({ name, paused }: PipelineRow): void {
+export function askToPause(row: PipelineRow): void {
+  confirmFirst(pauseIntent(row));
+}
+
+/** What is asked to pause a pipeline's schedule, or to let it go on. */
+export function pauseIntent({ name, paused }: PipelineRow): Intent {
   const verb = paused ? "resume" : "pause";
-  confirmFirst({
+  return {
     title: paused ? `Let ${name} go on?` : `Pause ${name}?`,
     what: (
       <p>
@@ -38,5 +43,5 @@ export function askToPause({ name, paused }: PipelineRow): void {
     button: paused ? "Resume it" : "Pause it",
     command: ["orchd", verb, name],
     request: { type: verb, pipeline: name },
-  });
+  };
 }

@@ -65,7 +65,7 @@ function planOf(query: URLSearchParams): Plan {
 }
 
 function PlanForm({ plan }: { readonly plan: Plan }): JSX.Element {
-  const { value } = useView<StatusView>("status", { pipeline: "" });
+  const { value } = useView<StatusView>("status", { none: true });
   const names = (value?.pipelines ?? []).map(({ name }) => name);
   const price = (event: TargetedSubmitEvent<HTMLFormElement>): void => {
     event.preventDefault();

@@ -4,18 +4,18 @@ import { useEffect, useRef } from "preact/hooks";
 import type { PipelineFilePage } from "../../../views/pipeline-page.ts";
 import { Command } from "../command.tsx";
 import { address, hrefOf, withQuery } from "../location.ts";
+import { useNamed } from "../named-view.ts";
 import type { PageProps } from "../page-props.ts";
 import { ProblemBox, Waiting } from "../problem-box.tsx";
 import { CopyButton } from "../run/copy-button.tsx";
 import { VirtualList } from "../run/virtual-list.tsx";
 import { safeText } from "../safe-text.ts";
-import { useView } from "../view.ts";
 import { countText } from "../words.ts";
 
 const ROW = 20;
 
 export function File({ target }: PageProps): JSX.Element {
-  const { value, problem } = useView<PipelineFilePage>(
+  const { value, problem } = useNamed<PipelineFilePage>(
     `pipelines/${encodeURIComponent(target)}/file`,
     { pipeline: target },
   );
@@ -120,7 +120,7 @@ function SourceLine({
 }): JSX.Element {
   return (
     <div class={`src${faults.length > 0 ? " faulty" : ""}${selected ? " selected" : ""}`}>
-      <a href={withQuery({ line: number })} aria-label={`Line ${number}`}>
+      <a href={withQuery({ line: number })} tabIndex={-1} aria-label={`Line ${number}`}>
         {number}
       </a>
       <code>{safeText(text)}</code>

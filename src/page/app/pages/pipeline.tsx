@@ -4,12 +4,12 @@ import { useEffect } from "preact/hooks";
 import type { PipelinePage } from "../../../views/pipeline-page.ts";
 import type { RunSummary } from "../../../views/run-list.ts";
 import { now } from "../clock.ts";
-import { confirmFirst, type Intent } from "../confirm.tsx";
 import { mayOperate } from "../here.ts";
 import { useKeys } from "../keys.ts";
 import { hrefOf } from "../location.ts";
 import { Status } from "../marks.tsx";
 import type { PageProps } from "../page-props.ts";
+import { askToPause, pauseIntent } from "../pipeline-requests.tsx";
 import { NextSlots } from "../pipeline/next-slots.tsx";
 import { Outlook } from "../pipeline/outlook.tsx";
 import { ParamsForm } from "../pipeline/params-form.tsx";
@@ -21,12 +21,13 @@ import { AskButton } from "../run/ask-button.tsx";
 import { GraphDrawing, type GraphLabel } from "../run/graph.tsx";
 import { MOST_DRAWN, needsOf } from "../run/graph-layout.ts";
 import { safeText } from "../safe-text.ts";
+import { useNamed } from "../named-view.ts";
 import { useView } from "../view.ts";
 import { countText, durationText, relativeText, someText } from "../words.ts";
 import { commonZone, fullTime, offered, shortTime, zoned } from "../zone.ts";
 
 export function Pipeline({ target }: PageProps): JSX.Element {
-  const { value, problem } = useView<PipelinePage>(`pipelines/${encodeURIComponent(target)}`, {
+  const { value, problem } = useNamed<PipelinePage>(`pipelines/${encodeURIComponent(target)}`, {
     pipeline: target,
   });
   if (value !== undefined) return <Shown page={value} />;
@@ -105,14 +106,14 @@ function Standing({ page }: { readonly page: PipelinePage }): JSX.Element {
   );
 }
 
-function Actions({ page: { name, paused } }: { readonly page: PipelinePage }): JSX.Element {
-  const intent = pauseIntent(name, paused);
+function Actions({ page }: { readonly page: PipelinePage }): JSX.Element {
+  const { name, paused } = page;
   useKeys([
     {
       key: "p",
       does: paused ? "resume it" : "pause it",
       run: () => {
-        if (mayOperate.value) confirmFirst(intent);
+        if (mayOperate.value) askToPause(page);
       },
     },
   ]);
@@ -121,7 +122,7 @@ function Actions({ page: { name, paused } }: { readonly page: PipelinePage }): J
       <a class="button primary" href="#run-it" onClick={toForm}>
         Run…
       </a>
-      <AskButton intent={intent} text={paused ? "Resume" : "Pause"} />
+      <AskButton intent={pauseIntent(page)} text={paused ? "Resume" : "Pause"} />
       <a class="button" href={hrefOf(["backfill"], { pipeline: name })}>
         Backfill… <small>the price first</small>
       </a>
@@ -141,20 +142,6 @@ function toForm(event: Event): void {
   const form = document.querySelector(".params-form");
   form?.scrollIntoView({ block: "center" });
   form?.querySelector<HTMLElement>("input, textarea, button")?.focus({ preventScroll: true });
-}
-
-function pauseIntent(pipeline: string, paused: boolean): Intent {
-  const type = paused ? "resume" : "pause";
-  return {
-    title: paused ? `Resume ${pipeline}` : `Pause ${pipeline}`,
-    what: paused
-      ? "Its schedule goes on, from its next slot. Slots that were skipped meanwhile stay skipped."
-      : "Its slots are skipped until it is resumed. Runs that go on are not stopped, " +
-        "and it can still be run by hand.",
-    button: paused ? "Resume it" : "Pause it",
-    command: ["orchd", type, pipeline],
-    request: { type, pipeline },
-  };
 }
 
 function Errors({ page }: { readonly page: PipelinePage }): JSX.Element | null {

@@ -6,6 +6,7 @@ import { now } from "../clock.ts";
 import { useKeys } from "../keys.ts";
 import { address, hrefOf, setQuery } from "../location.ts";
 import { Status } from "../marks.tsx";
+import { useNamed } from "../named-view.ts";
 import { ProblemBox, Waiting } from "../problem-box.tsx";
 import type { PageProps } from "../page-props.ts";
 import { Attempts } from "../run/attempts.tsx";
@@ -19,10 +20,9 @@ import { useSettled } from "../run/settled.ts";
 import { Steps } from "../run/steps.tsx";
 import { Values } from "../run/values.tsx";
 import { safeText } from "../safe-text.ts";
-import { useView } from "../view.ts";
 
 export function Run({ target }: PageProps): JSX.Element {
-  const { value, problem } = useView<RunPage>(`runs/${encodeURIComponent(target)}`, {
+  const { value, problem } = useNamed<RunPage>(`runs/${encodeURIComponent(target)}`, {
     run: target,
   });
   // The drawing's code comes while the run is read.

@@ -77,7 +77,7 @@ export function ParamsForm({ page }: { readonly page: PipelinePage }): JSX.Eleme
         </label>
         <div class="acts">
           <button type="submit" class="button primary" aria-disabled={!mayOperate.value}>
-            {`Run ${safeText(page.name)}`}
+            {`Run ${safeText(page.name)} `}
             <small>
               {fields.length === 0
                 ? "now"

@@ -32,8 +32,7 @@ export function AskButton({
         if (because === undefined) confirmFirst(intent);
       }}
     >
-      {text}
-      {note !== undefined && <small>{note}</small>}
+      {text} {note !== undefined && <small>{note}</small>}
       {because !== undefined && <span class="unseen">{` (${because})`}</span>}
     </button>
   );

@@ -225,7 +225,7 @@ function Line({
 }): JSX.Element {
   return (
     <div class={`ll ${stream === "stderr" ? "stderr" : "stdout"}${selected ? " selected" : ""}`}>
-      <a class="ll-n" href={withQuery({ line: n })} aria-label={`Line ${n}`}>
+      <a class="ll-n" href={withQuery({ line: n })} tabIndex={-1} aria-label={`Line ${n}`}>
         {n}
       </a>
       <time dateTime={at}>{`${clockText(at)}${at.slice(19, 23)}`}</time>

@@ -7,6 +7,7 @@ import { hrefOf } from "../location.ts";
 import { toneOf } from "../marks.tsx";
 import { secretName } from "../pipeline/param-field.ts";
 import { safeText } from "../safe-text.ts";
+import { moveFocus } from "../strip.tsx";
 import { countText, durationText } from "../words.ts";
 import { clockText, dateText, fullTime, zoned } from "../zone.ts";
 
@@ -148,7 +149,7 @@ function paramText(value: Json): string {
 function Before({ page }: { readonly page: RunPage }): JSX.Element {
   const most = Math.max(1, ...page.before.map(({ durationMs }) => durationMs ?? 0));
   return (
-    <div class="bars">
+    <div class="bars" role="group" aria-label="The runs before, oldest first" onKeyDown={moveFocus}>
       {page.before.map(({ run, status, durationMs }) => {
         const took = durationMs === null ? "" : `, ${durationText(durationMs)}`;
         const sentence = `${run}: ${status}${took}`;
@@ -160,6 +161,7 @@ function Before({ page }: { readonly page: RunPage }): JSX.Element {
             aria-label={safeText(sentence)}
             title={safeText(sentence)}
             aria-current={run === page.run ? "true" : undefined}
+            tabIndex={run === page.run ? 0 : -1}
           >
             <i style={{ height: `${Math.max(8, ((durationMs ?? most) / most) * 100)}%` }} />
           </a>
