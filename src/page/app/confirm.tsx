@@ -10,7 +10,7 @@ import { get, post, type Problem } from "./api.ts";
 import { Command } from "./command.tsx";
 import { isDown } from "./here.ts";
 import { refreshAll } from "./live.ts";
-import { hrefOf } from "./location.ts";
+import { address, hrefOf } from "./location.ts";
 import { ProblemBox } from "./problem-box.tsx";
 import { safeText } from "./safe-text.ts";
 
@@ -67,6 +67,12 @@ function OpenDialog({ intent: { title, what, button, command, request } }: { int
     dialog.current?.close();
     intent.value = undefined;
   };
+  // A link in it leads to another page: the dialog does not stand before that.
+  const { path } = address.value;
+  const opened = useRef(path);
+  useEffect(() => {
+    if (path !== opened.current) close();
+  }, [path]);
   const send = async (): Promise<void> => {
     setProgress({ step: "sending" });
     const answer = await post(request, id.current);
