@@ -19,6 +19,13 @@ ExecStart=/usr/lib/orchd/node /usr/lib/orchd/node_modules/.bin/orchd start \\
   --root /var/lib/orchd --schedules /etc/orchd/schedules
 WatchdogSec=${WATCHDOG_S}
 `;
+const ORCHD = "/usr/lib/orchd/node /usr/lib/orchd/node_modules/.bin/orchd";
+const PAGE_DROP_IN = `[Service]
+ExecStart=
+ExecStart=${ORCHD} page --root /var/lib/orchd --schedules /etc/orchd/schedules \
+  $ORCHD_PAGE_OPTIONS
+Environment="ORCHD_PAGE_OPTIONS=--listen unix:/run/orchd-page/page.sock --allow-requests"
+`;
 const TARGET = "[Unit]\nRequires=sysinit.target\nAfter=sysinit.target\nAllowIsolate=yes\n";
 
 function whyNot(): string | undefined {
@@ -43,6 +50,7 @@ it.runIf(reason === undefined)(
     const own = join(files, "usr/lib/orchd");
     for (const path of [
       join(units, "orchd.service.d"),
+      join(units, "orchd-page.service.d"),
       join(files, "etc/orchd/schedules"),
       join(files, "usr/lib/sysusers.d"),
       own,
@@ -54,6 +62,11 @@ it.runIf(reason === undefined)(
       join(files, "usr/lib/sysusers.d/orchd.conf"),
     );
     writeFileSync(join(units, "orchd.service.d/test.conf"), DROP_IN);
+    copyFileSync(
+      join(projectRoot, "systemd/orchd-page.service"),
+      join(units, "orchd-page.service"),
+    );
+    writeFileSync(join(units, "orchd-page.service.d/test.conf"), PAGE_DROP_IN);
     writeFileSync(join(units, "orchd-test.target"), TARGET);
     writeFileSync(
       join(files, "etc/orchd/schedules/p.yaml"),
@@ -159,6 +172,8 @@ it.runIf(reason === undefined)(
     );
     expect(stuck["MainPID"]).not.toBe(killed["MainPID"]);
 
+    await pageServes(inside, folder, stuck["MainPID"]!);
+
     expect(inside("systemctl", "stop", "orchd").status).toBe(0);
     expect(shown()).toMatchObject({ ActiveState: "inactive", SubState: "dead", Result: "success" });
     const log = inside("journalctl", "-u", "orchd", "-o", "cat", "--no-pager").stdout;
@@ -172,6 +187,61 @@ it.runIf(reason === undefined)(
     process.stdout.write("the unit under a real systemd: started, killed, stuck, stopped: 4 / 4\n");
   },
 );
+
+type Inside = (...words: string[]) => { readonly status: number | null; readonly stdout: string };
+
+/**
+ * The page's unit beside the daemon's: its user reads the ledgers and sees that the daemon lives,
+ * may leave a request and write nothing else, and is restarted when it is killed.
+ */
+async function pageServes(inside: Inside, folder: string, daemon: string): Promise<void> {
+  const ask = (path: string, ...more: string[]): string =>
+    inside(
+      ...["curl", "-s", "--max-time", "5", "--unix-socket", "/run/orchd-page/page.sock", ...more],
+      `http://localhost${path}`,
+    ).stdout;
+  const pid = (): string =>
+    inside("systemctl", "show", "orchd-page", "-p", "MainPID", "--value").stdout.trim();
+  const serves = (): Promise<string> =>
+    awaitSight(
+      folder,
+      () => (ask("/healthz") === "ok\n" ? pid() : undefined),
+      () => inside("journalctl", "-u", "orchd-page", "-n", "20", "--no-pager").stdout,
+      30_000,
+    );
+  expect(inside("systemctl", "start", "orchd-page").status).toBe(0);
+  const first = await serves();
+  expect(JSON.parse(ask("/api/v1/status"))).toMatchObject({
+    daemon: { pid: Number(daemon) },
+    pipelines: [{ name: "p", valid: true }],
+  });
+  const asked = JSON.parse(
+    ask(
+      "/api/v1/requests",
+      ...["-H", "content-type: application/json"],
+      ...["-d", '{"type":"pause","pipeline":"p"}'],
+    ),
+  ) as { id: string };
+  await awaitSight(
+    folder,
+    () => (ask(`/api/v1/requests/${asked.id}`).includes('"accepted"') ? true : undefined),
+    () => ask(`/api/v1/requests/${asked.id}`),
+  );
+  const touch = (path: string): number | null =>
+    inside(
+      ...["nsenter", "-t", first, "-m", "setpriv", "--reuid=orchd-page", "--regid=orchd"],
+      ...["--clear-groups", "touch", path],
+    ).status;
+  const runs = "/var/lib/orchd/runs";
+  expect(touch(`${runs}/.orchd/requests/.mine`)).toBe(0);
+  for (const path of [`${runs}/x`, `${runs}/p/x`, `${runs}/.orchd/x`, `${runs}/p/pipeline.jsonl`])
+    expect([path, touch(path)]).toEqual([path, 1]);
+  inside("kill", "-9", first);
+  await awaitSight(folder, () => (pid() === first ? undefined : true), "another page", 30_000);
+  expect(await serves()).not.toBe(first);
+  expect(inside("systemctl", "stop", "orchd-page").status).toBe(0);
+  process.stdout.write("the page's unit under a real systemd: started, asked, killed: 3 / 3\n");
+}
 
 /** The pid of systemd: the child of the process that real-systemd.sh became. */
 function pidOfSystemd(unshare: number): number | undefined {
