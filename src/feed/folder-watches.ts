@@ -49,7 +49,7 @@ export class FolderWatches {
     if (ino === undefined || this.#isFull || this.#watched.size >= this.#most) return false;
     try {
       const watcher = watch(folder, { persistent: false }, (_event, name) => {
-        onEvent(name ?? undefined);
+        onEvent(name === null ? undefined : presentName(name));
       });
       watcher.on("error", () => this.end(folder));
       this.#watched.set(folder, { watcher, ino });
@@ -74,6 +74,14 @@ export class FolderWatches {
     for (const { watcher } of this.#watched.values()) watcher.close();
     this.#watched.clear();
   }
+}
+
+/**
+ * The name of a file that changed. A ledger is made under another name and then linked to its own
+ * (`.pipeline.jsonl.PID-N`). For as long as its maker has it open, the kernel tells that first name.
+ */
+function presentName(name: string): string {
+  return /^\.(.+\.jsonl)\.\d+-\d+$/.exec(name)?.[1] ?? name;
 }
 
 function inodeOf(folder: string): number | undefined {
