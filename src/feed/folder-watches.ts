@@ -78,7 +78,8 @@ export class FolderWatches {
 
 /**
  * The name of a file that changed. A ledger is made under another name and then linked to its own
- * (`.pipeline.jsonl.PID-N`). For as long as its maker has it open, the kernel tells that first name.
+ * (`.pipeline.jsonl.PID-N`). For as long as its maker has it open, the kernel tells that first
+ * name.
  */
 function presentName(name: string): string {
   return /^\.(.+\.jsonl)\.\d+-\d+$/.exec(name)?.[1] ?? name;
