@@ -204,7 +204,8 @@ type Inside = (...words: string[]) => { readonly status: number | null; readonly
 async function pageServes(inside: Inside, folder: string, daemon: string): Promise<void> {
   const ask = (path: string, ...more: string[]): string =>
     inside(
-      ...["curl", "-s", "--max-time", "5", "--unix-socket", "/run/orchd-page/page.sock", ...more],
+      ..."curl -s --max-time 5 --unix-socket /run/orchd-page/page.sock".split(" "),
+      ...more,
       `http://localhost${path}`,
     ).stdout;
   const pid = (): string =>
@@ -225,8 +226,10 @@ async function pageServes(inside: Inside, folder: string, daemon: string): Promi
   const asked = JSON.parse(
     ask(
       "/api/v1/requests",
-      ...["-H", "content-type: application/json"],
-      ...["-d", '{"type":"pause","pipeline":"p"}'],
+      "-H",
+      "content-type: application/json",
+      "-d",
+      '{"type":"pause","pipeline":"p"}',
     ),
   ) as { id: string };
   expect(asked).toMatchObject({ id: expect.any(String) as string });
@@ -237,8 +240,10 @@ async function pageServes(inside: Inside, folder: string, daemon: string): Promi
   );
   const touch = (path: string): number | null =>
     inside(
-      ...["nsenter", "-t", first, "-m", "setpriv", "--reuid=orchd-page", "--regid=orchd"],
-      ...["--clear-groups", "touch", path],
+      ...`nsenter -t ${first} -m setpriv --reuid=orchd-page --regid=orchd`.split(" "),
+      "--clear-groups",
+      "touch",
+      path,
     ).status;
   const runs = "/var/lib/orchd/runs";
   expect(touch(`${runs}/.orchd/requests/.mine`)).toBe(0);

@@ -16,7 +16,7 @@ it("gives lines of a new ledger before the slow look", async () => {
     ({ type: "pipeline.paused", by: "test", because }) as unknown as PipelineEvent;
   const ledger = await LedgerFile.create<PipelineEvent>(
     join(runs, "p/pipeline.jsonl"),
-    [{ ...event("first"), format: 1, pipeline: "p" } as PipelineEvent],
+    [{ ...event("first"), format: 1, pipeline: "p" }],
     {
       clock: systemClock,
       onFatal: (error) => {

@@ -92,7 +92,11 @@ async function proxied(setup: Setup): Promise<Proxied> {
     new Promise((resolve, reject) => {
       const basic = Buffer.from(`alice:${password ?? PASSWORD}`).toString("base64");
       request({
-        ...{ host: "127.0.0.1", port, path, method, agent: false },
+        host: "127.0.0.1",
+        port,
+        path,
+        method,
+        agent: false,
         headers: { host: HOST, authorization: `Basic ${basic}`, ...headers },
       })
         .on("response", resolve)
