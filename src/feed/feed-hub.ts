@@ -68,6 +68,7 @@ const FEW = 64;
 const LOOK_TURNS = 15;
 /** The most pipelines without a watch that are looked at in one turn. */
 const UNWATCHED_LOOKS = 1_000;
+const MOST_QUEUED = 256;
 /** How many lines the hub's reader takes before others get their turn. */
 const LINES_A_TURN = 512;
 const MOST_WATCHES = 8_192;
@@ -79,6 +80,8 @@ export interface FeedHost {
   readonly clock?: Clock | undefined;
   /** The most folders that are watched; default 8,192. 0: none, all are looked at. */
   readonly mostWatches?: number | undefined;
+  /** The most lines that wait for a reader, which then reads again; default 256. */
+  readonly mostQueued?: number | undefined;
 }
 
 /** Feeds of one runs folder that share their watchers and their reading. Close it after use. */
@@ -115,6 +118,7 @@ export class FeedHub {
     const position = (): FeedPosition => this.#head().position;
     this.#port = {
       store,
+      mostQueued: host.mostQueued ?? MOST_QUEUED,
       get position() {
         return position();
       },
@@ -330,11 +334,13 @@ export class FeedHub {
 
   #lookAt(pipeline: string): void {
     // It goes to the end of those that are looked at often, if it still has no watch.
-    this.#unwatched.delete(pipeline);
+    const isUnwatched = this.#unwatched.delete(pipeline);
+    const isTouched = this.#reader?.stirTouched(pipeline) === true;
+    this.#leaveMonths(pipeline);
+    if (!isTouched && !isUnwatched) return;
+    // No event told of it: another folder may have its path.
     this.#watchPipeline(pipeline);
     this.#watchMonths(pipeline);
-    this.#leaveMonths(pipeline);
-    this.#reader?.stirTouched(pipeline);
   }
 
   /** Of a pipeline without runs, the newest month stays watched: its next run comes there. */

@@ -93,10 +93,17 @@ export class FeedReader {
     if (source !== undefined) this.#stirred.add(source);
   }
 
-  /** Stirs those of a pipeline's ledgers whose files changed since they were read. */
-  stirTouched(pipeline: string): void {
+  /**
+   * Stirs those of a pipeline's ledgers whose files changed since they were read.
+   *
+   * @returns whether there are such
+   */
+  stirTouched(pipeline: string): boolean {
+    const stirred = this.#stirred.size;
     if (this.#pipelines.get(pipeline)?.isTouched() !== false) this.stirLedger(pipeline);
-    for (const run of this.#runsOf.get(pipeline) ?? []) if (run.isTouched()) this.#stirred.add(run);
+    for (const run of this.#runsOf.get(pipeline) ?? [])
+      if (run.isTouched()) this.#stirred.add(run);
+    return this.#stirred.size > stirred;
   }
 
   /** The next line; undefined if no ledger that was stirred has more. */

@@ -21,8 +21,7 @@ import type { FeedPosition } from "./feed-position.ts";
 import { FeedReader } from "./feed-reader.ts";
 import { positionText } from "./position-text.ts";
 
-/** The most that waits for a reader: then it has to read again. */
-const MOST_LINES = 256;
+/** The most that waits for a reader, in characters. */
 const MOST_CHARACTERS = 1_048_576;
 /** How many lines are given before others get their turn. */
 const LINES_A_TURN = 64;
@@ -33,6 +32,8 @@ export const UNKNOWN = "";
 /** What a subscription needs of its hub. */
 export interface SubscriptionHub {
   readonly store: RunStore;
+  /** The most lines that wait for a reader: then it has to read again. */
+  readonly mostQueued: number;
   /** The position of the hub's reader. */
   readonly position: FeedPosition;
   /** Has the hub's reader take what there is. @returns whether that was all */
@@ -179,7 +180,7 @@ export class FeedSubscription implements Feed {
     this.#positions.push(position);
     this.#queued = position;
     this.#characters += line.raw.length;
-    if (this.#queue.length > MOST_LINES || this.#characters > MOST_CHARACTERS) this.#fallBehind();
+    if (this.#queue.length > this.#hub.mostQueued || this.#characters > MOST_CHARACTERS) this.#fallBehind();
     this.#wake?.();
     this.#wake = undefined;
   }

@@ -143,7 +143,7 @@ async function runSequence(steps: readonly Act[]): Promise<void> {
   const runs = join(tempRootOfTest, `runs-${(sequences += 1)}`);
   const world = new WrittenWorld(runs);
   const clock = new VirtualClock();
-  const options = { clock, mostWatches: 0 };
+  const options = { clock, mostWatches: 0, mostQueued: 6 };
   let hub = new FeedHub(world.store, options);
   world.fire("a");
   world.fire("b");
