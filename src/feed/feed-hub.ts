@@ -65,7 +65,7 @@ const TURN_MS = 1_000;
 const QUICK_MS = 250;
 const FEW = 64;
 /** At each look, so many of the pipelines have their turn: one in this number. */
-const LOOK_TURNS = 15;
+const LOOK_TURNS = 30;
 /** The most pipelines without a watch that are looked at in one turn. */
 const UNWATCHED_LOOKS = 1_000;
 const MOST_QUEUED = 256;

@@ -14,8 +14,10 @@
  *   from all lines before it. So a mark whose line is there, with this checksum, says that nothing
  *   behind it has changed. The checksums of a few lines before it tell how far back a ledger was
  *   cut, if it was cut and written again.
- * - `at` is the latest time of all lines that were given. It is the last resort, where a ledger was
+ * - `at` is the latest time of its lines that were given. It is the last resort, where a ledger was
  *   cut further back than the checksums reach: lines that were written since carry a later time.
+ *   A text tells it for the ledgers that changed last; for the others it is the latest time of all
+ *   lines that were given, of any ledger.
  *
  * ## In memory
  *
@@ -29,7 +31,7 @@
 import { crc32 } from "node:zlib";
 
 /** How many checksums of lines before the last one a mark keeps. */
-const BACK = 15;
+export const BACK = 15;
 const BUCKETS = 256;
 const LOW_BITS = 0xff_ffff;
 
@@ -47,6 +49,8 @@ export interface Mark {
   readonly crc: number | undefined;
   /** The same of the lines before it, backwards. */
   readonly back: readonly number[];
+  /** The latest time of the ledger's lines that were given, or a later one; ISO 8601. */
+  readonly at: string;
   /** Counts lines that were given: which marks changed last. */
   readonly turn: number;
 }
@@ -130,7 +134,8 @@ export class FeedPosition {
     const back = follows ? [old.crc, ...old.back.slice(0, BACK - 1)] : [];
     const { seq, crc } = line;
     const turn = this.turn + 1;
-    const mark: Mark = { key, pipeline, run, seq, crc: markCrc(crc), back, turn };
+    const at = line.at > (old?.at ?? "") ? line.at : old!.at;
+    const mark: Mark = { key, pipeline, run, seq, crc: markCrc(crc), back, at, turn };
     return this.#with(mark, line.at > this.at ? line.at : this.at, turn);
   }
 
@@ -183,5 +188,5 @@ export class FeedPosition {
 
 /** A mark at the start of a run, of which no line was given yet. */
 export function beginningOf(pipeline: string, run: string, turn: number): Mark {
-  return { key: crc32(run), pipeline, run, seq: 0, crc: 0, back: [], turn };
+  return { key: crc32(run), pipeline, run, seq: 0, crc: 0, back: [], at: "", turn };
 }

@@ -18,15 +18,8 @@ import { markCrc, type FeedPosition } from "./feed-position.ts";
 import { PipelineSource } from "./pipeline-source.ts";
 import { RunSource } from "./run-source.ts";
 import { SourceOrder, type Source } from "./source-order.ts";
-import { parsedLine, type WholeLine } from "./whole-lines.ts";
-
-const BEGINNINGS: ReadonlySet<string> = new Set([
-  "slot.fired",
-  "slot.caught_up",
-  "slot.backfilled",
-  "run.queued",
-  "run.started",
-]);
+import { runEndedBy, runsBegunBy } from "./told-runs.ts";
+import type { WholeLine } from "./whole-lines.ts";
 
 /** A reader of ledgers. It holds no file open. */
 export class FeedReader {
@@ -101,8 +94,7 @@ export class FeedReader {
   stirTouched(pipeline: string): boolean {
     const stirred = this.#stirred.size;
     if (this.#pipelines.get(pipeline)?.isTouched() !== false) this.stirLedger(pipeline);
-    for (const run of this.#runsOf.get(pipeline) ?? [])
-      if (run.isTouched()) this.#stirred.add(run);
+    for (const run of this.#runsOf.get(pipeline) ?? []) if (run.isTouched()) this.#stirred.add(run);
     return this.#stirred.size > stirred;
   }
 
@@ -172,9 +164,8 @@ export class FeedReader {
   }
 
   #runThatEnds(line: WholeLine): RunSource | undefined {
-    if (line.type !== "run.finished") return undefined;
-    const run = parsedLine(line.raw)?.["run"];
-    return typeof run === "string" ? this.#runs.get(run) : undefined;
+    const run = runEndedBy(line);
+    return run === undefined ? undefined : this.#runs.get(run);
   }
 
   /** The lines that told of these runs' ends may be gone. */
@@ -221,15 +212,4 @@ export class FeedReader {
     this.#stirred.delete(source);
     this.#ready.remove(source);
   }
-}
-
-/** The runs that go on from a pipeline's line. */
-function runsBegunBy({ type, raw }: WholeLine): readonly string[] {
-  if (BEGINNINGS.has(type)) {
-    const run = parsedLine(raw)?.["run"];
-    return typeof run === "string" ? [run] : [];
-  }
-  if (type !== "pipeline.checkpoint") return [];
-  const active = parsedLine(raw)?.["active"];
-  return Array.isArray(active) ? active.filter((run) => typeof run === "string") : [];
 }

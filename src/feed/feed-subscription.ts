@@ -180,7 +180,8 @@ export class FeedSubscription implements Feed {
     this.#positions.push(position);
     this.#queued = position;
     this.#characters += line.raw.length;
-    if (this.#queue.length > this.#hub.mostQueued || this.#characters > MOST_CHARACTERS) this.#fallBehind();
+    if (this.#queue.length > this.#hub.mostQueued || this.#characters > MOST_CHARACTERS)
+      this.#fallBehind();
     this.#wake?.();
     this.#wake = undefined;
   }

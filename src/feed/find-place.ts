@@ -10,7 +10,7 @@
  *    that has its checksum is the one.
  * 2. The copy that a repair leaves beside the ledger: it has the line that was given last. What it
  *    and the ledger have in common was given.
- * 3. The time: lines that are later than every line that was given were written since.
+ * 3. The time: lines that are later than the lines that were given were written since.
  *
  * Lines are walked from the end, so that an answer costs as much as there is new.
  */
@@ -19,7 +19,14 @@ import { basename, dirname, join } from "node:path";
 import { MAX_LINE_BYTES } from "../ledger/line-limit.ts";
 import { LinesBackwards } from "../ledger/lines-backwards.ts";
 import { markCrc } from "./feed-position.ts";
-import { headOf, readBytes, recordedCrc, START, type Place } from "./whole-lines.ts";
+import {
+  headOf,
+  readBytes,
+  recordedCrc,
+  START,
+  type Place,
+  type WholeLine,
+} from "./whole-lines.ts";
 
 /** A pipe that has the name of a ledger must not block the reader. */
 export const READING = constants.O_RDONLY | constants.O_NONBLOCK;
@@ -33,7 +40,7 @@ export interface GivenLines {
   readonly seq: number;
   /** 24 bits of a line's checksum; undefined: not known. */
   readonly crcOf: (seq: number) => number | undefined;
-  /** The latest time of all lines that were given, of any ledger; ISO 8601. */
+  /** The latest time of the lines that were given, or a later one; ISO 8601. */
   readonly at: string;
   /** A position of an earlier release knows no checksum: its line is taken as it stands. */
   readonly isUnchecked?: boolean | undefined;
@@ -48,7 +55,7 @@ export interface FoundPlace {
 /** Where to go on in an open ledger. @param path its path, beside which a copy may stand */
 export function findPlace(fd: number, path: string, given: GivenLines): FoundPlace {
   if (given.seq === 0) return { place: START, isCut: false };
-  for (const place of placesBackwards(fd)) {
+  for (const place of linesBackwards(fd)) {
     if (place.seq > given.seq) continue;
     const crc = given.crcOf(place.seq);
     if (given.isUnchecked === true && place.seq === given.seq) return { place, isCut: false };
@@ -84,14 +91,17 @@ export function withLedger<T>(path: string, use: (fd: number, size: number) => T
   }
 }
 
-/** The places after a ledger's lines, from the last one back. What is no line is passed over. */
-function* placesBackwards(fd: number): Generator<Place & { readonly at: string }> {
+/** A ledger's lines from the last one back, whose checksums are not tried. */
+export function* linesBackwards(fd: number): Generator<WholeLine> {
   const back = new LinesBackwards(fd);
-  for (let line = back.previous(); line !== undefined; line = back.previous()) {
-    const crc = recordedCrc(line);
-    const head = crc === undefined ? undefined : headOf(line.toString("utf8"));
+  for (let bytes = back.previous(); bytes !== undefined; bytes = back.previous()) {
+    const crc = recordedCrc(bytes);
+    if (crc === undefined) continue;
+    const raw = bytes.toString("utf8");
+    const head = headOf(raw);
     if (head === undefined) continue;
-    yield { offset: back.offset + line.length + 1, seq: head.seq, crc: crc!, at: head.at };
+    const { seq, at, type } = head;
+    yield { offset: back.offset + bytes.length + 1, seq, crc, at, type, raw };
   }
 }
 
@@ -100,7 +110,7 @@ function placeInCopy(fd: number, path: string, given: GivenLines): Place | undef
   const wanted = given.crcOf(given.seq);
   for (const copy of copiesOf(path)) {
     const found = withLedger(copy, (copyFd) => {
-      for (const { seq, crc } of placesBackwards(copyFd)) {
+      for (const { seq, crc } of linesBackwards(copyFd)) {
         if (seq === given.seq && markCrc(crc) === wanted) return placeAtFork(fd, copyFd);
         if (seq < given.seq) return undefined;
       }
@@ -135,13 +145,13 @@ function placeAtFork(fd: number, other: number): Place {
     fork += same;
     if (same < COMPARED_BYTES) break;
   }
-  for (const place of placesBackwards(fd)) if (place.offset <= fork) return place;
+  for (const place of linesBackwards(fd)) if (place.offset <= fork) return place;
   return START;
 }
 
 /** The place before the lines at the end that are later than a time. */
 function placeByTime(fd: number, at: string): Place {
-  for (const place of placesBackwards(fd)) if (!(place.at > at)) return place;
+  for (const place of linesBackwards(fd)) if (!(place.at > at)) return place;
   return START;
 }
 

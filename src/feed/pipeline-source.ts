@@ -104,20 +104,20 @@ export class PipelineSource {
   #find(position: FeedPosition): boolean {
     const files = pipelineFiles(this.#store, this.pipeline);
     for (const file of files.toReversed()) {
-      const isOwn = file.key === this.#file?.key;
       const mark = position.file(file.key);
-      if (isOwn || mark !== undefined)
-        return this.#placeIn(file, isOwn ? undefined : mark, position);
+      if (mark !== undefined || file.key === this.#file?.key) return this.#placeIn(file, mark);
     }
     return files.at(-1)?.kind === "current" && this.#jump(files, position);
   }
 
-  #placeIn(file: PipelineFile, mark: Mark | undefined, position: FeedPosition): boolean {
+  #placeIn(file: PipelineFile, mark: Mark | undefined): boolean {
+    const isOwn = file.key === this.#file?.key;
     if (mark !== undefined) this.#marked = file.key;
-    const crcs = mark === undefined ? this.#buffer.crcs : GivenCrcs.of(mark);
+    const crcs = isOwn || mark === undefined ? this.#buffer.crcs : GivenCrcs.of(mark);
     const crcOf = (of: number): number | undefined => crcs.of(of);
-    const isUnchecked = mark !== undefined && mark.crc === undefined;
-    const given = { seq: mark?.seq ?? this.#buffer.seq, crcOf, at: position.at, isUnchecked };
+    const seq = isOwn || mark === undefined ? this.#buffer.seq : mark.seq;
+    const isUnchecked = !isOwn && mark !== undefined && mark.crc === undefined;
+    const given = { seq, crcOf, at: mark?.at ?? "", isUnchecked };
     const found = withLedger(file.path, (fd) => findPlace(fd, file.path, given));
     if (found === undefined) return false;
     this.isCut ||= found.isCut;
@@ -138,12 +138,12 @@ export class PipelineSource {
 
   /** Goes to what is later than all that was given: no file is known. */
   #jump(files: readonly PipelineFile[], position: FeedPosition): boolean {
-    this.hasJumped = this.#file !== undefined || this.#mayHaveMark(position);
-    const at = this.hasJumped ? position.at : "";
+    const at = this.#lastTime(position);
+    this.hasJumped = at !== undefined;
     let [first, place] = [files.at(-1)!, START];
     for (const file of files.slice(0, -1).toReversed()) {
       if (file.kind === "damaged") continue;
-      const from = placeAfterTime(file.path, at);
+      const from = placeAfterTime(file.path, at ?? "");
       const isOver = withLedger(file.path, (_fd, size) => from.offset >= size) ?? true;
       if (isOver) break;
       [first, place] = [file, from];
@@ -153,15 +153,21 @@ export class PipelineSource {
     return true;
   }
 
-  /** Whether a mark that belongs to no file may be the one of a file that this pipeline had. */
-  #mayHaveMark(position: FeedPosition): boolean {
+  /**
+   * The latest time of this pipeline's lines that were given, or a later one; undefined: none were.
+   * Where its file is not known, each mark that belongs to no file may be the pipeline's.
+   */
+  #lastTime(position: FeedPosition): string | undefined {
+    const own = this.#marked === undefined ? undefined : position.file(this.#marked);
+    if (own !== undefined) return own.at;
     const bits = nameBits(this.pipeline);
     const unnamed = position.unnamed(bits);
-    if (unnamed.length === 0) return false;
+    if (unnamed.length === 0) return undefined;
     const namesakes = this.#store.pipelines().filter((name) => nameBits(name) === bits);
     const files = namesakes.flatMap((name) => pipelineFiles(this.#store, name));
     const keys = new Set(files.map(({ key }) => key));
-    return unnamed.some(({ key }) => !keys.has(key));
+    const times = unnamed.filter(({ key }) => !keys.has(key)).map(({ at }) => at);
+    return times.toSorted()[0];
   }
 
   #goTo(file: PipelineFile, place: Place, crcs = new GivenCrcs()): void {

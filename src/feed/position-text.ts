@@ -10,7 +10,7 @@
  *     runs: count · length · their ids, deflated, one a line
  *       each run: seq · 3 bytes of its checksum
  *     those that changed last: count
- *       each: 4 bytes of its key · count · 3 bytes for each line before
+ *       each: 4 bytes of its key · ms before the latest time · count · 3 bytes a line before
  *     4 bytes: the checksum of all bytes before
  *
  * A thousand pipelines take 8.5 bytes each, which makes 11.4 kB of text at most. Rejected: names
@@ -26,7 +26,8 @@ const VERSION = 1;
 /** The bytes of a position without a mark. */
 const LEAST_BYTES = 19;
 /** Of how many ledgers the lines before the last are told. */
-const RECENT = 8;
+const RECENT = 16;
+const RECENT_BACK = 7;
 /** No list of runs is longer, whatever a text claims. */
 const MOST_BYTES = 16 * 1_048_576;
 
@@ -41,8 +42,7 @@ export function positionText(
   const [kind, name] = scopeOf(scope);
   bytes.push(kind);
   bytes.fixed(crc32(name), 4);
-  const at = Date.parse(position.at);
-  bytes.fixed(Number.isNaN(at) ? 0 : Math.max(0, at), 6);
+  bytes.fixed(msOf(position.at), 6);
   const runs = writeFiles(bytes, position.buckets, scope);
   writeRuns(bytes, runs);
   writeRecent(bytes, position, scope);
@@ -171,18 +171,31 @@ function writeRuns(bytes: Bytes, runs: readonly Mark[]): void {
 function writeRecent(bytes: Bytes, position: FeedPosition, scope: FeedScope): void {
   const recent: Mark[] = [];
   for (const mark of position.marks()) {
-    if (mark.back.length === 0 || !isOf(scope, mark)) continue;
-    const place = recent.findIndex(({ turn }) => turn < mark.turn);
+    if (!isOf(scope, mark)) continue;
+    const place = recent.findIndex((one) => isLater(mark, one));
     if (place < 0 && recent.length >= RECENT) continue;
     recent.splice(place < 0 ? recent.length : place, 0, mark);
     if (recent.length > RECENT) recent.pop();
   }
   bytes.varint(recent.length);
-  for (const { key, back } of recent) {
+  const all = msOf(position.at);
+  for (const { key, at, back } of recent) {
     bytes.fixed(key, 4);
-    bytes.varint(back.length);
-    for (const crc of back) bytes.fixed(crc, 3);
+    bytes.varint(Math.max(0, all - msOf(at)));
+    const told = back.slice(0, RECENT_BACK);
+    bytes.varint(told.length);
+    for (const crc of told) bytes.fixed(crc, 3);
   }
+}
+
+/** Whether a ledger changed later than another. */
+function isLater(a: Mark, b: Mark): boolean {
+  return a.turn === b.turn ? a.at > b.at : a.turn > b.turn;
+}
+
+function msOf(at: string): number {
+  const ms = Date.parse(at);
+  return Number.isNaN(ms) ? 0 : Math.max(0, ms);
 }
 
 function parsedVector(text: string): Read | undefined {
@@ -204,6 +217,7 @@ function readBody(bytes: Reading): Read | undefined {
   const kind = bytes.fixed(1);
   const check = bytes.fixed(4);
   const ms = bytes.fixed(6);
+  const at = ms === 0 ? "" : iso(ms);
   const marks: Mark[] = [];
   for (let bucket = 0; ;) {
     const head = bytes.fixed(1);
@@ -211,7 +225,7 @@ function readBody(bytes: Reading): Read | undefined {
     bucket += head >> 4;
     for (let left = head & 15; left > 0; left -= 1) {
       const key = ((bucket << 24) | bytes.fixed(3)) >>> 0;
-      marks.push({ key, seq: bytes.varint(), crc: bytes.fixed(3), back: [], turn: 0 });
+      marks.push({ key, seq: bytes.varint(), crc: bytes.fixed(3), back: [], at, turn: 0 });
     }
   }
   const count = bytes.varint();
@@ -221,17 +235,18 @@ function readBody(bytes: Reading): Read | undefined {
     for (const run of ids) {
       const pipeline = run.slice(0, run.indexOf("@"));
       const [seq, crc] = [bytes.varint(), bytes.fixed(3)];
-      marks.push({ key: crc32(run), pipeline, run, seq, crc, back: [], turn: 0 });
+      marks.push({ key: crc32(run), pipeline, run, seq, crc, back: [], at, turn: 0 });
     }
   }
   const byKey = new Map(marks.map((mark, index) => [mark.key, index]));
   const recent = bytes.varint();
   for (let nth = 0; nth < recent; nth += 1) {
     const index = byKey.get(bytes.fixed(4));
+    const own = iso(Math.max(0, ms - bytes.varint()));
     const back = Array.from({ length: bytes.varint() }, () => bytes.fixed(3));
-    if (index !== undefined) marks[index] = { ...marks[index]!, back, turn: recent - nth };
+    if (index !== undefined) marks[index] = { ...marks[index]!, back, at: own, turn: recent - nth };
   }
-  let position = FeedPosition.start.withAt(ms === 0 ? "" : iso(ms), recent);
+  let position = FeedPosition.start.withAt(at, recent);
   for (const mark of marks) position = position.with(mark);
   return { position, scope: kind === 0 ? undefined : { kind, check } };
 }
@@ -248,13 +263,14 @@ function parsedOld(text: string): Read | undefined {
       if (!Number.isInteger(seq) || typeof at !== "string") return undefined;
       const key = fileKey(pipeline, Number.parseInt(first, 16));
       position = position
-        .with({ key, pipeline, seq, crc: undefined, back: [], turn: 0 })
+        .with({ key, pipeline, seq, crc: undefined, back: [], at, turn: 0 })
         .withAt(at > position.at ? at : position.at);
     }
     for (const [run, seq] of Object.entries(runs)) {
       const pipeline = run.slice(0, run.indexOf("@"));
       const crc = seq === 0 ? 0 : undefined;
-      position = position.with({ key: crc32(run), pipeline, run, seq, crc, back: [], turn: 0 });
+      const { at } = position;
+      position = position.with({ key: crc32(run), pipeline, run, seq, crc, back: [], at, turn: 0 });
     }
     return { position, scope: undefined };
   } catch {

@@ -1,17 +1,11 @@
 /** The position after everything that stands in the ledgers now. */
 import { crc32 } from "node:zlib";
-import type { PipelineEvent } from "../core/event.ts";
-import { emptyPipelineState, evolvePipeline } from "../core/pipeline-state.ts";
-import { readTail } from "../ledger/ledger-reader.ts";
-import { LinesBackwards } from "../ledger/lines-backwards.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { FeedScope } from "./feed-line.ts";
-import { fileKey, FeedPosition, markCrc } from "./feed-position.ts";
-import { firstCrc, withLedger } from "./find-place.ts";
-import { headOf, recordedCrc } from "./whole-lines.ts";
-
-/** How often a ledger is read that is rotated while it is read. */
-const TRIES = 3;
+import { BACK, beginningOf, fileKey, FeedPosition, markCrc, type Mark } from "./feed-position.ts";
+import { firstCrc, linesBackwards, withLedger } from "./find-place.ts";
+import { runEndedBy, runsBegunBy } from "./told-runs.ts";
+import type { WholeLine } from "./whole-lines.ts";
 
 /**
  * The position after the last whole line of each ledger: of pipelines, and of the runs that go on.
@@ -27,55 +21,69 @@ export function presentPosition(store: RunStore, scope: FeedScope): FeedPosition
 }
 
 function withPipeline(before: FeedPosition, store: RunStore, pipeline: string): FeedPosition {
-  const path = store.pipelineLedger(pipeline);
-  const first = (): number | undefined => withLedger(path, firstCrc);
-  for (let tries = 0; tries < TRIES; tries += 1) {
-    const crc = first();
-    if (crc === undefined) return before;
-    const state = emptyPipelineState();
-    let at = "";
-    const mark = markOf(path, (line) => {
-      evolvePipeline(state, line);
-      at = line.at;
-    });
-    if (mark === undefined || first() !== crc) continue;
-    const key = fileKey(pipeline, crc);
-    let position = before
-      .with({ key, pipeline, seq: mark.seq, crc: markCrc(mark.crc), back: [], turn: 0 })
-      .withAt(at > before.at ? at : before.at);
-    for (const run of state.active.keys()) position = withRun(position, store, run);
-    return position;
-  }
-  return before;
-}
-
-function markOf(
-  path: string,
-  each: (line: Parameters<typeof evolvePipeline>[1]) => void,
-): { readonly seq: number; readonly crc: number } | undefined {
-  try {
-    return readTail<PipelineEvent>(path, "pipeline.checkpoint", { each }).mark;
-  } catch {
-    // A newer release wrote it, or it is being replaced.
-    return undefined;
-  }
-}
-
-/** With a mark at the last line of a run's ledger that can be one. */
-function withRun(before: FeedPosition, store: RunStore, run: string): FeedPosition {
-  const pipeline = store.parseRunId(run).pipeline;
-  const mark = { key: crc32(run), pipeline, run, back: [], turn: 0 };
-  const last = withLedger(store.runLedger(run), (fd) => {
-    const back = new LinesBackwards(fd);
-    for (let line = back.previous(); line !== undefined; line = back.previous()) {
-      const crc = recordedCrc(line);
-      const head = crc === undefined ? undefined : headOf(line.toString("utf8"));
-      if (head !== undefined) return { ...head, crc: crc! };
-    }
-    return undefined;
+  const read = withLedger(store.pipelineLedger(pipeline), (fd) => {
+    const first = firstCrc(fd);
+    return first === undefined ? undefined : { first, ...tailOf(fd) };
   });
-  if (last === undefined) return before.with({ ...mark, seq: 0, crc: 0 });
+  if (read === undefined) return before;
+  const { first, last, active } = read;
+  let position = withLast(before, { key: fileKey(pipeline, first), pipeline }, last);
+  for (const run of active) position = withRun(position, store, run);
+  return position;
+}
+
+/** The last lines of a pipeline's ledger, and the runs that go on. Reads back to a checkpoint. */
+function tailOf(fd: number): {
+  readonly last: readonly WholeLine[];
+  readonly active: ReadonlySet<string>;
+} {
+  const last: WholeLine[] = [];
+  const active = new Set<string>();
+  const ended = new Set<string>();
+  let isFound = false;
+  for (const line of linesBackwards(fd)) {
+    if (last.length <= BACK) last.push(line);
+    else if (isFound) break;
+    if (isFound) continue;
+    const end = runEndedBy(line);
+    if (end !== undefined) ended.add(end);
+    for (const run of runsBegunBy(line)) if (!ended.has(run)) active.add(run);
+    isFound = line.type === "pipeline.checkpoint";
+  }
+  return { last, active };
+}
+
+/** With a mark at the last line of a run's ledger. */
+function withRun(before: FeedPosition, store: RunStore, run: string): FeedPosition {
+  let path: string;
+  try {
+    path = store.runLedger(run);
+  } catch {
+    // The line names something that is no run's id: there is no file to read.
+    return before;
+  }
+  const { pipeline } = store.parseRunId(run);
+  const last = withLedger(path, (fd) => {
+    const lines: WholeLine[] = [];
+    for (const line of linesBackwards(fd)) if (lines.push(line) > BACK) break;
+    return lines;
+  });
+  return last === undefined || last.length === 0
+    ? before.with(beginningOf(pipeline, run, 0))
+    : withLast(before, { key: crc32(run), pipeline, run }, last);
+}
+
+/** @param lines the last lines of the ledger, backwards */
+function withLast(
+  before: FeedPosition,
+  ledger: Pick<Mark, "key" | "pipeline" | "run">,
+  lines: readonly WholeLine[],
+): FeedPosition {
+  const [last, ...others] = lines;
+  if (last === undefined) return before;
+  const { seq, at, crc } = last;
+  const back = others.map((line) => markCrc(line.crc));
   return before
-    .with({ ...mark, seq: last.seq, crc: markCrc(last.crc) })
-    .withAt(last.at > before.at ? last.at : before.at);
+    .with({ ...ledger, seq, crc: markCrc(crc), back, at, turn: 0 })
+    .withAt(at > before.at ? at : before.at);
 }

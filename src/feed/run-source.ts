@@ -76,7 +76,7 @@ export class RunSource {
     const seq = isOwn ? this.#buffer.seq : (mark?.seq ?? 0);
     const isUnchecked = !isOwn && mark?.crc === undefined;
     const crcOf = (of: number): number | undefined => crcs.of(of);
-    const given = { seq, crcOf, at: position.at, isUnchecked };
+    const given = { seq, crcOf, at: mark?.at ?? position.at, isUnchecked };
     const found = withLedger(path, (fd) => findPlace(fd, path, given));
     if (found === undefined) return false;
     this.isCut ||= found.isCut;
