@@ -67,10 +67,10 @@ export function Log({
 
 function countOf(held: LogLines | undefined, { q, step, stream }: LogFilter): string {
   if (held === undefined) return "";
-  const { lines, from } = held;
+  const { lines, from, after } = held;
   const filtered = q !== "" || step !== "" || stream !== "";
   if (lines.length === 0) return filtered ? "no line fits" : "nothing printed";
-  if (from > 1)
+  if (from > 1 || after)
     return `lines ${lines[0]!.n.toLocaleString("en")} – ${lines.at(-1)!.n.toLocaleString("en")}`;
   const errors = lines.filter((one) => one.stream === "stderr").length;
   const count = countText(lines.length, "line");

@@ -76,6 +76,7 @@ function RowsInView({
 }: VirtualListProps & { readonly scroller: RefObject<HTMLDivElement | null> }): JSX.Element {
   const virtualizer = useVirtualizer(rows, height, keyOf, scroller);
   const items = virtualizer.getVirtualItems();
+  useAnchor(rows, keyOf, scroller, virtualizer);
   // Rows that were measured have another height than was thought.
   useStick(scroller, stickToEnd === true);
   return (
@@ -100,6 +101,27 @@ function RowsInView({
       ))}
     </div>
   );
+}
+
+/** Where rows came before the first one, what is in view stays where it is. */
+function useAnchor(
+  rows: number,
+  keyOf: (row: number) => string | number,
+  scroller: RefObject<HTMLDivElement | null>,
+  virtualizer: ListVirtualizer,
+): void {
+  const first = rows === 0 ? undefined : keyOf(0);
+  const before = useRef(first);
+  useLayoutEffect(() => {
+    const known = before.current;
+    before.current = first;
+    if (known === undefined || known === first) return;
+    let row = 1;
+    while (row < rows && keyOf(row) !== known) row += 1;
+    const element = scroller.current;
+    const start = virtualizer.getOffsetForIndex(row, "start")?.[0];
+    if (row < rows && element !== null && start !== undefined) element.scrollTop += start;
+  }, [first]);
 }
 
 /** After each drawing, scrolls to the end. */
