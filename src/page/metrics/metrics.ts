@@ -5,6 +5,7 @@
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { PIPELINE_NAME } from "../../core/run-id.ts";
 import type { Tally } from "../../core/tally.ts";
 import { readDaemon, type DaemonInfo } from "../../ledger/daemon-info.ts";
 import { RunStore } from "../../ledger/run-store.ts";
@@ -99,7 +100,7 @@ export class Metrics {
 
   /** All pipelines, the oldest ledger first: those that have series of their own keep them. */
   async #read(now: number, aside: ReadonlySet<string>): Promise<Read[]> {
-    const names = new Set([...this.#store.pipelines(), ...aside]);
+    const names = new Set([...this.#store.pipelines(), ...aside].filter(isName));
     for (const name of this.#pipelines.keys()) if (!names.has(name)) this.#pipelines.delete(name);
     const read: Read[] = [];
     let room = MOST_UNDECIDED;
@@ -132,6 +133,10 @@ interface PipelineText {
 /** What is of now, as one text to compare. */
 function gaugesOf({ removed, valid, paused, active, queued, nextFire }: PipelineNumbers): string {
   return [removed, valid, paused, active, queued, nextFire].join(" ");
+}
+
+function isName(name: string): boolean {
+  return PIPELINE_NAME.test(name);
 }
 
 /** One pipeline, read. */

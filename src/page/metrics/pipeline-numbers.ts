@@ -109,16 +109,23 @@ export class PipelineMetrics {
 
   /** Reads the ledger if it has changed. @returns its size */
   #look(now: number): number {
-    const stats = statSync(this.#path, { throwIfNoEntry: false });
-    const mark = stats === undefined ? "" : `${stats.ino} ${stats.size} ${stats.mtimeMs}`;
+    let mark = "";
+    let size = 0;
+    try {
+      const stats = statSync(this.#path, { throwIfNoEntry: false });
+      if (stats !== undefined) mark = `${stats.ino} ${stats.size} ${stats.mtimeMs}`;
+      size = stats?.size ?? 0;
+    } catch {
+      mark = "unreadable";
+    }
     if (mark !== this.#mark) {
-      this.#kept = stats === undefined ? undefined : this.#reading(now);
+      this.#kept = mark === "" ? undefined : this.#reading(now);
       this.#mark = mark;
       this.#nextFire = 0;
       this.#nextDue = 0;
       this.#undecided = 0;
     }
-    return stats?.size ?? 0;
+    return size;
   }
 
   #reading(now: number): Kept | undefined {
@@ -169,7 +176,14 @@ export class PipelineMetrics {
 
   /** The bytes of the rotated ledgers. A file that comes or goes changes the folder's time. */
   #rotatedBytes(): number {
-    const folder = this.#store.pipelineDir(this.#name);
+    try {
+      return this.#lookForRotated(this.#store.pipelineDir(this.#name));
+    } catch {
+      return this.#rotated;
+    }
+  }
+
+  #lookForRotated(folder: string): number {
     const mark = statSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? 0;
     if (mark === this.#folderMark) return this.#rotated;
     this.#rotated = 0;

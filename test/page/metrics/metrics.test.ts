@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { FINAL_RUN_STATUSES } from "../../../src/core/status.ts";
@@ -144,6 +144,8 @@ describe("the metrics of a root", () => {
     writePipeline(runs, "newer", [{ ...valid, format: 99 }]);
     writePipeline(runs, "damaged", [valid, fired(3)]);
     writeFileSync(join(runs, "damaged", "pipeline.jsonl"), "no ledger\nat all\n");
+    mkdirSync(join(runs, "loops"));
+    symlinkSync("pipeline.jsonl", join(runs, "loops", "pipeline.jsonl"));
     const { value, keysOf } = await scrape(runs, Date.parse("2026-11-23T02:10:00Z"));
     const of = (pipeline: string): (number | undefined)[] =>
       ["valid", "paused"].map((what) => value(`orchd_pipeline_${what}`, { pipeline }));
@@ -152,9 +154,10 @@ describe("the metrics of a root", () => {
     expect(of("removed")).toEqual([undefined, undefined]);
     expect(of("newer")).toEqual([0, 0]);
     expect(of("damaged")).toEqual([0, 0]);
+    expect(of("loops")).toEqual([0, 0]);
     expect(value("orchd_next_fire_timestamp_seconds", { pipeline: "paused" })).toBe(0);
     expect(value("orchd_slots_total", { pipeline: "removed", decision: "fired" })).toBe(1);
-    expect(keysOf("orchd_last_success_timestamp_seconds")).toHaveLength(4);
+    expect(keysOf("orchd_last_success_timestamp_seconds")).toHaveLength(5);
   });
 
   it("tell how long the oldest request has waited", async () => {
