@@ -20,36 +20,69 @@ interface Bucket {
 
 /** Slots by ten minutes. */
 export class DayTally {
+  readonly #pipeline: string;
   readonly #buckets = new Map<number, Bucket>();
+  /** The last answer: it holds until a slot comes, or the day begins later. */
+  #last: (Bucket & { readonly from: number }) | undefined;
 
   /** @param marks by their slot */
   constructor(pipeline: string, marks: readonly StripMark[]) {
+    this.#pipeline = pipeline;
+    this.add(marks);
+  }
+
+  /** Counts more slots. */
+  add(marks: readonly StripMark[]): void {
     const lists = new Map<number, StripMark[]>();
     for (const mark of marks) {
-      const start = bucketOf(mark);
+      const start = bucketOf(Date.parse(mark.slot!));
       const list = lists.get(start);
       if (list === undefined) lists.set(start, [mark]);
       else list.push(mark);
     }
-    for (const [start, list] of lists)
-      this.#buckets.set(start, { sums: sumMarks(list), reasons: reasonsOf(pipeline, list) });
+    for (const [start, list] of lists) {
+      const { sums, reasons } = this.#buckets.get(start) ?? { sums: NO_SLOTS, reasons: [] };
+      this.#buckets.set(start, {
+        sums: addSums(sums, sumMarks(list)),
+        reasons: mergeReasons([...reasons, ...reasonsOf(this.#pipeline, list)]),
+      });
+    }
+    this.#last = undefined;
+  }
+
+  /** The run of a slot that was counted has failed. @param slot milliseconds since 1970 */
+  fail(slot: number): void {
+    const bucket = this.#buckets.get(bucketOf(slot));
+    if (bucket === undefined) return;
+    const sums = addSums(bucket.sums, { ...NO_SLOTS, failed: 1 });
+    this.#buckets.set(bucketOf(slot), { ...bucket, sums });
+    this.#last = undefined;
   }
 
   /** @param from {@link dayStart} of some moment */
   sums(from: number): SlotSums {
-    return this.#since(from).reduce((sums, bucket) => addSums(sums, bucket.sums), NO_SLOTS);
+    return this.#since(from).sums;
   }
 
   /** @param from {@link dayStart} of some moment */
-  reasons(from: number): SlotReason[] {
-    return mergeReasons(this.#since(from).flatMap(({ reasons }) => reasons));
+  reasons(from: number): readonly SlotReason[] {
+    return this.#since(from).reasons;
   }
 
-  #since(from: number): Bucket[] {
-    return [...this.#buckets].flatMap(([start, bucket]) => (start >= from ? [bucket] : []));
+  #since(from: number): Bucket {
+    if (this.#last?.from === from) return this.#last;
+    for (const start of this.#buckets.keys()) if (start < from) this.#buckets.delete(start);
+    const buckets = [...this.#buckets.values()];
+    const last = {
+      from,
+      sums: buckets.reduce((sums, bucket) => addSums(sums, bucket.sums), NO_SLOTS),
+      reasons: mergeReasons(buckets.flatMap(({ reasons }) => reasons)),
+    };
+    this.#last = last;
+    return last;
   }
 }
 
-function bucketOf({ slot }: StripMark): number {
-  return Math.floor(Date.parse(slot!) / BUCKET_MS) * BUCKET_MS;
+function bucketOf(slot: number): number {
+  return Math.floor(slot / BUCKET_MS) * BUCKET_MS;
 }

@@ -9,26 +9,21 @@
 import { statSync } from "node:fs";
 import { defined } from "../core/defined.ts";
 import type { PipelineAbout } from "../core/pipeline-about.ts";
-import type { Backfill } from "../core/pipeline-state.ts";
+import type { Backfill, PipelineState } from "../core/pipeline-state.ts";
 import { PIPELINE_NAME } from "../core/run-id.ts";
 import { runStatus } from "../core/run-status.ts";
 import type { RunStore } from "../ledger/run-store.ts";
-import { changesOf } from "./changes.ts";
-import { dayStart, DayTally } from "./day-tally.ts";
+import type { DayTally } from "./day-tally.ts";
 import type { Change, StripMark } from "./overview.ts";
-import { readPipeline, type PipelineReading } from "./pipeline-reading.ts";
+import { readPipeline } from "./pipeline-reading.ts";
 import { nextFire, viewPipeline, type FiringState, type PipelineView } from "./pipeline-view.ts";
+import { RecentSlots } from "./recent-slots.ts";
 import { zonesOf } from "./recorded-schedule.ts";
 import { stateOfRun } from "./run-reading.ts";
-import { recentLines, slotMarks } from "./slot-marks.ts";
+import type { MarkedPipeline } from "./slot-marks.ts";
 
-/** The most marks of a strip. */
-const STRIP_MARKS = 34;
-/** The most changes that are kept of one pipeline. */
-const MOST_CHANGES = 20;
-
-/** What is remembered of one pipeline. */
-export interface PipelineFacts {
+/** What the newest state of a pipeline says beside its view. */
+interface StateFacts {
   readonly about: PipelineAbout;
   readonly timezones: readonly string[];
   readonly pausedBecause?: string;
@@ -40,6 +35,10 @@ export interface PipelineFacts {
   readonly startedAt: ReadonlyMap<string, string>;
   /** Backfills that are under way, the oldest first. */
   readonly backfills: readonly Backfill[];
+}
+
+/** What is remembered of one pipeline beside its view. */
+export interface PipelineFacts extends StateFacts {
   /** Its last slots and runs by hand, oldest first. */
   readonly strip: readonly StripMark[];
   readonly tally: DayTally;
@@ -57,8 +56,12 @@ export interface RunProgress {
 interface Remembered {
   readonly stamp: string;
   readonly firing: FiringState;
+  readonly facts: StateFacts;
   view: PipelineView;
-  facts: PipelineFacts | undefined;
+  /** Read when it is first asked for. */
+  slots: RecentSlots | undefined;
+  /** The slots are as they were before the ledger grew. */
+  isBehind: boolean;
 }
 
 /** The memory of one runs folder. */
@@ -85,9 +88,18 @@ export class PipelineMemory {
   facts(name: string, now: number): PipelineFacts | undefined {
     const there = this.#look(name, now);
     if (there === undefined) return undefined;
-    if (there.facts !== undefined) return there.facts;
-    const reading = readPipeline(this.store, name);
-    return reading && (there.facts = factsOf(this.store, name, reading, now));
+    const { active, queued } = there.view;
+    const marked: MarkedPipeline = {
+      store: this.store,
+      pipeline: name,
+      active: new Set(active),
+      queued: new Set(queued),
+    };
+    if (there.isBehind && there.slots?.grow(marked, now) === false) there.slots = undefined;
+    there.slots ??= new RecentSlots(marked, now);
+    there.isBehind = false;
+    const { strip, tally, changes } = there.slots;
+    return { ...there.facts, strip, tally, changes };
   }
 
   /** What decides when it fires next; undefined where it has no ledger. Throws as `view` does. */
@@ -130,24 +142,17 @@ export class PipelineMemory {
     const remembered: Remembered = {
       stamp: stamp ?? "",
       firing: { paused, removed, schedules, ran, ...defined({ since }) },
+      facts: factsOf(reading.state),
       view: viewPipeline(name, reading, now),
-      facts: undefined,
+      slots: before?.slots,
+      isBehind: true,
     };
     if (stamp !== undefined) this.#pipelines.set(name, remembered);
     return remembered;
   }
 }
 
-function factsOf(
-  store: RunStore,
-  pipeline: string,
-  { state }: PipelineReading,
-  now: number,
-): PipelineFacts {
-  const from = dayStart(now);
-  const { lines } = recentLines(store, pipeline, { from, least: STRIP_MARKS });
-  const marked = { store, pipeline, active: new Set(state.active.keys()), queued: state.queued };
-  const marks = slotMarks(marked, lines, { from, to: now, older: STRIP_MARKS });
+function factsOf(state: PipelineState): StateFacts {
   const active = [...state.active.values()];
   return {
     about: state.about,
@@ -159,9 +164,6 @@ function factsOf(
       active.flatMap(({ run, startedAt }) => (startedAt === undefined ? [] : [[run, startedAt]])),
     ),
     backfills: [...state.backfills.values()],
-    strip: marks.filter(({ decision }) => decision !== "backfilled").slice(-STRIP_MARKS),
-    tally: new DayTally(pipeline, marks),
-    changes: changesOf(pipeline, lines, from).slice(0, MOST_CHANGES),
   };
 }
 

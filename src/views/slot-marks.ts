@@ -5,7 +5,7 @@
  * The newest decision of a slot counts, as in `orchd why`. A backfill is a mark of its own at its
  * slot. A line that covers a stretch of missed slots gives a mark for each of them.
  */
-import { closeSync, openSync } from "node:fs";
+import { closeSync, fstatSync, openSync } from "node:fs";
 import { parseRunId } from "../core/run-id.ts";
 import {
   timetable,
@@ -26,10 +26,21 @@ import type { SlotDecision } from "./slot-outcome.ts";
 /** A ledger line without its checksum. */
 export type PlainLine = Readonly<Record<string, unknown>>;
 
+/** How far a ledger was read. */
+export interface LedgerEnd {
+  readonly inode: number;
+  /** Where the last whole line ends, in bytes. */
+  readonly offset: number;
+  /** That line's number. */
+  readonly seq: number;
+}
+
 /** What is read of a pipeline's ledger. */
 export interface RecentLines {
   /** Oldest first. */
   readonly lines: readonly PlainLine[];
+  /** The end of the file in use; undefined where it has no whole line. */
+  readonly end: LedgerEnd | undefined;
   /** Older lines of the time that was asked for were left out: they are too many. */
   readonly isCut: boolean;
 }
@@ -43,7 +54,7 @@ const MOST_OF_STRETCH = 10_000;
  * one alone says nothing.
  */
 const OLDER_LINES = 64;
-const HEAD = /^\{"seq":\d+,"b":\d+,"at":"([^"]+)","type":"([a-z._]+)"/;
+const HEAD = /^\{"seq":(\d+),"b":\d+,"at":"([^"]+)","type":"([a-z._]+)"/;
 const HEAD_BYTES = 120;
 const KEPT = /^(?:slot\.(?!late)|run\.(?!overdue)|clock\.stepped|pipeline\.(?!checkpoint))/;
 const DECISIONS: Readonly<Record<string, SlotDecision>> = {
@@ -75,25 +86,32 @@ export function recentLines(
 ): RecentLines {
   const lines: PlainLine[] = [];
   let [older, marks] = [0, 0];
-  for (const { at, type, text } of headsBackwards(store, pipeline)) {
+  let end: LedgerEnd | undefined;
+  const all = (isCut: boolean): RecentLines => ({ lines: lines.toReversed(), end, isCut });
+  for (const { at, type, text, end: itsEnd } of headsBackwards(store, pipeline)) {
+    end ??= itsEnd;
     const isOlder = Date.parse(at) < from;
     older = isOlder ? older + 1 : 0;
     if (older > OLDER_LINES && marks >= least) break;
     if (!KEPT.test(type) || (isOlder && marks >= least)) continue;
-    if (lines.length >= most) return { lines: lines.toReversed(), isCut: !isOlder };
+    if (lines.length >= most) return all(!isOlder);
     const line = parseObject(text());
     if (line === undefined) continue;
     lines.push(line);
     if (type in DECISIONS ? type !== "slot.backfilled" : isByHand(line)) marks += 1;
   }
-  return { lines: lines.toReversed(), isCut: false };
+  return all(false);
 }
 
-/** Where a line begins, and its text where it is asked for: most lines need not be parsed. */
-function* headsBackwards(
-  store: RunStore,
-  pipeline: string,
-): Generator<{ readonly at: string; readonly type: string; readonly text: () => string }> {
+/** The head of a line, and its text where it is asked for: most lines need not be parsed. */
+interface LineHead {
+  readonly at: string;
+  readonly type: string;
+  readonly text: () => string;
+  readonly end: LedgerEnd;
+}
+
+function* headsBackwards(store: RunStore, pipeline: string): Generator<LineHead> {
   for (const path of pipelineLedgers(store, pipeline)) {
     let fd: number;
     try {
@@ -104,12 +122,14 @@ function* headsBackwards(
       continue;
     }
     try {
+      const inode = fstatSync(fd).ino;
       const lines = new LinesBackwards(fd);
       for (let line = lines.previous(); line !== undefined; line = lines.previous()) {
         const bytes = line;
-        const [, at, type] = HEAD.exec(bytes.toString("latin1", 0, HEAD_BYTES)) ?? [];
-        if (at !== undefined && type !== undefined)
-          yield { at, type, text: () => bytes.toString("utf8") };
+        const [, seq, at, type] = HEAD.exec(bytes.toString("latin1", 0, HEAD_BYTES)) ?? [];
+        if (at === undefined || type === undefined) continue;
+        const end = { inode, offset: lines.offset + bytes.length + 1, seq: Number(seq) };
+        yield { at, type, text: () => bytes.toString("utf8"), end };
       }
     } finally {
       closeSync(fd);
