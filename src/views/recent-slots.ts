@@ -69,8 +69,7 @@ export class RecentSlots {
 
   /** Takes what was written since. @returns false where it has to be read from scratch */
   grow(marked: MarkedPipeline, now: number): boolean {
-    const news =
-      this.#end && linesAfter(marked.store.pipelineLedger(marked.pipeline), this.#end);
+    const news = this.#end && linesAfter(marked.store.pipelineLedger(marked.pipeline), this.#end);
     if (news === undefined || news.lines.some(changesThePast)) return false;
     const found = slotMarks(marked, news.lines, { from: 0, to: now });
     const known = new Set(this.#strip.map(({ run }) => run));
@@ -127,11 +126,7 @@ function endedMark(mark: StripMark, line: PlainLine): StripMark {
 /** A mark whose run goes on, as it stands now. */
 function presentMark(mark: StripMark, { active, queued }: MarkedPipeline): StripMark {
   if (mark.run === null || !OPEN.has(mark.status)) return mark;
-  const status = queued.has(mark.run)
-    ? "initializing"
-    : active.has(mark.run)
-      ? "running"
-      : null;
+  const status = queued.has(mark.run) ? "initializing" : active.has(mark.run) ? "running" : null;
   return status === mark.status ? mark : { ...mark, status };
 }
 
