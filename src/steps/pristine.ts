@@ -212,34 +212,26 @@ export class Pristine {
     const queue = [...roots];
     for (let at = 0; at < queue.length; at += 1) {
       const object = queue[at];
-      if (!isObject(object) || this.#seen.has(object)) continue;
-      const taken = this.#take(object);
-      if (taken === undefined) continue;
-      queue.push(taken.prototype);
-      for (const key of taken.keys) {
-        const member = getOwnPropertyDescriptor(object, key)!;
-        if ("value" in member) queue.push(member.value);
-        else queue.push(member.get, member.set);
-      }
+      if (isObject(object)) this.#take(object, queue);
     }
   }
 
-  #take(object: object): TakenObject | undefined {
-    if (this.#seen.has(object)) return undefined;
+  /** Takes in one object. @param found gets what it leads to */
+  #take(object: object, found: unknown[] = []): void {
+    if (this.#seen.has(object)) return;
     this.#seen.add(object);
     // The bytes of a buffer are no members.
-    if (ArrayBuffer.isView(object)) return undefined;
-    const taken = new TakenObject(object);
-    const own = typeof object === "function" ? this.#plainPrototypeOf(object, taken) : false;
-    if (own === false) this.#add(taken);
-    else {
-      Object.freeze(object);
-      if (own !== undefined) {
-        this.#seen.add(own);
-        Object.freeze(own);
-      }
+    if (ArrayBuffer.isView(object)) return;
+    if (typeof object === "function" && this.#freezePlain(object)) {
+      found.push(getPrototypeOf(object));
+      return;
     }
-    return taken;
+    const taken = new TakenObject(object);
+    this.#add(taken);
+    found.push(taken.prototype);
+    for (const member of taken.members)
+      if ("value" in member) found.push(member.value);
+      else found.push(member.get, member.set);
   }
 
   #add(taken: TakenObject): void {
@@ -250,21 +242,34 @@ export class Pristine {
   }
 
   /**
-   * Whether nothing can be hung on a function except on itself: false if it has members or a
-   * prototype that people use; else its empty prototype, or undefined without one.
+   * Freezes a function on which nothing can be hung except on itself, and its empty prototype. Most
+   * objects are such functions, so no descriptor is made of what needs none.
+   *
+   * @returns false if it has members or a prototype that people use
    */
-  #plainPrototypeOf(value: object, { keys, members }: TakenObject): object | false | undefined {
-    if (keys.some((key) => key !== "length" && key !== "name" && key !== "prototype")) return false;
-    const at = keys.indexOf("prototype");
-    if (at === -1) return undefined;
-    const prototype = members[at]?.value as unknown;
-    return isObject(prototype) &&
+  #freezePlain(value: object): boolean {
+    const keys = ownKeys(value);
+    for (const key of keys)
+      if (key !== "length" && key !== "name" && key !== "prototype") return false;
+    const { length, name } = value as { readonly length?: unknown; readonly name?: unknown };
+    if (isObject(length) || isObject(name)) return false;
+    if (keys.includes("prototype")) {
+      const prototype = getOwnPropertyDescriptor(value, "prototype")!.value as unknown;
+      if (!isObject(prototype) || !this.#isEmptyPrototypeOf(prototype, value)) return false;
+      this.#seen.add(prototype);
+      Object.freeze(prototype);
+    }
+    Object.freeze(value);
+    return true;
+  }
+
+  #isEmptyPrototypeOf(prototype: object, value: object): boolean {
+    return (
       !this.#seen.has(prototype) &&
       getPrototypeOf(prototype) === Object.prototype &&
       ownKeys(prototype).length === 1 &&
       getOwnPropertyDescriptor(prototype, "constructor")?.value === value
-      ? prototype
-      : false;
+    );
   }
 }
 
