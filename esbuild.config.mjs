@@ -1,8 +1,8 @@
 /**
  * Bundles the command line into a folder's bin/, the programs in which steps run into its daemon/,
  * and the page's app into its page/. orchd.js answers `orchd status` alone, and is one file: every
- * file that Node opens costs half a millisecond. commands.js and its chunks are for everything else.
- * Code that both need is in both.
+ * file that Node opens costs half a millisecond. commands.js and its chunks are for everything
+ * else. Code that both need is in both.
  */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { basename, join, relative, resolve } from "node:path";
