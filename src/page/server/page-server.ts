@@ -59,6 +59,8 @@ export interface PageSettings extends Roots {
   /** The token of a page on loopback without a token file; undefined: a new one. */
   readonly token?: string | undefined;
   readonly trustProxy: boolean;
+  /** How many event streams are open at most; default: a thousand. */
+  readonly mostStreams?: number | undefined;
   /** The path below which everything is served: `/orchd`; empty: at the top. */
   readonly base: string;
   /** The folder of the app's files. */
@@ -108,7 +110,7 @@ export async function startPage(
   const tokens =
     file?.tokens ?? (token === null ? undefined : new Tokens([{ right: "operate", token }]));
   const gate = new Gate({ ...settings, tokens });
-  const streams = new EventStreams(new RunStore(settings.runs));
+  const streams = new EventStreams(new RunStore(settings.runs), settings.mostStreams);
   const server = makeServer(settings, gate, streams);
   const listening = await listenOn(server, listen);
   if (!listening.ok) return { ok: false, exitCode: 1, because: `${listening.because}.` };
