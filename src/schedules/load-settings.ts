@@ -15,7 +15,7 @@ import { checkShape } from "../core/shape-faults.ts";
 import { bundleModule } from "./bundle.ts";
 import { problemOf, type Problem } from "./problem.ts";
 import { readSafeFile } from "./safe-file.ts";
-import { decodeUtf8, readSourceText, type SourceText } from "./source-text.ts";
+import { readSettingsFile } from "./settings-file.ts";
 
 /**
  * The settings, or all that is wrong with the file. `watched` are the absolute paths of the files
@@ -74,27 +74,6 @@ export async function loadSettings(
   return resolved.ok && errors.length === 0
     ? { ok: true, settings: resolved.settings, problems, watched: [...watched] }
     : { ok: false, errors, watched: [...watched] };
-}
-
-/** What the file says. `source` is undefined if there is no file, or nothing in it. */
-function readSettingsFile(
-  path: string,
-):
-  | { readonly ok: true; readonly source: SourceText | undefined }
-  | { readonly ok: false; readonly errors: readonly Problem[] } {
-  const fail = (...errors: Problem[]) => ({ ok: false, errors }) as const;
-  const file = readSafeFile(path);
-  if (!file.ok)
-    return file.missing === true && !file.message.includes("link")
-      ? { ok: true, source: undefined }
-      : fail({ file: path, message: file.message });
-  const decoded = decodeUtf8(file.bytes);
-  if (!decoded.ok) return fail({ file: path, message: decoded.message });
-  if (decoded.text.replace(/^\s*#.*$/gm, "").trim() === "") return { ok: true, source: undefined };
-  const parsed = readSourceText(decoded.text, "yaml");
-  return parsed.ok
-    ? parsed
-    : fail(...parsed.faults.map(({ message, position }) => ({ file: path, ...position, message })));
 }
 
 /** One entry of `orchestrators`, and what is wrong with it. */

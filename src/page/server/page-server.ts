@@ -14,6 +14,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from "node:net";
 import { isLoopback, type ListenAddress } from "../../core/listen-address.ts";
 import { RunStore } from "../../ledger/run-store.ts";
+import type { CacheSettings } from "../../views/cache-forecast.ts";
 import { PipelineMemory } from "../../views/pipeline-memory.ts";
 import type { Roots } from "../../views/roots.ts";
 import { answerOf, answerParts } from "./api.ts";
@@ -67,6 +68,8 @@ export interface PageSettings extends Roots {
   readonly assets: string;
   /** Milliseconds since 1970. */
   readonly now: () => number;
+  /** What orchd.yaml says about the cache. */
+  readonly cacheSettings: () => CacheSettings;
 }
 
 /** A page that serves. */
@@ -134,10 +137,10 @@ export async function startPage(
 }
 
 function makeServer(settings: PageSettings, gate: Gate, streams: EventStreams): Server {
-  const { root, schedules, runs, now, assets, base } = settings;
+  const { root, schedules, runs, now, cacheSettings, assets, base } = settings;
   const store = new RunStore(runs);
   const memory = new PipelineMemory(store);
-  const source = { roots: { root, schedules, runs }, store, memory, now };
+  const source = { roots: { root, schedules, runs }, store, memory, now, cacheSettings };
   const app = pageApp({ source, assets, base, streams, gate });
   const listener = getRequestListener(app.fetch, {
     overrideGlobalObjects: false,

@@ -5,6 +5,7 @@
 import * as z from "zod";
 import { noTimeText, readGivenTime } from "../../core/given-time.ts";
 import type { RunStore } from "../../ledger/run-store.ts";
+import type { CacheSettings } from "../../views/cache-forecast.ts";
 import type { PipelineMemory } from "../../views/pipeline-memory.ts";
 import type { Roots } from "../../views/roots.ts";
 import { refusal } from "./problem.ts";
@@ -17,6 +18,8 @@ export interface PageSource {
   readonly memory: PipelineMemory;
   /** Milliseconds since 1970. */
   readonly now: () => number;
+  /** What orchd.yaml says about the cache. */
+  readonly cacheSettings: () => CacheSettings;
 }
 
 /** A route as the document shows it. */

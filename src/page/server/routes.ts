@@ -7,6 +7,7 @@ import { DAY_MS } from "../../core/time.ts";
 import { comingSlots } from "../../views/coming-slots.ts";
 import { runGraph } from "../../views/graph.ts";
 import { knownPipeline } from "../../views/known-pipeline.ts";
+import { priceByLedgers } from "../../views/ledger-price.ts";
 import { newestSlot } from "../../views/near-slots.ts";
 import { readPipelineFile } from "../../views/pipeline-file.ts";
 import { readPipelinePage } from "../../views/pipeline-page-reading.ts";
@@ -34,6 +35,7 @@ import {
   overviewShape,
   pipelineFileShape,
   pipelinePageShape,
+  priceShape,
   requestShape,
   requestsShape,
   runLedgerShape,
@@ -321,6 +323,28 @@ const grid = route({
   },
 });
 
+const price = route({
+  path: "/backfill/price",
+  id: "getBackfillPrice",
+  summary: "What a backfill would cost, by the ledgers: as `orchd backfill --dry-run --json`",
+  params: z.strictObject({
+    pipeline,
+    from: moment("the first moment, included"),
+    to: moment("the last moment, included"),
+    which: z.enum(["missing", "failed", "all"]).default("missing"),
+    maxActive: count("how many of its runs at once", 1, 1_000_000),
+  }),
+  answer: priceShape,
+  read({ roots, store, now, cacheSettings }, params) {
+    const present = now();
+    const [from, to] = (["from", "to"] as const).map((name) => timeOf(params[name], name, present));
+    if (to! < from!) throw refusal(400, "`to` lies before `from`; swap them.");
+    shown(knownPipeline(roots, params.pipeline));
+    const plan = { from: from!, to: to!, which: params.which, maxActive: Number(params.maxActive) };
+    return shown(priceByLedgers(store, params.pipeline, cacheSettings(), plan, present)).price;
+  },
+});
+
 const requests = route({
   path: "/requests",
   id: "getRequests",
@@ -366,6 +390,7 @@ export const ROUTES: readonly Route[] = [
   log,
   graph,
   diff,
+  price,
   requests,
   oneRequest,
   schema,

@@ -392,6 +392,25 @@ export const diffShape = z
   })
   .meta({ id: "Diff" });
 
+/** What a backfill would cost. */
+export const priceShape = z
+  .strictObject({
+    pipeline: z.string(),
+    from: time,
+    to: time,
+    which: z.enum(["missing", "failed", "all"]),
+    slots: z.int(),
+    runs: z.int(),
+    executes: z.int(),
+    cached: z.int(),
+    steps: z.strictObject({ total: z.int(), cached: z.int() }),
+    estimatedMs: orNull(ms),
+    first: orNull(time),
+    last: orNull(time),
+    pricedBy: orNull(z.strictObject({ run: z.string(), at: time, older: z.boolean() })),
+  })
+  .meta({ id: "BackfillPrice" });
+
 /** One request. */
 export const requestShape = z
   .strictObject({

@@ -1,0 +1,41 @@
+/** orchd.yaml as it is written, without the modules that it names. */
+import { join } from "node:path";
+import { DEFAULT_SETTINGS, orchdSettingsSchema, type OrchdSettings } from "../core/settings.ts";
+import { checkShape } from "../core/shape-faults.ts";
+import type { Problem } from "./problem.ts";
+import { readSafeFile } from "./safe-file.ts";
+import { decodeUtf8, readSourceText, type SourceText } from "./source-text.ts";
+
+/**
+ * What orchd.yaml says about the cache, for a reader that loads no module. A file that is missing or
+ * wrong says nothing: the daemon tells what is wrong with it.
+ */
+export function readCacheSettings(root: string): Pick<OrchdSettings, "project" | "enableCache"> {
+  const file = readSettingsFile(join(root, "orchd.yaml"));
+  const source = file.ok ? file.source : undefined;
+  const shape = source === undefined ? undefined : checkShape(orchdSettingsSchema, source.value);
+  const written = shape?.ok === true ? shape.value : {};
+  const { project, enableCache } = DEFAULT_SETTINGS;
+  return { project: written.project ?? project, enableCache: written.enableCache ?? enableCache };
+}
+
+/** What the file says. `source` is undefined if there is no file, or nothing in it. */
+export function readSettingsFile(
+  path: string,
+):
+  | { readonly ok: true; readonly source: SourceText | undefined }
+  | { readonly ok: false; readonly errors: readonly Problem[] } {
+  const fail = (...errors: Problem[]) => ({ ok: false, errors }) as const;
+  const file = readSafeFile(path);
+  if (!file.ok)
+    return file.missing === true && !file.message.includes("link")
+      ? { ok: true, source: undefined }
+      : fail({ file: path, message: file.message });
+  const decoded = decodeUtf8(file.bytes);
+  if (!decoded.ok) return fail({ file: path, message: decoded.message });
+  if (decoded.text.replace(/^\s*#.*$/gm, "").trim() === "") return { ok: true, source: undefined };
+  const parsed = readSourceText(decoded.text, "yaml");
+  return parsed.ok
+    ? parsed
+    : fail(...parsed.faults.map(({ message, position }) => ({ file: path, ...position, message })));
+}
