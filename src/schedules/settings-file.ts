@@ -7,8 +7,8 @@ import { readSafeFile } from "./safe-file.ts";
 import { decodeUtf8, readSourceText, type SourceText } from "./source-text.ts";
 
 /**
- * What orchd.yaml says about the cache, for a reader that loads no module. A file that is missing or
- * wrong says nothing: the daemon tells what is wrong with it.
+ * What orchd.yaml says about the cache, for a reader that loads no module. A file that is missing
+ * or wrong says nothing: the daemon tells what is wrong with it.
  */
 export function readCacheSettings(root: string): Pick<OrchdSettings, "project" | "enableCache"> {
   const file = readSettingsFile(join(root, "orchd.yaml"));

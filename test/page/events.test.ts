@@ -70,7 +70,7 @@ it("gives each line of a ledger as it stands there, from the start and as it com
   stream.close();
 });
 
-it("goes on after the last id, with another page too, and after an id that no event had", async () => {
+it("goes on after the last id, with another page, and after the id of no event", async () => {
   const { root, path, text } = longRoot(3);
   const first = await pageRig({}, root);
   const stream = await open(first, "?from=start");

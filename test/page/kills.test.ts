@@ -54,7 +54,8 @@ it(`${ROUNDS} kills of each lose a streaming client no line, and give it none tw
   const { root, runs } = tempRoot({
     "schedules/tick.yaml":
       "schedule: { intervalSeconds: 1, startTime: 2026-01-01T00:00:00Z, catchUp: all }\n" +
-      "overlap: allow\nmaxActiveRuns: 20\nsteps:\n  a: { run: 'true' }\n  b: { run: 'true', after: [a] }\n",
+      "overlap: allow\nmaxActiveRuns: 20\n" +
+      "steps:\n  a: { run: 'true' }\n  b: { run: 'true', after: [a] }\n",
   });
   let daemon = await startDaemon({ root });
   let page = await startPage(root, 0);
