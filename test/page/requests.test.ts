@@ -110,7 +110,7 @@ describe("a request", () => {
 });
 
 describe("the list", () => {
-  it("has what waits, what was answered and what ledgers tell, newest first, in pages", async () => {
+  it("has what waits, what was answered and what ledgers tell, newest first", async () => {
     const root = madeUpRoot();
     const at = (minute: number): string =>
       new Date(Date.UTC(2026, 10, 20, 2, minute)).toISOString();
