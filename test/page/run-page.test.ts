@@ -32,7 +32,7 @@ steps:
   "schedules/nightly.yaml": `
 name: nightly
 schedule: { cron: "0 2 * * *", timezone: Europe/Berlin }
-steps: { a: { run: 'echo night' } }
+steps: { a: { run: 'sleep 2' } }
 `,
   "schedules/hostile.yaml": `
 name: hostile
@@ -167,6 +167,31 @@ describe.runIf(hasBrowser)("the page over a daemon", () => {
     expect(await confirmed(page, "Resume it")).toContain("Accepted");
     const lines = readFileSync(join(served.root.runs, "nightly/pipeline.jsonl"), "utf8");
     expect(lines).toMatch(/pipeline\.paused[^]*pipeline\.resumed/);
+  });
+
+  it("tells a backfill's price before it asks for it, and cancels one", async () => {
+    await served.run("nightly");
+    const page = await pages.open(
+      served.link("backfill", { pipeline: "nightly", from: "5d", to: "now" }),
+    );
+    await page.getByRole("heading", { name: "The price" }).waitFor();
+    await page.getByText("Priced by the steps of").waitFor();
+    const lines = (): string =>
+      readFileSync(join(served.root.runs, "nightly/pipeline.jsonl"), "utf8");
+    expect(lines()).not.toContain("backfill.started");
+    await page.getByRole("button", { name: /^Backfill 5 slots about \d+s/ }).click();
+    await expect(page.getByRole("dialog").locator("code").innerText()).resolves.toMatch(
+      /^orchd backfill nightly --from \S+ --to \S+ --missing$/,
+    );
+    expect(await confirmed(page, "Backfill 5 slots")).toContain("Accepted");
+    await page.getByRole("button", { name: "Close" }).click();
+    expect(lines()).toContain("backfill.started");
+    await page.getByRole("button", { name: /^Cancel/ }).click();
+    expect(await confirmed(page, "Cancel the backfill")).toContain("Accepted");
+    await page.getByRole("button", { name: "Close" }).click();
+    await page.getByRole("heading", { name: "Under way" }).waitFor({ state: "detached" });
+    expect(lines()).toContain("backfill.finished");
+    expect(lines().split("slot.backfilled").length - 1).toBeLessThan(5);
   });
 
   it("does all of that from the keyboard", async () => {
