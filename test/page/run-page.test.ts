@@ -179,7 +179,7 @@ describe.runIf(hasBrowser)("the page over a daemon", () => {
     const lines = (): string =>
       readFileSync(join(served.root.runs, "nightly/pipeline.jsonl"), "utf8");
     expect(lines()).not.toContain("backfill.started");
-    await page.getByRole("button", { name: /^Backfill 5 slots about \d+s/ }).click();
+    await page.getByRole("button", { name: /^Backfill 5 slots about \d+s$/ }).click();
     await expect(page.getByRole("dialog").locator("code").innerText()).resolves.toMatch(
       /^orchd backfill nightly --from \S+ --to \S+ --missing$/,
     );

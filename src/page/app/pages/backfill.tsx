@@ -126,7 +126,7 @@ function Price({ price, plan }: { readonly price: LedgerPrice; readonly plan: Pl
   const { slots, runs, executes, cached, steps, estimatedMs, first, last } = price;
   const intent = intentOf(price, plan);
   const time =
-    estimatedMs === null ? "no run of it has completed yet" : `about ${durationText(estimatedMs)}`;
+    estimatedMs === null ? "no run of it has completed yet" : `about ${roughText(estimatedMs)}`;
   return (
     <section class="card price" aria-labelledby="price">
       <h2 id="price">The price</h2>
@@ -185,6 +185,11 @@ function Price({ price, plan }: { readonly price: LedgerPrice; readonly plan: Pl
   );
 }
 
+/** Whole seconds: an estimate is no better than that. */
+function roughText(milliseconds: number): string {
+  return durationText(Math.max(1, Math.round(milliseconds / 1_000)) * 1_000);
+}
+
 /** By which run's steps it was priced. */
 function PricedBy({
   price: { pricedBy, runs },
@@ -206,7 +211,7 @@ function PricedBy({
 function intentOf(price: LedgerPrice, plan: Plan): Intent {
   const { pipeline, from, to, which, runs, executes, estimatedMs } = price;
   const maxActive = Number(plan.maxActive);
-  const time = estimatedMs === null ? "" : ` It takes about ${durationText(estimatedMs)}.`;
+  const time = estimatedMs === null ? "" : ` It takes about ${roughText(estimatedMs)}.`;
   return {
     title: `Backfill ${pipeline}`,
     what:
