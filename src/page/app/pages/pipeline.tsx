@@ -246,7 +246,7 @@ function Runs({ page: { name } }: { readonly page: PipelinePage }): JSX.Element 
         <a href={hrefOf(["runs"], { pipeline: name })}>all of them</a>
       </div>
       <div class="scrolls" tabIndex={0} role="group" aria-label="Its newest runs">
-        <table class="data">
+        <table class="data stacked">
           <thead>
             <tr>
               <th scope="col">Status</th>

@@ -71,7 +71,7 @@ function Table({
   return (
     <section class="card flush" aria-label="Requests">
       <div class="scrolls" tabIndex={0} role="group" aria-label="Requests, newest first">
-        <table class="data">
+        <table class="data stacked">
           <thead>
             <tr>
               <th scope="col">State</th>
