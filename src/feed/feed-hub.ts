@@ -47,6 +47,7 @@
 import { basename } from "node:path";
 import { systemClock, type Clock, type Timer } from "../clock.ts";
 import { PIPELINE_NAME } from "../core/run-id.ts";
+import { errorCode } from "../disk/disk-error.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { FeedItem } from "./feed-item.ts";
 import type { Feed, FeedOptions, FeedScope } from "./feed-line.ts";
@@ -211,11 +212,10 @@ export class FeedHub {
   #drain(): boolean {
     const reader = this.#reader;
     if (reader === undefined) return true;
-    if (!this.#isListed) this.#list();
+    if (!this.#isListed) this.#listIfReadable();
     for (let lines = 0; lines < LINES_A_TURN; lines += 1) {
       const item = reader.next();
       if (item === undefined) {
-        for (const feed of this.#feeds.keys()) feed.settle();
         this.#tell();
         return true;
       }
@@ -244,6 +244,16 @@ export class FeedHub {
   }
 
   // --- Folders ---
+
+  #listIfReadable(): void {
+    try {
+      this.#list();
+    } catch (error) {
+      // The runs folder cannot be read now: the next slow look tries again.
+      if (errorCode(error) === undefined) throw error;
+      this.#watches.end(this.#store.runsDir);
+    }
+  }
 
   /** Looks which pipelines there are, and watches the folders of new ones. */
   #list(): void {
@@ -316,17 +326,15 @@ export class FeedHub {
 
   #look(): void {
     this.#turn += 1;
-    try {
-      if (!this.#watches.has(this.#store.runsDir) || this.#turn % LOOK_TURNS === 0) this.#list();
-    } catch {
-      // The runs folder cannot be read now.
-    }
+    if (!this.#watches.has(this.#store.runsDir) || this.#turn % LOOK_TURNS === 0)
+      this.#listIfReadable();
     const count = this.#pipelines.length;
     for (let index = this.#turn % LOOK_TURNS; index < count; index += LOOK_TURNS)
       this.#lookAt(this.#pipelines[index]!);
     for (const pipeline of [...this.#unwatched].slice(0, UNWATCHED_LOOKS)) this.#lookAt(pipeline);
     for (const feed of this.#feeds.keys()) {
       feed.rest();
+      feed.settle();
       if (this.#turn % LOOK_TURNS === 0) feed.came(undefined);
     }
     this.#pumpSoon();

@@ -21,6 +21,9 @@ import { SourceOrder, type Source } from "./source-order.ts";
 import { runEndedBy, runsBegunBy } from "./told-runs.ts";
 import type { WholeLine } from "./whole-lines.ts";
 
+/** The most ledgers that are looked at before one line: a thousand may be stirred in one moment. */
+const FILLED_AT_ONCE = 64;
+
 /** A reader of ledgers. It holds no file open. */
 export class FeedReader {
   readonly #store: RunStore;
@@ -100,11 +103,11 @@ export class FeedReader {
 
   /** The next line; undefined if no ledger that was stirred has more. */
   next(): FeedItem | undefined {
-    for (const source of this.#stirred) {
-      this.#stirred.delete(source);
-      this.#fill(source);
-    }
-    const first = this.#ready.first;
+    let first: Source | undefined;
+    do {
+      this.#fillStirred();
+      first = this.#ready.first;
+    } while (first === undefined && this.#stirred.size > 0);
     if (first === undefined) return undefined;
     const run = first instanceof PipelineSource ? this.#runThatEnds(first.head!) : undefined;
     // What the run wrote before its end comes before the line about the end.
@@ -149,6 +152,15 @@ export class FeedReader {
     }
     this.#ready.put(source);
     return true;
+  }
+
+  #fillStirred(): void {
+    let filled = 0;
+    for (const source of this.#stirred) {
+      if ((filled += 1) > FILLED_AT_ONCE) return;
+      this.#stirred.delete(source);
+      this.#fill(source);
+    }
   }
 
   /** Which ledgers are read after a pipeline's line. */

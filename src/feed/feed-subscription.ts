@@ -104,7 +104,7 @@ export class FeedSubscription implements Feed {
     this.#push(new PlacedLine(item, position, this.#scope), position);
   }
 
-  /** The hub's reader has no more lines for now. */
+  /** Becomes shared, if its position is that of the hub's reader. */
   settle(): void {
     if (this.#state !== "apart" || this.#queue.length > 0 || !this.#isOfAll) return;
     const own = this.#queued;

@@ -16,6 +16,7 @@
  */
 import { closeSync, constants, fstatSync, openSync, readdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { errorCode } from "../disk/disk-error.ts";
 import { MAX_LINE_BYTES } from "../ledger/line-limit.ts";
 import { LinesBackwards } from "../ledger/lines-backwards.ts";
 import { markCrc } from "./feed-position.ts";
@@ -75,7 +76,10 @@ export function firstCrc(fd: number): number | undefined {
   }
 }
 
-/** Opens a ledger, and closes it after use. Undefined if it is not there, or is no file. */
+/**
+ * Opens a ledger, and closes it after use. Undefined if it is not there, is no file, or cannot be
+ * read now: a feed waits for it.
+ */
 export function withLedger<T>(path: string, use: (fd: number, size: number) => T): T | undefined {
   let fd: number;
   try {
@@ -86,6 +90,9 @@ export function withLedger<T>(path: string, use: (fd: number, size: number) => T
   try {
     const stats = fstatSync(fd);
     return stats.isFile() ? use(fd, stats.size) : undefined;
+  } catch (error) {
+    if (errorCode(error) === undefined) throw error;
+    return undefined;
   } finally {
     closeSync(fd);
   }

@@ -1,17 +1,20 @@
 import { markCrc, type Mark } from "./feed-position.ts";
 
-/** How many are kept at least, once there are so many. */
-const KEPT = 4_096;
-
 /** The checksums of the newest lines of one ledger that were given: 24 bits of each. */
 export class GivenCrcs {
   /** The seq of the first one. */
   #first = 1;
   #crcs: number[] = [];
+  readonly #kept: number;
+
+  /** @param kept how many are kept at least, once there are so many */
+  constructor(kept: number) {
+    this.#kept = kept;
+  }
 
   /** Begins with what a mark knows. */
-  static of(mark: Mark): GivenCrcs {
-    const given = new GivenCrcs();
+  static of(mark: Mark, kept: number): GivenCrcs {
+    const given = new GivenCrcs(kept);
     if (mark.crc === undefined || mark.seq === 0) return given;
     given.#crcs = [...mark.back.toReversed(), mark.crc];
     given.#first = mark.seq - mark.back.length;
@@ -28,9 +31,9 @@ export class GivenCrcs {
       this.#crcs.length = index;
     }
     this.#crcs.push(markCrc(crc));
-    if (this.#crcs.length < 2 * KEPT) return;
-    this.#crcs = this.#crcs.slice(-KEPT);
-    this.#first = seq - KEPT + 1;
+    if (this.#crcs.length < 2 * this.#kept) return;
+    this.#crcs = this.#crcs.slice(-this.#kept);
+    this.#first = seq - this.#kept + 1;
   }
 
   /** A line's checksum; undefined: not known. */

@@ -21,7 +21,7 @@ export type Found = "lines" | "none" | "moved" | "blocked";
 export class LedgerBuffer {
   path: string;
   /** The checksums of the lines that were taken. */
-  crcs = new GivenCrcs();
+  crcs: GivenCrcs;
   #place: Place = START;
   /** At the start of a file: the checksum of its first line, where the file has to be that one. */
   #firstCrc: number | undefined;
@@ -30,8 +30,9 @@ export class LedgerBuffer {
   #block = FIRST_BYTES;
   #seen: Pick<Stats, "ino" | "size" | "mtimeMs"> | undefined;
 
-  constructor(path: string) {
+  constructor(path: string, crcs: GivenCrcs) {
     this.path = path;
+    this.crcs = crcs;
   }
 
   /** The next line; {@link read} reads some, where there is none. */

@@ -24,6 +24,8 @@ import { START, type Place, type WholeLine } from "./whole-lines.ts";
 
 /** How many files are gone through in one call, and how often a changing one is looked at again. */
 const TRIES = 8;
+/** Of how many lines the checksums are known: there are a thousand pipelines. */
+const KEPT_CRCS = 256;
 
 /** One pipeline's ledger. */
 export class PipelineSource {
@@ -45,7 +47,7 @@ export class PipelineSource {
   constructor(store: RunStore, pipeline: string) {
     this.pipeline = pipeline;
     this.#store = store;
-    this.#buffer = new LedgerBuffer(store.pipelineLedger(pipeline));
+    this.#buffer = new LedgerBuffer(store.pipelineLedger(pipeline), new GivenCrcs(KEPT_CRCS));
   }
 
   get head(): WholeLine | undefined {
@@ -113,7 +115,7 @@ export class PipelineSource {
   #placeIn(file: PipelineFile, mark: Mark | undefined): boolean {
     const isOwn = file.key === this.#file?.key;
     if (mark !== undefined) this.#marked = file.key;
-    const crcs = isOwn || mark === undefined ? this.#buffer.crcs : GivenCrcs.of(mark);
+    const crcs = isOwn || mark === undefined ? this.#buffer.crcs : GivenCrcs.of(mark, KEPT_CRCS);
     const crcOf = (of: number): number | undefined => crcs.of(of);
     const seq = isOwn || mark === undefined ? this.#buffer.seq : mark.seq;
     const isUnchecked = !isOwn && mark !== undefined && mark.crc === undefined;
@@ -163,14 +165,23 @@ export class PipelineSource {
     const bits = nameBits(this.pipeline);
     const unnamed = position.unnamed(bits);
     if (unnamed.length === 0) return undefined;
-    const namesakes = this.#store.pipelines().filter((name) => nameBits(name) === bits);
-    const files = namesakes.flatMap((name) => pipelineFiles(this.#store, name));
+    const files = this.#namesakes(bits).flatMap((name) => pipelineFiles(this.#store, name));
     const keys = new Set(files.map(({ key }) => key));
     const times = unnamed.filter(({ key }) => !keys.has(key)).map(({ at }) => at);
     return times.toSorted()[0];
   }
 
-  #goTo(file: PipelineFile, place: Place, crcs = new GivenCrcs()): void {
+  /** The pipelines whose files' keys begin with the same bits. */
+  #namesakes(bits: number): readonly string[] {
+    try {
+      return this.#store.pipelines().filter((name) => nameBits(name) === bits);
+    } catch {
+      // The runs folder cannot be listed, and its pipelines' folders can be read all the same.
+      return [this.pipeline];
+    }
+  }
+
+  #goTo(file: PipelineFile, place: Place, crcs = new GivenCrcs(KEPT_CRCS)): void {
     this.#file = file;
     this.#buffer.goTo(file.path, place, crcs, file.first);
   }

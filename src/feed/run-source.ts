@@ -8,6 +8,8 @@ import type { WholeLine } from "./whole-lines.ts";
 
 /** How often a ledger that changes while it is looked at is looked at again. */
 const TRIES = 4;
+/** Of how many lines the checksums are known: a repair may cut far back. */
+const KEPT_CRCS = 4_096;
 
 /** One run's ledger, as it is read. */
 export class RunSource {
@@ -32,7 +34,7 @@ export class RunSource {
     this.key = crc32(run);
     const path = store.runLedger(run);
     this.file = path.slice(store.runsDir.length).replace(/^\/+/, "");
-    this.#buffer = new LedgerBuffer(path);
+    this.#buffer = new LedgerBuffer(path, new GivenCrcs(KEPT_CRCS));
   }
 
   get head(): WholeLine | undefined {
@@ -72,7 +74,7 @@ export class RunSource {
     const { path } = this.#buffer;
     const mark = position.run(this.run);
     const isOwn = this.#isPlaced;
-    const crcs = isOwn || mark === undefined ? this.#buffer.crcs : GivenCrcs.of(mark);
+    const crcs = isOwn || mark === undefined ? this.#buffer.crcs : GivenCrcs.of(mark, KEPT_CRCS);
     const seq = isOwn ? this.#buffer.seq : (mark?.seq ?? 0);
     const isUnchecked = !isOwn && mark?.crc === undefined;
     const crcOf = (of: number): number | undefined => crcs.of(of);

@@ -1,8 +1,11 @@
 /** Feeds of one hub: watchers, positions, scopes, and readers that take nothing. */
 import { join } from "node:path";
+import { crc32 } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { FeedHub } from "../../src/feed/feed-hub.ts";
 import type { Feed, FeedLine } from "../../src/feed/feed-line.ts";
+import { fileKey, FeedPosition } from "../../src/feed/feed-position.ts";
+import { parsePosition, positionText } from "../../src/feed/position-text.ts";
 import { openFeed } from "../../src/feed/open-feed.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { WrittenWorld } from "./written-world.ts";
@@ -48,6 +51,41 @@ async function rest(feed: Feed): Promise<FeedLine[]> {
 
 const typesOf = (lines: readonly FeedLine[]): string[] =>
   lines.map(({ line, run }) => `${run === undefined ? "" : "- "}${String(line["type"])}`);
+
+describe("a position", () => {
+  it("of 1,000 pipelines and the lines that changed last has less than 12 kB", () => {
+    let position = FeedPosition.start;
+    const at = "2026-11-28T10:00:00.000Z";
+    for (let nth = 0; nth < 1_000; nth += 1) {
+      const key = fileKey(`pipeline-${nth}`, nth * 7_919);
+      for (let seq = 3_000; seq < 3_020; seq += 1)
+        position = position.after({ key, pipeline: `pipeline-${nth}` }, { seq, crc: seq * 97, at });
+    }
+    const text = positionText(position, {}, { file: "pipeline-1/pipeline.jsonl", seq: 3_019 });
+    expect(text.length).toBeLessThan(12_000);
+    const read = parsePosition(text, {});
+    expect([...read.unlike(position), ...position.unlike(read)]).toEqual([]);
+    expect(positionText(read, {}, { file: "pipeline-1/pipeline.jsonl", seq: 3_019 })).toBe(text);
+    expect(positionText(position, { pipeline: "pipeline-1" }, undefined).length).toBeLessThan(120);
+  });
+
+  it("has the runs that go on, however many pipelines share the first bits of their keys", () => {
+    let position = FeedPosition.start;
+    const at = "2026-11-28T10:00:00.000Z";
+    for (let nth = 0; nth < 40; nth += 1)
+      position = position.after(
+        { key: 0x05_00_00_00 + nth * 3 },
+        { seq: nth * 500 + 1, crc: nth, at },
+      );
+    for (let nth = 0; nth < 300; nth += 1) {
+      const run = `p${nth % 7}@20261128T${String(100_000 + nth)}Z`;
+      position = position.after({ key: crc32(run), run }, { seq: 1 + nth, crc: nth * 3, at });
+    }
+    const read = parsePosition(positionText(position, {}, undefined), {});
+    expect([...read.unlike(position), ...position.unlike(read)]).toEqual([]);
+    expect([...read.marks()].length).toBe(340);
+  });
+});
 
 describe("a feed", () => {
   it("gives what comes, soon: of pipelines, of runs, and of new pipelines", async () => {
