@@ -4,7 +4,7 @@
  */
 import { fstatSync, statSync, type Stats } from "node:fs";
 import { firstCrc, withLedger } from "./find-place.ts";
-import { GivenCrcs } from "./given-crcs.ts";
+import type { GivenCrcs } from "./given-crcs.ts";
 import { readBytes, readWholeLines, START, type Place, type WholeLine } from "./whole-lines.ts";
 
 /** Thousands of ledgers may have a block at the same time, when a reader was away. */
