@@ -51,8 +51,8 @@ describe.runIf(hasBrowser)("Slots", () => {
       to: at(8, 0, 1),
       which: "missing",
     });
-    const mark = new URL((await browser.locator(`${ETL} .mark`).last().getAttribute("href"))!);
-    expect(mark.pathname).toMatch(/^\/runs\/etl@/);
+    await browser.locator(`${ETL} .mark[href*="/runs/"]`).first().click();
+    await expect.poll(() => new URL(browser.url()).pathname).toMatch(/^\/runs\/etl@/);
   });
 
   it("shows the worst of a cell with its count where marks would lie upon each other", async () => {

@@ -1,5 +1,6 @@
 /** What stands around every page: where one is, what is up, where one can go. */
 import { useEffect, useRef, useState } from "preact/hooks";
+import { parseRunId } from "../../core/run-id.ts";
 import type { Here } from "../../views/here.ts";
 import { now, setServerTime } from "./clock.ts";
 import { ConfirmDialog } from "./confirm.tsx";
@@ -171,7 +172,11 @@ function Search() {
   const search = (event: Event): void => {
     event.preventDefault();
     const text = input.current?.value.trim() ?? "";
-    if (text !== "") go(hrefOf(["runs"], { q: text }));
+    if (text === "" || input.current === null) return;
+    // The words stand on the page of runs from here on, and keys are keys again.
+    input.current.value = "";
+    input.current.blur();
+    go(parseRunId(text) === undefined ? hrefOf(["runs"], { q: text }) : hrefOf(["runs", text]));
   };
   return (
     <form class="search" role="search" onSubmit={search}>
