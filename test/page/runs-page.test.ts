@@ -16,8 +16,8 @@ describe.runIf(hasBrowser)("Runs", () => {
   it("lists runs, newest first, and filters them by what the address says", async () => {
     const { browser } = await openPage(pages, "runs");
     await browser.locator(ROW).first().waitFor();
-    const shown = (): Promise<(string | null)[]> =>
-      browser.locator(ROW).evaluateAll((rows) => rows.map((row) => row.getAttribute("data-row")));
+    const shown = (): Promise<string[]> =>
+      browser.locator(ROW).evaluateAll((rows) => rows.map((row) => row.getAttribute("data-row")!));
     const all = await shown();
     expect(all).toEqual(all.toSorted().toReversed());
     await browser.getByRole("link", { name: "Failed", exact: true }).click();
