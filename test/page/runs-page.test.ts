@@ -79,7 +79,7 @@ describe.runIf(hasBrowser)("Runs", () => {
     await expect.poll(() => browser.locator(ROW).count()).toBe(50);
   });
 
-  it("says what is wrong with a pipeline that there is not, and how it might be meant", async () => {
+  it("says what is wrong with a pipeline that there is not", async () => {
     const { browser } = await openPage(pages, "runs?pipeline=elt", { expects: /404/ });
     await browser.locator(".problem").waitFor();
     expect(await browser.locator(".problem").innerText()).toContain("elt");
