@@ -2,6 +2,7 @@
  * The newest runs of one or more pipelines (`orchd runs`). The pipelines' histories are merged, so
  * that no more is read than is asked for.
  */
+import type { RunState } from "../core/run-state.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { runsBackwards, type RunMention } from "./run-history.ts";
 import { stateOfRun } from "./run-reading.ts";
@@ -109,17 +110,22 @@ export function* mentions(
   }
 }
 
-/** A run in short; undefined where the filter leaves it out, or where it cannot be read. */
+/**
+ * A run in short; undefined where the filter leaves it out, or where it cannot be read.
+ *
+ * @param isWanted rules out more runs; default: none
+ */
 export function summarize(
   store: RunStore,
   mention: RunMention,
   { status, sinceMs }: RunFilter,
+  isWanted: (state: RunState) => boolean = () => true,
 ): RunSummary | undefined {
   // The pipeline's ledger tells how a run ended: a run with another end need not be opened.
   if (status !== undefined && mention.status !== undefined && mention.status !== status)
     return undefined;
   const state = stateOfRun(store, mention.run);
-  if (state === undefined) return undefined;
+  if (state === undefined || !isWanted(state)) return undefined;
   const { steps, ...view } = viewRun({ state });
   if ((status !== undefined && view.status !== status) || Date.parse(view.submittedAt) < sinceMs)
     return undefined;

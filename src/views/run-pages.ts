@@ -2,6 +2,7 @@
  * The history of runs, a page at a time. A page tells what was so when the first one was read: a
  * run that ends meanwhile is neither given twice nor left out.
  */
+import type { RunState } from "../core/run-state.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import { parseObject } from "./json-line.ts";
 import {
@@ -11,6 +12,7 @@ import {
   type RunFilter,
   type RunSummary,
 } from "./run-list.ts";
+import { SearchedWords } from "./searched-words.ts";
 
 /** How many runs are opened for one page: a filter may fit none. */
 const MOST_OPENED = 2_000;
@@ -35,7 +37,7 @@ export interface RunPages {
 /** Which runs a page holds. */
 export interface RunPageQuery {
   readonly filter: RunFilter;
-  /** Only runs with this text in their id, status, trigger or reason, in any case. */
+  /** Only runs with these words in their id, status, tags, steps or reasons, in any case. */
   readonly q: string | undefined;
   /** Undefined: the first page. */
   readonly from: RunCursor | undefined;
@@ -50,23 +52,20 @@ export function readRunPages(
 ): RunPages {
   const runs: RunSummary[] = [];
   const isAfter = from === undefined ? () => true : after(from);
+  const words = q === undefined ? undefined : new SearchedWords(q);
+  const isWanted = words && ((state: RunState) => words.match(state) !== undefined);
   let top = from?.top;
   let opened = 0;
   for (const found of mentions(store, pipelines, filter.sinceMs, top)) {
     top ??= found.mention.at;
     if (!isAfter(found)) continue;
-    const run = summarize(store, found.mention, filter);
-    if (run !== undefined && hasText(run, q?.toLowerCase())) runs.push(run);
+    const run = summarize(store, found.mention, filter, isWanted);
+    if (run !== undefined) runs.push(run);
     if (runs.length < limit && (opened += 1) < MOST_OPENED) continue;
     const { pipeline, mention } = found;
     return { runs, cursor: cursorText({ top, at: mention.at, pipeline, run: mention.run }) };
   }
   return { runs, cursor: null };
-}
-
-function hasText({ run, status, trigger, because }: RunSummary, q: string | undefined): boolean {
-  if (q === undefined) return true;
-  return [run, status, trigger.kind, because ?? ""].some((text) => text.toLowerCase().includes(q));
 }
 
 /** Whether a mention comes after a place: of one moment, pipelines come by name. */

@@ -21,6 +21,7 @@ import { readRunCursor, readRunPages } from "../../views/run-pages.ts";
 import { readRunLog } from "../../views/run-log.ts";
 import { readRunPage } from "../../views/run-page-reading.ts";
 import { noSuchStep } from "../../views/run-reading.ts";
+import { searchRuns } from "../../views/run-search.ts";
 import { slotAnswers } from "../../views/slot-answer.ts";
 import { slotDecisions } from "../../views/slot-decisions.ts";
 import { readSlotGrid } from "../../views/slot-grid-reading.ts";
@@ -42,6 +43,7 @@ import {
   runLogShape,
   runPageShape,
   runsShape,
+  searchShape,
   schemaShape,
   slotAnswersShape,
   slotGridShape,
@@ -156,7 +158,7 @@ const runs = route({
     pipeline: pipeline.optional(),
     status: z.enum(STATUSES).optional(),
     since: moment("only runs made since then").optional(),
-    q: text("only runs with this text in their id, status, trigger or reason").optional(),
+    q: text("only runs with these words in their id, status, tags, steps or reasons").optional(),
     cursor: z.string().max(500).optional().meta({ description: "where the page before ended" }),
     limit: count("how many at most", 50, 500),
   }),
@@ -175,6 +177,18 @@ const runs = route({
       limit: params.limit as number,
     });
   },
+});
+
+const search = route({
+  path: "/search",
+  id: "search",
+  summary: "The newest runs that some words are about: their ids, tags, steps and reasons",
+  params: z.strictObject({
+    q: text("words, in any case; all of them have to be there"),
+    limit: count("how many at most", 50, 500),
+  }),
+  answer: searchShape,
+  read: ({ store }, { q, limit }) => searchRuns(store, q, limit as number),
 });
 
 const oneRun = route({
@@ -385,6 +399,7 @@ export const ROUTES: readonly Route[] = [
   slots,
   why,
   runs,
+  search,
   oneRun,
   ledger,
   log,

@@ -303,6 +303,24 @@ export const runsShape = z
   })
   .meta({ id: "Runs" });
 
+/** Runs that were found by words. */
+export const searchShape = z
+  .strictObject({
+    runs: z.array(
+      z.strictObject({
+        run: z.string(),
+        pipeline: z.string(),
+        status,
+        submittedAt: time,
+        step: orNull(z.string()).meta({ description: "the step that matched, if it was one" }),
+        text: z.string().meta({ description: "the text that matched" }),
+      }),
+    ),
+    looked: z.int().meta({ description: "how many runs were looked at" }),
+    hasMore: z.boolean().meta({ description: "there are older runs that were not looked at" }),
+  })
+  .meta({ id: "Search" });
+
 /** One run. */
 export const runPageShape = z
   .strictObject({
