@@ -7,7 +7,7 @@ import { SearchedWords, type RunMatch } from "./searched-words.ts";
 
 /** How many runs are opened for one search, the newest. */
 const MOST_OPENED = 2_000;
-/** How many are looked at where the words are of an id, so that only those that match are opened. */
+/** How many are looked at where the words are of an id: then only those that match are opened. */
 const MOST_LOOKED = 100_000;
 
 /** `GET /api/v1/search?q`. Times are ISO 8601 in UTC. */
