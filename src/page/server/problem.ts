@@ -75,6 +75,9 @@ export function problemOf(error: unknown): Problem {
   const said = typeof message === "string" && message !== "" ? message : "it gave no reason";
   if (code === "EACCES" || code === "EPERM")
     return problem(500, `${said}; let the page's user read the runs folder.`);
+  if (code === "ENOTDIR") return problem(500, `${said}; name the folder of ledgers with --runs.`);
+  if (code === "ENOSPC" || code === "EDQUOT")
+    return problem(503, `${said}; make room on that disk, and ask again.`);
   if (code === "EMFILE" || code === "ENFILE")
     return problem(503, "the page may open no further file; raise its limit (LimitNOFILE=).");
   return problem(
