@@ -22,7 +22,7 @@ async function start(
   through: readonly string[] = [],
 ): Promise<Started> {
   const [program, ...before] = [...through, process.execPath];
-  const child = spawn(program!, [...before, orchdProgram, "page", ...words], {
+  const child = spawn(program, [...before, orchdProgram, "page", ...words], {
     cwd: root,
     env: { ...process.env, ORCHD_ROOT: root },
     stdio: ["ignore", "pipe", "pipe"],
