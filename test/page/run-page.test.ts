@@ -27,7 +27,11 @@ steps: { a: { run: 'echo done' } }
   "schedules/slow.yaml": `
 name: slow
 steps:
-  print: { run: 'i=0; while [ $i -lt 900 ]; do i=$((i+1)); echo "line $i here"; sleep 0.05; done' }
+  print:
+    run: |
+      trap "" TERM
+      i=0
+      while [ $i -lt 900 ]; do i=$((i+1)); echo "line $i here"; sleep 0.05; done
 `,
   "schedules/nightly.yaml": `
 name: nightly
@@ -151,6 +155,10 @@ describe.runIf(hasBrowser)("the page over a daemon", () => {
     await page.getByRole("button", { name: "Stop" }).click();
     expect(await confirmed(page, "Stop it")).toContain("Accepted");
     await page.getByRole("button", { name: "Close" }).click();
+    await headed(page, /stopping\s+slow@/);
+    await page.getByRole("button", { name: "Force stop" }).click();
+    expect(await confirmed(page, "Stop it by force")).toContain("Accepted");
+    await page.getByRole("button", { name: "Close" }).click();
     await headed(page, /stopped\s+slow@/);
     expect(ledger(run).map(({ type }) => type)).toContain("run.stop_requested");
     // What was typed is still there after all these updates.
@@ -229,9 +237,12 @@ describe.runIf(hasBrowser)("the page over a daemon", () => {
     const { run } = await served.run("typed");
     const near = `${run.slice(0, -3)}9Z-m`;
     const unknown = await pages.open(served.link(`runs/${near}`), { expects });
-    await unknown.getByText(`there is no run "${near}"; did you mean "${run}"?`).waitFor();
+    const sentence = `there is no run "${near}"; did you mean "${run}"?`;
+    await unknown.getByRole("alert").getByText(sentence).waitFor();
     const nowhere = await pages.open(served.link("pipelines/tiped"), { expects });
-    await nowhere.getByText('there is no pipeline "tiped"').waitFor();
+    await nowhere.getByRole("alert").getByText('there is no pipeline "tiped"').waitFor();
+    // It listens to what comes, and does not say that it could not.
+    await nowhere.locator(".notice").waitFor({ state: "detached" });
     const text = readFileSync(ledgerPath(run), "utf8");
     writeFileSync(ledgerPath(run), text.replace('"step.started"', '"step.xtarted"'));
     const damaged = await pages.open(served.link(`runs/${run}`));

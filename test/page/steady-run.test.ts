@@ -43,6 +43,9 @@ describe.runIf(hasBrowser)("a run", () => {
     const list = browser.getByRole("group", { name: "Steps", exact: true });
     await list.getByRole("link", { name: "step-0", exact: true }).waitFor();
     await browser.getByRole("group", { name: "Attempts and waits" }).waitFor();
+    const ledger = browser.getByRole("group", { name: "The ledger's lines" });
+    await ledger.evaluate((element) => element.scrollTo(0, 1e9));
+    await ledger.getByText(String(2 * STEPS + 2), { exact: true }).waitFor();
     const drawn = await browser.locator(".step-row, .g-r").count();
     expect(drawn).toBeLessThan(150);
     await list.evaluate((element) => element.scrollTo(0, element.scrollHeight));

@@ -146,13 +146,17 @@ function useLines(
     const more = async (): Promise<void> => {
       if (mine.busy) return;
       mine.busy = true;
-      const read = await readFrom(run, (mine.lines.at(-1)?.seq ?? 0) + 1);
+      // The server gives a long ledger a part at a time.
+      for (let isMore = true; isMore && current;) {
+        const read = await readFrom(run, (mine.lines.at(-1)?.seq ?? 0) + 1);
+        isMore = "lines" in read && read.lines.length > 0;
+        if (!current) break;
+        setProblem("problem" in read ? read.problem : undefined);
+        if ("problem" in read || !isMore) break;
+        mine.lines = [...mine.lines, ...read.lines.map(readLine)];
+        setLines(mine.lines);
+      }
       mine.busy = false;
-      if (!current) return;
-      setProblem("problem" in read ? read.problem : undefined);
-      if ("problem" in read || read.lines.length === 0) return;
-      mine.lines = [...mine.lines, ...read.lines.map(readLine)];
-      setLines(mine.lines);
     };
     void more();
     const stop = listen({ run }, (line) => {
@@ -175,10 +179,13 @@ async function readFrom(
   seq: number,
 ): Promise<{ readonly lines: readonly string[] } | { readonly problem: string }> {
   try {
-    const response = await fetch(apiUrl(`runs/${encodeURIComponent(run)}/ledger?from=${seq}`), {
-      headers: headers({ Accept: "application/x-ndjson" }),
-      cache: "no-store",
-    });
+    const response = await fetch(
+      apiUrl(`runs/${encodeURIComponent(run)}/ledger?from=${seq}&limit=5000`),
+      {
+        headers: headers({ Accept: "application/x-ndjson" }),
+        cache: "no-store",
+      },
+    );
     if (!response.ok) return { problem: `The ledger cannot be read: status ${response.status}.` };
     const text = await response.text();
     return { lines: text.split("\n").filter((line) => line !== "") };
