@@ -38,7 +38,7 @@
  * slow look: once in LOOK_TURNS seconds its ledger is asked for its size and time, because watchers
  * lose events. Where the machine gives no more watches, that look comes every second.
  *
- * Rejected: looking at all ledgers every 100 ms (4 % of a core for 1,000 pipelines, and 50 ms for a
+ * Rejected: looking at all ledgers every 100 ms (ten thousand looks a second, and 50 ms for a
  * line); a watch on each file (a rename ends it); asking the daemon (it may be down, and nothing
  * here may slow it); waiting for the writer's fdatasync by one of our own (each is a flush of the
  * disk that the daemon waits for). A power cut may so take back a line that was given; the line

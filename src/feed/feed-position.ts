@@ -25,7 +25,7 @@
  * its position, and most are never asked for. So the marks are in 256 buckets. A new position
  * copies one bucket and the list of buckets, and shares the rest.
  *
- * Two pipelines may have one key, once in 10,000 roots of 1,000 pipelines. Their marks then
+ * Two pipelines may have one key, once in 8,000 roots of 1,000 pipelines. Their marks then
  * overwrite one another, the checksum does not match, and `at` decides.
  */
 import { crc32 } from "node:zlib";
