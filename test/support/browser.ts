@@ -3,9 +3,12 @@
  * test file; each test gets a context of its own, and its page's errors fail it.
  */
 import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { chromium, type Browser, type BrowserContextOptions, type Page } from "playwright-core";
 import { afterAll, beforeAll, expect, onTestFinished } from "vitest";
 
+/** A folder for what each test saw last; undefined: no pictures are kept. */
+const SCREENSHOTS = process.env["ORCHD_SCREENSHOTS"];
 const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 
 /** Whether there is a browser; `.ci/run` installs one. */
@@ -50,7 +53,11 @@ export function withBrowser(): Pages {
         if (message.type() === "error" && expects?.test(message.text()) !== true)
           errors.push(message.text());
       });
-      onTestFinished(async () => {
+      onTestFinished(async ({ task }) => {
+        if (SCREENSHOTS !== undefined) {
+          const name = `${task.file.name} ${task.name}`.replaceAll(/[^a-z0-9]+/gi, "-");
+          await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), fullPage: true });
+        }
         await context.close();
         expect(errors).toEqual([]);
       });
