@@ -44,6 +44,7 @@ const BENCHES: Readonly<Record<string, Known>> = {
     takes: "15 min; short 1 min",
     unnamed: "always",
   },
+  views: { load: () => import("./views.ts"), takes: "1 min; short 20 s", unnamed: "always" },
   feed: { load: () => import("./feed.ts"), takes: "90 s; short 1 min", unnamed: "always" },
   idle: { load: () => import("./idle.ts"), takes: "1 min", unnamed: "always" },
   cache: { load: () => import("./cache.ts"), takes: "1 min; short 30 s", unnamed: "always" },
