@@ -48,6 +48,7 @@ const BENCHES: Readonly<Record<string, Known>> = {
   feed: { load: () => import("./feed.ts"), takes: "90 s; short 1 min", unnamed: "always" },
   idle: { load: () => import("./idle.ts"), takes: "1 min", unnamed: "always" },
   cache: { load: () => import("./cache.ts"), takes: "1 min; short 30 s", unnamed: "always" },
+  page: { load: () => import("./page.ts"), takes: "6 min; short 2 min", unnamed: "always" },
   peers: { load: () => import("./peers.ts"), takes: "1 min", unnamed: "always" },
   "peers-fire": { load: () => import("./peers-fire.ts"), takes: "6 min", unnamed: "long" },
   soak: { load: () => import("./soak.ts"), takes: "1 h", unnamed: "never" },
