@@ -24,7 +24,8 @@ const TAIL_BYTES = 65_536;
 
 /** A server of node:http alone, which answers everything with one word. */
 const HELLO = `
-  require("node:http").createServer((_, out) => out.end("hello")).listen(0, "127.0.0.1", function () {
+  const server = require("node:http").createServer((_, out) => out.end("hello"));
+  server.listen(0, "127.0.0.1", function () {
     console.log(JSON.stringify({ url: "http://127.0.0.1:" + this.address().port + "/" }));
   });`;
 

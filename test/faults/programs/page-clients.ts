@@ -1,8 +1,8 @@
 /**
- * Clients that mean a page no good: event streams that nobody reads from, clients that send a byte a
- * second, and as many questions and requests as the page answers. Arguments: the page's address, an
- * operate token, how many streams, how many slow clients, how many floods. It prints a line once all
- * are at work, and at SIGTERM what was answered, as JSON.
+ * Clients that mean a page no good: event streams that nobody reads from, clients that send a byte
+ * a second, and as many questions and requests as the page answers. Arguments: the page's address,
+ * an operate token, how many streams, how many slow clients, how many floods. It prints a line once
+ * all are at work, and at SIGTERM what was answered, as JSON.
  */
 import { Agent, request, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
@@ -46,7 +46,8 @@ async function stream(): Promise<void> {
 
 function slowClient(): void {
   const socket = connect(Number(port), hostname);
-  const text = `GET /api/v1/status HTTP/1.1\r\nHost: ${hostname}\r\n${"X-Slow: yes\r\n".repeat(200)}`;
+  const endless = "X-Slow: yes\r\n".repeat(200);
+  const text = `GET /api/v1/status HTTP/1.1\r\nHost: ${hostname}\r\n${endless}`;
   let at = 0;
   const timer = setInterval(() => socket.write(text[at++ % text.length]!), 1_000);
   socket
