@@ -4,7 +4,7 @@ import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { Context, Hono } from "hono";
 import { readHere } from "../../views/here.ts";
 import { knownPipeline } from "../../views/known-pipeline.ts";
-import { Metrics } from "../metrics/metrics.ts";
+import type { Metrics } from "../metrics/metrics.ts";
 import { API, addRoutes, answerOf, makeApp, readParams } from "./api.ts";
 import type { EventStreams } from "./event-streams.ts";
 import { EVENTS, HERE, POST_REQUESTS } from "./other-routes.ts";
@@ -49,9 +49,11 @@ export function pageApp({ source, assets, base, streams, gate }: PageParts): App
   addEvents(app, source, streams);
   for (const path of [`${API}/openapi.json`, "/openapi.json"])
     app.get(path, () => plain(JSON.stringify(openApiDocument()), "application/json"));
-  const metrics = new Metrics(source.roots.runs);
+  // Loaded with the first scrape: prom-client and what it needs are two hundred files.
+  let metrics: Promise<Metrics> | undefined;
   app.get("/metrics", async (c) => {
-    const { contentType, body } = await metrics.text(source.now(), c.req.header("accept"));
+    metrics ??= import("../metrics/metrics.ts").then((late) => new late.Metrics(source.roots.runs));
+    const { contentType, body } = await (await metrics).text(source.now(), c.req.header("accept"));
     return plain(body, contentType);
   });
   app.get("/healthz", () => plain("ok\n"));
