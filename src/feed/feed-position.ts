@@ -80,14 +80,21 @@ export function markCrc(crc: number): number {
   return crc & LOW_BITS;
 }
 
+let start: FeedPosition | undefined;
+
 /** A position. It does not change. */
 export class FeedPosition {
-  /** The position before every line. */
-  static readonly start = new FeedPosition(
-    Array.from({ length: BUCKETS }, () => EMPTY_BUCKET),
-    "",
-    0,
-  );
+  /**
+   * The position before every line. No static field: in the code that tsc writes for one, the class
+   * is not there yet.
+   */
+  static get start(): FeedPosition {
+    return (start ??= new FeedPosition(
+      Array.from({ length: BUCKETS }, () => EMPTY_BUCKET),
+      "",
+      0,
+    ));
+  }
 
   readonly buckets: readonly Bucket[];
   /** The latest time of all lines that were given, ISO 8601; empty before the first. */
