@@ -74,6 +74,9 @@ export class RecentSlots {
     const found = slotMarks(marked, news.lines, { from: 0, to: now });
     const known = new Set(this.#strip.map(({ run }) => run));
     const added = found.filter(({ decision, run }) => decision !== "by_hand" || !known.has(run));
+    // A slot is decided once. What is decided again was written by nobody that keeps the rules.
+    const slots = new Set(this.#strip.map(slotKey));
+    if (added.some((mark) => mark.decision !== "by_hand" && slots.has(slotKey(mark)))) return false;
     const marks = new Map(this.#strip.map((mark) => [mark.run ?? mark, mark]));
     const ownRuns = new Set(added.map(({ run }) => run));
     for (const line of news.lines)
@@ -105,6 +108,10 @@ function changesThePast({ type, until }: PlainLine): boolean {
     type === "pipeline.resumed" ||
     (type === "slot.missed" && until !== undefined)
   );
+}
+
+function slotKey({ slot, schedule }: StripMark): string {
+  return `${slot ?? ""}.${schedule ?? ""}`;
 }
 
 /** Whether a run is the one of its slot: none by hand, no backfill, no re-run. */

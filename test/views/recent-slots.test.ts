@@ -54,16 +54,26 @@ function linesOf(turns: readonly Turn[]): HandEvent[] {
   const open: string[] = [];
   let now = BEGIN;
   let slot = BEGIN;
+  // A slot never fires twice, whatever the clock does.
+  const fired = new Set<number>();
+  const toNext = (): void => {
+    do slot += 30 * MINUTE_MS;
+    while (fired.has(slot));
+  };
   const decide = (type: string, more: object = {}): void => {
-    slot += 30 * MINUTE_MS;
+    toNext();
     now = Math.max(now, slot);
     lines.push({ type, at: iso(now), slot: iso(slot), through: iso(slot), ...more });
   };
   for (const one of turns) {
     now += 1_000;
     if (one.kind === "fired") {
-      const run = `p@${stamp(slot + 30 * MINUTE_MS)}Z`;
+      const before = slot;
+      toNext();
+      const run = `p@${stamp(slot)}Z`;
+      slot = before;
       decide("slot.fired", { run, latenessMs: 5 });
+      fired.add(slot);
       lines.push({ type: "run.started", at: iso(now), run, trigger: "schedule" });
       open.push(run);
     } else if (one.kind === "skipped") decide("slot.skipped", { because: "it is paused" });
