@@ -4,7 +4,7 @@
  */
 import { DAY_MS, MINUTE_MS } from "../core/time.ts";
 import type { SlotReason, SlotSums, StripMark } from "./overview.ts";
-import { addSums, mergeReasons, NO_SLOTS, reasonsOf, sumMarks } from "./slot-sums.ts";
+import { addSums, fateOf, mergeReasons, NO_SLOTS, reasonsOf, sumMarks } from "./slot-sums.ts";
 
 const BUCKET_MS = 10 * MINUTE_MS;
 
@@ -15,8 +15,12 @@ export function dayStart(now: number): number {
 
 interface Bucket {
   readonly sums: SlotSums;
+  /** The first of its slots, ISO 8601; undefined where it holds none: backfills are none. */
+  readonly first: string | undefined;
   readonly reasons: readonly SlotReason[];
 }
+
+const NOTHING: Bucket = { sums: NO_SLOTS, first: undefined, reasons: [] };
 
 /** Slots by ten minutes. */
 export class DayTally {
@@ -41,9 +45,10 @@ export class DayTally {
       else list.push(mark);
     }
     for (const [start, list] of lists) {
-      const { sums, reasons } = this.#buckets.get(start) ?? { sums: NO_SLOTS, reasons: [] };
+      const { sums, first, reasons } = this.#buckets.get(start) ?? NOTHING;
       this.#buckets.set(start, {
         sums: addSums(sums, sumMarks(list)),
+        first: earliest([first, ...list.map((mark) => fateOf(mark) && mark.slot!)]),
         reasons: mergeReasons([...reasons, ...reasonsOf(this.#pipeline, list)]),
       });
     }
@@ -64,6 +69,11 @@ export class DayTally {
     return this.#since(from).sums;
   }
 
+  /** When the first slot that counts was due, ISO 8601; undefined of none. Else as `sums`. */
+  first(from: number): string | undefined {
+    return this.#since(from).first;
+  }
+
   /** @param from {@link dayStart} of some moment */
   reasons(from: number): readonly SlotReason[] {
     return this.#since(from).reasons;
@@ -75,12 +85,18 @@ export class DayTally {
     const buckets = [...this.#buckets.values()];
     const last = {
       from,
+      first: earliest(buckets.map(({ first }) => first)),
       sums: buckets.reduce((sums, bucket) => addSums(sums, bucket.sums), NO_SLOTS),
       reasons: mergeReasons(buckets.flatMap(({ reasons }) => reasons)),
     };
     this.#last = last;
     return last;
   }
+}
+
+/** The first of times in ISO 8601. */
+function earliest(times: readonly (string | undefined)[]): string | undefined {
+  return times.filter((time) => time !== undefined).toSorted()[0];
 }
 
 function bucketOf(slot: number): number {

@@ -57,7 +57,9 @@ export function readOverview(
     reasons.push(...own);
     changes.push(...facts.changes.filter(({ at }) => at >= iso(start)));
     const oldest = facts.strip.find(({ slot }) => slot !== null)?.slot;
-    if (oldest !== undefined && oldest !== null) first = Math.min(first, Date.parse(oldest));
+    // A strip is short: of a pipeline that fires often it does not reach back to the first slot.
+    for (const time of [oldest, facts.tally.first(start)])
+      if (time !== undefined && time !== null) first = Math.min(first, Date.parse(time));
     return pipelineRow(view, facts, own);
   });
   const from = first >= now ? start : Math.max(start, first);
