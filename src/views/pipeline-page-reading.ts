@@ -100,7 +100,9 @@ function rehearsalOf(store: RunStore, planned: Planned | undefined, now: number)
 function trendOf(store: RunStore, pipeline: string): PipelinePage["trend"] {
   const trend: { run: string; at: string; status: string; durationMs: number }[] = [];
   for (const line of linesBackwards(store, pipeline, () => FINISHED)) {
-    const { type, run, at, status, durationMs } = line;
+    const { type, run, at, status } = line;
+    // A run that a dead daemon left behind has not worked while none was up.
+    const durationMs = line["workedMs"] ?? line["durationMs"];
     if (
       type === "run.finished" &&
       typeof run === "string" &&

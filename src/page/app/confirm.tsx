@@ -13,6 +13,7 @@ import { refreshAll } from "./live.ts";
 import { address, hrefOf } from "./location.ts";
 import { ProblemBox } from "./problem-box.tsx";
 import { safeText } from "./safe-text.ts";
+import { sentence } from "./sentence.ts";
 
 /** What is about to be asked. */
 export interface Intent {
@@ -119,7 +120,7 @@ function Answered({ id, view }: { id: string; view?: RequestView }) {
   const link = <a href={hrefOf(["requests"], { id })}>its request</a>;
   if (view === undefined || view.state === "open")
     return <>The request is left and waits for its answer: {link}.</>;
-  const because = view.reason ? `: ${safeText(view.reason)}` : "";
+  const because = view.reason ? `: ${sentence(view.reason)}` : "";
   if (view.state === "refused")
     return (
       <>

@@ -9,6 +9,7 @@ import { address, hrefOf, setQuery } from "../location.ts";
 import { Status } from "../marks.tsx";
 import { ProblemBox, Waiting } from "../problem-box.tsx";
 import { safeText } from "../safe-text.ts";
+import { sentence } from "../sentence.ts";
 import { useView } from "../view.ts";
 import { countText, durationText } from "../words.ts";
 import { fullTime } from "../zone.ts";
@@ -152,7 +153,7 @@ function Side({
           {page.startedAt !== null && fullTime(page.startedAt)}
         </p>
       )}
-      {typeof page?.because === "string" && <p class="mute">{safeText(page.because)}</p>}
+      {typeof page?.because === "string" && <p class="mute">{sentence(page.because)}</p>}
     </section>
   );
 }
@@ -217,7 +218,7 @@ function StepRow({ step, diff }: { readonly step: StepDiff; readonly diff: RunDi
         )}
       </td>
       <td class="mute">
-        {safeText(step.because ?? "")}
+        {sentence(step.because)}
         {step.skippedBefore !== undefined && safeText(` (before: ${step.skippedBefore})`)}
       </td>
     </tr>

@@ -21,6 +21,7 @@ import { AskButton } from "../run/ask-button.tsx";
 import { GraphDrawing, type GraphLabel } from "../run/graph.tsx";
 import { MOST_DRAWN, needsOf } from "../run/graph-layout.ts";
 import { safeText } from "../safe-text.ts";
+import { sentence } from "../sentence.ts";
 import { useNamed } from "../named-view.ts";
 import { useView } from "../view.ts";
 import { countText, durationText, relativeText, someText } from "../words.ts";
@@ -66,9 +67,9 @@ function Shown({ page }: { readonly page: PipelinePage }): JSX.Element {
           <h1>
             <Standing page={page} /> {safeText(page.name)}
           </h1>
-          <p class="lead">{safeText(page.description ?? page.because ?? "")}</p>
+          <p class="lead">{sentence(page.description ?? page.because)}</p>
           {page.description !== null && page.because !== null && (
-            <p class="mute">{safeText(page.because)}</p>
+            <p class="mute">{sentence(page.because)}</p>
           )}
         </div>
         <Actions page={page} />
@@ -191,8 +192,12 @@ function Facts({ page }: { readonly page: PipelinePage }): JSX.Element {
             </a>
           )}
           <small>
-            {page.lastMs === null ? "" : durationText(page.lastMs)}
-            {page.usualMs === null ? "" : `, usually ${durationText(page.usualMs)}`}
+            {[
+              page.lastMs === null ? "" : durationText(page.lastMs),
+              page.usualMs === null ? "" : `usually ${durationText(page.usualMs)}`,
+            ]
+              .filter((part) => part !== "")
+              .join(", ")}
           </small>
         </dd>
       </div>
@@ -206,7 +211,7 @@ function Facts({ page }: { readonly page: PipelinePage }): JSX.Element {
             </a>
           ))}
           {page.queued.length > 0 && (
-            <small title={safeText(page.waiting?.[0]?.because ?? "")}>
+            <small title={sentence(page.waiting?.[0]?.because)}>
               {countText(page.queued.length, "run waits", "runs wait")}
             </small>
           )}
@@ -267,8 +272,8 @@ function Runs({ page: { name } }: { readonly page: PipelinePage }): JSX.Element 
                 </td>
                 <td>{run.startedAt === null ? "not yet" : fullTime(run.startedAt)}</td>
                 <td>{run.durationMs === null ? "–" : durationText(run.durationMs)}</td>
-                <td class="mute cut" title={safeText(run.because ?? "")}>
-                  {safeText(run.because ?? "")}
+                <td class="mute cut" title={sentence(run.because)}>
+                  {sentence(run.because)}
                 </td>
               </tr>
             ))}

@@ -6,6 +6,7 @@ import { address, hrefOf, withQuery } from "../location.ts";
 import { Status } from "../marks.tsx";
 import { ProblemBox, Waiting } from "../problem-box.tsx";
 import { safeText } from "../safe-text.ts";
+import { sentence } from "../sentence.ts";
 import { useView } from "../view.ts";
 import { relativeText } from "../words.ts";
 import { fullTime } from "../zone.ts";
@@ -54,7 +55,7 @@ function Chosen({ id }: { readonly id: string }): JSX.Element {
       {value !== undefined && (
         <p role="status">
           <State row={value} /> <What row={value} />
-          {value.reason !== null && `: ${safeText(value.reason)}`}
+          {value.reason !== null && `: ${sentence(value.reason)}`}
         </p>
       )}
     </section>
@@ -93,7 +94,7 @@ function Table({
                 </td>
                 <td>{safeText(row.by ?? "not known")}</td>
                 <td title={fullTime(row.at)}>{relativeText(row.at, now.value)}</td>
-                <td>{safeText(row.reason ?? "")}</td>
+                <td>{sentence(row.reason)}</td>
                 <td>
                   <a href={withQuery({ id: row.id })}>
                     <code>{safeText(row.id.length > 14 ? `${row.id.slice(0, 12)}…` : row.id)}</code>

@@ -20,6 +20,7 @@ import { useSettled } from "../run/settled.ts";
 import { Steps } from "../run/steps.tsx";
 import { Values } from "../run/values.tsx";
 import { safeText } from "../safe-text.ts";
+import { sentence } from "../sentence.ts";
 
 export function Run({ target }: PageProps): JSX.Element {
   const { value, problem } = useNamed<RunPage>(`runs/${encodeURIComponent(target)}`, {
@@ -57,7 +58,7 @@ function Shown({ page }: { readonly page: RunPage }): JSX.Element {
             <Status status={status} /> {safeText(pipeline)}
             <span class="stamp">{safeText(run.slice(pipeline.length))}</span>
           </h1>
-          <p class="lead">{safeText(leadOf(page))}</p>
+          <p class="lead">{sentence(leadOf(page))}</p>
         </div>
         <RunActions page={page} />
       </div>

@@ -2,6 +2,7 @@
 import type { JSX } from "preact";
 import type { PipelinePage } from "../../../views/pipeline-page.ts";
 import { safeText } from "../safe-text.ts";
+import { sentence } from "../sentence.ts";
 import { countText, durationText, someText } from "../words.ts";
 import { fullTime } from "../zone.ts";
 
@@ -16,7 +17,7 @@ export function Outlook({ page }: { readonly page: PipelinePage }): JSX.Element 
   return (
     <section class="card" aria-labelledby="outlook">
       <h2 id="outlook">
-        {`The next ${countText(days, "day")} `}
+        {days === 1 ? "The next day " : `The next ${countText(days, "day")} `}
         <small>{countText(slots, "slot")}</small>
       </h2>
       {isQuiet && <p class="none">No overlap, no pile-up, no slot that daylight saving moves.</p>}
@@ -42,7 +43,7 @@ export function Outlook({ page }: { readonly page: PipelinePage }): JSX.Element 
         {moved.slice(0, MOST).map((one) => (
           <li key={`m${one.slot}`}>
             <b>moved</b>
-            {` ${safeText(one.local)}: ${safeText(one.note ?? "")}`}
+            {` ${safeText(one.local)}: ${sentence(one.note)}`}
           </li>
         ))}
       </ul>

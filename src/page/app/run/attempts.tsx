@@ -8,6 +8,7 @@ import type { RunPage, StepPage } from "../../../views/run-page.ts";
 import { withQuery } from "../location.ts";
 import { signOf, toneOf } from "../marks.tsx";
 import { safeText } from "../safe-text.ts";
+import { sentence } from "../sentence.ts";
 import { durationText } from "../words.ts";
 import { VirtualList } from "./virtual-list.tsx";
 
@@ -83,8 +84,8 @@ function Row({
           ])
         )}
       </div>
-      <div class="g-w" title={safeText(why)}>
-        {safeText(why)}
+      <div class="g-w" title={sentence(why)}>
+        {sentence(why)}
       </div>
     </div>
   );
@@ -124,19 +125,19 @@ function Bar({
   const left = part(axis, attempt.startedAt);
   const tookMs = Math.max(0, end - Date.parse(attempt.startedAt));
   const width = Math.max(LEAST_BAR, (tookMs / axis.length) * 100);
-  const sentence =
+  const told =
     `attempt ${attempt.attempt}: ${attempt.status}, ${durationText(tookMs)}` +
     (attempt.because === null ? "" : `: ${attempt.because}`);
   return (
     <span
       class={`bar ${toneOf(attempt.status)}`}
       style={{ left: `${Math.min(left, 100 - LEAST_BAR)}%`, width: `${width}%` }}
-      title={safeText(sentence)}
+      title={sentence(told)}
     >
       <span aria-hidden="true">
         {step.timeline.length > 1 && width >= NUMBERED ? attempt.attempt : ""}
       </span>
-      <span class="unseen">{safeText(sentence)}</span>
+      <span class="unseen">{sentence(told)}</span>
     </span>
   );
 }

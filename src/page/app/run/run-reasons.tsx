@@ -8,6 +8,7 @@ import { get } from "../api.ts";
 import { hrefOf, withQuery } from "../location.ts";
 import { Status } from "../marks.tsx";
 import { safeText } from "../safe-text.ts";
+import { sentence } from "../sentence.ts";
 import { countText } from "../words.ts";
 import { logPieces } from "./ansi.ts";
 
@@ -47,9 +48,9 @@ function FailedStep({ run, step }: { readonly run: string; readonly step: StepPa
         <a href={withQuery({ step: step.step })}>
           <b>{safeText(step.step)}</b>
         </a>
-        {`: ${safeText(error?.message ?? step.because ?? "it failed")}`}
+        {`: ${sentence(error?.message ?? step.because ?? "it failed")}`}
       </p>
-      <p class="mute">{safeText(kind)}</p>
+      <p class="mute">{sentence(kind)}</p>
       {error !== undefined && <Causes error={error} />}
       <LastLines run={run} step={step.step} attempts={step.attempts} />
       {error?.stack !== undefined && (
@@ -161,7 +162,7 @@ function CacheReason({ step }: { readonly step: StepPage }): JSX.Element {
       <b>{safeText(step.step)}</b>
       <br />
       <span class="mute">
-        {safeText(because ?? "no reason is recorded")}
+        {sentence(because ?? "no reason is recorded")}
         {step.source !== null && (
           <>
             {" · "}

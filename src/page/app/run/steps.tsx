@@ -5,6 +5,7 @@ import type { RunPage, StepPage } from "../../../views/run-page.ts";
 import { address, withQuery } from "../location.ts";
 import { Status, toneOf } from "../marks.tsx";
 import { safeText } from "../safe-text.ts";
+import { sentence } from "../sentence.ts";
 import { Segments } from "../segments.tsx";
 import { countText, durationText } from "../words.ts";
 import { MOST_DRAWN } from "./graph-layout.ts";
@@ -127,7 +128,7 @@ export function stepSentence(step: StepPage): string {
     `${step.step}: ${step.status}` +
     (step.attempts > 1 ? `, ${step.attempts} attempts` : "") +
     (took === undefined || step.attempts === 0 ? "" : `, ${durationText(took)}`) +
-    (because === null ? "" : `: ${because}`)
+    (because === null ? "" : `: ${sentence(because)}`)
   );
 }
 
@@ -174,8 +175,8 @@ function StepRow({
         {step.attempts > 1 && `${step.attempts} attempts · `}
         {took === undefined || step.attempts === 0 ? "" : durationText(took)}
       </span>
-      <span class="g-w" title={safeText(because)}>
-        {safeText(because)}
+      <span class="g-w" title={sentence(because)}>
+        {sentence(because)}
       </span>
     </div>
   );
