@@ -132,6 +132,19 @@ describe("the Overview", () => {
     ]);
   });
 
+  test("speaks of the time since the first slot that it counts", () => {
+    const made = tempRoot();
+    const fires = Array.from({ length: 400 }, (_, index) => {
+      const slot = new Date(Date.parse(at(9)) + index * 5_000).toISOString();
+      const run = `often@${slot.replaceAll(/[-:]|\.\d+/g, "")}`;
+      return { type: "slot.fired", at: slot, slot, run, because: "its slot was due" };
+    });
+    writePipeline(made.runs, "often", [{ ...loaded("*/5 * * * * *"), at: at(8, 59) }, ...fires]);
+    const view = readOverview(rootsOf(made), NOW);
+    expect(view.slots.total).toBe(400);
+    expect(view.from).toBe(at(9));
+  });
+
   test("of a root with nothing in it is empty", () => {
     const made = tempRoot();
     const view = readOverview(rootsOf(made), NOW);

@@ -136,6 +136,7 @@ test("is what a reading from scratch gives, at every length of a ledger", () => 
           const from = dayStart(now);
           expect(kept.strip).toEqual(fresh.strip);
           expect(kept.tally.sums(from)).toEqual(fresh.tally.sums(from));
+          expect(kept.tally.first(from)).toEqual(fresh.tally.first(from));
           expect(kept.tally.reasons(from)).toEqual(fresh.tally.reasons(from));
           expect(kept.changes.filter(({ at }) => at >= iso(from))).toEqual(fresh.changes);
           for (const { run } of kept.strip) if (run !== null) expect(parseRunId(run)).toBeDefined();
