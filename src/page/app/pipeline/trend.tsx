@@ -16,12 +16,12 @@ import { clockText, dayText, fullTime, minuteText, zone } from "../zone.ts";
 type Points = PipelinePage["trend"];
 
 const HEIGHT = 170;
+const [MINUTE, HOUR] = [60, 3_600];
 /** Between labels of a duration, in seconds: each label is a round one. */
-const STEPS = [
-  ...[0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30],
-  ...[1, 2, 5, 10, 15, 30].map((minutes) => minutes * 60),
-  ...[1, 2, 4, 6, 12, 24, 48, 96, 168, 336].map((hours) => hours * 3_600),
-];
+const STEPS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30].concat(
+  [1, 2, 5, 10, 15, 30].map((minutes) => minutes * MINUTE),
+  [1, 2, 4, 6, 12, 24, 48, 96, 168, 336].map((hours) => hours * HOUR),
+);
 /** In seconds, as uPlot counts. */
 const DAY = 86_400;
 
