@@ -38,7 +38,7 @@ export function useKeys(given: readonly Key[]): void {
 
 addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
-  const target = event.target instanceof HTMLElement ? event.target : undefined;
+  const target = event.target instanceof Element ? event.target : undefined;
   if (target?.closest("input, textarea, select, [contenteditable], dialog") !== null && target)
     return;
   // Enter on a link or a button is theirs.
