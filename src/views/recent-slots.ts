@@ -45,7 +45,8 @@ export class RecentSlots {
     const { store, pipeline } = marked;
     const from = dayStart(now);
     const { lines, end } = recentLines(store, pipeline, { from, least: STRIP_MARKS });
-    const marks = slotMarks(marked, lines, { from, to: now, older: STRIP_MARKS });
+    const to = timeOf(lines, now);
+    const marks = slotMarks(marked, lines, { from, to, older: STRIP_MARKS });
     this.#strip = marks.filter(({ decision }) => decision !== "backfilled").slice(-STRIP_MARKS);
     this.#tally = new DayTally(pipeline, marks);
     this.#changes = changesOf(pipeline, lines, from).slice(0, MOST_CHANGES);
@@ -71,7 +72,7 @@ export class RecentSlots {
   grow(marked: MarkedPipeline, now: number): boolean {
     const news = this.#end && linesAfter(marked.store.pipelineLedger(marked.pipeline), this.#end);
     if (news === undefined || news.lines.some(changesThePast)) return false;
-    const found = slotMarks(marked, news.lines, { from: 0, to: now });
+    const found = slotMarks(marked, news.lines, { from: 0, to: timeOf(news.lines, now) });
     const known = new Set(this.#strip.map(({ run }) => run));
     const added = found.filter(({ decision, run }) => decision !== "by_hand" || !known.has(run));
     // A slot is decided once. What is decided again was written by nobody that keeps the rules.
@@ -95,6 +96,15 @@ export class RecentSlots {
     this.#end = news.end;
     return true;
   }
+}
+
+/**
+ * The present, by the caller's clock and the last line: a line may be written between the look at
+ * the clock and the reading. Its slot is there, and the line is not read again.
+ */
+function timeOf(lines: readonly PlainLine[], now: number): number {
+  const at = lines.at(-1)?.["at"];
+  return Math.max(now, typeof at === "string" ? Date.parse(at) || 0 : 0);
 }
 
 function changesThePast({ type, until }: PlainLine): boolean {

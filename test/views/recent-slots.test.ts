@@ -148,3 +148,19 @@ test("is what a reading from scratch gives, at every length of a ledger", () => 
   );
   expect(grown).toBeGreaterThan(60);
 });
+
+test("counts a slot whose line came between the look at the clock and the reading", () => {
+  const { runs } = tempRoot();
+  const store = new RunStore(runs);
+  const slot = iso(BEGIN + MINUTE_MS);
+  const fired = { type: "slot.fired", at: slot, slot, run: `p@${stamp(BEGIN + MINUTE_MS)}Z` };
+  const before = BEGIN + MINUTE_MS - 5;
+  for (const first of [before - 1_000, before]) {
+    const memory = new PipelineMemory(store);
+    writePipeline(runs, "p", [{ ...loaded("* * * * *"), at: iso(BEGIN) }]);
+    if (first < before) memory.facts("p", first);
+    writePipeline(runs, "p", [{ ...loaded("* * * * *"), at: iso(BEGIN) }, fired]);
+    memory.facts("p", before);
+    expect(memory.facts("p", before + MINUTE_MS)!.tally.sums(dayStart(before)).ran).toBe(1);
+  }
+});
