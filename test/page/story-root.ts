@@ -26,7 +26,10 @@ export function storyFiles(pace: StoryPace): Record<string, string> {
     "cert-check": `
 description: Fails when a certificate is about to expire
 tags: [ops]
-schedule: { cron: ${each(4)}, catchUp: none, blackout: { cron: ${each(12)}, duration: ${slow ? "1m" : "1s"} } }
+schedule:
+  cron: ${each(4)}
+  catchUp: none
+  blackout: { cron: ${each(12)}, duration: ${slow ? "1m" : "1s"} }
 steps:
   fetch: { run: "sleep ${seconds(3)}; echo mail.example" }
   verify:
@@ -98,7 +101,7 @@ function ordersEtl(cron: string, seconds: (count: number) => string): string {
   const get = (shop: string): string =>
     String.raw`printf '\033[34mGET\033[0m https://shop.example/${shop}/orders?limit=5000\n'`;
   return `
-description: Pulls orders from two shops, joins them, prices them in euros, publishes and audits them
+description: Pulls orders from two shops, joins them, prices them, publishes and audits them
 tags: [etl]
 params: { day: today, limit: 5000 }
 schedule: { cron: ${cron}, timezone: Europe/Berlin, catchUp: all }
