@@ -196,7 +196,6 @@ export class ActiveRuns {
     const entry = this.#add(makeEntry(ticket, because, this.#clock.monotonic()));
     if (begun) this.#go(entry);
     this.#watch(entry, handle);
-    entry.record();
     if (begun) this.#toGoOn.push(entry);
     if (!this.#holding) {
       this.goOn();

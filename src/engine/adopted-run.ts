@@ -22,7 +22,7 @@ import { isPathFault, PathFault, regularFile } from "../disk/path-fault.ts";
 import { LedgerBlocked, LedgerDamaged, LedgerFormatError } from "../ledger/ledger-error.ts";
 import { readLedger } from "../ledger/ledger-reader.ts";
 import type { RunStore } from "../ledger/run-store.ts";
-import type { ActiveRuns, QueueTerms, RunTicket } from "./active-runs.ts";
+import type { ActiveRun, ActiveRuns, QueueTerms, RunTicket } from "./active-runs.ts";
 import type { Log } from "../log.ts";
 import { endLine } from "./end-line.ts";
 import type { RunHandle, RunMaker } from "./ports.ts";
@@ -37,13 +37,22 @@ export interface AdoptPorts {
   readonly onBlockedRun?: ((run: string, error: unknown) => void) | undefined;
 }
 
-/** What taking over a slot's run gave. */
-export interface Adopted {
+/** What taking over a run gave. */
+export interface TakenOver {
+  /** The lines that its pipeline's ledger lacks. */
+  readonly lines: readonly PipelineEvent[];
+  /**
+   * The run, where it goes on: the caller gives the lines to the ledger, and then records it. It
+   * may end before, and the line of its end must not stand before these.
+   */
+  readonly going?: ActiveRun;
+}
+
+/** What taking over a slot's run gave. The lines follow the slot's line. */
+export interface Adopted extends TakenOver {
   /** The slot has a line already: nothing was taken over. */
   readonly recorded: boolean;
   readonly kind: RunTicket["kind"];
-  /** The lines that follow the slot's line in the pipeline's ledger. */
-  readonly lines: readonly PipelineEvent[];
 }
 
 /** A run as its ledger says; undefined where there is no ledger, or no readable header. */
@@ -67,7 +76,7 @@ export async function adoptRun(
   if (regularFile(path) === undefined) throw new PathFault(path, "ENOENT");
   const kind = readRunState(ports.store, run)?.trigger.kind ?? "schedule";
   if (hasSlotLine(ports.store, pipeline, run)) return { recorded: true, kind, lines: [] };
-  return { recorded: false, kind, lines: await takeOver(run, pipeline, ports, terms) };
+  return { recorded: false, kind, ...(await takeOver(run, pipeline, ports, terms)) };
 }
 
 /**
@@ -90,7 +99,6 @@ export async function reopen(run: string, { maker, runs }: AdoptPorts): Promise<
  * Lets an unfinished run go on, or finds out how it ended.
  *
  * @param reopening its ledger, being opened: a caller may open several at once
- * @returns the lines that its pipeline's ledger lacks
  */
 export async function takeOver(
   run: string,
@@ -98,19 +106,19 @@ export async function takeOver(
   ports: AdoptPorts,
   terms: QueueTerms,
   reopening: Promise<Reopened> = reopen(run, ports),
-): Promise<PipelineEvent[]> {
+): Promise<TakenOver> {
   const reopened = await reopening;
-  if (ports.runs.get(run) !== undefined) return [];
-  if ("error" in reopened) return cannotGoOn(run, reopened.error, ports);
+  if (ports.runs.get(run) !== undefined) return { lines: [] };
+  if ("error" in reopened) return { lines: cannotGoOn(run, reopened.error, ports) };
   const { handle } = reopened;
   if (handle === undefined) {
     const ended = readRunState(ports.store, run);
-    if (ended?.finished === undefined) return [];
-    return [endLine(run, { ...ended.finished, results: runResults(ended) })];
+    if (ended?.finished === undefined) return { lines: [] };
+    return { lines: [endLine(run, { ...ended.finished, results: runResults(ended) })] };
   }
   const { state } = handle;
   const left = await endPlaceholder(handle);
-  if (left !== undefined) return [left];
+  if (left !== undefined) return { lines: [left] };
   const { kind, requestId } = state.trigger;
   const own =
     kind === "backfill" && requestId !== undefined
@@ -125,12 +133,11 @@ export async function takeOver(
     order: parseRunId(run)?.stampMs ?? 0,
     gracePeriodMs: state.snapshot.gracePeriodMs,
   };
-  const { going, because } = ports.runs.takeOver(whole, handle);
-  return [
-    going
-      ? defined({ type: "run.started", run, trigger: kind, requestId })
-      : defined({ type: "run.queued", run, because, requestId }),
-  ];
+  const entry = ports.runs.takeOver(whole, handle);
+  const line: PipelineEvent = entry.going
+    ? defined({ type: "run.started", run, trigger: kind, requestId })
+    : defined({ type: "run.queued", run, because: entry.because, requestId });
+  return { lines: [line], going: entry };
 }
 
 /**

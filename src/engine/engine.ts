@@ -389,8 +389,10 @@ export class Engine {
   /** Takes over a run that could not be taken over before: its ledger was repaired. */
   async takeOver(run: string, pipeline: string): Promise<void> {
     const desk = await this.desk(pipeline);
-    const lines = await takeOver(run, pipeline, this.#recoveryPorts, desk.queueTerms());
-    if (lines.length > 0) await desk.append(lines);
+    const taken = await takeOver(run, pipeline, this.#recoveryPorts, desk.queueTerms());
+    const written = taken.lines.length > 0 ? desk.append(taken.lines) : undefined;
+    if (taken.going !== undefined) this.#runs.record(taken.going);
+    await written;
   }
 
   /** The settings in force. */

@@ -22,6 +22,7 @@ import {
   takeOver,
   type AdoptPorts,
 } from "./adopted-run.ts";
+import type { ActiveRun } from "./active-runs.ts";
 import type { PipelineDesk } from "./pipeline-desk.ts";
 
 /** What recovery found. */
@@ -81,15 +82,14 @@ async function recoverPipeline(desk: PipelineDesk, ports: RecoveryPorts): Promis
     inOrder.filter(isKnownOrAsked).map((run) => [run, reopen(run, ports)] as const),
   );
   const lines: PipelineEvent[] = [];
+  const going: ActiveRun[] = [];
   for (const run of inOrder) {
     const opened = reopening.get(run);
     const { slot, schedule } = parseRunId(run) ?? {};
     if (opened !== undefined || slot === undefined) {
-      lines.push(
-        ...(await takeOver(run, desk.name, ports, desk.queueTerms(), opened)).filter(
-          (line) => !isKnown(desk, line),
-        ),
-      );
+      const taken = await takeOver(run, desk.name, ports, desk.queueTerms(), opened);
+      lines.push(...taken.lines.filter((line) => !isKnown(desk, line)));
+      if (taken.going !== undefined) going.push(taken.going);
       continue;
     }
     let adopted: Adopted;
@@ -105,8 +105,11 @@ async function recoverPipeline(desk: PipelineDesk, ports: RecoveryPorts): Promis
     const because =
       "its run was there already: a crash came before this line, and the clock was ahead";
     lines.push(defined({ type, slot, run, because, schedule }), ...adopted.lines);
+    if (adopted.going !== undefined) going.push(adopted.going);
   }
-  if (lines.length > 0) await desk.append(lines);
+  const written = lines.length > 0 ? desk.append(lines) : undefined;
+  for (const run of going) ports.runs.record(run);
+  await written;
   return ports.runs.of(desk.name).length;
 }
 

@@ -50,6 +50,8 @@ interface Made {
   readonly event?: SlotEvent;
   /** Lines that are written with it. */
   readonly more: readonly PipelineEvent[];
+  /** A run that was taken over, and goes on. */
+  readonly adopted?: ActiveRun | undefined;
 }
 
 /** Records the slots of one pipeline. */
@@ -155,7 +157,10 @@ export class SlotRecorder {
     const jump = this.#jumpLine(chunk);
     await this.#append(
       jump === undefined ? lines : [jump, ...lines],
-      chunk.flatMap((outcome) => (outcome.kind === "run" ? [outcome.entry] : [])),
+      [
+        ...chunk.flatMap((outcome) => (outcome.kind === "run" ? [outcome.entry] : [])),
+        ...made.flatMap(({ adopted }) => adopted ?? []),
+      ],
     );
     const missed = lines.filter((line) => line.type === "slot.missed");
     if (missed.length > 0 && this.#view.loaded !== undefined)
@@ -250,6 +255,7 @@ export class SlotRecorder {
         because: "its run was there already: a crash came before this line",
       },
       more: adopted.lines,
+      adopted: adopted.going,
     };
   }
 }

@@ -178,3 +178,28 @@ it("is silent where a run that makes room is being stopped already, or has ended
   await nextTurn();
   expect(world.warned).toEqual([]);
 });
+
+it("tells of the end of a run that was taken over once its lines were given to the ledger", async () => {
+  const ended: string[] = [];
+  const runs = new ActiveRuns({
+    clock: new VirtualClock(),
+    log: silentLog,
+    limits: { groups: {} },
+    handlers: {
+      onStarted: () => undefined,
+      onFinished: (run) => Promise.resolve(void ended.push(run.ticket.run)),
+    },
+  });
+  runs.release(() => ({}));
+  const brief = new OwnRun();
+  const entry = runs.takeOver(
+    ticketOf("brief"),
+    Object.assign(brief, { state: { phase: "started" } }),
+  );
+  brief.end();
+  for (let turn = 0; turn < 5; turn += 1) await nextTurn();
+  expect([brief.told, ended]).toEqual([["start"], []]);
+  runs.record(entry);
+  for (let turn = 0; turn < 5; turn += 1) await nextTurn();
+  expect(ended).toEqual(["brief"]);
+});
