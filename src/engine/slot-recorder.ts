@@ -155,13 +155,10 @@ export class SlotRecorder {
     }
     for (const { more } of made) lines.push(...more);
     const jump = this.#jumpLine(chunk);
-    await this.#append(
-      jump === undefined ? lines : [jump, ...lines],
-      [
-        ...chunk.flatMap((outcome) => (outcome.kind === "run" ? [outcome.entry] : [])),
-        ...made.flatMap(({ adopted }) => adopted ?? []),
-      ],
-    );
+    await this.#append(jump === undefined ? lines : [jump, ...lines], [
+      ...chunk.flatMap((outcome) => (outcome.kind === "run" ? [outcome.entry] : [])),
+      ...made.flatMap(({ adopted }) => adopted ?? []),
+    ]);
     const missed = lines.filter((line) => line.type === "slot.missed");
     if (missed.length > 0 && this.#view.loaded !== undefined)
       this.#ports.onMissed?.(this.#view.loaded, missed);

@@ -179,7 +179,7 @@ it("is silent where a run that makes room is being stopped already, or has ended
   expect(world.warned).toEqual([]);
 });
 
-it("tells of the end of a run that was taken over once its lines were given to the ledger", async () => {
+it("tells of a taken-over run's end once its lines were given to the ledger", async () => {
   const ended: string[] = [];
   const runs = new ActiveRuns({
     clock: new VirtualClock(),

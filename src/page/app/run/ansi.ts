@@ -44,13 +44,6 @@ export function logPieces(line: string): LogPiece[] {
   );
 }
 
-/** A line's text alone, for the search and the clipboard. */
-export function plainLine(line: string): string {
-  return logPieces(line)
-    .map(({ text }) => text)
-    .join("");
-}
-
 /**
  * The class of a colour. The palette and true colours become the nearest of the eight: those can be
  * read on both grounds, and any other may not.
