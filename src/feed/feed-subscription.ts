@@ -5,7 +5,8 @@
  *   it. Most feeds are so, and a line costs each of them an element of a queue.
  * - Apart: it is handed the same lines, and its position is its own: it is one of a pipeline or run
  *   alone, or it is ahead of the hub in some ledger, or knows one that the hub does not. A line
- *   that it had is passed over.
+ *   that it had is passed over. A run that has ended has no mark, so the runs whose end it read by
+ *   itself are remembered: the hub may come to their lines later.
  * - Behind: it has a position in the past, or did not take its lines: then the queue is dropped. It
  *   reads the ledgers itself from its position on, line by line as lines are asked for, until it
  *   has caught up. So a reader that asks for nothing costs a position and no more.
@@ -25,6 +26,8 @@ import { positionText } from "./position-text.ts";
 const MOST_CHARACTERS = 1_048_576;
 /** How many lines are given before others get their turn. */
 const LINES_A_TURN = 64;
+/** The most ended runs that a feed remembers. It is ahead of its hub by a few at most. */
+const MOST_ENDED = 4_096;
 
 /** In the place of a pipeline's name: a mark tells it by a key alone, and the file is away. */
 export const UNKNOWN = "";
@@ -64,6 +67,8 @@ export class FeedSubscription implements Feed {
   #reader: FeedReader | undefined;
   /** The pipelines of which it may not have been given all: they were away as it caught up. */
   #missing: ReadonlySet<string> = new Set();
+  /** The runs whose end it read by itself, the newest last. */
+  readonly #ended = new Set<string>();
   /** Whether the reader was used since the last look. */
   #isUsed = false;
   #lines = 0;
@@ -97,6 +102,7 @@ export class FeedSubscription implements Feed {
     if (this.#state === "shared") return this.#push(item, item.after);
     const { key, run, isCut } = item.origin;
     const mark = run === undefined ? this.#queued.file(key) : this.#queued.run(run);
+    if (run !== undefined && mark === undefined && this.#ended.has(run)) return;
     const seq = mark?.seq ?? 0;
     if (isCut || item.seq > seq + 1) return this.#fallBehind();
     if (item.seq <= seq) return;
@@ -109,7 +115,9 @@ export class FeedSubscription implements Feed {
     if (this.#state !== "apart" || this.#queue.length > 0 || !this.#isOfAll) return;
     const own = this.#queued;
     const its = this.#hub.position;
-    if (isEmpty(own.unlike(its)) && isEmpty(its.unlike(own))) this.#state = "shared";
+    if (!isEmpty(own.unlike(its)) || !isEmpty(its.unlike(own))) return;
+    this.#state = "shared";
+    this.#ended.clear();
   }
 
   /** Pipelines have come, or come back; undefined: any may have. */
@@ -220,6 +228,7 @@ export class FeedSubscription implements Feed {
     }
     if (item !== undefined) {
       this.#taken = reader.position;
+      this.#remember(item.changed.ended);
       return new PlacedLine(item, this.#taken, this.#scope);
     }
     this.#queued = this.#taken = reader.position;
@@ -228,6 +237,15 @@ export class FeedSubscription implements Feed {
     this.#missing = this.#unlike();
     this.settle();
     return undefined;
+  }
+
+  #remember(ended: readonly string[]): void {
+    for (const run of ended) {
+      this.#ended.add(run);
+      if (this.#ended.size <= MOST_ENDED) continue;
+      const [oldest] = this.#ended;
+      this.#ended.delete(oldest!);
+    }
   }
 
   #unlike(): ReadonlySet<string> {

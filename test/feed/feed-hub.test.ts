@@ -1,7 +1,7 @@
 /** Feeds of one hub: watchers, positions, scopes, and readers that take nothing. */
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { FeedHub } from "../../src/feed/feed-hub.ts";
 import type { Feed, FeedLine } from "../../src/feed/feed-line.ts";
 import { fileKey, FeedPosition } from "../../src/feed/feed-position.ts";
@@ -240,5 +240,23 @@ describe("a feed", () => {
     world.step("b");
     await vi.waitFor(() => expect([...changed]).toEqual(["b"]));
     end();
+  });
+});
+
+describe("a feed that is ahead of its hub", () => {
+  it("gives a run that it read to its end once", async () => {
+    const from = hub.subscribe({}).position;
+    world.end("a");
+    const ahead = new FeedHub(world.store);
+    onTestFinished(() => ahead.close());
+    const feed = ahead.subscribe({ from });
+    // All of it in one turn: no watcher has told the hub of it, and the feed reads it by itself.
+    world.fire("a");
+    world.step("a");
+    world.end("a");
+    const lines = await rest(feed);
+    const texts = lines.map(({ raw }) => raw);
+    expect(texts.length).toBeGreaterThan(5);
+    expect(new Set(texts).size).toBe(texts.length);
   });
 });
