@@ -6,7 +6,6 @@ import { readListenAddress } from "../src/core/listen-address.ts";
 import { builtProgram } from "../src/disk/built-program.ts";
 import { RunStore } from "../src/ledger/run-store.ts";
 import { startPage } from "../src/page/server/page-server.ts";
-import { readCacheSettings } from "../src/schedules/settings-file.ts";
 import { PAGE_TOKEN_VARIABLE } from "../src/supervise/page-program.ts";
 import { onParentGone } from "../src/supervise/parent-gone.ts";
 
@@ -35,7 +34,9 @@ export async function runPage(options: PageOptions): Promise<number> {
     token: process.env[PAGE_TOKEN_VARIABLE],
     assets: join(dirname(dirname(builtProgram("daemon"))), "page"),
     now: () => systemClock.now(),
-    cacheSettings: () => readCacheSettings(options.root),
+    // The parser of orchd.yaml is loaded for the first price, and not for the start.
+    cacheSettings: async () =>
+      (await import("../src/schedules/settings-file.ts")).readCacheSettings(options.root),
   });
   if (!started.ok) return refuse(started.because, started.exitCode);
   const { page } = started;

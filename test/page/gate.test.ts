@@ -413,7 +413,7 @@ it("a page of a root that cannot be read says so, and lives", async () => {
     base: "",
     assets: "/nowhere",
     now: () => 0,
-    cacheSettings: () => ({ project: "default", enableCache: true }),
+    cacheSettings: () => Promise.resolve({ project: "default", enableCache: true }),
   });
   expect(started.ok).toBe(true);
   if (started.ok) await started.page.close();

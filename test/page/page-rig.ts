@@ -54,7 +54,7 @@ export async function pageRig(
     base: "",
     assets: join(root.root, "no-assets"),
     now: () => NOW,
-    cacheSettings: () => ({ project: "default", enableCache: true }),
+    cacheSettings: () => Promise.resolve({ project: "default", enableCache: true }),
     ...settings,
   });
   if (!started.ok) throw new Error(started.because);

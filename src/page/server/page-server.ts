@@ -69,7 +69,7 @@ export interface PageSettings extends Roots {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** What orchd.yaml says about the cache. */
-  readonly cacheSettings: () => CacheSettings;
+  readonly cacheSettings: () => Promise<CacheSettings>;
 }
 
 /** A page that serves. */

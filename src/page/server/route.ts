@@ -19,7 +19,7 @@ export interface PageSource {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** What orchd.yaml says about the cache. */
-  readonly cacheSettings: () => CacheSettings;
+  readonly cacheSettings: () => Promise<CacheSettings>;
 }
 
 /** A route as the document shows it. */

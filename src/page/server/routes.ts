@@ -349,13 +349,14 @@ const price = route({
     maxActive: count("how many of its runs at once", 1, 1_000_000),
   }),
   answer: priceShape,
-  read({ roots, store, now, cacheSettings }, params) {
+  async read({ roots, store, now, cacheSettings }, params) {
     const present = now();
     const [from, to] = (["from", "to"] as const).map((name) => timeOf(params[name], name, present));
     if (to! < from!) throw refusal(400, "`to` lies before `from`; swap them.");
     shown(knownPipeline(roots, params.pipeline));
     const plan = { from: from!, to: to!, which: params.which, maxActive: Number(params.maxActive) };
-    return shown(priceByLedgers(store, params.pipeline, cacheSettings(), plan, present)).price;
+    const settings = await cacheSettings();
+    return shown(priceByLedgers(store, params.pipeline, settings, plan, present)).price;
   },
 });
 
