@@ -77,7 +77,7 @@ it(
     expect(await built).toBe(0);
     expect(answers).toBeGreaterThan(0);
     expect(existsSync(stale)).toBe(false);
-    expect(readdirSync(join(root, "dist"))).toEqual([".files", "bin", "daemon", "src"]);
+    expect(readdirSync(join(root, "dist"))).toEqual([".files", "bin", "daemon", "page", "src"]);
 
     // The runner that the daemon has, and one that starts from the new build.
     expect(await runnerOf()).toBe(first);

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { FINAL_RUN_STATUSES } from "../../../src/core/status.ts";
@@ -237,13 +237,6 @@ describe("the metrics of a root", () => {
       expect((await metrics.text(NOW, accept)).contentType).toMatch(
         /^text\/plain; version=0\.0\.4/,
       );
-  });
-
-  it.skipIf(process.getuid?.() === 0)("go on where a ledger may not be read", async () => {
-    const { runs } = tempRoot();
-    writePipeline(runs, "etl", [loaded("0 * * * *")]);
-    chmodSync(join(runs, "etl", "pipeline.jsonl"), 0);
-    expect((await scrape(runs)).value("orchd_pipeline_valid", { pipeline: "etl" })).toBe(0);
   });
 
   it.skipIf(!hasProgram("promtool"))("leave promtool nothing to say", async () => {
