@@ -23,9 +23,8 @@ export interface PlainLine {
   readonly [field: string]: unknown;
 }
 
-/** Every line of a ledger, which must be whole to its last byte. */
-export function readWholeLedger(path: string): PlainLine[] {
-  const bytes = readFileSync(path);
+/** Every line of a ledger, which must be whole to its last byte. @param bytes what it holds */
+export function readWholeLedger(path: string, bytes: Buffer = readFileSync(path)): PlainLine[] {
   if (bytes.length === 0) throw new Error(`${path} is empty`);
   if (bytes.at(-1) !== 0x0a) throw new Error(`${path} does not end in LF`);
   const lines: PlainLine[] = [];

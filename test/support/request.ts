@@ -2,10 +2,11 @@
  * Asks a daemon as any process may, by a file in its requests folder (docs/requests.md). This needs
  * no process of the command line.
  */
-import { readFileSync, writeFileSync, renameSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { awaitSight } from "./await-event.ts";
-import { outcomeOf, runsOf, type PlainRun } from "./ledgers.ts";
+import { readWholeLedger } from "./independent-ledger.ts";
+import { outcomeOf, type PlainRun } from "./ledgers.ts";
 
 let asked = 0;
 
@@ -43,8 +44,14 @@ export async function submit(
 
 /** Waits for a run's end. */
 export function ended(runs: string, run: string): Promise<PlainRun> {
-  const pipeline = run.slice(0, run.indexOf("@"));
-  const look = (): PlainRun | undefined => runsOf(runs, pipeline).find((one) => one.run === run);
+  const [, pipeline, year, month] = /^(.*)@(\d{4})(\d\d)/.exec(run)!;
+  const path = join(runs, pipeline!, `${year}-${month}`, `${run}.jsonl`);
+  const look = (): PlainRun | undefined => {
+    const bytes = existsSync(path) ? readFileSync(path) : undefined;
+    // A last line without its LF is being written at this moment.
+    if (bytes?.at(-1) !== 0x0a) return undefined;
+    return { run, path, lines: readWholeLedger(path, bytes) };
+  };
   return awaitSight(
     runs,
     () => {
