@@ -68,6 +68,7 @@ const ARROWS: Record<string, readonly string[]> = {
   views: ["core", "clock", "version", "ledger"],
   page: ["core", "clock", "version", "log", "ledger", "feed", "views"],
   "page/app": ["core", "views"],
+  notify: ["core", "clock", "version", "log", "feed", "views"],
   observe: ["core", "clock", "version", "log"],
   supervise: ["core", "clock", "log"],
   client: ["core", "clock", "ledger", "feed", "views"],
@@ -125,6 +126,7 @@ const FORBIDDEN: readonly (readonly [from: string, to: string, because: string])
   ["places/local", "ledger", "a place runs tasks; what came of them is for the run to write"],
   ["observe", "ledger", "what watches must not write the daemon's ledgers"],
   ["supervise", "page", "the daemon starts the page as a program, and loads nothing of it"],
+  ["supervise", "notify", "the daemon starts it as a program, and loads nothing of it"],
   ["notify", "ledger", "what tells people must not write the daemon's ledgers"],
 ];
 
