@@ -13,7 +13,7 @@ import { baseLayer, resolveSecrets } from "../run/environment.ts";
 import type { HookTask } from "../core/task.ts";
 import type { Place, TaskHandlers } from "../places/place.ts";
 import { resultOf, runTask } from "../places/run-task.ts";
-import type { SecretSource } from "../run/secrets.ts";
+import type { SecretSource } from "../core/secret-source.ts";
 import type { Log } from "../log.ts";
 import type { MissedSlot } from "./slot-recorder.ts";
 

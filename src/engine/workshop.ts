@@ -29,7 +29,7 @@ import { evaluateCode } from "../places/evaluate-code.ts";
 import { STAGED_PREFIX } from "../core/task.ts";
 import { ClaimsFolder } from "../places/local/claims.ts";
 import { RunnerPool } from "../places/local/runner-pool.ts";
-import { SecretFiles } from "../run/secrets.ts";
+import { SecretFiles } from "../disk/secret-files.ts";
 import { DrivenRuns } from "./driven-runs.ts";
 import { callMissedHook } from "./missed-hook.ts";
 import type { ReservedRun, RunMaker } from "./ports.ts";

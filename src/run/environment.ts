@@ -11,7 +11,7 @@ import type { EnvValue, Json } from "../core/snapshot.ts";
 import { setEnvironment } from "../core/set-environment.ts";
 import { bindRunEnv } from "../core/template.ts";
 import { inheritedEnvironment } from "../places/inherited-environment.ts";
-import type { SecretSource } from "./secrets.ts";
+import type { SecretSource } from "../core/secret-source.ts";
 
 /** An environment, and the values in it that must be masked everywhere. */
 export interface ResolvedEnvironment {

@@ -12,7 +12,7 @@ import type { ValueThread } from "../ledger/value-thread.ts";
 import type { Log } from "../log.ts";
 import type { Flavors } from "../orchestrators/flavors.ts";
 import type { Place } from "../places/place.ts";
-import type { SecretSource } from "./secrets.ts";
+import type { SecretSource } from "../core/secret-source.ts";
 
 /** Says which results have which key: `CacheIndex`. */
 export type CacheIndexPort = Pick<CacheIndex, "recordAll" | "lookup" | "flush">;

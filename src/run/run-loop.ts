@@ -37,7 +37,7 @@ import type { ActOutcome, RunParts } from "./run-parts.ts";
 import type { FinishedRun } from "./finished-run.ts";
 import type { RunDeps } from "./run-deps.ts";
 import { RunTimes } from "./run-times.ts";
-import { SecretFiles } from "./secrets.ts";
+import { SecretFiles } from "../disk/secret-files.ts";
 import { StepRuns } from "./step-runs.ts";
 import { StepWaiters } from "./step-waiters.ts";
 

@@ -4,7 +4,7 @@ import type { RunEnvironment } from "./environment.ts";
 import type { OutputLine } from "../core/task.ts";
 import type { RunJournal } from "./run-journal.ts";
 import type { RunDeps } from "./run-deps.ts";
-import type { SecretSource } from "./secrets.ts";
+import type { SecretSource } from "../core/secret-source.ts";
 import type { StepWaiters } from "./step-waiters.ts";
 
 /**

@@ -8,7 +8,7 @@
  */
 import { StringDecoder } from "node:string_decoder";
 import { LINE_OVERHEAD, OUTPUT_LIMIT, type OutputLine } from "../core/task.ts";
-import type { Masker } from "./mask.ts";
+import type { Masker } from "../core/mask.ts";
 
 /** Where a line comes from. */
 export type Stream = OutputLine["stream"];

@@ -26,7 +26,7 @@ import { CALL_LIMIT, INVOCATION_LIMIT, metadataFault, type StagedValue } from ".
 import { stepLog, type StepLog } from "./context.ts";
 import { KnownFrames, taskOfPiece, type AheadPiece } from "./known-frames.ts";
 import { LineCapture, type Stream } from "./line-capture.ts";
-import { MASKED_RESULT, Masker } from "./mask.ts";
+import { MASKED_RESULT, Masker } from "../core/mask.ts";
 import { outOfMemory, watchMemory } from "./memory-watch.ts";
 import { Modules } from "./resolve-code.ts";
 import { maySpawn, watchSpawns } from "./spawn-watch.ts";

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Task } from "../../src/core/task.ts";
 import { headOf, logName } from "../../src/places/local/protocol.ts";
 import { StrayLines } from "../../src/places/local/stray-lines.ts";
-import { Masker } from "../../src/steps/mask.ts";
+import { Masker } from "../../src/core/mask.ts";
 
 const KIB = 1_024;
 

@@ -2,7 +2,7 @@
 import { expect, it } from "vitest";
 import { LINE_OVERHEAD } from "../../src/core/task.ts";
 import { LineCapture } from "../../src/steps/line-capture.ts";
-import { Masker } from "../../src/steps/mask.ts";
+import { Masker } from "../../src/core/mask.ts";
 
 function captured(limit: number): { readonly capture: LineCapture; readonly lines: string[] } {
   const lines: string[] = [];

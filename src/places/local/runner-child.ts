@@ -23,7 +23,7 @@ import { hasDescriptors } from "../../disk/descriptors.ts";
 import { RETRY_MS } from "../../disk/until-room.ts";
 import { killByToken, killQuietly } from "./kill-by-token.ts";
 import { TOKEN_VARIABLE } from "../../core/task.ts";
-import { Masker } from "../../steps/mask.ts";
+import { Masker } from "../../core/mask.ts";
 import { LIFELINE, type FromRunner, type RunnerSettings, type ToRunner } from "./protocol.ts";
 import { SentFrames } from "./sent-frames.ts";
 import { StrayLines } from "./stray-lines.ts";

@@ -24,7 +24,7 @@ import { clipError, FAILURE_CODES, toStepError } from "../../core/failure.ts";
 import type { Lane, Room } from "../../core/lane.ts";
 import type { Json, SnapshotStep } from "../../core/snapshot.ts";
 import { iso } from "../../core/time.ts";
-import { Masker } from "../../steps/mask.ts";
+import { Masker } from "../../core/mask.ts";
 import { StoredOutputs, type Task } from "../../core/task.ts";
 import { FramedTask, type TaskFrame } from "../../core/task-frame.ts";
 import type { DeathInfo, Place, StartOptions, StepsAhead, TaskHandlers } from "../place.ts";

@@ -1,6 +1,6 @@
 /** Cuts the text of a runner's own stdout or stderr into lines, and remembers the last of it. */
 import { StringDecoder } from "node:string_decoder";
-import type { Masker } from "../../steps/mask.ts";
+import type { Masker } from "../../core/mask.ts";
 
 /** The longest line, in characters: a longer one is cut into several. */
 const LONGEST_LINE = 64 * 1024;

@@ -1,5 +1,5 @@
 import { LINE_OVERHEAD, OUTPUT_LIMIT, type OutputLine, type Task } from "../../core/task.ts";
-import type { Masker } from "../../steps/mask.ts";
+import type { Masker } from "../../core/mask.ts";
 import { headOf } from "./protocol.ts";
 
 /**

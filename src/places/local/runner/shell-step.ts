@@ -10,7 +10,7 @@ import { defined } from "../../../core/defined.ts";
 import { byteLength, TEXT_LIMIT } from "../../../core/environment-limits.ts";
 import { clipError, FAILURE_CODES, toStepError, type StepError } from "../../../core/failure.ts";
 import { LineCapture } from "../../../steps/line-capture.ts";
-import { MASKED_RESULT, Masker } from "../../../steps/mask.ts";
+import { MASKED_RESULT, Masker } from "../../../core/mask.ts";
 import { stageResult } from "../../../steps/staged-result.ts";
 import { resultJson, writtenResult } from "../../../steps/step-result.ts";
 import { withValues } from "../../../steps/task-values.ts";

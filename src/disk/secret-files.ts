@@ -1,19 +1,14 @@
 /**
  * Where `{secret: NAME}` gets its value: from a file of that name in `$CREDENTIALS_DIRECTORY`
- * (systemd's LoadCredential). A value is read when a step starts, and only that step gets it.
- * Ledgers and logs have the name.
+ * (systemd's LoadCredential). A value is read when a step starts, and only that step gets it; a
+ * channel's is read when it sends. Ledgers and logs have the name.
  */
 import { isUtf8 } from "node:buffer";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** Finds secrets by name. */
-export interface SecretSource {
-  /** @throws Error, a sentence, if there is none */
-  get(name: string): string;
-}
-
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+/** As the schemas have it: the name must not lead out of the folder. */
+const NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/;
 
 /** A secret whose bytes are no text. The message is a sentence. */
 class NoText extends Error {}
@@ -28,13 +23,14 @@ function textOf(bytes: Buffer, name: string): string {
  * Reads secrets from files: the first folder that has the file counts. A line feed at the end is
  * not part of the value.
  */
-export class SecretFiles implements SecretSource {
+export class SecretFiles {
   readonly #folders: readonly string[];
 
   constructor(folders: readonly (string | undefined)[]) {
     this.#folders = folders.filter((folder) => folder !== undefined && folder !== "") as string[];
   }
 
+  /** @throws Error, a sentence, if there is none */
   get(name: string): string {
     if (!NAME.test(name))
       throw new Error(

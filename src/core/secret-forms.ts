@@ -54,15 +54,16 @@ function quoted(text: string): string[] {
 }
 
 function encoded(secret: string): string[] {
-  const bytes = Buffer.from(secret);
+  const bytes = new TextEncoder().encode(secret);
   // A lone half of a character has no URL form.
-  const url = encodeURIComponent(bytes.toString());
-  const hex = bytes.toString("hex");
+  const whole = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+  const url = encodeURIComponent(whole);
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
   return [
     url,
     url.replaceAll(/%[0-9A-F]{2}/g, (code) => code.toLowerCase()),
     new URLSearchParams({ "": secret }).toString().slice(1),
-    encodeURI(bytes.toString()),
+    encodeURI(whole),
     hex,
     hex.toUpperCase(),
     ...base64(bytes),
@@ -74,14 +75,26 @@ function encoded(secret: string): string[] {
  * four characters, so it depends on how many bytes stand before the value: 0, 1 or 2 over a
  * multiple of three. The characters that also depend on the neighbours are left out.
  */
-function base64(bytes: Buffer): string[] {
+function base64(bytes: Uint8Array): string[] {
   const forms: string[] = [];
   for (const before of [0, 1, 2]) {
-    const text = Buffer.concat([Buffer.alloc(before), bytes]).toString("base64url");
+    const text = base64Url([...Array<number>(before).fill(0), ...bytes]);
     const whole = Math.floor(((before + bytes.length) * 8) / 6);
     const form = text.slice(before === 0 ? 0 : before + 1, whole);
     if (form.length < SHORTEST_BASE64) continue;
     forms.push(form, form.replaceAll("-", "+").replaceAll("_", "/"));
   }
   return forms;
+}
+
+const BASE64_URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/** Base64 for URLs, with whole groups at the end: {@link base64} cuts what is too much. */
+function base64Url(bytes: readonly number[]): string {
+  let text = "";
+  for (let at = 0; at < bytes.length; at += 3) {
+    const group = (bytes[at]! << 16) | ((bytes[at + 1] ?? 0) << 8) | (bytes[at + 2] ?? 0);
+    for (const shift of [18, 12, 6, 0]) text += BASE64_URL[(group >> shift) & 63];
+  }
+  return text;
 }

@@ -3,7 +3,7 @@ import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
 import { stepLog } from "../../src/steps/context.ts";
 import { LineCapture } from "../../src/steps/line-capture.ts";
-import { MASK, Masker } from "../../src/steps/mask.ts";
+import { MASK, Masker } from "../../src/core/mask.ts";
 import { StrayLines } from "../../src/places/local/stray-lines.ts";
 
 const TOKEN = `tök/en+"quoted"\\it's=7`;

@@ -6,8 +6,8 @@
  * for too, because libraries shorten what they quote. What V8's JSON parser quotes is masked whole:
  * it is a piece from the middle of a text that may be a secret.
  */
-import { mapTexts, withoutControls, type StepError } from "../core/failure.ts";
-import type { Json } from "../core/snapshot.ts";
+import { mapTexts, withoutControls, type StepError } from "./failure.ts";
+import type { Json } from "./snapshot.ts";
 import { formsOf } from "./secret-forms.ts";
 
 /** What takes the place of a secret. */

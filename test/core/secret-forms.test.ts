@@ -1,6 +1,6 @@
 /** Which forms of a secret are looked for: none that is too short, and each one from there on. */
 import { expect, it } from "vitest";
-import { formsOf } from "../../src/steps/secret-forms.ts";
+import { formsOf } from "../../src/core/secret-forms.ts";
 
 const hex = (text: string): string => Buffer.from(text).toString("hex");
 
