@@ -10,7 +10,8 @@
  *   `notify.failed`, and at last `notify.gave_up`. A crash between sends again, with the same key.
  */
 import * as z from "zod";
-import { ALERT_KINDS, type Alert } from "./alert.ts";
+import { ALERT_KINDS, type Alert, type FaultKind } from "./alert.ts";
+import { defined } from "./defined.ts";
 import type { Json } from "./snapshot.ts";
 
 const time = z.string().meta({ description: "ISO 8601, UTC" });
@@ -25,6 +26,15 @@ const item = z.looseObject({
   because,
   at: time,
   count: z.int().min(1),
+});
+
+/** How a channel fared since the ledger began. */
+const totals = z.looseObject({
+  sent: z.int(),
+  failed: z.int(),
+  gaveUp: z.int(),
+  lastSentAt: time.optional(),
+  fault: z.string().optional(),
 });
 
 const events = [
@@ -47,7 +57,12 @@ const events = [
       count: z.int().min(1),
       telling: z.int().min(1),
       others: z.array(item).optional(),
-      test: z.boolean().optional(),
+      dueAt: time.optional().meta({
+        description: "when it was due first; this and what follows: of a line that rotation copied",
+      }),
+      attempts: z.int().min(0).optional(),
+      retryAt: time.optional(),
+      fault: z.string().optional(),
     })
     .meta({ description: "A message is to be sent." }),
   z
@@ -73,11 +88,18 @@ const events = [
     .looseObject({ type: z.literal("notify.gave_up"), key, channel: z.string(), because })
     .meta({ description: "The message is not tried again." }),
   z
+    .looseObject({ type: z.literal("notify.state"), text: z.string() })
+    .meta({ description: "A part of the state, as text, where it is too long for one line." }),
+  z
     .looseObject({
       type: z.literal("notify.checkpoint"),
-      format: z.int().optional(),
       position: z.string(),
-      state: z.custom<Json>((value) => value !== undefined),
+      state: z.custom<Json>((value) => value !== undefined).optional(),
+      parts: z
+        .int()
+        .optional()
+        .meta({ description: "how many `notify.state` lines before it hold the state" }),
+      totals: z.record(z.string(), totals).optional(),
     })
     .meta({
       description: "All that is known: the feed's position, and the state of each alert after it.",
@@ -98,4 +120,13 @@ export function dueEvent({ at, others, ...alert }: Alert): NotifyEvent {
     happened: at,
     ...(others === undefined ? {} : { others: others.map((one) => ({ ...one })) }),
   };
+}
+
+/** The alert that a line made durable. */
+export function alertOf(due: Extract<NotifyEvent, { readonly type: "notify.due" }>): Alert {
+  const { key, kind, of, channel, pipeline, run, status, because, cause, count, telling } = due;
+  const at = due.happened;
+  const others = due.others as Alert["others"];
+  const given = { of: of as FaultKind | undefined, pipeline, run, status, cause, others };
+  return { key, kind, channel, because, at, count, telling, ...defined(given) };
 }

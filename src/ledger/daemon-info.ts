@@ -96,7 +96,9 @@ export function readEpoch(orchdDir: string, epoch: number): Holder | null {
  * Whether the process that an epoch file names is alive and has not given the lock back. A zombie
  * is not alive.
  */
-export function isAlive(holder: Holder): boolean {
+export function isAlive(
+  holder: Pick<Holder, "pid" | "startTime" | "bootId" | "released">,
+): boolean {
   if (holder.released === true || (holder.bootId !== null && holder.bootId !== bootId()))
     return false;
   if (holder.startTime === null) return respondsToSignals(holder.pid);

@@ -15,8 +15,8 @@
  * In both cases the new file takes the name in one rename: a whole `pipeline.jsonl` exists at every
  * moment.
  */
-import { accessSync, constants, readdirSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { accessSync, constants } from "node:fs";
+import { dirname } from "node:path";
 import type { LineListener } from "../core/durable-line.ts";
 import type { PipelineEvent, PipelineLine } from "../core/event.ts";
 import { LEDGER_FORMAT } from "../core/ledger-format.ts";
@@ -28,14 +28,15 @@ import { untilRoom } from "../disk/until-room.ts";
 import { LedgerBlocked, LedgerClosed, LedgerDamaged } from "./ledger-error.ts";
 import { LedgerFile, type LedgerOptions } from "./ledger-file.ts";
 import type { LedgerHost } from "./ledger-host.ts";
+import { freeName, rotatedName } from "./ledger-names.ts";
 import { readTail } from "./ledger-reader.ts";
 import { MAX_LINE_BYTES } from "./line-limit.ts";
+import { isRotatedLedger } from "./rotated-ledgers.ts";
 import { RunStore } from "./run-store.ts";
 import { shortened } from "./short-line.ts";
 
 const CHECKPOINT_LINES = 256;
 const ROTATE_BYTES = 16 * 1_048_576;
-const ROTATED = /^pipeline-.+\.jsonl$/;
 
 /** What {@link PipelineLedger.open} needs. */
 export interface PipelineLedgerOptions extends LedgerHost {
@@ -218,7 +219,7 @@ export class PipelineLedger {
     await old.look();
     await old.close();
     this.#file = await this.#onceUnblocked(() =>
-      this.#replace(rotatedName(this.path, this.#options.clock.now())),
+      this.#replace(rotatedName(this.path, this.#options.clock.now(), isRotatedLedger)),
     );
     // Otherwise a file that begins with a long checkpoint would be full from the start.
     this.#rotateAt = Math.max(this.#options.rotateBytes ?? ROTATE_BYTES, 2 * this.#file.size);
@@ -311,28 +312,4 @@ function isUsable(path: string): boolean {
 
 function asBlocked(path: string, error: unknown): LedgerBlocked {
   return error instanceof LedgerBlocked ? error : new LedgerBlocked(path, error);
-}
-
-function rotatedName(path: string, nowMs: number): string {
-  // After a crash the file may already have its second name, with an earlier date. With a third
-  // name its lines would be read twice.
-  const own = statSync(path).ino;
-  const given = readdirSync(dirname(path)).find(
-    (name) => ROTATED.test(name) && statSync(join(dirname(path), name)).ino === own,
-  );
-  if (given !== undefined) return join(dirname(path), given);
-  const base = `${path.slice(0, -".jsonl".length)}-${iso(nowMs).slice(0, 10)}`;
-  return freeName((n) => (n === 1 ? `${base}.jsonl` : `${base}-${n}.jsonl`), path);
-}
-
-/**
- * The first name that is free, or that this file has already: a crash may have come after it got
- * that name.
- */
-function freeName(nth: (n: number) => string, path: string): string {
-  const own = statSync(path).ino;
-  for (let n = 1; ; n += 1) {
-    const there = statSync(nth(n), { throwIfNoEntry: false });
-    if (there === undefined || there.ino === own) return nth(n);
-  }
 }

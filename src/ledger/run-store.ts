@@ -45,6 +45,11 @@ export class RunStore {
     this.runsDir = runsDir;
   }
 
+  /** The ledger of what people are told: core/notify-event.ts. */
+  get notifyLedger(): string {
+    return join(this.orchdDir, "notify.jsonl");
+  }
+
   /** `.orchd`: everything that belongs to no pipeline. */
   get orchdDir(): string {
     return join(this.runsDir, ".orchd");

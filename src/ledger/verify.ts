@@ -14,6 +14,7 @@ import { errorCode } from "../disk/disk-error.ts";
 import { isThere } from "../disk/path-fault.ts";
 import { LedgerFormatError } from "./ledger-error.ts";
 import { readLedger, type LedgerFault, type LedgerReading } from "./ledger-reader.ts";
+import { rotatedNotify } from "./rotated-ledgers.ts";
 import { RunStore } from "./run-store.ts";
 import { NO_SLOT_LINE, noLedgerText, SlotsTold } from "./verify-slots.ts";
 
@@ -51,6 +52,17 @@ export async function verifyRoot(runsDir: string): Promise<Verification> {
       const fault = `it cannot be read: ${(error as Error).message}`;
       faults.push({ file: store.pipelineDir(pipeline), line: 0, fault });
     }
+  }
+  const told = [
+    ...rotatedNotify(namesIn(store.orchdDir)).toReversed(),
+    basename(store.notifyLedger),
+  ];
+  for (const name of told) {
+    const file = join(store.orchdDir, name);
+    if (!isThere(file)) continue;
+    checked += 1;
+    const fault = await verifyFile(file, {});
+    if (fault !== undefined) faults.push({ file, ...fault });
   }
   return { checked, faults };
 }
