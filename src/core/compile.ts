@@ -19,6 +19,7 @@ import { environmentFault } from "./environment-limits.ts";
 import { checkedDuration } from "./duration.ts";
 import type { FieldPath, Fault } from "./fault.ts";
 import type { LoadedPipeline } from "./loaded-pipeline.ts";
+import { notifyFaults } from "./notify-settings.ts";
 import { orderSteps } from "./order.ts";
 import type { PipelineDefinition } from "./pipeline.ts";
 import { NO_RETRY } from "./retry.ts";
@@ -84,7 +85,7 @@ export function compile(input: CompileInput): Compiled {
     timezone: settings.timezone,
     now: input.now,
   });
-  faults.push(...resolved.faults);
+  faults.push(...resolved.faults, ...notifyFaults(definition.notify, settings.notify));
   const warnings = [...resolved.warnings];
   const params = definition.params ?? {};
   const known = new Set([
@@ -119,6 +120,7 @@ export function compile(input: CompileInput): Compiled {
     priority: definition.priority ?? 0,
     shadow: definition.shadow ?? false,
     retention: mergeRetention(settings.retention, definition.retention),
+    notify: definition.notify,
   });
   const bound = bindSnapshot(template, params, {});
   const tooLarge = environmentFaults(bound.ok ? bound.snapshot : template);

@@ -353,6 +353,9 @@ const pipelineEvents = [
         description:
           "the declared params with their defaults, a secret by its name; absent if they are long",
       }),
+      notify: json.optional().meta({
+        description: "who is told of the pipeline, as its file says; absent: as orchd.yaml says",
+      }),
     })
     .meta({ description: "A pipeline file was read and is in force." }),
   z

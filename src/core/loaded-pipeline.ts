@@ -2,6 +2,7 @@
  * A pipeline file that is read, checked and compiled: all that the engine needs to schedule the
  * pipeline and to make its runs.
  */
+import type { PipelineNotify } from "./notify-settings.ts";
 import type { Overlap } from "./pipeline.ts";
 import type { Retention } from "./settings.ts";
 import type { Schedule } from "./schedule/schedule-schema.ts";
@@ -40,6 +41,8 @@ export interface LoadedPipeline {
   /** Slots are recorded and nothing runs. */
   readonly shadow: boolean;
   readonly retention: Retention;
+  /** Who is told of it, as written; undefined: as orchd.yaml says. */
+  readonly notify?: PipelineNotify;
   /** Warnings about what may surprise a person, one sentence each. */
   readonly warnings: readonly string[];
   /**

@@ -7,6 +7,7 @@
  * description, and `orchd schema` prints the descriptions for editors.
  */
 import * as z from "zod";
+import { pipelineNotifySchema } from "./notify-settings.ts";
 import { EXIT_STATUS } from "./retry.ts";
 import { EXECUTION_MODES } from "./status.ts";
 import { scheduleSchema } from "./schedule/schedule-schema.ts";
@@ -361,6 +362,7 @@ export const pipelineSchema = z
     retention: retentionSchema
       .optional()
       .describe("how long its ended runs are kept; default: orchd.yaml's"),
+    notify: pipelineNotifySchema.optional(),
     steps: z
       .record(wordSchema, stepSchema)
       .optional()

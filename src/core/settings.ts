@@ -8,6 +8,7 @@ import * as z from "zod";
 import { defined } from "./defined.ts";
 import { checkedDuration } from "./duration.ts";
 import { isLoopback, readListenAddress } from "./listen-address.ts";
+import { notifySchema, resolveNotify, type NotifySettings } from "./notify-settings.ts";
 import { retentionSchema, orchestratorSchema } from "./pipeline.ts";
 import { durationSchema, envSchema, nameSchema } from "./schema-parts.ts";
 import { readZoneName } from "./schedule/zone-name.ts";
@@ -142,6 +143,12 @@ export const orchdSettingsSchema = z
     page: pageSchema
       .optional()
       .describe("the page, which the daemon then starts and restarts; default: no page"),
+    notify: notifySchema
+      .optional()
+      .describe(
+        "who is told what went wrong, by `orchd notify`, which the daemon then starts and " +
+          "restarts; default: nobody",
+      ),
   })
   .describe("orchd's settings");
 
@@ -200,6 +207,8 @@ export interface OrchdSettings {
   readonly enableCache: boolean;
   /** Undefined: the daemon starts none. */
   readonly page?: PageSettings;
+  /** Undefined: nobody is told anything. */
+  readonly notify?: NotifySettings;
 }
 
 /** The settings if there is no orchd.yaml. */
@@ -251,6 +260,7 @@ export function resolveSettings(
       env: envOf(written.env),
       enableCache: written.enableCache ?? DEFAULT_SETTINGS.enableCache,
       page: pageOf(written.page),
+      notify: written.notify === undefined ? undefined : resolveNotify(written.notify, zone.zone),
     }),
   };
 }

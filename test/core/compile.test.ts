@@ -238,6 +238,10 @@ describe("what is refused", () => {
       /names "y", which is not an input/,
     ],
     [{ concurrency: "db", steps: {} }, /^concurrency names group "db"/],
+    [
+      { notify: { to: ["ops"] }, steps: {} },
+      /^notify\.to\[0\] names channel "ops", which orchd\.yaml does not have under notify:/,
+    ],
     [{ schedule: { cron: "x" }, steps: {} }, /^schedule\.cron /],
   ])("%j", (written, message) => expect(faults(written)).toEqual([expect.stringMatching(message)]));
 

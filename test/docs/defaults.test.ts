@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { compile } from "../../src/core/compile.ts";
 import { parseDuration } from "../../src/core/duration.ts";
 import type { LoadedPipeline } from "../../src/core/loaded-pipeline.ts";
+import { resolveNotify } from "../../src/core/notify-settings.ts";
 import { pipelineJsonSchema, pipelineSchema } from "../../src/core/pipeline.ts";
 import type { SnapshotStep } from "../../src/core/snapshot.ts";
 import {
@@ -35,6 +36,14 @@ const retried = stepOf({ retry: { maxRetries: 1 } }).retry;
 const cached = stepOf({ cache: {} }).cache!;
 const { settings } = resolveSettings({}) as { readonly settings: OrchdSettings };
 const { page } = (resolveSettings({ page: {} }) as { readonly settings: OrchdSettings }).settings;
+const notify = resolveNotify(
+  {
+    channels: { ops: { kind: "slack", url: "https://chat.example.org" } },
+    heartbeat: { url: "https://hc.example.org" },
+  },
+  "UTC",
+);
+const rule = notify.rules[0]!;
 
 /** What a key's value is if nobody wrote it; durations in milliseconds. */
 const PIPELINE: Readonly<Record<string, unknown>> = {
@@ -60,6 +69,8 @@ const PIPELINE: Readonly<Record<string, unknown>> = {
   orchestrator: plain.snapshot.orchestrator.flavor,
   "retention.keepDays": plain.retention.keepDays,
   "retention.keepRuns": plain.retention.keepRuns,
+  "notify.after": rule.after,
+  "notify.queued": rule.queuedMs,
   "steps.NAME.enableCache": step.enableCache,
   "steps.NAME.cache.acrossSlots": cached.acrossSlots,
   "steps.NAME.cache.includeStepCode": cached.includeStepCode,
@@ -80,6 +91,14 @@ const SETTINGS: Readonly<Record<string, unknown>> = {
   enableCache: settings.enableCache,
   "page.requests": page!.requests,
   "page.trustProxy": page!.trustProxy,
+  // The mail channel has them: with `tls: implicit`, and without a user.
+  "notify.channels.NAME.smtp.port": 465,
+  "notify.channels.NAME.smtp.tls": "opportunistic",
+  "notify.channels.NAME.timeout": notify.channels["ops"]!.timeoutMs,
+  "notify.rules.after": rule.after,
+  "notify.rules.queued": rule.queuedMs,
+  "notify.heartbeat.every": notify.heartbeat!.everyMs,
+  "notify.heartbeat.timeout": notify.heartbeat!.timeoutMs,
 };
 
 /**

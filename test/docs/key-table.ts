@@ -12,6 +12,8 @@ export interface Schema {
   readonly additionalProperties?: Schema | boolean;
   readonly items?: Schema;
   readonly anyOf?: readonly Schema[];
+  /** As `anyOf`: zod writes it for blocks that a member tells apart. */
+  readonly oneOf?: readonly Schema[];
   readonly enum?: readonly unknown[];
   readonly const?: unknown;
   readonly minimum?: number;
@@ -34,7 +36,8 @@ function typeOf(schema: Schema): string {
   if (schema.$ref !== undefined) return "any JSON";
   if (schema.enum) return schema.enum.map((value) => `\`${String(value)}\``).join(", ");
   if (schema.const !== undefined) return `\`${String(schema.const)}\``;
-  if (schema.anyOf) return unique(schema.anyOf.map(typeOf)).join(" or ");
+  const either = schema.anyOf ?? schema.oneOf;
+  if (either) return unique(either.map(typeOf)).join(" or ");
   if (Array.isArray(schema.type)) return "duration";
   if (schema.type === "array") return `list of ${schema.items ? typeOf(schema.items) : "any JSON"}`;
   if (schema.type === "integer" || schema.type === "number")
@@ -53,7 +56,8 @@ function blocksOf(
   path: string,
 ): { readonly path: string; readonly block: Schema }[] {
   if (schema.properties) return [{ path, block: schema }];
-  if (schema.anyOf) return schema.anyOf.flatMap((one) => blocksOf(one, path));
+  const either = schema.anyOf ?? schema.oneOf;
+  if (either) return either.flatMap((one) => blocksOf(one, path));
   if (schema.items) return blocksOf(schema.items, path);
   if (typeof schema.additionalProperties === "object")
     return blocksOf(schema.additionalProperties, `${path}.NAME`);
@@ -70,13 +74,20 @@ function cells(key: string, schema: Schema): string[] {
 /** One row for each key: key, type, default, meaning. */
 export function rowsOf(schema: Schema, path = ""): string[][] {
   const rows: string[][] = [];
-  const seen = new Set<string>();
+  const seen = new Map<string, string[]>();
   for (const { path: at, block } of blocksOf(schema, path)) {
     for (const [key, value] of Object.entries(block.properties ?? {})) {
       const whole = at === "" ? key : `${at}.${key}`;
-      if (seen.has(whole)) continue;
-      seen.add(whole);
-      rows.push(cells(whole, value), ...rowsOf(value, whole));
+      const row = cells(whole, value);
+      const earlier = seen.get(whole);
+      if (earlier !== undefined) {
+        // The member that tells blocks apart has another value in each.
+        if (value.const !== undefined && !earlier[1]!.includes(row[1]!))
+          earlier[1] += `, ${row[1]!}`;
+        continue;
+      }
+      seen.set(whole, row);
+      rows.push(row, ...rowsOf(value, whole));
     }
   }
   return rows;

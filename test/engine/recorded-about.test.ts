@@ -30,6 +30,22 @@ describe("what a file says for people", () => {
     await there.down();
   });
 
+  test("says who is told of it, and no more once the file does not", async () => {
+    const { runs } = tempRoot();
+    const there = new EngineRig({ runs });
+    await there.up();
+    const notify = [{ to: ["ops"], after: 2 }];
+    await there.drop(pipelineOf("p", [minutely], { notify }));
+    expect(loads(there).at(-1)).toMatchObject({ notify });
+    expect(readPipeline(there.store, "p")!.state.about).toMatchObject({ notify });
+    await there.drop(pipelineOf("p", [minutely], { notify: false, digest: "2" }));
+    expect(loads(there).at(-1)).toMatchObject({ notify: false });
+    await there.drop(pipelineOf("p", [minutely], { digest: "3" }));
+    expect(loads(there).at(-1)).not.toHaveProperty("notify");
+    expect(readPipeline(there.store, "p")!.state.about).not.toHaveProperty("notify");
+    await there.down();
+  });
+
   test("leaves out params that are long", async () => {
     const there = new EngineRig({ runs: tempRoot().runs });
     await there.up();
