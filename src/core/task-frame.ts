@@ -9,6 +9,7 @@
  */
 import type { CodeRef, Json } from "./snapshot.ts";
 import type { ModuleTask, RunInfo, StoredInputs, Task } from "./task.ts";
+import type { TraceSeed } from "./trace-span.ts";
 
 /** What steps of one run have in common. A place keeps it until it is told to forget it. */
 export interface TaskFrame {
@@ -19,6 +20,8 @@ export interface TaskFrame {
   readonly env: Readonly<Record<string, string>>;
   readonly gracePeriodMs: number;
   readonly artifacts: string;
+  /** `TRACEPARENT` is added where the step runs. */
+  readonly trace?: TraceSeed | undefined;
   readonly state?: Json | undefined;
   readonly outputs?: readonly string[] | undefined;
 }
@@ -70,6 +73,10 @@ export class FramedTask implements ModuleTask {
 
   get artifacts(): string {
     return this.frame.artifacts;
+  }
+
+  get trace(): TraceSeed | undefined {
+    return this.frame.trace;
   }
 
   get state(): Json | undefined {
@@ -146,9 +153,9 @@ function framedTask(
   attempt: number,
   { params, inputs, stored }: StepParts,
 ): ModuleTask {
-  const { code, isolated, gracePeriodMs, artifacts, outputs } = frame;
-  const task = {
-    kind: "module" as const,
+  const { code, isolated, gracePeriodMs, artifacts, trace, outputs } = frame;
+  const task: ModuleTask & { trace?: TraceSeed } = {
+    kind: "module",
     code,
     isolated,
     artifacts,
@@ -159,6 +166,7 @@ function framedTask(
     params,
     inputs,
   };
+  if (trace !== undefined) task.trace = trace;
   if (stored === undefined && state === undefined && outputs === undefined) return task;
   return {
     ...task,

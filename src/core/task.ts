@@ -10,6 +10,7 @@
 import type { StepError } from "./failure.ts";
 import type { ArtifactRef } from "./artifact-ref.ts";
 import type { CodeRef, InputRef, Json } from "./snapshot.ts";
+import type { TraceSeed } from "./trace-span.ts";
 
 /** What the code of a run is told about the run (`context.run`). */
 export interface RunInfo {
@@ -35,6 +36,11 @@ interface TaskBase {
   readonly memoryMb?: number | undefined;
   /** The folder of values that are in files. A large result is written into it too. */
   readonly artifacts?: string | undefined;
+  /**
+   * The run's trace: `TRACEPARENT` is added where the task runs. Not for a cache function, whose
+   * text becomes part of a key.
+   */
+  readonly trace?: TraceSeed | undefined;
   /** Inputs besides `inputs`. Only for tasks that have inputs. */
   readonly stored?: readonly StoredInputs[] | undefined;
 }

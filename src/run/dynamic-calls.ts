@@ -179,6 +179,7 @@ export class DynamicCalls {
       code: snapshot.dynamic!,
       run: runInfoOf(state, 1),
       env,
+      trace: environment.trace,
       secrets: all.length === 0 ? undefined : all,
       gracePeriodMs: snapshot.gracePeriodMs,
       params,

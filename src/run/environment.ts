@@ -6,10 +6,12 @@
  * of orchd.yaml. The stack's layer is as the run's header has it. All values are text. The daemon's
  * own environment is read and never written: two runs at once must not see each other's.
  */
-import type { RunState } from "../core/run-state.ts";
+import type { RunState, StepState } from "../core/run-state.ts";
 import type { EnvValue, Json } from "../core/snapshot.ts";
 import { setEnvironment } from "../core/set-environment.ts";
 import { bindRunEnv } from "../core/template.ts";
+import { traceSeed } from "../core/trace-id.ts";
+import { attemptTraceparent, TRACEPARENT, type TraceSeed } from "../core/trace-span.ts";
 import { inheritedEnvironment } from "../places/inherited-environment.ts";
 import type { SecretSource } from "../core/secret-source.ts";
 
@@ -39,6 +41,7 @@ export class RunEnvironment {
   #shared: ResolvedEnvironment | undefined;
   #commonEnv: { readonly [name: string]: string } = {};
   #commonOf: string | undefined;
+  #trace: TraceSeed | undefined;
 
   constructor(state: RunState, secrets: SecretSource, base: Layer) {
     this.#state = state;
@@ -57,8 +60,14 @@ export class RunEnvironment {
     return { env: { ...env, ...this.#ids() }, secrets };
   }
 
+  /** The run's trace. */
+  get trace(): TraceSeed {
+    return (this.#trace ??= traceSeed(this.#state.run, this.#state.submittedAt));
+  }
+
   /**
-   * What one attempt of a step gets, or its hook.
+   * What one attempt of a step gets, except its `TRACEPARENT`: a task is made before the line that
+   * numbers the attempt. It is added where the step runs.
    *
    * @throws Error, a sentence, if a secret is not there
    */
@@ -75,6 +84,19 @@ export class RunEnvironment {
     // A step's own layer must not override these.
     Object.assign(env, this.#ids(), { ORCHD_STEP: step, ORCHD_ATTEMPT: String(attempt) });
     return { env, secrets };
+  }
+
+  /**
+   * What a step's hook gets: its spans hang below the step's last attempt.
+   *
+   * @throws Error, a sentence, if a secret is not there
+   */
+  forHook(
+    { spec, token }: Pick<StepState, "spec" | "token">,
+    attempt: number,
+  ): ResolvedEnvironment {
+    const { env, secrets } = this.forStep(spec.id, spec.env, attempt);
+    return { env: { [TRACEPARENT]: attemptTraceparent(this.trace, token), ...env }, secrets };
   }
 
   /**

@@ -89,6 +89,7 @@ export class FlavorTasks {
       argument,
       run: runInfoOf(state, 1),
       env,
+      trace: environment.trace,
       secrets: secrets.length === 0 ? undefined : secrets,
       gracePeriodMs: state.snapshot.gracePeriodMs,
       timeoutMs: timeoutMs ?? answerLimit(method),

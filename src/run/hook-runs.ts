@@ -337,9 +337,7 @@ export class HookRuns {
     if (code === undefined) throw new Error(`the pipeline has no hook ${hook}`);
     const attempt = Math.max(1, of?.attempt ?? 1);
     const { env, secrets } =
-      of === undefined
-        ? environment.shared()
-        : environment.forStep(of.spec.id, of.spec.env, attempt);
+      of === undefined ? environment.shared() : environment.forHook(of, attempt);
     const failure = of?.error ?? (hook === "onRunFailure" ? runError(state) : undefined);
     return defined({
       kind: "hook",
@@ -347,6 +345,7 @@ export class HookRuns {
       code,
       run: runInfoOf(state, attempt),
       step,
+      trace: environment.trace,
       env,
       secrets: secrets.length === 0 ? undefined : secrets,
       gracePeriodMs: snapshot.gracePeriodMs,

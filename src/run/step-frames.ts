@@ -9,6 +9,7 @@
 import type { RunState } from "../core/run-state.ts";
 import type { CodeRef, Json, SnapshotStep } from "../core/snapshot.ts";
 import type { TaskFrame } from "../core/task-frame.ts";
+import type { TraceSeed } from "../core/trace-span.ts";
 import type { RunDeps } from "./run-deps.ts";
 import { runInfoOf } from "./run-info.ts";
 
@@ -19,15 +20,18 @@ type FrameSpec = Pick<SnapshotStep, "isolated" | "outputs">;
 export class StepFrames {
   readonly #state: RunState;
   readonly #deps: Pick<RunDeps, "place" | "artifacts">;
+  readonly #trace: () => TraceSeed;
   /** By kind of step. Undefined: one step of it has started. */
   readonly #frames = new Map<string, TaskFrame | undefined>();
   #last: TaskFrame | undefined;
   #env: Env | undefined;
   #hookState: Json | undefined;
 
-  constructor(state: RunState, deps: Pick<RunDeps, "place" | "artifacts">) {
+  /** @param trace gives the run's trace */
+  constructor(state: RunState, deps: Pick<RunDeps, "place" | "artifacts">, trace: () => TraceSeed) {
     this.#state = state;
     this.#deps = deps;
+    this.#trace = trace;
   }
 
   /**
@@ -72,6 +76,7 @@ export class StepFrames {
       env,
       gracePeriodMs: snapshot.gracePeriodMs,
       artifacts: this.#deps.artifacts.directory,
+      trace: this.#trace(),
       ...(hookState === undefined ? {} : { state: hookState }),
       ...(outputs === undefined ? {} : { outputs }),
     };

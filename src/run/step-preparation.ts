@@ -441,6 +441,7 @@ class StepPreparation {
     const spec = this.#spec;
     const shared = {
       ...this.#common(),
+      trace: this.#context.environment.trace,
       env,
       ...(secrets.length === 0 ? {} : { secrets }),
       params,

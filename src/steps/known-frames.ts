@@ -5,6 +5,7 @@
  * begins: when its run has ended meanwhile.
  */
 import { taskOfFrame, type TextFrame } from "../core/task-frame.ts";
+import { addTraceparent } from "../core/trace-span.ts";
 import type { ThreadTask } from "./step-runner.ts";
 import type { SentPiece, ToThread } from "./thread-protocol.ts";
 
@@ -35,8 +36,11 @@ export class KnownFrames {
 
 /** The task of a piece. No two tasks share what user code may change. */
 export function taskOfPiece({ sent, frame }: AheadPiece): ThreadTask {
-  const { body, step = "", attempt = 1 } = sent;
-  return frame === undefined
-    ? (JSON.parse(body) as ThreadTask)
-    : taskOfFrame(frame, step, attempt, body === "" ? undefined : body);
+  const { id, body, step = "", attempt = 1 } = sent;
+  const task =
+    frame === undefined
+      ? (JSON.parse(body) as ThreadTask)
+      : taskOfFrame(frame, step, attempt, body === "" ? undefined : body);
+  if (task.trace !== undefined) addTraceparent(task.env, task.trace, id);
+  return task;
 }

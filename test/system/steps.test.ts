@@ -206,7 +206,8 @@ describe("steps under a daemon", () => {
     expect(
       Object.keys(shell).filter(
         (name) =>
-          !/^(ORCHD_|BASE|LOW|HIGH|PIPE|WORD|PATH|HOME|LANG|TZ|PWD|_|SHLVL|OLDPWD)/.test(name),
+          !/^(ORCHD_|BASE|LOW|HIGH|PIPE|WORD|PATH|HOME|LANG|TZ|PWD|_|SHLVL|OLDPWD)/.test(name) &&
+          name !== "TRACEPARENT",
       ),
     ).toEqual([]);
     const hooks = linesOf(join(root.root, "hook.env")) as unknown as {

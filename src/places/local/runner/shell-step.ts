@@ -17,6 +17,7 @@ import { withValues } from "../../../steps/task-values.ts";
 import { descendantsOf, killDescendant, type Descendant } from "../descendants.ts";
 import { killByToken, killQuietly } from "../kill-by-token.ts";
 import { TOKEN_VARIABLE, type OutputLine, type ShellTask } from "../../../core/task.ts";
+import { addTraceparent } from "../../../core/trace-span.ts";
 import type { RawResult } from "../protocol.ts";
 import type { AttemptFiles } from "./attempt-files.ts";
 import type { Guard } from "./guard.ts";
@@ -205,11 +206,10 @@ export class ShellStep implements ShellListener {
   }
 
   #environment(files: AttemptFiles): Record<string, string> {
-    return {
-      ...shellEnvironment(this.#task, this.#host.baseEnv, files),
-      ORCHD_OUTPUT: files.output,
-      [TOKEN_VARIABLE]: this.#token(),
-    };
+    const env = shellEnvironment(this.#task, this.#host.baseEnv, files);
+    const { trace } = this.#task;
+    if (trace !== undefined) addTraceparent(env, trace, this.#id);
+    return { ...env, ORCHD_OUTPUT: files.output, [TOKEN_VARIABLE]: this.#token() };
   }
 
   /** The text, or the file that holds it, as the shell's last arguments. */
