@@ -32,11 +32,16 @@ steps:
   one: { uses: ./steps/tell.ts }
   two: { uses: ./steps/tell.ts }
   three: { uses: ./steps/tell.ts, env: { X: "1" } }
-  keyed: { uses: ./steps/tell.ts, enableCache: true, cache: { cacheFunction: "./steps/tell.ts#key" } }
+  keyed:
+    uses: ./steps/tell.ts
+    enableCache: true
+    cache: { cacheFunction: "./steps/tell.ts#key" }
   again: { uses: ./steps/tell.ts, env: { FAILS: "1" }, retry: { maxRetries: 1, delay: 10ms } }
   own: { uses: ./steps/tell.ts, env: { TRACEPARENT: ${OWN} } }
   shell: { run: 'printf "[\\"%s\\"]" "$TRACEPARENT" > "$ORCHD_OUTPUT"' }
-  ours: { run: 'printf "[\\"%s\\"]" "$TRACEPARENT" > "$ORCHD_OUTPUT"', env: { TRACEPARENT: ${OWN} } }
+  ours:
+    run: 'printf "[\\"%s\\"]" "$TRACEPARENT" > "$ORCHD_OUTPUT"'
+    env: { TRACEPARENT: ${OWN} }
 `,
   "schedules/code.ts": `import { dynamicPipeline } from "orchd";
 import tell from "./steps/tell.ts";
