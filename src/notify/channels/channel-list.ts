@@ -1,0 +1,75 @@
+/**
+ * Makes a channel of its settings. A kind's file, and what only it needs, is loaded with its first
+ * message: whoever sends to ntfy loads no mail program.
+ */
+import { checkedDuration, formatDuration } from "../../core/duration.ts";
+import type { ChannelSettings } from "../../core/notify-settings.ts";
+import type { Channel, Sent } from "../channel.ts";
+import type { ChannelSecrets } from "../secrets.ts";
+import type { ChannelHost } from "./channel-host.ts";
+import { WebChannel } from "./web-channel.ts";
+
+/** How long one try may take where the settings say nothing, in milliseconds. */
+const TIMEOUT_MS = 30_000;
+
+/**
+ * The channel of a name. It reads its secrets at each try: one that is missing fails that try, with
+ * a sentence, and holds up no other channel.
+ *
+ * A try ends after `timeout` of the settings (30 s where they say nothing), whatever it waits for.
+ */
+export function makeChannel(
+  name: string,
+  settings: ChannelSettings,
+  secrets: ChannelSecrets,
+  host: ChannelHost,
+): Channel {
+  let loaded: Promise<Channel> | undefined;
+  const timeoutMs = checkedDuration(settings.timeout) ?? TIMEOUT_MS;
+  return {
+    name,
+    async send(message, signal): Promise<Sent> {
+      const late = new AbortController();
+      const timer = host.clock.after(timeoutMs, () => late.abort());
+      try {
+        loaded ??= load(name, settings, secrets, host);
+        const channel = await loaded;
+        const sent = await channel.send(message, AbortSignal.any([signal, late.signal]));
+        return !sent.ok && late.signal.aborted && !signal.aborted
+          ? { ...sent, because: `${sent.because} (${formatDuration(timeoutMs)})` }
+          : sent;
+      } catch (error) {
+        // Its file is gone where a new release was put in the place of this one.
+        loaded = undefined;
+        const { message } = error as Error;
+        return { ok: false, because: `cannot be loaded: restart orchd notify (${message})` };
+      } finally {
+        timer.cancel();
+      }
+    },
+    close() {
+      void loaded?.then((channel) => channel.close()).catch(() => undefined);
+    },
+  };
+}
+
+async function load(
+  name: string,
+  settings: ChannelSettings,
+  secrets: ChannelSecrets,
+  host: ChannelHost,
+): Promise<Channel> {
+  switch (settings.kind) {
+    case "webhook":
+      return new WebChannel(name, (await import("./webhook.ts")).webhook, settings, secrets, host);
+    default:
+      return {
+        name,
+        send: async () => ({
+          ok: false,
+          because: `channels of the kind ${settings.kind} are not there yet`,
+        }),
+        close: () => undefined,
+      };
+  }
+}

@@ -1,0 +1,33 @@
+/** Texts as receivers take them: of whole characters, and no longer than a limit. */
+
+const HALVES = /\p{Surrogate}/gu;
+
+/** Half of a surrogate pair is no character: many a receiver refuses JSON that has one. */
+export const wellFormed = (text: string): string => text.replaceAll(HALVES, "\uFFFD");
+
+/**
+ * The beginning of a text, with `…` where it was cut. Never half of a surrogate pair.
+ *
+ * @param limit in UTF-16 code units, as most receivers count, the `…` included
+ */
+export function clipped(text: string, limit: number): string {
+  if (text.length <= limit) return wellFormed(text);
+  const cut = text.slice(0, limit - 1).replace(/[\uD800-\uDBFF]$/, "");
+  return `${wellFormed(cut)}…`;
+}
+
+/** The beginning of a text that has at most `limit` bytes in UTF-8, the `…` included. */
+export function clippedBytes(text: string, limit: number): string {
+  const whole = wellFormed(text);
+  const bytes = Buffer.from(whole);
+  if (bytes.length <= limit) return whole;
+  // A cut within a character leaves bytes that are none: they are decoded as U+FFFD at the end.
+  const room = limit - Buffer.byteLength("…");
+  let end = room;
+  while (end > 0 && (bytes[end]! & 0xc0) === 0x80) end -= 1;
+  return `${bytes.toString("utf8", 0, end)}…`;
+}
+
+/** A text on one line, without blanks at its ends; at most `limit` UTF-16 code units. */
+export const oneLine = (text: string, limit: number): string =>
+  clipped(text.replaceAll(/\s+/g, " ").trim(), limit);
