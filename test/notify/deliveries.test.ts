@@ -1,0 +1,299 @@
+import { describe, expect, it } from "vitest";
+import type { Alert } from "../../src/core/alert.ts";
+import type { NotifyOutcome } from "../../src/core/notify-fold.ts";
+import { silentLog } from "../../src/log.ts";
+import type { Channel, Message, Sent } from "../../src/notify/channel.ts";
+import { Deliveries, type ChannelFact } from "../../src/notify/deliveries.ts";
+import { isGivenUp, nextWait, waitAfter } from "../../src/notify/delivery-schedule.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
+
+const START = Date.UTC(2026, 10, 23, 2);
+const HOUR = 3_600_000;
+
+interface Try {
+  readonly channel: string;
+  readonly key: string;
+  /** Seconds from the start. */
+  readonly at: number;
+}
+
+/** Deliveries on a virtual clock, with channels that do what a test says. */
+function rig() {
+  const clock = new VirtualClock({ start: START });
+  const tries: Try[] = [];
+  const outcomes: (NotifyOutcome & { readonly key: string; readonly channel: string })[] = [];
+  const facts: ChannelFact[] = [];
+  const answers = new Map<string, (alert: Alert, signal: AbortSignal) => Promise<Sent> | Sent>();
+  const deliveries = new Deliveries({
+    clock,
+    log: silentLog,
+    store: {
+      async tried({ key, channel }, outcome) {
+        outcomes.push({ key, channel, ...outcome });
+      },
+    },
+    compose: async (alert) => ({ alert, title: "t", text: "x" }) satisfies Message,
+    onChannel: (fact) => void facts.push(fact),
+    onFatal: (error) => {
+      throw error;
+    },
+  });
+  const channelOf = (name: string): Channel => ({
+    name,
+    async send({ alert }, signal) {
+      tries.push({ channel: name, key: alert.key, at: (clock.now() - START) / 1_000 });
+      return (await answers.get(name)?.(alert, signal)) ?? { ok: true };
+    },
+    close: () => undefined,
+  });
+  const names = ["mail", "chat"];
+  const channels = (): Map<string, { channel: Channel; timeoutMs: number }> =>
+    new Map(names.map((name) => [name, { channel: channelOf(name), timeoutMs: 30_000 }]));
+  deliveries.setChannels(channels());
+  let nth = 0;
+  const add = (channel: string, more: Partial<Alert> = {}): string => {
+    const key = `${channel}-${(nth += 1)}`;
+    const alert: Alert = {
+      key,
+      kind: "failed",
+      channel,
+      pipeline: `p${nth}`,
+      because: "b",
+      at: new Date(START).toISOString(),
+      count: 1,
+      telling: 1,
+      ...more,
+    };
+    deliveries.add({ alert, dueAt: new Date(clock.now()).toISOString(), attempts: 0 });
+    return key;
+  };
+  const of = (key: string): NotifyOutcome[] => outcomes.filter((one) => one.key === key);
+  return { clock, tries, outcomes, facts, answers, deliveries, names, channels, add, of };
+}
+
+const down: Sent = { ok: false, because: "connection refused" };
+
+describe("the schedule of tries", () => {
+  it("waits 10 s after the first failure, twice as long after each, an hour at most", () => {
+    const waits = Array.from({ length: 11 }, (_, n) => waitAfter(n + 1) / 1_000);
+    expect(waits).toEqual([10, 20, 40, 80, 160, 320, 640, 1_280, 2_560, 3_600, 3_600]);
+    expect(waitAfter(5_000)).toBe(HOUR);
+  });
+
+  it("has a try at the last moment of a day, and none after it", () => {
+    expect(nextWait(0, 23.5 * HOUR, 99, undefined)).toBe(HOUR / 2);
+    expect(nextWait(0, 30 * HOUR, 99, undefined)).toBe(0);
+    expect([isGivenUp(0, 24 * HOUR - 1), isGivenUp(0, 24 * HOUR)]).toEqual([false, true]);
+  });
+
+  it("waits for as long as the receiver asks for, within that day", () => {
+    expect(nextWait(0, 0, 1, 120_000)).toBe(120_000);
+    expect(nextWait(0, 0, 5, 1_000)).toBe(160_000);
+    expect(nextWait(0, 0, 1, 400 * 24 * HOUR)).toBe(24 * HOUR);
+  });
+});
+
+describe("deliveries", () => {
+  it("sends what is due, once, and says what the channel answered", async () => {
+    const { clock, tries, deliveries, add, answers, of, facts } = rig();
+    answers.set("mail", () => ({ ok: true, answer: "250 queued" }));
+    const key = add("mail");
+    await clock.advance(HOUR);
+    expect(tries.length).toBe(1);
+    expect(of(key)).toMatchObject([{ how: "sent", attempt: 1, answer: "250 queued" }]);
+    expect([deliveries.size, clock.timers]).toEqual([0, 0]);
+    expect(facts).toMatchObject([{ channel: "mail", broken: false }]);
+  });
+
+  it("gives up after a day in which the channel was down, says so, and tries 33 times", async () => {
+    const { clock, tries, add, answers, of, facts, deliveries } = rig();
+    answers.set("mail", () => down);
+    const key = add("mail");
+    await clock.advance(48 * HOUR);
+    const outcomes = of(key);
+    expect(outcomes.at(-1)).toEqual({
+      key,
+      channel: "mail",
+      how: "gave_up",
+      because: "connection refused (tried for a day)",
+    });
+    expect(tries.map(({ at }) => at).slice(0, 6)).toEqual([0, 10, 30, 70, 150, 310]);
+    expect(tries.at(-1)!.at).toBe(24 * 3_600);
+    expect(tries.length).toBe(33);
+    expect(facts.map(({ broken, at }) => [broken, (at - START) / 1_000])).toEqual([[true, 310]]);
+    expect(deliveries.size).toBe(0);
+    answers.delete("mail");
+    const next = add("mail");
+    await clock.settle();
+    expect(of(next)).toMatchObject([{ how: "sent", attempt: 1 }]);
+    expect(facts.map(({ broken }) => broken)).toEqual([true, false]);
+  });
+
+  it("tries a channel that is down with one message at a time, and then sends all", async () => {
+    const { clock, tries, add, answers, outcomes, deliveries } = rig();
+    answers.set("mail", () => down);
+    for (let n = 0; n < 500; n += 1) add("mail");
+    await clock.advance(6 * HOUR);
+    expect(tries.length).toBeLessThan(20);
+    expect(new Set(tries.map(({ key }) => key)).size).toBe(tries.length);
+    answers.delete("mail");
+    await clock.advance(HOUR);
+    expect(outcomes.filter(({ how }) => how === "sent").length).toBe(500);
+    expect(deliveries.size).toBe(0);
+  });
+
+  it("gives up with the first what waited for as long", async () => {
+    const { clock, add, answers, of, deliveries } = rig();
+    answers.set("mail", () => down);
+    const keys = Array.from({ length: 50 }, () => add("mail"));
+    await clock.advance(12 * HOUR);
+    const later = add("mail");
+    await clock.advance(13.5 * HOUR);
+    for (const key of keys) expect(of(key).at(-1)).toMatchObject({ how: "gave_up" });
+    expect(of(later).every(({ how }) => how === "failed")).toBe(true);
+    expect(deliveries.size).toBe(1);
+  });
+
+  it("does not let one message that is not taken hold up the others", async () => {
+    const { clock, add, answers, of, tries } = rig();
+    let bad = "";
+    answers.set("mail", ({ key }) => (key === bad ? down : { ok: true }));
+    bad = add("mail");
+    await clock.settle();
+    const good = add("mail");
+    await clock.advance(10_000);
+    expect(of(good)).toMatchObject([{ how: "sent" }]);
+    for (let n = 0; n < 60; n += 1) {
+      const key = add("mail");
+      await clock.advance(60_000);
+      expect(of(key)).toMatchObject([{ how: "sent", attempt: 1 }]);
+    }
+    expect(tries.filter(({ key }) => key === bad).length).toBeLessThan(12);
+  });
+
+  it("does not let a channel that never answers hold up another one", async () => {
+    const { clock, add, answers, of, tries } = rig();
+    answers.set("mail", () => new Promise<Sent>(() => undefined));
+    const stuck = Array.from({ length: 40 }, () => add("mail"));
+    const good = Array.from({ length: 40 }, () => add("chat"));
+    await clock.settle();
+    await clock.settle();
+    for (const key of good) expect(of(key)).toMatchObject([{ how: "sent" }]);
+    expect(tries.filter(({ channel }) => channel === "mail").length).toBe(4);
+    await clock.advance(31_000);
+    expect(of(stuck[0]!)).toMatchObject([{ how: "failed", because: "no answer within 30s" }]);
+  });
+
+  it("waits as long as the receiver asks for", async () => {
+    const { clock, add, answers, tries } = rig();
+    answers.set("chat", () => ({ ok: false, because: "429", retryAfterMs: 300_000 }));
+    add("chat");
+    await clock.advance(299_000);
+    expect(tries.length).toBe(1);
+    await clock.advance(2_000);
+    expect(tries.length).toBe(2);
+  });
+
+  it("does not try again what is refused for good, and tells that it is broken", async () => {
+    const { clock, add, answers, tries, of, facts } = rig();
+    answers.set("chat", () => ({ ok: false, because: "no such user", final: true }));
+    const key = add("chat");
+    await clock.advance(2 * HOUR);
+    expect(tries.length).toBe(1);
+    expect(of(key)).toMatchObject([{ how: "gave_up", because: "no such user" }]);
+    expect(facts).toMatchObject([{ channel: "chat", broken: true, because: "no such user" }]);
+  });
+
+  it("keeps the order of one pipeline's messages", async () => {
+    const { clock, add, answers, tries } = rig();
+    answers.set("mail", async () => {
+      await new Promise<void>((resolve) => void clock.after(1_000, resolve));
+      return { ok: true };
+    });
+    const keys = [1, 2, 3, 4].map(() => add("mail", { pipeline: "etl" }));
+    add("mail", { pipeline: "other" });
+    await clock.advance(10_000);
+    expect(tries.map(({ key, at }) => [key, at])).toEqual([
+      [keys[0], 0],
+      ["mail-5", 0],
+      [keys[1], 1],
+      [keys[2], 2],
+      [keys[3], 3],
+    ]);
+  });
+
+  it("goes on with what an earlier process left, after the same wait", async () => {
+    const { clock, deliveries, tries } = rig();
+    const alert = { key: "k", kind: "failed", channel: "mail", because: "b", at: "" } as const;
+    const retryAt = new Date(START + 60_000).toISOString();
+    const dueAt = new Date(START - HOUR).toISOString();
+    deliveries.add({
+      alert: { ...alert, count: 1, telling: 1 },
+      dueAt,
+      attempts: 3,
+      retryAt,
+      fault: "x",
+    });
+    await clock.advance(59_000);
+    expect(tries.length).toBe(0);
+    await clock.advance(1_000);
+    expect(tries).toEqual([{ channel: "mail", key: "k", at: 60 }]);
+  });
+
+  it("tries at least once what became too old while no process was up", async () => {
+    const { clock, deliveries, of } = rig();
+    const alert = { key: "k", kind: "failed", channel: "mail", because: "b", at: "" } as const;
+    const dueAt = new Date(START - 90 * HOUR).toISOString();
+    deliveries.add({ alert: { ...alert, count: 1, telling: 1 }, dueAt, attempts: 0 });
+    await clock.settle();
+    expect(of("k")).toMatchObject([{ how: "sent", attempt: 1 }]);
+  });
+
+  it("tries at once with new settings, and gives up what has no channel any more", async () => {
+    const { clock, add, answers, of, names, channels, deliveries } = rig();
+    answers.set("mail", () => down);
+    const mail = add("mail");
+    const chat = add("chat");
+    await clock.advance(HOUR);
+    names.splice(1);
+    answers.delete("mail");
+    answers.set("chat", () => down);
+    const late = add("chat");
+    await clock.settle();
+    deliveries.setChannels(channels());
+    await clock.settle();
+    expect(of(mail).at(-1)).toMatchObject({ how: "sent" });
+    expect(of(chat)).toMatchObject([{ how: "sent" }]);
+    expect(of(late).at(-1)).toMatchObject({ because: "orchd.yaml has no channel chat" });
+  });
+
+  it("ends tries under way when it closes, without counting them", async () => {
+    const { clock, add, answers, outcomes, deliveries } = rig();
+    answers.set(
+      "mail",
+      (_alert, signal) =>
+        new Promise<Sent>((resolve) => {
+          signal.addEventListener("abort", () => resolve({ ok: false, because: "aborted" }));
+        }),
+    );
+    add("mail");
+    await clock.settle();
+    const closed = deliveries.close(1_000);
+    await clock.advance(1_000);
+    await closed;
+    await clock.settle();
+    expect(outcomes).toEqual([]);
+    expect(clock.timers).toBe(0);
+  });
+
+  it("gives up the oldest of more than 10,000 that wait for one channel", async () => {
+    const { clock, add, answers, outcomes, deliveries } = rig();
+    answers.set("mail", () => down);
+    const keys = Array.from({ length: 10_200 }, () => add("mail"));
+    await clock.settle();
+    expect(deliveries.size).toBe(10_000);
+    const gone = outcomes.filter(({ how }) => how === "gave_up").map(({ key }) => key);
+    expect(gone.length).toBe(200);
+    expect(keys.indexOf(gone.at(-1)!)).toBeLessThan(210);
+  });
+});
