@@ -2,7 +2,7 @@
  * Bundles the command line into a folder's bin/, the programs in which steps run into its daemon/,
  * and the page's app into its page/. orchd.js answers `orchd status` alone, and is one file: every
  * file that Node opens costs half a millisecond. commands.js and its chunks are for everything
- * else. Code that both need is in both.
+ * else, but for `orchd page`: page-alone.js is for that. Code that several need is in each.
  */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { basename, join, relative, resolve } from "node:path";
@@ -30,13 +30,29 @@ const shared = {
   ],
 };
 
-/** Leaves the import of commands.ts in orchd.ts alone: the second build makes that file. */
+/** Leaves what orchd.ts imports as it runs alone: other builds make those files. */
 const commandsApart = {
   name: "commands-apart",
   setup(bundler) {
-    bundler.onResolve({ filter: /^\.\/commands\.ts$/ }, ({ importer }) =>
-      importer.endsWith("orchd.ts") ? { path: "./commands.js", external: true } : undefined,
+    bundler.onResolve({ filter: /^\.\/(?:commands|page-alone)\.ts$/ }, ({ importer, path }) =>
+      importer.endsWith("orchd.ts")
+        ? { path: path.replace(/ts$/, "js"), external: true }
+        : undefined,
     );
+  },
+};
+
+/**
+ * Gives @hono/node-server what it names of node:http2 without that module, which takes 10 ms to
+ * load: the page speaks HTTP/1.1 alone.
+ */
+const withoutHttp2 = {
+  name: "without-http2",
+  setup(bundler) {
+    bundler.onResolve({ filter: /^node:http2$/ }, () => ({ path: "http2", namespace: "none" }));
+    bundler.onLoad({ filter: /.*/, namespace: "none" }, () => ({
+      contents: "export class Http2ServerRequest {}\nexport const constants = {};",
+    }));
   },
 };
 
@@ -124,7 +140,15 @@ export async function bundle(folder) {
     ...shared,
     outdir,
     entryPoints: ["daemon/commands.ts"],
-    plugins: [helpLate],
+    plugins: [helpLate, withoutHttp2],
+    splitting: true,
+    chunkNames: "chunks/[name]-[hash]",
+  });
+  await build({
+    ...shared,
+    outdir,
+    entryPoints: ["daemon/page-alone.ts"],
+    plugins: [withoutHttp2],
     splitting: true,
     chunkNames: "chunks/[name]-[hash]",
   });

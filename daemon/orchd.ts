@@ -1,10 +1,12 @@
 #!/usr/bin/env node
 /**
  * The entry of the command line. It answers `orchd status` with the few files that this takes.
- * Every other command is loaded with commands.ts, which is built apart from this file
- * (esbuild.config.mjs): the quick command does not pay for the others.
+ * `orchd page` is loaded with page-alone.ts, and every other command with commands.ts. Both are
+ * built apart from this file (esbuild.config.mjs): the quick commands do not pay for the others.
  */
+import type { Arguments } from "../src/cli/arguments.ts";
 import { runFast, TOO_FEW_DESCRIPTORS } from "../src/cli/entry.ts";
+import { parseFastPage } from "../src/cli/fast-path.ts";
 import { runBelowReaper } from "../src/cli/first-process.ts";
 import { keepHeapSmall } from "../src/small-heap.ts";
 
@@ -17,13 +19,22 @@ async function runApart(): Promise<number | undefined> {
 }
 
 async function runOther(): Promise<number> {
-  keepHeapSmall();
+  const page = parseFastPage(words);
   try {
-    return await (await import("./commands.ts")).runCommands(words);
+    return await (page === undefined ? runCommand() : servePage(page));
   } catch (error) {
     // The program's own files could not be opened. Everything later is told by `guarded`.
     if ((error as NodeJS.ErrnoException).code !== "EMFILE") throw error;
     process.stderr.write(`orchd: ${TOO_FEW_DESCRIPTORS}\n`);
     return 1;
   }
+}
+
+async function runCommand(): Promise<number> {
+  keepHeapSmall();
+  return (await import("./commands.ts")).runCommands(words);
+}
+
+async function servePage(args: Arguments): Promise<number> {
+  return (await import("./page-alone.ts")).runPageAlone(args);
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseFastStatus } from "../../src/cli/fast-path.ts";
+import { parseFastPage, parseFastStatus } from "../../src/cli/fast-path.ts";
 import { parseProgram } from "../../src/cli/program.ts";
 
 const KNOWN = [
@@ -44,6 +44,42 @@ describe("the hand-written parser of orchd status", () => {
 
   it.each(LEFT.map((words) => [words]))("leaves %s to yargs", (words) => {
     expect(parseFastStatus(words)).toBeUndefined();
+  });
+});
+
+const PAGES = [
+  ["page"],
+  ["page", "--json", "--allow-requests", "--trust-proxy"],
+  ["page", "--listen", "127.0.0.1:0", "--token-file=t", "--base", "/orchd"],
+  ["--root", "r", "page", "--schedules", "s", "--runs", "u", "--listen=unix:p.sock"],
+];
+
+const NO_PAGES = [
+  ["page", "x"],
+  ["page", "--help"],
+  ["page", "--lisen", "127.0.0.1:0"],
+  ["page", "--allow-requests=true"],
+  ["page", "--allow-"],
+  ["page", "--listen"],
+  ["page", "--base", "--json"],
+  ["status", "--listen", "127.0.0.1:0"],
+  ["metrics"],
+];
+
+describe("the hand-written parser of orchd page", () => {
+  it.each(PAGES.map((words) => [words]))("reads %s as yargs does", async (words) => {
+    const fast = parseFastPage(words)!;
+    const slow = await parseProgram(words, "0", 80);
+    if (slow.kind !== "command") throw new Error("no command");
+    expect(slow.command.name).toBe("page");
+    for (const name of ["root", "runs", "schedules", "listen", "token-file", "base"])
+      expect(fast.text(name)).toBe(slow.args.text(name));
+    for (const name of Object.keys(slow.command.options))
+      expect(fast.flag(name)).toBe(slow.args.flag(name));
+  });
+
+  it.each(NO_PAGES.map((words) => [words]))("leaves %s to yargs", (words) => {
+    expect(parseFastPage(words)).toBeUndefined();
   });
 });
 

@@ -78,6 +78,7 @@ it("is the only command that loads what it needs", () => {
       visit(join(dirname(path), to));
   };
   visit(orchdProgram);
+  visit(join(dirname(orchdProgram), "page-alone.js"));
   visit(join(dirname(orchdProgram), "commands.js"));
   expect(seen.size).toBeGreaterThan(1);
 });

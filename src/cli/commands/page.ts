@@ -8,7 +8,7 @@ export async function run({
   roots,
   terminal,
   servePage,
-}: CommandContext): Promise<ExitStatus> {
+}: Pick<CommandContext, "args" | "roots" | "terminal" | "servePage">): Promise<ExitStatus> {
   const status = await servePage({
     ...roots,
     listen: args.text("listen"),
