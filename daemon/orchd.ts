@@ -8,7 +8,7 @@ import type { Arguments } from "../src/cli/arguments.ts";
 import { runFast, TOO_FEW_DESCRIPTORS } from "../src/cli/entry.ts";
 import { parseFastPage } from "../src/cli/fast-path.ts";
 import { runBelowReaper } from "../src/cli/first-process.ts";
-import { keepHeapSmall } from "../src/small-heap.ts";
+import { keepHeapSmall, keepYoungHeapSmall } from "../src/small-heap.ts";
 
 const words = process.argv.slice(2);
 process.exitCode = (await runFast(words)) ?? (await runApart()) ?? (await runOther());
@@ -36,5 +36,9 @@ async function runCommand(): Promise<number> {
 }
 
 async function servePage(args: Arguments): Promise<number> {
-  return (await import("./page-alone.ts")).runPageAlone(args);
+  keepYoungHeapSmall();
+  const { runPageAlone } = await import("./page-alone.ts");
+  // Not before the import, which makes much that stays: each collection then is for nothing.
+  keepHeapSmall();
+  return runPageAlone(args);
 }

@@ -18,9 +18,14 @@ const MOST_MADE = 1_000;
 // node:v8 takes milliseconds to load, and `orchd status` has none for it.
 const v8 = () => process.getBuiltinModule("node:v8");
 
+/** The young heap stays at its first 2 MiB. */
+export function keepYoungHeapSmall(): void {
+  v8().setFlagsFromString("--semi-space-growth-factor=1");
+}
+
 /** The young heap stays at its first 2 MiB, the old one within 1.5 times of what lives. */
 export function keepHeapSmall(): void {
-  v8().setFlagsFromString("--semi-space-growth-factor=1");
+  keepYoungHeapSmall();
   v8().setFlagsFromString("--heap-growing-percent=50");
 }
 
