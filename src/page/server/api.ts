@@ -5,6 +5,7 @@ import type * as z from "zod";
 import { didYouMean } from "../../core/did-you-mean.ts";
 import { problemOf, PROBLEM_TYPE, refusal, type Problem } from "./problem.ts";
 import { Raw, type PageSource, type Route, type RouteShape } from "./route.ts";
+import { SharedAnswers } from "./shared-answers.ts";
 
 /** Below this path the API is. */
 export const API = "/api/v1";
@@ -22,10 +23,20 @@ export function addRoutes(
   routes: readonly Route[],
   source: PageSource,
 ): void {
+  const shared = new SharedAnswers();
   for (const route of routes)
     app.get(API + route.path.replaceAll(/\{(\w+)\}/g, ":$1"), async (c) => {
-      const params = readParams(route, c.req.param(), new URL(c.req.url).searchParams);
-      const answer = await route.read(source, params, c.req.header("accept") ?? "");
+      const url = new URL(c.req.url);
+      const params = readParams(route, c.req.param(), url.searchParams);
+      const read = (): object | Promise<object> =>
+        route.read(source, params, c.req.header("accept") ?? "");
+      if (route.isShared === true) {
+        const bytes = await shared.give(url.pathname + url.search, async () =>
+          new TextEncoder().encode(JSON.stringify(await read())),
+        );
+        return json(bytes, 200, "application/json");
+      }
+      const answer = await read();
       return answer instanceof Raw
         ? json(answer.text, 200, answer.type)
         : json(JSON.stringify(answer), 200, "application/json");
@@ -55,8 +66,8 @@ export function answerParts(problem: Problem): {
   return { status, headers, text: JSON.stringify(problem) };
 }
 
-function json(text: string, status: number, type: string): Response {
-  return new Response(text, {
+function json(body: string | Uint8Array<ArrayBuffer>, status: number, type: string): Response {
+  return new Response(body, {
     status,
     headers: { "content-type": type, "cache-control": "no-store" },
   });

@@ -38,6 +38,8 @@ export interface RouteShape<Params extends z.ZodObject = z.ZodObject> {
 
 /** A GET route. */
 export interface Route<Params extends z.ZodObject = z.ZodObject> extends RouteShape<Params> {
+  /** Those that ask at the same time get one answer: shared-answers.ts. It depends on no header. */
+  readonly isShared?: true;
   /** @throws Refusal */
   readonly read: (
     source: PageSource,

@@ -11,7 +11,6 @@ import { priceByLedgers } from "../../views/ledger-price.ts";
 import { newestSlot } from "../../views/near-slots.ts";
 import { readPipelineFile } from "../../views/pipeline-file.ts";
 import { readPipelinePage } from "../../views/pipeline-page-reading.ts";
-import { readPipeline } from "../../views/pipeline-reading.ts";
 import { readOverview, readStrips } from "../../views/overview-reading.ts";
 import { plannedByLedger } from "../../views/planned.ts";
 import { readRequestRow, readRequests } from "../../views/request-list.ts";
@@ -64,6 +63,7 @@ const status = route({
   summary: "What is scheduled, running and failing: as `orchd status --json`",
   params: z.strictObject({}),
   answer: statusShape,
+  isShared: true,
   read({ roots, memory, now }) {
     const at = now();
     return shown(readStatus(roots, undefined, at, (name) => memory.view(name, at))).view;
@@ -80,12 +80,12 @@ const next = route({
     from: moment("slots after this").optional(),
   }),
   answer: nextSlotsShape,
-  read({ roots, store, now }, params) {
+  read({ roots, store, memory, now }, params) {
     const from = params.from === undefined ? now() : timeOf(params.from, "from", now());
     if (params.pipeline !== undefined) shown(knownPipeline(roots, params.pipeline));
     const names = params.pipeline === undefined ? store.pipelines() : [params.pipeline];
     const planned = names.flatMap((name) => {
-      const state = readPipeline(store, name)?.state;
+      const state = memory.firing(name, now());
       return state === undefined || state.removed ? [] : [plannedByLedger(name, state)];
     });
     return comingSlots(planned, from, params.n as number);
@@ -299,6 +299,7 @@ const overview = route({
     strips: count("how many pipelines get their strip of last slots, from the first", 1e6, 1e6),
   }),
   answer: overviewShape,
+  isShared: true,
   read: ({ roots, memory, now }, { strips }) =>
     readOverview(roots, now(), memory, strips as number),
 });
@@ -326,6 +327,7 @@ const grid = route({
     cells: count("how many cells the axis has", 240, 2_000),
   }),
   answer: slotGridShape,
+  isShared: true,
   read({ roots, memory, now }, params) {
     const present = now();
     if (params.pipeline !== undefined) shown(knownPipeline(roots, params.pipeline));
