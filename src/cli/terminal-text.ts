@@ -1,30 +1,10 @@
-/**
- * Text from outside (names, logs, errors) made safe to print.
- *
- * A terminal obeys what it receives: an escape sequence in a pipeline's name could change a
- * window's title, hide a line or worse. So every character that a terminal might act on is printed
- * as an escape: the C0 and C1 controls, DEL, line separators, marks that change the direction of
- * writing (with them a line reads differently from what it is), and lone surrogates.
- */
+/** Text from outside, as a terminal shows it: safe, and of a width that is known. */
+import { NEVER_SHOWN, safeText } from "../core/safe-text.ts";
 
-/** Beside the C0 controls, the characters that are never printed: parts of a character class. */
-const NEVER =
-  "\\u007f-\\u009f\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u2069\\ufeff\\ufff9-\\ufffb";
-const LONE_SURROGATE =
-  "[\\ud800-\\udbff](?![\\udc00-\\udfff])|(?<![\\ud800-\\udbff])[\\udc00-\\udfff]";
-const UNSAFE = new RegExp(`[\\u0000-\\u001f${NEVER}]|${LONE_SURROGATE}`, "g");
 /** JSON.stringify escapes the others itself. */
-const UNSAFE_IN_JSON = new RegExp(`[${NEVER}]`, "g");
+const UNSAFE_IN_JSON = new RegExp(`[${NEVER_SHOWN}]`, "g");
 const STYLES = /\u001b\[[0-9;:]{0,64}m/g;
-const NAMED: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 const TAB_STOP = 8;
-
-/**
- * The text with every unsafe character as an escape (`\x1b`, `\u202e`, `\n`): always one line.
- */
-export function safeText(text: string): string {
-  return text.replace(UNSAFE, escapeCharacter);
-}
 
 /**
  * A line that a step printed: colours are removed and tabs become spaces; the rest is as in
@@ -51,15 +31,6 @@ export function escapeJson(json: string): string {
     UNSAFE_IN_JSON,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
-}
-
-function escapeCharacter(character: string): string {
-  const named = NAMED[character];
-  if (named !== undefined) return named;
-  const code = character.charCodeAt(0);
-  return code < 0x100
-    ? `\\x${code.toString(16).padStart(2, "0")}`
-    : `\\u${code.toString(16).padStart(4, "0")}`;
 }
 
 /**

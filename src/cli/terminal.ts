@@ -8,8 +8,9 @@
  */
 import { fstatSync, writeSync } from "node:fs";
 import pc from "picocolors";
+import { safeText } from "../core/safe-text.ts";
 import { EXIT } from "./exit.ts";
-import { cutText, escapeJson, safeJson, safeText, textWidth } from "./terminal-text.ts";
+import { cutText, escapeJson, safeJson, textWidth } from "./terminal-text.ts";
 
 /** How a span may look. */
 export type Style = "bold" | "dim" | "red" | "green" | "yellow" | "blue" | "magenta" | "cyan";

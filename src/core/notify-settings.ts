@@ -8,6 +8,7 @@ import { defined } from "./defined.ts";
 import { didYouMean } from "./did-you-mean.ts";
 import { checkedDuration, parseDuration } from "./duration.ts";
 import type { Fault } from "./fault.ts";
+import { messageTemplateFault } from "./message-template.ts";
 import { readZoneName } from "./schedule/zone-name.ts";
 import { durationSchema, nameSchema, secretSchema } from "./schema-parts.ts";
 
@@ -28,6 +29,10 @@ const trusted = text
 const common = {
   timeout: period.optional().describe("how long one try may take; default: 30s"),
   template: text
+    .superRefine((template, context) => {
+      const message = messageTemplateFault(template);
+      if (message !== undefined) context.addIssue({ code: "custom", message });
+    })
     .optional()
     .describe(
       "the text to send instead, with {{kind}}, {{pipeline}}, {{run}}, {{status}}, {{because}}, " +

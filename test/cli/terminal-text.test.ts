@@ -1,13 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { trials } from "../support/figures.ts";
-import {
-  cutText,
-  safeJson,
-  safeLogLine,
-  safeText,
-  textWidth,
-} from "../../src/cli/terminal-text.ts";
+import { cutText, safeJson, safeLogLine, textWidth } from "../../src/cli/terminal-text.ts";
+import { safeText } from "../../src/core/safe-text.ts";
 
 /**
  * What a terminal could act on, or what makes a line read differently from what it is. This does
