@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { KnownSecrets } from "../../src/notify/known-secrets.ts";
+import { ChannelSecrets } from "../../src/notify/secrets.ts";
 
-const over = (values: Record<string, string>): KnownSecrets =>
-  new KnownSecrets({
+const over = (values: Record<string, string>): ChannelSecrets =>
+  new ChannelSecrets({
     get: (name) => {
       const value = values[name];
       if (value === undefined) throw new Error(`The secret ${name} is not there.`);
@@ -11,16 +11,17 @@ const over = (values: Record<string, string>): KnownSecrets =>
   });
 
 describe("the secrets of channels", () => {
-  it("are read by name", () => {
+  it("are read by name, and a text is itself", () => {
     const secrets = over({ TOKEN: "s3cr3t-t0ken" });
-    expect(secrets.get("TOKEN")).toBe("s3cr3t-t0ken");
-    expect(() => secrets.get("OTHER")).toThrow("The secret OTHER is not there.");
+    expect(secrets.read("plain")).toBe("plain");
+    expect(secrets.read({ secret: "TOKEN" })).toBe("s3cr3t-t0ken");
+    expect(() => secrets.read({ secret: "OTHER" })).toThrow("The secret OTHER is not there.");
   });
 
   it("are masked in each form once they were read", () => {
     const secrets = over({ TOKEN: 's3cr3t/"t0ken"' });
     expect(secrets.mask('it is s3cr3t/"t0ken"')).toBe('it is s3cr3t/"t0ken"');
-    secrets.get("TOKEN");
+    secrets.read({ secret: "TOKEN" });
     const base64 = Buffer.from('user:s3cr3t/"t0ken"').toString("base64");
     for (const form of [
       's3cr3t/"t0ken"',
@@ -35,9 +36,9 @@ describe("the secrets of channels", () => {
   it("are masked though the file has another value by now", () => {
     const values = { TOKEN: "first-token" };
     const secrets = over(values);
-    secrets.get("TOKEN");
+    secrets.read({ secret: "TOKEN" });
     values.TOKEN = "second-token";
-    expect(secrets.get("TOKEN")).toBe("second-token");
+    expect(secrets.read({ secret: "TOKEN" })).toBe("second-token");
     expect(secrets.mask("first-token second-token")).toBe("*** ***");
   });
 
@@ -45,7 +46,7 @@ describe("the secrets of channels", () => {
     const url =
       "https://bob:pa%24sword9@hooks.example.org/services/T0000001/xyzw?token=q1w2e3r4&a=b";
     const secrets = over({ URL: url });
-    secrets.get("URL");
+    secrets.read({ secret: "URL" });
     expect(secrets.mask(`POST ${url}: 404`)).toBe("POST ***: 404");
     for (const part of [
       "/services/T0000001/xyzw?token=q1w2e3r4&a=b",
@@ -62,8 +63,8 @@ describe("the secrets of channels", () => {
 
   it("remember 256 values at most", () => {
     let n = 0;
-    const secrets = new KnownSecrets({ get: () => `value-${(n += 1)}-of-many` });
-    for (let i = 0; i < 300; i += 1) secrets.get("TOKEN");
+    const secrets = new ChannelSecrets({ get: () => `value-${(n += 1)}-of-many` });
+    for (let i = 0; i < 300; i += 1) secrets.read({ secret: "TOKEN" });
     expect(secrets.mask("value-300-of-many value-45-of-many")).toBe("*** ***");
     expect(secrets.mask("value-1-of-many")).toBe("value-1-of-many");
   });
@@ -85,7 +86,7 @@ describe("the secrets of channels", () => {
 
   it("mask nothing for a blank value", () => {
     const secrets = over({ TOKEN: " " });
-    secrets.get("TOKEN");
+    secrets.read({ secret: "TOKEN" });
     expect(secrets.mask("a b c")).toBe("a b c");
   });
 });
