@@ -206,6 +206,19 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => ({ run: (await import("./commands/pause.ts")).runResume }),
   },
   {
+    name: "silence",
+    positionals: "<pipeline>",
+    describe: "Tell nobody of a pipeline for some time; its schedule goes on",
+    completes: "pipeline",
+    options: {
+      for: { type: "string", describe: "for how long, as 2h" },
+      until: { type: "string", describe: "until this time" },
+      because: { type: "string", describe: "why" },
+      end: { type: "boolean", describe: "tell people again" },
+    },
+    load: () => import("./commands/silence.ts"),
+  },
+  {
     name: "validate",
     positionals: "[files..]",
     describe: "Check pipeline files, or the pipeline files in a folder, without running anything",

@@ -22,6 +22,7 @@ const STYLES: Readonly<Record<string, Style>> = {
   "hook.failed": "red",
   "pipeline.invalid": "red",
   "pipeline.paused": "yellow",
+  "pipeline.silenced": "yellow",
   "slot.skipped": "yellow",
   "slot.missed": "yellow",
   "slot.late": "yellow",

@@ -133,7 +133,14 @@ function notesOf(pipeline: PipelineView, detail: boolean, now: number): Part[] {
       pipeline.lastRun.run,
       ` ${pipeline.lastRun.status}: ${pipeline.lastRun.because}`,
     ]);
-  const { disturbed } = pipeline;
+  const { disturbed, silence } = pipeline;
+  if (silence !== undefined)
+    notes.push([
+      span("yellow", "! "),
+      span("bold", pipeline.name),
+      ` is silent until ${timeText(Date.parse(silence.until))}` +
+        (silence.because === undefined ? "" : `: ${silence.because}`),
+    ]);
   if (disturbed !== undefined && now - Date.parse(disturbed.at) < TOLD_MS)
     notes.push([
       span("yellow", "! "),

@@ -215,6 +215,25 @@ export class Client {
     return this.#askOf(pipeline, { type: "resume", pipeline });
   }
 
+  /**
+   * Lets nobody be told of a pipeline until a time. Its schedule goes on.
+   *
+   * @param until null: people are told again
+   */
+  silence(
+    pipeline: string,
+    until: Date | string | null,
+    { because }: { readonly because?: string | undefined } = {},
+  ): Promise<Answer> {
+    const end = until === null ? null : iso(momentOf(until, "until"));
+    return this.#askOf(pipeline, {
+      type: "silence",
+      pipeline,
+      until: end,
+      ...defined({ because }),
+    });
+  }
+
   /** Asks for runs of past slots. `request` of the answer is the backfill's id. */
   async backfill(pipeline: string, { from, to, which, ...more }: BackfillOptions): Promise<Answer> {
     const { schedule, params, maxActive } = more;

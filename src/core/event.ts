@@ -325,7 +325,7 @@ const firedSlot = {
   latenessMs: z.number().optional(),
   shadow,
 };
-/** Who asked to pause or to resume, and why. */
+/** Who asked to pause, to resume or for silence, and why. */
 const pauseRequest = {
   requestId,
   by: z.string().optional(),
@@ -376,6 +376,17 @@ const pipelineEvents = [
   z
     .looseObject({ type: z.literal("pipeline.resumed"), ...pauseRequest })
     .meta({ description: "The schedule goes on." }),
+  z
+    .looseObject({
+      type: z.literal("pipeline.silenced"),
+      until: time.nullable(),
+      ...pauseRequest,
+    })
+    .meta({
+      description:
+        "Nobody is told of the pipeline until then; null: people are told again. The schedule " +
+        "goes on.",
+    }),
   z
     .looseObject({ type: z.literal("slot.fired"), ...firedSlot })
     .meta({ description: "The slot's run was made." }),

@@ -48,5 +48,6 @@ export function checkpointOf(
     prunedUntil: state.prunedUntil === undefined ? null : iso(state.prunedUntil),
     ...state.about,
     ...(state.disturbed === undefined ? {} : { disturbed: { ...state.disturbed } }),
+    ...(state.silence === undefined ? {} : { silence: { ...state.silence } }),
   };
 }

@@ -50,6 +50,14 @@ export interface ActiveRun {
   readonly overdue?: true;
 }
 
+/** That nobody is told of a pipeline for some time. */
+export interface PipelineSilence {
+  /** ISO 8601, UTC. */
+  readonly until: string;
+  readonly because?: string;
+  readonly by?: string;
+}
+
 /** A backfill that was accepted. */
 export interface Backfill {
   readonly requestId: string;
@@ -75,6 +83,8 @@ export interface PipelineState {
   through?: number;
   paused: boolean;
   pausedBecause?: string;
+  /** Nobody is told of the pipeline until then; it may have passed. */
+  silence?: PipelineSilence;
   /** The schedules in force, as `pipeline.loaded` recorded them. */
   schedules: readonly Json[];
   digest?: string;
@@ -225,6 +235,9 @@ export function evolvePipeline(state: PipelineState, line: PipelineLine): Pipeli
     case "pipeline.resumed":
       state.paused = false;
       delete state.pausedBecause;
+      break;
+    case "pipeline.silenced":
+      setSilence(state, line);
       break;
     case "slot.fired":
     case "slot.caught_up":
@@ -451,6 +464,18 @@ function finishRun(
       : { ...ended, because: line.because.slice(0, REASON_CHARACTERS) };
 }
 
+/** Also from a checkpoint, where a release before this one wrote none. */
+function setSilence(state: PipelineState, silence: Readonly<Record<string, unknown>>): void {
+  const { until, because, by } = silence;
+  if (typeof until !== "string") delete state.silence;
+  else
+    state.silence = defined({
+      until,
+      because: typeof because === "string" ? because : undefined,
+      by: typeof by === "string" ? by : undefined,
+    });
+}
+
 function notePruning(state: PipelineState, until: unknown): void {
   const to = typeof until === "string" ? Date.parse(until) : Number.NaN;
   if (!Number.isNaN(to)) state.prunedUntil = Math.max(to, state.prunedUntil ?? to);
@@ -513,6 +538,7 @@ function restore(
   const disturbed = more["disturbed"] as PipelineState["disturbed"];
   if (typeof disturbed?.at === "string") state.disturbed = disturbed;
   else delete state.disturbed;
+  setSilence(state, (more["silence"] ?? {}) as Readonly<Record<string, unknown>>);
   delete state.prunedUntil;
   notePruning(state, more["prunedUntil"]);
   state.linesSinceCheckpoint = 0;

@@ -70,6 +70,17 @@ export const requestSchema = z.discriminatedUnion("type", [
     .meta({ description: "Let a pipeline's schedule go on." }),
   z
     .strictObject({
+      type: z.literal("silence"),
+      pipeline,
+      until: time.nullable().meta({
+        description: "nobody is told of the pipeline until then; null: people are told again",
+      }),
+      because: z.string().max(1_000).optional().meta({ description: "why" }),
+      ...common,
+    })
+    .meta({ description: "Tell nobody of a pipeline for some time. Its schedule goes on." }),
+  z
+    .strictObject({
       type: z.literal("rerun"),
       run,
       failed: z.boolean().optional(),

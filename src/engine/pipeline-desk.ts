@@ -299,6 +299,30 @@ export class PipelineDesk implements DeciderView, RecorderView {
   }
 
   /**
+   * Lets nobody be told of the pipeline until a time, or lets people be told again.
+   *
+   * @param until ISO 8601; null: people are told again
+   * @returns whether anything changed
+   */
+  setSilence(
+    until: string | null,
+    order: { readonly requestId: string; readonly by: string; readonly because?: string },
+  ): Promise<boolean> {
+    return this.#turn(async () => {
+      const { silence } = this.state;
+      const isSilent = silence !== undefined && Date.parse(silence.until) > this.#ports.clock.now();
+      const changes = until !== null || isSilent;
+      const { requestId } = order;
+      await this.append([
+        changes
+          ? { type: "pipeline.silenced", until, ...order }
+          : { type: "request.noted", requestId, because: "the pipeline is not silent" },
+      ]);
+      return changes;
+    });
+  }
+
+  /**
    * The wall clock went back: slots that are in the future again are decided again, except those
    * that fired (semantics.md 8).
    */

@@ -18,6 +18,7 @@ import { refused, type Reply, type Request } from "../core/request.ts";
 import { planRerun } from "../core/rerun.ts";
 import { manualRunId, parseRunId } from "../core/run-id.ts";
 import { bundlesOf } from "../core/snapshot-bundles.ts";
+import { iso } from "../core/time.ts";
 import { LedgerClosed, LedgerExists, LedgerFailed } from "../ledger/ledger-error.ts";
 import { readTail } from "../ledger/ledger-reader.ts";
 import type { FoldedRun } from "../ledger/run-fold.ts";
@@ -104,6 +105,8 @@ export class RequestHandlers {
       case "pause":
       case "resume":
         return this.#pause(taken, request);
+      case "silence":
+        return this.#silence(taken, request);
       case "rerun":
         return this.#rerun(taken, request);
       case "backfill":
@@ -134,6 +137,7 @@ export class RequestHandlers {
           : undefined;
       case "pause":
       case "resume":
+      case "silence":
       case "backfill":
         return this.#ports.find(request.pipeline)?.state.requests.has(taken.id) === true
           ? { accepted: true }
@@ -245,6 +249,21 @@ export class RequestHandlers {
       accepted: true,
       reason: request.type === "pause" ? "it was paused already" : "it was not paused",
     };
+  }
+
+  async #silence(taken: TakenRequest, request: Of<"silence">): Promise<Reply> {
+    const desk = this.#desk(request.pipeline);
+    if (desk === undefined) return this.#unknown(request.pipeline);
+    const until = request.until === null ? null : iso(Date.parse(request.until));
+    if (until !== null && Date.parse(until) <= this.#ports.clock.now())
+      return refused(`until: ${until} has passed; name a time that comes`);
+    const { id: requestId, by } = taken;
+    const changed = await desk.setSilence(until, {
+      requestId,
+      by,
+      ...defined({ because: request.because }),
+    });
+    return changed ? { accepted: true } : { accepted: true, reason: "it was not silent" };
   }
 
   async #rerun(taken: TakenRequest, request: Of<"rerun">): Promise<Reply> {

@@ -53,6 +53,7 @@ export function subjectOf(read: ReadRequest, known: (id: string) => string | und
     case "submit":
     case "pause":
     case "resume":
+    case "silence":
     case "backfill":
       return request.pipeline;
     case "stop":

@@ -35,6 +35,11 @@ function logPipelineLine(log: Log, pipeline: string, line: PipelineLine): void {
       return log.info({ pipeline, by: line.by }, `pipeline ${pipeline} paused`);
     case "pipeline.resumed":
       return log.info({ pipeline, by: line.by }, `pipeline ${pipeline} resumed`);
+    case "pipeline.silenced": {
+      const { by, until, because } = line;
+      const what = until === null ? "is no longer silent" : `is silent until ${until}`;
+      return log.info({ pipeline, by, because }, `pipeline ${pipeline} ${what}`);
+    }
     case "ledger.disturbed": {
       const { run, because } = line;
       const what = run === undefined ? `pipeline ${pipeline}` : `run ${run}`;

@@ -2,7 +2,12 @@
  * One pipeline as `orchd status` shows it: what its ledger says, and the next instant of its
  * schedules.
  */
-import type { LastRun, PipelineCounts, PipelineState } from "../core/pipeline-state.ts";
+import type {
+  LastRun,
+  PipelineCounts,
+  PipelineSilence,
+  PipelineState,
+} from "../core/pipeline-state.ts";
 import type { Schedule } from "../core/schedule/schedule-schema.ts";
 import { timetable } from "../core/schedule/schedule.ts";
 import { iso } from "../core/time.ts";
@@ -38,6 +43,8 @@ export interface PipelineView {
   readonly aside?: true;
   /** When somebody last touched its ledgers under the daemon, and what became of it. */
   readonly disturbed?: { readonly at: string; readonly because: string };
+  /** Present while nobody is told of it: until when, and why. */
+  readonly silence?: PipelineSilence;
   /** Present, and true, for a file that no daemon has read yet. */
   readonly unread?: true;
 }
@@ -70,6 +77,9 @@ export function viewPipeline(
     queued,
     counts: state.counts,
     ...(state.disturbed === undefined ? {} : { disturbed: state.disturbed }),
+    ...(state.silence !== undefined && Date.parse(state.silence.until) > now
+      ? { silence: state.silence }
+      : {}),
     // A bad file under the name of one that was removed is there to be corrected.
     ...(state.removed && state.errors.length === 0 ? { removed: true as const } : {}),
     ...(unread ? { unread: true as const } : {}),

@@ -188,6 +188,7 @@ function tracesBefore(
 const TYPES: Readonly<Record<string, string>> = {
   "pipeline.paused": "pause",
   "pipeline.resumed": "resume",
+  "pipeline.silenced": "silence",
   "backfill.started": "backfill",
   "backfill.finished": "backfill",
   "slot.backfilled": "backfill",

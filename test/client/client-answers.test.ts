@@ -107,6 +107,21 @@ describe("a question leaves this request", () => {
     ],
     ["pause", () => client.pause("etl"), { type: "pause", pipeline: "etl" }],
     ["resume", () => client.resume("etl"), { type: "resume", pipeline: "etl" }],
+    [
+      "silence",
+      () => client.silence("etl", "2026-11-23T05:00:00+01:00", { because: "repairs" }),
+      {
+        type: "silence",
+        pipeline: "etl",
+        until: "2026-11-23T04:00:00.000Z",
+        because: "repairs",
+      },
+    ],
+    [
+      "silence that ends",
+      () => client.silence("etl", null),
+      { type: "silence", pipeline: "etl", until: null },
+    ],
     ["backfill", () => client.backfill("etl", WINDOW), { ...ASKED, which: "missing" }],
     [
       "backfill with all",

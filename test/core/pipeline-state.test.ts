@@ -239,6 +239,12 @@ const events: fc.Arbitrary<PipelineEvent> = fc.oneof(
   fc.constant<PipelineEvent>({ ...loaded, tags: [], notify: false }),
   fc.constant<PipelineEvent>({ type: "pipeline.paused", by: "cli:root" }),
   fc.constant<PipelineEvent>({ type: "pipeline.resumed", by: "cli:root" }),
+  second.map<PipelineEvent>((at) => ({
+    type: "pipeline.silenced",
+    until: at % 3 === 0 ? null : iso(at),
+    by: "cli:root",
+    because: "repairs",
+  })),
   fc.constant<PipelineEvent>({ type: "pipeline.removed" }),
   fc.constant<PipelineEvent>({ type: "pipeline.invalid", errors: ["bad cron"] }),
   second.map<PipelineEvent>((at) => ({

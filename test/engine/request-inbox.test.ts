@@ -366,6 +366,7 @@ it.each([
   ["submit", { type: "submit", pipeline: "p" }],
   ["stop", { type: "stop", run: "", mode: "graceful" }],
   ["pause", { type: "pause", pipeline: "p" }],
+  ["silence", { type: "silence", pipeline: "p", until: "2099-01-01T00:00:00Z" }],
 ] as const)(
   "answers a %s that was carried out before a crash as it was, though it is late by now",
   async (_, asked) => {

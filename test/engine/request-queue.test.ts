@@ -90,6 +90,7 @@ describe("a subject", () => {
       { type: "submit", pipeline: "p" },
       { type: "pause", pipeline: "p" },
       { type: "resume", pipeline: "p" },
+      { type: "silence", pipeline: "p", until: null },
       { type: "stop", run: "p@20260101T000000Z" },
       { type: "rerun", run: "p@20260101T000000Z-r1" },
       { type: "backfill", pipeline: "p", from: "2026-01-01T00:00:00Z", to: "2026-01-02T00:00:00Z" },

@@ -137,6 +137,30 @@ describe("a pipeline's ledger that somebody replaced, and whose runs were pruned
   });
 });
 
+describe("a pipeline of which nobody is told for some time", () => {
+  const root = new RunStore(join(projectRoot, "test/fixtures/ledgers/v1-silence/runs"));
+  const { lines } = readLedger<PipelineLine>(root.pipelineLedger("hush"));
+
+  it("is whole, holds only known events, and says until when", async () => {
+    expect(await verifyRoot(root.runsDir)).toEqual({ checked: 2, faults: [] });
+    for (const line of lines)
+      expect(pipelineEventSchema.safeParse(line).error?.message, line.type).toBeUndefined();
+    const silences = lines.filter(({ type }) => type === "pipeline.silenced");
+    expect(silences).toMatchObject([
+      { because: "the disk is being replaced", by: "cli:root (uid 0)" },
+      { until: null },
+      { until: "2030-01-01T00:00:00.000Z" },
+    ]);
+    const state = lines.reduce(evolvePipeline, emptyPipelineState());
+    expect(state.silence).toEqual({
+      until: "2030-01-01T00:00:00.000Z",
+      by: "cli:root (uid 0)",
+    });
+    expect(state.about).toMatchObject({ tags: ["nightly"], notify: [{ to: ["ops"], after: 2 }] });
+    expect(state.paused).toBe(false);
+  });
+});
+
 describe("runs that an orchestrator had elsewhere, or that a program submitted", () => {
   const root = new RunStore(join(projectRoot, "test/fixtures/ledgers/v1-elsewhere/runs"));
   const held = (run: string): RunLine[] => readLedger<RunLine>(root.runLedger(run)).lines;

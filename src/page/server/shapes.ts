@@ -49,6 +49,9 @@ const pipelineMembers = {
   removed: z.literal(true).optional(),
   aside: z.literal(true).optional(),
   disturbed: z.strictObject({ at: time, because }).optional(),
+  silence: z
+    .strictObject({ until: time, because: because.optional(), by: z.string().optional() })
+    .optional(),
   unread: z.literal(true).optional(),
 };
 
