@@ -75,6 +75,8 @@ export interface Alert {
 /** One of a group. */
 export interface AlertItem {
   readonly kind: AlertKind;
+  /** What was wrong, of a `recovered`. */
+  readonly of?: FaultKind;
   readonly pipeline?: string;
   readonly run?: string;
   readonly status?: string;

@@ -20,6 +20,7 @@ const because = z.string().meta({ description: "a short reason that a person und
 const kind = z.enum(ALERT_KINDS);
 const item = z.looseObject({
   kind,
+  of: z.string().optional(),
   pipeline: z.string().optional(),
   run: z.string().optional(),
   status: z.string().optional(),

@@ -40,6 +40,9 @@ const common = {
     ),
 };
 
+/** What each kind may have that sends by HTTP. */
+const web = { ca: trusted, ...common };
+
 /** How one channel is reached: one block a kind. */
 export const channelSchema = z.discriminatedUnion("kind", [
   z.strictObject({
@@ -71,38 +74,40 @@ export const channelSchema = z.discriminatedUnion("kind", [
       .record(z.string(), textOrSecret)
       .optional()
       .describe("headers of the request, beside orchd's own; default: none"),
-    ca: trusted,
-    ...common,
+    ...web,
   }),
-  z.strictObject({ kind: z.literal("slack"), url: address, ...common }),
-  z.strictObject({ kind: z.literal("discord"), url: address, ...common }),
-  z.strictObject({ kind: z.literal("teams"), url: address, ...common }),
+  z.strictObject({ kind: z.literal("slack"), url: address, ...web }),
+  z.strictObject({ kind: z.literal("discord"), url: address, ...web }),
+  z.strictObject({ kind: z.literal("teams"), url: address, ...web }),
   z.strictObject({
     kind: z.literal("ntfy"),
     url: textOrSecret.describe("with the topic: https://ntfy.sh/my-topic"),
     token: secretSchema.optional().describe("default: none"),
     priority: z.int().min(1).max(5).optional().describe("default: the server's"),
-    ...common,
+    ...web,
   }),
   z.strictObject({
     kind: z.literal("gotify"),
     url: address,
     token: secretSchema.describe("the token of the application or the bot"),
     priority: z.int().min(0).max(10).optional().describe("default: the server's"),
-    ...common,
+    ...web,
   }),
   z.strictObject({
     kind: z.literal("telegram"),
     token: secretSchema.describe("the token of the application or the bot"),
     chat: z.union([text, z.int()]).describe("the chat's number, or @name"),
     url: text.optional().describe("default: https://api.telegram.org"),
-    ...common,
+    ...web,
   }),
   z.strictObject({
     kind: z.literal("pagerduty"),
     key: secretSchema.describe("the integration's routing key"),
     url: text.optional().describe("default: https://events.pagerduty.com/v2/enqueue"),
-    ...common,
+    source: text
+      .optional()
+      .describe("what the incidents are of: a name that lasts; default: the machine's name"),
+    ...web,
   }),
   z.strictObject({
     kind: z.literal("command"),

@@ -12,7 +12,7 @@ import { setEnvironment } from "../core/set-environment.ts";
 import { bindRunEnv } from "../core/template.ts";
 import { traceSeed } from "../core/trace-id.ts";
 import { attemptTraceparent, TRACEPARENT, type TraceSeed } from "../core/trace-span.ts";
-import { inheritedEnvironment } from "../places/inherited-environment.ts";
+import { inheritedEnvironment } from "../core/inherited-environment.ts";
 import type { SecretSource } from "../core/secret-source.ts";
 
 /** An environment, and the values in it that must be masked everywhere. */

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Json } from "../../src/core/snapshot.ts";
-import { inheritedEnvironment } from "../../src/places/inherited-environment.ts";
+import { inheritedEnvironment } from "../../src/core/inherited-environment.ts";
 import { AttemptFiles } from "../../src/places/local/runner/attempt-files.ts";
 import { NotGivable, shellEnvironment } from "../../src/places/local/runner/shell-environment.ts";
 import { tempRoot } from "../support/temp-root.ts";

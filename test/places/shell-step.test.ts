@@ -1,7 +1,7 @@
 /** What a shell step is given by its runner, and what is told of a command that failed. */
 import { dirname } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { inheritedEnvironment } from "../../src/places/inherited-environment.ts";
+import { inheritedEnvironment } from "../../src/core/inherited-environment.ts";
 import { PoolRig, type Ended } from "../support/pool-rig.ts";
 
 const said = ({ result }: Ended): string => (result?.ok === false ? result.error.message : "");

@@ -1,4 +1,5 @@
 /** What a channel needs of the machine and of the root that it speaks for. */
+import type { TextOrSecret } from "../secrets.ts";
 import type { HttpHost } from "./http.ts";
 
 /** The world of a channel. */
@@ -7,4 +8,6 @@ export interface ChannelHost extends HttpHost {
   readonly root: string;
   /** The machine's name, for the receivers that want to know where a message comes from. */
   readonly machine: string;
+  /** `env` of orchd.yaml, which commands get as steps do. */
+  readonly variables?: Readonly<Record<string, TextOrSecret>>;
 }

@@ -7,7 +7,8 @@ import type { ChannelSettings } from "../../core/notify-settings.ts";
 import type { Channel, Sent } from "../channel.ts";
 import type { ChannelSecrets } from "../secrets.ts";
 import type { ChannelHost } from "./channel-host.ts";
-import { WebChannel } from "./web-channel.ts";
+import { WebChannel, type WebSettings } from "./web-channel.ts";
+import type { WebKind } from "./web-kind.ts";
 
 /** How long one try may take where the settings say nothing, in milliseconds. */
 const TIMEOUT_MS = 30_000;
@@ -59,10 +60,30 @@ async function load(
   secrets: ChannelSecrets,
   host: ChannelHost,
 ): Promise<Channel> {
+  const web = <Settings extends WebSettings>(kind: WebKind<Settings>, own: Settings): Channel =>
+    new WebChannel(name, kind, own, secrets, host);
   switch (settings.kind) {
     case "webhook":
-      return new WebChannel(name, (await import("./webhook.ts")).webhook, settings, secrets, host);
-    default:
+      return web((await import("./webhook.ts")).webhook, settings);
+    case "slack":
+      return web((await import("./slack.ts")).slack, settings);
+    case "discord":
+      return web((await import("./discord.ts")).discord, settings);
+    case "teams":
+      return web((await import("./teams.ts")).teams, settings);
+    case "ntfy":
+      return web((await import("./ntfy.ts")).ntfy, settings);
+    case "gotify":
+      return web((await import("./gotify.ts")).gotify, settings);
+    case "telegram":
+      return web((await import("./telegram.ts")).telegram, settings);
+    case "pagerduty":
+      return web((await import("./pagerduty.ts")).pagerduty, settings);
+    case "command": {
+      const { CommandChannel } = await import("./command.ts");
+      return new CommandChannel(name, settings, secrets, host);
+    }
+    case "mail":
       return {
         name,
         send: async () => ({

@@ -5,6 +5,12 @@ const HALVES = /\p{Surrogate}/gu;
 /** Half of a surrogate pair is no character: many a receiver refuses JSON that has one. */
 export const wellFormed = (text: string): string => text.replaceAll(HALVES, "\uFFFD");
 
+/** A value as JSON in which every text is of whole characters. */
+export const wellFormedJson = (value: unknown): string =>
+  JSON.stringify(value, (_, member: unknown) =>
+    typeof member === "string" ? wellFormed(member) : member,
+  );
+
 /**
  * The beginning of a text, with `…` where it was cut. Never half of a surrogate pair.
  *
@@ -31,3 +37,26 @@ export function clippedBytes(text: string, limit: number): string {
 /** A text on one line, without blanks at its ends; at most `limit` UTF-16 code units. */
 export const oneLine = (text: string, limit: number): string =>
   clipped(text.replaceAll(/\s+/g, " ").trim(), limit);
+
+/**
+ * A text in which nobody is called: a zero-width blank stands between each @ and the name of a
+ * group. Addresses of mail stay as they are.
+ */
+export const unmentioned = (text: string): string =>
+  text.replaceAll(/@(?=(?:all|channel|everyone|here)\b)/gi, "@\u200B");
+
+/**
+ * A text cut into pieces of at most `limit` UTF-16 code units, at line feeds where there are any.
+ */
+export function pieces(text: string, limit: number, most: number): string[] {
+  const found: string[] = [];
+  let rest = wellFormed(text);
+  while (rest !== "" && found.length < most - 1 && rest.length > limit) {
+    const line = rest.lastIndexOf("\n", limit);
+    const half = /[\uD800-\uDBFF]$/.test(rest.slice(0, limit)) ? limit - 1 : limit;
+    found.push(rest.slice(0, line > 0 ? line : half));
+    rest = rest.slice(line > 0 ? line + 1 : half);
+  }
+  if (rest !== "") found.push(clipped(rest, limit));
+  return found;
+}

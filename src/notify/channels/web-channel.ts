@@ -1,5 +1,6 @@
 /**
- * A channel of a kind that sends by one HTTP POST.
+ * A channel of a kind that sends by HTTP POST. Each request has the alert's key as
+ * `Idempotency-Key`, which a receiver that does not know it leaves alone.
  *
  * A status from 200 to 299 is a message sent. No other is final, 404 and 401 included: an address
  * or a token that is mended within the day carries what waits, and some thirty tries cost nobody
@@ -31,8 +32,13 @@ const ADVICE: Readonly<Record<number, string>> = {
 /** The most of a sentence that is recorded, in characters: a receiver may say a lot. */
 const SAID = 300;
 
+/** What all kinds that post may have in their settings. */
+export interface WebSettings {
+  readonly ca?: string | undefined;
+}
+
 /** A channel that posts. */
-export class WebChannel<Settings extends { readonly ca?: string | undefined }> implements Channel {
+export class WebChannel<Settings extends WebSettings> implements Channel {
   readonly name: string;
   readonly #kind: WebKind<Settings>;
   readonly #settings: Settings;
@@ -55,20 +61,20 @@ export class WebChannel<Settings extends { readonly ca?: string | undefined }> i
 
   async send(message: Message, signal: AbortSignal): Promise<Sent> {
     try {
-      const { url, headers, body } = this.#kind.post(this.#settings, message, this.#secrets);
+      const posts = this.#kind.posts(this.#settings, message, this.#secrets, this.#host);
       const ca = this.#certificates();
-      const outcome = await callHttp(
-        {
-          method: "POST",
-          url,
-          headers: { "User-Agent": `orchd/${VERSION}`, ...headers },
-          body,
-          ...defined({ ca }),
-        },
-        this.#host,
-        signal,
-      );
-      return this.#judge(outcome, hostOf(url));
+      let sent: Sent = { ok: true };
+      for (const { url, headers, body } of posts) {
+        const own = { "User-Agent": `orchd/${VERSION}`, "Idempotency-Key": message.alert.key };
+        const outcome = await callHttp(
+          { method: "POST", url, headers: { ...own, ...headers }, body, ...defined({ ca }) },
+          this.#host,
+          signal,
+        );
+        sent = this.#judge(outcome, hostOf(url));
+        if (!sent.ok) return sent;
+      }
+      return sent;
     } catch (error) {
       return { ok: false, because: this.#speakable((error as Error).message) };
     }
@@ -116,7 +122,7 @@ export class WebChannel<Settings extends { readonly ca?: string | undefined }> i
   /** What a kind read out of an answer, as it may be recorded. */
   #spoken(said: Sent, host: string, retryAfterMs: number | undefined): Sent {
     if (said.ok)
-      return { ok: true, ...defined({ answer: said.answer && this.#speakable(said.answer) }) };
+      return said.answer === undefined ? said : { ok: true, answer: this.#speakable(said.answer) };
     return {
       ...defined({ retryAfterMs }),
       ...said,

@@ -1,11 +1,12 @@
 /**
- * What a kind of channel says of itself when it sends by one HTTP POST: how the request is made,
+ * What a kind of channel says of itself when it sends by HTTP POST: how a message becomes requests,
  * and what an answer means where the status alone does not say it. web-channel.ts does the rest.
  */
 import type { Message, Sent } from "../channel.ts";
 import type { ChannelSecrets } from "../secrets.ts";
+import type { ChannelHost } from "./channel-host.ts";
 
-/** A message as a request. */
+/** A request. */
 export interface WebPost {
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
@@ -18,11 +19,24 @@ export interface WebAnswer {
   readonly body: string;
 }
 
-/** A kind of channel that sends by one HTTP POST. */
+/** A kind of channel that sends by HTTP POST. */
 export interface WebKind<Settings> {
-  /** @throws Error, a sentence, if a secret is missing or is not what it has to be */
-  post(settings: Settings, message: Message, secrets: ChannelSecrets): WebPost;
-  /** What the answer means; undefined where its status tells all. */
+  /**
+   * A message as requests, one after the other; all but PagerDuty's are one. The message is sent
+   * when all are answered well, and all are sent again where one is not.
+   *
+   * @throws Error, a sentence, if a secret is missing or is not what it has to be
+   */
+  posts(
+    settings: Settings,
+    message: Message,
+    secrets: ChannelSecrets,
+    host: ChannelHost,
+  ): readonly WebPost[];
+  /**
+   * What the answer means; undefined where its status tells all. `because` goes on behind the
+   * receiver's name: `answered 200, but …`.
+   */
   judge?(answer: WebAnswer): Sent | undefined;
 }
 

@@ -16,7 +16,7 @@ import { join } from "node:path";
 import { formatDuration } from "../../../core/duration.ts";
 import { FAILURE_CODES } from "../../../core/failure.ts";
 import type { FromThread } from "../../../steps/thread-protocol.ts";
-import { inheritedEnvironment } from "../../inherited-environment.ts";
+import { inheritedEnvironment } from "../../../core/inherited-environment.ts";
 import { killByToken } from "../kill-by-token.ts";
 import type { OutputLine, ShellTask } from "../../../core/task.ts";
 import {

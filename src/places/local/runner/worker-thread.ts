@@ -16,7 +16,7 @@ import {
   type ToThread,
 } from "../../../steps/thread-protocol.ts";
 import { LoadedPackages, type BundlePackages } from "./bundle-packages.ts";
-import { inheritedEnvironment } from "../../inherited-environment.ts";
+import { inheritedEnvironment } from "../../../core/inherited-environment.ts";
 import type { GivenPiece, RunnerFrame } from "./runner-frames.ts";
 
 /** The most bundles that a thread imports: what it imported stays in its memory. */

@@ -1,0 +1,28 @@
+/** The alert as a program reads it: a webhook's body, and what a command has on its stdin. */
+import type { Message } from "../channel.ts";
+import { wellFormedJson } from "./plain-text.ts";
+
+/** The alert as JSON. What does not apply is null. */
+export function webhookBody({ alert, title, text, url }: Message): string {
+  const { kind, pipeline, run, status, because, at, key, of, channel } = alert;
+  const { cause, count, telling, others = [] } = alert;
+  const body = {
+    kind,
+    pipeline: pipeline ?? null,
+    run: run ?? null,
+    status: status ?? null,
+    because,
+    at,
+    key,
+    url: url ?? null,
+    of: of ?? null,
+    channel,
+    cause: cause ?? null,
+    count,
+    telling,
+    others,
+    title,
+    text,
+  };
+  return wellFormedJson(body);
+}
