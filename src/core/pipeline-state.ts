@@ -355,7 +355,8 @@ function decide(
   what: "fired" | "skipped" | "missed",
 ): void {
   const key = slotKey(line.slot, line.schedule);
-  const until = Date.parse(String((line as { readonly until?: unknown }).until));
+  const { until: last } = line as { readonly until?: unknown };
+  const until = typeof last === "string" ? Date.parse(last) : Number.NaN;
   if (!Number.isNaN(until)) state.covered = [...state.covered, [Date.parse(line.slot), until]];
   if (line.through === undefined) state.decided.set(key, what);
   if (what === "fired") {

@@ -8,8 +8,11 @@
  *
  * A folder is itself a name in the folder above. The process that made it may have died before it
  * synced the folder above. So each process syncs the folder above once for each folder that it
- * uses, and remembers that it did.
+ * uses, and remembers that it did. A folder that has not been touched since before a sync of the
+ * folder above needs no other one: a daemon that starts over hundreds of pipelines has synced the
+ * folder of each for its ledger, and would sync it again for the month's folder in it.
  */
+import { statSync } from "node:fs";
 import { dirname } from "node:path";
 import { errorCode } from "./disk-error.ts";
 import type { Disk } from "./disk.ts";
@@ -21,15 +24,24 @@ interface Syncing {
 
 interface Known {
   readonly syncs: Map<string, Syncing>;
+  /** When the last sync of a folder that succeeded began: wall time, in milliseconds. */
+  readonly syncedAt: Map<string, number>;
   /** Folders that are durable, or are being made durable. */
   readonly durable: Map<string, Promise<void>>;
 }
 
 const known = new WeakMap<Disk, Known>();
+/**
+ * How much older than a sync the last touch of a folder must be, in milliseconds. The times of
+ * files may be rounded to two seconds, and whatever is older than half a minute has been written
+ * back by the kernel, even where somebody moved the folder above here from elsewhere.
+ */
+const TOUCH_SLACK_MS = 60_000;
 
 function knownOf(disk: Disk): Known {
   let found = known.get(disk);
-  if (found === undefined) known.set(disk, (found = { syncs: new Map(), durable: new Map() }));
+  if (found === undefined)
+    known.set(disk, (found = { syncs: new Map(), syncedAt: new Map(), durable: new Map() }));
   return found;
 }
 
@@ -49,10 +61,13 @@ export function syncDirectory(disk: Disk, directory: string): Promise<void> {
 }
 
 function begin(disk: Disk, syncs: Map<string, Syncing>, directory: string): Promise<void> {
-  const current = syncNow(disk, directory).finally(() => {
-    // If a caller waits, the next sync begins when this promise settles, and replaces the entry.
-    if (entry.next === undefined) syncs.delete(directory);
-  });
+  const at = Date.now();
+  const current = syncNow(disk, directory)
+    .then(() => void knownOf(disk).syncedAt.set(directory, at))
+    .finally(() => {
+      // If a caller waits, the next sync begins when this promise settles, and replaces the entry.
+      if (entry.next === undefined) syncs.delete(directory);
+    });
   const entry: Syncing = { current, next: undefined };
   syncs.set(directory, entry);
   return current;
@@ -123,6 +138,7 @@ function forgetDirectory(disk: Disk, directory: string): void {
  *   kernel still says that something is missing, and that error is thrown
  */
 async function makeDirectory(disk: Disk, directory: string, again = false): Promise<void> {
+  if (isSyncedByNow(disk, directory)) return;
   let existed = false;
   try {
     await disk.mkdir(directory);
@@ -143,5 +159,17 @@ async function makeDirectory(disk: Disk, directory: string, again = false): Prom
     // This user may not open the folder above. Then somebody else made this folder, and made it
     // durable.
     if (!existed || (errorCode(error) !== "EACCES" && errorCode(error) !== "EPERM")) throw error;
+  }
+}
+
+/** Whether a folder is there, and has been as it is since before a sync of the folder above. */
+function isSyncedByNow(disk: Disk, directory: string): boolean {
+  const at = knownOf(disk).syncedAt.get(dirname(directory));
+  if (at === undefined) return false;
+  try {
+    const stats = statSync(directory, { throwIfNoEntry: false });
+    return stats?.isDirectory() === true && stats.ctimeMs < at - TOUCH_SLACK_MS;
+  } catch {
+    return false;
   }
 }

@@ -119,6 +119,8 @@ export interface OpenOptions<E> extends LedgerOptions<E> {
   readonly finishedElsewhere?: boolean | undefined;
   /** Read no further back than the newest line of this type. */
   readonly since?: string | undefined;
+  /** Called with each line that is read; the answer's `lines` then stay empty. */
+  readonly each?: ((line: Framed<E>) => void) | undefined;
   /**
    * Cut the file and make it durable together with the first lines that are appended, in one sync,
    * and not before. For a caller that acts on none of the lines until then.

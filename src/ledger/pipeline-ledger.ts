@@ -101,11 +101,15 @@ export class PipelineLedger {
     const ledger = new PipelineLedger(new RunStore(runsDir), pipeline, options);
     try {
       if (!isUsable(ledger.path)) return ledger;
-      const { file, lines } = await LedgerFile.open<PipelineEvent>(ledger.path, {
+      // Folded while they are read: the lines of sixteen ledgers that wait for their syncs would
+      // outlive a collection of garbage.
+      const state = emptyPipelineState();
+      const { file } = await LedgerFile.open<PipelineEvent>(ledger.path, {
         ...ledger.#fileOptions(),
         since: "pipeline.checkpoint",
+        each: (line) => void evolvePipeline(state, line),
       });
-      for (const line of lines) evolvePipeline(ledger.#state, line);
+      ledger.#state = state;
       ledger.#file = file;
     } catch (error) {
       if (isPathFault(error)) throw asBlocked(ledger.path, error);

@@ -21,11 +21,14 @@ import {
   statSync,
   type Stats,
 } from "node:fs";
-import { dirname } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { lacksDescriptor } from "../disk/disk-error.ts";
 
 /** The size of the largest file that is read, in bytes. */
 export const MAX_FILE_BYTES = 1_048_576;
+
+/** How much is read at least at once: the end of a file is found by reading beyond it. */
+const END_BYTES = 512;
 
 /** What a file has to meet. */
 export interface SafeFileOptions {
@@ -49,9 +52,9 @@ export function readSafeFile(path: string, options: SafeFileOptions = {}): SafeF
   const maxBytes = options.maxBytes ?? MAX_FILE_BYTES;
   let descriptor: number | undefined;
   try {
-    const realPath = realpathSync(path);
-    if (options.within !== undefined) {
-      const folder = realpathSync(options.within);
+    const folder = options.within === undefined ? undefined : realpathSync.native(options.within);
+    const { realPath, before } = located(path, options.within, folder);
+    if (folder !== undefined) {
       if (!isWithin(realPath, folder))
         return refuse(
           `is a link that leaves the folder: it leads to ${realPath}; ` +
@@ -60,8 +63,8 @@ export function readSafeFile(path: string, options: SafeFileOptions = {}): SafeF
       const fault = folderFault(dirname(realPath), folder);
       if (fault !== undefined) return refuse(fault);
     }
-    const before = kindFault(lstatSync(realPath));
-    if (before !== undefined) return refuse(before);
+    const otherKind = kindFault(before);
+    if (otherKind !== undefined) return refuse(otherKind);
     // O_NONBLOCK, so that a FIFO that was put there meanwhile does not block. O_NOFOLLOW, since the
     // last part of realPath is no link.
     descriptor = openSync(
@@ -76,7 +79,7 @@ export function readSafeFile(path: string, options: SafeFileOptions = {}): SafeF
     if (fault !== undefined) return refuse(fault);
     if (options.within !== undefined && openedPath(descriptor, realPath) !== realPath)
       return refuse("was moved while it was read; it will be read again");
-    const bytes = readAll(descriptor, maxBytes);
+    const bytes = readAll(descriptor, stats.size, maxBytes);
     return bytes === undefined ? refuse(sizeFault(maxBytes)) : { ok: true, bytes, realPath };
   } catch (thrown) {
     const { code, message } = thrown as NodeJS.ErrnoException;
@@ -96,6 +99,26 @@ export function readSafeFile(path: string, options: SafeFileOptions = {}): SafeF
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);
   }
+}
+
+/**
+ * Where a file really is, and what is there. A file directly in the folder that is no link lies
+ * where the folder does: the way to the folder is not walked again.
+ *
+ * @throws a Node error
+ */
+function located(
+  path: string,
+  within: string | undefined,
+  folder: string | undefined,
+): { readonly realPath: string; readonly before: Stats } {
+  if (folder !== undefined && dirname(path) === within) {
+    const inFolder = join(folder, basename(path));
+    const before = lstatSync(inFolder);
+    if (!before.isSymbolicLink()) return { realPath: inFolder, before };
+  }
+  const realPath = realpathSync.native(path);
+  return { realPath, before: lstatSync(realPath) };
 }
 
 /** Whether a real path is a folder or lies in it. */
@@ -173,15 +196,16 @@ function openedPath(descriptor: number, expected: string): string {
   try {
     return readlinkSync(`/proc/self/fd/${descriptor}`);
   } catch {
-    return realpathSync(expected);
+    return realpathSync.native(expected);
   }
 }
 
-function readAll(descriptor: number, maxBytes: number): Buffer | undefined {
+/** @param size how long the file was; it may have grown since */
+function readAll(descriptor: number, size: number, maxBytes: number): Buffer | undefined {
   const chunks: Buffer[] = [];
   let total = 0;
   for (;;) {
-    const chunk = Buffer.allocUnsafe(65_536);
+    const chunk = Buffer.allocUnsafe(Math.max(size - total, END_BYTES));
     const read = readSync(descriptor, chunk, 0, chunk.length, null);
     if (read === 0) return Buffer.concat(chunks, total);
     total += read;

@@ -1,7 +1,7 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { makeMonthFolders } from "../../src/engine/month-folders.ts";
 import { ensureDirectory, syncDirectory } from "../../src/disk/directories.ts";
 import type { LedgerFailed } from "../../src/ledger/ledger-error.ts";
@@ -116,4 +116,60 @@ it("ends the daemon if a month folder's sync fails, and warns if there is no roo
       ),
     ),
   ]);
+});
+
+describe("a folder that was there before the folder above was synced", () => {
+  /** What making the folder durable calls, after a sync of the folder above `laterMs` from now. */
+  async function callsAfter(laterMs: number, change?: (folder: string) => void): Promise<string[]> {
+    const { root } = tempRoot();
+    const folder = join(root, "2026-11");
+    mkdirSync(folder);
+    const calls: string[] = [];
+    const disk: Disk = {
+      ...systemDisk,
+      mkdir: (path) => (calls.push("mkdir"), systemDisk.mkdir(path)),
+      fsync: (fd) => (calls.push("fsync"), systemDisk.fsync(fd)),
+    };
+    const now = vi.spyOn(Date, "now").mockReturnValue(Date.now() + laterMs);
+    await syncDirectory(disk, root);
+    now.mockRestore();
+    calls.length = 0;
+    change?.(folder);
+    await ensureDirectory(disk, folder);
+    return calls;
+  }
+
+  it("is not made and synced once more", async () => {
+    expect(await callsAfter(3_600_000)).toEqual([]);
+  });
+
+  it("is, if it was touched about when that sync began", async () => {
+    expect(await callsAfter(30_000)).toEqual(["mkdir", "fsync"]);
+  });
+
+  it("is, if it is gone meanwhile", async () => {
+    expect(await callsAfter(3_600_000, (folder) => rmdirSync(folder))).toEqual(["mkdir", "fsync"]);
+  });
+
+  it("is, if a file has its name", async () => {
+    const asFile = (folder: string): void => {
+      rmdirSync(folder);
+      writeFileSync(folder, "");
+    };
+    expect(await callsAfter(3_600_000, asFile)).toEqual(["mkdir", "fsync"]);
+  });
+
+  it("is, if that sync failed", async () => {
+    const { root } = tempRoot();
+    const folder = join(root, "2026-11");
+    mkdirSync(folder);
+    const disk = failsOnce("fsync", "EIO");
+    let made = 0;
+    const counted: Disk = { ...disk, mkdir: (path) => ((made += 1), disk.mkdir(path)) };
+    const now = vi.spyOn(Date, "now").mockReturnValue(Date.now() + 3_600_000);
+    await expect(syncDirectory(counted, root)).rejects.toThrow(/EIO/);
+    now.mockRestore();
+    await ensureDirectory(counted, folder);
+    expect(made).toBe(1);
+  });
 });

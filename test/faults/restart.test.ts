@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { ledgerPath } from "../../bench/bench-root.ts";
-import { history } from "../../bench/history.ts";
+import { history, MANY } from "../../bench/history.ts";
 import { awaitLines } from "../support/await-event.ts";
 import { startDaemon } from "../support/daemon.ts";
 import { hasProgram, reached, trials } from "../support/figures.ts";
@@ -66,4 +66,45 @@ describe("a start over a long history", () => {
       );
     },
   );
+
+  it.skipIf(!hasProgram("strace"))(
+    "makes few system calls a pipeline",
+    { timeout: 120_000 },
+    async () => {
+      const [few, many] = [await callsOfStart(5), await callsOfStart(35)];
+      const each = (...calls: readonly string[]): number =>
+        calls.reduce((sum, call) => sum + (many.get(call) ?? 0) - (few.get(call) ?? 0), 0) / 30;
+      // The control: the trace shows what each pipeline needs.
+      expect(each("open", "openat")).toBeGreaterThan(3);
+      expect(each("fsync")).toBeGreaterThanOrEqual(2);
+      expect(each("fsync")).toBeLessThan(3.5);
+      expect(each("mkdir")).toBeLessThan(1.5);
+      // Each part of the path to the drop folder may be read once a file, and not more often.
+      const parts = tempRoot().root.split("/").length + 1;
+      expect(each("stat", "lstat", "statx", "newfstatat")).toBeLessThan(18);
+      expect(each("readlink")).toBeLessThan(parts + 2);
+      expect(each("open", "openat")).toBeLessThan(9);
+    },
+  );
 });
+
+/** How often each system call is made in a start over so many pipelines, until it is ready. */
+async function callsOfStart(pipelines: number): Promise<Map<string, number>> {
+  const { root } = tempRoot();
+  history(root, 2 * pipelines, 0, 0, { ...MANY, pipelines });
+  // The first start puts all versions in force. The second one finds them in force.
+  const first = await startDaemon({ root });
+  await first.end();
+  // Not in the root, which the daemon watches: each line of the trace would make it look again.
+  const trace = join(tempRoot().root, "calls");
+  const through = ["strace", "-f", "-qq", "-e", "trace=%file,%desc", "-o", trace];
+  const daemon = await startDaemon({ root, through, deadlineMs: 60_000 });
+  const text = readFileSync(trace, "utf8");
+  const ready = daemon.log().find(({ readyMs }) => readyMs !== undefined)!;
+  process.kill(Number(ready["pid"]), "SIGTERM");
+  await daemon.ended;
+  const calls = new Map<string, number>();
+  for (const [, call] of text.matchAll(/^\d+ +(\w+)\(/gm))
+    calls.set(call!, (calls.get(call!) ?? 0) + 1);
+  return calls;
+}
