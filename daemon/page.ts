@@ -34,9 +34,11 @@ export async function runPage(options: PageOptions): Promise<number> {
     token: process.env[PAGE_TOKEN_VARIABLE],
     assets: join(dirname(dirname(builtProgram("daemon"))), "page"),
     now: () => systemClock.now(),
-    // The parser of orchd.yaml is loaded for the first price, and not for the start.
+    // The parser of orchd.yaml is loaded for the first price or alerts, and not for the start.
     cacheSettings: async () =>
       (await import("../src/schedules/settings-file.ts")).readCacheSettings(options.root),
+    notifySetup: async () =>
+      (await import("../src/schedules/settings-file.ts")).readNotifySetup(options.root),
   });
   if (!started.ok) return refuse(started.because, started.exitCode);
   const { page } = started;

@@ -76,6 +76,13 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import("./commands/metrics.ts"),
   },
   {
+    name: "alerts",
+    positionals: "",
+    describe: "What fires, which messages wait, and which were given up",
+    options: {},
+    load: () => import("./commands/alerts.ts"),
+  },
+  {
     name: "status",
     positionals: "[target]",
     describe:

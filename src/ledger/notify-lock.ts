@@ -6,36 +6,17 @@
  * removes the file, a second process gets the lock of the new one, and then meets the lock of the
  * ledger that the first has open.
  */
-import {
-  closeSync,
-  fstatSync,
-  ftruncateSync,
-  openSync,
-  readFileSync,
-  statSync,
-  writeSync,
-} from "node:fs";
-import { join } from "node:path";
+import { closeSync, fstatSync, ftruncateSync, openSync, statSync, writeSync } from "node:fs";
 import { tryLock, unlock } from "fs-native-extensions";
 import type { Clock } from "../clock.ts";
 import { iso } from "../core/time.ts";
-import { bootId, isAlive, startTimeOf } from "./daemon-info.ts";
+import { bootId, startTimeOf } from "./daemon-info.ts";
+import { notifyLockPath, readNotifyHolder, type NotifyHolder } from "./notify-holder.ts";
 import type { RunStore } from "./run-store.ts";
 
 const MODE = 0o640;
 /** The file can be replaced between opening it and locking it. */
 const ATTEMPTS = 20;
-
-/** The process that holds the lock. */
-export interface NotifyHolder {
-  readonly pid: number;
-  /** As {@link Holder.startTime} of the daemon's. */
-  readonly startTime: string | null;
-  readonly bootId: string | null;
-  /** When the lock was taken; ISO 8601, UTC. */
-  readonly since: string;
-  readonly version: string;
-}
 
 /** The lock while it is held. */
 export interface NotifyLock {
@@ -54,7 +35,7 @@ export function takeNotifyLock(
   store: RunStore,
   { clock, version }: { readonly clock: Clock; readonly version: string },
 ): TakenNotifyLock {
-  const path = lockPath(store);
+  const path = notifyLockPath(store);
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     const fd = openSync(path, "a+", MODE);
     if (!tryLock(fd)) {
@@ -80,16 +61,6 @@ export function takeNotifyLock(
   return { ok: false, because };
 }
 
-/** The `orchd notify` that runs; null where none does. Takes no lock. */
-export function readNotifyHolder(store: RunStore): NotifyHolder | null {
-  try {
-    const holder = JSON.parse(readFileSync(lockPath(store), "utf8")) as NotifyHolder;
-    return Number.isInteger(holder.pid) && isAlive(holder) ? holder : null;
-  } catch {
-    return null;
-  }
-}
-
 function heldLock(fd: number, path: string): NotifyLock {
   return {
     stillHeld: () => isFileAt(fd, path),
@@ -109,10 +80,6 @@ function heldText(store: RunStore): string {
     `orchd notify runs already for ${store.runsDir}: ${who}. Stop it first. Where orchd.yaml has ` +
     "`notify`, the daemon runs it."
   );
-}
-
-function lockPath(store: RunStore): string {
-  return join(store.orchdDir, "notify.lock");
 }
 
 function isFileAt(fd: number, path: string): boolean {

@@ -1,7 +1,13 @@
 /**
  * What `notify.jsonl` says, for readers: what waits, what was sent, what was given up. It takes no
- * lock and changes nothing. Where the file has few messages, the rotated ones are read too.
+ * lock and changes nothing.
+ *
+ * A reader that stays goes on after the last line that it read, so that a page pays for new lines
+ * alone. It begins again where the file is another one. Rotated files do not change: each is read
+ * once, and only where the newer ones have too few messages. Most of them hold none that was given
+ * up, which a look for those words tells without parsing a line.
  */
+import { readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { NotifyEvent } from "../core/notify-event.ts";
 import {
@@ -10,15 +16,17 @@ import {
   type ChannelTotals,
   type NotifyCheckpoint,
   type NotifyMessage,
+  type NotifyState,
 } from "../core/notify-fold.ts";
 import { errorCode } from "../disk/disk-error.ts";
 import { namesIn } from "../disk/names-in.ts";
-import { readLedger } from "./ledger-reader.ts";
+import { LEDGER_START, readLedger, type LedgerFault, type LedgerMark } from "./ledger-reader.ts";
 import { rotatedNotify } from "./rotated-ledgers.ts";
 import type { RunStore } from "./run-store.ts";
 
 /** How many messages that ended are listed, of each end. */
 const MOST = 200;
+const GAVE_UP = Buffer.from('"type":"notify.gave_up"');
 
 /** What the ledger says now. Lists: the newest first. */
 export interface NotifyReading {
@@ -34,60 +42,149 @@ export interface NotifyReading {
   /** By channel, since the ledger began. */
   readonly totals: ReadonlyMap<string, ChannelTotals>;
   /** The first bad line and what is wrong with it: what came after it is not told. */
-  readonly fault: { readonly line: number; readonly fault: string } | undefined;
+  readonly fault: LedgerFault | undefined;
 }
 
 /**
- * Reads the ledger; undefined where there is none.
+ * Reads the ledger once; undefined where there is none.
  *
  * @throws LedgerFormatError if a newer release wrote it; a Node error if it cannot be read
  */
 export function readNotifications(store: RunStore, most = MOST): NotifyReading | undefined {
-  const path = store.notifyLedger;
-  const own = readOne(path, most);
-  if (own === undefined) return undefined;
-  const { state, fault } = own;
-  const ended = { sent: own.sent, gaveUp: own.gaveUp };
-  const folder = dirname(path);
-  for (const name of rotatedNotify(namesIn(folder))) {
-    if (ended.sent.length >= most && ended.gaveUp.length >= most) break;
-    const older = readOne(join(folder, name), most);
-    if (older === undefined) continue;
-    ended.sent = [...older.sent, ...ended.sent].slice(-most);
-    ended.gaveUp = [...older.gaveUp, ...ended.gaveUp].slice(-most);
-  }
-  return {
-    checkpoint: state.checkpoint,
-    checkpointAt: state.checkpointAt,
-    waiting: [...state.waiting.values()].toReversed(),
-    sent: ended.sent.toReversed(),
-    gaveUp: ended.gaveUp.toReversed(),
-    totals: state.totals,
-    fault,
-  };
+  return new NotifyReader(store, most).read();
 }
 
-/** One file. Ended messages: the oldest first. */
-function readOne(path: string, most: number) {
-  const state = emptyNotifyState();
-  let sent: NotifyMessage[] = [];
-  let gaveUp: NotifyMessage[] = [];
-  const add = (list: NotifyMessage[], message: NotifyMessage): NotifyMessage[] => {
-    list.push(message);
-    return list.length > 2 * most ? list.slice(-most) : list;
-  };
-  try {
-    const reading = readLedger<NotifyEvent>(path, {
-      each: (line) =>
-        evolveNotify(state, line, (message) => {
-          if (message.ended?.how === "sent") sent = add(sent, message);
-          else gaveUp = add(gaveUp, message);
-        }),
-    });
-    const fault = reading.end === "damaged" ? reading.fault : undefined;
-    return { state, sent: sent.slice(-most), gaveUp: gaveUp.slice(-most), fault };
-  } catch (error) {
-    if (errorCode(error) === "ENOENT") return undefined;
-    throw error;
+/** Messages that ended, the oldest first. */
+interface Ended {
+  sent: NotifyMessage[];
+  gaveUp: NotifyMessage[];
+}
+
+/** One file, as far as it was read. */
+interface Followed extends Ended {
+  readonly inode: number;
+  readonly state: NotifyState;
+  mark: LedgerMark;
+  fault: LedgerFault | undefined;
+  /** Length and time of the file when it was read. */
+  stamp: string;
+}
+
+/** Reads the ledger again and again. */
+export class NotifyReader {
+  readonly #store: RunStore;
+  readonly #most: number;
+  readonly #rotated = new Map<string, Ended>();
+  #own: Followed | undefined;
+  #last: NotifyReading | undefined;
+
+  constructor(store: RunStore, most = MOST) {
+    this.#store = store;
+    this.#most = most;
   }
+
+  /** What it says now; undefined where there is none. Throws as {@link readNotifications}. */
+  read(): NotifyReading | undefined {
+    const path = this.#store.notifyLedger;
+    const stats = statSync(path, { throwIfNoEntry: false });
+    if (stats === undefined) {
+      this.#own = undefined;
+      return undefined;
+    }
+    const stamp = `${stats.ino} ${stats.size} ${stats.mtimeMs}`;
+    if (this.#own?.stamp === stamp && this.#last !== undefined) return this.#last;
+    const own = this.#follow(path, stats.ino, stats.size, stamp);
+    if (own === undefined) return undefined;
+    const { state, fault } = own;
+    const { sent, gaveUp } = this.#withOlder(own, dirname(path));
+    this.#last = {
+      checkpoint: state.checkpoint,
+      checkpointAt: state.checkpointAt,
+      waiting: [...state.waiting.values()].toReversed(),
+      sent: sent.toReversed(),
+      gaveUp: gaveUp.toReversed(),
+      totals: new Map(state.totals),
+      fault,
+    };
+    return this.#last;
+  }
+
+  /** Reads what is new in the file in use. */
+  #follow(path: string, inode: number, size: number, stamp: string): Followed | undefined {
+    const before = this.#own;
+    const goesOn =
+      before?.inode === inode && before.fault === undefined && before.mark.offset <= size;
+    const own: Followed = goesOn
+      ? { ...before, stamp }
+      : {
+          inode,
+          state: emptyNotifyState(),
+          mark: LEDGER_START,
+          fault: undefined,
+          stamp,
+          ...none(),
+        };
+    this.#own = undefined;
+    try {
+      const { end, mark, fault } = readLedger<NotifyEvent>(path, {
+        from: own.mark,
+        each: (line) => evolveNotify(own.state, line, (message) => this.#add(own, message)),
+      });
+      own.mark = mark;
+      own.fault = end === "damaged" ? fault : undefined;
+    } catch (error) {
+      if (errorCode(error) === "ENOENT") return undefined;
+      throw error;
+    }
+    this.#own = own;
+    return own;
+  }
+
+  /** The newest messages that ended, those of rotated files too. */
+  #withOlder(own: Ended, folder: string): Ended {
+    const most = this.#most;
+    const all = { sent: own.sent.slice(-most), gaveUp: own.gaveUp.slice(-most) };
+    const names = rotatedNotify(namesIn(folder));
+    for (const name of this.#rotated.keys()) if (!names.includes(name)) this.#rotated.delete(name);
+    for (const name of names) {
+      if (all.sent.length >= most && all.gaveUp.length >= most) break;
+      const older = this.#olderFile(join(folder, name), name, all.sent.length >= most);
+      all.sent = [...older.sent, ...all.sent].slice(-most);
+      all.gaveUp = [...older.gaveUp, ...all.gaveUp].slice(-most);
+    }
+    return all;
+  }
+
+  /** @param onlyGivenUp no message that was sent is wanted of it */
+  #olderFile(path: string, name: string, onlyGivenUp: boolean): Ended {
+    const known = this.#rotated.get(name);
+    if (known !== undefined) return known;
+    const ended = none();
+    try {
+      if (!onlyGivenUp || readFileSync(path).includes(GAVE_UP)) {
+        const state = emptyNotifyState();
+        readLedger<NotifyEvent>(path, {
+          each: (line) => evolveNotify(state, line, (message) => this.#add(ended, message)),
+        });
+      }
+    } catch (error) {
+      // Retention removed it meanwhile.
+      if (errorCode(error) !== "ENOENT") throw error;
+    }
+    const most = this.#most;
+    const kept = { sent: ended.sent.slice(-most), gaveUp: ended.gaveUp.slice(-most) };
+    this.#rotated.set(name, kept);
+    return kept;
+  }
+
+  #add(ended: Ended, message: NotifyMessage): void {
+    const how = message.ended?.how === "sent" ? "sent" : "gaveUp";
+    const list = ended[how];
+    list.push(message);
+    if (list.length > 2 * this.#most) ended[how] = list.slice(-this.#most);
+  }
+}
+
+function none(): Ended {
+  return { sent: [], gaveUp: [] };
 }

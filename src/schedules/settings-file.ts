@@ -19,6 +19,36 @@ export function readCacheSettings(root: string): Pick<OrchdSettings, "project" |
   return { project: written.project ?? project, enableCache: written.enableCache ?? enableCache };
 }
 
+/**
+ * Whether orchd.yaml has `notify:`, and each channel's kind by its name, for a reader that shows
+ * them: the rest of the file is not checked. `orchd validate` says what is wrong with it.
+ */
+export function readNotifySetup(root: string): {
+  readonly configured: boolean;
+  readonly channels: ReadonlyMap<string, string | null>;
+} {
+  const file = readSettingsFile(join(root, "orchd.yaml"));
+  const notify = memberOf(file.ok ? file.source?.value : undefined, "notify");
+  const channels = memberOf(notify, "channels");
+  return {
+    configured: notify !== undefined && notify !== null,
+    channels: new Map(
+      Object.keys(isObject(channels) ? channels : {}).map((name) => {
+        const kind = memberOf(memberOf(channels, name), "kind");
+        return [name, typeof kind === "string" ? kind : null];
+      }),
+    ),
+  };
+}
+
+function memberOf(value: unknown, name: string): unknown {
+  return isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 /** What the file says. `source` is undefined if there is no file, or nothing in it. */
 export function readSettingsFile(
   path: string,

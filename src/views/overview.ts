@@ -1,4 +1,5 @@
 /** What the page's Overview shows: the five questions answered, and every pipeline in a row. */
+import type { AlertsSummary } from "./alerts.ts";
 import type { NextSlot } from "./coming-slots.ts";
 import type { Downtime } from "./downtimes.ts";
 import type { PipelineView } from "./pipeline-view.ts";
@@ -30,6 +31,8 @@ export interface Overview {
   readonly next: readonly NextSlot[];
   /** What changed since `from`, newest first, at most 20: files, pauses, the daemon. */
   readonly changes: readonly Change[];
+  /** Absent where nothing was given up since `from`, and every channel takes messages. */
+  readonly alerts?: AlertsSummary;
   /** Those that need a person first, then by name. */
   readonly pipelines: readonly PipelineRow[];
 }

@@ -4,6 +4,7 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { startPage } from "../../src/page/server/page-server.ts";
+import { NO_SETUP } from "../../src/views/alerts-reading.ts";
 import { idOf } from "../support/made-up-root.ts";
 import { tempRoot } from "../support/temp-root.ts";
 import { pageRig, type Asked, type Got, type PageRig } from "./page-rig.ts";
@@ -414,6 +415,7 @@ it("a page of a root that cannot be read says so, and lives", async () => {
     assets: "/nowhere",
     now: () => 0,
     cacheSettings: () => Promise.resolve({ project: "default", enableCache: true }),
+    notifySetup: () => Promise.resolve(NO_SETUP),
   });
   expect(started.ok).toBe(true);
   if (started.ok) await started.page.close();

@@ -77,6 +77,7 @@ describe("each answer of a root", () => {
     "/runs/{run}/graph": [run],
     "/diff": [`?a=${run}&b=${idOf("etl", 3)}`],
     "/requests": ["", "?limit=1"],
+    "/alerts": [""],
     "/requests/{id}": ["q1"],
     "/schema/{what}": ["pipeline", "ledger", "request", "settings"],
     "/search": ["?q=etl"],

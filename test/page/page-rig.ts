@@ -7,6 +7,7 @@ import {
   type PageSettings,
   type ServedPage,
 } from "../../src/page/server/page-server.ts";
+import { readNotifySetup } from "../../src/schedules/settings-file.ts";
 import { madeUpRoot, NOW } from "../support/made-up-root.ts";
 import type { TempRoot } from "../support/temp-root.ts";
 
@@ -55,6 +56,7 @@ export async function pageRig(
     assets: join(root.root, "no-assets"),
     now: () => NOW,
     cacheSettings: () => Promise.resolve({ project: "default", enableCache: true }),
+    notifySetup: () => Promise.resolve(readNotifySetup(root.root)),
     ...settings,
   });
   if (!started.ok) throw new Error(started.because);

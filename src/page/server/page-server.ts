@@ -13,7 +13,9 @@ import { getRequestListener } from "@hono/node-server";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { isLoopback, type ListenAddress } from "../../core/listen-address.ts";
+import { NotifyReader } from "../../ledger/notify-reading.ts";
 import { RunStore } from "../../ledger/run-store.ts";
+import type { NotifySetup } from "../../views/alerts-reading.ts";
 import type { CacheSettings } from "../../views/cache-forecast.ts";
 import { PipelineMemory } from "../../views/pipeline-memory.ts";
 import type { Roots } from "../../views/roots.ts";
@@ -70,6 +72,8 @@ export interface PageSettings extends Roots {
   readonly now: () => number;
   /** What orchd.yaml says about the cache. */
   readonly cacheSettings: () => Promise<CacheSettings>;
+  /** What orchd.yaml says about alerts. */
+  readonly notifySetup: () => Promise<NotifySetup>;
 }
 
 /** A page that serves. */
@@ -137,10 +141,19 @@ export async function startPage(
 }
 
 function makeServer(settings: PageSettings, gate: Gate, streams: EventStreams): Server {
-  const { root, schedules, runs, now, cacheSettings, assets, base } = settings;
+  const { root, schedules, runs, now, cacheSettings, notifySetup, assets, base } = settings;
   const store = new RunStore(runs);
   const memory = new PipelineMemory(store);
-  const source = { roots: { root, schedules, runs }, store, memory, now, cacheSettings };
+  const notifications = new NotifyReader(store);
+  const source = {
+    roots: { root, schedules, runs },
+    store,
+    memory,
+    notifications,
+    now,
+    cacheSettings,
+    notifySetup,
+  };
   const app = pageApp({ source, assets, base, streams, gate });
   const listener = getRequestListener(app.fetch, {
     overrideGlobalObjects: false,

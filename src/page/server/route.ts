@@ -4,7 +4,9 @@
  */
 import * as z from "zod";
 import { noTimeText, readGivenTime } from "../../core/given-time.ts";
+import type { NotifyReader } from "../../ledger/notify-reading.ts";
 import type { RunStore } from "../../ledger/run-store.ts";
+import type { NotifySetup } from "../../views/alerts-reading.ts";
 import type { CacheSettings } from "../../views/cache-forecast.ts";
 import type { PipelineMemory } from "../../views/pipeline-memory.ts";
 import type { Roots } from "../../views/roots.ts";
@@ -16,10 +18,14 @@ export interface PageSource {
   readonly store: RunStore;
   /** What was read before of each pipeline: only what has changed is read again. */
   readonly memory: PipelineMemory;
+  /** The same of notify.jsonl. */
+  readonly notifications: NotifyReader;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** What orchd.yaml says about the cache. */
   readonly cacheSettings: () => Promise<CacheSettings>;
+  /** What orchd.yaml says about alerts. */
+  readonly notifySetup: () => Promise<NotifySetup>;
 }
 
 /** A route as the document shows it. */

@@ -1,9 +1,11 @@
 /** Every GET route of the API. */
 import * as z from "zod";
+import { defined } from "../../core/defined.ts";
 import { namesMinute } from "../../core/given-time.ts";
 import { SCHEMAS } from "../../core/json-schemas.ts";
 import { STATUSES } from "../../core/status.ts";
 import { DAY_MS } from "../../core/time.ts";
+import { readAlerts, readAlertsSummary } from "../../views/alerts-reading.ts";
 import { comingSlots } from "../../views/coming-slots.ts";
 import { runGraph } from "../../views/graph.ts";
 import { knownPipeline } from "../../views/known-pipeline.ts";
@@ -25,6 +27,7 @@ import { slotAnswers } from "../../views/slot-answer.ts";
 import { slotDecisions } from "../../views/slot-decisions.ts";
 import { readSlotGrid } from "../../views/slot-grid-reading.ts";
 import { readStatus } from "../../views/status-view.ts";
+import { alertsShape } from "./alert-shapes.ts";
 import { findRunNear, readRunNear } from "./near-run.ts";
 import { refusal, shown } from "./problem.ts";
 import { count, moment, Raw, route, text, timeOf, type PageSource, type Route } from "./route.ts";
@@ -300,8 +303,11 @@ const overview = route({
   }),
   answer: overviewShape,
   isShared: true,
-  read: ({ roots, memory, now }, { strips }) =>
-    readOverview(roots, now(), memory, strips as number),
+  read({ roots, memory, notifications, now }, { strips }) {
+    const { pipelines, ...rest } = readOverview(roots, now(), memory, strips as number);
+    const alerts = readAlertsSummary(notifications, Date.parse(rest.from));
+    return { ...rest, ...defined({ alerts }), pipelines };
+  },
 });
 
 const strips = route({
@@ -390,6 +396,19 @@ const oneRequest = route({
   },
 });
 
+const alerts = route({
+  path: "/alerts",
+  id: "getAlerts",
+  summary: "What fires, what waits to be sent, what was sent and what was given up",
+  params: z.strictObject({}),
+  answer: alertsShape,
+  isShared: true,
+  async read({ store, notifications, notifySetup, now }) {
+    const setup = await notifySetup();
+    return readAlerts({ store, setup, reader: notifications }, now());
+  },
+});
+
 /** All of them. A path that stands for another one's begin comes after it. */
 export const ROUTES: readonly Route[] = [
   status,
@@ -411,5 +430,6 @@ export const ROUTES: readonly Route[] = [
   price,
   requests,
   oneRequest,
+  alerts,
   schema,
 ];

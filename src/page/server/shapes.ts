@@ -5,10 +5,13 @@
  */
 import * as z from "zod";
 
-const time = z.string().meta({ description: "ISO 8601, UTC" });
-const orNull = <T extends z.ZodType>(type: T): z.ZodNullable<T> => z.nullable(type);
+/** A time. */
+export const time = z.string().meta({ description: "ISO 8601, UTC" });
+/** A value that may be null. */
+export const orNull = <T extends z.ZodType>(type: T): z.ZodNullable<T> => z.nullable(type);
 const ms = z.number().meta({ description: "milliseconds" });
-const because = z.string().meta({ description: "a short reason that a person understands" });
+/** A reason. */
+export const because = z.string().meta({ description: "a short reason that a person understands" });
 const any = z.unknown().meta({ description: "any JSON value" });
 const values = z.record(z.string(), any);
 const status = z.string().meta({ description: "one of ZenML's words, or `skipped`" });
@@ -188,6 +191,7 @@ export const overviewShape = z
         sentence: z.string(),
       }),
     ),
+    alerts: z.strictObject({ gaveUp: z.int(), broken: z.array(z.string()) }).optional(),
     pipelines: z.array(z.strictObject(rowMembers)),
   })
   .meta({ id: "Overview" });
