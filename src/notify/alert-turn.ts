@@ -430,12 +430,14 @@ function alertOf({ channel, kind, of, count, items }: Pending): Alert {
     cause: first.cause,
     count,
     telling: first.telling,
-    others: others.length === 0 ? undefined : others.map(toldItem),
+    others: others.length === 0 ? undefined : others.map((one) => toldItem(one, of)),
   });
 }
 
-function toldItem({ kind, pipeline, run, status, because, at, count }: PendingItem): AlertItem {
-  return defined({ kind, pipeline, run, status, because, at, count });
+/** @param of what all of a group of `recovered` recovered from */
+function toldItem(item: PendingItem, of: FaultKind | undefined): AlertItem {
+  const { kind, pipeline, run, status, because, at, count } = item;
+  return defined({ kind, of, pipeline, run, status, because, at, count });
 }
 
 /** The same for the same cause, however often the lines are read; 32 hex digits. */

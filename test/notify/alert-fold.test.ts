@@ -88,6 +88,18 @@ describe("failed", () => {
   });
 });
 
+describe("a group of ends", () => {
+  it("says of each what it recovered from", () => {
+    const rig = new FoldRig([{ to: ["ops"], on: ["failed", "recovered"], group: "1m" }]);
+    for (const name of ["a", "b"]) rig.ends(name, "failed");
+    rig.pass(MINUTE);
+    for (const name of ["a", "b"]) rig.ends(name, "completed");
+    const [alert] = rig.pass(MINUTE);
+    expect(alert).toMatchObject({ kind: "recovered", of: "failed", pipeline: "a" });
+    expect(alert!.others).toMatchObject([{ kind: "recovered", of: "failed", pipeline: "b" }]);
+  });
+});
+
 describe("rules", () => {
   it("are about some pipelines, by name or tag", () => {
     const rig = new FoldRig([

@@ -65,7 +65,7 @@ function eventOf(
   source: string | undefined,
   host: ChannelHost,
 ): object {
-  const fault = item.kind === "recovered" ? item.of : item.kind;
+  const fault = item.kind === "recovered" ? (item.of ?? alert.of) : item.kind;
   const dedup_key = incidentKey(
     item.pipeline,
     fault ?? "failed",
