@@ -8,11 +8,14 @@
  * that the receiver does not take. A channel that was really down is sent all that waits once it
  * takes one.
  *
- * Of one pipeline, one message at a time is under way: a recovery does not overtake its failure.
+ * Of one pipeline, messages go out in their order, one at a time: a recovery overtakes its failure
+ * neither on the way nor while that waits for another try. A pager would keep the incident open for
+ * ever. A message about several pipelines is in the order of each.
  *
  * Times are monotonic milliseconds but where it says `wall`: a clock that is set neither hurries
  * nor holds up a try.
  */
+import type { Alert } from "../core/alert.ts";
 import type { NotifyMessage } from "../core/notify-fold.ts";
 import { HOUR_MS } from "../core/time.ts";
 import { isGivenUp, nextWait, waitAfter } from "./delivery-schedule.ts";
@@ -29,6 +32,8 @@ export interface Waiting {
   readonly message: NotifyMessage;
   /** When it was due: wall time. */
   readonly dueAt: number;
+  /** What it is about: pipelines, or a fault of the daemon. */
+  readonly about: readonly string[];
   /** How many tries failed. */
   failures: number;
   /** Before this it is not tried. */
@@ -49,8 +54,8 @@ export interface AfterFailure {
 export class ChannelQueue {
   /** In the order in which they were due. */
   readonly #waiting = new Map<string, Waiting>();
-  /** By key, with the pipeline. */
-  readonly #underWay = new Map<string, string | undefined>();
+  /** By key. */
+  readonly #underWay = new Set<string>();
   #failures = 0;
   #notBefore = 0;
   /** The number of the newest try when the last failure was counted. */
@@ -89,6 +94,7 @@ export class ChannelQueue {
     this.#waiting.set(key, {
       message,
       dueAt: Number.isNaN(due) ? now : due,
+      about: subjectsOf(message.alert),
       failures: attempts,
       notBefore: at + wait,
       triedAs: 0,
@@ -106,8 +112,7 @@ export class ChannelQueue {
   begin(at: number): Waiting | undefined {
     const next = this.#failures === 0 ? this.#inOrder(at) : this.#probe(at);
     if (next === undefined) return undefined;
-    const { key, pipeline } = next.message.alert;
-    this.#underWay.set(key, pipeline);
+    this.#underWay.add(next.message.alert.key);
     next.triedAs = this.#tries += 1;
     return next;
   }
@@ -115,8 +120,8 @@ export class ChannelQueue {
   /** When {@link begin} may give one if nothing ends before; undefined: nothing waits. */
   wakeAt(): number | undefined {
     let first: number | undefined;
-    for (const [key, { notBefore }] of this.#waiting)
-      if (!this.#underWay.has(key) && (first === undefined || notBefore < first)) first = notBefore;
+    for (const { notBefore } of this.#free())
+      if (first === undefined || notBefore < first) first = notBefore;
     return first === undefined ? undefined : Math.max(first, this.#notBefore);
   }
 
@@ -185,14 +190,19 @@ export class ChannelQueue {
     this.#waiting.delete(key);
   }
 
+  /** Those that are not under way, and wait for no older one that is about the same. */
+  *#free(): Generator<Waiting> {
+    const held = new Set<string>();
+    for (const [key, waiting] of this.#waiting) {
+      const { about } = waiting;
+      if (!this.#underWay.has(key) && !about.some((one) => held.has(one))) yield waiting;
+      for (const one of about) held.add(one);
+    }
+  }
+
   #inOrder(at: number): Waiting | undefined {
     if (this.#underWay.size >= AT_ONCE) return undefined;
-    const busy = new Set(this.#underWay.values());
-    for (const [key, waiting] of this.#waiting) {
-      const { pipeline } = waiting.message.alert;
-      if (this.#underWay.has(key) || waiting.notBefore > at) continue;
-      if (pipeline === undefined || !busy.has(pipeline)) return waiting;
-    }
+    for (const waiting of this.#free()) if (waiting.notBefore <= at) return waiting;
     return undefined;
   }
 
@@ -200,9 +210,15 @@ export class ChannelQueue {
   #probe(at: number): Waiting | undefined {
     if (this.#underWay.size > 0 || at < this.#notBefore) return undefined;
     let next: Waiting | undefined;
-    for (const waiting of this.#waiting.values())
+    for (const waiting of this.#free())
       if (waiting.notBefore <= at && (next === undefined || waiting.triedAs < next.triedAs))
         next = waiting;
     return next;
   }
+}
+
+/** What a message is about, as names that no pipeline shares with the daemon. */
+function subjectsOf({ pipeline, kind, of, others = [] }: Alert): string[] {
+  const items = [{ pipeline, kind, of }, ...others];
+  return [...new Set(items.map((one) => one.pipeline ?? `:${one.of ?? one.kind}`))];
 }

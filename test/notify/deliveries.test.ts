@@ -222,6 +222,29 @@ describe("deliveries", () => {
     ]);
   });
 
+  it("lets no recovery overtake its failure while that waits for another try", async () => {
+    const { clock, add, answers, tries, outcomes, deliveries } = rig();
+    answers.set("mail", () => down);
+    const { at, because } = { at: new Date(START).toISOString(), because: "b" };
+    const others = [{ kind: "failed", pipeline: "b", because, at, count: 1 }] as const;
+    const first = add("mail", { pipeline: "a", others });
+    await clock.settle();
+    const overA = add("mail", { pipeline: "a", kind: "recovered", of: "failed" });
+    const overB = add("mail", { pipeline: "b", kind: "recovered", of: "failed" });
+    const full = add("mail", { pipeline: undefined as never, kind: "disk_full" });
+    const room = add("mail", { pipeline: undefined as never, kind: "recovered", of: "disk_full" });
+    await clock.advance(20 * 60_000);
+    expect(new Set(tries.map(({ key }) => key))).toEqual(new Set([first, full]));
+    answers.set("mail", ({ key }) => (key === first ? down : { ok: true }));
+    await clock.advance(HOUR);
+    const sent = (): string[] => outcomes.filter(({ how }) => how === "sent").map(({ key }) => key);
+    expect(sent()).toEqual([full, room]);
+    answers.delete("mail");
+    await clock.advance(2 * HOUR);
+    expect(sent()).toEqual([full, room, first, overA, overB]);
+    expect([deliveries.size, clock.timers]).toEqual([0, 0]);
+  });
+
   it("goes on with what an earlier process left, after the same wait", async () => {
     const { clock, deliveries, tries } = rig();
     const alert = { key: "k", kind: "failed", channel: "mail", because: "b", at: "" } as const;

@@ -30,13 +30,14 @@ export function makeChannel(
   return {
     name,
     async send(message, signal): Promise<Sent> {
+      const begin = host.clock.monotonic();
       const late = new AbortController();
       const timer = host.clock.after(timeoutMs, () => late.abort());
       try {
         loaded ??= load(name, settings, secrets, host);
         const channel = await loaded;
         const sent = await channel.send(message, AbortSignal.any([signal, late.signal]));
-        return !sent.ok && late.signal.aborted && !signal.aborted
+        return !sent.ok && host.clock.monotonic() - begin >= timeoutMs
           ? { ...sent, because: `${sent.because} (${formatDuration(timeoutMs)})` }
           : sent;
       } catch (error) {
