@@ -52,15 +52,26 @@ export const channelSchema = z.discriminatedUnion("kind", [
     smtp: z
       .strictObject({
         host: text.describe("the mail server"),
-        port: z.int().min(1).max(65_535).optional().describe("default: 465 with tls, else 25"),
+        port: z
+          .int()
+          .min(1)
+          .max(65_535)
+          .optional()
+          .describe("default: 465 with tls: implicit, 587 with a user, else 25"),
         tls: z
           .enum(["implicit", "starttls", "opportunistic", "none"])
           .optional()
-          .describe("default: implicit at port 465; starttls with a user; else opportunistic"),
+          .describe(
+            "default: implicit at port 465, starttls with a user or ca, else opportunistic",
+          ),
         ca: trusted,
         user: textOrSecret.optional().describe("default: no login"),
         password: secretSchema.optional().describe("the user's; default: none"),
       })
+      .refine(
+        ({ user, password }) => (user === undefined) === (password === undefined),
+        "needs both a user and a password, or neither",
+      )
       .describe("the server that takes the mail"),
     ...common,
   }),

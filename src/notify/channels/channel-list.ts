@@ -64,6 +64,8 @@ async function load(
   const web = <Settings extends WebSettings>(kind: WebKind<Settings>, own: Settings): Channel =>
     new WebChannel(name, kind, own, secrets, host);
   switch (settings.kind) {
+    case "mail":
+      return new (await import("./mail.ts")).MailChannel(name, settings, secrets, host);
     case "webhook":
       return web((await import("./webhook.ts")).webhook, settings);
     case "slack":

@@ -6,13 +6,12 @@
  * or a token that is mended within the day carries what waits, and some thirty tries cost nobody
  * anything.
  */
-import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
 import { defined } from "../../core/defined.ts";
 import { withoutControls } from "../../core/failure.ts";
 import { VERSION } from "../../version.ts";
 import type { Channel, Message, Sent } from "../channel.ts";
 import type { ChannelSecrets } from "../secrets.ts";
+import { readCaFile } from "./ca-file.ts";
 import type { ChannelHost } from "./channel-host.ts";
 import { callHttp, statusText, type HttpOutcome } from "./http.ts";
 import { oneLine } from "./plain-text.ts";
@@ -62,7 +61,7 @@ export class WebChannel<Settings extends WebSettings> implements Channel {
   async send(message: Message, signal: AbortSignal): Promise<Sent> {
     try {
       const posts = this.#kind.posts(this.#settings, message, this.#secrets, this.#host);
-      const ca = this.#certificates();
+      const ca = readCaFile(this.#settings.ca, this.#host.root);
       let sent: Sent = { ok: true };
       for (const { url, headers, body } of posts) {
         const own = { "User-Agent": `orchd/${VERSION}`, "Idempotency-Key": message.alert.key };
@@ -82,19 +81,6 @@ export class WebChannel<Settings extends WebSettings> implements Channel {
 
   close(): void {
     // Each connection ends with its request.
-  }
-
-  /** @throws Error, a sentence, if the file of `ca` cannot be read */
-  #certificates(): string | undefined {
-    const { ca } = this.#settings;
-    if (ca === undefined) return undefined;
-    const file = resolve(this.#host.root, ca);
-    try {
-      return readFileSync(file, "utf8");
-    } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException;
-      throw new Error(`its ca file ${file} cannot be read (${code ?? message})`, { cause: error });
-    }
   }
 
   #judge(outcome: HttpOutcome, host: string): Sent {
