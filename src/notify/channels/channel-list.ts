@@ -86,14 +86,5 @@ async function load(
       const { CommandChannel } = await import("./command.ts");
       return new CommandChannel(name, settings, secrets, host);
     }
-    case "mail":
-      return {
-        name,
-        send: async () => ({
-          ok: false,
-          because: `channels of the kind ${settings.kind} are not there yet`,
-        }),
-        close: () => undefined,
-      };
   }
 }
