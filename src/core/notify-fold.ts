@@ -70,7 +70,7 @@ interface OpenWrite {
 }
 
 /** What the lines say. It changes in place. */
-export interface NotifyState {
+export interface NotifyRecord {
   /** Undefined before the first checkpoint. */
   checkpoint: NotifyCheckpoint | undefined;
   checkpointAt: string | undefined;
@@ -87,7 +87,7 @@ const NOTHING_OPEN: OpenWrite = { b: 0, messages: [], texts: [] };
 const PART_CHARACTERS = 200_000;
 
 /** The state before the first line. */
-export function emptyNotifyState(): NotifyState {
+export function emptyNotifyRecord(): NotifyRecord {
   return {
     checkpoint: undefined,
     checkpointAt: undefined,
@@ -103,7 +103,7 @@ export function emptyNotifyState(): NotifyState {
  * @param onEnded called with each message that ends
  */
 export function evolveNotify(
-  state: NotifyState,
+  state: NotifyRecord,
   line: Framed<NotifyEvent>,
   onEnded?: (message: NotifyMessage) => void,
 ): void {
@@ -140,7 +140,7 @@ export function evolveNotify(
 }
 
 /** The lines that a new file begins with: they say all that a state says. */
-export function carriedOver(state: NotifyState): NotifyEvent[] {
+export function carriedOver(state: NotifyRecord): NotifyEvent[] {
   const { checkpoint } = state;
   if (checkpoint === undefined) return [];
   const carried = [...state.waiting.values()].map(
@@ -167,13 +167,13 @@ export function checkpointEvents(
   return [...parts, { ...checkpoint, parts: parts.length }];
 }
 
-function beginWrite(state: NotifyState, b: number): OpenWrite {
+function beginWrite(state: NotifyRecord, b: number): OpenWrite {
   if (state.open.b !== b) state.open = { b, messages: [], texts: [] };
   return state.open;
 }
 
 function commit(
-  state: NotifyState,
+  state: NotifyRecord,
   line: Framed<Extract<NotifyEvent, { type: "notify.checkpoint" }>>,
 ): void {
   const { messages, texts } = beginWrite(state, line.b);
@@ -202,7 +202,7 @@ function messageOf(line: Framed<Extract<NotifyEvent, { type: "notify.due" }>>): 
 }
 
 function addTo(
-  { totals }: NotifyState,
+  { totals }: NotifyRecord,
   channel: string,
   add: (before: ChannelTotals) => ChannelTotals,
 ): void {
@@ -210,7 +210,7 @@ function addTo(
 }
 
 function end(
-  state: NotifyState,
+  state: NotifyRecord,
   key: string,
   how: Pick<NotifyMessage, "ended"> & Partial<Pick<NotifyMessage, "attempts" | "fault">>,
   onEnded?: (message: NotifyMessage) => void,

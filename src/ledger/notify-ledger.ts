@@ -23,12 +23,12 @@ import { dueEvent, type NotifyEvent } from "../core/notify-event.ts";
 import {
   carriedOver,
   checkpointEvents,
-  emptyNotifyState,
+  emptyNotifyRecord,
   evolveNotify,
   type NotifyCheckpoint,
   type NotifyMessage,
   type NotifyOutcome,
-  type NotifyState,
+  type NotifyRecord,
 } from "../core/notify-fold.ts";
 import { DAY_MS } from "../core/time.ts";
 import { namesIn } from "../disk/names-in.ts";
@@ -75,7 +75,7 @@ export class NotifyLedger {
   /** The damage that opening found; undefined if none. */
   damage: NotifyDamage | undefined;
   readonly #options: NotifyLedgerOptions;
-  readonly #state: NotifyState = emptyNotifyState();
+  readonly #state: NotifyRecord = emptyNotifyRecord();
   #file: LedgerFile<NotifyEvent> | undefined;
   /** The position at which the first file's feed begins. */
   #began = "";

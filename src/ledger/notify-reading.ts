@@ -11,12 +11,12 @@ import { readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { NotifyEvent } from "../core/notify-event.ts";
 import {
-  emptyNotifyState,
+  emptyNotifyRecord,
   evolveNotify,
   type ChannelTotals,
   type NotifyCheckpoint,
   type NotifyMessage,
-  type NotifyState,
+  type NotifyRecord,
 } from "../core/notify-fold.ts";
 import { errorCode } from "../disk/disk-error.ts";
 import { namesIn } from "../disk/names-in.ts";
@@ -63,7 +63,7 @@ interface Ended {
 /** One file, as far as it was read. */
 interface Followed extends Ended {
   readonly inode: number;
-  readonly state: NotifyState;
+  readonly state: NotifyRecord;
   mark: LedgerMark;
   fault: LedgerFault | undefined;
   /** Length and time of the file when it was read. */
@@ -118,7 +118,7 @@ export class NotifyReader {
       ? { ...before, stamp }
       : {
           inode,
-          state: emptyNotifyState(),
+          state: emptyNotifyRecord(),
           mark: LEDGER_START,
           fault: undefined,
           stamp,
@@ -162,7 +162,7 @@ export class NotifyReader {
     const ended = none();
     try {
       if (!onlyGivenUp || readFileSync(path).includes(GAVE_UP)) {
-        const state = emptyNotifyState();
+        const state = emptyNotifyRecord();
         readLedger<NotifyEvent>(path, {
           each: (line) => evolveNotify(state, line, (message) => this.#add(ended, message)),
         });
