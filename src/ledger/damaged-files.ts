@@ -1,0 +1,88 @@
+/**
+ * The ledgers that were found damaged, as a root's files show: `LEDGER.damaged-N` is the damaged
+ * file that recovery or `orchd repair` put aside, and a run that is active and whose ledger is
+ * damaged waits for `orchd repair`.
+ */
+import { statSync } from "node:fs";
+import { basename, join, relative } from "node:path";
+import { namesIn } from "../disk/names-in.ts";
+import { parseRunId, PIPELINE_NAME } from "../core/run-id.ts";
+import { iso } from "../core/time.ts";
+import type { RunStore } from "./run-store.ts";
+import { verifyLedger } from "./verify.ts";
+
+/** Recovery's name for a damaged ledger. */
+const ASIDE = /^(.+\.jsonl)\.damaged-\d+$/;
+
+/** A damaged ledger. */
+export interface DamagedFile {
+  /** Its path below the runs folder. */
+  readonly file: string;
+  /** Undefined for a ledger of the root's own. */
+  readonly pipeline: string | undefined;
+  /** A clause. */
+  readonly because: string;
+  /** When it was found, or when it was last written; ISO 8601, UTC. */
+  readonly at: string;
+}
+
+/** Looks for damaged ledgers. A folder is listed again when its time has changed. */
+export class DamagedFiles {
+  readonly #store: RunStore;
+  readonly #folders = new Map<
+    string,
+    { readonly mtimeMs: number; readonly found: readonly DamagedFile[] }
+  >();
+
+  constructor(store: RunStore) {
+    this.#store = store;
+  }
+
+  /** All damaged files that were put aside and are still there. */
+  aside(): DamagedFile[] {
+    const store = this.#store;
+    const found = [...this.#in(store.orchdDir, undefined)];
+    for (const pipeline of store.pipelines()) {
+      if (!PIPELINE_NAME.test(pipeline)) continue;
+      found.push(...this.#in(store.pipelineDir(pipeline), pipeline));
+    }
+    return found;
+  }
+
+  /** Which of these runs cannot go on, because their ledgers are damaged. Reads them whole. */
+  runs(runs: Iterable<string>): DamagedFile[] {
+    return [...runs].flatMap((run) => {
+      const path = this.#store.runLedger(run);
+      const fault = verifyLedger(path, { run });
+      if (fault === undefined || !fault.fault.startsWith("damaged")) return [];
+      const because = `run ${run} waits for \`orchd repair ${run}\`: line ${fault.line}: ${fault.fault}`;
+      return [{ ...this.#placed(path), pipeline: parseRunId(run)?.pipeline, because }];
+    });
+  }
+
+  #in(folder: string, pipeline: string | undefined): readonly DamagedFile[] {
+    try {
+      const mtimeMs = statSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+      const before = this.#folders.get(folder);
+      if (before?.mtimeMs === mtimeMs) return before.found;
+      const found = namesIn(folder).flatMap((name): DamagedFile[] => {
+        const [, ledger] = ASIDE.exec(name) ?? [];
+        if (ledger === undefined) return [];
+        const because =
+          `${ledger} was damaged, and a new one was begun: look at what is kept as ` +
+          `${basename(name)}, and then remove it`;
+        return [{ ...this.#placed(join(folder, name)), pipeline, because }];
+      });
+      this.#folders.set(folder, { mtimeMs, found });
+      return found;
+    } catch {
+      // The daemon sets a pipeline aside whose folder cannot be used.
+      return [];
+    }
+  }
+
+  #placed(path: string): Pick<DamagedFile, "file" | "at"> {
+    const ms = statSync(path, { throwIfNoEntry: false })?.ctimeMs ?? 0;
+    return { file: relative(this.#store.runsDir, path), at: iso(Math.floor(ms)) };
+  }
+}
