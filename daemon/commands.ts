@@ -10,5 +10,6 @@ export function runCommands(words: readonly string[]): Promise<number> {
     startDaemon: async (options) => (await import("./daemon.ts")).runDaemon(options),
     readMetrics: async ({ runs }) => (await import("./metrics.ts")).readMetrics(runs),
     servePage: async (options) => (await import("./page.ts")).runPage(options),
+    tellPeople: async (options) => (await import("./notify.ts")).runNotify(options),
   });
 }

@@ -22,6 +22,7 @@ export interface Programs {
   readonly readMetrics: (roots: Roots) => Promise<MetricsAnswer>;
   readonly startDaemon: (options: StartOptions) => Promise<number>;
   readonly servePage: (options: PageOptions) => Promise<number>;
+  readonly tellPeople: (options: NotifyOptions) => Promise<number>;
 }
 
 /** A root's metrics. */
@@ -69,6 +70,44 @@ export interface PageAddress {
   readonly socket: string | null;
   /** The token that the page made; null where none is needed, or where a file has them. */
   readonly token: string | null;
+}
+
+/** What `orchd notify` tells the program that tells people. */
+export interface NotifyOptions extends Roots {
+  /** A person looks at the log. */
+  readonly isTerminal: boolean;
+  /** The channel to try; undefined: none. */
+  readonly test: string | undefined;
+  /** The run of which the end is told again; undefined: none. */
+  readonly replay: string | undefined;
+  /** Show it only. */
+  readonly dryRun: boolean;
+  /** Called once the ledgers are read. */
+  readonly reads: (what: NotifyAnswer) => void;
+  /** Called with what a test or a replay comes to. */
+  readonly trial: (messages: readonly TriedMessage[]) => void;
+  /** Tells a person something in a sentence, on stderr. */
+  readonly tell: (sentence: string) => void;
+}
+
+/** What `orchd notify` works by: `orchd notify --json`. */
+export interface NotifyAnswer {
+  /** The channels' names. */
+  readonly channels: readonly string[];
+  readonly rules: number;
+  readonly heartbeat: boolean;
+}
+
+/** A message of `--test` or `--replay`. */
+export interface TriedMessage {
+  readonly channel: string;
+  readonly kind: string;
+  readonly title: string;
+  readonly text: string;
+  /** Null where it was only shown. */
+  readonly sent: boolean | null;
+  /** What the channel answered, or why it did not take it; null where it was only shown. */
+  readonly answer: string | null;
 }
 
 /**

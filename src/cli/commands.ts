@@ -64,6 +64,20 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import("./commands/page.ts"),
   },
   {
+    name: "notify",
+    positionals: "",
+    describe: "Tell people what went wrong, as orchd.yaml's `notify` says; the daemon may be down",
+    options: {
+      test: { type: "string", describe: "send a message over this channel now, and end" },
+      replay: {
+        type: "string",
+        describe: "tell again what this run's end tells, to whom it tells it now, and end",
+      },
+      "dry-run": { type: "boolean", describe: "with --replay: show the messages, send nothing" },
+    },
+    load: () => import("./commands/notify.ts"),
+  },
+  {
     name: "metrics",
     positionals: "",
     describe: "Print the metrics for Prometheus, or write them where node_exporter reads them",

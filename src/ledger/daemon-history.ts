@@ -129,6 +129,20 @@ export function readDaemonPast(orchdDir: string): DaemonPast {
   return { lines: readDaemonLines(path), seenMs };
 }
 
+/** The lines, oldest first, each time that there are others; undefined: they are the same. */
+export function changedDaemonLines(orchdDir: string): () => readonly DaemonLine[] | undefined {
+  const path = historyPath(orchdDir);
+  let mark = "";
+  return () => {
+    // Its time changes every few seconds.
+    const stats = statSync(path, { throwIfNoEntry: false });
+    const now = stats === undefined ? "" : `${stats.ino} ${stats.size}`;
+    if (now === mark) return undefined;
+    mark = now;
+    return readDaemonLines(path);
+  };
+}
+
 function historyPath(orchdDir: string): string {
   return join(orchdDir, "daemon.jsonl");
 }

@@ -29,6 +29,7 @@ export interface DamagedFile {
 /** Looks for damaged ledgers. A folder is listed again when its time has changed. */
 export class DamagedFiles {
   readonly #store: RunStore;
+  readonly #runs = new Set<string>();
   readonly #folders = new Map<
     string,
     { readonly mtimeMs: number; readonly found: readonly DamagedFile[] }
@@ -38,8 +39,17 @@ export class DamagedFiles {
     this.#store = store;
   }
 
-  /** All damaged files that were put aside and are still there. */
-  aside(): DamagedFile[] {
+  /**
+   * All that are damaged now: files that were put aside and are still there, and runs that wait.
+   *
+   * @param runs runs to look at too; those that are damaged are looked at each time from then on
+   */
+  now(runs: Iterable<string>): DamagedFile[] {
+    for (const run of runs) this.#runs.add(run);
+    return [...this.#aside(), ...this.#damagedRuns()];
+  }
+
+  #aside(): DamagedFile[] {
     const store = this.#store;
     const found = [...this.#in(store.orchdDir, undefined)];
     for (const pipeline of store.pipelines()) {
@@ -49,13 +59,17 @@ export class DamagedFiles {
     return found;
   }
 
-  /** Which of these runs cannot go on, because their ledgers are damaged. Reads them whole. */
-  runs(runs: Iterable<string>): DamagedFile[] {
-    return [...runs].flatMap((run) => {
+  /** The runs that cannot go on. Reads their ledgers whole. */
+  #damagedRuns(): DamagedFile[] {
+    return [...this.#runs].flatMap((run) => {
       const path = this.#store.runLedger(run);
       const fault = verifyLedger(path, { run });
-      if (fault === undefined || !fault.fault.startsWith("damaged")) return [];
-      const because = `run ${run} waits for \`orchd repair ${run}\`: line ${fault.line}: ${fault.fault}`;
+      if (fault === undefined || !fault.fault.startsWith("damaged")) {
+        this.#runs.delete(run);
+        return [];
+      }
+      const { line } = fault;
+      const because = `run ${run} waits for \`orchd repair ${run}\`: line ${line}, ${fault.fault}`;
       return [{ ...this.#placed(path), pipeline: parseRunId(run)?.pipeline, because }];
     });
   }

@@ -54,7 +54,7 @@ export interface HeartbeatPorts {
 export class Heartbeat {
   readonly #ports: HeartbeatPorts;
   #timer: Timer | undefined;
-  #beating: Promise<void> | undefined;
+  #isBeating = false;
   readonly #ended = new AbortController();
   /** What the log said last. */
   #told: string | undefined;
@@ -76,7 +76,9 @@ export class Heartbeat {
     const { clock, everyMs } = this.#ports;
     this.#timer = clock.after(everyMs, () => this.#beat());
     // One that takes longer than a beat is not sent twice.
-    this.#beating ??= this.#once().finally(() => (this.#beating = undefined));
+    if (this.#isBeating) return;
+    this.#isBeating = true;
+    void this.#once().finally(() => (this.#isBeating = false));
   }
 
   async #once(): Promise<void> {

@@ -46,7 +46,9 @@ export interface MessageParts {
 /** The message of an alert. */
 export function messageOf(alert: Alert, parts: MessageParts = {}): Message {
   const clean = cleaner(parts.mask ?? ((text) => text));
-  const first = sentenceStart(titleOf(alert, clean), alert.pipeline);
+  // A test has nothing to say of a pipeline or the daemon.
+  const said = parts.test === true ? clean(alert.because) : titleOf(alert, clean);
+  const first = sentenceStart(said, alert.pipeline);
   const told = alert.telling > 1 ? `Reminder: ${first}` : first;
   const title = cutCharacters(parts.test === true ? `Test: ${told}` : told, TITLE_CHARACTERS);
   const url = parts.page === undefined ? undefined : addressOf(parts.page, alert);

@@ -47,10 +47,11 @@ export class RootWatch {
   readonly #damaged: Map<string, string | undefined>;
   #epoch: number;
   #isFull: boolean;
+  #isHeld = false;
   #isNew = true;
   #lookedForDamage: number | undefined;
   #timer: Timer | undefined;
-  #looking: Promise<void> | undefined;
+  #isLooking = false;
   #isClosed = false;
 
   /** @param state what the fold knows: what is over since is told too */
@@ -62,16 +63,13 @@ export class RootWatch {
     this.#look();
   }
 
-  /** Whether the disk is known to be full. */
-  get isFull(): boolean {
-    return this.#isFull;
+  /** Whether a write waits for room. */
+  held(isHeld: boolean): void {
+    this.#isHeld = isHeld;
+    if (isHeld) this.#tellFull("orchd notify found no room for its own ledger");
   }
 
-  /** A write found no room, or found it again. */
-  held(isHeld: boolean, because: string): void {
-    if (isHeld) this.#tellFull(because);
-  }
-
+  /** Ends. */
   close(): void {
     this.#isClosed = true;
     this.#timer?.cancel();
@@ -80,11 +78,13 @@ export class RootWatch {
   #look(): void {
     if (this.#isClosed) return;
     this.#timer = this.#ports.clock.after(LOOK_MS, () => this.#look());
-    this.#looking ??= this.#once()
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    void this.#once()
       .catch((error: unknown) =>
         this.#ports.log.warn({ err: error }, "the root could not be looked at"),
       )
-      .finally(() => (this.#looking = undefined));
+      .finally(() => (this.#isLooking = false));
   }
 
   async #once(): Promise<void> {
@@ -93,7 +93,7 @@ export class RootWatch {
     const because = await full();
     if (this.#isClosed) return;
     if (because !== undefined) this.#tellFull(because);
-    else if (this.#isFull) this.#tellRoom();
+    else if (this.#isFull && !this.#isHeld) this.#tellRoom();
     const at = clock.monotonic();
     if (this.#lookedForDamage !== undefined && at - this.#lookedForDamage < DAMAGE_MS) return;
     this.#lookedForDamage = at;

@@ -51,6 +51,7 @@ async function told(words: string, made = shared): Promise<[number, ...string[]]
     startDaemon: () => Promise.reject(new Error("no daemon is started here")),
     readMetrics: () => Promise.reject(new Error("no metrics are read here")),
     servePage: () => Promise.reject(new Error("no page is served here")),
+    tellPeople: () => Promise.reject(new Error("no page is served here")),
   };
   const { run } = await parsed.command.load();
   const status = await run(context).catch((error: unknown) => {

@@ -99,6 +99,7 @@ export async function command(
     startDaemon: () => Promise.reject(new Error("no daemon is started here")),
     readMetrics: () => Promise.reject(new Error("no metrics are read here")),
     servePage: () => Promise.reject(new Error("no page is served here")),
+    tellPeople: () => Promise.reject(new Error("no page is served here")),
   };
   try {
     return { terminal, status: await run(context), sentence: undefined };
