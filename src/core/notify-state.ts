@@ -148,7 +148,9 @@ export function untoldOf(
   return gathers.every(({ until }) => until <= now) ? "quiet" : "group";
 }
 
-/** The state as JSON: the member `state` of `notify.checkpoint`. */
+/**
+ * The state as JSON: the member `state` of `notify.checkpoint`. It shares nothing with the state.
+ */
 export function packNotifyState({ pipelines, daemon, pending, epoch }: NotifyState): Json {
   const packed = {
     pipelines: [...pipelines].map(([name, { firing, waits, ...rest }]) => ({
@@ -161,16 +163,17 @@ export function packNotifyState({ pipelines, daemon, pending, epoch }: NotifySta
     pending,
     ...(epoch === undefined ? {} : { epoch }),
   };
-  return packed as unknown as Json;
+  return copied(packed);
 }
 
 /**
  * Reads what {@link packNotifyState} made, of this release or another. What cannot be read is as if
  * it had never been: no value makes it throw.
  */
-export function unpackNotifyState(packed: unknown): NotifyState {
+export function unpackNotifyState(given: unknown): NotifyState {
   const state = emptyNotifyState();
-  if (!isObject(packed)) return state;
+  if (!isObject(given)) return state;
+  const packed = copied(given) as Fields;
   for (const one of listIn(packed["pipelines"])) {
     if (!isObject(one) || typeof one["name"] !== "string") continue;
     const { name, firing, waits, ...rest } = one;
@@ -187,6 +190,10 @@ export function unpackNotifyState(packed: unknown): NotifyState {
 }
 
 type Fields = Readonly<Record<string, unknown>>;
+
+function copied(value: object): Json {
+  return JSON.parse(JSON.stringify(value)) as Json;
+}
 
 function isObject(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);

@@ -38,6 +38,8 @@ export function takeLine(turn: AlertTurn, input: Line, slotsBetween: SlotsBetwee
     case "pipeline.loaded":
       setAbout(turn.pipeline(name), line);
       turn.recover(name, "invalid", { ...here, because: "its file was accepted" });
+      // Its rules may be others now.
+      tellAll(turn, name);
       break;
     case "pipeline.invalid": {
       const errors = Array.isArray(line["errors"]) ? line["errors"].map(String) : [];

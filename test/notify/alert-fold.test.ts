@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Alert } from "../../src/core/alert.ts";
-import { untoldOf } from "../../src/core/notify-state.ts";
+import { unpackNotifyState, untoldOf } from "../../src/core/notify-state.ts";
+import { AlertFold } from "../../src/notify/alert-fold.ts";
 import { bookOf, FoldRig, shortly, START } from "./fold-rig.ts";
 
 const texts = (alerts: readonly Alert[]): string[] => alerts.map(shortly);
@@ -226,5 +227,321 @@ describe("quiet hours", () => {
     rig.ends("a", "failed");
     expect(texts(rig.pass(9 * HOUR))).toEqual([]);
     expect(texts(rig.pass(31 * MINUTE))).toEqual(["failed a ×1 again 2 → ops"]);
+  });
+});
+
+describe("missed slots", () => {
+  it("of a downtime are one message with their count, a moment after them", () => {
+    const rig = new FoldRig();
+    const slot = "2026-11-28T10:00:00.000Z";
+    const because = "no daemon was up until 12:00";
+    rig.line("a", "slot.missed", { slot, until: "2026-11-28T10:30:00.000Z", because });
+    rig.line("a", "slot.missed", { slot: "2026-11-28T11:00:00.000Z", because: "later" });
+    rig.line("a", "slot.caught_up", { slot: "2026-11-28T12:00:00.000Z", run: "a@1" });
+    rig.line("a", "run.started", { run: "a@1" });
+    expect(rig.all).toEqual([]);
+    expect(texts(rig.pass(MINUTE))).toEqual(["missed a ×8 → ops", "missed a ×8 → chat"]);
+    expect(rig.all[0]).toMatchObject({ because, cause: "a/pipeline.jsonl:1" });
+    expect(texts(rig.pass(HOUR))).toEqual([]);
+  });
+
+  it("of several pipelines are a message each, or one where the rule has a group", () => {
+    for (const [group, expected] of [
+      [undefined, ["missed a ×1 → ops", "missed b ×1 → ops"]],
+      ["1m", ["missed a+b ×2 → ops"]],
+    ] as const) {
+      const rig = new FoldRig([{ to: ["ops"], ...(group && { group }) }]);
+      for (const name of ["a", "b"]) rig.line(name, "slot.missed", { slot: "x", because: "down" });
+      expect(texts(rig.pass(HOUR))).toEqual(expected);
+    }
+  });
+
+  it("go on until a slot fires, which is told where they were", () => {
+    const rig = new FoldRig([{ to: ["ops"] }]);
+    rig.line("a", "slot.missed", { slot: "x", because: "its file is invalid" });
+    expect(texts(rig.pass(MINUTE))).toEqual(["missed a ×1 → ops"]);
+    for (let n = 0; n < 5; n += 1) rig.line("a", "slot.missed", { slot: "x", because: "invalid" });
+    expect(texts(rig.pass(MINUTE))).toEqual([]);
+    expect(texts(rig.line("a", "slot.fired", { slot: "x", run: "a@1" }))).toEqual([
+      "recovered of missed a ×1 → ops",
+    ]);
+  });
+
+  it("of a paused pipeline are none", () => {
+    const rig = new FoldRig([{ to: ["ops"] }]);
+    rig.line("a", "pipeline.paused");
+    rig.line("a", "slot.missed", { slot: "x", because: "paused" });
+    rig.line("a", "pipeline.resumed");
+    expect(texts(rig.pass(HOUR))).toEqual([]);
+  });
+});
+
+describe("late", () => {
+  const slot = new Date(START).toISOString();
+
+  it("is what the ledger says, and no failure; it ends with a slot that starts in its time", () => {
+    const rig = new FoldRig([{ to: ["ops"], on: ["late", "recovered", "failed"] }]);
+    rig.line("a", "slot.fired", { slot, run: "a@1" });
+    rig.line("a", "run.queued", { run: "a@1", because: "the limit is reached" });
+    rig.pass(MINUTE);
+    expect(texts(rig.line("a", "slot.late", { slot, run: "a@1", because: "it waits" }))).toEqual([
+      "late a ×1 → ops",
+    ]);
+    expect(rig.line("a", "run.started", { run: "a@1" })).toEqual([]);
+    expect(rig.ends("a", "completed", "a@1")).toEqual([]);
+    rig.line("a", "slot.fired", { slot, run: "a@2" });
+    expect(texts(rig.line("a", "run.started", { run: "a@2" }))).toEqual([
+      "recovered of late a ×1 → ops",
+    ]);
+  });
+
+  it("has a limit by the rule, whether a tick or the start tells it, with the same key", () => {
+    const keys = [true, false].map((ticks) => {
+      const rig = new FoldRig([{ to: ["ops"], on: ["late"], late: "5m" }]);
+      rig.line("a", "slot.fired", { slot, run: "a@1" });
+      rig.line("a", "slot.late", { slot, run: "a@1", because: "it waits" });
+      if (ticks) {
+        expect(rig.pass(5 * MINUTE)).toEqual([]);
+        expect(texts(rig.pass(MINUTE))).toEqual(["late a ×1 → ops"]);
+      } else rig.now += 6 * MINUTE;
+      expect(rig.line("a", "run.started", { run: "a@1" })).toHaveLength(ticks ? 0 : 1);
+      return rig.all[0];
+    });
+    expect(keys[0]).toEqual(keys[1]);
+    expect(keys[0]!.because).toBe(`its slot ${slot} had not started after 5m`);
+  });
+});
+
+describe("queued", () => {
+  it("is a run that waits for longer than the rule allows, until none does", () => {
+    const rig = new FoldRig([
+      { to: ["ops"], on: ["queued", "recovered"], queued: "30m" },
+      { to: ["chat"], on: ["queued"] },
+    ]);
+    for (const run of ["a@1", "a@2"])
+      rig.line("a", "run.queued", { run, because: "another run is active" });
+    expect(texts(rig.pass(29 * MINUTE))).toEqual([]);
+    expect(texts(rig.pass(5 * MINUTE))).toEqual(["queued a ×1 → ops"]);
+    expect(rig.all[0]!.because).toBe("it has waited for 30m: another run is active");
+    expect(texts(rig.line("a", "run.started", { run: "a@1" }))).toEqual([]);
+    expect(texts(rig.pass(30 * MINUTE))).toEqual(["queued a ×1 → chat"]);
+    expect(texts(rig.ends("a", "stopped", "a@2"))).toEqual(["recovered of queued a ×1 → ops"]);
+    rig.line("a", "run.queued", { run: "a@3", because: "" });
+    rig.line("a", "run.started", { run: "a@3" });
+    expect(texts(rig.pass(5 * HOUR))).toEqual([]);
+    expect(rig.fold.state.pipelines.size).toBe(0);
+  });
+
+  it("is not told by lines that are read late", () => {
+    const rig = new FoldRig([{ to: ["ops"], on: ["queued"], queued: "1h" }]);
+    rig.line("a", "run.queued", { run: "a@1" }, START - 5 * HOUR);
+    rig.line("a", "run.started", { run: "a@1" }, START - 5 * HOUR + 1_000);
+    expect(texts(rig.pass(HOUR))).toEqual([]);
+    rig.line("a", "run.queued", { run: "a@2" }, START - 5 * HOUR);
+    expect(texts(rig.line("a", "run.started", { run: "a@2" }, START - 3 * HOUR))).toEqual([
+      "queued a ×1 → ops",
+    ]);
+  });
+});
+
+describe("overdue and invalid", () => {
+  it("end with the run", () => {
+    const rig = new FoldRig([{ to: ["ops"], on: ["overdue", "recovered"], after: 9 }]);
+    rig.line("a", "run.overdue", { run: "a@1", because: "it goes on for 3h" });
+    rig.line("a", "run.overdue", { run: "a@2", because: "it goes on for 4h" });
+    expect(texts(rig.ends("a", "completed", "a@1"))).toEqual([]);
+    expect(texts(rig.ends("a", "failed", "a@2"))).toEqual(["recovered of overdue a ×1 → ops"]);
+    expect(texts(rig.all)[0]).toBe("overdue a ×1 → ops");
+  });
+
+  it("end with a good file, or quietly with the file", () => {
+    const rig = new FoldRig([{ to: ["ops"], after: 9 }]);
+    expect(texts(rig.line("a", "pipeline.invalid", { errors: ["bad", "worse"] }))).toEqual([
+      "invalid a ×1 → ops",
+    ]);
+    expect(rig.all[0]!.because).toBe("bad; worse");
+    expect(texts(rig.line("a", "pipeline.loaded", {}))).toEqual([
+      "recovered of invalid a ×1 → ops",
+    ]);
+    rig.line("a", "pipeline.invalid", { errors: ["bad"] });
+    expect(texts(rig.line("a", "pipeline.removed"))).toEqual([]);
+    expect(texts(rig.line("a", "pipeline.loaded", {}))).toEqual([]);
+    expect(rig.fold.state.pipelines.size).toBe(0);
+  });
+});
+
+describe("a silence", () => {
+  const until = new Date(START + 2 * HOUR).toISOString();
+
+  it("tells nothing; what still holds is told after it", () => {
+    const rig = new FoldRig([{ to: ["ops"] }]);
+    rig.line("a", "pipeline.silenced", { until, because: "repairs", by: "me" });
+    rig.ends("a", "failed");
+    rig.line("b", "pipeline.silenced", { until });
+    rig.ends("b", "failed");
+    rig.ends("b", "completed");
+    expect(rig.fold.state.pipelines.get("a")!.firing.get("failed")!.untold).toBe("silenced");
+    expect(texts(rig.pass(2 * HOUR - 1))).toEqual([]);
+    expect(texts(rig.pass(1))).toEqual(["failed a ×1 → ops"]);
+    expect(texts(rig.ends("a", "completed"))).toEqual(["recovered of failed a ×1 → ops"]);
+    expect(rig.fold.state.pipelines.size).toBe(0);
+  });
+
+  it("ends at once where it is asked to", () => {
+    const rig = new FoldRig([{ to: ["ops"] }]);
+    rig.line("a", "pipeline.silenced", { until });
+    rig.ends("a", "failed");
+    expect(texts(rig.line("a", "pipeline.silenced", { until: null }))).toEqual([
+      "failed a ×1 → ops",
+    ]);
+  });
+
+  it("keeps a recovery for its end, and takes it back if it fails again", () => {
+    const rig = new FoldRig([{ to: ["ops"] }]);
+    for (const name of ["a", "b"]) rig.ends(name, "failed");
+    for (const name of ["a", "b"]) rig.line(name, "pipeline.silenced", { until });
+    for (const name of ["a", "b"]) expect(rig.ends(name, "completed")).toEqual([]);
+    expect(rig.ends("b", "failed")).toEqual([]);
+    expect(texts(rig.pass(3 * HOUR))).toEqual(["recovered of failed a ×1 → ops"]);
+    expect(texts(rig.ends("b", "completed"))).toEqual(["recovered of failed b ×1 → ops"]);
+  });
+
+  it("counts by when something happened, where lines are read late", () => {
+    const rig = new FoldRig([{ to: ["ops"] }]);
+    rig.now = START + 10 * HOUR;
+    rig.line("a", "pipeline.silenced", { until }, START);
+    rig.line("a", "run.finished", { run: "r", status: "failed" }, START + HOUR);
+    rig.line("a", "run.finished", { run: "r", status: "completed" }, START + HOUR);
+    expect(texts(rig.pass(HOUR))).toEqual([]);
+  });
+
+  it("holds repeats, and so does a pause", () => {
+    const rig = new FoldRig([{ to: ["ops"], repeat: "1h" }]);
+    rig.ends("a", "failed");
+    rig.line("a", "pipeline.paused");
+    expect(texts(rig.pass(5 * HOUR))).toEqual([]);
+    rig.line("a", "pipeline.resumed");
+    expect(texts(rig.pass(1))).toEqual(["failed a ×1 again 2 → ops"]);
+  });
+
+  it("is known at the first start, as tags and rules are", () => {
+    const rig = new FoldRig([{ to: ["ops"], tags: ["x"] }]);
+    rig.take({
+      type: "pipeline",
+      now: rig.now,
+      pipeline: "a",
+      tags: ["x"],
+      paused: false,
+      silence: { until, by: "me" },
+    });
+    rig.take({ type: "pipeline", now: rig.now, pipeline: "b", tags: ["x"], paused: true });
+    expect([...rig.ends("a", "failed"), ...rig.ends("b", "failed")]).toEqual([]);
+    expect(texts(rig.pass(3 * HOUR))).toEqual(["failed a ×1 → ops"]);
+  });
+});
+
+describe("the daemon", () => {
+  const because = "why";
+
+  it("is told by rules that are about all pipelines", () => {
+    const rig = new FoldRig([
+      { to: ["chat"], on: ["disk_full", "restarted"], tags: ["x"] },
+      { to: ["ops"], on: ["disk_full", "restarted", "recovered"] },
+    ]);
+    expect(texts(rig.fact({ type: "disk", full: true, because }))).toEqual([
+      "disk_full daemon ×1 → ops",
+    ]);
+    expect(texts(rig.fact({ type: "disk", full: true, because }))).toEqual([]);
+    expect(texts(rig.fact({ type: "disk", full: false, because }))).toEqual([
+      "recovered of disk_full daemon ×1 → ops",
+    ]);
+    const restart = { type: "restarted", epoch: 4, because } as const;
+    expect(texts(rig.fact(restart))).toEqual(["restarted daemon ×1 → ops"]);
+    rig.restart(bookOf([{ to: ["ops"], on: ["restarted"] }]));
+    expect(texts(rig.fact(restart))).toEqual([]);
+    expect(texts(rig.fact({ ...restart, epoch: 5 }))).toEqual(["restarted daemon ×1 → ops"]);
+  });
+
+  it("has ledgers that are damaged, each told once; a pause does not hide them", () => {
+    const rig = new FoldRig([{ to: ["ops"] }]);
+    rig.line("a", "pipeline.paused");
+    const damage = { type: "damage", file: "a/x.jsonl", pipeline: "a", because } as const;
+    expect(texts(rig.fact({ ...damage, damaged: true }))).toEqual(["damaged a ×1 → ops"]);
+    expect(texts(rig.fact({ ...damage, damaged: true }))).toEqual([]);
+    expect(texts(rig.line("a", "ledger.disturbed", { because }))).toEqual(["damaged a ×1 → ops"]);
+    expect(texts(rig.fact({ ...damage, damaged: false }))).toEqual([
+      "recovered of damaged a ×1 → ops",
+    ]);
+    const keys = new Set(rig.all.map(({ key }) => key));
+    expect(keys.size).toBe(3);
+  });
+
+  it("tells of a broken channel through the others of its rules", () => {
+    const rig = new FoldRig(
+      [
+        { to: ["ops", "chat"], on: ["failed"] },
+        { to: ["boss"], on: ["channel_broken"] },
+        { to: ["nobody"], on: ["failed"] },
+      ],
+      ["ops", "chat", "boss", "nobody"],
+    );
+    const fact = { type: "channel", channel: "ops", because } as const;
+    expect(texts(rig.fact({ ...fact, broken: true }))).toEqual([
+      "channel_broken daemon ×1 → chat",
+      "channel_broken daemon ×1 → boss",
+    ]);
+    expect(rig.all[0]!.because).toBe("ops: why");
+    expect(texts(rig.fact({ ...fact, broken: true }))).toEqual([]);
+    expect(texts(rig.fact({ ...fact, broken: false }))).toEqual([
+      "recovered of channel_broken daemon ×1 → chat",
+      "recovered of channel_broken daemon ×1 → boss",
+    ]);
+  });
+});
+
+describe("what is hostile or of another release", () => {
+  it("changes nothing", () => {
+    const rig = new FoldRig();
+    for (const members of [
+      { run: 7, status: ["failed"] },
+      { run: "a@1" },
+      { run: "a@1", status: "exploded" },
+      { tags: "x", notify: 7 },
+    ])
+      for (const type of [
+        "run.finished",
+        "pipeline.loaded",
+        "slot.fired",
+        "new.event",
+        "run.queued",
+      ])
+        rig.line("a", type, { at: null, slot: {}, ...members });
+    expect(rig.all).toEqual([]);
+    const good = {
+      name: "a",
+      firing: [["failed", { kind: "failed" }], 7],
+      waits: { x: 1 },
+      new: 1,
+    };
+    for (const packed of [null, [], 7, { pipelines: {} }, { pipelines: [7, { name: 1 }, good] }]) {
+      const state = unpackNotifyState(packed);
+      expect([...state.pipelines.values()].map(({ firing }) => firing.size)).toEqual(
+        state.pipelines.size === 0 ? [] : [0],
+      );
+      const fold = new AlertFold({ packed, book: bookOf(undefined) });
+      expect(fold.take({ type: "tick", now: START }).due).toEqual([]);
+    }
+  });
+
+  it("is cut: a reason of a megabyte, a thousand errors, a pipeline named constructor", () => {
+    const rig = new FoldRig([{ to: ["ops"], group: "1m" }]);
+    rig.line("constructor", "run.finished", {
+      run: "r",
+      status: "failed",
+      because: "x".repeat(1_000_000),
+    });
+    rig.line("a", "pipeline.invalid", { errors: Array.from({ length: 1_000 }, () => "bad ") });
+    expect(JSON.stringify(rig.fold.packed()).length).toBeLessThan(10_000);
+    expect(rig.pass(HOUR).map(({ because }) => because.length)).toEqual([500, 500]);
   });
 });
