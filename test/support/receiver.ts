@@ -144,6 +144,7 @@ export async function startProxy(
       socket.pipe(onward);
     });
     onward.on("error", () => socket.destroy());
+    onward.on("close", () => socket.destroy());
     socket.on("close", () => onward.destroy());
   });
   const { port, open, close } = await listen(server);

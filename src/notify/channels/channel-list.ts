@@ -2,9 +2,10 @@
  * Makes a channel of its settings. A kind's file, and what only it needs, is loaded with its first
  * message: whoever sends to ntfy loads no mail program.
  */
+import { defined } from "../../core/defined.ts";
 import { checkedDuration, formatDuration } from "../../core/duration.ts";
 import type { ChannelSettings } from "../../core/notify-settings.ts";
-import type { Channel, Sent } from "../channel.ts";
+import type { Channel, Message, Sent } from "../channel.ts";
 import type { ChannelSecrets } from "../secrets.ts";
 import type { ChannelHost } from "./channel-host.ts";
 import { WebChannel, type WebSettings } from "./web-channel.ts";
@@ -36,7 +37,10 @@ export function makeChannel(
       try {
         loaded ??= load(name, settings, secrets, host);
         const channel = await loaded;
-        const sent = await channel.send(message, AbortSignal.any([signal, late.signal]));
+        const sent = await channel.send(
+          maskedAlert(message, secrets),
+          AbortSignal.any([signal, late.signal]),
+        );
         return !sent.ok && host.clock.monotonic() - begin >= timeoutMs
           ? { ...sent, because: `${sent.because} (${formatDuration(timeoutMs)})` }
           : sent;
@@ -52,6 +56,19 @@ export function makeChannel(
     close() {
       void loaded?.then((channel) => channel.close()).catch(() => undefined);
     },
+  };
+}
+
+/**
+ * The message with its alert's reasons masked, as its title and text are: programs get those as
+ * ledgers have them, and a ledger's mask knows the secrets of steps alone.
+ */
+function maskedAlert(message: Message, secrets: ChannelSecrets): Message {
+  const { because, others, ...rest } = message.alert;
+  const masked = others?.map((one) => ({ ...one, because: secrets.mask(one.because) }));
+  return {
+    ...message,
+    alert: { ...rest, because: secrets.mask(because), ...defined({ others: masked }) },
   };
 }
 

@@ -89,6 +89,21 @@ describe.each(Object.entries(KINDS))("%s", (name, settings) => {
     expect(because.length).toBeLessThanOrEqual(300);
   });
 
+  it("keeps its secrets out of the reasons that it passes on", async () => {
+    const channel = await open();
+    await send(channel);
+    const because = `it printed ${CANARY} and /services/${ADDRESS_CANARY}`;
+    const others = [{ kind: "failed", pipeline: "b", because, at: "", count: 1 }] as const;
+    await send(channel, message({ because, others }));
+    const bodies = receiver.received
+      .slice(1)
+      .map(({ body }) => body.replace(`"routing_key":"${CANARY}"`, ""));
+    for (const body of bodies) expect(body).not.toContain(CANARY);
+    // A kind whose address is in the settings has no secret in it.
+    if (name !== "telegram" && name !== "pagerduty")
+      for (const body of bodies) expect(body).not.toContain(ADDRESS_CANARY);
+  });
+
   it("keeps its secrets to itself where nobody listens", async () => {
     const channel = await open();
     await receiver.close();

@@ -124,6 +124,7 @@ describe("a proxy", () => {
       "CONNECT hooks.example:443",
     ]);
     expect(received[0]!.headers["proxy-authorization"]).toBeUndefined();
+    await expect.poll(() => proxy.open()).toBe(0);
     expect(received[0]!.headers.host).toBe("hooks.example");
   });
 
