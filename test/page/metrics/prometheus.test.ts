@@ -1,15 +1,12 @@
 /** A Prometheus of its own scrapes a live root, over a crash of the daemon. */
-import { spawn } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it, onTestFinished } from "vitest";
 import { METRICS } from "../../../src/page/metrics/metric-list.ts";
 import { daemonOver, startDaemon } from "../../support/daemon.ts";
 import { hasProgram } from "../../support/figures.ts";
-import { projectRoot, tempRoot } from "../../support/temp-root.ts";
+import { prometheusOver, until } from "../../support/prometheus.ts";
+import { projectRoot } from "../../support/temp-root.ts";
 import { pageRig } from "../page-rig.ts";
 
 const namesOf = (type: string): string[] =>
@@ -68,71 +65,4 @@ function dashboardQueries(): string[] {
         .replaceAll("$__range", "5m"),
     ),
   );
-}
-
-/** Starts a Prometheus. @returns the values of a query's series */
-async function prometheusOver(
-  target: string,
-  token: string,
-): Promise<(query: string) => Promise<number[]>> {
-  const { root } = tempRoot();
-  const config = join(root, "prometheus.yml");
-  writeFileSync(
-    config,
-    JSON.stringify({
-      global: { scrape_interval: "1s", evaluation_interval: "1s" },
-      rule_files: [join(projectRoot, "docs/alert-rules.yml")],
-      scrape_configs: [
-        {
-          job_name: "orchd",
-          authorization: { credentials: token },
-          static_configs: [{ targets: [target] }],
-        },
-      ],
-    }),
-  );
-  const address = `127.0.0.1:${await freePort()}`;
-  const words = [
-    `--config.file=${config}`,
-    `--storage.tsdb.path=${join(root, "data")}`,
-    `--web.listen-address=${address}`,
-    "--log.level=warn",
-  ];
-  const child = spawn("prometheus", words, { cwd: root, stdio: ["ignore", "ignore", "pipe"] });
-  let said = "";
-  child.stderr.on("data", (text: Buffer) => (said += String(text)));
-  const ended = new Promise((resolve) => child.on("exit", resolve));
-  onTestFinished(async () => {
-    child.kill("SIGKILL");
-    await ended;
-  });
-  await until(async () => {
-    if (child.exitCode !== null) throw new Error(`prometheus ended: ${said}`);
-    return (await fetch(`http://${address}/-/ready`).catch(() => undefined))?.ok === true;
-  });
-  return async (query) => {
-    const url = `http://${address}/api/v1/query?query=${encodeURIComponent(query)}`;
-    const { data, error } = (await (await fetch(url)).json()) as {
-      data?: { result: { value: [number, string] }[] };
-      error?: string;
-    };
-    if (data === undefined) throw new Error(`${query}: ${error}`);
-    return data.result.map(({ value }) => Number(value[1]));
-  };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-async function until(holds: () => Promise<boolean>, what = String(holds)): Promise<void> {
-  const deadline = Date.now() + 40_000;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`not in time: ${what}`);
-    await sleep(200);
-  }
 }
