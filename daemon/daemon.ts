@@ -158,6 +158,7 @@ async function serve(ground: Ground): Promise<void> {
     `ready: ${status}`,
   );
   manager.ready(`ready: ${status}`);
+  void workshop.sweep();
   if (engine.inForce === 0) tellEmpty(options.schedules, log);
   await page.begin();
   await drain.done;

@@ -9,6 +9,7 @@
  */
 import { hash } from "node:crypto";
 import { canonicalHash, canonicalJson } from "./canonical-json.ts";
+import { containerKey } from "./container.ts";
 import type { EnvValue, Json, SnapshotStep } from "./snapshot.ts";
 
 /** Raised when the meaning of a part changes, so that an old key never equals a new one. */
@@ -24,7 +25,7 @@ export interface CacheKeyParts {
   readonly project: string;
   /**
    * A module step: the hash of its bundle, lockfile included; null under `includeStepCode: false`.
-   * A shell step: its text, shell and folder.
+   * A shell step: its text, shell and folder, and its container with the id of its image.
    */
   readonly code: Json;
   /**
@@ -69,6 +70,8 @@ export interface CacheKeyFacts {
   /** The path and content hash of every file in `fileDependencies`. */
   readonly files: readonly (readonly [path: string, hash: string])[];
   readonly cacheFunction?: string | undefined;
+  /** The id of the image of the step's container. */
+  readonly image?: string | undefined;
   readonly scheduledFor?: string | undefined;
 }
 
@@ -80,12 +83,7 @@ export function cacheKeyParts(step: SnapshotStep, facts: CacheKeyFacts): CacheKe
   return {
     format: CACHE_KEY_FORMAT,
     project: facts.project,
-    code:
-      code === undefined
-        ? { run: step.run ?? "", shell: step.shell ?? null, cwd: step.cwd ?? null }
-        : withCode
-          ? code.bundle
-          : null,
+    code: code === undefined ? shellParts(step, facts.image) : withCode ? code.bundle : null,
     export: code === undefined ? null : withCode ? code.pick : [code.source, code.pick],
     params: facts.params,
     inputs:
@@ -100,6 +98,17 @@ export function cacheKeyParts(step: SnapshotStep, facts: CacheKeyFacts): CacheKe
     cacheFunction: facts.cacheFunction ?? null,
     scheduledFor: cache?.acrossSlots === true ? null : (facts.scheduledFor ?? null),
   };
+}
+
+function shellParts({ run, shell, cwd, container }: SnapshotStep, image: string | undefined): Json {
+  const parts = { run: run ?? "", shell: shell ?? null, cwd: cwd ?? null };
+  return container === undefined ? parts : { ...parts, container: containerKey(container, image) };
+}
+
+/** The id of the image that a key was made with. */
+export function imageIn({ code }: CacheKeyParts): string | undefined {
+  const parts = code as { readonly container?: { readonly image: string | null } } | null;
+  return typeof parts === "object" ? (parts?.container?.image ?? undefined) : undefined;
 }
 
 /** The key: sha256 over the parts in their order, in hex. */
@@ -140,7 +149,7 @@ export function contentHash(value: Json): string {
 export function changedPart(before: CacheKeyParts, now: CacheKeyParts): string | undefined {
   if (before.format !== now.format) return "the rules of cache keys changed";
   if (before.project !== now.project) return "the project changed";
-  if (differ(before.code, now.code)) return "code changed";
+  if (differ(before.code, now.code)) return changedCode(before.code, now.code);
   if (differ(before.export, now.export)) return "the step's function changed";
   return (
     changedMember("param", before.params, now.params) ??
@@ -153,6 +162,15 @@ export function changedPart(before: CacheKeyParts, now: CacheKeyParts): string |
       : "the cache function's answer changed") ??
     (before.scheduledFor === now.scheduledFor ? undefined : "slot changed")
   );
+}
+
+function changedCode(before: Json, now: Json): string {
+  const [was, is] = [before, now] as { readonly container?: { readonly image: Json } }[];
+  if (was?.container === undefined || is?.container === undefined) return "code changed";
+  if (differ({ ...was, container: null }, { ...is, container: null })) return "code changed";
+  return was.container.image === is.container.image
+    ? "the step's container changed"
+    : "the image of the step's container changed";
 }
 
 function changedMember(

@@ -4,6 +4,7 @@
  * against the pipeline's steps.
  */
 import { parseCondition } from "./condition.ts";
+import { containerOf, writtenContainer, type ContainerContext } from "./compile-container.ts";
 import { didYouMean } from "./did-you-mean.ts";
 import { defined } from "./defined.ts";
 import { checkedDuration } from "./duration.ts";
@@ -40,6 +41,8 @@ export interface StepContext {
   readonly code: ReadonlyMap<string, CodeRef>;
   /** The pipeline file's folder, as an absolute path. */
   readonly folder: string;
+  /** The pipeline's own container. */
+  readonly container?: ContainerContext["container"];
 }
 
 /** The key of some code in a definition: the place that names it. */
@@ -97,6 +100,11 @@ export function compileStep(
   const timeoutMs = positiveDuration(written.timeout, ["timeout"], fault);
   const cache = cacheOf(path, written, context, fault);
   const shell = written.run !== undefined;
+  const container = containerOf(
+    written,
+    { container: context.container, absolutePath: (to) => absolutePath(context.folder, to) },
+    fault,
+  );
   const code = context.code.get(codeKey([...path, "uses"]));
   const isOpen = shell || code?.runtimeImports === true;
   const asks = written.enableCache ?? (isOpen && written.cache === undefined ? false : undefined);
@@ -104,12 +112,13 @@ export function compileStep(
     id,
     ...(shell ? shellOf(written, context.folder) : {}),
     code,
+    container,
     params: written.params ?? {},
     inputs,
     outputs: uniqueOutputs(written.outputs, fault),
     after: afterOf(written, context, fault),
     when: written.when,
-    env: envOf(written.env),
+    env: { ...containerEnv(written, context), ...envOf(written.env) },
     enableCache: asks,
     cache,
     retry: retryOf(written.retry) ?? context.defaults.retry,
@@ -119,6 +128,12 @@ export function compileStep(
     isolated: written.isolated ?? false,
     hooks: { ...context.defaults.hooks, ...hooksOf(path, written, context) },
   });
+}
+
+/** What the step's container sets, below the step's own. */
+function containerEnv(written: StepDefinition, context: StepContext): SnapshotStep["env"] {
+  const container = writtenContainer(written, context);
+  return envOf(typeof container === "object" ? container.env : undefined);
 }
 
 /** Reports that something is wrong. The path begins at the step. */

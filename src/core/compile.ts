@@ -313,6 +313,12 @@ function stepsOf(
 ): SnapshotStep[] {
   const { definition, file, code } = input;
   if (input.dynamic !== undefined) {
+    if (definition.container !== undefined)
+      faults.push({
+        path: ["container"],
+        message: "is for shell steps (run): the steps of a dynamic pipeline are functions",
+        atKey: true,
+      });
     if (Object.keys(definition.steps ?? {}).length > 0)
       faults.push({
         path: ["steps"],
@@ -332,6 +338,7 @@ function stepsOf(
     params,
     code,
     folder: file.slice(0, file.lastIndexOf("/")) || "/",
+    container: definition.container,
   };
   for (const [id, written] of Object.entries(definition.steps)) {
     steps.set(id, compileStep(id, written, context, faults));

@@ -229,6 +229,20 @@ const stepEvents = [
     .meta({ description: "An attempt is about to begin; written before it does." }),
   z
     .looseObject({
+      type: z.literal("step.placed"),
+      step,
+      attempt,
+      place: z.string().meta({ description: "`podman` or `docker`" }),
+      host: z.string().meta({ description: "the machine's name" }),
+      ref: z.string().meta({ description: "what it runs in there: the container's name" }),
+    })
+    .meta({
+      description:
+        "An attempt got its place, where that is not a process of this machine alone; it is " +
+        "about to begin there.",
+    }),
+  z
+    .looseObject({
       type: z.literal("step.completed"),
       step,
       attempt,

@@ -27,6 +27,7 @@ export const FAILURE_CODES = {
   workerExit: "ORCHD_WORKER_EXIT",
   exitStatus: "ORCHD_EXIT_STATUS",
   signal: "ORCHD_SIGNAL",
+  container: "ORCHD_CONTAINER",
   output: "ORCHD_BAD_OUTPUT",
   input: "ORCHD_BAD_INPUT",
   load: "ORCHD_STEP_LOAD",

@@ -2,7 +2,8 @@ import type { SnapshotStep } from "./snapshot.ts";
 
 /**
  * Where steps queue for room. The room of one lane says nothing about another's: `module` is for
- * functions in worker threads, `shell` for shell texts.
+ * functions in worker threads, `shell` for shell texts on this machine, `container` for shell texts
+ * in containers.
  */
 export type Lane = string;
 
@@ -31,5 +32,6 @@ export function mayGoAhead(spec: SnapshotStep): boolean {
 
 /** The lane that a step queues in. */
 export function laneOf(spec: SnapshotStep): Lane {
-  return spec.code === undefined ? "shell" : "module";
+  if (spec.code !== undefined) return "module";
+  return spec.container === undefined ? "shell" : "container";
 }

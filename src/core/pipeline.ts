@@ -8,6 +8,7 @@
  */
 import * as z from "zod";
 import { pipelineNotifySchema } from "./notify-settings.ts";
+import { containerSchema, stepContainerSchema } from "./container-schema.ts";
 import { EXIT_STATUS } from "./retry.ts";
 import { EXECUTION_MODES } from "./status.ts";
 import { scheduleSchema } from "./schedule/schedule-schema.ts";
@@ -214,6 +215,16 @@ export const stepSchema = z
           .min(16)
           .optional()
           .describe("the memory that the step may use, in MiB; default: the runner's"),
+        cpus: z
+          .number()
+          .min(0.01)
+          .optional()
+          .describe("the processors that the step's container may use, as 1.5; default: all"),
+        gpus: z
+          .int()
+          .min(1)
+          .optional()
+          .describe("the graphics processors that the step's container gets; default: none"),
       })
       .optional()
       .describe("limits; default: none"),
@@ -225,6 +236,12 @@ export const stepSchema = z
           "default: false",
       ),
     hooks: stepHooksSchema.optional(),
+    container: stepContainerSchema.optional(),
+    on: words
+      .optional()
+      .describe(
+        "the labels of the place that the step runs on; this machine is local; default: local",
+      ),
   })
   .describe("one step: a module's function or a shell text");
 
@@ -359,6 +376,9 @@ export const pipelineSchema = z
         "the flavor that runs it: local, a name of orchd.yaml, or {uses, config}; default: local",
       ),
     hooks: hooksSchema.optional(),
+    container: containerSchema
+      .optional()
+      .describe("the container of each shell step that has none of its own; default: none"),
     retention: retentionSchema
       .optional()
       .describe("how long its ended runs are kept; default: orchd.yaml's"),

@@ -72,6 +72,15 @@ export interface AttemptState {
   readonly startedAt: string;
   finishedAt?: string;
   error?: StepError;
+  /** Where it runs. Undefined: in a process of the daemon's machine. */
+  placed?: PlacedAt;
+}
+
+/** Where an attempt runs: a place, the machine, and what it runs in there. */
+export interface PlacedAt {
+  readonly place: string;
+  readonly host: string;
+  readonly ref: string;
 }
 
 /** A step's hook that has not been called yet. */
@@ -330,6 +339,12 @@ function evolveStep(state: RunState, line: StepLine): void {
       step.attempts.push({ attempt: line.attempt, status: "running", startedAt: line.at });
       state.running.add(line.step);
       break;
+    case "step.placed": {
+      const last = step.attempts.at(-1);
+      if (last?.status === "running")
+        last.placed = { place: line.place, host: line.host, ref: line.ref };
+      break;
+    }
     case "step.completed":
       endAttempt(step, "completed", line.at);
       step.outputs = line.outputs;

@@ -140,6 +140,32 @@ export const orchdSettingsSchema = z
       .boolean()
       .optional()
       .describe("whether the local orchestrator reuses results; default: true"),
+    containers: z
+      .strictObject({
+        engine: z
+          .enum(["podman", "docker"])
+          .optional()
+          .describe("the engine; default: podman if it answers, or else docker"),
+        atOnce: z
+          .int()
+          .min(1)
+          .max(1_000)
+          .optional()
+          .describe("how many steps run in containers at once; default: 8"),
+      })
+      .optional()
+      .describe("the containers that shell steps run in; default: the engine that answers"),
+    places: z
+      .record(
+        nameSchema,
+        z.unknown().refine(() => false, {
+          error:
+            "is a place on other machines, and this release has none: it runs steps on this " +
+            "machine, and in containers (containers:)",
+        }),
+      )
+      .optional()
+      .describe("places on other machines; none can be named yet; default: none"),
     page: pageSchema
       .optional()
       .describe("the page, which the daemon then starts and restarts; default: no page"),
@@ -188,6 +214,14 @@ export interface PageSettings {
   readonly base?: string;
 }
 
+/** The containers that steps run in. */
+export interface ContainerSettings {
+  /** Undefined: podman if it answers, or else docker. */
+  readonly engine?: "podman" | "docker";
+  /** How many steps run in containers at once. */
+  readonly atOnce: number;
+}
+
 /** The settings with every default filled in (semantics.md 9). */
 export interface OrchdSettings {
   readonly project: string;
@@ -205,6 +239,7 @@ export interface OrchdSettings {
   readonly orchestrators: { readonly [name: string]: NamedOrchestrator };
   readonly env: { readonly [name: string]: EnvValue };
   readonly enableCache: boolean;
+  readonly containers: ContainerSettings;
   /** Undefined: the daemon starts none. */
   readonly page?: PageSettings;
   /** Undefined: nobody is told anything. */
@@ -223,6 +258,7 @@ export const DEFAULT_SETTINGS: OrchdSettings = {
   orchestrators: {},
   env: {},
   enableCache: true,
+  containers: { atOnce: 8 },
 };
 
 /**
@@ -259,6 +295,10 @@ export function resolveSettings(
       orchestrators,
       env: envOf(written.env),
       enableCache: written.enableCache ?? DEFAULT_SETTINGS.enableCache,
+      containers: defined({
+        engine: written.containers?.engine,
+        atOnce: written.containers?.atOnce ?? DEFAULT_SETTINGS.containers.atOnce,
+      }),
       page: pageOf(written.page),
       notify: written.notify === undefined ? undefined : resolveNotify(written.notify, zone.zone),
     }),

@@ -7,6 +7,7 @@
  * of its bundle, and each step comes after all that it needs. It is plain JSON and never changes
  * once a run has begun.
  */
+import type { ContainerSpec } from "./container.ts";
 import type { ExecutionMode } from "./status.ts";
 
 /** Any value that `JSON.stringify` and `JSON.parse` keep unchanged. */
@@ -112,6 +113,8 @@ export interface SnapshotStep {
   readonly shell?: readonly string[] | undefined;
   /** The absolute working folder of a shell step. Default: the pipeline file's folder. */
   readonly cwd?: string | undefined;
+  /** The container that a shell step runs in. Undefined: none. */
+  readonly container?: ContainerSpec | undefined;
   /** `${params.…}` is replaced already. `${run.…}` is replaced when the step starts. */
   readonly params: { readonly [key: string]: Json };
   readonly inputs: { readonly [name: string]: InputRef };

@@ -8,6 +8,7 @@
  * dynamic pipeline asks for a step, an orchestrator runs one.
  */
 import type { StepError } from "./failure.ts";
+import type { ContainerSpec } from "./container.ts";
 import type { ArtifactRef } from "./artifact-ref.ts";
 import type { CodeRef, InputRef, Json } from "./snapshot.ts";
 import type { TraceSeed } from "./trace-span.ts";
@@ -97,6 +98,10 @@ export interface ShellTask extends TaskBase {
   readonly text: string;
   readonly shell: readonly string[];
   readonly cwd: string;
+  /** The container that it runs in. Then `cwd` does not count, and `env` is all that was set. */
+  readonly container?: ContainerSpec | undefined;
+  /** What the image's registry asks for. */
+  readonly registryAuth?: string | undefined;
   readonly params: { readonly [key: string]: Json };
   readonly inputs: { readonly [name: string]: Json };
   readonly outputs?: readonly string[] | undefined;

@@ -27,6 +27,8 @@ import { RunLoop } from "../run/run-loop.ts";
 import type { RunDeps } from "../run/run-deps.ts";
 import { evaluateCode } from "../places/evaluate-code.ts";
 import { STAGED_PREFIX } from "../core/task.ts";
+import { ContainerPlace } from "../places/container/container-place.ts";
+import { PlaceByLane } from "../places/place-by-lane.ts";
 import { ClaimsFolder } from "../places/local/claims.ts";
 import { RunnerPool } from "../places/local/runner-pool.ts";
 import { SecretFiles } from "../disk/secret-files.ts";
@@ -75,6 +77,11 @@ export interface Workshop {
   missed(loaded: LoadedPipeline, slots: readonly MissedSlot[]): void;
   /** Takes the settings of an orchd.yaml that was read again. */
   setSettings(settings: OrchdSettings): void;
+  /**
+   * Removes containers that an earlier daemon left and no run has taken over. Call it once, after
+   * the runs are taken over.
+   */
+  sweep(): Promise<void>;
   /** Ends every runner. @param force at once */
   close(force: boolean): Promise<void>;
 }
@@ -101,6 +108,14 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
   });
   let { settings } = options;
   const pool = openPool(options, store);
+  const containers = new ContainerPlace({
+    clock,
+    log,
+    settings: settings.containers,
+    root: realpathSync(options.runs),
+    folder: store.containers,
+  });
+  const place = new PlaceByLane(pool, containers);
   const orchestrators = new Flavors({ place: pool, orchestrators: settings.orchestrators });
   const secrets = new SecretFiles([process.env["CREDENTIALS_DIRECTORY"]]);
   const deps: RunDeps = {
@@ -109,7 +124,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
     cacheIndex,
     artifacts,
     values,
-    place: pool,
+    place,
     orchestrators,
     get settings() {
       return settings;
@@ -123,7 +138,7 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
   return {
     store,
     cacheIndex,
-    ...makersOf(deps, pool),
+    ...makersOf(deps, place),
     evaluate: (code, signal) => evaluateCode(pool, `load#${(evaluations += 1)}`, code, signal),
     flavor: async (ref) => orchestrators.resolve(ref),
     refuses: (snapshot, scheduled) => orchestrators.refuses(snapshot, scheduled),
@@ -139,10 +154,12 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
       }),
     setSettings(next) {
       settings = next;
+      containers.setSettings(next.containers);
       orchestrators.reload(next.orchestrators);
     },
+    sweep: () => containers.sweep(),
     async close(force) {
-      await Promise.all([pool.close({ force }), values.close()]);
+      await Promise.all([pool.close({ force }), containers.close(), values.close()]);
       await cacheIndex.close();
     },
   };
@@ -169,8 +186,8 @@ function openPool(
 }
 
 /** Makes and recovers runs, and tells each of them when room comes free. */
-function makersOf(deps: RunDeps, pool: RunnerPool): Pick<Workshop, "maker" | "reserve"> {
-  const driven = new DrivenRuns<RunLoop>(pool);
+function makersOf(deps: RunDeps, place: PlaceByLane): Pick<Workshop, "maker" | "reserve"> {
+  const driven = new DrivenRuns<RunLoop>(place);
   const keep = (run: RunLoop): RunLoop => driven.keep(run);
   let seen: ReturnType<typeof daemonsSeen> | undefined;
   const maker: RunMaker = {

@@ -80,6 +80,11 @@ export class RunStore {
     return join(this.orchdDir, "cache");
   }
 
+  /** The same for steps in containers, which may outlive the daemon. */
+  get containers(): string {
+    return join(this.orchdDir, "containers");
+  }
+
   /** Files that exist while a step runs: its inputs, params and output. */
   get scratch(): string {
     return join(this.orchdDir, "scratch");

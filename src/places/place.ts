@@ -5,7 +5,9 @@
  * It runs any task (core/task.ts), not steps alone. Each task that was started ends in exactly one
  * of `done` and `died`, or in neither once the place is closed.
  */
+import type { ContainerSpec } from "../core/container.ts";
 import type { Lane, Room } from "../core/lane.ts";
+import type { PlacedAt } from "../core/run-state.ts";
 import type { Json, SnapshotStep } from "../core/snapshot.ts";
 import type { OutputLine, StoredOutputs, Task, TaskResult } from "../core/task.ts";
 import type { TaskFrame } from "../core/task-frame.ts";
@@ -36,12 +38,30 @@ export interface TaskHandlers {
   /** It printed or logged. */
   output(lines: readonly OutputLine[]): void;
   /**
+   * It is about to begin, there. Heard once at most, and never of a task that runs in a process of
+   * this machine alone.
+   */
+  readonly placed?: ((at: PlacedAt) => void) | undefined;
+  /**
    * It asks the daemon for something. A rejection becomes the error that it gets. The outputs of a
    * step that are in files are loaded where the task runs.
    */
   readonly call?: ((method: string, argument: Json) => Promise<Json | StoredOutputs>) | undefined;
   /** Its runner died under it. Nothing that it started is left, so it may start again at once. */
   died(info: DeathInfo): void;
+}
+
+/** How many lines of a task an earlier daemon kept. */
+export interface HeardLines {
+  readonly stdout: number;
+  readonly stderr: number;
+}
+
+/** A task that an earlier daemon started. */
+export interface EarlierAttempt {
+  readonly task: Task;
+  /** These are not to be heard again. */
+  readonly heard: HeardLines;
 }
 
 /** How a task starts. */
@@ -74,6 +94,11 @@ export interface StepsAhead {
 export interface Place {
   /** Undefined: each step takes the room of one, and all that are recorded as started had begun. */
   readonly ahead?: StepsAhead;
+  /**
+   * The id of a container's image, pulled if need be: what its name means now. Undefined: no step
+   * of this place runs in a container.
+   */
+  imageId?(container: ContainerSpec, auth: string | undefined): Promise<string>;
   /** How many more steps may start now. What was promised is taken off. */
   capacity(): Room;
   /**
@@ -108,10 +133,19 @@ export interface Place {
    * Finds the tasks of an earlier daemon that still live here, and lets new handlers hear of them.
    *
    * @param ids tasks that had started and have no end in their ledger
-   * @returns those of them that live; for the others nothing is ever heard
+   * @param attemptOf what such a task was started as. Undefined where that cannot be made again:
+   *   then the place ends it
+   * @returns those of them that live; for the others nothing is ever heard, and nothing is left
    */
   adopt(
     ids: readonly string[],
     handlersOf: (id: string) => TaskHandlers,
+    attemptOf?: (id: string) => EarlierAttempt | undefined,
   ): Promise<ReadonlySet<string>>;
+  /**
+   * Whether a task goes on when the daemon ends, for the next one to adopt. Undefined: none does.
+   */
+  outlives?(id: string): boolean;
+  /** Hears nothing more of tasks that go on when the daemon ends. */
+  leave?(ids: readonly string[]): void;
 }

@@ -11,7 +11,7 @@ import type { Task, TaskResult } from "../core/task.ts";
 import type { DeathInfo, Place, TaskHandlers } from "./place.ts";
 
 /** A task that is about to start, and who hears it while it runs. */
-export interface TaskStart extends Pick<TaskHandlers, "output" | "call"> {
+export interface TaskStart extends Pick<TaskHandlers, "output" | "call" | "placed"> {
   /** Its fencing token. */
   readonly id: string;
   readonly task: Task;
@@ -34,7 +34,7 @@ export type TaskEnd =
 /** Starts a task. Never throws. @param ended hears once how it ended */
 export function runTask(
   place: Place,
-  { id, task, alone = false, ahead = false, output, call }: TaskStart,
+  { id, task, alone = false, ahead = false, output, call, placed }: TaskStart,
   ended: (end: TaskEnd) => void,
 ): void {
   try {
@@ -45,6 +45,7 @@ export function runTask(
         done: (result, durationMs) => ended({ kind: "result", result, durationMs }),
         output,
         call,
+        placed,
         died: (death) => {
           const own = alone || death.alone || death.inFlight.length <= 1;
           ended({ kind: own ? "ownDeath" : "lost", death });

@@ -16,7 +16,13 @@
  * {@link Pending}.
  */
 import { statSync } from "node:fs";
-import { cacheKeyParts, changedPart, contentHash, type CacheKeyParts } from "../core/cache-key.ts";
+import {
+  cacheKeyParts,
+  changedPart,
+  contentHash,
+  imageIn,
+  type CacheKeyParts,
+} from "../core/cache-key.ts";
 import { holdsArtifacts, isArtifactRef } from "../core/artifact-ref.ts";
 import type { RunLine } from "../core/event.ts";
 import { evolve, type RunState, type StepState } from "../core/run-state.ts";
@@ -405,6 +411,7 @@ function partsOf(
       env: setEnvironment(state.snapshot, step.spec.env, { id: state.run, scheduledFor }),
       files: now.files,
       cacheFunction: now.cacheFunction ?? undefined,
+      image: imageIn(now),
       scheduledFor,
     });
   } catch (error) {

@@ -155,6 +155,7 @@ export class RunLoop {
     const open = await reopenRun(run, deps);
     if (open === undefined) return undefined;
     const loop = new RunLoop(open, deps);
+    await loop.#steps.adopt();
     await loop.#interrupt(because, seen(loop.state.lastAt));
     return loop;
   }

@@ -22,6 +22,7 @@ import { FileHashes } from "./file-hashes.ts";
 import { StoredValues } from "../core/stored-values.ts";
 import { FramedTask } from "../core/task-frame.ts";
 import type { CacheFunctionTask, StoredInputs, Task, TaskResult } from "../core/task.ts";
+import { containerTask, registryAuth } from "./container-task.ts";
 import type { KnownKeys } from "./known-keys.ts";
 import { decideWhenKnown, Pending } from "./pending.ts";
 import { outputName, type CacheHit, type ResultCache } from "./result-cache.ts";
@@ -112,6 +113,15 @@ export function prepareStep(
   }
 }
 
+/**
+ * The task of an attempt that an earlier daemon started.
+ *
+ * @throws Error, a sentence, if it cannot be made again: a secret is not there any more
+ */
+export function taskOf(state: RunState, step: StepState, context: PreparationContext): Task {
+  return new StepPreparation(state, step, step.attempt, context).again();
+}
+
 /** What is found wrong with a step before it runs, with one of orchd's codes. */
 class PreparationError extends Error {
   readonly code: string;
@@ -162,6 +172,8 @@ class StepPreparation {
   readonly #context: PreparationContext;
   readonly #params: { readonly [name: string]: Json };
   #inputs: GivenInputs | undefined;
+  /** The id of its container's image, where its key needs that. */
+  #image: string | undefined;
   /** Whether its condition holds, once that is known. */
   #condition: ReturnType<typeof evaluateWhen> | undefined;
 
@@ -181,13 +193,16 @@ class StepPreparation {
     const { when, cache } = this.#spec;
     if (when !== undefined && !this.#holds(when))
       return { kind: "skip", because: `its condition does not hold: ${when}` };
+    const asksImage = this.#spec.container?.image !== undefined && this.#enabled();
     if (
-      cache === undefined ||
-      (cache.fileDependencies.length === 0 && cache.cacheFunction === undefined)
+      !asksImage &&
+      (cache === undefined ||
+        (cache.fileDependencies.length === 0 && cache.cacheFunction === undefined))
     )
       return this.#decide([], undefined);
-    const files = cache.fileDependencies.map((path) => [path, this.#hash(path)] as const);
-    if (cache.cacheFunction === undefined && files.every(isKnown))
+    const paths = cache?.fileDependencies ?? [];
+    const files = paths.map((path) => [path, this.#hash(path)] as const);
+    if (!asksImage && cache?.cacheFunction === undefined && files.every(isKnown))
       return this.#decide(files, undefined);
     return this.#withFacts(files).catch((error: unknown): Preparation => {
       if (this.#context.signal.aborted) return { kind: "dropped" };
@@ -200,7 +215,9 @@ class StepPreparation {
   async #withFacts(
     pending: readonly (readonly [string, string | Promise<string>])[],
   ): Promise<Preparation> {
-    const { cache } = this.#spec;
+    const { cache, container } = this.#spec;
+    if (container?.image !== undefined && this.#enabled())
+      this.#image = await this.#context.deps.place.imageId?.(container, registryAuth(container, this.#context.secrets, []));
     const files = await Promise.all(
       pending.map(async ([path, hash]) => [path, await hash] as const),
     );
@@ -314,6 +331,7 @@ class StepPreparation {
       env: this.#context.environment.setFor(this.#spec.env),
       files,
       cacheFunction,
+      image: this.#image,
       scheduledFor: this.#state.trigger.scheduledFor,
     });
   }
@@ -454,12 +472,21 @@ class StepPreparation {
     const state = hookState === undefined ? {} : { state: hookState };
     if (spec.code !== undefined)
       return { kind: "module", code: spec.code, isolated: spec.isolated, ...state, ...shared };
-    return {
-      kind: "shell",
+    const task = {
+      kind: "shell" as const,
       text: spec.run ?? "",
       shell: spec.shell ?? SHELL,
       cwd: spec.cwd ?? dirname(this.#state.snapshot.file),
       ...shared,
     };
+    const { container } = spec;
+    if (container === undefined) return task;
+    const { environment, secrets: source } = this.#context;
+    return containerTask(task, container, environment.setFor(spec.env), source, secrets);
+  }
+
+  /** @throws Error, a sentence, if a secret is not there */
+  again(): Task {
+    return this.#wholeTask();
   }
 }

@@ -14,7 +14,7 @@ import { clipError, toStepError, type StepError } from "../core/failure.ts";
 import { afterFailure, afterInterruption, type Interruption } from "../core/attempt-end.ts";
 import { runnerDeath, type Action } from "../core/plan.ts";
 import { laneOf } from "../core/lane.ts";
-import type { StepState } from "../core/run-state.ts";
+import type { PlacedAt, StepState } from "../core/run-state.ts";
 import type { Json } from "../core/snapshot.ts";
 import type { CacheCandidate } from "../ledger/cache-index.ts";
 import { needsSpilling, spillEvent } from "../ledger/spill-event.ts";
@@ -24,6 +24,7 @@ import { awaitTask, resultOf, runTask, type TaskEnd } from "../places/run-task.t
 import { KnownKeys } from "./known-keys.ts";
 import type { ResultCache } from "./result-cache.ts";
 import type { ActOutcome, RunParts } from "./run-parts.ts";
+import { adoptSteps } from "./step-adoption.ts";
 import { StepFrames } from "./step-frames.ts";
 import { outputsOf } from "./step-outputs.ts";
 import { prepareStep, type Preparation, type PreparationContext } from "./step-preparation.ts";
@@ -50,6 +51,8 @@ export class StepRuns {
   readonly #toldWhy = new Map<string, string>();
   /** The steps whose result is being put into artifacts. */
   readonly #settling = new Set<string>();
+  /** The steps that an earlier daemon started, and that still ran. */
+  readonly #adopted = new Set<string>();
   /** The tasks whose ends are written with this turn's lines. */
   #over: string[] = [];
   /** The place knows that steps of this run start. */
@@ -81,11 +84,16 @@ export class StepRuns {
     };
   }
 
-  /** Whether no step runs here and no result is on its way into the ledger. */
+  /**
+   * Whether no step runs here and no result is on its way into the ledger. While the daemon ends, a
+   * step that goes on without it does not count.
+   */
   get idle(): boolean {
     if (this.#settling.size > 0) return false;
     const { running, steps } = this.#parts.state;
-    for (const id of running) if (steps.get(id)!.elsewhere !== true) return false;
+    const draining = this.#parts.draining();
+    for (const id of running)
+      if (steps.get(id)!.elsewhere !== true && !(draining && this.#outlives(id))) return false;
     return true;
   }
 
@@ -137,9 +145,10 @@ export class StepRuns {
       this.#preparing.abort(new Error("the run starts no more steps"));
   }
 
-  /** The run is over here: the place forgets its steps' frames. */
+  /** The run is over here: the place forgets its frames, and tells no more of what goes on. */
   end(): void {
     this.stopPreparing();
+    if (this.#parts.state.running.size > 0) this.#parts.deps.place.leave?.(this.#running());
     this.#context.frames.end();
   }
 
@@ -175,15 +184,30 @@ export class StepRuns {
     });
   }
 
+  /** Goes on with the steps of the daemon before this one that still run. Never rejects. */
+  async adopt(): Promise<void> {
+    const ended = (id: string, token: number, end: TaskEnd): void =>
+      this.#parts.arrive(() => this.#ended(id, token, end));
+    for (const id of await adoptSteps(this.#parts, this.#context, ended)) this.#adopted.add(id);
+  }
+
   /** Interrupts the steps that were running when the daemon before this one ended. */
   interruptAll(): void {
     const { running, steps } = this.#parts.state;
     // A step that the orchestrator started in a place of its own goes on without a daemon.
-    for (const id of Array.from(running).filter((step) => steps.get(step)!.elsewhere !== true)) {
+    const lost = Array.from(running).filter(
+      (id) => steps.get(id)!.elsewhere !== true && !this.#adopted.has(id),
+    );
+    for (const id of lost) {
       if (this.#mayHaveBegun(steps.get(id)!))
         this.#interrupted(id, "daemon", "the daemon ended while it was running");
       else this.#interrupted(id, "waiting", "the daemon ended before it had begun");
     }
+  }
+
+  #outlives(id: string): boolean {
+    const { state, deps } = this.#parts;
+    return deps.place.outlives?.(this.#taskId(state.steps.get(id)!.token)) === true;
   }
 
   #mayHaveBegun({ alone, token }: StepState): boolean {
@@ -199,7 +223,7 @@ export class StepRuns {
     const { state, journal, deps } = this.#parts;
     for (const id of Array.from(state.running)) {
       const { token, elsewhere } = state.steps.get(id)!;
-      if (this.#settling.has(id) || elsewhere === true) continue;
+      if (this.#settling.has(id) || elsewhere === true || this.#outlives(id)) continue;
       this.#interrupted(id, "drain", "the daemon was told to end and the step did not end in time");
       journal.afterwards(() => deps.place.stop(this.#taskId(token), "force", "the daemon ends"));
     }
@@ -207,8 +231,8 @@ export class StepRuns {
 
   /** Ends the steps that run, at once, where nothing can be recorded of them any more. */
   kill(because: string): void {
-    const { state, deps } = this.#parts;
-    const tasks = Array.from(state.running, (id) => this.#taskId(state.steps.get(id)!.token));
+    const { deps } = this.#parts;
+    const tasks = this.#running();
     for (const task of tasks) deps.place.stop(task, "force", because);
     deps.place.ahead?.settle([...tasks, ...this.#over]);
   }
@@ -246,12 +270,25 @@ export class StepRuns {
     const ahead = share < 1;
     journal.afterwards(() => {
       place.redeem(lane, share);
-      runTask(place, { id: this.#taskId(token), task, alone, ahead, output }, (end) => {
+      const placed = (at: PlacedAt): void => arrive(() => this.#placed(step, token, at));
+      runTask(place, { id: this.#taskId(token), task, alone, ahead, output, placed }, (end) => {
         // The drain interrupts it: it starts again with the next daemon.
         if (end.kind === "unstarted" && draining()) return;
         arrive(() => this.#ended(step, token, end));
       });
     });
+  }
+
+  #placed(step: string, token: number, at: PlacedAt): void {
+    if (!this.#isCurrent(step, token)) return;
+    const { attempt } = this.#parts.state.steps.get(step)!;
+    this.#parts.emit({ type: "step.placed", step, attempt, ...at });
+  }
+
+  /** The ids of the tasks that run. */
+  #running(): string[] {
+    const { running, steps } = this.#parts.state;
+    return Array.from(running, (id) => this.#taskId(steps.get(id)!.token));
   }
 
   #taskId(token: number): string {

@@ -58,6 +58,8 @@ export class CacheForecast {
       if (
         !this.#enabled(snapshot, step) ||
         step.when !== undefined ||
+        // What its image's name means now, only the engine knows.
+        step.container !== undefined ||
         step.cache?.cacheFunction !== undefined
       )
         continue;

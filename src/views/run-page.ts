@@ -1,4 +1,5 @@
 /** What the page's Run shows beside `orchd status RUN`: attempts, waits, the cache, values. */
+import type { PlacedAt } from "../core/run-state.ts";
 import type { Json } from "../core/snapshot.ts";
 import type { Graph } from "./graph.ts";
 import type { RunView, StepView } from "./run-view.ts";
@@ -56,4 +57,6 @@ export interface StepAttempt {
   readonly because: string | null;
   /** Why it ended so; null while it runs, and where it completed. */
   readonly endedBecause: string | null;
+  /** Where it runs or ran. Absent: in a process of the daemon's machine. */
+  readonly placed?: PlacedAt;
 }

@@ -2,7 +2,7 @@
 import { defined } from "../core/defined.ts";
 import type { Trigger } from "../core/event.ts";
 import type { StepError } from "../core/failure.ts";
-import type { StepState } from "../core/run-state.ts";
+import type { PlacedAt, StepState } from "../core/run-state.ts";
 import { runStatus } from "../core/run-status.ts";
 import type { RunStore } from "../ledger/run-store.ts";
 import type { NoView } from "./no-view.ts";
@@ -34,6 +34,8 @@ export interface StepView {
   readonly because: string | null;
   readonly startedAt: string | null;
   readonly finishedAt: string | null;
+  /** Where its last attempt runs or ran. Absent: in a process of the daemon's machine. */
+  readonly placed?: PlacedAt;
   readonly error?: StepError;
 }
 
@@ -81,6 +83,6 @@ function viewStep(step: string, state: StepState): StepView {
     because: state.because ?? null,
     startedAt: state.startedAt ?? null,
     finishedAt: state.finishedAt ?? null,
-    ...defined({ error: state.error }),
+    ...defined({ placed: state.attempts.at(-1)?.placed, error: state.error }),
   };
 }

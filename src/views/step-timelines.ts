@@ -21,6 +21,12 @@ export class StepTimelines {
           endedBecause: null,
         });
         break;
+      case "step.placed": {
+        const attempt = this.#of(line.step).at(-1);
+        if (attempt?.endedAt === null)
+          attempt.placed = { place: line.place, host: line.host, ref: line.ref };
+        break;
+      }
       case "step.completed":
         this.#end(line, "completed", null);
         break;

@@ -8,11 +8,9 @@
  */
 import { defined } from "../../../core/defined.ts";
 import { byteLength, TEXT_LIMIT } from "../../../core/environment-limits.ts";
-import { clipError, FAILURE_CODES, toStepError, type StepError } from "../../../core/failure.ts";
+import { clipError, toStepError, type StepError } from "../../../core/failure.ts";
 import { LineCapture } from "../../../steps/line-capture.ts";
-import { MASKED_RESULT, Masker } from "../../../core/mask.ts";
-import { stageResult } from "../../../steps/staged-result.ts";
-import { resultJson, writtenResult } from "../../../steps/step-result.ts";
+import { Masker } from "../../../core/mask.ts";
 import { withValues } from "../../../steps/task-values.ts";
 import { descendantsOf, killDescendant, type Descendant } from "../descendants.ts";
 import { killByToken, killQuietly } from "../kill-by-token.ts";
@@ -22,13 +20,11 @@ import type { RawResult } from "../protocol.ts";
 import type { AttemptFiles } from "./attempt-files.ts";
 import type { Guard } from "./guard.ts";
 import type { LeftBehind, ShellMark } from "./left-behind.ts";
-import { NotGivable, shellEnvironment } from "./shell-environment.ts";
+import { NotGivable, shellEnvironment } from "../../shell-environment.ts";
+import { exitError, recordedOutput, signalError, writtenOutput } from "../../shell-result.ts";
 import type { Scratch } from "./scratch.ts";
 import type { ShellCommand, ShellListener, ShellProcess } from "./shell-process.ts";
 
-/** How much is quoted of a result that is not JSON, and how much of it is masked before. */
-const QUOTED = 60;
-const QUOTED_AHEAD = 64 * 1024;
 /** How long after its end a group's output may still come, in milliseconds. */
 const LAST_OUTPUT_MS = 500;
 /** When a signal is sent again that met no group, in milliseconds. */
@@ -221,54 +217,13 @@ export class ShellStep implements ShellListener {
   }
 
   #result(status: number | null, signal: string | null): RawResult {
-    const said = this.#lastError === "" ? "" : `: ${this.#lastError.slice(0, 500)}`;
-    if (signal !== null) {
-      return {
-        ok: false,
-        outcome: "failed",
-        error: {
-          name: "ExitError",
-          message: `the command was ended by ${signal}${said}`,
-          code: FAILURE_CODES.signal,
-        },
-      };
-    }
     if (status !== 0) {
-      return {
-        ok: false,
-        outcome: "failed",
-        error: {
-          name: "ExitError",
-          message: `the command ended with status ${status}${said}`,
-          code: FAILURE_CODES.exitStatus,
-          exitStatus: status ?? undefined,
-        },
-      };
+      const error =
+        signal === null ? exitError(status, this.#lastError) : signalError(signal, this.#lastError);
+      return { ok: false, outcome: "failed", error };
     }
-    try {
-      return {
-        ok: true,
-        json: resultJson(this.#output(), this.#task.step ?? "", this.#task.outputs),
-      };
-    } catch (error) {
-      return {
-        ok: false,
-        outcome: "failed",
-        error: { name: "BadOutput", message: (error as Error).message, code: FAILURE_CODES.output },
-      };
-    }
-  }
-
-  /** What the command wrote to `$ORCHD_OUTPUT`. Null if it wrote nothing. */
-  #output(): unknown {
-    const step = `step "${this.#task.step ?? ""}"`;
-    const bytes = this.#files?.readOutput(step);
-    if (bytes === undefined) return null;
-    // A parser would quote a piece of the text, which may be a piece of a secret. So the text is
-    // masked whole, and then cut.
-    return writtenResult(bytes, step, (text) =>
-      this.#masker.text(text.slice(0, QUOTED_AHEAD)).slice(0, QUOTED),
-    );
+    const { step = "", outputs } = this.#task;
+    return writtenOutput((name) => this.#files?.readOutput(name), { step, outputs }, this.#masker);
   }
 
   #cannotStart(error: Error): StepError {
@@ -297,20 +252,14 @@ export class ShellStep implements ShellListener {
         this.#startedAt,
       );
     this.#host.ended(
-      "json" in result ? this.#recorded(result.json) : result,
+      "json" in result
+        ? recordedOutput(result.json, this.#task, this.#masker, (line) =>
+            this.#host.output("orchd", [line]),
+          )
+        : result,
       durationMs,
       this.#startedAt,
     );
-  }
-
-  /** The result without secrets; in files, if it is large. */
-  #recorded(json: string): RawResult {
-    const masked = this.#masker.json(json);
-    if (masked !== undefined) this.#host.output("orchd", [MASKED_RESULT]);
-    const { artifacts, outputs } = this.#task;
-    const text = masked ?? json;
-    const staged = artifacts === undefined ? undefined : stageResult(text, outputs, artifacts);
-    return staged === undefined ? { ok: true, json: text } : { ok: true, staged };
   }
 }
 

@@ -2,10 +2,9 @@
  * What a shell step is given: its environment, and the files that the environment names
  * (docs/semantics.md 16).
  */
-import { environmentFault, HALF_A_PAIR } from "../../../core/environment-limits.ts";
-import type { Json } from "../../../core/snapshot.ts";
-import type { ShellTask } from "../../../core/task.ts";
-import type { AttemptFiles } from "./attempt-files.ts";
+import { environmentFault, HALF_A_PAIR } from "../core/environment-limits.ts";
+import type { Json } from "../core/snapshot.ts";
+import type { ShellTask } from "../core/task.ts";
 
 /** The longest value that is given as a variable, in bytes. A longer one is given as a file. */
 const IN_ENVIRONMENT = 32 * 1024;
@@ -17,6 +16,12 @@ export class NotGivable extends Error {
   override readonly name = "NotGivable";
 }
 
+/** Where the values go that are given as files. */
+export interface GivenFiles {
+  /** @returns the path at which the step finds it. @throws a Node error */
+  write(name: string, text: string): string;
+}
+
 /**
  * The environment of a step, except what orchd adds for itself. Values that do not fit are written
  * to files.
@@ -26,7 +31,7 @@ export class NotGivable extends Error {
 export function shellEnvironment(
   task: Pick<ShellTask, "env" | "params" | "inputs">,
   base: Readonly<Record<string, string>>,
-  files: AttemptFiles,
+  files: GivenFiles,
 ): Record<string, string> {
   const env: Record<string, string> = { ...base, ...task.env };
   const fault = environmentFault(env);

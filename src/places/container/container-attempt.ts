@@ -1,0 +1,442 @@
+/**
+ * One attempt of a shell step in a container.
+ *
+ * It goes through these phases, and a stop may come in each of them: the engine is found, what an
+ * earlier daemon left is gone (`ready`), the image is pulled if need be, the engine's command runs
+ * and its container with it, the container has ended, its result is read, it is removed.
+ *
+ * - The engine's command (`run`) is a child of the daemon, and its output is the step's. The
+ *   container is not: if the command dies, or the daemon, the container goes on. Then it is
+ *   followed (`logs`, `wait`): from its first line, and the lines that were heard before are passed
+ *   over.
+ * - The status of the command is the container's, except where the engine failed. So for each
+ *   status but 0 the engine is asked how the container ended.
+ * - The image is not looked for before: `run` fails at once where it is missing. So a container
+ *   costs one process of the engine, and its removal a part of another.
+ * - An end is told when the container is known to have ended: the next attempt may start at once.
+ */
+import { hostname } from "node:os";
+import type { Clock, Timer } from "../../clock.ts";
+import type { ImageContainer } from "../../core/container.ts";
+import { byteLength, TEXT_LIMIT } from "../../core/environment-limits.ts";
+import { formatDuration } from "../../core/duration.ts";
+import { clipError, FAILURE_CODES, toStepError, type StepError } from "../../core/failure.ts";
+import type { Json } from "../../core/snapshot.ts";
+import { Masker } from "../../core/mask.ts";
+import { iso } from "../../core/time.ts";
+import type { OutputLine, ShellTask, TaskResult } from "../../core/task.ts";
+import { LineCapture } from "../../steps/line-capture.ts";
+import { withValues } from "../../steps/task-values.ts";
+import type { HeardLines, TaskHandlers } from "../place.ts";
+import { NotGivable, shellEnvironment } from "../shell-environment.ts";
+import { recordedOutput, writtenOutput } from "../shell-result.ts";
+import { givenVariables, runWords, type Script } from "./container-command.ts";
+import type { ContainerFiles, ContainersFolder } from "./container-files.ts";
+import { containerError, endError } from "./container-end.ts";
+import { EngineError, sentenceOf, type ContainerState } from "./engine.ts";
+import type { Engine, EngineProcess } from "./engine.ts";
+import { imageIdOf, pull, type Pull } from "./image.ts";
+import { OutputHold } from "./output-hold.ts";
+
+/** How long after the grace period a container may take to end, in milliseconds. */
+const END_SLACK_MS = 1_500;
+/** How long to wait before a signal is sent again that met no container, in milliseconds. */
+const AGAIN_MS = 100;
+/** After so many bytes of output, reading rests a moment: the daemon has other things to do. */
+const BURST_BYTES = 1024 * 1024;
+const REST_MS = 5;
+
+/** What an attempt needs of its place. */
+export interface AttemptHost {
+  readonly clock: Clock;
+  readonly folder: ContainersFolder;
+  readonly relabels: boolean;
+  /** The container's name. */
+  readonly name: string;
+  /** Its labels, except where its files are. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** The engine, once nothing is left of an earlier daemon. @throws EngineError, a sentence */
+  ready(): Promise<Engine>;
+  /** The attempt has ended, and its container too. @param kept the container stays */
+  ended(files: ContainerFiles | undefined, kept: boolean): void;
+}
+
+/** Runs one shell step in a container. */
+export class ContainerAttempt {
+  readonly #task: ShellTask;
+  readonly #container: ImageContainer;
+  readonly #handlers: TaskHandlers;
+  readonly #host: AttemptHost;
+  readonly #masker: Masker;
+  readonly #timers: Timer[] = [];
+  /** Lines that were passed on. */
+  readonly #heard = { stdout: 0, stderr: 0 };
+  #engine: Engine | undefined;
+  #files: ContainerFiles | undefined;
+  #pull: Pull | undefined;
+  #client: EngineProcess | undefined;
+  #lastError = "";
+  #begin: number;
+  #startedAt: number;
+  #wasPlaced = false;
+  #isOver = false;
+  /** Tells that it was told to end before there was a container. */
+  #cut!: () => void;
+  readonly #wasCut = new Promise<void>((resolve) => (this.#cut = resolve));
+  /** It was told to end. */
+  #ending: { outcome: "stopped" | "timeout"; because: string; forced: boolean } | undefined;
+
+  constructor(
+    task: ShellTask,
+    container: ImageContainer,
+    handlers: TaskHandlers,
+    host: AttemptHost,
+  ) {
+    this.#task = task;
+    this.#container = container;
+    this.#handlers = handlers;
+    this.#host = host;
+    this.#masker = new Masker(task.secrets);
+    this.#begin = host.clock.monotonic();
+    this.#startedAt = host.clock.now();
+  }
+
+  /** Whether it goes on when the daemon ends. */
+  get outlives(): boolean {
+    return this.#client !== undefined && !this.#isOver && this.#ending === undefined;
+  }
+
+  /** Runs it to its end. Never rejects. */
+  async run(): Promise<void> {
+    await this.#toEnd(async () => {
+      const task = withValues(this.#task);
+      const engine = await this.#host.ready();
+      if (this.#isOver) return this.#endResult();
+      this.#engine = engine;
+      this.#files = this.#host.folder.begin((task.secrets ?? []).length > 0);
+      if (this.#container.pull === "always") await this.#pulled(engine);
+      const words = this.#words(engine, task, this.#files);
+      for (let isAgain = false; ; isAgain = true) {
+        if (this.#ending !== undefined) return this.#endResult();
+        const { status, said } = await this.#attached(engine, words);
+        if (status === 0) return this.#output();
+        const state = await this.#state(engine);
+        if (state?.running === true) return await this.#follow(engine);
+        if (state?.startedAt !== undefined) return this.#failure(state);
+        const missing =
+          !isAgain &&
+          this.#ending === undefined &&
+          this.#container.pull === "missing" &&
+          (await imageIdOf(engine, this.#container.image)) === undefined;
+        if (!missing) throw this.#refusal(said ?? this.#lastError);
+        await this.#pulled(engine);
+      }
+    });
+  }
+
+  /**
+   * Goes on with a container that an earlier daemon started, to its end. Never rejects.
+   *
+   * @param state as it is now
+   */
+  async adopt(engine: Engine, state: ContainerState, heard: HeardLines): Promise<void> {
+    this.#engine = engine;
+    this.#wasPlaced = true;
+    Object.assign(this.#heard, heard);
+    this.#files = this.#host.folder.of(state.labels["orchd.files"]);
+    const { clock } = this.#host;
+    const startedAt = Date.parse(state.startedAt ?? "");
+    const ran = Number.isNaN(startedAt) ? 0 : Math.max(0, clock.now() - startedAt);
+    this.#begin = clock.monotonic() - ran;
+    this.#startedAt = clock.now() - ran;
+    await this.#toEnd(() => {
+      if (state.running) this.#limit(ran);
+      return this.#follow(engine);
+    });
+  }
+
+  /** Tells it to end: the signal; by force, the end after the grace period. */
+  stop(mode: "graceful" | "force", because: string): void {
+    this.#end("stopped", because, mode === "force");
+  }
+
+  /** The daemon ends: nothing more is heard, and the container goes on. */
+  leave(): void {
+    this.#isOver = true;
+    this.#clear();
+    this.#pull?.cancel();
+    this.#client?.kill("SIGKILL");
+  }
+
+  async #toEnd(work: () => Promise<TaskResult>): Promise<void> {
+    let result: TaskResult;
+    try {
+      result = await Promise.race([work(), this.#wasCut.then(() => this.#endResult())]);
+    } catch (error) {
+      result = this.#ending === undefined ? this.#failed(errorOf(error)) : this.#endResult();
+    }
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#clear();
+    const { container, host } = { container: this.#container, host: this.#host };
+    const kept = !result.ok && result.outcome !== "stopped" && container.keep === "on-failure";
+    if (kept && this.#wasPlaced) this.#tell(keptLine(host.name, this.#engine));
+    host.ended(this.#files, kept && this.#wasPlaced);
+    this.#handlers.done(result, host.clock.monotonic() - this.#begin, this.#startedAt);
+  }
+
+  #words(engine: Engine, task: ShellTask, files: ContainerFiles): RunCommand {
+    const variables = givenVariables({
+      ...shellEnvironment(task, {}, files),
+      ORCHD_OUTPUT: files.output,
+    });
+    const [program = "/bin/sh", ...options] = [...task.shell, ...textWords(task.text, files)];
+    const script: Script = [program, ...options];
+    const { name, relabels, labels } = this.#host;
+    const envFile =
+      variables.file === "" ? undefined : files.writePrivate("environment", variables.file);
+    const words = runWords(this.#container, task, script, {
+      engine: engine.name,
+      name,
+      labels: { ...labels, "orchd.files": files.folder },
+      files: files.mounted,
+      variables,
+      envFile,
+      relabels,
+    });
+    return { words, env: variables.env };
+  }
+
+  async #pulled(engine: Engine): Promise<void> {
+    const { image } = this.#container;
+    this.#tell(`[orchd: ${engine.name} pulls the image ${image}]`);
+    this.#pull = pull(engine, this.#container, this.#files!, this.#task.registryAuth, (lines) =>
+      this.#tell(...lines.map((line) => `[${engine.name}: ${line.slice(0, 500)}]`)),
+    );
+    await this.#pull.done;
+    this.#pull = undefined;
+  }
+
+  /** Runs the engine's command to its end. `said`: what the engine itself said on stderr. */
+  async #attached(
+    engine: Engine,
+    { words, env }: RunCommand,
+  ): Promise<{ readonly status: number | null; readonly said: string | undefined }> {
+    const { clock, name } = this.#host;
+    this.#clear();
+    this.#begin = clock.monotonic();
+    this.#startedAt = clock.now();
+    if (!this.#wasPlaced)
+      this.#handlers.placed?.({ place: engine.name, host: hostname(), ref: name });
+    this.#wasPlaced = true;
+    const capture = this.#capture(this.#heard);
+    const hold = new OutputHold((stream, chunk) => capture.write(stream, chunk));
+    const client = engine.start(words, env);
+    this.#client = client;
+    this.#limit(0);
+    const status = await readToEnd(client, (stream, chunk) => hold.take(stream, chunk));
+    const isEngines = status === 125 || status === 126 || status === 127;
+    const said = isEngines ? hold.drop() : undefined;
+    hold.release();
+    // A step may say what an engine says, and end with the same status.
+    if (said !== undefined && (await this.#state(engine))?.startedAt !== undefined)
+      capture.write("stderr", said);
+    capture.end();
+    return { status, said };
+  }
+
+  /** Reads what a container that goes on without us prints, and waits for its end. */
+  async #follow(engine: Engine): Promise<TaskResult> {
+    const { name } = this.#host;
+    const passed = { ...this.#heard };
+    this.#heard.stdout = 0;
+    this.#heard.stderr = 0;
+    const capture = this.#capture(passed);
+    this.#client = engine.start(["logs", "--follow", name]);
+    await readToEnd(this.#client, (stream, chunk) => capture.write(stream, chunk));
+    capture.end();
+    for (;;) {
+      const state = await this.#state(engine);
+      if (state === undefined)
+        throw new EngineError(`its container ${name} was removed by somebody while it ran`);
+      if (!state.running) return state.exitCode === 0 ? this.#output() : this.#failure(state);
+      // What reads the log has ended too early: the end is waited for all the same.
+      await engine.ask(["wait", name], 24 * 3_600_000);
+    }
+  }
+
+  /** @param passed how many lines are not passed on: somebody has them */
+  #capture(passed: HeardLines): LineCapture {
+    const left = { ...passed };
+    const isFirst = passed === this.#heard;
+    return new LineCapture(this.#masker, (stream, lines) => {
+      if (stream === "orchd") return this.#tell(...lines);
+      if (stream === "log") return;
+      this.#heard[stream] += lines.length;
+      const skip = isFirst ? 0 : Math.min(left[stream], lines.length);
+      left[stream] -= skip;
+      if (stream === "stderr") this.#lastError = lines.at(-1) ?? this.#lastError;
+      this.#give(stream, lines.slice(skip));
+    });
+  }
+
+  #tell(...lines: readonly string[]): void {
+    this.#give(
+      "orchd",
+      lines.map((line) => this.#masker.text(line)),
+    );
+  }
+
+  #give(stream: OutputLine["stream"], lines: readonly string[]): void {
+    if (this.#isOver || lines.length === 0) return;
+    const { run, step = "" } = this.#task;
+    const at = iso(this.#host.clock.now());
+    this.#handlers.output(lines.map((line) => ({ at, step, attempt: run.attempt, stream, line })));
+  }
+
+  async #state(engine: Engine): Promise<ContainerState | undefined> {
+    return (await engine.inspect([this.#host.name]))[0];
+  }
+
+  // --- Its end ---
+
+  #limit(ran: number): void {
+    const { timeoutMs, step } = this.#task;
+    if (timeoutMs === undefined || this.#ending !== undefined) return;
+    const limit = formatDuration(timeoutMs);
+    const because = `step "${step}" was not done within its time limit of ${limit}`;
+    this.#timers.push(
+      this.#host.clock.after(Math.max(0, timeoutMs - ran), () =>
+        this.#end("timeout", because, true),
+      ),
+    );
+  }
+
+  #end(outcome: "stopped" | "timeout", because: string, forced: boolean): void {
+    const before = this.#ending;
+    if (this.#isOver || (before !== undefined && (before.forced || !forced))) return;
+    this.#ending = { outcome, because, ...before, forced };
+    this.#pull?.cancel();
+    if (this.#client === undefined) return this.#cut();
+    if (before === undefined) void this.#signal("SIGTERM");
+    if (!forced) return;
+    const { clock } = this.#host;
+    const { gracePeriodMs } = this.#task;
+    this.#timers.push(
+      clock.after(gracePeriodMs, () => void this.#signal("SIGKILL")),
+      clock.after(gracePeriodMs + END_SLACK_MS, () => void this.#remove()),
+    );
+  }
+
+  /** Sends a signal, again and again until there is a container that gets it. */
+  async #signal(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+    while (!this.#isOver && this.#client !== undefined) {
+      const { name } = this.#host;
+      const answer = await this.#engine!.ask(["kill", `--signal=${signal}`, name]);
+      if (answer.status === 0) return;
+      await new Promise<void>((resolve) => void this.#host.clock.after(AGAIN_MS, resolve));
+    }
+  }
+
+  /** It did not end when it was killed: the engine removes it, and ends all that is in it. */
+  async #remove(): Promise<void> {
+    if (this.#isOver || this.#client === undefined) return;
+    await this.#engine!.remove([this.#host.name]);
+    this.#client.kill("SIGKILL");
+  }
+
+  #output(): TaskResult {
+    const { step = "", outputs } = this.#task;
+    const written = writtenOutput(
+      (name) => this.#files?.readOutput(name),
+      { step, outputs },
+      this.#masker,
+    );
+    if (!written.ok) return this.#failed(written.error);
+    const recorded = recordedOutput(written.json, this.#task, this.#masker, (line) =>
+      this.#tell(line),
+    );
+    return "json" in recorded ? { ok: true, value: JSON.parse(recorded.json) as Json } : recorded;
+  }
+
+  #failure(state: ContainerState): TaskResult {
+    if (this.#ending !== undefined) return this.#endResult();
+    return this.#failed(endError(state.exitCode, state, this.#task, this.#lastError));
+  }
+
+  #failed(error: StepError): TaskResult {
+    return { ok: false, outcome: "failed", error: clipError(this.#masker.error(error)) };
+  }
+
+  #endResult(): TaskResult {
+    const { outcome, because } = this.#ending!;
+    return outcome === "stopped"
+      ? { ok: false, outcome, error: { name: "Stopped", message: because } }
+      : {
+          ok: false,
+          outcome,
+          error: {
+            name: "TimeoutError",
+            message: `${because}: raise it (timeout), or find what holds it up`,
+            code: FAILURE_CODES.timeout,
+          },
+        };
+  }
+
+  #refusal(said: string): EngineError {
+    const { image, pull: policy } = this.#container;
+    const why = sentenceOf({ status: null, stdout: "", stderr: said });
+    const hint = policy === "never" ? ` (container.pull is never)` : "";
+    return new EngineError(`the container of ${image} could not be started: ${why}${hint}`);
+  }
+
+  #clear(): void {
+    for (const timer of this.#timers.splice(0)) timer.cancel();
+  }
+}
+
+function errorOf(error: unknown): StepError {
+  if (error instanceof EngineError) return containerError(error.message);
+  if (error instanceof NotGivable)
+    return containerError(`the command could not be started: ${error.message}`);
+  return toStepError(error);
+}
+
+interface RunCommand {
+  readonly words: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
+function textWords(text: string, files: ContainerFiles): string[] {
+  return text.length <= TEXT_LIMIT && byteLength(text) <= TEXT_LIMIT
+    ? ["-c", text]
+    : [files.write("run", text, ".sh")];
+}
+
+function keptLine(name: string, engine: Engine | undefined): string {
+  return (
+    `[orchd: the container ${name} is kept: look with ${engine?.name} logs, ` +
+    `remove it with ${engine?.name} rm]`
+  );
+}
+
+/** @returns the exit status; null: it was ended by a signal, or could not be started */
+function readToEnd(
+  child: EngineProcess,
+  take: (stream: "stdout" | "stderr", chunk: Buffer) => void,
+): Promise<number | null> {
+  return new Promise((resolve, reject) => {
+    let burst = 0;
+    for (const stream of ["stdout", "stderr"] as const)
+      child[stream].on("data", (chunk: Buffer) => {
+        take(stream, chunk);
+        burst += chunk.length;
+        if (burst < BURST_BYTES) return;
+        burst = 0;
+        child[stream].pause();
+        setTimeout(() => child[stream].resume(), REST_MS);
+      });
+    child.on("error", reject);
+    child.on("close", (status) => resolve(status));
+  });
+}

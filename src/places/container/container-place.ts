@@ -1,0 +1,382 @@
+/**
+ * The **place** for shell steps in containers, by podman or docker.
+ *
+ * The daemon dies: its containers go on. The next daemon finds them by their labels: `orchd.root`
+ * is this root, `orchd.token` the attempt's token. It adopts those whose steps still run, and ends
+ * and removes all others before it starts one of its own (`#ready`). So no step ever runs twice at
+ * once, and what has other labels is never touched.
+ *
+ * The engine's command dies: its container is followed to its end (container-attempt.ts). The
+ * engine dies: it ends its containers, or brings them back; what it says of them then counts. The
+ * engine does not answer: a step fails, and says so; after a restart of the daemon no step starts
+ * in a container before the engine has told what was left.
+ *
+ * A container is removed when the end of its attempt is durable, with others in one command. If the
+ * daemon dies before that, the next one takes the result from the container: the step does not run
+ * again.
+ */
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import type { Clock, Timer } from "../../clock.ts";
+import type { ContainerSpec } from "../../core/container.ts";
+import type { Lane, Room } from "../../core/lane.ts";
+import type { ContainerSettings } from "../../core/settings.ts";
+import type { ShellTask, Task } from "../../core/task.ts";
+import type { Log } from "../../log.ts";
+import type { EarlierAttempt, Place, TaskHandlers } from "../place.ts";
+import { Reservations } from "../reservations.ts";
+import { ContainerAttempt, type AttemptHost } from "./container-attempt.ts";
+import { ContainersFolder, type ContainerFiles } from "./container-files.ts";
+import { EngineError, findEngine, type ContainerState, type Engine } from "./engine.ts";
+import { imageIdOf, pull } from "./image.ts";
+
+/** How long containers that ended wait for others, to be removed together, in milliseconds. */
+const TOGETHER_MS = 100;
+
+/** What the place needs. */
+export interface ContainerPlaceOptions {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly settings: ContainerSettings;
+  /** The runs folder, as its real path: containers of other roots are not touched. */
+  readonly root: string;
+  /** Where the files of attempts are. The place fills and empties it. */
+  readonly folder: string;
+}
+
+/** Runs shell steps in containers. */
+export class ContainerPlace implements Place {
+  readonly #clock: Clock;
+  readonly #log: Log;
+  #settings: ContainerSettings;
+  readonly #root: string;
+  readonly #folder: ContainersFolder;
+  readonly #attempts = new Map<string, ContainerAttempt>();
+  readonly #reservations = new Reservations();
+  readonly #listeners = new Set<() => void>();
+  #engine: Promise<Engine> | undefined;
+  /** What an earlier daemon left is gone. Undefined: nobody has looked yet. */
+  #ready: Promise<void> | undefined;
+  /** What an earlier daemon left, when this one first asked. */
+  #left: Promise<ReadonlyMap<string, ContainerState>> | undefined;
+  /** Tasks of an earlier daemon that were asked for, and whether they may have begun. */
+  readonly #asked = new Map<string, boolean>();
+  /** The files of tasks whose ends are not known to be durable. */
+  readonly #ended = new Map<string, ContainerFiles>();
+  readonly #toRemove = new Map<string, ContainerFiles>();
+  #removal: Timer | undefined;
+  readonly #removing = new Set<Promise<void>>();
+  #closed = false;
+
+  constructor({ clock, log, settings, root, folder }: ContainerPlaceOptions) {
+    this.#clock = clock;
+    this.#log = log;
+    this.#settings = settings;
+    this.#root = root;
+    this.#folder = new ContainersFolder(folder, idOf(root));
+  }
+
+  /** Takes the settings of an orchd.yaml that was read again. */
+  setSettings(settings: ContainerSettings): void {
+    if (settings.engine !== this.#settings.engine) this.#engine = undefined;
+    this.#settings = settings;
+    this.#tellCapacity();
+  }
+
+  capacity(): Room {
+    const room = this.#closed ? 0 : Math.max(0, this.#settings.atOnce - this.#attempts.size);
+    return this.#reservations.leave({ container: room });
+  }
+
+  promise(lane: Lane, share?: number): void {
+    this.#reservations.promise(lane, share);
+  }
+
+  redeem(lane: Lane, share?: number): void {
+    this.#reservations.redeem(lane, share);
+  }
+
+  /** Calls back when {@link capacity} may have grown. @returns a function that ends the calls */
+  onCapacity(callback: () => void): () => void {
+    this.#listeners.add(callback);
+    return () => void this.#listeners.delete(callback);
+  }
+
+  /**
+   * Starts a shell step in a container.
+   *
+   * @throws Error where it cannot be started: the place is closed, `id` is in use, or the task is
+   *   for no container
+   */
+  start(id: string, task: Task, handlers: TaskHandlers): void {
+    if (this.#closed) throw new Error(`"${id}" cannot be started: the containers are closed`);
+    if (this.#attempts.has(id)) throw new Error(`"${id}" was started already and has not ended`);
+    if (task.kind !== "shell" || task.container === undefined)
+      throw new Error(`"${id}" is no shell step in a container`);
+    void this.#attempt(id, task, handlers).run();
+  }
+
+  /** It keeps nothing of a frame. */
+  forget(): void {}
+
+  /** Whether it has a task of this id. */
+  has(id: string): boolean {
+    return this.#attempts.has(id);
+  }
+
+  stop(id: string, mode: "graceful" | "force", because: string): void {
+    this.#attempts.get(id)?.stop(mode, because);
+  }
+
+  async imageId(container: ContainerSpec, auth: string | undefined): Promise<string> {
+    if (container.image === undefined) throw new Error("a container that runs has no image");
+    const engine = await this.#prepared();
+    const known =
+      container.pull === "always" ? undefined : await imageIdOf(engine, container.image);
+    if (known !== undefined) return known;
+    if (container.pull === "never")
+      throw new EngineError(
+        `the image ${container.image} is not there, and container.pull is never`,
+      );
+    const files = this.#folder.begin(true);
+    try {
+      await pull(engine, container, files, auth, () => undefined).done;
+    } finally {
+      this.#folder.end(files);
+    }
+    const id = await imageIdOf(engine, container.image);
+    if (id === undefined)
+      throw new EngineError(`the image ${container.image} was pulled, and is not there`);
+    return id;
+  }
+
+  /**
+   * Finds the containers of an earlier daemon, and goes on with those of these tasks that run or
+   * have ended meanwhile. The others are ended and removed before this resolves. If the engine does
+   * not answer, none is adopted, and none starts before they are gone.
+   */
+  async adopt(
+    ids: readonly string[],
+    handlersOf: (id: string) => TaskHandlers,
+    attemptOf?: (id: string) => EarlierAttempt | undefined,
+  ): Promise<ReadonlySet<string>> {
+    const adopted = new Set<string>();
+    for (const id of ids) this.#asked.set(id, false);
+    if (ids.length === 0 || !this.#folder.isUsed) return adopted;
+    let engine: Engine;
+    let left: ReadonlyMap<string, ContainerState>;
+    try {
+      engine = await this.#find();
+      this.#left ??= this.#listed(engine);
+      left = await this.#left;
+    } catch (error) {
+      for (const id of ids) this.#asked.set(id, true);
+      this.#left = undefined;
+      this.#log.warn({ err: error }, "what runs in containers cannot be found: they are ended");
+      return adopted;
+    }
+    const unwanted: string[] = [];
+    for (const id of ids) {
+      const state = left.get(id);
+      if (state === undefined) continue;
+      this.#asked.set(id, state.startedAt !== undefined);
+      const known = state.startedAt === undefined ? undefined : attemptOf?.(id);
+      if (known?.task.kind !== "shell" || known.task.container?.image === undefined) {
+        unwanted.push(state.name);
+        continue;
+      }
+      adopted.add(id);
+      void this.#attempt(id, known.task, handlersOf(id)).adopt(engine, state, known.heard);
+    }
+    await this.#removed(engine, unwanted);
+    return adopted;
+  }
+
+  /**
+   * Whether a step that {@link adopt} was asked for may have begun. Undefined: it was not asked
+   * for.
+   */
+  mayHaveBegun(id: string): boolean | undefined {
+    return this.#asked.get(id);
+  }
+
+  /** Whether a task goes on when the daemon ends: it is in its container, and nobody ends it. */
+  outlives(id: string): boolean {
+    return this.#attempts.get(id)?.outlives ?? false;
+  }
+
+  /** Hears nothing more of tasks that go on when the daemon ends. */
+  leave(ids: readonly string[]): void {
+    for (const id of ids.filter((one) => this.outlives(one))) {
+      this.#attempts.get(id)!.leave();
+      this.#attempts.delete(id);
+    }
+  }
+
+  /** The ends of these tasks are durable: their containers go. */
+  settle(ids: readonly string[]): void {
+    if (this.#ended.size === 0) return;
+    for (const id of ids) {
+      const files = this.#ended.get(id);
+      if (files === undefined) continue;
+      this.#ended.delete(id);
+      this.#toRemove.set(containerName(this.#root, id), files);
+      this.#removal ??= this.#clock.after(TOGETHER_MS, () => this.#flushRemovals());
+    }
+  }
+
+  /**
+   * Removes what an earlier daemon left and nobody adopted. Call it once all its runs are taken
+   * over. Resolves when it is done, or cannot be.
+   */
+  async sweep(): Promise<void> {
+    if (!this.#folder.isUsed) return;
+    await this.#prepared().catch((error: unknown) =>
+      this.#log.warn({ err: error }, "containers of an earlier daemon may be left"),
+    );
+  }
+
+  /**
+   * Ends the place. No handler is called any more. What runs in containers goes on, and the next
+   * daemon adopts it.
+   */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const attempt of this.#attempts.values()) attempt.leave();
+    this.#attempts.clear();
+    this.#removal?.cancel();
+    this.#flushRemovals();
+    await Promise.all(this.#removing);
+  }
+
+  #attempt(id: string, task: ShellTask, handlers: TaskHandlers): ContainerAttempt {
+    const { container } = task;
+    if (container?.image === undefined)
+      throw new Error(`"${id}" is for a container that runs already`);
+    const name = containerName(this.#root, id);
+    const host: AttemptHost = {
+      clock: this.#clock,
+      folder: this.#folder,
+      relabels: existsSync("/sys/fs/selinux/enforce"),
+      name,
+      labels: {
+        "orchd.root": this.#root,
+        "orchd.token": id,
+        "orchd.keep": container.keep,
+      },
+      ready: () => this.#prepared(),
+      ended: (files, kept) => {
+        this.#attempts.delete(id);
+        if (!kept && files !== undefined) this.#ended.set(id, files);
+        this.#tellCapacity();
+      },
+    };
+    const attempt = new ContainerAttempt(task, container, handlers, host);
+    this.#attempts.set(id, attempt);
+    return attempt;
+  }
+
+  /** The engine. It is asked again where none answered. */
+  #find(): Promise<Engine> {
+    this.#engine ??= findEngine(this.#settings.engine).then(
+      (engine) => {
+        this.#log.info({ engine: engine.name, version: engine.version }, "containers are run");
+        return engine;
+      },
+      (error: unknown) => {
+        this.#engine = undefined;
+        throw error;
+      },
+    );
+    return this.#engine;
+  }
+
+  /** The engine, once nothing is left of an earlier daemon but what was adopted. */
+  async #prepared(): Promise<Engine> {
+    this.#ready ??= this.#swept().catch((error: unknown) => {
+      this.#ready = undefined;
+      throw error;
+    });
+    await this.#ready;
+    return this.#find();
+  }
+
+  async #swept(): Promise<void> {
+    const engine = await this.#find();
+    if (!this.#folder.isUsed) return;
+    const left = await this.#listed(engine);
+    const own = new Set(this.#attempts.keys());
+    const others = [...left].filter(([id]) => !own.has(id));
+    const kept = others.filter(([, state]) => isKept(state));
+    const unwanted = others.filter(([, state]) => !isKept(state)).map(([, { name }]) => name);
+    await this.#removed(engine, unwanted);
+    if (unwanted.length > 0)
+      this.#log.warn(
+        { containers: unwanted.length },
+        `${unwanted.length} containers that an earlier daemon left were ended`,
+      );
+    const had = [...left].filter(([id]) => own.has(id));
+    this.#folder.tidy(
+      new Set([...kept, ...had].map(([, { labels }]) => labels["orchd.files"] ?? "")),
+    );
+  }
+
+  /** All containers of this root, by their tokens. @throws EngineError */
+  async #listed(engine: Engine): Promise<ReadonlyMap<string, ContainerState>> {
+    const names = await engine.named(`orchd.root=${this.#root}`);
+    const states = await engine.inspect(names);
+    return new Map(
+      states
+        // The engine's filter is not trusted with what is removed.
+        .filter(({ labels }) => labels["orchd.root"] === this.#root)
+        .map((state) => [state.labels["orchd.token"] ?? state.name, state]),
+    );
+  }
+
+  /** @throws EngineError if one is left */
+  async #removed(engine: Engine, names: readonly string[]): Promise<void> {
+    const because = await engine.remove(names);
+    if (because !== undefined)
+      throw new EngineError(`a container of an earlier attempt cannot be removed: ${because}`);
+  }
+
+  #flushRemovals(): void {
+    this.#removal = undefined;
+    const given = new Map(this.#toRemove);
+    this.#toRemove.clear();
+    if (given.size === 0) return;
+    const work = this.#remove(given).catch((error: unknown) =>
+      this.#log.warn({ err: error }, "containers that ended could not be removed"),
+    );
+    this.#removing.add(work);
+    void work.then(() => this.#removing.delete(work));
+  }
+
+  async #remove(given: ReadonlyMap<string, ContainerFiles>): Promise<void> {
+    const engine = await this.#find();
+    const because = await engine.remove([...given.keys()]);
+    if (because !== undefined) throw new EngineError(because);
+    for (const files of given.values()) this.#folder.end(files);
+  }
+
+  #tellCapacity(): void {
+    for (const callback of this.#listeners) callback();
+  }
+}
+
+/** Whether the container of a failed attempt stays, as its step asked. */
+function isKept({ labels, running, startedAt, exitCode }: ContainerState): boolean {
+  return (
+    labels["orchd.keep"] === "on-failure" && !running && startedAt !== undefined && exitCode !== 0
+  );
+}
+
+function idOf(root: string): string {
+  return createHash("sha256").update(root).digest("hex").slice(0, 12);
+}
+
+/** The name of an attempt's container. No two attempts of any root have the same. */
+export function containerName(root: string, id: string): string {
+  const readable = id.replaceAll(/[^A-Za-z0-9_.-]/g, "-").slice(0, 100);
+  return `orchd-${readable}-${idOf(`${root}\n${id}`)}`;
+}

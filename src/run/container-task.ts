@@ -1,0 +1,51 @@
+/** What a shell step's task has more, or less, where it runs in a container. */
+import type { ContainerSpec } from "../core/container.ts";
+import { defined } from "../core/defined.ts";
+import type { SecretSource } from "../core/secret-source.ts";
+import type { ShellTask } from "../core/task.ts";
+import type { Layer } from "./environment.ts";
+
+/** What the daemon's environment says of this machine alone. */
+const OF_THIS_MACHINE = new Set(["PATH", "HOME"]);
+
+/**
+ * The task of a step in a container. Where this machine's programs and home are says nothing there,
+ * unless somebody set it.
+ *
+ * @param set the variables that somebody set for the step
+ * @param found the values of its secrets; gets one more
+ * @throws Error, a sentence, if a secret is not there
+ */
+export function containerTask(
+  task: ShellTask,
+  container: ContainerSpec,
+  set: Layer,
+  secrets: SecretSource,
+  found: string[],
+): ShellTask {
+  const auth = registryAuth(container, secrets, found);
+  const env = Object.fromEntries(
+    Object.entries(task.env).filter(
+      ([name]) => !OF_THIS_MACHINE.has(name) || Object.hasOwn(set, name),
+    ),
+  );
+  const more = defined({ registryAuth: auth, secrets: found.length === 0 ? undefined : found });
+  return { ...task, env, container, ...more };
+}
+
+/**
+ * What the registry of a container's image asks for.
+ *
+ * @param found gets the secret's value
+ * @throws Error, a sentence, if the secret is not there
+ */
+export function registryAuth(
+  container: ContainerSpec,
+  secrets: SecretSource,
+  found: string[],
+): string | undefined {
+  if (container.image === undefined || container.auth === undefined) return undefined;
+  const auth = secrets.get(container.auth.secret);
+  found.push(auth);
+  return auth;
+}
