@@ -26,7 +26,7 @@ export function writtenContainer(
   { container }: StepDefinition,
   context: Pick<ContainerContext, "container">,
 ): ContainerDefinition | undefined {
-  return container === false ? undefined : (container ?? context.container);
+  return typeof container === "boolean" ? undefined : (container ?? context.container);
 }
 
 /**

@@ -15,8 +15,8 @@ const OPTION = /^--[a-z][a-z0-9-]*(=[^\0]*)?$/;
 const OWN_OPTIONS = new Set(
   (
     "annotation attach cidfile conmon-pidfile detach detach-keys entrypoint env env-file " +
-    "env-host help init interactive label label-file log-driver log-opt name pidfile pod pod-id-file pull " +
-    "replace restart rm rmi sig-proxy systemd tty"
+    "env-host help init interactive label label-file log-driver log-opt name pidfile pod " +
+    "pod-id-file pull replace restart rm rmi sig-proxy systemd tty"
   ).split(" "),
 );
 
@@ -37,7 +37,7 @@ const blockSchema = z.strictObject({
     .optional()
     .describe("when the image is pulled; default: missing"),
   volumes: z
-    .array(z.string().min(3))
+    .array(z.string())
     .optional()
     .describe(
       "what is mounted: HOST:CONTAINER or HOST:CONTAINER:ro; HOST is a path, from the pipeline " +
@@ -95,7 +95,11 @@ export const containerSchema = z
 
 /** `container` of a step as written: `false` where the pipeline's is not for it. */
 export const stepContainerSchema = z
-  .union([z.literal(false), image, blockSchema])
+  .union([
+    z.boolean().refine((value) => !value, "must be an image, a block, or false for none"),
+    image,
+    blockSchema,
+  ])
   .describe(
     "the container that a shell step runs in: an image, a block, or false for none; " +
       "default: the pipeline's",

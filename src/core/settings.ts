@@ -145,7 +145,7 @@ export const orchdSettingsSchema = z
         engine: z
           .enum(["podman", "docker"])
           .optional()
-          .describe("the engine; default: podman if it answers, or else docker"),
+          .describe("the engine; default: the first that answers, podman before docker"),
         atOnce: z
           .int()
           .min(1)

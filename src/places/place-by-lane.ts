@@ -26,6 +26,8 @@ export interface LocalPlace extends RoomyPlace {
 /** The place for steps in containers. */
 export interface ContainersPlace extends RoomyPlace {
   imageId(container: ContainerSpec, auth: string | undefined): Promise<string>;
+  /** How many more steps may start now: what `capacity()` says of its one lane. */
+  readonly room: number;
   has(id: string): boolean;
   settle(ids: readonly string[]): void;
   mayHaveBegun(id: string): boolean | undefined;
@@ -56,7 +58,7 @@ export class PlaceByLane implements Place {
 
   capacity(): Room {
     const room: { [lane: Lane]: number } = this.#local.capacity();
-    room[CONTAINER] = this.#containers.capacity()[CONTAINER]!;
+    room[CONTAINER] = this.#containers.room;
     return room;
   }
 

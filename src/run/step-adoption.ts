@@ -16,7 +16,7 @@ import { taskOf, type PreparationContext } from "./step-preparation.ts";
  * @returns their ids
  */
 export async function adoptSteps(
-  { state, deps, output }: RunParts,
+  { state, deps, output, arrive }: RunParts,
   context: PreparationContext,
   ended: (step: string, token: number, end: TaskEnd) => void,
 ): Promise<string[]> {
@@ -42,8 +42,9 @@ export async function adoptSteps(
     const { spec, token } = steps.get(task)!;
     return {
       output,
-      done: (result, durationMs) => ended(spec.id, token, { kind: "result", result, durationMs }),
-      died: (death) => ended(spec.id, token, { kind: "ownDeath", death }),
+      done: (result, durationMs) =>
+        arrive(() => ended(spec.id, token, { kind: "result", result, durationMs })),
+      died: (death) => arrive(() => ended(spec.id, token, { kind: "ownDeath", death })),
     };
   };
   const attemptOf = (task: string): EarlierAttempt | undefined => attempts.get(task);

@@ -217,7 +217,10 @@ class StepPreparation {
   ): Promise<Preparation> {
     const { cache, container } = this.#spec;
     if (container?.image !== undefined && this.#enabled())
-      this.#image = await this.#context.deps.place.imageId?.(container, registryAuth(container, this.#context.secrets, []));
+      this.#image = await this.#context.deps.place.imageId?.(
+        container,
+        registryAuth(container, this.#context.secrets, []),
+      );
     const files = await Promise.all(
       pending.map(async ([path, hash]) => [path, await hash] as const),
     );

@@ -186,19 +186,16 @@ export class StepRuns {
 
   /** Goes on with the steps of the daemon before this one that still run. Never rejects. */
   async adopt(): Promise<void> {
-    const ended = (id: string, token: number, end: TaskEnd): void =>
-      this.#parts.arrive(() => this.#ended(id, token, end));
-    for (const id of await adoptSteps(this.#parts, this.#context, ended)) this.#adopted.add(id);
+    const adopted = await adoptSteps(this.#parts, this.#context, (...end) => this.#ended(...end));
+    for (const id of adopted) this.#adopted.add(id);
   }
 
   /** Interrupts the steps that were running when the daemon before this one ended. */
   interruptAll(): void {
     const { running, steps } = this.#parts.state;
     // A step that the orchestrator started in a place of its own goes on without a daemon.
-    const lost = Array.from(running).filter(
-      (id) => steps.get(id)!.elsewhere !== true && !this.#adopted.has(id),
-    );
-    for (const id of lost) {
+    for (const id of Array.from(running)) {
+      if (steps.get(id)!.elsewhere === true || this.#adopted.has(id)) continue;
       if (this.#mayHaveBegun(steps.get(id)!))
         this.#interrupted(id, "daemon", "the daemon ended while it was running");
       else this.#interrupted(id, "waiting", "the daemon ended before it had begun");
@@ -206,8 +203,8 @@ export class StepRuns {
   }
 
   #outlives(id: string): boolean {
-    const { state, deps } = this.#parts;
-    return deps.place.outlives?.(this.#taskId(state.steps.get(id)!.token)) === true;
+    const { token } = this.#parts.state.steps.get(id)!;
+    return this.#parts.deps.place.outlives?.(this.#taskId(token)) === true;
   }
 
   #mayHaveBegun({ alone, token }: StepState): boolean {
@@ -268,9 +265,12 @@ export class StepRuns {
     if (!this.#expected) place.ahead?.expect(state.run);
     this.#expected = true;
     const ahead = share < 1;
+    const placed =
+      lane !== "container"
+        ? undefined
+        : (at: PlacedAt): void => arrive(() => this.#placed(step, token, at));
     journal.afterwards(() => {
       place.redeem(lane, share);
-      const placed = (at: PlacedAt): void => arrive(() => this.#placed(step, token, at));
       runTask(place, { id: this.#taskId(token), task, alone, ahead, output, placed }, (end) => {
         // The drain interrupts it: it starts again with the next daemon.
         if (end.kind === "unstarted" && draining()) return;
@@ -280,9 +280,9 @@ export class StepRuns {
   }
 
   #placed(step: string, token: number, at: PlacedAt): void {
-    if (!this.#isCurrent(step, token)) return;
-    const { attempt } = this.#parts.state.steps.get(step)!;
-    this.#parts.emit({ type: "step.placed", step, attempt, ...at });
+    const { emit, state } = this.#parts;
+    const { attempt } = state.steps.get(step)!;
+    if (this.#isCurrent(step, token)) emit({ type: "step.placed", step, attempt, ...at });
   }
 
   /** The ids of the tasks that run. */

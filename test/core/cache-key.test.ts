@@ -1,7 +1,8 @@
 /** Which differences between two steps give two keys, and which do not. */
 import { describe, expect, it } from "vitest";
-import { cacheKey, cacheKeyParts, changedPart } from "../../src/core/cache-key.ts";
+import { cacheKey, cacheKeyParts, changedPart, imageIn } from "../../src/core/cache-key.ts";
 import type { CacheKeyFacts, CacheKeyParts } from "../../src/core/cache-key.ts";
+import type { ImageContainer } from "../../src/core/container.ts";
 import type { CacheSettings, SnapshotStep } from "../../src/core/snapshot.ts";
 import { stepSpec } from "../support/given-run.ts";
 
@@ -20,8 +21,38 @@ const CACHE: CacheSettings = {
 };
 const CODE = { bundle: "b".repeat(64), pick: "export:default", source: "./read.ts" };
 
+const CONTAINER: ImageContainer = {
+  image: "tool:1",
+  pull: "missing",
+  volumes: [],
+  keep: "never",
+  options: [],
+};
+
 const parts = (step: Partial<SnapshotStep>, facts: Partial<CacheKeyFacts> = {}): CacheKeyParts =>
   cacheKeyParts(stepSpec("s", step), { ...FACTS, ...facts });
+
+describe("the image of a container", () => {
+  const step = { run: "make", container: CONTAINER };
+
+  it("counts by what its name means, not by the name", () => {
+    const one = parts(step, { image: "sha1" });
+    const renamed = { ...step, container: { ...CONTAINER, image: "tool:2" } };
+    expect(cacheKey(parts(step, { image: "sha2" }))).not.toBe(cacheKey(one));
+    expect(changedPart(one, parts(step, { image: "sha2" }))).toBe(
+      "the image of the step's container changed",
+    );
+    expect(cacheKey(parts(renamed, { image: "sha1" }))).toBe(cacheKey(one));
+    expect(imageIn(one)).toBe("sha1");
+    expect(imageIn(parts(step))).toBeUndefined();
+  });
+
+  it("changes no key of a step without a container", () => {
+    expect(cacheKey(parts({ run: "make" }, { image: "sha1" }))).toBe(
+      cacheKey(parts({ run: "make" })),
+    );
+  });
+});
 
 describe("two keys differ", () => {
   const shell = { run: "make", shell: ["/bin/sh", "-eu"], cwd: "/srv/a" };
@@ -51,6 +82,13 @@ describe("two keys differ", () => {
       { ...noCode, code: { ...CODE, pick: "export:other" } },
       "the step's function changed",
     ],
+    [
+      "the user in the container",
+      { ...shell, container: CONTAINER },
+      { ...shell, container: { ...CONTAINER, user: "1" } },
+      "the step's container changed",
+    ],
+    ["a container where there was none", shell, { ...shell, container: CONTAINER }, "code changed"],
     ["the declared outputs", {}, { outputs: ["rows"] }, "declared outputs changed"],
     ["the environment", { env: { A: "1" } }, { env: { A: "2" } }, 'env "A" changed'],
   ])("by %s", (_what, before, now, because) => {

@@ -1,6 +1,7 @@
 /** What the tables of docs/pipeline-files.md call a default is what a file without the key gets. */
 import { describe, expect, it } from "vitest";
 import { compile } from "../../src/core/compile.ts";
+import type { ImageContainer } from "../../src/core/container.ts";
 import { parseDuration } from "../../src/core/duration.ts";
 import type { LoadedPipeline } from "../../src/core/loaded-pipeline.ts";
 import { resolveNotify } from "../../src/core/notify-settings.ts";
@@ -34,6 +35,7 @@ const stepOf = (written: object): SnapshotStep =>
 const step = stepOf({});
 const retried = stepOf({ retry: { maxRetries: 1 } }).retry;
 const cached = stepOf({ cache: {} }).cache!;
+const contained = stepOf({ container: "busybox" }).container as ImageContainer;
 const { settings } = resolveSettings({}) as { readonly settings: OrchdSettings };
 const { page } = (resolveSettings({ page: {} }) as { readonly settings: OrchdSettings }).settings;
 const notify = resolveNotify(
@@ -67,6 +69,10 @@ const PIPELINE: Readonly<Record<string, unknown>> = {
   onInterruption: step.onInterruption,
   gracePeriod: plain.snapshot.gracePeriodMs,
   orchestrator: plain.snapshot.orchestrator.flavor,
+  "container.pull": contained.pull,
+  "container.keep": contained.keep,
+  "steps.NAME.container.pull": contained.pull,
+  "steps.NAME.container.keep": contained.keep,
   "retention.keepDays": plain.retention.keepDays,
   "retention.keepRuns": plain.retention.keepRuns,
   "notify.after": rule.after,
@@ -89,6 +95,7 @@ const SETTINGS: Readonly<Record<string, unknown>> = {
   "retention.keepRuns": settings.retention.keepRuns,
   "runner.threads": settings.runner.threads,
   enableCache: settings.enableCache,
+  "containers.atOnce": settings.containers.atOnce,
   "page.requests": page!.requests,
   "page.trustProxy": page!.trustProxy,
   // The mail channel has them: with `tls: implicit`, and without a user.

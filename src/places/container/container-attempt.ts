@@ -57,8 +57,13 @@ export interface AttemptHost {
   readonly labels: Readonly<Record<string, string>>;
   /** The engine, once nothing is left of an earlier daemon. @throws EngineError, a sentence */
   ready(): Promise<Engine>;
-  /** The attempt has ended, and its container too. @param kept the container stays */
-  ended(files: ContainerFiles | undefined, kept: boolean): void;
+  /**
+   * The attempt has ended.
+   *
+   * @param container `gone`: it has ended too; `kept`: it has, and stays; `doubtful`: the engine did
+   *   not say
+   */
+  ended(files: ContainerFiles | undefined, container: "gone" | "kept" | "doubtful"): void;
 }
 
 /** Runs one shell step in a container. */
@@ -170,18 +175,21 @@ export class ContainerAttempt {
 
   async #toEnd(work: () => Promise<TaskResult>): Promise<void> {
     let result: TaskResult;
+    let isDoubtful = false;
     try {
       result = await Promise.race([work(), this.#wasCut.then(() => this.#endResult())]);
     } catch (error) {
+      isDoubtful = this.#client !== undefined;
       result = this.#ending === undefined ? this.#failed(errorOf(error)) : this.#endResult();
     }
     if (this.#isOver) return;
     this.#isOver = true;
     this.#clear();
-    const { container, host } = { container: this.#container, host: this.#host };
-    const kept = !result.ok && result.outcome !== "stopped" && container.keep === "on-failure";
-    if (kept && this.#wasPlaced) this.#tell(keptLine(host.name, this.#engine));
-    host.ended(this.#files, kept && this.#wasPlaced);
+    const host = this.#host;
+    const hasFailed = !result.ok && result.outcome !== "stopped";
+    const isKept = hasFailed && !isDoubtful && this.#container.keep === "on-failure";
+    if (isKept) this.#tell(keptLine(host.name, this.#engine));
+    host.ended(this.#files, isDoubtful ? "doubtful" : isKept ? "kept" : "gone");
     this.#handlers.done(result, host.clock.monotonic() - this.#begin, this.#startedAt);
   }
 
@@ -209,6 +217,7 @@ export class ContainerAttempt {
 
   async #pulled(engine: Engine): Promise<void> {
     const { image } = this.#container;
+    this.#client = undefined;
     this.#tell(`[orchd: ${engine.name} pulls the image ${image}]`);
     this.#pull = pull(engine, this.#container, this.#files!, this.#task.registryAuth, (lines) =>
       this.#tell(...lines.map((line) => `[${engine.name}: ${line.slice(0, 500)}]`)),

@@ -8,8 +8,8 @@
  *
  * The engine's command dies: its container is followed to its end (container-attempt.ts). The
  * engine dies: it ends its containers, or brings them back; what it says of them then counts. The
- * engine does not answer: a step fails, and says so; after a restart of the daemon no step starts
- * in a container before the engine has told what was left.
+ * engine does not answer: a step fails, and says so. No other step starts in a container before the
+ * engine has removed what may still run: what an earlier daemon left, and what it did not tell of.
  *
  * A container is removed when the end of its attempt is durable, with others in one command. If the
  * daemon dies before that, the next one takes the result from the container: the step does not run
@@ -24,7 +24,6 @@ import type { ContainerSettings } from "../../core/settings.ts";
 import type { ShellTask, Task } from "../../core/task.ts";
 import type { Log } from "../../log.ts";
 import type { EarlierAttempt, Place, TaskHandlers } from "../place.ts";
-import { Reservations } from "../reservations.ts";
 import { ContainerAttempt, type AttemptHost } from "./container-attempt.ts";
 import { ContainersFolder, type ContainerFiles } from "./container-files.ts";
 import { EngineError, findEngine, type ContainerState, type Engine } from "./engine.ts";
@@ -52,7 +51,8 @@ export class ContainerPlace implements Place {
   readonly #root: string;
   readonly #folder: ContainersFolder;
   readonly #attempts = new Map<string, ContainerAttempt>();
-  readonly #reservations = new Reservations();
+  /** Room that is kept for steps whose starts are decided. */
+  #promised = 0;
   readonly #listeners = new Set<() => void>();
   #engine: Promise<Engine> | undefined;
   /** What an earlier daemon left is gone. Undefined: nobody has looked yet. */
@@ -63,6 +63,8 @@ export class ContainerPlace implements Place {
   readonly #asked = new Map<string, boolean>();
   /** The files of tasks whose ends are not known to be durable. */
   readonly #ended = new Map<string, ContainerFiles>();
+  /** Containers of which the engine did not say that they ended: they go before the next begins. */
+  readonly #doubtful = new Set<string>();
   readonly #toRemove = new Map<string, ContainerFiles>();
   #removal: Timer | undefined;
   readonly #removing = new Set<Promise<void>>();
@@ -83,17 +85,22 @@ export class ContainerPlace implements Place {
     this.#tellCapacity();
   }
 
+  /** How many more steps may start now, without the room that is promised. */
+  get room(): number {
+    const taken = this.#attempts.size;
+    return (this.#closed ? 0 : Math.max(0, this.#settings.atOnce - taken)) - this.#promised;
+  }
+
   capacity(): Room {
-    const room = this.#closed ? 0 : Math.max(0, this.#settings.atOnce - this.#attempts.size);
-    return this.#reservations.leave({ container: room });
+    return { container: this.room };
   }
 
-  promise(lane: Lane, share?: number): void {
-    this.#reservations.promise(lane, share);
+  promise(_lane: Lane, share = 1): void {
+    this.#promised += share;
   }
 
-  redeem(lane: Lane, share?: number): void {
-    this.#reservations.redeem(lane, share);
+  redeem(_lane: Lane, share = 1): void {
+    this.#promised -= share;
   }
 
   /** Calls back when {@link capacity} may have grown. @returns a function that ends the calls */
@@ -265,9 +272,10 @@ export class ContainerPlace implements Place {
         "orchd.keep": container.keep,
       },
       ready: () => this.#prepared(),
-      ended: (files, kept) => {
+      ended: (files, container) => {
         this.#attempts.delete(id);
-        if (!kept && files !== undefined) this.#ended.set(id, files);
+        if (container === "doubtful") this.#doubtful.add(name);
+        if (container !== "kept" && files !== undefined) this.#ended.set(id, files);
         this.#tellCapacity();
       },
     };
@@ -298,7 +306,13 @@ export class ContainerPlace implements Place {
       throw error;
     });
     await this.#ready;
-    return this.#find();
+    const engine = await this.#find();
+    if (this.#doubtful.size > 0) {
+      const names = [...this.#doubtful];
+      await this.#removed(engine, names);
+      for (const name of names) this.#doubtful.delete(name);
+    }
+    return engine;
   }
 
   async #swept(): Promise<void> {
