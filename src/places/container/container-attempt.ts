@@ -60,8 +60,8 @@ export interface AttemptHost {
   /**
    * The attempt has ended.
    *
-   * @param container `gone`: it has ended too; `kept`: it has, and stays; `doubtful`: the engine did
-   *   not say
+   * @param container `gone`: it has ended too; `kept`: it has, and stays; `doubtful`: the engine
+   *   did not say
    */
   ended(files: ContainerFiles | undefined, container: "gone" | "kept" | "doubtful"): void;
 }
